@@ -1,0 +1,48 @@
+// Builds dist/: the controller as split ES modules, type declarations, and the parts every bundle has.
+import { execFileSync } from "node:child_process";
+import { chmodSync, mkdirSync, rmSync, writeFileSync } from "node:fs";
+import { createRequire } from "node:module";
+import { dirname, join } from "node:path";
+import { fileURLToPath, pathToFileURL } from "node:url";
+import { build } from "esbuild";
+
+const root = dirname(fileURLToPath(import.meta.url));
+const dist = join(root, "dist");
+rmSync(dist, { recursive: true, force: true });
+
+await build({
+  absWorkingDir: root,
+  entryPoints: {
+    index: "src/index.ts",
+    controller: "src/controller.ts",
+    testing: "src/testing.ts",
+    "cli/main": "src/cli/main.ts",
+    "bundle/build-runtime": "src/bundle/build-runtime.ts",
+  },
+  outdir: dist,
+  bundle: true,
+  splitting: true,
+  packages: "external",
+  platform: "node",
+  format: "esm",
+  target: "node20",
+  jsx: "automatic",
+  chunkNames: "chunks/[name]-[hash]",
+  logLevel: "warning",
+});
+chmodSync(join(dist, "cli/main.js"), 0o755);
+
+const { buildRuntime } = await import(pathToFileURL(join(dist, "bundle/build-runtime.js")).href);
+const runtime = await buildRuntime(pathToFileURL(`${join(root, "src")}/`).href);
+mkdirSync(join(dist, "target"));
+for (const [name, code] of Object.entries(runtime)) writeFileSync(join(dist, "target", `${name}.js`), code);
+
+if (!process.argv.includes("--no-types")) {
+  const require = createRequire(import.meta.url);
+  const tsc = join(dirname(require.resolve("typescript/package.json")), "bin", "tsc");
+  execFileSync(
+    process.execPath,
+    [tsc, "--noEmit", "false", "--emitDeclarationOnly", "--declaration", "--rootDir", "src", "--outDir", "dist", "-p", "tsconfig.build.json"],
+    { cwd: root, stdio: "inherit" },
+  );
+}

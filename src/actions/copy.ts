@@ -1,0 +1,202 @@
+import { posix } from "node:path";
+import * as v from "valibot";
+import type { ActionContext } from "../core/action.ts";
+import { unchanged } from "../core/action.ts";
+import { VolleyError } from "../core/errors.ts";
+import type { Diff } from "../core/result.ts";
+import type { ReadSystem } from "../core/system.ts";
+import { defineAction } from "./define.ts";
+import type { CopySource } from "./lib/copy-source.ts";
+import { findAssetSource, findRemoteSource } from "./lib/copy-source.ts";
+import { destinationFile } from "./lib/destination.ts";
+import { backup, validate } from "./lib/file-params.ts";
+import { jsonText } from "./lib/json-text.ts";
+import { fileAttributes, flag, optionalText, text } from "./lib/params.ts";
+import type { Step, StepsChange } from "./lib/steps.ts";
+import { applySteps, inspectMissingDirectories } from "./lib/steps.ts";
+import { inspectFile } from "./lib/write-file.ts";
+
+/** What `copy` tells. */
+export interface CopyData {
+  /** The file, or the directory of a tree. */
+  readonly dest: string;
+  readonly backup_file?: string;
+}
+
+interface CopyChange extends StepsChange {
+  readonly dest: string;
+}
+
+const params = v.pipe(
+  v.strictObject({
+    src: optionalText(
+      "A file or directory of the role's `files`; with `remote_src` a path on the host. A directory with `/` at its end means what is in it, without it the directory itself.",
+    ),
+    content: v.optional(
+      v.pipe(
+        v.union([v.string(), v.record(v.string(), v.unknown()), v.array(v.unknown())]),
+        v.description("The content itself instead of `src`; an object or array is written as JSON."),
+      ),
+    ),
+    dest: text("Where it goes. When it ends with `/` or is a directory, the name of `src` is added."),
+    remote_src: flag("Take `src` from the host itself."),
+    force: flag("Replace a file that differs; false writes it only when there is none.", true),
+    ...fileAttributes,
+    directory_mode: v.optional(
+      v.pipe(fileAttributes.mode.wrapped, v.description("Permission bits of directories made on the way.")),
+    ),
+    backup,
+    validate,
+    follow: flag("When `dest` is a link, write the file it leads to instead of replacing the link."),
+  }),
+  v.check(
+    ({ src, content }) => (src === undefined) !== (content === undefined),
+    'give either "src" or "content"',
+  ),
+);
+
+type Params = v.InferOutput<typeof params>;
+
+// Of a large tree only this much text is worth showing.
+const MAX_TREE_DIFF_BYTES = 500_000;
+
+/** Copies files to the host. */
+export const copy = defineAction({
+  name: "copy",
+  doc: `Copies a file or a directory of the role to the host, or writes content given in place.
+
+Content, owner, group and mode are each compared, and only what differs is changed; the file is replaced atomically.
+Small assets are compared byte by byte, larger ones by checksum without being held in memory. \`mode: "preserve"\` gives
+0755 to assets that are executable and 0644 to others; with \`remote_src\` it is the mode of the source.
+
+As in Ansible, missing directories are made only when \`dest\` ends with \`/\` or a directory is copied, \`directory_mode\`
+is for directories that are made, and nothing is ever deleted from a directory. Unlike Ansible, empty directories of a
+role are not copied, and with \`remote_src\` links inside a tree are copied as the files they lead to.`,
+  params,
+  examples: [
+    { src: "motd", dest: "/etc/motd", mode: "0644" },
+    { content: "deny root\n", dest: "/etc/cron.deny", owner: "root", mode: 0o600 },
+    { src: "site/", dest: "/var/www/site", owner: "www-data", directory_mode: "0755" },
+  ],
+  title: ({ dest }) => dest,
+
+  async inspect(given, system, context) {
+    const source = await findSource(given, system, context);
+    if (source === null) {
+      if (!context.check)
+        throw new VolleyError("ACTION_FAILED", `there is no ${given.src} on this host to be copied`);
+      return { steps: [], diff: [], dest: given.dest, unknown: `there is no ${given.src} yet` };
+    }
+    const change = source.tree
+      ? await inspectTree(given, source, system, context)
+      : await inspectOne(given, source, system, context);
+    return change.steps.length === 0 ? unchanged<CopyData>({ dest: change.dest }) : change;
+  },
+
+  async apply(change: CopyChange, _params, system) {
+    return { data: { dest: change.dest, ...(await applySteps(change.steps, system)) } as CopyData };
+  },
+});
+
+async function findSource(
+  { src, content, remote_src }: Params,
+  system: ReadSystem,
+  context: ActionContext,
+): Promise<CopySource | null> {
+  if (src !== undefined) return remote_src ? findRemoteSource(system, src) : findAssetSource(context, src);
+  const written = typeof content === "string" ? content : jsonText(content);
+  return { tree: false, directories: [], files: [{ path: "", mode: 0o644, content: async () => written }] };
+}
+
+async function inspectOne(
+  given: Params,
+  source: CopySource,
+  system: ReadSystem,
+  context: ActionContext,
+): Promise<CopyChange> {
+  const file = source.files[0]!;
+  const dest = await destinationFile(system, given.dest, file.path);
+  const directory = given.dest.endsWith("/") ? given.dest : undefined;
+  return inspectFiles(given, source, { dest, at: () => dest, directory }, system, context);
+}
+
+async function inspectTree(
+  given: Params,
+  source: CopySource,
+  system: ReadSystem,
+  context: ActionContext,
+): Promise<CopyChange> {
+  const dest = given.src!.endsWith("/") ? given.dest : posix.join(given.dest, posix.basename(given.src!));
+  return inspectFiles(
+    given,
+    source,
+    { dest, at: (path) => posix.join(dest, path), directory: dest },
+    system,
+    context,
+  );
+}
+
+interface Target {
+  readonly dest: string;
+  readonly at: (path: string) => string;
+  /** Made when it is missing. */
+  readonly directory: string | undefined;
+}
+
+async function inspectFiles(
+  given: Params,
+  source: CopySource,
+  target: Target,
+  system: ReadSystem,
+  context: ActionContext,
+): Promise<CopyChange> {
+  const { owner, group, mode, directory_mode, force } = given;
+  const steps: Step[] = [];
+  const diff: Diff[] = [];
+  const messages = new Set<string>();
+  const made = new Set<string>();
+  const directories =
+    target.directory === undefined ? [] : [target.directory, ...source.directories.map(target.at)];
+  for (const directory of directories) {
+    const missing = await inspectMissingDirectories(
+      system,
+      directory,
+      { owner, group, mode: directory_mode },
+      context,
+      made,
+    );
+    steps.push(...missing.steps);
+    diff.push(...missing.diff);
+  }
+  let shown = 0;
+  for (const file of source.files) {
+    context.signal.throwIfAborted();
+    const path = target.at(file.path);
+    if (!force && (await system.stat(path)) !== null) continue;
+    const change = await inspectFile({
+      system,
+      context,
+      path,
+      content: await file.content(),
+      owner,
+      group,
+      mode: mode === "preserve" ? file.mode : mode,
+      backup: given.backup,
+      validate: given.validate,
+      follow: given.follow,
+      parents: target.directory === undefined ? "required" : "given",
+      secret: shown > MAX_TREE_DIFF_BYTES,
+    });
+    if (change === null) continue;
+    steps.push({ do: "file", change });
+    diff.push(change.diff);
+    if (change.message !== undefined) messages.add(change.message);
+    shown += (change.diff.before?.length ?? 0) + (change.diff.after?.length ?? 0);
+  }
+  return {
+    dest: target.dest,
+    steps,
+    diff,
+    ...(messages.size === 0 ? {} : { message: [...messages].join("; ") }),
+  };
+}

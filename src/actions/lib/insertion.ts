@@ -1,0 +1,26 @@
+import { pythonRegex } from "../../core/python-regex.ts";
+
+/** Where something new goes in a file. */
+export interface Place {
+  /** `EOF`, or a Python regular expression: after the line it matches. */
+  readonly insertafter?: string | undefined;
+  /** `BOF`, or a Python regular expression: before the line it matches. */
+  readonly insertbefore?: string | undefined;
+  /** The first line that matches instead of the last. */
+  readonly firstmatch?: boolean | undefined;
+}
+
+/** The index something new gets among lines; at the end when no line matches. */
+export function insertionIndex(
+  lines: readonly string[],
+  { insertafter, insertbefore, firstmatch }: Place,
+): number {
+  if (insertbefore === "BOF" || insertafter === "BOF") return 0;
+  const pattern = insertbefore ?? insertafter;
+  if (pattern === undefined || pattern === "EOF") return lines.length;
+  const regex = pythonRegex(pattern);
+  const matches = (line: string): boolean => regex.test(line);
+  const index = firstmatch === true ? lines.findIndex(matches) : lines.findLastIndex(matches);
+  if (index === -1) return lines.length;
+  return insertbefore === undefined ? index + 1 : index;
+}

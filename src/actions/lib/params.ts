@@ -1,0 +1,47 @@
+import * as v from "valibot";
+
+/** A parameter's schema with the sentence the reference shows for it. */
+export function describe<const S extends v.GenericSchema>(schema: S, text: string) {
+  return v.pipe(schema, v.description(text));
+}
+
+/** A non-empty string. */
+export function text(description: string) {
+  return v.pipe(v.string(), v.nonEmpty("must not be empty"), v.description(description));
+}
+
+/** A flag, off unless said. */
+export function flag(description: string, initial = false) {
+  return v.optional(v.pipe(v.boolean(), v.description(description)), initial);
+}
+
+/** An optional non-empty string. */
+export function optionalText(description: string) {
+  return v.optional(text(description));
+}
+
+/** One of some words, with a default. */
+export function oneOf<const W extends readonly string[]>(words: W, initial: W[number], description: string) {
+  return v.optional(v.pipe(v.picklist(words), v.description(description)), initial);
+}
+
+/** One string or a list of them; always a list afterwards. */
+export function textList(description: string) {
+  return v.pipe(
+    v.union([v.pipe(v.string(), v.nonEmpty()), v.pipe(v.array(v.pipe(v.string(), v.nonEmpty())))]),
+    v.transform((value): readonly string[] => (typeof value === "string" ? [value] : value)),
+    v.description(description),
+  );
+}
+
+/** The file attributes every action that makes files shares. */
+export const fileAttributes = {
+  owner: v.optional(v.pipe(v.union([v.string(), v.number()]), v.description("User name or id the file belongs to."))),
+  group: v.optional(v.pipe(v.union([v.string(), v.number()]), v.description("Group name or id."))),
+  mode: v.optional(
+    v.pipe(
+      v.union([v.pipe(v.number(), v.integer(), v.minValue(0), v.maxValue(0o7777)), v.string()]),
+      v.description('Permission bits: `0o644`, `"0644"`, or symbolic as chmod takes it: `"u=rw,g=r,o="`.'),
+    ),
+  ),
+};

@@ -1,0 +1,45 @@
+import { posix } from "node:path";
+import { VolleyError } from "../../core/errors.ts";
+import type { ReadSystem } from "../../core/system.ts";
+
+const MAX_LINKS = 40;
+
+/** The directory a path is in; of `~/x` it is `~/`, which a System understands where `~` it does not. */
+export function parentOf(path: string): string {
+  const parent = posix.dirname(path);
+  return parent === "~" ? "~/" : parent;
+}
+
+/** Where a link leads that is at `path` and says `target`; from `~/` it stays so. */
+export function linkTarget(path: string, target: string): string {
+  if (posix.isAbsolute(target)) return target;
+  const directory = parentOf(path);
+  return posix.isAbsolute(directory)
+    ? posix.join(directory, target)
+    : `${directory.replace(/\/$/, "")}/${target}`;
+}
+
+/** Where a path leads once links are followed, also when nothing is there yet (as Python's realpath). */
+export async function followLinks(system: ReadSystem, path: string): Promise<string> {
+  let at = path;
+  for (let count = 0; count < MAX_LINKS; count++) {
+    if ((await system.lstat(at))?.type !== "link") return at;
+    at = linkTarget(at, await system.readLink(at));
+  }
+  throw new VolleyError("ACTION_FAILED", `${path} is a link that leads to itself`);
+}
+
+/** Those of a directory and the directories above it that do not exist, outermost first. Fails when one of them is not a directory. */
+export async function missingDirectories(system: ReadSystem, directory: string): Promise<readonly string[]> {
+  const missing: string[] = [];
+  for (let path = posix.normalize(directory).replace(/(?<=[^/])\/$/, ""); ; path = parentOf(path)) {
+    const stat = await system.stat(path);
+    if (stat !== null) {
+      if (stat.type !== "directory")
+        throw new VolleyError("ACTION_FAILED", `${path} is a ${stat.type}, not a directory`);
+      return missing.reverse();
+    }
+    if (path === parentOf(path)) return missing.reverse();
+    missing.push(path);
+  }
+}

@@ -1,0 +1,135 @@
+import * as v from "valibot";
+import { unchanged } from "../core/action.ts";
+import { expandPythonTemplate, pythonRegex } from "../core/python-regex.ts";
+import { defineAction } from "./define.ts";
+import type { Edited } from "./lib/edit-file.ts";
+import { inspectEdit } from "./lib/edit-file.ts";
+import { backup, filePath, validate } from "./lib/file-params.ts";
+import { insertionIndex } from "./lib/insertion.ts";
+import { fileAttributes, flag, oneOf, optionalText } from "./lib/params.ts";
+import { lineEnding, lineText, splitLines } from "./lib/text.ts";
+import { applyFile } from "./lib/write-file.ts";
+
+const params = v.pipe(
+  v.strictObject({
+    path: filePath,
+    line: v.optional(
+      v.pipe(v.string(), v.description("The line as it should be; needed when it is to be present.")),
+    ),
+    regexp: optionalText(
+      "A Python regular expression: the last line it matches is replaced; with `absent` all are removed.",
+    ),
+    search_string: optionalText("As `regexp`, but plain text that the line contains."),
+    state: oneOf(["present", "absent"], "present", "Whether the line is to be there."),
+    backrefs: flag(
+      "Groups of `regexp` stand in `line` as `\\1` or `\\g<name>`; without a match nothing happens.",
+    ),
+    insertafter: optionalText(
+      "Where a new line goes: after the last line this expression matches, or `EOF`.",
+    ),
+    insertbefore: optionalText(
+      "Where a new line goes: before the last line this expression matches, or `BOF`.",
+    ),
+    firstmatch: flag("The first line that matches counts instead of the last."),
+    create: flag("Make the file, and the directories it is in, when it is missing."),
+    ...fileAttributes,
+    backup,
+    validate,
+  }),
+  v.check(
+    ({ regexp, search_string }) => regexp === undefined || search_string === undefined,
+    'give only one of "regexp" and "search_string"',
+  ),
+  v.check(
+    ({ insertafter, insertbefore }) => insertafter === undefined || insertbefore === undefined,
+    'give only one of "insertafter" and "insertbefore"',
+  ),
+  v.check(({ backrefs, regexp }) => !backrefs || regexp !== undefined, '"backrefs" needs "regexp"'),
+  v.check(({ state, line }) => state === "absent" || line !== undefined, 'parameter "line" is required'),
+  v.check(
+    ({ state, line, regexp, search_string }) =>
+      state === "present" || (line ?? regexp ?? search_string) !== undefined,
+    'to remove lines, give "line", "regexp" or "search_string"',
+  ),
+);
+
+type Params = v.InferOutput<typeof params>;
+
+/** Keeps one line in a text file. */
+export const lineinfile = defineAction({
+  name: "lineinfile",
+  doc: `Makes sure that a line is in a text file, replacing the one that matches, or that it is not.
+
+As in Ansible: without a match the line is added where \`insertafter\` or \`insertbefore\` says (default: at the end),
+unless the very same line is there already. Patterns are Python's, searched for in each line by itself; so write
+\`regexp\` to match the line before and after the change. The file's link is followed, and bytes that are not UTF-8
+survive. Unlike Ansible, a line that ended with CR LF keeps doing so.`,
+  params,
+  examples: [
+    {
+      path: "/etc/ssh/sshd_config",
+      regexp: "^#?PermitRootLogin ",
+      line: "PermitRootLogin no",
+      validate: "sshd -t -f %s",
+    },
+    { path: "/etc/hosts", search_string: "old.example.org", state: "absent" },
+  ],
+  title: ({ path }) => path,
+
+  async inspect(given, system, context) {
+    if (given.state === "absent" && (await system.stat(given.path)) === null) {
+      return unchanged(undefined, `there is no ${given.path}`);
+    }
+    return inspectEdit(given, system, context, (text, write) =>
+      given.state === "absent" ? removeLines(given, text, write) : putLine(given, text, write),
+    );
+  },
+
+  async apply(change, _params, system) {
+    return { data: await applyFile(change, system) };
+  },
+});
+
+type Matches = (line: string) => RegExpExecArray | boolean;
+
+/** How lines are found: by `regexp`, by `search_string`, else by being `line` itself. */
+function matcher({ regexp, search_string, line }: Params, write: (text: string) => string): Matches {
+  if (regexp !== undefined) {
+    const regex = pythonRegex(write(regexp));
+    return (text) => regex.exec(text) ?? false;
+  }
+  const wanted = write(search_string ?? line!);
+  return search_string === undefined ? (text) => text === wanted : (text) => text.includes(wanted);
+}
+
+function removeLines(given: Params, text: string, write: (text: string) => string): Edited {
+  const matches = matcher(given, write);
+  const lines = splitLines(text);
+  const kept = lines.filter((line) => matches(lineText(line)) === false);
+  return { text: kept.join(""), message: `${lines.length - kept.length} line(s) removed` };
+}
+
+function putLine(given: Params, text: string, write: (text: string) => string): Edited {
+  const { backrefs, firstmatch } = given;
+  const line = write(given.line!);
+  const matches = matcher(given, write);
+  const lines = splitLines(text);
+  const texts = lines.map(lineText);
+  const index = firstmatch
+    ? texts.findIndex((one) => matches(one) !== false)
+    : texts.findLastIndex((one) => matches(one) !== false);
+  if (index !== -1) {
+    const found = matches(texts[index]!);
+    const replaced = backrefs && typeof found === "object" ? expandPythonTemplate(line, found) : line;
+    if (replaced === texts[index]) return { text, message: "the line is there" };
+    lines[index] = replaced.replace(/\n$/, "") + (lineEnding(lines[index]!) || "\n");
+    return { text: lines.join(""), message: "line replaced" };
+  }
+  if (backrefs) return { text, message: "no line matches" };
+  if (texts.includes(line)) return { text, message: "the line is there" };
+  const place = insertionIndex(texts, given);
+  const ending = lineEnding(lines[0] ?? "") || "\n";
+  if (place > 0 && lineEnding(lines[place - 1]!) === "") lines[place - 1] += ending;
+  lines.splice(place, 0, line.replace(/\n$/, "") + ending);
+  return { text: lines.join(""), message: "line added" };
+}

@@ -1,0 +1,77 @@
+import * as v from "valibot";
+import { pythonRegex, pythonReplace } from "../core/python-regex.ts";
+import { defineAction } from "./define.ts";
+import type { Edited } from "./lib/edit-file.ts";
+import { inspectEdit } from "./lib/edit-file.ts";
+import { backup, filePath, validate } from "./lib/file-params.ts";
+import { fileAttributes, optionalText, text } from "./lib/params.ts";
+import { applyFile } from "./lib/write-file.ts";
+
+/** Replaces every match of a pattern in a file. */
+export const replace = defineAction({
+  name: "replace",
+  doc: `Replaces every match of a Python regular expression in a file.
+
+As in Ansible, \`^\` and \`$\` match at every line; \`replace\` may name groups as \`\\1\` or \`\\g<name>\`, and without it matches
+are removed. It is up to the expression not to match its own result. \`after\` and \`before\` are expressions that
+limit where it looks, with \`.\` matching newlines too; when they do not match, nothing happens. The file's link is
+followed.`,
+  params: v.strictObject({
+    path: filePath,
+    regexp: text("The Python regular expression to look for."),
+    replace: v.optional(v.pipe(v.string(), v.description("What a match becomes.")), ""),
+    after: optionalText("Only what comes after the first match of this expression is changed."),
+    before: optionalText("Only what comes before this expression is changed."),
+    ...fileAttributes,
+    backup,
+    validate,
+  }),
+  examples: [
+    { path: "/etc/hosts", regexp: "(\\s+)old\\.example\\.org(\\s|$)", replace: "\\1new.example.org\\2" },
+    {
+      path: "/etc/apache2/site.conf",
+      after: "<VirtualHost \\*:80>",
+      before: "</VirtualHost>",
+      regexp: "^(\\s*ServerName) .*$",
+      replace: "\\1 example.org",
+    },
+  ],
+  title: ({ path }) => path,
+
+  async inspect(params, system, context) {
+    return inspectEdit(params, system, context, (text, write) => {
+      const { after, before, regexp } = params;
+      const section = findSection(text, after && write(after), before && write(before));
+      if (section === null) return { text, message: "after and before do not match" };
+      return replaceIn(
+        text,
+        section,
+        pythonRegex(write(regexp), { multiline: true, global: true }),
+        write(params.replace),
+      );
+    });
+  },
+
+  async apply(change, _params, system) {
+    return { data: await applyFile(change, system) };
+  },
+});
+
+interface Section {
+  readonly start: number;
+  readonly end: number;
+}
+
+/** The part of a text to look in; null when what limits it does not match. */
+function findSection(text: string, after: string | undefined, before: string | undefined): Section | null {
+  if (after === undefined && before === undefined) return { start: 0, end: text.length };
+  const middle = after === undefined || before === undefined ? ".*" : ".*?";
+  const regex = pythonRegex(`${after ?? ""}(?P<volley_section>${middle})${before ?? ""}`, { dotAll: true });
+  const found = new RegExp(regex.source, `${regex.flags}d`).exec(text)?.indices?.groups?.volley_section;
+  return found === undefined ? null : { start: found[0], end: found[1] };
+}
+
+function replaceIn(text: string, { start, end }: Section, regex: RegExp, replacement: string): Edited {
+  const { text: changed, count } = pythonReplace(regex, replacement, text.slice(start, end));
+  return { text: text.slice(0, start) + changed + text.slice(end), message: `${count} replacement(s)` };
+}

@@ -1,0 +1,62 @@
+import { createHash } from "node:crypto";
+import * as fs from "node:fs";
+import { homedir } from "node:os";
+import { join } from "node:path";
+
+/** What a cached build was made from: paths with the times and sizes they had. */
+export type Fingerprint = Readonly<Record<string, readonly [mtimeMs: number, size: number]>>;
+
+/** The controller's cache directory: `$XDG_CACHE_HOME/volley`, default `~/.cache/volley`. */
+export function cacheDirectory(env: NodeJS.ProcessEnv = process.env): string {
+  return join(env.XDG_CACHE_HOME || join(env.HOME || homedir(), ".cache"), "volley");
+}
+
+/** The times and sizes of files and directories now; a path that is gone has none. */
+export function fingerprint(paths: Iterable<string>): Fingerprint {
+  const found: Record<string, readonly [number, number]> = {};
+  for (const path of paths) {
+    const stats = fs.statSync(path, { throwIfNoEntry: false });
+    if (stats !== undefined) found[path] = [stats.mtimeMs, stats.isDirectory() ? 0 : stats.size];
+  }
+  return found;
+}
+
+/** Whether everything is as it was when a fingerprint was taken. */
+export function isFresh(taken: Fingerprint): boolean {
+  const now = fingerprint(Object.keys(taken));
+  return Object.entries(taken).every(([path, [mtimeMs, size]]) => now[path]?.[0] === mtimeMs && now[path]?.[1] === size);
+}
+
+/** A directory of the cache, for one key. */
+export interface CacheSlot {
+  readText(name: string): string | undefined;
+  readBytes(name: string): Buffer | undefined;
+  /** Writes atomically; a cache that cannot be written costs time, not the run. */
+  write(name: string, content: string | Uint8Array): void;
+}
+
+/** Opens the slot of a key below `builds`. */
+export function openSlot(key: string): CacheSlot {
+  const directory = join(cacheDirectory(), "builds", createHash("sha256").update(key).digest("hex").slice(0, 24));
+  const read = (name: string): Buffer | undefined => {
+    try {
+      return fs.readFileSync(join(directory, name));
+    } catch {
+      return undefined;
+    }
+  };
+  return {
+    readBytes: read,
+    readText: (name) => read(name)?.toString("utf8"),
+    write: (name, content) => {
+      const temporary = join(directory, `${name}.${process.pid}`);
+      try {
+        fs.mkdirSync(directory, { recursive: true, mode: 0o700 });
+        fs.writeFileSync(temporary, content, { mode: 0o600 });
+        fs.renameSync(temporary, join(directory, name));
+      } catch {
+        fs.rmSync(temporary, { force: true });
+      }
+    },
+  };
+}

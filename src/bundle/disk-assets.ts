@@ -1,0 +1,46 @@
+import * as fs from "node:fs";
+import { join, posix } from "node:path";
+import type { Asset, AssetStore } from "../core/asset.ts";
+
+const OWNER_EXECUTE = 0o100;
+
+/** Assets read from role directories on disk; `directoryOf` gives a role's directory, or undefined when it has none. */
+export function createDiskAssets(directoryOf: (role: string) => string | undefined): AssetStore {
+  return {
+    file: (role, path) => {
+      const directory = directoryOf(role);
+      if (directory === undefined) return null;
+      const full = join(directory, path);
+      const stats = fs.statSync(full, { throwIfNoEntry: false });
+      return stats?.isFile() ? diskAsset(full, path, stats) : null;
+    },
+    tree: (role, path) => {
+      const directory = directoryOf(role);
+      if (directory === undefined) return null;
+      const full = join(directory, path);
+      return fs.statSync(full, { throwIfNoEntry: false })?.isDirectory() ? listTree(full) : null;
+    },
+  };
+}
+
+function diskAsset(full: string, path: string, stats: fs.Stats): Asset {
+  return {
+    path,
+    size: stats.size,
+    executable: (stats.mode & OWNER_EXECUTE) !== 0,
+    read: () => fs.readFileSync(full),
+    stream: () => fs.createReadStream(full),
+  };
+}
+
+/** Every file below a directory, sorted, as paths relative to it with `/`; links are followed. */
+export function listTree(directory: string, below = ""): string[] {
+  const found: string[] = [];
+  for (const name of fs.readdirSync(join(directory, below)).sort()) {
+    const path = posix.join(below, name);
+    const stats = fs.statSync(join(directory, path), { throwIfNoEntry: false });
+    if (stats?.isDirectory()) found.push(...listTree(directory, path));
+    else if (stats?.isFile()) found.push(path);
+  }
+  return found;
+}

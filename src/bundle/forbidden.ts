@@ -1,0 +1,38 @@
+import type { Metafile } from "esbuild";
+import { VolleyError } from "../core/errors.ts";
+
+/** Packages that work only on the controller. */
+const FORBIDDEN_PACKAGES = ["ssh2", "ink", "react", "pino", "archiver", "esbuild", "commander", "p-limit", "cpu-features"];
+/** Folders of Volley's own source that stay on the controller. */
+const FORBIDDEN_FOLDERS = ["inventory", "transport", "controller", "reporter", "cli", "bundle", "embedded"];
+
+function isForbidden(input: string, ownSource: boolean): boolean {
+  const parts = input.split("/");
+  const modules = parts.lastIndexOf("node_modules");
+  if (modules >= 0) return FORBIDDEN_PACKAGES.includes(parts[modules + 1] ?? "");
+  return ownSource && FORBIDDEN_FOLDERS.includes(parts[parts.lastIndexOf("src") + 1] ?? "");
+}
+
+/**
+ * Fails with `BUNDLE_FORBIDDEN`, and the chain of imports, when something in a build belongs to the
+ * controller; `ownSource` says that the build is of Volley itself.
+ */
+export function refuseForbidden({ inputs }: Metafile, entry: string, ownSource: boolean): void {
+  const importers = new Map<string, string>();
+  const queue = [entry];
+  for (let at = 0; at < queue.length; at++) {
+    const input = queue[at]!;
+    if (isForbidden(input, ownSource)) {
+      const chain = [input];
+      for (let from = importers.get(input); from !== undefined; from = importers.get(from)) chain.unshift(from);
+      throw new VolleyError("BUNDLE_FORBIDDEN", `${input} cannot run on a host: it belongs to the controller`, {
+        hint: `imported through ${chain.join(" -> ")}`,
+      });
+    }
+    for (const { path } of inputs[input]?.imports ?? []) {
+      if (path === entry || importers.has(path)) continue;
+      importers.set(path, input);
+      queue.push(path);
+    }
+  }
+}

@@ -1,0 +1,68 @@
+import { spawnSync } from "node:child_process";
+import { existsSync } from "node:fs";
+import { createRequire } from "node:module";
+import { dirname, join, relative } from "node:path";
+import { findProject, type Project } from "../bundle/project.ts";
+import { planHosts } from "../controller/plan.ts";
+import { preparePlaybook } from "../controller/playbook.ts";
+import { preflight } from "../controller/preflight.ts";
+import { readInventory } from "../controller/read-inventory.ts";
+import { VolleyError } from "../core/errors.ts";
+import { type InventoryFlags, inventoryPaths } from "./options.ts";
+
+/** Checks a playbook as far as that goes without a host; 0 when all is well, 1 when types are wrong. Other faults are thrown. */
+export async function checkPlaybook(playbook: string, flags: InventoryFlags & { readonly types: boolean }): Promise<number> {
+  const cwd = process.cwd();
+  const project = findProject(playbook, cwd);
+  const prepared = await preparePlaybook(playbook, cwd);
+  const told = [`${prepared.name}: ${prepared.playbook.plays.length} plays compile`];
+  const paths = optionalInventory(flags);
+  if (paths === undefined) told.push("no inventory: vars and assets were not checked");
+  else {
+    const { inventory, select } = await readInventory(paths, { cwd, playbookDirectory: prepared.directory });
+    const plan = planHosts(prepared.playbook, inventory, (pattern) => select(pattern, flags.limit));
+    try {
+      await preflight({ plays: plan.plays, assets: prepared.assets, groups: plan.groups, check: false });
+    } catch (thrown) {
+      throw prepared.locate(thrown);
+    }
+    told.push(`vars, actions and assets fit for ${plan.hosts.length} hosts`);
+  }
+  if (flags.types) {
+    const problems = checkTypes(project);
+    if (problems !== "") {
+      process.stdout.write(problems);
+      return 1;
+    }
+    told.push("types are right");
+  }
+  process.stdout.write(`${told.join("; ")}\n`);
+  return 0;
+}
+
+function optionalInventory(flags: InventoryFlags): readonly string[] | undefined {
+  try {
+    return inventoryPaths(flags);
+  } catch {
+    return undefined;
+  }
+}
+
+/** What the project's own TypeScript has to say; empty when nothing. Fails with `USAGE` when the project has none. */
+function checkTypes({ file, directory }: Project): string {
+  let compiler: string;
+  try {
+    compiler = join(dirname(createRequire(file).resolve("typescript/package.json")), "bin", "tsc");
+  } catch (thrown) {
+    throw new VolleyError("USAGE", "the project has no TypeScript to check types with", {
+      cause: thrown,
+      hint: "npm install --save-dev typescript, or leave types out with --no-types",
+    });
+  }
+  const config = join(directory, "tsconfig.json");
+  const args = existsSync(config)
+    ? ["--noEmit", "-p", config]
+    : ["--noEmit", "--strict", "--skipLibCheck", "--allowImportingTsExtensions", "--module", "nodenext", "--target", "es2022", relative(directory, file)];
+  const { status, stdout, stderr } = spawnSync(process.execPath, [compiler, "--pretty", "false", ...args], { cwd: directory, encoding: "utf8" });
+  return status === 0 ? "" : stdout || stderr || `tsc ended with ${status}\n`;
+}

@@ -1,0 +1,34 @@
+#!/usr/bin/env node
+import { Command, CommanderError } from "commander";
+import { volleyVersion } from "../bundle/version.ts";
+import { describeError } from "../core/errors.ts";
+import { addBundleCommand } from "./bundle-command.ts";
+import { addCheckCommand } from "./check-command.ts";
+import { addDemoCommand } from "./demo-command.ts";
+import { addDocCommand } from "./doc-command.ts";
+import { addInventoryCommand } from "./inventory-command.ts";
+import { addRunCommand } from "./run-command.ts";
+
+const program = new Command("volley")
+  .description("Provision a fleet over SSH: one TypeScript playbook, one self-contained bundle, many hosts, one screen.")
+  .version(volleyVersion())
+  .showHelpAfterError("(--help shows what can be given)")
+  .exitOverride();
+
+addRunCommand(program);
+addBundleCommand(program);
+addCheckCommand(program);
+addInventoryCommand(program);
+addDocCommand(program);
+addDemoCommand(program);
+
+try {
+  await program.parseAsync();
+} catch (thrown) {
+  if (thrown instanceof CommanderError) process.exitCode = thrown.exitCode === 0 ? 0 : 1;
+  else {
+    process.stderr.write(`volley: ${describeError(thrown)}\n`);
+    if (process.env.VOLLEY_DEBUG !== undefined && thrown instanceof Error) process.stderr.write(`${thrown.stack}\n`);
+    process.exitCode = 1;
+  }
+}

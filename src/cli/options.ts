@@ -1,0 +1,77 @@
+import { existsSync } from "node:fs";
+import { type Command, InvalidArgumentError, Option } from "commander";
+import { VolleyError } from "../core/errors.ts";
+import { HOST_KEY_POLICIES, type HostKeyPolicy } from "../transport/ssh/host-key.ts";
+
+/** Flags of every command that reads an inventory. */
+export interface InventoryFlags {
+  readonly inventory?: readonly string[];
+  readonly limit?: string;
+}
+
+/** Flags of every command that connects. */
+export interface ConnectionFlags {
+  readonly user?: string;
+  readonly privateKey?: string;
+  readonly hostKeys: HostKeyPolicy;
+  readonly knownHosts?: readonly string[];
+  readonly connectTimeout: number;
+  readonly forks: number;
+  readonly become?: boolean | string;
+}
+
+/** A whole number of at least 1. */
+export function positiveInteger(text: string): number {
+  const value = Number(text);
+  if (!Number.isInteger(value) || value < 1) throw new InvalidArgumentError("It must be a whole number of 1 or more.");
+  return value;
+}
+
+/** A number above 0. */
+function seconds(text: string): number {
+  const value = Number(text);
+  if (!(value > 0)) throw new InvalidArgumentError("It must be a number of seconds above 0.");
+  return value;
+}
+
+/** For options that may be given several times. */
+export function collect(value: string, before: readonly string[] | undefined): readonly string[] {
+  return [...(before ?? []), value];
+}
+
+/** `a,b` given once or several times. */
+export function splitList(values: readonly string[] | undefined): readonly string[] {
+  return (values ?? []).flatMap((value) => value.split(",")).map((value) => value.trim()).filter((value) => value !== "");
+}
+
+/** Adds `-i` and `-l`. */
+export function addInventoryOptions(command: Command): Command {
+  return command
+    .option("-i, --inventory <path>", "inventory: a file, a directory, or 'host1,host2,' (default: ./inventory); repeatable", collect)
+    .option("-l, --limit <pattern>", "only these hosts: web:&prod:!db, web[01:20], a glob, ~regex");
+}
+
+/** Adds what every command that connects takes. */
+export function addConnectionOptions(command: Command): Command {
+  return command
+    .option("-u, --user <name>", "login user where the inventory names none")
+    .option("--private-key <file>", "private key where the inventory names none")
+    .option("-b, --become [user]", "become this user with passwordless sudo (default user: root)")
+    .addOption(new Option("--host-keys <policy>", "what to do with a host key that is not known").choices(HOST_KEY_POLICIES).default("strict"))
+    .option("--known-hosts <file>", "known_hosts file to use instead of ~/.ssh/known_hosts; repeatable", collect)
+    .option("--connect-timeout <seconds>", "time to connect, and again to log in", seconds, 15)
+    .option("-f, --forks <number>", "hosts worked on at a time", positiveInteger, 50);
+}
+
+/** The inventories to read: those given, `$VOLLEY_INVENTORY`, or `./inventory`. Fails with `INVENTORY_MISSING`. */
+export function inventoryPaths({ inventory }: InventoryFlags): readonly string[] {
+  if (inventory !== undefined) return inventory;
+  const fromEnvironment = process.env.VOLLEY_INVENTORY;
+  if (fromEnvironment !== undefined && fromEnvironment !== "") return [fromEnvironment];
+  const candidates = ["inventory", "inventory.ts", "inventory.yaml", "inventory.yml", "inventory.ini"];
+  const found = candidates.find((candidate) => existsSync(candidate));
+  if (found !== undefined) return [found];
+  throw new VolleyError("INVENTORY_MISSING", "there is no inventory here", {
+    hint: "name one with -i: a file, a directory, or host names with a comma: -i 'web1,web2,'",
+  });
+}

@@ -1,0 +1,59 @@
+import { homedir } from "node:os";
+import { type Command, Option } from "commander";
+import type { ReporterKind } from "../reporter/reporter.ts";
+import { addConnectionOptions, addInventoryOptions, collect, type ConnectionFlags, type InventoryFlags, inventoryPaths, splitList } from "./options.ts";
+import { watchRun } from "./watch-run.ts";
+
+interface RunFlags extends InventoryFlags, ConnectionFlags {
+  readonly check?: boolean;
+  readonly diff?: boolean;
+  readonly tags?: readonly string[];
+  readonly skipTags?: readonly string[];
+  readonly output: ReporterKind;
+  readonly verbose: number;
+}
+
+/** Adds `volley run`. */
+export function addRunCommand(program: Command): void {
+  const command = program
+    .command("run <playbook>")
+    .summary("carry out a playbook on its hosts")
+    .description("Bundles a playbook, sends the bundle to every host that lacks it, runs it there and shows what happens.");
+  addConnectionOptions(addInventoryOptions(command))
+    .option("-C, --check", "change nothing, say what would change")
+    .option("-D, --diff", "show what changes inside files")
+    .option("-t, --tags <tags>", "only tasks with one of these tags (comma separated); repeatable", collect)
+    .option("--skip-tags <tags>", "not the tasks with one of these tags; repeatable", collect)
+    .addOption(new Option("-o, --output <kind>", "how to show it").choices(["auto", "ink", "plain", "json"]).default("auto"))
+    .option("-v, --verbose", "plain output: also unchanged tasks; twice: also what they print", (_value: string, before: number) => before + 1, 0)
+    .addHelpText("after", "\nExit codes: 0 all ok, 1 usage or set-up, 2 some host failed, 4 some host unreachable or lost, 130 cancelled.\n")
+    .action(async (playbook: string, flags: RunFlags) => {
+      process.exitCode = await runPlaybook(playbook, flags);
+    });
+}
+
+async function runPlaybook(playbook: string, flags: RunFlags): Promise<number> {
+  const { run } = await import("../controller/run.ts");
+  const { askPassphrase } = await import("./ask.ts");
+  const { user, privateKey, knownHosts, limit } = flags;
+  const running = run({
+    inventory: inventoryPaths(flags),
+    playbook,
+    concurrency: flags.forks,
+    check: flags.check ?? false,
+    // The screen shows diffs in each host's log; a pipe gets them when asked.
+    diff: flags.diff ?? false,
+    tags: splitList(flags.tags),
+    skipTags: splitList(flags.skipTags),
+    hostKeys: flags.hostKeys,
+    connectTimeoutMs: flags.connectTimeout * 1_000,
+    ...(process.stdin.isTTY === true ? { askPassphrase } : {}),
+    ...(user === undefined ? {} : { user }),
+    ...(privateKey === undefined ? {} : { privateKeyFile: privateKey.replace(/^~(?=\/)/, homedir()) }),
+    ...(knownHosts === undefined ? {} : { knownHostsFiles: knownHosts }),
+    ...(limit === undefined ? {} : { limit }),
+    ...(flags.become === undefined ? {} : { become: flags.become }),
+  });
+  const summary = await watchRun(running, { output: flags.output, verbosity: Math.min(flags.verbose, 2) as 0 | 1 | 2, diff: flags.diff ?? false });
+  return summary.exitCode;
+}

@@ -1,0 +1,39 @@
+import type { Run } from "../controller/run.ts";
+import type { Summary } from "../core/events.ts";
+import type { ReporterKind } from "../reporter/reporter.ts";
+import { createReporter } from "../reporter/reporter.ts";
+
+/** How a run is shown. */
+export interface WatchOptions {
+  readonly output: ReporterKind;
+  readonly verbosity: 0 | 1 | 2;
+  readonly diff: boolean;
+}
+
+/** Shows a run until it ends; Ctrl-C once stops it cleanly, twice at once. */
+export async function watchRun(run: Run, { output, verbosity, diff }: WatchOptions): Promise<Summary> {
+  const events = run[Symbol.asyncIterator]();
+  // Whatever is wrong before the first event is told before a screen is opened.
+  const first = await events.next();
+  const reporter = await createReporter(output, {
+    stdout: process.stdout,
+    stdin: process.stdin,
+    env: process.env,
+    verbosity,
+    diff,
+    onCancel: () => run.cancel(),
+  });
+  const onSignal = (): void => run.cancel();
+  process.on("SIGINT", onSignal);
+  process.on("SIGTERM", onSignal);
+  try {
+    if (first.done !== true) reporter.event(first.value);
+    for (let next = await events.next(); next.done !== true; next = await events.next()) reporter.event(next.value);
+    const summary = await run.summary;
+    await reporter.end(summary);
+    return summary;
+  } finally {
+    process.off("SIGINT", onSignal);
+    process.off("SIGTERM", onSignal);
+  }
+}

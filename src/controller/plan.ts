@@ -1,0 +1,57 @@
+import { VolleyError } from "../core/errors.ts";
+import type { Host, Inventory } from "../core/inventory.ts";
+import type { Vars } from "../core/json.ts";
+import type { PlayDefinition, Playbook } from "../core/playbook.ts";
+import { type Job, type JobOptions, PROTOCOL_VERSION } from "../core/protocol.ts";
+
+/** A play with the hosts it is for. */
+export interface PlayHosts {
+  readonly index: number;
+  readonly play: PlayDefinition;
+  readonly hosts: readonly Host[];
+}
+
+/** Which host does what. */
+export interface Plan {
+  readonly plays: readonly PlayHosts[];
+  /** Every host of every play, once. */
+  readonly hosts: readonly Host[];
+  /** Every group of the inventory with its hosts. */
+  readonly groups: Readonly<Record<string, readonly string[]>>;
+  readonly inventory: Inventory;
+}
+
+/** Finds the hosts of each play. Fails with `PATTERN_UNKNOWN` when none is left. */
+export function planHosts(playbook: Playbook, inventory: Inventory, select: (pattern: string) => readonly Host[]): Plan {
+  const plays = playbook.plays.map((play, index) => ({ index, play, hosts: select(play.hosts) }));
+  const hosts = [...new Set(plays.flatMap((play) => play.hosts))];
+  if (hosts.length === 0) {
+    throw new VolleyError("PATTERN_UNKNOWN", "no host is left to run on", {
+      hint: `the plays are for ${playbook.plays.map((play) => `"${play.hosts}"`).join(", ")}; see what the inventory holds with volley inventory list`,
+    });
+  }
+  const groups = Object.fromEntries([...inventory.groups].map(([name, group]) => [name, group.hosts]));
+  return { plays, hosts, groups, inventory };
+}
+
+/** What one host is asked to do. */
+export function makeJob(host: Host, { plays, groups, inventory }: Plan, options: JobOptions): Job {
+  const mine = plays.filter(({ hosts }) => hosts.includes(host));
+  const shared = [...new Set(mine.flatMap(({ play }) => play.hostVars ?? []))];
+  const hostVars: Record<string, Vars> = {};
+  if (shared.length > 0) {
+    for (const { name, vars } of inventory.hosts.values()) {
+      hostVars[name] = Object.fromEntries(shared.filter((key) => key in vars).map((key) => [key, vars[key]]));
+    }
+  }
+  return {
+    protocol: PROTOCOL_VERSION,
+    host: host.name,
+    groups: host.groups,
+    vars: host.vars,
+    inventoryGroups: groups,
+    hostVars,
+    plays: mine.map(({ index }) => index),
+    options,
+  };
+}

@@ -1,0 +1,59 @@
+import { buildBundle, type Bundle, type LoadedPlaybook, loadPlaybook } from "../bundle/build.ts";
+import { compile } from "../bundle/compile.ts";
+import { createDiskAssets } from "../bundle/disk-assets.ts";
+import { evaluate, locate, locateStack } from "../bundle/evaluate.ts";
+import { findProject } from "../bundle/project.ts";
+import type { AssetStore } from "../core/asset.ts";
+import { type SerializedError, VolleyError } from "../core/errors.ts";
+import type { Playbook } from "../core/playbook.ts";
+// The only place where the controller reaches what playbooks are made of: it evaluates them to know their plays.
+import * as volley from "../index.ts";
+
+/** A playbook ready to be run. */
+export interface PreparedPlaybook {
+  /** Relative to its project. */
+  readonly name: string;
+  readonly directory: string;
+  readonly playbook: Playbook;
+  readonly assets: AssetStore;
+  readonly loaded: LoadedPlaybook;
+  bundle(): Promise<Bundle>;
+  /** An error thrown by the playbook's code here, with its place in the source. */
+  locate(thrown: unknown): unknown;
+  /** The same for one that came from a host. */
+  locateRemote(error: SerializedError): SerializedError;
+}
+
+/** Compiles and evaluates a playbook. Fails with `PLAYBOOK_MISSING`, `BUILD_FAILED`, `BUNDLE_FORBIDDEN` or `PLAYBOOK_INVALID`. */
+export async function preparePlaybook(file: string, cwd: string): Promise<PreparedPlaybook> {
+  const project = findProject(file, cwd);
+  const loaded = await loadPlaybook(project, volley);
+  const { map, directories } = loaded.compiled;
+  return {
+    name: project.file.slice(project.directory.length + 1),
+    directory: project.directory,
+    playbook: loaded.playbook,
+    assets: createDiskAssets((role) => directories[role]),
+    loaded,
+    bundle: () => buildBundle(loaded),
+    locate: (thrown) => locate(thrown, map),
+    locateRemote: (error) => {
+      if (error.location !== undefined) return error;
+      const { stack, ...rest } = error;
+      const location = locateStack(stack, map);
+      return location === undefined ? (error.code === "INTERNAL" ? error : rest) : { ...rest, location };
+    },
+  };
+}
+
+/** Compiles and evaluates a TypeScript inventory, and gives its default export. */
+export async function loadInventoryModule(file: string): Promise<unknown> {
+  const project = findProject(file, process.cwd());
+  const value = evaluate(await compile(project.file, project.directory), project.file, volley);
+  if (value === undefined) {
+    throw new VolleyError("INVENTORY_INVALID", `${file} exports no inventory`, {
+      hint: "write `export default defineInventory({ … })`",
+    });
+  }
+  return value;
+}

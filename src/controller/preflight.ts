@@ -1,0 +1,110 @@
+import type { AssetStore } from "../core/asset.ts";
+import { resolveRoleVars } from "../core/define.ts";
+import { isVolleyError } from "../core/errors.ts";
+import type { Facts } from "../core/facts.ts";
+import type { Host } from "../core/inventory.ts";
+import type { Vars } from "../core/json.ts";
+import type { PlayDefinition } from "../core/playbook.ts";
+import type { ActionCall } from "../core/action.ts";
+import type { RoleContext, RoleUse, TaskHandle, TasksContext } from "../core/role.ts";
+import { findAsset } from "../target/action-context.ts";
+
+/** What the checks before a run look at. */
+export interface PreflightOptions {
+  readonly plays: readonly { readonly play: PlayDefinition; readonly hosts: readonly Host[] }[];
+  readonly assets: AssetStore;
+  readonly groups: Readonly<Record<string, readonly string[]>>;
+  readonly check: boolean;
+}
+
+/** Thrown by whatever only a host can answer: the rest of the role is then left to the host. */
+class OnlyTheHostKnows extends Error {}
+
+/**
+ * Finds what can be found wrong before any host is touched: vars that do not fit their role (for every host), and,
+ * for the first host of each play, wrong parameters of actions and assets that are not there, as far as its roles
+ * declare their tasks without asking the host anything.
+ */
+export async function preflight({ plays, assets, groups, check }: PreflightOptions): Promise<void> {
+  for (const { play, hosts } of plays) {
+    for (const [index, host] of hosts.entries()) {
+      for (const use of play.roles) {
+        const vars = { ...host.vars, ...play.vars };
+        if (hasTemplates(vars)) continue;
+        const resolved = await resolveRoleVars(use, vars, host.name);
+        if (index === 0) await declareRole(use, resolved, host, { assets, groups, check });
+      }
+    }
+  }
+}
+
+/** Vars with Jinja text in them are known only once a host has rendered them. */
+function hasTemplates(vars: Vars): boolean {
+  return Object.values(vars).some((value) => typeof value === "string" && value.includes("{{"));
+}
+
+async function declareRole(
+  use: RoleUse,
+  vars: Vars,
+  host: Host,
+  { assets, groups, check }: Pick<PreflightOptions, "assets" | "groups" | "check">,
+): Promise<void> {
+  const context: RoleContext = {
+    vars,
+    facts: unknowable<Facts>(),
+    host: { name: host.name, groups: host.groups, vars: host.vars },
+    groups,
+    hostVars: unknowable(),
+    check,
+  };
+  const directory = use.role.directory ?? use.role.name;
+  const look = (call: unknown): void => {
+    if (typeof call === "object" && call !== null) findMissingAsset(call as ActionCall, directory, assets);
+  };
+  const tasksContext: TasksContext = {
+    ...context,
+    task: ((_name: string, call: unknown) => {
+      look(call);
+      return unknowable<TaskHandle>();
+    }) as TasksContext["task"],
+    system: unknowable(),
+    flushHandlers: () => {},
+    log: () => {},
+  };
+  try {
+    const { handlers } = use.role;
+    const declared: unknown = typeof handlers === "function" ? handlers(context) : handlers;
+    for (const spec of Object.values(declared ?? {})) for (const call of [spec].flat()) look(call);
+    if (use.role.facts !== undefined) return;
+    // Only what it declares before it waits for anything real.
+    await Promise.race([use.role.tasks(tasksContext), new Promise((resolve) => setImmediate(resolve))]);
+  } catch (thrown) {
+    // Only what Volley itself says is certain here: other errors may be of this machine, not of the host.
+    if (isVolleyError(thrown)) throw thrown;
+  }
+}
+
+function findMissingAsset({ action, params }: ActionCall, role: string, assets: AssetStore): void {
+  const { src, remote_src: remote } = params;
+  if (typeof src !== "string" || remote === true || src.startsWith("/") || src.includes("{{")) return;
+  if (action === "template") findAsset(assets, role, "templates", src);
+  else if ((action === "copy" || action === "unarchive" || action === "script") && !/^\w+:\/\//.test(src)) {
+    if (assets.tree(role, `files/${src}`) === null && assets.tree(role, src) === null) findAsset(assets, role, "files", src);
+  }
+}
+
+/** Something whose every property only a host can tell. */
+function unknowable<T extends object>(): T {
+  return new Proxy({} as T, {
+    get: (_target, property) => {
+      if (typeof property === "symbol") return undefined;
+      throw new OnlyTheHostKnows();
+    },
+    has: () => {
+      throw new OnlyTheHostKnows();
+    },
+    ownKeys: () => {
+      throw new OnlyTheHostKnows();
+    },
+  });
+}

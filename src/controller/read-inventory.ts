@@ -1,0 +1,42 @@
+import type { Host, Inventory } from "../core/inventory.ts";
+import { VolleyError } from "../core/errors.ts";
+import { loadInventory } from "../inventory/load.ts";
+import { selectHosts } from "../inventory/select.ts";
+import { loadInventoryModule } from "./playbook.ts";
+
+/** An inventory and the way hosts are picked from it. */
+export interface ReadInventory {
+  readonly inventory: Inventory;
+  /** The hosts of a pattern that are also in the limit, in the inventory's order. */
+  select(pattern: string, limit?: string): readonly Host[];
+}
+
+/** Reads an inventory from wherever it lies, or takes the one given. Fails with `INVENTORY_MISSING` or `INVENTORY_INVALID`. */
+export async function readInventory(
+  from: string | readonly string[] | Inventory,
+  { cwd, playbookDirectory }: { readonly cwd: string; readonly playbookDirectory: string },
+): Promise<ReadInventory> {
+  const inventory = isInventory(from) ? from : await load(typeof from === "string" ? [from] : from, cwd, playbookDirectory);
+  return {
+    inventory,
+    select: (pattern, limit) => {
+      const hosts = selectHosts(inventory, pattern);
+      if (limit === undefined) return hosts;
+      const allowed = new Set(selectHosts(inventory, limit));
+      return hosts.filter((host) => allowed.has(host));
+    },
+  };
+}
+
+function isInventory(value: string | readonly string[] | Inventory): value is Inventory {
+  return typeof value === "object" && "hosts" in value;
+}
+
+function load(paths: readonly string[], cwd: string, playbookDirectory: string): Promise<Inventory> {
+  if (paths.length === 0) {
+    throw new VolleyError("INVENTORY_MISSING", "no inventory was given", {
+      hint: "name one with -i: a file, a directory, or host names with a comma: -i 'web1,web2,'",
+    });
+  }
+  return loadInventory(paths, { cwd, playbookDirectory, loadModule: loadInventoryModule });
+}

@@ -1,0 +1,64 @@
+import { mkdirSync } from "node:fs";
+import { homedir } from "node:os";
+import { join } from "node:path";
+import { type DestinationStream, type Logger, destination, pino } from "pino";
+import type { Event } from "../core/events.ts";
+
+/** The log of one run: NDJSON, one file, for finding out afterwards. */
+export interface RunLog {
+  readonly file: string | undefined;
+  event(event: Event): void;
+  /** Writes what is left. */
+  close(): void;
+}
+
+/** Where runs' logs are kept: `$XDG_STATE_HOME/volley/runs`, default `~/.local/state/volley/runs`. */
+export function runsDirectory(env: NodeJS.ProcessEnv = process.env): string {
+  return join(env.XDG_STATE_HOME || join(env.HOME || homedir(), ".local", "state"), "volley", "runs");
+}
+
+/** Opens the log of a run; without a directory to write in, the run goes on without one. */
+export function openRunLog(run: string, directory: string): RunLog {
+  const file = join(directory, `${run}.ndjson`);
+  let stream: (DestinationStream & { flushSync(): void; end(): void }) | undefined;
+  let logger: Logger | undefined;
+  try {
+    mkdirSync(directory, { recursive: true, mode: 0o700 });
+    const opened = destination({ dest: file, sync: true, minLength: 16_384, mode: 0o600 });
+    opened.on("error", () => {
+      logger = undefined;
+    });
+    stream = opened;
+    logger = pino({ base: null, level: "debug", timestamp: false, formatters: { level: (label) => ({ level: label }) } }, opened);
+  } catch {
+    // Read-only home or full disk: the log is for finding out, not for running.
+  }
+  return {
+    file: logger === undefined ? undefined : file,
+    event: (event) => {
+      const level = isTrouble(event) ? "warn" : event.type === "task:output" || event.type === "host:upload" ? "debug" : "info";
+      logger?.[level](event);
+    },
+    close: () => {
+      try {
+        stream?.flushSync();
+        stream?.end();
+      } catch {
+        // The disk filled up: what could be written is there.
+      }
+    },
+  };
+}
+
+function isTrouble(event: Event): boolean {
+  switch (event.type) {
+    case "task:end":
+      return event.result.state === "failed";
+    case "host:end":
+      return event.outcome !== "ok";
+    case "log":
+      return event.level === "warn";
+    default:
+      return false;
+  }
+}

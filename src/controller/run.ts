@@ -1,0 +1,268 @@
+import { randomBytes } from "node:crypto";
+import { homedir, userInfo } from "node:os";
+import { join } from "node:path";
+import { fileURLToPath } from "node:url";
+import pLimit from "p-limit";
+import { VolleyError } from "../core/errors.ts";
+import type { ControllerEvent, Event, ReceivedEvent, Summary } from "../core/events.ts";
+import type { Host, Inventory } from "../core/inventory.ts";
+import type { JobOptions } from "../core/protocol.ts";
+import { foldSummary } from "../core/summary.ts";
+import type { HostKeyPolicy } from "../transport/ssh/host-key.ts";
+import type { AskPassphrase } from "../transport/ssh/keys.ts";
+import type { Endpoint, Transport } from "../transport/transport.ts";
+import { EventQueue } from "./event-queue.ts";
+import { HostRun } from "./host-run.ts";
+import { makeJob, type PlayHosts, planHosts } from "./plan.ts";
+import { preparePlaybook } from "./playbook.ts";
+import { preflight } from "./preflight.ts";
+import { readInventory } from "./read-inventory.ts";
+import { openRunLog, runsDirectory } from "./run-log.ts";
+
+/** What to run, where, and how. */
+export interface RunOptions {
+  /** Paths of inventories, `host1,host2,` lists, or an inventory already loaded. */
+  readonly inventory: string | readonly string[] | Inventory;
+  /** The playbook's file: an entry to bundle, not a value. */
+  readonly playbook: string | URL;
+  /** A pattern that narrows the hosts of every play. */
+  readonly limit?: string;
+  /** Hosts worked on at a time. Default 50. */
+  readonly concurrency?: number;
+  /** Changes nothing, says what would change. Default false. */
+  readonly check?: boolean;
+  /** Whether events carry the text of what changes. Default false. */
+  readonly diff?: boolean;
+  readonly tags?: readonly string[];
+  readonly skipTags?: readonly string[];
+  /** Login user where the inventory names none. Default: the current user. */
+  readonly user?: string;
+  readonly privateKeyFile?: string;
+  /** The user to become where the inventory and the play say nothing; `true` is root. */
+  readonly become?: boolean | string;
+  /** Default `strict`. */
+  readonly hostKeys?: HostKeyPolicy;
+  /** Default `~/.ssh/known_hosts` and `/etc/ssh/ssh_known_hosts`. */
+  readonly knownHostsFiles?: readonly string[];
+  /** For connecting, and again for logging in. Default 15 s. */
+  readonly connectTimeoutMs?: number;
+  /** From starting the bundle on a host to its first word. Default 60 s. */
+  readonly startTimeoutMs?: number;
+  /** Asks for the passphrase of an encrypted key. Default: nobody is asked. */
+  readonly askPassphrase?: AskPassphrase;
+  /** Aborted: stop cleanly, as one Ctrl-C does. */
+  readonly signal?: AbortSignal;
+  /** Default: the process's working directory. */
+  readonly cwd?: string;
+  /** Where the run's log goes; false: nowhere. Default `~/.local/state/volley/runs`. */
+  readonly logDirectory?: string | false;
+}
+
+/** A run going on: iterate its events, await its summary. */
+export interface Run extends AsyncIterable<Event> {
+  /** Rejects only for what is wrong before the first host is touched. */
+  readonly summary: Promise<Summary>;
+  /** Stops: hosts finish the action they are at. Called again, they end that too. */
+  cancel(): void;
+}
+
+const DEFAULTS = { concurrency: 50, connectTimeoutMs: 15_000, startTimeoutMs: 60_000 } as const;
+
+/** Starts a run. */
+export function run(options: RunOptions): Run {
+  const queue = new EventQueue<Event>();
+  const clean = new AbortController();
+  const now = new AbortController();
+  const cancel = (): void => {
+    if (clean.signal.aborted) now.abort();
+    else clean.abort();
+  };
+  if (options.signal?.aborted === true) cancel();
+  options.signal?.addEventListener("abort", cancel, { once: true });
+  let failure: unknown;
+  const summary = carryOut(options, queue, clean.signal, now.signal)
+    .catch((thrown: unknown) => {
+      failure = thrown;
+      throw thrown;
+    })
+    .finally(() => {
+      options.signal?.removeEventListener("abort", cancel);
+      queue.end();
+    });
+  // Those who only iterate get the error from the iterator.
+  summary.catch(() => {});
+  return {
+    summary,
+    cancel,
+    async *[Symbol.asyncIterator]() {
+      yield* queue;
+      if (failure !== undefined) throw failure;
+    },
+  };
+}
+
+async function carryOut(options: RunOptions, queue: EventQueue<Event>, clean: AbortSignal, now: AbortSignal): Promise<Summary> {
+  const cwd = options.cwd ?? process.cwd();
+  const concurrency = options.concurrency ?? DEFAULTS.concurrency;
+  if (!Number.isInteger(concurrency) || concurrency < 1) {
+    throw new VolleyError("USAGE", `concurrency must be a whole number of 1 or more, not ${String(concurrency)}`);
+  }
+  const buildStart = performance.now();
+  const file = options.playbook instanceof URL ? fileURLToPath(options.playbook) : options.playbook;
+  const prepared = await preparePlaybook(file, cwd);
+  const { inventory, select } = await readInventory(options.inventory, { cwd, playbookDirectory: prepared.directory });
+  const plan = planHosts(prepared.playbook, inventory, (pattern) => select(pattern, options.limit));
+  const { plays, hosts, groups } = plan;
+  const check = options.check ?? false;
+  try {
+    await preflight({ plays, assets: prepared.assets, groups, check });
+  } catch (thrown) {
+    throw prepared.locate(thrown);
+  }
+
+  const id = makeRunId();
+  const log = options.logDirectory === false ? undefined : openRunLog(id, options.logDirectory ?? runsDirectory());
+  const fold = foldSummary();
+  let seq = 0;
+  const emit = (event: ReceivedEvent | ControllerEvent): void => {
+    const stamped: Event = { ...event, seq: ++seq, time: Date.now() };
+    fold.add(stamped);
+    log?.event(stamped);
+    queue.push(stamped);
+  };
+  emit({
+    type: "run:start",
+    run: id,
+    playbook: prepared.name,
+    hosts: hosts.map(({ name }) => name),
+    plays: plays.map(({ play, hosts: some }) => ({ name: play.name, hosts: some.map(({ name }) => name) })),
+    check,
+    concurrency,
+  });
+  const bundle = prepared.bundle();
+  // Hosts that wait for it report its failure; without hosts nobody would.
+  bundle.catch(() => {});
+  void bundle.then(
+    ({ id: bundleId, bytes, reused }) =>
+      emit({ type: "run:build", bundle: bundleId, bytes: bytes.length, elapsedMs: performance.now() - buildStart, reused }),
+    () => {},
+  );
+
+  const jobOptions: JobOptions = {
+    check,
+    diff: options.diff ?? false,
+    tags: options.tags ?? [],
+    skipTags: options.skipTags ?? [],
+    barriers: true,
+  };
+  const transports = await openTransports(options);
+  const runs = new Map<string, HostRun>();
+  for (const host of hosts) {
+    const mine = plays.filter((play) => play.hosts.includes(host));
+    runs.set(
+      host.name,
+      new HostRun({
+        endpoint: endpointOf(host, options),
+        transport: transports.of(host),
+        bundle,
+        job: makeJob(host, plan, jobOptions),
+        become: becomeOf(host, mine, options),
+        emit,
+        locate: prepared.locateRemote,
+        now,
+        startTimeoutMs: options.startTimeoutMs ?? DEFAULTS.startTimeoutMs,
+      }),
+    );
+  }
+  const onClean = (): void => {
+    emit({ type: "run:cancel", how: "clean" });
+    for (const hostRun of runs.values()) hostRun.cancel();
+  };
+  const onNow = (): void => emit({ type: "run:cancel", how: "now" });
+  clean.addEventListener("abort", onClean, { once: true });
+  now.addEventListener("abort", onNow, { once: true });
+  if (clean.aborted) onClean();
+  try {
+    await schedule(plays, runs, concurrency);
+    await Promise.all([...runs.values()].map((hostRun) => hostRun.end));
+  } finally {
+    clean.removeEventListener("abort", onClean);
+    now.removeEventListener("abort", onNow);
+    transports.close();
+  }
+  const summary: Summary = { ...fold.summary(Date.now()), ...(log?.file === undefined ? {} : { logFile: log.file }) };
+  emit({ type: "run:end", summary });
+  log?.close();
+  return summary;
+}
+
+/** Takes the plays in order: those who are not free wait for each other between them. */
+async function schedule(plays: readonly PlayHosts[], runs: ReadonlyMap<string, HostRun>, concurrency: number): Promise<void> {
+  const limit = pLimit(concurrency);
+  const last = new Map<string, number>();
+  let free: Promise<void>[] = [];
+  for (const { index, play, hosts } of plays) {
+    const work = hosts.map((host) => {
+      const hostRun = runs.get(host.name)!;
+      const after = last.get(host.name);
+      last.set(host.name, index);
+      return limit(() => hostRun.play(index, after));
+    });
+    if (play.strategy === "free") free.push(...work);
+    else {
+      await Promise.all([...free, ...work]);
+      free = [];
+    }
+  }
+  await Promise.all(free);
+}
+
+/** The plays say it first, then the inventory, then the command line; one host runs as one user throughout. */
+function becomeOf(host: Host, plays: readonly PlayHosts[], options: RunOptions): string | null {
+  const said = plays.map(({ play }) => play.become).find((become) => become !== undefined);
+  const become = said ?? host.connection.become ?? options.become ?? false;
+  return become === true ? "root" : become === false ? null : become;
+}
+
+function endpointOf(host: Host, options: RunOptions): Endpoint {
+  const { address, port, user, privateKeyFile } = host.connection;
+  return {
+    host: host.name,
+    address,
+    port: port ?? 22,
+    user: user ?? options.user ?? userInfo().username,
+    privateKeyFile: privateKeyFile ?? options.privateKeyFile,
+  };
+}
+
+/** Opens the transports the hosts ask for, each when the first host needs it. */
+async function openTransports(options: RunOptions): Promise<{ of(host: Host): Transport; close(): void }> {
+  const [{ createSshTransport }, { KeyRing }, { openKnownHosts }, { createLocalTransport }] = await Promise.all([
+    import("../transport/ssh/ssh-transport.ts"),
+    import("../transport/ssh/keys.ts"),
+    import("../transport/ssh/known-hosts.ts"),
+    import("../transport/local.ts"),
+  ]);
+  const ssh = createSshTransport({
+    keys: new KeyRing(options.askPassphrase ?? (async () => null)),
+    knownHosts: openKnownHosts(options.knownHostsFiles ?? [join(homedir(), ".ssh", "known_hosts"), "/etc/ssh/ssh_known_hosts"]),
+    hostKeyPolicy: options.hostKeys ?? "strict",
+    agent: process.env.SSH_AUTH_SOCK || undefined,
+    connectTimeoutMs: options.connectTimeoutMs ?? DEFAULTS.connectTimeoutMs,
+    interactive: options.askPassphrase !== undefined,
+  });
+  const local = createLocalTransport();
+  return {
+    of: (host) => (host.connection.connection === "local" ? local : ssh),
+    close: () => {
+      ssh.close();
+      local.close();
+    },
+  };
+}
+
+/** When it started, and something random: sorts by time, and two at once differ. */
+function makeRunId(): string {
+  const time = new Date().toISOString().replace(/[-:]/g, "").replace("T", "-").slice(0, 15);
+  return `${time}-${randomBytes(2).toString("hex")}`;
+}

@@ -1,0 +1,148 @@
+import { VolleyError } from "./errors.ts";
+import { isRecord, type Vars } from "./json.ts";
+import { didYouMean } from "./nearest.ts";
+import type { Play, Playbook, PlayDefinition } from "./playbook.ts";
+import type { AnyRole, Role, RoleDefinition, RoleUse } from "./role.ts";
+import type { StandardIssue, StandardSchemaV1 } from "./standard-schema.ts";
+
+/**
+ * Defines a role. Called with vars it becomes a part of a play: `nginx({ gzip: true })`.
+ *
+ * `directory` is where its assets lie; the build fills it in with the directory of the file that calls this.
+ */
+export function defineRole<V = Vars, H extends string = never, F = unknown>(
+  definition: RoleDefinition<V, H, F>,
+  directory?: string,
+): Role<V> {
+  requireName("defineRole", definition.name);
+  if (typeof definition.tasks !== "function") {
+    throw new VolleyError("PLAYBOOK_INVALID", `role "${definition.name}" has no tasks function`);
+  }
+  const role = { ...definition, directory } as unknown as AnyRole;
+  const use = (vars: Partial<V> = {}, options: RoleUse["options"] = {}): RoleUse => {
+    checkVarNames(role, vars as Vars);
+    return { role, vars: vars as Vars, options };
+  };
+  return Object.assign(use, { role });
+}
+
+const PLAY_KEYS = [
+  "name",
+  "hosts",
+  "roles",
+  "tasks",
+  "handlers",
+  "vars",
+  "hostVars",
+  "become",
+  "strategy",
+  "tags",
+] as const satisfies readonly (keyof Play)[];
+
+/** Plays that have been through {@link definePlay}: their own tasks are among their roles already. */
+const defined = new WeakSet<Play>();
+
+/** Defines a play: which hosts, which roles. */
+export function definePlay(play: Play, directory?: string): PlayDefinition {
+  if (!isRecord(play)) throw new VolleyError("PLAYBOOK_INVALID", "a play must be an object with `hosts` and `roles`");
+  const name = play.name ?? String(play.hosts);
+  for (const key of Object.keys(play)) {
+    if (!(PLAY_KEYS as readonly string[]).includes(key)) {
+      throw new VolleyError("PLAYBOOK_INVALID", `play "${name}": unknown key "${key}"${didYouMean(key, PLAY_KEYS)}`, {
+        hint: `a play takes: ${PLAY_KEYS.join(", ")}`,
+      });
+    }
+  }
+  if (typeof play.hosts !== "string" || play.hosts.trim() === "") {
+    throw new VolleyError("PLAYBOOK_INVALID", `play "${name}": \`hosts\` must be a pattern such as "web" or "all"`);
+  }
+  const roles = (play.roles ?? []).map((use, index) => checkRoleUse(name, use, index));
+  if (play.tasks !== undefined) {
+    const own: AnyRole = {
+      name,
+      tasks: play.tasks,
+      directory,
+      ...(play.handlers === undefined ? {} : { handlers: play.handlers }),
+    };
+    roles.push({ role: own, vars: {}, options: {} });
+  }
+  const definition = { ...play, name, roles };
+  defined.add(definition);
+  return definition;
+}
+
+function checkRoleUse(play: string, use: unknown, index: number): RoleUse {
+  if (typeof use === "function" && isRecord((use as Partial<Role<unknown>>).role)) {
+    throw new VolleyError("PLAYBOOK_INVALID", `play "${play}": call the role: write \`${(use as Role<unknown>).role.name}()\``);
+  }
+  if (!isRecord(use) || !isRecord(use.role)) {
+    throw new VolleyError(
+      "PLAYBOOK_INVALID",
+      `play "${play}": roles[${index}] is not a role; import one made with defineRole and call it`,
+    );
+  }
+  return use as unknown as RoleUse;
+}
+
+/** Defines a playbook: plays, in order. A play may be written in place, without `definePlay`. */
+export function definePlaybook(plays: readonly Play[], directory?: string): Playbook {
+  if (!Array.isArray(plays)) throw new VolleyError("PLAYBOOK_INVALID", "definePlaybook takes a list of plays");
+  return { plays: plays.map((play: Play) => (defined.has(play) ? (play as PlayDefinition) : definePlay(play, directory))) };
+}
+
+/** Whether a value has the shape of a playbook. */
+export function isPlaybook(value: unknown): value is Playbook {
+  return isRecord(value) && Array.isArray(value.plays);
+}
+
+function requireName(what: string, name: unknown): void {
+  if (typeof name !== "string" || !/^[\w.-]+$/.test(name)) {
+    throw new VolleyError("PLAYBOOK_INVALID", `${what} needs a name of letters, digits, ".", "-" and "_"`);
+  }
+}
+
+/** The names an object schema declares (valibot's `entries`, zod's `shape`); undefined where the schema does not tell. */
+function varNames(schema: StandardSchemaV1): readonly string[] | undefined {
+  const { entries, shape } = schema as { readonly entries?: unknown; readonly shape?: unknown };
+  const fields = isRecord(entries) ? entries : isRecord(shape) ? shape : undefined;
+  return fields === undefined ? undefined : Object.keys(fields);
+}
+
+function checkVarNames(role: AnyRole, vars: Vars): void {
+  const known = role.vars === undefined ? undefined : varNames(role.vars);
+  if (known === undefined) return;
+  for (const name of Object.keys(vars)) {
+    if (known.includes(name)) continue;
+    throw new VolleyError("VARS_INVALID", `role "${role.name}" has no var "${name}"${didYouMean(name, known)}`, {
+      hint: `its vars are: ${known.join(", ")}`,
+    });
+  }
+}
+
+/**
+ * A role's vars for one host: what the play gives over what the host has, checked by the role's schema.
+ * Without a schema a role gets everything. Fails with `VARS_INVALID`.
+ */
+export async function resolveRoleVars(use: RoleUse, hostVars: Vars, host: string): Promise<Vars> {
+  const { role, vars } = use;
+  const given = Object.fromEntries(Object.entries(vars).filter(([, value]) => value !== undefined));
+  if (role.vars === undefined) return { ...hostVars, ...given };
+  const known = varNames(role.vars);
+  const fromHost =
+    known === undefined ? hostVars : Object.fromEntries(known.filter((name) => name in hostVars).map((name) => [name, hostVars[name]]));
+  const checked = await role.vars["~standard"].validate({ ...fromHost, ...given });
+  if (checked.issues === undefined) return checked.value as Vars;
+  const problems = checked.issues.map((issue) => explainIssue(issue, given));
+  throw new VolleyError("VARS_INVALID", `role "${role.name}" on ${host}: ${problems.join("; ")}`, {
+    hint: `give it in the play, \`${role.name}({ … })\`, or as a var of the host or one of its groups`,
+  });
+}
+
+function explainIssue(issue: StandardIssue, given: Vars): string {
+  const path = (issue.path ?? []).map((part) => String(typeof part === "object" ? part.key : part));
+  if (path.length === 0) return issue.message;
+  const received = (issue as { readonly received?: unknown }).received;
+  if (received === "undefined" && path.length === 1) return `var "${path[0]}" is missing`;
+  const origin = path[0] !== undefined && path[0] in given ? "" : " (from the inventory)";
+  return `var "${path.join(".")}"${origin}: ${issue.message}`;
+}

@@ -1,0 +1,113 @@
+/** Stable names of what can go wrong; programs branch on these, never on messages. */
+export type ErrorCode =
+  | "USAGE"
+  | "INVENTORY_INVALID"
+  | "INVENTORY_MISSING"
+  | "PATTERN_UNKNOWN"
+  | "PLAYBOOK_INVALID"
+  | "PLAYBOOK_MISSING"
+  | "BUILD_FAILED"
+  | "BUNDLE_FORBIDDEN"
+  | "BUNDLE_INVALID"
+  | "ASSET_MISSING"
+  | "VARS_INVALID"
+  | "PARAMS_INVALID"
+  | "TEMPLATE_FAILED"
+  | "ACTION_FAILED"
+  | "PROCESS_FAILED"
+  | "FILE_FAILED"
+  | "TIMEOUT"
+  | "CONNECT_FAILED"
+  | "AUTH_FAILED"
+  | "BECOME_FAILED"
+  | "HOST_KEY_UNKNOWN"
+  | "HOST_KEY_CHANGED"
+  | "UPLOAD_FAILED"
+  | "NODE_MISSING"
+  | "PROTOCOL_INVALID"
+  | "CONNECTION_LOST"
+  | "CANCELLED"
+  | "INTERNAL";
+
+/** Where in a file of the user's something is wrong. */
+export interface SourceLocation {
+  readonly file: string;
+  /** Counted from 1. */
+  readonly line?: number;
+  /** Counted from 1. */
+  readonly column?: number;
+}
+
+/** What every {@link VolleyError} can carry beside its message. */
+export interface ErrorDetails {
+  readonly cause?: unknown;
+  readonly location?: SourceLocation;
+  /** What to do about it, when the message alone does not say. */
+  readonly hint?: string;
+}
+
+/** An error with a stable code and a message a person can act on; reporters format it, it never formats itself. */
+export class VolleyError extends Error {
+  override readonly name: string = "VolleyError";
+  readonly code: ErrorCode;
+  readonly location: SourceLocation | undefined;
+  readonly hint: string | undefined;
+
+  constructor(code: ErrorCode, message: string, details: ErrorDetails = {}) {
+    super(message, details.cause === undefined ? undefined : { cause: details.cause });
+    this.code = code;
+    this.location = details.location;
+    this.hint = details.hint;
+  }
+}
+
+/** An error as it crosses the wire: bounded plain data, never revived as a class. */
+export interface SerializedError {
+  readonly code: ErrorCode;
+  readonly message: string;
+  readonly hint?: string;
+  readonly location?: SourceLocation;
+  readonly stack?: string;
+}
+
+const MAX_MESSAGE = 8_192;
+const MAX_STACK = 8_192;
+
+/** Whether a value is a VolleyError, also one made by another copy of this module (the bundle has its own). */
+export function isVolleyError(value: unknown): value is VolleyError {
+  return value instanceof Error && typeof (value as Partial<VolleyError>).code === "string" && value.name === "VolleyError";
+}
+
+/** Turns anything thrown into bounded plain data; what is not a VolleyError is `INTERNAL` and keeps its stack. */
+export function serializeError(thrown: unknown): SerializedError {
+  if (isVolleyError(thrown)) {
+    return {
+      code: thrown.code,
+      message: thrown.message.slice(0, MAX_MESSAGE),
+      ...(thrown.hint === undefined ? {} : { hint: thrown.hint }),
+      // Where in the playbook it was thrown: the controller, which has the source map, makes a location of it.
+      ...(thrown.location === undefined ? { stack: thrown.stack?.slice(0, MAX_STACK) ?? "" } : { location: thrown.location }),
+    };
+  }
+  if (thrown instanceof Error) {
+    return {
+      code: "INTERNAL",
+      message: `${thrown.name === "Error" ? "" : `${thrown.name}: `}${thrown.message}`.slice(0, MAX_MESSAGE),
+      ...(thrown.stack === undefined ? {} : { stack: thrown.stack.slice(0, MAX_STACK) }),
+    };
+  }
+  return { code: "INTERNAL", message: String(thrown).slice(0, MAX_MESSAGE) };
+}
+
+/** `file:line:column`, with as much of it as is known. */
+export function formatLocation({ file, line, column }: SourceLocation): string {
+  if (line === undefined) return file;
+  return column === undefined ? `${file}:${line}` : `${file}:${line}:${column}`;
+}
+
+/** Anything thrown, as one line for a person: where, what, and what to do about it. */
+export function describeError(thrown: unknown): string {
+  if (!isVolleyError(thrown)) return thrown instanceof Error ? thrown.message : String(thrown);
+  const where = thrown.location === undefined ? "" : `${formatLocation(thrown.location)}: `;
+  return `${where}${thrown.message}${thrown.hint === undefined ? "" : ` (${thrown.hint})`}`;
+}

@@ -1,0 +1,55 @@
+import type { TargetEvent } from "./events.ts";
+import type { Vars } from "./json.ts";
+
+/** Raised whenever a line's meaning changes; another version is refused. */
+export const PROTOCOL_VERSION = 1;
+
+/** The longest line either side sends, in bytes; longer texts are cut before they are sent. */
+export const MAX_LINE_BYTES = 4 << 20;
+
+/** What one host is asked to do: the first line of its standard input. */
+export interface Job {
+  readonly protocol: number;
+  readonly host: string;
+  readonly groups: readonly string[];
+  /** The host's own vars, merged. */
+  readonly vars: Vars;
+  /** Every group's hosts. */
+  readonly inventoryGroups: Readonly<Record<string, readonly string[]>>;
+  /** For each play that asked: the vars of other hosts. */
+  readonly hostVars: Readonly<Record<string, Vars>>;
+  /** Indexes of the plays this host takes part in. */
+  readonly plays: readonly number[];
+  readonly options: JobOptions;
+}
+
+/** How a job is carried out. */
+export interface JobOptions {
+  readonly check: boolean;
+  readonly diff: boolean;
+  /** Only tasks with one of these tags, and those tagged `always`. Empty: all. */
+  readonly tags: readonly string[];
+  readonly skipTags: readonly string[];
+  /** False when nobody will say `continue`: plays then follow each other at once. */
+  readonly barriers: boolean;
+}
+
+/** What the controller says after the Job, one line each. */
+export type Command =
+  /** Every host has ended the play with this index: go on. */
+  | { readonly type: "continue"; readonly play: number }
+  /** Finish the action now running, then say bye. */
+  | { readonly type: "cancel" }
+  /** End the action now running too. */
+  | { readonly type: "kill" };
+
+/** A target's event with its place in the stream. */
+export type WireEvent = TargetEvent & { readonly seq: number; readonly time: number };
+
+/** One line of the protocol. */
+export function encodeLine(value: unknown): string {
+  return `${JSON.stringify(value)}\n`;
+}
+
+/** The start of the first line of the protocol; anything before it is noise. */
+export const HELLO_PREFIX = '{"type":"hello"';

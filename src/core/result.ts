@@ -1,0 +1,84 @@
+import type { SerializedError } from "./errors.ts";
+
+/** How a task ended; one that never ran has no Result and counts as `not executed`. */
+export type State = "unchanged" | "changed" | "skipped" | "failed";
+
+/** What differs, or differed, in one place: text before and after, or only the attributes. */
+export interface Diff {
+  /** The file, or whatever else is named: `user alice`, `package nginx`. */
+  readonly path: string;
+  /** Text before; `null` when there was nothing; absent when only attributes differ. */
+  readonly before?: string | null;
+  /** Text after; `null` when it is removed. */
+  readonly after?: string | null;
+  /** Attributes that differ, such as mode or owner, as `[before, after]`. */
+  readonly attributes?: Readonly<Record<string, readonly [before: string, after: string]>>;
+  /** True when the content is not text, or too long to show. */
+  readonly binary?: boolean;
+}
+
+/** What came of one item of a loop. */
+export interface ItemResult {
+  readonly label: string;
+  readonly state: State;
+  readonly message?: string;
+  readonly data?: unknown;
+  readonly error?: SerializedError;
+}
+
+/** What came of one task. */
+export interface Result {
+  readonly state: State;
+  /** One line for a person: why it was skipped, what was done. */
+  readonly message?: string;
+  readonly diff?: readonly Diff[];
+  /** What the action found out or returned, such as `{ rc, stdout, stderr }`. */
+  readonly data?: unknown;
+  readonly error?: SerializedError;
+  /** True when the task failed and its `ignoreErrors` let the role go on. */
+  readonly ignored?: boolean;
+  /** True when check mode cannot know what would happen: the state is then `skipped`. */
+  readonly unknown?: boolean;
+  readonly items?: readonly ItemResult[];
+}
+
+/** How many tasks ended how. */
+export interface Tally {
+  readonly unchanged: number;
+  readonly changed: number;
+  readonly skipped: number;
+  readonly failed: number;
+  readonly notExecuted: number;
+}
+
+/** The states a {@link Tally} counts, in the order they are shown. */
+export const TALLY_KEYS = ["unchanged", "changed", "skipped", "failed", "notExecuted"] as const;
+
+/** A tally of nothing. */
+export const EMPTY_TALLY: Tally = { unchanged: 0, changed: 0, skipped: 0, failed: 0, notExecuted: 0 };
+
+/** Adds tallies up. */
+export function addTallies(tallies: Iterable<Tally>): Tally {
+  const sum = { ...EMPTY_TALLY };
+  for (const tally of tallies) for (const key of TALLY_KEYS) sum[key] += tally[key];
+  return sum;
+}
+
+/** The total number of actions in a tally, those not executed included. */
+export function tallyTotal(tally: Tally): number {
+  return TALLY_KEYS.reduce((total, key) => total + tally[key], 0);
+}
+
+/** The tally with one more task that ended in `state`; a failure that was ignored counts as `failed` all the same. */
+export function countState(tally: Tally, state: State | "notExecuted"): Tally {
+  return { ...tally, [state]: tally[state] + 1 };
+}
+
+/** `88 total actions in 0.31s: 87 unchanged, 0 changed, 1 skipped, 0 failed, 0 not executed.` */
+export function formatTally(tally: Tally, elapsedMs: number): string {
+  const { unchanged, changed, skipped, failed, notExecuted } = tally;
+  return (
+    `${tallyTotal(tally)} total actions in ${(elapsedMs / 1000).toFixed(2)}s: ` +
+    `${unchanged} unchanged, ${changed} changed, ${skipped} skipped, ${failed} failed, ${notExecuted} not executed.`
+  );
+}

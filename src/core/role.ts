@@ -1,0 +1,144 @@
+import type { ActionCall } from "./action.ts";
+import type { Facts } from "./facts.ts";
+import type { Vars } from "./json.ts";
+import type { Result, State } from "./result.ts";
+import type { StandardSchemaV1 } from "./standard-schema.ts";
+import type { ReadSystem } from "./system.ts";
+
+/** A value, or a function asked for it when the task's turn comes. */
+export type Condition<A extends readonly unknown[] = []> = boolean | ((...args: A) => boolean | Promise<boolean>);
+
+/** Everything about a task but its name and action. */
+export interface TaskOptions<H extends string = string, D = unknown, A extends readonly unknown[] = []> {
+  /** The task is skipped unless this holds. */
+  readonly when?: Condition<A>;
+  /** Handlers to run at the end of the play if the task changes anything; `role:handler` names another role's. */
+  readonly notify?: H | readonly H[] | (string & {}) | readonly (string & {})[];
+  readonly tags?: string | readonly string[];
+  /** `true`: only ever inspect; `false`: apply even in check mode. */
+  readonly check?: boolean;
+  /** Lets the role go on when the task fails. */
+  readonly ignoreErrors?: boolean;
+  /** Decides what counts as a change. */
+  readonly changedWhen?: boolean | ((result: TaskResult<D>) => boolean);
+  /** Decides what counts as a failure. */
+  readonly failedWhen?: boolean | ((result: TaskResult<D>) => boolean);
+  /** Keeps output, diff and data out of events, journal and screen. */
+  readonly noLog?: boolean;
+  /** Template variables for this task alone. */
+  readonly vars?: Vars;
+}
+
+/** A task done once per item. */
+export interface LoopOptions<T, H extends string = string, D = unknown> extends TaskOptions<H, D, [item: T]> {
+  readonly loop: Iterable<T>;
+  /** How an item is called on screen; default: itself, or its `name`. */
+  readonly label?: (item: T) => string;
+}
+
+/** A Result with its data typed, and the questions roles ask of it. */
+export interface TaskResult<D = unknown> extends Result {
+  readonly data: D;
+  readonly changed: boolean;
+  readonly skipped: boolean;
+  readonly failed: boolean;
+}
+
+/**
+ * A declared task. Awaiting it waits for its turn and gives its result; its other properties can be read in a
+ * later task's `when`. Awaiting a task that fails ends the role.
+ */
+export interface TaskHandle<D = unknown> extends PromiseLike<TaskResult<D>> {
+  readonly name: string;
+  readonly state: State;
+  readonly changed: boolean;
+  readonly skipped: boolean;
+  readonly failed: boolean;
+  readonly data: D;
+}
+
+/** Declares a task. */
+export interface DeclareTask<H extends string = string> {
+  /** A function is asked for the action when the task's turn comes: it may read what earlier tasks found out. */
+  <D>(name: string, call: ActionCall<D> | (() => ActionCall<D>), options?: TaskOptions<H, D>): TaskHandle<D>;
+  <D, T>(name: string, call: (item: T) => ActionCall<D>, options: LoopOptions<T, H, D>): TaskHandle<readonly D[]>;
+}
+
+/** The host a role runs for. */
+export interface HostInfo {
+  readonly name: string;
+  /** The groups it is in, nearest first, without `all`. */
+  readonly groups: readonly string[];
+  readonly vars: Vars;
+}
+
+/** What every part of a role has at hand. */
+export interface RoleContext<V = Vars, F = unknown> {
+  readonly vars: V;
+  readonly facts: Facts & F;
+  readonly host: HostInfo;
+  /** Every group of the inventory with the names of its hosts. */
+  readonly groups: Readonly<Record<string, readonly string[]>>;
+  /** The vars of other hosts that the play's `hostVars` asked for. */
+  readonly hostVars: Readonly<Record<string, Vars>>;
+  readonly check: boolean;
+}
+
+/** What a role's `tasks` gets. */
+export interface TasksContext<V = Vars, H extends string = string, F = unknown> extends RoleContext<V, F> {
+  readonly task: DeclareTask<H>;
+  /** The machine, for reading; a read waits for the role's turn. */
+  readonly system: ReadSystem;
+  /** Runs the handlers notified so far when its turn comes. */
+  flushHandlers(): void;
+  /** Shows a line. */
+  log(text: string): void;
+}
+
+/** One action, or several in a row. */
+export type HandlerSpec = ActionCall | readonly ActionCall[];
+
+/** What {@link defineRole} takes. */
+export interface RoleDefinition<V, H extends string, F> {
+  readonly name: string;
+  readonly doc?: string;
+  /** Any Standard Schema (valibot, zod, arktype …); host vars of the same names fill what the play does not give. */
+  readonly vars?: StandardSchemaV1<unknown, V>;
+  /** Custom facts, found out before the role's tasks are declared. */
+  readonly facts?: (system: ReadSystem, facts: Facts) => Promise<F> | F;
+  /** Run once each at the end of the play, in the order declared here. */
+  readonly handlers?: Readonly<Record<H, HandlerSpec>> | ((context: RoleContext<V, F>) => Readonly<Record<H, HandlerSpec>>);
+  /** Declares the tasks. */
+  tasks(context: TasksContext<V, H, F>): void | Promise<void>;
+}
+
+/** A role with nothing left of its types: as the executor sees it. */
+export interface AnyRole {
+  readonly name: string;
+  readonly doc?: string;
+  readonly vars?: StandardSchemaV1<unknown, unknown>;
+  readonly facts?: (system: ReadSystem, facts: Facts) => unknown;
+  readonly handlers?: unknown;
+  tasks(context: TasksContext): void | Promise<void>;
+  /** Where its assets lie, relative to the project; set by the build for the file that defines it. */
+  readonly directory: string | undefined;
+}
+
+/** Options of a role within one play. */
+export interface RoleUseOptions {
+  readonly tags?: string | readonly string[];
+  readonly when?: Condition<[context: RoleContext]>;
+}
+
+/** A role with the vars and options a play gives it. */
+export interface RoleUse {
+  readonly role: AnyRole;
+  readonly vars: Vars;
+  readonly options: RoleUseOptions;
+}
+
+/** A role as playbooks use it: called with vars, it is a part of a play. */
+export interface Role<V> {
+  (vars?: Partial<V>, options?: RoleUseOptions): RoleUse;
+  readonly role: AnyRole;
+}

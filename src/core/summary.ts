@@ -1,0 +1,119 @@
+import type { Event, Failure, HostSummary, Outcome, Summary } from "./events.ts";
+import { addTallies, countState, EMPTY_TALLY, type Tally } from "./result.ts";
+
+const KEPT_OUTPUT_LINES = 20;
+
+interface HostFold {
+  tally: Tally;
+  readonly failures: Failure[];
+  /** Output of the task now running. */
+  output: string[];
+  end: HostSummary | undefined;
+}
+
+/** Folds a run's events into its Summary. */
+export interface SummaryFold {
+  add(event: Event): void;
+  /** What one host has come to so far. */
+  tallyOf(host: string): Tally;
+  /** The whole; hosts that have not ended count as cancelled. */
+  summary(nowMs: number): Summary;
+}
+
+/** Starts a fold. */
+export function foldSummary(): SummaryFold {
+  let run = "";
+  let playbook = "";
+  let check = false;
+  let startedAt = 0;
+  const hosts = new Map<string, HostFold>();
+  const hostOf = (name: string): HostFold => {
+    let host = hosts.get(name);
+    if (host === undefined) {
+      host = { tally: EMPTY_TALLY, failures: [], output: [], end: undefined };
+      hosts.set(name, host);
+    }
+    return host;
+  };
+
+  const add = (event: Event): void => {
+    switch (event.type) {
+      case "run:start":
+        ({ run, playbook, check } = event);
+        startedAt = event.time;
+        for (const name of event.hosts) hostOf(name);
+        return;
+      case "task:start":
+        hostOf(event.host).output = [];
+        return;
+      case "task:output": {
+        const host = hostOf(event.host);
+        host.output = [...host.output, ...event.text.split("\n").filter((line) => line !== "")].slice(-KEPT_OUTPUT_LINES);
+        return;
+      }
+      case "task:end": {
+        const host = hostOf(event.host);
+        const { result, role, name } = event;
+        host.tally = countState(host.tally, result.state);
+        if (result.state === "failed" && result.ignored !== true && result.error !== undefined) {
+          host.failures.push({ role, name, error: result.error, output: host.output });
+        }
+        return;
+      }
+      case "host:end": {
+        const host = hostOf(event.host);
+        const { outcome, tally, elapsedMs, phases, uploadedBytes, error } = event;
+        host.tally = tally;
+        host.end = {
+          host: event.host,
+          outcome,
+          tally,
+          elapsedMs,
+          phases,
+          uploadedBytes,
+          failures: host.failures,
+          ...(error === undefined ? {} : { error }),
+        };
+        return;
+      }
+      default:
+        return;
+    }
+  };
+
+  const summary = (nowMs: number): Summary => {
+    const ended = [...hosts].map(
+      ([name, host]): HostSummary =>
+        host.end ?? {
+          host: name,
+          outcome: "cancelled",
+          tally: host.tally,
+          elapsedMs: nowMs - startedAt,
+          phases: {},
+          uploadedBytes: 0,
+          failures: host.failures,
+        },
+    );
+    const outcomes: Record<Outcome, number> = { ok: 0, failed: 0, unreachable: 0, lost: 0, cancelled: 0 };
+    for (const { outcome } of ended) outcomes[outcome]++;
+    return {
+      run,
+      playbook,
+      check,
+      elapsedMs: nowMs - startedAt,
+      hosts: ended,
+      tally: addTallies(ended.map(({ tally }) => tally)),
+      outcomes,
+      exitCode: exitCodeOf(outcomes),
+    };
+  };
+
+  return { add, tallyOf: (name) => hosts.get(name)?.tally ?? EMPTY_TALLY, summary };
+}
+
+/** 130 when anything was cancelled, else 4 when a host could not be reached or was lost, else 2 when one failed, else 0. */
+export function exitCodeOf(outcomes: Readonly<Record<Outcome, number>>): number {
+  if (outcomes.cancelled > 0) return 130;
+  if (outcomes.unreachable > 0 || outcomes.lost > 0) return 4;
+  return outcomes.failed > 0 ? 2 : 0;
+}

@@ -1,0 +1,111 @@
+/** What kind of thing a path names. */
+export type FileType = "file" | "directory" | "link" | "fifo" | "socket" | "block" | "character";
+
+/** What is known of a path without reading it. */
+export interface Stat {
+  readonly type: FileType;
+  /** Permission bits including setuid, setgid and sticky: 0 to 0o7777. */
+  readonly mode: number;
+  readonly uid: number;
+  readonly gid: number;
+  /** Bytes. */
+  readonly size: number;
+  readonly mtimeMs: number;
+  readonly atimeMs: number;
+  readonly inode: number;
+  readonly device: number;
+  readonly links: number;
+}
+
+/** How a process ended, and what it printed. */
+export interface ProcessResult {
+  readonly argv: readonly string[];
+  /** Exit code; 128 + the signal's number when a signal ended it. */
+  readonly code: number;
+  readonly signal?: string;
+  /** Standard output as UTF-8, at most {@link ProcessOptions.maxOutput} bytes of it. */
+  readonly stdout: string;
+  readonly stderr: string;
+  /** True when output was cut at the bound. */
+  readonly truncated?: boolean;
+}
+
+/** How a process is started. */
+export interface ProcessOptions {
+  /** Default: the home directory, or `/`. */
+  readonly cwd?: string;
+  /** Added to the target's own environment; `undefined` removes a variable. */
+  readonly env?: Readonly<Record<string, string | undefined>>;
+  readonly input?: string | Uint8Array;
+  /** Called with every piece of output as it comes, for live display. */
+  readonly onOutput?: (stream: "stdout" | "stderr", text: string) => void;
+  /** No default: a process may take as long as it needs. */
+  readonly timeoutMs?: number;
+  readonly signal?: AbortSignal;
+  /** Bytes kept of each stream, the rest is dropped. Default 1 MiB. */
+  readonly maxOutput?: number;
+}
+
+/** The machine being worked on, as `inspect` sees it: it can be read and asked, not changed. */
+export interface ReadSystem {
+  /** The user this runs as. */
+  readonly uid: number;
+  readonly gid: number;
+  /** Follows links; null when there is nothing (or a dangling link, or no directory on the way). */
+  stat(path: string): Promise<Stat | null>;
+  /** Does not follow links; null when there is nothing. */
+  lstat(path: string): Promise<Stat | null>;
+  /** Fails with `FILE_FAILED` when it cannot be read. */
+  readFile(path: string): Promise<Buffer>;
+  /** As UTF-8. Fails with `FILE_FAILED` when it cannot be read. */
+  readText(path: string): Promise<string>;
+  /** Null when there is no such file; fails when it is there and cannot be read. */
+  readIfExists(path: string): Promise<Buffer | null>;
+  /** Hex digest of a file's content, read piece by piece; algorithms as node:crypto names them. */
+  checksum(path: string, algorithm: string): Promise<string>;
+  /** Names in a directory, sorted, without `.` and `..`. */
+  list(path: string): Promise<readonly string[]>;
+  readLink(path: string): Promise<string>;
+  realPath(path: string): Promise<string>;
+  /** The absolute path of a command on PATH (/usr/sbin and /sbin included); null when there is none. */
+  which(command: string): Promise<string | null>;
+  /** Runs a command that only asks (`dpkg-query`, `systemctl show`); read-only by trust. A non-zero exit is a result, not an error. */
+  query(argv: readonly string[], options?: ProcessOptions): Promise<ProcessResult>;
+}
+
+/** What a file written by {@link System.writeFile} is made with. */
+export interface WriteOptions {
+  /** Permission bits of the new file; default: those of the file replaced, else 0o666 less the umask. */
+  readonly mode?: number;
+  /** Default: those of the file replaced, else the running user's. */
+  readonly uid?: number;
+  readonly gid?: number;
+}
+
+/** Content to be written: at once, or piece by piece. */
+export type Content = string | Uint8Array | AsyncIterable<Uint8Array>;
+
+/** The machine being worked on, as `apply` sees it. */
+export interface System extends ReadSystem {
+  /**
+   * Writes a whole file atomically: to a temporary name in the same directory, then renamed over `path`.
+   * A link is replaced, not followed: resolve it first with `realPath` where it should be.
+   */
+  writeFile(path: string, content: Content, options?: WriteOptions): Promise<void>;
+  /** Makes one directory; its parent must exist. Default mode 0o777 less the umask. */
+  makeDirectory(path: string, mode?: number): Promise<void>;
+  chmod(path: string, mode: number): Promise<void>;
+  /** Does not follow links. -1 leaves an id as it is. */
+  chown(path: string, uid: number, gid: number): Promise<void>;
+  symlink(target: string, path: string): Promise<void>;
+  link(existing: string, path: string): Promise<void>;
+  /** Replaces what is at `to`. */
+  rename(from: string, to: string): Promise<void>;
+  /** Removes a file, link, or (recursively) a directory; nothing happens when there is none. */
+  remove(path: string): Promise<void>;
+  setTimes(path: string, atimeMs: number, mtimeMs: number): Promise<void>;
+  /** A new directory only this user can read, removed when the run ends. */
+  temporaryDirectory(): Promise<string>;
+  /** Runs a command that may change things. A non-zero exit is a result, not an error; a command that cannot be started fails with `PROCESS_FAILED`. */
+  run(argv: readonly string[], options?: ProcessOptions): Promise<ProcessResult>;
+}

@@ -1,0 +1,105 @@
+import { randomUUID } from "node:crypto";
+import { chmodSync, existsSync, mkdirSync } from "node:fs";
+import { mkdtemp, rm, writeFile } from "node:fs/promises";
+import { tmpdir, userInfo } from "node:os";
+import { join, resolve } from "node:path";
+import { listFaults } from "./faults.ts";
+import { type FleetContext, type StartedHost, startHost } from "./host.ts";
+import { toInventoryYaml } from "./inventory.ts";
+import { generateKey, type KeyPair, knownHostsLine } from "./keys.ts";
+import { createProcessRegistry } from "./processes.ts";
+import type { EmbeddedFleet, EmbeddedFleetOptions } from "./types.ts";
+
+/** Starts SSH servers on loopback ports, each a host with a home of its own, running as the current user. */
+export async function startEmbeddedFleet(options: EmbeddedFleetOptions): Promise<EmbeddedFleet> {
+  const root = await makeRoot(options.root);
+  const id = randomUUID();
+  const clientKey = generateKey("volley-embedded");
+  const processes = createProcessRegistry(id);
+  const context: FleetContext = {
+    options,
+    id,
+    root,
+    user: currentUser(),
+    clientKeys: [clientKey.publicKey],
+    processes,
+  };
+  const keepRoot = options.root !== undefined || options.keepRoot === true;
+  const started: StartedHost[] = [];
+  const stop = async (): Promise<void> => {
+    await Promise.all(started.map(({ server }) => server.close()));
+    await processes.killAll();
+    if (!keepRoot) await removeRoot(root, started);
+  };
+  try {
+    const sharedKey = generateKey("volley-embedded-host");
+    for (let index = 0; index < options.count; index += 1) {
+      const hostKey = options.separateHostKeys === true ? generateKey("volley-embedded-host") : sharedKey;
+      const name = (options.names ?? defaultName)(index);
+      started.push(await startHost(context, name, hostKey, listFaults(options.faults?.(index))));
+    }
+    const files = await writeFiles(root, clientKey, started, options.hashKnownHosts === true);
+    const hosts = started.map(({ host }) => host);
+    const fleet = { hosts, root, user: context.user, ...files };
+    let stopped: Promise<void> | undefined;
+    return {
+      ...fleet,
+      inventoryYaml: () => toInventoryYaml(fleet),
+      stop: () => {
+        stopped ??= stop();
+        return stopped;
+      },
+    };
+  } catch (error) {
+    await stop();
+    throw error;
+  }
+}
+
+async function makeRoot(root: string | undefined): Promise<string> {
+  // mkdtemp makes it with mode 0700.
+  if (root === undefined) return await mkdtemp(join(tmpdir(), "volley-fleet-"));
+  const absolute = resolve(root);
+  mkdirSync(absolute, { recursive: true, mode: 0o700 });
+  return absolute;
+}
+
+async function removeRoot(root: string, started: readonly StartedHost[]): Promise<void> {
+  for (const { host } of started) {
+    // The contents of a read-only home cannot be removed by anybody but root.
+    if (existsSync(host.home)) chmodSync(host.home, 0o700);
+  }
+  await rm(root, { recursive: true, force: true, maxRetries: 3 });
+}
+
+async function writeFiles(
+  root: string,
+  clientKey: KeyPair,
+  started: readonly StartedHost[],
+  hashed: boolean,
+): Promise<Pick<EmbeddedFleet, "privateKeyPath" | "knownHostsPath">> {
+  const privateKeyPath = join(root, "id_ed25519");
+  const knownHostsPath = join(root, "known_hosts");
+  const lines = started.map(({ host, hostKey }) =>
+    knownHostsLine(host.address, host.port, hostKey.publicKey, hashed),
+  );
+  await Promise.all([
+    writeFile(privateKeyPath, clientKey.privateKey, { mode: 0o600 }),
+    writeFile(`${privateKeyPath}.pub`, `${clientKey.publicKey}\n`, { mode: 0o644 }),
+    writeFile(knownHostsPath, lines.map((line) => `${line}\n`).join(""), { mode: 0o600 }),
+  ]);
+  return { privateKeyPath, knownHostsPath };
+}
+
+function defaultName(index: number): string {
+  return `web${String(index + 1).padStart(2, "0")}`;
+}
+
+function currentUser(): string {
+  try {
+    return userInfo().username;
+  } catch {
+    // A container may run with a user id that no passwd entry names.
+    return process.env.USER ?? "volley";
+  }
+}

@@ -1,0 +1,139 @@
+import { once, setMaxListeners } from "node:events";
+import { type AddressInfo, createServer, type Server as NetServer, type Socket } from "node:net";
+import ssh2, { type Connection, type Server as SshServer } from "ssh2";
+import { authenticate, type Credentials } from "./auth.ts";
+import { findFault, type HostFault } from "./faults.ts";
+import { forwardTcp } from "./forward.ts";
+import { type SessionContext, serveSessions } from "./session.ts";
+import { ShapedSocket, type SocketShape } from "./shaped-socket.ts";
+
+/** What a host's server is made of. */
+export interface HostServerOptions {
+  readonly hostKey: string;
+  readonly credentials: Credentials;
+  readonly sessions: SessionContext;
+  readonly faults: readonly HostFault[];
+}
+
+/** A listening SSH server on a loopback port. */
+export interface HostServer {
+  readonly port: number;
+  readonly traffic: () => Traffic;
+  /** Resets the open connections. */
+  dropConnections(): void;
+  /** Stops listening and closes every connection. */
+  close(): Promise<void>;
+}
+
+/** What went over a host's connections, in bytes where not said otherwise. */
+export interface Traffic {
+  readonly connections: number;
+  readonly openConnections: number;
+  readonly bytesIn: number;
+  readonly bytesOut: number;
+}
+
+/** Introduced as OpenSSH, so that clients treat it as they treat the sshd it stands in for. */
+const ident = "OpenSSH_9.2 Volley-embedded";
+
+/** sshd sends no keepalives unless told to; ssh2 takes no zero, so: not within 24 days. */
+const neverMs = 2 ** 31 - 1;
+
+/** How long a closing server waits for its clients to notice. */
+const farewellMs = 100;
+
+const ciphers = ["aes128-gcm@openssh.com", "aes256-gcm@openssh.com", "aes128-ctr", "aes256-ctr"] as const;
+
+/** Starts the SSH server of one host on a free port of 127.0.0.1. */
+export async function startHostServer(options: HostServerOptions): Promise<HostServer> {
+  const hangs = findFault(options.faults, "hang") !== undefined;
+  const drop = findFault(options.faults, "dropAfterBytes");
+  const ssh = createSshServer(options);
+  const sockets = new Set<Socket>();
+  const total = { connections: 0, bytesIn: 0, bytesOut: 0 };
+  const listener = createServer({ noDelay: true }, (socket) => {
+    total.connections += 1;
+    sockets.add(socket);
+    socket.on("error", () => {});
+    socket.once("close", () => {
+      sockets.delete(socket);
+      total.bytesIn += socket.bytesRead;
+      total.bytesOut += socket.bytesWritten;
+    });
+    if (hangs) {
+      // Read and dropped, so that the client's leaving is noticed.
+      socket.resume();
+      return;
+    }
+    const drops = drop !== undefined && total.connections <= (drop.times ?? Number.POSITIVE_INFINITY);
+    const shape: SocketShape = {
+      delayMs: findFault(options.faults, "slow")?.delayMs ?? 0,
+      dropAfter: drops ? { bytes: drop.bytes, direction: drop.direction ?? "in" } : undefined,
+    };
+    const plain = shape.delayMs === 0 && shape.dropAfter === undefined;
+    // ssh2 uses what any duplex stream has, and the address.
+    ssh.injectSocket(plain ? socket : (new ShapedSocket(socket, shape) as unknown as Socket));
+  });
+  const port = await listen(listener);
+  if (findFault(options.faults, "refuse") !== undefined) await closeServer(listener);
+
+  return {
+    port,
+    traffic: () => {
+      let { bytesIn, bytesOut } = total;
+      for (const socket of sockets) {
+        bytesIn += socket.bytesRead;
+        bytesOut += socket.bytesWritten;
+      }
+      return { connections: total.connections, openConnections: sockets.size, bytesIn, bytesOut };
+    },
+    dropConnections: () => {
+      for (const socket of sockets) socket.resetAndDestroy();
+    },
+    close: async () => {
+      const closed = closeServer(listener);
+      for (const socket of sockets) socket.end();
+      // Destroyed at once, a client that is still sending would see a reset instead of the end.
+      const timer = setTimeout(() => {
+        for (const socket of sockets) socket.destroy();
+      }, farewellMs);
+      await closed;
+      clearTimeout(timer);
+    },
+  };
+}
+
+function createSshServer({ hostKey, credentials, sessions, faults }: HostServerOptions): SshServer {
+  const banner = findFault(faults, "noisyBanner")?.banner;
+  return new ssh2.Server(
+    {
+      hostKeys: [hostKey],
+      ident,
+      keepaliveInterval: neverMs,
+      algorithms: { cipher: [...ciphers] },
+      ...(banner === undefined ? {} : { banner }),
+    },
+    (connection: Connection) => {
+      const controller = new AbortController();
+      // Every channel of the connection listens.
+      setMaxListeners(0, controller.signal);
+      // A client that vanishes is no error of the server.
+      connection.on("error", () => {});
+      connection.on("close", () => controller.abort());
+      authenticate(connection, credentials);
+      serveSessions(connection, sessions, controller.signal);
+      forwardTcp(connection, controller.signal);
+    },
+  );
+}
+
+async function listen(listener: NetServer): Promise<number> {
+  listener.listen(0, "127.0.0.1");
+  await once(listener, "listening");
+  return (listener.address() as AddressInfo).port;
+}
+
+async function closeServer(listener: NetServer): Promise<void> {
+  if (!listener.listening) return;
+  await new Promise<void>((resolve) => listener.close(() => resolve()));
+}

@@ -1,0 +1,124 @@
+import { chmodSync, mkdirSync } from "node:fs";
+import { join } from "node:path";
+import ssh2, { type ParsedKey } from "ssh2";
+import { searchPath } from "./environment.ts";
+import { findFault, type HostFault } from "./faults.ts";
+import { type HostServer, startHostServer } from "./host-server.ts";
+import { fingerprint, generateKey, type KeyPair } from "./keys.ts";
+import { fleetVariable, type ProcessRegistry } from "./processes.ts";
+import { createSftpFaults } from "./sftp-faults.ts";
+import type { EmbeddedFleetOptions, EmbeddedHost } from "./types.ts";
+
+/** What the hosts of a fleet have in common. */
+export interface FleetContext {
+  readonly options: EmbeddedFleetOptions;
+  readonly id: string;
+  readonly root: string;
+  readonly user: string;
+  readonly clientKeys: readonly string[];
+  readonly processes: ProcessRegistry;
+}
+
+/** A host and the server behind it. */
+export interface StartedHost {
+  readonly host: EmbeddedHost;
+  readonly server: HostServer;
+  readonly hostKey: KeyPair;
+}
+
+const defaultNoise = {
+  banner: "Authorized use only.\n",
+  stdout: "Welcome to this host!\nLast login: Thu Jan  1 00:00:00 1970\n",
+};
+
+/** Makes a host's home and starts its server; `hostKey` is what known_hosts will list. */
+export async function startHost(
+  context: FleetContext,
+  name: string,
+  hostKey: KeyPair,
+  listed: readonly HostFault[],
+): Promise<StartedHost> {
+  const faults = listed.map((fault) =>
+    fault.kind === "noisyBanner" ? { ...defaultNoise, ...fault } : fault,
+  );
+  const { options, root, user, processes } = context;
+  const home = join(root, "homes", name);
+  mkdirSync(home, { recursive: true, mode: 0o700 });
+  const sessionHome = findFault(faults, "readOnlyHome") === undefined ? home : makeReadOnly(home);
+  const counts = { execs: 0, sftpBytesIn: 0 };
+  const server = await startHostServer({
+    hostKey: (findFault(faults, "wrongHostKey") ? generateKey("another-host") : hostKey).privateKey,
+    credentials: {
+      user,
+      keys: [...context.clientKeys, ...(options.authorizedKeys ?? [])].map(parsePublicKey),
+      passwords: options.passwords ?? [],
+      keyboardInteractive: options.keyboardInteractive ?? [],
+      rejectAll: findFault(faults, "rejectAuth") !== undefined,
+    },
+    sessions: {
+      exec: {
+        cwd: sessionHome,
+        env: sessionEnvironment(context, name, sessionHome, faults),
+        profileOutput: findFault(faults, "noisyBanner")?.stdout ?? "",
+        processes,
+      },
+      sftp: findFault(faults, "noSftp")
+        ? undefined
+        : {
+            home: sessionHome,
+            faults: createSftpFaults(faults, [home, sessionHome]),
+            onBytesIn: (bytes) => {
+              counts.sftpBytesIn += bytes;
+            },
+          },
+      onExec: (command) => {
+        counts.execs += 1;
+        options.onExec?.({ host: name, command });
+      },
+    },
+    faults,
+  });
+  const host: EmbeddedHost = {
+    name,
+    address: "127.0.0.1",
+    port: server.port,
+    home,
+    hostKeyFingerprint: fingerprint(hostKey.publicKey),
+    get stats() {
+      return { ...server.traffic(), ...counts };
+    },
+    dropConnections: server.dropConnections,
+  };
+  return { host, server, hostKey };
+}
+
+function sessionEnvironment(
+  { options, id, root, user }: FleetContext,
+  name: string,
+  home: string,
+  faults: readonly HostFault[],
+): Record<string, string> {
+  return {
+    HOME: home,
+    PWD: home,
+    USER: user,
+    LOGNAME: user,
+    SHELL: "/bin/sh",
+    PATH: searchPath(root, name, faults),
+    ...options.env,
+    VOLLEY_EMBEDDED_HOST: name,
+    [fleetVariable]: id,
+  };
+}
+
+/** A home that nobody can write to: root ignores modes, so it is given a file system that takes no files. */
+function makeReadOnly(home: string): string {
+  chmodSync(home, 0o555);
+  return process.getuid?.() === 0 && process.platform === "linux" ? "/sys" : home;
+}
+
+function parsePublicKey(text: string): ParsedKey {
+  const key = ssh2.utils.parseKey(text);
+  if (key instanceof Error) throw key;
+  return key;
+}

@@ -1,0 +1,58 @@
+import type { Connection, ServerChannel, Session } from "ssh2";
+import { type ExecContext, type RunningCommand, runCommand } from "./exec.ts";
+import { serveSftp } from "./sftp-server.ts";
+import type { SftpContext } from "./sftp-session.ts";
+
+/** What a host's sessions may do. */
+export interface SessionContext {
+  readonly exec: Omit<ExecContext, "closed">;
+  /** Absent when the host has no SFTP subsystem. */
+  readonly sftp: SftpContext | undefined;
+  readonly onExec: (command: string) => void;
+}
+
+/** Serves a connection's session channels (RFC 4254 section 6): commands and SFTP, no terminals. */
+export function serveSessions(connection: Connection, context: SessionContext, closed: AbortSignal): void {
+  connection.on("session", (accept) => {
+    const session = accept();
+    if (session === undefined) return;
+    const controller = new AbortController();
+    const abort = (): void => controller.abort();
+    closed.addEventListener("abort", abort, { once: true });
+    session.on("close", () => {
+      closed.removeEventListener("abort", abort);
+      abort();
+    });
+    serveSession(session, context, controller.signal);
+  });
+}
+
+function serveSession(session: Session, context: SessionContext, closed: AbortSignal): void {
+  const env: Record<string, string> = { ...context.exec.env };
+  let running: RunningCommand | undefined;
+  const run = (channel: ServerChannel, command: string | undefined): void => {
+    context.onExec(command ?? "");
+    running = runCommand(channel, command, { ...context.exec, env, closed });
+  };
+
+  session.on("env", (accept, reject, info: { key: string; val: string }) => {
+    // What Debian's sshd_config accepts.
+    if (!/^(LANG|LC_\w+)$/.test(info.key)) return reject?.();
+    env[info.key] = info.val;
+    accept?.();
+  });
+  session.on("exec", (accept, _reject, { command }) => run(accept(), command));
+  session.on("shell", (accept) => run(accept(), undefined));
+  session.on("signal", (accept, _reject, { name }) => {
+    running?.signal(name);
+    accept?.();
+  });
+  session.on("subsystem", (accept, reject, { name }) => {
+    if (name !== "sftp" || context.sftp === undefined) return reject();
+    void serveSftp(accept(), context.sftp, closed);
+  });
+  session.on("eof", () => {
+    // ssh2 1.17 refuses signals once the client has ended its input, which sshd does not.
+    (session as unknown as { _ending: boolean })._ending = false;
+  });
+}

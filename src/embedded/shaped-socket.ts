@@ -1,0 +1,90 @@
+import type { Socket } from "node:net";
+import { Duplex } from "node:stream";
+
+/** How a connection is impaired. */
+export interface SocketShape {
+  /** Added to every byte's way, in each direction. */
+  readonly delayMs: number;
+  /** Bytes after which the connection is reset. */
+  readonly dropAfter?: { readonly bytes: number; readonly direction: "in" | "out" } | undefined;
+}
+
+/** A socket behind a bad line: a delay line each way, and a reset after so many bytes. */
+export class ShapedSocket extends Duplex {
+  readonly #socket: Socket;
+  readonly #shape: SocketShape;
+  readonly #counts = { in: 0, out: 0 };
+  readonly #timers = new Set<NodeJS.Timeout>();
+
+  constructor(socket: Socket, shape: SocketShape) {
+    super({ allowHalfOpen: false });
+    this.#socket = socket;
+    this.#shape = shape;
+    socket.on("data", (chunk: Buffer) => {
+      const allowed = this.#admit("in", chunk);
+      if (allowed.length > 0) this.#later(() => this.push(allowed));
+    });
+    socket.on("end", () => this.#later(() => this.push(null)));
+    socket.on("error", (error) => this.destroy(error));
+    socket.on("close", () => this.#later(() => this.destroy()));
+  }
+
+  get remoteAddress(): string | undefined {
+    return this.#socket.remoteAddress;
+  }
+
+  get remotePort(): number | undefined {
+    return this.#socket.remotePort;
+  }
+
+  get remoteFamily(): string | undefined {
+    return this.#socket.remoteFamily;
+  }
+
+  setNoDelay(on?: boolean): this {
+    this.#socket.setNoDelay(on);
+    return this;
+  }
+
+  override _read(): void {}
+
+  override _write(chunk: Buffer, _encoding: BufferEncoding, callback: (error?: Error | null) => void): void {
+    const allowed = this.#admit("out", chunk);
+    if (allowed.length > 0) this.#later(() => this.#socket.write(allowed));
+    callback();
+  }
+
+  override _final(callback: (error?: Error | null) => void): void {
+    this.#later(() => this.#socket.end());
+    callback();
+  }
+
+  override _destroy(error: Error | null, callback: (error?: Error | null) => void): void {
+    for (const timer of this.#timers) clearTimeout(timer);
+    this.#socket.destroy();
+    callback(error);
+  }
+
+  #later(action: () => void): void {
+    if (this.#shape.delayMs <= 0) {
+      if (!this.destroyed) action();
+      return;
+    }
+    const timer = setTimeout(() => {
+      this.#timers.delete(timer);
+      if (!this.destroyed) action();
+    }, this.#shape.delayMs);
+    this.#timers.add(timer);
+  }
+
+  /** The part of the chunk that still gets through; resets the connection when that is not all of it. */
+  #admit(direction: "in" | "out", chunk: Buffer): Buffer {
+    const { dropAfter } = this.#shape;
+    if (dropAfter?.direction !== direction) return chunk;
+    const room = Math.max(0, dropAfter.bytes - this.#counts[direction]);
+    this.#counts[direction] += chunk.length;
+    if (chunk.length <= room) return chunk;
+    setImmediate(() => this.#socket.resetAndDestroy());
+    return chunk.subarray(0, room);
+  }
+}

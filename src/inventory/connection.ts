@@ -1,0 +1,137 @@
+import { isIPv6 } from "node:net";
+import { homedir } from "node:os";
+import { join, resolve } from "node:path";
+import { VolleyError } from "../core/errors.ts";
+import type { ConnectionSettings } from "../core/inventory.ts";
+import type { Entry } from "./draft.ts";
+import { fillReferences } from "./references.ts";
+import { BOOLEAN_WORDS } from "./yaml-scalar.ts";
+
+const ADDRESS = /^[\p{L}\p{N}_][\p{L}\p{N}_.%:-]*$/u;
+const SSH_NAMES = [
+  "ssh",
+  "smart",
+  "paramiko",
+  "paramiko_ssh",
+  "ansible.builtin.ssh",
+  "ansible.builtin.paramiko_ssh",
+];
+const LOCAL_NAMES = ["local", "ansible.builtin.local"];
+
+interface Setting {
+  readonly name: string;
+  readonly entry: Entry;
+  readonly value: unknown;
+}
+
+/** What a connection is read from. */
+export interface ConnectionInput {
+  readonly host: string;
+  readonly vars: ReadonlyMap<string, Entry>;
+  /** Absolute; what `{{ playbook_dir }}` stands for. */
+  readonly playbookDirectory: string | undefined;
+}
+
+function refuse(input: ConnectionInput, name: string, entry: Entry, problem: string, hint?: string): never {
+  const { file, line } = entry.source;
+  throw new VolleyError("INVENTORY_INVALID", `${name} of host ${input.host}: ${problem}`, {
+    location: { file, ...(line === undefined ? {} : { line }) },
+    ...(hint === undefined ? {} : { hint }),
+  });
+}
+
+/** The first of these vars that is set; an `ansible_ssh_` name is nearer than a plain one, whatever its scope, as in Ansible. */
+function read(input: ConnectionInput, ...names: readonly string[]): Setting | undefined {
+  for (const name of names) {
+    const entry = input.vars.get(name);
+    if (entry === undefined || entry.value === null || entry.value === "") continue;
+    const magic: Readonly<Record<string, unknown>> = {
+      inventory_hostname: input.host,
+      inventory_hostname_short: input.host.split(".")[0],
+      inventory_dir: entry.directory,
+      playbook_dir: input.playbookDirectory,
+    };
+    const look = (variable: string): unknown => input.vars.get(variable)?.value ?? magic[variable];
+    const fail = (problem: string): never => {
+      return refuse(input, name, entry, `${JSON.stringify(entry.value)} cannot be filled in: ${problem}`);
+    };
+    return { name, entry, value: fillReferences(entry.value, look, fail) };
+  }
+  return undefined;
+}
+
+function text(input: ConnectionInput, setting: Setting | undefined): string | undefined {
+  if (setting === undefined) return undefined;
+  const { name, entry, value } = setting;
+  if (typeof value === "string" || typeof value === "number") return String(value);
+  return refuse(input, name, entry, `must be text, not ${JSON.stringify(value)}`);
+}
+
+function readAddress(input: ConnectionInput): string {
+  const setting = read(input, "ansible_ssh_host", "ansible_host");
+  const address = text(input, setting);
+  if (setting === undefined || address === undefined) return input.host;
+  const bare = /^\[(.+)\]$/.exec(address)?.[1] ?? address;
+  if (isIPv6(bare)) return bare;
+  if (ADDRESS.test(address) && !address.includes(":")) return address;
+  const hint = /^[^:]+:\d+$/.test(address) ? "Set the port with ansible_port." : undefined;
+  return refuse(input, setting.name, setting.entry, `"${address}" is not an address`, hint);
+}
+
+function readPort(input: ConnectionInput): number | undefined {
+  const setting = read(input, "ansible_ssh_port", "ansible_port");
+  if (setting === undefined) return undefined;
+  const { name, entry, value } = setting;
+  const digits = typeof value === "string" && /^\d+$/.test(value.trim());
+  const port = typeof value === "number" || digits ? Number(value) : Number.NaN;
+  if (Number.isInteger(port) && port >= 1 && port <= 65_535) return port;
+  return refuse(
+    input,
+    name,
+    entry,
+    `${JSON.stringify(value)} is not a port; a port is a number from 1 to 65535`,
+  );
+}
+
+function readKeyFile(input: ConnectionInput): string | undefined {
+  const setting = read(input, "ansible_ssh_private_key_file", "ansible_private_key_file");
+  const path = text(input, setting);
+  if (setting === undefined || path === undefined) return undefined;
+  if (path === "~" || path.startsWith("~/")) return join(homedir(), path.slice(1));
+  return resolve(setting.entry.directory, path);
+}
+
+function readBecome(input: ConnectionInput): string | null | undefined {
+  const setting = read(input, "ansible_become");
+  if (setting === undefined) return undefined;
+  const { name, entry, value } = setting;
+  const become =
+    typeof value === "boolean"
+      ? value
+      : (BOOLEAN_WORDS.get(String(value).toLowerCase()) ?? { "1": true, "0": false }[String(value)]);
+  if (become === undefined)
+    return refuse(input, name, entry, `must be true or false, not ${JSON.stringify(value)}`);
+  return become ? (text(input, read(input, "ansible_become_user")) ?? "root") : null;
+}
+
+function readKind(input: ConnectionInput): "ssh" | "local" {
+  const setting = read(input, "ansible_connection");
+  if (setting === undefined) return "ssh";
+  const kind = text(input, setting)!;
+  if (SSH_NAMES.includes(kind)) return "ssh";
+  if (LOCAL_NAMES.includes(kind)) return "local";
+  return refuse(input, setting.name, setting.entry, `Volley connects by "ssh" or "local", not by "${kind}"`);
+}
+
+/** What the vars of a host say about reaching it, under the names Ansible gives them. Fails with `INVENTORY_INVALID`, naming var, host and line. */
+export function readConnection(input: ConnectionInput): ConnectionSettings {
+  return {
+    address: readAddress(input),
+    port: readPort(input),
+    user: text(input, read(input, "ansible_ssh_user", "ansible_user")),
+    privateKeyFile: readKeyFile(input),
+    connection: readKind(input),
+    become: readBecome(input),
+    becomeMethod: text(input, read(input, "ansible_become_method")),
+  };
+}

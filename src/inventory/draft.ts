@@ -1,0 +1,131 @@
+import { type SourceLocation, VolleyError } from "../core/errors.ts";
+import type { VarSource } from "../core/inventory.ts";
+import { checkGroupName, parseHostName } from "./host-name.ts";
+
+/** One var as it was written. */
+export interface Entry {
+  readonly value: unknown;
+  readonly source: VarSource;
+  /** Absolute; what a relative path in the value is relative to. */
+  readonly directory: string;
+}
+
+/** Vars of one group or host, by name. */
+export type Entries = Map<string, Entry>;
+
+/** A group while inventories are being read. */
+export interface DraftGroup {
+  readonly name: string;
+  readonly hosts: Set<string>;
+  /** With the place that names them as children. */
+  readonly children: Map<string, SourceLocation>;
+  readonly vars: Entries;
+  /** Ansible's `ansible_group_priority`: among groups of one depth, the higher wins. */
+  priority: number;
+  /** Null once something declares it; else the place that first mentions it. */
+  mentioned: SourceLocation | null;
+}
+
+/** An inventory while it is being read: several sources add to one draft. */
+export interface Draft {
+  readonly groups: Map<string, DraftGroup>;
+  /** Host vars by host, in the inventory's order. */
+  readonly hosts: Map<string, Entries>;
+}
+
+/** Where a reader is reading, and what it adds to. */
+export interface ReadContext {
+  readonly draft: Draft;
+  /** As people are shown it. */
+  readonly file: string;
+  /** Absolute; what relative paths in it are relative to. */
+  readonly directory: string;
+}
+
+/** A draft that holds `all` and `ungrouped` and nothing else. */
+export function createDraft(): Draft {
+  const draft: Draft = { groups: new Map(), hosts: new Map() };
+  declareGroup(draft, "all", { file: "" });
+  declareGroup(draft, "ungrouped", { file: "" });
+  return draft;
+}
+
+/** The group of this name, made when it is new, without declaring it: naming one that nothing declares is an error in the end. */
+export function mentionGroup(draft: Draft, name: string, location: SourceLocation): DraftGroup {
+  const known = draft.groups.get(name);
+  if (known !== undefined) return known;
+  checkGroupName(name, location);
+  const group: DraftGroup = {
+    name,
+    hosts: new Set(),
+    children: new Map(),
+    vars: new Map(),
+    priority: 1,
+    mentioned: location,
+  };
+  draft.groups.set(name, group);
+  return group;
+}
+
+/** Declares a group. Fails with `INVENTORY_INVALID` when the name will not do. */
+export function declareGroup(draft: Draft, name: string, location: SourceLocation): DraftGroup {
+  const group = mentionGroup(draft, name, location);
+  group.mentioned = null;
+  return group;
+}
+
+/** Puts one group below another. */
+export function addChild(parent: DraftGroup, child: string, location: SourceLocation): void {
+  if (!parent.children.has(child)) parent.children.set(child, location);
+}
+
+/** Sets a var of a group; `ansible_group_priority` is kept apart, as Ansible does. Fails when that is no whole number. */
+export function setGroupVar(group: DraftGroup, name: string, entry: Entry): void {
+  if (name !== "ansible_group_priority") {
+    group.vars.set(name, entry);
+    return;
+  }
+  const priority = Number(entry.value);
+  if (!Number.isInteger(priority)) {
+    const { file, line } = entry.source;
+    throw new VolleyError(
+      "INVENTORY_INVALID",
+      `ansible_group_priority of group ${group.name} must be a whole number`,
+      {
+        location: { file, ...(line === undefined ? {} : { line }) },
+      },
+    );
+  }
+  group.priority = priority;
+}
+
+/** Adds the hosts one written name stands for to a group, and gives back their vars to be filled. */
+export function addHosts(
+  context: ReadContext,
+  group: DraftGroup,
+  written: string,
+  location: SourceLocation,
+): readonly { readonly name: string; readonly vars: Entries }[] {
+  const { names, port } = parseHostName(written, location);
+  return names.map((name) => {
+    group.hosts.add(name);
+    let vars = context.draft.hosts.get(name);
+    if (vars === undefined) {
+      vars = new Map();
+      context.draft.hosts.set(name, vars);
+    }
+    if (port !== undefined) vars.set("ansible_port", entry(context, port, `host ${name}`, location.line));
+    return { name, vars };
+  });
+}
+
+/** A var as it is written here. */
+export function entry(context: ReadContext, value: unknown, scope: string, line?: number): Entry {
+  const source = { file: context.file, ...(line === undefined ? {} : { line }), scope };
+  return { value, source, directory: context.directory };
+}
+
+/** How a group's scope is called: `all`, `group web`. */
+export function groupScope(name: string): string {
+  return name === "all" ? "all" : `group ${name}`;
+}

@@ -1,0 +1,56 @@
+import { isIPv6 } from "node:net";
+import { type SourceLocation, VolleyError } from "../core/errors.ts";
+import { expandRanges } from "./range.ts";
+
+const HOST = /^[\p{L}\p{N}_][\p{L}\p{N}_.+-]*$/u;
+const GROUP = /^[\p{L}\p{N}_][\p{L}\p{N}_.+-]*$/u;
+
+/** Names with the port that was written behind them, if any. */
+export interface WrittenHosts {
+  readonly names: readonly string[];
+  readonly port: number | undefined;
+}
+
+function splitPort(text: string): readonly [name: string, port: string | undefined] {
+  if (isIPv6(text)) return [text, undefined];
+  const bracketed = /^\[([^\]]+)\](?::(\d+))?$/.exec(text);
+  if (bracketed !== null && isIPv6(bracketed[1]!)) return [bracketed[1]!, bracketed[2]];
+  // A colon inside brackets belongs to a range.
+  const match = /^((?:[^:[\]]|\[[^\]]*\])+):(\d+)$/.exec(text);
+  return match === null ? [text, undefined] : [match[1]!, match[2]];
+}
+
+function describeProblem(name: string): string {
+  if (name.includes("@")) return "it holds a user; set ansible_user instead";
+  if (/\s/.test(name)) return "it holds a space";
+  if (name.includes("/")) return "it holds a slash";
+  if (name.includes("=")) return "it looks like a var; vars of a group stand in [group:vars]";
+  if (name === "") return "it is empty";
+  return "a name is letters, digits, dots, dashes and underscores, and begins with a letter or digit";
+}
+
+/**
+ * The hosts that one written name stands for: `web1`, `web1:2222`, `web[01:20]`, `2001:db8::1`, `[2001:db8::1]:22`.
+ * Fails with `INVENTORY_INVALID`.
+ */
+export function parseHostName(text: string, location: SourceLocation): WrittenHosts {
+  const fail = (problem: string): never => {
+    throw new VolleyError("INVENTORY_INVALID", `"${text}" is not a host name: ${problem}`, { location });
+  };
+  const [written, portText] = splitPort(text);
+  const names = isIPv6(written) ? [written] : expandRanges(written, fail);
+  for (const name of names) if (!HOST.test(name) && !isIPv6(name)) fail(describeProblem(name));
+  const port = portText === undefined ? undefined : Number(portText);
+  if (port !== undefined && (port < 1 || port > 65_535)) fail(`port ${port} is not between 1 and 65535`);
+  return { names, port };
+}
+
+/** Refuses group names that patterns could not name. Fails with `INVENTORY_INVALID`. */
+export function checkGroupName(name: string, location: SourceLocation): void {
+  if (GROUP.test(name)) return;
+  throw new VolleyError(
+    "INVENTORY_INVALID",
+    `"${name}" is not a group name: it must be letters, digits, dots, dashes and underscores, and begin with a letter or digit`,
+    { location },
+  );
+}

@@ -1,0 +1,141 @@
+import { resolve } from "node:path";
+import type { Group, Host, Inventory } from "../core/inventory.ts";
+import { readConnection } from "./connection.ts";
+import { createDraft, type Draft, type DraftGroup, type Entries } from "./draft.ts";
+import { type GroupOrder, orderGroups } from "./group-order.ts";
+import { type MergedVars, mergeVars, plainVars } from "./merge-vars.ts";
+import { readSource, type SourceOptions } from "./source.ts";
+import { readVarsFiles, type VarsFiles } from "./vars-files.ts";
+
+/** What {@link loadInventory} needs. */
+export interface LoadInventoryOptions extends SourceOptions {
+  /** The playbook's directory, whose `group_vars` and `host_vars` win over the inventory's. */
+  readonly playbookDirectory?: string;
+}
+
+interface VarsLayers {
+  readonly inventory: readonly VarsFiles[];
+  readonly playbook: readonly VarsFiles[];
+}
+
+/** Everything a group sets, in Ansible's order: files first, `group_vars` over them, `all` below every other group. */
+function groupLayers(groups: readonly DraftGroup[], files: VarsLayers): (Entries | undefined)[] {
+  const [all, rest] = [groups.slice(0, 1), groups.slice(1)];
+  const from = (sources: readonly VarsFiles[], some: readonly DraftGroup[]): (Entries | undefined)[] =>
+    sources.flatMap((source) => some.map(({ name }) => source.groups.get(name)));
+  return [
+    ...groups.map(({ vars }) => vars),
+    ...from(files.inventory, all),
+    ...from(files.playbook, all),
+    ...from(files.inventory, rest),
+    ...from(files.playbook, rest),
+  ];
+}
+
+function placeUngrouped(draft: Draft): void {
+  const grouped = new Set<string>();
+  const ungrouped = draft.groups.get("ungrouped")!;
+  for (const group of draft.groups.values()) {
+    if (group.name !== "all" && group !== ungrouped) for (const host of group.hosts) grouped.add(host);
+  }
+  for (const host of draft.hosts.keys()) {
+    if (grouped.has(host)) ungrouped.hosts.delete(host);
+    else ungrouped.hosts.add(host);
+  }
+}
+
+function buildHosts(
+  draft: Draft,
+  order: GroupOrder,
+  files: VarsLayers,
+  playbookDirectory: string | undefined,
+): Map<string, Host> {
+  const memberships = new Map<string, Set<string>>(
+    [...draft.hosts.keys()].map((host) => [host, new Set(["all"])]),
+  );
+  for (const group of draft.groups.values()) {
+    for (const host of group.hosts)
+      for (const name of order.ancestors.get(group.name)!) memberships.get(host)!.add(name);
+  }
+  const shared = new Map<string, { groups: readonly string[]; merged: MergedVars }>();
+  const hosts = new Map<string, Host>();
+  for (const [name, own] of draft.hosts) {
+    const member = memberships.get(name)!;
+    const groups = order.sorted.filter((group) => member.has(group.name));
+    const key = groups.map((group) => group.name).join(" ");
+    let common = shared.get(key);
+    if (common === undefined) {
+      const nearestFirst = groups
+        .map((group) => group.name)
+        .slice(1)
+        .reverse();
+      common = { groups: nearestFirst, merged: mergeVars(null, groupLayers(groups, files)) };
+      shared.set(key, common);
+    }
+    const fromFiles = [...files.inventory, ...files.playbook].map((source) => source.hosts.get(name));
+    const merged = mergeVars(common.merged, [own, ...fromFiles]);
+    const connection = readConnection({ host: name, vars: merged.winners, playbookDirectory });
+    hosts.set(name, { name, connection, ...plainVars(merged), groups: common.groups });
+  }
+  return hosts;
+}
+
+function buildGroups(draft: Draft, hosts: ReadonlyMap<string, Host>, files: VarsLayers): Map<string, Group> {
+  const members = new Map<string, string[]>([...draft.groups.keys()].map((name) => [name, []]));
+  for (const host of hosts.values()) {
+    for (const name of host.groups) members.get(name)!.push(host.name);
+    members.get("all")!.push(host.name);
+  }
+  return new Map(
+    [...draft.groups.values()].map((group) => {
+      const { name } = group;
+      const layers = [
+        group.vars,
+        ...[...files.inventory, ...files.playbook].map((source) => source.groups.get(name)),
+      ];
+      const { vars } = plainVars(mergeVars(null, layers));
+      const own = members.get(name)!;
+      const directHosts = name === "all" ? [] : own.filter((host) => group.hosts.has(host));
+      return [name, { name, hosts: own, directHosts, children: [...group.children.keys()], vars }];
+    }),
+  );
+}
+
+/**
+ * Reads inventories and merges them, later ones over earlier ones. Each is a file (YAML, INI, TypeScript, an
+ * executable), a directory of those, or a list such as `web1,web2:2222,`.
+ *
+ * A var is taken from the nearest place that sets it, in Ansible's order, lowest first: vars of groups in inventory
+ * files (`all`, then by depth, `ansible_group_priority` and name); `group_vars/all` beside the inventory, then
+ * beside the playbook; other `group_vars` beside the inventory, then beside the playbook; vars of the host in
+ * inventory files; `host_vars` beside the inventory, then beside the playbook.
+ *
+ * Fails with `INVENTORY_MISSING` or `INVENTORY_INVALID`, with the file and, for YAML and INI, the line.
+ */
+export async function loadInventory(
+  paths: readonly string[],
+  options: LoadInventoryOptions,
+): Promise<Inventory> {
+  const draft = createDraft();
+  const directories = new Set<string>();
+  for (const path of paths) {
+    const directory = await readSource(draft, path, options);
+    if (directory !== null) directories.add(directory);
+  }
+  const order = orderGroups(draft);
+  placeUngrouped(draft);
+  const { cwd } = options;
+  const wanted = { groups: new Set(draft.groups.keys()), hosts: new Set(draft.hosts.keys()), cwd };
+  const playbookDirectory =
+    options.playbookDirectory === undefined ? undefined : resolve(cwd, options.playbookDirectory);
+  const besidePlaybook =
+    playbookDirectory === undefined || directories.has(playbookDirectory) ? [] : [playbookDirectory];
+  const [inventory, playbook] = await Promise.all(
+    [[...directories], besidePlaybook].map((some) =>
+      Promise.all(some.map((directory) => readVarsFiles(directory, wanted))),
+    ),
+  );
+  const files: VarsLayers = { inventory: inventory!, playbook: playbook! };
+  const hosts = buildHosts(draft, order, files, playbookDirectory);
+  return { hosts, groups: buildGroups(draft, hosts, files), paths };
+}

@@ -1,0 +1,105 @@
+import { isIPv6 } from "node:net";
+import { VolleyError } from "../core/errors.ts";
+import type { Inventory } from "../core/inventory.ts";
+import { didYouMean } from "../core/nearest.ts";
+import { expandRanges, hasRange } from "./range.ts";
+
+// A position has no leading zero: web[01:20] are names even where web is a group.
+const SUBSCRIPT = /^(.+)\[(?:(-?(?:0|[1-9]\d*))|(0|[1-9]\d*):(0|[1-9]\d*|))\]$/;
+const MAX_GROUPS_NAMED = 12;
+
+function describeGroups(inventory: Inventory): string {
+  const names = [...inventory.groups.values()].filter(
+    ({ name, hosts }) => name !== "ungrouped" || hosts.length > 0,
+  );
+  const shown = names.slice(0, MAX_GROUPS_NAMED).map(({ name }) => name);
+  const more = names.length - shown.length;
+  return `Groups: ${shown.join(", ")}${more > 0 ? ` and ${more} more` : ""}.`;
+}
+
+function unknown(inventory: Inventory, text: string, verb: "is called" | "matches"): VolleyError {
+  const names = [...inventory.groups.keys(), ...inventory.hosts.keys()];
+  const suggestion = verb === "is called" ? didYouMean(text, names) : "";
+  const hint =
+    inventory.hosts.size === 0 ? "The inventory is empty; name one with -i." : describeGroups(inventory);
+  return new VolleyError("PATTERN_UNKNOWN", `no host or group ${verb} "${text}"${suggestion}`, { hint });
+}
+
+function globToRegex(glob: string): RegExp {
+  const source = glob.replace(/\[!?[^\]]+\]|[\s\S]/g, (piece) => {
+    if (piece === "*") return ".*";
+    if (piece === "?") return ".";
+    if (piece.length === 1) return piece.replace(/[.+^${}()|[\]\\]/g, "\\$&");
+    return piece.replace(/[\\^]/g, "\\$&").replace(/^\[!/, "[^");
+  });
+  return new RegExp(`^${source}$`, "s");
+}
+
+function compile(text: string): RegExp {
+  if (!text.startsWith("~")) return globToRegex(text);
+  try {
+    // Python's spelling of named groups; matching begins at the name's first character, as in Ansible.
+    return new RegExp(`^(?:${text.slice(1).replaceAll("(?P<", "(?<")})`, "u");
+  } catch (cause) {
+    const reason = cause instanceof Error ? cause.message.replace(/^.*: /, "").toLowerCase() : String(cause);
+    throw new VolleyError("PATTERN_UNKNOWN", `"${text}" is not a valid regular expression: ${reason}`, {
+      cause,
+    });
+  }
+}
+
+function matchAll(inventory: Inventory, text: string): readonly string[] {
+  const regex = compile(text);
+  const groups = [...inventory.groups.values()].filter(({ name }) => regex.test(name));
+  const hosts = [...inventory.hosts.keys()].filter((name) => regex.test(name));
+  if (groups.length === 0 && hosts.length === 0) throw unknown(inventory, text, "matches");
+  return [...groups.flatMap((group) => group.hosts), ...hosts];
+}
+
+/** Hosts of a group by position, counted from 0 or, when negative, from the end; `[0:2]` includes both ends. */
+function subscript(
+  hosts: readonly string[],
+  index: string | undefined,
+  from: string,
+  to: string,
+): readonly string[] {
+  if (index === undefined) return hosts.slice(Number(from), to === "" ? undefined : Number(to) + 1);
+  const host = hosts.at(Number(index));
+  return host === undefined ? [] : [host];
+}
+
+function matchRange(inventory: Inventory, text: string): readonly string[] {
+  const names = expandRanges(text, (problem) => {
+    throw new VolleyError("PATTERN_UNKNOWN", `"${text}" is not a pattern: ${problem}`);
+  });
+  const found = names.flatMap((name) => {
+    if (!/[*?]/.test(name))
+      return inventory.groups.get(name)?.hosts ?? (inventory.hosts.has(name) ? [name] : []);
+    const regex = globToRegex(name);
+    return [...inventory.hosts.keys()].filter((host) => regex.test(host));
+  });
+  if (found.length === 0) throw unknown(inventory, text, "matches");
+  return found;
+}
+
+/**
+ * The names of the hosts one part of a pattern stands for. `web[0]` and `web[0:2]` pick from a group where `web` is
+ * one (or `all`) and the position has no leading zero; else `web[01:20]` is a range of names, and `web[12]` a glob. Fails with `PATTERN_UNKNOWN` when
+ * nothing is called that.
+ */
+export function matchPart(inventory: Inventory, written: string): readonly string[] {
+  const address = /^\[(.+)\]$/.exec(written)?.[1];
+  const text = address !== undefined && isIPv6(address) ? address : written;
+  if (text === "*") return [...inventory.hosts.keys()];
+  const group = inventory.groups.get(text);
+  const host = inventory.hosts.has(text) ? [text] : [];
+  if (group !== undefined) return [...group.hosts, ...host];
+  if (host.length > 0) return host;
+  if (text.startsWith("~")) return matchAll(inventory, text);
+  const [, base, index, from, to] = SUBSCRIPT.exec(text) ?? [];
+  const indexed = base === undefined ? undefined : inventory.groups.get(base === "*" ? "all" : base);
+  if (indexed !== undefined) return subscript(indexed.hosts, index, from ?? "0", to ?? "");
+  if (hasRange(text)) return matchRange(inventory, text);
+  if (/[*?[]/.test(text)) return matchAll(inventory, text);
+  throw unknown(inventory, text, "is called");
+}

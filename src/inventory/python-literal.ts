@@ -1,0 +1,145 @@
+const SYNTAX = /\s*(?:([[\](){},:])|('''|"""|'|")|([^\s[\](){},:'"]+))/y;
+const NUMBER =
+  /^[-+]?(?:0[xX][0-9a-fA-F_]+|0[oO][0-7_]+|0[bB][01_]+|(?:\d[\d_]*\.?[\d_]*|\.\d[\d_]*)(?:[eE][-+]?\d+)?)$/;
+const ESCAPES: Readonly<Record<string, string>> = { n: "\n", t: "\t", r: "\r", "\n": "", "0": "\0" };
+
+class NotLiteral extends Error {}
+
+function number(word: string): number {
+  const bare = word.replaceAll("_", "").replace(/^[-+]/, "");
+  if (!NUMBER.test(word) || /^0\d*[1-9]\d*$/.test(bare) || /^00+[1-9]/.test(bare)) throw new NotLiteral();
+  const value = Number(bare);
+  if (Number.isNaN(value) || (Number.isInteger(value) && !Number.isSafeInteger(value)))
+    throw new NotLiteral();
+  return word.startsWith("-") ? -value : value;
+}
+
+class Parser {
+  readonly #text: string;
+  #at = 0;
+
+  constructor(text: string) {
+    this.#text = text;
+  }
+
+  #token(): RegExpExecArray {
+    SYNTAX.lastIndex = this.#at;
+    const match = SYNTAX.exec(this.#text);
+    if (match === null) throw new NotLiteral();
+    this.#at = SYNTAX.lastIndex;
+    return match;
+  }
+
+  #peek(): string {
+    return /\S/.exec(this.#text.slice(this.#at))?.[0] ?? "";
+  }
+
+  whole(): unknown {
+    const first = this.value();
+    if (this.#peek() !== ",") return this.#end(first);
+    const items = [first];
+    while (this.#peek() === ",") {
+      this.#token();
+      if (this.#peek() === "" || this.#peek() === "#") break;
+      items.push(this.value());
+    }
+    return this.#end(items);
+  }
+
+  #end<T>(value: T): T {
+    const rest = this.#peek();
+    if (rest !== "" && rest !== "#") throw new NotLiteral();
+    return value;
+  }
+
+  value(): unknown {
+    const [, symbol, quote, word] = this.#token();
+    if (quote !== undefined) {
+      let text = this.#string(quote);
+      while (/^['"]$/.test(this.#peek())) text += this.#string(this.#token()[2]!);
+      return text;
+    }
+    switch (symbol) {
+      case "[":
+        return this.#items("]").items;
+      case "(": {
+        const { items, commas } = this.#items(")");
+        return items.length === 1 && commas === 0 ? items[0] : items;
+      }
+      case "{":
+        return this.#braces();
+      case undefined:
+        break;
+      default:
+        throw new NotLiteral();
+    }
+    if (word === "True") return true;
+    if (word === "False") return false;
+    if (word === "None") return null;
+    return number(word!);
+  }
+
+  #items(close: string): { items: unknown[]; commas: number } {
+    const items: unknown[] = [];
+    let commas = 0;
+    while (this.#peek() !== close) {
+      items.push(this.value());
+      if (this.#peek() === ",") {
+        commas++;
+        this.#token();
+      } else if (this.#peek() !== close) throw new NotLiteral();
+    }
+    this.#token();
+    return { items, commas };
+  }
+
+  #braces(): unknown {
+    const keys: unknown[] = [];
+    const values: unknown[] = [];
+    while (this.#peek() !== "}") {
+      keys.push(this.value());
+      if (this.#peek() === ":") {
+        this.#token();
+        values.push(this.value());
+      }
+      if (this.#peek() === ",") this.#token();
+      else if (this.#peek() !== "}") throw new NotLiteral();
+    }
+    this.#token();
+    if (keys.length > 0 && values.length === 0) return keys;
+    if (keys.length !== values.length) throw new NotLiteral();
+    return Object.fromEntries(keys.map((key, index) => [String(key), values[index]]));
+  }
+
+  #string(quote: string): string {
+    let text = "";
+    for (;;) {
+      const character = this.#text[this.#at];
+      if (character === undefined) throw new NotLiteral();
+      if (this.#text.startsWith(quote, this.#at)) {
+        this.#at += quote.length;
+        return text;
+      }
+      this.#at++;
+      if (character !== "\\") {
+        text += character;
+        continue;
+      }
+      const escaped = this.#text[this.#at++] ?? "";
+      text += ESCAPES[escaped] ?? (/['"\\]/.test(escaped) ? escaped : `\\${escaped}`);
+    }
+  }
+}
+
+/**
+ * A value of an INI inventory, which Ansible reads as a Python literal where it is one (`8`, `True`, `[1, 2]`,
+ * `{'a': 1}`) and as text where it is not (`true`, `0644`, `/srv/www`).
+ */
+export function parsePythonLiteral(text: string): unknown {
+  try {
+    return new Parser(text).whole();
+  } catch (thrown) {
+    if (thrown instanceof NotLiteral) return text;
+    throw thrown;
+  }
+}

@@ -1,0 +1,57 @@
+const BRACKETS = /\[([^[\]]*)\]/;
+const RANGE = /^(\d*|[A-Za-z]):(\d+|[A-Za-z])(?::(\d+))?$/;
+const MAX_NAMES = 65_536;
+
+/** Whether a name holds a range such as `[01:20]`. */
+export function hasRange(text: string): boolean {
+  const inner = BRACKETS.exec(text)?.[1];
+  return inner !== undefined && RANGE.test(inner);
+}
+
+function numbers(from: string, to: string, step: number, fail: (problem: string) => never): string[] {
+  const padded = from.length > 1 && from.startsWith("0");
+  if (padded && from.length !== to.length) {
+    fail(`both ends of [${from}:${to}] must have as many digits, because the first begins with 0`);
+  }
+  const first = Number(from);
+  const last = Number(to);
+  if (first > last) fail(`[${from}:${to}] runs backwards`);
+  if ((last - first) / step >= MAX_NAMES) fail(`[${from}:${to}] is more than ${MAX_NAMES} hosts`);
+  const names: string[] = [];
+  for (let value = first; value <= last; value += step) {
+    names.push(padded ? String(value).padStart(from.length, "0") : String(value));
+  }
+  return names;
+}
+
+function letters(from: string, to: string, step: number, fail: (problem: string) => never): string[] {
+  const upper = (letter: string): boolean => letter === letter.toUpperCase();
+  if (upper(from) !== upper(to)) fail(`[${from}:${to}] mixes upper and lower case`);
+  if (from > to) fail(`[${from}:${to}] runs backwards`);
+  const names: string[] = [];
+  for (let code = from.charCodeAt(0); code <= to.charCodeAt(0); code += step)
+    names.push(String.fromCharCode(code));
+  return names;
+}
+
+/**
+ * The names a name with ranges stands for, as Ansible's inventories write them: `web[01:20]`, `db-[a:c]`,
+ * `[1:9:2]`; several ranges multiply. `fail` is told what is wrong and must throw.
+ */
+export function expandRanges(text: string, fail: (problem: string) => never): readonly string[] {
+  const match = BRACKETS.exec(text);
+  if (match === null) return [text];
+  const range = RANGE.exec(match[1]!);
+  if (range === null) return fail(`[${match[1]}] is no range; ranges are written [01:20], [a:f] or [1:9:2]`);
+  const [, written, to, stepText] = range;
+  const from = written === "" ? "0" : written!;
+  const step = stepText === undefined ? 1 : Number(stepText);
+  if (step === 0) fail(`the step of [${match[1]}] is 0`);
+  const numeric = /^\d+$/.test(from);
+  if (numeric !== /^\d+$/.test(to!)) fail(`[${match[1]}] mixes digits and letters`);
+  const middles = (numeric ? numbers : letters)(from, to!, step, fail);
+  const head = text.slice(0, match.index);
+  const tails = expandRanges(text.slice(match.index + match[0].length), fail);
+  if (middles.length * tails.length > MAX_NAMES) fail(`it stands for more than ${MAX_NAMES} hosts`);
+  return middles.flatMap((middle) => tails.map((tail) => `${head}${middle}${tail}`));
+}

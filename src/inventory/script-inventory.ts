@@ -1,0 +1,144 @@
+import { execFile } from "node:child_process";
+import { type SourceLocation, VolleyError } from "../core/errors.ts";
+import { isRecord } from "../core/json.ts";
+import { didYouMean } from "../core/nearest.ts";
+import {
+  addChild,
+  addHosts,
+  declareGroup,
+  entry,
+  groupScope,
+  type ReadContext,
+  setGroupVar,
+} from "./draft.ts";
+
+const TIMEOUT_MS = 60_000;
+const MAX_OUTPUT_BYTES = 256 * 1024 * 1024;
+const HOSTS_ASKED_AT_ONCE = 4;
+const GROUP_KEYS = ["hosts", "children", "vars"];
+
+/** How an inventory script is started. */
+export interface ScriptOptions {
+  /** Absolute. */
+  readonly path: string;
+  readonly cwd: string;
+  readonly signal?: AbortSignal;
+}
+
+function invalid(
+  message: string,
+  file: string,
+  details: { hint?: string; cause?: unknown } = {},
+): VolleyError {
+  return new VolleyError("INVENTORY_INVALID", message, { location: { file }, ...details });
+}
+
+function run(options: ScriptOptions, file: string, args: readonly string[]): Promise<string> {
+  const { path, cwd, signal } = options;
+  const command = `${file} ${args.join(" ")}`;
+  return new Promise((resolve, reject) => {
+    const limits = {
+      cwd,
+      timeout: TIMEOUT_MS,
+      maxBuffer: MAX_OUTPUT_BYTES,
+      ...(signal === undefined ? {} : { signal }),
+    };
+    execFile(path, [...args], limits, (error, stdout, stderr) => {
+      if (error === null) return resolve(stdout);
+      if (signal?.aborted === true) {
+        return reject(new VolleyError("CANCELLED", `${command} was cancelled`, { cause: error }));
+      }
+      const said = stderr.trim().split("\n").slice(-5).join("\n");
+      const hint = said === "" ? {} : { hint: `It said: ${said}` };
+      const ended =
+        typeof error.code === "number" ? `exited with code ${error.code}` : `could not be run: ${error.code}`;
+      const reason = error.killed === true ? `gave no answer within ${TIMEOUT_MS / 1000} s` : ended;
+      reject(invalid(`the inventory script ${command} ${reason}`, file, { ...hint, cause: error }));
+    });
+  });
+}
+
+function parse(text: string, file: string, what: string): Record<string, unknown> {
+  let parsed: unknown;
+  try {
+    parsed = JSON.parse(text);
+  } catch (cause) {
+    const begins = text.trim() === "" ? "nothing" : JSON.stringify(text.trim().slice(0, 60));
+    throw invalid(`${what} must be JSON, but is ${begins}`, file, { cause });
+  }
+  if (!isRecord(parsed)) throw invalid(`${what} must be a JSON object`, file);
+  return parsed;
+}
+
+function names(value: unknown, what: string, file: string): readonly string[] {
+  if (value === undefined || value === null) return [];
+  if (Array.isArray(value) && value.every((name) => typeof name === "string")) return value;
+  throw invalid(`${what} must be a list of names`, file);
+}
+
+function vars(value: unknown, what: string, file: string): readonly (readonly [string, unknown])[] {
+  if (value === undefined || value === null) return [];
+  if (isRecord(value)) return Object.entries(value);
+  throw invalid(`${what} must be an object`, file);
+}
+
+/** Reads what `--list` prints, `_meta` aside, into a draft. Fails with `INVENTORY_INVALID`. */
+export function readInventoryJson(context: ReadContext, listing: Readonly<Record<string, unknown>>): void {
+  const { draft, file } = context;
+  const location: SourceLocation = { file };
+  for (const [name, body] of Object.entries(listing)) {
+    if (name === "_meta") continue;
+    const group = declareGroup(draft, name, location);
+    const parts = Array.isArray(body) ? { hosts: body } : (body ?? {});
+    if (!isRecord(parts)) throw invalid(`group ${name} must be an object or a list of hosts`, file);
+    const unknown = Object.keys(parts).find((key) => !GROUP_KEYS.includes(key));
+    if (unknown !== undefined) {
+      throw invalid(`group ${name} has an unknown key "${unknown}"${didYouMean(unknown, GROUP_KEYS)}`, file);
+    }
+    for (const host of names(parts.hosts, `hosts of group ${name}`, file))
+      addHosts(context, group, host, location);
+    for (const child of names(parts.children, `children of group ${name}`, file)) {
+      declareGroup(draft, child, location);
+      addChild(group, child, location);
+    }
+    for (const [key, value] of vars(parts.vars, `vars of group ${name}`, file)) {
+      setGroupVar(group, key, entry(context, value, groupScope(name)));
+    }
+  }
+  const meta = vars(listing._meta, "_meta", file).find(([key]) => key === "hostvars")?.[1];
+  for (const [host, values] of vars(meta, "_meta.hostvars", file)) {
+    // As in Ansible, vars alone do not make a host.
+    if (draft.hosts.has(host)) readHostVars(context, host, values);
+  }
+}
+
+function readHostVars(context: ReadContext, host: string, values: unknown): void {
+  const pairs = vars(values, `vars of host ${host}`, context.file);
+  for (const added of addHosts(context, context.draft.groups.get("all")!, host, { file: context.file })) {
+    for (const [key, value] of pairs) added.vars.set(key, entry(context, value, `host ${added.name}`));
+  }
+}
+
+/**
+ * Runs an executable inventory with `--list` and reads its JSON into a draft; without `_meta` it is asked `--host`
+ * for each host, as Ansible's older protocol has it. Fails with `INVENTORY_INVALID`; a script has 60 s.
+ */
+export async function readScriptInventory(context: ReadContext, options: ScriptOptions): Promise<void> {
+  const { file } = context;
+  const listing = parse(await run(options, file, ["--list"]), file, `the output of ${file} --list`);
+  const before = new Set(context.draft.hosts.keys());
+  readInventoryJson(context, listing);
+  if (listing._meta !== undefined) return;
+  const pending = [...context.draft.hosts.keys()].filter((host) => !before.has(host));
+  const ask = async (): Promise<void> => {
+    for (let host = pending.shift(); host !== undefined; host = pending.shift()) {
+      const text = await run(options, file, ["--host", host]);
+      readHostVars(
+        context,
+        host,
+        text.trim() === "" ? {} : parse(text, file, `the output of ${file} --host ${host}`),
+      );
+    }
+  };
+  await Promise.all(Array.from({ length: HOSTS_ASKED_AT_ONCE }, ask));
+}

@@ -1,0 +1,104 @@
+import { readFileSync } from "node:fs";
+import { resolve } from "node:path";
+import { isVolleyError, VolleyError } from "../core/errors.ts";
+import type { Host, Inventory } from "../core/inventory.ts";
+import { matchPart } from "./match.ts";
+import { type PatternPart, parsePattern } from "./pattern.ts";
+
+const LOCAL_NAMES = ["localhost", "127.0.0.1", "::1"];
+
+/** This machine, for patterns that name it where the inventory does not. */
+function implicitLocalhost(name: string): Host {
+  return {
+    name,
+    connection: {
+      address: name,
+      port: undefined,
+      user: undefined,
+      privateKeyFile: undefined,
+      connection: "local",
+      become: undefined,
+      becomeMethod: undefined,
+    },
+    vars: {},
+    sources: {},
+    groups: [],
+  };
+}
+
+function matchParts(
+  inventory: Inventory,
+  pattern: string,
+  parts: readonly PatternPart[],
+): ReadonlyMap<string, ReadonlySet<string>> {
+  const matches = new Map<string, ReadonlySet<string>>();
+  for (const { text } of parts) {
+    try {
+      const implicit =
+        LOCAL_NAMES.includes(text) && !inventory.hosts.has(text) && !inventory.groups.has(text);
+      matches.set(text, new Set(implicit ? [text] : matchPart(inventory, text)));
+    } catch (thrown) {
+      if (!isVolleyError(thrown) || parts.length === 1) throw thrown;
+      const { code, message, cause, hint } = thrown;
+      throw new VolleyError(code, `in the pattern "${pattern}": ${message}`, {
+        cause,
+        ...(hint === undefined ? {} : { hint }),
+      });
+    }
+  }
+  return matches;
+}
+
+/**
+ * The hosts a pattern stands for, in the inventory's order: names, groups, `all`, globs, `~regex`, ranges, `a:b` and
+ * `a,b` for both, `:&c` for those also in c, `:!d` for those not in d. `localhost` is this machine, also where the
+ * inventory does not know it. A group without hosts gives none. Fails with `PATTERN_UNKNOWN` when a part names nothing.
+ */
+export function selectHosts(inventory: Inventory, pattern: string): readonly Host[] {
+  const parts = parsePattern(pattern);
+  if (parts.length === 0)
+    throw new VolleyError("PATTERN_UNKNOWN", "the pattern is empty", { hint: "Every host is `all`." });
+  const matches = matchParts(inventory, pattern, parts);
+  const setsOf = (operation: PatternPart["operation"]): readonly ReadonlySet<string>[] =>
+    parts.filter((part) => part.operation === operation).map(({ text }) => matches.get(text)!);
+  const [adds, keeps, drops] = [setsOf("add"), setsOf("keep"), setsOf("drop")];
+  const wanted = (name: string): boolean =>
+    (adds.length === 0 || adds.some((names) => names.has(name))) &&
+    keeps.every((names) => names.has(name)) &&
+    !drops.some((names) => names.has(name));
+  const implicit = LOCAL_NAMES.filter(
+    (name) => !inventory.hosts.has(name) && adds.some((names) => names.has(name)),
+  );
+  return [...inventory.hosts.values(), ...implicit.map(implicitLocalhost)].filter(({ name }) => wanted(name));
+}
+
+function readNames(file: string, cwd: string): string {
+  try {
+    const lines = readFileSync(resolve(cwd, file), "utf8").split("\n");
+    return lines
+      .map((line) => line.replace(/(^|\s)#.*/, "").trim())
+      .filter((line) => line !== "")
+      .join(",");
+  } catch (cause) {
+    throw new VolleyError("USAGE", `the limit @${file} cannot be read: there is no such file`, { cause });
+  }
+}
+
+/**
+ * Those of the hosts that a limit also names. A limit is a pattern; `@FILE` in it stands for the names in a file, one
+ * to a line, relative to `cwd`. Fails with `PATTERN_UNKNOWN`, and `USAGE` when the file cannot be read.
+ */
+export function limitHosts(
+  hosts: readonly Host[],
+  inventory: Inventory,
+  limit: string,
+  options: { readonly cwd: string },
+): readonly Host[] {
+  const pattern = limit
+    .split(",")
+    .map((part) => (part.startsWith("@") ? readNames(part.slice(1), options.cwd) : part))
+    .join(",");
+  if (/^[\s,:]*$/.test(pattern)) return [];
+  const names = new Set(selectHosts(inventory, pattern).map(({ name }) => name));
+  return hosts.filter(({ name }) => names.has(name));
+}

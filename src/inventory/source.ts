@@ -1,0 +1,169 @@
+import { open, readdir, readFile, stat } from "node:fs/promises";
+import { basename, dirname, extname, join, resolve } from "node:path";
+import { VolleyError } from "../core/errors.ts";
+import { isRecord } from "../core/json.ts";
+import { displayPath } from "./display-path.ts";
+import { addHosts, type Draft, type ReadContext } from "./draft.ts";
+import { readIniInventory } from "./ini-inventory.ts";
+import { readInventoryJson, readScriptInventory } from "./script-inventory.ts";
+import { readTypeScriptInventory } from "./typescript-inventory.ts";
+import { isLeftover } from "./vars-files.ts";
+import { readYamlInventory } from "./yaml-inventory.ts";
+
+/** What reading inventories needs. */
+export interface SourceOptions {
+  /** Absolute; what relative paths are relative to. */
+  readonly cwd: string;
+  /** Compiles and imports a TypeScript or JavaScript inventory and gives its default export. */
+  readonly loadModule: (file: string) => Promise<unknown>;
+  readonly signal?: AbortSignal;
+}
+
+const MODULE_EXTENSIONS = [".ts", ".mts", ".js", ".mjs"];
+const IGNORED_NAMES = new Set([
+  "group_vars",
+  "host_vars",
+  "vars_plugins",
+  "node_modules",
+  "README",
+  "LICENSE",
+  "Makefile",
+]);
+const IGNORED_EXTENSIONS = [".md", ".txt", ".rst", ".cfg", ".d.ts"];
+const YAML_LINE = /^(?:---|%YAML|\{|(?:"[^"]+"|'[^']+'|[^\s:[\]]+):\s*(?:#.*|\{\}|null|~)?$)/;
+
+function isIgnored(name: string): boolean {
+  return isLeftover(name) || IGNORED_NAMES.has(name) || IGNORED_EXTENSIONS.some((end) => name.endsWith(end));
+}
+
+function firstLine(text: string): string {
+  return (
+    text
+      .split("\n")
+      .find((line) => line.trim() !== "" && !/^\s*[#;]/.test(line))
+      ?.trimEnd() ?? ""
+  );
+}
+
+async function startsLikeProgram(path: string): Promise<boolean> {
+  const handle = await open(path, "r");
+  try {
+    const { buffer } = await handle.read(Buffer.alloc(4), 0, 4, 0);
+    return buffer.subarray(0, 2).toString() === "#!" || buffer.toString("latin1") === "\x7fELF";
+  } finally {
+    await handle.close();
+  }
+}
+
+async function readFileInventory(
+  context: ReadContext,
+  path: string,
+  mode: number,
+  options: SourceOptions,
+): Promise<void> {
+  const { file } = context;
+  const extension = extname(path);
+  if (MODULE_EXTENSIONS.includes(extension)) {
+    return readTypeScriptInventory(context, await options.loadModule(path));
+  }
+  const isYaml = extension === ".yml" || extension === ".yaml";
+  if (!isYaml && (await startsLikeProgram(path))) {
+    if ((mode & 0o111) === 0) {
+      throw new VolleyError("INVENTORY_INVALID", `the inventory script ${file} is not executable`, {
+        location: { file },
+        hint: `Run: chmod +x ${file}`,
+      });
+    }
+    const { cwd, signal } = options;
+    return readScriptInventory(context, { path, cwd, ...(signal === undefined ? {} : { signal }) });
+  }
+  const text = await readFile(path, "utf8");
+  if (extension === ".toml") {
+    throw new VolleyError(
+      "INVENTORY_INVALID",
+      "TOML inventories are not supported; write YAML, INI or TypeScript",
+      {
+        location: { file },
+      },
+    );
+  }
+  if (isYaml) return readYamlInventory(context, text);
+  if (extension === ".json") return readJson(context, text);
+  if (text.startsWith("$ANSIBLE_VAULT;") || YAML_LINE.test(firstLine(text)))
+    return readYamlInventory(context, text);
+  return readIniInventory(context, text);
+}
+
+/** A `.json` file holds groups as YAML does, or what an inventory script printed, which has `_meta`. */
+async function readJson(context: ReadContext, text: string): Promise<void> {
+  let parsed: unknown;
+  try {
+    parsed = JSON.parse(text);
+  } catch {
+    // Read as YAML below, whose errors name the line.
+  }
+  if (isRecord(parsed) && "_meta" in parsed) readInventoryJson(context, parsed);
+  else await readYamlInventory(context, text);
+}
+
+function readHostList(draft: Draft, written: string, cwd: string): void {
+  const context: ReadContext = { draft, file: written, directory: cwd };
+  const all = draft.groups.get("all")!;
+  for (const host of written.split(",").map((name) => name.trim())) {
+    if (host !== "") addHosts(context, all, host, { file: written });
+  }
+}
+
+async function readPath(
+  draft: Draft,
+  path: string,
+  directory: string,
+  options: SourceOptions,
+): Promise<void> {
+  const stats = await stat(path);
+  if (!stats.isDirectory()) {
+    const context: ReadContext = { draft, file: displayPath(path, options.cwd), directory };
+    return readFileInventory(context, path, stats.mode, options);
+  }
+  for (const name of (await readdir(path)).sort()) {
+    if (!isIgnored(name)) await readPath(draft, join(path, name), directory, options);
+  }
+}
+
+/**
+ * Adds one inventory to a draft: a file, a directory of them in name order, or a comma list of hosts. Gives the
+ * directory `group_vars` and `host_vars` lie in, or null for a list. Fails with `INVENTORY_MISSING` or `INVENTORY_INVALID`.
+ */
+export async function readSource(
+  draft: Draft,
+  written: string,
+  options: SourceOptions,
+): Promise<string | null> {
+  const path = resolve(options.cwd, written);
+  const stats = await stat(path).catch(() => null);
+  if (stats === null && written.includes(",")) {
+    readHostList(draft, written, options.cwd);
+    return null;
+  }
+  if (stats === null) {
+    const hint = /^[\w.-]+$/.test(written)
+      ? `To name a host instead of a file, end it with a comma: -i '${basename(written)},'`
+      : undefined;
+    throw new VolleyError(
+      "INVENTORY_MISSING",
+      `there is no inventory at ${written}`,
+      hint === undefined ? {} : { hint },
+    );
+  }
+  const directory = stats.isDirectory() ? path : dirname(path);
+  try {
+    await readPath(draft, path, directory, options);
+  } catch (thrown) {
+    const code = (thrown as NodeJS.ErrnoException).code;
+    if (code !== "EACCES" && code !== "EPERM") throw thrown;
+    throw new VolleyError("INVENTORY_INVALID", `${written} cannot be read: permission denied`, {
+      cause: thrown,
+    });
+  }
+  return directory;
+}

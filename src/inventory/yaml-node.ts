@@ -1,0 +1,23 @@
+import type { SourceLocation } from "../core/errors.ts";
+
+/** A part of a YAML file; only the reader that made it knows what it is. */
+export type YamlNode = object;
+
+/** One `key: value` of a YAML mapping. */
+export interface YamlEntry {
+  readonly key: string;
+  readonly value: YamlNode | null;
+  /** Of the key. */
+  readonly location: SourceLocation;
+}
+
+/** A YAML file, with the place of everything in it. */
+export interface YamlReader {
+  /** Null when the file is empty. */
+  readonly root: YamlNode | null;
+  locate(node: YamlNode | null): SourceLocation;
+  /** The entries of a mapping, aliases followed and `<<` merged; null when the node is something else. */
+  entries(node: YamlNode | null): readonly YamlEntry[] | null;
+  /** As plain data. `!unsafe` is text, `!vault` an error. */
+  value(node: YamlNode | null): unknown;
+}

@@ -1,0 +1,177 @@
+import type { Node, Pair, Scalar, YAMLMap } from "yaml";
+import { type SourceLocation, VolleyError } from "../core/errors.ts";
+import type { YamlEntry, YamlNode, YamlReader } from "./yaml-node.ts";
+import { resolveScalar } from "./yaml-scalar.ts";
+import { readSimpleYaml } from "./yaml-simple.ts";
+
+type Yaml = typeof import("yaml");
+
+const VAULT_HEADER = "$ANSIBLE_VAULT;";
+const MAX_ALIAS_DEPTH = 64;
+
+function vaultError(what: string, location: SourceLocation): VolleyError {
+  return new VolleyError(
+    "INVENTORY_INVALID",
+    `${what} is encrypted with Ansible Vault, which Volley cannot read yet`,
+    {
+      location,
+      hint: "Decrypt it with ansible-vault, or set the value in a TypeScript inventory from the environment.",
+    },
+  );
+}
+
+class ParsedYaml implements YamlReader {
+  readonly root: Node | null;
+  readonly #yaml: Yaml;
+  readonly #file: string;
+  readonly #lines: InstanceType<Yaml["LineCounter"]>;
+  readonly #document: ReturnType<Yaml["parseDocument"]>;
+
+  constructor(yaml: Yaml, file: string, text: string) {
+    this.#yaml = yaml;
+    this.#file = file;
+    this.#lines = new yaml.LineCounter();
+    // The failsafe schema leaves scalars as text, for resolveScalar to read as YAML 1.1.
+    this.#document = yaml.parseDocument(text, {
+      schema: "failsafe",
+      version: "1.1",
+      uniqueKeys: false,
+      prettyErrors: false,
+      logLevel: "error",
+      lineCounter: this.#lines,
+    });
+    const error = this.#document.errors[0];
+    if (error !== undefined) {
+      const reason = error.message.replace(/^[A-Z]/, (letter) => letter.toLowerCase());
+      throw new VolleyError("INVENTORY_INVALID", `not valid YAML: ${reason}`, {
+        location: this.#place(error.pos[0]),
+        cause: error,
+      });
+    }
+    const root = this.#document.contents;
+    this.root = this.#isEmpty(root) ? null : root;
+  }
+
+  #place(offset: number): SourceLocation {
+    const { line, col } = this.#lines.linePos(offset);
+    return { file: this.#file, line, column: col };
+  }
+
+  #isEmpty(node: Node | null): boolean {
+    return (
+      node === null || (this.#yaml.isScalar(node) && node.type === "PLAIN" && node.source === "" && !node.tag)
+    );
+  }
+
+  #follow(written: YamlNode | null): Node | null {
+    const node = written as Node | null;
+    if (!this.#yaml.isAlias(node)) return node;
+    const target = node.resolve(this.#document);
+    if (target === undefined) this.#fail(`the alias *${node.source} stands for nothing`, node);
+    return target ?? null;
+  }
+
+  #fail(message: string, node: YamlNode | null): never {
+    throw new VolleyError("INVENTORY_INVALID", message, { location: this.locate(node) });
+  }
+
+  locate(node: YamlNode | null): SourceLocation {
+    const offset = (node as Node | null)?.range?.[0];
+    return offset === undefined ? { file: this.#file } : this.#place(offset);
+  }
+
+  entries(node: YamlNode | null): readonly YamlEntry[] | null {
+    const map = this.#follow(node);
+    if (!this.#yaml.isMap(map)) return null;
+    const found = new Map<string, YamlEntry>();
+    const merged: (Node | null)[] = [];
+    for (const pair of (map as YAMLMap<Node, Node | null>).items) {
+      const key = this.#key(pair);
+      if (key === "<<" && (pair.key as Scalar).type === "PLAIN") {
+        merged.push(pair.value);
+        continue;
+      }
+      const location = this.locate(pair.key);
+      const first = found.get(key);
+      if (first !== undefined) {
+        const message = `"${key}" is written twice, on line ${first.location.line} and on line ${location.line}`;
+        throw new VolleyError("INVENTORY_INVALID", message, { location });
+      }
+      found.set(key, { key, value: pair.value, location });
+    }
+    for (const source of merged) this.#merge(source, found);
+    return [...found.values()];
+  }
+
+  #merge(node: YamlNode | null, into: Map<string, YamlEntry>): void {
+    const source = this.#follow(node);
+    const maps = this.#yaml.isSeq(source) ? (source.items as Node[]) : [source];
+    for (const map of maps) {
+      const entries = this.entries(map);
+      if (entries === null) this.#fail("<< must be given a mapping, or a list of mappings", node);
+      for (const entry of entries) if (!into.has(entry.key)) into.set(entry.key, entry);
+    }
+  }
+
+  #key(pair: Pair<Node, Node | null>): string {
+    const key = this.#follow(pair.key);
+    if (this.#yaml.isScalar(key)) return String(key.value);
+    const template = this.#yaml.isMap(key) ? "; a value that begins with {{ must be in quotes" : "";
+    return this.#fail(`a key must be text${template}`, pair.key);
+  }
+
+  value(node: YamlNode | null, depth = 0): unknown {
+    if (depth > MAX_ALIAS_DEPTH) this.#fail("this is nested too deeply, or an alias holds itself", node);
+    const target = this.#follow(node);
+    if (target === null) return null;
+    if (this.#yaml.isScalar(target)) return this.#scalar(target);
+    this.#checkTag(target);
+    if (this.#yaml.isSeq(target))
+      return target.items.map((item) => this.value(item as Node | null, depth + 1));
+    const entries = this.entries(target);
+    if (entries === null) return this.#fail("this is no value", target);
+    return Object.fromEntries(entries.map(({ key, value }) => [key, this.value(value, depth + 1)]));
+  }
+
+  #checkTag(node: Node): void {
+    const tag = (node as { tag?: string }).tag;
+    if (tag === undefined || ["!unsafe", "tag:yaml.org,2002:map", "tag:yaml.org,2002:seq"].includes(tag))
+      return;
+    this.#fail(`the tag ${tag.replace("tag:yaml.org,2002:", "!!")} is not supported`, node);
+  }
+
+  #scalar(node: Scalar): unknown {
+    const text = String(node.value);
+    const plain = node.type === "PLAIN";
+    switch (node.tag) {
+      case undefined:
+      case "":
+        return plain ? resolveScalar(text) : text;
+      case "!":
+      case "!unsafe":
+      case "tag:yaml.org,2002:str":
+        return text;
+      case "tag:yaml.org,2002:int":
+      case "tag:yaml.org,2002:float":
+      case "tag:yaml.org,2002:bool":
+      case "tag:yaml.org,2002:null":
+        return resolveScalar(text);
+      case "!vault":
+      case "!vault-encrypted":
+        throw vaultError("this value", this.locate(node));
+      default:
+        return this.#fail(`the tag ${node.tag?.replace("tag:yaml.org,2002:", "!!")} is not supported`, node);
+    }
+  }
+}
+
+/** Parses any YAML (JSON is YAML too). Loads the parser when first called. Fails with `INVENTORY_INVALID` and the line. */
+export async function parseYaml(file: string, text: string): Promise<YamlReader> {
+  if (text.startsWith(VAULT_HEADER)) throw vaultError("this file", { file, line: 1, column: 1 });
+  return new ParsedYaml(await import("yaml"), file, text);
+}
+
+/** Reads YAML the quick way where that can be done, else with the parser. Fails with `INVENTORY_INVALID` and the line. */
+export async function readYaml(file: string, text: string): Promise<YamlReader> {
+  return readSimpleYaml(file, text) ?? (await parseYaml(file, text));
+}

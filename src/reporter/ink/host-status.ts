@@ -1,0 +1,76 @@
+import { tallyTotal } from "../../core/result.ts";
+import { formatBytes, formatRate } from "../rows/amounts.ts";
+import { safeLine } from "../rows/sanitize.ts";
+import type { Symbols } from "../rows/symbols.ts";
+import { outcomeWording, taskTitle, type Wording } from "../rows/wording.ts";
+import type { HostView } from "./model.ts";
+
+/** The sign and word for what a host is doing, or how it ended. */
+export function hostWording(host: HostView, symbols: Symbols): Wording {
+  if (host.outcome !== undefined) return outcomeWording(host.outcome, symbols);
+  if (host.failedTask !== undefined)
+    return { word: "failed", symbol: symbols.failed, style: { color: "red", bold: true } };
+  switch (host.phase) {
+    case "waiting":
+      return { word: "waiting", symbol: symbols.waiting, style: { dim: true } };
+    case "barrier":
+      return { word: "barrier", symbol: symbols.paused, style: { color: "cyan" } };
+    case "running":
+      return { word: "running", symbol: symbols.running, style: { color: "yellow" } };
+    default:
+      return { word: host.phase, symbol: symbols.running, style: { color: "cyan" } };
+  }
+}
+
+/** One line for what a host is doing now, or why it ended as it did. */
+export function statusText(host: HostView): string {
+  if (host.phase === "done") return endText(host);
+  switch (host.phase) {
+    case "waiting":
+      return "waiting for its turn";
+    case "connecting":
+      return `connecting to ${safeLine(host.address ?? "")}`;
+    case "connected":
+      return "connected";
+    case "uploading":
+      return uploadText(host);
+    case "starting":
+      return "starting";
+    case "facts":
+      return "gathering facts";
+    case "barrier":
+      return `waits for the others (${safeLine(host.play ?? "play")})`;
+    case "running":
+      return host.task === undefined ? safeLine(host.play ?? "running") : taskTitle(host.task);
+  }
+}
+
+function endText({ outcome, error, failedTask, tally }: HostView): string {
+  const message = error === undefined ? "" : safeLine(error.message.split("\n", 1)[0] ?? "");
+  switch (outcome) {
+    case "failed":
+      return failedTask === undefined ? message : `${taskTitle(failedTask)}: ${message}`;
+    case "unreachable":
+      return `unreachable: ${message}`;
+    case "lost":
+      return `lost: ${message === "" ? "the connection ended before the run did" : message}`;
+    case "cancelled":
+      return tallyTotal(tally) === 0 ? "cancelled before it started" : "cancelled";
+    default:
+      return "done";
+  }
+}
+
+function uploadText({ upload }: HostView): string {
+  if (upload === undefined || upload.totalBytes === 0) return "uploading";
+  const percent = Math.floor((100 * upload.bytes) / upload.totalBytes);
+  const rate = formatRate(upload.bytes, upload.elapsedMs);
+  return `uploading ${percent}% of ${formatBytes(upload.totalBytes)}${rate === "" ? "" : `, ${rate}`}`;
+}
+
+/** How many of a host's tasks have ended, and how many are known of: `34/88`; nothing before any is known. */
+export function progressText({ tally, total, phase }: HostView): string {
+  const done = tallyTotal(tally) - tally.notExecuted;
+  const known = phase === "done" ? tallyTotal(tally) : Math.max(total, done);
+  return known === 0 ? "" : `${done}/${known}`;
+}

@@ -1,0 +1,159 @@
+import type { Surface } from "./header.ts";
+import { listedHosts } from "./host-order.ts";
+import { logRoom } from "./host-screen.ts";
+import { firstRow, logLayout } from "./log-layout.ts";
+import type { HostView, RunView } from "./model.ts";
+import type { ViewState } from "./view-state.ts";
+
+/** A key by name, or the character it types. */
+export type Key =
+  | "up"
+  | "down"
+  | "left"
+  | "right"
+  | "pageUp"
+  | "pageDown"
+  | "home"
+  | "end"
+  | "enter"
+  | "escape"
+  | "backspace"
+  | "ctrl-c"
+  | { readonly text: string };
+
+const MAX_FILTER = 60;
+
+/** What is seen after a key. */
+export function press(view: ViewState, key: Key, run: RunView, surface: Surface): ViewState {
+  if (key === "ctrl-c") return { ...view, cancels: view.cancels + 1 };
+  if (view.help) return { ...view, help: false };
+  if (view.typing) return typeFilter(view, key);
+  if (typeof key === "object" && key.text === "?") return { ...view, help: true };
+  const host = view.screen === "host" ? run.hosts.find(({ name }) => name === view.selected) : undefined;
+  return host === undefined
+    ? pressInFleet({ ...view, screen: "fleet" }, key, run, surface)
+    : pressInHost(view, key, host, run, surface);
+}
+
+function typeFilter(view: ViewState, key: Key): ViewState {
+  if (key === "enter") return { ...view, typing: false };
+  if (key === "escape") return { ...view, typing: false, filter: "" };
+  if (key === "backspace") {
+    return view.filter === ""
+      ? { ...view, typing: false }
+      : { ...view, filter: [...view.filter].slice(0, -1).join("") };
+  }
+  if (typeof key !== "object") return view;
+  return { ...view, filter: `${view.filter}${key.text}`.slice(0, MAX_FILTER) };
+}
+
+function pressInFleet(view: ViewState, key: Key, run: RunView, surface: Surface): ViewState {
+  const listed = listedHosts(run, view);
+  const page = Math.max(1, surface.rows - 7);
+  const move = (by: number): ViewState => ({
+    ...view,
+    selected: neighbour(listed, view.selected, by) ?? view.selected,
+  });
+  switch (typeof key === "object" ? key.text : key) {
+    case "up":
+    case "k":
+      return move(-1);
+    case "down":
+    case "j":
+      return move(1);
+    case "pageUp":
+      return move(-page);
+    case "pageDown":
+    case " ":
+      return move(page);
+    case "home":
+    case "g":
+      return { ...view, selected: listed[0]?.name };
+    case "end":
+    case "G":
+      return { ...view, selected: listed.at(-1)?.name };
+    case "enter": {
+      const chosen = listed.find(({ name }) => name === view.selected) ?? listed[0];
+      return chosen === undefined
+        ? view
+        : { ...view, screen: "host", selected: chosen.name, scroll: undefined };
+    }
+    case "f":
+      return { ...view, failedOnly: !view.failedOnly };
+    case "/":
+      return { ...view, typing: true };
+    case "escape":
+      return view.filter === "" && !view.failedOnly
+        ? { ...view, selected: undefined }
+        : { ...view, filter: "", failedOnly: false };
+    default:
+      return view;
+  }
+}
+
+function pressInHost(view: ViewState, key: Key, host: HostView, run: RunView, surface: Surface): ViewState {
+  const room = logRoom(run, view, surface);
+  const scroll = (by: number): ViewState => scrollLog(view, host, by, { columns: surface.columns, room });
+  const show = (by: number): ViewState => ({
+    ...view,
+    selected: neighbour(listedHosts(run, view), host.name, by) ?? host.name,
+    scroll: undefined,
+  });
+  switch (typeof key === "object" ? key.text : key) {
+    case "up":
+    case "k":
+      return scroll(-1);
+    case "down":
+    case "j":
+      return scroll(1);
+    case "pageUp":
+      return scroll(1 - room);
+    case "pageDown":
+    case " ":
+      return scroll(room - 1);
+    case "home":
+    case "g":
+      return scroll(Number.NEGATIVE_INFINITY);
+    case "end":
+    case "G":
+      return { ...view, scroll: undefined };
+    case "left":
+    case "h":
+      return show(-1);
+    case "right":
+    case "l":
+      return show(1);
+    case "escape":
+    case "backspace":
+    case "q":
+      return { ...view, screen: "fleet" };
+    default:
+      return view;
+  }
+}
+
+/** The host `by` places further; the first one when none was chosen, or the one chosen is not listed any more. */
+function neighbour(
+  listed: readonly HostView[],
+  selected: string | undefined,
+  by: number,
+): string | undefined {
+  const index = listed.findIndex(({ name }) => name === selected);
+  const next = index < 0 ? 0 : Math.max(0, Math.min(listed.length - 1, index + by));
+  return listed[next]?.name;
+}
+
+function scrollLog(
+  view: ViewState,
+  host: HostView,
+  by: number,
+  { columns, room }: { columns: number; room: number },
+): ViewState {
+  const rows = logLayout(host.log, columns);
+  const last = Math.max(0, rows.length - room);
+  const next = Math.max(0, firstRow(rows, view.scroll, room) + by);
+  const target = rows[next];
+  // At the end again: follow it.
+  if (next >= last || target === undefined) return { ...view, scroll: undefined };
+  return { ...view, scroll: { line: target.line, part: target.part } };
+}

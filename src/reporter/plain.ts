@@ -1,0 +1,196 @@
+import type { ControllerEvent, Event, ReceivedEvent, Summary } from "../core/events.ts";
+import { formatTally } from "../core/result.ts";
+import { createOutputLines, type OutputLines } from "./output-lines.ts";
+import { createTextWriter } from "./output-stream.ts";
+import type { Reporter } from "./reporter.ts";
+import { count, formatBytes, formatElapsed, uploadedText } from "./rows/amounts.ts";
+import { errorRows } from "./rows/error-rows.ts";
+import { paintRow } from "./rows/paint.ts";
+import { BOLD, DIM, line, type Row, type Style, segment } from "./rows/row.ts";
+import { safeLine, safeLines } from "./rows/sanitize.ts";
+import type { Symbols } from "./rows/symbols.ts";
+import { taskDetails, taskRow } from "./rows/task-rows.ts";
+import { padText, textWidth } from "./rows/width.ts";
+import { CHECK_MODE, cancelText, outcomeWording, resultWording } from "./rows/wording.ts";
+import { summaryRows } from "./summary/summary-rows.ts";
+import { countUnknownResults } from "./unknown-results.ts";
+
+const MAX_NAME_COLUMNS = 32;
+const STATE_COLUMNS = 9;
+const INDENT = "    ";
+const KEPT_OUTPUT_LINES = 10;
+const DEFAULT_COLUMNS = 120;
+
+/** How plain output is made. */
+export interface PlainOptions {
+  readonly stdout: NodeJS.WritableStream & { readonly columns?: number };
+  readonly colors: boolean;
+  readonly symbols: Symbols;
+  readonly verbosity: 0 | 1 | 2;
+  readonly diff: boolean;
+}
+
+interface HostOutput {
+  readonly lines: OutputLines;
+  last: string[];
+}
+
+type Unstamped = ControllerEvent | ReceivedEvent;
+type EventOf<Type extends Unstamped["type"]> = Extract<Unstamped, { type: Type }>;
+
+/** One line for each thing that matters, prefixed by its host; failures again, together, at the end. */
+export function createPlainReporter({ stdout, colors, symbols, verbosity, diff }: PlainOptions): Reporter {
+  const writer = createTextWriter(stdout);
+  const unknown = countUnknownResults();
+  const outputs = new Map<string, HostOutput>();
+  let nameColumns = 0;
+
+  const print = (rows: readonly Row[]): void =>
+    writer.write(rows.map((row) => `${paintRow(row, colors)}\n`).join(""));
+  const say = (host: string, state: string, style: Style, rest: Row, details: readonly Row[] = []): void => {
+    const name = padText(safeLine(host), nameColumns);
+    print([
+      [
+        segment(name, BOLD),
+        segment("  "),
+        segment(padText(state, STATE_COLUMNS), style),
+        segment("  "),
+        ...rest,
+      ],
+      ...details.map((row): Row => [segment(INDENT), ...row]),
+    ]);
+  };
+  const outputOf = (host: string): HostOutput => {
+    const known = outputs.get(host);
+    if (known !== undefined) return known;
+    const fresh: HostOutput = { lines: createOutputLines(), last: [] };
+    outputs.set(host, fresh);
+    return fresh;
+  };
+  const takeOutput = (host: string, lines: readonly string[]): void => {
+    if (lines.length === 0) return;
+    const output = outputOf(host);
+    output.last = [...output.last, ...lines].slice(-KEPT_OUTPUT_LINES);
+    if (verbosity < 2) return;
+    for (const text of lines.flatMap(safeLines)) say(host, symbols.gutter, DIM, line(text));
+  };
+
+  const runStart = (event: EventOf<"run:start">): void => {
+    nameColumns = Math.min(
+      MAX_NAME_COLUMNS,
+      Math.max(0, ...event.hosts.map((host) => textWidth(safeLine(host)))),
+    );
+    const scope = `${count(event.hosts.length, "host")}, ${event.concurrency} at a time`;
+    print([
+      [segment(safeLine(event.playbook), BOLD), segment(` on ${scope}`)],
+      ...(event.check ? [line(CHECK_MODE, { color: "magenta", bold: true })] : []),
+    ]);
+  };
+  const taskEnd = (event: EventOf<"task:end">): void => {
+    const { host, result } = event;
+    const output = outputOf(host);
+    takeOutput(host, output.lines.rest());
+    const quiet = result.unknown !== true && (result.state === "unchanged" || result.state === "skipped");
+    if (!quiet || verbosity >= 1) {
+      const end = { task: event, result, elapsedMs: event.elapsedMs };
+      const { word, style } = resultWording(result, symbols);
+      // At verbosity 2 the lines have just been shown.
+      const details = taskDetails(end, { symbols, diff, output: verbosity >= 2 ? [] : output.last });
+      say(host, word, style, taskRow(end), details);
+    }
+    output.last = [];
+  };
+  const hostEnd = (event: EventOf<"host:end">): void => {
+    const { host, outcome, tally, elapsedMs, error } = event;
+    const { word, style } = outcomeWording(outcome, symbols);
+    say(host, word, style, line(formatTally(tally, elapsedMs)), error === undefined ? [] : errorRows(error));
+    outputs.delete(host);
+  };
+  const hearTarget = (event: ReceivedEvent): void => {
+    const { host } = event;
+    switch (event.type) {
+      case "play:start":
+        if (verbosity >= 1) say(host, "play", BOLD, line(safeLine(event.play), BOLD));
+        break;
+      case "task:start":
+        outputs.delete(host);
+        break;
+      case "task:output":
+        takeOutput(host, outputOf(host).lines.add(event.stream, event.text));
+        break;
+      case "task:end":
+        taskEnd(event);
+        break;
+      case "log":
+        if (event.level === "warn")
+          say(host, "warning", { color: "yellow", bold: true }, line(safeLine(event.text)));
+        else if (verbosity >= 1) say(host, "info", DIM, line(safeLine(event.text)));
+        break;
+      case "hello":
+      case "facts":
+      case "play:plan":
+      case "play:end":
+      case "bye":
+        break;
+    }
+  };
+  const hearController = (event: ControllerEvent): void => {
+    switch (event.type) {
+      case "run:start":
+        runStart(event);
+        break;
+      case "run:build":
+        print([line(buildText(event), DIM)]);
+        break;
+      case "run:cancel":
+        print([line(cancelText(event.how), { color: "cyan", bold: true })]);
+        break;
+      case "host:connected":
+        if (verbosity >= 1) say(event.host, "connected", DIM, line(`in ${formatElapsed(event.elapsedMs)}`));
+        break;
+      case "host:upload":
+        if (event.bytes >= event.totalBytes) say(event.host, "uploaded", DIM, line(uploadedText(event)));
+        break;
+      case "host:cached":
+        if (verbosity >= 1) say(event.host, "cached", DIM, line("the bundle was there already"));
+        break;
+      case "host:noise":
+        if (verbosity >= 2) say(event.host, "noise", DIM, line(safeLine(event.text), DIM));
+        break;
+      case "host:end":
+        hostEnd(event);
+        break;
+      case "host:connect":
+      case "host:start":
+      case "run:end":
+        break;
+    }
+  };
+
+  return {
+    event(event) {
+      unknown.add(event);
+      if (isReceived(event)) hearTarget(event);
+      else hearController(event);
+    },
+    end(summary: Summary) {
+      print(
+        summaryRows(summary, {
+          columns: stdout.columns ?? DEFAULT_COLUMNS,
+          symbols,
+          unknown: unknown.counts,
+        }),
+      );
+      return writer.flush();
+    },
+  };
+}
+
+function buildText({ bytes, reused, elapsedMs }: EventOf<"run:build">): string {
+  const how = reused ? "unchanged since it was last built" : `built in ${formatElapsed(elapsedMs)}`;
+  return `bundle: ${formatBytes(bytes)}, ${how}`;
+}
+
+function isReceived(event: Event): event is Extract<Event, ReceivedEvent> {
+  return "host" in event && !event.type.startsWith("host:");
+}

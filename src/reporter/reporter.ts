@@ -1,0 +1,48 @@
+import type { Event, Summary } from "../core/events.ts";
+import { createJsonReporter } from "./json.ts";
+import { createPlainReporter } from "./plain.ts";
+import { ASCII_SYMBOLS, UNICODE_SYMBOLS } from "./rows/symbols.ts";
+import { colorsWanted, type Environment, isWatched, unicodeWanted } from "./terminal-support.ts";
+
+/** Turns a run's events into what a person sees or a program reads. */
+export interface Reporter {
+  event(event: Event): void;
+  /** Says what the run came to; resolves once everything has been written and the terminal is as it was. */
+  end(summary: Summary): Promise<void> | void;
+}
+
+/** Which reporter; `auto` is `ink` on a terminal that is watched by a person, else `plain`. */
+export type ReporterKind = "auto" | "ink" | "plain" | "json";
+
+/** What a reporter works with. */
+export interface ReporterOptions {
+  readonly stdout: NodeJS.WriteStream;
+  /** Where keys come from; without it, or when it is no terminal, the UI is only watched. */
+  readonly stdin?: NodeJS.ReadStream;
+  readonly env: Environment;
+  /** Plain: 0 changed, failed and unknown tasks; 1 all tasks; 2 also what they print. */
+  readonly verbosity: 0 | 1 | 2;
+  /** Whether plain output shows diffs; the ink UI has them in each host's log whenever events carry them. */
+  readonly diff: boolean;
+  /** Called for every Ctrl-C the UI takes in raw mode: the first asks for a clean stop, the next for one at once. */
+  onCancel(): void;
+}
+
+/** Makes a reporter; ink and react are loaded only when they are used. */
+export async function createReporter(kind: ReporterKind, options: ReporterOptions): Promise<Reporter> {
+  const { stdout, env, verbosity, diff } = options;
+  const colors = colorsWanted(stdout, env);
+  const symbols = unicodeWanted(env) ? UNICODE_SYMBOLS : ASCII_SYMBOLS;
+  switch (kind === "auto" ? (isWatched(stdout, env) ? "ink" : "plain") : kind) {
+    case "json":
+      return createJsonReporter(stdout);
+    case "plain":
+      return createPlainReporter({ stdout, colors, symbols, verbosity, diff });
+    case "ink": {
+      // React reads it once, when first loaded; its development build takes a third more time for every frame.
+      process.env.NODE_ENV ??= "production";
+      const { createInkReporter } = await import("./ink/ink-reporter.ts");
+      return createInkReporter({ ...options, colors, symbols });
+    }
+  }
+}

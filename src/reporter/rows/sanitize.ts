@@ -1,0 +1,41 @@
+const MAX_LINE = 2_000;
+const TAB_COLUMNS = 4;
+
+// ECMA-48: CSI, then the strings that end in ST or BEL (OSC, DCS, SOS, PM, APC), then two- and three-byte escapes.
+const ESCAPE_SEQUENCE =
+  // biome-ignore lint/suspicious/noControlCharactersInRegex: finding control characters is its purpose
+  /(?:\x1b\[|\x9b)[0-?]*[ -/]*[@-~]|(?:\x1b[\]PX^_]|[\x90\x98\x9d-\x9f])[^\x07\x1b\x9c\n]*(?:\x07|\x1b\\|\x9c)|\x1b[ -/]*[0-Z\\`-~]/g;
+// biome-ignore lint/suspicious/noControlCharactersInRegex: finding control characters is its purpose
+const C0 = /[\x00-\x1f\x7f]/g;
+/** C1 controls, line separators, what reverses or hides text, and halves of surrogate pairs. */
+const INVISIBLE =
+  /[\x80-\x9f\u00ad\u061c\u115f\u1160\u180e\u200b\u200e\u200f\u2028-\u202e\u2060-\u206f\u3164\ufeff\uffa0\ufff9-\ufffb\u{e0000}-\u{e007f}\p{Surrogate}]/gu;
+const NEEDS_WORK = /[^\x20-\x7e]/;
+
+/**
+ * One line of text from elsewhere made safe to show: escape sequences are removed, other control characters and
+ * those that reorder or hide text are made visible (`^G`, `<202e>`), tabs become blanks, and its length is bounded.
+ */
+export function safeLine(text: string): string {
+  const bounded =
+    text.length > MAX_LINE ? `${text.slice(0, MAX_LINE)} [${text.length - MAX_LINE} more]` : text;
+  if (!NEEDS_WORK.test(bounded)) return bounded;
+  return bounded
+    .replace(ESCAPE_SEQUENCE, "")
+    .replaceAll("\t", " ".repeat(TAB_COLUMNS))
+    .replace(C0, (control) => `^${String.fromCharCode(control.charCodeAt(0) ^ 0x40)}`)
+    .replace(INVISIBLE, (hidden) => `<${(hidden.codePointAt(0) ?? 0).toString(16).padStart(4, "0")}>`);
+}
+
+/** A text of several lines, each made safe to show; of a line rewritten with carriage returns the last state is kept. */
+export function safeLines(text: string): readonly string[] {
+  return text
+    .replace(/\r?\n$/, "")
+    .split(/\r?\n/)
+    .map((each) => safeLine(lastRewrite(each)));
+}
+
+function lastRewrite(text: string): string {
+  const trimmed = text.endsWith("\r") ? text.slice(0, -1) : text;
+  return trimmed.slice(trimmed.lastIndexOf("\r") + 1);
+}

@@ -1,0 +1,64 @@
+import stringWidth from "string-width";
+
+/** Latin, Greek and Cyrillic letters, dashes, arrows, boxes and our own signs: one column each, none of them an emoji. */
+const NARROW =
+  /^[\x20-\x7e\xa1-\xac\xae-\u02ff\u0370-\u0482\u048a-\u052f\u2010-\u2027\u2190-\u2193\u2298\u2500-\u25fc\u2714\u2718\u276f\u2800-\u28ff]*$/;
+const graphemes = new Intl.Segmenter(undefined, { granularity: "grapheme" });
+
+/** How many columns a text without control characters takes: wide characters two, combining ones none. */
+export function textWidth(text: string): number {
+  // Measuring by grapheme clusters costs a hundred times as much, and is done for every row of every frame.
+  return NARROW.test(text) ? text.length : stringWidth(text);
+}
+
+/** The text cut to at most `columns`, never through a wide or combined character, ending in `ellipsis` when cut. */
+export function truncateText(text: string, columns: number, ellipsis: string): string {
+  if (textWidth(text) <= columns) return text;
+  const end = textWidth(ellipsis) <= columns ? ellipsis : "";
+  return takeColumns(text, columns - textWidth(end)) + end;
+}
+
+/** The text filled up with blanks to `columns`, at its end or, with `right`, at its start. */
+export function padText(text: string, columns: number, right = false): string {
+  const blanks = " ".repeat(Math.max(0, columns - textWidth(text)));
+  return right ? blanks + text : text + blanks;
+}
+
+/** Where to break a text: ranges `[start, end)` of at most `first` columns, then `following`; at blanks where one is near. */
+export function wrapRanges(
+  text: string,
+  first: number,
+  following: number,
+): readonly (readonly [start: number, end: number])[] {
+  const ranges: [number, number][] = [];
+  let start = 0;
+  let columns = first;
+  while (textWidth(text.slice(start)) > columns) {
+    const rest = text.slice(start);
+    const taken = takeColumns(rest, columns) || firstGrapheme(rest);
+    const blank = taken.lastIndexOf(" ");
+    const cut = rest[taken.length] !== " " && blank > taken.length / 2 ? blank : taken.length;
+    ranges.push([start, start + cut]);
+    start += rest[cut] === " " ? cut + 1 : cut;
+    columns = following;
+  }
+  ranges.push([start, text.length]);
+  return ranges;
+}
+
+function takeColumns(text: string, columns: number): string {
+  if (NARROW.test(text)) return text.slice(0, Math.max(0, columns));
+  let taken = "";
+  let width = 0;
+  for (const { segment } of graphemes.segment(text)) {
+    width += textWidth(segment);
+    if (width > columns) break;
+    taken += segment;
+  }
+  return taken;
+}
+
+function firstGrapheme(text: string): string {
+  for (const { segment } of graphemes.segment(text)) return segment;
+  return text;
+}

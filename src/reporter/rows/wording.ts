@@ -1,0 +1,62 @@
+import type { Outcome, TaskRef } from "../../core/events.ts";
+import type { Result } from "../../core/result.ts";
+import type { Style } from "./row.ts";
+import { safeLine } from "./sanitize.ts";
+import type { Symbols } from "./symbols.ts";
+
+/** How something is named and shown: a word, a sign beside it, and a style for both. */
+export interface Wording {
+  readonly word: string;
+  readonly symbol: string;
+  readonly style: Style;
+}
+
+/** How a task's result is shown. */
+export function resultWording(result: Result, symbols: Symbols): Wording {
+  if (result.unknown === true)
+    return { word: "unknown", symbol: symbols.unknown, style: { color: "magenta", bold: true } };
+  switch (result.state) {
+    case "unchanged":
+      return { word: "unchanged", symbol: symbols.ok, style: { color: "green" } };
+    case "changed":
+      return { word: "changed", symbol: symbols.changed, style: { color: "yellow" } };
+    case "skipped":
+      return { word: "skipped", symbol: symbols.skipped, style: { color: "cyan" } };
+    case "failed":
+      return result.ignored === true
+        ? { word: "ignored", symbol: symbols.ignored, style: { color: "red" } }
+        : { word: "failed", symbol: symbols.failed, style: { color: "red", bold: true } };
+  }
+}
+
+/** How a host's end is shown. */
+export function outcomeWording(outcome: Outcome, symbols: Symbols): Wording {
+  switch (outcome) {
+    case "ok":
+      return { word: "ok", symbol: symbols.ok, style: { color: "green" } };
+    case "failed":
+      return { word: "failed", symbol: symbols.failed, style: { color: "red", bold: true } };
+    case "unreachable":
+      return { word: "unreachable", symbol: symbols.failed, style: { color: "magenta", bold: true } };
+    case "lost":
+      return { word: "lost", symbol: symbols.failed, style: { color: "magenta", bold: true } };
+    case "cancelled":
+      return { word: "cancelled", symbol: symbols.cancelled, style: { color: "cyan" } };
+  }
+}
+
+/** What a person calls a task: `nginx : Write the site`. */
+export function taskTitle({ role, name }: Pick<TaskRef, "role" | "name">): string {
+  const title = safeLine(name);
+  return role === "" ? title : `${safeLine(role)} : ${title}`;
+}
+
+/** Said wherever check mode is on. */
+export const CHECK_MODE = "CHECK MODE: nothing is changed";
+
+/** What is said when a run is being cancelled. */
+export function cancelText(how: "clean" | "now"): string {
+  return how === "clean"
+    ? "stopping cleanly: hosts finish the running action; press Ctrl-C again to stop now"
+    : "stopping now";
+}

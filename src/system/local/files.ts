@@ -1,0 +1,162 @@
+import { createHash, randomBytes } from "node:crypto";
+import * as fs from "node:fs";
+import { dirname, join } from "node:path";
+import { VolleyError } from "../../core/errors.ts";
+import type { Content, FileType, Stat, WriteOptions } from "../../core/system.ts";
+
+// Synchronous calls throughout: actions run one after the other, and a trip through Node's thread pool
+// costs several times what the system call itself does.
+
+const TYPES: readonly (readonly [mask: number, type: FileType])[] = [
+  [fs.constants.S_IFREG, "file"],
+  [fs.constants.S_IFDIR, "directory"],
+  [fs.constants.S_IFLNK, "link"],
+  [fs.constants.S_IFIFO, "fifo"],
+  [fs.constants.S_IFSOCK, "socket"],
+  [fs.constants.S_IFBLK, "block"],
+  [fs.constants.S_IFCHR, "character"],
+];
+
+const CHUNK_BYTES = 1 << 16;
+
+function describe(stats: fs.Stats): Stat {
+  const kind = stats.mode & fs.constants.S_IFMT;
+  return {
+    type: TYPES.find(([mask]) => mask === kind)?.[1] ?? "file",
+    mode: stats.mode & 0o7777,
+    uid: stats.uid,
+    gid: stats.gid,
+    size: stats.size,
+    mtimeMs: stats.mtimeMs,
+    atimeMs: stats.atimeMs,
+    inode: stats.ino,
+    device: stats.dev,
+    links: stats.nlink,
+  };
+}
+
+/** The system's own error code, such as `ENOENT`. */
+export function errnoOf(thrown: unknown): string | undefined {
+  return thrown instanceof Error ? (thrown as NodeJS.ErrnoException).code : undefined;
+}
+
+const REASONS: Readonly<Record<string, string>> = {
+  EACCES: "permission denied",
+  EPERM: "operation not permitted",
+  ENOENT: "no such file or directory",
+  ENOTDIR: "a part of the path is not a directory",
+  EISDIR: "it is a directory",
+  ENOSPC: "no space left on the device",
+  EDQUOT: "disk quota exceeded",
+  EROFS: "the file system is read-only",
+  ELOOP: "too many symbolic links",
+  ENAMETOOLONG: "the name is too long",
+  ENOTEMPTY: "the directory is not empty",
+  EEXIST: "it exists already",
+  ETXTBSY: "the program is running",
+  EBUSY: "it is in use",
+};
+
+/** Runs a file operation; what it throws names the path and says why in words. */
+export function attempt<T>(what: string, path: string, operation: () => T): T {
+  try {
+    return operation();
+  } catch (thrown) {
+    const errno = errnoOf(thrown);
+    if (errno === undefined) throw thrown;
+    throw new VolleyError("FILE_FAILED", `cannot ${what} ${path}: ${REASONS[errno] ?? errno}`, { cause: thrown });
+  }
+}
+
+/** The Stat of a path, or null when nothing is there. */
+export function statOf(path: string, follow: boolean): Stat | null {
+  return attempt("look at", path, () => {
+    const stats = follow
+      ? fs.statSync(path, { throwIfNoEntry: false })
+      : fs.lstatSync(path, { throwIfNoEntry: false });
+    return stats === undefined ? null : describe(stats);
+  });
+}
+
+/** A file's content, or null when there is no such file. */
+export function readIfExists(path: string): Buffer | null {
+  return attempt("read", path, () => {
+    try {
+      return fs.readFileSync(path);
+    } catch (thrown) {
+      const errno = errnoOf(thrown);
+      if (errno === "ENOENT" || errno === "ENOTDIR") return null;
+      throw thrown;
+    }
+  });
+}
+
+/** Hex digest of a file's content. */
+export function checksumOf(path: string, algorithm: string): string {
+  return attempt("read", path, () => {
+    const hash = createHash(algorithm);
+    const descriptor = fs.openSync(path, "r");
+    try {
+      const chunk = Buffer.allocUnsafe(CHUNK_BYTES);
+      for (;;) {
+        const count = fs.readSync(descriptor, chunk);
+        if (count === 0) return hash.digest("hex");
+        hash.update(chunk.subarray(0, count));
+      }
+    } finally {
+      fs.closeSync(descriptor);
+    }
+  });
+}
+
+function writeAll(descriptor: number, bytes: Uint8Array): void {
+  for (let offset = 0; offset < bytes.length; ) {
+    offset += fs.writeSync(descriptor, bytes, offset, bytes.length - offset);
+  }
+}
+
+async function writeContent(descriptor: number, content: Content): Promise<void> {
+  if (typeof content === "string") writeAll(descriptor, Buffer.from(content));
+  else if (content instanceof Uint8Array) writeAll(descriptor, content);
+  else for await (const chunk of content) writeAll(descriptor, chunk);
+}
+
+/** Writes a file to a temporary name beside it, then renames it into place. */
+export async function writeAtomically(path: string, content: Content, options: WriteOptions): Promise<void> {
+  const before = statOf(path, false);
+  const replaced = before?.type === "file" ? before : null;
+  const temporary = join(dirname(path), `.volley-${randomBytes(6).toString("hex")}`);
+  const mode = options.mode ?? replaced?.mode;
+  const uid = options.uid ?? replaced?.uid ?? -1;
+  const gid = options.gid ?? replaced?.gid ?? -1;
+  // Made unreadable for others first: content must not be visible before owner and mode are right.
+  const descriptor = attempt("write", path, () => fs.openSync(temporary, "wx", mode === undefined ? 0o666 : 0o600));
+  try {
+    await attemptAsync("write", path, () => writeContent(descriptor, content));
+    attempt("write", path, () => {
+      const made = fs.fstatSync(descriptor);
+      if ((uid !== -1 && uid !== made.uid) || (gid !== -1 && gid !== made.gid)) fs.fchownSync(descriptor, uid, gid);
+      if (mode !== undefined) fs.fchmodSync(descriptor, mode);
+    });
+    fs.closeSync(descriptor);
+    attempt("write", path, () => fs.renameSync(temporary, path));
+  } catch (thrown) {
+    try {
+      fs.closeSync(descriptor);
+    } catch {
+      // Closed before the rename failed.
+    }
+    fs.rmSync(temporary, { force: true });
+    throw thrown;
+  }
+}
+
+async function attemptAsync<T>(what: string, path: string, operation: () => Promise<T>): Promise<T> {
+  try {
+    return await operation();
+  } catch (thrown) {
+    return attempt(what, path, () => {
+      throw thrown;
+    });
+  }
+}

@@ -1,0 +1,106 @@
+import * as fs from "node:fs";
+import { homedir } from "node:os";
+import { isAbsolute, join } from "node:path";
+import { VolleyError } from "../../core/errors.ts";
+import type { ProcessOptions, ProcessResult, System } from "../../core/system.ts";
+import { attempt, checksumOf, readIfExists, statOf, writeAtomically } from "./files.ts";
+import { runProcess } from "./process.ts";
+
+/** Where a LocalSystem works. */
+export interface LocalSystemOptions {
+  /** Every absolute path is taken below this directory: an image being built, or a test. Default `/`. */
+  readonly root?: string;
+  /** Directories searched by `which`; default PATH and the system's own. */
+  readonly path?: string;
+}
+
+/** A System that must be closed, because it can hold temporary directories. */
+export interface ClosableSystem extends System {
+  close(): void;
+}
+
+const SYSTEM_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
+
+/** The machine this process runs on. */
+export function createLocalSystem(options: LocalSystemOptions = {}): ClosableSystem {
+  const { root } = options;
+  const at = (path: string): string => {
+    const full = path.startsWith("~/") ? join(homedir(), path.slice(2)) : path;
+    if (!isAbsolute(full)) {
+      throw new VolleyError("FILE_FAILED", `${path} is not an absolute path; write it from / or from ~/`);
+    }
+    return root === undefined ? full : join(root, full);
+  };
+  const searched = [...new Set(`${options.path ?? process.env.PATH ?? ""}:${SYSTEM_PATH}`.split(":"))].filter(isAbsolute);
+  const temporaryDirectories: string[] = [];
+  const environment = { PATH: searched.join(":") };
+  const run = (argv: readonly string[], processOptions: ProcessOptions = {}): Promise<ProcessResult> =>
+    runProcess(argv, {
+      ...processOptions,
+      ...(processOptions.cwd === undefined ? {} : { cwd: at(processOptions.cwd) }),
+      env: { ...environment, ...processOptions.env },
+    });
+
+  return {
+    uid: process.getuid?.() ?? 0,
+    gid: process.getgid?.() ?? 0,
+    stat: async (path) => statOf(at(path), true),
+    lstat: async (path) => statOf(at(path), false),
+    readFile: async (path) => attempt("read", path, () => fs.readFileSync(at(path))),
+    readText: async (path) => attempt("read", path, () => fs.readFileSync(at(path), "utf8")),
+    readIfExists: async (path) => readIfExists(at(path)),
+    checksum: async (path, algorithm) => checksumOf(at(path), algorithm),
+    list: async (path) => attempt("list", path, () => fs.readdirSync(at(path)).sort()),
+    readLink: async (path) => attempt("read the link", path, () => fs.readlinkSync(at(path))),
+    realPath: async (path) =>
+      attempt("resolve", path, () => {
+        const real = fs.realpathSync(at(path));
+        return root === undefined ? real : real.slice(fs.realpathSync(root).length) || "/";
+      }),
+    which: async (command) => findCommand(command, searched),
+    query: run,
+    writeFile: (path, content, writeOptions = {}) => writeAtomically(at(path), content, writeOptions),
+    makeDirectory: async (path, mode) => {
+      attempt("make the directory", path, () => {
+        fs.mkdirSync(at(path), mode === undefined ? {} : { mode: mode & 0o700 });
+        // mkdir's mode is subject to the umask and cannot carry setgid.
+        if (mode !== undefined) fs.chmodSync(at(path), mode);
+      });
+    },
+    chmod: async (path, mode) => attempt("change the mode of", path, () => fs.chmodSync(at(path), mode)),
+    chown: async (path, uid, gid) => attempt("change the owner of", path, () => fs.lchownSync(at(path), uid, gid)),
+    symlink: async (target, path) => attempt("make the link", path, () => fs.symlinkSync(target, at(path))),
+    link: async (existing, path) => attempt("make the link", path, () => fs.linkSync(at(existing), at(path))),
+    rename: async (from, to) => attempt("rename to", to, () => fs.renameSync(at(from), at(to))),
+    remove: async (path) => attempt("remove", path, () => fs.rmSync(at(path), { recursive: true, force: true })),
+    setTimes: async (path, atimeMs, mtimeMs) =>
+      attempt("set the times of", path, () => fs.utimesSync(at(path), atimeMs / 1000, mtimeMs / 1000)),
+    temporaryDirectory: async () => {
+      // Not the world-writable /tmp, where another user could have planted the name.
+      const parent = at(`${root === undefined ? homedir() : ""}/.cache/volley/tmp`);
+      const made = attempt("make a directory in", parent, () => {
+        fs.mkdirSync(parent, { recursive: true, mode: 0o700 });
+        return fs.mkdtempSync(join(parent, "run-"));
+      });
+      temporaryDirectories.push(made);
+      return root === undefined ? made : made.slice(root.length);
+    },
+    run,
+    close: () => {
+      for (const directory of temporaryDirectories.splice(0)) fs.rmSync(directory, { recursive: true, force: true });
+    },
+  };
+}
+
+function findCommand(command: string, directories: readonly string[]): string | null {
+  const candidates = command.includes("/") ? [command] : directories.map((directory) => join(directory, command));
+  for (const candidate of candidates) {
+    try {
+      fs.accessSync(candidate, fs.constants.X_OK);
+      if (fs.statSync(candidate).isFile()) return candidate;
+    } catch {
+      // Not here: try the next directory.
+    }
+  }
+  return null;
+}

@@ -1,0 +1,138 @@
+import { spawn } from "node:child_process";
+import { constants } from "node:os";
+import { StringDecoder } from "node:string_decoder";
+import { VolleyError } from "../../core/errors.ts";
+import type { ProcessOptions, ProcessResult } from "../../core/system.ts";
+
+const DEFAULT_MAX_OUTPUT = 1 << 20;
+const KILL_GRACE_MS = 5_000;
+
+/** Collects one stream of a process up to a bound, and passes every piece on as text. */
+class Capture {
+  #chunks: Buffer[] = [];
+  #bytes = 0;
+  readonly #decoder = new StringDecoder("utf8");
+  readonly #limit: number;
+  readonly #onText: ((text: string) => void) | undefined;
+  truncated = false;
+
+  constructor(limit: number, onText: ((text: string) => void) | undefined) {
+    this.#limit = limit;
+    this.#onText = onText;
+  }
+
+  add(chunk: Buffer): void {
+    const kept = chunk.subarray(0, this.#limit - this.#bytes);
+    if (kept.length < chunk.length) this.truncated = true;
+    if (kept.length > 0) this.#chunks.push(kept);
+    this.#bytes += kept.length;
+    if (this.#onText !== undefined) {
+      const text = this.#decoder.write(chunk);
+      if (text !== "") this.#onText(text);
+    }
+  }
+
+  end(): string {
+    const rest = this.#decoder.end();
+    if (rest !== "") this.#onText?.(rest);
+    return Buffer.concat(this.#chunks).toString("utf8");
+  }
+}
+
+/** Runs a process of its own group to its end; on timeout or abort the whole group is ended. */
+export function runProcess(argv: readonly string[], options: ProcessOptions = {}): Promise<ProcessResult> {
+  const [command, ...args] = argv;
+  if (command === undefined) throw new VolleyError("PROCESS_FAILED", "cannot run an empty command");
+  const { cwd, env, input, onOutput, timeoutMs, signal, maxOutput = DEFAULT_MAX_OUTPUT } = options;
+  return new Promise((resolve, reject) => {
+    if (signal?.aborted) return reject(cancelled(command));
+    const child = spawn(command, args, {
+      ...(cwd === undefined ? {} : { cwd }),
+      env: env === undefined ? process.env : mergeEnvironment(env),
+      stdio: [input === undefined ? "ignore" : "pipe", "pipe", "pipe"],
+      detached: true,
+    });
+    const stdout = new Capture(maxOutput, onOutput && ((text) => onOutput("stdout", text)));
+    const stderr = new Capture(maxOutput, onOutput && ((text) => onOutput("stderr", text)));
+    child.stdout?.on("data", (chunk: Buffer) => stdout.add(chunk));
+    child.stderr?.on("data", (chunk: Buffer) => stderr.add(chunk));
+
+    let stopped: VolleyError | undefined;
+    let killTimer: NodeJS.Timeout | undefined;
+    const endGroup = (name: NodeJS.Signals): void => {
+      if (child.pid === undefined) return;
+      try {
+        process.kill(-child.pid, name);
+      } catch {
+        // The group is gone already.
+      }
+    };
+    const stop = (reason: VolleyError): void => {
+      if (stopped !== undefined) return;
+      stopped = reason;
+      endGroup("SIGTERM");
+      killTimer = setTimeout(() => endGroup("SIGKILL"), KILL_GRACE_MS);
+    };
+    const timer =
+      timeoutMs === undefined
+        ? undefined
+        : setTimeout(() => stop(new VolleyError("TIMEOUT", `${command} took longer than ${timeoutMs / 1000} s`)), timeoutMs);
+    const onAbort = (): void => stop(cancelled(command));
+    signal?.addEventListener("abort", onAbort, { once: true });
+    const finish = (): void => {
+      clearTimeout(timer);
+      clearTimeout(killTimer);
+      signal?.removeEventListener("abort", onAbort);
+    };
+
+    child.once("error", (error: NodeJS.ErrnoException) => {
+      finish();
+      reject(new VolleyError("PROCESS_FAILED", explainStart(command, cwd, error), { cause: error }));
+    });
+    child.once("close", (code, signalName) => {
+      finish();
+      if (stopped !== undefined) return reject(stopped);
+      resolve({
+        argv,
+        code: code ?? 128 + (signalName === null ? 0 : constants.signals[signalName]),
+        ...(signalName === null ? {} : { signal: signalName }),
+        stdout: stdout.end(),
+        stderr: stderr.end(),
+        ...(stdout.truncated || stderr.truncated ? { truncated: true } : {}),
+      });
+    });
+    if (input !== undefined && child.stdin !== null) {
+      // A process that does not read its input closes the pipe: that is its right.
+      child.stdin.on("error", () => {});
+      child.stdin.end(input);
+    }
+  });
+}
+
+function cancelled(command: string): VolleyError {
+  return new VolleyError("CANCELLED", `${command} was cancelled`);
+}
+
+function explainStart(command: string, cwd: string | undefined, error: NodeJS.ErrnoException): string {
+  switch (error.code) {
+    case "ENOENT":
+      return cwd === undefined
+        ? `cannot run ${command}: no such command`
+        : `cannot run ${command} in ${cwd}: no such command or directory`;
+    case "EACCES":
+      return `cannot run ${command}: permission denied`;
+    case "E2BIG":
+      return `cannot run ${command}: its arguments are too long`;
+    default:
+      return `cannot run ${command}: ${error.message}`;
+  }
+}
+
+function mergeEnvironment(changes: Readonly<Record<string, string | undefined>>): NodeJS.ProcessEnv {
+  const merged: NodeJS.ProcessEnv = { ...process.env };
+  for (const [name, value] of Object.entries(changes)) {
+    if (value === undefined) delete merged[name];
+    else merged[name] = value;
+  }
+  return merged;
+}

@@ -1,0 +1,54 @@
+import type { ActionContext, Memo } from "../core/action.ts";
+import type { Asset, AssetStore } from "../core/asset.ts";
+import { VolleyError } from "../core/errors.ts";
+import type { Facts } from "../core/facts.ts";
+import type { Vars } from "../core/json.ts";
+import { nearest } from "../core/nearest.ts";
+
+/** Renders a template of a role; see src/template. */
+export type Render = (role: string, src: string, vars: Vars) => string;
+
+/** What one task's ActionContext is made from. */
+export interface ActionContextOptions {
+  readonly role: string;
+  readonly vars: Vars;
+  readonly facts: Facts;
+  readonly check: boolean;
+  readonly signal: AbortSignal;
+  readonly memo: Memo;
+  readonly assets: AssetStore;
+  readonly render: Render;
+  readonly output: (stream: "stdout" | "stderr", text: string) => void;
+}
+
+/** Makes what a task's action has at hand. */
+export function createActionContext(options: ActionContextOptions): ActionContext {
+  const { role, vars, facts, check, signal, memo, assets, render, output } = options;
+  return {
+    vars,
+    facts,
+    check,
+    signal,
+    memo,
+    output,
+    asset: (kind, src) => findAsset(assets, role, kind, src),
+    assetTree: (kind, src) => assets.tree(role, `${kind}/${src}`) ?? assets.tree(role, src),
+    render: (src, extra = {}) => render(role, src, { ...vars, ...extra }),
+  };
+}
+
+/** Looks for `KIND/SRC`, then `SRC`, below the role's directory. */
+export function findAsset(assets: AssetStore, role: string, kind: "files" | "templates", src: string): Asset {
+  const found = assets.file(role, `${kind}/${src}`) ?? assets.file(role, src);
+  if (found !== null) return found;
+  const known = assets.tree(role, kind) ?? [];
+  const near = nearest(src, known);
+  throw new VolleyError("ASSET_MISSING", `role "${role}" has no file ${kind}/${src}`, {
+    hint:
+      near !== undefined
+        ? `did you mean ${kind}/${near}?`
+        : known.length === 0
+          ? `its ${kind} directory is empty or missing`
+          : `its ${kind} are: ${known.slice(0, 8).join(", ")}${known.length > 8 ? ", …" : ""}`,
+  });
+}

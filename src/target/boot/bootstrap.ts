@@ -1,0 +1,141 @@
+/*
+ * The first JavaScript of a bundle: runs as `node -e`, given the bundle's path, and finds the runner in the zip.
+ * It must be understood by old versions of Node, if only to tell them that they are too old, and hold no
+ * apostrophe once minified, because the prelude quotes it with them.
+ */
+import type { BundleReader } from "../bundle-reader.ts";
+
+const MINIMUM_NODE = 18;
+const NO_USABLE_NODE = 97;
+
+interface Entry {
+  readonly method: number;
+  readonly compressed: number;
+  readonly size: number;
+  readonly offset: number;
+  readonly mode: number;
+}
+
+if (Number(process.versions.node.split(".")[0]) < MINIMUM_NODE) {
+  console.error(
+    `volley: Node ${process.version} (${process.execPath}) is too old; Node ${MINIMUM_NODE} or newer is needed`,
+  );
+  process.exit(NO_USABLE_NODE);
+} else {
+  start();
+}
+
+function start(): void {
+  const { closeSync, fstatSync, openSync, readFileSync, readSync, renameSync, writeFileSync } =
+    require("fs") as typeof import("node:fs");
+  const { inflateRawSync } = require("zlib") as typeof import("node:zlib");
+  const { Script } = require("vm") as typeof import("node:vm");
+  const file = require("path").resolve(process.argv[1]) as string;
+  const entries = new Map<string, Entry>();
+  const compiled: { readonly script: InstanceType<typeof Script>; readonly cache: string; readonly fresh: boolean }[] = [];
+  const descriptor = openSync(file, "r");
+
+  const bytesAt = (offset: number, length: number): Buffer => {
+    const bytes = Buffer.alloc(length);
+    readSync(descriptor, bytes, 0, length, offset);
+    return bytes;
+  };
+
+  const size = fstatSync(descriptor).size;
+  const tail = bytesAt(Math.max(0, size - 22), 22);
+  if (tail.readUInt32LE(0) !== 0x06054b50) {
+    console.error(`volley: ${file} is damaged or incomplete: send or build it again`);
+    process.exit(1);
+  }
+  const directory = bytesAt(tail.readUInt32LE(16), tail.readUInt32LE(12));
+  for (let at = 0; at < directory.length; ) {
+    const nameLength = directory.readUInt16LE(at + 28);
+    entries.set(directory.toString("utf8", at + 46, at + 46 + nameLength), {
+      method: directory.readUInt16LE(at + 10),
+      compressed: directory.readUInt32LE(at + 20),
+      size: directory.readUInt32LE(at + 24),
+      mode: directory.readUInt16LE(at + 40),
+      offset: directory.readUInt32LE(at + 42),
+    });
+    at += 46 + nameLength + directory.readUInt16LE(at + 30) + directory.readUInt16LE(at + 32);
+  }
+
+  const read = (name: string): Buffer | undefined => {
+    const entry = entries.get(name);
+    if (entry === undefined) return undefined;
+    const header = bytesAt(entry.offset, 30);
+    const from = entry.offset + 30 + header.readUInt16LE(26) + header.readUInt16LE(28);
+    const bytes = bytesAt(from, entry.compressed);
+    return entry.method === 0 ? bytes : inflateRawSync(bytes, { maxOutputLength: Math.max(1, entry.size) });
+  };
+
+  const bundle: BundleReader = {
+    file,
+    names: Array.from(entries.keys()),
+    size: (name) => {
+      const entry = entries.get(name);
+      return entry && entry.size;
+    },
+    executable: (name) => {
+      const entry = entries.get(name);
+      return entry !== undefined && (entry.mode & 0o100) !== 0;
+    },
+    read,
+    load: (name, imports) => {
+      const source = read(name);
+      if (source === undefined) throw new Error(`the bundle has no ${name}`);
+      const cache = `${file}.${name}.${process.version}-${process.arch}`;
+      let cachedData: Buffer | undefined;
+      try {
+        cachedData = readFileSync(cache);
+      } catch (_none) {
+        // The first start on this host, or a bundle that is carried about.
+      }
+      const wrapper = "(function(exports,require,module){";
+      const script = new Script(`${wrapper}${source.toString("utf8")}\n})`, {
+        filename: `volley/${name}`,
+        // So that positions in stacks are those of the entry, which the controller holds a map of.
+        columnOffset: -wrapper.length,
+        ...(cachedData === undefined ? {} : { cachedData }),
+      });
+      compiled.push({ script, cache, fresh: cachedData === undefined || script.cachedDataRejected === true });
+      const module = { exports: {} };
+      const run = script.runInThisContext() as (exports: object, require: (id: string) => unknown, module: object) => void;
+      run(
+        module.exports,
+        (id) => (imports !== undefined && Object.prototype.hasOwnProperty.call(imports, id) ? imports[id] : require(id)),
+        module,
+      );
+      return module.exports;
+    },
+    keepCompiled: () => {
+      for (const { script, cache, fresh } of compiled) {
+        if (!fresh) continue;
+        try {
+          const temporary = `${cache}.${process.pid}`;
+          writeFileSync(temporary, script.createCachedData(), { mode: 0o600 });
+          renameSync(temporary, cache);
+        } catch (_full) {
+          // It only saves time: a full or read-only disk must not fail the run.
+        }
+      }
+    },
+  };
+
+  const fail = (thrown: unknown): void => {
+    // Not left to Node, which would print the whole minified line the error came from.
+    console.error(`volley: ${(thrown instanceof Error && thrown.stack) || thrown}`);
+    process.exit(1);
+  };
+  process.on("uncaughtException", fail);
+  process.on("unhandledRejection", fail);
+  process.on("exit", () => closeSync(descriptor));
+  try {
+    (bundle.load("runner.js") as { main(bundle: BundleReader, argv: readonly string[]): void }).main(
+      bundle,
+      process.argv.slice(2),
+    );
+  } catch (thrown) {
+    fail(thrown);
+  }
+}

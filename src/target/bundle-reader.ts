@@ -1,0 +1,17 @@
+/** What the bootstrap hands to the runner: the bundle it was started from. */
+export interface BundleReader {
+  /** The bundle's own path. */
+  readonly file: string;
+  /** Names of the zip's entries, in order. */
+  readonly names: readonly string[];
+  /** Bytes of an entry, uncompressed; undefined when there is no such entry. */
+  size(name: string): number | undefined;
+  /** Whether an entry's owner may execute it. */
+  executable(name: string): boolean;
+  /** An entry's content; undefined when there is no such entry. */
+  read(name: string): Buffer | undefined;
+  /** Compiles and runs an entry that is a CommonJS module, and gives its exports; `imports` answer its `require` before Node does. */
+  load(name: string, imports?: Readonly<Record<string, unknown>>): unknown;
+  /** Keeps the compiled form of the modules loaded beside the bundle, for the next start. */
+  keepCompiled(): void;
+}

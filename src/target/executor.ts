@@ -1,0 +1,208 @@
+import { performance } from "node:perf_hooks";
+import type { AssetStore } from "../core/asset.ts";
+import { resolveRoleVars } from "../core/define.ts";
+import { type SerializedError, serializeError } from "../core/errors.ts";
+import type { TargetEvent } from "../core/events.ts";
+import type { Facts } from "../core/facts.ts";
+import type { Vars } from "../core/json.ts";
+import { createMemo } from "../core/memo.ts";
+import type { Playbook, PlayDefinition } from "../core/playbook.ts";
+import type { Job } from "../core/protocol.ts";
+import { countState, EMPTY_TALLY, type Result, type Tally } from "../core/result.ts";
+import type { RoleContext, RoleUse } from "../core/role.ts";
+import type { System } from "../core/system.ts";
+import { type Render, createActionContext } from "./action-context.ts";
+import { boundResult, hideResult } from "./bounds.ts";
+import type { DeclaredTask } from "./declared-task.ts";
+import { runPlay, splitHandlerName } from "./play-run.ts";
+import { RoleRun } from "./role-run.ts";
+import { runTask } from "./run-task.ts";
+import { tagList } from "./tags.ts";
+import { hostVariables, roleVariables } from "./variables.ts";
+
+/** What a Job is carried out with. */
+export interface ExecutorOptions {
+  readonly playbook: Playbook;
+  readonly job: Job;
+  readonly system: System;
+  readonly facts: Facts;
+  readonly assets: AssetStore;
+  readonly render: Render;
+  emit(event: TargetEvent): void;
+  /** Called between plays that are barriers; false: nobody is left to say `continue`, so the run ends. */
+  waitForOthers(play: number): Promise<boolean>;
+  /** Aborted: finish the action now running, then end. */
+  readonly stop: AbortSignal;
+  /** Aborted: end the action now running too. */
+  readonly kill: AbortSignal;
+}
+
+/** What a Job came to. */
+export interface ExecutorEnd {
+  readonly tally: Tally;
+  readonly cancelled: boolean;
+  /** Why it ended early, when no task's failure says so. */
+  readonly error?: SerializedError;
+}
+
+/** Carries out a Job: its plays in order, each play's roles in order, each role's tasks in order. */
+export async function execute(options: ExecutorOptions): Promise<ExecutorEnd> {
+  return new Executor(options).run();
+}
+
+class Executor {
+  readonly #options: ExecutorOptions;
+  readonly #memo = createMemo();
+  readonly #hostVars: Vars;
+  #tally: Tally = EMPTY_TALLY;
+  #tasks = 0;
+  #announced = 0;
+
+  constructor(options: ExecutorOptions) {
+    this.#options = options;
+    this.#hostVars = hostVariables(options.job, options.facts);
+  }
+
+  async run(): Promise<ExecutorEnd> {
+    const { job, playbook, emit, waitForOthers, stop } = this.#options;
+    const indexes = job.plays.filter((index) => playbook.plays[index] !== undefined);
+    let cancelled = false;
+    let failed = false;
+    let error: SerializedError | undefined;
+    for (const [position, index] of indexes.entries()) {
+      const play = playbook.plays[index]!;
+      let roles: readonly RoleRun[] = [];
+      try {
+        roles = await this.#declare(play);
+      } catch (thrown) {
+        if (!failed) error = serializeError(thrown);
+        failed = true;
+      }
+      if (failed || cancelled) {
+        // Declared only to be counted: this play is not reached.
+        this.#count("notExecuted", roles.reduce((sum, role) => sum + role.stop(), 0));
+        continue;
+      }
+      const total = roles.reduce((sum, role) => sum + role.waiting, this.#tasks);
+      this.#announced = total;
+      emit({ type: "play:start", index, play: play.name, total });
+      const end = await runPlay(roles, {
+        perform: (role, task) => this.#perform(play, role, task),
+        planned: (waiting) => this.#announce(waiting),
+        stopping: () => stop.aborted,
+        log: (level, text) => emit({ type: "log", level, text }),
+      });
+      this.#count("notExecuted", end.notExecuted);
+      cancelled = stop.aborted;
+      failed = end.failed;
+      emit({ type: "play:end", index, play: play.name, failed });
+      const isLast = position === indexes.length - 1;
+      if (!isLast && !failed && !cancelled && play.strategy !== "free" && job.options.barriers) {
+        cancelled = !(await waitForOthers(index)) || stop.aborted;
+      }
+    }
+    return { tally: this.#tally, cancelled, ...(error === undefined ? {} : { error }) };
+  }
+
+  #count(state: keyof Tally, many: number): void {
+    for (let index = 0; index < many; index++) this.#tally = countState(this.#tally, state);
+  }
+
+  #announce(waiting: number): void {
+    const total = this.#tasks + waiting;
+    if (total === this.#announced) return;
+    this.#announced = total;
+    this.#options.emit({ type: "play:plan", total });
+  }
+
+  async #declare(play: PlayDefinition): Promise<readonly RoleRun[]> {
+    const roles: RoleRun[] = [];
+    const hasHandler = (name: string): boolean => {
+      const [role, handler = ""] = splitHandlerName(name);
+      return roles.some(({ use, handlers }) => use.role.name === role && handlers.has(handler));
+    };
+    for (const use of play.roles) roles.push(await this.#prepare(play, use, hasHandler));
+    for (const role of roles) role.declare();
+    return roles;
+  }
+
+  async #prepare(play: PlayDefinition, use: RoleUse, hasHandler: (name: string) => boolean): Promise<RoleRun> {
+    const { job, system, emit } = this.#options;
+    let { facts } = this.#options;
+    const vars = await resolveRoleVars(use, { ...job.vars, ...play.vars }, job.host);
+    if (use.role.facts !== undefined) facts = { ...facts, ...((await use.role.facts(system, facts)) as object) };
+    const context: RoleContext = {
+      vars,
+      facts,
+      host: { name: job.host, groups: job.groups, vars: job.vars },
+      groups: job.inventoryGroups,
+      hostVars: job.hostVars,
+      check: job.options.check,
+    };
+    return new RoleRun({
+      use,
+      context,
+      system,
+      selection: job.options,
+      playTags: tagList(play.tags),
+      hasHandler,
+      log: (text) => emit({ type: "log", level: "info", text }),
+    });
+  }
+
+  async #perform(play: PlayDefinition, role: RoleRun, declared: DeclaredTask): Promise<Result> {
+    const { job, system, assets, render, emit, kill } = this.#options;
+    const { use, context } = role;
+    const { noLog = false, ignoreErrors = false } = declared.options;
+    const task = ++this.#tasks;
+    const ref = {
+      task,
+      play: play.name,
+      role: use.role.name,
+      name: declared.name,
+      action: declared.action,
+      ...(declared.handler ? { handler: true } : {}),
+    };
+    emit({ type: "task:start", ...ref });
+    const startedAt = performance.now();
+    const variables = roleVariables(this.#hostVars, play.vars ?? {}, use, context.vars);
+    const result = await runTask(declared, {
+      system,
+      check: job.options.check,
+      roleCondition: roleCondition(use, context),
+      context: (check, vars) =>
+        createActionContext({
+          role: use.role.directory ?? use.role.name,
+          vars: { ...variables, ...vars },
+          facts: context.facts,
+          check,
+          signal: kill,
+          memo: this.#memo,
+          assets,
+          render,
+          output: (stream, text) => {
+            if (!noLog) emit({ type: "task:output", task, stream, text });
+          },
+        }),
+    });
+    const ended: Result = result.state === "failed" && ignoreErrors ? { ...result, ignored: true } : result;
+    this.#tally = countState(this.#tally, ended.state);
+    const shown = noLog ? hideResult(ended) : boundResult(ended, job.options.diff);
+    emit({ type: "task:end", ...ref, result: shown, elapsedMs: round(performance.now() - startedAt) });
+    return ended;
+  }
+}
+
+function roleCondition(use: RoleUse, context: RoleContext): (() => boolean | Promise<boolean>) | undefined {
+  const { when } = use.options;
+  return when === undefined ? undefined : () => (typeof when === "function" ? when(context) : when);
+}
+
+function round(milliseconds: number): number {
+  return Math.round(milliseconds * 100) / 100;
+}
+
+/** The event that ends a stream whose run could not be carried out. */
+export function byeForError(thrown: unknown, elapsedMs: number): TargetEvent {
+  return { type: "bye", tally: EMPTY_TALLY, elapsedMs: round(elapsedMs), error: serializeError(thrown) };
+}

@@ -1,0 +1,152 @@
+import type { Facts } from "../../core/facts.ts";
+import { type FactReader, parseAssignments } from "./reader.ts";
+
+/** Facts about the distribution and its package manager. */
+export type DistributionFacts = Pick<
+  Facts,
+  | "distribution"
+  | "distribution_version"
+  | "distribution_major_version"
+  | "distribution_minor_version"
+  | "distribution_release"
+  | "distribution_file_path"
+  | "distribution_file_variety"
+  | "distribution_file_parsed"
+  | "os_family"
+  | "lsb"
+  | "pkg_mgr"
+>;
+
+/** os-release ID → the distribution's name and family as Ansible has them. */
+const DISTRIBUTIONS: Readonly<Record<string, readonly [name: string, family: string]>> = {
+  debian: ["Debian", "Debian"],
+  ubuntu: ["Ubuntu", "Debian"],
+  raspbian: ["Debian", "Debian"],
+  linuxmint: ["Linux Mint", "Debian"],
+  pop: ["Pop!_OS", "Debian"],
+  kali: ["Kali", "Debian"],
+  devuan: ["Devuan", "Debian"],
+  neon: ["KDE neon", "Debian"],
+  parrot: ["Parrot", "Debian"],
+  deepin: ["Deepin", "Debian"],
+  osmc: ["OSMC", "Debian"],
+  rhel: ["RedHat", "RedHat"],
+  fedora: ["Fedora", "RedHat"],
+  centos: ["CentOS", "RedHat"],
+  rocky: ["Rocky", "RedHat"],
+  almalinux: ["AlmaLinux", "RedHat"],
+  ol: ["OracleLinux", "RedHat"],
+  amzn: ["Amazon", "RedHat"],
+  scientific: ["Scientific", "RedHat"],
+  cloudlinux: ["CloudLinux", "RedHat"],
+  virtuozzo: ["Virtuozzo", "RedHat"],
+  openEuler: ["openEuler", "RedHat"],
+  sles: ["SLES", "Suse"],
+  sled: ["SLED", "Suse"],
+  "opensuse-leap": ["openSUSE Leap", "Suse"],
+  "opensuse-tumbleweed": ["openSUSE Tumbleweed", "Suse"],
+  alpine: ["Alpine", "Alpine"],
+  arch: ["Archlinux", "Archlinux"],
+  archarm: ["Archlinux", "Archlinux"],
+  manjaro: ["Manjaro", "Archlinux"],
+  endeavouros: ["EndeavourOS", "Archlinux"],
+  gentoo: ["Gentoo", "Gentoo"],
+  altlinux: ["Altlinux", "Altlinux"],
+  void: ["Void", "Void"],
+  nixos: ["NixOS", "NixOS"],
+};
+
+const FAMILIES: Readonly<Record<string, string>> = {
+  debian: "Debian",
+  ubuntu: "Debian",
+  rhel: "RedHat",
+  fedora: "RedHat",
+  centos: "RedHat",
+  suse: "Suse",
+  arch: "Archlinux",
+  alpine: "Alpine",
+  gentoo: "Gentoo",
+};
+
+/** Package managers by the file that shows them, the family's own first. */
+const PACKAGE_MANAGERS: readonly (readonly [path: string, name: string, family?: string])[] = [
+  ["/usr/bin/apt-get", "apt", "Debian"],
+  ["/usr/bin/dnf5", "dnf5", "RedHat"],
+  ["/usr/bin/dnf", "dnf", "RedHat"],
+  ["/usr/bin/yum", "yum", "RedHat"],
+  ["/usr/bin/zypper", "zypper", "Suse"],
+  ["/sbin/apk", "apk", "Alpine"],
+  ["/usr/bin/pacman", "pacman", "Archlinux"],
+  ["/usr/bin/emerge", "portage", "Gentoo"],
+  ["/usr/bin/xbps-install", "xbps", "Void"],
+  ["/usr/bin/apt-get", "apt_rpm", "Altlinux"],
+  ["/bin/opkg", "opkg"],
+  ["/usr/sbin/swupd", "swupd"],
+];
+
+/** Reads os-release and what lies beside it. */
+export async function gatherDistribution(reader: FactReader): Promise<DistributionFacts> {
+  const [etc, debianVersion, lsbRelease, hasLsb] = await Promise.all([
+    reader.lines("/etc/os-release"),
+    reader.text("/etc/debian_version"),
+    reader.lines("/etc/lsb-release"),
+    reader.exists("/usr/bin/lsb_release"),
+  ]);
+  const path = etc.length > 0 ? "/etc/os-release" : "/usr/lib/os-release";
+  const release = parseAssignments(etc.length > 0 ? etc : await reader.lines(path));
+  const { ID: id = "linux", NAME: name = "Linux", VERSION_ID: versionId = "" } = release;
+  const like = (release.ID_LIKE ?? "").split(" ");
+  const [distribution, family] = DISTRIBUTIONS[id] ?? [
+    name.split(" ")[0] ?? name,
+    like.map((word) => FAMILIES[word]).find((found) => found !== undefined) ?? name.split(" ")[0] ?? name,
+  ];
+  // Debian's os-release has only the major version; the point release is in a file of its own.
+  const version =
+    distribution === "Debian" && /^\d+\.\d+/.test(debianVersion ?? "")
+      ? debianVersion!
+      : versionId || (family === "Archlinux" ? "rolling" : "NA");
+  const [major = version, minor] = version.split(".");
+  return {
+    distribution,
+    distribution_version: version,
+    distribution_major_version: major,
+    ...(minor === undefined ? {} : { distribution_minor_version: minor }),
+    distribution_release: codename(id, release),
+    distribution_file_path: path,
+    distribution_file_variety: family === "Debian" ? "Debian" : distribution,
+    distribution_file_parsed: Object.keys(release).length > 0,
+    os_family: family,
+    lsb: lsbFacts(distribution, release, parseAssignments(lsbRelease), hasLsb),
+    pkg_mgr: await findPackageManager(reader, family),
+  };
+}
+
+function codename(id: string, release: Readonly<Record<string, string>>): string {
+  if (release.VERSION_CODENAME) return release.VERSION_CODENAME;
+  if (id === "centos" && release.NAME?.includes("Stream")) return "Stream";
+  return /\(([^)]+)\)/.exec(release.VERSION ?? "")?.[1] ?? "NA";
+}
+
+function lsbFacts(
+  distribution: string,
+  release: Readonly<Record<string, string>>,
+  lsb: Readonly<Record<string, string>>,
+  hasCommand: boolean,
+): Facts["lsb"] {
+  if (!hasCommand && lsb.DISTRIB_ID === undefined) return {};
+  const version = lsb.DISTRIB_RELEASE ?? release.VERSION_ID ?? "";
+  return {
+    id: lsb.DISTRIB_ID ?? distribution,
+    release: version,
+    major_release: version.split(".")[0] ?? "",
+    codename: lsb.DISTRIB_CODENAME ?? release.VERSION_CODENAME ?? "n/a",
+    description: lsb.DISTRIB_DESCRIPTION ?? release.PRETTY_NAME ?? "",
+  };
+}
+
+async function findPackageManager(reader: FactReader, family: string): Promise<string> {
+  const own = PACKAGE_MANAGERS.filter(([, , of]) => of === family);
+  const others = PACKAGE_MANAGERS.filter(([, , of]) => of !== family);
+  for (const [path, name] of [...own, ...others]) if (await reader.exists(path)) return name;
+  return "unknown";
+}

@@ -1,0 +1,51 @@
+import type { ReadSystem } from "../../core/system.ts";
+
+/** Reading for facts: what is missing or forbidden is simply not known. */
+export interface FactReader {
+  /** Trimmed; null when it cannot be read. */
+  text(path: string): Promise<string | null>;
+  /** A file's lines, none when it cannot be read. */
+  lines(path: string): Promise<readonly string[]>;
+  exists(path: string): Promise<boolean>;
+  /** Names in a directory, none when it cannot be listed. */
+  list(path: string): Promise<readonly string[]>;
+  /** The last part of what a link points to. */
+  linkName(path: string): Promise<string | null>;
+}
+
+/** A {@link FactReader} over a system. */
+export function createFactReader(system: ReadSystem): FactReader {
+  const orElse = async <T, E>(reading: Promise<T>, otherwise: E): Promise<T | E> => {
+    try {
+      return await reading;
+    } catch {
+      return otherwise;
+    }
+  };
+  const text = async (path: string): Promise<string | null> =>
+    (await orElse(system.readIfExists(path), null))?.toString("utf8").trim() ?? null;
+  return {
+    text,
+    lines: async (path) => ((await text(path)) ?? "").split("\n").filter((line) => line !== ""),
+    exists: async (path) => (await orElse(system.stat(path), null)) !== null,
+    list: async (path) =>
+      (await orElse(system.stat(path), null)) === null ? [] : orElse(system.list(path), []),
+    linkName: async (path) => {
+      if ((await orElse(system.lstat(path), null))?.type !== "link") return null;
+      return (await orElse(system.readLink(path), null))?.split("/").at(-1) ?? null;
+    },
+  };
+}
+
+/** `NAME=value` lines as a shell would read them, quotes taken off; comments are left out. */
+export function parseAssignments(lines: readonly string[]): Readonly<Record<string, string>> {
+  const found: Record<string, string> = {};
+  for (const line of lines) {
+    const match = /^\s*([A-Za-z_][A-Za-z0-9_]*)=(.*?)\s*$/.exec(line);
+    if (match === null) continue;
+    const [, name = "", raw = ""] = match;
+    const quoted = /^(["'])(.*)\1$/.exec(raw);
+    found[name] = quoted === null ? raw : (quoted[2] ?? "").replace(/\\([\\"$`])/g, "$1");
+  }
+  return found;
+}

@@ -1,0 +1,206 @@
+import { VolleyError } from "../core/errors.ts";
+import { isRecord } from "../core/json.ts";
+import { didYouMean } from "../core/nearest.ts";
+import type { ActionCall } from "../core/action.ts";
+import type { HandlerSpec, RoleContext, RoleUse, TaskHandle, TaskOptions, TasksContext } from "../core/role.ts";
+import type { ReadSystem } from "../core/system.ts";
+import type { DeclaredTask, Queued } from "./declared-task.ts";
+import { type TagSelection, isWanted, tagList } from "./tags.ts";
+import { createHandle } from "./task-handle.ts";
+import { RoleStopped, UnknownInCheckMode } from "./unknown.ts";
+
+/** What a role's tasks are declared with. */
+export interface RoleRunOptions {
+  readonly use: RoleUse;
+  readonly context: RoleContext;
+  readonly system: ReadSystem;
+  readonly selection: TagSelection;
+  readonly playTags: readonly string[];
+  /** Whether `role:handler` names a handler of another role of the play. */
+  readonly hasHandler: (name: string) => boolean;
+  readonly log: (text: string) => void;
+}
+
+/** How a role's own code ended. */
+export type RoleEnd =
+  | { readonly kind: "done" }
+  | { readonly kind: "failed"; readonly error: unknown }
+  /** Its code asked something check mode cannot know. */
+  | { readonly kind: "unknown"; readonly message: string };
+
+/** One role of one play on this host: the queue between its code, which declares tasks, and the executor, which runs them. */
+export class RoleRun {
+  readonly use: RoleUse;
+  readonly context: RoleContext;
+  readonly handlers: ReadonlyMap<string, readonly ActionCall[]>;
+  readonly #options: RoleRunOptions;
+  readonly #queue: Queued[] = [];
+  #end: RoleEnd | undefined;
+  #wake: (() => void) | undefined;
+  #openGate: (() => void) | undefined;
+  readonly #turn: Promise<void>;
+  #stopped = false;
+
+  constructor(options: RoleRunOptions) {
+    this.#options = options;
+    this.use = options.use;
+    this.context = options.context;
+    this.#turn = new Promise((resolve) => {
+      this.#openGate = resolve;
+    });
+    this.handlers = readHandlers(options.use, options.context);
+  }
+
+  /** Runs the role's code up to its first `await`: what it declares until then is known up front. */
+  declare(): void {
+    const { use, context, log } = this.#options;
+    const tasksContext: TasksContext = {
+      ...context,
+      task: ((name: string, call: DeclaredTask["call"], options: DeclaredTask["options"] = {}) =>
+        this.#declareTask(name, call, options)) as TasksContext["task"],
+      system: this.#gatedSystem(),
+      flushHandlers: () => this.#push({ kind: "flush" }),
+      log,
+    };
+    try {
+      const running = use.role.tasks(tasksContext);
+      if (running === undefined) this.#finish({ kind: "done" });
+      else running.then(() => this.#finish({ kind: "done" }), (thrown) => this.#finishThrown(thrown));
+    } catch (thrown) {
+      this.#finishThrown(thrown);
+    }
+  }
+
+  /** How many tasks are waiting. */
+  get waiting(): number {
+    return this.#queue.filter(({ kind }) => kind === "task").length;
+  }
+
+  get end(): RoleEnd | undefined {
+    return this.#end;
+  }
+
+  /** The next thing to do, waiting for the role's code where it has more to declare; null when it is done. */
+  async next(): Promise<Queued | null> {
+    this.#openGate?.();
+    for (;;) {
+      const queued = this.#queue.shift();
+      if (queued !== undefined) return queued;
+      if (this.#end !== undefined) return null;
+      await new Promise<void>((resolve) => {
+        this.#wake = resolve;
+      });
+    }
+  }
+
+  /** Nothing more of this role runs; what waits for its tasks is unwound. Gives the number of tasks not executed. */
+  stop(): number {
+    this.#stopped = true;
+    const left = this.waiting;
+    for (const queued of this.#queue.splice(0)) if (queued.kind === "task") queued.control.stop();
+    this.#wake?.();
+    return left;
+  }
+
+  #declareTask(name: string, call: DeclaredTask["call"], options: DeclaredTask["options"]): TaskHandle {
+    if (typeof name !== "string" || name === "") {
+      throw new VolleyError("PLAYBOOK_INVALID", `role "${this.use.role.name}": task() takes a name first, then an action`);
+    }
+    if (typeof call !== "function" && !isActionCall(call)) {
+      throw new VolleyError(
+        "PLAYBOOK_INVALID",
+        `role "${this.use.role.name}": task "${name}" needs an action, such as \`file({ path: … })\`, as its second argument`,
+      );
+    }
+    const control = createHandle(name);
+    const { use, selection, playTags } = this.#options;
+    this.#checkNotify(name, options.notify);
+    const tags = [...playTags, ...tagList(use.options.tags), ...tagList(options.tags)];
+    if (!isWanted(tags, selection)) {
+      control.settle({ state: "skipped", message: "not among the tags asked for" }, false);
+    } else if (this.#stopped) {
+      control.stop();
+    } else {
+      const action = typeof call === "function" ? lateAction(call, options.loop) : call.action;
+      this.#push({ kind: "task", name, action, call, options, control, handler: false });
+    }
+    return control.handle;
+  }
+
+  #checkNotify(task: string, notify: TaskOptions["notify"]): void {
+    for (const name of notifyList(notify)) {
+      if (this.handlers.has(name) || this.#options.hasHandler(name)) continue;
+      const known = [...this.handlers.keys()];
+      throw new VolleyError(
+        "PLAYBOOK_INVALID",
+        `role "${this.use.role.name}": task "${task}" notifies "${name}", which is no handler of it${didYouMean(name, known)}`,
+        { hint: known.length === 0 ? "the role declares no handlers" : `its handlers are: ${known.join(", ")}` },
+      );
+    }
+  }
+
+  #push(queued: Queued): void {
+    this.#queue.push(queued);
+    this.#wake?.();
+  }
+
+  #finish(end: RoleEnd): void {
+    this.#end = end;
+    this.#wake?.();
+  }
+
+  #finishThrown(thrown: unknown): void {
+    if (thrown instanceof RoleStopped) this.#finish({ kind: "done" });
+    else if (thrown instanceof UnknownInCheckMode) this.#finish({ kind: "unknown", message: thrown.message });
+    else this.#finish({ kind: "failed", error: thrown });
+  }
+
+  /** The system, with every read waiting until the role's turn has come: earlier roles may still be at work. */
+  #gatedSystem(): ReadSystem {
+    const { system } = this.#options;
+    return new Proxy(system, {
+      get: (target, property) => {
+        const value: unknown = Reflect.get(target, property);
+        if (typeof value !== "function") return value;
+        return async (...args: unknown[]) => {
+          await this.#turn;
+          return (value as (...args: unknown[]) => unknown).apply(target, args);
+        };
+      },
+    });
+  }
+}
+
+/** The handlers a `notify` names. */
+export function notifyList(notify: TaskOptions["notify"]): readonly string[] {
+  return notify === undefined ? [] : typeof notify === "string" ? [notify] : notify;
+}
+
+function isActionCall(value: unknown): value is ActionCall {
+  return isRecord(value) && typeof value.action === "string" && typeof value.inspect === "function";
+}
+
+/** The action of a task that is made when its turn comes, for display: asked of a loop's first item, where that can be. */
+function lateAction(call: (item: unknown) => ActionCall, loop: Iterable<unknown> | undefined): string {
+  try {
+    for (const item of loop ?? [undefined]) return call(item).action;
+  } catch {
+    // It needs what earlier tasks find out.
+  }
+  return "";
+}
+
+function readHandlers(use: RoleUse, context: RoleContext): ReadonlyMap<string, readonly ActionCall[]> {
+  const { handlers } = use.role;
+  const declared = (typeof handlers === "function" ? handlers(context) : (handlers ?? {})) as Record<string, HandlerSpec>;
+  return new Map(
+    Object.entries(declared).map(([name, spec]) => {
+      const calls: readonly unknown[] = Array.isArray(spec) ? spec : [spec];
+      for (const call of calls) {
+        if (isActionCall(call)) continue;
+        throw new VolleyError("PLAYBOOK_INVALID", `role "${use.role.name}": handler "${name}" must be an action or a list of actions`);
+      }
+      return [name, calls as readonly ActionCall[]];
+    }),
+  );
+}

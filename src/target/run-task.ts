@@ -1,0 +1,106 @@
+import type { ActionCall, ActionContext } from "../core/action.ts";
+import { serializeError } from "../core/errors.ts";
+import { isRecord, type Vars } from "../core/json.ts";
+import type { ItemResult, Result, State } from "../core/result.ts";
+import type { TaskResult } from "../core/role.ts";
+import type { System } from "../core/system.ts";
+import type { DeclaredTask } from "./declared-task.ts";
+import { performAction } from "./perform.ts";
+import { toTaskResult } from "./task-handle.ts";
+import { UnknownInCheckMode } from "./unknown.ts";
+
+/** What a task is run with. */
+export interface TaskEnvironment {
+  readonly system: System;
+  readonly check: boolean;
+  /** Makes the action's context; `vars` are the task's own. */
+  context(check: boolean, vars: Vars): ActionContext;
+  /** The condition its role was given in the play, if any. */
+  readonly roleCondition: (() => boolean | Promise<boolean>) | undefined;
+}
+
+/** Runs one declared task to its Result, which never throws: whatever goes wrong is a failed Result. */
+export async function runTask(task: DeclaredTask, environment: TaskEnvironment): Promise<Result> {
+  try {
+    if (environment.roleCondition !== undefined && !(await environment.roleCondition())) {
+      return { state: "skipped", message: "the role's condition does not hold" };
+    }
+    const { loop } = task.options;
+    return loop === undefined ? await runOnce(task, [], environment) : await runLoop(task, loop, environment);
+  } catch (thrown) {
+    return resultOfThrown(thrown, environment.check);
+  }
+}
+
+function resultOfThrown(thrown: unknown, check: boolean): Result {
+  if (thrown instanceof UnknownInCheckMode && check) return { state: "skipped", unknown: true, message: thrown.message };
+  return { state: "failed", error: serializeError(thrown) };
+}
+
+async function runOnce(
+  { call, options }: DeclaredTask,
+  item: readonly [] | readonly [unknown],
+  { system, check: checkMode, context }: TaskEnvironment,
+): Promise<Result> {
+  const { when, changedWhen, failedWhen, vars = {} } = options;
+  const condition = when as boolean | ((...args: readonly unknown[]) => boolean | Promise<boolean>) | undefined;
+  const holds = typeof condition === "function" ? await condition(...item) : (condition ?? true);
+  if (!holds) return { state: "skipped", message: "the condition does not hold" };
+  const check = options.check ?? checkMode;
+  const action: ActionCall = typeof call === "function" ? call(item[0]) : call;
+  const itemVars = item.length === 0 ? vars : { item: item[0], ...vars };
+  let result = await performAction(action, system, context(check, itemVars));
+  if (result.state === "skipped") return result;
+  result = judge(result, failedWhen as Judgement, "failed", "unchanged");
+  return result.state === "failed" ? result : judge(result, changedWhen as Judgement, "changed", "unchanged");
+}
+
+type Judgement = boolean | ((result: TaskResult) => boolean) | undefined;
+
+/** Lets the author's own rule decide whether a result counts as `state`. */
+function judge(result: Result, rule: Judgement, state: State, otherwise: State): Result {
+  if (rule === undefined) return result;
+  const verdict = typeof rule === "function" ? rule(toTaskResult(result)) : rule;
+  if (verdict === (result.state === state)) return result;
+  if (!verdict) {
+    const { error: _error, ...rest } = result;
+    return { ...rest, state: state === "failed" ? "changed" : otherwise };
+  }
+  return state === "failed"
+    ? { ...result, state, error: { code: "ACTION_FAILED", message: "its failedWhen condition holds" } }
+    : { ...result, state };
+}
+
+const STATE_ORDER: readonly State[] = ["failed", "changed", "unchanged", "skipped"];
+
+async function runLoop(task: DeclaredTask, loop: Iterable<unknown>, environment: TaskEnvironment): Promise<Result> {
+  const label = (task.options.label as ((item: unknown) => string) | undefined) ?? defaultLabel;
+  const results: { readonly label: string; readonly result: Result }[] = [];
+  for (const item of loop) {
+    const result = await runOnce(task, [item], environment).catch((thrown) => resultOfThrown(thrown, environment.check));
+    results.push({ label: label(item), result });
+  }
+  if (results.length === 0) return { state: "skipped", message: "nothing to loop over" };
+  const state = STATE_ORDER.find((candidate) => results.some(({ result }) => result.state === candidate))!;
+  const failed = results.find(({ result }) => result.error !== undefined);
+  const diff = results.flatMap(({ result }) => result.diff ?? []);
+  return {
+    state,
+    ...(diff.length === 0 ? {} : { diff }),
+    ...(failed?.result.error === undefined
+      ? {}
+      : { error: { ...failed.result.error, message: `${failed.label}: ${failed.result.error.message}` } }),
+    ...(state === "skipped" && results.some(({ result }) => result.unknown === true) ? { unknown: true } : {}),
+    ...(state === "skipped" && results[0]!.result.message !== undefined ? { message: results[0]!.result.message } : {}),
+    data: results.map(({ result }) => result.data),
+    items: results.map(({ label: name, result }): ItemResult => {
+      const { diff: _diff, ignored: _ignored, unknown: _unknown, items: _items, ...rest } = result;
+      return { label: name, ...rest };
+    }),
+  };
+}
+
+function defaultLabel(item: unknown): string {
+  if (isRecord(item) && typeof item.name === "string") return item.name;
+  return typeof item === "string" ? item : JSON.stringify(item);
+}

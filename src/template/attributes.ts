@@ -1,0 +1,91 @@
+import { fail } from "./errors.ts";
+import { dictMethods } from "./methods/dict.ts";
+import { listMethods } from "./methods/list.ts";
+import { numberMethods } from "./methods/number.ts";
+import { stringMethods } from "./methods/string.ts";
+import { Attributes, defined, dictGet, Float, Func, isDict, isInt, isList, type Callable, Namespace, Tuple, typeName, Undefined } from "./values.ts";
+
+type Methods = Readonly<Record<string, Callable>>;
+
+function methodsOf(value: unknown): Methods {
+  if (typeof value === "string") return stringMethods;
+  if (isList(value)) return listMethods;
+  if (typeof value === "number" || value instanceof Float) return numberMethods;
+  return isDict(value) ? dictMethods : {};
+}
+
+function method(value: unknown, name: string): Func | undefined {
+  const methods = methodsOf(value);
+  const call = Object.hasOwn(methods, name) ? methods[name] : undefined;
+  return call && new Func(name, (args, keywords, state) => call([value, ...args], keywords, state));
+}
+
+function own(value: unknown, name: string): unknown {
+  if (isDict(value)) return dictGet(value, name);
+  if (value instanceof Namespace) return value.values.get(name);
+  if (value instanceof Attributes) return value.get(name);
+  if (value instanceof Tuple && value.names?.includes(name)) return value[value.names.indexOf(name)];
+  return undefined;
+}
+
+function missing(value: unknown, name: string): Undefined {
+  return new Undefined(`'${name}' is undefined: this ${typeName(value)} has no attribute '${name}'`);
+}
+
+/** `value.name`: a method of Python's first, then an item of a dict; never a JavaScript property. */
+export function attribute(value: unknown, name: string): unknown {
+  if (value instanceof Undefined) return value;
+  if (name === "__class__") return new Attributes("type", (key) => (key === "__name__" ? typeName(value) : undefined));
+  return method(value, name) ?? own(value, name) ?? (own(value, name) === null ? null : missing(value, name));
+}
+
+/** `value[key]`: an item first, then an attribute. */
+export function item(value: unknown, key: unknown): unknown {
+  if (value instanceof Undefined) return value;
+  if (key instanceof Undefined) return fail(key.message);
+  if (isList(value) || typeof value === "string") {
+    const items = typeof value === "string" && isInt(key) ? [...value] : value;
+    const index = key instanceof Float ? undefined : key === true ? 1 : key === false ? 0 : key;
+    if (isInt(index)) {
+      const found: unknown = items[index < 0 ? items.length + index : index];
+      return found === undefined ? new Undefined(`this ${typeName(value)} has no element ${index}`) : found;
+    }
+  }
+  const found = isDict(value) ? dictGet(value, key) : typeof key === "string" ? own(value, key) : undefined;
+  if (found !== undefined) return found;
+  if (typeof key === "string") return method(value, key) ?? missing(value, key);
+  return new Undefined(`this ${typeName(value)} has no element ${String(key)}`);
+}
+
+function bound(value: unknown): number | undefined {
+  if (value === null) return undefined;
+  return isInt(defined(value)) ? (value as number) : fail("slice indices must be integers or None");
+}
+
+/** `value[start:stop:step]` of a list, tuple or string. */
+export function slice(value: unknown, start: unknown, stop: unknown, step: unknown): unknown {
+  defined(value);
+  if (typeof value !== "string" && !isList(value)) return fail(`'${typeName(value)}' object cannot be sliced`);
+  const items = [...value];
+  const stride = bound(step) ?? 1;
+  if (stride === 0) fail("slice step cannot be zero");
+  const size = items.length;
+  const clamp = (index: number | undefined, fallback: number): number => {
+    if (index === undefined) return fallback;
+    const positive = index < 0 ? index + size : index;
+    return stride > 0 ? Math.min(Math.max(positive, 0), size) : Math.min(Math.max(positive, -1), size - 1);
+  };
+  const from = clamp(bound(start), stride > 0 ? 0 : size - 1);
+  const to = clamp(bound(stop), stride > 0 ? size : -1);
+  const result: unknown[] = value instanceof Tuple ? new Tuple() : [];
+  for (let index = from; stride > 0 ? index < to : index > to; index += stride) result.push(items[index]);
+  return typeof value === "string" ? result.join("") : result;
+}
+
+/** The value at a dotted path, as filters take it: `a.b.0`; an int is an index. */
+export function attributePath(value: unknown, path: unknown): unknown {
+  if (typeof path !== "string") return item(value, path);
+  let current = value;
+  for (const part of path.split(".")) current = item(current, /^\d+$/.test(part) ? Number(part) : part);
+  return current;
+}

@@ -1,0 +1,82 @@
+import { parse, parseAllDocuments } from "yaml";
+import { callable, intArgument } from "../calls.ts";
+import { date, datetime } from "../date.ts";
+import { fail } from "../errors.ts";
+import { dumpJson, parseJson } from "../json.ts";
+import { repr, str } from "../repr.ts";
+import { type Callable, float, isList, type Keywords, truth } from "../values.ts";
+import { dumpYaml } from "../yaml-dump.ts";
+
+function toJson(value: unknown, keywords: Keywords, nice: boolean): string {
+  const { indent = nice ? 4 : null, sort_keys: sortKeys = nice, ensure_ascii: ensureAscii = true, separators } = keywords;
+  const [item, key] = Array.isArray(separators) ? separators.map(str) : [nice ? "," : ", ", ": "];
+  return dumpJson(value, {
+    indent: indent === null ? null : intArgument(indent, 4),
+    sortKeys: truth(sortKeys),
+    ensureAscii: truth(ensureAscii),
+    separators: [item ?? ", ", key ?? ": "],
+  });
+}
+
+function toYaml(value: unknown, keywords: Keywords, nice: boolean): string {
+  const { indent = nice ? 4 : 2, width, sort_keys: sortKeys = true, default_flow_style: flow = nice ? false : null, allow_unicode: unicode = true } = keywords;
+  return dumpYaml(value, {
+    indent: intArgument(indent, 2),
+    width: intArgument(width, 80),
+    sortKeys: truth(sortKeys),
+    flow: flow === null ? null : truth(flow),
+    allowUnicode: truth(unicode),
+  });
+}
+
+// 1.1 is what PyYAML reads: yes and on are true, 0755 is octal, << merges.
+const YAML_OPTIONS = { version: "1.1", merge: true, mapAsMap: true, intAsBigInt: true, logLevel: "error" } as const;
+
+/** Tells ints (read as bigint) from whole floats, and gives dates Python's attributes. */
+function fromYaml(value: unknown): unknown {
+  if (typeof value === "bigint") return Number(value);
+  if (typeof value === "number") return float(value);
+  if (value instanceof Date) return value.getTime() % 86_400_000 === 0 ? date(value) : datetime(value);
+  if (isList(value)) return value.map(fromYaml);
+  return value instanceof Map ? new Map([...value].map(([key, item]) => [fromYaml(key), fromYaml(item)])) : value;
+}
+
+/** Reads one YAML 1.1 document; fails on what is not YAML. */
+function parseYaml(text: string): unknown {
+  try {
+    return fromYaml(parse(text, YAML_OPTIONS));
+  } catch (error) {
+    return fail(`not YAML: ${error instanceof Error ? error.message : String(error)}`);
+  }
+}
+
+function parseYamlStream(text: string): unknown[] {
+  const documents = [...parseAllDocuments(text, YAML_OPTIONS)];
+  return documents.map((document) => {
+    const [error] = document.errors ?? [];
+    return error === undefined ? fromYaml(document.toJS({ mapAsMap: true })) : fail(`not YAML: ${error.message}`);
+  });
+}
+
+const HTML_UNSAFE: Readonly<Record<string, string>> = { "<": "\\u003c", ">": "\\u003e", "&": "\\u0026", "'": "\\u0027" };
+
+/** Filters that write or read JSON, YAML and base64. */
+export const dataFilters: Readonly<Record<string, Callable>> = {
+  tojson: callable(["value", "indent"], (value: unknown, indent: unknown = null) =>
+    toJson(value, { indent, sort_keys: true }, false).replace(/[<>&']/g, (char) => HTML_UNSAFE[char] ?? char)),
+  to_json: ([value], keywords) => toJson(value, keywords, false),
+  to_nice_json: ([value, indent], keywords) => toJson(value, indent === undefined ? keywords : { indent, ...keywords }, true),
+  from_json: callable(["value"], (value: unknown) => parseJson(str(value))),
+  to_yaml: ([value], keywords) => toYaml(value, keywords, false),
+  to_nice_yaml: ([value, indent], keywords) => toYaml(value, indent === undefined ? keywords : { indent, ...keywords }, true),
+  from_yaml: callable(["value"], (value: unknown) => (typeof value === "string" ? parseYaml(value) : value)),
+  from_yaml_all: callable(["value"], (value: unknown) => (typeof value === "string" ? parseYamlStream(value) : value)),
+  b64encode: callable(["value", "encoding"], (value: unknown, encoding: unknown = "utf-8") => Buffer.from(str(value), nodeEncoding(encoding)).toString("base64")),
+  b64decode: callable(["value", "encoding"], (value: unknown, encoding: unknown = "utf-8") => Buffer.from(str(value), "base64").toString(nodeEncoding(encoding))),
+  pprint: callable(["value"], repr),
+};
+
+function nodeEncoding(name: unknown): BufferEncoding {
+  const known: Readonly<Record<string, BufferEncoding>> = { "utf-8": "utf8", utf8: "utf8", "utf-16-le": "utf16le", "utf-16le": "utf16le", "latin-1": "latin1", ascii: "ascii" };
+  return known[str(name).toLowerCase()] ?? fail(`unknown encoding '${str(name)}'`);
+}

@@ -1,0 +1,97 @@
+import { callable, intArgument } from "../calls.ts";
+import { fail } from "../errors.ts";
+import { fixed } from "../format.ts";
+import { str } from "../repr.ts";
+import { asNumber, type Callable, float, isFloat, isInt, truth, typeName } from "../values.ts";
+
+function number(value: unknown): number {
+  return asNumber(value) ?? (typeof value === "string" && value.trim() !== "" && !Number.isNaN(Number(value)) ? Number(value) : fail(`expected a number, got ${typeName(value)}`));
+}
+
+function toInt(value: unknown, fallback: unknown = 0, base: unknown = 10): unknown {
+  if (typeof value === "string") {
+    const text = value.trim().replaceAll("_", "").toLowerCase();
+    const radix = intArgument(base, 10);
+    const prefix = { 16: /^([-+]?)0x/, 8: /^([-+]?)0o/, 2: /^([-+]?)0b/ }[radix];
+    const digits = prefix ? text.replace(prefix, "$1") : text;
+    const allowed = "0123456789abcdefghijklmnopqrstuvwxyz".slice(0, radix);
+    if (new RegExp(`^[-+]?[${allowed}]+$`).test(digits)) return Number.parseInt(digits, radix);
+    return /^[-+]?(?:\d+\.?\d*|\.\d+)(?:e[-+]?\d+)?$/.test(text) && radix === 10 ? Math.trunc(Number(text)) : fallback;
+  }
+  const found = asNumber(value);
+  return found === undefined || !Number.isFinite(found) ? fallback : Math.trunc(found);
+}
+
+function toFloat(value: unknown, fallback: unknown): unknown {
+  const otherwise = fallback === undefined ? float(0) : fallback;
+  if (typeof value === "string") {
+    const text = value.trim().replaceAll("_", "").toLowerCase();
+    if (/^[-+]?(?:\d+\.?\d*|\.\d+)(?:e[-+]?\d+)?$/.test(text)) return float(Number(text));
+    const special = /^([-+]?)(inf(?:inity)?|nan)$/.exec(text);
+    if (special === null) return otherwise;
+    return special[2] === "nan" ? Number.NaN : special[1] === "-" ? Number.NEGATIVE_INFINITY : Number.POSITIVE_INFINITY;
+  }
+  const found = asNumber(value);
+  return found === undefined ? otherwise : float(found);
+}
+
+function round(value: unknown, precision: unknown, method: unknown = "common"): unknown {
+  const digits = intArgument(precision, 0);
+  const from = number(value);
+  if (method === "common") {
+    if (isInt(value) && digits >= 0) return value;
+    if (digits < 0) {
+      const rounded = Math.round(from / 10 ** -digits) * 10 ** -digits;
+      return isInt(value) ? rounded : float(rounded);
+    }
+    return float(Number(fixed(from, digits)));
+  }
+  const scale = 10 ** digits;
+  if (method === "ceil") return float(Math.ceil(from * scale) / scale);
+  return method === "floor" ? float(Math.floor(from * scale) / scale) : fail(`round has no method '${str(method)}'`);
+}
+
+const UNITS = "YZEPTGMKB";
+
+function toBytes(value: unknown, defaultUnit: unknown = null, isBits: unknown = false): number {
+  const match = /^\s*(\d*\.?\d*)\s*([A-Za-z]+)?\s*$/.exec(str(value)) ?? fail(`human_to_bytes cannot read '${str(value)}'`);
+  const unit = match[2] ?? (defaultUnit === null ? "B" : str(defaultUnit));
+  const letter = unit.charAt(0).toUpperCase();
+  const power = UNITS.length - 1 - UNITS.indexOf(letter);
+  if (!UNITS.includes(letter)) fail(`human_to_bytes does not know the unit '${unit}'`);
+  if (unit.length > 1 && letter !== "B" && unit.slice(1) !== (truth(isBits) ? "b" : "B") && !/^.(?:i?b|yte)/i.test(unit)) fail(`human_to_bytes does not know the unit '${unit}'`);
+  return Math.round(Number(match[1]) * 1024 ** power);
+}
+
+function humanReadable(value: unknown, isBits: unknown = false, unit: unknown = null): string {
+  const size = number(value);
+  const suffix = truth(isBits) ? "b" : "B";
+  const wanted = unit === null ? null : str(unit).charAt(0).toUpperCase();
+  for (const [index, letter] of [...UNITS].entries()) {
+    const limit = 1024 ** (UNITS.length - 1 - index);
+    if (wanted === null ? size >= limit : wanted === letter) {
+      const name = letter === "B" ? (truth(isBits) ? "bits" : "Bytes") : letter + suffix;
+      return `${fixed(size / limit, 2)} ${name}`;
+    }
+  }
+  return `${fixed(size, 2)} ${truth(isBits) ? "bits" : "Bytes"}`;
+}
+
+/** Filters of numbers, Jinja's and Ansible's. */
+export const numberFilters: Readonly<Record<string, Callable>> = {
+  int: callable(["value", "default", "base"], toInt),
+  float: callable(["value", "default"], toFloat),
+  abs: callable(["value"], (value: unknown) => (isFloat(value) ? float(Math.abs(number(value))) : Math.abs(number(value)))),
+  round: callable(["value", "precision", "method"], round),
+  log: callable(["value", "base"], (value: unknown, base: unknown) => {
+    const by = base === undefined ? Math.E : number(base);
+    return float(by === 10 ? Math.log10(number(value)) : by === 2 ? Math.log2(number(value)) : Math.log(number(value)) / Math.log(by));
+  }),
+  pow: callable(["value", "power"], (value: unknown, power: unknown) => float(number(value) ** number(power))),
+  root: callable(["value", "base"], (value: unknown, base: unknown) => {
+    const by = base === undefined ? 2 : number(base);
+    return float(by === 2 ? Math.sqrt(number(value)) : number(value) ** (1 / by));
+  }),
+  human_readable: callable(["value", "isbits", "unit"], humanReadable),
+  human_to_bytes: callable(["value", "default_unit", "isbits"], toBytes),
+};

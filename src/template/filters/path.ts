@@ -1,0 +1,51 @@
+import { realpathSync } from "node:fs";
+import { homedir } from "node:os";
+import { posix } from "node:path";
+import { callable } from "../calls.ts";
+import { str } from "../repr.ts";
+import { type Callable, iterate, tuple } from "../values.ts";
+
+function realpath(path: string): string {
+  const absolute = posix.resolve(path);
+  try {
+    return realpathSync(absolute);
+  } catch {
+    // As in Python, what does not exist is resolved as far as it does.
+    const parent = posix.dirname(absolute);
+    return parent === absolute ? absolute : posix.join(realpath(parent), posix.basename(absolute));
+  }
+}
+
+function splitExtension(path: string): [string, string] {
+  const base = path.slice(path.lastIndexOf("/") + 1);
+  const dot = base.lastIndexOf(".");
+  if (dot <= 0 || /^\.+$/.test(base.slice(0, dot))) return [path, ""];
+  const at = path.length - base.length + dot;
+  return [path.slice(0, at), path.slice(at)];
+}
+
+function dirname(path: string): string {
+  const head = path.slice(0, path.lastIndexOf("/") + 1);
+  return /^\/*$/.test(head) ? head : head.replace(/\/+$/, "");
+}
+
+function join(value: unknown): string {
+  const parts = typeof value === "string" ? [value] : iterate(value).map(str);
+  return parts.reduce((path, part) => (part.startsWith("/") || path === "" ? part : `${path}${path.endsWith("/") ? "" : "/"}${part}`), "");
+}
+
+const ofPath = (body: (path: string) => unknown): Callable => callable(["value"], (value: unknown) => body(str(value)));
+
+/** Ansible's filters of paths, as Python's `os.path` computes them. */
+export const pathFilters: Readonly<Record<string, Callable>> = {
+  basename: ofPath((path) => path.slice(path.lastIndexOf("/") + 1)),
+  dirname: ofPath(dirname),
+  splitext: ofPath((path) => tuple(...splitExtension(path))),
+  expanduser: ofPath((path) => path.replace(/^~(?=\/|$)/, () => homedir())),
+  realpath: ofPath(realpath),
+  normpath: ofPath((path) => posix.normalize(path).replace(/(.)\/$/, "$1")),
+  relpath: callable(["value", "start"], (value: unknown, start: unknown = ".") => posix.relative(posix.resolve(str(start)), posix.resolve(str(value))) || "."),
+  path_join: callable(["value"], join),
+  win_basename: ofPath((path) => path.split(/[\\/]/).at(-1) ?? ""),
+  win_dirname: ofPath((path) => path.replace(/[\\/]?[^\\/]*$/, "")),
+};

@@ -1,0 +1,171 @@
+import { attributePath } from "../attributes.ts";
+import { callable, intArgument } from "../calls.ts";
+import { fail } from "../errors.ts";
+import { binary, contains, equals, order } from "../operators.ts";
+import { str } from "../repr.ts";
+import { type Callable, defined, dictEntries, isDict, isList, iterate, named, type Tuple, truth, tuple, typeName, Undefined } from "../values.ts";
+
+/** A value as comparisons that ignore case see it. */
+export function foldCase(value: unknown, caseSensitive: boolean): unknown {
+  return typeof value === "string" && !caseSensitive ? value.toLowerCase() : value;
+}
+
+/** What a filter's `attribute` names in an item; the item itself when there is none. */
+export function pick(value: unknown, attribute: unknown, fallback?: unknown): unknown {
+  if (attribute === undefined || attribute === null) return value;
+  const found = attributePath(value, attribute);
+  return found instanceof Undefined && fallback !== undefined ? fallback : found;
+}
+
+/** A stable sort by keys, given once per item. */
+export function sortBy(items: readonly unknown[], key: (item: unknown) => unknown, reverse: boolean): unknown[] {
+  const keyed = items.map((item) => ({ item, key: defined(key(item)) }));
+  keyed.sort((a, b) => (reverse ? order(b.key, a.key) : order(a.key, b.key)));
+  return keyed.map(({ item }) => item);
+}
+
+function sort(value: unknown, reverse: unknown = false, caseSensitive: unknown = false, attribute: unknown = null): unknown[] {
+  const exact = truth(caseSensitive);
+  const paths = typeof attribute === "string" ? attribute.split(",") : [attribute];
+  const key = (item: unknown): unknown => {
+    const keys = paths.map((path) => foldCase(defined(pick(item, path)), exact));
+    return keys.length === 1 ? keys[0] : keys;
+  };
+  return sortBy(iterate(value), key, truth(reverse));
+}
+
+function extreme(sign: number) {
+  return (value: unknown, caseSensitive: unknown = false, attribute: unknown = null): unknown => {
+    const items = iterate(value);
+    const key = (item: unknown): unknown => foldCase(pick(item, attribute), truth(caseSensitive));
+    if (items.length === 0) return new Undefined("no value: the sequence is empty");
+    return items.reduce((best, item) => (sign * order(key(item), key(best)) > 0 ? item : best));
+  };
+}
+
+/** The items without those equal to one before. */
+export function distinct(items: readonly unknown[], key: (item: unknown) => unknown = (item) => item): unknown[] {
+  const seen: unknown[] = [];
+  const simple = new Set<unknown>();
+  return items.filter((item) => {
+    const value = key(item);
+    if (typeof value === "string" || typeof value === "number") return simple.has(value) ? false : simple.add(value);
+    if (seen.some((other) => equals(other, value))) return false;
+    seen.push(value);
+    return true;
+  });
+}
+
+function unique(value: unknown, caseSensitive: unknown, attribute: unknown): unknown[] {
+  const exact = caseSensitive !== undefined && truth(caseSensitive);
+  return distinct(iterate(value), (item) => foldCase(pick(item, attribute), exact));
+}
+
+function batch(items: readonly unknown[], size: number, fill: unknown): unknown[][] {
+  const rows: unknown[][] = [];
+  for (let start = 0; start < items.length; start += size) rows.push(items.slice(start, start + size));
+  const last = rows.at(-1);
+  if (last !== undefined && fill !== undefined && fill !== null) while (last.length < size) last.push(fill);
+  return rows;
+}
+
+function slices(items: readonly unknown[], count: number, fill: unknown): unknown[][] {
+  const [base, extra] = [Math.floor(items.length / count), items.length % count];
+  let start = 0;
+  return Array.from({ length: count }, (_, index) => {
+    const end = start + base + (index < extra ? 1 : 0);
+    const row = items.slice(start, end);
+    start = end;
+    if (fill !== undefined && fill !== null && index >= extra) row.push(fill);
+    return row;
+  });
+}
+
+function flatten(value: unknown, levels: number | null, skipNulls: boolean): unknown[] {
+  const result: unknown[] = [];
+  for (const item of iterate(value)) {
+    if (skipNulls && (item === null || item === "None" || item === "null")) continue;
+    if (isList(item) && levels !== 0) result.push(...flatten(item, levels === null ? null : levels - 1, skipNulls));
+    else result.push(item);
+  }
+  return result;
+}
+
+function product(lists: readonly unknown[][]): unknown[][] {
+  return lists.reduce<unknown[][]>((rows, list) => rows.flatMap((row) => list.map((item) => [...row, item])), [[]]);
+}
+
+function zip(lists: readonly unknown[][], size: number, fill: unknown): Tuple[] {
+  return Array.from({ length: size }, (_, index) => tuple(...lists.map((list) => (index < list.length ? list[index] : fill))));
+}
+
+function combinations(items: readonly unknown[], size: number): unknown[][] {
+  if (size === 0) return [[]];
+  return items.flatMap((item, index) => combinations(items.slice(index + 1), size - 1).map((rest) => [item, ...rest]));
+}
+
+function permutations(items: readonly unknown[], size: number): unknown[][] {
+  if (size === 0) return [[]];
+  return items.flatMap((item, index) => permutations(items.filter((_, at) => at !== index), size - 1).map((rest) => [item, ...rest]));
+}
+
+function length(value: unknown): number {
+  if (typeof value === "string") return [...value].length;
+  if (isList(value)) return value.length;
+  return isDict(value) ? dictEntries(value).length : fail(`object of type '${typeName(value)}' has no len()`);
+}
+
+const lists = (args: readonly unknown[]): unknown[][] => args.map((arg) => [...iterate(arg)]);
+
+/** Filters of lists: Jinja's, and Ansible's set and combination filters. */
+export const sequenceFilters: Readonly<Record<string, Callable>> = {
+  length: callable(["value"], length),
+  count: callable(["value"], length),
+  list: callable(["value"], (value: unknown) => [...iterate(value)]),
+  first: callable(["value"], (value: unknown) => {
+    const [first] = iterate(value);
+    return first === undefined ? new Undefined("there is no first item: the sequence is empty") : first;
+  }),
+  last: callable(["value"], (value: unknown) => {
+    const last = iterate(value).at(-1);
+    return last === undefined ? new Undefined("there is no last item: the sequence is empty") : last;
+  }),
+  join: callable(["value", "d", "attribute"], (value: unknown, by: unknown = "", attribute: unknown = null) =>
+    iterate(value).map((item) => str(pick(item, attribute))).join(str(by))),
+  reverse: callable(["value"], (value: unknown) => (typeof value === "string" ? [...value].reverse().join("") : [...iterate(value)].reverse())),
+  sort: callable(["value", "reverse", "case_sensitive", "attribute"], sort),
+  min: callable(["value", "case_sensitive", "attribute"], extreme(-1)),
+  max: callable(["value", "case_sensitive", "attribute"], extreme(1)),
+  sum: callable(["value", "attribute", "start"], (value: unknown, attribute: unknown = null, start: unknown = 0) =>
+    iterate(value).reduce((total, item) => binary("+", total, pick(item, attribute)), start)),
+  unique: callable(["value", "case_sensitive", "attribute"], unique),
+  batch: callable(["value", "linecount", "fill_with"], (value: unknown, size: unknown, fill: unknown) => batch(iterate(value), intArgument(size, 1), fill)),
+  slice: callable(["value", "slices", "fill_with"], (value: unknown, count: unknown, fill: unknown) => slices(iterate(value), intArgument(count, 1), fill)),
+  groupby: callable(["value", "attribute", "default", "case_sensitive"],
+    (value: unknown, attribute: unknown, fallback: unknown, caseSensitive: unknown = false) => {
+      const key = (item: unknown): unknown => defined(pick(item, attribute, fallback));
+      const folded = (item: unknown): unknown => foldCase(key(item), truth(caseSensitive));
+      const groups: { key: unknown; items: unknown[] }[] = [];
+      for (const item of sortBy(iterate(value), folded, false)) {
+        const group = groups.at(-1);
+        if (group !== undefined && equals(foldCase(group.key, truth(caseSensitive)), folded(item))) group.items.push(item);
+        else groups.push({ key: key(item), items: [item] });
+      }
+      return groups.map((group) => named(["grouper", "list"], group.key, group.items));
+    }),
+  flatten: callable(["value", "levels", "skip_nulls"], (value: unknown, levels: unknown = null, skip: unknown = true) =>
+    flatten(value, levels === null ? null : intArgument(levels, 0), truth(skip))),
+  zip: (args) => zip(lists(args), Math.min(...lists(args).map((list) => list.length)), null),
+  zip_longest: (args, { fillvalue = null }) => zip(lists(args), Math.max(...lists(args).map((list) => list.length)), fillvalue),
+  product: (args, { repeat }) => product(Array.from({ length: intArgument(repeat, 1) }, () => lists(args)).flat()).map((row) => tuple(...row)),
+  combinations: callable(["value", "size"], (value: unknown, size: unknown) => combinations(iterate(value), intArgument(size, 2)).map((row) => tuple(...row))),
+  permutations: callable(["value", "size"], (value: unknown, size: unknown) =>
+    permutations(iterate(value), intArgument(size, iterate(value).length)).map((row) => tuple(...row))),
+  union: callable(["a", "b"], (a: unknown, b: unknown) => distinct([...iterate(a), ...iterate(b)])),
+  intersect: callable(["a", "b"], (a: unknown, b: unknown) => distinct(iterate(a)).filter((item) => contains([...iterate(b)], item))),
+  difference: callable(["a", "b"], (a: unknown, b: unknown) => distinct(iterate(a)).filter((item) => !contains([...iterate(b)], item))),
+  symmetric_difference: callable(["a", "b"], (a: unknown, b: unknown) => {
+    const [left, right] = [[...iterate(a)], [...iterate(b)]];
+    return distinct([...left, ...right]).filter((item) => !(contains(left, item) && contains(right, item)));
+  }),
+};

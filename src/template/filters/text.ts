@@ -1,0 +1,130 @@
+import { callable, intArgument, textArgument } from "../calls.ts";
+import { fail } from "../errors.ts";
+import { formatPercent } from "../format.ts";
+import { capitalize, splitLines, splitText, strip } from "../methods/string.ts";
+import { str } from "../repr.ts";
+import { asNumber, type Callable, isList, truth, tuple } from "../values.ts";
+import { wrapText } from "./wrap.ts";
+
+function truncate(text: string, size: number, killWords: boolean, end: string, leeway: number): string {
+  const chars = [...text];
+  if (chars.length <= size + leeway) return text;
+  const cut = chars.slice(0, Math.max(0, size - [...end].length)).join("");
+  return (killWords ? cut : cut.includes(" ") ? cut.slice(0, cut.lastIndexOf(" ")) : cut) + end;
+}
+
+function indent(text: string, width: unknown, first: boolean, blank: boolean): string {
+  const margin = typeof width === "string" ? width : " ".repeat(intArgument(width, 4));
+  const lines = splitLines(`${text}\n`);
+  const [head = "", ...rest] = lines;
+  const body = rest.map((line) => `\n${line === "" && !blank ? "" : margin}${line}`).join("");
+  return (first ? margin : "") + head + body;
+}
+
+const COMMENT_STYLES: Readonly<Record<string, Readonly<Record<string, string>>>> = {
+  plain: { decoration: "# " },
+  erlang: { decoration: "% " },
+  c: { decoration: "// " },
+  cblock: { beginning: "/*", decoration: " * ", end: " */" },
+  xml: { beginning: "<!--", decoration: " - ", end: "-->" },
+};
+
+/** Ansible's `comment`: every line decorated, an empty decorated line around it. */
+function comment(text: string, style: string, options: Readonly<Record<string, unknown>>): string {
+  const preset = { ...(COMMENT_STYLES[style] ?? fail(`comment has no style '${style}'`)), ...options };
+  const option = (name: string, fallback: string): string => str(preset[name] ?? fallback);
+  const newline = option("newline", "\n");
+  const decoration = option("decoration", "# ");
+  const [beginning, end] = [option("beginning", ""), option("end", "")];
+  const around = (name: string): string => (option(name, decoration) + newline).repeat(intArgument(preset[`${name}_count`], 1)).trimEnd();
+  const lines = text.split(newline).map((line) => (decoration + line).trimEnd());
+  const prefix = (name: "prefix" | "postfix"): string[] => {
+    const count = intArgument(preset[`${name}_count`], 1);
+    return Array.from({ length: count }, () => option(name, decoration.trimEnd()).trimEnd());
+  };
+  void around;
+  return [...(beginning === "" ? [] : [beginning]), ...prefix("prefix"), ...lines, ...prefix("postfix"), ...(end === "" ? [] : [end])].join(newline);
+}
+
+const ordinary = (body: (text: string) => unknown): Callable => callable(["value"], (value: unknown) => body(str(value)));
+
+/** Filters of text: Jinja's, and Ansible's that take text apart or dress it. */
+export const textFilters: Readonly<Record<string, Callable>> = {
+  upper: ordinary((text) => text.toUpperCase()),
+  lower: ordinary((text) => text.toLowerCase()),
+  capitalize: ordinary(capitalize),
+  title: ordinary((text) => text.split(/([-\s({[<]+)/u).map((word) => capitalize(word)).join("")),
+  string: callable(["value"], str),
+  safe: callable(["value"], str),
+  trim: callable(["value", "chars"], (value: unknown, chars: unknown) => strip(str(value), chars)),
+  striptags: ordinary((text) => splitText(text.replace(/<!--[^]*?-->|<[^>]*>/g, "")).join(" ")),
+  escape: ordinary(escapeHtml),
+  e: ordinary(escapeHtml),
+  forceescape: ordinary(escapeHtml),
+  wordcount: ordinary((text) => (text.match(/[\p{L}\p{N}_]+/gu) ?? []).length),
+  center: callable(["value", "width"], (value: unknown, width: unknown) => {
+    const columns = intArgument(width, 80);
+    const text = str(value);
+    const missing = Math.max(0, columns - [...text].length);
+    const left = (missing >> 1) + (missing & columns & 1);
+    return " ".repeat(left) + text + " ".repeat(missing - left);
+  }),
+  indent: callable(["value", "width", "first", "blank"], (value: unknown, width: unknown, first: unknown = false, blank: unknown = false) =>
+    indent(str(value), width, truth(first), truth(blank))),
+  truncate: callable(["value", "length", "killwords", "end", "leeway"],
+    (value: unknown, length: unknown, kill: unknown = false, end?: unknown, leeway?: unknown) =>
+      truncate(str(value), intArgument(length, 255), truth(kill), textArgument(end, "..."), intArgument(leeway, 5))),
+  wordwrap: callable(["value", "width", "break_long_words", "wrapstring", "break_on_hyphens"],
+    (value: unknown, width: unknown, long: unknown = true, joiner: unknown = "\n", hyphens: unknown = true) =>
+      splitLines(str(value)).map((line) => wrapText(line, intArgument(width, 79), truth(long), truth(hyphens)).join(str(joiner))).join(str(joiner))),
+  replace: callable(["value", "old", "new", "count"], (value: unknown, old: unknown, by: unknown, count: unknown = null) => {
+    let left = count === null ? Number.POSITIVE_INFINITY : intArgument(count, 0);
+    return str(value).replaceAll(str(old), (found) => (left-- > 0 ? str(by) : found));
+  }),
+  format: ([template, ...values], keywords) => {
+    const named = Object.keys(keywords).length > 0;
+    if (named && values.length > 0) fail("format takes positional or keyword arguments, not both");
+    return formatPercent(str(template), named ? new Map(Object.entries(keywords)) : tuple(...values));
+  },
+  split: callable(["value", "sep", "maxsplit"], (value: unknown, by: unknown, most: unknown) => splitText(str(value), by, most)),
+  quote: ordinary((text) => (text === "" ? "''" : /^[\w@%+=:,./-]+$/.test(text) ? text : `'${text.replaceAll("'", `'"'"'`)}'`)),
+  comment: ([value, style], options) => comment(str(value), textArgument(options.style ?? style, "plain"), options),
+  urlencode: callable(["value"], (value: unknown) => urlEncode(value)),
+  xmlattr: callable(["value", "autospace"], (value: unknown, space: unknown = true) => xmlAttributes(value, truth(space))),
+  urlize: ordinary((text) => text.replace(/\bhttps?:\/\/[^\s<>]+/g, (url) => `<a href="${url}" rel="noopener">${url}</a>`)),
+  filesizeformat: callable(["value", "binary"], (value: unknown, binary: unknown = false) => fileSize(asNumber(value) ?? Number(value), truth(binary))),
+};
+
+function escapeHtml(text: string): string {
+  const names: Readonly<Record<string, string>> = { "&": "&amp;", "<": "&lt;", ">": "&gt;", "'": "&#39;", '"': "&#34;" };
+  return text.replace(/[&<>'"]/g, (char) => names[char] ?? char);
+}
+
+function quoteUrl(text: string, keep: RegExp): string {
+  return [...Buffer.from(text)].map((byte) => {
+    const char = String.fromCharCode(byte);
+    return byte < 128 && keep.test(char) ? char : `%${byte.toString(16).toUpperCase().padStart(2, "0")}`;
+  }).join("");
+}
+
+function urlEncode(value: unknown): string {
+  if (typeof value !== "object" || value === null) return quoteUrl(str(value), /[\w.~/-]/);
+  const pairs = isList(value) ? (value as [unknown, unknown][]) : value instanceof Map ? [...value] : Object.entries(value);
+  const part = (text: unknown): string => quoteUrl(str(text), /[\w.~-]/).replaceAll("%20", "+");
+  return pairs.map(([key, item]) => `${part(key)}=${part(item)}`).join("&");
+}
+
+function xmlAttributes(value: unknown, space: boolean): string {
+  const pairs = value instanceof Map ? [...value] : Object.entries(value ?? {});
+  const text = pairs.filter(([, item]) => item !== null).map(([key, item]) => `${escapeHtml(str(key))}="${escapeHtml(str(item))}"`).join(" ");
+  return space && text !== "" ? ` ${text}` : text;
+}
+
+function fileSize(size: number, binary: boolean): string {
+  const base = binary ? 1024 : 1000;
+  const units = binary ? ["KiB", "MiB", "GiB", "TiB", "PiB", "EiB", "ZiB", "YiB"] : ["kB", "MB", "GB", "TB", "PB", "EB", "ZB", "YB"];
+  if (size === 1) return "1 Byte";
+  if (size < base) return `${Math.trunc(size)} Bytes`;
+  const power = Math.min(units.length, Math.floor(Math.log(size) / Math.log(base)));
+  return `${(size / base ** power).toFixed(1)} ${units[power - 1]}`;
+}

@@ -1,0 +1,21 @@
+import { fail } from "./errors.ts";
+import type { LexerOptions } from "./lexer.ts";
+
+const HEADER = /^#jinja2:([^\n]*)(?:\n|$)/;
+const OPTIONS: Readonly<Record<string, "trimBlocks" | "lstripBlocks" | "keepTrailingNewline">> = {
+  trim_blocks: "trimBlocks",
+  lstrip_blocks: "lstripBlocks",
+  keep_trailing_newline: "keepTrailingNewline",
+};
+
+/** Takes Ansible's `#jinja2: trim_blocks:False, …` line off a template, and what it says into the options. */
+export function readHeader(source: string, options: LexerOptions): { readonly body: string; readonly options: LexerOptions } {
+  const header = HEADER.exec(source);
+  if (header === null) return { body: source, options };
+  const changed: Partial<Record<"trimBlocks" | "lstripBlocks" | "keepTrailingNewline", boolean>> = {};
+  for (const part of (header[1] ?? "").split(",")) {
+    const [name = "", value = ""] = part.split(":").map((text) => text.trim());
+    changed[OPTIONS[name] ?? fail(`the #jinja2 header does not know '${name}'`)] = /^(?:true|yes|on|1)$/i.test(value);
+  }
+  return { body: source.slice(header[0].length), options: { ...options, ...changed, firstLine: 1 } };
+}

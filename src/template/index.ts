@@ -1,0 +1,180 @@
+import type { Frame as FrameType } from "nunjucks/src/runtime.js";
+import nunjucksRuntime from "nunjucks/src/runtime.js";
+import { VolleyError } from "../core/errors.ts";
+import { compileExpression, compileTemplate } from "./compiler.ts";
+import { fail, locate, type Position } from "./errors.ts";
+import { filters } from "./filters/index.ts";
+import { readHeader } from "./header.ts";
+import { type LexerOptions, SyntaxFailure } from "./lexer.ts";
+import { findLookup, globals } from "./lookups.ts";
+import { parseExpression, parseTemplate } from "./parser.ts";
+import { type Block, type CompiledTemplate, type Context, createRuntime, type Runtime } from "./runtime.ts";
+import { tests } from "./tests.ts";
+import { type Callable, type CallState, toNative } from "./values.ts";
+
+/** Where templates come from. */
+export interface TemplateLoader {
+  /** A template's text by its name relative to the role's templates, or null when there is none. */
+  read(name: string): string | null;
+}
+
+/** How templates treat the text around tags; the names are Jinja's, the defaults those of Ansible's template module. */
+export interface TemplateStyle {
+  /** Drop the first newline after a block tag; true unless said otherwise. */
+  readonly trimBlocks?: boolean;
+  /** Drop the blanks before a block tag that is first on its line; false unless said otherwise. */
+  readonly lstripBlocks?: boolean;
+  /** Keep the newline at the very end; true unless said otherwise. */
+  readonly keepTrailingNewline?: boolean;
+}
+
+/** What {@link createTemplates} takes; everything has a default. */
+export interface TemplateOptions extends TemplateStyle {
+  readonly loader?: TemplateLoader;
+  /** What `lookup('env', …)` reads; empty unless given. */
+  readonly env?: Readonly<Record<string, string | undefined>>;
+  /** Further lookups by name, over the built-in ones. */
+  readonly lookups?: Readonly<Record<string, (...terms: unknown[]) => unknown>>;
+}
+
+/** Variables of a template. */
+export type TemplateVars = Readonly<Record<string, unknown>>;
+
+/** Templates that share a loader, options and a cache of what was compiled. Failures are VolleyErrors `TEMPLATE_FAILED`. */
+export interface Templates {
+  /** Renders a template of the loader. */
+  render(name: string, vars: TemplateVars, overrides?: TemplateStyle): string;
+  /** Renders a text; `info.name` is what errors call it. */
+  renderString(source: string, vars: TemplateVars, info?: { readonly name?: string }): string;
+  /** The native value of an expression such as `a.b | length > 2`; an undefined result is an error. */
+  evaluate(expression: string, vars: TemplateVars): unknown;
+}
+
+type Expression = (context: Context, frame: FrameType) => unknown;
+
+/** How templates are cut up, and whether a result ends as its template does. */
+interface Style {
+  readonly lexer: LexerOptions;
+  readonly keepTrailingNewline: boolean;
+}
+
+const DEFAULT_STYLE: Style = { lexer: { trimBlocks: true, lstripBlocks: false, keepTrailingNewline: false }, keepTrailingNewline: true };
+
+function withStyle({ lexer, keepTrailingNewline }: Style, changes: TemplateStyle): Style {
+  const { trimBlocks = lexer.trimBlocks, lstripBlocks = lexer.lstripBlocks } = changes;
+  return { lexer: { ...lexer, trimBlocks, lstripBlocks }, keepTrailingNewline: changes.keepTrailingNewline ?? keepTrailingNewline };
+}
+
+function trailingNewlines(text: string): number {
+  return text.length - text.replace(/\n+$/, "").length;
+}
+
+function found(kind: string, table: Readonly<Record<string, Callable>>, name: string): Callable {
+  const short = name.replace(/^ansible\.(?:builtin|utils|netcommon)\./, "");
+  return (Object.hasOwn(table, short) ? table[short] : undefined) ?? fail(`there is no ${kind} '${name}'`);
+}
+
+/** Makes code with the one variable it may use; the compiled text holds nothing of a template but quoted constants and names. */
+function build<T>(code: string, runtime: Runtime): T {
+  return new Function("runtime", code)(runtime) as T;
+}
+
+/** Templates that behave as Jinja2 does in Ansible. */
+export function createTemplates(options: TemplateOptions = {}): Templates {
+  let style = withStyle(DEFAULT_STYLE, options);
+  const readText = (name: string): string | null => options.loader?.read(name) ?? null;
+  const globalFrame = new nunjucksRuntime.Frame();
+  Object.assign(globalFrame.variables, globals());
+
+  const compiled = new Map<string, CompiledTemplate>();
+  const expressions = new Map<string, Expression>();
+
+  const compile = (source: string, name: string): CompiledTemplate => {
+    const key = JSON.stringify([name, style.lexer, source]);
+    const known = compiled.get(key);
+    if (known !== undefined) return known;
+    const position: Position = { template: name, line: 1 };
+    try {
+      const { body, options: lexerOptions } = readHeader(source, style.lexer);
+      const template = build<CompiledTemplate>(compileTemplate(parseTemplate(body, lexerOptions), name), runtime);
+      compiled.set(key, template);
+      return template;
+    } catch (error) {
+      if (error instanceof SyntaxFailure) position.line = error.line;
+      throw locate(error, position);
+    }
+  };
+
+  const createContext = (template: CompiledTemplate, parent: FrameType | null, state: CallState): Context => {
+    const frame = (parent ?? globalFrame).push();
+    const blocks = new Map<string, Block[]>(Object.entries(template.blocks).map(([name, block]) => [name, [block]]));
+    const context: Context = { frame, state, blocks, template: template.here.template };
+    if (blocks.size > 0) frame.set("self", runtime.self(context));
+    return context;
+  };
+
+  const stateOf = (vars: TemplateVars): CallState => ({
+    vars,
+    env: options.env ?? {},
+    filter: (name) => found("filter", filters, name),
+    test: (name) => found("test", tests, name),
+    lookup: (name) => findLookup(name, options.lookups ?? {}),
+    readText,
+  });
+
+  const variables = (vars: TemplateVars): FrameType => {
+    const frame = globalFrame.push();
+    Object.assign(frame.variables, vars);
+    return frame;
+  };
+
+  const runtime = createRuntime({
+    find(name) {
+      const source = readText(name);
+      return source === null ? null : compile(source, name);
+    },
+    createContext,
+  });
+
+  const run = (source: string, name: string, vars: TemplateVars): string => {
+    const template = compile(source, name);
+    const context = createContext(template, variables(vars), stateOf(vars));
+    const text = template.root(context, context.frame);
+    if (!style.keepTrailingNewline) return text;
+    // Ansible lets Jinja drop the last newline, then gives the result as many as the template ends with.
+    return text + "\n".repeat(Math.max(0, trailingNewlines(source) - trailingNewlines(text)));
+  };
+
+  return {
+    render(name, vars, overrides = {}) {
+      const before = style;
+      style = withStyle(style, overrides);
+      try {
+        const source = readText(name);
+        if (source === null) throw new VolleyError("TEMPLATE_FAILED", `there is no template '${name}'`, { location: { file: name } });
+        return run(source, name, vars);
+      } finally {
+        style = before;
+      }
+    },
+    renderString(source, vars, info = {}) {
+      return run(source, info.name ?? "<template>", vars);
+    },
+    evaluate(expression, vars) {
+      const position: Position = { template: "<expression>", line: 1 };
+      try {
+        let evaluateIt = expressions.get(expression);
+        if (evaluateIt === undefined) {
+          evaluateIt = build<Expression>(compileExpression(parseExpression(expression), position.template), runtime);
+          expressions.set(expression, evaluateIt);
+        }
+        const frame = variables(vars);
+        const context: Context = { frame, state: stateOf(vars), blocks: new Map(), template: position.template };
+        return toNative(evaluateIt(context, frame));
+      } catch (error) {
+        if (error instanceof SyntaxFailure) position.line = error.line;
+        throw locate(error, position);
+      }
+    },
+  };
+}

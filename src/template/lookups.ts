@@ -1,0 +1,129 @@
+import { callable } from "./calls.ts";
+import { wallClock, datetime } from "./date.ts";
+import { fail } from "./errors.ts";
+import { str } from "./repr.ts";
+import { asNumber, type Callable, type CallState, defined, dictEntries, Func, isDict, isInt, isList, iterate, type Keywords, Namespace, toNative, truth, Undefined } from "./values.ts";
+
+function variable(term: unknown, keywords: Keywords, state: CallState): unknown {
+  const name = str(term);
+  const value = Object.hasOwn(state.vars, name) ? state.vars[name] : undefined;
+  if (value !== undefined) return value;
+  return "default" in keywords ? keywords.default : fail(`lookup vars: no variable named '${name}' was found`);
+}
+
+function variableNames(terms: readonly unknown[], state: CallState): unknown[] {
+  const patterns = terms.map((term) => new RegExp(str(term)));
+  return patterns.flatMap((pattern) => Object.keys(state.vars).filter((name) => pattern.test(name)));
+}
+
+const entries = (terms: readonly unknown[]): unknown[] =>
+  terms.flatMap((term) => (isDict(term) ? dictEntries(term).map(([key, value]) => new Map([["key", key], ["value", value]])) : fail("lookup dict needs dicts")));
+
+/** Every built-in lookup; each gives a list, as Ansible's do. */
+const lookups: Readonly<Record<string, Callable>> = {
+  env: (terms, { default: fallback = "" }, { env }) => terms.map((term) => env[str(term)] ?? fallback),
+  vars: (terms, keywords, state) => terms.map((term) => variable(term, keywords, state)),
+  varnames: (terms, _keywords, state) => variableNames(terms, state),
+  dict: (terms) => entries(terms),
+  items: (terms) => terms.flatMap((term) => (isList(term) ? term : [term])),
+  list: (terms) => [...terms],
+  flattened: (terms) => terms.flat(Number.POSITIVE_INFINITY),
+  indexed_items: (terms) => terms.flatMap((term) => (isList(term) ? term : [term])).map((term, index) => [index, term]),
+  file: (terms, { rstrip = true }, { readText }) =>
+    terms.map((term) => {
+      const text = readText(str(term)) ?? fail(`lookup file: there is no file '${str(term)}'`);
+      return truth(rstrip) ? text.trimEnd() : text;
+    }),
+  pipe: () => fail("lookup pipe is not available: templates do not run commands; use a task and its result"),
+};
+
+/** A lookup by name: built in, or one the caller supplied as a plain function. */
+export function findLookup(name: string, custom: Readonly<Record<string, (...terms: unknown[]) => unknown>>): Callable {
+  const given = Object.hasOwn(custom, name) ? custom[name] : undefined;
+  if (given !== undefined) {
+    return (terms) => {
+      const found = given(...terms.map(toNative));
+      return isList(found) ? found : [found];
+    };
+  }
+  const short = name.replace(/^ansible\.builtin\./, "");
+  const known = Object.hasOwn(lookups, short) ? lookups[short] : undefined;
+  return known ?? fail(`there is no lookup '${name}'`);
+}
+
+function lookup(args: readonly unknown[], keywords: Keywords, state: CallState, wantList: boolean): unknown {
+  const [name, ...terms] = args;
+  const { wantlist = wantList, errors = "strict", ...options } = keywords;
+  terms.forEach(defined);
+  let found: unknown[];
+  try {
+    found = iterate(state.lookup(str(name))(terms, options, state));
+  } catch (error) {
+    if (errors === "strict") throw error;
+    found = [];
+  }
+  if (truth(wantlist)) return found;
+  if (found.length === 1) return found[0];
+  // Ansible joins what is text, and gives the list when it is not.
+  return found.every((one) => typeof one === "string") ? found.join(",") : found;
+}
+
+function range(first: unknown, second?: unknown, third?: unknown): number[] {
+  const bound = (value: unknown): number => (isInt(defined(value)) ? (value as number) : (asNumber(value) ?? fail("range needs ints")));
+  const [start, stop] = second === undefined ? [0, bound(first)] : [bound(first), bound(second)];
+  const step = third === undefined ? 1 : bound(third);
+  if (step === 0) fail("range's step cannot be zero");
+  return Array.from({ length: Math.max(0, Math.ceil((stop - start) / step)) }, (_, index) => start + index * step);
+}
+
+function dictOf(args: readonly unknown[], keywords: Keywords): Map<unknown, unknown> {
+  const pairs = args.flatMap((arg) => (isDict(arg) ? dictEntries(arg) : iterate(arg).map((pair) => iterate(pair) as [unknown, unknown])));
+  return new Map([...pairs, ...Object.entries(keywords)]);
+}
+
+const functions: Readonly<Record<string, Callable>> = {
+  range: callable(["start", "stop", "step"], range),
+  dict: dictOf,
+  namespace: (args, keywords) => new Namespace(new Map([...dictOf(args, keywords)].map(([key, value]) => [str(key), value]))),
+  lookup: (args, keywords, state) => lookup(args, keywords, state, false),
+  query: (args, keywords, state) => lookup(args, keywords, state, true),
+  q: (args, keywords, state) => lookup(args, keywords, state, true),
+  now: callable(["utc", "fmt"], (utc: unknown = false, format: unknown = null, ...state: [CallState]) => {
+    const value = datetime(wallClock(new Date(), truth(utc)));
+    if (format === null) return value;
+    const write = value.get("strftime");
+    return write instanceof Func ? write.call([format], {}, state[0]) : value;
+  }),
+  undef: callable(["hint"], (hint: unknown = null) => new Undefined(hint === null ? "mandatory variable has not been overridden" : str(hint))),
+  cycler: (values) => cycler(values),
+  joiner: callable(["sep"], (separator: unknown = ", ") => {
+    let used = false;
+    return new Func("joiner", () => {
+      const text = used ? separator : "";
+      used = true;
+      return text;
+    });
+  }),
+};
+
+function cycler(values: readonly unknown[]): Namespace {
+  let index = 0;
+  const attributes = new Map<string, unknown>([["current", values[0]]]);
+  const move = (to: number): unknown => {
+    index = to % values.length;
+    attributes.set("current", values[index]);
+    return values[index];
+  };
+  attributes.set("next", new Func("next", () => {
+    const current = values[index];
+    move(index + 1);
+    return current;
+  }));
+  attributes.set("reset", new Func("reset", () => move(0)));
+  return new Namespace(attributes);
+}
+
+/** The global functions of a template, by name. */
+export function globals(): Record<string, unknown> {
+  return Object.fromEntries(Object.entries(functions).map(([name, call]) => [name, new Func(name, call)]));
+}

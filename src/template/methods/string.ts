@@ -1,0 +1,186 @@
+import { attributePath } from "../attributes.ts";
+import { callable, intArgument } from "../calls.ts";
+import { fail } from "../errors.ts";
+import { formatFields } from "../format.ts";
+import { str } from "../repr.ts";
+import { type Callable, defined, dictGet, isDict, isInt, isList, iterate, truth, tuple, typeName, Undefined } from "../values.ts";
+
+const SPACE = /\s+/u;
+
+/** Python's `split`: by runs of blanks when no separator is given. */
+export function splitText(text: string, separator: unknown = null, limit: unknown = -1): string[] {
+  const most = intArgument(limit, -1);
+  if (separator === null) {
+    let rest = text.trimStart();
+    const parts: string[] = [];
+    while (rest !== "" && (most < 0 || parts.length < most)) {
+      const [word = ""] = rest.split(SPACE, 1);
+      parts.push(word);
+      rest = rest.slice(word.length).trimStart();
+    }
+    return rest === "" ? parts : [...parts, rest];
+  }
+  const by = str(separator);
+  if (by === "") return fail("empty separator");
+  const parts = text.split(by);
+  return most < 0 || parts.length <= most + 1 ? parts : [...parts.slice(0, most), parts.slice(most).join(by)];
+}
+
+function splitFromRight(text: string, separator: unknown = null, limit: unknown = -1): string[] {
+  const most = intArgument(limit, -1);
+  if (most < 0) return splitText(text, separator);
+  if (separator === null) {
+    const reversed = splitText([...text].reverse().join(""), null, most);
+    return reversed.map((part) => [...part].reverse().join("")).reverse();
+  }
+  const parts = text.split(str(separator));
+  const head = parts.length - most;
+  return head <= 1 ? parts : [parts.slice(0, head).join(str(separator)), ...parts.slice(head)];
+}
+
+function stripSet(chars: unknown): (char: string) => boolean {
+  if (chars === undefined || chars === null) return (char) => /\s/u.test(char);
+  const set = new Set(str(chars));
+  return (char) => set.has(char);
+}
+
+/** Python's `strip`, `lstrip`, `rstrip`: the characters are a set. */
+export function strip(text: string, chars: unknown, sides: "both" | "left" | "right" = "both"): string {
+  const drop = stripSet(chars);
+  const items = [...text];
+  let [start, end] = [0, items.length];
+  if (sides !== "right") while (start < end && drop(items[start] ?? "")) start++;
+  if (sides !== "left") while (end > start && drop(items[end - 1] ?? "")) end--;
+  return items.slice(start, end).join("");
+}
+
+/** Python's `splitlines`. */
+export function splitLines(text: string, keepEnds: unknown = false): string[] {
+  const lines = text.match(/[^\n\r\v\f\x1c-\x1e\x85\u2028\u2029]*(?:\r\n|[\n\r\v\f\x1c-\x1e\x85\u2028\u2029])|[^\n\r\v\f\x1c-\x1e\x85\u2028\u2029]+$/g) ?? [];
+  return truth(keepEnds) ? [...lines] : lines.map((line) => line.replace(/(?:\r\n|[\n\r\v\f\x1c-\x1e\x85\u2028\u2029])$/, ""));
+}
+
+/** Python's `title`: every run of letters starts with a capital. */
+export function capitalize(text: string): string {
+  const [first = "", ...rest] = text;
+  return first.toUpperCase() + rest.join("").toLowerCase();
+}
+
+function affix(test: (text: string, part: string) => boolean) {
+  return (self: string, part: unknown): boolean => {
+    if (typeof part === "string") return test(self, part);
+    return isList(part) ? part.some((one) => test(self, str(one))) : fail(`expected a string or tuple, got ${typeName(defined(part))}`);
+  };
+}
+
+function window(self: string, start: unknown, end: unknown): { text: string; offset: number } {
+  const offset = intArgument(start, 0);
+  return { text: self.slice(offset, end === undefined ? undefined : intArgument(end, 0)), offset: offset < 0 ? Math.max(0, self.length + offset) : offset };
+}
+
+function find(self: string, part: unknown, start?: unknown, end?: unknown): number {
+  const { text, offset } = window(self, start, end);
+  const index = text.indexOf(str(part));
+  return index < 0 ? -1 : [...self.slice(0, index + offset)].length;
+}
+
+function pad(self: string, width: unknown, fill: unknown, share: (missing: number) => number): string {
+  const missing = Math.max(0, intArgument(width, 0) - [...self].length);
+  const char = fill === undefined ? " " : str(fill);
+  const left = share(missing);
+  return char.repeat(left) + self + char.repeat(missing - left);
+}
+
+function replace(self: string, old: unknown, by: unknown, count: unknown = -1): string {
+  const most = intArgument(count, -1);
+  if (most < 0) return self.replaceAll(str(old), () => str(by));
+  let left = most;
+  return self.replaceAll(str(old), (found) => (left-- > 0 ? str(by) : found));
+}
+
+function partition(self: string, index: number, separator: string, missing: [string, string]): unknown {
+  if (index < 0) return missing[0] === self ? tuple(self, "", "") : tuple("", "", self);
+  return tuple(self.slice(0, index), separator, self.slice(index + separator.length));
+}
+
+function fieldValue(args: readonly unknown[], named: unknown, field: string): unknown {
+  const [head = "", ...path] = field.replace(/\[([^\]]*)\]/g, ".$1").split(".");
+  const value = /^\d+$/.test(head) ? args[Number(head)] : isDict(named) ? dictGet(named, head) : undefined;
+  const root = value === undefined ? new Undefined(`the format string needs a value for '${head}'`) : value;
+  return path.length === 0 ? root : attributePath(root, path.join("."));
+}
+
+const all = (pattern: RegExp) => callable(["self"], (self: string) => pattern.test(self));
+const self = (body: (text: string) => unknown) => callable(["self"], body);
+
+/** Python's methods of str; the first argument is the text. */
+export const stringMethods: Readonly<Record<string, Callable>> = {
+  split: callable(["self", "sep", "maxsplit"], splitText),
+  rsplit: callable(["self", "sep", "maxsplit"], splitFromRight),
+  splitlines: callable(["self", "keepends"], splitLines),
+  join: callable(["self", "items"], (text: string, items: unknown) =>
+    iterate(items).map((item) => (typeof defined(item) === "string" ? item : fail(`expected str instance, ${typeName(item)} found`))).join(text)),
+  strip: callable(["self", "chars"], (text: string, chars: unknown) => strip(text, chars)),
+  lstrip: callable(["self", "chars"], (text: string, chars: unknown) => strip(text, chars, "left")),
+  rstrip: callable(["self", "chars"], (text: string, chars: unknown) => strip(text, chars, "right")),
+  replace: callable(["self", "old", "new", "count"], replace),
+  upper: self((text) => text.toUpperCase()),
+  lower: self((text) => text.toLowerCase()),
+  casefold: self((text) => text.toLowerCase().replaceAll("ß", "ss")),
+  capitalize: self(capitalize),
+  title: self((text) => text.replace(/\p{L}+/gu, capitalize)),
+  swapcase: self((text) => text.replace(/\p{L}/gu, (char) => (char === char.toUpperCase() ? char.toLowerCase() : char.toUpperCase()))),
+  startswith: callable(["self", "prefix"], affix((text, part) => text.startsWith(part))),
+  endswith: callable(["self", "suffix"], affix((text, part) => text.endsWith(part))),
+  removeprefix: callable(["self", "prefix"], (text: string, part: string) => (text.startsWith(part) ? text.slice(part.length) : text)),
+  removesuffix: callable(["self", "suffix"], (text: string, part: string) => (part !== "" && text.endsWith(part) ? text.slice(0, -part.length) : text)),
+  find: callable(["self", "sub", "start", "end"], find),
+  rfind: callable(["self", "sub"], (text: string, part: unknown) => text.lastIndexOf(str(part))),
+  index: callable(["self", "sub", "start", "end"], (text: string, part: unknown, start: unknown, end: unknown) => {
+    const found = find(text, part, start, end);
+    return found < 0 ? fail("substring not found") : found;
+  }),
+  count: callable(["self", "sub"], (text: string, part: unknown) => (part === "" ? [...text].length + 1 : text.split(str(part)).length - 1)),
+  center: callable(["self", "width", "fillchar"], (text: string, width: unknown, fill: unknown) =>
+    pad(text, width, fill, (missing) => (missing >> 1) + (missing & intArgument(width, 0) & 1))),
+  ljust: callable(["self", "width", "fillchar"], (text: string, width: unknown, fill: unknown) => pad(text, width, fill, () => 0)),
+  rjust: callable(["self", "width", "fillchar"], (text: string, width: unknown, fill: unknown) => pad(text, width, fill, (missing) => missing)),
+  zfill: callable(["self", "width"], (text: string, width: unknown) => {
+    const [, sign = "", digits = ""] = /^([-+]?)([^]*)$/.exec(text) ?? [];
+    return sign + digits.padStart(intArgument(width, 0) - sign.length, "0");
+  }),
+  expandtabs: callable(["self", "tabsize"], (text: string, size: unknown) => {
+    const every = intArgument(size, 8);
+    let column = 0;
+    return text.replace(/[^]/gu, (char) => {
+      if (char !== "\t") {
+        column = char === "\n" ? 0 : column + 1;
+        return char;
+      }
+      const blanks = every - (column % every);
+      column += blanks;
+      return " ".repeat(blanks);
+    });
+  }),
+  partition: callable(["self", "sep"], (text: string, by: string) => partition(text, text.indexOf(by), by, [text, ""])),
+  rpartition: callable(["self", "sep"], (text: string, by: string) => partition(text, text.lastIndexOf(by), by, ["", text])),
+  format: ([text, ...args], named) => formatFields(text as string, (field) => fieldValue(args, named, field)),
+  format_map: callable(["self", "mapping"], (text: string, mapping: unknown) => formatFields(text, (field) => fieldValue([], mapping, field))),
+  encode: callable(["self", "encoding", "errors"], (text: string) => text),
+  decode: callable(["self", "encoding", "errors"], (text: string) => text),
+  translate: callable(["self", "table"], (text: string, table: unknown) =>
+    [...text].map((char) => {
+      const to = isDict(table) ? dictGet(table, char.codePointAt(0)) : undefined;
+      return to === undefined ? char : to === null ? "" : isInt(to) ? String.fromCodePoint(to) : str(to);
+    }).join("")),
+  isdigit: all(/^\p{Nd}+$/u),
+  isdecimal: all(/^\p{Nd}+$/u),
+  isnumeric: all(/^\p{N}+$/u),
+  isalpha: all(/^\p{L}+$/u),
+  isalnum: all(/^[\p{L}\p{N}]+$/u),
+  isspace: all(/^\s+$/u),
+  isupper: self((text) => /\p{Lu}/u.test(text) && !/\p{Ll}/u.test(text)),
+  islower: self((text) => /\p{Ll}/u.test(text) && !/\p{Lu}/u.test(text)),
+  istitle: self((text) => /\p{L}/u.test(text) && text === text.replace(/\p{L}+/gu, capitalize)),
+  isidentifier: all(/^[\p{L}_][\p{L}\p{N}_]*$/u),
+};

@@ -1,0 +1,150 @@
+import { fail } from "./errors.ts";
+import { formatPercent } from "./format.ts";
+import { repr, str } from "./repr.ts";
+import { asNumber, Attributes, Blank, defined, dictEntries, dictGet, float, isDict, isFloat, isList, iterate, Tuple, truth, typeName, Undefined } from "./values.ts";
+
+/** Python's `==`: by value for lists, tuples and dicts; ints, floats and bools compare as numbers. */
+export function equals(left: unknown, right: unknown): boolean {
+  if (left === right) return true;
+  const [a, b] = [asNumber(left), asNumber(right)];
+  if (a !== undefined && b !== undefined) return a === b;
+  if (isList(left) && isList(right)) {
+    const sameKind = left instanceof Tuple === right instanceof Tuple;
+    return sameKind && left.length === right.length && left.every((item, index) => equals(item, right[index]));
+  }
+  if (isDict(left) && isDict(right)) {
+    const entries = dictEntries(left);
+    if (entries.length !== dictEntries(right).length) return false;
+    return entries.every(([key, item]) => {
+      const other = dictGet(right, key);
+      return other !== undefined && equals(item, other);
+    });
+  }
+  if (left instanceof Attributes && right instanceof Attributes) return equals(left.get("__key__"), right.get("__key__"));
+  return false;
+}
+
+/** Negative, zero or positive as `left` sorts before, with or after `right`; fails for what Python cannot order. */
+export function order(left: unknown, right: unknown, operator = "<"): number {
+  const [a, b] = [asNumber(left), asNumber(right)];
+  if (a !== undefined && b !== undefined) return a - b;
+  if (typeof left === "string" && typeof right === "string") return left < right ? -1 : left > right ? 1 : 0;
+  if (isList(left) && isList(right) && left instanceof Tuple === right instanceof Tuple) {
+    for (let index = 0; index < Math.min(left.length, right.length); index++) {
+      if (!equals(left[index], right[index])) return order(left[index], right[index], operator);
+    }
+    return left.length - right.length;
+  }
+  if (left instanceof Attributes && right instanceof Attributes && left.kind === right.kind) {
+    return order(left.get("__key__"), right.get("__key__"), operator);
+  }
+  return fail(`'${operator}' not supported between instances of '${typeName(defined(left))}' and '${typeName(defined(right))}'`);
+}
+
+/** Python's `in`: a part of a string, an item of a list, a key of a dict. */
+export function contains(container: unknown, item: unknown): boolean {
+  if (typeof container === "string") {
+    return typeof item === "string"
+      ? container.includes(item)
+      : fail(`'in <string>' requires string as left operand, not ${typeName(defined(item))}`);
+  }
+  if (isDict(container)) return dictGet(container, item) !== undefined;
+  if (!isList(container) && !(container instanceof Undefined)) fail(`argument of type '${typeName(container)}' is not iterable`);
+  return iterate(container).some((other) => equals(other, item));
+}
+
+/** One comparison; the operator is Jinja's, `in` and `not in` included. */
+export function compare(operator: string, left: unknown, right: unknown): boolean {
+  if (left instanceof Blank || right instanceof Blank) {
+    if (operator === "==" || operator === "!=") return (left instanceof Blank && right instanceof Blank) === (operator === "==");
+  }
+  defined(left);
+  defined(right);
+  switch (operator) {
+    case "==": return equals(left, right);
+    case "!=": return !equals(left, right);
+    case "in": return contains(right, left);
+    case "not in": return !contains(right, left);
+    case "<": return order(left, right, operator) < 0;
+    case ">": return order(left, right, operator) > 0;
+    case "<=": return order(left, right, operator) <= 0;
+    default: return order(left, right, operator) >= 0;
+  }
+}
+
+/** `a < b < c`: each operand is evaluated once, and only as far as needed. */
+export function compareChain(first: unknown, rest: readonly (readonly [operator: string, operand: () => unknown])[]): boolean {
+  let left = first;
+  return rest.every(([operator, operand]) => {
+    const right = operand();
+    const holds = compare(operator, left, right);
+    left = right;
+    return holds;
+  });
+}
+
+/** `a or b`: the first that is true, or the last. */
+export function or(left: unknown, right: () => unknown): unknown {
+  return truth(left) ? left : right();
+}
+
+/** `a and b`: the first that is false, or the last. */
+export function and(left: unknown, right: () => unknown): unknown {
+  return truth(left) ? right() : left;
+}
+
+function repeat(items: string | readonly unknown[], count: number): unknown {
+  if (typeof items === "string") return items.repeat(Math.max(0, count));
+  const result = items instanceof Tuple ? new Tuple() : [];
+  for (let round = 0; round < count; round++) result.push(...items);
+  return result;
+}
+
+function floorModulo(a: number, b: number): number {
+  const rest = a % b;
+  return rest !== 0 && rest < 0 !== b < 0 ? rest + b : rest;
+}
+
+function arithmetic(operator: string, a: number, b: number, isFloating: boolean): unknown {
+  if (b === 0 && ["/", "//", "%"].includes(operator)) return fail("division by zero");
+  const wrap = (value: number): unknown => (isFloating ? float(value) : value);
+  switch (operator) {
+    case "+": return wrap(a + b);
+    case "-": return wrap(a - b);
+    case "*": return wrap(a * b);
+    case "/": return float(a / b);
+    case "//": return wrap(Math.floor(a / b));
+    case "%": return wrap(floorModulo(a, b));
+    default: return isFloating || b < 0 ? float(a ** b) : a ** b;
+  }
+}
+
+/** A binary operator of Jinja on any two values; fails where Python raises TypeError. */
+export function binary(operator: string, left: unknown, right: unknown): unknown {
+  if (operator === "~") return str(left) + str(right);
+  defined(left);
+  defined(right);
+  if (operator === "%" && typeof left === "string") return formatPercent(left, right);
+  const [a, b] = [asNumber(left), asNumber(right)];
+  if (a !== undefined && b !== undefined) return arithmetic(operator, a, b, isFloat(left) || isFloat(right));
+  if (operator === "+") {
+    if (typeof left === "string" && typeof right === "string") return left + right;
+    if (isList(left) && isList(right) && left instanceof Tuple === right instanceof Tuple) return left.concat(right);
+  }
+  if (operator === "*") {
+    if ((typeof left === "string" || isList(left)) && b !== undefined && !isFloat(right)) return repeat(left, b);
+    if ((typeof right === "string" || isList(right)) && a !== undefined && !isFloat(left)) return repeat(right, a);
+  }
+  if (left instanceof Attributes) {
+    const method = left.get(`__${operator}__`);
+    if (typeof method === "function") return (method as (other: unknown) => unknown)(right);
+  }
+  return fail(`unsupported operand type(s) for ${operator}: '${typeName(left)}' and '${typeName(right)}'`);
+}
+
+/** Unary minus and plus. */
+export function unary(operator: string, value: unknown): unknown {
+  const number = asNumber(defined(value)) ?? fail(`bad operand type for unary ${operator}: '${typeName(value)}' (${repr(value)})`);
+  const result = operator === "-" ? 0 - number : number;
+  return isFloat(value) ? float(operator === "-" ? -number : number) : result;
+}

@@ -1,0 +1,83 @@
+import { fail } from "./errors.ts";
+import { str } from "./repr.ts";
+
+/** Flags of Python's `re`, as Ansible's filters and tests take them. */
+export interface RegexFlags {
+  readonly ignoreCase: boolean;
+  readonly multiLine: boolean;
+}
+
+const INLINE_FLAGS: Readonly<Record<string, string>> = { i: "i", m: "m", s: "s", x: "", u: "", a: "", L: "" };
+const CLASSES: Readonly<Record<string, string>> = {
+  "[:alpha:]": "a-zA-Z", "[:digit:]": "0-9", "[:alnum:]": "a-zA-Z0-9", "[:space:]": "\\s", "[:upper:]": "A-Z", "[:lower:]": "a-z",
+};
+
+function stripVerbose(pattern: string): string {
+  return pattern.replace(/\\[^]|\[(?:\\[^]|[^\]])*\]|#.*$|\s+/gm, (part) => (/^[\\[]/.test(part) ? part : ""));
+}
+
+/** Rewrites what Python's syntax says otherwise than JavaScript's: named groups, anchors, `\Z`, possessive-free atoms. */
+function translate(pattern: string): string {
+  const token = /\\[^]|\(\?P<(\w+)>|\(\?P=(\w+)\)|\(\?#[^)]*\)|\(\?[imsxuaL]*-?[imsx]*:|\[\^?\]?(?:\\[^]|\[:\w+:\]|[^\]])*\]|\$|\{(?!\d*,?\d*\})|\{,(\d+)\}/g;
+  return pattern.replace(token, (part, name?: string, reference?: string, most?: string) => {
+    if (name !== undefined) return `(?<${name}>`;
+    if (reference !== undefined) return `\\k<${reference}>`;
+    if (most !== undefined) return `{0,${most}}`;
+    if (part.startsWith("(?#")) return "";
+    if (part.startsWith("(?")) return "(?:";
+    if (part === "\\A") return "(?<![^])";
+    if (part === "\\Z") return "(?![^])";
+    if (part === "\\a") return "\\x07";
+    if (/^\\[^\w\s]$/.test(part) && !/[$()*+./?[\\\]^{|}-]/.test(part.charAt(1))) return part.charAt(1);
+    if (/^\\-$/.test(part)) return "-";
+    if (part.startsWith("[")) return translateClass(part);
+    // `$` also matches before a newline at the very end of the text.
+    return part === "$" ? "(?=\\n?(?![^]))" : part === "{" ? "\\{" : part;
+  });
+}
+
+function translateClass(text: string): string {
+  const named = text.replace(/\[:\w+:\]/g, (part) => CLASSES[part] ?? part);
+  const [, start = "[", body = ""] = /^(\[\^?)([^]*)\]$/.exec(named) ?? [];
+  return `${start}${body.replace(/\\[^]|[[\]]|&&|--/g, (part) => {
+    if (part.length === 1) return `\\${part}`;
+    if (part === "&&" || part === "--") return `${part.charAt(0)}\\${part.charAt(1)}`;
+    return /^\\[^\w\s]$/.test(part) && !/[$()*+./?[\\\]^{|}-]/.test(part.charAt(1)) ? part.charAt(1) : part;
+  })}]`;
+}
+
+/** A JavaScript expression (global, Unicode) for one in the syntax of Python's `re`; fails on what JavaScript cannot express. */
+export function compileRegex(source: unknown, { ignoreCase, multiLine }: RegexFlags): RegExp {
+  let pattern = str(source);
+  const flags = new Set(["g", "u", ...(ignoreCase ? ["i"] : []), ...(multiLine ? ["m"] : [])]);
+  const inline = /^\(\?([imsxuaL]+)\)/.exec(pattern);
+  if (inline !== null) {
+    pattern = pattern.slice(inline[0].length);
+    for (const letter of inline[1] ?? "") {
+      const flag = INLINE_FLAGS[letter];
+      if (flag) flags.add(flag);
+    }
+    if (inline[1]?.includes("x")) pattern = stripVerbose(pattern);
+  }
+  const scoped = /\(\?([ims]+):/.exec(pattern);
+  for (const letter of scoped?.[1] ?? "") flags.add(letter);
+  const body = translate(pattern);
+  try {
+    return new RegExp(flags.has("m") ? body.replaceAll("(?=\\n?(?![^]))", "$") : body, [...flags].join(""));
+  } catch (error) {
+    return fail(`bad regular expression '${pattern}': ${error instanceof Error ? error.message : String(error)}`);
+  }
+}
+
+/** What Python's replacement text (`\1`, `\g<name>`) stands for in one match. */
+export function expandReplacement(template: string, match: RegExpExecArray | RegExpMatchArray): string {
+  return template.replace(/\\(?:g<(\w+)>|([1-9]\d?)|([^]))/g, (whole, reference?: string, digits?: string, other?: string) => {
+    const key = reference ?? digits;
+    if (key !== undefined) {
+      const isNumber = /^\d+$/.test(key);
+      if (isNumber ? Number(key) >= match.length : !(key in (match.groups ?? {}))) fail(`the replacement names a group that does not exist: ${key}`);
+      return (isNumber ? match[Number(key)] : match.groups?.[key]) ?? "";
+    }
+    return { n: "\n", t: "\t", r: "\r", "\\": "\\" }[other ?? ""] ?? whole;
+  });
+}

@@ -1,0 +1,163 @@
+import type { Frame as FrameType } from "nunjucks/src/runtime.js";
+import { attribute, item, slice } from "./attributes.ts";
+import { keywords } from "./calls.ts";
+import { fail, locate, type Position } from "./errors.ts";
+import { loop } from "./loop.ts";
+import { macro } from "./macro.ts";
+import { and, binary, compare, compareChain, or, unary } from "./operators.ts";
+import { str } from "./repr.ts";
+import {
+  Attributes, Blank, type CallState, float, Func, iterate, type Keywords, Namespace, toNative, truth, tuple, typeName, Undefined,
+} from "./values.ts";
+
+/** A block of a template, and whether a child must replace it. */
+export interface Block {
+  readonly render: (context: Context, frame: FrameType) => string;
+  readonly required: boolean;
+}
+
+/** What a template's code compiles to. */
+export interface CompiledTemplate {
+  readonly root: (context: Context, frame: FrameType) => string;
+  readonly blocks: Readonly<Record<string, Block>>;
+  readonly here: Position;
+}
+
+/** One render of a template and those it extends: its variables, and for each block the versions from child to root. */
+export interface Context {
+  readonly frame: FrameType;
+  readonly state: CallState;
+  readonly blocks: Map<string, Block[]>;
+  readonly template: string;
+}
+
+/** What the runtime asks of the templates it belongs to. */
+export interface TemplateSource {
+  /** The compiled template, or null when there is none of that name. */
+  find(name: string): CompiledTemplate | null;
+  createContext(template: CompiledTemplate, parent: FrameType | null, state: CallState): Context;
+}
+
+const OUTSIDE_UNDEFINED_FILTERS = new Set(["default", "d", "mandatory", "type_debug"]);
+const LENIENT_TESTS = new Set(["defined", "undefined", "none", "string", "number", "mapping", "callable", "sameas", "boolean", "integer", "float", "true", "false"]);
+
+function check(values: readonly unknown[]): readonly unknown[] {
+  for (const value of values) {
+    if (value instanceof Undefined && !(value instanceof Blank)) fail(value.message);
+  }
+  return values.map((value) => (value instanceof Blank ? "" : value));
+}
+
+function named<T>(kind: string, name: string, body: () => T): T {
+  try {
+    return body();
+  } catch (error) {
+    if (error instanceof TypeError) fail(`the ${kind} '${name}' cannot be used on this value: ${error.message}`);
+    throw error;
+  }
+}
+
+function filter(name: string, args: readonly unknown[], named_: Keywords, { state }: Context): unknown {
+  const call = state.filter(name);
+  const strict = OUTSIDE_UNDEFINED_FILTERS.has(name) ? args : [...check(args.slice(0, 1)), ...(name === "ternary" ? args.slice(1) : check(args.slice(1)))];
+  return named("filter", name, () => call(strict, named_, state));
+}
+
+function test(name: string, args: readonly unknown[], named_: Keywords, { state }: Context): boolean {
+  const call = state.test(name);
+  return truth(named("test", name, () => call(LENIENT_TESTS.has(name) ? args : check(args), named_, state)));
+}
+
+function call(callee: unknown, args: readonly unknown[], named_: Keywords, { state }: Context): unknown {
+  if (callee instanceof Func) return named("function", callee.name, () => callee.call(args, named_, state));
+  if (callee instanceof Undefined) return fail(callee.message);
+  if (callee instanceof Attributes) {
+    const inner = callee.get("__call__");
+    if (inner instanceof Func) return inner.call(args, named_, state);
+  }
+  if (typeof callee !== "function") return fail(`'${typeName(callee)}' object is not callable`);
+  return (callee as (...values: unknown[]) => unknown)(...args.map(toNative));
+}
+
+function setAttribute(target: unknown, name: string, value: unknown): void {
+  if (!(target instanceof Namespace)) fail("cannot assign an attribute on a value that is not a namespace");
+  (target as Namespace).values.set(name, value);
+}
+
+function unpack(value: unknown, count: number): unknown[] {
+  const items = iterate(value);
+  if (items.length < count) fail(`not enough values to unpack (expected ${count}, got ${items.length})`);
+  if (items.length > count) fail(`too many values to unpack (expected ${count})`);
+  return items;
+}
+
+/** A value as it is printed: Ansible prints None as nothing. */
+function print(value: unknown): string {
+  return value === null ? "" : str(value);
+}
+
+function name(frame: FrameType, identifier: string): unknown {
+  const value = frame.lookup(identifier);
+  return value === undefined ? new Undefined(`'${identifier}' is undefined`) : value;
+}
+
+function block(context: Context, blockName: string, frame: FrameType): string {
+  const first = context.blocks.get(blockName)?.[0] ?? fail(`there is no block '${blockName}'`);
+  if (first.required) fail(`block '${blockName}' is required, but no template that extends this one defines it`);
+  return first.render(context, frame.push());
+}
+
+function superBlock(context: Context, blockName: string, render: Block["render"], frame: FrameType): unknown {
+  const versions = context.blocks.get(blockName) ?? [];
+  const parent = versions[versions.findIndex((version) => version.render === render) + 1];
+  if (parent === undefined) return new Undefined(`block '${blockName}' has no parent for super()`);
+  const render_ = new Func("super", () => parent.render(context, frame.push()));
+  return new Attributes("BlockReference", (key) =>
+    key === "__call__" ? render_ : key === "super" ? superBlock(context, blockName, parent.render, frame) : undefined);
+}
+
+/** What the code of compiled templates calls. */
+export function createRuntime(source: TemplateSource) {
+  const find = (target: unknown): CompiledTemplate | null => {
+    for (const one of Array.isArray(target) ? (target as unknown[]) : [target]) {
+      const found = source.find(str(one));
+      if (found !== null) return found;
+    }
+    return null;
+  };
+  const get = (target: unknown): CompiledTemplate =>
+    find(target) ?? fail(`no template ${Array.isArray(target) ? `of ${target.map(str).join(", ")}` : `'${str(target)}'`} exists`);
+
+  return {
+    and, attribute, binary, block, call, compare, compareChain, filter, float, item, iterate, keywords, locate, loop, macro, name, or, print,
+    setAttribute, slice, superBlock, test, truth, tuple, unary, unpack,
+    self: (context: Context) =>
+      new Attributes("TemplateReference", (key) =>
+        context.blocks.has(key) ? new Func(key, () => block(context, key, context.frame)) : undefined),
+    blank: new Blank("the inline if has no else, and its condition is false"),
+    dict: (entries: readonly (readonly [unknown, unknown])[]) => new Map(entries),
+    extend(context: Context, target: unknown): CompiledTemplate {
+      const parent = get(target);
+      for (const [blockName, version] of Object.entries(parent.blocks)) {
+        context.blocks.set(blockName, [...(context.blocks.get(blockName) ?? []), version]);
+      }
+      return parent;
+    },
+    include(context: Context, target: unknown, frame: FrameType | null, ignoreMissing: boolean): string {
+      const template = ignoreMissing ? find(target) : get(target);
+      if (template === null) return "";
+      const inner = source.createContext(template, frame, context.state);
+      return template.root(inner, inner.frame);
+    },
+    importTemplate(context: Context, target: unknown, frame: FrameType | null): Attributes {
+      const template = get(target);
+      const inner = source.createContext(template, frame, context.state);
+      template.root(inner, inner.frame);
+      const { variables } = inner.frame;
+      return new Attributes(`template '${str(target)}'`, (key) => (key.startsWith("_") ? undefined : variables[key]));
+    },
+  };
+}
+
+/** What {@link createRuntime} makes. */
+export type Runtime = ReturnType<typeof createRuntime>;

@@ -1,0 +1,139 @@
+import { existsSync, lstatSync, type Stats, statSync } from "node:fs";
+import { item } from "./attributes.ts";
+import { callable, intArgument } from "./calls.ts";
+import { fail } from "./errors.ts";
+import { filters } from "./filters/index.ts";
+import { compare, contains } from "./operators.ts";
+import { compileRegex } from "./regex.ts";
+import { str } from "./repr.ts";
+import { asNumber, Attributes, type Callable, Float, Func, isDict, isFloat, isInt, isList, iterate, truth, Undefined } from "./values.ts";
+import { compareVersions } from "./version.ts";
+
+const is = (body: (value: unknown) => boolean): Callable => callable(["value"], body);
+const comparison = (operator: string): Callable => callable(["a", "b"], (a: unknown, b: unknown) => compare(operator, a, b));
+
+const OPERATORS: Readonly<Record<string, string>> = { "=": "==", eq: "==", ne: "!=", "<>": "!=", lt: "<", le: "<=", gt: ">", ge: ">=" };
+
+const version: Callable = callable(["value", "version", "operator", "strict", "version_type"],
+  (value: unknown, other: unknown, operator: unknown = "eq", strict: unknown = null, type: unknown = null) => {
+    const kind = type === null ? (truth(strict) ? "strict" : "loose") : str(type);
+    const name = str(operator);
+    return compare(OPERATORS[name] ?? (/^([<>]=?|[=!]=)$/.test(name) ? name : fail(`there is no version operator '${name}'`)), compareVersions(str(value), str(other), kind), 0);
+  });
+
+function regex(position: "match" | "fullmatch" | "search"): Callable {
+  return ([value, pattern, ...rest], { ignorecase = rest[0] ?? false, multiline = rest[1] ?? false, match_type: kind = position }) => {
+    const source = str(pattern);
+    const [, flags = "", body = source] = /^(\(\?[a-zA-Z]+\))?([^]*)$/.exec(source) ?? [];
+    const anchored = kind === "match" ? `${flags}\\A(?:${body})` : kind === "fullmatch" ? `${flags}\\A(?:${body})\\Z` : source;
+    return compileRegex(anchored, { ignoreCase: truth(ignorecase), multiLine: truth(multiline) }).test(str(value));
+  };
+}
+
+/** A registered result's field, as Ansible's tests of results read it. */
+function result(body: (field: (name: string) => boolean) => boolean): Callable {
+  return is((value) => {
+    if (!isDict(value)) return fail("this test needs the registered result of a task");
+    return body((name) => {
+      const found = item(value, name);
+      return !(found instanceof Undefined) && truth(found);
+    });
+  });
+}
+
+function changed(value: unknown): boolean {
+  if (!isDict(value)) return fail("the test 'changed' needs the registered result of a task");
+  const own = item(value, "changed");
+  if (!(own instanceof Undefined)) return truth(own);
+  const results = item(value, "results");
+  return isList(results) && results.some((one) => isDict(one) && changed(one));
+}
+
+function file(body: (stats: Stats) => boolean, follow = true): Callable {
+  return is((value) => {
+    const stats = (follow ? statSync : lstatSync)(str(value), { throwIfNoEntry: false });
+    return stats !== undefined && body(stats);
+  });
+}
+
+const isTrue = is((value) => value === true);
+const isFalse = is((value) => value === false);
+const truthy = callable(["value", "convert_bool"], (value: unknown, convert: unknown = false) => {
+  const converted = truth(convert) && typeof value === "string" && /^(?:yes|no|on|off|true|false|[01ynft])$/i.test(value) ? /^(?:yes|on|true|[1yt])$/i.test(value) : value;
+  return truth(converted);
+});
+
+/** Every test, Jinja's and Ansible's, by the name templates use. */
+export const tests: Readonly<Record<string, Callable>> = {
+  defined: is((value) => !(value instanceof Undefined)),
+  undefined: is((value) => value instanceof Undefined),
+  none: is((value) => value === null),
+  None: is((value) => value === null),
+  true: isTrue,
+  True: isTrue,
+  false: isFalse,
+  False: isFalse,
+  boolean: is((value) => typeof value === "boolean"),
+  integer: is(isInt),
+  float: is(isFloat),
+  number: is((value) => asNumber(value) !== undefined),
+  string: is((value) => typeof value === "string"),
+  mapping: is(isDict),
+  sequence: is((value) => typeof value === "string" || isList(value) || isDict(value)),
+  iterable: is((value) => typeof value === "string" || isList(value) || isDict(value)),
+  callable: is((value) => value instanceof Func || typeof value === "function" || (value instanceof Attributes && value.get("__call__") !== undefined)),
+  sameas: callable(["value", "other"], (value: unknown, other: unknown) => value === other || (value instanceof Float && other instanceof Float && value.value === other.value)),
+  escaped: is(() => false),
+  even: callable(["value"], (value: unknown) => intArgument(value, 0) % 2 === 0),
+  odd: callable(["value"], (value: unknown) => intArgument(value, 0) % 2 !== 0),
+  divisibleby: callable(["value", "num"], (value: unknown, by: unknown) => intArgument(value, 0) % intArgument(by, 1) === 0),
+  lower: is((value) => str(value) === str(value).toLowerCase() && /\p{L}/u.test(str(value))),
+  upper: is((value) => str(value) === str(value).toUpperCase() && /\p{L}/u.test(str(value))),
+  in: callable(["value", "seq"], (value: unknown, within: unknown) => contains(within, value)),
+  filter: ([name]) => Object.hasOwn(filters, str(name)),
+  test: ([name]) => Object.hasOwn(tests, str(name)),
+  eq: comparison("=="), equalto: comparison("=="), "==": comparison("=="),
+  ne: comparison("!="), "!=": comparison("!="),
+  lt: comparison("<"), lessthan: comparison("<"), "<": comparison("<"),
+  le: comparison("<="), "<=": comparison("<="),
+  gt: comparison(">"), greaterthan: comparison(">"), ">": comparison(">"),
+  ge: comparison(">="), ">=": comparison(">="),
+  contains: callable(["value", "item"], (value: unknown, one: unknown) => contains(value, one)),
+  any: is((value) => iterate(value).some(truth)),
+  all: is((value) => iterate(value).every(truth)),
+  subset: callable(["a", "b"], (a: unknown, b: unknown) => iterate(a).every((one) => contains(b, one))),
+  issubset: callable(["a", "b"], (a: unknown, b: unknown) => iterate(a).every((one) => contains(b, one))),
+  superset: callable(["a", "b"], (a: unknown, b: unknown) => iterate(b).every((one) => contains(a, one))),
+  issuperset: callable(["a", "b"], (a: unknown, b: unknown) => iterate(b).every((one) => contains(a, one))),
+  truthy,
+  falsy: (args, keywords, state) => !truthy(args, keywords, state),
+  match: regex("match"),
+  search: regex("search"),
+  regex: regex("search"),
+  version,
+  version_compare: version,
+  nan: is((value) => Number.isNaN(value)),
+  isnan: is((value) => Number.isNaN(value)),
+  changed: is(changed),
+  change: is(changed),
+  failed: result((field) => field("failed")),
+  failure: result((field) => field("failed")),
+  succeeded: result((field) => !field("failed")),
+  success: result((field) => !field("failed")),
+  successful: result((field) => !field("failed")),
+  skipped: result((field) => field("skipped")),
+  skip: result((field) => field("skipped")),
+  reachable: result((field) => !field("unreachable")),
+  unreachable: result((field) => field("unreachable")),
+  started: result((field) => field("started")),
+  finished: result((field) => field("finished")),
+  exists: is((value) => existsSync(str(value))),
+  file: file((stats) => stats.isFile()),
+  is_file: file((stats) => stats.isFile()),
+  directory: file((stats) => stats.isDirectory()),
+  is_dir: file((stats) => stats.isDirectory()),
+  link: file((stats) => stats.isSymbolicLink(), false),
+  is_link: file((stats) => stats.isSymbolicLink(), false),
+  abs: is((value) => str(value).startsWith("/")),
+  is_abs: is((value) => str(value).startsWith("/")),
+};

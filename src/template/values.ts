@@ -1,0 +1,207 @@
+import { fail } from "./errors.ts";
+
+/** A name, attribute or item that is not there; using it for anything but a check or a default is an error. */
+export class Undefined {
+  readonly message: string;
+  constructor(message: string) {
+    this.message = message;
+  }
+}
+
+/** What an inline `if` without `else` gives: it prints as nothing instead of failing, as in Jinja. */
+export class Blank extends Undefined {}
+
+/** A Python tuple: an array that prints with parentheses and never equals a list. */
+export class Tuple extends Array<unknown> {
+  /** The names of its items, when it is a named tuple. */
+  declare names?: readonly string[];
+}
+
+/** A float whose value is a whole number, which JavaScript alone could not tell from an int. */
+export class Float {
+  readonly value: number;
+  constructor(value: number) {
+    this.value = value;
+  }
+}
+
+/** Keyword arguments of a call, by name. */
+export type Keywords = Readonly<Record<string, unknown>>;
+
+/** What a filter, test, method or global can ask about the render it is part of. */
+export interface CallState {
+  readonly vars: Readonly<Record<string, unknown>>;
+  readonly env: Readonly<Record<string, string | undefined>>;
+  filter(name: string): Callable;
+  test(name: string): Callable;
+  lookup(name: string): Callable;
+  readText(name: string): string | null;
+}
+
+/** Something a template can call: positional arguments, keyword arguments, and the render it is part of. */
+export type Callable = (args: readonly unknown[], keywords: Keywords, state: CallState) => unknown;
+
+/** A callable as a value of the template language: a macro, a bound method, a global function. */
+export class Func {
+  readonly name: string;
+  readonly call: Callable;
+  constructor(name: string, call: Callable) {
+    this.name = name;
+    this.call = call;
+  }
+}
+
+/** What `namespace()` makes: the one thing whose attributes `{% set %}` may assign. */
+export class Namespace {
+  readonly values: Map<string, unknown>;
+  constructor(values: Map<string, unknown>) {
+    this.values = values;
+  }
+}
+
+/** An object with named attributes and no items: `loop`, a date, an imported template. */
+export class Attributes {
+  readonly kind: string;
+  readonly get: (name: string) => unknown;
+  constructor(kind: string, get: (name: string) => unknown) {
+    this.kind = kind;
+    this.get = get;
+  }
+}
+
+/** A dict made by a template is a Map, which keeps the order and type of its keys; one given by the caller is an object. */
+export type Dict = Map<unknown, unknown> | Record<string, unknown>;
+
+/** A tuple of these values. */
+export function tuple(...items: unknown[]): Tuple {
+  const result = new Tuple();
+  for (const item of items) result.push(item);
+  return result;
+}
+
+/** A named tuple: its items can be read as attributes too. */
+export function named(names: readonly string[], ...items: unknown[]): Tuple {
+  return Object.assign(tuple(...items), { names });
+}
+
+/** A number that is a float to Python: wrapped when it is whole. */
+export function float(value: number): number | Float {
+  return Number.isInteger(value) ? new Float(value) : value;
+}
+
+/** Whether a value is a Python int (bool excluded). */
+export function isInt(value: unknown): value is number {
+  return typeof value === "number" && Number.isInteger(value);
+}
+
+/** Whether a value is a Python float. */
+export function isFloat(value: unknown): value is number | Float {
+  return value instanceof Float || (typeof value === "number" && !Number.isInteger(value));
+}
+
+/** Whether a value is a list or tuple. */
+export function isList(value: unknown): value is unknown[] {
+  return Array.isArray(value);
+}
+
+/** Whether a value is a dict. */
+export function isDict(value: unknown): value is Dict {
+  if (value instanceof Map) return true;
+  if (typeof value !== "object" || value === null) return false;
+  const prototype: unknown = Object.getPrototypeOf(value);
+  // Objects made in another realm have another Object.prototype, whose own prototype is null too.
+  return prototype === null || Object.getPrototypeOf(prototype) === null;
+}
+
+/** The number a value stands for in arithmetic (bools count as 0 and 1), or undefined. */
+export function asNumber(value: unknown): number | undefined {
+  if (typeof value === "number") return value;
+  if (typeof value === "boolean") return value ? 1 : 0;
+  return value instanceof Float ? value.value : undefined;
+}
+
+/** Python's name of a value's type. */
+export function typeName(value: unknown): string {
+  if (value === null) return "NoneType";
+  if (value instanceof Undefined || value === undefined) return "Undefined";
+  if (typeof value === "boolean") return "bool";
+  if (typeof value === "string") return "str";
+  if (typeof value === "number" || value instanceof Float) return isFloat(value) ? "float" : "int";
+  if (value instanceof Tuple) return "tuple";
+  if (isList(value)) return "list";
+  if (value instanceof Namespace) return "Namespace";
+  if (value instanceof Attributes) return value.kind;
+  return isDict(value) ? "dict" : "function";
+}
+
+function hashKey(key: unknown): unknown {
+  return key instanceof Float ? key.value : key;
+}
+
+/** The value under a key, or undefined when there is none; never what an object inherits. */
+export function dictGet(dict: Dict, key: unknown): unknown {
+  if (dict instanceof Map) return dict.get(hashKey(key));
+  const name = typeof key === "number" ? String(key) : key;
+  return typeof name === "string" && Object.hasOwn(dict, name) ? dict[name] : undefined;
+}
+
+/** Sets a key in place. */
+export function dictSet(dict: Dict, key: unknown, value: unknown): void {
+  if (dict instanceof Map) dict.set(hashKey(key), value);
+  else Object.defineProperty(dict, String(key), { value, writable: true, enumerable: true, configurable: true });
+}
+
+/** Removes a key in place. */
+export function dictDelete(dict: Dict, key: unknown): void {
+  if (dict instanceof Map) dict.delete(hashKey(key));
+  else delete dict[String(key)];
+}
+
+/** Keys and values in order; keys without a value (JavaScript's undefined) are not there. */
+export function dictEntries(dict: Dict): [unknown, unknown][] {
+  if (dict instanceof Map) return [...dict];
+  return Object.entries(dict).filter(([, value]) => value !== undefined);
+}
+
+/** Keys in order. */
+export function dictKeys(dict: Dict): unknown[] {
+  return dictEntries(dict).map(([key]) => key);
+}
+
+/** The items of anything Python can iterate: list, tuple, dict (its keys), string (its characters). */
+export function iterate(value: unknown): unknown[] {
+  if (isList(value)) return value;
+  if (typeof value === "string") return [...value];
+  if (isDict(value)) return dictKeys(value);
+  if (value instanceof Blank) return [];
+  if (value instanceof Undefined) return fail(value.message);
+  return fail(`'${typeName(value)}' object is not iterable`);
+}
+
+/** Fails on an undefined value, otherwise returns it. */
+export function defined(value: unknown): unknown {
+  if (!(value instanceof Undefined)) return value;
+  return value instanceof Blank ? "" : fail(value.message);
+}
+
+/** Python's truth: empty strings, lists and dicts, zero and None are false. */
+export function truth(value: unknown): boolean {
+  if (value === null || value === undefined || value === false || value === "" || value instanceof Blank) return false;
+  if (value instanceof Undefined) return fail(value.message);
+  if (value instanceof Float) return value.value !== 0;
+  if (value instanceof Map) return value.size > 0;
+  if (isList(value)) return value.length > 0;
+  if (isDict(value)) return dictEntries(value).length > 0;
+  return value !== 0;
+}
+
+/** The value as plain JavaScript: floats as numbers, tuples as arrays, dicts as objects; fails on undefined. */
+export function toNative(value: unknown): unknown {
+  if (value instanceof Undefined) return fail(value.message);
+  if (value instanceof Float) return value.value;
+  if (isList(value)) return Array.from(value, toNative);
+  if (!isDict(value)) return value;
+  const result: Record<string, unknown> = {};
+  for (const [key, item] of dictEntries(value)) dictSet(result, key === null ? "None" : String(toNative(key)), toNative(item));
+  return result;
+}

@@ -1,0 +1,128 @@
+import { fail } from "./errors.ts";
+import { floatText, str } from "./repr.ts";
+import { Attributes, Float, isFloat, isInt, Undefined } from "./values.ts";
+
+/** What YAML 1.1 would read as something else than a string. */
+const RESOLVES = new RegExp(
+  [
+    "yes|Yes|YES|no|No|NO|true|True|TRUE|false|False|FALSE|on|On|ON|off|Off|OFF|~|null|Null|NULL|<<|=|",
+    "[-+]?(?:[0-9][0-9_]*)\\.[0-9_]*(?:[eE][-+][0-9]+)?|\\.[0-9][0-9_]*(?:[eE][-+][0-9]+)?",
+    "[-+]?[0-9][0-9_]*(?::[0-5]?[0-9])+\\.[0-9_]*|[-+]?\\.(?:inf|Inf|INF)|\\.(?:nan|NaN|NAN)",
+    "[-+]?0b[0-1_]+|[-+]?0[0-7_]+|[-+]?(?:0|[1-9][0-9_]*)|[-+]?0x[0-9a-fA-F_]+|[-+]?[1-9][0-9_]*(?::[0-5]?[0-9])+",
+    "\\d{4}-\\d\\d-\\d\\d|\\d{4}-\\d\\d?-\\d\\d?(?:[Tt]|[ \\t]+)\\d\\d?:\\d\\d:\\d\\d(?:\\.\\d*)?(?:[ \\t]*(?:Z|[-+]\\d\\d?(?::\\d\\d)?))?",
+  ].map((part) => `(?:${part})`).join("|").replace(/^/, "^(?:").concat(")$"),
+);
+const STARTS_SPECIAL = /^[#,[\]{}&*!|>'"%@`]|^[-?:](?:\s|$)|^---|^\.\.\./;
+const ESCAPES: Readonly<Record<string, string>> = {
+  "\0": "\\0", "\x07": "\\a", "\b": "\\b", "\t": "\\t", "\n": "\\n", "\v": "\\v", "\f": "\\f", "\r": "\\r",
+  "\x1b": "\\e", '"': '\\"', "\\": "\\\\", "\x85": "\\N", "\xa0": "\\_", "\u2028": "\\L", "\u2029": "\\P",
+};
+
+/** Where a scalar is written; columns and widths count characters. */
+export interface ScalarPlace {
+  /** How much the current line already holds. */
+  readonly column: number;
+  /** The margin of the lines it continues on. */
+  readonly indent: number;
+  /** Past this column, lines are folded at blanks. */
+  readonly width: number;
+  readonly isKey: boolean;
+  readonly isFlow: boolean;
+  readonly allowUnicode: boolean;
+}
+
+type Style = "plain" | "single" | "double";
+
+function isPrintable(char: string, allowUnicode: boolean): boolean {
+  if (char >= " " && char <= "~") return true;
+  return allowUnicode && char.length === 1 && ((char >= "\xa0" && char <= "\ud7ff") || (char >= "\ue000" && char <= "\ufffd")) && char !== "\ufeff";
+}
+
+function styleOf(text: string, { isFlow, isKey, allowUnicode }: ScalarPlace): Style {
+  const isSpecial = [...text].some((char) => char !== "\n" && !isPrintable(char, allowUnicode));
+  const isMultiline = text.includes("\n");
+  if (isSpecial || / \n|\n /.test(text) || (isKey && isMultiline)) return "double";
+  const isPlain =
+    !isMultiline &&
+    !RESOLVES.test(text) &&
+    !STARTS_SPECIAL.test(text) &&
+    !/^ | $|:(?: |$)| #/.test(text) &&
+    !(isFlow && /[,?[\]{}:]/.test(text));
+  return isPlain ? "plain" : "single";
+}
+
+/** Text whose single blanks become line breaks where a line is too long, and whose breaks are doubled, as YAML reads them. */
+function folded(text: string, start: number, { indent, width, isKey }: ScalarPlace): string {
+  const margin = " ".repeat(indent);
+  let column = start;
+  let result = "";
+  let position = 0;
+  for (const [part] of text.matchAll(/ +|\n+|[^ \n]+/g)) {
+    const isInside = position > 0 && position + part.length < text.length;
+    if (part.startsWith("\n")) {
+      result += `\n${part}${margin}`;
+      column = indent;
+    } else if (part === " " && column > width && !isKey && isInside) {
+      result += `\n${margin}`;
+      column = indent;
+    } else {
+      result += part;
+      column += [...part].length;
+    }
+    position += part.length;
+  }
+  return result;
+}
+
+function escaped(char: string): string {
+  const short = ESCAPES[char];
+  if (short !== undefined) return short;
+  const code = (char.codePointAt(0) ?? 0).toString(16).toUpperCase();
+  if (code.length <= 2) return `\\x${code.padStart(2, "0")}`;
+  return code.length <= 4 ? `\\u${code.padStart(4, "0")}` : `\\U${code.padStart(8, "0")}`;
+}
+
+function doubleQuoted(text: string, { column: start, indent, width, isKey, allowUnicode }: ScalarPlace): string {
+  const chars = [...text];
+  let column = start + 1;
+  let result = "";
+  let pending = "";
+  chars.forEach((char, index) => {
+    const needsEscape = char in ESCAPES || !isPrintable(char, allowUnicode);
+    const isInside = index > 0 && index < chars.length - 1;
+    // A line is broken with a backslash; one more keeps a blank the next line starts with.
+    if (isInside && !isKey && (char === " " || pending === "") && column + pending.length > width) {
+      result += `${pending}\\\n${" ".repeat(indent)}${char === " " ? "\\" : ""}`;
+      column = indent + (char === " " ? 1 : 0);
+      pending = "";
+    }
+    if (needsEscape) {
+      result += pending + escaped(char);
+      column += pending.length + escaped(char).length;
+      pending = "";
+    } else {
+      pending += char;
+    }
+  });
+  return `"${result}${pending}"`;
+}
+
+/** Any value that is not a list or dict, as PyYAML writes it in YAML 1.1. */
+export function scalarText(value: unknown, place: ScalarPlace): string {
+  if (value === null) return "null";
+  if (typeof value === "boolean") return String(value);
+  if (isInt(value)) return str(value);
+  if (isFloat(value)) {
+    const text = floatText(value instanceof Float ? value.value : value);
+    if (text.includes("n")) return text.replace(/inf|nan/, ".$&");
+    return text.includes(".") ? text : text.replace("e", ".0e");
+  }
+  if (value instanceof Undefined) return fail(value.message);
+  const text = str(value);
+  if (value instanceof Attributes) return text;
+  switch (styleOf(text, place)) {
+    case "plain": return folded(text, place.column, place);
+    case "single": return `'${folded(text.replaceAll("'", "''"), place.column + 1, place)}'`;
+    default: return doubleQuoted(text, place);
+  }
+}

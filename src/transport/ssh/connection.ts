@@ -1,0 +1,80 @@
+import type { Client, ClientChannel, SFTPWrapper } from "ssh2";
+import { VolleyError } from "../../core/errors.ts";
+import type { Connection, RemoteExit, RemoteProcess, UploadOptions } from "../transport.ts";
+import { sendFile } from "./send-file.ts";
+
+/** A Connection over an ssh2 client that is ready. */
+export function createSshConnection(client: Client, host: string, timings: Connection["timings"]): Connection {
+  let reason: string | undefined;
+  let closedHere = false;
+  let sftp: Promise<SFTPWrapper> | undefined;
+  client.on("error", (error: Error) => {
+    reason ??= error.message;
+  });
+  const closed = new Promise<string | undefined>((resolve) => {
+    client.once("close", () => resolve(closedHere ? undefined : (reason ?? "the connection was closed by the host")));
+  });
+  // A connection can go before sftp() calls back: it then never does.
+  const orLost = <T>(what: string, operation: Promise<T>): Promise<T> =>
+    Promise.race([
+      operation,
+      closed.then((why) => {
+        throw new VolleyError("CONNECTION_LOST", `${host}: the connection went while ${what}${why === undefined ? "" : `: ${why}`}`);
+      }),
+    ]);
+  const openSftp = (): Promise<SFTPWrapper> => {
+    sftp ??= new Promise((resolve, reject) => {
+      client.sftp((error, opened) => {
+        if (error === undefined || error === null) resolve(opened);
+        else {
+          reject(
+            new VolleyError("UPLOAD_FAILED", `${host} has no SFTP: ${error.message}`, {
+              cause: error,
+              hint: "its sshd_config needs a Subsystem sftp line",
+            }),
+          );
+        }
+      });
+    });
+    return sftp;
+  };
+
+  return {
+    closed,
+    timings,
+    exec: (command, signal) => orLost("starting a command", execute(client, command, signal, closed)),
+    upload: async (bytes: Buffer, path: string, options: UploadOptions) =>
+      orLost("sending a file", sendFile(await orLost("opening SFTP", openSftp()), bytes, path, options)),
+    close: () => {
+      closedHere = true;
+      client.end();
+      // end() waits for the other side, which may not answer.
+      setTimeout(() => client.destroy(), 1_000).unref();
+    },
+  };
+}
+
+function execute(client: Client, command: string, signal: AbortSignal, closed: Promise<string | undefined>): Promise<RemoteProcess> {
+  return new Promise((resolve, reject) => {
+    if (signal.aborted) return reject(new VolleyError("CANCELLED", "cancelled before it started"));
+    client.exec(command, (error, channel) => {
+      if (error !== undefined && error !== null) {
+        return reject(new VolleyError("CONNECT_FAILED", `the host would not run a command: ${error.message}`, { cause: error }));
+      }
+      resolve({ stdin: channel.stdin, stdout: channel, stderr: channel.stderr, exit: exitOf(channel, closed) });
+    });
+  });
+}
+
+function exitOf(channel: ClientChannel, closed: Promise<string | undefined>): Promise<RemoteExit> {
+  return new Promise((resolve) => {
+    let told: RemoteExit | undefined;
+    channel.once("exit", (code: number | null, signal?: string) => {
+      told = code === null ? { kind: "signalled", signal: signal ?? "unknown" } : { kind: "exited", code };
+    });
+    // A write to a process that has ended is not news: how it ended is.
+    channel.stdin.on("error", () => {});
+    channel.once("close", () => resolve(told ?? { kind: "lost", reason: "the connection went before the process ended" }));
+    void closed.then((reason) => resolve(told ?? { kind: "lost", reason: reason ?? "the connection was closed" }));
+  });
+}

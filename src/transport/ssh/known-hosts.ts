@@ -1,0 +1,133 @@
+import { createHash, createHmac, timingSafeEqual } from "node:crypto";
+import * as fs from "node:fs";
+import { dirname } from "node:path";
+import { VolleyError } from "../../core/errors.ts";
+
+/** One line of a known_hosts file (sshd(8), SSH_KNOWN_HOSTS FILE FORMAT). */
+interface KnownHost {
+  readonly file: string;
+  readonly line: number;
+  readonly marker: "@revoked" | "@cert-authority" | undefined;
+  readonly matches: (name: string) => boolean;
+  readonly type: string;
+  readonly key: Buffer;
+}
+
+/** What the files say of a host's key. */
+export type KeyVerdict =
+  | { readonly kind: "known" }
+  | { readonly kind: "unknown" }
+  | { readonly kind: "changed"; readonly file: string; readonly line: number }
+  | { readonly kind: "revoked"; readonly file: string; readonly line: number };
+
+/** The known_hosts files of a run. */
+export interface KnownHosts {
+  check(address: string, port: number, key: Buffer): KeyVerdict;
+  /** The key types known for a host, in the order found: only these are worth asking it for. */
+  keyTypes(address: string, port: number): readonly string[];
+  /** Adds a key to the first file, and to what is known from now on. */
+  add(address: string, port: number, key: Buffer): void;
+}
+
+/** Reads known_hosts files, those that are there; new keys are added to the first. */
+export function openKnownHosts(files: readonly string[]): KnownHosts {
+  let entries: readonly KnownHost[] | undefined;
+  const load = (): readonly KnownHost[] => {
+    entries ??= files.flatMap((file) => parseFile(file));
+    return entries;
+  };
+  const entriesOf = (address: string, port: number): readonly KnownHost[] => {
+    const name = hostName(address, port);
+    return load().filter((entry) => entry.matches(name));
+  };
+  return {
+    check: (address, port, key) => {
+      const found = entriesOf(address, port);
+      const same = found.filter((entry) => entry.key.equals(key));
+      const revoked = same.find(({ marker }) => marker === "@revoked");
+      if (revoked !== undefined) return { kind: "revoked", file: revoked.file, line: revoked.line };
+      if (same.some(({ marker }) => marker === undefined)) return { kind: "known" };
+      const type = keyType(key);
+      const other = found.find((entry) => entry.marker === undefined && entry.type === type);
+      return other === undefined ? { kind: "unknown" } : { kind: "changed", file: other.file, line: other.line };
+    },
+    keyTypes: (address, port) => [
+      ...new Set(entriesOf(address, port).flatMap(({ marker, type }) => (marker === undefined ? [type] : []))),
+    ],
+    add: (address, port, key) => {
+      const [file] = files;
+      if (file === undefined) return;
+      const name = hostName(address, port);
+      const line = `${name} ${keyType(key)} ${key.toString("base64")}\n`;
+      try {
+        fs.mkdirSync(dirname(file), { recursive: true, mode: 0o700 });
+        fs.appendFileSync(file, `${endsMidLine(file) ? "\n" : ""}${line}`, { mode: 0o600 });
+      } catch (thrown) {
+        throw new VolleyError("HOST_KEY_UNKNOWN", `cannot add the key of ${name} to ${file}: ${(thrown as Error).message}`);
+      }
+      entries = [...load(), { file, line: 0, marker: undefined, matches: (other) => other === name, type: keyType(key), key }];
+    },
+  };
+}
+
+function endsMidLine(file: string): boolean {
+  const content = fs.existsSync(file) ? fs.readFileSync(file) : Buffer.alloc(0);
+  return content.length > 0 && content.at(-1) !== 0x0a;
+}
+
+/** How a host is called in known_hosts: `[address]:port` unless the port is 22. */
+export function hostName(address: string, port: number): string {
+  const name = address.toLowerCase();
+  return port === 22 ? name : `[${name}]:${port}`;
+}
+
+/** The type a key blob names itself (RFC 4253, section 6.6). */
+export function keyType(key: Buffer): string {
+  return key.toString("latin1", 4, 4 + key.readUInt32BE(0));
+}
+
+/** `SHA256:…`, as ssh-keygen -l prints it. */
+export function fingerprintOf(key: Buffer): string {
+  return `SHA256:${createHash("sha256").update(key).digest("base64").replace(/=+$/, "")}`;
+}
+
+function parseFile(file: string): readonly KnownHost[] {
+  let text: string;
+  try {
+    text = fs.readFileSync(file, "utf8");
+  } catch (thrown) {
+    if ((thrown as NodeJS.ErrnoException).code === "ENOENT") return [];
+    throw new VolleyError("HOST_KEY_UNKNOWN", `cannot read ${file}: ${(thrown as Error).message}`);
+  }
+  return text.split("\n").flatMap((line, index) => parseLine(file, index + 1, line) ?? []);
+}
+
+function parseLine(file: string, line: number, text: string): KnownHost | undefined {
+  const fields = text.trim().split(/\s+/);
+  const marker = fields[0] === "@revoked" || fields[0] === "@cert-authority" ? fields.shift() : undefined;
+  const [names, type, base64] = fields;
+  if (names === undefined || names.startsWith("#") || type === undefined || base64 === undefined) return undefined;
+  const key = Buffer.from(base64, "base64");
+  if (key.length < 8) return undefined;
+  return { file, line, marker: marker as KnownHost["marker"], matches: nameMatcher(names), type, key };
+}
+
+function nameMatcher(names: string): (name: string) => boolean {
+  if (names.startsWith("|1|")) {
+    const [, , salt, hash] = names.split("|");
+    const wanted = Buffer.from(hash ?? "", "base64");
+    return (name) => {
+      const made = createHmac("sha1", Buffer.from(salt ?? "", "base64")).update(name).digest();
+      return made.length === wanted.length && timingSafeEqual(made, wanted);
+    };
+  }
+  const patterns = names.split(",").map((pattern) => {
+    const negated = pattern.startsWith("!");
+    const glob = (negated ? pattern.slice(1) : pattern).toLowerCase();
+    const source = glob.replace(/[.+^${}()|[\]\\]/g, "\\$&").replaceAll("*", ".*").replaceAll("?", ".");
+    return { negated, regex: new RegExp(`^${source}$`) };
+  });
+  return (name) =>
+    patterns.some(({ negated, regex }) => !negated && regex.test(name)) &&
+    !patterns.some(({ negated, regex }) => negated && regex.test(name));
+}

@@ -1,0 +1,67 @@
+import type { SFTPWrapper } from "ssh2";
+import { VolleyError } from "../../core/errors.ts";
+import type { UploadOptions } from "../transport.ts";
+
+const CHUNK_BYTES = 32 << 10;
+const IN_FLIGHT = 64;
+
+const STATUS: Readonly<Record<number, string>> = {
+  2: "no such directory",
+  3: "permission denied",
+  4: "the host could not write it (disk full, or a quota?)",
+};
+
+/** Writes a new file over SFTP with many writes in flight, so that its time depends on bandwidth, not on distance. */
+export function sendFile(sftp: SFTPWrapper, bytes: Buffer, path: string, { mode, onProgress, signal }: UploadOptions): Promise<void> {
+  return new Promise((resolve, reject) => {
+    const fail = (error: Error & { readonly code?: unknown }): void => {
+      signal.removeEventListener("abort", onAbort);
+      const why = typeof error.code === "number" ? (describe(error) ?? error.message) : error.message;
+      reject(new VolleyError("UPLOAD_FAILED", `cannot write ~/${path}: ${why}`, { cause: error }));
+    };
+    const onAbort = (): void => fail(new Error("it was cancelled"));
+    if (signal.aborted) return onAbort();
+    signal.addEventListener("abort", onAbort, { once: true });
+    // O_EXCL: a name planted there by somebody else is refused, not followed.
+    sftp.open(path, "wx", { mode }, (openError, handle) => {
+      if (openError) return fail(openError);
+      let sent = 0;
+      let arrived = 0;
+      let failed = false;
+      const finish = (): void => {
+        sftp.close(handle, (closeError) => {
+          signal.removeEventListener("abort", onAbort);
+          if (closeError) fail(closeError);
+          else resolve();
+        });
+      };
+      const sendNext = (): void => {
+        if (failed || sent >= bytes.length || signal.aborted) return;
+        const from = sent;
+        const length = Math.min(CHUNK_BYTES, bytes.length - from);
+        sent += length;
+        sftp.write(handle, bytes, from, length, from, (writeError) => {
+          if (failed) return;
+          if (writeError) {
+            failed = true;
+            sftp.close(handle, () => fail(writeError));
+            return;
+          }
+          arrived += length;
+          onProgress?.(arrived);
+          if (arrived === bytes.length) finish();
+          else sendNext();
+        });
+      };
+      if (bytes.length === 0) return finish();
+      for (let index = 0; index < IN_FLIGHT; index++) sendNext();
+    });
+  });
+}
+
+/** SFTP's own words for its status are poor: `Failure` can be a full disk. */
+function describe(error: Error & { readonly code?: unknown }): string | undefined {
+  const said = error.message;
+  if (said !== "" && !/^(failure|no such file|permission denied)$/i.test(said)) return said;
+  return STATUS[error.code as number];
+}

@@ -1,0 +1,58 @@
+import type { Readable, Writable } from "node:stream";
+
+/** A process on a host. */
+export interface RemoteProcess {
+  readonly stdin: Writable;
+  readonly stdout: Readable;
+  readonly stderr: Readable;
+  /** Resolves once the process has ended and its output has been read to the end; never rejects. */
+  readonly exit: Promise<RemoteExit>;
+}
+
+/** How a remote process ended. */
+export type RemoteExit =
+  | { readonly kind: "exited"; readonly code: number }
+  | { readonly kind: "signalled"; readonly signal: string }
+  /** The connection went before the process told how it ended. */
+  | { readonly kind: "lost"; readonly reason: string };
+
+/** How a file is sent. */
+export interface UploadOptions {
+  readonly mode: number;
+  /** Called with the bytes that have arrived so far. */
+  readonly onProgress?: (bytes: number) => void;
+  readonly signal: AbortSignal;
+}
+
+/** A connection to one host. */
+export interface Connection {
+  /** Starts a command line in the user's shell. */
+  exec(command: string, signal: AbortSignal): Promise<RemoteProcess>;
+  /** Sends a file to a path relative to the user's home. Fails with `UPLOAD_FAILED`. */
+  upload(bytes: Buffer, path: string, options: UploadOptions): Promise<void>;
+  /** How long it took to get here, in milliseconds. */
+  readonly timings: { readonly connectMs: number; readonly authenticateMs: number };
+  /** Resolves when the connection is gone, with the reason unless it was closed from here. */
+  readonly closed: Promise<string | undefined>;
+  close(): void;
+}
+
+/** A host as a transport sees it. */
+export interface Endpoint {
+  readonly host: string;
+  readonly address: string;
+  readonly port: number;
+  readonly user: string;
+  /** A key to use before any other. */
+  readonly privateKeyFile: string | undefined;
+}
+
+/** How the controller reaches hosts. */
+export interface Transport {
+  /**
+   * Connects and authenticates within the time limit. Fails with `CONNECT_FAILED`, `AUTH_FAILED`,
+   * `HOST_KEY_UNKNOWN`, `HOST_KEY_CHANGED` or `CANCELLED`.
+   */
+  connect(endpoint: Endpoint, signal: AbortSignal): Promise<Connection>;
+  close(): void;
+}

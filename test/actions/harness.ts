@@ -1,0 +1,127 @@
+import { lstatSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, readlinkSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { expect } from "vitest";
+import type { ActionCall, ActionContext, Applied, Change, Unchanged } from "../../src/core/action.ts";
+import type { Facts } from "../../src/core/facts.ts";
+import { createMemo } from "../../src/core/memo.ts";
+import type { System } from "../../src/core/system.ts";
+import { createLocalSystem } from "../../src/system/local/local-system.ts";
+import { createTemplates } from "../../src/template/index.ts";
+import { createActionContext } from "../../src/target/action-context.ts";
+import { createDiskAssets } from "../../src/bundle/disk-assets.ts";
+
+/** A temporary root with a System on it and a role directory beside it. */
+export interface Sandbox {
+  /** The root as the test sees it. */
+  readonly root: string;
+  /** A role's directory: put assets in `files` and `templates` below it. */
+  readonly role: string;
+  readonly system: System;
+  readonly output: string[];
+  context(options?: { readonly check?: boolean; readonly vars?: Record<string, unknown>; readonly facts?: Partial<Facts> }): ActionContext;
+  [Symbol.dispose](): void;
+}
+
+/** Makes a sandbox; absolute paths given to its System lie below its root. */
+export function makeSandbox(): Sandbox {
+  const base = mkdtempSync(join(tmpdir(), "volley-test-"));
+  const root = join(base, "root");
+  const role = join(base, "role");
+  for (const path of [root, role]) mkdirSync(path);
+  const system = createLocalSystem({ root });
+  const assets = createDiskAssets(() => role);
+  const output: string[] = [];
+  return {
+    root,
+    role,
+    system,
+    output,
+    context: ({ check = false, vars = {}, facts = {} } = {}) =>
+      createActionContext({
+        role: "test",
+        vars,
+        facts: facts as Facts,
+        check,
+        signal: new AbortController().signal,
+        memo: createMemo(),
+        assets,
+        render: (_role, src, given) =>
+          createTemplates({
+            loader: { read: (name) => readOrNull(join(role, "templates", name)) },
+          }).render(src, given),
+        output: (_stream, text) => output.push(text),
+      }),
+    [Symbol.dispose]: () => rmSync(base, { recursive: true, force: true }),
+  };
+}
+
+function readOrNull(path: string): string | null {
+  try {
+    return readFileSync(path, "utf8");
+  } catch {
+    return null;
+  }
+}
+
+/** What one pass over an action did. */
+export interface Pass<D> {
+  readonly state: "unchanged" | "changed" | "skipped" | "unknown";
+  readonly change: Change | null;
+  readonly inspected: Unchanged<D> | null;
+  readonly applied: Applied<D> | undefined;
+  readonly data: D | undefined;
+}
+
+/** Inspects and, unless in check mode, applies: what the executor does with one task. */
+export async function pass<D>(call: ActionCall<D>, system: System, context: ActionContext): Promise<Pass<D>> {
+  const found = await call.inspect(system, context);
+  if (found === null || "unchanged" in found) {
+    const inspected = found as Unchanged<D> | null;
+    const state = inspected?.skipped ? "skipped" : "unchanged";
+    return { state, change: null, inspected, applied: undefined, data: inspected?.data };
+  }
+  if (context.check) {
+    const state = found.unknown === undefined ? "changed" : "unknown";
+    return { state, change: found, inspected: null, applied: undefined, data: undefined };
+  }
+  const applied = (await call.apply(found, system, context)) ?? undefined;
+  const state = applied?.changed === false ? "unchanged" : "changed";
+  return { state, change: found, inspected: null, applied, data: applied?.data };
+}
+
+/** Every path below a directory with its content and attributes, times included. */
+export function snapshot(directory: string, below = ""): Record<string, string> {
+  const found: Record<string, string> = {};
+  for (const name of readdirSync(join(directory, below)).sort()) {
+    const path = join(below, name);
+    const full = join(directory, path);
+    const stats = lstatSync(full, { bigint: true });
+    const content = stats.isFile() ? readFileSync(full, "base64") : stats.isSymbolicLink() ? readlinkSync(full) : "";
+    found[path] = [stats.mode, stats.uid, stats.gid, stats.ino, stats.mtimeNs, content].join(" ");
+    if (stats.isDirectory()) Object.assign(found, snapshot(directory, path));
+  }
+  return found;
+}
+
+/**
+ * The order every action is held to: check (changed, and nothing touched), apply (changed), apply again
+ * (unchanged, and nothing touched). Returns the three passes.
+ */
+export async function checkApplyAgain<D>(
+  sandbox: Sandbox,
+  call: ActionCall<D>,
+  options: Parameters<Sandbox["context"]>[0] = {},
+): Promise<{ readonly check: Pass<D>; readonly first: Pass<D>; readonly second: Pass<D> }> {
+  const before = snapshot(sandbox.root);
+  const check = await pass(call, sandbox.system, sandbox.context({ ...options, check: true }));
+  expect(snapshot(sandbox.root), "check mode touched something").toEqual(before);
+  expect(check.state).toBe("changed");
+  const first = await pass(call, sandbox.system, sandbox.context(options));
+  expect(first.state).toBe("changed");
+  const after = snapshot(sandbox.root);
+  const second = await pass(call, sandbox.system, sandbox.context(options));
+  expect(second.state).toBe("unchanged");
+  expect(snapshot(sandbox.root), "the second run touched something").toEqual(after);
+  return { check, first, second };
+}

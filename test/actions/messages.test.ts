@@ -1,0 +1,131 @@
+import { describe, expect, test } from "vitest";
+import { assert } from "../../src/actions/assert.ts";
+import { debug } from "../../src/actions/debug.ts";
+import { fail } from "../../src/actions/fail.ts";
+import { noop } from "../../src/actions/noop.ts";
+import { failureData } from "../../src/core/action.ts";
+import { makeSandbox, pass } from "./harness.ts";
+
+describe("debug", () => {
+  const show = async (call: ReturnType<typeof debug>, vars: Record<string, unknown> = {}) => {
+    using sandbox = makeSandbox();
+    const { state, inspected, data } = await pass(
+      call,
+      sandbox.system,
+      sandbox.context({ vars, check: true }),
+    );
+    return { state, message: inspected?.message, data, output: sandbox.output.join("") };
+  };
+
+  test("shows a message", async () => {
+    expect(await show(debug({ msg: "hello" }))).toEqual({
+      state: "unchanged",
+      message: "hello",
+      data: { msg: "hello" },
+      output: "",
+    });
+    expect(await show(debug("short"))).toMatchObject({ data: { msg: "short" } });
+    expect(await show(debug({}))).toMatchObject({ message: "Hello world!" });
+  });
+
+  test("shows what is longer than a line as output", async () => {
+    const shown = await show(debug({ msg: { a: 1 } }));
+    expect(shown).toMatchObject({ message: "{ …", data: { msg: { a: 1 } } });
+    expect(shown.output).toBe('{\n  "a": 1\n}\n');
+  });
+
+  test("shows a variable, by a path", async () => {
+    const vars = { users: [{ name: "alice", "the home": "/h" }] };
+    expect(await show(debug({ var: "users[0].name" }), vars)).toMatchObject({
+      message: "users[0].name: alice",
+      data: { "users[0].name": "alice" },
+    });
+    expect(await show(debug({ var: "users[0]['the home']" }), vars)).toMatchObject({
+      message: expect.stringContaining("/h"),
+    });
+    expect(await show(debug({ var: "users[1].name" }), vars)).toMatchObject({
+      message: "users[1].name: VARIABLE IS NOT DEFINED!",
+    });
+    expect(await show(debug({ var: "constructor" }), vars)).toMatchObject({
+      message: expect.stringContaining("NOT DEFINED"),
+    });
+  });
+
+  test("is skipped below its verbosity", async () => {
+    expect(await show(debug({ msg: "x", verbosity: 2 }))).toMatchObject({ state: "skipped" });
+    expect(await show(debug({ msg: "x", verbosity: 2 }), { ansible_verbosity: 3 })).toMatchObject({
+      state: "unchanged",
+    });
+  });
+
+  test("takes msg or var", () => {
+    expect(() => debug({ msg: "x", var: "y" })).toThrow("give either msg or var, not both");
+    // @ts-expect-error: a misspelt parameter
+    expect(() => debug({ mgs: "x" })).toThrow(/unknown parameter "mgs"; did you mean "msg"\?/);
+  });
+});
+
+describe("fail", () => {
+  test.each([true, false])("fails with its message, also in check mode (%s)", async (check) => {
+    using sandbox = makeSandbox();
+    for (const call of [fail({ msg: "no luck" }), fail("no luck")]) {
+      await expect(pass(call, sandbox.system, sandbox.context({ check }))).rejects.toMatchObject({
+        code: "ACTION_FAILED",
+        message: "no luck",
+      });
+    }
+  });
+});
+
+describe("assert", () => {
+  const tryOut = (call: ReturnType<typeof assert>) => {
+    const sandbox = makeSandbox();
+    return pass(call, sandbox.system, sandbox.context()).finally(() => sandbox[Symbol.dispose]());
+  };
+
+  test("passes when all hold, functions asked only then", async () => {
+    let ready = false;
+    const call = assert({ that: [true, [() => ready, "it is ready"], async () => true] });
+    ready = true;
+    expect(await tryOut(call)).toMatchObject({
+      state: "unchanged",
+      inspected: { message: "All assertions passed" },
+    });
+    expect((await tryOut(assert({ that: true, quiet: true }))).inspected).toBeNull();
+    expect(await tryOut(assert({ that: () => true, success_msg: "good" }))).toMatchObject({
+      data: { msg: "good" },
+    });
+  });
+
+  test("says which does not hold", async () => {
+    const thrown = await tryOut(assert({ that: [true, [() => false, "it is ready"]] })).catch(
+      (error: unknown) => error,
+    );
+    expect(thrown).toMatchObject({
+      code: "ACTION_FAILED",
+      message: "assertion failed: it is ready does not hold",
+    });
+    expect(failureData(thrown)).toEqual({ assertion: "it is ready", evaluated_to: false });
+    await expect(tryOut(assert({ that: [true, false] }))).rejects.toThrow("condition 2 of 2 does not hold");
+    await expect(tryOut(assert({ that: false, fail_msg: "too small" }))).rejects.toThrow(/^too small$/);
+    await expect(tryOut(assert({ that: false, msg: "too small" }))).rejects.toThrow(/^too small$/);
+  });
+
+  test("takes no strings for conditions", () => {
+    // @ts-expect-error: an expression of Ansible's
+    expect(() => assert({ that: ["x is defined"] })).toThrow(/assert: parameter "that/);
+  });
+});
+
+test("noop changes only when told", async () => {
+  using sandbox = makeSandbox();
+  expect(await pass(noop({}), sandbox.system, sandbox.context())).toMatchObject({ state: "unchanged" });
+  const call = noop({ changed: true, message: "moved" });
+  expect(await pass(call, sandbox.system, sandbox.context({ check: true }))).toMatchObject({
+    state: "changed",
+  });
+  expect(await pass(call, sandbox.system, sandbox.context())).toMatchObject({
+    state: "changed",
+    applied: { message: "moved" },
+  });
+});

@@ -1,0 +1,112 @@
+import { execFile } from "node:child_process";
+import { readFileSync } from "node:fs";
+import { connect as connectTcp } from "node:net";
+import { buffer, text } from "node:stream/consumers";
+import { promisify } from "node:util";
+import { Client, type ClientChannel, type ConnectConfig, type SFTPWrapper } from "ssh2";
+import type { EmbeddedFleet, EmbeddedHost } from "../../src/embedded/types.ts";
+
+/** What a command on a host came to. */
+export interface ExecResult {
+  readonly code: number | null;
+  readonly signal: string | undefined;
+  readonly stdout: string;
+  readonly stderr: string;
+}
+
+/** What a program on this machine came to. */
+export interface ProgramResult {
+  readonly code: number;
+  readonly stdout: string;
+  readonly stderr: string;
+}
+
+/** Connects ssh2's client to a host with the fleet's key, or as the config says. */
+export async function connect(
+  fleet: EmbeddedFleet,
+  host: EmbeddedHost,
+  config: ConnectConfig = {},
+): Promise<Client> {
+  const client = new Client();
+  const ready = new Promise<void>((resolve, reject) => {
+    client.once("ready", resolve).once("close", () => reject(new Error("closed before ready")));
+    client.on("error", reject);
+  });
+  const sock = config.sock ?? connectTcp({ host: host.address, port: host.port, noDelay: true });
+  const privateKey = readFileSync(fleet.privateKeyPath);
+  client.connect({ username: fleet.user, privateKey, ...config, sock });
+  await ready;
+  return client;
+}
+
+/** Starts a command. */
+export function start(client: Client, command: string): Promise<ClientChannel> {
+  return new Promise((resolve, reject) => {
+    client.exec(command, (error, channel) => (error ? reject(error) : resolve(channel)));
+  });
+}
+
+/** Collects what a started command writes and how it ends. */
+export async function finish(channel: ClientChannel): Promise<ExecResult> {
+  const exit = new Promise<[number | null, string | undefined]>((resolve) => {
+    let result: [number | null, string | undefined] = [null, undefined];
+    channel.on("exit", (code: number | null, signal?: string) => {
+      result = [code, signal];
+    });
+    channel.on("close", () => resolve(result));
+  });
+  const [stdout, stderr, [code, signal]] = await Promise.all([text(channel), text(channel.stderr), exit]);
+  return { code, signal, stdout, stderr };
+}
+
+/** Runs a command with this stdin to its end. */
+export async function exec(client: Client, command: string, stdin = ""): Promise<ExecResult> {
+  const channel = await start(client, command);
+  channel.end(stdin);
+  return await finish(channel);
+}
+
+/** Runs a command and returns its stdout in bytes. */
+export async function execBytes(client: Client, command: string): Promise<Buffer> {
+  const channel = await start(client, command);
+  channel.stderr.resume();
+  return await buffer(channel);
+}
+
+/** Opens an SFTP session. */
+export function openSftp(client: Client): Promise<SFTPWrapper> {
+  return new Promise((resolve, reject) => {
+    client.sftp((error, sftp) => (error ? reject(error) : resolve(sftp)));
+  });
+}
+
+/** Turns one of ssh2's calls with a callback into a promise of its last argument. */
+export function call<Value>(
+  request: (callback: (error?: Error | null, value?: Value) => void) => void,
+): Promise<Value> {
+  return new Promise((resolve, reject) => {
+    request((error, value) => (error ? reject(error) : resolve(value as Value)));
+  });
+}
+
+/** Runs a program of this machine; undefined when it is not installed. */
+export async function runProgram(
+  program: string,
+  args: readonly string[],
+  options: { readonly stdin?: string } = {},
+): Promise<ProgramResult> {
+  const child = promisify(execFile)(program, [...args], { timeout: 15_000, encoding: "utf8" });
+  child.child.stdin?.end(options.stdin ?? "");
+  try {
+    return { code: 0, ...(await child) };
+  } catch (error) {
+    const failure = error as { code?: number; stdout?: string; stderr?: string };
+    return { code: failure.code ?? -1, stdout: failure.stdout ?? "", stderr: failure.stderr ?? "" };
+  }
+}
+
+/** Waits until a client's connection is closed, by an error or without. */
+export async function closed(client: Client): Promise<void> {
+  client.on("error", () => {});
+  await new Promise<void>((resolve) => client.once("close", () => resolve()));
+}

@@ -1,0 +1,284 @@
+import { apt } from "../../../src/actions/apt.ts";
+import { group } from "../../../src/actions/group.ts";
+import { service } from "../../../src/actions/service.ts";
+import { systemd } from "../../../src/actions/systemd.ts";
+import { user } from "../../../src/actions/user.ts";
+import type { ActionCase } from "./case.ts";
+
+const LISTS = "apt-get update >/dev/null";
+const absent = (name: string): string => `apt-get -y purge ${name} >/dev/null 2>&1 || true`;
+const installed = (name: string): string => `dpkg-query -W -f '\${db:Status-Status}' ${name} 2>/dev/null | grep -qx installed`;
+
+const HASH = "$6$abcdefgh$0123456789abcdefghijklmnopqrstuvwxyz";
+const unitFile = (name: string, content: string): string =>
+  `printf '%s\\n' ${content.split("\n").map((line) => `'${line}'`).join(" ")} > /etc/systemd/system/${name}`;
+const NAP = "[Service]\nExecStart=/bin/sleep infinity\n[Install]\nWantedBy=multi-user.target";
+const NAP_GONE = "systemctl disable --now nap 2>/dev/null; rm -f /etc/systemd/system/nap.service; systemctl daemon-reload";
+const noUser = (name: string): string => `userdel -rf ${name} 2>/dev/null; groupdel ${name} 2>/dev/null; true`;
+
+const packages: readonly ActionCase[] = [
+  {
+    name: "apt installs a package",
+    prepare: `${LISTS}; ${absent("hello")}`,
+    call: apt({ name: "hello" }),
+    verify: installed("hello"),
+  },
+  {
+    name: "apt installs several and leaves what is there",
+    prepare: absent("hello sl"),
+    call: apt({ pkg: ["hello", "sl", "cron"], install_recommends: false }),
+    verify: `${installed("hello")} && ${installed("sl")}`,
+  },
+  {
+    name: "apt installs a version given by glob",
+    prepare: absent("hello"),
+    call: apt({ name: "hello=2.*" }),
+    verify: installed("hello"),
+  },
+  {
+    name: "apt installs a least version",
+    prepare: absent("hello"),
+    call: apt({ name: "hello>=2.0" }),
+    verify: installed("hello"),
+  },
+  {
+    name: "apt installs the latest, which is then unchanged",
+    prepare: absent("hello"),
+    call: apt({ name: "hello", state: "latest" }),
+    verify: installed("hello"),
+  },
+  {
+    name: "apt installs by glob",
+    prepare: absent("hello"),
+    call: apt({ name: "hell[o]" }),
+    verify: installed("hello"),
+  },
+  {
+    name: "apt removes a package",
+    prepare: "apt-get -y install sl >/dev/null",
+    call: apt({ name: "sl", state: "absent" }),
+    verify: `! ${installed("sl")}`,
+  },
+  {
+    name: "apt purges what is removed but has configuration left",
+    prepare: "apt-get -y install logrotate >/dev/null; apt-get -y remove logrotate >/dev/null",
+    call: apt({ name: "logrotate", state: "absent", purge: true }),
+    verify: "! dpkg-query -W -f '${db:Status-Status}' logrotate 2>/dev/null | grep -qx config-files",
+  },
+  {
+    name: "apt fetches the lists before it installs",
+    prepare: absent("hello"),
+    call: apt({ name: "hello", update_cache: true }),
+    verify: installed("hello"),
+  },
+  {
+    name: "apt installs from empty lists once they are fetched",
+    prepare: `${absent("hello")}; rm -rf /var/lib/apt/lists/*`,
+    call: apt({ name: "hello", cache_valid_time: 3600 }),
+    verify: installed("hello"),
+    check: "unknown",
+  },
+  {
+    name: "apt fetches the lists alone",
+    prepare: "rm -rf /var/lib/apt/lists/*",
+    call: apt({ update_cache: true, cache_valid_time: 3600 }),
+    verify: "ls /var/lib/apt/lists/*_InRelease",
+    check: "unknown",
+  },
+  {
+    name: "apt removes what nothing needs any more",
+    prepare: "apt-get -y install sl >/dev/null; apt-mark auto sl >/dev/null",
+    call: apt({ autoremove: true }),
+    verify: `! ${installed("sl")}`,
+  },
+  {
+    name: "apt removes downloaded packages",
+    prepare: "cd /var/cache/apt/archives && apt-get download hello >/dev/null 2>&1",
+    call: apt({ clean: true }),
+    verify: "! ls /var/cache/apt/archives/*.deb 2>/dev/null",
+  },
+  {
+    name: "apt installs a package file",
+    prepare: `${absent("hello")}; mkdir -p /root/debs && cd /root/debs && rm -f *.deb && apt-get download hello >/dev/null 2>&1 && mv hello*.deb hello.deb`,
+    call: apt({ deb: "/root/debs/hello.deb" }),
+    verify: installed("hello"),
+  },
+  {
+    name: "apt keeps new services from starting",
+    prepare: `${absent("cron")}; rm -f /usr/sbin/policy-rc.d`,
+    call: apt({ name: "cron", policy_rc_d: 101, install_recommends: false }),
+    verify: `${installed("cron")} && ! systemctl is-active cron && test ! -e /usr/sbin/policy-rc.d`,
+  },
+];
+
+const services: readonly ActionCase[] = [
+  {
+    name: "systemd starts and enables",
+    prepare: "systemctl disable --now cron 2>/dev/null",
+    call: systemd({ unit: "cron", state: "started", enabled: true }),
+    verify: "systemctl is-active cron && systemctl is-enabled cron",
+  },
+  {
+    name: "systemd stops and disables",
+    call: systemd({ name: "cron.service", state: "stopped", enabled: false }),
+    verify: "! systemctl is-active cron && ! systemctl is-enabled cron",
+  },
+  {
+    name: "systemd masks",
+    call: systemd({ name: "cron", masked: true }),
+    verify: 'test "$(systemctl is-enabled cron)" = masked',
+  },
+  {
+    name: "systemd unmasks, enables and starts at once",
+    call: systemd({ name: "cron", masked: false, enabled: true, state: "started" }),
+    verify: "systemctl is-active cron && systemctl is-enabled cron",
+  },
+  {
+    name: "systemd restarts every time",
+    prepare: "systemctl show -p InvocationID cron > /root/invocation",
+    call: systemd({ name: "cron", state: "restarted" }),
+    verify: "! systemctl show -p InvocationID cron | cmp -s - /root/invocation",
+    again: "changed",
+  },
+  {
+    name: "systemd reloads every time",
+    call: systemd({ name: "ssh", state: "reloaded" }),
+    verify: "systemctl is-active ssh",
+    verifiedBefore: true,
+    again: "changed",
+  },
+  {
+    name: "systemd finds a unit written just now after daemon_reload",
+    prepare: `${NAP_GONE}; systemctl start nap 2>/dev/null; ${unitFile("nap.service", NAP)}`,
+    call: systemd({ name: "nap", state: "started", enabled: true, daemon_reload: true }),
+    verify: "systemctl is-active nap && systemctl is-enabled nap",
+  },
+  {
+    name: "systemd has the new unit file after daemon_reload and restart",
+    prepare: unitFile("nap.service", NAP.replace("infinity", "12345")),
+    call: systemd({ name: "nap", state: "restarted", daemon_reload: true }),
+    verify: "systemctl show -p ExecStart nap | grep 12345",
+    again: "changed",
+  },
+  {
+    name: "systemd is not misled by what a stopped unit leaves running",
+    prepare: `${NAP_GONE}; ${unitFile("nap.service", `${NAP}\n[Service]\nKillMode=process`)}; systemctl daemon-reload; systemctl enable --now nap; systemctl stop nap`,
+    call: systemd({ name: "nap", state: "started", enabled: true }),
+    verify: "systemctl is-active nap",
+  },
+  {
+    name: "service stops",
+    prepare: "systemctl start cron",
+    call: service({ name: "cron", state: "stopped" }),
+    verify: "! systemctl is-active cron",
+  },
+  {
+    name: "service starts through the init script",
+    prepare: "systemctl stop cron; update-rc.d cron remove",
+    call: service({ name: "cron", state: "started", enabled: true, use: "sysvinit" }),
+    verify: "service cron status && ls /etc/rc2.d/S*cron",
+  },
+  {
+    name: "service starts and enables",
+    prepare: "systemctl disable --now cron 2>/dev/null",
+    call: service({ name: "cron", state: "started", enabled: true }),
+    verify: "systemctl is-active cron && systemctl is-enabled cron",
+  },
+  {
+    name: "service restarts every time",
+    call: service({ name: "cron", state: "restarted" }),
+    verify: "systemctl is-active cron",
+    verifiedBefore: true,
+    again: "changed",
+  },
+];
+
+const accounts: readonly ActionCase[] = [
+  {
+    name: "group makes a group",
+    prepare: "groupdel crew 2>/dev/null; true",
+    call: group({ name: "crew", gid: 4321 }),
+    verify: "getent group crew | grep -q :4321:",
+  },
+  {
+    name: "group changes its id",
+    call: group({ name: "crew", gid: 4322 }),
+    verify: "getent group crew | grep -q :4322:",
+  },
+  {
+    name: "user makes an account with groups, a password and a home directory",
+    prepare: `${noUser("alice")}; groupadd -f crew`,
+    call: user({
+      ...{ name: "alice", uid: 4401, comment: "Alice, of course", shell: "/bin/bash", groups: ["crew", "sudo"] },
+      ...{ home: "/srv/people/alice", password: HASH, expires: 2_000_000_000 },
+    }),
+    verify: `id -nG alice | grep -w crew && getent shadow alice | grep -F '${HASH}' && test -d /srv/people/alice && getent passwd alice | grep -F ':4401:' && getent shadow alice | grep ':23148:'`,
+  },
+  {
+    name: "user leaves groups that are not named",
+    call: user({ name: "alice", groups: "crew" }),
+    verify: "! id -nG alice | grep -w sudo",
+  },
+  {
+    name: "user adds groups",
+    call: user({ name: "alice", groups: ["adm"], append: true, shell: "/bin/sh" }),
+    verify: "id -nG alice | grep -w adm | grep -w crew && getent passwd alice | grep :/bin/sh",
+  },
+  {
+    name: "user moves a home directory",
+    prepare: "echo kept > /srv/people/alice/note",
+    call: user({ name: "alice", home: "/home/alice", move_home: true }),
+    verify: "grep kept /home/alice/note",
+  },
+  {
+    name: "user changes a password and its ageing",
+    call: user({ name: "alice", password: `${HASH}0`, password_expire_max: 90, password_expire_min: 1, expires: -1 }),
+    verify: `getent shadow alice | grep -F '${HASH}0' && getent shadow alice | grep -E ':1:90:[0-9]*:::$'`,
+  },
+  {
+    name: "user locks a password",
+    call: user({ name: "alice", password_lock: true }),
+    verify: "getent shadow alice | grep -F ':!$6'",
+  },
+  {
+    name: "user unlocks it",
+    call: user({ name: "alice", password_lock: false }),
+    verify: "getent shadow alice | grep -F ':$6'",
+  },
+  {
+    name: "user takes the password away",
+    call: user({ name: "alice", password: "*" }),
+    verify: "getent shadow alice | grep -F 'alice:*:'",
+  },
+  {
+    name: "user makes a key",
+    call: user({ name: "alice", generate_ssh_key: true, ssh_key_type: "ed25519", ssh_key_comment: "alice@host" }),
+    verify: "grep alice@host /home/alice/.ssh/id_ed25519.pub && test \"$(stat -c %U:%a /home/alice/.ssh/id_ed25519)\" = alice:600 && test \"$(stat -c %U:%a /home/alice/.ssh)\" = alice:700",
+  },
+  {
+    name: "user makes a home directory that went missing",
+    prepare: "rm -rf /home/alice",
+    call: user({ name: "alice" }),
+    verify: "test -f /home/alice/.profile && test \"$(stat -c %U:%G /home/alice/.profile)\" = alice:alice",
+  },
+  {
+    name: "user removes an account with its home directory",
+    call: user({ name: "alice", state: "absent", remove: true }),
+    verify: "! getent passwd alice && ! test -e /home/alice",
+  },
+  {
+    name: "user makes a system account",
+    prepare: `${noUser("daemonic")}; groupadd -f crew`,
+    call: user({ name: "daemonic", system: true, create_home: false, shell: "/usr/sbin/nologin", group: "crew" }),
+    verify: "test $(id -u daemonic) -lt 1000 && test \"$(id -gn daemonic)\" = crew",
+  },
+  {
+    name: "group removes a group",
+    prepare: `${noUser("daemonic")}; ${noUser("alice")}; groupadd -f crew`,
+    call: group({ name: "crew", state: "absent" }),
+    verify: "! getent group crew",
+  },
+];
+
+/** The system actions on a real host. */
+export const cases: readonly ActionCase[] = [...packages, ...services, ...accounts];

@@ -1,0 +1,136 @@
+import { mkdirSync, readFileSync, realpathSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+import pLimit from "p-limit";
+import { type AddressClaim, claimAddresses, freeSshPort } from "./address.ts";
+import { FleetHost } from "./host.ts";
+import { makeKey, writeHostFiles } from "./host-files.ts";
+import { fleetInventory } from "./inventory.ts";
+import { machineName, makeFleetFolder, removeFleet, removeLeftovers } from "./leftovers.ts";
+import { raiseMachineLimits } from "./machine-limits.ts";
+import { mountOverlay } from "./overlay.ts";
+import { onProcessEnd } from "./process-end.ts";
+import { whyNoFleet } from "./requirements.ts";
+import { ensureTree } from "./tree.ts";
+
+/** What fleet to boot. */
+export interface FleetOptions {
+  readonly count: number;
+  /** The numbers (1 for `fleet1`) of the hosts that have no Node. */
+  readonly withoutNode?: readonly number[];
+  /** How many hosts boot at the same time; 8 by default. */
+  readonly bootConcurrency?: number;
+  /** How long one host may take to come up; 60 s by default. */
+  readonly bootTimeoutMs?: number;
+  readonly signal?: AbortSignal;
+}
+
+/** Running hosts `fleet1`, `fleet2`, …, and what is needed to log in to them. */
+export interface Fleet extends AsyncDisposable {
+  readonly hosts: readonly FleetHost[];
+  /** The key of root, deploy, plain and pass on every host. */
+  readonly privateKeyPath: string;
+  readonly knownHostsPath: string;
+  /** A folder of the fleet's own, removed with it; for an inventory file, say. */
+  readonly folder: string;
+  /** From the call of bootFleet until every host was up, in milliseconds, with and without making the Debian tree. */
+  readonly times: { readonly treeMs: number; readonly bootMs: number };
+  /** An Ansible YAML inventory of the group `fleet`, logging in as `user` (default `deploy`). */
+  inventoryYaml(options?: { readonly user?: string }): string;
+  /** End all hosts at once and remove every trace of them. Safe to repeat. */
+  stop(): Promise<void>;
+}
+
+/**
+ * Boot Debian hosts on this machine, each with its own systemd, sshd and loopback address. Throws when this
+ * machine cannot (see `whyNoFleet`) or a host does not come up; nothing is left behind then. The fleet is
+ * also removed when this process ends without `stop`.
+ */
+export async function bootFleet(options: FleetOptions): Promise<Fleet> {
+  const { count, withoutNode = [], bootConcurrency = 8, bootTimeoutMs = 60_000, signal } = options;
+  const reason = whyNoFleet();
+  if (reason !== undefined) throw new Error(reason);
+  removeLeftovers();
+  const startedAt = Date.now();
+  const tree = await ensureTree(signal);
+  const treeReadyAt = Date.now();
+  raiseMachineLimits();
+
+  const { id, folder } = makeFleetFolder();
+  const hosts: FleetHost[] = [];
+  let claims: readonly AddressClaim[] = [];
+  const forget = onProcessEnd(() => removeFleet(id));
+  const stop = async (): Promise<void> => {
+    await Promise.all(hosts.map((host) => host.kill()));
+    removeFleet(id);
+    for (const claim of claims) claim.release();
+    claims = [];
+    forget();
+  };
+
+  try {
+    claims = await claimAddresses(count);
+    const privateKeyPath = join(folder, "id_ed25519");
+    const knownHostsPath = join(folder, "known_hosts");
+    await makeKey(privateKeyPath, "fleet");
+    writeFileSync(knownHostsPath, "");
+    const authorizedKey = readFileSync(`${privateKeyPath}.pub`, "utf8");
+    const sshCommand = sshCommandFor(privateKeyPath, knownHostsPath);
+    const node = realpathSync(process.execPath);
+
+    const boot = async ({ address }: AddressClaim, index: number): Promise<void> => {
+      const identity = { name: `fleet${index + 1}`, address, port: await freeSshPort(address) };
+      const hostFolder = join(folder, identity.name);
+      mkdirSync(hostFolder);
+      const root = mountOverlay(tree, hostFolder);
+      const knownHost = await writeHostFiles(root, identity, authorizedKey);
+      writeFileSync(knownHostsPath, knownHost, { flag: "a" });
+      const host = new FleetHost({
+        ...identity,
+        root,
+        sshCommand,
+        machine: machineName(id, identity.name),
+        controlGroupName: join(id, identity.name),
+        consolePath: join(hostFolder, "console"),
+        nodePath: withoutNode.includes(index + 1) ? undefined : node,
+      });
+      hosts[index] = host;
+      await host.start({ timeoutMs: bootTimeoutMs, ...(signal ? { signal } : {}) });
+    };
+    const limit = pLimit(bootConcurrency);
+    const boots = claims.map((claim, index) => limit(() => boot(claim, index)));
+    const failed = (await Promise.allSettled(boots)).find((result) => result.status === "rejected");
+    if (failed) throw failed.reason;
+
+    return {
+      hosts,
+      privateKeyPath,
+      knownHostsPath,
+      folder,
+      times: { treeMs: treeReadyAt - startedAt, bootMs: Date.now() - treeReadyAt },
+      inventoryYaml: (login = {}) => fleetInventory(hosts, { ...login, privateKeyPath, knownHostsPath }),
+      stop,
+      [Symbol.asyncDispose]: stop,
+    };
+  } catch (error) {
+    await stop();
+    throw error;
+  }
+}
+
+function sshCommandFor(privateKeyPath: string, knownHostsPath: string): readonly [string, ...string[]] {
+  const settings = {
+    IdentityFile: privateKeyPath,
+    IdentitiesOnly: "yes",
+    UserKnownHostsFile: knownHostsPath,
+    StrictHostKeyChecking: "yes",
+    BatchMode: "yes",
+    ConnectTimeout: "10",
+    LogLevel: "ERROR",
+  };
+  return [
+    "ssh",
+    "-F",
+    "none",
+    ...Object.entries(settings).flatMap(([key, value]) => ["-o", `${key}=${value}`]),
+  ];
+}

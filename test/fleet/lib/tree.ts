@@ -1,0 +1,121 @@
+import { createHash } from "node:crypto";
+import { chmod, cp, mkdir, mkdtemp, readdir, rename, rm, stat, writeFile } from "node:fs/promises";
+import { dirname, join } from "node:path";
+import { setTimeout as delay } from "node:timers/promises";
+import { claimAddress } from "./address.ts";
+import { runOrThrow } from "./command.ts";
+import { type MachineApt, readMachineApt } from "./machine.ts";
+import { hostFiles, hostPackages, hostScript } from "./recipe.ts";
+
+/** No host has this address: whoever claims it builds the tree. */
+const buildAddress = "127.10.255.254";
+
+/** Where trees are kept between runs, unless `VOLLEY_FLEET_CACHE` says otherwise. */
+const defaultCacheFolder = "/var/cache/volley-fleet";
+
+const unfinishedMark = ".unfinished-";
+
+/** Runs a command with processes and mounts of its own: all end with it, and it with this process. */
+const contained = [
+  "setpriv",
+  "--pdeathsig=KILL",
+  "unshare",
+  "--pid",
+  "--fork",
+  "--kill-child",
+  "--mount-proc",
+] as const;
+
+/**
+ * The Debian tree all hosts share read-only, made with debootstrap on first use and kept in the cache under
+ * the hash of all that goes into it. Several processes may ask at once: one builds, the others wait.
+ */
+export async function ensureTree(signal?: AbortSignal): Promise<string> {
+  const apt = await readMachineApt(signal);
+  const cache = process.env.VOLLEY_FLEET_CACHE ?? defaultCacheFolder;
+  const ingredients = JSON.stringify([apt, hostPackages, hostFiles, hostScript, process.arch]);
+  const hash = createHash("sha256").update(ingredients).digest("hex").slice(0, 12);
+  const tree = join(cache, `${apt.suite}-${hash}`);
+
+  while (!(await exists(tree))) {
+    const claim = await claimAddress(buildAddress);
+    if (!claim) {
+      await delay(500, undefined, signal ? { signal } : {});
+      continue;
+    }
+    try {
+      if (!(await exists(tree))) await buildTree(tree, apt, signal);
+    } finally {
+      claim.release();
+    }
+  }
+  return tree;
+}
+
+async function buildTree(tree: string, apt: MachineApt, signal?: AbortSignal): Promise<void> {
+  const startedAt = Date.now();
+  const options = signal ? { signal } : {};
+  await mkdir(dirname(tree), { recursive: true, mode: 0o755 });
+  await removeUnfinished(dirname(tree));
+  const unfinished = await mkdtemp(`${tree}${unfinishedMark}`);
+  console.log(`Fleet: making ${tree} with debootstrap, once; this takes a minute or two`);
+  try {
+    // debootstrap makes the root of the new system, and that must be readable by every user of it.
+    await chmod(unfinished, 0o755);
+    await runOrThrow(
+      [
+        ...contained,
+        "debootstrap",
+        "--variant=minbase",
+        `--include=${hostPackages.join(",")}`,
+        apt.suite,
+        unfinished,
+        apt.mirror,
+      ],
+      options,
+    );
+    await copyMachineConfig(unfinished, apt);
+    for (const [path, { text, mode }] of Object.entries(hostFiles)) {
+      await writeFile(join(unfinished, path), text);
+      await chmod(join(unfinished, path), mode);
+    }
+    await runOrThrow([...contained, "chroot", unfinished, "/bin/sh"], {
+      ...options,
+      input: hostScript,
+      env: {
+        PATH: "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin",
+        DEBIAN_FRONTEND: "noninteractive",
+        LC_ALL: "C.UTF-8",
+      },
+    });
+    await rename(unfinished, tree);
+  } finally {
+    await rm(unfinished, { recursive: true, force: true });
+  }
+  console.log(`Fleet: made it in ${((Date.now() - startedAt) / 1000).toFixed(1)} s`);
+}
+
+/** Remove what builds that were killed left; only the holder of the build address may. */
+async function removeUnfinished(cache: string): Promise<void> {
+  for (const name of await readdir(cache)) {
+    if (name.includes(unfinishedMark)) await rm(join(cache, name), { recursive: true, force: true });
+  }
+}
+
+async function copyMachineConfig(tree: string, apt: MachineApt): Promise<void> {
+  const sources = apt.sources.map(({ uri, release, component }) => `deb ${uri} ${release} ${component}\n`);
+  await writeFile(join(tree, "etc/apt/sources.list"), sources.join(""));
+  await writeFile(join(tree, "etc/apt/apt.conf.d/90machine"), apt.acquireConfig);
+  for (const folder of ["etc/apt/trusted.gpg.d", "etc/apt/auth.conf.d", "usr/local/share/ca-certificates"]) {
+    if (await exists(`/${folder}`)) {
+      await cp(`/${folder}`, join(tree, folder), { recursive: true, force: false });
+    }
+  }
+}
+
+async function exists(path: string): Promise<boolean> {
+  return stat(path).then(
+    () => true,
+    () => false,
+  );
+}
