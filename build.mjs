@@ -1,6 +1,6 @@
 // Builds dist/: the controller as split ES modules, type declarations, and the parts every bundle has.
 import { execFileSync } from "node:child_process";
-import { chmodSync, mkdirSync, rmSync, writeFileSync } from "node:fs";
+import { chmodSync, cpSync, mkdirSync, rmSync, writeFileSync } from "node:fs";
 import { createRequire } from "node:module";
 import { dirname, join } from "node:path";
 import { fileURLToPath, pathToFileURL } from "node:url";
@@ -18,6 +18,7 @@ await build({
     testing: "src/testing.ts",
     "cli/main": "src/cli/main.ts",
     "bundle/build-runtime": "src/bundle/build-runtime.ts",
+    "bundle/runtime": "src/bundle/runtime.ts",
   },
   outdir: dist,
   bundle: true,
@@ -31,11 +32,13 @@ await build({
   logLevel: "warning",
 });
 chmodSync(join(dist, "cli/main.js"), 0o755);
+cpSync(join(root, "src/demo"), join(dist, "demo"), { recursive: true });
 
 const { buildRuntime } = await import(pathToFileURL(join(dist, "bundle/build-runtime.js")).href);
-const runtime = await buildRuntime(pathToFileURL(`${join(root, "src")}/`).href);
+const { RUNTIME_NAMES } = await import(pathToFileURL(join(dist, "bundle/runtime.js")).href);
+const runtime = await buildRuntime(pathToFileURL(`${join(root, "src")}/`).href, { quick: false });
 mkdirSync(join(dist, "target"));
-for (const [name, code] of Object.entries(runtime)) writeFileSync(join(dist, "target", `${name}.js`), code);
+for (const [name, bytes] of Object.entries(runtime)) writeFileSync(join(dist, "target", RUNTIME_NAMES[name]), bytes);
 
 if (!process.argv.includes("--no-types")) {
   const require = createRequire(import.meta.url);

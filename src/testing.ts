@@ -1,3 +1,4 @@
 /** What tests of roles and inventories import: an embedded fleet to run them on. */
-export { type EmbeddedFleet, startEmbeddedFleet } from "./embedded/fleet.ts";
+export { startEmbeddedFleet } from "./embedded/fleet.ts";
+export type { EmbeddedFleet } from "./embedded/types.ts";
 export { readInventory } from "./controller/read-inventory.ts";

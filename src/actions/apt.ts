@@ -5,7 +5,7 @@ import type { ReadSystem, System } from "../core/system.ts";
 import { defineAction } from "./define.ts";
 import { type AptRunOptions, aptErrors, type PackageStep, packageDiff, runApt } from "./lib/apt-get.ts";
 import { fetchedTimeMs, fetchLists, listsAreEmpty, listsTimeMs } from "./lib/apt-lists.ts";
-import { aptParams, type AptParams, requestOf } from "./lib/apt-params.ts";
+import { type AptParams, aptParams, requestOf } from "./lib/apt-params.ts";
 import { type AptOperation, type AptPlan, planApt } from "./lib/apt-plan.ts";
 import { withPolicy } from "./lib/policy-rc-d.ts";
 
@@ -71,14 +71,22 @@ It differs from Ansible's in always using apt-get, never aptitude, in needing no
     const listsBefore = await listsTimeMs(system);
     let { operations } = change;
     if (change.fetch) {
-      const retries = { retries: params.update_cache_retries, maxDelaySeconds: params.update_cache_retry_max_delay };
+      const retries = {
+        retries: params.update_cache_retries,
+        maxDelaySeconds: params.update_cache_retry_max_delay,
+      };
       await fetchLists(system, options, retries, context);
       const plan = await planApt(requestOf(params), system, context);
       if (plan.failure !== undefined) throw plan.failure;
       operations = plan.operations;
     }
     const outputs = await withPolicy(system, params.policy_rc_d, () =>
-      runOperations([...change.cleaning.map((verb) => [verb]), ...operations.map(({ args }) => args)], system, options, context),
+      runOperations(
+        [...change.cleaning.map((verb) => [verb]), ...operations.map(({ args }) => args)],
+        system,
+        options,
+        context,
+      ),
     );
     const listsAfter = await listsTimeMs(system);
     const steps = operations.flatMap((operation) => operation.steps);
@@ -99,7 +107,8 @@ It differs from Ansible's in always using apt-get, never aptitude, in needing no
 });
 
 function asFailure(thrown: unknown): AptPlan {
-  if (thrown instanceof VolleyError && thrown.code === "ACTION_FAILED") return { operations: [], failure: thrown };
+  if (thrown instanceof VolleyError && thrown.code === "ACTION_FAILED")
+    return { operations: [], failure: thrown };
   throw thrown;
 }
 
@@ -123,7 +132,10 @@ async function handleFailure(
   });
 }
 
-async function areListsDue({ update_cache, cache_valid_time }: AptParams, system: ReadSystem): Promise<boolean> {
+async function areListsDue(
+  { update_cache, cache_valid_time }: AptParams,
+  system: ReadSystem,
+): Promise<boolean> {
   if (update_cache === false || (update_cache === undefined && cache_valid_time === 0)) return false;
   return cache_valid_time === 0 || Date.now() - (await fetchedTimeMs(system)) > cache_valid_time * 1_000;
 }
@@ -135,9 +147,13 @@ function asksOnlyForLists(params: AptParams): boolean {
 
 async function predictFetch(params: AptParams, system: ReadSystem): Promise<AptChange | Unchanged<AptData>> {
   const needed = { fetch: true, operations: [], cleaning: [] };
-  if (asksOnlyForLists(params)) return { ...needed, unknown: "whether the package lists are new is known only by fetching them" };
+  if (asksOnlyForLists(params))
+    return { ...needed, unknown: "whether the package lists are new is known only by fetching them" };
   if (params.state === "latest" || params.upgrade !== "no") {
-    return { ...needed, unknown: "nothing to upgrade by the present package lists, but they would be fetched first" };
+    return {
+      ...needed,
+      unknown: "nothing to upgrade by the present package lists, but they would be fetched first",
+    };
   }
   return unchangedData(system);
 }
@@ -147,11 +163,18 @@ async function unchangedData(system: ReadSystem): Promise<Unchanged<AptData>> {
   return unchanged({ stdout: "", stderr: "", cache_updated: false, cache_update_time: time });
 }
 
-async function cleaningNeeded(params: AptParams, system: ReadSystem, { signal }: ActionContext): Promise<readonly string[]> {
+async function cleaningNeeded(
+  params: AptParams,
+  system: ReadSystem,
+  { signal }: ActionContext,
+): Promise<readonly string[]> {
   const needed: string[] = [];
   if (params.clean && (await holdsArchives(system))) needed.push("clean");
   if (params.autoclean && !params.clean && (await holdsArchives(system))) {
-    const { stdout } = await system.query(["apt-get", "--simulate", "-o", "Debug::NoLocking=true", "autoclean"], { signal });
+    const { stdout } = await system.query(
+      ["apt-get", "--simulate", "-o", "Debug::NoLocking=true", "autoclean"],
+      { signal },
+    );
     if (/^Del /m.test(stdout)) needed.push("autoclean");
   }
   return needed;
@@ -166,7 +189,10 @@ async function holdsArchives(system: ReadSystem): Promise<boolean> {
 }
 
 function runOptions({ dpkg_options, lock_timeout }: AptParams): AptRunOptions {
-  const dpkgOptions = dpkg_options.split(",").map((option) => option.trim()).filter((option) => option !== "");
+  const dpkgOptions = dpkg_options
+    .split(",")
+    .map((option) => option.trim())
+    .filter((option) => option !== "");
   return { dpkgOptions, lockTimeoutSeconds: lock_timeout };
 }
 
@@ -180,7 +206,10 @@ async function runOperations(
   for (const args of runs) {
     const result = await runApt(system, args, options, context);
     if (result.code !== 0) {
-      throw new VolleyError("ACTION_FAILED", `apt-get ${args.filter((arg) => !arg.startsWith("-")).join(" ")} failed: ${aptErrors(result)}`);
+      throw new VolleyError(
+        "ACTION_FAILED",
+        `apt-get ${args.filter((arg) => !arg.startsWith("-")).join(" ")} failed: ${aptErrors(result)}`,
+      );
     }
     outputs.push(result);
   }

@@ -8,10 +8,12 @@ import { defineAction } from "./define.ts";
 import { findAccount, type PasswdEntry } from "./lib/accounts.ts";
 import { type AttributeChange, applyAttributes, inspectAttributes } from "./lib/attributes.ts";
 import { flag, oneOf, optionalText, text } from "./lib/params.ts";
+import { missingDirectories } from "./lib/paths.ts";
 import { type AuthorizedKey, editAuthorizedKeys, parseAuthorizedKey } from "./lib/ssh-key.ts";
 import { applyFile, type FileChange, inspectFile } from "./lib/write-file.ts";
 
 const DIRECTORY_MODE = 0o700;
+const PARENT_MODE = 0o755;
 const FILE_MODE = 0o600;
 
 const params = v.pipe(
@@ -21,7 +23,8 @@ const params = v.pipe(
       text("Public keys, one a line."),
       v.check((value) => !/^https?:\/\//.test(value), "a URL is not fetched; give the key itself"),
       v.check(
-        (value) => keyLines(value).length > 0 && keyLines(value).every((line) => parseAuthorizedKey(line) !== null),
+        (value) =>
+          keyLines(value).length > 0 && keyLines(value).every((line) => parseAuthorizedKey(line) !== null),
         ({ input }) => {
           const wrong = keyLines(input).find((line) => parseAuthorizedKey(line) === null) ?? "";
           return `"${wrong.slice(0, 40)}" is no public key; it starts with its type, such as ssh-ed25519`;
@@ -30,7 +33,9 @@ const params = v.pipe(
     ),
     state: oneOf(["present", "absent"], "present", "Whether the key may be used."),
     exclusive: flag("Remove every other key of the file."),
-    key_options: optionalText('Options of the key, such as `no-pty,from="10.0.0.1"`; they replace those before the key.'),
+    key_options: optionalText(
+      'Options of the key, such as `no-pty,from="10.0.0.1"`; they replace those before the key.',
+    ),
     comment: v.optional(v.pipe(v.string(), v.description("Replaces the comment after the key."))),
     path: optionalText("The file. Default `.ssh/authorized_keys` in the user's home directory."),
     manage_dir: flag("Make the file's directory, and have it belong to the user with mode 0700.", true),
@@ -43,8 +48,8 @@ const params = v.pipe(
 type KeyParams = v.InferOutput<typeof params>;
 
 interface KeyChange extends Change {
-  readonly directory: string;
-  readonly makesDirectory: boolean;
+  /** To be made first, outermost first; the last is the file's own. */
+  readonly directories: readonly string[];
   readonly directoryAttributes: AttributeChange | null;
   readonly file: FileChange | null;
   readonly keyfile: string;
@@ -68,7 +73,11 @@ function wantedKeys({ key, key_options, comment }: KeyParams): readonly Authoriz
   return keyLines(key)
     .map(parseAuthorizedKey)
     .filter((parsed) => parsed !== null)
-    .map((parsed) => ({ ...parsed, options: key_options ?? parsed.options, comment: comment ?? parsed.comment }));
+    .map((parsed) => ({
+      ...parsed,
+      options: key_options ?? parsed.options,
+      comment: comment ?? parsed.comment,
+    }));
 }
 
 /** Adds and removes keys that a user may log in with. */
@@ -82,7 +91,11 @@ Unlike Ansible's module, keys are not fetched from a URL.`,
   params,
   examples: [
     { user: "deploy", key: "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIHh0 deploy@example" },
-    { user: "backup", key: "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIHh0", key_options: 'command="/usr/bin/rrsync /srv",restrict' },
+    {
+      user: "backup",
+      key: "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIHh0",
+      key_options: 'command="/usr/bin/rrsync /srv",restrict',
+    },
   ],
   title: ({ user }) => user,
 
@@ -97,20 +110,23 @@ Unlike Ansible's module, keys are not fetched from a URL.`,
     const content = editAuthorizedKeys(current?.toString("utf8") ?? "", edit);
     const directory = await inspectDirectory(given, keyfile, account, system, context);
     const file = await inspectFile({
-      ...{ system, context, path: keyfile, content, current, follow: given.follow, parents: given.manage_dir },
+      ...{ system, context, path: keyfile, content, current, follow: given.follow },
+      parents: given.manage_dir ? "given" : "required",
       ...(state === "present" ? { owner: account.uid, group: account.gid, mode: FILE_MODE } : {}),
     });
-    const diff = [directory.directoryAttributes?.diff, file?.diff].filter((each): each is Diff => each !== undefined);
+    const diff = [directory.directoryAttributes?.diff, file?.diff].filter(
+      (each): each is Diff => each !== undefined,
+    );
     return diff.length === 0 ? unchanged({ user, keyfile, state }) : { ...directory, file, keyfile, diff };
   },
 
   async apply(change, { user, state }, system) {
-    const { directory, makesDirectory, directoryAttributes, file, keyfile } = change;
-    if (makesDirectory) {
-      for (const path of file?.directories ?? []) await system.makeDirectory(path, path === directory ? DIRECTORY_MODE : 0o755);
+    const { directories, directoryAttributes, file, keyfile } = change;
+    for (const [index, path] of directories.entries()) {
+      await system.makeDirectory(path, index === directories.length - 1 ? DIRECTORY_MODE : PARENT_MODE);
     }
     if (directoryAttributes !== null) await applyAttributes(directoryAttributes, system);
-    if (file !== null) await applyFile(makesDirectory ? { ...file, directories: [] } : file, system);
+    if (file !== null) await applyFile(file, system);
     return { data: { user, keyfile, state } };
   },
 });
@@ -118,8 +134,11 @@ Unlike Ansible's module, keys are not fetched from a URL.`,
 function userMissing({ user, state }: KeyParams, { check }: ActionContext): KeyChange {
   const message = `there is no user "${user}"`;
   if (!check) throw new VolleyError("ACTION_FAILED", `${message}; make it first with the user action`);
-  const nothing = { directory: "", makesDirectory: false, directoryAttributes: null, file: null, keyfile: "" };
-  return { ...nothing, unknown: `${message} yet: whether the key would be ${state === "present" ? "added" : "removed"} is not known` };
+  const nothing = { directories: [], directoryAttributes: null, file: null, keyfile: "" };
+  return {
+    ...nothing,
+    unknown: `${message} yet: whether the key would be ${state === "present" ? "added" : "removed"} is not known`,
+  };
 }
 
 async function inspectDirectory(
@@ -128,11 +147,14 @@ async function inspectDirectory(
   { uid, gid }: PasswdEntry,
   system: ReadSystem,
   context: ActionContext,
-): Promise<Pick<KeyChange, "directory" | "makesDirectory" | "directoryAttributes">> {
+): Promise<Pick<KeyChange, "directories" | "directoryAttributes">> {
   const directory = posix.dirname(keyfile);
-  if (!manage_dir || state === "absent") return { directory, makesDirectory: false, directoryAttributes: null };
+  if (!manage_dir || state === "absent") return { directories: [], directoryAttributes: null };
   const stat = await system.stat(directory);
   const wanted = { owner: uid, group: gid, mode: DIRECTORY_MODE };
   const directoryAttributes = await inspectAttributes(system, directory, stat, wanted, context, "directory");
-  return { directory, makesDirectory: stat === null, directoryAttributes };
+  return {
+    directories: stat === null ? await missingDirectories(system, directory) : [],
+    directoryAttributes,
+  };
 }

@@ -107,7 +107,7 @@ function putBlock(given: Params, removes: boolean, text: string, write: (text: s
     place = Math.min(first, last);
     lines.splice(place, Math.abs(last - first) + 1);
   } else {
-    place = insertionIndex(texts, given);
+    place = insertionIndex(lines, given);
     if (place > 0 && !lines[place - 1]!.endsWith("\n")) lines[place - 1] += "\n";
   }
   const spaced = [...block];

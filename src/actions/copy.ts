@@ -3,18 +3,18 @@ import * as v from "valibot";
 import type { ActionContext } from "../core/action.ts";
 import { unchanged } from "../core/action.ts";
 import { VolleyError } from "../core/errors.ts";
-import type { Diff } from "../core/result.ts";
 import type { ReadSystem } from "../core/system.ts";
 import { defineAction } from "./define.ts";
+import type { CopyTarget } from "./lib/copy-plan.ts";
+import { planCopy } from "./lib/copy-plan.ts";
 import type { CopySource } from "./lib/copy-source.ts";
 import { findAssetSource, findRemoteSource } from "./lib/copy-source.ts";
 import { destinationFile } from "./lib/destination.ts";
-import { backup, validate } from "./lib/file-params.ts";
+import { backup, directoryMode, validate } from "./lib/file-params.ts";
 import { jsonText } from "./lib/json-text.ts";
 import { fileAttributes, flag, optionalText, text } from "./lib/params.ts";
-import type { Step, StepsChange } from "./lib/steps.ts";
-import { applySteps, inspectMissingDirectories } from "./lib/steps.ts";
-import { inspectFile } from "./lib/write-file.ts";
+import type { StepsChange } from "./lib/steps.ts";
+import { applySteps } from "./lib/steps.ts";
 
 /** What `copy` tells. */
 export interface CopyData {
@@ -42,9 +42,7 @@ const params = v.pipe(
     remote_src: flag("Take `src` from the host itself."),
     force: flag("Replace a file that differs; false writes it only when there is none.", true),
     ...fileAttributes,
-    directory_mode: v.optional(
-      v.pipe(fileAttributes.mode.wrapped, v.description("Permission bits of directories made on the way.")),
-    ),
+    directory_mode: directoryMode,
     backup,
     validate,
     follow: flag("When `dest` is a link, write the file it leads to instead of replacing the link."),
@@ -56,9 +54,6 @@ const params = v.pipe(
 );
 
 type Params = v.InferOutput<typeof params>;
-
-// Of a large tree only this much text is worth showing.
-const MAX_TREE_DIFF_BYTES = 500_000;
 
 /** Copies files to the host. */
 export const copy = defineAction({
@@ -87,9 +82,8 @@ role are not copied, and with \`remote_src\` links inside a tree are copied as t
         throw new VolleyError("ACTION_FAILED", `there is no ${given.src} on this host to be copied`);
       return { steps: [], diff: [], dest: given.dest, unknown: `there is no ${given.src} yet` };
     }
-    const change = source.tree
-      ? await inspectTree(given, source, system, context)
-      : await inspectOne(given, source, system, context);
+    const target = await findTarget(given, source, system);
+    const change = { dest: target.dest, ...(await planCopy(given, source, target, system, context)) };
     return change.steps.length === 0 ? unchanged<CopyData>({ dest: change.dest }) : change;
   },
 
@@ -108,95 +102,15 @@ async function findSource(
   return { tree: false, directories: [], files: [{ path: "", mode: 0o644, content: async () => written }] };
 }
 
-async function inspectOne(
-  given: Params,
+async function findTarget(
+  { src, dest }: Params,
   source: CopySource,
   system: ReadSystem,
-  context: ActionContext,
-): Promise<CopyChange> {
-  const file = source.files[0]!;
-  const dest = await destinationFile(system, given.dest, file.path);
-  const directory = given.dest.endsWith("/") ? given.dest : undefined;
-  return inspectFiles(given, source, { dest, at: () => dest, directory }, system, context);
-}
-
-async function inspectTree(
-  given: Params,
-  source: CopySource,
-  system: ReadSystem,
-  context: ActionContext,
-): Promise<CopyChange> {
-  const dest = given.src!.endsWith("/") ? given.dest : posix.join(given.dest, posix.basename(given.src!));
-  return inspectFiles(
-    given,
-    source,
-    { dest, at: (path) => posix.join(dest, path), directory: dest },
-    system,
-    context,
-  );
-}
-
-interface Target {
-  readonly dest: string;
-  readonly at: (path: string) => string;
-  /** Made when it is missing. */
-  readonly directory: string | undefined;
-}
-
-async function inspectFiles(
-  given: Params,
-  source: CopySource,
-  target: Target,
-  system: ReadSystem,
-  context: ActionContext,
-): Promise<CopyChange> {
-  const { owner, group, mode, directory_mode, force } = given;
-  const steps: Step[] = [];
-  const diff: Diff[] = [];
-  const messages = new Set<string>();
-  const made = new Set<string>();
-  const directories =
-    target.directory === undefined ? [] : [target.directory, ...source.directories.map(target.at)];
-  for (const directory of directories) {
-    const missing = await inspectMissingDirectories(
-      system,
-      directory,
-      { owner, group, mode: directory_mode },
-      context,
-      made,
-    );
-    steps.push(...missing.steps);
-    diff.push(...missing.diff);
+): Promise<CopyTarget> {
+  if (source.tree) {
+    const base = src!.endsWith("/") ? dest : posix.join(dest, posix.basename(src!));
+    return { dest: base, at: (path) => posix.join(base, path), directory: base };
   }
-  let shown = 0;
-  for (const file of source.files) {
-    context.signal.throwIfAborted();
-    const path = target.at(file.path);
-    if (!force && (await system.stat(path)) !== null) continue;
-    const change = await inspectFile({
-      system,
-      context,
-      path,
-      content: await file.content(),
-      owner,
-      group,
-      mode: mode === "preserve" ? file.mode : mode,
-      backup: given.backup,
-      validate: given.validate,
-      follow: given.follow,
-      parents: target.directory === undefined ? "required" : "given",
-      secret: shown > MAX_TREE_DIFF_BYTES,
-    });
-    if (change === null) continue;
-    steps.push({ do: "file", change });
-    diff.push(change.diff);
-    if (change.message !== undefined) messages.add(change.message);
-    shown += (change.diff.before?.length ?? 0) + (change.diff.after?.length ?? 0);
-  }
-  return {
-    dest: target.dest,
-    steps,
-    diff,
-    ...(messages.size === 0 ? {} : { message: [...messages].join("; ") }),
-  };
+  const path = await destinationFile(system, dest, source.files[0]!.path);
+  return { dest: path, at: () => path, directory: dest.endsWith("/") ? dest : undefined };
 }

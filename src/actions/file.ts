@@ -10,7 +10,7 @@ import { NOTHING_TO_DO, planAttributes } from "./lib/file-request.ts";
 import { fileAttributes, flag, optionalText, text } from "./lib/params.ts";
 import { followLinks } from "./lib/paths.ts";
 import type { StepsChange } from "./lib/steps.ts";
-import { applySteps } from "./lib/steps.ts";
+import { applySteps, stepsChange } from "./lib/steps.ts";
 import { inspectFile } from "./lib/write-file.ts";
 
 const STATES = ["file", "directory", "touch", "link", "hard", "absent"] as const;
@@ -21,6 +21,10 @@ type FileState = (typeof STATES)[number];
 export interface FileData {
   readonly path: string;
   readonly state: FileState;
+}
+
+interface FileActionChange extends StepsChange {
+  readonly data: FileData;
 }
 
 /** Makes files, directories and links what they should be. */
@@ -73,11 +77,10 @@ changes something every time unless both times are \`preserve\`.`,
     };
     const plan = await planState(state, request);
     if (plan.steps.length === 0 && plan.unknown === undefined) return unchanged<FileData>({ path, state });
-    const { steps, diff, message, unknown } = plan;
-    const change: StepsChange & { readonly data: FileData } = {
-      ...{ steps, diff, data: { path, state } },
-      ...(message === undefined ? {} : { message }),
-      ...(unknown === undefined ? {} : { unknown }),
+    const change: FileActionChange = {
+      ...stepsChange(plan.steps, plan.diff, plan.messages),
+      data: { path, state },
+      ...(plan.unknown === undefined ? {} : { unknown: plan.unknown }),
     };
     return change;
   },
@@ -144,5 +147,9 @@ async function planTouch(request: PathRequest): Promise<Plan> {
   const change = await inspectFile({ system, context, path, content: "", owner, group, mode });
   return change === null
     ? NOTHING_TO_DO
-    : { steps: [{ do: "file", change }], diff: [change.diff], message: change.message };
+    : {
+        steps: [{ do: "file", change }],
+        diff: [change.diff],
+        ...(change.message === undefined ? {} : { messages: [change.message] }),
+      };
 }

@@ -21,7 +21,9 @@ export interface GroupData {
 
 const params = v.strictObject({
   name: text("Name of the group."),
-  gid: v.optional(v.pipe(v.number(), v.integer(), v.minValue(0), v.description("Its id. Default: the next free one."))),
+  gid: v.optional(
+    v.pipe(v.number(), v.integer(), v.minValue(0), v.description("Its id. Default: the next free one.")),
+  ),
   state: oneOf(["present", "absent"], "present", "Whether it exists."),
   system: flag("Take the id from the range for system groups."),
   non_unique: flag("Let the id be that of another group as well."),
@@ -45,16 +47,23 @@ Only \`/etc/group\` is read and changed, with \`groupadd\`, \`groupmod\` and \`g
     const path = `group ${name}`;
     if (state === "absent") {
       if (present === undefined) return unchanged({ name, state });
-      return { argv: ["groupdel", ...(force ? ["--force"] : []), name], diff: { path, before: `gid ${present.gid}\n`, after: null } };
+      return {
+        argv: ["groupdel", ...(force ? ["--force"] : []), name],
+        diff: { path, before: `gid ${present.gid}\n`, after: null },
+      };
     }
     if (present !== undefined && (gid === undefined || gid === present.gid)) {
       return unchanged({ name, state, gid: present.gid });
     }
     const owner = groups.find((entry) => entry.gid === gid);
     if (owner !== undefined && !non_unique) {
-      throw new VolleyError("ACTION_FAILED", `gid ${gid} belongs to the group "${owner.name}"; choose another, or set non_unique`);
+      throw new VolleyError(
+        "ACTION_FAILED",
+        `gid ${gid} belongs to the group "${owner.name}"; choose another, or set non_unique`,
+      );
     }
-    const idOptions = gid === undefined ? [] : ["--gid", String(gid), ...(non_unique ? ["--non-unique"] : [])];
+    const idOptions =
+      gid === undefined ? [] : ["--gid", String(gid), ...(non_unique ? ["--non-unique"] : [])];
     if (present !== undefined) {
       return {
         argv: ["groupmod", ...idOptions, name],
@@ -68,7 +77,9 @@ Only \`/etc/group\` is read and changed, with \`groupadd\`, \`groupmod\` and \`g
   },
 
   async apply({ argv }, { name, state }, system, context) {
-    await runTool(system, argv, `${state === "absent" ? "remove" : "set up"} the group ${name}`, { signal: context.signal });
+    await runTool(system, argv, `${state === "absent" ? "remove" : "set up"} the group ${name}`, {
+      signal: context.signal,
+    });
     forgetNames(context);
     const gid = (await readGroups(system)).find((entry) => entry.name === name)?.gid;
     return { data: { name, state, ...(gid === undefined ? {} : { gid }) } };

@@ -9,7 +9,8 @@ import { applyFile, type FileChange, inspectFile } from "./lib/write-file.ts";
 const FILE = "/etc/hostname";
 const KERNEL = "/proc/sys/kernel/hostname";
 // RFC 1123, and no longer than Linux takes.
-const NAME = /^(?=.{1,64}$)[A-Za-z0-9]([A-Za-z0-9-]*[A-Za-z0-9])?(\.[A-Za-z0-9]([A-Za-z0-9-]*[A-Za-z0-9])?)*$/;
+const NAME =
+  /^(?=.{1,64}$)[A-Za-z0-9]([A-Za-z0-9-]*[A-Za-z0-9])?(\.[A-Za-z0-9]([A-Za-z0-9-]*[A-Za-z0-9])?)*$/;
 
 const params = v.strictObject({
   name: v.pipe(
@@ -43,7 +44,9 @@ export const hostname = defineAction<typeof params, HostnameChange, HostnameData
   async inspect({ name }, system, context) {
     const current = await system.readIfExists(FILE);
     const same = current?.toString("utf8").trim() === name;
-    const file = same ? null : await inspectFile({ system, context, path: FILE, content: `${name}\n`, current });
+    const file = same
+      ? null
+      : await inspectFile({ system, context, path: FILE, content: `${name}\n`, current });
     const kernel = (await system.readIfExists(KERNEL))?.toString("utf8").trim();
     // Without /proc this is the tree of an image being built: the name is for its next boot.
     const setsKernel = kernel !== undefined && kernel !== name;
@@ -60,11 +63,16 @@ export const hostname = defineAction<typeof params, HostnameChange, HostnameData
       const withSystemd = (await runsSystemd(system)) && (await system.which("hostnamectl")) !== null;
       const first = withSystemd ? await system.run(["hostnamectl", "set-hostname", name], { signal }) : null;
       // hostnamectl needs D-Bus, which a small system may not run.
-      const result = first === null || first.code !== 0 ? await system.run(["hostname", name], { signal }) : first;
+      const result =
+        first === null || first.code !== 0 ? await system.run(["hostname", name], { signal }) : first;
       if (result.code !== 0) {
-        throw new VolleyError("ACTION_FAILED", `cannot set the host name to ${name}: ${failureText(result)}`, {
-          hint: "it needs root, and in a container the right to change its name",
-        });
+        throw new VolleyError(
+          "ACTION_FAILED",
+          `cannot set the host name to ${name}: ${failureText(result)}`,
+          {
+            hint: "it needs root, and in a container the right to change its name",
+          },
+        );
       }
     }
     // After hostnamectl, which writes the file too but may leave another mode.

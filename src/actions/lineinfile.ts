@@ -7,7 +7,7 @@ import { inspectEdit } from "./lib/edit-file.ts";
 import { backup, filePath, validate } from "./lib/file-params.ts";
 import { insertionIndex } from "./lib/insertion.ts";
 import { fileAttributes, flag, oneOf, optionalText } from "./lib/params.ts";
-import { lineEnding, lineText, splitLines } from "./lib/text.ts";
+import { lineEnding, lineText, splitLines, withNewline } from "./lib/text.ts";
 import { applyFile } from "./lib/write-file.ts";
 
 const params = v.pipe(
@@ -61,7 +61,7 @@ export const lineinfile = defineAction({
   doc: `Makes sure that a line is in a text file, replacing the one that matches, or that it is not.
 
 As in Ansible: without a match the line is added where \`insertafter\` or \`insertbefore\` says (default: at the end),
-unless the very same line is there already. Patterns are Python's, searched for in each line by itself; so write
+unless the very same line is there already. Patterns are Python's, searched for in each line with its newline; so write
 \`regexp\` to match the line before and after the change. The file's link is followed, and bytes that are not UTF-8
 survive. Unlike Ansible, a line that ended with CR LF keeps doing so.`,
   params,
@@ -92,44 +92,53 @@ survive. Unlike Ansible, a line that ended with CR LF keeps doing so.`,
 
 type Matches = (line: string) => RegExpExecArray | boolean;
 
+/** The line as it should be, without the newline that a YAML block gives it. */
+function wantedLine({ line = "" }: Params, write: (text: string) => string): string {
+  return write(line.replace(/\r?\n$/, ""));
+}
+
 /** How lines are found: by `regexp`, by `search_string`, else by being `line` itself. */
-function matcher({ regexp, search_string, line }: Params, write: (text: string) => string): Matches {
+function matcher(given: Params, write: (text: string) => string): Matches {
+  const { regexp, search_string } = given;
   if (regexp !== undefined) {
     const regex = pythonRegex(write(regexp));
-    return (text) => regex.exec(text) ?? false;
+    return (line) => regex.exec(withNewline(line)) ?? false;
   }
-  const wanted = write(search_string ?? line!);
-  return search_string === undefined ? (text) => text === wanted : (text) => text.includes(wanted);
+  if (search_string !== undefined) {
+    const wanted = write(search_string);
+    return (line) => line.includes(wanted);
+  }
+  const wanted = wantedLine(given, write);
+  return (line) => lineText(line) === wanted;
 }
 
 function removeLines(given: Params, text: string, write: (text: string) => string): Edited {
   const matches = matcher(given, write);
   const lines = splitLines(text);
-  const kept = lines.filter((line) => matches(lineText(line)) === false);
+  const kept = lines.filter((line) => matches(line) === false);
   return { text: kept.join(""), message: `${lines.length - kept.length} line(s) removed` };
 }
 
 function putLine(given: Params, text: string, write: (text: string) => string): Edited {
   const { backrefs, firstmatch } = given;
-  const line = write(given.line!);
+  const wanted = wantedLine(given, write);
   const matches = matcher(given, write);
   const lines = splitLines(text);
-  const texts = lines.map(lineText);
-  const index = firstmatch
-    ? texts.findIndex((one) => matches(one) !== false)
-    : texts.findLastIndex((one) => matches(one) !== false);
+  const isMatch = (line: string): boolean => matches(line) !== false;
+  const index = firstmatch ? lines.findIndex(isMatch) : lines.findLastIndex(isMatch);
   if (index !== -1) {
-    const found = matches(texts[index]!);
-    const replaced = backrefs && typeof found === "object" ? expandPythonTemplate(line, found) : line;
-    if (replaced === texts[index]) return { text, message: "the line is there" };
-    lines[index] = replaced.replace(/\n$/, "") + (lineEnding(lines[index]!) || "\n");
+    const line = lines[index]!;
+    const match = matches(line);
+    const replaced = backrefs && typeof match === "object" ? expandPythonTemplate(wanted, match) : wanted;
+    if (replaced === lineText(line)) return { text, message: "the line is there" };
+    lines[index] = replaced.replace(/\n$/, "") + (lineEnding(line) || "\n");
     return { text: lines.join(""), message: "line replaced" };
   }
   if (backrefs) return { text, message: "no line matches" };
-  if (texts.includes(line)) return { text, message: "the line is there" };
-  const place = insertionIndex(texts, given);
+  if (lines.some((line) => lineText(line) === wanted)) return { text, message: "the line is there" };
+  const place = insertionIndex(lines, given);
   const ending = lineEnding(lines[0] ?? "") || "\n";
   if (place > 0 && lineEnding(lines[place - 1]!) === "") lines[place - 1] += ending;
-  lines.splice(place, 0, line.replace(/\n$/, "") + ending);
+  lines.splice(place, 0, wanted + ending);
   return { text: lines.join(""), message: "line added" };
 }

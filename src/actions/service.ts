@@ -1,10 +1,10 @@
 import * as v from "valibot";
+import type { ReadSystem } from "../core/system.ts";
 import { defineAction } from "./define.ts";
 import { oneOf, optionalText, text } from "./lib/params.ts";
 import { applyScript, inspectScript, type ScriptChange, type ScriptRequest } from "./lib/sysv-service.ts";
 import { applyUnit, inspectUnit, type UnitChange, type UnitData, type UnitRequest } from "./lib/unit-plan.ts";
 import { runsSystemd } from "./lib/unit-state.ts";
-import type { ReadSystem } from "../core/system.ts";
 
 const params = v.pipe(
   v.strictObject({
@@ -16,11 +16,19 @@ const params = v.pipe(
       ),
     ),
     enabled: v.optional(v.pipe(v.boolean(), v.description("Whether it starts at boot."))),
-    use: oneOf(["auto", "systemd", "sysvinit", "service"], "auto", "The service manager; `auto` is systemd where it runs."),
+    use: oneOf(
+      ["auto", "systemd", "sysvinit", "service"],
+      "auto",
+      "The service manager; `auto` is systemd where it runs.",
+    ),
     arguments: optionalText("Given to an init script after the verb; ignored by systemd."),
     args: optionalText("The same as `arguments`."),
     sleep: v.optional(
-      v.pipe(v.number(), v.minValue(0), v.description("Seconds between stop and start of an init script that is restarted.")),
+      v.pipe(
+        v.number(),
+        v.minValue(0),
+        v.description("Seconds between stop and start of an init script that is restarted."),
+      ),
       0,
     ),
     pattern: optionalText("Accepted and ignored: an init script is asked for its status."),
@@ -38,7 +46,14 @@ function unitRequest({ name, state, enabled }: ServiceParams): UnitRequest {
   };
 }
 
-function scriptRequest({ name, state, enabled, arguments: args, args: sameArgs, sleep }: ServiceParams): ScriptRequest {
+function scriptRequest({
+  name,
+  state,
+  enabled,
+  arguments: args,
+  args: sameArgs,
+  sleep,
+}: ServiceParams): ScriptRequest {
   const words = (args ?? sameArgs ?? "").split(/\s+/).filter((word) => word !== "");
   return { name, state, enabled, args: words, pauseMs: sleep * 1_000 };
 }

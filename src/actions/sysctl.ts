@@ -1,6 +1,7 @@
 import * as v from "valibot";
-import { type Change, unchanged } from "../core/action.ts";
+import { type ActionContext, type Change, unchanged } from "../core/action.ts";
 import { VolleyError } from "../core/errors.ts";
+import type { System } from "../core/system.ts";
 import { defineAction } from "./define.ts";
 import { flag, oneOf, optionalText } from "./lib/params.ts";
 import { failureText, runTool } from "./lib/run-tool.ts";
@@ -21,21 +22,39 @@ const params = v.pipe(
     key: optionalText("The same as `name`."),
     value: valueSchema,
     val: valueSchema,
-    state: oneOf(["present", "absent"], "present", "Whether the file has it; what is set now is never taken back."),
+    state: oneOf(
+      ["present", "absent"],
+      "present",
+      "Whether the file has it; what is set now is never taken back.",
+    ),
     sysctl_file: v.optional(
-      v.pipe(v.string(), v.startsWith("/", "must be an absolute path"), v.description("The file, made when it does not exist.")),
+      v.pipe(
+        v.string(),
+        v.startsWith("/", "must be an absolute path"),
+        v.description("The file, made when it does not exist."),
+      ),
       "/etc/sysctl.conf",
     ),
     sysctl_set: flag("Compare the running kernel too, and set the value there."),
     reload: flag("Load the file when it has changed.", true),
     ignoreerrors: flag("Pass over settings the kernel does not know."),
   }),
-  v.check(({ name, key }) => (name === undefined) !== (key === undefined), "name is required, and key is the same; give one of them"),
-  v.check(({ value, val, state }) => state === "absent" || (value ?? val ?? "") !== "", "value is required to set it"),
+  v.check(
+    ({ name, key }) => (name === undefined) !== (key === undefined),
+    "name is required, and key is the same; give one of them",
+  ),
+  v.check(
+    ({ value, val, state }) => state === "absent" || (value ?? val ?? "") !== "",
+    "value is required to set it",
+  ),
 );
+
+type SysctlParams = v.InferOutput<typeof params>;
 
 interface SysctlChange extends Change {
   readonly file: FileChange | null;
+  /** Of the file. */
+  readonly content: string;
   readonly setsKernel: boolean;
 }
 
@@ -44,7 +63,7 @@ export const sysctl = defineAction<typeof params, SysctlChange>({
   name: "sysctl",
   doc: `Set a kernel setting in a sysctl file, and with \`sysctl_set\` in the running kernel.
 
-As with Ansible, the file is what counts unless \`sysctl_set\`: then \`/proc/sys\` is compared as well. When the file has changed, \`reload\` loads it whole with \`sysctl -p\`. White space within a value does not matter; a setting that occurs several times is left once.`,
+As with Ansible, the file is what counts unless \`sysctl_set\`: then \`/proc/sys\` is compared as well. When the file is to change, \`reload\` loads it whole with \`sysctl -p\`; unlike with Ansible, a file that cannot be loaded is not written, so that the next run does not take it for done. White space within a value does not matter; a setting that occurs several times is left once.`,
   params,
   examples: [
     { name: "vm.swappiness", value: 10 },
@@ -64,8 +83,9 @@ As with Ansible, the file is what counts unless \`sysctl_set\`: then \`/proc/sys
     const kernel = compares && wanted !== null ? await system.readIfExists(kernelPath) : null;
     if (compares && wanted !== null && kernel === null && !given.ignoreerrors) {
       const message = `the kernel has no setting ${setting}`;
-      if (!context.check) throw new VolleyError("ACTION_FAILED", `${message}; load its module first, or set ignoreerrors`);
-      return { file, setsKernel: false, unknown: `${message}; an earlier task may load its module` };
+      if (!context.check)
+        throw new VolleyError("ACTION_FAILED", `${message}; load its module first, or set ignoreerrors`);
+      return { file, content, setsKernel: false, unknown: `${message}; an earlier task may load its module` };
     }
     const now = kernel === null ? null : normalizeSysctl(kernel.toString("utf8"));
     const setsKernel = now !== null && wanted !== null && now !== normalizeSysctl(wanted);
@@ -74,24 +94,48 @@ As with Ansible, the file is what counts unless \`sysctl_set\`: then \`/proc/sys
       ...(file === null ? [] : [file.diff]),
       ...(setsKernel ? [{ path: kernelPath, before: `${now}\n`, after: `${wanted}\n` }] : []),
     ];
-    return { file, setsKernel, diff };
+    return { file, content, setsKernel, diff };
   },
 
-  async apply({ file, setsKernel }, given, system, { signal }) {
+  async apply({ file, content, setsKernel }, given, system, context) {
     const { name, key, value, val, ignoreerrors } = given;
     const tolerant = ignoreerrors ? ["-e"] : [];
     if (setsKernel) {
       const assignment = `${name ?? key}=${value ?? val}`;
-      await runTool(system, ["sysctl", ...tolerant, "-w", assignment], `set ${assignment} in the running kernel`, { signal });
+      await runTool(
+        system,
+        ["sysctl", ...tolerant, "-w", assignment],
+        `set ${assignment} in the running kernel`,
+        {
+          signal: context.signal,
+        },
+      );
     }
     if (file === null) return;
+    // Loaded before it is put in place, so that the next run finds a file that could not be loaded still to be written.
+    if (given.reload) await load(content, given, system, context);
     await applyFile(file, system);
-    if (!given.reload) return;
-    const loaded = await system.run(["sysctl", ...tolerant, "-p", given.sysctl_file], { signal });
-    if (loaded.code !== 0 && !ignoreerrors) {
-      throw new VolleyError("ACTION_FAILED", `cannot load ${given.sysctl_file}, which is written: ${failureText(loaded)}`, {
-        hint: "set ignoreerrors to pass over settings this kernel does not know, or reload: false to load it at the next boot",
-      });
-    }
   },
 });
+
+async function load(
+  content: string,
+  { sysctl_file, ignoreerrors }: SysctlParams,
+  system: System,
+  { signal }: ActionContext,
+): Promise<void> {
+  const draft = `${await system.temporaryDirectory()}/sysctl.conf`;
+  await system.writeFile(draft, content);
+  const loaded = await system.run(["sysctl", ...(ignoreerrors ? ["-e"] : []), "-p", draft], { signal });
+  if (loaded.code === 0 || ignoreerrors) return;
+  const reason = failureText(loaded);
+  throw new VolleyError(
+    "ACTION_FAILED",
+    `cannot load what ${sysctl_file} would hold, so it is left as it was: ${reason}`,
+    {
+      hint: /denied|Read-only/.test(reason)
+        ? "it needs root, and a container may not change most settings: with reload: false they are set at the next boot"
+        : "set ignoreerrors to pass over settings this kernel does not know",
+    },
+  );
+}

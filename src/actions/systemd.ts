@@ -20,7 +20,11 @@ const params = v.pipe(
     masked: optionalFlag("Whether it is kept from being started at all."),
     daemon_reload: flag("Let systemd read its unit files anew first. Never a change by itself."),
     daemon_reexec: flag("Let systemd start itself anew first. Never a change by itself."),
-    scope: oneOf(["system", "user", "global"], "system", "The system's manager, this user's, or the defaults of all users'."),
+    scope: oneOf(
+      ["system", "user", "global"],
+      "system",
+      "The system's manager, this user's, or the defaults of all users'.",
+    ),
     no_block: flag("Do not wait for the unit to be started or stopped."),
     force: flag("Replace links that are in the way when enabling."),
   }),
@@ -33,7 +37,10 @@ const params = v.pipe(
     const asked = state !== undefined || enabled !== undefined || masked !== undefined;
     return named ? asked || daemon_reload || daemon_reexec : !asked && (daemon_reload || daemon_reexec);
   }, "give name with one of state, enabled, masked; or daemon_reload or daemon_reexec alone"),
-  v.check(({ scope, state }) => scope !== "global" || state === undefined, "the global scope has no running units: state cannot be set there"),
+  v.check(
+    ({ scope, state }) => scope !== "global" || state === undefined,
+    "the global scope has no running units: state cannot be set there",
+  ),
 );
 
 function requestOf(given: v.InferOutput<typeof params>): UnitRequest {

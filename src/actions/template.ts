@@ -2,6 +2,7 @@ import { posix } from "node:path";
 import * as v from "valibot";
 import { unchanged } from "../core/action.ts";
 import { defineAction } from "./define.ts";
+import { assetMode } from "./lib/copy-source.ts";
 import { destinationFile } from "./lib/destination.ts";
 import { backup, validate } from "./lib/file-params.ts";
 import { fileAttributes, flag, oneOf, text } from "./lib/params.ts";
@@ -52,7 +53,7 @@ A \`#jinja2: lstrip_blocks:True\` line at its top sets how it is trimmed, as in 
     const content = newline_sequence === "\n" ? rendered : rendered.replaceAll("\n", newline_sequence);
     const change = await inspectFile({
       ...{ system, context, path: dest, content, owner, group, backup, validate, follow },
-      mode: mode === "preserve" ? 0o644 : mode,
+      mode: mode === "preserve" ? assetMode(context.asset("templates", src)) : mode,
     });
     return change ?? unchanged<TemplateData>({ dest });
   },

@@ -52,7 +52,8 @@ What is there is read from \`/etc/passwd\`, \`/etc/group\` and, when a password 
   async inspect(params, system, context) {
     const { name, state } = params;
     const entry = (await readPasswd(system)).find((each) => each.name === name);
-    if (state === "absent") return entry === undefined ? unchanged({ name, state }) : planRemoval(params, entry);
+    if (state === "absent")
+      return entry === undefined ? unchanged({ name, state }) : planRemoval(params, entry);
     const groups = await readGroups(system);
     const missing = missingGroups(params, groups);
     if (missing.length > 0 && !context.check) {
@@ -61,7 +62,9 @@ What is there is read from \`/etc/passwd\`, \`/etc/group\` and, when a password 
         `user ${name}: there is no group ${missing.join(", ")}; make it first with the group action`,
       );
     }
-    return entry === undefined ? planNew(params, groups, system) : planExisting(params, entry, groups, system);
+    return entry === undefined
+      ? planNew(params, groups, system)
+      : planExisting(params, entry, groups, system);
   },
 
   async apply(change, params, system, context) {
@@ -93,7 +96,11 @@ function missingGroups({ group, groups = [] }: UserParams, known: readonly Group
   return wanted.filter((name) => findGroupEntry(known, name) === undefined);
 }
 
-async function planNew(params: UserParams, groups: readonly GroupEntry[], system: ReadSystem): Promise<UserChange> {
+async function planNew(
+  params: UserParams,
+  groups: readonly GroupEntry[],
+  system: ReadSystem,
+): Promise<UserChange> {
   const { name, home = `/home/${name}` } = params;
   const lines = (["uid", "group", "groups", "comment", "home", "shell"] as const).flatMap((field) => {
     const value = params[field];
@@ -116,7 +123,9 @@ async function planExisting(
   groups: readonly GroupEntry[],
   system: ReadSystem,
 ): Promise<UserChange | ReturnType<typeof unchanged<UserData>>> {
-  const shadow = needsShadow(params) ? (await readShadow(system)).find(({ name }) => name === entry.name) : undefined;
+  const shadow = needsShadow(params)
+    ? (await readShadow(system)).find(({ name }) => name === entry.name)
+    : undefined;
   const plan = planModification(params, { entry, shadow, groups });
   const home = params.home ?? entry.home;
   const lacksHome = params.create_home && !params.move_home && (await system.stat(home)) === null;
@@ -131,11 +140,18 @@ async function planExisting(
     ...(lacksHome ? { "home directory": ["absent", home] as const } : {}),
     ...(key === null ? {} : { "ssh key": [key.replaces ? "old" : "absent", file] as const }),
   };
-  return { ...NOTHING, commands: plan.commands, makeHome: lacksHome, key, diff: { path: `user ${entry.name}`, attributes } };
+  return {
+    ...NOTHING,
+    commands: plan.commands,
+    makeHome: lacksHome,
+    key,
+    diff: { path: `user ${entry.name}`, attributes },
+  };
 }
 
 function needsShadow(params: UserParams): boolean {
-  const { password, update_password, password_lock, expires, password_expire_max, password_expire_min } = params;
+  const { password, update_password, password_lock, expires, password_expire_max, password_expire_min } =
+    params;
   return (
     (password !== undefined && update_password === "always") ||
     [password_lock, expires, password_expire_max, password_expire_min].some((given) => given !== undefined)

@@ -11,7 +11,7 @@ import { listTree } from "./disk-assets.ts";
 import { evaluate } from "./evaluate.ts";
 import { preludeText } from "./prelude.ts";
 import type { Project } from "./project.ts";
-import { loadRuntime } from "./runtime.ts";
+import { loadRuntime, RUNTIME_NAMES } from "./runtime.ts";
 import { volleyVersion } from "./version.ts";
 import type { ZipEntry } from "./zip.ts";
 
@@ -88,7 +88,7 @@ export async function buildBundle(
   const slot = openSlot(loaded.project.file);
   const code = digest(loaded.compiled.code);
   const runtime = await loadRuntime();
-  const runtimeDigest = digest(runtime.bootstrap + runtime.runner + runtime.template);
+  const runtimeDigest = digest(Buffer.concat([runtime.bootstrap, runtime.runner, runtime.template]));
   if (hosts === undefined) {
     const state = parseState<BundleState>(slot.readText(FILES.bundleState));
     if (state !== undefined && state.code === code && state.runtime === runtimeDigest && isFresh(state.assets)) {
@@ -99,12 +99,18 @@ export async function buildBundle(
   const assets = collectAssets(loaded);
   const { zipBehind } = await import("./zip.ts");
   const manifest = makeManifest(loaded, hosts);
-  const plain = (name: string, content: string): ZipEntry => ({ name, content: Buffer.from(content), mode: 0o644 });
-  const bytes = await zipBehind(Buffer.from(preludeText(runtime.bootstrap)), [
-    plain("manifest.json", JSON.stringify(manifest)),
-    plain("playbook.js", loaded.compiled.code),
-    plain("runner.js", runtime.runner),
-    plain("template.js", runtime.template),
+  const text = (name: string, content: string): ZipEntry => ({ name, content: Buffer.from(content), mode: 0o644 });
+  const packed = (part: "runner" | "template"): ZipEntry => ({
+    name: RUNTIME_NAMES[part],
+    content: runtime[part],
+    mode: 0o644,
+    packed: true,
+  });
+  const bytes = await zipBehind(Buffer.from(preludeText(runtime.bootstrap.toString("utf8"))), [
+    text("manifest.json", JSON.stringify(manifest)),
+    text("playbook.js", loaded.compiled.code),
+    packed("runner"),
+    packed("template"),
     ...assets.entries,
   ]);
   const id = digest(bytes);

@@ -1,3 +1,4 @@
+import { createRequire } from "node:module";
 import { dirname, relative, resolve, sep } from "node:path";
 import type { BuildFailure, BuildResult, Message, Plugin } from "esbuild";
 import { VolleyError } from "../core/errors.ts";
@@ -40,6 +41,8 @@ export async function compile(entry: string, projectDirectory: string): Promise<
       outfile: resolve(projectDirectory, "playbook.js"),
       logLevel: "silent",
       plugins: [volleyModule(projectDirectory, directories)],
+      // What a playbook shares with Volley, such as valibot, need not be installed beside it.
+      nodePaths: createRequire(import.meta.url).resolve.paths("valibot") ?? [],
       tsconfigRaw: { compilerOptions: { verbatimModuleSyntax: true } },
     });
   } catch (thrown) {

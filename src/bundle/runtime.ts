@@ -1,15 +1,20 @@
 import { existsSync, readFileSync } from "node:fs";
 import { fileURLToPath } from "node:url";
 
-/** The parts every bundle has, whatever its playbook. */
+/** The parts every bundle has, whatever its playbook, as they lie in it: all but the bootstrap packed with Brotli. */
 export interface RuntimeFiles {
-  readonly bootstrap: string;
-  readonly runner: string;
-  readonly template: string;
+  /** Text without apostrophes. */
+  readonly bootstrap: Buffer;
+  readonly runner: Buffer;
+  readonly template: Buffer;
 }
 
 /** The names the parts have in the package. */
-export const RUNTIME_NAMES: readonly (keyof RuntimeFiles)[] = ["bootstrap", "runner", "template"];
+export const RUNTIME_NAMES = {
+  bootstrap: "bootstrap.js",
+  runner: "runner.js.br",
+  template: "template.js.br",
+} as const satisfies Readonly<Record<keyof RuntimeFiles, string>>;
 
 let built: Promise<RuntimeFiles> | undefined;
 
@@ -21,21 +26,19 @@ export function loadRuntime(): Promise<RuntimeFiles> {
 
 async function readOrBuild(): Promise<RuntimeFiles> {
   const directory = runtimeDirectory();
-  if (directory !== undefined) {
-    const [bootstrap, runner, template] = RUNTIME_NAMES.map((name) => readFileSync(new URL(`${name}.js`, directory), "utf8"));
-    return { bootstrap: bootstrap!, runner: runner!, template: template! };
+  if (directory === undefined) {
+    const { buildRuntime } = await import("./build-runtime.ts");
+    return buildRuntime(new URL("../", import.meta.url).href, { quick: true });
   }
-  const { buildRuntime } = await import("./build-runtime.ts");
-  return buildRuntime(new URL("../", import.meta.url).href);
+  const read = (name: keyof RuntimeFiles): Buffer => readFileSync(new URL(RUNTIME_NAMES[name], directory));
+  return { bootstrap: read("bootstrap"), runner: read("runner"), template: read("template") };
 }
 
 /** Where the package keeps the built parts; undefined when Volley runs from source. */
 function runtimeDirectory(): URL | undefined {
   if (import.meta.url.endsWith(".ts")) return undefined;
   // Chunks lie at differing depths below dist.
-  for (const candidate of ["./target/", "../target/", "../../target/"]) {
-    const directory = new URL(candidate, import.meta.url);
-    if (existsSync(fileURLToPath(new URL("runner.js", directory)))) return directory;
-  }
-  return undefined;
+  return ["./target/", "../target/", "../../target/"]
+    .map((candidate) => new URL(candidate, import.meta.url))
+    .find((directory) => existsSync(fileURLToPath(new URL(RUNTIME_NAMES.runner, directory))));
 }

@@ -6,6 +6,8 @@ export interface ZipEntry {
   readonly content: Buffer;
   /** Permission bits. */
   readonly mode: number;
+  /** True when the content is compressed already. */
+  readonly packed?: boolean;
 }
 
 /** The earliest time a zip can hold: the same for every entry, so that the same input gives the same bytes. */
@@ -24,7 +26,9 @@ export async function zipBehind(prefix: Buffer, entries: readonly ZipEntry[]): P
     archive.once("error", reject);
   });
   const sorted = [...entries].sort((a, b) => (a.name < b.name ? -1 : 1));
-  for (const { name, content, mode } of sorted) archive.append(content, { name, mode, date: EPOCH });
+  for (const { name, content, mode, packed = false } of sorted) {
+    archive.append(content, { name, mode, date: EPOCH, store: packed });
+  }
   await archive.finalize();
   await done;
   const whole = Buffer.concat(chunks);

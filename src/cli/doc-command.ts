@@ -1,12 +1,25 @@
-import type { Command } from "commander";
+import { type Command, Option } from "commander";
 
 /** Adds `volley doc`. */
 export function addDocCommand(program: Command): void {
   program
     .command("doc [action]")
     .summary("list the actions, or show one's parameters and examples")
-    .action(async (action: string | undefined) => {
-      const { documentAction, listActions } = await import("./reference.ts");
-      process.stdout.write(action === undefined ? listActions() : documentAction(action));
+    .addOption(new Option("--markdown", "the whole reference, as REFERENCE.md has it").hideHelp())
+    .action(async (action: string | undefined, { markdown }: { readonly markdown?: boolean }) => {
+      if (markdown === true) {
+        const { referenceMarkdown } = await import("./reference/markdown.ts");
+        process.stdout.write(referenceMarkdown());
+        return;
+      }
+      const [{ documentAction, listActions }, { colorsWanted }] = await Promise.all([
+        import("./reference.ts"),
+        import("../reporter/terminal-support.ts"),
+      ]);
+      const options = {
+        color: colorsWanted(process.stdout, process.env),
+        columns: process.stdout.columns ?? 80,
+      };
+      process.stdout.write(action === undefined ? listActions(options) : documentAction(action, options));
     });
 }

@@ -11,8 +11,7 @@ import { receive } from "./receive.ts";
 export interface HostRunOptions {
   readonly endpoint: Endpoint;
   readonly transport: Transport;
-  /** The bundle; building it may go on while connections are made. */
-  readonly bundle: Promise<{ readonly id: string; readonly bytes: Buffer }>;
+  readonly bundle: { readonly id: string; readonly bytes: Buffer };
   readonly job: Job;
   /** The user to become on the host. */
   readonly become: string | null;
@@ -118,9 +117,8 @@ export class HostRun {
   }
 
   async #launch(connection: Connection): Promise<void> {
-    const { bundle: building, become, emit } = this.#options;
+    const { bundle, become, emit } = this.#options;
     const { host } = this.#options.endpoint;
-    const bundle = await building;
     this.#lastMark = performance.now();
     let started = await this.#start(connection, launchCommand(bundle.id, become));
     if (started.kind === "hello") emit({ type: "host:cached", host });

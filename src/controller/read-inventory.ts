@@ -1,7 +1,7 @@
 import type { Host, Inventory } from "../core/inventory.ts";
 import { VolleyError } from "../core/errors.ts";
 import { loadInventory } from "../inventory/load.ts";
-import { selectHosts } from "../inventory/select.ts";
+import { limitHosts, selectHosts } from "../inventory/select.ts";
 import { loadInventoryModule } from "./playbook.ts";
 
 /** An inventory and the way hosts are picked from it. */
@@ -21,9 +21,7 @@ export async function readInventory(
     inventory,
     select: (pattern, limit) => {
       const hosts = selectHosts(inventory, pattern);
-      if (limit === undefined) return hosts;
-      const allowed = new Set(selectHosts(inventory, limit));
-      return hosts.filter((host) => allowed.has(host));
+      return limit === undefined ? hosts : limitHosts(hosts, inventory, limit, { cwd });
     },
   };
 }

@@ -120,6 +120,9 @@ async function carryOut(options: RunOptions, queue: EventQueue<Event>, clean: Ab
     throw prepared.locate(thrown);
   }
 
+  const bundle = await prepared.bundle();
+  const buildMs = performance.now() - buildStart;
+
   const id = makeRunId();
   const log = options.logDirectory === false ? undefined : openRunLog(id, options.logDirectory ?? runsDirectory());
   const fold = foldSummary();
@@ -139,14 +142,7 @@ async function carryOut(options: RunOptions, queue: EventQueue<Event>, clean: Ab
     check,
     concurrency,
   });
-  const bundle = prepared.bundle();
-  // Hosts that wait for it report its failure; without hosts nobody would.
-  bundle.catch(() => {});
-  void bundle.then(
-    ({ id: bundleId, bytes, reused }) =>
-      emit({ type: "run:build", bundle: bundleId, bytes: bytes.length, elapsedMs: performance.now() - buildStart, reused }),
-    () => {},
-  );
+  emit({ type: "run:build", bundle: bundle.id, bytes: bundle.bytes.length, elapsedMs: buildMs, reused: bundle.reused });
 
   const jobOptions: JobOptions = {
     check,

@@ -1,9 +1,9 @@
-import { isIPv6 } from "node:net";
 import { homedir } from "node:os";
 import { join, resolve } from "node:path";
 import { VolleyError } from "../core/errors.ts";
 import type { ConnectionSettings } from "../core/inventory.ts";
 import type { Entry } from "./draft.ts";
+import { isIpv6 } from "./ip-address.ts";
 import { fillReferences } from "./references.ts";
 import { BOOLEAN_WORDS } from "./yaml-scalar.ts";
 
@@ -45,6 +45,8 @@ function read(input: ConnectionInput, ...names: readonly string[]): Setting | un
   for (const name of names) {
     const entry = input.vars.get(name);
     if (entry === undefined || entry.value === null || entry.value === "") continue;
+    if (typeof entry.value !== "string" || !entry.value.includes("{"))
+      return { name, entry, value: entry.value };
     const magic: Readonly<Record<string, unknown>> = {
       inventory_hostname: input.host,
       inventory_hostname_short: input.host.split(".")[0],
@@ -72,7 +74,7 @@ function readAddress(input: ConnectionInput): string {
   const address = text(input, setting);
   if (setting === undefined || address === undefined) return input.host;
   const bare = /^\[(.+)\]$/.exec(address)?.[1] ?? address;
-  if (isIPv6(bare)) return bare;
+  if (isIpv6(bare)) return bare;
   if (ADDRESS.test(address) && !address.includes(":")) return address;
   const hint = /^[^:]+:\d+$/.test(address) ? "Set the port with ansible_port." : undefined;
   return refuse(input, setting.name, setting.entry, `"${address}" is not an address`, hint);

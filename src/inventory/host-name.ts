@@ -1,5 +1,5 @@
-import { isIPv6 } from "node:net";
 import { type SourceLocation, VolleyError } from "../core/errors.ts";
+import { isIpv6 } from "./ip-address.ts";
 import { expandRanges } from "./range.ts";
 
 const HOST = /^[\p{L}\p{N}_][\p{L}\p{N}_.+-]*$/u;
@@ -12,9 +12,9 @@ export interface WrittenHosts {
 }
 
 function splitPort(text: string): readonly [name: string, port: string | undefined] {
-  if (isIPv6(text)) return [text, undefined];
+  if (isIpv6(text)) return [text, undefined];
   const bracketed = /^\[([^\]]+)\](?::(\d+))?$/.exec(text);
-  if (bracketed !== null && isIPv6(bracketed[1]!)) return [bracketed[1]!, bracketed[2]];
+  if (bracketed !== null && isIpv6(bracketed[1]!)) return [bracketed[1]!, bracketed[2]];
   // A colon inside brackets belongs to a range.
   const match = /^((?:[^:[\]]|\[[^\]]*\])+):(\d+)$/.exec(text);
   return match === null ? [text, undefined] : [match[1]!, match[2]];
@@ -38,8 +38,8 @@ export function parseHostName(text: string, location: SourceLocation): WrittenHo
     throw new VolleyError("INVENTORY_INVALID", `"${text}" is not a host name: ${problem}`, { location });
   };
   const [written, portText] = splitPort(text);
-  const names = isIPv6(written) ? [written] : expandRanges(written, fail);
-  for (const name of names) if (!HOST.test(name) && !isIPv6(name)) fail(describeProblem(name));
+  const names = isIpv6(written) ? [written] : expandRanges(written, fail);
+  for (const name of names) if (!HOST.test(name) && !isIpv6(name)) fail(describeProblem(name));
   const port = portText === undefined ? undefined : Number(portText);
   if (port !== undefined && (port < 1 || port > 65_535)) fail(`port ${port} is not between 1 and 65535`);
   return { names, port };

@@ -1,4 +1,3 @@
-import { isIPv6 } from "node:net";
 import { type SourceLocation, VolleyError } from "../core/errors.ts";
 import { didYouMean } from "../core/nearest.ts";
 import {
@@ -12,6 +11,7 @@ import {
   type ReadContext,
   setGroupVar,
 } from "./draft.ts";
+import { isIpv6 } from "./ip-address.ts";
 import { parsePythonLiteral } from "./python-literal.ts";
 
 const SECTION = /^\[([^:\]\s]*)(?::([^\]\s]*))?\]\s*(?:[#;].*)?$/;
@@ -113,7 +113,7 @@ export function readIniInventory(context: ReadContext, text: string): void {
     if (line === "" || line.startsWith("#") || line.startsWith(";")) continue;
     const location = { file: context.file, line: index + 1 };
     const section = SECTION.exec(line);
-    if (section !== null && !isIPv6(line.slice(1, -1))) {
+    if (section !== null && !isIpv6(line.slice(1, -1))) {
       [group, kind] = openSection(context, section, location);
       continue;
     }

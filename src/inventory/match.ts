@@ -1,7 +1,7 @@
-import { isIPv6 } from "node:net";
 import { VolleyError } from "../core/errors.ts";
 import type { Inventory } from "../core/inventory.ts";
 import { didYouMean } from "../core/nearest.ts";
+import { isIpv6 } from "./ip-address.ts";
 import { expandRanges, hasRange } from "./range.ts";
 
 // A position has no leading zero: web[01:20] are names even where web is a group.
@@ -89,7 +89,7 @@ function matchRange(inventory: Inventory, text: string): readonly string[] {
  */
 export function matchPart(inventory: Inventory, written: string): readonly string[] {
   const address = /^\[(.+)\]$/.exec(written)?.[1];
-  const text = address !== undefined && isIPv6(address) ? address : written;
+  const text = address !== undefined && isIpv6(address) ? address : written;
   if (text === "*") return [...inventory.hosts.keys()];
   const group = inventory.groups.get(text);
   const host = inventory.hosts.has(text) ? [text] : [];

@@ -1,4 +1,4 @@
-import { isIPv6 } from "node:net";
+import { isIpv6 } from "./ip-address.ts";
 
 /** One part of a pattern: `web`, `&prod`, `!db`. */
 export interface PatternPart {
@@ -40,7 +40,7 @@ function cut(pattern: string, isSeparator: (character: string) => boolean): read
 }
 
 function isAddress(text: string): boolean {
-  return isIPv6(text.replace(/^[&!]/, ""));
+  return isIpv6(text.replace(/^[&!]/, ""));
 }
 
 /**

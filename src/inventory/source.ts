@@ -1,6 +1,6 @@
 import { open, readdir, readFile, stat } from "node:fs/promises";
 import { basename, dirname, extname, join, resolve } from "node:path";
-import { VolleyError } from "../core/errors.ts";
+import { isVolleyError, VolleyError } from "../core/errors.ts";
 import { isRecord } from "../core/json.ts";
 import { displayPath } from "./display-path.ts";
 import { addHosts, type Draft, type ReadContext } from "./draft.ts";
@@ -55,6 +55,19 @@ async function startsLikeProgram(path: string): Promise<boolean> {
   }
 }
 
+async function importModule(path: string, file: string, options: SourceOptions): Promise<unknown> {
+  try {
+    return await options.loadModule(path);
+  } catch (cause) {
+    if (isVolleyError(cause)) throw cause;
+    const reason = cause instanceof Error ? cause.message : String(cause);
+    throw new VolleyError("INVENTORY_INVALID", `it cannot be loaded: ${reason}`, {
+      cause,
+      location: { file },
+    });
+  }
+}
+
 async function readFileInventory(
   context: ReadContext,
   path: string,
@@ -64,7 +77,7 @@ async function readFileInventory(
   const { file } = context;
   const extension = extname(path);
   if (MODULE_EXTENSIONS.includes(extension)) {
-    return readTypeScriptInventory(context, await options.loadModule(path));
+    return readTypeScriptInventory(context, await importModule(path, file, options));
   }
   const isYaml = extension === ".yml" || extension === ".yaml";
   if (!isYaml && (await startsLikeProgram(path))) {

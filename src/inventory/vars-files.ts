@@ -82,7 +82,7 @@ async function readVarsFile(
   }
   for (const { key, value, location } of entries) {
     const source = { file, ...(location.line === undefined ? {} : { line: location.line }), scope };
-    into.set(key, { value: reader.value(value), source, directory });
+    into.set(key, { value: reader.value(value, key), source, directory });
   }
 }
 

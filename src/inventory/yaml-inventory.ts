@@ -44,7 +44,7 @@ function readHosts(
   for (const host of hosts) {
     const added = addHosts(context, group, host.key, host.location);
     for (const { key, value: node, location } of mapping(reader, host, "vars")) {
-      const value = reader.value(node);
+      const value = reader.value(node, key);
       for (const { name, vars } of added) vars.set(key, entry(context, value, `host ${name}`, location.line));
     }
   }
@@ -71,7 +71,7 @@ function readGroup(
         break;
       case "vars":
         for (const { key, value, location: at } of mapping(reader, section, "vars")) {
-          setGroupVar(group, key, entry(context, reader.value(value), groupScope(name), at.line));
+          setGroupVar(group, key, entry(context, reader.value(value, key), groupScope(name), at.line));
         }
         break;
       case "children":

@@ -120,17 +120,17 @@ class ParsedYaml implements YamlReader {
     return this.#fail(`a key must be text${template}`, pair.key);
   }
 
-  value(node: YamlNode | null, depth = 0): unknown {
+  value(node: YamlNode | null, what = "this value", depth = 0): unknown {
     if (depth > MAX_ALIAS_DEPTH) this.#fail("this is nested too deeply, or an alias holds itself", node);
     const target = this.#follow(node);
     if (target === null) return null;
-    if (this.#yaml.isScalar(target)) return this.#scalar(target);
+    if (this.#yaml.isScalar(target)) return this.#scalar(target, what);
     this.#checkTag(target);
     if (this.#yaml.isSeq(target))
-      return target.items.map((item) => this.value(item as Node | null, depth + 1));
+      return target.items.map((item) => this.value(item as Node | null, what, depth + 1));
     const entries = this.entries(target);
     if (entries === null) return this.#fail("this is no value", target);
-    return Object.fromEntries(entries.map(({ key, value }) => [key, this.value(value, depth + 1)]));
+    return Object.fromEntries(entries.map(({ key, value }) => [key, this.value(value, what, depth + 1)]));
   }
 
   #checkTag(node: Node): void {
@@ -140,7 +140,7 @@ class ParsedYaml implements YamlReader {
     this.#fail(`the tag ${tag.replace("tag:yaml.org,2002:", "!!")} is not supported`, node);
   }
 
-  #scalar(node: Scalar): unknown {
+  #scalar(node: Scalar, what: string): unknown {
     const text = String(node.value);
     const plain = node.type === "PLAIN";
     switch (node.tag) {
@@ -158,7 +158,7 @@ class ParsedYaml implements YamlReader {
         return resolveScalar(text);
       case "!vault":
       case "!vault-encrypted":
-        throw vaultError("this value", this.locate(node));
+        throw vaultError(what, this.locate(node));
       default:
         return this.#fail(`the tag ${node.tag?.replace("tag:yaml.org,2002:", "!!")} is not supported`, node);
     }

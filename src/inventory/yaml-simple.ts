@@ -7,7 +7,7 @@ const KEY = String.raw`[A-Za-z0-9_][A-Za-z0-9_.-]*(?:\[[A-Za-z0-9:]+\][A-Za-z0-9
 const LINE = new RegExp(`^( *)(${KEY}):(?: +(.*))?$`);
 const PLAIN = /^(?:[A-Za-z0-9_./~+]|-(?=[^ -]))(?:[A-Za-z0-9_./~+@=, -]|:(?=[^ ]))*$/;
 const FLOW_PAIR = new RegExp(`^( *)(${KEY}): +((?:[A-Za-z0-9_./~+]|-(?=[0-9A-Za-z]))[A-Za-z0-9_./~+@= -]*)$`);
-const QUOTED = /^(?:"([^"\\]*)"|'([^']*)')$/;
+const QUOTED = /^(?:"([^"\\]*)"|'([^']*)')(?: +#.*)?$/;
 
 interface SimpleNode extends YamlNode {
   readonly line: number;
@@ -19,14 +19,19 @@ interface SimpleNode extends YamlNode {
   readonly entries?: Map<string, YamlEntry>;
 }
 
+function withoutComment(written: string): string {
+  return written.replace(/(?:^| +)#.*$/, "").trimEnd();
+}
+
 /** The value on a line, or null when it is not simple. */
 function parseValue(file: string, written: string, line: number, column: number): SimpleNode | null {
-  const text = written.trimEnd();
-  const quoted = QUOTED.exec(text);
+  const quoted = QUOTED.exec(written.trimEnd());
   if (quoted !== null) return { line, column, text: quoted[1] ?? quoted[2]!, quoted: true };
+  const text = withoutComment(written);
   if (PLAIN.test(text)) return { line, column, text };
   if (!text.startsWith("{") || !text.endsWith("}")) return null;
   const entries = new Map<string, YamlEntry>();
+  if (text === "{}") return { line, column, entries };
   let at = column + 1;
   for (const part of text.slice(1, -1).split(",")) {
     const [, indent, key, value] = FLOW_PAIR.exec(part) ?? [];
@@ -72,8 +77,9 @@ function parseLines(file: string, lines: readonly string[]): SimpleNode | null |
     }
     if (level.entries.has(key)) return undefined;
     const location = { file, line, column: indent + 1 };
-    const value = written === "" ? null : parseValue(file, written, line, text.length - written.length + 1);
-    if (written !== "" && value === null) return undefined;
+    const isEmpty = withoutComment(written) === "";
+    const value = isEmpty ? null : parseValue(file, written, line, text.length - written.length + 1);
+    if (!isEmpty && value === null) return undefined;
     level.entries.set(key, { key, value, location });
     last = value === null ? { key, into: level.entries, location } : null;
   }

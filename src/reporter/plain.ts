@@ -6,7 +6,7 @@ import type { Reporter } from "./reporter.ts";
 import { count, formatBytes, formatElapsed, uploadedText } from "./rows/amounts.ts";
 import { errorRows } from "./rows/error-rows.ts";
 import { paintRow } from "./rows/paint.ts";
-import { BOLD, DIM, line, type Row, type Style, segment } from "./rows/row.ts";
+import { BOLD, DIM, line, type Row, rowText, type Style, segment } from "./rows/row.ts";
 import { safeLine, safeLines } from "./rows/sanitize.ts";
 import type { Symbols } from "./rows/symbols.ts";
 import { taskDetails, taskRow } from "./rows/task-rows.ts";
@@ -20,6 +20,9 @@ const STATE_COLUMNS = 9;
 const INDENT = "    ";
 const KEPT_OUTPUT_LINES = 10;
 const DEFAULT_COLUMNS = 120;
+/** Shorter details are repeated rather than referred to. */
+const MIN_FOLDED_ROWS = 3;
+const MAX_REMEMBERED_DETAILS = 500;
 
 /** How plain output is made. */
 export interface PlainOptions {
@@ -42,6 +45,7 @@ type EventOf<Type extends Unstamped["type"]> = Extract<Unstamped, { type: Type }
 export function createPlainReporter({ stdout, colors, symbols, verbosity, diff }: PlainOptions): Reporter {
   const writer = createTextWriter(stdout);
   const unknown = countUnknownResults();
+  const told = new Map<string, string>();
   const outputs = new Map<string, HostOutput>();
   let nameColumns = 0;
 
@@ -59,6 +63,17 @@ export function createPlainReporter({ stdout, colors, symbols, verbosity, diff }
       ],
       ...details.map((row): Row => [segment(INDENT), ...row]),
     ]);
+  };
+  /** A diff or an error that another host has just had is told by that host's name instead of again. */
+  const foldDetails = (host: string, details: readonly Row[]): readonly Row[] => {
+    if (details.length < MIN_FOLDED_ROWS) return details;
+    const key = details.map(rowText).join("\n");
+    const before = told.get(key);
+    if (before !== undefined)
+      return [line(`(${details.length} lines, the same as on ${safeLine(before)})`, DIM)];
+    if (told.size >= MAX_REMEMBERED_DETAILS) told.clear();
+    told.set(key, host);
+    return details;
   };
   const outputOf = (host: string): HostOutput => {
     const known = outputs.get(host);
@@ -96,7 +111,7 @@ export function createPlainReporter({ stdout, colors, symbols, verbosity, diff }
       const { word, style } = resultWording(result, symbols);
       // At verbosity 2 the lines have just been shown.
       const details = taskDetails(end, { symbols, diff, output: verbosity >= 2 ? [] : output.last });
-      say(host, word, style, taskRow(end), details);
+      say(host, word, style, taskRow(end), foldDetails(host, details));
     }
     output.last = [];
   };

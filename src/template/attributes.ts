@@ -3,7 +3,21 @@ import { dictMethods } from "./methods/dict.ts";
 import { listMethods } from "./methods/list.ts";
 import { numberMethods } from "./methods/number.ts";
 import { stringMethods } from "./methods/string.ts";
-import { Attributes, defined, dictGet, Float, Func, isDict, isInt, isList, type Callable, Namespace, Tuple, typeName, Undefined } from "./values.ts";
+import {
+  Attributes,
+  type Callable,
+  defined,
+  dictGet,
+  Float,
+  Func,
+  isDict,
+  isInt,
+  isList,
+  Namespace,
+  Tuple,
+  typeName,
+  Undefined,
+} from "./values.ts";
 
 type Methods = Readonly<Record<string, Callable>>;
 
@@ -35,7 +49,8 @@ function missing(value: unknown, name: string): Undefined {
 /** `value.name`: a method of Python's first, then an item of a dict; never a JavaScript property. */
 export function attribute(value: unknown, name: string): unknown {
   if (value instanceof Undefined) return value;
-  if (name === "__class__") return new Attributes("type", (key) => (key === "__name__" ? typeName(value) : undefined));
+  if (name === "__class__")
+    return new Attributes("type", (key) => (key === "__name__" ? typeName(value) : undefined));
   return method(value, name) ?? own(value, name) ?? (own(value, name) === null ? null : missing(value, name));
 }
 
@@ -65,7 +80,8 @@ function bound(value: unknown): number | undefined {
 /** `value[start:stop:step]` of a list, tuple or string. */
 export function slice(value: unknown, start: unknown, stop: unknown, step: unknown): unknown {
   defined(value);
-  if (typeof value !== "string" && !isList(value)) return fail(`'${typeName(value)}' object cannot be sliced`);
+  if (typeof value !== "string" && !isList(value))
+    return fail(`'${typeName(value)}' object cannot be sliced`);
   const items = [...value];
   const stride = bound(step) ?? 1;
   if (stride === 0) fail("slice step cannot be zero");

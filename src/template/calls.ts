@@ -7,21 +7,28 @@ export function callable(parameters: readonly string[], body: (...values: never[
   const names = parameters.filter((name) => !name.startsWith("*"));
   const gathers = names.length < parameters.length;
   return (args, keywords, state) => {
-    if (!gathers && args.length > names.length) fail(`takes at most ${names.length} argument(s), got ${args.length}`);
+    if (!gathers && args.length > names.length)
+      fail(`takes at most ${names.length} argument(s), got ${args.length}`);
     const values: unknown[] = names.map((_, index) => args[index]);
     for (const [name, value] of Object.entries(keywords)) {
       const index = names.indexOf(name);
       if (index < 0) fail(`got an unexpected keyword argument '${name}'`);
       values[index] = value;
     }
-    return (body as (...all: unknown[]) => unknown)(...values, ...(gathers ? [args.slice(names.length)] : []), state);
+    return (body as (...all: unknown[]) => unknown)(
+      ...values,
+      ...(gathers ? [args.slice(names.length)] : []),
+      state,
+    );
   };
 }
 
 /** An argument as an int, with a default for one not given. */
 export function intArgument(value: unknown, fallback: number): number {
   if (value === undefined) return fallback;
-  const number = asNumber(defined(value)) ?? (typeof value === "string" && /^\s*[-+]?\d+\s*$/.test(value) ? Number(value) : undefined);
+  const number =
+    asNumber(defined(value)) ??
+    (typeof value === "string" && /^\s*[-+]?\d+\s*$/.test(value) ? Number(value) : undefined);
   return number === undefined ? fail(`expected a number, got ${typeName(value)}`) : Math.trunc(number);
 }
 

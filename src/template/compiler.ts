@@ -13,8 +13,8 @@ import {
   type IncludeNode,
   type MacroNode,
   type Parameters,
-  walk,
   type WithNode,
+  walk,
 } from "./nodes.ts";
 
 /** nunjucks' compiler with Jinja's statements and scopes; the code it makes is straight-line and synchronous. */
@@ -37,7 +37,9 @@ export class JinjaCompiler extends ExpressionCompiler {
       seen.add(block.name);
       this.emitBlockFunction(block);
     }
-    const table = blocks.map(({ name, required }) => `${this.text(name)}: { render: b_${name}, required: ${required} }`);
+    const table = blocks.map(
+      ({ name, required }) => `${this.text(name)}: { render: b_${name}, required: ${required} }`,
+    );
     this._emitLine(`return { root: root, here: here, blocks: { __proto__: null, ${table.join(", ")} } };`);
   }
 
@@ -46,7 +48,9 @@ export class JinjaCompiler extends ExpressionCompiler {
     this.emitBody(() => {
       this._emitLine("var parent = null;");
       if (this.mentions(body, "super")) {
-        this._emitLine(`frame.set("super", runtime.superBlock(context, ${this.text(name)}, b_${name}, frame));`);
+        this._emitLine(
+          `frame.set("super", runtime.superBlock(context, ${this.text(name)}, b_${name}, frame));`,
+        );
       }
       this.compile(body);
     });
@@ -56,7 +60,9 @@ export class JinjaCompiler extends ExpressionCompiler {
   private emitBody(content: () => void): void {
     this._emitLine('{ var output = "", line = here.line; try {');
     content();
-    this._emitLine("here.line = line; return output; } catch (error) { throw runtime.locate(error, here); } }");
+    this._emitLine(
+      "here.line = line; return output; } catch (error) { throw runtime.locate(error, here); } }",
+    );
   }
 
   private emitBodyOf(node: Node): void {
@@ -189,7 +195,9 @@ export class JinjaCompiler extends ExpressionCompiler {
   }
 
   private emitMacro(name: string, { names, defaults }: Parameters, body: Node): void {
-    const uses = ["varargs", "kwargs", "caller"].map((special) => `${special}: ${this.mentions(body, special)}`);
+    const uses = ["varargs", "kwargs", "caller"].map(
+      (special) => `${special}: ${this.mentions(body, special)}`,
+    );
     this._emit(`runtime.macro(frame, { name: ${this.text(name)}, parameters: [`);
     for (const parameter of names) {
       const fallback = defaults.get(parameter);
@@ -222,7 +230,9 @@ export class JinjaCompiler extends ExpressionCompiler {
   }
 
   compileNamedBlock({ name, scoped }: BlockNode): void {
-    this._emitLine(`if (!parent) output += runtime.block(context, ${this.text(name)}, ${scoped ? "frame" : "context.frame"});`);
+    this._emitLine(
+      `if (!parent) output += runtime.block(context, ${this.text(name)}, ${scoped ? "frame" : "context.frame"});`,
+    );
   }
 
   compileExtends(node: Node): void {

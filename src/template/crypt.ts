@@ -12,7 +12,12 @@ interface Scheme {
   readonly order: readonly (readonly number[])[];
 }
 
-function rotating(size: number, steps: readonly [number, number, number], groups: number, tail: readonly number[]): number[][] {
+function rotating(
+  size: number,
+  steps: readonly [number, number, number],
+  groups: number,
+  tail: readonly number[],
+): number[][] {
   let triple: readonly number[] = steps;
   const order: number[][] = [];
   for (let index = 0; index < groups; index++) {
@@ -45,7 +50,7 @@ function stretch(digest: Buffer, length: number): Buffer {
   return Buffer.alloc(length, digest);
 }
 
-/** A password's crypt(3) hash by sha512-crypt or sha256-crypt; `rounds` is written only when given. */
+/** A password's crypt(3) hash by sha512-crypt or sha256-crypt; `rounds` is written only when it is not the default, 5000. */
 export function sha2Crypt(kind: string, password: string, salt: string, rounds: number | undefined): string {
   const scheme = SCHEMES[kind] ?? fail(`password_hash has no scheme '${kind}': use sha512 or sha256`);
   const key = Buffer.from(password);
@@ -70,6 +75,6 @@ export function sha2Crypt(kind: string, password: string, salt: string, rounds: 
     parts.push(round & 1 ? digest : passwordBytes);
     digest = hash(...parts);
   }
-  const prefix = rounds === undefined ? "" : `rounds=${count}$`;
+  const prefix = rounds === undefined || count === DEFAULT_ROUNDS ? "" : `rounds=${count}$`;
   return `$${scheme.id}$${prefix}${saltBytes.toString()}$${encode(digest, scheme.order)}`;
 }

@@ -20,9 +20,12 @@ export function fail(message: string): never {
 /** The error as a VolleyError `TEMPLATE_FAILED` that says where; one that already says so is left alone. */
 export function locate(thrown: unknown, position: Position): VolleyError {
   if (isVolleyError(thrown) && thrown.location !== undefined) return thrown;
-  const message = thrown instanceof RangeError && /call stack/.test(thrown.message)
-    ? "the template calls itself without end"
-    : thrown instanceof Error ? thrown.message : String(thrown);
+  const message =
+    thrown instanceof RangeError && /call stack/.test(thrown.message)
+      ? "the template calls itself without end"
+      : thrown instanceof Error
+        ? thrown.message
+        : String(thrown);
   return new VolleyError("TEMPLATE_FAILED", message, {
     ...(thrown instanceof TemplateFailure ? {} : { cause: thrown }),
     location: { file: position.template, line: position.line },

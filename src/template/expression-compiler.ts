@@ -206,7 +206,11 @@ export class ExpressionCompiler extends nunjucksCompiler.Compiler {
   /** Emits a chain of filters whose innermost target is a JavaScript variable. */
   protected emitFilterChain(filters: Node, variable: string): void {
     const { name, target, args } = filters as FilterNode;
-    this.emitFilter(name, () => (target === null ? this._emit(variable) : this.emitFilterChain(target, variable)), args);
+    this.emitFilter(
+      name,
+      () => (target === null ? this._emit(variable) : this.emitFilterChain(target, variable)),
+      args,
+    );
   }
 
   compileApplyTest({ name, target, args }: TestNode): void {

@@ -13,10 +13,25 @@ const CONSTANTS: ReadonlyMap<string, boolean | null> = new Map([
   ["none", null],
   ["None", null],
 ]);
-const TAGS = { BLOCK_START: "{%", BLOCK_END: "%}", VARIABLE_START: "{{", VARIABLE_END: "}}", COMMENT_START: "{#", COMMENT_END: "#}" };
+const TAGS = {
+  BLOCK_START: "{%",
+  BLOCK_END: "%}",
+  VARIABLE_START: "{{",
+  VARIABLE_END: "}}",
+  COMMENT_START: "{#",
+  COMMENT_END: "#}",
+};
 const COMPARISONS = new Set(["==", "!=", "<", ">", "<=", ">="]);
 const NO_ARGUMENTS: Arguments = { positional: [], named: [], spread: null, spreadNamed: null };
-const OPENS_ARGUMENT = new Set(["symbol", "string", "int", "float", "left-paren", "left-bracket", "left-curly"]);
+const OPENS_ARGUMENT = new Set([
+  "symbol",
+  "string",
+  "int",
+  "float",
+  "left-paren",
+  "left-bracket",
+  "left-curly",
+]);
 
 /** nunjucks' parser with Jinja's expression grammar: its precedence, tests, slices, tuples and argument lists. */
 export class ExpressionParser extends nunjucksParser.Parser {
@@ -36,7 +51,8 @@ export class ExpressionParser extends nunjucksParser.Parser {
   /** The next token's value when it is of one of these types, which is then consumed. */
   protected accept(type: string, ...values: readonly string[]): Token | null {
     const token = this.peekToken();
-    if (token === null || token.type !== type || (values.length > 0 && !values.includes(token.value))) return null;
+    if (token === null || token.type !== type || (values.length > 0 && !values.includes(token.value)))
+      return null;
     return this.nextToken();
   }
 
@@ -50,7 +66,11 @@ export class ExpressionParser extends nunjucksParser.Parser {
     return token === null ? "end of template" : `'${token.value}'`;
   }
 
-  protected node(kind: keyof typeof jinjaNodes, at: { lineno: number; colno: number }, ...fields: unknown[]): Node {
+  protected node(
+    kind: keyof typeof jinjaNodes,
+    at: { lineno: number; colno: number },
+    ...fields: unknown[]
+  ): Node {
     return new jinjaNodes[kind](at.lineno, at.colno, ...fields);
   }
 
@@ -74,7 +94,10 @@ export class ExpressionParser extends nunjucksParser.Parser {
   }
 
   /** An expression, or several separated by commas: a tuple. */
-  parseTuple(parse: () => Node = () => this.parseExpression(), endsAt: (token: Token) => boolean = () => false): Node {
+  parseTuple(
+    parse: () => Node = () => this.parseExpression(),
+    endsAt: (token: Token) => boolean = () => false,
+  ): Node {
     const start = this.here();
     const items: Node[] = [];
     let isTuple = false;
@@ -128,7 +151,11 @@ export class ExpressionParser extends nunjucksParser.Parser {
 
   private parseBinary(operand: () => Node, type: string, ...operators: readonly string[]): Node {
     let node = operand();
-    for (let token = this.accept(type, ...operators); token !== null; token = this.accept(type, ...operators)) {
+    for (
+      let token = this.accept(type, ...operators);
+      token !== null;
+      token = this.accept(type, ...operators)
+    ) {
       node = this.node("Binary", token, token.value, node, operand());
     }
     return node;
@@ -152,7 +179,8 @@ export class ExpressionParser extends nunjucksParser.Parser {
 
   private parseUnary(withFilter: boolean): Node {
     const sign = this.accept("operator", "-", "+");
-    const operand = sign === null ? this.parsePrimary() : this.node("Unary", sign, sign.value, this.parseUnary(false));
+    const operand =
+      sign === null ? this.parsePrimary() : this.node("Unary", sign, sign.value, this.parseUnary(false));
     const node = this.parsePostfix(operand);
     return withFilter ? this.parseFilters(node) : node;
   }
@@ -162,11 +190,14 @@ export class ExpressionParser extends nunjucksParser.Parser {
     switch (token.type) {
       case "symbol": {
         const constant = CONSTANTS.get(token.value);
-        return constant === undefined ? this.builtin("Symbol", token, token.value) : this.builtin("Literal", token, constant);
+        return constant === undefined
+          ? this.builtin("Symbol", token, token.value)
+          : this.builtin("Literal", token, constant);
       }
       case "string": {
         let text = token.value;
-        for (let more = this.accept("string"); more !== null; more = this.accept("string")) text += more.value;
+        for (let more = this.accept("string"); more !== null; more = this.accept("string"))
+          text += more.value;
         return this.builtin("Literal", token, text);
       }
       case "int":
@@ -221,7 +252,8 @@ export class ExpressionParser extends nunjucksParser.Parser {
       if (token?.type === "operator" && token.value === ".") {
         this.nextToken();
         const name = this.nextToken();
-        if (name?.type === "int") node = this.node("Item", token, node, this.builtin("Literal", name, Number(name.value)));
+        if (name?.type === "int")
+          node = this.node("Item", token, node, this.builtin("Literal", name, Number(name.value)));
         else if (name?.type === "symbol") node = this.node("Attribute", token, node, name.value);
         else this.fail("expected a name or number after '.'", token.lineno);
       } else if (token?.type === "left-bracket") {
@@ -266,7 +298,8 @@ export class ExpressionParser extends nunjucksParser.Parser {
       else if (this.accept("operator", "**")) spreadNamed = this.parseExpression();
       else {
         const value = this.parseExpression();
-        if (value.typename === "Symbol" && this.accept("operator", "=")) named.push([value.value as string, this.parseExpression()]);
+        if (value.typename === "Symbol" && this.accept("operator", "="))
+          named.push([value.value as string, this.parseExpression()]);
         else if (named.length > 0) this.fail("a positional argument follows one given by name");
         else positional.push(value);
       }
@@ -285,7 +318,8 @@ export class ExpressionParser extends nunjucksParser.Parser {
     for (;;) {
       if (this.peekToken()?.type === "pipe") node = this.parseFilterChain(node);
       else if (this.skipSymbol("is")) node = this.parseTest(node);
-      else if (this.peekToken()?.type === "left-paren") node = this.node("Call", node, node, this.parseArguments());
+      else if (this.peekToken()?.type === "left-paren")
+        node = this.node("Call", node, node, this.parseArguments());
       else return node;
     }
   }

@@ -13,7 +13,7 @@ interface Spec {
   readonly type: string;
 }
 
-const SPEC = /^(?:([^])?([<>=^]))?([-+ ])?(#)?(0)?(\d+)?([,_])?(?:\.(\d+))?([a-zA-Z%])?$/u;
+const SPEC = /^(?:([\s\S])?([<>=^]))?([-+ ])?(#)?(0)?(\d+)?([,_])?(?:\.(\d+))?([a-zA-Z%])?$/u;
 
 function parseSpec(text: string): Spec {
   const match = SPEC.exec(text) ?? fail(`invalid format specifier '${text}'`);
@@ -55,7 +55,11 @@ function general(value: number, precision: number, alternate: boolean): string {
 export function fixed(value: number, precision: number): string {
   const text = value.toFixed(Math.min(100, precision));
   const scaled = value * 10 ** precision;
-  const isHalf = Math.abs(scaled) < 2 ** 52 && Math.abs(scaled % 1) === 0.5 && scaled / 10 ** precision === value && isExact(value);
+  const isHalf =
+    Math.abs(scaled) < 2 ** 52 &&
+    Math.abs(scaled % 1) === 0.5 &&
+    scaled / 10 ** precision === value &&
+    isExact(value);
   if (!isHalf) return text;
   const even = 2 * Math.round(scaled / 2);
   return (even / 10 ** precision).toFixed(precision);
@@ -70,26 +74,38 @@ function numberBody(value: number, spec: Spec, floating: boolean): string {
   const { type, precision, alternate } = spec;
   const prefix = alternate ? ({ x: "0x", X: "0X", o: "0o", b: "0b" }[type] ?? "") : "";
   switch (type) {
-    case "x": return prefix + Math.trunc(value).toString(16);
-    case "X": return prefix + Math.trunc(value).toString(16).toUpperCase();
-    case "o": return prefix + Math.trunc(value).toString(8);
-    case "b": return prefix + Math.trunc(value).toString(2);
+    case "x":
+      return prefix + Math.trunc(value).toString(16);
+    case "X":
+      return prefix + Math.trunc(value).toString(16).toUpperCase();
+    case "o":
+      return prefix + Math.trunc(value).toString(8);
+    case "b":
+      return prefix + Math.trunc(value).toString(2);
     case "f":
-    case "F": return fixed(value, precision ?? 6);
-    case "e": return exponent(value, precision ?? 6);
-    case "E": return exponent(value, precision ?? 6).toUpperCase();
+    case "F":
+      return fixed(value, precision ?? 6);
+    case "e":
+      return exponent(value, precision ?? 6);
+    case "E":
+      return exponent(value, precision ?? 6).toUpperCase();
     case "g":
-    case "n": return general(value, precision ?? 6, alternate);
-    case "G": return general(value, precision ?? 6, alternate).toUpperCase();
-    case "%": return `${fixed(value * 100, precision ?? 6)}%`;
-    case "c": return String.fromCodePoint(value);
+    case "n":
+      return general(value, precision ?? 6, alternate);
+    case "G":
+      return general(value, precision ?? 6, alternate).toUpperCase();
+    case "%":
+      return `${fixed(value * 100, precision ?? 6)}%`;
+    case "c":
+      return String.fromCodePoint(value);
     case "":
     case "d": {
       if (type === "d" && floating) return fail("Unknown format code 'd' for object of type 'float'");
       if (!floating) return str(Math.trunc(value));
       return precision === undefined ? floatText(value) : general(value, precision, false);
     }
-    default: return fail(`unknown format code '${type}'`);
+    default:
+      return fail(`unknown format code '${type}'`);
   }
 }
 
@@ -97,22 +113,33 @@ function pad(text: string, sign: string, spec: Spec, align: string): string {
   const missing = Math.max(0, spec.width - [...text].length - sign.length);
   const fill = spec.fill;
   switch (align) {
-    case ">": return fill.repeat(missing) + sign + text;
-    case "=": return sign + fill.repeat(missing) + text;
-    case "^": return fill.repeat(missing >> 1) + sign + text + fill.repeat(missing - (missing >> 1));
-    default: return sign + text + fill.repeat(missing);
+    case ">":
+      return fill.repeat(missing) + sign + text;
+    case "=":
+      return sign + fill.repeat(missing) + text;
+    case "^":
+      return fill.repeat(missing >> 1) + sign + text + fill.repeat(missing - (missing >> 1));
+    default:
+      return sign + text + fill.repeat(missing);
   }
 }
 
 /** A value by a format specification of Python's: `>10`, `05.2f`, `,`. */
 export function formatValue(value: unknown, specification: string): string {
   defined(value);
+  if (specification === "") return str(value);
   const spec = parseSpec(specification);
-  const number = typeof value === "boolean" && spec.type === "" ? undefined : asNumber(value);
+  const number = asNumber(value);
   if (number === undefined) {
-    if (!["", "s"].includes(spec.type)) fail(`unknown format code '${spec.type}' for object of type '${typeName(value)}'`);
+    if (!["", "s"].includes(spec.type))
+      fail(`unknown format code '${spec.type}' for object of type '${typeName(value)}'`);
     const text = str(value);
-    return pad(spec.precision === undefined ? text : [...text].slice(0, spec.precision).join(""), "", spec, spec.align || "<");
+    return pad(
+      spec.precision === undefined ? text : [...text].slice(0, spec.precision).join(""),
+      "",
+      spec,
+      spec.align || "<",
+    );
   }
   const negative = number < 0 || Object.is(number, -0);
   const sign = negative ? "-" : spec.sign === "-" ? "" : spec.sign;
@@ -126,16 +153,31 @@ const PERCENT = /%(?:\(([^)]*)\))?([-+ #0]*)(\*|\d+)?(?:\.(\*|\d+))?[hlL]?([a-zA
 export function formatPercent(template: string, values: unknown): string {
   const list: readonly unknown[] = values instanceof Tuple ? values : [values];
   let next = 0;
-  const take = (): unknown => (next < list.length ? list[next++] : fail("not enough arguments for format string"));
-  const size = (text: string | undefined): number | undefined => (text === "*" ? asNumber(take()) : text === undefined ? undefined : Number(text));
-  const text = template.replace(PERCENT, (_, name: string | undefined, flags: string, width?: string, precision?: string, type = "") => {
-    if (type === "%") return "%";
-    const [columns, decimals] = [size(width) ?? 0, size(precision)];
-    const value = name === undefined ? take() : isDict(values) ? dictGet(values, name) : fail("format requires a mapping");
-    if (name !== undefined) next = list.length;
-    return percentValue(value ?? (value === null ? null : fail(`no value named '${name}'`)), { flags, columns, decimals, type });
-  });
-  if (/%(?![^])/.test(template.replace(/%%/g, ""))) fail("incomplete format");
+  const take = (): unknown =>
+    next < list.length ? list[next++] : fail("not enough arguments for format string");
+  const size = (text: string | undefined): number | undefined =>
+    text === "*" ? asNumber(take()) : text === undefined ? undefined : Number(text);
+  const text = template.replace(
+    PERCENT,
+    (_, name: string | undefined, flags: string, width?: string, precision?: string, type = "") => {
+      if (type === "%") return "%";
+      const [columns, decimals] = [size(width) ?? 0, size(precision)];
+      const value =
+        name === undefined
+          ? take()
+          : isDict(values)
+            ? dictGet(values, name)
+            : fail("format requires a mapping");
+      if (name !== undefined) next = list.length;
+      return percentValue(value ?? (value === null ? null : fail(`no value named '${name}'`)), {
+        flags,
+        columns,
+        decimals,
+        type,
+      });
+    },
+  );
+  if (/%(?![\s\S])/.test(template.replace(/%%/g, ""))) fail("incomplete format");
   if (next < list.length && !isDict(values) && !(Array.isArray(values) && !(values instanceof Tuple))) {
     fail("not all arguments converted during string formatting");
   }
@@ -160,13 +202,15 @@ function percentValue(value: unknown, { flags, columns, decimals, type }: Percen
   const number = asNumber(defined(value));
   if (number === undefined) return fail(`%${type} format: a number is required, not ${typeName(value)}`);
   const whole = "diuxXo".includes(type);
-  if ("xXo".includes(type) && !isInt(value) && typeof value !== "boolean") fail(`%${type} format: an integer is required, not float`);
+  if ("xXo".includes(type) && !isInt(value) && typeof value !== "boolean")
+    fail(`%${type} format: an integer is required, not float`);
   const sign = flags.includes("+") ? "+" : flags.includes(" ") ? " " : "";
   const fill = left ? "<" : flags.includes("0") ? "0=" : ">";
   const kind = "iu".includes(type) ? "d" : type;
   const alternate = flags.includes("#") ? "#" : "";
   const precision = whole || decimals === undefined ? "" : `.${decimals}`;
-  const body = whole && decimals !== undefined ? str(Math.trunc(Math.abs(number))).padStart(decimals, "0") : undefined;
+  const body =
+    whole && decimals !== undefined ? str(Math.trunc(Math.abs(number))).padStart(decimals, "0") : undefined;
   if (body !== undefined && kind === "d") {
     const text = (number < 0 ? "-" : sign) + body;
     return left ? text.padEnd(columns) : text.padStart(columns);
@@ -180,12 +224,16 @@ const FIELD = /\{\{|\}\}|\{([^{}!:]*)(?:!([rsa]))?(?::((?:[^{}]|\{[^{}]*\})*))?\
 /** Python's `text.format(…)`; `lookup` finds a field's value (`0`, `name`, `user.name`, `list[0]`). */
 export function formatFields(template: string, lookup: (field: string) => unknown): string {
   let automatic = 0;
-  const find = (field: string): unknown => (/^$|^[.[]/.test(field) ? lookup(`${automatic++}${field}`) : lookup(field));
+  const find = (field: string): unknown =>
+    /^$|^[.[]/.test(field) ? lookup(`${automatic++}${field}`) : lookup(field);
   return template.replace(FIELD, (whole, field: string | undefined, conversion?: string, spec?: string) => {
     if (whole === "{{") return "{";
     if (whole === "}}") return "}";
     const value = find(field ?? "");
     const converted = conversion === undefined ? value : conversion === "s" ? str(value) : repr(value);
-    return formatValue(converted, (spec ?? "").replace(/\{([^{}]*)\}/g, (_, inner: string) => str(find(inner))));
+    return formatValue(
+      converted,
+      (spec ?? "").replace(/\{([^{}]*)\}/g, (_, inner: string) => str(find(inner))),
+    );
   });
 }

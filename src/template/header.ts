@@ -9,13 +9,17 @@ const OPTIONS: Readonly<Record<string, "trimBlocks" | "lstripBlocks" | "keepTrai
 };
 
 /** Takes Ansible's `#jinja2: trim_blocks:False, …` line off a template, and what it says into the options. */
-export function readHeader(source: string, options: LexerOptions): { readonly body: string; readonly options: LexerOptions } {
+export function readHeader(
+  source: string,
+  options: LexerOptions,
+): { readonly body: string; readonly options: LexerOptions } {
   const header = HEADER.exec(source);
   if (header === null) return { body: source, options };
   const changed: Partial<Record<"trimBlocks" | "lstripBlocks" | "keepTrailingNewline", boolean>> = {};
   for (const part of (header[1] ?? "").split(",")) {
     const [name = "", value = ""] = part.split(":").map((text) => text.trim());
-    changed[OPTIONS[name] ?? fail(`the #jinja2 header does not know '${name}'`)] = /^(?:true|yes|on|1)$/i.test(value);
+    changed[OPTIONS[name] ?? fail(`the #jinja2 header does not know '${name}'`)] =
+      /^(?:true|yes|on|1)$/i.test(value);
   }
   return { body: source.slice(header[0].length), options: { ...options, ...changed, firstLine: 1 } };
 }

@@ -58,11 +58,17 @@ interface Style {
   readonly keepTrailingNewline: boolean;
 }
 
-const DEFAULT_STYLE: Style = { lexer: { trimBlocks: true, lstripBlocks: false, keepTrailingNewline: false }, keepTrailingNewline: true };
+const DEFAULT_STYLE: Style = {
+  lexer: { trimBlocks: true, lstripBlocks: false, keepTrailingNewline: false },
+  keepTrailingNewline: true,
+};
 
 function withStyle({ lexer, keepTrailingNewline }: Style, changes: TemplateStyle): Style {
   const { trimBlocks = lexer.trimBlocks, lstripBlocks = lexer.lstripBlocks } = changes;
-  return { lexer: { ...lexer, trimBlocks, lstripBlocks }, keepTrailingNewline: changes.keepTrailingNewline ?? keepTrailingNewline };
+  return {
+    lexer: { ...lexer, trimBlocks, lstripBlocks },
+    keepTrailingNewline: changes.keepTrailingNewline ?? keepTrailingNewline,
+  };
 }
 
 function trailingNewlines(text: string): number {
@@ -96,7 +102,10 @@ export function createTemplates(options: TemplateOptions = {}): Templates {
     const position: Position = { template: name, line: 1 };
     try {
       const { body, options: lexerOptions } = readHeader(source, style.lexer);
-      const template = build<CompiledTemplate>(compileTemplate(parseTemplate(body, lexerOptions), name), runtime);
+      const template = build<CompiledTemplate>(
+        compileTemplate(parseTemplate(body, lexerOptions), name),
+        runtime,
+      );
       compiled.set(key, template);
       return template;
     } catch (error) {
@@ -107,7 +116,9 @@ export function createTemplates(options: TemplateOptions = {}): Templates {
 
   const createContext = (template: CompiledTemplate, parent: FrameType | null, state: CallState): Context => {
     const frame = (parent ?? globalFrame).push();
-    const blocks = new Map<string, Block[]>(Object.entries(template.blocks).map(([name, block]) => [name, [block]]));
+    const blocks = new Map<string, Block[]>(
+      Object.entries(template.blocks).map(([name, block]) => [name, [block]]),
+    );
     const context: Context = { frame, state, blocks, template: template.here.template };
     if (blocks.size > 0) frame.set("self", runtime.self(context));
     return context;
@@ -120,6 +131,8 @@ export function createTemplates(options: TemplateOptions = {}): Templates {
     test: (name) => found("test", tests, name),
     lookup: (name) => findLookup(name, options.lookups ?? {}),
     readText,
+    renderTemplate: (name) =>
+      run(readText(name) ?? fail(`lookup template: there is no template '${name}'`), name, vars),
   });
 
   const variables = (vars: TemplateVars): FrameType => {
@@ -151,7 +164,10 @@ export function createTemplates(options: TemplateOptions = {}): Templates {
       style = withStyle(style, overrides);
       try {
         const source = readText(name);
-        if (source === null) throw new VolleyError("TEMPLATE_FAILED", `there is no template '${name}'`, { location: { file: name } });
+        if (source === null)
+          throw new VolleyError("TEMPLATE_FAILED", `there is no template '${name}'`, {
+            location: { file: name },
+          });
         return run(source, name, vars);
       } finally {
         style = before;
@@ -165,11 +181,19 @@ export function createTemplates(options: TemplateOptions = {}): Templates {
       try {
         let evaluateIt = expressions.get(expression);
         if (evaluateIt === undefined) {
-          evaluateIt = build<Expression>(compileExpression(parseExpression(expression), position.template), runtime);
+          evaluateIt = build<Expression>(
+            compileExpression(parseExpression(expression), position.template),
+            runtime,
+          );
           expressions.set(expression, evaluateIt);
         }
         const frame = variables(vars);
-        const context: Context = { frame, state: stateOf(vars), blocks: new Map(), template: position.template };
+        const context: Context = {
+          frame,
+          state: stateOf(vars),
+          blocks: new Map(),
+          template: position.template,
+        };
         return toNative(evaluateIt(context, frame));
       } catch (error) {
         if (error instanceof SyntaxFailure) position.line = error.line;

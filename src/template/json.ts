@@ -15,7 +15,9 @@ export interface JsonOptions {
 function quote(text: string, ensureAscii: boolean): string {
   const quoted = JSON.stringify(text);
   if (!ensureAscii) return quoted;
-  return quoted.replace(/[\x7f-\uffff]/g, (char) => (char === "\x7f" ? char : `\\u${char.charCodeAt(0).toString(16).padStart(4, "0")}`));
+  return quoted.replace(/[\x7f-\uffff]/g, (char) =>
+    char === "\x7f" ? char : `\\u${char.charCodeAt(0).toString(16).padStart(4, "0")}`,
+  );
 }
 
 function keyText(key: unknown): string {
@@ -26,7 +28,10 @@ function keyText(key: unknown): string {
 
 /** A value as JSON, byte for byte as Python's `json.dumps` writes it; fails on undefined. */
 export function dumpJson(value: unknown, options: JsonOptions, level = 1): string {
-  const { indent, separators: [itemSeparator, keySeparator] } = options;
+  const {
+    indent,
+    separators: [itemSeparator, keySeparator],
+  } = options;
   if (value === null || typeof value === "boolean") return String(value);
   if (typeof value === "string") return quote(value, options.ensureAscii);
   if (typeof value === "number" || value instanceof Float) {
@@ -41,11 +46,22 @@ export function dumpJson(value: unknown, options: JsonOptions, level = 1): strin
     const margin = `\n${" ".repeat(indent * level)}`;
     return `${open}${margin}${items.join(`${itemSeparator.trimEnd()}${margin}`)}\n${" ".repeat(indent * (level - 1))}${close}`;
   };
-  if (isList(value)) return wrap("[", value.map((item) => dumpJson(item, options, level + 1)), "]");
+  if (isList(value))
+    return wrap(
+      "[",
+      value.map((item) => dumpJson(item, options, level + 1)),
+      "]",
+    );
   if (!isDict(value)) return fail(`${str(value)} is not JSON serializable`);
   const entries = dictEntries(value).map(([key, item]) => [keyText(key), item] as const);
   if (options.sortKeys) entries.sort(([a], [b]) => (a < b ? -1 : a > b ? 1 : 0));
-  return wrap("{", entries.map(([key, item]) => quote(key, options.ensureAscii) + keySeparator + dumpJson(item, options, level + 1)), "}");
+  return wrap(
+    "{",
+    entries.map(
+      ([key, item]) => quote(key, options.ensureAscii) + keySeparator + dumpJson(item, options, level + 1),
+    ),
+    "}",
+  );
 }
 
 /** Reads JSON, telling `1.0` from `1`; fails on what is not JSON. */
@@ -62,11 +78,11 @@ export function parseJson(text: string): unknown {
 function withFloats(text: string): unknown {
   const mark = "\u0000float:";
   const marked = text.replace(/"(?:[^"\\]|\\.)*"|-?\d+(?:\.\d+)?(?:[eE][-+]?\d+)?/g, (token) =>
-    token.startsWith('"') || /^-?\d+$/.test(token) ? token : JSON.stringify(mark + token));
+    token.startsWith('"') || /^-?\d+$/.test(token) ? token : JSON.stringify(mark + token),
+  );
   return JSON.parse(marked, (_, value: unknown) => {
     if (typeof value !== "string" || !value.startsWith(mark)) return value;
     const number = Number(value.slice(mark.length));
     return Number.isInteger(number) ? new Float(number) : number;
   });
 }
-

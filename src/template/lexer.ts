@@ -39,20 +39,30 @@ const CLOSERS: Readonly<Record<string, string>> = { "(": ")", "[": "]", "{": "}"
 const FLOAT = /(?<!\.)(?:\d+_)*\d+(?:(?:\.(?:\d+_)*\d+)?e[+-]?\d+|\.(?:\d+_)*\d+)/iy;
 const INTEGER = /0b[01_]+|0o[0-7_]+|0x[\da-f_]+|\d[\d_]*/iy;
 const NAME = /[\p{L}\p{Nl}_][\p{L}\p{Nl}\p{N}\p{Mn}\p{Mc}_]*/uy;
-const STRING = /'[^'\\]*(?:\\[^][^'\\]*)*'|"[^"\\]*(?:\\[^][^"\\]*)*"/y;
+const STRING = /'[^'\\]*(?:\\[\s\S][^'\\]*)*'|"[^"\\]*(?:\\[\s\S][^"\\]*)*"/y;
 const OPERATOR = /\/\/|\*\*|==|!=|>=|<=|[-+/*%~[\](){}<>=.:|,]/y;
 const RAW_BEGIN = /\{%[-+]?\s*raw\s*(?:-%\}\s*|%\})/y;
 const RAW_END = /\{%([-+]?)\s*endraw\s*(?:\+%\}|-%\}\s*|%\}(\n?))/g;
 const TAG_START = /\{[{%#]/g;
 
 const ESCAPES: Readonly<Record<string, string>> = {
-  n: "\n", t: "\t", r: "\r", a: "\x07", b: "\b", f: "\f", v: "\v", "\\": "\\", "'": "'", '"': '"', "\n": "",
+  n: "\n",
+  t: "\t",
+  r: "\r",
+  a: "\x07",
+  b: "\b",
+  f: "\f",
+  v: "\v",
+  "\\": "\\",
+  "'": "'",
+  '"': '"',
+  "\n": "",
 };
 
 /** The text a Python string literal stands for; an unknown escape such as `\d` keeps its backslash, as in Python. */
 export function unescapeString(body: string): string {
   return body.replace(
-    /\\(?:x([\da-fA-F]{2})|u([\da-fA-F]{4})|U([\da-fA-F]{8})|([0-7]{1,3})|([^]))/g,
+    /\\(?:x([\da-fA-F]{2})|u([\da-fA-F]{4})|U([\da-fA-F]{8})|([0-7]{1,3})|([\s\S]))/g,
     (whole, x?: string, u?: string, long?: string, octal?: string, other?: string) => {
       const hex = x ?? u ?? long;
       if (hex !== undefined) return String.fromCodePoint(Number.parseInt(hex, 16));
@@ -85,10 +95,8 @@ export function lex(template: string, options: LexerOptions): Token[] {
     const lineno = lineAt(position);
     tokens.push({ type, value, lineno, colno: position - source.lastIndexOf("\n", position - 1) - 1 });
   };
-  const failAt = (message: string, position: number): never => {
-    const before = source.slice(0, position);
-    throw new SyntaxFailure(message, before.split("\n").length + firstLine);
-  };
+  const errorAt = (message: string, position: number): SyntaxFailure =>
+    new SyntaxFailure(message, source.slice(0, position).split("\n").length + firstLine);
 
   const dataBefore = (start: number, sign: string, isBlock: boolean): string => {
     const text = source.slice(index, start);
@@ -111,14 +119,14 @@ export function lex(template: string, options: LexerOptions): Token[] {
     index = start + begin.length;
     RAW_END.lastIndex = index;
     const end = RAW_END.exec(source);
-    if (end === null) return failAt("the raw block is never closed: endraw is missing", start);
+    if (end === null) throw errorAt("the raw block is never closed: endraw is missing", start);
     push("data", dataBefore(end.index, end[1] ?? "", true), index);
     index = RAW_END.lastIndex;
     if (end[2] === "\n" && !options.trimBlocks) index--;
   };
   const lexComment = (start: number): void => {
     const end = source.indexOf("#}", start + 2);
-    if (end < 0) return failAt("the comment is never closed: #} is missing", start);
+    if (end < 0) throw errorAt("the comment is never closed: #} is missing", start);
     index = afterTag(end + 2, end > start + 2 ? source.charAt(end - 1) : "", true);
   };
 
@@ -131,8 +139,11 @@ export function lex(template: string, options: LexerOptions): Token[] {
     const open: string[] = [];
     for (;;) {
       while (index < source.length && /\s/.test(source.charAt(index))) index++;
-      if (index >= source.length) return failAt(`the tag is never closed: ${close} is missing`, start);
-      const sign = source.startsWith(close, index + 1) && "-+".includes(source.charAt(index)) ? source.charAt(index) : "";
+      if (index >= source.length) throw errorAt(`the tag is never closed: ${close} is missing`, start);
+      const sign =
+        source.startsWith(close, index + 1) && "-+".includes(source.charAt(index))
+          ? source.charAt(index)
+          : "";
       if (open.length === 0 && source.startsWith(close, index + sign.length) && (isBlock || sign !== "+")) {
         push(`${kind}-end`, close, index);
         index = afterTag(index + sign.length + 2, sign, isBlock);
@@ -142,17 +153,31 @@ export function lex(template: string, options: LexerOptions): Token[] {
     }
   };
   const lexToken = (open: string[]): void => {
-    for (const [type, pattern] of [["float", FLOAT], ["int", INTEGER], ["symbol", NAME], ["string", STRING]] as const) {
+    for (const [type, pattern] of [
+      ["float", FLOAT],
+      ["int", INTEGER],
+      ["symbol", NAME],
+      ["string", STRING],
+    ] as const) {
       const text = matchAt(pattern, source, index);
       if (text === undefined) continue;
-      push(type, type === "string" ? unescapeString(text.slice(1, -1)) : type === "symbol" ? text : text.replaceAll("_", ""), index);
+      push(
+        type,
+        type === "string"
+          ? unescapeString(text.slice(1, -1))
+          : type === "symbol"
+            ? text
+            : text.replaceAll("_", ""),
+        index,
+      );
       index += text.length;
       return;
     }
-    const text = matchAt(OPERATOR, source, index) ?? failAt(`unexpected character '${source.charAt(index)}'`, index);
+    const text = matchAt(OPERATOR, source, index);
+    if (text === undefined) throw errorAt(`unexpected character '${source.charAt(index)}'`, index);
     const closer = CLOSERS[text];
     if (closer !== undefined) open.push(closer);
-    else if (")]}".includes(text) && open.pop() !== text) failAt(`unexpected '${text}'`, index);
+    else if (")]}".includes(text) && open.pop() !== text) throw errorAt(`unexpected '${text}'`, index);
     push(PUNCTUATION[text] ?? "operator", text, index);
     index += text.length;
   };

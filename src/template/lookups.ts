@@ -1,14 +1,34 @@
 import { callable } from "./calls.ts";
-import { wallClock, datetime } from "./date.ts";
+import { datetime, wallClock } from "./date.ts";
 import { fail } from "./errors.ts";
+import { formatPercent } from "./format.ts";
 import { str } from "./repr.ts";
-import { asNumber, type Callable, type CallState, defined, dictEntries, Func, isDict, isInt, isList, iterate, type Keywords, Namespace, toNative, truth, Undefined } from "./values.ts";
+import {
+  asNumber,
+  type Callable,
+  type CallState,
+  defined,
+  dictEntries,
+  Func,
+  isDict,
+  isInt,
+  isList,
+  iterate,
+  type Keywords,
+  Namespace,
+  toNative,
+  truth,
+  tuple,
+  Undefined,
+} from "./values.ts";
 
 function variable(term: unknown, keywords: Keywords, state: CallState): unknown {
   const name = str(term);
   const value = Object.hasOwn(state.vars, name) ? state.vars[name] : undefined;
   if (value !== undefined) return value;
-  return "default" in keywords ? keywords.default : fail(`lookup vars: no variable named '${name}' was found`);
+  return "default" in keywords
+    ? keywords.default
+    : fail(`lookup vars: no variable named '${name}' was found`);
 }
 
 function variableNames(terms: readonly unknown[], state: CallState): unknown[] {
@@ -17,7 +37,32 @@ function variableNames(terms: readonly unknown[], state: CallState): unknown[] {
 }
 
 const entries = (terms: readonly unknown[]): unknown[] =>
-  terms.flatMap((term) => (isDict(term) ? dictEntries(term).map(([key, value]) => new Map([["key", key], ["value", value]])) : fail("lookup dict needs dicts")));
+  terms.flatMap((term) =>
+    isDict(term)
+      ? dictEntries(term).map(
+          ([key, value]) =>
+            new Map([
+              ["key", key],
+              ["value", value],
+            ]),
+        )
+      : fail("lookup dict needs dicts"),
+  );
+
+/** `start=1 end=5 stride=2 format=%02d`, or `count=3`; ends are included. */
+function sequence(term: string, keywords: Keywords): string[] {
+  const given = new Map([
+    ...Object.entries(keywords).map(([key, value]) => [key, str(value)] as const),
+    ...[...term.matchAll(/(\w+)=(\S+)/g)].map(([, key = "", value = ""]) => [key, value] as const),
+  ]);
+  const number = (name: string, fallback: number): number => Number(given.get(name) ?? fallback);
+  const [start, stride] = [number("start", 1), number("stride", 1)];
+  const end = number("end", start + (number("count", 1) - 1) * stride);
+  const size = Math.max(0, Math.floor((end - start) / stride) + 1);
+  return Array.from({ length: size }, (_, index) =>
+    formatPercent(given.get("format") ?? "%d", start + index * stride),
+  );
+}
 
 /** Every built-in lookup; each gives a list, as Ansible's do. */
 const lookups: Readonly<Record<string, Callable>> = {
@@ -28,7 +73,23 @@ const lookups: Readonly<Record<string, Callable>> = {
   items: (terms) => terms.flatMap((term) => (isList(term) ? term : [term])),
   list: (terms) => [...terms],
   flattened: (terms) => terms.flat(Number.POSITIVE_INFINITY),
-  indexed_items: (terms) => terms.flatMap((term) => (isList(term) ? term : [term])).map((term, index) => [index, term]),
+  indexed_items: (terms) =>
+    terms.flatMap((term) => (isList(term) ? term : [term])).map((term, index) => tuple(index, term)),
+  together: (terms) => {
+    const lists = terms.map(iterate);
+    return Array.from({ length: Math.max(0, ...lists.map((list) => list.length)) }, (_, index) =>
+      lists.map((list) => list[index] ?? null),
+    );
+  },
+  nested: (terms) =>
+    terms
+      .map(iterate)
+      .reduce<unknown[][]>((rows, list) => rows.flatMap((row) => list.map((one) => [...row, one])), [[]]),
+  subelements: ([value, path], keywords, state) =>
+    iterate(state.filter("subelements")([value, path], keywords, state)),
+  sequence: (terms, keywords) => terms.flatMap((term) => sequence(str(term), keywords)),
+  template: (terms, _keywords, { renderTemplate }) =>
+    terms.map((term) => renderTemplate(str(term)).replace(/\n$/, "")),
   file: (terms, { rstrip = true }, { readText }) =>
     terms.map((term) => {
       const text = readText(str(term)) ?? fail(`lookup file: there is no file '${str(term)}'`);
@@ -38,7 +99,10 @@ const lookups: Readonly<Record<string, Callable>> = {
 };
 
 /** A lookup by name: built in, or one the caller supplied as a plain function. */
-export function findLookup(name: string, custom: Readonly<Record<string, (...terms: unknown[]) => unknown>>): Callable {
+export function findLookup(
+  name: string,
+  custom: Readonly<Record<string, (...terms: unknown[]) => unknown>>,
+): Callable {
   const given = Object.hasOwn(custom, name) ? custom[name] : undefined;
   if (given !== undefined) {
     return (terms) => {
@@ -69,22 +133,29 @@ function lookup(args: readonly unknown[], keywords: Keywords, state: CallState, 
 }
 
 function range(first: unknown, second?: unknown, third?: unknown): number[] {
-  const bound = (value: unknown): number => (isInt(defined(value)) ? (value as number) : (asNumber(value) ?? fail("range needs ints")));
+  const bound = (value: unknown): number =>
+    isInt(defined(value)) ? (value as number) : (asNumber(value) ?? fail("range needs ints"));
   const [start, stop] = second === undefined ? [0, bound(first)] : [bound(first), bound(second)];
   const step = third === undefined ? 1 : bound(third);
   if (step === 0) fail("range's step cannot be zero");
-  return Array.from({ length: Math.max(0, Math.ceil((stop - start) / step)) }, (_, index) => start + index * step);
+  return Array.from(
+    { length: Math.max(0, Math.ceil((stop - start) / step)) },
+    (_, index) => start + index * step,
+  );
 }
 
 function dictOf(args: readonly unknown[], keywords: Keywords): Map<unknown, unknown> {
-  const pairs = args.flatMap((arg) => (isDict(arg) ? dictEntries(arg) : iterate(arg).map((pair) => iterate(pair) as [unknown, unknown])));
+  const pairs = args.flatMap((arg) =>
+    isDict(arg) ? dictEntries(arg) : iterate(arg).map((pair) => iterate(pair) as [unknown, unknown]),
+  );
   return new Map([...pairs, ...Object.entries(keywords)]);
 }
 
 const functions: Readonly<Record<string, Callable>> = {
   range: callable(["start", "stop", "step"], range),
   dict: dictOf,
-  namespace: (args, keywords) => new Namespace(new Map([...dictOf(args, keywords)].map(([key, value]) => [str(key), value]))),
+  namespace: (args, keywords) =>
+    new Namespace(new Map([...dictOf(args, keywords)].map(([key, value]) => [str(key), value]))),
   lookup: (args, keywords, state) => lookup(args, keywords, state, false),
   query: (args, keywords, state) => lookup(args, keywords, state, true),
   q: (args, keywords, state) => lookup(args, keywords, state, true),
@@ -94,7 +165,11 @@ const functions: Readonly<Record<string, Callable>> = {
     const write = value.get("strftime");
     return write instanceof Func ? write.call([format], {}, state[0]) : value;
   }),
-  undef: callable(["hint"], (hint: unknown = null) => new Undefined(hint === null ? "mandatory variable has not been overridden" : str(hint))),
+  undef: callable(
+    ["hint"],
+    (hint: unknown = null) =>
+      new Undefined(hint === null ? "mandatory variable has not been overridden" : str(hint)),
+  ),
   cycler: (values) => cycler(values),
   joiner: callable(["sep"], (separator: unknown = ", ") => {
     let used = false;
@@ -114,11 +189,14 @@ function cycler(values: readonly unknown[]): Namespace {
     attributes.set("current", values[index]);
     return values[index];
   };
-  attributes.set("next", new Func("next", () => {
-    const current = values[index];
-    move(index + 1);
-    return current;
-  }));
+  attributes.set(
+    "next",
+    new Func("next", () => {
+      const current = values[index];
+      move(index + 1);
+      return current;
+    }),
+  );
   attributes.set("reset", new Func("reset", () => move(0)));
   return new Namespace(attributes);
 }

@@ -37,7 +37,11 @@ const VARIABLES: Readonly<Record<string, (state: LoopState) => unknown>> = {
   previtem: ({ items, index }) => neighbour(items, index - 1, "previous"),
   nextitem: ({ items, index }) => neighbour(items, index + 1, "next"),
   cycle: ({ index }) =>
-    new Func("cycle", (values) => (values.length === 0 ? fail("loop.cycle needs something to cycle through") : values[index % values.length])),
+    new Func("cycle", (values) =>
+      values.length === 0
+        ? fail("loop.cycle needs something to cycle through")
+        : values[index % values.length],
+    ),
   changed: (state) =>
     new Func("changed", (values) => {
       const changed = state.lastChanged === undefined || !equals(state.lastChanged, values);
@@ -59,12 +63,20 @@ export function loop(frame: Frame, iterable: unknown, parts: LoopParts, depth: n
     });
   }
   const recurse = new Func("loop", ([below]) =>
-    parts.recursive ? loop(frame, below, parts, depth + 1) : fail("loop(...) needs the 'recursive' keyword of the for tag"));
+    parts.recursive
+      ? loop(frame, below, parts, depth + 1)
+      : fail("loop(...) needs the 'recursive' keyword of the for tag"),
+  );
   const state: LoopState = { items, depth, recurse, index: 0, lastChanged: undefined };
   let output = "";
   for (; state.index < items.length; state.index++) {
     const inner = frame.push();
-    inner.set("loop", new Attributes("LoopContext", (name) => (Object.hasOwn(VARIABLES, name) ? VARIABLES[name]?.(state) : undefined)));
+    inner.set(
+      "loop",
+      new Attributes("LoopContext", (name) =>
+        Object.hasOwn(VARIABLES, name) ? VARIABLES[name]?.(state) : undefined,
+      ),
+    );
     parts.assign(inner, items[state.index]);
     output += parts.body(inner);
   }

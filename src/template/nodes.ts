@@ -141,7 +141,9 @@ export const jinjaNodes = {
   CallBlock: BaseNode.extend("CallBlock", { fields: ["call", "parameters", "body"] }),
   FilterBlock: BaseNode.extend("FilterBlock", { fields: ["filters", "body"] }),
   NamedBlock: BaseNode.extend("NamedBlock", { fields: ["name", "scoped", "required", "body"] }),
-  IncludeTemplate: BaseNode.extend("IncludeTemplate", { fields: ["template", "ignoreMissing", "withContext"] }),
+  IncludeTemplate: BaseNode.extend("IncludeTemplate", {
+    fields: ["template", "ignoreMissing", "withContext"],
+  }),
   ImportTemplate: BaseNode.extend("ImportTemplate", { fields: ["template", "target", "withContext"] }),
   ImportNames: BaseNode.extend("ImportNames", { fields: ["template", "names", "withContext"] }),
 } as const;

@@ -1,7 +1,23 @@
 import { fail } from "./errors.ts";
 import { formatPercent } from "./format.ts";
 import { repr, str } from "./repr.ts";
-import { asNumber, Attributes, Blank, defined, dictEntries, dictGet, float, isDict, isFloat, isList, iterate, Tuple, truth, typeName, Undefined } from "./values.ts";
+import {
+  Attributes,
+  asNumber,
+  Blank,
+  defined,
+  dictEntries,
+  dictGet,
+  float,
+  isDict,
+  isFloat,
+  isList,
+  iterate,
+  Tuple,
+  truth,
+  typeName,
+  Undefined,
+} from "./values.ts";
 
 /** Python's `==`: by value for lists, tuples and dicts; ints, floats and bools compare as numbers. */
 export function equals(left: unknown, right: unknown): boolean {
@@ -10,7 +26,9 @@ export function equals(left: unknown, right: unknown): boolean {
   if (a !== undefined && b !== undefined) return a === b;
   if (isList(left) && isList(right)) {
     const sameKind = left instanceof Tuple === right instanceof Tuple;
-    return sameKind && left.length === right.length && left.every((item, index) => equals(item, right[index]));
+    return (
+      sameKind && left.length === right.length && left.every((item, index) => equals(item, right[index]))
+    );
   }
   if (isDict(left) && isDict(right)) {
     const entries = dictEntries(left);
@@ -20,7 +38,8 @@ export function equals(left: unknown, right: unknown): boolean {
       return other !== undefined && equals(item, other);
     });
   }
-  if (left instanceof Attributes && right instanceof Attributes) return equals(left.get("__key__"), right.get("__key__"));
+  if (left instanceof Attributes && right instanceof Attributes)
+    return equals(left.get("__key__"), right.get("__key__"));
   return false;
 }
 
@@ -38,7 +57,9 @@ export function order(left: unknown, right: unknown, operator = "<"): number {
   if (left instanceof Attributes && right instanceof Attributes && left.kind === right.kind) {
     return order(left.get("__key__"), right.get("__key__"), operator);
   }
-  return fail(`'${operator}' not supported between instances of '${typeName(defined(left))}' and '${typeName(defined(right))}'`);
+  return fail(
+    `'${operator}' not supported between instances of '${typeName(defined(left))}' and '${typeName(defined(right))}'`,
+  );
 }
 
 /** Python's `in`: a part of a string, an item of a list, a key of a dict. */
@@ -49,31 +70,44 @@ export function contains(container: unknown, item: unknown): boolean {
       : fail(`'in <string>' requires string as left operand, not ${typeName(defined(item))}`);
   }
   if (isDict(container)) return dictGet(container, item) !== undefined;
-  if (!isList(container) && !(container instanceof Undefined)) fail(`argument of type '${typeName(container)}' is not iterable`);
+  if (!isList(container) && !(container instanceof Undefined))
+    fail(`argument of type '${typeName(container)}' is not iterable`);
   return iterate(container).some((other) => equals(other, item));
 }
 
 /** One comparison; the operator is Jinja's, `in` and `not in` included. */
 export function compare(operator: string, left: unknown, right: unknown): boolean {
   if (left instanceof Blank || right instanceof Blank) {
-    if (operator === "==" || operator === "!=") return (left instanceof Blank && right instanceof Blank) === (operator === "==");
+    if (operator === "==" || operator === "!=")
+      return (left instanceof Blank && right instanceof Blank) === (operator === "==");
   }
   defined(left);
   defined(right);
   switch (operator) {
-    case "==": return equals(left, right);
-    case "!=": return !equals(left, right);
-    case "in": return contains(right, left);
-    case "not in": return !contains(right, left);
-    case "<": return order(left, right, operator) < 0;
-    case ">": return order(left, right, operator) > 0;
-    case "<=": return order(left, right, operator) <= 0;
-    default: return order(left, right, operator) >= 0;
+    case "==":
+      return equals(left, right);
+    case "!=":
+      return !equals(left, right);
+    case "in":
+      return contains(right, left);
+    case "not in":
+      return !contains(right, left);
+    case "<":
+      return order(left, right, operator) < 0;
+    case ">":
+      return order(left, right, operator) > 0;
+    case "<=":
+      return order(left, right, operator) <= 0;
+    default:
+      return order(left, right, operator) >= 0;
   }
 }
 
 /** `a < b < c`: each operand is evaluated once, and only as far as needed. */
-export function compareChain(first: unknown, rest: readonly (readonly [operator: string, operand: () => unknown])[]): boolean {
+export function compareChain(
+  first: unknown,
+  rest: readonly (readonly [operator: string, operand: () => unknown])[],
+): boolean {
   let left = first;
   return rest.every(([operator, operand]) => {
     const right = operand();
@@ -109,13 +143,20 @@ function arithmetic(operator: string, a: number, b: number, isFloating: boolean)
   if (b === 0 && ["/", "//", "%"].includes(operator)) return fail("division by zero");
   const wrap = (value: number): unknown => (isFloating ? float(value) : value);
   switch (operator) {
-    case "+": return wrap(a + b);
-    case "-": return wrap(a - b);
-    case "*": return wrap(a * b);
-    case "/": return float(a / b);
-    case "//": return wrap(Math.floor(a / b));
-    case "%": return wrap(floorModulo(a, b));
-    default: return isFloating || b < 0 ? float(a ** b) : a ** b;
+    case "+":
+      return wrap(a + b);
+    case "-":
+      return wrap(a - b);
+    case "*":
+      return wrap(a * b);
+    case "/":
+      return float(a / b);
+    case "//":
+      return wrap(Math.floor(a / b));
+    case "%":
+      return wrap(floorModulo(a, b));
+    default:
+      return isFloating || b < 0 ? float(a ** b) : a ** b;
   }
 }
 
@@ -129,11 +170,14 @@ export function binary(operator: string, left: unknown, right: unknown): unknown
   if (a !== undefined && b !== undefined) return arithmetic(operator, a, b, isFloat(left) || isFloat(right));
   if (operator === "+") {
     if (typeof left === "string" && typeof right === "string") return left + right;
-    if (isList(left) && isList(right) && left instanceof Tuple === right instanceof Tuple) return left.concat(right);
+    if (isList(left) && isList(right) && left instanceof Tuple === right instanceof Tuple)
+      return left.concat(right);
   }
   if (operator === "*") {
-    if ((typeof left === "string" || isList(left)) && b !== undefined && !isFloat(right)) return repeat(left, b);
-    if ((typeof right === "string" || isList(right)) && a !== undefined && !isFloat(left)) return repeat(right, a);
+    if ((typeof left === "string" || isList(left)) && b !== undefined && !isFloat(right))
+      return repeat(left, b);
+    if ((typeof right === "string" || isList(right)) && a !== undefined && !isFloat(left))
+      return repeat(right, a);
   }
   if (left instanceof Attributes) {
     const method = left.get(`__${operator}__`);
@@ -144,7 +188,9 @@ export function binary(operator: string, left: unknown, right: unknown): unknown
 
 /** Unary minus and plus. */
 export function unary(operator: string, value: unknown): unknown {
-  const number = asNumber(defined(value)) ?? fail(`bad operand type for unary ${operator}: '${typeName(value)}' (${repr(value)})`);
+  const number =
+    asNumber(defined(value)) ??
+    fail(`bad operand type for unary ${operator}: '${typeName(value)}' (${repr(value)})`);
   const result = operator === "-" ? 0 - number : number;
   return isFloat(value) ? float(operator === "-" ? -number : number) : result;
 }

@@ -34,26 +34,42 @@ export class JinjaParser extends ExpressionParser {
     if (this.breakOnBlocks?.includes(token.value)) return null;
     this.nextToken();
     switch (token.value) {
-      case "if": return this.parseCondition(token);
-      case "for": return this.parseLoop(token);
-      case "set": return this.parseAssignment(token);
-      case "with": return this.parseWith(token);
-      case "do": return this.fail("unknown tag 'do': Ansible does not enable it; use {% set _ = ... %}", token.lineno);
-      case "macro": return this.parseMacroDefinition(token);
-      case "call": return this.parseCallBlock(token);
-      case "filter": return this.parseFilterBlock(token);
-      case "block": return this.parseNamedBlock(token);
-      case "extends": return this.end(this.builtin("Extends", token, this.parseExpression()));
-      case "include": return this.parseIncludeTemplate(token);
-      case "import": return this.parseImportTemplate(token);
-      case "from": return this.parseImportNames(token);
-      default: return this.fail(this.unknownTag(token), token.lineno);
+      case "if":
+        return this.parseCondition(token);
+      case "for":
+        return this.parseLoop(token);
+      case "set":
+        return this.parseAssignment(token);
+      case "with":
+        return this.parseWith(token);
+      case "do":
+        return this.fail("unknown tag 'do': Ansible does not enable it; use {% set _ = ... %}", token.lineno);
+      case "macro":
+        return this.parseMacroDefinition(token);
+      case "call":
+        return this.parseCallBlock(token);
+      case "filter":
+        return this.parseFilterBlock(token);
+      case "block":
+        return this.parseNamedBlock(token);
+      case "extends":
+        return this.end(this.builtin("Extends", token, this.parseExpression()));
+      case "include":
+        return this.parseIncludeTemplate(token);
+      case "import":
+        return this.parseImportTemplate(token);
+      case "from":
+        return this.parseImportNames(token);
+      default:
+        return this.fail(this.unknownTag(token), token.lineno);
     }
   }
 
   private unknownTag(token: Token): string {
     const awaited = this.breakOnBlocks ?? [];
-    return awaited.length === 0 ? `unknown tag '${token.value}'` : `unknown tag '${token.value}': expected ${awaited.join(" or ")}`;
+    return awaited.length === 0
+      ? `unknown tag '${token.value}'`
+      : `unknown tag '${token.value}': expected ${awaited.join(" or ")}`;
   }
 
   private end<T>(value: T): T {
@@ -65,7 +81,9 @@ export class JinjaParser extends ExpressionParser {
   private body(opened: Token, ...closers: readonly string[]): [NodeList, string] {
     this.require("block-end", "'%}'");
     const nodes = this.parseUntilBlocks(...closers);
-    const closer = this.nextToken() ?? this.fail(`'${opened.value}' is never closed: ${closers.at(-1)} is missing`, opened.lineno);
+    const closer =
+      this.nextToken() ??
+      this.fail(`'${opened.value}' is never closed: ${closers.at(-1)} is missing`, opened.lineno);
     return [nodes, closer.value];
   }
 
@@ -84,7 +102,10 @@ export class JinjaParser extends ExpressionParser {
   private parseLoop(token: Token): Node {
     const target = this.parseTarget((next) => next.value === "in");
     this.require("symbol", "'in'", "in");
-    const iterable = this.parseTuple(() => this.parseOr(), (next) => next.value === "recursive");
+    const iterable = this.parseTuple(
+      () => this.parseOr(),
+      (next) => next.value === "recursive",
+    );
     const test = this.skipSymbol("if") ? this.parseExpression() : null;
     const recursive = this.skipSymbol("recursive");
     const [body, closer] = this.body(token, "else", "endfor");
@@ -103,7 +124,9 @@ export class JinjaParser extends ExpressionParser {
       }
       const name = this.require("symbol", "a name to assign to");
       const symbol = this.builtin("Symbol", name, name.value);
-      return this.accept("operator", ".") ? this.node("Attribute", start, symbol, this.require("symbol", "a name").value) : symbol;
+      return this.accept("operator", ".")
+        ? this.node("Attribute", start, symbol, this.require("symbol", "a name").value)
+        : symbol;
     };
     return this.parseTuple(single, (next) => next.value === "=" || endsAt(next));
   }
@@ -138,7 +161,8 @@ export class JinjaParser extends ExpressionParser {
       const { value: name } = this.require("symbol", "a parameter's name");
       names.push(name);
       if (this.accept("operator", "=")) defaults.set(name, this.parseExpression());
-      else if (defaults.size > 0) this.fail(`parameter '${name}' without a default follows one with a default`);
+      else if (defaults.size > 0)
+        this.fail(`parameter '${name}' without a default follows one with a default`);
     }
     return { names, defaults };
   }
@@ -153,7 +177,9 @@ export class JinjaParser extends ExpressionParser {
 
   private parseCallBlock(token: Token): Node {
     const hasParameters = this.peekToken()?.type === "left-paren";
-    const parameters = hasParameters ? this.parseParameters() : { names: [], defaults: new Map<string, Node>() };
+    const parameters = hasParameters
+      ? this.parseParameters()
+      : { names: [], defaults: new Map<string, Node>() };
     const call = this.parseExpression();
     if (call.typename !== "Call") this.fail("expected a call after 'call'", token.lineno);
     return this.node("CallBlock", token, call, parameters, this.closedBody(token));
@@ -215,7 +241,11 @@ export function parseTemplate(source: string, options: LexerOptions): Node {
 /** The syntax tree of a lone expression. */
 export function parseExpression(expression: string): Node {
   // The blanks keep a leading minus from reading as whitespace control.
-  const parser = new JinjaParser(`{{ ${expression} }}`, { trimBlocks: false, lstripBlocks: false, keepTrailingNewline: true });
+  const parser = new JinjaParser(`{{ ${expression} }}`, {
+    trimBlocks: false,
+    lstripBlocks: false,
+    keepTrailingNewline: true,
+  });
   parser.nextToken();
   const node = parser.parseTuple();
   parser.advanceAfterVariableEnd();

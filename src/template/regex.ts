@@ -8,41 +8,56 @@ export interface RegexFlags {
 }
 
 const INLINE_FLAGS: Readonly<Record<string, string>> = { i: "i", m: "m", s: "s", x: "", u: "", a: "", L: "" };
-const CLASSES: Readonly<Record<string, string>> = {
-  "[:alpha:]": "a-zA-Z", "[:digit:]": "0-9", "[:alnum:]": "a-zA-Z0-9", "[:space:]": "\\s", "[:upper:]": "A-Z", "[:lower:]": "a-z",
+// Python's \w, \d and \b know all of Unicode; JavaScript's only ASCII.
+const WORD = "\\p{L}\\p{N}_";
+const UNICODE: Readonly<Record<string, string>> = {
+  "\\w": `[${WORD}]`,
+  "\\W": `[^${WORD}]`,
+  "\\d": "\\p{Nd}",
+  "\\D": "\\P{Nd}",
+  "\\b": `(?:(?<=[${WORD}])(?![${WORD}])|(?<![${WORD}])(?=[${WORD}]))`,
+  "\\B": `(?:(?<=[${WORD}])(?=[${WORD}])|(?<![${WORD}])(?![${WORD}]))`,
+  "\\A": "(?<![^])",
+  "\\Z": "(?![^])",
+  "\\a": "\\x07",
 };
 
 function stripVerbose(pattern: string): string {
-  return pattern.replace(/\\[^]|\[(?:\\[^]|[^\]])*\]|#.*$|\s+/gm, (part) => (/^[\\[]/.test(part) ? part : ""));
+  return pattern.replace(/\\[\s\S]|\[(?:\\[\s\S]|[^\]])*\]|#.*$|\s+/gm, (part) =>
+    /^[\\[]/.test(part) ? part : "",
+  );
 }
 
-/** Rewrites what Python's syntax says otherwise than JavaScript's: named groups, anchors, `\Z`, possessive-free atoms. */
+/** Rewrites what Python's syntax says otherwise than JavaScript's: named groups, anchors, what counts as a letter. */
 function translate(pattern: string): string {
-  const token = /\\[^]|\(\?P<(\w+)>|\(\?P=(\w+)\)|\(\?#[^)]*\)|\(\?[imsxuaL]*-?[imsx]*:|\[\^?\]?(?:\\[^]|\[:\w+:\]|[^\]])*\]|\$|\{(?!\d*,?\d*\})|\{,(\d+)\}/g;
+  const token =
+    /\\[\s\S]|\(\?P<(\w+)>|\(\?P=(\w+)\)|\(\?#[^)]*\)|\(\?[imsxuaL]*-?[imsx]*:|\[\^?\]?(?:\\[\s\S]|[^\]])*\]|\$|\{,(\d+)\}|\{\d+(?:,\d*)?\}|[{}\]]/g;
   return pattern.replace(token, (part, name?: string, reference?: string, most?: string) => {
     if (name !== undefined) return `(?<${name}>`;
     if (reference !== undefined) return `\\k<${reference}>`;
     if (most !== undefined) return `{0,${most}}`;
     if (part.startsWith("(?#")) return "";
     if (part.startsWith("(?")) return "(?:";
-    if (part === "\\A") return "(?<![^])";
-    if (part === "\\Z") return "(?![^])";
-    if (part === "\\a") return "\\x07";
-    if (/^\\[^\w\s]$/.test(part) && !/[$()*+./?[\\\]^{|}-]/.test(part.charAt(1))) return part.charAt(1);
+    const unicode = UNICODE[part];
+    if (unicode !== undefined) return unicode;
+    if (/^\\[^a-zA-Z0-9]$/.test(part) && !/[$()*+./?[\\\]^{|}-]/.test(part.charAt(1))) return part.charAt(1);
     if (/^\\-$/.test(part)) return "-";
     if (part.startsWith("[")) return translateClass(part);
     // `$` also matches before a newline at the very end of the text.
-    return part === "$" ? "(?=\\n?(?![^]))" : part === "{" ? "\\{" : part;
+    return part === "$" ? "(?=\\n?(?![^]))" : part.length === 1 ? `\\${part}` : part;
   });
 }
 
 function translateClass(text: string): string {
-  const named = text.replace(/\[:\w+:\]/g, (part) => CLASSES[part] ?? part);
-  const [, start = "[", body = ""] = /^(\[\^?)([^]*)\]$/.exec(named) ?? [];
-  return `${start}${body.replace(/\\[^]|[[\]]|&&|--/g, (part) => {
+  const [, start = "[", body = ""] = /^(\[\^?)([\s\S]*)\]$/.exec(text) ?? [];
+  return `${start}${body.replace(/\\[\s\S]|[[\]]|&&|--/g, (part) => {
     if (part.length === 1) return `\\${part}`;
+    if (part === "\\w") return WORD;
+    if (part === "\\d") return "\\p{Nd}";
     if (part === "&&" || part === "--") return `${part.charAt(0)}\\${part.charAt(1)}`;
-    return /^\\[^\w\s]$/.test(part) && !/[$()*+./?[\\\]^{|}-]/.test(part.charAt(1)) ? part.charAt(1) : part;
+    return /^\\[^a-zA-Z0-9]$/.test(part) && !/[$()*+./?[\\\]^{|}-]/.test(part.charAt(1))
+      ? part.charAt(1)
+      : part;
   })}]`;
 }
 
@@ -65,19 +80,25 @@ export function compileRegex(source: unknown, { ignoreCase, multiLine }: RegexFl
   try {
     return new RegExp(flags.has("m") ? body.replaceAll("(?=\\n?(?![^]))", "$") : body, [...flags].join(""));
   } catch (error) {
-    return fail(`bad regular expression '${pattern}': ${error instanceof Error ? error.message : String(error)}`);
+    return fail(
+      `bad regular expression '${pattern}': ${error instanceof Error ? error.message : String(error)}`,
+    );
   }
 }
 
 /** What Python's replacement text (`\1`, `\g<name>`) stands for in one match. */
 export function expandReplacement(template: string, match: RegExpExecArray | RegExpMatchArray): string {
-  return template.replace(/\\(?:g<(\w+)>|([1-9]\d?)|([^]))/g, (whole, reference?: string, digits?: string, other?: string) => {
-    const key = reference ?? digits;
-    if (key !== undefined) {
-      const isNumber = /^\d+$/.test(key);
-      if (isNumber ? Number(key) >= match.length : !(key in (match.groups ?? {}))) fail(`the replacement names a group that does not exist: ${key}`);
-      return (isNumber ? match[Number(key)] : match.groups?.[key]) ?? "";
-    }
-    return { n: "\n", t: "\t", r: "\r", "\\": "\\" }[other ?? ""] ?? whole;
-  });
+  return template.replace(
+    /\\(?:g<(\w+)>|([1-9]\d?)|([\s\S]))/g,
+    (whole, reference?: string, digits?: string, other?: string) => {
+      const key = reference ?? digits;
+      if (key !== undefined) {
+        const isNumber = /^\d+$/.test(key);
+        if (isNumber ? Number(key) >= match.length : !(key in (match.groups ?? {})))
+          fail(`the replacement names a group that does not exist: ${key}`);
+        return (isNumber ? match[Number(key)] : match.groups?.[key]) ?? "";
+      }
+      return { n: "\n", t: "\t", r: "\r", "\\": "\\" }[other ?? ""] ?? whole;
+    },
+  );
 }

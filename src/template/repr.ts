@@ -1,5 +1,17 @@
 import { fail } from "./errors.ts";
-import { Attributes, Blank, dictEntries, Float, Func, isDict, isList, Namespace, Tuple, typeName, Undefined } from "./values.ts";
+import {
+  Attributes,
+  Blank,
+  dictEntries,
+  Float,
+  Func,
+  isDict,
+  isList,
+  Namespace,
+  Tuple,
+  typeName,
+  Undefined,
+} from "./values.ts";
 
 /** A float as Python prints it: `1.0`, `1e+16`, `inf`. */
 export function floatText(value: number): string {
@@ -22,7 +34,9 @@ function quoteText(value: string): string {
     if (short !== undefined) return short;
     const code = char.codePointAt(0) ?? 0;
     if (code < 0x100) return `\\x${code.toString(16).padStart(2, "0")}`;
-    return code < 0x10000 ? `\\u${code.toString(16).padStart(4, "0")}` : `\\U${code.toString(16).padStart(8, "0")}`;
+    return code < 0x10000
+      ? `\\u${code.toString(16).padStart(4, "0")}`
+      : `\\U${code.toString(16).padStart(8, "0")}`;
   });
   return quote + body + quote;
 }
@@ -30,9 +44,13 @@ function quoteText(value: string): string {
 /** A value as Python's `repr` writes it; fails on undefined. */
 export function repr(value: unknown): string {
   if (typeof value === "string") return quoteText(value);
-  if (value instanceof Tuple) return value.length === 1 ? `(${repr(value[0])},)` : `(${Array.from(value, repr).join(", ")})`;
+  if (value instanceof Tuple)
+    return value.length === 1 ? `(${repr(value[0])},)` : `(${Array.from(value, repr).join(", ")})`;
   if (isList(value)) return `[${value.map(repr).join(", ")}]`;
-  if (isDict(value)) return `{${dictEntries(value).map(([key, item]) => `${repr(key)}: ${repr(item)}`).join(", ")}}`;
+  if (isDict(value))
+    return `{${dictEntries(value)
+      .map(([key, item]) => `${repr(key)}: ${repr(item)}`)
+      .join(", ")}}`;
   if (value instanceof Attributes) {
     const text = value.get("__repr__");
     if (typeof text === "string") return text;

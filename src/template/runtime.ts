@@ -7,7 +7,19 @@ import { macro } from "./macro.ts";
 import { and, binary, compare, compareChain, or, unary } from "./operators.ts";
 import { str } from "./repr.ts";
 import {
-  Attributes, Blank, type CallState, float, Func, iterate, type Keywords, Namespace, toNative, truth, tuple, typeName, Undefined,
+  Attributes,
+  Blank,
+  type CallState,
+  Func,
+  float,
+  iterate,
+  type Keywords,
+  Namespace,
+  toNative,
+  truth,
+  tuple,
+  typeName,
+  Undefined,
 } from "./values.ts";
 
 /** A block of a template, and whether a child must replace it. */
@@ -39,7 +51,21 @@ export interface TemplateSource {
 }
 
 const OUTSIDE_UNDEFINED_FILTERS = new Set(["default", "d", "mandatory", "type_debug"]);
-const LENIENT_TESTS = new Set(["defined", "undefined", "none", "string", "number", "mapping", "callable", "sameas", "boolean", "integer", "float", "true", "false"]);
+const LENIENT_TESTS = new Set([
+  "defined",
+  "undefined",
+  "none",
+  "string",
+  "number",
+  "mapping",
+  "callable",
+  "sameas",
+  "boolean",
+  "integer",
+  "float",
+  "true",
+  "false",
+]);
 
 function check(values: readonly unknown[]): readonly unknown[] {
   for (const value of values) {
@@ -52,14 +78,17 @@ function named<T>(kind: string, name: string, body: () => T): T {
   try {
     return body();
   } catch (error) {
-    if (error instanceof TypeError) fail(`the ${kind} '${name}' cannot be used on this value: ${error.message}`);
+    if (error instanceof TypeError)
+      fail(`the ${kind} '${name}' cannot be used on this value: ${error.message}`);
     throw error;
   }
 }
 
 function filter(name: string, args: readonly unknown[], named_: Keywords, { state }: Context): unknown {
   const call = state.filter(name);
-  const strict = OUTSIDE_UNDEFINED_FILTERS.has(name) ? args : [...check(args.slice(0, 1)), ...(name === "ternary" ? args.slice(1) : check(args.slice(1)))];
+  const strict = OUTSIDE_UNDEFINED_FILTERS.has(name)
+    ? args
+    : [...check(args.slice(0, 1)), ...(name === "ternary" ? args.slice(1) : check(args.slice(1)))];
   return named("filter", name, () => call(strict, named_, state));
 }
 
@@ -103,7 +132,8 @@ function name(frame: FrameType, identifier: string): unknown {
 
 function block(context: Context, blockName: string, frame: FrameType): string {
   const first = context.blocks.get(blockName)?.[0] ?? fail(`there is no block '${blockName}'`);
-  if (first.required) fail(`block '${blockName}' is required, but no template that extends this one defines it`);
+  if (first.required)
+    fail(`block '${blockName}' is required, but no template that extends this one defines it`);
   return first.render(context, frame.push());
 }
 
@@ -113,7 +143,12 @@ function superBlock(context: Context, blockName: string, render: Block["render"]
   if (parent === undefined) return new Undefined(`block '${blockName}' has no parent for super()`);
   const render_ = new Func("super", () => parent.render(context, frame.push()));
   return new Attributes("BlockReference", (key) =>
-    key === "__call__" ? render_ : key === "super" ? superBlock(context, blockName, parent.render, frame) : undefined);
+    key === "__call__"
+      ? render_
+      : key === "super"
+        ? superBlock(context, blockName, parent.render, frame)
+        : undefined,
+  );
 }
 
 /** What the code of compiled templates calls. */
@@ -126,14 +161,42 @@ export function createRuntime(source: TemplateSource) {
     return null;
   };
   const get = (target: unknown): CompiledTemplate =>
-    find(target) ?? fail(`no template ${Array.isArray(target) ? `of ${target.map(str).join(", ")}` : `'${str(target)}'`} exists`);
+    find(target) ??
+    fail(
+      `no template ${Array.isArray(target) ? `of ${target.map(str).join(", ")}` : `'${str(target)}'`} exists`,
+    );
 
   return {
-    and, attribute, binary, block, call, compare, compareChain, filter, float, item, iterate, keywords, locate, loop, macro, name, or, print,
-    setAttribute, slice, superBlock, test, truth, tuple, unary, unpack,
+    and,
+    attribute,
+    binary,
+    block,
+    call,
+    compare,
+    compareChain,
+    filter,
+    float,
+    item,
+    iterate,
+    keywords,
+    locate,
+    loop,
+    macro,
+    name,
+    or,
+    print,
+    setAttribute,
+    slice,
+    superBlock,
+    test,
+    truth,
+    tuple,
+    unary,
+    unpack,
     self: (context: Context) =>
       new Attributes("TemplateReference", (key) =>
-        context.blocks.has(key) ? new Func(key, () => block(context, key, context.frame)) : undefined),
+        context.blocks.has(key) ? new Func(key, () => block(context, key, context.frame)) : undefined,
+      ),
     blank: new Blank("the inline if has no else, and its condition is false"),
     dict: (entries: readonly (readonly [unknown, unknown])[]) => new Map(entries),
     extend(context: Context, target: unknown): CompiledTemplate {
@@ -154,7 +217,9 @@ export function createRuntime(source: TemplateSource) {
       const inner = source.createContext(template, frame, context.state);
       template.root(inner, inner.frame);
       const { variables } = inner.frame;
-      return new Attributes(`template '${str(target)}'`, (key) => (key.startsWith("_") ? undefined : variables[key]));
+      return new Attributes(`template '${str(target)}'`, (key) =>
+        key.startsWith("_") ? undefined : variables[key],
+      );
     },
   };
 }

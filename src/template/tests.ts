@@ -6,27 +6,73 @@ import { filters } from "./filters/index.ts";
 import { compare, contains } from "./operators.ts";
 import { compileRegex } from "./regex.ts";
 import { str } from "./repr.ts";
-import { asNumber, Attributes, type Callable, Float, Func, isDict, isFloat, isInt, isList, iterate, truth, Undefined } from "./values.ts";
+import {
+  Attributes,
+  asNumber,
+  type Callable,
+  Float,
+  Func,
+  isDict,
+  isFloat,
+  isInt,
+  isList,
+  iterate,
+  truth,
+  Undefined,
+} from "./values.ts";
 import { compareVersions } from "./version.ts";
 
 const is = (body: (value: unknown) => boolean): Callable => callable(["value"], body);
-const comparison = (operator: string): Callable => callable(["a", "b"], (a: unknown, b: unknown) => compare(operator, a, b));
+const comparison = (operator: string): Callable =>
+  callable(["a", "b"], (a: unknown, b: unknown) => compare(operator, a, b));
 
-const OPERATORS: Readonly<Record<string, string>> = { "=": "==", eq: "==", ne: "!=", "<>": "!=", lt: "<", le: "<=", gt: ">", ge: ">=" };
+const OPERATORS: Readonly<Record<string, string>> = {
+  "=": "==",
+  eq: "==",
+  ne: "!=",
+  "<>": "!=",
+  lt: "<",
+  le: "<=",
+  gt: ">",
+  ge: ">=",
+};
 
-const version: Callable = callable(["value", "version", "operator", "strict", "version_type"],
-  (value: unknown, other: unknown, operator: unknown = "eq", strict: unknown = null, type: unknown = null) => {
+const version: Callable = callable(
+  ["value", "version", "operator", "strict", "version_type"],
+  (
+    value: unknown,
+    other: unknown,
+    operator: unknown = "eq",
+    strict: unknown = null,
+    type: unknown = null,
+  ) => {
     const kind = type === null ? (truth(strict) ? "strict" : "loose") : str(type);
     const name = str(operator);
-    return compare(OPERATORS[name] ?? (/^([<>]=?|[=!]=)$/.test(name) ? name : fail(`there is no version operator '${name}'`)), compareVersions(str(value), str(other), kind), 0);
-  });
+    return compare(
+      OPERATORS[name] ??
+        (/^([<>]=?|[=!]=)$/.test(name) ? name : fail(`there is no version operator '${name}'`)),
+      compareVersions(str(value), str(other), kind),
+      0,
+    );
+  },
+);
 
 function regex(position: "match" | "fullmatch" | "search"): Callable {
-  return ([value, pattern, ...rest], { ignorecase = rest[0] ?? false, multiline = rest[1] ?? false, match_type: kind = position }) => {
+  return (
+    [value, pattern, ...rest],
+    { ignorecase = rest[0] ?? false, multiline = rest[1] ?? false, match_type: kind = position },
+  ) => {
     const source = str(pattern);
-    const [, flags = "", body = source] = /^(\(\?[a-zA-Z]+\))?([^]*)$/.exec(source) ?? [];
-    const anchored = kind === "match" ? `${flags}\\A(?:${body})` : kind === "fullmatch" ? `${flags}\\A(?:${body})\\Z` : source;
-    return compileRegex(anchored, { ignoreCase: truth(ignorecase), multiLine: truth(multiline) }).test(str(value));
+    const [, flags = "", body = source] = /^(\(\?[a-zA-Z]+\))?([\s\S]*)$/.exec(source) ?? [];
+    const anchored =
+      kind === "match"
+        ? `${flags}\\A(?:${body})`
+        : kind === "fullmatch"
+          ? `${flags}\\A(?:${body})\\Z`
+          : source;
+    return compileRegex(anchored, { ignoreCase: truth(ignorecase), multiLine: truth(multiline) }).test(
+      str(value),
+    );
   };
 }
 
@@ -59,7 +105,10 @@ function file(body: (stats: Stats) => boolean, follow = true): Callable {
 const isTrue = is((value) => value === true);
 const isFalse = is((value) => value === false);
 const truthy = callable(["value", "convert_bool"], (value: unknown, convert: unknown = false) => {
-  const converted = truth(convert) && typeof value === "string" && /^(?:yes|no|on|off|true|false|[01ynft])$/i.test(value) ? /^(?:yes|on|true|[1yt])$/i.test(value) : value;
+  const converted =
+    truth(convert) && typeof value === "string" && /^(?:yes|no|on|off|true|false|[01ynft])$/i.test(value)
+      ? /^(?:yes|on|true|[1yt])$/i.test(value)
+      : value;
   return truth(converted);
 });
 
@@ -81,23 +130,44 @@ export const tests: Readonly<Record<string, Callable>> = {
   mapping: is(isDict),
   sequence: is((value) => typeof value === "string" || isList(value) || isDict(value)),
   iterable: is((value) => typeof value === "string" || isList(value) || isDict(value)),
-  callable: is((value) => value instanceof Func || typeof value === "function" || (value instanceof Attributes && value.get("__call__") !== undefined)),
-  sameas: callable(["value", "other"], (value: unknown, other: unknown) => value === other || (value instanceof Float && other instanceof Float && value.value === other.value)),
+  callable: is(
+    (value) =>
+      value instanceof Func ||
+      typeof value === "function" ||
+      (value instanceof Attributes && value.get("__call__") !== undefined),
+  ),
+  sameas: callable(
+    ["value", "other"],
+    (value: unknown, other: unknown) =>
+      value === other || (value instanceof Float && other instanceof Float && value.value === other.value),
+  ),
   escaped: is(() => false),
   even: callable(["value"], (value: unknown) => intArgument(value, 0) % 2 === 0),
   odd: callable(["value"], (value: unknown) => intArgument(value, 0) % 2 !== 0),
-  divisibleby: callable(["value", "num"], (value: unknown, by: unknown) => intArgument(value, 0) % intArgument(by, 1) === 0),
+  divisibleby: callable(
+    ["value", "num"],
+    (value: unknown, by: unknown) => intArgument(value, 0) % intArgument(by, 1) === 0,
+  ),
   lower: is((value) => str(value) === str(value).toLowerCase() && /\p{L}/u.test(str(value))),
   upper: is((value) => str(value) === str(value).toUpperCase() && /\p{L}/u.test(str(value))),
   in: callable(["value", "seq"], (value: unknown, within: unknown) => contains(within, value)),
   filter: ([name]) => Object.hasOwn(filters, str(name)),
   test: ([name]) => Object.hasOwn(tests, str(name)),
-  eq: comparison("=="), equalto: comparison("=="), "==": comparison("=="),
-  ne: comparison("!="), "!=": comparison("!="),
-  lt: comparison("<"), lessthan: comparison("<"), "<": comparison("<"),
-  le: comparison("<="), "<=": comparison("<="),
-  gt: comparison(">"), greaterthan: comparison(">"), ">": comparison(">"),
-  ge: comparison(">="), ">=": comparison(">="),
+  eq: comparison("=="),
+  equalto: comparison("=="),
+  "==": comparison("=="),
+  ne: comparison("!="),
+  "!=": comparison("!="),
+  lt: comparison("<"),
+  lessthan: comparison("<"),
+  "<": comparison("<"),
+  le: comparison("<="),
+  "<=": comparison("<="),
+  gt: comparison(">"),
+  greaterthan: comparison(">"),
+  ">": comparison(">"),
+  ge: comparison(">="),
+  ">=": comparison(">="),
   contains: callable(["value", "item"], (value: unknown, one: unknown) => contains(value, one)),
   any: is((value) => iterate(value).some(truth)),
   all: is((value) => iterate(value).every(truth)),

@@ -36,6 +36,7 @@ export interface CallState {
   test(name: string): Callable;
   lookup(name: string): Callable;
   readText(name: string): string | null;
+  renderTemplate(name: string): string;
 }
 
 /** Something a template can call: positional arguments, keyword arguments, and the render it is part of. */
@@ -148,7 +149,8 @@ export function dictGet(dict: Dict, key: unknown): unknown {
 /** Sets a key in place. */
 export function dictSet(dict: Dict, key: unknown, value: unknown): void {
   if (dict instanceof Map) dict.set(hashKey(key), value);
-  else Object.defineProperty(dict, String(key), { value, writable: true, enumerable: true, configurable: true });
+  else
+    Object.defineProperty(dict, String(key), { value, writable: true, enumerable: true, configurable: true });
 }
 
 /** Removes a key in place. */
@@ -186,7 +188,8 @@ export function defined(value: unknown): unknown {
 
 /** Python's truth: empty strings, lists and dicts, zero and None are false. */
 export function truth(value: unknown): boolean {
-  if (value === null || value === undefined || value === false || value === "" || value instanceof Blank) return false;
+  if (value === null || value === undefined || value === false || value === "" || value instanceof Blank)
+    return false;
   if (value instanceof Undefined) return fail(value.message);
   if (value instanceof Float) return value.value !== 0;
   if (value instanceof Map) return value.size > 0;
@@ -202,6 +205,7 @@ export function toNative(value: unknown): unknown {
   if (isList(value)) return Array.from(value, toNative);
   if (!isDict(value)) return value;
   const result: Record<string, unknown> = {};
-  for (const [key, item] of dictEntries(value)) dictSet(result, key === null ? "None" : String(toNative(key)), toNative(item));
+  for (const [key, item] of dictEntries(value))
+    dictSet(result, key === null ? "None" : String(toNative(key)), toNative(item));
   return result;
 }

@@ -37,9 +37,23 @@ function isFlow(value: unknown, { flow }: YamlOptions): boolean {
   return items.every(isScalar);
 }
 
-function writeScalar(output: Output, value: unknown, indent: number, inFlow: boolean, isKey: boolean, options: YamlOptions): void {
+function writeScalar(
+  output: Output,
+  value: unknown,
+  indent: number,
+  inFlow: boolean,
+  isKey: boolean,
+  options: YamlOptions,
+): void {
   const { width, allowUnicode } = options;
-  const place = { column: column(output), indent: indent + options.indent, width, isKey, isFlow: inFlow, allowUnicode };
+  const place = {
+    column: column(output),
+    indent: indent + options.indent,
+    width,
+    isKey,
+    isFlow: inFlow,
+    allowUnicode,
+  };
   output.text += scalarText(value, place);
 }
 
@@ -93,7 +107,13 @@ function writeBlock(output: Output, value: unknown, indent: number, options: Yam
   });
 }
 
-function writeNode(output: Output, value: unknown, indent: number, inner: number, options: YamlOptions): void {
+function writeNode(
+  output: Output,
+  value: unknown,
+  indent: number,
+  inner: number,
+  options: YamlOptions,
+): void {
   if (isScalar(value)) writeScalar(output, value, indent, false, false, options);
   else if (isFlow(value, options)) writeFlow(output, value, indent, options);
   else writeBlock(output, value, inner, options);

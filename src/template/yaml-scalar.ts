@@ -10,12 +10,29 @@ const RESOLVES = new RegExp(
     "[-+]?[0-9][0-9_]*(?::[0-5]?[0-9])+\\.[0-9_]*|[-+]?\\.(?:inf|Inf|INF)|\\.(?:nan|NaN|NAN)",
     "[-+]?0b[0-1_]+|[-+]?0[0-7_]+|[-+]?(?:0|[1-9][0-9_]*)|[-+]?0x[0-9a-fA-F_]+|[-+]?[1-9][0-9_]*(?::[0-5]?[0-9])+",
     "\\d{4}-\\d\\d-\\d\\d|\\d{4}-\\d\\d?-\\d\\d?(?:[Tt]|[ \\t]+)\\d\\d?:\\d\\d:\\d\\d(?:\\.\\d*)?(?:[ \\t]*(?:Z|[-+]\\d\\d?(?::\\d\\d)?))?",
-  ].map((part) => `(?:${part})`).join("|").replace(/^/, "^(?:").concat(")$"),
+  ]
+    .map((part) => `(?:${part})`)
+    .join("|")
+    .replace(/^/, "^(?:")
+    .concat(")$"),
 );
 const STARTS_SPECIAL = /^[#,[\]{}&*!|>'"%@`]|^[-?:](?:\s|$)|^---|^\.\.\./;
 const ESCAPES: Readonly<Record<string, string>> = {
-  "\0": "\\0", "\x07": "\\a", "\b": "\\b", "\t": "\\t", "\n": "\\n", "\v": "\\v", "\f": "\\f", "\r": "\\r",
-  "\x1b": "\\e", '"': '\\"', "\\": "\\\\", "\x85": "\\N", "\xa0": "\\_", "\u2028": "\\L", "\u2029": "\\P",
+  "\0": "\\0",
+  "\x07": "\\a",
+  "\b": "\\b",
+  "\t": "\\t",
+  "\n": "\\n",
+  "\v": "\\v",
+  "\f": "\\f",
+  "\r": "\\r",
+  "\x1b": "\\e",
+  '"': '\\"',
+  "\\": "\\\\",
+  "\x85": "\\N",
+  "\xa0": "\\_",
+  "\u2028": "\\L",
+  "\u2029": "\\P",
 };
 
 /** Where a scalar is written; columns and widths count characters. */
@@ -35,7 +52,12 @@ type Style = "plain" | "single" | "double";
 
 function isPrintable(char: string, allowUnicode: boolean): boolean {
   if (char >= " " && char <= "~") return true;
-  return allowUnicode && char.length === 1 && ((char >= "\xa0" && char <= "\ud7ff") || (char >= "\ue000" && char <= "\ufffd")) && char !== "\ufeff";
+  return (
+    allowUnicode &&
+    char.length === 1 &&
+    ((char >= "\xa0" && char <= "\ud7ff") || (char >= "\ue000" && char <= "\ufffd")) &&
+    char !== "\ufeff"
+  );
 }
 
 function styleOf(text: string, { isFlow, isKey, allowUnicode }: ScalarPlace): Style {
@@ -82,29 +104,26 @@ function escaped(char: string): string {
   return code.length <= 4 ? `\\u${code.padStart(4, "0")}` : `\\U${code.padStart(8, "0")}`;
 }
 
-function doubleQuoted(text: string, { column: start, indent, width, isKey, allowUnicode }: ScalarPlace): string {
+function doubleQuoted(
+  text: string,
+  { column: start, indent, width, isKey, allowUnicode }: ScalarPlace,
+): string {
   const chars = [...text];
   let column = start + 1;
   let result = "";
-  let pending = "";
   chars.forEach((char, index) => {
-    const needsEscape = char in ESCAPES || !isPrintable(char, allowUnicode);
     const isInside = index > 0 && index < chars.length - 1;
-    // A line is broken with a backslash; one more keeps a blank the next line starts with.
-    if (isInside && !isKey && (char === " " || pending === "") && column + pending.length > width) {
-      result += `${pending}\\\n${" ".repeat(indent)}${char === " " ? "\\" : ""}`;
-      column = indent + (char === " " ? 1 : 0);
-      pending = "";
+    if (char === " " && column > width && !isKey && isInside && chars[index - 1] !== " ") {
+      // The break stands for this blank; a backslash keeps one the next line would start with.
+      result += `\n${" ".repeat(indent)}${chars[index + 1] === " " ? "\\" : ""}`;
+      column = indent;
+      return;
     }
-    if (needsEscape) {
-      result += pending + escaped(char);
-      column += pending.length + escaped(char).length;
-      pending = "";
-    } else {
-      pending += char;
-    }
+    const written = char in ESCAPES || !isPrintable(char, allowUnicode) ? escaped(char) : char;
+    result += written;
+    column += written.length;
   });
-  return `"${result}${pending}"`;
+  return `"${result}"`;
 }
 
 /** Any value that is not a list or dict, as PyYAML writes it in YAML 1.1. */
@@ -121,8 +140,11 @@ export function scalarText(value: unknown, place: ScalarPlace): string {
   const text = str(value);
   if (value instanceof Attributes) return text;
   switch (styleOf(text, place)) {
-    case "plain": return folded(text, place.column, place);
-    case "single": return `'${folded(text.replaceAll("'", "''"), place.column + 1, place)}'`;
-    default: return doubleQuoted(text, place);
+    case "plain":
+      return folded(text, place.column, place);
+    case "single":
+      return `'${folded(text.replaceAll("'", "''"), place.column + 1, place)}'`;
+    default:
+      return doubleQuoted(text, place);
   }
 }

@@ -72,6 +72,8 @@ describe("changes", () => {
     ],
     ["keeps CR LF", "x=1\r\ny\r\n", { regexp: "^x=1$", line: "x=2" }, "x=2\r\ny\r\n"],
     ["adds with CR LF where lines end so", "x\r\n", { line: "y" }, "x\r\ny\r\n"],
+    ["takes the newline as part of a line", "a b\n", { regexp: "a\\sb\\s", line: "z" }, "z\n"],
+    ["adds a YAML block without its newline", "a\n", { line: "b\n" }, "a\nb\n"],
     ["removes every match", "a\nx1\nb\nx2\n", { regexp: "^x", state: "absent" }, "a\nb\n"],
     ["removes the very same line", "ab\na\n", { line: "a", state: "absent" }, "ab\n"],
     ["removes by plain text", "a.c\nabc\n", { search_string: "a.", state: "absent" }, "abc\n"],

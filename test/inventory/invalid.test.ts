@@ -57,7 +57,7 @@ describe("malformed inventories are refused with the place", () => {
     ],
     [
       "all:\n  vars:\n    p: !vault |\n      $ANSIBLE_VAULT;1.1;AES256\n",
-      "h.yml:3:15 this value is encrypted with Ansible Vault, which Volley cannot read yet",
+      "h.yml:3:15 p is encrypted with Ansible Vault, which Volley cannot read yet",
     ],
     ["all:\n  vars:\n    p: !secret x\n", "h.yml:3:16 the tag !secret is not supported"],
     [
@@ -127,6 +127,7 @@ describe("malformed inventories are refused with the place", () => {
     ],
     ["export default { groups: { web: { children: ['db'] } } };", 'i.mjs there is no group "db"'],
     ["export default { groups: { web: { vars: [] } } };", "i.mjs vars of group web must be an object"],
+    ["throw new Error('no credentials');", "i.mjs it cannot be loaded: no credentials"],
     ["export default 5;", "i.mjs the inventory must be an object"],
   ])("JavaScript %j", async (text, message) => {
     expect(await failure(load({ "i.mjs": text }))).toBe(`INVENTORY_INVALID ${message}`);

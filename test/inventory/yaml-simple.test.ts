@@ -18,6 +18,8 @@ describe("the quick reader", () => {
     "a: 10:30\nb: 0644\nc: ~\nd: -5\ne: .5\nf: 1.2.3\ng: a b  c  \nh: x=y, z\ni: 2001:db8::1\nj: +1\n",
     `a: "yes"\nb: 'x # y'\nc: ""\nd: "{{ x }}:80"\ne: 'a: b'   \n`,
     "web1: {a: 1, b-c: x y , d: 10.0.0.1}\nweb2: {a: yes}\n",
+    "a: 1 # comment\nb: # comment\n  c: x y   # comment # again\nd:   # c\ne: {f: 1}  # g\nh: {}\n",
+    `a: "x" # "y"\nb: 'x # y' # 'z'\n`,
     "a:\n    b:\n      c: 1\n    d: 2\ne: 3\n",
     "a:\n  b: 1\n# x\n     # y\n  c: 2",
     "no: 1\n1: x\ntrue: y\n",
@@ -32,7 +34,6 @@ describe("the quick reader", () => {
   });
 
   it.each([
-    "a: 1 # comment\n",
     "a: b: c\n",
     "a: - b\n",
     "a: -\n",
@@ -48,7 +49,8 @@ describe("the quick reader", () => {
     "a: {b: c: d}\n",
     "a: {b:1}\n",
     "a: {b}\n",
-    "a: {}\n",
+    "a: b# c\n  d\n",
+    "a: x#y\n",
     "a: b\n  c\n",
     "a: b\n  c: d\n",
     "a:\n    b: 1\n  c: 2\n",

@@ -14,7 +14,8 @@ export const APT_ENVIRONMENT = {
 } as const;
 
 const LOCK_POLL_MS = 1_000;
-const LOCKED = /Could not get lock|Unable to lock|Unable to acquire the dpkg frontend lock|is another process using it/;
+const LOCKED =
+  /Could not get lock|Unable to lock|Unable to acquire the dpkg frontend lock|is another process using it/;
 const MAX_SIMULATION_BYTES = 16 << 20;
 
 /** One package that apt installs, upgrades, configures or removes. */

@@ -19,7 +19,8 @@ function packageNames(description: string) {
       v.transform((value): readonly string[] => toList(value)),
       v.check(
         (names) => names.every(isSpec),
-        ({ input }) => `"${input.find((name) => !isSpec(name))}" is no package name; write "nginx", "nginx=1.22*" or "nginx>=1.22"`,
+        ({ input }) =>
+          `"${input.find((name) => !isSpec(name))}" is no package name; write "nginx", "nginx=1.22*" or "nginx>=1.22"`,
       ),
       v.description(description),
     ),
@@ -35,7 +36,9 @@ const UPGRADE_WORDS = ["no", "yes", "safe", "full", "dist"] as const;
 /** The apt action's parameters, under Ansible's names. */
 export const aptParams = v.pipe(
   v.strictObject({
-    name: packageNames('Packages: `"nginx"`, `"nginx=1.22*"`, `"nginx>=1.22"`, `"php8.2-*"`, or a list. With `"*"` and `state: "latest"` all are upgraded.'),
+    name: packageNames(
+      'Packages: `"nginx"`, `"nginx=1.22*"`, `"nginx>=1.22"`, `"php8.2-*"`, or a list. With `"*"` and `state: "latest"` all are upgraded.',
+    ),
     pkg: packageNames("The same as `name`."),
     package: packageNames("The same as `name`."),
     state: oneOf(
@@ -44,7 +47,10 @@ export const aptParams = v.pipe(
       "`latest` upgrades too; `build-dep` installs what building needs; `fixed` mends broken dependencies.",
     ),
     update_cache: v.optional(v.pipe(v.boolean(), v.description("Fetch the package lists first."))),
-    cache_valid_time: seconds(0, "Seconds for which fetched package lists count as new; implies `update_cache`."),
+    cache_valid_time: seconds(
+      0,
+      "Seconds for which fetched package lists count as new; implies `update_cache`.",
+    ),
     update_cache_retries: seconds(5, "How often lists that cannot be fetched are tried again."),
     update_cache_retry_max_delay: seconds(12, "The longest wait between such tries, in seconds."),
     upgrade: v.optional(
@@ -56,30 +62,43 @@ export const aptParams = v.pipe(
       "no",
     ),
     purge: flag("Remove configuration files as well."),
-    autoremove: flag("Remove packages that were installed for others and are no longer needed; may be the only parameter."),
+    autoremove: flag(
+      "Remove packages that were installed for others and are no longer needed; may be the only parameter.",
+    ),
     autoclean: flag("Remove downloaded packages that can no longer be fetched."),
     clean: flag("Remove all downloaded packages."),
-    install_recommends: v.optional(v.pipe(v.boolean(), v.description("Default: as the host's apt is configured."))),
+    install_recommends: v.optional(
+      v.pipe(v.boolean(), v.description("Default: as the host's apt is configured.")),
+    ),
     default_release: optionalText("Release that is preferred, such as `bookworm-backports`."),
     deb: optionalText("Path of a package file on the host, installed with what it depends on."),
     only_upgrade: flag("Upgrade packages that are installed, install none."),
     allow_downgrade: flag("Let an older version replace a newer one."),
     allow_unauthenticated: flag("Install packages whose origin cannot be verified."),
     allow_change_held_packages: flag("Change packages that are on hold."),
-    force: flag("Implies `allow_unauthenticated`, `allow_downgrade` and `allow_change_held_packages`. Better not."),
+    force: flag(
+      "Implies `allow_unauthenticated`, `allow_downgrade` and `allow_change_held_packages`. Better not.",
+    ),
     fail_on_autoremove: flag("Fail rather than remove any package."),
     dpkg_options: v.optional(
       v.pipe(v.string(), v.description("Options of dpkg, separated by commas, without leading dashes.")),
       "force-confdef,force-confold",
     ),
     policy_rc_d: v.optional(
-      v.pipe(v.number(), v.integer(), v.description("Exit code of `/usr/sbin/policy-rc.d` meanwhile: 101 keeps new services from starting.")),
+      v.pipe(
+        v.number(),
+        v.integer(),
+        v.description(
+          "Exit code of `/usr/sbin/policy-rc.d` meanwhile: 101 keeps new services from starting.",
+        ),
+      ),
     ),
     force_apt_get: flag("Accepted and ignored: apt-get is always used."),
     lock_timeout: seconds(60, "Seconds to wait for another apt or dpkg."),
   }),
   v.check(
-    ({ name, pkg, package: packageName }) => [name, pkg, packageName].filter((given) => given !== undefined).length < 2,
+    ({ name, pkg, package: packageName }) =>
+      [name, pkg, packageName].filter((given) => given !== undefined).length < 2,
     "name, pkg and package are the same; give one of them",
   ),
   v.check(
@@ -99,7 +118,9 @@ export type AptParams = v.InferOutput<typeof aptParams>;
 /** What the parameters ask of apt beside fetching its lists. */
 export function requestOf(params: AptParams): AptRequest {
   const names = params.name ?? params.pkg ?? params.package;
-  const specs = (names ?? []).map(parsePackageSpec).filter((spec): spec is PackageSpec => spec !== null && spec.name !== "*");
+  const specs = (names ?? [])
+    .map(parsePackageSpec)
+    .filter((spec): spec is PackageSpec => spec !== null && spec.name !== "*");
   const upgradesAll = params.state === "latest" && names?.includes("*") === true;
   const upgrade = params.upgrade !== "no" ? params.upgrade : upgradesAll ? "yes" : "no";
   return {
@@ -109,7 +130,12 @@ export function requestOf(params: AptParams): AptRequest {
     upgrade: upgrade === "no" ? null : upgrade === "yes" || upgrade === "safe" ? "upgrade" : "dist-upgrade",
     deb: params.deb ?? null,
     allowDowngrade: params.allow_downgrade || params.force,
-    autoremoveAlone: params.autoremove && names === undefined && params.deb === undefined && upgrade === "no" && params.state !== "fixed",
+    autoremoveAlone:
+      params.autoremove &&
+      names === undefined &&
+      params.deb === undefined &&
+      upgrade === "no" &&
+      params.state !== "fixed",
     flags: aptFlags(params),
   };
 }

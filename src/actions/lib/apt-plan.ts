@@ -5,7 +5,13 @@ import { APT_ENVIRONMENT, type PackageStep, type Simulation, simulateApt } from 
 import { compareDebianVersions } from "./debian-version.ts";
 import { type DpkgDatabase, readDpkg } from "./dpkg.ts";
 import { globExpression } from "./glob.ts";
-import { formatPackageSpec, isGlob, isInstalled, type PackageSpec, versionSatisfies } from "./package-spec.ts";
+import {
+  formatPackageSpec,
+  isGlob,
+  isInstalled,
+  type PackageSpec,
+  versionSatisfies,
+} from "./package-spec.ts";
 import { failureText } from "./run-tool.ts";
 
 /** What is asked of apt beside fetching its lists. */
@@ -40,9 +46,14 @@ export interface AptPlan {
 const NOTHING: AptPlan = { operations: [] };
 
 /** Finds out what apt has to do: from dpkg's own file when all is there already, else by asking apt to simulate it. */
-export async function planApt(request: AptRequest, system: ReadSystem, context: ActionContext): Promise<AptPlan> {
+export async function planApt(
+  request: AptRequest,
+  system: ReadSystem,
+  context: ActionContext,
+): Promise<AptPlan> {
   const { specs, state, flags } = request;
-  const simulate = (args: readonly string[]): Promise<AptPlan> => planArgs([...flags, ...args], system, context);
+  const simulate = (args: readonly string[]): Promise<AptPlan> =>
+    planArgs([...flags, ...args], system, context);
   if (request.upgrade !== null) {
     return simulate(request.upgrade === "upgrade" ? ["upgrade", "--with-new-pkgs"] : ["dist-upgrade"]);
   }
@@ -64,7 +75,11 @@ export async function planApt(request: AptRequest, system: ReadSystem, context: 
   return wanted.length === 0 ? NOTHING : simulate(["install", ...wanted]);
 }
 
-async function planArgs(args: readonly string[], system: ReadSystem, context: ActionContext): Promise<AptPlan> {
+async function planArgs(
+  args: readonly string[],
+  system: ReadSystem,
+  context: ActionContext,
+): Promise<AptPlan> {
   const simulation = await simulateApt(system, ["--yes", ...args], context.signal);
   if (simulation.failure !== undefined) return { operations: [], failure: explainFailure(simulation) };
   return simulation.steps.length === 0 ? NOTHING : { operations: [{ args, steps: simulation.steps }] };
@@ -118,7 +133,11 @@ async function specsToInstall(
   return wanted;
 }
 
-async function expandGlob(spec: PackageSpec, system: ReadSystem, context: ActionContext): Promise<readonly PackageSpec[]> {
+async function expandGlob(
+  spec: PackageSpec,
+  system: ReadSystem,
+  context: ActionContext,
+): Promise<readonly PackageSpec[]> {
   const { stdout } = await system.query(["apt-cache", "pkgnames"], {
     env: APT_ENVIRONMENT,
     signal: context.signal,
@@ -140,14 +159,22 @@ async function isProvided(
   if (relation !== undefined || dpkg.find(name)?.status === "installed") return false;
   if (dpkg.providers(name).length === 0) return false;
   // A real package of that name would be the one to install; only apt's lists know whether there is one.
-  const { stdout } = await system.query(["apt-cache", "policy", name], { env: APT_ENVIRONMENT, signal: context.signal });
+  const { stdout } = await system.query(["apt-cache", "policy", name], {
+    env: APT_ENVIRONMENT,
+    signal: context.signal,
+  });
   return !/^ {2}Candidate: (?!\(none\))/m.test(stdout);
 }
 
 async function pinNewest(spec: PackageSpec, system: ReadSystem, context: ActionContext): Promise<string> {
-  const { stdout } = await system.query(["apt-cache", "madison", spec.name], { env: APT_ENVIRONMENT, signal: context.signal });
+  const { stdout } = await system.query(["apt-cache", "madison", spec.name], {
+    env: APT_ENVIRONMENT,
+    signal: context.signal,
+  });
   const versions = stdout.split("\n").flatMap((line) => line.split("|")[1]?.trim() ?? []);
-  const [newest] = versions.filter((version) => versionSatisfies(version, spec)).sort((a, b) => compareDebianVersions(b, a));
+  const [newest] = versions
+    .filter((version) => versionSatisfies(version, spec))
+    .sort((a, b) => compareDebianVersions(b, a));
   if (newest !== undefined) return `${spec.name}=${newest}`;
   throw missingPackage(`version of ${formatPackageSpec(spec)}`);
 }
@@ -158,11 +185,15 @@ async function isDebNeeded(
   system: ReadSystem,
   { memo, signal }: ActionContext,
 ): Promise<boolean> {
-  const asked = await system.query(["dpkg-deb", "--show", "--showformat", "${Package}:${Architecture} ${Version}", path], {
-    env: APT_ENVIRONMENT,
-    signal,
-  });
-  if (asked.code !== 0) throw new VolleyError("ACTION_FAILED", `cannot read the package ${path}: ${failureText(asked)}`);
+  const asked = await system.query(
+    ["dpkg-deb", "--show", "--showformat", "${Package}:${Architecture} ${Version}", path],
+    {
+      env: APT_ENVIRONMENT,
+      signal,
+    },
+  );
+  if (asked.code !== 0)
+    throw new VolleyError("ACTION_FAILED", `cannot read the package ${path}: ${failureText(asked)}`);
   const [name = "", version = ""] = asked.stdout.trim().split(" ");
   const installed = (await readDpkg(system, memo)).find(name.replace(/:all$/, ""));
   if (installed?.status !== "installed") return true;

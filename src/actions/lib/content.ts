@@ -41,7 +41,7 @@ export async function systemContent(system: ReadSystem, path: string, stat: Stat
 }
 
 /** Content as bytes; streamed content is gathered. */
-export async function gather(content: FileContent): Promise<Uint8Array> {
+async function gather(content: FileContent): Promise<Uint8Array> {
   if (typeof content === "string") return Buffer.from(content);
   if (content instanceof Uint8Array) return content;
   const chunks: Uint8Array[] = [];

@@ -7,7 +7,7 @@ import type { FileContent } from "./content.ts";
 import { assetContent, systemContent } from "./content.ts";
 
 /** One file to be copied. */
-export interface SourceFile {
+interface SourceFile {
   /** Its path below the tree; its name when it is copied alone. */
   readonly path: string;
   /** Its permission bits, as far as they are known. */
@@ -21,6 +21,11 @@ export interface CopySource {
   readonly files: readonly SourceFile[];
   /** Directories of the tree, each after the one it is in. */
   readonly directories: readonly string[];
+}
+
+/** What `preserve` means for an asset, of whose permission bits only the executable one travels. */
+export function assetMode(asset: Asset): number {
+  return asset.executable ? 0o755 : 0o644;
 }
 
 function trimSlashes(path: string): string {
@@ -64,7 +69,7 @@ export function findAssetSource(context: ActionContext, src: string): CopySource
 }
 
 function assetFile(asset: Asset, path: string): SourceFile {
-  return { path, mode: asset.executable ? 0o755 : 0o644, content: () => assetContent(asset) };
+  return { path, mode: assetMode(asset), content: () => assetContent(asset) };
 }
 
 /** Finds a file or a directory on the machine itself; null when there is nothing. */

@@ -31,7 +31,11 @@ function comparePart(a: string, b: string): number {
   return 0;
 }
 
-function split(version: string): { readonly epoch: number; readonly upstream: string; readonly revision: string } {
+function split(version: string): {
+  readonly epoch: number;
+  readonly upstream: string;
+  readonly revision: string;
+} {
   const colon = version.indexOf(":");
   const rest = version.slice(colon + 1);
   const dash = rest.lastIndexOf("-");

@@ -82,7 +82,8 @@ export function openDpkgStatus(status: string): DpkgDatabase {
       const found = new Set<string>();
       for (const at of starts("\nProvides: ")) {
         const line = text.slice(at + 1, text.indexOf("\n", at + 1));
-        if (!line.includes(virtual) || !virtualNames(line.slice("Provides: ".length)).includes(virtual)) continue;
+        if (!line.includes(virtual) || !virtualNames(line.slice("Provides: ".length)).includes(virtual))
+          continue;
         const entry = parseParagraph(paragraphAt(text.lastIndexOf("\n\n", at) + 2));
         if (entry.status === "installed") found.add(entry.name);
       }

@@ -1,5 +1,5 @@
 import * as v from "valibot";
-import { flag, text } from "./params.ts";
+import { fileAttributes, flag, text } from "./params.ts";
 
 /** The file an action edits. */
 export const filePath = text("The file: an absolute path, or one from `~/`.");
@@ -17,5 +17,13 @@ export const validate = v.optional(
     v.description(
       "A command that must accept the new content before it replaces the file, with `%s` for a temporary file that holds it: `visudo -cf %s`. Not run in check mode, nor by a shell.",
     ),
+  ),
+);
+
+/** `directory_mode` of actions that make directories on the way. */
+export const directoryMode = v.optional(
+  v.pipe(
+    fileAttributes.mode.wrapped,
+    v.description("Permission bits of directories that are made, as for `mode`."),
   ),
 );

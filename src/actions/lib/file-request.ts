@@ -27,7 +27,7 @@ export interface PathRequest extends FileAttributes {
 export interface Plan {
   readonly steps: readonly Step[];
   readonly diff: readonly Diff[];
-  readonly message?: string | undefined;
+  readonly messages?: readonly string[];
   /** Why check mode cannot know. */
   readonly unknown?: string;
 }
@@ -37,11 +37,10 @@ export const NOTHING_TO_DO: Plan = { steps: [], diff: [] };
 
 /** One plan after another. */
 export function joinPlans(...plans: readonly Plan[]): Plan {
-  const messages = new Set(plans.flatMap((plan) => (plan.message === undefined ? [] : [plan.message])));
   return {
     steps: plans.flatMap((plan) => plan.steps),
     diff: plans.flatMap((plan) => plan.diff),
-    message: messages.size === 0 ? undefined : [...messages].join("; "),
+    messages: plans.flatMap((plan) => plan.messages ?? []),
   };
 }
 
@@ -57,6 +56,6 @@ export async function planAttributes(request: PathRequest, path: string, stat: S
       ...(times === null ? [] : [times.step]),
     ],
     diff: [{ path, attributes: { ...change?.diff.attributes, ...times?.attributes } }],
-    message: change?.message,
+    ...(change?.message === undefined ? {} : { messages: [change.message] }),
   };
 }

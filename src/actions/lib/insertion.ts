@@ -1,4 +1,5 @@
 import { pythonRegex } from "../../core/python-regex.ts";
+import { withNewline } from "./text.ts";
 
 /** Where something new goes in a file. */
 export interface Place {
@@ -10,7 +11,7 @@ export interface Place {
   readonly firstmatch?: boolean | undefined;
 }
 
-/** The index something new gets among lines; at the end when no line matches. */
+/** The index something new gets among lines (with their endings); at the end when no line matches. */
 export function insertionIndex(
   lines: readonly string[],
   { insertafter, insertbefore, firstmatch }: Place,
@@ -19,7 +20,7 @@ export function insertionIndex(
   const pattern = insertbefore ?? insertafter;
   if (pattern === undefined || pattern === "EOF") return lines.length;
   const regex = pythonRegex(pattern);
-  const matches = (line: string): boolean => regex.test(line);
+  const matches = (line: string): boolean => regex.test(withNewline(line));
   const index = firstmatch === true ? lines.findIndex(matches) : lines.findLastIndex(matches);
   if (index === -1) return lines.length;
   return insertbefore === undefined ? index + 1 : index;

@@ -1,6 +1,6 @@
-import { globExpression } from "./glob.ts";
 import { compareDebianVersions } from "./debian-version.ts";
 import type { DpkgDatabase } from "./dpkg.ts";
+import { globExpression } from "./glob.ts";
 
 /** A package as it is asked for: `nginx`, `libc6:i386`, `nginx=1.22*`, `nginx>=1.22`, `php8.*`. */
 export interface PackageSpec {

@@ -54,7 +54,9 @@ export function editAuthorizedKeys(text: string, { keys, present, exclusive }: K
     if (want === undefined) return present && exclusive ? [] : [line];
     if (!present || written.has(key.blob)) return [];
     written.add(key.blob);
-    return sameKey(key, want) ? [line] : [formatAuthorizedKey({ ...want, comment: want.comment || key.comment })];
+    return sameKey(key, want)
+      ? [line]
+      : [formatAuthorizedKey({ ...want, comment: want.comment || key.comment })];
   });
   const added = present ? keys.filter(({ blob }) => !written.has(blob)).map(formatAuthorizedKey) : [];
   const all = [...edited, ...new Set(added)];

@@ -32,14 +32,21 @@ export interface StepsChange extends Change {
   readonly diff: readonly Diff[];
 }
 
-/** A change of those steps, or null when there are none. */
+const MAX_DIFFS = 200;
+
+/** A change of those steps; of very many differences only the first are shown, and the message says so. */
 export function stepsChange(
   steps: readonly Step[],
   diff: readonly Diff[],
-  message?: string,
-): StepsChange | null {
-  if (steps.length === 0) return null;
-  return { steps, diff, ...(message === undefined ? {} : { message }) };
+  messages: Iterable<string> = [],
+): StepsChange {
+  const more = diff.length - MAX_DIFFS;
+  const said = [...new Set(messages), ...(more > 0 ? [`${more} more paths differ`] : [])];
+  return {
+    steps,
+    diff: diff.slice(0, MAX_DIFFS),
+    ...(said.length === 0 ? {} : { message: said.join("; ") }),
+  };
 }
 
 /** The steps that make a directory and all above it that are missing, each with these attributes, as Ansible does; `planned` are left out and added to. */
@@ -101,5 +108,10 @@ async function replaceBy(
   const temporary = posix.join(posix.dirname(path), `.volley-link-${process.pid}`);
   await system.remove(temporary);
   await make(temporary);
-  await system.rename(temporary, path);
+  try {
+    await system.rename(temporary, path);
+  } catch (thrown) {
+    await system.remove(temporary);
+    throw thrown;
+  }
 }

@@ -2,7 +2,9 @@ const ENTRY = /^\s*-?\s*([^\s=#;]+)\s*=\s*(.*?)\s*$/;
 
 /** A key as `/proc/sys` orders it: of the two separators the one that comes first separates (sysctl.d(5)). */
 export function sysctlPath(key: string): string {
-  const slashed = /^[^./]*\//.test(key) ? key : key.replace(/[./]/g, (separator) => (separator === "." ? "/" : "."));
+  const slashed = /^[^./]*\//.test(key)
+    ? key
+    : key.replace(/[./]/g, (separator) => (separator === "." ? "/" : "."));
   return `/proc/sys/${slashed}`;
 }
 

@@ -1,4 +1,10 @@
-import { type ActionContext, type Applied, type Change, type Unchanged, unchanged } from "../../core/action.ts";
+import {
+  type ActionContext,
+  type Applied,
+  type Change,
+  type Unchanged,
+  unchanged,
+} from "../../core/action.ts";
 import { VolleyError } from "../../core/errors.ts";
 import type { ReadSystem, System } from "../../core/system.ts";
 import { pause } from "./pause.ts";
@@ -47,8 +53,13 @@ export async function inspectScript(
     commands.push(...verbs.map((verb) => ["service", name, verb, ...args]));
     attributes.state = [isUp ? "started" : "stopped", state ?? ""];
   }
-  if (commands.length === 0) return unchanged({ name, state: isUp ? "started" : "stopped", enabled: enabledNow });
-  return { commands, diff: { path: `service ${name}`, attributes }, message: commands.map((argv) => argv.join(" ")).join(", ") };
+  if (commands.length === 0)
+    return unchanged({ name, state: isUp ? "started" : "stopped", enabled: enabledNow });
+  return {
+    commands,
+    diff: { path: `service ${name}`, attributes },
+    message: commands.map((argv) => argv.join(" ")).join(", "),
+  };
 }
 
 function verbsFor(state: NonNullable<ScriptRequest["state"]>, isUp: boolean): readonly string[] {

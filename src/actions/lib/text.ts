@@ -47,6 +47,11 @@ export function lineText(line: string): string {
   return line.slice(0, line.length - lineEnding(line).length);
 }
 
+/** A line as Python's patterns see it: with `\n` for whatever it ended with. */
+export function withNewline(line: string): string {
+  return line.endsWith("\r\n") ? `${line.slice(0, -2)}\n` : line;
+}
+
 /** Text with a newline at its end unless it has one, or is empty. */
 export function withFinalNewline(text: string): string {
   return text === "" || text.endsWith("\n") ? text : `${text}\n`;

@@ -1,4 +1,10 @@
-import { type ActionContext, type Applied, type Change, type Unchanged, unchanged } from "../../core/action.ts";
+import {
+  type ActionContext,
+  type Applied,
+  type Change,
+  type Unchanged,
+  unchanged,
+} from "../../core/action.ts";
 import { VolleyError } from "../../core/errors.ts";
 import type { Diff } from "../../core/result.ts";
 import type { ReadSystem, System } from "../../core/system.ts";
@@ -86,7 +92,11 @@ function unitMissing({ name = "", daemonReload, scope }: UnitRequest, { check }:
   });
 }
 
-async function planUnit(request: UnitRequest, unit: UnitState, system: ReadSystem): Promise<UnitChange | null> {
+async function planUnit(
+  request: UnitRequest,
+  unit: UnitState,
+  system: ReadSystem,
+): Promise<UnitChange | null> {
   const { name = "", state, enabled, masked, force } = request;
   const commands: (readonly string[])[] = [];
   const attributes: Record<string, readonly [string, string]> = {};
@@ -96,7 +106,10 @@ async function planUnit(request: UnitRequest, unit: UnitState, system: ReadSyste
     attributes.masked = [String(isMasked), String(masked)];
   }
   if (isMasked && masked === undefined && state !== undefined && state !== "stopped") {
-    throw new VolleyError("ACTION_FAILED", `${unit.Id} is masked and cannot be ${state}; set masked: false as well`);
+    throw new VolleyError(
+      "ACTION_FAILED",
+      `${unit.Id} is masked and cannot be ${state}; set masked: false as well`,
+    );
   }
   const enabledNow = isMasked ? false : await isEnabled(system, unit);
   if (enabled !== undefined && enabledNow !== null && enabled !== enabledNow) {
@@ -114,10 +127,17 @@ async function planUnit(request: UnitRequest, unit: UnitState, system: ReadSyste
   return { commands, diff, message: commands.map(([what]) => `${what} ${name}`).join(", ") };
 }
 
-async function verbFor({ state, name, scope }: UnitRequest, { ActiveState }: UnitState, system: ReadSystem): Promise<string | null> {
+async function verbFor(
+  { state, name, scope }: UnitRequest,
+  { ActiveState }: UnitState,
+  system: ReadSystem,
+): Promise<string | null> {
   if (state === undefined) return null;
   if (ActiveState === "unknown") {
-    const reason = scope === "system" && !(await runsSystemd(system)) ? "systemd does not run here" : "this scope has no running units";
+    const reason =
+      scope === "system" && !(await runsSystemd(system))
+        ? "systemd does not run here"
+        : "this scope has no running units";
     throw new VolleyError("ACTION_FAILED", `${name} cannot be ${state}: ${reason}`);
   }
   const isUp = UP.includes(ActiveState);
@@ -155,16 +175,24 @@ export async function applyUnit(
     ...(request.daemonReexec ? ["daemon-reexec"] : []),
   ];
   const options = { env: systemctlEnvironment(scope, system.uid), signal: context.signal };
-  for (const verb of reloads) await runTool(system, [...systemctl(scope), verb], `run systemctl ${verb}`, options);
+  for (const verb of reloads)
+    await runTool(system, [...systemctl(scope), verb], `run systemctl ${verb}`, options);
   if (name === undefined) return { changed: false };
   await touchUnit(name, context);
   let { commands } = change;
   if (reloads.length > 0) {
-    const found = await inspectUnit({ ...request, daemonReload: false, daemonReexec: false }, system, context);
+    const found = await inspectUnit(
+      { ...request, daemonReload: false, daemonReexec: false },
+      system,
+      context,
+    );
     commands = "commands" in found ? found.commands : [];
   }
   for (const command of commands) await runCommand(command, name, scope, system, options);
-  return { changed: commands.length > 0, data: await describeUnit(name, await readUnit(system, name, scope), system) };
+  return {
+    changed: commands.length > 0,
+    data: await describeUnit(name, await readUnit(system, name, scope), system),
+  };
 }
 
 async function runCommand(
@@ -177,7 +205,10 @@ async function runCommand(
   const [verb = ""] = command;
   const result = await system.run([...systemctl(scope), ...command], options);
   if (result.code === 0) return;
-  const status = await system.query([...systemctl(scope), "status", "--no-pager", "--full", "--lines=8", "--", name], options);
+  const status = await system.query(
+    [...systemctl(scope), "status", "--no-pager", "--full", "--lines=8", "--", name],
+    options,
+  );
   throw new VolleyError("ACTION_FAILED", `cannot ${verb} ${name}: ${failureText(result)}`, {
     ...(status.stdout.trim() === "" ? {} : { hint: status.stdout.trim().split("\n").slice(-8).join("\n") }),
   });

@@ -56,7 +56,11 @@ export async function touchUnit(name: string, context: Pick<ActionContext, "memo
  * Whether files alone tell that a service runs, is enabled and is not masked, which they do for most; asking systemctl
  * takes a hundred times as long. False when it is not so, or not certain.
  */
-export async function isSurelyUp(system: ReadSystem, name: string, context: Pick<ActionContext, "memo">): Promise<boolean> {
+export async function isSurelyUp(
+  system: ReadSystem,
+  name: string,
+  context: Pick<ActionContext, "memo">,
+): Promise<boolean> {
   const unit = unitName(name);
   if (!unit.endsWith(".service") || (await touchedUnits(context)).has(unit)) return false;
   // systemd keeps this link from the start of a service until it is inactive or has failed.
@@ -70,7 +74,9 @@ export async function isSurelyUp(system: ReadSystem, name: string, context: Pick
   );
   if (invocation == null || wanted == null || overridden?.type === "link" || runtime != null) return false;
   if (overridden == null) {
-    const files = await Promise.all(UNIT_DIRECTORIES.map((directory) => system.lstat(`${directory}/${unit}`)));
+    const files = await Promise.all(
+      UNIT_DIRECTORIES.map((directory) => system.lstat(`${directory}/${unit}`)),
+    );
     if (!files.some((file) => file?.type === "file")) return false;
   }
   // The link is also there while a crashed service waits to be started again: only processes prove that it runs.
@@ -83,7 +89,8 @@ export async function isSurelyUp(system: ReadSystem, name: string, context: Pick
 
 /** A unit's state; `LoadState` is `not-found` when there is no such unit. */
 export async function readUnit(system: ReadSystem, name: string, scope: UnitScope): Promise<UnitState> {
-  if (scope === "global" || (scope === "system" && !(await runsSystemd(system)))) return readUnitFile(system, name, scope);
+  if (scope === "global" || (scope === "system" && !(await runsSystemd(system))))
+    return readUnitFile(system, name, scope);
   const shown = await system.query([...systemctl(scope), "show", `--property=${PROPERTIES}`, "--", name], {
     env: systemctlEnvironment(scope, system.uid),
   });
@@ -96,7 +103,13 @@ export async function readUnit(system: ReadSystem, name: string, scope: UnitScop
       return equals === -1 ? [] : [[line.slice(0, equals), line.slice(equals + 1)]];
     }),
   );
-  return { Id: unitName(name), LoadState: "not-found", ActiveState: "inactive", UnitFileState: "", ...properties };
+  return {
+    Id: unitName(name),
+    LoadState: "not-found",
+    ActiveState: "inactive",
+    UnitFileState: "",
+    ...properties,
+  };
 }
 
 async function readUnitFile(system: ReadSystem, name: string, scope: UnitScope): Promise<UnitState> {
@@ -104,12 +117,20 @@ async function readUnitFile(system: ReadSystem, name: string, scope: UnitScope):
     env: systemctlEnvironment(scope, system.uid),
   });
   const UnitFileState = stdout.trim().split("\n").at(-1) ?? "";
-  const LoadState = UnitFileState === "" || UnitFileState === "not-found" ? "not-found" : UnitFileState.startsWith("masked") ? "masked" : "loaded";
+  const LoadState =
+    UnitFileState === "" || UnitFileState === "not-found"
+      ? "not-found"
+      : UnitFileState.startsWith("masked")
+        ? "masked"
+        : "loaded";
   return { Id: unitName(name), LoadState, ActiveState: "unknown", UnitFileState };
 }
 
 /** Whether it starts at boot; null for a unit that has nothing to enable, which is right whatever is asked. */
-export async function isEnabled(system: ReadSystem, { UnitFileState, Id }: UnitState): Promise<boolean | null> {
+export async function isEnabled(
+  system: ReadSystem,
+  { UnitFileState, Id }: UnitState,
+): Promise<boolean | null> {
   if (UnitFileState === "static") return null;
   // Made from an init script: what counts is whether a runlevel starts it.
   if (UnitFileState === "generated") return startsInRunlevel(system, Id.replace(/\.service$/, ""));
@@ -121,7 +142,8 @@ export async function startsInRunlevel(system: ReadSystem, script: string): Prom
   for (const runlevel of [2, 3, 4, 5]) {
     const directory = `/etc/rc${runlevel}.d`;
     if ((await system.stat(directory)) === null) continue;
-    if ((await system.list(directory)).some((name) => /^S\d\d/.test(name) && name.slice(3) === script)) return true;
+    if ((await system.list(directory)).some((name) => /^S\d\d/.test(name) && name.slice(3) === script))
+      return true;
   }
   return false;
 }

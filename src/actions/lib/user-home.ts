@@ -11,7 +11,8 @@ const PARENT_MODE = 0o755;
 
 /** Makes the directories above a home directory that useradd is to make. */
 export async function makeParents(system: System, home: string): Promise<void> {
-  for (const path of await missingDirectories(system, posix.dirname(home))) await system.makeDirectory(path, PARENT_MODE);
+  for (const path of await missingDirectories(system, posix.dirname(home)))
+    await system.makeDirectory(path, PARENT_MODE);
 }
 
 async function homeMode(system: ReadSystem, umask: string | undefined): Promise<number> {
@@ -25,7 +26,11 @@ async function homeMode(system: ReadSystem, umask: string | undefined): Promise<
 }
 
 /** Makes the home directory of an account that exists without one, from the skeleton, as `useradd --create-home` would. */
-export async function makeHome(system: System, { home, uid, gid }: PasswdEntry, params: UserParams): Promise<void> {
+export async function makeHome(
+  system: System,
+  { home, uid, gid }: PasswdEntry,
+  params: UserParams,
+): Promise<void> {
   const skeleton = params.skeleton ?? DEFAULT_SKELETON;
   await makeParents(system, home);
   await system.makeDirectory(home, 0o700);
@@ -48,7 +53,12 @@ export function keyFile({ ssh_key_file: file, ssh_key_type: type }: UserParams, 
 }
 
 /** Makes a key pair that belongs to its user. */
-export async function makeKey(system: System, { uid, gid }: PasswdEntry, params: UserParams, plan: KeyPlan): Promise<void> {
+export async function makeKey(
+  system: System,
+  { uid, gid }: PasswdEntry,
+  params: UserParams,
+  plan: KeyPlan,
+): Promise<void> {
   const { file, replaces } = plan;
   const directory = posix.dirname(file);
   for (const path of await missingDirectories(system, directory)) {

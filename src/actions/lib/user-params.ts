@@ -4,7 +4,8 @@ import { describe, flag, oneOf, optionalText, text } from "./params.ts";
 // crypt(5): `$id$…`, bsdicrypt's `_…`, the 13 characters of DES; `!` and `*` lock.
 const CRYPT_HASH = /^(?:[!*].*|\$[^:\s]+|_[./0-9A-Za-z]{19}|[./0-9A-Za-z]{13}|)$/;
 
-const optionalInteger = (description: string) => v.optional(v.pipe(v.number(), v.integer(), v.description(description)));
+const optionalInteger = (description: string) =>
+  v.optional(v.pipe(v.number(), v.integer(), v.description(description)));
 
 /** The user action's parameters, under Ansible's names. */
 export const userParams = v.pipe(
@@ -17,17 +18,26 @@ export const userParams = v.pipe(
     group: v.optional(describe(v.union([v.string(), v.number()]), "Primary group, by name or id.")),
     groups: v.optional(
       v.pipe(
-        v.union([v.string(), v.array(v.union([v.string(), v.number()]))], "a group name or a list of them is expected"),
-        v.transform((value): readonly string[] =>
-          (typeof value === "string" ? value.split(",") : value.map(String)).map((name) => name.trim()).filter((name) => name !== ""),
+        v.union(
+          [v.string(), v.array(v.union([v.string(), v.number()]))],
+          "a group name or a list of them is expected",
         ),
-        v.description("Supplementary groups, as a list or separated by commas; all others are left unless `append`."),
+        v.transform((value): readonly string[] =>
+          (typeof value === "string" ? value.split(",") : value.map(String))
+            .map((name) => name.trim())
+            .filter((name) => name !== ""),
+        ),
+        v.description(
+          "Supplementary groups, as a list or separated by commas; all others are left unless `append`.",
+        ),
       ),
     ),
     append: flag("Add to `groups` without leaving others."),
     comment: v.optional(describe(v.string(), "Full name or description (GECOS).")),
     home: optionalText("Home directory."),
-    create_home: v.optional(v.pipe(v.boolean(), v.description("Make the home directory when it does not exist. Default true."))),
+    create_home: v.optional(
+      v.pipe(v.boolean(), v.description("Make the home directory when it does not exist. Default true.")),
+    ),
     createhome: v.optional(v.pipe(v.boolean(), v.description("The same as `create_home`."))),
     move_home: flag("Move what is in the old home directory when `home` is another."),
     skeleton: optionalText("Directory whose content a new home directory starts with. Default `/etc/skel`."),
@@ -37,19 +47,31 @@ export const userParams = v.pipe(
     password: v.optional(
       v.pipe(
         v.string(),
-        v.regex(CRYPT_HASH, "must be a hash as `openssl passwd -6` makes it (or `!` to lock), not the password itself"),
+        v.regex(
+          CRYPT_HASH,
+          "must be a hash as `openssl passwd -6` makes it (or `!` to lock), not the password itself",
+        ),
         v.description("Hash of the password, as crypt(5) makes it; `!` or `*` for none."),
       ),
     ),
-    update_password: oneOf(["always", "on_create"], "always", "`on_create` leaves the password of an account that exists."),
+    update_password: oneOf(
+      ["always", "on_create"],
+      "always",
+      "`on_create` leaves the password of an account that exists.",
+    ),
     password_lock: v.optional(v.pipe(v.boolean(), v.description("Lock or unlock the password."))),
     password_expire_max: optionalInteger("Days after which the password must be changed."),
     password_expire_min: optionalInteger("Days before which the password cannot be changed."),
     expires: v.optional(
-      v.pipe(v.number(), v.description("When the account expires, in seconds since 1970; a negative number removes it.")),
+      v.pipe(
+        v.number(),
+        v.description("When the account expires, in seconds since 1970; a negative number removes it."),
+      ),
     ),
-    remove: flag("With `state: \"absent\"`, remove the home directory and mail as well."),
-    force: flag("With `state: \"absent\"`, remove a user who is logged in; with `generate_ssh_key`, replace the key."),
+    remove: flag('With `state: "absent"`, remove the home directory and mail as well.'),
+    force: flag(
+      'With `state: "absent"`, remove a user who is logged in; with `generate_ssh_key`, replace the key.',
+    ),
     generate_ssh_key: flag("Make a key pair when there is none."),
     ssh_key_type: v.optional(text("`rsa`, `ed25519` or `ecdsa`."), "rsa"),
     ssh_key_bits: optionalInteger("Length of the key. Default: ssh-keygen's."),
@@ -64,7 +86,10 @@ export const userParams = v.pipe(
     role: optionalText("Accepted and ignored on Linux."),
     authorization: optionalText("Accepted and ignored on Linux."),
   }),
-  v.check(({ name, user }) => (name === undefined) !== (user === undefined), "name is required, and user is the same; give one of them"),
+  v.check(
+    ({ name, user }) => (name === undefined) !== (user === undefined),
+    "name is required, and user is the same; give one of them",
+  ),
   v.transform(({ name, user, create_home, createhome, ...rest }) => ({
     ...rest,
     name: name ?? user ?? "",

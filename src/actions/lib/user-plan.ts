@@ -26,7 +26,10 @@ const DAY_SECONDS = 86_400;
 const HIDDEN = "(hidden)";
 
 /** The group of a name or id given as either. */
-export function findGroupEntry(groups: readonly GroupEntry[], wanted: string | number): GroupEntry | undefined {
+export function findGroupEntry(
+  groups: readonly GroupEntry[],
+  wanted: string | number,
+): GroupEntry | undefined {
   const text = String(wanted);
   return groups.find(({ name }) => name === text) ?? groups.find(({ gid }) => String(gid) === text);
 }
@@ -47,7 +50,10 @@ function passwordCommand(name: string, hash: string): AccountCommand {
     : { argv: ["usermod", "--password", hash, name] };
 }
 
-function agingOptions({ password_expire_max: maximum, password_expire_min: minimum }: UserParams, shadow?: ShadowEntry): string[] {
+function agingOptions(
+  { password_expire_max: maximum, password_expire_min: minimum }: UserParams,
+  shadow?: ShadowEntry,
+): string[] {
   return [
     ...(maximum !== undefined && shadow?.maximumDays !== maximum ? ["--maxdays", String(maximum)] : []),
     ...(minimum !== undefined && shadow?.minimumDays !== minimum ? ["--mindays", String(minimum)] : []),
@@ -64,11 +70,15 @@ export function planCreation(params: UserParams, groups: readonly GroupEntry[]):
     ...(uid === undefined ? [] : ["--uid", String(uid), ...(params.non_unique ? ["--non-unique"] : [])]),
     // useradd refuses to make the user's own group when there is one of that name already.
     ...(group === undefined ? (sameNamed ? ["--no-user-group"] : []) : ["--gid", String(group)]),
-    ...(params.groups === undefined || params.groups.length === 0 ? [] : ["--groups", params.groups.join(",")]),
+    ...(params.groups === undefined || params.groups.length === 0
+      ? []
+      : ["--groups", params.groups.join(",")]),
     ...(comment === undefined ? [] : ["--comment", comment]),
     ...(home === undefined ? [] : ["--home-dir", home]),
     ...(shell === undefined ? [] : ["--shell", shell]),
-    ...(params.expires === undefined || params.expires < 0 ? [] : ["--expiredate", formatDay(expiryDay(params.expires))]),
+    ...(params.expires === undefined || params.expires < 0
+      ? []
+      : ["--expiredate", formatDay(expiryDay(params.expires))]),
     ...(params.create_home ? ["--create-home"] : ["--no-create-home"]),
     ...(params.create_home && params.skeleton !== undefined ? ["--skel", params.skeleton] : []),
     ...(params.create_home && params.umask !== undefined ? ["--key", `UMASK=${params.umask}`] : []),
@@ -95,7 +105,9 @@ interface Modification {
 function modifyGroups(params: UserParams, { entry, groups }: KnownAccount): Modification {
   if (params.groups === undefined) return { options: [], attributes: {} };
   const primary = params.group === undefined ? entry.gid : findGroupEntry(groups, params.group)?.gid;
-  const current = groups.filter(({ members, gid }) => members.includes(entry.name) && gid !== primary).map(({ name }) => name);
+  const current = groups
+    .filter(({ members, gid }) => members.includes(entry.name) && gid !== primary)
+    .map(({ name }) => name);
   const wanted = params.groups.flatMap((given) => {
     const found = findGroupEntry(groups, given);
     return found?.gid === primary ? [] : [found?.name ?? given];
@@ -111,7 +123,12 @@ function modifyGroups(params: UserParams, { entry, groups }: KnownAccount): Modi
 }
 
 function modifyFields(params: UserParams, { entry, shadow, groups }: KnownAccount): readonly Modification[] {
-  const field = (name: string, before: string, after: string | number | undefined, options: readonly string[]): Modification =>
+  const field = (
+    name: string,
+    before: string,
+    after: string | number | undefined,
+    options: readonly string[],
+  ): Modification =>
     after === undefined || before === String(after)
       ? { options: [], attributes: {} }
       : { options: [...options, String(after)], attributes: { [name]: [before, String(after)] } };
@@ -130,9 +147,17 @@ function modifyFields(params: UserParams, { entry, shadow, groups }: KnownAccoun
 }
 
 /** The hash an account is to have, or undefined when it is to be left: compared without the `!` of a lock, as Ansible does. */
-function newHash({ password, update_password, password_lock: lock }: UserParams, shadow?: ShadowEntry): string | undefined {
+function newHash(
+  { password, update_password, password_lock: lock }: UserParams,
+  shadow?: ShadowEntry,
+): string | undefined {
   const bare = (hash: string): string => hash.replace(/^!+/, "");
-  if (password === undefined || update_password !== "always" || bare(shadow?.password ?? "") === bare(password)) return undefined;
+  if (
+    password === undefined ||
+    update_password !== "always" ||
+    bare(shadow?.password ?? "") === bare(password)
+  )
+    return undefined;
   return lock ? `!${bare(password)}` : password;
 }
 
@@ -159,7 +184,9 @@ export function planModification(params: UserParams, known: KnownAccount): Accou
     attributes: {
       ...Object.assign({}, ...modifications.map((each) => each.attributes)),
       ...(hash === undefined ? {} : { password: [HIDDEN, HIDDEN] }),
-      ...(lock.length === 0 ? {} : { password_lock: [String(!params.password_lock), String(params.password_lock)] }),
+      ...(lock.length === 0
+        ? {}
+        : { password_lock: [String(!params.password_lock), String(params.password_lock)] }),
       ...(aging.length === 0 ? {} : { password_aging: [agingText(known.shadow), aging.join(" ")] }),
     },
   };

@@ -6,7 +6,7 @@ import { isStreamed } from "./content.ts";
 import { splitWords } from "./words.ts";
 
 /** Content that is to be written. */
-export interface Candidate {
+interface Candidate {
   /** The file it is for. */
   readonly path: string;
   readonly content: FileContent;

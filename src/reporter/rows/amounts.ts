@@ -22,7 +22,8 @@ export function formatBytes(bytes: number): string {
   const units = ["kB", "MB", "GB", "TB"];
   let value = bytes / KIB;
   let unit = 0;
-  while (value >= 1000 && unit < units.length - 1) {
+  // Rounding must not bring back a thousand.
+  while (value >= 999.5 && unit < units.length - 1) {
     value /= KIB;
     unit++;
   }

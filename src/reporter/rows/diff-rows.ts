@@ -54,9 +54,15 @@ function* textDiff(path: string, { before = null, after = null }: Diff, context:
     return;
   }
   for (const hunk of patch.hunks) {
-    yield line(`@@ -${hunk.oldStart},${hunk.oldLines} +${hunk.newStart},${hunk.newLines} @@`, HUNK);
+    const before = hunkRange(hunk.oldStart, hunk.oldLines);
+    yield line(`@@ -${before} +${hunkRange(hunk.newStart, hunk.newLines)} @@`, HUNK);
     for (const text of hunk.lines) yield diffLine(text);
   }
+}
+
+/** The unified format has an empty range start at the line before it. */
+function hunkRange(start: number, lines: number): string {
+  return `${lines === 0 ? start - 1 : start},${lines}`;
 }
 
 function diffLine(text: string): Row {

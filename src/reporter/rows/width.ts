@@ -42,7 +42,7 @@ export function wrapRanges(
     start += rest[cut] === " " ? cut + 1 : cut;
     columns = following;
   }
-  ranges.push([start, text.length]);
+  if (start < text.length || ranges.length === 0) ranges.push([start, text.length]);
   return ranges;
 }
 

@@ -12,6 +12,8 @@ export interface FailureGroup {
   readonly task?: string;
   /** What the first of the hosts said; absent when a host was cancelled without a reason. */
   readonly error?: SerializedError;
+  /** False when the hosts ended before any of their tasks was known. */
+  readonly started: boolean;
   /** The last lines printed on the first of the hosts. */
   readonly output: readonly string[];
   /** True when all hosts said exactly the same. */
@@ -24,7 +26,13 @@ type Entry = Omit<FailureGroup, "hosts" | "identical"> & { readonly host: string
 export function groupFailures(summary: Summary): readonly FailureGroup[] {
   const groups = new Map<string, Entry[]>();
   for (const entry of summary.hosts.flatMap(entriesOf)) {
-    const key = JSON.stringify([entry.outcome, entry.task, entry.error?.code, commonForm(entry)]);
+    const key = JSON.stringify([
+      entry.outcome,
+      entry.task,
+      entry.started,
+      entry.error?.code,
+      commonForm(entry),
+    ]);
     groups.set(key, [...(groups.get(key) ?? []), entry]);
   }
   return [...groups.values()].map(toGroup).sort(byWeight);
@@ -37,6 +45,7 @@ function entriesOf(host: HostSummary): readonly Entry[] {
       outcome: "failed",
       task: taskTitle({ role, name }),
       error,
+      started: true,
       output,
     }),
   );
@@ -44,12 +53,14 @@ function entriesOf(host: HostSummary): readonly Entry[] {
   if (outcome === "ok") return failures;
   const alreadyTold =
     outcome === "failed" &&
-    (error === undefined
-      ? failures.length > 0
-      : failures.some((failure) => failure.error?.message === error.message));
-  return alreadyTold
-    ? failures
-    : [...failures, { host: host.host, outcome, ...(error === undefined ? {} : { error }), output: [] }];
+    failures.length > 0 &&
+    (error === undefined || failures.some((failure) => failure.error?.message === error.message));
+  if (alreadyTold) return failures;
+  const started = tallyTotal(host.tally) > 0;
+  return [
+    ...failures,
+    { host: host.host, outcome, started, ...(error === undefined ? {} : { error }), output: [] },
+  ];
 }
 
 /** The message with what differs from host to host for no reason left out: its name, addresses. */
@@ -75,9 +86,4 @@ const WEIGHT: Readonly<Record<FailureGroup["outcome"], number>> = {
 
 function byWeight(one: FailureGroup, other: FailureGroup): number {
   return WEIGHT[one.outcome] - WEIGHT[other.outcome] || one.hosts.length - other.hosts.length;
-}
-
-/** Whether a host was cancelled before any of its tasks was known. */
-export function neverStarted(host: HostSummary): boolean {
-  return host.outcome === "cancelled" && tallyTotal(host.tally) === 0;
 }

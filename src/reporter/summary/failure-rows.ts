@@ -43,7 +43,7 @@ function groupRows(group: FailureGroup, symbols: Symbols): readonly Row[] {
   return [title, ...[...note, ...details].map((row): Row => [INDENT, ...row])];
 }
 
-function explanation({ outcome, hosts }: FailureGroup): string {
+function explanation({ outcome, hosts, started }: FailureGroup): string {
   const [it, was] = hosts.length === 1 ? ["it", "was"] : ["they", "were"];
   switch (outcome) {
     case "unreachable":
@@ -51,7 +51,7 @@ function explanation({ outcome, hosts }: FailureGroup): string {
     case "lost":
       return `the connection was lost; what ${it} ${was} doing may have gone on`;
     case "cancelled":
-      return `${was} cancelled before the end`;
+      return `${was} cancelled ${started ? "before the end" : `before ${it} started`}`;
     case "failed":
       return "before or between tasks";
   }

@@ -16,7 +16,7 @@ const TITLES: Readonly<Record<keyof Tally, readonly [full: string, short: string
   changed: ["changed", "chg"],
   skipped: ["skipped", "skip"],
   failed: ["failed", "fail"],
-  notExecuted: ["not executed", "not"],
+  notExecuted: ["not executed", "not run"],
 };
 const STYLES: Readonly<Record<keyof Tally, Style>> = {
   unchanged: { color: "green" },
@@ -39,8 +39,13 @@ export function tallyColumns(wide: boolean): readonly { key: keyof Tally; title:
 
 /** The table of hosts and counts; hosts that came to the same share a row when there are many, and the worst come last. */
 export function tableRows(summary: Summary, columns: number, symbols: Symbols): readonly Row[] {
-  const lines = tableLines(summary);
-  const names = lines.map(({ hosts }) => foldHostNames(hosts.map(({ host }) => safeLine(host))));
+  const fold = summary.hosts.length > MAX_SINGLE_ROWS;
+  const lines = tableLines(summary, fold);
+  const digits = String(summary.hosts.length).length;
+  const names = lines.map(({ hosts }) => {
+    const name = foldHostNames(hosts.map(({ host }) => safeLine(host)));
+    return fold ? `${String(hosts.length).padStart(digits)}  ${name}` : name;
+  });
   const times = lines.map(({ hosts }) => elapsedRange(hosts, symbols));
   const timeWidth = Math.max(4, ...times.map(textWidth));
   const wide = columns >= 100;
@@ -49,10 +54,10 @@ export function tableRows(summary: Summary, columns: number, symbols: Symbols): 
     width: Math.max(6, column.title.length + 2),
   }));
   const fixed = OUTCOME_COLUMNS + counts.reduce((sum, { width }) => sum + width, 0) + 2 + timeWidth + 2;
-  const nameWidth = Math.min(Math.max(4, ...names.map(textWidth)), Math.max(12, columns - fixed));
+  const nameWidth = Math.min(Math.max(5, ...names.map(textWidth)), Math.max(12, columns - fixed));
   const { ellipsis } = symbols;
   const titles: Row = [
-    cell("host", nameWidth + 2, { ellipsis, style: BOLD }),
+    cell(fold ? "hosts" : "host", nameWidth + 2, { ellipsis, style: BOLD }),
     cell("outcome", OUTCOME_COLUMNS, { ellipsis, style: BOLD }),
     ...counts.map(({ title, width }) => cell(title, width, { ellipsis, right: true, style: BOLD })),
     cell("time", timeWidth + 2, { ellipsis, right: true, style: BOLD }),
@@ -75,8 +80,7 @@ function countCell(amount: number, width: number, style: Style): Segment {
   return cell(String(amount), width, { right: true, ellipsis: "", style: amount === 0 ? DIM : style });
 }
 
-function tableLines(summary: Summary): readonly TableLine[] {
-  const fold = summary.hosts.length > MAX_SINGLE_ROWS;
+function tableLines(summary: Summary, fold: boolean): readonly TableLine[] {
   const lines = new Map<string, HostSummary[]>();
   for (const host of summary.hosts) {
     const key = fold ? JSON.stringify([host.outcome, TALLY_KEYS.map((each) => host.tally[each])]) : host.host;

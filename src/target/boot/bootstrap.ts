@@ -26,22 +26,21 @@ if (Number(process.versions.node.split(".")[0]) < MINIMUM_NODE) {
 }
 
 function start(): void {
-  const { closeSync, fstatSync, openSync, readFileSync, readSync, renameSync, writeFileSync } =
-    require("fs") as typeof import("node:fs");
-  const { inflateRawSync } = require("zlib") as typeof import("node:zlib");
-  const { Script } = require("vm") as typeof import("node:vm");
+  const fs = require("fs") as typeof import("node:fs");
+  const zlib = require("zlib") as typeof import("node:zlib");
+  const vm = require("vm") as typeof import("node:vm");
   const file = require("path").resolve(process.argv[1]) as string;
   const entries = new Map<string, Entry>();
-  const compiled: { readonly script: InstanceType<typeof Script>; readonly cache: string; readonly fresh: boolean }[] = [];
-  const descriptor = openSync(file, "r");
+  const compiled: { readonly script: InstanceType<typeof vm.Script>; readonly cache: string; readonly fresh: boolean }[] = [];
+  const descriptor = fs.openSync(file, "r");
 
   const bytesAt = (offset: number, length: number): Buffer => {
     const bytes = Buffer.alloc(length);
-    readSync(descriptor, bytes, 0, length, offset);
+    fs.readSync(descriptor, bytes, 0, length, offset);
     return bytes;
   };
 
-  const size = fstatSync(descriptor).size;
+  const size = fs.fstatSync(descriptor).size;
   const tail = bytesAt(Math.max(0, size - 22), 22);
   if (tail.readUInt32LE(0) !== 0x06054b50) {
     console.error(`volley: ${file} is damaged or incomplete: send or build it again`);
@@ -66,7 +65,7 @@ function start(): void {
     const header = bytesAt(entry.offset, 30);
     const from = entry.offset + 30 + header.readUInt16LE(26) + header.readUInt16LE(28);
     const bytes = bytesAt(from, entry.compressed);
-    return entry.method === 0 ? bytes : inflateRawSync(bytes, { maxOutputLength: Math.max(1, entry.size) });
+    return entry.method === 0 ? bytes : zlib.inflateRawSync(bytes, { maxOutputLength: Math.max(1, entry.size) });
   };
 
   const bundle: BundleReader = {
@@ -82,17 +81,19 @@ function start(): void {
     },
     read,
     load: (name, imports) => {
-      const source = read(name);
+      // Volley's own parts are packed with Brotli, which gets them a tenth smaller than a zip can.
+      const packed = read(`${name}.br`);
+      const source = packed === undefined ? read(name) : zlib.brotliDecompressSync(packed);
       if (source === undefined) throw new Error(`the bundle has no ${name}`);
       const cache = `${file}.${name}.${process.version}-${process.arch}`;
       let cachedData: Buffer | undefined;
       try {
-        cachedData = readFileSync(cache);
+        cachedData = fs.readFileSync(cache);
       } catch (_none) {
         // The first start on this host, or a bundle that is carried about.
       }
       const wrapper = "(function(exports,require,module){";
-      const script = new Script(`${wrapper}${source.toString("utf8")}\n})`, {
+      const script = new vm.Script(`${wrapper}${source.toString("utf8")}\n})`, {
         filename: `volley/${name}`,
         // So that positions in stacks are those of the entry, which the controller holds a map of.
         columnOffset: -wrapper.length,
@@ -109,16 +110,16 @@ function start(): void {
       return module.exports;
     },
     keepCompiled: () => {
-      for (const { script, cache, fresh } of compiled) {
-        if (!fresh) continue;
+      compiled.forEach((module) => {
+        if (!module.fresh) return;
         try {
-          const temporary = `${cache}.${process.pid}`;
-          writeFileSync(temporary, script.createCachedData(), { mode: 0o600 });
-          renameSync(temporary, cache);
+          const temporary = `${module.cache}.${process.pid}`;
+          fs.writeFileSync(temporary, module.script.createCachedData(), { mode: 0o600 });
+          fs.renameSync(temporary, module.cache);
         } catch (_full) {
           // It only saves time: a full or read-only disk must not fail the run.
         }
-      }
+      });
     },
   };
 
@@ -129,7 +130,7 @@ function start(): void {
   };
   process.on("uncaughtException", fail);
   process.on("unhandledRejection", fail);
-  process.on("exit", () => closeSync(descriptor));
+  process.on("exit", () => fs.closeSync(descriptor));
   try {
     (bundle.load("runner.js") as { main(bundle: BundleReader, argv: readonly string[]): void }).main(
       bundle,

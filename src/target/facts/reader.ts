@@ -22,8 +22,15 @@ export function createFactReader(system: ReadSystem): FactReader {
       return otherwise;
     }
   };
-  const text = async (path: string): Promise<string | null> =>
+  const read = async (path: string): Promise<string | null> =>
     (await orElse(system.readIfExists(path), null))?.toString("utf8").trim() ?? null;
+  // Several facts come from one file.
+  const texts = new Map<string, Promise<string | null>>();
+  const text = (path: string): Promise<string | null> => {
+    const known = texts.get(path) ?? read(path);
+    texts.set(path, known);
+    return known;
+  };
   return {
     text,
     lines: async (path) => ((await text(path)) ?? "").split("\n").filter((line) => line !== ""),

@@ -15,5 +15,7 @@ function format(text: unknown, seconds: unknown = null, utc: unknown = false): s
 /** Ansible's filters of time. */
 export const dateFilters: Readonly<Record<string, Callable>> = {
   strftime: callable(["format", "second", "utc"], format),
-  to_datetime: callable(["value", "format"], (value: unknown, by?: unknown) => datetime(strptime(str(value), textArgument(by, "%Y-%m-%d %H:%M:%S")))),
+  to_datetime: callable(["value", "format"], (value: unknown, by?: unknown) =>
+    datetime(strptime(str(value), textArgument(by, "%Y-%m-%d %H:%M:%S"))),
+  ),
 };

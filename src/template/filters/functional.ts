@@ -1,7 +1,15 @@
 import { attributePath } from "../attributes.ts";
 import { fail } from "../errors.ts";
 import { str } from "../repr.ts";
-import { type Callable, type CallState, defined, iterate, type Keywords, truth, Undefined } from "../values.ts";
+import {
+  type Callable,
+  type CallState,
+  defined,
+  iterate,
+  type Keywords,
+  truth,
+  Undefined,
+} from "../values.ts";
 
 function map(args: readonly unknown[], keywords: Keywords, state: CallState): unknown[] {
   const [value, name, ...rest] = args;

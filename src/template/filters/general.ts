@@ -15,7 +15,9 @@ function ternary(value: unknown, whenTrue: unknown, whenFalse: unknown, whenNone
 /** Ansible's `bool`: yes, on, 1 and true are true; anything else is false. */
 function bool(value: unknown): boolean | null {
   if (value === null || typeof value === "boolean") return value;
-  return typeof value === "string" ? ["yes", "on", "1", "true"].includes(value.toLowerCase()) : asNumber(value) === 1;
+  return typeof value === "string"
+    ? ["yes", "on", "1", "true"].includes(value.toLowerCase())
+    : asNumber(value) === 1;
 }
 
 /** Filters of any value: defaults, choices and types. */

@@ -12,9 +12,16 @@ function digest(algorithm: string, value: unknown): string {
   return createHash(algorithm).update(str(value)).digest("hex");
 }
 
-function passwordHash(value: unknown, scheme: unknown = "sha512", salt: unknown = null, _size: unknown = null, rounds: unknown = null): string {
+function passwordHash(
+  value: unknown,
+  scheme: unknown = "sha512",
+  salt: unknown = null,
+  _size: unknown = null,
+  rounds: unknown = null,
+): string {
   const kind = str(scheme).replace(/_?crypt$/, "");
-  const random = (): string => Array.from({ length: 16 }, () => SALT_CHARACTERS.charAt(randomInt(64))).join("");
+  const random = (): string =>
+    Array.from({ length: 16 }, () => SALT_CHARACTERS.charAt(randomInt(64))).join("");
   const text = salt === null ? random() : str(salt);
   if (/[^./0-9A-Za-z]/.test(text)) fail("password_hash: the salt may hold only letters, digits, '.' and '/'");
   return sha2Crypt(kind, str(value), text, rounds === null ? undefined : intArgument(rounds, 5000));
@@ -22,7 +29,11 @@ function passwordHash(value: unknown, scheme: unknown = "sha512", salt: unknown 
 
 /** The UUIDs Ansible's `to_uuid` makes: version 5, in Ansible's own namespace unless another is given. */
 function toUuid(value: unknown, namespace: unknown = "361E6D51-FAEC-444A-9079-341386DA8E2E"): string {
-  const bytes = createHash("sha1").update(Buffer.from(str(namespace).replaceAll("-", ""), "hex")).update(str(value)).digest().subarray(0, 16);
+  const bytes = createHash("sha1")
+    .update(Buffer.from(str(namespace).replaceAll("-", ""), "hex"))
+    .update(str(value))
+    .digest()
+    .subarray(0, 16);
   bytes[6] = ((bytes[6] ?? 0) & 0x0f) | 0x50;
   bytes[8] = ((bytes[8] ?? 0) & 0x3f) | 0x80;
   return bytes.toString("hex").replace(/^(.{8})(.{4})(.{4})(.{4})(.{12})$/, "$1-$2-$3-$4-$5");

@@ -13,15 +13,25 @@ interface Address {
 const bitsOf = (version: 4 | 6): number => (version === 4 ? 32 : 128);
 
 function parseNumber(text: string): { version: 4 | 6; value: bigint } | null {
-  if (isIPv4(text)) return { version: 4, value: text.split(".").reduce((value, part) => value * 256n + BigInt(part), 0n) };
+  if (isIPv4(text))
+    return { version: 4, value: text.split(".").reduce((value, part) => value * 256n + BigInt(part), 0n) };
   if (!isIPv6(text) || text.includes("%")) return null;
-  const plain = text.replace(/(\d+)\.(\d+)\.(\d+)\.(\d+)$/, (_, a: string, b: string, c: string, d: string) =>
-    `${(Number(a) * 256 + Number(b)).toString(16)}:${(Number(c) * 256 + Number(d)).toString(16)}`);
+  const plain = text.replace(
+    /(\d+)\.(\d+)\.(\d+)\.(\d+)$/,
+    (_, a: string, b: string, c: string, d: string) =>
+      `${(Number(a) * 256 + Number(b)).toString(16)}:${(Number(c) * 256 + Number(d)).toString(16)}`,
+  );
   const [head = "", tail] = plain.split("::");
   const words = (part: string): string[] => (part === "" ? [] : part.split(":"));
   const [left, right] = [words(head), words(tail ?? "")];
-  const all = tail === undefined ? left : [...left, ...Array<string>(8 - left.length - right.length).fill("0"), ...right];
-  return { version: 6, value: all.reduce((value, word) => value * 65_536n + BigInt(Number.parseInt(word, 16)), 0n) };
+  const all =
+    tail === undefined
+      ? left
+      : [...left, ...Array<string>(8 - left.length - right.length).fill("0"), ...right];
+  return {
+    version: 6,
+    value: all.reduce((value, word) => value * 65_536n + BigInt(Number.parseInt(word, 16)), 0n),
+  };
 }
 
 function parse(text: string): Address | null {
@@ -42,14 +52,16 @@ function maskBits(text: string): number | null {
 
 function write(version: 4 | 6, value: bigint): string {
   if (version === 4) return [24n, 16n, 8n, 0n].map((shift) => (value >> shift) & 255n).join(".");
-  const words = Array.from({ length: 8 }, (_, index) => ((value >> BigInt(112 - 16 * index)) & 65_535n).toString(16)).join(":");
+  const words = Array.from({ length: 8 }, (_, index) =>
+    ((value >> BigInt(112 - 16 * index)) & 65_535n).toString(16),
+  ).join(":");
   const longest = (words.match(/\b0(?::0)+\b/g) ?? []).sort((a, b) => b.length - a.length)[0];
   if (longest === undefined) return words;
   const at = words.search(new RegExp(`(?<![\\da-f])${longest}(?![\\da-f])`));
   return `${words.slice(0, at).replace(/:$/, "")}::${words.slice(at + longest.length).replace(/^:/, "")}`;
 }
 
-/** What `ipaddr` answers about an address, by the name of the question; false means "not so". */
+/** What `ipaddr` answers about an address, by the name of the question; false and null mean "not so". */
 function answer(text: string, address: Address, query: string): unknown {
   const { version, value } = address;
   const bits = bitsOf(version);
@@ -58,36 +70,64 @@ function answer(text: string, address: Address, query: string): unknown {
   const network = value & ~host;
   const show = (number: bigint): string => write(version, number);
   switch (query) {
-    case "": return text;
+    case "":
+      return show(value) + (address.prefix === null ? "" : `/${prefix}`);
     case "address":
-    case "ip": return address.prefix !== null && prefix < bits && value === network ? (query === "ip" ? show(value) : false) : show(value);
+    case "ip":
+      return address.prefix !== null && prefix < bits && value === network ? null : show(value);
     case "network":
-    case "network_id": return show(network);
-    case "netmask": return show(((1n << BigInt(bits)) - 1n) & ~host);
+    case "network_id":
+      return show(network);
+    case "netmask":
+      return show(((1n << BigInt(bits)) - 1n) & ~host);
     case "hostmask":
-    case "wildcard": return show(host);
-    case "prefix": return prefix;
-    case "broadcast": return version === 6 || prefix >= 31 ? "" : show(network | host);
-    case "net": return address.prefix !== null && value === network ? `${show(network)}/${prefix}` : false;
+    case "wildcard":
+      return show(host);
+    case "prefix":
+      return prefix;
+    case "broadcast":
+      return version === 6 || prefix >= 31 ? "" : show(network | host);
+    case "net":
+      return address.prefix !== null && value === network ? `${show(network)}/${prefix}` : false;
     case "subnet":
-    case "network/prefix": return `${show(network)}/${prefix}`;
+    case "network/prefix":
+      return `${show(network)}/${prefix}`;
     case "host":
     case "address/prefix":
-    case "host/prefix": return `${show(value)}/${prefix}`;
-    case "cidr": return `${show(value)}/${prefix}`;
-    case "size": return Number(host + 1n);
-    case "version": return version;
-    case "int": return Number(value);
-    case "revdns": return version === 4 ? `${show(value).split(".").reverse().join(".")}.in-addr.arpa.` : `${[...value.toString(16).padStart(32, "0")].reverse().join(".")}.ip6.arpa.`;
-    case "private": return isPrivate(version, value) ? text : false;
-    case "public": return isPrivate(version, value) ? false : text;
-    case "first_usable": return show(prefix >= bits - 1 ? network : network + 1n);
-    case "last_usable": return show(prefix >= bits - 1 ? network + host : network + host - (version === 4 ? 1n : 0n));
-    default: return within(text, address, query, network, host);
+    case "host/prefix":
+      return `${show(value)}/${prefix}`;
+    case "cidr":
+      return `${show(value)}/${prefix}`;
+    case "size":
+      return Number(host + 1n);
+    case "version":
+      return version;
+    case "int":
+      return Number(value);
+    case "revdns":
+      return version === 4
+        ? `${show(value).split(".").reverse().join(".")}.in-addr.arpa.`
+        : `${[...value.toString(16).padStart(32, "0")].reverse().join(".")}.ip6.arpa.`;
+    case "private":
+      return isPrivate(version, value) ? text : null;
+    case "public":
+      return isPrivate(version, value) ? null : text;
+    case "first_usable":
+      return show(prefix >= bits - 1 ? network : network + 1n);
+    case "last_usable":
+      return show(prefix >= bits - 1 ? network + host : network + host - (version === 4 ? 1n : 0n));
+    default:
+      return within(text, address, query, network, host);
   }
 }
 
-function within(text: string, { version, value, prefix }: Address, query: string, network: bigint, host: bigint): unknown {
+function within(
+  text: string,
+  { version, value, prefix }: Address,
+  query: string,
+  network: bigint,
+  host: bigint,
+): unknown {
   if (/^-?\d+$/.test(query)) {
     const index = BigInt(query);
     return `${write(version, index < 0n ? network + host + 1n + index : network + index)}/${prefix ?? bitsOf(version)}`;
@@ -99,12 +139,16 @@ function within(text: string, { version, value, prefix }: Address, query: string
 }
 
 function isPrivate(version: 4 | 6, value: bigint): boolean {
-  const ranges = version === 4 ? ["10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16", "127.0.0.0/8", "169.254.0.0/16"] : ["fc00::/7", "fe80::/10", "::1/128"];
+  const ranges =
+    version === 4
+      ? ["10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16", "127.0.0.0/8", "169.254.0.0/16"]
+      : ["fc00::/7", "fe80::/10", "::1/128"];
   return ranges.some((range) => within("yes", { version, value, prefix: null }, range, 0n, 0n) === "yes");
 }
 
 function query(version: 4 | 6 | null, value: unknown, question: unknown = ""): unknown {
-  if (isList(value)) return value.map((one) => query(version, one, question)).filter((one) => one !== false);
+  if (isList(value))
+    return value.map((one) => query(version, one, question)).filter((one) => one !== false && one !== null);
   if (asNumber(value) !== undefined || value === null) return false;
   const text = str(value);
   const address = parse(text);
@@ -112,7 +156,8 @@ function query(version: 4 | 6 | null, value: unknown, question: unknown = ""): u
   return answer(text, address, str(question));
 }
 
-const ofVersion = (version: 4 | 6 | null): Callable => callable(["value", "query"], (value: unknown, question?: unknown) => query(version, value, question));
+const ofVersion = (version: 4 | 6 | null): Callable =>
+  callable(["value", "query"], (value: unknown, question?: unknown) => query(version, value, question));
 
 /** The commonest of the `ansible.utils` filters of IP addresses. */
 export const ipFilters: Readonly<Record<string, Callable>> = {
@@ -120,7 +165,8 @@ export const ipFilters: Readonly<Record<string, Callable>> = {
   ipv4: ofVersion(4),
   ipv6: ofVersion(6),
   ipwrap: callable(["value"], (value: unknown) => {
-    const wrap = (one: unknown): unknown => (typeof one === "string" && parse(one)?.version === 6 ? one.replace(/^[^/]*/, "[$&]") : one);
+    const wrap = (one: unknown): unknown =>
+      typeof one === "string" && parse(one)?.version === 6 ? one.replace(/^[^/]*/, "[$&]") : one;
     return isList(value) ? value.map(wrap) : wrap(value);
   }),
 };

@@ -3,19 +3,40 @@ import { callable, textArgument } from "../calls.ts";
 import { fail } from "../errors.ts";
 import { contains, equals } from "../operators.ts";
 import { str } from "../repr.ts";
-import { type Callable, defined, type Dict, dictEntries, dictGet, isDict, isList, iterate, truth, tuple, typeName, Undefined } from "../values.ts";
+import {
+  type Callable,
+  type Dict,
+  defined,
+  dictEntries,
+  dictGet,
+  isDict,
+  isList,
+  iterate,
+  truth,
+  tuple,
+  typeName,
+  Undefined,
+} from "../values.ts";
 import { foldCase, sortBy } from "./sequence.ts";
 
 function mergeLists(left: readonly unknown[], right: readonly unknown[], how: string): unknown[] {
-  const without = (items: readonly unknown[], others: readonly unknown[]): unknown[] => items.filter((one) => !contains([...others], one));
+  const without = (items: readonly unknown[], others: readonly unknown[]): unknown[] =>
+    items.filter((one) => !contains([...others], one));
   switch (how) {
-    case "replace": return [...right];
-    case "keep": return [...left];
-    case "append": return [...left, ...right];
-    case "prepend": return [...right, ...left];
-    case "append_rp": return [...without(left, right), ...right];
-    case "prepend_rp": return [...right, ...without(left, right)];
-    default: return fail(`combine has no list_merge '${how}'`);
+    case "replace":
+      return [...right];
+    case "keep":
+      return [...left];
+    case "append":
+      return [...left, ...right];
+    case "prepend":
+      return [...right, ...left];
+    case "append_rp":
+      return [...without(left, right), ...right];
+    case "prepend_rp":
+      return [...right, ...without(left, right)];
+    default:
+      return fail(`combine has no list_merge '${how}'`);
   }
 }
 
@@ -24,7 +45,8 @@ function merge(left: Dict, right: Dict, recursive: boolean, listMerge: string): 
   const result = new Map(dictEntries(left));
   for (const [key, value] of dictEntries(right)) {
     const before = result.get(key);
-    if (recursive && isDict(before) && isDict(value)) result.set(key, merge(before, value, recursive, listMerge));
+    if (recursive && isDict(before) && isDict(value))
+      result.set(key, merge(before, value, recursive, listMerge));
     else if (isList(before) && isList(value)) result.set(key, mergeLists(before, value, listMerge));
     else result.set(key, value);
   }
@@ -41,9 +63,12 @@ function subelements(value: unknown, path: unknown, skipMissing: unknown = false
     let found: unknown = element;
     for (const part of parts) {
       found = item(found, part);
-      if (found instanceof Undefined) return truth(skipMissing) ? [] : fail(`subelements: an item has no '${part}'`);
+      if (found instanceof Undefined)
+        return truth(skipMissing) ? [] : fail(`subelements: an item has no '${part}'`);
     }
-    return isList(found) ? found.map((one) => tuple(element, one)) : fail(`subelements: '${parts.join(".")}' is not a list`);
+    return isList(found)
+      ? found.map((one) => tuple(element, one))
+      : fail(`subelements: '${parts.join(".")}' is not a list`);
   });
 }
 
@@ -54,31 +79,64 @@ function extract(key: unknown, container: unknown, more: unknown = null): unknow
 
 /** Filters of dicts, Jinja's and Ansible's. */
 export const mappingFilters: Readonly<Record<string, Callable>> = {
-  dictsort: callable(["value", "case_sensitive", "by", "reverse"], (value: unknown, exact: unknown = false, by: unknown = "key", reverse: unknown = false) => {
-    const at = by === "value" ? 1 : 0;
-    const pairs = dictEntries(dictOf(value, "dictsort")).map(([key, one]) => tuple(key, one));
-    return sortBy(pairs, (pair) => foldCase((pair as unknown[])[at], truth(exact)), truth(reverse));
-  }),
-  items: callable(["value"], (value: unknown) => dictEntries(dictOf(value, "items")).map(([key, one]) => tuple(key, one))),
+  dictsort: callable(
+    ["value", "case_sensitive", "by", "reverse"],
+    (value: unknown, exact: unknown = false, by: unknown = "key", reverse: unknown = false) => {
+      const at = by === "value" ? 1 : 0;
+      const pairs = dictEntries(dictOf(value, "dictsort")).map(([key, one]) => tuple(key, one));
+      return sortBy(pairs, (pair) => foldCase((pair as unknown[])[at], truth(exact)), truth(reverse));
+    },
+  ),
+  items: callable(["value"], (value: unknown) =>
+    dictEntries(dictOf(value, "items")).map(([key, one]) => tuple(key, one)),
+  ),
   dict2items: callable(["value", "key_name", "value_name"], (value: unknown, key?: unknown, name?: unknown) =>
-    dictEntries(dictOf(value, "dict2items")).map(([k, v]) => new Map([[textArgument(key, "key"), k], [textArgument(name, "value"), v]]))),
-  items2dict: callable(["value", "key_name", "value_name"], (value: unknown, key?: unknown, name?: unknown) =>
-    new Map(iterate(value).map((one) => [defined(item(one, textArgument(key, "key"))), defined(item(one, textArgument(name, "value")))]))),
+    dictEntries(dictOf(value, "dict2items")).map(
+      ([k, v]) =>
+        new Map([
+          [textArgument(key, "key"), k],
+          [textArgument(name, "value"), v],
+        ]),
+    ),
+  ),
+  items2dict: callable(
+    ["value", "key_name", "value_name"],
+    (value: unknown, key?: unknown, name?: unknown) =>
+      new Map(
+        iterate(value).map((one) => [
+          defined(item(one, textArgument(key, "key"))),
+          defined(item(one, textArgument(name, "value"))),
+        ]),
+      ),
+  ),
   combine: (args, { recursive = false, list_merge: listMerge = "replace" }) => {
-    const dicts = args.flatMap((arg) => (isList(arg) ? arg.flat(Number.POSITIVE_INFINITY) : [arg])).map((one) => dictOf(one, "combine"));
-    return dicts.reduce((left, right) => merge(left, right, truth(recursive), str(listMerge)), new Map<unknown, unknown>());
+    const dicts = args
+      .flatMap((arg) => (isList(arg) ? arg.flat(Number.POSITIVE_INFINITY) : [arg]))
+      .map((one) => dictOf(one, "combine"));
+    return dicts.reduce(
+      (left, right) => merge(left, right, truth(recursive), str(listMerge)),
+      new Map<unknown, unknown>(),
+    );
   },
   subelements: callable(["value", "subelements", "skip_missing"], subelements),
   extract: callable(["key", "container", "morekeys"], extract),
-  attr: callable(["value", "name"], (value: unknown, name: unknown) => new Undefined(`this ${typeName(value)} has no attribute '${str(name)}'`)),
-  rekey_on_member: callable(["value", "key", "duplicates"], (value: unknown, key: unknown, duplicates: unknown = "error") => {
-    const result = new Map<unknown, unknown>();
-    for (const one of isDict(value) ? dictEntries(value).map(([, inner]) => inner) : iterate(value)) {
-      const found = isDict(one) ? dictGet(one, key) : undefined;
-      if (found === undefined) fail(`rekey_on_member: an item has no '${str(key)}'`);
-      if (result.has(found) && equals(duplicates, "error")) fail(`rekey_on_member: '${str(found)}' occurs twice`);
-      result.set(found, one);
-    }
-    return result;
-  }),
+  attr: callable(
+    ["value", "name"],
+    (value: unknown, name: unknown) =>
+      new Undefined(`this ${typeName(value)} has no attribute '${str(name)}'`),
+  ),
+  rekey_on_member: callable(
+    ["value", "key", "duplicates"],
+    (value: unknown, key: unknown, duplicates: unknown = "error") => {
+      const result = new Map<unknown, unknown>();
+      for (const one of isDict(value) ? dictEntries(value).map(([, inner]) => inner) : iterate(value)) {
+        const found = isDict(one) ? dictGet(one, key) : undefined;
+        if (found === undefined) fail(`rekey_on_member: an item has no '${str(key)}'`);
+        if (result.has(found) && equals(duplicates, "error"))
+          fail(`rekey_on_member: '${str(found)}' occurs twice`);
+        result.set(found, one);
+      }
+      return result;
+    },
+  ),
 };

@@ -5,7 +5,12 @@ import { str } from "../repr.ts";
 import { asNumber, type Callable, float, isFloat, isInt, truth, typeName } from "../values.ts";
 
 function number(value: unknown): number {
-  return asNumber(value) ?? (typeof value === "string" && value.trim() !== "" && !Number.isNaN(Number(value)) ? Number(value) : fail(`expected a number, got ${typeName(value)}`));
+  return (
+    asNumber(value) ??
+    (typeof value === "string" && value.trim() !== "" && !Number.isNaN(Number(value))
+      ? Number(value)
+      : fail(`expected a number, got ${typeName(value)}`))
+  );
 }
 
 function toInt(value: unknown, fallback: unknown = 0, base: unknown = 10): unknown {
@@ -16,7 +21,9 @@ function toInt(value: unknown, fallback: unknown = 0, base: unknown = 10): unkno
     const digits = prefix ? text.replace(prefix, "$1") : text;
     const allowed = "0123456789abcdefghijklmnopqrstuvwxyz".slice(0, radix);
     if (new RegExp(`^[-+]?[${allowed}]+$`).test(digits)) return Number.parseInt(digits, radix);
-    return /^[-+]?(?:\d+\.?\d*|\.\d+)(?:e[-+]?\d+)?$/.test(text) && radix === 10 ? Math.trunc(Number(text)) : fallback;
+    return /^[-+]?(?:\d+\.?\d*|\.\d+)(?:e[-+]?\d+)?$/.test(text) && radix === 10
+      ? Math.trunc(Number(text))
+      : fallback;
   }
   const found = asNumber(value);
   return found === undefined || !Number.isFinite(found) ? fallback : Math.trunc(found);
@@ -29,7 +36,11 @@ function toFloat(value: unknown, fallback: unknown): unknown {
     if (/^[-+]?(?:\d+\.?\d*|\.\d+)(?:e[-+]?\d+)?$/.test(text)) return float(Number(text));
     const special = /^([-+]?)(inf(?:inity)?|nan)$/.exec(text);
     if (special === null) return otherwise;
-    return special[2] === "nan" ? Number.NaN : special[1] === "-" ? Number.NEGATIVE_INFINITY : Number.POSITIVE_INFINITY;
+    return special[2] === "nan"
+      ? Number.NaN
+      : special[1] === "-"
+        ? Number.NEGATIVE_INFINITY
+        : Number.POSITIVE_INFINITY;
   }
   const found = asNumber(value);
   return found === undefined ? otherwise : float(found);
@@ -48,18 +59,28 @@ function round(value: unknown, precision: unknown, method: unknown = "common"): 
   }
   const scale = 10 ** digits;
   if (method === "ceil") return float(Math.ceil(from * scale) / scale);
-  return method === "floor" ? float(Math.floor(from * scale) / scale) : fail(`round has no method '${str(method)}'`);
+  return method === "floor"
+    ? float(Math.floor(from * scale) / scale)
+    : fail(`round has no method '${str(method)}'`);
 }
 
 const UNITS = "YZEPTGMKB";
 
 function toBytes(value: unknown, defaultUnit: unknown = null, isBits: unknown = false): number {
-  const match = /^\s*(\d*\.?\d*)\s*([A-Za-z]+)?\s*$/.exec(str(value)) ?? fail(`human_to_bytes cannot read '${str(value)}'`);
+  const match =
+    /^\s*(\d*\.?\d*)\s*([A-Za-z]+)?\s*$/.exec(str(value)) ??
+    fail(`human_to_bytes cannot read '${str(value)}'`);
   const unit = match[2] ?? (defaultUnit === null ? "B" : str(defaultUnit));
   const letter = unit.charAt(0).toUpperCase();
   const power = UNITS.length - 1 - UNITS.indexOf(letter);
   if (!UNITS.includes(letter)) fail(`human_to_bytes does not know the unit '${unit}'`);
-  if (unit.length > 1 && letter !== "B" && unit.slice(1) !== (truth(isBits) ? "b" : "B") && !/^.(?:i?b|yte)/i.test(unit)) fail(`human_to_bytes does not know the unit '${unit}'`);
+  if (
+    unit.length > 1 &&
+    letter !== "B" &&
+    unit.slice(1) !== (truth(isBits) ? "b" : "B") &&
+    !/^.(?:i?b|yte)/i.test(unit)
+  )
+    fail(`human_to_bytes does not know the unit '${unit}'`);
   return Math.round(Number(match[1]) * 1024 ** power);
 }
 
@@ -81,13 +102,23 @@ function humanReadable(value: unknown, isBits: unknown = false, unit: unknown = 
 export const numberFilters: Readonly<Record<string, Callable>> = {
   int: callable(["value", "default", "base"], toInt),
   float: callable(["value", "default"], toFloat),
-  abs: callable(["value"], (value: unknown) => (isFloat(value) ? float(Math.abs(number(value))) : Math.abs(number(value)))),
+  abs: callable(["value"], (value: unknown) =>
+    isFloat(value) ? float(Math.abs(number(value))) : Math.abs(number(value)),
+  ),
   round: callable(["value", "precision", "method"], round),
   log: callable(["value", "base"], (value: unknown, base: unknown) => {
     const by = base === undefined ? Math.E : number(base);
-    return float(by === 10 ? Math.log10(number(value)) : by === 2 ? Math.log2(number(value)) : Math.log(number(value)) / Math.log(by));
+    return float(
+      by === 10
+        ? Math.log10(number(value))
+        : by === 2
+          ? Math.log2(number(value))
+          : Math.log(number(value)) / Math.log(by),
+    );
   }),
-  pow: callable(["value", "power"], (value: unknown, power: unknown) => float(number(value) ** number(power))),
+  pow: callable(["value", "power"], (value: unknown, power: unknown) =>
+    float(number(value) ** number(power)),
+  ),
   root: callable(["value", "base"], (value: unknown, base: unknown) => {
     const by = base === undefined ? 2 : number(base);
     return float(by === 2 ? Math.sqrt(number(value)) : number(value) ** (1 / by));

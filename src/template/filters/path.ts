@@ -31,10 +31,15 @@ function dirname(path: string): string {
 
 function join(value: unknown): string {
   const parts = typeof value === "string" ? [value] : iterate(value).map(str);
-  return parts.reduce((path, part) => (part.startsWith("/") || path === "" ? part : `${path}${path.endsWith("/") ? "" : "/"}${part}`), "");
+  return parts.reduce(
+    (path, part) =>
+      part.startsWith("/") || path === "" ? part : `${path}${path.endsWith("/") ? "" : "/"}${part}`,
+    "",
+  );
 }
 
-const ofPath = (body: (path: string) => unknown): Callable => callable(["value"], (value: unknown) => body(str(value)));
+const ofPath = (body: (path: string) => unknown): Callable =>
+  callable(["value"], (value: unknown) => body(str(value)));
 
 /** Ansible's filters of paths, as Python's `os.path` computes them. */
 export const pathFilters: Readonly<Record<string, Callable>> = {
@@ -44,7 +49,11 @@ export const pathFilters: Readonly<Record<string, Callable>> = {
   expanduser: ofPath((path) => path.replace(/^~(?=\/|$)/, () => homedir())),
   realpath: ofPath(realpath),
   normpath: ofPath((path) => posix.normalize(path).replace(/(.)\/$/, "$1")),
-  relpath: callable(["value", "start"], (value: unknown, start: unknown = ".") => posix.relative(posix.resolve(str(start)), posix.resolve(str(value))) || "."),
+  relpath: callable(
+    ["value", "start"],
+    (value: unknown, start: unknown = ".") =>
+      posix.relative(posix.resolve(str(start)), posix.resolve(str(value))) || ".",
+  ),
   path_join: callable(["value"], join),
   win_basename: ofPath((path) => path.split(/[\\/]/).at(-1) ?? ""),
   win_dirname: ofPath((path) => path.replace(/[\\/]?[^\\/]*$/, "")),

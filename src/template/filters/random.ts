@@ -8,10 +8,16 @@ const SIZE = 624;
 
 function seedWords(seed: unknown): number[] {
   const bytes = isInt(seed)
-    ? Buffer.from(Math.abs(seed).toString(16).replace(/^(?=(?:..)*.$)/, "0"), "hex")
+    ? Buffer.from(
+        Math.abs(seed)
+          .toString(16)
+          .replace(/^(?=(?:..)*.$)/, "0"),
+        "hex",
+      )
     : Buffer.concat([Buffer.from(str(seed)), createHash("sha512").update(str(seed)).digest()]);
   const words: number[] = [];
-  for (let end = bytes.length; end > 0; end -= 4) words.push(bytes.subarray(Math.max(0, end - 4), end).reduce((word, byte) => word * 256 + byte, 0));
+  for (let end = bytes.length; end > 0; end -= 4)
+    words.push(bytes.subarray(Math.max(0, end - 4), end).reduce((word, byte) => word * 256 + byte, 0));
   return words;
 }
 

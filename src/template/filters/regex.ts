@@ -8,7 +8,14 @@ function flags(ignoreCase: unknown, multiLine: unknown) {
   return { ignoreCase: truth(ignoreCase), multiLine: truth(multiLine) };
 }
 
-function replace(value: unknown, pattern: unknown, by: unknown, ignoreCase: unknown = false, multiLine: unknown = false, count: unknown = 0): string {
+function replace(
+  value: unknown,
+  pattern: unknown,
+  by: unknown,
+  ignoreCase: unknown = false,
+  multiLine: unknown = false,
+  count: unknown = 0,
+): string {
   const regex = compileRegex(pattern, flags(ignoreCase, multiLine));
   const most = intArgument(count, 0);
   const text = str(value);
@@ -28,12 +35,18 @@ const search: Callable = ([value, pattern, ...groups], { ignorecase = false, mul
   if (match === null) return null;
   if (groups.length === 0) return match[0];
   return groups.map((group) => {
-    const [, name = fail(`unknown argument '${str(group)}' to regex_search`)] = /^\\(?:g<)?(\w+)>?$/.exec(str(group)) ?? [];
+    const [, name = fail(`unknown argument '${str(group)}' to regex_search`)] =
+      /^\\(?:g<)?(\w+)>?$/.exec(str(group)) ?? [];
     return (/^\d+$/.test(name) ? match[Number(name)] : match.groups?.[name]) ?? null;
   });
 };
 
-function findAll(value: unknown, pattern: unknown, multiLine: unknown = false, ignoreCase: unknown = false): unknown[] {
+function findAll(
+  value: unknown,
+  pattern: unknown,
+  multiLine: unknown = false,
+  ignoreCase: unknown = false,
+): unknown[] {
   return [...str(value).matchAll(compileRegex(pattern, flags(ignoreCase, multiLine)))].map((match) => {
     if (match.length <= 2) return match[1] ?? (match.length === 2 ? "" : match[0]);
     return tuple(...match.slice(1).map((group) => group ?? ""));
@@ -46,5 +59,8 @@ export const regexFilters: Readonly<Record<string, Callable>> = {
   regex_search: search,
   regex_findall: callable(["value", "regex", "multiline", "ignorecase"], findAll),
   regex_escape: callable(["value", "re_type"], (value: unknown, type: unknown = "python") =>
-    type === "posix_basic" ? str(value).replace(/[\].[^$*\\]/g, "\\$&") : str(value).replace(/[\s()[\]{}?*+\-|^$\\.&~#]/g, "\\$&")),
+    type === "posix_basic"
+      ? str(value).replace(/[\].[^$*\\]/g, "\\$&")
+      : str(value).replace(/[\s()[\]{}?*+\-|^$\\.&~#]/g, "\\$&"),
+  ),
 };

@@ -3,7 +3,21 @@ import { callable, intArgument } from "../calls.ts";
 import { fail } from "../errors.ts";
 import { binary, contains, equals, order } from "../operators.ts";
 import { str } from "../repr.ts";
-import { type Callable, defined, dictEntries, isDict, isList, iterate, named, type Tuple, truth, tuple, typeName, Undefined } from "../values.ts";
+import {
+  asNumber,
+  type Callable,
+  defined,
+  dictEntries,
+  isDict,
+  isList,
+  iterate,
+  named,
+  type Tuple,
+  truth,
+  tuple,
+  typeName,
+  Undefined,
+} from "../values.ts";
 
 /** A value as comparisons that ignore case see it. */
 export function foldCase(value: unknown, caseSensitive: boolean): unknown {
@@ -18,13 +32,22 @@ export function pick(value: unknown, attribute: unknown, fallback?: unknown): un
 }
 
 /** A stable sort by keys, given once per item. */
-export function sortBy(items: readonly unknown[], key: (item: unknown) => unknown, reverse: boolean): unknown[] {
+export function sortBy(
+  items: readonly unknown[],
+  key: (item: unknown) => unknown,
+  reverse: boolean,
+): unknown[] {
   const keyed = items.map((item) => ({ item, key: defined(key(item)) }));
   keyed.sort((a, b) => (reverse ? order(b.key, a.key) : order(a.key, b.key)));
   return keyed.map(({ item }) => item);
 }
 
-function sort(value: unknown, reverse: unknown = false, caseSensitive: unknown = false, attribute: unknown = null): unknown[] {
+function sort(
+  value: unknown,
+  reverse: unknown = false,
+  caseSensitive: unknown = false,
+  attribute: unknown = null,
+): unknown[] {
   const exact = truth(caseSensitive);
   const paths = typeof attribute === "string" ? attribute.split(",") : [attribute];
   const key = (item: unknown): unknown => {
@@ -44,12 +67,17 @@ function extreme(sign: number) {
 }
 
 /** The items without those equal to one before. */
-export function distinct(items: readonly unknown[], key: (item: unknown) => unknown = (item) => item): unknown[] {
+export function distinct(
+  items: readonly unknown[],
+  key: (item: unknown) => unknown = (item) => item,
+): unknown[] {
   const seen: unknown[] = [];
   const simple = new Set<unknown>();
   return items.filter((item) => {
-    const value = key(item);
-    if (typeof value === "string" || typeof value === "number") return simple.has(value) ? false : simple.add(value);
+    const found = key(item);
+    const value = asNumber(found) ?? found;
+    if (typeof value === "string" || typeof value === "number")
+      return simple.has(value) ? false : simple.add(value);
     if (seen.some((other) => equals(other, value))) return false;
     seen.push(value);
     return true;
@@ -85,28 +113,41 @@ function flatten(value: unknown, levels: number | null, skipNulls: boolean): unk
   const result: unknown[] = [];
   for (const item of iterate(value)) {
     if (skipNulls && (item === null || item === "None" || item === "null")) continue;
-    if (isList(item) && levels !== 0) result.push(...flatten(item, levels === null ? null : levels - 1, skipNulls));
+    if (isList(item) && levels !== 0)
+      result.push(...flatten(item, levels === null ? null : levels - 1, skipNulls));
     else result.push(item);
   }
   return result;
 }
 
 function product(lists: readonly unknown[][]): unknown[][] {
-  return lists.reduce<unknown[][]>((rows, list) => rows.flatMap((row) => list.map((item) => [...row, item])), [[]]);
+  return lists.reduce<unknown[][]>(
+    (rows, list) => rows.flatMap((row) => list.map((item) => [...row, item])),
+    [[]],
+  );
 }
 
 function zip(lists: readonly unknown[][], size: number, fill: unknown): Tuple[] {
-  return Array.from({ length: size }, (_, index) => tuple(...lists.map((list) => (index < list.length ? list[index] : fill))));
+  return Array.from({ length: size }, (_, index) =>
+    tuple(...lists.map((list) => (index < list.length ? list[index] : fill))),
+  );
 }
 
 function combinations(items: readonly unknown[], size: number): unknown[][] {
   if (size === 0) return [[]];
-  return items.flatMap((item, index) => combinations(items.slice(index + 1), size - 1).map((rest) => [item, ...rest]));
+  return items.flatMap((item, index) =>
+    combinations(items.slice(index + 1), size - 1).map((rest) => [item, ...rest]),
+  );
 }
 
 function permutations(items: readonly unknown[], size: number): unknown[][] {
   if (size === 0) return [[]];
-  return items.flatMap((item, index) => permutations(items.filter((_, at) => at !== index), size - 1).map((rest) => [item, ...rest]));
+  return items.flatMap((item, index) =>
+    permutations(
+      items.filter((_, at) => at !== index),
+      size - 1,
+    ).map((rest) => [item, ...rest]),
+  );
 }
 
 function length(value: unknown): number {
@@ -131,39 +172,68 @@ export const sequenceFilters: Readonly<Record<string, Callable>> = {
     return last === undefined ? new Undefined("there is no last item: the sequence is empty") : last;
   }),
   join: callable(["value", "d", "attribute"], (value: unknown, by: unknown = "", attribute: unknown = null) =>
-    iterate(value).map((item) => str(pick(item, attribute))).join(str(by))),
-  reverse: callable(["value"], (value: unknown) => (typeof value === "string" ? [...value].reverse().join("") : [...iterate(value)].reverse())),
+    iterate(value)
+      .map((item) => str(pick(item, attribute)))
+      .join(str(by)),
+  ),
+  reverse: callable(["value"], (value: unknown) =>
+    typeof value === "string" ? [...value].reverse().join("") : [...iterate(value)].reverse(),
+  ),
   sort: callable(["value", "reverse", "case_sensitive", "attribute"], sort),
   min: callable(["value", "case_sensitive", "attribute"], extreme(-1)),
   max: callable(["value", "case_sensitive", "attribute"], extreme(1)),
-  sum: callable(["value", "attribute", "start"], (value: unknown, attribute: unknown = null, start: unknown = 0) =>
-    iterate(value).reduce((total, item) => binary("+", total, pick(item, attribute)), start)),
+  sum: callable(
+    ["value", "attribute", "start"],
+    (value: unknown, attribute: unknown = null, start: unknown = 0) =>
+      iterate(value).reduce((total, item) => binary("+", total, pick(item, attribute)), start),
+  ),
   unique: callable(["value", "case_sensitive", "attribute"], unique),
-  batch: callable(["value", "linecount", "fill_with"], (value: unknown, size: unknown, fill: unknown) => batch(iterate(value), intArgument(size, 1), fill)),
-  slice: callable(["value", "slices", "fill_with"], (value: unknown, count: unknown, fill: unknown) => slices(iterate(value), intArgument(count, 1), fill)),
-  groupby: callable(["value", "attribute", "default", "case_sensitive"],
+  batch: callable(["value", "linecount", "fill_with"], (value: unknown, size: unknown, fill: unknown) =>
+    batch(iterate(value), intArgument(size, 1), fill),
+  ),
+  slice: callable(["value", "slices", "fill_with"], (value: unknown, count: unknown, fill: unknown) =>
+    slices(iterate(value), intArgument(count, 1), fill),
+  ),
+  groupby: callable(
+    ["value", "attribute", "default", "case_sensitive"],
     (value: unknown, attribute: unknown, fallback: unknown, caseSensitive: unknown = false) => {
       const key = (item: unknown): unknown => defined(pick(item, attribute, fallback));
       const folded = (item: unknown): unknown => foldCase(key(item), truth(caseSensitive));
       const groups: { key: unknown; items: unknown[] }[] = [];
       for (const item of sortBy(iterate(value), folded, false)) {
         const group = groups.at(-1);
-        if (group !== undefined && equals(foldCase(group.key, truth(caseSensitive)), folded(item))) group.items.push(item);
+        if (group !== undefined && equals(foldCase(group.key, truth(caseSensitive)), folded(item)))
+          group.items.push(item);
         else groups.push({ key: key(item), items: [item] });
       }
       return groups.map((group) => named(["grouper", "list"], group.key, group.items));
-    }),
-  flatten: callable(["value", "levels", "skip_nulls"], (value: unknown, levels: unknown = null, skip: unknown = true) =>
-    flatten(value, levels === null ? null : intArgument(levels, 0), truth(skip))),
+    },
+  ),
+  flatten: callable(
+    ["value", "levels", "skip_nulls"],
+    (value: unknown, levels: unknown = null, skip: unknown = true) =>
+      flatten(value, levels === null ? null : intArgument(levels, 0), truth(skip)),
+  ),
   zip: (args) => zip(lists(args), Math.min(...lists(args).map((list) => list.length)), null),
-  zip_longest: (args, { fillvalue = null }) => zip(lists(args), Math.max(...lists(args).map((list) => list.length)), fillvalue),
-  product: (args, { repeat }) => product(Array.from({ length: intArgument(repeat, 1) }, () => lists(args)).flat()).map((row) => tuple(...row)),
-  combinations: callable(["value", "size"], (value: unknown, size: unknown) => combinations(iterate(value), intArgument(size, 2)).map((row) => tuple(...row))),
+  zip_longest: (args, { fillvalue = null }) =>
+    zip(lists(args), Math.max(...lists(args).map((list) => list.length)), fillvalue),
+  product: (args, { repeat }) =>
+    product(Array.from({ length: intArgument(repeat, 1) }, () => lists(args)).flat()).map((row) =>
+      tuple(...row),
+    ),
+  combinations: callable(["value", "size"], (value: unknown, size: unknown) =>
+    combinations(iterate(value), intArgument(size, 2)).map((row) => tuple(...row)),
+  ),
   permutations: callable(["value", "size"], (value: unknown, size: unknown) =>
-    permutations(iterate(value), intArgument(size, iterate(value).length)).map((row) => tuple(...row))),
+    permutations(iterate(value), intArgument(size, iterate(value).length)).map((row) => tuple(...row)),
+  ),
   union: callable(["a", "b"], (a: unknown, b: unknown) => distinct([...iterate(a), ...iterate(b)])),
-  intersect: callable(["a", "b"], (a: unknown, b: unknown) => distinct(iterate(a)).filter((item) => contains([...iterate(b)], item))),
-  difference: callable(["a", "b"], (a: unknown, b: unknown) => distinct(iterate(a)).filter((item) => !contains([...iterate(b)], item))),
+  intersect: callable(["a", "b"], (a: unknown, b: unknown) =>
+    distinct(iterate(a)).filter((item) => contains([...iterate(b)], item)),
+  ),
+  difference: callable(["a", "b"], (a: unknown, b: unknown) =>
+    distinct(iterate(a)).filter((item) => !contains([...iterate(b)], item)),
+  ),
   symmetric_difference: callable(["a", "b"], (a: unknown, b: unknown) => {
     const [left, right] = [[...iterate(a)], [...iterate(b)]];
     return distinct([...left, ...right]).filter((item) => !(contains(left, item) && contains(right, item)));

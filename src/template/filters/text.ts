@@ -36,28 +36,38 @@ function comment(text: string, style: string, options: Readonly<Record<string, u
   const newline = option("newline", "\n");
   const decoration = option("decoration", "# ");
   const [beginning, end] = [option("beginning", ""), option("end", "")];
-  const around = (name: string): string => (option(name, decoration) + newline).repeat(intArgument(preset[`${name}_count`], 1)).trimEnd();
   const lines = text.split(newline).map((line) => (decoration + line).trimEnd());
   const prefix = (name: "prefix" | "postfix"): string[] => {
     const count = intArgument(preset[`${name}_count`], 1);
     return Array.from({ length: count }, () => option(name, decoration.trimEnd()).trimEnd());
   };
-  void around;
-  return [...(beginning === "" ? [] : [beginning]), ...prefix("prefix"), ...lines, ...prefix("postfix"), ...(end === "" ? [] : [end])].join(newline);
+  return [
+    ...(beginning === "" ? [] : [beginning]),
+    ...prefix("prefix"),
+    ...lines,
+    ...prefix("postfix"),
+    ...(end === "" ? [] : [end]),
+  ].join(newline);
 }
 
-const ordinary = (body: (text: string) => unknown): Callable => callable(["value"], (value: unknown) => body(str(value)));
+const ordinary = (body: (text: string) => unknown): Callable =>
+  callable(["value"], (value: unknown) => body(str(value)));
 
 /** Filters of text: Jinja's, and Ansible's that take text apart or dress it. */
 export const textFilters: Readonly<Record<string, Callable>> = {
   upper: ordinary((text) => text.toUpperCase()),
   lower: ordinary((text) => text.toLowerCase()),
   capitalize: ordinary(capitalize),
-  title: ordinary((text) => text.split(/([-\s({[<]+)/u).map((word) => capitalize(word)).join("")),
+  title: ordinary((text) =>
+    text
+      .split(/([-\s({[<]+)/u)
+      .map((word) => capitalize(word))
+      .join(""),
+  ),
   string: callable(["value"], str),
   safe: callable(["value"], str),
   trim: callable(["value", "chars"], (value: unknown, chars: unknown) => strip(str(value), chars)),
-  striptags: ordinary((text) => splitText(text.replace(/<!--[^]*?-->|<[^>]*>/g, "")).join(" ")),
+  striptags: ordinary((text) => splitText(text.replace(/<!--[\s\S]*?-->|<[^>]*>/g, "")).join(" ")),
   escape: ordinary(escapeHtml),
   e: ordinary(escapeHtml),
   forceescape: ordinary(escapeHtml),
@@ -69,60 +79,106 @@ export const textFilters: Readonly<Record<string, Callable>> = {
     const left = (missing >> 1) + (missing & columns & 1);
     return " ".repeat(left) + text + " ".repeat(missing - left);
   }),
-  indent: callable(["value", "width", "first", "blank"], (value: unknown, width: unknown, first: unknown = false, blank: unknown = false) =>
-    indent(str(value), width, truth(first), truth(blank))),
-  truncate: callable(["value", "length", "killwords", "end", "leeway"],
+  indent: callable(
+    ["value", "width", "first", "blank"],
+    (value: unknown, width: unknown, first: unknown = false, blank: unknown = false) =>
+      indent(str(value), width, truth(first), truth(blank)),
+  ),
+  truncate: callable(
+    ["value", "length", "killwords", "end", "leeway"],
     (value: unknown, length: unknown, kill: unknown = false, end?: unknown, leeway?: unknown) =>
-      truncate(str(value), intArgument(length, 255), truth(kill), textArgument(end, "..."), intArgument(leeway, 5))),
-  wordwrap: callable(["value", "width", "break_long_words", "wrapstring", "break_on_hyphens"],
+      truncate(
+        str(value),
+        intArgument(length, 255),
+        truth(kill),
+        textArgument(end, "..."),
+        intArgument(leeway, 5),
+      ),
+  ),
+  wordwrap: callable(
+    ["value", "width", "break_long_words", "wrapstring", "break_on_hyphens"],
     (value: unknown, width: unknown, long: unknown = true, joiner: unknown = "\n", hyphens: unknown = true) =>
-      splitLines(str(value)).map((line) => wrapText(line, intArgument(width, 79), truth(long), truth(hyphens)).join(str(joiner))).join(str(joiner))),
-  replace: callable(["value", "old", "new", "count"], (value: unknown, old: unknown, by: unknown, count: unknown = null) => {
-    let left = count === null ? Number.POSITIVE_INFINITY : intArgument(count, 0);
-    return str(value).replaceAll(str(old), (found) => (left-- > 0 ? str(by) : found));
-  }),
+      splitLines(str(value))
+        .map((line) => wrapText(line, intArgument(width, 79), truth(long), truth(hyphens)).join(str(joiner)))
+        .join(str(joiner)),
+  ),
+  replace: callable(
+    ["value", "old", "new", "count"],
+    (value: unknown, old: unknown, by: unknown, count: unknown = null) => {
+      let left = count === null ? Number.POSITIVE_INFINITY : intArgument(count, 0);
+      return str(value).replaceAll(str(old), (found) => (left-- > 0 ? str(by) : found));
+    },
+  ),
   format: ([template, ...values], keywords) => {
     const named = Object.keys(keywords).length > 0;
     if (named && values.length > 0) fail("format takes positional or keyword arguments, not both");
     return formatPercent(str(template), named ? new Map(Object.entries(keywords)) : tuple(...values));
   },
-  split: callable(["value", "sep", "maxsplit"], (value: unknown, by: unknown, most: unknown) => splitText(str(value), by, most)),
-  quote: ordinary((text) => (text === "" ? "''" : /^[\w@%+=:,./-]+$/.test(text) ? text : `'${text.replaceAll("'", `'"'"'`)}'`)),
-  comment: ([value, style], options) => comment(str(value), textArgument(options.style ?? style, "plain"), options),
+  split: callable(["value", "sep", "maxsplit"], (value: unknown, by: unknown, most: unknown) =>
+    splitText(str(value), by, most),
+  ),
+  quote: ordinary((text) =>
+    text === "" ? "''" : /^[\w@%+=:,./-]+$/.test(text) ? text : `'${text.replaceAll("'", `'"'"'`)}'`,
+  ),
+  comment: ([value, style], options) =>
+    comment(str(value), textArgument(options.style ?? style, "plain"), options),
   urlencode: callable(["value"], (value: unknown) => urlEncode(value)),
-  xmlattr: callable(["value", "autospace"], (value: unknown, space: unknown = true) => xmlAttributes(value, truth(space))),
-  urlize: ordinary((text) => text.replace(/\bhttps?:\/\/[^\s<>]+/g, (url) => `<a href="${url}" rel="noopener">${url}</a>`)),
-  filesizeformat: callable(["value", "binary"], (value: unknown, binary: unknown = false) => fileSize(asNumber(value) ?? Number(value), truth(binary))),
+  xmlattr: callable(["value", "autospace"], (value: unknown, space: unknown = true) =>
+    xmlAttributes(value, truth(space)),
+  ),
+  urlize: ordinary((text) =>
+    text.replace(/\bhttps?:\/\/[^\s<>]+/g, (url) => `<a href="${url}" rel="noopener">${url}</a>`),
+  ),
+  filesizeformat: callable(["value", "binary"], (value: unknown, binary: unknown = false) =>
+    fileSize(asNumber(value) ?? Number(value), truth(binary)),
+  ),
 };
 
 function escapeHtml(text: string): string {
-  const names: Readonly<Record<string, string>> = { "&": "&amp;", "<": "&lt;", ">": "&gt;", "'": "&#39;", '"': "&#34;" };
+  const names: Readonly<Record<string, string>> = {
+    "&": "&amp;",
+    "<": "&lt;",
+    ">": "&gt;",
+    "'": "&#39;",
+    '"': "&#34;",
+  };
   return text.replace(/[&<>'"]/g, (char) => names[char] ?? char);
 }
 
 function quoteUrl(text: string, keep: RegExp): string {
-  return [...Buffer.from(text)].map((byte) => {
-    const char = String.fromCharCode(byte);
-    return byte < 128 && keep.test(char) ? char : `%${byte.toString(16).toUpperCase().padStart(2, "0")}`;
-  }).join("");
+  return [...Buffer.from(text)]
+    .map((byte) => {
+      const char = String.fromCharCode(byte);
+      return byte < 128 && keep.test(char) ? char : `%${byte.toString(16).toUpperCase().padStart(2, "0")}`;
+    })
+    .join("");
 }
 
 function urlEncode(value: unknown): string {
   if (typeof value !== "object" || value === null) return quoteUrl(str(value), /[\w.~/-]/);
-  const pairs = isList(value) ? (value as [unknown, unknown][]) : value instanceof Map ? [...value] : Object.entries(value);
+  const pairs = isList(value)
+    ? (value as [unknown, unknown][])
+    : value instanceof Map
+      ? [...value]
+      : Object.entries(value);
   const part = (text: unknown): string => quoteUrl(str(text), /[\w.~-]/).replaceAll("%20", "+");
   return pairs.map(([key, item]) => `${part(key)}=${part(item)}`).join("&");
 }
 
 function xmlAttributes(value: unknown, space: boolean): string {
   const pairs = value instanceof Map ? [...value] : Object.entries(value ?? {});
-  const text = pairs.filter(([, item]) => item !== null).map(([key, item]) => `${escapeHtml(str(key))}="${escapeHtml(str(item))}"`).join(" ");
+  const text = pairs
+    .filter(([, item]) => item !== null)
+    .map(([key, item]) => `${escapeHtml(str(key))}="${escapeHtml(str(item))}"`)
+    .join(" ");
   return space && text !== "" ? ` ${text}` : text;
 }
 
 function fileSize(size: number, binary: boolean): string {
   const base = binary ? 1024 : 1000;
-  const units = binary ? ["KiB", "MiB", "GiB", "TiB", "PiB", "EiB", "ZiB", "YiB"] : ["kB", "MB", "GB", "TB", "PB", "EB", "ZB", "YB"];
+  const units = binary
+    ? ["KiB", "MiB", "GiB", "TiB", "PiB", "EiB", "ZiB", "YiB"]
+    : ["kB", "MB", "GB", "TB", "PB", "EB", "ZB", "YB"];
   if (size === 1) return "1 Byte";
   if (size < base) return `${Math.trunc(size)} Bytes`;
   const power = Math.min(units.length, Math.floor(Math.log(size) / Math.log(base)));

@@ -11,8 +11,15 @@ function urlSplit(url: string, query: unknown): unknown {
     /^(?:([^:@]*)(?::([^@]*))?@)?(?:\[([^\]]*)\]|([^:]*))(?::(\d*))?$/.exec(netloc) ?? [];
   const hostname = bracketed ?? plain ?? "";
   const parts = new Map<string, unknown>([
-    ["fragment", fragment], ["hostname", hostname === "" ? null : hostname.toLowerCase()], ["netloc", netloc], ["password", password], ["path", path],
-    ["port", port === undefined || port === "" ? null : Number(port)], ["query", search], ["scheme", scheme.toLowerCase()], ["username", username],
+    ["fragment", fragment],
+    ["hostname", hostname === "" ? null : hostname.toLowerCase()],
+    ["netloc", netloc],
+    ["password", password],
+    ["path", path],
+    ["port", port === undefined || port === "" ? null : Number(port)],
+    ["query", search],
+    ["scheme", scheme.toLowerCase()],
+    ["username", username],
   ]);
   if (query === undefined || query === "") return parts;
   return parts.has(str(query)) ? parts.get(str(query)) : fail(`urlsplit has no part '${str(query)}'`);

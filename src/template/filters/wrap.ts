@@ -1,6 +1,13 @@
 /** Splits one line into lines of at most `width` columns, breaking at blanks, after hyphens and, if need be, inside words. */
-export function wrapText(line: string, width: number, breakLongWords: boolean, breakOnHyphens: boolean): string[] {
-  const pattern = breakOnHyphens ? /\s+|[^\s-]*\p{L}-(?=\p{L}{2})|\S+?(?=\s|$|(?<=\p{L}-)\p{L}{2})/gu : /\s+|\S+/gu;
+export function wrapText(
+  line: string,
+  width: number,
+  breakLongWords: boolean,
+  breakOnHyphens: boolean,
+): string[] {
+  const pattern = breakOnHyphens
+    ? /\s+|[^\s-]*\p{L}-(?=\p{L}{2})|\S+?(?=\s|$|(?<=\p{L}-)\p{L}{2})/gu
+    : /\s+|\S+/gu;
   const chunks = line.match(pattern) ?? [];
   const lines: string[] = [];
   let current = "";

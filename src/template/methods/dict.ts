@@ -1,11 +1,25 @@
 import { callable } from "../calls.ts";
 import { fail } from "../errors.ts";
 import { repr } from "../repr.ts";
-import { type Callable, type Dict, dictDelete, dictEntries, dictGet, dictKeys, dictSet, isDict, iterate, type Keywords, tuple } from "../values.ts";
+import {
+  type Callable,
+  type Dict,
+  dictDelete,
+  dictEntries,
+  dictGet,
+  dictKeys,
+  dictSet,
+  isDict,
+  iterate,
+  type Keywords,
+  tuple,
+} from "../values.ts";
 
 function update(target: Dict, other: unknown, keywords: Keywords): null {
   if (other !== undefined) {
-    const pairs = isDict(other) ? dictEntries(other) : iterate(other).map((pair) => iterate(pair) as [unknown, unknown]);
+    const pairs = isDict(other)
+      ? dictEntries(other)
+      : iterate(other).map((pair) => iterate(pair) as [unknown, unknown]);
     for (const [key, value] of pairs) dictSet(target, key, value);
   }
   for (const [key, value] of Object.entries(keywords)) dictSet(target, key, value);
@@ -15,7 +29,12 @@ function update(target: Dict, other: unknown, keywords: Keywords): null {
 function take(dict: Dict, key: unknown, fallback: unknown): unknown {
   const value = dictGet(dict, key);
   dictDelete(dict, key);
-  return value ?? (value === null ? null : (fallback ?? (fallback === null ? null : fail(`the dict has no key ${repr(key)}`))));
+  return (
+    value ??
+    (value === null
+      ? null
+      : (fallback ?? (fallback === null ? null : fail(`the dict has no key ${repr(key)}`))))
+  );
 }
 
 /** Python's methods of dict; the first argument is the dict. */

@@ -39,7 +39,10 @@ export const listMethods: Readonly<Record<string, Callable>> = {
     return null;
   }),
   copy: callable(["self"], (self: unknown[]) => [...self]),
-  count: callable(["self", "value"], (self: unknown[], value: unknown) => self.filter((item) => equals(item, value)).length),
+  count: callable(
+    ["self", "value"],
+    (self: unknown[], value: unknown) => self.filter((item) => equals(item, value)).length,
+  ),
   index: callable(["self", "value", "start"], position),
   reverse: callable(["self"], (self: unknown[]) => {
     self.reverse();

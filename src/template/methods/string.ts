@@ -3,7 +3,19 @@ import { callable, intArgument } from "../calls.ts";
 import { fail } from "../errors.ts";
 import { formatFields } from "../format.ts";
 import { str } from "../repr.ts";
-import { type Callable, defined, dictGet, isDict, isInt, isList, iterate, truth, tuple, typeName, Undefined } from "../values.ts";
+import {
+  type Callable,
+  defined,
+  dictGet,
+  isDict,
+  isInt,
+  isList,
+  iterate,
+  truth,
+  tuple,
+  typeName,
+  Undefined,
+} from "../values.ts";
 
 const SPACE = /\s+/u;
 
@@ -54,13 +66,18 @@ export function strip(text: string, chars: unknown, sides: "both" | "left" | "ri
   return items.slice(start, end).join("");
 }
 
+// Every character Python's splitlines ends a line at.
+const LINE_BREAKS = "\\n\\r\\v\\f\\x1c-\\x1e\\x85\\u2028\\u2029";
+const LINE = new RegExp(`[^${LINE_BREAKS}]*(?:\\r\\n|[${LINE_BREAKS}])|[^${LINE_BREAKS}]+$`, "g");
+const LINE_END = new RegExp(`(?:\\r\\n|[${LINE_BREAKS}])$`);
+
 /** Python's `splitlines`. */
 export function splitLines(text: string, keepEnds: unknown = false): string[] {
-  const lines = text.match(/[^\n\r\v\f\x1c-\x1e\x85\u2028\u2029]*(?:\r\n|[\n\r\v\f\x1c-\x1e\x85\u2028\u2029])|[^\n\r\v\f\x1c-\x1e\x85\u2028\u2029]+$/g) ?? [];
-  return truth(keepEnds) ? [...lines] : lines.map((line) => line.replace(/(?:\r\n|[\n\r\v\f\x1c-\x1e\x85\u2028\u2029])$/, ""));
+  const lines = text.match(LINE) ?? [];
+  return truth(keepEnds) ? [...lines] : lines.map((line) => line.replace(LINE_END, ""));
 }
 
-/** Python's `title`: every run of letters starts with a capital. */
+/** Python's `capitalize`: the first letter large, the others small. */
 export function capitalize(text: string): string {
   const [first = "", ...rest] = text;
   return first.toUpperCase() + rest.join("").toLowerCase();
@@ -69,13 +86,18 @@ export function capitalize(text: string): string {
 function affix(test: (text: string, part: string) => boolean) {
   return (self: string, part: unknown): boolean => {
     if (typeof part === "string") return test(self, part);
-    return isList(part) ? part.some((one) => test(self, str(one))) : fail(`expected a string or tuple, got ${typeName(defined(part))}`);
+    return isList(part)
+      ? part.some((one) => test(self, str(one)))
+      : fail(`expected a string or tuple, got ${typeName(defined(part))}`);
   };
 }
 
 function window(self: string, start: unknown, end: unknown): { text: string; offset: number } {
   const offset = intArgument(start, 0);
-  return { text: self.slice(offset, end === undefined ? undefined : intArgument(end, 0)), offset: offset < 0 ? Math.max(0, self.length + offset) : offset };
+  return {
+    text: self.slice(offset, end === undefined ? undefined : intArgument(end, 0)),
+    offset: offset < 0 ? Math.max(0, self.length + offset) : offset,
+  };
 }
 
 function find(self: string, part: unknown, start?: unknown, end?: unknown): number {
@@ -119,7 +141,12 @@ export const stringMethods: Readonly<Record<string, Callable>> = {
   rsplit: callable(["self", "sep", "maxsplit"], splitFromRight),
   splitlines: callable(["self", "keepends"], splitLines),
   join: callable(["self", "items"], (text: string, items: unknown) =>
-    iterate(items).map((item) => (typeof defined(item) === "string" ? item : fail(`expected str instance, ${typeName(item)} found`))).join(text)),
+    iterate(items)
+      .map((item) =>
+        typeof defined(item) === "string" ? item : fail(`expected str instance, ${typeName(item)} found`),
+      )
+      .join(text),
+  ),
   strip: callable(["self", "chars"], (text: string, chars: unknown) => strip(text, chars)),
   lstrip: callable(["self", "chars"], (text: string, chars: unknown) => strip(text, chars, "left")),
   rstrip: callable(["self", "chars"], (text: string, chars: unknown) => strip(text, chars, "right")),
@@ -129,30 +156,54 @@ export const stringMethods: Readonly<Record<string, Callable>> = {
   casefold: self((text) => text.toLowerCase().replaceAll("ß", "ss")),
   capitalize: self(capitalize),
   title: self((text) => text.replace(/\p{L}+/gu, capitalize)),
-  swapcase: self((text) => text.replace(/\p{L}/gu, (char) => (char === char.toUpperCase() ? char.toLowerCase() : char.toUpperCase()))),
-  startswith: callable(["self", "prefix"], affix((text, part) => text.startsWith(part))),
-  endswith: callable(["self", "suffix"], affix((text, part) => text.endsWith(part))),
-  removeprefix: callable(["self", "prefix"], (text: string, part: string) => (text.startsWith(part) ? text.slice(part.length) : text)),
-  removesuffix: callable(["self", "suffix"], (text: string, part: string) => (part !== "" && text.endsWith(part) ? text.slice(0, -part.length) : text)),
+  swapcase: self((text) =>
+    text.replace(/\p{L}/gu, (char) =>
+      char === char.toUpperCase() ? char.toLowerCase() : char.toUpperCase(),
+    ),
+  ),
+  startswith: callable(
+    ["self", "prefix"],
+    affix((text, part) => text.startsWith(part)),
+  ),
+  endswith: callable(
+    ["self", "suffix"],
+    affix((text, part) => text.endsWith(part)),
+  ),
+  removeprefix: callable(["self", "prefix"], (text: string, part: string) =>
+    text.startsWith(part) ? text.slice(part.length) : text,
+  ),
+  removesuffix: callable(["self", "suffix"], (text: string, part: string) =>
+    part !== "" && text.endsWith(part) ? text.slice(0, -part.length) : text,
+  ),
   find: callable(["self", "sub", "start", "end"], find),
   rfind: callable(["self", "sub"], (text: string, part: unknown) => text.lastIndexOf(str(part))),
-  index: callable(["self", "sub", "start", "end"], (text: string, part: unknown, start: unknown, end: unknown) => {
-    const found = find(text, part, start, end);
-    return found < 0 ? fail("substring not found") : found;
-  }),
-  count: callable(["self", "sub"], (text: string, part: unknown) => (part === "" ? [...text].length + 1 : text.split(str(part)).length - 1)),
+  index: callable(
+    ["self", "sub", "start", "end"],
+    (text: string, part: unknown, start: unknown, end: unknown) => {
+      const found = find(text, part, start, end);
+      return found < 0 ? fail("substring not found") : found;
+    },
+  ),
+  count: callable(["self", "sub"], (text: string, part: unknown) =>
+    part === "" ? [...text].length + 1 : text.split(str(part)).length - 1,
+  ),
   center: callable(["self", "width", "fillchar"], (text: string, width: unknown, fill: unknown) =>
-    pad(text, width, fill, (missing) => (missing >> 1) + (missing & intArgument(width, 0) & 1))),
-  ljust: callable(["self", "width", "fillchar"], (text: string, width: unknown, fill: unknown) => pad(text, width, fill, () => 0)),
-  rjust: callable(["self", "width", "fillchar"], (text: string, width: unknown, fill: unknown) => pad(text, width, fill, (missing) => missing)),
+    pad(text, width, fill, (missing) => (missing >> 1) + (missing & intArgument(width, 0) & 1)),
+  ),
+  ljust: callable(["self", "width", "fillchar"], (text: string, width: unknown, fill: unknown) =>
+    pad(text, width, fill, () => 0),
+  ),
+  rjust: callable(["self", "width", "fillchar"], (text: string, width: unknown, fill: unknown) =>
+    pad(text, width, fill, (missing) => missing),
+  ),
   zfill: callable(["self", "width"], (text: string, width: unknown) => {
-    const [, sign = "", digits = ""] = /^([-+]?)([^]*)$/.exec(text) ?? [];
+    const [, sign = "", digits = ""] = /^([-+]?)([\s\S]*)$/.exec(text) ?? [];
     return sign + digits.padStart(intArgument(width, 0) - sign.length, "0");
   }),
   expandtabs: callable(["self", "tabsize"], (text: string, size: unknown) => {
     const every = intArgument(size, 8);
     let column = 0;
-    return text.replace(/[^]/gu, (char) => {
+    return text.replace(/[\s\S]/gu, (char) => {
       if (char !== "\t") {
         column = char === "\n" ? 0 : column + 1;
         return char;
@@ -162,17 +213,26 @@ export const stringMethods: Readonly<Record<string, Callable>> = {
       return " ".repeat(blanks);
     });
   }),
-  partition: callable(["self", "sep"], (text: string, by: string) => partition(text, text.indexOf(by), by, [text, ""])),
-  rpartition: callable(["self", "sep"], (text: string, by: string) => partition(text, text.lastIndexOf(by), by, ["", text])),
+  partition: callable(["self", "sep"], (text: string, by: string) =>
+    partition(text, text.indexOf(by), by, [text, ""]),
+  ),
+  rpartition: callable(["self", "sep"], (text: string, by: string) =>
+    partition(text, text.lastIndexOf(by), by, ["", text]),
+  ),
   format: ([text, ...args], named) => formatFields(text as string, (field) => fieldValue(args, named, field)),
-  format_map: callable(["self", "mapping"], (text: string, mapping: unknown) => formatFields(text, (field) => fieldValue([], mapping, field))),
+  format_map: callable(["self", "mapping"], (text: string, mapping: unknown) =>
+    formatFields(text, (field) => fieldValue([], mapping, field)),
+  ),
   encode: callable(["self", "encoding", "errors"], (text: string) => text),
   decode: callable(["self", "encoding", "errors"], (text: string) => text),
   translate: callable(["self", "table"], (text: string, table: unknown) =>
-    [...text].map((char) => {
-      const to = isDict(table) ? dictGet(table, char.codePointAt(0)) : undefined;
-      return to === undefined ? char : to === null ? "" : isInt(to) ? String.fromCodePoint(to) : str(to);
-    }).join("")),
+    [...text]
+      .map((char) => {
+        const to = isDict(table) ? dictGet(table, char.codePointAt(0)) : undefined;
+        return to === undefined ? char : to === null ? "" : isInt(to) ? String.fromCodePoint(to) : str(to);
+      })
+      .join(""),
+  ),
   isdigit: all(/^\p{Nd}+$/u),
   isdecimal: all(/^\p{Nd}+$/u),
   isnumeric: all(/^\p{N}+$/u),

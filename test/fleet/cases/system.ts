@@ -1,20 +1,30 @@
 import { apt } from "../../../src/actions/apt.ts";
+import { authorizedKey } from "../../../src/actions/authorized-key.ts";
+import { cron } from "../../../src/actions/cron.ts";
 import { group } from "../../../src/actions/group.ts";
+import { hostname } from "../../../src/actions/hostname.ts";
 import { service } from "../../../src/actions/service.ts";
+import { sysctl } from "../../../src/actions/sysctl.ts";
 import { systemd } from "../../../src/actions/systemd.ts";
 import { user } from "../../../src/actions/user.ts";
 import type { ActionCase } from "./case.ts";
 
 const LISTS = "apt-get update >/dev/null";
 const absent = (name: string): string => `apt-get -y purge ${name} >/dev/null 2>&1 || true`;
-const installed = (name: string): string => `dpkg-query -W -f '\${db:Status-Status}' ${name} 2>/dev/null | grep -qx installed`;
+const installed = (name: string): string =>
+  `dpkg-query -W -f '\${db:Status-Status}' ${name} 2>/dev/null | grep -qx installed`;
 
 const HASH = "$6$abcdefgh$0123456789abcdefghijklmnopqrstuvwxyz";
 const unitFile = (name: string, content: string): string =>
-  `printf '%s\\n' ${content.split("\n").map((line) => `'${line}'`).join(" ")} > /etc/systemd/system/${name}`;
+  `printf '%s\\n' ${content
+    .split("\n")
+    .map((line) => `'${line}'`)
+    .join(" ")} > /etc/systemd/system/${name}`;
 const NAP = "[Service]\nExecStart=/bin/sleep infinity\n[Install]\nWantedBy=multi-user.target";
-const NAP_GONE = "systemctl disable --now nap 2>/dev/null; rm -f /etc/systemd/system/nap.service; systemctl daemon-reload";
-const noUser = (name: string): string => `userdel -rf ${name} 2>/dev/null; groupdel ${name} 2>/dev/null; true`;
+const NAP_GONE =
+  "systemctl disable --now nap 2>/dev/null; rm -f /etc/systemd/system/nap.service; systemctl daemon-reload";
+const noUser = (name: string): string =>
+  `userdel -rf ${name} 2>/dev/null; groupdel ${name} 2>/dev/null; true`;
 
 const packages: readonly ActionCase[] = [
   {
@@ -209,7 +219,13 @@ const accounts: readonly ActionCase[] = [
     name: "user makes an account with groups, a password and a home directory",
     prepare: `${noUser("alice")}; groupadd -f crew`,
     call: user({
-      ...{ name: "alice", uid: 4401, comment: "Alice, of course", shell: "/bin/bash", groups: ["crew", "sudo"] },
+      ...{
+        name: "alice",
+        uid: 4401,
+        comment: "Alice, of course",
+        shell: "/bin/bash",
+        groups: ["crew", "sudo"],
+      },
       ...{ home: "/srv/people/alice", password: HASH, expires: 2_000_000_000 },
     }),
     verify: `id -nG alice | grep -w crew && getent shadow alice | grep -F '${HASH}' && test -d /srv/people/alice && getent passwd alice | grep -F ':4401:' && getent shadow alice | grep ':23148:'`,
@@ -232,7 +248,13 @@ const accounts: readonly ActionCase[] = [
   },
   {
     name: "user changes a password and its ageing",
-    call: user({ name: "alice", password: `${HASH}0`, password_expire_max: 90, password_expire_min: 1, expires: -1 }),
+    call: user({
+      name: "alice",
+      password: `${HASH}0`,
+      password_expire_max: 90,
+      password_expire_min: 1,
+      expires: -1,
+    }),
     verify: `getent shadow alice | grep -F '${HASH}0' && getent shadow alice | grep -E ':1:90:[0-9]*:::$'`,
   },
   {
@@ -252,14 +274,20 @@ const accounts: readonly ActionCase[] = [
   },
   {
     name: "user makes a key",
-    call: user({ name: "alice", generate_ssh_key: true, ssh_key_type: "ed25519", ssh_key_comment: "alice@host" }),
-    verify: "grep alice@host /home/alice/.ssh/id_ed25519.pub && test \"$(stat -c %U:%a /home/alice/.ssh/id_ed25519)\" = alice:600 && test \"$(stat -c %U:%a /home/alice/.ssh)\" = alice:700",
+    call: user({
+      name: "alice",
+      generate_ssh_key: true,
+      ssh_key_type: "ed25519",
+      ssh_key_comment: "alice@host",
+    }),
+    verify:
+      'grep alice@host /home/alice/.ssh/id_ed25519.pub && test "$(stat -c %U:%a /home/alice/.ssh/id_ed25519)" = alice:600 && test "$(stat -c %U:%a /home/alice/.ssh)" = alice:700',
   },
   {
     name: "user makes a home directory that went missing",
     prepare: "rm -rf /home/alice",
     call: user({ name: "alice" }),
-    verify: "test -f /home/alice/.profile && test \"$(stat -c %U:%G /home/alice/.profile)\" = alice:alice",
+    verify: 'test -f /home/alice/.profile && test "$(stat -c %U:%G /home/alice/.profile)" = alice:alice',
   },
   {
     name: "user removes an account with its home directory",
@@ -269,8 +297,14 @@ const accounts: readonly ActionCase[] = [
   {
     name: "user makes a system account",
     prepare: `${noUser("daemonic")}; groupadd -f crew`,
-    call: user({ name: "daemonic", system: true, create_home: false, shell: "/usr/sbin/nologin", group: "crew" }),
-    verify: "test $(id -u daemonic) -lt 1000 && test \"$(id -gn daemonic)\" = crew",
+    call: user({
+      name: "daemonic",
+      system: true,
+      create_home: false,
+      shell: "/usr/sbin/nologin",
+      group: "crew",
+    }),
+    verify: 'test $(id -u daemonic) -lt 1000 && test "$(id -gn daemonic)" = crew',
   },
   {
     name: "group removes a group",
@@ -280,5 +314,100 @@ const accounts: readonly ActionCase[] = [
   },
 ];
 
+const KEY = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIGZsZWV0LWNhc2Uta2V5LW51bWJlci1vbmUtMDAw one@example";
+const OTHER_KEY = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIGZsZWV0LWNhc2Uta2V5LW51bWJlci10d28tMDAw two@example";
+
+const settings: readonly ActionCase[] = [
+  {
+    name: "authorized_key makes the file and its directory the user's own",
+    prepare: `${noUser("kim")}; useradd -m kim`,
+    call: authorizedKey({ user: "kim", key: KEY }),
+    verify: `grep -F '${KEY}' /home/kim/.ssh/authorized_keys && test "$(stat -c %U:%G:%a /home/kim/.ssh)" = kim:kim:700 && test "$(stat -c %U:%G:%a /home/kim/.ssh/authorized_keys)" = kim:kim:600`,
+  },
+  {
+    name: "authorized_key mends the mode of a file that others can write",
+    prepare: "chmod 666 /home/kim/.ssh/authorized_keys",
+    call: authorizedKey({ user: "kim", key: KEY }),
+    verify: 'test "$(stat -c %a /home/kim/.ssh/authorized_keys)" = 600',
+  },
+  {
+    name: "authorized_key sets options",
+    call: authorizedKey({ user: "kim", key: KEY, key_options: 'no-pty,from="10.0.0.1"' }),
+    verify: `grep -F 'no-pty,from="10.0.0.1" ${KEY}' /home/kim/.ssh/authorized_keys`,
+  },
+  {
+    name: "authorized_key removes all others when exclusive",
+    call: authorizedKey({ user: "kim", key: OTHER_KEY, exclusive: true }),
+    verify: `test "$(cat /home/kim/.ssh/authorized_keys)" = '${OTHER_KEY}'`,
+  },
+  {
+    name: "authorized_key removes a key",
+    call: authorizedKey({ user: "kim", key: OTHER_KEY, state: "absent" }),
+    verify: "! grep -q ssh- /home/kim/.ssh/authorized_keys",
+  },
+  {
+    name: "cron sets a job in a user's crontab beside what is there",
+    prepare: "echo '0 1 * * * /bin/true' | crontab -u kim -",
+    call: cron({ name: "sweep", user: "kim", minute: "*/5", job: "/usr/bin/sweep --all" }),
+    verify: `crontab -u kim -l | grep -A1 '^#Ansible: sweep$' | grep -Fx '*/5 * * * * /usr/bin/sweep --all' && crontab -u kim -l | grep /bin/true`,
+  },
+  {
+    name: "cron sets a variable and keeps a copy",
+    prepare: "rm -f /var/backups/crontab.kim.*",
+    call: cron({ name: "MAILTO", user: "kim", env: true, job: "kim@example.org", backup: true }),
+    verify: `crontab -u kim -l | head -1 | grep -Fx 'MAILTO="kim@example.org"' && grep sweep /var/backups/crontab.kim.*`,
+  },
+  {
+    name: "cron disables a job",
+    call: cron({ name: "sweep", user: "kim", special_time: "daily", job: "/usr/bin/sweep", disabled: true }),
+    verify: "crontab -u kim -l | grep -Fx '#@daily /usr/bin/sweep'",
+  },
+  {
+    name: "cron removes a job",
+    call: cron({ name: "sweep", user: "kim", state: "absent" }),
+    verify: "! crontab -u kim -l | grep sweep && crontab -u kim -l | grep /bin/true",
+  },
+  {
+    name: "cron sets root's own crontab where there is none",
+    prepare: "crontab -r 2>/dev/null; true",
+    call: cron({ name: "first", hour: 3, minute: 0, job: "/bin/true" }),
+    verify: "crontab -l | grep -Fx '0 3 * * * /bin/true'",
+  },
+  {
+    name: "hostname sets the name now and for the next boot",
+    prepare: "hostnamectl set-hostname before || { hostname before; echo before > /etc/hostname; }",
+    call: hostname({ name: "renamed" }),
+    verify: "test $(hostname) = renamed && test $(cat /etc/hostname) = renamed",
+  },
+  {
+    name: "hostname sets the running name alone",
+    prepare: "hostname other",
+    call: hostname({ name: "renamed" }),
+    verify: "test $(hostname) = renamed",
+  },
+  {
+    name: "sysctl writes a file and loads it",
+    prepare: "rm -f /etc/sysctl.d/90-case.conf; mount -o remount,rw /proc/sys",
+    call: sysctl({
+      name: "kernel.domainname",
+      value: "fleet.example",
+      sysctl_file: "/etc/sysctl.d/90-case.conf",
+    }),
+    verify:
+      "grep -Fx kernel.domainname=fleet.example /etc/sysctl.d/90-case.conf && test $(cat /proc/sys/kernel/domainname) = fleet.example",
+  },
+  {
+    name: "sysctl sets the running kernel when only that differs",
+    prepare: "echo other > /proc/sys/kernel/domainname",
+    call: sysctl({
+      name: "kernel.domainname",
+      value: "fleet.example",
+      sysctl_set: true,
+      sysctl_file: "/etc/sysctl.d/90-case.conf",
+    }),
+    verify: "test $(cat /proc/sys/kernel/domainname) = fleet.example",
+  },
+];
+
 /** The system actions on a real host. */
-export const cases: readonly ActionCase[] = [...packages, ...services, ...accounts];
+export const cases: readonly ActionCase[] = [...packages, ...services, ...accounts, ...settings];

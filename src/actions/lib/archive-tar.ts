@@ -1,0 +1,117 @@
+import { posix } from "node:path";
+import { VolleyError } from "../../core/errors.ts";
+import type { ProcessOptions, ProcessResult, ReadSystem } from "../../core/system.ts";
+import type { ArchiveKind, ArchiveSource, UnpackOptions } from "./archive.ts";
+import { failureText } from "./run-tool.ts";
+
+const MAX_LISTING_BYTES = 64 << 20;
+
+// GNU tar finds out a file's compression by itself, but not that of a pipe.
+const COMPRESSIONS: readonly (readonly [magic: string, option: string])[] = [
+  ["1f8b", "--gzip"],
+  ["425a68", "--bzip2"],
+  ["fd377a585a00", "--xz"],
+  ["28b52ffd", "--zstd"],
+];
+
+const DIFFERENCE =
+  /^(?:tar: )?(.*?): (?:Warning: )?(?:(Mode|Uid|Gid) differs|Size differs|Contents differ|File type differs|Symlink differs|Not linked to .*|Device number differs|Cannot (?:stat|readlink|open): No such file or directory|Cannot (?:stat|readlink|open): Not a directory)$/;
+
+/** tar archives, plain or compressed, through GNU tar. */
+export const tarArchive: ArchiveKind = {
+  handler: "TarArchive",
+  command: "tar",
+
+  async list(system, source, options) {
+    const from = await sourceArguments(system, source, "/");
+    const { stdout } = await ask(
+      system,
+      source,
+      ["--list", "--show-transformed-names", ...from.args, ...selection(options)],
+      from.process,
+    );
+    return stdout
+      .split("\n")
+      .map((name) => name.replace(/^\.\/|\/$/g, ""))
+      .filter((name) => name !== "" && name !== ".");
+  },
+
+  async differing(system, source, dest, options) {
+    const from = await sourceArguments(system, source, dest);
+    const result = await ask(system, source, ["--diff", ...from.args, ...selection(options)], from.process);
+    const isRoot = system.uid === 0;
+    const found = new Set<string>();
+    for (const line of `${result.stdout}\n${result.stderr}`.split("\n")) {
+      const [, path, kind] = DIFFERENCE.exec(line) ?? [];
+      if (path === undefined || path === "") continue;
+      if (kind === "Mode" && options.ignore.mode) continue;
+      // Only root can give files away: for others everything unpacked is their own.
+      if (kind === "Uid" && (options.ignore.owner || !isRoot)) continue;
+      if (kind === "Gid" && (options.ignore.group || !isRoot)) continue;
+      found.add(path.replace(/^\.\//, ""));
+    }
+    return [...found];
+  },
+
+  async extract(system, path, dest, options) {
+    const { args, process } = await sourceArguments(system, { name: path, path }, dest);
+    const flags = ["--same-permissions", ...(options.keep_newer ? ["--keep-newer-files"] : [])];
+    const result = await system.run(["tar", "--extract", ...flags, ...args, ...selection(options)], process);
+    if (result.code !== 0) throw explain(result, path);
+  },
+};
+
+function selection({ exclude, include, extra_opts }: UnpackOptions): readonly string[] {
+  return [
+    ...extra_opts,
+    ...exclude.map((pattern) => `--exclude=${pattern}`),
+    ...(include.length > 0 ? ["--wildcards", "--", ...include] : []),
+  ];
+}
+
+/** Paths are given relative to where tar runs, so that they hold on a System with a root of its own. */
+async function sourceArguments(
+  system: ReadSystem,
+  { path, bytes }: ArchiveSource,
+  directory: string,
+): Promise<{ readonly args: readonly string[]; readonly process: ProcessOptions }> {
+  const cwd = await system.realPath(directory);
+  const process: ProcessOptions = {
+    cwd,
+    env: { LC_ALL: "C", TAR_OPTIONS: undefined },
+    maxOutput: MAX_LISTING_BYTES,
+  };
+  if (path !== undefined) {
+    const relative = posix.relative(cwd, await system.realPath(path));
+    return { args: ["--quoting-style=literal", "--force-local", `--file=${relative}`], process };
+  }
+  const magic = bytes?.toString("hex", 0, 6) ?? "";
+  const option = COMPRESSIONS.find(([start]) => magic.startsWith(start))?.[1];
+  return {
+    args: ["--quoting-style=literal", ...(option === undefined ? [] : [option]), "--file=-"],
+    process: { ...process, input: bytes ?? "" },
+  };
+}
+
+async function ask(
+  system: ReadSystem,
+  { name }: ArchiveSource,
+  args: readonly string[],
+  options: ProcessOptions,
+): Promise<ProcessResult> {
+  const result = await system.query(["tar", ...args], options);
+  // 1 says that something differs.
+  if (result.code > 1) throw explain(result, name);
+  return result;
+}
+
+function explain(result: ProcessResult, name: string): VolleyError {
+  const missing = /^(?:tar \(child\): )?(?:\/bin\/sh: .*)?(\w+): (?:Cannot exec|not found)/m.exec(
+    result.stderr,
+  )?.[1];
+  if (missing !== undefined)
+    return new VolleyError("ACTION_FAILED", `unpacking ${name} needs ${missing}; install it first`);
+  if (/unrecognized option|invalid option/.test(result.stderr) && /BusyBox/.test(result.stderr))
+    return new VolleyError("ACTION_FAILED", "unpacking needs GNU tar; install the package tar first");
+  return new VolleyError("ACTION_FAILED", `cannot unpack ${name}: ${failureText(result)}`);
+}

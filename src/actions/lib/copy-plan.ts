@@ -1,0 +1,69 @@
+import type { ActionContext } from "../../core/action.ts";
+import type { Diff } from "../../core/result.ts";
+import type { ReadSystem } from "../../core/system.ts";
+import type { FileAttributes } from "./attributes.ts";
+import type { CopySource } from "./copy-source.ts";
+import type { Step, StepsChange } from "./steps.ts";
+import { inspectMissingDirectories, stepsChange } from "./steps.ts";
+import { inspectFile } from "./write-file.ts";
+
+/** How files are copied. */
+export interface CopyRequest extends FileAttributes {
+  readonly directory_mode?: string | number | undefined;
+  readonly force: boolean;
+  readonly backup: boolean;
+  readonly validate?: string | undefined;
+  readonly follow: boolean;
+}
+
+/** Where they go. */
+export interface CopyTarget {
+  readonly dest: string;
+  /** Where one file of the source goes. */
+  readonly at: (path: string) => string;
+  /** Made when it is missing. */
+  readonly directory: string | undefined;
+}
+
+// Of a large tree only this much text is worth showing.
+const MAX_TREE_DIFF_CHARACTERS = 500_000;
+
+/** What is needed for the target to have all the source has; nothing when it has no steps. */
+export async function planCopy(
+  request: CopyRequest,
+  source: CopySource,
+  target: CopyTarget,
+  system: ReadSystem,
+  context: ActionContext,
+): Promise<StepsChange> {
+  const { owner, group, mode, directory_mode, force, backup, validate, follow } = request;
+  const { directory } = target;
+  const steps: Step[] = [];
+  const diff: Diff[] = [];
+  const messages: string[] = [];
+  const planned = new Set<string>();
+  for (const path of directory === undefined ? [] : [directory, ...source.directories.map(target.at)]) {
+    const wanted = { owner, group, mode: directory_mode };
+    const missing = await inspectMissingDirectories(system, path, wanted, context, planned);
+    steps.push(...missing.steps);
+    diff.push(...missing.diff);
+  }
+  let shown = 0;
+  for (const file of source.files) {
+    context.signal.throwIfAborted();
+    const path = target.at(file.path);
+    if (!force && (await system.stat(path)) !== null) continue;
+    const change = await inspectFile({
+      ...{ system, context, path, content: await file.content(), owner, group, backup, validate, follow },
+      mode: mode === "preserve" ? file.mode : mode,
+      parents: directory === undefined ? "required" : "given",
+      secret: shown > MAX_TREE_DIFF_CHARACTERS,
+    });
+    if (change === null) continue;
+    steps.push({ do: "file", change });
+    diff.push(change.diff);
+    if (change.message !== undefined) messages.push(change.message);
+    shown += (change.diff.before?.length ?? 0) + (change.diff.after?.length ?? 0);
+  }
+  return stepsChange(steps, diff, messages);
+}

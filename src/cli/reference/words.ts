@@ -1,0 +1,157 @@
+import type { Play } from "../../core/playbook.ts";
+import type {
+  LoopOptions,
+  RoleDefinition,
+  RoleUseOptions,
+  TaskHandle,
+  TasksContext,
+} from "../../core/role.ts";
+
+/** One line of the reference: a type in TypeScript's words, and what it is for. */
+export interface Entry {
+  readonly type: string;
+  readonly text: string;
+  readonly required?: boolean;
+}
+
+type Entries<K extends string> = Readonly<Record<K, Entry>>;
+
+/** What every task takes beside its name and action. */
+export const taskOptions: Entries<keyof LoopOptions<unknown>> = {
+  when: {
+    type: "boolean | (() => boolean)",
+    text: "The task is skipped unless this holds. A function, which may be async, is asked when the task's turn comes; in a loop it is asked for each item, which it gets.",
+  },
+  notify: {
+    type: "string | string[]",
+    text: "Handlers to run at the end of the play if the task changes anything; `role:handler` names another role's.",
+  },
+  loop: {
+    type: "Iterable<T>",
+    text: "The task is done once per item, and its action is then a function: `(item) => copy({ … })`. Templates see `item`. The other items are done even when one fails.",
+  },
+  label: {
+    type: "(item: T) => string",
+    text: "How an item is called on screen. Default: itself, or its `name`.",
+  },
+  tags: {
+    type: "string | string[]",
+    text: "What `--tags` and `--skip-tags` choose by. `always` is run unless skipped by name, `never` only when asked for by another of its tags.",
+  },
+  check: {
+    type: "boolean",
+    text: "`true` only ever inspects; `false` applies even in check mode. Default: as the run.",
+  },
+  ignoreErrors: { type: "boolean", text: "The role goes on when the task fails." },
+  changedWhen: {
+    type: "boolean | ((result) => boolean)",
+    text: "Decides what counts as a change.",
+  },
+  failedWhen: {
+    type: "boolean | ((result) => boolean)",
+    text: "Decides what counts as a failure; asked before `changedWhen`.",
+  },
+  noLog: { type: "boolean", text: "Keeps output, diff and data out of events, journal and screen." },
+  vars: { type: "Record<string, unknown>", text: "Template variables for this task alone." },
+};
+
+/** What `task()` gives back. */
+export const handleProperties: Entries<Exclude<keyof TaskHandle, "then">> = {
+  name: { type: "string", text: "The task's name." },
+  state: { type: '"unchanged" | "changed" | "skipped" | "failed"', text: "How it ended." },
+  changed: { type: "boolean", text: "Whether it changed anything, or would in check mode." },
+  skipped: { type: "boolean", text: "Whether it was skipped." },
+  failed: { type: "boolean", text: "Whether it failed, which a later task sees only with `ignoreErrors`." },
+  data: { type: "D", text: "What the action tells; of a loop, a list with an entry per item." },
+};
+
+/** What `definePlay`, and each entry of `definePlaybook`, takes. */
+export const playKeys: Entries<keyof Play> = {
+  name: { type: "string", text: "What it is called on screen. Default: its pattern." },
+  hosts: {
+    type: "string",
+    required: true,
+    text: "A pattern: `web:&prod:!db`, `web[01:20]`, a glob, `~regex`.",
+  },
+  roles: {
+    type: "RoleUse[]",
+    text: "Roles in order, each called with its vars: `nginx({ gzip: true })`, `base()`. A second argument holds its options.",
+  },
+  tasks: {
+    type: "(context) => void",
+    text: "Tasks of the play itself, run after its roles, declared as a role declares its own; their assets lie beside the playbook.",
+  },
+  handlers: { type: "Record<string, ActionCall | ActionCall[]>", text: "Handlers of the play's own tasks." },
+  vars: {
+    type: "Record<string, unknown>",
+    text: "Vars for every host of the play; over the inventory's, under those a role is given.",
+  },
+  hostVars: {
+    type: "string[]",
+    text: "Names of vars of other hosts that roles and templates of this play read as `hostVars`.",
+  },
+  become: {
+    type: "boolean | string",
+    text: "The user to become with sudo; `true` is root. Default: what the inventory says.",
+  },
+  strategy: {
+    type: '"linear" | "free"',
+    text: "`free`: a host goes on with the next play without waiting for the others. Default `linear`.",
+  },
+  tags: { type: "string | string[]", text: "Tags of every task of the play." },
+};
+
+/** What a role takes as its second argument within a play. */
+export const roleUseOptions: Entries<keyof RoleUseOptions> = {
+  tags: { type: "string | string[]", text: "Tags of every task of the role." },
+  when: {
+    type: "boolean | ((context) => boolean)",
+    text: "The role's tasks are skipped unless this holds. A function gets the role's context: `({ facts }) => facts.is_chroot`.",
+  },
+};
+
+/** What `defineRole` takes. */
+export const roleKeys: Entries<keyof RoleDefinition<unknown, string, unknown>> = {
+  name: { type: "string", required: true, text: "Letters, digits, `.`, `-` and `_`." },
+  doc: { type: "string", text: "What it is for." },
+  vars: {
+    type: "StandardSchemaV1",
+    text: "A schema of its vars, made with valibot, zod, arktype or any other Standard Schema library. They are checked before the role's first task; host vars of the same names fill what the play does not give. Without a schema the role gets all vars, unchecked.",
+  },
+  facts: {
+    type: "(system, facts) => F",
+    text: "Custom facts, found out by reading the system before the role's tasks are declared. May be async.",
+  },
+  handlers: {
+    type: "Record<string, ActionCall | ActionCall[]> | ((context) => …)",
+    text: "Run once each at the end of the play, in the order declared here, when a task that changed something named them in `notify`.",
+  },
+  tasks: {
+    type: "(context) => void",
+    required: true,
+    text: "Declares the tasks. May be async: `await` a task to decide by its result in plain TypeScript.",
+  },
+};
+
+/** What a role's `tasks` gets. */
+export const tasksContext: Entries<keyof TasksContext> = {
+  task: { type: "(name, action, options?) => TaskHandle", text: "Declares a task." },
+  vars: { type: "V", text: "The role's vars, checked." },
+  facts: { type: "Facts & F", text: "What is known of the host, with what the role's own `facts` gave." },
+  host: {
+    type: "{ name, groups, vars }",
+    text: "The host: its name, its groups nearest first, and all of its vars.",
+  },
+  groups: {
+    type: "Record<string, string[]>",
+    text: "Every group of the inventory with the names of its hosts.",
+  },
+  hostVars: {
+    type: "Record<string, Vars>",
+    text: "The vars of other hosts that the play's `hostVars` asked for.",
+  },
+  check: { type: "boolean", text: "Whether this is check mode." },
+  system: { type: "ReadSystem", text: "The machine, for reading; a read waits for the role's turn." },
+  flushHandlers: { type: "() => void", text: "Runs the handlers notified so far when its turn comes." },
+  log: { type: "(text: string) => void", text: "Shows a line." },
+};

@@ -1,0 +1,202 @@
+import { afterEach, beforeEach, describe, expect, test, vi } from "vitest";
+import type { Event } from "../../../src/core/events.ts";
+import { createReporter, type Reporter } from "../../../src/reporter/reporter.ts";
+import { FakeKeyboard, FakeTerminal } from "../fixtures/fake-terminal.ts";
+import { HOSTILE, runStart, stamp } from "../fixtures/play.ts";
+import { hostNames, simulate, summaryOf } from "../fixtures/simulate.ts";
+
+const env = { TERM: "xterm-256color", LANG: "C.UTF-8" };
+const UP = "\x1b[A";
+const DOWN = "\x1b[B";
+const RIGHT = "\x1b[C";
+const ESCAPE = "\x1b";
+const LIMIT = { timeout: 5_000, interval: 20 };
+
+let terminal: FakeTerminal;
+let keyboard: FakeKeyboard;
+let reporter: Reporter | undefined;
+let cancels: number;
+let events: readonly Event[] = [];
+
+async function start(run: readonly Event[], environment: Record<string, string> = env): Promise<void> {
+  events = run;
+  reporter = await createReporter("ink", {
+    stdout: terminal.stream,
+    stdin: keyboard.stream,
+    env: environment,
+    verbosity: 0,
+    diff: true,
+    onCancel: () => cancels++,
+  });
+  for (const event of run) reporter.event(event);
+}
+async function end(): Promise<void> {
+  await reporter?.end(summaryOf(events));
+  reporter = undefined;
+}
+const shows = (text: string | RegExp): Promise<void> =>
+  vi.waitFor(
+    () =>
+      expect(terminal.screen.join("\n")).toMatch(
+        text instanceof RegExp ? text : new RegExp(RegExp.escape?.(text) ?? text),
+      ),
+    LIMIT,
+  );
+
+beforeEach(() => {
+  terminal = new FakeTerminal(80, 24);
+  keyboard = new FakeKeyboard();
+  cancels = 0;
+});
+afterEach(end);
+
+describe("the terminal UI", () => {
+  const run = simulate(hostNames(200), { seed: 2 });
+  const middle = run.slice(0, Math.floor(run.length / 3));
+
+  test("draws on the alternate screen, one row less than it has, and leaves the last one empty", async () => {
+    await start(middle);
+    await shows("volley site.ts");
+    await shows(/1-18 of 200/);
+    expect(terminal).toMatchObject({ alternate: true, cursorHidden: true, wraps: false });
+    expect(terminal.screen.at(-1)).toBe("");
+    expect(terminal.screen.at(-2)).toContain("Ctrl-C stop");
+  });
+
+  test("gives the terminal back as it was, and prints the summary there", async () => {
+    await start(run);
+    await shows("200/200 done");
+    await end();
+    expect(terminal).toMatchObject({ alternate: false, cursorHidden: false, wraps: true });
+    expect(keyboard.isRaw).toBe(false);
+    expect(terminal.printed).toContain("\nfleet: ");
+    expect(terminal.printed.startsWith("\nsite.ts\n")).toBe(true);
+  });
+
+  test("keys: choose, open, next host, back, failed only, filter, help", async () => {
+    await start(middle);
+    await shows("volley site.ts");
+    keyboard.write(DOWN);
+    await shows(/❯/);
+    keyboard.write(`${DOWN}${DOWN}${UP}`);
+    await shows(/❯/);
+    keyboard.write("\r");
+    await shows("Esc back");
+    const first = terminal.screen[0];
+    keyboard.write(RIGHT);
+    await vi.waitFor(() => expect(terminal.screen[0]).not.toBe(first), LIMIT);
+    expect(terminal.screen[0]).toMatch(/web\d+/);
+    keyboard.write(ESCAPE);
+    await shows("1-18 of 200");
+    keyboard.write("f");
+    await shows(/\[failed only\]/);
+    keyboard.write("f/web19");
+    await shows("/web19_");
+    keyboard.write("\r");
+    await shows(/\[\/web19\]/);
+    keyboard.write("?");
+    await shows("any key goes back");
+    keyboard.write("x");
+    await shows(/\[\/web19\]/);
+  });
+
+  test("Ctrl-C asks for a stop every time it is pressed, and says what it does", async () => {
+    await start(middle);
+    await shows("volley site.ts");
+    keyboard.write("\x03");
+    await shows("stopping cleanly");
+    expect(cancels).toBe(1);
+    expect(terminal.alternate).toBe(true);
+    keyboard.write("\x03");
+    await shows("stopping now");
+    expect(cancels).toBe(2);
+  });
+
+  test("is drawn anew for every size, never touching the last row", async () => {
+    await start(middle);
+    for (const [columns, rows] of [
+      [120, 40],
+      [60, 12],
+      [200, 50],
+      [30, 5],
+      [80, 24],
+    ] as const) {
+      terminal.resize(columns, rows);
+      await vi.waitFor(() => expect(terminal.screen[rows - 2]).not.toBe(""), LIMIT);
+      expect(terminal.screen[rows - 1]).toBe("");
+      expect(Math.max(...terminal.screen.map((text) => text.length))).toBeLessThan(columns);
+    }
+  });
+
+  test("the screen is cleared when it is entered and resized, and never between frames", async () => {
+    await start([]);
+    for (const event of middle.slice(0, 2_000)) {
+      reporter?.event(event);
+      if (event.seq % 250 === 0) await new Promise((resolve) => setTimeout(resolve, 110));
+    }
+    expect(terminal.raw.split("\x1b[2J")).toHaveLength(2);
+    expect(terminal.raw).not.toContain("\x1b[3J");
+  });
+
+  test("a line that stays the same is not written again", async () => {
+    await start(
+      stamp([runStart(["web1"]), { type: "host:connect", host: "web1", address: "a", port: 22, user: "u" }]),
+    );
+    await shows("connecting to u@a");
+    reporter?.event({ type: "host:connected", host: "web1", elapsedMs: 5, seq: 9, time: 0 });
+    await shows(/ connected /);
+    expect(terminal.raw.split("Ctrl-C stop")).toHaveLength(2);
+  });
+
+  test("hosts cannot write to the terminal", async () => {
+    const task = { task: 1, play: HOSTILE, role: HOSTILE, name: HOSTILE, action: HOSTILE };
+    await start(
+      stamp([
+        runStart([HOSTILE, "web1"]),
+        { type: "host:noise", host: HOSTILE, text: HOSTILE },
+        { type: "task:start", host: HOSTILE, ...task },
+        { type: "task:output", host: HOSTILE, task: 1, stream: "stderr", text: `${HOSTILE}\n` },
+        {
+          type: "task:end",
+          host: HOSTILE,
+          ...task,
+          result: { state: "failed", error: { code: "ACTION_FAILED", message: HOSTILE, hint: HOSTILE } },
+          elapsedMs: 1,
+        },
+      ]),
+    );
+    // The fake terminal fails on any sequence that is not ours.
+    await shows(/日本語/);
+    keyboard.write("\r");
+    await shows("Esc back");
+    await end();
+    expect(terminal.raw).not.toContain("\x1b[31m\u202e");
+    expect(terminal.raw).not.toContain("\x1b]");
+  });
+
+  test("without colours there are styles at most", async () => {
+    await start(run, { ...env, NO_COLOR: "1" });
+    await shows("200/200 done");
+    await end();
+    expect(terminal.raw).not.toMatch(/\[(?:\d+;)*3[1-7]m/);
+  });
+
+  test("a locale without UTF-8 gets signs in ASCII", async () => {
+    await start(middle, { TERM: "xterm", LANG: "C" });
+    await shows("volley site.ts");
+    // biome-ignore lint/suspicious/noControlCharactersInRegex: ASCII is what is meant
+    expect(terminal.screen.join("")).toMatch(/^[\x20-\x7e]*$/);
+  });
+
+  test("a terminal without a keyboard is drawn on all the same", async () => {
+    reporter = await createReporter("ink", {
+      stdout: terminal.stream,
+      env,
+      verbosity: 0,
+      diff: false,
+      onCancel: () => {},
+    });
+    reporter.event(stamp([runStart(["web1"])])[0] as Event);
+    await shows("web1");
+  });
+});

@@ -1,0 +1,120 @@
+import { describe, expect, test } from "vitest";
+import { listedHosts } from "../../../src/reporter/ink/host-order.ts";
+import { type Key, press } from "../../../src/reporter/ink/keys.ts";
+import { firstRow, logLayout } from "../../../src/reporter/ink/log-layout.ts";
+import type { RunModel } from "../../../src/reporter/ink/model.ts";
+import { INITIAL_VIEW, type ViewState } from "../../../src/reporter/ink/view-state.ts";
+import { rowText } from "../../../src/reporter/rows/row.ts";
+import { UNICODE_SYMBOLS } from "../../../src/reporter/rows/symbols.ts";
+import { modelAt, runStart, stamp } from "../fixtures/play.ts";
+import { hostNames, START_MS, simulate } from "../fixtures/simulate.ts";
+
+const surface = { columns: 40, rows: 14, symbols: UNICODE_SYMBOLS, nowMs: START_MS };
+const fleet = modelAt(simulate(hostNames(30), { seed: 2, failing: 0.2 }));
+
+function pressed(keys: readonly Key[], model: RunModel = fleet, view: ViewState = INITIAL_VIEW): ViewState {
+  return keys.reduce((current, key) => press(current, key, model.view, surface), view);
+}
+const typed = (text: string): readonly Key[] => [...text].map((each) => ({ text: each }));
+
+describe("in the fleet", () => {
+  const order = listedHosts(fleet.view, INITIAL_VIEW).map(({ name }) => name);
+
+  test("failures come first", () => {
+    const failed = listedHosts(fleet.view, { ...INITIAL_VIEW, failedOnly: true }).map(({ name }) => name);
+    expect(failed.length).toBeGreaterThan(0);
+    expect(order.slice(0, failed.length)).toEqual(failed);
+  });
+
+  test("arrows choose, and stop at both ends", () => {
+    expect(pressed(["down"]).selected).toBe(order[0]);
+    expect(pressed(["down", "down", "down", "up"]).selected).toBe(order[1]);
+    expect(pressed(["down", "up", "up"]).selected).toBe(order[0]);
+    expect(pressed(["end", "down"]).selected).toBe(order.at(-1));
+    expect(pressed(["down", "pageDown"]).selected).toBe(order[7]);
+    expect(pressed([...typed("G"), ...typed("g")]).selected).toBe(order[0]);
+  });
+
+  test("Enter opens the chosen host, or the first; Esc goes back to where one was", () => {
+    expect(pressed(["enter"])).toMatchObject({ screen: "host", selected: order[0] });
+    expect(pressed(["down", "down", "enter"])).toMatchObject({ screen: "host", selected: order[1] });
+    expect(pressed(["down", "down", "enter", "right", "right", "left"])).toMatchObject({
+      screen: "host",
+      selected: order[2],
+    });
+    expect(pressed(["down", "down", "enter", "escape"])).toMatchObject({
+      screen: "fleet",
+      selected: order[1],
+    });
+  });
+
+  test("f, / and ?", () => {
+    expect(pressed(typed("f")).failedOnly).toBe(true);
+    expect(pressed(typed("ff")).failedOnly).toBe(false);
+    expect(pressed(typed("/f?"))).toMatchObject({
+      typing: true,
+      filter: "f?",
+      failedOnly: false,
+      help: false,
+    });
+    expect(pressed([...typed("/web1"), "backspace", "enter"])).toMatchObject({
+      typing: false,
+      filter: "web",
+    });
+    expect(pressed([...typed("/web1"), "enter", "escape"])).toMatchObject({ filter: "" });
+    expect(pressed([...typed("/web1"), "escape"])).toMatchObject({ typing: false, filter: "" });
+    expect(pressed(typed("?")).help).toBe(true);
+    expect(pressed([...typed("?"), "down"])).toMatchObject({ help: false, selected: undefined });
+  });
+
+  test("Ctrl-C is counted on every screen", () => {
+    expect(pressed(["ctrl-c", "enter", "ctrl-c", ...typed("?"), "ctrl-c"]).cancels).toBe(3);
+    expect(pressed([...typed("/"), "ctrl-c"])).toMatchObject({ cancels: 1, filter: "" });
+  });
+});
+
+describe("in a log", () => {
+  const lines = (from: number, to: number) =>
+    Array.from(
+      { length: to - from },
+      (_, index) => ({ type: "host:noise", host: "web1", text: `line ${from + index}` }) as const,
+    );
+  const model = (to: number): RunModel => modelAt(stamp([runStart(["web1"]), ...lines(0, to)]));
+  const room = surface.rows - 1 - 4;
+  const top = (view: ViewState, run: RunModel): string | undefined => {
+    const rows = logLayout(run.view.hosts[0]!.log, surface.columns);
+    const row = rows[firstRow(rows, view.scroll, room)]?.row;
+    return row === undefined ? undefined : rowText(row);
+  };
+
+  test("the end is followed until one scrolls up, and again from the end on", () => {
+    const run = model(100);
+    expect(top(pressed(["enter"], run), run)).toBe(`│ line ${100 - room}`);
+    const up = pressed(["enter", "up", "up"], run);
+    expect(top(up, run)).toBe(`│ line ${98 - room}`);
+    expect(top(up, model(200))).toBe(`│ line ${98 - room}`);
+    const down = pressed(["down", "down"], run, up);
+    expect(down.scroll).toBeUndefined();
+    expect(top(pressed(["pageUp"], run, down), run)).toBe(`│ line ${101 - 2 * room}`);
+    expect(top(pressed(typed("g"), run, down), run)).toBe("│ line 0");
+    expect(pressed(typed("gG"), run, down).scroll).toBeUndefined();
+    expect(top(pressed(["home", "pageDown"], run, down), run)).toBe(`│ line ${room - 1}`);
+  });
+
+  test("what was in sight stays there while old lines are dropped", () => {
+    const before = model(500);
+    const view = pressed(["enter", ...Array.from({ length: 20 }, () => "up" as const)], before);
+    expect(top(view, before)).toBe(`│ line ${480 - room}`);
+    expect(top(view, model(900))).toBe(`│ line ${480 - room}`);
+    expect(top(view, model(1_200))).toBe("│ line 700");
+  });
+
+  test("long lines are wrapped, not cut", () => {
+    const text = "the quick brown fox jumps over the lazy dog and runs on and on";
+    const run = modelAt(stamp([runStart(["web1"]), { type: "host:noise", host: "web1", text }]));
+    expect(logLayout(run.view.hosts[0]!.log, 40).map(({ row }) => rowText(row))).toEqual([
+      "│ the quick brown fox jumps over the",
+      "  lazy dog and runs on and on",
+    ]);
+  });
+});

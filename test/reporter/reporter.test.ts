@@ -1,0 +1,48 @@
+import { expect, test } from "vitest";
+import { createReporter, type ReporterKind } from "../../src/reporter/reporter.ts";
+import { FakeTerminal } from "./fixtures/fake-terminal.ts";
+import { hostNames, simulate, summaryOf } from "./fixtures/simulate.ts";
+
+async function run(kind: ReporterKind, isTTY: boolean, env: Record<string, string>): Promise<FakeTerminal> {
+  const terminal = new FakeTerminal(80, 24, isTTY);
+  const reporter = await createReporter(kind, {
+    stdout: terminal.stream,
+    env,
+    verbosity: 0,
+    diff: false,
+    onCancel: () => {},
+  });
+  const events = simulate(hostNames(2), { seed: 1 });
+  for (const event of events) reporter.event(event);
+  await reporter.end(summaryOf(events));
+  return terminal;
+}
+
+const LOCALE = { LANG: "C.UTF-8", TERM: "xterm" };
+
+test.each<[string, ReporterKind, boolean, Record<string, string>, { ui: boolean; colors: boolean }]>([
+  ["a terminal", "auto", true, {}, { ui: true, colors: true }],
+  ["a pipe", "auto", false, {}, { ui: false, colors: false }],
+  ["a pipe that is forced to colour", "auto", false, { FORCE_COLOR: "1" }, { ui: false, colors: true }],
+  ["a build server", "auto", true, { CI: "true" }, { ui: false, colors: true }],
+  ["a dumb terminal", "auto", true, { TERM: "dumb" }, { ui: false, colors: false }],
+  ["plain on a terminal", "plain", true, {}, { ui: false, colors: true }],
+  ["plain with NO_COLOR", "plain", true, { NO_COLOR: "1" }, { ui: false, colors: false }],
+  ["the UI, asked for on a build server", "ink", true, { CI: "true" }, { ui: true, colors: true }],
+])("%s", async (_, kind, isTTY, env, { ui, colors }) => {
+  const { raw, printed } = await run(kind, isTTY, { ...LOCALE, ...env });
+  expect(raw.includes("\x1b[?1049h")).toBe(ui);
+  expect(/\x1b\[[\d;]*m/.test(raw.slice(raw.lastIndexOf("\x1b[?1049l")))).toBe(colors);
+  expect(printed).toContain("fleet: ");
+  if (!ui && !colors) expect(raw).not.toContain("\x1b");
+});
+
+test("json is the event stream and nothing else, also on a terminal", async () => {
+  const { raw } = await run("json", true, LOCALE);
+  const types = raw
+    .trimEnd()
+    .split("\n")
+    .map((line) => (JSON.parse(line) as { type: string }).type);
+  expect(types[0]).toBe("run:start");
+  expect(types.at(-1)).toBe("run:end");
+});
