@@ -62,7 +62,8 @@ export const copy = defineAction({
 
 Content, owner, group and mode are each compared, and only what differs is changed; the file is replaced atomically.
 Small assets are compared byte by byte, larger ones by checksum without being held in memory. \`mode: "preserve"\` gives
-0755 to assets that are executable and 0644 to others; with \`remote_src\` it is the mode of the source.
+0755 to assets that are executable and 0644 to others; with \`remote_src\` it is the mode of the source, which a directory
+keeps by default.
 
 As in Ansible, missing directories are made only when \`dest\` ends with \`/\` or a directory is copied, \`directory_mode\`
 is for directories that are made, and nothing is ever deleted from a directory. Unlike Ansible, empty directories of a
@@ -83,7 +84,10 @@ role are not copied, and with \`remote_src\` links inside a tree are copied as t
       return { steps: [], diff: [], dest: given.dest, unknown: `there is no ${given.src} yet` };
     }
     const target = await findTarget(given, source, system);
-    const change = { dest: target.dest, ...(await planCopy(given, source, target, system, context)) };
+    // As in Ansible, a tree of the host keeps its modes: copying must not open what was closed.
+    const mode = given.mode ?? (source.tree && given.remote_src ? "preserve" : undefined);
+    const plan = await planCopy({ ...given, mode }, source, target, system, context);
+    const change = { dest: target.dest, ...plan };
     return change.steps.length === 0 ? unchanged<CopyData>({ dest: change.dest }) : change;
   },
 
@@ -109,8 +113,8 @@ async function findTarget(
 ): Promise<CopyTarget> {
   if (source.tree) {
     const base = src!.endsWith("/") ? dest : posix.join(dest, posix.basename(src!));
-    return { dest: base, at: (path) => posix.join(base, path), directory: base };
+    return { dest: base, at: (path) => posix.join(base, path) };
   }
   const path = await destinationFile(system, dest, source.files[0]!.path);
-  return { dest: path, at: () => path, directory: dest.endsWith("/") ? dest : undefined };
+  return { dest: path, at: () => path, ...(dest.endsWith("/") ? { directory: dest } : {}) };
 }

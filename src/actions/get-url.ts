@@ -7,13 +7,23 @@ import type { ReadSystem, System } from "../core/system.ts";
 import { defineAction } from "./define.ts";
 import { type AttributeChange, applyAttributes, inspectAttributes } from "./lib/attributes.ts";
 import { type Checksum, resolveChecksum } from "./lib/checksum.ts";
-import { type DownloadRequest, type DownloadResponse, downloadText, openDownload } from "./lib/download.ts";
+import {
+  type DownloadRequest,
+  type DownloadResponse,
+  decodeName,
+  downloadText,
+  isWebUrl,
+  openDownload,
+} from "./lib/download.ts";
 import { storeBody } from "./lib/fetch-file.ts";
 import { describe, fileAttributes, flag, optionalText, text } from "./lib/params.ts";
 import { followLinks, parentOf } from "./lib/paths.ts";
 
 const params = v.strictObject({
-  url: text("What to download: an `http:` or `https:` URL."),
+  url: v.pipe(
+    text("What to download: an `http:` or `https:` URL."),
+    v.check(isWebUrl, "must be an http or https URL"),
+  ),
   dest: text(
     "Absolute path of the file, or of an existing directory: the name is then the server's or the URL's.",
   ),
@@ -104,7 +114,7 @@ function requestFor(given: Params, context: ActionContext): DownloadRequest {
 
 /** The name the URL itself gives; `index.html` when it gives none. */
 function nameInUrl(url: URL): string {
-  return decodeURIComponent(posix.basename(url.pathname)) || "index.html";
+  return decodeName(posix.basename(url.pathname)) || "index.html";
 }
 
 async function inspect(given: Params, system: ReadSystem, context: ActionContext) {
@@ -201,7 +211,7 @@ function pathIn(directory: string, { headers, url }: DownloadResponse): string {
   const plain =
     /filename="((?:[^"\\]|\\.)*)"/.exec(disposition)?.[1] ?? /filename=([^;\s]+)/.exec(disposition)?.[1];
   const name = posix.basename(
-    encoded === undefined ? (plain ?? "").replace(/\\(.)/g, "$1") : decodeURIComponent(encoded),
+    encoded === undefined ? (plain ?? "").replace(/\\(.)/g, "$1") : decodeName(encoded),
   );
   return posix.join(directory, /^\.{0,2}$/.test(name) ? nameInUrl(url) : name);
 }

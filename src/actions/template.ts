@@ -28,6 +28,8 @@ A \`#jinja2: lstrip_blocks:True\` line at its top sets how it is trimmed, as in 
     src: text("The template, in the role's `templates`."),
     dest: text("Where the result goes. When it ends with `/` or is a directory, the name of `src` is added."),
     force: flag("Replace a file that differs; false writes it only when there is none.", true),
+    trim_blocks: flag("Remove the newline after a block tag.", true),
+    lstrip_blocks: flag("Remove white space before a block tag."),
     newline_sequence: oneOf(["\n", "\r", "\r\n"], "\n", "How lines end in the file."),
     ...fileAttributes,
     backup,
@@ -45,11 +47,13 @@ A \`#jinja2: lstrip_blocks:True\` line at its top sets how it is trimmed, as in 
     const dest = await destinationFile(system, params.dest, posix.basename(src));
     if (!force && (await system.stat(dest)) !== null)
       return unchanged<TemplateData>({ dest }, `${dest} exists already`);
-    const rendered = context.render(src, {
+    const vars = {
       ansible_managed: context.vars.ansible_managed ?? ANSIBLE_MANAGED,
       template_path: src,
       template_destpath: dest,
-    });
+    };
+    const style = { trimBlocks: params.trim_blocks, lstripBlocks: params.lstrip_blocks };
+    const rendered = context.render(src, vars, style);
     const content = newline_sequence === "\n" ? rendered : rendered.replaceAll("\n", newline_sequence);
     const change = await inspectFile({
       ...{ system, context, path: dest, content, owner, group, backup, validate, follow },

@@ -10,7 +10,7 @@ import type { ArchiveKind, ArchiveSource, UnpackOptions } from "./lib/archive.ts
 import { tarArchive } from "./lib/archive-tar.ts";
 import { zipArchive } from "./lib/archive-zip.ts";
 import { applyAttributes, inspectAttributes } from "./lib/attributes.ts";
-import { openDownload } from "./lib/download.ts";
+import { isWebUrl, openDownload } from "./lib/download.ts";
 import { firstMatch } from "./lib/glob.ts";
 import { fileAttributes, flag, optionalText, text, textList } from "./lib/params.ts";
 
@@ -56,8 +56,8 @@ export const unarchive = defineAction({
 Formats: tar, plain or compressed with gzip, bzip2, xz or zstd, through GNU tar; zip, through unzip. They must be
 installed on the host.
 
-It is a change when something in the archive is missing below \`dest\` or differs from it in content, permissions or
-(as root) owner. A file that differs only in its time is left alone, unlike with Ansible. \`owner\`, \`group\` and
+It is a change when something in the archive is missing below \`dest\` or differs from it in content, permissions or,
+for files in a tar archive unpacked as root, owner. A file that differs only in its time is left alone, unlike with Ansible. \`owner\`, \`group\` and
 \`mode\` are set on everything unpacked. A URL is downloaded at every run unless \`creates\` says that it is not
 needed.`,
   params,
@@ -92,6 +92,11 @@ async function inspect(given: Params, system: ReadSystem, context: ActionContext
     message,
     diff: { path: dest, ...(all === null ? {} : { before: "", after: shown(all) }) },
   });
+  if (!remote_src && src.startsWith("/"))
+    throw new VolleyError(
+      "ACTION_FAILED",
+      `${src} is not a file of the role; if it is on the host, say remote_src: true`,
+    );
   const asset = remote_src ? null : context.asset("files", src);
   const destination = await system.stat(dest);
   if (destination !== null && destination.type !== "directory")
@@ -137,7 +142,7 @@ async function inspect(given: Params, system: ReadSystem, context: ActionContext
 }
 
 function isUrl(src: string, remote: boolean): boolean {
-  return remote && /^https?:\/\//.test(src);
+  return remote && isWebUrl(src);
 }
 
 function shown(paths: readonly string[]): string {

@@ -1,4 +1,4 @@
-import { type ActionContext, type Change, unchanged } from "../core/action.ts";
+import { type Change, unchanged } from "../core/action.ts";
 import { VolleyError } from "../core/errors.ts";
 import type { ReadSystem } from "../core/system.ts";
 import { defineAction } from "./define.ts";

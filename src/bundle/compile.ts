@@ -40,7 +40,7 @@ export async function compile(entry: string, projectDirectory: string): Promise<
       charset: "utf8",
       outfile: resolve(projectDirectory, "playbook.js"),
       logLevel: "silent",
-      plugins: [volleyModule(projectDirectory, directories)],
+      plugins: [volleyModule(projectDirectory, dirname(entry), directories)],
       // What a playbook shares with Volley, such as valibot, need not be installed beside it.
       nodePaths: createRequire(import.meta.url).resolve.paths("valibot") ?? [],
       tsconfigRaw: { compilerOptions: { verbatimModuleSyntax: true } },
@@ -64,10 +64,10 @@ export async function compile(entry: string, projectDirectory: string): Promise<
  * `volley` is given at run time. Each file that imports it gets a module of its own, whose `defineRole` and its like
  * know the directory the file lies in: that is where the role's assets are.
  */
-function volleyModule(projectDirectory: string, directories: Record<string, string>): Plugin {
+function volleyModule(projectDirectory: string, playbookDirectory: string, directories: Record<string, string>): Plugin {
   const nameDirectory = (directory: string): string => {
-    // A role outside the project must not climb out of the bundle's own tree.
-    const name = relative(projectDirectory, directory).split(sep).join("/").replaceAll("..", "_") || ".";
+    // A role outside the playbook's directory must not climb out of the bundle's own tree.
+    const name = relative(playbookDirectory, directory).split(sep).join("/").replaceAll("..", "_") || ".";
     directories[name] = directory;
     return name;
   };

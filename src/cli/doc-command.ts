@@ -3,8 +3,12 @@ import { type Command, Option } from "commander";
 /** Adds `volley doc`. */
 export function addDocCommand(program: Command): void {
   program
-    .command("doc [action]")
+    .command("doc")
     .summary("list the actions, or show one's parameters and examples")
+    .description(
+      "Lists the actions, or shows one: its parameters with their types and defaults, and examples.",
+    )
+    .argument("[action]", "its name, such as copy")
     .addOption(new Option("--markdown", "the whole reference, as REFERENCE.md has it").hideHelp())
     .action(async (action: string | undefined, { markdown }: { readonly markdown?: boolean }) => {
       if (markdown === true) {

@@ -27,6 +27,7 @@ export interface HostRunOptions {
 const STDERR_KEPT = 4_000;
 const UPLOAD_TRIES = 2;
 const PROGRESS_MS = 100;
+const DISCARD_MS = 5_000;
 
 type Started = { readonly kind: "hello" } | { readonly kind: typeof ABSENT | typeof CORRUPT } | { readonly kind: "ended"; readonly exit: RemoteExit };
 
@@ -35,7 +36,9 @@ export class HostRun {
   readonly #options: HostRunOptions;
   readonly #startedAt = performance.now();
   readonly #phases: Partial<Record<Phase, number>> = {};
-  readonly #playWaiters = new Map<number, () => void>();
+  readonly #playEnds = new Map<number, { readonly promise: Promise<void>; readonly resolve: () => void }>();
+  /** Ends connecting and sending; the target is told in its own way. */
+  readonly #abort = new AbortController();
   #connection: Connection | undefined;
   #process: RemoteProcess | undefined;
   #stderr = "";
@@ -44,6 +47,7 @@ export class HostRun {
   #broken: VolleyError | undefined;
   #total = 0;
   #uploadedBytes = 0;
+  #begun = false;
   #cancelled = false;
   #hasFailed = false;
   #lastMark = performance.now();
@@ -65,42 +69,64 @@ export class HostRun {
     return this.#options.endpoint.host;
   }
 
-  /** Carries out the play with this index: connects first, or says `continue` after the play before. Resolves when the host has ended the play, or altogether. */
-  async play(index: number, after: number | undefined): Promise<void> {
-    if (this.#ended) return;
-    const playEnd = new Promise<void>((resolve) => this.#playWaiters.set(index, resolve));
-    if (this.#process === undefined) void this.#run();
-    else if (after !== undefined) {
-      this.#addPhase("wait", performance.now() - (this.#waitingSince ?? performance.now()));
-      this.#lastMark = performance.now();
-      this.#send({ type: "continue", play: after });
-    }
-    await Promise.race([playEnd, this.end]);
+  /** Begins the host's first play: connects. */
+  begin(): void {
+    if (this.#begun || this.#ended) return;
+    this.#begun = true;
+    void this.#run();
   }
 
-  /** Asks the host to finish the action now running and end. */
+  /** Lets the host go on after the play with this index, which it has ended. */
+  goOn(after: number): void {
+    if (this.#ended) return;
+    this.#addPhase("wait", performance.now() - (this.#waitingSince ?? performance.now()));
+    this.#lastMark = performance.now();
+    this.#send({ type: "continue", play: after });
+  }
+
+  /** Resolves when the host has ended the play with this index, or altogether. */
+  async playEnd(index: number): Promise<void> {
+    await Promise.race([this.#playEnd(index).promise, this.end]);
+  }
+
+  #playEnd(index: number): { readonly promise: Promise<void>; readonly resolve: () => void } {
+    let known = this.#playEnds.get(index);
+    if (known === undefined) {
+      let resolve!: () => void;
+      const promise = new Promise<void>((settle) => {
+        resolve = settle;
+      });
+      known = { promise, resolve };
+      this.#playEnds.set(index, known);
+    }
+    return known;
+  }
+
+  /** Asks the host to finish the action now running and end; before it has started any, connecting and sending end. */
   cancel(): void {
     if (this.#ended) return;
     this.#cancelled = true;
-    if (this.#process === undefined) this.#finish("cancelled");
+    if (!this.#begun) return this.#finish("cancelled");
+    if (this.#process === undefined) this.#abort.abort();
     else this.#send({ type: "cancel" });
   }
 
   readonly #onNow = (): void => {
     if (this.#ended) return;
     this.#cancelled = true;
-    if (this.#process === undefined) return this.#finish("cancelled");
-    this.#send({ type: "kill" });
-    // The host is told; whether it answers or not, the run ends.
+    if (!this.#begun) return this.#finish("cancelled");
+    if (this.#process !== undefined) this.#send({ type: "kill" });
+    this.#abort.abort();
+    // The host is told, or rid of what was being sent; whether it answers or not, the run ends.
     setTimeout(() => this.#finish("cancelled"), 1_000).unref();
   };
 
   async #run(): Promise<void> {
-    const { endpoint, transport, emit, now } = this.#options;
+    const { endpoint, transport, emit } = this.#options;
     const { host, address, port, user } = endpoint;
     try {
       emit({ type: "host:connect", host, address, port, user });
-      const connection = await transport.connect(endpoint, now);
+      const connection = await transport.connect(endpoint, this.#abort.signal);
       if (this.#ended) return connection.close();
       this.#connection = connection;
       const { connectMs, authenticateMs } = connection.timings;
@@ -112,7 +138,8 @@ export class HostRun {
       this.#addPhase("collect", this.#sinceMark());
       this.#conclude(exit);
     } catch (thrown) {
-      this.#finish(this.#cancelled ? "cancelled" : outcomeOf(thrown), serializeError(thrown));
+      if (this.#cancelled) this.#finish("cancelled");
+      else this.#finish(outcomeOf(thrown), serializeError(thrown));
     }
   }
 
@@ -128,6 +155,9 @@ export class HostRun {
           hint: "something between here and the host, or its disk, changes data",
         });
       }
+      // Its process has ended: from here on there is none to tell of a cancel.
+      this.#process = undefined;
+      if (this.#cancelled) throw new VolleyError("CANCELLED", `${host}: cancelled before the bundle was sent`);
       const nonce = randomBytes(6).toString("hex");
       await this.#upload(connection, bundle, nonce);
       started = await this.#start(connection, verifyAndLaunchCommand(bundle.id, nonce, become));
@@ -138,8 +168,8 @@ export class HostRun {
   }
 
   async #start(connection: Connection, command: string): Promise<Started> {
-    const { job, now, startTimeoutMs, endpoint } = this.#options;
-    const process = await connection.exec(command, now);
+    const { job, startTimeoutMs, endpoint } = this.#options;
+    const process = await connection.exec(command, this.#abort.signal);
     this.#process = process;
     this.#stderr = "";
     process.stderr.on("data", (chunk: Buffer) => this.#takeStderr(chunk));
@@ -177,7 +207,7 @@ export class HostRun {
   }
 
   async #upload(connection: Connection, bundle: { readonly id: string; readonly bytes: Buffer }, nonce: string): Promise<void> {
-    const { emit, now, endpoint } = this.#options;
+    const { emit, endpoint } = this.#options;
     const { host } = endpoint;
     const totalBytes = bundle.bytes.length;
     const startedAt = performance.now();
@@ -187,7 +217,7 @@ export class HostRun {
     try {
       await connection.upload(bundle.bytes, temporaryPath(bundle.id, nonce), {
         mode: 0o600,
-        signal: now,
+        signal: this.#abort.signal,
         onProgress: (bytes) => {
           const time = performance.now();
           if (bytes < totalBytes && time - toldAt < PROGRESS_MS) return;
@@ -196,14 +226,26 @@ export class HostRun {
         },
       });
     } catch (thrown) {
-      await connection.exec(discardCommand(bundle.id, nonce), AbortSignal.timeout(5_000)).then(
-        (discarding) => discarding.exit,
-        () => undefined,
-      );
+      await this.#discard(connection, bundle.id, nonce);
       throw thrown;
     }
     this.#uploadedBytes += totalBytes;
     this.#addPhase("upload", this.#sinceMark());
+  }
+
+  /** Removes what was sent in part, unless the host no longer answers. */
+  async #discard(connection: Connection, id: string, nonce: string): Promise<void> {
+    const limit = AbortSignal.timeout(DISCARD_MS);
+    const late = new Promise<void>((resolve) => limit.addEventListener("abort", () => resolve(), { once: true }));
+    const discarding = connection.exec(discardCommand(id, nonce), limit).then(
+      async (process) => {
+        process.stdout.resume();
+        process.stderr.resume();
+        await process.exit;
+      },
+      () => undefined,
+    );
+    await Promise.race([discarding, late]);
   }
 
   #takeStderr(chunk: Buffer): void {
@@ -235,7 +277,7 @@ export class HostRun {
         this.#addPhase("tasks", this.#sinceMark());
         this.#waitingSince = performance.now();
         emit({ ...told, host: this.host });
-        this.#playWaiters.get(told.index)?.();
+        this.#playEnd(told.index).resolve();
         return;
       case "bye":
         this.#bye = event as Extract<WireEvent, { type: "bye" }>;

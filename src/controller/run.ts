@@ -1,8 +1,8 @@
 import { randomBytes } from "node:crypto";
+import { setMaxListeners } from "node:events";
 import { homedir, userInfo } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
-import pLimit from "p-limit";
 import { VolleyError } from "../core/errors.ts";
 import type { ControllerEvent, Event, ReceivedEvent, Summary } from "../core/events.ts";
 import type { Host, Inventory } from "../core/inventory.ts";
@@ -18,6 +18,7 @@ import { preparePlaybook } from "./playbook.ts";
 import { preflight } from "./preflight.ts";
 import { readInventory } from "./read-inventory.ts";
 import { openRunLog, runsDirectory } from "./run-log.ts";
+import { schedule } from "./schedule.ts";
 
 /** What to run, where, and how. */
 export interface RunOptions {
@@ -73,6 +74,8 @@ export function run(options: RunOptions): Run {
   const queue = new EventQueue<Event>();
   const clean = new AbortController();
   const now = new AbortController();
+  // Every host listens to it.
+  setMaxListeners(0, now.signal);
   const cancel = (): void => {
     if (clean.signal.aborted) now.abort();
     else clean.abort();
@@ -190,27 +193,6 @@ async function carryOut(options: RunOptions, queue: EventQueue<Event>, clean: Ab
   emit({ type: "run:end", summary });
   log?.close();
   return summary;
-}
-
-/** Takes the plays in order: those who are not free wait for each other between them. */
-async function schedule(plays: readonly PlayHosts[], runs: ReadonlyMap<string, HostRun>, concurrency: number): Promise<void> {
-  const limit = pLimit(concurrency);
-  const last = new Map<string, number>();
-  let free: Promise<void>[] = [];
-  for (const { index, play, hosts } of plays) {
-    const work = hosts.map((host) => {
-      const hostRun = runs.get(host.name)!;
-      const after = last.get(host.name);
-      last.set(host.name, index);
-      return limit(() => hostRun.play(index, after));
-    });
-    if (play.strategy === "free") free.push(...work);
-    else {
-      await Promise.all([...free, ...work]);
-      free = [];
-    }
-  }
-  await Promise.all(free);
 }
 
 /** The plays say it first, then the inventory, then the command line; one host runs as one user throughout. */

@@ -37,6 +37,16 @@ export interface Memo {
   get<T>(key: string, make: () => Promise<T>): Promise<T>;
   /** Forgets a value that an action has made untrue. */
   forget(key: string): void;
+  /** Forgets everything: a command may have changed anything. */
+  clear(): void;
+}
+
+/** How a template's white space is treated; Ansible's defaults, unless the template's `#jinja2:` line says otherwise. */
+export interface RenderStyle {
+  /** Removes the newline after a block tag. Default true. */
+  readonly trimBlocks?: boolean;
+  /** Removes white space before a block tag. Default false. */
+  readonly lstripBlocks?: boolean;
 }
 
 /** What an action has at hand beside its parameters and the system. */
@@ -53,7 +63,7 @@ export interface ActionContext {
   /** Every file below a directory of the role's assets, as paths relative to it; null when `src` is not a directory. */
   assetTree(kind: "files" | "templates", src: string): readonly string[] | null;
   /** Renders a template of the role with the task's vars and these. Fails with `TEMPLATE_FAILED`. */
-  render(src: string, vars?: Vars): string;
+  render(src: string, vars?: Vars, style?: RenderStyle): string;
   /** Shows output live. */
   output(stream: "stdout" | "stderr", text: string): void;
 }
@@ -65,6 +75,7 @@ export interface ActionCall<D = unknown> {
   readonly params: Readonly<Record<string, unknown>>;
   readonly title: string;
   inspect(system: ReadSystem, context: ActionContext): Promise<Change | Unchanged<D> | null>;
+  // biome-ignore lint/suspicious/noConfusingVoidType: an apply with nothing to tell returns nothing
   apply(change: Change, system: System, context: ActionContext): Promise<Applied<D> | void>;
 }
 

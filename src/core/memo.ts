@@ -14,5 +14,6 @@ export function createMemo(): Memo {
       return made;
     },
     forget: (key) => void values.delete(key),
+    clear: () => values.clear(),
   };
 }

@@ -38,11 +38,21 @@ export async function createReporter(kind: ReporterKind, options: ReporterOption
       return createJsonReporter(stdout);
     case "plain":
       return createPlainReporter({ stdout, colors, symbols, verbosity, diff });
-    case "ink": {
-      // React reads it once, when first loaded; its development build takes a third more time for every frame.
-      process.env.NODE_ENV ??= "production";
-      const { createInkReporter } = await import("./ink/ink-reporter.ts");
-      return createInkReporter({ ...options, colors, symbols });
-    }
+    case "ink":
+      return (await importInk()).createInkReporter({ ...options, colors, symbols });
+  }
+}
+
+/**
+ * React and its reconciler look at NODE_ENV once, when they are first loaded; their development builds take a third
+ * more time for every frame. It is taken back at once, since processes started later inherit it.
+ */
+async function importInk(): Promise<typeof import("./ink/ink-reporter.ts")> {
+  if (process.env.NODE_ENV !== undefined) return import("./ink/ink-reporter.ts");
+  process.env.NODE_ENV = "production";
+  try {
+    return await import("./ink/ink-reporter.ts");
+  } finally {
+    delete process.env.NODE_ENV;
   }
 }

@@ -1,4 +1,4 @@
-import type { ActionContext, Memo } from "../core/action.ts";
+import type { ActionContext, Memo, RenderStyle } from "../core/action.ts";
 import type { Asset, AssetStore } from "../core/asset.ts";
 import { VolleyError } from "../core/errors.ts";
 import type { Facts } from "../core/facts.ts";
@@ -6,7 +6,7 @@ import type { Vars } from "../core/json.ts";
 import { nearest } from "../core/nearest.ts";
 
 /** Renders a template of a role; see src/template. */
-export type Render = (role: string, src: string, vars: Vars) => string;
+export type Render = (role: string, src: string, vars: Vars, style?: RenderStyle) => string;
 
 /** What one task's ActionContext is made from. */
 export interface ActionContextOptions {
@@ -33,7 +33,7 @@ export function createActionContext(options: ActionContextOptions): ActionContex
     output,
     asset: (kind, src) => findAsset(assets, role, kind, src),
     assetTree: (kind, src) => assets.tree(role, `${kind}/${src}`) ?? assets.tree(role, src),
-    render: (src, extra = {}) => render(role, src, { ...vars, ...extra }),
+    render: (src, extra = {}, style = {}) => render(role, src, { ...vars, ...extra }, style),
   };
 }
 

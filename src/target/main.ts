@@ -11,6 +11,7 @@ import { createBundledAssets } from "./bundled-assets.ts";
 import type { BundleReader } from "./bundle-reader.ts";
 import { type ExecutorEnd, byeForError, execute } from "./executor.ts";
 import { gatherFacts } from "./facts/gather.ts";
+import { thisMachine } from "./facts/machine.ts";
 import { runLocally } from "./local.ts";
 import { createRenderer } from "./renderer.ts";
 import { openWire } from "./wire.ts";
@@ -47,7 +48,7 @@ function carryOut(bundle: BundleReader, volley: unknown): CarryOut {
     const system = createLocalSystem();
     try {
       const factsStart = performance.now();
-      const facts: Facts = await gatherFacts(system, process.env);
+      const facts: Facts = await gatherFacts(system, process.env, thisMachine);
       options.emit({
         type: "facts",
         elapsedMs: Math.round((performance.now() - factsStart) * 100) / 100,

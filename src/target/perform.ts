@@ -1,4 +1,4 @@
-import type { ActionCall, ActionContext, Change, Unchanged } from "../core/action.ts";
+import { type ActionCall, type ActionContext, type Change, failureData, type Unchanged } from "../core/action.ts";
 import { serializeError } from "../core/errors.ts";
 import type { Result } from "../core/result.ts";
 import type { System } from "../core/system.ts";
@@ -38,7 +38,7 @@ export async function performAction(call: ActionCall, system: System, context: A
       ...(applied.data === undefined ? {} : { data: applied.data }),
     };
   } catch (thrown) {
-    const data = (thrown as { readonly data?: unknown } | null)?.data;
+    const data = failureData(thrown);
     return { state: "failed", error: serializeError(thrown), ...(data === undefined ? {} : { data }) };
   }
 }

@@ -15,5 +15,5 @@ export function createRenderer(assets: AssetStore, loadEngine: () => typeof crea
     }
     return templates;
   };
-  return (role, src, vars) => templatesOf(role).render(src, vars);
+  return (role, src, vars, style) => templatesOf(role).render(src, vars, style);
 }

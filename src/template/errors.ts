@@ -21,7 +21,7 @@ export function fail(message: string): never {
 export function locate(thrown: unknown, position: Position): VolleyError {
   if (isVolleyError(thrown) && thrown.location !== undefined) return thrown;
   const message =
-    thrown instanceof RangeError && /call stack/.test(thrown.message)
+    thrown instanceof RangeError && thrown.message.startsWith("Maximum call stack")
       ? "the template calls itself without end"
       : thrown instanceof Error
         ? thrown.message

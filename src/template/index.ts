@@ -119,7 +119,7 @@ export function createTemplates(options: TemplateOptions = {}): Templates {
     const blocks = new Map<string, Block[]>(
       Object.entries(template.blocks).map(([name, block]) => [name, [block]]),
     );
-    const context: Context = { frame, state, blocks, template: template.here.template };
+    const context: Context = { frame, state, blocks };
     if (blocks.size > 0) frame.set("self", runtime.self(context));
     return context;
   };

@@ -10,7 +10,6 @@ declare module "nunjucks/src/nodes.js" {
   }
   export interface NodeList extends Node {
     readonly children: Node[];
-    addChild(node: Node): void;
   }
   export interface NodeClass {
     new (lineno: number, colno: number, ...fields: unknown[]): Node;
@@ -45,18 +44,13 @@ declare module "nunjucks/src/parser.js" {
     breakOnBlocks: readonly string[] | null;
     nextToken(): Token | null;
     peekToken(): Token | null;
-    pushToken(token: Token | null): void;
-    skip(type: string): boolean;
     skipSymbol(value: string): boolean;
-    skipValue(type: string, value: string): boolean;
     parseUntilBlocks(...names: string[]): NodeList;
     parseNodes(): Node[];
     parseAsRoot(): Node;
-    parseIf(): Node;
     parseWithContext(): boolean | null;
     parseExpression(): Node;
     parseStatement(): Node | null;
-    advanceAfterBlockEnd(name?: string): Token;
     advanceAfterVariableEnd(): void;
     fail(message: string, lineno?: number, colno?: number): never;
   }
@@ -68,7 +62,6 @@ declare module "nunjucks/src/compiler.js" {
   import type { Node } from "nunjucks/src/nodes.js";
   export class Compiler {
     constructor(templateName: string, throwOnUndefined: boolean);
-    buffer: string | null;
     compile(node: Node, frame?: unknown): void;
     getCode(): string;
     fail(message: string, lineno?: number, colno?: number): never;

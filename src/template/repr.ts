@@ -66,6 +66,7 @@ export function str(value: unknown): string {
   if (value === false) return "False";
   if (typeof value === "number") return Number.isInteger(value) ? BigInt(value).toString() : floatText(value);
   if (value instanceof Float) return floatText(value.value);
+  if (value === undefined) return fail("an argument is missing");
   if (value instanceof Blank) return "";
   if (value instanceof Undefined) return fail(value.message);
   if (value instanceof Namespace) return `<Namespace ${repr(value.values)}>`;

@@ -40,7 +40,6 @@ export interface Context {
   readonly frame: FrameType;
   readonly state: CallState;
   readonly blocks: Map<string, Block[]>;
-  readonly template: string;
 }
 
 /** What the runtime asks of the templates it belongs to. */
@@ -50,7 +49,7 @@ export interface TemplateSource {
   createContext(template: CompiledTemplate, parent: FrameType | null, state: CallState): Context;
 }
 
-const OUTSIDE_UNDEFINED_FILTERS = new Set(["default", "d", "mandatory", "type_debug"]);
+const LENIENT_FILTERS = new Set(["default", "d", "mandatory", "type_debug"]);
 const LENIENT_TESTS = new Set([
   "defined",
   "undefined",
@@ -74,7 +73,7 @@ function check(values: readonly unknown[]): readonly unknown[] {
   return values.map((value) => (value instanceof Blank ? "" : value));
 }
 
-function named<T>(kind: string, name: string, body: () => T): T {
+function explained<T>(kind: string, name: string, body: () => T): T {
   try {
     return body();
   } catch (error) {
@@ -84,25 +83,28 @@ function named<T>(kind: string, name: string, body: () => T): T {
   }
 }
 
-function filter(name: string, args: readonly unknown[], named_: Keywords, { state }: Context): unknown {
+function filter(name: string, args: readonly unknown[], byName: Keywords, { state }: Context): unknown {
   const call = state.filter(name);
-  const strict = OUTSIDE_UNDEFINED_FILTERS.has(name)
+  const strict = LENIENT_FILTERS.has(name)
     ? args
     : [...check(args.slice(0, 1)), ...(name === "ternary" ? args.slice(1) : check(args.slice(1)))];
-  return named("filter", name, () => call(strict, named_, state));
+  return explained("filter", name, () => call(strict, byName, state));
 }
 
-function test(name: string, args: readonly unknown[], named_: Keywords, { state }: Context): boolean {
+function test(name: string, args: readonly unknown[], byName: Keywords, { state }: Context): boolean {
   const call = state.test(name);
-  return truth(named("test", name, () => call(LENIENT_TESTS.has(name) ? args : check(args), named_, state)));
+  return truth(
+    explained("test", name, () => call(LENIENT_TESTS.has(name) ? args : check(args), byName, state)),
+  );
 }
 
-function call(callee: unknown, args: readonly unknown[], named_: Keywords, { state }: Context): unknown {
-  if (callee instanceof Func) return named("function", callee.name, () => callee.call(args, named_, state));
+function call(callee: unknown, args: readonly unknown[], byName: Keywords, { state }: Context): unknown {
+  if (callee instanceof Func)
+    return explained("function", callee.name, () => callee.call(args, byName, state));
   if (callee instanceof Undefined) return fail(callee.message);
   if (callee instanceof Attributes) {
     const inner = callee.get("__call__");
-    if (inner instanceof Func) return inner.call(args, named_, state);
+    if (inner instanceof Func) return inner.call(args, byName, state);
   }
   if (typeof callee !== "function") return fail(`'${typeName(callee)}' object is not callable`);
   return (callee as (...values: unknown[]) => unknown)(...args.map(toNative));
@@ -130,6 +132,13 @@ function name(frame: FrameType, identifier: string): unknown {
   return value === undefined ? new Undefined(`'${identifier}' is undefined`) : value;
 }
 
+/** What an included template sees of the including one: everything but its `loop`, as in Jinja. */
+function withoutLoop(frame: FrameType): FrameType {
+  const inner = frame.push();
+  inner.set("loop", new Undefined("'loop' is undefined"));
+  return inner;
+}
+
 function block(context: Context, blockName: string, frame: FrameType): string {
   const first = context.blocks.get(blockName)?.[0] ?? fail(`there is no block '${blockName}'`);
   if (first.required)
@@ -141,10 +150,10 @@ function superBlock(context: Context, blockName: string, render: Block["render"]
   const versions = context.blocks.get(blockName) ?? [];
   const parent = versions[versions.findIndex((version) => version.render === render) + 1];
   if (parent === undefined) return new Undefined(`block '${blockName}' has no parent for super()`);
-  const render_ = new Func("super", () => parent.render(context, frame.push()));
+  const call = new Func("super", () => parent.render(context, frame.push()));
   return new Attributes("BlockReference", (key) =>
     key === "__call__"
-      ? render_
+      ? call
       : key === "super"
         ? superBlock(context, blockName, parent.render, frame)
         : undefined,
@@ -209,7 +218,7 @@ export function createRuntime(source: TemplateSource) {
     include(context: Context, target: unknown, frame: FrameType | null, ignoreMissing: boolean): string {
       const template = ignoreMissing ? find(target) : get(target);
       if (template === null) return "";
-      const inner = source.createContext(template, frame, context.state);
+      const inner = source.createContext(template, frame === null ? null : withoutLoop(frame), context.state);
       return template.root(inner, inner.frame);
     },
     importTemplate(context: Context, target: unknown, frame: FrameType | null): Attributes {

@@ -266,10 +266,15 @@ describe("remote_src", () => {
 
   it("copies a large file and a directory, empty ones included", async () => {
     mkdirSync(at("etc/tree/empty"), { recursive: true });
+    for (const path of ["etc/tree", "etc/tree/empty"]) chmodSync(at(path), 0o700);
+    writeFileSync(at("etc/tree/private"), "x", { mode: 0o600 });
     writeFileSync(at("etc/tree/large"), Buffer.alloc(200_000, "x"));
     await checkApplyAgain(sandbox, copy({ src: "/etc/tree/", dest: "/etc/copied", remote_src: true }));
     expect(statSync(at("etc/copied/large")).size).toBe(200_000);
     expect(statSync(at("etc/copied/empty")).isDirectory()).toBe(true);
+    expect([mode("etc/copied"), mode("etc/copied/empty"), mode("etc/copied/private")]).toEqual([
+      0o700, 0o700, 0o600,
+    ]);
   });
 
   it("does not know in check mode what a missing file will hold", async () => {

@@ -207,6 +207,8 @@ describe("hard link", () => {
     writeFileSync(at("srv/g"), "mine");
     await expect(run({ path: "/srv/g", state: "hard", src: "/srv/f" })).rejects.toThrow("set force: true");
     await checkApplyAgain(sandbox, file({ path: "/srv/g", state: "hard", src: "/srv/f", force: true }));
+    symlinkSync("nowhere", at("srv/l"));
+    await checkApplyAgain(sandbox, file({ path: "/srv/l", state: "hard", src: "/srv/f" }));
     await expect(run({ path: "/srv/h", state: "hard", src: "/srv/none" })).rejects.toThrow(
       "/srv/none does not exist",
     );

@@ -46,10 +46,10 @@ export function makeSandbox(): Sandbox {
         signal: new AbortController().signal,
         memo: createMemo(),
         assets,
-        render: (_role, src, given) =>
+        render: (_role, src, given, style) =>
           createTemplates({
             loader: { read: (name) => readOrNull(join(role, "templates", name)) },
-          }).render(src, given),
+          }).render(src, given, style),
         output: (_stream, text) => output.push(text),
       }),
     [Symbol.dispose]: () => rmSync(base, { recursive: true, force: true }),

@@ -191,6 +191,7 @@ describe("unarchive", () => {
     const absent = unarchive({ src: "/no.tar", dest: "/srv", remote_src: true });
     await expect(run(absent)).rejects.toThrow("/no.tar does not exist on the host");
     expect((await run(absent, true)).change?.unknown).toBe("/no.tar is not there yet");
+    await expect(run(unarchive({ src: "/no.tar", dest: "/srv" }))).rejects.toThrow(/say remote_src: true/);
     await expect(run(unarchive({ src: "other.tar", dest: "/srv" }))).rejects.toMatchObject({
       code: "ASSET_MISSING",
     });

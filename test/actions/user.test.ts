@@ -1,4 +1,4 @@
-import { chmodSync, mkdirSync, writeFileSync } from "node:fs";
+import { mkdirSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { beforeEach, describe, expect, it } from "vitest";
 import { user } from "../../src/actions/user.ts";
@@ -108,8 +108,9 @@ describe("user, of an account that is as it should be", () => {
   });
 
   it("does not look at passwords it was not asked about", async () => {
-    writeFileSync(join(sandbox.root, "etc/shadow"), "");
-    chmodSync(join(sandbox.root, "etc/shadow"), 0);
+    rmSync(join(sandbox.root, "etc/shadow"));
+    mkdirSync(join(sandbox.root, "etc/shadow"));
+    await expect(check({ name: "alice", password: HASH })).rejects.toThrow(/cannot read .*shadow: it is a directory/);
     expect((await check({ name: "alice", shell: "/bin/bash" })).state).toBe("unchanged");
   });
 });

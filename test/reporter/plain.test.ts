@@ -218,6 +218,22 @@ describe("plain output", () => {
     expect(output).toContain("⊘ web10 was cancelled before it started\n");
   });
 
+  test("what another host has just been told of is referred to, not repeated", async () => {
+    const diff = [{ path: "/a", before: "x\n", after: "y\n" }];
+    const output = await print(
+      stamp([
+        runStart(["web1", "web2"]),
+        { type: "task:end", host: "web1", ...task, result: { state: "changed", diff }, elapsedMs: 5 },
+        { type: "task:end", host: "web2", ...task, result: { state: "changed", diff }, elapsedMs: 5 },
+      ]),
+      { diff: true },
+    );
+    expect(output.match(/\+\+\+ \/a/g)).toHaveLength(1);
+    expect(output).toContain(
+      "web2  changed    nginx : Write the site  0.01s\n    (5 lines, the same as on web1)\n",
+    );
+  });
+
   test("check mode is told first and last, and what it cannot know is marked and counted", async () => {
     const output = await print(
       stamp([

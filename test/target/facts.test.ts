@@ -1,10 +1,11 @@
-import { chmodSync, mkdirSync, symlinkSync, writeFileSync } from "node:fs";
+import { chmodSync, existsSync, mkdirSync, readFileSync, symlinkSync, writeFileSync } from "node:fs";
 import { arch, hostname, release, totalmem, userInfo } from "node:os";
 import { dirname, join } from "node:path";
 import { describe, expect, test } from "vitest";
 import { createLocalSystem } from "../../src/system/local/local-system.ts";
 import { gatherFacts } from "../../src/target/facts/gather.ts";
 import { thisMachine } from "../../src/target/facts/machine.ts";
+import { zoneTimeAt } from "../../src/target/facts/time-zone.ts";
 import { factVariables } from "../../src/target/facts/variables.ts";
 import { makeSandbox, snapshot } from "../actions/harness.ts";
 
@@ -180,6 +181,50 @@ describe("a planted Debian guest", () => {
     plant(sandbox.root, { ...DEBIAN_GUEST, "proc/stat": "btime 1699955600\n" });
     const { date_time } = await gatherFacts(sandbox.system, { TZ: tz });
     expect(date_time).toMatchObject({ time, tz: name, tz_offset: offset });
+  });
+});
+
+describe.runIf(existsSync("/usr/share/zoneinfo/Europe/Berlin"))("compiled time zones", () => {
+  const moments = [
+    "2024-01-15T12:00:00Z",
+    "2024-07-15T12:00:00Z",
+    "2026-10-25T00:59:59Z",
+    "2026-10-25T01:00:00Z",
+    "2060-07-01T00:00:00Z",
+  ];
+  test.each([
+    "Europe/Berlin",
+    "America/New_York",
+    "Australia/Lord_Howe",
+    "Asia/Kolkata",
+    "America/Sao_Paulo",
+    "Pacific/Auckland",
+    "UTC",
+  ])("%s is where Node has it", (zone) => {
+    const file = readFileSync(`/usr/share/zoneinfo/${zone}`);
+    const format = new Intl.DateTimeFormat("en", { timeZone: zone, timeZoneName: "longOffset" });
+    for (const moment of moments) {
+      const shown =
+        format.formatToParts(new Date(moment)).find(({ type }) => type === "timeZoneName")?.value ?? "";
+      const [, sign = "+", hours = 0, minutes = 0] = /GMT(?:([-+])(\d+):(\d+))?/.exec(shown) ?? [];
+      const expected = (sign === "-" ? -1 : 1) * (Number(hours) * 3600 + Number(minutes) * 60);
+      expect(zoneTimeAt(file, Date.parse(moment) / 1000).offset, moment).toBe(expected);
+    }
+  });
+
+  test("have the names of winter and summer", () => {
+    const berlin = readFileSync("/usr/share/zoneinfo/Europe/Berlin");
+    expect(zoneTimeAt(berlin, Date.parse("2024-01-15") / 1000)).toEqual({
+      offset: 3600,
+      name: "CET",
+      summerName: "CEST",
+    });
+    expect(zoneTimeAt(berlin, Date.parse("2060-07-15") / 1000)).toEqual({
+      offset: 7200,
+      name: "CEST",
+      summerName: "CEST",
+    });
+    expect(zoneTimeAt(Buffer.from("no zone"), 0).name).toBe("UTC");
   });
 });
 

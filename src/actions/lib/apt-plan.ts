@@ -186,7 +186,7 @@ async function isDebNeeded(
   { memo, signal }: ActionContext,
 ): Promise<boolean> {
   const asked = await system.query(
-    ["dpkg-deb", "--show", "--showformat", "${Package}:${Architecture} ${Version}", path],
+    ["dpkg-deb", "--show", "--showformat", `\${Package}:\${Architecture} \${Version}`, path],
     {
       env: APT_ENVIRONMENT,
       signal,

@@ -21,8 +21,8 @@ export interface CopyTarget {
   readonly dest: string;
   /** Where one file of the source goes. */
   readonly at: (path: string) => string;
-  /** Made when it is missing. */
-  readonly directory: string | undefined;
+  /** Made when it is missing; those of a tree always are. */
+  readonly directory?: string;
 }
 
 // Of a large tree only this much text is worth showing.
@@ -37,14 +37,18 @@ export async function planCopy(
   context: ActionContext,
 ): Promise<StepsChange> {
   const { owner, group, mode, directory_mode, force, backup, validate, follow } = request;
-  const { directory } = target;
   const steps: Step[] = [];
   const diff: Diff[] = [];
   const messages: string[] = [];
   const planned = new Set<string>();
-  for (const path of directory === undefined ? [] : [directory, ...source.directories.map(target.at)]) {
-    const wanted = { owner, group, mode: directory_mode };
-    const missing = await inspectMissingDirectories(system, path, wanted, context, planned);
+  const directories = source.tree
+    ? source.directories.map(({ path, mode }) => ({ path: target.at(path), mode }))
+    : target.directory === undefined
+      ? []
+      : [{ path: target.directory, mode: undefined }];
+  for (const one of directories) {
+    const wanted = { owner, group, mode: directory_mode ?? one.mode };
+    const missing = await inspectMissingDirectories(system, one.path, wanted, context, planned);
     steps.push(...missing.steps);
     diff.push(...missing.diff);
   }
@@ -56,7 +60,7 @@ export async function planCopy(
     const change = await inspectFile({
       ...{ system, context, path, content: await file.content(), owner, group, backup, validate, follow },
       mode: mode === "preserve" ? file.mode : mode,
-      parents: directory === undefined ? "required" : "given",
+      parents: directories.length === 0 ? "required" : "given",
       secret: shown > MAX_TREE_DIFF_CHARACTERS,
     });
     if (change === null) continue;

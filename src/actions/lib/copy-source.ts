@@ -19,8 +19,14 @@ interface SourceFile {
 export interface CopySource {
   readonly tree: boolean;
   readonly files: readonly SourceFile[];
-  /** Directories of the tree, each after the one it is in. */
-  readonly directories: readonly string[];
+  /** Directories of the tree, each after the one it is in, the tree itself first. */
+  readonly directories: readonly SourceDirectory[];
+}
+
+/** A directory of a tree; its permission bits are known only on the machine itself. */
+interface SourceDirectory {
+  readonly path: string;
+  readonly mode?: number;
 }
 
 /** What `preserve` means for an asset, of whose permission bits only the executable one travels. */
@@ -59,13 +65,13 @@ export function findAssetSource(context: ActionContext, src: string): CopySource
       `${path} is a file, not a directory; write it without the / at its end`,
     );
   }
-  const directories = new Set<string>();
+  const directories = new Set([""]);
   for (const path of paths) {
     const parts = path.split("/");
     for (let depth = 1; depth < parts.length; depth++) directories.add(parts.slice(0, depth).join("/"));
   }
   const files = paths.map((path) => assetFile(context.asset("files", posix.join(name, path)), path));
-  return { tree: true, files, directories: [...directories] };
+  return { tree: true, files, directories: [...directories].map((path) => ({ path })) };
 }
 
 function assetFile(asset: Asset, path: string): SourceFile {
@@ -81,14 +87,14 @@ export async function findRemoteSource(system: ReadSystem, src: string): Promise
     return { tree: false, files: [remoteFile(system, name, posix.basename(name), stat)], directories: [] };
   }
   const files: SourceFile[] = [];
-  const directories: string[] = [];
+  const directories: SourceDirectory[] = [{ path: "", mode: stat.mode }];
   const walk = async (below: string): Promise<void> => {
     for (const entry of await system.list(posix.join(name, below))) {
       const path = posix.join(below, entry);
       const full = posix.join(name, path);
       const found = await system.stat(full);
       if (found?.type === "directory" && (await system.lstat(full))?.type !== "link") {
-        directories.push(path);
+        directories.push({ path, mode: found.mode });
         await walk(path);
       } else if (found?.type === "file") files.push(remoteFile(system, full, path, found));
     }

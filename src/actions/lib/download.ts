@@ -79,6 +79,20 @@ export async function downloadText(request: DownloadRequest): Promise<string> {
   return Buffer.concat(chunks).toString("utf8");
 }
 
+/** Whether a text is an `http:` or `https:` URL. */
+export function isWebUrl(text: string): boolean {
+  return URL.canParse?.(text) !== false && /^https?:\/\/[^/]/i.test(text);
+}
+
+/** Percent signs decoded, or left alone where they stand for nothing. */
+export function decodeName(text: string): string {
+  try {
+    return decodeURIComponent(text);
+  } catch {
+    return text;
+  }
+}
+
 function parseUrl(text: string): URL {
   let url: URL;
   try {

@@ -84,7 +84,7 @@ const NEW_LINK = {
 
 /** What makes a hard link to `src`. */
 export async function planHardLink(request: PathRequest): Promise<Plan> {
-  const { path, stat, system, context, src, force } = request;
+  const { path, stat, system, context, src } = request;
   const existing = src ?? fail(`parameter "src" is required: the file ${path} is to be another name of`);
   const source = await system.stat(existing);
   if (source === null) {
@@ -97,8 +97,6 @@ export async function planHardLink(request: PathRequest): Promise<Plan> {
   if (source.type === "directory") fail(`${existing} is a directory; hard links are for files`);
   const attributes = await planAttributes(request, path, source);
   if (stat !== null && stat.inode === source.inode && stat.device === source.device) return attributes;
-  if (stat?.type === "link" && !force)
-    fail(`${path} is a link; set force: true to replace it by a hard link`);
   const clearing = await planClearing(request);
   await requireParent(request);
   return joinPlans(

@@ -8,7 +8,7 @@ export interface AuthorizedKey {
   readonly comment: string;
 }
 
-const TYPE = String.raw`(?:sk-)?(?:ssh|ecdsa)-[A-Za-z0-9@.-]+`;
+const TYPE = "(?:sk-)?(?:ssh|ecdsa)-[A-Za-z0-9@.-]+";
 const WITHOUT_OPTIONS = new RegExp(`^(${TYPE})\\s+([A-Za-z0-9+/=]+)(?:\\s+(.*))?$`);
 // Options end at the first space that is not within double quotes.
 const OPTIONS = /^((?:"(?:\\"|[^"])*"|[^\s"])+)\s+(.*)$/;

@@ -43,7 +43,8 @@ export const factTexts: Readonly<Record<keyof Facts, string>> = {
   virtualization_role: "`host`, `guest` or `NA`.",
   virtualization_tech_guest: "Every technology the host is a guest of.",
   virtualization_tech_host: "Every technology the host can be a host of.",
-  system_vendor: "Maker, from the firmware; `NA` where it does not say, as with all that follow.",
+  system_vendor:
+    "Maker. This and all down to `form_factor` is from the firmware, and `NA` where it does not say.",
   product_name: "Model.",
   product_version: "Version of the model.",
   product_serial: "Serial number, which only root can read.",
@@ -88,6 +89,6 @@ export const factTexts: Readonly<Record<keyof Facts, string>> = {
   ssh_host_key_ed25519_public: "Public host key, without its type.",
   python: "The system's python3, if there is one: `executable`, `version.major`, `version.minor`.",
   python_version: "Its version.",
-  local: "What `/etc/ansible/facts.d/*.fact` files and the roles' own `facts` add.",
+  local: "What the files `/etc/ansible/facts.d/*.fact` say, by their names without `.fact`.",
   local_skipped: "Files of `/etc/ansible/facts.d` left out because they are programs, which facts never run.",
 };

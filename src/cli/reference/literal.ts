@@ -6,10 +6,15 @@ function key(name: string): string {
   return /^[A-Za-z_$][\w$]*$/.test(name) ? name : JSON.stringify(name);
 }
 
+function quoted(text: string): string {
+  const json = JSON.stringify(text);
+  return text.includes('"') && !text.includes("'") ? `'${json.slice(1, -1).replaceAll('\\"', '"')}'` : json;
+}
+
 /** A value as TypeScript on one line; numbers that are permission bits, by the name of what holds them, in octal. */
 export function literal(value: unknown, name = ""): string {
   if (typeof value === "number" && OCTAL_NAME.test(name)) return `0o${value.toString(8)}`;
-  if (typeof value === "string") return JSON.stringify(value);
+  if (typeof value === "string") return quoted(value);
   if (typeof value === "function") return "() => …";
   if (Array.isArray(value)) return `[${value.map((item) => literal(item)).join(", ")}]`;
   if (!isRecord(value)) return String(value);

@@ -83,7 +83,9 @@ export default defineRole({
 const ACTIONS = `## Actions
 
 Parameters have the names and, unless said otherwise, the meaning they have in the Ansible module of the same name.
-Permission bits are \`0o644\` or \`"0644"\`. Wrong parameters are refused before any host is touched.`;
+Permission bits are \`0o644\` or \`"0644"\`. A wrong parameter is a type error in
+the editor; \`volley check\` and every run find it before any host is touched, as far as roles declare their tasks without
+asking the host anything.`;
 
 const FACTS = `## Facts
 
@@ -114,13 +116,13 @@ export function referenceMarkdown(): string {
     entryTable("Name", tasksContext),
     ACTIONS,
     table(
-      ["Action", ""],
+      ["Action", "Summary"],
       [...actions.values()].map(({ name, doc }) => [`[\`${name}\`](#${name})`, summaryOf(doc)]),
     ),
     ...[...actions.values()].flatMap(actionParts),
     FACTS,
     table(
-      ["Fact", ""],
+      ["Fact", "Description"],
       Object.entries(factTexts).map(([name, text]) => [code(name), text]),
     ),
     TEMPLATES,
@@ -141,7 +143,7 @@ function actionParts({ name, doc, params, examples }: ActionDescription): readon
     doc.trim(),
     parameters.length === 0
       ? "It has no parameters."
-      : table(["Parameter", "Type", "Default", ""], parameters.map(parameterRow)),
+      : table(["Parameter", "Type", "Default", "Description"], parameters.map(parameterRow)),
     constraintsOf(params)
       .map((text) => `- ${text}`)
       .join("\n"),
@@ -164,7 +166,7 @@ function entryTable(title: string, entries: Readonly<Record<string, Entry>>): st
     code(type),
     required ? `*Required.* ${text}` : text,
   ]);
-  return table([title, "Type", ""], rows);
+  return table([title, "Type", "Description"], rows);
 }
 
 function table(head: readonly string[], rows: readonly (readonly string[])[]): string {

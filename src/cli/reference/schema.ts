@@ -87,7 +87,7 @@ function union(types: readonly string[]): string {
 }
 
 function inner(type: string): string {
-  return /[ ]\||=>/.test(type) && !/^[[{][^|]*[\]}]$/.test(type) ? `(${type})` : type;
+  return / \| |=>/.test(type) ? `(${type})` : type;
 }
 
 function objectType(entries: v.ObjectEntries): string {

@@ -2,7 +2,7 @@ import { BOLD, DIM, line, type Row, segment, truncateRow } from "../rows/row.ts"
 import { padText } from "../rows/width.ts";
 import type { Surface } from "./header.ts";
 
-const KEY_COLUMNS = 16;
+const KEY_COLUMNS = 19;
 
 /** What the keys do and what the signs mean. */
 export function helpScreen({ columns, rows, symbols }: Surface): readonly Row[] {

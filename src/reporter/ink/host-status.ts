@@ -38,6 +38,8 @@ export function statusText(host: HostView): string {
       return "starting";
     case "facts":
       return "gathering facts";
+    case "ending":
+      return "ending";
     case "barrier":
       return `waits for the others (${safeLine(host.play ?? "play")})`;
     case "running":

@@ -84,6 +84,8 @@ export function createInkReporter(options: InkReporterOptions): Reporter {
     screen.redraw(rows.length);
   };
 
+  // A terminal that is closed makes writing fail (EIO): the run goes on without being watched.
+  stdout.on("error", () => {});
   screen.enter();
   update();
   const keyboard = stdin?.isTTY === true;

@@ -9,7 +9,6 @@ import { taskDetails, taskRow } from "../rows/task-rows.ts";
 import { outcomeWording, resultWording, taskTitle } from "../rows/wording.ts";
 import type { HostState } from "./model.ts";
 
-const KEPT_OUTPUT_LINES = 10;
 const INDENT = segment("    ");
 
 /** What an event adds to its host's log; `host` is as it was before the event. */
@@ -63,7 +62,6 @@ export function logRows(
 /** Lines a task printed, under its title, which is put there once. */
 function printed(host: HostState, lines: readonly string[], symbols: Symbols): readonly Row[] {
   if (lines.length === 0) return [];
-  host.lastOutput = [...host.lastOutput, ...lines].slice(-KEPT_OUTPUT_LINES);
   const rows = lines
     .flatMap(safeLines)
     .map((text): Row => [INDENT, segment(`${symbols.gutter} `, DIM), segment(text)]);

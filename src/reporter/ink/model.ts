@@ -16,6 +16,7 @@ export type HostPhase =
   | "facts"
   | "running"
   | "barrier"
+  | "ending"
   | "done";
 
 /** One host as the UI shows it. */
@@ -69,8 +70,6 @@ type Writable<Type> = { -readonly [Key in keyof Type]: Type[Key] };
 /** What is kept of a host beside what is shown. */
 export interface HostState extends Writable<HostView> {
   readonly output: OutputLines;
-  /** The last lines of the task now running, for its failure. */
-  lastOutput: string[];
   /** Whether the running task's title is in the log, because it has printed something. */
   titled: boolean;
   endedPlaysTotal: number;
@@ -150,7 +149,6 @@ function newHost(name: string, index: number): HostState {
     failedTask: undefined,
     log: createHostLog(),
     output: createOutputLines(),
-    lastOutput: [],
     titled: false,
     endedPlaysTotal: 0,
     playTotal: 0,
@@ -196,7 +194,6 @@ function foldHostEvent(host: HostState, event: Extract<Event, { host: string }>)
     case "task:start":
       host.phase = "running";
       host.task = event;
-      host.lastOutput = [];
       host.titled = false;
       return;
     case "task:end":
@@ -207,6 +204,9 @@ function foldHostEvent(host: HostState, event: Extract<Event, { host: string }>)
         host.error = event.result.error;
         host.failedTask = event;
       }
+      return;
+    case "bye":
+      host.phase = "ending";
       return;
     case "host:end":
       host.phase = "done";
@@ -219,7 +219,6 @@ function foldHostEvent(host: HostState, event: Extract<Event, { host: string }>)
     case "facts":
     case "task:output":
     case "log":
-    case "bye":
     case "host:noise":
       return;
   }

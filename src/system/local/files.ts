@@ -1,7 +1,7 @@
 import { createHash, randomBytes } from "node:crypto";
 import * as fs from "node:fs";
 import { dirname, join } from "node:path";
-import { VolleyError } from "../../core/errors.ts";
+import { isVolleyError, VolleyError } from "../../core/errors.ts";
 import type { Content, FileType, Stat, WriteOptions } from "../../core/system.ts";
 
 // Synchronous calls throughout: actions run one after the other, and a trip through Node's thread pool
@@ -63,7 +63,7 @@ export function attempt<T>(what: string, path: string, operation: () => T): T {
     return operation();
   } catch (thrown) {
     const errno = errnoOf(thrown);
-    if (errno === undefined) throw thrown;
+    if (errno === undefined || isVolleyError(thrown)) throw thrown;
     throw new VolleyError("FILE_FAILED", `cannot ${what} ${path}: ${REASONS[errno] ?? errno}`, { cause: thrown });
   }
 }
@@ -71,10 +71,16 @@ export function attempt<T>(what: string, path: string, operation: () => T): T {
 /** The Stat of a path, or null when nothing is there. */
 export function statOf(path: string, follow: boolean): Stat | null {
   return attempt("look at", path, () => {
-    const stats = follow
-      ? fs.statSync(path, { throwIfNoEntry: false })
-      : fs.lstatSync(path, { throwIfNoEntry: false });
-    return stats === undefined ? null : describe(stats);
+    try {
+      const stats = follow
+        ? fs.statSync(path, { throwIfNoEntry: false })
+        : fs.lstatSync(path, { throwIfNoEntry: false });
+      return stats === undefined ? null : describe(stats);
+    } catch (thrown) {
+      // A file stands where a directory of the path should be: nothing can be there.
+      if (errnoOf(thrown) === "ENOTDIR") return null;
+      throw thrown;
+    }
   });
 }
 

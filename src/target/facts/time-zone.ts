@@ -55,10 +55,10 @@ export function zoneTimeByRule(rule: string, seconds: number): ZoneTime {
   const match = RULE.exec(rule);
   if (match === null) return UTC;
   const name = (match[1] ?? "").replace(/[<>]/g, "");
-  const offset = -parseHours(match[2]);
+  const offset = 0 - parseHours(match[2]);
   if (match[3] === undefined) return { offset, name, summerName: name };
   const summerName = match[3].replace(/[<>]/g, "");
-  const summerOffset = match[4] === undefined ? offset + 3600 : -parseHours(match[4]);
+  const summerOffset = match[4] === undefined ? offset + 3600 : 0 - parseHours(match[4]);
   const year = new Date((seconds + offset) * 1000).getUTCFullYear();
   const start = changeAt(year, match.slice(5, 9)) - offset;
   const end = changeAt(year, match.slice(9, 13)) - summerOffset;

@@ -3,7 +3,7 @@ import { homedir } from "node:os";
 import { posix } from "node:path";
 import { callable } from "../calls.ts";
 import { str } from "../repr.ts";
-import { type Callable, iterate, tuple } from "../values.ts";
+import { type Callable, type CallState, iterate, tuple } from "../values.ts";
 
 function realpath(path: string): string {
   const absolute = posix.resolve(path);
@@ -46,7 +46,9 @@ export const pathFilters: Readonly<Record<string, Callable>> = {
   basename: ofPath((path) => path.slice(path.lastIndexOf("/") + 1)),
   dirname: ofPath(dirname),
   splitext: ofPath((path) => tuple(...splitExtension(path))),
-  expanduser: ofPath((path) => path.replace(/^~(?=\/|$)/, () => homedir())),
+  expanduser: callable(["value"], (value: unknown, state: CallState) =>
+    str(value).replace(/^~(?=\/|$)/, () => state.env.HOME ?? homedir()),
+  ),
   realpath: ofPath(realpath),
   normpath: ofPath((path) => posix.normalize(path).replace(/(.)\/$/, "$1")),
   relpath: callable(

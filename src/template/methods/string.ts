@@ -120,9 +120,11 @@ function replace(self: string, old: unknown, by: unknown, count: unknown = -1): 
   return self.replaceAll(str(old), (found) => (left-- > 0 ? str(by) : found));
 }
 
-function partition(self: string, index: number, separator: string, missing: [string, string]): unknown {
-  if (index < 0) return missing[0] === self ? tuple(self, "", "") : tuple("", "", self);
-  return tuple(self.slice(0, index), separator, self.slice(index + separator.length));
+function partition(self: string, separator: unknown, fromRight: boolean): unknown {
+  const by = str(separator);
+  const index = fromRight ? self.lastIndexOf(by) : self.indexOf(by);
+  if (index < 0) return fromRight ? tuple("", "", self) : tuple(self, "", "");
+  return tuple(self.slice(0, index), by, self.slice(index + by.length));
 }
 
 function fieldValue(args: readonly unknown[], named: unknown, field: string): unknown {
@@ -213,12 +215,8 @@ export const stringMethods: Readonly<Record<string, Callable>> = {
       return " ".repeat(blanks);
     });
   }),
-  partition: callable(["self", "sep"], (text: string, by: string) =>
-    partition(text, text.indexOf(by), by, [text, ""]),
-  ),
-  rpartition: callable(["self", "sep"], (text: string, by: string) =>
-    partition(text, text.lastIndexOf(by), by, ["", text]),
-  ),
+  partition: callable(["self", "sep"], (text: string, by: unknown) => partition(text, by, false)),
+  rpartition: callable(["self", "sep"], (text: string, by: unknown) => partition(text, by, true)),
   format: ([text, ...args], named) => formatFields(text as string, (field) => fieldValue(args, named, field)),
   format_map: callable(["self", "mapping"], (text: string, mapping: unknown) =>
     formatFields(text, (field) => fieldValue([], mapping, field)),

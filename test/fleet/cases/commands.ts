@@ -48,9 +48,9 @@ const described: readonly ActionCase[] = [
   },
   {
     name: "unarchive puts back an owner that was changed",
-    prepare: `${ARCHIVE} && tar -C /srv/volley-dest -xpf /srv/volley-src/app.tar.gz && chown root /srv/volley-dest/app`,
+    prepare: `${ARCHIVE} && tar -C /srv/volley-dest -xpf /srv/volley-src/app.tar.gz && chown root /srv/volley-dest/app/bin/run`,
     call: unarchive({ src: "/srv/volley-src/app.tar.gz", dest: "/srv/volley-dest", remote_src: true }),
-    verify: owners("/srv/volley-dest/app", "daemon:adm 755"),
+    verify: owners("/srv/volley-dest/app/bin/run", "daemon:adm 4755"),
   },
 ];
 

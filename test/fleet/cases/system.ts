@@ -73,7 +73,7 @@ const packages: readonly ActionCase[] = [
     name: "apt purges what is removed but has configuration left",
     prepare: "apt-get -y install logrotate >/dev/null; apt-get -y remove logrotate >/dev/null",
     call: apt({ name: "logrotate", state: "absent", purge: true }),
-    verify: "! dpkg-query -W -f '${db:Status-Status}' logrotate 2>/dev/null | grep -qx config-files",
+    verify: `! dpkg-query -W -f '\${db:Status-Status}' logrotate 2>/dev/null | grep -qx config-files`,
   },
   {
     name: "apt fetches the lists before it installs",

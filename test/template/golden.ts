@@ -1,0 +1,43 @@
+import { readFileSync } from "node:fs";
+import { createTemplates } from "../../src/template/index.ts";
+
+/** One template, and what Ansible itself makes of it. */
+export interface GoldenCase {
+  readonly template: string;
+  readonly expected?: string;
+  readonly error?: boolean;
+}
+
+/** Cases over one set of vars, with the templates they include or extend. */
+export interface GoldenFile {
+  readonly vars: Readonly<Record<string, unknown>>;
+  readonly templates?: Readonly<Record<string, string>>;
+  readonly cases: readonly GoldenCase[];
+}
+
+/** Reads a file of cases beside the tests. */
+export function readGolden(name: string): GoldenFile {
+  return JSON.parse(readFileSync(new URL(name, import.meta.url), "utf8")) as GoldenFile;
+}
+
+/** What became of a case: its text, or the code of its error. */
+export function outcome(golden: GoldenFile, { template }: GoldenCase): { text?: string; error?: unknown } {
+  const templates = createTemplates({
+    env: { HOME: "/root" },
+    loader: { read: (name) => golden.templates?.[name] ?? null },
+  });
+  try {
+    // Templates may change lists and dicts, so every case has vars of its own.
+    return {
+      text: templates.renderString(template, structuredClone(golden.vars) as Record<string, unknown>),
+    };
+  } catch (error) {
+    return { error };
+  }
+}
+
+/** Whether a case came out as Ansible has it. */
+export function matches(golden: GoldenFile, one: GoldenCase): boolean {
+  const { text, error } = outcome(golden, one);
+  return one.error === true ? error !== undefined : text === one.expected;
+}

@@ -1,0 +1,178 @@
+import { describe, expect, it } from "vitest";
+import { VolleyError } from "../../src/core/errors.ts";
+import { createTemplates, type TemplateOptions } from "../../src/template/index.ts";
+
+function over(files: Readonly<Record<string, string>>, options: TemplateOptions = {}) {
+  return createTemplates({ loader: { read: (name) => files[name] ?? null }, ...options });
+}
+
+function failure(body: () => unknown): VolleyError {
+  try {
+    body();
+  } catch (error) {
+    if (error instanceof VolleyError) return error;
+    throw error;
+  }
+  throw new Error("nothing failed");
+}
+
+describe("errors name the template, the line and what is wrong", () => {
+  const files = {
+    "outer.j2": "one\n{% include 'inner.j2' %}\n",
+    "inner.j2": "\n\n{{ nope.x }}\n",
+    "macros.j2": "{% macro m() %}\n\n{{ unknown }}{% endmacro %}",
+    "caller.j2": "{% from 'macros.j2' import m %}\n{{ m() }}",
+    "open.j2": "a\n\n{% if x %}\n",
+    "bad.j2": "a\n{{ 1 + }}\n",
+    "header.j2": "#jinja2: lstrip_blocks: True\n\n{{ missing }}",
+    "child.j2": "{% extends 'base.j2' %}\n{% block b %}\n{{ missing }}{% endblock %}",
+    "base.j2": "1\n2\n3\n4{% block b %}{% endblock %}",
+    "after-macro.j2": "{% macro m() %}\nx\n{% endmacro %}\n{{ m() ~ missing }}",
+    "loop.j2": "{% for x in [1, 2] %}\n{{ x }}\n{{ d.zz }}\n{% endfor %}",
+    "string.j2": "\n{{ 'a' + 1 }}",
+    "self.j2": "x\n{% include 'self.j2' %}",
+  };
+  it.each([
+    ["outer.j2", "inner.j2", 3, "'nope' is undefined"],
+    ["caller.j2", "macros.j2", 3, "'unknown' is undefined"],
+    ["open.j2", "open.j2", 3, "endif"],
+    ["bad.j2", "bad.j2", 2, "unexpected"],
+    ["header.j2", "header.j2", 3, "'missing' is undefined"],
+    ["child.j2", "child.j2", 3, "'missing' is undefined"],
+    ["after-macro.j2", "after-macro.j2", 4, "'missing' is undefined"],
+    ["loop.j2", "loop.j2", 3, "no attribute 'zz'"],
+    ["string.j2", "string.j2", 2, "unsupported operand type"],
+    ["self.j2", "self.j2", 2, "without end"],
+  ])("%s fails in %s, line %i: %s", (name, file, line, message) => {
+    const error = failure(() => over(files).render(name, { d: {} }));
+    expect(error.code).toBe("TEMPLATE_FAILED");
+    expect(error.location).toMatchObject({ file, line });
+    expect(error.message).toContain(message);
+  });
+
+  it("a template that does not exist is named", () => {
+    expect(failure(() => over({}).render("none.j2", {})).message).toContain("none.j2");
+  });
+
+  it("a text takes the name it is given", () => {
+    const error = failure(() => createTemplates().renderString("{{ x }}", {}, { name: "motd" }));
+    expect(error.location?.file).toBe("motd");
+  });
+});
+
+describe("whitespace options", () => {
+  const files = {
+    "t.j2": "{% if true %}\n  a\n  {% endif %}\nb\n",
+    "empty.j2": "{% if false %}x{% endif %}\n",
+  };
+
+  it("trims as Ansible does unless told otherwise", () => {
+    expect(over(files).render("t.j2", {})).toBe("  a\n  b\n");
+    expect(over(files).render("t.j2", {}, { lstripBlocks: true })).toBe("  a\nb\n");
+    expect(over(files).render("t.j2", {}, { trimBlocks: false })).toBe("\n  a\n  \nb\n");
+  });
+
+  it("an override holds for one render only", () => {
+    const templates = over(files, { lstripBlocks: true });
+    const before = templates.render("t.j2", {});
+    templates.render("t.j2", {}, { lstripBlocks: false, trimBlocks: false });
+    expect(templates.render("t.j2", {})).toBe(before);
+  });
+
+  it("ends a result as the template ends, unless told not to", () => {
+    expect(over(files).render("empty.j2", {})).toBe("\n");
+    expect(over(files).render("empty.j2", {}, { keepTrailingNewline: false })).toBe("");
+  });
+
+  it("refuses a header it does not know", () => {
+    expect(failure(() => createTemplates().renderString("#jinja2: nonsense: True\nx", {})).message).toContain(
+      "nonsense",
+    );
+  });
+});
+
+describe("evaluate gives native values", () => {
+  const vars = { a: { b: "abc" }, list: [1, 2], double: (x: number) => x * 2 };
+  it.each<[string, unknown]>([
+    ["a.b | length > 2", true],
+    ["a", { b: "abc" }],
+    ["{'x': 1.0, 'y': (1, 2), 'z': none}", { x: 1, y: [1, 2], z: null }],
+    ["missing is defined and missing.x", false],
+    ["-5 | abs", 5],
+    ["10 / 2", 5],
+    ["list | map('string') | list", ["1", "2"]],
+    ["double(21)", 42],
+    ["'}}'", "}}"],
+  ])("%s", (expression, expected) => {
+    expect(createTemplates().evaluate(expression, vars)).toEqual(expected);
+  });
+
+  it.each(["missing", "[missing]", "a +", "a }} {{ a", "a.b[0", ""])("%s is an error", (expression) => {
+    expect(failure(() => createTemplates().evaluate(expression, vars)).code).toBe("TEMPLATE_FAILED");
+  });
+});
+
+describe("lookups", () => {
+  it("env reads what it is given and nothing else", () => {
+    expect(
+      createTemplates({ env: { A: "1" } }).renderString(
+        "{{ lookup('env', 'A') }}[{{ lookup('env', 'PATH') }}]",
+        {},
+      ),
+    ).toBe("1[]");
+  });
+
+  it("file and template come from the loader", () => {
+    const templates = over({ "f.txt": "text\n", "n.j2": "n={{ n }}\n" });
+    expect(
+      templates.renderString("{{ lookup('file', 'f.txt') }} {{ lookup('template', 'n.j2') }}", { n: 1 }),
+    ).toBe("text n=1");
+  });
+
+  it("further lookups get native values", () => {
+    const lookups = { keys: (value: unknown) => Object.keys(value as object) };
+    expect(createTemplates({ lookups }).evaluate("query('keys', {'a': 1, 'b': 2})", {})).toEqual(["a", "b"]);
+  });
+});
+
+describe("templates never reach JavaScript", () => {
+  it.each(["constructor", "__proto__", "toString", "hasOwnProperty", "length"])("%s", (name) => {
+    const render = (source: string): string =>
+      createTemplates().renderString(source, { d: {}, l: [], s: "" });
+    expect(
+      render(
+        `{{ d.${name} is defined }}{{ d['${name}'] is defined }}{{ l.${name} is defined }}{{ s.${name} is defined }}`,
+      ),
+    ).toBe("FalseFalseFalseFalse");
+    expect(render(`{{ ${name} is defined }}{{ range.${name} is defined }}`)).toBe("FalseFalse");
+  });
+
+  it("a dict may have keys of any name", () => {
+    const d = JSON.parse('{"length": 1, "keys": 2, "__proto__": 3, "constructor": 4}') as Record<
+      string,
+      unknown
+    >;
+    expect(
+      createTemplates().renderString("{{ d.length }}{{ d['keys'] }}{{ d['__proto__'] }}{{ d.constructor }}", {
+        d,
+      }),
+    ).toBe("1234");
+    expect(createTemplates().renderString("{{ {}|combine(d)|to_json }}", { d })).toBe(
+      '{"length": 1, "keys": 2, "__proto__": 3, "constructor": 4}',
+    );
+  });
+});
+
+it("instances do not share what they are given", () => {
+  const one = over({ "x.j2": "1" });
+  const two = over({ "x.j2": "2" });
+  expect(one.render("x.j2", {}) + two.render("x.j2", {}) + one.render("x.j2", {})).toBe("121");
+});
+
+it("a template that changes is compiled anew", () => {
+  const files: Record<string, string> = { "x.j2": "1" };
+  const templates = over(files);
+  templates.render("x.j2", {});
+  files["x.j2"] = "2";
+  expect(templates.render("x.j2", {})).toBe("2");
+});
