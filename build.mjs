@@ -38,14 +38,27 @@ const { buildRuntime } = await import(pathToFileURL(join(dist, "bundle/build-run
 const { RUNTIME_NAMES } = await import(pathToFileURL(join(dist, "bundle/runtime.js")).href);
 const runtime = await buildRuntime(pathToFileURL(`${join(root, "src")}/`).href, { quick: false });
 mkdirSync(join(dist, "target"));
-for (const [name, bytes] of Object.entries(runtime)) writeFileSync(join(dist, "target", RUNTIME_NAMES[name]), bytes);
+for (const [name, bytes] of Object.entries(runtime))
+  writeFileSync(join(dist, "target", RUNTIME_NAMES[name]), bytes);
 
 if (!process.argv.includes("--no-types")) {
   const require = createRequire(import.meta.url);
   const tsc = join(dirname(require.resolve("typescript/package.json")), "bin", "tsc");
   execFileSync(
     process.execPath,
-    [tsc, "--noEmit", "false", "--emitDeclarationOnly", "--declaration", "--rootDir", "src", "--outDir", "dist", "-p", "tsconfig.build.json"],
+    [
+      tsc,
+      "--noEmit",
+      "false",
+      "--emitDeclarationOnly",
+      "--declaration",
+      "--rootDir",
+      "src",
+      "--outDir",
+      "dist",
+      "-p",
+      "tsconfig.build.json",
+    ],
     { cwd: root, stdio: "inherit" },
   );
 }

@@ -1,14 +1,31 @@
 import { fileURLToPath } from "node:url";
 import { promisify } from "node:util";
 import { brotliCompress, constants } from "node:zlib";
-import { build } from "esbuild";
+import { build, type Plugin } from "esbuild";
 import { refuseForbidden } from "./forbidden.ts";
 import type { RuntimeFiles } from "./runtime.ts";
 
-const SOURCES: Readonly<Record<keyof RuntimeFiles, string>> = {
-  bootstrap: "target/boot/bootstrap.ts",
-  runner: "target/entry.ts",
-  template: "template/index.ts",
+/** What each part is built from: a file of Volley's source, or a line of code. */
+const SOURCES: Readonly<Record<keyof RuntimeFiles, { readonly file: string } | { readonly code: string }>> = {
+  bootstrap: { file: "target/boot/bootstrap.ts" },
+  runner: { file: "target/entry.ts" },
+  template: { file: "template/index.ts" },
+  yaml: { code: 'export { parse, parseAllDocuments } from "yaml";' },
+};
+
+/** Makes the template part ask for the YAML reader when it first reads YAML, instead of holding it. */
+const LATE_YAML: Plugin = {
+  name: "late-yaml",
+  setup: ({ onResolve, onLoad }) => {
+    onResolve({ filter: /^yaml$/ }, ({ namespace }) =>
+      namespace === "late" ? { path: "yaml", external: true } : { path: "yaml", namespace: "late" },
+    );
+    onLoad({ filter: /.*/, namespace: "late" }, () => ({
+      contents: `
+        exports.parse = (...given) => require("yaml").parse(...given);
+        exports.parseAllDocuments = (...given) => require("yaml").parseAllDocuments(...given);`,
+    }));
+  },
 };
 
 const QUICK_QUALITY = 5;
@@ -17,23 +34,38 @@ const QUICK_QUALITY = 5;
  * Builds the parts from Volley's own source below `sourceDirectory` (a file URL that ends with a slash); `quick` packs
  * them less tightly, in a fiftieth of the time.
  */
-export async function buildRuntime(sourceDirectory: string, { quick }: { readonly quick: boolean }): Promise<RuntimeFiles> {
-  const part = (name: keyof RuntimeFiles): Promise<Buffer> =>
-    buildPart(fileURLToPath(new URL(SOURCES[name], sourceDirectory)), name);
-  const [bootstrap, runner, template] = await Promise.all([part("bootstrap"), part("runner"), part("template")]);
+export async function buildRuntime(
+  sourceDirectory: string,
+  { quick }: { readonly quick: boolean },
+): Promise<RuntimeFiles> {
   const quality = quick ? QUICK_QUALITY : constants.BROTLI_MAX_QUALITY;
-  return { bootstrap, runner: await pack(runner, quality), template: await pack(template, quality) };
+  const part = (name: keyof RuntimeFiles): Promise<Buffer> => buildPart(name, sourceDirectory);
+  const packed = async (name: keyof RuntimeFiles): Promise<Buffer> => pack(await part(name), quality);
+  const [bootstrap, runner, template, yaml] = await Promise.all([
+    part("bootstrap"),
+    packed("runner"),
+    packed("template"),
+    packed("yaml"),
+  ]);
+  return { bootstrap, runner, template, yaml };
 }
 
 async function pack(code: Buffer, quality: number): Promise<Buffer> {
-  const params = { [constants.BROTLI_PARAM_QUALITY]: quality, [constants.BROTLI_PARAM_SIZE_HINT]: code.length };
+  const params = {
+    [constants.BROTLI_PARAM_QUALITY]: quality,
+    [constants.BROTLI_PARAM_SIZE_HINT]: code.length,
+  };
   return promisify(brotliCompress)(code, { params }) as Promise<Buffer>;
 }
 
-async function buildPart(entry: string, name: keyof RuntimeFiles): Promise<Buffer> {
+async function buildPart(name: keyof RuntimeFiles, sourceDirectory: string): Promise<Buffer> {
+  const source = SOURCES[name];
+  const root = fileURLToPath(new URL("..", sourceDirectory));
   const result = await build({
-    entryPoints: [entry],
-    absWorkingDir: fileURLToPath(new URL("../..", import.meta.url)),
+    ...("file" in source
+      ? { entryPoints: [fileURLToPath(new URL(source.file, sourceDirectory))] }
+      : { stdin: { contents: source.code, resolveDir: root } }),
+    absWorkingDir: root,
     bundle: true,
     write: false,
     minify: true,
@@ -42,6 +74,7 @@ async function buildPart(entry: string, name: keyof RuntimeFiles): Promise<Buffe
     format: "cjs",
     // Old versions must at least be able to say that they are too old.
     target: name === "bootstrap" ? "node6" : "node18",
+    plugins: name === "template" ? [LATE_YAML] : [],
     legalComments: "none",
     charset: "utf8",
     logLevel: "silent",

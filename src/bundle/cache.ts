@@ -24,12 +24,15 @@ export function fingerprint(paths: Iterable<string>): Fingerprint {
 /** Whether everything is as it was when a fingerprint was taken. */
 export function isFresh(taken: Fingerprint): boolean {
   const now = fingerprint(Object.keys(taken));
-  return Object.entries(taken).every(([path, [mtimeMs, size]]) => now[path]?.[0] === mtimeMs && now[path]?.[1] === size);
+  return Object.entries(taken).every(
+    ([path, [mtimeMs, size]]) => now[path]?.[0] === mtimeMs && now[path]?.[1] === size,
+  );
 }
 
 /** A directory of the cache, for one key. */
 export interface CacheSlot {
-  readText(name: string): string | undefined;
+  /** A value written as JSON, or undefined when there is none that can be read. */
+  readJson<T>(name: string): T | undefined;
   readBytes(name: string): Buffer | undefined;
   /** Writes atomically; a cache that cannot be written costs time, not the run. */
   write(name: string, content: string | Uint8Array): void;
@@ -37,7 +40,11 @@ export interface CacheSlot {
 
 /** Opens the slot of a key below `builds`. */
 export function openSlot(key: string): CacheSlot {
-  const directory = join(cacheDirectory(), "builds", createHash("sha256").update(key).digest("hex").slice(0, 24));
+  const directory = join(
+    cacheDirectory(),
+    "builds",
+    createHash("sha256").update(key).digest("hex").slice(0, 24),
+  );
   const read = (name: string): Buffer | undefined => {
     try {
       return fs.readFileSync(join(directory, name));
@@ -47,7 +54,13 @@ export function openSlot(key: string): CacheSlot {
   };
   return {
     readBytes: read,
-    readText: (name) => read(name)?.toString("utf8"),
+    readJson: <T>(name: string): T | undefined => {
+      try {
+        return JSON.parse(read(name)?.toString("utf8") ?? "") as T;
+      } catch {
+        return undefined;
+      }
+    },
     write: (name, content) => {
       const temporary = join(directory, `${name}.${process.pid}`);
       try {

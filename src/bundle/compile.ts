@@ -64,7 +64,11 @@ export async function compile(entry: string, projectDirectory: string): Promise<
  * `volley` is given at run time. Each file that imports it gets a module of its own, whose `defineRole` and its like
  * know the directory the file lies in: that is where the role's assets are.
  */
-function volleyModule(projectDirectory: string, playbookDirectory: string, directories: Record<string, string>): Plugin {
+function volleyModule(
+  projectDirectory: string,
+  playbookDirectory: string,
+  directories: Record<string, string>,
+): Plugin {
   const nameDirectory = (directory: string): string => {
     // A role outside the playbook's directory must not climb out of the bundle's own tree.
     const name = relative(playbookDirectory, directory).split(sep).join("/").replaceAll("..", "_") || ".";
@@ -104,6 +108,8 @@ function explainFailure(thrown: unknown): unknown {
   const more = errors!.length > 1 ? ` (and ${errors!.length - 1} more)` : "";
   return new VolleyError("BUILD_FAILED", `${text}${more}`, {
     cause: thrown,
-    ...(location === null ? {} : { location: { file: location.file, line: location.line, column: location.column + 1 } }),
+    ...(location === null
+      ? {}
+      : { location: { file: location.file, line: location.line, column: location.column + 1 } }),
   });
 }

@@ -1,6 +1,6 @@
-import { SourceMap, createRequire } from "node:module";
+import { createRequire, SourceMap } from "node:module";
 import { Script } from "node:vm";
-import { type SourceLocation, VolleyError, isVolleyError } from "../core/errors.ts";
+import { isVolleyError, type SourceLocation, VolleyError } from "../core/errors.ts";
 import type { Compiled } from "./compile.ts";
 
 /** The name a compiled playbook has in stacks, on the controller and on the target. */
@@ -16,7 +16,11 @@ export function evaluate(compiled: Pick<Compiled, "code" | "map">, file: string,
   const require = createRequire(file);
   const module: { exports: { readonly default?: unknown } } = { exports: {} };
   try {
-    const run = script.runInThisContext() as (exports: unknown, require: (id: string) => unknown, module: unknown) => void;
+    const run = script.runInThisContext() as (
+      exports: unknown,
+      require: (id: string) => unknown,
+      module: unknown,
+    ) => void;
     run(module.exports, (id) => (id === "volley" ? volley : require(id)), module);
   } catch (thrown) {
     throw locate(thrown, compiled.map);

@@ -2,7 +2,17 @@ import type { Metafile } from "esbuild";
 import { VolleyError } from "../core/errors.ts";
 
 /** Packages that work only on the controller. */
-const FORBIDDEN_PACKAGES = ["ssh2", "ink", "react", "pino", "archiver", "esbuild", "commander", "p-limit", "cpu-features"];
+const FORBIDDEN_PACKAGES = [
+  "ssh2",
+  "ink",
+  "react",
+  "pino",
+  "archiver",
+  "esbuild",
+  "commander",
+  "p-limit",
+  "cpu-features",
+];
 /** Folders of Volley's own source that stay on the controller. */
 const FORBIDDEN_FOLDERS = ["inventory", "transport", "controller", "reporter", "cli", "bundle", "embedded"];
 
@@ -24,10 +34,15 @@ export function refuseForbidden({ inputs }: Metafile, entry: string, ownSource: 
     const input = queue[at]!;
     if (isForbidden(input, ownSource)) {
       const chain = [input];
-      for (let from = importers.get(input); from !== undefined; from = importers.get(from)) chain.unshift(from);
-      throw new VolleyError("BUNDLE_FORBIDDEN", `${input} cannot run on a host: it belongs to the controller`, {
-        hint: `imported through ${chain.join(" -> ")}`,
-      });
+      for (let from = importers.get(input); from !== undefined; from = importers.get(from))
+        chain.unshift(from);
+      throw new VolleyError(
+        "BUNDLE_FORBIDDEN",
+        `${input} cannot run on a host: it belongs to the controller`,
+        {
+          hint: `imported through ${chain.join(" -> ")}`,
+        },
+      );
     }
     for (const { path } of inputs[input]?.imports ?? []) {
       if (path === entry || importers.has(path)) continue;

@@ -8,7 +8,8 @@ import { NO_USABLE_NODE_EXIT } from "../core/manifest.ts";
  * may hold what the bundle must not be started with.
  */
 export function preludeText(bootstrap: string): string {
-  if (bootstrap.includes("'")) throw new Error("the bootstrap holds an apostrophe: the prelude cannot quote it");
+  if (bootstrap.includes("'"))
+    throw new Error("the bootstrap holds an apostrophe: the prelude cannot quote it");
   return `#!/bin/sh
 # A Volley bundle: this script, then a zip (unzip -l shows it). Run it as: sh FILE --help
 unset NODE_OPTIONS NODE_EXTRA_CA_CERTS

@@ -15,7 +15,9 @@ export function findProject(playbook: string, cwd: string): Project {
   const file = resolve(cwd, playbook);
   const stats = statSync(file, { throwIfNoEntry: false });
   if (stats === undefined) {
-    throw new VolleyError("PLAYBOOK_MISSING", `there is no playbook ${playbook}`, { hint: `looked for ${file}` });
+    throw new VolleyError("PLAYBOOK_MISSING", `there is no playbook ${playbook}`, {
+      hint: `looked for ${file}`,
+    });
   }
   if (!stats.isFile()) throw new VolleyError("PLAYBOOK_MISSING", `${playbook} is not a file`);
   if (!/\.[cm]?[jt]sx?$/.test(file)) {

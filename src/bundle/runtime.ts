@@ -7,6 +7,8 @@ export interface RuntimeFiles {
   readonly bootstrap: Buffer;
   readonly runner: Buffer;
   readonly template: Buffer;
+  /** The YAML reader, which few templates need: it is loaded by the first that does. */
+  readonly yaml: Buffer;
 }
 
 /** The names the parts have in the package. */
@@ -14,6 +16,7 @@ export const RUNTIME_NAMES = {
   bootstrap: "bootstrap.js",
   runner: "runner.js.br",
   template: "template.js.br",
+  yaml: "yaml.js.br",
 } as const satisfies Readonly<Record<keyof RuntimeFiles, string>>;
 
 let built: Promise<RuntimeFiles> | undefined;
@@ -31,7 +34,12 @@ async function readOrBuild(): Promise<RuntimeFiles> {
     return buildRuntime(new URL("../", import.meta.url).href, { quick: true });
   }
   const read = (name: keyof RuntimeFiles): Buffer => readFileSync(new URL(RUNTIME_NAMES[name], directory));
-  return { bootstrap: read("bootstrap"), runner: read("runner"), template: read("template") };
+  return {
+    bootstrap: read("bootstrap"),
+    runner: read("runner"),
+    template: read("template"),
+    yaml: read("yaml"),
+  };
 }
 
 /** Where the package keeps the built parts; undefined when Volley runs from source. */

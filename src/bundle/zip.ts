@@ -43,6 +43,10 @@ function shiftOffsets(whole: Buffer, by: number): void {
   whole.writeUInt32LE(directory, end + 16);
   for (let at = directory; at < end; ) {
     whole.writeUInt32LE(whole.readUInt32LE(at + 42) + by, at + 42);
-    at += ENTRY_HEADER_BYTES + whole.readUInt16LE(at + 28) + whole.readUInt16LE(at + 30) + whole.readUInt16LE(at + 32);
+    at +=
+      ENTRY_HEADER_BYTES +
+      whole.readUInt16LE(at + 28) +
+      whole.readUInt16LE(at + 30) +
+      whole.readUInt16LE(at + 32);
   }
 }

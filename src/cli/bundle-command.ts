@@ -11,7 +11,9 @@ export function addBundleCommand(program: Command): void {
     program
       .command("bundle <playbook>")
       .summary("make a self-contained executable of a playbook")
-      .description("Writes one file that carries out the playbook on any machine with Node 18 or newer: sh site.run --local HOST. With -i it holds the vars of the inventory's hosts (of those in -l), in clear."),
+      .description(
+        "Writes one file that carries out the playbook on any machine with Node 18 or newer: sh site.run --local HOST. With -i it holds the vars of the inventory's hosts (of those in -l), in clear.",
+      ),
   )
     .requiredOption("-o, --output <file>", "the file to write")
     .action(async (playbook: string, flags: InventoryFlags & { readonly output: string }) => {
@@ -23,7 +25,8 @@ export function addBundleCommand(program: Command): void {
         ...(flags.limit === undefined ? {} : { limit: flags.limit }),
       });
       writeWhole(flags.output, bytes);
-      const whom = hosts.length === 0 ? "any host" : hosts.length > 5 ? `${hosts.length} hosts` : hosts.join(", ");
+      const whom =
+        hosts.length === 0 ? "any host" : hosts.length > 5 ? `${hosts.length} hosts` : hosts.join(", ");
       process.stdout.write(
         `${flags.output}: ${(bytes.length / 1024).toFixed(1)} KiB, SHA-256 ${id}\nRun it there: sh ${basename(flags.output)} --local ${hosts[0] ?? "NAME"}   (made for ${whom})\n`,
       );
@@ -39,6 +42,8 @@ function writeWhole(path: string, bytes: Buffer): void {
     renameSync(temporary, full);
   } catch (thrown) {
     rmSync(temporary, { force: true });
-    throw new VolleyError("FILE_FAILED", `cannot write ${path}: ${(thrown as Error).message}`, { cause: thrown });
+    throw new VolleyError("FILE_FAILED", `cannot write ${path}: ${(thrown as Error).message}`, {
+      cause: thrown,
+    });
   }
 }

@@ -7,7 +7,9 @@ export function addCheckCommand(program: Command): void {
     program
       .command("check <playbook>")
       .summary("check a playbook without touching any host")
-      .description("Compiles a playbook, checks its types with the project's own TypeScript and, with an inventory, its roles' vars, actions and assets for every host."),
+      .description(
+        "Compiles a playbook, checks its types with the project's own TypeScript and, with an inventory, its roles' vars, actions and assets for every host.",
+      ),
   )
     .option("--no-types", "leave the types out")
     .action(async (playbook: string, flags: InventoryFlags & { readonly types: boolean }) => {

@@ -11,7 +11,10 @@ import { VolleyError } from "../core/errors.ts";
 import { type InventoryFlags, inventoryPaths } from "./options.ts";
 
 /** Checks a playbook as far as that goes without a host; 0 when all is well, 1 when types are wrong. Other faults are thrown. */
-export async function checkPlaybook(playbook: string, flags: InventoryFlags & { readonly types: boolean }): Promise<number> {
+export async function checkPlaybook(
+  playbook: string,
+  flags: InventoryFlags & { readonly types: boolean },
+): Promise<number> {
   const cwd = process.cwd();
   const project = findProject(playbook, cwd);
   const prepared = await preparePlaybook(playbook, cwd);
@@ -62,7 +65,20 @@ function checkTypes({ file, directory }: Project): string {
   const config = join(directory, "tsconfig.json");
   const args = existsSync(config)
     ? ["--noEmit", "-p", config]
-    : ["--noEmit", "--strict", "--skipLibCheck", "--allowImportingTsExtensions", "--module", "nodenext", "--target", "es2022", relative(directory, file)];
-  const { status, stdout, stderr } = spawnSync(process.execPath, [compiler, "--pretty", "false", ...args], { cwd: directory, encoding: "utf8" });
+    : [
+        "--noEmit",
+        "--strict",
+        "--skipLibCheck",
+        "--allowImportingTsExtensions",
+        "--module",
+        "nodenext",
+        "--target",
+        "es2022",
+        relative(directory, file),
+      ];
+  const { status, stdout, stderr } = spawnSync(process.execPath, [compiler, "--pretty", "false", ...args], {
+    cwd: directory,
+    encoding: "utf8",
+  });
   return status === 0 ? "" : stdout || stderr || `tsc ended with ${status}\n`;
 }

@@ -21,7 +21,11 @@ export async function demo({ hosts, output, keep }: DemoFlags): Promise<number> 
   const tell = (text: string): void => {
     if (output !== "json") process.stdout.write(`${text}\n`);
   };
-  const fleet = await startEmbeddedFleet({ count: hosts, root: join(directory, "fleet"), keepRoot: keep === true });
+  const fleet = await startEmbeddedFleet({
+    count: hosts,
+    root: join(directory, "fleet"),
+    keepRoot: keep === true,
+  });
   try {
     // A copy of its own: the first run builds, whatever was built before.
     cpSync(demoPlaybook(), join(directory, "playbook"), { recursive: true });
@@ -36,7 +40,9 @@ export async function demo({ hosts, output, keep }: DemoFlags): Promise<number> 
         }),
         { output, verbosity: 0, diff: false },
       );
-    tell(`${hosts} SSH servers are running on this machine, each in a directory of its own. Provisioning them:\n`);
+    tell(
+      `${hosts} SSH servers are running on this machine, each in a directory of its own. Provisioning them:\n`,
+    );
     const first = await provision();
     if (first.exitCode !== 0) return first.exitCode;
     tell("\nOnce more: nothing should change, and nothing be sent.\n");
@@ -57,7 +63,9 @@ export async function demo({ hosts, output, keep }: DemoFlags): Promise<number> 
 /** The demo's playbook: beside this file in a checkout that runs from source, below dist in the package. */
 function demoPlaybook(): string {
   const here = dirname(fileURLToPath(import.meta.url));
-  const found = ["../demo", "../../demo"].map((path) => join(here, path)).find((path) => existsSync(join(path, "site.ts")));
+  const found = ["../demo", "../../demo"]
+    .map((path) => join(here, path))
+    .find((path) => existsSync(join(path, "site.ts")));
   if (found === undefined) throw new Error("the demo's playbook is missing from this installation");
   return found;
 }

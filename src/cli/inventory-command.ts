@@ -1,6 +1,6 @@
 import { Argument, type Command } from "commander";
-import { addInventoryOptions, type InventoryFlags, inventoryPaths } from "./options.ts";
 import type { InventoryAction } from "./inventory.ts";
+import { addInventoryOptions, type InventoryFlags, inventoryPaths } from "./options.ts";
 
 /** Adds `volley inventory`. */
 export function addInventoryCommand(program: Command): void {
@@ -13,26 +13,32 @@ export function addInventoryCommand(program: Command): void {
       .argument("[pattern...]", "which hosts"),
   )
     .option("--json", "as JSON; of list, what ansible-inventory --list prints")
-    .action(async (action: InventoryAction, patterns: readonly string[], flags: InventoryFlags & { readonly json?: boolean }) => {
-      const [{ inventoryCommand }, { loadInventoryModule }] = await Promise.all([
-        import("./inventory.ts"),
-        import("../controller/playbook.ts"),
-      ]);
-      process.exitCode = await inventoryCommand(
-        action,
-        patterns,
-        {
-          inventory: inventoryPaths(flags),
-          ...(flags.limit === undefined ? {} : { limit: flags.limit }),
-          ...(flags.json === undefined ? {} : { json: flags.json }),
-        },
-        {
-          stdout: (text) => process.stdout.write(text),
-          color: process.stdout.isTTY === true && (process.env.NO_COLOR ?? "") === "",
-          cwd: process.cwd(),
-          columns: process.stdout.columns ?? 80,
-          loadModule: loadInventoryModule,
-        },
-      );
-    });
+    .action(
+      async (
+        action: InventoryAction,
+        patterns: readonly string[],
+        flags: InventoryFlags & { readonly json?: boolean },
+      ) => {
+        const [{ inventoryCommand }, { loadInventoryModule }] = await Promise.all([
+          import("./inventory.ts"),
+          import("../controller/playbook.ts"),
+        ]);
+        process.exitCode = await inventoryCommand(
+          action,
+          patterns,
+          {
+            inventory: inventoryPaths(flags),
+            ...(flags.limit === undefined ? {} : { limit: flags.limit }),
+            ...(flags.json === undefined ? {} : { json: flags.json }),
+          },
+          {
+            stdout: (text) => process.stdout.write(text),
+            color: process.stdout.isTTY === true && (process.env.NO_COLOR ?? "") === "",
+            cwd: process.cwd(),
+            columns: process.stdout.columns ?? 80,
+            loadModule: loadInventoryModule,
+          },
+        );
+      },
+    );
 }

@@ -10,7 +10,9 @@ import { addInventoryCommand } from "./inventory-command.ts";
 import { addRunCommand } from "./run-command.ts";
 
 const program = new Command("volley")
-  .description("Provision a fleet over SSH: one TypeScript playbook, one self-contained bundle, many hosts, one screen.")
+  .description(
+    "Provision a fleet over SSH: one TypeScript playbook, one self-contained bundle, many hosts, one screen.",
+  )
   .version(volleyVersion())
   .showHelpAfterError("(--help shows what can be given)")
   .exitOverride();
@@ -28,7 +30,8 @@ try {
   if (thrown instanceof CommanderError) process.exitCode = thrown.exitCode === 0 ? 0 : 1;
   else {
     process.stderr.write(`volley: ${describeError(thrown)}\n`);
-    if (process.env.VOLLEY_DEBUG !== undefined && thrown instanceof Error) process.stderr.write(`${thrown.stack}\n`);
+    if (process.env.VOLLEY_DEBUG !== undefined && thrown instanceof Error)
+      process.stderr.write(`${thrown.stack}\n`);
     process.exitCode = 1;
   }
 }

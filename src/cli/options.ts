@@ -23,7 +23,8 @@ export interface ConnectionFlags {
 /** A whole number of at least 1. */
 export function positiveInteger(text: string): number {
   const value = Number(text);
-  if (!Number.isInteger(value) || value < 1) throw new InvalidArgumentError("It must be a whole number of 1 or more.");
+  if (!Number.isInteger(value) || value < 1)
+    throw new InvalidArgumentError("It must be a whole number of 1 or more.");
   return value;
 }
 
@@ -41,13 +42,20 @@ export function collect(value: string, before: readonly string[] | undefined): r
 
 /** `a,b` given once or several times. */
 export function splitList(values: readonly string[] | undefined): readonly string[] {
-  return (values ?? []).flatMap((value) => value.split(",")).map((value) => value.trim()).filter((value) => value !== "");
+  return (values ?? [])
+    .flatMap((value) => value.split(","))
+    .map((value) => value.trim())
+    .filter((value) => value !== "");
 }
 
 /** Adds `-i` and `-l`. */
 export function addInventoryOptions(command: Command): Command {
   return command
-    .option("-i, --inventory <path>", "inventory: a file, a directory, or 'host1,host2,' (default: ./inventory); repeatable", collect)
+    .option(
+      "-i, --inventory <path>",
+      "inventory: a file, a directory, or 'host1,host2,' (default: ./inventory); repeatable",
+      collect,
+    )
     .option("-l, --limit <pattern>", "only these hosts: web:&prod:!db, web[01:20], a glob, ~regex");
 }
 
@@ -57,8 +65,16 @@ export function addConnectionOptions(command: Command): Command {
     .option("-u, --user <name>", "login user where the inventory names none")
     .option("--private-key <file>", "private key where the inventory names none")
     .option("-b, --become [user]", "become this user with passwordless sudo (default user: root)")
-    .addOption(new Option("--host-keys <policy>", "what to do with a host key that is not known").choices(HOST_KEY_POLICIES).default("strict"))
-    .option("--known-hosts <file>", "known_hosts file to use instead of ~/.ssh/known_hosts; repeatable", collect)
+    .addOption(
+      new Option("--host-keys <policy>", "what to do with a host key that is not known")
+        .choices(HOST_KEY_POLICIES)
+        .default("strict"),
+    )
+    .option(
+      "--known-hosts <file>",
+      "known_hosts file to use instead of ~/.ssh/known_hosts; repeatable",
+      collect,
+    )
     .option("--connect-timeout <seconds>", "time to connect, and again to log in", seconds, 15)
     .option("-f, --forks <number>", "hosts worked on at a time", positiveInteger, 50);
 }

@@ -1,7 +1,15 @@
 import { homedir } from "node:os";
 import { type Command, Option } from "commander";
 import type { ReporterKind } from "../reporter/reporter.ts";
-import { addConnectionOptions, addInventoryOptions, collect, type ConnectionFlags, type InventoryFlags, inventoryPaths, splitList } from "./options.ts";
+import {
+  addConnectionOptions,
+  addInventoryOptions,
+  type ConnectionFlags,
+  collect,
+  type InventoryFlags,
+  inventoryPaths,
+  splitList,
+} from "./options.ts";
 import { watchRun } from "./watch-run.ts";
 
 interface RunFlags extends InventoryFlags, ConnectionFlags {
@@ -18,15 +26,29 @@ export function addRunCommand(program: Command): void {
   const command = program
     .command("run <playbook>")
     .summary("carry out a playbook on its hosts")
-    .description("Bundles a playbook, sends the bundle to every host that lacks it, runs it there and shows what happens.");
+    .description(
+      "Bundles a playbook, sends the bundle to every host that lacks it, runs it there and shows what happens.",
+    );
   addConnectionOptions(addInventoryOptions(command))
     .option("-C, --check", "change nothing, say what would change")
     .option("-D, --diff", "show what changes inside files")
     .option("-t, --tags <tags>", "only tasks with one of these tags (comma separated); repeatable", collect)
     .option("--skip-tags <tags>", "not the tasks with one of these tags; repeatable", collect)
-    .addOption(new Option("-o, --output <kind>", "how to show it").choices(["auto", "ink", "plain", "json"]).default("auto"))
-    .option("-v, --verbose", "plain output: also unchanged tasks; twice: also what they print", (_value: string, before: number) => before + 1, 0)
-    .addHelpText("after", "\nExit codes: 0 all ok, 1 usage or set-up, 2 some host failed, 4 some host unreachable or lost, 130 cancelled.\n")
+    .addOption(
+      new Option("-o, --output <kind>", "how to show it")
+        .choices(["auto", "ink", "plain", "json"])
+        .default("auto"),
+    )
+    .option(
+      "-v, --verbose",
+      "plain output: also unchanged tasks; twice: also what they print",
+      (_value: string, before: number) => before + 1,
+      0,
+    )
+    .addHelpText(
+      "after",
+      "\nExit codes: 0 all ok, 1 usage or set-up, 2 some host failed, 4 some host unreachable or lost, 130 cancelled.\n",
+    )
     .action(async (playbook: string, flags: RunFlags) => {
       process.exitCode = await runPlaybook(playbook, flags);
     });
@@ -54,6 +76,10 @@ async function runPlaybook(playbook: string, flags: RunFlags): Promise<number> {
     ...(limit === undefined ? {} : { limit }),
     ...(flags.become === undefined ? {} : { become: flags.become }),
   });
-  const summary = await watchRun(running, { output: flags.output, verbosity: Math.min(flags.verbose, 2) as 0 | 1 | 2, diff: flags.diff ?? false });
+  const summary = await watchRun(running, {
+    output: flags.output,
+    verbosity: Math.min(flags.verbose, 2) as 0 | 1 | 2,
+    diff: flags.diff ?? false,
+  });
   return summary.exitCode;
 }

@@ -28,7 +28,8 @@ export async function watchRun(run: Run, { output, verbosity, diff }: WatchOptio
   process.on("SIGTERM", onSignal);
   try {
     if (first.done !== true) reporter.event(first.value);
-    for (let next = await events.next(); next.done !== true; next = await events.next()) reporter.event(next.value);
+    for (let next = await events.next(); next.done !== true; next = await events.next())
+      reporter.event(next.value);
     const summary = await run.summary;
     await reporter.end(summary);
     return summary;

@@ -1,4 +1,4 @@
-import { type Bundle, buildBundle } from "../bundle/build.ts";
+import type { Bundle } from "../bundle/build.ts";
 import { VolleyError } from "../core/errors.ts";
 import type { CarriedHost } from "../core/manifest.ts";
 import { makeJob, planHosts } from "./plan.ts";
@@ -16,11 +16,17 @@ export interface CarryOptions {
 }
 
 /** Makes a bundle that is carried to its hosts and run there with `--local`: it holds their vars, and no other host's. */
-export async function carryBundle({ playbook, cwd, inventory: paths, limit }: CarryOptions): Promise<Bundle & { readonly hosts: readonly string[] }> {
+export async function carryBundle({
+  playbook,
+  cwd,
+  inventory: paths,
+  limit,
+}: CarryOptions): Promise<Bundle & { readonly hosts: readonly string[] }> {
   const prepared = await preparePlaybook(playbook, cwd);
   if (paths === undefined) {
-    if (limit !== undefined) throw new VolleyError("USAGE", "--limit picks hosts of an inventory: name one with -i");
-    return { ...(await prepared.bundle()), hosts: [] };
+    if (limit !== undefined)
+      throw new VolleyError("USAGE", "--limit picks hosts of an inventory: name one with -i");
+    return { ...(await prepared.bundle({ vars: [] })), hosts: [] };
   }
   const { inventory, select } = await readInventory(paths, { cwd, playbookDirectory: prepared.directory });
   const plan = planHosts(prepared.playbook, inventory, (pattern) => select(pattern, limit));
@@ -40,5 +46,8 @@ export async function carryBundle({ playbook, cwd, inventory: paths, limit }: Ca
     });
     hosts[host.name] = { groups, vars, plays, inventoryGroups, hostVars };
   }
-  return { ...(await buildBundle(prepared.loaded, hosts)), hosts: Object.keys(hosts) };
+  return {
+    ...(await prepared.bundle({ hosts, vars: plan.hosts.map(({ vars }) => vars) })),
+    hosts: Object.keys(hosts),
+  };
 }

@@ -1,10 +1,18 @@
 import { randomBytes } from "node:crypto";
-import { type SerializedError, VolleyError, serializeError } from "../core/errors.ts";
+import { type SerializedError, serializeError, VolleyError } from "../core/errors.ts";
 import type { ControllerEvent, HostEnd, Outcome, Phase, ReceivedEvent } from "../core/events.ts";
-import { type Command, type Job, encodeLine, type WireEvent } from "../core/protocol.ts";
+import { type Command, encodeLine, type Job, type WireEvent } from "../core/protocol.ts";
 import { countState, EMPTY_TALLY, type Tally } from "../core/result.ts";
 import type { Connection, Endpoint, RemoteExit, RemoteProcess, Transport } from "../transport/transport.ts";
-import { ABSENT, CORRUPT, discardCommand, LAUNCH_EXITS, launchCommand, temporaryPath, verifyAndLaunchCommand } from "./launch.ts";
+import {
+  ABSENT,
+  CORRUPT,
+  discardCommand,
+  LAUNCH_EXITS,
+  launchCommand,
+  temporaryPath,
+  verifyAndLaunchCommand,
+} from "./launch.ts";
 import { receive } from "./receive.ts";
 
 /** What one host's part of a run needs. */
@@ -29,7 +37,10 @@ const UPLOAD_TRIES = 2;
 const PROGRESS_MS = 100;
 const DISCARD_MS = 5_000;
 
-type Started = { readonly kind: "hello" } | { readonly kind: typeof ABSENT | typeof CORRUPT } | { readonly kind: "ended"; readonly exit: RemoteExit };
+type Started =
+  | { readonly kind: "hello" }
+  | { readonly kind: typeof ABSENT | typeof CORRUPT }
+  | { readonly kind: "ended"; readonly exit: RemoteExit };
 
 /** One host's part of a run, from connecting to its end. It never throws: what goes wrong is the outcome. */
 export class HostRun {
@@ -151,13 +162,18 @@ export class HostRun {
     if (started.kind === "hello") emit({ type: "host:cached", host });
     for (let tries = 1; started.kind === ABSENT || started.kind === CORRUPT; tries++) {
       if (started.kind === CORRUPT && tries > UPLOAD_TRIES) {
-        throw new VolleyError("UPLOAD_FAILED", `${host}: the bundle arrived damaged ${UPLOAD_TRIES} times: its SHA-256 is not ${bundle.id.slice(0, 12)}…`, {
-          hint: "something between here and the host, or its disk, changes data",
-        });
+        throw new VolleyError(
+          "UPLOAD_FAILED",
+          `${host}: the bundle arrived damaged ${UPLOAD_TRIES} times: its SHA-256 is not ${bundle.id.slice(0, 12)}…`,
+          {
+            hint: "something between here and the host, or its disk, changes data",
+          },
+        );
       }
       // Its process has ended: from here on there is none to tell of a cancel.
       this.#process = undefined;
-      if (this.#cancelled) throw new VolleyError("CANCELLED", `${host}: cancelled before the bundle was sent`);
+      if (this.#cancelled)
+        throw new VolleyError("CANCELLED", `${host}: cancelled before the bundle was sent`);
       const nonce = randomBytes(6).toString("hex");
       await this.#upload(connection, bundle, nonce);
       started = await this.#start(connection, verifyAndLaunchCommand(bundle.id, nonce, become));
@@ -193,7 +209,12 @@ export class HostRun {
     let timer: NodeJS.Timeout | undefined;
     const late = new Promise<never>((_, reject) => {
       timer = setTimeout(() => {
-        reject(new VolleyError("TIMEOUT", `${endpoint.host}: the bundle did not start within ${startTimeoutMs / 1000} s`));
+        reject(
+          new VolleyError(
+            "TIMEOUT",
+            `${endpoint.host}: the bundle did not start within ${startTimeoutMs / 1000} s`,
+          ),
+        );
       }, startTimeoutMs);
     });
     try {
@@ -206,13 +227,18 @@ export class HostRun {
     }
   }
 
-  async #upload(connection: Connection, bundle: { readonly id: string; readonly bytes: Buffer }, nonce: string): Promise<void> {
+  async #upload(
+    connection: Connection,
+    bundle: { readonly id: string; readonly bytes: Buffer },
+    nonce: string,
+  ): Promise<void> {
     const { emit, endpoint } = this.#options;
     const { host } = endpoint;
     const totalBytes = bundle.bytes.length;
     const startedAt = performance.now();
     let toldAt = startedAt;
-    const tell = (bytes: number): void => emit({ type: "host:upload", host, bytes, totalBytes, elapsedMs: performance.now() - startedAt });
+    const tell = (bytes: number): void =>
+      emit({ type: "host:upload", host, bytes, totalBytes, elapsedMs: performance.now() - startedAt });
     tell(0);
     try {
       await connection.upload(bundle.bytes, temporaryPath(bundle.id, nonce), {
@@ -236,7 +262,9 @@ export class HostRun {
   /** Removes what was sent in part, unless the host no longer answers. */
   async #discard(connection: Connection, id: string, nonce: string): Promise<void> {
     const limit = AbortSignal.timeout(DISCARD_MS);
-    const late = new Promise<void>((resolve) => limit.addEventListener("abort", () => resolve(), { once: true }));
+    const late = new Promise<void>((resolve) =>
+      limit.addEventListener("abort", () => resolve(), { once: true }),
+    );
     const discarding = connection.exec(discardCommand(id, nonce), limit).then(
       async (process) => {
         process.stdout.resume();
@@ -251,7 +279,9 @@ export class HostRun {
   #takeStderr(chunk: Buffer): void {
     const text = chunk.toString("utf8");
     this.#stderr = (this.#stderr + text).slice(-STDERR_KEPT);
-    for (const line of text.split("\n")) if (line.trim() !== "") this.#options.emit({ type: "host:noise", host: this.host, text: line.slice(0, 1_000) });
+    for (const line of text.split("\n"))
+      if (line.trim() !== "")
+        this.#options.emit({ type: "host:noise", host: this.host, text: line.slice(0, 1_000) });
   }
 
   #take(event: WireEvent): void {
@@ -300,7 +330,11 @@ export class HostRun {
       if (this.#cancelled) return this.#finish("cancelled");
       const said = this.#stderr.trim().split("\n").at(-1) ?? "";
       const how =
-        exit.kind === "lost" ? exit.reason : exit.kind === "signalled" ? `it was ended by signal ${exit.signal}` : `it exited with code ${exit.code}`;
+        exit.kind === "lost"
+          ? exit.reason
+          : exit.kind === "signalled"
+            ? `it was ended by signal ${exit.signal}`
+            : `it exited with code ${exit.code}`;
       return this.#finish("lost", {
         code: "CONNECTION_LOST",
         message: `${this.host}: the run ended without saying how: ${how}${said === "" ? "" : `; last said: ${said}`}`,
@@ -323,15 +357,25 @@ export class HostRun {
       return new VolleyError("NODE_MISSING", `${host}: ${(volley ?? said).replace(/^volley: /, "")}`);
     }
     if (code === LAUNCH_EXITS.noCache) {
-      return new VolleyError("UPLOAD_FAILED", `${host}: cannot keep the bundle in ${user}'s home: ${said || "the directory cannot be made"}`);
+      return new VolleyError(
+        "UPLOAD_FAILED",
+        `${host}: cannot keep the bundle in ${user}'s home: ${said || "the directory cannot be made"}`,
+      );
     }
     if (this.#options.become !== null && /sudo|password|not in the sudoers|may not run/i.test(said)) {
-      return new VolleyError("BECOME_FAILED", `${host}: ${user} cannot become ${this.#options.become}: ${said}`, {
-        hint: "passwordless sudo is needed: add a NOPASSWD rule for the user, or log in as the user to become",
-      });
+      return new VolleyError(
+        "BECOME_FAILED",
+        `${host}: ${user} cannot become ${this.#options.become}: ${said}`,
+        {
+          hint: "passwordless sudo is needed: add a NOPASSWD rule for the user, or log in as the user to become",
+        },
+      );
     }
     const how = code === undefined ? "a signal ended it" : `exit code ${code}`;
-    return new VolleyError("PROTOCOL_INVALID", `${host}: the bundle could not be started (${how})${said === "" ? "" : `: ${said}`}`);
+    return new VolleyError(
+      "PROTOCOL_INVALID",
+      `${host}: the bundle could not be started (${how})${said === "" ? "" : `: ${said}`}`,
+    );
   }
 
   #finish(outcome: Outcome, error?: SerializedError): void {
@@ -341,7 +385,10 @@ export class HostRun {
     now.removeEventListener("abort", this.#onNow);
     const executed = this.#tally.unchanged + this.#tally.changed + this.#tally.skipped + this.#tally.failed;
     // Without a bye nobody has counted what was left.
-    const tally = this.#bye === undefined ? { ...this.#tally, notExecuted: Math.max(0, this.#total - executed) } : this.#tally;
+    const tally =
+      this.#bye === undefined
+        ? { ...this.#tally, notExecuted: Math.max(0, this.#total - executed) }
+        : this.#tally;
     const end: HostEnd = {
       type: "host:end",
       host: this.host,

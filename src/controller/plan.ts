@@ -1,7 +1,7 @@
 import { VolleyError } from "../core/errors.ts";
 import type { Host, Inventory } from "../core/inventory.ts";
 import type { Vars } from "../core/json.ts";
-import type { PlayDefinition, Playbook } from "../core/playbook.ts";
+import type { Playbook, PlayDefinition } from "../core/playbook.ts";
 import { type Job, type JobOptions, PROTOCOL_VERSION } from "../core/protocol.ts";
 
 /** A play with the hosts it is for. */
@@ -22,7 +22,11 @@ export interface Plan {
 }
 
 /** Finds the hosts of each play. Fails with `PATTERN_UNKNOWN` when none is left. */
-export function planHosts(playbook: Playbook, inventory: Inventory, select: (pattern: string) => readonly Host[]): Plan {
+export function planHosts(
+  playbook: Playbook,
+  inventory: Inventory,
+  select: (pattern: string) => readonly Host[],
+): Plan {
   const plays = playbook.plays.map((play, index) => ({ index, play, hosts: select(play.hosts) }));
   const hosts = [...new Set(plays.flatMap((play) => play.hosts))];
   if (hosts.length === 0) {

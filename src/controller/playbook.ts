@@ -1,7 +1,8 @@
-import { buildBundle, type Bundle, type LoadedPlaybook, loadPlaybook } from "../bundle/build.ts";
+import { type BuildOptions, type Bundle, buildBundle } from "../bundle/build.ts";
 import { compile } from "../bundle/compile.ts";
 import { createDiskAssets } from "../bundle/disk-assets.ts";
 import { evaluate, locate, locateStack } from "../bundle/evaluate.ts";
+import { loadPlaybook } from "../bundle/load-playbook.ts";
 import { findProject } from "../bundle/project.ts";
 import type { AssetStore } from "../core/asset.ts";
 import { type SerializedError, VolleyError } from "../core/errors.ts";
@@ -16,8 +17,7 @@ export interface PreparedPlaybook {
   readonly directory: string;
   readonly playbook: Playbook;
   readonly assets: AssetStore;
-  readonly loaded: LoadedPlaybook;
-  bundle(): Promise<Bundle>;
+  bundle(options: BuildOptions): Promise<Bundle>;
   /** An error thrown by the playbook's code here, with its place in the source. */
   locate(thrown: unknown): unknown;
   /** The same for one that came from a host. */
@@ -34,8 +34,7 @@ export async function preparePlaybook(file: string, cwd: string): Promise<Prepar
     directory: project.directory,
     playbook: loaded.playbook,
     assets: createDiskAssets((role) => directories[role]),
-    loaded,
-    bundle: () => buildBundle(loaded),
+    bundle: (options) => buildBundle(loaded, options),
     locate: (thrown) => locate(thrown, map),
     locateRemote: (error) => {
       if (error.location !== undefined) return error;

@@ -1,3 +1,4 @@
+import type { ActionCall } from "../core/action.ts";
 import type { AssetStore } from "../core/asset.ts";
 import { resolveRoleVars } from "../core/define.ts";
 import { isVolleyError } from "../core/errors.ts";
@@ -5,7 +6,6 @@ import type { Facts } from "../core/facts.ts";
 import type { Host } from "../core/inventory.ts";
 import type { Vars } from "../core/json.ts";
 import type { PlayDefinition } from "../core/playbook.ts";
-import type { ActionCall } from "../core/action.ts";
 import type { RoleContext, RoleUse, TaskHandle, TasksContext } from "../core/role.ts";
 import { findAsset } from "../target/action-context.ts";
 
@@ -89,7 +89,8 @@ function findMissingAsset({ action, params }: ActionCall, role: string, assets: 
   if (typeof src !== "string" || remote === true || src.startsWith("/") || src.includes("{{")) return;
   if (action === "template") findAsset(assets, role, "templates", src);
   else if ((action === "copy" || action === "unarchive" || action === "script") && !/^\w+:\/\//.test(src)) {
-    if (assets.tree(role, `files/${src}`) === null && assets.tree(role, src) === null) findAsset(assets, role, "files", src);
+    if (assets.tree(role, `files/${src}`) === null && assets.tree(role, src) === null)
+      findAsset(assets, role, "files", src);
   }
 }
 

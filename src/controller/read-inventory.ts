@@ -1,5 +1,5 @@
-import type { Host, Inventory } from "../core/inventory.ts";
 import { VolleyError } from "../core/errors.ts";
+import type { Host, Inventory } from "../core/inventory.ts";
 import { loadInventory } from "../inventory/load.ts";
 import { limitHosts, selectHosts } from "../inventory/select.ts";
 import { loadInventoryModule } from "./playbook.ts";
@@ -16,7 +16,9 @@ export async function readInventory(
   from: string | readonly string[] | Inventory,
   { cwd, playbookDirectory }: { readonly cwd: string; readonly playbookDirectory: string },
 ): Promise<ReadInventory> {
-  const inventory = isInventory(from) ? from : await load(typeof from === "string" ? [from] : from, cwd, playbookDirectory);
+  const inventory = isInventory(from)
+    ? from
+    : await load(typeof from === "string" ? [from] : from, cwd, playbookDirectory);
   return {
     inventory,
     select: (pattern, limit) => {

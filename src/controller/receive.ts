@@ -60,11 +60,13 @@ export function receive(stream: Readable, handlers: ReceiveHandlers): void {
     } catch {
       return noise(line);
     }
-    if (!isRecord(event) || typeof event.type !== "string" || typeof event.seq !== "number") return noise(line);
+    if (!isRecord(event) || typeof event.type !== "string" || typeof event.seq !== "number")
+      return noise(line);
     if (event.type === "hello" && event.protocol !== PROTOCOL_VERSION) {
       return fail(`the host speaks protocol ${String(event.protocol)}, this controller ${PROTOCOL_VERSION}`);
     }
-    if (event.seq !== lastSequence + 1) return fail(`the host's events are out of order: ${event.seq} after ${lastSequence}`);
+    if (event.seq !== lastSequence + 1)
+      return fail(`the host's events are out of order: ${event.seq} after ${lastSequence}`);
     lastSequence = event.seq;
     handlers.event(event as unknown as WireEvent);
   };

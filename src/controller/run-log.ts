@@ -1,7 +1,7 @@
 import { mkdirSync } from "node:fs";
 import { homedir } from "node:os";
 import { join } from "node:path";
-import { type DestinationStream, type Logger, destination, pino } from "pino";
+import { type DestinationStream, destination, type Logger, pino } from "pino";
 import type { Event } from "../core/events.ts";
 
 /** The log of one run: NDJSON, one file, for finding out afterwards. */
@@ -29,14 +29,21 @@ export function openRunLog(run: string, directory: string): RunLog {
       logger = undefined;
     });
     stream = opened;
-    logger = pino({ base: null, level: "debug", timestamp: false, formatters: { level: (label) => ({ level: label }) } }, opened);
+    logger = pino(
+      { base: null, level: "debug", timestamp: false, formatters: { level: (label) => ({ level: label }) } },
+      opened,
+    );
   } catch {
     // Read-only home or full disk: the log is for finding out, not for running.
   }
   return {
     file: logger === undefined ? undefined : file,
     event: (event) => {
-      const level = isTrouble(event) ? "warn" : event.type === "task:output" || event.type === "host:upload" ? "debug" : "info";
+      const level = isTrouble(event)
+        ? "warn"
+        : event.type === "task:output" || event.type === "host:upload"
+          ? "debug"
+          : "info";
       logger?.[level](event);
     },
     close: () => {

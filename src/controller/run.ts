@@ -104,16 +104,27 @@ export function run(options: RunOptions): Run {
   };
 }
 
-async function carryOut(options: RunOptions, queue: EventQueue<Event>, clean: AbortSignal, now: AbortSignal): Promise<Summary> {
+async function carryOut(
+  options: RunOptions,
+  queue: EventQueue<Event>,
+  clean: AbortSignal,
+  now: AbortSignal,
+): Promise<Summary> {
   const cwd = options.cwd ?? process.cwd();
   const concurrency = options.concurrency ?? DEFAULTS.concurrency;
   if (!Number.isInteger(concurrency) || concurrency < 1) {
-    throw new VolleyError("USAGE", `concurrency must be a whole number of 1 or more, not ${String(concurrency)}`);
+    throw new VolleyError(
+      "USAGE",
+      `concurrency must be a whole number of 1 or more, not ${String(concurrency)}`,
+    );
   }
   const buildStart = performance.now();
   const file = options.playbook instanceof URL ? fileURLToPath(options.playbook) : options.playbook;
   const prepared = await preparePlaybook(file, cwd);
-  const { inventory, select } = await readInventory(options.inventory, { cwd, playbookDirectory: prepared.directory });
+  const { inventory, select } = await readInventory(options.inventory, {
+    cwd,
+    playbookDirectory: prepared.directory,
+  });
   const plan = planHosts(prepared.playbook, inventory, (pattern) => select(pattern, options.limit));
   const { plays, hosts, groups } = plan;
   const check = options.check ?? false;
@@ -123,11 +134,12 @@ async function carryOut(options: RunOptions, queue: EventQueue<Event>, clean: Ab
     throw prepared.locate(thrown);
   }
 
-  const bundle = await prepared.bundle();
+  const bundle = await prepared.bundle({ vars: hosts.map(({ vars }) => vars) });
   const buildMs = performance.now() - buildStart;
 
   const id = makeRunId();
-  const log = options.logDirectory === false ? undefined : openRunLog(id, options.logDirectory ?? runsDirectory());
+  const log =
+    options.logDirectory === false ? undefined : openRunLog(id, options.logDirectory ?? runsDirectory());
   const fold = foldSummary();
   let seq = 0;
   const emit = (event: ReceivedEvent | ControllerEvent): void => {
@@ -145,7 +157,13 @@ async function carryOut(options: RunOptions, queue: EventQueue<Event>, clean: Ab
     check,
     concurrency,
   });
-  emit({ type: "run:build", bundle: bundle.id, bytes: bundle.bytes.length, elapsedMs: buildMs, reused: bundle.reused });
+  emit({
+    type: "run:build",
+    bundle: bundle.id,
+    bytes: bundle.bytes.length,
+    elapsedMs: buildMs,
+    reused: bundle.reused,
+  });
 
   const jobOptions: JobOptions = {
     check,
@@ -183,13 +201,15 @@ async function carryOut(options: RunOptions, queue: EventQueue<Event>, clean: Ab
   if (clean.aborted) onClean();
   try {
     await schedule(plays, runs, concurrency);
-    await Promise.all([...runs.values()].map((hostRun) => hostRun.end));
   } finally {
     clean.removeEventListener("abort", onClean);
     now.removeEventListener("abort", onNow);
     transports.close();
   }
-  const summary: Summary = { ...fold.summary(Date.now()), ...(log?.file === undefined ? {} : { logFile: log.file }) };
+  const summary: Summary = {
+    ...fold.summary(Date.now()),
+    ...(log?.file === undefined ? {} : { logFile: log.file }),
+  };
   emit({ type: "run:end", summary });
   log?.close();
   return summary;
@@ -215,15 +235,18 @@ function endpointOf(host: Host, options: RunOptions): Endpoint {
 
 /** Opens the transports the hosts ask for, each when the first host needs it. */
 async function openTransports(options: RunOptions): Promise<{ of(host: Host): Transport; close(): void }> {
-  const [{ createSshTransport }, { KeyRing }, { openKnownHosts }, { createLocalTransport }] = await Promise.all([
-    import("../transport/ssh/ssh-transport.ts"),
-    import("../transport/ssh/keys.ts"),
-    import("../transport/ssh/known-hosts.ts"),
-    import("../transport/local.ts"),
-  ]);
+  const [{ createSshTransport }, { KeyRing }, { openKnownHosts }, { createLocalTransport }] =
+    await Promise.all([
+      import("../transport/ssh/ssh-transport.ts"),
+      import("../transport/ssh/keys.ts"),
+      import("../transport/ssh/known-hosts.ts"),
+      import("../transport/local.ts"),
+    ]);
   const ssh = createSshTransport({
     keys: new KeyRing(options.askPassphrase ?? (async () => null)),
-    knownHosts: openKnownHosts(options.knownHostsFiles ?? [join(homedir(), ".ssh", "known_hosts"), "/etc/ssh/ssh_known_hosts"]),
+    knownHosts: openKnownHosts(
+      options.knownHostsFiles ?? [join(homedir(), ".ssh", "known_hosts"), "/etc/ssh/ssh_known_hosts"],
+    ),
     hostKeyPolicy: options.hostKeys ?? "strict",
     agent: process.env.SSH_AUTH_SOCK || undefined,
     connectTimeoutMs: options.connectTimeoutMs ?? DEFAULTS.connectTimeoutMs,

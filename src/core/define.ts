@@ -1,5 +1,5 @@
 import { VolleyError } from "./errors.ts";
-import { isRecord, type Vars } from "./json.ts";
+import { isRecord, mergeVars, type Vars } from "./json.ts";
 import { didYouMean } from "./nearest.ts";
 import type { Play, Playbook, PlayDefinition } from "./playbook.ts";
 import type { AnyRole, Role, RoleDefinition, RoleUse } from "./role.ts";
@@ -44,17 +44,25 @@ const defined = new WeakSet<Play>();
 
 /** Defines a play: which hosts, which roles. */
 export function definePlay(play: Play, directory?: string): PlayDefinition {
-  if (!isRecord(play)) throw new VolleyError("PLAYBOOK_INVALID", "a play must be an object with `hosts` and `roles`");
+  if (!isRecord(play))
+    throw new VolleyError("PLAYBOOK_INVALID", "a play must be an object with `hosts` and `roles`");
   const name = play.name ?? String(play.hosts);
   for (const key of Object.keys(play)) {
     if (!(PLAY_KEYS as readonly string[]).includes(key)) {
-      throw new VolleyError("PLAYBOOK_INVALID", `play "${name}": unknown key "${key}"${didYouMean(key, PLAY_KEYS)}`, {
-        hint: `a play takes: ${PLAY_KEYS.join(", ")}`,
-      });
+      throw new VolleyError(
+        "PLAYBOOK_INVALID",
+        `play "${name}": unknown key "${key}"${didYouMean(key, PLAY_KEYS)}`,
+        {
+          hint: `a play takes: ${PLAY_KEYS.join(", ")}`,
+        },
+      );
     }
   }
   if (typeof play.hosts !== "string" || play.hosts.trim() === "") {
-    throw new VolleyError("PLAYBOOK_INVALID", `play "${name}": \`hosts\` must be a pattern such as "web" or "all"`);
+    throw new VolleyError(
+      "PLAYBOOK_INVALID",
+      `play "${name}": \`hosts\` must be a pattern such as "web" or "all"`,
+    );
   }
   const roles = (play.roles ?? []).map((use, index) => checkRoleUse(name, use, index));
   if (play.tasks !== undefined) {
@@ -73,7 +81,10 @@ export function definePlay(play: Play, directory?: string): PlayDefinition {
 
 function checkRoleUse(play: string, use: unknown, index: number): RoleUse {
   if (typeof use === "function" && isRecord((use as Partial<Role<unknown>>).role)) {
-    throw new VolleyError("PLAYBOOK_INVALID", `play "${play}": call the role: write \`${(use as Role<unknown>).role.name}()\``);
+    throw new VolleyError(
+      "PLAYBOOK_INVALID",
+      `play "${play}": call the role: write \`${(use as Role<unknown>).role.name}()\``,
+    );
   }
   if (!isRecord(use) || !isRecord(use.role)) {
     throw new VolleyError(
@@ -86,8 +97,13 @@ function checkRoleUse(play: string, use: unknown, index: number): RoleUse {
 
 /** Defines a playbook: plays, in order. A play may be written in place, without `definePlay`. */
 export function definePlaybook(plays: readonly Play[], directory?: string): Playbook {
-  if (!Array.isArray(plays)) throw new VolleyError("PLAYBOOK_INVALID", "definePlaybook takes a list of plays");
-  return { plays: plays.map((play: Play) => (defined.has(play) ? (play as PlayDefinition) : definePlay(play, directory))) };
+  if (!Array.isArray(plays))
+    throw new VolleyError("PLAYBOOK_INVALID", "definePlaybook takes a list of plays");
+  return {
+    plays: plays.map((play: Play) =>
+      defined.has(play) ? (play as PlayDefinition) : definePlay(play, directory),
+    ),
+  };
 }
 
 /** Whether a value has the shape of a playbook. */
@@ -113,9 +129,13 @@ function checkVarNames(role: AnyRole, vars: Vars): void {
   if (known === undefined) return;
   for (const name of Object.keys(vars)) {
     if (known.includes(name)) continue;
-    throw new VolleyError("VARS_INVALID", `role "${role.name}" has no var "${name}"${didYouMean(name, known)}`, {
-      hint: `its vars are: ${known.join(", ")}`,
-    });
+    throw new VolleyError(
+      "VARS_INVALID",
+      `role "${role.name}" has no var "${name}"${didYouMean(name, known)}`,
+      {
+        hint: `its vars are: ${known.join(", ")}`,
+      },
+    );
   }
 }
 
@@ -126,10 +146,12 @@ function checkVarNames(role: AnyRole, vars: Vars): void {
 export async function resolveRoleVars(use: RoleUse, hostVars: Vars, host: string): Promise<Vars> {
   const { role, vars } = use;
   const given = Object.fromEntries(Object.entries(vars).filter(([, value]) => value !== undefined));
-  if (role.vars === undefined) return { ...hostVars, ...given };
+  if (role.vars === undefined) return mergeVars(hostVars, given);
   const known = varNames(role.vars);
   const fromHost =
-    known === undefined ? hostVars : Object.fromEntries(known.filter((name) => name in hostVars).map((name) => [name, hostVars[name]]));
+    known === undefined
+      ? hostVars
+      : Object.fromEntries(known.filter((name) => name in hostVars).map((name) => [name, hostVars[name]]));
   const checked = await role.vars["~standard"].validate({ ...fromHost, ...given });
   if (checked.issues === undefined) return checked.value as Vars;
   const problems = checked.issues.map((issue) => explainIssue(issue, given));

@@ -75,7 +75,11 @@ const MAX_STACK = 8_192;
 
 /** Whether a value is a VolleyError, also one made by another copy of this module (the bundle has its own). */
 export function isVolleyError(value: unknown): value is VolleyError {
-  return value instanceof Error && typeof (value as Partial<VolleyError>).code === "string" && value.name === "VolleyError";
+  return (
+    value instanceof Error &&
+    typeof (value as Partial<VolleyError>).code === "string" &&
+    value.name === "VolleyError"
+  );
 }
 
 /** Turns anything thrown into bounded plain data; what is not a VolleyError is `INTERNAL` and keeps its stack. */
@@ -86,7 +90,9 @@ export function serializeError(thrown: unknown): SerializedError {
       message: thrown.message.slice(0, MAX_MESSAGE),
       ...(thrown.hint === undefined ? {} : { hint: thrown.hint }),
       // Where in the playbook it was thrown: the controller, which has the source map, makes a location of it.
-      ...(thrown.location === undefined ? { stack: thrown.stack?.slice(0, MAX_STACK) ?? "" } : { location: thrown.location }),
+      ...(thrown.location === undefined
+        ? { stack: thrown.stack?.slice(0, MAX_STACK) ?? "" }
+        : { location: thrown.location }),
     };
   }
   if (thrown instanceof Error) {

@@ -83,9 +83,21 @@ export type ControllerEvent =
       /** True when nothing had changed since it was last built. */
       readonly reused: boolean;
     }
-  | { readonly type: "host:connect"; readonly host: string; readonly address: string; readonly port: number; readonly user: string }
+  | {
+      readonly type: "host:connect";
+      readonly host: string;
+      readonly address: string;
+      readonly port: number;
+      readonly user: string;
+    }
   | { readonly type: "host:connected"; readonly host: string; readonly elapsedMs: number }
-  | { readonly type: "host:upload"; readonly host: string; readonly bytes: number; readonly totalBytes: number; readonly elapsedMs: number }
+  | {
+      readonly type: "host:upload";
+      readonly host: string;
+      readonly bytes: number;
+      readonly totalBytes: number;
+      readonly elapsedMs: number;
+    }
   /** The bundle was there already. */
   | { readonly type: "host:cached"; readonly host: string }
   /** The target has said hello: what follows from this host runs there. */
@@ -148,7 +160,7 @@ export interface Summary {
   readonly hosts: readonly HostSummary[];
   readonly tally: Tally;
   readonly outcomes: Readonly<Record<Outcome, number>>;
-  /** 0 all ok, 2 some host failed, 4 some host unreachable or lost, 130 cancelled. */
+  /** 0 all ok, 1 the set-up kept every host from being started, 2 some host failed, 4 some host unreachable or lost, 130 cancelled. */
   readonly exitCode: number;
   readonly logFile?: string;
 }

@@ -10,7 +10,11 @@ export interface Manifest {
   readonly volley: string;
   /** The playbook's file name. */
   readonly playbook: string;
-  readonly plays: readonly { readonly name: string; readonly hosts: string; readonly roles: readonly string[] }[];
+  readonly plays: readonly {
+    readonly name: string;
+    readonly hosts: string;
+    readonly roles: readonly string[];
+  }[];
   /** The hosts a bundle made to be carried is for; absent from one sent by a run. */
   readonly hosts?: Readonly<Record<string, CarriedHost>>;
 }

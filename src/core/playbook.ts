@@ -1,5 +1,5 @@
-import type { HandlerSpec, RoleUse, TasksContext } from "./role.ts";
 import type { Vars } from "./json.ts";
+import type { HandlerSpec, RoleUse, TasksContext } from "./role.ts";
 
 /** Maps a pattern of hosts to roles. */
 export interface Play {

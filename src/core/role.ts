@@ -6,7 +6,9 @@ import type { StandardSchemaV1 } from "./standard-schema.ts";
 import type { ReadSystem } from "./system.ts";
 
 /** A value, or a function asked for it when the task's turn comes. */
-export type Condition<A extends readonly unknown[] = []> = boolean | ((...args: A) => boolean | Promise<boolean>);
+export type Condition<A extends readonly unknown[] = []> =
+  | boolean
+  | ((...args: A) => boolean | Promise<boolean>);
 
 /** Everything about a task but its name and action. */
 export interface TaskOptions<H extends string = string, D = unknown, A extends readonly unknown[] = []> {
@@ -61,7 +63,11 @@ export interface TaskHandle<D = unknown> extends PromiseLike<TaskResult<D>> {
 export interface DeclareTask<H extends string = string> {
   /** A function is asked for the action when the task's turn comes: it may read what earlier tasks found out. */
   <D>(name: string, call: ActionCall<D> | (() => ActionCall<D>), options?: TaskOptions<H, D>): TaskHandle<D>;
-  <D, T>(name: string, call: (item: T) => ActionCall<D>, options: LoopOptions<T, H, D>): TaskHandle<readonly D[]>;
+  <D, T>(
+    name: string,
+    call: (item: T) => ActionCall<D>,
+    options: LoopOptions<T, H, D>,
+  ): TaskHandle<readonly D[]>;
 }
 
 /** The host a role runs for. */
@@ -107,7 +113,9 @@ export interface RoleDefinition<V, H extends string, F> {
   /** Custom facts, found out before the role's tasks are declared. */
   readonly facts?: (system: ReadSystem, facts: Facts) => Promise<F> | F;
   /** Run once each at the end of the play, in the order declared here. */
-  readonly handlers?: Readonly<Record<H, HandlerSpec>> | ((context: RoleContext<V, F>) => Readonly<Record<H, HandlerSpec>>);
+  readonly handlers?:
+    | Readonly<Record<H, HandlerSpec>>
+    | ((context: RoleContext<V, F>) => Readonly<Record<H, HandlerSpec>>);
   /** Declares the tasks. */
   tasks(context: TasksContext<V, H, F>): void | Promise<void>;
 }

@@ -1,3 +1,4 @@
+import type { ErrorCode } from "./errors.ts";
 import type { Event, Failure, HostSummary, Outcome, Summary } from "./events.ts";
 import { addTallies, countState, EMPTY_TALLY, type Tally } from "./result.ts";
 
@@ -48,7 +49,9 @@ export function foldSummary(): SummaryFold {
         return;
       case "task:output": {
         const host = hostOf(event.host);
-        host.output = [...host.output, ...event.text.split("\n").filter((line) => line !== "")].slice(-KEPT_OUTPUT_LINES);
+        host.output = [...host.output, ...event.text.split("\n").filter((line) => line !== "")].slice(
+          -KEPT_OUTPUT_LINES,
+        );
         return;
       }
       case "task:end": {
@@ -104,16 +107,38 @@ export function foldSummary(): SummaryFold {
       hosts: ended,
       tally: addTallies(ended.map(({ tally }) => tally)),
       outcomes,
-      exitCode: exitCodeOf(outcomes),
+      exitCode: exitCodeOf(outcomes, ended),
     };
   };
 
   return { add, tallyOf: (name) => hosts.get(name)?.tally ?? EMPTY_TALLY, summary };
 }
 
-/** 130 when anything was cancelled, else 4 when a host could not be reached or was lost, else 2 when one failed, else 0. */
-export function exitCodeOf(outcomes: Readonly<Record<Outcome, number>>): number {
+/** What is wrong with the set-up of a host or of the controller, rather than with the network or a task. */
+const SETUP_FAULTS: ReadonlySet<ErrorCode> = new Set([
+  "AUTH_FAILED",
+  "HOST_KEY_UNKNOWN",
+  "HOST_KEY_CHANGED",
+  "UPLOAD_FAILED",
+  "NODE_MISSING",
+  "BECOME_FAILED",
+  "PROTOCOL_INVALID",
+]);
+
+/**
+ * 130 when anything was cancelled; 1 when set-up faults kept every host from being started; else 4 when a host could
+ * not be reached or was lost, else 2 when one failed, else 0.
+ */
+export function exitCodeOf(
+  outcomes: Readonly<Record<Outcome, number>>,
+  hosts: readonly Pick<HostSummary, "phases" | "error">[] = [],
+): number {
   if (outcomes.cancelled > 0) return 130;
+  if (hosts.length > 0 && hosts.every(neverSetUp)) return 1;
   if (outcomes.unreachable > 0 || outcomes.lost > 0) return 4;
   return outcomes.failed > 0 ? 2 : 0;
+}
+
+function neverSetUp({ phases, error }: Pick<HostSummary, "phases" | "error">): boolean {
+  return phases.start === undefined && error !== undefined && SETUP_FAULTS.has(error.code);
 }

@@ -46,7 +46,15 @@ case "$1 $2" in
   "-p "*split* | "--print "*split*) echo "${bare.split(".")[0]}" ;;
   "-p "*versions.node* | "--print "*versions.node*) echo "${bare}" ;;
   "-p "*process.version* | "--print "*process.version*) echo "v${bare}" ;;
+  "-e "*) code=$2; shift 2; exec "${process.execPath}" -e "${pretendToBe(bare)}$code" "$@" ;;
   *) echo "SyntaxError: this is Node v${bare}" >&2; exit 1 ;;
 esac
 `;
+}
+
+/** JavaScript that has the code after it believe in another version; without an apostrophe or a quote. */
+function pretendToBe(version: string): string {
+  const define = (object: string, name: string, value: string): string =>
+    `Object.defineProperty(${object}, \`${name}\`, { value: \`${value}\` });`.replaceAll("`", "\\`");
+  return define("process.versions", "node", version) + define("process", "version", `v${version}`);
 }

@@ -25,7 +25,7 @@ export type HostFault =
   | { readonly kind: "noSftp" }
   /** There is no `node` in PATH. */
   | { readonly kind: "noNode" }
-  /** The `node` in PATH says it is too old (default: v12.22.0) and runs nothing. */
+  /** The `node` in PATH says it is too old (default: v12.22.0) and runs no file. */
   | { readonly kind: "oldNode"; readonly version?: string }
   /** No key and no password is accepted. */
   | { readonly kind: "rejectAuth" }

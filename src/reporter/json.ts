@@ -7,6 +7,7 @@ export function createJsonReporter(stdout: NodeJS.WritableStream): Reporter {
   const writer = createTextWriter(stdout);
   return {
     event: (event: Event) => writer.write(`${JSON.stringify(event)}\n`),
-    end: () => writer.flush(),
+    end: writer.flush,
+    close: writer.flush,
   };
 }

@@ -2,11 +2,12 @@ import type { ControllerEvent, Event, ReceivedEvent, Summary } from "../core/eve
 import { formatTally } from "../core/result.ts";
 import { createOutputLines, type OutputLines } from "./output-lines.ts";
 import { createTextWriter } from "./output-stream.ts";
+import { createDetailsFold } from "./repeated-details.ts";
 import type { Reporter } from "./reporter.ts";
 import { count, formatBytes, formatElapsed, uploadedText } from "./rows/amounts.ts";
 import { errorRows } from "./rows/error-rows.ts";
 import { paintRow } from "./rows/paint.ts";
-import { BOLD, DIM, line, type Row, rowText, type Style, segment } from "./rows/row.ts";
+import { BOLD, DIM, line, type Row, type Style, segment } from "./rows/row.ts";
 import { safeLine, safeLines } from "./rows/sanitize.ts";
 import type { Symbols } from "./rows/symbols.ts";
 import { taskDetails, taskRow } from "./rows/task-rows.ts";
@@ -20,9 +21,6 @@ const STATE_COLUMNS = 9;
 const INDENT = "    ";
 const KEPT_OUTPUT_LINES = 10;
 const DEFAULT_COLUMNS = 120;
-/** Shorter details are repeated rather than referred to. */
-const MIN_FOLDED_ROWS = 3;
-const MAX_REMEMBERED_DETAILS = 500;
 
 /** How plain output is made. */
 export interface PlainOptions {
@@ -45,7 +43,7 @@ type EventOf<Type extends Unstamped["type"]> = Extract<Unstamped, { type: Type }
 export function createPlainReporter({ stdout, colors, symbols, verbosity, diff }: PlainOptions): Reporter {
   const writer = createTextWriter(stdout);
   const unknown = countUnknownResults();
-  const told = new Map<string, string>();
+  const foldDetails = createDetailsFold();
   const outputs = new Map<string, HostOutput>();
   let nameColumns = 0;
 
@@ -63,17 +61,6 @@ export function createPlainReporter({ stdout, colors, symbols, verbosity, diff }
       ],
       ...details.map((row): Row => [segment(INDENT), ...row]),
     ]);
-  };
-  /** A diff or an error that another host has just had is told by that host's name instead of again. */
-  const foldDetails = (host: string, details: readonly Row[]): readonly Row[] => {
-    if (details.length < MIN_FOLDED_ROWS) return details;
-    const key = details.map(rowText).join("\n");
-    const before = told.get(key);
-    if (before !== undefined)
-      return [line(`(${details.length} lines, the same as on ${safeLine(before)})`, DIM)];
-    if (told.size >= MAX_REMEMBERED_DETAILS) told.clear();
-    told.set(key, host);
-    return details;
   };
   const outputOf = (host: string): HostOutput => {
     const known = outputs.get(host);
@@ -95,7 +82,8 @@ export function createPlainReporter({ stdout, colors, symbols, verbosity, diff }
       MAX_NAME_COLUMNS,
       Math.max(0, ...event.hosts.map((host) => textWidth(safeLine(host)))),
     );
-    const scope = `${count(event.hosts.length, "host")}, ${event.concurrency} at a time`;
+    const { hosts, concurrency } = event;
+    const scope = `${count(hosts.length, "host")}${concurrency < hosts.length ? `, ${concurrency} at a time` : ""}`;
     print([
       [segment(safeLine(event.playbook), BOLD), segment(` on ${scope}`)],
       ...(event.check ? [line(CHECK_MODE, { color: "magenta", bold: true })] : []),
@@ -198,6 +186,7 @@ export function createPlainReporter({ stdout, colors, symbols, verbosity, diff }
       );
       return writer.flush();
     },
+    close: writer.flush,
   };
 }
 

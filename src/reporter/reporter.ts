@@ -9,6 +9,8 @@ export interface Reporter {
   event(event: Event): void;
   /** Says what the run came to; resolves once everything has been written and the terminal is as it was. */
   end(summary: Summary): Promise<void> | void;
+  /** Gives the terminal back without a summary, for a run that broke off and has none; not needed after `end`. */
+  close(): Promise<void>;
 }
 
 /** Which reporter; `auto` is `ink` on a terminal that is watched by a person, else `plain`. */

@@ -19,12 +19,8 @@ export function unicodeWanted(env: Environment): boolean {
   return locale !== undefined && /utf-?8/i.test(locale);
 }
 
-/** Whether a person can watch: a terminal that can be drawn on, and not a build server's. */
+/** Whether a person can watch: a terminal that can be drawn on, not a build server's, and not read aloud (ink's variable). */
 export function isWatched(stream: { readonly isTTY?: boolean | undefined }, env: Environment): boolean {
-  const ci = env.CI;
-  return (
-    stream.isTTY === true &&
-    env.TERM !== "dumb" &&
-    (ci === undefined || ci === "" || ci === "false" || ci === "0")
-  );
+  if (stream.isTTY !== true || env.TERM === "dumb" || env.INK_SCREEN_READER === "true") return false;
+  return env.CI === undefined || env.CI === "" || env.CI === "false" || env.CI === "0";
 }

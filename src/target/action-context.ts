@@ -2,7 +2,7 @@ import type { ActionContext, Memo, RenderStyle } from "../core/action.ts";
 import type { Asset, AssetStore } from "../core/asset.ts";
 import { VolleyError } from "../core/errors.ts";
 import type { Facts } from "../core/facts.ts";
-import type { Vars } from "../core/json.ts";
+import { mergeVars, type Vars } from "../core/json.ts";
 import { nearest } from "../core/nearest.ts";
 
 /** Renders a template of a role; see src/template. */
@@ -33,7 +33,7 @@ export function createActionContext(options: ActionContextOptions): ActionContex
     output,
     asset: (kind, src) => findAsset(assets, role, kind, src),
     assetTree: (kind, src) => assets.tree(role, `${kind}/${src}`) ?? assets.tree(role, src),
-    render: (src, extra = {}, style = {}) => render(role, src, { ...vars, ...extra }, style),
+    render: (src, extra = {}, style = {}) => render(role, src, mergeVars(vars, extra), style),
   };
 }
 

@@ -28,9 +28,10 @@ function boundDiff(diff: Diff): Diff {
 
 /** A Result small enough to be sent: long texts are cut, long diffs become a mere statement that there is one. */
 export function boundResult(result: Result, keepDiff: boolean): Result {
-  const { data, diff, items, ...rest } = result;
+  const { data, diff, items, message, ...rest } = result;
   return {
     ...rest,
+    ...(message === undefined ? {} : { message: cut(message, MAX_TEXT) }),
     ...(data === undefined ? {} : { data: boundValue(data) }),
     ...(diff === undefined || !keepDiff ? {} : { diff: diff.map(boundDiff) }),
     ...(items === undefined ? {} : { items: boundValue(items) as readonly ItemResult[] }),

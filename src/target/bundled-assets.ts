@@ -15,7 +15,9 @@ export function createBundledAssets(bundle: BundleReader): AssetStore {
     },
     tree: (role, path) => {
       const prefix = `${assetEntry(role, path).replace(/\/+$/, "")}/`;
-      const below = bundle.names.filter((name) => name.startsWith(prefix)).map((name) => name.slice(prefix.length));
+      const below = bundle.names
+        .filter((name) => name.startsWith(prefix))
+        .map((name) => name.slice(prefix.length));
       return below.length === 0 ? null : below.sort();
     },
   };

@@ -4,17 +4,18 @@ import { resolveRoleVars } from "../core/define.ts";
 import { type SerializedError, serializeError } from "../core/errors.ts";
 import type { TargetEvent } from "../core/events.ts";
 import type { Facts } from "../core/facts.ts";
-import type { Vars } from "../core/json.ts";
+import { mergeVars, type Vars } from "../core/json.ts";
 import { createMemo } from "../core/memo.ts";
 import type { Playbook, PlayDefinition } from "../core/playbook.ts";
 import type { Job } from "../core/protocol.ts";
 import { countState, EMPTY_TALLY, type Result, type Tally } from "../core/result.ts";
 import type { RoleContext, RoleUse } from "../core/role.ts";
 import type { System } from "../core/system.ts";
-import { type Render, createActionContext } from "./action-context.ts";
+import { createActionContext, type Render } from "./action-context.ts";
 import { boundResult, hideResult } from "./bounds.ts";
 import type { DeclaredTask } from "./declared-task.ts";
-import { runPlay, splitHandlerName } from "./play-run.ts";
+import { type RenderText, renderLate } from "./late-vars.ts";
+import { runPlay } from "./play-run.ts";
 import { RoleRun } from "./role-run.ts";
 import { runTask } from "./run-task.ts";
 import { tagList } from "./tags.ts";
@@ -28,6 +29,7 @@ export interface ExecutorOptions {
   readonly facts: Facts;
   readonly assets: AssetStore;
   readonly render: Render;
+  readonly renderText: RenderText;
   emit(event: TargetEvent): void;
   /** Called between plays that are barriers; false: nobody is left to say `continue`, so the run ends. */
   waitForOthers(play: number): Promise<boolean>;
@@ -53,6 +55,9 @@ export async function execute(options: ExecutorOptions): Promise<ExecutorEnd> {
 class Executor {
   readonly #options: ExecutorOptions;
   readonly #memo = createMemo();
+  /** The host's own vars, with Jinja text in them rendered when it is asked for. */
+  readonly #ownVars: Vars;
+  /** What every template of the host sees. */
   readonly #hostVars: Vars;
   #tally: Tally = EMPTY_TALLY;
   #tasks = 0;
@@ -60,7 +65,9 @@ class Executor {
 
   constructor(options: ExecutorOptions) {
     this.#options = options;
-    this.#hostVars = hostVariables(options.job, options.facts);
+    const { job, facts, renderText } = options;
+    this.#ownVars = renderLate(job.vars, renderText, () => this.#hostVars);
+    this.#hostVars = hostVariables(job, this.#ownVars, facts);
   }
 
   async run(): Promise<ExecutorEnd> {
@@ -80,7 +87,10 @@ class Executor {
       }
       if (failed || cancelled) {
         // Declared only to be counted: this play is not reached.
-        this.#count("notExecuted", roles.reduce((sum, role) => sum + role.stop(), 0));
+        this.#count(
+          "notExecuted",
+          roles.reduce((sum, role) => sum + role.stop(), 0),
+        );
         continue;
       }
       const total = roles.reduce((sum, role) => sum + role.waiting, this.#tasks);
@@ -89,7 +99,7 @@ class Executor {
       const end = await runPlay(roles, {
         perform: (role, task) => this.#perform(play, role, task),
         planned: (waiting) => this.#announce(waiting),
-        stopping: () => stop.aborted,
+        stop,
         log: (level, text) => emit({ type: "log", level, text }),
       });
       this.#count("notExecuted", end.notExecuted);
@@ -117,24 +127,27 @@ class Executor {
 
   async #declare(play: PlayDefinition): Promise<readonly RoleRun[]> {
     const roles: RoleRun[] = [];
-    const hasHandler = (name: string): boolean => {
-      const [role, handler = ""] = splitHandlerName(name);
-      return roles.some(({ use, handlers }) => use.role.name === role && handlers.has(handler));
-    };
-    for (const use of play.roles) roles.push(await this.#prepare(play, use, hasHandler));
+    const handlersOfPlay = (): readonly string[] =>
+      roles.flatMap(({ use, handlers }) => [...handlers.keys()].map((name) => `${use.role.name}:${name}`));
+    for (const use of play.roles) roles.push(await this.#prepare(play, use, handlersOfPlay));
     for (const role of roles) role.declare();
     return roles;
   }
 
-  async #prepare(play: PlayDefinition, use: RoleUse, hasHandler: (name: string) => boolean): Promise<RoleRun> {
-    const { job, system, emit } = this.#options;
+  async #prepare(
+    play: PlayDefinition,
+    use: RoleUse,
+    handlersOfPlay: () => readonly string[],
+  ): Promise<RoleRun> {
+    const { job, system, emit, stop } = this.#options;
     let { facts } = this.#options;
-    const vars = await resolveRoleVars(use, { ...job.vars, ...play.vars }, job.host);
-    if (use.role.facts !== undefined) facts = { ...facts, ...((await use.role.facts(system, facts)) as object) };
+    const vars = await resolveRoleVars(use, mergeVars(this.#ownVars, play.vars ?? {}), job.host);
+    if (use.role.facts !== undefined)
+      facts = { ...facts, ...((await use.role.facts(system, facts)) as object) };
     const context: RoleContext = {
       vars,
       facts,
-      host: { name: job.host, groups: job.groups, vars: job.vars },
+      host: { name: job.host, groups: job.groups, vars: this.#ownVars },
       groups: job.inventoryGroups,
       hostVars: job.hostVars,
       check: job.options.check,
@@ -145,7 +158,8 @@ class Executor {
       system,
       selection: job.options,
       playTags: tagList(play.tags),
-      hasHandler,
+      handlersOfPlay,
+      stop,
       log: (text) => emit({ type: "log", level: "info", text }),
     });
   }
@@ -170,10 +184,11 @@ class Executor {
       system,
       check: job.options.check,
       roleCondition: roleCondition(use, context),
+      kill,
       context: (check, vars) =>
         createActionContext({
           role: use.role.directory ?? use.role.name,
-          vars: { ...variables, ...vars },
+          vars: mergeVars(variables, vars),
           facts: context.facts,
           check,
           signal: kill,

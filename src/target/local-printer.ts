@@ -41,10 +41,13 @@ export function createLocalPrinter({ host, verbose, debug, color }: LocalPrinter
     const word = result.unknown === true ? "unknown" : result.state;
     if (result.ignored === true) ignored++;
     const head = paint(`[${word} ${(elapsedMs / 1000).toFixed(3)}s]`, COLORS[word]);
-    write(`${head} ${role} ${name}${handler === true ? " (handler)" : ""}${result.ignored === true ? " (ignored)" : ""}`);
+    write(
+      `${head} ${role} ${name}${handler === true ? " (handler)" : ""}${result.ignored === true ? " (ignored)" : ""}`,
+    );
     for (const diff of result.diff ?? []) printDiff(diff, detail);
     if (result.error !== undefined) detail(errorText(result.error), COLORS.failed);
-    if (result.message !== undefined && (verbose || result.unknown === true || event.action === "debug")) detail(result.message);
+    if (result.message !== undefined && (verbose || result.unknown === true || event.action === "debug"))
+      detail(result.message);
     if (verbose) printItems(result, detail);
   };
 
@@ -86,7 +89,10 @@ function printItems(result: Result, detail: (text: string, code?: string) => voi
 }
 
 /** The lines that differ, without the common ones at either end: the bundle carries no diff library. */
-function printDiff({ path, before, after, attributes, binary }: Diff, detail: (text: string, code?: string) => void): void {
+function printDiff(
+  { path, before, after, attributes, binary }: Diff,
+  detail: (text: string, code?: string) => void,
+): void {
   detail(`--- ${path}`);
   if (binary === true) detail("(content differs)");
   for (const [name, [from, to]] of Object.entries(attributes ?? {})) detail(`${name}: ${from} -> ${to}`);
@@ -96,7 +102,8 @@ function printDiff({ path, before, after, attributes, binary }: Diff, detail: (t
   let start = 0;
   while (start < Math.min(left.length, right.length) && left[start] === right[start]) start++;
   let same = 0;
-  while (same < Math.min(left.length, right.length) - start && left.at(-1 - same) === right.at(-1 - same)) same++;
+  while (same < Math.min(left.length, right.length) - start && left.at(-1 - same) === right.at(-1 - same))
+    same++;
   for (const line of left.slice(start, left.length - same)) if (before !== null) detail(`-${line}`, "31");
   for (const line of right.slice(start, right.length - same)) if (after !== null) detail(`+${line}`, "32");
 }

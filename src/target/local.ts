@@ -1,12 +1,12 @@
 import { parseArgs } from "node:util";
 import { VolleyError } from "../core/errors.ts";
 import { isRecord } from "../core/json.ts";
+import { BUNDLE_FORMAT, type CarriedHost, type Manifest } from "../core/manifest.ts";
 import { didYouMean } from "../core/nearest.ts";
 import { type Job, PROTOCOL_VERSION } from "../core/protocol.ts";
 import type { BundleReader } from "./bundle-reader.ts";
 import { createLocalPrinter } from "./local-printer.ts";
 import type { CarryOut } from "./main.ts";
-import { BUNDLE_FORMAT, type CarriedHost, type Manifest } from "../core/manifest.ts";
 
 const OPTIONS = {
   local: { type: "string" },
@@ -40,7 +40,11 @@ Exit codes: 0 all well, 1 wrong usage or a damaged bundle, 2 something failed, 1
 }
 
 /** The command line of a bundle that was carried to the machine. */
-export async function runLocally(bundle: BundleReader, argv: readonly string[], carryOut: CarryOut): Promise<number> {
+export async function runLocally(
+  bundle: BundleReader,
+  argv: readonly string[],
+  carryOut: CarryOut,
+): Promise<number> {
   const manifest = readManifest(bundle);
   const values = readOptions(argv);
   if (values.help === true || argv.length === 0) {
@@ -51,7 +55,8 @@ export async function runLocally(bundle: BundleReader, argv: readonly string[], 
     process.stdout.write(listText(bundle, manifest));
     return 0;
   }
-  if (values.local === undefined) throw new VolleyError("USAGE", "say which host this is with --local HOST; --list names them");
+  if (values.local === undefined)
+    throw new VolleyError("USAGE", "say which host this is with --local HOST; --list names them");
   const job = makeJob(manifest, values.local, values);
   const print = createLocalPrinter({
     host: job.host,
@@ -63,7 +68,8 @@ export async function runLocally(bundle: BundleReader, argv: readonly string[], 
   const kill = new AbortController();
   const onInterrupt = (): void => {
     if (stop.signal.aborted) kill.abort();
-    else process.stderr.write("volley: stopping after the action now running; interrupt again to end it too\n");
+    else
+      process.stderr.write("volley: stopping after the action now running; interrupt again to end it too\n");
     stop.abort();
   };
   process.on("SIGINT", onInterrupt);
@@ -91,7 +97,9 @@ function readOptions(argv: readonly string[]): Values {
   try {
     return parseArgs({ args: [...argv], options: OPTIONS, strict: true, allowPositionals: false }).values;
   } catch (thrown) {
-    throw new VolleyError("USAGE", `${(thrown as Error).message.split(". ")[0]}; --help shows the options`, { cause: thrown });
+    throw new VolleyError("USAGE", `${(thrown as Error).message.split(". ")[0]}; --help shows the options`, {
+      cause: thrown,
+    });
   }
 }
 
@@ -110,7 +118,8 @@ function makeJob(manifest: Manifest, host: string, values: Values): Job {
     const known = Object.keys(manifest.hosts ?? {});
     throw new VolleyError(
       "PATTERN_UNKNOWN",
-      `this bundle was not made for "${host}"${didYouMean(host, known)} It was made for: ${known.slice(0, 20).join(", ")}${known.length > 20 ? ", …" : ""}`,
+      `this bundle was not made for "${host}"${didYouMean(host, known)}`,
+      { hint: `it was made for: ${known.slice(0, 20).join(", ")}${known.length > 20 ? ", …" : ""}` },
     );
   }
   const list = (names: readonly string[] | undefined): readonly string[] =>
@@ -131,7 +140,13 @@ function makeJob(manifest: Manifest, host: string, values: Values): Job {
 
 /** A bundle made without an inventory knows no hosts: every play is for whoever runs it. */
 function anyHost(manifest: Manifest): CarriedHost {
-  return { groups: [], vars: {}, plays: manifest.plays.map((_, index) => index), inventoryGroups: {}, hostVars: {} };
+  return {
+    groups: [],
+    vars: {},
+    plays: manifest.plays.map((_, index) => index),
+    inventoryGroups: {},
+    hostVars: {},
+  };
 }
 
 function listText(bundle: BundleReader, { playbook, plays, hosts }: Manifest): string {
@@ -139,7 +154,9 @@ function listText(bundle: BundleReader, { playbook, plays, hosts }: Manifest): s
   const lines = [
     `${playbook}`,
     ...plays.map(({ name, hosts: pattern, roles }) => `  play  ${name} (${pattern}): ${roles.join(", ")}`),
-    ...Object.entries(hosts ?? {}).map(([name, { plays: indexes }]) => `  host  ${name}: ${indexes.length} of ${plays.length} plays`),
+    ...Object.entries(hosts ?? {}).map(
+      ([name, { plays: indexes }]) => `  host  ${name}: ${indexes.length} of ${plays.length} plays`,
+    ),
     ...assets.map((name) => `  file  ${name.slice("assets/".length)} (${bundle.size(name)} bytes)`),
   ];
   return `${lines.join("\n")}\n`;

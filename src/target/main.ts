@@ -1,4 +1,5 @@
 import { performance } from "node:perf_hooks";
+import { format } from "node:util";
 import { isPlaybook } from "../core/define.ts";
 import { describeError, VolleyError } from "../core/errors.ts";
 import type { TargetEvent } from "../core/events.ts";
@@ -7,9 +8,9 @@ import type { Playbook } from "../core/playbook.ts";
 import { type Job, PROTOCOL_VERSION } from "../core/protocol.ts";
 import { createLocalSystem } from "../system/local/local-system.ts";
 import type { createTemplates } from "../template/index.ts";
-import { createBundledAssets } from "./bundled-assets.ts";
 import type { BundleReader } from "./bundle-reader.ts";
-import { type ExecutorEnd, byeForError, execute } from "./executor.ts";
+import { createBundledAssets } from "./bundled-assets.ts";
+import { byeForError, type ExecutorEnd, execute } from "./executor.ts";
 import { gatherFacts } from "./facts/gather.ts";
 import { thisMachine } from "./facts/machine.ts";
 import { runLocally } from "./local.ts";
@@ -18,14 +19,16 @@ import { openWire } from "./wire.ts";
 
 /** Where a bundle begins: `--target` speaks the protocol with a controller, anything else is a person's command line. */
 export function main(bundle: BundleReader, argv: readonly string[], volley: unknown): void {
-  const work = argv[0] === "--target" ? serve(bundle, argv[1] ?? "", volley) : runLocally(bundle, argv, carryOut(bundle, volley));
+  const work =
+    argv[0] === "--target"
+      ? serve(bundle, argv[1] ?? "", volley)
+      : runLocally(bundle, argv, carryOut(bundle, volley));
+  // Ended by force: what a role's own code left behind, such as a timer, must not keep the process.
   work.then(
-    (code) => {
-      process.exitCode = code;
-    },
+    (code) => process.exit(code),
     (thrown: unknown) => {
       console.error(`volley: ${describeError(thrown)}`);
-      process.exitCode = 1;
+      process.exit(1);
     },
   );
 }
@@ -52,14 +55,24 @@ function carryOut(bundle: BundleReader, volley: unknown): CarryOut {
       options.emit({
         type: "facts",
         elapsedMs: Math.round((performance.now() - factsStart) * 100) / 100,
-        facts: { distribution: facts.distribution, distribution_version: facts.distribution_version, architecture: facts.architecture, kernel: facts.kernel },
+        facts: {
+          distribution: facts.distribution,
+          distribution_version: facts.distribution_version,
+          architecture: facts.architecture,
+          kernel: facts.kernel,
+        },
       });
       const assets = createBundledAssets(bundle);
-      const render = createRenderer(
+      const renderer = createRenderer(
         assets,
-        () => (bundle.load("template.js") as { readonly createTemplates: typeof createTemplates }).createTemplates,
+        () =>
+          (
+            bundle.load("template.js", lateYaml(bundle)) as {
+              readonly createTemplates: typeof createTemplates;
+            }
+          ).createTemplates,
       );
-      return await execute({ ...options, playbook, system, facts, assets, render });
+      return await execute({ ...options, playbook, system, facts, assets, ...renderer });
     } finally {
       system.close();
     }
@@ -76,7 +89,13 @@ async function serve(bundle: BundleReader, id: string, volley: unknown): Promise
   const wire = openWire(process.stdin, process.stdout);
   sendConsoleTo(wire.emit);
   const startedAt = performance.now();
-  wire.emit({ type: "hello", protocol: PROTOCOL_VERSION, bundle: id, pid: process.pid, node: process.version });
+  wire.emit({
+    type: "hello",
+    protocol: PROTOCOL_VERSION,
+    bundle: id,
+    pid: process.pid,
+    node: process.version,
+  });
   let code = 0;
   try {
     const job = await wire.readJob();
@@ -103,6 +122,34 @@ function sendConsoleTo(emit: (event: TargetEvent) => void): void {
   const print =
     (level: "info" | "warn") =>
     (...values: unknown[]): void =>
-      emit({ type: "log", level, text: values.map((value) => (typeof value === "string" ? value : JSON.stringify(value))).join(" ") });
-  Object.assign(console, { log: print("info"), info: print("info"), debug: print("info"), warn: print("warn"), error: print("warn") });
+      emit({ type: "log", level, text: format(...values) });
+  Object.assign(console, {
+    log: print("info"),
+    info: print("info"),
+    debug: print("info"),
+    warn: print("warn"),
+    error: print("warn"),
+  });
+  const write = (chunk: string | Uint8Array, ...rest: readonly unknown[]): boolean => {
+    print("info")(
+      Buffer.from(chunk as Uint8Array)
+        .toString("utf8")
+        .replace(/\n$/, ""),
+    );
+    const done = rest.at(-1);
+    if (typeof done === "function") queueMicrotask(done as () => void);
+    return true;
+  };
+  process.stdout.write = write as typeof process.stdout.write;
+}
+
+/** What the template engine requires: the YAML reader, loaded when it is first asked for. */
+function lateYaml(bundle: BundleReader): Readonly<Record<string, unknown>> {
+  let loaded: unknown;
+  return {
+    get yaml(): unknown {
+      loaded ??= bundle.load("yaml.js");
+      return loaded;
+    },
+  };
 }

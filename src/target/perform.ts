@@ -1,4 +1,10 @@
-import { type ActionCall, type ActionContext, type Change, failureData, type Unchanged } from "../core/action.ts";
+import {
+  type ActionCall,
+  type ActionContext,
+  type Change,
+  failureData,
+  type Unchanged,
+} from "../core/action.ts";
 import { serializeError } from "../core/errors.ts";
 import type { Result } from "../core/result.ts";
 import type { System } from "../core/system.ts";
@@ -7,38 +13,58 @@ function isUnchanged(found: Change | Unchanged<unknown>): found is Unchanged<unk
   return "unchanged" in found;
 }
 
+/** What came of one action. */
+export interface Performed {
+  readonly result: Result;
+  /** Whether anything may have been changed, whatever became of it. */
+  readonly applied: boolean;
+}
+
 /** Inspects one action and, unless in check mode, applies what was found; a failure is a Result too. */
-export async function performAction(call: ActionCall, system: System, context: ActionContext): Promise<Result> {
-  let found: Change | Unchanged<unknown> | null;
+export async function performAction(
+  call: ActionCall,
+  system: System,
+  context: ActionContext,
+): Promise<Performed> {
+  let applied = false;
   try {
-    found = await call.inspect(system, context);
-    if (found === null) return { state: "unchanged" };
-    if (isUnchanged(found)) {
-      return {
-        state: found.skipped === true ? "skipped" : "unchanged",
-        ...(found.message === undefined ? {} : { message: found.message }),
-        ...(found.data === undefined ? {} : { data: found.data }),
-      };
-    }
+    const found = await call.inspect(system, context);
+    if (found === null) return { result: { state: "unchanged" }, applied };
+    if (isUnchanged(found)) return { result: resultOfUnchanged(found), applied };
     const { diff, message, unknown } = found;
     const shown = {
       ...(diff === undefined ? {} : { diff: Array.isArray(diff) ? diff : [diff] }),
       ...(message === undefined ? {} : { message }),
     } as Pick<Result, "diff" | "message">;
     if (context.check) {
-      return unknown === undefined
-        ? { state: "changed", ...shown }
-        : { state: "skipped", unknown: true, ...shown, message: unknown };
+      const result: Result =
+        unknown === undefined
+          ? { state: "changed", ...shown }
+          : { state: "skipped", unknown: true, ...shown, message: unknown };
+      return { result, applied };
     }
-    const applied = (await call.apply(found, system, context)) ?? {};
-    return {
-      state: applied.changed === false ? "unchanged" : "changed",
+    applied = true;
+    const done = (await call.apply(found, system, context)) ?? {};
+    const result: Result = {
+      state: done.changed === false ? "unchanged" : "changed",
       ...shown,
-      ...(applied.message === undefined ? {} : { message: applied.message }),
-      ...(applied.data === undefined ? {} : { data: applied.data }),
+      ...(done.message === undefined ? {} : { message: done.message }),
+      ...(done.data === undefined ? {} : { data: done.data }),
     };
+    return { result, applied };
   } catch (thrown) {
     const data = failureData(thrown);
-    return { state: "failed", error: serializeError(thrown), ...(data === undefined ? {} : { data }) };
+    return {
+      result: { state: "failed", error: serializeError(thrown), ...(data === undefined ? {} : { data }) },
+      applied,
+    };
   }
+}
+
+function resultOfUnchanged({ skipped, message, data }: Unchanged<unknown>): Result {
+  return {
+    state: skipped === true ? "skipped" : "unchanged",
+    ...(message === undefined ? {} : { message }),
+    ...(data === undefined ? {} : { data }),
+  };
 }

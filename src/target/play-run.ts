@@ -1,10 +1,11 @@
 import { VolleyError } from "../core/errors.ts";
 import type { Result } from "../core/result.ts";
 import type { DeclaredTask } from "./declared-task.ts";
+import type { RoleRun } from "./role-run.ts";
+import { notifyList, splitHandlerName } from "./role-run.ts";
+import { ROLE_SKIPPED } from "./run-task.ts";
 import { createHandle } from "./task-handle.ts";
 import { UnknownInCheckMode } from "./unknown.ts";
-import type { RoleRun } from "./role-run.ts";
-import { notifyList } from "./role-run.ts";
 
 /** What a play needs from the executor. */
 export interface PlayHost {
@@ -12,8 +13,8 @@ export interface PlayHost {
   perform(role: RoleRun, task: DeclaredTask): Promise<Result>;
   /** How many tasks are still waiting has changed. */
   planned(waiting: number): void;
-  /** True once the run is to stop after the action now running. */
-  readonly stopping: () => boolean;
+  /** Aborted: the run is to end after the action now running. */
+  readonly stop: AbortSignal;
   readonly log: (level: "info" | "warn", text: string) => void;
 }
 
@@ -31,10 +32,35 @@ interface PendingHandler {
 
 /** Runs the declared roles of one play in order, and its handlers at the end. */
 export async function runPlay(roles: readonly RoleRun[], host: PlayHost): Promise<PlayEnd> {
+  const interrupt = (): void => {
+    for (const role of roles) role.interrupt();
+  };
+  host.stop.addEventListener("abort", interrupt, { once: true });
+  try {
+    return await runRoles(roles, host);
+  } finally {
+    host.stop.removeEventListener("abort", interrupt);
+  }
+}
+
+async function runRoles(roles: readonly RoleRun[], host: PlayHost): Promise<PlayEnd> {
+  /** Handlers to run, by key; those of `unknown` may have been notified, which only a real run tells. */
   const pending = new Set<string>();
   const unknown = new Set<string>();
+  /** Actions left of the handler now running. */
+  let unfinished = 0;
   const keyOf = (role: RoleRun, name: string): string => `${roles.indexOf(role)}:${name}`;
-  const waitingTasks = (): number => roles.reduce((sum, role) => sum + role.waiting, 0) + countHandlers(roles, pending, keyOf);
+  const waitingTasks = (): number => {
+    let count = unfinished;
+    for (const role of roles) {
+      count += role.waiting;
+      for (const [name, calls] of role.handlers) {
+        const key = keyOf(role, name);
+        if (pending.has(key) || unknown.has(key)) count += calls.length;
+      }
+    }
+    return count;
+  };
 
   const notify = (from: RoleRun, task: DeclaredTask, result: Result): void => {
     if (result.state !== "changed" && result.unknown !== true) return;
@@ -44,19 +70,26 @@ export async function runPlay(roles: readonly RoleRun[], host: PlayHost): Promis
     }
   };
 
-  const runHandlers = async (): Promise<boolean> => {
+  const end = (failed: boolean, notStarted = 0): PlayEnd => {
+    const notExecuted = waitingTasks() + notStarted;
+    for (const role of roles) role.stop();
+    return { failed, notExecuted };
+  };
+
+  /** Gives how the play ended, when a handler ended it. */
+  const runHandlers = async (): Promise<PlayEnd | null> => {
     for (const role of roles) {
       for (const [name, calls] of role.handlers) {
         const key = keyOf(role, name);
         const certain = pending.delete(key);
         const perhaps = unknown.delete(key);
         if (!certain && !perhaps) continue;
-        for (const call of calls) {
-          if (host.stopping()) {
-            pending.add(key);
-            return false;
-          }
-          const task: DeclaredTask = {
+        for (const [index, call] of calls.entries()) {
+          unfinished = calls.length - index;
+          if (host.stop.aborted) return end(false);
+          host.planned(waitingTasks());
+          unfinished--;
+          const result = await host.perform(role, {
             kind: "task",
             name: calls.length === 1 ? name : `${name} (${call.action})`,
             action: call.action,
@@ -64,69 +97,65 @@ export async function runPlay(roles: readonly RoleRun[], host: PlayHost): Promis
             options: certain ? {} : { when: unknownNotification as never },
             control: createHandle(name),
             handler: true,
-          };
-          host.planned(waitingTasks());
-          const result = await host.perform(role, task);
-          if (result.state === "failed") return false;
+          });
+          if (result.state === "failed") return end(true);
         }
       }
     }
-    return true;
-  };
-
-  const stopAll = (extra: number): PlayEnd => {
-    const left = roles.reduce((sum, role) => sum + role.stop(), 0) + countHandlers(roles, pending, keyOf);
-    return { failed: true, notExecuted: left + extra };
+    return null;
   };
 
   for (const role of roles) {
     for (;;) {
-      host.planned(waitingTasks());
       const queued = await role.next();
       if (queued === null) break;
-      if (host.stopping()) return stopAll(queued.kind === "task" ? 1 : 0);
-      if (queued.kind === "flush") {
-        if (!(await runHandlers())) return stopAll(0);
+      const isTask = queued.kind === "task";
+      if (host.stop.aborted) {
+        if (isTask) queued.control.stop();
+        return end(false, isTask ? 1 : 0);
+      }
+      host.planned(waitingTasks() + (isTask ? 1 : 0));
+      if (!isTask) {
+        const ended = await runHandlers();
+        if (ended !== null) return ended;
         continue;
       }
       const result = await host.perform(role, queued);
       notify(role, queued, result);
-      const ended = result.state === "failed" && result.ignored !== true;
-      queued.control.settle(result, ended);
-      if (ended) return stopAll(0);
+      const failed = result.state === "failed" && result.ignored !== true;
+      // A role that is not wanted on this host must not go on with results that are not there.
+      if (result === ROLE_SKIPPED) queued.control.stop();
+      else queued.control.settle(result, failed);
+      if (failed) return end(true);
     }
-    const { end } = role;
-    if (end?.kind === "failed") {
-      await host.perform(role, codeFailure(role, end.error));
-      return stopAll(0);
+    if (role.end === undefined) return end(false);
+    const error = codeError(role);
+    if (error !== undefined) {
+      host.planned(waitingTasks() + 1);
+      await host.perform(role, codeFailure(role, error.thrown));
+      return end(true);
     }
-    if (end?.kind === "unknown") host.log("warn", `role "${role.use.role.name}": the rest cannot be predicted: ${end.message}`);
+    if (role.end.kind === "unknown") {
+      host.log("warn", `role "${role.use.role.name}": the rest cannot be predicted: ${role.end.message}`);
+    }
   }
-  return (await runHandlers()) ? { failed: false, notExecuted: 0 } : stopAll(0);
+  return (await runHandlers()) ?? { failed: false, notExecuted: 0 };
 }
 
-function countHandlers(
-  roles: readonly RoleRun[],
-  pending: ReadonlySet<string>,
-  keyOf: (role: RoleRun, name: string) => string,
-): number {
-  let count = 0;
-  for (const role of roles) for (const [name, calls] of role.handlers) if (pending.has(keyOf(role, name))) count += calls.length;
-  return count;
+/** What a role's own code failed with; not knowing is a failure too, outside check mode. */
+function codeError({ end, context }: RoleRun): { readonly thrown: unknown } | undefined {
+  if (end?.kind === "failed") return { thrown: end.error };
+  if (end?.kind !== "unknown" || context.check) return undefined;
+  return { thrown: new VolleyError("PLAYBOOK_INVALID", `the role's code ${end.message}`) };
 }
 
 function findHandler(roles: readonly RoleRun[], from: RoleRun, name: string): PendingHandler {
   if (from.handlers.has(name)) return { role: from, name };
   const [roleName, handler = ""] = splitHandlerName(name);
   const role = roles.find(({ use, handlers }) => use.role.name === roleName && handlers.has(handler));
-  if (role === undefined) throw new VolleyError("PLAYBOOK_INVALID", `there is no handler "${name}" in this play`);
+  if (role === undefined)
+    throw new VolleyError("PLAYBOOK_INVALID", `there is no handler "${name}" in this play`);
   return { role, name: handler };
-}
-
-/** `role:handler` taken apart. */
-export function splitHandlerName(name: string): readonly string[] {
-  const colon = name.indexOf(":");
-  return colon < 0 ? [name] : [name.slice(0, colon).trim(), name.slice(colon + 1).trim()];
 }
 
 function unknownNotification(): boolean {

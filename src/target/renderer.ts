@@ -1,9 +1,21 @@
 import type { AssetStore } from "../core/asset.ts";
-import type { Templates, createTemplates } from "../template/index.ts";
+import type { createTemplates, Templates } from "../template/index.ts";
 import type { Render } from "./action-context.ts";
+import type { RenderText } from "./late-vars.ts";
 
-/** Renders roles' templates; the engine is loaded when the first is rendered, and keeps what it compiled. */
-export function createRenderer(assets: AssetStore, loadEngine: () => typeof createTemplates): Render {
+/** Renders templates: the engine is loaded when the first is rendered, and keeps what it compiled. */
+export interface Renderer {
+  /** A template of a role. */
+  readonly render: Render;
+  /** A text that stands in a var. */
+  readonly renderText: RenderText;
+}
+
+/** Text that is one expression and nothing else, whose value keeps its type. */
+const WHOLE_EXPRESSION = /^\s*\{\{((?:(?!\}\}|\{\{)[\s\S])*)\}\}\s*$/;
+
+/** Makes a Renderer over roles' assets. */
+export function createRenderer(assets: AssetStore, loadEngine: () => typeof createTemplates): Renderer {
   const byRole = new Map<string, Templates>();
   const templatesOf = (role: string): Templates => {
     let templates = byRole.get(role);
@@ -15,5 +27,14 @@ export function createRenderer(assets: AssetStore, loadEngine: () => typeof crea
     }
     return templates;
   };
-  return (role, src, vars, style) => templatesOf(role).render(src, vars, style);
+  return {
+    render: (role, src, vars, style) => templatesOf(role).render(src, vars, style),
+    renderText: (text, vars) => {
+      const templates = templatesOf("");
+      const expression = WHOLE_EXPRESSION.exec(text)?.[1];
+      return expression === undefined
+        ? templates.renderString(text, vars, { name: "a var" })
+        : templates.evaluate(expression, vars);
+    },
+  };
 }

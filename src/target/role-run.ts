@@ -1,11 +1,18 @@
+import type { ActionCall } from "../core/action.ts";
 import { VolleyError } from "../core/errors.ts";
 import { isRecord } from "../core/json.ts";
 import { didYouMean } from "../core/nearest.ts";
-import type { ActionCall } from "../core/action.ts";
-import type { HandlerSpec, RoleContext, RoleUse, TaskHandle, TaskOptions, TasksContext } from "../core/role.ts";
+import type {
+  HandlerSpec,
+  RoleContext,
+  RoleUse,
+  TaskHandle,
+  TaskOptions,
+  TasksContext,
+} from "../core/role.ts";
 import type { ReadSystem } from "../core/system.ts";
 import type { DeclaredTask, Queued } from "./declared-task.ts";
-import { type TagSelection, isWanted, tagList } from "./tags.ts";
+import { isWanted, type TagSelection, tagList } from "./tags.ts";
 import { createHandle } from "./task-handle.ts";
 import { RoleStopped, UnknownInCheckMode } from "./unknown.ts";
 
@@ -16,8 +23,10 @@ export interface RoleRunOptions {
   readonly system: ReadSystem;
   readonly selection: TagSelection;
   readonly playTags: readonly string[];
-  /** Whether `role:handler` names a handler of another role of the play. */
-  readonly hasHandler: (name: string) => boolean;
+  /** The handlers of every role of the play, as `role:handler`. */
+  readonly handlersOfPlay: () => readonly string[];
+  /** Aborted: what its code asks the system is ended. */
+  readonly stop: AbortSignal;
   readonly log: (text: string) => void;
 }
 
@@ -40,6 +49,7 @@ export class RoleRun {
   #openGate: (() => void) | undefined;
   readonly #turn: Promise<void>;
   #stopped = false;
+  #interrupted = false;
 
   constructor(options: RoleRunOptions) {
     this.#options = options;
@@ -65,7 +75,11 @@ export class RoleRun {
     try {
       const running = use.role.tasks(tasksContext);
       if (running === undefined) this.#finish({ kind: "done" });
-      else running.then(() => this.#finish({ kind: "done" }), (thrown) => this.#finishThrown(thrown));
+      else
+        running.then(
+          () => this.#finish({ kind: "done" }),
+          (thrown) => this.#finishThrown(thrown),
+        );
     } catch (thrown) {
       this.#finishThrown(thrown);
     }
@@ -80,17 +94,23 @@ export class RoleRun {
     return this.#end;
   }
 
-  /** The next thing to do, waiting for the role's code where it has more to declare; null when it is done. */
+  /** The next thing to do, waiting for the role's code where it has more to declare; null when it is done or {@link interrupt}ed. */
   async next(): Promise<Queued | null> {
     this.#openGate?.();
     for (;;) {
       const queued = this.#queue.shift();
       if (queued !== undefined) return queued;
-      if (this.#end !== undefined) return null;
+      if (this.#end !== undefined || this.#interrupted) return null;
       await new Promise<void>((resolve) => {
         this.#wake = resolve;
       });
     }
+  }
+
+  /** The role's code is waited for no longer. */
+  interrupt(): void {
+    this.#interrupted = true;
+    this.#wake?.();
   }
 
   /** Nothing more of this role runs; what waits for its tasks is unwound. Gives the number of tasks not executed. */
@@ -104,7 +124,10 @@ export class RoleRun {
 
   #declareTask(name: string, call: DeclaredTask["call"], options: DeclaredTask["options"]): TaskHandle {
     if (typeof name !== "string" || name === "") {
-      throw new VolleyError("PLAYBOOK_INVALID", `role "${this.use.role.name}": task() takes a name first, then an action`);
+      throw new VolleyError(
+        "PLAYBOOK_INVALID",
+        `role "${this.use.role.name}": task() takes a name first, then an action`,
+      );
     }
     if (typeof call !== "function" && !isActionCall(call)) {
       throw new VolleyError(
@@ -129,12 +152,17 @@ export class RoleRun {
 
   #checkNotify(task: string, notify: TaskOptions["notify"]): void {
     for (const name of notifyList(notify)) {
-      if (this.handlers.has(name) || this.#options.hasHandler(name)) continue;
+      if (this.handlers.has(name)) continue;
+      const ofPlay = this.#options.handlersOfPlay();
+      if (ofPlay.includes(splitHandlerName(name).join(":"))) continue;
       const known = [...this.handlers.keys()];
       throw new VolleyError(
         "PLAYBOOK_INVALID",
-        `role "${this.use.role.name}": task "${task}" notifies "${name}", which is no handler of it${didYouMean(name, known)}`,
-        { hint: known.length === 0 ? "the role declares no handlers" : `its handlers are: ${known.join(", ")}` },
+        `role "${this.use.role.name}": task "${task}" notifies "${name}", which is no handler of it${didYouMean(name, [...known, ...ofPlay])}`,
+        {
+          hint:
+            known.length === 0 ? "the role declares no handlers" : `its handlers are: ${known.join(", ")}`,
+        },
       );
     }
   }
@@ -157,9 +185,13 @@ export class RoleRun {
 
   /** The system, with every read waiting until the role's turn has come: earlier roles may still be at work. */
   #gatedSystem(): ReadSystem {
-    const { system } = this.#options;
-    return new Proxy(system, {
-      get: (target, property) => {
+    const { system, stop } = this.#options;
+    const target: ReadSystem = {
+      ...system,
+      query: (argv, options) => system.query(argv, { signal: stop, ...options }),
+    };
+    return new Proxy(target, {
+      get: (_target, property) => {
         const value: unknown = Reflect.get(target, property);
         if (typeof value !== "function") return value;
         return async (...args: unknown[]) => {
@@ -176,14 +208,23 @@ export function notifyList(notify: TaskOptions["notify"]): readonly string[] {
   return notify === undefined ? [] : typeof notify === "string" ? [notify] : notify;
 }
 
+/** `role:handler` taken apart. */
+export function splitHandlerName(name: string): readonly string[] {
+  const colon = name.lastIndexOf(":");
+  return colon < 0 ? [name] : [name.slice(0, colon).trim(), name.slice(colon + 1).trim()];
+}
+
 function isActionCall(value: unknown): value is ActionCall {
   return isRecord(value) && typeof value.action === "string" && typeof value.inspect === "function";
 }
 
 /** The action of a task that is made when its turn comes, for display: asked of a loop's first item, where that can be. */
 function lateAction(call: (item: unknown) => ActionCall, loop: Iterable<unknown> | undefined): string {
+  // Any other iterable may be one that can be gone through only once.
+  if (loop !== undefined && !Array.isArray(loop)) return "";
+  const items: readonly unknown[] = loop ?? [undefined];
   try {
-    for (const item of loop ?? [undefined]) return call(item).action;
+    if (items.length > 0) return call(items[0]).action;
   } catch {
     // It needs what earlier tasks find out.
   }
@@ -192,13 +233,19 @@ function lateAction(call: (item: unknown) => ActionCall, loop: Iterable<unknown>
 
 function readHandlers(use: RoleUse, context: RoleContext): ReadonlyMap<string, readonly ActionCall[]> {
   const { handlers } = use.role;
-  const declared = (typeof handlers === "function" ? handlers(context) : (handlers ?? {})) as Record<string, HandlerSpec>;
+  const declared = (typeof handlers === "function" ? handlers(context) : (handlers ?? {})) as Record<
+    string,
+    HandlerSpec
+  >;
   return new Map(
     Object.entries(declared).map(([name, spec]) => {
       const calls: readonly unknown[] = Array.isArray(spec) ? spec : [spec];
       for (const call of calls) {
         if (isActionCall(call)) continue;
-        throw new VolleyError("PLAYBOOK_INVALID", `role "${use.role.name}": handler "${name}" must be an action or a list of actions`);
+        throw new VolleyError(
+          "PLAYBOOK_INVALID",
+          `role "${use.role.name}": handler "${name}" must be an action or a list of actions`,
+        );
       }
       return [name, calls as readonly ActionCall[]];
     }),

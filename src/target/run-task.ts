@@ -17,13 +17,18 @@ export interface TaskEnvironment {
   context(check: boolean, vars: Vars): ActionContext;
   /** The condition its role was given in the play, if any. */
   readonly roleCondition: (() => boolean | Promise<boolean>) | undefined;
+  /** Aborted: the action now running is ended, and items of a loop that are left are not begun. */
+  readonly kill: AbortSignal;
 }
+
+/** The result of every task of a role whose own condition does not hold. */
+export const ROLE_SKIPPED: Result = { state: "skipped", message: "the role's condition does not hold" };
 
 /** Runs one declared task to its Result, which never throws: whatever goes wrong is a failed Result. */
 export async function runTask(task: DeclaredTask, environment: TaskEnvironment): Promise<Result> {
   try {
     if (environment.roleCondition !== undefined && !(await environment.roleCondition())) {
-      return { state: "skipped", message: "the role's condition does not hold" };
+      return ROLE_SKIPPED;
     }
     const { loop } = task.options;
     return loop === undefined ? await runOnce(task, [], environment) : await runLoop(task, loop, environment);
@@ -32,8 +37,11 @@ export async function runTask(task: DeclaredTask, environment: TaskEnvironment):
   }
 }
 
+const CANCELLED: Result = { state: "failed", error: { code: "CANCELLED", message: "the run was cancelled" } };
+
 function resultOfThrown(thrown: unknown, check: boolean): Result {
-  if (thrown instanceof UnknownInCheckMode && check) return { state: "skipped", unknown: true, message: thrown.message };
+  if (thrown instanceof UnknownInCheckMode && check)
+    return { state: "skipped", unknown: true, message: thrown.message };
   return { state: "failed", error: serializeError(thrown) };
 }
 
@@ -43,16 +51,19 @@ async function runOnce(
   { system, check: checkMode, context }: TaskEnvironment,
 ): Promise<Result> {
   const { when, changedWhen, failedWhen, vars = {} } = options;
-  const condition = when as boolean | ((...args: readonly unknown[]) => boolean | Promise<boolean>) | undefined;
+  const condition = when as
+    | boolean
+    | ((...args: readonly unknown[]) => boolean | Promise<boolean>)
+    | undefined;
   const holds = typeof condition === "function" ? await condition(...item) : (condition ?? true);
   if (!holds) return { state: "skipped", message: "the condition does not hold" };
   const check = options.check ?? checkMode;
   const action: ActionCall = typeof call === "function" ? call(item[0]) : call;
   const itemVars = item.length === 0 ? vars : { item: item[0], ...vars };
-  let result = await performAction(action, system, context(check, itemVars));
+  const { result, applied } = await performAction(action, system, context(check, itemVars));
   if (result.state === "skipped") return result;
-  result = judge(result, failedWhen as Judgement, "failed", "unchanged");
-  return result.state === "failed" ? result : judge(result, changedWhen as Judgement, "changed", "unchanged");
+  const judged = judge(result, failedWhen as Judgement, "failed", applied ? "changed" : "unchanged");
+  return judged.state === "failed" ? judged : judge(judged, changedWhen as Judgement, "changed", "unchanged");
 }
 
 type Judgement = boolean | ((result: TaskResult) => boolean) | undefined;
@@ -64,7 +75,7 @@ function judge(result: Result, rule: Judgement, state: State, otherwise: State):
   if (verdict === (result.state === state)) return result;
   if (!verdict) {
     const { error: _error, ...rest } = result;
-    return { ...rest, state: state === "failed" ? "changed" : otherwise };
+    return { ...rest, state: otherwise };
   }
   return state === "failed"
     ? { ...result, state, error: { code: "ACTION_FAILED", message: "its failedWhen condition holds" } }
@@ -73,16 +84,27 @@ function judge(result: Result, rule: Judgement, state: State, otherwise: State):
 
 const STATE_ORDER: readonly State[] = ["failed", "changed", "unchanged", "skipped"];
 
-async function runLoop(task: DeclaredTask, loop: Iterable<unknown>, environment: TaskEnvironment): Promise<Result> {
+async function runLoop(
+  task: DeclaredTask,
+  loop: Iterable<unknown>,
+  environment: TaskEnvironment,
+): Promise<Result> {
   const label = (task.options.label as ((item: unknown) => string) | undefined) ?? defaultLabel;
   const results: { readonly label: string; readonly result: Result }[] = [];
   for (const item of loop) {
-    const result = await runOnce(task, [item], environment).catch((thrown) => resultOfThrown(thrown, environment.check));
-    results.push({ label: label(item), result });
+    const named = String(label(item));
+    const result = environment.kill.aborted
+      ? CANCELLED
+      : await runOnce(task, [item], environment).catch((thrown) => resultOfThrown(thrown, environment.check));
+    results.push({ label: named, result });
   }
   if (results.length === 0) return { state: "skipped", message: "nothing to loop over" };
-  const state = STATE_ORDER.find((candidate) => results.some(({ result }) => result.state === candidate))!;
+  const known = STATE_ORDER.find((candidate) => results.some(({ result }) => result.state === candidate))!;
+  const unknown = results.find(({ result }) => result.unknown === true);
+  // That nothing else changes says nothing of the item that cannot be known.
+  const state = unknown !== undefined && known === "unchanged" ? "skipped" : known;
   const failed = results.find(({ result }) => result.error !== undefined);
+  const reason = (unknown ?? results[0]!).result.message;
   const diff = results.flatMap(({ result }) => result.diff ?? []);
   return {
     state,
@@ -90,8 +112,8 @@ async function runLoop(task: DeclaredTask, loop: Iterable<unknown>, environment:
     ...(failed?.result.error === undefined
       ? {}
       : { error: { ...failed.result.error, message: `${failed.label}: ${failed.result.error.message}` } }),
-    ...(state === "skipped" && results.some(({ result }) => result.unknown === true) ? { unknown: true } : {}),
-    ...(state === "skipped" && results[0]!.result.message !== undefined ? { message: results[0]!.result.message } : {}),
+    ...(state === "skipped" && unknown !== undefined ? { unknown: true } : {}),
+    ...(state === "skipped" && reason !== undefined ? { message: reason } : {}),
     data: results.map(({ result }) => result.data),
     items: results.map(({ label: name, result }): ItemResult => {
       const { diff: _diff, ignored: _ignored, unknown: _unknown, items: _items, ...rest } = result;
@@ -102,5 +124,5 @@ async function runLoop(task: DeclaredTask, loop: Iterable<unknown>, environment:
 
 function defaultLabel(item: unknown): string {
   if (isRecord(item) && typeof item.name === "string") return item.name;
-  return typeof item === "string" ? item : JSON.stringify(item);
+  return typeof item === "string" ? item : (JSON.stringify(item) ?? String(item));
 }

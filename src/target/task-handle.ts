@@ -29,12 +29,17 @@ export function createHandle(name: string): HandleControl {
   };
   const resultNow = (property: string): Result => {
     if (settled === undefined) {
-      throw new VolleyError("PLAYBOOK_INVALID", `"${name}" has not run yet: its \`${property}\` is not known`, {
-        hint: "await the task first, or ask inside a later task's `when: () => …`",
-      });
+      throw new VolleyError(
+        "PLAYBOOK_INVALID",
+        `"${name}" has not run yet: its \`${property}\` is not known`,
+        {
+          hint: "await the task first, or ask inside a later task's `when: () => …`",
+        },
+      );
     }
     if (settled.kind === "stopped") throw new RoleStopped();
-    if (settled.result.unknown === true) throw new UnknownInCheckMode(`depends on "${name}", which check mode cannot know`);
+    if (settled.result.unknown === true)
+      throw new UnknownInCheckMode(`depends on "${name}", which check mode cannot know`);
     return settled.result;
   };
   const outcome = (): TaskResult => {
@@ -63,7 +68,8 @@ export function createHandle(name: string): HandleControl {
       new Promise<TaskResult>((resolve, reject) => {
         const finish = (): void => {
           // An unknown result may be awaited: it is asking it for something that cannot be answered.
-          if (settled?.kind === "result" && settled.result.unknown === true) resolve(unknownResult(settled.result, handle));
+          if (settled?.kind === "result" && settled.result.unknown === true)
+            resolve(unknownResult(settled.result, handle));
           else {
             try {
               resolve(outcome());
@@ -95,7 +101,10 @@ export function toTaskResult(result: Result): TaskResult {
 }
 
 function unknownResult(result: Result, handle: TaskHandle): TaskResult {
-  const asked = (property: "data" | "changed" | "skipped" | "failed") => ({ get: () => handle[property], enumerable: true });
+  const asked = (property: "data" | "changed" | "skipped" | "failed") => ({
+    get: () => handle[property],
+    enumerable: true,
+  });
   return Object.defineProperties({ ...result } as TaskResult, {
     data: asked("data"),
     changed: asked("changed"),

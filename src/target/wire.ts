@@ -1,6 +1,14 @@
-import type { TargetEvent } from "../core/events.ts";
-import { type Command, encodeLine, type Job, MAX_LINE_BYTES, PROTOCOL_VERSION, type WireEvent } from "../core/protocol.ts";
 import { VolleyError } from "../core/errors.ts";
+import type { TargetEvent } from "../core/events.ts";
+import { isRecord } from "../core/json.ts";
+import {
+  type Command,
+  encodeLine,
+  type Job,
+  MAX_LINE_BYTES,
+  PROTOCOL_VERSION,
+  type WireEvent,
+} from "../core/protocol.ts";
 
 /** The target's end of the protocol: events out, the Job and then commands in. */
 export interface Wire {
@@ -25,6 +33,8 @@ export function openWire(input: NodeJS.ReadStream, output: NodeJS.WriteStream): 
   let ended = false;
   let giveJob: ((line: string | null) => void) | undefined;
   let buffered = "";
+  // What else writes to the stream is kept off it from here on.
+  const write = output.write.bind(output);
 
   // A controller that has gone away does not end the run: what is left to say goes nowhere.
   output.on("error", () => {
@@ -32,13 +42,8 @@ export function openWire(input: NodeJS.ReadStream, output: NodeJS.WriteStream): 
   });
 
   const obey = (line: string): void => {
-    let command: Command;
-    try {
-      command = JSON.parse(line) as Command;
-    } catch {
-      return;
-    }
-    switch (command.type) {
+    const command = parseLine(line) as Command | undefined;
+    switch (command?.type) {
       case "continue":
         continued.add(command.play);
         waiting.get(command.play)?.(true);
@@ -85,34 +90,62 @@ export function openWire(input: NodeJS.ReadStream, output: NodeJS.WriteStream): 
       const { type, ...rest } = event;
       // `type` first: the controller knows the first line of the protocol by it.
       const wire = { type, seq: ++sequence, time: Date.now(), ...rest } as WireEvent;
-      output.write(boundedLine(wire));
+      write(boundedLine(wire));
     },
     readJob: async () => {
       const line = await new Promise<string | null>((resolve) => {
         giveJob = resolve;
       });
       if (line === null) throw new VolleyError("PROTOCOL_INVALID", "the controller sent no job");
-      const job = JSON.parse(line) as Job;
+      const job = parseLine(line) as Job | undefined;
+      if (job === undefined) {
+        throw new VolleyError("PROTOCOL_INVALID", "what the controller sent is no job");
+      }
       if (job.protocol !== PROTOCOL_VERSION) {
-        throw new VolleyError("PROTOCOL_INVALID", `the controller speaks protocol ${job.protocol}, this bundle ${PROTOCOL_VERSION}`);
+        throw new VolleyError(
+          "PROTOCOL_INVALID",
+          `the controller speaks protocol ${job.protocol}, this bundle ${PROTOCOL_VERSION}`,
+        );
       }
       return job;
     },
     waitForOthers: (play) =>
-      continued.has(play) ? Promise.resolve(true) : ended ? Promise.resolve(false) : new Promise((resolve) => waiting.set(play, resolve)),
+      continued.has(play)
+        ? Promise.resolve(true)
+        : ended
+          ? Promise.resolve(false)
+          : new Promise((resolve) => waiting.set(play, resolve)),
     flush: () =>
       new Promise((resolve) => {
         input.destroy();
-        if (connected) output.write("", () => resolve());
+        if (connected) write("", () => resolve());
         else resolve();
       }),
   };
 }
 
+/** The object on a line; undefined when there is none. */
+function parseLine(line: string): object | undefined {
+  try {
+    const value: unknown = JSON.parse(line);
+    return isRecord(value) ? value : undefined;
+  } catch {
+    return undefined;
+  }
+}
+
 function boundedLine(event: WireEvent): string {
   const line = encodeLine(event);
-  if (line.length <= MAX_LINE_BYTES) return line;
-  if (event.type !== "task:end") return encodeLine({ type: "log", seq: event.seq, time: event.time, level: "warn", text: `an event of ${line.length} bytes was dropped` });
+  // A code unit takes three bytes at most.
+  if (line.length * 3 <= MAX_LINE_BYTES || Buffer.byteLength(line) <= MAX_LINE_BYTES) return line;
+  if (event.type !== "task:end")
+    return encodeLine({
+      type: "log",
+      seq: event.seq,
+      time: event.time,
+      level: "warn",
+      text: `an event of ${line.length} bytes was dropped`,
+    });
   const { data: _data, diff: _diff, items: _items, ...result } = event.result;
   return encodeLine({ ...event, result });
 }

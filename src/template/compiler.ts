@@ -18,7 +18,7 @@ import {
 } from "./nodes.ts";
 
 /** nunjucks' compiler with Jinja's statements and scopes; the code it makes is straight-line and synchronous. */
-export class JinjaCompiler extends ExpressionCompiler {
+class JinjaCompiler extends ExpressionCompiler {
   compileRoot(node: Node): void {
     const blocks: BlockNode[] = [];
     walk(node, (below) => {

@@ -143,7 +143,7 @@ function method(name: string, body: (args: readonly unknown[]) => unknown): Func
 }
 
 /** A length of time, as Python's timedelta. */
-export function timedelta(ms: number): Attributes {
+function timedelta(ms: number): Attributes {
   const days = Math.floor(ms / DAY_MS);
   const rest = ms - days * DAY_MS;
   const seconds = Math.floor(rest / 1000);

@@ -125,7 +125,7 @@ function pad(text: string, sign: string, spec: Spec, align: string): string {
 }
 
 /** A value by a format specification of Python's: `>10`, `05.2f`, `,`. */
-export function formatValue(value: unknown, specification: string): string {
+function formatValue(value: unknown, specification: string): string {
   defined(value);
   if (specification === "") return str(value);
   const spec = parseSpec(specification);

@@ -11,6 +11,7 @@ import { parseExpression, parseTemplate } from "./parser.ts";
 import { type Block, type CompiledTemplate, type Context, createRuntime, type Runtime } from "./runtime.ts";
 import { tests } from "./tests.ts";
 import { type Callable, type CallState, toNative } from "./values.ts";
+import { VarsFrame } from "./vars-frame.ts";
 
 /** Where templates come from. */
 export interface TemplateLoader {
@@ -135,12 +136,6 @@ export function createTemplates(options: TemplateOptions = {}): Templates {
       run(readText(name) ?? fail(`lookup template: there is no template '${name}'`), name, vars),
   });
 
-  const variables = (vars: TemplateVars): FrameType => {
-    const frame = globalFrame.push();
-    Object.assign(frame.variables, vars);
-    return frame;
-  };
-
   const runtime = createRuntime({
     find(name) {
       const source = readText(name);
@@ -151,7 +146,7 @@ export function createTemplates(options: TemplateOptions = {}): Templates {
 
   const run = (source: string, name: string, vars: TemplateVars): string => {
     const template = compile(source, name);
-    const context = createContext(template, variables(vars), stateOf(vars));
+    const context = createContext(template, new VarsFrame(globalFrame, vars), stateOf(vars));
     const text = template.root(context, context.frame);
     if (!style.keepTrailingNewline) return text;
     // Ansible lets Jinja drop the last newline, then gives the result as many as the template ends with.
@@ -187,13 +182,8 @@ export function createTemplates(options: TemplateOptions = {}): Templates {
           );
           expressions.set(expression, evaluateIt);
         }
-        const frame = variables(vars);
-        const context: Context = {
-          frame,
-          state: stateOf(vars),
-          blocks: new Map(),
-          template: position.template,
-        };
+        const frame = new VarsFrame(globalFrame, vars);
+        const context: Context = { frame, state: stateOf(vars), blocks: new Map() };
         return toNative(evaluateIt(context, frame));
       } catch (error) {
         if (error instanceof SyntaxFailure) position.line = error.line;

@@ -60,7 +60,7 @@ const ESCAPES: Readonly<Record<string, string>> = {
 };
 
 /** The text a Python string literal stands for; an unknown escape such as `\d` keeps its backslash, as in Python. */
-export function unescapeString(body: string): string {
+function unescapeString(body: string): string {
   return body.replace(
     /\\(?:x([\da-fA-F]{2})|u([\da-fA-F]{4})|U([\da-fA-F]{8})|([0-7]{1,3})|([\s\S]))/g,
     (whole, x?: string, u?: string, long?: string, octal?: string, other?: string) => {

@@ -6,7 +6,7 @@ import type { LexerOptions } from "./lexer.ts";
 import type { Parameters } from "./nodes.ts";
 
 /** nunjucks' parser with the statements of Jinja, and those only. */
-export class JinjaParser extends ExpressionParser {
+class JinjaParser extends ExpressionParser {
   override parseNodes(): Node[] {
     const nodes: Node[] = [];
     for (let token = this.nextToken(); token !== null; token = this.nextToken()) {

@@ -25,7 +25,9 @@ function createLocalConnection(): Connection {
         await mkdir(dirname(full), { recursive: true, mode: 0o700 });
         await writeFile(full, bytes, { mode, flag: "wx" });
       } catch (thrown) {
-        throw new VolleyError("UPLOAD_FAILED", `cannot write ${full}: ${(thrown as Error).message}`, { cause: thrown });
+        throw new VolleyError("UPLOAD_FAILED", `cannot write ${full}: ${(thrown as Error).message}`, {
+          cause: thrown,
+        });
       }
       onProgress?.(bytes.length);
     },
@@ -35,7 +37,11 @@ function createLocalConnection(): Connection {
 
 function execute(command: string): RemoteProcess {
   // A group of its own: Ctrl-C at the terminal is for the controller, which tells the process in its own way.
-  const child = spawn("/bin/sh", ["-c", command], { cwd: homedir(), stdio: ["pipe", "pipe", "pipe"], detached: true });
+  const child = spawn("/bin/sh", ["-c", command], {
+    cwd: homedir(),
+    stdio: ["pipe", "pipe", "pipe"],
+    detached: true,
+  });
   child.stdin.on("error", () => {});
   const exit = new Promise<RemoteExit>((resolve) => {
     child.once("error", (error) => resolve({ kind: "lost", reason: error.message }));

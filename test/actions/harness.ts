@@ -2,14 +2,14 @@ import { lstatSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, readlinkS
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { expect } from "vitest";
+import { createDiskAssets } from "../../src/bundle/disk-assets.ts";
 import type { ActionCall, ActionContext, Applied, Change, Unchanged } from "../../src/core/action.ts";
 import type { Facts } from "../../src/core/facts.ts";
 import { createMemo } from "../../src/core/memo.ts";
 import type { System } from "../../src/core/system.ts";
 import { createLocalSystem } from "../../src/system/local/local-system.ts";
-import { createTemplates } from "../../src/template/index.ts";
 import { createActionContext } from "../../src/target/action-context.ts";
-import { createDiskAssets } from "../../src/bundle/disk-assets.ts";
+import { createTemplates } from "../../src/template/index.ts";
 
 /** A temporary root with a System on it and a role directory beside it. */
 export interface Sandbox {
@@ -19,7 +19,11 @@ export interface Sandbox {
   readonly role: string;
   readonly system: System;
   readonly output: string[];
-  context(options?: { readonly check?: boolean; readonly vars?: Record<string, unknown>; readonly facts?: Partial<Facts> }): ActionContext;
+  context(options?: {
+    readonly check?: boolean;
+    readonly vars?: Record<string, unknown>;
+    readonly facts?: Partial<Facts>;
+  }): ActionContext;
   [Symbol.dispose](): void;
 }
 
@@ -97,7 +101,11 @@ export function snapshot(directory: string, below = ""): Record<string, string> 
     const path = join(below, name);
     const full = join(directory, path);
     const stats = lstatSync(full, { bigint: true });
-    const content = stats.isFile() ? readFileSync(full, "base64") : stats.isSymbolicLink() ? readlinkSync(full) : "";
+    const content = stats.isFile()
+      ? readFileSync(full, "base64")
+      : stats.isSymbolicLink()
+        ? readlinkSync(full)
+        : "";
     found[path] = [stats.mode, stats.uid, stats.gid, stats.ino, stats.mtimeNs, content].join(" ");
     if (stats.isDirectory()) Object.assign(found, snapshot(directory, path));
   }

@@ -110,7 +110,9 @@ describe("user, of an account that is as it should be", () => {
   it("does not look at passwords it was not asked about", async () => {
     rmSync(join(sandbox.root, "etc/shadow"));
     mkdirSync(join(sandbox.root, "etc/shadow"));
-    await expect(check({ name: "alice", password: HASH })).rejects.toThrow(/cannot read .*shadow: it is a directory/);
+    await expect(check({ name: "alice", password: HASH })).rejects.toThrow(
+      /cannot read .*shadow: it is a directory/,
+    );
     expect((await check({ name: "alice", shell: "/bin/bash" })).state).toBe("unchanged");
   });
 });

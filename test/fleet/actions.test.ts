@@ -1,10 +1,10 @@
 import { fileURLToPath } from "node:url";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { ALL_CASES } from "./cases/all.ts";
+import type { ActionCase } from "./cases/case.ts";
 import { bootFleet, type Fleet } from "./lib/fleet.ts";
 import { fleetAvailable } from "./lib/requirements.ts";
 import { runOn, writeInventory } from "./lib/volley.ts";
-import type { ActionCase } from "./cases/case.ts";
-import { ALL_CASES } from "./cases/all.ts";
 
 const playbook = fileURLToPath(new URL("cases/site.ts", import.meta.url));
 
@@ -24,7 +24,10 @@ describe.skipIf(!fleetAvailable())("actions on a real host", () => {
     return { code, text: `${stdout}${stderr}` };
   };
 
-  const carryOut = async (tag: string, check: boolean): Promise<{ readonly state: string; readonly why: string }> => {
+  const carryOut = async (
+    tag: string,
+    check: boolean,
+  ): Promise<{ readonly state: string; readonly why: string }> => {
     const { events, summary } = await runOn(fleet, { inventory, playbook, tags: [tag], check });
     const end = events.find((event) => event.type === "task:end");
     if (end?.type !== "task:end") throw new Error(`nothing ran: ${JSON.stringify(summary.hosts)}`);
@@ -34,18 +37,24 @@ describe.skipIf(!fleetAvailable())("actions on a real host", () => {
 
   for (const [group, cases] of Object.entries(ALL_CASES)) {
     describe(group, () => {
-      it.each(cases.map((one, index) => [one.name, one, index] as const))("%s", async (_name, one: ActionCase, index) => {
-        const tag = `${group}-${index}`;
-        if (one.prepare !== undefined) {
-          const prepared = await sh(one.prepare);
-          expect(prepared, "preparing").toMatchObject({ code: 0 });
-        }
-        expect(await carryOut(tag, true), "check").toMatchObject({ state: one.check ?? "changed" });
-        if (one.verifiedBefore !== true) expect((await sh(one.verify)).code, "check mode did it").not.toBe(0);
-        expect(await carryOut(tag, false), "apply").toMatchObject({ state: "changed" });
-        expect(await sh(one.verify), "verifying").toMatchObject({ code: 0 });
-        expect(await carryOut(tag, false), "apply again").toMatchObject({ state: one.again ?? "unchanged" });
-      });
+      it.each(cases.map((one, index) => [one.name, one, index] as const))(
+        "%s",
+        async (_name, one: ActionCase, index) => {
+          const tag = `${group}-${index}`;
+          if (one.prepare !== undefined) {
+            const prepared = await sh(one.prepare);
+            expect(prepared, "preparing").toMatchObject({ code: 0 });
+          }
+          expect(await carryOut(tag, true), "check").toMatchObject({ state: one.check ?? "changed" });
+          if (one.verifiedBefore !== true)
+            expect((await sh(one.verify)).code, "check mode did it").not.toBe(0);
+          expect(await carryOut(tag, false), "apply").toMatchObject({ state: "changed" });
+          expect(await sh(one.verify), "verifying").toMatchObject({ code: 0 });
+          expect(await carryOut(tag, false), "apply again").toMatchObject({
+            state: one.again ?? "unchanged",
+          });
+        },
+      );
     });
   }
 });

@@ -20,12 +20,19 @@ describe.skipIf(!fleetAvailable())("three Debian hosts", () => {
     const [first] = fleet.hosts;
     for (const host of fleet.hosts) await host.exec(["apt-get", "update"]);
     inventory = writeInventory(fleet, {
-      vars: { ansible_become: true, admin: "ops", domain: "www.example.org", port: 8089, sysctl: { "vm.swappiness": "10" } },
+      vars: {
+        ansible_become: true,
+        admin: "ops",
+        domain: "www.example.org",
+        port: 8089,
+        sysctl: { "vm.swappiness": "10" },
+      },
       groups: { web: [first!.name] },
     });
     // A copy of the sample project, to change its templates.
     project = join(fleet.folder, "project");
-    for (const part of ["site.ts", "roles", "package.json"]) cpSync(join(root, part), join(project, part), { recursive: true });
+    for (const part of ["site.ts", "roles", "package.json"])
+      cpSync(join(root, part), join(project, part), { recursive: true });
   });
   afterAll(() => fleet?.stop());
 
@@ -39,7 +46,13 @@ describe.skipIf(!fleetAvailable())("three Debian hosts", () => {
     expect(summary.exitCode).toBe(0);
     expect(summary.tally.changed).toBeGreaterThan(10);
     for (const { uploadedBytes } of summary.hosts) expect(uploadedBytes).toBeGreaterThan(10_000);
-    const page = await fleet.hosts[0]!.exec(["curl", "-fsS", "-H", "Host: www.example.org", "http://127.0.0.1:8089/"]);
+    const page = await fleet.hosts[0]!.exec([
+      "curl",
+      "-fsS",
+      "-H",
+      "Host: www.example.org",
+      "http://127.0.0.1:8089/",
+    ]);
     expect(page.stdout).toContain("Served by");
   });
 
@@ -58,7 +71,9 @@ describe.skipIf(!fleetAvailable())("three Debian hosts", () => {
     const before = await first!.exec(["stat", "-c", "%i %Y %Z %s", "/etc/motd"]);
     const { summary, events } = await runOn(fleet, { inventory, playbook: site(), check: true, diff: true });
     expect(summary.exitCode).toBe(0);
-    const changed = events.flatMap((event) => (event.type === "task:end" && event.result.state === "changed" ? [event] : []));
+    const changed = events.flatMap((event) =>
+      event.type === "task:end" && event.result.state === "changed" ? [event] : [],
+    );
     expect(changed.map(({ name, host }) => [host, name]).sort()).toEqual(
       fleet.hosts.map(({ name }) => [name, "Greet whoever logs in"]),
     );
@@ -75,9 +90,17 @@ describe.skipIf(!fleetAvailable())("three Debian hosts", () => {
     const broken = writeInventory(fleet, { hosts: { [second!]: { broken: true } } });
     const { summary } = await runOn(fleet, { inventory: broken, playbook: fixture("failing") });
     expect(summary.exitCode).toBe(2);
-    const outcomes = Object.fromEntries(summary.hosts.map(({ host, outcome, tally }) => [host, [outcome, tally]]));
-    expect(outcomes[first!]).toEqual(["ok", { unchanged: 0, changed: 3, skipped: 1, failed: 0, notExecuted: 0 }]);
-    expect(outcomes[second!]).toEqual(["failed", { unchanged: 0, changed: 1, skipped: 0, failed: 1, notExecuted: 2 }]);
+    const outcomes = Object.fromEntries(
+      summary.hosts.map(({ host, outcome, tally }) => [host, [outcome, tally]]),
+    );
+    expect(outcomes[first!]).toEqual([
+      "ok",
+      { unchanged: 0, changed: 3, skipped: 1, failed: 0, notExecuted: 0 },
+    ]);
+    expect(outcomes[second!]).toEqual([
+      "failed",
+      { unchanged: 0, changed: 1, skipped: 0, failed: 1, notExecuted: 2 },
+    ]);
     expect(outcomes[third!]?.[0]).toBe("ok");
     const traces = await fleet.hosts[1]!.exec(["sh", "-c", "ls /var/tmp | grep trace"]);
     expect(traces.stdout).toBe("trace-one\n");
@@ -100,11 +123,20 @@ describe.skipIf(!fleetAvailable())("three Debian hosts", () => {
           silent: { ansible_host: "127.0.0.1", ansible_port: portOf(silent) },
         },
       });
-      const { summary } = await runOn(fleet, { inventory: mixed, playbook: fixture("failing"), connectTimeoutMs: 3_000 });
+      const { summary } = await runOn(fleet, {
+        inventory: mixed,
+        playbook: fixture("failing"),
+        connectTimeoutMs: 3_000,
+      });
       const outcomes = Object.fromEntries(summary.hosts.map(({ host, outcome }) => [host, outcome]));
-      expect(outcomes).toMatchObject({ refusing: "unreachable", silent: "unreachable", [fleet.hosts[0]!.name]: "ok" });
+      expect(outcomes).toMatchObject({
+        refusing: "unreachable",
+        silent: "unreachable",
+        [fleet.hosts[0]!.name]: "ok",
+      });
       expect(summary.exitCode).toBe(4);
-      const errorOf = (name: string): string => summary.hosts.find(({ host }) => host === name)?.error?.message ?? "";
+      const errorOf = (name: string): string =>
+        summary.hosts.find(({ host }) => host === name)?.error?.message ?? "";
       expect(errorOf("refusing")).toContain("refused the connection");
       expect(errorOf("silent")).toContain("did not answer within 3 s");
     } finally {
@@ -115,7 +147,9 @@ describe.skipIf(!fleetAvailable())("three Debian hosts", () => {
 
   it("run as another user than root, who cannot read the login user's home", async () => {
     const { summary } = await runOn(fleet, { inventory: writeInventory(fleet), playbook: fixture("become") });
-    expect(summary.hosts.map(({ outcome, error }) => [outcome, error])).toEqual(fleet.hosts.map(() => ["ok", undefined]));
+    expect(summary.hosts.map(({ outcome, error }) => [outcome, error])).toEqual(
+      fleet.hosts.map(() => ["ok", undefined]),
+    );
     expect(readFileSync(join(fleet.hosts[0]!.root, "home/plain/who"), "utf8")).toBe("plain\n");
   });
 

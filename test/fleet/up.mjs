@@ -1,26 +1,5 @@
-// Boot a fleet by hand: `node test/fleet/up.mjs 3`. Node 20 runs no TypeScript, so esbuild bundles it first.
-import { mkdtemp, rm } from "node:fs/promises";
-import { dirname, join } from "node:path";
-import { fileURLToPath, pathToFileURL } from "node:url";
-import { build } from "esbuild";
+// Boot a fleet by hand: `node test/fleet/up.mjs 3`.
+import { fileURLToPath } from "node:url";
+import { runTypeScript } from "./lib/run-typescript.mjs";
 
-const here = dirname(fileURLToPath(import.meta.url));
-const nodeModules = join(here, "..", "..", "node_modules");
-const folder = await mkdtemp(join(nodeModules, ".volley-fleet-"));
-try {
-  const outfile = join(folder, "cli.mjs");
-  await build({
-    entryPoints: [join(here, "lib", "cli.ts")],
-    outfile,
-    bundle: true,
-    platform: "node",
-    format: "esm",
-    packages: "external",
-    logLevel: "warning",
-  });
-  const { main } = await import(pathToFileURL(outfile).href);
-  await rm(folder, { recursive: true });
-  await main(process.argv.slice(2));
-} finally {
-  await rm(folder, { recursive: true, force: true });
-}
+await runTypeScript(fileURLToPath(new URL("lib/cli.ts", import.meta.url)), process.argv.slice(2));

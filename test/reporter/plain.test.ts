@@ -31,7 +31,7 @@ describe("plain output", () => {
       slowness: 0.1,
     });
     expect(await print(events, { diff: true })).toMatchInlineSnapshot(`
-      "site.ts on 5 hosts, 50 at a time
+      "site.ts on 5 hosts
       bundle: 1.2 MB, built in 0.04s
       web5  uploaded   1.2 MB in 0.48s (2.5 MB/s)
       web4  uploaded   1.2 MB in 0.48s (2.5 MB/s)

@@ -43,6 +43,7 @@ describe("a person watching", () => {
     [true, { CI: "true" }, false],
     [true, { CI: "false" }, true],
     [true, { TERM: "dumb" }, false],
+    [true, { INK_SCREEN_READER: "true" }, false],
   ])("terminal %s, %j: %s", (isTTY, env, expected) => {
     expect(isWatched({ isTTY }, env)).toBe(expected);
   });

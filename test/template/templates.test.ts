@@ -163,6 +163,23 @@ describe("templates never reach JavaScript", () => {
   });
 });
 
+it("variables are read only when a template asks for them, and assignments do not reach them", () => {
+  const read: string[] = [];
+  const vars = {
+    get used() {
+      read.push("used");
+      return 1;
+    },
+    get unused() {
+      read.push("unused");
+      return 2;
+    },
+  };
+  expect(createTemplates().renderString("{{ used }}{% set used = 5 %}{% set fresh = 6 %}", vars)).toBe("1");
+  expect(read).toEqual(["used"]);
+  expect(Object.keys(vars)).toEqual(["used", "unused"]);
+});
+
 it("instances do not share what they are given", () => {
   const one = over({ "x.j2": "1" });
   const two = over({ "x.j2": "2" });

@@ -34,8 +34,7 @@ function lines(text: string): readonly (readonly string[])[] {
     .map((line) => line.split(":"));
 }
 
-/** Reads the text of a passwd(5) file. */
-export function parsePasswd(text: string): readonly PasswdEntry[] {
+function parsePasswd(text: string): readonly PasswdEntry[] {
   return lines(text).map(([name = "", , uid, gid, comment = "", home = "", shell = ""]) => ({
     name,
     uid: Number(uid),
@@ -46,8 +45,7 @@ export function parsePasswd(text: string): readonly PasswdEntry[] {
   }));
 }
 
-/** Reads the text of a group(5) file. */
-export function parseGroup(text: string): readonly GroupEntry[] {
+function parseGroup(text: string): readonly GroupEntry[] {
   return lines(text).map(([name = "", , gid, members = ""]) => ({
     name,
     gid: Number(gid),
@@ -59,8 +57,7 @@ function days(text: string | undefined): number | null {
   return text === undefined || text === "" ? null : Number(text);
 }
 
-/** Reads the text of a shadow(5) file. */
-export function parseShadow(text: string): readonly ShadowEntry[] {
+function parseShadow(text: string): readonly ShadowEntry[] {
   return lines(text).map(([name = "", password = "", , minimum, maximum, warning, , expires]) => ({
     name,
     password,

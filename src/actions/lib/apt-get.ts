@@ -71,10 +71,7 @@ export async function simulateApt(
     maxOutput: MAX_SIMULATION_BYTES,
   });
   if (result.code !== 0) return { steps: [], failure: aptErrors(result) };
-  const guessed = /^Note, selecting '.*' for regex '(.*)'/m.exec(result.stdout)?.[1];
-  return guessed === undefined
-    ? { steps: parseSimulation(result.stdout) }
-    : { steps: [], failure: `E: Unable to locate package ${guessed}` };
+  return { steps: parseSimulation(result.stdout) };
 }
 
 /** The `E:` lines of what apt printed, or its last lines when it has none. */

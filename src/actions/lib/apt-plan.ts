@@ -88,9 +88,14 @@ async function planArgs(
 function explainFailure({ failure = "" }: Simulation): VolleyError {
   const missing = [
     ...failure.matchAll(/Unable to locate package (\S+?)(?:;|$)/g),
-    ...failure.matchAll(/Package '?(\S+?)'? has no installation candidate/g),
     ...failure.matchAll(/Unable to find a source package for (\S+)/g),
   ].map(([, name]) => name);
+  const [, version, name] = /Version '(.+?)' for '(.+?)' was not found/.exec(failure) ?? [];
+  if (version !== undefined) return missingPackage(`version ${version} of ${name}`);
+  const virtual = /Package '?(\S+?)'? has no installation candidate/.exec(failure)?.[1];
+  if (virtual !== undefined) {
+    return missingPackage(`package ${virtual} itself; where it is virtual, name one that provides it`);
+  }
   if (missing.length > 0) {
     return missingPackage(`package ${missing.join(", ")}`);
   }
@@ -127,6 +132,7 @@ async function specsToInstall(
     for (const spec of isGlob(given.name) ? await expandGlob(given, system, context) : [given]) {
       if (isInstalled(dpkg, spec) && (state === "present" || spec.relation === "=")) continue;
       if (await isProvided(spec, dpkg, system, context)) continue;
+      await refuseGuess(spec, dpkg, system, context);
       wanted.push(spec.relation === ">=" ? await pinNewest(spec, system, context) : formatPackageSpec(spec));
     }
   }
@@ -164,6 +170,22 @@ async function isProvided(
     signal: context.signal,
   });
   return !/^ {2}Candidate: (?!\(none\))/m.test(stdout);
+}
+
+/** Fails where apt would take a name that no package has for a regular expression, and install what matches it. */
+async function refuseGuess(
+  { name }: PackageSpec,
+  dpkg: DpkgDatabase,
+  system: ReadSystem,
+  context: ActionContext,
+): Promise<void> {
+  if (!/[.+]/.test(name) || dpkg.find(name)?.status === "installed") return;
+  const { stdout } = await system.query(["apt-cache", "policy", name], {
+    env: APT_ENVIRONMENT,
+    signal: context.signal,
+  });
+  // Virtual packages are listed too; what only matches the expression stands under other names.
+  if (!stdout.split("\n").includes(`${name.replace(/:.*/, "")}:`)) throw missingPackage(`package ${name}`);
 }
 
 async function pinNewest(spec: PackageSpec, system: ReadSystem, context: ActionContext): Promise<string> {

@@ -36,7 +36,9 @@ export function textList(description: string) {
 
 /** The file attributes every action that makes files shares. */
 export const fileAttributes = {
-  owner: v.optional(v.pipe(v.union([v.string(), v.number()]), v.description("User name or id the file belongs to."))),
+  owner: v.optional(
+    v.pipe(v.union([v.string(), v.number()]), v.description("User name or id the file belongs to.")),
+  ),
   group: v.optional(v.pipe(v.union([v.string(), v.number()]), v.description("Group name or id."))),
   mode: v.optional(
     v.pipe(

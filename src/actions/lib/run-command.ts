@@ -101,6 +101,7 @@ export async function applyCommand(
   const { argv, cmd, name, chdir, stdin, environment, timeout } = request;
   const input = stdin === undefined ? undefined : request.stdin_add_newline ? `${stdin}\n` : stdin;
   const start = new Date();
+  context.memo.clear();
   try {
     const result = await system.run(argv, {
       ...(chdir === undefined ? {} : { cwd: chdir }),

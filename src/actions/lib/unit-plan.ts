@@ -72,7 +72,7 @@ export async function inspectUnit(
   }
   const unit = await readUnit(system, name, scope);
   if (unit.LoadState === "not-found" && masked !== true) return unitMissing(request, context);
-  const plan = await planUnit(request, unit, system);
+  const plan = await planUnit(request, unit, system, context);
   if (plan !== null) return plan;
   return reloads && !context.check ? { commands: [] } : unchanged(await describeUnit(name, unit, system));
 }
@@ -96,6 +96,7 @@ async function planUnit(
   request: UnitRequest,
   unit: UnitState,
   system: ReadSystem,
+  { check }: ActionContext,
 ): Promise<UnitChange | null> {
   const { name = "", state, enabled, masked, force } = request;
   const commands: (readonly string[])[] = [];
@@ -106,10 +107,9 @@ async function planUnit(
     attributes.masked = [String(isMasked), String(masked)];
   }
   if (isMasked && masked === undefined && state !== undefined && state !== "stopped") {
-    throw new VolleyError(
-      "ACTION_FAILED",
-      `${unit.Id} is masked and cannot be ${state}; set masked: false as well`,
-    );
+    const message = `${unit.Id} is masked and cannot be ${state}`;
+    if (check) return { commands: [], unknown: `${message}; an earlier task may unmask it` };
+    throw new VolleyError("ACTION_FAILED", `${message}; set masked: false as well`);
   }
   const enabledNow = isMasked ? false : await isEnabled(system, unit);
   if (enabled !== undefined && enabledNow !== null && enabled !== enabledNow) {

@@ -54,7 +54,8 @@ export async function touchUnit(name: string, context: Pick<ActionContext, "memo
 
 /**
  * Whether files alone tell that a service runs, is enabled and is not masked, which they do for most; asking systemctl
- * takes a hundred times as long. False when it is not so, or not certain.
+ * takes a hundred times as long. False when it is not so, or not certain. A service that is just being stopped, by
+ * someone else, still counts as up.
  */
 export async function isSurelyUp(
   system: ReadSystem,

@@ -1,7 +1,7 @@
-import { Box, Text, useInput } from "ink";
+import { Box, type Key as InkKey, Text, useInput } from "ink";
 import { memo, type ReactNode, useLayoutEffect, useSyncExternalStore } from "react";
 import { type Row, rowText, type Style } from "../rows/row.ts";
-import { type InkKey, keysOf } from "./ink-keys.ts";
+import { keysOf } from "./ink-keys.ts";
 import type { Key } from "./keys.ts";
 
 /** A row of a frame, and its place on the screen, counted from 0. */

@@ -19,6 +19,8 @@ const NARROW_COUNT = 4;
 const WIDE_COUNT = 10;
 const MIN_COLUMNS_FOR_COUNTS = 60;
 const WIDE = 110;
+/** Below this many rows, hosts matter more than totals and titles. */
+const LOW_ROWS = 10;
 
 interface Columns {
   readonly name: number;
@@ -30,20 +32,24 @@ interface Columns {
 /** All hosts, one row each, as many as fit. */
 export function fleetScreen(run: RunView, view: ViewState, surface: Surface): readonly Row[] {
   const { columns, rows, symbols } = surface;
-  const header = headerRows(run, view, surface);
+  const all = headerRows(run, view, surface);
+  const low = rows < LOW_ROWS;
+  const header = low ? [...all.slice(0, 1), ...all.slice(3)] : all;
   const listed = listedHosts(run, view);
-  const room = Math.max(0, rows - 1 - header.length - 2);
+  const room = Math.max(0, rows - 1 - header.length - (low ? 1 : 2));
   const first = firstShown(listed, view.selected, room);
   const shown = listed.slice(first, first + room);
   const widths = columnWidths(run, surface);
   const body = shown.map((host) => hostRow(host, host.name === view.selected, widths, surface));
-  const empty = listed.length === 0 && run.hosts.length > 0 && room > 0 ? [line(emptyText(view), DIM)] : [];
+  const empty = listed.length === 0 && room > 0 ? [line(emptyText(run, view), DIM)] : [];
   const blanks = Array.from({ length: Math.max(0, room - body.length - empty.length) }, () => line(""));
   const position =
-    listed.length > shown.length ? `${first + 1}-${first + shown.length} of ${listed.length}` : "";
+    listed.length > shown.length && shown.length > 0
+      ? `${first + 1}-${first + shown.length} of ${listed.length}`
+      : "";
   return [
     ...header,
-    titleRow(widths, surface),
+    ...(low ? [] : [titleRow(widths, surface)]),
     ...body,
     ...empty,
     ...blanks,
@@ -58,7 +64,8 @@ function firstShown(listed: readonly HostView[], selected: string | undefined, r
   return Math.max(0, Math.min(index - Math.floor(room / 2), listed.length - room));
 }
 
-function emptyText(view: ViewState): string {
+function emptyText(run: RunView, view: ViewState): string {
+  if (run.hosts.length === 0) return "preparing the run";
   if (view.filter !== "") return `no host matches "${safeLine(view.filter)}"; Esc shows all`;
   return view.failedOnly ? "no host has failed; f shows all" : "";
 }

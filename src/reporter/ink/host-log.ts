@@ -16,7 +16,7 @@ export interface HostLog {
 }
 
 /** The lines kept of each host's log. */
-export const MAX_LOG_LINES = 500;
+const MAX_LOG_LINES = 500;
 
 /** Starts an empty log. */
 export function createHostLog(maxLines: number = MAX_LOG_LINES): HostLog {

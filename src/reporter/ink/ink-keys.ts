@@ -1,8 +1,6 @@
 import type { Key as InkKey } from "ink";
 import type { Key } from "./keys.ts";
 
-export type { InkKey };
-
 /** What ink made of a piece of input, as our keys; text typed or pasted in one go becomes one key a character. */
 export function keysOf(input: string, key: InkKey): readonly Key[] {
   if (key.ctrl) return input === "c" ? ["ctrl-c"] : [];
@@ -22,6 +20,7 @@ export function keysOf(input: string, key: InkKey): readonly Key[] {
   return [...input].flatMap((text): readonly Key[] => {
     if (text === "\x03") return ["ctrl-c"];
     if (text === "\r" || text === "\n") return ["enter"];
-    return text < " " || text === "\x7f" ? [] : [{ text }];
+    if (text === "\x7f" || text === "\b") return ["backspace"];
+    return text < " " ? [] : [{ text }];
   });
 }

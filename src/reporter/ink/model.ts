@@ -39,7 +39,7 @@ export interface HostView {
   readonly tally: Tally;
   /** Among the skipped: what check mode could not know. */
   readonly unknown: number;
-  /** Tasks known of so far, those of plays that have ended included. */
+  /** Tasks known of so far in the host's run, those that have ended included. */
   readonly total: number;
   /** The last thing that went wrong and was not ignored. */
   readonly error: SerializedError | undefined;
@@ -72,8 +72,6 @@ export interface HostState extends Writable<HostView> {
   readonly output: OutputLines;
   /** Whether the running task's title is in the log, because it has printed something. */
   titled: boolean;
-  endedPlaysTotal: number;
-  playTotal: number;
 }
 
 /** Starts a fold with no hosts. */
@@ -150,8 +148,6 @@ function newHost(name: string, index: number): HostState {
     log: createHostLog(),
     output: createOutputLines(),
     titled: false,
-    endedPlaysTotal: 0,
-    playTotal: 0,
   };
 }
 
@@ -177,15 +173,13 @@ function foldHostEvent(host: HostState, event: Extract<Event, { host: string }>)
       host.phase = "facts";
       return;
     case "play:start":
-      host.endedPlaysTotal += host.playTotal;
-      host.playTotal = event.total;
       host.play = event.play;
+      host.task = undefined;
       host.phase = "running";
-      host.total = host.endedPlaysTotal + host.playTotal;
+      host.total = event.total;
       return;
     case "play:plan":
-      host.playTotal = event.total;
-      host.total = host.endedPlaysTotal + host.playTotal;
+      host.total = event.total;
       return;
     case "play:end":
       host.phase = "barrier";

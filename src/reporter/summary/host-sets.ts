@@ -11,7 +11,7 @@ export function foldHostNames(names: readonly string[]): string {
 }
 
 /** The sets of {@link foldHostNames}, one by one. */
-export function hostSets(names: readonly string[]): readonly string[] {
+function hostSets(names: readonly string[]): readonly string[] {
   const readings = names.map(readingsOf);
   const uses = new Map<string, number>();
   for (const reading of readings.flat()) uses.set(keyOf(reading), (uses.get(keyOf(reading)) ?? 0) + 1);

@@ -64,7 +64,9 @@ export function attempt<T>(what: string, path: string, operation: () => T): T {
   } catch (thrown) {
     const errno = errnoOf(thrown);
     if (errno === undefined || isVolleyError(thrown)) throw thrown;
-    throw new VolleyError("FILE_FAILED", `cannot ${what} ${path}: ${REASONS[errno] ?? errno}`, { cause: thrown });
+    throw new VolleyError("FILE_FAILED", `cannot ${what} ${path}: ${REASONS[errno] ?? errno}`, {
+      cause: thrown,
+    });
   }
 }
 
@@ -136,12 +138,15 @@ export async function writeAtomically(path: string, content: Content, options: W
   const uid = options.uid ?? replaced?.uid ?? -1;
   const gid = options.gid ?? replaced?.gid ?? -1;
   // Made unreadable for others first: content must not be visible before owner and mode are right.
-  const descriptor = attempt("write", path, () => fs.openSync(temporary, "wx", mode === undefined ? 0o666 : 0o600));
+  const descriptor = attempt("write", path, () =>
+    fs.openSync(temporary, "wx", mode === undefined ? 0o666 : 0o600),
+  );
   try {
     await attemptAsync("write", path, () => writeContent(descriptor, content));
     attempt("write", path, () => {
       const made = fs.fstatSync(descriptor);
-      if ((uid !== -1 && uid !== made.uid) || (gid !== -1 && gid !== made.gid)) fs.fchownSync(descriptor, uid, gid);
+      if ((uid !== -1 && uid !== made.uid) || (gid !== -1 && gid !== made.gid))
+        fs.fchownSync(descriptor, uid, gid);
       if (mode !== undefined) fs.fchmodSync(descriptor, mode);
     });
     fs.closeSync(descriptor);

@@ -31,7 +31,9 @@ export function createLocalSystem(options: LocalSystemOptions = {}): ClosableSys
     }
     return root === undefined ? full : join(root, full);
   };
-  const searched = [...new Set(`${options.path ?? process.env.PATH ?? ""}:${SYSTEM_PATH}`.split(":"))].filter(isAbsolute);
+  const searched = [...new Set(`${options.path ?? process.env.PATH ?? ""}:${SYSTEM_PATH}`.split(":"))].filter(
+    isAbsolute,
+  );
   const temporaryDirectories: string[] = [];
   const environment = { PATH: searched.join(":") };
   const run = (argv: readonly string[], processOptions: ProcessOptions = {}): Promise<ProcessResult> =>
@@ -68,11 +70,13 @@ export function createLocalSystem(options: LocalSystemOptions = {}): ClosableSys
       });
     },
     chmod: async (path, mode) => attempt("change the mode of", path, () => fs.chmodSync(at(path), mode)),
-    chown: async (path, uid, gid) => attempt("change the owner of", path, () => fs.lchownSync(at(path), uid, gid)),
+    chown: async (path, uid, gid) =>
+      attempt("change the owner of", path, () => fs.lchownSync(at(path), uid, gid)),
     symlink: async (target, path) => attempt("make the link", path, () => fs.symlinkSync(target, at(path))),
     link: async (existing, path) => attempt("make the link", path, () => fs.linkSync(at(existing), at(path))),
     rename: async (from, to) => attempt("rename to", to, () => fs.renameSync(at(from), at(to))),
-    remove: async (path) => attempt("remove", path, () => fs.rmSync(at(path), { recursive: true, force: true })),
+    remove: async (path) =>
+      attempt("remove", path, () => fs.rmSync(at(path), { recursive: true, force: true })),
     setTimes: async (path, atimeMs, mtimeMs) =>
       attempt("set the times of", path, () => fs.utimesSync(at(path), atimeMs / 1000, mtimeMs / 1000)),
     temporaryDirectory: async () => {
@@ -87,13 +91,16 @@ export function createLocalSystem(options: LocalSystemOptions = {}): ClosableSys
     },
     run,
     close: () => {
-      for (const directory of temporaryDirectories.splice(0)) fs.rmSync(directory, { recursive: true, force: true });
+      for (const directory of temporaryDirectories.splice(0))
+        fs.rmSync(directory, { recursive: true, force: true });
     },
   };
 }
 
 function findCommand(command: string, directories: readonly string[]): string | null {
-  const candidates = command.includes("/") ? [command] : directories.map((directory) => join(directory, command));
+  const candidates = command.includes("/")
+    ? [command]
+    : directories.map((directory) => join(directory, command));
   for (const candidate of candidates) {
     try {
       fs.accessSync(candidate, fs.constants.X_OK);

@@ -76,7 +76,10 @@ export function runProcess(argv: readonly string[], options: ProcessOptions = {}
     const timer =
       timeoutMs === undefined
         ? undefined
-        : setTimeout(() => stop(new VolleyError("TIMEOUT", `${command} took longer than ${timeoutMs / 1000} s`)), timeoutMs);
+        : setTimeout(
+            () => stop(new VolleyError("TIMEOUT", `${command} took longer than ${timeoutMs / 1000} s`)),
+            timeoutMs,
+          );
     const onAbort = (): void => stop(cancelled(command));
     signal?.addEventListener("abort", onAbort, { once: true });
     const finish = (): void => {

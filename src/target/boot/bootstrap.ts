@@ -12,6 +12,7 @@ interface Entry {
   readonly method: number;
   readonly compressed: number;
   readonly size: number;
+  readonly checksum: number;
   readonly offset: number;
   readonly mode: number;
 }
@@ -31,7 +32,24 @@ function start(): void {
   const vm = require("vm") as typeof import("node:vm");
   const file = require("path").resolve(process.argv[1]) as string;
   const entries = new Map<string, Entry>();
-  const compiled: { readonly script: InstanceType<typeof vm.Script>; readonly cache: string; readonly fresh: boolean }[] = [];
+  const compiled: {
+    readonly script: InstanceType<typeof vm.Script>;
+    readonly cache: string;
+    readonly fresh: boolean;
+  }[] = [];
+  const fail = (thrown: unknown): void => {
+    const { name, message, stack } = thrown as Partial<Error>;
+    // Not left to Node, which would print the whole minified line the error came from.
+    console.error(`volley: ${name === "VolleyError" ? message : stack || thrown}`);
+    process.exit(1);
+  };
+  process.on("uncaughtException", fail);
+  process.on("unhandledRejection", fail);
+  const damaged = (): Error =>
+    Object.assign(new Error(`${file} is damaged or incomplete: send or build it again`), {
+      name: "VolleyError",
+      code: "BUNDLE_INVALID",
+    });
   const descriptor = fs.openSync(file, "r");
 
   const bytesAt = (offset: number, length: number): Buffer => {
@@ -42,15 +60,16 @@ function start(): void {
 
   const size = fs.fstatSync(descriptor).size;
   const tail = bytesAt(Math.max(0, size - 22), 22);
-  if (tail.readUInt32LE(0) !== 0x06054b50) {
-    console.error(`volley: ${file} is damaged or incomplete: send or build it again`);
-    process.exit(1);
-  }
-  const directory = bytesAt(tail.readUInt32LE(16), tail.readUInt32LE(12));
+  const directoryLength = tail.readUInt32LE(12);
+  const directoryAt = tail.readUInt32LE(16);
+  if (tail.readUInt32LE(0) !== 0x06054b50 || directoryAt + directoryLength + 22 !== size) throw damaged();
+  const directory = bytesAt(directoryAt, directoryLength);
   for (let at = 0; at < directory.length; ) {
+    if (directory.length - at < 46 || directory.readUInt32LE(at) !== 0x02014b50) throw damaged();
     const nameLength = directory.readUInt16LE(at + 28);
     entries.set(directory.toString("utf8", at + 46, at + 46 + nameLength), {
       method: directory.readUInt16LE(at + 10),
+      checksum: directory.readUInt32LE(at + 16),
       compressed: directory.readUInt32LE(at + 20),
       size: directory.readUInt32LE(at + 24),
       mode: directory.readUInt16LE(at + 40),
@@ -62,10 +81,18 @@ function start(): void {
   const read = (name: string): Buffer | undefined => {
     const entry = entries.get(name);
     if (entry === undefined) return undefined;
+    if (entry.offset + 30 + entry.compressed > size) throw damaged();
     const header = bytesAt(entry.offset, 30);
     const from = entry.offset + 30 + header.readUInt16LE(26) + header.readUInt16LE(28);
-    const bytes = bytesAt(from, entry.compressed);
-    return entry.method === 0 ? bytes : zlib.inflateRawSync(bytes, { maxOutputLength: Math.max(1, entry.size) });
+    let bytes = bytesAt(from, entry.compressed);
+    try {
+      if (entry.method !== 0)
+        bytes = zlib.inflateRawSync(bytes, { maxOutputLength: Math.max(1, entry.size) });
+    } catch (_corrupt) {
+      throw damaged();
+    }
+    if (crc32(bytes) !== entry.checksum) throw damaged();
+    return bytes;
   };
 
   const bundle: BundleReader = {
@@ -73,7 +100,7 @@ function start(): void {
     names: Array.from(entries.keys()),
     size: (name) => {
       const entry = entries.get(name);
-      return entry && entry.size;
+      return entry?.size;
     },
     executable: (name) => {
       const entry = entries.get(name);
@@ -101,10 +128,14 @@ function start(): void {
       });
       compiled.push({ script, cache, fresh: cachedData === undefined || script.cachedDataRejected === true });
       const module = { exports: {} };
-      const run = script.runInThisContext() as (exports: object, require: (id: string) => unknown, module: object) => void;
+      const run = script.runInThisContext() as (
+        exports: object,
+        require: (id: string) => unknown,
+        module: object,
+      ) => void;
       run(
         module.exports,
-        (id) => (imports !== undefined && Object.prototype.hasOwnProperty.call(imports, id) ? imports[id] : require(id)),
+        (id) => (imports !== undefined && Object.hasOwn(imports, id) ? imports[id] : require(id)),
         module,
       );
       return module.exports;
@@ -123,13 +154,6 @@ function start(): void {
     },
   };
 
-  const fail = (thrown: unknown): void => {
-    // Not left to Node, which would print the whole minified line the error came from.
-    console.error(`volley: ${(thrown instanceof Error && thrown.stack) || thrown}`);
-    process.exit(1);
-  };
-  process.on("uncaughtException", fail);
-  process.on("unhandledRejection", fail);
   process.on("exit", () => fs.closeSync(descriptor));
   try {
     (bundle.load("runner.js") as { main(bundle: BundleReader, argv: readonly string[]): void }).main(
@@ -139,4 +163,21 @@ function start(): void {
   } catch (thrown) {
     fail(thrown);
   }
+}
+
+/** The checksum of a zip's entries; Node has it itself from version 20.15 on. */
+function crc32(bytes: Buffer): number {
+  const { crc32: native } = require("zlib") as { readonly crc32?: (bytes: Buffer) => number };
+  if (native !== undefined) return native(bytes);
+  const table: number[] = [];
+  for (let value = 0; value < 256; value++) {
+    let remainder = value;
+    for (let bit = 0; bit < 8; bit++)
+      remainder = remainder & 1 ? (remainder >>> 1) ^ 0xedb88320 : remainder >>> 1;
+    table.push(remainder);
+  }
+  let checksum = -1;
+  for (let at = 0; at < bytes.length; at++)
+    checksum = (checksum >>> 8) ^ table[(checksum ^ bytes[at]!) & 255]!;
+  return ~checksum >>> 0;
 }

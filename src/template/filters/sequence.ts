@@ -25,7 +25,7 @@ export function foldCase(value: unknown, caseSensitive: boolean): unknown {
 }
 
 /** What a filter's `attribute` names in an item; the item itself when there is none. */
-export function pick(value: unknown, attribute: unknown, fallback?: unknown): unknown {
+function pick(value: unknown, attribute: unknown, fallback?: unknown): unknown {
   if (attribute === undefined || attribute === null) return value;
   const found = attributePath(value, attribute);
   return found instanceof Undefined && fallback !== undefined ? fallback : found;
@@ -67,10 +67,7 @@ function extreme(sign: number) {
 }
 
 /** The items without those equal to one before. */
-export function distinct(
-  items: readonly unknown[],
-  key: (item: unknown) => unknown = (item) => item,
-): unknown[] {
+function distinct(items: readonly unknown[], key: (item: unknown) => unknown = (item) => item): unknown[] {
   const seen: unknown[] = [];
   const simple = new Set<unknown>();
   return items.filter((item) => {

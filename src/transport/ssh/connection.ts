@@ -1,10 +1,17 @@
+import { setTimeout as sleep } from "node:timers/promises";
 import type { Client, ClientChannel, SFTPWrapper } from "ssh2";
-import { VolleyError } from "../../core/errors.ts";
+import { isVolleyError, VolleyError } from "../../core/errors.ts";
 import type { Connection, RemoteExit, RemoteProcess, UploadOptions } from "../transport.ts";
 import { sendFile } from "./send-file.ts";
 
+const CLOSING_MS = 100;
+
 /** A Connection over an ssh2 client that is ready. */
-export function createSshConnection(client: Client, host: string, timings: Connection["timings"]): Connection {
+export function createSshConnection(
+  client: Client,
+  host: string,
+  timings: Connection["timings"],
+): Connection {
   let reason: string | undefined;
   let closedHere = false;
   let sftp: Promise<SFTPWrapper> | undefined;
@@ -12,16 +19,26 @@ export function createSshConnection(client: Client, host: string, timings: Conne
     reason ??= error.message;
   });
   const closed = new Promise<string | undefined>((resolve) => {
-    client.once("close", () => resolve(closedHere ? undefined : (reason ?? "the connection was closed by the host")));
+    client.once("close", () =>
+      resolve(closedHere ? undefined : (reason ?? "the connection was closed by the host")),
+    );
   });
-  // A connection can go before sftp() calls back: it then never does.
-  const orLost = <T>(what: string, operation: Promise<T>): Promise<T> =>
-    Promise.race([
-      operation,
-      closed.then((why) => {
-        throw new VolleyError("CONNECTION_LOST", `${host}: the connection went while ${what}${why === undefined ? "" : `: ${why}`}`);
-      }),
-    ]);
+  // A connection can go before an operation calls back: it then never does.
+  const orLost = async <T>(what: string, operation: Promise<T>): Promise<T> => {
+    const lost = closed.then((why) => {
+      throw new VolleyError(
+        "CONNECTION_LOST",
+        `${host}: the connection went while ${what}${why === undefined ? "" : `: ${why}`}`,
+      );
+    });
+    try {
+      return await Promise.race([operation, lost]);
+    } catch (thrown) {
+      // What fails because the connection goes fails a moment before that is known.
+      if (!isCancelled(thrown)) await Promise.race([lost, sleep(CLOSING_MS)]);
+      throw thrown;
+    }
+  };
   const openSftp = (): Promise<SFTPWrapper> => {
     sftp ??= new Promise((resolve, reject) => {
       client.sftp((error, opened) => {
@@ -42,9 +59,9 @@ export function createSshConnection(client: Client, host: string, timings: Conne
   return {
     closed,
     timings,
-    exec: (command, signal) => orLost("starting a command", execute(client, command, signal, closed)),
+    exec: (command, signal) => orLost("starting a command", execute(client, host, command, signal, closed)),
     upload: async (bytes: Buffer, path: string, options: UploadOptions) =>
-      orLost("sending a file", sendFile(await orLost("opening SFTP", openSftp()), bytes, path, options)),
+      orLost("sending a file", sendFile(await orLost("opening SFTP", openSftp()), host, bytes, path, options)),
     close: () => {
       closedHere = true;
       client.end();
@@ -54,14 +71,33 @@ export function createSshConnection(client: Client, host: string, timings: Conne
   };
 }
 
-function execute(client: Client, command: string, signal: AbortSignal, closed: Promise<string | undefined>): Promise<RemoteProcess> {
+function isCancelled(thrown: unknown): boolean {
+  return isVolleyError(thrown) && thrown.code === "CANCELLED";
+}
+
+function execute(
+  client: Client,
+  host: string,
+  command: string,
+  signal: AbortSignal,
+  closed: Promise<string | undefined>,
+): Promise<RemoteProcess> {
   return new Promise((resolve, reject) => {
     if (signal.aborted) return reject(new VolleyError("CANCELLED", "cancelled before it started"));
     client.exec(command, (error, channel) => {
       if (error !== undefined && error !== null) {
-        return reject(new VolleyError("CONNECT_FAILED", `the host would not run a command: ${error.message}`, { cause: error }));
+        return reject(
+          new VolleyError("CONNECT_FAILED", `${host} would not run a command: ${error.message}`, {
+            cause: error,
+          }),
+        );
       }
-      resolve({ stdin: channel.stdin, stdout: channel, stderr: channel.stderr, exit: exitOf(channel, closed) });
+      resolve({
+        stdin: channel.stdin,
+        stdout: channel,
+        stderr: channel.stderr,
+        exit: exitOf(channel, closed),
+      });
     });
   });
 }
@@ -74,7 +110,11 @@ function exitOf(channel: ClientChannel, closed: Promise<string | undefined>): Pr
     });
     // A write to a process that has ended is not news: how it ended is.
     channel.stdin.on("error", () => {});
-    channel.once("close", () => resolve(told ?? { kind: "lost", reason: "the connection went before the process ended" }));
-    void closed.then((reason) => resolve(told ?? { kind: "lost", reason: reason ?? "the connection was closed" }));
+    channel.once("close", () =>
+      resolve(told ?? { kind: "lost", reason: "the connection went before the process ended" }),
+    );
+    void closed.then((reason) =>
+      resolve(told ?? { kind: "lost", reason: reason ?? "the connection was closed" }),
+    );
   });
 }

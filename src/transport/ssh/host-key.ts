@@ -1,6 +1,6 @@
 import { VolleyError } from "../../core/errors.ts";
 import type { Endpoint } from "../transport.ts";
-import { type KnownHosts, fingerprintOf, hostName, keyType } from "./known-hosts.ts";
+import { fingerprintOf, hostName, type KnownHosts, keyType } from "./known-hosts.ts";
 
 /** What to do with a host whose key is not known: refuse it, add it, or ask nothing at all. */
 export type HostKeyPolicy = "strict" | "accept-new" | "off";
@@ -22,12 +22,17 @@ export function verifyHostKey(
     case "known":
       return undefined;
     case "revoked":
-      return new VolleyError("HOST_KEY_CHANGED", `${host}: its key ${shown} is revoked (${verdict.file}:${verdict.line})`);
+      return new VolleyError(
+        "HOST_KEY_CHANGED",
+        `${host}: its key ${shown} is revoked (${verdict.file}:${verdict.line})`,
+      );
     case "changed":
       return new VolleyError(
         "HOST_KEY_CHANGED",
         `${host}: the host key has changed, which may mean that someone is in between: it is ${shown}, not the one at ${verdict.file}:${verdict.line}`,
-        { hint: `if the host was reinstalled, remove the old key: ssh-keygen -R '${name}' -f ${verdict.file}` },
+        {
+          hint: `if the host was reinstalled, remove the old key: ssh-keygen -R '${name}' -f ${verdict.file}`,
+        },
       );
     case "unknown":
       if (hostKeyPolicy === "accept-new") {

@@ -53,16 +53,25 @@ export class KeyRing {
     try {
       content = fs.readFileSync(path);
     } catch (thrown) {
-      const why = (thrown as NodeJS.ErrnoException).code === "ENOENT" ? "there is no such file" : (thrown as Error).message;
+      const why =
+        (thrown as NodeJS.ErrnoException).code === "ENOENT"
+          ? "there is no such file"
+          : (thrown as Error).message;
       throw new VolleyError("AUTH_FAILED", `cannot read the private key ${path}: ${why}`);
     }
     let parsed = ssh2.utils.parseKey(content);
     for (let tries = 0; parsed instanceof Error && isEncrypted(parsed) && tries < MAX_TRIES; tries++) {
-      const passphrase = await this.#ask(tries === 0 ? `Passphrase for ${path}: ` : `Wrong. Passphrase for ${path}: `);
+      const passphrase = await this.#ask(
+        tries === 0 ? `Passphrase for ${path}: ` : `Wrong. Passphrase for ${path}: `,
+      );
       if (passphrase === null) {
-        throw new VolleyError("AUTH_FAILED", `the private key ${path} is encrypted and there is no terminal to ask for its passphrase`, {
-          hint: "load it into ssh-agent with ssh-add",
-        });
+        throw new VolleyError(
+          "AUTH_FAILED",
+          `the private key ${path} is encrypted and there is no terminal to ask for its passphrase`,
+          {
+            hint: "load it into ssh-agent with ssh-add",
+          },
+        );
       }
       parsed = ssh2.utils.parseKey(content, passphrase);
     }
@@ -72,7 +81,9 @@ export class KeyRing {
     }
     const key = Array.isArray(parsed) ? parsed[0] : parsed;
     if (key === undefined || !key.isPrivateKey()) {
-      throw new VolleyError("AUTH_FAILED", `${path} holds no private key`, { hint: "give the file without .pub" });
+      throw new VolleyError("AUTH_FAILED", `${path} holds no private key`, {
+        hint: "give the file without .pub",
+      });
     }
     return key;
   }

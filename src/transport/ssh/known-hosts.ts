@@ -49,10 +49,14 @@ export function openKnownHosts(files: readonly string[]): KnownHosts {
       if (same.some(({ marker }) => marker === undefined)) return { kind: "known" };
       const type = keyType(key);
       const other = found.find((entry) => entry.marker === undefined && entry.type === type);
-      return other === undefined ? { kind: "unknown" } : { kind: "changed", file: other.file, line: other.line };
+      return other === undefined
+        ? { kind: "unknown" }
+        : { kind: "changed", file: other.file, line: other.line };
     },
     keyTypes: (address, port) => [
-      ...new Set(entriesOf(address, port).flatMap(({ marker, type }) => (marker === undefined ? [type] : []))),
+      ...new Set(
+        entriesOf(address, port).flatMap(({ marker, type }) => (marker === undefined ? [type] : [])),
+      ),
     ],
     add: (address, port, key) => {
       const [file] = files;
@@ -63,9 +67,15 @@ export function openKnownHosts(files: readonly string[]): KnownHosts {
         fs.mkdirSync(dirname(file), { recursive: true, mode: 0o700 });
         fs.appendFileSync(file, `${endsMidLine(file) ? "\n" : ""}${line}`, { mode: 0o600 });
       } catch (thrown) {
-        throw new VolleyError("HOST_KEY_UNKNOWN", `cannot add the key of ${name} to ${file}: ${(thrown as Error).message}`);
+        throw new VolleyError(
+          "HOST_KEY_UNKNOWN",
+          `cannot add the key of ${name} to ${file}: ${(thrown as Error).message}`,
+        );
       }
-      entries = [...load(), { file, line: 0, marker: undefined, matches: (other) => other === name, type: keyType(key), key }];
+      entries = [
+        ...load(),
+        { file, line: 0, marker: undefined, matches: (other) => other === name, type: keyType(key), key },
+      ];
     },
   };
 }
@@ -106,7 +116,8 @@ function parseLine(file: string, line: number, text: string): KnownHost | undefi
   const fields = text.trim().split(/\s+/);
   const marker = fields[0] === "@revoked" || fields[0] === "@cert-authority" ? fields.shift() : undefined;
   const [names, type, base64] = fields;
-  if (names === undefined || names.startsWith("#") || type === undefined || base64 === undefined) return undefined;
+  if (names === undefined || names.startsWith("#") || type === undefined || base64 === undefined)
+    return undefined;
   const key = Buffer.from(base64, "base64");
   if (key.length < 8) return undefined;
   return { file, line, marker: marker as KnownHost["marker"], matches: nameMatcher(names), type, key };
@@ -117,14 +128,19 @@ function nameMatcher(names: string): (name: string) => boolean {
     const [, , salt, hash] = names.split("|");
     const wanted = Buffer.from(hash ?? "", "base64");
     return (name) => {
-      const made = createHmac("sha1", Buffer.from(salt ?? "", "base64")).update(name).digest();
+      const made = createHmac("sha1", Buffer.from(salt ?? "", "base64"))
+        .update(name)
+        .digest();
       return made.length === wanted.length && timingSafeEqual(made, wanted);
     };
   }
   const patterns = names.split(",").map((pattern) => {
     const negated = pattern.startsWith("!");
     const glob = (negated ? pattern.slice(1) : pattern).toLowerCase();
-    const source = glob.replace(/[.+^${}()|[\]\\]/g, "\\$&").replaceAll("*", ".*").replaceAll("?", ".");
+    const source = glob
+      .replace(/[.+^${}()|[\]\\]/g, "\\$&")
+      .replaceAll("*", ".*")
+      .replaceAll("?", ".");
     return { negated, regex: new RegExp(`^${source}$`) };
   });
   return (name) =>

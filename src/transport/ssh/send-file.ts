@@ -1,3 +1,4 @@
+import { posix } from "node:path";
 import type { SFTPWrapper } from "ssh2";
 import { VolleyError } from "../../core/errors.ts";
 import type { UploadOptions } from "../transport.ts";
@@ -12,14 +13,23 @@ const STATUS: Readonly<Record<number, string>> = {
 };
 
 /** Writes a new file over SFTP with many writes in flight, so that its time depends on bandwidth, not on distance. */
-export function sendFile(sftp: SFTPWrapper, bytes: Buffer, path: string, { mode, onProgress, signal }: UploadOptions): Promise<void> {
+export function sendFile(
+  sftp: SFTPWrapper,
+  host: string,
+  bytes: Buffer,
+  path: string,
+  { mode, onProgress, signal }: UploadOptions,
+): Promise<void> {
   return new Promise((resolve, reject) => {
     const fail = (error: Error & { readonly code?: unknown }): void => {
       signal.removeEventListener("abort", onAbort);
       const why = typeof error.code === "number" ? (describe(error) ?? error.message) : error.message;
-      reject(new VolleyError("UPLOAD_FAILED", `cannot write ~/${path}: ${why}`, { cause: error }));
+      reject(new VolleyError("UPLOAD_FAILED", `${host}: cannot write in ~/${posix.dirname(path)}: ${why}`, { cause: error }));
     };
-    const onAbort = (): void => fail(new Error("it was cancelled"));
+    const onAbort = (): void => {
+      signal.removeEventListener("abort", onAbort);
+      reject(new VolleyError("CANCELLED", `${host}: sending was cancelled`));
+    };
     if (signal.aborted) return onAbort();
     signal.addEventListener("abort", onAbort, { once: true });
     // O_EXCL: a name planted there by somebody else is refused, not followed.

@@ -21,7 +21,13 @@ export interface SshTransportOptions {
 }
 
 /** AES-GCM first: it is what costs the least on processors of today. */
-const CIPHERS = ["aes128-gcm@openssh.com", "aes256-gcm@openssh.com", "chacha20-poly1305@openssh.com", "aes128-ctr", "aes256-ctr"] as const;
+const CIPHERS = [
+  "aes128-gcm@openssh.com",
+  "aes256-gcm@openssh.com",
+  "chacha20-poly1305@openssh.com",
+  "aes128-ctr",
+  "aes256-ctr",
+] as const;
 const KEEPALIVE_MS = 10_000;
 const KEEPALIVES_MISSED = 3;
 
@@ -33,7 +39,11 @@ export function createSshTransport(options: SshTransportOptions): Transport {
   };
 }
 
-async function connect(endpoint: Endpoint, options: SshTransportOptions, signal: AbortSignal): Promise<Connection> {
+async function connect(
+  endpoint: Endpoint,
+  options: SshTransportOptions,
+  signal: AbortSignal,
+): Promise<Connection> {
   const { host, address, port, user } = endpoint;
   const attempts = await authAttempts(endpoint, options);
   if (attempts.length === 0) {
@@ -41,6 +51,8 @@ async function connect(endpoint: Endpoint, options: SshTransportOptions, signal:
       hint: "start ssh-agent and ssh-add a key, or name a file with --private-key or ansible_ssh_private_key_file",
     });
   }
+  // Before there is a socket: reading the files can fail.
+  const knownTypes = options.knownHosts.keyTypes(address, port);
   const { connectTimeoutMs } = options;
   const limit = AbortSignal.timeout(connectTimeoutMs);
   const startedAt = performance.now();
@@ -48,7 +60,6 @@ async function connect(endpoint: Endpoint, options: SshTransportOptions, signal:
   const socket = await openSocket(endpoint, connectTimeoutMs, signal);
   const client = new ssh2.Client();
   let refusal: VolleyError | undefined;
-  const knownTypes = options.knownHosts.keyTypes(address, port);
   const config: ConnectConfig = {
     sock: socket,
     username: user,
@@ -58,7 +69,9 @@ async function connect(endpoint: Endpoint, options: SshTransportOptions, signal:
     algorithms: {
       cipher: [...CIPHERS],
       // Asking only for key types that are known: otherwise a host that has another as well looks changed.
-      ...(knownTypes.length === 0 || options.hostKeyPolicy === "off" ? {} : { serverHostKey: hostKeyAlgorithms(knownTypes) as never }),
+      ...(knownTypes.length === 0 || options.hostKeyPolicy === "off"
+        ? {}
+        : { serverHostKey: hostKeyAlgorithms(knownTypes) as never }),
     },
     hostVerifier: (key: Buffer, accept: (valid: boolean) => void) => {
       refusal = verifyHostKey(endpoint, key, options);
@@ -125,7 +138,11 @@ async function authAttempts(
   return [...fromAgent, ...defaults.map(withKey)];
 }
 
-function openSocket({ host, address, port }: Endpoint, timeoutMs: number, signal: AbortSignal): Promise<Socket> {
+function openSocket(
+  { host, address, port }: Endpoint,
+  timeoutMs: number,
+  signal: AbortSignal,
+): Promise<Socket> {
   return new Promise((resolve, reject) => {
     // ssh2 leaves Nagle's algorithm on, which holds small packets back for the peer's acknowledgement.
     const socket = connectSocket({ host: address, port, noDelay: true, keepAlive: true });
@@ -154,7 +171,10 @@ function openSocket({ host, address, port }: Endpoint, timeoutMs: number, signal
 }
 
 function timedOut(host: string, address: string, port: number, timeoutMs: number): VolleyError {
-  return new VolleyError("CONNECT_FAILED", `${host} (${address}:${port}) did not answer within ${timeoutMs / 1000} s`);
+  return new VolleyError(
+    "CONNECT_FAILED",
+    `${host} (${address}:${port}) did not answer within ${timeoutMs / 1000} s`,
+  );
 }
 
 function explainSocket(error: NodeJS.ErrnoException, host: string, address: string, port: number): string {
@@ -175,7 +195,11 @@ function explainSocket(error: NodeJS.ErrnoException, host: string, address: stri
   }
 }
 
-function explain(error: Error & { readonly level?: string }, endpoint: Endpoint, timeoutMs: number): VolleyError {
+function explain(
+  error: Error & { readonly level?: string },
+  endpoint: Endpoint,
+  timeoutMs: number,
+): VolleyError {
   const { host, address, port, user } = endpoint;
   switch (error.level) {
     case "client-authentication":
@@ -186,15 +210,22 @@ function explain(error: Error & { readonly level?: string }, endpoint: Endpoint,
     case "client-timeout":
       return timedOut(host, address, port, timeoutMs);
     case "agent":
-      return new VolleyError("AUTH_FAILED", `${host}: the SSH agent failed: ${error.message}`, { cause: error });
+      return new VolleyError("AUTH_FAILED", `${host}: the SSH agent failed: ${error.message}`, {
+        cause: error,
+      });
     default:
-      return new VolleyError("CONNECT_FAILED", `${host} (${address}:${port}): ${error.message}`, { cause: error });
+      return new VolleyError("CONNECT_FAILED", `${host} (${address}:${port}): ${error.message}`, {
+        cause: error,
+      });
   }
 }
 
 function closedEarly({ host, address, port }: Endpoint, late: boolean, timeoutMs: number): VolleyError {
   if (late) return timedOut(host, address, port, timeoutMs);
-  return new VolleyError("CONNECT_FAILED", `${host} (${address}:${port}) closed the connection before login was complete`);
+  return new VolleyError(
+    "CONNECT_FAILED",
+    `${host} (${address}:${port}) closed the connection before login was complete`,
+  );
 }
 
 /** The client and its type, for those who only hold it. */

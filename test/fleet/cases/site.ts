@@ -8,7 +8,8 @@ export default definePlaybook([
     hosts: "all",
     tasks({ task }) {
       for (const [group, cases] of Object.entries(ALL_CASES)) {
-        for (const [index, { name, call }] of cases.entries()) task(name, call, { tags: `${group}-${index}` });
+        for (const [index, { name, call }] of cases.entries())
+          task(name, call, { tags: `${group}-${index}` });
       }
     },
   },

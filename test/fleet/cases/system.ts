@@ -1,12 +1,14 @@
-import { apt } from "../../../src/actions/apt.ts";
-import { authorizedKey } from "../../../src/actions/authorized-key.ts";
-import { cron } from "../../../src/actions/cron.ts";
-import { group } from "../../../src/actions/group.ts";
-import { hostname } from "../../../src/actions/hostname.ts";
-import { service } from "../../../src/actions/service.ts";
-import { sysctl } from "../../../src/actions/sysctl.ts";
-import { systemd } from "../../../src/actions/systemd.ts";
-import { user } from "../../../src/actions/user.ts";
+import {
+  apt,
+  authorized_key as authorizedKey,
+  cron,
+  group,
+  hostname,
+  service,
+  sysctl,
+  systemd,
+  user,
+} from "volley";
 import type { ActionCase } from "./case.ts";
 
 const LISTS = "apt-get update >/dev/null";
@@ -62,6 +64,12 @@ const packages: readonly ActionCase[] = [
     prepare: absent("hello"),
     call: apt({ name: "hell[o]" }),
     verify: installed("hello"),
+  },
+  {
+    name: "apt installs a package whose name would do as a regular expression",
+    prepare: absent("lua5.1"),
+    call: apt({ name: "lua5.1" }),
+    verify: installed("lua5.1"),
   },
   {
     name: "apt removes a package",

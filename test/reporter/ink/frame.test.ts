@@ -117,21 +117,21 @@ test("a host's log at 80 columns", () => {
 test("the help", () => {
   expect(draw(modelAt([]), { help: true })).toMatchInlineSnapshot(`
     "Keys
-      ↑↓ PgUp PgDn    choose a host; in a log: scroll
-      g G             first and last; G follows a log's end
-      Enter           open the log of the chosen host
-      ←→              in a log: the host before, the next host
-      Esc             back; take back filter and choice
-      f               show only hosts on which something failed
-      /               filter by name, state, or what is being done
-      Ctrl-C          stop cleanly after the running actions; twice: at once
-      Ctrl-L          draw the screen anew
+      ↑↓ PgUp PgDn       choose a host; in a log: scroll
+      g G                first and last; G follows a log's end
+      Enter              open the log of the chosen host
+      ←→                 in a log: the host before, the next host
+      Esc                back; take back filter and choice
+      f                  show only hosts on which something failed
+      /                  filter by name, state, or what is being done
+      Ctrl-C             stop cleanly after the running actions; twice: at once
+      Ctrl-L             draw the screen anew
 
     Signs
-      ● ◐ ○           running, waiting at a barrier, waiting for its turn
-      ✔ ~ -           unchanged or ok, changed, skipped
-      ✘ ! ⊘           failed or out of reach, failed but ignored, cancelled
-      ?               check mode cannot know
+      ● ◐ ○              running, waiting at a barrier, waiting for its turn
+      ✔ ~ -              unchanged or ok, changed, skipped
+      ✘ ! ⊘              failed or out of reach, failed but ignored, cancelled
+      ?                  check mode cannot know
 
 
 

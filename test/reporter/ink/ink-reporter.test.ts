@@ -74,6 +74,14 @@ describe("the terminal UI", () => {
     expect(terminal.printed.startsWith("\nsite.ts\n")).toBe(true);
   });
 
+  test("gives it back without a summary when the run broke off", async () => {
+    await start(middle);
+    await shows("volley site.ts");
+    await reporter?.close();
+    expect(terminal).toMatchObject({ alternate: false, cursorHidden: false, printed: "" });
+    reporter = undefined;
+  });
+
   test("keys: choose, open, next host, back, failed only, filter, help", async () => {
     await start(middle);
     await shows("volley site.ts");
@@ -196,6 +204,34 @@ describe("the terminal UI", () => {
     } finally {
       process.env.NODE_ENV = before;
     }
+  });
+
+  test("keys that come in one go are all taken, and what they change is all drawn", async () => {
+    await start(middle);
+    await shows("1-18 of 200");
+    keyboard.write("/web001?");
+    await shows("/web001?_");
+    keyboard.write("\x7f\r");
+    await shows("[/web001]");
+    expect(terminal.screen.filter((text) => /web\d+/.test(text) && !text.includes("[/"))).toHaveLength(1);
+    keyboard.write("\x1b");
+    await shows("1-18 of 200");
+    expect(terminal.screen.filter((text) => / web\d+ /.test(text))).toHaveLength(18);
+  });
+
+  test("plain lines take over should the UI fail", async () => {
+    keyboard.setRawMode = () => {
+      throw new Error("no raw mode\x1b[2J");
+    };
+    await start(run.slice(0, 1));
+    await vi.waitFor(() => expect(terminal.printed).toContain("site.ts on 200 hosts"), LIMIT);
+    for (const event of run.slice(1)) reporter?.event(event);
+    events = run;
+    await end();
+    expect(terminal.printed).toContain("the terminal UI failed (no raw mode): plain output from here on\n");
+    expect(terminal.printed).toContain("web001  changed ");
+    expect(terminal.printed).toContain("\nfleet: ");
+    expect(terminal.alternate).toBe(false);
   });
 
   test("a terminal without a keyboard is drawn on all the same", async () => {

@@ -28,7 +28,7 @@ describe("a host's status", () => {
       { type: "task:end", host, ...task, result: { state: "changed" }, elapsedMs: 5 },
       { type: "play:plan", host, total: 3 },
       { type: "play:end", host, index: 0, play: "Base", failed: false },
-      { type: "play:start", host, index: 1, play: "Web", total: 4 },
+      { type: "play:start", host, index: 1, play: "Web", total: 7 },
       {
         type: "host:end",
         host,

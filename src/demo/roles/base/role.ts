@@ -9,8 +9,14 @@ export default defineRole({
       task(`Make ${directory}`, file({ path: `${home}/${directory}`, state: "directory", mode: 0o755 }));
     }
     task("Greet whoever logs in", template({ src: "motd.j2", dest: `${home}/etc/motd`, mode: 0o644 }));
-    task("Put the greeting into the profile", lineinfile({ path: `${home}/.profile`, line: "cat ~/etc/motd", create: true }));
+    task(
+      "Put the greeting into the profile",
+      lineinfile({ path: `${home}/.profile`, line: "cat ~/etc/motd", create: true }),
+    );
     task("Install the backup script", copy({ src: "backup.sh", dest: `${home}/bin/backup`, mode: 0o755 }));
-    task("Take a first backup", command({ argv: [`${home}/bin/backup`, `${home}/etc`], creates: `${home}/var/cache/etc.tar` }));
+    task(
+      "Take a first backup",
+      command({ argv: [`${home}/bin/backup`, `${home}/etc`], creates: `${home}/var/cache/etc.tar` }),
+    );
   },
 });

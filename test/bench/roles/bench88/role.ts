@@ -1,4 +1,15 @@
-import { type ActionCall, apt, blockinfile, command, copy, defineRole, file, systemd, template, user } from "volley";
+import {
+  type ActionCall,
+  apt,
+  blockinfile,
+  command,
+  copy,
+  defineRole,
+  file,
+  systemd,
+  template,
+  user,
+} from "volley";
 import workload from "./workload.json" with { type: "json" };
 
 type Make = (parameters: never) => ActionCall;

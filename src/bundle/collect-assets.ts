@@ -1,0 +1,41 @@
+import * as fs from "node:fs";
+import { join } from "node:path";
+import { assetEntry } from "../core/manifest.ts";
+import { type Fingerprint, fingerprint } from "./cache.ts";
+import { listTree } from "./disk-assets.ts";
+import type { LoadedPlaybook } from "./load-playbook.ts";
+import type { ZipEntry } from "./zip.ts";
+
+const ASSET_DIRECTORIES = ["files", "templates"] as const;
+
+/** Every file below the `files` and `templates` of the playbook's roles. */
+export function collectAssets({ playbook, compiled }: LoadedPlaybook): {
+  entries: readonly ZipEntry[];
+  fingerprint: Fingerprint;
+} {
+  const entries: ZipEntry[] = [];
+  const watched: string[] = [];
+  const used = new Set(playbook.plays.flatMap(({ roles }) => roles.map(({ role }) => role.directory)));
+  for (const name of used) {
+    const directory = name === undefined ? undefined : compiled.directories[name];
+    if (name === undefined || directory === undefined) continue;
+    // A directory's time changes when a file in it comes or goes, also when `files` itself does.
+    watched.push(directory);
+    for (const kind of ASSET_DIRECTORIES) {
+      const below = join(directory, kind);
+      if (!fs.existsSync(below)) continue;
+      watched.push(below);
+      for (const path of listTree(below)) {
+        const full = join(below, path);
+        const stats = fs.statSync(full);
+        watched.push(full, join(full, ".."));
+        entries.push({
+          name: assetEntry(name, `${kind}/${path}`),
+          content: fs.readFileSync(full),
+          mode: (stats.mode & 0o100) === 0 ? 0o644 : 0o755,
+        });
+      }
+    }
+  }
+  return { entries, fingerprint: fingerprint(watched) };
+}

@@ -1,0 +1,89 @@
+import { readdirSync } from "node:fs";
+import { join } from "node:path";
+import { afterEach } from "vitest";
+import { type Run, type RunOptions, run } from "../../../src/controller/run.ts";
+import type { Event, HostSummary, Summary } from "../../../src/core/events.ts";
+import { startEmbeddedFleet } from "../../../src/embedded/fleet.ts";
+import type { EmbeddedFleet, EmbeddedFleetOptions, EmbeddedHost } from "../../../src/embedded/types.ts";
+import type { Project } from "./project.ts";
+
+/** What a run came to, and everything that happened on the way. */
+export interface Ran {
+  readonly events: readonly Event[];
+  readonly summary: Summary;
+}
+
+/** Starts fleets that are stopped after the test. */
+export function useFleets(): (options: EmbeddedFleetOptions) => Promise<EmbeddedFleet> {
+  const fleets: EmbeddedFleet[] = [];
+  afterEach(async () => {
+    await Promise.all(fleets.splice(0).map((fleet) => fleet.stop()));
+  });
+  return async (options) => {
+    const fleet = await startEmbeddedFleet(options);
+    fleets.push(fleet);
+    return fleet;
+  };
+}
+
+/** Starts `site.ts` of a project on a fleet. */
+export function start(project: Project, fleet: EmbeddedFleet, options: Partial<RunOptions> = {}): Run {
+  return run({
+    inventory: project.write("inventory.yaml", fleet.inventoryYaml()),
+    playbook: project.path("site.ts"),
+    knownHostsFiles: [fleet.knownHostsPath],
+    cwd: project.directory,
+    ...options,
+  });
+}
+
+/** Follows a run to its end; `on` sees every event as it comes. */
+export async function follow(running: Run, on: (event: Event) => void = () => {}): Promise<Ran> {
+  const events: Event[] = [];
+  for await (const event of running) {
+    events.push(event);
+    on(event);
+  }
+  return { events, summary: await running.summary };
+}
+
+/** Carries out `site.ts` of a project on a fleet. */
+export function provision(
+  project: Project,
+  fleet: EmbeddedFleet,
+  options: Partial<RunOptions> = {},
+): Promise<Ran> {
+  return follow(start(project, fleet, options));
+}
+
+/** The events of one type. */
+export function ofType<Type extends Event["type"]>(
+  events: readonly Event[],
+  type: Type,
+): readonly Extract<Event, { type: Type }>[] {
+  return events.filter((event): event is Extract<Event, { type: Type }> => event.type === type);
+}
+
+/** The line of one host in a summary. */
+export function hostOf({ summary }: Pick<Ran, "summary">, name: string): HostSummary {
+  const found = summary.hosts.find(({ host }) => host === name);
+  if (found === undefined) throw new Error(`the summary has no ${name}`);
+  return found;
+}
+
+/** What a host keeps of bundles: finished ones and temporary files. */
+export function keptBundles({ home }: Pick<EmbeddedHost, "home">): {
+  readonly bundles: readonly string[];
+  readonly temporary: readonly string[];
+} {
+  let names: string[] = [];
+  try {
+    names = readdirSync(join(home, ".cache", "volley", "bundles"));
+  } catch {
+    // Nothing was ever kept there.
+  }
+  return {
+    bundles: names.filter((name) => name.endsWith(".run")),
+    temporary: names.filter((name) => name.endsWith(".tmp")),
+  };
+}

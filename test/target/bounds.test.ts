@@ -1,0 +1,48 @@
+import { expect, test } from "vitest";
+import { debug } from "../../src/actions/debug.ts";
+import { noop } from "../../src/actions/noop.ts";
+import { shell } from "../../src/actions/shell.ts";
+import { encodeLine, MAX_LINE_BYTES } from "../../src/core/protocol.ts";
+import { boundResult } from "../../src/target/bounds.ts";
+import { runTasks } from "./run-plays.ts";
+
+test("a megabyte of output is cut where it is told, and whole for the role up to its own bound", async () => {
+  let length = 0;
+  const run = await runTasks(async ({ task }) => {
+    const much = await task("much", shell("head -c 1048576 /dev/zero | tr '\\0' x"));
+    length = much.data.stdout.length;
+  });
+  expect(length).toBe(1 << 20);
+  const told = (run.task("much").data as { readonly stdout: string }).stdout;
+  expect(told.length).toBeLessThan(70_000);
+  expect(told).toMatch(/x… \(983040 more characters\)$/);
+});
+
+test("what a command prints beyond its bound is dropped, and said to be", async () => {
+  const run = await runTasks(({ task }) => void task("more", shell("head -c 3000000 /dev/zero | tr '\\0' x")));
+  expect(run.task("more").data).toMatchObject({ rc: 0, truncated: true });
+});
+
+test("a long message is cut", async () => {
+  const run = await runTasks(({ task }) => void task("t", debug("y".repeat(5 << 20))));
+  expect(Buffer.byteLength(encodeLine(run.of("task:end")[0]))).toBeLessThan(MAX_LINE_BYTES);
+});
+
+test("a long diff becomes a statement that there is one", () => {
+  const diff = [{ path: "/f", before: "a".repeat(100_000), after: "b".repeat(100_000) }];
+  expect(boundResult({ state: "changed", diff }, true).diff).toEqual([{ path: "/f", binary: true }]);
+  expect(boundResult({ state: "changed", diff }, false).diff).toBeUndefined();
+});
+
+test("data that JSON cannot hold is told of in words", () => {
+  const data = { bytes: new Uint8Array(3), large: 12n, list: ["x".repeat(70_000)] };
+  const bound = boundResult({ state: "unchanged", data }, false).data as { readonly list: readonly string[] };
+  expect(bound).toMatchObject({ bytes: "<3 bytes>", large: "12" });
+  expect(bound.list[0]).toMatch(/… \(4464 more characters\)$/);
+});
+
+test("many items are cut at a thousand", async () => {
+  const loop = Array.from({ length: 1_200 }, (_, index) => index);
+  const run = await runTasks(({ task }) => void task("t", (_: number) => noop({ changed: true }), { loop }));
+  expect(run.task("t").items).toHaveLength(1_000);
+});

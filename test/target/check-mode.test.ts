@@ -1,0 +1,216 @@
+import { existsSync, mkdirSync, readdirSync, writeFileSync } from "node:fs";
+import { expect, test } from "vitest";
+import { command } from "../../src/actions/command.ts";
+import { copy } from "../../src/actions/copy.ts";
+import { fail } from "../../src/actions/fail.ts";
+import { file } from "../../src/actions/file.ts";
+import { noop } from "../../src/actions/noop.ts";
+import { shell } from "../../src/actions/shell.ts";
+import { stat } from "../../src/actions/stat.ts";
+import { snapshot } from "../actions/harness.ts";
+import { makeWorkplace, roleOf, runPlays, runTasks } from "./run-plays.ts";
+
+const check = { options: { check: true } } as const;
+
+test("nothing is touched, what would change is said, and its diff shown", async () => {
+  using place = makeWorkplace();
+  writeFileSync(place.path("old"), "old\n");
+  mkdirSync(place.path("gone"));
+  const before = snapshot(place.directory);
+  const run = await runTasks(
+    ({ task }) => {
+      task("Write", copy({ content: "new\n", dest: place.path("old") }));
+      task("Make", file({ path: place.path("made"), state: "directory" }));
+      task("Remove", file({ path: place.path("gone"), state: "absent" }));
+      task("Keep", copy({ content: "old\n", dest: place.path("old") }), { when: false });
+      task("Run", command(["touch", place.path("ran")]));
+    },
+    { options: { check: true, diff: true } },
+  );
+  expect(run.ended).toEqual([
+    "changed r Write",
+    "changed r Make",
+    "changed r Remove",
+    "skipped r Keep",
+    "unknown r Run",
+  ]);
+  expect(run.task("Write").diff?.[0]).toMatchObject({ before: "old\n", after: "new\n" });
+  expect(snapshot(place.directory)).toEqual(before);
+});
+
+test("a predicted change notifies, and its handler is only predicted too", async () => {
+  using place = makeWorkplace();
+  const run = await runTasks(
+    ({ task }) => void task("Write", copy({ content: "x", dest: place.path("a") }), { notify: "after" }),
+    { ...check, handlers: { after: copy({ content: "y", dest: place.path("b") }) } },
+  );
+  expect(run.ended).toEqual(["changed r Write", "changed r after"]);
+  expect(readdirSync(place.directory)).toEqual([]);
+});
+
+test("check: false runs a task for real in check mode, and what depends on it is known", async () => {
+  using place = makeWorkplace();
+  const run = await runTasks(async ({ task }) => {
+    const asked = await task("Ask", shell("echo yes"), { check: false, changedWhen: false });
+    task("Then", copy({ content: "x", dest: place.path("f") }), { when: asked.data.stdout === "yes" });
+  }, check);
+  expect(run.ended).toEqual(["unchanged r Ask", "changed r Then"]);
+  expect(readdirSync(place.directory)).toEqual([]);
+});
+
+test("check: true only inspects a task, also in a real run", async () => {
+  using place = makeWorkplace();
+  const run = await runTasks(({ task }) => {
+    task("Look", copy({ content: "x", dest: place.path("f") }), { check: true });
+    task("Do", copy({ content: "x", dest: place.path("g") }));
+  });
+  expect(run.ended).toEqual(["changed r Look", "changed r Do"]);
+  expect(readdirSync(place.directory)).toEqual(["g"]);
+});
+
+test("what check mode cannot know is unknown, and so is what asks it: when, action, loop and handler", async () => {
+  const run = await runTasks(
+    ({ task }) => {
+      const ran = task("Run", command(["true"]), { notify: "perhaps" });
+      task("If changed", noop({ changed: true }), { when: () => ran.changed, notify: "perhaps too" });
+      task("With data", () => noop({ message: ran.data.stdout }));
+      task("Each", (item: number) => noop({ message: `${item}${ran.data.rc}` }), { loop: [1] });
+      task("Of its own", noop({}));
+    },
+    { ...check, handlers: { perhaps: noop({ changed: true }), "perhaps too": noop({}), not: noop({}) } },
+  );
+  expect(run.ended).toEqual([
+    "unknown r Run",
+    "unknown r If changed",
+    "unknown r With data",
+    "unknown r Each",
+    "unchanged r Of its own",
+    "unknown r perhaps",
+    "unknown r perhaps too",
+  ]);
+  expect(run.tally).toMatchObject({ skipped: 6, unchanged: 1, failed: 0, notExecuted: 0 });
+  expect(run.task("If changed").message).toBe('depends on "Run", which check mode cannot know');
+});
+
+test("a handler notified both for certain and perhaps is predicted", async () => {
+  const run = await runTasks(
+    ({ task }) => {
+      task("perhaps", command(["true"]), { notify: "h" });
+      task("certainly", noop({ changed: true }), { notify: "h" });
+    },
+    { ...check, handlers: { h: noop({ changed: true }) } },
+  );
+  expect(run.ended.at(-1)).toBe("changed r h");
+});
+
+test("unknown spreads from one unknown to the next", async () => {
+  const run = await runTasks(({ task }) => {
+    const a = task("a", command(["true"]));
+    const b = task("b", noop({}), { when: () => a.changed });
+    task("c", noop({}), { when: () => b.skipped });
+  }, check);
+  expect(run.ended).toEqual(["unknown r a", "unknown r b", "unknown r c"]);
+});
+
+test("one unknown item makes its loop unknown, unless another is known to change something", async () => {
+  const run = await runTasks(({ task }) => {
+    const mixed = (action: ReturnType<typeof noop>) => (item: string) =>
+      item === "run" ? (command(["true"]) as unknown as typeof action) : action;
+    const quiet = task("unknown", mixed(noop({})), { loop: ["quiet", "run"] });
+    task("asks", noop({}), { when: () => quiet.changed });
+    const loud = task("changed", mixed(noop({ changed: true })), { loop: ["run", "loud"] });
+    task("knows", noop({}), { when: () => loud.changed });
+  }, check);
+  expect(run.ended).toEqual(["unknown r unknown", "unknown r asks", "changed r changed", "unchanged r knows"]);
+  expect(run.task("unknown").message).toMatch(/only running/);
+});
+
+test("a role whose own code asks an unknown result ends there without failing; other roles go on", async () => {
+  const seen: string[] = [];
+  const run = await runPlays(
+    [
+      {
+        hosts: "all",
+        roles: [
+          roleOf("asks", async ({ task }) => {
+            const ran = await task("Run", command(["true"]));
+            seen.push("awaited");
+            if (ran.changed) task("more", noop({}));
+            seen.push("answered");
+          }),
+          roleOf("other", ({ task }) => void task("t", noop({}))),
+        ],
+      },
+    ],
+    check,
+  );
+  expect(seen).toEqual(["awaited"]);
+  expect(run.ended).toEqual(["unknown asks Run", "unchanged other t"]);
+  expect(run.tally).toMatchObject({ failed: 0, notExecuted: 0 });
+  expect(run.of("log")).toEqual([
+    {
+      type: "log",
+      level: "warn",
+      text: 'role "asks": the rest cannot be predicted: depends on "Run", which check mode cannot know',
+    },
+  ]);
+});
+
+test("an unknown result can be awaited and passed by", async () => {
+  const run = await runTasks(async ({ task }) => {
+    await task("Run", command(["true"]));
+    task("After", noop({}));
+  }, check);
+  expect(run.ended).toEqual(["unknown r Run", "unchanged r After"]);
+  expect(run.of("log")).toEqual([]);
+});
+
+test("what creates decides is known in check mode", async () => {
+  using place = makeWorkplace();
+  writeFileSync(place.path("there"), "");
+  const run = await runTasks(({ task }) => {
+    const made = task("Made", command({ argv: ["false"], creates: place.path("there") }));
+    const make = task("Make", command({ argv: ["false"], creates: place.path("missing") }));
+    task("Then", noop({}), { when: () => make.changed && !made.changed });
+  }, check);
+  expect(run.ended).toEqual(["unchanged r Made", "changed r Make", "unchanged r Then"]);
+});
+
+test("actions that only ask give their data in check mode too", async () => {
+  using place = makeWorkplace();
+  const run = await runTasks(async ({ task }) => {
+    const found = await task("Look", stat({ path: place.directory }));
+    task("Then", noop({}), { when: found.data.stat.exists });
+  }, check);
+  expect(run.ended).toEqual(["unchanged r Look", "unchanged r Then"]);
+});
+
+test("a failure found by inspecting fails in check mode too", async () => {
+  const run = await runTasks(({ task }) => {
+    task("t", fail("no"));
+    task("never", noop({}));
+  }, check);
+  expect(run.tally).toMatchObject({ failed: 1, notExecuted: 1 });
+});
+
+test("in a real run an unknown result of a task that only inspects is never passed over in silence", async () => {
+  const inWhen = await runTasks(({ task }) => {
+    const looked = task("Look", command(["true"]), { check: true });
+    task("Then", noop({}), { when: () => looked.changed });
+  });
+  expect(inWhen.ended).toEqual(["unknown r Look", "failed r Then"]);
+  const inCode = await runTasks(async ({ task }) => {
+    const looked = await task("Look", command(["true"]), { check: true });
+    if (looked.changed) task("Then", noop({}));
+  });
+  expect(inCode.ended).toEqual(["unknown r Look", "failed r the role's own code"]);
+});
+
+test("a role knows that it is only being checked", async () => {
+  using place = makeWorkplace();
+  const run = await runTasks(({ task, check: checking }) => {
+    task("t", copy({ content: "x", dest: place.path("f") }), { when: !checking });
+  }, check);
+  expect(run.ended).toEqual(["skipped r t"]);
+  expect(existsSync(place.path("f"))).toBe(false);
+});

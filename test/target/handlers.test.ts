@@ -1,0 +1,171 @@
+import { readFileSync } from "node:fs";
+import { expect, test } from "vitest";
+import { command } from "../../src/actions/command.ts";
+import { fail } from "../../src/actions/fail.ts";
+import { noop } from "../../src/actions/noop.ts";
+import { shell } from "../../src/actions/shell.ts";
+import { makeWorkplace, roleOf, runPlays, runTasks, totals } from "./run-plays.ts";
+
+const changed = noop({ changed: true });
+const handlers = { restart: noop({ message: "restarted" }), reload: noop({}) };
+
+test("a handler runs once though several tasks notify it, in the order of declaration, after all tasks", async () => {
+  const run = await runTasks(
+    ({ task }) => {
+      task("a", changed, { notify: "reload" });
+      task("b", changed, { notify: ["restart", "reload"] });
+      task("c", changed, { notify: "reload" });
+    },
+    { handlers },
+  );
+  expect(run.ended).toEqual(["changed r a", "changed r b", "changed r c", "unchanged r restart", "unchanged r reload"]);
+  expect(run.of("task:end").map(({ handler }) => handler ?? false)).toEqual([false, false, false, true, true]);
+});
+
+test("a handler does not run when what notifies it changed nothing, was skipped or failed", async () => {
+  const run = await runTasks(
+    ({ task }) => {
+      task("unchanged", noop({}), { notify: "restart" });
+      task("skipped", changed, { notify: "restart", when: false });
+      task("failed", fail("no"), { notify: "restart", ignoreErrors: true });
+      task("not a change", changed, { notify: "restart", changedWhen: false });
+    },
+    { handlers },
+  );
+  expect(run.of("task:end").filter(({ handler }) => handler)).toEqual([]);
+});
+
+test("a loop notifies once, also when only one item changed something", async () => {
+  const run = await runTasks(
+    ({ task }) => {
+      task("t", (item: number) => noop({ changed: item === 2 }), { loop: [1, 2, 3], notify: "restart" });
+    },
+    { handlers },
+  );
+  expect(run.ended).toEqual(["changed r t", "unchanged r restart"]);
+});
+
+test("flushHandlers runs what was notified so far, and a handler notified again runs again", async () => {
+  const run = await runTasks(
+    ({ task, flushHandlers }) => {
+      task("a", changed, { notify: "restart" });
+      flushHandlers();
+      task("b", changed, { notify: "restart" });
+      flushHandlers();
+      flushHandlers();
+      task("c", noop({}));
+    },
+    { handlers },
+  );
+  expect(run.ended).toEqual([
+    "changed r a",
+    "unchanged r restart",
+    "changed r b",
+    "unchanged r restart",
+    "unchanged r c",
+  ]);
+  expect(Math.max(...totals(run))).toBe(5);
+  expect(totals(run)).toEqual([...totals(run)].sort((a, b) => a - b));
+});
+
+test("role:handler notifies a handler of another role, declared before or after", async () => {
+  const run = await runPlays([
+    {
+      hosts: "all",
+      roles: [
+        roleOf("first", ({ task }) => void task("t", changed, { notify: "last:restart" })),
+        roleOf("last", ({ task }) => void task("t", changed, { notify: "first: reload" }), { handlers }),
+      ].map((use, index) => (index === 0 ? { ...use, role: { ...use.role, handlers } } : use)),
+    },
+  ]);
+  expect(run.ended).toEqual(["changed first t", "changed last t", "unchanged first reload", "unchanged last restart"]);
+});
+
+test("a role's own handler is meant where another role has one of the same name", async () => {
+  const role = (name: string, notify: string) =>
+    roleOf(name, ({ task }) => void task("t", changed, { notify }), { handlers });
+  const run = await runPlays([{ hosts: "all", roles: [role("a", "restart"), role("b", "restart")] }]);
+  expect(run.ended.slice(2)).toEqual(["unchanged a restart", "unchanged b restart"]);
+});
+
+test("a play's own tasks have the play's handlers", async () => {
+  const run = await runPlays([
+    { hosts: "all", handlers, tasks: ({ task }) => void task("t", changed, { notify: "restart" }) },
+  ]);
+  expect(run.ended).toEqual(["changed all t", "unchanged all restart"]);
+});
+
+test.each([
+  ["restrat", 'did you mean "restart"?'],
+  ["other:relaod", 'did you mean "other:reload"?'],
+  ["nothing like it", 'which is no handler of it'],
+])("notifying %j, which there is not, fails before anything has run", async (notify, expected) => {
+  const run = await runPlays([
+    {
+      hosts: "all",
+      roles: [
+        roleOf("r", ({ task }) => void task("t", changed, { notify }), { handlers }),
+        roleOf("other", () => {}, { handlers }),
+      ],
+    },
+  ]);
+  expect(run.of("task:end").map(({ name }) => name)).toEqual(["the role's own code"]);
+  const { error } = run.of("task:end")[0]!.result;
+  expect(error?.message).toContain(expected);
+  expect(error?.hint).toBe("its handlers are: restart, reload");
+});
+
+test("a handler that fails ends the run: those after it are counted, actions of its own list too", async () => {
+  const run = await runPlays([
+    {
+      hosts: "all",
+      roles: [
+        roleOf("r", ({ task }) => void task("t", changed, { notify: ["broken", "restart"] }), {
+          handlers: { broken: [noop({}), fail("no"), noop({}), noop({})], ...handlers },
+        }),
+      ],
+    },
+    { hosts: "all", roles: [roleOf("later", ({ task }) => void task("t", changed))] },
+  ]);
+  expect(run.ended).toEqual(["changed r t", "unchanged r broken (noop)", "failed r broken (fail)"]);
+  expect(run.tally).toEqual({ unchanged: 1, changed: 1, skipped: 0, failed: 1, notExecuted: 4 });
+});
+
+test("a role that fails leaves its handlers unrun, and counts them", async () => {
+  const run = await runTasks(
+    ({ task }) => {
+      task("a", changed, { notify: "restart" });
+      task("b", fail("no"));
+    },
+    { handlers },
+  );
+  expect(run.ended).toEqual(["changed r a", "failed r b"]);
+  expect(run.tally.notExecuted).toBe(1);
+});
+
+test("handlers run for every tag, and only in roles whose condition holds", async () => {
+  const run = await runTasks(({ task }) => void task("t", changed, { notify: "restart", tags: "x" }), {
+    handlers,
+    options: { tags: ["x"] },
+  });
+  expect(run.ended).toEqual(["changed r t", "unchanged r restart"]);
+});
+
+test("handlers made from the role's context see its vars, and really run", async () => {
+  using place = makeWorkplace();
+  const path = place.path("log");
+  const use = roleOf("r", ({ task }) => void task("t", changed, { notify: "note" }), {
+    handlers: ({ vars, host }: { readonly vars: { readonly word: string }; readonly host: { readonly name: string } }) => ({
+      note: [command(["touch", path]), shell(`echo ${vars.word} ${host.name} >> ${path}`)],
+    }),
+  });
+  const run = await runPlays([{ hosts: "all", roles: [{ ...use, vars: { word: "noted" } }] }]);
+  expect(run.ended).toEqual(["changed r t", "changed r note (command)", "changed r note (shell)"]);
+  expect(readFileSync(path, "utf8")).toBe("noted web1\n");
+});
+
+test("a handler that is no action is refused before anything runs", async () => {
+  const run = await runTasks(({ task }) => void task("t", changed), { handlers: { restart: "nginx" } });
+  expect(run.ended).toEqual([]);
+  expect(run.error?.message).toBe('role "r": handler "restart" must be an action or a list of actions');
+});
