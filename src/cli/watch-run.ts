@@ -33,6 +33,10 @@ export async function watchRun(run: Run, { output, verbosity, diff }: WatchOptio
     const summary = await run.summary;
     await reporter.end(summary);
     return summary;
+  } catch (thrown) {
+    // The terminal is given back before the error is told.
+    await reporter.close();
+    throw thrown;
   } finally {
     process.off("SIGINT", onSignal);
     process.off("SIGTERM", onSignal);

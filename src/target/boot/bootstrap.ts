@@ -38,9 +38,9 @@ function start(): void {
     readonly fresh: boolean;
   }[] = [];
   const fail = (thrown: unknown): void => {
-    const { name, message, stack } = thrown as Partial<Error>;
+    const error = thrown as Partial<Error>;
     // Not left to Node, which would print the whole minified line the error came from.
-    console.error(`volley: ${name === "VolleyError" ? message : stack || thrown}`);
+    console.error(`volley: ${error.name === "VolleyError" ? error.message : error.stack || thrown}`);
     process.exit(1);
   };
   process.on("uncaughtException", fail);
@@ -167,7 +167,7 @@ function start(): void {
 
 /** The checksum of a zip's entries; Node has it itself from version 20.15 on. */
 function crc32(bytes: Buffer): number {
-  const { crc32: native } = require("zlib") as { readonly crc32?: (bytes: Buffer) => number };
+  const native = (require("zlib") as { readonly crc32?: (bytes: Buffer) => number }).crc32;
   if (native !== undefined) return native(bytes);
   const table: number[] = [];
   for (let value = 0; value < 256; value++) {

@@ -29,6 +29,8 @@ export interface KnownHosts {
   add(address: string, port: number, key: Buffer): void;
 }
 
+const NEWLINE = 0x0a;
+
 /** Reads known_hosts files, those that are there; new keys are added to the first. */
 export function openKnownHosts(files: readonly string[]): KnownHosts {
   let entries: readonly KnownHost[] | undefined;
@@ -63,26 +65,32 @@ export function openKnownHosts(files: readonly string[]): KnownHosts {
       if (file === undefined) return;
       const name = hostName(address, port);
       const line = `${name} ${keyType(key)} ${key.toString("base64")}\n`;
+      let before: Buffer;
       try {
         fs.mkdirSync(dirname(file), { recursive: true, mode: 0o700 });
-        fs.appendFileSync(file, `${endsMidLine(file) ? "\n" : ""}${line}`, { mode: 0o600 });
+        before = fs.existsSync(file) ? fs.readFileSync(file) : Buffer.alloc(0);
+        const isMidLine = before.length > 0 && before.at(-1) !== NEWLINE;
+        fs.appendFileSync(file, `${isMidLine ? "\n" : ""}${line}`, { mode: 0o600 });
       } catch (thrown) {
         throw new VolleyError(
           "HOST_KEY_UNKNOWN",
           `cannot add the key of ${name} to ${file}: ${(thrown as Error).message}`,
         );
       }
-      entries = [
-        ...load(),
-        { file, line: 0, marker: undefined, matches: (other) => other === name, type: keyType(key), key },
-      ];
+      const added = { file, line: countLines(before) + 1, type: keyType(key), key };
+      entries = [...load(), { ...added, marker: undefined, matches: (other) => other === name }];
     },
   };
 }
 
-function endsMidLine(file: string): boolean {
-  const content = fs.existsSync(file) ? fs.readFileSync(file) : Buffer.alloc(0);
-  return content.length > 0 && content.at(-1) !== 0x0a;
+/** Lines, the last one also when it has no end. */
+function countLines(content: Buffer): number {
+  let lines = 0;
+  for (let at = 0; at < content.length; lines++) {
+    const end = content.indexOf(NEWLINE, at);
+    at = end < 0 ? content.length : end + 1;
+  }
+  return lines;
 }
 
 /** How a host is called in known_hosts: `[address]:port` unless the port is 22. */
