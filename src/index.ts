@@ -1,7 +1,7 @@
 /** What playbooks, roles and inventories import. Everything here can run on a target. */
 export { apt } from "./actions/apt.ts";
 export { assert } from "./actions/assert.ts";
-export { authorizedKey as authorized_key } from "./actions/authorized-key.ts";
+export { authorized_key } from "./actions/authorized-key.ts";
 export { blockinfile } from "./actions/blockinfile.ts";
 export { command } from "./actions/command.ts";
 export { copy } from "./actions/copy.ts";

@@ -81,7 +81,7 @@ function wantedKeys({ key, key_options, comment }: KeyParams): readonly Authoriz
 }
 
 /** Adds and removes keys that a user may log in with. */
-export const authorizedKey = defineAction<typeof params, KeyChange, AuthorizedKeyData>({
+export const authorized_key = defineAction<typeof params, KeyChange, AuthorizedKeyData>({
   name: "authorized_key",
   doc: `Add or remove SSH keys a user may log in with.
 

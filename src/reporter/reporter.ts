@@ -1,6 +1,4 @@
 import type { Event, Summary } from "../core/events.ts";
-import { createJsonReporter } from "./json.ts";
-import { createPlainReporter } from "./plain.ts";
 import { ASCII_SYMBOLS, UNICODE_SYMBOLS } from "./rows/symbols.ts";
 import { colorsWanted, type Environment, isWatched, unicodeWanted } from "./terminal-support.ts";
 
@@ -30,16 +28,16 @@ export interface ReporterOptions {
   onCancel(): void;
 }
 
-/** Makes a reporter; ink and react are loaded only when they are used. */
+/** Makes a reporter; what the other kinds need, ink and react above all, is not loaded. */
 export async function createReporter(kind: ReporterKind, options: ReporterOptions): Promise<Reporter> {
   const { stdout, env, verbosity, diff } = options;
   const colors = colorsWanted(stdout, env);
   const symbols = unicodeWanted(env) ? UNICODE_SYMBOLS : ASCII_SYMBOLS;
   switch (kind === "auto" ? (isWatched(stdout, env) ? "ink" : "plain") : kind) {
     case "json":
-      return createJsonReporter(stdout);
+      return (await import("./json.ts")).createJsonReporter(stdout);
     case "plain":
-      return createPlainReporter({ stdout, colors, symbols, verbosity, diff });
+      return (await import("./plain.ts")).createPlainReporter({ stdout, colors, symbols, verbosity, diff });
     case "ink":
       return (await importInk()).createInkReporter({ ...options, colors, symbols });
   }

@@ -113,9 +113,10 @@ function readManifest(bundle: BundleReader): Manifest {
 }
 
 function makeJob(manifest: Manifest, host: string, values: Values): Job {
-  const carried = manifest.hosts === undefined ? anyHost(manifest) : manifest.hosts[host];
+  const { hosts } = manifest;
+  const carried = hosts === undefined ? anyHost(manifest) : Object.hasOwn(hosts, host) ? hosts[host] : undefined;
   if (carried === undefined) {
-    const known = Object.keys(manifest.hosts ?? {});
+    const known = Object.keys(hosts ?? {});
     throw new VolleyError(
       "PATTERN_UNKNOWN",
       `this bundle was not made for "${host}"${didYouMean(host, known)}`,

@@ -1,7 +1,7 @@
 import { chmodSync, existsSync, mkdirSync, readFileSync, statSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { beforeEach, describe, expect, it } from "vitest";
-import { authorizedKey } from "../../src/actions/authorized-key.ts";
+import { authorized_key } from "../../src/actions/authorized-key.ts";
 import { parseAuthorizedKey } from "../../src/actions/lib/ssh-key.ts";
 import { checkApplyAgain, makeSandbox, pass, type Sandbox } from "./harness.ts";
 
@@ -25,9 +25,9 @@ function putKeys(text: string): void {
   writeFileSync(at("home/kim/.ssh/authorized_keys"), text, { mode: 0o600 });
 }
 
-type Params = Omit<Parameters<typeof authorizedKey>[0], "user">;
-const forKim = (params: Params): ReturnType<typeof authorizedKey> =>
-  authorizedKey({ user: "kim", ...params });
+type Params = Omit<Parameters<typeof authorized_key>[0], "user">;
+const forKim = (params: Params): ReturnType<typeof authorized_key> =>
+  authorized_key({ user: "kim", ...params });
 
 describe("authorized_key", () => {
   it("makes the directory and the file, for the user alone", async () => {
@@ -102,7 +102,7 @@ describe("authorized_key", () => {
   });
 
   it("needs the user, whom in check mode an earlier task would make", async () => {
-    const call = authorizedKey({ user: "volley-nobody-of-that-name", key: ONE });
+    const call = authorized_key({ user: "volley-nobody-of-that-name", key: ONE });
     await expect(pass(call, sandbox.system, sandbox.context())).rejects.toThrow(/there is no user/);
     const { state, change } = await pass(call, sandbox.system, sandbox.context({ check: true }));
     expect(state).toBe("unknown");

@@ -15,12 +15,18 @@ export interface BundledProject {
   [Symbol.dispose](): void;
 }
 
+/** Files by name; what begins with `#!` is executable. */
+export type ProjectFiles = Readonly<Record<string, string>>;
+
 /** Writes a project's files and bundles its `site.ts`, for the hosts of `inventory.yml` if there is one. */
-export async function bundleProject(files: Readonly<Record<string, string>>): Promise<BundledProject> {
+export async function bundleProject(
+  given: ProjectFiles | ((directory: string) => ProjectFiles),
+): Promise<BundledProject> {
   const directory = mkdtempSync(join(tmpdir(), "volley-bundle-"));
+  const files = typeof given === "function" ? given(directory) : given;
   for (const [name, content] of Object.entries({ "package.json": "{}", ...files })) {
     mkdirSync(dirname(join(directory, name)), { recursive: true });
-    writeFileSync(join(directory, name), content);
+    writeFileSync(join(directory, name), content, { mode: content.startsWith("#!") ? 0o755 : 0o644 });
   }
   const { bytes, id } = await carryBundle({
     playbook: "site.ts",

@@ -111,7 +111,7 @@ function start(): void {
       // Volley's own parts are packed with Brotli, which gets them a tenth smaller than a zip can.
       const packed = read(`${name}.br`);
       const source = packed === undefined ? read(name) : zlib.brotliDecompressSync(packed);
-      if (source === undefined) throw new Error(`the bundle has no ${name}`);
+      if (source === undefined) throw damaged();
       const cache = `${file}.${name}.${process.version}-${process.arch}`;
       let cachedData: Buffer | undefined;
       try {

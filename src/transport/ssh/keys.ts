@@ -10,6 +10,12 @@ export type AskPassphrase = (prompt: string) => Promise<string | null>;
 const DEFAULT_KEYS = ["id_ed25519", "id_ecdsa", "id_rsa"];
 const MAX_TRIES = 3;
 
+const READ_FAILURES: Readonly<Record<string, string>> = {
+  ENOENT: "there is no such file",
+  EISDIR: "it is a directory",
+  EACCES: "permission denied",
+};
+
 /** The private keys of a run: each file is read, and its passphrase asked, once. */
 export class KeyRing {
   readonly #ask: AskPassphrase;
@@ -53,14 +59,15 @@ export class KeyRing {
     try {
       content = fs.readFileSync(path);
     } catch (thrown) {
-      const why =
-        (thrown as NodeJS.ErrnoException).code === "ENOENT"
-          ? "there is no such file"
-          : (thrown as Error).message;
-      throw new VolleyError("AUTH_FAILED", `cannot read the private key ${path}: ${why}`);
+      const { code = "", message } = thrown as NodeJS.ErrnoException;
+      throw new VolleyError(
+        "AUTH_FAILED",
+        `cannot read the private key ${path}: ${READ_FAILURES[code] ?? message}`,
+      );
     }
     let parsed = ssh2.utils.parseKey(content);
-    for (let tries = 0; parsed instanceof Error && isEncrypted(parsed) && tries < MAX_TRIES; tries++) {
+    const encrypted = parsed instanceof Error && isEncrypted(parsed);
+    for (let tries = 0; encrypted && parsed instanceof Error && tries < MAX_TRIES; tries++) {
       const passphrase = await this.#ask(
         tries === 0 ? `Passphrase for ${path}: ` : `Wrong. Passphrase for ${path}: `,
       );
@@ -76,7 +83,7 @@ export class KeyRing {
       parsed = ssh2.utils.parseKey(content, passphrase);
     }
     if (parsed instanceof Error) {
-      const why = isEncrypted(parsed) ? "the passphrase is wrong" : parsed.message;
+      const why = encrypted ? "the passphrase is wrong" : explainFormat(parsed);
       throw new VolleyError("AUTH_FAILED", `cannot use the private key ${path}: ${why}`);
     }
     const key = Array.isArray(parsed) ? parsed[0] : parsed;
@@ -87,6 +94,12 @@ export class KeyRing {
     }
     return key;
   }
+}
+
+function explainFormat({ message }: Error): string {
+  return /unsupported key format/i.test(message)
+    ? "it holds no key in a format that is understood (OpenSSH, PEM, PuTTY)"
+    : message;
 }
 
 function isEncrypted(error: Error): boolean {

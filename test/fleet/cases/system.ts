@@ -1,6 +1,6 @@
 import {
   apt,
-  authorized_key as authorizedKey,
+  authorized_key as authorized_key,
   cron,
   group,
   hostname,
@@ -329,28 +329,28 @@ const settings: readonly ActionCase[] = [
   {
     name: "authorized_key makes the file and its directory the user's own",
     prepare: `${noUser("kim")}; useradd -m kim`,
-    call: authorizedKey({ user: "kim", key: KEY }),
+    call: authorized_key({ user: "kim", key: KEY }),
     verify: `grep -F '${KEY}' /home/kim/.ssh/authorized_keys && test "$(stat -c %U:%G:%a /home/kim/.ssh)" = kim:kim:700 && test "$(stat -c %U:%G:%a /home/kim/.ssh/authorized_keys)" = kim:kim:600`,
   },
   {
     name: "authorized_key mends the mode of a file that others can write",
     prepare: "chmod 666 /home/kim/.ssh/authorized_keys",
-    call: authorizedKey({ user: "kim", key: KEY }),
+    call: authorized_key({ user: "kim", key: KEY }),
     verify: 'test "$(stat -c %a /home/kim/.ssh/authorized_keys)" = 600',
   },
   {
     name: "authorized_key sets options",
-    call: authorizedKey({ user: "kim", key: KEY, key_options: 'no-pty,from="10.0.0.1"' }),
+    call: authorized_key({ user: "kim", key: KEY, key_options: 'no-pty,from="10.0.0.1"' }),
     verify: `grep -F 'no-pty,from="10.0.0.1" ${KEY}' /home/kim/.ssh/authorized_keys`,
   },
   {
     name: "authorized_key removes all others when exclusive",
-    call: authorizedKey({ user: "kim", key: OTHER_KEY, exclusive: true }),
+    call: authorized_key({ user: "kim", key: OTHER_KEY, exclusive: true }),
     verify: `test "$(cat /home/kim/.ssh/authorized_keys)" = '${OTHER_KEY}'`,
   },
   {
     name: "authorized_key removes a key",
-    call: authorizedKey({ user: "kim", key: OTHER_KEY, state: "absent" }),
+    call: authorized_key({ user: "kim", key: OTHER_KEY, state: "absent" }),
     verify: "! grep -q ssh- /home/kim/.ssh/authorized_keys",
   },
   {

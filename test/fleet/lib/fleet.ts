@@ -73,7 +73,7 @@ export async function bootFleet(options: FleetOptions): Promise<Fleet> {
     const knownHostsPath = join(folder, "known_hosts");
     await makeKey(privateKeyPath, "fleet");
     writeFileSync(knownHostsPath, "");
-    const authorizedKey = readFileSync(`${privateKeyPath}.pub`, "utf8");
+    const authorized_key = readFileSync(`${privateKeyPath}.pub`, "utf8");
     const sshCommand = sshCommandFor(privateKeyPath, knownHostsPath);
     const node = realpathSync(process.execPath);
 
@@ -82,7 +82,7 @@ export async function bootFleet(options: FleetOptions): Promise<Fleet> {
       const hostFolder = join(folder, identity.name);
       mkdirSync(hostFolder);
       const root = mountOverlay(tree, hostFolder);
-      const knownHost = await writeHostFiles(root, identity, authorizedKey);
+      const knownHost = await writeHostFiles(root, identity, authorized_key);
       writeFileSync(knownHostsPath, knownHost, { flag: "a" });
       const host = new FleetHost({
         ...identity,

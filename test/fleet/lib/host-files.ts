@@ -15,7 +15,7 @@ export interface HostIdentity {
 export async function writeHostFiles(
   root: string,
   { name, address, port }: HostIdentity,
-  authorizedKey: string,
+  authorized_key: string,
 ): Promise<string> {
   const write = (path: string, text: string): void => writeFileSync(join(root, path), text);
   write("etc/hostname", `${name}\n`);
@@ -24,7 +24,7 @@ export async function writeHostFiles(
   write("etc/ssh/sshd_config.d/20-address.conf", `ListenAddress ${address}\nPort ${port}\n`);
   copyFileSync("/etc/resolv.conf", join(root, "etc/resolv.conf"));
   for (const user of hostUsers) {
-    write(`${user === "root" ? "root" : `home/${user}`}/.ssh/authorized_keys`, authorizedKey);
+    write(`${user === "root" ? "root" : `home/${user}`}/.ssh/authorized_keys`, authorized_key);
   }
   const hostKey = join(root, "etc/ssh/ssh_host_ed25519_key");
   await makeKey(hostKey, `root@${name}`);

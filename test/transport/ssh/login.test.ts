@@ -1,15 +1,14 @@
 import { execFileSync, spawn } from "node:child_process";
 import { once } from "node:events";
-import { chmodSync, copyFileSync, existsSync, readFileSync, writeFileSync } from "node:fs";
+import { chmodSync, copyFileSync, existsSync, mkdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { createInterface } from "node:readline";
 import { expect, onTestFinished, test } from "vitest";
-import type { RunOptions } from "../../../src/controller/run.ts";
+import { type RunOptions, run } from "../../../src/controller/run.ts";
 import type { HostSummary, Summary } from "../../../src/core/events.ts";
 import type { EmbeddedFleet, EmbeddedFleetOptions } from "../../../src/embedded/types.ts";
 import { follow, useFleets } from "../../e2e/lib/drive.ts";
 import { makeProject, type Project, playbookText, TWO_FILES, useScratch } from "../../e2e/lib/project.ts";
-import { run } from "../../../src/controller/run.ts";
 
 const scratch = useScratch();
 const startFleet = useFleets();
@@ -53,7 +52,6 @@ test("a key given for all hosts", async () => {
 
 test("the key ssh tries by itself", async () => {
   const { log, fleet } = await makeSite();
-  const { mkdirSync, rmSync } = await import("node:fs");
   const ssh = join(process.env.HOME!, ".ssh");
   mkdirSync(ssh);
   onTestFinished(() => rmSync(ssh, { recursive: true }));
@@ -81,7 +79,7 @@ test.each([
   ["missing", (): string => "/nowhere/id_ed25519", /^cannot read the private key \/nowhere\/id_ed25519: there is no such file$/],
   ["a directory", (): string => scratch(), /^cannot read the private key .*: it is a directory$/],
   ["the public key", ({ fleet }: Site): string => `${fleet.privateKeyPath}.pub`, /\.pub holds no private key$/],
-  ["no key", ({ project }: Site): string => project.path("site.ts"), /^cannot use the private key .*site\.ts: it is not a private key/],
+  ["no key", ({ project }: Site): string => project.path("site.ts"), /^cannot use the private key .*site\.ts: it holds no key in a format that is understood/],
 ])("a key file that is %s", async (_what, fileOf, message) => {
   const site = await makeSite();
   const { summary, host } = await site.log({ privateKeyFile: fileOf(site) });

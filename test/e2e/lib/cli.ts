@@ -1,0 +1,77 @@
+import { type ChildProcess, execFileSync, spawn } from "node:child_process";
+import { once } from "node:events";
+import { cpSync, existsSync, mkdirSync, readdirSync, renameSync, rmSync, statSync } from "node:fs";
+import { join } from "node:path";
+import { setTimeout as sleep } from "node:timers/promises";
+import { fileURLToPath } from "node:url";
+
+const root = fileURLToPath(new URL("../../..", import.meta.url));
+/** Below node_modules: what is compiled finds the packages it imports, and tools that look through the project do not look there. */
+const cache = join(root, "node_modules", ".cache", "volley-test");
+
+/** What a command came to. */
+export interface CliEnd {
+  readonly code: number | null;
+  readonly stdout: string;
+  readonly stderr: string;
+}
+
+/** The built `volley`, as it is with the sources of now: built when it is not there, by one process at a time. */
+export async function builtCli(): Promise<string> {
+  const wanted = join(cache, `dist-${newestSource()}`);
+  const main = join(wanted, "dist", "cli", "main.js");
+  mkdirSync(cache, { recursive: true });
+  const lock = join(cache, "lock");
+  while (!existsSync(main)) {
+    try {
+      mkdirSync(lock);
+    } catch {
+      await sleep(200);
+      continue;
+    }
+    try {
+      if (!existsSync(main)) buildInto(wanted);
+    } finally {
+      rmSync(lock, { recursive: true, force: true });
+    }
+  }
+  return main;
+}
+
+/** A copy of its own: the project's dist may be built again while tests run. */
+function buildInto(wanted: string): void {
+  execFileSync(process.execPath, ["build.mjs", "--no-types"], { cwd: root, stdio: "pipe" });
+  for (const name of readdirSync(cache)) {
+    if (name.startsWith("dist-")) rmSync(join(cache, name), { recursive: true, force: true });
+  }
+  const temporary = join(cache, `new-${process.pid}`);
+  cpSync(join(root, "dist"), join(temporary, "dist"), { recursive: true });
+  cpSync(join(root, "package.json"), join(temporary, "package.json"));
+  renameSync(temporary, wanted);
+}
+
+function newestSource(): number {
+  const times = readdirSync(join(root, "src"), { recursive: true, encoding: "utf8" }).map(
+    (name) => statSync(join(root, "src", name), { throwIfNoEntry: false })?.mtimeMs ?? 0,
+  );
+  return Math.round(Math.max(statSync(join(root, "build.mjs")).mtimeMs, ...times));
+}
+
+/** Runs `volley` to its end; `on` gets the process, to send it signals. */
+export async function volley(
+  args: readonly string[],
+  { cwd, env = {}, on }: { readonly cwd: string; readonly env?: Readonly<Record<string, string>>; readonly on?: (child: ChildProcess) => void },
+): Promise<CliEnd> {
+  const child = spawn(process.execPath, [await builtCli(), ...args], { cwd, env: { ...process.env, ...env }, stdio: ["ignore", "pipe", "pipe"] });
+  let stdout = "";
+  let stderr = "";
+  child.stdout.setEncoding("utf8").on("data", (text: string) => {
+    stdout += text;
+  });
+  child.stderr.setEncoding("utf8").on("data", (text: string) => {
+    stderr += text;
+  });
+  on?.(child);
+  const [code] = (await once(child, "close")) as [number | null];
+  return { code, stdout, stderr };
+}

@@ -1,0 +1,254 @@
+import { existsSync, mkdirSync, readFileSync, rmSync } from "node:fs";
+import { afterAll, afterEach, beforeAll, beforeEach, expect, test } from "vitest";
+import { type BundledProject, bundleProject, runBundle } from "./bundle-fixture.ts";
+
+const SITE = `
+import { definePlaybook } from "volley";
+import site from "./roles/site/role.ts";
+import slow from "./roles/slow.ts";
+
+export default definePlaybook([
+  { name: "Everyone", hosts: "all", roles: [site()] },
+  { name: "Slow", hosts: "slow1", roles: [slow()] },
+]);
+`;
+
+const ROLE = `
+import { command, copy, debug, defineRole, fail, noop, template } from "volley";
+
+export default defineRole({
+  name: "site",
+  handlers: { reload: noop({}) },
+  tasks({ task, vars }) {
+    const at = (name) => vars.directory + "/" + name;
+    task("Install the page", copy({ src: "page.html", dest: at("page.html") }), { notify: "reload" });
+    task("Write the config", template({ src: "config.j2", dest: at("config") }));
+    task("Never here", noop({}), { when: false });
+    task("Say", command(["echo", "hello", "there"]), { changedWhen: false, tags: "say" });
+    task("Show", debug("shown " + vars.word));
+    task("Forgive", fail("not so bad"), { when: vars.mood === "forgiving", ignoreErrors: true });
+    task("Fail", fail("on purpose"), { when: vars.mood === "failing" });
+    task("After", noop({}));
+  },
+});
+`;
+
+const SLOW = `
+import { defineRole, noop, shell } from "volley";
+
+export default defineRole({
+  name: "slow",
+  tasks({ task, vars }) {
+    task("Wait", shell("echo waiting; sleep " + vars.seconds));
+    task("Never", noop({}));
+  },
+});
+`;
+
+const inventory = (directory: string): string => `
+all:
+  vars:
+    directory: ${directory}
+    word: common
+  hosts:
+    web1: {}
+    web2: { word: own, mood: failing }
+    web3: { mood: forgiving }
+    slow1: { seconds: 0.3 }
+    slow2: {}
+`;
+
+let project: BundledProject;
+let work: string;
+beforeAll(async () => {
+  project = await bundleProject((directory) => ({
+    "site.ts": SITE,
+    "roles/site/role.ts": ROLE,
+    "roles/site/files/page.html": "<h1>Hi</h1>\n",
+    "roles/site/templates/config.j2": "word = {{ word }}\n",
+    "roles/slow.ts": SLOW,
+    "inventory.yml": inventory(`${directory}/work`),
+  }));
+  work = project.path("work");
+});
+afterAll(() => project[Symbol.dispose]());
+beforeEach(() => void mkdirSync(work, { recursive: true }));
+afterEach(() => rmSync(work, { recursive: true, force: true }));
+
+const run = (...args: readonly string[]) => runBundle(project.file, args);
+/** Times are as long as they are. */
+const timeless = (text: string): readonly string[] =>
+  text.trimEnd().split("\n").map((line) => line.replace(/\d+\.\d{3}s\]/, "TIME]").replace(/ in \d+\.\d\ds:/, " in TIME:"));
+
+test("a line an action and a line of totals, in these words and no others", async () => {
+  const { code, stdout, stderr } = await run("--local", "web1");
+  expect(stderr).toBe("");
+  expect(stdout).toMatch(/^\[changed \d+\.\d{3}s\] site Install the page$/m);
+  expect(stdout).toMatch(
+    /^web1: 9 total actions in \d+\.\d\ds: 4 unchanged, 2 changed, 3 skipped, 0 failed, 0 not executed\.$/m,
+  );
+  expect(timeless(stdout)).toEqual([
+    "[changed TIME] site Install the page",
+    "[changed TIME] site Write the config",
+    "[skipped TIME] site Never here",
+    "[unchanged TIME] site Say",
+    "[unchanged TIME] site Show",
+    "    shown common",
+    "[skipped TIME] site Forgive",
+    "[skipped TIME] site Fail",
+    "[unchanged TIME] site After",
+    "[unchanged TIME] site reload (handler)",
+    "web1: 9 total actions in TIME: 4 unchanged, 2 changed, 3 skipped, 0 failed, 0 not executed.",
+  ]);
+  expect(code).toBe(0);
+  expect(readFileSync(`${work}/page.html`, "utf8")).toBe("<h1>Hi</h1>\n");
+  expect(readFileSync(`${work}/config`, "utf8")).toBe("word = common\n");
+  const second = await run("--local", "web1");
+  expect(timeless(second.stdout).at(-1)).toBe(
+    "web1: 8 total actions in TIME: 5 unchanged, 0 changed, 3 skipped, 0 failed, 0 not executed.",
+  );
+});
+
+test("a host's own vars hold; its failure is said, counted, and the exit code is 2", async () => {
+  const { code, stdout } = await run("--local", "web2");
+  expect(readFileSync(`${work}/config`, "utf8")).toBe("word = own\n");
+  expect(timeless(stdout).slice(-3)).toEqual([
+    "[failed TIME] site Fail",
+    "    on purpose",
+    "web2: 9 total actions in TIME: 2 unchanged, 2 changed, 2 skipped, 1 failed, 2 not executed.",
+  ]);
+  expect(code).toBe(2);
+});
+
+test("a failure that is ignored is counted, said to be ignored, and does not fail the run", async () => {
+  const { code, stdout } = await run("--local", "web3");
+  expect(timeless(stdout)).toContain("[failed TIME] site Forgive (ignored)");
+  expect(stdout).toMatch(/1 failed, 0 not executed\.$/m);
+  expect(code).toBe(0);
+});
+
+test("--check changes nothing, --diff shows what would", async () => {
+  const { code, stdout } = await run("--local=web1", "--check", "--diff");
+  expect(code).toBe(0);
+  expect(existsSync(`${work}/page.html`)).toBe(false);
+  expect(timeless(stdout).slice(0, 3)).toEqual([
+    "[changed TIME] site Install the page",
+    `    --- ${work}/page.html`,
+    "    +<h1>Hi</h1>",
+  ]);
+  expect(timeless(stdout)).toContain("[unknown TIME] site Say");
+  expect(stdout).toContain("only running echo tells whether it changes anything");
+});
+
+test("-v also tells what commands print, why tasks are skipped, and how long plays are", async () => {
+  const { stdout } = await run("-v", "--local", "web1");
+  const lines = timeless(stdout);
+  expect(lines[0]).toBe("play Everyone: 8 actions");
+  const said = lines.indexOf("[unchanged TIME] site Say");
+  expect(lines[said - 1]).toBe("    hello there");
+  expect(lines[lines.indexOf("[skipped TIME] site Never here") + 1]).toBe("    the condition does not hold");
+});
+
+test("--tags and --skip-tags pick tasks, comma separated or again and again", async () => {
+  const tasks = async (...args: readonly string[]): Promise<number> =>
+    timeless((await run("--local", "web1", "--check", ...args)).stdout).filter((line) => line.startsWith("[")).length;
+  expect(await tasks("-t", "say,nothing")).toBe(1);
+  expect(await tasks("-t", "nothing", "--tags", "say")).toBe(1);
+  expect(await tasks("--skip-tags", "say")).toBe(8);
+});
+
+test("--debug writes every event as a line of JSON on standard error, and leaves standard output as it is", async () => {
+  const { stdout, stderr } = await run("--local", "web1", "--debug");
+  const types = stderr.trimEnd().split("\n").map((line) => (JSON.parse(line) as { readonly type: string }).type);
+  expect(types[0]).toBe("facts");
+  expect(types.filter((type) => type === "task:end")).toHaveLength(9);
+  expect(timeless(stdout).at(-1)).toMatch(/^web1: 9 total/);
+});
+
+test("--list names plays, hosts and files", async () => {
+  const { code, stdout } = await run("--list");
+  expect(code).toBe(0);
+  expect(stdout).toBe(`site.ts
+  play  Everyone (all): site
+  play  Slow (slow1): slow
+  host  web1: 1 of 2 plays
+  host  web2: 1 of 2 plays
+  host  web3: 1 of 2 plays
+  host  slow1: 2 of 2 plays
+  host  slow2: 1 of 2 plays
+  file  roles/site/files/page.html (12 bytes)
+  file  roles/site/templates/config.j2 (18 bytes)
+`);
+});
+
+test("--help tells of every option; without arguments it is wrong usage", async () => {
+  const help = await run("--help");
+  expect(help.code).toBe(0);
+  for (const option of ["--local", "--check", "--diff", "--tags", "--skip-tags", "--verbose", "--debug", "--list"]) {
+    expect(help.stdout).toContain(option);
+  }
+  const none = await run();
+  expect(none).toMatchObject({ code: 1, stdout: help.stdout });
+});
+
+test.each([
+  [["--local", "wbe1"], /^volley: this bundle was not made for "wbe1"; did you mean "web1"\? \(it was made for: web1, web2, /],
+  [["--local", "elsewhere"], /^volley: this bundle was not made for "elsewhere" \(it was made for: /],
+  [["--local", "toString"], /^volley: this bundle was not made for "toString"/],
+  [["--loacl", "web1"], /^volley: Unknown option '--loacl'; --help shows the options/],
+  [["web1"], /^volley: Unexpected argument 'web1'/],
+  [["--check"], /^volley: say which host this is with --local HOST/],
+  [["--local"], /^volley: .*--local/],
+])("%j is wrong usage, and nothing is run", async (args, message) => {
+  const { code, stdout, stderr } = await run(...args);
+  expect(stderr).toMatch(message);
+  expect(stderr.trimEnd().split("\n")).toHaveLength(1);
+  expect(stdout).toBe("");
+  expect(code).toBe(1);
+});
+
+test("an interrupt stops after the action now running: exit code 130", async () => {
+  const { code, stdout, stderr } = await runBundle(project.file, ["-v", "--local", "slow1"], {
+    onStart: (child) =>
+      child.stdout?.on("data", (text: string) => {
+        if (text.includes("waiting")) child.kill("SIGINT");
+      }),
+  });
+  expect(stderr).toBe("volley: stopping after the action now running; interrupt again to end it too\n");
+  expect(timeless(stdout)).toContain("[changed TIME] slow Wait");
+  expect(stdout).toMatch(/0 failed, 1 not executed\.$/m);
+  expect(code).toBe(130);
+});
+
+test("a second interrupt ends the action too", async () => {
+  let interrupts = 0;
+  const { code, stdout } = await runBundle(project.file, ["-v", "--local", "slow1"], {
+    onStart: (child) => {
+      child.stdout?.on("data", (text: string) => {
+        if (text.includes("waiting") && interrupts++ === 0) child.kill("SIGINT");
+      });
+      child.stderr?.on("data", () => {
+        if (interrupts++ === 1) child.kill("SIGINT");
+      });
+    },
+  });
+  expect(timeless(stdout)).toContain("[failed TIME] slow Wait");
+  expect(stdout).toMatch(/1 failed, 1 not executed\.$/m);
+  expect(code).toBe(130);
+});
+
+test("a bundle made without an inventory runs every play for whoever runs it", async () => {
+  using bare = await bundleProject({
+    "site.ts": `
+import { debug, definePlaybook } from "volley";
+export default definePlaybook([{ name: "P", hosts: "all", tasks: ({ task, host }) => void task("Say", debug(host.name)) }]);
+`,
+  });
+  const { code, stdout } = await runBundle(bare.file, ["--local", "anything"]);
+  expect(timeless(stdout)).toEqual([
+    "[unchanged TIME] P Say",
+    "    anything",
+    "anything: 1 total actions in TIME: 1 unchanged, 0 changed, 0 skipped, 0 failed, 0 not executed.",
+  ]);
+  expect(code).toBe(0);
+});
