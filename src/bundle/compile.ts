@@ -32,6 +32,8 @@ export async function compile(entry: string, projectDirectory: string): Promise<
       minifyWhitespace: true,
       minifySyntax: true,
       platform: "node",
+      // Read as nothing here, so that the refusal of them can name the chain of imports.
+      loader: { ".node": "empty" },
       format: "cjs",
       target: "node18",
       sourcemap: "external",

@@ -4,7 +4,7 @@ import { isVolleyError, type SourceLocation, VolleyError } from "../core/errors.
 import type { Compiled } from "./compile.ts";
 
 /** The name a compiled playbook has in stacks, on the controller and on the target. */
-const FRAME = /volley\/playbook\.js:(\d+):(\d+)/;
+const FRAMES = /volley\/playbook\.js:(\d+):(\d+)/g;
 
 /** Runs a compiled file on the controller and gives its default export; an error it throws gets the place in its source. */
 export function evaluate(compiled: Pick<Compiled, "code" | "map">, file: string, volley: unknown): unknown {
@@ -28,13 +28,17 @@ export function evaluate(compiled: Pick<Compiled, "code" | "map">, file: string,
   return module.exports.default;
 }
 
-/** The place in a user's source that a stack's first playbook frame stands for. */
+/** The place in a user's source that the first frame of a stack stands for which is the user's own. */
 export function locateStack(stack: string | undefined, map: string): SourceLocation | undefined {
-  const frame = FRAME.exec(stack ?? "");
-  if (frame === null) return undefined;
-  const entry = new SourceMap(JSON.parse(map)).findEntry(Number(frame[1]) - 1, Number(frame[2]) - 1);
-  if (!("originalSource" in entry) || entry.originalSource.startsWith("volley-self")) return undefined;
-  return { file: entry.originalSource, line: entry.originalLine + 1, column: entry.originalColumn + 1 };
+  const frames = [...(stack ?? "").matchAll(FRAMES)];
+  if (frames.length === 0) return undefined;
+  const sources = new SourceMap(JSON.parse(map));
+  for (const [, line, column] of frames) {
+    const entry = sources.findEntry(Number(line) - 1, Number(column) - 1);
+    if (!("originalSource" in entry) || entry.originalSource.startsWith("volley-self")) continue;
+    return { file: entry.originalSource, line: entry.originalLine + 1, column: entry.originalColumn + 1 };
+  }
+  return undefined;
 }
 
 /** The error with its place in the user's source, where that can be found. */

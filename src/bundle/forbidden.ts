@@ -16,11 +16,16 @@ const FORBIDDEN_PACKAGES = [
 /** Folders of Volley's own source that stay on the controller. */
 const FORBIDDEN_FOLDERS = ["inventory", "transport", "controller", "reporter", "cli", "bundle", "embedded"];
 
-function isForbidden(input: string, ownSource: boolean): boolean {
+/** Why an input cannot be in the build; undefined when it can. */
+function whyForbidden(input: string, ownSource: boolean): string | undefined {
   const parts = input.split("/");
   const modules = parts.lastIndexOf("node_modules");
-  if (modules >= 0) return FORBIDDEN_PACKAGES.includes(parts[modules + 1] ?? "");
-  return ownSource && FORBIDDEN_FOLDERS.includes(parts[parts.lastIndexOf("src") + 1] ?? "");
+  const ofController =
+    modules >= 0
+      ? FORBIDDEN_PACKAGES.includes(parts[modules + 1] ?? "")
+      : ownSource && FORBIDDEN_FOLDERS.includes(parts[parts.lastIndexOf("src") + 1] ?? "");
+  if (ofController) return "it belongs to the controller";
+  return input.endsWith(".node") ? "it is compiled for one kind of machine" : undefined;
 }
 
 /**
@@ -32,13 +37,14 @@ export function refuseForbidden({ inputs }: Metafile, entry: string, ownSource: 
   const queue = [entry];
   for (let at = 0; at < queue.length; at++) {
     const input = queue[at]!;
-    if (isForbidden(input, ownSource)) {
+    const why = whyForbidden(input, ownSource);
+    if (why !== undefined) {
       const chain = [input];
       for (let from = importers.get(input); from !== undefined; from = importers.get(from))
         chain.unshift(from);
       throw new VolleyError(
         "BUNDLE_FORBIDDEN",
-        `${input} cannot run on a host: it belongs to the controller`,
+        `${input} cannot run on a host: ${why}`,
         {
           hint: `imported through ${chain.join(" -> ")}`,
         },

@@ -42,8 +42,20 @@ function writeWhole(path: string, bytes: Buffer): void {
     renameSync(temporary, full);
   } catch (thrown) {
     rmSync(temporary, { force: true });
-    throw new VolleyError("FILE_FAILED", `cannot write ${path}: ${(thrown as Error).message}`, {
+    const { code = "", message } = thrown as NodeJS.ErrnoException;
+    throw new VolleyError("FILE_FAILED", `cannot write ${path}: ${WRITE_FAILURES[code] ?? message}`, {
       cause: thrown,
     });
   }
 }
+
+/** In few words: Node's own name a file that the user knows nothing of. */
+const WRITE_FAILURES: Readonly<Record<string, string>> = {
+  ENOENT: "there is no such directory",
+  ENOTDIR: "what it is in is not a directory",
+  EISDIR: "it is a directory",
+  EACCES: "permission denied",
+  EPERM: "permission denied",
+  EROFS: "the file system is read-only",
+  ENOSPC: "the disk is full",
+};

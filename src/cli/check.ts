@@ -18,7 +18,8 @@ export async function checkPlaybook(
   const cwd = process.cwd();
   const project = findProject(playbook, cwd);
   const prepared = await preparePlaybook(playbook, cwd);
-  const told = [`${prepared.name}: ${prepared.playbook.plays.length} plays compile`];
+  const plays = prepared.playbook.plays.length;
+  const told = [`${prepared.name}: ${plays === 1 ? "1 play compiles" : `${plays} plays compile`}`];
   const paths = optionalInventory(flags);
   if (paths === undefined) told.push("no inventory: vars and assets were not checked");
   else {
@@ -29,7 +30,7 @@ export async function checkPlaybook(
     } catch (thrown) {
       throw prepared.locate(thrown);
     }
-    told.push(`vars, actions and assets fit for ${plan.hosts.length} hosts`);
+    told.push(`vars, actions and assets fit for ${plan.hosts.length === 1 ? "1 host" : `${plan.hosts.length} hosts`}`);
   }
   if (flags.types) {
     const problems = checkTypes(project);

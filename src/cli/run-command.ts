@@ -64,7 +64,7 @@ async function runPlaybook(playbook: string, flags: RunFlags): Promise<number> {
     concurrency: flags.forks,
     check: flags.check ?? false,
     // The screen shows diffs in each host's log; a pipe gets them when asked.
-    diff: flags.diff ?? false,
+    diff: flags.diff ?? (flags.output === "ink" || (flags.output === "auto" && process.stdout.isTTY === true)),
     tags: splitList(flags.tags),
     skipTags: splitList(flags.skipTags),
     hostKeys: flags.hostKeys,

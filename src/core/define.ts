@@ -21,7 +21,7 @@ export function defineRole<V = Vars, H extends string = never, F = unknown>(
   const role = { ...definition, directory } as unknown as AnyRole;
   const use = (vars: Partial<V> = {}, options: RoleUse["options"] = {}): RoleUse => {
     checkVarNames(role, vars as Vars);
-    return { role, vars: vars as Vars, options };
+    return { role, vars: vars as Vars, options, origin: new Error(`role "${role.name}" is used here`) };
   };
   return Object.assign(use, { role });
 }
@@ -155,9 +155,12 @@ export async function resolveRoleVars(use: RoleUse, hostVars: Vars, host: string
   const checked = await role.vars["~standard"].validate({ ...fromHost, ...given });
   if (checked.issues === undefined) return checked.value as Vars;
   const problems = checked.issues.map((issue) => explainIssue(issue, given));
-  throw new VolleyError("VARS_INVALID", `role "${role.name}" on ${host}: ${problems.join("; ")}`, {
+  const error = new VolleyError("VARS_INVALID", `role "${role.name}" on ${host}: ${problems.join("; ")}`, {
     hint: `give it in the play, \`${role.name}({ … })\`, or as a var of the host or one of its groups`,
   });
+  // What is wrong is what the play says, not the line that found out.
+  if (use.origin?.stack !== undefined) error.stack = use.origin.stack;
+  throw error;
 }
 
 function explainIssue(issue: StandardIssue, given: Vars): string {

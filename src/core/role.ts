@@ -143,6 +143,8 @@ export interface RoleUse {
   readonly role: AnyRole;
   readonly vars: Vars;
   readonly options: RoleUseOptions;
+  /** Thrown by nobody: its stack knows where the play uses the role. */
+  readonly origin?: Error;
 }
 
 /** A role as playbooks use it: called with vars, it is a part of a play. */

@@ -3,12 +3,13 @@ import type { Event, Failure, HostSummary, Outcome, Summary } from "./events.ts"
 import { addTallies, countState, EMPTY_TALLY, type Tally } from "./result.ts";
 
 const KEPT_OUTPUT_LINES = 20;
+const KEPT_OUTPUT_CHARACTERS = 16_384;
 
 interface HostFold {
   tally: Tally;
   readonly failures: Failure[];
-  /** Output of the task now running. */
-  output: string[];
+  /** The end of what the task now running has printed. */
+  output: string;
   end: HostSummary | undefined;
 }
 
@@ -31,7 +32,7 @@ export function foldSummary(): SummaryFold {
   const hostOf = (name: string): HostFold => {
     let host = hosts.get(name);
     if (host === undefined) {
-      host = { tally: EMPTY_TALLY, failures: [], output: [], end: undefined };
+      host = { tally: EMPTY_TALLY, failures: [], output: "", end: undefined };
       hosts.set(name, host);
     }
     return host;
@@ -45,13 +46,11 @@ export function foldSummary(): SummaryFold {
         for (const name of event.hosts) hostOf(name);
         return;
       case "task:start":
-        hostOf(event.host).output = [];
+        hostOf(event.host).output = "";
         return;
       case "task:output": {
         const host = hostOf(event.host);
-        host.output = [...host.output, ...event.text.split("\n").filter((line) => line !== "")].slice(
-          -KEPT_OUTPUT_LINES,
-        );
+        host.output = (host.output + event.text).slice(-KEPT_OUTPUT_CHARACTERS);
         return;
       }
       case "task:end": {
@@ -59,7 +58,7 @@ export function foldSummary(): SummaryFold {
         const { result, role, name } = event;
         host.tally = countState(host.tally, result.state);
         if (result.state === "failed" && result.ignored !== true && result.error !== undefined) {
-          host.failures.push({ role, name, error: result.error, output: host.output });
+          host.failures.push({ role, name, error: result.error, output: lastLines(host.output) });
         }
         return;
       }
@@ -112,6 +111,13 @@ export function foldSummary(): SummaryFold {
   };
 
   return { add, tallyOf: (name) => hosts.get(name)?.tally ?? EMPTY_TALLY, summary };
+}
+
+function lastLines(text: string): readonly string[] {
+  return text
+    .split("\n")
+    .filter((line) => line !== "")
+    .slice(-KEPT_OUTPUT_LINES);
 }
 
 /** What is wrong with the set-up of a host or of the controller, rather than with the network or a task. */

@@ -1,0 +1,53 @@
+import { expect, test } from "vitest";
+import { describeError, formatLocation, isVolleyError, serializeError, VolleyError } from "../../src/core/errors.ts";
+
+test("an error crosses the wire with its code, message, hint and place", () => {
+  const error = new VolleyError("ASSET_MISSING", "no file", {
+    hint: "look again",
+    location: { file: "site.ts", line: 3, column: 5 },
+  });
+  expect(JSON.parse(JSON.stringify(serializeError(error)))).toEqual({
+    code: "ASSET_MISSING",
+    message: "no file",
+    hint: "look again",
+    location: { file: "site.ts", line: 3, column: 5 },
+  });
+});
+
+test("one without a place takes its stack along, from which a place can be made", () => {
+  expect(serializeError(new VolleyError("ACTION_FAILED", "no")).stack).toContain("errors.test");
+});
+
+test.each([
+  [new TypeError("broken"), "TypeError: broken"],
+  [new Error("plain"), "plain"],
+  ["a text", "a text"],
+  [undefined, "undefined"],
+  [{ toString: (): string => "odd" }, "odd"],
+])("anything else thrown is INTERNAL: %j", (thrown, message) => {
+  expect(serializeError(thrown)).toMatchObject({ code: "INTERNAL", message });
+});
+
+test("messages and stacks are bounded", () => {
+  const error = new Error("x".repeat(100_000));
+  expect(JSON.stringify(serializeError(error)).length).toBeLessThan(20_000);
+});
+
+test("an error made by another copy of the module is known all the same; one of Node's own is not", () => {
+  const foreign = Object.assign(new Error("m"), { name: "VolleyError", code: "TIMEOUT" });
+  expect(isVolleyError(foreign)).toBe(true);
+  expect(isVolleyError(Object.assign(new Error("m"), { code: "ENOENT" }))).toBe(false);
+});
+
+test("a place is told with as much of it as is known", () => {
+  expect(formatLocation({ file: "a" })).toBe("a");
+  expect(formatLocation({ file: "a", line: 1 })).toBe("a:1");
+  expect(formatLocation({ file: "a", line: 1, column: 2 })).toBe("a:1:2");
+});
+
+test("for a person: where, what, and what to do", () => {
+  const error = new VolleyError("USAGE", "wrong", { hint: "do right", location: { file: "a", line: 1 } });
+  expect(describeError(error)).toBe("a:1: wrong (do right)");
+  expect(describeError(new Error("plain"))).toBe("plain");
+  expect(describeError("text")).toBe("text");
+});
