@@ -68,8 +68,16 @@ export function openSlot(key: string): CacheSlot {
         fs.writeFileSync(temporary, content, { mode: 0o600 });
         fs.renameSync(temporary, join(directory, name));
       } catch {
-        fs.rmSync(temporary, { force: true });
+        removeQuietly(temporary);
       }
     },
   };
+}
+
+function removeQuietly(path: string): void {
+  try {
+    fs.rmSync(path, { force: true });
+  } catch {
+    // A file where a directory should be: then there is nothing to remove either.
+  }
 }

@@ -42,13 +42,9 @@ export function refuseForbidden({ inputs }: Metafile, entry: string, ownSource: 
       const chain = [input];
       for (let from = importers.get(input); from !== undefined; from = importers.get(from))
         chain.unshift(from);
-      throw new VolleyError(
-        "BUNDLE_FORBIDDEN",
-        `${input} cannot run on a host: ${why}`,
-        {
-          hint: `imported through ${chain.join(" -> ")}`,
-        },
-      );
+      throw new VolleyError("BUNDLE_FORBIDDEN", `${input} cannot run on a host: ${why}`, {
+        hint: `imported through ${chain.join(" -> ")}`,
+      });
     }
     for (const { path } of inputs[input]?.imports ?? []) {
       if (path === entry || importers.has(path)) continue;

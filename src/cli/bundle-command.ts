@@ -14,6 +14,7 @@ export function addBundleCommand(program: Command): void {
       .description(
         "Writes one file that carries out the playbook on any machine with Node 18 or newer: sh site.run --local HOST. With -i it holds the vars of the inventory's hosts (of those in -l), in clear.",
       ),
+    "none",
   )
     .requiredOption("-o, --output <file>", "the file to write")
     .action(async (playbook: string, flags: InventoryFlags & { readonly output: string }) => {
@@ -41,8 +42,9 @@ function writeWhole(path: string, bytes: Buffer): void {
     writeFileSync(temporary, bytes, { mode: 0o700 });
     renameSync(temporary, full);
   } catch (thrown) {
-    rmSync(temporary, { force: true });
     const { code = "", message } = thrown as NodeJS.ErrnoException;
+    // Below what is no directory there is nothing to remove, and removing it fails.
+    if (code !== "ENOTDIR") rmSync(temporary, { force: true });
     throw new VolleyError("FILE_FAILED", `cannot write ${path}: ${WRITE_FAILURES[code] ?? message}`, {
       cause: thrown,
     });

@@ -30,7 +30,9 @@ export async function checkPlaybook(
     } catch (thrown) {
       throw prepared.locate(thrown);
     }
-    told.push(`vars, actions and assets fit for ${plan.hosts.length === 1 ? "1 host" : `${plan.hosts.length} hosts`}`);
+    told.push(
+      `vars, actions and assets fit for ${plan.hosts.length === 1 ? "1 host" : `${plan.hosts.length} hosts`}`,
+    );
   }
   if (flags.types) {
     const problems = checkTypes(project);

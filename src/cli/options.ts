@@ -17,7 +17,8 @@ export interface ConnectionFlags {
   readonly knownHosts?: readonly string[];
   readonly connectTimeout: number;
   readonly forks: number;
-  readonly become?: boolean | string;
+  readonly become?: boolean;
+  readonly becomeUser?: string;
 }
 
 /** A whole number of at least 1. */
@@ -48,12 +49,12 @@ export function splitList(values: readonly string[] | undefined): readonly strin
     .filter((value) => value !== "");
 }
 
-/** Adds `-i` and `-l`. */
-export function addInventoryOptions(command: Command): Command {
+/** Adds `-i` and `-l`; `without` says what is used when no inventory is given. */
+export function addInventoryOptions(command: Command, without = "./inventory"): Command {
   return command
     .option(
       "-i, --inventory <path>",
-      "inventory: a file, a directory, or 'host1,host2,' (default: ./inventory); repeatable",
+      `inventory: a file, a directory, or 'host1,host2,' (default: ${without}); repeatable`,
       collect,
     )
     .option("-l, --limit <pattern>", "only these hosts: web:&prod:!db, web[01:20], a glob, ~regex");
@@ -64,7 +65,8 @@ export function addConnectionOptions(command: Command): Command {
   return command
     .option("-u, --user <name>", "login user where the inventory names none")
     .option("--private-key <file>", "private key where the inventory names none")
-    .option("-b, --become [user]", "become this user with passwordless sudo (default user: root)")
+    .option("-b, --become", "become root with passwordless sudo")
+    .option("--become-user <name>", "become this user instead")
     .addOption(
       new Option("--host-keys <policy>", "what to do with a host key that is not known")
         .choices(HOST_KEY_POLICIES)

@@ -47,7 +47,7 @@ export function addRunCommand(program: Command): void {
     )
     .addHelpText(
       "after",
-      "\nExit codes: 0 all ok, 1 usage or set-up, 2 some host failed, 4 some host unreachable or lost, 130 cancelled.\n",
+      "\nExit codes: 0 all ok, 1 usage or set-up (nothing was run), 2 some host failed, 4 some host unreachable or lost, 130 cancelled.\n",
     )
     .action(async (playbook: string, flags: RunFlags) => {
       process.exitCode = await runPlaybook(playbook, flags);
@@ -64,7 +64,8 @@ async function runPlaybook(playbook: string, flags: RunFlags): Promise<number> {
     concurrency: flags.forks,
     check: flags.check ?? false,
     // The screen shows diffs in each host's log; a pipe gets them when asked.
-    diff: flags.diff ?? (flags.output === "ink" || (flags.output === "auto" && process.stdout.isTTY === true)),
+    diff:
+      flags.diff ?? (flags.output === "ink" || (flags.output === "auto" && process.stdout.isTTY === true)),
     tags: splitList(flags.tags),
     skipTags: splitList(flags.skipTags),
     hostKeys: flags.hostKeys,
@@ -74,7 +75,11 @@ async function runPlaybook(playbook: string, flags: RunFlags): Promise<number> {
     ...(privateKey === undefined ? {} : { privateKeyFile: privateKey.replace(/^~(?=\/)/, homedir()) }),
     ...(knownHosts === undefined ? {} : { knownHostsFiles: knownHosts }),
     ...(limit === undefined ? {} : { limit }),
-    ...(flags.become === undefined ? {} : { become: flags.become }),
+    ...(flags.becomeUser === undefined
+      ? flags.become === undefined
+        ? {}
+        : { become: flags.become }
+      : { become: flags.becomeUser }),
   });
   const summary = await watchRun(running, {
     output: flags.output,

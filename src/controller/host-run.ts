@@ -1,19 +1,20 @@
-import { randomBytes } from "node:crypto";
+import { setTimeout as pause } from "node:timers/promises";
 import { type SerializedError, serializeError, VolleyError } from "../core/errors.ts";
 import type { ControllerEvent, HostEnd, Outcome, Phase, ReceivedEvent } from "../core/events.ts";
 import { type Command, encodeLine, type Job, type WireEvent } from "../core/protocol.ts";
 import { countState, EMPTY_TALLY, type Tally } from "../core/result.ts";
 import type { Connection, Endpoint, RemoteExit, RemoteProcess, Transport } from "../transport/transport.ts";
+import { explainFailedStart, outcomeOf } from "./explain-start.ts";
 import {
   ABSENT,
+  attachCommand,
   CORRUPT,
-  discardCommand,
   LAUNCH_EXITS,
   launchCommand,
-  temporaryPath,
   verifyAndLaunchCommand,
 } from "./launch.ts";
-import { receive } from "./receive.ts";
+import { type ReceiveHandlers, receive } from "./receive.ts";
+import { sendBundle } from "./send-bundle.ts";
 
 /** What one host's part of a run needs. */
 export interface HostRunOptions {
@@ -30,12 +31,16 @@ export interface HostRunOptions {
   readonly now: AbortSignal;
   /** From starting the bundle to its `hello`. */
   readonly startTimeoutMs: number;
+  /** How long a host that was lost is tried again. */
+  readonly returnTimeoutMs: number;
 }
 
 const STDERR_KEPT = 4_000;
 const UPLOAD_TRIES = 2;
-const PROGRESS_MS = 100;
-const DISCARD_MS = 5_000;
+/** The first event is the `hello` of whoever speaks. */
+const FIRST_JOURNALED = 2;
+const RETURN_MIN_MS = 200;
+const RETURN_MAX_MS = 3_000;
 
 type Started =
   | { readonly kind: "hello" }
@@ -63,6 +68,14 @@ export class HostRun {
   #hasFailed = false;
   #lastMark = performance.now();
   #waitingSince: number | undefined;
+  /** True once the host may have got the job. */
+  #known = false;
+  #lastSequence = 0;
+  #lostAt: number | undefined;
+  #returnBy = 0;
+  #gone: Extract<WireEvent, { type: "gone" }> | undefined;
+  #restart: Extract<WireEvent, { type: "restart" }> | undefined;
+  readonly #continued = new Set<number>();
   #resolveEnd!: (end: HostEnd) => void;
   #ended = false;
   /** Resolves once the host's part is over. */
@@ -92,6 +105,7 @@ export class HostRun {
     if (this.#ended) return;
     this.#addPhase("wait", performance.now() - (this.#waitingSince ?? performance.now()));
     this.#lastMark = performance.now();
+    this.#continued.add(after);
     this.#send({ type: "continue", play: after });
   }
 
@@ -133,32 +147,55 @@ export class HostRun {
   };
 
   async #run(): Promise<void> {
-    const { endpoint, transport, emit } = this.#options;
-    const { host, address, port, user } = endpoint;
     try {
-      emit({ type: "host:connect", host, address, port, user });
-      const connection = await transport.connect(endpoint, this.#abort.signal);
-      if (this.#ended) return connection.close();
-      this.#connection = connection;
-      const { connectMs, authenticateMs } = connection.timings;
-      this.#addPhase("connect", connectMs);
-      this.#addPhase("authenticate", authenticateMs);
-      emit({ type: "host:connected", host, elapsedMs: connectMs + authenticateMs });
-      await this.#launch(connection);
-      const exit = await this.#process!.exit;
-      this.#addPhase("collect", this.#sinceMark());
-      this.#conclude(exit);
+      for (;;) {
+        const connection = await this.#connect();
+        if (this.#ended) return connection.close();
+        this.#connection = connection;
+        if (this.#known) await this.#attach(connection);
+        else await this.#launch(connection);
+        const exit = await this.#process!.exit;
+        if (!this.#mayGoOn(exit)) {
+          this.#addPhase("collect", this.#sinceMark());
+          return this.#conclude(exit);
+        }
+        this.#leave(exit);
+      }
     } catch (thrown) {
       if (this.#cancelled) this.#finish("cancelled");
-      else this.#finish(outcomeOf(thrown), serializeError(thrown));
+      else this.#finish(this.#known ? "lost" : outcomeOf(thrown), serializeError(thrown));
+    }
+  }
+
+  /** Connects; a host that was lost is tried again and again until its time is up. */
+  async #connect(): Promise<Connection> {
+    const { endpoint, transport, emit } = this.#options;
+    const { host, address, port, user } = endpoint;
+    emit({ type: "host:connect", host, address, port, user });
+    for (let tries = 0; ; tries++) {
+      try {
+        const connection = await transport.connect(endpoint, this.#abort.signal);
+        const { connectMs, authenticateMs } = connection.timings;
+        this.#addPhase("connect", connectMs);
+        this.#addPhase("authenticate", authenticateMs);
+        emit({ type: "host:connected", host, elapsedMs: connectMs + authenticateMs });
+        return connection;
+      } catch (thrown) {
+        const { code } = thrown as Partial<VolleyError>;
+        if (this.#lostAt === undefined || code !== "CONNECT_FAILED" || performance.now() > this.#returnBy)
+          throw thrown;
+        // Not all hosts of a rack at the same moment.
+        const wait = Math.min(RETURN_MAX_MS, RETURN_MIN_MS * 2 ** tries) * (0.5 + Math.random());
+        await pause(wait, undefined, { signal: this.#abort.signal });
+      }
     }
   }
 
   async #launch(connection: Connection): Promise<void> {
-    const { bundle, become, emit } = this.#options;
-    const { host } = this.#options.endpoint;
+    const { bundle, become, emit, endpoint, job } = this.#options;
+    const { host } = endpoint;
     this.#lastMark = performance.now();
-    let started = await this.#start(connection, launchCommand(bundle.id, become));
+    let started = await this.#start(connection, launchCommand(bundle.id, become), job);
     if (started.kind === "hello") emit({ type: "host:cached", host });
     for (let tries = 1; started.kind === ABSENT || started.kind === CORRUPT; tries++) {
       if (started.kind === CORRUPT && tries > UPLOAD_TRIES) {
@@ -172,25 +209,91 @@ export class HostRun {
       }
       // Its process has ended: from here on there is none to tell of a cancel.
       this.#process = undefined;
+      this.#known = false;
       if (this.#cancelled)
         throw new VolleyError("CANCELLED", `${host}: cancelled before the bundle was sent`);
-      const nonce = randomBytes(6).toString("hex");
-      await this.#upload(connection, bundle, nonce);
-      started = await this.#start(connection, verifyAndLaunchCommand(bundle.id, nonce, become));
+      const totalBytes = bundle.bytes.length;
+      const nonce = await sendBundle(connection, bundle, {
+        signal: this.#abort.signal,
+        onProgress: (bytes, elapsedMs) => emit({ type: "host:upload", host, bytes, totalBytes, elapsedMs }),
+      });
+      this.#uploadedBytes += totalBytes;
+      this.#addPhase("upload", this.#sinceMark());
+      started = await this.#start(connection, verifyAndLaunchCommand(bundle.id, nonce, become), job);
     }
-    if (started.kind === "ended") throw this.#explainNoStart(started.exit);
+    if (started.kind === "ended") {
+      // The connection went before a word came back: the host may be at work all the same.
+      if (this.#mayGoOn(started.exit)) return;
+      this.#known = false;
+      throw (
+        this.#broken ?? explainFailedStart({ endpoint, become, exit: started.exit, stderr: this.#stderr })
+      );
+    }
     emit({ type: "host:start", host });
     this.#addPhase("start", this.#sinceMark());
   }
 
-  async #start(connection: Connection, command: string): Promise<Started> {
-    const { job, startTimeoutMs, endpoint } = this.#options;
+  /** Asks the host for the rest of the run; one that knows nothing of it is asked to begin. */
+  async #attach(connection: Connection): Promise<void> {
+    const { bundle, become, emit, job } = this.#options;
+    const gone = this.#gone;
+    this.#gone = undefined;
+    if (gone?.restarted === true && this.#restart !== undefined) {
+      this.#restart = undefined;
+      return this.#launch(connection);
+    }
+    const from = Math.max(FIRST_JOURNALED, this.#lastSequence + 1);
+    const started = await this.#start(connection, attachCommand(bundle.id, become, job.session!.run, from));
+    if (started.kind === "ended" && !this.#mayGoOn(started.exit)) {
+      const { exit } = started;
+      if (exit.kind !== "exited" || exit.code !== LAUNCH_EXITS.unknownRun) {
+        throw explainFailedStart({ endpoint: this.#options.endpoint, become, exit, stderr: this.#stderr });
+      }
+      return this.#launch(connection);
+    }
+    if (this.#lostAt !== undefined)
+      emit({ type: "host:back", host: this.host, awayMs: performance.now() - this.#lostAt });
+    this.#lostAt = undefined;
+    for (const play of this.#continued) this.#send({ type: "continue", play });
+    if (this.#cancelled) this.#send({ type: "cancel" });
+  }
+
+  /** Whether a process that ended without saying bye has left a run behind that goes on, or can. */
+  #mayGoOn(exit: RemoteExit): boolean {
+    const { job, now } = this.#options;
+    if (this.#bye !== undefined || this.#broken !== undefined || job.session === undefined || now.aborted)
+      return false;
+    if (this.#gone !== undefined)
+      return this.#gone.running === true || (this.#gone.restarted && this.#restart !== undefined);
+    return exit.kind === "lost" || this.#restart !== undefined;
+  }
+
+  #leave(exit: RemoteExit): void {
+    const { emit, returnTimeoutMs } = this.#options;
+    this.#process = undefined;
+    this.#connection?.close();
+    this.#connection = undefined;
+    if (this.#lostAt !== undefined) return;
+    this.#lostAt = performance.now();
+    this.#returnBy = this.#lostAt + (this.#restart?.timeoutMs ?? returnTimeoutMs);
+    const reason =
+      this.#restart !== undefined
+        ? "the host restarts"
+        : exit.kind === "lost"
+          ? exit.reason
+          : "its process ended";
+    emit({ type: "host:lost", host: this.host, reason });
+  }
+
+  /** Starts a command that speaks the protocol; resolves with the first thing it says, or how it ended. */
+  async #start(connection: Connection, command: string, job?: Job): Promise<Started> {
+    const { startTimeoutMs, endpoint } = this.#options;
     const process = await connection.exec(command, this.#abort.signal);
     this.#process = process;
     this.#stderr = "";
     process.stderr.on("data", (chunk: Buffer) => this.#takeStderr(chunk));
     const started = new Promise<Started>((resolve) => {
-      receive(process.stdout, {
+      const handlers: ReceiveHandlers = {
         event: (event) => {
           if (event.type === "hello") resolve({ kind: "hello" });
           this.#take(event);
@@ -201,11 +304,16 @@ export class HostRun {
           this.#broken = error;
           connection.close();
         },
-      });
+      };
+      receive(process.stdout, handlers, this.#lastSequence);
       void process.exit.then((exit) => resolve({ kind: "ended", exit }));
     });
-    process.stdin.write(encodeLine(job));
-    if (this.#cancelled) this.#send({ type: "cancel" });
+    if (job !== undefined) {
+      // From here on the host may be at work, whatever becomes of the connection.
+      this.#known = true;
+      process.stdin.write(encodeLine(job));
+      if (this.#cancelled) this.#send({ type: "cancel" });
+    }
     let timer: NodeJS.Timeout | undefined;
     const late = new Promise<never>((_, reject) => {
       timer = setTimeout(() => {
@@ -227,55 +335,6 @@ export class HostRun {
     }
   }
 
-  async #upload(
-    connection: Connection,
-    bundle: { readonly id: string; readonly bytes: Buffer },
-    nonce: string,
-  ): Promise<void> {
-    const { emit, endpoint } = this.#options;
-    const { host } = endpoint;
-    const totalBytes = bundle.bytes.length;
-    const startedAt = performance.now();
-    let toldAt = startedAt;
-    const tell = (bytes: number): void =>
-      emit({ type: "host:upload", host, bytes, totalBytes, elapsedMs: performance.now() - startedAt });
-    tell(0);
-    try {
-      await connection.upload(bundle.bytes, temporaryPath(bundle.id, nonce), {
-        mode: 0o600,
-        signal: this.#abort.signal,
-        onProgress: (bytes) => {
-          const time = performance.now();
-          if (bytes < totalBytes && time - toldAt < PROGRESS_MS) return;
-          toldAt = time;
-          tell(bytes);
-        },
-      });
-    } catch (thrown) {
-      await this.#discard(connection, bundle.id, nonce);
-      throw thrown;
-    }
-    this.#uploadedBytes += totalBytes;
-    this.#addPhase("upload", this.#sinceMark());
-  }
-
-  /** Removes what was sent in part, unless the host no longer answers. */
-  async #discard(connection: Connection, id: string, nonce: string): Promise<void> {
-    const limit = AbortSignal.timeout(DISCARD_MS);
-    const late = new Promise<void>((resolve) =>
-      limit.addEventListener("abort", () => resolve(), { once: true }),
-    );
-    const discarding = connection.exec(discardCommand(id, nonce), limit).then(
-      async (process) => {
-        process.stdout.resume();
-        process.stderr.resume();
-        await process.exit;
-      },
-      () => undefined,
-    );
-    await Promise.race([discarding, late]);
-  }
-
   #takeStderr(chunk: Buffer): void {
     const text = chunk.toString("utf8");
     this.#stderr = (this.#stderr + text).slice(-STDERR_KEPT);
@@ -286,8 +345,19 @@ export class HostRun {
 
   #take(event: WireEvent): void {
     const { emit, locate } = this.#options;
+    if (event.type !== "hello" && event.type !== "gone") this.#lastSequence = event.seq;
     const { seq: _seq, time: _time, ...told } = event;
     switch (told.type) {
+      case "hello":
+        // Of a process that was started before: it is no event of the run.
+        if (told.next !== undefined) return;
+        break;
+      case "gone":
+        this.#gone = event as Extract<WireEvent, { type: "gone" }>;
+        return;
+      case "restart":
+        this.#restart = event as Extract<WireEvent, { type: "restart" }>;
+        break;
       case "facts":
         this.#addPhase("facts", this.#sinceMark());
         break;
@@ -330,11 +400,15 @@ export class HostRun {
       if (this.#cancelled) return this.#finish("cancelled");
       const said = this.#stderr.trim().split("\n").at(-1) ?? "";
       const how =
-        exit.kind === "lost"
-          ? exit.reason
-          : exit.kind === "signalled"
-            ? `it was ended by signal ${exit.signal}`
-            : `it exited with code ${exit.code}`;
+        this.#gone !== undefined
+          ? this.#gone.restarted
+            ? "the host was restarted meanwhile"
+            : "the process that carried it out was killed"
+          : exit.kind === "lost"
+            ? exit.reason
+            : exit.kind === "signalled"
+              ? `it was ended by signal ${exit.signal}`
+              : `it exited with code ${exit.code}`;
       return this.#finish("lost", {
         code: "CONNECTION_LOST",
         message: `${this.host}: the run ended without saying how: ${how}${said === "" ? "" : `; last said: ${said}`}`,
@@ -343,39 +417,6 @@ export class HostRun {
     if (bye.cancelled === true) return this.#finish("cancelled");
     if (bye.error !== undefined) return this.#finish("failed", this.#options.locate(bye.error));
     this.#finish(this.#hasFailed ? "failed" : "ok");
-  }
-
-  #explainNoStart(exit: RemoteExit): VolleyError {
-    const { host, user } = this.#options.endpoint;
-    const lines = this.#stderr.trim().split("\n");
-    const said = lines.at(-1) ?? "";
-    const volley = lines.find((line) => line.startsWith("volley: "));
-    if (this.#broken !== undefined) return this.#broken;
-    if (exit.kind === "lost") return new VolleyError("CONNECTION_LOST", `${host}: ${exit.reason}`);
-    const code = exit.kind === "exited" ? exit.code : undefined;
-    if (code === LAUNCH_EXITS.noNode) {
-      return new VolleyError("NODE_MISSING", `${host}: ${(volley ?? said).replace(/^volley: /, "")}`);
-    }
-    if (code === LAUNCH_EXITS.noCache) {
-      return new VolleyError(
-        "UPLOAD_FAILED",
-        `${host}: cannot keep the bundle in ${user}'s home: ${said || "the directory cannot be made"}`,
-      );
-    }
-    if (this.#options.become !== null && /sudo|password|not in the sudoers|may not run/i.test(said)) {
-      return new VolleyError(
-        "BECOME_FAILED",
-        `${host}: ${user} cannot become ${this.#options.become}: ${said}`,
-        {
-          hint: "passwordless sudo is needed: add a NOPASSWD rule for the user, or log in as the user to become",
-        },
-      );
-    }
-    const how = code === undefined ? "a signal ended it" : `exit code ${code}`;
-    return new VolleyError(
-      "PROTOCOL_INVALID",
-      `${host}: the bundle could not be started (${how})${said === "" ? "" : `: ${said}`}`,
-    );
   }
 
   #finish(outcome: Outcome, error?: SerializedError): void {
@@ -412,22 +453,5 @@ export class HostRun {
 
   #addPhase(phase: Phase, milliseconds: number): void {
     this.#phases[phase] = (this.#phases[phase] ?? 0) + milliseconds;
-  }
-}
-
-/** What a failure before the bundle ran makes of the host. */
-function outcomeOf(thrown: unknown): Outcome {
-  switch ((thrown as Partial<VolleyError>).code) {
-    case "CONNECT_FAILED":
-    case "AUTH_FAILED":
-    case "HOST_KEY_UNKNOWN":
-    case "HOST_KEY_CHANGED":
-      return "unreachable";
-    case "CONNECTION_LOST":
-      return "lost";
-    case "CANCELLED":
-      return "cancelled";
-    default:
-      return "failed";
   }
 }

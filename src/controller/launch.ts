@@ -1,11 +1,15 @@
-import { NO_USABLE_NODE_EXIT } from "../core/manifest.ts";
+import { NO_USABLE_NODE_EXIT, UNKNOWN_RUN_EXIT } from "../core/manifest.ts";
 
 /** What the launching script says on standard output instead of starting the bundle. */
 export const ABSENT = "volley:absent";
 export const CORRUPT = "volley:corrupt";
 
 /** Exit codes of the launching script. */
-export const LAUNCH_EXITS = { noNode: NO_USABLE_NODE_EXIT, noCache: 96 } as const;
+export const LAUNCH_EXITS = {
+  noNode: NO_USABLE_NODE_EXIT,
+  noCache: 96,
+  unknownRun: UNKNOWN_RUN_EXIT,
+} as const;
 
 /** Where bundles are kept on a host, relative to the login user's home. */
 const CACHE = ".cache/volley/bundles";
@@ -38,19 +42,27 @@ find "$d" -name ".*.tmp" -mtime +1 -exec rm -f {} +
 ${startScript(id, become)}`);
 }
 
+/** The command that gives the events of a run from a sequence number on, from the process that carries it out or its journal. */
+export function attachCommand(id: string, become: string | null, run: string, from: number): string {
+  return inShell(`f="$HOME/${CACHE}/${id}.run"
+[ -f "$f" ] || exit ${LAUNCH_EXITS.unknownRun}
+${startScript(id, become, `--attach ${quote(run)} ${from}`)}`);
+}
+
 /** The command that removes a bundle sent in part. */
 export function discardCommand(id: string, nonce: string): string {
   return inShell(`rm -f "$HOME/${temporaryPath(id, nonce)}"`);
 }
 
-function startScript(id: string, become: string | null): string {
-  if (become === null) return `exec sh "$f" --target ${id}`;
-  if (become === "root") return `exec sudo -n -H -- sh "$f" --target ${id}`;
+/** Starts `$f` as the user to become, with what it is to do. */
+function startScript(id: string, become: string | null, task = `--target ${id}`): string {
+  if (become === null) return `exec sh "$f" ${task}`;
+  if (become === "root") return `exec sudo -n -H -- sh "$f" ${task}`;
   // Another user than root cannot read the login user's home: it keeps a copy of its own, handed over as an open file.
   const copy = `umask 077; f="$HOME/${CACHE}/${id}.run"; [ -f "$f" ] || { mkdir -p "$HOME/${CACHE}" && cat >"$f.$$" && mv "$f.$$" "$f"; }`;
   const user = quote(become);
   return `sudo -n -H -u ${user} -- sh -c ${quote(copy)} <"$f" || exit 1
-exec sudo -n -H -u ${user} -- sh -c ${quote(`exec sh "$HOME/${CACHE}/${id}.run" --target ${id}`)}`;
+exec sudo -n -H -u ${user} -- sh -c ${quote(`exec sh "$HOME/${CACHE}/${id}.run" ${task}`)}`;
 }
 
 /** Whatever the user's login shell is, the script is for sh. */

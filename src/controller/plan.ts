@@ -2,7 +2,7 @@ import { VolleyError } from "../core/errors.ts";
 import type { Host, Inventory } from "../core/inventory.ts";
 import type { Vars } from "../core/json.ts";
 import type { Playbook, PlayDefinition } from "../core/playbook.ts";
-import { type Job, type JobOptions, PROTOCOL_VERSION } from "../core/protocol.ts";
+import { type Job, type JobOptions, PROTOCOL_VERSION, type Session } from "../core/protocol.ts";
 
 /** A play with the hosts it is for. */
 export interface PlayHosts {
@@ -39,7 +39,12 @@ export function planHosts(
 }
 
 /** What one host is asked to do. */
-export function makeJob(host: Host, { plays, groups, inventory }: Plan, options: JobOptions): Job {
+export function makeJob(
+  host: Host,
+  { plays, groups, inventory }: Plan,
+  options: JobOptions,
+  session?: Session,
+): Job {
   const mine = plays.filter(({ hosts }) => hosts.includes(host));
   const shared = [...new Set(mine.flatMap(({ play }) => play.hostVars ?? []))];
   const hostVars: Record<string, Vars> = {};
@@ -48,6 +53,10 @@ export function makeJob(host: Host, { plays, groups, inventory }: Plan, options:
       hostVars[name] = Object.fromEntries(shared.filter((key) => key in vars).map((key) => [key, vars[key]]));
     }
   }
+  const others = [...inventory.hosts.values()].filter(({ name }) => name !== host.name);
+  const secrets = new Set(Object.values(host.secretTexts ?? {}).flat());
+  for (const key of shared)
+    for (const { secretTexts } of others) for (const text of secretTexts?.[key] ?? []) secrets.add(text);
   return {
     protocol: PROTOCOL_VERSION,
     host: host.name,
@@ -56,6 +65,11 @@ export function makeJob(host: Host, { plays, groups, inventory }: Plan, options:
     inventoryGroups: groups,
     hostVars,
     plays: mine.map(({ index }) => index),
+    ...(secrets.size === 0 ? {} : { secrets: [...secrets] }),
+    ...(host.literalTexts === undefined || host.literalTexts.length === 0
+      ? {}
+      : { literals: host.literalTexts }),
+    ...(session === undefined ? {} : { session }),
     options,
   };
 }

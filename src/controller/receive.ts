@@ -18,8 +18,11 @@ export interface ReceiveHandlers {
 
 const MAX_NOISE_LINES = 200;
 
-/** Takes a host's standard output apart into events; bounded, because what is at the other end may be anything. */
-export function receive(stream: Readable, handlers: ReceiveHandlers): void {
+/**
+ * Takes a host's standard output apart into events; bounded, because what is at the other end may be anything.
+ * `after` is the sequence number of the last event of the run that has been taken in, over other connections.
+ */
+export function receive(stream: Readable, handlers: ReceiveHandlers, after = 0): void {
   const decoder = new StringDecoder("utf8");
   let buffered = "";
   let greeted = false;
@@ -65,7 +68,14 @@ export function receive(stream: Readable, handlers: ReceiveHandlers): void {
     if (event.type === "hello" && event.protocol !== PROTOCOL_VERSION) {
       return fail(`the host speaks protocol ${String(event.protocol)}, this controller ${PROTOCOL_VERSION}`);
     }
-    if (event.seq !== lastSequence + 1)
+    if (event.type === "hello" && typeof event.next === "number") {
+      // Of a process that has been at work before: what it says next may not be what is wanted, but must say so.
+      lastSequence = event.next - 1;
+      return handlers.event(event as unknown as WireEvent);
+    }
+    // A process started again goes on counting where its journal ends.
+    const goesOn = lastSequence === 1 && event.seq === after + 1;
+    if (event.seq !== lastSequence + 1 && !goesOn)
       return fail(`the host's events are out of order: ${event.seq} after ${lastSequence}`);
     lastSequence = event.seq;
     handlers.event(event as unknown as WireEvent);

@@ -1,27 +1,27 @@
 import { randomBytes } from "node:crypto";
 import { setMaxListeners } from "node:events";
-import { homedir, userInfo } from "node:os";
-import { join } from "node:path";
+import { hostname, userInfo } from "node:os";
 import { fileURLToPath } from "node:url";
 import { VolleyError } from "../core/errors.ts";
 import type { ControllerEvent, Event, ReceivedEvent, Summary } from "../core/events.ts";
 import type { Host, Inventory } from "../core/inventory.ts";
-import type { JobOptions } from "../core/protocol.ts";
+import type { JobOptions, Session } from "../core/protocol.ts";
 import { foldSummary } from "../core/summary.ts";
-import type { HostKeyPolicy } from "../transport/ssh/host-key.ts";
 import type { AskPassphrase } from "../transport/ssh/keys.ts";
-import type { Endpoint, Transport } from "../transport/transport.ts";
 import { EventQueue } from "./event-queue.ts";
 import { HostRun } from "./host-run.ts";
 import { makeJob, type PlayHosts, planHosts } from "./plan.ts";
 import { preparePlaybook } from "./playbook.ts";
 import { preflight } from "./preflight.ts";
 import { readInventory } from "./read-inventory.ts";
+import type { ReachOptions } from "./reach.ts";
 import { openRunLog, runsDirectory } from "./run-log.ts";
 import { schedule } from "./schedule.ts";
+import { openTransports } from "./transports.ts";
+import type { AskHostKeys } from "./trust.ts";
 
 /** What to run, where, and how. */
-export interface RunOptions {
+export interface RunOptions extends ReachOptions {
   /** Paths of inventories, `host1,host2,` lists, or an inventory already loaded. */
   readonly inventory: string | readonly string[] | Inventory;
   /** The playbook's file: an entry to bundle, not a value. */
@@ -36,21 +36,20 @@ export interface RunOptions {
   readonly diff?: boolean;
   readonly tags?: readonly string[];
   readonly skipTags?: readonly string[];
-  /** Login user where the inventory names none. Default: the current user. */
-  readonly user?: string;
-  readonly privateKeyFile?: string;
   /** The user to become where the inventory and the play say nothing; `true` is root. */
   readonly become?: boolean | string;
-  /** Default `strict`. */
-  readonly hostKeys?: HostKeyPolicy;
-  /** Default `~/.ssh/known_hosts` and `/etc/ssh/ssh_known_hosts`. */
-  readonly knownHostsFiles?: readonly string[];
-  /** For connecting, and again for logging in. Default 15 s. */
-  readonly connectTimeoutMs?: number;
   /** From starting the bundle on a host to its first word. Default 60 s. */
   readonly startTimeoutMs?: number;
+  /** How long a host whose connection went is tried again. Default 60 s. */
+  readonly returnTimeoutMs?: number;
+  /** How long to wait on a host for another run to end. Default 10 s. */
+  readonly lockWaitMs?: number;
+  /** An earlier run: what it has done on a host is not repeated there, unless the bundle has changed. */
+  readonly resume?: string;
   /** Asks for the passphrase of an encrypted key. Default: nobody is asked. */
   readonly askPassphrase?: AskPassphrase;
+  /** Asks, once and before the first event, whether host keys that are not known are right. Default: nobody is asked. */
+  readonly askHostKeys?: AskHostKeys;
   /** Aborted: stop cleanly, as one Ctrl-C does. */
   readonly signal?: AbortSignal;
   /** Default: the process's working directory. */
@@ -67,7 +66,12 @@ export interface Run extends AsyncIterable<Event> {
   cancel(): void;
 }
 
-const DEFAULTS = { concurrency: 50, connectTimeoutMs: 15_000, startTimeoutMs: 60_000 } as const;
+const DEFAULTS = {
+  concurrency: 50,
+  startTimeoutMs: 60_000,
+  returnTimeoutMs: 60_000,
+  lockWaitMs: 10_000,
+} as const;
 
 /** Starts a run. */
 export function run(options: RunOptions): Run {
@@ -137,6 +141,8 @@ async function carryOut(
   const bundle = await prepared.bundle({ vars: hosts.map(({ vars }) => vars) });
   const buildMs = performance.now() - buildStart;
 
+  // Before the first event, because it may ask something.
+  const transports = await openTransports(hosts, options, now);
   const id = makeRunId();
   const log =
     options.logDirectory === false ? undefined : openRunLog(id, options.logDirectory ?? runsDirectory());
@@ -172,22 +178,28 @@ async function carryOut(
     skipTags: options.skipTags ?? [],
     barriers: true,
   };
-  const transports = await openTransports(options);
+  const session: Session = {
+    run: id,
+    controller: `${userInfo().username}@${hostname()}`,
+    lockWaitMs: options.lockWaitMs ?? DEFAULTS.lockWaitMs,
+    ...(options.resume === undefined ? {} : { resume: options.resume }),
+  };
+  for (const { host, text } of transports.notes) emit({ type: "log", host, level: "info", text });
   const runs = new Map<string, HostRun>();
   for (const host of hosts) {
     const mine = plays.filter((play) => play.hosts.includes(host));
     runs.set(
       host.name,
       new HostRun({
-        endpoint: endpointOf(host, options),
-        transport: transports.of(host),
+        ...transports.of(host),
         bundle,
-        job: makeJob(host, plan, jobOptions),
+        job: makeJob(host, plan, jobOptions, session),
         become: becomeOf(host, mine, options),
         emit,
         locate: prepared.locateRemote,
         now,
         startTimeoutMs: options.startTimeoutMs ?? DEFAULTS.startTimeoutMs,
+        returnTimeoutMs: options.returnTimeoutMs ?? DEFAULTS.returnTimeoutMs,
       }),
     );
   }
@@ -220,46 +232,6 @@ function becomeOf(host: Host, plays: readonly PlayHosts[], options: RunOptions):
   const said = plays.map(({ play }) => play.become).find((become) => become !== undefined);
   const become = said ?? host.connection.become ?? options.become ?? false;
   return become === true ? "root" : become === false ? null : become;
-}
-
-function endpointOf(host: Host, options: RunOptions): Endpoint {
-  const { address, port, user, privateKeyFile } = host.connection;
-  return {
-    host: host.name,
-    address,
-    port: port ?? 22,
-    user: user ?? options.user ?? userInfo().username,
-    privateKeyFile: privateKeyFile ?? options.privateKeyFile,
-  };
-}
-
-/** Opens the transports the hosts ask for, each when the first host needs it. */
-async function openTransports(options: RunOptions): Promise<{ of(host: Host): Transport; close(): void }> {
-  const [{ createSshTransport }, { KeyRing }, { openKnownHosts }, { createLocalTransport }] =
-    await Promise.all([
-      import("../transport/ssh/ssh-transport.ts"),
-      import("../transport/ssh/keys.ts"),
-      import("../transport/ssh/known-hosts.ts"),
-      import("../transport/local.ts"),
-    ]);
-  const ssh = createSshTransport({
-    keys: new KeyRing(options.askPassphrase ?? (async () => null)),
-    knownHosts: openKnownHosts(
-      options.knownHostsFiles ?? [join(homedir(), ".ssh", "known_hosts"), "/etc/ssh/ssh_known_hosts"],
-    ),
-    hostKeyPolicy: options.hostKeys ?? "strict",
-    agent: process.env.SSH_AUTH_SOCK || undefined,
-    connectTimeoutMs: options.connectTimeoutMs ?? DEFAULTS.connectTimeoutMs,
-    interactive: options.askPassphrase !== undefined,
-  });
-  const local = createLocalTransport();
-  return {
-    of: (host) => (host.connection.connection === "local" ? local : ssh),
-    close: () => {
-      ssh.close();
-      local.close();
-    },
-  };
 }
 
 /** When it started, and something random: sorts by time, and two at once differ. */

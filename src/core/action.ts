@@ -64,6 +64,11 @@ export interface ActionContext {
   assetTree(kind: "files" | "templates", src: string): readonly string[] | null;
   /** Renders a template of the role with the task's vars and these. Fails with `TEMPLATE_FAILED`. */
   render(src: string, vars?: Vars, style?: RenderStyle): string;
+  /**
+   * Says that the host is about to restart, as this task wants, and will be back within the time: the run goes on
+   * then. Absent where nobody is there to go on.
+   */
+  restart?(timeoutMs: number): void;
   /** Shows output live. */
   output(stream: "stdout" | "stderr", text: string): void;
 }

@@ -38,7 +38,17 @@ export type TargetEvent =
       readonly pid: number;
       /** Version of Node there. */
       readonly node: string;
+      /** Set by a process that was started before: the sequence number of the event that follows. */
+      readonly next?: number;
     }
+  /** The process that carried out the run has ended without saying bye: the host was restarted, or the process killed. */
+  | {
+      readonly type: "gone";
+      readonly restarted: boolean /** Another process carries out this very run. */;
+      readonly running?: boolean;
+    }
+  /** The host is about to restart as a task asked; the run goes on afterwards. */
+  | { readonly type: "restart"; readonly task: number; readonly timeoutMs: number }
   | { readonly type: "facts"; readonly elapsedMs: number; readonly facts: Readonly<Record<string, unknown>> }
   | { readonly type: "play:start"; readonly index: number; readonly play: string; readonly total: number }
   /** How many tasks are known of by now: it grows when a role declares more after an `await`. */
@@ -98,6 +108,10 @@ export type ControllerEvent =
       readonly totalBytes: number;
       readonly elapsedMs: number;
     }
+  /** The connection is gone; the host works on, and the controller tries to come back. */
+  | { readonly type: "host:lost"; readonly host: string; readonly reason: string }
+  /** The controller is connected again. */
+  | { readonly type: "host:back"; readonly host: string; readonly awayMs: number }
   /** The bundle was there already. */
   | { readonly type: "host:cached"; readonly host: string }
   /** The target has said hello: what follows from this host runs there. */

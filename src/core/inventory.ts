@@ -1,3 +1,4 @@
+import type { VolleyError } from "./errors.ts";
 import type { Vars } from "./json.ts";
 
 /** How a host is reached and what is known of it, as a TypeScript inventory declares it. */
@@ -71,6 +72,12 @@ export interface Host {
   readonly overridden?: Readonly<Record<string, readonly OverriddenVar[]>>;
   /** Groups it is in, directly or through children, nearest first, without `all`. */
   readonly groups: readonly string[];
+  /** Why files with vars of it could not be decrypted: it cannot take part in a run without them. */
+  readonly locked?: readonly VolleyError[];
+  /** Once its secrets have been had: by var, the texts to mask wherever the host's part of a run is told. */
+  readonly secretTexts?: Readonly<Record<string, readonly string[]>>;
+  /** Once its secrets have been had: those that must be taken as they are, though they look like templates. */
+  readonly literalTexts?: readonly string[];
 }
 
 /** A named set of hosts. */

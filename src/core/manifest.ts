@@ -26,6 +26,10 @@ export interface CarriedHost {
   readonly plays: readonly number[];
   readonly inventoryGroups: Readonly<Record<string, readonly string[]>>;
   readonly hostVars: Readonly<Record<string, Vars>>;
+  /** Texts among the vars that must never be told. */
+  readonly secrets?: readonly string[];
+  /** Secrets that are no templates, though they look like some. */
+  readonly literals?: readonly string[];
 }
 
 /** The name of an asset's entry in a bundle; a role is known by its directory. */
@@ -35,3 +39,6 @@ export function assetEntry(role: string, path: string): string {
 
 /** Exit code of a bundle that finds no usable Node. */
 export const NO_USABLE_NODE_EXIT = 97;
+
+/** Exit code of a bundle asked for a run its host knows nothing of. */
+export const UNKNOWN_RUN_EXIT = 95;

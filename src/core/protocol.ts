@@ -20,7 +20,24 @@ export interface Job {
   readonly hostVars: Readonly<Record<string, Vars>>;
   /** Indexes of the plays this host takes part in. */
   readonly plays: readonly number[];
+  /** Texts that must never be told: the secrets among the vars. */
+  readonly secrets?: readonly string[];
+  /** Secrets that are no templates, though they look like some. */
+  readonly literals?: readonly string[];
+  /** What lets the run outlive its connection; absent where nobody is connected. */
+  readonly session?: Session;
   readonly options: JobOptions;
+}
+
+/** How a run is known on its hosts. */
+export interface Session {
+  readonly run: string;
+  /** Who started it, from where, for whoever finds the host at work: `ann@laptop`. */
+  readonly controller: string;
+  /** An earlier run to go on with: what its journal says was done is not repeated. */
+  readonly resume?: string;
+  /** How long to wait for another run on the same host to end. */
+  readonly lockWaitMs: number;
 }
 
 /** How a job is carried out. */

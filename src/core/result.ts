@@ -40,6 +40,10 @@ export interface Result {
   /** True when check mode cannot know what would happen: the state is then `skipped`. */
   readonly unknown?: boolean;
   readonly items?: readonly ItemResult[];
+  /** True when the task is marked noLog: what it saw is left out. */
+  readonly hidden?: boolean;
+  /** True when an earlier run had done the task: this is what it came to then. */
+  readonly resumed?: boolean;
 }
 
 /** How many tasks ended how. */

@@ -61,13 +61,14 @@ export interface TaskHandle<D = unknown> extends PromiseLike<TaskResult<D>> {
 
 /** Declares a task. */
 export interface DeclareTask<H extends string = string> {
-  /** A function is asked for the action when the task's turn comes: it may read what earlier tasks found out. */
-  <D>(name: string, call: ActionCall<D> | (() => ActionCall<D>), options?: TaskOptions<H, D>): TaskHandle<D>;
+  // First, because TypeScript fixes the types of a function's parameters by the first signature that may fit.
   <D, T>(
     name: string,
     call: (item: T) => ActionCall<D>,
     options: LoopOptions<T, H, D>,
   ): TaskHandle<readonly D[]>;
+  /** A function is asked for the action when the task's turn comes: it may read what earlier tasks found out. */
+  <D>(name: string, call: ActionCall<D> | (() => ActionCall<D>), options?: TaskOptions<H, D>): TaskHandle<D>;
 }
 
 /** The host a role runs for. */

@@ -2,6 +2,7 @@ import { homedir } from "node:os";
 import { join, resolve } from "node:path";
 import { VolleyError } from "../core/errors.ts";
 import type { ConnectionSettings } from "../core/inventory.ts";
+import { describeSecret, isSecret, secretSource } from "../core/secret.ts";
 import type { Entry } from "./draft.ts";
 import { isIpv6 } from "./ip-address.ts";
 import { fillReferences } from "./references.ts";
@@ -40,24 +41,42 @@ function refuse(input: ConnectionInput, name: string, entry: Entry, problem: str
   });
 }
 
+/** What an encrypted file says is known by now; other secrets are not. */
+function opened(value: unknown): unknown {
+  if (!isSecret(value)) return value;
+  const source = secretSource(value);
+  return source.kind === "opened" ? source.value : value;
+}
+
 /** The first of these vars that is set; an `ansible_ssh_` name is nearer than a plain one, whatever its scope, as in Ansible. */
 function read(input: ConnectionInput, ...names: readonly string[]): Setting | undefined {
   for (const name of names) {
     const entry = input.vars.get(name);
     if (entry === undefined || entry.value === null || entry.value === "") continue;
-    if (typeof entry.value !== "string" || !entry.value.includes("{"))
-      return { name, entry, value: entry.value };
+    const written = opened(entry.value);
+    if (isSecret(written)) {
+      refuse(
+        input,
+        name,
+        entry,
+        `a ${describeSecret(written)} cannot be used here: hosts are listed without asking for secrets`,
+      );
+    }
+    if (typeof written !== "string" || !written.includes("{")) return { name, entry, value: written };
     const magic: Readonly<Record<string, unknown>> = {
       inventory_hostname: input.host,
       inventory_hostname_short: input.host.split(".")[0],
       inventory_dir: entry.directory,
       playbook_dir: input.playbookDirectory,
     };
-    const look = (variable: string): unknown => input.vars.get(variable)?.value ?? magic[variable];
-    const fail = (problem: string): never => {
-      return refuse(input, name, entry, `${JSON.stringify(entry.value)} cannot be filled in: ${problem}`);
+    const look = (variable: string): unknown => {
+      const found = opened(input.vars.get(variable)?.value);
+      return isSecret(found) ? undefined : (found ?? magic[variable]);
     };
-    return { name, entry, value: fillReferences(entry.value, look, fail) };
+    const fail = (problem: string): never => {
+      return refuse(input, name, entry, `${JSON.stringify(written)} cannot be filled in: ${problem}`);
+    };
+    return { name, entry, value: fillReferences(written, look, fail) };
   }
   return undefined;
 }

@@ -1,5 +1,6 @@
 import { type SourceLocation, VolleyError } from "../core/errors.ts";
 import type { VarSource } from "../core/inventory.ts";
+import { bindSecrets } from "../core/secret.ts";
 import { checkGroupName, parseHostName } from "./host-name.ts";
 
 /** One var as it was written. */
@@ -122,7 +123,7 @@ export function addHosts(
 /** A var as it is written here. */
 export function entry(context: ReadContext, value: unknown, scope: string, line?: number): Entry {
   const source = { file: context.file, ...(line === undefined ? {} : { line }), scope };
-  return { value, source, directory: context.directory };
+  return { value: bindSecrets(value, context.directory), source, directory: context.directory };
 }
 
 /** How a group's scope is called: `all`, `group web`. */

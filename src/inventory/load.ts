@@ -1,7 +1,9 @@
 import { resolve } from "node:path";
+import type { VolleyError } from "../core/errors.ts";
 import type { Group, Host, Inventory } from "../core/inventory.ts";
+import { createSecretStore } from "../secrets/store.ts";
 import { readConnection } from "./connection.ts";
-import { createDraft, type Draft, type DraftGroup, type Entries } from "./draft.ts";
+import { createDraft, type Draft, type DraftGroup, type Entries, groupScope } from "./draft.ts";
 import { type GroupOrder, orderGroups } from "./group-order.ts";
 import { type MergedVars, mergeVars, plainVars } from "./merge-vars.ts";
 import { readSource, type SourceOptions } from "./source.ts";
@@ -75,9 +77,21 @@ function buildHosts(
     const fromFiles = [...files.inventory, ...files.playbook].map((source) => source.hosts.get(name));
     const merged = mergeVars(common.merged, [own, ...fromFiles]);
     const connection = readConnection({ host: name, vars: merged.winners, playbookDirectory });
-    hosts.set(name, { name, connection, ...plainVars(merged), groups: common.groups });
+    const locked = lockedFiles(files, [...groups.map((group) => groupScope(group.name)), `host ${name}`]);
+    hosts.set(name, {
+      name,
+      connection,
+      ...plainVars(merged),
+      groups: common.groups,
+      ...(locked.length === 0 ? {} : { locked }),
+    });
   }
   return hosts;
+}
+
+function lockedFiles({ inventory, playbook }: VarsLayers, scopes: readonly string[]): readonly VolleyError[] {
+  const sources = [...inventory, ...playbook].filter(({ locked }) => locked.size > 0);
+  return sources.flatMap(({ locked }) => scopes.flatMap((scope) => locked.get(scope) ?? []));
 }
 
 function buildGroups(draft: Draft, hosts: ReadonlyMap<string, Host>, files: VarsLayers): Map<string, Group> {
@@ -110,22 +124,28 @@ function buildGroups(draft: Draft, hosts: ReadonlyMap<string, Host>, files: Vars
  * beside the playbook; other `group_vars` beside the inventory, then beside the playbook; vars of the host in
  * inventory files; `host_vars` beside the inventory, then beside the playbook.
  *
+ * Secrets that vars name stay stand-ins here; see src/secrets. What is encrypted as a whole is decrypted, and a vars file
+ * that cannot be is told by the hosts it concerns.
+ *
  * Fails with `INVENTORY_MISSING` or `INVENTORY_INVALID`, with the file and, for YAML and INI, the line.
  */
 export async function loadInventory(
   paths: readonly string[],
   options: LoadInventoryOptions,
 ): Promise<Inventory> {
+  const { cwd } = options;
+  const secrets =
+    options.secrets ??
+    createSecretStore({ cwd, ...(options.signal === undefined ? {} : { signal: options.signal }) });
   const draft = createDraft();
   const directories = new Set<string>();
   for (const path of paths) {
-    const directory = await readSource(draft, path, options);
+    const directory = await readSource(draft, path, { ...options, secrets });
     if (directory !== null) directories.add(directory);
   }
   const order = orderGroups(draft);
   placeUngrouped(draft);
-  const { cwd } = options;
-  const wanted = { groups: new Set(draft.groups.keys()), hosts: new Set(draft.hosts.keys()), cwd };
+  const wanted = { groups: new Set(draft.groups.keys()), hosts: new Set(draft.hosts.keys()), cwd, secrets };
   const playbookDirectory =
     options.playbookDirectory === undefined ? undefined : resolve(cwd, options.playbookDirectory);
   const besidePlaybook =

@@ -2,6 +2,8 @@ import { open, readdir, readFile, stat } from "node:fs/promises";
 import { basename, dirname, extname, join, resolve } from "node:path";
 import { isVolleyError, VolleyError } from "../core/errors.ts";
 import { isRecord } from "../core/json.ts";
+import type { SecretStore } from "../secrets/store.ts";
+import { isVault } from "../secrets/vault.ts";
 import { displayPath } from "./display-path.ts";
 import { addHosts, type Draft, type ReadContext } from "./draft.ts";
 import { readIniInventory } from "./ini-inventory.ts";
@@ -17,6 +19,8 @@ export interface SourceOptions {
   /** Compiles and imports a TypeScript or JavaScript inventory and gives its default export. */
   readonly loadModule: (file: string) => Promise<unknown>;
   readonly signal?: AbortSignal;
+  /** Opens what is encrypted. Default: nobody is asked, and passwords come from where the environment says. */
+  readonly secrets?: SecretStore;
 }
 
 const MODULE_EXTENSIONS = [".ts", ".mts", ".js", ".mjs"];
@@ -100,10 +104,12 @@ async function readFileInventory(
       },
     );
   }
+  if (isVault(text) && options.secrets !== undefined) {
+    return readYamlInventory(context, await options.secrets.openVaultFile(text, file), `vault:${file}`);
+  }
   if (isYaml) return readYamlInventory(context, text);
   if (extension === ".json") return readJson(context, text);
-  if (text.startsWith("$ANSIBLE_VAULT;") || YAML_LINE.test(firstLine(text)))
-    return readYamlInventory(context, text);
+  if (YAML_LINE.test(firstLine(text))) return readYamlInventory(context, text);
   return readIniInventory(context, text);
 }
 

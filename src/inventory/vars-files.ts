@@ -1,16 +1,30 @@
 import { readdirSync, readFileSync, statSync } from "node:fs";
 import { join } from "node:path";
-import { VolleyError } from "../core/errors.ts";
+import { isVolleyError, VolleyError } from "../core/errors.ts";
+import { bindSecrets } from "../core/secret.ts";
+import type { SecretStore } from "../secrets/store.ts";
+import { isVault } from "../secrets/vault.ts";
 import { displayPath } from "./display-path.ts";
 import { type Entries, groupScope } from "./draft.ts";
 import { readYaml } from "./yaml-reader.ts";
 
-const EXTENSIONS = ["", ".yml", ".yaml", ".json"];
+const AGE = ".age";
+const EXTENSIONS = ["", ".yml.age", ".yaml.age", ".json.age", ".yml", ".yaml", ".json", AGE];
 
 /** `group_vars` and `host_vars` of one directory, by group and host name. */
 export interface VarsFiles {
   readonly groups: ReadonlyMap<string, Entries>;
   readonly hosts: ReadonlyMap<string, Entries>;
+  /** Of groups and hosts, under the scope's name: why files could not be decrypted. */
+  readonly locked: ReadonlyMap<string, readonly VolleyError[]>;
+}
+
+/** What vars files are looked for and read with. */
+export interface VarsFilesOptions {
+  readonly groups: ReadonlySet<string>;
+  readonly hosts: ReadonlySet<string>;
+  readonly cwd: string;
+  readonly secrets: SecretStore;
 }
 
 /** Whether a file's name marks it as hidden, a backup, or an editor's. */
@@ -60,18 +74,34 @@ function filesBelow(path: string, cwd: string): readonly string[] {
   return wanted.flatMap((name) => filesBelow(join(path, name), cwd));
 }
 
+/** A vars file's text, decrypted where it is encrypted. */
+async function readText(
+  path: string,
+  { cwd, secrets }: VarsFilesOptions,
+): Promise<{ readonly text: string; readonly secretFrom?: string }> {
+  const file = displayPath(path, cwd);
+  const content = attempt(path, cwd, () => readFileSync(path));
+  if (path.endsWith(AGE))
+    return { text: await secrets.openAgeFile(content, file), secretFrom: `age:${file}` };
+  const text = content.toString("utf8");
+  if (!isVault(text)) return { text };
+  return { text: await secrets.openVaultFile(text, file), secretFrom: `vault:${file}` };
+}
+
+interface VarsPlace {
+  readonly scope: string;
+  readonly directory: string;
+}
+
 async function readVarsFile(
   path: string,
-  cwd: string,
-  scope: string,
-  directory: string,
+  { scope, directory }: VarsPlace,
+  options: VarsFilesOptions,
   into: Entries,
 ): Promise<void> {
-  const file = displayPath(path, cwd);
-  const reader = await readYaml(
-    file,
-    attempt(path, cwd, () => readFileSync(path, "utf8")),
-  );
+  const file = displayPath(path, options.cwd);
+  const { text, secretFrom } = await readText(path, options);
+  const reader = await readYaml(file, text, secretFrom);
   if (reader.root === null) return;
   const entries = reader.entries(reader.root);
   if (entries === null) {
@@ -82,22 +112,25 @@ async function readVarsFile(
   }
   for (const { key, value, location } of entries) {
     const source = { file, ...(location.line === undefined ? {} : { line: location.line }), scope };
-    into.set(key, { value: reader.value(value, key), source, directory });
+    into.set(key, { value: bindSecrets(reader.value(value), directory), source, directory });
   }
 }
 
-async function readKind(
+/** The files of each wanted name, in the order they are read: what is encrypted with age lies over what lies beside it in clear. */
+function findFiles(
   directory: string,
   kind: "group_vars" | "host_vars",
   wanted: ReadonlySet<string>,
   cwd: string,
-): Promise<ReadonlyMap<string, Entries>> {
-  const found = new Map<string, string>();
+): ReadonlyMap<string, readonly string[]> {
+  const plain = new Map<string, string>();
+  const encrypted = new Map<string, string>();
   for (const name of listDirectory(join(directory, kind), cwd)) {
     const extension = extensionOf(name);
     const bare = wanted.has(name) ? name : name.slice(0, name.length - extension.length);
     if (!wanted.has(bare)) continue;
     const path = join(directory, kind, name);
+    const found = bare !== name && extension.endsWith(AGE) ? encrypted : plain;
     const other = found.get(bare);
     if (other !== undefined) {
       const [first, second] = [displayPath(other, cwd), displayPath(path, cwd)];
@@ -109,27 +142,46 @@ async function readKind(
     }
     found.set(bare, path);
   }
-  const read = new Map<string, Entries>();
-  for (const [name, path] of found) {
-    const entries: Entries = new Map();
-    const scope = kind === "host_vars" ? `host ${name}` : groupScope(name);
-    for (const file of filesBelow(path, cwd)) await readVarsFile(file, cwd, scope, directory, entries);
-    read.set(name, entries);
-  }
-  return read;
+  const names = new Set([...plain.keys(), ...encrypted.keys()]);
+  return new Map(
+    [...names].map((name) => [
+      name,
+      [plain.get(name), encrypted.get(name)].filter((path) => path !== undefined),
+    ]),
+  );
 }
 
 /**
  * Reads the `group_vars` and `host_vars` that lie in a directory, for the groups and hosts there are: `NAME`,
- * `NAME.yml`, `.yaml` or `.json`, or a directory `NAME` of such files, merged in name order.
- * Fails with `INVENTORY_INVALID`.
+ * `NAME.yml`, `.yaml` or `.json`, or a directory `NAME` of such files, merged in name order. A file may be encrypted as
+ * a whole with Ansible Vault, or with age when its name ends in `.age`; one that cannot be decrypted concerns only those
+ * whose vars it holds. Fails with `INVENTORY_INVALID`.
  */
-export async function readVarsFiles(
-  directory: string,
-  wanted: { readonly groups: ReadonlySet<string>; readonly hosts: ReadonlySet<string>; readonly cwd: string },
-): Promise<VarsFiles> {
+export async function readVarsFiles(directory: string, options: VarsFilesOptions): Promise<VarsFiles> {
+  const locked = new Map<string, VolleyError[]>();
+  const readKind = async (
+    kind: "group_vars" | "host_vars",
+    wanted: ReadonlySet<string>,
+  ): Promise<ReadonlyMap<string, Entries>> => {
+    const read = new Map<string, Entries>();
+    for (const [name, paths] of findFiles(directory, kind, wanted, options.cwd)) {
+      const entries: Entries = new Map();
+      const scope = kind === "host_vars" ? `host ${name}` : groupScope(name);
+      for (const file of paths.flatMap((path) => filesBelow(path, options.cwd))) {
+        try {
+          await readVarsFile(file, { scope, directory }, options, entries);
+        } catch (thrown) {
+          if (!isVolleyError(thrown) || thrown.code !== "SECRET_FAILED") throw thrown;
+          locked.set(scope, [...(locked.get(scope) ?? []), thrown]);
+        }
+      }
+      read.set(name, entries);
+    }
+    return read;
+  };
   return {
-    groups: await readKind(directory, "group_vars", wanted.groups, wanted.cwd),
-    hosts: await readKind(directory, "host_vars", wanted.hosts, wanted.cwd),
+    groups: await readKind("group_vars", options.groups),
+    hosts: await readKind("host_vars", options.hosts),
+    locked,
   };
 }

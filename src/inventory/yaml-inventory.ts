@@ -44,7 +44,7 @@ function readHosts(
   for (const host of hosts) {
     const added = addHosts(context, group, host.key, host.location);
     for (const { key, value: node, location } of mapping(reader, host, "vars")) {
-      const value = reader.value(node, key);
+      const value = reader.value(node);
       for (const { name, vars } of added) vars.set(key, entry(context, value, `host ${name}`, location.line));
     }
   }
@@ -71,7 +71,7 @@ function readGroup(
         break;
       case "vars":
         for (const { key, value, location: at } of mapping(reader, section, "vars")) {
-          setGroupVar(group, key, entry(context, reader.value(value, key), groupScope(name), at.line));
+          setGroupVar(group, key, entry(context, reader.value(value), groupScope(name), at.line));
         }
         break;
       case "children":
@@ -91,10 +91,14 @@ function readGroup(
 
 /**
  * Reads an inventory in Ansible's YAML format into a draft; unlike Ansible it refuses unknown keys in a group.
- * Fails with `INVENTORY_INVALID` and the line.
+ * `secretFrom`: what the file was decrypted from. Fails with `INVENTORY_INVALID` and the line.
  */
-export async function readYamlInventory(context: ReadContext, text: string): Promise<void> {
-  const reader = await readYaml(context.file, text);
+export async function readYamlInventory(
+  context: ReadContext,
+  text: string,
+  secretFrom?: string,
+): Promise<void> {
+  const reader = await readYaml(context.file, text, secretFrom);
   if (reader.root === null) return;
   const groups = reader.entries(reader.root);
   if (groups === null) {

@@ -18,6 +18,6 @@ export interface YamlReader {
   locate(node: YamlNode | null): SourceLocation;
   /** The entries of a mapping, aliases followed and `<<` merged; null when the node is something else. */
   entries(node: YamlNode | null): readonly YamlEntry[] | null;
-  /** As plain data. `!unsafe` is text, `!vault` an error, which calls the value `what`. */
-  value(node: YamlNode | null, what?: string): unknown;
+  /** As plain data. `!unsafe` is text; `!secret`, `!vault` and whatever stands in an encrypted file are stand-ins of secrets. */
+  value(node: YamlNode | null): unknown;
 }

@@ -1,35 +1,26 @@
 import type { Node, Pair, Scalar, YAMLMap } from "yaml";
 import { type SourceLocation, VolleyError } from "../core/errors.ts";
+import { makeSecret, parseSecret } from "../core/secret.ts";
 import type { YamlEntry, YamlNode, YamlReader } from "./yaml-node.ts";
 import { resolveScalar } from "./yaml-scalar.ts";
 import { readSimpleYaml } from "./yaml-simple.ts";
 
 type Yaml = typeof import("yaml");
 
-const VAULT_HEADER = "$ANSIBLE_VAULT;";
 const MAX_ALIAS_DEPTH = 64;
-
-function vaultError(what: string, location: SourceLocation): VolleyError {
-  return new VolleyError(
-    "INVENTORY_INVALID",
-    `${what} is encrypted with Ansible Vault, which Volley cannot read yet`,
-    {
-      location,
-      hint: "Decrypt it with ansible-vault, or set the value in a TypeScript inventory from the environment.",
-    },
-  );
-}
 
 class ParsedYaml implements YamlReader {
   readonly root: Node | null;
   readonly #yaml: Yaml;
   readonly #file: string;
+  readonly #secretFrom: string | undefined;
   readonly #lines: InstanceType<Yaml["LineCounter"]>;
   readonly #document: ReturnType<Yaml["parseDocument"]>;
 
-  constructor(yaml: Yaml, file: string, text: string) {
+  constructor(yaml: Yaml, file: string, text: string, secretFrom: string | undefined) {
     this.#yaml = yaml;
     this.#file = file;
+    this.#secretFrom = secretFrom;
     this.#lines = new yaml.LineCounter();
     // The failsafe schema leaves scalars as text, for resolveScalar to read as YAML 1.1.
     this.#document = yaml.parseDocument(text, {
@@ -120,17 +111,18 @@ class ParsedYaml implements YamlReader {
     return this.#fail(`a key must be text${template}`, pair.key);
   }
 
-  value(node: YamlNode | null, what = "this value", depth = 0): unknown {
+  value(node: YamlNode | null, depth = 0): unknown {
     if (depth > MAX_ALIAS_DEPTH) this.#fail("this is nested too deeply, or an alias holds itself", node);
     const target = this.#follow(node);
     if (target === null) return null;
-    if (this.#yaml.isScalar(target)) return this.#scalar(target, what);
+    if (this.#yaml.isScalar(target)) return this.#scalar(target);
+    if (target.tag === "!secret") return this.#secret(target);
     this.#checkTag(target);
     if (this.#yaml.isSeq(target))
-      return target.items.map((item) => this.value(item as Node | null, what, depth + 1));
+      return target.items.map((item) => this.value(item as Node | null, depth + 1));
     const entries = this.entries(target);
     if (entries === null) return this.#fail("this is no value", target);
-    return Object.fromEntries(entries.map(({ key, value }) => [key, this.value(value, what, depth + 1)]));
+    return Object.fromEntries(entries.map(({ key, value }) => [key, this.value(value, depth + 1)]));
   }
 
   #checkTag(node: Node): void {
@@ -140,7 +132,21 @@ class ParsedYaml implements YamlReader {
     this.#fail(`the tag ${tag.replace("tag:yaml.org,2002:", "!!")} is not supported`, node);
   }
 
-  #scalar(node: Scalar, what: string): unknown {
+  #secret(node: Node): unknown {
+    const entries = this.entries(node)?.map(({ key, value }) => [key, this.value(value)] as const);
+    return parseSecret(entries === undefined ? null : Object.fromEntries(entries), this.locate(node));
+  }
+
+  /** What stands in a file that was encrypted as a whole is a secret: texts, and numbers, that say something. */
+  #scalar(node: Scalar): unknown {
+    const value = this.#resolve(node);
+    const from = this.#secretFrom;
+    if (from === undefined || (typeof value !== "string" && typeof value !== "number") || value === "")
+      return value;
+    return makeSecret({ kind: "opened", from, value }, { location: this.locate(node) });
+  }
+
+  #resolve(node: Scalar): unknown {
     const text = String(node.value);
     const plain = node.type === "PLAIN";
     switch (node.tag) {
@@ -158,20 +164,25 @@ class ParsedYaml implements YamlReader {
         return resolveScalar(text);
       case "!vault":
       case "!vault-encrypted":
-        throw vaultError(what, this.locate(node));
+        return makeSecret({ kind: "vault", text }, { location: this.locate(node) });
+      case "!secret":
+        return parseSecret(text, this.locate(node));
       default:
         return this.#fail(`the tag ${node.tag?.replace("tag:yaml.org,2002:", "!!")} is not supported`, node);
     }
   }
 }
 
-/** Parses any YAML (JSON is YAML too). Loads the parser when first called. Fails with `INVENTORY_INVALID` and the line. */
-export async function parseYaml(file: string, text: string): Promise<YamlReader> {
-  if (text.startsWith(VAULT_HEADER)) throw vaultError("this file", { file, line: 1, column: 1 });
-  return new ParsedYaml(await import("yaml"), file, text);
+/**
+ * Parses any YAML (JSON is YAML too). Loads the parser when first called. `secretFrom`: what the file was decrypted
+ * from; every value in it is then a secret. Fails with `INVENTORY_INVALID` and the line.
+ */
+export async function parseYaml(file: string, text: string, secretFrom?: string): Promise<YamlReader> {
+  return new ParsedYaml(await import("yaml"), file, text, secretFrom);
 }
 
 /** Reads YAML the quick way where that can be done, else with the parser. Fails with `INVENTORY_INVALID` and the line. */
-export async function readYaml(file: string, text: string): Promise<YamlReader> {
-  return readSimpleYaml(file, text) ?? (await parseYaml(file, text));
+export async function readYaml(file: string, text: string, secretFrom?: string): Promise<YamlReader> {
+  const simple = secretFrom === undefined ? readSimpleYaml(file, text) : null;
+  return simple ?? (await parseYaml(file, text, secretFrom));
 }

@@ -157,6 +157,17 @@ export function createPlainReporter({ stdout, colors, symbols, verbosity, diff }
       case "host:cached":
         if (verbosity >= 1) say(event.host, "cached", DIM, line("the bundle was there already"));
         break;
+      case "host:lost":
+        say(
+          event.host,
+          "away",
+          { color: "yellow" },
+          line(`connection lost: ${safeLine(event.reason)}; trying again`),
+        );
+        break;
+      case "host:back":
+        say(event.host, "back", DIM, line(`after ${formatElapsed(event.awayMs)}`));
+        break;
       case "host:noise":
         if (verbosity >= 2) say(event.host, "noise", DIM, line(safeLine(event.text), DIM));
         break;

@@ -19,11 +19,12 @@ export interface ActionContextOptions {
   readonly assets: AssetStore;
   readonly render: Render;
   readonly output: (stream: "stdout" | "stderr", text: string) => void;
+  readonly restart?: ((timeoutMs: number) => void) | undefined;
 }
 
 /** Makes what a task's action has at hand. */
 export function createActionContext(options: ActionContextOptions): ActionContext {
-  const { role, vars, facts, check, signal, memo, assets, render, output } = options;
+  const { role, vars, facts, check, signal, memo, assets, render, output, restart } = options;
   return {
     vars,
     facts,
@@ -31,6 +32,7 @@ export function createActionContext(options: ActionContextOptions): ActionContex
     signal,
     memo,
     output,
+    ...(restart === undefined ? {} : { restart }),
     asset: (kind, src) => findAsset(assets, role, kind, src),
     assetTree: (kind, src) => assets.tree(role, `${kind}/${src}`) ?? assets.tree(role, src),
     render: (src, extra = {}, style = {}) => render(role, src, mergeVars(vars, extra), style),

@@ -43,6 +43,7 @@ export function hideResult(result: Result): Result {
   const hidden = "hidden: the task is marked noLog";
   return {
     state: result.state,
+    hidden: true,
     ...(result.ignored === undefined ? {} : { ignored: result.ignored }),
     ...(result.unknown === undefined ? {} : { unknown: result.unknown }),
     ...(result.error === undefined

@@ -2,9 +2,11 @@ import { performance } from "node:perf_hooks";
 import type { AssetStore } from "../core/asset.ts";
 import { resolveRoleVars } from "../core/define.ts";
 import { type SerializedError, serializeError } from "../core/errors.ts";
-import type { TargetEvent } from "../core/events.ts";
+import type { TargetEvent, TaskRef } from "../core/events.ts";
 import type { Facts } from "../core/facts.ts";
 import { mergeVars, type Vars } from "../core/json.ts";
+import { createMask, type Mask } from "../core/mask.ts";
+import { maskEvent } from "../core/mask-event.ts";
 import { createMemo } from "../core/memo.ts";
 import type { Playbook, PlayDefinition } from "../core/playbook.ts";
 import type { Job } from "../core/protocol.ts";
@@ -15,7 +17,9 @@ import { createActionContext, type Render } from "./action-context.ts";
 import { boundResult, hideResult } from "./bounds.ts";
 import type { DeclaredTask } from "./declared-task.ts";
 import { type RenderText, renderLate } from "./late-vars.ts";
+import { maskOutput } from "./mask-output.ts";
 import { runPlay } from "./play-run.ts";
+import type { Recorded, Replay } from "./replay.ts";
 import { RoleRun } from "./role-run.ts";
 import { runTask } from "./run-task.ts";
 import { tagList } from "./tags.ts";
@@ -33,6 +37,12 @@ export interface ExecutorOptions {
   emit(event: TargetEvent): void;
   /** Called between plays that are barriers; false: nobody is left to say `continue`, so the run ends. */
   waitForOthers(play: number): Promise<boolean>;
+  /** What an earlier life of this run, or the run it resumes, has done. */
+  readonly replay?: Replay;
+  /** Handlers left over from runs that failed. */
+  readonly leftovers?: Leftovers;
+  /** Whether somebody is there to go on with the run after a restart of the host. */
+  readonly survivesRestart?: boolean;
   /** Aborted: finish the action now running, then end. */
   readonly stop: AbortSignal;
   /** Aborted: end the action now running too. */
@@ -59,19 +69,25 @@ class Executor {
   readonly #ownVars: Vars;
   /** What every template of the host sees. */
   readonly #hostVars: Vars;
+  readonly #mask: Mask | null;
   #tally: Tally = EMPTY_TALLY;
   #tasks = 0;
   #announced = 0;
+  /** True as long as everything that happens was told by an earlier life of the run. */
+  #retracing: boolean;
 
   constructor(options: ExecutorOptions) {
     this.#options = options;
-    const { job, facts, renderText } = options;
-    this.#ownVars = renderLate(job.vars, renderText, () => this.#hostVars);
+    const { job, facts, renderText, replay } = options;
+    this.#retracing = replay?.sameRun ?? false;
+    this.#ownVars = renderLate(job.vars, renderText, () => this.#hostVars, job.literals);
+    this.#mask = createMask(job.secrets ?? []);
     this.#hostVars = hostVariables(job, this.#ownVars, facts);
   }
 
   async run(): Promise<ExecutorEnd> {
-    const { job, playbook, emit, waitForOthers, stop } = this.#options;
+    const { job, playbook, waitForOthers, stop, replay, leftovers } = this.#options;
+    const emit = this.#emit;
     const indexes = job.plays.filter((index) => playbook.plays[index] !== undefined);
     let cancelled = false;
     let failed = false;
@@ -101,18 +117,28 @@ class Executor {
         planned: (waiting) => this.#announce(waiting),
         stop,
         log: (level, text) => emit({ type: "log", level, text }),
+        leftOver: leftovers?.load(play.name) ?? [],
       });
+      leftovers?.save(play.name, end.pending);
       this.#count("notExecuted", end.notExecuted);
       cancelled = stop.aborted;
       failed = end.failed;
       emit({ type: "play:end", index, play: play.name, failed });
-      const isLast = position === indexes.length - 1;
-      if (!isLast && !failed && !cancelled && play.strategy !== "free" && job.options.barriers) {
+      const next = indexes[position + 1];
+      // Gone on with before the restart: nobody will say so again.
+      if (next !== undefined && this.#retracing && replay?.begun(next) === true) continue;
+      if (next !== undefined) this.#retracing = false;
+      if (next !== undefined && !failed && !cancelled && play.strategy !== "free" && job.options.barriers) {
         cancelled = !(await waitForOthers(index)) || stop.aborted;
       }
     }
     return { tally: this.#tally, cancelled, ...(error === undefined ? {} : { error }) };
   }
+
+  /** Tells of an event, unless an earlier life of the run has. */
+  readonly #emit = (event: TargetEvent): void => {
+    if (!this.#retracing) this.#options.emit(event);
+  };
 
   #count(state: keyof Tally, many: number): void {
     for (let index = 0; index < many; index++) this.#tally = countState(this.#tally, state);
@@ -122,7 +148,7 @@ class Executor {
     const total = this.#tasks + waiting;
     if (total === this.#announced) return;
     this.#announced = total;
-    this.#options.emit({ type: "play:plan", total });
+    this.#emit({ type: "play:plan", total });
   }
 
   async #declare(play: PlayDefinition): Promise<readonly RoleRun[]> {
@@ -139,7 +165,7 @@ class Executor {
     use: RoleUse,
     handlersOfPlay: () => readonly string[],
   ): Promise<RoleRun> {
-    const { job, system, emit, stop } = this.#options;
+    const { job, system, stop } = this.#options;
     let { facts } = this.#options;
     const vars = await resolveRoleVars(use, mergeVars(this.#ownVars, play.vars ?? {}), job.host);
     if (use.role.facts !== undefined)
@@ -160,12 +186,13 @@ class Executor {
       playTags: tagList(play.tags),
       handlersOfPlay,
       stop,
-      log: (text) => emit({ type: "log", level: "info", text }),
+      log: (text) => this.#emit({ type: "log", level: "info", text }),
     });
   }
 
   async #perform(play: PlayDefinition, role: RoleRun, declared: DeclaredTask): Promise<Result> {
-    const { job, system, assets, render, emit, kill } = this.#options;
+    const { job, system, assets, render, kill, replay, survivesRestart } = this.#options;
+    const emit = this.#emit;
     const { use, context } = role;
     const { noLog = false, ignoreErrors = false } = declared.options;
     const task = ++this.#tasks;
@@ -177,8 +204,12 @@ class Executor {
       action: declared.action,
       ...(declared.handler ? { handler: true } : {}),
     };
+    const recorded = replay?.take(ref);
+    if (recorded !== undefined) return this.#replay(ref, recorded);
+    this.#retracing = false;
     emit({ type: "task:start", ...ref });
     const startedAt = performance.now();
+    const output = maskOutput(this.#mask, (stream, text) => emit({ type: "task:output", task, stream, text }));
     const variables = roleVariables(this.#hostVars, play.vars ?? {}, use, context.vars);
     const result = await runTask(declared, {
       system,
@@ -196,16 +227,43 @@ class Executor {
           assets,
           render,
           output: (stream, text) => {
-            if (!noLog) emit({ type: "task:output", task, stream, text });
+            if (!noLog) output.push(stream, text);
           },
+          restart:
+            survivesRestart === true ? (timeoutMs) => emit({ type: "restart", task, timeoutMs }) : undefined,
         }),
     });
     const ended: Result = result.state === "failed" && ignoreErrors ? { ...result, ignored: true } : result;
     this.#tally = countState(this.#tally, ended.state);
-    const shown = noLog ? hideResult(ended) : boundResult(ended, job.options.diff);
+    output.end();
+    // Before texts are cut: half a secret is not found.
+    const masked = this.#mask === null || noLog ? ended : maskEvent(this.#mask, ended);
+    const shown = noLog ? hideResult(ended) : boundResult(masked, job.options.diff);
     emit({ type: "task:end", ...ref, result: shown, elapsedMs: round(performance.now() - startedAt) });
     return ended;
   }
+
+  /** Takes a task as done. */
+  #replay(ref: TaskRef, { result, told }: Recorded): Result {
+    this.#tally = countState(this.#tally, result.state);
+    const sameRun = this.#options.replay?.sameRun === true;
+    if (!told) this.#retracing = false;
+    if (!sameRun) this.#emit({ type: "task:start", ...ref });
+    this.#emit({
+      type: "task:end",
+      ...ref,
+      result: sameRun ? result : { ...result, resumed: true },
+      elapsedMs: 0,
+    });
+    return result;
+  }
+}
+
+/** Handlers that were notified in a run that failed before they could run. */
+export interface Leftovers {
+  /** `role:handler` for each. */
+  load(play: string): readonly string[];
+  save(play: string, handlers: readonly string[]): void;
 }
 
 function roleCondition(use: RoleUse, context: RoleContext): (() => boolean | Promise<boolean>) | undefined {

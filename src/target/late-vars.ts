@@ -12,16 +12,24 @@ function isTemplated(value: unknown): boolean {
 
 /**
  * Vars whose Jinja text is rendered when it is asked for, with `scope()` as its variables: as in Ansible, a var may
- * refer to others that are set elsewhere, and one that nobody asks for may be wrong.
+ * refer to others that are set elsewhere, and one that nobody asks for may be wrong. Texts among `literals` are taken as
+ * they are.
  */
-export function renderLate(vars: Vars, render: RenderText, scope: () => Vars): Vars {
+export function renderLate(
+  vars: Vars,
+  render: RenderText,
+  scope: () => Vars,
+  literals: readonly string[] = [],
+): Vars {
   if (!Object.values(vars).some(isTemplated)) return vars;
+  const renderUnlessLiteral: RenderText = (text, variables) =>
+    literals.includes(text) ? text : render(text, variables);
   const resolved = {};
   for (const [name, value] of Object.entries(vars)) {
     Object.defineProperty(resolved, name, {
       enumerable: true,
       configurable: true,
-      ...(isTemplated(value) ? { get: lateValue(name, value, render, scope) } : { value }),
+      ...(isTemplated(value) ? { get: lateValue(name, value, renderUnlessLiteral, scope) } : { value }),
     });
   }
   return markLate(resolved);

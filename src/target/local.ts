@@ -5,8 +5,8 @@ import { BUNDLE_FORMAT, type CarriedHost, type Manifest } from "../core/manifest
 import { didYouMean } from "../core/nearest.ts";
 import { type Job, PROTOCOL_VERSION } from "../core/protocol.ts";
 import type { BundleReader } from "./bundle-reader.ts";
+import type { CarryOut } from "./carry-out.ts";
 import { createLocalPrinter } from "./local-printer.ts";
-import type { CarryOut } from "./main.ts";
 
 const OPTIONS = {
   local: { type: "string" },
@@ -103,7 +103,8 @@ function readOptions(argv: readonly string[]): Values {
   }
 }
 
-function readManifest(bundle: BundleReader): Manifest {
+/** What a bundle says of itself. */
+export function readManifest(bundle: BundleReader): Manifest {
   const text = bundle.read("manifest.json")?.toString("utf8");
   const manifest: unknown = text === undefined ? undefined : JSON.parse(text);
   if (!isRecord(manifest) || manifest.format !== BUNDLE_FORMAT) {
@@ -114,7 +115,8 @@ function readManifest(bundle: BundleReader): Manifest {
 
 function makeJob(manifest: Manifest, host: string, values: Values): Job {
   const { hosts } = manifest;
-  const carried = hosts === undefined ? anyHost(manifest) : Object.hasOwn(hosts, host) ? hosts[host] : undefined;
+  const carried =
+    hosts === undefined ? anyHost(manifest) : Object.hasOwn(hosts, host) ? hosts[host] : undefined;
   if (carried === undefined) {
     const known = Object.keys(hosts ?? {});
     throw new VolleyError(

@@ -16,12 +16,16 @@ export interface PlayHost {
   /** Aborted: the run is to end after the action now running. */
   readonly stop: AbortSignal;
   readonly log: (level: "info" | "warn", text: string) => void;
+  /** Handlers, as `role:handler`, that were notified in an earlier run that failed. */
+  readonly leftOver: readonly string[];
 }
 
 /** How a play ended on this host. */
 export interface PlayEnd {
   readonly failed: boolean;
   readonly notExecuted: number;
+  /** Handlers, as `role:handler`, that were notified and have not run. */
+  readonly pending: readonly string[];
 }
 
 /** A handler that was notified and has not run. */
@@ -49,7 +53,20 @@ async function runRoles(roles: readonly RoleRun[], host: PlayHost): Promise<Play
   const unknown = new Set<string>();
   /** Actions left of the handler now running. */
   let unfinished = 0;
+  /** The handler now running: when it fails it has not run. */
+  let running: PendingHandler | undefined;
   const keyOf = (role: RoleRun, name: string): string => `${roles.indexOf(role)}:${name}`;
+  for (const role of roles) {
+    for (const name of role.handlers.keys()) {
+      const full = `${role.use.role.name}:${name}`;
+      if (!host.leftOver.includes(full)) continue;
+      pending.add(keyOf(role, name));
+      host.log(
+        "info",
+        `handler ${full} is left over from a run that failed: it runs at the end of this play`,
+      );
+    }
+  }
   const waitingTasks = (): number => {
     let count = unfinished;
     for (const role of roles) {
@@ -72,8 +89,13 @@ async function runRoles(roles: readonly RoleRun[], host: PlayHost): Promise<Play
 
   const end = (failed: boolean, notStarted = 0): PlayEnd => {
     const notExecuted = waitingTasks() + notStarted;
+    const left = roles.flatMap((role) =>
+      [...role.handlers.keys()]
+        .filter((name) => pending.has(keyOf(role, name)) || (running?.role === role && running.name === name))
+        .map((name) => `${role.use.role.name}:${name}`),
+    );
     for (const role of roles) role.stop();
-    return { failed, notExecuted };
+    return { failed, notExecuted, pending: left };
   };
 
   /** Gives how the play ended, when a handler ended it. */
@@ -84,6 +106,7 @@ async function runRoles(roles: readonly RoleRun[], host: PlayHost): Promise<Play
         const certain = pending.delete(key);
         const perhaps = unknown.delete(key);
         if (!certain && !perhaps) continue;
+        running = { role, name };
         for (const [index, call] of calls.entries()) {
           unfinished = calls.length - index;
           if (host.stop.aborted) return end(false);
@@ -100,6 +123,7 @@ async function runRoles(roles: readonly RoleRun[], host: PlayHost): Promise<Play
           });
           if (result.state === "failed") return end(true);
         }
+        running = undefined;
       }
     }
     return null;
@@ -139,7 +163,7 @@ async function runRoles(roles: readonly RoleRun[], host: PlayHost): Promise<Play
       host.log("warn", `role "${role.use.role.name}": the rest cannot be predicted: ${role.end.message}`);
     }
   }
-  return (await runHandlers()) ?? { failed: false, notExecuted: 0 };
+  return (await runHandlers()) ?? { failed: false, notExecuted: 0, pending: [] };
 }
 
 /** What a role's own code failed with; not knowing is a failure too, outside check mode. */

@@ -1,6 +1,8 @@
 import { VolleyError } from "../core/errors.ts";
 import type { TargetEvent } from "../core/events.ts";
 import { isRecord } from "../core/json.ts";
+import { createMask, type Mask } from "../core/mask.ts";
+import { maskEvent } from "../core/mask-event.ts";
 import {
   type Command,
   encodeLine,
@@ -9,11 +11,16 @@ import {
   PROTOCOL_VERSION,
   type WireEvent,
 } from "../core/protocol.ts";
+import { listenForControllers } from "./control.ts";
+import { readLines } from "./line-reader.ts";
+import type { RunStore } from "./run-store.ts";
 
 /** The target's end of the protocol: events out, the Job and then commands in. */
 export interface Wire {
   emit(event: TargetEvent): void;
   readJob(): Promise<Job>;
+  /** From here on every event goes to the run's journal too, and a controller that lost its connection can come back. */
+  keep(store: RunStore, bundle: string): void;
   /** True when told to go on after this play; false when nobody is left to say so. */
   waitForOthers(play: number): Promise<boolean>;
   /** Resolves once everything emitted has left. */
@@ -22,6 +29,9 @@ export interface Wire {
   readonly kill: AbortSignal;
 }
 
+/** How long a run waits between plays for a controller that has gone away to come back. */
+const ORPHAN_MS = 15 * 60_000;
+
 /** Speaks the protocol over this process's standard streams. */
 export function openWire(input: NodeJS.ReadStream, output: NodeJS.WriteStream): Wire {
   const stop = new AbortController();
@@ -29,18 +39,27 @@ export function openWire(input: NodeJS.ReadStream, output: NodeJS.WriteStream): 
   const continued = new Set<number>();
   const waiting = new Map<number, (goOn: boolean) => void>();
   let sequence = 0;
+  /** What was said before there was a journal to put it into. */
+  const unkept: string[] = [];
   let connected = true;
-  let ended = false;
+  let inputOpen = true;
+  let control: ReturnType<typeof listenForControllers> | undefined;
+  let store: RunStore | undefined;
+  /** Everything that is told from the Job on goes through it, be it sent or kept. */
+  let mask: Mask | null = null;
+  let orphaned: NodeJS.Timeout | undefined;
   let giveJob: ((line: string | null) => void) | undefined;
-  let buffered = "";
   // What else writes to the stream is kept off it from here on.
   const write = output.write.bind(output);
 
-  // A controller that has gone away does not end the run: what is left to say goes nowhere.
+  // A controller that has gone away does not end the run: what it misses it can ask for later.
   output.on("error", () => {
     connected = false;
   });
 
+  const endWaits = (): void => {
+    for (const resume of waiting.values()) resume(false);
+  };
   const obey = (line: string): void => {
     const command = parseLine(line) as Command | undefined;
     switch (command?.type) {
@@ -50,47 +69,57 @@ export function openWire(input: NodeJS.ReadStream, output: NodeJS.WriteStream): 
         return;
       case "cancel":
         stop.abort();
-        for (const resume of waiting.values()) resume(false);
+        endWaits();
         return;
       case "kill":
         stop.abort();
         kill.abort();
-        for (const resume of waiting.values()) resume(false);
+        endWaits();
         return;
     }
   };
-  const takeLine = (line: string): void => {
+  /** Without anybody to say `continue`, what waits for it waits only so long. */
+  const watchOrphan = (): void => {
+    clearTimeout(orphaned);
+    if (inputOpen || (control?.count() ?? 0) > 0) return;
+    if (store === undefined) endWaits();
+    else orphaned = setTimeout(endWaits, ORPHAN_MS);
+  };
+  readLines(input, (line) => {
     if (giveJob === undefined) return obey(line);
     const give = giveJob;
     giveJob = undefined;
     give(line);
-  };
-  input.setEncoding("utf8");
-  input.on("data", (chunk: string) => {
-    buffered += chunk;
-    for (let end = buffered.indexOf("\n"); end >= 0; end = buffered.indexOf("\n")) {
-      const line = buffered.slice(0, end);
-      buffered = buffered.slice(end + 1);
-      if (line !== "") takeLine(line);
-    }
   });
   const onEnd = (): void => {
-    ended = true;
+    inputOpen = false;
     giveJob?.(null);
-    for (const resume of waiting.values()) resume(false);
+    watchOrphan();
   };
   input.once("end", onEnd);
   input.once("error", onEnd);
+  // sshd hangs up on what it started when the connection goes.
+  process.on("SIGHUP", () => {});
 
   return {
     stop: stop.signal,
     kill: kill.signal,
     emit: (event) => {
-      if (!connected) return;
-      const { type, ...rest } = event;
+      const { type, ...rest } = mask === null ? event : maskEvent(mask, event);
       // `type` first: the controller knows the first line of the protocol by it.
-      const wire = { type, seq: ++sequence, time: Date.now(), ...rest } as WireEvent;
-      write(boundedLine(wire));
+      const line = boundedLine({ type, seq: ++sequence, time: Date.now(), ...rest } as WireEvent);
+      if (store === undefined) unkept.push(line);
+      else store.append(line);
+      control?.send(line);
+      if (connected) write(line);
+    },
+    keep: (opened, bundle) => {
+      store = opened;
+      const kept = opened.lines().at(-1)?.event.seq;
+      opened.open(bundle);
+      if (kept === undefined) for (const line of unkept) opened.append(line);
+      else sequence = kept;
+      control = listenForControllers(opened, bundle, { onLine: obey, onChange: watchOrphan });
     },
     readJob: async () => {
       const line = await new Promise<string | null>((resolve) => {
@@ -107,20 +136,23 @@ export function openWire(input: NodeJS.ReadStream, output: NodeJS.WriteStream): 
           `the controller speaks protocol ${job.protocol}, this bundle ${PROTOCOL_VERSION}`,
         );
       }
+      mask = createMask(job.secrets ?? []);
       return job;
     },
-    waitForOthers: (play) =>
-      continued.has(play)
-        ? Promise.resolve(true)
-        : ended
-          ? Promise.resolve(false)
-          : new Promise((resolve) => waiting.set(play, resolve)),
-    flush: () =>
-      new Promise((resolve) => {
-        input.destroy();
-        if (connected) write("", () => resolve());
-        else resolve();
-      }),
+    waitForOthers: (play) => {
+      if (continued.has(play)) return Promise.resolve(true);
+      if (stop.signal.aborted) return Promise.resolve(false);
+      const answer = new Promise<boolean>((resolve) => waiting.set(play, resolve));
+      watchOrphan();
+      return answer;
+    },
+    flush: async () => {
+      clearTimeout(orphaned);
+      input.destroy();
+      store?.close();
+      await control?.close();
+      if (connected) await new Promise<void>((resolve) => write("", () => resolve()));
+    },
   };
 }
 

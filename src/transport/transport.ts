@@ -1,4 +1,5 @@
 import type { Readable, Writable } from "node:stream";
+import type { SshSettings } from "./ssh-settings.ts";
 
 /** A process on a host. */
 export interface RemoteProcess {
@@ -43,8 +44,10 @@ export interface Endpoint {
   readonly address: string;
   readonly port: number;
   readonly user: string;
-  /** A key to use before any other. */
+  /** The key to use, instead of any other. */
   readonly privateKeyFile: string | undefined;
+  /** Default: keys and agent as ssh finds them by itself, no jumps. */
+  readonly ssh?: SshSettings;
 }
 
 /** How the controller reaches hosts. */

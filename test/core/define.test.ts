@@ -1,6 +1,12 @@
 import * as v from "valibot";
 import { expect, test } from "vitest";
-import { definePlay, definePlaybook, defineRole, isPlaybook, resolveRoleVars } from "../../src/core/define.ts";
+import {
+  definePlay,
+  definePlaybook,
+  defineRole,
+  isPlaybook,
+  resolveRoleVars,
+} from "../../src/core/define.ts";
 import { isVolleyError } from "../../src/core/errors.ts";
 
 const role = defineRole({
@@ -9,7 +15,11 @@ const role = defineRole({
   tasks: () => {},
 });
 
-function refusal(make: () => unknown): { readonly code: string; readonly message: string; readonly hint: string | undefined } {
+function refusal(make: () => unknown): {
+  readonly code: string;
+  readonly message: string;
+  readonly hint: string | undefined;
+} {
   try {
     make();
   } catch (thrown) {
@@ -45,16 +55,32 @@ test("plays may be written in place", () => {
 });
 
 test.each([
-  ["a mistyped key", () => definePlay({ hosts: "all", rolse: [] } as never), /unknown key "rolse"; did you mean "roles"\?/],
+  [
+    "a mistyped key",
+    () => definePlay({ hosts: "all", rolse: [] } as never),
+    /unknown key "rolse"; did you mean "roles"\?/,
+  ],
   ["no hosts", () => definePlay({ roles: [] } as never), /`hosts` must be a pattern/],
   ["empty hosts", () => definePlay({ hosts: "  " }), /`hosts` must be a pattern/],
   ["no object", () => definePlay("web" as never), /a play must be an object/],
-  ["a role not called", () => definePlay({ hosts: "all", roles: [role as never] }), /call the role: write `web\(\)`/],
+  [
+    "a role not called",
+    () => definePlay({ hosts: "all", roles: [role as never] }),
+    /call the role: write `web\(\)`/,
+  ],
   ["no role", () => definePlay({ hosts: "all", roles: [{} as never] }), /roles\[0\] is not a role/],
-  ["nothing for a role", () => definePlay({ hosts: "all", roles: [role(), undefined as never] }), /roles\[1\] is not a role/],
+  [
+    "nothing for a role",
+    () => definePlay({ hosts: "all", roles: [role(), undefined as never] }),
+    /roles\[1\] is not a role/,
+  ],
   ["no list", () => definePlaybook({} as never), /takes a list of plays/],
   ["a role without a name", () => defineRole({ tasks: () => {} } as never), /defineRole needs a name/],
-  ["a role with a strange name", () => defineRole({ name: "a b", tasks: () => {} }), /defineRole needs a name/],
+  [
+    "a role with a strange name",
+    () => defineRole({ name: "a b", tasks: () => {} }),
+    /defineRole needs a name/,
+  ],
   ["a role without tasks", () => defineRole({ name: "a" } as never), /role "a" has no tasks function/],
 ])("%s is refused", (_what, make, message) => {
   expect(refusal(make)).toMatchObject({ code: "PLAYBOOK_INVALID", message: expect.stringMatching(message) });
@@ -77,6 +103,8 @@ test("several wrong vars are told of together, nested ones by their path", async
   const wrong = resolveRoleVars(role({ names: ["a", 1] } as never), { port: "x" }, "web1");
   await expect(wrong).rejects.toMatchObject({
     code: "VARS_INVALID",
-    message: expect.stringMatching(/^role "web" on web1: .*"port" \(from the inventory\): .*; var "names.1": /),
+    message: expect.stringMatching(
+      /^role "web" on web1: .*"port" \(from the inventory\): .*; var "names.1": /,
+    ),
   });
 });

@@ -1,5 +1,11 @@
 import { expect, test } from "vitest";
-import { describeError, formatLocation, isVolleyError, serializeError, VolleyError } from "../../src/core/errors.ts";
+import {
+  describeError,
+  formatLocation,
+  isVolleyError,
+  serializeError,
+  VolleyError,
+} from "../../src/core/errors.ts";
 
 test("an error crosses the wire with its code, message, hint and place", () => {
   const error = new VolleyError("ASSET_MISSING", "no file", {

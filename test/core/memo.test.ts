@@ -5,7 +5,9 @@ test("a value is made once, also when it is asked for again before it is there",
   const memo = createMemo();
   let made = 0;
   const make = async (): Promise<number> => ++made;
-  expect(await Promise.all([memo.get("a", make), memo.get("a", make), memo.get("b", make)])).toEqual([1, 1, 2]);
+  expect(await Promise.all([memo.get("a", make), memo.get("a", make), memo.get("b", make)])).toEqual([
+    1, 1, 2,
+  ]);
   expect(await memo.get("a", make)).toBe(1);
 });
 

@@ -17,11 +17,20 @@ const start = (...hosts: readonly string[]): ControllerEvent => ({
   concurrency: 2,
 });
 
-const ref = (task: number, host: string) => ({ host, task, play: "P", role: "web", name: `t${task}`, action: "noop" });
+const ref = (task: number, host: string) => ({
+  host,
+  task,
+  play: "P",
+  role: "web",
+  name: `t${task}`,
+  action: "noop",
+});
 
 const task = (number: number, host: string, result: Result, output = ""): readonly ReceivedEvent[] => [
   { type: "task:start", ...ref(number, host) },
-  ...(output === "" ? [] : [{ type: "task:output", host, task: number, stream: "stdout", text: output } as const]),
+  ...(output === ""
+    ? []
+    : [{ type: "task:output", host, task: number, stream: "stdout", text: output } as const]),
   { type: "task:end", ...ref(number, host), result, elapsedMs: 1 },
 ];
 
@@ -43,7 +52,12 @@ test("hosts are counted as they go, and as they say at their end", () => {
   feed(fold, end("a", "ok"));
   const summary = fold.summary(3_000);
   expect(summary).toMatchObject({ run: "r1", playbook: "site.ts", check: true, elapsedMs: 2_000 });
-  expect(summary.hosts[0]).toMatchObject({ host: "a", outcome: "ok", tally: { unchanged: 1, notExecuted: 2 }, uploadedBytes: 7 });
+  expect(summary.hosts[0]).toMatchObject({
+    host: "a",
+    outcome: "ok",
+    tally: { unchanged: 1, notExecuted: 2 },
+    uploadedBytes: 7,
+  });
   expect(summary.tally).toMatchObject({ unchanged: 1, changed: 0, notExecuted: 2 });
 });
 
@@ -77,8 +91,23 @@ test("a line that comes in pieces is one line", () => {
   const fold = foldSummary();
   const error = { code: "ACTION_FAILED", message: "no" } as const;
   const [started, ended] = task(1, "a", { state: "failed", error });
-  const output = (text: string): ReceivedEvent => ({ type: "task:output", host: "a", task: 1, stream: "stdout", text });
-  feed(fold, start("a"), started!, output("hel"), output("lo\nwor"), output("ld"), ended!, end("a", "failed"));
+  const output = (text: string): ReceivedEvent => ({
+    type: "task:output",
+    host: "a",
+    task: 1,
+    stream: "stdout",
+    text,
+  });
+  feed(
+    fold,
+    start("a"),
+    started!,
+    output("hel"),
+    output("lo\nwor"),
+    output("ld"),
+    ended!,
+    end("a", "failed"),
+  );
   expect(fold.summary(3_000).hosts[0]?.failures[0]?.output).toEqual(["hello", "world"]);
 });
 

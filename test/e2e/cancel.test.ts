@@ -3,11 +3,11 @@ import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { expect, test, vi } from "vitest";
 import type { EmbeddedFleet } from "../../src/embedded/types.ts";
-import { follow, hostOf, keptBundles, ofType, start, useFleets } from "./lib/drive.ts";
-import { makeProject, playbookText, TWO_FILES, useScratch, waitFor } from "./lib/project.ts";
+import { fleetStarter, follow, hostOf, keptBundles, ofType, start } from "./lib/drive.ts";
+import { makeProject, playbookText, scratchDirectory, TWO_FILES, waitFor } from "./lib/project.ts";
 
-const scratch = useScratch();
-const startFleet = useFleets();
+const scratch = scratchDirectory();
+const startFleet = fleetStarter();
 
 const WAITS = `{ name: "Waits", hosts: "all", tasks: ({ task, facts }) => {
   task("Wait", ${waitFor("go")});
@@ -22,7 +22,9 @@ const HANGS = `{ name: "Hangs", hosts: "all", tasks: ({ task, facts }) => {
 /** Lets the waiting hosts go on, but not before they have read what they were sent. */
 async function letGoOnceTold(fleet: EmbeddedFleet): Promise<void> {
   const before = fleet.hosts.map(({ stats }) => stats.bytesIn);
-  await vi.waitFor(() => expect(fleet.hosts.every(({ stats }, index) => stats.bytesIn > before[index]!)).toBe(true));
+  await vi.waitFor(() =>
+    expect(fleet.hosts.every(({ stats }, index) => stats.bytesIn > before[index]!)).toBe(true),
+  );
   await sleep(300);
   for (const { home } of fleet.hosts) writeFileSync(join(home, "go"), "");
 }
@@ -68,7 +70,10 @@ test("cancelled twice: the action at work ends, with its processes", async () =>
   expect(ofType(ran.events, "run:cancel").map(({ how }) => how)).toEqual(["clean", "now"]);
   const pids = fleet.hosts.map(({ home }) => Number(readFileSync(join(home, "pid"), "utf8")));
   await vi.waitFor(() => expect(pids.filter(isRunning)).toEqual([]), 5_000);
-  await vi.waitFor(() => expect(fleet.hosts.map(({ stats }) => stats.openConnections)).toEqual([0, 0]), 5_000);
+  await vi.waitFor(
+    () => expect(fleet.hosts.map(({ stats }) => stats.openConnections)).toEqual([0, 0]),
+    5_000,
+  );
 });
 
 test("cancelled at a barrier: those that wait end too", async () => {
@@ -117,7 +122,10 @@ test.each([1, 2])("cancelled (%i times) while connecting: no host is waited for"
   });
   expect(ran.summary).toMatchObject({ exitCode: 130, outcomes: { cancelled: 3 } });
   expect(hostOf(ran, "web01").error).toBeUndefined();
-  await vi.waitFor(() => expect(fleet.hosts.map(({ stats }) => stats.openConnections)).toEqual([0, 0, 0]), 5_000);
+  await vi.waitFor(
+    () => expect(fleet.hosts.map(({ stats }) => stats.openConnections)).toEqual([0, 0, 0]),
+    5_000,
+  );
 });
 
 test.each([1, 2])("cancelled (%i times) while sending: what was sent in part is removed", async (times) => {
@@ -128,9 +136,13 @@ test.each([1, 2])("cancelled (%i times) while sending: what was sent in part is 
   const ran = await follow(running, (event) => {
     if (event.type !== "host:upload" || event.bytes > 0 || ++sending < 2) return;
     // Not before the host has the file: then there is something to remove.
-    void vi.waitFor(() => expect(fleet.hosts.map((host) => keptBundles(host).temporary.length)).toEqual([1, 1]), { interval: 1 }).then(() => {
-      for (let time = 0; time < times; time++) running.cancel();
-    });
+    void vi
+      .waitFor(() => expect(fleet.hosts.map((host) => keptBundles(host).temporary.length)).toEqual([1, 1]), {
+        interval: 1,
+      })
+      .then(() => {
+        for (let time = 0; time < times; time++) running.cancel();
+      });
   });
   expect(ran.summary).toMatchObject({ exitCode: 130, outcomes: { cancelled: 2 } });
   expect(fleet.hosts.map(keptBundles)).toEqual([

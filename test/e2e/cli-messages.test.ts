@@ -2,21 +2,26 @@ import { chmodSync, existsSync, mkdirSync, readdirSync, symlinkSync, writeFileSy
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { beforeAll, expect, test } from "vitest";
+import type { HostFault } from "../../src/embedded/faults.ts";
 import type { EmbeddedFleet } from "../../src/embedded/types.ts";
 import { builtCli, type CliEnd, volley } from "./lib/cli.ts";
-import { useFleets } from "./lib/drive.ts";
-import { makeProject, type Project, playbookText, TWO_FILES, useScratch } from "./lib/project.ts";
+import { fleetStarter, keptBundles } from "./lib/drive.ts";
+import { makeProject, type Project, playbookText, scratchDirectory, TWO_FILES } from "./lib/project.ts";
 
-const scratch = useScratch();
-const startFleet = useFleets();
+const scratch = scratchDirectory();
+const startFleet = fleetStarter();
 beforeAll(async () => void (await builtCli()), 120_000);
 
 const site = { "site.ts": playbookText(TWO_FILES) };
-const hosts = { "inventory/hosts.yaml": "all:\n  children:\n    web:\n      hosts:\n        web1:\n        web2:\n" };
+const hosts = {
+  "inventory/hosts.yaml": "all:\n  children:\n    web:\n      hosts:\n        web1:\n        web2:\n",
+};
 
 /** Tasks of one play, written on the lines from the fifth on. */
 function tasks(...lines: readonly string[]): string {
-  return playbookText(`{ name: "One", hosts: "all", tasks: ({ task, vars, facts }) => {\nvoid [vars, facts];\n${lines.join("\n")}\n} }`);
+  return playbookText(
+    `{ name: "One", hosts: "all", tasks: ({ task, vars, facts }) => {\nvoid [vars, facts];\n${lines.join("\n")}\n} }`,
+  );
 }
 
 interface Case {
@@ -33,38 +38,237 @@ const withRole = (use: string): string =>
 const typedVars = "  vars: v.object({ workers: v.number(), domain: v.string() }),\n";
 
 const cases: readonly Case[] = [
-  { what: "no playbook named", files: site, args: ["run"], says: /^error: missing required argument 'playbook'/ },
-  { what: "no such playbook", files: { ...site, ...hosts }, args: ["run", "sight.ts"], says: /^volley: there is no playbook sight\.ts \(looked for .*\/sight\.ts\)$/ },
-  { what: "no inventory", files: site, args: ["run", "site.ts"], says: /^volley: there is no inventory here \(name one with -i: .*\)$/ },
-  { what: "an inventory that is not there", files: site, args: ["run", "site.ts", "-i", "nowhere"], says: /^volley: .*nowhere/ },
-  { what: "a pattern that matches nothing", files: { "site.ts": playbookText(TWO_FILES.replace('"all"', '"wbe"')), ...hosts }, args: ["run", "site.ts"], says: /^volley: .*wbe.*web/ },
-  { what: "an unknown host", files: { ...site, ...hosts }, args: ["run", "site.ts", "-l", "web9"], says: /^volley: .*web9/ },
-  { what: "an inventory that is no YAML", files: { ...site, "inventory/hosts.yaml": "all:\n  hosts:\n    web1:\n   web2: [\n" }, args: ["run", "site.ts"], says: /^volley: inventory\/hosts\.yaml:3:\d+: / },
-  { what: "a role that is not there", files: { ...hosts, "site.ts": withRole("web()") }, args: ["run", "site.ts"], says: /^volley: site\.ts:2:\d+: Could not resolve "\.\/roles\/web\/role\.ts"/ },
-  { what: "a syntax error", files: { ...hosts, "site.ts": "import { definePlaybook } from 'volley';\nexport default definePlaybook([\n  { hosts: 'all' \n  roles: [] }]);\n" }, args: ["run", "site.ts"], says: /^volley: site\.ts:4:3: Expected "}" but found "roles"/ },
-  { what: "an unknown key in a play", files: { ...hosts, "site.ts": playbookText('{ hosts: "all", role: [] }') }, args: ["run", "site.ts"], says: /^volley: site\.ts:3:\d+: play "all": unknown key "role".*roles.*\(a play takes: name, hosts, .*\)$/ },
-  { what: "no playbook exported", files: { ...hosts, "site.ts": "export const x = 1;\n" }, args: ["run", "site.ts"], says: /^volley: site\.ts exports no playbook \(write `export default definePlaybook/ },
-  { what: "a playbook that throws", files: { ...hosts, "site.ts": 'import { definePlaybook } from "volley";\nconst settings: { a?: { b: string } } = {};\nexport default definePlaybook([{ hosts: settings.a!.b }]);\n' }, args: ["run", "site.ts"], says: /^volley: site\.ts:3:\d+: TypeError: Cannot read properties of undefined \(reading 'b'\)$/ },
-  { what: "an unknown role var", files: { ...hosts, "site.ts": withRole("web({ worker: 4 } as never)"), "roles/web/role.ts": role("", typedVars) }, args: ["run", "site.ts"], says: /^volley: site\.ts:4:\d+: role "web" has no var "worker".*workers.*\(its vars are: workers, domain\)$/ },
-  { what: "a wrong role var", files: { ...hosts, "site.ts": withRole('web({ workers: "four" as never, domain: "d" })'), "roles/web/role.ts": role("", typedVars) }, args: ["run", "site.ts"], says: /^volley: .*site\.ts:4:\d+: role "web" on web1: var "workers": .*number.*four/ },
-  { what: "a missing role var", files: { ...hosts, "site.ts": withRole("web({ workers: 4 })"), "roles/web/role.ts": role("", typedVars) }, args: ["run", "site.ts"], says: /^volley: .*role "web" on web1: var "domain" is missing \(give it in the play, `web\(\{ … \}\)`, or as a var of the host or one of its groups\)$/ },
-  { what: "an action with a wrong parameter", files: { ...hosts, "site.ts": tasks('task("Write", copy({ content: "a", dst: "/tmp/a" } as never));') }, args: ["run", "site.ts"], says: /^volley: site\.ts:6:\d+: copy: unknown parameter "dst".*dest.*\(copy takes: .*dest.*\)$/ },
-  { what: "an action without what it needs", files: { ...hosts, "site.ts": tasks('task("Write", copy({ content: "a" } as never));') }, args: ["run", "site.ts"], says: /^volley: site\.ts:6:\d+: copy: .*"dest" is required/ },
-  { what: "a template that is missing", files: { ...hosts, "site.ts": withRole("web()"), "roles/web/role.ts": role('task("T", template({ src: "x.j2", dest: "/tmp/x" }));'), "roles/web/templates/y.j2": "" }, args: ["run", "site.ts"], says: /^volley: .*role\.ts:8:\d+: role "roles\/web" has no file templates\/x\.j2 \(did you mean templates\/y\.j2\?\)$/ },
-  { what: "an asset that is missing", files: { ...hosts, "site.ts": withRole("web()"), "roles/web/role.ts": role('task("C", copy({ src: "x.txt", dest: "/tmp/x" }));') }, args: ["run", "site.ts"], says: /^volley: .*role\.ts:8:\d+: role "roles\/web" has no file files\/x\.txt/ },
-  { what: "a handler's asset that is missing", files: { ...hosts, "site.ts": withRole("web()"), "roles/web/role.ts": role("", '  handlers: { h: copy({ src: "h.txt", dest: "/tmp/h" }) },\n') }, args: ["run", "site.ts"], says: /^volley: .*h\.txt/ },
-  { what: "top-level await", files: { ...hosts, "site.ts": `const x = await Promise.resolve(1);\n${playbookText(TWO_FILES)}void x;\n` }, args: ["run", "site.ts"], says: /^volley: site\.ts:1:\d+: .*[Tt]op-level await/ },
-  { what: "what works only on the controller", files: { ...hosts, "site.ts": 'import { run } from "volley/controller";\nexport default run;\n' }, args: ["run", "site.ts"], says: /^volley: site\.ts:1:\d+: "volley\/controller" works only on the controller; a playbook imports from "volley"$/ },
-  { what: "-f 0", files: { ...site, ...hosts }, args: ["run", "site.ts", "-f", "0"], says: /^error: option '-f, --forks <number>' argument '0' is invalid\. It must be a whole number of 1 or more\.$/ },
-  { what: "an unknown option", files: { ...site, ...hosts }, args: ["run", "site.ts", "--fork", "3"], says: /^error: unknown option '--fork'/ },
-  { what: "an unknown output kind", files: { ...site, ...hosts }, args: ["run", "site.ts", "-o", "xml"], says: /^error: option '-o, --output <kind>' argument 'xml' is invalid\. Allowed choices are auto, ink, plain, json\.$/ },
+  {
+    what: "no playbook named",
+    files: site,
+    args: ["run"],
+    says: /^error: missing required argument 'playbook'/,
+  },
+  {
+    what: "no such playbook",
+    files: { ...site, ...hosts },
+    args: ["run", "sight.ts"],
+    says: /^volley: there is no playbook sight\.ts \(looked for .*\/sight\.ts\)$/,
+  },
+  {
+    what: "no inventory",
+    files: site,
+    args: ["run", "site.ts"],
+    says: /^volley: there is no inventory here \(name one with -i: .*\)$/,
+  },
+  {
+    what: "an inventory that is not there",
+    files: site,
+    args: ["run", "site.ts", "-i", "nowhere"],
+    says: /^volley: .*nowhere/,
+  },
+  {
+    what: "a pattern that matches nothing",
+    files: { "site.ts": playbookText(TWO_FILES.replace('"all"', '"wbe"')), ...hosts },
+    args: ["run", "site.ts"],
+    says: /^volley: .*wbe.*web/,
+  },
+  {
+    what: "an unknown host",
+    files: { ...site, ...hosts },
+    args: ["run", "site.ts", "-l", "web9"],
+    says: /^volley: .*web9/,
+  },
+  {
+    what: "an inventory that is no YAML",
+    files: { ...site, "inventory/hosts.yaml": "all:\n  hosts:\n    web1:\n   web2: [\n" },
+    args: ["run", "site.ts"],
+    says: /^volley: inventory\/hosts\.yaml:3:\d+: /,
+  },
+  {
+    what: "a role that is not there",
+    files: { ...hosts, "site.ts": withRole("web()") },
+    args: ["run", "site.ts"],
+    says: /^volley: site\.ts:2:\d+: Could not resolve "\.\/roles\/web\/role\.ts"/,
+  },
+  {
+    what: "a syntax error",
+    files: {
+      ...hosts,
+      "site.ts":
+        "import { definePlaybook } from 'volley';\nexport default definePlaybook([\n  { hosts: 'all' \n  roles: [] }]);\n",
+    },
+    args: ["run", "site.ts"],
+    says: /^volley: site\.ts:4:3: Expected "}" but found "roles"/,
+  },
+  {
+    what: "an unknown key in a play",
+    files: { ...hosts, "site.ts": playbookText('{ hosts: "all", role: [] }') },
+    args: ["run", "site.ts"],
+    says: /^volley: site\.ts:3:\d+: play "all": unknown key "role".*roles.*\(a play takes: name, hosts, .*\)$/,
+  },
+  {
+    what: "no playbook exported",
+    files: { ...hosts, "site.ts": "export const x = 1;\n" },
+    args: ["run", "site.ts"],
+    says: /^volley: site\.ts exports no playbook \(write `export default definePlaybook/,
+  },
+  {
+    what: "a playbook that throws",
+    files: {
+      ...hosts,
+      "site.ts":
+        'import { definePlaybook } from "volley";\nconst settings: { a?: { b: string } } = {};\nexport default definePlaybook([{ hosts: settings.a!.b }]);\n',
+    },
+    args: ["run", "site.ts"],
+    says: /^volley: site\.ts:3:\d+: TypeError: Cannot read properties of undefined \(reading 'b'\)$/,
+  },
+  {
+    what: "an unknown role var",
+    files: {
+      ...hosts,
+      "site.ts": withRole("web({ worker: 4 } as never)"),
+      "roles/web/role.ts": role("", typedVars),
+    },
+    args: ["run", "site.ts"],
+    says: /^volley: site\.ts:4:\d+: role "web" has no var "worker".*workers.*\(its vars are: workers, domain\)$/,
+  },
+  {
+    what: "a wrong role var",
+    files: {
+      ...hosts,
+      "site.ts": withRole('web({ workers: "four" as never, domain: "d" })'),
+      "roles/web/role.ts": role("", typedVars),
+    },
+    args: ["run", "site.ts"],
+    says: /^volley: .*site\.ts:4:\d+: role "web" on web1: var "workers": .*number.*four/,
+  },
+  {
+    what: "a missing role var",
+    files: { ...hosts, "site.ts": withRole("web({ workers: 4 })"), "roles/web/role.ts": role("", typedVars) },
+    args: ["run", "site.ts"],
+    says: /^volley: .*role "web" on web1: var "domain" is missing \(give it in the play, `web\(\{ … \}\)`, or as a var of the host or one of its groups\)$/,
+  },
+  {
+    what: "an action with a wrong parameter",
+    files: { ...hosts, "site.ts": tasks('task("Write", copy({ content: "a", dst: "/tmp/a" } as never));') },
+    args: ["run", "site.ts"],
+    says: /^volley: site\.ts:6:\d+: copy: unknown parameter "dst".*dest.*\(copy takes: .*dest.*\)$/,
+  },
+  {
+    what: "an action without what it needs",
+    files: { ...hosts, "site.ts": tasks('task("Write", copy({ content: "a" } as never));') },
+    args: ["run", "site.ts"],
+    says: /^volley: site\.ts:6:\d+: copy: .*"dest" is required/,
+  },
+  {
+    what: "a template that is missing",
+    files: {
+      ...hosts,
+      "site.ts": withRole("web()"),
+      "roles/web/role.ts": role('task("T", template({ src: "x.j2", dest: "/tmp/x" }));'),
+      "roles/web/templates/y.j2": "",
+    },
+    args: ["run", "site.ts"],
+    says: /^volley: .*role\.ts:8:\d+: role "roles\/web" has no file templates\/x\.j2 \(did you mean templates\/y\.j2\?\)$/,
+  },
+  {
+    what: "an asset that is missing",
+    files: {
+      ...hosts,
+      "site.ts": withRole("web()"),
+      "roles/web/role.ts": role('task("C", copy({ src: "x.txt", dest: "/tmp/x" }));'),
+    },
+    args: ["run", "site.ts"],
+    says: /^volley: .*role\.ts:8:\d+: role "roles\/web" has no file files\/x\.txt/,
+  },
+  {
+    what: "a handler's asset that is missing",
+    files: {
+      ...hosts,
+      "site.ts": withRole("web()"),
+      "roles/web/role.ts": role("", '  handlers: { h: copy({ src: "h.txt", dest: "/tmp/h" }) },\n'),
+    },
+    args: ["run", "site.ts"],
+    says: /^volley: .*h\.txt/,
+  },
+  {
+    what: "top-level await",
+    files: {
+      ...hosts,
+      "site.ts": `const x = await Promise.resolve(1);\n${playbookText(TWO_FILES)}void x;\n`,
+    },
+    args: ["run", "site.ts"],
+    says: /^volley: site\.ts:1:\d+: .*[Tt]op-level await/,
+  },
+  {
+    what: "what works only on the controller",
+    files: { ...hosts, "site.ts": 'import { run } from "volley/controller";\nexport default run;\n' },
+    args: ["run", "site.ts"],
+    says: /^volley: site\.ts:1:\d+: "volley\/controller" works only on the controller; a playbook imports from "volley"$/,
+  },
+  {
+    what: "-f 0",
+    files: { ...site, ...hosts },
+    args: ["run", "site.ts", "-f", "0"],
+    says: /^error: option '-f, --forks <number>' argument '0' is invalid\. It must be a whole number of 1 or more\.$/,
+  },
+  {
+    what: "an unknown option",
+    files: { ...site, ...hosts },
+    args: ["run", "site.ts", "--fork", "3"],
+    says: /^error: unknown option '--fork'/,
+  },
+  {
+    what: "an unknown output kind",
+    files: { ...site, ...hosts },
+    args: ["run", "site.ts", "-o", "xml"],
+    says: /^error: option '-o, --output <kind>' argument 'xml' is invalid\. Allowed choices are auto, ink, plain, json\.$/,
+  },
+  {
+    what: "a user to become, not named",
+    files: { ...site, ...hosts },
+    args: ["run", "site.ts", "--become-user"],
+    says: /^error: option '--become-user <name>' argument missing$/,
+  },
   { what: "an unknown command", files: site, args: ["rnu"], says: /^error: unknown command 'rnu'/ },
-  { what: "an unknown host key policy", files: { ...site, ...hosts }, args: ["run", "site.ts", "--host-keys", "no"], says: /^error: .*Allowed choices are strict, accept-new, off\.$/ },
-  { what: "a bundle to be bundled", files: { "site.run": "#!/bin/sh\n" }, args: ["bundle", "site.run", "-o", "again.run"], says: /^volley: .*a bundle cannot be bundled again/ },
-  { what: "a bundle into nowhere", files: site, args: ["bundle", "site.ts", "-o", "no/where/site.run"], says: /^volley: cannot write no\/where\/site\.run: there is no such directory$/ },
-  { what: "a bundle into a directory", files: { ...site, "out/x": "" }, args: ["bundle", "site.ts", "-o", "out"], says: /^volley: cannot write out: it is a directory$/ },
-  { what: "a bundle without a name", files: site, args: ["bundle", "site.ts"], says: /^error: required option '-o, --output <file>' not specified$/ },
-  { what: "a limit without an inventory", files: site, args: ["bundle", "site.ts", "-o", "x.run", "-l", "web1"], says: /^volley: --limit picks hosts of an inventory: name one with -i$/ },
+  {
+    what: "an unknown host key policy",
+    files: { ...site, ...hosts },
+    args: ["run", "site.ts", "--host-keys", "no"],
+    says: /^error: .*Allowed choices are strict, accept-new, off\.$/,
+  },
+  {
+    what: "a bundle to be bundled",
+    files: { "site.run": "#!/bin/sh\n" },
+    args: ["bundle", "site.run", "-o", "again.run"],
+    says: /^volley: .*a bundle cannot be bundled again/,
+  },
+  {
+    what: "a bundle into nowhere",
+    files: site,
+    args: ["bundle", "site.ts", "-o", "no/where/site.run"],
+    says: /^volley: cannot write no\/where\/site\.run: there is no such directory$/,
+  },
+  {
+    what: "a bundle into a directory",
+    files: { ...site, "out/x": "" },
+    args: ["bundle", "site.ts", "-o", "out"],
+    says: /^volley: cannot write out: it is a directory$/,
+  },
+  {
+    what: "a bundle below a file",
+    files: site,
+    args: ["bundle", "site.ts", "-o", "site.ts/site.run"],
+    says: /^volley: cannot write site\.ts\/site\.run: what it is in is not a directory$/,
+  },
+  {
+    what: "a bundle without a name",
+    files: site,
+    args: ["bundle", "site.ts"],
+    says: /^error: required option '-o, --output <file>' not specified$/,
+  },
+  {
+    what: "a limit without an inventory",
+    files: site,
+    args: ["bundle", "site.ts", "-o", "x.run", "-l", "web1"],
+    says: /^volley: --limit picks hosts of an inventory: name one with -i$/,
+  },
 ];
 
 function firstLine({ stderr }: CliEnd): string {
@@ -79,7 +283,9 @@ test.each(cases)("$what", async ({ files, args, says }) => {
   expect(end).toMatchObject({ code: 1, stdout: "" });
   // commander adds how to get help; everything else is one line.
   const lines = end.stderr.trimEnd().split("\n");
-  expect(lines.slice(1).filter((line) => !/^\(--help shows what can be given\)$|^\(Did you mean |^$/.test(line))).toEqual([]);
+  expect(
+    lines.slice(1).filter((line) => !/^\(--help shows what can be given\)$|^\(Did you mean |^$/.test(line)),
+  ).toEqual([]);
   expect(end.stderr).not.toMatch(/\n\s+at |node:internal/);
   expect(readdirSync(project.directory, { recursive: true })).toEqual(before);
 });
@@ -92,17 +298,26 @@ test("a forbidden package in a role: refused, with the chain of imports", async 
     "roles/web/connect.ts": 'import { Client } from "ssh2";\nexport const client = new Client();\n',
   });
   symlinkSync(fileURLToPath(new URL("../../node_modules", import.meta.url)), project.path("node_modules"));
-  for (const args of [["run", "site.ts"], ["bundle", "site.ts", "-o", "site.run"], ["check", "site.ts", "--no-types"]]) {
+  for (const args of [
+    ["run", "site.ts"],
+    ["bundle", "site.ts", "-o", "site.run"],
+    ["check", "site.ts", "--no-types"],
+  ]) {
     const end = await volley(args, { cwd: project.directory });
     expect(end).toMatchObject({ code: 1, stdout: "" });
-    expect(end.stderr).toMatch(/^volley: .*ssh2.* cannot run on a host: it belongs to the controller \(imported through site\.ts -> roles\/web\/role\.ts -> roles\/web\/connect\.ts -> .*ssh2.*\)\n$/);
+    expect(end.stderr).toMatch(
+      /^volley: .*ssh2.* cannot run on a host: it belongs to the controller \(imported through site\.ts -> roles\/web\/role\.ts -> roles\/web\/connect\.ts -> .*ssh2.*\)\n$/,
+    );
   }
   expect(existsSync(project.path("site.run"))).toBe(false);
 });
 
 async function runOn(fleet: EmbeddedFleet, project: Project, ...args: readonly string[]): Promise<CliEnd> {
   project.write("inventory/hosts.yaml", fleet.inventoryYaml());
-  return volley(["run", "site.ts", "--known-hosts", fleet.knownHostsPath, "--connect-timeout", "2", ...args], { cwd: project.directory });
+  return volley(
+    ["run", "site.ts", "--known-hosts", fleet.knownHostsPath, "--connect-timeout", "2", ...args],
+    { cwd: project.directory },
+  );
 }
 
 test("a template that fails: named, with its line and the variable", async () => {
@@ -115,7 +330,7 @@ test("a template that fails: named, with its line and the variable", async () =>
   const end = await runOn(fleet, project);
   expect(end.code).toBe(2);
   expect(end.stderr).toBe("");
-  expect(end.stdout).toMatch(/x\.j2.*3.*nowhere/);
+  expect(end.stdout).toMatch(/'nowhere' is undefined\n +at x\.j2:3\n/);
   expect(existsSync(join(fleet.hosts[0]!.home, "x"))).toBe(false);
 });
 
@@ -127,9 +342,43 @@ test("the wrong key: said in the summary, nothing was run", async () => {
   expect(end.stdout).toMatch(/web01 accepted none of the keys for user/);
 });
 
+const hostFaults: readonly (readonly [what: string, fault: HostFault, code: number, says: RegExp])[] = [
+  [
+    "a full disk",
+    { kind: "diskFull", afterBytes: 50_000 },
+    1,
+    /cannot write in ~\/\.cache\/volley\/bundles: No space left on device/,
+  ],
+  ["a read-only home", { kind: "readOnlyHome" }, 1, /cannot keep the bundle in .*'s home: /],
+  ["a Node too old", { kind: "oldNode" }, 1, /Node v12\.22\.0 .*is too old; Node 18 or newer is needed/],
+  ["no Node", { kind: "noNode" }, 1, /no Node found on this machine .*install Node 18 or newer/],
+  ["a corrupted upload", { kind: "corruptUpload" }, 1, /the bundle arrived damaged 2 times/],
+  ["a changed host key", { kind: "wrongHostKey" }, 1, /the host key has changed.*known_hosts:1/],
+  ["nobody listening", { kind: "refuse" }, 4, /refused the connection: no SSH server listens there/],
+  ["silence", { kind: "hang" }, 4, /did not answer within 2 s/],
+  ["a banner", { kind: "noisyBanner" }, 0, /1 host ok|web01 +✔ ok/],
+];
+
+test.each(hostFaults)(
+  "%s on the host: said in the summary, nothing half-written",
+  async (_what, fault, code, says) => {
+    const project = makeProject(scratch(), site);
+    const fleet = await startFleet({ count: 1, faults: () => fault });
+    const end = await runOn(fleet, project);
+    expect(end.stderr).toBe("");
+    expect(end.stdout).toMatch(says);
+    expect(end.code).toBe(code);
+    expect(keptBundles(fleet.hosts[0]!).temporary).toEqual([]);
+    expect(end.stdout).not.toMatch(/node:internal|\.ts:\d+:\d+\)|undefined|\[object/);
+  },
+);
+
 test("one host of two unreachable: the other is done, 4", async () => {
   const project = makeProject(scratch(), site);
-  const fleet = await startFleet({ count: 2, faults: (index) => (index === 0 ? { kind: "refuse" } : undefined) });
+  const fleet = await startFleet({
+    count: 2,
+    faults: (index) => (index === 0 ? { kind: "refuse" } : undefined),
+  });
   const end = await runOn(fleet, project);
   expect(end).toMatchObject({ code: 4, stderr: "" });
   expect(end.stdout).toMatch(/refused the connection/);
@@ -145,7 +394,10 @@ test("plain output has no escapes when piped, json is one object a line", async 
   expect((await runOn(fleet, project)).stdout).not.toContain("\u001b");
   const json = await runOn(fleet, project, "--output", "json");
   expect(json).toMatchObject({ code: 0, stderr: "" });
-  const events = json.stdout.trimEnd().split("\n").map((line) => JSON.parse(line) as { readonly type: string; readonly seq: number });
+  const events = json.stdout
+    .trimEnd()
+    .split("\n")
+    .map((line) => JSON.parse(line) as { readonly type: string; readonly seq: number });
   expect(events.map(({ seq }) => seq)).toEqual(events.map((_event, index) => index + 1));
   expect(events.at(-1)).toMatchObject({ type: "run:end", summary: { exitCode: 0, tally: { unchanged: 6 } } });
 });
@@ -162,7 +414,12 @@ test("colours when forced, none with NO_COLOR", async () => {
 });
 
 test("Ctrl-C ends cleanly with a summary and 130", async () => {
-  const project = makeProject(scratch(), { "site.ts": tasks('task("Hang", shell("echo waiting; sleep 1000"));', 'task("After", debug({ msg: "after" }));') });
+  const project = makeProject(scratch(), {
+    "site.ts": tasks(
+      'task("Hang", shell("echo waiting; sleep 1000"));',
+      'task("After", debug({ msg: "after" }));',
+    ),
+  });
   const fleet = await startFleet({ count: 2 });
   project.write("inventory/hosts.yaml", fleet.inventoryYaml());
   const end = await volley(["run", "site.ts", "--known-hosts", fleet.knownHostsPath, "--output", "json"], {
@@ -181,7 +438,10 @@ test("Ctrl-C ends cleanly with a summary and 130", async () => {
     },
   });
   expect(end).toMatchObject({ code: 130, stderr: "" });
-  expect(JSON.parse(end.stdout.trimEnd().split("\n").at(-1)!)).toMatchObject({ type: "run:end", summary: { outcomes: { cancelled: 2 } } });
+  expect(JSON.parse(end.stdout.trimEnd().split("\n").at(-1)!)).toMatchObject({
+    type: "run:end",
+    summary: { outcomes: { cancelled: 2 } },
+  });
 });
 
 test("a reader that leaves, as head does, does not fail the run", async () => {
@@ -200,23 +460,39 @@ test("a reader that leaves, as head does, does not fail the run", async () => {
 test("check: with types, without, and with what is wrong", async () => {
   const project = makeProject(scratch(), { ...site, ...hosts });
   const without = await volley(["check", "site.ts", "--no-types"], { cwd: project.directory });
-  expect(without).toMatchObject({ code: 0, stderr: "", stdout: "site.ts: 1 play compiles; vars, actions and assets fit for 2 hosts\n" });
+  expect(without).toMatchObject({
+    code: 0,
+    stderr: "",
+    stdout: "site.ts: 1 play compiles; vars, actions and assets fit for 2 hosts\n",
+  });
   const none = await volley(["check", "site.ts"], { cwd: project.directory });
   expect(none).toMatchObject({ code: 1, stdout: "" });
-  expect(none.stderr).toMatch(/^volley: the project has no TypeScript to check types with \(npm install --save-dev typescript, or leave types out with --no-types\)\n$/);
+  expect(none.stderr).toMatch(
+    /^volley: the project has no TypeScript to check types with \(npm install --save-dev typescript, or leave types out with --no-types\)\n$/,
+  );
 
   symlinkSync(fileURLToPath(new URL("../../node_modules", import.meta.url)), project.path("node_modules"));
   const index = fileURLToPath(new URL("../../src/index.ts", import.meta.url));
   project.write(
     "tsconfig.json",
     JSON.stringify({
-      compilerOptions: { strict: true, module: "nodenext", target: "es2022", noEmit: true, skipLibCheck: true, allowImportingTsExtensions: true, types: ["node"], paths: { volley: [index] } },
+      compilerOptions: {
+        strict: true,
+        module: "nodenext",
+        target: "es2022",
+        noEmit: true,
+        skipLibCheck: true,
+        allowImportingTsExtensions: true,
+        types: ["node"],
+        lib: ["es2023"],
+        paths: { volley: [index] },
+      },
       include: ["*.ts"],
     }),
   );
   const right = await volley(["check", "site.ts"], { cwd: project.directory });
   expect(right).toMatchObject({ code: 0, stderr: "", stdout: expect.stringMatching(/; types are right\n$/) });
-  project.write("site.ts", tasks("task(42, copy({ content: \"a\", dest: \"/tmp/a\" }));"));
+  project.write("site.ts", tasks('task(42, copy({ content: "a", dest: "/tmp/a" }));'));
   const wrong = await volley(["check", "site.ts"], { cwd: project.directory });
   expect(wrong.code).toBe(1);
   expect(wrong.stdout).toMatch(/site\.ts.*6.*error TS2345/);
@@ -224,9 +500,13 @@ test("check: with types, without, and with what is wrong", async () => {
 
 test("bundle: writes a file that runs by itself", async () => {
   const project = makeProject(scratch(), { ...site, ...hosts });
-  const end = await volley(["bundle", "site.ts", "-o", "site.run", "-i", "inventory", "-l", "web1"], { cwd: project.directory });
+  const end = await volley(["bundle", "site.ts", "-o", "site.run", "-i", "inventory", "-l", "web1"], {
+    cwd: project.directory,
+  });
   expect(end).toMatchObject({ code: 0, stderr: "" });
-  expect(end.stdout).toMatch(/^site\.run: \d+\.\d KiB, SHA-256 [0-9a-f]{64}\nRun it there: sh site\.run --local web1/);
+  expect(end.stdout).toMatch(
+    /^site\.run: \d+\.\d KiB, SHA-256 [0-9a-f]{64}\nRun it there: sh site\.run --local web1/,
+  );
   expect(readdirSync(project.directory).filter((name) => name.startsWith("site.run"))).toEqual(["site.run"]);
   const again = await volley(["bundle", "site.run", "-o", "again.run"], { cwd: project.directory });
   expect(again).toMatchObject({ code: 1, stdout: "" });
@@ -238,5 +518,9 @@ test.skipIf(process.getuid?.() === 0)("bundle into a directory that may not be w
   chmodSync(project.path("locked"), 0o555);
   writeFileSync(project.path("note"), "");
   const end = await volley(["bundle", "site.ts", "-o", "locked/site.run"], { cwd: project.directory });
-  expect(end).toMatchObject({ code: 1, stdout: "", stderr: expect.stringMatching(/^volley: cannot write locked\/site\.run: permission denied\n$/) });
+  expect(end).toMatchObject({
+    code: 1,
+    stdout: "",
+    stderr: expect.stringMatching(/^volley: cannot write locked\/site\.run: permission denied\n$/),
+  });
 });

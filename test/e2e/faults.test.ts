@@ -3,11 +3,20 @@ import { readFileSync } from "node:fs";
 import { expect, test } from "vitest";
 import type { HostFault } from "../../src/embedded/faults.ts";
 import type { EmbeddedFleet } from "../../src/embedded/types.ts";
-import { follow, hostOf, keptBundles, ofType, provision, type Ran, start, useFleets } from "./lib/drive.ts";
-import { makeProject, type Project, playbookText, TWO_FILES, useScratch } from "./lib/project.ts";
+import {
+  fleetStarter,
+  follow,
+  hostOf,
+  keptBundles,
+  ofType,
+  provision,
+  type Ran,
+  start,
+} from "./lib/drive.ts";
+import { makeProject, type Project, playbookText, scratchDirectory, TWO_FILES } from "./lib/project.ts";
 
-const scratch = useScratch();
-const startFleet = useFleets();
+const scratch = scratchDirectory();
+const startFleet = fleetStarter();
 
 interface Tried extends Ran {
   readonly project: Project;
@@ -35,7 +44,12 @@ test("refused: unreachable", async () => {
   const tried = await tryWith({ kind: "refuse" });
   expect(hostOf(tried, "web01")).toMatchObject({
     outcome: "unreachable",
-    error: { code: "CONNECT_FAILED", message: expect.stringMatching(/^web01 \(127\.0\.0\.1:\d+\) refused the connection: no SSH server listens there$/) },
+    error: {
+      code: "CONNECT_FAILED",
+      message: expect.stringMatching(
+        /^web01 \(127\.0\.0\.1:\d+\) refused the connection: no SSH server listens there$/,
+      ),
+    },
   });
   expect(tried.summary.exitCode).toBe(4);
   expect((await tryAlone({ kind: "refuse" })).summary.exitCode).toBe(4);
@@ -58,7 +72,9 @@ test("slow: works all the same", async () => {
 test("a banner and a shell that prints: works, and what they said is an event", async () => {
   const tried = await tryWith({ kind: "noisyBanner" });
   expect(hostOf(tried, "web01").outcome).toBe("ok");
-  const noise = ofType(tried.events, "host:noise").filter(({ host }) => host === "web01").map(({ text }) => text);
+  const noise = ofType(tried.events, "host:noise")
+    .filter(({ host }) => host === "web01")
+    .map(({ text }) => text);
   expect(noise).toContain("Welcome to this host!");
   expect(tried.summary.exitCode).toBe(0);
 });
@@ -79,26 +95,88 @@ interface HostFaultCase {
 }
 
 const setupFaults: readonly HostFaultCase[] = [
-  { what: "a read-only home", fault: { kind: "readOnlyHome" }, code: "UPLOAD_FAILED", message: /cannot keep the bundle in .*home.*(Permission denied|Read-only|Operation not permitted|No such file)/, outcome: "failed" },
-  { what: "a full disk", fault: { kind: "diskFull", afterBytes: 40_000 }, code: "UPLOAD_FAILED", message: /^web01: cannot write in ~\/\.cache\/volley\/bundles: No space left on device$/, outcome: "failed" },
-  { what: "a disk full from the start", fault: { kind: "diskFull", afterBytes: 0 }, code: "UPLOAD_FAILED", message: /^web01: cannot write in ~\/\.cache\/volley\/bundles: No space left on device$/, outcome: "failed" },
-  { what: "a bundle that arrives changed", fault: { kind: "corruptUpload" }, code: "UPLOAD_FAILED", message: /arrived damaged 2 times/, hint: /changes data/, outcome: "failed" },
-  { what: "no SFTP", fault: { kind: "noSftp" }, code: "UPLOAD_FAILED", message: /no SFTP/, hint: /Subsystem sftp/, outcome: "failed" },
-  { what: "no Node", fault: { kind: "noNode" }, code: "NODE_MISSING", message: /^web01: no Node found on this machine .*install Node 18 or newer/, outcome: "failed" },
-  { what: "a Node too old", fault: { kind: "oldNode" }, code: "NODE_MISSING", message: /Node v12\.22\.0 .*is too old; Node 18 or newer is needed/, outcome: "failed" },
-  { what: "no key accepted", fault: { kind: "rejectAuth" }, code: "AUTH_FAILED", message: /accepted none of the keys for user/, hint: /authorized_keys/, outcome: "unreachable" },
-  { what: "another host key", fault: { kind: "wrongHostKey" }, code: "HOST_KEY_CHANGED", message: /host key has changed.*known_hosts:1$/, hint: /ssh-keygen -R '\[127\.0\.0\.1\]:\d+' -f .*known_hosts/, outcome: "unreachable" },
+  {
+    what: "a read-only home",
+    fault: { kind: "readOnlyHome" },
+    code: "UPLOAD_FAILED",
+    message:
+      /cannot keep the bundle in .*home.*(Permission denied|Read-only|Operation not permitted|No such file)/,
+    outcome: "failed",
+  },
+  {
+    what: "a full disk",
+    fault: { kind: "diskFull", afterBytes: 40_000 },
+    code: "UPLOAD_FAILED",
+    message: /^web01: cannot write in ~\/\.cache\/volley\/bundles: No space left on device$/,
+    outcome: "failed",
+  },
+  {
+    what: "a disk full from the start",
+    fault: { kind: "diskFull", afterBytes: 0 },
+    code: "UPLOAD_FAILED",
+    message: /^web01: cannot write in ~\/\.cache\/volley\/bundles: No space left on device$/,
+    outcome: "failed",
+  },
+  {
+    what: "a bundle that arrives changed",
+    fault: { kind: "corruptUpload" },
+    code: "UPLOAD_FAILED",
+    message: /arrived damaged 2 times/,
+    hint: /changes data/,
+    outcome: "failed",
+  },
+  {
+    what: "no SFTP",
+    fault: { kind: "noSftp" },
+    code: "UPLOAD_FAILED",
+    message: /no SFTP/,
+    hint: /Subsystem sftp/,
+    outcome: "failed",
+  },
+  {
+    what: "no Node",
+    fault: { kind: "noNode" },
+    code: "NODE_MISSING",
+    message: /^web01: no Node found on this machine .*install Node 18 or newer/,
+    outcome: "failed",
+  },
+  {
+    what: "a Node too old",
+    fault: { kind: "oldNode" },
+    code: "NODE_MISSING",
+    message: /Node v12\.22\.0 .*is too old; Node 18 or newer is needed/,
+    outcome: "failed",
+  },
+  {
+    what: "no key accepted",
+    fault: { kind: "rejectAuth" },
+    code: "AUTH_FAILED",
+    message: /accepted none of the keys for user/,
+    hint: /authorized_keys/,
+    outcome: "unreachable",
+  },
+  {
+    what: "another host key",
+    fault: { kind: "wrongHostKey" },
+    code: "HOST_KEY_CHANGED",
+    message: /host key has changed.*known_hosts:1$/,
+    hint: /ssh-keygen -R '\[127\.0\.0\.1\]:\d+' -f .*known_hosts/,
+    outcome: "unreachable",
+  },
 ];
 
-test.each(setupFaults)("$what: said clearly, nothing is left behind", async ({ fault, code, message, hint, outcome }) => {
-  const tried = await tryWith(fault);
-  const { error, ...web01 } = hostOf(tried, "web01");
-  expect(error).toMatchObject({ code, message: expect.stringMatching(message) });
-  if (hint !== undefined) expect(error?.hint).toMatch(hint);
-  expect(web01.outcome).toBe(outcome);
-  expect(tried.summary.exitCode).toBe(outcome === "failed" ? 2 : 4);
-  expect(keptBundles(tried.fleet.hosts[0]!).temporary).toEqual([]);
-});
+test.each(setupFaults)(
+  "$what: said clearly, nothing is left behind",
+  async ({ fault, code, message, hint, outcome }) => {
+    const tried = await tryWith(fault);
+    const { error, ...web01 } = hostOf(tried, "web01");
+    expect(error).toMatchObject({ code, message: expect.stringMatching(message) });
+    if (hint !== undefined) expect(error?.hint).toMatch(hint);
+    expect(web01.outcome).toBe(outcome);
+    expect(tried.summary.exitCode).toBe(outcome === "failed" ? 2 : 4);
+    expect(keptBundles(tried.fleet.hosts[0]!).temporary).toEqual([]);
+  },
+);
 
 test.each(setupFaults)("$what, on every host: nothing was run, the set-up is at fault", async ({ fault }) => {
   expect((await tryAlone(fault)).summary.exitCode).toBe(1);
@@ -114,33 +192,43 @@ async function measureTraffic(): Promise<{ readonly in: number; readonly out: nu
   return { in: bytesIn, out: bytesOut };
 }
 
-test.each(["in", "out"] as const)("severed after any number of bytes %s: it ends, and no bundle is kept in part", async (direction) => {
-  const total = (await measureTraffic())[direction];
-  const early = [0, 20, 200, 1_000, 1_500, 2_000, 2_500, 3_000, 3_500, 4_000, 5_000, 8_000];
-  const spread = Array.from({ length: 16 }, (_none, index) => Math.round((total * (index + 1)) / 16));
-  const late = [1, 2, 3, 4, 5, 6].map((index) => total - index * 150);
-  const points = [...new Set([...early, ...spread, ...late])].filter((bytes) => bytes >= 0);
-  const project = makeProject(scratch(), { "site.ts": playbookText(TWO_FILES) });
-  const fleet = await startFleet({ count: points.length, faults: (index) => ({ kind: "dropAfterBytes", bytes: points[index]!, direction }) });
-  const { summary, events } = await provision(project, fleet, { concurrency: 8 });
-  expect(events.at(-1)?.type).toBe("run:end");
-  const id = ofType(events, "run:build")[0]!.bundle;
-  for (const [index, { host, outcome, error }] of summary.hosts.entries()) {
-    const where = `${host}, severed after ${points[index]} bytes`;
-    expect(["ok", "lost", "unreachable"], `${where}: ${outcome}, ${error?.message}`).toContain(outcome);
-    if (outcome !== "ok") expect(error?.message, where).toContain(host);
-    for (const name of keptBundles(fleet.hosts[index]!).bundles) {
-      const bytes = readFileSync(`${fleet.hosts[index]!.home}/.cache/volley/bundles/${name}`);
-      expect(createHash("sha256").update(bytes).digest("hex"), where).toBe(id);
+test.each(["in", "out"] as const)(
+  "severed after any number of bytes %s: it ends, and no bundle is kept in part",
+  async (direction) => {
+    const total = (await measureTraffic())[direction];
+    const early = [0, 20, 200, 1_000, 1_500, 2_000, 2_500, 3_000, 3_500, 4_000, 5_000, 8_000];
+    const spread = Array.from({ length: 16 }, (_none, index) => Math.round((total * (index + 1)) / 16));
+    const late = [1, 2, 3, 4, 5, 6].map((index) => total - index * 150);
+    const points = [...new Set([...early, ...spread, ...late])].filter((bytes) => bytes >= 0);
+    const project = makeProject(scratch(), { "site.ts": playbookText(TWO_FILES) });
+    const fleet = await startFleet({
+      count: points.length,
+      faults: (index) => ({ kind: "dropAfterBytes", bytes: points[index]!, direction }),
+    });
+    const { summary, events } = await provision(project, fleet, { concurrency: 8 });
+    expect(events.at(-1)?.type).toBe("run:end");
+    const id = ofType(events, "run:build")[0]!.bundle;
+    for (const [index, { host, outcome, error }] of summary.hosts.entries()) {
+      const where = `${host}, severed after ${points[index]} bytes`;
+      expect(["ok", "lost", "unreachable"], `${where}: ${outcome}, ${error?.message}`).toContain(outcome);
+      if (outcome !== "ok") expect(error?.message, where).toContain(host);
+      for (const name of keptBundles(fleet.hosts[index]!).bundles) {
+        const bytes = readFileSync(`${fleet.hosts[index]!.home}/.cache/volley/bundles/${name}`);
+        expect(createHash("sha256").update(bytes).digest("hex"), where).toBe(id);
+      }
     }
-  }
-  expect(summary.outcomes.unreachable).toBeGreaterThan(0);
-  expect(summary.outcomes.lost).toBeGreaterThan(0);
-}, 60_000);
+    expect(summary.outcomes.unreachable).toBeGreaterThan(0);
+    expect(summary.outcomes.lost).toBeGreaterThan(0);
+  },
+  60_000,
+);
 
 test("severed while sending, the first time only: the next run sends again and all is well", async () => {
   const project = makeProject(scratch(), { "site.ts": playbookText(TWO_FILES) });
-  const fleet = await startFleet({ count: 1, faults: () => ({ kind: "dropAfterBytes", bytes: 30_000, times: 1 }) });
+  const fleet = await startFleet({
+    count: 1,
+    faults: () => ({ kind: "dropAfterBytes", bytes: 30_000, times: 1 }),
+  });
   const first = await provision(project, fleet);
   expect(first.summary).toMatchObject({ exitCode: 4, outcomes: { lost: 1 } });
   expect(keptBundles(fleet.hosts[0]!).bundles).toEqual([]);
@@ -158,9 +246,16 @@ test("a host severed amid its tasks is lost, and says so", async () => {
     } }`),
   });
   const fleet = await startFleet({ count: 1 });
+  let gone = false;
   const ran = await follow(start(project, fleet), (event) => {
-    if (event.type === "task:output") fleet.hosts[0]!.dropConnections();
+    // For good: also those that would look what became of it.
+    gone ||= event.type === "task:output";
+    if (gone) fleet.hosts[0]!.dropConnections();
   });
-  expect(hostOf(ran, "web01")).toMatchObject({ outcome: "lost", tally: { unchanged: 1, notExecuted: 2 }, error: { code: "CONNECTION_LOST" } });
+  expect(hostOf(ran, "web01")).toMatchObject({
+    outcome: "lost",
+    tally: { unchanged: 1, notExecuted: 2 },
+    error: { code: "CONNECTION_LOST" },
+  });
   expect(ran.summary.exitCode).toBe(4);
 });

@@ -2,11 +2,11 @@ import { existsSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { expect, test } from "vitest";
 import type { Event } from "../../src/core/events.ts";
-import { follow, hostOf, ofType, provision, start, useFleets } from "./lib/drive.ts";
-import { makeProject, playbookText, TWO_FILES, useScratch, waitFor } from "./lib/project.ts";
+import { fleetStarter, follow, hostOf, ofType, provision, start } from "./lib/drive.ts";
+import { makeProject, playbookText, scratchDirectory, TWO_FILES, waitFor } from "./lib/project.ts";
 
-const scratch = useScratch();
-const startFleet = useFleets();
+const scratch = scratchDirectory();
+const startFleet = fleetStarter();
 
 function expectWellFormed(events: readonly Event[], hosts: readonly string[]): void {
   expect(events.map(({ seq }) => seq)).toEqual(events.map((_event, index) => index + 1));
@@ -71,7 +71,9 @@ test("check mode touches nothing and carries diffs", async () => {
   const { events, summary } = await provision(project, fleet, { check: true, diff: true });
   expect(summary).toMatchObject({ check: true, exitCode: 0, tally: { changed: 4 } });
   expect(fleet.hosts.some(({ home }) => existsSync(join(home, "a")))).toBe(false);
-  const diffs = ofType(events, "task:end").filter(({ host }) => host === "web01").map(({ result }) => result.diff);
+  const diffs = ofType(events, "task:end")
+    .filter(({ host }) => host === "web01")
+    .map(({ result }) => result.diff);
   const { home } = fleet.hosts[0]!;
   expect(diffs).toEqual([
     [expect.objectContaining({ path: join(home, "a"), before: null, after: "a\n" })],

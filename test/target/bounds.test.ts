@@ -19,7 +19,9 @@ test("a megabyte of output is cut where it is told, and whole for the role up to
 });
 
 test("what a command prints beyond its bound is dropped, and said to be", async () => {
-  const run = await runTasks(({ task }) => void task("more", shell("head -c 3000000 /dev/zero | tr '\\0' x")));
+  const run = await runTasks(
+    ({ task }) => void task("more", shell("head -c 3000000 /dev/zero | tr '\\0' x")),
+  );
   expect(run.task("more").data).toMatchObject({ rc: 0, truncated: true });
 });
 

@@ -28,11 +28,13 @@ export async function bundleProject(
     mkdirSync(dirname(join(directory, name)), { recursive: true });
     writeFileSync(join(directory, name), content, { mode: content.startsWith("#!") ? 0o755 : 0o644 });
   }
-  const { bytes, id } = await carryBundle({
-    playbook: "site.ts",
-    cwd: directory,
-    ...("inventory.yml" in files ? { inventory: ["inventory.yml"] } : {}),
-  });
+  const { bytes, id } = await withCache(join(directory, "cache"), () =>
+    carryBundle({
+      playbook: "site.ts",
+      cwd: directory,
+      ...("inventory.yml" in files ? { inventory: ["inventory.yml"] } : {}),
+    }),
+  );
   const file = join(directory, "site.run");
   writeFileSync(file, bytes);
   return {
@@ -43,6 +45,18 @@ export async function bundleProject(
     path: (name) => join(directory, name),
     [Symbol.dispose]: () => rmSync(directory, { recursive: true, force: true }),
   };
+}
+
+/** Builds are kept in the user's cache: not those of tests. */
+async function withCache<T>(directory: string, work: () => Promise<T>): Promise<T> {
+  const { XDG_CACHE_HOME } = process.env;
+  process.env.XDG_CACHE_HOME = directory;
+  try {
+    return await work();
+  } finally {
+    if (XDG_CACHE_HOME === undefined) delete process.env.XDG_CACHE_HOME;
+    else process.env.XDG_CACHE_HOME = XDG_CACHE_HOME;
+  }
 }
 
 /** What a process printed, and how it ended. */
@@ -64,7 +78,7 @@ export interface StartOptions {
 export function runBundle(file: string, args: readonly string[], options: StartOptions = {}): Promise<Ended> {
   return new Promise((resolve, reject) => {
     const child = spawn("/bin/sh", [file, ...args], {
-      env: options.env ?? process.env,
+      env: options.env ?? homeOf(file),
       cwd: options.cwd ?? "/",
       stdio: ["ignore", "pipe", "pipe"],
     });
@@ -80,6 +94,13 @@ export function runBundle(file: string, args: readonly string[], options: StartO
     child.once("close", (code) => resolve({ code, stdout, stderr }));
     options.onStart?.(child);
   });
+}
+
+/** What a run keeps on a host lies in the home: each project has its own. */
+function homeOf(file: string): NodeJS.ProcessEnv {
+  const home = join(dirname(file), "home");
+  mkdirSync(home, { recursive: true });
+  return { ...process.env, HOME: home };
 }
 
 /** A bundle's end of the protocol, as a controller sees it. */
@@ -103,7 +124,7 @@ export function startTarget({ file, id }: Pick<BundledProject, "file" | "id">): 
   let child: ChildProcess | undefined;
   let buffered = "";
   const ended = new Promise<Ended>((resolve, reject) => {
-    const started = spawn("/bin/sh", [file, "--target", id], { stdio: "pipe", cwd: "/" });
+    const started = spawn("/bin/sh", [file, "--target", id], { stdio: "pipe", cwd: "/", env: homeOf(file) });
     child = started;
     let stdout = "";
     let stderr = "";

@@ -121,7 +121,12 @@ test("one unknown item makes its loop unknown, unless another is known to change
     const loud = task("changed", mixed(noop({ changed: true })), { loop: ["run", "loud"] });
     task("knows", noop({}), { when: () => loud.changed });
   }, check);
-  expect(run.ended).toEqual(["unknown r unknown", "unknown r asks", "changed r changed", "unchanged r knows"]);
+  expect(run.ended).toEqual([
+    "unknown r unknown",
+    "unknown r asks",
+    "changed r changed",
+    "unchanged r knows",
+  ]);
   expect(run.task("unknown").message).toMatch(/only running/);
 });
 

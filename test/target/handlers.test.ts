@@ -18,8 +18,20 @@ test("a handler runs once though several tasks notify it, in the order of declar
     },
     { handlers },
   );
-  expect(run.ended).toEqual(["changed r a", "changed r b", "changed r c", "unchanged r restart", "unchanged r reload"]);
-  expect(run.of("task:end").map(({ handler }) => handler ?? false)).toEqual([false, false, false, true, true]);
+  expect(run.ended).toEqual([
+    "changed r a",
+    "changed r b",
+    "changed r c",
+    "unchanged r restart",
+    "unchanged r reload",
+  ]);
+  expect(run.of("task:end").map(({ handler }) => handler ?? false)).toEqual([
+    false,
+    false,
+    false,
+    true,
+    true,
+  ]);
 });
 
 test("a handler does not run when what notifies it changed nothing, was skipped or failed", async () => {
@@ -78,7 +90,12 @@ test("role:handler notifies a handler of another role, declared before or after"
       ].map((use, index) => (index === 0 ? { ...use, role: { ...use.role, handlers } } : use)),
     },
   ]);
-  expect(run.ended).toEqual(["changed first t", "changed last t", "unchanged first reload", "unchanged last restart"]);
+  expect(run.ended).toEqual([
+    "changed first t",
+    "changed last t",
+    "unchanged first reload",
+    "unchanged last restart",
+  ]);
 });
 
 test("a role's own handler is meant where another role has one of the same name", async () => {
@@ -98,7 +115,7 @@ test("a play's own tasks have the play's handlers", async () => {
 test.each([
   ["restrat", 'did you mean "restart"?'],
   ["other:relaod", 'did you mean "other:reload"?'],
-  ["nothing like it", 'which is no handler of it'],
+  ["nothing like it", "which is no handler of it"],
 ])("notifying %j, which there is not, fails before anything has run", async (notify, expected) => {
   const run = await runPlays([
     {
@@ -155,7 +172,13 @@ test("handlers made from the role's context see its vars, and really run", async
   using place = makeWorkplace();
   const path = place.path("log");
   const use = roleOf("r", ({ task }) => void task("t", changed, { notify: "note" }), {
-    handlers: ({ vars, host }: { readonly vars: { readonly word: string }; readonly host: { readonly name: string } }) => ({
+    handlers: ({
+      vars,
+      host,
+    }: {
+      readonly vars: { readonly word: string };
+      readonly host: { readonly name: string };
+    }) => ({
       note: [command(["touch", path]), shell(`echo ${vars.word} ${host.name} >> ${path}`)],
     }),
   });
@@ -169,3 +192,35 @@ test("a handler that is no action is refused before anything runs", async () => 
   expect(run.ended).toEqual([]);
   expect(run.error?.message).toBe('role "r": handler "restart" must be an action or a list of actions');
 });
+
+test.each(["failed", "cancelled"])(
+  "a run that was %s keeps its pending handlers for the next, which runs them",
+  async (how) => {
+    const kept = new Map<string, readonly string[]>();
+    const leftovers = {
+      load: (play: string) => kept.get(play) ?? [],
+      save: (play: string, names: readonly string[]) => void kept.set(play, names),
+    };
+    const stop = new AbortController();
+    const first = await runTasks(
+      ({ task }) => {
+        task("change", changed, { notify: ["restart", "broken"] });
+        task("end", how === "failed" ? fail("no") : shell("echo running"));
+      },
+      {
+        handlers: { restart: noop({}), broken: fail("always") },
+        leftovers,
+        stop: stop.signal,
+        onEvent: ({ type }) => void (type === "task:output" && stop.abort()),
+      },
+    );
+    expect(first.ended).toHaveLength(2);
+    expect(first.cancelled).toBe(how === "cancelled");
+    const second = await runTasks(({ task }) => void task("change", noop({})), {
+      handlers: { restart: noop({}), broken: fail("always") },
+      leftovers,
+    });
+    expect(second.ended).toEqual(["unchanged r change", "unchanged r restart", "failed r broken"]);
+    expect([...kept.values()]).toEqual([["r:broken"]]);
+  },
+);

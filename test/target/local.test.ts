@@ -78,7 +78,10 @@ afterEach(() => rmSync(work, { recursive: true, force: true }));
 const run = (...args: readonly string[]) => runBundle(project.file, args);
 /** Times are as long as they are. */
 const timeless = (text: string): readonly string[] =>
-  text.trimEnd().split("\n").map((line) => line.replace(/\d+\.\d{3}s\]/, "TIME]").replace(/ in \d+\.\d\ds:/, " in TIME:"));
+  text
+    .trimEnd()
+    .split("\n")
+    .map((line) => line.replace(/\d+\.\d{3}s\]/, "TIME]").replace(/ in \d+\.\d\ds:/, " in TIME:"));
 
 test("a line an action and a line of totals, in these words and no others", async () => {
   const { code, stdout, stderr } = await run("--local", "web1");
@@ -151,7 +154,8 @@ test("-v also tells what commands print, why tasks are skipped, and how long pla
 
 test("--tags and --skip-tags pick tasks, comma separated or again and again", async () => {
   const tasks = async (...args: readonly string[]): Promise<number> =>
-    timeless((await run("--local", "web1", "--check", ...args)).stdout).filter((line) => line.startsWith("[")).length;
+    timeless((await run("--local", "web1", "--check", ...args)).stdout).filter((line) => line.startsWith("["))
+      .length;
   expect(await tasks("-t", "say,nothing")).toBe(1);
   expect(await tasks("-t", "nothing", "--tags", "say")).toBe(1);
   expect(await tasks("--skip-tags", "say")).toBe(8);
@@ -159,7 +163,10 @@ test("--tags and --skip-tags pick tasks, comma separated or again and again", as
 
 test("--debug writes every event as a line of JSON on standard error, and leaves standard output as it is", async () => {
   const { stdout, stderr } = await run("--local", "web1", "--debug");
-  const types = stderr.trimEnd().split("\n").map((line) => (JSON.parse(line) as { readonly type: string }).type);
+  const types = stderr
+    .trimEnd()
+    .split("\n")
+    .map((line) => (JSON.parse(line) as { readonly type: string }).type);
   expect(types[0]).toBe("facts");
   expect(types.filter((type) => type === "task:end")).toHaveLength(9);
   expect(timeless(stdout).at(-1)).toMatch(/^web1: 9 total/);
@@ -184,7 +191,16 @@ test("--list names plays, hosts and files", async () => {
 test("--help tells of every option; without arguments it is wrong usage", async () => {
   const help = await run("--help");
   expect(help.code).toBe(0);
-  for (const option of ["--local", "--check", "--diff", "--tags", "--skip-tags", "--verbose", "--debug", "--list"]) {
+  for (const option of [
+    "--local",
+    "--check",
+    "--diff",
+    "--tags",
+    "--skip-tags",
+    "--verbose",
+    "--debug",
+    "--list",
+  ]) {
     expect(help.stdout).toContain(option);
   }
   const none = await run();
@@ -192,7 +208,10 @@ test("--help tells of every option; without arguments it is wrong usage", async 
 });
 
 test.each([
-  [["--local", "wbe1"], /^volley: this bundle was not made for "wbe1"; did you mean "web1"\? \(it was made for: web1, web2, /],
+  [
+    ["--local", "wbe1"],
+    /^volley: this bundle was not made for "wbe1"; did you mean "web1"\? \(it was made for: web1, web2, /,
+  ],
   [["--local", "elsewhere"], /^volley: this bundle was not made for "elsewhere" \(it was made for: /],
   [["--local", "toString"], /^volley: this bundle was not made for "toString"/],
   [["--loacl", "web1"], /^volley: Unknown option '--loacl'; --help shows the options/],

@@ -19,8 +19,14 @@ const web = defineRole({
 });
 
 test("role vars: the play's call over play vars over host vars over the schema's default", async () => {
-  const said = async (call: Parameters<typeof web>[0], play: object, host: object): Promise<string | undefined> => {
-    const run = await runPlays([{ hosts: "all", vars: { ...play }, roles: [web(call)] }], { job: { vars: { ...host } } });
+  const said = async (
+    call: Parameters<typeof web>[0],
+    play: object,
+    host: object,
+  ): Promise<string | undefined> => {
+    const run = await runPlays([{ hosts: "all", vars: { ...play }, roles: [web(call)] }], {
+      job: { vars: { ...host } },
+    });
     return run.error?.message ?? run.task("t").message;
   };
   expect(await said({ port: 1 }, { port: 2 }, { port: 3 })).toBe("site:1");
@@ -61,11 +67,16 @@ test("any Standard Schema validates a role's vars, also one that answers later",
   const good = await runPlays([{ hosts: "all", roles: [role()] }], { job: { vars: { port: "80" } } });
   expect(good.task("t").message).toBe("number 80");
   const bad = await runPlays([{ hosts: "all", roles: [role()] }], { job: { vars: { port: "x" } } });
-  expect(bad.error?.message).toBe('role "own" on web1: var "port" (from the inventory): must be a whole number');
+  expect(bad.error?.message).toBe(
+    'role "own" on web1: var "port" (from the inventory): must be a whole number',
+  );
 });
 
 test("a role without a schema gets every var of the host", async () => {
-  const role = defineRole({ name: "any", tasks: ({ task, vars }) => void task("t", debug(`${vars.a} ${vars.b}`)) });
+  const role = defineRole({
+    name: "any",
+    tasks: ({ task, vars }) => void task("t", debug(`${vars.a} ${vars.b}`)),
+  });
   const run = await runPlays([{ hosts: "all", vars: { b: "play" }, roles: [role({ a: "call" })] }], {
     job: { vars: { a: "host", b: "host" } },
   });
@@ -85,17 +96,23 @@ test("a role's own facts join those of the host, for it alone", async () => {
 });
 
 test("a role knows its host, its groups, and the vars of other hosts that were asked for", async () => {
-  let seen: unknown;
+  const seen: unknown[] = [];
   await runPlays(
     [
       {
         hosts: "all",
-        roles: [roleOf("r", ({ host, groups, hostVars }) => void (seen = { host, groups, hostVars }))],
+        roles: [roleOf("r", ({ host, groups, hostVars }) => void seen.push({ host, groups, hostVars }))],
       },
     ],
-    { job: { vars: { a: 1 }, hostVars: { db1: { ip: "10.0.0.1" } }, inventoryGroups: { web: ["web1", "web2"] } } },
+    {
+      job: {
+        vars: { a: 1 },
+        hostVars: { db1: { ip: "10.0.0.1" } },
+        inventoryGroups: { web: ["web1", "web2"] },
+      },
+    },
   );
-  expect(seen).toEqual({
+  expect(seen[0]).toEqual({
     host: { name: "web1", groups: ["web"], vars: { a: 1 } },
     groups: { web: ["web1", "web2"] },
     hostVars: { db1: { ip: "10.0.0.1" } },
@@ -112,7 +129,9 @@ test("a role's when skips all its tasks, whatever its code would do with their r
     },
     { handlers: { h: noop({}) } },
   );
-  const skipped = await runPlays([{ hosts: "all", roles: [{ ...role, options: { when: false } }, plain("next", "t")] }]);
+  const skipped = await runPlays([
+    { hosts: "all", roles: [{ ...role, options: { when: false } }, plain("next", "t")] },
+  ]);
   expect(skipped.ended).toEqual(["skipped r a", "skipped r b", "unchanged next t"]);
   expect(skipped.task("a").message).toBe("the role's condition does not hold");
   const asked = await runPlays([
@@ -151,7 +170,11 @@ test("nobody left to say go on: the run ends there, and the rest is counted", as
 
 test("after a free play a host does not wait", async () => {
   const waited: number[] = [];
-  const play = (name: string, strategy: "free" | "linear") => ({ hosts: "all", strategy, roles: [plain(name, "t")] });
+  const play = (name: string, strategy: "free" | "linear") => ({
+    hosts: "all",
+    strategy,
+    roles: [plain(name, "t")],
+  });
   await runPlays([play("a", "free"), play("b", "linear"), play("c", "linear")], {
     options: { barriers: true },
     waitForOthers: async (index) => {
@@ -180,7 +203,10 @@ test("facts of a role that cannot be found out end the run with the reason, befo
     },
     tasks: ({ task }) => void task("t", noop({})),
   });
-  const run = await runPlays([{ hosts: "all", roles: [role()] }, { hosts: "all", roles: [plain("later", "t", "u")] }]);
+  const run = await runPlays([
+    { hosts: "all", roles: [role()] },
+    { hosts: "all", roles: [plain("later", "t", "u")] },
+  ]);
   expect(run.error).toMatchObject({ code: "INTERNAL", message: "no such probe" });
   expect(run.tally).toMatchObject({ failed: 0, notExecuted: 2 });
 });

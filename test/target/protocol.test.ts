@@ -34,7 +34,9 @@ beforeAll(async () => {
 });
 afterAll(() => project[Symbol.dispose]());
 
-async function finish(target: Target): Promise<{ readonly code: number | null; readonly types: readonly string[] }> {
+async function finish(
+  target: Target,
+): Promise<{ readonly code: number | null; readonly types: readonly string[] }> {
   const { code } = await target.ended;
   const { events } = target;
   expect(events.map(({ seq }) => seq)).toEqual(events.map((_, index) => index + 1));
@@ -98,7 +100,10 @@ test.each([
   const target = startTarget(project);
   target.say(line);
   const bye = await target.event("bye");
-  expect(bye.error).toMatchObject({ code: "PROTOCOL_INVALID", message: "what the controller sent is no job" });
+  expect(bye.error).toMatchObject({
+    code: "PROTOCOL_INVALID",
+    message: "what the controller sent is no job",
+  });
   await finish(target);
 });
 
@@ -201,7 +206,8 @@ test("a timer a role left behind does not keep the process", async () => {
 });
 
 test("the compiled form is kept beside the bundle, for its owner alone, and starts it again", async () => {
-  const files = (): readonly string[] => ["runner.js", "playbook.js"].map((name) => `${project.file}.${name}.${process.version}-${process.arch}`);
+  const files = (): readonly string[] =>
+    ["runner.js", "playbook.js"].map((name) => `${project.file}.${name}.${process.version}-${process.arch}`);
   const run = async (): Promise<void> => {
     const target = startTarget(project);
     target.say(jobFor(1));
@@ -212,11 +218,17 @@ test("the compiled form is kept beside the bundle, for its owner alone, and star
   const kept = files().map((file) => readFileSync(file));
   expect(kept.every(({ length }) => length > 100)).toBe(true);
   await run();
-  expect(files().map((file) => readFileSync(file).equals(kept[files().indexOf(file)]!))).toEqual([true, true]);
+  expect(files().map((file) => readFileSync(file).equals(kept[files().indexOf(file)]!))).toEqual([
+    true,
+    true,
+  ]);
 });
 
+/** Gives the process id the waiting task printed. */
 async function untilWaiting(target: Target): Promise<number> {
+  await target.event("play:start");
   for (;;) {
+    if (target.events.at(-1)?.type === "bye") throw new Error("it ended without waiting");
     for (const event of target.events) {
       const said = event.type === "task:output" ? /^waiting (\d+)/.exec(event.text) : null;
       if (said !== null) return Number(said[1]);

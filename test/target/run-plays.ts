@@ -9,7 +9,7 @@ import type { Play } from "../../src/core/playbook.ts";
 import { type Job, type JobOptions, PROTOCOL_VERSION } from "../../src/core/protocol.ts";
 import type { RoleDefinition, RoleUse } from "../../src/core/role.ts";
 import { createLocalSystem } from "../../src/system/local/local-system.ts";
-import { type ExecutorEnd, execute } from "../../src/target/executor.ts";
+import { type ExecutorEnd, type ExecutorOptions, execute } from "../../src/target/executor.ts";
 import { createRenderer } from "../../src/target/renderer.ts";
 import { createTemplates } from "../../src/template/index.ts";
 
@@ -43,6 +43,7 @@ export interface RunOptions {
   readonly roleDirectory?: string;
   readonly facts?: Readonly<Record<string, unknown>>;
   readonly waitForOthers?: (play: number) => Promise<boolean>;
+  readonly leftovers?: NonNullable<ExecutorOptions["leftovers"]>;
   readonly stop?: AbortSignal;
   readonly kill?: AbortSignal;
   readonly onEvent?: (event: TargetEvent) => void;
@@ -99,6 +100,7 @@ export async function runPlays(plays: readonly Play[], given: RunOptions = {}): 
       given.onEvent?.(event);
     },
     waitForOthers: given.waitForOthers ?? (async () => true),
+    ...(given.leftovers === undefined ? {} : { leftovers: given.leftovers }),
     stop: given.stop ?? never,
     kill: given.kill ?? never,
   });

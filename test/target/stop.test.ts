@@ -123,11 +123,21 @@ test("kill begins no further item of a loop", async () => {
   const path = place.path("items");
   const run = await runTasks(
     ({ task }) =>
-      void task("t", (item: number) => shell(`echo ${item} >> ${path}; echo started; sleep 600`), { loop: [1, 2, 3] }),
-    { stop: kill.signal, kill: kill.signal, onEvent: ({ type }) => void (type === "task:output" && kill.abort()) },
+      void task("t", (item: number) => shell(`echo ${item} >> ${path}; echo started; sleep 600`), {
+        loop: [1, 2, 3],
+      }),
+    {
+      stop: kill.signal,
+      kill: kill.signal,
+      onEvent: ({ type }) => void (type === "task:output" && kill.abort()),
+    },
   );
   expect(readFileSync(path, "utf8")).toBe("1\n");
-  expect(run.task("t").items?.map(({ error }) => error?.code)).toEqual(["CANCELLED", "CANCELLED", "CANCELLED"]);
+  expect(run.task("t").items?.map(({ error }) => error?.code)).toEqual([
+    "CANCELLED",
+    "CANCELLED",
+    "CANCELLED",
+  ]);
 });
 
 test("stopped before it begins, nothing runs and everything is counted", async () => {

@@ -1,6 +1,17 @@
 /** What must not type-check, each line for its own reason: this file is never run. */
 import * as v from "valibot";
-import { command, copy, debug, definePlay, definePlaybook, defineRole, file, noop, service, template } from "volley";
+import {
+  command,
+  copy,
+  debug,
+  definePlay,
+  definePlaybook,
+  defineRole,
+  file,
+  noop,
+  service,
+  template,
+} from "volley";
 
 const role = defineRole({
   name: "web",

@@ -9,7 +9,9 @@ const typescript = dirname(createRequire(import.meta.url).resolve("typescript/pa
 
 test("what is right type-checks, and every line that is wrong is an error of its own", () => {
   // A `@ts-expect-error` over a line without an error is one itself.
-  const checked = spawnSync(process.execPath, [join(typescript, "bin", "tsc"), "--noEmit", "-p", here], { encoding: "utf8" });
+  const checked = spawnSync(process.execPath, [join(typescript, "bin", "tsc"), "--noEmit", "-p", here], {
+    encoding: "utf8",
+  });
   expect(checked.stdout).toBe("");
   expect(checked.stderr).toBe("");
   expect(checked.status).toBe(0);

@@ -64,8 +64,18 @@ const nginx = defineRole({
     task("Each of a set", ({ name }) => file({ path: `/srv/${name}`, state: "directory" }), {
       loop: new Set([{ name: "a" }]),
     });
-    task("Late", () => debug(`${asked.data.rc}`));
-    if ((await system.stat("/etc/nginx")) === null) task("Make", file({ path: "/etc/nginx", state: "directory" }));
+    task("Each with a rule", (port) => command(`probe ${port}`), {
+      loop: [80, 443],
+      when: (port) => port > 80,
+      failedWhen: ({ data }) => data.rc > 1,
+    });
+    task("Late", () => debug(`${asked.data.rc}`), { notify: "reload" });
+    const probed = await task("Late with a rule", () => command("probe"), {
+      changedWhen: ({ data }) => data.stdout !== "",
+    });
+    exactly<number>()(probed.data.rc);
+    if ((await system.stat("/etc/nginx")) === null)
+      task("Make", file({ path: "/etc/nginx", state: "directory" }));
   },
 });
 
@@ -78,10 +88,18 @@ const late = defineRole({
   },
 });
 
-const untyped = defineRole({ name: "untyped", tasks: ({ task, vars }) => void task("t", debug(String(vars.anything))) });
+const untyped = defineRole({
+  name: "untyped",
+  tasks: ({ task, vars }) => void task("t", debug(String(vars.anything))),
+});
 
 export default definePlaybook([
-  definePlay({ name: "Web", hosts: "web:!db", become: true, roles: [nginx({ sites: ["www"] }), late({ command: "x" })] }),
+  definePlay({
+    name: "Web",
+    hosts: "web:!db",
+    become: true,
+    roles: [nginx({ sites: ["www"] }), late({ command: "x" })],
+  }),
   {
     hosts: "all",
     vars: { a: 1 },

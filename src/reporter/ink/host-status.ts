@@ -17,6 +17,8 @@ export function hostWording(host: HostView, symbols: Symbols): Wording {
       return { word: "barrier", symbol: symbols.paused, style: { color: "cyan" } };
     case "running":
       return { word: "running", symbol: symbols.running, style: { color: "yellow" } };
+    case "away":
+      return { word: "away", symbol: symbols.paused, style: { color: "red" } };
     default:
       return { word: host.phase, symbol: symbols.running, style: { color: "cyan" } };
   }
@@ -40,6 +42,8 @@ export function statusText(host: HostView): string {
       return "gathering facts";
     case "ending":
       return "ending";
+    case "away":
+      return "connection lost: trying again";
     case "barrier":
       return `waits for the others (${safeLine(host.play ?? "play")})`;
     case "running":

@@ -27,6 +27,16 @@ export function logRows(
       return event.bytes < event.totalBytes ? [] : note(`uploaded ${uploadedText(event)}`);
     case "host:cached":
       return note("the bundle was there already");
+    case "host:lost":
+      return [
+        line(`${symbols.bullet} connection lost: ${safeLine(event.reason)}; trying again`, {
+          color: "yellow",
+        }),
+      ];
+    case "host:back":
+      return note(`connected again after ${formatElapsed(event.awayMs)}`);
+    case "restart":
+      return note("the host restarts");
     case "host:noise":
       return safeLines(event.text).map((text) => line(`${symbols.gutter} ${text}`, DIM));
     case "hello":
@@ -54,6 +64,7 @@ export function logRows(
     case "play:plan":
     case "play:end":
     case "task:start":
+    case "gone":
     case "bye":
       return [];
   }

@@ -17,6 +17,8 @@ export type HostPhase =
   | "running"
   | "barrier"
   | "ending"
+  /** Its connection is gone and the controller tries to come back. */
+  | "away"
   | "done";
 
 /** One host as the UI shows it. */
@@ -154,12 +156,18 @@ function newHost(name: string, index: number): HostState {
 function foldHostEvent(host: HostState, event: Extract<Event, { host: string }>): void {
   if (event.type !== "host:end") host.startedAt ??= event.time;
   switch (event.type) {
+    case "host:lost":
+      host.phase = "away";
+      return;
+    case "host:back":
+      host.phase = "running";
+      return;
     case "host:connect":
-      host.phase = "connecting";
+      if (host.phase !== "away") host.phase = "connecting";
       host.address = `${event.user}@${event.address}${event.port === 22 ? "" : `:${event.port}`}`;
       return;
     case "host:connected":
-      host.phase = "connected";
+      if (host.phase !== "away") host.phase = "connected";
       return;
     case "host:upload":
       host.phase = event.bytes < event.totalBytes ? "uploading" : "starting";

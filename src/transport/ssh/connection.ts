@@ -61,7 +61,10 @@ export function createSshConnection(
     timings,
     exec: (command, signal) => orLost("starting a command", execute(client, host, command, signal, closed)),
     upload: async (bytes: Buffer, path: string, options: UploadOptions) =>
-      orLost("sending a file", sendFile(await orLost("opening SFTP", openSftp()), host, bytes, path, options)),
+      orLost(
+        "sending a file",
+        sendFile(await orLost("opening SFTP", openSftp()), host, bytes, path, options),
+      ),
     close: () => {
       closedHere = true;
       client.end();

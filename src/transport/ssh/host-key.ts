@@ -1,20 +1,20 @@
 import { VolleyError } from "../../core/errors.ts";
 import type { Endpoint } from "../transport.ts";
+import type { HostKeyPolicy } from "../ssh-settings.ts";
+
+export { HOST_KEY_POLICIES, type HostKeyPolicy } from "../ssh-settings.ts";
+
 import { fingerprintOf, hostName, type KnownHosts, keyType } from "./known-hosts.ts";
-
-/** What to do with a host whose key is not known: refuse it, add it, or ask nothing at all. */
-export type HostKeyPolicy = "strict" | "accept-new" | "off";
-
-/** The policies, the safest first. */
-export const HOST_KEY_POLICIES = ["strict", "accept-new", "off"] as const satisfies readonly HostKeyPolicy[];
 
 /** Checks the key a host presents; undefined when it may be trusted, else why not. */
 export function verifyHostKey(
-  { host, address, port }: Endpoint,
+  endpoint: Endpoint,
   key: Buffer,
   { knownHosts, hostKeyPolicy }: { readonly knownHosts: KnownHosts; readonly hostKeyPolicy: HostKeyPolicy },
 ): VolleyError | undefined {
   if (hostKeyPolicy === "off") return undefined;
+  const { host } = endpoint;
+  const { address, port } = knownAs(endpoint);
   const name = hostName(address, port);
   const shown = `${keyType(key)} ${fingerprintOf(key)}`;
   const verdict = knownHosts.check(address, port, key);
@@ -34,10 +34,16 @@ export function verifyHostKey(
           hint: `if the host was reinstalled, remove the old key: ssh-keygen -R '${name}' -f ${verdict.file}`,
         },
       );
+    case "certified":
+      return new VolleyError(
+        "HOST_KEY_UNKNOWN",
+        `${host}: only a certificate can vouch for it (${verdict.file}:${verdict.line}), and ssh2 checks none`,
+        { hint: "reach it with --transport openssh, or learn its key with volley hosts trust" },
+      );
     case "unknown":
       if (hostKeyPolicy === "accept-new") {
         try {
-          knownHosts.add(address, port, key);
+          knownHosts.add(address, port, key, endpoint.ssh?.hashKnownHosts);
           return undefined;
         } catch (thrown) {
           return thrown as VolleyError;
@@ -47,4 +53,9 @@ export function verifyHostKey(
         hint: `compare the fingerprint, then connect once with ssh -p ${port} ${address}, or use --host-keys accept-new`,
       });
   }
+}
+
+/** How a host is looked up in known_hosts; an alias stands for itself, whatever the port (ssh_config(5), HostKeyAlias). */
+export function knownAs({ address, port, ssh }: Endpoint): { readonly address: string; readonly port: number } {
+  return ssh?.hostKeyAlias === undefined ? { address, port } : { address: ssh.hostKeyAlias, port: 22 };
 }

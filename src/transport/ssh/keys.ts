@@ -3,11 +3,11 @@ import { homedir } from "node:os";
 import { join } from "node:path";
 import ssh2, { type ParsedKey } from "ssh2";
 import { VolleyError } from "../../core/errors.ts";
+import { defaultKeyFiles } from "../ssh-config/openssh-needs.ts";
 
 /** Asks a person for a passphrase; null when there is nobody to ask. */
 export type AskPassphrase = (prompt: string) => Promise<string | null>;
 
-const DEFAULT_KEYS = ["id_ed25519", "id_ecdsa", "id_rsa"];
 const MAX_TRIES = 3;
 
 const READ_FAILURES: Readonly<Record<string, string>> = {
@@ -20,7 +20,8 @@ const READ_FAILURES: Readonly<Record<string, string>> = {
 export class KeyRing {
   readonly #ask: AskPassphrase;
   readonly #parsed = new Map<string, Promise<ParsedKey>>();
-  #defaults: Promise<readonly ParsedKey[]> | undefined;
+  readonly #peeked = new Map<string, ParsedKey | "encrypted" | undefined>();
+  #defaults: readonly string[] | undefined;
 
   constructor(ask: AskPassphrase) {
     this.#ask = ask;
@@ -28,7 +29,7 @@ export class KeyRing {
 
   /** The key in a file. Fails with `AUTH_FAILED` when it cannot be read, parsed or decrypted. */
   load(file: string): Promise<ParsedKey> {
-    const path = file.startsWith("~/") ? join(homedir(), file.slice(2)) : file;
+    const path = expandHome(file);
     let key = this.#parsed.get(path);
     if (key === undefined) {
       key = this.#read(path);
@@ -37,21 +38,29 @@ export class KeyRing {
     return key;
   }
 
-  /** The keys ssh tries by itself, those that are there; encrypted ones only when `withEncrypted`. */
-  defaults(withEncrypted: boolean): Promise<readonly ParsedKey[]> {
-    this.#defaults ??= this.#loadDefaults(withEncrypted);
+  /** The files ssh tries by itself, those that are there. */
+  defaultFiles(): readonly string[] {
+    this.#defaults ??= defaultKeyFiles().filter((path) => fs.existsSync(path));
     return this.#defaults;
   }
 
-  async #loadDefaults(withEncrypted: boolean): Promise<readonly ParsedKey[]> {
-    const keys: ParsedKey[] = [];
-    for (const name of DEFAULT_KEYS) {
-      const path = join(homedir(), ".ssh", name);
-      if (!fs.existsSync(path)) continue;
-      if (!withEncrypted && ssh2.utils.parseKey(fs.readFileSync(path)) instanceof Error) continue;
-      keys.push(await this.load(path));
-    }
-    return keys;
+  /** Whether a file's key needs a passphrase; false also for what is no key. */
+  isEncrypted(file: string): boolean {
+    return this.#peek(file) === "encrypted";
+  }
+
+  /** The public half of a file's key, from `FILE.pub` when it is encrypted; undefined when there is none. */
+  publicKey(file: string): ParsedKey | undefined {
+    const peeked = this.#peek(file);
+    if (peeked !== "encrypted") return peeked;
+    const published = this.#peek(`${expandHome(file)}.pub`);
+    return published === "encrypted" ? undefined : published;
+  }
+
+  #peek(file: string): ParsedKey | "encrypted" | undefined {
+    const path = expandHome(file);
+    if (!this.#peeked.has(path)) this.#peeked.set(path, peekAtKey(path));
+    return this.#peeked.get(path);
   }
 
   async #read(path: string): Promise<ParsedKey> {
@@ -100,6 +109,22 @@ function explainFormat({ message }: Error): string {
   return /unsupported key format/i.test(message)
     ? "it holds no key in a format that is understood (OpenSSH, PEM, PuTTY)"
     : message;
+}
+
+function expandHome(file: string): string {
+  return file.startsWith("~/") ? join(homedir(), file.slice(2)) : file;
+}
+
+function peekAtKey(path: string): ParsedKey | "encrypted" | undefined {
+  let content: Buffer;
+  try {
+    content = fs.readFileSync(path);
+  } catch {
+    return undefined;
+  }
+  const parsed = ssh2.utils.parseKey(content);
+  if (parsed instanceof Error) return isEncrypted(parsed) ? "encrypted" : undefined;
+  return Array.isArray(parsed) ? parsed[0] : parsed;
 }
 
 function isEncrypted(error: Error): boolean {

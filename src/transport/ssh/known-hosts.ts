@@ -1,4 +1,4 @@
-import { createHash, createHmac, timingSafeEqual } from "node:crypto";
+import { createHash, createHmac, randomBytes, timingSafeEqual } from "node:crypto";
 import * as fs from "node:fs";
 import { dirname } from "node:path";
 import { VolleyError } from "../../core/errors.ts";
@@ -17,6 +17,8 @@ interface KnownHost {
 export type KeyVerdict =
   | { readonly kind: "known" }
   | { readonly kind: "unknown" }
+  /** Not known, but a certificate would be (sshd(8), @cert-authority). */
+  | { readonly kind: "certified"; readonly file: string; readonly line: number }
   | { readonly kind: "changed"; readonly file: string; readonly line: number }
   | { readonly kind: "revoked"; readonly file: string; readonly line: number };
 
@@ -25,8 +27,10 @@ export interface KnownHosts {
   check(address: string, port: number, key: Buffer): KeyVerdict;
   /** The key types known for a host, in the order found: only these are worth asking it for. */
   keyTypes(address: string, port: number): readonly string[];
-  /** Adds a key to the first file, and to what is known from now on. */
-  add(address: string, port: number, key: Buffer): void;
+  /** Whether only a certificate could vouch for a host: there is a @cert-authority line for it, and no key. */
+  needsCertificate(address: string, port: number): boolean;
+  /** Adds a key to the first file, and to what is known from now on; `hashed`: without the name in clear. */
+  add(address: string, port: number, key: Buffer, hashed?: boolean): void;
 }
 
 const NEWLINE = 0x0a;
@@ -38,10 +42,20 @@ export function openKnownHosts(files: readonly string[]): KnownHosts {
     entries ??= files.flatMap((file) => parseFile(file));
     return entries;
   };
+  const byName = new Map<string, readonly KnownHost[]>();
   const entriesOf = (address: string, port: number): readonly KnownHost[] => {
     const name = hostName(address, port);
-    return load().filter((entry) => entry.matches(name));
+    let found = byName.get(name);
+    // Hashed lines cost an HMAC each: every name is looked up once.
+    if (found === undefined) {
+      found = load().filter((entry) => entry.matches(name));
+      byName.set(name, found);
+    }
+    return found;
   };
+  const keyTypesOf = (address: string, port: number): readonly string[] => [
+    ...new Set(entriesOf(address, port).flatMap(({ marker, type }) => (marker === undefined ? [type] : []))),
+  ];
   return {
     check: (address, port, key) => {
       const found = entriesOf(address, port);
@@ -51,20 +65,21 @@ export function openKnownHosts(files: readonly string[]): KnownHosts {
       if (same.some(({ marker }) => marker === undefined)) return { kind: "known" };
       const type = keyType(key);
       const other = found.find((entry) => entry.marker === undefined && entry.type === type);
-      return other === undefined
+      if (other !== undefined) return { kind: "changed", file: other.file, line: other.line };
+      const authority = found.find(({ marker }) => marker === "@cert-authority");
+      return authority === undefined
         ? { kind: "unknown" }
-        : { kind: "changed", file: other.file, line: other.line };
+        : { kind: "certified", file: authority.file, line: authority.line };
     },
-    keyTypes: (address, port) => [
-      ...new Set(
-        entriesOf(address, port).flatMap(({ marker, type }) => (marker === undefined ? [type] : [])),
-      ),
-    ],
-    add: (address, port, key) => {
+    keyTypes: keyTypesOf,
+    needsCertificate: (address, port) =>
+      keyTypesOf(address, port).length === 0 &&
+      entriesOf(address, port).some(({ marker }) => marker === "@cert-authority"),
+    add: (address, port, key, hashed = false) => {
       const [file] = files;
       if (file === undefined) return;
       const name = hostName(address, port);
-      const line = `${name} ${keyType(key)} ${key.toString("base64")}\n`;
+      const line = `${hashed ? hashName(name) : name} ${keyType(key)} ${key.toString("base64")}\n`;
       let before: Buffer;
       try {
         fs.mkdirSync(dirname(file), { recursive: true, mode: 0o700 });
@@ -77,6 +92,7 @@ export function openKnownHosts(files: readonly string[]): KnownHosts {
           `cannot add the key of ${name} to ${file}: ${(thrown as Error).message}`,
         );
       }
+      byName.clear();
       const added = { file, line: countLines(before) + 1, type: keyType(key), key };
       entries = [...load(), { ...added, marker: undefined, matches: (other) => other === name }];
     },
@@ -91,6 +107,12 @@ function countLines(content: Buffer): number {
     at = end < 0 ? content.length : end + 1;
   }
   return lines;
+}
+
+/** As ssh-keygen -H writes it: salted, so that the file does not tell where one logs in. */
+function hashName(name: string): string {
+  const salt = randomBytes(20);
+  return `|1|${salt.toString("base64")}|${createHmac("sha1", salt).update(name).digest("base64")}`;
 }
 
 /** How a host is called in known_hosts: `[address]:port` unless the port is 22. */

@@ -24,7 +24,11 @@ export function sendFile(
     const fail = (error: Error & { readonly code?: unknown }): void => {
       signal.removeEventListener("abort", onAbort);
       const why = typeof error.code === "number" ? (describe(error) ?? error.message) : error.message;
-      reject(new VolleyError("UPLOAD_FAILED", `${host}: cannot write in ~/${posix.dirname(path)}: ${why}`, { cause: error }));
+      reject(
+        new VolleyError("UPLOAD_FAILED", `${host}: cannot write in ~/${posix.dirname(path)}: ${why}`, {
+          cause: error,
+        }),
+      );
     };
     const onAbort = (): void => {
       signal.removeEventListener("abort", onAbort);

@@ -9,6 +9,9 @@ const root = fileURLToPath(new URL("../../..", import.meta.url));
 /** Below node_modules: what is compiled finds the packages it imports, and tools that look through the project do not look there. */
 const cache = join(root, "node_modules", ".cache", "volley-test");
 
+const STALE_MS = 60_000;
+const KEPT_BUILDS = 3;
+
 /** What a command came to. */
 export interface CliEnd {
   readonly code: number | null;
@@ -26,6 +29,9 @@ export async function builtCli(): Promise<string> {
     try {
       mkdirSync(lock);
     } catch {
+      // Left by a process that was killed amid its build.
+      const made = statSync(lock, { throwIfNoEntry: false })?.mtimeMs;
+      if (made !== undefined && Date.now() - made > STALE_MS) rmSync(lock, { recursive: true, force: true });
       await sleep(200);
       continue;
     }
@@ -41,8 +47,10 @@ export async function builtCli(): Promise<string> {
 /** A copy of its own: the project's dist may be built again while tests run. */
 function buildInto(wanted: string): void {
   execFileSync(process.execPath, ["build.mjs", "--no-types"], { cwd: root, stdio: "pipe" });
-  for (const name of readdirSync(cache)) {
-    if (name.startsWith("dist-")) rmSync(join(cache, name), { recursive: true, force: true });
+  // Others may be using the ones before this.
+  const builds = readdirSync(cache).filter((name) => name.startsWith("dist-"));
+  for (const name of builds.sort().slice(0, -KEPT_BUILDS)) {
+    rmSync(join(cache, name), { recursive: true, force: true });
   }
   const temporary = join(cache, `new-${process.pid}`);
   cpSync(join(root, "dist"), join(temporary, "dist"), { recursive: true });
@@ -60,9 +68,21 @@ function newestSource(): number {
 /** Runs `volley` to its end; `on` gets the process, to send it signals. */
 export async function volley(
   args: readonly string[],
-  { cwd, env = {}, on }: { readonly cwd: string; readonly env?: Readonly<Record<string, string>>; readonly on?: (child: ChildProcess) => void },
+  {
+    cwd,
+    env = {},
+    on,
+  }: {
+    readonly cwd: string;
+    readonly env?: Readonly<Record<string, string>>;
+    readonly on?: (child: ChildProcess) => void;
+  },
 ): Promise<CliEnd> {
-  const child = spawn(process.execPath, [await builtCli(), ...args], { cwd, env: { ...process.env, ...env }, stdio: ["ignore", "pipe", "pipe"] });
+  const child = spawn(process.execPath, [await builtCli(), ...args], {
+    cwd,
+    env: { ...process.env, ...env },
+    stdio: ["ignore", "pipe", "pipe"],
+  });
   let stdout = "";
   let stderr = "";
   child.stdout.setEncoding("utf8").on("data", (text: string) => {

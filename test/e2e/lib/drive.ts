@@ -14,7 +14,7 @@ export interface Ran {
 }
 
 /** Starts fleets that are stopped after the test. */
-export function useFleets(): (options: EmbeddedFleetOptions) => Promise<EmbeddedFleet> {
+export function fleetStarter(): (options: EmbeddedFleetOptions) => Promise<EmbeddedFleet> {
   const fleets: EmbeddedFleet[] = [];
   afterEach(async () => {
     await Promise.all(fleets.splice(0).map((fleet) => fleet.stop()));

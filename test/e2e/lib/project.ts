@@ -11,7 +11,7 @@ export interface Project {
 }
 
 /** Gives a test file a directory of its own, and keeps the run's caches, logs and keys out of the real home. */
-export function useScratch(): () => string {
+export function scratchDirectory(): () => string {
   let scratch = "";
   const before = new Map<string, string | undefined>();
   beforeAll(() => {

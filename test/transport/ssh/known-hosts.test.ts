@@ -71,7 +71,10 @@ test("a revoked key is refused although another line knows it", () => {
 });
 
 test("garbage is passed over, and a file that is not there is empty", () => {
-  writeFileSync(file, `10.0.0.1\n10.0.0.1 ssh-ed25519\n10.0.0.1 ssh-ed25519 !!!\n|1|x|y ssh-ed25519 AAAA\n\u0000\n${lineOf("10.0.0.1", key)}`);
+  writeFileSync(
+    file,
+    `10.0.0.1\n10.0.0.1 ssh-ed25519\n10.0.0.1 ssh-ed25519 !!!\n|1|x|y ssh-ed25519 AAAA\n\u0000\n${lineOf("10.0.0.1", key)}`,
+  );
   const known = openKnownHosts([join(directory, "none"), file]);
   expect(known.check("10.0.0.1", 22, key)).toEqual({ kind: "known" });
   expect(known.keyTypes("10.0.0.1", 22)).toEqual(["ssh-ed25519"]);
@@ -98,7 +101,13 @@ test("a file whose last line has no end gets one", () => {
 test("strict refuses an unknown key and shows its fingerprint; off asks nothing", () => {
   const knownHosts = openKnownHosts([file]);
   const refused = verifyHostKey(endpoint, key, { knownHosts, hostKeyPolicy: "strict" });
-  expect(refused).toMatchObject({ code: "HOST_KEY_UNKNOWN", message: expect.stringContaining(fingerprintOf(key)), hint: expect.stringContaining("--host-keys accept-new") });
+  expect(refused).toMatchObject({
+    code: "HOST_KEY_UNKNOWN",
+    message: expect.stringContaining(fingerprintOf(key)),
+    hint: expect.stringContaining("--host-keys accept-new"),
+  });
   writeFileSync(file, lineOf("10.0.0.1", other));
-  expect(verifyHostKey(endpoint, key, { knownHosts: openKnownHosts([file]), hostKeyPolicy: "off" })).toBeUndefined();
+  expect(
+    verifyHostKey(endpoint, key, { knownHosts: openKnownHosts([file]), hostKeyPolicy: "off" }),
+  ).toBeUndefined();
 });

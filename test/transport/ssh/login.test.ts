@@ -7,11 +7,17 @@ import { expect, onTestFinished, test } from "vitest";
 import { type RunOptions, run } from "../../../src/controller/run.ts";
 import type { HostSummary, Summary } from "../../../src/core/events.ts";
 import type { EmbeddedFleet, EmbeddedFleetOptions } from "../../../src/embedded/types.ts";
-import { follow, useFleets } from "../../e2e/lib/drive.ts";
-import { makeProject, type Project, playbookText, TWO_FILES, useScratch } from "../../e2e/lib/project.ts";
+import { fleetStarter, follow } from "../../e2e/lib/drive.ts";
+import {
+  makeProject,
+  type Project,
+  playbookText,
+  scratchDirectory,
+  TWO_FILES,
+} from "../../e2e/lib/project.ts";
 
-const scratch = useScratch();
-const startFleet = useFleets();
+const scratch = scratchDirectory();
+const startFleet = fleetStarter();
 const hasOpenSsh = ["ssh-keygen", "ssh-agent", "ssh-add"].every((tool) => existsSync(`/usr/bin/${tool}`));
 
 interface Site {
@@ -24,13 +30,22 @@ interface Site {
 async function makeSite(options: Partial<EmbeddedFleetOptions> = {}): Promise<Site> {
   const project = makeProject(scratch(), { "site.ts": playbookText(TWO_FILES) });
   const fleet = await startFleet({ count: 1, ...options });
-  const inventory = project.write("hosts.yaml", fleet.inventoryYaml().replace(/^.*private_key_file.*\n/gm, ""));
+  const inventory = project.write(
+    "hosts.yaml",
+    fleet.inventoryYaml().replace(/^.*private_key_file.*\n/gm, ""),
+  );
   return {
     project,
     fleet,
     log: async (more) => {
       const { summary } = await follow(
-        run({ inventory, playbook: project.path("site.ts"), knownHostsFiles: [fleet.knownHostsPath], cwd: project.directory, ...more }),
+        run({
+          inventory,
+          playbook: project.path("site.ts"),
+          knownHostsFiles: [fleet.knownHostsPath],
+          cwd: project.directory,
+          ...more,
+        }),
       );
       return { summary, host: summary.hosts[0]! };
     },
@@ -62,24 +77,49 @@ test("the key ssh tries by itself", async () => {
 test("no key at all", async () => {
   const { log, fleet } = await makeSite();
   const { summary, host } = await log({});
-  expect(host).toMatchObject({ outcome: "unreachable", error: { code: "AUTH_FAILED", message: "there is no key to log in to web01 with", hint: expect.stringContaining("ssh-add") } });
+  expect(host).toMatchObject({
+    outcome: "unreachable",
+    error: {
+      code: "AUTH_FAILED",
+      message: "there is no key to log in to web01 with",
+      hint: expect.stringContaining("ssh-add"),
+    },
+  });
   expect(summary.exitCode).toBe(1);
   expect(fleet.hosts[0]!.stats.connections).toBe(0);
 });
 
 test("another user", async () => {
   const { log, fleet, project } = await makeSite();
-  const inventory = project.write("other.yaml", fleet.inventoryYaml().replace(/ansible_user: .*/, "ansible_user: mallory"));
+  const inventory = project.write(
+    "other.yaml",
+    fleet.inventoryYaml().replace(/ansible_user: .*/, "ansible_user: mallory"),
+  );
   const { summary, host } = await log({ inventory });
-  expect(host).toMatchObject({ outcome: "unreachable", error: { code: "AUTH_FAILED", message: "web01 accepted none of the keys for user mallory" } });
+  expect(host).toMatchObject({
+    outcome: "unreachable",
+    error: { code: "AUTH_FAILED", message: "web01 accepted none of the keys for user mallory" },
+  });
   expect(summary.exitCode).toBe(1);
 });
 
 test.each([
-  ["missing", (): string => "/nowhere/id_ed25519", /^cannot read the private key \/nowhere\/id_ed25519: there is no such file$/],
+  [
+    "missing",
+    (): string => "/nowhere/id_ed25519",
+    /^cannot read the private key \/nowhere\/id_ed25519: there is no such file$/,
+  ],
   ["a directory", (): string => scratch(), /^cannot read the private key .*: it is a directory$/],
-  ["the public key", ({ fleet }: Site): string => `${fleet.privateKeyPath}.pub`, /\.pub holds no private key$/],
-  ["no key", ({ project }: Site): string => project.path("site.ts"), /^cannot use the private key .*site\.ts: it holds no key in a format that is understood/],
+  [
+    "the public key",
+    ({ fleet }: Site): string => `${fleet.privateKeyPath}.pub`,
+    /\.pub holds no private key$/,
+  ],
+  [
+    "no key",
+    ({ project }: Site): string => project.path("site.ts"),
+    /^cannot use the private key .*site\.ts: it holds no key in a format that is understood/,
+  ],
 ])("a key file that is %s", async (_what, fileOf, message) => {
   const site = await makeSite();
   const { summary, host } = await site.log({ privateKeyFile: fileOf(site) });
@@ -113,7 +153,9 @@ test.skipIf(!hasOpenSsh)("an encrypted key: wrong twice, then right; wrong every
   const site = await makeSite();
   const privateKeyFile = encrypted(site);
   const answers = ["no", "", "correct horse"];
-  expect((await site.log({ privateKeyFile, askPassphrase: async () => answers.shift() ?? null })).summary.exitCode).toBe(0);
+  expect(
+    (await site.log({ privateKeyFile, askPassphrase: async () => answers.shift() ?? null })).summary.exitCode,
+  ).toBe(0);
   expect(answers).toEqual([]);
   let asked = 0;
   const { host } = await site.log({
@@ -124,19 +166,28 @@ test.skipIf(!hasOpenSsh)("an encrypted key: wrong twice, then right; wrong every
     },
   });
   expect(asked).toBe(3);
-  expect(host.error).toMatchObject({ code: "AUTH_FAILED", message: `cannot use the private key ${privateKeyFile}: the passphrase is wrong` });
+  expect(host.error).toMatchObject({
+    code: "AUTH_FAILED",
+    message: `cannot use the private key ${privateKeyFile}: the passphrase is wrong`,
+  });
 });
 
 test.skipIf(!hasOpenSsh)("an encrypted key, and nobody to ask", async () => {
   const site = await makeSite();
   const { host, summary } = await site.log({ privateKeyFile: encrypted(site) });
-  expect(host.error).toMatchObject({ code: "AUTH_FAILED", message: expect.stringMatching(/is encrypted and there is no terminal to ask/), hint: expect.stringContaining("ssh-add") });
+  expect(host.error).toMatchObject({
+    code: "AUTH_FAILED",
+    message: expect.stringMatching(/is encrypted and there is no terminal to ask/),
+    hint: expect.stringContaining("ssh-add"),
+  });
   expect(summary.exitCode).toBe(1);
 });
 
 test.skipIf(!hasOpenSsh)("a key in ssh-agent", async () => {
   const { log, fleet } = await makeSite();
-  const agent = spawn("ssh-agent", ["-D", "-a", join(scratch(), "agent")], { stdio: ["ignore", "pipe", "inherit"] });
+  const agent = spawn("ssh-agent", ["-D", "-a", join(scratch(), "agent")], {
+    stdio: ["ignore", "pipe", "inherit"],
+  });
   onTestFinished(() => {
     agent.kill();
     delete process.env.SSH_AUTH_SOCK;
@@ -164,7 +215,10 @@ test("an unknown host key: strict refuses, accept-new learns, then strict accept
   const file = project.path("known_hosts");
   const options = { privateKeyFile: fleet.privateKeyPath, knownHostsFiles: [file] };
   const refused = await log(options);
-  expect(refused.host.error).toMatchObject({ code: "HOST_KEY_UNKNOWN", message: expect.stringContaining(fleet.hosts[0]!.hostKeyFingerprint) });
+  expect(refused.host.error).toMatchObject({
+    code: "HOST_KEY_UNKNOWN",
+    message: expect.stringContaining(fleet.hosts[0]!.hostKeyFingerprint),
+  });
   expect(refused.summary.exitCode).toBe(1);
   expect(existsSync(file)).toBe(false);
   expect((await log({ ...options, hostKeys: "off" })).summary.exitCode).toBe(0);
@@ -174,23 +228,36 @@ test("an unknown host key: strict refuses, accept-new learns, then strict accept
   expect((await log(options)).summary.exitCode).toBe(0);
 });
 
-test.each(["strict", "accept-new"] as const)("a changed host key is refused under %s, and known_hosts is left alone", async (hostKeys) => {
-  const { log, fleet } = await makeSite({ faults: () => ({ kind: "wrongHostKey" }) });
-  const before = readFileSync(fleet.knownHostsPath, "utf8");
-  const { host } = await log({ privateKeyFile: fleet.privateKeyPath, hostKeys });
-  expect(host.error).toMatchObject({ code: "HOST_KEY_CHANGED", message: expect.stringContaining(`${fleet.knownHostsPath}:1`), hint: expect.stringContaining("ssh-keygen -R") });
-  expect(readFileSync(fleet.knownHostsPath, "utf8")).toBe(before);
-});
+test.each(["strict", "accept-new"] as const)(
+  "a changed host key is refused under %s, and known_hosts is left alone",
+  async (hostKeys) => {
+    const { log, fleet } = await makeSite({ faults: () => ({ kind: "wrongHostKey" }) });
+    const before = readFileSync(fleet.knownHostsPath, "utf8");
+    const { host } = await log({ privateKeyFile: fleet.privateKeyPath, hostKeys });
+    expect(host.error).toMatchObject({
+      code: "HOST_KEY_CHANGED",
+      message: expect.stringContaining(`${fleet.knownHostsPath}:1`),
+      hint: expect.stringContaining("ssh-keygen -R"),
+    });
+    expect(readFileSync(fleet.knownHostsPath, "utf8")).toBe(before);
+  },
+);
 
 test("hashed known_hosts, a key of its own for each host", async () => {
   const { log, fleet } = await makeSite({ count: 4, hashKnownHosts: true, separateHostKeys: true });
-  expect((await log({ privateKeyFile: fleet.privateKeyPath })).summary).toMatchObject({ exitCode: 0, outcomes: { ok: 4 } });
+  expect((await log({ privateKeyFile: fleet.privateKeyPath })).summary).toMatchObject({
+    exitCode: 0,
+    outcomes: { ok: 4 },
+  });
 });
 
 test("a known_hosts file that cannot be read says so, and leaves no connection behind", async () => {
   const { log, fleet, project } = await makeSite();
   const { host } = await log({ privateKeyFile: fleet.privateKeyPath, knownHostsFiles: [project.directory] });
-  expect(host.error).toMatchObject({ code: "HOST_KEY_UNKNOWN", message: expect.stringContaining(`cannot read ${project.directory}`) });
+  expect(host.error).toMatchObject({
+    code: "HOST_KEY_UNKNOWN",
+    message: expect.stringContaining(`cannot read ${project.directory}`),
+  });
   expect(fleet.hosts[0]!.stats.openConnections).toBe(0);
 });
 
@@ -198,7 +265,11 @@ test("twenty new hosts at once: each is added to known_hosts once", async () => 
   const { log, fleet, project } = await makeSite({ count: 20, separateHostKeys: true });
   const file = project.path("known_hosts");
   writeFileSync(file, "# mine");
-  const { summary } = await log({ privateKeyFile: fleet.privateKeyPath, knownHostsFiles: [file], hostKeys: "accept-new" });
+  const { summary } = await log({
+    privateKeyFile: fleet.privateKeyPath,
+    knownHostsFiles: [file],
+    hostKeys: "accept-new",
+  });
   expect(summary.outcomes.ok).toBe(20);
   expect(readFileSync(file, "utf8").trimEnd().split("\n")).toHaveLength(21);
 });

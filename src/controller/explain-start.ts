@@ -1,0 +1,68 @@
+import { VolleyError } from "../core/errors.ts";
+import type { Outcome } from "../core/events.ts";
+import type { Endpoint, RemoteExit } from "../transport/transport.ts";
+import { LAUNCH_EXITS } from "./launch.ts";
+
+/** What is known of a bundle that did not start. */
+export interface FailedStart {
+  readonly endpoint: Endpoint;
+  readonly become: string | null;
+  readonly exit: RemoteExit;
+  /** The end of what it wrote to standard error. */
+  readonly stderr: string;
+}
+
+/** Why a bundle did not start, as an error that says what to do. */
+export function explainFailedStart({ endpoint, become, exit, stderr }: FailedStart): VolleyError {
+  const { host, user } = endpoint;
+  const lines = stderr.trim().split("\n");
+  const said = lines.at(-1) ?? "";
+  const volley = lines.find((line) => line.startsWith("volley: "));
+  if (exit.kind === "lost") return new VolleyError("CONNECTION_LOST", `${host}: ${exit.reason}`);
+  const code = exit.kind === "exited" ? exit.code : undefined;
+  if (code === LAUNCH_EXITS.noNode) {
+    return new VolleyError("NODE_MISSING", `${host}: ${(volley ?? said).replace(/^volley: /, "")}`);
+  }
+  if (code === LAUNCH_EXITS.noCache) {
+    return new VolleyError(
+      "UPLOAD_FAILED",
+      `${host}: cannot keep the bundle in ${user}'s home: ${said || "the directory cannot be made"}`,
+    );
+  }
+  if (become !== null && /sudo: .*not found/i.test(said)) {
+    return new VolleyError(
+      "BECOME_FAILED",
+      `${host}: ${user} cannot become ${become}: there is no sudo there`,
+      {
+        hint: "install sudo on the host, or log in as the user to become",
+      },
+    );
+  }
+  if (become !== null && /sudo|password|not in the sudoers|may not run/i.test(said)) {
+    return new VolleyError("BECOME_FAILED", `${host}: ${user} cannot become ${become}: ${said}`, {
+      hint: "passwordless sudo is needed: add a NOPASSWD rule for the user, or log in as the user to become",
+    });
+  }
+  const how = code === undefined ? "a signal ended it" : `exit code ${code}`;
+  return new VolleyError(
+    "PROTOCOL_INVALID",
+    `${host}: the bundle could not be started (${how})${said === "" ? "" : `: ${said}`}`,
+  );
+}
+
+/** What a failure before the bundle ran makes of the host. */
+export function outcomeOf(thrown: unknown): Outcome {
+  switch ((thrown as Partial<VolleyError>).code) {
+    case "CONNECT_FAILED":
+    case "AUTH_FAILED":
+    case "HOST_KEY_UNKNOWN":
+    case "HOST_KEY_CHANGED":
+      return "unreachable";
+    case "CONNECTION_LOST":
+      return "lost";
+    case "CANCELLED":
+      return "cancelled";
+    default:
+      return "failed";
+  }
+}

@@ -1,0 +1,108 @@
+import { VolleyError } from "../core/errors.ts";
+import type { Host } from "../core/inventory.ts";
+import { fillReferences } from "../inventory/references.ts";
+import { parseSshArguments } from "../transport/ssh-config/arguments.ts";
+import { isOnlyForOpenSsh } from "../transport/ssh-config/openssh-needs.ts";
+import type { SshConfigChoice } from "../transport/ssh-config/read.ts";
+import { createResolver, type HostWish, type Resolver } from "../transport/ssh-config/resolve.ts";
+import { readSshConfig } from "../transport/ssh-config/read.ts";
+import type { HostKeyPolicy } from "../transport/ssh-settings.ts";
+import type { Endpoint } from "../transport/transport.ts";
+
+/** What the caller says of reaching hosts; where a host's inventory or ssh_config says otherwise, see each. */
+export interface ReachOptions {
+  /** Login user where the inventory names none. Default: what ssh_config says, else the current user. */
+  readonly user?: string;
+  /** The key to use where the inventory names none, instead of all others. */
+  readonly privateKeyFile?: string;
+  /** Over what the inventory and ssh_config say. Default: `ask` when there is somebody to ask, else `strict`. */
+  readonly hostKeys?: HostKeyPolicy;
+  /** Instead of those that ssh reads. */
+  readonly knownHostsFiles?: readonly string[];
+  /** For connecting, and again for logging in. Default: what ssh_config says, else 15 s. */
+  readonly connectTimeoutMs?: number;
+  /** How often to try again when a host refuses or resets a connection before login. Default 2. */
+  readonly connectRetries?: number;
+  /** ssh_config file to read instead of `~/.ssh/config` and `/etc/ssh/ssh_config`; `none`: none. */
+  readonly sshConfig?: string;
+  /** Default `auto`: ssh2, and OpenSSH's own `ssh` for hosts that ask for what ssh2 cannot do. */
+  readonly transport?: "auto" | "ssh2" | "openssh";
+  /** The login password where the inventory names none. */
+  readonly password?: string;
+  /** Whether the hosts may use this machine's SSH agent. Default: what ssh_config says. */
+  readonly forwardAgent?: boolean;
+}
+
+const ARGUMENT_VARS = ["ansible_ssh_args", "ansible_ssh_common_args", "ansible_ssh_extra_args"];
+const PASSWORD_VARS = ["ansible_ssh_password", "ansible_ssh_pass", "ansible_password"];
+
+/** Hosts as transports see them. */
+export interface Reach {
+  /** Fails with `USAGE` or `INVENTORY_INVALID`. */
+  endpointOf(host: Host): Endpoint;
+  /** What was passed over in ssh_config. */
+  readonly notes: ReadonlySet<string>;
+}
+
+/** Reads ssh_config, once. Fails with `USAGE`. */
+export async function openReach(options: ReachOptions, canAsk: boolean): Promise<Reach> {
+  const configFile: SshConfigChoice = options.sshConfig;
+  const resolver: Resolver = createResolver({
+    nodes: await readSshConfig(configFile),
+    configFile,
+    user: options.user,
+    privateKeyFile: options.privateKeyFile,
+    password: options.password,
+    hostKeyPolicy: options.hostKeys,
+    defaultHostKeyPolicy: canAsk ? "ask" : "strict",
+    knownHostsFiles: options.knownHostsFiles,
+    connectTimeoutMs: options.connectTimeoutMs,
+    forwardAgent: options.forwardAgent,
+  });
+  return { endpointOf: (host) => resolver.resolve(wishOf(host)), notes: resolver.notes };
+}
+
+function wishOf(host: Host): HostWish {
+  const { address, port, user, privateKeyFile } = host.connection;
+  const given = ARGUMENT_VARS.flatMap((name) => {
+    const text = readText(host, name);
+    return text === undefined ? [] : [parseSshArguments(text, whereOf(host, name))];
+  });
+  const written = given.flatMap(({ options }) => options);
+  const special = written.find(({ name }) => isOnlyForOpenSsh(name));
+  return {
+    host: host.name,
+    name: address,
+    port,
+    user,
+    privateKeyFile,
+    password: PASSWORD_VARS.map((name) => readText(host, name)).find((text) => text !== undefined),
+    written,
+    words: given.flatMap(({ words }) => words),
+    needsOpenSsh: special === undefined ? undefined : `the inventory sets ${special.name}`,
+  };
+}
+
+/** A var as text, with plain references filled in; undefined when it is not set, or empty. */
+function readText(host: Host, name: string): string | undefined {
+  const value = host.vars[name];
+  if (value === undefined || value === null || value === "") return undefined;
+  const where = whereOf(host, name);
+  const magic: Readonly<Record<string, unknown>> = { inventory_hostname: host.name };
+  const filled = fillReferences(
+    value,
+    (variable) => host.vars[variable] ?? magic[variable],
+    (problem) => {
+      throw new VolleyError("INVENTORY_INVALID", `${where} cannot be filled in: ${problem}`);
+    },
+  );
+  if (typeof filled === "string") return filled;
+  if (typeof filled === "number") return String(filled);
+  throw new VolleyError("INVENTORY_INVALID", `${where} must be text, not ${JSON.stringify(filled)}`);
+}
+
+function whereOf({ name: host, sources }: Host, name: string): string {
+  const source = sources[name];
+  const place = source === undefined ? "" : ` (${source.file}${source.line === undefined ? "" : `:${source.line}`})`;
+  return `${name} of host ${host}${place}`;
+}

@@ -1,0 +1,142 @@
+import { userInfo } from "node:os";
+import type { Host } from "../core/inventory.ts";
+import { createLocalTransport } from "../transport/local.ts";
+import type { SshSettings } from "../transport/ssh-settings.ts";
+import type { AskPassphrase } from "../transport/ssh/keys.ts";
+import type { KnownHosts } from "../transport/ssh/known-hosts.ts";
+import type { SshTransport } from "../transport/ssh/ssh-transport.ts";
+import type { Endpoint, Transport } from "../transport/transport.ts";
+import { openReach, type ReachOptions } from "./reach.ts";
+import { type AskHostKeys, learnHostKeys } from "./trust.ts";
+
+/** What reaching the hosts of a run takes. */
+export interface TransportsOptions extends ReachOptions {
+  readonly askPassphrase?: AskPassphrase;
+  readonly askHostKeys?: AskHostKeys;
+}
+
+/** How each host of a run is reached. */
+export interface Reached {
+  readonly endpoint: Endpoint;
+  readonly transport: Transport;
+}
+
+/** The transports of a run, each opened when the first host needs it. */
+export interface Transports {
+  of(host: Host): Reached;
+  /** What a person should know: by host where it is about one. */
+  readonly notes: readonly { readonly host: string; readonly text: string }[];
+  close(): void;
+}
+
+const DEFAULT_RETRIES = 2;
+
+/**
+ * Finds out how to reach hosts, and asks whatever a person must be asked for it: passphrases, and host keys that are
+ * not known. Fails with `USAGE` or `INVENTORY_INVALID`.
+ */
+export async function openTransports(
+  hosts: readonly Host[],
+  options: TransportsOptions,
+  signal: AbortSignal,
+): Promise<Transports> {
+  const { askPassphrase, askHostKeys, connectRetries = DEFAULT_RETRIES } = options;
+  const remote = hosts.filter(({ connection }) => connection.connection !== "local");
+  const local = createLocalTransport();
+  const reached = new Map<string, Reached>();
+  const notes: { readonly host: string; readonly text: string }[] = [];
+  for (const host of hosts) {
+    if (host.connection.connection === "local")
+      reached.set(host.name, { endpoint: localEndpoint(host), transport: local });
+  }
+  if (remote.length === 0) return { of: (host) => reached.get(host.name)!, notes, close: () => local.close() };
+
+  const [{ createSshTransport }, { KeyRing }, { openKnownHosts }, { createOpenSshTransport }] = await Promise.all([
+    import("../transport/ssh/ssh-transport.ts"),
+    import("../transport/ssh/keys.ts"),
+    import("../transport/ssh/known-hosts.ts"),
+    import("../transport/openssh/openssh-transport.ts"),
+  ]);
+  const reach = await openReach(options, askHostKeys !== undefined);
+  const knownHosts = new Map<string, KnownHosts>();
+  const knownHostsOf = ({ knownHostsFiles }: SshSettings): KnownHosts => {
+    const key = knownHostsFiles.join("\n");
+    const known = knownHosts.get(key) ?? openKnownHosts(knownHostsFiles);
+    knownHosts.set(key, known);
+    return known;
+  };
+  const ssh: SshTransport = createSshTransport({
+    keys: new KeyRing(askPassphrase ?? (async () => null)),
+    knownHostsOf,
+    interactive: askPassphrase !== undefined,
+    connectRetries,
+  });
+  const openssh = createOpenSshTransport({ connectRetries });
+  const close = (): void => {
+    ssh.close();
+    openssh.close();
+    local.close();
+  };
+  try {
+    const bySsh2: Endpoint[] = [];
+    const reasons = new Map<string, string[]>();
+    for (const host of remote) {
+      const endpoint = reach.endpointOf(host);
+      const reason = options.transport === "ssh2" ? undefined : needsOpenSsh(endpoint, knownHostsOf);
+      if (options.transport === "openssh" || reason !== undefined) {
+        reached.set(host.name, { endpoint, transport: openssh });
+        if (options.transport !== "openssh")
+          reasons.set(reason!, [...(reasons.get(reason!) ?? []), host.name]);
+      } else {
+        reached.set(host.name, { endpoint, transport: ssh });
+        bySsh2.push(endpoint);
+      }
+    }
+    for (const [reason, names] of reasons) notes.push(noteOf(reason, names));
+    for (const text of reach.notes) notes.push({ host: remote[0]!.name, text });
+    for (const file of await ssh.lockedKeys(withJumps(bySsh2))) await ssh.unlock(file);
+    if (askHostKeys !== undefined) await learnHostKeys({ endpoints: bySsh2, ssh, knownHostsOf, ask: askHostKeys, signal });
+  } catch (thrown) {
+    close();
+    throw thrown;
+  }
+  return { of: (host) => reached.get(host.name)!, notes, close };
+}
+
+/** Every host that is logged in to: those on the way as well, each once. */
+export function withJumps(endpoints: readonly Endpoint[]): readonly Endpoint[] {
+  const all = new Map<string, Endpoint>();
+  for (const endpoint of endpoints) {
+    for (const hop of endpoint.ssh?.jumps ?? []) all.set(JSON.stringify(hop), hop);
+    all.set(endpoint.host, endpoint);
+  }
+  return [...all.values()];
+}
+
+function needsOpenSsh(
+  endpoint: Endpoint,
+  knownHostsOf: (settings: SshSettings) => KnownHosts,
+): string | undefined {
+  const { ssh } = endpoint;
+  if (ssh === undefined || ssh.needsOpenSsh !== undefined) return ssh?.needsOpenSsh;
+  if (ssh.hostKeyPolicy === "off") return undefined;
+  const name = ssh.hostKeyAlias ?? endpoint.address;
+  const port = ssh.hostKeyAlias === undefined ? endpoint.port : 22;
+  return knownHostsOf(ssh).needsCertificate(name, port)
+    ? "only a certificate vouches for its key (@cert-authority)"
+    : undefined;
+}
+
+function noteOf(
+  reason: string,
+  names: readonly string[],
+): { readonly host: string; readonly text: string } {
+  const [host, ...others] = names;
+  const more = others.length === 0 ? "" : `; so are ${others.length} more hosts`;
+  return { host: host!, text: `reached with OpenSSH's ssh: ${reason}${more}` };
+}
+
+function localEndpoint(host: Host): Endpoint {
+  const { address, port, user, privateKeyFile } = host.connection;
+  return { host: host.name, address, port: port ?? 22, user: user ?? userInfo().username, privateKeyFile };
+}

@@ -1,0 +1,132 @@
+import pLimit from "p-limit";
+import type { SshSettings } from "../transport/ssh-settings.ts";
+import { knownAs } from "../transport/ssh/host-key.ts";
+import { fingerprintOf, hostName, type KnownHosts, keyType } from "../transport/ssh/known-hosts.ts";
+import type { SshTransport } from "../transport/ssh/ssh-transport.ts";
+import type { Endpoint } from "../transport/transport.ts";
+
+/** A host key that is not known, as a person is asked about it. */
+export interface UnknownHostKey {
+  readonly host: string;
+  /** As known_hosts would name it: an address, with a port when it is not 22. */
+  readonly name: string;
+  /** `ssh-ed25519` and so on. */
+  readonly type: string;
+  /** `SHA256:…`, as ssh-keygen -l prints it. */
+  readonly fingerprint: string;
+  /** The known_hosts file it would be added to. */
+  readonly file: string;
+}
+
+/** Asks a person whether these keys are right; true: all are added to known_hosts. */
+export type AskHostKeys = (keys: readonly UnknownHostKey[]) => Promise<boolean>;
+
+/** What learning host keys takes. */
+export interface LearnOptions {
+  readonly endpoints: readonly Endpoint[];
+  readonly ssh: Pick<SshTransport, "scan">;
+  knownHostsOf(settings: SshSettings): KnownHosts;
+  readonly ask: AskHostKeys;
+  /** Also for hosts whose policy is not to ask. Default false. */
+  readonly all?: boolean;
+  readonly signal: AbortSignal;
+}
+
+/** What came of it. */
+export interface Learned {
+  readonly added: readonly UnknownHostKey[];
+  readonly refused: readonly UnknownHostKey[];
+  /** Hosts that did not present a key. */
+  readonly silent: readonly Endpoint[];
+}
+
+const SCANS_AT_ONCE = 50;
+
+/**
+ * Fetches the keys of hosts that known_hosts does not list and asks about all of them at once. Hosts on the way come
+ * first, in a question of their own: what is behind them is reached through them.
+ */
+export async function learnHostKeys(options: LearnOptions): Promise<Learned> {
+  const { endpoints, knownHostsOf, all = false } = options;
+  const added: UnknownHostKey[] = [];
+  const refused: UnknownHostKey[] = [];
+  const silent: Endpoint[] = [];
+  const wanted = (endpoint: Endpoint): boolean => {
+    const settings = endpoint.ssh;
+    if (settings === undefined || !(all || settings.hostKeyPolicy === "ask")) return false;
+    const { address, port } = knownAs(endpoint);
+    const known = knownHostsOf(settings);
+    return known.keyTypes(address, port).length === 0 && !known.needsCertificate(address, port);
+  };
+  for (const level of levelsOf(endpoints)) {
+    const unknown = level.filter(wanted);
+    if (unknown.length === 0) continue;
+    const found = await scanAll(unknown, options, silent);
+    if (found.length === 0) continue;
+    const keys = found.map(({ shown }) => shown);
+    if (!(await options.ask(keys))) {
+      refused.push(...keys);
+      // Without the hosts on the way, those behind cannot be reached.
+      break;
+    }
+    for (const { endpoint, key } of found) {
+      const { address, port } = knownAs(endpoint);
+      const settings = endpoint.ssh!;
+      knownHostsOf(settings).add(address, port, key, settings.hashKnownHosts);
+    }
+    added.push(...keys);
+  }
+  return { added, refused, silent };
+}
+
+interface Found {
+  readonly endpoint: Endpoint;
+  readonly key: Buffer;
+  readonly shown: UnknownHostKey;
+}
+
+async function scanAll(
+  unknown: readonly Endpoint[],
+  { ssh, signal }: LearnOptions,
+  silent: Endpoint[],
+): Promise<readonly Found[]> {
+  const limit = pLimit(SCANS_AT_ONCE);
+  const scanned = await Promise.all(
+    unknown.map((endpoint) => limit(async () => ({ endpoint, offered: await ssh.scan(endpoint, signal) }))),
+  );
+  return scanned.flatMap(({ endpoint, offered }) => {
+    if (offered === undefined) {
+      silent.push(endpoint);
+      return [];
+    }
+    return [{ endpoint, key: offered.key, shown: showKey(endpoint, offered.key) }];
+  });
+}
+
+function showKey(endpoint: Endpoint, key: Buffer): UnknownHostKey {
+  const { address, port } = knownAs(endpoint);
+  return {
+    host: endpoint.host,
+    name: hostName(address, port),
+    type: keyType(key),
+    fingerprint: fingerprintOf(key),
+    file: endpoint.ssh?.knownHostsFiles[0] ?? "",
+  };
+}
+
+/** The hosts that are reached directly, then those behind one other, and so on; each name in known_hosts once. */
+function levelsOf(endpoints: readonly Endpoint[]): readonly (readonly Endpoint[])[] {
+  const levels: Map<string, Endpoint>[] = [];
+  const seen = new Set<string>();
+  const put = (depth: number, endpoint: Endpoint): void => {
+    const { address, port } = knownAs(endpoint);
+    const name = `${hostName(address, port)} ${endpoint.ssh?.knownHostsFiles.join(" ")}`;
+    if (seen.has(name)) return;
+    seen.add(name);
+    while (levels.length <= depth) levels.push(new Map());
+    levels[depth]!.set(name, endpoint);
+  };
+  for (const { ssh } of endpoints) for (const [depth, hop] of (ssh?.jumps ?? []).entries()) put(depth, hop);
+  for (const endpoint of endpoints) put(endpoint.ssh?.jumps.length ?? 0, endpoint);
+  return levels.map((level) => [...level.values()]);
+}

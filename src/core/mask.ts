@@ -1,0 +1,185 @@
+import { needlesOf } from "./mask-needles.ts";
+
+/** What a secret is shown as. */
+export const MASK = "********";
+
+/** Masks secrets in texts. */
+export interface Mask {
+  /** The text with every secret in it masked, and the greater part of one it ends in the middle of. */
+  text(text: string): string;
+  /** A way to mask a text that comes in pieces. */
+  stream(): MaskStream;
+}
+
+/** Masks a text that comes in pieces: what could be the beginning of a secret is held back until it is known. */
+export interface MaskStream {
+  /** What can be shown by now. */
+  push(piece: string): string;
+  /** What was held back; a new text begins. */
+  end(): string;
+}
+
+/** Stretches to mask, as begin and end in turn: sorted, apart from each other. */
+type Runs = number[];
+
+const NOT_FEWER_THAN = 4;
+
+/** An Aho-Corasick automaton: one pass over a text finds every needle, however they overlap. */
+class Automaton {
+  /** The node a node leads to by a character, under `node * 65536 + character`. */
+  readonly #edges = new Map<number, number>();
+  readonly #first = new Uint8Array(256);
+  readonly #depth: number[] = [0];
+  /** The node of the longest proper ending of a node's text that is a beginning of a needle. */
+  readonly #fail: number[] = [0];
+  /** The length of the longest needle that ends at a node; 0 for none. */
+  readonly #ends: number[] = [0];
+  /** The length of the shortest needle that goes on from a node. */
+  readonly #shortest: number[] = [0];
+
+  constructor(needles: Iterable<string>) {
+    for (const needle of needles) this.#insert(needle);
+    this.#link();
+  }
+
+  #insert(needle: string): void {
+    let node = 0;
+    for (let at = 0; at < needle.length; at++) {
+      const key = node * 65_536 + needle.charCodeAt(at);
+      let next = this.#edges.get(key);
+      if (next === undefined) {
+        next = this.#depth.length;
+        this.#edges.set(key, next);
+        this.#depth.push(at + 1);
+        this.#fail.push(0);
+        this.#ends.push(0);
+        this.#shortest.push(needle.length);
+      }
+      this.#shortest[next] = Math.min(this.#shortest[next]!, needle.length);
+      node = next;
+    }
+    this.#ends[node] = needle.length;
+    this.#first[needle.charCodeAt(0) & 255] = 1;
+  }
+
+  #link(): void {
+    // An edge's end is always numbered after its start; by depth, what a link needs is there already.
+    const byDepth = [...this.#edges].sort(([, a], [, b]) => this.#depth[a]! - this.#depth[b]!);
+    for (const [key, node] of byDepth) {
+      const from = Math.floor(key / 65_536);
+      if (from !== 0) this.#fail[node] = this.#step(this.#fail[from]!, key % 65_536);
+      this.#ends[node] ||= this.#ends[this.#fail[node]!]!;
+    }
+  }
+
+  #step(from: number, character: number): number {
+    for (let node = from; ; node = this.#fail[node]!) {
+      const next = this.#edges.get(node * 65_536 + character);
+      if (next !== undefined) return next;
+      if (node === 0) return 0;
+    }
+  }
+
+  /** Adds what is to be masked to `runs`, and gives the node the text ends at. */
+  scan(text: string, runs: Runs): number {
+    let node = 0;
+    for (let at = 0; at < text.length; at++) {
+      const character = text.charCodeAt(at);
+      if (node === 0 && this.#first[character & 255] === 0) continue;
+      node = this.#step(node, character);
+      if (this.#ends[node] !== 0) addRun(runs, at + 1 - this.#ends[node]!, at + 1);
+    }
+    return node;
+  }
+
+  /** How many characters of a text that ends at a node may be the beginning of a needle. */
+  pending(node: number): number {
+    return this.#depth[node]!;
+  }
+
+  /** The same, counting only beginnings that give away half of a needle or more. */
+  tellingEnd(last: number): number {
+    for (let node = last; node !== 0; node = this.#fail[node]!) {
+      const depth = this.#depth[node]!;
+      if (depth >= NOT_FEWER_THAN && depth * 2 >= this.#shortest[node]!) return depth;
+    }
+    return 0;
+  }
+}
+
+/** Adds a stretch that ends behind the begin of all that are there, and joins it with those it touches. */
+function addRun(runs: Runs, start: number, end: number): void {
+  let [begin, stop] = [start, end];
+  while (runs.length > 0 && runs.at(-1)! >= begin) {
+    stop = Math.max(stop, runs.pop()!);
+    begin = Math.min(begin, runs.pop()!);
+  }
+  runs.push(begin, stop);
+}
+
+/** The text with its runs masked; `open`: a run at its very start goes on from one that has been masked already. */
+function render(text: string, runs: Runs, open: boolean): string {
+  let shown = "";
+  let from = 0;
+  for (let at = 0; at < runs.length; at += 2) {
+    shown += text.slice(from, runs[at]);
+    if (!(open && runs[at] === 0)) shown += MASK;
+    from = runs[at + 1]!;
+  }
+  return shown + text.slice(from);
+}
+
+function maskText(automaton: Automaton, text: string): string {
+  const runs: Runs = [];
+  const last = automaton.scan(text, runs);
+  const telling = automaton.tellingEnd(last);
+  if (telling > 0) addRun(runs, text.length - telling, text.length);
+  return runs.length === 0 ? text : render(text, runs, false);
+}
+
+function openStream(automaton: Automaton): MaskStream {
+  let held = "";
+  /** How much of what is held is known to be of a secret. */
+  let marked = 0;
+  /** Whether what was shown last is a mask. */
+  let open = false;
+  return {
+    push: (piece) => {
+      if (piece === "") return "";
+      const text = held + piece;
+      const runs: Runs = marked > 0 ? [0, marked] : [];
+      const cut = text.length - automaton.pending(automaton.scan(text, runs));
+      held = text.slice(cut);
+      if (cut === 0) return "";
+      const ready: Runs = [];
+      let last = 0;
+      for (let at = 0; at < runs.length && runs[at]! < cut; at += 2) {
+        last = runs[at + 1]!;
+        ready.push(runs[at]!, Math.min(last, cut));
+      }
+      const shown = render(text.slice(0, cut), ready, open);
+      open = last >= cut;
+      marked = Math.max(0, last - cut);
+      return shown;
+    },
+    end: () => {
+      const text = held;
+      const runs: Runs = marked > 0 ? [0, marked] : [];
+      const telling = automaton.tellingEnd(automaton.scan(text, runs));
+      if (telling > 0) addRun(runs, text.length - telling, text.length);
+      const shown = render(text, runs, open);
+      held = "";
+      marked = 0;
+      open = false;
+      return shown;
+    },
+  };
+}
+
+/** Makes the mask of these secrets; null when there is nothing to mask, so that nothing is spent on it. */
+export function createMask(secrets: Iterable<string>): Mask | null {
+  const needles = needlesOf(secrets);
+  if (needles.size === 0) return null;
+  const automaton = new Automaton(needles);
+  return { text: (text) => maskText(automaton, text), stream: () => openStream(automaton) };
+}

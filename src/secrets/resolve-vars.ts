@@ -1,0 +1,94 @@
+import type { SourceLocation } from "../core/errors.ts";
+import { MIN_SECRET_LENGTH } from "../core/mask-needles.ts";
+import {
+  findSecrets,
+  mapSecrets,
+  type Secret,
+  type SecretSource,
+  secretLocation,
+  secretSource,
+} from "../core/secret.ts";
+import type { SecretStore } from "./store.ts";
+
+/** Whose vars are resolved, for errors to say. */
+export interface VarsOwner {
+  /** `host web1`. */
+  readonly name: string;
+  /** Where a var was set. */
+  locate(name: string): SourceLocation | undefined;
+}
+
+/** Vars with the values of their secrets, and what of them must never be shown. */
+export interface ResolvedVars {
+  readonly vars: Readonly<Record<string, unknown>>;
+  /** By var, the texts to mask. */
+  readonly secretTexts: Readonly<Record<string, readonly string[]>>;
+  /** Values that are not templates, though they look like some. */
+  readonly literalTexts: readonly string[];
+  /** The vars whose secrets are too short to be masked, with what they are. */
+  readonly tooShort: readonly { readonly name: string; readonly source: SecretSource }[];
+}
+
+const TEMPLATE = /\{\{[\s\S]*?\}\}|\{%[\s\S]*?%\}|\{#[\s\S]*?#\}/;
+/** What stands around the expressions of a template is masked too, unless it says as little as `https://`. */
+const MIN_PIECE_LENGTH = 6;
+/** A shorter number is a port or a size, also in an encrypted file. */
+const MIN_DIGITS = 6;
+
+/** The texts that give a value away. */
+function textsOf(value: string | number, isTemplate: boolean): readonly string[] {
+  if (typeof value === "number") return String(value).length < MIN_DIGITS ? [] : [String(value)];
+  if (!isTemplate) return [value];
+  const pieces = value.split(TEMPLATE).map((piece) => piece.trim());
+  return [
+    value,
+    ...pieces.filter((piece) => piece.length >= MIN_PIECE_LENGTH && !/^[a-z]+:\/\/$/.test(piece)),
+  ];
+}
+
+/** Gets the values of the secrets in vars: questions one after another, the rest at the same time. Fails with `SECRET_FAILED`. */
+export async function resolveVars(
+  vars: Readonly<Record<string, unknown>>,
+  owner: VarsOwner,
+  store: SecretStore,
+): Promise<ResolvedVars> {
+  const asked = Object.entries(vars).flatMap(([name, value]) =>
+    findSecrets(value).map((secret) => ({ name, secret, source: secretSource(secret) })),
+  );
+  if (asked.length === 0) return { vars, secretTexts: {}, literalTexts: [], tooShort: [] };
+  const values = new Map<Secret, string | number>();
+  const ask = async ({ name, secret }: (typeof asked)[number]): Promise<void> => {
+    const location = secretLocation(secret) ?? owner.locate(name);
+    values.set(secret, await store.value(secret, `${name} of ${owner.name}`, location));
+  };
+  const isQuestion = ({ source }: (typeof asked)[number]): boolean =>
+    source.kind === "prompt" || source.kind === "vault";
+  const silent = await Promise.allSettled(asked.filter((one) => !isQuestion(one)).map(ask));
+  for (const one of silent) if (one.status === "rejected") throw one.reason;
+  for (const one of asked.filter(isQuestion)) await ask(one);
+
+  const secretTexts: Record<string, string[]> = {};
+  const literalTexts = new Set<string>();
+  const tooShort: { name: string; source: SecretSource }[] = [];
+  for (const { name, secret, source } of asked) {
+    const value = values.get(secret)!;
+    // What is written in files, encrypted or not, may be a template; what comes from elsewhere is not.
+    const isFromFile = source.kind === "opened" || source.kind === "vault";
+    const isTemplate = typeof value === "string" && TEMPLATE.test(value);
+    if (isTemplate && !isFromFile) literalTexts.add(value);
+    secretTexts[name] = [...(secretTexts[name] ?? []), ...textsOf(value, isTemplate && isFromFile)];
+    if (source.kind !== "opened" && String(value).trim().length < MIN_SECRET_LENGTH)
+      tooShort.push({ name, source });
+  }
+  return {
+    vars: Object.fromEntries(
+      Object.entries(vars).map(([name, value]) => [
+        name,
+        mapSecrets(value, (secret) => values.get(secret) ?? null),
+      ]),
+    ),
+    secretTexts,
+    literalTexts: [...literalTexts],
+    tooShort,
+  };
+}

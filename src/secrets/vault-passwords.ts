@@ -1,0 +1,115 @@
+import { constants, type Stats } from "node:fs";
+import { access, stat } from "node:fs/promises";
+import { basename, resolve } from "node:path";
+import { memoOf } from "./memo.ts";
+import type { AskSecret, SecretStoreOptions } from "./options.ts";
+import { SecretProblem } from "./problem.ts";
+import { expandHome, readText } from "./read-secret.ts";
+import { runProgram } from "./run-program.ts";
+import { openVault, parseVault } from "./vault.ts";
+
+interface PasswordSource {
+  readonly label: string;
+  /** `prompt`, or a file. */
+  readonly from: string;
+}
+
+/** Opens what is encrypted with Ansible Vault; each password is read or asked for once, when it is first needed. */
+export interface VaultKeys {
+  /** The text in clear. Fails with a {@link SecretProblem}. */
+  open(text: string): Promise<string>;
+}
+
+const DEFAULT_LABEL = "default";
+const PROMPTS = ["prompt", "prompt_ask_vault_pass"];
+
+function passwordSources(options: SecretStoreOptions, env: NodeJS.ProcessEnv): readonly PasswordSource[] {
+  const { vaultIds = [], vaultPasswordFiles = [], askVaultPassword = false } = options;
+  const sources = vaultIds.map((id): PasswordSource => {
+    const at = id.indexOf("@");
+    return at < 0
+      ? { label: DEFAULT_LABEL, from: id }
+      : { label: id.slice(0, at) || DEFAULT_LABEL, from: id.slice(at + 1) };
+  });
+  for (const from of vaultPasswordFiles) sources.push({ label: DEFAULT_LABEL, from });
+  const fromEnvironment = env.ANSIBLE_VAULT_PASSWORD_FILE;
+  if (fromEnvironment) sources.push({ label: DEFAULT_LABEL, from: fromEnvironment });
+  if (askVaultPassword) sources.push({ label: DEFAULT_LABEL, from: "prompt" });
+  return sources;
+}
+
+/** Makes the keys that these options name. */
+export function createVaultKeys(
+  options: SecretStoreOptions,
+  env: NodeJS.ProcessEnv,
+  ask: AskSecret,
+): VaultKeys {
+  const sources = passwordSources(options, env);
+  const passwordOf = memoOf((source: PasswordSource) => readPassword(source, options, env, ask));
+  return {
+    open: async (text) => {
+      const envelope = parseVault(text);
+      if (typeof envelope === "string") throw new SecretProblem(envelope);
+      const { label } = envelope;
+      const id = label === null ? "" : ` for the vault id ${label}`;
+      if (sources.length === 0) {
+        throw new SecretProblem(
+          `it is encrypted with Ansible Vault${id} and no password was given`,
+          `give one with ${label === null ? "" : `--vault-id ${label}@FILE, `}--vault-password-file FILE or --ask-vault-pass`,
+        );
+      }
+      // As in Ansible the label is a hint: the password of that name first, then the others.
+      const rank = (source: PasswordSource): number => (source.label === label ? 0 : 1);
+      for (const source of sources.toSorted((a, b) => rank(a) - rank(b))) {
+        const opened = await openVault(envelope, await passwordOf(source));
+        if (opened !== null) return opened.toString("utf8");
+      }
+      const tried = sources.map((source) =>
+        PROMPTS.includes(source.from) ? "the one asked for" : source.from,
+      );
+      throw new SecretProblem(
+        `it is encrypted with Ansible Vault${id}, and no password that was given opens it`,
+        `tried: ${[...new Set(tried)].join(", ")}`,
+      );
+    },
+  };
+}
+
+async function readPassword(
+  { label, from }: PasswordSource,
+  { cwd, signal }: SecretStoreOptions,
+  env: NodeJS.ProcessEnv,
+  ask: AskSecret,
+): Promise<string> {
+  const password = PROMPTS.includes(from)
+    ? await ask(label === DEFAULT_LABEL ? "Vault password: " : `Vault password (${label}): `)
+    : await readPasswordFile(resolve(cwd, expandHome(from, env)), { label, shown: from, cwd, env, signal });
+  if (password === null) {
+    throw new SecretProblem(
+      "nobody can be asked for the vault password: there is no terminal",
+      "give it with --vault-password-file FILE",
+    );
+  }
+  if (password === "") throw new SecretProblem(`the vault password from ${from} is empty`);
+  return password;
+}
+
+interface PasswordFile {
+  readonly label: string;
+  readonly shown: string;
+  readonly cwd: string;
+  readonly env: NodeJS.ProcessEnv;
+  readonly signal: AbortSignal | undefined;
+}
+
+async function readPasswordFile(path: string, { label, shown, ...how }: PasswordFile): Promise<string> {
+  const found: Stats | null = await stat(path).catch(() => null);
+  const executable = await access(path, constants.X_OK).then(
+    () => found?.isFile() === true && (found.mode & 0o111) !== 0,
+    () => false,
+  );
+  if (!executable) return (await readText(path, shown)).trim();
+  // Ansible's protocol for programs that keep several passwords.
+  const args = /-client(?:\.[^.]+)?$/.test(basename(path)) ? ["--vault-id", label] : [];
+  return (await runProgram([path, ...args], how)).trim();
+}

@@ -1,0 +1,83 @@
+import { performance } from "node:perf_hooks";
+import { isPlaybook } from "../core/define.ts";
+import { VolleyError } from "../core/errors.ts";
+import type { TargetEvent } from "../core/events.ts";
+import type { Facts } from "../core/facts.ts";
+import type { Playbook } from "../core/playbook.ts";
+import type { Job } from "../core/protocol.ts";
+import { createLocalSystem } from "../system/local/local-system.ts";
+import type { createTemplates } from "../template/index.ts";
+import type { BundleReader } from "./bundle-reader.ts";
+import { createBundledAssets } from "./bundled-assets.ts";
+import { type ExecutorEnd, execute, type Leftovers } from "./executor.ts";
+import { gatherFacts } from "./facts/gather.ts";
+import { thisMachine } from "./facts/machine.ts";
+import { createRenderer } from "./renderer.ts";
+import type { Replay } from "./replay.ts";
+
+/** How a Job is carried out by this bundle. */
+export interface CarryOutOptions {
+  readonly job: Job;
+  emit(event: TargetEvent): void;
+  waitForOthers(play: number): Promise<boolean>;
+  readonly stop: AbortSignal;
+  readonly kill: AbortSignal;
+  readonly replay?: Replay;
+  readonly leftovers?: Leftovers;
+  readonly survivesRestart?: boolean;
+}
+
+/** Carries out a Job with what the bundle holds. */
+export type CarryOut = (options: CarryOutOptions) => Promise<ExecutorEnd>;
+
+/** Makes what carries out Jobs with a bundle; `volley` is what its playbook imports. */
+export function createCarryOut(bundle: BundleReader, volley: unknown): CarryOut {
+  return async (options) => {
+    const playbook = loadPlaybook(bundle, volley);
+    const system = createLocalSystem();
+    try {
+      const factsStart = performance.now();
+      const facts: Facts = await gatherFacts(system, process.env, thisMachine);
+      options.emit({
+        type: "facts",
+        elapsedMs: Math.round((performance.now() - factsStart) * 100) / 100,
+        facts: {
+          distribution: facts.distribution,
+          distribution_version: facts.distribution_version,
+          architecture: facts.architecture,
+          kernel: facts.kernel,
+        },
+      });
+      const assets = createBundledAssets(bundle);
+      const renderer = createRenderer(
+        assets,
+        () =>
+          (
+            bundle.load("template.js", lateYaml(bundle)) as {
+              readonly createTemplates: typeof createTemplates;
+            }
+          ).createTemplates,
+      );
+      return await execute({ ...options, playbook, system, facts, assets, ...renderer });
+    } finally {
+      system.close();
+    }
+  };
+}
+
+function loadPlaybook(bundle: BundleReader, volley: unknown): Playbook {
+  const loaded = bundle.load("playbook.js", { volley }) as { readonly default?: unknown };
+  if (!isPlaybook(loaded.default)) throw new VolleyError("BUNDLE_INVALID", "the bundle holds no playbook");
+  return loaded.default;
+}
+
+/** What the template engine requires: the YAML reader, loaded when it is first asked for. */
+function lateYaml(bundle: BundleReader): Readonly<Record<string, unknown>> {
+  let loaded: unknown;
+  return {
+    get yaml(): unknown {
+      loaded ??= bundle.load("yaml.js");
+      return loaded;
+    },
+  };
+}

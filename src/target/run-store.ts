@@ -1,0 +1,124 @@
+import * as fs from "node:fs";
+import { homedir } from "node:os";
+import { join } from "node:path";
+import { VolleyError } from "../core/errors.ts";
+import { isRecord } from "../core/json.ts";
+import type { WireEvent } from "../core/protocol.ts";
+import { bootId, processStart } from "./process-identity.ts";
+
+const KEPT_RUNS = 20;
+const RUN_ID = /^[\w-]{1,64}$/;
+
+/** Who is carrying out a run on this host: the first line of its journal. */
+export interface JournalHeader {
+  readonly type: "journal";
+  readonly run: string;
+  readonly bundle: string;
+  readonly pid: number;
+  readonly start: string;
+  readonly boot: string;
+}
+
+/** The host's own copy of a run's events, which outlives the connection. */
+export interface RunStore {
+  readonly directory: string;
+  /** Where a controller that comes back finds the process that carries out the run. */
+  readonly socket: string;
+  /** The last header, when there is a journal. */
+  readonly header: JournalHeader | undefined;
+  /** What was written so far: each line with its sequence number. */
+  lines(): readonly JournalLine[];
+  /** Begins the journal, or goes on with one after a restart. */
+  open(bundle: string): void;
+  append(line: string): void;
+  close(): void;
+}
+
+/** One event of a journal, as it was sent. */
+export interface JournalLine {
+  readonly line: string;
+  readonly event: WireEvent;
+}
+
+/** Where Volley keeps things on a host: the same directory the bundles lie in. */
+export function hostDirectory(): string {
+  return join(process.env.HOME || homedir(), ".cache", "volley");
+}
+
+/** The store of a run on this host; the directory is made when the journal is opened. */
+export function findRunStore(run: string): RunStore {
+  if (!RUN_ID.test(run)) throw new VolleyError("PROTOCOL_INVALID", `"${run}" is no run's name`);
+  const directory = join(hostDirectory(), "runs", run);
+  const file = join(directory, "journal.ndjson");
+  let descriptor: number | undefined;
+  const read = (): readonly unknown[] => {
+    const text = fs.existsSync(file) ? fs.readFileSync(file, "utf8") : "";
+    return text.split("\n").flatMap((line) => parse(line) ?? []);
+  };
+  return {
+    directory,
+    socket: join(directory, "control"),
+    get header() {
+      return read().findLast(isHeader);
+    },
+    lines: () =>
+      read().flatMap((value) =>
+        isRecord(value) && typeof value.seq === "number"
+          ? [{ line: `${JSON.stringify(value)}\n`, event: value as unknown as WireEvent }]
+          : [],
+      ),
+    open: (bundle) => {
+      fs.mkdirSync(directory, { recursive: true, mode: 0o700 });
+      prune(join(directory, ".."), run);
+      descriptor = fs.openSync(file, "a", 0o600);
+      const header: JournalHeader = {
+        type: "journal",
+        run,
+        bundle,
+        pid: process.pid,
+        start: processStart(process.pid) ?? "",
+        boot: bootId(),
+      };
+      fs.writeSync(descriptor, `${JSON.stringify(header)}\n`);
+    },
+    append: (line) => {
+      if (descriptor === undefined) return;
+      try {
+        fs.writeSync(descriptor, line);
+      } catch {
+        // The disk is full: the run goes on, only what is told live can be told.
+        fs.closeSync(descriptor);
+        descriptor = undefined;
+      }
+    },
+    close: () => {
+      if (descriptor !== undefined) fs.closeSync(descriptor);
+      descriptor = undefined;
+    },
+  };
+}
+
+function parse(line: string): unknown {
+  if (line === "") return undefined;
+  try {
+    return JSON.parse(line);
+  } catch {
+    // The last line of a process that was killed as it wrote.
+    return undefined;
+  }
+}
+
+function isHeader(value: unknown): value is JournalHeader {
+  return isRecord(value) && value.type === "journal";
+}
+
+/** Removes the oldest runs; their names begin with the time they were started. */
+function prune(runs: string, current: string): void {
+  const others = fs
+    .readdirSync(runs)
+    .filter((name) => name !== current)
+    .sort();
+  for (const name of others.slice(0, Math.max(0, others.length - KEPT_RUNS))) {
+    fs.rmSync(join(runs, name), { recursive: true, force: true });
+  }
+}

@@ -1,0 +1,136 @@
+import { performance } from "node:perf_hooks";
+import { format } from "node:util";
+import type { TargetEvent } from "../core/events.ts";
+import { PROTOCOL_VERSION, type Session } from "../core/protocol.ts";
+import type { BundleReader } from "./bundle-reader.ts";
+import type { CarryOut, CarryOutOptions } from "./carry-out.ts";
+import { byeForError } from "./executor.ts";
+import { openLeftovers } from "./leftovers.ts";
+import { takeLock } from "./lock.ts";
+import { isAlive } from "./process-identity.ts";
+import { readReplay } from "./replay.ts";
+import { findRunStore } from "./run-store.ts";
+import { openWire, type Wire } from "./wire.ts";
+
+/** What a controller starts on a host. */
+export interface ServeOptions {
+  readonly bundle: BundleReader;
+  /** The bundle's SHA-256. */
+  readonly id: string;
+  /** The playbook's name, which handlers left over are kept under. */
+  readonly playbook: string;
+  readonly carryOut: CarryOut;
+}
+
+/** Carries out the Job that comes on standard input, and tells of it on standard output. */
+export async function serve({ bundle, id, playbook, carryOut }: ServeOptions): Promise<number> {
+  const wire = openWire(process.stdin, process.stdout);
+  sendConsoleTo(wire.emit);
+  const startedAt = performance.now();
+  wire.emit({
+    type: "hello",
+    protocol: PROTOCOL_VERSION,
+    bundle: id,
+    pid: process.pid,
+    node: process.version,
+  });
+  let code = 0;
+  let unlock: (() => void) | undefined;
+  try {
+    const job = await wire.readJob();
+    const { session, options } = job;
+    let kept: SessionParts = {};
+    if (session !== undefined) {
+      unlock = options.check ? isCarriedOut(session) : await lockHost(session, wire);
+      if (unlock === undefined) {
+        wire.emit({ type: "gone", restarted: false, running: true });
+        await wire.flush();
+        return 0;
+      }
+      kept = {
+        ...openJournal(id, session, wire),
+        ...(options.check ? {} : { leftovers: openLeftovers(playbook) }),
+      };
+    }
+    const { tally, cancelled, error } = await carryOut({ job, ...wire, ...kept });
+    wire.emit({
+      type: "bye",
+      tally,
+      elapsedMs: Math.round(performance.now() - startedAt),
+      ...(cancelled ? { cancelled } : {}),
+      ...(error === undefined ? {} : { error }),
+    });
+    code = tally.failed > 0 || error !== undefined ? 2 : 0;
+  } catch (thrown) {
+    wire.emit(byeForError(thrown, performance.now() - startedAt));
+    code = 2;
+  }
+  unlock?.();
+  await wire.flush();
+  bundle.keepCompiled();
+  return code;
+}
+
+type SessionParts = Pick<CarryOutOptions, "replay" | "survivesRestart" | "leftovers">;
+
+/** Takes the host's lock; undefined when another process carries out this very run. */
+function lockHost(session: Session, wire: Wire): Promise<(() => void) | undefined> {
+  return takeLock({
+    ...session,
+    waitMs: session.lockWaitMs,
+    signal: wire.stop,
+    onWait: (text) => wire.emit({ type: "log", level: "warn", text }),
+  });
+}
+
+/** Check mode takes no lock; undefined when another process carries out this very run, as {@link lockHost} gives it. */
+function isCarriedOut({ run }: Session): (() => void) | undefined {
+  const { header } = findRunStore(run);
+  return header !== undefined && isAlive(header) ? undefined : () => {};
+}
+
+/** Opens the run's journal, going on with what it holds when the host was restarted, or with that of the run to resume. */
+function openJournal(id: string, { run, resume }: Session, wire: Wire): SessionParts {
+  const store = findRunStore(run);
+  const sameRun = store.header !== undefined;
+  const earlier = sameRun || resume === undefined ? store : findRunStore(resume);
+  const lines = earlier.lines();
+  // Another bundle may mean something else by the same names.
+  const usable = lines.length > 0 && earlier.header?.bundle === id;
+  wire.keep(store, id);
+  if (resume !== undefined && !sameRun && !usable) {
+    const why = lines.length === 0 ? "this host has no journal of it" : "the bundle has changed since";
+    wire.emit({
+      type: "log",
+      level: "warn",
+      text: `run ${resume} cannot be resumed, everything is looked at again: ${why}`,
+    });
+  }
+  return { survivesRestart: true, ...(usable ? { replay: readReplay(lines, sameRun) } : {}) };
+}
+
+/** What a role prints must not mix with the protocol's stream: it becomes log events. */
+function sendConsoleTo(emit: (event: TargetEvent) => void): void {
+  const print =
+    (level: "info" | "warn") =>
+    (...values: unknown[]): void =>
+      emit({ type: "log", level, text: format(...values) });
+  Object.assign(console, {
+    log: print("info"),
+    info: print("info"),
+    debug: print("info"),
+    warn: print("warn"),
+    error: print("warn"),
+  });
+  const write = (chunk: string | Uint8Array, ...rest: readonly unknown[]): boolean => {
+    print("info")(
+      Buffer.from(chunk as Uint8Array)
+        .toString("utf8")
+        .replace(/\n$/, ""),
+    );
+    const done = rest.at(-1);
+    if (typeof done === "function") queueMicrotask(done as () => void);
+    return true;
+  };
+  process.stdout.write = write as typeof process.stdout.write;
+}

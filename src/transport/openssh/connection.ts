@@ -1,0 +1,130 @@
+import { type ChildProcess, type ChildProcessWithoutNullStreams, spawn } from "node:child_process";
+import { VolleyError } from "../../core/errors.ts";
+import type { Connection, Endpoint, RemoteExit, RemoteProcess, UploadOptions } from "../transport.ts";
+
+/** An `ssh` that has logged in and shares its connection. */
+export interface Master {
+  readonly child: ChildProcess;
+  readonly socket: string;
+  /** Resolves when it has ended, with the last that it said. */
+  readonly closed: Promise<string>;
+}
+
+/** What `ssh` itself exits with when something is wrong (ssh(1), EXIT STATUS). */
+const SSH_FAILED = 255;
+const CHUNK_BYTES = 64 << 10;
+const EXISTS = 73;
+
+/** A Connection over an `ssh` that shares its own. */
+export function createOpenSshConnection(
+  master: Master,
+  endpoint: Endpoint,
+  timings: Connection["timings"],
+): Connection {
+  let closedHere = false;
+  let isGone = false;
+  const closed = master.closed.then((reason) => {
+    isGone = true;
+    return closedHere ? undefined : reason;
+  });
+  const start = (command: string): ChildProcessWithoutNullStreams => {
+    const options = ["-o", "ControlMaster=no", "-o", `ControlPath=${master.socket.replaceAll("%", "%%")}`];
+    // Were the connection gone, ssh would open another by itself: this stops it.
+    const alone = ["-F", "none", "-o", "ProxyCommand=false", "-o", "BatchMode=yes", "-o", "LogLevel=ERROR"];
+    const agent = endpoint.ssh?.forwardAgent === true ? ["-A"] : [];
+    const args = [...options, ...alone, ...agent, "-T", "--", "volley", command];
+    return spawn("ssh", args, { stdio: ["pipe", "pipe", "pipe"], env: { ...process.env, LC_ALL: "C" }, detached: true });
+  };
+  const exitOf = (child: ChildProcessWithoutNullStreams): Promise<RemoteExit> =>
+    new Promise((resolve) => {
+      child.once("error", (error) => resolve({ kind: "lost", reason: error.message }));
+      child.once("close", async (code, signal) => {
+        if (code !== SSH_FAILED && code !== null) return resolve({ kind: "exited", code });
+        // Its own 255 and the command's look the same: it is its own when the connection is gone.
+        await new Promise((wait) => setTimeout(wait, 50));
+        if (isGone) resolve({ kind: "lost", reason: (await closed) ?? "the connection was closed" });
+        else resolve(code === null ? { kind: "signalled", signal: signal ?? "unknown" } : { kind: "exited", code });
+      });
+    });
+  const exec = (command: string): RemoteProcess => {
+    const child = start(command);
+    child.stdin.on("error", () => {});
+    return { stdin: child.stdin, stdout: child.stdout, stderr: child.stderr, exit: exitOf(child) };
+  };
+  return {
+    closed,
+    timings,
+    exec: async (command, signal) => {
+      if (signal.aborted) throw new VolleyError("CANCELLED", "cancelled before it started");
+      return exec(command);
+    },
+    upload: (bytes, path, options) => upload(exec, endpoint.host, bytes, path, options),
+    close: () => {
+      closedHere = true;
+      // Its input ends, so the command that keeps it there does, and then it.
+      master.child.stdin?.end();
+      setTimeout(() => master.child.kill(), 1_000).unref();
+    },
+  };
+}
+
+/** Sends a file on the input of a `cat`, and compares how many bytes arrived. */
+async function upload(
+  exec: (command: string) => RemoteProcess,
+  host: string,
+  bytes: Buffer,
+  path: string,
+  { mode, onProgress, signal }: UploadOptions,
+): Promise<void> {
+  const file = `'${path.replaceAll("'", "'\\''")}'`;
+  const permissions = mode.toString(8);
+  const umask = (0o777 & ~mode).toString(8);
+  // noclobber: a name planted there by somebody else is refused, not followed.
+  const script = `umask ${umask}; set -C; { [ ! -e ${file} ] || exit ${EXISTS}; }; cat > ${file} && chmod ${permissions} ${file} && wc -c < ${file}`;
+  const process = exec(`exec sh -c ${`'${script.replaceAll("'", "'\\''")}'`}`);
+  let stdout = "";
+  let stderr = "";
+  process.stdout.on("data", (chunk: Buffer) => {
+    stdout += chunk.toString("utf8");
+  });
+  process.stderr.on("data", (chunk: Buffer) => {
+    stderr = (stderr + chunk.toString("utf8")).slice(-4_000);
+  });
+  const onAbort = (): void => void process.stdin.destroy();
+  signal.addEventListener("abort", onAbort, { once: true });
+  try {
+    await writeAll(process, bytes, onProgress, signal);
+    const exit = await process.exit;
+    if (signal.aborted) throw new VolleyError("CANCELLED", `${host}: sending was cancelled`);
+    if (exit.kind === "lost")
+      throw new VolleyError("CONNECTION_LOST", `${host}: the connection went while sending a file: ${exit.reason}`);
+    const arrived = Number(/(\d+)\s*$/.exec(stdout.trim())?.[1]);
+    if (exit.kind === "exited" && exit.code === 0 && arrived === bytes.length) return;
+    const why =
+      exit.kind === "exited" && exit.code === EXISTS
+        ? "there is a file of this name already"
+        : stderr.trim().split("\n").at(-1) || `${arrived} of ${bytes.length} bytes arrived`;
+    const directory = path.split("/").slice(0, -1).join("/");
+    throw new VolleyError("UPLOAD_FAILED", `${host}: cannot write in ~/${directory}: ${why}`);
+  } finally {
+    signal.removeEventListener("abort", onAbort);
+  }
+}
+
+async function writeAll(
+  { stdin, exit }: RemoteProcess,
+  bytes: Buffer,
+  onProgress: UploadOptions["onProgress"],
+  signal: AbortSignal,
+): Promise<void> {
+  const ended = exit.then(() => "ended" as const);
+  for (let from = 0; from < bytes.length && !signal.aborted; from += CHUNK_BYTES) {
+    const chunk = bytes.subarray(from, from + CHUNK_BYTES);
+    const written = new Promise<"written" | "ended">((resolve) =>
+      stdin.write(chunk, (error) => resolve(error === null || error === undefined ? "written" : "ended")),
+    );
+    if ((await Promise.race([written, ended])) === "ended") return;
+    onProgress?.(from + chunk.length);
+  }
+  stdin.end();
+}

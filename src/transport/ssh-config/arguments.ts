@@ -1,0 +1,106 @@
+import { VolleyError } from "../../core/errors.ts";
+import type { WrittenOption } from "./options.ts";
+
+/** Arguments of `ssh`, as the options they stand for. */
+export interface SshArguments {
+  readonly options: readonly WrittenOption[];
+  /** As words, for `ssh` itself. */
+  readonly words: readonly string[];
+}
+
+/** Flags with a value that stand for an option. */
+const VALUE_FLAGS: Readonly<Record<string, string>> = {
+  J: "proxyjump",
+  i: "identityfile",
+  p: "port",
+  l: "user",
+  S: "controlpath",
+  E: "logfile",
+  c: "ciphers",
+  m: "macs",
+  b: "bindaddress",
+  B: "bindinterface",
+};
+const FLAGS: Readonly<Record<string, readonly [string, string]>> = {
+  A: ["forwardagent", "yes"],
+  a: ["forwardagent", "no"],
+  C: ["compression", "yes"],
+  "4": ["addressfamily", "inet"],
+  "6": ["addressfamily", "inet6"],
+  K: ["gssapiauthentication", "yes"],
+  k: ["gssapidelegatecredentials", "no"],
+};
+/** Say how it is shown, or what is not wanted anyway: nothing to do. */
+const WITHOUT_EFFECT = /^[qvTntxXfNy]$/;
+
+/**
+ * Reads arguments of `ssh` as `ansible_ssh_common_args` holds them: `-o Name=value`, `-J`, `-i`, `-p`, `-l`, `-A` and
+ * what goes with them. Fails with `USAGE`, naming what it does not understand.
+ */
+export function parseSshArguments(text: string, where: string): SshArguments {
+  const words = splitWords(text, where);
+  const options: WrittenOption[] = [];
+  const kept: string[] = [];
+  for (let index = 0; index < words.length; index++) {
+    const word = words[index]!;
+    if (!/^-[a-zA-Z0-9]/.test(word)) refuse(where, word);
+    for (let at = 1; at < word.length; at++) {
+      const letter = word[at]!;
+      if (letter === "o" || letter in VALUE_FLAGS) {
+        const value = word.slice(at + 1) || words[++index];
+        if (value === undefined) refuse(where, `-${letter} without a value`);
+        options.push(letter === "o" ? parseOption(value, where) : { name: VALUE_FLAGS[letter]!, words: [value] });
+        // As -J, it would clash with a ProxyCommand.
+        if (letter === "J") kept.push("-o", `ProxyJump=${value}`);
+        else kept.push(`-${letter}`, value);
+        break;
+      }
+      const flag = FLAGS[letter];
+      if (flag !== undefined) options.push({ name: flag[0], words: [flag[1]] });
+      else if (!WITHOUT_EFFECT.test(letter)) refuse(where, `-${letter}`);
+      if (flag !== undefined) kept.push(`-${letter}`);
+    }
+  }
+  return { options, words: kept };
+}
+
+/** `Name=value` or `Name value`. */
+function parseOption(text: string, where: string): WrittenOption {
+  const [, name, value] = /^\s*([A-Za-z]+)\s*(?:=|\s)\s*(.*?)\s*$/.exec(text) ?? [];
+  if (name === undefined || value === undefined || value === "") refuse(where, `-o ${text}`);
+  const lower = name.toLowerCase();
+  if (!LISTS.has(lower)) return { name: lower, words: [value.replace(/^"(.*)"$/, "$1")] };
+  return { name: lower, words: splitWords(value, where) };
+}
+
+const LISTS = new Set(["userknownhostsfile", "globalknownhostsfile", "sendenv", "setenv"]);
+
+function refuse(where: string, what: string): never {
+  throw new VolleyError("USAGE", `${where}: ${JSON.stringify(what)} is not understood`, {
+    hint: "what can be given: -o Name=value, -J, -i, -p, -l, -A, -C, -4, -6",
+  });
+}
+
+/** Words as a shell would split them, with its quotes and backslashes. */
+export function splitWords(text: string, where: string): readonly string[] {
+  const words: string[] = [];
+  let word: string | undefined;
+  let quote = "";
+  for (let at = 0; at < text.length; at++) {
+    const character = text[at]!;
+    if (quote !== "") {
+      if (character === quote) quote = "";
+      else if (character === "\\" && quote === '"' && /["\\$`]/.test(text[at + 1] ?? "")) word += text[++at]!;
+      else word += character;
+    } else if (/\s/.test(character)) {
+      if (word !== undefined) words.push(word);
+      word = undefined;
+    } else {
+      word ??= "";
+      if (character === "'" || character === '"') quote = character;
+      else word += character === "\\" ? (text[++at] ?? "") : character;
+    }
+  }
+  if (quote !== "") throw new VolleyError("USAGE", `${where}: a quote is not closed`);
+  return word === undefined ? words : [...words, word];
+}

@@ -1,0 +1,33 @@
+import { VolleyError } from "../../core/errors.ts";
+
+/** A host to go through, as ProxyJump names it. */
+export interface JumpName {
+  readonly host: string;
+  readonly user: string | undefined;
+  readonly port: number | undefined;
+}
+
+/** Reads `[user@]host[:port]` or an `ssh://` URI, several with commas between (ssh_config(5), ProxyJump). Fails with `USAGE`. */
+export function parseJumps(text: string): readonly JumpName[] {
+  if (text.toLowerCase() === "none") return [];
+  return text.split(",").map((part) => parseJump(part.trim()));
+}
+
+function parseJump(text: string): JumpName {
+  const bare = text.replace(/^ssh:\/\//, "").replace(/\/$/, "");
+  // A user name may hold an @.
+  const at = bare.lastIndexOf("@");
+  const user = at > 0 ? bare.slice(0, at) : undefined;
+  const rest = bare.slice(at + 1);
+  const bracketed = /^\[([^\]]+)\](?::(\d+))?$/.exec(rest);
+  const plain = /^([^:[\]\s]+)(?::(\d+))?$/.exec(rest);
+  // More colons than one, and no brackets: an IPv6 address without a port.
+  const ipv6 = /^([\da-f:.]*:[\da-f:.]*:[\da-f:.]*(?:%\w+)?)$/i.exec(rest);
+  const [, host, port] = bracketed ?? plain ?? ipv6 ?? [];
+  if (host === undefined || host.startsWith("-")) {
+    throw new VolleyError("USAGE", `${JSON.stringify(text)} is not a host to jump through`, {
+      hint: "write user@host:port, several with commas between",
+    });
+  }
+  return { host, user, port: port === undefined ? undefined : Number(port) };
+}

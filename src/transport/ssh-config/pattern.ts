@@ -1,0 +1,19 @@
+/** Whether a name fits a pattern with `*` and `?` (ssh_config(5), PATTERNS), in any case. */
+export function matchesPattern(pattern: string, name: string): boolean {
+  const source = pattern
+    .replace(/[.+^${}()|[\]\\]/g, "\\$&")
+    .replaceAll("*", ".*")
+    .replaceAll("?", ".");
+  return new RegExp(`^${source}$`, "i").test(name);
+}
+
+/** Whether a name fits one of the patterns and none that begins with `!`. */
+export function matchesPatterns(patterns: readonly string[], name: string): boolean {
+  let matched = false;
+  for (const pattern of patterns) {
+    if (pattern.startsWith("!")) {
+      if (matchesPattern(pattern.slice(1), name)) return false;
+    } else if (matchesPattern(pattern, name)) matched = true;
+  }
+  return matched;
+}

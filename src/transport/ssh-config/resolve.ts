@@ -1,0 +1,299 @@
+import { homedir, userInfo } from "node:os";
+import { join } from "node:path";
+import { VolleyError } from "../../core/errors.ts";
+import type { HostKeyPolicy, SshSettings } from "../ssh-settings.ts";
+import type { Endpoint } from "../transport.ts";
+import { evaluateConfig, localHostName } from "./evaluate.ts";
+import { type JumpName, parseJumps } from "./jump.ts";
+import { createKeyFiles, defaultKeyFiles, type KeyFiles, openSshNeeds } from "./openssh-needs.ts";
+import { gatherOptions, parseTimeMs, saysYes, type SshOptions, type WrittenOption } from "./options.ts";
+import { proxyCommand } from "./proxy-command.ts";
+import type { ConfigNode } from "./read.ts";
+import { fillPath, fillTokens, type Tokens } from "./tokens.ts";
+
+/** What holds for every host of a run. */
+export interface RunSettings {
+  readonly nodes: readonly ConfigNode[];
+  /** The file given instead of those ssh reads, for `ssh` itself. */
+  readonly configFile: string | undefined;
+  readonly user: string | undefined;
+  readonly privateKeyFile: string | undefined;
+  readonly password: string | undefined;
+  /** Given on purpose: over what the inventory and ssh_config say. */
+  readonly hostKeyPolicy: HostKeyPolicy | undefined;
+  /** Where nobody says anything. */
+  readonly defaultHostKeyPolicy: HostKeyPolicy;
+  readonly knownHostsFiles: readonly string[] | undefined;
+  readonly connectTimeoutMs: number | undefined;
+  readonly forwardAgent: boolean | undefined;
+}
+
+/** What is said of one host before ssh_config is asked. */
+export interface HostWish {
+  readonly host: string;
+  /** The name or address ssh would be given. */
+  readonly name: string;
+  readonly port: number | undefined;
+  readonly user: string | undefined;
+  readonly privateKeyFile: string | undefined;
+  readonly password: string | undefined;
+  /** From `ansible_ssh_common_args` and the like. */
+  readonly written: readonly WrittenOption[];
+  /** The same, as words for `ssh`. */
+  readonly words: readonly string[];
+  /** Why the inventory needs `ssh` itself. */
+  readonly needsOpenSsh: string | undefined;
+}
+
+/** Turns what is said of hosts into how to reach them. */
+export interface Resolver {
+  /** Fails with `USAGE`. */
+  resolve(wish: HostWish): Endpoint;
+  /** What was passed over in ssh_config, each once. */
+  readonly notes: ReadonlySet<string>;
+}
+
+const DEFAULT_CONNECT_MS = 15_000;
+const DEFAULT_KEEPALIVE_MS = 10_000;
+const DEFAULT_KEEPALIVES = 3;
+
+/** Makes a {@link Resolver} for a run. */
+export function createResolver(run: RunSettings): Resolver {
+  const notes = new Set<string>();
+  const files = createKeyFiles();
+  return {
+    notes,
+    resolve: (wish) => {
+      const user = wish.user ?? run.user;
+      const mine = { ...wish, user, privateKeyFile: wish.privateKeyFile ?? run.privateKeyFile };
+      return resolveHost(mine, { run, files, notes, above: [], fallbackKey: undefined, before: undefined });
+    },
+  };
+}
+
+interface Context {
+  readonly run: RunSettings;
+  readonly files: KeyFiles;
+  readonly notes: Set<string>;
+  /** Names on the way to here, to find circles. */
+  readonly above: readonly string[];
+  /** For a host on the way: the key of the host behind it. */
+  readonly fallbackKey: string | undefined;
+  /** For a host on the way that is named after others: these. */
+  readonly before: readonly JumpName[] | undefined;
+}
+
+function resolveHost(wish: HostWish, context: Context): Endpoint {
+  const { run, files, notes, fallbackKey } = context;
+  const { host, name, privateKeyFile } = wish;
+  const given = wish.user ?? wish.written.find((option) => option.name === "user")?.words[0];
+  const fromFiles = evaluateConfig(run.nodes, { name, user: given }, (text) => notes.add(text));
+  const written = [...wish.written, ...fromFiles];
+  const options = gatherOptions(written);
+  const hostName = options.first("hostname");
+  const address = hostName === undefined ? name : fillTokens(hostName, { h: name, n: name });
+  const port = wish.port ?? readPort(options.first("port"), host) ?? 22;
+  const user = wish.user ?? options.first("user") ?? userInfo().username;
+  const alias = options.first("hostkeyalias");
+  const tokens = tokensOf({ name, address, port, user, alias });
+  const agent = agentOf(options.first("identityagent"), tokens);
+  const identityFiles = identitiesOf(options, tokens, fallbackKey).filter(files.exists);
+  const jumps = jumpsOf(written, wish, context);
+  const command = options.first("proxycommand");
+  const usesCommand = usesProxyCommand(written) && command?.toLowerCase() !== "none";
+  const keys = privateKeyFile === undefined ? identityFiles : [privateKeyFile];
+  const behind = jumps.find(({ ssh }) => ssh?.needsOpenSsh !== undefined);
+  const forwardAgent = run.forwardAgent ?? saysYes(options.first("forwardagent"));
+  const settings: Omit<SshSettings, "openSsh"> = {
+    identityFiles,
+    identitiesOnly: privateKeyFile !== undefined || saysYes(options.first("identitiesonly")),
+    agent,
+    forwardAgent,
+    password: wish.password ?? run.password,
+    jumps,
+    hostKeyAlias: alias,
+    knownHostsFiles: run.knownHostsFiles ?? knownHostsOf(options, tokens),
+    hashKnownHosts: saysYes(options.first("hashknownhosts")),
+    hostKeyPolicy: run.hostKeyPolicy ?? policyOf(options, run),
+    hostKeyAlgorithms: options.first("hostkeyalgorithms"),
+    connectTimeoutMs:
+      run.connectTimeoutMs ?? (parseTimeMs(options.first("connecttimeout")) || DEFAULT_CONNECT_MS),
+    keepAliveMs: parseTimeMs(options.first("serveraliveinterval")) ?? DEFAULT_KEEPALIVE_MS,
+    keepAliveCountMax: Number(options.first("serveralivecountmax") ?? DEFAULT_KEEPALIVES),
+    needsOpenSsh:
+      (usesCommand ? "ProxyCommand is set" : undefined) ??
+      wish.needsOpenSsh ??
+      openSshNeeds(options, keys, agent, files) ??
+      (behind === undefined ? undefined : `${behind.host}, on the way: ${behind.ssh!.needsOpenSsh}`),
+  };
+  const onTheWay = fallbackKey === undefined ? [] : identityFiles;
+  const openSsh = {
+    destination: name,
+    arguments: [
+      ...openSshArguments(wish, settings, run),
+      ...onTheWay.flatMap((file) => ["-o", `IdentityFile=${file}`]),
+    ],
+  };
+  return { host, address, port, user, privateKeyFile, ssh: { ...settings, openSsh } };
+}
+
+function usesProxyCommand(written: readonly WrittenOption[]): boolean {
+  return firstProxy(written)?.name === "proxycommand";
+}
+
+/** Whichever of the two comes first wins (ssh_config(5)). */
+function firstProxy(written: readonly WrittenOption[]): WrittenOption | undefined {
+  return written.find(({ name }) => name === "proxyjump" || name === "proxycommand");
+}
+
+/** The hosts on the way, the nearest first; each has its own configuration. */
+function jumpsOf(
+  written: readonly WrittenOption[],
+  wish: HostWish,
+  context: Context,
+): readonly Endpoint[] {
+  const { above, before } = context;
+  let names: readonly JumpName[];
+  if (before !== undefined) names = before;
+  else {
+    const proxy = firstProxy(written);
+    if (proxy?.name !== "proxyjump") return [];
+    names = parseJumps(proxy.words[0] ?? "none");
+  }
+  const last = names.at(-1);
+  // `Host *` with a ProxyJump holds for the host on the way too: ssh does not jump through it to itself.
+  if (last === undefined || names.some(({ host }) => host === wish.name)) return [];
+  if (above.includes(wish.name)) {
+    throw new VolleyError("USAGE", `the hosts to jump through go in a circle: ${[...above, wish.name].join(", ")}`);
+  }
+  const hop = resolveHost(
+    {
+      host: last.host,
+      name: last.host,
+      port: last.port,
+      user: last.user,
+      privateKeyFile: undefined,
+      password: undefined,
+      written: [],
+      words: [],
+      needsOpenSsh: undefined,
+    },
+    {
+      ...context,
+      above: [...above, wish.name],
+      fallbackKey: wish.privateKeyFile ?? context.fallbackKey,
+      before: names.length === 1 ? undefined : names.slice(0, -1),
+    },
+  );
+  return [...hop.ssh!.jumps, hop];
+}
+
+function readPort(text: string | undefined, host: string): number | undefined {
+  if (text === undefined) return undefined;
+  const port = Number(text);
+  if (Number.isInteger(port) && port >= 1 && port <= 65_535) return port;
+  throw new VolleyError("USAGE", `ssh_config: ${JSON.stringify(text)} is not a port (for ${host})`);
+}
+
+function tokensOf(host: {
+  readonly name: string;
+  readonly address: string;
+  readonly port: number;
+  readonly user: string;
+  readonly alias: string | undefined;
+}): Tokens {
+  const local = localHostName();
+  return {
+    d: homedir(),
+    h: host.address,
+    i: String(process.getuid?.() ?? 0),
+    k: host.alias ?? host.name,
+    L: local.split(".")[0]!,
+    l: local,
+    n: host.name,
+    p: String(host.port),
+    r: host.user,
+    u: userInfo().username,
+  };
+}
+
+function agentOf(text: string | undefined, tokens: Tokens): string | undefined {
+  if (text === undefined || text === "SSH_AUTH_SOCK") return process.env.SSH_AUTH_SOCK || undefined;
+  if (text.toLowerCase() === "none") return undefined;
+  const variable = /^\$(\w+)$/.exec(text)?.[1];
+  return variable === undefined ? fillPath(text, tokens) : process.env[variable] || undefined;
+}
+
+function identitiesOf(
+  options: SshOptions,
+  tokens: Tokens,
+  fallbackKey: string | undefined,
+): readonly string[] {
+  const files = options
+    .all("identityfile")
+    .filter((text) => text.toLowerCase() !== "none")
+    .map((text) => fillPath(text, tokens));
+  if (fallbackKey === undefined) return files;
+  return [...new Set([...(files.length === 0 ? defaultKeyFiles() : files), fallbackKey])];
+}
+
+function knownHostsOf(options: SshOptions, tokens: Tokens): readonly string[] {
+  const filesOf = (name: string, defaults: readonly string[]): readonly string[] => {
+    const words = options.all(name);
+    if (words.length === 0) return defaults;
+    return words.filter((word) => word.toLowerCase() !== "none").map((word) => fillPath(word, tokens));
+  };
+  return [
+    ...filesOf("userknownhostsfile", [join(homedir(), ".ssh", "known_hosts")]),
+    ...filesOf("globalknownhostsfile", ["/etc/ssh/ssh_known_hosts"]),
+  ];
+}
+
+function policyOf(options: SshOptions, { defaultHostKeyPolicy }: RunSettings): HostKeyPolicy {
+  switch (options.first("stricthostkeychecking")?.toLowerCase()) {
+    case "yes":
+    case "true":
+      return "strict";
+    case "accept-new":
+      return "accept-new";
+    case "no":
+    case "false":
+    case "off":
+      return "off";
+    // Where nobody can be asked, asking is refusing.
+    case "ask":
+      return defaultHostKeyPolicy === "ask" ? "ask" : "strict";
+    default:
+      return defaultHostKeyPolicy;
+  }
+}
+
+/** For `ssh`, which reads its configuration by itself: only what is said elsewhere. First given wins there too. */
+function openSshArguments(
+  { port, user, privateKeyFile, words }: HostWish,
+  settings: Omit<SshSettings, "openSsh">,
+  run: RunSettings,
+): readonly string[] {
+  const option = (name: string, value: string): readonly string[] => ["-o", `${name}=${value}`];
+  const quoted = (files: readonly string[]): string => files.map((file) => `"${file}"`).join(" ");
+  const { hostKeyPolicy, jumps, keepAliveMs, keepAliveCountMax, connectTimeoutMs } = settings;
+  const off = hostKeyPolicy === "off";
+  return [
+    ...(run.configFile === undefined ? [] : ["-F", run.configFile]),
+    ...(jumps.length === 0 ? [] : option("ProxyCommand", proxyCommand(jumps))),
+    ...option("StrictHostKeyChecking", { strict: "yes", ask: "yes", "accept-new": "accept-new", off: "no" }[hostKeyPolicy]),
+    ...(off ? option("UserKnownHostsFile", "/dev/null") : []),
+    ...(off || run.knownHostsFiles !== undefined ? option("GlobalKnownHostsFile", "/dev/null") : []),
+    ...(!off && run.knownHostsFiles !== undefined
+      ? option("UserKnownHostsFile", quoted(run.knownHostsFiles))
+      : []),
+    ...option("ConnectTimeout", String(Math.max(1, Math.round(connectTimeoutMs / 1_000)))),
+    ...option("ServerAliveInterval", String(Math.round(keepAliveMs / 1_000))),
+    ...option("ServerAliveCountMax", String(keepAliveCountMax)),
+    ...(run.forwardAgent === undefined ? [] : option("ForwardAgent", run.forwardAgent ? "yes" : "no")),
+    ...(port === undefined ? [] : ["-p", String(port)]),
+    ...(user === undefined ? [] : ["-l", user]),
+    ...(privateKeyFile === undefined ? [] : ["-i", privateKeyFile, ...option("IdentitiesOnly", "yes")]),
+    ...words,
+  ];
+}

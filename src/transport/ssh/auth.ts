@@ -1,0 +1,198 @@
+import type { AnyAuthMethod, AuthenticationType, AuthHandlerMiddleware, ParsedKey } from "ssh2";
+import { VolleyError } from "../../core/errors.ts";
+import type { SshSettings } from "../ssh-settings.ts";
+import type { Endpoint } from "../transport.ts";
+import { type Agents, agentWithKeys, isSameKey } from "./agent.ts";
+import type { KeyRing } from "./keys.ts";
+import { answerPrompts } from "./prompts.ts";
+
+/** What logging in draws on. */
+export interface Credentials {
+  readonly keys: KeyRing;
+  readonly agents: Agents;
+  /** Whether a person can be asked for passphrases. */
+  readonly interactive: boolean;
+}
+
+/** The attempts of one login, in their order. */
+export interface LoginPlan {
+  readonly handler: AuthHandlerMiddleware;
+  /** Whether a password has left this machine: then trying again could lock the account. */
+  readonly passwordSent: () => boolean;
+  /** Why the host let nobody in. */
+  readonly refused: (cause: Error) => VolleyError;
+}
+
+interface Step {
+  readonly type: AuthenticationType;
+  /** Undefined: nothing to try after all. */
+  readonly make: () => Promise<AnyAuthMethod | undefined>;
+  /** Methods that the host must not offer for this one to be worth trying. */
+  readonly unless?: AuthenticationType;
+}
+
+/**
+ * Plans a login as ssh does it: keys of the agent that are asked for, its others, keys from files, the password. There
+ * is no `none` attempt: it costs a round trip and is never accepted. Fails with `AUTH_FAILED` when there is nothing to
+ * try, or the one key to use cannot be read.
+ */
+export async function planLogin(
+  endpoint: Endpoint,
+  settings: SshSettings,
+  credentials: Credentials,
+): Promise<LoginPlan> {
+  const { host, user: username } = endpoint;
+  const { password } = settings;
+  const problems: string[] = [];
+  let passwordSent = false;
+  let offered: readonly string[] | undefined;
+  let unanswered: string | undefined;
+  const steps: Step[] = [...(await keySteps(endpoint, settings, credentials, problems))];
+  const keyCount = steps.length;
+  if (password !== undefined) {
+    steps.push({
+      type: "password",
+      make: async () => {
+        passwordSent = true;
+        return { type: "password", username, password };
+      },
+    });
+    steps.push({
+      type: "keyboard-interactive",
+      unless: "password",
+      make: async () => {
+        passwordSent = true;
+        const prompt = answerPrompts(password, (question) => {
+          unanswered = question;
+        });
+        return { type: "keyboard-interactive", username, prompt };
+      },
+    });
+  }
+  if (steps.length === 0) throw nothingToTry(host, problems);
+  const next = async (left: readonly AuthenticationType[] | null): Promise<AnyAuthMethod | false> => {
+    if (left !== null && left !== undefined) offered = left;
+    for (let step = steps.shift(); step !== undefined; step = steps.shift()) {
+      const { type, unless } = step;
+      if (offered?.includes(type) === false) continue;
+      if (unless !== undefined && offered?.includes(unless) === true) continue;
+      try {
+        const method = await step.make();
+        if (method !== undefined) return method;
+      } catch (thrown) {
+        problems.push((thrown as Error).message);
+      }
+    }
+    return false;
+  };
+  return {
+    handler: (left, _partial, done) => {
+      void next(left).then((method) => done(method as AnyAuthMethod));
+    },
+    passwordSent: () => passwordSent,
+    refused: (cause) => {
+      if (unanswered !== undefined) {
+        return new VolleyError("AUTH_FAILED", `${host} asks ${JSON.stringify(unanswered)}, which Volley cannot answer`, {
+          cause,
+        });
+      }
+      const tried = [...(keyCount > 0 ? ["none of the keys"] : []), ...(passwordSent ? ["the password"] : [])];
+      const what = tried.length === 2 ? "neither the password nor any of the keys" : (tried[0] ?? "nothing");
+      const verb = what === "the password" ? "did not accept" : "accepted";
+      return new VolleyError("AUTH_FAILED", `${host} ${verb} ${what} for user ${username}`, {
+        cause,
+        hint: hintFor(passwordSent, password, offered, problems),
+      });
+    },
+  };
+}
+
+function nothingToTry(host: string, problems: readonly string[]): VolleyError {
+  const [problem] = problems;
+  if (problem !== undefined) return new VolleyError("AUTH_FAILED", `${host}: ${problem}`);
+  return new VolleyError("AUTH_FAILED", `there is no key to log in to ${host} with`, {
+    hint: "start ssh-agent and ssh-add a key, or name a file with --private-key or ansible_ssh_private_key_file; -k asks for a password",
+  });
+}
+
+function hintFor(
+  passwordSent: boolean,
+  password: string | undefined,
+  offered: readonly string[] | undefined,
+  problems: readonly string[],
+): string {
+  const [problem] = problems;
+  const also = problem === undefined ? "" : `; ${problem}`;
+  if (passwordSent) return `check the user and the password${also}`;
+  const takes = offered?.filter((method) => method === "password" || method === "keyboard-interactive") ?? [];
+  const passwords = takes.length > 0 && password === undefined ? "; it takes passwords too: -k asks for one" : "";
+  return `check the user, and that the public key is in that user's authorized_keys${passwords}${also}`;
+}
+
+async function keySteps(
+  { user: username, privateKeyFile }: Endpoint,
+  settings: SshSettings,
+  { keys, agents, interactive }: Credentials,
+  problems: string[],
+): Promise<readonly Step[]> {
+  const { agent, identitiesOnly } = settings;
+  const held = agent === undefined ? { keys: [] } : await agents.keysOf(agent);
+  if (held.problem !== undefined) problems.push(`the SSH agent at ${agent} failed: ${held.problem}`);
+  const files = filesToTry(privateKeyFile, settings, keys);
+  const publicKeys = files.map((file) => keys.publicKey(file));
+  const isNamed = (key: ParsedKey): boolean =>
+    publicKeys.some((named) => named !== undefined && isSameKey(named, key));
+  const named = held.keys.filter(isNamed);
+  const others = identitiesOnly ? [] : held.keys.filter((key) => !isNamed(key));
+  const steps: Step[] = [];
+  for (const some of [named, others]) {
+    if (agent === undefined || some.length === 0) continue;
+    const narrowed = agentWithKeys(agent, some);
+    steps.push({ type: "publickey", make: async () => ({ type: "agent", username, agent: narrowed }) });
+  }
+  for (const [index, file] of files.entries()) {
+    const publicKey = publicKeys[index];
+    if (publicKey !== undefined && named.some((key) => isSameKey(key, publicKey))) continue;
+    // The one key to use must be usable: that is known before there is a connection.
+    if (privateKeyFile !== undefined) {
+      const key = await keys.load(file);
+      steps.push({ type: "publickey", make: async () => ({ type: "publickey", username, key }) });
+    } else if (!keys.isEncrypted(file) || asksFor(settings, interactive)) {
+      steps.push({
+        type: "publickey",
+        make: async () => ({ type: "publickey", username, key: await keys.load(file) }),
+      });
+    }
+  }
+  return steps;
+}
+
+/** Of the keys ssh tries by itself, encrypted ones are asked for only when there is no agent to hold them. */
+function asksFor({ identityFiles, agent }: SshSettings, interactive: boolean): boolean {
+  return identityFiles.length > 0 || (agent === undefined && interactive);
+}
+
+function filesToTry(
+  privateKeyFile: string | undefined,
+  { identityFiles }: SshSettings,
+  keys: KeyRing,
+): readonly string[] {
+  if (privateKeyFile !== undefined) return [privateKeyFile];
+  return identityFiles.length > 0 ? identityFiles : keys.defaultFiles();
+}
+
+/** The encrypted keys whose passphrases a login will need: to be asked for before a screen is opened. */
+export async function lockedKeys(
+  { privateKeyFile }: Endpoint,
+  settings: SshSettings,
+  { keys, agents, interactive }: Credentials,
+): Promise<readonly string[]> {
+  if (!interactive || (privateKeyFile === undefined && !asksFor(settings, interactive))) return [];
+  const encrypted = filesToTry(privateKeyFile, settings, keys).filter((file) => keys.isEncrypted(file));
+  if (encrypted.length === 0 || settings.agent === undefined) return encrypted;
+  const held = await agents.keysOf(settings.agent);
+  return encrypted.filter((file) => {
+    const named = keys.publicKey(file);
+    return named === undefined || !held.keys.some((key) => isSameKey(key, named));
+  });
+}

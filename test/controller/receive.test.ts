@@ -1,0 +1,109 @@
+import { PassThrough } from "node:stream";
+import { expect, test } from "vitest";
+import { receive } from "../../src/controller/receive.ts";
+import { encodeLine, MAX_LINE_BYTES, PROTOCOL_VERSION } from "../../src/core/protocol.ts";
+
+const hello = {
+  type: "hello",
+  seq: 1,
+  time: 1,
+  protocol: PROTOCOL_VERSION,
+  bundle: "b",
+  pid: 2,
+  node: "v20.0.0",
+};
+const log = (seq: number, text = "é✓"): object => ({ type: "log", seq, time: seq, level: "info", text });
+
+/** What is heard of chunks. */
+async function hear(
+  ...chunks: readonly (Buffer | string)[]
+): Promise<readonly (readonly [string, unknown])[]> {
+  const stream = new PassThrough();
+  const heard: (readonly [string, unknown])[] = [];
+  receive(stream, {
+    event: (event) => heard.push([event.type, "text" in event ? event.text : event.seq]),
+    noise: (text) => heard.push(["noise", text]),
+    answer: (word) => heard.push(["answer", word]),
+    broken: (error) => heard.push([error.code, error.message]),
+  });
+  const ended = new Promise((resolve) => stream.once("close", resolve));
+  for (const chunk of chunks) stream.write(chunk);
+  stream.end();
+  await ended;
+  return heard;
+}
+
+test("the same is heard wherever the stream is cut, also amid a character", async () => {
+  const bytes = Buffer.from(`Welcome — motd\n${encodeLine(hello)}${encodeLine(log(2))}${encodeLine(log(3))}`);
+  const whole = await hear(bytes);
+  expect(whole).toEqual([
+    ["noise", "Welcome — motd"],
+    ["hello", 1],
+    ["log", "é✓"],
+    ["log", "é✓"],
+  ]);
+  for (let at = 1; at < bytes.length; at++)
+    expect(await hear(bytes.subarray(0, at), bytes.subarray(at))).toEqual(whole);
+});
+
+test("hello after a line without an end", async () => {
+  expect(await hear(`motd${encodeLine(hello)}`)).toEqual([
+    ["noise", "motd"],
+    ["hello", 1],
+  ]);
+});
+
+test.each(["volley:absent", "volley:corrupt"])("%s, also after noise on its line", async (word) => {
+  expect(await hear(`${word}\n`)).toEqual([["answer", word]]);
+  expect(await hear(`hi\nprompt> ${word}\n`)).toEqual([
+    ["noise", "hi"],
+    ["noise", "prompt> "],
+    ["answer", word],
+  ]);
+  expect(await hear(word)).toEqual([["answer", word]]);
+});
+
+test("what an action prints as an answer is no answer once the bundle has spoken", async () => {
+  expect(await hear(encodeLine(hello), "volley:absent\n")).toEqual([
+    ["hello", 1],
+    ["noise", "volley:absent"],
+  ]);
+});
+
+test("another protocol, or a gap in the numbers, is refused, and nothing after it is read", async () => {
+  expect(await hear(encodeLine({ ...hello, protocol: 99 }), encodeLine(log(2)))).toEqual([
+    ["PROTOCOL_INVALID", `the host speaks protocol 99, this controller ${PROTOCOL_VERSION}`],
+  ]);
+  expect(await hear(encodeLine(hello), encodeLine(log(3)), encodeLine(log(4)))).toEqual([
+    ["hello", 1],
+    ["PROTOCOL_INVALID", "the host's events are out of order: 3 after 1"],
+  ]);
+});
+
+test("lines that are no events are noise", async () => {
+  const lines = ["{", "null", "[]", '"text"', "{}", '{"type":"log"}', '{"type":1,"seq":2}'];
+  expect(await hear(encodeLine(hello), `${lines.join("\n")}\n`, encodeLine(log(2, "on")))).toEqual([
+    ["hello", 1],
+    ...lines.map((line) => ["noise", line]),
+    ["log", "on"],
+  ]);
+});
+
+test("noise is bounded in number and length", async () => {
+  const heard = await hear(
+    Array.from({ length: 1_000 }, () => `${"x".repeat(5_000)}\n`).join(""),
+    encodeLine(hello),
+  );
+  expect(heard).toHaveLength(201);
+  expect(Math.max(...heard.map(([, text]) => String(text).length))).toBe(1_000);
+  expect(heard.at(-1)).toEqual(["hello", 1]);
+});
+
+test("an endless line is refused after hello, and forgotten before", async () => {
+  const endless = Buffer.alloc(MAX_LINE_BYTES + 1, "x");
+  expect(await hear(encodeLine(hello), endless)).toEqual([
+    ["hello", 1],
+    ["PROTOCOL_INVALID", "the host sent a line of more than 4 MiB"],
+  ]);
+  expect(await hear(endless, "\n", encodeLine(hello))).toContainEqual(["hello", 1]);
+});
