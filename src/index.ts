@@ -32,5 +32,7 @@ export { VolleyError } from "./core/errors.ts";
 export type { Facts } from "./core/facts.ts";
 export { defineInventory } from "./core/inventory.ts";
 export type { Play, Playbook } from "./core/playbook.ts";
+export type { Secret } from "./core/secret.ts";
+export { secret } from "./core/secret.ts";
 export type { Role, RoleContext, TaskHandle, TaskResult, TasksContext } from "./core/role.ts";
 export type { ReadSystem, System } from "./core/system.ts";

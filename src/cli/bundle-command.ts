@@ -4,10 +4,16 @@ import { basename, resolve } from "node:path";
 import type { Command } from "commander";
 import { VolleyError } from "../core/errors.ts";
 import { addInventoryOptions, type InventoryFlags } from "./options.ts";
+import { addSecretOptions, type SecretFlags, secretOptions } from "./secret-options.ts";
+
+interface BundleFlags extends InventoryFlags, SecretFlags {
+  readonly output: string;
+  readonly withSecrets?: boolean;
+}
 
 /** Adds `volley bundle`. */
 export function addBundleCommand(program: Command): void {
-  addInventoryOptions(
+  addSecretOptions(addInventoryOptions(
     program
       .command("bundle <playbook>")
       .summary("make a self-contained executable of a playbook")
@@ -15,13 +21,18 @@ export function addBundleCommand(program: Command): void {
         "Writes one file that carries out the playbook on any machine with Node 18 or newer: sh site.run --local HOST. With -i it holds the vars of the inventory's hosts (of those in -l), in clear.",
       ),
     "none",
-  )
+  ))
+    .option("--with-secrets", "let the bundle hold the secrets of its hosts, in clear")
     .requiredOption("-o, --output <file>", "the file to write")
-    .action(async (playbook: string, flags: InventoryFlags & { readonly output: string }) => {
+    .action(async (playbook: string, flags: BundleFlags) => {
+      const { askPassphrase } = await import("./ask.ts");
       const { carryBundle } = await import("../controller/carry.ts");
       const { id, bytes, hosts } = await carryBundle({
         playbook,
         cwd: process.cwd(),
+        secrets: secretOptions(flags),
+        ask: askPassphrase,
+        ...(flags.withSecrets === undefined ? {} : { withSecrets: flags.withSecrets }),
         ...(flags.inventory === undefined ? {} : { inventory: flags.inventory }),
         ...(flags.limit === undefined ? {} : { limit: flags.limit }),
       });

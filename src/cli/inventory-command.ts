@@ -1,27 +1,30 @@
 import { Argument, type Command } from "commander";
 import type { InventoryAction } from "./inventory.ts";
 import { addInventoryOptions, type InventoryFlags, inventoryPaths } from "./options.ts";
+import { addSecretOptions, type SecretFlags, secretOptions } from "./secret-options.ts";
 
 /** Adds `volley inventory`. */
 export function addInventoryCommand(program: Command): void {
-  addInventoryOptions(
+  addSecretOptions(addInventoryOptions(
     program
       .command("inventory")
       .summary("show what was understood of the inventory")
       .description("Shows hosts, groups, and where each var came from.")
       .addArgument(new Argument("<action>", "what to show").choices(["list", "graph", "host"]))
       .argument("[pattern...]", "which hosts"),
-  )
+  ))
     .option("--json", "as JSON; of list, what ansible-inventory --list prints")
     .action(
       async (
         action: InventoryAction,
         patterns: readonly string[],
-        flags: InventoryFlags & { readonly json?: boolean },
+        flags: InventoryFlags & SecretFlags & { readonly json?: boolean },
       ) => {
-        const [{ inventoryCommand }, { loadInventoryModule }] = await Promise.all([
+        const [{ inventoryCommand }, { loadInventoryModule }, { createSecretStore }, { askPassphrase }] = await Promise.all([
           import("./inventory.ts"),
           import("../controller/playbook.ts"),
+          import("../secrets/store.ts"),
+          import("./ask.ts"),
         ]);
         process.exitCode = await inventoryCommand(
           action,
@@ -37,6 +40,11 @@ export function addInventoryCommand(program: Command): void {
             cwd: process.cwd(),
             columns: process.stdout.columns ?? 80,
             loadModule: loadInventoryModule,
+            secrets: createSecretStore({
+              ...secretOptions(flags),
+              cwd: process.cwd(),
+              ask: askPassphrase,
+            }),
           },
         );
       },

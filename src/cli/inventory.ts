@@ -4,6 +4,7 @@ import { formatInventoryGraph } from "../inventory/format-graph.ts";
 import { formatInventoryHost } from "../inventory/format-host.ts";
 import { formatInventoryList, inventoryToJson } from "../inventory/format-list.ts";
 import { loadInventory } from "../inventory/load.ts";
+import type { SecretStore } from "../secrets/store.ts";
 import { limitHosts, selectHosts } from "../inventory/select.ts";
 
 /** What `volley inventory` can be asked. */
@@ -27,6 +28,8 @@ export interface InventoryIo {
   /** The terminal's width in characters; default 80. */
   readonly columns?: number;
   readonly signal?: AbortSignal;
+  /** Opens encrypted files. Default: nobody is asked. */
+  readonly secrets?: SecretStore;
 }
 
 function pickHosts(
@@ -79,6 +82,7 @@ export async function inventoryCommand(
     loadModule: io.loadModule,
     ...(flags.playbookDirectory === undefined ? {} : { playbookDirectory: flags.playbookDirectory }),
     ...(io.signal === undefined ? {} : { signal: io.signal }),
+    ...(io.secrets === undefined ? {} : { secrets: io.secrets }),
   });
   switch (action) {
     case "list": {

@@ -10,9 +10,10 @@ import {
   inventoryPaths,
   splitList,
 } from "./options.ts";
+import { addSecretOptions, type SecretFlags, secretOptions } from "./secret-options.ts";
 import { watchRun } from "./watch-run.ts";
 
-interface RunFlags extends InventoryFlags, ConnectionFlags {
+interface RunFlags extends InventoryFlags, ConnectionFlags, SecretFlags {
   readonly check?: boolean;
   readonly diff?: boolean;
   readonly tags?: readonly string[];
@@ -29,7 +30,7 @@ export function addRunCommand(program: Command): void {
     .description(
       "Bundles a playbook, sends the bundle to every host that lacks it, runs it there and shows what happens.",
     );
-  addConnectionOptions(addInventoryOptions(command))
+  addSecretOptions(addConnectionOptions(addInventoryOptions(command)))
     .option("-C, --check", "change nothing, say what would change")
     .option("-D, --diff", "show what changes inside files")
     .option("-t, --tags <tags>", "only tasks with one of these tags (comma separated); repeatable", collect)
@@ -61,6 +62,7 @@ async function runPlaybook(playbook: string, flags: RunFlags): Promise<number> {
   const running = run({
     inventory: inventoryPaths(flags),
     playbook,
+    secrets: secretOptions(flags),
     concurrency: flags.forks,
     check: flags.check ?? false,
     // The screen shows diffs in each host's log; a pipe gets them when asked.

@@ -1,7 +1,13 @@
 import type { Bundle } from "../bundle/build.ts";
 import { VolleyError } from "../core/errors.ts";
 import type { CarriedHost } from "../core/manifest.ts";
-import { makeJob, planHosts } from "./plan.ts";
+import { createMask } from "../core/mask.ts";
+import { maskError } from "../core/mask-event.ts";
+import { findSecrets } from "../core/secret.ts";
+import type { AskSecret, SecretOptions } from "../secrets/options.ts";
+import { createSecretStore } from "../secrets/store.ts";
+import { makeJob, type Plan, planHosts } from "./plan.ts";
+import { openPlan, secretsOf } from "./plan-secrets.ts";
 import { preparePlaybook } from "./playbook.ts";
 import { preflight } from "./preflight.ts";
 import { readInventory } from "./read-inventory.ts";
@@ -13,41 +19,78 @@ export interface CarryOptions {
   /** Without one, the bundle knows no hosts and no vars. */
   readonly inventory?: readonly string[];
   readonly limit?: string;
+  /** Whether the secrets of its hosts may be in it, in clear. Default false: a bundle that would hold some is refused. */
+  readonly withSecrets?: boolean;
+  readonly secrets?: SecretOptions;
+  readonly ask?: AskSecret;
 }
 
 /** Makes a bundle that is carried to its hosts and run there with `--local`: it holds their vars, and no other host's. */
-export async function carryBundle({
-  playbook,
-  cwd,
-  inventory: paths,
-  limit,
-}: CarryOptions): Promise<Bundle & { readonly hosts: readonly string[] }> {
+export async function carryBundle(
+  options: CarryOptions,
+): Promise<Bundle & { readonly hosts: readonly string[] }> {
+  const { playbook, cwd, inventory: paths, limit, withSecrets = false, ask } = options;
   const prepared = await preparePlaybook(playbook, cwd);
   if (paths === undefined) {
     if (limit !== undefined)
       throw new VolleyError("USAGE", "--limit picks hosts of an inventory: name one with -i");
     return { ...(await prepared.bundle({ vars: [] })), hosts: [] };
   }
-  const { inventory, select } = await readInventory(paths, { cwd, playbookDirectory: prepared.directory });
-  const plan = planHosts(prepared.playbook, inventory, (pattern) => select(pattern, limit));
+  const secrets = createSecretStore({ ...options.secrets, cwd, ...(ask === undefined ? {} : { ask }) });
+  const { inventory, select } = await readInventory(paths, {
+    cwd,
+    playbookDirectory: prepared.directory,
+    secrets,
+  });
+  const planned = planHosts(prepared.playbook, inventory, (pattern) => select(pattern, limit));
+  if (!withSecrets) refuseSecrets(planned);
+  const plan = await openPlan(planned, secrets);
   try {
     await preflight({ plays: plan.plays, assets: prepared.assets, groups: plan.groups, check: false });
   } catch (thrown) {
-    throw prepared.locate(thrown);
+    const mask = createMask(plan.hosts.flatMap(secretsOf));
+    const located = prepared.locate(thrown);
+    throw mask === null ? located : maskError(mask, located);
   }
   const hosts: Record<string, CarriedHost> = {};
   for (const host of plan.hosts) {
-    const { groups, vars, plays, inventoryGroups, hostVars } = makeJob(host, plan, {
+    const { groups, vars, plays, inventoryGroups, hostVars, secrets, literals } = makeJob(host, plan, {
       check: false,
       diff: false,
       tags: [],
       skipTags: [],
       barriers: false,
     });
-    hosts[host.name] = { groups, vars, plays, inventoryGroups, hostVars };
+    hosts[host.name] = {
+      groups,
+      vars,
+      plays,
+      inventoryGroups,
+      hostVars,
+      ...(secrets === undefined ? {} : { secrets }),
+      ...(literals === undefined ? {} : { literals }),
+    };
   }
   return {
     ...(await prepared.bundle({ hosts, vars: plan.hosts.map(({ vars }) => vars) })),
     hosts: Object.keys(hosts),
   };
+}
+
+/** Fails with `USAGE` when hosts of a plan, or those whose vars its plays may read, have secrets. */
+function refuseSecrets({ hosts, plays, inventory }: Plan): void {
+  const shared = new Set(plays.flatMap(({ play }) => play.hostVars ?? []));
+  const found = [...inventory.hosts.values()].flatMap((host) => {
+    const all = hosts.includes(host);
+    const names = Object.entries(host.vars)
+      .filter(([name, value]) => (all || shared.has(name)) && findSecrets(value).length > 0)
+      .map(([name]) => name);
+    const locked = all && host.locked !== undefined ? ["vars in files that could not be decrypted"] : [];
+    return [...names, ...locked].map((name) => `${name} of ${host.name}`);
+  });
+  if (found.length === 0) return;
+  const shown = `${found.slice(0, 3).join(", ")}${found.length > 3 ? ` and ${found.length - 3} more` : ""}`;
+  throw new VolleyError("USAGE", `the bundle would hold secrets in clear: ${shown}`, {
+    hint: "give --with-secrets to have them in it, and keep the file as safe as they are; a bundle made without -i, and one that a run sends, holds none",
+  });
 }

@@ -2,6 +2,7 @@ import { setTimeout as pause } from "node:timers/promises";
 import { type SerializedError, serializeError, VolleyError } from "../core/errors.ts";
 import type { ControllerEvent, HostEnd, Outcome, Phase, ReceivedEvent } from "../core/events.ts";
 import { type Command, encodeLine, type Job, type WireEvent } from "../core/protocol.ts";
+import type { Mask } from "../core/mask.ts";
 import { countState, EMPTY_TALLY, type Tally } from "../core/result.ts";
 import type { Connection, Endpoint, RemoteExit, RemoteProcess, Transport } from "../transport/transport.ts";
 import { explainFailedStart, outcomeOf } from "./explain-start.ts";
@@ -13,6 +14,7 @@ import {
   launchCommand,
   verifyAndLaunchCommand,
 } from "./launch.ts";
+import { onMaskedText } from "./masked-text.ts";
 import { type ReceiveHandlers, receive } from "./receive.ts";
 import { sendBundle } from "./send-bundle.ts";
 
@@ -24,6 +26,8 @@ export interface HostRunOptions {
   readonly job: Job;
   /** The user to become on the host. */
   readonly become: string | null;
+  /** Masks secrets in what the host says beside the protocol; `emit` masks the rest. */
+  readonly mask: Mask | null;
   emit(event: ReceivedEvent | ControllerEvent): void;
   /** Gives an error that came from the playbook's code its place in the source. */
   locate(error: SerializedError): SerializedError;
@@ -291,7 +295,7 @@ export class HostRun {
     const process = await connection.exec(command, this.#abort.signal);
     this.#process = process;
     this.#stderr = "";
-    process.stderr.on("data", (chunk: Buffer) => this.#takeStderr(chunk));
+    onMaskedText(process.stderr, this.#options.mask, (text) => this.#takeStderr(text));
     const started = new Promise<Started>((resolve) => {
       const handlers: ReceiveHandlers = {
         event: (event) => {
@@ -335,8 +339,7 @@ export class HostRun {
     }
   }
 
-  #takeStderr(chunk: Buffer): void {
-    const text = chunk.toString("utf8");
+  #takeStderr(text: string): void {
     this.#stderr = (this.#stderr + text).slice(-STDERR_KEPT);
     for (const line of text.split("\n"))
       if (line.trim() !== "")

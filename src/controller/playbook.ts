@@ -7,6 +7,7 @@ import { findProject } from "../bundle/project.ts";
 import type { AssetStore } from "../core/asset.ts";
 import { type SerializedError, VolleyError } from "../core/errors.ts";
 import type { Playbook } from "../core/playbook.ts";
+import { locateSecrets } from "../core/secret.ts";
 // The only place where the controller reaches what playbooks are made of: it evaluates them to know their plays.
 import * as volley from "../index.ts";
 
@@ -48,11 +49,12 @@ export async function preparePlaybook(file: string, cwd: string): Promise<Prepar
 /** Compiles and evaluates a TypeScript inventory, and gives its default export. */
 export async function loadInventoryModule(file: string): Promise<unknown> {
   const project = findProject(file, process.cwd());
-  const value = evaluate(await compile(project.file, project.directory), project.file, volley);
+  const compiled = await compile(project.file, project.directory);
+  const value = evaluate(compiled, project.file, volley);
   if (value === undefined) {
     throw new VolleyError("INVENTORY_INVALID", `${file} exports no inventory`, {
       hint: "write `export default defineInventory({ … })`",
     });
   }
-  return value;
+  return locateSecrets(value, (stack) => locateStack(stack, compiled.map));
 }

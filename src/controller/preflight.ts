@@ -7,6 +7,7 @@ import type { Host } from "../core/inventory.ts";
 import type { Vars } from "../core/json.ts";
 import type { PlayDefinition } from "../core/playbook.ts";
 import type { RoleContext, RoleUse, TaskHandle, TasksContext } from "../core/role.ts";
+import { findSecrets } from "../core/secret.ts";
 import { findAsset } from "../target/action-context.ts";
 
 /** What the checks before a run look at. */
@@ -30,7 +31,7 @@ export async function preflight({ plays, assets, groups, check }: PreflightOptio
     for (const [index, host] of hosts.entries()) {
       for (const use of play.roles) {
         const vars = { ...host.vars, ...play.vars };
-        if (hasTemplates(vars)) continue;
+        if (hasTemplates(vars) || findSecrets(vars).length > 0) continue;
         const resolved = await resolveRoleVars(use, vars, host.name);
         if (index === 0) await declareRole(use, resolved, host, { assets, groups, check });
       }
@@ -71,6 +72,8 @@ async function declareRole(
     flushHandlers: () => {},
     log: () => {},
   };
+  // What it prints it prints on the host, where secrets are masked.
+  const restoreConsole = silenceConsole();
   try {
     const { handlers } = use.role;
     const declared: unknown = typeof handlers === "function" ? handlers(context) : handlers;
@@ -81,7 +84,16 @@ async function declareRole(
   } catch (thrown) {
     // Only what Volley itself says is certain here: other errors may be of this machine, not of the host.
     if (isVolleyError(thrown)) throw thrown;
+  } finally {
+    restoreConsole();
   }
+}
+
+function silenceConsole(): () => void {
+  const { log, info, debug, warn, error } = console;
+  const nothing = (): void => {};
+  Object.assign(console, { log: nothing, info: nothing, debug: nothing, warn: nothing, error: nothing });
+  return () => Object.assign(console, { log, info, debug, warn, error });
 }
 
 function findMissingAsset({ action, params }: ActionCall, role: string, assets: AssetStore): void {

@@ -4,8 +4,8 @@ import { fillReferences } from "../inventory/references.ts";
 import { parseSshArguments } from "../transport/ssh-config/arguments.ts";
 import { isOnlyForOpenSsh } from "../transport/ssh-config/openssh-needs.ts";
 import type { SshConfigChoice } from "../transport/ssh-config/read.ts";
-import { createResolver, type HostWish, type Resolver } from "../transport/ssh-config/resolve.ts";
 import { readSshConfig } from "../transport/ssh-config/read.ts";
+import { createResolver, type HostWish, type Resolver } from "../transport/ssh-config/resolve.ts";
 import type { HostKeyPolicy } from "../transport/ssh-settings.ts";
 import type { Endpoint } from "../transport/transport.ts";
 
@@ -103,6 +103,7 @@ function readText(host: Host, name: string): string | undefined {
 
 function whereOf({ name: host, sources }: Host, name: string): string {
   const source = sources[name];
-  const place = source === undefined ? "" : ` (${source.file}${source.line === undefined ? "" : `:${source.line}`})`;
+  const place =
+    source === undefined ? "" : ` (${source.file}${source.line === undefined ? "" : `:${source.line}`})`;
   return `${name} of host ${host}${place}`;
 }

@@ -2,6 +2,7 @@ import { VolleyError } from "../core/errors.ts";
 import type { Host, Inventory } from "../core/inventory.ts";
 import { loadInventory } from "../inventory/load.ts";
 import { limitHosts, selectHosts } from "../inventory/select.ts";
+import type { SecretStore } from "../secrets/store.ts";
 import { loadInventoryModule } from "./playbook.ts";
 
 /** An inventory and the way hosts are picked from it. */
@@ -11,14 +12,21 @@ export interface ReadInventory {
   select(pattern: string, limit?: string): readonly Host[];
 }
 
+/** What an inventory is read with. */
+export interface ReadInventoryOptions {
+  readonly cwd: string;
+  readonly playbookDirectory: string;
+  /** Opens what is encrypted. Default: nobody is asked. */
+  readonly secrets?: SecretStore;
+}
+
 /** Reads an inventory from wherever it lies, or takes the one given. Fails with `INVENTORY_MISSING` or `INVENTORY_INVALID`. */
 export async function readInventory(
   from: string | readonly string[] | Inventory,
-  { cwd, playbookDirectory }: { readonly cwd: string; readonly playbookDirectory: string },
+  options: ReadInventoryOptions,
 ): Promise<ReadInventory> {
-  const inventory = isInventory(from)
-    ? from
-    : await load(typeof from === "string" ? [from] : from, cwd, playbookDirectory);
+  const { cwd } = options;
+  const inventory = isInventory(from) ? from : await load(typeof from === "string" ? [from] : from, options);
   return {
     inventory,
     select: (pattern, limit) => {
@@ -32,11 +40,11 @@ function isInventory(value: string | readonly string[] | Inventory): value is In
   return typeof value === "object" && "hosts" in value;
 }
 
-function load(paths: readonly string[], cwd: string, playbookDirectory: string): Promise<Inventory> {
+function load(paths: readonly string[], options: ReadInventoryOptions): Promise<Inventory> {
   if (paths.length === 0) {
     throw new VolleyError("INVENTORY_MISSING", "no inventory was given", {
       hint: "name one with -i: a file, a directory, or host names with a comma: -i 'web1,web2,'",
     });
   }
-  return loadInventory(paths, { cwd, playbookDirectory, loadModule: loadInventoryModule });
+  return loadInventory(paths, { ...options, loadModule: loadInventoryModule });
 }

@@ -6,11 +6,16 @@ import { VolleyError } from "../core/errors.ts";
 import type { ControllerEvent, Event, ReceivedEvent, Summary } from "../core/events.ts";
 import type { Host, Inventory } from "../core/inventory.ts";
 import type { JobOptions, Session } from "../core/protocol.ts";
+import { createMask } from "../core/mask.ts";
+import { maskError, maskEvent } from "../core/mask-event.ts";
 import { foldSummary } from "../core/summary.ts";
+import type { SecretOptions } from "../secrets/options.ts";
+import { createSecretStore } from "../secrets/store.ts";
 import type { AskPassphrase } from "../transport/ssh/keys.ts";
 import { EventQueue } from "./event-queue.ts";
 import { HostRun } from "./host-run.ts";
 import { makeJob, type PlayHosts, planHosts } from "./plan.ts";
+import { createMasks, openPlan, secretsOf } from "./plan-secrets.ts";
 import { preparePlaybook } from "./playbook.ts";
 import { preflight } from "./preflight.ts";
 import { readInventory } from "./read-inventory.ts";
@@ -46,7 +51,9 @@ export interface RunOptions extends ReachOptions {
   readonly lockWaitMs?: number;
   /** An earlier run: what it has done on a host is not repeated there, unless the bundle has changed. */
   readonly resume?: string;
-  /** Asks for the passphrase of an encrypted key. Default: nobody is asked. */
+  /** How what is encrypted in the inventory is opened. */
+  readonly secrets?: SecretOptions;
+  /** Asks for the passphrase of an encrypted key, a vault password, or a secret. Default: nobody is asked. */
   readonly askPassphrase?: AskPassphrase;
   /** Asks, once and before the first event, whether host keys that are not known are right. Default: nobody is asked. */
   readonly askHostKeys?: AskHostKeys;
@@ -125,17 +132,29 @@ async function carryOut(
   const buildStart = performance.now();
   const file = options.playbook instanceof URL ? fileURLToPath(options.playbook) : options.playbook;
   const prepared = await preparePlaybook(file, cwd);
+  const secrets = createSecretStore({
+    ...options.secrets,
+    cwd,
+    signal: clean,
+    ...(options.askPassphrase === undefined ? {} : { ask: options.askPassphrase }),
+  });
   const { inventory, select } = await readInventory(options.inventory, {
     cwd,
     playbookDirectory: prepared.directory,
+    secrets,
   });
-  const plan = planHosts(prepared.playbook, inventory, (pattern) => select(pattern, options.limit));
+  const plan = await openPlan(
+    planHosts(prepared.playbook, inventory, (pattern) => select(pattern, options.limit)),
+    secrets,
+  );
   const { plays, hosts, groups } = plan;
   const check = options.check ?? false;
   try {
     await preflight({ plays, assets: prepared.assets, groups, check });
   } catch (thrown) {
-    throw prepared.locate(thrown);
+    const mask = createMask(plan.hosts.flatMap(secretsOf));
+    const located = prepared.locate(thrown);
+    throw mask === null ? located : maskError(mask, located);
   }
 
   const bundle = await prepared.bundle({ vars: hosts.map(({ vars }) => vars) });
@@ -185,17 +204,22 @@ async function carryOut(
     ...(options.resume === undefined ? {} : { resume: options.resume }),
   };
   for (const { host, text } of transports.notes) emit({ type: "log", host, level: "info", text });
+  for (const { host, text } of plan.warnings) emit({ type: "log", host, level: "warn", text });
+  const maskOf = createMasks();
   const runs = new Map<string, HostRun>();
   for (const host of hosts) {
     const mine = plays.filter((play) => play.hosts.includes(host));
+    const job = makeJob(host, plan, jobOptions, session);
+    const mask = maskOf(job.secrets ?? []);
     runs.set(
       host.name,
       new HostRun({
         ...transports.of(host),
         bundle,
-        job: makeJob(host, plan, jobOptions, session),
+        job,
         become: becomeOf(host, mine, options),
-        emit,
+        mask,
+        emit: mask === null ? emit : (event) => emit(maskEvent(mask, event)),
         locate: prepared.locateRemote,
         now,
         startTimeoutMs: options.startTimeoutMs ?? DEFAULTS.startTimeoutMs,

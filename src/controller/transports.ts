@@ -1,10 +1,11 @@
 import { userInfo } from "node:os";
 import type { Host } from "../core/inventory.ts";
 import { createLocalTransport } from "../transport/local.ts";
-import type { SshSettings } from "../transport/ssh-settings.ts";
+import { knownAs } from "../transport/ssh/host-key.ts";
 import type { AskPassphrase } from "../transport/ssh/keys.ts";
 import type { KnownHosts } from "../transport/ssh/known-hosts.ts";
 import type { SshTransport } from "../transport/ssh/ssh-transport.ts";
+import type { SshSettings } from "../transport/ssh-settings.ts";
 import type { Endpoint, Transport } from "../transport/transport.ts";
 import { openReach, type ReachOptions } from "./reach.ts";
 import { type AskHostKeys, learnHostKeys } from "./trust.ts";
@@ -49,14 +50,16 @@ export async function openTransports(
     if (host.connection.connection === "local")
       reached.set(host.name, { endpoint: localEndpoint(host), transport: local });
   }
-  if (remote.length === 0) return { of: (host) => reached.get(host.name)!, notes, close: () => local.close() };
+  if (remote.length === 0)
+    return { of: (host) => reached.get(host.name)!, notes, close: () => local.close() };
 
-  const [{ createSshTransport }, { KeyRing }, { openKnownHosts }, { createOpenSshTransport }] = await Promise.all([
-    import("../transport/ssh/ssh-transport.ts"),
-    import("../transport/ssh/keys.ts"),
-    import("../transport/ssh/known-hosts.ts"),
-    import("../transport/openssh/openssh-transport.ts"),
-  ]);
+  const [{ createSshTransport }, { KeyRing }, { openKnownHosts }, { createOpenSshTransport }] =
+    await Promise.all([
+      import("../transport/ssh/ssh-transport.ts"),
+      import("../transport/ssh/keys.ts"),
+      import("../transport/ssh/known-hosts.ts"),
+      import("../transport/openssh/openssh-transport.ts"),
+    ]);
   const reach = await openReach(options, askHostKeys !== undefined);
   const knownHosts = new Map<string, KnownHosts>();
   const knownHostsOf = ({ knownHostsFiles }: SshSettings): KnownHosts => {
@@ -95,7 +98,8 @@ export async function openTransports(
     for (const [reason, names] of reasons) notes.push(noteOf(reason, names));
     for (const text of reach.notes) notes.push({ host: remote[0]!.name, text });
     for (const file of await ssh.lockedKeys(withJumps(bySsh2))) await ssh.unlock(file);
-    if (askHostKeys !== undefined) await learnHostKeys({ endpoints: bySsh2, ssh, knownHostsOf, ask: askHostKeys, signal });
+    if (askHostKeys !== undefined)
+      await learnHostKeys({ endpoints: bySsh2, ssh, knownHostsOf, ask: askHostKeys, signal });
   } catch (thrown) {
     close();
     throw thrown;
@@ -120,17 +124,17 @@ function needsOpenSsh(
   const { ssh } = endpoint;
   if (ssh === undefined || ssh.needsOpenSsh !== undefined) return ssh?.needsOpenSsh;
   if (ssh.hostKeyPolicy === "off") return undefined;
-  const name = ssh.hostKeyAlias ?? endpoint.address;
-  const port = ssh.hostKeyAlias === undefined ? endpoint.port : 22;
-  return knownHostsOf(ssh).needsCertificate(name, port)
-    ? "only a certificate vouches for its key (@cert-authority)"
-    : undefined;
+  const { address, port } = knownAs(endpoint);
+  try {
+    if (!knownHostsOf(ssh).needsCertificate(address, port)) return undefined;
+  } catch {
+    // A file that cannot be read is the host's own trouble, told when it connects.
+    return undefined;
+  }
+  return "only a certificate vouches for its key (@cert-authority)";
 }
 
-function noteOf(
-  reason: string,
-  names: readonly string[],
-): { readonly host: string; readonly text: string } {
+function noteOf(reason: string, names: readonly string[]): { readonly host: string; readonly text: string } {
   const [host, ...others] = names;
   const more = others.length === 0 ? "" : `; so are ${others.length} more hosts`;
   return { host: host!, text: `reached with OpenSSH's ssh: ${reason}${more}` };

@@ -1,8 +1,8 @@
 import pLimit from "p-limit";
-import type { SshSettings } from "../transport/ssh-settings.ts";
 import { knownAs } from "../transport/ssh/host-key.ts";
 import { fingerprintOf, hostName, type KnownHosts, keyType } from "../transport/ssh/known-hosts.ts";
 import type { SshTransport } from "../transport/ssh/ssh-transport.ts";
+import type { SshSettings } from "../transport/ssh-settings.ts";
 import type { Endpoint } from "../transport/transport.ts";
 
 /** A host key that is not known, as a person is asked about it. */
@@ -55,8 +55,14 @@ export async function learnHostKeys(options: LearnOptions): Promise<Learned> {
     const settings = endpoint.ssh;
     if (settings === undefined || !(all || settings.hostKeyPolicy === "ask")) return false;
     const { address, port } = knownAs(endpoint);
-    const known = knownHostsOf(settings);
-    return known.keyTypes(address, port).length === 0 && !known.needsCertificate(address, port);
+    try {
+      const known = knownHostsOf(settings);
+      return known.keyTypes(address, port).length === 0 && !known.needsCertificate(address, port);
+    } catch (thrown) {
+      // In a run, a file that cannot be read is the host's own trouble, told when it connects.
+      if (all) throw thrown;
+      return false;
+    }
   };
   for (const level of levelsOf(endpoints)) {
     const unknown = level.filter(wanted);

@@ -2,6 +2,8 @@ import { parseArgs } from "node:util";
 import { VolleyError } from "../core/errors.ts";
 import { isRecord } from "../core/json.ts";
 import { BUNDLE_FORMAT, type CarriedHost, type Manifest } from "../core/manifest.ts";
+import { createMask } from "../core/mask.ts";
+import { maskError, maskEvent } from "../core/mask-event.ts";
 import { didYouMean } from "../core/nearest.ts";
 import { type Job, PROTOCOL_VERSION } from "../core/protocol.ts";
 import type { BundleReader } from "./bundle-reader.ts";
@@ -58,6 +60,7 @@ export async function runLocally(
   if (values.local === undefined)
     throw new VolleyError("USAGE", "say which host this is with --local HOST; --list names them");
   const job = makeJob(manifest, values.local, values);
+  const mask = createMask(job.secrets ?? []);
   const print = createLocalPrinter({
     host: job.host,
     verbose: values.verbose === true,
@@ -78,13 +81,19 @@ export async function runLocally(
   try {
     const { tally, cancelled, error } = await carryOut({
       job,
-      emit: print.event,
+      emit: mask === null ? print.event : (event) => print.event(maskEvent(mask, event)),
       waitForOthers: async () => true,
       stop: stop.signal,
       kill: kill.signal,
     });
-    print.end(tally, performance.now() - startedAt, error);
+    print.end(
+      tally,
+      performance.now() - startedAt,
+      mask === null || error === undefined ? error : maskEvent(mask, error),
+    );
     return cancelled ? 130 : tally.failed > print.ignored() || error !== undefined ? 2 : 0;
+  } catch (thrown) {
+    throw mask === null ? thrown : maskError(mask, thrown);
   } finally {
     process.off("SIGINT", onInterrupt);
     process.off("SIGTERM", onInterrupt);

@@ -33,7 +33,11 @@ export function createOpenSshConnection(
     const alone = ["-F", "none", "-o", "ProxyCommand=false", "-o", "BatchMode=yes", "-o", "LogLevel=ERROR"];
     const agent = endpoint.ssh?.forwardAgent === true ? ["-A"] : [];
     const args = [...options, ...alone, ...agent, "-T", "--", "volley", command];
-    return spawn("ssh", args, { stdio: ["pipe", "pipe", "pipe"], env: { ...process.env, LC_ALL: "C" }, detached: true });
+    return spawn("ssh", args, {
+      stdio: ["pipe", "pipe", "pipe"],
+      env: { ...process.env, LC_ALL: "C" },
+      detached: true,
+    });
   };
   const exitOf = (child: ChildProcessWithoutNullStreams): Promise<RemoteExit> =>
     new Promise((resolve) => {
@@ -43,7 +47,10 @@ export function createOpenSshConnection(
         // Its own 255 and the command's look the same: it is its own when the connection is gone.
         await new Promise((wait) => setTimeout(wait, 50));
         if (isGone) resolve({ kind: "lost", reason: (await closed) ?? "the connection was closed" });
-        else resolve(code === null ? { kind: "signalled", signal: signal ?? "unknown" } : { kind: "exited", code });
+        else
+          resolve(
+            code === null ? { kind: "signalled", signal: signal ?? "unknown" } : { kind: "exited", code },
+          );
       });
     });
   const exec = (command: string): RemoteProcess => {
@@ -97,7 +104,10 @@ async function upload(
     const exit = await process.exit;
     if (signal.aborted) throw new VolleyError("CANCELLED", `${host}: sending was cancelled`);
     if (exit.kind === "lost")
-      throw new VolleyError("CONNECTION_LOST", `${host}: the connection went while sending a file: ${exit.reason}`);
+      throw new VolleyError(
+        "CONNECTION_LOST",
+        `${host}: the connection went while sending a file: ${exit.reason}`,
+      );
     const arrived = Number(/(\d+)\s*$/.exec(stdout.trim())?.[1]);
     if (exit.kind === "exited" && exit.code === 0 && arrived === bytes.length) return;
     const why =

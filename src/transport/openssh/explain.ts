@@ -45,7 +45,8 @@ export function explainSsh(stderr: string, endpoint: Endpoint, timeoutMs: number
   }
   if (anyLine(/timed out|Timeout, server/)) return timedOut(endpoint, timeoutMs);
   const where = whereOf(endpoint);
-  if (anyLine(/Could not resolve hostname/)) return error("CONNECT_FAILED", `${host}: ${said.replace(/^ssh: /, "")}`);
+  if (anyLine(/Could not resolve hostname/))
+    return error("CONNECT_FAILED", `${host}: ${said.replace(/^ssh: /, "")}`);
   if (anyLine(/Connection refused/)) {
     return retryable(error("CONNECT_FAILED", `${where} refused the connection: ${said}`), "quick");
   }

@@ -69,7 +69,11 @@ function startMaster(
     LogLevel: "ERROR",
     ...(password === undefined
       ? { BatchMode: "yes" }
-      : { BatchMode: "no", NumberOfPasswordPrompts: "1", PreferredAuthentications: "publickey,gssapi-with-mic,password,keyboard-interactive" }),
+      : {
+          BatchMode: "no",
+          NumberOfPasswordPrompts: "1",
+          PreferredAuthentications: "publickey,gssapi-with-mic,password,keyboard-interactive",
+        }),
   };
   const args = [
     ...Object.entries(options).flatMap(([key, value]) => ["-o", `${key}=${value}`]),
@@ -105,8 +109,14 @@ function startMaster(
       child.once("error", (error: NodeJS.ErrnoException) => {
         children.delete(child);
         const missing = error.code === "ENOENT";
-        const message = missing ? "there is no ssh on this machine" : `ssh cannot be started: ${error.message}`;
-        fail(new VolleyError("CONNECT_FAILED", `${host}: ${message}`, { hint: "install OpenSSH's client, or use --transport ssh2" }));
+        const message = missing
+          ? "there is no ssh on this machine"
+          : `ssh cannot be started: ${error.message}`;
+        fail(
+          new VolleyError("CONNECT_FAILED", `${host}: ${message}`, {
+            hint: "install OpenSSH's client, or use --transport ssh2",
+          }),
+        );
         resolveClosed(message);
       });
       child.once("close", () => {

@@ -49,7 +49,9 @@ export function parseSshArguments(text: string, where: string): SshArguments {
       if (letter === "o" || letter in VALUE_FLAGS) {
         const value = word.slice(at + 1) || words[++index];
         if (value === undefined) refuse(where, `-${letter} without a value`);
-        options.push(letter === "o" ? parseOption(value, where) : { name: VALUE_FLAGS[letter]!, words: [value] });
+        options.push(
+          letter === "o" ? parseOption(value, where) : { name: VALUE_FLAGS[letter]!, words: [value] },
+        );
         // As -J, it would clash with a ProxyCommand.
         if (letter === "J") kept.push("-o", `ProxyJump=${value}`);
         else kept.push(`-${letter}`, value);

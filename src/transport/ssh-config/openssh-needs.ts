@@ -1,7 +1,7 @@
 import { existsSync, readFileSync } from "node:fs";
 import { homedir } from "node:os";
 import { join } from "node:path";
-import { saysYes, type SshOptions } from "./options.ts";
+import { type SshOptions, saysYes } from "./options.ts";
 
 /** Options of `ssh` that change how a host is reached and that only `ssh` itself knows how to follow. */
 const ONLY_OPENSSH = new Set([

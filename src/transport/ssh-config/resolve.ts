@@ -6,7 +6,7 @@ import type { Endpoint } from "../transport.ts";
 import { evaluateConfig, localHostName } from "./evaluate.ts";
 import { type JumpName, parseJumps } from "./jump.ts";
 import { createKeyFiles, defaultKeyFiles, type KeyFiles, openSshNeeds } from "./openssh-needs.ts";
-import { gatherOptions, parseTimeMs, saysYes, type SshOptions, type WrittenOption } from "./options.ts";
+import { gatherOptions, parseTimeMs, type SshOptions, saysYes, type WrittenOption } from "./options.ts";
 import { proxyCommand } from "./proxy-command.ts";
 import type { ConfigNode } from "./read.ts";
 import { fillPath, fillTokens, type Tokens } from "./tokens.ts";
@@ -147,11 +147,7 @@ function firstProxy(written: readonly WrittenOption[]): WrittenOption | undefine
 }
 
 /** The hosts on the way, the nearest first; each has its own configuration. */
-function jumpsOf(
-  written: readonly WrittenOption[],
-  wish: HostWish,
-  context: Context,
-): readonly Endpoint[] {
+function jumpsOf(written: readonly WrittenOption[], wish: HostWish, context: Context): readonly Endpoint[] {
   const { above, before } = context;
   let names: readonly JumpName[];
   if (before !== undefined) names = before;
@@ -164,7 +160,10 @@ function jumpsOf(
   // `Host *` with a ProxyJump holds for the host on the way too: ssh does not jump through it to itself.
   if (last === undefined || names.some(({ host }) => host === wish.name)) return [];
   if (above.includes(wish.name)) {
-    throw new VolleyError("USAGE", `the hosts to jump through go in a circle: ${[...above, wish.name].join(", ")}`);
+    throw new VolleyError(
+      "USAGE",
+      `the hosts to jump through go in a circle: ${[...above, wish.name].join(", ")}`,
+    );
   }
   const hop = resolveHost(
     {
@@ -281,7 +280,10 @@ function openSshArguments(
   return [
     ...(run.configFile === undefined ? [] : ["-F", run.configFile]),
     ...(jumps.length === 0 ? [] : option("ProxyCommand", proxyCommand(jumps))),
-    ...option("StrictHostKeyChecking", { strict: "yes", ask: "yes", "accept-new": "accept-new", off: "no" }[hostKeyPolicy]),
+    ...option(
+      "StrictHostKeyChecking",
+      { strict: "yes", ask: "yes", "accept-new": "accept-new", off: "no" }[hostKeyPolicy],
+    ),
     ...(off ? option("UserKnownHostsFile", "/dev/null") : []),
     ...(off || run.knownHostsFiles !== undefined ? option("GlobalKnownHostsFile", "/dev/null") : []),
     ...(!off && run.knownHostsFiles !== undefined

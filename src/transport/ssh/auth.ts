@@ -92,11 +92,18 @@ export async function planLogin(
     passwordSent: () => passwordSent,
     refused: (cause) => {
       if (unanswered !== undefined) {
-        return new VolleyError("AUTH_FAILED", `${host} asks ${JSON.stringify(unanswered)}, which Volley cannot answer`, {
-          cause,
-        });
+        return new VolleyError(
+          "AUTH_FAILED",
+          `${host} asks ${JSON.stringify(unanswered)}, which Volley cannot answer`,
+          {
+            cause,
+          },
+        );
       }
-      const tried = [...(keyCount > 0 ? ["none of the keys"] : []), ...(passwordSent ? ["the password"] : [])];
+      const tried = [
+        ...(keyCount > 0 ? ["none of the keys"] : []),
+        ...(passwordSent ? ["the password"] : []),
+      ];
       const what = tried.length === 2 ? "neither the password nor any of the keys" : (tried[0] ?? "nothing");
       const verb = what === "the password" ? "did not accept" : "accepted";
       return new VolleyError("AUTH_FAILED", `${host} ${verb} ${what} for user ${username}`, {
@@ -125,7 +132,8 @@ function hintFor(
   const also = problem === undefined ? "" : `; ${problem}`;
   if (passwordSent) return `check the user and the password${also}`;
   const takes = offered?.filter((method) => method === "password" || method === "keyboard-interactive") ?? [];
-  const passwords = takes.length > 0 && password === undefined ? "; it takes passwords too: -k asks for one" : "";
+  const passwords =
+    takes.length > 0 && password === undefined ? "; it takes passwords too: -k asks for one" : "";
   return `check the user, and that the public key is in that user's authorized_keys${passwords}${also}`;
 }
 

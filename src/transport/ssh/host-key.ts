@@ -1,6 +1,6 @@
 import { VolleyError } from "../../core/errors.ts";
-import type { Endpoint } from "../transport.ts";
 import type { HostKeyPolicy } from "../ssh-settings.ts";
+import type { Endpoint } from "../transport.ts";
 
 export { HOST_KEY_POLICIES, type HostKeyPolicy } from "../ssh-settings.ts";
 
@@ -56,6 +56,9 @@ export function verifyHostKey(
 }
 
 /** How a host is looked up in known_hosts; an alias stands for itself, whatever the port (ssh_config(5), HostKeyAlias). */
-export function knownAs({ address, port, ssh }: Endpoint): { readonly address: string; readonly port: number } {
+export function knownAs({ address, port, ssh }: Endpoint): {
+  readonly address: string;
+  readonly port: number;
+} {
   return ssh?.hostKeyAlias === undefined ? { address, port } : { address: ssh.hostKeyAlias, port: 22 };
 }

@@ -142,12 +142,19 @@ function tolerant(channel: ClientChannel): Duplex {
 
 function lost(endpoint: Endpoint, hop: Endpoint): VolleyError {
   return retryable(
-    new VolleyError("CONNECT_FAILED", `${endpoint.host}: the connection to ${hop.host}, on the way there, was lost`),
+    new VolleyError(
+      "CONNECT_FAILED",
+      `${endpoint.host}: the connection to ${hop.host}, on the way there, was lost`,
+    ),
     "quick",
   );
 }
 
-function explainRefusal(error: Error & { readonly reason?: unknown }, hop: Endpoint, endpoint: Endpoint): VolleyError {
+function explainRefusal(
+  error: Error & { readonly reason?: unknown },
+  hop: Endpoint,
+  endpoint: Endpoint,
+): VolleyError {
   const said = error.message.replace(/^\(SSH\) Channel open failure: /, "");
   const failed = (what: string, hint?: string): VolleyError =>
     new VolleyError("CONNECT_FAILED", what, { cause: error, ...(hint === undefined ? {} : { hint }) });
@@ -160,7 +167,10 @@ function explainRefusal(error: Error & { readonly reason?: unknown }, hop: Endpo
     case CONNECT_FAILED:
       return retryable(failed(`${whereOf(endpoint)} cannot be reached from ${hop.host}: ${said}`), "quick");
     case RESOURCE_SHORTAGE:
-      return retryable(failed(`${whereOf(endpoint)}: ${hop.host}, on the way there, is short of resources: ${said}`), "patient");
+      return retryable(
+        failed(`${whereOf(endpoint)}: ${hop.host}, on the way there, is short of resources: ${said}`),
+        "patient",
+      );
     default:
       return failed(`${whereOf(endpoint)}: ${hop.host}, on the way there: ${said}`);
   }

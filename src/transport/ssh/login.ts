@@ -75,7 +75,8 @@ export async function login(
     if (signal.aborted) return stop();
     signal.addEventListener("abort", stop, { once: true });
     const failure = (error?: Error & { readonly level?: string }): VolleyError =>
-      refusal ?? explain(error, { endpoint, settings, plan, greeting, handshaken: handshakeAt !== undefined });
+      refusal ??
+      explain(error, { endpoint, settings, plan, greeting, handshaken: handshakeAt !== undefined });
     client.once("handshake", () => {
       handshakeAt = performance.now();
     });
@@ -84,7 +85,10 @@ export async function login(
       client.removeAllListeners("error");
       client.removeListener("close", onClose);
       const ready = handshakeAt ?? startedAt;
-      resolve({ client, timings: { connectMs: ready - startedAt, authenticateMs: performance.now() - ready } });
+      resolve({
+        client,
+        timings: { connectMs: ready - startedAt, authenticateMs: performance.now() - ready },
+      });
     });
     client.on("error", (error: Error & { readonly level?: string }) => {
       // An agent that will not sign with one key may with another: ssh2 goes on by itself.
@@ -140,9 +144,13 @@ function explain(
     const busy = !handshaken && (greeting === "" || BUSY.test(greeting));
     return retryable(failed, busy ? "patient" : "quick");
   };
-  const closed = new VolleyError("CONNECT_FAILED", `${where} closed the connection before login was complete`, {
-    ...(error === undefined ? {} : { cause: error }),
-  });
+  const closed = new VolleyError(
+    "CONNECT_FAILED",
+    `${where} closed the connection before login was complete`,
+    {
+      ...(error === undefined ? {} : { cause: error }),
+    },
+  );
   if (error === undefined) return again(closed);
   if (error.level === "client-authentication" || /too many authentication failures/i.test(error.message))
     return plan.refused(error);
@@ -158,7 +166,8 @@ function explain(
     );
   }
   const code = (error as NodeJS.ErrnoException).code;
-  if (code === "ECONNRESET" || code === "EPIPE" || /before handshake/.test(error.message)) return again(closed);
+  if (code === "ECONNRESET" || code === "EPIPE" || /before handshake/.test(error.message))
+    return again(closed);
   const failed = new VolleyError("CONNECT_FAILED", `${where}: ${error.message}`, { cause: error });
   return BUSY.test(greeting) ? again(failed) : failed;
 }

@@ -17,7 +17,8 @@ export function answerPrompts(
       return;
     }
     // Asked again, the password was wrong; once more would count as another failure.
-    if (!answered) onOther((prompts.find(({ echo }) => echo === true) ?? prompts.at(-1))?.prompt.trim() ?? "");
+    if (!answered)
+      onOther((prompts.find(({ echo }) => echo === true) ?? prompts.at(-1))?.prompt.trim() ?? "");
     finish(prompts.map(() => ""));
   };
 }

@@ -43,6 +43,7 @@ async function makeSite(options: Partial<EmbeddedFleetOptions> = {}): Promise<Si
           inventory,
           playbook: project.path("site.ts"),
           knownHostsFiles: [fleet.knownHostsPath],
+          sshConfig: "none",
           cwd: project.directory,
           ...more,
         }),

@@ -1,0 +1,114 @@
+import * as fs from "node:fs";
+import { homedir } from "node:os";
+import { join } from "node:path";
+import { VolleyError } from "../core/errors.ts";
+import type { Event, Summary } from "../core/events.ts";
+import { isRecord } from "../core/json.ts";
+
+/** What is needed to pick a run up again: what it was asked for, and nothing secret. */
+export interface RunRecord {
+  readonly run: string;
+  /** ISO 8601. */
+  readonly startedAt: string;
+  /** The controller's process, to tell a run that goes on from one that was left. */
+  readonly pid: number;
+  /** SHA-256 of the bundle. */
+  readonly bundle: string;
+  /** The options of `run()` that can be written down. */
+  readonly options: Readonly<Record<string, unknown>>;
+}
+
+/** Where runs' logs and records are kept: `$XDG_STATE_HOME/volley/runs`, default `~/.local/state/volley/runs`. */
+export function runsDirectory(env: NodeJS.ProcessEnv = process.env): string {
+  return join(env.XDG_STATE_HOME || join(env.HOME || homedir(), ".local", "state"), "volley", "runs");
+}
+
+/** The log of a run: one event a line. */
+export function logFileOf(directory: string, run: string): string {
+  return join(directory, `${run}.ndjson`);
+}
+
+/** Writes a run's record; a run without one goes on, it only cannot be picked up. */
+export function writeRecord(directory: string, record: RunRecord): void {
+  try {
+    fs.mkdirSync(directory, { recursive: true, mode: 0o700 });
+    fs.writeFileSync(join(directory, `${record.run}.json`), JSON.stringify(record), { mode: 0o600 });
+  } catch {
+    // A read-only home or a full disk.
+  }
+}
+
+/** A run's record. Fails with `USAGE` when there is none. */
+export function readRecord(directory: string, run: string): RunRecord {
+  try {
+    const value: unknown = JSON.parse(fs.readFileSync(join(directory, `${run}.json`), "utf8"));
+    if (isRecord(value) && value.run === run && isRecord(value.options)) return value as unknown as RunRecord;
+  } catch {
+    // Told below.
+  }
+  throw new VolleyError("USAGE", `there is no run ${run} here`, { hint: "volley runs lists them" });
+}
+
+/** The runs that have a record, the latest first. */
+export function listRuns(directory: string): readonly string[] {
+  if (!fs.existsSync(directory)) return [];
+  return fs
+    .readdirSync(directory)
+    .filter((name) => name.endsWith(".json"))
+    .map((name) => name.slice(0, -".json".length))
+    .sort()
+    .reverse();
+}
+
+/** The events of a run's log, as far as they were written. */
+export function readEvents(directory: string, run: string): readonly Event[] {
+  const file = logFileOf(directory, run);
+  const text = fs.existsSync(file) ? fs.readFileSync(file, "utf8") : "";
+  return text.split("\n").flatMap((line) => {
+    try {
+      const value: unknown = JSON.parse(line);
+      return isRecord(value) && typeof value.type === "string" ? [value as unknown as Event] : [];
+    } catch {
+      // The last line of a controller that was killed as it wrote.
+      return [];
+    }
+  });
+}
+
+/** What a run came to; undefined for one that has not ended. */
+export function readSummary(directory: string, run: string): Summary | undefined {
+  const end = readEvents(directory, run).findLast((event) => event.type === "run:end");
+  return end?.type === "run:end" ? end.summary : undefined;
+}
+
+/** Whether the controller of a run still works on it. */
+export function isControlled({ pid }: RunRecord): boolean {
+  try {
+    process.kill(pid, 0);
+    return true;
+  } catch (thrown) {
+    return (thrown as NodeJS.ErrnoException).code === "EPERM";
+  }
+}
+
+/**
+ * The hosts that `@failed`, `@changed` or `@RUN` stand for: of the last run that ended, those that failed or were not
+ * reached, those where something changed, or all of a run's. Fails with `USAGE` when there is no such run.
+ */
+export function hostsOfRuns(directory: string, name: string): readonly string[] {
+  const runs = listRuns(directory);
+  const named = runs.includes(name) ? name : undefined;
+  for (const run of named === undefined ? runs : [named]) {
+    const summary = readSummary(directory, run);
+    if (summary === undefined) continue;
+    return summary.hosts
+      .filter(
+        ({ outcome, tally }) =>
+          named !== undefined || (name === "failed" ? outcome !== "ok" : name === "changed" && tally.changed > 0),
+      )
+      .map(({ host }) => host);
+  }
+  throw new VolleyError("USAGE", `@${name}: there is no run that has ended${named === undefined ? "" : ` named ${name}`}`, {
+    hint: "volley runs lists them",
+  });
+}

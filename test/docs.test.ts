@@ -1,0 +1,246 @@
+import { spawnSync } from "node:child_process";
+import {
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  symlinkSync,
+  writeFileSync,
+} from "node:fs";
+import { tmpdir } from "node:os";
+import { dirname, join } from "node:path";
+import { afterAll, beforeAll, describe, expect, it, vi } from "vitest";
+import { planHosts } from "../src/controller/plan.ts";
+import { preparePlaybook } from "../src/controller/playbook.ts";
+import { preflight } from "../src/controller/preflight.ts";
+import { readInventory } from "../src/controller/read-inventory.ts";
+import { faultOfCode, faultOfLine } from "./docs/commands.ts";
+import { type Document, ROOT, readDocument } from "./docs/markdown.ts";
+
+const NAMES = [
+  "README.md",
+  "ARCHITECTURE.md",
+  "CONTRIBUTING.md",
+  "CHANGELOG.md",
+  "REFERENCE.md",
+  "test/fleet/README.md",
+];
+const documents = NAMES.map(readDocument);
+const [readme, architecture, contributing] = documents as [Document, Document, Document];
+
+/** The table whose rows begin with something that looks like this. */
+function tableOf({ tables }: Document, first: RegExp): readonly (readonly string[])[] {
+  const found = tables.find(([row]) => first.test(row?.[0] ?? ""));
+  expect(found, `a table with rows like ${first}`).toBeDefined();
+  return found ?? [];
+}
+
+const unquoted = (cell = ""): string => cell.replaceAll("`", "");
+
+describe.each(documents)("$name", ({ name, blocks, codes, links }) => {
+  it("names commands, flags and scripts that there are", async () => {
+    const lines = blocks
+      .filter(({ language }) => language === "sh" || language === "")
+      .flatMap(({ code }) => code.split("\n"));
+    const faults = [];
+    for (const line of lines) faults.push(await faultOfLine(line));
+    // The reference explains parameters, whose examples are other programs' flags.
+    if (name !== "REFERENCE.md") for (const code of codes) faults.push(await faultOfCode(code));
+    expect(faults.filter((fault) => fault !== undefined)).toEqual([]);
+  });
+
+  it("links to what there is", () => {
+    const broken = links.filter((link) => {
+      if (/^https?:/.test(link)) return false;
+      const [path = "", anchor] = link.split("#");
+      const file = join(dirname(name), path === "" ? name.slice(name.lastIndexOf("/") + 1) : path);
+      if (!existsSync(`${ROOT}${file}`)) return true;
+      return anchor !== undefined && !readDocument(file).anchors.includes(anchor);
+    });
+    expect(broken).toEqual([]);
+  });
+});
+
+describe("ARCHITECTURE.md", () => {
+  it("lists the folders of src", () => {
+    const listed = tableOf(architecture, /^`src\//).map(([folder]) =>
+      unquoted(folder).slice("src/".length, -1),
+    );
+    const entries = readdirSync(`${ROOT}src`, { withFileTypes: true });
+    expect([...listed].sort()).toEqual(
+      entries
+        .filter((entry) => entry.isDirectory())
+        .map(({ name }) => name)
+        .sort(),
+    );
+  });
+
+  it("lists the files that others import", () => {
+    const { exports } = JSON.parse(readFileSync(`${ROOT}package.json`, "utf8")) as {
+      exports: Record<string, unknown>;
+    };
+    const names = Object.keys(exports).filter((path) => path !== "./package.json");
+    for (const path of names)
+      expect(architecture.codes).toContain(`src/${path === "." ? "index" : path.slice(2)}.ts`);
+  });
+
+  it("says of imports what biome.json enforces", () => {
+    const rows = tableOf(architecture, /^`core`/).map((row) => row.map(unquoted));
+    expect(rows).toEqual(enforcedImports(rows));
+  });
+
+  it("lists the events, each with who says it", () => {
+    const source = readFileSync(`${ROOT}src/core/events.ts`, "utf8");
+    const [target = "", controller = ""] = source
+      .slice(source.indexOf("type TargetEvent"))
+      .split("type ControllerEvent");
+    const typesIn = (text: string, who: string): readonly (readonly string[])[] =>
+      [...text.matchAll(/readonly type: "([\w:]+)"/g)].map(([, type = ""]) => [type, who]);
+    const declared = [...typesIn(target, "target"), ...typesIn(controller, "controller")];
+    const listed = tableOf(architecture, /^`hello`/).map(([type, who]) => [unquoted(type), who ?? ""]);
+    expect([...listed].sort()).toEqual([...declared].sort());
+  });
+
+  it("names files of src that there are", () => {
+    const named = architecture.codes.filter((code) => /^(?:src\/)?[a-z-]+\/[\w/-]+\.tsx?$/.test(code));
+    expect(named.length).toBeGreaterThan(20);
+    const missing = named.filter(
+      (path) => ![path, `src/${path}`].some((file) => existsSync(`${ROOT}${file}`)),
+    );
+    expect(missing).toEqual([]);
+  });
+});
+
+interface Override {
+  readonly includes: readonly string[];
+  readonly linter?: {
+    readonly rules?: {
+      readonly style?: { readonly noRestrictedImports?: { readonly options: Restrictions } };
+    };
+  };
+}
+
+interface Restrictions {
+  readonly paths: Readonly<Record<string, string>>;
+  readonly patterns: readonly { readonly group: readonly string[] }[];
+}
+
+/** The rows the table must have, in the order of its own and with its order within cells: what no rule of biome.json forbids. */
+function enforcedImports(rows: readonly (readonly string[])[]): readonly (readonly string[])[] {
+  const { overrides } = JSON.parse(readFileSync(`${ROOT}biome.json`, "utf8")) as {
+    overrides: readonly Override[];
+  };
+  const rules = new Map<string, { packages: ReadonlySet<string>; groups: ReadonlySet<string> }>();
+  for (const { includes, linter } of overrides) {
+    const folder = /^src\/([\w-]+)\/\*\*$/.exec(includes[0] ?? "")?.[1];
+    const options = linter?.rules?.style?.noRestrictedImports?.options;
+    if (folder === undefined || options === undefined) continue;
+    const groups = options.patterns.flatMap(({ group }) =>
+      group.map((glob) => glob.replace(/^\*\*\/(.*)\/\*\*$/, "$1")),
+    );
+    rules.set(folder, { packages: new Set(Object.keys(options.paths)), groups: new Set(groups) });
+  }
+  const folders = new Set(["core", ...[...rules.values()].flatMap(({ groups }) => [...groups])]);
+  folders.delete("node:*");
+  const packages = new Set([...rules.values()].flatMap(({ packages: some }) => [...some]));
+  const left = (
+    all: ReadonlySet<string>,
+    without: ReadonlySet<string>,
+    order: string | undefined,
+  ): string => {
+    const names = [...all].filter((name) => !without.has(name));
+    const listed = order?.split(", ") ?? [];
+    names.sort((a, b) => listed.indexOf(a) - listed.indexOf(b));
+    return names.length === 0 ? "–" : names.join(", ");
+  };
+  const order = [...rules.keys()].sort(
+    (a, b) => rows.findIndex(([row]) => row === a) - rows.findIndex(([row]) => row === b),
+  );
+  return order.map((folder) => {
+    const { packages: forbidden, groups } = rules.get(folder)!;
+    const row = rows.find(([first]) => first === folder);
+    return [
+      folder,
+      left(folders, new Set([...groups, folder]), row?.[1]),
+      left(packages, forbidden, row?.[2]),
+      groups.has("node:*") ? "no" : "yes",
+    ];
+  });
+}
+
+describe("the code in README.md and CONTRIBUTING.md", () => {
+  let directory: string;
+  let files: readonly string[];
+
+  beforeAll(() => {
+    directory = mkdtempSync(join(tmpdir(), "volley-docs-"));
+    vi.stubEnv("XDG_CACHE_HOME", join(directory, ".cache"));
+    writeFileSync(join(directory, "package.json"), '{ "type": "module" }\n');
+    symlinkSync(`${ROOT}node_modules`, join(directory, "node_modules"));
+    const blocks = [readme, contributing].flatMap((document) => document.blocks);
+    files = blocks.flatMap(({ file, code }) => {
+      if (file === undefined) return [];
+      const path = join(directory, file);
+      mkdirSync(dirname(path), { recursive: true });
+      writeFileSync(path, code);
+      return [file];
+    });
+    // What the action and its test import lies beside them.
+    for (const below of ["src/actions", "src", "test/actions"])
+      for (const name of readdirSync(`${ROOT}${below}`))
+        if (!existsSync(join(directory, below, name)))
+          symlinkSync(`${ROOT}${below}/${name}`, join(directory, below, name));
+  });
+
+  afterAll(() => {
+    vi.unstubAllEnvs();
+    rmSync(directory, { recursive: true, force: true });
+  });
+
+  it("has the files that the walk-throughs are made of", () => {
+    expect(files).toEqual(
+      expect.arrayContaining(["site.ts", "roles/web/role.ts", "deploy.mjs", "src/actions/nologin.ts"]),
+    );
+  });
+
+  it("fits its inventory, as far as that can be told without a host", async () => {
+    const { playbook, assets } = await preparePlaybook("site.ts", directory);
+    const { inventory, select } = await readInventory("inventory", {
+      cwd: directory,
+      playbookDirectory: directory,
+    });
+    const { plays, groups, hosts } = planHosts(playbook, inventory, (pattern) => select(pattern));
+    await preflight({ plays, assets, groups, check: false });
+    expect(hosts.map(({ name }) => name)).toEqual(["web1.example.org", "web2.example.org"]);
+  });
+
+  it("has the right types, by the tsconfig.json it comes with", () => {
+    const config = {
+      extends: "./tsconfig.json",
+      compilerOptions: {
+        allowJs: true,
+        checkJs: true,
+        jsx: "react-jsx",
+        resolveJsonModule: true,
+        paths: Object.fromEntries(
+          ["volley", "volley/controller", "volley/testing"].map((name) => [
+            name,
+            [`${ROOT}src/${name.split("/")[1] ?? "index"}.ts`],
+          ]),
+        ),
+      },
+      files: files.filter((file) => /\.m?[jt]s$/.test(file)),
+    };
+    writeFileSync(join(directory, "tsconfig.check.json"), JSON.stringify(config));
+    const { stdout } = spawnSync(
+      process.execPath,
+      [`${ROOT}node_modules/typescript/bin/tsc`, "--pretty", "false", "-p", "tsconfig.check.json"],
+      { cwd: directory, encoding: "utf8" },
+    );
+    // Of Volley's own source `npm run check` takes care.
+    const own = ["error TS", ...files.map((file) => `${file}(`)];
+    expect(stdout.split("\n").filter((line) => own.some((start) => line.startsWith(start)))).toEqual([]);
+  });
+});

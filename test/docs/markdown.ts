@@ -1,0 +1,67 @@
+import { readFileSync } from "node:fs";
+import { fileURLToPath } from "node:url";
+
+/** The project's directory, with a slash at its end. */
+export const ROOT = fileURLToPath(new URL("../../", import.meta.url));
+
+/** A fenced block. */
+export interface Block {
+  readonly language: string;
+  readonly code: string;
+  /** The file it is the content of, when the line before it begins with that file's name and ends in a colon. */
+  readonly file: string | undefined;
+}
+
+/** What tests look at in a Markdown file. */
+export interface Document {
+  readonly name: string;
+  readonly blocks: readonly Block[];
+  /** Text between backticks, outside of blocks. */
+  readonly codes: readonly string[];
+  /** Targets of links and images. */
+  readonly links: readonly string[];
+  /** What the headings are called in links. */
+  readonly anchors: readonly string[];
+  /** The cells of the rows of each table, heads left out. */
+  readonly tables: readonly (readonly (readonly string[])[])[];
+}
+
+const FENCE = /^```(\w*)[^\n]*\n([\s\S]*?)^```$/gm;
+const FILE_BEFORE = /(?:^|\n)`([\w./-]+)`[^\n]*:\n\n$/;
+
+/** Reads a Markdown file of the project. */
+export function readDocument(name: string): Document {
+  const text = readFileSync(`${ROOT}${name}`, "utf8");
+  const blocks = [...text.matchAll(FENCE)].map(({ index, 1: language = "", 2: code = "" }): Block => {
+    return { language, code, file: FILE_BEFORE.exec(text.slice(0, index))?.[1] };
+  });
+  const prose = text.replaceAll(FENCE, "");
+  const all = (pattern: RegExp): readonly string[] =>
+    [...prose.matchAll(pattern)].map(([, found = ""]) => found);
+  return {
+    name,
+    blocks,
+    codes: all(/`([^`\n]+)`/g),
+    links: all(/\]\(([^)\s]+)\)/g),
+    anchors: all(/^#+ (.+)$/gm).map(anchorOf),
+    tables: prose.split(/\n{2,}/).flatMap((part) => (part.startsWith("| ") ? [rowsOf(part)] : [])),
+  };
+}
+
+/** As GitHub makes it: lower case, without punctuation, with a hyphen for each space. */
+function anchorOf(heading: string): string {
+  return heading
+    .toLowerCase()
+    .replace(/[^\p{L}\p{N} _-]/gu, "")
+    .replaceAll(" ", "-");
+}
+
+function rowsOf(table: string): readonly (readonly string[])[] {
+  const rows = table.trim().split("\n").slice(2);
+  return rows.map((row) =>
+    row
+      .slice(1, -1)
+      .split(/(?<!\\)\|/)
+      .map((cell) => cell.trim()),
+  );
+}
