@@ -32,6 +32,14 @@ export interface ActionDefinition<S extends GenericSchema, C extends Change, D, 
     context: ActionContext,
     // biome-ignore lint/suspicious/noConfusingVoidType: an apply with nothing to tell returns nothing
   ): Promise<Applied<D> | void>;
+  /** What is left to do once the host is back that `apply` restarted; see {@link ActionCall.afterRestart}. */
+  afterRestart?(
+    params: InferOutput<S>,
+    system: System,
+    context: ActionContext,
+    elapsedMs: number,
+    // biome-ignore lint/suspicious/noConfusingVoidType: as apply
+  ): Promise<Applied<D> | void>;
 }
 
 /** What documentation and tests need of an action. */
@@ -57,12 +65,19 @@ export function defineAction<S extends GenericSchema, C extends Change, D = unde
     const { shorthand } = definition;
     const full = shorthand === undefined || isRecord(input) ? input : shorthand(input as X);
     const params = parseParams(name, schema, full);
+    const { afterRestart } = definition;
     return {
       action: name,
       params: params as Readonly<Record<string, unknown>>,
       title: definition.title?.(params) ?? "",
       inspect: (system, context) => definition.inspect(params, system, context),
       apply: async (change, system, context) => definition.apply?.(change as C, params, system, context),
+      ...(afterRestart === undefined
+        ? {}
+        : {
+            afterRestart: (system: System, context: ActionContext, elapsedMs: number) =>
+              afterRestart(params, system, context, elapsedMs),
+          }),
     };
   };
   return Object.assign(action, { description: { name, doc, params: schema, examples } });

@@ -12,9 +12,19 @@ const FORBIDDEN_PACKAGES = [
   "commander",
   "p-limit",
   "cpu-features",
+  "age-encryption",
 ];
 /** Folders of Volley's own source that stay on the controller. */
-const FORBIDDEN_FOLDERS = ["inventory", "transport", "controller", "reporter", "cli", "bundle", "embedded"];
+const FORBIDDEN_FOLDERS = [
+  "inventory",
+  "transport",
+  "controller",
+  "reporter",
+  "cli",
+  "bundle",
+  "embedded",
+  "secrets",
+];
 
 /** Why an input cannot be in the build; undefined when it can. */
 function whyForbidden(input: string, ownSource: boolean): string | undefined {

@@ -13,15 +13,17 @@ interface BundleFlags extends InventoryFlags, SecretFlags {
 
 /** Adds `volley bundle`. */
 export function addBundleCommand(program: Command): void {
-  addSecretOptions(addInventoryOptions(
-    program
-      .command("bundle <playbook>")
-      .summary("make a self-contained executable of a playbook")
-      .description(
-        "Writes one file that carries out the playbook on any machine with Node 18 or newer: sh site.run --local HOST. With -i it holds the vars of the inventory's hosts (of those in -l), in clear.",
-      ),
-    "none",
-  ))
+  addSecretOptions(
+    addInventoryOptions(
+      program
+        .command("bundle <playbook>")
+        .summary("make a self-contained executable of a playbook")
+        .description(
+          "Writes one file that carries out the playbook on any machine with Node 18 or newer: sh site.run --local HOST. With -i it holds the vars of the inventory's hosts (of those in -l), in clear.",
+        ),
+      "none",
+    ),
+  )
     .option("--with-secrets", "let the bundle hold the secrets of its hosts, in clear")
     .requiredOption("-o, --output <file>", "the file to write")
     .action(async (playbook: string, flags: BundleFlags) => {

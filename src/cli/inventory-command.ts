@@ -5,14 +5,16 @@ import { addSecretOptions, type SecretFlags, secretOptions } from "./secret-opti
 
 /** Adds `volley inventory`. */
 export function addInventoryCommand(program: Command): void {
-  addSecretOptions(addInventoryOptions(
-    program
-      .command("inventory")
-      .summary("show what was understood of the inventory")
-      .description("Shows hosts, groups, and where each var came from.")
-      .addArgument(new Argument("<action>", "what to show").choices(["list", "graph", "host"]))
-      .argument("[pattern...]", "which hosts"),
-  ))
+  addSecretOptions(
+    addInventoryOptions(
+      program
+        .command("inventory")
+        .summary("show what was understood of the inventory")
+        .description("Shows hosts, groups, and where each var came from.")
+        .addArgument(new Argument("<action>", "what to show").choices(["list", "graph", "host"]))
+        .argument("[pattern...]", "which hosts"),
+    ),
+  )
     .option("--json", "as JSON; of list, what ansible-inventory --list prints")
     .action(
       async (
@@ -20,12 +22,13 @@ export function addInventoryCommand(program: Command): void {
         patterns: readonly string[],
         flags: InventoryFlags & SecretFlags & { readonly json?: boolean },
       ) => {
-        const [{ inventoryCommand }, { loadInventoryModule }, { createSecretStore }, { askPassphrase }] = await Promise.all([
-          import("./inventory.ts"),
-          import("../controller/playbook.ts"),
-          import("../secrets/store.ts"),
-          import("./ask.ts"),
-        ]);
+        const [{ inventoryCommand }, { loadInventoryModule }, { createSecretStore }, { askPassphrase }] =
+          await Promise.all([
+            import("./inventory.ts"),
+            import("../controller/playbook.ts"),
+            import("../secrets/store.ts"),
+            import("./ask.ts"),
+          ]);
         process.exitCode = await inventoryCommand(
           action,
           patterns,

@@ -4,8 +4,8 @@ import { formatInventoryGraph } from "../inventory/format-graph.ts";
 import { formatInventoryHost } from "../inventory/format-host.ts";
 import { formatInventoryList, inventoryToJson } from "../inventory/format-list.ts";
 import { loadInventory } from "../inventory/load.ts";
-import type { SecretStore } from "../secrets/store.ts";
 import { limitHosts, selectHosts } from "../inventory/select.ts";
+import type { SecretStore } from "../secrets/store.ts";
 
 /** What `volley inventory` can be asked. */
 export type InventoryAction = "list" | "graph" | "host";

@@ -2,12 +2,15 @@
 import { Command, CommanderError } from "commander";
 import { volleyVersion } from "../bundle/version.ts";
 import { describeError } from "../core/errors.ts";
+import { addAttachCommand } from "./attach-command.ts";
 import { addBundleCommand } from "./bundle-command.ts";
 import { addCheckCommand } from "./check-command.ts";
 import { addDemoCommand } from "./demo-command.ts";
 import { addDocCommand } from "./doc-command.ts";
+import { addHostsCommand } from "./hosts-command.ts";
 import { addInventoryCommand } from "./inventory-command.ts";
 import { addRunCommand } from "./run-command.ts";
+import { addRunsCommand } from "./runs-command.ts";
 
 const program = new Command("volley")
   .description(
@@ -18,9 +21,12 @@ const program = new Command("volley")
   .exitOverride();
 
 addRunCommand(program);
+addRunsCommand(program);
+addAttachCommand(program);
 addBundleCommand(program);
 addCheckCommand(program);
 addInventoryCommand(program);
+addHostsCommand(program);
 addDocCommand(program);
 addDemoCommand(program);
 

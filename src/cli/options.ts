@@ -1,7 +1,7 @@
 import { existsSync } from "node:fs";
-import { type Command, InvalidArgumentError, Option } from "commander";
+import { type Command, InvalidArgumentError } from "commander";
 import { VolleyError } from "../core/errors.ts";
-import { HOST_KEY_POLICIES, type HostKeyPolicy } from "../transport/ssh/host-key.ts";
+import { addReachOptions, type ReachFlags } from "./reach-options.ts";
 
 /** Flags of every command that reads an inventory. */
 export interface InventoryFlags {
@@ -9,13 +9,8 @@ export interface InventoryFlags {
   readonly limit?: string;
 }
 
-/** Flags of every command that connects. */
-export interface ConnectionFlags {
-  readonly user?: string;
-  readonly privateKey?: string;
-  readonly hostKeys: HostKeyPolicy;
-  readonly knownHosts?: readonly string[];
-  readonly connectTimeout: number;
+/** Flags of every command that works on hosts. */
+export interface ConnectionFlags extends ReachFlags {
   readonly forks: number;
   readonly become?: boolean;
   readonly becomeUser?: string;
@@ -26,13 +21,6 @@ export function positiveInteger(text: string): number {
   const value = Number(text);
   if (!Number.isInteger(value) || value < 1)
     throw new InvalidArgumentError("It must be a whole number of 1 or more.");
-  return value;
-}
-
-/** A number above 0. */
-function seconds(text: string): number {
-  const value = Number(text);
-  if (!(value > 0)) throw new InvalidArgumentError("It must be a number of seconds above 0.");
   return value;
 }
 
@@ -57,27 +45,14 @@ export function addInventoryOptions(command: Command, without = "./inventory"): 
       `inventory: a file, a directory, or 'host1,host2,' (default: ${without}); repeatable`,
       collect,
     )
-    .option("-l, --limit <pattern>", "only these hosts: web:&prod:!db, web[01:20], a glob, ~regex");
+    .option("-l, --limit <pattern>", "only these hosts: web:&prod:!db, web[01:20], a glob, ~regex, @failed");
 }
 
-/** Adds what every command that connects takes. */
+/** Adds what every command that works on hosts takes. */
 export function addConnectionOptions(command: Command): Command {
-  return command
-    .option("-u, --user <name>", "login user where the inventory names none")
-    .option("--private-key <file>", "private key where the inventory names none")
+  return addReachOptions(command)
     .option("-b, --become", "become root with passwordless sudo")
     .option("--become-user <name>", "become this user instead")
-    .addOption(
-      new Option("--host-keys <policy>", "what to do with a host key that is not known")
-        .choices(HOST_KEY_POLICIES)
-        .default("strict"),
-    )
-    .option(
-      "--known-hosts <file>",
-      "known_hosts file to use instead of ~/.ssh/known_hosts; repeatable",
-      collect,
-    )
-    .option("--connect-timeout <seconds>", "time to connect, and again to log in", seconds, 15)
     .option("-f, --forks <number>", "hosts worked on at a time", positiveInteger, 50);
 }
 

@@ -1,4 +1,3 @@
-import { homedir } from "node:os";
 import { type Command, Option } from "commander";
 import type { ReporterKind } from "../reporter/reporter.ts";
 import {
@@ -10,6 +9,8 @@ import {
   inventoryPaths,
   splitList,
 } from "./options.ts";
+import { expandLimit, latestRun } from "./past-runs.ts";
+import { reachOptions } from "./reach-options.ts";
 import { addSecretOptions, type SecretFlags, secretOptions } from "./secret-options.ts";
 import { watchRun } from "./watch-run.ts";
 
@@ -20,6 +21,7 @@ interface RunFlags extends InventoryFlags, ConnectionFlags, SecretFlags {
   readonly skipTags?: readonly string[];
   readonly output: ReporterKind;
   readonly verbose: number;
+  readonly resume?: string | true;
 }
 
 /** Adds `volley run`. */
@@ -46,6 +48,7 @@ export function addRunCommand(program: Command): void {
       (_value: string, before: number) => before + 1,
       0,
     )
+    .option("--resume [run]", "go on where an earlier run stopped on each host (default: the latest run)")
     .addHelpText(
       "after",
       "\nExit codes: 0 all ok, 1 usage or set-up (nothing was run), 2 some host failed, 4 some host unreachable or lost, 130 cancelled.\n",
@@ -57,9 +60,10 @@ export function addRunCommand(program: Command): void {
 
 async function runPlaybook(playbook: string, flags: RunFlags): Promise<number> {
   const { run } = await import("../controller/run.ts");
-  const { askPassphrase } = await import("./ask.ts");
-  const { user, privateKey, knownHosts, limit } = flags;
+  const limit = await expandLimit(flags.limit);
+  const resume = flags.resume === true ? await latestRun() : flags.resume;
   const running = run({
+    ...(await reachOptions(flags)),
     inventory: inventoryPaths(flags),
     playbook,
     secrets: secretOptions(flags),
@@ -70,13 +74,8 @@ async function runPlaybook(playbook: string, flags: RunFlags): Promise<number> {
       flags.diff ?? (flags.output === "ink" || (flags.output === "auto" && process.stdout.isTTY === true)),
     tags: splitList(flags.tags),
     skipTags: splitList(flags.skipTags),
-    hostKeys: flags.hostKeys,
-    connectTimeoutMs: flags.connectTimeout * 1_000,
-    ...(process.stdin.isTTY === true ? { askPassphrase } : {}),
-    ...(user === undefined ? {} : { user }),
-    ...(privateKey === undefined ? {} : { privateKeyFile: privateKey.replace(/^~(?=\/)/, homedir()) }),
-    ...(knownHosts === undefined ? {} : { knownHostsFiles: knownHosts }),
     ...(limit === undefined ? {} : { limit }),
+    ...(resume === undefined ? {} : { resume }),
     ...(flags.becomeUser === undefined
       ? flags.become === undefined
         ? {}

@@ -1,5 +1,5 @@
 import type { Run } from "../controller/run.ts";
-import type { Summary } from "../core/events.ts";
+import type { Event, Summary } from "../core/events.ts";
 import type { ReporterKind } from "../reporter/reporter.ts";
 import { createReporter } from "../reporter/reporter.ts";
 
@@ -8,6 +8,19 @@ export interface WatchOptions {
   readonly output: ReporterKind;
   readonly verbosity: 0 | 1 | 2;
   readonly diff: boolean;
+}
+
+/** Shows a run that has ended. */
+export async function showEvents(
+  events: readonly Event[],
+  summary: Summary,
+  { output, verbosity, diff }: WatchOptions,
+): Promise<void> {
+  const { stdout, env } = process;
+  const kind = output === "auto" || output === "ink" ? "plain" : output;
+  const reporter = await createReporter(kind, { stdout, env, verbosity, diff, onCancel: () => {} });
+  for (const event of events) reporter.event(event);
+  await reporter.end(summary);
 }
 
 /** Shows a run until it ends; Ctrl-C once stops it cleanly, twice at once. */

@@ -1,10 +1,11 @@
 import { setTimeout as pause } from "node:timers/promises";
 import { type SerializedError, serializeError, VolleyError } from "../core/errors.ts";
 import type { ControllerEvent, HostEnd, Outcome, Phase, ReceivedEvent } from "../core/events.ts";
-import { type Command, encodeLine, type Job, type WireEvent } from "../core/protocol.ts";
 import type { Mask } from "../core/mask.ts";
+import { type Command, encodeLine, type Job, type WireEvent } from "../core/protocol.ts";
 import { countState, EMPTY_TALLY, type Tally } from "../core/result.ts";
 import type { Connection, Endpoint, RemoteExit, RemoteProcess, Transport } from "../transport/transport.ts";
+import type { EarlierPart } from "./earlier.ts";
 import { explainFailedStart, outcomeOf } from "./explain-start.ts";
 import {
   ABSENT,
@@ -37,6 +38,8 @@ export interface HostRunOptions {
   readonly startTimeoutMs: number;
   /** How long a host that was lost is tried again. */
   readonly returnTimeoutMs: number;
+  /** What a controller before this one has seen of the host. */
+  readonly earlier?: EarlierPart;
 }
 
 const STDERR_KEPT = 4_000;
@@ -91,6 +94,21 @@ export class HostRun {
       this.#resolveEnd = resolve;
     });
     options.now.addEventListener("abort", this.#onNow, { once: true });
+    if (options.earlier !== undefined) this.#takeUp(options.earlier);
+  }
+
+  /** Begins where an earlier controller was ended. */
+  #takeUp({ end, known, lastSequence, tally, total, failed, endedPlays, uploadedBytes }: EarlierPart): void {
+    this.#known = known;
+    this.#lastSequence = lastSequence;
+    this.#tally = tally;
+    this.#total = total;
+    this.#hasFailed = failed;
+    this.#uploadedBytes = uploadedBytes;
+    for (const index of endedPlays) this.#playEnd(index).resolve();
+    if (end === undefined) return;
+    this.#ended = true;
+    this.#resolveEnd(end);
   }
 
   get host(): string {
@@ -167,7 +185,10 @@ export class HostRun {
       }
     } catch (thrown) {
       if (this.#cancelled) this.#finish("cancelled");
-      else this.#finish(this.#known ? "lost" : outcomeOf(thrown), serializeError(thrown));
+      else {
+        const outcome = outcomeOf(thrown);
+        this.#finish(this.#known && outcome === "unreachable" ? "lost" : outcome, serializeError(thrown));
+      }
     }
   }
 
@@ -202,6 +223,9 @@ export class HostRun {
     let started = await this.#start(connection, launchCommand(bundle.id, become), job);
     if (started.kind === "hello") emit({ type: "host:cached", host });
     for (let tries = 1; started.kind === ABSENT || started.kind === CORRUPT; tries++) {
+      // Its process has ended: from here on there is none to tell of a cancel.
+      this.#process = undefined;
+      this.#known = false;
       if (started.kind === CORRUPT && tries > UPLOAD_TRIES) {
         throw new VolleyError(
           "UPLOAD_FAILED",
@@ -211,9 +235,6 @@ export class HostRun {
           },
         );
       }
-      // Its process has ended: from here on there is none to tell of a cancel.
-      this.#process = undefined;
-      this.#known = false;
       if (this.#cancelled)
         throw new VolleyError("CANCELLED", `${host}: cancelled before the bundle was sent`);
       const totalBytes = bundle.bytes.length;
@@ -373,13 +394,18 @@ export class HostRun {
         const { error, state, ignored } = told.result;
         if (state === "failed" && ignored !== true) this.#hasFailed = true;
         if (error === undefined) break;
-        emit({ ...told, result: { ...told.result, error: locate(error) }, host: this.host });
+        emit({
+          ...told,
+          result: { ...told.result, error: locate(error) },
+          host: this.host,
+          hostSeq: event.seq,
+        });
         return;
       }
       case "play:end":
         this.#addPhase("tasks", this.#sinceMark());
         this.#waitingSince = performance.now();
-        emit({ ...told, host: this.host });
+        emit({ ...told, host: this.host, hostSeq: event.seq });
         this.#playEnd(told.index).resolve();
         return;
       case "bye":
@@ -389,7 +415,7 @@ export class HostRun {
       default:
         break;
     }
-    emit({ ...told, host: this.host });
+    emit({ ...told, host: this.host, hostSeq: event.seq });
   }
 
   #send(command: Command): void {

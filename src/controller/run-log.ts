@@ -1,6 +1,5 @@
 import { mkdirSync } from "node:fs";
-import { homedir } from "node:os";
-import { join } from "node:path";
+import { dirname } from "node:path";
 import { type DestinationStream, destination, type Logger, pino } from "pino";
 import type { Event } from "../core/events.ts";
 
@@ -8,22 +7,18 @@ import type { Event } from "../core/events.ts";
 export interface RunLog {
   readonly file: string | undefined;
   event(event: Event): void;
+  /** Writes what has been held back so far. */
+  save(): void;
   /** Writes what is left. */
   close(): void;
 }
 
-/** Where runs' logs are kept: `$XDG_STATE_HOME/volley/runs`, default `~/.local/state/volley/runs`. */
-export function runsDirectory(env: NodeJS.ProcessEnv = process.env): string {
-  return join(env.XDG_STATE_HOME || join(env.HOME || homedir(), ".local", "state"), "volley", "runs");
-}
-
 /** Opens the log of a run; without a directory to write in, the run goes on without one. */
-export function openRunLog(run: string, directory: string): RunLog {
-  const file = join(directory, `${run}.ndjson`);
+export function openRunLog(file: string): RunLog {
   let stream: (DestinationStream & { flushSync(): void; end(): void }) | undefined;
   let logger: Logger | undefined;
   try {
-    mkdirSync(directory, { recursive: true, mode: 0o700 });
+    mkdirSync(dirname(file), { recursive: true, mode: 0o700 });
     const opened = destination({ dest: file, sync: true, minLength: 16_384, mode: 0o600 });
     opened.on("error", () => {
       logger = undefined;
@@ -45,6 +40,13 @@ export function openRunLog(run: string, directory: string): RunLog {
           ? "debug"
           : "info";
       logger?.[level](event);
+    },
+    save: () => {
+      try {
+        stream?.flushSync();
+      } catch {
+        // The disk filled up.
+      }
     },
     close: () => {
       try {

@@ -104,11 +104,16 @@ export function hostsOfRuns(directory: string, name: string): readonly string[] 
     return summary.hosts
       .filter(
         ({ outcome, tally }) =>
-          named !== undefined || (name === "failed" ? outcome !== "ok" : name === "changed" && tally.changed > 0),
+          named !== undefined ||
+          (name === "failed" ? outcome !== "ok" : name === "changed" && tally.changed > 0),
       )
       .map(({ host }) => host);
   }
-  throw new VolleyError("USAGE", `@${name}: there is no run that has ended${named === undefined ? "" : ` named ${name}`}`, {
-    hint: "volley runs lists them",
-  });
+  throw new VolleyError(
+    "USAGE",
+    `@${name}: there is no run that has ended${named === undefined ? "" : ` named ${name}`}`,
+    {
+      hint: "volley runs lists them",
+    },
+  );
 }

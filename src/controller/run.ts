@@ -3,24 +3,25 @@ import { setMaxListeners } from "node:events";
 import { hostname, userInfo } from "node:os";
 import { fileURLToPath } from "node:url";
 import { VolleyError } from "../core/errors.ts";
-import type { ControllerEvent, Event, ReceivedEvent, Summary } from "../core/events.ts";
+import type { Event, Summary } from "../core/events.ts";
 import type { Host, Inventory } from "../core/inventory.ts";
-import type { JobOptions, Session } from "../core/protocol.ts";
 import { createMask } from "../core/mask.ts";
 import { maskError, maskEvent } from "../core/mask-event.ts";
-import { foldSummary } from "../core/summary.ts";
+import type { JobOptions, Session } from "../core/protocol.ts";
 import type { SecretOptions } from "../secrets/options.ts";
 import { createSecretStore } from "../secrets/store.ts";
 import type { AskPassphrase } from "../transport/ssh/keys.ts";
+import { notBegun, readEarlier } from "./earlier.ts";
 import { EventQueue } from "./event-queue.ts";
 import { HostRun } from "./host-run.ts";
 import { makeJob, type PlayHosts, planHosts } from "./plan.ts";
 import { createMasks, openPlan, secretsOf } from "./plan-secrets.ts";
 import { preparePlaybook } from "./playbook.ts";
 import { preflight } from "./preflight.ts";
-import { readInventory } from "./read-inventory.ts";
 import type { ReachOptions } from "./reach.ts";
-import { openRunLog, runsDirectory } from "./run-log.ts";
+import { readInventory } from "./read-inventory.ts";
+import { openRecorder } from "./recorder.ts";
+import { readEvents, readRecord, runsDirectory, writeRecord } from "./run-records.ts";
 import { schedule } from "./schedule.ts";
 import { openTransports } from "./transports.ts";
 import type { AskHostKeys } from "./trust.ts";
@@ -49,6 +50,8 @@ export interface RunOptions extends ReachOptions {
   readonly returnTimeoutMs?: number;
   /** How long to wait on a host for another run to end. Default 10 s. */
   readonly lockWaitMs?: number;
+  /** A run whose controller was ended: its hosts are asked for the rest. See {@link attachOptions}. */
+  readonly attach?: string;
   /** An earlier run: what it has done on a host is not repeated there, unless the bundle has changed. */
   readonly resume?: string;
   /** How what is encrypted in the inventory is opened. */
@@ -162,33 +165,49 @@ async function carryOut(
 
   // Before the first event, because it may ask something.
   const transports = await openTransports(hosts, options, now);
-  const id = makeRunId();
-  const log =
-    options.logDirectory === false ? undefined : openRunLog(id, options.logDirectory ?? runsDirectory());
-  const fold = foldSummary();
-  let seq = 0;
-  const emit = (event: ReceivedEvent | ControllerEvent): void => {
-    const stamped: Event = { ...event, seq: ++seq, time: Date.now() };
-    fold.add(stamped);
-    log?.event(stamped);
-    queue.push(stamped);
-  };
-  emit({
-    type: "run:start",
+  const { attach } = options;
+  const id = attach ?? makeRunId();
+  const directory = options.logDirectory === false ? undefined : (options.logDirectory ?? runsDirectory());
+  const events = attach === undefined || directory === undefined ? [] : readEvents(directory, attach);
+  const earlier = readEarlier(events);
+  const record = attach === undefined || directory === undefined ? undefined : readRecord(directory, attach);
+  const changed = record !== undefined && record.bundle !== bundle.id;
+  // The hosts know the run by the bundle it was begun with.
+  const used = changed ? { ...bundle, id: record.bundle } : bundle;
+  const { emit, save, finish } = openRecorder({
     run: id,
-    playbook: prepared.name,
-    hosts: hosts.map(({ name }) => name),
-    plays: plays.map(({ play, hosts: some }) => ({ name: play.name, hosts: some.map(({ name }) => name) })),
-    check,
-    concurrency,
+    directory,
+    push: (event) => queue.push(event),
+    earlier: events,
   });
-  emit({
-    type: "run:build",
-    bundle: bundle.id,
-    bytes: bundle.bytes.length,
-    elapsedMs: buildMs,
-    reused: bundle.reused,
-  });
+  if (directory !== undefined) {
+    writeRecord(directory, {
+      run: id,
+      startedAt: record?.startedAt ?? new Date().toISOString(),
+      pid: process.pid,
+      bundle: used.id,
+      options: recordable({ ...options, cwd }),
+    });
+  }
+  if (attach === undefined) {
+    emit({
+      type: "run:start",
+      run: id,
+      playbook: prepared.name,
+      hosts: hosts.map(({ name }) => name),
+      plays: plays.map(({ play, hosts: some }) => ({ name: play.name, hosts: some.map(({ name }) => name) })),
+      check,
+      concurrency,
+    });
+    emit({
+      type: "run:build",
+      bundle: bundle.id,
+      bytes: bundle.bytes.length,
+      elapsedMs: buildMs,
+      reused: bundle.reused,
+    });
+  }
+  save();
 
   const jobOptions: JobOptions = {
     check,
@@ -211,11 +230,12 @@ async function carryOut(
     const mine = plays.filter((play) => play.hosts.includes(host));
     const job = makeJob(host, plan, jobOptions, session);
     const mask = maskOf(job.secrets ?? []);
+    const seen = earlier.get(host.name) ?? (changed ? notBegun(host.name) : undefined);
     runs.set(
       host.name,
       new HostRun({
         ...transports.of(host),
-        bundle,
+        bundle: used,
         job,
         become: becomeOf(host, mine, options),
         mask,
@@ -224,6 +244,7 @@ async function carryOut(
         now,
         startTimeoutMs: options.startTimeoutMs ?? DEFAULTS.startTimeoutMs,
         returnTimeoutMs: options.returnTimeoutMs ?? DEFAULTS.returnTimeoutMs,
+        ...(seen === undefined ? {} : { earlier: seen }),
       }),
     );
   }
@@ -242,13 +263,32 @@ async function carryOut(
     now.removeEventListener("abort", onNow);
     transports.close();
   }
-  const summary: Summary = {
-    ...fold.summary(Date.now()),
-    ...(log?.file === undefined ? {} : { logFile: log.file }),
+  return finish();
+}
+
+/** The options that pick a run up again. Fails with `USAGE` when there is no such run, or none that can be picked up. */
+export function attachOptions(run: string, directory = runsDirectory()): RunOptions {
+  const { options } = readRecord(directory, run);
+  if (options.inventory === undefined || typeof options.playbook !== "string") {
+    throw new VolleyError("USAGE", `run ${run} was started by a program with an inventory of its own`, {
+      hint: "only that program can attach to it",
+    });
+  }
+  return { ...(options as unknown as RunOptions), attach: run };
+}
+
+/** The options that another controller needs to pick the run up; passwords and the like are asked for anew. */
+function recordable(options: RunOptions): Readonly<Record<string, unknown>> {
+  const { inventory, playbook, signal: _signal, password: _password, secrets: _secrets, ...rest } = options;
+  const written = Object.entries(rest).filter(
+    ([, value]) => value !== undefined && typeof value !== "function",
+  );
+  return {
+    ...Object.fromEntries(written),
+    playbook: playbook instanceof URL ? fileURLToPath(playbook) : playbook,
+    // One that was given as a value cannot be read again.
+    ...(typeof inventory === "string" || Array.isArray(inventory) ? { inventory } : {}),
   };
-  emit({ type: "run:end", summary });
-  log?.close();
-  return summary;
 }
 
 /** The plays say it first, then the inventory, then the command line; one host runs as one user throughout. */

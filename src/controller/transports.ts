@@ -7,7 +7,7 @@ import type { KnownHosts } from "../transport/ssh/known-hosts.ts";
 import type { SshTransport } from "../transport/ssh/ssh-transport.ts";
 import type { SshSettings } from "../transport/ssh-settings.ts";
 import type { Endpoint, Transport } from "../transport/transport.ts";
-import { openReach, type ReachOptions } from "./reach.ts";
+import { openReach, type Reach, type ReachOptions } from "./reach.ts";
 import { type AskHostKeys, learnHostKeys } from "./trust.ts";
 
 /** What reaching the hosts of a run takes. */
@@ -41,7 +41,7 @@ export async function openTransports(
   options: TransportsOptions,
   signal: AbortSignal,
 ): Promise<Transports> {
-  const { askPassphrase, askHostKeys, connectRetries = DEFAULT_RETRIES } = options;
+  const { askHostKeys } = options;
   const remote = hosts.filter(({ connection }) => connection.connection !== "local");
   const local = createLocalTransport();
   const reached = new Map<string, Reached>();
@@ -53,28 +53,7 @@ export async function openTransports(
   if (remote.length === 0)
     return { of: (host) => reached.get(host.name)!, notes, close: () => local.close() };
 
-  const [{ createSshTransport }, { KeyRing }, { openKnownHosts }, { createOpenSshTransport }] =
-    await Promise.all([
-      import("../transport/ssh/ssh-transport.ts"),
-      import("../transport/ssh/keys.ts"),
-      import("../transport/ssh/known-hosts.ts"),
-      import("../transport/openssh/openssh-transport.ts"),
-    ]);
-  const reach = await openReach(options, askHostKeys !== undefined);
-  const knownHosts = new Map<string, KnownHosts>();
-  const knownHostsOf = ({ knownHostsFiles }: SshSettings): KnownHosts => {
-    const key = knownHostsFiles.join("\n");
-    const known = knownHosts.get(key) ?? openKnownHosts(knownHostsFiles);
-    knownHosts.set(key, known);
-    return known;
-  };
-  const ssh: SshTransport = createSshTransport({
-    keys: new KeyRing(askPassphrase ?? (async () => null)),
-    knownHostsOf,
-    interactive: askPassphrase !== undefined,
-    connectRetries,
-  });
-  const openssh = createOpenSshTransport({ connectRetries });
+  const { ssh, openssh, reach, knownHostsOf } = await openSshTransports(options);
   const close = (): void => {
     ssh.close();
     openssh.close();
@@ -107,8 +86,44 @@ export async function openTransports(
   return { of: (host) => reached.get(host.name)!, notes, close };
 }
 
+/** The two ways to reach a host by ssh, and how each host is to be reached. */
+export interface SshTransports {
+  readonly ssh: SshTransport;
+  readonly openssh: Transport;
+  readonly reach: Reach;
+  knownHostsOf(settings: SshSettings): KnownHosts;
+}
+
+/** Opens them; nothing is connected yet. Fails with `USAGE`. */
+export async function openSshTransports(options: TransportsOptions): Promise<SshTransports> {
+  const { askPassphrase, connectRetries = DEFAULT_RETRIES } = options;
+  const [{ createSshTransport }, { KeyRing }, { openKnownHosts }, { createOpenSshTransport }] =
+    await Promise.all([
+      import("../transport/ssh/ssh-transport.ts"),
+      import("../transport/ssh/keys.ts"),
+      import("../transport/ssh/known-hosts.ts"),
+      import("../transport/openssh/openssh-transport.ts"),
+    ]);
+  const reach = await openReach(options, options.askHostKeys !== undefined);
+  const knownHosts = new Map<string, KnownHosts>();
+  const knownHostsOf = ({ knownHostsFiles }: SshSettings): KnownHosts => {
+    const key = knownHostsFiles.join("\n");
+    const known = knownHosts.get(key) ?? openKnownHosts(knownHostsFiles);
+    knownHosts.set(key, known);
+    return known;
+  };
+  const ssh: SshTransport = createSshTransport({
+    keys: new KeyRing(askPassphrase ?? (async () => null)),
+    knownHostsOf,
+    interactive: askPassphrase !== undefined,
+    connectRetries,
+  });
+  const openssh = createOpenSshTransport({ connectRetries });
+  return { ssh, openssh, reach, knownHostsOf };
+}
+
 /** Every host that is logged in to: those on the way as well, each once. */
-export function withJumps(endpoints: readonly Endpoint[]): readonly Endpoint[] {
+function withJumps(endpoints: readonly Endpoint[]): readonly Endpoint[] {
   const all = new Map<string, Endpoint>();
   for (const endpoint of endpoints) {
     for (const hop of endpoint.ssh?.jumps ?? []) all.set(JSON.stringify(hop), hop);

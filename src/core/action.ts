@@ -82,6 +82,12 @@ export interface ActionCall<D = unknown> {
   inspect(system: ReadSystem, context: ActionContext): Promise<Change | Unchanged<D> | null>;
   // biome-ignore lint/suspicious/noConfusingVoidType: an apply with nothing to tell returns nothing
   apply(change: Change, system: System, context: ActionContext): Promise<Applied<D> | void>;
+  /**
+   * What is left to do once the host is back that the action restarted ({@link ActionContext.restart}), where anything
+   * is: the action itself is done. `elapsedMs` is how long ago its task began.
+   */
+  // biome-ignore lint/suspicious/noConfusingVoidType: as apply
+  afterRestart?(system: System, context: ActionContext, elapsedMs: number): Promise<Applied<D> | void>;
 }
 
 /** That nothing is needed, with what was found. */

@@ -137,7 +137,11 @@ export interface HostEnd {
 }
 
 /** A target's event once the controller has taken it in. */
-export type ReceivedEvent = TargetEvent & { readonly host: string };
+export type ReceivedEvent = TargetEvent & {
+  readonly host: string;
+  /** Its place in the host's own stream, from which a controller that comes back asks for the rest. */
+  readonly hostSeq?: number;
+};
 
 /** One thing that happened, as reporters and programs get it. */
 export type Event = (ReceivedEvent | ControllerEvent) & EventStamp;

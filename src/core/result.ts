@@ -24,6 +24,7 @@ export interface ItemResult {
   readonly message?: string;
   readonly data?: unknown;
   readonly error?: SerializedError;
+  readonly attempts?: number;
 }
 
 /** What came of one task. */
@@ -42,6 +43,8 @@ export interface Result {
   readonly items?: readonly ItemResult[];
   /** True when the task is marked noLog: what it saw is left out. */
   readonly hidden?: boolean;
+  /** How often it was tried; only of tasks that may be tried again. */
+  readonly attempts?: number;
   /** True when an earlier run had done the task: this is what it came to then. */
   readonly resumed?: boolean;
 }

@@ -25,6 +25,14 @@ export interface TaskOptions<H extends string = string, D = unknown, A extends r
   readonly changedWhen?: boolean | ((result: TaskResult<D>) => boolean);
   /** Decides what counts as a failure. */
   readonly failedWhen?: boolean | ((result: TaskResult<D>) => boolean);
+  /** Does the task again, `retries` times at most, until this holds; a result that failed is one to ask about too. */
+  readonly until?: (result: TaskResult<D>) => boolean;
+  /** How often to try again after the first time. Default 3; without `until`, it is until the task does not fail. */
+  readonly retries?: number;
+  /** Seconds between one try and the next. Default 5. */
+  readonly delay?: number;
+  /** Seconds the whole task may take, every try and every item of a loop included. Default: no limit. */
+  readonly timeout?: number;
   /** Keeps output, diff and data out of events, journal and screen. */
   readonly noLog?: boolean;
   /** Template variables for this task alone. */

@@ -2,8 +2,8 @@ import { homedir } from "node:os";
 import type { Host, VarSource } from "../core/inventory.ts";
 import { formatValue, wrapLine } from "./format-value.ts";
 import { type FormatOptions, type Paint, paint } from "./paint.ts";
+import { HIDDEN, isSecretName } from "./secret-name.ts";
 
-const SECRET_NAME = /(?:^|_)(?:pass|password|passwd|passphrase|secret|token)$/i;
 const MAX_NAME_WIDTH = 28;
 const MIN_VALUE_WIDTH = 20;
 
@@ -69,10 +69,8 @@ function formatRow(row: Row, nameWidth: number, { columns, color }: FormatOption
   const gutter = row.source.line === undefined ? "" : String(row.source.line);
   const indent = 6 + nameWidth + 2;
   const width = Math.max(MIN_VALUE_WIDTH, columns - indent);
-  const hidden = SECRET_NAME.test(row.name) && typeof row.value !== "object";
-  const lines = (hidden ? ["••••••••"] : formatValue(row.value, width)).flatMap((line) =>
-    wrapLine(line, width),
-  );
+  const hidden = isSecretName(row.name) && typeof row.value !== "object";
+  const lines = (hidden ? [HIDDEN] : formatValue(row.value, width)).flatMap((line) => wrapLine(line, width));
   const tooLong = row.name.length > nameWidth;
   const name = tooLong ? row.name : row.name.padEnd(nameWidth);
   const mark = row.winner === undefined ? (text: string) => text : dim;

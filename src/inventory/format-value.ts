@@ -1,7 +1,10 @@
 import { isRecord } from "../core/json.ts";
+import { describeSecret, isSecret } from "../core/secret.ts";
+import { HIDDEN, isSecretName } from "./secret-name.ts";
 import { resolveScalar } from "./yaml-scalar.ts";
 
 function formatScalar(value: unknown): string {
+  if (isSecret(value)) return describeSecret(value);
   if (typeof value !== "string")
     return value === undefined ? "null" : (JSON.stringify(value) ?? String(value));
   const ambiguous = resolveScalar(value) !== value || value !== value.trim() || /\p{Cc}/u.test(value);
@@ -35,6 +38,7 @@ export function formatValue(value: unknown, width: number): readonly string[] {
     });
   }
   return Object.entries(value).flatMap(([key, item]) => {
+    if (isSecretName(key) && !isNested(item) && !isSecret(item)) return [`${key}: ${HIDDEN}`];
     const lines = formatValue(item, width - key.length - 2);
     if (lines.length === 1 && !(isNested(item) && isRecord(item))) return [`${key}: ${lines[0]}`];
     return [`${key}:`, ...lines.map((line) => `  ${line}`)];

@@ -53,12 +53,32 @@ export async function performAction(
     };
     return { result, applied };
   } catch (thrown) {
-    const data = failureData(thrown);
-    return {
-      result: { state: "failed", error: serializeError(thrown), ...(data === undefined ? {} : { data }) },
-      applied,
-    };
+    return { result: resultOfFailure(thrown), applied };
   }
+}
+
+/** Does what is left of an action that has restarted the host. */
+export async function finishRestarted(
+  call: ActionCall,
+  system: System,
+  context: ActionContext,
+  elapsedMs: number,
+): Promise<Performed> {
+  try {
+    const done = (await call.afterRestart?.(system, context, elapsedMs)) ?? {};
+    const { message = "the host was restarted", data } = done;
+    return {
+      result: { state: "changed", message, ...(data === undefined ? {} : { data }) },
+      applied: true,
+    };
+  } catch (thrown) {
+    return { result: resultOfFailure(thrown), applied: true };
+  }
+}
+
+function resultOfFailure(thrown: unknown): Result {
+  const data = failureData(thrown);
+  return { state: "failed", error: serializeError(thrown), ...(data === undefined ? {} : { data }) };
 }
 
 function resultOfUnchanged({ skipped, message, data }: Unchanged<unknown>): Result {

@@ -5,20 +5,24 @@ import type { ItemResult, Result, State } from "../core/result.ts";
 import type { TaskResult } from "../core/role.ts";
 import type { System } from "../core/system.ts";
 import type { DeclaredTask } from "./declared-task.ts";
-import { performAction } from "./perform.ts";
+import { finishRestarted, performAction } from "./perform.ts";
+import { type RetryOptions, withRetries } from "./retries.ts";
 import { toTaskResult } from "./task-handle.ts";
+import { withTimeLimit } from "./time-limit.ts";
 import { UnknownInCheckMode } from "./unknown.ts";
 
 /** What a task is run with. */
 export interface TaskEnvironment {
   readonly system: System;
   readonly check: boolean;
-  /** Makes the action's context; `vars` are the task's own. */
-  context(check: boolean, vars: Vars): ActionContext;
+  /** Makes the action's context; `vars` are the task's own, `signal` ends what it runs. */
+  context(check: boolean, vars: Vars, signal: AbortSignal): ActionContext;
   /** The condition its role was given in the play, if any. */
   readonly roleCondition: (() => boolean | Promise<boolean>) | undefined;
   /** Aborted: the action now running is ended, and items of a loop that are left are not begun. */
   readonly kill: AbortSignal;
+  /** Set for a task that has restarted the host: how many milliseconds ago it began. Only what is left of it is done. */
+  readonly restartedMs?: number | undefined;
 }
 
 /** The result of every task of a role whose own condition does not hold. */
@@ -27,11 +31,18 @@ export const ROLE_SKIPPED: Result = { state: "skipped", message: "the role's con
 /** Runs one declared task to its Result, which never throws: whatever goes wrong is a failed Result. */
 export async function runTask(task: DeclaredTask, environment: TaskEnvironment): Promise<Result> {
   try {
-    if (environment.roleCondition !== undefined && !(await environment.roleCondition())) {
+    const { roleCondition, restartedMs } = environment;
+    if (restartedMs === undefined && roleCondition !== undefined && !(await roleCondition())) {
       return ROLE_SKIPPED;
     }
-    const { loop } = task.options;
-    return loop === undefined ? await runOnce(task, [], environment) : await runLoop(task, loop, environment);
+    const { loop, timeout } = task.options;
+    return await withTimeLimit(timeout, environment.kill, (kill) => {
+      const limited = { ...environment, kill };
+      // Which item restarted the host is not known: the loop has been gone through that far, and is not begun again.
+      if (restartedMs !== undefined && loop !== undefined)
+        return Promise.resolve({ state: "changed", message: "the host was restarted" });
+      return loop === undefined ? runOnce(task, [], limited) : runLoop(task, loop, limited);
+    });
   } catch (thrown) {
     return resultOfThrown(thrown, environment.check);
   }
@@ -48,22 +59,30 @@ function resultOfThrown(thrown: unknown, check: boolean): Result {
 async function runOnce(
   { call, options }: DeclaredTask,
   item: readonly [] | readonly [unknown],
-  { system, check: checkMode, context }: TaskEnvironment,
+  { system, check: checkMode, context, kill, restartedMs }: TaskEnvironment,
 ): Promise<Result> {
   const { when, changedWhen, failedWhen, vars = {} } = options;
   const condition = when as
     | boolean
     | ((...args: readonly unknown[]) => boolean | Promise<boolean>)
     | undefined;
-  const holds = typeof condition === "function" ? await condition(...item) : (condition ?? true);
+  const holds =
+    restartedMs !== undefined || (typeof condition === "function" ? await condition(...item) : (condition ?? true));
   if (!holds) return { state: "skipped", message: "the condition does not hold" };
   const check = options.check ?? checkMode;
   const action: ActionCall = typeof call === "function" ? call(item[0]) : call;
   const itemVars = item.length === 0 ? vars : { item: item[0], ...vars };
-  const { result, applied } = await performAction(action, system, context(check, itemVars));
-  if (result.state === "skipped") return result;
-  const judged = judge(result, failedWhen as Judgement, "failed", applied ? "changed" : "unchanged");
-  return judged.state === "failed" ? judged : judge(judged, changedWhen as Judgement, "changed", "unchanged");
+  const actionContext = context(check, itemVars, kill);
+  const attempt = async (): Promise<Result> => {
+    const { result, applied } =
+      restartedMs === undefined
+        ? await performAction(action, system, actionContext)
+        : await finishRestarted(action, system, actionContext, restartedMs);
+    if (result.state === "skipped") return result;
+    const judged = judge(result, failedWhen as Judgement, "failed", applied ? "changed" : "unchanged");
+    return judged.state === "failed" ? judged : judge(judged, changedWhen as Judgement, "changed", "unchanged");
+  };
+  return withRetries(options as RetryOptions, actionContext, attempt);
 }
 
 type Judgement = boolean | ((result: TaskResult) => boolean) | undefined;

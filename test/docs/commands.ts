@@ -2,7 +2,10 @@ import { existsSync, readdirSync, readFileSync } from "node:fs";
 import { Command, CommanderError } from "commander";
 import { ROOT } from "./markdown.ts";
 
-const BUNDLE_OPTIONS = readFileSync(`${ROOT}src/target/local.ts`, "utf8");
+/** The source of a bundle's own command line: flags for people in the one, for controllers in the other. */
+const BUNDLE_OPTIONS = ["local.ts", "main.ts"]
+  .map((name) => readFileSync(`${ROOT}src/target/${name}`, "utf8"))
+  .join("\n");
 const NPM_COMMANDS = ["ci", "install", "pack"];
 
 const { scripts } = JSON.parse(readFileSync(`${ROOT}package.json`, "utf8")) as {
@@ -84,7 +87,7 @@ function isFlag(word: string): boolean {
 }
 
 function isBundleFlag(flag: string): boolean {
-  return new RegExp(`(?:^|\\s|,)${flag}(?:[ ,]|$)`, "m").test(BUNDLE_OPTIONS);
+  return new RegExp(`[\\s,"]${flag}[\\s,"]`).test(BUNDLE_OPTIONS);
 }
 
 /** What is wrong with a command or flag named within a sentence, where arguments may be left out. */
@@ -102,7 +105,10 @@ export async function faultOfCode(code: string): Promise<string | undefined> {
     // `-vv` is `-v` twice.
     const flag = word.replace(/^-(\w)\1+$/, "-$1");
     if (!isFlag(flag) || flag === "--help" || flag === "--version") return false;
-    return !known.some(({ options }) => options.some((option) => option.is(flag))) && !isBundleFlag(flag);
+    return (
+      !known.some(({ options }) => options.some(({ short, long }) => short === flag || long === flag)) &&
+      !isBundleFlag(flag)
+    );
   });
   return unknown === undefined ? undefined : `${code}: there is no flag ${unknown}`;
 }

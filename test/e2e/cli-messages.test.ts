@@ -231,7 +231,7 @@ const cases: readonly Case[] = [
     what: "an unknown host key policy",
     files: { ...site, ...hosts },
     args: ["run", "site.ts", "--host-keys", "no"],
-    says: /^error: .*Allowed choices are strict, accept-new, off\.$/,
+    says: /^error: .*Allowed choices are strict, ask, accept-new, off\.$/,
   },
   {
     what: "a bundle to be bundled",

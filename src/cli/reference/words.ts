@@ -51,6 +51,19 @@ export const taskOptions: Entries<keyof LoopOptions<unknown>> = {
     type: "boolean | ((result) => boolean)",
     text: "Decides what counts as a failure; asked before `changedWhen`.",
   },
+  until: {
+    type: "(result) => boolean",
+    text: "The task is done again until this holds, also when it failed; it fails when the tries are used up. `result.attempts` says how many it took.",
+  },
+  retries: {
+    type: "number",
+    text: "How often to try again after the first time. Default 3 with `until`; without, it is tried again as long as it fails.",
+  },
+  delay: { type: "number", text: "Seconds between one try and the next. Default 5." },
+  timeout: {
+    type: "number",
+    text: "Seconds the whole task may take, with every try and every item of a loop: then what it runs is ended, and it fails. Default: no limit.",
+  },
   noLog: { type: "boolean", text: "Keeps output, diff and data out of events, journal and screen." },
   vars: { type: "Record<string, unknown>", text: "Template variables for this task alone." },
 };

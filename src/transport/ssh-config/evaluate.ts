@@ -53,15 +53,18 @@ function holds(condition: Condition, state: State): boolean {
 
 function criteriaHold(words: readonly string[], file: string, state: State): boolean {
   // `Match host=web` reaches here as two words, as ssh reads it.
+  let hold = true;
   for (let index = 0; index < words.length; index++) {
     const negated = words[index]!.startsWith("!");
     const name = words[index]!.replace(/^!/, "").toLowerCase();
     const value = WITHOUT_VALUE.has(name) ? "" : (words[++index] ?? "");
+    // A `final` that comes after what does not hold still asks for the last pass.
+    if (!hold && name !== "final") continue;
     const result = criterionHolds(name, value, file, state);
     // What cannot be evaluated holds in neither form.
-    if (result === undefined || result === negated) return false;
+    if (result === undefined || result === negated) hold = false;
   }
-  return true;
+  return hold;
 }
 
 function criterionHolds(name: string, value: string, file: string, state: State): boolean | undefined {

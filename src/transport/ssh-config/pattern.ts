@@ -1,10 +1,10 @@
-/** Whether a name fits a pattern with `*` and `?` (ssh_config(5), PATTERNS), in any case. */
+/** Whether a name fits a pattern with `*` and `?` (ssh_config(5), PATTERNS). */
 export function matchesPattern(pattern: string, name: string): boolean {
   const source = pattern
     .replace(/[.+^${}()|[\]\\]/g, "\\$&")
     .replaceAll("*", ".*")
     .replaceAll("?", ".");
-  return new RegExp(`^${source}$`, "i").test(name);
+  return new RegExp(`^${source}$`).test(name);
 }
 
 /** Whether a name fits one of the patterns and none that begins with `!`. */

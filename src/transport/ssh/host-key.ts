@@ -2,8 +2,6 @@ import { VolleyError } from "../../core/errors.ts";
 import type { HostKeyPolicy } from "../ssh-settings.ts";
 import type { Endpoint } from "../transport.ts";
 
-export { HOST_KEY_POLICIES, type HostKeyPolicy } from "../ssh-settings.ts";
-
 import { fingerprintOf, hostName, type KnownHosts, keyType } from "./known-hosts.ts";
 
 /** Checks the key a host presents; undefined when it may be trusted, else why not. */

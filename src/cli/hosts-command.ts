@@ -1,0 +1,67 @@
+import type { Command } from "commander";
+import { addInventoryOptions, type InventoryFlags, inventoryPaths } from "./options.ts";
+import { addReachOptions, type ReachFlags, reachOptions } from "./reach-options.ts";
+
+interface TrustFlags extends InventoryFlags, ReachFlags {
+  readonly yes?: boolean;
+}
+
+/** Adds `volley hosts`. */
+export function addHostsCommand(program: Command): void {
+  const hosts = program.command("hosts").summary("prepare reaching the hosts of an inventory");
+  addReachOptions(
+    addInventoryOptions(
+      hosts
+        .command("trust")
+        .summary("learn the host keys that known_hosts does not list")
+        .description(
+          "Fetches the keys of hosts that known_hosts does not list, shows their fingerprints and, once you agree, adds them. Keys that have changed are not touched.",
+        )
+        .argument("[pattern...]", "which hosts (default: all)"),
+    ),
+  )
+    .option("-y, --yes", "add them without asking")
+    .addHelpText("after", "\nExit codes: 0 all are known, 1 not agreed to, 4 some host did not show a key.\n")
+    .action(async (patterns: readonly string[], flags: TrustFlags) => {
+      process.exitCode = await trust(patterns, flags);
+    });
+}
+
+async function trust(patterns: readonly string[], flags: TrustFlags): Promise<number> {
+  const [{ trustHosts }, { askHostKeys, formatHostKeys }] = await Promise.all([
+    import("../controller/trust-hosts.ts"),
+    import("./ask-host-keys.ts"),
+  ]);
+  const { limit } = flags;
+  const { added, refused, silent, skipped, count } = await trustHosts({
+    ...(await reachOptions(flags)),
+    inventory: inventoryPaths(flags),
+    ...(patterns.length === 0 ? {} : { pattern: patterns.join(",") }),
+    ...(limit === undefined ? {} : { limit }),
+    askHostKeys: async (keys) => {
+      if (flags.yes !== true) {
+        if (process.stdin.isTTY !== true) {
+          process.stdout.write(`${formatHostKeys(keys)}\n`);
+          process.stderr.write(
+            "volley: there is no terminal to ask at: compare the fingerprints, then use --yes\n",
+          );
+          return false;
+        }
+        return await askHostKeys(keys);
+      }
+      process.stdout.write(`${formatHostKeys(keys)}\n`);
+      return true;
+    },
+  });
+  for (const { host, reason } of skipped) process.stdout.write(`${host}: left to ssh itself: ${reason}\n`);
+  for (const { host, address, port } of silent)
+    process.stdout.write(
+      `${host}: no key from ${address.includes(":") ? `[${address}]` : address}:${port}\n`,
+    );
+  const files = [...new Set(added.map(({ file }) => file))].join(", ");
+  if (added.length > 0) process.stdout.write(`Added ${added.length} to ${files}.\n`);
+  else if (refused.length === 0 && silent.length === 0)
+    process.stdout.write(`${count === 1 ? "1 host, its key is" : `${count} hosts, their keys are`} known.\n`);
+  if (refused.length > 0) return 1;
+  return silent.length > 0 ? 4 : 0;
+}

@@ -1,0 +1,101 @@
+import { afterEach } from "vitest";
+import { openTransports, type Transports, type TransportsOptions } from "../../../src/controller/transports.ts";
+import type { Host } from "../../../src/core/inventory.ts";
+import { startEmbeddedFleet } from "../../../src/embedded/fleet.ts";
+import type { EmbeddedFleet, EmbeddedFleetOptions } from "../../../src/embedded/types.ts";
+import type { Connection } from "../../../src/transport/transport.ts";
+
+/** Starts fleets that are stopped after the test. */
+export function useFleets(): (options?: Partial<EmbeddedFleetOptions>) => Promise<EmbeddedFleet> {
+  const fleets: EmbeddedFleet[] = [];
+  afterEach(async () => {
+    await Promise.all(fleets.splice(0).map((fleet) => fleet.stop()));
+  });
+  return async (options = {}) => {
+    const fleet = await startEmbeddedFleet({ count: 1, ...options });
+    fleets.push(fleet);
+    return fleet;
+  };
+}
+
+/** A host as an inventory would give it. */
+export function makeHost(
+  name: string,
+  connection: Partial<Host["connection"]>,
+  vars: Host["vars"] = {},
+): Host {
+  return {
+    name,
+    connection: {
+      address: name,
+      port: undefined,
+      user: undefined,
+      privateKeyFile: undefined,
+      connection: "ssh",
+      become: undefined,
+      becomeMethod: undefined,
+      ...connection,
+    },
+    vars,
+    sources: {},
+    groups: [],
+  };
+}
+
+/** The hosts of a fleet, with the key that they accept. */
+export function hostsOf(fleet: EmbeddedFleet, more: Partial<Host["connection"]> = {}): readonly Host[] {
+  return fleet.hosts.map(({ name, address, port }) =>
+    makeHost(name, { address, port, user: fleet.user, privateKeyFile: fleet.privateKeyPath, ...more }),
+  );
+}
+
+/** Opens transports that are closed after the test. */
+export function useTransports(): (
+  hosts: readonly Host[],
+  options?: TransportsOptions,
+) => Promise<Transports> {
+  const opened: Transports[] = [];
+  afterEach(() => {
+    for (const transports of opened.splice(0)) transports.close();
+  });
+  return async (hosts, options = {}) => {
+    const transports = await openTransports(
+      hosts,
+      { sshConfig: "none", connectTimeoutMs: 5_000, ...options },
+      new AbortController().signal,
+    );
+    opened.push(transports);
+    return transports;
+  };
+}
+
+/** Connects to a host. */
+export function connectTo(transports: Transports, host: Host): Promise<Connection> {
+  const { endpoint, transport } = transports.of(host);
+  return transport.connect(endpoint, new AbortController().signal);
+}
+
+/** Runs a command on a connection and gives what it printed and how it ended. */
+export async function output(connection: Connection, command: string): Promise<string> {
+  const process = await connection.exec(command, new AbortController().signal);
+  let text = "";
+  process.stdout.on("data", (chunk: Buffer) => {
+    text += chunk.toString("utf8");
+  });
+  process.stderr.on("data", (chunk: Buffer) => {
+    text += chunk.toString("utf8");
+  });
+  process.stdin.end();
+  const exit = await process.exit;
+  return exit.kind === "exited" && exit.code === 0 ? text : `${text}${JSON.stringify(exit)}`;
+}
+
+/** Connects, runs a command, and leaves. */
+export async function visit(transports: Transports, host: Host, command = "echo here"): Promise<string> {
+  const connection = await connectTo(transports, host);
+  try {
+    return await output(connection, command);
+  } finally {
+    connection.close();
+  }
+}
