@@ -37,6 +37,8 @@ export async function demo({ hosts, output, keep }: DemoFlags): Promise<number> 
           inventory,
           playbook: join(directory, "playbook", "site.ts"),
           knownHostsFiles: [fleet.knownHostsPath],
+          // It goes with the fleet: nobody will want to come back to it.
+          logDirectory: join(directory, "runs"),
         }),
         { output, verbosity: 0, diff: false },
       );

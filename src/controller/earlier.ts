@@ -68,27 +68,3 @@ export function readEarlier(events: readonly Event[]): ReadonlyMap<string, Earli
   }
   return parts;
 }
-
-/** The part of a host that was not begun, and cannot be any more because the playbook has changed since. */
-export function notBegun(host: string): EarlierPart {
-  const end: HostEnd = {
-    type: "host:end",
-    host,
-    outcome: "cancelled",
-    tally: EMPTY_TALLY,
-    elapsedMs: 0,
-    phases: {},
-    uploadedBytes: 0,
-    error: { code: "CANCELLED", message: `${host} was not begun, and the playbook has changed since` },
-  };
-  return {
-    end,
-    known: false,
-    lastSequence: 0,
-    tally: EMPTY_TALLY,
-    total: 0,
-    failed: false,
-    endedPlays: new Set(),
-    uploadedBytes: 0,
-  };
-}

@@ -38,6 +38,8 @@ export interface HostRunOptions {
   readonly startTimeoutMs: number;
   /** How long a host that was lost is tried again. */
   readonly returnTimeoutMs: number;
+  /** False when the bundle is no longer the one the run was begun with: the host can only be asked how it went on. */
+  readonly mayLaunch: boolean;
   /** What a controller before this one has seen of the host. */
   readonly earlier?: EarlierPart;
 }
@@ -174,7 +176,7 @@ export class HostRun {
         const connection = await this.#connect();
         if (this.#ended) return connection.close();
         this.#connection = connection;
-        if (this.#known) await this.#attach(connection);
+        if (this.#known || !this.#options.mayLaunch) await this.#attach(connection);
         else await this.#launch(connection);
         const exit = await this.#process!.exit;
         if (!this.#mayGoOn(exit)) {
@@ -273,6 +275,9 @@ export class HostRun {
       const { exit } = started;
       if (exit.kind !== "exited" || exit.code !== LAUNCH_EXITS.unknownRun) {
         throw explainFailedStart({ endpoint: this.#options.endpoint, become, exit, stderr: this.#stderr });
+      }
+      if (!this.#options.mayLaunch) {
+        throw new VolleyError("CANCELLED", `${this.host} was not begun, and the playbook has changed since`);
       }
       return this.#launch(connection);
     }

@@ -1,8 +1,9 @@
 import type { Readable } from "node:stream";
 import { StringDecoder } from "node:string_decoder";
-import { VolleyError } from "../core/errors.ts";
+import { isVolleyError, VolleyError } from "../core/errors.ts";
 import { isRecord } from "../core/json.ts";
 import { HELLO_PREFIX, MAX_LINE_BYTES, PROTOCOL_VERSION, type WireEvent } from "../core/protocol.ts";
+import { checkEvent } from "./check-event.ts";
 import { ABSENT, CORRUPT } from "./launch.ts";
 
 /** What a host's standard output amounts to. */
@@ -16,86 +17,152 @@ export interface ReceiveHandlers {
   broken(error: VolleyError): void;
 }
 
+/** How much is read of a host over one connection. */
+export interface ReceiveLimits {
+  /** Before `hello`. */
+  readonly noiseBytes: number;
+  /** Altogether. */
+  readonly totalBytes: number;
+  readonly events: number;
+}
+
+/** Far more than a run has to say; what says more is no bundle of Volley's. */
+export const RECEIVE_LIMITS: ReceiveLimits = {
+  noiseBytes: 16 << 20,
+  totalBytes: 1 << 30,
+  events: 2_000_000,
+};
+
+/** Lines beside the protocol that are passed on, each cut to 1,000 characters. */
 const MAX_NOISE_LINES = 200;
+const MAX_NOISE_LENGTH = 1_000;
+/** The first event is the `hello` of whoever speaks; those after it are in the journal. */
+export const FIRST_JOURNALED = 2;
 
 /**
  * Takes a host's standard output apart into events; bounded, because what is at the other end may be anything.
  * `after` is the sequence number of the last event of the run that has been taken in, over other connections.
  */
-export function receive(stream: Readable, handlers: ReceiveHandlers, after = 0): void {
+export function receive(
+  stream: Readable,
+  handlers: ReceiveHandlers,
+  after = 0,
+  limits: ReceiveLimits = RECEIVE_LIMITS,
+): void {
   const decoder = new StringDecoder("utf8");
   let buffered = "";
   let greeted = false;
-  let noiseLines = 0;
   let stopped = false;
-  let lastSequence = 0;
+  let noiseLines = 0;
+  let bytes = 0;
+  let events = 0;
+  /** Sequence number of the last event, here and over all connections. */
+  let last = 0;
+  let latest = after;
 
-  const fail = (message: string): void => {
+  const fail = (error: VolleyError): void => {
     stopped = true;
     buffered = "";
-    handlers.broken(new VolleyError("PROTOCOL_INVALID", message));
+    // Read on, and dropped: whoever is stuck in writing could not notice the connection's end.
+    stream.resume();
+    handlers.broken(error);
   };
+  const refuse = (message: string): void => fail(new VolleyError("PROTOCOL_INVALID", message));
   const noise = (text: string): void => {
-    if (text.trim() !== "" && noiseLines++ < MAX_NOISE_LINES) handlers.noise(text.slice(0, 1_000));
+    if (text.trim() !== "" && noiseLines++ < MAX_NOISE_LINES) handlers.noise(text.slice(0, MAX_NOISE_LENGTH));
   };
   const takeLine = (line: string): void => {
-    if (!greeted) {
-      // A .bashrc may print without ending its line.
-      const at = line.indexOf(HELLO_PREFIX);
-      if (at < 0) {
-        const word = [ABSENT, CORRUPT].find((candidate) => line.endsWith(candidate));
-        if (word === undefined) noise(line);
-        else {
-          noise(line.slice(0, -word.length));
-          handlers.answer(word as typeof ABSENT);
-        }
-        return;
-      }
+    if (greeted) return takeEvent(line);
+    // A .bashrc may print without ending its line.
+    const at = line.indexOf(HELLO_PREFIX);
+    if (at >= 0) {
       noise(line.slice(0, at));
       greeted = true;
-      takeEvent(line.slice(at));
-    } else takeEvent(line);
+      return takeEvent(line.slice(at));
+    }
+    const word = [ABSENT, CORRUPT].find((candidate) => line.endsWith(candidate));
+    if (word === undefined) return noise(line);
+    noise(line.slice(0, -word.length));
+    handlers.answer(word as typeof ABSENT);
   };
   const takeEvent = (line: string): void => {
-    let event: unknown;
+    const value = parse(line);
+    if (!isRecord(value) || typeof value.type !== "string" || !Number.isSafeInteger(value.seq))
+      return noise(line);
+    if (++events > limits.events) return refuse(`the host sent more than ${limits.events} events`);
+    const { type, seq } = value as { readonly type: string; readonly seq: number };
+    if (type === "hello" && value.protocol !== PROTOCOL_VERSION) {
+      return refuse(
+        `the host speaks protocol ${String(value.protocol).slice(0, 20)}, this controller ${PROTOCOL_VERSION}`,
+      );
+    }
     try {
-      event = JSON.parse(line);
-    } catch {
-      return noise(line);
+      takeChecked(checkEvent(value as { readonly type: string }), seq, line);
+    } catch (thrown) {
+      // Whatever goes wrong with what a host says is that host's trouble alone.
+      fail(isVolleyError(thrown) ? thrown : new VolleyError("INTERNAL", String(thrown), { cause: thrown }));
     }
-    if (!isRecord(event) || typeof event.type !== "string" || typeof event.seq !== "number")
-      return noise(line);
-    if (event.type === "hello" && event.protocol !== PROTOCOL_VERSION) {
-      return fail(`the host speaks protocol ${String(event.protocol)}, this controller ${PROTOCOL_VERSION}`);
+  };
+  const takeChecked = (event: WireEvent | undefined, seq: number, line: string): void => {
+    if (event?.type === "hello" && event.next !== undefined) {
+      // Of a process that has been at work before: what it says next must be what is wanted.
+      const wanted = Math.max(FIRST_JOURNALED, latest + 1);
+      if (event.next !== wanted) return refuse(`the host begins with event ${event.next}, not ${wanted}`);
+      last = event.next - 1;
+      return handlers.event(event);
     }
-    if (event.type === "hello" && typeof event.next === "number") {
-      // Of a process that has been at work before: what it says next may not be what is wanted, but must say so.
-      lastSequence = event.next - 1;
-      return handlers.event(event as unknown as WireEvent);
-    }
-    // A process started again goes on counting where its journal ends.
-    const goesOn = lastSequence === 1 && event.seq === after + 1;
-    if (event.seq !== lastSequence + 1 && !goesOn)
-      return fail(`the host's events are out of order: ${event.seq} after ${lastSequence}`);
-    lastSequence = event.seq;
-    handlers.event(event as unknown as WireEvent);
+    if (seq !== last + 1) return refuse(`the host's events are out of order: ${seq} after ${last}`);
+    if (event?.type === "hello" && seq !== 1) return refuse("the host says hello amid its events");
+    last = seq;
+    latest = Math.max(latest, seq);
+    // Of a type that a later version may know.
+    if (event === undefined) return noise(line);
+    // Whatever follows is not of the run.
+    if (event.type === "bye" || event.type === "gone") stop();
+    handlers.event(event);
+  };
+  const stop = (): void => {
+    stopped = true;
+    buffered = "";
+    stream.resume();
   };
 
   stream.on("data", (chunk: Buffer) => {
     if (stopped) return;
-    buffered += decoder.write(chunk);
-    let from = 0;
-    for (let end = buffered.indexOf("\n", from); end >= 0 && !stopped; end = buffered.indexOf("\n", from)) {
-      takeLine(buffered.slice(from, end));
-      from = end + 1;
+    bytes += chunk.length;
+    if (bytes > (greeted ? limits.totalBytes : limits.noiseBytes)) {
+      const limit = (greeted ? limits.totalBytes : limits.noiseBytes) >> 20;
+      return refuse(
+        greeted
+          ? `the host sent more than ${limit} MiB`
+          : `the host sent more than ${limit} MiB before the bundle had said a word`,
+      );
     }
-    buffered = stopped ? "" : buffered.slice(from);
+    // What is there already holds no line's end.
+    let search = buffered.length;
+    let from = 0;
+    buffered += decoder.write(chunk);
+    for (let end = buffered.indexOf("\n", search); end >= 0; end = buffered.indexOf("\n", search)) {
+      takeLine(buffered.slice(from, end));
+      if (stopped) return;
+      from = end + 1;
+      search = from;
+    }
+    buffered = buffered.slice(from);
     if (buffered.length > MAX_LINE_BYTES) {
-      if (greeted) fail(`the host sent a line of more than ${MAX_LINE_BYTES >> 20} MiB`);
+      if (greeted) refuse(`the host sent a line of more than ${MAX_LINE_BYTES >> 20} MiB`);
       else buffered = "";
     }
   });
   stream.once("end", () => {
     if (!stopped && buffered !== "") takeLine(buffered);
   });
+}
+
+function parse(line: string): unknown {
+  try {
+    return JSON.parse(line);
+  } catch {
+    return undefined;
+  }
 }

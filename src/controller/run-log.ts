@@ -13,23 +13,30 @@ export interface RunLog {
   close(): void;
 }
 
+const SAVE_MS = 200;
+
 /** Opens the log of a run; without a directory to write in, the run goes on without one. */
 export function openRunLog(file: string): RunLog {
   let stream: (DestinationStream & { flushSync(): void; end(): void }) | undefined;
   let logger: Logger | undefined;
+  let timer: NodeJS.Timeout | undefined;
   try {
     mkdirSync(dirname(file), { recursive: true, mode: 0o700 });
-    const opened = destination({ dest: file, sync: true, minLength: 16_384, mode: 0o600 });
+    const opened = destination({ dest: file, sync: true, minLength: 8_192, mode: 0o600 });
     opened.on("error", () => {
       logger = undefined;
     });
     stream = opened;
+    // What is held back is lost when this process is killed.
+    timer = setInterval(() => opened.flush(), SAVE_MS);
+    timer.unref();
     logger = pino(
       { base: null, level: "debug", timestamp: false, formatters: { level: (label) => ({ level: label }) } },
       opened,
     );
-  } catch {
+  } catch (thrown) {
     // Read-only home or full disk: the log is for finding out, not for running.
+    if ((thrown as NodeJS.ErrnoException).code === undefined) throw thrown;
   }
   return {
     file: logger === undefined ? undefined : file,
@@ -49,6 +56,7 @@ export function openRunLog(file: string): RunLog {
       }
     },
     close: () => {
+      clearInterval(timer);
       try {
         stream?.flushSync();
         stream?.end();

@@ -18,6 +18,9 @@ export interface RunRecord {
   readonly options: Readonly<Record<string, unknown>>;
 }
 
+/** Older runs are forgotten. */
+const KEPT_RUNS = 200;
+
 /** Where runs' logs and records are kept: `$XDG_STATE_HOME/volley/runs`, default `~/.local/state/volley/runs`. */
 export function runsDirectory(env: NodeJS.ProcessEnv = process.env): string {
   return join(env.XDG_STATE_HOME || join(env.HOME || homedir(), ".local", "state"), "volley", "runs");
@@ -33,6 +36,10 @@ export function writeRecord(directory: string, record: RunRecord): void {
   try {
     fs.mkdirSync(directory, { recursive: true, mode: 0o700 });
     fs.writeFileSync(join(directory, `${record.run}.json`), JSON.stringify(record), { mode: 0o600 });
+    for (const run of listRuns(directory).slice(KEPT_RUNS)) {
+      for (const file of [join(directory, `${run}.json`), logFileOf(directory, run)])
+        fs.rmSync(file, { force: true });
+    }
   } catch {
     // A read-only home or a full disk.
   }

@@ -11,7 +11,7 @@ import type { JobOptions, Session } from "../core/protocol.ts";
 import type { SecretOptions } from "../secrets/options.ts";
 import { createSecretStore } from "../secrets/store.ts";
 import type { AskPassphrase } from "../transport/ssh/keys.ts";
-import { notBegun, readEarlier } from "./earlier.ts";
+import { readEarlier } from "./earlier.ts";
 import { EventQueue } from "./event-queue.ts";
 import { HostRun } from "./host-run.ts";
 import { makeJob, type PlayHosts, planHosts } from "./plan.ts";
@@ -230,7 +230,7 @@ async function carryOut(
     const mine = plays.filter((play) => play.hosts.includes(host));
     const job = makeJob(host, plan, jobOptions, session);
     const mask = maskOf(job.secrets ?? []);
-    const seen = earlier.get(host.name) ?? (changed ? notBegun(host.name) : undefined);
+    const seen = earlier.get(host.name);
     runs.set(
       host.name,
       new HostRun({
@@ -244,6 +244,7 @@ async function carryOut(
         now,
         startTimeoutMs: options.startTimeoutMs ?? DEFAULTS.startTimeoutMs,
         returnTimeoutMs: options.returnTimeoutMs ?? DEFAULTS.returnTimeoutMs,
+        mayLaunch: !changed,
         ...(seen === undefined ? {} : { earlier: seen }),
       }),
     );

@@ -38,6 +38,8 @@ export interface Session {
   readonly resume?: string;
   /** How long to wait for another run on the same host to end. */
   readonly lockWaitMs: number;
+  /** Sequence number of the last event the controller has of this run: more than 1 when it is begun anew on the host. */
+  readonly after?: number;
 }
 
 /** How a job is carried out. */

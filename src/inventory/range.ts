@@ -1,11 +1,21 @@
 const BRACKETS = /\[([^[\]]*)\]/;
+const ALL_BRACKETS = /\[([^[\]]*)\]/g;
 const RANGE = /^(\d*|[A-Za-z]):(\d+|[A-Za-z])(?::(\d+))?$/;
 const MAX_NAMES = 65_536;
 
-/** Whether a name holds a range such as `[01:20]`. */
+/** What stands between commas in ClusterShell's ranges: a number, or two, with a step. */
+const PIECE = /^(\d+)(?:-(\d+)(?:\/(\d+))?)?$/;
+/** Two pieces, or one that is more than a number. */
+const PIECES = /^\d+(?:-\d+(?:\/\d+)?|,)[\d,/-]*$/;
+
+/**
+ * Whether a name in a pattern holds a range: `[01:20]`, or as ClusterShell writes them `[01-17,19]`. Brackets around
+ * single digits, `[1-3]`, are left to be a glob's character class: as one they stand for the same names.
+ */
 export function hasRange(text: string): boolean {
-  const inner = BRACKETS.exec(text)?.[1];
-  return inner !== undefined && RANGE.test(inner);
+  return [...text.matchAll(ALL_BRACKETS)].some(
+    ([, inner = ""]) => RANGE.test(inner) || (PIECES.test(inner) && /\d\d|\//.test(inner)),
+  );
 }
 
 function numbers(from: string, to: string, step: number, fail: (problem: string) => never): string[] {
@@ -34,22 +44,37 @@ function letters(from: string, to: string, step: number, fail: (problem: string)
   return names;
 }
 
+function ansibleRange(inner: string, fail: (problem: string) => never): string[] {
+  const range = RANGE.exec(inner);
+  if (range === null) return fail(`[${inner}] is no range; ranges are written [01:20], [a:f] or [1:9:2]`);
+  const [, written, to, stepText] = range;
+  const from = written === "" ? "0" : written!;
+  const step = stepText === undefined ? 1 : Number(stepText);
+  if (step === 0) fail(`the step of [${inner}] is 0`);
+  const numeric = /^\d+$/.test(from);
+  if (numeric !== /^\d+$/.test(to!)) fail(`[${inner}] mixes digits and letters`);
+  return (numeric ? numbers : letters)(from, to!, step, fail);
+}
+
+function pieces(inner: string, fail: (problem: string) => never): string[] {
+  const names = inner.split(",").flatMap((piece) => {
+    const [, from, to = from, step = "1"] = PIECE.exec(piece) ?? [];
+    if (from === undefined) return fail(`"${piece}" in [${inner}] is neither a number nor a range such as 01-17`);
+    if (Number(step) === 0) return fail(`the step of [${inner}] is 0`);
+    return numbers(from, to!, Number(step), (problem) => fail(problem.replace(/(\d):(\d)/, "$1-$2")));
+  });
+  return [...new Set(names)];
+}
+
 /**
- * The names a name with ranges stands for, as Ansible's inventories write them: `web[01:20]`, `db-[a:c]`,
- * `[1:9:2]`; several ranges multiply. `fail` is told what is wrong and must throw.
+ * The names a name with ranges stands for, as Ansible's inventories write them (`web[01:20]`, `db-[a:c]`, `[1:9:2]`)
+ * and as ClusterShell does (`web[01-17,19]`, `[0-8/2]`); several ranges multiply. `fail` is told what is wrong and
+ * must throw.
  */
 export function expandRanges(text: string, fail: (problem: string) => never): readonly string[] {
   const match = BRACKETS.exec(text);
   if (match === null) return [text];
-  const range = RANGE.exec(match[1]!);
-  if (range === null) return fail(`[${match[1]}] is no range; ranges are written [01:20], [a:f] or [1:9:2]`);
-  const [, written, to, stepText] = range;
-  const from = written === "" ? "0" : written!;
-  const step = stepText === undefined ? 1 : Number(stepText);
-  if (step === 0) fail(`the step of [${match[1]}] is 0`);
-  const numeric = /^\d+$/.test(from);
-  if (numeric !== /^\d+$/.test(to!)) fail(`[${match[1]}] mixes digits and letters`);
-  const middles = (numeric ? numbers : letters)(from, to!, step, fail);
+  const middles = PIECES.test(match[1]!) ? pieces(match[1]!, fail) : ansibleRange(match[1]!, fail);
   const head = text.slice(0, match.index);
   const tails = expandRanges(text.slice(match.index + match[0].length), fail);
   if (middles.length * tails.length > MAX_NAMES) fail(`it stands for more than ${MAX_NAMES} hosts`);

@@ -19,7 +19,7 @@ import type { DeclaredTask } from "./declared-task.ts";
 import { type RenderText, renderLate } from "./late-vars.ts";
 import { maskOutput } from "./mask-output.ts";
 import { runPlay } from "./play-run.ts";
-import type { Recorded, Replay } from "./replay.ts";
+import type { Replay } from "./replay.ts";
 import { RoleRun } from "./role-run.ts";
 import { runTask } from "./run-task.ts";
 import { tagList } from "./tags.ts";
@@ -205,10 +205,12 @@ class Executor {
       ...(declared.handler ? { handler: true } : {}),
     };
     const recorded = replay?.take(ref);
-    if (recorded !== undefined) return this.#replay(ref, recorded);
+    if (recorded?.kind === "done") return this.#replay(ref, recorded.result);
     this.#retracing = false;
-    emit({ type: "task:start", ...ref });
-    const startedAt = performance.now();
+    // The task that restarted the host was begun by an earlier life of the run, which told of it.
+    if (recorded === undefined || replay?.sameRun !== true) emit({ type: "task:start", ...ref });
+    const restartedMs = recorded === undefined ? undefined : Math.max(0, Date.now() - recorded.begunAt);
+    const startedAt = performance.now() - (restartedMs ?? 0);
     const output = maskOutput(this.#mask, (stream, text) => emit({ type: "task:output", task, stream, text }));
     const variables = roleVariables(this.#hostVars, play.vars ?? {}, use, context.vars);
     const result = await runTask(declared, {
@@ -216,13 +218,14 @@ class Executor {
       check: job.options.check,
       roleCondition: roleCondition(use, context),
       kill,
-      context: (check, vars) =>
+      restartedMs,
+      context: (check, vars, signal) =>
         createActionContext({
           role: use.role.directory ?? use.role.name,
           vars: mergeVars(variables, vars),
           facts: context.facts,
           check,
-          signal: kill,
+          signal,
           memo: this.#memo,
           assets,
           render,
@@ -244,10 +247,9 @@ class Executor {
   }
 
   /** Takes a task as done. */
-  #replay(ref: TaskRef, { result, told }: Recorded): Result {
+  #replay(ref: TaskRef, result: Result): Result {
     this.#tally = countState(this.#tally, result.state);
     const sameRun = this.#options.replay?.sameRun === true;
-    if (!told) this.#retracing = false;
     if (!sameRun) this.#emit({ type: "task:start", ...ref });
     this.#emit({
       type: "task:end",

@@ -1,3 +1,4 @@
+import { VolleyError } from "../core/errors.ts";
 import type { Result } from "../core/result.ts";
 import type { JournalLine } from "./run-store.ts";
 
@@ -11,11 +12,10 @@ export interface TaskIdentity {
 }
 
 /** What an earlier run came to with a task. */
-export interface Recorded {
-  readonly result: Result;
-  /** False for the task that restarted the host: nobody has been told of its end. */
-  readonly told: boolean;
-}
+export type Recorded =
+  | { readonly kind: "done"; readonly result: Result }
+  /** It restarted the host, and nobody has been told of its end; it began at this time (milliseconds since the epoch). */
+  | { readonly kind: "restarted"; readonly begunAt: number };
 
 /** Results of a run that did not come to its end, given out in the order they came. */
 export interface Replay {
@@ -27,48 +27,80 @@ export interface Replay {
   begun(index: number): boolean;
 }
 
+/** How a journal is read. */
+export interface ReplayOptions {
+  readonly sameRun: boolean;
+  /** Whether the host was restarted since: only then has the last task that wanted it got it. */
+  readonly restarted: boolean;
+}
+
 /** What masked text looks like: a Result that holds some cannot stand for the real one. */
 const MASK = "********";
 
 /** Reads what a journal says was done; what failed, could not be known, or cannot be told again is not. */
-export function readReplay(lines: readonly JournalLine[], sameRun: boolean): Replay {
-  const done = new Map<string, (Recorded | undefined)[]>();
+export function readReplay(
+  lines: readonly JournalLine[],
+  { sameRun, restarted }: ReplayOptions,
+): Replay {
+  /** By number, in the order they were begun. One that cannot be used still takes its place, so that those after it keep theirs. */
+  const tasks = new Map<number, { task: TaskIdentity; begunAt: number; recorded?: Recorded }>();
   const plays = new Set<number>();
-  const started = new Map<number, TaskIdentity>();
-  const add = (task: TaskIdentity, recorded: Recorded | undefined): void => {
-    const key = keyOf(task);
-    // One that cannot be used still takes its place, so that those after it keep theirs.
-    done.set(key, [...(done.get(key) ?? []), recorded]);
-  };
   for (const { event, line } of lines) {
     switch (event.type) {
       case "play:start":
         plays.add(event.index);
         break;
       case "task:start":
-        started.set(event.task, event);
+        tasks.set(event.task, { task: event, begunAt: event.time });
         break;
       case "restart": {
-        const task = started.get(event.task);
-        if (task !== undefined)
-          add(task, { result: { state: "changed", message: "the host was restarted" }, told: false });
+        const begun = tasks.get(event.task);
+        if (begun !== undefined && restarted)
+          tasks.set(event.task, { ...begun, recorded: { kind: "restarted", begunAt: begun.begunAt } });
         break;
       }
       case "task:end": {
-        const { result } = event;
-        const usable =
-          result.state !== "failed" &&
-          result.unknown !== true &&
-          result.hidden !== true &&
-          !line.includes(MASK);
-        add(event, usable ? { result, told: true } : undefined);
+        const { result, task } = event;
+        const known = sameRun ? resultSoFar(result, line) : resultToTrust(result, line);
+        tasks.set(task, {
+          task: event,
+          begunAt: event.time,
+          ...(known === undefined ? {} : { recorded: { kind: "done", result: known } }),
+        });
         break;
       }
       default:
         break;
     }
   }
+  const done = new Map<string, (Recorded | undefined)[]>();
+  for (const { task, recorded } of tasks.values()) {
+    const key = keyOf(task);
+    done.set(key, [...(done.get(key) ?? []), recorded]);
+  }
   return { sameRun, take: (task) => done.get(keyOf(task))?.shift(), begun: (index) => plays.has(index) };
+}
+
+/** What another run can take for done. */
+function resultToTrust(result: Result, line: string): Result | undefined {
+  const complete = result.hidden !== true && !line.includes(MASK);
+  return complete && result.state !== "failed" && result.unknown !== true ? result : undefined;
+}
+
+/** What the same run has gone on behind: done is done, also where not all of it could be written down. */
+function resultSoFar(result: Result, line: string): Result | undefined {
+  if (result.state === "failed" && result.ignored !== true) return undefined;
+  if (result.hidden !== true && !line.includes(MASK)) return result;
+  const { data: _data, items: _items, ...rest } = result;
+  return Object.defineProperty(rest, "data", {
+    get: () => {
+      throw new VolleyError(
+        "PLAYBOOK_INVALID",
+        "what this task found out was secret, and is forgotten since the host was restarted",
+        { hint: "find it out again in a task behind the restart" },
+      );
+    },
+  });
 }
 
 function keyOf({ play, role, name, action, handler = false }: TaskIdentity): string {

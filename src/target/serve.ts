@@ -7,7 +7,7 @@ import type { CarryOut, CarryOutOptions } from "./carry-out.ts";
 import { byeForError } from "./executor.ts";
 import { openLeftovers } from "./leftovers.ts";
 import { takeLock } from "./lock.ts";
-import { isAlive } from "./process-identity.ts";
+import { bootId, isAlive } from "./process-identity.ts";
 import { readReplay } from "./replay.ts";
 import { findRunStore } from "./run-store.ts";
 import { openWire, type Wire } from "./wire.ts";
@@ -97,6 +97,7 @@ function openJournal(id: string, { run, resume }: Session, wire: Wire): SessionP
   const lines = earlier.lines();
   // Another bundle may mean something else by the same names.
   const usable = lines.length > 0 && earlier.header?.bundle === id;
+  const restarted = earlier.header?.boot !== bootId();
   wire.keep(store, id);
   if (resume !== undefined && !sameRun && !usable) {
     const why = lines.length === 0 ? "this host has no journal of it" : "the bundle has changed since";
@@ -106,7 +107,7 @@ function openJournal(id: string, { run, resume }: Session, wire: Wire): SessionP
       text: `run ${resume} cannot be resumed, everything is looked at again: ${why}`,
     });
   }
-  return { survivesRestart: true, ...(usable ? { replay: readReplay(lines, sameRun) } : {}) };
+  return { survivesRestart: true, ...(usable ? { replay: readReplay(lines, { sameRun, restarted }) } : {}) };
 }
 
 /** What a role prints must not mix with the protocol's stream: it becomes log events. */

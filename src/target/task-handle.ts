@@ -93,7 +93,10 @@ export function createHandle(name: string): HandleControl {
 export function toTaskResult(result: Result): TaskResult {
   return {
     ...result,
-    data: result.data,
+    // Asked only when it is: what was not kept over a restart says so.
+    get data(): unknown {
+      return result.data;
+    },
     changed: result.state === "changed",
     skipped: result.state === "skipped",
     failed: result.state === "failed",

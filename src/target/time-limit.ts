@@ -34,6 +34,9 @@ export async function withTimeLimit(
   try {
     const result = await Promise.race([work(limit.signal), overdue]);
     return late ? { ...failed, ...(result.data === undefined ? {} : { data: result.data }) } : result;
+  } catch (thrown) {
+    if (late) return failed;
+    throw thrown;
   } finally {
     for (const timer of timers) clearTimeout(timer);
     kill.removeEventListener("abort", end);

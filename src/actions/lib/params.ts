@@ -25,6 +25,11 @@ export function oneOf<const W extends readonly string[]>(words: W, initial: W[nu
   return v.optional(v.pipe(v.picklist(words), v.description(description)), initial);
 }
 
+/** A number of seconds, with a default. */
+export function seconds(description: string, initial: number) {
+  return v.optional(v.pipe(v.number(), v.minValue(0), v.description(description)), initial);
+}
+
 /** One string or a list of them; always a list afterwards. */
 export function textList(description: string) {
   return v.pipe(

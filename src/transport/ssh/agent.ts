@@ -41,11 +41,11 @@ function askAgent(socket: string): Promise<AgentKeys> {
   });
 }
 
-/** An agent that offers only some of its keys. */
-export function agentWithKeys(socket: string, keys: readonly ParsedKey[]): BaseAgent {
+/** An agent that offers only one of its keys. */
+export function agentWithKey(socket: string, key: ParsedKey): BaseAgent {
   const agent = ssh2.createAgent(socket) as BaseAgent<ParsedKey>;
   // The agent does the rest: only what it offers is narrowed.
-  agent.getIdentities = (callback) => callback(undefined, [...keys]);
+  agent.getIdentities = (callback) => callback(undefined, [key]);
   return agent as BaseAgent;
 }
 

@@ -2,7 +2,7 @@ import type { AnyAuthMethod, AuthenticationType, AuthHandlerMiddleware, ParsedKe
 import { VolleyError } from "../../core/errors.ts";
 import type { SshSettings } from "../ssh-settings.ts";
 import type { Endpoint } from "../transport.ts";
-import { type Agents, agentWithKeys, isSameKey } from "./agent.ts";
+import { type Agents, agentWithKey, isSameKey } from "./agent.ts";
 import type { KeyRing } from "./keys.ts";
 import { answerPrompts } from "./prompts.ts";
 
@@ -19,6 +19,8 @@ export interface LoginPlan {
   readonly handler: AuthHandlerMiddleware;
   /** Whether a password has left this machine: then trying again could lock the account. */
   readonly passwordSent: () => boolean;
+  /** How many attempts the host has refused. */
+  readonly refusals: () => number;
   /** Why the host let nobody in. */
   readonly refused: (cause: Error) => VolleyError;
 }
@@ -70,6 +72,7 @@ export async function planLogin(
     });
   }
   if (steps.length === 0) throw nothingToTry(host, problems);
+  let attempts = 0;
   const next = async (left: readonly AuthenticationType[] | null): Promise<AnyAuthMethod | false> => {
     if (left !== null && left !== undefined) offered = left;
     for (let step = steps.shift(); step !== undefined; step = steps.shift()) {
@@ -78,7 +81,9 @@ export async function planLogin(
       if (unless !== undefined && offered?.includes(unless) === true) continue;
       try {
         const method = await step.make();
-        if (method !== undefined) return method;
+        if (method === undefined) continue;
+        attempts++;
+        return method;
       } catch (thrown) {
         problems.push((thrown as Error).message);
       }
@@ -90,6 +95,7 @@ export async function planLogin(
       void next(left).then((method) => done(method as AnyAuthMethod));
     },
     passwordSent: () => passwordSent,
+    refusals: () => Math.max(0, attempts - 1),
     refused: (cause) => {
       if (unanswered !== undefined) {
         return new VolleyError(
@@ -153,9 +159,9 @@ async function keySteps(
   const named = held.keys.filter(isNamed);
   const others = identitiesOnly ? [] : held.keys.filter((key) => !isNamed(key));
   const steps: Step[] = [];
-  for (const some of [named, others]) {
-    if (agent === undefined || some.length === 0) continue;
-    const narrowed = agentWithKeys(agent, some);
+  for (const key of agent === undefined ? [] : [...named, ...others]) {
+    // One at a time, so that it is known how many were refused.
+    const narrowed = agentWithKey(agent!, key);
     steps.push({ type: "publickey", make: async () => ({ type: "agent", username, agent: narrowed }) });
   }
   for (const [index, file] of files.entries()) {

@@ -23,6 +23,8 @@ const RESOURCE_SHORTAGE = 4;
 /** How long a jump that could not be reached is not tried again: many hosts may be behind it. */
 const REMEMBER_FAILURE_MS = 10_000;
 
+const WAY = "on the way there, ";
+
 /** Makes a {@link JumpPool}. */
 export function createJumpPool(loginTo: LoginToJump): JumpPool {
   const clients = new Map<string, Promise<Client>>();
@@ -54,7 +56,7 @@ export function createJumpPool(loginTo: LoginToJump): JumpPool {
       try {
         client = await orCancelled(clientOf(hop), endpoint, signal);
       } catch (thrown) {
-        throw onTheWay(endpoint, thrown);
+        throw onTheWay(endpoint, hop, thrown);
       }
       return await openChannel(client, hop, endpoint, timeoutMs, signal);
     },
@@ -76,9 +78,11 @@ export function createJumpPool(loginTo: LoginToJump): JumpPool {
 }
 
 /** Says which host it is for; it is not tried again: the login to the jump was. */
-function onTheWay({ host }: Endpoint, thrown: unknown): unknown {
+function onTheWay({ host }: Endpoint, hop: Endpoint, thrown: unknown): unknown {
   if (!isVolleyError(thrown) || thrown.code === "CANCELLED") return thrown;
-  return new VolleyError(thrown.code, `${host}: on the way there, ${thrown.message}`, {
+  // What went wrong farther up the way has been said so already.
+  const said = thrown.message.replace(`${hop.host}: ${WAY}`, "");
+  return new VolleyError(thrown.code, `${host}: ${WAY}${said}`, {
     cause: thrown,
     ...(thrown.hint === undefined ? {} : { hint: thrown.hint }),
   });

@@ -124,6 +124,8 @@ export function connectConfig(
   };
 }
 
+const MANY_REFUSALS = 3;
+
 interface Situation {
   readonly endpoint: Endpoint;
   readonly settings: SshSettings;
@@ -151,6 +153,11 @@ function explain(
       ...(error === undefined ? {} : { cause: error }),
     },
   );
+  // Some servers end the connection without a word when they have seen enough wrong keys (sshd_config(5), MaxAuthTries).
+  if (error === undefined && plan.refusals() >= MANY_REFUSALS) {
+    const hint = "it may have been offered too many keys: name the right one with IdentityFile or --private-key";
+    return new VolleyError("AUTH_FAILED", `${where} closed the connection after it had refused ${plan.refusals()} keys`, { hint });
+  }
   if (error === undefined) return again(closed);
   if (error.level === "client-authentication" || /too many authentication failures/i.test(error.message))
     return plan.refused(error);

@@ -45,6 +45,8 @@ export function createSshTransport(options: SshTransportOptions): SshTransport {
     const { client } = await loginTo(hop, signal);
     // What goes wrong later is told by the connections over it.
     client.on("error", () => {});
+    // Every host behind it listens.
+    client.setMaxListeners(0);
     return client;
   });
   return {

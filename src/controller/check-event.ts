@@ -1,0 +1,116 @@
+import { VolleyError } from "../core/errors.ts";
+import { isRecord } from "../core/json.ts";
+import type { WireEvent } from "../core/protocol.ts";
+import { TALLY_KEYS } from "../core/result.ts";
+
+/** How deep an event's data may be nested: what is walked recursively later on must not run out of stack. */
+export const MAX_DEPTH = 100;
+
+/** The largest number of tasks, or index of a play, that is believed. */
+const MAX_COUNT = 1_000_000_000;
+
+type Check = (value: unknown) => boolean;
+type Shape = Readonly<Record<string, Check>>;
+
+const text: Check = (value) => typeof value === "string";
+const flag: Check = (value) => typeof value === "boolean";
+const count: Check = (value) =>
+  Number.isInteger(value) && (value as number) >= 0 && (value as number) <= MAX_COUNT;
+const milliseconds: Check = (value) => Number.isFinite(value) && (value as number) >= 0;
+const oneOf =
+  (...values: readonly string[]): Check =>
+  (value) =>
+    values.includes(value as string);
+const optional =
+  (check: Check): Check =>
+  (value) =>
+    value === undefined || check(value);
+const record =
+  (shape: Shape): Check =>
+  (value) =>
+    isRecord(value) && Object.entries(shape).every(([key, check]) => check(value[key]));
+const list =
+  (check: Check): Check =>
+  (value) =>
+    Array.isArray(value) && value.every(check);
+const textOrNull: Check = (value) => value === null || text(value);
+const attributes: Check = (value) =>
+  isRecord(value) &&
+  Object.values(value).every((pair) => list(text)(pair) && (pair as unknown[]).length === 2);
+
+const state = oneOf("unchanged", "changed", "skipped", "failed");
+const location = record({ file: text, line: optional(count), column: optional(count) });
+const error = record({
+  code: text,
+  message: text,
+  hint: optional(text),
+  stack: optional(text),
+  location: optional(location),
+});
+const tally = record(Object.fromEntries(TALLY_KEYS.map((key) => [key, count])));
+const task = { task: count, play: text, role: text, name: text, action: text, handler: optional(flag) };
+const diff = record({
+  path: text,
+  before: optional(textOrNull),
+  after: optional(textOrNull),
+  attributes: optional(attributes),
+  binary: optional(flag),
+});
+const item = record({ label: text, state, message: optional(text), error: optional(error) });
+const result = record({
+  state,
+  message: optional(text),
+  diff: optional(list(diff)),
+  error: optional(error),
+  items: optional(list(item)),
+  ignored: optional(flag),
+  unknown: optional(flag),
+  hidden: optional(flag),
+  resumed: optional(flag),
+});
+
+/** What each event of a host must look like; fields that are not listed are passed on as they are. */
+const SHAPES: Readonly<Record<WireEvent["type"], Shape>> = {
+  hello: { bundle: text, pid: count, node: text, next: optional(count) },
+  gone: { restarted: flag, running: optional(flag) },
+  restart: { task: count, timeoutMs: milliseconds },
+  facts: { elapsedMs: milliseconds, facts: isRecord },
+  "play:start": { index: count, play: text, total: count },
+  "play:plan": { total: count },
+  "play:end": { index: count, play: text, failed: flag },
+  "task:start": task,
+  "task:output": { task: count, stream: oneOf("stdout", "stderr"), text },
+  "task:end": { ...task, result, elapsedMs: milliseconds },
+  log: { level: oneOf("info", "warn"), text },
+  bye: { tally, elapsedMs: milliseconds, error: optional(error), cancelled: optional(flag) },
+};
+
+/**
+ * An event of a host that is what it says to be; undefined for one of a type that is not known. Throws
+ * `PROTOCOL_INVALID` for anything else.
+ */
+export function checkEvent(
+  value: Readonly<Record<string, unknown>> & { readonly type: string },
+): WireEvent | undefined {
+  if (!Object.hasOwn(SHAPES, value.type)) return undefined;
+  const shape = SHAPES[value.type as WireEvent["type"]];
+  const wrong = Object.keys(shape).find((key) => !shape[key]!(value[key]));
+  if (wrong !== undefined) throw invalid(`an event "${value.type}" whose "${wrong}" cannot be understood`);
+  if (isDeep(value, MAX_DEPTH))
+    throw invalid(`an event "${value.type}" nested more than ${MAX_DEPTH} levels deep`);
+  return value as unknown as WireEvent;
+}
+
+function invalid(what: string): VolleyError {
+  return new VolleyError("PROTOCOL_INVALID", `the host sent ${what}`);
+}
+
+/** Whether a value is nested deeper than `levels`; keys that would become prototypes where it is copied are removed. */
+function isDeep(value: unknown, levels: number): boolean {
+  if (typeof value !== "object" || value === null) return false;
+  if (levels === 0) return true;
+  // Made by JSON.parse it is a property like any other, until somebody assigns it.
+  if (Object.hasOwn(value, "__proto__")) delete (value as Record<string, unknown>)["__proto__"];
+  for (const inner of Object.values(value)) if (isDeep(inner, levels - 1)) return true;
+  return false;
+}

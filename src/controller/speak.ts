@@ -1,0 +1,75 @@
+import { VolleyError } from "../core/errors.ts";
+import type { Mask } from "../core/mask.ts";
+import type { WireEvent } from "../core/protocol.ts";
+import type { Connection, RemoteExit, RemoteProcess } from "../transport/transport.ts";
+import type { ABSENT, CORRUPT } from "./launch.ts";
+import { onMaskedText } from "./masked-text.ts";
+import { receive } from "./receive.ts";
+
+/** The first thing a command says, or how it ended without saying any. */
+export type FirstWord =
+  | { readonly kind: "hello" }
+  | { readonly kind: typeof ABSENT | typeof CORRUPT }
+  | { readonly kind: "ended"; readonly exit: RemoteExit };
+
+/** How a command that speaks the protocol is started. */
+export interface SpeakOptions {
+  readonly host: string;
+  readonly command: string;
+  readonly signal: AbortSignal;
+  /** Sequence number of the last event of the run. */
+  readonly after: number;
+  /** How long its first word may take. */
+  readonly timeoutMs: number;
+  readonly mask: Mask | null;
+  event(event: WireEvent): void;
+  noise(text: string): void;
+  stderr(text: string): void;
+  broken(error: VolleyError): void;
+  /** Called once it runs, before it has said anything. */
+  started(process: RemoteProcess): void;
+}
+
+/** Starts a command that speaks the protocol on a host. Fails with `TIMEOUT`, and as `Connection.exec` does. */
+export async function speak(connection: Connection, options: SpeakOptions): Promise<FirstWord> {
+  const { host, command, signal, after, timeoutMs, mask, noise, stderr } = options;
+  const process = await connection.exec(command, signal);
+  onMaskedText(process.stderr, mask, stderr);
+  const first = new Promise<FirstWord>((resolve) => {
+    let answer: typeof ABSENT | typeof CORRUPT | undefined;
+    receive(
+      process.stdout,
+      {
+        event: (event) => {
+          options.event(event);
+          if (event.type === "hello") resolve({ kind: "hello" });
+        },
+        noise,
+        answer: (kind) => {
+          answer = kind;
+        },
+        broken: (error) => {
+          options.broken(error);
+          connection.close();
+        },
+      },
+      after,
+    );
+    // The script that only answers must be gone before the next one is started in its place.
+    void process.exit.then((exit) => resolve(answer === undefined ? { kind: "ended", exit } : { kind: answer }));
+  });
+  options.started(process);
+  let timer: NodeJS.Timeout | undefined;
+  const late = new Promise<never>((_, reject) => {
+    timer = setTimeout(() => {
+      reject(
+        new VolleyError("TIMEOUT", `${host}: the bundle did not start within ${timeoutMs / 1_000} s`),
+      );
+    }, timeoutMs);
+  });
+  try {
+    return await Promise.race([first, late]);
+  } finally {
+    clearTimeout(timer);
+  }
+}

@@ -1,0 +1,169 @@
+import { VolleyError } from "../core/errors.ts";
+import { expandRanges } from "../inventory/range.ts";
+
+/** Longer runs of digits are no longer exact as numbers, and are text. */
+const NUMBER = /\d{1,15}/g;
+const OPERATORS = [",", "!", "&", "^"] as const;
+type Operator = (typeof OPERATORS)[number];
+
+/**
+ * The names a node set stands for, each once, as ClusterShell writes them: `web[01-17,19],db[1-3]`, `rack[1-2]n[1-4]`,
+ * blanks or commas between sets; from left to right `a!b` is a without b, `a&b` what both have, `a^b` what one of them
+ * has. Fails with `PATTERN_UNKNOWN`.
+ */
+export function parseNodeSet(text: string): readonly string[] {
+  let names: readonly string[] = [];
+  for (const { operator, term } of cut(text)) {
+    // A single number needs no brackets, but may have them.
+    const set = expandRanges(term.replace(/\[(\d+)\]/g, "$1"), (problem) => {
+      throw new VolleyError("PATTERN_UNKNOWN", `"${term}" is not a node set: ${problem}`);
+    });
+    names = combine(names, set, operator);
+  }
+  return names;
+}
+
+/** The names of both, each once. */
+export function unionOf(one: readonly string[], other: readonly string[]): readonly string[] {
+  return [...new Set([...one, ...other])];
+}
+
+/** The names of the first that the second lacks. */
+export function differenceOf(one: readonly string[], other: readonly string[]): readonly string[] {
+  const dropped = new Set(other);
+  return one.filter((name) => !dropped.has(name));
+}
+
+/** The names of the first that the second has, too. */
+export function intersectionOf(one: readonly string[], other: readonly string[]): readonly string[] {
+  const kept = new Set(other);
+  return one.filter((name) => kept.has(name));
+}
+
+function combine(names: readonly string[], set: readonly string[], operator: Operator): readonly string[] {
+  switch (operator) {
+    case ",":
+      return unionOf(names, set);
+    case "!":
+      return differenceOf(names, set);
+    case "&":
+      return intersectionOf(names, set);
+    case "^":
+      return unionOf(differenceOf(names, set), differenceOf(set, names));
+  }
+}
+
+function cut(text: string): readonly { readonly operator: Operator; readonly term: string }[] {
+  const terms: { operator: Operator; term: string }[] = [];
+  let operator: Operator = ",";
+  let term = "";
+  let depth = 0;
+  const finish = (): void => {
+    if (term !== "") terms.push({ operator, term });
+    if (term !== "") operator = ",";
+    term = "";
+  };
+  for (const character of text) {
+    if (character === "[") depth++;
+    if (character === "]") depth--;
+    const separator = depth === 0 && (/\s/.test(character) || OPERATORS.some((each) => each === character));
+    if (!separator) {
+      term += character;
+      continue;
+    }
+    finish();
+    // Blanks around an operator belong to it.
+    if (!/\s/.test(character)) operator = character as Operator;
+  }
+  finish();
+  return terms;
+}
+
+/** One number of a name, as written. */
+interface Digits {
+  readonly value: number;
+  readonly text: string;
+}
+
+/** Names that differ in their numbers alone: for each place, the numbers it takes. */
+type Block = readonly (readonly Digits[])[];
+
+/** Names as the shortest node set found: `web[01-17,19],db[1-3]`; each set stands where its first name stood. */
+export function formatNodeSet(names: readonly string[]): string {
+  return foldNodeSet(names).join(",");
+}
+
+/** The sets of {@link formatNodeSet}, one by one. */
+export function foldNodeSet(names: readonly string[]): readonly string[] {
+  const skeletons = new Map<string, Digits[][]>();
+  for (const name of new Set(names)) {
+    const digits = [...name.matchAll(NUMBER)].map(([text]) => ({ value: Number(text), text }));
+    // No NUL is in a host's name.
+    const skeleton = name.replace(NUMBER, "\0");
+    const group = skeletons.get(skeleton);
+    if (group === undefined) skeletons.set(skeleton, [digits]);
+    else group.push(digits);
+  }
+  return [...skeletons].flatMap(([skeleton, group]) => {
+    const places = skeleton.split("\0");
+    return samePadding(group).flatMap((padded) => mergeBlocks(padded).map((block) => print(places, block)));
+  });
+}
+
+/** Where a place has leading zeros, only numbers of the same length share a range. */
+function samePadding(group: readonly (readonly Digits[])[]): readonly (readonly (readonly Digits[])[])[] {
+  const places = group[0]!.length;
+  const padded = Array.from({ length: places }, (_, place) =>
+    group.some((digits) => digits[place]!.text.length > 1 && digits[place]!.text.startsWith("0")),
+  );
+  if (!padded.includes(true)) return [group];
+  const classes = new Map<string, (readonly Digits[])[]>();
+  for (const digits of group) {
+    const key = digits.map(({ text }, place) => (padded[place] ? text.length : 0)).join();
+    const members = classes.get(key);
+    if (members === undefined) classes.set(key, [digits]);
+    else members.push(digits);
+  }
+  return [...classes.values()];
+}
+
+/** Puts names together that differ in one place only, the last place first, then the blocks that came of it. */
+function mergeBlocks(group: readonly (readonly Digits[])[]): readonly Block[] {
+  let blocks: readonly Block[] = group.map((digits) => digits.map((each) => [each]));
+  for (let place = group[0]!.length - 1; place >= 0; place--) {
+    const merged = new Map<string, (readonly Digits[])[]>();
+    for (const block of blocks) {
+      const key = block.map((numbers, index) => (index === place ? "" : numbersKey(numbers))).join(";");
+      const same = merged.get(key);
+      if (same === undefined) merged.set(key, [...block]);
+      else same[place] = [...same[place]!, ...block[place]!];
+    }
+    blocks = [...merged.values()].map((block) => block.with(place, sorted(block[place]!)));
+  }
+  return blocks;
+}
+
+function sorted(numbers: readonly Digits[]): readonly Digits[] {
+  return [...numbers].sort((one, other) => one.value - other.value);
+}
+
+function numbersKey(numbers: readonly Digits[]): string {
+  return numbers.map(({ text }) => text).join();
+}
+
+function print(places: readonly string[], block: Block): string {
+  return places.map((text, place) => text + (block[place] === undefined ? "" : printNumbers(block[place]))).join("");
+}
+
+function printNumbers(numbers: readonly Digits[]): string {
+  if (numbers.length === 1) return numbers[0]!.text;
+  const ranges: { from: string; to: string; last: number }[] = [];
+  for (const { value, text } of numbers) {
+    const range = ranges.at(-1);
+    if (range !== undefined && value === range.last + 1) {
+      range.to = text;
+      range.last = value;
+    } else ranges.push({ from: text, to: text, last: value });
+  }
+  return `[${ranges.map(({ from, to }) => (from === to ? from : `${from}-${to}`)).join(",")}]`;
+}

@@ -1,0 +1,110 @@
+/** What is run on every host. */
+export type RemoteCommand =
+  /** A line for the host's `sh`. */
+  | { readonly kind: "line"; readonly text: string }
+  /** A program and its arguments, passed as they are. */
+  | { readonly kind: "words"; readonly words: readonly string[] }
+  /** A script, for the interpreter its first line names. */
+  | { readonly kind: "script"; readonly bytes: Buffer; readonly words: readonly string[] };
+
+/** How a command is started. */
+export interface StartOptions {
+  /** The user to become with `sudo -n`; null: none. */
+  readonly become: string | null;
+  /** Environment variables, which travel on stdin because others can read command lines. */
+  readonly env: Readonly<Record<string, string>>;
+  /** Bytes the command gets on its stdin; undefined: an empty stdin. */
+  readonly stdinBytes: number | undefined;
+  /** Whether it is started on a terminal, which then ends it. */
+  readonly pty: boolean;
+}
+
+/** What ends a command that was started without a terminal, written to its stdin. */
+export const END_COMMAND = "TERM\n";
+
+/** How long a command may take to end before it is killed. */
+export const END_SECONDS = 5;
+
+/** Exit code of a command that was not begun because what it needs did not arrive whole. */
+export const INCOMPLETE_EXIT = 125;
+
+/** What is sent to a command before its stdin. */
+export function preambleOf(command: RemoteCommand, { env }: Pick<StartOptions, "env">): Buffer {
+  const script = command.kind === "script" ? command.bytes : Buffer.alloc(0);
+  return Buffer.concat([Buffer.from(exportsOf(env)), script]);
+}
+
+/**
+ * The command line that carries a command out. Without a terminal, sshd neither passes signals on (to root not at all)
+ * nor ends what runs when the connection goes. So stdin stays open as a lifeline beside the command: the word `TERM` on
+ * it ends the process group that sshd made, its end hangs it up as a terminal would, and what is still there 5 seconds
+ * later is killed. What the command is to read arrives first, and is kept in a file without a name.
+ */
+export function startLine(command: RemoteCommand, options: StartOptions): string {
+  const { become, env, stdinBytes, pty } = options;
+  const environment = Buffer.byteLength(exportsOf(env));
+  const script = command.kind === "script" ? command.bytes.length : undefined;
+  const steps = [
+    "exec 3<&0",
+    "exec </dev/null",
+    ...(script === undefined && stdinBytes === undefined ? [] : [SPOOL]),
+    ...(environment === 0 ? [] : [`e=$(head -c ${environment} <&3)`, `case $e in *"#whole")eval "$e";;*)${GIVE_UP};;esac`]),
+    ...(script === undefined ? [] : [`spool ${script}||{ ${GIVE_UP};}`, `exec 4<"$t"`, REMOVE]),
+    ...(stdinBytes === undefined ? [] : [`spool ${stdinBytes}||{ ${GIVE_UP};}`, `exec <"$t"`, REMOVE]),
+  ];
+  const run = runOf(command);
+  const script_ = pty
+    ? // The terminal is the command's own stdin, and its end is the command's.
+      run
+    : [...steps, LIFELINE + `(${run})3<&-`, END].join(";");
+  const shell = ["sh", "-c", script_, "volley", ...wordsOf(command)].map(quoteWord).join(" ");
+  if (become === null) return shell;
+  return become === "root" ? `sudo -n -H -- ${shell}` : `sudo -n -H -u ${quoteWord(become)} -- ${shell}`;
+}
+
+const GIVE_UP = `echo "volley: what the command needs did not arrive">&2;exit ${INCOMPLETE_EXIT}`;
+/** `mktemp` makes files that only their owner can read, and they lose their name at once. */
+const SPOOL = `spool(){ t=$(umask 077;mkdir -p "$HOME/.cache/volley" 2>/dev/null;mktemp "$HOME/.cache/volley/exec.XXXXXX" 2>/dev/null||mktemp)&&head -c "$1" <&3 >"$t"&&[ "$(wc -c <"$t")" -eq "$1" ];}`;
+const REMOVE = `rm -f "$t"`;
+const LIFELINE = `trap "c=1" HUP TERM;(trap "" HUP TERM;read -r w<&3;case $w in TERM)kill -TERM 0;;*)kill -HUP 0;;esac;sleep ${END_SECONDS};kill -KILL 0)>/dev/null 2>&1 </dev/null&w=$!;`;
+const END = `s=$?;[ "$c" ]||kill -KILL $w 2>/dev/null;exit $s`;
+
+function runOf(command: RemoteCommand): string {
+  switch (command.kind) {
+    case "line":
+      return `eval "$1"`;
+    case "words":
+      return `"$@"`;
+    case "script":
+      return `t=$1;shift;exec ${interpreterOf(command.bytes)} /dev/fd/4 "$@"`;
+  }
+}
+
+function wordsOf(command: RemoteCommand): readonly string[] {
+  switch (command.kind) {
+    case "line":
+      return [command.text];
+    case "words":
+      return command.words;
+    case "script":
+      return command.words;
+  }
+}
+
+/** As the kernel reads a first line: a program, and the rest as one argument. */
+function interpreterOf(script: Buffer): string {
+  const [, program, argument] = /^#![ \t]*(\S+)(?:[ \t]+([^\n]*\S))?[ \t]*\r?\n/.exec(script.subarray(0, 256).toString("latin1")) ?? [];
+  if (program === undefined) return "sh";
+  return [program, ...(argument === undefined ? [] : [argument])].map(quoteWord).join(" ");
+}
+
+/** Ends in a mark, so that a part of it is known for one. */
+function exportsOf(env: Readonly<Record<string, string>>): string {
+  const lines = Object.entries(env).map(([name, value]) => `export ${name}=${quoteWord(value)};`);
+  return lines.length === 0 ? "" : `${lines.join("\n")}\n#whole`;
+}
+
+/** Quotes a word for a POSIX shell. */
+export function quoteWord(word: string): string {
+  return /^[\w@%+=:,./-]+$/.test(word) ? word : `'${word.replaceAll("'", "'\\''")}'`;
+}

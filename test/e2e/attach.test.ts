@@ -1,0 +1,141 @@
+import { existsSync, readFileSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { setTimeout as sleep } from "node:timers/promises";
+import { expect, it } from "vitest";
+import {
+  hostsOfRuns,
+  listRuns,
+  readEvents,
+  readSummary,
+  runsDirectory,
+} from "../../src/controller/run-records.ts";
+import type { Event, Summary } from "../../src/core/events.ts";
+import { volley } from "./lib/cli.ts";
+import { fleetStarter, ofType } from "./lib/drive.ts";
+import { makeProject, playbookText, scratchDirectory } from "./lib/project.ts";
+
+const scratch = scratchDirectory();
+const startFleet = fleetStarter();
+
+/** Attaches with the same `volley` that started the run: its bundle is the one the hosts know. */
+async function attach(
+  name: string,
+  cwd: string,
+): Promise<{ readonly events: readonly Event[]; readonly summary: Summary }> {
+  const { stdout, stderr } = await volley(["attach", name, "-o", "json"], { cwd });
+  expect(stderr).toBe("");
+  const events = stdout
+    .trim()
+    .split("\n")
+    .map((line) => JSON.parse(line) as Event);
+  const end = events.at(-1);
+  if (end?.type !== "run:end") throw new Error(`the last event is ${end?.type}`);
+  return { events, summary: end.summary };
+}
+
+const TASKS = 6;
+/** Each task appends a line: what is done twice shows. Two plays, so that somebody must say `continue`. */
+const SLOW = playbookText(
+  ...["First", "Second"].map(
+    (name) => `{ name: "${name}", hosts: "all", tasks: ({ task }) => {
+  for (let index = 0; index < ${TASKS / 2}; index++) task("${name} " + index, shell("sleep 0.3; echo ${name} " + index + " >> ~/done"));
+} }`,
+  ),
+);
+const EXPECTED = ["First", "Second"].flatMap((name) => [0, 1, 2].map((index) => `${name} ${index}`));
+
+it("a controller killed in mid-run: another attaches, goes on, and reports everything once", async () => {
+  const fleet = await startFleet({ count: 3 });
+  const project = makeProject(scratch(), { "site.ts": SLOW });
+  const inventory = project.write("inventory.yaml", fleet.inventoryYaml());
+  const args = ["run", "site.ts", "-i", inventory, "--known-hosts", fleet.knownHostsPath, "-o", "json"];
+  const killed = volley(args, {
+    cwd: project.directory,
+    on: (child) => {
+      let seen = "";
+      child.stdout!.on("data", (text: string) => {
+        seen += text;
+        if (seen.includes('"name":"First 1"')) child.kill("SIGKILL");
+      });
+    },
+  });
+  expect((await killed).code).toBeNull();
+  const [name] = listRuns(runsDirectory());
+  expect(readSummary(runsDirectory(), name!)).toBeUndefined();
+
+  const listed = await volley(["runs"], { cwd: project.directory });
+  expect(listed.stdout).toContain(`volley attach ${name}`);
+
+  const attached = await attach(name!, project.directory);
+  expect(attached.summary.hosts.map(({ host, outcome, tally }) => [host, outcome, tally.changed])).toEqual(
+    fleet.hosts.map((host) => [host.name, "ok", TASKS]),
+  );
+  for (const { name: host, home } of fleet.hosts) {
+    const ends = ofType(attached.events, "task:end").filter((event) => event.host === host);
+    expect(ends.map((event) => event.name)).toEqual(EXPECTED);
+    expect(readFileSync(join(home, "done"), "utf8").trim().split("\n")).toEqual(EXPECTED);
+  }
+  expect(ofType(attached.events, "run:start")).toHaveLength(1);
+  const seqs = attached.events.map(({ seq }) => seq);
+  expect(seqs).toEqual([...seqs].sort((a, b) => a - b));
+
+  // It is written down as any other, and can be looked at again.
+  expect(readSummary(runsDirectory(), name!)?.exitCode).toBe(0);
+  expect(ofType(readEvents(runsDirectory(), name!), "task:end")).toHaveLength(3 * TASKS);
+  const shown = await volley(["attach", name!, "-o", "plain"], { cwd: project.directory });
+  expect(shown).toMatchObject({ code: 0 });
+  expect(shown.stdout).toContain("3 hosts: 3 ok");
+});
+
+it("hosts that went to the end meanwhile are read from their journals", async () => {
+  const fleet = await startFleet({ count: 2 });
+  const project = makeProject(scratch(), {
+    "site.ts": playbookText(`{ name: "Only", hosts: "all", tasks: ({ task }) => {
+  for (let index = 0; index < 3; index++) task("Task " + index, shell("sleep 0.2; echo " + index + " >> ~/done"));
+} }`),
+  });
+  const inventory = project.write("inventory.yaml", fleet.inventoryYaml());
+  const args = ["run", "site.ts", "-i", inventory, "--known-hosts", fleet.knownHostsPath, "-o", "json"];
+  await volley(args, {
+    cwd: project.directory,
+    on: (child) => {
+      let seen = "";
+      child.stdout!.on("data", (text: string) => {
+        seen += text;
+        // Both are at work.
+        if (seen.split('"type":"task:start"').length > 2) child.kill("SIGKILL");
+      });
+    },
+  });
+  const lines = (home: string): readonly string[] =>
+    existsSync(join(home, "done")) ? readFileSync(join(home, "done"), "utf8").trim().split("\n") : [];
+  while (!fleet.hosts.every(({ home }) => lines(home).length === 3)) await sleep(50);
+  const [name] = listRuns(runsDirectory());
+  const { summary } = await attach(name!, project.directory);
+  expect(summary.hosts.map(({ outcome, tally }) => [outcome, tally.changed])).toEqual([
+    ["ok", 3],
+    ["ok", 3],
+  ]);
+  for (const { home } of fleet.hosts) expect(lines(home)).toEqual(["0", "1", "2"]);
+});
+
+it("resumes where a run failed: what succeeded is not repeated, a handler that was notified still runs", async () => {
+  const fleet = await startFleet({ count: 1 });
+  const home = fleet.hosts[0]!.home;
+  const project = makeProject(scratch(), {
+    "site.ts":
+      playbookText(`{ name: "Only", hosts: "all", handlers: { reload: shell("echo handler >> ~/done") }, tasks: ({ task }) => {
+  task("Before", shell("echo before >> ~/done"), { notify: "reload" });
+  task("Fail once", shell("test -e ~/mended && echo mended >> ~/done"));
+  task("After", shell("echo after >> ~/done"));
+} }`),
+  });
+  const inventory = project.write("inventory.yaml", fleet.inventoryYaml());
+  const args = ["run", "site.ts", "-i", inventory, "--known-hosts", fleet.knownHostsPath, "-o", "plain"];
+  expect((await volley(args, { cwd: project.directory })).code).toBe(2);
+  expect(hostsOfRuns(runsDirectory(), "failed")).toEqual(fleet.hosts.map(({ name }) => name));
+  writeFileSync(join(home, "mended"), "");
+  const resumed = await volley([...args, "--resume", "--limit", "@failed"], { cwd: project.directory });
+  expect(resumed).toMatchObject({ code: 0, stderr: "" });
+  expect(readFileSync(join(home, "done"), "utf8")).toBe("before\nmended\nafter\nhandler\n");
+});
