@@ -2,12 +2,16 @@
 import { execFileSync } from "node:child_process";
 import { chmodSync, cpSync, mkdirSync, rmSync, writeFileSync } from "node:fs";
 import { createRequire } from "node:module";
-import { dirname, join } from "node:path";
+import { dirname, join, resolve } from "node:path";
 import { fileURLToPath, pathToFileURL } from "node:url";
+import { parseArgs } from "node:util";
 import { build } from "esbuild";
 
 const root = dirname(fileURLToPath(import.meta.url));
-const dist = join(root, "dist");
+const { values: options } = parseArgs({
+  options: { out: { type: "string" }, "no-types": { type: "boolean" } },
+});
+const dist = resolve(options.out ?? join(root, "dist"));
 rmSync(dist, { recursive: true, force: true });
 
 await build({
@@ -47,7 +51,7 @@ mkdirSync(join(dist, "target"));
 for (const [name, bytes] of Object.entries(runtime))
   writeFileSync(join(dist, "target", RUNTIME_NAMES[name]), bytes);
 
-if (!process.argv.includes("--no-types")) {
+if (options["no-types"] !== true) {
   const require = createRequire(import.meta.url);
   const tsc = join(dirname(require.resolve("typescript/package.json")), "bin", "tsc");
   execFileSync(
@@ -61,7 +65,7 @@ if (!process.argv.includes("--no-types")) {
       "--rootDir",
       "src",
       "--outDir",
-      "dist",
+      dist,
       "-p",
       "tsconfig.build.json",
     ],

@@ -1,5 +1,5 @@
 import * as v from "valibot";
-import { type Applied, type Change, unchanged } from "../core/action.ts";
+import { type Applied, type Change, type Unchanged, unchanged } from "../core/action.ts";
 import { defineAction } from "./define.ts";
 import { describe, flag } from "./lib/params.ts";
 import { pause as wait } from "./lib/pause.ts";
@@ -44,10 +44,10 @@ To wait for something to happen, use \`wait_for\`, or \`until\` of any task.`,
   ),
   examples: [{ seconds: 10 }, { minutes: 5 }],
   title: ({ seconds, minutes }) => (minutes === undefined ? `${seconds} s` : `${minutes} min`),
-  async inspect({ seconds, minutes = 0 }, _system, { check }) {
+  async inspect({ seconds, minutes = 0 }, _system, { check }): Promise<PauseChange | Unchanged<PauseData>> {
     const duration = Math.max(1, seconds ?? minutes * 60);
     if (check) return unchanged<PauseData>(undefined, `would wait ${duration} s`);
-    return { seconds: duration } satisfies PauseChange;
+    return { seconds: duration };
   },
   async apply({ seconds }: PauseChange, _params, _system, { signal }): Promise<Applied<PauseData>> {
     const startedAt = Date.now();

@@ -36,10 +36,7 @@ It always counts as a change, so give it a \`when\`. A bundle that was carried t
 Unlike Ansible, which logs in and runs \`whoami\`, no \`test_command\` is run unless it is given: that the run goes on
 there says as much. \`boot_time_command\` is taken and not needed.`,
   params: v.strictObject({
-    msg: v.optional(
-      describe(v.string(), "What users and the log are told."),
-      "Reboot initiated by Volley",
-    ),
+    msg: v.optional(describe(v.string(), "What users and the log are told."), "Reboot initiated by Volley"),
     reboot_timeout: seconds(
       "Seconds the host may take to go down and be back, and after that `test_command` to succeed.",
       600,

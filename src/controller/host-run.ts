@@ -50,6 +50,7 @@ const UPLOAD_TRIES = 2;
 const FIRST_JOURNALED = 2;
 const RETURN_MIN_MS = 200;
 const RETURN_MAX_MS = 3_000;
+const RESTART_PAUSE_MS = 500;
 
 type Started =
   | { readonly kind: "hello" }
@@ -173,17 +174,25 @@ export class HostRun {
   async #run(): Promise<void> {
     try {
       for (;;) {
-        const connection = await this.#connect();
-        if (this.#ended) return connection.close();
-        this.#connection = connection;
-        if (this.#known || !this.#options.mayLaunch) await this.#attach(connection);
-        else await this.#launch(connection);
-        const exit = await this.#process!.exit;
-        if (!this.#mayGoOn(exit)) {
-          this.#addPhase("collect", this.#sinceMark());
-          return this.#conclude(exit);
+        try {
+          const connection = await this.#connect();
+          if (this.#ended) return connection.close();
+          this.#connection = connection;
+          if (this.#known || !this.#options.mayLaunch) await this.#attach(connection);
+          else await this.#launch(connection);
+          const exit = await this.#process!.exit;
+          if (!this.#mayGoOn(exit)) {
+            this.#addPhase("collect", this.#sinceMark());
+            return this.#conclude(exit);
+          }
+          this.#leave(exit);
+        } catch (thrown) {
+          if (!this.#mayBeRestarting(thrown)) throw thrown;
+          this.#leave({ kind: "lost", reason: (thrown as Error).message });
         }
-        this.#leave(exit);
+        // It is going down, or coming up.
+        if (this.#restart !== undefined && this.#gone?.restarted !== true)
+          await pause(RESTART_PAUSE_MS, undefined, { signal: this.#abort.signal });
       }
     } catch (thrown) {
       if (this.#cancelled) this.#finish("cancelled");
@@ -258,17 +267,15 @@ export class HostRun {
     }
     emit({ type: "host:start", host });
     this.#addPhase("start", this.#sinceMark());
+    this.#cameBack();
   }
 
   /** Asks the host for the rest of the run; one that knows nothing of it is asked to begin. */
   async #attach(connection: Connection): Promise<void> {
-    const { bundle, become, emit, job } = this.#options;
+    const { bundle, become, job } = this.#options;
     const gone = this.#gone;
     this.#gone = undefined;
-    if (gone?.restarted === true && this.#restart !== undefined) {
-      this.#restart = undefined;
-      return this.#launch(connection);
-    }
+    if (gone?.restarted === true && this.#options.mayLaunch) return this.#launch(connection);
     const from = Math.max(FIRST_JOURNALED, this.#lastSequence + 1);
     const started = await this.#start(connection, attachCommand(bundle.id, become, job.session!.run, from));
     if (started.kind === "ended" && !this.#mayGoOn(started.exit)) {
@@ -281,9 +288,8 @@ export class HostRun {
       }
       return this.#launch(connection);
     }
-    if (this.#lostAt !== undefined)
-      emit({ type: "host:back", host: this.host, awayMs: performance.now() - this.#lostAt });
-    this.#lostAt = undefined;
+    // One that restarts has only not gone down yet.
+    if (this.#restart === undefined) this.#cameBack();
     for (const play of this.#continued) this.#send({ type: "continue", play });
     if (this.#cancelled) this.#send({ type: "cancel" });
   }
@@ -293,9 +299,27 @@ export class HostRun {
     const { job, now } = this.#options;
     if (this.#bye !== undefined || this.#broken !== undefined || job.session === undefined || now.aborted)
       return false;
-    if (this.#gone !== undefined)
-      return this.#gone.running === true || (this.#gone.restarted && this.#restart !== undefined);
+    if (this.#gone !== undefined) {
+      const { running, asked, restarted } = this.#gone;
+      const inTime = this.#lostAt === undefined || performance.now() < this.#returnBy;
+      return running === true || (asked === true && (restarted ? this.#options.mayLaunch : inTime));
+    }
     return exit.kind === "lost" || this.#restart !== undefined;
+  }
+
+  /** Whether a failure is what a host that restarts may well do: it refuses users before it is up, for one. */
+  #mayBeRestarting(thrown: unknown): boolean {
+    const { code = "INTERNAL" } = thrown as Partial<VolleyError>;
+    const wrong = ["HOST_KEY_UNKNOWN", "HOST_KEY_CHANGED", "CANCELLED", "INTERNAL"].includes(code);
+    const over = this.#cancelled || this.#ended || this.#broken !== undefined;
+    return this.#restart !== undefined && !wrong && !over && performance.now() < this.#returnBy;
+  }
+
+  #cameBack(): void {
+    if (this.#lostAt === undefined) return;
+    const awayMs = performance.now() - this.#lostAt;
+    this.#lostAt = undefined;
+    this.#options.emit({ type: "host:back", host: this.host, awayMs });
   }
 
   #leave(exit: RemoteExit): void {
@@ -374,7 +398,8 @@ export class HostRun {
 
   #take(event: WireEvent): void {
     const { emit, locate } = this.#options;
-    if (event.type !== "hello" && event.type !== "gone") this.#lastSequence = event.seq;
+    if (event.type !== "hello" && event.type !== "gone")
+      this.#lastSequence = Math.max(this.#lastSequence, event.seq);
     const { seq: _seq, time: _time, ...told } = event;
     switch (told.type) {
       case "hello":
@@ -386,6 +411,7 @@ export class HostRun {
         return;
       case "restart":
         this.#restart = event as Extract<WireEvent, { type: "restart" }>;
+        if (this.#lostAt !== undefined) this.#returnBy = this.#lostAt + this.#restart.timeoutMs;
         break;
       case "facts":
         this.#addPhase("facts", this.#sinceMark());
@@ -395,6 +421,10 @@ export class HostRun {
         this.#total = told.total;
         break;
       case "task:end": {
+        if (this.#restart?.task === told.task) {
+          this.#restart = undefined;
+          this.#cameBack();
+        }
         this.#tally = countState(this.#tally, told.result.state);
         const { error, state, ignored } = told.result;
         if (state === "failed" && ignored !== true) this.#hasFailed = true;

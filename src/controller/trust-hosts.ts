@@ -33,13 +33,11 @@ export async function trustHosts(options: TrustHostsOptions): Promise<TrustedHos
   const { ssh, openssh, reach, knownHostsOf } = await openSshTransports(options);
   try {
     const endpoints = hosts.map(reach.endpointOf);
-    const isSkipped = (reason: string | undefined): reason is string =>
-      reason?.includes("ProxyCommand") === true;
     const skipped = endpoints.flatMap(({ host, ssh: settings }) =>
-      isSkipped(settings?.needsOpenSsh) ? [{ host, reason: settings.needsOpenSsh }] : [],
+      settings?.usesProxyCommand === true ? [{ host, reason: settings.needsOpenSsh ?? "ProxyCommand" }] : [],
     );
     const learned = await learnHostKeys({
-      endpoints: endpoints.filter(({ ssh: settings }) => !isSkipped(settings?.needsOpenSsh)),
+      endpoints: endpoints.filter(({ ssh: settings }) => settings?.usesProxyCommand !== true),
       ssh,
       knownHostsOf,
       ask: options.askHostKeys,

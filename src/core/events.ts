@@ -44,7 +44,10 @@ export type TargetEvent =
   /** The process that carried out the run has ended without saying bye: the host was restarted, or the process killed. */
   | {
       readonly type: "gone";
-      readonly restarted: boolean /** Another process carries out this very run. */;
+      readonly restarted: boolean;
+      /** The restart of the host is, or will be, one that a task asked for: the run can go on then. */
+      readonly asked?: boolean;
+      /** Another process carries out this very run. */
       readonly running?: boolean;
     }
   /** The host is about to restart as a task asked; the run goes on afterwards. */

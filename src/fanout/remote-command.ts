@@ -15,7 +15,7 @@ export interface StartOptions {
   readonly env: Readonly<Record<string, string>>;
   /** Bytes the command gets on its stdin; undefined: an empty stdin. */
   readonly stdinBytes: number | undefined;
-  /** Whether it is started on a terminal, which then ends it. */
+  /** Whether it is started on a terminal, which then ends it and holds no room for scripts and stdin. */
   readonly pty: boolean;
 }
 
@@ -53,11 +53,9 @@ export function startLine(command: RemoteCommand, options: StartOptions): string
     ...(stdinBytes === undefined ? [] : [`spool ${stdinBytes}||{ ${GIVE_UP};}`, `exec <"$t"`, REMOVE]),
   ];
   const run = runOf(command);
-  const script_ = pty
-    ? // The terminal is the command's own stdin, and its end is the command's.
-      run
-    : [...steps, LIFELINE + `(${run})3<&-`, END].join(";");
-  const shell = ["sh", "-c", script_, "volley", ...wordsOf(command)].map(quoteWord).join(" ");
+  // A terminal is the command's own stdin, and its end is the command's: what it needs stands on the command line.
+  const text = pty ? `${exportsOf(env)}\n${run}` : [...steps, `${LIFELINE}(${run})3<&-`, END].join(";");
+  const shell = ["sh", "-c", text.trim(), "volley", ...wordsOf(command)].map(quoteWord).join(" ");
   if (become === null) return shell;
   return become === "root" ? `sudo -n -H -- ${shell}` : `sudo -n -H -u ${quoteWord(become)} -- ${shell}`;
 }
@@ -76,7 +74,7 @@ function runOf(command: RemoteCommand): string {
     case "words":
       return `"$@"`;
     case "script":
-      return `t=$1;shift;exec ${interpreterOf(command.bytes)} /dev/fd/4 "$@"`;
+      return `exec ${interpreterOf(command.bytes)} /dev/fd/4 "$@"`;
   }
 }
 

@@ -33,8 +33,8 @@ export function createAgeKeys(options: SecretStoreOptions, env: NodeJS.ProcessEn
     const passphrase = await ask(`Passphrase of ${file}: `);
     if (passphrase === null) {
       throw new SecretProblem(
-        `nobody can be asked for the passphrase of ${file}: there is no terminal`,
-        "encrypt it for a key instead, and give that with --age-identity FILE",
+        `nobody answered when asked for the passphrase of ${file}`,
+        "run it in a terminal, or encrypt it for a key instead, and give that with --age-identity FILE",
       );
     }
     const opened = await attempt(age, content, (decrypter) => decrypter.addPassphrase(passphrase));

@@ -37,7 +37,7 @@ export async function readSecret(
       const answer = await ask(`${source.prompt}: `);
       if (answer === null)
         throw new SecretProblem(
-          `nobody can be asked for "${source.prompt}": there is no terminal`,
+          `nobody answered "${source.prompt}"`,
           "run it in a terminal, or take the secret from an environment variable, a file or a command",
         );
       if (answer === "") throw new SecretProblem(`the answer to "${source.prompt}" is empty`);

@@ -86,8 +86,8 @@ async function readPassword(
     : await readPasswordFile(resolve(cwd, expandHome(from, env)), { label, shown: from, cwd, env, signal });
   if (password === null) {
     throw new SecretProblem(
-      "nobody can be asked for the vault password: there is no terminal",
-      "give it with --vault-password-file FILE",
+      "nobody answered when asked for the vault password",
+      "run it in a terminal, or give it with --vault-password-file FILE",
     );
   }
   if (password === "") throw new SecretProblem(`the vault password from ${from} is empty`);

@@ -4,7 +4,7 @@ import { UNKNOWN_RUN_EXIT } from "../core/manifest.ts";
 import { encodeLine } from "../core/protocol.ts";
 import { type AttachRequest, greeting, socketPath } from "./control.ts";
 import { bootId, isAlive } from "./process-identity.ts";
-import { findRunStore, type RunStore } from "./run-store.ts";
+import { findRunStore, type JournalLine, type RunStore } from "./run-store.ts";
 
 const JOURNAL_TRIES = 3;
 const JOURNAL_PAUSE_MS = 100;
@@ -33,11 +33,22 @@ export async function attach(run: string, from: number): Promise<number> {
     next = event.seq + 1;
   }
   if (lines.at(-1)?.event.type !== "bye") {
-    process.stdout.write(
-      encodeLine({ type: "gone", seq: next, time: Date.now(), restarted: header.boot !== bootId() }),
-    );
+    const restarted = header.boot !== bootId();
+    const gone = { type: "gone", seq: next, time: Date.now(), restarted, asked: isRestartAsked(lines) };
+    process.stdout.write(encodeLine(gone));
   }
   return 0;
+}
+
+/** Whether the last thing a run did was to restart the host, and it has not been at work since. */
+function isRestartAsked(lines: readonly JournalLine[]): boolean {
+  let asked: number | undefined;
+  for (const { event } of lines) {
+    if (event.type === "restart") asked = event.task;
+    // Facts are what a process begins with.
+    if (event.type === "facts" || (event.type === "task:end" && event.task === asked)) asked = undefined;
+  }
+  return asked !== undefined;
 }
 
 /** Connects this process's standard streams with the run's process; false when it cannot be reached. */

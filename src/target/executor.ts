@@ -211,7 +211,9 @@ class Executor {
     if (recorded === undefined || replay?.sameRun !== true) emit({ type: "task:start", ...ref });
     const restartedMs = recorded === undefined ? undefined : Math.max(0, Date.now() - recorded.begunAt);
     const startedAt = performance.now() - (restartedMs ?? 0);
-    const output = maskOutput(this.#mask, (stream, text) => emit({ type: "task:output", task, stream, text }));
+    const output = maskOutput(this.#mask, (stream, text) =>
+      emit({ type: "task:output", task, stream, text }),
+    );
     const variables = roleVariables(this.#hostVars, play.vars ?? {}, use, context.vars);
     const result = await runTask(declared, {
       system,

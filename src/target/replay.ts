@@ -38,10 +38,7 @@ export interface ReplayOptions {
 const MASK = "********";
 
 /** Reads what a journal says was done; what failed, could not be known, or cannot be told again is not. */
-export function readReplay(
-  lines: readonly JournalLine[],
-  { sameRun, restarted }: ReplayOptions,
-): Replay {
+export function readReplay(lines: readonly JournalLine[], { sameRun, restarted }: ReplayOptions): Replay {
   /** By number, in the order they were begun. One that cannot be used still takes its place, so that those after it keep theirs. */
   const tasks = new Map<number, { task: TaskIdentity; begunAt: number; recorded?: Recorded }>();
   const plays = new Set<number>();

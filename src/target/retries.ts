@@ -1,8 +1,8 @@
+import { pause } from "../actions/lib/pause.ts";
 import type { ActionContext } from "../core/action.ts";
 import type { SerializedError } from "../core/errors.ts";
 import type { Result } from "../core/result.ts";
 import type { TaskOptions, TaskResult } from "../core/role.ts";
-import { pause } from "../actions/lib/pause.ts";
 import { toTaskResult } from "./task-handle.ts";
 
 const DEFAULT_RETRIES = 3;

@@ -67,7 +67,8 @@ async function runOnce(
     | ((...args: readonly unknown[]) => boolean | Promise<boolean>)
     | undefined;
   const holds =
-    restartedMs !== undefined || (typeof condition === "function" ? await condition(...item) : (condition ?? true));
+    restartedMs !== undefined ||
+    (typeof condition === "function" ? await condition(...item) : (condition ?? true));
   if (!holds) return { state: "skipped", message: "the condition does not hold" };
   const check = options.check ?? checkMode;
   const action: ActionCall = typeof call === "function" ? call(item[0]) : call;
@@ -80,7 +81,9 @@ async function runOnce(
         : await finishRestarted(action, system, actionContext, restartedMs);
     if (result.state === "skipped") return result;
     const judged = judge(result, failedWhen as Judgement, "failed", applied ? "changed" : "unchanged");
-    return judged.state === "failed" ? judged : judge(judged, changedWhen as Judgement, "changed", "unchanged");
+    return judged.state === "failed"
+      ? judged
+      : judge(judged, changedWhen as Judgement, "changed", "unchanged");
   };
   return withRetries(options as RetryOptions, actionContext, attempt);
 }

@@ -38,6 +38,8 @@ export interface SshSettings {
   readonly keepAliveMs: number;
   /** How many may stay unanswered. */
   readonly keepAliveCountMax: number;
+  /** Whether the host, or one on the way, is reached through a command: ssh2 starts none. */
+  readonly usesProxyCommand: boolean;
   /** What is asked for that only OpenSSH's own `ssh` can do; undefined: nothing. */
   readonly needsOpenSsh: string | undefined;
   /** The host as OpenSSH's `ssh` is to be told of it. */

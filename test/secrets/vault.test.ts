@@ -120,5 +120,7 @@ test("says which file no password opens, in a line that names no password", asyn
     "the file none cannot be read: there is no such file",
   );
   expect(await refused({ vaultPasswordFiles: ["broken"] })).toContain("broken exited with code 3");
-  expect(await refused({ askVaultPassword: true })).toContain("nobody can be asked for the vault password");
+  expect(await refused({ askVaultPassword: true })).toContain(
+    "nobody answered when asked for the vault password",
+  );
 });

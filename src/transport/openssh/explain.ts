@@ -9,7 +9,7 @@ export function explainSsh(stderr: string, endpoint: Endpoint, timeoutMs: number
     .split("\n")
     .map((line) => line.trim())
     .filter((line) => line !== "" && !/^Warning: Permanently added/.test(line));
-  const said = lines.at(-1) ?? "ssh ended without a word";
+  const said = lines.at(-1) ?? "it closed the connection";
   const { host, user } = endpoint;
   const error = (code: VolleyError["code"], message: string, hint?: string): VolleyError =>
     new VolleyError(code, message, hint === undefined ? {} : { hint });
@@ -56,5 +56,6 @@ export function explainSsh(stderr: string, endpoint: Endpoint, timeoutMs: number
       "patient",
     );
   }
-  return error("CONNECT_FAILED", `${where}: ${said}`);
+  const failed = error("CONNECT_FAILED", `${where}: ${said}`);
+  return lines.length === 0 ? retryable(failed, "quick") : failed;
 }

@@ -66,7 +66,7 @@ function startMaster(
     RemoteCommand: "none",
     PermitLocalCommand: "no",
     ClearAllForwardings: "yes",
-    LogLevel: "ERROR",
+    LogLevel: "INFO",
     ...(password === undefined
       ? { BatchMode: "yes" }
       : {

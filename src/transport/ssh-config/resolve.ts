@@ -120,6 +120,7 @@ function resolveHost(wish: HostWish, context: Context): Endpoint {
       run.connectTimeoutMs ?? (parseTimeMs(options.first("connecttimeout")) || DEFAULT_CONNECT_MS),
     keepAliveMs: parseTimeMs(options.first("serveraliveinterval")) ?? DEFAULT_KEEPALIVE_MS,
     keepAliveCountMax: Number(options.first("serveralivecountmax") ?? DEFAULT_KEEPALIVES),
+    usesProxyCommand: usesCommand || jumps.some(({ ssh }) => ssh?.usesProxyCommand === true),
     needsOpenSsh:
       (usesCommand ? "ProxyCommand is set" : undefined) ??
       wish.needsOpenSsh ??

@@ -155,8 +155,13 @@ function explain(
   );
   // Some servers end the connection without a word when they have seen enough wrong keys (sshd_config(5), MaxAuthTries).
   if (error === undefined && plan.refusals() >= MANY_REFUSALS) {
-    const hint = "it may have been offered too many keys: name the right one with IdentityFile or --private-key";
-    return new VolleyError("AUTH_FAILED", `${where} closed the connection after it had refused ${plan.refusals()} keys`, { hint });
+    const hint =
+      "it may have been offered too many keys: name the right one with IdentityFile or --private-key";
+    return new VolleyError(
+      "AUTH_FAILED",
+      `${where} closed the connection after it had refused ${plan.refusals()} keys`,
+      { hint },
+    );
   }
   if (error === undefined) return again(closed);
   if (error.level === "client-authentication" || /too many authentication failures/i.test(error.message))

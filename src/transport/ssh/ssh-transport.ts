@@ -36,10 +36,11 @@ export interface SshTransport extends Transport {
 export function createSshTransport(options: SshTransportOptions): SshTransport {
   const context: LoginContext = { ...options, agents: createAgents() };
   const retries = options.connectRetries;
-  const loginTo = (endpoint: Endpoint, signal: AbortSignal): Promise<Login> => {
+  const loginTo = async (endpoint: Endpoint, signal: AbortSignal): Promise<Login> => {
     const settings = settingsOf(endpoint);
+    if (settings.usesProxyCommand) throw needsCommand(endpoint);
     const open = () => pool.open(endpoint, settings.connectTimeoutMs, signal);
-    return withRetries(() => login(endpoint, settings, open, context, signal), { retries, signal });
+    return await withRetries(() => login(endpoint, settings, open, context, signal), { retries, signal });
   };
   const pool = createJumpPool(async (hop, signal) => {
     const { client } = await loginTo(hop, signal);
@@ -69,6 +70,16 @@ export function createSshTransport(options: SshTransportOptions): SshTransport {
     scan: (endpoint, signal) => scanHostKey(endpoint, settingsOf(endpoint), pool, signal),
     close: () => pool.close(),
   };
+}
+
+function needsCommand({ host }: Endpoint): VolleyError {
+  return new VolleyError(
+    "CONNECT_FAILED",
+    `${host} is reached through a ProxyCommand, which ssh2 cannot do`,
+    {
+      hint: "leave it to --transport auto or openssh, or use ProxyJump",
+    },
+  );
 }
 
 function settingsOf({ host, ssh }: Endpoint): SshSettings {

@@ -46,14 +46,16 @@ export async function builtCli(): Promise<string> {
 
 /** A copy of its own: the project's dist may be built again while tests run. */
 function buildInto(wanted: string): void {
-  execFileSync(process.execPath, ["build.mjs", "--no-types"], { cwd: root, stdio: "pipe" });
+  const temporary = join(cache, `new-${process.pid}`);
+  execFileSync(process.execPath, ["build.mjs", "--no-types", "--out", join(temporary, "dist")], {
+    cwd: root,
+    stdio: "pipe",
+  });
   // Others may be using the ones before this.
   const builds = readdirSync(cache).filter((name) => name.startsWith("dist-"));
   for (const name of builds.sort().slice(0, -KEPT_BUILDS)) {
     rmSync(join(cache, name), { recursive: true, force: true });
   }
-  const temporary = join(cache, `new-${process.pid}`);
-  cpSync(join(root, "dist"), join(temporary, "dist"), { recursive: true });
   cpSync(join(root, "package.json"), join(temporary, "package.json"));
   renameSync(temporary, wanted);
 }

@@ -1,5 +1,9 @@
 import { afterEach } from "vitest";
-import { openTransports, type Transports, type TransportsOptions } from "../../../src/controller/transports.ts";
+import {
+  openTransports,
+  type Transports,
+  type TransportsOptions,
+} from "../../../src/controller/transports.ts";
 import type { Host } from "../../../src/core/inventory.ts";
 import { startEmbeddedFleet } from "../../../src/embedded/fleet.ts";
 import type { EmbeddedFleet, EmbeddedFleetOptions } from "../../../src/embedded/types.ts";

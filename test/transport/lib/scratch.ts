@@ -17,7 +17,14 @@ export function useScratch(): Scratch {
   const before = new Map<string, string | undefined>();
   beforeAll(() => {
     root = mkdtempSync(join(tmpdir(), "volley-reach-"));
-    for (const name of ["HOME", "XDG_CACHE_HOME", "XDG_STATE_HOME", "XDG_RUNTIME_DIR", "SSH_AUTH_SOCK", "KRB5CCNAME"])
+    for (const name of [
+      "HOME",
+      "XDG_CACHE_HOME",
+      "XDG_STATE_HOME",
+      "XDG_RUNTIME_DIR",
+      "SSH_AUTH_SOCK",
+      "KRB5CCNAME",
+    ])
       before.set(name, process.env[name]);
     delete process.env.XDG_RUNTIME_DIR;
     delete process.env.SSH_AUTH_SOCK;

@@ -15,19 +15,46 @@ test.each([
   ['-o "StrictHostKeyChecking no"', [["stricthostkeychecking", "no"]]],
   ["-o 'UserKnownHostsFile=/a /b'", [["userknownhostsfile", "/a", "/b"]]],
   [`-o ProxyCommand="ssh -W %h:%p -q 'bastion host'"`, [["proxycommand", "ssh -W %h:%p -q 'bastion host'"]]],
-  ["-J a,b -i ~/key -p 22 -l me", [["proxyjump", "a,b"], ["identityfile", "~/key"], ["port", "22"], ["user", "me"]]],
-  ["-p2222 -A -C", [["port", "2222"], ["forwardagent", "yes"], ["compression", "yes"]]],
-  ["-AC -qtt -v", [["forwardagent", "yes"], ["compression", "yes"]]],
+  [
+    "-J a,b -i ~/key -p 22 -l me",
+    [
+      ["proxyjump", "a,b"],
+      ["identityfile", "~/key"],
+      ["port", "22"],
+      ["user", "me"],
+    ],
+  ],
+  [
+    "-p2222 -A -C",
+    [
+      ["port", "2222"],
+      ["forwardagent", "yes"],
+      ["compression", "yes"],
+    ],
+  ],
+  [
+    "-AC -qtt -v",
+    [
+      ["forwardagent", "yes"],
+      ["compression", "yes"],
+    ],
+  ],
   ["-4", [["addressfamily", "inet"]]],
 ])("%s", (text, expected) => {
   expect(options(text)).toEqual(expected);
 });
 
-test.each(["-W host:22", "-D 1080", "bastion", "-o", "-o Name", "-J", "-Z", "--", "-", "-o =x"])("%s is refused, and named", (text) => {
-  expect(() => parseSshArguments(text, "ansible_ssh_common_args of host web1")).toThrow(
-    expect.objectContaining({ code: "USAGE", message: expect.stringMatching(/^ansible_ssh_common_args of host web1: ".*" is not understood$/) }),
-  );
-});
+test.each(["-W host:22", "-D 1080", "bastion", "-o", "-o Name", "-J", "-Z", "--", "-", "-o =x"])(
+  "%s is refused, and named",
+  (text) => {
+    expect(() => parseSshArguments(text, "ansible_ssh_common_args of host web1")).toThrow(
+      expect.objectContaining({
+        code: "USAGE",
+        message: expect.stringMatching(/^ansible_ssh_common_args of host web1: ".*" is not understood$/),
+      }),
+    );
+  },
+);
 
 test("-J is passed on as an option, which does not clash with a ProxyCommand", () => {
   expect(parseSshArguments("-J a -q -A", "args").words).toEqual(["-o", "ProxyJump=a", "-A"]);
@@ -75,6 +102,8 @@ test.each([
 
 test("tokens and variables in paths; what is not known stays", () => {
   process.env.VOLLEY_TEST_DIR = "/keys";
-  expect(fillPath("${VOLLEY_TEST_DIR}/%h-%%-%Z-${NOT_SET_ANYWHERE}", { h: "web1" })).toBe("/keys/web1-%-%Z-${NOT_SET_ANYWHERE}");
+  expect(fillPath("${VOLLEY_TEST_DIR}/%h-%%-%Z-${NOT_SET_ANYWHERE}", { h: "web1" })).toBe(
+    "/keys/web1-%-%Z-${NOT_SET_ANYWHERE}",
+  );
   delete process.env.VOLLEY_TEST_DIR;
 });

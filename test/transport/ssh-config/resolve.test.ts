@@ -3,9 +3,13 @@ import { existsSync, mkdirSync, writeFileSync } from "node:fs";
 import { homedir, userInfo } from "node:os";
 import { join } from "node:path";
 import { expect, test } from "vitest";
-import { readSshConfig } from "../../../src/transport/ssh-config/read.ts";
-import { createResolver, type HostWish, type RunSettings } from "../../../src/transport/ssh-config/resolve.ts";
 import { parseSshArguments } from "../../../src/transport/ssh-config/arguments.ts";
+import { readSshConfig } from "../../../src/transport/ssh-config/read.ts";
+import {
+  createResolver,
+  type HostWish,
+  type RunSettings,
+} from "../../../src/transport/ssh-config/resolve.ts";
 import type { Endpoint } from "../../../src/transport/transport.ts";
 import { useScratch } from "../lib/scratch.ts";
 
@@ -20,7 +24,9 @@ interface Asked {
   readonly run?: Partial<RunSettings>;
 }
 
-async function resolve(asked: Asked): Promise<{ readonly endpoint: Endpoint; readonly notes: readonly string[] }> {
+async function resolve(
+  asked: Asked,
+): Promise<{ readonly endpoint: Endpoint; readonly notes: readonly string[] }> {
   const { config, name = "web1", args = "", wish = {}, run = {} } = asked;
   const file = scratch.write("config", config);
   const { options, words } = parseSshArguments(args, "args");
@@ -80,13 +86,23 @@ Host *
     user: "deploy",
     ssh: { keepAliveMs: 7_000, keepAliveCountMax: 9, connectTimeoutMs: 90_000 },
   });
-  expect((await resolve({ config, name: "web9" })).endpoint).toMatchObject({ address: "web9", port: 22, user: "nobody" });
+  expect((await resolve({ config, name: "web9" })).endpoint).toMatchObject({
+    address: "web9",
+    port: 22,
+    user: "nobody",
+  });
 });
 
 test("the inventory and the command line win over it", async () => {
-  const config = "Host *\n User config\n Port 1\n HostName elsewhere\n StrictHostKeyChecking no\n ConnectTimeout 3\n";
+  const config =
+    "Host *\n User config\n Port 1\n HostName elsewhere\n StrictHostKeyChecking no\n ConnectTimeout 3\n";
   const wish = { user: "inventory", port: 2022 };
-  const run = { user: "command-line", hostKeyPolicy: "strict", connectTimeoutMs: 1_000, knownHostsFiles: ["/k"] } as const;
+  const run = {
+    user: "command-line",
+    hostKeyPolicy: "strict",
+    connectTimeoutMs: 1_000,
+    knownHostsFiles: ["/k"],
+  } as const;
   expect((await resolve({ config, wish, run })).endpoint).toMatchObject({
     user: "inventory",
     port: 2022,
@@ -114,19 +130,26 @@ test.each([
   expect((await resolve({ config })).endpoint.port).toBe(port);
 });
 
-test.each(["Match exec true\n Port 7", "Match !exec true\n Port 7", "Match originalhost web1 exec true\n Port 7"])(
-  "%j is passed over, and said so",
-  async (config) => {
-    const { endpoint, notes } = await resolve({ config });
-    expect(endpoint.port).toBe(22);
-    expect(notes).toEqual([expect.stringMatching(/config: Match exec is passed over: Volley runs no programs/)]);
-  },
-);
+test.each([
+  "Match exec true\n Port 7",
+  "Match !exec true\n Port 7",
+  "Match originalhost web1 exec true\n Port 7",
+])("%j is passed over, and said so", async (config) => {
+  const { endpoint, notes } = await resolve({ config });
+  expect(endpoint.port).toBe(22);
+  expect(notes).toEqual([
+    expect.stringMatching(/config: Match exec is passed over: Volley runs no programs/),
+  ]);
+});
 
 test("keys add up, with tokens, and those that are not there are left out", async () => {
   const [one, two] = [key("one"), key("id_web1_deploy")];
-  const config = "Host web1\n IdentityFile ~/.ssh/one\n IdentityFile ~/.ssh/none\n User deploy\nHost *\n IdentityFile %d/.ssh/id_%n_%r\n IdentitiesOnly yes\n";
-  expect((await resolve({ config })).endpoint.ssh).toMatchObject({ identityFiles: [one, two], identitiesOnly: true });
+  const config =
+    "Host web1\n IdentityFile ~/.ssh/one\n IdentityFile ~/.ssh/none\n User deploy\nHost *\n IdentityFile %d/.ssh/id_%n_%r\n IdentitiesOnly yes\n";
+  expect((await resolve({ config })).endpoint.ssh).toMatchObject({
+    identityFiles: [one, two],
+    identitiesOnly: true,
+  });
 });
 
 test("Include: relative to ~/.ssh, with globs, inside a Host section, each ending with its file", async () => {
@@ -135,20 +158,34 @@ test("Include: relative to ~/.ssh, with globs, inside a Host section, each endin
   writeFileSync(join(directory, "10-a.conf"), "Port 1001\nHost web1\n  User first\n");
   writeFileSync(join(directory, "20-b.conf"), "Host *\n  User second\n Port 1002\n");
   writeFileSync(join(directory, ".hidden.conf"), "User hidden\n");
-  expect((await resolve({ config: "Include conf.d/*.conf none/*\n" })).endpoint).toMatchObject({ port: 1001, user: "first" });
+  expect((await resolve({ config: "Include conf.d/*.conf none/*\n" })).endpoint).toMatchObject({
+    port: 1001,
+    user: "first",
+  });
   const inside = "Host web2\n  Include conf.d/*.conf\n  IdentitiesOnly yes\n";
-  expect((await resolve({ config: inside })).endpoint).toMatchObject({ port: 22, ssh: { identitiesOnly: false } });
-  expect((await resolve({ config: inside, name: "web2" })).endpoint).toMatchObject({ port: 1001, user: "second", ssh: { identitiesOnly: true } });
+  expect((await resolve({ config: inside })).endpoint).toMatchObject({
+    port: 22,
+    ssh: { identitiesOnly: false },
+  });
+  expect((await resolve({ config: inside, name: "web2" })).endpoint).toMatchObject({
+    port: 1001,
+    user: "second",
+    ssh: { identitiesOnly: true },
+  });
 });
 
 test("files that include each other without end are refused", async () => {
   mkdirSync(join(homedir(), ".ssh"), { recursive: true });
   writeFileSync(join(homedir(), ".ssh", "loop"), "Include loop\n");
-  await expect(resolve({ config: "Include loop" })).rejects.toMatchObject({ code: "USAGE", message: expect.stringContaining("include each other") });
+  await expect(resolve({ config: "Include loop" })).rejects.toMatchObject({
+    code: "USAGE",
+    message: expect.stringContaining("include each other"),
+  });
 });
 
 test("known hosts and their policy", async () => {
-  const config = 'Host web1\n UserKnownHostsFile ~/.ssh/known1 "/tmp/known two"\n GlobalKnownHostsFile none\n StrictHostKeyChecking accept-new\n HostKeyAlias alias\n HashKnownHosts yes\n HostKeyAlgorithms ssh-ed25519,rsa-sha2-512\n';
+  const config =
+    'Host web1\n UserKnownHostsFile ~/.ssh/known1 "/tmp/known two"\n GlobalKnownHostsFile none\n StrictHostKeyChecking accept-new\n HostKeyAlias alias\n HashKnownHosts yes\n HostKeyAlgorithms ssh-ed25519,rsa-sha2-512\n';
   expect((await resolve({ config })).endpoint.ssh).toMatchObject({
     knownHostsFiles: [join(homedir(), ".ssh/known1"), "/tmp/known two"],
     hostKeyPolicy: "accept-new",
@@ -156,7 +193,10 @@ test("known hosts and their policy", async () => {
     hashKnownHosts: true,
     hostKeyAlgorithms: "ssh-ed25519,rsa-sha2-512",
   });
-  expect((await resolve({ config: "" })).endpoint.ssh?.knownHostsFiles).toEqual([join(homedir(), ".ssh/known_hosts"), "/etc/ssh/ssh_known_hosts"]);
+  expect((await resolve({ config: "" })).endpoint.ssh?.knownHostsFiles).toEqual([
+    join(homedir(), ".ssh/known_hosts"),
+    "/etc/ssh/ssh_known_hosts",
+  ]);
 });
 
 test.each([
@@ -166,18 +206,23 @@ test.each([
   ["off", "off"],
   ["accept-new", "accept-new"],
 ])("StrictHostKeyChecking %s is %s where nobody can be asked", async (word, policy) => {
-  expect((await resolve({ config: `StrictHostKeyChecking ${word}` })).endpoint.ssh?.hostKeyPolicy).toBe(policy);
+  expect((await resolve({ config: `StrictHostKeyChecking ${word}` })).endpoint.ssh?.hostKeyPolicy).toBe(
+    policy,
+  );
 });
 
 test("an agent of its own, from the environment, or none", async () => {
   process.env.SSH_AUTH_SOCK = "/run/agent";
   try {
-    const agentOf = async (line: string): Promise<string | undefined> => (await resolve({ config: line })).endpoint.ssh?.agent;
+    const agentOf = async (line: string): Promise<string | undefined> =>
+      (await resolve({ config: line })).endpoint.ssh?.agent;
     expect(await agentOf("")).toBe("/run/agent");
     expect(await agentOf("IdentityAgent none")).toBeUndefined();
     expect(await agentOf("IdentityAgent SSH_AUTH_SOCK")).toBe("/run/agent");
     expect(await agentOf("IdentityAgent $SSH_AUTH_SOCK")).toBe("/run/agent");
-    expect(await agentOf('IdentityAgent "~/My Agents/%r@%h.sock"')).toBe(`${homedir()}/My Agents/${userInfo().username}@web1.sock`);
+    expect(await agentOf('IdentityAgent "~/My Agents/%r@%h.sock"')).toBe(
+      `${homedir()}/My Agents/${userInfo().username}@web1.sock`,
+    );
   } finally {
     delete process.env.SSH_AUTH_SOCK;
   }
@@ -188,7 +233,8 @@ function chain({ ssh }: Endpoint): readonly string[] {
 }
 
 test("ProxyJump: several in a row, each with its own configuration", async () => {
-  const config = "Host gate\n HostName 10.9.9.9\n User guard\n Port 2200\nHost inner\n User inner\nHost web1\n ProxyJump gate,me@inner:23,[fd00::1]:24\n";
+  const config =
+    "Host gate\n HostName 10.9.9.9\n User guard\n Port 2200\nHost inner\n User inner\nHost web1\n ProxyJump gate,me@inner:23,[fd00::1]:24\n";
   const { endpoint } = await resolve({ config });
   const me = userInfo().username;
   expect(chain(endpoint)).toEqual(["guard@10.9.9.9:2200", "me@inner:23", `${me}@fd00::1:24`]);
@@ -205,7 +251,10 @@ test("ProxyJump for everybody does not make a host jump through itself; a circle
   expect(chain((await resolve({ config: everybody })).endpoint)).toEqual(["u@gate:22"]);
   expect(chain((await resolve({ config: everybody, name: "gate" })).endpoint)).toEqual([]);
   const circle = "Host a\n ProxyJump b\nHost b\n ProxyJump a\n";
-  await expect(resolve({ config: circle, name: "a" })).rejects.toMatchObject({ code: "USAGE", message: "the hosts to jump through go in a circle: a, b, a" });
+  await expect(resolve({ config: circle, name: "a" })).rejects.toMatchObject({
+    code: "USAGE",
+    message: "the hosts to jump through go in a circle: a, b, a",
+  });
 });
 
 test("ProxyJump none, and whichever of ProxyJump and ProxyCommand comes first", async () => {
@@ -220,7 +269,8 @@ test("ProxyJump none, and whichever of ProxyJump and ProxyCommand comes first", 
 });
 
 test("what only ssh itself can do is noticed", async () => {
-  const needs = async (config: string, args = ""): Promise<string | undefined> => (await resolve({ config, args })).endpoint.ssh?.needsOpenSsh;
+  const needs = async (config: string, args = ""): Promise<string | undefined> =>
+    (await resolve({ config, args })).endpoint.ssh?.needsOpenSsh;
   expect(await needs("CertificateFile ~/.ssh/x-cert.pub")).toBe("CertificateFile is set");
   expect(await needs("GSSAPIAuthentication yes")).toBeUndefined();
   const certified = key("certified");
@@ -230,7 +280,9 @@ test("what only ssh itself can do is noticed", async () => {
   expect(await needs("IdentityFile ~/.ssh/with-cert")).toMatch(/with-cert has a certificate$/);
   writeFileSync(`${certified}.pub`, "sk-ssh-ed25519@openssh.com AAAA\n");
   expect(await needs("IdentityFile ~/.ssh/certified")).toMatch(/is the key of a security device$/);
-  expect(await needs("Host gate\n ProxyCommand nc %h %p\nHost web1\n ProxyJump gate\n")).toBe("gate, on the way: ProxyCommand is set");
+  expect(await needs("Host gate\n ProxyCommand nc %h %p\nHost web1\n ProxyJump gate\n")).toBe(
+    "gate, on the way: ProxyCommand is set",
+  );
   const ticket = scratch.write("ticket", "");
   process.env.KRB5CCNAME = `FILE:${ticket}`;
   try {
@@ -244,13 +296,23 @@ test("arguments win over files", async () => {
   const config = "Host web1\n Port 1\n ProxyJump gate\n StrictHostKeyChecking yes\n User config\n";
   const args = "-o StrictHostKeyChecking=no -o 'UserKnownHostsFile=/dev/null' -J other -oPort=5 -l args";
   const { endpoint } = await resolve({ config, args });
-  expect(endpoint).toMatchObject({ port: 5, user: "args", ssh: { hostKeyPolicy: "off", knownHostsFiles: ["/dev/null", "/etc/ssh/ssh_known_hosts"] } });
+  expect(endpoint).toMatchObject({
+    port: 5,
+    user: "args",
+    ssh: { hostKeyPolicy: "off", knownHostsFiles: ["/dev/null", "/etc/ssh/ssh_known_hosts"] },
+  });
   expect(endpoint.ssh!.jumps.map(({ host }) => host)).toEqual(["other"]);
 });
 
 test("a file that is not there, and one that cannot be parsed, are told by name", async () => {
-  await expect(readSshConfig("/nowhere/config")).rejects.toMatchObject({ code: "USAGE", message: "there is no ssh_config file /nowhere/config" });
-  await expect(resolve({ config: 'Host "web1\n Port 7\n' })).rejects.toMatchObject({ code: "USAGE", location: { file: expect.stringMatching(/config$/) } });
+  await expect(readSshConfig("/nowhere/config")).rejects.toMatchObject({
+    code: "USAGE",
+    message: "there is no ssh_config file /nowhere/config",
+  });
+  await expect(resolve({ config: 'Host "web1\n Port 7\n' })).rejects.toMatchObject({
+    code: "USAGE",
+    location: { file: expect.stringMatching(/config$/) },
+  });
   expect(await readSshConfig("none")).toEqual([]);
 });
 

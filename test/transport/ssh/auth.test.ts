@@ -106,68 +106,95 @@ test("a password is not sent again when the connection goes while it is checked"
   );
   const host = makeHost("locking", { address: "127.0.0.1", port });
   const transports = await open([host], { hostKeys: "off", password: PASSWORD, connectRetries: 5 });
-  await expect(visit(transports, host)).rejects.toMatchObject({ code: "CONNECT_FAILED", message: expect.stringMatching(/closed the connection/) });
+  await expect(visit(transports, host)).rejects.toMatchObject({
+    code: "CONNECT_FAILED",
+    message: expect.stringMatching(/closed the connection/),
+  });
   expect(connections).toBe(1);
 });
 
 test("keys of ssh_config, the first that fits", async () => {
   const { host, known, fleet } = await site();
   const wrong = scratch.write("wrong", generateKey("wrong").privateKey);
-  const sshConfig = scratch.write("config", `IdentityFile ${wrong}\nIdentityFile /nowhere\nIdentityFile ${fleet.privateKeyPath}\n`);
+  const sshConfig = scratch.write(
+    "config",
+    `IdentityFile ${wrong}\nIdentityFile /nowhere\nIdentityFile ${fleet.privateKeyPath}\n`,
+  );
   expect(await visit(await open([host], { ...known, sshConfig }), host)).toBe("here\n");
 });
 
-test.skipIf(!hasOpenSsh)("an encrypted key of ssh_config: asked once, ahead; with nobody to ask, told", async () => {
-  const { host, known, fleet } = await site();
-  const file = scratch.path("locked");
-  copyFileSync(fleet.privateKeyPath, file);
-  execFileSync("ssh-keygen", ["-q", "-p", "-f", file, "-P", "", "-N", PASSWORD], { stdio: "ignore" });
-  const sshConfig = scratch.write("config", `IdentityFile ${file}\n`);
-  const asked: string[] = [];
-  const askPassphrase = async (prompt: string): Promise<string> => {
-    asked.push(prompt);
-    return PASSWORD;
-  };
-  const transports = await open([host], { ...known, sshConfig, askPassphrase });
-  expect(asked).toEqual([`Passphrase for ${file}: `]);
-  expect(await visit(transports, host)).toBe("here\n");
-  expect(asked).toHaveLength(1);
-  await expect(visit(await open([host], { ...known, sshConfig }), host)).rejects.toMatchObject({
-    code: "AUTH_FAILED",
-    hint: expect.stringContaining("is encrypted and there is no terminal"),
-  });
-});
+test.skipIf(!hasOpenSsh)(
+  "an encrypted key of ssh_config: asked once, ahead; with nobody to ask, told",
+  async () => {
+    const { host, known, fleet } = await site();
+    const file = scratch.path("locked");
+    copyFileSync(fleet.privateKeyPath, file);
+    execFileSync("ssh-keygen", ["-q", "-p", "-f", file, "-P", "", "-N", PASSWORD], { stdio: "ignore" });
+    const sshConfig = scratch.write("config", `IdentityFile ${file}\n`);
+    const asked: string[] = [];
+    const askPassphrase = async (prompt: string): Promise<string> => {
+      asked.push(prompt);
+      return PASSWORD;
+    };
+    const transports = await open([host], { ...known, sshConfig, askPassphrase });
+    expect(asked).toEqual([`Passphrase for ${file}: `]);
+    expect(await visit(transports, host)).toBe("here\n");
+    expect(asked).toHaveLength(1);
+    await expect(visit(await open([host], { ...known, sshConfig }), host)).rejects.toMatchObject({
+      code: "AUTH_FAILED",
+      hint: expect.stringContaining("is encrypted and there is no terminal"),
+    });
+  },
+);
 
 async function startAgent(...keys: readonly string[]): Promise<string> {
-  const agent = spawn("ssh-agent", ["-D", "-a", scratch.path("agent")], { stdio: ["ignore", "pipe", "ignore"] });
+  const agent = spawn("ssh-agent", ["-D", "-a", scratch.path("agent")], {
+    stdio: ["ignore", "pipe", "ignore"],
+  });
   onTestFinished(() => void agent.kill());
   await once(createInterface(agent.stdout), "line");
   for (const key of keys)
-    execFileSync("ssh-add", ["-q", key], { env: { ...process.env, SSH_AUTH_SOCK: scratch.path("agent") }, stdio: "ignore" });
+    execFileSync("ssh-add", ["-q", key], {
+      env: { ...process.env, SSH_AUTH_SOCK: scratch.path("agent") },
+      stdio: "ignore",
+    });
   return scratch.path("agent");
 }
 
 /** More keys than sshd lets a client try. */
 function manyKeys(): readonly string[] {
-  return Array.from({ length: 8 }, (_none, index) => scratch.write(`many/${index}`, generateKey(`${index}`).privateKey));
+  return Array.from({ length: 8 }, (_none, index) =>
+    scratch.write(`many/${index}`, generateKey(`${index}`).privateKey),
+  );
 }
 
-test.skipIf(!hasOpenSsh)("the agent's key that ssh_config names is offered before its many others", async () => {
-  const { host, known, fleet } = await site();
-  const socket = await startAgent(...manyKeys(), fleet.privateKeyPath);
-  const published = scratch.write("chosen.pub", readFileSync(`${fleet.privateKeyPath}.pub`, "utf8"));
-  const config = (more: string): string => scratch.write("config", `IdentityAgent ${socket}\n${more}`);
-  await expect(visit(await open([host], { ...known, sshConfig: config("") }), host)).rejects.toMatchObject({ code: "AUTH_FAILED", hint: expect.stringContaining("IdentityFile") });
-  for (const file of [fleet.privateKeyPath, published]) {
-    const sshConfig = config(`IdentityFile ${file}\n`);
-    expect(await visit(await open([host], { ...known, sshConfig }), host)).toBe("here\n");
-  }
-});
+test.skipIf(!hasOpenSsh)(
+  "the agent's key that ssh_config names is offered before its many others",
+  async () => {
+    const { host, known, fleet } = await site();
+    const socket = await startAgent(...manyKeys(), fleet.privateKeyPath);
+    const published = scratch.write("chosen.pub", readFileSync(`${fleet.privateKeyPath}.pub`, "utf8"));
+    const config = (more: string): string => scratch.write("config", `IdentityAgent ${socket}\n${more}`);
+    await expect(visit(await open([host], { ...known, sshConfig: config("") }), host)).rejects.toMatchObject({
+      code: "AUTH_FAILED",
+      hint: expect.stringContaining("IdentityFile"),
+    });
+    for (const file of [fleet.privateKeyPath, published]) {
+      const sshConfig = config(`IdentityFile ${file}\n`);
+      expect(await visit(await open([host], { ...known, sshConfig }), host)).toBe("here\n");
+    }
+  },
+);
 
 test.skipIf(!hasOpenSsh)("IdentitiesOnly keeps the agent's other keys back", async () => {
   const { host, known, fleet } = await site();
-  const sshConfig = scratch.write("config", `IdentityAgent ${await startAgent(fleet.privateKeyPath)}\nIdentitiesOnly yes\nIdentityFile ${scratch.write("wrong", generateKey("w").privateKey)}\n`);
-  await expect(visit(await open([host], { ...known, sshConfig }), host)).rejects.toMatchObject({ code: "AUTH_FAILED" });
+  const sshConfig = scratch.write(
+    "config",
+    `IdentityAgent ${await startAgent(fleet.privateKeyPath)}\nIdentitiesOnly yes\nIdentityFile ${scratch.write("wrong", generateKey("w").privateKey)}\n`,
+  );
+  await expect(visit(await open([host], { ...known, sshConfig }), host)).rejects.toMatchObject({
+    code: "AUTH_FAILED",
+  });
 });
 
 test.skipIf(!hasOpenSsh)("an encrypted key that the agent holds needs no passphrase", async () => {
@@ -187,7 +214,9 @@ test("an agent that is not there is no reason to fail, and is told when nothing 
   const config = `IdentityAgent ${scratch.path("no-agent")}\n`;
   const withKey = scratch.write("with", `${config}IdentityFile ${fleet.privateKeyPath}\n`);
   expect(await visit(await open([host], { ...known, sshConfig: withKey }), host)).toBe("here\n");
-  await expect(visit(await open([host], { ...known, sshConfig: scratch.write("without", config) }), host)).rejects.toMatchObject({
+  await expect(
+    visit(await open([host], { ...known, sshConfig: scratch.write("without", config) }), host),
+  ).rejects.toMatchObject({
     code: "AUTH_FAILED",
     message: expect.stringMatching(/^web01: the SSH agent at .*no-agent failed/),
   });

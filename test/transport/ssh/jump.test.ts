@@ -1,6 +1,6 @@
-import { createServer } from "node:net";
 import { once } from "node:events";
 import { readFileSync } from "node:fs";
+import { createServer } from "node:net";
 import { expect, test } from "vitest";
 import type { EmbeddedFleet, EmbeddedHost } from "../../../src/embedded/types.ts";
 import { connectTo, hostsOf, makeHost, useFleets, useTransports, visit } from "../lib/reach.ts";
@@ -21,12 +21,23 @@ function configOf(fleet: EmbeddedFleet, names: Readonly<Record<string, EmbeddedH
 
 test.each([1, 2, 3])("through %i hosts in a row: one login each, for all behind them", async (depth) => {
   const jumps = await startFleet({ count: depth, separateHostKeys: true });
-  const fleet = await startFleet({ count: 10, authorizedKeys: [readFileSync(`${jumps.privateKeyPath}.pub`, "utf8")] });
+  const fleet = await startFleet({
+    count: 10,
+    authorizedKeys: [readFileSync(`${jumps.privateKeyPath}.pub`, "utf8")],
+  });
   const names = ["one", "two", "three"].slice(0, depth);
   const config = configOf(jumps, Object.fromEntries(names.map((name, index) => [name, jumps.hosts[index]!])));
-  const hosts = hostsOf(fleet).map((host) => ({ ...host, vars: { ansible_ssh_common_args: `-J ${names.join(",")}` } }));
-  const transports = await open(hosts, { sshConfig: config, knownHostsFiles: [fleet.knownHostsPath, jumps.knownHostsPath] });
-  const said = await Promise.all(hosts.map((host) => visit(transports, host, 'echo "$VOLLEY_EMBEDDED_HOST"')));
+  const hosts = hostsOf(fleet).map((host) => ({
+    ...host,
+    vars: { ansible_ssh_common_args: `-J ${names.join(",")}` },
+  }));
+  const transports = await open(hosts, {
+    sshConfig: config,
+    knownHostsFiles: [fleet.knownHostsPath, jumps.knownHostsPath],
+  });
+  const said = await Promise.all(
+    hosts.map((host) => visit(transports, host, 'echo "$VOLLEY_EMBEDDED_HOST"')),
+  );
   expect(said).toEqual(hosts.map(({ name }) => `${name}\n`));
   expect(jumps.hosts.map(({ stats }) => stats.connections)).toEqual(names.map(() => 1));
   expect(fleet.hosts.map(({ stats }) => stats.connections)).toEqual(hosts.map(() => 1));
@@ -40,8 +51,14 @@ test("chains that begin alike share their beginning", async () => {
   const fleet = await startFleet({ count: 2 });
   const [one, two, three] = jumps.hosts;
   const config = configOf(jumps, { one: one!, two: two!, three: three! });
-  const hosts = hostsOf(fleet).map((host, index) => ({ ...host, vars: { ansible_ssh_common_args: index === 0 ? "-J one,two" : "-J one,three" } }));
-  const transports = await open(hosts, { sshConfig: config, knownHostsFiles: [fleet.knownHostsPath, jumps.knownHostsPath] });
+  const hosts = hostsOf(fleet).map((host, index) => ({
+    ...host,
+    vars: { ansible_ssh_common_args: index === 0 ? "-J one,two" : "-J one,three" },
+  }));
+  const transports = await open(hosts, {
+    sshConfig: config,
+    knownHostsFiles: [fleet.knownHostsPath, jumps.knownHostsPath],
+  });
   await Promise.all(hosts.map((host) => visit(transports, host)));
   expect(jumps.hosts.map(({ stats }) => stats.connections)).toEqual([1, 1, 1]);
 });
@@ -49,9 +66,13 @@ test("chains that begin alike share their beginning", async () => {
 test("the key of the host behind is good for the host on the way", async () => {
   const fleet = await startFleet({ count: 2 });
   const [jump, target] = fleet.hosts;
-  const host = makeHost("target", { address: target!.address, port: target!.port, user: fleet.user, privateKeyFile: fleet.privateKeyPath }, {
-    ansible_ssh_common_args: `-J ${fleet.user}@${jump!.address}:${jump!.port}`,
-  });
+  const host = makeHost(
+    "target",
+    { address: target!.address, port: target!.port, user: fleet.user, privateKeyFile: fleet.privateKeyPath },
+    {
+      ansible_ssh_common_args: `-J ${fleet.user}@${jump!.address}:${jump!.port}`,
+    },
+  );
   expect(await visit(await open([host], { knownHostsFiles: [fleet.knownHostsPath] }), host)).toBe("here\n");
 });
 
@@ -72,13 +93,18 @@ test("a hop whose key is not known is refused, and named", async () => {
   const known = scratch.write("known", readFileSync(jumps.knownHostsPath, "utf8").split("\n")[0]!);
   expect(await through(jumps, fleet, [known])).toMatchObject({
     code: "HOST_KEY_UNKNOWN",
-    message: expect.stringMatching(/^web01: on the way there, two: its key ssh-ed25519 SHA256:\S+ is not in known_hosts$/),
+    message: expect.stringMatching(
+      /^web01: on the way there, two: its key ssh-ed25519 SHA256:\S+ is not in known_hosts$/,
+    ),
   });
   expect(fleet.hosts[0]!.stats.connections).toBe(0);
 });
 
 test("a hop that presents another key is refused, before anything is behind it", async () => {
-  const jumps = await startFleet({ count: 2, faults: (index) => (index === 0 ? { kind: "wrongHostKey" } : undefined) });
+  const jumps = await startFleet({
+    count: 2,
+    faults: (index) => (index === 0 ? { kind: "wrongHostKey" } : undefined),
+  });
   const fleet = await startFleet();
   expect(await through(jumps, fleet, [jumps.knownHostsPath, fleet.knownHostsPath])).toMatchObject({
     code: "HOST_KEY_CHANGED",
@@ -88,15 +114,32 @@ test("a hop that presents another key is refused, before anything is behind it",
 });
 
 test("a hop that lets nobody in, a hop that is not there, and a target that is not there", async () => {
-  const closed = await startFleet({ count: 2, faults: (index) => (index === 1 ? { kind: "rejectAuth" } : undefined) });
+  const closed = await startFleet({
+    count: 2,
+    faults: (index) => (index === 1 ? { kind: "rejectAuth" } : undefined),
+  });
   const fleet = await startFleet();
   const known = (jumps: EmbeddedFleet): readonly string[] => [jumps.knownHostsPath, fleet.knownHostsPath];
-  expect(await through(closed, fleet, known(closed))).toMatchObject({ code: "AUTH_FAILED", message: expect.stringMatching(/^web01: on the way there, two accepted none of the keys/) });
-  const refusing = await startFleet({ count: 2, faults: (index) => (index === 0 ? { kind: "refuse" } : undefined) });
-  expect(await through(refusing, fleet, known(refusing))).toMatchObject({ code: "CONNECT_FAILED", message: expect.stringMatching(/^web01: on the way there, one \(127\.0\.0\.1:\d+\) refused the connection/) });
+  expect(await through(closed, fleet, known(closed))).toMatchObject({
+    code: "AUTH_FAILED",
+    message: expect.stringMatching(/^web01: on the way there, two accepted none of the keys/),
+  });
+  const refusing = await startFleet({
+    count: 2,
+    faults: (index) => (index === 0 ? { kind: "refuse" } : undefined),
+  });
+  expect(await through(refusing, fleet, known(refusing))).toMatchObject({
+    code: "CONNECT_FAILED",
+    message: expect.stringMatching(
+      /^web01: on the way there, one \(127\.0\.0\.1:\d+\) refused the connection/,
+    ),
+  });
   const jumps = await startFleet({ count: 2 });
   const gone = await startFleet({ faults: () => ({ kind: "refuse" }) });
-  expect(await through(jumps, gone, [jumps.knownHostsPath, gone.knownHostsPath])).toMatchObject({ code: "CONNECT_FAILED", message: expect.stringMatching(/^web01 \(127\.0\.0\.1:\d+\) cannot be reached from two/) });
+  expect(await through(jumps, gone, [jumps.knownHostsPath, gone.knownHostsPath])).toMatchObject({
+    code: "CONNECT_FAILED",
+    message: expect.stringMatching(/^web01 \(127\.0\.0\.1:\d+\) cannot be reached from two/),
+  });
 });
 
 test("many hosts behind a hop that lets nobody in ask it once", async () => {
@@ -105,8 +148,12 @@ test("many hosts behind a hop that lets nobody in ask it once", async () => {
   const config = configOf(jumps, { one: jumps.hosts[0]! });
   const hosts = hostsOf(fleet).map((host) => ({ ...host, vars: { ansible_ssh_common_args: "-J one" } }));
   const transports = await open(hosts, { sshConfig: config, knownHostsFiles: [jumps.knownHostsPath] });
-  const errors = await Promise.all(hosts.map((host) => visit(transports, host).catch((thrown: Error) => thrown.message)));
-  expect(errors.every((message) => message.includes("on the way there, one accepted none of the keys"))).toBe(true);
+  const errors = await Promise.all(
+    hosts.map((host) => visit(transports, host).catch((thrown: Error) => thrown.message)),
+  );
+  expect(errors.every((message) => message.includes("on the way there, one accepted none of the keys"))).toBe(
+    true,
+  );
   expect(jumps.hosts[0]!.stats.connections).toBe(1);
 });
 
@@ -115,7 +162,10 @@ test("a hop that is lost takes those behind it along; the next connection logs i
   const fleet = await startFleet({ count: 2 });
   const config = configOf(jumps, { one: jumps.hosts[0]! });
   const hosts = hostsOf(fleet).map((host) => ({ ...host, vars: { ansible_ssh_common_args: "-J one" } }));
-  const transports = await open(hosts, { sshConfig: config, knownHostsFiles: [jumps.knownHostsPath, fleet.knownHostsPath] });
+  const transports = await open(hosts, {
+    sshConfig: config,
+    knownHostsFiles: [jumps.knownHostsPath, fleet.knownHostsPath],
+  });
   const connections = await Promise.all(hosts.map((host) => connectTo(transports, host)));
   jumps.hosts[0]!.dropConnections();
   for (const connection of connections) expect(await connection.closed).toEqual(expect.any(String));
@@ -128,7 +178,10 @@ test("cancelling one host leaves the login to the hop to the others", async () =
   const fleet = await startFleet({ count: 2 });
   const config = configOf(jumps, { one: jumps.hosts[0]! });
   const hosts = hostsOf(fleet).map((host) => ({ ...host, vars: { ansible_ssh_common_args: "-J one" } }));
-  const transports = await open(hosts, { sshConfig: config, knownHostsFiles: [jumps.knownHostsPath, fleet.knownHostsPath] });
+  const transports = await open(hosts, {
+    sshConfig: config,
+    knownHostsFiles: [jumps.knownHostsPath, fleet.knownHostsPath],
+  });
   const cancel = new AbortController();
   const { endpoint, transport } = transports.of(hosts[0]!);
   const cancelled = transport.connect(endpoint, cancel.signal);
@@ -144,10 +197,22 @@ test("a target that accepts and says nothing, behind a hop: within the time limi
   const jumps = await startFleet();
   const { port } = silent.address() as { readonly port: number };
   const config = configOf(jumps, { one: jumps.hosts[0]! });
-  const host = makeHost("silent", { address: "127.0.0.1", port, privateKeyFile: jumps.privateKeyPath }, { ansible_ssh_common_args: "-J one" });
+  const host = makeHost(
+    "silent",
+    { address: "127.0.0.1", port, privateKeyFile: jumps.privateKeyPath },
+    { ansible_ssh_common_args: "-J one" },
+  );
   try {
-    const transports = await open([host], { sshConfig: config, knownHostsFiles: [jumps.knownHostsPath], connectTimeoutMs: 500, connectRetries: 0 });
-    await expect(visit(transports, host)).rejects.toMatchObject({ code: "CONNECT_FAILED", message: expect.stringMatching(/did not answer within 0.5 s$/) });
+    const transports = await open([host], {
+      sshConfig: config,
+      knownHostsFiles: [jumps.knownHostsPath],
+      connectTimeoutMs: 500,
+      connectRetries: 0,
+    });
+    await expect(visit(transports, host)).rejects.toMatchObject({
+      code: "CONNECT_FAILED",
+      message: expect.stringMatching(/did not answer within 0.5 s$/),
+    });
   } finally {
     silent.close();
   }

@@ -40,7 +40,10 @@ test.each([
 
 test("severed every time: as many tries as were asked for", async () => {
   const { said, connections } = await tryHost(() => ({ kind: "dropAfterBytes", bytes: 500 }), 1);
-  expect(said).toMatchObject({ code: "CONNECT_FAILED", message: expect.stringMatching(/^web01 \(127\.0\.0\.1:\d+\)/) });
+  expect(said).toMatchObject({
+    code: "CONNECT_FAILED",
+    message: expect.stringMatching(/^web01 \(127\.0\.0\.1:\d+\)/),
+  });
   expect(connections).toBe(2);
 });
 
@@ -54,7 +57,9 @@ test.each([
 });
 
 /** A server that takes no more logins, for so many connections; then nobody is there. */
-async function busyServer(drop: (socket: Socket) => void): Promise<{ readonly port: number; readonly count: () => number }> {
+async function busyServer(
+  drop: (socket: Socket) => void,
+): Promise<{ readonly port: number; readonly count: () => number }> {
   let count = 0;
   const server = createServer((socket) => {
     count++;
@@ -69,14 +74,18 @@ async function busyServer(drop: (socket: Socket) => void): Promise<{ readonly po
 test.each([
   ["closes without a word", (socket: Socket) => socket.end()],
   ["says that it is busy", (socket: Socket) => socket.end("Exceeded MaxStartups\r\n")],
-])("a server that %s is given more patience", async (_what, drop) => {
-  const fleet = await startFleet();
-  const { port, count } = await busyServer(drop);
-  const host = makeHost("busy", { address: "127.0.0.1", port, privateKeyFile: fleet.privateKeyPath });
-  const transports = await open([host], { hostKeys: "off", connectRetries: 1 });
-  await expect(visit(transports, host)).rejects.toMatchObject({ code: "CONNECT_FAILED" });
-  expect(count()).toBe(7);
-}, 40_000);
+])(
+  "a server that %s is given more patience",
+  async (_what, drop) => {
+    const fleet = await startFleet();
+    const { port, count } = await busyServer(drop);
+    const host = makeHost("busy", { address: "127.0.0.1", port, privateKeyFile: fleet.privateKeyPath });
+    const transports = await open([host], { hostKeys: "off", connectRetries: 1 });
+    await expect(visit(transports, host)).rejects.toMatchObject({ code: "CONNECT_FAILED" });
+    expect(count()).toBe(7);
+  },
+  40_000,
+);
 
 test("waiting for the next try ends when it is cancelled", async () => {
   const { port, count } = await busyServer((socket) => socket.end());

@@ -2,8 +2,8 @@ import { readFileSync } from "node:fs";
 import { homedir } from "node:os";
 import { join } from "node:path";
 import { expect, test } from "vitest";
-import { trustHosts } from "../../../src/controller/trust-hosts.ts";
 import type { UnknownHostKey } from "../../../src/controller/trust.ts";
+import { trustHosts } from "../../../src/controller/trust-hosts.ts";
 import type { Host, Inventory } from "../../../src/core/inventory.ts";
 import type { EmbeddedFleet } from "../../../src/embedded/types.ts";
 import { openKnownHosts } from "../../../src/transport/ssh/known-hosts.ts";
@@ -14,7 +14,10 @@ const scratch = useScratch();
 const startFleet = useFleets();
 const open = useTransports();
 
-function asker(answer: boolean): { readonly asked: (readonly UnknownHostKey[])[]; readonly askHostKeys: (keys: readonly UnknownHostKey[]) => Promise<boolean> } {
+function asker(answer: boolean): {
+  readonly asked: (readonly UnknownHostKey[])[];
+  readonly askHostKeys: (keys: readonly UnknownHostKey[]) => Promise<boolean>;
+} {
   const asked: (readonly UnknownHostKey[])[] = [];
   return {
     asked,
@@ -68,12 +71,15 @@ test("refused: nothing is added, and the hosts are refused", async () => {
   expect(() => readFileSync(known)).toThrow();
 });
 
-test.each(["strict", "accept-new", "off"] as const)("nobody is asked with --host-keys %s", async (hostKeys) => {
-  const fleet = await startFleet();
-  const { asked, askHostKeys } = asker(true);
-  await open(hostsOf(fleet), { knownHostsFiles: [scratch.path("known")], hostKeys, askHostKeys });
-  expect(asked).toEqual([]);
-});
+test.each(["strict", "accept-new", "off"] as const)(
+  "nobody is asked with --host-keys %s",
+  async (hostKeys) => {
+    const fleet = await startFleet();
+    const { asked, askHostKeys } = asker(true);
+    await open(hostsOf(fleet), { knownHostsFiles: [scratch.path("known")], hostKeys, askHostKeys });
+    expect(asked).toEqual([]);
+  },
+);
 
 test("a key that has changed is no question", async () => {
   const fleet = await startFleet({ faults: () => ({ kind: "wrongHostKey" }) });
@@ -87,7 +93,10 @@ test("a key that has changed is no question", async () => {
 test("hosts on the way are asked about first, those behind them next", async () => {
   const jumps = await startFleet({ names: () => "gate" });
   const fleet = await startFleet({ count: 2, separateHostKeys: true });
-  const sshConfig = scratch.write("config", `Host gate\n HostName 127.0.0.1\n Port ${jumps.hosts[0]!.port}\n IdentityFile ${jumps.privateKeyPath}\n`);
+  const sshConfig = scratch.write(
+    "config",
+    `Host gate\n HostName 127.0.0.1\n Port ${jumps.hosts[0]!.port}\n IdentityFile ${jumps.privateKeyPath}\n`,
+  );
   const hosts = hostsOf(fleet).map((host) => ({ ...host, vars: { ansible_ssh_common_args: "-J gate" } }));
   const { asked, askHostKeys } = asker(true);
   const transports = await open(hosts, { sshConfig, knownHostsFiles: [scratch.path("known")], askHostKeys });
@@ -112,7 +121,11 @@ test("HashKnownHosts hides names in what is added", async () => {
   const fleet = await startFleet();
   const known = scratch.path("known");
   const { askHostKeys } = asker(true);
-  await open(hostsOf(fleet), { sshConfig: scratch.write("config", "HashKnownHosts yes\n"), knownHostsFiles: [known], askHostKeys });
+  await open(hostsOf(fleet), {
+    sshConfig: scratch.write("config", "HashKnownHosts yes\n"),
+    knownHostsFiles: [known],
+    askHostKeys,
+  });
   expect(readFileSync(known, "utf8")).toMatch(/^\|1\|\S+\|\S+ ssh-ed25519 \S+\n$/);
   expect(openKnownHosts([known]).keyTypes("127.0.0.1", fleet.hosts[0]!.port)).toEqual(["ssh-ed25519"]);
 });
@@ -124,7 +137,12 @@ test("@cert-authority lines: refused with ssh2, said which line; chosen for Open
   const known = scratch.write("known", `@cert-authority * ${key}`);
   const { asked, askHostKeys } = asker(true);
   for (const hostKeys of ["strict", "accept-new", "ask"] as const) {
-    const transports = await open([host!], { knownHostsFiles: [known], askHostKeys, hostKeys, transport: "ssh2" });
+    const transports = await open([host!], {
+      knownHostsFiles: [known],
+      askHostKeys,
+      hostKeys,
+      transport: "ssh2",
+    });
     await expect(visit(transports, host!)).rejects.toMatchObject({
       code: "HOST_KEY_UNKNOWN",
       message: `web01: only a certificate can vouch for it (${known}:1), and ssh2 checks none`,
@@ -133,7 +151,12 @@ test("@cert-authority lines: refused with ssh2, said which line; chosen for Open
   }
   expect(asked).toEqual([]);
   const { notes } = await open([host!], { knownHostsFiles: [known] });
-  expect(notes).toEqual([{ host: "web01", text: "reached with OpenSSH's ssh: only a certificate vouches for its key (@cert-authority)" }]);
+  expect(notes).toEqual([
+    {
+      host: "web01",
+      text: "reached with OpenSSH's ssh: only a certificate vouches for its key (@cert-authority)",
+    },
+  ]);
 });
 
 function inventoryOf(hosts: readonly Host[]): Inventory {
@@ -146,11 +169,23 @@ function inventoryOf(hosts: readonly Host[]): Inventory {
 }
 
 test("trustHosts learns what is not known, leaves what is, and tells who is silent", async () => {
-  const fleet = await startFleet({ count: 4, separateHostKeys: true, faults: (index) => (index === 2 ? { kind: "refuse" } : undefined) });
+  const fleet = await startFleet({
+    count: 4,
+    separateHostKeys: true,
+    faults: (index) => (index === 2 ? { kind: "refuse" } : undefined),
+  });
   const [first] = readFileSync(fleet.knownHostsPath, "utf8").split("\n");
   const known = scratch.write("known", `${first}\n`);
-  const command = makeHost("proxied", { address: "192.0.2.1" }, { ansible_ssh_common_args: "-o ProxyCommand='nc %h %p'" });
-  const options = { inventory: inventoryOf([...hostsOf(fleet), command]), knownHostsFiles: [known], sshConfig: "none" };
+  const command = makeHost(
+    "proxied",
+    { address: "192.0.2.1" },
+    { ansible_ssh_common_args: "-o ProxyCommand='nc %h %p'" },
+  );
+  const options = {
+    inventory: inventoryOf([...hostsOf(fleet), command]),
+    knownHostsFiles: [known],
+    sshConfig: "none",
+  };
   const refusing = asker(false);
   expect(await trustHosts({ ...options, ...refusing })).toMatchObject({ added: [], count: 5 });
   expect(readFileSync(known, "utf8")).toBe(`${first}\n`);

@@ -1,0 +1,154 @@
+import type { Readable } from "node:stream";
+import { isVolleyError, serializeError } from "../core/errors.ts";
+import type { Connection, Endpoint, RemoteExit, RemoteProcess, Transport } from "../transport/transport.ts";
+import type { CommandInput } from "./input.ts";
+import { END_COMMAND, END_SECONDS } from "./remote-command.ts";
+import type { ExecOutcome, HostResult } from "./result.ts";
+
+/** A host that a command is run on. */
+export interface FanOutHost {
+  readonly name: string;
+  readonly endpoint: Endpoint;
+  readonly transport: Transport;
+  /** The user to become; null: none. */
+  readonly become: string | null;
+}
+
+/** The size of the terminal a command is started on. */
+export interface PtySize {
+  readonly columns: number;
+  readonly rows: number;
+}
+
+/** What is the same for one host's command from beginning to end. */
+export interface HostExecOptions {
+  /** As {@link startLine} makes it. */
+  readonly line: string;
+  /** Sent before the input. */
+  readonly preamble: Buffer;
+  readonly input: CommandInput | undefined;
+  readonly pty: PtySize | undefined;
+  /** Default: none. */
+  readonly timeoutMs: number | undefined;
+  /** Takes what the command prints; while a promise it gave is not settled, no more is read. */
+  output(stream: "stdout" | "stderr", chunk: Buffer): Promise<void> | undefined;
+  /** Ends the command, and waits for its end. */
+  readonly stop: AbortSignal;
+  /** Drops the connection. */
+  readonly drop: AbortSignal;
+}
+
+/** Time for the word of the end to travel, beside what the command has. */
+const TRAVEL_MS = 2_000;
+const CONTROL_C = "\x03";
+
+/** Connects, runs the command and gives how it went; rejects only when `output` does. */
+export async function execOnHost(host: FanOutHost, options: HostExecOptions): Promise<HostResult> {
+  const startedAt = performance.now();
+  const counts = { stdout: 0, stderr: 0 };
+  const resultOf = (outcome: ExecOutcome, exit?: RemoteExit, thrown?: unknown): HostResult => ({
+    host: host.name,
+    outcome,
+    exit,
+    error: thrown === undefined ? undefined : serializeError(thrown),
+    elapsedMs: performance.now() - startedAt,
+    stdoutBytes: counts.stdout,
+    stderrBytes: counts.stderr,
+  });
+  const output: HostExecOptions["output"] = (stream, chunk) => {
+    counts[stream] += chunk.length;
+    return options.output(stream, chunk);
+  };
+
+  if (options.stop.aborted) return resultOf("cancelled");
+  let connection: Connection | undefined;
+  try {
+    let process: RemoteProcess;
+    try {
+      connection = await host.transport.connect(host.endpoint, options.stop);
+      process = await connection.exec(options.line, options.stop, options.pty === undefined ? {} : { pty: options.pty });
+    } catch (thrown) {
+      if (isVolleyError(thrown) && thrown.code === "CANCELLED") return resultOf("cancelled");
+      return resultOf("unreachable", undefined, thrown);
+    }
+    const { exit, endedBy } = await watch(connection, process, { ...options, output });
+    if (exit.kind === "exited" && exit.code === 0) return resultOf("ok", exit);
+    if (endedBy !== undefined) return resultOf(endedBy, exit);
+    return resultOf(exit.kind === "lost" ? "lost" : "failed", exit);
+  } finally {
+    connection?.close();
+  }
+}
+
+interface Watched {
+  readonly exit: RemoteExit;
+  readonly endedBy: "timedOut" | "cancelled" | undefined;
+}
+
+/** Feeds a process and follows it to its end, which a time limit or a person may hasten. */
+async function watch(connection: Connection, process: RemoteProcess, options: HostExecOptions): Promise<Watched> {
+  const { preamble, input, pty, timeoutMs, stop, drop } = options;
+  let endedBy: Watched["endedBy"];
+  let hasInput = false;
+  let graceTimer: NodeJS.Timeout | undefined;
+  const close = (): void => connection.close();
+  const end = (why: "timedOut" | "cancelled"): void => {
+    if (endedBy !== undefined) return;
+    endedBy = why;
+    // Behind what has not arrived yet a word would not be read: the end of the connection is.
+    if (!hasInput) return close();
+    process.stdin.write(pty === undefined ? END_COMMAND : CONTROL_C);
+    graceTimer = setTimeout(close, END_SECONDS * 1_000 + TRAVEL_MS);
+  };
+  const onStop = (): void => end("cancelled");
+  const timer = timeoutMs === undefined ? undefined : setTimeout(() => end("timedOut"), timeoutMs);
+  stop.addEventListener("abort", onStop, { once: true });
+  drop.addEventListener("abort", close, { once: true });
+  try {
+    const followed = Promise.all([
+      follow(process.stdout, (chunk) => options.output("stdout", chunk)),
+      follow(process.stderr, (chunk) => options.output("stderr", chunk)),
+    ]);
+    if (preamble.length > 0) process.stdin.write(preamble);
+    await input?.sendTo(process.stdin, process.exit);
+    hasInput = true;
+    // What was wanted while the connection was being made.
+    if (stop.aborted) end("cancelled");
+    if (drop.aborted) close();
+    const exit = await Promise.race([process.exit, rejectionOf(followed)]);
+    await Promise.race([followed, connection.closed]);
+    return { exit, endedBy };
+  } finally {
+    clearTimeout(timer);
+    clearTimeout(graceTimer);
+    stop.removeEventListener("abort", onStop);
+    drop.removeEventListener("abort", close);
+  }
+}
+
+async function rejectionOf(promise: Promise<unknown>): Promise<never> {
+  await promise;
+  return new Promise<never>(() => {});
+}
+
+/** Reads a stream to its end, at the pace of what takes it; rejects when that does. */
+function follow(stream: Readable, take: (chunk: Buffer) => Promise<void> | undefined): Promise<void> {
+  return new Promise((resolve, reject) => {
+    let taking = Promise.resolve();
+    stream.on("data", (chunk: Buffer) => {
+      let waiting: Promise<void> | undefined;
+      try {
+        waiting = take(chunk);
+      } catch (thrown) {
+        return reject(thrown);
+      }
+      if (waiting === undefined) return;
+      stream.pause();
+      taking = waiting.then(() => void stream.resume(), reject);
+    });
+    const finish = (): void => void taking.then(resolve);
+    stream.once("end", finish);
+    stream.once("close", finish);
+    stream.once("error", finish);
+  });
+}
