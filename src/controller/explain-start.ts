@@ -50,6 +50,27 @@ export function explainFailedStart({ endpoint, become, exit, stderr }: FailedSta
   );
 }
 
+/** What is known of a host that was lost and did not come back. */
+interface Loss {
+  /** Why it was lost. */
+  readonly reason: string;
+  /** How long it was tried. */
+  readonly limitMs: number;
+  /** What the last try came to; undefined when its time was up before it came to anything. */
+  readonly last: string | undefined;
+}
+
+/** The error of a host that was lost and did not come back in time. */
+export function explainLoss(host: string, { reason, limitMs, last }: Loss): VolleyError {
+  const said = (text: string): string => (text.startsWith(`${host}: `) ? text.slice(host.length + 2) : text);
+  const why = last === undefined || last === reason ? "" : `; the last try: ${said(last)}`;
+  return new VolleyError(
+    "CONNECTION_LOST",
+    `${host}: ${said(reason)}, and it did not come back within ${limitMs / 1_000} s${why}`,
+    { hint: "what it did by itself is in its journal: volley attach, or --resume, goes on with the run" },
+  );
+}
+
 /** What a failure before the bundle ran makes of the host. */
 export function outcomeOf(thrown: unknown): Outcome {
   switch ((thrown as Partial<VolleyError>).code) {

@@ -1,12 +1,13 @@
 import { setTimeout as pause } from "node:timers/promises";
-import { type SerializedError, serializeError, VolleyError } from "../core/errors.ts";
+import { isVolleyError, type SerializedError, serializeError, VolleyError } from "../core/errors.ts";
 import type { ControllerEvent, HostEnd, Outcome, Phase, ReceivedEvent } from "../core/events.ts";
 import type { Mask } from "../core/mask.ts";
 import { type Command, encodeLine, type Job, type WireEvent } from "../core/protocol.ts";
-import { countState, EMPTY_TALLY, type Tally } from "../core/result.ts";
 import type { Connection, Endpoint, RemoteExit, RemoteProcess, Transport } from "../transport/transport.ts";
+import { Absence } from "./absence.ts";
 import type { EarlierPart } from "./earlier.ts";
-import { explainFailedStart, outcomeOf } from "./explain-start.ts";
+import { explainFailedStart, explainLoss, outcomeOf } from "./explain-start.ts";
+import { HostRecord } from "./host-record.ts";
 import {
   ABSENT,
   attachCommand,
@@ -15,9 +16,9 @@ import {
   launchCommand,
   verifyAndLaunchCommand,
 } from "./launch.ts";
-import { onMaskedText } from "./masked-text.ts";
-import { type ReceiveHandlers, receive } from "./receive.ts";
-import { sendBundle } from "./send-bundle.ts";
+import { FIRST_JOURNALED } from "./receive.ts";
+import { makeNonce, sendBundle } from "./send-bundle.ts";
+import { type FirstWord, speak } from "./speak.ts";
 
 /** What one host's part of a run needs. */
 export interface HostRunOptions {
@@ -45,17 +46,13 @@ export interface HostRunOptions {
 }
 
 const STDERR_KEPT = 4_000;
+/** Lines beside the protocol that are told of one host, over all connections. */
+const MAX_NOISE_LINES = 500;
 const UPLOAD_TRIES = 2;
-/** The first event is the `hello` of whoever speaks. */
-const FIRST_JOURNALED = 2;
-const RETURN_MIN_MS = 200;
-const RETURN_MAX_MS = 3_000;
-const RESTART_PAUSE_MS = 500;
-
-type Started =
-  | { readonly kind: "hello" }
-  | { readonly kind: typeof ABSENT | typeof CORRUPT }
-  | { readonly kind: "ended"; readonly exit: RemoteExit };
+/** How long a host that has said its last word may take to end. */
+const LAST_WORD_MS = 5_000;
+/** The least time a host that is back gets for its first word. */
+const MIN_START_MS = 2_000;
 
 /** One host's part of a run, from connecting to its end. It never throws: what goes wrong is the outcome. */
 export class HostRun {
@@ -65,27 +62,28 @@ export class HostRun {
   readonly #playEnds = new Map<number, { readonly promise: Promise<void>; readonly resolve: () => void }>();
   /** Ends connecting and sending; the target is told in its own way. */
   readonly #abort = new AbortController();
+  readonly #record: HostRecord;
+  readonly #absence = new Absence();
+  readonly #continued = new Set<number>();
   #connection: Connection | undefined;
   #process: RemoteProcess | undefined;
   #stderr = "";
-  #tally: Tally = EMPTY_TALLY;
-  #bye: Extract<WireEvent, { type: "bye" }> | undefined;
+  #noiseLines = 0;
   #broken: VolleyError | undefined;
-  #total = 0;
   #uploadedBytes = 0;
+  /** Of a bundle that was being sent when the connection went. */
+  #leftNonce: string | undefined;
   #begun = false;
   #cancelled = false;
-  #hasFailed = false;
   #lastMark = performance.now();
   #waitingSince: number | undefined;
+  /** True once there has been a connection. */
+  #reached = false;
   /** True once the host may have got the job. */
   #known = false;
-  #lastSequence = 0;
-  #lostAt: number | undefined;
-  #returnBy = 0;
-  #gone: Extract<WireEvent, { type: "gone" }> | undefined;
-  #restart: Extract<WireEvent, { type: "restart" }> | undefined;
-  readonly #continued = new Set<number>();
+  #lossReason = "";
+  #limitMs: number;
+  #tellLastWord: () => void = () => {};
   #resolveEnd!: (end: HostEnd) => void;
   #ended = false;
   /** Resolves once the host's part is over. */
@@ -93,6 +91,8 @@ export class HostRun {
 
   constructor(options: HostRunOptions) {
     this.#options = options;
+    this.#limitMs = options.returnTimeoutMs;
+    this.#record = new HostRecord(options.job.plays, options.earlier);
     this.end = new Promise((resolve) => {
       this.#resolveEnd = resolve;
     });
@@ -101,12 +101,8 @@ export class HostRun {
   }
 
   /** Begins where an earlier controller was ended. */
-  #takeUp({ end, known, lastSequence, tally, total, failed, endedPlays, uploadedBytes }: EarlierPart): void {
+  #takeUp({ end, known, endedPlays, uploadedBytes }: EarlierPart): void {
     this.#known = known;
-    this.#lastSequence = lastSequence;
-    this.#tally = tally;
-    this.#total = total;
-    this.#hasFailed = failed;
     this.#uploadedBytes = uploadedBytes;
     for (const index of endedPlays) this.#playEnd(index).resolve();
     if (end === undefined) return;
@@ -152,13 +148,16 @@ export class HostRun {
     return known;
   }
 
-  /** Asks the host to finish the action now running and end; before it has started any, connecting and sending end. */
+  /**
+   * Asks the host to finish the action now running and end, as soon as it is there to be told; before it has started
+   * any, connecting and sending end.
+   */
   cancel(): void {
     if (this.#ended) return;
     this.#cancelled = true;
     if (!this.#begun) return this.#finish("cancelled");
-    if (this.#process === undefined) this.#abort.abort();
-    else this.#send({ type: "cancel" });
+    if (this.#process !== undefined) this.#send({ type: "cancel" });
+    else if (!this.#known) this.#abort.abort();
   }
 
   readonly #onNow = (): void => {
@@ -172,72 +171,65 @@ export class HostRun {
   };
 
   async #run(): Promise<void> {
-    try {
-      for (;;) {
-        try {
-          const connection = await this.#connect();
-          if (this.#ended) return connection.close();
-          this.#connection = connection;
-          if (this.#known || !this.#options.mayLaunch) await this.#attach(connection);
-          else await this.#launch(connection);
-          const exit = await this.#process!.exit;
-          if (!this.#mayGoOn(exit)) {
-            this.#addPhase("collect", this.#sinceMark());
-            return this.#conclude(exit);
-          }
-          this.#leave(exit);
-        } catch (thrown) {
-          if (!this.#mayBeRestarting(thrown)) throw thrown;
-          this.#leave({ kind: "lost", reason: (thrown as Error).message });
+    for (;;) {
+      try {
+        const connection = await this.#connect();
+        if (this.#ended) return connection.close();
+        this.#connection = connection;
+        this.#reached = true;
+        if (this.#known || !this.#options.mayLaunch) await this.#attach(connection);
+        else await this.#launch(connection);
+        const exit = await this.#exit();
+        if (!this.#mayGoOn(exit)) {
+          this.#addPhase("collect", this.#sinceMark());
+          return this.#conclude(exit);
         }
-        // It is going down, or coming up.
-        if (this.#restart !== undefined && this.#gone?.restarted !== true)
-          await pause(RESTART_PAUSE_MS, undefined, { signal: this.#abort.signal });
-      }
-    } catch (thrown) {
-      if (this.#cancelled) this.#finish("cancelled");
-      else {
-        const outcome = outcomeOf(thrown);
-        this.#finish(this.#known && outcome === "unreachable" ? "lost" : outcome, serializeError(thrown));
+        this.#leave(exit.kind === "lost" ? exit.reason : "its process ended");
+      } catch (thrown) {
+        if (this.#ended) return;
+        if (!this.#mayTryAgain(thrown)) return this.#fail(thrown);
+        this.#leave(isVolleyError(thrown) ? thrown.message : String(thrown));
       }
     }
   }
 
-  /** Connects; a host that was lost is tried again and again until its time is up. */
+  /** Connects; a host that was lost is tried until its time is up. */
   async #connect(): Promise<Connection> {
     const { endpoint, transport, emit } = this.#options;
     const { host, address, port, user } = endpoint;
-    emit({ type: "host:connect", host, address, port, user });
-    for (let tries = 0; ; tries++) {
-      try {
-        const connection = await transport.connect(endpoint, this.#abort.signal);
-        const { connectMs, authenticateMs } = connection.timings;
-        this.#addPhase("connect", connectMs);
-        this.#addPhase("authenticate", authenticateMs);
-        emit({ type: "host:connected", host, elapsedMs: connectMs + authenticateMs });
-        return connection;
-      } catch (thrown) {
-        const { code } = thrown as Partial<VolleyError>;
-        if (this.#lostAt === undefined || code !== "CONNECT_FAILED" || performance.now() > this.#returnBy)
-          throw thrown;
-        // Not all hosts of a rack at the same moment.
-        const wait = Math.min(RETURN_MAX_MS, RETURN_MIN_MS * 2 ** tries) * (0.5 + Math.random());
-        await pause(wait, undefined, { signal: this.#abort.signal });
-      }
+    const absent = this.#absence.going;
+    if (absent) await this.#absence.pause(this.#abort.signal);
+    else emit({ type: "host:connect", host, address, port, user });
+    const limit = new AbortController();
+    const onAbort = (): void => limit.abort();
+    this.#abort.signal.addEventListener("abort", onAbort, { once: true });
+    if (this.#abort.signal.aborted) limit.abort();
+    const timer = absent ? setTimeout(onAbort, this.#absence.remainingMs) : undefined;
+    try {
+      const connection = await transport.connect(endpoint, limit.signal);
+      const { connectMs, authenticateMs } = connection.timings;
+      this.#addPhase("connect", connectMs);
+      this.#addPhase("authenticate", authenticateMs);
+      emit({ type: "host:connected", host, elapsedMs: connectMs + authenticateMs });
+      this.#lastMark = performance.now();
+      return connection;
+    } finally {
+      clearTimeout(timer);
+      this.#abort.signal.removeEventListener("abort", onAbort);
     }
   }
 
   async #launch(connection: Connection): Promise<void> {
-    const { bundle, become, emit, endpoint, job } = this.#options;
+    const { bundle, become, emit, endpoint } = this.#options;
     const { host } = endpoint;
-    this.#lastMark = performance.now();
-    let started = await this.#start(connection, launchCommand(bundle.id, become), job);
-    if (started.kind === "hello") emit({ type: "host:cached", host });
-    for (let tries = 1; started.kind === ABSENT || started.kind === CORRUPT; tries++) {
+    let first = await this.#start(connection, launchCommand(bundle.id, become, this.#leftNonce), true);
+    this.#leftNonce = undefined;
+    if (first.kind === "hello" && this.#uploadedBytes === 0) emit({ type: "host:cached", host });
+    for (let tries = 1; first.kind === ABSENT || first.kind === CORRUPT; tries++) {
       // Its process has ended: from here on there is none to tell of a cancel.
       this.#process = undefined;
       this.#known = false;
-      if (started.kind === CORRUPT && tries > UPLOAD_TRIES) {
+      if (first.kind === CORRUPT && tries > UPLOAD_TRIES) {
         throw new VolleyError(
           "UPLOAD_FAILED",
           `${host}: the bundle arrived damaged ${UPLOAD_TRIES} times: its SHA-256 is not ${bundle.id.slice(0, 12)}…`,
@@ -249,208 +241,237 @@ export class HostRun {
       if (this.#cancelled)
         throw new VolleyError("CANCELLED", `${host}: cancelled before the bundle was sent`);
       const totalBytes = bundle.bytes.length;
-      const nonce = await sendBundle(connection, bundle, {
+      const nonce = makeNonce();
+      this.#leftNonce = nonce;
+      await sendBundle(connection, bundle, {
+        nonce,
         signal: this.#abort.signal,
         onProgress: (bytes, elapsedMs) => emit({ type: "host:upload", host, bytes, totalBytes, elapsedMs }),
       });
       this.#uploadedBytes += totalBytes;
       this.#addPhase("upload", this.#sinceMark());
-      started = await this.#start(connection, verifyAndLaunchCommand(bundle.id, nonce, become), job);
+      first = await this.#start(connection, verifyAndLaunchCommand(bundle.id, nonce, become), true);
+      if (first.kind !== "ended") this.#leftNonce = undefined;
     }
-    if (started.kind === "ended") {
+    if (first.kind === "ended") {
       // The connection went before a word came back: the host may be at work all the same.
-      if (this.#mayGoOn(started.exit)) return;
+      if (this.#mayGoOn(first.exit)) return;
       this.#known = false;
-      throw (
-        this.#broken ?? explainFailedStart({ endpoint, become, exit: started.exit, stderr: this.#stderr })
-      );
+      throw this.#broken ?? this.#explain(first.exit);
     }
     emit({ type: "host:start", host });
     this.#addPhase("start", this.#sinceMark());
-    this.#cameBack();
+    this.#comeBack();
   }
 
   /** Asks the host for the rest of the run; one that knows nothing of it is asked to begin. */
   async #attach(connection: Connection): Promise<void> {
-    const { bundle, become, job } = this.#options;
-    const gone = this.#gone;
-    this.#gone = undefined;
-    if (gone?.restarted === true && this.#options.mayLaunch) return this.#launch(connection);
-    const from = Math.max(FIRST_JOURNALED, this.#lastSequence + 1);
-    const started = await this.#start(connection, attachCommand(bundle.id, become, job.session!.run, from));
-    if (started.kind === "ended" && !this.#mayGoOn(started.exit)) {
-      const { exit } = started;
-      if (exit.kind !== "exited" || exit.code !== LAUNCH_EXITS.unknownRun) {
-        throw explainFailedStart({ endpoint: this.#options.endpoint, become, exit, stderr: this.#stderr });
-      }
-      if (!this.#options.mayLaunch) {
+    const { bundle, become, job, mayLaunch } = this.#options;
+    const record = this.#record;
+    const { gone } = record;
+    record.gone = undefined;
+    if (gone?.restarted === true && record.restart !== undefined) {
+      record.restart = undefined;
+      return this.#launch(connection);
+    }
+    const from = Math.max(FIRST_JOURNALED, record.lastSequence + 1);
+    const first = await this.#start(
+      connection,
+      attachCommand(bundle.id, become, job.session!.run, from),
+      false,
+    );
+    if (first.kind === "ended" && !this.#mayGoOn(first.exit)) {
+      const { exit } = first;
+      if (this.#broken !== undefined) throw this.#broken;
+      if (exit.kind !== "exited" || exit.code !== LAUNCH_EXITS.unknownRun) throw this.#explain(exit);
+      if (!mayLaunch) {
         throw new VolleyError("CANCELLED", `${this.host} was not begun, and the playbook has changed since`);
       }
       return this.#launch(connection);
     }
-    // One that restarts has only not gone down yet.
-    if (this.#restart === undefined) this.#cameBack();
-    for (const play of this.#continued) this.#send({ type: "continue", play });
-    if (this.#cancelled) this.#send({ type: "cancel" });
+    if (first.kind === "ended") return;
+    this.#comeBack();
+    this.#sendAgain();
+  }
+
+  #explain(exit: RemoteExit): VolleyError {
+    const { endpoint, become } = this.#options;
+    return explainFailedStart({ endpoint, become, exit, stderr: this.#stderr });
+  }
+
+  #comeBack(): void {
+    const awayMs = this.#absence.end();
+    if (awayMs !== undefined) this.#options.emit({ type: "host:back", host: this.host, awayMs });
+  }
+
+  /** How the host's process ended; one that does not end after its last word is not waited for. */
+  async #exit(): Promise<RemoteExit> {
+    const spoken = new Promise<void>((resolve) => {
+      this.#tellLastWord = resolve;
+      if (this.#record.bye !== undefined || this.#record.gone !== undefined) resolve();
+    });
+    const late = spoken.then(async (): Promise<RemoteExit> => {
+      await pause(LAST_WORD_MS, undefined, { ref: false });
+      return { kind: "lost", reason: "its process did not end" };
+    });
+    return Promise.race([this.#process!.exit, late]);
   }
 
   /** Whether a process that ended without saying bye has left a run behind that goes on, or can. */
   #mayGoOn(exit: RemoteExit): boolean {
-    const { job, now } = this.#options;
-    if (this.#bye !== undefined || this.#broken !== undefined || job.session === undefined || now.aborted)
-      return false;
-    if (this.#gone !== undefined) {
-      const { running, asked, restarted } = this.#gone;
-      const inTime = this.#lostAt === undefined || performance.now() < this.#returnBy;
-      return running === true || (asked === true && (restarted ? this.#options.mayLaunch : inTime));
+    const { bye, gone, restart } = this.#record;
+    if (bye !== undefined || !this.#mayReturn()) return false;
+    // As long as a host is going down, the process that carried out the run is merely gone.
+    if (gone !== undefined) return gone.running === true || restart !== undefined;
+    return exit.kind === "lost" || restart !== undefined;
+  }
+
+  /** Whether what went wrong may be over when the host is tried again. */
+  #mayTryAgain(thrown: unknown): boolean {
+    if (!isVolleyError(thrown) || !this.#reached || !this.#mayReturn()) return false;
+    if (this.#cancelled && !this.#known) return false;
+    switch (thrown.code) {
+      case "CONNECTION_LOST":
+        return true;
+      case "CONNECT_FAILED":
+      case "TIMEOUT":
+        return this.#absence.going;
+      case "AUTH_FAILED":
+        // Before a host is wholly up it lets nobody in but root: pam_nologin(8).
+        return this.#absence.going && this.#record.restart !== undefined;
+      default:
+        return false;
     }
-    return exit.kind === "lost" || this.#restart !== undefined;
   }
 
-  /** Whether a failure is what a host that restarts may well do: it refuses users before it is up, for one. */
-  #mayBeRestarting(thrown: unknown): boolean {
-    const { code = "INTERNAL" } = thrown as Partial<VolleyError>;
-    const wrong = ["HOST_KEY_UNKNOWN", "HOST_KEY_CHANGED", "CANCELLED", "INTERNAL"].includes(code);
-    const over = this.#cancelled || this.#ended || this.#broken !== undefined;
-    return this.#restart !== undefined && !wrong && !over && performance.now() < this.#returnBy;
+  #mayReturn(): boolean {
+    const { job, now } = this.#options;
+    return (
+      this.#broken === undefined && job.session !== undefined && !now.aborted && this.#absence.remainingMs > 0
+    );
   }
 
-  #cameBack(): void {
-    if (this.#lostAt === undefined) return;
-    const awayMs = performance.now() - this.#lostAt;
-    this.#lostAt = undefined;
-    this.#options.emit({ type: "host:back", host: this.host, awayMs });
-  }
-
-  #leave(exit: RemoteExit): void {
+  #leave(reason: string): void {
     const { emit, returnTimeoutMs } = this.#options;
+    const { restart } = this.#record;
     this.#process = undefined;
     this.#connection?.close();
     this.#connection = undefined;
-    if (this.#lostAt !== undefined) return;
-    this.#lostAt = performance.now();
-    this.#returnBy = this.#lostAt + (this.#restart?.timeoutMs ?? returnTimeoutMs);
-    const reason =
-      this.#restart !== undefined
-        ? "the host restarts"
-        : exit.kind === "lost"
-          ? exit.reason
-          : "its process ended";
-    emit({ type: "host:lost", host: this.host, reason });
+    const limitMs = restart?.timeoutMs ?? returnTimeoutMs;
+    if (!this.#absence.begin(limitMs)) return;
+    this.#limitMs = limitMs;
+    this.#lossReason = reason;
+    emit({
+      type: "host:lost",
+      host: this.host,
+      reason: restart === undefined ? reason : "the host restarts",
+    });
   }
 
-  /** Starts a command that speaks the protocol; resolves with the first thing it says, or how it ended. */
-  async #start(connection: Connection, command: string, job?: Job): Promise<Started> {
-    const { startTimeoutMs, endpoint } = this.#options;
-    const process = await connection.exec(command, this.#abort.signal);
-    this.#process = process;
+  #fail(thrown: unknown): void {
+    if (this.#cancelled) return this.#finish("cancelled");
+    const outcome = outcomeOf(thrown);
+    if (!this.#absence.going || !["unreachable", "lost", "cancelled"].includes(outcome)) {
+      return this.#finish(
+        this.#known && outcome === "unreachable" ? "lost" : outcome,
+        serializeError(thrown),
+      );
+    }
+    const last = isVolleyError(thrown) && thrown.code !== "CANCELLED" ? thrown.message : undefined;
+    const loss = explainLoss(this.host, { reason: this.#lossReason, limitMs: this.#limitMs, last });
+    this.#finish("lost", serializeError(loss));
+  }
+
+  /** Starts a command that speaks the protocol, with the job where it is to carry it out. */
+  #start(connection: Connection, command: string, withJob: boolean): Promise<FirstWord> {
+    const { startTimeoutMs, mask, endpoint } = this.#options;
+    const left = Math.max(MIN_START_MS, this.#absence.remainingMs);
     this.#stderr = "";
-    onMaskedText(process.stderr, this.#options.mask, (text) => this.#takeStderr(text));
-    const started = new Promise<Started>((resolve) => {
-      const handlers: ReceiveHandlers = {
-        event: (event) => {
-          if (event.type === "hello") resolve({ kind: "hello" });
-          this.#take(event);
-        },
-        noise: (text) => this.#options.emit({ type: "host:noise", host: this.host, text }),
-        answer: (kind) => resolve({ kind }),
-        broken: (error) => {
-          this.#broken = error;
-          connection.close();
-        },
-      };
-      receive(process.stdout, handlers, this.#lastSequence);
-      void process.exit.then((exit) => resolve({ kind: "ended", exit }));
+    return speak(connection, {
+      host: endpoint.host,
+      command,
+      signal: this.#abort.signal,
+      after: this.#record.lastSequence,
+      timeoutMs: Math.min(startTimeoutMs, left),
+      mask,
+      event: (event) => this.#take(event),
+      noise: (text) => this.#tellNoise(text),
+      stderr: (text) => this.#takeStderr(text),
+      broken: (error) => {
+        this.#broken = error;
+      },
+      started: (process) => {
+        this.#process = process;
+        if (!withJob) return;
+        // From here on the host may be at work, whatever becomes of the connection.
+        this.#known = true;
+        process.stdin.write(encodeLine(this.#job()));
+        this.#sendAgain();
+      },
     });
-    if (job !== undefined) {
-      // From here on the host may be at work, whatever becomes of the connection.
-      this.#known = true;
-      process.stdin.write(encodeLine(job));
-      if (this.#cancelled) this.#send({ type: "cancel" });
-    }
-    let timer: NodeJS.Timeout | undefined;
-    const late = new Promise<never>((_, reject) => {
-      timer = setTimeout(() => {
-        reject(
-          new VolleyError(
-            "TIMEOUT",
-            `${endpoint.host}: the bundle did not start within ${startTimeoutMs / 1000} s`,
-          ),
-        );
-      }, startTimeoutMs);
-    });
-    try {
-      const result = await Promise.race([started, late]);
-      // The script that only answered must be gone before the next one is started in its place.
-      if (result.kind === ABSENT || result.kind === CORRUPT) await process.exit;
-      return result;
-    } finally {
-      clearTimeout(timer);
-    }
+  }
+
+  /** The job; one that is begun anew goes on telling where it was interrupted. */
+  #job(): Job {
+    const { job } = this.#options;
+    const { lastSequence } = this.#record;
+    if (job.session === undefined || lastSequence < FIRST_JOURNALED) return job;
+    return { ...job, session: { ...job.session, after: lastSequence } };
   }
 
   #takeStderr(text: string): void {
     this.#stderr = (this.#stderr + text).slice(-STDERR_KEPT);
-    for (const line of text.split("\n"))
-      if (line.trim() !== "")
-        this.#options.emit({ type: "host:noise", host: this.host, text: line.slice(0, 1_000) });
+    if (this.#noiseLines >= MAX_NOISE_LINES) return;
+    for (const line of text.split("\n")) if (line.trim() !== "") this.#tellNoise(line.slice(0, 1_000));
+  }
+
+  #tellNoise(text: string): void {
+    if (this.#noiseLines++ < MAX_NOISE_LINES)
+      this.#options.emit({ type: "host:noise", host: this.host, text });
   }
 
   #take(event: WireEvent): void {
     const { emit, locate } = this.#options;
-    if (event.type !== "hello" && event.type !== "gone")
-      this.#lastSequence = Math.max(this.#lastSequence, event.seq);
-    const { seq: _seq, time: _time, ...told } = event;
+    const { host } = this;
+    const { lastSequence } = this.#record;
+    this.#record.take(event);
+    if (event.type !== "hello") this.#absence.progress();
+    const { seq: hostSeq, time: _time, ...told } = event;
     switch (told.type) {
       case "hello":
-        // Of a process that was started before: it is no event of the run.
-        if (told.next !== undefined) return;
+        // Of a process that was started before, or again: it is no event of the run.
+        if (told.next !== undefined || lastSequence > hostSeq) return;
         break;
       case "gone":
-        this.#gone = event as Extract<WireEvent, { type: "gone" }>;
-        return;
-      case "restart":
-        this.#restart = event as Extract<WireEvent, { type: "restart" }>;
-        if (this.#lostAt !== undefined) this.#returnBy = this.#lostAt + this.#restart.timeoutMs;
-        break;
+        return this.#tellLastWord();
       case "facts":
         this.#addPhase("facts", this.#sinceMark());
         break;
-      case "play:start":
-      case "play:plan":
-        this.#total = told.total;
-        break;
       case "task:end": {
-        if (this.#restart?.task === told.task) {
-          this.#restart = undefined;
-          this.#cameBack();
-        }
-        this.#tally = countState(this.#tally, told.result.state);
-        const { error, state, ignored } = told.result;
-        if (state === "failed" && ignored !== true) this.#hasFailed = true;
+        const { error } = told.result;
         if (error === undefined) break;
-        emit({
-          ...told,
-          result: { ...told.result, error: locate(error) },
-          host: this.host,
-          hostSeq: event.seq,
-        });
+        emit({ ...told, result: { ...told.result, error: locate(error) }, host, hostSeq });
         return;
       }
       case "play:end":
         this.#addPhase("tasks", this.#sinceMark());
         this.#waitingSince = performance.now();
-        emit({ ...told, host: this.host, hostSeq: event.seq });
+        emit({ ...told, host, hostSeq });
         this.#playEnd(told.index).resolve();
         return;
       case "bye":
-        this.#bye = event as Extract<WireEvent, { type: "bye" }>;
-        this.#tally = told.tally;
+        this.#tellLastWord();
         break;
       default:
         break;
     }
-    emit({ ...told, host: this.host, hostSeq: event.seq });
+    emit({ ...told, host, hostSeq });
+  }
+
+  /** What was said to the host already, to a process or over a connection that may not have taken it in. */
+  #sendAgain(): void {
+    for (const play of this.#continued) this.#send({ type: "continue", play });
+    if (this.#cancelled) this.#send({ type: "cancel" });
   }
 
   #send(command: Command): void {
@@ -458,14 +479,14 @@ export class HostRun {
   }
 
   #conclude(exit: RemoteExit): void {
-    const bye = this.#bye;
+    const { bye, gone } = this.#record;
     if (this.#broken !== undefined) return this.#finish("lost", serializeError(this.#broken));
     if (bye === undefined) {
       if (this.#cancelled) return this.#finish("cancelled");
       const said = this.#stderr.trim().split("\n").at(-1) ?? "";
       const how =
-        this.#gone !== undefined
-          ? this.#gone.restarted
+        gone !== undefined
+          ? gone.restarted
             ? "the host was restarted meanwhile"
             : "the process that carried it out was killed"
           : exit.kind === "lost"
@@ -480,7 +501,7 @@ export class HostRun {
     }
     if (bye.cancelled === true) return this.#finish("cancelled");
     if (bye.error !== undefined) return this.#finish("failed", this.#options.locate(bye.error));
-    this.#finish(this.#hasFailed ? "failed" : "ok");
+    this.#finish(this.#record.hasFailed ? "failed" : "ok");
   }
 
   #finish(outcome: Outcome, error?: SerializedError): void {
@@ -488,17 +509,11 @@ export class HostRun {
     this.#ended = true;
     const { now, emit } = this.#options;
     now.removeEventListener("abort", this.#onNow);
-    const executed = this.#tally.unchanged + this.#tally.changed + this.#tally.skipped + this.#tally.failed;
-    // Without a bye nobody has counted what was left.
-    const tally =
-      this.#bye === undefined
-        ? { ...this.#tally, notExecuted: Math.max(0, this.#total - executed) }
-        : this.#tally;
     const end: HostEnd = {
       type: "host:end",
       host: this.host,
       outcome,
-      tally,
+      tally: this.#record.fullTally,
       elapsedMs: performance.now() - this.#startedAt,
       phases: this.#phases,
       uploadedBytes: this.#uploadedBytes,

@@ -25,9 +25,13 @@ export function temporaryPath(id: string, nonce: string): string {
   return `${CACHE}/.${id}.${nonce}.tmp`;
 }
 
-/** The command that starts a bundle when the host has it, and says `volley:absent` when not, with the directory made for it. */
-export function launchCommand(id: string, become: string | null): string {
-  return inShell(`f="$HOME/${CACHE}/${id}.run"
+/**
+ * The command that starts a bundle when the host has it, and says `volley:absent` when not, with the directory made
+ * for it; what an upload with the nonce `left` has left behind is removed.
+ */
+export function launchCommand(id: string, become: string | null, left?: string): string {
+  const remove = left === undefined ? "" : `rm -f "$HOME/${temporaryPath(id, left)}"\n`;
+  return inShell(`${remove}f="$HOME/${CACHE}/${id}.run"
 [ -f "$f" ] || { umask 077; mkdir -p "$HOME/${CACHE}" || exit ${LAUNCH_EXITS.noCache}; echo ${ABSENT}; exit 0; }
 ${startScript(id, become)}`);
 }

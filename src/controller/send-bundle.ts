@@ -8,18 +8,24 @@ const DISCARD_MS = 5_000;
 
 /** How a bundle is sent. */
 export interface SendOptions {
+  /** The random part of the temporary name. */
+  readonly nonce: string;
   readonly signal: AbortSignal;
   /** Called at the beginning, at the end, and every tenth of a second between. */
   readonly onProgress: (bytes: number, elapsedMs: number) => void;
 }
 
-/** Sends a bundle to a temporary name on a host and gives the part of the name that is random; what was sent in part is removed. */
+/** Makes what tells the temporary names of two uploads apart. */
+export function makeNonce(): string {
+  return randomBytes(6).toString("hex");
+}
+
+/** Sends a bundle to a temporary name on a host; what was sent in part is removed, where the host can still be told. */
 export async function sendBundle(
   connection: Connection,
   bundle: Pick<Bundle, "id" | "bytes">,
-  { signal, onProgress }: SendOptions,
-): Promise<string> {
-  const nonce = randomBytes(6).toString("hex");
+  { nonce, signal, onProgress }: SendOptions,
+): Promise<void> {
   const startedAt = performance.now();
   let toldAt = startedAt;
   onProgress(0, 0);
@@ -34,7 +40,6 @@ export async function sendBundle(
         onProgress(bytes, time - startedAt);
       },
     });
-    return nonce;
   } catch (thrown) {
     await discard(connection, bundle.id, nonce);
     throw thrown;

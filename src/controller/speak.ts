@@ -56,15 +56,15 @@ export async function speak(connection: Connection, options: SpeakOptions): Prom
       after,
     );
     // The script that only answers must be gone before the next one is started in its place.
-    void process.exit.then((exit) => resolve(answer === undefined ? { kind: "ended", exit } : { kind: answer }));
+    void process.exit.then((exit) =>
+      resolve(answer === undefined ? { kind: "ended", exit } : { kind: answer }),
+    );
   });
   options.started(process);
   let timer: NodeJS.Timeout | undefined;
   const late = new Promise<never>((_, reject) => {
     timer = setTimeout(() => {
-      reject(
-        new VolleyError("TIMEOUT", `${host}: the bundle did not start within ${timeoutMs / 1_000} s`),
-      );
+      reject(new VolleyError("TIMEOUT", `${host}: the bundle did not start within ${timeoutMs / 1_000} s`));
     }, timeoutMs);
   });
   try {

@@ -28,7 +28,8 @@ const NOT_FEWER_THAN = 4;
 class Automaton {
   /** The node a node leads to by a character, under `node * 65536 + character`. */
   readonly #edges = new Map<number, number>();
-  readonly #first = new Uint8Array(256);
+  /** Which two characters needles begin with, by their lower bytes, one bit each: most of a text is passed over with it. */
+  readonly #begins = new Uint32Array(2_048);
   readonly #depth: number[] = [0];
   /** The node of the longest proper ending of a node's text that is a beginning of a needle. */
   readonly #fail: number[] = [0];
@@ -59,7 +60,8 @@ class Automaton {
       node = next;
     }
     this.#ends[node] = needle.length;
-    this.#first[needle.charCodeAt(0) & 255] = 1;
+    const pair = pairOf(needle, 0);
+    this.#begins[pair >> 5]! |= 1 << (pair & 31);
   }
 
   #link(): void {
@@ -84,9 +86,11 @@ class Automaton {
   scan(text: string, runs: Runs): number {
     let node = 0;
     for (let at = 0; at < text.length; at++) {
-      const character = text.charCodeAt(at);
-      if (node === 0 && this.#first[character & 255] === 0) continue;
-      node = this.#step(node, character);
+      if (node === 0 && at + 1 < text.length) {
+        const pair = pairOf(text, at);
+        if ((this.#begins[pair >> 5]! & (1 << (pair & 31))) === 0) continue;
+      }
+      node = this.#step(node, text.charCodeAt(at));
       if (this.#ends[node] !== 0) addRun(runs, at + 1 - this.#ends[node]!, at + 1);
     }
     return node;
@@ -105,6 +109,10 @@ class Automaton {
     }
     return 0;
   }
+}
+
+function pairOf(text: string, at: number): number {
+  return ((text.charCodeAt(at) & 255) << 8) | (text.charCodeAt(at + 1) & 255);
 }
 
 /** Adds a stretch that ends behind the begin of all that are there, and joins it with those it touches. */

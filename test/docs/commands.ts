@@ -13,7 +13,7 @@ const { scripts } = JSON.parse(readFileSync(`${ROOT}package.json`, "utf8")) as {
 };
 
 /** Volley's command line as it is parsed, with commands that do nothing. */
-export async function createProgram(): Promise<Command> {
+async function createProgram(): Promise<Command> {
   const silent = { writeOut: () => {}, writeErr: () => {} };
   const program = new Command("volley").version("0.0.0").exitOverride().configureOutput(silent);
   for (const name of readdirSync(`${ROOT}src/cli`)) {

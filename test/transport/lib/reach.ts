@@ -10,7 +10,7 @@ import type { EmbeddedFleet, EmbeddedFleetOptions } from "../../../src/embedded/
 import type { Connection } from "../../../src/transport/transport.ts";
 
 /** Starts fleets that are stopped after the test. */
-export function useFleets(): (options?: Partial<EmbeddedFleetOptions>) => Promise<EmbeddedFleet> {
+export function fleetStarter(): (options?: Partial<EmbeddedFleetOptions>) => Promise<EmbeddedFleet> {
   const fleets: EmbeddedFleet[] = [];
   afterEach(async () => {
     await Promise.all(fleets.splice(0).map((fleet) => fleet.stop()));
@@ -54,7 +54,7 @@ export function hostsOf(fleet: EmbeddedFleet, more: Partial<Host["connection"]> 
 }
 
 /** Opens transports that are closed after the test. */
-export function useTransports(): (
+export function transportsOpener(): (
   hosts: readonly Host[],
   options?: TransportsOptions,
 ) => Promise<Transports> {

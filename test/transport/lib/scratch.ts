@@ -11,7 +11,7 @@ export interface Scratch {
 }
 
 /** Gives a test file a directory of its own, and keeps the real home, its agent and its keys out of the tests. */
-export function useScratch(): Scratch {
+export function scratchHome(): Scratch {
   let root = "";
   let directory = "";
   const before = new Map<string, string | undefined>();

@@ -6,12 +6,12 @@ import type { TransportsOptions } from "../../../src/controller/transports.ts";
 import type { Host } from "../../../src/core/inventory.ts";
 import type { EmbeddedFleet, EmbeddedFleetOptions } from "../../../src/embedded/types.ts";
 import type { Connection } from "../../../src/transport/transport.ts";
-import { connectTo, hostsOf, makeHost, output, useFleets, useTransports, visit } from "../lib/reach.ts";
-import { useScratch } from "../lib/scratch.ts";
+import { connectTo, fleetStarter, hostsOf, makeHost, output, transportsOpener, visit } from "../lib/reach.ts";
+import { scratchHome } from "../lib/scratch.ts";
 
-const scratch = useScratch();
-const startFleet = useFleets();
-const open = useTransports();
+const scratch = scratchHome();
+const startFleet = fleetStarter();
+const open = transportsOpener();
 const testSsh = test.skipIf(!existsSync("/usr/bin/ssh"));
 const user = execFileSync("id", ["-un"], { encoding: "utf8" }).trim();
 const signal = new AbortController().signal;

@@ -11,9 +11,9 @@ import {
   type RunSettings,
 } from "../../../src/transport/ssh-config/resolve.ts";
 import type { Endpoint } from "../../../src/transport/transport.ts";
-import { useScratch } from "../lib/scratch.ts";
+import { scratchHome } from "../lib/scratch.ts";
 
-const scratch = useScratch();
+const scratch = scratchHome();
 const hasSsh = existsSync("/usr/bin/ssh");
 
 interface Asked {

@@ -9,12 +9,12 @@ import { expect, onTestFinished, test } from "vitest";
 import type { Host } from "../../../src/core/inventory.ts";
 import { generateKey } from "../../../src/embedded/keys.ts";
 import type { EmbeddedFleet, EmbeddedFleetOptions } from "../../../src/embedded/types.ts";
-import { hostsOf, makeHost, useFleets, useTransports, visit } from "../lib/reach.ts";
-import { useScratch } from "../lib/scratch.ts";
+import { fleetStarter, hostsOf, makeHost, transportsOpener, visit } from "../lib/reach.ts";
+import { scratchHome } from "../lib/scratch.ts";
 
-const scratch = useScratch();
-const startFleet = useFleets();
-const open = useTransports();
+const scratch = scratchHome();
+const startFleet = fleetStarter();
+const open = transportsOpener();
 const hasOpenSsh = ["ssh-keygen", "ssh-agent", "ssh-add"].every((tool) => existsSync(`/usr/bin/${tool}`));
 const PASSWORD = "correct horse";
 

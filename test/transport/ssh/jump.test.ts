@@ -3,12 +3,12 @@ import { readFileSync } from "node:fs";
 import { createServer } from "node:net";
 import { expect, test } from "vitest";
 import type { EmbeddedFleet, EmbeddedHost } from "../../../src/embedded/types.ts";
-import { connectTo, hostsOf, makeHost, useFleets, useTransports, visit } from "../lib/reach.ts";
-import { useScratch } from "../lib/scratch.ts";
+import { connectTo, fleetStarter, hostsOf, makeHost, transportsOpener, visit } from "../lib/reach.ts";
+import { scratchHome } from "../lib/scratch.ts";
 
-const scratch = useScratch();
-const startFleet = useFleets();
-const open = useTransports();
+const scratch = scratchHome();
+const startFleet = fleetStarter();
+const open = transportsOpener();
 
 /** ssh_config of hosts on the way, by a name each. */
 function configOf(fleet: EmbeddedFleet, names: Readonly<Record<string, EmbeddedHost>>, more = ""): string {

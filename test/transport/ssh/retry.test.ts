@@ -2,12 +2,12 @@ import { once } from "node:events";
 import { createServer, type Server, type Socket } from "node:net";
 import { afterEach, expect, test } from "vitest";
 import type { EmbeddedFleetOptions } from "../../../src/embedded/types.ts";
-import { hostsOf, makeHost, useFleets, useTransports, visit } from "../lib/reach.ts";
-import { useScratch } from "../lib/scratch.ts";
+import { fleetStarter, hostsOf, makeHost, transportsOpener, visit } from "../lib/reach.ts";
+import { scratchHome } from "../lib/scratch.ts";
 
-useScratch();
-const startFleet = useFleets();
-const open = useTransports();
+scratchHome();
+const startFleet = fleetStarter();
+const open = transportsOpener();
 const servers: Server[] = [];
 
 afterEach(() => {

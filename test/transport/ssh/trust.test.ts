@@ -7,12 +7,12 @@ import { trustHosts } from "../../../src/controller/trust-hosts.ts";
 import type { Host, Inventory } from "../../../src/core/inventory.ts";
 import type { EmbeddedFleet } from "../../../src/embedded/types.ts";
 import { openKnownHosts } from "../../../src/transport/ssh/known-hosts.ts";
-import { hostsOf, makeHost, useFleets, useTransports, visit } from "../lib/reach.ts";
-import { useScratch } from "../lib/scratch.ts";
+import { fleetStarter, hostsOf, makeHost, transportsOpener, visit } from "../lib/reach.ts";
+import { scratchHome } from "../lib/scratch.ts";
 
-const scratch = useScratch();
-const startFleet = useFleets();
-const open = useTransports();
+const scratch = scratchHome();
+const startFleet = fleetStarter();
+const open = transportsOpener();
 
 function asker(answer: boolean): {
   readonly asked: (readonly UnknownHostKey[])[];
