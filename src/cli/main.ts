@@ -8,6 +8,7 @@ import { addCheckCommand } from "./check-command.ts";
 import { addDemoCommand } from "./demo-command.ts";
 import { addDocCommand } from "./doc-command.ts";
 import { addHostsCommand } from "./hosts-command.ts";
+import { addExecCommand } from "./exec-command.ts";
 import { addInventoryCommand } from "./inventory-command.ts";
 import { addRunCommand } from "./run-command.ts";
 import { addRunsCommand } from "./runs-command.ts";
@@ -22,6 +23,7 @@ const program = new Command("volley")
 
 addRunCommand(program);
 addRunsCommand(program);
+addExecCommand(program);
 addAttachCommand(program);
 addBundleCommand(program);
 addCheckCommand(program);

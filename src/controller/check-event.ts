@@ -9,6 +9,8 @@ export const MAX_DEPTH = 100;
 /** The largest number of tasks, or index of a play, that is believed. */
 const MAX_COUNT = 1_000_000_000;
 
+const PROTOTYPE = "__proto__";
+
 type Check = (value: unknown) => boolean;
 type Shape = Readonly<Record<string, Check>>;
 
@@ -66,13 +68,14 @@ const result = record({
   ignored: optional(flag),
   unknown: optional(flag),
   hidden: optional(flag),
+  attempts: optional(count),
   resumed: optional(flag),
 });
 
 /** What each event of a host must look like; fields that are not listed are passed on as they are. */
 const SHAPES: Readonly<Record<WireEvent["type"], Shape>> = {
   hello: { bundle: text, pid: count, node: text, next: optional(count) },
-  gone: { restarted: flag, running: optional(flag) },
+  gone: { restarted: flag, asked: optional(flag), running: optional(flag) },
   restart: { task: count, timeoutMs: milliseconds },
   facts: { elapsedMs: milliseconds, facts: isRecord },
   "play:start": { index: count, play: text, total: count },
@@ -110,7 +113,7 @@ function isDeep(value: unknown, levels: number): boolean {
   if (typeof value !== "object" || value === null) return false;
   if (levels === 0) return true;
   // Made by JSON.parse it is a property like any other, until somebody assigns it.
-  if (Object.hasOwn(value, "__proto__")) delete (value as Record<string, unknown>)["__proto__"];
+  if (Object.hasOwn(value, PROTOTYPE)) Reflect.deleteProperty(value, PROTOTYPE);
   for (const inner of Object.values(value)) if (isDeep(inner, levels - 1)) return true;
   return false;
 }

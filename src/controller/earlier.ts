@@ -12,8 +12,10 @@ export interface EarlierPart {
   readonly tally: Tally;
   readonly total: number;
   readonly failed: boolean;
-  /** Indexes of the plays the host has ended. */
-  readonly endedPlays: ReadonlySet<number>;
+  /** Index of the play the host had begun last. */
+  readonly play: number | undefined;
+  /** By index, of the plays the host has ended: whether it failed there. */
+  readonly endedPlays: ReadonlyMap<number, boolean>;
   readonly uploadedBytes: number;
 }
 
@@ -21,7 +23,7 @@ export interface EarlierPart {
 export function readEarlier(events: readonly Event[]): ReadonlyMap<string, EarlierPart> {
   const parts = new Map<
     string,
-    { -readonly [K in keyof EarlierPart]: EarlierPart[K] } & { endedPlays: Set<number> }
+    { -readonly [K in keyof EarlierPart]: EarlierPart[K] } & { endedPlays: Map<number, boolean> }
   >();
   for (const event of events) {
     if (!("host" in event)) continue;
@@ -34,7 +36,8 @@ export function readEarlier(events: readonly Event[]): ReadonlyMap<string, Earli
         tally: EMPTY_TALLY,
         total: 0,
         failed: false,
-        endedPlays: new Set(),
+        play: undefined,
+        endedPlays: new Map(),
         uploadedBytes: 0,
       };
       parts.set(event.host, part);
@@ -49,11 +52,14 @@ export function readEarlier(events: readonly Event[]): ReadonlyMap<string, Earli
         part.uploadedBytes = event.bytes;
         break;
       case "play:start":
+        part.play = event.index;
+        part.total = event.total;
+        break;
       case "play:plan":
         part.total = event.total;
         break;
       case "play:end":
-        part.endedPlays.add(event.index);
+        part.endedPlays.set(event.index, event.failed);
         break;
       case "task:end":
         part.tally = countState(part.tally, event.result.state);

@@ -91,6 +91,7 @@ export class HostRecord {
     if (!this.#started.delete(task) && !this.#resumesAmid)
       throw invalid(`the end of task ${task}, "${name.slice(0, 100)}", which has not started`);
     this.#resumesAmid = false;
+    if (this.restart?.task === task) this.restart = undefined;
     this.tally = countState(this.tally, state);
     if (state !== "failed" || ignored === true) return;
     if (++this.#failed > MAX_FAILED) throw invalid(`more than ${MAX_FAILED} failures`);

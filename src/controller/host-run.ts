@@ -45,6 +45,11 @@ export interface HostRunOptions {
   readonly earlier?: EarlierPart;
 }
 
+interface PlayEnd {
+  readonly promise: Promise<boolean>;
+  readonly resolve: (failed: boolean) => void;
+}
+
 const STDERR_KEPT = 4_000;
 /** Lines beside the protocol that are told of one host, over all connections. */
 const MAX_NOISE_LINES = 500;
@@ -59,12 +64,17 @@ export class HostRun {
   readonly #options: HostRunOptions;
   readonly #startedAt = performance.now();
   readonly #phases: Partial<Record<Phase, number>> = {};
-  readonly #playEnds = new Map<number, { readonly promise: Promise<void>; readonly resolve: () => void }>();
+  readonly #playEnds = new Map<number, PlayEnd>();
   /** Ends connecting and sending; the target is told in its own way. */
   readonly #abort = new AbortController();
   readonly #record: HostRecord;
   readonly #absence = new Absence();
-  readonly #continued = new Set<number>();
+  /** What the host is told again whenever it is back. */
+  readonly #said = new Set<Command>();
+  /** Index of the play it is at, or waits to be let into. */
+  #at: number;
+  /** Why its part is ended early. */
+  #stopped: { readonly outcome: "cancelled" | "failed"; readonly error: SerializedError } | undefined;
   #connection: Connection | undefined;
   #process: RemoteProcess | undefined;
   #stderr = "";
@@ -81,6 +91,8 @@ export class HostRun {
   #reached = false;
   /** True once the host may have got the job. */
   #known = false;
+  /** Whether the process now running has said hello. */
+  #greeted = false;
   #lossReason = "";
   #limitMs: number;
   #tellLastWord: () => void = () => {};
@@ -93,6 +105,7 @@ export class HostRun {
     this.#options = options;
     this.#limitMs = options.returnTimeoutMs;
     this.#record = new HostRecord(options.job.plays, options.earlier);
+    this.#at = options.earlier?.play ?? options.job.plays[0] ?? 0;
     this.end = new Promise((resolve) => {
       this.#resolveEnd = resolve;
     });
@@ -104,7 +117,7 @@ export class HostRun {
   #takeUp({ end, known, endedPlays, uploadedBytes }: EarlierPart): void {
     this.#known = known;
     this.#uploadedBytes = uploadedBytes;
-    for (const index of endedPlays) this.#playEnd(index).resolve();
+    for (const [index, failed] of endedPlays) this.#playEnd(index).resolve(failed);
     if (end === undefined) return;
     this.#ended = true;
     this.#resolveEnd(end);
@@ -112,6 +125,21 @@ export class HostRun {
 
   get host(): string {
     return this.#options.endpoint.host;
+  }
+
+  /** Whether its part is over. */
+  get isOver(): boolean {
+    return this.#ended;
+  }
+
+  /** Whether it has begun the play with this index and not ended. */
+  isAt(index: number): boolean {
+    return this.#begun && !this.#ended && this.#at === index;
+  }
+
+  /** Whether its part was over before it came to the play with this index. */
+  hasEndedBefore(index: number): boolean {
+    return this.#ended && this.#at < index;
   }
 
   /** Begins the host's first play: connects. */
@@ -126,20 +154,27 @@ export class HostRun {
     if (this.#ended) return;
     this.#addPhase("wait", performance.now() - (this.#waitingSince ?? performance.now()));
     this.#lastMark = performance.now();
-    this.#continued.add(after);
-    this.#send({ type: "continue", play: after });
+    this.#at = this.#options.job.plays.find((index) => index > after) ?? this.#at;
+    this.tell({ type: "continue", play: after });
   }
 
-  /** Resolves when the host has ended the play with this index, or altogether. */
-  async playEnd(index: number): Promise<void> {
-    await Promise.race([this.#playEnd(index).promise, this.end]);
+  /** Says something to the host, again after every time it was lost. */
+  tell(command: Command): void {
+    this.#said.add(command);
+    this.#send(command);
   }
 
-  #playEnd(index: number): { readonly promise: Promise<void>; readonly resolve: () => void } {
+  /** Resolves when the host has ended the play with this index, or altogether: true when it failed, or was not reached or lost. */
+  playEnd(index: number): Promise<boolean> {
+    const over = this.end.then(({ outcome }) => outcome !== "ok" && outcome !== "cancelled");
+    return Promise.race([this.#playEnd(index).promise, over]);
+  }
+
+  #playEnd(index: number): PlayEnd {
     let known = this.#playEnds.get(index);
     if (known === undefined) {
-      let resolve!: () => void;
-      const promise = new Promise<void>((settle) => {
+      let resolve!: PlayEnd["resolve"];
+      const promise = new Promise<boolean>((settle) => {
         resolve = settle;
       });
       known = { promise, resolve };
@@ -158,6 +193,18 @@ export class HostRun {
     if (!this.#begun) return this.#finish("cancelled");
     if (this.#process !== undefined) this.#send({ type: "cancel" });
     else if (!this.#known) this.#abort.abort();
+  }
+
+  /** The same, saying why: its part ends with this outcome and error, unless a task fails first. */
+  stop(outcome: "cancelled" | "failed", error: SerializedError): void {
+    if (this.#ended || this.#cancelled) return;
+    this.#stopped = { outcome, error };
+    this.cancel();
+  }
+
+  /** Ends the host's part at once, the action now running too. */
+  kill(): void {
+    this.#onNow();
   }
 
   readonly #onNow = (): void => {
@@ -270,10 +317,7 @@ export class HostRun {
     const record = this.#record;
     const { gone } = record;
     record.gone = undefined;
-    if (gone?.restarted === true && record.restart !== undefined) {
-      record.restart = undefined;
-      return this.#launch(connection);
-    }
+    if (gone?.restarted === true && mayLaunch) return this.#launch(connection);
     const from = Math.max(FIRST_JOURNALED, record.lastSequence + 1);
     const first = await this.#start(
       connection,
@@ -290,7 +334,8 @@ export class HostRun {
       return this.#launch(connection);
     }
     if (first.kind === "ended") return;
-    this.#comeBack();
+    // One that is to restart has only not gone down yet.
+    if (record.restart === undefined) this.#comeBack();
     this.#sendAgain();
   }
 
@@ -322,8 +367,10 @@ export class HostRun {
     const { bye, gone, restart } = this.#record;
     if (bye !== undefined || !this.#mayReturn()) return false;
     // As long as a host is going down, the process that carried out the run is merely gone.
-    if (gone !== undefined) return gone.running === true || restart !== undefined;
-    return exit.kind === "lost" || restart !== undefined;
+    if (gone !== undefined)
+      return gone.running === true || (gone.asked === true && (!gone.restarted || this.#options.mayLaunch));
+    // Whatever ended it, the journal says how far it came; one that said nothing at all has said so elsewhere.
+    return exit.kind === "lost" || restart !== undefined || this.#greeted;
   }
 
   /** Whether what went wrong may be over when the host is tried again. */
@@ -387,6 +434,7 @@ export class HostRun {
     const { startTimeoutMs, mask, endpoint } = this.#options;
     const left = Math.max(MIN_START_MS, this.#absence.remainingMs);
     this.#stderr = "";
+    this.#greeted = false;
     return speak(connection, {
       host: endpoint.host,
       command,
@@ -433,17 +481,23 @@ export class HostRun {
   #take(event: WireEvent): void {
     const { emit, locate } = this.#options;
     const { host } = this;
-    const { lastSequence } = this.#record;
+    const { lastSequence, restart } = this.#record;
     this.#record.take(event);
-    if (event.type !== "hello") this.#absence.progress();
+    if (event.type !== "hello" && event.type !== "gone") this.#absence.progress();
+    if (event.type === "task:end" && restart !== undefined && this.#record.restart === undefined)
+      this.#comeBack();
     const { seq: hostSeq, time: _time, ...told } = event;
     switch (told.type) {
       case "hello":
+        this.#greeted = true;
         // Of a process that was started before, or again: it is no event of the run.
         if (told.next !== undefined || lastSequence > hostSeq) return;
         break;
       case "gone":
         return this.#tellLastWord();
+      case "play:start":
+        this.#at = told.index;
+        break;
       case "facts":
         this.#addPhase("facts", this.#sinceMark());
         break;
@@ -457,7 +511,7 @@ export class HostRun {
         this.#addPhase("tasks", this.#sinceMark());
         this.#waitingSince = performance.now();
         emit({ ...told, host, hostSeq });
-        this.#playEnd(told.index).resolve();
+        this.#playEnd(told.index).resolve(told.failed);
         return;
       case "bye":
         this.#tellLastWord();
@@ -470,7 +524,7 @@ export class HostRun {
 
   /** What was said to the host already, to a process or over a connection that may not have taken it in. */
   #sendAgain(): void {
-    for (const play of this.#continued) this.#send({ type: "continue", play });
+    for (const command of this.#said) this.#send(command);
     if (this.#cancelled) this.#send({ type: "cancel" });
   }
 
@@ -504,9 +558,10 @@ export class HostRun {
     this.#finish(this.#record.hasFailed ? "failed" : "ok");
   }
 
-  #finish(outcome: Outcome, error?: SerializedError): void {
+  #finish(ending: Outcome, reason?: SerializedError): void {
     if (this.#ended) return;
     this.#ended = true;
+    const { outcome, error } = this.#ending(ending, reason);
     const { now, emit } = this.#options;
     now.removeEventListener("abort", this.#onNow);
     const end: HostEnd = {
@@ -522,6 +577,17 @@ export class HostRun {
     this.#connection?.close();
     emit(end);
     this.#resolveEnd(end);
+  }
+
+  /** How its part ended, with why where it was told to end. */
+  #ending(
+    outcome: Outcome,
+    error: SerializedError | undefined,
+  ): { readonly outcome: Outcome; readonly error: SerializedError | undefined } {
+    if (outcome !== "cancelled" || this.#stopped === undefined) return { outcome, error };
+    // It had a fault of its own before it was told.
+    const ownFault = this.#stopped.outcome === "cancelled" && this.#record.hasFailed;
+    return ownFault ? { outcome: "failed", error } : this.#stopped;
   }
 
   #sinceMark(): number {

@@ -31,7 +31,7 @@ export async function preflight({ plays, assets, groups, check }: PreflightOptio
     for (const [index, host] of hosts.entries()) {
       for (const use of play.roles) {
         const vars = { ...host.vars, ...play.vars };
-        if (hasTemplates(vars) || findSecrets(vars).length > 0) continue;
+        if (hasTemplates(vars) || host.locked !== undefined || findSecrets(vars).length > 0) continue;
         const resolved = await resolveRoleVars(use, vars, host.name);
         if (index === 0) await declareRole(use, resolved, host, { assets, groups, check });
       }
@@ -39,7 +39,7 @@ export async function preflight({ plays, assets, groups, check }: PreflightOptio
   }
 }
 
-/** Vars with Jinja text in them are known only once a host has rendered them. */
+/** Vars with Jinja text in them are known only once a host has rendered them; so are secrets nobody has asked for. */
 function hasTemplates(vars: Vars): boolean {
   return Object.values(vars).some((value) => typeof value === "string" && value.includes("{{"));
 }

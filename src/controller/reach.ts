@@ -34,7 +34,8 @@ export interface ReachOptions {
 }
 
 const ARGUMENT_VARS = ["ansible_ssh_args", "ansible_ssh_common_args", "ansible_ssh_extra_args"];
-const PASSWORD_VARS = ["ansible_ssh_password", "ansible_ssh_pass", "ansible_password"];
+/** Vars that hold a login password, the nearest first. */
+export const PASSWORD_VARS = ["ansible_ssh_password", "ansible_ssh_pass", "ansible_password"];
 
 /** Hosts as transports see them. */
 export interface Reach {
@@ -59,10 +60,10 @@ export async function openReach(options: ReachOptions, canAsk: boolean): Promise
     connectTimeoutMs: options.connectTimeoutMs,
     forwardAgent: options.forwardAgent,
   });
-  return { endpointOf: (host) => resolver.resolve(wishOf(host)), notes: resolver.notes };
+  return { endpointOf: (host) => resolver.resolve(wishOf(host, options.transport)), notes: resolver.notes };
 }
 
-function wishOf(host: Host): HostWish {
+function wishOf(host: Host, transport: ReachOptions["transport"]): HostWish {
   const { address, port, user, privateKeyFile } = host.connection;
   const given = ARGUMENT_VARS.flatMap((name) => {
     const text = readText(host, name);
@@ -70,6 +71,15 @@ function wishOf(host: Host): HostWish {
   });
   const written = given.flatMap(({ options }) => options);
   const special = written.find(({ name }) => isOnlyForOpenSsh(name));
+  if (special !== undefined && transport === "ssh2") {
+    throw new VolleyError(
+      "USAGE",
+      `${host.name}: the inventory sets ${special.name} for ssh, which ssh2 does not understand`,
+      {
+        hint: "--transport auto leaves such hosts to OpenSSH's ssh",
+      },
+    );
+  }
   return {
     host: host.name,
     name: address,

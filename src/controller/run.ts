@@ -152,19 +152,23 @@ async function carryOut(
   );
   const { plays, hosts, groups } = plan;
   const check = options.check ?? false;
+  const hideSecrets = (thrown: unknown): unknown => {
+    const mask = createMask(hosts.flatMap(secretsOf));
+    return mask === null ? thrown : maskError(mask, thrown);
+  };
   try {
     await preflight({ plays, assets: prepared.assets, groups, check });
   } catch (thrown) {
-    const mask = createMask(plan.hosts.flatMap(secretsOf));
-    const located = prepared.locate(thrown);
-    throw mask === null ? located : maskError(mask, located);
+    throw hideSecrets(prepared.locate(thrown));
   }
 
   const bundle = await prepared.bundle({ vars: hosts.map(({ vars }) => vars) });
   const buildMs = performance.now() - buildStart;
 
   // Before the first event, because it may ask something.
-  const transports = await openTransports(hosts, options, now);
+  const transports = await openTransports(hosts, options, now).catch((thrown: unknown) => {
+    throw hideSecrets(thrown);
+  });
   const { attach } = options;
   const id = attach ?? makeRunId();
   const directory = options.logDirectory === false ? undefined : (options.logDirectory ?? runsDirectory());
@@ -280,7 +284,8 @@ export function attachOptions(run: string, directory = runsDirectory()): RunOpti
 
 /** The options that another controller needs to pick the run up; passwords and the like are asked for anew. */
 function recordable(options: RunOptions): Readonly<Record<string, unknown>> {
-  const { inventory, playbook, signal: _signal, password: _password, secrets: _secrets, ...rest } = options;
+  // How secrets are opened says where passwords lie, and holds none.
+  const { inventory, playbook, signal: _signal, password: _password, ...rest } = options;
   const written = Object.entries(rest).filter(
     ([, value]) => value !== undefined && typeof value !== "function",
   );

@@ -1,6 +1,24 @@
 import pLimit from "p-limit";
+import type { ControllerEvent } from "../core/events.ts";
+import { waitsBetween } from "../core/play-schedule.ts";
+import { orderHosts, splitBatches } from "./batches.ts";
+import { limitFailures } from "./failure-limit.ts";
 import type { HostRun } from "./host-run.ts";
+import type { OnceRelay } from "./once.ts";
 import type { PlayHosts } from "./plan.ts";
+import { limitPlay, type PlayClock } from "./play-clock.ts";
+
+/** How the hosts of a run share their time. */
+export interface ScheduleOptions {
+  /** Hosts at work at a time. */
+  readonly concurrency: number;
+  /** What shuffled plays are shuffled by. */
+  readonly seed: string;
+  readonly clock: PlayClock;
+  /** Is told who goes together. */
+  readonly once: OnceRelay;
+  emit(event: ControllerEvent): void;
+}
 
 /**
  * Takes the plays in order, at most `concurrency` hosts at work at a time: a play is a barrier for the hosts of the
@@ -10,31 +28,77 @@ import type { PlayHosts } from "./plan.ts";
 export async function schedule(
   plays: readonly PlayHosts[],
   runs: ReadonlyMap<string, HostRun>,
-  concurrency: number,
+  options: ScheduleOptions,
 ): Promise<void> {
+  const { concurrency, seed, emit, once } = options;
   const limit = pLimit(concurrency);
   const stretches = new Map([...runs.keys()].map((host) => [host, stretchesOf(plays, host)]));
+  let stopped = false;
   let free: Promise<void>[] = [];
-  for (const { index, play, hosts } of plays) {
-    const ended = hosts.map(({ name }) => {
-      const hostRun = runs.get(name)!;
-      const stretch = stretches.get(name)!.find(({ first }) => first === index);
-      if (stretch !== undefined) void limit(() => work(hostRun, stretch));
-      return hostRun.playEnd(index);
+
+  const beginBatch = (
+    { index, play }: PlayHosts,
+    batch: readonly HostRun[],
+    { number, throttle }: { readonly number: number; readonly throttle: typeof limit | undefined },
+  ): readonly Promise<void>[] => {
+    const failures = limitFailures({ play, batch: number, size: batch.length });
+    once.batch(index, batch);
+    return batch.map(async (hostRun) => {
+      const stretch = stretches.get(hostRun.host)!.find(({ plays: [first] }) => first?.index === index);
+      if (stretch !== undefined) {
+        const begin = (): Promise<void> => limit(() => work(hostRun, stretch, options.clock));
+        // What comes after this play is not throttled by it.
+        if (throttle === undefined) void begin();
+        else void throttle(() => Promise.race([begin(), hostRun.playEnd(index)]));
+      }
+      if (!(await hostRun.playEnd(index)) || stopped) return;
+      const reason = failures.add(hostRun.host);
+      if (reason === undefined) return;
+      stopped = true;
+      emit({ type: "play:stop", index, play: play.name, reason });
+      for (const other of runs.values()) other.stop("cancelled", reason);
     });
+  };
+
+  for (const entry of plays) {
+    const { index, play, hosts } = entry;
+    // Whoever has failed before is in no batch.
+    if (play.serial !== undefined || play.throttle !== undefined) await Promise.all(free.splice(0));
+    const ordered = orderHosts(hosts, play.order, `${seed}:${index}`)
+      .map(({ name }) => runs.get(name)!)
+      .filter((hostRun) => !hostRun.hasEndedBefore(index));
+    const batches = splitBatches(ordered, play.serial);
+    const throttle = play.throttle === undefined ? undefined : pLimit(play.throttle);
+    let ended: readonly Promise<void>[] = [];
+    for (const [position, batch] of batches.entries()) {
+      await Promise.all(ended);
+      if (stopped) break;
+      if ((play.serial !== undefined || play.order === "shuffle") && batch.some(({ isOver }) => !isOver)) {
+        emit({
+          type: "play:batch",
+          index,
+          play: play.name,
+          batch: position + 1,
+          batches: batches.length,
+          hosts: batch.map(({ host }) => host),
+          ...(play.order === "shuffle" ? { seed } : {}),
+        });
+      }
+      ended = beginBatch(entry, batch, { number: position + 1, throttle });
+    }
     if (play.strategy === "free") free.push(...ended);
     else {
       await Promise.all([...free, ...ended]);
       free = [];
     }
+    if (stopped) break;
   }
   await Promise.all([...runs.values()].map((hostRun) => hostRun.end));
 }
 
 /** Plays that a host takes one after the other without waiting for word from here. */
 interface Stretch {
-  readonly first: number;
-  readonly last: number;
+  readonly plays: readonly PlayHosts[];
   /** The last play of the stretch before, after which the host waits; undefined for its first. */
   readonly after: number | undefined;
   /** Whether nothing comes after it. */
@@ -44,19 +108,21 @@ interface Stretch {
 function stretchesOf(plays: readonly PlayHosts[], host: string): readonly Stretch[] {
   const mine = plays.filter(({ hosts }) => hosts.some(({ name }) => name === host));
   const stretches: Stretch[] = [];
-  let first: number | undefined;
-  for (const [position, { index, play }] of mine.entries()) {
-    first ??= index;
-    const final = position === mine.length - 1;
-    if (play.strategy === "free" && !final) continue;
-    stretches.push({ first, last: index, after: stretches.at(-1)?.last, final });
-    first = undefined;
+  let current: PlayHosts[] = [];
+  for (const [position, entry] of mine.entries()) {
+    current.push(entry);
+    const next = mine[position + 1];
+    if (next !== undefined && !waitsBetween(entry.play, next.play)) continue;
+    const after = stretches.at(-1)?.plays.at(-1)?.index;
+    stretches.push({ plays: current, after, final: next === undefined });
+    current = [];
   }
   return stretches;
 }
 
-async function work(hostRun: HostRun, { last, after, final }: Stretch): Promise<void> {
+async function work(hostRun: HostRun, { plays, after, final }: Stretch, clock: PlayClock): Promise<void> {
   if (after === undefined) hostRun.begin();
   else hostRun.goOn(after);
-  await (final ? hostRun.end : hostRun.playEnd(last));
+  for (const { index, play } of plays) await limitPlay(hostRun, { index, ...play }, clock);
+  if (final) await hostRun.end;
 }

@@ -1,4 +1,6 @@
 import type { Inventory } from "../core/inventory.ts";
+import type { Vars } from "../core/json.ts";
+import { PASSWORD_VARS } from "./reach.ts";
 import { readInventory } from "./read-inventory.ts";
 import { openSshTransports, type TransportsOptions } from "./transports.ts";
 import { type AskHostKeys, type Learned, learnHostKeys } from "./trust.ts";
@@ -32,7 +34,8 @@ export async function trustHosts(options: TrustHostsOptions): Promise<TrustedHos
   );
   const { ssh, openssh, reach, knownHostsOf } = await openSshTransports(options);
   try {
-    const endpoints = hosts.map(reach.endpointOf);
+    // Nobody logs in to them: their passwords, which may be encrypted, are not needed.
+    const endpoints = hosts.map((host) => reach.endpointOf({ ...host, vars: withoutPasswords(host.vars) }));
     const skipped = endpoints.flatMap(({ host, ssh: settings }) =>
       settings?.usesProxyCommand === true ? [{ host, reason: settings.needsOpenSsh ?? "ProxyCommand" }] : [],
     );
@@ -49,4 +52,8 @@ export async function trustHosts(options: TrustHostsOptions): Promise<TrustedHos
     ssh.close();
     openssh.close();
   }
+}
+
+function withoutPasswords(vars: Vars): Vars {
+  return Object.fromEntries(Object.entries(vars).filter(([name]) => !PASSWORD_VARS.includes(name)));
 }

@@ -1,6 +1,7 @@
 import { VolleyError } from "./errors.ts";
 import { isRecord, mergeVars, type Vars } from "./json.ts";
 import { didYouMean } from "./nearest.ts";
+import { checkSchedule } from "./play-schedule.ts";
 import type { Play, Playbook, PlayDefinition } from "./playbook.ts";
 import type { AnyRole, Role, RoleDefinition, RoleUse } from "./role.ts";
 import type { StandardIssue, StandardSchemaV1 } from "./standard-schema.ts";
@@ -36,6 +37,12 @@ const PLAY_KEYS = [
   "hostVars",
   "become",
   "strategy",
+  "serial",
+  "maxFailPercentage",
+  "anyErrorsFatal",
+  "order",
+  "throttle",
+  "timeout",
   "tags",
 ] as const satisfies readonly (keyof Play)[];
 
@@ -64,6 +71,7 @@ export function definePlay(play: Play, directory?: string): PlayDefinition {
       `play "${name}": \`hosts\` must be a pattern such as "web" or "all"`,
     );
   }
+  checkSchedule(name, play);
   const roles = (play.roles ?? []).map((use, index) => checkRoleUse(name, use, index));
   if (play.tasks !== undefined) {
     const own: AnyRole = {

@@ -29,6 +29,7 @@ export type ErrorCode =
   | "PROTOCOL_INVALID"
   | "CONNECTION_LOST"
   | "CANCELLED"
+  | "OTHERS_FAILED"
   | "INTERNAL";
 
 /** Where in a file of the user's something is wrong. */

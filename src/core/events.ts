@@ -59,6 +59,14 @@ export type TargetEvent =
   /** The host has done its part of a play and, unless the play is free, waits for word to go on. */
   | { readonly type: "play:end"; readonly index: number; readonly play: string; readonly failed: boolean }
   | (TaskRef & { readonly type: "task:start" })
+  /** The host has come to a task that only one host of its batch does, and waits for word of what to do. */
+  | (TaskRef & {
+      readonly type: "task:once";
+      /** Of the play. */
+      readonly index: number;
+      /** Counted from 1: which of the tasks of the same play, role and name. */
+      readonly nth: number;
+    })
   | {
       readonly type: "task:output";
       readonly task: number;
@@ -122,6 +130,26 @@ export type ControllerEvent =
   /** A line that is not of the protocol: a banner, a .bashrc that prints, what Node wrote to standard error. */
   | { readonly type: "host:noise"; readonly host: string; readonly text: string }
   | HostEnd
+  /** Hosts of a play begin together; told of plays that are serial or shuffled. */
+  | {
+      readonly type: "play:batch";
+      readonly index: number;
+      readonly play: string;
+      /** Counted from 1. */
+      readonly batch: number;
+      readonly batches: number;
+      /** In the order they begin. */
+      readonly hosts: readonly string[];
+      /** What they were shuffled by. */
+      readonly seed?: string;
+    }
+  /** Too many hosts have failed in a play: the others end as soon as they can. */
+  | {
+      readonly type: "play:stop";
+      readonly index: number;
+      readonly play: string;
+      readonly reason: SerializedError;
+    }
   | { readonly type: "run:cancel"; readonly how: "clean" | "now" }
   | { readonly type: "run:end"; readonly summary: Summary };
 

@@ -1,47 +1,29 @@
 /** The shortest text that is masked, in characters: shorter ones would blot out half of what is printed. */
 export const MIN_SECRET_LENGTH = 4;
 
-const BASE64 = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
-/** Above this many characters a secret is a file, and only what a file is likely to go through is looked for. */
+/** Above this many characters a secret is a file, and only what happens to files is looked for. */
 const LONG_SECRET = 512;
-/** Bytes of a line of base64 as `base64` (76 columns) and PEM (64 columns) break it. */
-const BASE64_LINE_BYTES = [57, 48];
 
-/** The characters of the base64 of `before` unknown bytes and then these that these alone decide. */
-function base64Core(bytes: Uint8Array, before: number): string {
-  const bits = before * 8 + bytes.length * 8;
-  let core = "";
-  for (let at = Math.ceil((before * 8) / 6); (at + 1) * 6 <= bits; at++) {
-    let value = 0;
-    for (let bit = at * 6 - before * 8; bit < at * 6 - before * 8 + 6; bit++)
-      value = (value << 1) | ((bytes[bit >> 3]! >> (7 - (bit & 7))) & 1);
-    core += BASE64[value];
-  }
-  return core;
+/** A character for each byte, as `btoa` takes them. */
+function byteText(text: string): string {
+  let bytes = "";
+  for (const byte of new TextEncoder().encode(text)) bytes += String.fromCharCode(byte);
+  return bytes;
 }
 
-/** Base64 of the bytes and nothing else, padding included. */
-function base64Whole(bytes: Uint8Array): string {
-  const rest = bytes.length % 3;
-  if (rest === 0) return base64Core(bytes, 0);
-  const padded = new Uint8Array(bytes.length + 3 - rest);
-  padded.set(bytes);
-  return base64Core(padded, 0).slice(0, rest - 3) + "=".repeat(3 - rest);
+/** The characters of the base64 of `before` unknown bytes and then these that these alone decide. */
+function base64Core(bytes: string, before: number): string {
+  const bits = before * 8;
+  return btoa("\0".repeat(before) + bytes).slice(
+    Math.ceil(bits / 6),
+    Math.floor((bits + bytes.length * 8) / 6),
+  );
 }
 
 function base64Forms(text: string): readonly string[] {
-  const bytes = new TextEncoder().encode(text);
-  // As `echo secret | base64` has it.
-  const line = new TextEncoder().encode(`${text}\n`);
-  const forms = [
-    base64Whole(bytes),
-    base64Whole(line),
-    ...[0, 1, 2].map((before) => base64Core(bytes, before)),
-  ];
-  for (const size of BASE64_LINE_BYTES) {
-    if (bytes.length <= size) continue;
-    for (let at = 0; at < bytes.length; at += size) forms.push(base64Whole(bytes.subarray(at, at + size)));
-  }
+  const bytes = byteText(text);
+  // The last as `echo secret | base64` has it.
+  const forms = [btoa(bytes), ...[0, 1, 2].map((before) => base64Core(bytes, before)), btoa(`${bytes}\n`)];
   return forms.flatMap((form) => [
     form,
     form.replaceAll("+", "-").replaceAll("/", "_"),
@@ -105,31 +87,43 @@ function markupForms(text: string): readonly string[] {
 }
 
 function hexForms(text: string): readonly string[] {
-  const hex = [...new TextEncoder().encode(text)].map((byte) => byte.toString(16).padStart(2, "0")).join("");
+  const hex = Array.from(new TextEncoder().encode(text), (byte) => byte.toString(16).padStart(2, "0")).join(
+    "",
+  );
   return [hex, hex.toUpperCase()];
+}
+
+/** The texts that give secrets away; none is shorter than {@link MIN_SECRET_LENGTH}. */
+export interface Needles {
+  readonly plain: ReadonlySet<string>;
+  /** In base64, which may be broken into lines anywhere. */
+  readonly base64: ReadonlySet<string>;
 }
 
 /**
  * Every text that gives secrets away: each as it is, each line of it on its own, and both as they look in base64 at any
- * alignment, in URLs, JSON, shell and markup quoting, and hex. None is shorter than {@link MIN_SECRET_LENGTH}.
+ * alignment, in URLs, JSON, shell and markup quoting, and hex. A long one's lines are not looked for in base64 and hex.
  */
-export function needlesOf(secrets: Iterable<string>): ReadonlySet<string> {
-  const needles = new Set<string>();
-  const add = (text: string): void => {
-    if (text.trim().length < MIN_SECRET_LENGTH || needles.has(text)) return;
-    const long = text.length > LONG_SECRET;
-    const forms = [text, ...jsonForms(text), ...base64Forms(text), ...urlForms(text), ...shellForms(text)];
-    if (!long) forms.push(...markupForms(text), ...hexForms(text));
-    for (const form of forms) if (form.length >= MIN_SECRET_LENGTH) needles.add(form);
+export function needlesOf(secrets: Iterable<string>): Needles {
+  const plain = new Set<string>();
+  const base64 = new Set<string>();
+  const add = (text: string, isPart: boolean): void => {
+    if (text.trim().length < MIN_SECRET_LENGTH) return;
+    const keep = (needles: Set<string>, forms: readonly string[]): void => {
+      for (const form of forms) if (form.length >= MIN_SECRET_LENGTH) needles.add(form);
+    };
+    keep(plain, [text, ...jsonForms(text), ...urlForms(text), ...shellForms(text)]);
+    if (!isPart) keep(base64, base64Forms(text));
+    if (!isPart && text.length <= LONG_SECRET) keep(plain, [...markupForms(text), ...hexForms(text)]);
   };
   for (const secret of secrets) {
-    add(secret);
-    add(secret.trim());
+    add(secret, false);
+    add(secret.trim(), false);
     if (!/[\r\n]/.test(secret)) continue;
     for (const line of secret.split(/\r\n|\r|\n/)) {
-      add(line);
-      add(line.trim());
+      add(line, secret.length > LONG_SECRET);
+      add(line.trim(), secret.length > LONG_SECRET);
     }
   }
-  return needles;
+  return { plain, base64 };
 }

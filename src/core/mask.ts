@@ -91,7 +91,7 @@ class Automaton {
         if ((this.#begins[pair >> 5]! & (1 << (pair & 31))) === 0) continue;
       }
       node = this.#step(node, text.charCodeAt(at));
-      if (this.#ends[node] !== 0) addRun(runs, at + 1 - this.#ends[node]!, at + 1);
+      if (this.#ends[node] !== 0) addRun(runs, at + 1 - this.#ends[node]!, at + 1, 0);
     }
     return node;
   }
@@ -115,14 +115,81 @@ function pairOf(text: string, at: number): number {
   return ((text.charCodeAt(at) & 255) << 8) | (text.charCodeAt(at + 1) & 255);
 }
 
-/** Adds a stretch that ends behind the begin of all that are there, and joins it with those it touches. */
-function addRun(runs: Runs, start: number, end: number): void {
+/** Adds a stretch that ends behind the begin of all that are there, and joins it with those it overlaps by more than `gap`. */
+function addRun(runs: Runs, start: number, end: number, gap: 0 | -1): void {
   let [begin, stop] = [start, end];
-  while (runs.length > 0 && runs.at(-1)! >= begin) {
+  while (runs.length > 0 && runs.at(-1)! - begin > gap) {
     stop = Math.max(stop, runs.pop()!);
     begin = Math.min(begin, runs.pop()!);
   }
   runs.push(begin, stop);
+}
+
+/** Runs of two searches as one list, those that touch as one. */
+function joinRuns(one: Runs, other: Runs): Runs {
+  if (one.length + other.length === 0) return one;
+  const joined: Runs = [];
+  for (let a = 0, b = 0; a < one.length || b < other.length; ) {
+    const takeOne = b >= other.length || (a < one.length && one[a]! <= other[b]!);
+    const [from, at] = takeOne ? [one, a] : [other, b];
+    addRun(joined, from[at]!, from[at + 1]!, -1);
+    if (takeOne) a += 2;
+    else b += 2;
+  }
+  return joined;
+}
+
+/** What a search of a text found. */
+interface Found {
+  readonly runs: Runs;
+  /** Where what may be the beginning of a secret begins; the text's length when nothing may. */
+  readonly pending: number;
+  /** The same, of a beginning that gives away half of it or more. */
+  readonly telling: number;
+}
+
+type Search = (text: string) => Found;
+
+function searchWith(automaton: Automaton): Search {
+  return (text) => {
+    const runs: Runs = [];
+    const last = automaton.scan(text, runs);
+    return {
+      runs,
+      pending: text.length - automaton.pending(last),
+      telling: text.length - automaton.tellingEnd(last),
+    };
+  };
+}
+
+/** Searches a text as if its lines were one: what is found has its place in the text as it is. */
+function searchAcrossLines(search: Search): Search {
+  return (text) => {
+    if (!/[\r\n]/.test(text)) return search(text);
+    const joined = text.replace(/[\r\n]+/g, "");
+    const { runs, pending, telling } = search(joined);
+    if (runs.length === 0 && pending === joined.length && telling === joined.length)
+      return { runs, pending: text.length, telling: text.length };
+    const places: number[] = [];
+    for (let at = 0; at < text.length; at++) if (!/[\r\n]/.test(text[at]!)) places.push(at);
+    const place = (at: number): number => places[at] ?? text.length;
+    return {
+      runs: runs.map((at, index) => (index % 2 === 0 ? place(at) : place(at - 1) + 1)),
+      pending: place(pending),
+      telling: place(telling),
+    };
+  };
+}
+
+function searchBoth(one: Search, other: Search): Search {
+  return (text) => {
+    const [a, b] = [one(text), other(text)];
+    return {
+      runs: joinRuns(a.runs, b.runs),
+      pending: Math.min(a.pending, b.pending),
+      telling: Math.min(a.telling, b.telling),
+    };
+  };
 }
 
 /** The text with its runs masked; `open`: a run at its very start goes on from one that has been masked already. */
@@ -137,15 +204,12 @@ function render(text: string, runs: Runs, open: boolean): string {
   return shown + text.slice(from);
 }
 
-function maskText(automaton: Automaton, text: string): string {
-  const runs: Runs = [];
-  const last = automaton.scan(text, runs);
-  const telling = automaton.tellingEnd(last);
-  if (telling > 0) addRun(runs, text.length - telling, text.length);
-  return runs.length === 0 ? text : render(text, runs, false);
+/** All that is to be masked in a text that ends here. */
+function finalRuns(text: string, { runs, telling }: Found): Runs {
+  return telling < text.length ? joinRuns(runs, [telling, text.length]) : runs;
 }
 
-function openStream(automaton: Automaton): MaskStream {
+function openStream(search: Search): MaskStream {
   let held = "";
   /** How much of what is held is known to be of a secret. */
   let marked = 0;
@@ -155,8 +219,9 @@ function openStream(automaton: Automaton): MaskStream {
     push: (piece) => {
       if (piece === "") return "";
       const text = held + piece;
-      const runs: Runs = marked > 0 ? [0, marked] : [];
-      const cut = text.length - automaton.pending(automaton.scan(text, runs));
+      const found = search(text);
+      const runs = marked > 0 ? joinRuns([0, marked], found.runs) : found.runs;
+      const cut = found.pending;
       held = text.slice(cut);
       if (cut === 0) return "";
       const ready: Runs = [];
@@ -171,11 +236,8 @@ function openStream(automaton: Automaton): MaskStream {
       return shown;
     },
     end: () => {
-      const text = held;
-      const runs: Runs = marked > 0 ? [0, marked] : [];
-      const telling = automaton.tellingEnd(automaton.scan(text, runs));
-      if (telling > 0) addRun(runs, text.length - telling, text.length);
-      const shown = render(text, runs, open);
+      const runs = finalRuns(held, search(held));
+      const shown = render(held, marked > 0 ? joinRuns([0, marked], runs) : runs, open);
       held = "";
       marked = 0;
       open = false;
@@ -186,8 +248,17 @@ function openStream(automaton: Automaton): MaskStream {
 
 /** Makes the mask of these secrets; null when there is nothing to mask, so that nothing is spent on it. */
 export function createMask(secrets: Iterable<string>): Mask | null {
-  const needles = needlesOf(secrets);
-  if (needles.size === 0) return null;
-  const automaton = new Automaton(needles);
-  return { text: (text) => maskText(automaton, text), stream: () => openStream(automaton) };
+  const { plain, base64 } = needlesOf(secrets);
+  if (plain.size === 0) return null;
+  const search = searchBoth(
+    searchWith(new Automaton(plain)),
+    searchAcrossLines(searchWith(new Automaton(base64))),
+  );
+  return {
+    text: (text) => {
+      const runs = finalRuns(text, search(text));
+      return runs.length === 0 ? text : render(text, runs, false);
+    },
+    stream: () => openStream(search),
+  };
 }

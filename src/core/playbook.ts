@@ -1,8 +1,9 @@
 import type { Vars } from "./json.ts";
+import type { PlaySchedule } from "./play-schedule.ts";
 import type { HandlerSpec, RoleUse, TasksContext } from "./role.ts";
 
 /** Maps a pattern of hosts to roles. */
-export interface Play {
+export interface Play extends PlaySchedule {
   readonly name?: string;
   /** A pattern: `web:&prod:!db`, `web[01:20]`, a glob, `~regex`. */
   readonly hosts: string;
@@ -16,7 +17,7 @@ export interface Play {
   readonly hostVars?: readonly string[];
   /** The user to become with sudo; `true` is root. Default: what the inventory says. */
   readonly become?: boolean | string;
-  /** `free`: a host goes on with the next play without waiting for the others. Default `linear`. */
+  /** `free`: a host goes on with the next play, unless that is serial or throttled, without waiting for the others. Default `linear`. */
   readonly strategy?: "linear" | "free";
   readonly tags?: string | readonly string[];
 }

@@ -1,5 +1,6 @@
 import type { TargetEvent } from "./events.ts";
 import type { Vars } from "./json.ts";
+import type { Result } from "./result.ts";
 
 /** Raised whenever a line's meaning changes; another version is refused. */
 export const PROTOCOL_VERSION = 1;
@@ -57,6 +58,13 @@ export interface JobOptions {
 export type Command =
   /** Every host has ended the play with this index: go on. */
   | { readonly type: "continue"; readonly play: number }
+  /** What to do about the task that is done once, which the host has told of with `task:once`. */
+  | {
+      readonly type: "once";
+      readonly task: number;
+      /** What the host that did it came to; absent: do it. */
+      readonly result?: Result;
+    }
   /** Finish the action now running, then say bye. */
   | { readonly type: "cancel" }
   /** End the action now running too. */

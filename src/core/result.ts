@@ -45,6 +45,8 @@ export interface Result {
   readonly hidden?: boolean;
   /** How often it was tried; only of tasks that may be tried again. */
   readonly attempts?: number;
+  /** The host that did the task, when that is another one: the task is to be done once. */
+  readonly from?: string;
   /** True when an earlier run had done the task: this is what it came to then. */
   readonly resumed?: boolean;
 }

@@ -33,6 +33,11 @@ export interface TaskOptions<H extends string = string, D = unknown, A extends r
   readonly delay?: number;
   /** Seconds the whole task may take, every try and every item of a loop included. Default: no limit. */
   readonly timeout?: number;
+  /**
+   * The task is done on the first host of the play's batch only: the others wait for it, are told what it came to, and
+   * fail when it failed. Handlers are notified on that host alone.
+   */
+  readonly runOnce?: boolean;
   /** Keeps output, diff and data out of events, journal and screen. */
   readonly noLog?: boolean;
   /** Template variables for this task alone. */

@@ -132,14 +132,15 @@ const SETUP_FAULTS: ReadonlySet<ErrorCode> = new Set([
 ]);
 
 /**
- * 130 when anything was cancelled; 1 when set-up faults kept every host from being started; else 4 when a host could
+ * 130 when anything was cancelled, but for hosts that did not go on because others had failed; 1 when set-up faults kept every host from being started; else 4 when a host could
  * not be reached or was lost, else 2 when one failed, else 0.
  */
 export function exitCodeOf(
   outcomes: Readonly<Record<Outcome, number>>,
   hosts: readonly Pick<HostSummary, "phases" | "error">[] = [],
 ): number {
-  if (outcomes.cancelled > 0) return 130;
+  const heldBack = hosts.filter(({ error }) => error?.code === "OTHERS_FAILED").length;
+  if (outcomes.cancelled > heldBack) return 130;
   if (hosts.length > 0 && hosts.every(neverSetUp)) return 1;
   if (outcomes.unreachable > 0 || outcomes.lost > 0) return 4;
   return outcomes.failed > 0 ? 2 : 0;

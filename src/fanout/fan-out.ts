@@ -1,3 +1,4 @@
+import { setMaxListeners } from "node:events";
 import type { CommandInput } from "./input.ts";
 import { execOnHost, type FanOutHost, type PtySize } from "./exec-host.ts";
 import { preambleOf, type RemoteCommand, startLine } from "./remote-command.ts";
@@ -40,6 +41,8 @@ export async function fanOut(hosts: readonly FanOutHost[], options: FanOutOption
   const { command, env = {}, input, pty, forks, timeoutMs, listener, stop } = options;
   const broken = new AbortController();
   const drop = AbortSignal.any([options.drop, broken.signal]);
+  // Every host at work listens: that is no leak.
+  setMaxListeners(0, stop, drop);
   const preamble = pty === undefined ? preambleOf(command, { env }) : Buffer.alloc(0);
   const lines = new Map<string | null, string>();
   const lineFor = (become: string | null): string => {

@@ -54,7 +54,7 @@ export function startLine(command: RemoteCommand, options: StartOptions): string
   ];
   const run = runOf(command);
   // A terminal is the command's own stdin, and its end is the command's: what it needs stands on the command line.
-  const text = pty ? `${exportsOf(env)}\n${run}` : [...steps, `${LIFELINE}(${run})3<&-`, END].join(";");
+  const text = pty ? `${exportsOf(env)}\n${run}` : [...steps, `${LIFELINE}(${run})2>&5 3<&- 5>&-`, END].join(";");
   const shell = ["sh", "-c", text.trim(), "volley", ...wordsOf(command)].map(quoteWord).join(" ");
   if (become === null) return shell;
   return become === "root" ? `sudo -n -H -- ${shell}` : `sudo -n -H -u ${quoteWord(become)} -- ${shell}`;
@@ -64,8 +64,9 @@ const GIVE_UP = `echo "volley: what the command needs did not arrive">&2;exit ${
 /** `mktemp` makes files that only their owner can read, and they lose their name at once. */
 const SPOOL = `spool(){ t=$(umask 077;mkdir -p "$HOME/.cache/volley" 2>/dev/null;mktemp "$HOME/.cache/volley/exec.XXXXXX" 2>/dev/null||mktemp)&&head -c "$1" <&3 >"$t"&&[ "$(wc -c <"$t")" -eq "$1" ];}`;
 const REMOVE = `rm -f "$t"`;
-const LIFELINE = `trap "c=1" HUP TERM;(trap "" HUP TERM;read -r w<&3;case $w in TERM)kill -TERM 0;;*)kill -HUP 0;;esac;sleep ${END_SECONDS};kill -KILL 0)>/dev/null 2>&1 </dev/null&w=$!;`;
-const END = `s=$?;[ "$c" ]||kill -KILL $w 2>/dev/null;exit $s`;
+/** A shell tells of what it ends on its own stderr, which is not the command's. */
+const LIFELINE = `exec 5>&2 2>/dev/null;trap "c=1" HUP TERM;(trap "" HUP TERM;read -r w<&3;case $w in TERM)kill -TERM 0;;*)kill -HUP 0;;esac;sleep ${END_SECONDS};kill -KILL 0)>/dev/null </dev/null 5>&-&w=$!;`;
+const END = `s=$?;[ "$c" ]||kill -KILL $w;exit $s`;
 
 function runOf(command: RemoteCommand): string {
   switch (command.kind) {

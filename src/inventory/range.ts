@@ -59,7 +59,8 @@ function ansibleRange(inner: string, fail: (problem: string) => never): string[]
 function pieces(inner: string, fail: (problem: string) => never): string[] {
   const names = inner.split(",").flatMap((piece) => {
     const [, from, to = from, step = "1"] = PIECE.exec(piece) ?? [];
-    if (from === undefined) return fail(`"${piece}" in [${inner}] is neither a number nor a range such as 01-17`);
+    if (from === undefined)
+      return fail(`"${piece}" in [${inner}] is neither a number nor a range such as 01-17`);
     if (Number(step) === 0) return fail(`the step of [${inner}] is 0`);
     return numbers(from, to!, Number(step), (problem) => fail(problem.replace(/(\d):(\d)/, "$1-$2")));
   });

@@ -2,6 +2,7 @@ import { execFile } from "node:child_process";
 import { type SourceLocation, VolleyError } from "../core/errors.ts";
 import { isRecord } from "../core/json.ts";
 import { didYouMean } from "../core/nearest.ts";
+import { makeSecret } from "../core/secret.ts";
 import {
   addChild,
   addHosts,
@@ -76,9 +77,18 @@ function names(value: unknown, what: string, file: string): readonly string[] {
   throw invalid(`${what} must be a list of names`, file);
 }
 
+/** A value with what `ansible-inventory` leaves encrypted, `{ __ansible_vault: … }`, made secrets. */
+function openable(value: unknown, file: string): unknown {
+  if (Array.isArray(value)) return value.map((item) => openable(item, file));
+  if (!isRecord(value)) return value;
+  const { __ansible_vault: text } = value;
+  if (typeof text === "string") return makeSecret({ kind: "vault", text }, { location: { file } });
+  return Object.fromEntries(Object.entries(value).map(([key, inner]) => [key, openable(inner, file)]));
+}
+
 function vars(value: unknown, what: string, file: string): readonly (readonly [string, unknown])[] {
   if (value === undefined || value === null) return [];
-  if (isRecord(value)) return Object.entries(value);
+  if (isRecord(value)) return Object.entries(value).map(([name, inner]) => [name, openable(inner, file)]);
   throw invalid(`${what} must be an object`, file);
 }
 

@@ -128,7 +128,7 @@ async function readJson(context: ReadContext, text: string): Promise<void> {
 function readHostList(draft: Draft, written: string, cwd: string): void {
   const context: ReadContext = { draft, file: written, directory: cwd };
   const all = draft.groups.get("all")!;
-  for (const host of written.split(",").map((name) => name.trim())) {
+  for (const host of written.split(/,(?![^[\]]*\])/).map((name) => name.trim())) {
     if (host !== "") addHosts(context, all, host, { file: written });
   }
 }

@@ -3,11 +3,13 @@ import { setTimeout as pause } from "node:timers/promises";
 import { UNKNOWN_RUN_EXIT } from "../core/manifest.ts";
 import { encodeLine } from "../core/protocol.ts";
 import { type AttachRequest, greeting, socketPath } from "./control.ts";
+import { readLines } from "./line-reader.ts";
 import { bootId, isAlive } from "./process-identity.ts";
-import { findRunStore, type JournalLine, type RunStore } from "./run-store.ts";
+import { findRunStore, type JournalHeader, type JournalLine, type RunStore } from "./run-store.ts";
 
 const JOURNAL_TRIES = 3;
 const JOURNAL_PAUSE_MS = 100;
+const FOLLOW_PAUSE_MS = 200;
 
 /**
  * Gives a controller that lost its connection the events from a sequence number on, from the process that carries out
@@ -15,55 +17,101 @@ const JOURNAL_PAUSE_MS = 100;
  */
 export async function attach(run: string, from: number): Promise<number> {
   const store = findRunStore(run);
+  const { stdout } = process;
+  // The reader may be gone: the run is not to notice.
+  const reading = new AbortController();
+  stdout.on("error", () => reading.abort());
+  let { header } = store;
   // A process that has just been started opens its journal once it has read its job.
-  for (let tries = 0; store.header === undefined && tries < JOURNAL_TRIES; tries++)
+  for (let tries = 0; header === undefined && tries < JOURNAL_TRIES; tries++) {
     await pause(JOURNAL_PAUSE_MS);
-  const { header } = store;
+    ({ header } = store);
+  }
   if (header === undefined) {
     process.stderr.write(`volley: this host knows no run ${run}\n`);
     return UNKNOWN_RUN_EXIT;
   }
-  if (isAlive(header) && (await relay(store, from))) return 0;
-  process.stdout.write(greeting(header.bundle, header.pid, from));
-  const lines = store.lines();
-  let next = from;
-  for (const { line, event } of lines) {
-    if (event.seq < from) continue;
-    process.stdout.write(line);
-    next = event.seq + 1;
+  const told = createTeller(from, header, (line) => stdout.write(line));
+  if (isAlive(header)) await relay(store, told, reading);
+  // Its process may not be reachable, and yet alive.
+  for (;;) {
+    const alive = isAlive(header);
+    const lines = store.lines();
+    for (const { line, event } of lines) if (event.seq >= told.next) told.tell(line, event.seq);
+    if (reading.signal.aborted || lines.at(-1)?.event.type === "bye") break;
+    if (!alive) {
+      const restarted = header.boot !== bootId();
+      const asked = isRestartAsked(lines);
+      told.tell(encodeLine({ type: "gone", seq: told.next, time: Date.now(), restarted, asked }), told.next);
+      break;
+    }
+    await pause(FOLLOW_PAUSE_MS);
   }
-  if (lines.at(-1)?.event.type !== "bye") {
-    const restarted = header.boot !== bootId();
-    const gone = { type: "gone", seq: next, time: Date.now(), restarted, asked: isRestartAsked(lines) };
-    process.stdout.write(encodeLine(gone));
-  }
+  if (!reading.signal.aborted) await new Promise<void>((resolve) => stdout.write("", () => resolve()));
   return 0;
 }
 
 /** Whether the last thing a run did was to restart the host, and it has not been at work since. */
 function isRestartAsked(lines: readonly JournalLine[]): boolean {
-  let asked: number | undefined;
+  let task: number | undefined;
   for (const { event } of lines) {
-    if (event.type === "restart") asked = event.task;
+    if (event.type === "restart") task = event.task;
     // Facts are what a process begins with.
-    if (event.type === "facts" || (event.type === "task:end" && event.task === asked)) asked = undefined;
+    if (event.type === "facts" || (event.type === "task:end" && event.task === task)) task = undefined;
   }
-  return asked !== undefined;
+  return task !== undefined;
 }
 
-/** Connects this process's standard streams with the run's process; false when it cannot be reached. */
-function relay(store: RunStore, from: number): Promise<boolean> {
+/** Passes events on to the controller, beginning with a `hello`, each once. */
+interface Teller {
+  /** Sequence number of the event that is to come. */
+  readonly next: number;
+  tell(line: string, sequence: number): void;
+}
+
+function createTeller(from: number, { bundle, pid }: JournalHeader, write: (line: string) => void): Teller {
+  let next = from;
+  write(greeting(bundle, pid, from));
+  return {
+    get next() {
+      return next;
+    },
+    tell: (line, sequence) => {
+      write(line);
+      next = sequence + 1;
+    },
+  };
+}
+
+/** Connects this process's standard streams with the run's process, as long as that is there and can be reached. */
+function relay(store: RunStore, told: Teller, reading: AbortController): Promise<void> {
   return new Promise((resolve) => {
     const socket = connect(socketPath(store.directory, store.socket));
-    socket.once("error", () => resolve(false));
+    socket.once("error", () => socket.destroy());
+    socket.once("close", () => resolve());
     socket.once("connect", () => {
-      socket.write(encodeLine({ attach: from } satisfies AttachRequest));
+      socket.write(encodeLine({ attach: told.next } satisfies AttachRequest));
       process.stdin.pipe(socket, { end: false });
-      process.stdin.once("end", () => socket.end());
-      socket.pipe(process.stdout, { end: false });
-      // The reader may be gone: the run is not to notice.
-      process.stdout.on("error", () => socket.destroy());
-      socket.once("close", () => resolve(true));
+      process.stdin.once("end", () => {
+        reading.abort();
+        socket.end();
+      });
     });
+    readLines(socket, (line) => {
+      const sequence = sequenceOf(line);
+      if (sequence === told.next) told.tell(`${line}\n`, sequence);
+      // Who reads slower than the run tells holds it up here, not there.
+      if (process.stdout.writableNeedDrain) {
+        socket.pause();
+        process.stdout.once("drain", () => socket.resume());
+      }
+    });
+    reading.signal.addEventListener("abort", () => socket.destroy(), { once: true });
   });
+}
+
+/** The sequence number on a line of the protocol, which stands behind the type. */
+function sequenceOf(line: string): number | undefined {
+  const found = /^\{"type":"[\w:]+","seq":(\d+)[,}]/.exec(line);
+  return found === null ? undefined : Number(found[1]);
 }

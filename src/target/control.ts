@@ -4,6 +4,9 @@ import { encodeLine, PROTOCOL_VERSION } from "../core/protocol.ts";
 import { readLines } from "./line-reader.ts";
 import type { RunStore } from "./run-store.ts";
 
+/** What a controller that has come back may leave unread, in bytes. */
+const MAX_UNREAD_BYTES = 16 << 20;
+
 /** What comes of controllers that attach. */
 interface ControlHandlers {
   /** A command's line. */
@@ -33,7 +36,11 @@ export function listenForControllers(
 ): Control {
   const attached = new Set<Socket>();
   const greet = (socket: Socket, request: string): void => {
-    const from = (JSON.parse(request) as AttachRequest).attach;
+    const from = readRequest(request);
+    if (from === undefined) {
+      socket.destroy();
+      return;
+    }
     const missed = store.lines().filter(({ event }) => event.seq >= from);
     socket.write(greeting(bundle, process.pid, from));
     // Nothing can be emitted in between: what was missed is read, and the socket added, in one go.
@@ -63,7 +70,11 @@ export function listenForControllers(
   return {
     count: () => attached.size,
     send: (line) => {
-      for (const socket of attached) socket.write(line);
+      for (const socket of attached) {
+        socket.write(line);
+        // It finds the rest in the journal.
+        if (socket.writableLength > MAX_UNREAD_BYTES) socket.destroy();
+      }
     },
     close: async () => {
       server.close();
@@ -71,6 +82,15 @@ export function listenForControllers(
       await Promise.all([...attached].map((socket) => new Promise<void>((resolve) => socket.end(resolve))));
     },
   };
+}
+
+function readRequest(line: string): number | undefined {
+  try {
+    const { attach } = JSON.parse(line) as Partial<AttachRequest>;
+    return Number.isInteger(attach) ? attach : undefined;
+  } catch {
+    return undefined;
+  }
 }
 
 /** The `hello` of a process that was started before. */

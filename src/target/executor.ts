@@ -5,7 +5,7 @@ import { type SerializedError, serializeError } from "../core/errors.ts";
 import type { TargetEvent, TaskRef } from "../core/events.ts";
 import type { Facts } from "../core/facts.ts";
 import { mergeVars, type Vars } from "../core/json.ts";
-import { createMask, type Mask } from "../core/mask.ts";
+import type { Mask } from "../core/mask.ts";
 import { maskEvent } from "../core/mask-event.ts";
 import { createMemo } from "../core/memo.ts";
 import type { Playbook, PlayDefinition } from "../core/playbook.ts";
@@ -16,6 +16,7 @@ import type { System } from "../core/system.ts";
 import { createActionContext, type Render } from "./action-context.ts";
 import { boundResult, hideResult } from "./bounds.ts";
 import type { DeclaredTask } from "./declared-task.ts";
+import { maskOfJob } from "./job-mask.ts";
 import { type RenderText, renderLate } from "./late-vars.ts";
 import { maskOutput } from "./mask-output.ts";
 import { runPlay } from "./play-run.ts";
@@ -81,7 +82,7 @@ class Executor {
     const { job, facts, renderText, replay } = options;
     this.#retracing = replay?.sameRun ?? false;
     this.#ownVars = renderLate(job.vars, renderText, () => this.#hostVars, job.literals);
-    this.#mask = createMask(job.secrets ?? []);
+    this.#mask = maskOfJob(job);
     this.#hostVars = hostVariables(job, this.#ownVars, facts);
   }
 
@@ -280,6 +281,6 @@ function round(milliseconds: number): number {
 }
 
 /** The event that ends a stream whose run could not be carried out. */
-export function byeForError(thrown: unknown, elapsedMs: number): TargetEvent {
+export function byeForError(thrown: unknown, elapsedMs: number): Extract<TargetEvent, { type: "bye" }> {
   return { type: "bye", tally: EMPTY_TALLY, elapsedMs: round(elapsedMs), error: serializeError(thrown) };
 }

@@ -8,12 +8,16 @@ export function readLines(stream: Readable, onLine: (line: string) => void): voi
   let buffered = "";
   stream.setEncoding("utf8");
   stream.on("data", (chunk: string) => {
+    // What is there already holds no line's end.
+    let search = buffered.length;
+    let from = 0;
     buffered += chunk;
-    for (let end = buffered.indexOf("\n"); end >= 0; end = buffered.indexOf("\n")) {
-      const line = buffered.slice(0, end);
-      buffered = buffered.slice(end + 1);
-      if (line !== "") onLine(line);
+    for (let end = buffered.indexOf("\n", search); end >= 0; end = buffered.indexOf("\n", search)) {
+      if (end > from) onLine(buffered.slice(from, end));
+      from = end + 1;
+      search = from;
     }
+    buffered = buffered.slice(from);
     if (buffered.length > MAX_COMMAND_LINE) stream.destroy();
   });
 }

@@ -2,12 +2,12 @@ import { parseArgs } from "node:util";
 import { VolleyError } from "../core/errors.ts";
 import { isRecord } from "../core/json.ts";
 import { BUNDLE_FORMAT, type CarriedHost, type Manifest } from "../core/manifest.ts";
-import { createMask } from "../core/mask.ts";
 import { maskError, maskEvent } from "../core/mask-event.ts";
 import { didYouMean } from "../core/nearest.ts";
 import { type Job, PROTOCOL_VERSION } from "../core/protocol.ts";
 import type { BundleReader } from "./bundle-reader.ts";
 import type { CarryOut } from "./carry-out.ts";
+import { maskOfJob } from "./job-mask.ts";
 import { createLocalPrinter } from "./local-printer.ts";
 
 const OPTIONS = {
@@ -60,7 +60,7 @@ export async function runLocally(
   if (values.local === undefined)
     throw new VolleyError("USAGE", "say which host this is with --local HOST; --list names them");
   const job = makeJob(manifest, values.local, values);
-  const mask = createMask(job.secrets ?? []);
+  const mask = maskOfJob(job);
   const print = createLocalPrinter({
     host: job.host,
     verbose: values.verbose === true,

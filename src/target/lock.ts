@@ -29,6 +29,8 @@ export interface LockOptions {
 }
 
 const POLL_MS = 200;
+/** To take a lock that others try to take too, before they are taken for its holder. */
+const TRIES = 20;
 
 /**
  * Takes the lock that keeps two runs of one user on a host apart; gives the function that releases it, or undefined
@@ -56,9 +58,9 @@ export async function takeLock({
     const holder = tryLock(file, mine);
     if (holder === undefined) return () => release(file, mine);
     if (holder.run === run) return undefined;
-    if (holder.run === run) return undefined;
     const who = `run ${holder.run} of ${holder.controller} (process ${holder.pid}, since ${holder.since})`;
-    if (signal.aborted || Date.now() >= until) {
+    if (signal.aborted) throw new VolleyError("CANCELLED", `cancelled while waiting for ${who}`);
+    if (Date.now() >= until) {
       throw new VolleyError("LOCKED", `the host is being worked on by ${who}`, {
         hint: "wait for it to end, or end it there",
       });
@@ -73,10 +75,10 @@ export async function takeLock({
 function tryLock(file: string, mine: Holder): Holder | undefined {
   fs.mkdirSync(dirname(file), { recursive: true, mode: 0o700 });
   // Written whole under a name of its own, then linked: a lock is never seen half-written.
-  const own = `${file}.${process.pid}`;
+  const own = `${file}.${mine.pid}`;
   fs.writeFileSync(own, JSON.stringify(mine), { mode: 0o600 });
   try {
-    for (let tries = 0; ; tries++) {
+    for (let tries = 0; tries < TRIES; tries++) {
       try {
         fs.linkSync(own, file);
         return undefined;
@@ -84,36 +86,55 @@ function tryLock(file: string, mine: Holder): Holder | undefined {
         if ((thrown as NodeJS.ErrnoException).code !== "EEXIST") throw thrown;
       }
       const holder = readHolder(file);
-      if (holder !== undefined && (isAlive(holder) || tries > 0)) return holder;
-      if (holder !== undefined) removeStale(file, `${own}.stale`);
+      if (holder === "free") continue;
+      if (holder !== "damaged" && isAlive(holder)) return holder;
+      removeStale(file, own);
     }
+    return { ...mine, run: "unknown", controller: "somebody" };
   } finally {
     fs.rmSync(own, { force: true });
   }
 }
 
-/** Moves the lock of a process that is gone aside; one that another run has taken meanwhile is put back. */
-function removeStale(file: string, aside: string): void {
+/**
+ * Removes the lock of a process that is gone, or one that a power failure has left empty. Only who has the breaker's
+ * own lock may do so, and looks again: a lock that another run has taken meanwhile is not removed.
+ */
+function removeStale(file: string, own: string): void {
+  const breaker = `${file}-breaker`;
   try {
-    fs.renameSync(file, aside);
-    const moved = readHolder(aside);
-    if (moved !== undefined && isAlive(moved)) fs.linkSync(aside, file);
+    fs.linkSync(own, breaker);
   } catch {
-    // Another run was quicker.
+    const other = readHolder(breaker);
+    // Killed amid the few lines below.
+    if (other === "damaged" || (other !== "free" && !isAlive(other))) fs.rmSync(breaker, { force: true });
+    return;
+  }
+  try {
+    const holder = readHolder(file);
+    if (holder === "damaged" || (holder !== "free" && !isAlive(holder))) fs.rmSync(file, { force: true });
   } finally {
-    fs.rmSync(aside, { force: true });
+    fs.rmSync(breaker, { force: true });
   }
 }
 
-function readHolder(file: string): Holder | undefined {
+function readHolder(file: string): Holder | "free" | "damaged" {
+  let text: string;
   try {
-    const value: unknown = JSON.parse(fs.readFileSync(file, "utf8"));
-    return isRecord(value) && typeof value.pid === "number" ? (value as unknown as Holder) : undefined;
+    text = fs.readFileSync(file, "utf8");
+  } catch (thrown) {
+    return (thrown as NodeJS.ErrnoException).code === "ENOENT" ? "free" : "damaged";
+  }
+  try {
+    const value: unknown = JSON.parse(text);
+    return isRecord(value) && typeof value.pid === "number" ? (value as unknown as Holder) : "damaged";
   } catch {
-    return undefined;
+    return "damaged";
   }
 }
 
 function release(file: string, mine: Holder): void {
-  if (readHolder(file)?.run === mine.run) fs.rmSync(file, { force: true });
+  const holder = readHolder(file);
+  if (holder !== "free" && holder !== "damaged" && holder.pid === mine.pid && holder.start === mine.start)
+    fs.rmSync(file, { force: true });
 }

@@ -7,12 +7,15 @@ export function bootId(): string {
 
 /**
  * When a process started, in clock ticks since the boot (proc(5), field 22 of stat): with it a process is told from
- * another that got its number later. Undefined when there is no such process.
+ * another that got its number later. Undefined when there is no such process, or it has ended.
  */
 export function processStart(pid: number): string | undefined {
   const stat = readOr(`/proc/${pid}/stat`, "");
+  if (stat === "") return undefined;
   // The command's name, in parentheses, may hold spaces.
-  return stat === "" ? undefined : stat.slice(stat.lastIndexOf(")") + 2).split(" ")[19];
+  const fields = stat.slice(stat.lastIndexOf(")") + 2).split(" ");
+  // One that has ended and that nobody has asked for its end.
+  return fields[0] === "Z" || fields[0] === "X" ? undefined : fields[19];
 }
 
 /** Whether the process that was told apart like this still runs. */

@@ -79,7 +79,8 @@ export function findRunStore(run: string): RunStore {
         start: processStart(process.pid) ?? "",
         boot: bootId(),
       };
-      fs.writeSync(descriptor, `${JSON.stringify(header)}\n`);
+      // A process that was killed as it wrote has left a line without an end.
+      fs.writeSync(descriptor, `\n${JSON.stringify(header)}\n`);
     },
     append: (line) => {
       if (descriptor === undefined) return;

@@ -42,8 +42,10 @@ export async function serve({ bundle, id, playbook, carryOut }: ServeOptions): P
     let kept: SessionParts = {};
     if (session !== undefined) {
       unlock = options.check ? isCarriedOut(session) : await lockHost(session, wire);
-      if (unlock === undefined) {
+      if (unlock === undefined || hasEnded(session)) {
+        // Started twice, because the first start seemed lost: the controller is to ask for what the other has to tell.
         wire.emit({ type: "gone", restarted: false, running: true });
+        unlock?.();
         await wire.flush();
         return 0;
       }
@@ -62,7 +64,8 @@ export async function serve({ bundle, id, playbook, carryOut }: ServeOptions): P
     });
     code = tally.failed > 0 || error !== undefined ? 2 : 0;
   } catch (thrown) {
-    wire.emit(byeForError(thrown, performance.now() - startedAt));
+    const bye = byeForError(thrown, performance.now() - startedAt);
+    wire.emit(wire.stop.aborted ? { ...bye, cancelled: true } : bye);
     code = 2;
   }
   unlock?.();
@@ -89,8 +92,13 @@ function isCarriedOut({ run }: Session): (() => void) | undefined {
   return header !== undefined && isAlive(header) ? undefined : () => {};
 }
 
+/** Whether this very run has come to its end. */
+function hasEnded({ run }: Session): boolean {
+  return findRunStore(run).lines().at(-1)?.event.type === "bye";
+}
+
 /** Opens the run's journal, going on with what it holds when the host was restarted, or with that of the run to resume. */
-function openJournal(id: string, { run, resume }: Session, wire: Wire): SessionParts {
+function openJournal(id: string, { run, resume, after }: Session, wire: Wire): SessionParts {
   const store = findRunStore(run);
   const sameRun = store.header !== undefined;
   const earlier = sameRun || resume === undefined ? store : findRunStore(resume);
@@ -98,7 +106,7 @@ function openJournal(id: string, { run, resume }: Session, wire: Wire): SessionP
   // Another bundle may mean something else by the same names.
   const usable = lines.length > 0 && earlier.header?.bundle === id;
   const restarted = earlier.header?.boot !== bootId();
-  wire.keep(store, id);
+  wire.keep(store, id, after);
   if (resume !== undefined && !sameRun && !usable) {
     const why = lines.length === 0 ? "this host has no journal of it" : "the bundle has changed since";
     wire.emit({

@@ -1,7 +1,7 @@
 import { VolleyError } from "../core/errors.ts";
 import type { TargetEvent } from "../core/events.ts";
 import { isRecord } from "../core/json.ts";
-import { createMask, type Mask } from "../core/mask.ts";
+import type { Mask } from "../core/mask.ts";
 import { maskEvent } from "../core/mask-event.ts";
 import {
   type Command,
@@ -11,7 +11,8 @@ import {
   PROTOCOL_VERSION,
   type WireEvent,
 } from "../core/protocol.ts";
-import { listenForControllers } from "./control.ts";
+import { greeting, listenForControllers } from "./control.ts";
+import { maskOfJob } from "./job-mask.ts";
 import { readLines } from "./line-reader.ts";
 import type { RunStore } from "./run-store.ts";
 
@@ -19,8 +20,11 @@ import type { RunStore } from "./run-store.ts";
 export interface Wire {
   emit(event: TargetEvent): void;
   readJob(): Promise<Job>;
-  /** From here on every event goes to the run's journal too, and a controller that lost its connection can come back. */
-  keep(store: RunStore, bundle: string): void;
+  /**
+   * From here on every event goes to the run's journal too, and a controller that lost its connection can come back.
+   * Where there is a journal already, the controller is first told what comes after the event with this number.
+   */
+  keep(store: RunStore, bundle: string, after?: number): void;
   /** True when told to go on after this play; false when nobody is left to say so. */
   waitForOthers(play: number): Promise<boolean>;
   /** Resolves once everything emitted has left. */
@@ -31,6 +35,15 @@ export interface Wire {
 
 /** How long a run waits between plays for a controller that has gone away to come back. */
 const ORPHAN_MS = 15 * 60_000;
+
+/** What a controller that does not read may leave unread, in bytes: it is dropped, and finds the rest in the journal. */
+const MAX_UNREAD_BYTES = 16 << 20;
+
+/** How long a run that has ended waits for its last words to be read. */
+const FLUSH_MS = 30_000;
+
+/** The `hello` has it. */
+const FIRST_SEQUENCE = 1;
 
 /** Speaks the protocol over this process's standard streams. */
 export function openWire(input: NodeJS.ReadStream, output: NodeJS.WriteStream): Wire {
@@ -56,6 +69,13 @@ export function openWire(input: NodeJS.ReadStream, output: NodeJS.WriteStream): 
   output.on("error", () => {
     connected = false;
   });
+  const send = (line: string): void => {
+    if (!connected) return;
+    write(line);
+    if (store === undefined || output.writableLength <= MAX_UNREAD_BYTES) return;
+    connected = false;
+    output.destroy();
+  };
 
   const endWaits = (): void => {
     for (const resume of waiting.values()) resume(false);
@@ -111,14 +131,19 @@ export function openWire(input: NodeJS.ReadStream, output: NodeJS.WriteStream): 
       if (store === undefined) unkept.push(line);
       else store.append(line);
       control?.send(line);
-      if (connected) write(line);
+      send(line);
     },
-    keep: (opened, bundle) => {
+    keep: (opened, bundle, after = FIRST_SEQUENCE) => {
       store = opened;
-      const kept = opened.lines().at(-1)?.event.seq;
+      const kept = opened.lines();
       opened.open(bundle);
-      if (kept === undefined) for (const line of unkept) opened.append(line);
-      else sequence = kept;
+      const last = kept.at(-1)?.event.seq;
+      if (last === undefined) for (const line of unkept) opened.append(line);
+      else {
+        sequence = last;
+        send(greeting(bundle, process.pid, after + 1));
+        for (const { event, line } of kept) if (event.seq > after) send(line);
+      }
       control = listenForControllers(opened, bundle, { onLine: obey, onChange: watchOrphan });
     },
     readJob: async () => {
@@ -136,7 +161,7 @@ export function openWire(input: NodeJS.ReadStream, output: NodeJS.WriteStream): 
           `the controller speaks protocol ${job.protocol}, this bundle ${PROTOCOL_VERSION}`,
         );
       }
-      mask = createMask(job.secrets ?? []);
+      mask = maskOfJob(job);
       return job;
     },
     waitForOthers: (play) => {
@@ -150,8 +175,19 @@ export function openWire(input: NodeJS.ReadStream, output: NodeJS.WriteStream): 
       clearTimeout(orphaned);
       input.destroy();
       store?.close();
-      await control?.close();
-      if (connected) await new Promise<void>((resolve) => write("", () => resolve()));
+      const sent = Promise.all([
+        control?.close(),
+        ...(connected ? [new Promise<void>((resolve) => write("", () => resolve()))] : []),
+      ]);
+      // Who does not read now finds it in the journal.
+      let timer: NodeJS.Timeout | undefined;
+      await Promise.race([
+        sent,
+        new Promise<void>((resolve) => {
+          timer = setTimeout(resolve, FLUSH_MS);
+        }),
+      ]);
+      clearTimeout(timer);
     },
   };
 }

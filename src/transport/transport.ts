@@ -25,10 +25,16 @@ export interface UploadOptions {
   readonly signal: AbortSignal;
 }
 
+/** How a command is started. */
+export interface ExecOptions {
+  /** Starts it on a terminal of this size; its stdout and stderr are then one. Default: without a terminal. */
+  readonly pty?: { readonly columns: number; readonly rows: number };
+}
+
 /** A connection to one host. */
 export interface Connection {
   /** Starts a command line in the user's shell. */
-  exec(command: string, signal: AbortSignal): Promise<RemoteProcess>;
+  exec(command: string, signal: AbortSignal, options?: ExecOptions): Promise<RemoteProcess>;
   /** Sends a file to a path relative to the user's home. Fails with `UPLOAD_FAILED`. */
   upload(bytes: Buffer, path: string, options: UploadOptions): Promise<void>;
   /** How long it took to get here, in milliseconds. */

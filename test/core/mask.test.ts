@@ -3,7 +3,7 @@ import { inspect } from "node:util";
 import { expect, test } from "vitest";
 import { createMask, MASK, type Mask } from "../../src/core/mask.ts";
 import { maskEvent, maskValue } from "../../src/core/mask-event.ts";
-import { MIN_SECRET_LENGTH, needlesOf } from "../../src/core/mask-needles.ts";
+import { MIN_SECRET_LENGTH, type Needles, needlesOf } from "../../src/core/mask-needles.ts";
 
 function maskOf(...secrets: readonly string[]): Mask {
   return createMask(secrets)!;
@@ -20,21 +20,31 @@ function randomFrom(seed: number): (below: number) => number {
   };
 }
 
-/** Every place of every needle, looked for one by one. */
-function naive(needles: Iterable<string>, text: string, atEnd: boolean): string {
+/** Every place of every needle, looked for one by one; of those in base64, as if the text were one line. */
+function naive({ plain, base64 }: Needles, text: string): string {
   const hidden = new Array<boolean>(text.length).fill(false);
-  const all = [...needles];
-  for (const needle of all)
-    for (let at = text.indexOf(needle); at >= 0; at = text.indexOf(needle, at + 1))
-      hidden.fill(true, at, at + needle.length);
-  if (atEnd) {
+  const mark = (needles: Iterable<string>, among: readonly number[]): void => {
+    const all = [...needles];
+    const searched = among.map((at) => text[at]).join("");
+    const hide = (from: number, to: number): void => {
+      if (to > from) hidden.fill(true, among[from], among[to - 1]! + 1);
+    };
+    for (const needle of all)
+      for (let at = searched.indexOf(needle); at >= 0; at = searched.indexOf(needle, at + 1))
+        hide(at, at + needle.length);
     let telling = 0;
     for (const needle of all)
       for (let length = MIN_SECRET_LENGTH; length <= needle.length; length++)
-        if (length * 2 >= needle.length && text.endsWith(needle.slice(0, length)))
+        if (length * 2 >= needle.length && searched.endsWith(needle.slice(0, length)))
           telling = Math.max(telling, length);
-    hidden.fill(true, text.length - telling);
-  }
+    if (telling > 0) hidden.fill(true, among[searched.length - telling], text.length);
+  };
+  const everywhere = Array.from(text.split(""), (_, at) => at);
+  mark(plain, everywhere);
+  mark(
+    base64,
+    everywhere.filter((at) => !"\r\n".includes(text[at]!)),
+  );
   return text.replace(/[\s\S]/g, (character, at: number) =>
     hidden[at] ? (at > 0 && hidden[at - 1] ? "" : MASK) : character,
   );
@@ -57,7 +67,11 @@ test("masks what a naive search masks, in one piece and in any pieces", () => {
     const needles = needlesOf(secrets);
     const mask = createMask(secrets);
     if (mask === null) continue;
-    const pool = [...secrets, ...needles];
+    const pool = [
+      ...secrets,
+      ...needles.plain,
+      ...[...needles.base64].map((one) => (random(2) ? one : one.replace(/...(?=.)/g, "$&\n"))),
+    ];
     let text = "";
     for (let part = 0; part < 12; part++) {
       const needle = pool[random(pool.length)]!;
@@ -67,7 +81,7 @@ test("masks what a naive search masks, in one piece and in any pieces", () => {
       else if (kind === 2) text += needle.slice(0, random(needle.length + 1));
       else text += needle.slice(random(needle.length));
     }
-    const expected = naive(needles, text, true);
+    const expected = naive(needles, text);
     const told = `seed ${seed}, secrets ${inspect(secrets)}, text ${inspect(text)}`;
     expect(mask.text(text), told).toBe(expected);
     const stream = mask.stream();
@@ -164,6 +178,20 @@ test("the lines of a secret of several are masked on their own", () => {
   const mask = maskOf("first line\r\n  second\nab\n");
   expect(mask.text("second, first line, ab")).toBe(`${MASK}, ${MASK}, ab`);
   expect(mask.text(Buffer.from("second").toString("base64"))).toBe(MASK);
+});
+
+test("a secret is found in base64 that is broken into lines, wherever it lies", () => {
+  const secret = "a secret of some length, longer than one line of base64 is: 0123456789";
+  for (let before = 0; before < 60; before++) {
+    const whole = Buffer.from(`${"x".repeat(before)}${secret}${"y".repeat(40)}`).toString("base64");
+    const masked = maskOf(secret).text(whole.replace(/.{76}/g, "$&\n"));
+    const [head, tail, ...more] = masked.replaceAll("\n", "").split(MASK);
+    expect(more).toEqual([]);
+    // What is left in clear are the neighbours, and the characters they have a part in.
+    expect(whole.startsWith(head!) && whole.endsWith(tail!)).toBe(true);
+    expect(head!.length).toBeLessThanOrEqual(Math.ceil((before * 8) / 6));
+    expect(tail!.length).toBeLessThanOrEqual(Math.ceil((40 * 8) / 6) + 3);
+  }
 });
 
 test("overlapping secrets hide all of each other", () => {

@@ -160,6 +160,37 @@ test("events given to programs are masked, and the bundle does not depend on sec
   expect(bundles.size).toBe(1);
 });
 
+test("what a host says beside the protocol is masked, in whatever pieces it comes", async () => {
+  const secrets = makeSecrets();
+  const fleet = await startFleet({ count: 1 });
+  const project = makeLeakyProject(fleet, secrets);
+  project.write(
+    "site.ts",
+    `import { definePlaybook, debug } from "volley";
+export default definePlaybook([{ hosts: "all", tasks: async ({ task, host, system }) => {
+  await task("Begin", debug({ msg: "begin" }));
+  await system.stat("/");
+  for (const character of "said " + host.vars.command + "\\n") {
+    process.stderr.write(character);
+    await new Promise((resolve) => setTimeout(resolve, 5));
+  }
+  setTimeout(() => { throw new Error("uncaught " + host.vars.file); }, 10);
+  await new Promise((resolve) => setTimeout(resolve, 60_000));
+} }]);
+`,
+  );
+  process.env.VOLLEY_TEST_SECRET = secrets.env;
+  try {
+    const { events, summary } = await provision(project, fleet, { inventory: project.path("inv") });
+    const told = JSON.stringify([events, summary]);
+    expect(told).toContain("uncaught ********");
+    expect(leaksIn(told, Object.values(secrets))).toEqual([]);
+    expect(summary.outcomes.lost).toBe(1);
+  } finally {
+    delete process.env.VOLLEY_TEST_SECRET;
+  }
+});
+
 test("an error before anything is run does not repeat a secret", async () => {
   const secrets = makeSecrets();
   const fleet = await startFleet({ count: 1 });

@@ -64,6 +64,10 @@ export const taskOptions: Entries<keyof LoopOptions<unknown>> = {
     type: "number",
     text: "Seconds the whole task may take, with every try and every item of a loop: then what it runs is ended, and it fails. Default: no limit.",
   },
+  runOnce: {
+    type: "boolean",
+    text: "The task is done on the first host of the play's batch only. The others wait for it and are told what it came to: `changed`, `data` and the like answer as they do there. They fail when it failed; handlers are notified on that host alone. What was secret or marked `noLog` is not told.",
+  },
   noLog: { type: "boolean", text: "Keeps output, diff and data out of events, journal and screen." },
   vars: { type: "Record<string, unknown>", text: "Template variables for this task alone." },
 };
@@ -109,7 +113,28 @@ export const playKeys: Entries<keyof Play> = {
   },
   strategy: {
     type: '"linear" | "free"',
-    text: "`free`: a host goes on with the next play without waiting for the others. Default `linear`.",
+    text: "`free`: a host goes on with the next play, unless that is serial or throttled, without waiting for the others. Default `linear`.",
+  },
+  serial: {
+    type: 'number | "N%" | (number | "N%")[]',
+    text: "Hosts go in batches of this size: each goes through the whole play, handlers included, before the next begins. Of a list, one size after the other, the last for all that are left: `[1, 5, \"50%\"]`. A share is of the play's hosts, rounded down but never to none. A batch in which every host failed ends the run. Hosts that failed in an earlier play are in no batch.",
+  },
+  maxFailPercentage: {
+    type: "number",
+    text: "The run ends early when more than this share of a batch (without `serial`: of the play) failed, was unreachable or lost: hosts finish the task they are at, later batches and plays do not begin.",
+  },
+  anyErrorsFatal: {
+    type: "boolean",
+    text: "The same as soon as one host failed, as `maxFailPercentage: 0` does.",
+  },
+  order: {
+    type: '"inventory" | "reverse_inventory" | "sorted" | "reverse_sorted" | "shuffle"',
+    text: "In which order hosts begin. Default `inventory`. `shuffle` says its seed, which `--seed` takes.",
+  },
+  throttle: { type: "number", text: "Hosts at work in this play at a time; `--forks` limits them too." },
+  timeout: {
+    type: "number",
+    text: "Seconds a host may take for this play, connecting included. One that takes longer finishes the task it is at, for 10 s at most, and ends as failed with `TIMEOUT`. Default: what `--host-timeout` says, else no limit.",
   },
   tags: { type: "string | string[]", text: "Tags of every task of the play." },
 };

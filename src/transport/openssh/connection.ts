@@ -27,12 +27,12 @@ export function createOpenSshConnection(
     isGone = true;
     return closedHere ? undefined : reason;
   });
-  const start = (command: string): ChildProcessWithoutNullStreams => {
+  const start = (command: string, terminal: boolean): ChildProcessWithoutNullStreams => {
     const options = ["-o", "ControlMaster=no", "-o", `ControlPath=${master.socket.replaceAll("%", "%%")}`];
     // Were the connection gone, ssh would open another by itself: this stops it.
     const alone = ["-F", "none", "-o", "ProxyCommand=false", "-o", "BatchMode=yes", "-o", "LogLevel=ERROR"];
     const agent = endpoint.ssh?.forwardAgent === true ? ["-A"] : [];
-    const args = [...options, ...alone, ...agent, "-T", "--", "volley", command];
+    const args = [...options, ...alone, ...agent, terminal ? "-tt" : "-T", "--", "volley", command];
     return spawn("ssh", args, {
       stdio: ["pipe", "pipe", "pipe"],
       env: { ...process.env, LC_ALL: "C" },
@@ -53,17 +53,17 @@ export function createOpenSshConnection(
           );
       });
     });
-  const exec = (command: string): RemoteProcess => {
-    const child = start(command);
+  const exec = (command: string, terminal = false): RemoteProcess => {
+    const child = start(command, terminal);
     child.stdin.on("error", () => {});
     return { stdin: child.stdin, stdout: child.stdout, stderr: child.stderr, exit: exitOf(child) };
   };
   return {
     closed,
     timings,
-    exec: async (command, signal) => {
+    exec: async (command, signal, { pty } = {}) => {
       if (signal.aborted) throw new VolleyError("CANCELLED", "cancelled before it started");
-      return exec(command);
+      return exec(command, pty !== undefined);
     },
     upload: (bytes, path, options) => upload(exec, endpoint.host, bytes, path, options),
     close: () => {

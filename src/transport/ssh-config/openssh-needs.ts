@@ -3,27 +3,24 @@ import { homedir } from "node:os";
 import { join } from "node:path";
 import { type SshOptions, saysYes } from "./options.ts";
 
-/** Options of `ssh` that change how a host is reached and that only `ssh` itself knows how to follow. */
-const ONLY_OPENSSH = new Set([
-  "addressfamily",
-  "bindaddress",
-  "bindinterface",
-  "ciphers",
-  "hostbasedauthentication",
-  "kexalgorithms",
-  "knownhostscommand",
-  "macs",
-  "pkcs11provider",
-  "proxyusefdpass",
-  "revokedhostkeys",
-  "securitykeyprovider",
-  "setenv",
-  "sendenv",
-]);
+/** Options that are followed here. */
+const FOLLOWED = `certificatefile connecttimeout forwardagent globalknownhostsfile gssapiauthentication hashknownhosts
+hostkeyalgorithms hostkeyalias hostname identitiesonly identityagent identityfile pkcs11provider port proxycommand
+proxyjump serveralivecountmax serveraliveinterval stricthostkeychecking user userknownhostsfile`;
 
-/** Whether an option of the inventory's can be followed only by `ssh` itself. */
+/** Options that change nothing here: how ssh shares connections, what it prints, what is never asked for. */
+const WITHOUT_EFFECT = `addkeystoagent batchmode canonicalizehostname challengeresponseauthentication checkhostip
+clearallforwardings compression connectionattempts controlmaster controlpath controlpersist escapechar
+exitonforwardfailure forkafterauthentication forwardx11 forwardx11trusted gssapidelegatecredentials ipqos
+kbdinteractiveauthentication kbdinteractivedevices logfile loglevel numberofpasswordprompts passwordauthentication
+permitlocalcommand preferredauthentications pubkeyacceptedalgorithms pubkeyacceptedkeytypes pubkeyauthentication
+rekeylimit requesttty sessiontype stdinnull tcpkeepalive tunnel updatehostkeys visualhostkey`;
+
+const KNOWN = new Set(`${FOLLOWED} ${WITHOUT_EFFECT}`.split(/\s+/));
+
+/** Whether an option that was given on purpose can be followed only by `ssh` itself. */
 export function isOnlyForOpenSsh(name: string): boolean {
-  return ONLY_OPENSSH.has(name);
+  return !KNOWN.has(name);
 }
 
 /** Looks at files once each: every host of a fleet asks for the same ones. */

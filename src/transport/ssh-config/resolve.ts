@@ -1,15 +1,15 @@
 import { homedir, userInfo } from "node:os";
-import { join } from "node:path";
 import { VolleyError } from "../../core/errors.ts";
 import type { HostKeyPolicy, SshSettings } from "../ssh-settings.ts";
 import type { Endpoint } from "../transport.ts";
 import { evaluateConfig, localHostName } from "./evaluate.ts";
+import { agentOf, identitiesOf, knownHostsOf, policyOf } from "./interpret.ts";
 import { type JumpName, parseJumps } from "./jump.ts";
-import { createKeyFiles, defaultKeyFiles, type KeyFiles, openSshNeeds } from "./openssh-needs.ts";
-import { gatherOptions, parseTimeMs, type SshOptions, saysYes, type WrittenOption } from "./options.ts";
-import { proxyCommand } from "./proxy-command.ts";
+import { openSshArguments } from "./openssh-arguments.ts";
+import { createKeyFiles, type KeyFiles, openSshNeeds } from "./openssh-needs.ts";
+import { gatherOptions, parseTimeMs, saysYes, type WrittenOption } from "./options.ts";
 import type { ConfigNode } from "./read.ts";
-import { fillPath, fillTokens, type Tokens } from "./tokens.ts";
+import { fillTokens, type Tokens } from "./tokens.ts";
 
 /** What holds for every host of a run. */
 export interface RunSettings {
@@ -114,7 +114,7 @@ function resolveHost(wish: HostWish, context: Context): Endpoint {
     hostKeyAlias: alias,
     knownHostsFiles: run.knownHostsFiles ?? knownHostsOf(options, tokens),
     hashKnownHosts: saysYes(options.first("hashknownhosts")),
-    hostKeyPolicy: run.hostKeyPolicy ?? policyOf(options, run),
+    hostKeyPolicy: run.hostKeyPolicy ?? policyOf(options, run.defaultHostKeyPolicy),
     hostKeyAlgorithms: options.first("hostkeyalgorithms"),
     connectTimeoutMs:
       run.connectTimeoutMs ?? (parseTimeMs(options.first("connecttimeout")) || DEFAULT_CONNECT_MS),
@@ -215,88 +215,4 @@ function tokensOf(host: {
     r: host.user,
     u: userInfo().username,
   };
-}
-
-function agentOf(text: string | undefined, tokens: Tokens): string | undefined {
-  if (text === undefined || text === "SSH_AUTH_SOCK") return process.env.SSH_AUTH_SOCK || undefined;
-  if (text.toLowerCase() === "none") return undefined;
-  const variable = /^\$(\w+)$/.exec(text)?.[1];
-  return variable === undefined ? fillPath(text, tokens) : process.env[variable] || undefined;
-}
-
-function identitiesOf(
-  options: SshOptions,
-  tokens: Tokens,
-  fallbackKey: string | undefined,
-): readonly string[] {
-  const files = options
-    .all("identityfile")
-    .filter((text) => text.toLowerCase() !== "none")
-    .map((text) => fillPath(text, tokens));
-  if (fallbackKey === undefined) return files;
-  return [...new Set([...(files.length === 0 ? defaultKeyFiles() : files), fallbackKey])];
-}
-
-function knownHostsOf(options: SshOptions, tokens: Tokens): readonly string[] {
-  const filesOf = (name: string, defaults: readonly string[]): readonly string[] => {
-    const words = options.all(name);
-    if (words.length === 0) return defaults;
-    return words.filter((word) => word.toLowerCase() !== "none").map((word) => fillPath(word, tokens));
-  };
-  return [
-    ...filesOf("userknownhostsfile", [join(homedir(), ".ssh", "known_hosts")]),
-    ...filesOf("globalknownhostsfile", ["/etc/ssh/ssh_known_hosts"]),
-  ];
-}
-
-function policyOf(options: SshOptions, { defaultHostKeyPolicy }: RunSettings): HostKeyPolicy {
-  switch (options.first("stricthostkeychecking")?.toLowerCase()) {
-    case "yes":
-    case "true":
-      return "strict";
-    case "accept-new":
-      return "accept-new";
-    case "no":
-    case "false":
-    case "off":
-      return "off";
-    // Where nobody can be asked, asking is refusing.
-    case "ask":
-      return defaultHostKeyPolicy === "ask" ? "ask" : "strict";
-    default:
-      return defaultHostKeyPolicy;
-  }
-}
-
-/** For `ssh`, which reads its configuration by itself: only what is said elsewhere. First given wins there too. */
-function openSshArguments(
-  { port, user, privateKeyFile, words }: HostWish,
-  settings: Omit<SshSettings, "openSsh">,
-  run: RunSettings,
-): readonly string[] {
-  const option = (name: string, value: string): readonly string[] => ["-o", `${name}=${value}`];
-  const quoted = (files: readonly string[]): string => files.map((file) => `"${file}"`).join(" ");
-  const { hostKeyPolicy, jumps, keepAliveMs, keepAliveCountMax, connectTimeoutMs } = settings;
-  const off = hostKeyPolicy === "off";
-  return [
-    ...(run.configFile === undefined ? [] : ["-F", run.configFile]),
-    ...(jumps.length === 0 ? [] : option("ProxyCommand", proxyCommand(jumps))),
-    ...option(
-      "StrictHostKeyChecking",
-      { strict: "yes", ask: "yes", "accept-new": "accept-new", off: "no" }[hostKeyPolicy],
-    ),
-    ...(off ? option("UserKnownHostsFile", "/dev/null") : []),
-    ...(off || run.knownHostsFiles !== undefined ? option("GlobalKnownHostsFile", "/dev/null") : []),
-    ...(!off && run.knownHostsFiles !== undefined
-      ? option("UserKnownHostsFile", quoted(run.knownHostsFiles))
-      : []),
-    ...option("ConnectTimeout", String(Math.max(1, Math.round(connectTimeoutMs / 1_000)))),
-    ...option("ServerAliveInterval", String(Math.round(keepAliveMs / 1_000))),
-    ...option("ServerAliveCountMax", String(keepAliveCountMax)),
-    ...(run.forwardAgent === undefined ? [] : option("ForwardAgent", run.forwardAgent ? "yes" : "no")),
-    ...(port === undefined ? [] : ["-p", String(port)]),
-    ...(user === undefined ? [] : ["-l", user]),
-    ...(privateKeyFile === undefined ? [] : ["-i", privateKeyFile, ...option("IdentitiesOnly", "yes")]),
-    ...words,
-  ];
 }

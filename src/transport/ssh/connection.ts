@@ -1,7 +1,7 @@
 import { setTimeout as sleep } from "node:timers/promises";
 import type { Client, ClientChannel, SFTPWrapper } from "ssh2";
 import { isVolleyError, VolleyError } from "../../core/errors.ts";
-import type { Connection, RemoteExit, RemoteProcess, UploadOptions } from "../transport.ts";
+import type { Connection, ExecOptions, RemoteExit, RemoteProcess, UploadOptions } from "../transport.ts";
 import { sendFile } from "./send-file.ts";
 
 const CLOSING_MS = 100;
@@ -59,7 +59,8 @@ export function createSshConnection(
   return {
     closed,
     timings,
-    exec: (command, signal) => orLost("starting a command", execute(client, host, command, signal, closed)),
+    exec: (command, signal, options = {}) =>
+      orLost("starting a command", execute(client, host, command, { ...options, signal, closed })),
     upload: async (bytes: Buffer, path: string, options: UploadOptions) =>
       orLost(
         "sending a file",
@@ -82,12 +83,17 @@ function execute(
   client: Client,
   host: string,
   command: string,
-  signal: AbortSignal,
-  closed: Promise<string | undefined>,
+  {
+    pty,
+    signal,
+    closed,
+  }: ExecOptions & { readonly signal: AbortSignal; readonly closed: Promise<string | undefined> },
 ): Promise<RemoteProcess> {
   return new Promise((resolve, reject) => {
     if (signal.aborted) return reject(new VolleyError("CANCELLED", "cancelled before it started"));
-    client.exec(command, (error, channel) => {
+    const term = process.env.TERM ?? "xterm";
+    const terminal = pty === undefined ? {} : { pty: { cols: pty.columns, rows: pty.rows, term } };
+    client.exec(command, terminal, (error, channel) => {
       if (error !== undefined && error !== null) {
         return reject(
           new VolleyError("CONNECT_FAILED", `${host} would not run a command: ${error.message}`, {

@@ -1,0 +1,96 @@
+import { lookup } from "node:dns/promises";
+import { connect, isIPv4, isIPv6, type Socket } from "node:net";
+
+const MAX_READ = 1 << 20;
+
+/** How a port is looked at. */
+export interface PortOptions {
+  readonly host: string;
+  readonly port: number;
+  /** For connecting, and after it for `regex` to be said. */
+  readonly timeoutMs: number;
+  /** What the other end must say. */
+  readonly regex?: RegExp | undefined;
+  readonly signal: AbortSignal;
+}
+
+/** What a port has to say. */
+export interface PortState {
+  readonly open: boolean;
+  /** What it said that `regex` matches; null when it did not, or was not asked. */
+  readonly match: RegExpExecArray | null;
+}
+
+/** Connects to a port, and listens to what it says when there is something to be found in it. */
+export function lookAtPort({ host, port, timeoutMs, regex, signal }: PortOptions): Promise<PortState> {
+  return new Promise((resolve) => {
+    const socket: Socket = connect({ host, port });
+    let text = "";
+    let open = false;
+    const finish = (match: RegExpExecArray | null = null): void => {
+      clearTimeout(timer);
+      signal.removeEventListener("abort", onAbort);
+      socket.destroy();
+      resolve({ open, match });
+    };
+    const onAbort = (): void => finish();
+    let timer = setTimeout(finish, timeoutMs);
+    signal.addEventListener("abort", onAbort, { once: true });
+    socket.on("error", () => finish());
+    socket.once("connect", () => {
+      open = true;
+      if (regex === undefined) return finish();
+      clearTimeout(timer);
+      timer = setTimeout(finish, timeoutMs);
+    });
+    socket.on("data", (chunk: Buffer) => {
+      text = (text + chunk.toString("latin1")).slice(-MAX_READ);
+      const match = regex?.exec(Buffer.from(text, "latin1").toString("utf8")) ?? null;
+      if (match !== null) finish(match);
+    });
+    socket.once("end", () => finish());
+  });
+}
+
+/** Every address of a host, as `/proc/net/tcp` and `tcp6` write them; empty when its name is not known. */
+export async function kernelAddresses(host: string): Promise<readonly string[]> {
+  const found = await lookup(host, { all: true }).catch(() => []);
+  return found.flatMap(({ address }) =>
+    isIPv4(address)
+      ? [kernelIPv4(address), kernelIPv6(`::ffff:${address}`)]
+      : isIPv6(address)
+        ? [kernelIPv6(address)]
+        : [],
+  );
+}
+
+function kernelIPv4(address: string): string {
+  return kernelWord(address.split(".").map(Number));
+}
+
+/** 16 bytes as four words in the machine's order, which is little-endian wherever Node runs but on s390x. */
+function kernelIPv6(address: string): string {
+  const bytes = bytesOfIPv6(address);
+  return [0, 4, 8, 12].map((from) => kernelWord(bytes.slice(from, from + 4))).join("");
+}
+
+function kernelWord(bytes: readonly number[]): string {
+  const hex = (byte: number): string => byte.toString(16).toUpperCase().padStart(2, "0");
+  return [...bytes].reverse().map(hex).join("");
+}
+
+function bytesOfIPv6(address: string): readonly number[] {
+  const [plain = ""] = address.split("%");
+  const withHex = plain.replace(/(\d+)\.(\d+)\.(\d+)\.(\d+)$/, (_all, ...parts: string[]) => {
+    const [a = 0, b = 0, c = 0, d = 0] = parts.slice(0, 4).map(Number);
+    return `${((a << 8) | b).toString(16)}:${((c << 8) | d).toString(16)}`;
+  });
+  const [head = "", tail] = withHex.split("::");
+  const groups = (text: string): readonly string[] => (text === "" ? [] : text.split(":"));
+  const [before, after] = [groups(head), groups(tail ?? "")];
+  const all = [...before, ...Array<string>(8 - before.length - after.length).fill("0"), ...after];
+  return all.flatMap((group) => {
+    const value = Number.parseInt(group, 16);
+    return [value >> 8, value & 0xff];
+  });
+}

@@ -1,0 +1,180 @@
+import { readFile } from "node:fs/promises";
+import { openTransports } from "../../controller/transports.ts";
+import { VolleyError } from "../../core/errors.ts";
+import type { Host } from "../../core/inventory.ts";
+import { findSecrets } from "../../core/secret.ts";
+import { type FanOutListener, fanOut } from "../../fanout/fan-out.ts";
+import { type CommandInput, keepInput, openInputFile } from "../../fanout/input.ts";
+import { type OutDirectory, openOutDirectory } from "../../fanout/out-directory.ts";
+import type { RemoteCommand } from "../../fanout/remote-command.ts";
+import { exitCodeOf } from "../../fanout/result.ts";
+import { ASCII_SYMBOLS, UNICODE_SYMBOLS } from "../../reporter/rows/symbols.ts";
+import { colorsWanted, unicodeWanted } from "../../reporter/terminal-support.ts";
+import { createSecretStore } from "../../secrets/store.ts";
+import type { SecretStore } from "../../secrets/store.ts";
+import type { ExecFlags, ExecWords } from "../exec-command.ts";
+import { reachOptions } from "../reach-options.ts";
+import { secretOptions } from "../secret-options.ts";
+import { createPacedWriter, type ExecPrinter, type PrinterStream } from "./printer.ts";
+import { hostsToWorkOn } from "./select.ts";
+
+/** Above this, Linux takes no single argument. */
+const MAX_COMMAND_BYTES = 100 * 1024;
+
+/** Carries `volley exec` out and gives its exit code. Fails with what is wrong before any host is touched. */
+export async function exec(words: ExecWords, flags: ExecFlags): Promise<number> {
+  checkFlags(words, flags);
+  const command = await readCommand(words, flags);
+  const env = readEnvironment(flags.env ?? []);
+  const { askPassphrase } = await import("../ask.ts");
+  const secrets = createSecretStore({ ...secretOptions(flags), cwd: process.cwd(), ask: askPassphrase });
+  const selected = await hostsToWorkOn(words, flags, secrets);
+  if (selected.length === 0) throw new VolleyError("PATTERN_UNKNOWN", "there is no host to run it on: none is in what was asked for");
+  const hosts = await Promise.all(selected.map((host) => withPasswords(host, secrets)));
+  const interruption = onInterruption();
+  const transports = await openTransports(hosts, await reachOptions(flags), interruption.stop.signal);
+  const closers: (() => Promise<unknown> | undefined)[] = [async () => transports.close()];
+  try {
+    for (const { host, text } of transports.notes) process.stderr.write(`${host}: ${text}\n`);
+    const input = await openInput(flags.stdin);
+    closers.push(() => input?.close());
+    const outDirectory = flags.outDir === undefined ? undefined : await openOutDirectory(flags.outDir);
+    closers.push(() => outDirectory?.close());
+    const printer = await createPrinter(hosts, flags);
+    closers.push(() => printer.close());
+    const startedAt = performance.now();
+    const results = await fanOut(
+      hosts.map((host) => ({ name: host.name, become: becomeOf(host, flags), ...transports.of(host) })),
+      {
+        command,
+        env,
+        ...(input === undefined ? {} : { input }),
+        ...(flags.pty === true ? { pty: { columns: process.stdout.columns ?? 80, rows: process.stdout.rows ?? 24 } } : {}),
+        forks: flags.forks,
+        ...(flags.timeout === undefined ? {} : { timeoutMs: flags.timeout * 1_000 }),
+        listener: both(outDirectory, printer),
+        stop: interruption.stop.signal,
+        drop: interruption.drop.signal,
+      },
+    );
+    await printer.end(results, performance.now() - startedAt);
+    return interruption.stop.signal.aborted ? 130 : exitCodeOf(results);
+  } finally {
+    interruption.release();
+    for (const close of closers.reverse()) await close();
+  }
+}
+
+function checkFlags({ hosts, words }: ExecWords, { pty, script, stdin, limit }: ExecFlags): void {
+  if (stdin === "-" && [hosts, limit].includes("-"))
+    throw new VolleyError("USAGE", "stdin holds either the hosts' names or what the commands get, not both");
+  if (pty === true && (script !== undefined || stdin !== undefined))
+    throw new VolleyError("USAGE", `--pty goes with neither --script nor --stdin: a terminal is no place for bytes`);
+  if (words.some((word) => word.includes("\0"))) throw new VolleyError("USAGE", "a word of the command holds a NUL");
+}
+
+async function readCommand({ line, words }: ExecWords, { script }: ExecFlags): Promise<RemoteCommand> {
+  if ([line ?? "", ...words].join(" ").length > MAX_COMMAND_BYTES) {
+    throw new VolleyError("USAGE", "the command is too long for a command line", { hint: "put it in a file: --script FILE" });
+  }
+  if (script === undefined) return line === undefined ? { kind: "words", words } : { kind: "line", text: line };
+  try {
+    return { kind: "script", bytes: await readFile(script), words };
+  } catch (cause) {
+    throw new VolleyError("USAGE", `cannot read the script ${script}: ${(cause as Error).message}`, { cause });
+  }
+}
+
+function readEnvironment(assignments: readonly string[]): Readonly<Record<string, string>> {
+  return Object.fromEntries(
+    assignments.map((assignment) => {
+      const [, name, value] = /^([A-Za-z_]\w*)=([\s\S]*)$/.exec(assignment) ?? [];
+      if (name === undefined) throw new VolleyError("USAGE", `--env takes NAME=VALUE, not "${assignment}"`);
+      return [name, value!];
+    }),
+  );
+}
+
+async function openInput(stdin: string | undefined): Promise<CommandInput | undefined> {
+  if (stdin === undefined) return undefined;
+  return stdin === "-" ? keepInput(process.stdin) : openInputFile(stdin);
+}
+
+/** A password that the inventory holds as a secret is needed to log in; other secrets are of no use here. */
+async function withPasswords(host: Host, secrets: SecretStore): Promise<Host> {
+  const own = Object.entries(host.vars).filter(([name]) => name.startsWith("ansible_"));
+  if (!own.some(([name, value]) => /pass/.test(name) && value !== "") || findSecrets(host.vars).length === 0) return host;
+  const { resolveVars } = await import("../../secrets/resolve-vars.ts");
+  const { vars } = await resolveVars(host.vars, { name: `host ${host.name}`, locate: () => undefined }, secrets);
+  return { ...host, vars };
+}
+
+/** What the command line says is about this command, and wins. */
+function becomeOf(host: Host, { become, becomeUser }: ExecFlags): string | null {
+  return becomeUser ?? (become === true ? "root" : (host.connection.become ?? null));
+}
+
+async function createPrinter(hosts: readonly Host[], flags: ExecFlags): Promise<ExecPrinter> {
+  const { stdout, stderr, env } = process;
+  const isFolded = flags.fold === true || flags.diff === true || flags.output === "fold";
+  const streamOf = (stream: NodeJS.WriteStream): PrinterStream => ({
+    writer: createPacedWriter(stream),
+    colors: colorsWanted(stream, env),
+    columns: stream.isTTY === true ? stream.columns : undefined,
+  });
+  if (flags.output === "json") return (await import("./json-printer.ts")).createJsonPrinter(createPacedWriter(stdout));
+  const options = {
+    stdout: streamOf(stdout),
+    stderr: streamOf(stderr),
+    symbols: unicodeWanted(env) ? UNICODE_SYMBOLS : ASCII_SYMBOLS,
+    hosts: hosts.map(({ name }) => name),
+  };
+  return isFolded
+    ? (await import("./fold-printer.ts")).createFoldPrinter({ ...options, diff: flags.diff ?? false })
+    : (await import("./live-printer.ts")).createLivePrinter(options);
+}
+
+/** What is written to disk is written before it is shown: a reader who has gone away costs nothing. */
+function both(outDirectory: OutDirectory | undefined, printer: ExecPrinter): FanOutListener {
+  if (outDirectory === undefined) return printer.listener;
+  const { listener } = outDirectory;
+  return {
+    start: (host) => printer.listener.start?.(host),
+    output: async (host, stream, chunk) => {
+      await listener.output(host, stream, chunk);
+      await printer.listener.output(host, stream, chunk);
+    },
+    end: async (result) => {
+      await listener.end(result);
+      await printer.listener.end(result);
+    },
+  };
+}
+
+interface Interruption {
+  readonly stop: AbortController;
+  readonly drop: AbortController;
+  release(): void;
+}
+
+/** Ctrl-C once: the commands are ended; twice: nothing is waited for. A reader of the output who goes away is one Ctrl-C. */
+function onInterruption(): Interruption {
+  const [stop, drop] = [new AbortController(), new AbortController()];
+  const onSignal = (): void => {
+    if (stop.signal.aborted) return drop.abort();
+    stop.abort();
+    process.stderr.write("\nending the commands; Ctrl-C once more leaves at once\n");
+  };
+  const onGone = (): void => stop.abort();
+  const signals = ["SIGINT", "SIGTERM", "SIGHUP"] as const;
+  for (const signal of signals) process.on(signal, onSignal);
+  process.stdout.once("error", onGone);
+  return {
+    stop,
+    drop,
+    release: () => {
+      for (const signal of signals) process.off(signal, onSignal);
+      process.stdout.off("error", onGone);
+    },
+  };
+}

@@ -1,0 +1,103 @@
+import { createFold, type FoldedHosts } from "../../fanout/fold.ts";
+import type { KeptOutput } from "../../fanout/kept-output.ts";
+import { formatNodeSet } from "../../fanout/node-set.ts";
+import { count } from "../../reporter/rows/amounts.ts";
+import { paintRow } from "../../reporter/rows/paint.ts";
+import { BOLD, DIM, line, type Row, segment } from "../../reporter/rows/row.ts";
+import { safeLines } from "../../reporter/rows/sanitize.ts";
+import { createHostLines } from "./lines.ts";
+import type { ExecPrinter, ExecPrinterOptions } from "./printer.ts";
+import { describeEnd, EMPTY_ROW, headingRow, statusRows, styleOf } from "./status-rows.ts";
+
+const DEFAULT_COLUMNS = 80;
+/** Beyond this outputs are not compared, only shown. */
+const MAX_COMPARED_BYTES = 256 * 1024;
+const MAX_DIFF_ROWS = 2_000;
+
+/** How folded output is shown. */
+export interface FoldPrinterOptions extends ExecPrinterOptions {
+  /** Whether outputs that differ from the most frequent one are shown as what differs. */
+  readonly diff: boolean;
+}
+
+/** Shows outputs when all have ended: each once, headed by the hosts that printed it, the most frequent one first. */
+export function createFoldPrinter(options: FoldPrinterOptions): ExecPrinter {
+  const { stdout, stderr, symbols, diff } = options;
+  const fold = createFold();
+  const columns = stdout.columns ?? DEFAULT_COLUMNS;
+  const print = (rows: readonly Row[]): void =>
+    stdout.writer.write(rows.map((row) => `${paintRow(row, stdout.colors)}\n`).join(""));
+
+  const heading = ({ hosts, result }: FoldedHosts): Row =>
+    headingRow(
+      [
+        [formatNodeSet(hosts), BOLD],
+        ...(hosts.length === 1 ? [] : [[count(hosts.length, "host"), DIM] as [string, typeof DIM]]),
+        ...(result.outcome === "ok"
+          ? []
+          : [[describeEnd(result), styleOf(result)] as [string, ReturnType<typeof styleOf>]]),
+      ],
+      columns,
+      symbols,
+    );
+  const printOutput = async (output: KeptOutput, stream: "stdout" | "stderr"): Promise<void> => {
+    const lines = createHostLines();
+    const show = (text: string): void => {
+      for (const each of safeLines(text))
+        print([stream === "stdout" ? line(each) : [segment("! ", { color: "red" }), segment(each)]]);
+    };
+    for await (const chunk of output.read()) {
+      for (const text of lines.add("", stream, chunk)) show(text);
+      await stdout.writer.ready();
+    }
+    for (const { text } of lines.finish("")) show(text);
+  };
+  const printWhole = async (group: FoldedHosts): Promise<void> => {
+    await printOutput(group.stdout, "stdout");
+    await printOutput(group.stderr, "stderr");
+    if (group.stdout.bytes + group.stderr.bytes === 0) print([line("(no output)", DIM)]);
+  };
+  const printGroup = async (group: FoldedHosts, usual: FoldedHosts): Promise<void> => {
+    print([heading(group)]);
+    const rows = diff && group !== usual ? await differences(usual, group) : undefined;
+    if (rows === undefined) await printWhole(group);
+    else print(rows);
+    print([EMPTY_ROW]);
+  };
+  return {
+    listener: fold.listener,
+    end: async (results, elapsedMs) => {
+      // Of a host that never ran the command there is nothing to show: the table says it.
+      const groups = fold
+        .groups()
+        .filter(({ result, stdout, stderr }) => result.exit !== undefined || stdout.bytes + stderr.bytes > 0);
+      const usual = groups.find(({ result }) => result.outcome === "ok") ?? groups[0];
+      if (usual !== undefined) {
+        await printGroup(usual, usual);
+        for (const group of groups) if (group !== usual) await printGroup(group, usual);
+      }
+      await stdout.writer.flush();
+      const rows = statusRows(results, elapsedMs, { symbols, columns: stderr.columns });
+      stderr.writer.write(rows.map((row) => `${paintRow(row, stderr.colors)}\n`).join(""));
+      await stderr.writer.flush();
+    },
+    close: () => fold.close(),
+  };
+}
+
+/** What a group's output has otherwise than the usual one; undefined when one of them is too long to compare. */
+async function differences(usual: FoldedHosts, group: FoldedHosts): Promise<readonly Row[] | undefined> {
+  // Only who asks for differences waits for what finds them.
+  const { diffRows } = await import("../../reporter/rows/diff-rows.ts");
+  const rows: Row[] = [line(`--- ${formatNodeSet(usual.hosts)}`, { color: "red" }), line(`+++ ${formatNodeSet(group.hosts)}`, { color: "green" })];
+  for (const stream of ["stdout", "stderr"] as const) {
+    if (usual[stream].digest === group[stream].digest) continue;
+    const before = await usual[stream].text(MAX_COMPARED_BYTES);
+    const after = await group[stream].text(MAX_COMPARED_BYTES);
+    if (before === undefined || after === undefined) return undefined;
+    if (stream === "stderr") rows.push(line("stderr:", DIM));
+    // Its own first two rows name a file, twice.
+    rows.push(...diffRows([{ path: stream, before, after }], { maxRows: MAX_DIFF_ROWS }).slice(2));
+  }
+  return rows.length === 2 ? [line("(the same output)", DIM)] : rows;
+}

@@ -1,0 +1,67 @@
+import { text as readText } from "node:stream/consumers";
+import { isVolleyError, VolleyError } from "../../core/errors.ts";
+import type { Host, Inventory } from "../../core/inventory.ts";
+import { parseNodeSet } from "../../fanout/node-set.ts";
+import { loadInventory } from "../../inventory/load.ts";
+import { limitHosts, selectHosts } from "../../inventory/select.ts";
+import type { SecretStore } from "../../secrets/store.ts";
+import type { ExecFlags, ExecWords } from "../exec-command.ts";
+import { inventoryPaths } from "../options.ts";
+import { expandLimit } from "../past-runs.ts";
+
+/**
+ * The hosts that are meant, in the inventory's order. Where there is no inventory, the names themselves are: ssh_config
+ * then says how to reach them. Fails with `INVENTORY_*`, `PATTERN_UNKNOWN` or `USAGE`.
+ */
+export async function hostsToWorkOn(
+  { hosts }: Pick<ExecWords, "hosts">,
+  flags: Pick<ExecFlags, "inventory" | "limit">,
+  secrets: SecretStore,
+): Promise<readonly Host[]> {
+  const pattern = await fromStdin(await expandLimit(hosts ?? "all"));
+  const limit = await expandLimit(flags.limit);
+  const inventory = await openInventory(flags, hosts === undefined ? (limit ?? pattern) : pattern, secrets);
+  const selected = selectHosts(inventory, pattern);
+  return limit === undefined ? selected : limitHosts(selected, inventory, await fromStdin(limit), { cwd: process.cwd() });
+}
+
+async function openInventory(
+  flags: Pick<ExecFlags, "inventory">,
+  names: string,
+  secrets: SecretStore,
+): Promise<Inventory> {
+  const options = {
+    cwd: process.cwd(),
+    secrets,
+    // What compiles an inventory in TypeScript takes longer to load than most commands take.
+    loadModule: async (file: string) => (await import("../../controller/playbook.ts")).loadInventoryModule(file),
+  };
+  let paths: readonly string[];
+  try {
+    paths = inventoryPaths(flags);
+  } catch (thrown) {
+    if (!isVolleyError(thrown) || thrown.code !== "INVENTORY_MISSING") throw thrown;
+    if (!isNodeSet(names)) throw thrown;
+    paths = [`${parseNodeSet(names).join(",")},`];
+  }
+  return loadInventory(paths, options);
+}
+
+/** Whether a text can only be names of hosts: `all`, globs and `:!` are about an inventory. */
+function isNodeSet(text: string): boolean {
+  return text !== "all" && !/[*?~@]|:[&!]|^[&!]|^all[[:,]/.test(text);
+}
+
+let namesOfStdin: Promise<string> | undefined;
+
+/** `-` stands for the names on stdin: any number to a line, `#` begins a comment. */
+async function fromStdin(pattern: string | undefined): Promise<string> {
+  if (pattern !== "-") return pattern ?? "all";
+  namesOfStdin ??= readText(process.stdin);
+  const names = (await namesOfStdin)
+    .split("\n")
+    .map((line) => line.replace(/#.*/, "").trim())
+    .filter((line) => line !== "");
+  if (names.length === 0) throw new VolleyError("USAGE", "there is no host name on stdin");
+  return names.join(",");
+}

@@ -1,0 +1,81 @@
+/** How one user becomes another. */
+export type BecomeMethod = "sudo" | "doas" | "su";
+
+/** The user to become on a host, and how. */
+export interface Become {
+  readonly user: string;
+  readonly method: BecomeMethod;
+  /** The program instead of the one the method is named after. */
+  readonly exe?: string;
+  /** More options for it, in front of Volley's own. */
+  readonly flags?: readonly string[];
+  /** What it asks for; without one it must not ask. Never on a command line, never in a bundle. */
+  readonly password?: string;
+}
+
+/** The user that `become: true` stands for. */
+export const DEFAULT_BECOME_USER = "root";
+
+/** The user that a `become` names; null for none. */
+export function becomeUser(become: boolean | string): string | null {
+  return become === true ? DEFAULT_BECOME_USER : become === false ? null : become;
+}
+
+/** Quotes a word for a POSIX shell. */
+export function quote(word: string): string {
+  return /^[\w@%+=:,./-]+$/.test(word) ? word : `'${word.replaceAll("'", "'\\''")}'`;
+}
+
+/** What is said on the way to becoming another user; each is told from other output by a nonce that only the two ends know. */
+export const BECOME_WORDS = {
+  /** su and doas write a prompt of their own from here on. */
+  begin: "begin",
+  /** sudo's prompt. */
+  password: "password:",
+  /** This is the user now, and all is there. */
+  ready: "ready",
+  /** This is the user now, and the bundle is to be sent. */
+  want: "want",
+} as const;
+
+/** The line of shell that says a word, on standard error. */
+export function sayWord(nonce: string, word: "begin" | "ready" | "want"): string {
+  return `echo ${nonce}:${BECOME_WORDS[word]} >&2`;
+}
+
+/** Whether words must be waited for before anything else is sent: what asks would take it for the password. */
+export function isTalked({ method, password }: Pick<Become, "method" | "password">): boolean {
+  return password !== undefined || method === "su";
+}
+
+/** Whether it asks only at a terminal: doas(1) reads no password from anywhere else. */
+export function needsTerminal({ method, password }: Pick<Become, "method" | "password">): boolean {
+  return method === "doas" && password !== undefined;
+}
+
+/** What sudo and doas are told by options that Volley gives as it needs them. */
+const OWN_FLAGS: ReadonlySet<string> = new Set(["-n", "-S", "--non-interactive", "--stdin"]);
+
+/**
+ * The command that runs a script for `sh` as another user. `words`, shell text, are its `$0` and on. Its own messages
+ * are in English, because they are read; the script runs in the language of the host.
+ */
+export function becomeCommand(become: Become, nonce: string, script: string, words = ""): string {
+  const { user, method, password, exe = method } = become;
+  const program = `LC_ALL=C ${quote(exe)}`;
+  const given = (become.flags ?? []).filter((flag) => !OWN_FLAGS.has(flag)).map((flag) => ` ${quote(flag)}`);
+  const flags = given.join("");
+  const shell = quote(`unset LC_ALL; ${script}`);
+  const rest = words === "" ? "" : ` ${words}`;
+  switch (method) {
+    case "sudo": {
+      const ask = password === undefined ? "-n" : `-S -p ${nonce}:${BECOME_WORDS.password}`;
+      const as = user === DEFAULT_BECOME_USER ? "" : ` -u ${quote(user)}`;
+      return `${program} ${ask} -H${as}${flags} -- sh -c ${shell}${rest}`;
+    }
+    case "doas":
+      return `${program}${password === undefined ? " -n" : ""} -u ${quote(user)}${flags} -- sh -c ${shell}${rest}`;
+    case "su":
+      return `${program}${flags} -s /bin/sh -c ${shell} ${quote(user)}${rest}`;
+  }
+}

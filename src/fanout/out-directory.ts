@@ -1,0 +1,70 @@
+import { type FileHandle, mkdir, open, rm } from "node:fs/promises";
+import { join } from "node:path";
+import { VolleyError } from "../core/errors.ts";
+import type { FanOutListener } from "./fan-out.ts";
+import type { HostResult } from "./result.ts";
+
+/** A directory that gets all that hosts print. */
+export interface OutDirectory {
+  readonly listener: FanOutListener;
+  close(): Promise<void>;
+}
+
+/** Name of the table of how it went: host, outcome, exit code or signal, milliseconds. */
+export const STATUS_FILE = "exit-status.tsv";
+
+/**
+ * Writes `HOST.out` and, where there is any, `HOST.err` into a directory as output arrives, and a line for each host in
+ * `exit-status.tsv` when it ends. What an earlier run left for these hosts is replaced. Fails with `USAGE`.
+ */
+export async function openOutDirectory(path: string): Promise<OutDirectory> {
+  const status = await openStatus(path);
+  const files = new Map<string, Promise<FileHandle>>();
+  const fileOf = (host: string, suffix: "out" | "err"): string =>
+    join(path, `${host.replace(/[/\\\0]|^\.+$/g, "_")}.${suffix}`);
+  const open_ = (file: string): Promise<FileHandle> => {
+    const opening = files.get(file) ?? open(file, "w");
+    files.set(file, opening);
+    return opening;
+  };
+  const closeFile = async (file: string): Promise<void> => {
+    const handle = await files.get(file);
+    files.delete(file);
+    await handle?.close();
+  };
+  return {
+    listener: {
+      output: async (host, stream, chunk) => {
+        const handle = await open_(fileOf(host, stream === "stdout" ? "out" : "err"));
+        await handle.writeFile(chunk);
+      },
+      end: async (result) => {
+        const [out, err] = [fileOf(result.host, "out"), fileOf(result.host, "err")];
+        if (result.exit !== undefined) await open_(out);
+        else await rm(out, { force: true });
+        if (!files.has(err)) await rm(err, { force: true });
+        await closeFile(out);
+        await closeFile(err);
+        await status.writeFile(statusLine(result));
+      },
+    },
+    close: async () => {
+      for (const file of [...files.keys()]) await closeFile(file);
+      await status.close();
+    },
+  };
+}
+
+async function openStatus(path: string): Promise<FileHandle> {
+  try {
+    await mkdir(path, { recursive: true });
+    return await open(join(path, STATUS_FILE), "w");
+  } catch (cause) {
+    throw new VolleyError("USAGE", `cannot write in ${path}: ${(cause as Error).message}`, { cause });
+  }
+}
+
+function statusLine({ host, outcome, exit, elapsedMs }: HostResult): string {
+  const code = exit?.kind === "exited" ? String(exit.code) : exit?.kind === "signalled" ? exit.signal : "";
+  return `${host}\t${outcome}\t${code}\t${Math.round(elapsedMs)}\n`;
+}
