@@ -2,3 +2,4 @@
 export { readInventory } from "./controller/read-inventory.ts";
 export { type Run, type RunOptions, run } from "./controller/run.ts";
 export type { Event, Summary } from "./core/events.ts";
+export type { SecretOptions } from "./secrets/options.ts";

@@ -51,8 +51,10 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
   bundle: ["core"],
   embedded: ["core"],
   secrets: ["core"],
+  // Of the inventory, only how ranges are written; of transports, only their types.
+  fanout: ["core", "inventory", "transport"],
   controller: ["core", "bundle", "inventory", "secrets", "transport"],
-  cli: ["core", "controller", "reporter", "inventory", "secrets", "transport", "bundle"],
+  cli: ["core", "controller", "fanout", "reporter", "inventory", "secrets", "transport", "bundle"],
   demo: [],
   "index.ts": ["core", "actions"],
   "controller.ts": ["core", "controller"],

@@ -1,6 +1,12 @@
 import { type Command, InvalidArgumentError, Option } from "commander";
 import { VolleyError } from "../core/errors.ts";
-import { addConnectionOptions, addInventoryOptions, type ConnectionFlags, collect, type InventoryFlags } from "./options.ts";
+import {
+  addConnectionOptions,
+  addInventoryOptions,
+  type ConnectionFlags,
+  collect,
+  type InventoryFlags,
+} from "./options.ts";
 import { addSecretOptions, type SecretFlags } from "./secret-options.ts";
 
 /** What `volley exec` can be told to show. */
@@ -38,10 +44,14 @@ export function addExecCommand(program: Command): void {
       "Runs a command or a script on every host, needing nothing there but sshd.\n\n" +
         "Which hosts comes first: a pattern, host names, web[01-17,19], or - for names on stdin. Then the command, either as one quoted line for sh, or behind -- as a program and its arguments, which are passed as they are.",
     )
-    .usage("[options] <hosts> '<line>'\n       volley exec [options] [hosts] -- <program> [arguments...]\n       volley exec [options] [hosts] --script <file> [-- arguments...]")
+    .usage(
+      "[options] <hosts> '<line>'\n       volley exec [options] [hosts] -- <program> [arguments...]\n       volley exec [options] [hosts] --script <file> [-- arguments...]",
+    )
     .argument("[words...]")
     .helpOption("--help", "show this help")
-    .showHelpAfterError("(-- comes before a command with options of its own; --help shows what can be given)");
+    .showHelpAfterError(
+      "(-- comes before a command with options of its own; --help shows what can be given)",
+    );
   addSecretOptions(addConnectionOptions(addInventoryOptions(command)))
     .option("--script <file>", "run this local script, with the interpreter its first line names, else sh")
     .option("--stdin <file>", "give every command this file on its stdin; -: what this one gets")
@@ -101,12 +111,16 @@ export function readWords(
     );
   }
   if (isLine && line === undefined) {
-    const example = hosts === undefined || limit === undefined ? `${hosts ?? "all"} -- uptime` : `-l ${limit} -- ${hosts}`;
+    const example =
+      hosts === undefined || limit === undefined ? `${hosts ?? "all"} -- uptime` : `-l ${limit} -- ${hosts}`;
     throw usage("there is no command", `volley exec ${example}`);
   }
   // `volley exec web cat -n` means the flag for cat, not for us.
   if (line !== undefined && raw.at(-1) !== line)
-    throw usage("the command comes last: quote it with its arguments, or put -- before it", `volley exec ${hosts} -- ${line} …`);
+    throw usage(
+      "the command comes last: quote it with its arguments, or put -- before it",
+      `volley exec ${hosts} -- ${line} …`,
+    );
   if (hosts === undefined && limit === undefined) throw usage("which hosts?", "volley exec all -- uptime");
   return { hosts, line, words };
 }

@@ -119,7 +119,8 @@ function wholeNumber(text: string): number {
   return Number(text);
 }
 
-function seconds(text: string): number {
+/** A number of seconds above 0. */
+export function seconds(text: string): number {
   const value = Number(text);
   if (!(value > 0)) throw new InvalidArgumentError("It must be a number of seconds above 0.");
   return value;

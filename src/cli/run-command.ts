@@ -10,7 +10,7 @@ import {
   splitList,
 } from "./options.ts";
 import { expandLimit, latestRun } from "./past-runs.ts";
-import { reachOptions } from "./reach-options.ts";
+import { reachOptions, seconds } from "./reach-options.ts";
 import { addSecretOptions, type SecretFlags, secretOptions } from "./secret-options.ts";
 import { watchRun } from "./watch-run.ts";
 
@@ -22,6 +22,8 @@ interface RunFlags extends InventoryFlags, ConnectionFlags, SecretFlags {
   readonly output: ReporterKind;
   readonly verbose: number;
   readonly resume?: string | true;
+  readonly hostTimeout?: number;
+  readonly seed?: string;
 }
 
 /** Adds `volley run`. */
@@ -35,6 +37,12 @@ export function addRunCommand(program: Command): void {
   addSecretOptions(addConnectionOptions(addInventoryOptions(command)))
     .option("-C, --check", "change nothing, say what would change")
     .option("-D, --diff", "show what changes inside files")
+    .option(
+      "--host-timeout <seconds>",
+      "time a host may take for each play that does not say it itself (default: no limit)",
+      seconds,
+    )
+    .option("--seed <text>", "what plays in shuffled order are shuffled by (default: the run's name)")
     .option("-t, --tags <tags>", "only tasks with one of these tags (comma separated); repeatable", collect)
     .option("--skip-tags <tags>", "not the tasks with one of these tags; repeatable", collect)
     .addOption(
@@ -68,6 +76,8 @@ async function runPlaybook(playbook: string, flags: RunFlags): Promise<number> {
     playbook,
     secrets: secretOptions(flags),
     concurrency: flags.forks,
+    ...(flags.hostTimeout === undefined ? {} : { hostTimeoutMs: flags.hostTimeout * 1_000 }),
+    ...(flags.seed === undefined ? {} : { seed: flags.seed }),
     check: flags.check ?? false,
     // The screen shows diffs in each host's log; a pipe gets them when asked.
     diff:

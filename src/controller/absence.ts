@@ -2,12 +2,17 @@ import { setTimeout as pause } from "node:timers/promises";
 
 const RETURN_MIN_MS = 100;
 const RETURN_MAX_MS = 3_000;
+/** A connection that has lasted so long was a real one, though nothing was said over it. */
+const LASTING_MS = 10_000;
 
 /** The time between losing a host and having it back. */
 export class Absence {
   #since: number | undefined;
   #until = 0;
   #tries = 0;
+  #loss: { readonly reason: string; readonly limitMs: number } | undefined;
+  /** When it ended last, and nothing new has been heard since. */
+  #endedAt: number | undefined;
 
   /** True from `begin` to `end`. */
   get going(): boolean {
@@ -21,11 +26,18 @@ export class Absence {
       : Math.max(0, this.#until - performance.now());
   }
 
-  /** Begins unless it has; true when it does. */
-  begin(limitMs: number): boolean {
+  /** Why it began, and how long it may last; undefined when it is not going on. */
+  get loss(): { readonly reason: string; readonly limitMs: number } | undefined {
+    return this.going ? this.#loss : undefined;
+  }
+
+  /** Begins unless it has; true when it does. A host that comes back only to go again gets no more time by it. */
+  begin(limitMs: number, reason: string): boolean {
     if (this.#since !== undefined) return false;
-    this.#since = performance.now();
-    this.#until = this.#since + limitMs;
+    const now = performance.now();
+    this.#since = now;
+    this.#loss = { reason, limitMs };
+    if (this.#endedAt === undefined || now - this.#endedAt > LASTING_MS) this.#until = now + limitMs;
     return true;
   }
 
@@ -33,12 +45,14 @@ export class Absence {
   end(): number | undefined {
     const since = this.#since;
     this.#since = undefined;
+    this.#endedAt = performance.now();
     return since === undefined ? undefined : performance.now() - since;
   }
 
   /** The host has said something new: the next time it goes it is tried again at once. */
   progress(): void {
     this.#tries = 0;
+    this.#endedAt = undefined;
   }
 
   /** Waits before another try, longer each time: none before the first. Fails when `signal` is aborted. */

@@ -84,12 +84,13 @@ function refuseSecrets({ hosts, plays, inventory }: Plan): void {
     const all = hosts.includes(host);
     const names = Object.entries(host.vars)
       .filter(([name, value]) => (all || shared.has(name)) && findSecrets(value).length > 0)
-      .map(([name]) => name);
-    const locked = all && host.locked !== undefined ? ["vars in files that could not be decrypted"] : [];
-    return [...names, ...locked].map((name) => `${name} of ${host.name}`);
+      .map(([name]) => `${name} of ${host.name}`);
+    const files = all ? (host.locked ?? []).map(({ location }) => location?.file ?? "an encrypted file") : [];
+    return [...names, ...files.map((file) => `what is in ${file}`)];
   });
-  if (found.length === 0) return;
-  const shown = `${found.slice(0, 3).join(", ")}${found.length > 3 ? ` and ${found.length - 3} more` : ""}`;
+  const told = [...new Set(found)];
+  if (told.length === 0) return;
+  const shown = `${told.slice(0, 3).join(", ")}${told.length > 3 ? ` and ${told.length - 3} more` : ""}`;
   throw new VolleyError("USAGE", `the bundle would hold secrets in clear: ${shown}`, {
     hint: "give --with-secrets to have them in it, and keep the file as safe as they are; a bundle made without -i, and one that a run sends, holds none",
   });

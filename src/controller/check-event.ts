@@ -69,6 +69,7 @@ const result = record({
   unknown: optional(flag),
   hidden: optional(flag),
   attempts: optional(count),
+  from: optional(text),
   resumed: optional(flag),
 });
 
@@ -82,6 +83,7 @@ const SHAPES: Readonly<Record<WireEvent["type"], Shape>> = {
   "play:plan": { total: count },
   "play:end": { index: count, play: text, failed: flag },
   "task:start": task,
+  "task:once": { ...task, index: count, nth: count },
   "task:output": { task: count, stream: oneOf("stdout", "stderr"), text },
   "task:end": { ...task, result, elapsedMs: milliseconds },
   log: { level: oneOf("info", "warn"), text },

@@ -17,6 +17,14 @@ export interface EarlierPart {
   /** By index, of the plays the host has ended: whether it failed there. */
   readonly endedPlays: ReadonlyMap<number, boolean>;
   readonly uploadedBytes: number;
+  /** The restart of the host that a task had asked for, and that was not over. */
+  readonly restart?: PendingRestart | undefined;
+}
+
+/** A restart of a host that a task asked for. */
+export interface PendingRestart {
+  readonly task: number;
+  readonly timeoutMs: number;
 }
 
 /** Takes a run's log apart by host. */
@@ -61,7 +69,11 @@ export function readEarlier(events: readonly Event[]): ReadonlyMap<string, Earli
       case "play:end":
         part.endedPlays.set(event.index, event.failed);
         break;
+      case "restart":
+        part.restart = event;
+        break;
       case "task:end":
+        if (part.restart?.task === event.task) part.restart = undefined;
         part.tally = countState(part.tally, event.result.state);
         if (event.result.state === "failed" && event.result.ignored !== true) part.failed = true;
         break;

@@ -1,7 +1,7 @@
 import { VolleyError } from "../core/errors.ts";
 import type { WireEvent } from "../core/protocol.ts";
 import { countState, EMPTY_TALLY, type Tally } from "../core/result.ts";
-import type { EarlierPart } from "./earlier.ts";
+import type { EarlierPart, PendingRestart } from "./earlier.ts";
 
 /** Tasks of one host that may fail without being ignored; there is one a play, as the first ends it. */
 const MAX_FAILED = 1_000;
@@ -23,7 +23,7 @@ export class HostRecord {
   total = 0;
   bye: EventOf<"bye"> | undefined;
   gone: EventOf<"gone"> | undefined;
-  restart: EventOf<"restart"> | undefined;
+  restart: PendingRestart | undefined;
 
   /** `plays`: the indexes of those the host takes part in. */
   constructor(plays: readonly number[], earlier?: EarlierPart) {
@@ -34,6 +34,7 @@ export class HostRecord {
     this.tally = earlier.tally;
     this.total = earlier.total;
     this.#failed = earlier.failed ? 1 : 0;
+    this.restart = earlier.restart;
   }
 
   /** Whether a task failed and was not ignored. */

@@ -1,56 +1,79 @@
+import {
+  type Become,
+  becomeCommand,
+  isTalked,
+  keepsOwnCopy,
+  needsTerminal,
+  sayWord,
+} from "../core/become.ts";
+import {
+  BUNDLE_CACHE,
+  CORRUPT,
+  NO_CACHE_EXIT,
+  nameScript,
+  ownCopyScript,
+  takeOverScript,
+  temporaryPath,
+} from "../core/launch-script.ts";
 import { NO_USABLE_NODE_EXIT, UNKNOWN_RUN_EXIT } from "../core/manifest.ts";
+import { quote } from "../core/shell-quote.ts";
 
-/** What the launching script says on standard output instead of starting the bundle. */
+export { CORRUPT, quote, temporaryPath };
+
+/** What the launching script says on standard output when there is no bundle to start. */
 export const ABSENT = "volley:absent";
-export const CORRUPT = "volley:corrupt";
 
 /** Exit codes of the launching script. */
 export const LAUNCH_EXITS = {
   noNode: NO_USABLE_NODE_EXIT,
-  noCache: 96,
+  noCache: NO_CACHE_EXIT,
   unknownRun: UNKNOWN_RUN_EXIT,
 } as const;
 
-/** Where bundles are kept on a host, relative to the login user's home. */
-const CACHE = ".cache/volley/bundles";
-const KEPT_BUNDLES = 5;
-
-/** Quotes a word for a POSIX shell. */
-export function quote(word: string): string {
-  return /^[\w@%+=:,./-]+$/.test(word) ? word : `'${word.replaceAll("'", "'\\''")}'`;
+/** Whom to start a bundle as. */
+export interface LaunchAs {
+  readonly become: Become;
+  /** Tells what is said on the way from what else is printed. */
+  readonly nonce: string;
+  /** Of the bundle, in bytes. */
+  readonly bytes: number;
 }
 
-/** The temporary name a bundle is sent to, relative to the home. */
-export function temporaryPath(id: string, nonce: string): string {
-  return `${CACHE}/.${id}.${nonce}.tmp`;
+/** Whether words are said before the bundle's `hello`: see {@link isTalked}. */
+export function isLaunchTalked(become: Become): boolean {
+  return isTalked(become) || keepsOwnCopy(become);
 }
 
 /**
  * The command that starts a bundle when the host has it, and says `volley:absent` when not, with the directory made
- * for it; what an upload with the nonce `left` has left behind is removed.
+ * for it; what an upload with the nonce `left` has left behind is removed. A user that keeps its own copy asks for it
+ * with a word instead.
  */
-export function launchCommand(id: string, become: string | null, left?: string): string {
+export function launchCommand(id: string, as: LaunchAs | null, left?: string): string {
   const remove = left === undefined ? "" : `rm -f "$HOME/${temporaryPath(id, left)}"\n`;
-  return inShell(`${remove}f="$HOME/${CACHE}/${id}.run"
-[ -f "$f" ] || { umask 077; mkdir -p "$HOME/${CACHE}" || exit ${LAUNCH_EXITS.noCache}; echo ${ABSENT}; exit 0; }
-${startScript(id, become)}`);
+  if (as !== null && keepsOwnCopy(as.become)) {
+    const { nonce, bytes } = as;
+    return inShell(`${remove}${goOnAs(as, ownCopyScript(id, nonce, bytes, `--target ${id}`))}`);
+  }
+  return inShell(`${remove}f="$HOME/${BUNDLE_CACHE}/${id}.run"
+[ -f "$f" ] || { umask 077; mkdir -p "$HOME/${BUNDLE_CACHE}" || exit ${LAUNCH_EXITS.noCache}; echo ${ABSENT}; exit 0; }
+${startScript(`--target ${id}`, as)}`);
 }
 
 /** The command that checks what was sent, gives it its name and starts it; it says `volley:corrupt` when it did not arrive whole. */
-export function verifyAndLaunchCommand(id: string, nonce: string, become: string | null): string {
-  return inShell(`d="$HOME/${CACHE}" f="$HOME/${CACHE}/${id}.run" t="$HOME/${temporaryPath(id, nonce)}"
-s=$(sha256sum "$t" 2>/dev/null || shasum -a 256 "$t" 2>/dev/null || openssl dgst -r -sha256 "$t") || exit ${LAUNCH_EXITS.noCache}
-case "$s" in ${id}*) mv -f "$t" "$f" || exit ${LAUNCH_EXITS.noCache};; *) rm -f "$t"; echo ${CORRUPT}; exit 0;; esac
-ls -t "$d"/*.run | tail -n +${KEPT_BUNDLES + 1} | while read -r o; do rm -f "$o" "$o".*; done
-find "$d" -name ".*.tmp" -mtime +1 -exec rm -f {} +
-${startScript(id, become)}`);
+export function verifyAndLaunchCommand(id: string, nonce: string, as: LaunchAs | null): string {
+  return inShell(`${nameScript(id, nonce)}
+${takeOverScript(id)}
+${startScript(`--target ${id}`, as)}`);
 }
 
 /** The command that gives the events of a run from a sequence number on, from the process that carries it out or its journal. */
-export function attachCommand(id: string, become: string | null, run: string, from: number): string {
-  return inShell(`f="$HOME/${CACHE}/${id}.run"
-[ -f "$f" ] || exit ${LAUNCH_EXITS.unknownRun}
-${startScript(id, become, `--attach ${quote(run)} ${from}`)}`);
+export function attachCommand(id: string, as: LaunchAs | null, run: string, from: number): string {
+  const task = `--attach ${quote(run)} ${from}`;
+  const find = `f="$HOME/${BUNDLE_CACHE}/${id}.run"
+[ -f "$f" ] || exit ${LAUNCH_EXITS.unknownRun}`;
+  if (as === null || !keepsOwnCopy(as.become)) return inShell(`${find}\n${startScript(task, as)}`);
+  return inShell(goOnAs(as, `${find}\n${sayWord(as.nonce, "ready")}; exec sh "$f" ${task}`));
 }
 
 /** The command that removes a bundle sent in part. */
@@ -58,15 +81,18 @@ export function discardCommand(id: string, nonce: string): string {
   return inShell(`rm -f "$HOME/${temporaryPath(id, nonce)}"`);
 }
 
-/** Starts `$f` as the user to become, with what it is to do. */
-function startScript(id: string, become: string | null, task = `--target ${id}`): string {
-  if (become === null) return `exec sh "$f" ${task}`;
-  if (become === "root") return `exec sudo -n -H -- sh "$f" ${task}`;
-  // Another user than root cannot read the login user's home: it keeps a copy of its own, handed over as an open file.
-  const copy = `umask 077; f="$HOME/${CACHE}/${id}.run"; [ -f "$f" ] || { mkdir -p "$HOME/${CACHE}" && cat >"$f.$$" && mv "$f.$$" "$f"; }`;
-  const user = quote(become);
-  return `sudo -n -H -u ${user} -- sh -c ${quote(copy)} <"$f" || exit 1
-exec sudo -n -H -u ${user} -- sh -c ${quote(`exec sh "$HOME/${CACHE}/${id}.run" ${task}`)}`;
+/** Starts `$f` with what it is to do, as root where it is to be. */
+function startScript(task: string, as: LaunchAs | null): string {
+  if (as === null) return `exec sh "$f" ${task}`;
+  const say = isTalked(as.become) ? `${sayWord(as.nonce, "ready")}; ` : "";
+  return goOnAs(as, `${say}exec sh "$0" ${task}`, `"$f"`);
+}
+
+/** Goes on with a script as another user; on a terminal, where there must be one, that passes bytes on as they are. */
+function goOnAs({ become, nonce }: LaunchAs, script: string, words?: string): string {
+  const raw = needsTerminal(become) ? "stty raw -echo\n" : "";
+  const begin = become.method !== "sudo" && isTalked(become) ? `${sayWord(nonce, "begin")}\n` : "";
+  return `${raw}${begin}${becomeCommand(become, nonce, script, words)}`;
 }
 
 /** Whatever the user's login shell is, the script is for sh. */

@@ -1,6 +1,5 @@
 import { VolleyError } from "../core/errors.ts";
 import type { Host } from "../core/inventory.ts";
-import { fillReferences } from "../inventory/references.ts";
 import { parseSshArguments } from "../transport/ssh-config/arguments.ts";
 import { isOnlyForOpenSsh } from "../transport/ssh-config/openssh-needs.ts";
 import type { SshConfigChoice } from "../transport/ssh-config/read.ts";
@@ -8,6 +7,7 @@ import { readSshConfig } from "../transport/ssh-config/read.ts";
 import { createResolver, type HostWish, type Resolver } from "../transport/ssh-config/resolve.ts";
 import type { HostKeyPolicy } from "../transport/ssh-settings.ts";
 import type { Endpoint } from "../transport/transport.ts";
+import { readText, whereOf } from "./host-var.ts";
 
 /** What the caller says of reaching hosts; where a host's inventory or ssh_config says otherwise, see each. */
 export interface ReachOptions {
@@ -91,29 +91,4 @@ function wishOf(host: Host, transport: ReachOptions["transport"]): HostWish {
     words: given.flatMap(({ words }) => words),
     needsOpenSsh: special === undefined ? undefined : `the inventory sets ${special.name}`,
   };
-}
-
-/** A var as text, with plain references filled in; undefined when it is not set, or empty. */
-function readText(host: Host, name: string): string | undefined {
-  const value = host.vars[name];
-  if (value === undefined || value === null || value === "") return undefined;
-  const where = whereOf(host, name);
-  const magic: Readonly<Record<string, unknown>> = { inventory_hostname: host.name };
-  const filled = fillReferences(
-    value,
-    (variable) => host.vars[variable] ?? magic[variable],
-    (problem) => {
-      throw new VolleyError("INVENTORY_INVALID", `${where} cannot be filled in: ${problem}`);
-    },
-  );
-  if (typeof filled === "string") return filled;
-  if (typeof filled === "number") return String(filled);
-  throw new VolleyError("INVENTORY_INVALID", `${where} must be text, not ${JSON.stringify(filled)}`);
-}
-
-function whereOf({ name: host, sources }: Host, name: string): string {
-  const source = sources[name];
-  const place =
-    source === undefined ? "" : ` (${source.file}${source.line === undefined ? "" : `:${source.line}`})`;
-  return `${name} of host ${host}${place}`;
 }

@@ -14,6 +14,7 @@ import type { AskPassphrase } from "../transport/ssh/keys.ts";
 import { readEarlier } from "./earlier.ts";
 import { EventQueue } from "./event-queue.ts";
 import { HostRun } from "./host-run.ts";
+import { createOnceRelay } from "./once.ts";
 import { makeJob, type PlayHosts, planHosts } from "./plan.ts";
 import { createMasks, openPlan, secretsOf } from "./plan-secrets.ts";
 import { preparePlaybook } from "./playbook.ts";
@@ -36,6 +37,12 @@ export interface RunOptions extends ReachOptions {
   readonly limit?: string;
   /** Hosts worked on at a time. Default 50. */
   readonly concurrency?: number;
+  /** How long a host may take for each play that does not say it itself. Default: no limit. */
+  readonly hostTimeoutMs?: number;
+  /** How long a host that took too long may finish the task it is at. Default 10 s. */
+  readonly graceMs?: number;
+  /** What shuffled plays are shuffled by. Default: the run's name. */
+  readonly seed?: string;
   /** Changes nothing, says what would change. Default false. */
   readonly check?: boolean;
   /** Whether events carry the text of what changes. Default false. */
@@ -81,6 +88,7 @@ const DEFAULTS = {
   startTimeoutMs: 60_000,
   returnTimeoutMs: 60_000,
   lockWaitMs: 10_000,
+  graceMs: 10_000,
 } as const;
 
 /** Starts a run. */
@@ -229,6 +237,7 @@ async function carryOut(
   for (const { host, text } of transports.notes) emit({ type: "log", host, level: "info", text });
   for (const { host, text } of plan.warnings) emit({ type: "log", host, level: "warn", text });
   const maskOf = createMasks();
+  const once = createOnceRelay(events);
   const runs = new Map<string, HostRun>();
   for (const host of hosts) {
     const mine = plays.filter((play) => play.hosts.includes(host));
@@ -243,7 +252,11 @@ async function carryOut(
         job,
         become: becomeOf(host, mine, options),
         mask,
-        emit: mask === null ? emit : (event) => emit(maskEvent(mask, event)),
+        emit: (event) => {
+          const told = mask === null ? event : maskEvent(mask, event);
+          emit(told);
+          once.take(told);
+        },
         locate: prepared.locateRemote,
         now,
         startTimeoutMs: options.startTimeoutMs ?? DEFAULTS.startTimeoutMs,
@@ -262,7 +275,13 @@ async function carryOut(
   now.addEventListener("abort", onNow, { once: true });
   if (clean.aborted) onClean();
   try {
-    await schedule(plays, runs, concurrency);
+    await schedule(plays, runs, {
+      concurrency,
+      seed: options.seed ?? id,
+      clock: { timeoutMs: options.hostTimeoutMs, graceMs: options.graceMs ?? DEFAULTS.graceMs },
+      once,
+      emit,
+    });
   } finally {
     clean.removeEventListener("abort", onClean);
     now.removeEventListener("abort", onNow);

@@ -49,7 +49,12 @@ export async function schedule(
         const begin = (): Promise<void> => limit(() => work(hostRun, stretch, options.clock));
         // What comes after this play is not throttled by it.
         if (throttle === undefined) void begin();
-        else void throttle(() => Promise.race([begin(), hostRun.playEnd(index)]));
+        else {
+          void throttle(async () => {
+            void begin();
+            await hostRun.playEnd(index);
+          });
+        }
       }
       if (!(await hostRun.playEnd(index)) || stopped) return;
       const reason = failures.add(hostRun.host);

@@ -1,7 +1,8 @@
 import { VolleyError } from "../core/errors.ts";
 import type { Mask } from "../core/mask.ts";
 import type { WireEvent } from "../core/protocol.ts";
-import type { Connection, RemoteExit, RemoteProcess } from "../transport/transport.ts";
+import type { Connection, ExecOptions, RemoteExit, RemoteProcess } from "../transport/transport.ts";
+import type { BecomeTalk } from "./become.ts";
 import type { ABSENT, CORRUPT } from "./launch.ts";
 import { onMaskedText } from "./masked-text.ts";
 import { receive } from "./receive.ts";
@@ -26,14 +27,21 @@ export interface SpeakOptions {
   noise(text: string): void;
   stderr(text: string): void;
   broken(error: VolleyError): void;
-  /** Called once it runs, before it has said anything. */
+  readonly exec?: ExecOptions;
+  /** Answers what is asked before the command runs as who it is to. Default: nothing is. */
+  readonly talk?: ((process: RemoteProcess) => BecomeTalk) | undefined;
+  /** Called once there is a process, which may not be the wanted user's yet. */
   started(process: RemoteProcess): void;
+  /** Called once it reads what is meant for it, before it has said anything. */
+  ready(): void;
 }
 
-/** Starts a command that speaks the protocol on a host. Fails with `TIMEOUT`, and as `Connection.exec` does. */
+/** Starts a command that speaks the protocol on a host. Fails with `TIMEOUT` or `BECOME_FAILED`, and as `Connection.exec` does. */
 export async function speak(connection: Connection, options: SpeakOptions): Promise<FirstWord> {
   const { host, command, signal, after, timeoutMs, mask, noise, stderr } = options;
-  const process = await connection.exec(command, signal);
+  const raw = await connection.exec(command, signal, options.exec);
+  const talk = options.talk?.(raw);
+  const process = talk?.process ?? raw;
   onMaskedText(process.stderr, mask, stderr);
   const first = new Promise<FirstWord>((resolve) => {
     let answer: typeof ABSENT | typeof CORRUPT | undefined;
@@ -61,6 +69,7 @@ export async function speak(connection: Connection, options: SpeakOptions): Prom
     );
   });
   options.started(process);
+  const refused = whenRefused(talk, options.ready);
   let timer: NodeJS.Timeout | undefined;
   const late = new Promise<never>((_, reject) => {
     timer = setTimeout(() => {
@@ -68,8 +77,18 @@ export async function speak(connection: Connection, options: SpeakOptions): Prom
     }, timeoutMs);
   });
   try {
-    return await Promise.race([first, late]);
+    return await Promise.race([first, late, refused]);
   } finally {
     clearTimeout(timer);
   }
+}
+
+/** Says when the process can be spoken to; rejects when it will not be. */
+async function whenRefused(talk: BecomeTalk | undefined, ready: () => void): Promise<never> {
+  if (talk === undefined) ready();
+  else {
+    await talk.ready;
+    ready();
+  }
+  return new Promise<never>(() => {});
 }

@@ -1,3 +1,5 @@
+import { quote } from "./shell-quote.ts";
+
 /** How one user becomes another. */
 export type BecomeMethod = "sudo" | "doas" | "su";
 
@@ -19,11 +21,6 @@ export const DEFAULT_BECOME_USER = "root";
 /** The user that a `become` names; null for none. */
 export function becomeUser(become: boolean | string): string | null {
   return become === true ? DEFAULT_BECOME_USER : become === false ? null : become;
-}
-
-/** Quotes a word for a POSIX shell. */
-export function quote(word: string): string {
-  return /^[\w@%+=:,./-]+$/.test(word) ? word : `'${word.replaceAll("'", "'\\''")}'`;
 }
 
 /** What is said on the way to becoming another user; each is told from other output by a nonce that only the two ends know. */
@@ -48,6 +45,11 @@ export function isTalked({ method, password }: Pick<Become, "method" | "password
   return password !== undefined || method === "su";
 }
 
+/** Whether a user keeps a copy of its own, sent to it once it is there: only root can read the login user's home. */
+export function keepsOwnCopy({ user }: Pick<Become, "user">): boolean {
+  return user !== DEFAULT_BECOME_USER;
+}
+
 /** Whether it asks only at a terminal: doas(1) reads no password from anywhere else. */
 export function needsTerminal({ method, password }: Pick<Become, "method" | "password">): boolean {
   return method === "doas" && password !== undefined;
@@ -57,12 +59,12 @@ export function needsTerminal({ method, password }: Pick<Become, "method" | "pas
 const OWN_FLAGS: ReadonlySet<string> = new Set(["-n", "-S", "--non-interactive", "--stdin"]);
 
 /**
- * The command that runs a script for `sh` as another user. `words`, shell text, are its `$0` and on. Its own messages
+ * The line of shell that goes on as another user, with a script for `sh`. `words`, shell text, are its `$0` and on. Its own messages
  * are in English, because they are read; the script runs in the language of the host.
  */
 export function becomeCommand(become: Become, nonce: string, script: string, words = ""): string {
   const { user, method, password, exe = method } = become;
-  const program = `LC_ALL=C ${quote(exe)}`;
+  const program = `exec env LC_ALL=C ${quote(exe)}`;
   const given = (become.flags ?? []).filter((flag) => !OWN_FLAGS.has(flag)).map((flag) => ` ${quote(flag)}`);
   const flags = given.join("");
   const shell = quote(`unset LC_ALL; ${script}`);

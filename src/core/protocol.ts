@@ -1,3 +1,4 @@
+import type { Become } from "./become.ts";
 import type { TargetEvent } from "./events.ts";
 import type { Vars } from "./json.ts";
 import type { Result } from "./result.ts";
@@ -25,9 +26,21 @@ export interface Job {
   readonly secrets?: readonly string[];
   /** Secrets that are no templates, though they look like some. */
   readonly literals?: readonly string[];
+  /** Whom to become, and how; absent where nothing is to be known of it. */
+  readonly become?: JobBecome;
   /** What lets the run outlive its connection; absent where nobody is connected. */
   readonly session?: Session;
   readonly options: JobOptions;
+}
+
+/** Who carries out what on one host. */
+export interface JobBecome {
+  /** Who is logged in. */
+  readonly login: string;
+  /** By index, the users of plays that are not carried out as who the process is. */
+  readonly users: Readonly<Record<number, string>>;
+  /** How this process becomes another user; root needs no leave. */
+  readonly way: Omit<Become, "user">;
 }
 
 /** How a run is known on its hosts. */

@@ -40,6 +40,8 @@ export interface TaskOptions<H extends string = string, D = unknown, A extends r
   readonly runOnce?: boolean;
   /** Keeps output, diff and data out of events, journal and screen. */
   readonly noLog?: boolean;
+  /** The user to do it as; `true` is root, `false` whoever is logged in. Default: as its role is done. */
+  readonly become?: boolean | string;
   /** Template variables for this task alone. */
   readonly vars?: Vars;
 }
@@ -150,6 +152,8 @@ export interface AnyRole {
 export interface RoleUseOptions {
   readonly tags?: string | readonly string[];
   readonly when?: Condition<[context: RoleContext]>;
+  /** The user its tasks and handlers are done as; `true` is root, `false` whoever is logged in. Default: the play's. */
+  readonly become?: boolean | string;
 }
 
 /** A role with the vars and options a play gives it. */

@@ -66,7 +66,11 @@ export async function execOnHost(host: FanOutHost, options: HostExecOptions): Pr
     let process: RemoteProcess;
     try {
       connection = await host.transport.connect(host.endpoint, options.stop);
-      process = await connection.exec(options.line, options.stop, options.pty === undefined ? {} : { pty: options.pty });
+      process = await connection.exec(
+        options.line,
+        options.stop,
+        options.pty === undefined ? {} : { pty: options.pty },
+      );
     } catch (thrown) {
       if (isVolleyError(thrown) && thrown.code === "CANCELLED") return resultOf("cancelled");
       return resultOf("unreachable", undefined, thrown);
@@ -86,7 +90,11 @@ interface Watched {
 }
 
 /** Feeds a process and follows it to its end, which a time limit or a person may hasten. */
-async function watch(connection: Connection, process: RemoteProcess, options: HostExecOptions): Promise<Watched> {
+async function watch(
+  connection: Connection,
+  process: RemoteProcess,
+  options: HostExecOptions,
+): Promise<Watched> {
   const { preamble, input, pty, timeoutMs, stop, drop } = options;
   let endedBy: Watched["endedBy"];
   let hasInput = false;

@@ -1,6 +1,6 @@
 import { setMaxListeners } from "node:events";
-import type { CommandInput } from "./input.ts";
 import { execOnHost, type FanOutHost, type PtySize } from "./exec-host.ts";
+import type { CommandInput } from "./input.ts";
 import { preambleOf, type RemoteCommand, startLine } from "./remote-command.ts";
 import type { HostResult } from "./result.ts";
 
@@ -37,7 +37,10 @@ export interface FanOutOptions {
  * Runs a command on many hosts, some at a time, and gives how it went in the hosts' order. What goes wrong on a host is
  * in its result; rejects when the listener fails, having dropped all connections.
  */
-export async function fanOut(hosts: readonly FanOutHost[], options: FanOutOptions): Promise<readonly HostResult[]> {
+export async function fanOut(
+  hosts: readonly FanOutHost[],
+  options: FanOutOptions,
+): Promise<readonly HostResult[]> {
   const { command, env = {}, input, pty, forks, timeoutMs, listener, stop } = options;
   const broken = new AbortController();
   const drop = AbortSignal.any([options.drop, broken.signal]);
@@ -47,7 +50,8 @@ export async function fanOut(hosts: readonly FanOutHost[], options: FanOutOption
   const lines = new Map<string | null, string>();
   const lineFor = (become: string | null): string => {
     const line =
-      lines.get(become) ?? startLine(command, { become, env, stdinBytes: input?.bytes, pty: pty !== undefined });
+      lines.get(become) ??
+      startLine(command, { become, env, stdinBytes: input?.bytes, pty: pty !== undefined });
     lines.set(become, line);
     return line;
   };

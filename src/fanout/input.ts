@@ -51,12 +51,18 @@ function inputOf(handle: FileHandle, bytes: number, remove: () => Promise<void>)
         isOver = true;
       });
       for (let position = 0; position < bytes && !isOver; ) {
-        const { bytesRead, buffer } = await handle.read(Buffer.allocUnsafe(CHUNK_BYTES), 0, CHUNK_BYTES, position);
+        const { bytesRead, buffer } = await handle.read(
+          Buffer.allocUnsafe(CHUNK_BYTES),
+          0,
+          CHUNK_BYTES,
+          position,
+        );
         // A file that has become shorter: the host notices that something is missing.
         if (bytesRead === 0) break;
         position = Math.min(bytes, position + bytesRead);
         const chunk = buffer.subarray(0, bytesRead);
-        if (!stdin.write(chunk)) await Promise.race([over, new Promise((resolve) => stdin.once("drain", resolve))]);
+        if (!stdin.write(chunk))
+          await Promise.race([over, new Promise((resolve) => stdin.once("drain", resolve))]);
       }
     },
     close: async () => {

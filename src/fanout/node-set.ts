@@ -152,7 +152,9 @@ function numbersKey(numbers: readonly Digits[]): string {
 }
 
 function print(places: readonly string[], block: Block): string {
-  return places.map((text, place) => text + (block[place] === undefined ? "" : printNumbers(block[place]))).join("");
+  return places
+    .map((text, place) => text + (block[place] === undefined ? "" : printNumbers(block[place])))
+    .join("");
 }
 
 function printNumbers(numbers: readonly Digits[]): string {

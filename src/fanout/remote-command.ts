@@ -48,13 +48,17 @@ export function startLine(command: RemoteCommand, options: StartOptions): string
     "exec 3<&0",
     "exec </dev/null",
     ...(script === undefined && stdinBytes === undefined ? [] : [SPOOL]),
-    ...(environment === 0 ? [] : [`e=$(head -c ${environment} <&3)`, `case $e in *"#whole")eval "$e";;*)${GIVE_UP};;esac`]),
+    ...(environment === 0
+      ? []
+      : [`e=$(head -c ${environment} <&3)`, `case $e in *"#whole")eval "$e";;*)${GIVE_UP};;esac`]),
     ...(script === undefined ? [] : [`spool ${script}||{ ${GIVE_UP};}`, `exec 4<"$t"`, REMOVE]),
     ...(stdinBytes === undefined ? [] : [`spool ${stdinBytes}||{ ${GIVE_UP};}`, `exec <"$t"`, REMOVE]),
   ];
   const run = runOf(command);
   // A terminal is the command's own stdin, and its end is the command's: what it needs stands on the command line.
-  const text = pty ? `${exportsOf(env)}\n${run}` : [...steps, `${LIFELINE}(${run})2>&5 3<&- 5>&-`, END].join(";");
+  const text = pty
+    ? `${exportsOf(env)}\n${run}`
+    : [...steps, `${LIFELINE}(${run})2>&5 3<&- 5>&-`, END].join(";");
   const shell = ["sh", "-c", text.trim(), "volley", ...wordsOf(command)].map(quoteWord).join(" ");
   if (become === null) return shell;
   return become === "root" ? `sudo -n -H -- ${shell}` : `sudo -n -H -u ${quoteWord(become)} -- ${shell}`;
@@ -92,7 +96,8 @@ function wordsOf(command: RemoteCommand): readonly string[] {
 
 /** As the kernel reads a first line: a program, and the rest as one argument. */
 function interpreterOf(script: Buffer): string {
-  const [, program, argument] = /^#![ \t]*(\S+)(?:[ \t]+([^\n]*\S))?[ \t]*\r?\n/.exec(script.subarray(0, 256).toString("latin1")) ?? [];
+  const [, program, argument] =
+    /^#![ \t]*(\S+)(?:[ \t]+([^\n]*\S))?[ \t]*\r?\n/.exec(script.subarray(0, 256).toString("latin1")) ?? [];
   if (program === undefined) return "sh";
   return [program, ...(argument === undefined ? [] : [argument])].map(quoteWord).join(" ");
 }

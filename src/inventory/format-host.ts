@@ -15,7 +15,12 @@ interface Row {
   readonly winner?: VarSource;
 }
 
-function connectionRows({ name, connection, groups }: Host): readonly (readonly [string, string, string?])[] {
+function connectionRows({
+  name,
+  connection,
+  groups,
+  locked = [],
+}: Host): readonly (readonly [string, string, string?])[] {
   const { address, port, user, privateKeyFile, become, becomeMethod } = connection;
   const home = homedir();
   const key = privateKeyFile?.startsWith(`${home}/`)
@@ -39,6 +44,7 @@ function connectionRows({ name, connection, groups }: Host): readonly (readonly 
     ...(asUser === undefined
       ? []
       : [["become", asUser, becomeMethod ? `with ${becomeMethod}` : ""] as const]),
+    ...locked.map(({ location, message }) => ["not shown", `${location?.file}: ${message}`] as const),
   ];
 }
 

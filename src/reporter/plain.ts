@@ -9,6 +9,7 @@ import { errorRows } from "./rows/error-rows.ts";
 import { paintRow } from "./rows/paint.ts";
 import { BOLD, DIM, line, type Row, type Style, segment } from "./rows/row.ts";
 import { safeLine, safeLines } from "./rows/sanitize.ts";
+import { batchText, stopText } from "./rows/schedule-text.ts";
 import type { Symbols } from "./rows/symbols.ts";
 import { taskDetails, taskRow } from "./rows/task-rows.ts";
 import { padText, textWidth } from "./rows/width.ts";
@@ -144,6 +145,12 @@ export function createPlainReporter({ stdout, colors, symbols, verbosity, diff }
         break;
       case "run:build":
         print([line(buildText(event), DIM)]);
+        break;
+      case "play:batch":
+        print([line(batchText(event), BOLD)]);
+        break;
+      case "play:stop":
+        print([line(safeLine(stopText(event)), { color: "red", bold: true })]);
         break;
       case "run:cancel":
         print([line(cancelText(event.how), { color: "cyan", bold: true })]);

@@ -46,8 +46,8 @@ export function createSecretStore(options: SecretStoreOptions): SecretStore {
       sources.set(key, source);
       return explain(readOnce(key), `${what} cannot be had`, location);
     },
-    openVaultFile: (text, file) => explain(vault.open(text), `${file} cannot be read`, { file }),
-    openAgeFile: (content, file) => explain(age.open(content, file), `${file} cannot be read`, { file }),
+    openVaultFile: (text, file) => explain(vault.open(text), "this file cannot be read", { file }),
+    openAgeFile: (content, file) => explain(age.open(content, file), "this file cannot be read", { file }),
   };
 }
 

@@ -5,6 +5,7 @@ import type { TargetEvent } from "../core/events.ts";
 import type { Facts } from "../core/facts.ts";
 import type { Playbook } from "../core/playbook.ts";
 import type { Job } from "../core/protocol.ts";
+import type { Result } from "../core/result.ts";
 import { createLocalSystem } from "../system/local/local-system.ts";
 import type { createTemplates } from "../template/index.ts";
 import type { BundleReader } from "./bundle-reader.ts";
@@ -14,12 +15,15 @@ import { gatherFacts } from "./facts/gather.ts";
 import { thisMachine } from "./facts/machine.ts";
 import { createRenderer } from "./renderer.ts";
 import type { Replay } from "./replay.ts";
+import { createUserSystems } from "./user-systems.ts";
 
 /** How a Job is carried out by this bundle. */
 export interface CarryOutOptions {
   readonly job: Job;
   emit(event: TargetEvent): void;
   waitForOthers(play: number): Promise<boolean>;
+  /** Absent: every host does what is to be done once. */
+  askOnce?(task: number): Promise<Result | null | undefined>;
   readonly stop: AbortSignal;
   readonly kill: AbortSignal;
   readonly replay?: Replay;
@@ -35,6 +39,7 @@ export function createCarryOut(bundle: BundleReader, volley: unknown): CarryOut 
   return async (options) => {
     const playbook = loadPlaybook(bundle, volley);
     const system = createLocalSystem();
+    const systems = createUserSystems(system, bundle.file, options.job.become);
     try {
       const factsStart = performance.now();
       const facts: Facts = await gatherFacts(system, process.env, thisMachine);
@@ -58,8 +63,9 @@ export function createCarryOut(bundle: BundleReader, volley: unknown): CarryOut 
             }
           ).createTemplates,
       );
-      return await execute({ ...options, playbook, system, facts, assets, ...renderer });
+      return await execute({ ...options, playbook, system, systems, facts, assets, ...renderer });
     } finally {
+      await systems.close();
       system.close();
     }
   };

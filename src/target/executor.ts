@@ -8,6 +8,7 @@ import { mergeVars, type Vars } from "../core/json.ts";
 import type { Mask } from "../core/mask.ts";
 import { maskEvent } from "../core/mask-event.ts";
 import { createMemo } from "../core/memo.ts";
+import { waitsBetween } from "../core/play-schedule.ts";
 import type { Playbook, PlayDefinition } from "../core/playbook.ts";
 import type { Job } from "../core/protocol.ts";
 import { countState, EMPTY_TALLY, type Result, type Tally } from "../core/result.ts";
@@ -20,10 +21,13 @@ import { maskOfJob } from "./job-mask.ts";
 import { type RenderText, renderLate } from "./late-vars.ts";
 import { maskOutput } from "./mask-output.ts";
 import { runPlay } from "./play-run.ts";
+import { createPlayViews, type PlayView } from "./play-view.ts";
 import type { Replay } from "./replay.ts";
 import { RoleRun } from "./role-run.ts";
 import { runTask } from "./run-task.ts";
+import { resultFrom, toldFrom } from "./shared-result.ts";
 import { tagList } from "./tags.ts";
+import type { UserSystems } from "./user-systems.ts";
 import { hostVariables, roleVariables } from "./variables.ts";
 
 /** What a Job is carried out with. */
@@ -31,6 +35,8 @@ export interface ExecutorOptions {
   readonly playbook: Playbook;
   readonly job: Job;
   readonly system: System;
+  /** Absent: everything is done as who this process is. */
+  readonly systems?: UserSystems;
   readonly facts: Facts;
   readonly assets: AssetStore;
   readonly render: Render;
@@ -38,6 +44,11 @@ export interface ExecutorOptions {
   emit(event: TargetEvent): void;
   /** Called between plays that are barriers; false: nobody is left to say `continue`, so the run ends. */
   waitForOthers(play: number): Promise<boolean>;
+  /**
+   * Asks what to do about the task with this number, which is done once in a batch: null to do it, else what it came to
+   * elsewhere; undefined: nobody is left to say, so the run ends. Absent: it is done.
+   */
+  askOnce?(task: number): Promise<Result | null | undefined>;
   /** What an earlier life of this run, or the run it resumes, has done. */
   readonly replay?: Replay;
   /** Handlers left over from runs that failed. */
@@ -70,10 +81,15 @@ class Executor {
   readonly #ownVars: Vars;
   /** What every template of the host sees. */
   readonly #hostVars: Vars;
+  readonly #viewOf: (index: number) => Promise<PlayView>;
   readonly #mask: Mask | null;
   #tally: Tally = EMPTY_TALLY;
   #tasks = 0;
   #announced = 0;
+  /** How often each task that is done once was come to, by play, role and name. */
+  readonly #once = new Map<string, number>();
+  /** True once nobody was left to say what to do. */
+  #orphaned = false;
   /** True as long as everything that happens was told by an earlier life of the run. */
   #retracing: boolean;
 
@@ -84,6 +100,9 @@ class Executor {
     this.#ownVars = renderLate(job.vars, renderText, () => this.#hostVars, job.literals);
     this.#mask = maskOfJob(job);
     this.#hostVars = hostVariables(job, this.#ownVars, facts);
+    const { system, systems } = options;
+    const variables = (seen: Facts): Vars => hostVariables(job, this.#ownVars, seen);
+    this.#viewOf = createPlayViews({ system, systems, facts, hostVars: this.#hostVars, variables });
   }
 
   async run(): Promise<ExecutorEnd> {
@@ -97,7 +116,7 @@ class Executor {
       const play = playbook.plays[index]!;
       let roles: readonly RoleRun[] = [];
       try {
-        roles = await this.#declare(play);
+        roles = await this.#declare(play, await this.#viewOf(index));
       } catch (thrown) {
         if (!failed) error = serializeError(thrown);
         failed = true;
@@ -114,7 +133,7 @@ class Executor {
       this.#announced = total;
       emit({ type: "play:start", index, play: play.name, total });
       const end = await runPlay(roles, {
-        perform: (role, task) => this.#perform(play, role, task),
+        perform: (role, task) => this.#perform(play, role, task, index),
         planned: (waiting) => this.#announce(waiting),
         stop,
         log: (level, text) => emit({ type: "log", level, text }),
@@ -122,14 +141,15 @@ class Executor {
       });
       leftovers?.save(play.name, end.pending);
       this.#count("notExecuted", end.notExecuted);
-      cancelled = stop.aborted;
+      cancelled = stop.aborted || this.#orphaned;
       failed = end.failed;
       emit({ type: "play:end", index, play: play.name, failed });
       const next = indexes[position + 1];
       // Gone on with before the restart: nobody will say so again.
       if (next !== undefined && this.#retracing && replay?.begun(next) === true) continue;
       if (next !== undefined) this.#retracing = false;
-      if (next !== undefined && !failed && !cancelled && play.strategy !== "free" && job.options.barriers) {
+      const waits = next !== undefined && waitsBetween(play, playbook.plays[next]!);
+      if (waits && !failed && !cancelled && job.options.barriers) {
         cancelled = !(await waitForOthers(index)) || stop.aborted;
       }
     }
@@ -152,22 +172,24 @@ class Executor {
     this.#emit({ type: "play:plan", total });
   }
 
-  async #declare(play: PlayDefinition): Promise<readonly RoleRun[]> {
+  async #declare(play: PlayDefinition, view: PlayView): Promise<readonly RoleRun[]> {
     const roles: RoleRun[] = [];
     const handlersOfPlay = (): readonly string[] =>
       roles.flatMap(({ use, handlers }) => [...handlers.keys()].map((name) => `${use.role.name}:${name}`));
-    for (const use of play.roles) roles.push(await this.#prepare(play, use, handlersOfPlay));
+    for (const use of play.roles) roles.push(await this.#prepare(play, view, use, handlersOfPlay));
     for (const role of roles) role.declare();
     return roles;
   }
 
   async #prepare(
     play: PlayDefinition,
+    view: PlayView,
     use: RoleUse,
     handlersOfPlay: () => readonly string[],
   ): Promise<RoleRun> {
-    const { job, system, stop } = this.#options;
-    let { facts } = this.#options;
+    const { job, stop } = this.#options;
+    const system = view.systemOf(use.options.become);
+    let { facts } = view;
     const vars = await resolveRoleVars(use, mergeVars(this.#ownVars, play.vars ?? {}), job.host);
     if (use.role.facts !== undefined)
       facts = { ...facts, ...((await use.role.facts(system, facts)) as object) };
@@ -191,8 +213,14 @@ class Executor {
     });
   }
 
-  async #perform(play: PlayDefinition, role: RoleRun, declared: DeclaredTask): Promise<Result> {
-    const { job, system, assets, render, kill, replay, survivesRestart } = this.#options;
+  async #perform(
+    play: PlayDefinition,
+    role: RoleRun,
+    declared: DeclaredTask,
+    index: number,
+  ): Promise<Result | null> {
+    const { job, assets, render, kill, replay, survivesRestart } = this.#options;
+    const view = await this.#viewOf(index);
     const emit = this.#emit;
     const { use, context } = role;
     const { noLog = false, ignoreErrors = false } = declared.options;
@@ -205,7 +233,14 @@ class Executor {
       action: declared.action,
       ...(declared.handler ? { handler: true } : {}),
     };
-    const recorded = replay?.take(ref);
+    const taken = replay?.take(ref);
+    const elsewhere = declared.options.runOnce === true ? await this.#askOnce(ref, index) : null;
+    if (elsewhere === undefined) {
+      this.#tasks--;
+      return null;
+    }
+    if (elsewhere !== null) return this.#takeOver(ref, elsewhere, ignoreErrors, taken !== undefined);
+    const recorded = taken?.kind === "done" && taken.result.from !== undefined ? undefined : taken;
     if (recorded?.kind === "done") return this.#replay(ref, recorded.result);
     this.#retracing = false;
     // The task that restarted the host was begun by an earlier life of the run, which told of it.
@@ -215,9 +250,9 @@ class Executor {
     const output = maskOutput(this.#mask, (stream, text) =>
       emit({ type: "task:output", task, stream, text }),
     );
-    const variables = roleVariables(this.#hostVars, play.vars ?? {}, use, context.vars);
+    const variables = roleVariables(view.hostVars, play.vars ?? {}, use, context.vars);
     const result = await runTask(declared, {
-      system,
+      system: view.systemOf(declared.options.become ?? use.options.become),
       check: job.options.check,
       roleCondition: roleCondition(use, context),
       kill,
@@ -246,6 +281,32 @@ class Executor {
     const masked = this.#mask === null || noLog ? ended : maskEvent(this.#mask, ended);
     const shown = noLog ? hideResult(ended) : boundResult(masked, job.options.diff);
     emit({ type: "task:end", ...ref, result: shown, elapsedMs: round(performance.now() - startedAt) });
+    return ended;
+  }
+
+  /** What to do about a task that is done once, as `askOnce` gives it; the same question is asked again after a restart. */
+  async #askOnce(ref: TaskRef, index: number): Promise<Result | null | undefined> {
+    const { askOnce, job, emit } = this.#options;
+    if (askOnce === undefined || !job.options.barriers) return null;
+    const key = JSON.stringify([index, ref.role, ref.name]);
+    const nth = (this.#once.get(key) ?? 0) + 1;
+    this.#once.set(key, nth);
+    emit({ type: "task:once", ...ref, index, nth });
+    const answer = await askOnce(ref.task);
+    if (answer === undefined) this.#orphaned = true;
+    return answer;
+  }
+
+  /** Takes a task as done by another host. */
+  #takeOver(ref: TaskRef, shared: Result, ignoreErrors: boolean, recorded: boolean): Result {
+    const ended = resultFrom(
+      shared.state === "failed" && ignoreErrors ? { ...shared, ignored: true } : shared,
+    );
+    const told = toldFrom(ended);
+    this.#tally = countState(this.#tally, told.state);
+    if (!recorded) this.#retracing = false;
+    this.#emit({ type: "task:start", ...ref });
+    this.#emit({ type: "task:end", ...ref, result: told, elapsedMs: 0 });
     return ended;
   }
 

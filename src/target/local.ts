@@ -2,6 +2,7 @@ import { parseArgs } from "node:util";
 import { VolleyError } from "../core/errors.ts";
 import { isRecord } from "../core/json.ts";
 import { BUNDLE_FORMAT, type CarriedHost, type Manifest } from "../core/manifest.ts";
+import type { Mask } from "../core/mask.ts";
 import { maskError, maskEvent } from "../core/mask-event.ts";
 import { didYouMean } from "../core/nearest.ts";
 import { type Job, PROTOCOL_VERSION } from "../core/protocol.ts";
@@ -77,6 +78,7 @@ export async function runLocally(
   };
   process.on("SIGINT", onInterrupt);
   process.on("SIGTERM", onInterrupt);
+  const restore = mask === null ? () => {} : maskStandardStreams(mask);
   const startedAt = performance.now();
   try {
     const { tally, cancelled, error } = await carryOut({
@@ -95,9 +97,30 @@ export async function runLocally(
   } catch (thrown) {
     throw mask === null ? thrown : maskError(mask, thrown);
   } finally {
+    restore();
     process.off("SIGINT", onInterrupt);
     process.off("SIGTERM", onInterrupt);
   }
+}
+
+/** What roles themselves print is masked too; gives what undoes it. */
+function maskStandardStreams(mask: Mask): () => void {
+  const { stdout, stderr } = process;
+  const undo = [stdout, stderr].map((stream) => {
+    const { write } = stream;
+    stream.write = ((chunk: string | Uint8Array, ...rest: readonly never[]): boolean =>
+      write.call(
+        stream,
+        mask.text(Buffer.from(chunk as Uint8Array).toString("utf8")),
+        ...rest,
+      )) as typeof write;
+    return () => {
+      stream.write = write;
+    };
+  });
+  return () => {
+    for (const one of undo) one();
+  };
 }
 
 type Values = ReturnType<typeof parseArgs<{ options: typeof OPTIONS }>>["values"];

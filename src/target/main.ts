@@ -1,11 +1,13 @@
 import { describeError } from "../core/errors.ts";
+import { SYSTEM_ARGUMENT } from "../system/remote-process/messages.ts";
 import { attach } from "./attach.ts";
 import type { BundleReader } from "./bundle-reader.ts";
 import { createCarryOut } from "./carry-out.ts";
 import { readManifest, runLocally } from "./local.ts";
 import { serve } from "./serve.ts";
+import { serveSystem } from "./system-server.ts";
 
-/** Where a bundle begins: `--target` and `--attach` speak the protocol with a controller, anything else is a person's command line. */
+/** Where a bundle begins: `--target` and `--attach` speak the protocol with a controller, `--system` serves another bundle's process, anything else is a person's command line. */
 export function main(bundle: BundleReader, argv: readonly string[], volley: unknown): void {
   // Ended by force: what a role's own code left behind, such as a timer, must not keep the process.
   start(bundle, argv, volley).then(
@@ -25,6 +27,8 @@ async function start(bundle: BundleReader, argv: readonly string[], volley: unkn
       return serve({ bundle, id: subject, playbook: readManifest(bundle).playbook, carryOut });
     case "--attach":
       return attach(subject, Number(from));
+    case SYSTEM_ARGUMENT:
+      return serveSystem(subject === "" ? undefined : subject, process.stdin, process.stdout);
     default:
       return runLocally(bundle, argv, carryOut);
   }

@@ -9,8 +9,8 @@ import { UnknownInCheckMode } from "./unknown.ts";
 
 /** What a play needs from the executor. */
 export interface PlayHost {
-  /** Runs one task, tells of it, and counts it. */
-  perform(role: RoleRun, task: DeclaredTask): Promise<Result>;
+  /** Runs one task, tells of it, and counts it; null when it is not to be run because the run ends. */
+  perform(role: RoleRun, task: DeclaredTask): Promise<Result | null>;
   /** How many tasks are still waiting has changed. */
   planned(waiting: number): void;
   /** Aborted: the run is to end after the action now running. */
@@ -80,7 +80,8 @@ async function runRoles(roles: readonly RoleRun[], host: PlayHost): Promise<Play
   };
 
   const notify = (from: RoleRun, task: DeclaredTask, result: Result): void => {
-    if (result.state !== "changed" && result.unknown !== true) return;
+    // What another host has done is no change here.
+    if ((result.state !== "changed" && result.unknown !== true) || result.from !== undefined) return;
     for (const name of notifyList(task.options.notify)) {
       const target = findHandler(roles, from, name);
       (result.state === "changed" ? pending : unknown).add(keyOf(target.role, target.name));
@@ -121,7 +122,7 @@ async function runRoles(roles: readonly RoleRun[], host: PlayHost): Promise<Play
             control: createHandle(name),
             handler: true,
           });
-          if (result.state === "failed") return end(true);
+          if (result?.state === "failed") return end(true);
         }
         running = undefined;
       }
@@ -145,6 +146,10 @@ async function runRoles(roles: readonly RoleRun[], host: PlayHost): Promise<Play
         continue;
       }
       const result = await host.perform(role, queued);
+      if (result === null) {
+        queued.control.stop();
+        return end(false, 1);
+      }
       notify(role, queued, result);
       const failed = result.state === "failed" && result.ignored !== true;
       // A role that is not wanted on this host must not go on with results that are not there.

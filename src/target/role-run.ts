@@ -186,10 +186,9 @@ export class RoleRun {
   /** The system, with every read waiting until the role's turn has come: earlier roles may still be at work. */
   #gatedSystem(): ReadSystem {
     const { system, stop } = this.#options;
-    const target: ReadSystem = {
-      ...system,
-      query: (argv, options) => system.query(argv, { signal: stop, ...options }),
-    };
+    const query: ReadSystem["query"] = (argv, options) => system.query(argv, { signal: stop, ...options });
+    // Not a copy: who it is may be known only when it is asked for.
+    const target = Object.create(system, { query: { value: query } }) as ReadSystem;
     return new Proxy(target, {
       get: (_target, property) => {
         const value: unknown = Reflect.get(target, property);

@@ -31,6 +31,8 @@ export interface RunStore {
   /** Begins the journal, or goes on with one after a restart. */
   open(bundle: string): void;
   append(line: string): void;
+  /** Gets what was written onto the disk: the host is about to go down. */
+  sync(): void;
   close(): void;
 }
 
@@ -91,6 +93,9 @@ export function findRunStore(run: string): RunStore {
         fs.closeSync(descriptor);
         descriptor = undefined;
       }
+    },
+    sync: () => {
+      if (descriptor !== undefined) fs.fsyncSync(descriptor);
     },
     close: () => {
       if (descriptor !== undefined) fs.closeSync(descriptor);

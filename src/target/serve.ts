@@ -25,7 +25,7 @@ export interface ServeOptions {
 /** Carries out the Job that comes on standard input, and tells of it on standard output. */
 export async function serve({ bundle, id, playbook, carryOut }: ServeOptions): Promise<number> {
   const wire = openWire(process.stdin, process.stdout);
-  sendConsoleTo(wire.emit);
+  const endConsole = sendConsoleTo(wire.emit);
   const startedAt = performance.now();
   wire.emit({
     type: "hello",
@@ -55,6 +55,7 @@ export async function serve({ bundle, id, playbook, carryOut }: ServeOptions): P
       };
     }
     const { tally, cancelled, error } = await carryOut({ job, ...wire, ...kept });
+    endConsole();
     wire.emit({
       type: "bye",
       tally,
@@ -64,6 +65,7 @@ export async function serve({ bundle, id, playbook, carryOut }: ServeOptions): P
     });
     code = tally.failed > 0 || error !== undefined ? 2 : 0;
   } catch (thrown) {
+    endConsole();
     const bye = byeForError(thrown, performance.now() - startedAt);
     wire.emit(wire.stop.aborted ? { ...bye, cancelled: true } : bye);
     code = 2;
@@ -119,11 +121,19 @@ function openJournal(id: string, { run, resume, after }: Session, wire: Wire): S
 }
 
 /** What a role prints must not mix with the protocol's stream: it becomes log events. */
-function sendConsoleTo(emit: (event: TargetEvent) => void): void {
+function sendConsoleTo(emit: (event: TargetEvent) => void): () => void {
+  // A line may be written in pieces, and a secret in it is found only once they are together.
+  let unfinished = "";
+  const flush = (): void => {
+    if (unfinished !== "") emit({ type: "log", level: "info", text: unfinished });
+    unfinished = "";
+  };
   const print =
     (level: "info" | "warn") =>
-    (...values: unknown[]): void =>
+    (...values: unknown[]): void => {
+      flush();
       emit({ type: "log", level, text: format(...values) });
+    };
   Object.assign(console, {
     log: print("info"),
     info: print("info"),
@@ -132,14 +142,15 @@ function sendConsoleTo(emit: (event: TargetEvent) => void): void {
     error: print("warn"),
   });
   const write = (chunk: string | Uint8Array, ...rest: readonly unknown[]): boolean => {
-    print("info")(
-      Buffer.from(chunk as Uint8Array)
-        .toString("utf8")
-        .replace(/\n$/, ""),
-    );
+    const text = unfinished + Buffer.from(chunk as Uint8Array).toString("utf8");
+    const end = text.lastIndexOf("\n");
+    unfinished = text.slice(0, Math.max(0, end));
+    flush();
+    unfinished = text.slice(end + 1);
     const done = rest.at(-1);
     if (typeof done === "function") queueMicrotask(done as () => void);
     return true;
   };
   process.stdout.write = write as typeof process.stdout.write;
+  return flush;
 }

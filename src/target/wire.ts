@@ -11,6 +11,7 @@ import {
   PROTOCOL_VERSION,
   type WireEvent,
 } from "../core/protocol.ts";
+import type { Result } from "../core/result.ts";
 import { greeting, listenForControllers } from "./control.ts";
 import { maskOfJob } from "./job-mask.ts";
 import { readLines } from "./line-reader.ts";
@@ -27,6 +28,8 @@ export interface Wire {
   keep(store: RunStore, bundle: string, after?: number): void;
   /** True when told to go on after this play; false when nobody is left to say so. */
   waitForOthers(play: number): Promise<boolean>;
+  /** What to do about a task that is done once: the other host's result, null to do it; undefined when nobody is left to say. */
+  askOnce(task: number): Promise<Result | null | undefined>;
   /** Resolves once everything emitted has left. */
   flush(): Promise<void>;
   readonly stop: AbortSignal;
@@ -51,6 +54,8 @@ export function openWire(input: NodeJS.ReadStream, output: NodeJS.WriteStream): 
   const kill = new AbortController();
   const continued = new Set<number>();
   const waiting = new Map<number, (goOn: boolean) => void>();
+  const onceAnswers = new Map<number, Result | null>();
+  const onceWaiting = new Map<number, (answer: Result | null | undefined) => void>();
   let sequence = 0;
   /** What was said before there was a journal to put it into. */
   const unkept: string[] = [];
@@ -79,6 +84,7 @@ export function openWire(input: NodeJS.ReadStream, output: NodeJS.WriteStream): 
 
   const endWaits = (): void => {
     for (const resume of waiting.values()) resume(false);
+    for (const resume of onceWaiting.values()) resume(undefined);
   };
   const obey = (line: string): void => {
     const command = parseLine(line) as Command | undefined;
@@ -86,6 +92,10 @@ export function openWire(input: NodeJS.ReadStream, output: NodeJS.WriteStream): 
       case "continue":
         continued.add(command.play);
         waiting.get(command.play)?.(true);
+        return;
+      case "once":
+        onceAnswers.set(command.task, command.result ?? null);
+        onceWaiting.get(command.task)?.(command.result ?? null);
         return;
       case "cancel":
         stop.abort();
@@ -130,6 +140,7 @@ export function openWire(input: NodeJS.ReadStream, output: NodeJS.WriteStream): 
       const line = boundedLine({ type, seq: ++sequence, time: Date.now(), ...rest } as WireEvent);
       if (store === undefined) unkept.push(line);
       else store.append(line);
+      if (type === "restart") store?.sync();
       control?.send(line);
       send(line);
     },
@@ -168,6 +179,14 @@ export function openWire(input: NodeJS.ReadStream, output: NodeJS.WriteStream): 
       if (continued.has(play)) return Promise.resolve(true);
       if (stop.signal.aborted) return Promise.resolve(false);
       const answer = new Promise<boolean>((resolve) => waiting.set(play, resolve));
+      watchOrphan();
+      return answer;
+    },
+    askOnce: (task) => {
+      const known = onceAnswers.get(task);
+      if (known !== undefined) return Promise.resolve(known);
+      if (stop.signal.aborted) return Promise.resolve(undefined);
+      const answer = new Promise<Result | null | undefined>((resolve) => onceWaiting.set(task, resolve));
       watchOrphan();
       return answer;
     },

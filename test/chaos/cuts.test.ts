@@ -32,7 +32,8 @@ async function measurePhases(): Promise<readonly { readonly phase: string; reado
             : event.type === "task:end" || event.type === "task:start"
               ? `${event.type} ${event.name}`
               : event.type;
-        if ("host" in event && phases.at(-1)?.phase !== phase) phases.push({ phase, until: { ...proxy.bytes } });
+        if ("host" in event && phases.at(-1)?.phase !== phase)
+          phases.push({ phase, until: { ...proxy.bytes } });
       },
     );
     expect(summary.hosts).toMatchObject([{ outcome: "ok", failures: [] }]);
@@ -82,9 +83,13 @@ test("cut anywhere, a run does each action once and tells of each once", async (
         ? { kind, forMs: draw(100, 1_500) }
         : kind === "corrupt"
           ? { kind }
-          : { kind: kind.startsWith("reset") ? "reset" : "close", ...(refuseMs === undefined ? {} : { refuseMs }) };
+          : {
+              kind: kind.startsWith("reset") ? "reset" : "close",
+              ...(refuseMs === undefined ? {} : { refuseMs }),
+            };
     const faults: Fault[] = [{ direction, bytes, what }];
-    if (kind === "reset twice") faults.push({ direction: "out", bytes: draw(0, login.out * 3), what: { kind: "reset" } });
+    if (kind === "reset twice")
+      faults.push({ direction: "out", bytes: draw(0, login.out * 3), what: { kind: "reset" } });
     return { phase, kind, faults };
   };
   const plans = Array.from({ length: BATCHES * HOSTS }, (_none, index) => makePlan(index));
@@ -94,7 +99,11 @@ test("cut anywhere, a run does each action once and tells of each once", async (
   for (let batch = 0; batch < BATCHES; batch++) {
     const project = makeMarkedProject(scratch());
     const mine = plans.slice(batch * HOSTS, (batch + 1) * HOSTS);
-    const rig = await startRig(project, { count: HOSTS }, (host, connection) => mine[host]!.faults[connection]);
+    const rig = await startRig(
+      project,
+      { count: HOSTS },
+      (host, connection) => mine[host]!.faults[connection],
+    );
     try {
       const ran = await follow(
         run({
@@ -114,13 +123,17 @@ test("cut anywhere, a run does each action once and tells of each once", async (
         if (rig.proxies[index]!.done) struck++;
         const early = plan.faults[0]!.bytes <= login[plan.faults[0]!.direction];
         const found =
-          outcome === "unreachable" && plan.kind === "corrupt" && early ? [] : [...faultsOfMarked(host, ran.events)];
+          outcome === "unreachable" && plan.kind === "corrupt" && early
+            ? []
+            : [...faultsOfMarked(host, ran.events)];
         if (outcome !== "ok" && found.length > 0) found.unshift(`${outcome}: ${error?.message}`);
         found.push(...litter(host).map((name) => `left behind: ${name}`));
         const bundles = join(host.home, ".cache", "volley", "bundles");
         for (const name of outcome === "ok" ? readdirSync(bundles) : []) {
           if (!name.endsWith(".run")) continue;
-          const hash = createHash("sha256").update(readFileSync(join(bundles, name))).digest("hex");
+          const hash = createHash("sha256")
+            .update(readFileSync(join(bundles, name)))
+            .digest("hex");
           if (hash !== id) found.push(`another bundle under ${name}`);
         }
         if (found.length > 0)

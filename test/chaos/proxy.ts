@@ -8,9 +8,11 @@ export type Direction = "in" | "out";
 export interface Fault {
   readonly direction: Direction;
   readonly bytes: number;
-  readonly what:
-    /** Both ends see the connection reset, or closed. */
-    | { readonly kind: "reset" | "close"; /** Nobody listens for so long afterwards. */ readonly refuseMs?: number }
+  readonly what: /** Both ends see the connection reset, or closed. */
+    | {
+        readonly kind: "reset" | "close" /** Nobody listens for so long afterwards. */;
+        readonly refuseMs?: number;
+      }
     /** Nothing is passed on any more, either way; for ever where no time is given. */
     | { readonly kind: "stall"; readonly forMs?: number }
     /** One bit arrives flipped. */
@@ -18,7 +20,7 @@ export interface Fault {
 }
 
 /** A line between the controller and a host that can be disturbed. */
-export interface Proxy {
+export interface LineProxy {
   readonly port: number;
   /** Bytes of the connection open last. */
   readonly bytes: Readonly<Record<Direction, number>>;
@@ -35,7 +37,7 @@ export interface Proxy {
 export async function startProxy(
   target: number,
   faultOf: (connection: number) => Fault | undefined = () => undefined,
-): Promise<Proxy> {
+): Promise<LineProxy> {
   const sockets = new Set<Socket>();
   let connections = 0;
   let fired = 0;

@@ -2,15 +2,15 @@ import { randomUUID } from "node:crypto";
 import { existsSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import type { RunOptions } from "../../src/controller/run.ts";
-import type { EmbeddedFleet, EmbeddedFleetOptions, EmbeddedHost } from "../../src/embedded/types.ts";
 import { startEmbeddedFleet } from "../../src/embedded/fleet.ts";
+import type { EmbeddedFleet, EmbeddedFleetOptions, EmbeddedHost } from "../../src/embedded/types.ts";
 import type { Project } from "../e2e/lib/project.ts";
-import { type Fault, type Proxy, startProxy } from "./proxy.ts";
+import { type Fault, type LineProxy, startProxy } from "./proxy.ts";
 
 /** An embedded fleet with a line to each host that can be disturbed. */
 export interface Rig {
   readonly fleet: EmbeddedFleet;
-  readonly proxies: readonly Proxy[];
+  readonly proxies: readonly LineProxy[];
   /** How a run reaches the hosts through their proxies. */
   readonly reach: Pick<RunOptions, "inventory" | "knownHostsFiles">;
   /** Command lines of the processes that sessions have left. */

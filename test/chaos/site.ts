@@ -65,7 +65,9 @@ export function faultsOfMarked(host: EmbeddedHost, events: readonly Event[]): re
     [[1, 2, 3, 4, 5, 6, 7, 8].map((line) => `line ${line}\n`).join("")],
   );
   // A process that never got its job has said hello too.
-  const ordered = mine.flatMap((event) => ("hostSeq" in event && event.type !== "hello" ? [event.hostSeq as number] : []));
+  const ordered = mine.flatMap((event) =>
+    "hostSeq" in event && event.type !== "hello" ? [event.hostSeq as number] : [],
+  );
   if (ordered.some((seq, index) => index > 0 && seq !== ordered[index - 1]! + 1))
     faults.push(`numbers: ${ordered.join()}`);
   return faults;

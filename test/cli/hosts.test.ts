@@ -185,3 +185,38 @@ test.each([
   expect(stderr).toContain(message);
   expect(code).toBe(1);
 });
+
+test.skipIf(!existsSync("/usr/bin/ssh"))(
+  "run through OpenSSH's ssh, through a jump, and where ssh_config wants it",
+  async () => {
+    const { fleet, known, common } = await site({ count: 4 });
+    await run("hosts", "trust", ...common, "--yes");
+    const play = playbook();
+    const inventory = scratch.write("hosts.yaml", fleet.inventoryYaml());
+    const base = ["run", play, "-i", inventory, "--known-hosts", known, "-o", "json"];
+    const outcomes = async (...flags: readonly string[]): Promise<readonly unknown[]> => {
+      const { stdout, stderr } = await run(...base, ...flags);
+      const events = stdout
+        .trim()
+        .split("\n")
+        .map((line) => JSON.parse(line) as Record<string, unknown>);
+      const ends = events.filter(({ type }) => type === "host:end").map(({ outcome }) => outcome);
+      const notes = events.filter(({ type }) => type === "log").map(({ text }) => text);
+      return stderr === "" ? [...ends, ...notes] : [stderr];
+    };
+    const ok = ["ok", "ok", "ok", "ok"];
+    expect(await outcomes("--ssh-config", "none", "--transport", "openssh")).toEqual(ok);
+    const jump = `Host gate\n HostName 127.0.0.1\n Port ${fleet.hosts[0]!.port}\nHost 127.0.0.1\n ProxyJump gate\n`;
+    const before = fleet.hosts[0]!.stats.connections;
+    expect(await outcomes("--ssh-config", scratch.write("jump", jump))).toEqual(ok);
+    // One login for those behind it, and one for itself, through itself.
+    expect(fleet.hosts[0]!.stats.connections - before).toBe(2);
+    const command = scratch.write(
+      "command",
+      "Host 127.0.0.1\n ProxyCommand /bin/sh -c 'exec nc %h %p || exit 1'\n",
+    );
+    const said = await outcomes("--ssh-config", command, "--connect-retries", "0");
+    expect(said.at(-1)).toBe("reached with OpenSSH's ssh: ProxyCommand is set; so are 3 more hosts");
+  },
+  120_000,
+);

@@ -69,7 +69,12 @@ describe("formatNodeSet", () => {
     for (let round = 0; round < 300; round++) {
       const names = Array.from({ length: 1 + random(30) }, () => {
         const number = (): string => String(random(12)).padStart(1 + random(2), "0");
-        return ["n", number(), ...(random(2) === 0 ? [] : ["-r", number()]), random(4) === 0 ? ".x" : ""].join("");
+        return [
+          "n",
+          number(),
+          ...(random(2) === 0 ? [] : ["-r", number()]),
+          random(4) === 0 ? ".x" : "",
+        ].join("");
       });
       const set = formatNodeSet(names);
       expect([...parseNodeSet(set)].sort(), set).toEqual([...new Set(names)].sort());

@@ -351,13 +351,13 @@ describe.skipIf(!fleetAvailable())("reaching Debian hosts through their sshd", (
   });
 
   it("at an IPv6 address, also through one", async () => {
-    const port = target.port === 22 ? 2266 : target.port + 1;
-    await configure(target, `ListenAddress [::1]:${port}\n`);
+    const [first, second] = target.port === 22 ? [2266, 2267] : [target.port + 1, target.port + 2];
+    await configure(target, `ListenAddress [::1]:${first}\nListenAddress [::1]:${second}\n`);
     const blob = readFileSync(join(target.root, "etc/ssh/ssh_host_ed25519_key.pub"), "utf8");
-    const file = scratch.write("known", `[::1]:${port} ${blob}`);
+    const file = scratch.write("known", `[::1]:${first} ${blob}[::1]:${second} ${blob}`);
     const host = makeHost("six", {
       address: "::1",
-      port,
+      port: second,
       user: "deploy",
       privateKeyFile: fleet.privateKeyPath,
     });
@@ -366,8 +366,10 @@ describe.skipIf(!fleetAvailable())("reaching Debian hosts through their sshd", (
       expect(await reach(host, { knownHostsFiles: ["/dev/null"], transport })).toMatchObject({
         code: "HOST_KEY_UNKNOWN",
       });
-      const through = { ...host, vars: { ansible_ssh_common_args: `-J deploy@[::1]:${port}` } };
+      const through = { ...host, vars: { ansible_ssh_common_args: `-J deploy@[::1]:${first}` } };
       expect(await reach(through, { knownHostsFiles: [file], transport })).toBe("deploy\n");
+      const { endpoint } = (await open([through], { knownHostsFiles: [file], transport })).of(through);
+      expect(endpoint.ssh?.jumps.map(({ port }) => port)).toEqual([first]);
     }
   });
 
@@ -390,6 +392,7 @@ describe.skipIf(!fleetAvailable())("reaching Debian hosts through their sshd", (
     const port = target.port === 22 ? 2277 : target.port + 2;
     await target.exec(["apt-get", "update"]);
     await target.exec(["apt-get", "-y", "install", "dropbear-bin"]);
+    mkdirSync(join(target.root, "etc/dropbear"), { recursive: true });
     await target.exec([
       "systemd-run",
       "--unit=dropbear-test",

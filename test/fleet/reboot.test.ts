@@ -1,4 +1,4 @@
-import { readFileSync } from "node:fs";
+import { readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from "vitest";
@@ -127,6 +127,34 @@ describe.skipIf(!fleetAvailable())("a host that is restarted by its playbook", (
       event.type === "task:end" && event.host === first.name ? [event.task] : [],
     );
     expect(numbers).toEqual(numbers.map((_, index) => index + 1));
+  });
+
+  it("may take its time to go down, and lets itself be asked meanwhile", async () => {
+    // Stopped before sshd is, as it is started after it.
+    const unit = `[Unit]
+After=ssh.service
+[Service]
+Type=oneshot
+RemainAfterExit=yes
+ExecStart=/bin/true
+ExecStop=/bin/sleep 4
+`;
+    writeFileSync(join(first.root, "etc/systemd/system/slow.service"), unit);
+    await first.exec(["systemctl", "daemon-reload"]);
+    await first.exec(["systemctl", "start", "slow.service"]);
+    const boots = first.bootCount;
+    const done = await run({ restarts: true });
+    expect(outcomes(done)).toEqual([
+      [first.name, "ok", undefined],
+      [second.name, "ok", undefined],
+    ]);
+    expect(first.bootCount).toBe(boots + 1);
+    expect(traces(first)).toEqual(words("before secret ignored test test after handler last"));
+    for (const type of ["host:lost", "host:back"])
+      expect(done.events.filter((event) => event.type === type)).toMatchObject([{ host: first.name }]);
+    // It was reached while it was going down, and again afterwards.
+    const connected = done.events.filter(onHost("host:connected", first));
+    expect(connected.length).toBeGreaterThan(2);
   });
 
   it("is lost when it does not come back in time; another run goes on behind the task once it is", async () => {

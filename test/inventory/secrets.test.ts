@@ -88,9 +88,9 @@ ${inYaml("inline", VAULT.inline)}`,
   it.each(["!secret", "!secret env", "!secret vault:x", "!secret {env: A, file: b}", "!secret {env: [A]}"])(
     "%s is refused",
     async (written) => {
-      expect(
-        await failure(load({ "hosts.yml": HOSTS, "group_vars/db.yml": `x: ${written}\n` })),
-      ).toMatch(/^INVENTORY_INVALID group_vars\/db.yml:1:\d+ !secret must say where the secret is to be had$/);
+      expect(await failure(load({ "hosts.yml": HOSTS, "group_vars/db.yml": `x: ${written}\n` }))).toMatch(
+        /^INVENTORY_INVALID group_vars\/db.yml:1:\d+ !secret must say where the secret is to be had$/,
+      );
     },
   );
 
@@ -171,8 +171,11 @@ describe("encrypted files", () => {
     const store = storeOf({ cwd, vaultPasswordFiles: ["pw"] });
     const inventory = await loadInventory(["hosts.yml"], { cwd, loadModule, secrets: store });
     expect(await open(inventory, ["web1"], store)).toEqual({ web1: {} });
+    expect(formatInventoryHost(inventory.hosts.get("db1")!, { color: false, columns: 200 })).toContain(
+      "not shown    host_vars/db1/secrets.yml: this file cannot be read: it is encrypted with Ansible Vault",
+    );
     expect(await failure(open(inventory, ["db1"], store))).toBe(
-      "SECRET_FAILED host_vars/db1/secrets.yml host_vars/db1/secrets.yml cannot be read: it is encrypted with Ansible Vault for the vault id prod, and no password that was given opens it",
+      "SECRET_FAILED host_vars/db1/secrets.yml this file cannot be read: it is encrypted with Ansible Vault for the vault id prod, and no password that was given opens it",
     );
   });
 

@@ -81,7 +81,7 @@ test("says what keeps a file closed", async () => {
   await writeFile(join(cwd, "bad"), `${identity.slice(0, -3)}QQQ\n`);
   const refused = (bytes: Uint8Array, options: object): Promise<string> =>
     failure(createSecretStore({ cwd, env: { HOME: cwd }, ...options }).openAgeFile(bytes, "w.age"));
-  const said = "SECRET_FAILED w.age w.age cannot be read: ";
+  const said = "SECRET_FAILED w.age this file cannot be read: ";
   expect(await refused(content, {})).toBe(`${said}it is encrypted with age and no identity was given`);
   expect(await refused(content, { ageIdentityFiles: ["other"] })).toBe(
     `${said}it is encrypted with age, and no identity that was given opens it`,

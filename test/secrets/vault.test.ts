@@ -110,7 +110,7 @@ test("says which file no password opens, in a line that names no password", asyn
   const refused = (options: Partial<SecretStoreOptions>, text: string = VAULT.whole): Promise<string> =>
     failure(openWith(text, options));
   expect(await refused({ vaultPasswordFiles: ["wrong"] })).toBe(
-    "SECRET_FAILED vars.yml vars.yml cannot be read: it is encrypted with Ansible Vault, and no password that was given opens it",
+    "SECRET_FAILED vars.yml this file cannot be read: it is encrypted with Ansible Vault, and no password that was given opens it",
   );
   expect(await refused({ vaultPasswordFiles: ["wrong"] }, VAULT.wholeOfProd)).toContain(
     "for the vault id prod, and no password",

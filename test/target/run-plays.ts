@@ -44,6 +44,8 @@ export interface RunOptions {
   readonly facts?: Readonly<Record<string, unknown>>;
   readonly waitForOthers?: (play: number) => Promise<boolean>;
   readonly leftovers?: NonNullable<ExecutorOptions["leftovers"]>;
+  readonly replay?: NonNullable<ExecutorOptions["replay"]>;
+  readonly survivesRestart?: boolean;
   readonly stop?: AbortSignal;
   readonly kill?: AbortSignal;
   readonly onEvent?: (event: TargetEvent) => void;
@@ -101,6 +103,8 @@ export async function runPlays(plays: readonly Play[], given: RunOptions = {}): 
     },
     waitForOthers: given.waitForOthers ?? (async () => true),
     ...(given.leftovers === undefined ? {} : { leftovers: given.leftovers }),
+    ...(given.replay === undefined ? {} : { replay: given.replay }),
+    survivesRestart: given.survivesRestart ?? false,
     stop: given.stop ?? never,
     kill: given.kill ?? never,
   });

@@ -10,8 +10,8 @@ import type { RemoteCommand } from "../../fanout/remote-command.ts";
 import { exitCodeOf } from "../../fanout/result.ts";
 import { ASCII_SYMBOLS, UNICODE_SYMBOLS } from "../../reporter/rows/symbols.ts";
 import { colorsWanted, unicodeWanted } from "../../reporter/terminal-support.ts";
-import { createSecretStore } from "../../secrets/store.ts";
 import type { SecretStore } from "../../secrets/store.ts";
+import { createSecretStore } from "../../secrets/store.ts";
 import type { ExecFlags, ExecWords } from "../exec-command.ts";
 import { reachOptions } from "../reach-options.ts";
 import { secretOptions } from "../secret-options.ts";
@@ -29,7 +29,8 @@ export async function exec(words: ExecWords, flags: ExecFlags): Promise<number> 
   const { askPassphrase } = await import("../ask.ts");
   const secrets = createSecretStore({ ...secretOptions(flags), cwd: process.cwd(), ask: askPassphrase });
   const selected = await hostsToWorkOn(words, flags, secrets);
-  if (selected.length === 0) throw new VolleyError("PATTERN_UNKNOWN", "there is no host to run it on: none is in what was asked for");
+  if (selected.length === 0)
+    throw new VolleyError("PATTERN_UNKNOWN", "there is no host to run it on: none is in what was asked for");
   const hosts = await Promise.all(selected.map((host) => withPasswords(host, secrets)));
   const interruption = onInterruption();
   const transports = await openTransports(hosts, await reachOptions(flags), interruption.stop.signal);
@@ -49,7 +50,9 @@ export async function exec(words: ExecWords, flags: ExecFlags): Promise<number> 
         command,
         env,
         ...(input === undefined ? {} : { input }),
-        ...(flags.pty === true ? { pty: { columns: process.stdout.columns ?? 80, rows: process.stdout.rows ?? 24 } } : {}),
+        ...(flags.pty === true
+          ? { pty: { columns: process.stdout.columns ?? 80, rows: process.stdout.rows ?? 24 } }
+          : {}),
         forks: flags.forks,
         ...(flags.timeout === undefined ? {} : { timeoutMs: flags.timeout * 1_000 }),
         listener: both(outDirectory, printer),
@@ -69,19 +72,28 @@ function checkFlags({ hosts, words }: ExecWords, { pty, script, stdin, limit }: 
   if (stdin === "-" && [hosts, limit].includes("-"))
     throw new VolleyError("USAGE", "stdin holds either the hosts' names or what the commands get, not both");
   if (pty === true && (script !== undefined || stdin !== undefined))
-    throw new VolleyError("USAGE", `--pty goes with neither --script nor --stdin: a terminal is no place for bytes`);
-  if (words.some((word) => word.includes("\0"))) throw new VolleyError("USAGE", "a word of the command holds a NUL");
+    throw new VolleyError(
+      "USAGE",
+      `--pty goes with neither --script nor --stdin: a terminal is no place for bytes`,
+    );
+  if (words.some((word) => word.includes("\0")))
+    throw new VolleyError("USAGE", "a word of the command holds a NUL");
 }
 
 async function readCommand({ line, words }: ExecWords, { script }: ExecFlags): Promise<RemoteCommand> {
   if ([line ?? "", ...words].join(" ").length > MAX_COMMAND_BYTES) {
-    throw new VolleyError("USAGE", "the command is too long for a command line", { hint: "put it in a file: --script FILE" });
+    throw new VolleyError("USAGE", "the command is too long for a command line", {
+      hint: "put it in a file: --script FILE",
+    });
   }
-  if (script === undefined) return line === undefined ? { kind: "words", words } : { kind: "line", text: line };
+  if (script === undefined)
+    return line === undefined ? { kind: "words", words } : { kind: "line", text: line };
   try {
     return { kind: "script", bytes: await readFile(script), words };
   } catch (cause) {
-    throw new VolleyError("USAGE", `cannot read the script ${script}: ${(cause as Error).message}`, { cause });
+    throw new VolleyError("USAGE", `cannot read the script ${script}: ${(cause as Error).message}`, {
+      cause,
+    });
   }
 }
 
@@ -103,9 +115,14 @@ async function openInput(stdin: string | undefined): Promise<CommandInput | unde
 /** A password that the inventory holds as a secret is needed to log in; other secrets are of no use here. */
 async function withPasswords(host: Host, secrets: SecretStore): Promise<Host> {
   const own = Object.entries(host.vars).filter(([name]) => name.startsWith("ansible_"));
-  if (!own.some(([name, value]) => /pass/.test(name) && value !== "") || findSecrets(host.vars).length === 0) return host;
+  if (!own.some(([name, value]) => /pass/.test(name) && value !== "") || findSecrets(host.vars).length === 0)
+    return host;
   const { resolveVars } = await import("../../secrets/resolve-vars.ts");
-  const { vars } = await resolveVars(host.vars, { name: `host ${host.name}`, locate: () => undefined }, secrets);
+  const { vars } = await resolveVars(
+    host.vars,
+    { name: `host ${host.name}`, locate: () => undefined },
+    secrets,
+  );
   return { ...host, vars };
 }
 
@@ -122,7 +139,8 @@ async function createPrinter(hosts: readonly Host[], flags: ExecFlags): Promise<
     colors: colorsWanted(stream, env),
     columns: stream.isTTY === true ? stream.columns : undefined,
   });
-  if (flags.output === "json") return (await import("./json-printer.ts")).createJsonPrinter(createPacedWriter(stdout));
+  if (flags.output === "json")
+    return (await import("./json-printer.ts")).createJsonPrinter(createPacedWriter(stdout));
   const options = {
     stdout: streamOf(stdout),
     stderr: streamOf(stderr),

@@ -5,9 +5,10 @@ import { count } from "../../reporter/rows/amounts.ts";
 import { paintRow } from "../../reporter/rows/paint.ts";
 import { BOLD, DIM, line, type Row, segment } from "../../reporter/rows/row.ts";
 import { safeLines } from "../../reporter/rows/sanitize.ts";
+import { headingRow } from "./heading.ts";
 import { createHostLines } from "./lines.ts";
 import type { ExecPrinter, ExecPrinterOptions } from "./printer.ts";
-import { describeEnd, EMPTY_ROW, headingRow, statusRows, styleOf } from "./status-rows.ts";
+import { describeEnd, printStatus, styleOf } from "./status.ts";
 
 const DEFAULT_COLUMNS = 80;
 /** Beyond this outputs are not compared, only shown. */
@@ -22,7 +23,7 @@ export interface FoldPrinterOptions extends ExecPrinterOptions {
 
 /** Shows outputs when all have ended: each once, headed by the hosts that printed it, the most frequent one first. */
 export function createFoldPrinter(options: FoldPrinterOptions): ExecPrinter {
-  const { stdout, stderr, symbols, diff } = options;
+  const { stdout, symbols, diff } = options;
   const fold = createFold();
   const columns = stdout.columns ?? DEFAULT_COLUMNS;
   const print = (rows: readonly Row[]): void =>
@@ -62,7 +63,7 @@ export function createFoldPrinter(options: FoldPrinterOptions): ExecPrinter {
     const rows = diff && group !== usual ? await differences(usual, group) : undefined;
     if (rows === undefined) await printWhole(group);
     else print(rows);
-    print([EMPTY_ROW]);
+    stdout.writer.write("\n");
   };
   return {
     listener: fold.listener,
@@ -77,9 +78,7 @@ export function createFoldPrinter(options: FoldPrinterOptions): ExecPrinter {
         for (const group of groups) if (group !== usual) await printGroup(group, usual);
       }
       await stdout.writer.flush();
-      const rows = statusRows(results, elapsedMs, { symbols, columns: stderr.columns });
-      stderr.writer.write(rows.map((row) => `${paintRow(row, stderr.colors)}\n`).join(""));
-      await stderr.writer.flush();
+      await printStatus(options, results, elapsedMs);
     },
     close: () => fold.close(),
   };
@@ -89,7 +88,10 @@ export function createFoldPrinter(options: FoldPrinterOptions): ExecPrinter {
 async function differences(usual: FoldedHosts, group: FoldedHosts): Promise<readonly Row[] | undefined> {
   // Only who asks for differences waits for what finds them.
   const { diffRows } = await import("../../reporter/rows/diff-rows.ts");
-  const rows: Row[] = [line(`--- ${formatNodeSet(usual.hosts)}`, { color: "red" }), line(`+++ ${formatNodeSet(group.hosts)}`, { color: "green" })];
+  const rows: Row[] = [
+    line(`--- ${formatNodeSet(usual.hosts)}`, { color: "red" }),
+    line(`+++ ${formatNodeSet(group.hosts)}`, { color: "green" }),
+  ];
   for (const stream of ["stdout", "stderr"] as const) {
     if (usual[stream].digest === group[stream].digest) continue;
     const before = await usual[stream].text(MAX_COMPARED_BYTES);

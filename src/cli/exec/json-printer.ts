@@ -26,7 +26,9 @@ export function createJsonPrinter(writer: PacedWriter): ExecPrinter {
           elapsedMs: Math.round(elapsedMs),
           stdoutBytes,
           stderrBytes,
-          ...(error === undefined ? {} : { error: { code: error.code, message: error.message, hint: error.hint } }),
+          ...(error === undefined
+            ? {}
+            : { error: { code: error.code, message: error.message, hint: error.hint } }),
         });
         return writer.ready();
       },

@@ -1,10 +1,9 @@
 import { paintRow } from "../../reporter/rows/paint.ts";
-import { type Color, DIM, segment } from "../../reporter/rows/row.ts";
+import type { Color, Segment } from "../../reporter/rows/row.ts";
 import { safeLines } from "../../reporter/rows/sanitize.ts";
-import { padText, textWidth, truncateText, wrapRanges } from "../../reporter/rows/width.ts";
 import { createHostLines } from "./lines.ts";
 import type { ExecPrinter, ExecPrinterOptions, PrinterStream } from "./printer.ts";
-import { describeEnd, reasonOf, statusRows, styleOf, symbolOf } from "./status-rows.ts";
+import { describeEnd, printStatus, reasonOf, styleOf, symbolOf } from "./status.ts";
 
 /** Red is for failures. */
 const COLORS: readonly Color[] = ["cyan", "green", "yellow", "magenta"];
@@ -14,47 +13,31 @@ const MIN_TEXT_COLUMNS = 20;
 /** What stands between a host's name and what it wrote to its stderr, whatever the colours. */
 const STDERR_GUTTER = "!";
 
+/** Host names as they stand before lines: all of the same width, each host in one colour. */
+type NameOf = (host: string, stream: PrinterStream) => string;
+
 /**
  * Shows each line as it arrives, behind its host's name; what hosts write to stderr goes to stderr. On a terminal long
  * lines go on behind the gutter.
  */
-export function createLivePrinter(options: ExecPrinterOptions): ExecPrinter {
-  const { stdout, stderr, symbols, hosts } = options;
+export async function createLivePrinter(options: ExecPrinterOptions): Promise<ExecPrinter> {
+  const { stdout, stderr, symbols } = options;
   const lines = createHostLines();
-  const widest = Math.max(...hosts.map(textWidth), 0);
-  const limit = Math.floor(Math.max(stdout.columns ?? Number.POSITIVE_INFINITY, 30) / NAME_SHARE);
-  const nameColumns = Math.min(widest, limit);
-  const names = new Map<string, string>();
-  const nameOf = (host: string, stream: PrinterStream): string => {
-    const key = `${stream.colors} ${host}`;
-    let name = names.get(key);
-    if (name === undefined) {
-      const text = padText(truncateText(host, nameColumns, symbols.ellipsis), nameColumns);
-      const color = COLORS[hosts.indexOf(host) % COLORS.length]!;
-      // Painting cuts blanks off at the end, which are wanted here.
-      const painted = paintRow([segment(text.trimEnd(), { color })], stream.colors);
-      name = painted + text.slice(text.trimEnd().length);
-      names.set(key, name);
-    }
-    return name;
-  };
+  const { nameOf, nameColumns } = await createNames(options);
+  const breakUp = await createBreaker([stdout, stderr]);
   const streamOf = (stream: "stdout" | "stderr"): PrinterStream => (stream === "stdout" ? stdout : stderr);
+  const gutters = {
+    stdout: paintRow([{ text: symbols.gutter, style: { dim: true } }], stdout.colors),
+    stderr: paintRow([{ text: STDERR_GUTTER, style: { color: "red" } }], stderr.colors),
+  };
   const print = (host: string, stream: "stdout" | "stderr", text: string): void => {
     const to = streamOf(stream);
     const name = nameOf(host, to);
-    const gutter =
-      stream === "stdout"
-        ? paintRow([segment(symbols.gutter, DIM)], to.colors)
-        : paintRow([segment(STDERR_GUTTER, { color: "red" })], to.colors);
-    for (const each of safeLines(text)) to.writer.write(broken(each, name, gutter, to.columns));
-  };
-  const broken = (text: string, name: string, gutter: string, columns: number | undefined): string => {
-    const room = columns === undefined ? undefined : Math.max(MIN_TEXT_COLUMNS, columns - nameColumns - 3);
-    if (room === undefined || textWidth(text) <= room) return `${name} ${gutter} ${text}\n`;
-    const blank = " ".repeat(nameColumns);
-    return wrapRanges(text, room, room)
-      .map(([start, end], index) => `${index === 0 ? name : blank} ${gutter} ${text.slice(start, end)}\n`)
-      .join("");
+    for (const each of safeLines(text)) {
+      const pieces = breakUp(each, to.columns === undefined ? undefined : to.columns - nameColumns - 3);
+      for (const [index, piece] of pieces.entries())
+        to.writer.write(`${index === 0 ? name : " ".repeat(nameColumns)} ${gutters[stream]} ${piece}\n`);
+    }
   };
   return {
     listener: {
@@ -69,17 +52,58 @@ export function createLivePrinter(options: ExecPrinterOptions): ExecPrinter {
         if (outcome === "ok" || (outcome === "cancelled" && result.exit === undefined)) return undefined;
         const reason = reasonOf(result);
         const said = `${symbolOf(result, symbols)} ${describeEnd(result)}${reason === "" ? "" : `: ${reason}`}`;
-        const text = paintRow([segment(said, styleOf(result))], stderr.colors);
+        const text = paintRow([{ text: said, style: styleOf(result) }], stderr.colors);
         stderr.writer.write(`${nameOf(host, stderr)} ${text}\n`);
         return undefined;
       },
     },
     end: async (results, elapsedMs) => {
       await stdout.writer.flush();
-      const rows = statusRows(results, elapsedMs, { symbols, columns: stderr.columns });
-      stderr.writer.write(rows.map((row) => `${paintRow(row, stderr.colors)}\n`).join(""));
-      await stderr.writer.flush();
+      await printStatus(options, results, elapsedMs);
     },
     close: async () => {},
+  };
+}
+
+async function createNames({
+  hosts,
+  stdout,
+  symbols,
+}: ExecPrinterOptions): Promise<{ readonly nameOf: NameOf; readonly nameColumns: number }> {
+  const longest = Math.max(...hosts.map(({ length }) => length), 0);
+  const limit = Math.floor(Math.max(stdout.columns ?? Number.POSITIVE_INFINITY, 30) / NAME_SHARE);
+  const areSimple = longest <= limit && hosts.every((host) => /^[\x20-\x7e]*$/.test(host));
+  // What measures text takes longer to load than most commands take.
+  const width = areSimple ? undefined : await import("../../reporter/rows/width.ts");
+  const nameColumns =
+    width === undefined ? longest : Math.min(limit, Math.max(...hosts.map(width.textWidth)));
+  const places = new Map(hosts.map((host, index) => [host, index]));
+  const painted = new Map<string, string>();
+  const nameOf: NameOf = (host, { colors }) => {
+    const key = `${colors} ${host}`;
+    let name = painted.get(key);
+    if (name === undefined) {
+      const text = width === undefined ? host : width.truncateText(host, nameColumns, symbols.ellipsis);
+      const blanks = nameColumns - (width === undefined ? text.length : width.textWidth(text));
+      const segment: Segment = { text, style: { color: COLORS[(places.get(host) ?? 0) % COLORS.length]! } };
+      name = paintRow([segment], colors) + " ".repeat(blanks);
+      painted.set(key, name);
+    }
+    return name;
+  };
+  return { nameOf, nameColumns };
+}
+
+/** Breaks lines up for the streams that are terminals. */
+async function createBreaker(
+  streams: readonly PrinterStream[],
+): Promise<(text: string, columns: number | undefined) => readonly string[]> {
+  if (streams.every(({ columns }) => columns === undefined)) return (text) => [text];
+  const { textWidth, wrapRanges } = await import("../../reporter/rows/width.ts");
+  return (text, columns) => {
+    if (columns === undefined) return [text];
+    const room = Math.max(MIN_TEXT_COLUMNS, columns);
+    if (textWidth(text) <= room) return [text];
+    return wrapRanges(text, room, room).map(([start, end]) => text.slice(start, end));
   };
 }

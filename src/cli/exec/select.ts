@@ -22,7 +22,9 @@ export async function hostsToWorkOn(
   const limit = await expandLimit(flags.limit);
   const inventory = await openInventory(flags, hosts === undefined ? (limit ?? pattern) : pattern, secrets);
   const selected = selectHosts(inventory, pattern);
-  return limit === undefined ? selected : limitHosts(selected, inventory, await fromStdin(limit), { cwd: process.cwd() });
+  return limit === undefined
+    ? selected
+    : limitHosts(selected, inventory, await fromStdin(limit), { cwd: process.cwd() });
 }
 
 async function openInventory(
@@ -34,7 +36,8 @@ async function openInventory(
     cwd: process.cwd(),
     secrets,
     // What compiles an inventory in TypeScript takes longer to load than most commands take.
-    loadModule: async (file: string) => (await import("../../controller/playbook.ts")).loadInventoryModule(file),
+    loadModule: async (file: string) =>
+      (await import("../../controller/playbook.ts")).loadInventoryModule(file),
   };
   let paths: readonly string[];
   try {

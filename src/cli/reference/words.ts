@@ -117,7 +117,7 @@ export const playKeys: Entries<keyof Play> = {
   },
   serial: {
     type: 'number | "N%" | (number | "N%")[]',
-    text: "Hosts go in batches of this size: each goes through the whole play, handlers included, before the next begins. Of a list, one size after the other, the last for all that are left: `[1, 5, \"50%\"]`. A share is of the play's hosts, rounded down but never to none. A batch in which every host failed ends the run. Hosts that failed in an earlier play are in no batch.",
+    text: 'Hosts go in batches of this size: each goes through the whole play, handlers included, before the next begins. Of a list, one size after the other, the last for all that are left: `[1, 5, "50%"]`. A share is of the play\'s hosts, rounded down but never to none. A batch in which every host failed ends the run. Hosts that failed in an earlier play are in no batch.',
   },
   maxFailPercentage: {
     type: "number",

@@ -64,6 +64,7 @@ export function logRows(
     case "play:plan":
     case "play:end":
     case "task:start":
+    case "task:once":
     case "gone":
     case "bye":
       return [];

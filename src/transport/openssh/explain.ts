@@ -53,7 +53,8 @@ export function explainSsh(stderr: string, endpoint: Endpoint, timeoutMs: number
   if (anyLine(/kex_exchange_identification|banner exchange|Connection (closed|reset) by/)) {
     return retryable(
       error("CONNECT_FAILED", `${where} closed the connection before login was complete: ${said}`),
-      "patient",
+      // Of a ProxyCommand that ended nothing more is known.
+      anyLine(/UNKNOWN port/) ? "quick" : "patient",
     );
   }
   const failed = error("CONNECT_FAILED", `${where}: ${said}`);

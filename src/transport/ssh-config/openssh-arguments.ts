@@ -2,19 +2,26 @@ import type { SshSettings } from "../ssh-settings.ts";
 import { proxyCommand } from "./proxy-command.ts";
 import type { HostWish, RunSettings } from "./resolve.ts";
 
-/** For `ssh`, which reads its configuration by itself: only what is said elsewhere. First given wins there too. */
+/**
+ * For `ssh`, which reads its configuration by itself: only what is said elsewhere, the first given winning there too,
+ * and the way there, which `ssh` would follow with none of the options given for the host.
+ */
 export function openSshArguments(
   { port, user, privateKeyFile, words }: HostWish,
   settings: Omit<SshSettings, "openSsh">,
   run: RunSettings,
+  onTheWay: boolean,
 ): readonly string[] {
   const option = (name: string, value: string): readonly string[] => ["-o", `${name}=${value}`];
   const quoted = (files: readonly string[]): string => files.map((file) => `"${file}"`).join(" ");
   const { hostKeyPolicy, jumps, keepAliveMs, keepAliveCountMax, connectTimeoutMs } = settings;
   const off = hostKeyPolicy === "off";
+  const direct = jumps.length === 0;
   return [
     ...(run.configFile === undefined ? [] : ["-F", run.configFile]),
-    ...(jumps.length === 0 ? [] : option("ProxyCommand", proxyCommand(jumps))),
+    ...(direct ? [] : option("ProxyCommand", proxyCommand(jumps))),
+    // A ProxyJump for everybody holds for the host on the way, too, which ssh calls a loop.
+    ...(direct && onTheWay && !settings.usesProxyCommand ? option("ProxyJump", "none") : []),
     ...option(
       "StrictHostKeyChecking",
       { strict: "yes", ask: "yes", "accept-new": "accept-new", off: "no" }[hostKeyPolicy],
@@ -31,6 +38,14 @@ export function openSshArguments(
     ...(port === undefined ? [] : ["-p", String(port)]),
     ...(user === undefined ? [] : ["-l", user]),
     ...(privateKeyFile === undefined ? [] : ["-i", privateKeyFile, ...option("IdentitiesOnly", "yes")]),
-    ...words,
+    ...(direct ? words : withoutJumps(words)),
   ];
+}
+
+/** ssh looks for loops in a ProxyJump even where a ProxyCommand has won. */
+function withoutJumps(words: readonly string[]): readonly string[] {
+  return words.filter((word, index) => {
+    const option = word === "-o" ? (words[index + 1] ?? "") : words[index - 1] === "-o" ? word : "";
+    return !/^proxyjump[=\s]/i.test(option);
+  });
 }

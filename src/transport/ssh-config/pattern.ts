@@ -1,5 +1,6 @@
 /** Whether a name fits a pattern with `*` and `?` (ssh_config(5), PATTERNS). */
 export function matchesPattern(pattern: string, name: string): boolean {
+  if (!/[*?]/.test(pattern)) return pattern === name;
   const source = pattern
     .replace(/[.+^${}()|[\]\\]/g, "\\$&")
     .replaceAll("*", ".*")

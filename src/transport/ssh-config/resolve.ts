@@ -98,7 +98,7 @@ function resolveHost(wish: HostWish, context: Context): Endpoint {
   const tokens = tokensOf({ name, address, port, user, alias });
   const agent = agentOf(options.first("identityagent"), tokens);
   const identityFiles = identitiesOf(options, tokens, fallbackKey).filter(files.exists);
-  const jumps = jumpsOf(written, wish, context);
+  const jumps = jumpsOf(written, wish, port, context);
   const command = options.first("proxycommand");
   const usesCommand = usesProxyCommand(written) && command?.toLowerCase() !== "none";
   const keys = privateKeyFile === undefined ? identityFiles : [privateKeyFile];
@@ -131,7 +131,7 @@ function resolveHost(wish: HostWish, context: Context): Endpoint {
   const openSsh = {
     destination: name,
     arguments: [
-      ...openSshArguments(wish, settings, run),
+      ...openSshArguments(wish, settings, run, context.above.length > 0),
       ...onTheWay.flatMap((file) => ["-o", `IdentityFile=${file}`]),
     ],
   };
@@ -148,7 +148,12 @@ function firstProxy(written: readonly WrittenOption[]): WrittenOption | undefine
 }
 
 /** The hosts on the way, the nearest first; each has its own configuration. */
-function jumpsOf(written: readonly WrittenOption[], wish: HostWish, context: Context): readonly Endpoint[] {
+function jumpsOf(
+  written: readonly WrittenOption[],
+  wish: HostWish,
+  port: number,
+  context: Context,
+): readonly Endpoint[] {
   const { above, before } = context;
   let names: readonly JumpName[];
   if (before !== undefined) names = before;
@@ -159,7 +164,8 @@ function jumpsOf(written: readonly WrittenOption[], wish: HostWish, context: Con
   }
   const last = names.at(-1);
   // `Host *` with a ProxyJump holds for the host on the way too: ssh does not jump through it to itself.
-  if (last === undefined || names.some(({ host }) => host === wish.name)) return [];
+  const isItself = (jump: JumpName): boolean => jump.host === wish.name && (jump.port ?? port) === port;
+  if (last === undefined || names.some(isItself)) return [];
   if (above.includes(wish.name)) {
     throw new VolleyError(
       "USAGE",

@@ -1,9 +1,10 @@
 import * as fs from "node:fs";
 import { homedir } from "node:os";
 import { join } from "node:path";
-import ssh2, { type ParsedKey } from "ssh2";
+import type { ParsedKey } from "ssh2";
 import { VolleyError } from "../../core/errors.ts";
 import { defaultKeyFiles } from "../ssh-config/openssh-needs.ts";
+import { parseKey } from "./parse-key.ts";
 
 /** Asks a person for a passphrase; null when there is nobody to ask. */
 export type AskPassphrase = (prompt: string) => Promise<string | null>;
@@ -74,7 +75,7 @@ export class KeyRing {
         `cannot read the private key ${path}: ${READ_FAILURES[code] ?? message}`,
       );
     }
-    let parsed = ssh2.utils.parseKey(content);
+    let parsed = parseKey(content);
     const encrypted = parsed instanceof Error && isEncrypted(parsed);
     for (let tries = 0; encrypted && parsed instanceof Error && tries < MAX_TRIES; tries++) {
       const passphrase = await this.#ask(
@@ -89,25 +90,24 @@ export class KeyRing {
           },
         );
       }
-      parsed = ssh2.utils.parseKey(content, passphrase);
+      parsed = parseKey(content, passphrase);
     }
     if (parsed instanceof Error) {
       const why = encrypted ? "the passphrase is wrong" : explainFormat(parsed);
       throw new VolleyError("AUTH_FAILED", `cannot use the private key ${path}: ${why}`);
     }
-    const key = Array.isArray(parsed) ? parsed[0] : parsed;
-    if (key === undefined || !key.isPrivateKey()) {
+    if (!parsed.isPrivateKey()) {
       throw new VolleyError("AUTH_FAILED", `${path} holds no private key`, {
         hint: "give the file without .pub",
       });
     }
-    return key;
+    return parsed;
   }
 }
 
 function explainFormat({ message }: Error): string {
   return /unsupported key format/i.test(message)
-    ? "it holds no key in a format that is understood (OpenSSH, PEM, PuTTY)"
+    ? "it holds no key in a format that is understood (OpenSSH, PEM, PKCS#8, PuTTY)"
     : message;
 }
 
@@ -122,9 +122,9 @@ function peekAtKey(path: string): ParsedKey | "encrypted" | undefined {
   } catch {
     return undefined;
   }
-  const parsed = ssh2.utils.parseKey(content);
+  const parsed = parseKey(content);
   if (parsed instanceof Error) return isEncrypted(parsed) ? "encrypted" : undefined;
-  return Array.isArray(parsed) ? parsed[0] : parsed;
+  return parsed;
 }
 
 function isEncrypted(error: Error): boolean {

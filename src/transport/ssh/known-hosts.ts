@@ -1,7 +1,8 @@
-import { createHash, createHmac, randomBytes, timingSafeEqual } from "node:crypto";
+import { createHash, createHmac, randomBytes } from "node:crypto";
 import * as fs from "node:fs";
 import { dirname } from "node:path";
 import { VolleyError } from "../../core/errors.ts";
+import { hashedNameMatcher } from "./hashed-name.ts";
 
 /** One line of a known_hosts file (sshd(8), SSH_KNOWN_HOSTS FILE FORMAT). */
 interface KnownHost {
@@ -73,6 +74,7 @@ export function openKnownHosts(files: readonly string[]): KnownHosts {
     },
     keyTypes: keyTypesOf,
     needsCertificate: (address, port) =>
+      load().some(({ marker }) => marker === "@cert-authority") &&
       keyTypesOf(address, port).length === 0 &&
       entriesOf(address, port).some(({ marker }) => marker === "@cert-authority"),
     add: (address, port, key, hashed = false) => {
@@ -92,7 +94,7 @@ export function openKnownHosts(files: readonly string[]): KnownHosts {
           `cannot add the key of ${name} to ${file}: ${(thrown as Error).message}`,
         );
       }
-      byName.clear();
+      byName.delete(name);
       const added = { file, line: countLines(before) + 1, type: keyType(key), key };
       entries = [...load(), { ...added, marker: undefined, matches: (other) => other === name }];
     },
@@ -153,16 +155,18 @@ function parseLine(file: string, line: number, text: string): KnownHost | undefi
   return { file, line, marker: marker as KnownHost["marker"], matches: nameMatcher(names), type, key };
 }
 
+const EMPTY = Buffer.alloc(0);
+
 function nameMatcher(names: string): (name: string) => boolean {
   if (names.startsWith("|1|")) {
-    const [, , salt, hash] = names.split("|");
-    const wanted = Buffer.from(hash ?? "", "base64");
-    return (name) => {
-      const made = createHmac("sha1", Buffer.from(salt ?? "", "base64"))
-        .update(name)
-        .digest();
-      return made.length === wanted.length && timingSafeEqual(made, wanted);
-    };
+    const [, , salt, hash] = names.split("|").map((text) => Buffer.from(text, "base64"));
+    const matches = hashedNameMatcher(salt ?? EMPTY, hash ?? EMPTY);
+    return (name) => matches(Buffer.from(name));
+  }
+  // Most lines are names: of thousands of them a regular expression each would take seconds.
+  if (!/[*?!]/.test(names)) {
+    const plain = names.toLowerCase().split(",");
+    return (name) => plain.includes(name);
   }
   const patterns = names.split(",").map((pattern) => {
     const negated = pattern.startsWith("!");

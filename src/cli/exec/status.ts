@@ -1,0 +1,103 @@
+import { constants } from "node:os";
+import { exitCodeOf, type HostResult } from "../../fanout/result.ts";
+import { count, formatElapsed } from "../../reporter/rows/amounts.ts";
+import { paintRow } from "../../reporter/rows/paint.ts";
+import type { Row, Style } from "../../reporter/rows/row.ts";
+import { safeLine } from "../../reporter/rows/sanitize.ts";
+import type { Symbols } from "../../reporter/rows/symbols.ts";
+import type { ExecPrinterOptions } from "./printer.ts";
+
+const FAILED: Style = { color: "red" };
+const OK: Style = { color: "green" };
+const WAITING: Style = { color: "yellow" };
+const MAX_REASON = 200;
+
+/** How a command went on a host in a few words: `exit 2`, `killed by TERM`, `timed out`. */
+export function describeEnd({ outcome, exit, error }: HostResult): string {
+  switch (outcome) {
+    case "ok":
+      return "ok";
+    case "failed":
+      return exit?.kind === "signalled"
+        ? `killed by ${exit.signal}`
+        : exitText(exit?.kind === "exited" ? exit.code : undefined);
+    case "timedOut":
+      return "timed out";
+    case "unreachable":
+      return error?.code === "AUTH_FAILED" ? "login failed" : "unreachable";
+    case "lost":
+      return "connection lost";
+    case "cancelled":
+      return exit === undefined ? "not started" : "cancelled";
+  }
+}
+
+/** Why a host did not get to run the command, without its name; empty when there is nothing to say. */
+export function reasonOf({ host, error, exit }: HostResult): string {
+  const said = error?.message ?? (exit?.kind === "lost" ? exit.reason : "");
+  // `web1: …`, or `web1 (10.0.0.1:22) …`: what stands beside a name need not say it, and folds when it does not.
+  const own = /^(?:: | \([^()]*\) | )/.exec(said.startsWith(host) ? said.slice(host.length) : "");
+  const reason = own === null ? said : said.slice(host.length + own[0].length);
+  const shown = safeLine(reason.replaceAll("\n", " "));
+  return shown.length > MAX_REASON ? `${shown.slice(0, MAX_REASON)}…` : shown;
+}
+
+/** How a state looks. */
+export function styleOf({ outcome }: Pick<HostResult, "outcome">): Style {
+  return outcome === "ok" ? OK : outcome === "cancelled" ? WAITING : FAILED;
+}
+
+/** The sign of a state. */
+export function symbolOf({ outcome }: Pick<HostResult, "outcome">, symbols: Symbols): string {
+  return outcome === "ok" ? symbols.ok : outcome === "cancelled" ? symbols.cancelled : symbols.failed;
+}
+
+/** Shells give 128 and the number of a signal for a command that it ended. */
+function exitText(code = -1): string {
+  const signal = Object.entries(constants.signals).find(([, number]) => number === code - 128)?.[0];
+  return signal === undefined ? `exit ${code}` : `exit ${code} (${signal})`;
+}
+
+/** Prints how it went to stderr: a table, failures first, where there are any, and what it came to. */
+export async function printStatus(
+  { stderr, symbols }: Pick<ExecPrinterOptions, "stderr" | "symbols">,
+  results: readonly HostResult[],
+  elapsedMs: number,
+): Promise<void> {
+  // Measuring the widths of tables takes as long to load as all else: a run without failures has none.
+  const table =
+    exitCodeOf(results) === 0
+      ? []
+      : (await import("./status-table.ts")).statusTable(results, { symbols, columns: stderr.columns });
+  const rows = [...table, totalRow(results, elapsedMs, symbols)];
+  stderr.writer.write(rows.map((row) => `${paintRow(row, stderr.colors)}\n`).join(""));
+  await stderr.writer.flush();
+}
+
+/** What is worst first. */
+export const OUTCOME_ORDER = ["failed", "timedOut", "unreachable", "lost", "cancelled", "ok"] as const;
+
+function totalRow(results: readonly HostResult[], elapsedMs: number, symbols: Symbols): Row {
+  const amounts = new Map<string, number>();
+  for (const { outcome } of results) amounts.set(outcome, (amounts.get(outcome) ?? 0) + 1);
+  const words = {
+    ok: "ok",
+    failed: "failed",
+    timedOut: "timed out",
+    unreachable: "unreachable",
+    lost: "lost",
+    cancelled: "cancelled",
+  };
+  const isOk = amounts.get("ok") === results.length;
+  const parts = OUTCOME_ORDER.filter((outcome) => amounts.has(outcome)).map(
+    (outcome) => `${amounts.get(outcome)} ${words[outcome]}`,
+  );
+  const text = isOk
+    ? `${count(results.length, "host")} ok`
+    : `${count(results.length, "host")}: ${parts.join(", ")}`;
+  return [
+    ...(isOk ? [{ text: `${symbols.ok} `, style: OK }] : []),
+    { text, style: { bold: true } },
+    { text: ` in ${formatElapsed(elapsedMs)}`, style: { dim: true } },
+  ];
+}

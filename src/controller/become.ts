@@ -1,0 +1,114 @@
+import { PassThrough, type Readable } from "node:stream";
+import { finished } from "node:stream/promises";
+import { type Become, needsTerminal } from "../core/become.ts";
+import { createBecomeReader } from "../core/become-reader.ts";
+import { VolleyError } from "../core/errors.ts";
+import type { RemoteProcess } from "../transport/transport.ts";
+import { hintPassword, wrongPassword } from "./explain-become.ts";
+
+/** How a command becomes another user. */
+export interface BecomeTalkOptions {
+  readonly host: string;
+  /** Who is logged in. */
+  readonly login: string;
+  readonly become: Become;
+  /** What its words begin with; see launch.ts. */
+  readonly nonce: string;
+  readonly signal: AbortSignal;
+  /** Sends the bundle, to a user that has no copy of it. */
+  sendBundle(process: RemoteProcess): Promise<void>;
+}
+
+/** A process on its way to another user. */
+export interface BecomeTalk {
+  /** The process without what is said on the way. */
+  readonly process: RemoteProcess;
+  /** Resolves once it reads what is meant for it. Fails with `BECOME_FAILED` or `CANCELLED`; the process then ends. */
+  readonly ready: Promise<void>;
+  /** Whether it has been given the password. */
+  readonly asked: () => boolean;
+}
+
+/** Answers what a command asks on its way to another user: the password once, and the bundle. */
+export function talkBecome(process: RemoteProcess, options: BecomeTalkOptions): BecomeTalk {
+  const { host, login, become, nonce, signal, sendBundle } = options;
+  const { password, method, user } = become;
+  const reader = createBecomeReader(nonce, method);
+  let asked = false;
+  let settled = false;
+  let resolve!: () => void;
+  let reject!: (thrown: unknown) => void;
+  const ready = new Promise<void>((resolveReady, rejectReady) => {
+    resolve = resolveReady;
+    reject = rejectReady;
+  });
+  // Nobody may be waiting any more when the process is found to have ended.
+  ready.catch(() => {});
+  const settle = (how: () => void): void => {
+    if (settled) return;
+    settled = true;
+    signal.removeEventListener("abort", onAbort);
+    how();
+  };
+  const fail = (error: unknown): void =>
+    settle(() => {
+      // No second try with the same password: accounts get locked.
+      process.stdin.end();
+      reject(error);
+    });
+  const onAbort = (): void => fail(new VolleyError("CANCELLED", `${host}: cancelled before it was ${user}`));
+  signal.addEventListener("abort", onAbort, { once: true });
+  if (signal.aborted) onAbort();
+
+  const answer = (): void => {
+    if (settled) return;
+    if (asked) return fail(wrongPassword(options));
+    if (password === undefined) {
+      return fail(
+        new VolleyError(
+          "BECOME_FAILED",
+          `${host}: ${login} cannot become ${user}: ${method} wants a password`,
+          { hint: hintPassword(method) },
+        ),
+      );
+    }
+    asked = true;
+    process.stdin.write(`${password}\n`);
+  };
+  const hear = (text: string): string => {
+    const piece = reader.push(text);
+    for (const word of piece.heard) {
+      if (word === "ask") answer();
+      else if (word === "ready") settle(resolve);
+      else if (!settled) void sendBundle(process).then(() => settle(resolve), fail);
+    }
+    return piece.text;
+  };
+  const filtered = filter(needsTerminal(become) ? process.stdout : process.stderr, hear, reader.end);
+  const exit = process.exit.then(async (how) => {
+    signal.removeEventListener("abort", onAbort);
+    await finished(filtered, { readable: false }).catch(() => {});
+    return how;
+  });
+  const talked = needsTerminal(become) ? { ...process, stdout: filtered } : { ...process, stderr: filtered };
+  return { process: { ...talked, exit }, ready, asked: () => asked };
+}
+
+/** Passes a stream on without what `hear` takes out of it; byte for byte. */
+function filter(stream: Readable, hear: (text: string) => string, end: () => string): PassThrough {
+  const passed = new PassThrough();
+  stream.on("data", (chunk: Buffer) => {
+    const text = hear(chunk.toString("latin1"));
+    if (text !== "") passed.write(Buffer.from(text, "latin1"));
+  });
+  let ended = false;
+  const finish = (): void => {
+    if (ended) return;
+    ended = true;
+    passed.end(Buffer.from(end(), "latin1"));
+  };
+  stream.once("end", finish);
+  stream.once("close", finish);
+  stream.once("error", finish);
+  return passed;
+}

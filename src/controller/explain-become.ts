@@ -1,0 +1,114 @@
+import type { Become, BecomeMethod } from "../core/become.ts";
+import { VolleyError } from "../core/errors.ts";
+
+/** What is known of somebody who did not become another user. */
+export interface FailedBecome {
+  readonly host: string;
+  /** Who is logged in. */
+  readonly login: string;
+  readonly become: Become;
+}
+
+const GIVE_PASSWORD =
+  "-K asks for it; --become-password-file, VOLLEY_BECOME_PASSWORD and ansible_become_password give it";
+
+/** What to do about a password that is wanted and was not given. */
+export function hintPassword(method: BecomeMethod): string {
+  switch (method) {
+    case "sudo":
+      return `give the user's password (${GIVE_PASSWORD}), or add a NOPASSWD rule for the user`;
+    case "doas":
+      return `give the user's password (${GIVE_PASSWORD}), or add a nopass rule to doas.conf`;
+    case "su":
+      return `give the password of the user to become: ${GIVE_PASSWORD}`;
+  }
+}
+
+/** The password was given, and asked for again. */
+export function wrongPassword({ host, login, become: { user, method } }: FailedBecome): VolleyError {
+  const whose = method === "su" ? `${user}'s` : `${login}'s`;
+  return new VolleyError(
+    "BECOME_FAILED",
+    `${host}: ${login} cannot become ${user}: ${method} does not take the password`,
+    { hint: `it must be ${whose} password on that host; it was given once and will not be tried again` },
+  );
+}
+
+interface Reason {
+  readonly said: RegExp;
+  readonly hint: (failed: FailedBecome) => string;
+}
+
+/** What sudo, doas, su and PAM say in English, and what to do about it; the first that fits. */
+const REASONS: readonly Reason[] = [
+  {
+    said: /must have a tty to run sudo/i,
+    hint: ({ login }) =>
+      `its sudoers say requiretty: add the line "Defaults:${login} !requiretty", or become with su or doas (ansible_become_method)`,
+  },
+  {
+    said: /a password is required|terminal is required|no askpass program|Authentication required/i,
+    hint: ({ become }) => hintPassword(become.method),
+  },
+  {
+    said: /not in the sudoers|may not run sudo|not allowed to (?:execute|run)|Operation not permitted/i,
+    hint: ({ login, become: { user, method } }) =>
+      method === "doas"
+        ? `add the rule "permit nopass ${login} as ${user}" to its doas.conf, or log in as the user to become`
+        : `add a rule for the user to its sudoers, such as "${login} ALL=(${user}) NOPASSWD: ALL", or log in as the user to become`,
+  },
+  {
+    said: /unknown user|does not exist|no passwd entry/i,
+    hint: ({ become }) => `there is no user ${become.user} on that host`,
+  },
+  {
+    said: /expired|change your password|Authentication token/i,
+    hint: () => "the account's password must be renewed on the host first",
+  },
+  {
+    said: /locked|too many|faillock|maximum number/i,
+    hint: () => "the account is locked for now: wait, or unlock it with faillock --reset",
+  },
+  {
+    said: /not available|restricted shell|nologin/i,
+    hint: ({ become }) => `${become.user} has no login shell, which su insists on: become it with sudo`,
+  },
+];
+
+const WRONG = /incorrect password|Authentication fail|Sorry, try again|auth(?:entication)? error/i;
+const MISSING = /(?:not found|No such file or directory)\s*$/i;
+/** Warnings that are no reason. */
+const ASIDE = /unable to resolve host/;
+
+/** Why nobody became another user, as an error that says what to do; undefined when the output does not speak of it. */
+export function explainBecome(
+  failed: FailedBecome,
+  stderr: string,
+  asked: boolean,
+  code: number | undefined,
+): VolleyError | undefined {
+  const { host, login, become } = failed;
+  const { user, method, exe = method } = become;
+  const lines = stderr
+    .split(/\r?\n/)
+    .map((line) => line.trim())
+    .filter((line) => line !== "" && !ASIDE.test(line));
+  const last = lines.at(-1) ?? "";
+  const cannot = `${host}: ${login} cannot become ${user}`;
+  if ((code === 127 || code === 126) && MISSING.test(last) && last.includes(exe)) {
+    return new VolleyError("BECOME_FAILED", `${cannot}: there is no ${exe} there`, {
+      hint: `install ${exe} on the host, choose another way with ansible_become_method, or log in as the user to become`,
+    });
+  }
+  if (lines.some((line) => WRONG.test(line))) {
+    if (asked) return wrongPassword(failed);
+    return new VolleyError("BECOME_FAILED", `${cannot}: ${last}`, { hint: hintPassword(method) });
+  }
+  for (const line of [...lines].reverse()) {
+    const reason = REASONS.find(({ said }) => said.test(line));
+    if (reason !== undefined)
+      return new VolleyError("BECOME_FAILED", `${cannot}: ${line}`, { hint: reason.hint(failed) });
+  }
+  if (!new RegExp(`^(?:${method}|${exe.replace(/[^\w/.-]/g, ".")}): `).test(last)) return undefined;
+  return new VolleyError("BECOME_FAILED", `${cannot}: ${last}`, { hint: hintPassword(method) });
+}

@@ -1,0 +1,409 @@
+import { setTimeout as pause } from "node:timers/promises";
+import { isVolleyError, VolleyError } from "../core/errors.ts";
+import { keepsOwnCopy, needsTerminal } from "../core/become.ts";
+import { type Command, encodeLine, type Job, type WireEvent } from "../core/protocol.ts";
+import type { Connection, RemoteExit, RemoteProcess } from "../transport/transport.ts";
+import { Absence } from "./absence.ts";
+import { type BecomeTalk, talkBecome } from "./become.ts";
+import { explainFailedStart } from "./explain-start.ts";
+import type { HostRecord } from "./host-record.ts";
+import type { HostRunOptions } from "./host-run.ts";
+import {
+  ABSENT,
+  attachCommand,
+  CORRUPT,
+  isLaunchTalked,
+  LAUNCH_EXITS,
+  type LaunchAs,
+  launchCommand,
+  verifyAndLaunchCommand,
+} from "./launch.ts";
+import type { PhaseClock } from "./phase-clock.ts";
+import { FIRST_JOURNALED } from "./receive.ts";
+import { makeNonce, sendBundle, writeBundle } from "./send-bundle.ts";
+import { type FirstWord, speak } from "./speak.ts";
+
+const STDERR_KEPT = 4_000;
+/** Lines beside the protocol that are told of one host, over all connections. */
+const MAX_NOISE_LINES = 500;
+const UPLOAD_TRIES = 2;
+/** How long a host that has said its last word may take to end. */
+const LAST_WORD_MS = 5_000;
+/** The least time a host that is back gets for its first word. */
+const MIN_START_MS = 2_000;
+/** Why a host that was told to restart is away. */
+const RESTARTS = "the host restarts";
+
+/** What a link belongs to. */
+export interface HostLinkContext {
+  readonly record: HostRecord;
+  readonly clock: PhaseClock;
+  /** Called with every event, in order, each once. */
+  take(event: WireEvent): void;
+}
+
+/** The line to the process that carries out a host's part of a run: it starts the process, and finds it again. */
+export class HostLink {
+  readonly #options: HostRunOptions;
+  readonly #context: HostLinkContext;
+  /** Ends connecting and sending; the target is told in its own way. */
+  readonly #abort = new AbortController();
+  readonly #absence = new Absence();
+  /** What the host is told again after every time it was lost. */
+  readonly #said = new Set<Command>();
+  #connection: Connection | undefined;
+  #process: RemoteProcess | undefined;
+  #stderr = "";
+  #noiseLines = 0;
+  #broken: VolleyError | undefined;
+  #uploadedBytes: number;
+  /** Of a bundle that was being sent when the connection went. */
+  #leftNonce: string | undefined;
+  #cancelled = false;
+  #closed = false;
+  /** True once there has been a connection. */
+  #reached = false;
+  /** True once the host may have got the job. */
+  #known: boolean;
+  /** Whether the process now running has said hello. */
+  #greeted = false;
+  /** Whether it reads what is meant for it: what makes it another user's would take that for a password. */
+  #listening = false;
+  #talk: BecomeTalk | undefined;
+  #tellLastWord: () => void = () => {};
+
+  constructor(options: HostRunOptions, context: HostLinkContext) {
+    this.#options = options;
+    this.#context = context;
+    this.#known = options.earlier?.known ?? false;
+    this.#uploadedBytes = options.earlier?.uploadedBytes ?? 0;
+    const restart = options.earlier?.restart;
+    if (restart === undefined) return;
+    this.#reached = true;
+    this.#absence.begin(restart.timeoutMs, RESTARTS);
+  }
+
+  get uploadedBytes(): number {
+    return this.#uploadedBytes;
+  }
+
+  /** Whether the host may have got its job. */
+  get isKnown(): boolean {
+    return this.#known;
+  }
+
+  /** The loss that is not over; undefined when there is none. */
+  get loss(): { readonly reason: string; readonly limitMs: number } | undefined {
+    return this.#absence.loss;
+  }
+
+  /** What the host said that cannot be understood. */
+  get broken(): VolleyError | undefined {
+    return this.#broken;
+  }
+
+  /** The last line the host wrote to standard error; empty when there is none. */
+  get lastSaid(): string {
+    return this.#stderr.trim().split("\n").at(-1) ?? "";
+  }
+
+  /** Has the host carry out its job, over as many connections as that takes; gives how its process ended. */
+  async carryOut(): Promise<RemoteExit> {
+    for (;;) {
+      try {
+        const connection = await this.#connect();
+        if (this.#closed) connection.close();
+        this.#connection = connection;
+        this.#reached = true;
+        if (this.#known || !this.#options.mayLaunch) await this.#attach(connection);
+        else await this.#launch(connection);
+        const exit = await this.#exit();
+        if (!this.#mayGoOn(exit)) return exit;
+        this.#leave(exit.kind === "lost" ? exit.reason : "its process ended");
+      } catch (thrown) {
+        if (!this.#mayTryAgain(thrown)) throw thrown;
+        this.#leave(isVolleyError(thrown) ? thrown.message : String(thrown));
+      }
+    }
+  }
+
+  /** Says something to the host, again after every time it was lost. */
+  tell(command: Command): void {
+    this.#said.add(command);
+    this.#send(command);
+  }
+
+  /**
+   * Asks the host to finish the action now running and end, as soon as it is there to be told; before it has started
+   * any, connecting and sending end.
+   */
+  cancel(): void {
+    this.#cancelled = true;
+    if (this.#process !== undefined) this.#send({ type: "cancel" });
+    else if (!this.#known) this.#abort.abort();
+  }
+
+  /** Asks the host to end the action now running too, and ends connecting and sending. */
+  kill(): void {
+    this.#cancelled = true;
+    this.#send({ type: "kill" });
+    this.#abort.abort();
+  }
+
+  /** Closes what is open, and ends what is being opened. */
+  close(): void {
+    this.#closed = true;
+    this.#abort.abort();
+    this.#connection?.close();
+  }
+
+  /** Connects; a host that was lost is tried until its time is up. */
+  async #connect(): Promise<Connection> {
+    const { endpoint, transport, emit } = this.#options;
+    const { host, address, port, user } = endpoint;
+    const absent = this.#absence.going;
+    if (absent) await this.#absence.pause(this.#abort.signal);
+    else emit({ type: "host:connect", host, address, port, user });
+    const limit = new AbortController();
+    const onAbort = (): void => limit.abort();
+    this.#abort.signal.addEventListener("abort", onAbort, { once: true });
+    if (this.#abort.signal.aborted) limit.abort();
+    const timer = absent ? setTimeout(onAbort, this.#absence.remainingMs) : undefined;
+    try {
+      const connection = await transport.connect(endpoint, limit.signal);
+      const { connectMs, authenticateMs } = connection.timings;
+      this.#context.clock.add("connect", connectMs);
+      this.#context.clock.add("authenticate", authenticateMs);
+      emit({ type: "host:connected", host, elapsedMs: connectMs + authenticateMs });
+      this.#context.clock.mark();
+      return connection;
+    } finally {
+      clearTimeout(timer);
+      this.#abort.signal.removeEventListener("abort", onAbort);
+    }
+  }
+
+  async #launch(connection: Connection): Promise<void> {
+    const { bundle, become, emit, endpoint } = this.#options;
+    const { host } = endpoint;
+    let first = await this.#start(connection, (as) => launchCommand(bundle.id, as, this.#leftNonce), true);
+    this.#leftNonce = undefined;
+    if (first.kind === "hello" && this.#uploadedBytes === 0) emit({ type: "host:cached", host });
+    for (let tries = 1; first.kind === ABSENT || first.kind === CORRUPT; tries++) {
+      // Its process has ended: from here on there is none to tell of a cancel.
+      this.#process = undefined;
+      this.#known = false;
+      if (first.kind === CORRUPT && tries > UPLOAD_TRIES) {
+        throw new VolleyError(
+          "UPLOAD_FAILED",
+          `${host}: the bundle arrived damaged ${UPLOAD_TRIES} times: its SHA-256 is not ${bundle.id.slice(0, 12)}…`,
+          {
+            hint: "something between here and the host, or its disk, changes data",
+          },
+        );
+      }
+      if (this.#cancelled)
+        throw new VolleyError("CANCELLED", `${host}: cancelled before the bundle was sent`);
+      if (become !== null && keepsOwnCopy(become)) {
+        first = await this.#start(connection, (as) => launchCommand(bundle.id, as), true);
+        continue;
+      }
+      const totalBytes = bundle.bytes.length;
+      const nonce = makeNonce();
+      this.#leftNonce = nonce;
+      await sendBundle(connection, bundle, {
+        nonce,
+        signal: this.#abort.signal,
+        onProgress: (bytes, elapsedMs) => emit({ type: "host:upload", host, bytes, totalBytes, elapsedMs }),
+      });
+      this.#uploadedBytes += totalBytes;
+      this.#context.clock.take("upload");
+      first = await this.#start(connection, (as) => verifyAndLaunchCommand(bundle.id, nonce, as), true);
+      if (first.kind !== "ended") this.#leftNonce = undefined;
+    }
+    if (first.kind === "ended") {
+      // The connection went before a word came back: the host may be at work all the same.
+      if (this.#mayGoOn(first.exit)) return;
+      this.#known = false;
+      throw this.#broken ?? this.#explain(first.exit);
+    }
+    emit({ type: "host:start", host });
+    this.#context.clock.take("start");
+    this.#comeBack();
+  }
+
+  /** Asks the host for the rest of the run; one that knows nothing of it is asked to begin. */
+  async #attach(connection: Connection): Promise<void> {
+    const { bundle, job, mayLaunch } = this.#options;
+    const { record } = this.#context;
+    const { gone } = record;
+    record.gone = undefined;
+    if (gone?.restarted === true && mayLaunch) return this.#launch(connection);
+    const from = Math.max(FIRST_JOURNALED, record.lastSequence + 1);
+    const first = await this.#start(
+      connection,
+      (as) => attachCommand(bundle.id, as, job.session!.run, from),
+      false,
+    );
+    if (first.kind === "ended" && !this.#mayGoOn(first.exit)) {
+      const { exit } = first;
+      if (this.#broken !== undefined) throw this.#broken;
+      if (exit.kind !== "exited" || exit.code !== LAUNCH_EXITS.unknownRun) throw this.#explain(exit);
+      if (!mayLaunch) {
+        throw new VolleyError(
+          "CANCELLED",
+          `${this.#options.endpoint.host} was not begun, and the playbook has changed since`,
+        );
+      }
+      return this.#launch(connection);
+    }
+    if (first.kind === "ended") return;
+    // One that is to restart has only not gone down yet.
+    if (record.restart === undefined) this.#comeBack();
+    this.#sendAgain();
+  }
+
+  #explain(exit: RemoteExit): VolleyError {
+    const { endpoint, become } = this.#options;
+    return explainFailedStart({ endpoint, become, exit, stderr: this.#stderr, asked: this.#talk?.asked() ?? false });
+  }
+
+  #comeBack(): void {
+    const awayMs = this.#absence.end();
+    if (awayMs !== undefined)
+      this.#options.emit({ type: "host:back", host: this.#options.endpoint.host, awayMs });
+  }
+
+  /** How the host's process ended; one that does not end after its last word is not waited for. */
+  async #exit(): Promise<RemoteExit> {
+    const spoken = new Promise<void>((resolve) => {
+      this.#tellLastWord = resolve;
+      if (this.#context.record.bye !== undefined || this.#context.record.gone !== undefined) resolve();
+    });
+    const late = spoken.then(async (): Promise<RemoteExit> => {
+      await pause(LAST_WORD_MS, undefined, { ref: false });
+      return { kind: "lost", reason: "its process did not end" };
+    });
+    return Promise.race([this.#process!.exit, late]);
+  }
+
+  /** Whether a process that ended without saying bye has left a run behind that goes on, or can. */
+  #mayGoOn(exit: RemoteExit): boolean {
+    const { bye, gone, restart } = this.#context.record;
+    if (bye !== undefined || !this.#mayReturn()) return false;
+    // As long as a host is going down, the process that carried out the run is merely gone.
+    if (gone !== undefined)
+      return gone.running === true || (gone.asked === true && (!gone.restarted || this.#options.mayLaunch));
+    // Whatever ended it, the journal says how far it came; one that said nothing at all has said so elsewhere.
+    return exit.kind === "lost" || restart !== undefined || this.#greeted;
+  }
+
+  /** Whether what went wrong may be over when the host is tried again. */
+  #mayTryAgain(thrown: unknown): boolean {
+    if (!isVolleyError(thrown) || !this.#reached || !this.#mayReturn()) return false;
+    if (this.#cancelled && !this.#known) return false;
+    switch (thrown.code) {
+      case "CONNECTION_LOST":
+        return true;
+      case "CONNECT_FAILED":
+      case "TIMEOUT":
+        return this.#absence.going;
+      case "AUTH_FAILED":
+        // Before a host is wholly up it lets nobody in but root: pam_nologin(8).
+        return this.#absence.going && this.#context.record.restart !== undefined;
+      default:
+        return false;
+    }
+  }
+
+  #mayReturn(): boolean {
+    const { job, now } = this.#options;
+    return (
+      this.#broken === undefined && job.session !== undefined && !now.aborted && this.#absence.remainingMs > 0
+    );
+  }
+
+  #leave(reason: string): void {
+    const { emit, returnTimeoutMs } = this.#options;
+    const { restart } = this.#context.record;
+    this.#process = undefined;
+    this.#connection?.close();
+    this.#connection = undefined;
+    const limitMs = restart?.timeoutMs ?? returnTimeoutMs;
+    const why = restart === undefined ? reason : RESTARTS;
+    if (this.#absence.begin(limitMs, why))
+      emit({ type: "host:lost", host: this.#options.endpoint.host, reason: why });
+  }
+
+  /** Starts a command that speaks the protocol, with the job where it is to carry it out. */
+  #start(connection: Connection, command: string, withJob: boolean): Promise<FirstWord> {
+    const { startTimeoutMs, mask, endpoint } = this.#options;
+    const left = Math.max(MIN_START_MS, this.#absence.remainingMs);
+    this.#stderr = "";
+    this.#greeted = false;
+    return speak(connection, {
+      host: endpoint.host,
+      command,
+      signal: this.#abort.signal,
+      after: this.#context.record.lastSequence,
+      timeoutMs: Math.min(startTimeoutMs, left),
+      mask,
+      event: (event) => this.#take(event),
+      noise: (text) => this.#tellNoise(text),
+      stderr: (text) => this.#takeStderr(text),
+      broken: (error) => {
+        this.#broken = error;
+      },
+      started: (process) => {
+        this.#process = process;
+      },
+      ready: () => {
+        this.#listening = true;
+        if (!withJob) return;
+        // From here on the host may be at work, whatever becomes of the connection.
+        this.#known = true;
+        this.#process!.stdin.write(encodeLine(this.#job()));
+        this.#sendAgain();
+      },
+    });
+  }
+
+  /** The job; one that is begun anew goes on telling where it was interrupted. */
+  #job(): Job {
+    const { job } = this.#options;
+    const { lastSequence } = this.#context.record;
+    if (job.session === undefined || lastSequence < FIRST_JOURNALED) return job;
+    return { ...job, session: { ...job.session, after: lastSequence } };
+  }
+
+  #takeStderr(text: string): void {
+    this.#stderr = (this.#stderr + text).slice(-STDERR_KEPT);
+    if (this.#noiseLines >= MAX_NOISE_LINES) return;
+    for (const line of text.split("\n")) if (line.trim() !== "") this.#tellNoise(line.slice(0, 1_000));
+  }
+
+  #tellNoise(text: string): void {
+    if (this.#noiseLines++ < MAX_NOISE_LINES)
+      this.#options.emit({ type: "host:noise", host: this.#options.endpoint.host, text });
+  }
+
+  /** What was said to the host already, to a process or over a connection that may not have taken it in. */
+  #sendAgain(): void {
+    for (const command of this.#said) this.#send(command);
+    if (this.#cancelled) this.#send({ type: "cancel" });
+  }
+
+  #take(event: WireEvent): void {
+    const { record } = this.#context;
+    const { restart } = record;
+    if (event.type === "hello") this.#greeted = true;
+    else if (event.type !== "gone") this.#absence.progress();
+    this.#context.take(event);
+    if (event.type === "task:end" && restart !== undefined && record.restart === undefined) this.#comeBack();
+    if (event.type === "bye" || event.type === "gone") this.#tellLastWord();
+  }
+
+  #send(command: Command): void {
+    if (this.#listening && this.#process?.stdin.writable === true) this.#process.stdin.write(encodeLine(command));
+  }
+}

@@ -1,0 +1,142 @@
+import type { ControllerEvent, ReceivedEvent } from "../core/events.ts";
+import type { Result } from "../core/result.ts";
+import type { HostRun } from "./host-run.ts";
+
+/** Sees to it that what is to be done once in a batch is done by one of its hosts, and tells the others what it came to. */
+export interface OnceRelay {
+  /** These hosts, in this order, go through the play with this index together. */
+  batch(index: number, hosts: readonly HostRun[]): void;
+  /** Takes in what happened, as it is told: masked and bounded. */
+  take(event: ReceivedEvent | ControllerEvent): void;
+}
+
+/** A host that has come to the task. */
+interface Asker {
+  readonly hostRun: HostRun;
+  /** The task's number there. */
+  readonly task: number;
+  result?: Result;
+  answered: boolean;
+}
+
+/** One task of one batch. */
+interface Question {
+  readonly batch: Batch;
+  readonly askers: Map<string, Asker>;
+  /** The host that does it, once it has been told to. */
+  doer?: Asker;
+}
+
+interface Batch {
+  readonly index: number;
+  readonly hosts: readonly HostRun[];
+  readonly questions: Map<string, Question>;
+  /** Those that have ended the play. */
+  readonly ended: Set<HostRun>;
+}
+
+type Heard = Extract<ReceivedEvent, { type: "task:once" | "task:end" }>;
+
+/**
+ * Makes the relay. The first host of a batch that is at work does the task; when it ends before it comes to it, the
+ * next one does. What a host was told to do is given to no other: it may have been done in part. `earlier`: what a
+ * controller before this one was told.
+ */
+export function createOnceRelay(earlier: readonly (ReceivedEvent | ControllerEvent)[] = []): OnceRelay {
+  const batches = new Map<number, Batch[]>();
+  /** Questions by host and the task's number there. */
+  const asked = new Map<string, Question>();
+
+  const settle = (question: Question): void => {
+    const { batch, askers } = question;
+    if (question.doer === undefined) {
+      const first = batch.hosts.find((host) => host.isAt(batch.index) && !batch.ended.has(host));
+      const asker = first === undefined ? undefined : askers.get(first.host);
+      if (asker === undefined) return;
+      question.doer = asker;
+    }
+    const { doer } = question;
+    if (!doer.answered) {
+      doer.answered = true;
+      doer.hostRun.tell({ type: "once", task: doer.task });
+    }
+    const result = doer.result ?? (batch.ended.has(doer.hostRun) ? unfinished() : undefined);
+    if (result === undefined) return;
+    for (const asker of askers.values()) {
+      if (asker.answered) continue;
+      asker.answered = true;
+      asker.hostRun.tell({ type: "once", task: asker.task, result: share(result, doer) });
+    }
+  };
+
+  const ask = (event: Extract<Heard, { type: "task:once" }>): void => {
+    const { host, index, task, role, name, nth } = event;
+    const batch = batches.get(index)?.find(({ hosts }) => hosts.some((hostRun) => hostRun.host === host));
+    const hostRun = batch?.hosts.find((each) => each.host === host);
+    if (batch === undefined || hostRun === undefined) return;
+    const key = JSON.stringify([role, name, nth]);
+    let question = batch.questions.get(key);
+    if (question === undefined) {
+      question = { batch, askers: new Map() };
+      batch.questions.set(key, question);
+    }
+    const known = question.askers.get(host);
+    if (known === undefined) question.askers.set(host, { hostRun, task, answered: false });
+    // Its process has been started again.
+    else known.answered = false;
+    asked.set(keyOf(host, task), question);
+    settle(question);
+  };
+
+  const end = ({ host, task, result }: Extract<Heard, { type: "task:end" }>): void => {
+    const question = asked.get(keyOf(host, task));
+    const asker = question?.askers.get(host);
+    if (question === undefined || asker === undefined || result.from !== undefined) return;
+    question.doer ??= asker;
+    asker.result = result;
+    settle(question);
+  };
+
+  const hear = (event: Heard): void => (event.type === "task:once" ? ask(event) : end(event));
+
+  return {
+    batch: (index, hosts) => {
+      const batch: Batch = { index, hosts, questions: new Map(), ended: new Set() };
+      batches.set(index, [...(batches.get(index) ?? []), batch]);
+      const names = new Set(hosts.map(({ host }) => host));
+      for (const event of earlier) {
+        if (!isHeard(event) || !names.has(event.host)) continue;
+        if (event.type === "task:end" || event.index === index) hear(event);
+      }
+      for (const hostRun of hosts) {
+        void hostRun.playEnd(index).then(() => {
+          batch.ended.add(hostRun);
+          for (const question of batch.questions.values()) settle(question);
+        });
+      }
+    },
+    take: (event) => {
+      if (isHeard(event)) hear(event);
+    },
+  };
+}
+
+function isHeard(event: ReceivedEvent | ControllerEvent): event is Heard {
+  return event.type === "task:once" || event.type === "task:end";
+}
+
+function keyOf(host: string, task: number): string {
+  return `${task} ${host}`;
+}
+
+/** A result without what only the host it comes from has use for. */
+function share({ diff: _diff, ignored: _ignored, ...result }: Result, { hostRun }: Asker): Result {
+  return { ...result, from: hostRun.host };
+}
+
+function unfinished(): Result {
+  return {
+    state: "failed",
+    error: { code: "OTHERS_FAILED", message: "ended before this was done there" },
+  };
+}

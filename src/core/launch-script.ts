@@ -1,0 +1,41 @@
+import { sayWord } from "./become.ts";
+
+/** Where bundles are kept on a host, relative to the home of the user who runs them, or of the login user for root. */
+export const BUNDLE_CACHE = ".cache/volley/bundles";
+
+/** What a launching script says on standard output when what it was sent is not whole. */
+export const CORRUPT = "volley:corrupt";
+
+/** Exit code of a launching script that cannot keep a bundle. */
+export const NO_CACHE_EXIT = 96;
+
+const KEPT_BUNDLES = 5;
+
+/** The temporary name a bundle is sent to, relative to the home. */
+export function temporaryPath(id: string, nonce: string): string {
+  return `${BUNDLE_CACHE}/.${id}.${nonce}.tmp`;
+}
+
+/** Sets `$d`, `$f` and `$t`: the directory, a bundle in it, and the name it has while it is sent. */
+export function nameScript(id: string, nonce: string): string {
+  return `d="$HOME/${BUNDLE_CACHE}" f="$HOME/${BUNDLE_CACHE}/${id}.run" t="$HOME/${temporaryPath(id, nonce)}"`;
+}
+
+/** Gives `$t` its name `$f` when it is whole, and removes the oldest bundles. */
+export function takeOverScript(id: string): string {
+  return `s=$(sha256sum "$t" 2>/dev/null || shasum -a 256 "$t" 2>/dev/null || openssl dgst -r -sha256 "$t") || exit ${NO_CACHE_EXIT}
+case "$s" in ${id}*) mv -f "$t" "$f" || exit ${NO_CACHE_EXIT};; *) rm -f "$t"; echo ${CORRUPT}; exit 0;; esac
+ls -t "$d"/*.run | tail -n +${KEPT_BUNDLES + 1} | while read -r o; do rm -f "$o" "$o".*; done
+find "$d" -name ".*.tmp" -mtime +1 -exec rm -f {} +`;
+}
+
+/** Starts a bundle of this user's own, asking for it with a word where it has none; it then comes on standard input. */
+export function ownCopyScript(id: string, nonce: string, bytes: number, task: string): string {
+  return `${nameScript(id, nonce)}
+if [ -f "$f" ]; then ${sayWord(nonce, "ready")}; else
+(umask 077; mkdir -p "$d") || exit ${NO_CACHE_EXIT}
+${sayWord(nonce, "want")}; (umask 077; head -c ${bytes} >"$t") || exit ${NO_CACHE_EXIT}
+${takeOverScript(id)}
+fi
+exec sh "$f" ${task}`;
+}

@@ -1,0 +1,56 @@
+import { expect, test } from "vitest";
+import { orderHosts, splitBatches } from "../../src/controller/batches.ts";
+import type { Host } from "../../src/core/inventory.ts";
+import type { BatchSize, PlayOrder } from "../../src/core/play-schedule.ts";
+
+const NAMES = ["web2", "db1", "web1", "app1", "Web3"];
+
+function ordered(order?: PlayOrder, seed?: string): readonly string[] {
+  const hosts = NAMES.map(
+    (name): Host => ({ name, groups: [], vars: {}, connection: {} }) as unknown as Host,
+  );
+  return orderHosts(hosts, order, seed).map(({ name }) => name);
+}
+
+function sizes(total: number, serial?: BatchSize | readonly BatchSize[]): readonly number[] {
+  const hosts = Array.from({ length: total }, (_, index) => index);
+  const batches = splitBatches(hosts, serial);
+  // Nobody is left out, nobody comes twice.
+  expect(batches.flat()).toEqual(hosts);
+  return batches.map(({ length }) => length);
+}
+
+test.each<readonly [readonly number[], number, (BatchSize | readonly BatchSize[])?]>([
+  [[], 0, 3],
+  [[7], 7],
+  [[3, 3, 1], 7, 3],
+  [[7], 7, 100],
+  [[2, 2, 2, 1], 7, "30%"],
+  [[3, 3], 6, "50%"],
+  [[1, 1, 1], 3, "1%"],
+  [[7], 7, "100%"],
+  [[2, 2, 1], 5, "49.9%"],
+  [[1, 5, 6, 6, 2], 20, [1, 5, "30%"]],
+  [[1, 2, 10, 7], 20, [1, "10%", "50%"]],
+  [[1], 1, [1, 5]],
+])("batches of %j: %i hosts, serial %j", (expected, total, serial) => {
+  expect(sizes(total, serial)).toEqual(expected);
+});
+
+test("orders", () => {
+  expect(ordered()).toEqual(NAMES);
+  expect(ordered("inventory")).toEqual(NAMES);
+  expect(ordered("reverse_inventory")).toEqual(["Web3", "app1", "web1", "db1", "web2"]);
+  expect(ordered("sorted")).toEqual(["Web3", "app1", "db1", "web1", "web2"]);
+  expect(ordered("reverse_sorted")).toEqual(["web2", "web1", "db1", "app1", "Web3"]);
+});
+
+test("a shuffle is the same for the same seed, complete, and another for others", () => {
+  expect(ordered("shuffle", "one")).toEqual(ordered("shuffle", "one"));
+  const seeds = Array.from({ length: 200 }, (_, index) => `seed ${index}`);
+  const orders = seeds.map((seed) => ordered("shuffle", seed));
+  for (const order of orders) expect([...order].sort()).toEqual([...NAMES].sort());
+  expect(new Set(orders.map((order) => order.join())).size).toBeGreaterThan(60);
+  // Every host comes first at times.
+  expect(new Set(orders.map(([first]) => first)).size).toBe(NAMES.length);
+});

@@ -1,0 +1,357 @@
+import { existsSync, readFileSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { setTimeout as sleep } from "node:timers/promises";
+import { expect, test } from "vitest";
+import type { Event } from "../../src/core/events.ts";
+import type { EmbeddedFleet } from "../../src/embedded/types.ts";
+import { fleetStarter, follow, hostOf, ofType, provision, start } from "./lib/drive.ts";
+import {
+  makeProject,
+  type Project,
+  playbookText,
+  scratchDirectory,
+  TWO_FILES,
+  waitFor,
+} from "./lib/project.ts";
+
+const scratch = scratchDirectory();
+const startFleet = fleetStarter();
+
+/** A project of one play or several. */
+function projectOf(...plays: readonly string[]): Project {
+  return makeProject(scratch(), { "site.ts": playbookText(...plays) });
+}
+
+/** A play with these keys, whose tasks are these lines. */
+function play(keys: string, tasks: string): string {
+  return `{ name: "Deploy", hosts: "all", ${keys}, tasks: ({ task, facts, host }) => { void facts; void host; ${tasks} } }`;
+}
+
+const FAIL_ON_WEB01 = `task("Fail", fail({ msg: "broken" }), { when: () => host.name === "web01" });`;
+const WAIT = `task("Wait", ${waitFor("go")}); task("After", debug({ msg: "after" }));`;
+
+/** The most hosts that were between begin and end of a play at one time. */
+function mostAtOnce(events: readonly Event[]): number {
+  let now = 0;
+  let most = 0;
+  for (const { type } of events) {
+    if (type === "play:start") most = Math.max(most, ++now);
+    if (type === "play:end") now--;
+  }
+  return most;
+}
+
+function letGo(fleet: EmbeddedFleet): void {
+  for (const { home } of fleet.hosts) writeFileSync(join(home, "go"), "");
+}
+
+test("serial: a batch goes through the whole play, handlers included, before the next begins", async () => {
+  const project = projectOf(
+    `{ name: "Deploy", hosts: "all", serial: [1, "50%"],
+       handlers: { reload: debug({ msg: "reloaded" }) },
+       tasks: ({ task, facts }) => {
+         task("Write", copy({ content: "x", dest: \`\${facts.env.HOME}/x\` }), { notify: "reload" });
+       } }`,
+    `{ name: "Then", hosts: "all", tasks: ({ task }) => { task("Say", debug({ msg: "then" })); } }`,
+  );
+  const fleet = await startFleet({ count: 4 });
+  const ran = await provision(project, fleet);
+  expect(ran.summary).toMatchObject({ exitCode: 0, outcomes: { ok: 4 } });
+  expect(
+    ofType(ran.events, "play:batch").map(({ hosts, batch, batches }) => [batch, batches, hosts]),
+  ).toEqual([
+    [1, 3, ["web01"]],
+    [2, 3, ["web02", "web03"]],
+    [3, 3, ["web04"]],
+  ]);
+  const atOf = (host: string, type: "play:start" | "play:end"): number =>
+    ran.events.findIndex((event) => event.type === type && event.index === 0 && event.host === host);
+  for (const [before, after] of [
+    ["web01", "web02"],
+    ["web01", "web03"],
+    ["web02", "web04"],
+    ["web03", "web04"],
+  ] as const)
+    expect(atOf(before, "play:end")).toBeLessThan(atOf(after, "play:start"));
+  const handlers = ofType(ran.events, "task:end").filter(({ handler }) => handler === true);
+  expect(handlers.map(({ host }) => host).sort()).toEqual(["web01", "web02", "web03", "web04"]);
+  for (const event of handlers) expect(ran.events.indexOf(event)).toBeLessThan(atOf(event.host, "play:end"));
+  // The next play is none of a batch's business.
+  const lastDeployed = Math.max(...fleet.hosts.map(({ name }) => atOf(name, "play:end")));
+  const then = ran.events.findIndex((event) => event.type === "play:start" && event.index === 1);
+  expect(lastDeployed).toBeLessThan(then);
+});
+
+test("a batch in which every host failed ends the run: the others are not touched, and the summary says why", async () => {
+  const project = projectOf(play("serial: [1, 2]", FAIL_ON_WEB01), TWO_FILES);
+  const fleet = await startFleet({ count: 3 });
+  const ran = await provision(project, fleet);
+  expect(ran.summary).toMatchObject({ exitCode: 2, outcomes: { failed: 1, cancelled: 2 } });
+  expect(hostOf(ran, "web03").error).toEqual({
+    code: "OTHERS_FAILED",
+    message: 'web01 failed in play "Deploy": all of batch 1',
+  });
+  expect(fleet.hosts.map(({ stats }) => stats.connections)).toEqual([1, 0, 0]);
+  expect(ofType(ran.events, "play:batch")).toHaveLength(1);
+  expect(ofType(ran.events, "play:stop").map(({ index }) => index)).toEqual([0]);
+});
+
+test("a batch with one host left is enough to go on; hosts that failed before are in no batch", async () => {
+  const project = projectOf(
+    play("anyErrorsFatal: false", FAIL_ON_WEB01),
+    `{ name: "Rolling", hosts: "all", serial: 2, tasks: ({ task, host }) => {
+       task("Fail", fail({ msg: "broken" }), { when: () => host.name === "web02" });
+     } }`,
+  );
+  const fleet = await startFleet({ count: 4 });
+  const ran = await provision(project, fleet);
+  expect(ofType(ran.events, "play:batch").map(({ hosts }) => hosts)).toEqual([["web02", "web03"], ["web04"]]);
+  expect(ran.summary.outcomes).toMatchObject({ failed: 2, ok: 2 });
+});
+
+test("any error is fatal: the others finish the task they are at, those that wait end too", async () => {
+  const project = projectOf(
+    play(
+      "anyErrorsFatal: true",
+      `task("Fail", ${waitFor("fail")}, { when: () => host.name === "web01", failedWhen: true });
+       task("Wait", ${waitFor("go")}, { when: () => host.name === "web02" });
+       task("After", debug({ msg: "after" }), { when: () => host.name !== "web03" });`,
+    ),
+    TWO_FILES,
+  );
+  const fleet = await startFleet({ count: 3 });
+  let ready = 0;
+  const ran = await follow(start(project, fleet), (event) => {
+    const arrived = event.type === "task:output" || (event.type === "play:end" && event.host === "web03");
+    if (arrived && ++ready === 3) writeFileSync(join(fleet.hosts[0]!.home, "fail"), "");
+    // It has been told by then: what is written to it is read in order.
+    if (event.type === "host:end" && event.host === "web03") letGo(fleet);
+  });
+  expect(ran.summary).toMatchObject({ exitCode: 2, outcomes: { failed: 1, cancelled: 2 } });
+  const reason = {
+    code: "OTHERS_FAILED",
+    message: 'web01 failed in play "Deploy": any error is fatal there',
+  };
+  expect(hostOf(ran, "web02")).toMatchObject({
+    error: reason,
+    tally: { changed: 1, skipped: 1, notExecuted: 3 },
+  });
+  expect(hostOf(ran, "web03")).toMatchObject({ error: reason, tally: { skipped: 3, notExecuted: 2 } });
+  expect(hostOf(ran, "web01").error).toBeUndefined();
+  expect(fleet.hosts.some(({ home }) => existsSync(join(home, "a")))).toBe(false);
+});
+
+test("the share of failures is of the batch, and must be exceeded; a host that is unreachable has failed", async () => {
+  const project = projectOf(play("serial: 2, maxFailPercentage: 50", FAIL_ON_WEB01), TWO_FILES);
+  const fleet = await startFleet({
+    count: 6,
+    faults: (index) => (index === 2 || index === 3 ? { kind: "refuse" } : undefined),
+  });
+  const ran = await provision(project, fleet, { connectRetries: 0 });
+  expect(ofType(ran.events, "play:batch").map(({ hosts }) => hosts)).toEqual([
+    ["web01", "web02"],
+    ["web03", "web04"],
+  ]);
+  expect(ran.summary).toMatchObject({ exitCode: 4, outcomes: { failed: 1, unreachable: 2, cancelled: 3 } });
+  expect(hostOf(ran, "web05").error?.message).toContain("more than the 50 % allowed there");
+  expect(hostOf(ran, "web02")).toMatchObject({ outcome: "cancelled", tally: { notExecuted: 2 } });
+});
+
+test("hosts begin in the order a play says; a shuffled one says its seed, and is the same for the same", async () => {
+  const fleet = await startFleet({ count: 6 });
+  const connected = async (order: string, seed?: string) => {
+    const project = projectOf(play(`order: "${order}"`, `task("Say", debug({ msg: "hi" }));`));
+    const { events } = await provision(project, fleet, {
+      concurrency: 1,
+      ...(seed === undefined ? {} : { seed }),
+    });
+    return { events, names: ofType(events, "host:connect").map(({ host }) => host) };
+  };
+  const names = fleet.hosts.map(({ name }) => name);
+  expect((await connected("reverse_sorted")).names).toEqual([...names].reverse());
+  const shuffled = await connected("shuffle");
+  const [batch] = ofType(shuffled.events, "play:batch");
+  expect(shuffled.names).toEqual(batch?.hosts);
+  expect([...shuffled.names].sort()).toEqual(names);
+  expect((await connected("shuffle", batch?.seed)).names).toEqual(shuffled.names);
+});
+
+test("throttle: so many hosts at a time, in that play only", async () => {
+  const both = `task("Say", debug({ msg: "hi" }));`;
+  const project = projectOf(
+    play('strategy: "free"', `task("Ready", command({ argv: ["true"] }));`),
+    play('throttle: 2, strategy: "free"', both),
+    play("tags: []", `task("Wait", ${waitFor("go")});`),
+  );
+  const fleet = await startFleet({ count: 5 });
+  let waiting = 0;
+  const ran = await follow(start(project, fleet), (event) => {
+    // All of them get there, though it is a free play they come from.
+    if (event.type === "task:output" && event.text.includes("waiting") && ++waiting === 5) letGo(fleet);
+  });
+  expect(ran.summary).toMatchObject({ exitCode: 0, outcomes: { ok: 5 } });
+  const throttled = ran.events.filter((event) => "index" in event && event.index === 1);
+  expect(mostAtOnce(throttled)).toBeLessThanOrEqual(2);
+  expect(ofType(throttled, "play:end")).toHaveLength(5);
+});
+
+test("a host that takes too long for a play finishes its task and has failed", async () => {
+  const project = projectOf(play("timeout: 1", WAIT), TWO_FILES);
+  const fleet = await startFleet({ count: 1 });
+  const ran = await follow(start(project, fleet, { hostTimeoutMs: 600_000, graceMs: 600_000 }), (event) => {
+    if (event.type === "task:output") void sleep(3_000).then(() => letGo(fleet));
+  });
+  expect(hostOf(ran, "web01")).toMatchObject({
+    outcome: "failed",
+    error: { code: "TIMEOUT", message: 'web01: play "Deploy" took longer than 1 s' },
+    tally: { changed: 1, notExecuted: 3 },
+  });
+  expect(ran.summary.exitCode).toBe(2);
+});
+
+test("what does not end by itself is ended by force; others are none the worse", async () => {
+  const project = projectOf(
+    play(
+      "tags: []",
+      `task("Hang", shell(\`echo $$ > "\${facts.env.HOME}/pid"; sleep 1000\`), { when: () => host.name === "web01" });`,
+    ),
+    TWO_FILES,
+  );
+  const fleet = await startFleet({ count: 2 });
+  const ran = await provision(project, fleet, { hostTimeoutMs: 4_000, graceMs: 100 });
+  expect(hostOf(ran, "web01")).toMatchObject({ outcome: "failed", error: { code: "TIMEOUT" } });
+  expect(hostOf(ran, "web02").outcome).toBe("ok");
+  expect(existsSync(join(fleet.hosts[1]!.home, "b"))).toBe(true);
+});
+
+test("a host that cannot be connected in time has failed, and counts as one that did", async () => {
+  const project = projectOf(play("timeout: 0.5, serial: 1", `task("Say", debug({ msg: "hi" }));`));
+  const fleet = await startFleet({
+    count: 2,
+    faults: (index) => (index === 0 ? { kind: "hang" } : undefined),
+  });
+  const ran = await provision(project, fleet, { connectTimeoutMs: 600_000, graceMs: 100 });
+  expect(hostOf(ran, "web01")).toMatchObject({ outcome: "failed", error: { code: "TIMEOUT" } });
+  expect(hostOf(ran, "web02").error?.code).toBe("OTHERS_FAILED");
+});
+
+/** Leaves a trace of every host that did it, and tells something only it knows. */
+const ONCE = `const once = task("Migrate", shell(\`echo x >> "\${facts.env.HOME}/done"; echo "done by \${host.name}"\`), { runOnce: true, notify: "restart" });
+  task("Use it", copy({ content: "", dest: \`\${facts.env.HOME}/used\` }), { when: () => once.changed });
+  task("Tell", () => copy({ content: once.data.stdout, dest: \`\${facts.env.HOME}/told\` }));`;
+const ONCE_KEYS = `handlers: { restart: debug({ msg: "restarted" }) }`;
+
+function doneBy(fleet: EmbeddedFleet): readonly string[] {
+  return fleet.hosts.filter(({ home }) => existsSync(join(home, "done"))).map(({ name }) => name);
+}
+
+function toldTo(fleet: EmbeddedFleet, index: number): string {
+  return readFileSync(join(fleet.hosts[index]!.home, "told"), "utf8").trim();
+}
+
+test.each([50, 1])(
+  "runOnce: the first host does it, the others know what came of it (%i at a time)",
+  async (concurrency) => {
+    const fleet = await startFleet({ count: 3 });
+    const ran = await provision(projectOf(play(ONCE_KEYS, ONCE)), fleet, { concurrency });
+    expect(ran.summary).toMatchObject({ exitCode: 0, outcomes: { ok: 3 } });
+    expect(doneBy(fleet)).toEqual(["web01"]);
+    expect(readFileSync(join(fleet.hosts[0]!.home, "done"), "utf8")).toBe("x\n");
+    expect([0, 1, 2].map((index) => toldTo(fleet, index))).toEqual(Array(3).fill("done by web01"));
+    const ends = ofType(ran.events, "task:end");
+    const others = ends.filter(({ name, host }) => name === "Migrate" && host !== "web01");
+    expect(others.map(({ result }) => result)).toEqual(
+      Array(2).fill({ state: "skipped", from: "web01", message: "done once, on web01: changed" }),
+    );
+    expect(ends.filter(({ handler }) => handler === true).map(({ host }) => host)).toEqual(["web01"]);
+  },
+);
+
+test("runOnce: once in every batch, by the first of its order that is there", async () => {
+  const fleet = await startFleet({
+    count: 5,
+    faults: (index) => (index === 4 ? { kind: "refuse" } : undefined),
+  });
+  const project = projectOf(play(`serial: [3, 2], order: "reverse_inventory", ${ONCE_KEYS}`, ONCE));
+  const ran = await provision(project, fleet, { connectRetries: 0 });
+  expect(ran.summary.outcomes).toMatchObject({ ok: 4, unreachable: 1 });
+  expect(doneBy(fleet)).toEqual(["web02", "web04"]);
+  expect([0, 2].map((index) => toldTo(fleet, index))).toEqual(["done by web02", "done by web04"]);
+});
+
+test("runOnce: when it fails it has failed for all; where that is ignored, for none", async () => {
+  const fleet = await startFleet({ count: 2 });
+  const failing = `task("Migrate", fail({ msg: "no" }), { runOnce: true });`;
+  const ran = await provision(projectOf(play("tags: []", failing), TWO_FILES), fleet);
+  expect(ran.summary).toMatchObject({ exitCode: 2, outcomes: { failed: 2 } });
+  expect(hostOf(ran, "web02").failures).toMatchObject([{ name: "Migrate", error: { message: "web01: no" } }]);
+  expect(hostOf(ran, "web02").tally).toMatchObject({ failed: 1, notExecuted: 2 });
+  const ignoring = failing.replace("runOnce: true", "runOnce: true, ignoreErrors: true");
+  const gone = await provision(projectOf(play("tags: []", ignoring), TWO_FILES), fleet);
+  expect(gone.summary).toMatchObject({ exitCode: 0, outcomes: { ok: 2 } });
+});
+
+test("runOnce: what is secret is not told, and asking for it says so", async () => {
+  const fleet = await startFleet({ count: 2 });
+  const secret = `const made = task("Make", command({ argv: ["echo", "hush"] }), { runOnce: true, noLog: true });
+    task("Changed", copy({ content: "", dest: \`\${facts.env.HOME}/seen\` }), { when: () => made.changed });
+    task("Use", () => debug({ msg: made.data.stdout }));`;
+  const ran = await provision(projectOf(play("tags: []", secret)), fleet);
+  expect(existsSync(join(fleet.hosts[1]!.home, "seen"))).toBe(true);
+  expect(hostOf(ran, "web01").outcome).toBe("ok");
+  expect(hostOf(ran, "web02").failures).toMatchObject([
+    { name: "Use", error: { message: "what this task found out on web01 is secret, and was not told here" } },
+  ]);
+});
+
+const SLOW_ONCE = `const once = task("Migrate", ${waitFor("go")}, { runOnce: true });
+  task("After", copy({ content: "", dest: \`\${facts.env.HOME}/after\` }), { when: () => once.changed });`;
+
+test("runOnce: whoever waits and is lost meanwhile is told when it is back", async () => {
+  const fleet = await startFleet({ count: 2 });
+  let waits = 0;
+  const ran = await follow(start(projectOf(play("tags: []", SLOW_ONCE)), fleet), (event) => {
+    if ((event.type === "task:once" && event.host === "web02") || event.type === "task:output") waits++;
+    if (waits === 2) {
+      waits++;
+      fleet.hosts[1]!.dropConnections();
+    }
+    if (event.type === "host:lost") letGo(fleet);
+  });
+  expect(ran.summary).toMatchObject({ exitCode: 0, outcomes: { ok: 2 } });
+  expect(existsSync(join(fleet.hosts[1]!.home, "after"))).toBe(true);
+});
+
+test("runOnce: cancelled, those that wait end, and the task counts as not executed there", async () => {
+  const fleet = await startFleet({ count: 2 });
+  const running = start(projectOf(play("tags: []", SLOW_ONCE)), fleet);
+  let waits = 0;
+  const ran = await follow(running, (event) => {
+    if ((event.type === "task:once" && event.host === "web02") || event.type === "task:output") waits++;
+    if (waits === 2) {
+      waits++;
+      running.cancel();
+    }
+    if (event.type === "host:end" && event.host === "web02") letGo(fleet);
+  });
+  expect(ran.summary).toMatchObject({ exitCode: 130, outcomes: { cancelled: 2 } });
+  expect(hostOf(ran, "web02").tally).toMatchObject({ changed: 0, skipped: 0, notExecuted: 2 });
+  expect(hostOf(ran, "web01").tally).toMatchObject({ changed: 1, notExecuted: 1 });
+});
+
+test("runOnce: what the host was told to do is not done by another when it ends amid it", async () => {
+  const fleet = await startFleet({ count: 2 });
+  const hangs = `task("Migrate", shell(\`echo x >> "\${facts.env.HOME}/done"; echo waiting; sleep 1000\`), { runOnce: true });`;
+  let cut = false;
+  const running = start(projectOf(play("tags: []", hangs)), fleet, { returnTimeoutMs: 1 });
+  const ran = await follow(running, (event) => {
+    if (event.type !== "task:output" || cut) return;
+    cut = true;
+    fleet.hosts[0]!.dropConnections();
+  });
+  expect(hostOf(ran, "web01").outcome).toBe("lost");
+  expect(hostOf(ran, "web02").failures).toMatchObject([
+    { name: "Migrate", error: { code: "OTHERS_FAILED", message: "web01: ended before this was done there" } },
+  ]);
+  expect(doneBy(fleet)).toEqual(["web01"]);
+});
