@@ -1,26 +1,33 @@
 import { type Command, Option } from "commander";
 import { VolleyError } from "../core/errors.ts";
 import type { ReporterKind } from "../reporter/reporter.ts";
+import { addBecomePasswordOptions, type BecomeFlags, becomeOptions } from "./become-options.ts";
+
+interface AttachFlags extends Pick<BecomeFlags, "askBecomePass" | "becomePasswordFile"> {
+  readonly output: ReporterKind;
+}
 
 /** Adds `volley attach`. */
 export function addAttachCommand(program: Command): void {
-  program
+  const command = program
     .command("attach [run]")
     .summary("pick up a run whose controller was ended")
     .description(
       "Asks the hosts of a run for what they have done since, and goes on with it; of a run that has ended, shows how. Without a name: the latest run.",
-    )
+    );
+  addBecomePasswordOptions(command)
     .addOption(
       new Option("-o, --output <kind>", "how to show it")
         .choices(["auto", "ink", "plain", "json"])
         .default("auto"),
     )
-    .action(async (name: string | undefined, { output }: { readonly output: ReporterKind }) => {
-      process.exitCode = await attach(name, output);
+    .action(async (name: string | undefined, flags: AttachFlags) => {
+      process.exitCode = await attach(name, flags);
     });
 }
 
-async function attach(name: string | undefined, output: ReporterKind): Promise<number> {
+async function attach(name: string | undefined, flags: AttachFlags): Promise<number> {
+  const { output } = flags;
   const { isControlled, listRuns, readEvents, readRecord, readSummary, runsDirectory } = await import(
     "../controller/run-records.ts"
   );
@@ -42,6 +49,7 @@ async function attach(name: string | undefined, output: ReporterKind): Promise<n
   }
   const { attachOptions, run: start } = await import("../controller/run.ts");
   const { askPassphrase } = await import("./ask.ts");
+  const password = await becomeOptions(flags);
   const asking = process.stdin.isTTY === true ? { askPassphrase } : {};
-  return (await watchRun(start({ ...attachOptions(run), ...asking }), view)).exitCode;
+  return (await watchRun(start({ ...attachOptions(run), ...asking, ...password }), view)).exitCode;
 }

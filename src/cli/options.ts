@@ -51,7 +51,7 @@ export function addInventoryOptions(command: Command, without = "./inventory"): 
 /** Adds what every command that works on hosts takes. */
 export function addConnectionOptions(command: Command): Command {
   return addReachOptions(command)
-    .option("-b, --become", "become root with passwordless sudo")
+    .option("-b, --become", "become root, with sudo where nothing else is said")
     .option("--become-user <name>", "become this user instead")
     .option("-f, --forks <number>", "hosts worked on at a time", positiveInteger, 50);
 }

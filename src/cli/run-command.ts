@@ -1,5 +1,6 @@
 import { type Command, Option } from "commander";
 import type { ReporterKind } from "../reporter/reporter.ts";
+import { addBecomeOptions, type BecomeFlags, becomeOptions } from "./become-options.ts";
 import {
   addConnectionOptions,
   addInventoryOptions,
@@ -14,7 +15,7 @@ import { reachOptions, seconds } from "./reach-options.ts";
 import { addSecretOptions, type SecretFlags, secretOptions } from "./secret-options.ts";
 import { watchRun } from "./watch-run.ts";
 
-interface RunFlags extends InventoryFlags, ConnectionFlags, SecretFlags {
+interface RunFlags extends InventoryFlags, ConnectionFlags, BecomeFlags, SecretFlags {
   readonly check?: boolean;
   readonly diff?: boolean;
   readonly tags?: readonly string[];
@@ -34,7 +35,7 @@ export function addRunCommand(program: Command): void {
     .description(
       "Bundles a playbook, sends the bundle to every host that lacks it, runs it there and shows what happens.",
     );
-  addSecretOptions(addConnectionOptions(addInventoryOptions(command)))
+  addSecretOptions(addBecomeOptions(addConnectionOptions(addInventoryOptions(command))))
     .option("-C, --check", "change nothing, say what would change")
     .option("-D, --diff", "show what changes inside files")
     .option(
@@ -72,6 +73,7 @@ async function runPlaybook(playbook: string, flags: RunFlags): Promise<number> {
   const resume = flags.resume === true ? await latestRun() : flags.resume;
   const running = run({
     ...(await reachOptions(flags)),
+    ...(await becomeOptions(flags)),
     inventory: inventoryPaths(flags),
     playbook,
     secrets: secretOptions(flags),
@@ -86,11 +88,6 @@ async function runPlaybook(playbook: string, flags: RunFlags): Promise<number> {
     skipTags: splitList(flags.skipTags),
     ...(limit === undefined ? {} : { limit }),
     ...(resume === undefined ? {} : { resume }),
-    ...(flags.becomeUser === undefined
-      ? flags.become === undefined
-        ? {}
-        : { become: flags.become }
-      : { become: flags.becomeUser }),
   });
   const summary = await watchRun(running, {
     output: flags.output,

@@ -44,9 +44,10 @@ export class Absence {
   /** The host is back; gives how long it was away, in milliseconds, undefined when it was not. */
   end(): number | undefined {
     const since = this.#since;
+    if (since === undefined) return undefined;
     this.#since = undefined;
     this.#endedAt = performance.now();
-    return since === undefined ? undefined : performance.now() - since;
+    return this.#endedAt - since;
   }
 
   /** The host has said something new: the next time it goes it is tried again at once. */
@@ -62,5 +63,24 @@ export class Absence {
     // Not all hosts of a rack at the same moment.
     const wait = Math.min(RETURN_MAX_MS, RETURN_MIN_MS * 2 ** (tries - 1)) * (0.5 + Math.random());
     await pause(Math.min(wait, this.remainingMs), undefined, { signal });
+  }
+}
+
+/** Does something with a signal that is aborted when another is, or after so many milliseconds. */
+export async function within<T>(
+  limitMs: number | undefined,
+  signal: AbortSignal,
+  work: (signal: AbortSignal) => Promise<T>,
+): Promise<T> {
+  const limit = new AbortController();
+  const stop = (): void => limit.abort();
+  if (signal.aborted) stop();
+  signal.addEventListener("abort", stop, { once: true });
+  const timer = limitMs === undefined ? undefined : setTimeout(stop, limitMs);
+  try {
+    return await work(limit.signal);
+  } finally {
+    clearTimeout(timer);
+    signal.removeEventListener("abort", stop);
   }
 }

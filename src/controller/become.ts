@@ -1,3 +1,4 @@
+import { randomBytes } from "node:crypto";
 import { PassThrough, type Readable } from "node:stream";
 import { finished } from "node:stream/promises";
 import { type Become, needsTerminal } from "../core/become.ts";
@@ -5,6 +6,16 @@ import { createBecomeReader } from "../core/become-reader.ts";
 import { VolleyError } from "../core/errors.ts";
 import type { RemoteProcess } from "../transport/transport.ts";
 import { hintPassword, wrongPassword } from "./explain-become.ts";
+
+/** The terminal of a program that asks for passwords nowhere else; nothing is ever shown on it. */
+export const BECOME_TERMINAL = { columns: 80, rows: 24 } as const;
+
+const SAID_KEPT = 4_000;
+
+/** Makes what tells the words said on the way to another user from what else is printed. */
+export function makeBecomeNonce(): string {
+  return `volley-${randomBytes(8).toString("hex")}`;
+}
 
 /** How a command becomes another user. */
 export interface BecomeTalkOptions {
@@ -15,8 +26,8 @@ export interface BecomeTalkOptions {
   /** What its words begin with; see launch.ts. */
   readonly nonce: string;
   readonly signal: AbortSignal;
-  /** Sends the bundle, to a user that has no copy of it. */
-  sendBundle(process: RemoteProcess): Promise<void>;
+  /** Writes the bundle to the process, whose user has no copy of it. */
+  sendBundle(): Promise<void>;
 }
 
 /** A process on its way to another user. */
@@ -27,6 +38,8 @@ export interface BecomeTalk {
   readonly ready: Promise<void>;
   /** Whether it has been given the password. */
   readonly asked: () => boolean;
+  /** What was said until then, the end of it: on a terminal it is not on standard error. */
+  readonly said: () => string;
 }
 
 /** Answers what a command asks on its way to another user: the password once, and the bundle. */
@@ -75,12 +88,14 @@ export function talkBecome(process: RemoteProcess, options: BecomeTalkOptions): 
     asked = true;
     process.stdin.write(`${password}\n`);
   };
+  let said = "";
   const hear = (text: string): string => {
     const piece = reader.push(text);
+    if (!settled) said = (said + piece.text).slice(-SAID_KEPT);
     for (const word of piece.heard) {
       if (word === "ask") answer();
       else if (word === "ready") settle(resolve);
-      else if (!settled) void sendBundle(process).then(() => settle(resolve), fail);
+      else if (!settled) void sendBundle().then(() => settle(resolve), fail);
     }
     return piece.text;
   };
@@ -91,7 +106,7 @@ export function talkBecome(process: RemoteProcess, options: BecomeTalkOptions): 
     return how;
   });
   const talked = needsTerminal(become) ? { ...process, stdout: filtered } : { ...process, stderr: filtered };
-  return { process: { ...talked, exit }, ready, asked: () => asked };
+  return { process: { ...talked, exit }, ready, asked: () => asked, said: () => said };
 }
 
 /** Passes a stream on without what `hear` takes out of it; byte for byte. */

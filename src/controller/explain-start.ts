@@ -1,19 +1,23 @@
+import { type Become, keepsOwnCopy } from "../core/become.ts";
 import { VolleyError } from "../core/errors.ts";
 import type { Outcome } from "../core/events.ts";
 import type { Endpoint, RemoteExit } from "../transport/transport.ts";
+import { explainBecome } from "./explain-become.ts";
 import { LAUNCH_EXITS } from "./launch.ts";
 
 /** What is known of a bundle that did not start. */
 export interface FailedStart {
   readonly endpoint: Endpoint;
-  readonly become: string | null;
+  readonly become: Become | null;
   readonly exit: RemoteExit;
   /** The end of what it wrote to standard error. */
   readonly stderr: string;
+  /** Whether the password was asked for, and given. */
+  readonly asked: boolean;
 }
 
 /** Why a bundle did not start, as an error that says what to do. */
-export function explainFailedStart({ endpoint, become, exit, stderr }: FailedStart): VolleyError {
+export function explainFailedStart({ endpoint, become, exit, stderr, asked }: FailedStart): VolleyError {
   const { host, user } = endpoint;
   const lines = stderr.trim().split("\n");
   const said = lines.at(-1) ?? "";
@@ -26,22 +30,12 @@ export function explainFailedStart({ endpoint, become, exit, stderr }: FailedSta
   if (code === LAUNCH_EXITS.noCache) {
     return new VolleyError(
       "UPLOAD_FAILED",
-      `${host}: cannot keep the bundle in ${user}'s home: ${said || "the directory cannot be made"}`,
+      `${host}: cannot keep the bundle in ${become !== null && keepsOwnCopy(become) ? become.user : user}'s home: ${said || "the directory cannot be made"}`,
     );
   }
-  if (become !== null && /sudo: .*not found/i.test(said)) {
-    return new VolleyError(
-      "BECOME_FAILED",
-      `${host}: ${user} cannot become ${become}: there is no sudo there`,
-      {
-        hint: "install sudo on the host, or log in as the user to become",
-      },
-    );
-  }
-  if (become !== null && /sudo|password|not in the sudoers|may not run/i.test(said)) {
-    return new VolleyError("BECOME_FAILED", `${host}: ${user} cannot become ${become}: ${said}`, {
-      hint: "passwordless sudo is needed: add a NOPASSWD rule for the user, or log in as the user to become",
-    });
+  if (become !== null) {
+    const refused = explainBecome({ host, login: user, become }, stderr, asked, code);
+    if (refused !== undefined) return refused;
   }
   const how = code === undefined ? "a signal ended it" : `exit code ${code}`;
   return new VolleyError(

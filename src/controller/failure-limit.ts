@@ -28,7 +28,7 @@ export function limitFailures({ play, batch, size }: BatchOf): FailureLimit {
   const why = (): string | undefined => {
     if (anyErrorsFatal === true) return "any error is fatal there";
     if (maxFailPercentage !== undefined && failed.length * 100 > maxFailPercentage * size)
-      return `more than the ${maxFailPercentage} % allowed there`;
+      return `more than ${maxFailPercentage} % of ${size} hosts`;
     return serial !== undefined && failed.length === size ? `all of batch ${batch}` : undefined;
   };
   return {

@@ -1,11 +1,12 @@
 import { setTimeout as pause } from "node:timers/promises";
-import { isVolleyError, VolleyError } from "../core/errors.ts";
 import { keepsOwnCopy, needsTerminal } from "../core/become.ts";
+import { isVolleyError, VolleyError } from "../core/errors.ts";
 import { type Command, encodeLine, type Job, type WireEvent } from "../core/protocol.ts";
 import type { Connection, RemoteExit, RemoteProcess } from "../transport/transport.ts";
-import { Absence } from "./absence.ts";
-import { type BecomeTalk, talkBecome } from "./become.ts";
+import { Absence, within } from "./absence.ts";
+import { BECOME_TERMINAL, type BecomeTalk, makeBecomeNonce, talkBecome } from "./become.ts";
 import { explainFailedStart } from "./explain-start.ts";
+import { HostNoise } from "./host-noise.ts";
 import type { HostRecord } from "./host-record.ts";
 import type { HostRunOptions } from "./host-run.ts";
 import {
@@ -18,14 +19,12 @@ import {
   launchCommand,
   verifyAndLaunchCommand,
 } from "./launch.ts";
+import { type CutLine, mayGoOn, mayTryAgain } from "./may-return.ts";
 import type { PhaseClock } from "./phase-clock.ts";
 import { FIRST_JOURNALED } from "./receive.ts";
 import { makeNonce, sendBundle, writeBundle } from "./send-bundle.ts";
-import { type FirstWord, speak } from "./speak.ts";
+import { type FirstWord, speak, wholeExit } from "./speak.ts";
 
-const STDERR_KEPT = 4_000;
-/** Lines beside the protocol that are told of one host, over all connections. */
-const MAX_NOISE_LINES = 500;
 const UPLOAD_TRIES = 2;
 /** How long a host that has said its last word may take to end. */
 const LAST_WORD_MS = 5_000;
@@ -49,12 +48,11 @@ export class HostLink {
   /** Ends connecting and sending; the target is told in its own way. */
   readonly #abort = new AbortController();
   readonly #absence = new Absence();
+  readonly #noise: HostNoise;
   /** What the host is told again after every time it was lost. */
   readonly #said = new Set<Command>();
   #connection: Connection | undefined;
   #process: RemoteProcess | undefined;
-  #stderr = "";
-  #noiseLines = 0;
   #broken: VolleyError | undefined;
   #uploadedBytes: number;
   /** Of a bundle that was being sent when the connection went. */
@@ -75,6 +73,7 @@ export class HostLink {
   constructor(options: HostRunOptions, context: HostLinkContext) {
     this.#options = options;
     this.#context = context;
+    this.#noise = new HostNoise(options.endpoint.host, options.emit);
     this.#known = options.earlier?.known ?? false;
     this.#uploadedBytes = options.earlier?.uploadedBytes ?? 0;
     const restart = options.earlier?.restart;
@@ -104,7 +103,7 @@ export class HostLink {
 
   /** The last line the host wrote to standard error; empty when there is none. */
   get lastSaid(): string {
-    return this.#stderr.trim().split("\n").at(-1) ?? "";
+    return this.#noise.lastLine;
   }
 
   /** Has the host carry out its job, over as many connections as that takes; gives how its process ended. */
@@ -117,7 +116,7 @@ export class HostLink {
         this.#reached = true;
         if (this.#known || !this.#options.mayLaunch) await this.#attach(connection);
         else await this.#launch(connection);
-        const exit = await this.#exit();
+        const exit = await this.#exit(connection);
         if (!this.#mayGoOn(exit)) return exit;
         this.#leave(exit.kind === "lost" ? exit.reason : "its process ended");
       } catch (thrown) {
@@ -139,7 +138,7 @@ export class HostLink {
    */
   cancel(): void {
     this.#cancelled = true;
-    if (this.#process !== undefined) this.#send({ type: "cancel" });
+    if (this.#process !== undefined && this.#listening) this.#send({ type: "cancel" });
     else if (!this.#known) this.#abort.abort();
   }
 
@@ -164,23 +163,17 @@ export class HostLink {
     const absent = this.#absence.going;
     if (absent) await this.#absence.pause(this.#abort.signal);
     else emit({ type: "host:connect", host, address, port, user });
-    const limit = new AbortController();
-    const onAbort = (): void => limit.abort();
-    this.#abort.signal.addEventListener("abort", onAbort, { once: true });
-    if (this.#abort.signal.aborted) limit.abort();
-    const timer = absent ? setTimeout(onAbort, this.#absence.remainingMs) : undefined;
-    try {
-      const connection = await transport.connect(endpoint, limit.signal);
-      const { connectMs, authenticateMs } = connection.timings;
-      this.#context.clock.add("connect", connectMs);
-      this.#context.clock.add("authenticate", authenticateMs);
-      emit({ type: "host:connected", host, elapsedMs: connectMs + authenticateMs });
-      this.#context.clock.mark();
-      return connection;
-    } finally {
-      clearTimeout(timer);
-      this.#abort.signal.removeEventListener("abort", onAbort);
-    }
+    const connection = await within(
+      absent ? this.#absence.remainingMs : undefined,
+      this.#abort.signal,
+      (signal) => transport.connect(endpoint, signal),
+    );
+    const { connectMs, authenticateMs } = connection.timings;
+    this.#context.clock.add("connect", connectMs);
+    this.#context.clock.add("authenticate", authenticateMs);
+    emit({ type: "host:connected", host, elapsedMs: connectMs + authenticateMs });
+    this.#context.clock.mark();
+    return connection;
   }
 
   async #launch(connection: Connection): Promise<void> {
@@ -264,8 +257,11 @@ export class HostLink {
   }
 
   #explain(exit: RemoteExit): VolleyError {
-    const { endpoint, become } = this.#options;
-    return explainFailedStart({ endpoint, become, exit, stderr: this.#stderr, asked: this.#talk?.asked() ?? false });
+    const { endpoint, become, mask } = this.#options;
+    const said = this.#talk?.said() ?? "";
+    const stderr = this.#noise.stderr === "" ? (mask?.text(said) ?? said) : this.#noise.stderr;
+    const asked = this.#talk?.asked() ?? false;
+    return explainFailedStart({ endpoint, become, exit, stderr, asked });
   }
 
   #comeBack(): void {
@@ -275,7 +271,7 @@ export class HostLink {
   }
 
   /** How the host's process ended; one that does not end after its last word is not waited for. */
-  async #exit(): Promise<RemoteExit> {
+  async #exit(connection: Connection): Promise<RemoteExit> {
     const spoken = new Promise<void>((resolve) => {
       this.#tellLastWord = resolve;
       if (this.#context.record.bye !== undefined || this.#context.record.gone !== undefined) resolve();
@@ -284,36 +280,25 @@ export class HostLink {
       await pause(LAST_WORD_MS, undefined, { ref: false });
       return { kind: "lost", reason: "its process did not end" };
     });
-    return Promise.race([this.#process!.exit, late]);
+    const exit = await Promise.race([this.#process!.exit, late]);
+    return this.#context.record.bye === undefined ? wholeExit(exit, connection) : exit;
   }
 
   /** Whether a process that ended without saying bye has left a run behind that goes on, or can. */
   #mayGoOn(exit: RemoteExit): boolean {
-    const { bye, gone, restart } = this.#context.record;
-    if (bye !== undefined || !this.#mayReturn()) return false;
-    // As long as a host is going down, the process that carried out the run is merely gone.
-    if (gone !== undefined)
-      return gone.running === true || (gone.asked === true && (!gone.restarted || this.#options.mayLaunch));
-    // Whatever ended it, the journal says how far it came; one that said nothing at all has said so elsewhere.
-    return exit.kind === "lost" || restart !== undefined || this.#greeted;
+    return this.#mayReturn() && mayGoOn(exit, this.#cut());
   }
 
   /** Whether what went wrong may be over when the host is tried again. */
   #mayTryAgain(thrown: unknown): boolean {
-    if (!isVolleyError(thrown) || !this.#reached || !this.#mayReturn()) return false;
     if (this.#cancelled && !this.#known) return false;
-    switch (thrown.code) {
-      case "CONNECTION_LOST":
-        return true;
-      case "CONNECT_FAILED":
-      case "TIMEOUT":
-        return this.#absence.going;
-      case "AUTH_FAILED":
-        // Before a host is wholly up it lets nobody in but root: pam_nologin(8).
-        return this.#absence.going && this.#context.record.restart !== undefined;
-      default:
-        return false;
-    }
+    return this.#mayReturn() && mayTryAgain(thrown, this.#cut());
+  }
+
+  #cut(): CutLine {
+    const { mayLaunch } = this.#options;
+    const { record } = this.#context;
+    return { record, mayLaunch, reached: this.#reached, greeted: this.#greeted, away: this.#absence.going };
   }
 
   #mayReturn(): boolean {
@@ -336,21 +321,30 @@ export class HostLink {
   }
 
   /** Starts a command that speaks the protocol, with the job where it is to carry it out. */
-  #start(connection: Connection, command: string, withJob: boolean): Promise<FirstWord> {
-    const { startTimeoutMs, mask, endpoint } = this.#options;
+  #start(
+    connection: Connection,
+    command: (as: LaunchAs | null) => string,
+    withJob: boolean,
+  ): Promise<FirstWord> {
+    const { startTimeoutMs, mask, endpoint, become, bundle } = this.#options;
+    const as = become === null ? null : { become, nonce: makeBecomeNonce(), bytes: bundle.bytes.length };
     const left = Math.max(MIN_START_MS, this.#absence.remainingMs);
-    this.#stderr = "";
+    this.#noise.begin();
     this.#greeted = false;
+    this.#listening = false;
+    this.#talk = undefined;
     return speak(connection, {
       host: endpoint.host,
-      command,
+      command: command(as),
+      ...(become !== null && needsTerminal(become) ? { exec: { pty: BECOME_TERMINAL } } : {}),
+      ...(as !== null && isLaunchTalked(as.become) ? { talk: (process) => this.#become(process, as) } : {}),
       signal: this.#abort.signal,
       after: this.#context.record.lastSequence,
       timeoutMs: Math.min(startTimeoutMs, left),
       mask,
       event: (event) => this.#take(event),
-      noise: (text) => this.#tellNoise(text),
-      stderr: (text) => this.#takeStderr(text),
+      noise: (text) => this.#noise.tell(text),
+      stderr: (text) => this.#noise.takeStderr(text),
       broken: (error) => {
         this.#broken = error;
       },
@@ -368,23 +362,36 @@ export class HostLink {
     });
   }
 
+  /** Answers what is asked before the process is the wanted user's. */
+  #become(process: RemoteProcess, { become, nonce }: LaunchAs): BecomeTalk {
+    const { endpoint, bundle, emit } = this.#options;
+    const { host } = endpoint;
+    const totalBytes = bundle.bytes.length;
+    const { signal } = this.#abort;
+    this.#talk = talkBecome(process, {
+      host,
+      login: endpoint.user,
+      become,
+      nonce,
+      signal,
+      sendBundle: async () => {
+        await writeBundle(process, bundle.bytes, {
+          signal,
+          onProgress: (bytes, elapsedMs) => emit({ type: "host:upload", host, bytes, totalBytes, elapsedMs }),
+        });
+        this.#uploadedBytes += totalBytes;
+        this.#context.clock.take("upload");
+      },
+    });
+    return this.#talk;
+  }
+
   /** The job; one that is begun anew goes on telling where it was interrupted. */
   #job(): Job {
     const { job } = this.#options;
     const { lastSequence } = this.#context.record;
     if (job.session === undefined || lastSequence < FIRST_JOURNALED) return job;
     return { ...job, session: { ...job.session, after: lastSequence } };
-  }
-
-  #takeStderr(text: string): void {
-    this.#stderr = (this.#stderr + text).slice(-STDERR_KEPT);
-    if (this.#noiseLines >= MAX_NOISE_LINES) return;
-    for (const line of text.split("\n")) if (line.trim() !== "") this.#tellNoise(line.slice(0, 1_000));
-  }
-
-  #tellNoise(text: string): void {
-    if (this.#noiseLines++ < MAX_NOISE_LINES)
-      this.#options.emit({ type: "host:noise", host: this.#options.endpoint.host, text });
   }
 
   /** What was said to the host already, to a process or over a connection that may not have taken it in. */
@@ -404,6 +411,7 @@ export class HostLink {
   }
 
   #send(command: Command): void {
-    if (this.#listening && this.#process?.stdin.writable === true) this.#process.stdin.write(encodeLine(command));
+    if (this.#listening && this.#process?.stdin.writable === true)
+      this.#process.stdin.write(encodeLine(command));
   }
 }

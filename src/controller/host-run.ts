@@ -1,3 +1,4 @@
+import type { Become } from "../core/become.ts";
 import { isVolleyError, type SerializedError, serializeError } from "../core/errors.ts";
 import type { ControllerEvent, HostEnd, Outcome, ReceivedEvent } from "../core/events.ts";
 import type { Mask } from "../core/mask.ts";
@@ -15,8 +16,8 @@ export interface HostRunOptions {
   readonly transport: Transport;
   readonly bundle: { readonly id: string; readonly bytes: Buffer };
   readonly job: Job;
-  /** The user to become on the host. */
-  readonly become: string | null;
+  /** The user to become on the host, and how. */
+  readonly become: Become | null;
   /** Masks secrets in what the host says beside the protocol; `emit` masks the rest. */
   readonly mask: Mask | null;
   emit(event: ReceivedEvent | ControllerEvent): void;
@@ -94,7 +95,8 @@ export class HostRun {
 
   /** Whether it has begun the play with this index and not ended. */
   isAt(index: number): boolean {
-    return this.#begun && !this.#ended && this.#at === index;
+    const begun = this.#begun || this.#options.earlier?.known === true;
+    return begun && !this.#ended && this.#at === index;
   }
 
   /** Whether its part was over, or as good as over, before it came to the play with this index. */

@@ -53,18 +53,24 @@ export function launchCommand(id: string, as: LaunchAs | null, left?: string): s
   const remove = left === undefined ? "" : `rm -f "$HOME/${temporaryPath(id, left)}"\n`;
   if (as !== null && keepsOwnCopy(as.become)) {
     const { nonce, bytes } = as;
-    return inShell(`${remove}${goOnAs(as, ownCopyScript(id, nonce, bytes, `--target ${id}`))}`);
+    return inShell(`${remove}${goOnAs(as, ownCopyScript(id, nonce, bytes, `--target ${id}`))}`, as);
   }
-  return inShell(`${remove}f="$HOME/${BUNDLE_CACHE}/${id}.run"
+  return inShell(
+    `${remove}f="$HOME/${BUNDLE_CACHE}/${id}.run"
 [ -f "$f" ] || { umask 077; mkdir -p "$HOME/${BUNDLE_CACHE}" || exit ${LAUNCH_EXITS.noCache}; echo ${ABSENT}; exit 0; }
-${startScript(`--target ${id}`, as)}`);
+${startScript(`--target ${id}`, as)}`,
+    as,
+  );
 }
 
 /** The command that checks what was sent, gives it its name and starts it; it says `volley:corrupt` when it did not arrive whole. */
 export function verifyAndLaunchCommand(id: string, nonce: string, as: LaunchAs | null): string {
-  return inShell(`${nameScript(id, nonce)}
+  return inShell(
+    `${nameScript(id, nonce)}
 ${takeOverScript(id)}
-${startScript(`--target ${id}`, as)}`);
+${startScript(`--target ${id}`, as)}`,
+    as,
+  );
 }
 
 /** The command that gives the events of a run from a sequence number on, from the process that carries it out or its journal. */
@@ -72,8 +78,8 @@ export function attachCommand(id: string, as: LaunchAs | null, run: string, from
   const task = `--attach ${quote(run)} ${from}`;
   const find = `f="$HOME/${BUNDLE_CACHE}/${id}.run"
 [ -f "$f" ] || exit ${LAUNCH_EXITS.unknownRun}`;
-  if (as === null || !keepsOwnCopy(as.become)) return inShell(`${find}\n${startScript(task, as)}`);
-  return inShell(goOnAs(as, `${find}\n${sayWord(as.nonce, "ready")}; exec sh "$f" ${task}`));
+  if (as === null || !keepsOwnCopy(as.become)) return inShell(`${find}\n${startScript(task, as)}`, as);
+  return inShell(goOnAs(as, `${find}\n${sayWord(as.nonce, "ready")}; exec sh "$f" ${task}`), as);
 }
 
 /** The command that removes a bundle sent in part. */
@@ -88,14 +94,17 @@ function startScript(task: string, as: LaunchAs | null): string {
   return goOnAs(as, `${say}exec sh "$0" ${task}`, `"$f"`);
 }
 
-/** Goes on with a script as another user; on a terminal, where there must be one, that passes bytes on as they are. */
+/** Goes on with a script as another user. */
 function goOnAs({ become, nonce }: LaunchAs, script: string, words?: string): string {
-  const raw = needsTerminal(become) ? "stty raw -echo\n" : "";
   const begin = become.method !== "sudo" && isTalked(become) ? `${sayWord(nonce, "begin")}\n` : "";
-  return `${raw}${begin}${becomeCommand(become, nonce, script, words)}`;
+  return `${begin}${becomeCommand(become, nonce, script, words)}`;
 }
 
-/** Whatever the user's login shell is, the script is for sh. */
-function inShell(script: string): string {
-  return `sh -c ${quote(script)}`;
+/**
+ * Whatever the user's login shell is, the script is for sh; a terminal, where there must be one, is told to pass bytes
+ * on as they are.
+ */
+function inShell(script: string, as: LaunchAs | null = null): string {
+  const raw = as !== null && needsTerminal(as.become) ? "stty raw -echo\n" : "";
+  return `sh -c ${quote(`${raw}${script}`)}`;
 }

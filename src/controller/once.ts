@@ -35,7 +35,7 @@ interface Batch {
   readonly ended: Set<HostRun>;
 }
 
-type Heard = Extract<ReceivedEvent, { type: "task:once" | "task:end" }>;
+type Heard = Extract<ReceivedEvent, { type: "task:once" | "task:start" | "task:end" }>;
 
 /**
  * Makes the relay. The first host of a batch that is at work does the task; when it ends before it comes to it, the
@@ -97,7 +97,18 @@ export function createOnceRelay(earlier: readonly (ReceivedEvent | ControllerEve
     settle(question);
   };
 
-  const hear = (event: Heard): void => (event.type === "task:once" ? ask(event) : end(event));
+  const begin = ({ host, task }: Extract<Heard, { type: "task:start" }>): void => {
+    const question = asked.get(keyOf(host, task));
+    const asker = question?.askers.get(host);
+    // The others begin with what they are told, after its end.
+    if (question !== undefined && asker !== undefined) question.doer ??= asker;
+  };
+
+  const hear = (event: Heard): void => {
+    if (event.type === "task:once") ask(event);
+    else if (event.type === "task:start") begin(event);
+    else end(event);
+  };
 
   return {
     batch: (index, hosts) => {
@@ -106,7 +117,7 @@ export function createOnceRelay(earlier: readonly (ReceivedEvent | ControllerEve
       const names = new Set(hosts.map(({ host }) => host));
       for (const event of earlier) {
         if (!isHeard(event) || !names.has(event.host)) continue;
-        if (event.type === "task:end" || event.index === index) hear(event);
+        if (event.type !== "task:once" || event.index === index) hear(event);
       }
       for (const hostRun of hosts) {
         void hostRun.playEnd(index).then(() => {
@@ -122,7 +133,7 @@ export function createOnceRelay(earlier: readonly (ReceivedEvent | ControllerEve
 }
 
 function isHeard(event: ReceivedEvent | ControllerEvent): event is Heard {
-  return event.type === "task:once" || event.type === "task:end";
+  return event.type === "task:once" || event.type === "task:start" || event.type === "task:end";
 }
 
 function keyOf(host: string, task: number): string {

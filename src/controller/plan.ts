@@ -3,6 +3,7 @@ import type { Host, Inventory } from "../core/inventory.ts";
 import type { Vars } from "../core/json.ts";
 import type { Playbook, PlayDefinition } from "../core/playbook.ts";
 import { type Job, type JobOptions, PROTOCOL_VERSION, type Session } from "../core/protocol.ts";
+import { PASSWORD_VARS } from "./become-settings.ts";
 
 /** A play with the hosts it is for. */
 export interface PlayHosts {
@@ -38,6 +39,14 @@ export function planHosts(
   return { plays, hosts, groups, inventory };
 }
 
+/** What becoming another user takes is for the controller alone. */
+function withoutPasswords(vars: Vars): Vars {
+  if (!PASSWORD_VARS.some((name) => name in vars)) return vars;
+  return Object.fromEntries(
+    Object.entries(vars).filter(([name]) => !(PASSWORD_VARS as readonly string[]).includes(name)),
+  );
+}
+
 /** What one host is asked to do. */
 export function makeJob(
   host: Host,
@@ -50,7 +59,9 @@ export function makeJob(
   const hostVars: Record<string, Vars> = {};
   if (shared.length > 0) {
     for (const { name, vars } of inventory.hosts.values()) {
-      hostVars[name] = Object.fromEntries(shared.filter((key) => key in vars).map((key) => [key, vars[key]]));
+      hostVars[name] = withoutPasswords(
+        Object.fromEntries(shared.filter((key) => key in vars).map((key) => [key, vars[key]])),
+      );
     }
   }
   const others = [...inventory.hosts.values()].filter(({ name }) => name !== host.name);
@@ -61,7 +72,7 @@ export function makeJob(
     protocol: PROTOCOL_VERSION,
     host: host.name,
     groups: host.groups,
-    vars: host.vars,
+    vars: withoutPasswords(host.vars),
     inventoryGroups: groups,
     hostVars,
     plays: mine.map(({ index }) => index),

@@ -4,18 +4,20 @@ import { hostname, userInfo } from "node:os";
 import { fileURLToPath } from "node:url";
 import { VolleyError } from "../core/errors.ts";
 import type { Event, Summary } from "../core/events.ts";
-import type { Host, Inventory } from "../core/inventory.ts";
+import type { Inventory } from "../core/inventory.ts";
 import { createMask } from "../core/mask.ts";
 import { maskError, maskEvent } from "../core/mask-event.ts";
-import type { JobOptions, Session } from "../core/protocol.ts";
+import type { Job, JobOptions, Session } from "../core/protocol.ts";
 import type { SecretOptions } from "../secrets/options.ts";
 import { createSecretStore } from "../secrets/store.ts";
 import type { AskPassphrase } from "../transport/ssh/keys.ts";
+import type { BecomeOptions } from "./become-settings.ts";
 import { readEarlier } from "./earlier.ts";
 import { EventQueue } from "./event-queue.ts";
+import { type HostBecome, hostBecome } from "./host-become.ts";
 import { HostRun } from "./host-run.ts";
 import { createOnceRelay } from "./once.ts";
-import { makeJob, type PlayHosts, planHosts } from "./plan.ts";
+import { makeJob, planHosts } from "./plan.ts";
 import { createMasks, openPlan, secretsOf } from "./plan-secrets.ts";
 import { preparePlaybook } from "./playbook.ts";
 import { preflight } from "./preflight.ts";
@@ -28,7 +30,7 @@ import { openTransports } from "./transports.ts";
 import type { AskHostKeys } from "./trust.ts";
 
 /** What to run, where, and how. */
-export interface RunOptions extends ReachOptions {
+export interface RunOptions extends ReachOptions, BecomeOptions {
   /** Paths of inventories, `host1,host2,` lists, or an inventory already loaded. */
   readonly inventory: string | readonly string[] | Inventory;
   /** The playbook's file: an entry to bundle, not a value. */
@@ -49,8 +51,6 @@ export interface RunOptions extends ReachOptions {
   readonly diff?: boolean;
   readonly tags?: readonly string[];
   readonly skipTags?: readonly string[];
-  /** The user to become where the inventory and the play say nothing; `true` is root. */
-  readonly become?: boolean | string;
   /** From starting the bundle on a host to its first word. Default 60 s. */
   readonly startTimeoutMs?: number;
   /** How long a host whose connection went is tried again. Default 60 s. */
@@ -241,16 +241,18 @@ async function carryOut(
   const runs = new Map<string, HostRun>();
   for (const host of hosts) {
     const mine = plays.filter((play) => play.hosts.includes(host));
-    const job = makeJob(host, plan, jobOptions, session);
+    const reached = transports.of(host);
+    const become = hostBecome(host, reached.endpoint.user, mine, options);
+    const job = withBecome(makeJob(host, plan, jobOptions, session), become);
     const mask = maskOf(job.secrets ?? []);
     const seen = earlier.get(host.name);
     runs.set(
       host.name,
       new HostRun({
-        ...transports.of(host),
+        ...reached,
         bundle: used,
         job,
-        become: becomeOf(host, mine, options),
+        become: become.start,
         mask,
         emit: (event) => {
           const told = mask === null ? event : maskEvent(mask, event);
@@ -304,7 +306,14 @@ export function attachOptions(run: string, directory = runsDirectory()): RunOpti
 /** The options that another controller needs to pick the run up; passwords and the like are asked for anew. */
 function recordable(options: RunOptions): Readonly<Record<string, unknown>> {
   // How secrets are opened says where passwords lie, and holds none.
-  const { inventory, playbook, signal: _signal, password: _password, ...rest } = options;
+  const {
+    inventory,
+    playbook,
+    signal: _signal,
+    password: _password,
+    becomePassword: _become,
+    ...rest
+  } = options;
   const written = Object.entries(rest).filter(
     ([, value]) => value !== undefined && typeof value !== "function",
   );
@@ -316,11 +325,9 @@ function recordable(options: RunOptions): Readonly<Record<string, unknown>> {
   };
 }
 
-/** The plays say it first, then the inventory, then the command line; one host runs as one user throughout. */
-function becomeOf(host: Host, plays: readonly PlayHosts[], options: RunOptions): string | null {
-  const said = plays.map(({ play }) => play.become).find((become) => become !== undefined);
-  const become = said ?? host.connection.become ?? options.become ?? false;
-  return become === true ? "root" : become === false ? null : become;
+function withBecome(job: Job, { job: become, secrets }: HostBecome): Job {
+  const all = [...(job.secrets ?? []), ...secrets];
+  return { ...job, become, ...(all.length === 0 ? {} : { secrets: [...new Set(all)] }) };
 }
 
 /** When it started, and something random: sorts by time, and two at once differ. */

@@ -1,6 +1,7 @@
 import { randomBytes } from "node:crypto";
 import type { Bundle } from "../bundle/build.ts";
-import type { Connection } from "../transport/transport.ts";
+import { VolleyError } from "../core/errors.ts";
+import type { Connection, RemoteProcess } from "../transport/transport.ts";
 import { discardCommand, temporaryPath } from "./launch.ts";
 
 const PROGRESS_MS = 100;
@@ -61,4 +62,29 @@ async function discard(connection: Connection, id: string, nonce: string): Promi
     () => undefined,
   );
   await Promise.race([discarding, late]);
+}
+
+const CHUNK_BYTES = 64 << 10;
+
+/** Writes a bundle to a process that waits for it on its standard input. Fails with `CANCELLED`; a process that ends meanwhile is told of elsewhere. */
+export async function writeBundle(
+  { stdin, exit }: RemoteProcess,
+  bytes: Buffer,
+  { signal, onProgress }: Omit<SendOptions, "nonce">,
+): Promise<void> {
+  const startedAt = performance.now();
+  let toldAt = startedAt;
+  const ended = exit.then(() => "ended" as const);
+  onProgress(0, 0);
+  for (let from = 0; from < bytes.length; from += CHUNK_BYTES) {
+    if (signal.aborted) throw new VolleyError("CANCELLED", "cancelled while the bundle was sent");
+    const chunk = bytes.subarray(from, from + CHUNK_BYTES);
+    const written = new Promise<"written">((resolve) => stdin.write(chunk, () => resolve("written")));
+    if ((await Promise.race([written, ended])) === "ended") return;
+    const time = performance.now();
+    const sent = from + chunk.length;
+    if (sent < bytes.length && time - toldAt < PROGRESS_MS) continue;
+    toldAt = time;
+    onProgress(sent, time - startedAt);
+  }
 }

@@ -1,3 +1,4 @@
+import { setTimeout as pause } from "node:timers/promises";
 import { VolleyError } from "../core/errors.ts";
 import type { Mask } from "../core/mask.ts";
 import type { WireEvent } from "../core/protocol.ts";
@@ -6,6 +7,9 @@ import type { BecomeTalk } from "./become.ts";
 import type { ABSENT, CORRUPT } from "./launch.ts";
 import { onMaskedText } from "./masked-text.ts";
 import { receive } from "./receive.ts";
+
+/** What a connection that has gone may take to be known to have. */
+const CLOSING_MS = 100;
 
 /** The first thing a command says, or how it ended without saying any. */
 export type FirstWord =
@@ -64,8 +68,10 @@ export async function speak(connection: Connection, options: SpeakOptions): Prom
       after,
     );
     // The script that only answers must be gone before the next one is started in its place.
-    void process.exit.then((exit) =>
-      resolve(answer === undefined ? { kind: "ended", exit } : { kind: answer }),
+    void process.exit.then(async (exit) =>
+      resolve(
+        answer === undefined ? { kind: "ended", exit: await wholeExit(exit, connection) } : { kind: answer },
+      ),
     );
   });
   options.started(process);
@@ -81,6 +87,17 @@ export async function speak(connection: Connection, options: SpeakOptions): Prom
   } finally {
     clearTimeout(timer);
   }
+}
+
+/**
+ * How a process ended that has not said all it should have: sshd tells of its end before all of its output has been
+ * sent, so that the connection may have gone in between.
+ */
+export async function wholeExit(exit: RemoteExit, connection: Connection): Promise<RemoteExit> {
+  if (exit.kind === "lost") return exit;
+  const gone = connection.closed.then(() => true);
+  const isGone = await Promise.race([gone, pause(CLOSING_MS, false, { ref: false })]);
+  return isGone ? { kind: "lost", reason: "the connection went before all was said" } : exit;
 }
 
 /** Says when the process can be spoken to; rejects when it will not be. */

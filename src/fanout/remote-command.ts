@@ -45,41 +45,43 @@ export function startLine(command: RemoteCommand, options: StartOptions): string
   const environment = Buffer.byteLength(exportsOf(env));
   const script = command.kind === "script" ? command.bytes.length : undefined;
   const steps = [
+    // Names that no environment has: what they hold is removed, and the command sees them.
+    "_vp=;_vc=",
     "exec 3<&0",
     "exec </dev/null",
     ...(script === undefined && stdinBytes === undefined ? [] : [SPOOL]),
     ...(environment === 0
       ? []
-      : [`e=$(head -c ${environment} <&3)`, `case $e in *"#whole")eval "$e";;*)${GIVE_UP};;esac`]),
-    ...(script === undefined ? [] : [`spool ${script}||{ ${GIVE_UP};}`, `exec 4<"$t"`, REMOVE]),
-    ...(stdinBytes === undefined ? [] : [`spool ${stdinBytes}||{ ${GIVE_UP};}`, `exec <"$t"`, REMOVE]),
+      : [`_ve=$(head -c ${environment} <&3)`, `case $_ve in *"#whole")eval "$_ve";;*)${GIVE_UP};;esac`]),
+    ...(script === undefined ? [] : [`_vspool ${script}`, `_vp=$_vt`]),
+    ...(stdinBytes === undefined ? [] : [`_vspool ${stdinBytes}`, `exec <"$_vt"`, `rm -f "$_vt"`]),
   ];
   const run = runOf(command);
   // A terminal is the command's own stdin, and its end is the command's: what it needs stands on the command line.
   const text = pty
     ? `${exportsOf(env)}\n${run}`
     : [...steps, `${LIFELINE}(${run})2>&5 3<&- 5>&-`, END].join(";");
+  // Some shells stay behind what they start: that is one process more to end.
   const shell = ["sh", "-c", text.trim(), "volley", ...wordsOf(command)].map(quoteWord).join(" ");
-  if (become === null) return shell;
-  return become === "root" ? `sudo -n -H -- ${shell}` : `sudo -n -H -u ${quoteWord(become)} -- ${shell}`;
+  if (become === null) return `exec ${shell}`;
+  return `exec sudo -n -H ${become === "root" ? "" : `-u ${quoteWord(become)} `}-- ${shell}`;
 }
 
 const GIVE_UP = `echo "volley: what the command needs did not arrive">&2;exit ${INCOMPLETE_EXIT}`;
-/** `mktemp` makes files that only their owner can read, and they lose their name at once. */
-const SPOOL = `spool(){ t=$(umask 077;mkdir -p "$HOME/.cache/volley" 2>/dev/null;mktemp "$HOME/.cache/volley/exec.XXXXXX" 2>/dev/null||mktemp)&&head -c "$1" <&3 >"$t"&&[ "$(wc -c <"$t")" -eq "$1" ];}`;
-const REMOVE = `rm -f "$t"`;
+/** `mktemp` makes files that only their owner can read. Where there is no home to write in, they lie in `$TMPDIR` or /tmp. */
+const SPOOL = `_vspool(){ _vt=$(umask 077;mkdir -p "$HOME/.cache/volley" 2>/dev/null;mktemp "$HOME/.cache/volley/exec.XXXXXX" 2>/dev/null||mktemp)&&head -c "$1" <&3 >"$_vt"&&[ "$(wc -c <"$_vt")" -eq "$1" ]||{ rm -f "$_vt" "$_vp";${GIVE_UP};};}`;
 /** A shell tells of what it ends on its own stderr, which is not the command's. */
-const LIFELINE = `exec 5>&2 2>/dev/null;trap "c=1" HUP TERM;(trap "" HUP TERM;read -r w<&3;case $w in TERM)kill -TERM 0;;*)kill -HUP 0;;esac;sleep ${END_SECONDS};kill -KILL 0)>/dev/null </dev/null 5>&-&w=$!;`;
-const END = `s=$?;[ "$c" ]||kill -KILL $w;exit $s`;
+const LIFELINE = `exec 5>&2 2>/dev/null;trap "_vc=1" HUP TERM;(trap "" HUP TERM;read -r _vw<&3;case $_vw in TERM)kill -TERM 0;;*)kill -HUP 0;;esac;sleep ${END_SECONDS};[ -z "$_vp" ]||rm -f "$_vp";kill -KILL 0)>/dev/null </dev/null 5>&-&_vw=$!;`;
+const END = `_vs=$?;[ -z "$_vp" ]||rm -f "$_vp";[ "$_vc" ]||kill -KILL $_vw;exit $_vs`;
 
 function runOf(command: RemoteCommand): string {
   switch (command.kind) {
     case "line":
-      return `eval "$1"`;
+      return `_vl=$1;shift;eval "$_vl"`;
     case "words":
       return `"$@"`;
     case "script":
-      return `exec ${interpreterOf(command.bytes)} /dev/fd/4 "$@"`;
+      return `exec ${interpreterOf(command.bytes)} "$_vp" "$@"`;
   }
 }
 

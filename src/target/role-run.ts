@@ -188,7 +188,7 @@ export class RoleRun {
     const { system, stop } = this.#options;
     const query: ReadSystem["query"] = (argv, options) => system.query(argv, { signal: stop, ...options });
     // Not a copy: who it is may be known only when it is asked for.
-    const target = Object.create(system, { query: { value: query } }) as ReadSystem;
+    const target = Object.assign(Object.create(system) as ReadSystem, { query });
     return new Proxy(target, {
       get: (_target, property) => {
         const value: unknown = Reflect.get(target, property);

@@ -1,10 +1,12 @@
 import { performance } from "node:perf_hooks";
 import { format } from "node:util";
 import type { TargetEvent } from "../core/events.ts";
+import type { Mask, MaskStream } from "../core/mask.ts";
 import { PROTOCOL_VERSION, type Session } from "../core/protocol.ts";
 import type { BundleReader } from "./bundle-reader.ts";
 import type { CarryOut, CarryOutOptions } from "./carry-out.ts";
 import { byeForError } from "./executor.ts";
+import { maskOfJob } from "./job-mask.ts";
 import { openLeftovers } from "./leftovers.ts";
 import { takeLock } from "./lock.ts";
 import { bootId, isAlive } from "./process-identity.ts";
@@ -25,7 +27,7 @@ export interface ServeOptions {
 /** Carries out the Job that comes on standard input, and tells of it on standard output. */
 export async function serve({ bundle, id, playbook, carryOut }: ServeOptions): Promise<number> {
   const wire = openWire(process.stdin, process.stdout);
-  const endConsole = sendConsoleTo(wire.emit);
+  const prints = sendConsoleTo(wire.emit);
   const startedAt = performance.now();
   wire.emit({
     type: "hello",
@@ -38,6 +40,7 @@ export async function serve({ bundle, id, playbook, carryOut }: ServeOptions): P
   let unlock: (() => void) | undefined;
   try {
     const job = await wire.readJob();
+    prints.maskWith(maskOfJob(job));
     const { session, options } = job;
     let kept: SessionParts = {};
     if (session !== undefined) {
@@ -55,7 +58,7 @@ export async function serve({ bundle, id, playbook, carryOut }: ServeOptions): P
       };
     }
     const { tally, cancelled, error } = await carryOut({ job, ...wire, ...kept });
-    endConsole();
+    prints.end();
     wire.emit({
       type: "bye",
       tally,
@@ -65,7 +68,7 @@ export async function serve({ bundle, id, playbook, carryOut }: ServeOptions): P
     });
     code = tally.failed > 0 || error !== undefined ? 2 : 0;
   } catch (thrown) {
-    endConsole();
+    prints.end();
     const bye = byeForError(thrown, performance.now() - startedAt);
     wire.emit(wire.stop.aborted ? { ...bye, cancelled: true } : bye);
     code = 2;
@@ -120,20 +123,20 @@ function openJournal(id: string, { run, resume, after }: Session, wire: Wire): S
   return { survivesRestart: true, ...(usable ? { replay: readReplay(lines, { sameRun, restarted }) } : {}) };
 }
 
+/** What a role prints, once it has been taken off the protocol's stream. */
+interface RolePrints {
+  /** From here on what is written in pieces is masked as one text. */
+  maskWith(mask: Mask | null): void;
+  /** Tells of what was held back. */
+  end(): void;
+}
+
 /** What a role prints must not mix with the protocol's stream: it becomes log events. */
-function sendConsoleTo(emit: (event: TargetEvent) => void): () => void {
-  // A line may be written in pieces, and a secret in it is found only once they are together.
-  let unfinished = "";
-  const flush = (): void => {
-    if (unfinished !== "") emit({ type: "log", level: "info", text: unfinished });
-    unfinished = "";
-  };
+function sendConsoleTo(emit: (event: TargetEvent) => void): RolePrints {
   const print =
     (level: "info" | "warn") =>
-    (...values: unknown[]): void => {
-      flush();
+    (...values: unknown[]): void =>
       emit({ type: "log", level, text: format(...values) });
-    };
   Object.assign(console, {
     log: print("info"),
     info: print("info"),
@@ -141,16 +144,22 @@ function sendConsoleTo(emit: (event: TargetEvent) => void): () => void {
     warn: print("warn"),
     error: print("warn"),
   });
+  let masking: MaskStream | undefined;
+  const tell = (text: string): void => {
+    if (text !== "") print("info")(text.replace(/\n$/, ""));
+  };
   const write = (chunk: string | Uint8Array, ...rest: readonly unknown[]): boolean => {
-    const text = unfinished + Buffer.from(chunk as Uint8Array).toString("utf8");
-    const end = text.lastIndexOf("\n");
-    unfinished = text.slice(0, Math.max(0, end));
-    flush();
-    unfinished = text.slice(end + 1);
+    const text = Buffer.from(chunk as Uint8Array).toString("utf8");
+    tell(masking === undefined ? text : masking.push(text));
     const done = rest.at(-1);
     if (typeof done === "function") queueMicrotask(done as () => void);
     return true;
   };
   process.stdout.write = write as typeof process.stdout.write;
-  return flush;
+  return {
+    maskWith: (mask) => {
+      masking = mask?.stream();
+    },
+    end: () => tell(masking?.end() ?? ""),
+  };
 }

@@ -80,7 +80,11 @@ async function compare() {
     }
     if (values.profile !== undefined) {
       for (const [name, args] of Object.entries({ bare, volley }))
-        await measure(["--cpu-prof", `--cpu-prof-dir=${join(values.profile, name)}`, ...args], report, directory);
+        await measure(
+          ["--cpu-prof", `--cpu-prof-dir=${join(values.profile, name)}`, ...args],
+          report,
+          directory,
+        );
     }
     for (const [name, runs] of Object.entries(results))
       process.stdout.write(`${name.padEnd(6)}  ${describe(runs)}\n`);

@@ -12,7 +12,7 @@ import { faultsOfMarked, makeMarkedProject } from "./site.ts";
 
 const scratch = scratchDirectory();
 const BATCHES = 4;
-const HOSTS = 50;
+const HOSTS = 58;
 
 type Bytes = Readonly<Record<Direction, number>>;
 
@@ -37,7 +37,7 @@ async function measurePhases(): Promise<readonly { readonly phase: string; reado
       },
     );
     expect(summary.hosts).toMatchObject([{ outcome: "ok", failures: [] }]);
-    return [...phases, { phase: "end", until: { ...proxy.bytes } }];
+    return phases.filter(({ phase }) => phase !== "host:end");
   } finally {
     await rig.stop();
   }
@@ -120,7 +120,7 @@ test("cut anywhere, a run does each action once and tells of each once", async (
         const plan = mine[index]!;
         const { outcome, error } = hostOf(ran, host.name);
         outcomes[outcome] = (outcomes[outcome] ?? 0) + 1;
-        if (rig.proxies[index]!.done) struck++;
+        if (rig.proxies[index]!.struck > 0) struck++;
         const early = plan.faults[0]!.bytes <= login[plan.faults[0]!.direction];
         const found =
           outcome === "unreachable" && plan.kind === "corrupt" && early
@@ -147,5 +147,5 @@ test("cut anywhere, a run does each action once and tells of each once", async (
   }
   process.stderr.write(`chaos: ${JSON.stringify({ outcomes, struck })}\n`);
   expect(wrong, `VOLLEY_CHAOS_SEED=${seed}`).toEqual([]);
-  expect(struck).toBeGreaterThan((BATCHES * HOSTS * 9) / 10);
+  expect(struck).toBeGreaterThanOrEqual(200);
 }, 240_000);

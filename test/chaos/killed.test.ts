@@ -70,7 +70,7 @@ test("a connection that says nothing more is given up, and the run is found agai
   );
   go(hostOfRig(rig));
   const ran = await follow(run(optionsOf(project, rig, impatient(project))));
-  expect(rig.proxies[0]!.done).toBe(true);
+  expect(rig.proxies[0]!.struck).toBe(1);
   expect(hostOf(ran, "web01")).toMatchObject({ outcome: "ok", tally: { changed: 4 } });
   expect(linesOf(hostOfRig(rig), "marks")).toEqual(["before", "after", "notified"]);
   expect(ofType(ran.events, "host:lost")).toHaveLength(1);

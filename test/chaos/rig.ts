@@ -18,11 +18,15 @@ export interface Rig {
   stop(): Promise<void>;
 }
 
-/** Starts a fleet behind proxies; `faultOf` says what happens to the n-th connection to a host. */
+/**
+ * Starts a fleet behind proxies; `faultOf` says what happens to the n-th connection to a host, `isBehind` which hosts
+ * have a proxy at all.
+ */
 export async function startRig(
   project: Project,
   options: EmbeddedFleetOptions,
   faultOf: (host: number, connection: number) => Fault | undefined = () => undefined,
+  isBehind: (host: number) => boolean = () => true,
 ): Promise<Rig> {
   const token = randomUUID();
   const fleet = await startEmbeddedFleet({ ...options, env: { ...options.env, VOLLEY_CHAOS: token } });
@@ -32,7 +36,7 @@ export async function startRig(
   let inventory = fleet.inventoryYaml();
   let known = readFileSync(fleet.knownHostsPath, "utf8");
   for (const [index, { port }] of fleet.hosts.entries()) {
-    const through = proxies[index]!.port;
+    const through = isBehind(index) ? proxies[index]!.port : port;
     inventory = inventory.replace(`ansible_port: ${port}\n`, `ansible_port: @${through}\n`);
     known = known.replace(`[127.0.0.1]:${port} `, `[127.0.0.1]:@${through} `);
   }

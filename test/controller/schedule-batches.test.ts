@@ -1,7 +1,7 @@
 import { expect, test } from "vitest";
 import { orderHosts, splitBatches } from "../../src/controller/batches.ts";
 import type { Host } from "../../src/core/inventory.ts";
-import type { BatchSize, PlayOrder } from "../../src/core/play-schedule.ts";
+import type { PlayOrder, PlaySchedule } from "../../src/core/play-schedule.ts";
 
 const NAMES = ["web2", "db1", "web1", "app1", "Web3"];
 
@@ -12,7 +12,7 @@ function ordered(order?: PlayOrder, seed?: string): readonly string[] {
   return orderHosts(hosts, order, seed).map(({ name }) => name);
 }
 
-function sizes(total: number, serial?: BatchSize | readonly BatchSize[]): readonly number[] {
+function sizes(total: number, serial: PlaySchedule["serial"]): readonly number[] {
   const hosts = Array.from({ length: total }, (_, index) => index);
   const batches = splitBatches(hosts, serial);
   // Nobody is left out, nobody comes twice.
@@ -20,9 +20,9 @@ function sizes(total: number, serial?: BatchSize | readonly BatchSize[]): readon
   return batches.map(({ length }) => length);
 }
 
-test.each<readonly [readonly number[], number, (BatchSize | readonly BatchSize[])?]>([
+test.each<readonly [expected: readonly number[], total: number, serial: PlaySchedule["serial"]]>([
   [[], 0, 3],
-  [[7], 7],
+  [[7], 7, undefined],
   [[3, 3, 1], 7, 3],
   [[7], 7, 100],
   [[2, 2, 2, 1], 7, "30%"],

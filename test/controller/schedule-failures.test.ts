@@ -31,7 +31,7 @@ test("says who failed where, and what was allowed", () => {
   expect(share.add("web1")).toBeUndefined();
   expect(share.add("web2")).toEqual({
     code: "OTHERS_FAILED",
-    message: 'web1, web2 failed in play "Deploy": more than the 25 % allowed there',
+    message: 'web1, web2 failed in play "Deploy": more than 25 % of 4 hosts',
   });
   const batch = limitFailures({ play: { name: "Deploy", serial: 7 }, batch: 3, size: 7 });
   const last = [1, 2, 3, 4, 5, 6, 7].map((number) => batch.add(`web${number}`)).at(-1);

@@ -1,76 +1,260 @@
-import { chmodSync, readFileSync } from "node:fs";
+import { chmodSync, readFileSync, statSync } from "node:fs";
+import { userInfo } from "node:os";
 import { join } from "node:path";
 import { expect, test } from "vitest";
-import { fleetStarter, hostOf, keptBundles, provision } from "./lib/drive.ts";
-import { makeProject, playbookText, scratchDirectory, TWO_FILES } from "./lib/project.ts";
+import type { RunOptions } from "../../src/controller/run.ts";
+import type { EmbeddedFleet, EmbeddedFleetOptions } from "../../src/embedded/types.ts";
+import { fleetStarter, follow, hostOf, keptBundles, ofType, provision, start } from "./lib/drive.ts";
+import {
+  makeProject,
+  type Project,
+  playbookText,
+  scratchDirectory,
+  TWO_FILES,
+  waitFor,
+} from "./lib/project.ts";
 
 const scratch = scratchDirectory();
 const startFleet = fleetStarter();
 
-/** A host whose sudo is this script. */
-async function tryWith(sudo: string, become: string | boolean): ReturnType<typeof provision> {
+/** What is skipped in front of the command: options and the user. */
+const TO_COMMAND = 'while [ "$1" != -- ]; do shift; done; shift; exec "$@"';
+/** A sudo that takes this password, asks three times, and writes down how often it was given one. */
+const SUDO = `while [ "$1" != -- ]; do case $1 in -S) s=1;; -p) p=$2; shift;; -u) HOME="$HOME/of-$2"; mkdir -p "$HOME";; esac; shift; done; shift
+for try in 1 2 3; do
+  [ "$s" ] || exec "$@"
+  printf "\\nWe trust you have received the usual lecture.\\n" >&2
+  printf %s "$p" >&2
+  IFS= read -r word || { echo "sudo: no password was provided" >&2; exit 1; }
+  echo "$word" >>"$ASKED"
+  [ "$word" = "open sesame" ] && exec "$@"
+  echo "Sorry, try again." >&2
+done
+echo "sudo: 3 incorrect password attempts" >&2; exit 1`;
+
+interface Tried {
+  readonly project: Project;
+  readonly fleet: EmbeddedFleet;
+  readonly options: Partial<RunOptions>;
+  /** The passwords sudo was given. */
+  asked(): readonly string[];
+}
+
+/** A host whose user `ops`, who is nobody's namesake, has this sudo. */
+async function hostWith(
+  sudo: string,
+  plays = TWO_FILES,
+  more: Partial<EmbeddedFleetOptions> = {},
+): Promise<Tried> {
   const project = makeProject(scratch(), {
-    "site.ts": playbookText(TWO_FILES),
+    "site.ts": playbookText(plays),
     "bin/sudo": `#!/bin/sh\n${sudo}\n`,
   });
   chmodSync(project.path("bin/sudo"), 0o755);
-  const fleet = await startFleet({ count: 1, env: { PATH: `${project.path("bin")}:${process.env.PATH}` } });
-  const ran = await provision(project, fleet, { become });
-  expect(keptBundles(fleet.hosts[0]!).temporary).toEqual([]);
-  return ran;
+  const fleet = await startFleet({
+    count: 1,
+    passwords: [{ user: "ops", password: "login" }],
+    env: { PATH: `${project.path("bin")}:${process.env.PATH}`, ASKED: project.path("asked") },
+    ...more,
+  });
+  const inventory = project.write(
+    "ops.yaml",
+    fleet
+      .inventoryYaml()
+      .replaceAll(`ansible_user: ${JSON.stringify(fleet.user)}`, 'ansible_user: "ops"')
+      .replaceAll(/.*private_key_file.*\n/g, ""),
+  );
+  const asked = (): readonly string[] => {
+    try {
+      return readFileSync(project.path("asked"), "utf8").trimEnd().split("\n");
+    } catch {
+      return [];
+    }
+  };
+  return { project, fleet, asked, options: { inventory, password: "login", become: true } };
 }
 
 test("become root: started through sudo, without a question", async () => {
-  const { summary } = await tryWith(
-    'echo "$*" > "$HOME/asked"; while [ "$1" != -- ]; do shift; done; shift; exec "$@"',
-    true,
-  );
+  const { project, fleet, options } = await hostWith(`echo "$*" >"$ASKED"; ${TO_COMMAND}`);
+  const { summary } = await provision(project, fleet, options);
+  expect(summary).toMatchObject({ exitCode: 0, tally: { changed: 2 } });
+  expect(readFileSync(project.path("asked"), "utf8")).toMatch(/^-n -H -- sh -c /);
+  expect(keptBundles(fleet.hosts[0]!).temporary).toEqual([]);
+});
+
+test("logged in as the user to become: sudo is not needed", async () => {
+  const { project, fleet, options } = await hostWith('echo "$*" >"$ASKED"; exit 1');
+  const { summary } = await provision(project, fleet, { ...options, become: "ops" });
   expect(summary).toMatchObject({ exitCode: 0, tally: { changed: 2 } });
 });
 
-test("become another user: it gets a copy of its own, in its own home", async () => {
-  const project = makeProject(scratch(), {
-    "site.ts": playbookText(TWO_FILES),
-    "bin/sudo":
-      '#!/bin/sh\nHOME="$HOME/of-$4"; mkdir -p "$HOME"; while [ "$1" != -- ]; do shift; done; shift; exec "$@"\n',
-  });
-  chmodSync(project.path("bin/sudo"), 0o755);
-  const fleet = await startFleet({ count: 1, env: { PATH: `${project.path("bin")}:${process.env.PATH}` } });
-  const first = await provision(project, fleet, { become: "deploy" });
+test("become another user: it gets a copy of its own, in its own home, and only it can read it", async () => {
+  const { project, fleet, options } = await hostWith(SUDO);
+  const first = await provision(project, fleet, { ...options, become: "deploy" });
   expect(first.summary).toMatchObject({ exitCode: 0, tally: { changed: 2 } });
+  expect(hostOf(first, "web01").uploadedBytes).toBeGreaterThan(10_000);
+  expect(ofType(first.events, "host:upload").at(-1)).toMatchObject({
+    bytes: hostOf(first, "web01").uploadedBytes,
+  });
   const home = join(fleet.hosts[0]!.home, "of-deploy");
   expect(readFileSync(join(home, "a"), "utf8")).toBe("a\n");
-  expect(keptBundles({ home })).toMatchObject({ bundles: [expect.any(String)], temporary: [] });
-  expect((await provision(project, fleet, { become: "deploy" })).summary.tally).toMatchObject({
-    unchanged: 2,
-    changed: 0,
-  });
+  const kept = keptBundles({ home });
+  expect(kept).toMatchObject({ bundles: [expect.any(String)], temporary: [] });
+  const directory = join(home, ".cache/volley/bundles");
+  expect(statSync(join(directory, kept.bundles[0]!)).mode & 0o777).toBe(0o600);
+  expect(statSync(directory).mode & 0o777).toBe(0o700);
+  expect(keptBundles(fleet.hosts[0]!).bundles).toEqual([]);
+  const second = await provision(project, fleet, { ...options, become: "deploy" });
+  expect(second.summary.tally).toMatchObject({ unchanged: 2, changed: 0 });
+  expect(hostOf(second, "web01").uploadedBytes).toBe(0);
 });
 
-test.each([
-  ["wants a password", 'echo "sudo: a password is required" >&2; exit 1', "sudo: a password is required"],
-  [
-    "does not know the user",
-    'echo "ops is not in the sudoers file." >&2; exit 1',
-    "ops is not in the sudoers file.",
-  ],
-])("sudo %s: said, with what to do", async (_what, sudo, said) => {
-  const ran = await tryWith(sudo, true);
+test.each([true, "deploy"])("become %s with a password: given once, told nowhere", async (become) => {
+  const commands: string[] = [];
+  const { project, fleet, options, asked } = await hostWith(SUDO, TWO_FILES, {
+    onExec: ({ command }) => commands.push(command),
+  });
+  const ran = await provision(project, fleet, { ...options, become, becomePassword: "open sesame" });
+  expect(ran.summary).toMatchObject({ exitCode: 0, tally: { changed: 2 } });
+  expect(asked()).toEqual(["open sesame"]);
+  expect(commands.length).toBeGreaterThan(0);
+  expect(JSON.stringify([ran.events, commands])).not.toContain("open sesame");
+});
+
+test("the inventory's password is over the caller's, and does not reach the host as a var", async () => {
+  const { project, fleet, options, asked } = await hostWith(
+    SUDO,
+    `{ hosts: "all", tasks: ({ task, host }) => { task("Vars", debug({ msg: Object.keys(host.vars).join(" ") })); } }`,
+  );
+  const inventory = project.write(
+    "with-password.yaml",
+    readFileSync(options.inventory as string, "utf8").replace(
+      "  hosts:",
+      "  vars: { ansible_become_pass: open sesame, other: var }\n  hosts:",
+    ),
+  );
+  const ran = await provision(project, fleet, { ...options, inventory, becomePassword: "another" });
+  expect(ran.summary.exitCode).toBe(0);
+  expect(asked()).toEqual(["open sesame"]);
+  const [end] = ofType(ran.events, "task:end");
+  expect(JSON.stringify(end?.result)).toContain("other");
+  expect(JSON.stringify(end?.result)).not.toContain("ansible_become_pass");
+});
+
+test.each([true, "deploy"])("become %s with a wrong password: not tried again", async (become) => {
+  const { project, fleet, options, asked } = await hostWith(SUDO);
+  const ran = await provision(project, fleet, { ...options, become, becomePassword: "open barley" });
   expect(hostOf(ran, "web01")).toMatchObject({
     outcome: "failed",
     error: {
       code: "BECOME_FAILED",
-      message: expect.stringMatching(new RegExp(`^web01: \\S+ cannot become root: ${said}$`)),
-      hint: expect.stringContaining("NOPASSWD"),
+      message: `web01: ops cannot become ${become === true ? "root" : become}: sudo does not take the password`,
+      hint: expect.stringContaining("ops's password"),
+    },
+  });
+  expect(asked()).toEqual(["open barley"]);
+  expect(JSON.stringify(ran.events)).not.toContain("open barley");
+  expect(ran.summary.exitCode).toBe(1);
+});
+
+test.each([true, "deploy"])(
+  "become %s: a host that is lost is come back to with the password",
+  async (become) => {
+    const { project, fleet, options, asked } = await hostWith(
+      SUDO,
+      `{ hosts: "all", tasks: ({ task, facts }) => { task("Wait", ${waitFor("go")}); task("After", debug({ msg: "after" })); } }`,
+    );
+    const running = start(project, fleet, { ...options, become, becomePassword: "open sesame" });
+    const home = become === true ? "" : "of-deploy/";
+    let dropped = false;
+    const ran = await follow(running, (event) => {
+      if (event.type === "task:output" && !dropped) {
+        dropped = true;
+        fleet.hosts[0]!.dropConnections();
+      }
+      if (event.type === "host:back") project.write("go", "");
+      if (event.type === "host:back")
+        void import("node:fs").then(({ writeFileSync }) =>
+          writeFileSync(join(fleet.hosts[0]!.home, `${home}go`), ""),
+        );
+    });
+    expect(hostOf(ran, "web01").error).toBeUndefined();
+    expect(ran.summary).toMatchObject({ exitCode: 0, outcomes: { ok: 1 } });
+    expect(ofType(ran.events, "task:end").map(({ name }) => name)).toEqual(["Wait", "After"]);
+    expect(asked()).toEqual(["open sesame", "open sesame"]);
+  },
+);
+
+test("a cancel while the password is being checked ends at once", async () => {
+  const { project, fleet, options } = await hostWith('echo here >"$ASKED"; exec sleep 600');
+  const running = start(project, fleet, { ...options, becomePassword: "open sesame" });
+  const ran = await follow(running, (event) => {
+    if (event.type === "host:upload" && event.bytes === event.totalBytes) running.cancel();
+  });
+  expect(hostOf(ran, "web01").outcome).toBe("cancelled");
+  expect(ran.summary.exitCode).toBe(130);
+});
+
+test.each([
+  ["wants a password", "sudo: a password is required", "-K asks for it"],
+  ["does not know the user", "ops is not in the sudoers file.", "ops ALL=(root) NOPASSWD: ALL"],
+  ["insists on a terminal", "sudo: sorry, you must have a tty to run sudo", "!requiretty"],
+])("sudo %s: said, with what to do", async (_what, said, hint) => {
+  const { project, fleet, options } = await hostWith(`echo "${said}" >&2; exit 1`);
+  const ran = await provision(project, fleet, options);
+  expect(hostOf(ran, "web01")).toMatchObject({
+    outcome: "failed",
+    error: {
+      code: "BECOME_FAILED",
+      message: `web01: ops cannot become root: ${said}`,
+      hint: expect.stringContaining(hint),
     },
   });
   expect(ran.summary.exitCode).toBe(1);
 });
 
-test("no sudo there: said", async () => {
-  const ran = await tryWith('echo "sh: 3: exec: sudo: not found" >&2; exit 127', true);
-  expect(hostOf(ran, "web01").error).toMatchObject({
+test("no such program there: said", async () => {
+  const { project, fleet, options } = await hostWith(TO_COMMAND);
+  const ran = await provision(project, fleet, { ...options, becomeMethod: "doas" });
+  const missing = hostOf(ran, "web01").error;
+  // Where this machine has a doas of its own, it is that which refuses.
+  expect(missing).toMatchObject({
     code: "BECOME_FAILED",
-    message: expect.stringMatching(/cannot become root: there is no sudo there$/),
+    message: expect.stringContaining("ops cannot become root"),
   });
+});
+
+// Root alone can be anybody, without asking.
+test.skipIf(userInfo().uid !== 0)("plays, roles and tasks of other users, as root", async () => {
+  const { project, fleet, options } = await hostWith(
+    SUDO,
+    `{ name: "Of root", hosts: "all", tasks: ({ task }) => {
+      task("Root", command({ argv: ["id", "-un"] }));
+      task("Nobody", command({ argv: ["id", "-un"] }), { become: "nobody" });
+      task("Forbidden", copy({ content: "x", dest: "/etc/volley-test" }), { become: "nobody", ignoreErrors: true });
+      task("Nobody there", command({ argv: ["id"] }), { become: "nobody-there", ignoreErrors: true });
+      task("Skipped", command({ argv: ["id"] }), { become: "nobody-there", when: false });
+    } },
+    { name: "Of daemon", hosts: "all", become: "daemon", tasks: ({ task, facts, system }) => {
+      task("Daemon", () => command({ argv: ["sh", "-c", "id -un; id -un >&2; exit 3"] }), { failedWhen: false });
+      task("Facts", debug({ msg: facts.user_id + " " + facts.env.USER + " " + system.uid }));
+    } }`,
+  );
+  const ran = await provision(project, fleet, options);
+  const results = Object.fromEntries(
+    ofType(ran.events, "task:end").map(({ name, result }) => [name, result]),
+  );
+  expect(results).toMatchObject({
+    Root: { data: { stdout: "root" } },
+    Nobody: { data: { stdout: "nobody" } },
+    Forbidden: { state: "failed", error: { code: "FILE_FAILED" } },
+    "Nobody there": {
+      state: "failed",
+      error: { code: "BECOME_FAILED", message: "cannot become nobody-there: there is no such user" },
+    },
+    Skipped: { state: "skipped" },
+    Daemon: { data: { stdout: "daemon", stderr: "daemon", rc: 3 } },
+  });
+  expect(JSON.stringify(results.Facts)).toContain("daemon daemon 1");
+  expect(ran.summary.exitCode).toBe(0);
 });

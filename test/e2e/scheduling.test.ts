@@ -1,9 +1,11 @@
 import { existsSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
-import { expect, test } from "vitest";
+import { expect, test, vi } from "vitest";
+import { listRuns, runsDirectory } from "../../src/controller/run-records.ts";
 import type { Event } from "../../src/core/events.ts";
 import type { EmbeddedFleet } from "../../src/embedded/types.ts";
+import { volley } from "./lib/cli.ts";
 import { fleetStarter, follow, hostOf, ofType, provision, start } from "./lib/drive.ts";
 import {
   makeProject,
@@ -39,6 +41,15 @@ function mostAtOnce(events: readonly Event[]): number {
     if (type === "play:end") now--;
   }
   return most;
+}
+
+function isRunning(pid: number): boolean {
+  try {
+    // A zombie, which nobody has waited for yet, has ended.
+    return !/^State:\tZ/m.test(readFileSync(`/proc/${pid}/status`, "utf8"));
+  } catch {
+    return false;
+  }
 }
 
 function letGo(fleet: EmbeddedFleet): void {
@@ -124,8 +135,8 @@ test("any error is fatal: the others finish the task they are at, those that wai
   const ran = await follow(start(project, fleet), (event) => {
     const arrived = event.type === "task:output" || (event.type === "play:end" && event.host === "web03");
     if (arrived && ++ready === 3) writeFileSync(join(fleet.hosts[0]!.home, "fail"), "");
-    // It has been told by then: what is written to it is read in order.
-    if (event.type === "host:end" && event.host === "web03") letGo(fleet);
+    // The other one has been told at the same time.
+    if (event.type === "host:end" && event.host === "web03") void sleep(500).then(() => letGo(fleet));
   });
   expect(ran.summary).toMatchObject({ exitCode: 2, outcomes: { failed: 1, cancelled: 2 } });
   const reason = {
@@ -153,12 +164,12 @@ test("the share of failures is of the batch, and must be exceeded; a host that i
     ["web03", "web04"],
   ]);
   expect(ran.summary).toMatchObject({ exitCode: 4, outcomes: { failed: 1, unreachable: 2, cancelled: 3 } });
-  expect(hostOf(ran, "web05").error?.message).toContain("more than the 50 % allowed there");
+  expect(hostOf(ran, "web05").error?.message).toContain("more than 50 % of 2 hosts");
   expect(hostOf(ran, "web02")).toMatchObject({ outcome: "cancelled", tally: { notExecuted: 2 } });
 });
 
 test("hosts begin in the order a play says; a shuffled one says its seed, and is the same for the same", async () => {
-  const fleet = await startFleet({ count: 6 });
+  const fleet = await startFleet({ count: 4 });
   const connected = async (order: string, seed?: string) => {
     const project = projectOf(play(`order: "${order}"`, `task("Say", debug({ msg: "hi" }));`));
     const { events } = await provision(project, fleet, {
@@ -177,7 +188,8 @@ test("hosts begin in the order a play says; a shuffled one says its seed, and is
 });
 
 test("throttle: so many hosts at a time, in that play only", async () => {
-  const both = `task("Say", debug({ msg: "hi" }));`;
+  // Long enough for all to be there at a time, were they let in.
+  const both = `task("Work", shell("sleep 0.3"));`;
   const project = projectOf(
     play('strategy: "free"', `task("Ready", command({ argv: ["true"] }));`),
     play('throttle: 2, strategy: "free"', both),
@@ -195,8 +207,9 @@ test("throttle: so many hosts at a time, in that play only", async () => {
   expect(ofType(throttled, "play:end")).toHaveLength(5);
 });
 
+// The hosts are connected by a play before, so that the time is that of a task alone.
 test("a host that takes too long for a play finishes its task and has failed", async () => {
-  const project = projectOf(play("timeout: 1", WAIT), TWO_FILES);
+  const project = projectOf(TWO_FILES, play("timeout: 1", WAIT), TWO_FILES);
   const fleet = await startFleet({ count: 1 });
   const ran = await follow(start(project, fleet, { hostTimeoutMs: 600_000, graceMs: 600_000 }), (event) => {
     if (event.type === "task:output") void sleep(3_000).then(() => letGo(fleet));
@@ -204,24 +217,21 @@ test("a host that takes too long for a play finishes its task and has failed", a
   expect(hostOf(ran, "web01")).toMatchObject({
     outcome: "failed",
     error: { code: "TIMEOUT", message: 'web01: play "Deploy" took longer than 1 s' },
-    tally: { changed: 1, notExecuted: 3 },
+    tally: { changed: 3, notExecuted: 3 },
   });
   expect(ran.summary.exitCode).toBe(2);
 });
 
 test("what does not end by itself is ended by force; others are none the worse", async () => {
-  const project = projectOf(
-    play(
-      "tags: []",
-      `task("Hang", shell(\`echo $$ > "\${facts.env.HOME}/pid"; sleep 1000\`), { when: () => host.name === "web01" });`,
-    ),
-    TWO_FILES,
-  );
+  const limited = TWO_FILES.replace("hosts:", "timeout: 600, hosts:");
+  const hang = play("tags: []", `task("Hang", shell(\`echo $$ > "\${facts.env.HOME}/pid"; sleep 1000\`));`);
+  const project = projectOf(limited, hang.replace('"all"', '"web01"'), limited);
   const fleet = await startFleet({ count: 2 });
-  const ran = await provision(project, fleet, { hostTimeoutMs: 4_000, graceMs: 100 });
+  const ran = await provision(project, fleet, { hostTimeoutMs: 1_000, graceMs: 100 });
   expect(hostOf(ran, "web01")).toMatchObject({ outcome: "failed", error: { code: "TIMEOUT" } });
-  expect(hostOf(ran, "web02").outcome).toBe("ok");
-  expect(existsSync(join(fleet.hosts[1]!.home, "b"))).toBe(true);
+  expect(hostOf(ran, "web02")).toMatchObject({ outcome: "ok", tally: { notExecuted: 0 } });
+  const pid = Number(readFileSync(join(fleet.hosts[0]!.home, "pid"), "utf8"));
+  await vi.waitFor(() => expect(isRunning(pid)).toBe(false), 5_000);
 });
 
 test("a host that cannot be connected in time has failed, and counts as one that did", async () => {
@@ -233,6 +243,19 @@ test("a host that cannot be connected in time has failed, and counts as one that
   const ran = await provision(project, fleet, { connectTimeoutMs: 600_000, graceMs: 100 });
   expect(hostOf(ran, "web01")).toMatchObject({ outcome: "failed", error: { code: "TIMEOUT" } });
   expect(hostOf(ran, "web02").error?.code).toBe("OTHERS_FAILED");
+});
+
+test("cancelled amid a batch: later ones do not begin", async () => {
+  const fleet = await startFleet({ count: 3 });
+  const running = start(projectOf(play("serial: 1, maxFailPercentage: 0", WAIT)), fleet);
+  const ran = await follow(running, (event) => {
+    if (event.type === "task:output") running.cancel();
+    if (event.type === "run:cancel") void sleep(500).then(() => letGo(fleet));
+  });
+  expect(ran.summary).toMatchObject({ exitCode: 130, outcomes: { cancelled: 3 } });
+  expect(fleet.hosts.map(({ stats }) => stats.connections)).toEqual([1, 0, 0]);
+  expect(ofType(ran.events, "play:batch")).toHaveLength(1);
+  expect(ofType(ran.events, "play:stop")).toEqual([]);
 });
 
 /** Leaves a trace of every host that did it, and tells something only it knows. */
@@ -332,7 +355,7 @@ test("runOnce: cancelled, those that wait end, and the task counts as not execut
       waits++;
       running.cancel();
     }
-    if (event.type === "host:end" && event.host === "web02") letGo(fleet);
+    if (event.type === "host:end" && event.host === "web02") void sleep(500).then(() => letGo(fleet));
   });
   expect(ran.summary).toMatchObject({ exitCode: 130, outcomes: { cancelled: 2 } });
   expect(hostOf(ran, "web02").tally).toMatchObject({ changed: 0, skipped: 0, notExecuted: 2 });
@@ -354,4 +377,43 @@ test("runOnce: what the host was told to do is not done by another when it ends 
     { name: "Migrate", error: { code: "OTHERS_FAILED", message: "web01: ended before this was done there" } },
   ]);
   expect(doneBy(fleet)).toEqual(["web01"]);
+});
+
+test("a controller killed amid a batch: another one keeps to the batches, and relays what was done once", async () => {
+  const fleet = await startFleet({ count: 3 });
+  const project = projectOf(play("serial: [2, 1]", SLOW_ONCE));
+  const inventory = project.write("inventory.yaml", fleet.inventoryYaml());
+  const args = ["run", "site.ts", "-i", inventory, "--known-hosts", fleet.knownHostsPath, "-o", "json"];
+  const killed = await volley(args, {
+    cwd: project.directory,
+    on: (child) => {
+      let seen = "";
+      child.stdout!.on("data", (text: string) => {
+        seen += text;
+        const waits =
+          /"type":"task:once"[^\n]*"host":"web02"/.test(seen) && seen.includes('"type":"task:output"');
+        // Its log is written every now and then.
+        if (waits) void sleep(1_000).then(() => child.kill("SIGKILL"));
+      });
+    },
+  });
+  expect(killed.code).toBeNull();
+  letGo(fleet);
+  const [name] = listRuns(runsDirectory());
+  const attached = await volley(["attach", name!, "-o", "json"], { cwd: project.directory });
+  const events = attached.stdout
+    .trim()
+    .split("\n")
+    .map((line) => JSON.parse(line) as Event);
+  const [end] = ofType(events, "run:end");
+  expect(end?.summary).toMatchObject({ exitCode: 0, outcomes: { ok: 3 } });
+  const done = ofType(events, "task:end").filter((event) => event.name === "Migrate");
+  expect(done.map(({ host, result }) => [host, result.state, result.from ?? ""]).sort()).toEqual([
+    ["web01", "changed", ""],
+    ["web02", "skipped", "web01"],
+    ["web03", "changed", ""],
+  ]);
+  const begun = events.findIndex((event) => event.type === "host:connect" && event.host === "web03");
+  for (const host of ["web01", "web02"])
+    expect(events.findIndex((event) => event.type === "play:end" && event.host === host)).toBeLessThan(begun);
 });

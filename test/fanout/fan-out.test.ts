@@ -34,7 +34,11 @@ describe("a command", () => {
       ["web02", "failed", { kind: "exited", code: 7 }],
       ["web03", "ok", { kind: "exited", code: 0 }],
     ]);
-    expect(results.map(({ stdoutBytes, stderrBytes }) => [stdoutBytes, stderrBytes])).toEqual([[9, 5], [9, 5], [9, 5]]);
+    expect(results.map(({ stdoutBytes, stderrBytes }) => [stdoutBytes, stderrBytes])).toEqual([
+      [9, 5],
+      [9, 5],
+      [9, 5],
+    ]);
     expect(exitCodeOf(results)).toBe(2);
   });
 
@@ -42,12 +46,17 @@ describe("a command", () => {
     const { hosts } = await start({ count: 1 });
     const words = ["printf", "<%s>", "a b", "$HOME", "it's", "*", "", "x\ny", "-n", '"'];
     const { stdout } = await run(hosts, "", { command: { kind: "words", words } });
-    expect(stdout.web01).toBe(words.slice(2).map((word) => `<${word}>`).join(""));
+    expect(stdout.web01).toBe(
+      words
+        .slice(2)
+        .map((word) => `<${word}>`)
+        .join(""),
+    );
   });
 
   it("may be any line of shell, also one that is wrong", async () => {
     const { hosts } = await start({ count: 1 });
-    const { stdout } = await run(hosts, "for i in 1 2; do echo \"it's $i\"; done | tail -1; exit 0; echo no");
+    const { stdout } = await run(hosts, 'for i in 1 2; do echo "it\'s $i"; done | tail -1; exit 0; echo no');
     expect(stdout.web01).toBe("it's 2\n");
     const wrong = await run(hosts, "if true");
     expect(wrong.results[0]?.outcome).toBe("failed");
@@ -57,8 +66,10 @@ describe("a command", () => {
   it("has an empty stdin, and environment variables that are not on its command line", async () => {
     const { hosts, fleet } = await start({ count: 1 });
     const env = { TOKEN: "se'cret $x\nsecond", OTHER: "" };
-    const { stdout } = await run(hosts, 'cat; echo "[$TOKEN|${OTHER-unset}]"; ps -o args= -p $PPID,$$', { env });
-    expect(stdout.web01).toMatch(/^\[se'cret \$x\nsecond\|\]\n/);
+    const { stdout } = await run(hosts, 'cat; echo "[$TOKEN|$OTHER]"; env | grep -c ^OTHER=; ps -o args= -p $PPID,$$', {
+      env,
+    });
+    expect(stdout.web01).toMatch(/^\[se'cret \$x\nsecond\|\]\n1\n/);
     expect(stdout.web01?.match(/se'cret/g)).toHaveLength(1);
     expect(fleet.hosts[0]?.stats.execs).toBe(1);
   });
@@ -77,7 +88,10 @@ describe("input", () => {
     const input = await openInputFile(file);
     const { stdout } = await run(hosts, "sha256sum", { input });
     await input.close();
-    const sum = execFileSync("sha256sum", { input: Buffer.alloc(1_500_000, "0123456789abcdef\n"), encoding: "utf8" });
+    const sum = execFileSync("sha256sum", {
+      input: Buffer.alloc(1_500_000, "0123456789abcdef\n"),
+      encoding: "utf8",
+    });
     expect(stdout).toEqual({ web01: sum, web02: sum, web03: sum });
     for (const { home } of fleet.hosts) expect(readdirSync(join(home, ".cache/volley"))).toEqual([]);
   });
@@ -99,10 +113,14 @@ describe("input", () => {
     const opened = await openInputFile(file);
     const stop = new AbortController();
     const { results, stdout } = await run(hosts, "echo ran", {
-      input: { ...opened, bytes: 1_000, sendTo: async (stdin, ended) => {
-        await opened.sendTo(stdin, ended);
-        stdin.end();
-      } },
+      input: {
+        ...opened,
+        bytes: 1_000,
+        sendTo: async (stdin, ended) => {
+          await opened.sendTo(stdin, ended);
+          stdin.end();
+        },
+      },
       stop: stop.signal,
     });
     await opened.close();
@@ -118,23 +136,33 @@ describe("a script", () => {
     const directory = mkdtempSync(join(tmpdir(), "volley-input-"));
     writeFileSync(join(directory, "in"), "from stdin\n");
     const input = await openInputFile(join(directory, "in"));
-    const shell = await run(hosts, "", { command: { kind: "script", bytes: plain, words: ["a b", "c"] }, input });
+    const shell = await run(hosts, "", {
+      command: { kind: "script", bytes: plain, words: ["a b", "c"] },
+      input,
+    });
     await input.close();
     rmSync(directory, { recursive: true });
     expect(shell.stdout.web01).toBe("a b,2\nread from stdin\n");
-    const node = Buffer.from('#!/usr/bin/env node\nconsole.log(process.argv.slice(2), process.env.NAME);process.exit(9)\n');
+    const node = Buffer.from(
+      "#!/usr/bin/env node\nconsole.log(process.argv.slice(2), process.env.NAME);process.exit(9)\n",
+    );
     const script = await run(hosts, "", {
       command: { kind: "script", bytes: node, words: ["x y"] },
       env: { NAME: "value" },
     });
-    expect([script.stdout.web01, script.results[0]?.exit]).toEqual(["[ 'x y' ] value\n", { kind: "exited", code: 9 }]);
+    expect([script.stdout.web01, script.results[0]?.exit]).toEqual([
+      "[ 'x y' ] value\n",
+      { kind: "exited", code: 9 },
+    ]);
   });
 });
 
 describe("the end of a command", () => {
   it("comes when it takes too long, for all that it started", async () => {
     const { hosts } = await start({ count: 2 });
-    const { results, stdout } = await run(hosts, "echo begun; sleep 7101 & sleep 7102; echo never", { timeoutMs: 700 });
+    const { results, stdout } = await run(hosts, "echo begun; sleep 7101 & sleep 7102; echo never", {
+      timeoutMs: 700,
+    });
     expect(results.map(({ outcome }) => outcome)).toEqual(["timedOut", "timedOut"]);
     expect(stdout).toEqual({ web01: "begun\n", web02: "begun\n" });
     await until(() => !isRunning("sleep 7101") && !isRunning("sleep 7102"));
@@ -172,16 +200,20 @@ describe("the end of a command", () => {
   it("lets a command that heeds TERM clean up", async () => {
     const { hosts } = await start({ count: 1 });
     const stop = new AbortController();
-    const { results, stdout } = await run(hosts, 'trap "echo cleaned; exit 0" TERM; echo begun; sleep 7104 & wait', {
-      stop: stop.signal,
-      listener: {
-        output: () => {
-          stop.abort();
-          return undefined;
+    const { results, stdout } = await run(
+      hosts,
+      'trap "echo cleaned; exit 0" TERM; echo begun; sleep 7104 & wait',
+      {
+        stop: stop.signal,
+        listener: {
+          output: () => {
+            stop.abort();
+            return undefined;
+          },
+          end: () => undefined,
         },
-        end: () => undefined,
       },
-    });
+    );
     expect([stdout.web01, results[0]?.outcome]).toEqual(["begun\ncleaned\n", "ok"]);
   });
 
@@ -231,7 +263,8 @@ describe("hosts", () => {
   it("that cannot be reached do not hold up the others", async () => {
     const { hosts } = await start({
       count: 4,
-      faults: (index) => [undefined, { kind: "refuse" } as const, { kind: "rejectAuth" } as const, undefined][index],
+      faults: (index) =>
+        [undefined, { kind: "refuse" } as const, { kind: "rejectAuth" } as const, undefined][index],
     });
     const { results } = await run(hosts, "true");
     expect(results.map(({ outcome, error }) => [outcome, error?.code])).toEqual([

@@ -37,7 +37,12 @@ export function fleetStarter(): (options: EmbeddedFleetOptions) => Promise<Fleet
     }));
     const transports = await openTransports(
       hosts,
-      { sshConfig: "none", knownHostsFiles: [fleet.knownHostsPath], connectTimeoutMs: 10_000, connectRetries: 0 },
+      {
+        sshConfig: "none",
+        knownHostsFiles: [fleet.knownHostsPath],
+        connectTimeoutMs: 10_000,
+        connectRetries: 0,
+      },
       new AbortController().signal,
     );
     closers.push(async () => {

@@ -43,6 +43,7 @@ export interface RunOptions {
   readonly roleDirectory?: string;
   readonly facts?: Readonly<Record<string, unknown>>;
   readonly waitForOthers?: (play: number) => Promise<boolean>;
+  readonly askOnce?: NonNullable<ExecutorOptions["askOnce"]>;
   readonly leftovers?: NonNullable<ExecutorOptions["leftovers"]>;
   readonly replay?: NonNullable<ExecutorOptions["replay"]>;
   readonly survivesRestart?: boolean;
@@ -102,6 +103,7 @@ export async function runPlays(plays: readonly Play[], given: RunOptions = {}): 
       given.onEvent?.(event);
     },
     waitForOthers: given.waitForOthers ?? (async () => true),
+    ...(given.askOnce === undefined ? {} : { askOnce: given.askOnce }),
     ...(given.leftovers === undefined ? {} : { leftovers: given.leftovers }),
     ...(given.replay === undefined ? {} : { replay: given.replay }),
     survivesRestart: given.survivesRestart ?? false,

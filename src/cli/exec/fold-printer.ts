@@ -1,6 +1,7 @@
 import { createFold, type FoldedHosts } from "../../fanout/fold.ts";
 import type { KeptOutput } from "../../fanout/kept-output.ts";
 import { formatNodeSet } from "../../fanout/node-set.ts";
+import type { HostResult } from "../../fanout/result.ts";
 import { count } from "../../reporter/rows/amounts.ts";
 import { paintRow } from "../../reporter/rows/paint.ts";
 import { BOLD, DIM, line, type Row, segment } from "../../reporter/rows/row.ts";
@@ -25,6 +26,7 @@ export interface FoldPrinterOptions extends ExecPrinterOptions {
 export function createFoldPrinter(options: FoldPrinterOptions): ExecPrinter {
   const { stdout, symbols, diff } = options;
   const fold = createFold();
+  const progress = createProgress(options);
   const columns = stdout.columns ?? DEFAULT_COLUMNS;
   const print = (rows: readonly Row[]): void =>
     stdout.writer.write(rows.map((row) => `${paintRow(row, stdout.colors)}\n`).join(""));
@@ -66,8 +68,15 @@ export function createFoldPrinter(options: FoldPrinterOptions): ExecPrinter {
     stdout.writer.write("\n");
   };
   return {
-    listener: fold.listener,
+    listener: {
+      output: fold.listener.output,
+      end: async (result) => {
+        await fold.listener.end(result);
+        progress.add(result);
+      },
+    },
     end: async (results, elapsedMs) => {
+      progress.clear();
       // Of a host that never ran the command there is nothing to show: the table says it.
       const groups = fold
         .groups()
@@ -80,11 +89,37 @@ export function createFoldPrinter(options: FoldPrinterOptions): ExecPrinter {
       await stdout.writer.flush();
       await printStatus(options, results, elapsedMs);
     },
-    close: () => fold.close(),
+    close: async () => {
+      progress.clear();
+      await fold.close();
+    },
   };
 }
 
-/** What a group's output has otherwise than the usual one; undefined when one of them is too long to compare. */
+/** How many hosts are done, on a terminal: nothing else is to be seen until all are. */
+function createProgress({ stderr, hosts }: ExecPrinterOptions): {
+  add(result: HostResult): void;
+  clear(): void;
+} {
+  const counts = { done: 0, failed: 0 };
+  let shown = 0;
+  const show = (text: string): void => {
+    if (stderr.columns === undefined || (text === "" && shown === 0)) return;
+    stderr.writer.write(`\r${text.padEnd(shown)}${text === "" ? "\r" : ""}`);
+    shown = text.length;
+  };
+  return {
+    add: ({ outcome }) => {
+      counts.done++;
+      if (outcome !== "ok") counts.failed++;
+      const failed = counts.failed === 0 ? "" : `, ${counts.failed} not ok`;
+      show(`${counts.done} of ${count(hosts.length, "host")}${failed}`);
+    },
+    clear: () => show(""),
+  };
+}
+
+/** What a group's output has otherwise than the usual one; undefined when it is nothing, or one of them is too long to compare. */
 async function differences(usual: FoldedHosts, group: FoldedHosts): Promise<readonly Row[] | undefined> {
   // Only who asks for differences waits for what finds them.
   const { diffRows } = await import("../../reporter/rows/diff-rows.ts");
@@ -92,6 +127,8 @@ async function differences(usual: FoldedHosts, group: FoldedHosts): Promise<read
     line(`--- ${formatNodeSet(usual.hosts)}`, { color: "red" }),
     line(`+++ ${formatNodeSet(group.hosts)}`, { color: "green" }),
   ];
+  // Of nothing, all that is usual would be what differs.
+  if (group.stdout.bytes === 0) return undefined;
   for (const stream of ["stdout", "stderr"] as const) {
     if (usual[stream].digest === group[stream].digest) continue;
     const before = await usual[stream].text(MAX_COMPARED_BYTES);

@@ -19,7 +19,7 @@ export function describeEnd({ outcome, exit, error }: HostResult): string {
       return "ok";
     case "failed":
       return exit?.kind === "signalled"
-        ? `killed by ${exit.signal}`
+        ? `killed by ${exit.signal.replace(/^SIG/, "")}`
         : exitText(exit?.kind === "exited" ? exit.code : undefined);
     case "timedOut":
       return "timed out";
@@ -55,7 +55,7 @@ export function symbolOf({ outcome }: Pick<HostResult, "outcome">, symbols: Symb
 /** Shells give 128 and the number of a signal for a command that it ended. */
 function exitText(code = -1): string {
   const signal = Object.entries(constants.signals).find(([, number]) => number === code - 128)?.[0];
-  return signal === undefined ? `exit ${code}` : `exit ${code} (${signal})`;
+  return signal === undefined ? `exit ${code}` : `exit ${code} (${signal.slice(3)})`;
 }
 
 /** Prints how it went to stderr: a table, failures first, where there are any, and what it came to. */

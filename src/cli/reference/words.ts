@@ -42,6 +42,10 @@ export const taskOptions: Entries<keyof LoopOptions<unknown>> = {
     type: "boolean",
     text: "`true` only ever inspects; `false` applies even in check mode. Default: as the run.",
   },
+  become: {
+    type: "boolean | string",
+    text: "The user to do it as; `true` is root, `false` whoever is logged in. Default: as its role is done.",
+  },
   ignoreErrors: { type: "boolean", text: "The role goes on when the task fails." },
   changedWhen: {
     type: "boolean | ((result) => boolean)",
@@ -145,6 +149,10 @@ export const roleUseOptions: Entries<keyof RoleUseOptions> = {
   when: {
     type: "boolean | ((context) => boolean)",
     text: "The role's tasks are skipped unless this holds. A function gets the role's context: `({ facts }) => facts.is_chroot`.",
+  },
+  become: {
+    type: "boolean | string",
+    text: "The user its tasks and handlers are done as; `true` is root, `false` whoever is logged in. Default: the play's.",
   },
 };
 

@@ -42,7 +42,7 @@ export async function startSystem(become: Become, bundle: string): Promise<Remot
 }
 
 /** A group of its own: what ends a task's processes is not to end it. */
-const options = { detached: true, stdio: ["pipe", "pipe", "pipe"] } as const;
+const options = { detached: true } as const;
 
 async function connect(
   child: ChildProcessWithoutNullStreams,

@@ -10,49 +10,64 @@ const DIGEST_BYTES = 20;
  * looked up in every line of a file, and node:crypto takes ten times as long for the few bytes of a name.
  */
 export function hashedNameMatcher(salt: Buffer, wanted: Buffer): (name: Buffer) => boolean {
-  let pads: readonly [Int32Array, Int32Array] | undefined;
   if (wanted.length !== DIGEST_BYTES) return () => false;
+  let pads: readonly [Int32Array, Int32Array] | undefined;
   const words = Int32Array.from({ length: 5 }, (_none, index) => wanted.readInt32BE(index * 4));
   return (name) => {
     if (name.length > MAX_NAME_BYTES || salt.length > 64)
       return createHmac("sha1", salt).update(name).digest().equals(wanted);
     pads ??= [padded(salt, 0x36), padded(salt, 0x5c)];
-    const inner = digestAfter(pads[0], name);
-    for (let index = 0; index < 5; index++) INNER.writeInt32BE(inner[index]!, index * 4);
-    const outer = digestAfter(pads[1], INNER);
+    INNER.set(compress(pads[0], lastBlock(name)));
+    const outer = compress(pads[1], INNER);
     return outer.every((word, index) => word === words[index]);
   };
 }
 
-const INNER = Buffer.alloc(DIGEST_BYTES);
-const BLOCK = Buffer.alloc(64);
+/** A digest, and what SHA-1 puts behind it as the last of two blocks. */
+const INNER = new Int32Array(16);
+INNER[5] = 1 << 31;
+INNER[15] = (64 + DIGEST_BYTES) * 8;
 const SCHEDULE = new Int32Array(80);
+const blocks = new WeakMap<Buffer, Int32Array>();
 
 /** SHA-1's state after the block that HMAC makes of a key. */
 function padded(key: Buffer, byte: number): Int32Array {
-  BLOCK.fill(byte);
-  for (let index = 0; index < key.length; index++) BLOCK[index] = key[index]! ^ byte;
-  return compress(START, BLOCK);
+  const block = Buffer.alloc(64, byte);
+  for (let index = 0; index < key.length; index++) block[index] = key[index]! ^ byte;
+  return compress(START, wordsOf(block));
 }
 
-/** The digest when one more block, the last, follows 64 bytes. */
-function digestAfter(state: Int32Array, message: Buffer): Int32Array {
-  BLOCK.fill(0);
-  message.copy(BLOCK);
-  BLOCK[message.length] = 0x80;
-  BLOCK.writeUInt32BE((64 + message.length) * 8, 60);
-  return compress(state, BLOCK);
+/** A message as the last of two blocks; one name is looked for in many lines. */
+function lastBlock(message: Buffer): Int32Array {
+  let words = blocks.get(message);
+  if (words === undefined) {
+    const block = Buffer.alloc(64);
+    message.copy(block);
+    block[message.length] = 0x80;
+    block.writeUInt32BE((64 + message.length) * 8, 60);
+    words = wordsOf(block);
+    blocks.set(message, words);
+  }
+  return words;
+}
+
+function wordsOf(block: Buffer): Int32Array {
+  return Int32Array.from({ length: 16 }, (_none, index) => block.readInt32BE(index * 4));
 }
 
 /** One round of SHA-1 (RFC 3174, section 6.1). */
-function compress(state: Int32Array, block: Buffer): Int32Array {
+function compress(state: Int32Array, block: Int32Array): Int32Array {
   const w = SCHEDULE;
-  for (let t = 0; t < 16; t++) w[t] = block.readInt32BE(t * 4);
+  w.set(block);
   for (let t = 16; t < 80; t++) {
     const mixed = w[t - 3]! ^ w[t - 8]! ^ w[t - 14]! ^ w[t - 16]!;
     w[t] = (mixed << 1) | (mixed >>> 31);
   }
-  let [a, b, c, d, e] = state as unknown as [number, number, number, number, number];
+  let a = state[0]!;
+  let b = state[1]!;
+  let c = state[2]!;
+  let d = state[3]!;
+  let e = state[4]!;
   for (let t = 0; t < 80; t++) {
     const f =
       t < 20

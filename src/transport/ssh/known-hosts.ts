@@ -9,7 +9,7 @@ interface KnownHost {
   readonly file: string;
   readonly line: number;
   readonly marker: "@revoked" | "@cert-authority" | undefined;
-  readonly matches: (name: string) => boolean;
+  readonly matches: (name: string, bytes: Buffer) => boolean;
   readonly type: string;
   readonly key: Buffer;
 }
@@ -49,7 +49,8 @@ export function openKnownHosts(files: readonly string[]): KnownHosts {
     let found = byName.get(name);
     // Hashed lines cost an HMAC each: every name is looked up once.
     if (found === undefined) {
-      found = load().filter((entry) => entry.matches(name));
+      const bytes = Buffer.from(name);
+      found = load().filter((entry) => entry.matches(name, bytes));
       byName.set(name, found);
     }
     return found;
@@ -157,11 +158,11 @@ function parseLine(file: string, line: number, text: string): KnownHost | undefi
 
 const EMPTY = Buffer.alloc(0);
 
-function nameMatcher(names: string): (name: string) => boolean {
+function nameMatcher(names: string): KnownHost["matches"] {
   if (names.startsWith("|1|")) {
     const [, , salt, hash] = names.split("|").map((text) => Buffer.from(text, "base64"));
     const matches = hashedNameMatcher(salt ?? EMPTY, hash ?? EMPTY);
-    return (name) => matches(Buffer.from(name));
+    return (_name, bytes) => matches(bytes);
   }
   // Most lines are names: of thousands of them a regular expression each would take seconds.
   if (!/[*?!]/.test(names)) {

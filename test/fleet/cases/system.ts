@@ -1,14 +1,4 @@
-import {
-  apt,
-  authorized_key as authorized_key,
-  cron,
-  group,
-  hostname,
-  service,
-  sysctl,
-  systemd,
-  user,
-} from "volley";
+import { apt, authorized_key, cron, group, hostname, service, sysctl, systemd, user } from "volley";
 import type { ActionCase } from "./case.ts";
 
 const LISTS = "apt-get update >/dev/null";

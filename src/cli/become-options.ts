@@ -1,0 +1,82 @@
+import { readFileSync } from "node:fs";
+import { homedir } from "node:os";
+import { type Command, Option } from "commander";
+import type { BecomeOptions } from "../controller/become-settings.ts";
+import type { BecomeMethod } from "../core/become.ts";
+import { VolleyError } from "../core/errors.ts";
+
+/** Flags of commands whose hosts may ask for a password when another user is wanted. */
+export interface BecomeFlags {
+  readonly become?: boolean;
+  readonly becomeUser?: string;
+  readonly becomeMethod?: BecomeMethod;
+  readonly askBecomePass?: boolean;
+  readonly becomePasswordFile?: string;
+}
+
+/** Adds how another user is become; who, is among the options of every command that works on hosts. */
+export function addBecomeOptions(command: Command): Command {
+  return addBecomePasswordOptions(command).addOption(
+    new Option(
+      "--become-method <method>",
+      "how, where the inventory does not say (default: sudo); doas and su ask the host in their own ways",
+    ).choices(["sudo", "doas", "su"]),
+  );
+}
+
+/** Adds where the password for it comes from. */
+export function addBecomePasswordOptions(command: Command): Command {
+  return command
+    .option("-K, --ask-become-pass", "ask for the password that sudo, doas or su wants, once for all hosts")
+    .option(
+      "--become-password-file <file>",
+      "file that holds that password in its first line (or $VOLLEY_BECOME_PASSWORD)",
+    );
+}
+
+/** What the flags say; asks for the password when told to. Fails with `USAGE`. */
+export async function becomeOptions(flags: BecomeFlags): Promise<BecomeOptions> {
+  const { become, becomeUser, becomeMethod } = flags;
+  const wanted = becomeUser ?? become;
+  const becomePassword = await readBecomePassword(flags);
+  return {
+    ...(wanted === undefined ? {} : { become: wanted }),
+    ...(becomeMethod === undefined ? {} : { becomeMethod }),
+    ...(becomePassword === undefined ? {} : { becomePassword }),
+  };
+}
+
+async function readBecomePassword({
+  askBecomePass,
+  becomePasswordFile: file,
+}: BecomeFlags): Promise<string | undefined> {
+  const fromEnvironment = process.env.VOLLEY_BECOME_PASSWORD;
+  // Programs started from here have no need of it.
+  delete process.env.VOLLEY_BECOME_PASSWORD;
+  if (askBecomePass === true) {
+    const { askPassphrase } = await import("./ask.ts");
+    const password = await askPassphrase("Become password: ");
+    if (password === null) {
+      throw new VolleyError("USAGE", "there is no terminal to ask for the become password", {
+        hint: "give it with --become-password-file or VOLLEY_BECOME_PASSWORD",
+      });
+    }
+    return refuseEmpty(password, "nothing was typed");
+  }
+  if (file === undefined) return fromEnvironment === "" ? undefined : fromEnvironment;
+  let text: string;
+  try {
+    text = readFileSync(file.replace(/^~(?=\/)/, homedir()), "utf8");
+  } catch (thrown) {
+    throw new VolleyError(
+      "USAGE",
+      `cannot read the become password from ${file}: ${(thrown as Error).message}`,
+    );
+  }
+  return refuseEmpty(text.split(/\r?\n/)[0]!, `the first line of ${file} is empty`);
+}
+
+function refuseEmpty(password: string, why: string): string {
+  if (password === "") throw new VolleyError("USAGE", `the become password is empty: ${why}`);
+  return password;
+}

@@ -1,0 +1,163 @@
+// What hosts in trouble cost those that are not: a fleet a tenth of which refuses, a tenth never answers, a tenth is cut.
+// node test/bench/fleet-of-trouble.mjs [--hosts 500] [--forks 100]; needs a built dist.
+import { spawn } from "node:child_process";
+import { once } from "node:events";
+import { existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { createInterface } from "node:readline";
+import { setTimeout as sleep } from "node:timers/promises";
+import { fileURLToPath, pathToFileURL } from "node:url";
+import { parseArgs } from "node:util";
+import { build } from "esbuild";
+
+const root = fileURLToPath(new URL("../..", import.meta.url));
+const controller = join(root, "dist", "controller.js");
+const { values } = parseArgs({
+  options: {
+    hosts: { type: "string", default: "500" },
+    forks: { type: "string", default: "100" },
+    measure: { type: "string" },
+  },
+});
+
+if (values.measure === undefined) await compare();
+else await measure(values.measure);
+
+/** Runs the good hosts alone, then on a fresh fleet all of them, each time in a process of its own. */
+async function compare() {
+  if (!existsSync(controller)) throw new Error("there is no dist: npm run build");
+  const results = [];
+  for (const trouble of [false, true]) {
+    const directory = mkdtempSync(join(tmpdir(), "volley-trouble-"));
+    // Inside the project, so that the compiled file finds the packages it imports.
+    const compiled = mkdtempSync(join(root, "node_modules", ".trouble-"));
+    const fleet = await startFleet(compiled, trouble);
+    try {
+      prepare(directory, fleet.description);
+      const result = await measureApart(directory);
+      results.push(result);
+      process.stdout.write(`${trouble ? "with trouble" : "good alone  "}  ${describe(result)}\n`);
+    } finally {
+      fleet.child.stdin.end();
+      await fleet.exited;
+      for (const path of [directory, compiled]) rmSync(path, { recursive: true, force: true });
+    }
+  }
+  const [alone, both] = results;
+  process.stdout.write(`wall ratio ${(both.wallMs / alone.wallMs).toFixed(2)}\n`);
+}
+
+async function startFleet(compiled, trouble) {
+  const file = join(compiled, "serve.mjs");
+  await build({
+    stdin: {
+      contents: `
+import { startEmbeddedFleet } from "./src/embedded/fleet.ts";
+const count = ${Number(values.hosts)};
+const good = Array.from({ length: count }, (_, index) => index).filter((index) => ![3, 5, 7].includes(index % 10));
+const fleet = await startEmbeddedFleet({
+  count: ${trouble} ? count : good.length,
+  faults: (index) => {
+    if (!${trouble}) return undefined;
+    if (index % 10 === 3) return { kind: "refuse" };
+    if (index % 10 === 5) return { kind: "hang" };
+    if (index % 10 === 7) return { kind: "dropAfterBytes", bytes: 2_500 + ((index * 7919) % 4_000), direction: "out", times: 1 };
+    return undefined;
+  },
+});
+process.stdout.write(JSON.stringify({ inventoryYaml: fleet.inventoryYaml(), knownHostsPath: fleet.knownHostsPath }) + "\\n");
+process.stdin.resume().once("end", () => void fleet.stop().then(() => process.exit(0)));
+`,
+      resolveDir: root,
+    },
+    bundle: true,
+    packages: "external",
+    platform: "node",
+    format: "esm",
+    outfile: file,
+    logLevel: "warning",
+  });
+  const child = spawn(process.execPath, [file], { stdio: ["pipe", "pipe", "inherit"] });
+  const exited = once(child, "exit");
+  const [line] = await once(createInterface(child.stdout), "line");
+  return { child, exited, description: JSON.parse(line) };
+}
+
+function prepare(directory, { inventoryYaml, knownHostsPath }) {
+  writeFileSync(join(directory, "package.json"), "{}\n");
+  writeFileSync(join(directory, "inventory.yaml"), inventoryYaml);
+  writeFileSync(join(directory, "known-hosts-path"), knownHostsPath);
+  writeFileSync(
+    join(directory, "site.ts"),
+    `import { copy, definePlaybook, shell } from "volley";
+export default definePlaybook([
+  { name: "One", hosts: "all", tasks: ({ task, facts }) => {
+    task("Write", copy({ content: "a\\n", dest: \`\${facts.env.HOME}/a\` }));
+    task("Count", shell(\`echo x >> \${facts.env.HOME}/marks\`));
+  } },
+]);
+`,
+  );
+  mkdirSync(join(directory, "cache"));
+}
+
+async function measureApart(directory) {
+  const args = [fileURLToPath(import.meta.url), "--measure", directory, "--forks", values.forks];
+  const child = spawn(process.execPath, args, {
+    stdio: ["ignore", "pipe", "inherit"],
+    env: {
+      ...process.env,
+      XDG_CACHE_HOME: join(directory, "cache"),
+      XDG_STATE_HOME: join(directory, "state"),
+    },
+  });
+  const [line] = await once(createInterface(child.stdout), "line");
+  return JSON.parse(line);
+}
+
+function describe({ hosts, outcomes, wallMs, peakMib, left }) {
+  const ended = Object.entries(outcomes).filter(([, many]) => many > 0);
+  return [
+    `${hosts} hosts: ${ended.map(([outcome, many]) => `${many} ${outcome}`).join(", ")}`,
+    `${(wallMs / 1000).toFixed(2)} s`,
+    `peak RSS ${peakMib.toFixed(0)} MiB`,
+    `left open: ${Object.entries(left)
+      .map(([kind, many]) => `${many} ${kind}`)
+      .join(", ")}`,
+  ].join("; ");
+}
+
+/** One run in this process; prints what it came to as a line of JSON. */
+async function measure(directory) {
+  const { run } = await import(pathToFileURL(controller).href);
+  const before = count(process.getActiveResourcesInfo());
+  const startedAt = performance.now();
+  const running = run({
+    inventory: join(directory, "inventory.yaml"),
+    playbook: join(directory, "site.ts"),
+    knownHostsFiles: [readFileSync(join(directory, "known-hosts-path"), "utf8")],
+    concurrency: Number(values.forks),
+    connectTimeoutMs: 5_000,
+    cwd: directory,
+  });
+  for await (const _event of running);
+  const { outcomes, hosts } = await running.summary;
+  const wallMs = performance.now() - startedAt;
+  // Connections that were closed are given their time to be.
+  await sleep(1_500);
+  const after = count(process.getActiveResourcesInfo());
+  const left = { sockets: 0, timers: 0, processes: 0 };
+  const kinds = { TCPSocketWrap: "sockets", Timeout: "timers", ProcessWrap: "processes" };
+  for (const [kind, name] of Object.entries(kinds)) left[name] = (after[kind] ?? 0) - (before[kind] ?? 0);
+  process.stdout.write(
+    `${JSON.stringify({ hosts: hosts.length, outcomes, wallMs, peakMib: process.resourceUsage().maxRSS / 1024, left })}\n`,
+  );
+  process.exit(0);
+}
+
+function count(kinds) {
+  const counts = {};
+  for (const kind of kinds) counts[kind] = (counts[kind] ?? 0) + 1;
+  return counts;
+}

@@ -1,0 +1,301 @@
+import { type ChildProcess, spawn } from "node:child_process";
+import { once } from "node:events";
+import { mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { dirname, join } from "node:path";
+import { pathToFileURL } from "node:url";
+import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { readWords } from "../../src/cli/exec-command.ts";
+import { startEmbeddedFleet } from "../../src/embedded/fleet.ts";
+import type { EmbeddedFleet } from "../../src/embedded/types.ts";
+import { builtCli, type CliEnd } from "../e2e/lib/cli.ts";
+
+const directory = mkdtempSync(join(tmpdir(), "volley-exec-"));
+let fleet: EmbeddedFleet;
+
+beforeAll(async () => {
+  fleet = await startEmbeddedFleet({
+    count: 5,
+    faults: (index) => (index === 4 ? { kind: "refuse" } : undefined),
+  });
+  const lines = fleet.hosts.map(
+    ({ name, address, port }) =>
+      `${name} ansible_host=${address} ansible_port=${port} ansible_user=${fleet.user} ansible_ssh_private_key_file=${fleet.privateKeyPath}`,
+  );
+  writeFileSync(join(directory, "inventory.ini"), `${lines.join("\n")}\n[up]\nweb[01:04]\n`);
+  await builtCli();
+});
+afterAll(async () => {
+  await fleet.stop();
+  rmSync(directory, { recursive: true });
+});
+
+interface ExecOptions {
+  readonly stdin?: string;
+  readonly node?: readonly string[];
+  readonly env?: Readonly<Record<string, string>>;
+  readonly on?: (child: ChildProcess) => void;
+}
+
+async function exec(
+  args: readonly string[],
+  { stdin, node = [], env = {}, on }: ExecOptions = {},
+): Promise<CliEnd> {
+  const reach = ["--ssh-config", "none", "--known-hosts", fleet.knownHostsPath, "--connect-retries", "0"];
+  const child = spawn(process.execPath, [...node, await builtCli(), "exec", ...reach, ...args], {
+    cwd: directory,
+    env: { ...process.env, LC_ALL: "C.UTF-8", NO_COLOR: "1", ...env },
+    stdio: ["pipe", "pipe", "pipe"],
+  });
+  const texts = { stdout: "", stderr: "" };
+  for (const stream of ["stdout", "stderr"] as const)
+    child[stream].setEncoding("utf8").on("data", (text: string) => {
+      texts[stream] += text;
+    });
+  on?.(child);
+  child.stdin.end(stdin ?? "");
+  const [code] = (await once(child, "close")) as [number | null];
+  return { code, ...texts };
+}
+
+const sorted = (text: string): readonly string[] => text.trimEnd().split("\n").sort();
+const withoutTimes = (text: string): string => text.replace(/in [\dhms. ]+s$/gm, "in TIME");
+
+describe("hosts and command", () => {
+  const read = (line: string, flags: Parameters<typeof readWords>[2] = {}) => {
+    const raw = line.split(" ");
+    const dashes = raw.indexOf("--");
+    const operands = raw.filter((word, index) => (dashes !== -1 && index > dashes) || !word.startsWith("-"));
+    return readWords(operands, raw, flags);
+  };
+
+  it.each([
+    ["web uptime", { hosts: "web", line: "uptime", words: [] }],
+    ["web -- df -h /", { hosts: "web", line: undefined, words: ["df", "-h", "/"] }],
+    ["-B web uptime", { hosts: "web", line: "uptime", words: [] }],
+    ["web -- a -- b", { hosts: "web", line: undefined, words: ["a", "--", "b"] }],
+  ])("%s", (line, words) => {
+    expect(read(line)).toEqual(words);
+  });
+
+  it("may be given by --limit, and a script instead of a command", () => {
+    expect(read("-- uptime", { limit: "web" })).toEqual({
+      hosts: undefined,
+      line: undefined,
+      words: ["uptime"],
+    });
+    expect(read("web", { script: "a.sh" })).toEqual({ hosts: "web", line: undefined, words: [] });
+    expect(read("web -- -x", { script: "a.sh" })).toEqual({ hosts: "web", line: undefined, words: ["-x"] });
+  });
+
+  it.each<[string, Parameters<typeof readWords>[2], string]>([
+    ["web df /", {}, "a command of several words is quoted, or stands behind --"],
+    ["web cat -B", {}, "the command comes last"],
+    ["web", {}, "there is no command"],
+    ["uptime", { limit: "web" }, "there is no command"],
+    ["-- uptime", {}, "which hosts?"],
+    ["web uptime", { script: "a.sh" }, 'only the hosts stand before the command, not "web uptime"'],
+  ])("%s is refused", (line, flags, message) => {
+    expect(() => read(line, flags)).toThrow(message);
+  });
+});
+
+describe("volley exec", () => {
+  it("shows lines behind the names of their hosts, and stderr on stderr", async () => {
+    const { code, stdout, stderr } = await exec(["web[01-02]", "printf 'one\\ntwo'; echo oops >&2"]);
+    expect(sorted(stdout)).toEqual(["web01 │ one", "web01 │ two", "web02 │ one", "web02 │ two"]);
+    expect(sorted(withoutTimes(stderr))).toEqual(["web01 ! oops", "web02 ! oops", "✔ 2 hosts ok in TIME"]);
+    expect(code).toBe(0);
+  });
+
+  it("ends with what failed, the worst first", async () => {
+    const line = "case $VOLLEY_EMBEDDED_HOST in web02|web03) exit 3;; web04) kill -9 $$;; esac";
+    const { code, stderr } = await exec(["all", line]);
+    expect(withoutTimes(stderr).trimEnd().split("\n").slice(-6)).toEqual([
+      "✘ exit 3          2  web[02-03]",
+      "✘ killed by KILL  1  web04",
+      "✘ unreachable     1  web05",
+      "                     refused the connection: no SSH server listens there",
+      "✔ ok              1  web01",
+      "5 hosts: 3 failed, 1 unreachable, 1 ok in TIME",
+    ]);
+    expect(code).toBe(4);
+  });
+
+  it("folds what is the same, and shows how the others differ", async () => {
+    const line = "echo a; [ $VOLLEY_EMBEDDED_HOST = web03 ] && echo B || echo b; echo c";
+    const folded = await exec(["-B", "up", line]);
+    expect(folded.stdout).toBe(
+      `${"── web[01-02,04] · 3 hosts ".padEnd(80, "─")}\na\nb\nc\n\n${"── web03 ".padEnd(80, "─")}\na\nB\nc\n\n`,
+    );
+    expect(folded.code).toBe(0);
+    const { stdout } = await exec(["--diff", "up", line]);
+    expect(stdout.split("\n").slice(5, -2)).toEqual([
+      "── web03 ".padEnd(80, "─"),
+      "--- web[01-02,04]",
+      "+++ web03",
+      "@@ -1,3 +1,3 @@",
+      " a",
+      "-b",
+      "+B",
+      " c",
+    ]);
+  });
+
+  it("prints a JSON object per line for programs", async () => {
+    const { stdout, code } = await exec(["-o", "json", "web01", "echo hi; exit 4"]);
+    const events = stdout
+      .trimEnd()
+      .split("\n")
+      .map((line) => JSON.parse(line) as Record<string, unknown>);
+    expect(events.map(({ type }) => type)).toEqual(["exec:start", "exec:line", "exec:end", "exec:total"]);
+    expect(events[1]).toMatchObject({ host: "web01", stream: "stdout", text: "hi" });
+    expect(events[2]).toMatchObject({ host: "web01", outcome: "failed", exitCode: 4, stdoutBytes: 3 });
+    expect(events[3]).toMatchObject({ hosts: 1, outcomes: { failed: 1 }, exitCode: 2 });
+    expect(code).toBe(2);
+  });
+
+  it("takes names, scripts and input from files and from stdin", async () => {
+    const names = await exec(["-", "echo $VOLLEY_EMBEDDED_HOST"], {
+      stdin: "web04 # the last\n\nweb[01-02]\n",
+    });
+    expect(sorted(names.stdout)).toEqual(["web01 │ web01", "web02 │ web02", "web04 │ web04"]);
+    const script = join(directory, "count.sh");
+    writeFileSync(script, 'echo "$1: $(wc -l) of $WHAT"\n');
+    const input = await exec(
+      ["web01", "--script", script, "--stdin", "-", "--env", "WHAT=all of it", "--", "lines -x"],
+      { stdin: "a\nb\nc\n" },
+    );
+    expect(input.stdout).toBe("web01 │ lines -x: 3 of all of it\n");
+  });
+
+  it("writes each host's output to a directory, also when nobody reads it here", async () => {
+    const out = join(directory, "out");
+    const { code } = await exec(["up", "--out-dir", out, "-B", "echo $VOLLEY_EMBEDDED_HOST"]);
+    expect(code).toBe(0);
+    expect(readdirSync(out).sort()).toEqual([
+      "exit-status.tsv",
+      "web01.out",
+      "web02.out",
+      "web03.out",
+      "web04.out",
+    ]);
+    expect(readFileSync(join(out, "web03.out"), "utf8")).toBe("web03\n");
+  });
+
+  it("ends the commands on Ctrl-C", async () => {
+    const { code, stderr, stdout } = await exec(
+      ["-f", "2", "up", "trap 'echo bye; exit 9' TERM; echo up; sleep 7201 & wait"],
+      {
+        on: (child) => {
+          let seen = "";
+          child.stdout?.on("data", (text: string) => {
+            const before = seen.split("up").length;
+            seen += text;
+            if (before < 3 && seen.split("up").length >= 3) child.kill("SIGINT");
+          });
+        },
+      },
+    );
+    expect(code).toBe(130);
+    expect(sorted(stdout).map((line) => line.slice(8))).toEqual(["bye", "up", "bye", "up"]);
+    expect(stderr).toMatch(
+      /⊘ cancelled\s+2 {2}web\[01-02\]\n⊘ not started\s+2 {2}web\[03-04\]\n4 hosts: 4 cancelled/,
+    );
+  });
+
+  it.each<[readonly string[], string]>([
+    [["nohost", "true"], 'no host or group is called "nohost"'],
+    [["web01", "ls", "-q"], "unknown option '-q'"],
+    [["web01", "--env", "1=2", "true"], '--env takes NAME=VALUE, not "1=2"'],
+    [["web01", "--script", "none.sh"], "cannot read the script none.sh"],
+    [["web01", "--stdin", "none", "cat"], "cannot read none"],
+    [["-", "--stdin", "-", "cat"], "stdin holds either"],
+    [["-", "true"], "there is no host name on stdin"],
+    [["web01", "--pty", "--stdin", "x", "true"], "--pty goes with neither"],
+    [["web01", "--timeout", "0", "true"], "It must be a number of seconds above 0"],
+  ])("refuses %j", async (args, message) => {
+    const { code, stdout, stderr } = await exec(args);
+    expect(stderr).toContain(message);
+    expect([code, stdout]).toEqual([1, ""]);
+    expect(fleet.hosts.map(({ stats }) => stats.openConnections)).toEqual([0, 0, 0, 0, 0]);
+  });
+
+  it("needs no inventory: names are hosts then, as ssh knows them", async () => {
+    const [web01] = fleet.hosts;
+    const config = join(directory, "ssh_config");
+    writeFileSync(
+      config,
+      `Host box*\n HostName ${web01!.address}\n Port ${web01!.port}\n User ${fleet.user}\n IdentityFile ${fleet.privateKeyPath}\n UserKnownHostsFile ${fleet.knownHostsPath}\n`,
+    );
+    const child = spawn(
+      process.execPath,
+      [await builtCli(), "exec", "--ssh-config", config, "box[1-2]", "echo here"],
+      {
+        cwd: mkdtempSync(join(directory, "empty-")),
+        env: { ...process.env, LC_ALL: "C.UTF-8", VOLLEY_INVENTORY: "" },
+        stdio: ["ignore", "pipe", "ignore"],
+      },
+    );
+    let stdout = "";
+    child.stdout.on("data", (chunk: Buffer) => {
+      stdout += chunk.toString("utf8");
+    });
+    const [code] = (await once(child, "close")) as [number | null];
+    expect([code, sorted(stdout)]).toEqual([0, ["box1 │ here", "box2 │ here"]]);
+  });
+});
+
+describe("what is loaded", () => {
+  /** Traces of packages that are built into our own files. */
+  const BUILT_IN = { valibot: 'vendor:"valibot"', diff: "structuredPatch", "string-width": "RGI_Emoji" };
+
+  async function loadedBy(args: readonly string[]): Promise<readonly string[]> {
+    const list = join(directory, "loaded");
+    const hook = join(directory, "hook.mjs");
+    const load = `import { appendFileSync } from "node:fs"; export const load = (url, context, next) => { appendFileSync(${JSON.stringify(list)}, url + "\\n"); return next(url, context); };`;
+    writeFileSync(list, "");
+    writeFileSync(
+      hook,
+      `import { appendFileSync } from "node:fs"; import { createRequire, register } from "node:module";
+register("data:text/javascript," + encodeURIComponent(${JSON.stringify(load)}));
+process.on("exit", () => { for (const file of Object.keys(createRequire(import.meta.url).cache)) appendFileSync(${JSON.stringify(list)}, "file://" + file + "\\n"); });`,
+    );
+    const { code } = await exec(args, { node: ["--import", pathToFileURL(hook).href] });
+    expect(code).toBe(0);
+    return readFileSync(list, "utf8")
+      .split("\n")
+      .filter((url) => url.startsWith("file://"))
+      .map((url) => url.slice("file://".length));
+  }
+
+  it("is what ssh takes, and nothing that playbooks or screens take", async () => {
+    const loaded = await loadedBy(["up", "true"]);
+    const packages = new Set(
+      loaded
+        .filter((file) => file.includes("/node_modules/"))
+        .map((file) => file.split("/node_modules/").at(-1)!),
+    );
+    // The build that is tested lies below node_modules, too.
+    const foreign = [...packages]
+      .filter((file) => !file.startsWith(".cache/"))
+      .map((file) => file.split("/")[0]!);
+    const allowed = ["ssh2", "asn1", "bcrypt-pbkdf", "tweetnacl", "safer-buffer", "cpu-features"];
+    expect(foreign).toContain("ssh2");
+    expect([...new Set(foreign)].filter((name) => !allowed.includes(name))).toEqual([]);
+    const dist = dirname(dirname(await builtCli()));
+    const own = loaded.filter((file) => file.startsWith(dist) && file.endsWith(".js"));
+    expect(own.length).toBeGreaterThan(5);
+    const all = readdirSync(dist, { recursive: true, encoding: "utf8" })
+      .filter((name) => name.endsWith(".js"))
+      .map((name) => join(dist, name));
+    for (const [name, trace] of Object.entries(BUILT_IN)) {
+      const holders = all.filter((file) => readFileSync(file, "utf8").includes(trace));
+      expect(holders, `${name} is found by its trace`).not.toEqual([]);
+      expect(
+        own.filter((file) => holders.includes(file)),
+        name,
+      ).toEqual([]);
+    }
+  });
+});

@@ -1,0 +1,23 @@
+import { expect, test } from "vitest";
+import { readEarlier } from "../../src/controller/earlier.ts";
+import type { Event, ReceivedEvent } from "../../src/core/events.ts";
+
+const ref = { task: 3, play: "p", role: "r", name: "Restart", action: "reboot" };
+
+/** A run's log of one host. */
+function log(events: readonly object[]): readonly Event[] {
+  return events.map((event, index) => {
+    const received = { ...event, host: "web1", hostSeq: index + 2 } as unknown as ReceivedEvent;
+    return { ...received, seq: index + 1, time: 0 };
+  });
+}
+
+test("a controller that takes a run over knows of a restart that is not over", () => {
+  const begun = [
+    { type: "task:start", ...ref },
+    { type: "restart", task: 3, timeoutMs: 60_000 },
+  ];
+  expect(readEarlier(log(begun)).get("web1")?.restart).toMatchObject({ task: 3, timeoutMs: 60_000 });
+  const over = [...begun, { type: "task:end", ...ref, result: { state: "changed" }, elapsedMs: 1 }];
+  expect(readEarlier(log(over)).get("web1")?.restart).toBeUndefined();
+});

@@ -1,0 +1,117 @@
+import { spawnSync } from "node:child_process";
+import { expect, test } from "vitest";
+import { type Become, becomeCommand, isTalked, needsTerminal } from "../../src/core/become.ts";
+import { createBecomeReader } from "../../src/core/become-reader.ts";
+
+const nonce = "volley-0123456789abcdef";
+
+/** Everything a reader makes of these pieces. */
+function readAll(method: Become["method"], pieces: readonly string[]): { text: string; heard: string[] } {
+  const reader = createBecomeReader(nonce, method);
+  const all = { text: "", heard: [] as string[] };
+  for (const piece of pieces) {
+    const { text, heard } = reader.push(piece);
+    all.text += text;
+    all.heard.push(...heard);
+  }
+  all.text += reader.end();
+  return all;
+}
+
+const sudoTalk = `a banner\n${nonce}:password:\n${nonce}:ready\n${nonce}:password:`;
+
+test.each([1, 2, 3, 7, 1_000])(
+  "sudo's prompt and the word that it is over, in pieces of %d characters",
+  (size) => {
+    const pieces = sudoTalk.match(new RegExp(`[\\s\\S]{1,${size}}`, "g"))!;
+    const { text, heard } = readAll("sudo", pieces);
+    expect(heard).toEqual(["ask", "ready"]);
+    // After `ready` nothing is a word any more.
+    expect(text.replaceAll("\n", "")).toBe(`a banner${nonce}:password:`);
+  },
+);
+
+test("a prompt without the nonce is output, whatever it looks like", () => {
+  const forged = "[sudo] password for ops: volley-0000000000000000:password: volley-01234:ready\n";
+  expect(readAll("sudo", [forged])).toEqual({ text: forged, heard: [] });
+  expect(readAll("su", ["Password: "])).toEqual({ text: "Password: ", heard: [] });
+});
+
+test.each(["Password: ", "doas (ops@web1) password: ", "Passwort: ", "Enter PASSCODE:"])(
+  "su and doas: %j behind the beginning asks",
+  (prompt) => {
+    expect(
+      readAll("su", [`Password: \n${nonce}:begin\n`, prompt, `\n${nonce}:ready\n`, "Password: "]),
+    ).toEqual({
+      text: "Password: \n\nPassword: ",
+      heard: ["ask", "ready"],
+    });
+  },
+);
+
+test("a whole line behind the beginning does not ask", () => {
+  expect(readAll("su", [`${nonce}:begin\n`, "su: Authentication failure:\n"]).heard).toEqual([]);
+});
+
+/** Runs a command line with stand-ins for the programs, and gives the words they were started with. */
+function words(become: Become): readonly string[] {
+  const { method, exe = method } = become;
+  const stand = `${exe.replace(/\W/g, "_")}() { :; }`;
+  const line = becomeCommand(become, nonce, "echo $0", '"$f"').replace(
+    "exec env LC_ALL=C ",
+    "printf '%s\\n' ",
+  );
+  const { stdout } = spawnSync("sh", ["-c", `${stand}\nf="a file"\n${line}`], { encoding: "utf8" });
+  return stdout.trimEnd().split("\n");
+}
+
+test.each([
+  [
+    { user: "root", method: "sudo" },
+    ["sudo", "-n", "-H", "--", "sh", "-c", "unset LC_ALL; echo $0", "a file"],
+  ],
+  [
+    { user: "o'neil", method: "sudo", password: "x", flags: ["-S", "-n", "-i"], exe: "/opt/my sudo" },
+    [
+      "/opt/my sudo",
+      "-S",
+      "-p",
+      `${nonce}:password:`,
+      "-H",
+      "-u",
+      "o'neil",
+      "-i",
+      "--",
+      "sh",
+      "-c",
+      "unset LC_ALL; echo $0",
+      "a file",
+    ],
+  ],
+  [
+    { user: "app", method: "doas" },
+    ["doas", "-n", "-u", "app", "--", "sh", "-c", "unset LC_ALL; echo $0", "a file"],
+  ],
+  [
+    { user: "app", method: "doas", password: "x" },
+    ["doas", "-u", "app", "--", "sh", "-c", "unset LC_ALL; echo $0", "a file"],
+  ],
+  [
+    { user: "app", method: "su", password: "x", flags: ["-l"] },
+    ["su", "-l", "-s", "/bin/sh", "-c", "unset LC_ALL; echo $0", "app", "a file"],
+  ],
+] as const satisfies readonly (readonly [Become, readonly string[]])[])(
+  "%j: the command line, without the password",
+  (become, line) => {
+    expect(words(become)).toEqual(line);
+  },
+);
+
+test("what is talked to first, and what needs a terminal for it", () => {
+  expect(isTalked({ method: "sudo" })).toBe(false);
+  expect(isTalked({ method: "sudo", password: "x" })).toBe(true);
+  expect(isTalked({ method: "su" })).toBe(true);
+  expect(needsTerminal({ method: "doas" })).toBe(false);
+  expect(needsTerminal({ method: "doas", password: "x" })).toBe(true);
+  expect(needsTerminal({ method: "su", password: "x" })).toBe(false);
+});

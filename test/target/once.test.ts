@@ -1,0 +1,123 @@
+import { existsSync, readFileSync } from "node:fs";
+import { expect, test } from "vitest";
+import { debug } from "../../src/actions/debug.ts";
+import { shell } from "../../src/actions/shell.ts";
+import type { TargetEvent } from "../../src/core/events.ts";
+import type { Result } from "../../src/core/result.ts";
+import { readReplay } from "../../src/target/replay.ts";
+import { makeWorkplace, type RunOptions, roleOf, runPlays, type Workplace } from "./run-plays.ts";
+
+const DONE: Result = { state: "changed", from: "web9", data: { stdout: "theirs" } };
+
+function traces(place: Workplace): readonly string[] {
+  const path = place.path("traces");
+  return existsSync(path) ? readFileSync(path, "utf8").trim().split("\n") : [];
+}
+
+/** A task that is done once, twice by the same name, and one that says what came of it. */
+function runOnce(place: Workplace, given: RunOptions, notes: string[] = []) {
+  const trace = (word: string) => shell(`echo ${word} >> ${place.path("traces")}; echo ${word}`);
+  const role = roleOf(
+    "r",
+    async ({ task }) => {
+      const one = await task("once", trace("one"), { runOnce: true, notify: "h" });
+      const two = await task("once", trace("two"), { runOnce: true, ignoreErrors: true });
+      notes.push(`${one.data.stdout} ${two.state}`);
+      task("last", debug({ msg: "last" }));
+    },
+    { handlers: { h: trace("handler") } },
+  );
+  return runPlays([{ hosts: "all", roles: [role] }], {
+    ...given,
+    options: { barriers: true, ...given.options },
+  });
+}
+
+function journal(events: readonly TargetEvent[]) {
+  return events.map((event, index) => {
+    const line = `${JSON.stringify({ ...event, seq: index + 2, time: index })}\n`;
+    return { line, event: JSON.parse(line) };
+  });
+}
+
+test("asks, and does what it is told to do", async () => {
+  using place = makeWorkplace();
+  const run = await runOnce(place, { askOnce: async () => null });
+  expect(traces(place)).toEqual(["one", "two", "handler"]);
+  expect(run.of("task:once").map(({ index, task, name, nth }) => [index, task, name, nth])).toEqual([
+    [0, 1, "once", 1],
+    [0, 2, "once", 2],
+  ]);
+});
+
+test("takes what another host came to: nothing is done or notified, and the role goes by it", async () => {
+  using place = makeWorkplace();
+  const failed: Result = { state: "failed", from: "web9", error: { code: "ACTION_FAILED", message: "no" } };
+  const notes: string[] = [];
+  const run = await runOnce(place, { askOnce: async (task) => (task === 1 ? DONE : failed) }, notes);
+  expect(traces(place)).toEqual([]);
+  expect(notes).toEqual(["theirs failed"]);
+  expect(run.ended).toEqual(["skipped r once", "failed r once", "unchanged r last"]);
+  expect(run.of("task:end")[1]!.result).toEqual({
+    state: "failed",
+    from: "web9",
+    ignored: true,
+    error: { code: "ACTION_FAILED", message: "web9: no" },
+  });
+  expect(run.tally).toEqual({ unchanged: 1, changed: 0, skipped: 1, failed: 1, notExecuted: 0 });
+});
+
+test("asks nobody where nobody is connected", async () => {
+  using place = makeWorkplace();
+  const run = await runOnce(place, { options: { barriers: false }, askOnce: async () => DONE });
+  expect(traces(place)).toEqual(["one", "two", "handler"]);
+  expect(run.of("task:once")).toEqual([]);
+});
+
+test("when nobody is left to say, the run ends there", async () => {
+  using place = makeWorkplace();
+  const run = await runOnce(place, { askOnce: async (task) => (task === 1 ? DONE : undefined) });
+  expect(run).toMatchObject({ cancelled: true, tally: { skipped: 1, failed: 0, notExecuted: 1 } });
+});
+
+test("goes on behind a restart: what it did is not done again, what it was told it asks for again", async () => {
+  using place = makeWorkplace();
+  const stop = new AbortController();
+  const told: TargetEvent[] = [];
+  await runOnce(place, {
+    stop: stop.signal,
+    askOnce: async (task) => (task === 1 ? DONE : null),
+    onEvent: (event) => {
+      if (!stop.signal.aborted) told.push(event);
+      if (event.type === "task:end" && event.task === 2) stop.abort();
+    },
+  });
+  expect(traces(place)).toEqual(["two"]);
+  const asked: number[] = [];
+  const notes: string[] = [];
+  const again: RunOptions = {
+    replay: readReplay(journal(told), { sameRun: true, restarted: true }),
+    askOnce: async (task) => {
+      asked.push(task);
+      return task === 1 ? DONE : null;
+    },
+  };
+  const run = await runOnce(place, again, notes);
+  expect(asked).toEqual([1, 2]);
+  expect(traces(place)).toEqual(["two"]);
+  // Neither is told again.
+  expect(run.ended).toEqual(["unchanged r last"]);
+  expect(notes).toEqual(["theirs changed"]);
+  expect(run.tally).toEqual({ unchanged: 1, changed: 1, skipped: 1, failed: 0, notExecuted: 0 });
+});
+
+test("resumed by another run, what another host had done may be this one's to do", async () => {
+  using place = makeWorkplace();
+  const told: TargetEvent[] = [];
+  await runOnce(place, { askOnce: async () => DONE, onEvent: (event) => told.push(event) });
+  await runOnce(place, {
+    replay: readReplay(journal(told), { sameRun: false, restarted: false }),
+    askOnce: async () => null,
+  });
+  expect(traces(place)).toEqual(["one", "two", "handler"]);
+});
