@@ -44,6 +44,15 @@ export function explainFailedStart({ endpoint, become, exit, stderr, asked }: Fa
   );
 }
 
+/** The error of a bundle, with this SHA-256, that did not arrive whole. */
+export function explainDamage(host: string, id: string, tries: number): VolleyError {
+  return new VolleyError(
+    "UPLOAD_FAILED",
+    `${host}: the bundle arrived damaged ${tries} times: its SHA-256 is not ${id.slice(0, 12)}…`,
+    { hint: "something between here and the host, or its disk, changes data" },
+  );
+}
+
 /** What is known of a host that was lost and did not come back. */
 interface Loss {
   /** Why it was lost. */

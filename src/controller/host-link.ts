@@ -1,11 +1,10 @@
-import { setTimeout as pause } from "node:timers/promises";
 import { keepsOwnCopy, needsTerminal } from "../core/become.ts";
 import { isVolleyError, VolleyError } from "../core/errors.ts";
-import { type Command, encodeLine, type Job, type WireEvent } from "../core/protocol.ts";
+import { type Command, encodeLine, type WireEvent } from "../core/protocol.ts";
 import type { Connection, RemoteExit, RemoteProcess } from "../transport/transport.ts";
 import { Absence, within } from "./absence.ts";
 import { BECOME_TERMINAL, type BecomeTalk, makeBecomeNonce, talkBecome } from "./become.ts";
-import { explainFailedStart } from "./explain-start.ts";
+import { explainDamage, explainFailedStart } from "./explain-start.ts";
 import { HostNoise } from "./host-noise.ts";
 import type { HostRecord } from "./host-record.ts";
 import type { HostRunOptions } from "./host-run.ts";
@@ -21,13 +20,11 @@ import {
 } from "./launch.ts";
 import { type CutLine, mayGoOn, mayTryAgain } from "./may-return.ts";
 import type { PhaseClock } from "./phase-clock.ts";
-import { FIRST_JOURNALED } from "./receive.ts";
+import { FIRST_JOURNALED, jobAfter } from "./receive.ts";
 import { makeNonce, sendBundle, writeBundle } from "./send-bundle.ts";
-import { type FirstWord, speak, wholeExit } from "./speak.ts";
+import { exitAfter, type FirstWord, speak, wholeExit } from "./speak.ts";
 
 const UPLOAD_TRIES = 2;
-/** How long a host that has said its last word may take to end. */
-const LAST_WORD_MS = 5_000;
 /** The least time a host that is back gets for its first word. */
 const MIN_START_MS = 2_000;
 /** Why a host that was told to restart is away. */
@@ -186,15 +183,7 @@ export class HostLink {
       // Its process has ended: from here on there is none to tell of a cancel.
       this.#process = undefined;
       this.#known = false;
-      if (first.kind === CORRUPT && tries > UPLOAD_TRIES) {
-        throw new VolleyError(
-          "UPLOAD_FAILED",
-          `${host}: the bundle arrived damaged ${UPLOAD_TRIES} times: its SHA-256 is not ${bundle.id.slice(0, 12)}…`,
-          {
-            hint: "something between here and the host, or its disk, changes data",
-          },
-        );
-      }
+      if (first.kind === CORRUPT && tries > UPLOAD_TRIES) throw explainDamage(host, bundle.id, UPLOAD_TRIES);
       if (this.#cancelled)
         throw new VolleyError("CANCELLED", `${host}: cancelled before the bundle was sent`);
       if (become !== null && keepsOwnCopy(become)) {
@@ -270,18 +259,15 @@ export class HostLink {
       this.#options.emit({ type: "host:back", host: this.#options.endpoint.host, awayMs });
   }
 
-  /** How the host's process ended; one that does not end after its last word is not waited for. */
+  /** How the host's process ended. */
   async #exit(connection: Connection): Promise<RemoteExit> {
+    const { record } = this.#context;
     const spoken = new Promise<void>((resolve) => {
       this.#tellLastWord = resolve;
-      if (this.#context.record.bye !== undefined || this.#context.record.gone !== undefined) resolve();
+      if (record.bye !== undefined || record.gone !== undefined) resolve();
     });
-    const late = spoken.then(async (): Promise<RemoteExit> => {
-      await pause(LAST_WORD_MS, undefined, { ref: false });
-      return { kind: "lost", reason: "its process did not end" };
-    });
-    const exit = await Promise.race([this.#process!.exit, late]);
-    return this.#context.record.bye === undefined ? wholeExit(exit, connection) : exit;
+    const exit = await exitAfter(spoken, this.#process!);
+    return record.bye === undefined ? wholeExit(exit, connection) : exit;
   }
 
   /** Whether a process that ended without saying bye has left a run behind that goes on, or can. */
@@ -356,7 +342,9 @@ export class HostLink {
         if (!withJob) return;
         // From here on the host may be at work, whatever becomes of the connection.
         this.#known = true;
-        this.#process!.stdin.write(encodeLine(this.#job()));
+        this.#process!.stdin.write(
+          encodeLine(jobAfter(this.#options.job, this.#context.record.lastSequence)),
+        );
         this.#sendAgain();
       },
     });
@@ -386,14 +374,6 @@ export class HostLink {
     return this.#talk;
   }
 
-  /** The job; one that is begun anew goes on telling where it was interrupted. */
-  #job(): Job {
-    const { job } = this.#options;
-    const { lastSequence } = this.#context.record;
-    if (job.session === undefined || lastSequence < FIRST_JOURNALED) return job;
-    return { ...job, session: { ...job.session, after: lastSequence } };
-  }
-
   /** What was said to the host already, to a process or over a connection that may not have taken it in. */
   #sendAgain(): void {
     for (const command of this.#said) this.#send(command);
@@ -404,7 +384,7 @@ export class HostLink {
     const { record } = this.#context;
     const { restart } = record;
     if (event.type === "hello") this.#greeted = true;
-    else if (event.type !== "gone") this.#absence.progress();
+    else if (event.type !== "gone" && event.seq > record.lastSequence) this.#absence.progress();
     this.#context.take(event);
     if (event.type === "task:end" && restart !== undefined && record.restart === undefined) this.#comeBack();
     if (event.type === "bye" || event.type === "gone") this.#tellLastWord();

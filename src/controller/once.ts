@@ -35,7 +35,7 @@ interface Batch {
   readonly ended: Set<HostRun>;
 }
 
-type Heard = Extract<ReceivedEvent, { type: "task:once" | "task:start" | "task:end" }>;
+type EventOf<Type extends ReceivedEvent["type"]> = Extract<ReceivedEvent, { type: Type }>;
 
 /**
  * Makes the relay. The first host of a batch that is at work does the task; when it ends before it comes to it, the
@@ -69,11 +69,11 @@ export function createOnceRelay(earlier: readonly (ReceivedEvent | ControllerEve
     }
   };
 
-  const ask = (event: Extract<Heard, { type: "task:once" }>): void => {
+  const ask = (event: EventOf<"task:once">): Question | undefined => {
     const { host, index, task, role, name, nth } = event;
     const batch = batches.get(index)?.find(({ hosts }) => hosts.some((hostRun) => hostRun.host === host));
     const hostRun = batch?.hosts.find((each) => each.host === host);
-    if (batch === undefined || hostRun === undefined) return;
+    if (batch === undefined || hostRun === undefined) return undefined;
     const key = JSON.stringify([role, name, nth]);
     let question = batch.questions.get(key);
     if (question === undefined) {
@@ -85,40 +85,41 @@ export function createOnceRelay(earlier: readonly (ReceivedEvent | ControllerEve
     // Its process has been started again.
     else known.answered = false;
     asked.set(keyOf(host, task), question);
-    settle(question);
+    return question;
   };
 
-  const end = ({ host, task, result }: Extract<Heard, { type: "task:end" }>): void => {
+  const end = ({ host, task, result }: EventOf<"task:end">): Question | undefined => {
     const question = asked.get(keyOf(host, task));
     const asker = question?.askers.get(host);
-    if (question === undefined || asker === undefined || result.from !== undefined) return;
-    question.doer ??= asker;
-    asker.result = result;
-    settle(question);
+    // Whoever was not told to do it has no say in what came of it.
+    if (asker !== undefined && asker === question?.doer && result.from === undefined) asker.result = result;
+    return question;
   };
 
-  const begin = ({ host, task }: Extract<Heard, { type: "task:start" }>): void => {
+  /** Whoever began first was told to, by the controller before: the others begin with what they are told, after its end. */
+  const begin = ({ host, task }: EventOf<"task:start">): void => {
     const question = asked.get(keyOf(host, task));
     const asker = question?.askers.get(host);
-    // The others begin with what they are told, after its end.
     if (question !== undefined && asker !== undefined) question.doer ??= asker;
   };
 
-  const hear = (event: Heard): void => {
-    if (event.type === "task:once") ask(event);
-    else if (event.type === "task:start") begin(event);
-    else end(event);
+  /** Takes in what the controller before was told; nobody is answered before all of it is known. */
+  const recall = (batch: Batch): void => {
+    const names = new Set(batch.hosts.map(({ host }) => host));
+    for (const event of earlier) {
+      if (!("host" in event) || !names.has(event.host)) continue;
+      if (event.type === "task:once" && event.index === batch.index) ask(event);
+      else if (event.type === "task:start") begin(event);
+      else if (event.type === "task:end") end(event);
+    }
+    for (const question of batch.questions.values()) settle(question);
   };
 
   return {
     batch: (index, hosts) => {
       const batch: Batch = { index, hosts, questions: new Map(), ended: new Set() };
       batches.set(index, [...(batches.get(index) ?? []), batch]);
-      const names = new Set(hosts.map(({ host }) => host));
-      for (const event of earlier) {
-        if (!isHeard(event) || !names.has(event.host)) continue;
-        if (event.type !== "task:once" || event.index === index) hear(event);
-      }
+      recall(batch);
       for (const hostRun of hosts) {
         void hostRun.playEnd(index).then(() => {
           batch.ended.add(hostRun);
@@ -127,13 +128,11 @@ export function createOnceRelay(earlier: readonly (ReceivedEvent | ControllerEve
       }
     },
     take: (event) => {
-      if (isHeard(event)) hear(event);
+      const question =
+        event.type === "task:once" ? ask(event) : event.type === "task:end" ? end(event) : undefined;
+      if (question !== undefined) settle(question);
     },
   };
-}
-
-function isHeard(event: ReceivedEvent | ControllerEvent): event is Heard {
-  return event.type === "task:once" || event.type === "task:start" || event.type === "task:end";
 }
 
 function keyOf(host: string, task: number): string {

@@ -2,7 +2,13 @@ import type { Readable } from "node:stream";
 import { StringDecoder } from "node:string_decoder";
 import { isVolleyError, VolleyError } from "../core/errors.ts";
 import { isRecord } from "../core/json.ts";
-import { HELLO_PREFIX, MAX_LINE_BYTES, PROTOCOL_VERSION, type WireEvent } from "../core/protocol.ts";
+import {
+  HELLO_PREFIX,
+  type Job,
+  MAX_LINE_BYTES,
+  PROTOCOL_VERSION,
+  type WireEvent,
+} from "../core/protocol.ts";
 import { checkEvent } from "./check-event.ts";
 import { ABSENT, CORRUPT } from "./launch.ts";
 
@@ -38,6 +44,9 @@ const MAX_NOISE_LINES = 200;
 const MAX_NOISE_LENGTH = 1_000;
 /** The first event is the `hello` of whoever speaks; those after it are in the journal. */
 export const FIRST_JOURNALED = 2;
+
+/** What a process that is started anew may say before it goes on where the one before it was. */
+const FIRST_WORDS: ReadonlySet<WireEvent["type"]> = new Set(["hello", "log", "gone", "bye"]);
 
 /**
  * Takes a host's standard output apart into events; bounded, because what is at the other end may be anything.
@@ -113,6 +122,8 @@ export function receive(
     }
     if (seq !== last + 1) return refuse(`the host's events are out of order: ${seq} after ${last}`);
     if (event?.type === "hello" && seq !== 1) return refuse("the host says hello amid its events");
+    if (seq <= latest && event !== undefined && !FIRST_WORDS.has(event.type))
+      return refuse(`the host tells again what it has told: event ${seq}, "${event.type}"`);
     last = seq;
     latest = Math.max(latest, seq);
     // Of a type that a later version may know.
@@ -165,4 +176,10 @@ function parse(line: string): unknown {
   } catch {
     return undefined;
   }
+}
+
+/** The job of a run of which events have been taken in already: it goes on telling after the last of them. */
+export function jobAfter(job: Job, lastSequence: number): Job {
+  if (job.session === undefined || lastSequence < FIRST_JOURNALED) return job;
+  return { ...job, session: { ...job.session, after: lastSequence } };
 }

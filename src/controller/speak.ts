@@ -8,6 +8,8 @@ import type { ABSENT, CORRUPT } from "./launch.ts";
 import { onMaskedText } from "./masked-text.ts";
 import { receive } from "./receive.ts";
 
+/** How long a host that has said its last word may take to end. */
+const LAST_WORD_MS = 5_000;
 /** What a connection that has gone may take to be known to have. */
 const CLOSING_MS = 100;
 
@@ -87,6 +89,15 @@ export async function speak(connection: Connection, options: SpeakOptions): Prom
   } finally {
     clearTimeout(timer);
   }
+}
+
+/** How a process ended; one that has said its last word and does not end is not waited for. */
+export async function exitAfter(lastWord: Promise<void>, process: RemoteProcess): Promise<RemoteExit> {
+  const late = lastWord.then(async (): Promise<RemoteExit> => {
+    await pause(LAST_WORD_MS, undefined, { ref: false });
+    return { kind: "lost", reason: "its process did not end" };
+  });
+  return Promise.race([process.exit, late]);
 }
 
 /**

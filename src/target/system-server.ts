@@ -37,8 +37,6 @@ export async function serveSystem(
     (entry): entry is [string, string] => entry[1] !== undefined,
   );
   say({ ready: { uid: system.uid, gid: system.gid, env: Object.fromEntries(env) } });
-  // Ends with whoever started it, which may not be able to say so.
-  process.on("SIGHUP", () => {});
   await ended;
   await calls.end();
   system.close();

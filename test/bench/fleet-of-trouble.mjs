@@ -1,5 +1,5 @@
 // What hosts in trouble cost those that are not: a fleet a tenth of which refuses, a tenth never answers, a tenth is cut.
-// node test/bench/fleet-of-trouble.mjs [--hosts 500] [--forks 100]; needs a built dist.
+// node test/bench/fleet-of-trouble.mjs [--hosts 500] [--forks 50]; needs a built dist.
 import { spawn } from "node:child_process";
 import { once } from "node:events";
 import { existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
@@ -16,7 +16,7 @@ const controller = join(root, "dist", "controller.js");
 const { values } = parseArgs({
   options: {
     hosts: { type: "string", default: "500" },
-    forks: { type: "string", default: "100" },
+    forks: { type: "string", default: "50" },
     measure: { type: "string" },
   },
 });
@@ -138,11 +138,14 @@ async function measure(directory) {
     playbook: join(directory, "site.ts"),
     knownHostsFiles: [readFileSync(join(directory, "known-hosts-path"), "utf8")],
     concurrency: Number(values.forks),
-    connectTimeoutMs: 5_000,
+    connectTimeoutMs: 10_000,
     cwd: directory,
   });
   for await (const _event of running);
   const { outcomes, hosts } = await running.summary;
+  for (const { host, outcome, error } of hosts)
+    if (outcome !== "ok" && !/[46]$/.test(host))
+      process.stderr.write(`${host} ${outcome}: ${error?.message}\n`);
   const wallMs = performance.now() - startedAt;
   // Connections that were closed are given their time to be.
   await sleep(1_500);

@@ -159,9 +159,15 @@ test("a host that says nothing at all does not start in time", async () => {
   expect(hostOf(ran, "web01")).toMatchObject({ error: { code: "TIMEOUT" } });
 });
 
-test("a host that hangs up whenever it is asked is given up", async () => {
-  const ran = await meet("begin(); process.kill(process.ppid, 'SIGKILL');");
-  expect(hostOf(ran, "web01").outcome).toBe("lost");
+test.each([
+  ["hello();", "CONNECTION_LOST", /did not come back within 1 s/],
+  ["begin();", "PROTOCOL_INVALID", /tells again what it has told: event 2, "play:start"/],
+])("a host that ends after %s whenever it is asked is given up", async (lies, code, message) => {
+  const ran = await meet(`${lies} process.exit(0);`);
+  expect(hostOf(ran, "web01")).toMatchObject({
+    outcome: "lost",
+    error: { code, message: expect.stringMatching(message) },
+  });
 });
 
 test("prototypes stay what they are", async () => {

@@ -1,4 +1,4 @@
-import { chmodSync, readFileSync, statSync } from "node:fs";
+import { chmodSync, readFileSync, statSync, writeFileSync } from "node:fs";
 import { userInfo } from "node:os";
 import { join } from "node:path";
 import { expect, test } from "vitest";
@@ -172,11 +172,7 @@ test.each([true, "deploy"])(
         dropped = true;
         fleet.hosts[0]!.dropConnections();
       }
-      if (event.type === "host:back") project.write("go", "");
-      if (event.type === "host:back")
-        void import("node:fs").then(({ writeFileSync }) =>
-          writeFileSync(join(fleet.hosts[0]!.home, `${home}go`), ""),
-        );
+      if (event.type === "host:back") writeFileSync(join(fleet.hosts[0]!.home, `${home}go`), "");
     });
     expect(hostOf(ran, "web01").error).toBeUndefined();
     expect(ran.summary).toMatchObject({ exitCode: 0, outcomes: { ok: 1 } });
@@ -215,13 +211,34 @@ test.each([
 
 test("no such program there: said", async () => {
   const { project, fleet, options } = await hostWith(TO_COMMAND);
-  const ran = await provision(project, fleet, { ...options, becomeMethod: "doas" });
-  const missing = hostOf(ran, "web01").error;
-  // Where this machine has a doas of its own, it is that which refuses.
-  expect(missing).toMatchObject({
+  const inventory = project.write(
+    "with-exe.yaml",
+    readFileSync(options.inventory as string, "utf8").replace(
+      "  hosts:",
+      "  vars: { ansible_become_exe: /opt/none/sudo }\n  hosts:",
+    ),
+  );
+  const ran = await provision(project, fleet, { ...options, inventory });
+  expect(hostOf(ran, "web01").error).toMatchObject({
     code: "BECOME_FAILED",
-    message: expect.stringContaining("ops cannot become root"),
+    message: "web01: ops cannot become root: there is no /opt/none/sudo there",
   });
+});
+
+test("a way to become that there is not: refused before any host is touched", async () => {
+  const { project, fleet, options } = await hostWith(TO_COMMAND);
+  const inventory = project.write(
+    "with-method.yaml",
+    readFileSync(options.inventory as string, "utf8").replace(
+      "  hosts:",
+      "  vars: { ansible_become_method: runas }\n  hosts:",
+    ),
+  );
+  await expect(provision(project, fleet, { ...options, inventory })).rejects.toMatchObject({
+    code: "INVENTORY_INVALID",
+    message: expect.stringContaining('must be sudo, doas or su, not "runas"'),
+  });
+  expect(fleet.hosts[0]!.stats.connections).toBe(0);
 });
 
 // Root alone can be anybody, without asking.

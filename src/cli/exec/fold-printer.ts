@@ -5,9 +5,8 @@ import type { HostResult } from "../../fanout/result.ts";
 import { count } from "../../reporter/rows/amounts.ts";
 import { paintRow } from "../../reporter/rows/paint.ts";
 import { BOLD, DIM, line, type Row, segment } from "../../reporter/rows/row.ts";
-import { safeLines } from "../../reporter/rows/sanitize.ts";
 import { headingRow } from "./heading.ts";
-import { createHostLines } from "./lines.ts";
+import { createHostLines, shownLines } from "./lines.ts";
 import type { ExecPrinter, ExecPrinterOptions } from "./printer.ts";
 import { describeEnd, printStatus, styleOf } from "./status.ts";
 
@@ -45,15 +44,20 @@ export function createFoldPrinter(options: FoldPrinterOptions): ExecPrinter {
     );
   const printOutput = async (output: KeptOutput, stream: "stdout" | "stderr"): Promise<void> => {
     const lines = createHostLines();
-    const show = (text: string): void => {
-      for (const each of safeLines(text))
-        print([stream === "stdout" ? line(each) : [segment("! ", { color: "red" }), segment(each)]]);
-    };
+    const gutter = stream === "stdout" ? "" : paintRow([segment("!", { color: "red" })], stdout.colors);
+    const lead = gutter === "" ? "" : `${gutter} `;
+    const show = (texts: readonly string[]): void =>
+      stdout.writer.write(
+        texts
+          .flatMap(shownLines)
+          .map((text) => `${lead}${text}\n`)
+          .join(""),
+      );
     for await (const chunk of output.read()) {
-      for (const text of lines.add("", stream, chunk)) show(text);
+      show(lines.add("", stream, chunk));
       await stdout.writer.ready();
     }
-    for (const { text } of lines.finish("")) show(text);
+    show(lines.finish("").map(({ text }) => text));
   };
   const printWhole = async (group: FoldedHosts): Promise<void> => {
     await printOutput(group.stdout, "stdout");

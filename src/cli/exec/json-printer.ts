@@ -6,13 +6,15 @@ import type { ExecPrinter, PacedWriter } from "./printer.ts";
 /** One JSON object per line: `exec:start`, `exec:line`, `exec:end` for each host, then `exec:total`. */
 export function createJsonPrinter(writer: PacedWriter): ExecPrinter {
   const lines = createHostLines();
-  const emit = (event: Readonly<Record<string, unknown>>): void =>
-    writer.write(`${JSON.stringify({ time: new Date().toISOString(), ...event })}\n`);
+  const emit = (...events: readonly Readonly<Record<string, unknown>>[]): void => {
+    const time = new Date().toISOString();
+    writer.write(events.map((event) => `${JSON.stringify({ time, ...event })}\n`).join(""));
+  };
   return {
     listener: {
       start: (host) => emit({ type: "exec:start", host }),
       output: (host, stream, chunk) => {
-        for (const text of lines.add(host, stream, chunk)) emit({ type: "exec:line", host, stream, text });
+        emit(...lines.add(host, stream, chunk).map((text) => ({ type: "exec:line", host, stream, text })));
         return writer.ready();
       },
       end: (result) => {

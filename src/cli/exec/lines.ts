@@ -1,5 +1,13 @@
 import { StringDecoder } from "node:string_decoder";
 import { createOutputLines } from "../../reporter/output-lines.ts";
+import { safeLines } from "../../reporter/rows/sanitize.ts";
+
+const PLAIN = /^[\x20-\x7e]{0,2000}$/;
+
+/** A line made safe to show; nearly all are as they are. */
+export function shownLines(text: string): readonly string[] {
+  return PLAIN.test(text) ? [text] : safeLines(text);
+}
 
 /** Puts the bytes of each host's streams together into lines. */
 export interface HostLines {

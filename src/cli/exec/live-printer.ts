@@ -1,7 +1,6 @@
 import { paintRow } from "../../reporter/rows/paint.ts";
 import type { Color, Segment } from "../../reporter/rows/row.ts";
-import { safeLines } from "../../reporter/rows/sanitize.ts";
-import { createHostLines } from "./lines.ts";
+import { createHostLines, shownLines } from "./lines.ts";
 import type { ExecPrinter, ExecPrinterOptions, PrinterStream } from "./printer.ts";
 import { describeEnd, printStatus, reasonOf, styleOf, symbolOf } from "./status.ts";
 
@@ -30,24 +29,30 @@ export async function createLivePrinter(options: ExecPrinterOptions): Promise<Ex
     stdout: paintRow([{ text: symbols.gutter, style: { dim: true } }], stdout.colors),
     stderr: paintRow([{ text: STDERR_GUTTER, style: { color: "red" } }], stderr.colors),
   };
-  const print = (host: string, stream: "stdout" | "stderr", text: string): void => {
+  const print = (host: string, stream: "stdout" | "stderr", texts: readonly string[]): void => {
     const to = streamOf(stream);
-    const name = nameOf(host, to);
-    for (const each of safeLines(text)) {
-      const pieces = breakUp(each, to.columns === undefined ? undefined : to.columns - nameColumns - 3);
-      for (const [index, piece] of pieces.entries())
-        to.writer.write(`${index === 0 ? name : " ".repeat(nameColumns)} ${gutters[stream]} ${piece}\n`);
+    const first = `${nameOf(host, to)} ${gutters[stream]} `;
+    const next = `${" ".repeat(nameColumns)} ${gutters[stream]} `;
+    const columns = to.columns === undefined ? undefined : to.columns - nameColumns - 3;
+    let shown = "";
+    for (const text of texts) {
+      for (const each of shownLines(text)) {
+        const [start = "", ...rest] = breakUp(each, columns);
+        shown += `${first}${start}\n`;
+        for (const piece of rest) shown += `${next}${piece}\n`;
+      }
     }
+    to.writer.write(shown);
   };
   return {
     listener: {
       output: (host, stream, chunk) => {
-        for (const text of lines.add(host, stream, chunk)) print(host, stream, text);
+        print(host, stream, lines.add(host, stream, chunk));
         return streamOf(stream).writer.ready();
       },
       end: (result) => {
         const { host, outcome } = result;
-        for (const { stream, text } of lines.finish(host)) print(host, stream, text);
+        for (const { stream, text } of lines.finish(host)) print(host, stream, [text]);
         // Those that are not begun after a Ctrl-C are told together, at the end.
         if (outcome === "ok" || (outcome === "cancelled" && result.exit === undefined)) return undefined;
         const reason = reasonOf(result);

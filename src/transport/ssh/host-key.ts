@@ -48,7 +48,7 @@ export function verifyHostKey(
         }
       }
       return new VolleyError("HOST_KEY_UNKNOWN", `${host}: its key ${shown} is not in known_hosts`, {
-        hint: `compare the fingerprint, then connect once with ssh -p ${port} ${address}, or use --host-keys accept-new`,
+        hint: "learn it with volley hosts trust, which shows the fingerprint to compare, or use --host-keys accept-new",
       });
   }
 }

@@ -1,0 +1,82 @@
+import { expect, test } from "vitest";
+import { hostBecome } from "../../src/controller/host-become.ts";
+import { definePlay } from "../../src/core/define.ts";
+import type { Host } from "../../src/core/inventory.ts";
+
+type Said = boolean | string | undefined;
+
+/** A host of this inventory with a play for each of these. */
+function becomeOf(
+  plays: readonly Said[],
+  { become, vars = {} }: { become?: string | null; vars?: Readonly<Record<string, unknown>> } = {},
+  options: Parameters<typeof hostBecome>[3] = {},
+): ReturnType<typeof hostBecome> {
+  const host: Host = {
+    name: "web1",
+    connection: {
+      address: "web1",
+      port: undefined,
+      user: undefined,
+      privateKeyFile: undefined,
+      connection: "ssh",
+      become,
+      becomeMethod: undefined,
+    },
+    vars,
+    sources: {},
+    groups: [],
+  };
+  const all = plays.map((said, index) => ({
+    index: index * 2,
+    play: definePlay({ hosts: "all", ...(said === undefined ? {} : { become: said }) }),
+    hosts: [host],
+  }));
+  return hostBecome(host, "ops", all, options);
+}
+
+test.each<[what: string, plays: readonly Said[], start: string | undefined, users: Record<number, string>]>([
+  ["nobody is wanted: whoever is logged in", [undefined, false], undefined, {}],
+  ["all want the same: that one", ["app", "app"], "app", {}],
+  ["all want who is logged in, by name", ["ops", false], undefined, {}],
+  ["one wants root: root, who can be all others", [false, true, "app"], "root", { 0: "ops", 4: "app" }],
+  ["none wants root: who is logged in", ["app", "db"], undefined, { 0: "app", 2: "db" }],
+])("%s", (_what, plays, start, users) => {
+  const { start: started, job } = becomeOf(plays);
+  expect(started?.user).toBe(start);
+  expect(job).toMatchObject({ login: "ops", users });
+});
+
+test("the play says it first, then the inventory, then the caller", () => {
+  expect(becomeOf(["app"], { become: "db" }, { become: true }).start?.user).toBe("app");
+  expect(becomeOf([undefined], { become: "db" }, { become: true }).start?.user).toBe("db");
+  expect(becomeOf([undefined], {}, { become: true }).start?.user).toBe("root");
+  // `ansible_become: false` says that nobody is wanted.
+  expect(becomeOf([undefined], { become: null }, { become: true }).start).toBeNull();
+});
+
+test("the way, from the inventory under its Ansible names", () => {
+  const vars = {
+    ansible_become_method: "community.general.doas",
+    ansible_become_exe: "/opt/doas",
+    ansible_become_flags: " -C  /etc/x ",
+    ansible_become_pass: "old name",
+    ansible_become_password: "{{ secret }}",
+    secret: 1234567,
+  };
+  expect(becomeOf([true], { vars }, { becomeMethod: "su", becomePassword: "caller's" })).toMatchObject({
+    start: { user: "root", method: "doas", exe: "/opt/doas", flags: ["-C", "/etc/x"], password: "1234567" },
+    secrets: ["1234567"],
+  });
+});
+
+test("the password goes to the host only where its login user becomes others there", () => {
+  const options = { becomePassword: "open sesame" };
+  expect(becomeOf([false], {}, options).job.way).toEqual({ method: "sudo", password: "open sesame" });
+  expect(becomeOf([true], {}, options).job.way).toEqual({ method: "sudo" });
+  expect(becomeOf(["app"], {}, options).job.way).toEqual({ method: "sudo" });
+});
+
+test("what cannot be is refused", () => {
+  expect(() => becomeOf([true], { vars: { ansible_become_method: "runas" } })).toThrow("sudo, doas or su");
+  expect(() => becomeOf([true], {}, { becomePassword: "two\nlines" })).toThrow("line break");
+});
