@@ -57,7 +57,7 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
   cli: ["core", "controller", "fanout", "reporter", "inventory", "secrets", "transport", "bundle"],
   demo: [],
   "index.ts": ["core", "actions"],
-  "controller.ts": ["core", "controller"],
+  "controller.ts": ["core", "controller", "secrets"],
   "testing.ts": ["core", "controller", "embedded"],
 };
 

@@ -45,9 +45,12 @@ export function isTalked({ method, password }: Pick<Become, "method" | "password
   return password !== undefined || method === "su";
 }
 
-/** Whether a user keeps a copy of its own, sent to it once it is there: only root can read the login user's home. */
-export function keepsOwnCopy({ user }: Pick<Become, "user">): boolean {
-  return user !== DEFAULT_BECOME_USER;
+/**
+ * Whether a user keeps a copy of its own, sent to it once it is there. Only root can read the login user's home; and
+ * root, where it is guarded by a password, runs nothing that whoever has the login user's files could have replaced.
+ */
+export function keepsOwnCopy({ user, password }: Pick<Become, "user" | "password">): boolean {
+  return user !== DEFAULT_BECOME_USER || password !== undefined;
 }
 
 /** Whether it asks only at a terminal: doas(1) reads no password from anywhere else. */

@@ -1,7 +1,8 @@
 import { PassThrough } from "node:stream";
 import { expect, test } from "vitest";
 import { receive } from "../../src/controller/receive.ts";
-import { encodeLine, MAX_LINE_BYTES, PROTOCOL_VERSION } from "../../src/core/protocol.ts";
+import { encodeLine, MAX_LINE_BYTES, PROTOCOL_VERSION, type WireEvent } from "../../src/core/protocol.ts";
+import { EMPTY_TALLY } from "../../src/core/result.ts";
 
 const hello = {
   type: "hello",
@@ -106,4 +107,87 @@ test("an endless line is refused after hello, and forgotten before", async () =>
     ["PROTOCOL_INVALID", "the host sent a line of more than 4 MiB"],
   ]);
   expect(await hear(endless, "\n", encodeLine(hello))).toContainEqual(["hello", 1]);
+});
+
+test("what is said again, or after the last word, is not told again", async () => {
+  const bye = { type: "bye", seq: 3, time: 3, tally: EMPTY_TALLY, elapsedMs: 1 };
+  expect(await hear(encodeLine(hello), encodeLine(log(2)), encodeLine(bye), encodeLine(log(4)))).toEqual([
+    ["hello", 1],
+    ["log", "é✓"],
+    ["bye", 3],
+  ]);
+});
+
+test("an attached process must go on where the one before it was", async () => {
+  const told: unknown[] = [];
+  const hearAfter = async (after: number, ...lines: readonly object[]): Promise<readonly unknown[]> => {
+    told.length = 0;
+    const stream = new PassThrough();
+    const handlers = {
+      event: (event: WireEvent) => told.push(event.seq),
+      noise: () => {},
+      answer: () => {},
+      broken: (error: Error) => told.push(error.message),
+    };
+    receive(stream, handlers, after);
+    for (const line of lines) stream.write(encodeLine(line));
+    stream.end();
+    await new Promise((resolve) => stream.once("close", resolve));
+    return [...told];
+  };
+  expect(await hearAfter(7, { ...hello, seq: 7, next: 8 }, log(8))).toEqual([7, 8]);
+  expect(await hearAfter(7, { ...hello, seq: 5, next: 6 }, log(6))).toEqual([
+    "the host begins with event 6, not 8",
+  ]);
+  // One that is started anew says a few words of its own first.
+  expect(await hearAfter(7, hello, log(2), { ...hello, seq: 7, next: 8 }, log(8))).toEqual([1, 2, 7, 8]);
+  expect(await hearAfter(7, hello, { type: "play:plan", seq: 2, time: 2, total: 1 })).toEqual([
+    1,
+    'the host tells again what it has told: event 2, "play:plan"',
+  ]);
+});
+
+test("how much is read is bounded: before hello, altogether, and in events", async () => {
+  const limited = async (text: string): Promise<string> => {
+    const stream = new PassThrough();
+    let message = "";
+    const handlers = {
+      event: () => {},
+      noise: () => {},
+      answer: () => {},
+      broken: (error: Error) => {
+        message = error.message;
+      },
+    };
+    receive(stream, handlers, 0, { noiseBytes: 1 << 20, totalBytes: 2 << 20, events: 1_000 });
+    for (let at = 0; at < text.length; at += 65_536) stream.write(text.slice(at, at + 65_536));
+    stream.end();
+    await new Promise((resolve) => stream.once("close", resolve));
+    return message;
+  };
+  const lines = (many: number, length: number): string =>
+    Array.from({ length: many }, (_none, index) => encodeLine(log(index + 2, "x".repeat(length)))).join("");
+  expect(await limited("x\n".repeat(1 << 20))).toBe(
+    "the host sent more than 1 MiB before the bundle had said a word",
+  );
+  expect(await limited(encodeLine(hello) + lines(900, 4_000))).toBe("the host sent more than 2 MiB");
+  expect(await limited(encodeLine(hello) + lines(2_000, 1))).toBe("the host sent more than 1000 events");
+  expect(await limited(encodeLine(hello) + lines(900, 1_000))).toBe("");
+});
+
+test("a million events are taken in", async () => {
+  const stream = new PassThrough();
+  let events = 0;
+  const handlers = { event: () => events++, noise: () => {}, answer: () => {}, broken: () => {} };
+  receive(stream, handlers);
+  stream.write(encodeLine(hello));
+  for (let batch = 0; batch < 1_000; batch++) {
+    const lines = Array.from({ length: 1_000 }, (_none, index) =>
+      encodeLine(log(batch * 1_000 + index + 2, "")),
+    );
+    if (!stream.write(lines.join(""))) await new Promise((resolve) => stream.once("drain", resolve));
+  }
+  stream.end();
+  await new Promise((resolve) => stream.once("close", resolve));
+  expect(events).toBe(1_000_001);
 });

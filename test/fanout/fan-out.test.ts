@@ -66,9 +66,13 @@ describe("a command", () => {
   it("has an empty stdin, and environment variables that are not on its command line", async () => {
     const { hosts, fleet } = await start({ count: 1 });
     const env = { TOKEN: "se'cret $x\nsecond", OTHER: "" };
-    const { stdout } = await run(hosts, 'cat; echo "[$TOKEN|$OTHER]"; env | grep -c ^OTHER=; ps -o args= -p $PPID,$$', {
-      env,
-    });
+    const { stdout } = await run(
+      hosts,
+      'cat; echo "[$TOKEN|$OTHER]"; env | grep -c ^OTHER=; ps -o args= -p $PPID,$$',
+      {
+        env,
+      },
+    );
     expect(stdout.web01).toMatch(/^\[se'cret \$x\nsecond\|\]\n1\n/);
     expect(stdout.web01?.match(/se'cret/g)).toHaveLength(1);
     expect(fleet.hosts[0]?.stats.execs).toBe(1);

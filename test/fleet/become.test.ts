@@ -218,9 +218,64 @@ describe.skipIf(!fleetAvailable())("becoming another user", () => {
       "plain",
     ]);
     const again = await runOn(fleet, options);
-    expect(again.summary.tally).toMatchObject({ changed: 0, failed: 0 });
-    const left = await host!.exec(["pgrep", "-fa", "--", "--system"]);
+    // The file and its line undo each other, and notify the handler.
+    expect(again.summary.tally).toMatchObject({ changed: 3, failed: 0 });
+    const left = await host!.exec(["pgrep", "-fa", "[.]run --system"]);
     expect(left.stdout).toBe("");
+  });
+
+  it.each([
+    ["deploy", "sudo", undefined],
+    ["pass", "sudo", hostPassword],
+    ["deploy", "doas", undefined],
+    ["deploy", "su", rootPassword],
+  ])(
+    "without root: %s asks for others on the host, with %s (password: %s)",
+    async (login, method, password) => {
+      const [host] = fleet.hosts;
+      await host!.exec(["rm", "-rf", "/home/plain/.cache/volley", "/root/.cache/volley"]);
+      const inventory = writeInventory(fleet, {
+        vars: { ansible_user: login, ansible_become_method: method },
+      });
+      const { summary, events } = await runOn(fleet, {
+        inventory,
+        playbook: fixture("without-root.ts"),
+        ...(password === undefined ? {} : { becomePassword: password }),
+      });
+      expect(summary.hosts[0]!.error).toBeUndefined();
+      expect(summary.hosts[0]!.failures).toEqual([]);
+      const names = ["Who is logged in", "Plain", "Plain's file", "Root"];
+      expect(names.map((name) => printed(events, name))).toEqual([login, "plain", "plain's", "root"]);
+      if (password !== undefined) {
+        expect(JSON.stringify(events)).not.toContain(password);
+        const kept = await host!.exec([
+          "grep",
+          "-rlF",
+          password,
+          "/home",
+          "/root",
+          "/tmp",
+          "/var/tmp",
+          "/run",
+        ]);
+        expect(kept.stdout).toBe("");
+      }
+    },
+  );
+
+  it("a wrong password on the host fails the task, once", async () => {
+    const inventory = writeInventory(fleet, { vars: { ansible_user: "pass" } });
+    const { summary } = await runOn(fleet, {
+      inventory,
+      playbook: fixture("without-root.ts"),
+      becomePassword: "wrong password",
+    });
+    expect(summary.hosts[0]!.failures).toMatchObject([
+      {
+        name: "Plain",
+        error: { code: "BECOME_FAILED", message: "cannot become plain: sudo does not take the password" },
+      },
+    ]);
   });
 
   it("keeps bundle and journal from everybody else, and nothing in /tmp", async () => {

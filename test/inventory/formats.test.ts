@@ -249,9 +249,9 @@ describe("several sources", () => {
     const inventory = await load({ one: "[web]\nweb1 a=1\n", "two.yml": "web: {hosts: {web1: {a: 2}}}" }, [
       "one",
       "two.yml",
-      "host1, host2:2222,",
+      "host1, host2:2222,n[1-2,4],",
     ]);
-    expect([...inventory.hosts.keys()]).toEqual(["web1", "host1", "host2"]);
+    expect([...inventory.hosts.keys()]).toEqual(["web1", "host1", "host2", "n1", "n2", "n4"]);
     expect(varsOf(inventory, "web1")).toEqual({ a: 2 });
     expect(inventory.hosts.get("host2")?.connection).toMatchObject({ address: "host2", port: 2222 });
   });

@@ -54,8 +54,7 @@ const described: readonly ActionCase[] = [
   },
 ];
 
-/** They need git on the host. */
-export const gitCases: readonly ActionCase[] = [
+const gitCases: readonly ActionCase[] = [
   {
     name: "git clones into directories it makes",
     prepare: `${clean}; ${REPOSITORY}`,
@@ -65,7 +64,7 @@ export const gitCases: readonly ActionCase[] = [
 ];
 
 /** What `command`, `shell` and `unarchive` do as root. */
-export const cases: readonly ActionCase[] = described.map((entry) => ({
+export const cases: readonly ActionCase[] = [...described, ...gitCases].map((entry) => ({
   ...entry,
   prepare: entry.prepare === undefined ? clean : `${clean}; ${entry.prepare}`,
 }));
