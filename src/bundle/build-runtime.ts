@@ -1,3 +1,4 @@
+import { readFile } from "node:fs/promises";
 import { fileURLToPath } from "node:url";
 import { promisify } from "node:util";
 import { brotliCompress, constants } from "node:zlib";
@@ -11,6 +12,20 @@ const SOURCES: Readonly<Record<keyof RuntimeFiles, { readonly file: string } | {
   runner: { file: "target/entry.ts" },
   template: { file: "template/index.ts" },
   yaml: { code: 'export { parse, parseAllDocuments } from "yaml";' },
+};
+
+/** What `volley doc` shows of an action, at the place where every action has it. */
+const DOCUMENTATION = /^ {2}doc:\s+(?:`(?:\\[\s\S]|[^`\\])*`|"(?:\\.|[^"\\])*"),$/m;
+
+/** Leaves the actions' documentation out of the runner: nobody reads it on a host. */
+const WITHOUT_DOCUMENTATION: Plugin = {
+  name: "without-documentation",
+  setup: ({ onLoad }) => {
+    onLoad({ filter: /[\\/]src[\\/]actions[\\/][\w-]+\.ts$/ }, async ({ path }) => ({
+      contents: (await readFile(path, "utf8")).replace(DOCUMENTATION, '  doc: "",'),
+      loader: "ts",
+    }));
+  },
 };
 
 /** Makes the template part ask for the YAML reader when it first reads YAML, instead of holding it. */
@@ -74,7 +89,7 @@ async function buildPart(name: keyof RuntimeFiles, sourceDirectory: string): Pro
     format: "cjs",
     // Old versions must at least be able to say that they are too old.
     target: name === "bootstrap" ? "node6" : "node18",
-    plugins: name === "template" ? [LATE_YAML] : [],
+    plugins: name === "template" ? [LATE_YAML] : name === "runner" ? [WITHOUT_DOCUMENTATION] : [],
     legalComments: "none",
     charset: "utf8",
     logLevel: "silent",

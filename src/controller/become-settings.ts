@@ -24,7 +24,7 @@ const METHODS: Readonly<Record<string, BecomeMethod>> = {
 };
 
 /** Vars that hold the password; they travel to no host as vars. */
-export const PASSWORD_VARS = ["ansible_become_password", "ansible_become_pass"] as const;
+export const PASSWORD_VARS: readonly string[] = ["ansible_become_password", "ansible_become_pass"];
 
 /** How one becomes another user on a host, whoever that is. Fails with `INVENTORY_INVALID` or `USAGE`. */
 export function becomeWay(host: Host, options: BecomeOptions): Omit<Become, "user"> {

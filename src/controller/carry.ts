@@ -6,6 +6,7 @@ import { maskError } from "../core/mask-event.ts";
 import { findSecrets } from "../core/secret.ts";
 import type { AskSecret, SecretOptions } from "../secrets/options.ts";
 import { createSecretStore } from "../secrets/store.ts";
+import { PASSWORD_VARS } from "./become-settings.ts";
 import { makeJob, type Plan, planHosts } from "./plan.ts";
 import { openPlan, secretsOf } from "./plan-secrets.ts";
 import { preparePlaybook } from "./playbook.ts";
@@ -83,6 +84,8 @@ function refuseSecrets({ hosts, plays, inventory }: Plan): void {
   const found = [...inventory.hosts.values()].flatMap((host) => {
     const all = hosts.includes(host);
     const names = Object.entries(host.vars)
+      // Those to become another user never travel.
+      .filter(([name]) => !PASSWORD_VARS.includes(name))
       .filter(([name, value]) => (all || shared.has(name)) && findSecrets(value).length > 0)
       .map(([name]) => `${name} of ${host.name}`);
     const files = all ? (host.locked ?? []).map(({ location }) => location?.file ?? "an encrypted file") : [];

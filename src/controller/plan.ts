@@ -40,11 +40,9 @@ export function planHosts(
 }
 
 /** What becoming another user takes is for the controller alone. */
-function withoutPasswords(vars: Vars): Vars {
-  if (!PASSWORD_VARS.some((name) => name in vars)) return vars;
-  return Object.fromEntries(
-    Object.entries(vars).filter(([name]) => !(PASSWORD_VARS as readonly string[]).includes(name)),
-  );
+function withoutPasswords<T>(byVar: Readonly<Record<string, T>>): Readonly<Record<string, T>> {
+  if (!PASSWORD_VARS.some((name) => name in byVar)) return byVar;
+  return Object.fromEntries(Object.entries(byVar).filter(([name]) => !PASSWORD_VARS.includes(name)));
 }
 
 /** What one host is asked to do. */
@@ -65,7 +63,7 @@ export function makeJob(
     }
   }
   const others = [...inventory.hosts.values()].filter(({ name }) => name !== host.name);
-  const secrets = new Set(Object.values(host.secretTexts ?? {}).flat());
+  const secrets = new Set(Object.values(withoutPasswords(host.secretTexts ?? {})).flat());
   for (const key of shared)
     for (const { secretTexts } of others) for (const text of secretTexts?.[key] ?? []) secrets.add(text);
   return {

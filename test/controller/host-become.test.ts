@@ -1,5 +1,6 @@
 import { expect, test } from "vitest";
 import { hostBecome } from "../../src/controller/host-become.ts";
+import { makeJob } from "../../src/controller/plan.ts";
 import { definePlay } from "../../src/core/define.ts";
 import type { Host } from "../../src/core/inventory.ts";
 
@@ -79,4 +80,38 @@ test("the password goes to the host only where its login user becomes others the
 test("what cannot be is refused", () => {
   expect(() => becomeOf([true], { vars: { ansible_become_method: "runas" } })).toThrow("sudo, doas or su");
   expect(() => becomeOf([true], {}, { becomePassword: "two\nlines" })).toThrow("line break");
+});
+
+test("the vars that hold the password go nowhere, neither as vars nor as texts to mask", () => {
+  const host: Host = {
+    name: "web1",
+    connection: {
+      address: "web1",
+      port: undefined,
+      user: undefined,
+      privateKeyFile: undefined,
+      connection: "ssh",
+      become: undefined,
+      becomeMethod: undefined,
+    },
+    vars: { ansible_become_password: "open sesame", ansible_become_pass: "open sesame", kept: "too" },
+    sources: {},
+    groups: [],
+    secretTexts: { ansible_become_password: ["open sesame"], other: ["hidden text"] },
+  };
+  const play = definePlay({ hosts: "all", hostVars: ["ansible_become_pass", "kept"] });
+  const hosts = new Map([
+    ["web1", host],
+    ["web2", { ...host, name: "web2" }],
+  ]);
+  const inventory = { hosts, groups: new Map(), paths: [] };
+  const plan = { plays: [{ index: 0, play, hosts: [host] }], hosts: [host], groups: {}, inventory };
+  const options = { check: false, diff: false, tags: [], skipTags: [], barriers: true };
+  const job = makeJob(host, plan, options);
+  expect(job).toMatchObject({
+    vars: { kept: "too" },
+    hostVars: { web2: { kept: "too" } },
+    secrets: ["hidden text"],
+  });
+  expect(JSON.stringify(job)).not.toContain("open sesame");
 });

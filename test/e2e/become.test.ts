@@ -182,11 +182,11 @@ test.each([true, "deploy"])(
 );
 
 test("a cancel while the password is being checked ends at once", async () => {
-  const { project, fleet, options } = await hostWith('echo here >"$ASKED"; exec sleep 600');
+  let cancel = (): void => {};
+  const { project, fleet, options } = await hostWith("exec sleep 600", TWO_FILES, { onExec: () => cancel() });
   const running = start(project, fleet, { ...options, becomePassword: "open sesame" });
-  const ran = await follow(running, (event) => {
-    if (event.type === "host:upload" && event.bytes === event.totalBytes) running.cancel();
-  });
+  cancel = () => running.cancel();
+  const ran = await follow(running);
   expect(hostOf(ran, "web01").outcome).toBe("cancelled");
   expect(ran.summary.exitCode).toBe(130);
 });
