@@ -15,7 +15,7 @@ export interface Play extends PlaySchedule {
   readonly vars?: Vars;
   /** Names of vars of other hosts that this play's roles and templates read as `hostVars`. */
   readonly hostVars?: readonly string[];
-  /** The user to become with sudo; `true` is root. Default: what the inventory says. */
+  /** The user to become; `true` is root. Default: what the inventory says. */
   readonly become?: boolean | string;
   /** `free`: a host goes on with the next play, unless that is serial or throttled, without waiting for the others. Default `linear`. */
   readonly strategy?: "linear" | "free";

@@ -113,7 +113,7 @@ export const playKeys: Entries<keyof Play> = {
   },
   become: {
     type: "boolean | string",
-    text: "The user to become with sudo; `true` is root. Default: what the inventory says.",
+    text: "The user to become; `true` is root. Default: what the inventory says.",
   },
   strategy: {
     type: '"linear" | "free"',
