@@ -1,5 +1,5 @@
 import { cpSync, existsSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
-import { tmpdir } from "node:os";
+import { availableParallelism, tmpdir } from "node:os";
 import { dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { run } from "../controller/run.ts";
@@ -37,6 +37,8 @@ export async function demo({ hosts, output, keep }: DemoFlags): Promise<number> 
           inventory,
           playbook: join(directory, "playbook", "site.ts"),
           knownHostsFiles: [fleet.knownHostsPath],
+          // All hosts are this machine: more at a time would only wait for each other.
+          concurrency: Math.max(4, 2 * availableParallelism()),
           // It goes with the fleet: nobody will want to come back to it.
           logDirectory: join(directory, "runs"),
         }),
