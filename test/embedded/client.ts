@@ -60,10 +60,16 @@ export async function finish(channel: ClientChannel): Promise<ExecResult> {
 }
 
 /** Runs a command with this stdin to its end. */
-export async function exec(client: Client, command: string, stdin = ""): Promise<ExecResult> {
-  const channel = await start(client, command);
-  channel.end(stdin);
-  return await finish(channel);
+export function exec(client: Client, command: string, stdin = ""): Promise<ExecResult> {
+  return new Promise((resolve, reject) => {
+    client.exec(command, (error, channel) => {
+      if (error) return reject(error);
+      // Listened to at once: how it ended may be in the same packet as that it began.
+      const finished = finish(channel);
+      channel.end(stdin);
+      resolve(finished);
+    });
+  });
 }
 
 /** Runs a command and returns its stdout in bytes. */
