@@ -1,0 +1,109 @@
+import { type ChildProcess, execFileSync, spawn } from "node:child_process";
+import { existsSync, mkdirSync, readFileSync, writeFileSync } from "node:fs";
+import { connect, createServer } from "node:net";
+import { userInfo } from "node:os";
+import { join } from "node:path";
+import { setTimeout as sleep } from "node:timers/promises";
+import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { run } from "../../src/controller/run.ts";
+import { follow } from "./lib/drive.ts";
+import { makeProject, type Project, playbookText, scratchDirectory } from "./lib/project.ts";
+
+const SSHD = ["/usr/sbin/sshd", "/usr/local/sbin/sshd"].find((path) => existsSync(path));
+const { username, shell, homedir } = userInfo();
+const mayLogIn = !/nologin|false$/.test(shell ?? "") && existsSync(homedir);
+
+/** The machine's own sshd, as the user who runs the tests, on a port of its own. */
+describe.skipIf(SSHD === undefined || !mayLogIn)("a real sshd", () => {
+  const scratch = scratchDirectory();
+  let server: ChildProcess;
+  let port: number;
+  let project: Project;
+
+  beforeAll(async () => {
+    const directory = join(scratch(), "sshd");
+    mkdirSync(directory, { mode: 0o700 });
+    const at = (name: string): string => join(directory, name);
+    for (const key of ["host", "user"])
+      execFileSync("ssh-keygen", ["-q", "-t", "ed25519", "-N", "", "-f", at(key)]);
+    port = await freePort();
+    writeFileSync(at("known_hosts"), `[127.0.0.1]:${port} ${readFileSync(at("host.pub"), "utf8")}`);
+    const config = [
+      `ListenAddress 127.0.0.1:${port}`,
+      `HostKey ${at("host")}`,
+      `AuthorizedKeysFile ${at("user.pub")}`,
+      "PidFile none",
+      "StrictModes no",
+      "UsePAM no",
+      "PermitRootLogin prohibit-password",
+      "Subsystem sftp internal-sftp",
+    ];
+    writeFileSync(at("config"), `${config.join("\n")}\n`);
+    // Of root's sshd alone, which will not start without it.
+    if (process.getuid?.() === 0) mkdirSync("/run/sshd", { recursive: true });
+    server = spawn(SSHD!, ["-D", "-e", "-f", at("config")], { stdio: "ignore" });
+    await listening(port);
+    project = makeProject(scratch(), {
+      "site.ts": playbookText(
+        `{ name: "Two files", hosts: "all", tasks: ({ task, host }) => {
+  task("Make the directory", file({ path: String(host.vars.place), state: "directory", mode: 0o750 }));
+  task("Write into it", copy({ content: "over a real sshd\\n", dest: host.vars.place + "/note" }));
+} }`,
+      ),
+    });
+    project.write(
+      "inventory.yaml",
+      JSON.stringify({
+        all: {
+          hosts: { here: { ansible_host: "127.0.0.1", ansible_port: port, ansible_user: username } },
+          vars: { ansible_ssh_private_key_file: at("user"), place: join(directory, "place") },
+        },
+      }),
+    );
+  });
+  afterAll(() => void server?.kill());
+
+  const provision = () =>
+    follow(
+      run({
+        inventory: project.path("inventory.yaml"),
+        playbook: project.path("site.ts"),
+        knownHostsFiles: [join(scratch(), "sshd", "known_hosts")],
+        sshConfig: "none",
+        cwd: project.directory,
+      }),
+    );
+
+  it("is provisioned, and the second time nothing is changed or sent", async () => {
+    const first = await provision();
+    expect(first.summary.hosts[0]).toMatchObject({ outcome: "ok", tally: { changed: 2, failed: 0 } });
+    expect(readFileSync(join(scratch(), "sshd", "place", "note"), "utf8")).toBe("over a real sshd\n");
+    const second = await provision();
+    expect(second.summary.hosts[0]).toMatchObject({
+      outcome: "ok",
+      uploadedBytes: 0,
+      tally: { unchanged: 2, changed: 0 },
+    });
+  });
+});
+
+async function freePort(): Promise<number> {
+  const probe = createServer();
+  await new Promise<void>((resolve) => probe.listen(0, "127.0.0.1", resolve));
+  const { port } = probe.address() as { readonly port: number };
+  await new Promise((resolve) => probe.close(resolve));
+  return port;
+}
+
+async function listening(port: number): Promise<void> {
+  for (let tries = 0; tries < 100; tries++) {
+    const answered = await new Promise<boolean>((resolve) => {
+      const socket = connect(port, "127.0.0.1");
+      socket.once("connect", () => resolve(true)).once("error", () => resolve(false));
+      socket.once("close", () => resolve(false)).once("connect", () => socket.destroy());
+    });
+    if (answered) return;
+    await sleep(50);
+  }
+  throw new Error("sshd does not listen");
+}
