@@ -32,6 +32,11 @@ addHostsCommand(program);
 addDocCommand(program);
 addDemoCommand(program);
 
+// A reader that leaves, as `head` does, is no error: a run goes on without it.
+process.stdout.on("error", (error: NodeJS.ErrnoException) => {
+  if (error.code !== "EPIPE") throw error;
+});
+
 try {
   await program.parseAsync();
 } catch (thrown) {
