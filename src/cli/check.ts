@@ -25,14 +25,24 @@ export async function checkPlaybook(
   else {
     const { inventory, select } = await readInventory(paths, { cwd, playbookDirectory: prepared.directory });
     const plan = planHosts(prepared.playbook, inventory, (pattern) => select(pattern, flags.limit));
+    let passedOver: ReadonlySet<string>;
     try {
-      await preflight({ plays: plan.plays, assets: prepared.assets, groups: plan.groups, check: false });
+      passedOver = await preflight({
+        plays: plan.plays,
+        assets: prepared.assets,
+        groups: plan.groups,
+        check: false,
+      });
     } catch (thrown) {
       throw prepared.locate(thrown);
     }
-    told.push(
-      `vars, actions and assets fit for ${plan.hosts.length === 1 ? "1 host" : `${plan.hosts.length} hosts`}`,
-    );
+    const checked = plan.hosts.length - passedOver.size;
+    if (checked > 0) told.push(`vars, actions and assets fit for ${countHosts(checked)}`);
+    if (passedOver.size > 0) {
+      told.push(
+        `${countHosts(passedOver.size)} passed over: secrets and templates in vars are known only in a run`,
+      );
+    }
   }
   if (flags.types) {
     const problems = checkTypes(project);
@@ -44,6 +54,10 @@ export async function checkPlaybook(
   }
   process.stdout.write(`${told.join("; ")}\n`);
   return 0;
+}
+
+function countHosts(count: number): string {
+  return count === 1 ? "1 host" : `${count} hosts`;
 }
 
 function optionalInventory(flags: InventoryFlags): readonly string[] | undefined {

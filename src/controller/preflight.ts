@@ -23,20 +23,33 @@ class OnlyTheHostKnows extends Error {}
 
 /**
  * Finds what can be found wrong before any host is touched: vars that do not fit their role (for every host), and,
- * for the first host of each play, wrong parameters of actions and assets that are not there, as far as its roles
- * declare their tasks without asking the host anything.
+ * for one host of each play, wrong parameters of actions and assets that are not there, as far as its roles declare
+ * their tasks without asking the host anything. Gives the hosts whose vars only a run knows: they are passed over.
  */
-export async function preflight({ plays, assets, groups, check }: PreflightOptions): Promise<void> {
+export async function preflight({
+  plays,
+  assets,
+  groups,
+  check,
+}: PreflightOptions): Promise<ReadonlySet<string>> {
+  const passedOver = new Set<string>();
   for (const { play, hosts } of plays) {
-    for (const [index, host] of hosts.entries()) {
+    const declared = new Set<RoleUse>();
+    for (const host of hosts) {
       for (const use of play.roles) {
         const vars = { ...host.vars, ...play.vars };
-        if (hasTemplates(vars) || host.locked !== undefined || findSecrets(vars).length > 0) continue;
+        if (hasTemplates(vars) || host.locked !== undefined || findSecrets(vars).length > 0) {
+          passedOver.add(host.name);
+          continue;
+        }
         const resolved = await resolveRoleVars(use, vars, host.name);
-        if (index === 0) await declareRole(use, resolved, host, { assets, groups, check });
+        if (declared.has(use)) continue;
+        declared.add(use);
+        await declareRole(use, resolved, host, { assets, groups, check });
       }
     }
   }
+  return passedOver;
 }
 
 /** Vars with Jinja text in them are known only once a host has rendered them; so are secrets nobody has asked for. */
