@@ -1,4 +1,5 @@
 import type { Readable, Writable } from "node:stream";
+import type { FileSession } from "./file-session.ts";
 import type { SshSettings } from "./ssh-settings.ts";
 
 /** A process on a host. */
@@ -37,6 +38,8 @@ export interface Connection {
   exec(command: string, signal: AbortSignal, options?: ExecOptions): Promise<RemoteProcess>;
   /** Sends a file to a path relative to the user's home. Fails with `UPLOAD_FAILED`. */
   upload(bytes: Buffer, path: string, options: UploadOptions): Promise<void>;
+  /** Opens a session for files. Fails with `SFTP_UNAVAILABLE` where the host offers none. */
+  files(signal: AbortSignal): Promise<FileSession>;
   /** How long it took to get here, in milliseconds. */
   readonly timings: { readonly connectMs: number; readonly authenticateMs: number };
   /** Resolves when the connection is gone, with the reason unless it was closed from here. */
