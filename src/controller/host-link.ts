@@ -20,6 +20,7 @@ import {
 } from "./launch.ts";
 import { type CutLine, mayGoOn, mayTryAgain } from "./may-return.ts";
 import type { PhaseClock } from "./phase-clock.ts";
+import type { Place } from "./places.ts";
 import { FIRST_JOURNALED, jobAfter } from "./receive.ts";
 import { makeNonce, sendBundle, writeBundle } from "./send-bundle.ts";
 import { exitAfter, type FirstWord, speak, wholeExit } from "./speak.ts";
@@ -104,10 +105,10 @@ export class HostLink {
   }
 
   /** Has the host carry out its job, over as many connections as that takes; gives how its process ended. */
-  async carryOut(): Promise<RemoteExit> {
+  async carryOut(place: Place): Promise<RemoteExit> {
     for (;;) {
       try {
-        const connection = await this.#connect();
+        const connection = await this.#connect(place);
         if (this.#closed) connection.close();
         this.#connection = connection;
         this.#reached = true;
@@ -154,16 +155,16 @@ export class HostLink {
   }
 
   /** Connects; a host that was lost is tried until its time is up. */
-  async #connect(): Promise<Connection> {
+  async #connect(place: Place): Promise<Connection> {
     const { endpoint, transport, emit } = this.#options;
     const { host, address, port, user } = endpoint;
     const absent = this.#absence.going;
-    if (absent) await this.#absence.pause(this.#abort.signal);
+    if (absent) await place.during(this.#absence.pause(this.#abort.signal));
     else emit({ type: "host:connect", host, address, port, user });
-    const connection = await within(
-      absent ? this.#absence.remainingMs : undefined,
-      this.#abort.signal,
-      (signal) => transport.connect(endpoint, signal),
+    const connection = await place.during(
+      within(absent ? this.#absence.remainingMs : undefined, this.#abort.signal, (signal) =>
+        transport.connect(endpoint, signal),
+      ),
     );
     const { connectMs, authenticateMs } = connection.timings;
     this.#context.clock.add("connect", connectMs);

@@ -9,6 +9,7 @@ import { explainLoss, outcomeOf } from "./explain-start.ts";
 import { HostLink } from "./host-link.ts";
 import { HostRecord } from "./host-record.ts";
 import { PhaseClock } from "./phase-clock.ts";
+import type { Place } from "./places.ts";
 
 /** What one host's part of a run needs. */
 export interface HostRunOptions {
@@ -104,11 +105,11 @@ export class HostRun {
     return (this.#ended || this.#record.hasFailed) && this.#at < index;
   }
 
-  /** Begins the host's first play: connects. */
-  begin(): void {
+  /** Begins the host's first play: connects. The place is lent to others while the host does not answer. */
+  begin(place: Place): void {
     if (this.#begun || this.#ended) return;
     this.#begun = true;
-    void this.#run();
+    void this.#run(place);
   }
 
   /** Lets the host go on after the play with this index, which it has ended. */
@@ -176,9 +177,9 @@ export class HostRun {
     setTimeout(() => this.#finish("cancelled"), 1_000).unref();
   };
 
-  async #run(): Promise<void> {
+  async #run(place: Place): Promise<void> {
     try {
-      const exit = await this.#link.carryOut();
+      const exit = await this.#link.carryOut(place);
       this.#clock.take("collect");
       this.#conclude(exit);
     } catch (thrown) {

@@ -1,10 +1,11 @@
-import pLimit from "p-limit";
+import pLimit, { type LimitFunction } from "p-limit";
 import type { ControllerEvent } from "../core/events.ts";
 import { waitsBetween } from "../core/play-schedule.ts";
 import { orderHosts, splitBatches } from "./batches.ts";
 import { limitFailures } from "./failure-limit.ts";
 import type { HostRun } from "./host-run.ts";
 import type { OnceRelay } from "./once.ts";
+import { createPlaces, type Place } from "./places.ts";
 import type { PlayHosts } from "./plan.ts";
 import { limitPlay, type PlayClock } from "./play-clock.ts";
 
@@ -23,7 +24,7 @@ export interface ScheduleOptions {
 /**
  * Takes the plays in order, at most `concurrency` hosts at work at a time: a play is a barrier for the hosts of the
  * plays after it, unless it is free. A host keeps its place from one barrier to the next, because after a free play it
- * goes on by itself.
+ * goes on by itself; while it does not answer, or is away, the place is another's.
  */
 export async function schedule(
   plays: readonly PlayHosts[],
@@ -31,22 +32,25 @@ export async function schedule(
   options: ScheduleOptions,
 ): Promise<void> {
   const { concurrency, seed, emit, once } = options;
-  const limit = pLimit(concurrency);
-  const stretches = new Map([...runs.keys()].map((host) => [host, stretchesOf(plays, host)]));
+  const places = createPlaces(concurrency);
+  const parts = new Map(
+    [...runs.keys()].map((host) => [host, { stretches: stretchesOf(plays, host), place: places.join() }]),
+  );
   let stopped = false;
   let free: Promise<void>[] = [];
 
   const beginBatch = (
     { index, play }: PlayHosts,
     batch: readonly HostRun[],
-    { number, throttle }: { readonly number: number; readonly throttle: typeof limit | undefined },
+    { number, throttle }: { readonly number: number; readonly throttle: LimitFunction | undefined },
   ): readonly Promise<void>[] => {
     const failures = limitFailures({ play, batch: number, size: batch.length });
     once.batch(index, batch);
     return batch.map(async (hostRun) => {
-      const stretch = stretches.get(hostRun.host)!.find(({ plays: [first] }) => first?.index === index);
+      const { stretches, place } = parts.get(hostRun.host)!;
+      const stretch = stretches.find(({ plays: [first] }) => first?.index === index);
       if (stretch !== undefined) {
-        const begin = (): Promise<void> => limit(() => work(hostRun, stretch, options.clock));
+        const begin = (): Promise<void> => work(hostRun, stretch, { place, clock: options.clock });
         // What comes after this play is not throttled by it.
         if (throttle === undefined) void begin();
         else {
@@ -125,9 +129,15 @@ function stretchesOf(plays: readonly PlayHosts[], host: string): readonly Stretc
   return stretches;
 }
 
-async function work(hostRun: HostRun, { plays, after, final }: Stretch, clock: PlayClock): Promise<void> {
-  if (after === undefined) hostRun.begin();
+async function work(
+  hostRun: HostRun,
+  { plays, after, final }: Stretch,
+  { place, clock }: { readonly place: Place; readonly clock: PlayClock },
+): Promise<void> {
+  await place.take();
+  if (after === undefined) hostRun.begin(place);
   else hostRun.goOn(after);
   for (const { index, play } of plays) await limitPlay(hostRun, { index, ...play }, clock);
   if (final) await hostRun.end;
+  place.leave();
 }
