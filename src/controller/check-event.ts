@@ -84,10 +84,17 @@ const SHAPES: Readonly<Record<WireEvent["type"], Shape>> = {
   "play:end": { index: count, play: text, failed: flag },
   "task:start": task,
   "task:once": { ...task, index: count, nth: count },
+  "task:delegate": { ...task, index: count, nth: count, item: count, attempt: count },
   "task:output": { task: count, stream: oneOf("stdout", "stderr"), text },
   "task:end": { ...task, result, elapsedMs: milliseconds },
   log: { level: oneOf("info", "warn"), text },
-  bye: { tally, elapsedMs: milliseconds, error: optional(error), cancelled: optional(flag) },
+  bye: {
+    tally,
+    elapsedMs: milliseconds,
+    error: optional(error),
+    cancelled: optional(flag),
+    cpuMs: optional(milliseconds),
+  },
 };
 
 /**

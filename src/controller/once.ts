@@ -58,14 +58,14 @@ export function createOnceRelay(earlier: readonly (ReceivedEvent | ControllerEve
     const { doer } = question;
     if (!doer.answered) {
       doer.answered = true;
-      doer.hostRun.tell({ type: "once", task: doer.task });
+      doer.hostRun.tell({ type: "answer", question: String(doer.task) });
     }
     const result = doer.result ?? (batch.ended.has(doer.hostRun) ? unfinished() : undefined);
     if (result === undefined) return;
     for (const asker of askers.values()) {
       if (asker.answered) continue;
       asker.answered = true;
-      asker.hostRun.tell({ type: "once", task: asker.task, result: share(result, doer) });
+      asker.hostRun.tell({ type: "answer", question: String(asker.task), result: share(result, doer) });
     }
   };
 

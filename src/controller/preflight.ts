@@ -9,6 +9,8 @@ import type { PlayDefinition } from "../core/playbook.ts";
 import type { RoleContext, RoleUse, TaskHandle, TasksContext } from "../core/role.ts";
 import { findSecrets } from "../core/secret.ts";
 import { findAsset } from "../target/action-context.ts";
+import { silenceConsole } from "./silence-console.ts";
+import { unknowable } from "./unknowable.ts";
 
 /** What the checks before a run look at. */
 export interface PreflightOptions {
@@ -17,9 +19,6 @@ export interface PreflightOptions {
   readonly groups: Readonly<Record<string, readonly string[]>>;
   readonly check: boolean;
 }
-
-/** Thrown by whatever only a host can answer: the rest of the role is then left to the host. */
-class OnlyTheHostKnows extends Error {}
 
 /**
  * Finds what can be found wrong before any host is touched: vars that do not fit their role (for every host), and,
@@ -102,13 +101,6 @@ async function declareRole(
   }
 }
 
-function silenceConsole(): () => void {
-  const { log, info, debug, warn, error } = console;
-  const nothing = (): void => {};
-  Object.assign(console, { log: nothing, info: nothing, debug: nothing, warn: nothing, error: nothing });
-  return () => Object.assign(console, { log, info, debug, warn, error });
-}
-
 function findMissingAsset({ action, params }: ActionCall, role: string, assets: AssetStore): void {
   const { src, remote_src: remote } = params;
   if (typeof src !== "string" || remote === true || src.startsWith("/") || src.includes("{{")) return;
@@ -117,20 +109,4 @@ function findMissingAsset({ action, params }: ActionCall, role: string, assets: 
     if (assets.tree(role, `files/${src}`) === null && assets.tree(role, src) === null)
       findAsset(assets, role, "files", src);
   }
-}
-
-/** Something whose every property only a host can tell. */
-function unknowable<T extends object>(): T {
-  return new Proxy({} as T, {
-    get: (_target, property) => {
-      if (typeof property === "symbol") return undefined;
-      throw new OnlyTheHostKnows();
-    },
-    has: () => {
-      throw new OnlyTheHostKnows();
-    },
-    ownKeys: () => {
-      throw new OnlyTheHostKnows();
-    },
-  });
 }

@@ -12,6 +12,7 @@ import type { SecretOptions } from "../secrets/options.ts";
 import { createSecretStore } from "../secrets/store.ts";
 import type { AskPassphrase } from "../transport/ssh/keys.ts";
 import type { BecomeOptions } from "./become-settings.ts";
+import { createDelegates } from "./delegate.ts";
 import { readEarlier } from "./earlier.ts";
 import { EventQueue } from "./event-queue.ts";
 import { type HostBecome, hostBecome } from "./host-become.ts";
@@ -239,11 +240,21 @@ async function carryOut(
   const maskOf = createMasks();
   const once = createOnceRelay(events);
   const runs = new Map<string, HostRun>();
+  const jobs = new Map<string, Job>();
+  const delegates = createDelegates({
+    playbook: prepared.playbook,
+    assets: prepared.assets,
+    jobOf: (host) => jobs.get(host),
+    tell: (host, command) => runs.get(host)?.tell(command),
+    earlier: events,
+    signal: now,
+  });
   for (const host of hosts) {
     const mine = plays.filter((play) => play.hosts.includes(host));
     const reached = transports.of(host);
     const become = hostBecome(host, reached.endpoint.user, mine, options);
     const job = withBecome(makeJob(host, plan, jobOptions, session), become);
+    jobs.set(host.name, job);
     const mask = maskOf(job.secrets ?? []);
     const seen = earlier.get(host.name);
     runs.set(
@@ -258,6 +269,7 @@ async function carryOut(
           const told = mask === null ? event : maskEvent(mask, event);
           emit(told);
           once.take(told);
+          delegates(told);
         },
         locate: prepared.locateRemote,
         now,

@@ -25,11 +25,15 @@ export type ErrorCode =
   | "HOST_KEY_UNKNOWN"
   | "HOST_KEY_CHANGED"
   | "UPLOAD_FAILED"
+  | "DELEGATE_REFUSED"
+  | "SFTP_FAILED"
+  | "SFTP_UNAVAILABLE"
   | "NODE_MISSING"
   | "PROTOCOL_INVALID"
   | "CONNECTION_LOST"
   | "CANCELLED"
   | "OTHERS_FAILED"
+  | "COMPARE_FAILED"
   | "INTERNAL";
 
 /** Where in a file of the user's something is wrong. */

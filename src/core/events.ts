@@ -27,6 +27,14 @@ export interface TaskRef {
   readonly handler?: boolean;
 }
 
+/** A task that the controller is asked about. */
+export interface AskedTask extends TaskRef {
+  /** Of the play. */
+  readonly index: number;
+  /** Counted from 1: which of the tasks of the same play, role and name. */
+  readonly nth: number;
+}
+
 /** What the target says: one JSON line each, `hello` first and `bye` last. */
 export type TargetEvent =
   | {
@@ -60,12 +68,14 @@ export type TargetEvent =
   | { readonly type: "play:end"; readonly index: number; readonly play: string; readonly failed: boolean }
   | (TaskRef & { readonly type: "task:start" })
   /** The host has come to a task that only one host of its batch does, and waits for word of what to do. */
-  | (TaskRef & {
-      readonly type: "task:once";
-      /** Of the play. */
-      readonly index: number;
-      /** Counted from 1: which of the tasks of the same play, role and name. */
-      readonly nth: number;
+  | (AskedTask & { readonly type: "task:once" })
+  /** The host has come to an action that is done on the controller, and waits for what it comes to. */
+  | (AskedTask & {
+      readonly type: "task:delegate";
+      /** Index of the loop's item; 0 without a loop. */
+      readonly item: number;
+      /** Counted from 1: how often it has been tried. */
+      readonly attempt: number;
     })
   | {
       readonly type: "task:output";
@@ -82,6 +92,8 @@ export type TargetEvent =
       /** Set when the run ended early for a reason of its own rather than a task's failure. */
       readonly error?: SerializedError;
       readonly cancelled?: boolean;
+      /** Processor time, user and system, of the target and of its processes that have ended; not told where the system does not say. */
+      readonly cpuMs?: number;
     };
 
 /** What the controller adds of its own. */

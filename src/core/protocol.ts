@@ -71,11 +71,12 @@ export interface JobOptions {
 export type Command =
   /** Every host has ended the play with this index: go on. */
   | { readonly type: "continue"; readonly play: number }
-  /** What to do about the task that is done once, which the host has told of with `task:once`. */
+  /** The answer to `task:once` or `task:delegate`. */
   | {
-      readonly type: "once";
-      readonly task: number;
-      /** What the host that did it came to; absent: do it. */
+      readonly type: "answer";
+      /** The task's number; for `task:delegate` with its item and attempt: `12:0:1`. */
+      readonly question: string;
+      /** What it came to elsewhere; absent: do it. */
       readonly result?: Result;
     }
   /** Finish the action now running, then say bye. */

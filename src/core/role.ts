@@ -38,6 +38,12 @@ export interface TaskOptions<H extends string = string, D = unknown, A extends r
    * fail when it failed. Handlers are notified on that host alone.
    */
   readonly runOnce?: boolean;
+  /**
+   * `"controller"`: the action is performed on the machine Volley is run from, by whoever runs it, once for each host;
+   * what decides about it (`when`, `until`, …) is asked on the host. The controller performs only what it finds declared
+   * by itself: before any `await`, and without asking for facts. A carried bundle has no controller.
+   */
+  readonly delegateTo?: "controller";
   /** Keeps output, diff and data out of events, journal and screen. */
   readonly noLog?: boolean;
   /** The user to do it as; `true` is root, `false` whoever is logged in. Default: as its role is done. */

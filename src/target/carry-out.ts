@@ -22,8 +22,8 @@ export interface CarryOutOptions {
   readonly job: Job;
   emit(event: TargetEvent): void;
   waitForOthers(play: number): Promise<boolean>;
-  /** Absent: every host does what is to be done once. */
-  askOnce?(task: number): Promise<Result | null | undefined>;
+  /** Absent: there is no controller; what is to be done once is done by every host. */
+  ask?(question: string): Promise<Result | null | undefined>;
   readonly stop: AbortSignal;
   readonly kill: AbortSignal;
   readonly replay?: Replay;

@@ -1,8 +1,7 @@
 import { performance } from "node:perf_hooks";
 import type { AssetStore } from "../core/asset.ts";
-import { resolveRoleVars } from "../core/define.ts";
-import { type SerializedError, serializeError } from "../core/errors.ts";
-import type { TargetEvent, TaskRef } from "../core/events.ts";
+import { type SerializedError, serializeError, VolleyError } from "../core/errors.ts";
+import type { AskedTask, TargetEvent, TaskRef } from "../core/events.ts";
 import type { Facts } from "../core/facts.ts";
 import { mergeVars, type Vars } from "../core/json.ts";
 import type { Mask } from "../core/mask.ts";
@@ -16,6 +15,7 @@ import type { RoleContext, RoleUse } from "../core/role.ts";
 import type { System } from "../core/system.ts";
 import { createActionContext, type Render } from "./action-context.ts";
 import { boundResult, hideResult } from "./bounds.ts";
+import { declareRoles } from "./declare.ts";
 import type { DeclaredTask } from "./declared-task.ts";
 import { maskOfJob } from "./job-mask.ts";
 import { type RenderText, renderLate } from "./late-vars.ts";
@@ -23,10 +23,9 @@ import { maskOutput } from "./mask-output.ts";
 import { runPlay } from "./play-run.ts";
 import { createPlayViews, type PlayView } from "./play-view.ts";
 import type { Replay } from "./replay.ts";
-import { RoleRun } from "./role-run.ts";
+import type { RoleRun } from "./role-run.ts";
 import { runTask } from "./run-task.ts";
 import { resultFrom, toldFrom } from "./shared-result.ts";
-import { tagList } from "./tags.ts";
 import type { UserSystems } from "./user-systems.ts";
 import { hostVariables, roleVariables } from "./variables.ts";
 
@@ -45,10 +44,10 @@ export interface ExecutorOptions {
   /** Called between plays that are barriers; false: nobody is left to say `continue`, so the run ends. */
   waitForOthers(play: number): Promise<boolean>;
   /**
-   * Asks what to do about the task with this number, which is done once in a batch: null to do it, else what it came to
-   * elsewhere; undefined: nobody is left to say, so the run ends. Absent: it is done.
+   * Waits for the controller's answer to what an event asked: of a task that is done once in a batch null to do it, else
+   * what it came to elsewhere; undefined: nobody is left to say, so the run ends. Absent: there is no controller.
    */
-  askOnce?(task: number): Promise<Result | null | undefined>;
+  ask?(question: string): Promise<Result | null | undefined>;
   /** What an earlier life of this run, or the run it resumes, has done. */
   readonly replay?: Replay;
   /** Handlers left over from runs that failed. */
@@ -86,8 +85,8 @@ class Executor {
   #tally: Tally = EMPTY_TALLY;
   #tasks = 0;
   #announced = 0;
-  /** How often each task that is done once was come to, by play, role and name. */
-  readonly #once = new Map<string, number>();
+  /** How often each task that the controller is asked about was come to, by play, role and name. */
+  readonly #asked = new Map<string, number>();
   /** True once nobody was left to say what to do. */
   #orphaned = false;
   /** True as long as everything that happens was told by an earlier life of the run. */
@@ -172,45 +171,10 @@ class Executor {
     this.#emit({ type: "play:plan", total });
   }
 
-  async #declare(play: PlayDefinition, view: PlayView): Promise<readonly RoleRun[]> {
-    const roles: RoleRun[] = [];
-    const handlersOfPlay = (): readonly string[] =>
-      roles.flatMap(({ use, handlers }) => [...handlers.keys()].map((name) => `${use.role.name}:${name}`));
-    for (const use of play.roles) roles.push(await this.#prepare(play, view, use, handlersOfPlay));
-    for (const role of roles) role.declare();
-    return roles;
-  }
-
-  async #prepare(
-    play: PlayDefinition,
-    view: PlayView,
-    use: RoleUse,
-    handlersOfPlay: () => readonly string[],
-  ): Promise<RoleRun> {
+  #declare(play: PlayDefinition, { facts, systemOf }: PlayView): Promise<readonly RoleRun[]> {
     const { job, stop } = this.#options;
-    const system = view.systemOf(use.options.become);
-    let { facts } = view;
-    const vars = await resolveRoleVars(use, mergeVars(this.#ownVars, play.vars ?? {}), job.host);
-    if (use.role.facts !== undefined)
-      facts = { ...facts, ...((await use.role.facts(system, facts)) as object) };
-    const context: RoleContext = {
-      vars,
-      facts,
-      host: { name: job.host, groups: job.groups, vars: this.#ownVars },
-      groups: job.inventoryGroups,
-      hostVars: job.hostVars,
-      check: job.options.check,
-    };
-    return new RoleRun({
-      use,
-      context,
-      system,
-      selection: job.options,
-      playTags: tagList(play.tags),
-      handlersOfPlay,
-      stop,
-      log: (text) => this.#emit({ type: "log", level: "info", text }),
-    });
+    const log = (text: string): void => this.#emit({ type: "log", level: "info", text });
+    return declareRoles({ play, job, ownVars: this.#ownVars, facts, systemOf, stop, log });
   }
 
   async #perform(
@@ -234,7 +198,9 @@ class Executor {
       ...(declared.handler ? { handler: true } : {}),
     };
     const taken = replay?.take(ref);
-    const elsewhere = declared.options.runOnce === true ? await this.#askOnce(ref, index) : null;
+    const { runOnce, delegateTo } = declared.options;
+    const nth = runOnce === true || delegateTo !== undefined ? this.#nth(ref, index) : 0;
+    const elsewhere = runOnce === true ? await this.#askOnce({ ...ref, index, nth }) : null;
     if (elsewhere === undefined) {
       this.#tasks--;
       return null;
@@ -257,6 +223,7 @@ class Executor {
       roleCondition: roleCondition(use, context),
       kill,
       restartedMs,
+      delegate: (item, attempt) => this.#delegate({ ...ref, index, nth }, item, attempt),
       context: (check, vars, signal) =>
         createActionContext({
           role: use.role.directory ?? use.role.name,
@@ -284,17 +251,34 @@ class Executor {
     return ended;
   }
 
-  /** What to do about a task that is done once, as `askOnce` gives it; the same question is asked again after a restart. */
-  async #askOnce(ref: TaskRef, index: number): Promise<Result | null | undefined> {
-    const { askOnce, job, emit } = this.#options;
-    if (askOnce === undefined || !job.options.barriers) return null;
-    const key = JSON.stringify([index, ref.role, ref.name]);
-    const nth = (this.#once.get(key) ?? 0) + 1;
-    this.#once.set(key, nth);
-    emit({ type: "task:once", ...ref, index, nth });
-    const answer = await askOnce(ref.task);
+  /** Which of the tasks of the same play, role and name this one is, from 1. */
+  #nth({ role, name }: TaskRef, index: number): number {
+    const key = JSON.stringify([index, role, name]);
+    const nth = (this.#asked.get(key) ?? 0) + 1;
+    this.#asked.set(key, nth);
+    return nth;
+  }
+
+  /** What to do about a task that is done once, as `ask` gives it; the same question is asked again after a restart. */
+  async #askOnce(asked: AskedTask): Promise<Result | null | undefined> {
+    const { ask, job, emit } = this.#options;
+    if (ask === undefined || !job.options.barriers) return null;
+    emit({ type: "task:once", ...asked });
+    const answer = await ask(String(asked.task));
     if (answer === undefined) this.#orphaned = true;
     return answer;
+  }
+
+  /** Has the controller perform an action: it knows by itself which, and is told only of what task and item it is. */
+  async #delegate(asked: AskedTask, item: number, attempt: number): Promise<Result> {
+    const { ask, job, emit } = this.#options;
+    if (ask === undefined || !job.options.barriers)
+      throw new VolleyError("USAGE", "this is done on the controller, and a bundle that is carried has none");
+    emit({ type: "task:delegate", ...asked, item, attempt });
+    const answer = await ask(`${asked.task}:${item}:${attempt}`);
+    if (answer) return answer;
+    this.#orphaned = true;
+    throw new VolleyError("CANCELLED", "the controller is gone that was to do this");
   }
 
   /** Takes a task as done by another host. */

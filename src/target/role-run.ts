@@ -87,7 +87,12 @@ export class RoleRun {
 
   /** How many tasks are waiting. */
   get waiting(): number {
-    return this.#queue.filter(({ kind }) => kind === "task").length;
+    return this.declared.length;
+  }
+
+  /** The tasks that are waiting, in order. */
+  get declared(): readonly DeclaredTask[] {
+    return this.#queue.filter((queued): queued is DeclaredTask => queued.kind === "task");
   }
 
   get end(): RoleEnd | undefined {
@@ -135,6 +140,7 @@ export class RoleRun {
         `role "${this.use.role.name}": task "${name}" needs an action, such as \`file({ path: … })\`, as its second argument`,
       );
     }
+    checkDelegation(this.use.role.name, name, options);
     const control = createHandle(name);
     const { use, selection, playTags } = this.#options;
     this.#checkNotify(name, options.notify);
@@ -211,6 +217,13 @@ export function notifyList(notify: TaskOptions["notify"]): readonly string[] {
 export function splitHandlerName(name: string): readonly string[] {
   const colon = name.lastIndexOf(":");
   return colon < 0 ? [name] : [name.slice(0, colon).trim(), name.slice(colon + 1).trim()];
+}
+
+function checkDelegation(role: string, task: string, { delegateTo, become }: DeclaredTask["options"]): void {
+  if (delegateTo === undefined || (delegateTo === "controller" && become === undefined)) return;
+  const what =
+    become === undefined ? 'delegateTo is "controller" or nothing' : "a delegated task has no become";
+  throw new VolleyError("PLAYBOOK_INVALID", `role "${role}": task "${task}": ${what}`);
 }
 
 function isActionCall(value: unknown): value is ActionCall {

@@ -5,7 +5,7 @@ import type { ItemResult, Result, State } from "../core/result.ts";
 import type { TaskResult } from "../core/role.ts";
 import type { System } from "../core/system.ts";
 import type { DeclaredTask } from "./declared-task.ts";
-import { finishRestarted, performAction } from "./perform.ts";
+import { finishRestarted, type Performed, performAction } from "./perform.ts";
 import { type RetryOptions, withRetries } from "./retries.ts";
 import { toTaskResult } from "./task-handle.ts";
 import { withTimeLimit } from "./time-limit.ts";
@@ -21,6 +21,8 @@ export interface TaskEnvironment {
   readonly roleCondition: (() => boolean | Promise<boolean>) | undefined;
   /** Aborted: the action now running is ended, and items of a loop that are left are not begun. */
   readonly kill: AbortSignal;
+  /** Has the controller perform the action of an item, for a task that is delegated to it. */
+  delegate(item: number, attempt: number): Promise<Result>;
   /** Set for a task that has restarted the host: how many milliseconds ago it began. Only what is left of it is done. */
   readonly restartedMs?: number | undefined;
 }
@@ -59,7 +61,8 @@ function resultOfThrown(thrown: unknown, check: boolean): Result {
 async function runOnce(
   { call, options }: DeclaredTask,
   item: readonly [] | readonly [unknown],
-  { system, check: checkMode, context, kill, restartedMs }: TaskEnvironment,
+  { system, check: checkMode, context, kill, restartedMs, delegate }: TaskEnvironment,
+  position = 0,
 ): Promise<Result> {
   const { when, changedWhen, failedWhen, vars = {} } = options;
   const condition = when as
@@ -71,14 +74,20 @@ async function runOnce(
     (typeof condition === "function" ? await condition(...item) : (condition ?? true));
   if (!holds) return { state: "skipped", message: "the condition does not hold" };
   const check = options.check ?? checkMode;
-  const action: ActionCall = typeof call === "function" ? call(item[0]) : call;
+  const action = (): ActionCall => (typeof call === "function" ? call(item[0]) : call);
+  let attempts = 0;
+  const perform = async (): Promise<Performed> => {
+    if (options.delegateTo === undefined) return performAction(action(), system, actionContext);
+    const result = await delegate(position, ++attempts);
+    return { result, applied: result.state === "changed" };
+  };
   const itemVars = item.length === 0 ? vars : { item: item[0], ...vars };
   const actionContext = context(check, itemVars, kill);
   const attempt = async (): Promise<Result> => {
     const { result, applied } =
       restartedMs === undefined
-        ? await performAction(action, system, actionContext)
-        : await finishRestarted(action, system, actionContext, restartedMs);
+        ? await perform()
+        : await finishRestarted(action(), system, actionContext, restartedMs);
     if (result.state === "skipped") return result;
     const judged = judge(result, failedWhen as Judgement, "failed", applied ? "changed" : "unchanged");
     return judged.state === "failed"
@@ -117,7 +126,9 @@ async function runLoop(
     const named = String(label(item));
     const result = environment.kill.aborted
       ? CANCELLED
-      : await runOnce(task, [item], environment).catch((thrown) => resultOfThrown(thrown, environment.check));
+      : await runOnce(task, [item], environment, results.length).catch((thrown) =>
+          resultOfThrown(thrown, environment.check),
+        );
     results.push({ label: named, result });
   }
   if (results.length === 0) return { state: "skipped", message: "nothing to loop over" };

@@ -28,8 +28,8 @@ export interface Wire {
   keep(store: RunStore, bundle: string, after?: number): void;
   /** True when told to go on after this play; false when nobody is left to say so. */
   waitForOthers(play: number): Promise<boolean>;
-  /** What to do about a task that is done once: the other host's result, null to do it; undefined when nobody is left to say. */
-  askOnce(task: number): Promise<Result | null | undefined>;
+  /** The answer to what an event asked: a Result from elsewhere, null to do it; undefined when nobody is left to say. */
+  ask(question: string): Promise<Result | null | undefined>;
   /** Resolves once everything emitted has left. */
   flush(): Promise<void>;
   readonly stop: AbortSignal;
@@ -54,8 +54,8 @@ export function openWire(input: NodeJS.ReadStream, output: NodeJS.WriteStream): 
   const kill = new AbortController();
   const continued = new Set<number>();
   const waiting = new Map<number, (goOn: boolean) => void>();
-  const onceAnswers = new Map<number, Result | null>();
-  const onceWaiting = new Map<number, (answer: Result | null | undefined) => void>();
+  const answers = new Map<string, Result | null>();
+  const asking = new Map<string, (answer: Result | null | undefined) => void>();
   let sequence = 0;
   /** What was said before there was a journal to put it into. */
   const unkept: string[] = [];
@@ -84,7 +84,7 @@ export function openWire(input: NodeJS.ReadStream, output: NodeJS.WriteStream): 
 
   const endWaits = (): void => {
     for (const resume of waiting.values()) resume(false);
-    for (const resume of onceWaiting.values()) resume(undefined);
+    for (const resume of asking.values()) resume(undefined);
   };
   const obey = (line: string): void => {
     const command = parseLine(line) as Command | undefined;
@@ -93,9 +93,9 @@ export function openWire(input: NodeJS.ReadStream, output: NodeJS.WriteStream): 
         continued.add(command.play);
         waiting.get(command.play)?.(true);
         return;
-      case "once":
-        onceAnswers.set(command.task, command.result ?? null);
-        onceWaiting.get(command.task)?.(command.result ?? null);
+      case "answer":
+        answers.set(command.question, command.result ?? null);
+        asking.get(command.question)?.(command.result ?? null);
         return;
       case "cancel":
         stop.abort();
@@ -182,11 +182,11 @@ export function openWire(input: NodeJS.ReadStream, output: NodeJS.WriteStream): 
       watchOrphan();
       return answer;
     },
-    askOnce: (task) => {
-      const known = onceAnswers.get(task);
+    ask: (question) => {
+      const known = answers.get(question);
       if (known !== undefined) return Promise.resolve(known);
       if (stop.signal.aborted) return Promise.resolve(undefined);
-      const answer = new Promise<Result | null | undefined>((resolve) => onceWaiting.set(task, resolve));
+      const answer = new Promise<Result | null | undefined>((resolve) => asking.set(question, resolve));
       watchOrphan();
       return answer;
     },

@@ -42,7 +42,7 @@ function journal(events: readonly TargetEvent[]) {
 
 test("asks, and does what it is told to do", async () => {
   using place = makeWorkplace();
-  const run = await runOnce(place, { askOnce: async () => null });
+  const run = await runOnce(place, { ask: async () => null });
   expect(traces(place)).toEqual(["one", "two", "handler"]);
   expect(run.of("task:once").map(({ index, task, name, nth }) => [index, task, name, nth])).toEqual([
     [0, 1, "once", 1],
@@ -54,7 +54,7 @@ test("takes what another host came to: nothing is done or notified, and the role
   using place = makeWorkplace();
   const failed: Result = { state: "failed", from: "web9", error: { code: "ACTION_FAILED", message: "no" } };
   const notes: string[] = [];
-  const run = await runOnce(place, { askOnce: async (task) => (task === 1 ? DONE : failed) }, notes);
+  const run = await runOnce(place, { ask: async (task) => (task === "1" ? DONE : failed) }, notes);
   expect(traces(place)).toEqual([]);
   expect(notes).toEqual(["theirs failed"]);
   expect(run.ended).toEqual(["skipped r once", "failed r once", "unchanged r last"]);
@@ -69,14 +69,14 @@ test("takes what another host came to: nothing is done or notified, and the role
 
 test("asks nobody where nobody is connected", async () => {
   using place = makeWorkplace();
-  const run = await runOnce(place, { options: { barriers: false }, askOnce: async () => DONE });
+  const run = await runOnce(place, { options: { barriers: false }, ask: async () => DONE });
   expect(traces(place)).toEqual(["one", "two", "handler"]);
   expect(run.of("task:once")).toEqual([]);
 });
 
 test("when nobody is left to say, the run ends there", async () => {
   using place = makeWorkplace();
-  const run = await runOnce(place, { askOnce: async (task) => (task === 1 ? DONE : undefined) });
+  const run = await runOnce(place, { ask: async (task) => (task === "1" ? DONE : undefined) });
   expect(run).toMatchObject({ cancelled: true, tally: { skipped: 1, failed: 0, notExecuted: 1 } });
 });
 
@@ -86,24 +86,24 @@ test("goes on behind a restart: what it did is not done again, what it was told 
   const told: TargetEvent[] = [];
   await runOnce(place, {
     stop: stop.signal,
-    askOnce: async (task) => (task === 1 ? DONE : null),
+    ask: async (task) => (task === "1" ? DONE : null),
     onEvent: (event) => {
       if (!stop.signal.aborted) told.push(event);
       if (event.type === "task:end" && event.task === 2) stop.abort();
     },
   });
   expect(traces(place)).toEqual(["two"]);
-  const asked: number[] = [];
+  const asked: string[] = [];
   const notes: string[] = [];
   const again: RunOptions = {
     replay: readReplay(journal(told), { sameRun: true, restarted: true }),
-    askOnce: async (task) => {
+    ask: async (task) => {
       asked.push(task);
-      return task === 1 ? DONE : null;
+      return task === "1" ? DONE : null;
     },
   };
   const run = await runOnce(place, again, notes);
-  expect(asked).toEqual([1, 2]);
+  expect(asked).toEqual(["1", "2"]);
   expect(traces(place)).toEqual(["two"]);
   // Neither is told again.
   expect(run.ended).toEqual(["unchanged r last"]);
@@ -114,10 +114,10 @@ test("goes on behind a restart: what it did is not done again, what it was told 
 test("resumed by another run, what another host had done may be this one's to do", async () => {
   using place = makeWorkplace();
   const told: TargetEvent[] = [];
-  await runOnce(place, { askOnce: async () => DONE, onEvent: (event) => told.push(event) });
+  await runOnce(place, { ask: async () => DONE, onEvent: (event) => told.push(event) });
   await runOnce(place, {
     replay: readReplay(journal(told), { sameRun: false, restarted: false }),
-    askOnce: async () => null,
+    ask: async () => null,
   });
   expect(traces(place)).toEqual(["one", "two", "handler"]);
 });

@@ -43,7 +43,7 @@ export interface RunOptions {
   readonly roleDirectory?: string;
   readonly facts?: Readonly<Record<string, unknown>>;
   readonly waitForOthers?: (play: number) => Promise<boolean>;
-  readonly askOnce?: NonNullable<ExecutorOptions["askOnce"]>;
+  readonly ask?: NonNullable<ExecutorOptions["ask"]>;
   readonly leftovers?: NonNullable<ExecutorOptions["leftovers"]>;
   readonly replay?: NonNullable<ExecutorOptions["replay"]>;
   readonly survivesRestart?: boolean;
@@ -103,7 +103,7 @@ export async function runPlays(plays: readonly Play[], given: RunOptions = {}): 
       given.onEvent?.(event);
     },
     waitForOthers: given.waitForOthers ?? (async () => true),
-    ...(given.askOnce === undefined ? {} : { askOnce: given.askOnce }),
+    ...(given.ask === undefined ? {} : { ask: given.ask }),
     ...(given.leftovers === undefined ? {} : { leftovers: given.leftovers }),
     ...(given.replay === undefined ? {} : { replay: given.replay }),
     survivesRestart: given.survivesRestart ?? false,

@@ -1,0 +1,202 @@
+import pLimit from "p-limit";
+import type { ActionCall } from "../core/action.ts";
+import type { AssetStore } from "../core/asset.ts";
+import { serializeError, VolleyError } from "../core/errors.ts";
+import type { ControllerEvent, ReceivedEvent } from "../core/events.ts";
+import type { Facts } from "../core/facts.ts";
+import { mergeVars, type Vars } from "../core/json.ts";
+import { createMemo } from "../core/memo.ts";
+import type { Playbook } from "../core/playbook.ts";
+import type { Command, Job } from "../core/protocol.ts";
+import type { Result } from "../core/result.ts";
+import type { AnyRole } from "../core/role.ts";
+import { createActionContext } from "../target/action-context.ts";
+import { declareRoles } from "../target/declare.ts";
+import type { DeclaredTask } from "../target/declared-task.ts";
+import { renderLate } from "../target/late-vars.ts";
+import { performAction } from "../target/perform.ts";
+import { createRenderer, type Renderer } from "../target/renderer.ts";
+import type { RoleRun } from "../target/role-run.ts";
+import { hostVariables, roleVariables } from "../target/variables.ts";
+import { silenceConsole } from "./silence-console.ts";
+import { unknowable } from "./unknowable.ts";
+
+/** Actions performed on the controller at a time. */
+const AT_A_TIME = 8;
+const DEFAULT_TRIES = 4;
+
+type Asked = Extract<ReceivedEvent, { type: "task:delegate" }>;
+
+/** What performing delegated actions takes. */
+export interface DelegateOptions {
+  readonly playbook: Playbook;
+  readonly assets: AssetStore;
+  jobOf(host: string): Job | undefined;
+  tell(host: string, command: Command): void;
+  /** What a controller before this one was told. */
+  readonly earlier: readonly (ReceivedEvent | ControllerEvent)[];
+  /** Aborted: what is being performed is ended. */
+  readonly signal: AbortSignal;
+}
+
+/** A task as this controller finds it declared, with what its action is performed with. */
+interface Found {
+  readonly task: DeclaredTask;
+  readonly role: RoleRun;
+  readonly variables: Vars;
+  readonly renderer: Renderer;
+}
+
+/**
+ * Makes what performs actions that tasks delegate to the controller, and answers the hosts. A host only names a task:
+ * what is performed is what the playbook declares for that host when it is evaluated here. Each try of each item is
+ * performed once, however often it is asked for.
+ */
+export function createDelegates(options: DelegateOptions): (event: ReceivedEvent | ControllerEvent) => void {
+  const { signal, tell, earlier } = options;
+  const limit = pLimit(AT_A_TIME);
+  const answers = new Map<string, Promise<Result>>();
+  const declared = new Map<string, Promise<readonly Found[]>>();
+  const declaring = pLimit(1);
+  const declare: Declare = (event) => {
+    const key = JSON.stringify([event.host, event.index, event.role]);
+    // One at a time, because each keeps what roles print to itself.
+    const tasks = declared.get(key) ?? declaring(() => declareHere(event, options));
+    declared.set(key, tasks);
+    return tasks;
+  };
+  for (const event of earlier) {
+    if (event.type === "task:delegate") answers.set(keyOf(event), Promise.resolve(INTERRUPTED));
+  }
+  const answer = (event: Asked): Promise<Result> => {
+    const key = keyOf(event);
+    const known = answers.get(key) ?? limit(() => perform(event, options, declare));
+    answers.set(key, known);
+    return known;
+  };
+  return (event) => {
+    if (event.type !== "task:delegate") return;
+    void answer(event).then((result) => {
+      const question = `${event.task}:${event.item}:${event.attempt}`;
+      if (!signal.aborted) tell(event.host, { type: "answer", question, result });
+    });
+  };
+}
+
+const INTERRUPTED: Result = {
+  state: "failed",
+  error: {
+    code: "CANCELLED",
+    message: "the controller was ended while it did this: whether it was done is not known",
+  },
+};
+
+function keyOf({ host, index, role, name, nth, item, attempt }: Asked): string {
+  return JSON.stringify([host, index, role, name, nth, item, attempt]);
+}
+
+/** The delegated tasks of the role an event names, as they are declared here for its host. */
+type Declare = (event: Asked) => Promise<readonly Found[]>;
+
+async function perform(event: Asked, options: DelegateOptions, declare: Declare): Promise<Result> {
+  try {
+    const { action, found } = find(event, await declare(event));
+    const { role, variables, renderer, task } = found;
+    const [{ createLocalSystem }, { gatherFacts }, { thisMachine }] = await Promise.all([
+      import("../system/local/local-system.ts"),
+      import("../target/facts/gather.ts"),
+      import("../target/facts/machine.ts"),
+    ]);
+    const system = createLocalSystem();
+    try {
+      const { use } = role;
+      const context = createActionContext({
+        role: use.role.directory ?? use.role.name,
+        vars: mergeVars(variables, task.options.vars ?? {}),
+        facts: await gatherFacts(system, process.env, thisMachine),
+        check: task.options.check ?? role.context.check,
+        signal: options.signal,
+        memo: createMemo(),
+        assets: options.assets,
+        render: renderer.render,
+        output: () => {},
+      });
+      const { result } = await performAction(action, system, context);
+      const { message } = result;
+      return { ...result, message: message === undefined ? HERE : `${HERE}: ${message}` };
+    } finally {
+      system.close();
+    }
+  } catch (thrown) {
+    return { state: "failed", error: serializeError(thrown) };
+  }
+}
+
+const HERE = "on the controller";
+
+/** The action a host asks for, as it is declared here. Fails with `DELEGATE_REFUSED`. */
+function find(
+  { host, role, name, nth, item, attempt }: Asked,
+  tasks: readonly Found[],
+): { readonly action: ActionCall; readonly found: Found } {
+  const found = tasks.filter(({ task }) => task.name === name)[nth - 1];
+  if (found === undefined)
+    throw refused(`no task "${name}" of role "${role}" is found declared for ${host} by the controller`);
+  const { call, options: taskOptions } = found.task;
+  const { loop, retries, until } = taskOptions;
+  if (attempt > (until === undefined && retries === undefined ? 1 : (retries ?? DEFAULT_TRIES - 1) + 1))
+    throw refused(`${host} asks for more tries of "${name}" than it has`);
+  const items = loop === undefined ? [undefined] : [...loop];
+  if (item >= items.length) throw refused(`${host} asks for an item of "${name}" that it does not have`);
+  return { action: typeof call === "function" ? call(items[item]) : call, found };
+}
+
+function refused(message: string): VolleyError {
+  return new VolleyError("DELEGATE_REFUSED", message, {
+    hint: "declare what is delegated before any `await`, without asking for facts or what other tasks found out",
+  });
+}
+
+function withoutFacts({ facts: _facts, ...role }: AnyRole): AnyRole {
+  return role;
+}
+
+/** The delegated tasks that uses of a role declare for a host up to what only the host knows, in order. */
+async function declareHere(event: Asked, options: DelegateOptions): Promise<readonly Found[]> {
+  const { host, index, role: name } = event;
+  const { playbook, assets, jobOf, signal } = options;
+  const job = jobOf(host);
+  const play = playbook.plays[index];
+  if (job === undefined || play === undefined || !job.plays.includes(index))
+    throw refused(`${host} asks for a task of a play that it is not in`);
+  const { createTemplates } = await import("../template/index.ts");
+  const renderer = createRenderer(assets, () => createTemplates);
+  let hostVars: Vars = {};
+  const ownVars = renderLate(job.vars, renderer.renderText, () => hostVars, job.literals);
+  // Of the host's facts nothing is known here: a template that needs one says so.
+  hostVars = hostVariables(job, ownVars, {} as Facts);
+  const restoreConsole = silenceConsole();
+  let roles: readonly RoleRun[];
+  try {
+    roles = await declareRoles({
+      // A role's own facts are the host's too.
+      play: { ...play, roles: play.roles.map((use) => ({ ...use, role: withoutFacts(use.role) })) },
+      job,
+      ownVars,
+      facts: unknowable<Facts>(),
+      systemOf: () => unknowable(),
+      stop: signal,
+      log: () => {},
+    });
+  } finally {
+    restoreConsole();
+  }
+  return roles
+    .filter(({ use }) => use.role.name === name)
+    .flatMap((role) => {
+      const variables = roleVariables(hostVars, play.vars ?? {}, role.use, role.context.vars);
+      return role.declared
+        .filter(({ options: { delegateTo } }) => delegateTo !== undefined)
+        .map((task) => ({ task, role, variables, renderer }));
+    });
+}

@@ -1,0 +1,18 @@
+/** Thrown by whatever only a host can answer: the rest of the role is then left to the host. */
+export class OnlyTheHostKnows extends Error {}
+
+/** Something whose every property only a host can tell. */
+export function unknowable<T extends object>(): T {
+  return new Proxy({} as T, {
+    get: (_target, property) => {
+      if (typeof property === "symbol") return undefined;
+      throw new OnlyTheHostKnows();
+    },
+    has: () => {
+      throw new OnlyTheHostKnows();
+    },
+    ownKeys: () => {
+      throw new OnlyTheHostKnows();
+    },
+  });
+}

@@ -1,0 +1,53 @@
+import { resolveRoleVars } from "../core/define.ts";
+import type { Facts } from "../core/facts.ts";
+import { mergeVars, type Vars } from "../core/json.ts";
+import type { PlayDefinition } from "../core/playbook.ts";
+import type { Job } from "../core/protocol.ts";
+import type { RoleContext, RoleUse } from "../core/role.ts";
+import type { ReadSystem } from "../core/system.ts";
+import { RoleRun } from "./role-run.ts";
+import { tagList } from "./tags.ts";
+
+/** What the roles of a play are declared with. */
+export interface DeclareOptions {
+  readonly play: PlayDefinition;
+  readonly job: Job;
+  /** The host's own vars, with Jinja text in them rendered when it is asked for. */
+  readonly ownVars: Vars;
+  readonly facts: Facts;
+  systemOf(become: boolean | string | undefined): ReadSystem;
+  /** Aborted: what a role's code asks the system is ended. */
+  readonly stop: AbortSignal;
+  readonly log: (text: string) => void;
+}
+
+/** Has the roles of a play declare their tasks, each up to its first `await`. */
+export async function declareRoles(options: DeclareOptions): Promise<readonly RoleRun[]> {
+  const roles: RoleRun[] = [];
+  const handlersOfPlay = (): readonly string[] =>
+    roles.flatMap(({ use, handlers }) => [...handlers.keys()].map((name) => `${use.role.name}:${name}`));
+  for (const use of options.play.roles) roles.push(await prepareRole(use, handlersOfPlay, options));
+  for (const role of roles) role.declare();
+  return roles;
+}
+
+async function prepareRole(
+  use: RoleUse,
+  handlersOfPlay: () => readonly string[],
+  { play, job, ownVars, facts, systemOf, stop, log }: DeclareOptions,
+): Promise<RoleRun> {
+  const system = systemOf(use.options.become);
+  const vars = await resolveRoleVars(use, mergeVars(ownVars, play.vars ?? {}), job.host);
+  const own = use.role.facts === undefined ? {} : ((await use.role.facts(system, facts)) as object);
+  const context: RoleContext = {
+    vars,
+    // Not copied where there is nothing to add: what they are may be known only when they are asked for.
+    facts: use.role.facts === undefined ? facts : { ...facts, ...own },
+    host: { name: job.host, groups: job.groups, vars: ownVars },
+    groups: job.inventoryGroups,
+    hostVars: job.hostVars,
+    check: job.options.check,
+  };
+  const playTags = tagList(play.tags);
+  return new RoleRun({ use, context, system, selection: job.options, playTags, handlersOfPlay, stop, log });
+}

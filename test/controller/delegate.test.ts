@@ -1,0 +1,104 @@
+import { existsSync, mkdtempSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { afterAll, expect, test } from "vitest";
+import { createDelegates } from "../../src/controller/delegate.ts";
+import type { ReceivedEvent } from "../../src/core/events.ts";
+import { type Command, type Job, PROTOCOL_VERSION } from "../../src/core/protocol.ts";
+import { definePlay, definePlaybook, shell } from "../../src/index.ts";
+
+const scratch = mkdtempSync(join(tmpdir(), "volley-delegate-"));
+afterAll(() => rmSync(scratch, { recursive: true, force: true }));
+
+type Asked = Extract<ReceivedEvent, { type: "task:delegate" }>;
+type Answer = Extract<Command, { type: "answer" }>;
+
+/** A playbook with one delegated task, one that is not, and a second play that web01 is not in. */
+function playbookInto(file: string) {
+  const play = definePlay({
+    name: "One",
+    hosts: "all",
+    tasks: ({ task }) => {
+      task("Append", shell(`echo x >> ${file}; wc -l < ${file}`), { delegateTo: "controller" });
+      task("Own", shell(`touch ${file}.own`));
+    },
+  });
+  return definePlaybook([play, { ...play, name: "Two" }]);
+}
+
+const job: Job = {
+  protocol: PROTOCOL_VERSION,
+  host: "web01",
+  groups: [],
+  vars: {},
+  inventoryGroups: {},
+  hostVars: {},
+  plays: [0],
+  options: { check: false, diff: false, tags: [], skipTags: [], barriers: true },
+};
+
+const event: Asked = {
+  type: "task:delegate",
+  host: "web01",
+  hostSeq: 7,
+  task: 1,
+  play: "One",
+  role: "One",
+  name: "Append",
+  action: "shell",
+  index: 0,
+  nth: 1,
+  item: 0,
+  attempt: 1,
+};
+
+/** Asks as a host would, and gives the answer; `earlier` is what a controller before this one was told. */
+function asker(earlier: readonly Asked[] = []): (...asked: Asked[]) => Promise<readonly Answer[]> {
+  const file = join(scratch, `file-${Math.random()}`);
+  const waiting: ((answer: Answer) => void)[] = [];
+  const take = createDelegates({
+    playbook: playbookInto(file),
+    assets: { file: () => null, tree: () => null },
+    jobOf: (host) => (host === "web01" ? job : undefined),
+    tell: (_host, command) => waiting.shift()?.(command as Answer),
+    earlier,
+    signal: new AbortController().signal,
+  });
+  return async (...asked) => {
+    const answers: Answer[] = [];
+    for (const each of asked) {
+      const answer = new Promise<Answer>((resolve) => waiting.push(resolve));
+      take(each);
+      answers.push(await answer);
+    }
+    expect(existsSync(`${file}.own`)).toBe(false);
+    return answers;
+  };
+}
+
+test("what is asked for twice is done once", async () => {
+  const [first, again] = await asker()(event, { ...event, hostSeq: 9 });
+  expect(first).toMatchObject({ question: "1:0:1", result: { state: "changed", data: { stdout: "1" } } });
+  expect(again).toEqual(first);
+});
+
+test.each<[string, Partial<Asked>]>([
+  ["a task that is not delegated", { name: "Own", task: 2 }],
+  ["a task nobody declared", { name: "Other" }],
+  ["a second of its name", { nth: 2 }],
+  ["a role nobody wrote", { role: "other" }],
+  ["an item it does not have", { item: 1 }],
+  ["a try it does not have", { attempt: 2 }],
+  ["a play it is not in", { index: 1 }],
+  ["a play nobody wrote", { index: 9 }],
+  ["a host nobody asked", { host: "web09" }],
+  ["what objects have by nature", { role: "__proto__", name: "constructor" }],
+])("a host that names %s is refused", async (_what, forged) => {
+  const [answer] = await asker()({ ...event, ...forged });
+  expect(answer?.result).toMatchObject({ state: "failed", error: { code: "DELEGATE_REFUSED" } });
+});
+
+test("what the controller before this one was asked is not done again", async () => {
+  const [answer] = await asker([event])(event);
+  expect(answer?.result).toMatchObject({ state: "failed", error: { code: "CANCELLED" } });
+});
