@@ -28,12 +28,12 @@ export function addAttachCommand(program: Command): void {
 
 async function attach(name: string | undefined, flags: AttachFlags): Promise<number> {
   const { output } = flags;
-  const { isControlled, listRuns, readEvents, readRecord, readSummary, runsDirectory } = await import(
+  const { isControlled, listPlaybookRuns, readEvents, readRecord, readSummary, runsDirectory } = await import(
     "../controller/run-records.ts"
   );
   const { showEvents, watchRun } = await import("./watch-run.ts");
   const directory = runsDirectory();
-  const run = name ?? listRuns(directory)[0];
+  const run = name ?? listPlaybookRuns(directory)[0];
   if (run === undefined) throw new VolleyError("USAGE", "there has been no run yet");
   const record = readRecord(directory, run);
   const view = { output, verbosity: 0, diff: false } as const;

@@ -4,16 +4,20 @@ import { createRequire } from "node:module";
 import { dirname, join, relative } from "node:path";
 import { findProject, type Project } from "../bundle/project.ts";
 import { planHosts } from "../controller/plan.ts";
+import { openPlan } from "../controller/plan-secrets.ts";
 import { preparePlaybook } from "../controller/playbook.ts";
 import { preflight } from "../controller/preflight.ts";
 import { readInventory } from "../controller/read-inventory.ts";
 import { VolleyError } from "../core/errors.ts";
+import { createSecretStore, type SecretStore } from "../secrets/store.ts";
+import { askPassphrase } from "./ask.ts";
 import { type InventoryFlags, inventoryPaths } from "./options.ts";
+import { type SecretFlags, secretOptions } from "./secret-options.ts";
 
 /** Checks a playbook as far as that goes without a host; 0 when all is well, 1 when types are wrong. Other faults are thrown. */
 export async function checkPlaybook(
   playbook: string,
-  flags: InventoryFlags & { readonly types: boolean },
+  flags: InventoryFlags & SecretFlags & { readonly types: boolean },
 ): Promise<number> {
   const cwd = process.cwd();
   const project = findProject(playbook, cwd);
@@ -23,8 +27,14 @@ export async function checkPlaybook(
   const paths = optionalInventory(flags);
   if (paths === undefined) told.push("no inventory: vars and assets were not checked");
   else {
-    const { inventory, select } = await readInventory(paths, { cwd, playbookDirectory: prepared.directory });
-    const plan = planHosts(prepared.playbook, inventory, (pattern) => select(pattern, flags.limit));
+    const secrets = secretsOf(flags, cwd);
+    const { inventory, select } = await readInventory(paths, {
+      cwd,
+      playbookDirectory: prepared.directory,
+      ...(secrets === undefined ? {} : { secrets }),
+    });
+    const closed = planHosts(prepared.playbook, inventory, (pattern) => select(pattern, flags.limit));
+    const plan = secrets === undefined ? closed : await openPlan(closed, secrets);
     let passedOver: ReadonlySet<string>;
     try {
       passedOver = await preflight({
@@ -58,6 +68,14 @@ export async function checkPlaybook(
 
 function countHosts(count: number): string {
   return count === 1 ? "1 host" : `${count} hosts`;
+}
+
+/** What opens secrets, where the flags say how; nobody is asked for anything otherwise. */
+function secretsOf(flags: SecretFlags, cwd: string): SecretStore | undefined {
+  const options = secretOptions(flags);
+  if (Object.keys(options).length === 0) return undefined;
+  const { signal } = new AbortController();
+  return createSecretStore({ ...options, cwd, signal, ask: askPassphrase });
 }
 
 function optionalInventory(flags: InventoryFlags): readonly string[] | undefined {

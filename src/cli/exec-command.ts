@@ -10,7 +10,7 @@ import {
 import { addSecretOptions, type SecretFlags } from "./secret-options.ts";
 
 /** What `volley exec` can be told to show. */
-export type ExecOutput = "auto" | "plain" | "fold" | "json";
+export type ExecOutput = "auto" | "ink" | "plain" | "fold" | "json";
 
 /** The flags of `volley exec`. */
 export interface ExecFlags extends InventoryFlags, ConnectionFlags, SecretFlags {
@@ -59,8 +59,11 @@ export function addExecCommand(program: Command): void {
     .option("--timeout <seconds>", "end a command that takes longer", seconds)
     .option("--pty", "run it on a terminal, which merges stderr into stdout")
     .addOption(
-      new Option("-o, --output <kind>", "how to show it: lines as they come, folded at the end, or JSON")
-        .choices(["auto", "plain", "fold", "json"])
+      new Option(
+        "-o, --output <kind>",
+        "how to show it: a screen of hosts, lines as they come, folded at the end, or JSON (default: lines)",
+      )
+        .choices(["auto", "ink", "plain", "fold", "json"])
         .default("auto"),
     )
     .option("-B, --fold", "the same as --output fold: hosts with the same output together, at the end")
@@ -115,8 +118,8 @@ export function readWords(
       hosts === undefined || limit === undefined ? `${hosts ?? "all"} -- uptime` : `-l ${limit} -- ${hosts}`;
     throw usage("there is no command", `volley exec ${example}`);
   }
-  // `volley exec web cat -n` means the flag for cat, not for us.
-  if (line !== undefined && raw.at(-1) !== line)
+  // `volley exec web cat -n` means the flag for cat, not for us; what is quoted has its own within.
+  if (line !== undefined && !/\s/.test(line) && raw.at(-1) !== line)
     throw usage(
       "the command comes last: quote it with its arguments, or put -- before it",
       `volley exec ${hosts} -- ${line} …`,

@@ -3,10 +3,33 @@ import { VolleyError } from "../core/errors.ts";
 
 /** The latest run. Fails with `USAGE` when there has been none. */
 export async function latestRun(): Promise<string> {
-  const { listRuns, runsDirectory } = await import("../controller/run-records.ts");
-  const [run] = listRuns(runsDirectory());
+  const { listPlaybookRuns, runsDirectory } = await import("../controller/run-records.ts");
+  const [run] = listPlaybookRuns(runsDirectory());
   if (run === undefined) throw new VolleyError("USAGE", "there has been no run yet: nothing can be resumed");
   return run;
+}
+
+/**
+ * The run that `@last`, a run's name (also with an @ before it) or the beginning of one stands for. Fails with `USAGE`
+ * when there is none, or more than one.
+ */
+export async function namedRun(name: string): Promise<string> {
+  const { listRuns, runsDirectory } = await import("../controller/run-records.ts");
+  const runs = listRuns(runsDirectory());
+  if (runs.length === 0) throw new VolleyError("USAGE", "there has been no run yet");
+  const wanted = name.startsWith("@") ? name.slice(1) : name;
+  if (name === "@last") return latestRun();
+  const found = runs.includes(wanted)
+    ? [wanted]
+    : runs.filter((run) => wanted !== "" && run.startsWith(wanted));
+  if (found.length === 1) return found[0] as string;
+  throw new VolleyError(
+    "USAGE",
+    found.length === 0
+      ? `there is no run ${name} here`
+      : `${name} may be ${found.slice(0, 3).join(", ")}${found.length > 3 ? ", …" : ""}`,
+    { hint: "volley runs lists them" },
+  );
 }
 
 /**

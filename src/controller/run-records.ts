@@ -1,3 +1,4 @@
+import { randomBytes } from "node:crypto";
 import * as fs from "node:fs";
 import { homedir } from "node:os";
 import { join } from "node:path";
@@ -18,8 +19,28 @@ export interface RunRecord {
   readonly options: Readonly<Record<string, unknown>>;
 }
 
-/** Older runs are forgotten. */
+/** What is carried out on many hosts without a playbook. */
+export type FanOutKind = "exec" | "put" | "get";
+
+/** Older ones are forgotten: runs of playbooks, and of each kind of fan-out. */
 const KEPT_RUNS = 200;
+const KEPT_FAN_OUTS = 50;
+
+/** When a run started, and something random: sorts by time, and two at once differ. */
+export function makeRunId(now = new Date()): string {
+  const time = now.toISOString().replace(/[-:]/g, "").replace("T", "-").slice(0, 15);
+  return `${time}-${randomBytes(2).toString("hex")}`;
+}
+
+/** What the name of a fan-out's record ends in, behind what {@link makeRunId} makes. */
+export function fanOutSuffix(kind: FanOutKind): string {
+  return `-${kind}`;
+}
+
+/** The kind of a fan-out by its record's name; undefined: it is the run of a playbook. */
+export function fanOutKindOf(run: string): FanOutKind | undefined {
+  return /-(exec|put|get)$/.exec(run)?.[1] as FanOutKind | undefined;
+}
 
 /** Where runs' logs and records are kept: `$XDG_STATE_HOME/volley/runs`, default `~/.local/state/volley/runs`. */
 export function runsDirectory(env: NodeJS.ProcessEnv = process.env): string {
@@ -36,7 +57,9 @@ export function writeRecord(directory: string, record: RunRecord): void {
   try {
     fs.mkdirSync(directory, { recursive: true, mode: 0o700 });
     fs.writeFileSync(join(directory, `${record.run}.json`), JSON.stringify(record), { mode: 0o600 });
-    for (const run of listRuns(directory).slice(KEPT_RUNS)) {
+    const kind = fanOutKindOf(record.run);
+    const alike = listRuns(directory).filter((run) => fanOutKindOf(run) === kind);
+    for (const run of alike.slice(kind === undefined ? KEPT_RUNS : KEPT_FAN_OUTS)) {
       for (const file of [join(directory, `${run}.json`), logFileOf(directory, run)])
         fs.rmSync(file, { force: true });
     }
@@ -56,7 +79,12 @@ export function readRecord(directory: string, run: string): RunRecord {
   throw new VolleyError("USAGE", `there is no run ${run} here`, { hint: "volley runs lists them" });
 }
 
-/** The runs that have a record, the latest first. */
+/** The runs of playbooks that have a record, the latest first. */
+export function listPlaybookRuns(directory: string): readonly string[] {
+  return listRuns(directory).filter((run) => fanOutKindOf(run) === undefined);
+}
+
+/** The runs and fan-outs that have a record, the latest first. */
 export function listRuns(directory: string): readonly string[] {
   if (!fs.existsSync(directory)) return [];
   return fs

@@ -1,4 +1,3 @@
-import { randomBytes } from "node:crypto";
 import { setMaxListeners } from "node:events";
 import { hostname, userInfo } from "node:os";
 import { fileURLToPath } from "node:url";
@@ -25,7 +24,14 @@ import { preflight } from "./preflight.ts";
 import type { ReachOptions } from "./reach.ts";
 import { readInventory } from "./read-inventory.ts";
 import { openRecorder } from "./recorder.ts";
-import { readEvents, readRecord, runsDirectory, writeRecord } from "./run-records.ts";
+import {
+  fanOutKindOf,
+  makeRunId,
+  readEvents,
+  readRecord,
+  runsDirectory,
+  writeRecord,
+} from "./run-records.ts";
 import { schedule } from "./schedule.ts";
 import { openTransports } from "./transports.ts";
 import type { AskHostKeys } from "./trust.ts";
@@ -307,6 +313,9 @@ async function carryOut(
 /** The options that pick a run up again. Fails with `USAGE` when there is no such run, or none that can be picked up. */
 export function attachOptions(run: string, directory = runsDirectory()): RunOptions {
   const { options } = readRecord(directory, run);
+  const kind = fanOutKindOf(run);
+  if (kind !== undefined)
+    throw new VolleyError("USAGE", `${run} was volley ${kind}, which ended with its controller`);
   if (options.inventory === undefined || typeof options.playbook !== "string") {
     throw new VolleyError("USAGE", `run ${run} was started by a program with an inventory of its own`, {
       hint: "only that program can attach to it",
@@ -340,10 +349,4 @@ function recordable(options: RunOptions): Readonly<Record<string, unknown>> {
 function withBecome(job: Job, { job: become, secrets }: HostBecome): Job {
   const all = [...(job.secrets ?? []), ...secrets];
   return { ...job, become, ...(all.length === 0 ? {} : { secrets: [...new Set(all)] }) };
-}
-
-/** When it started, and something random: sorts by time, and two at once differ. */
-function makeRunId(): string {
-  const time = new Date().toISOString().replace(/[-:]/g, "").replace("T", "-").slice(0, 15);
-  return `${time}-${randomBytes(2).toString("hex")}`;
 }

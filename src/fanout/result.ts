@@ -1,4 +1,5 @@
 import type { SerializedError } from "../core/errors.ts";
+import type { Outcome } from "../core/events.ts";
 import type { RemoteExit } from "../transport/transport.ts";
 
 /** What became of a command on a host. */
@@ -24,6 +25,11 @@ export interface HostResult {
   readonly elapsedMs: number;
   readonly stdoutBytes: number;
   readonly stderrBytes: number;
+}
+
+/** The outcome that it would be of a host's part of a run. */
+export function outcomeOf(outcome: ExecOutcome): Outcome {
+  return outcome === "timedOut" ? "failed" : outcome;
 }
 
 /** The exit code of a whole fan-out: 130 cancelled, 4 some host unreachable or lost, 2 some host failed, else 0. */

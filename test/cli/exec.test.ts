@@ -44,7 +44,13 @@ async function exec(
   const reach = ["--ssh-config", "none", "--known-hosts", fleet.knownHostsPath, "--connect-retries", "0"];
   const child = spawn(process.execPath, [...node, await builtCli(), "exec", ...reach, ...args], {
     cwd: directory,
-    env: { ...process.env, LC_ALL: "C.UTF-8", NO_COLOR: "1", ...env },
+    env: {
+      ...process.env,
+      LC_ALL: "C.UTF-8",
+      NO_COLOR: "1",
+      XDG_STATE_HOME: join(directory, "state"),
+      ...env,
+    },
     stdio: ["pipe", "pipe", "pipe"],
   });
   const texts = { stdout: "", stderr: "" };
@@ -153,6 +159,27 @@ describe("volley exec", () => {
     expect(events[2]).toMatchObject({ host: "web01", outcome: "failed", exitCode: 4, stdoutBytes: 3 });
     expect(events[3]).toMatchObject({ hosts: 1, outcomes: { failed: 1 }, exitCode: 2 });
     expect(code).toBe(2);
+  });
+
+  it("is remembered: what it came to can be asked for, but nothing of what was run", async () => {
+    const env = { XDG_STATE_HOME: join(directory, "remembered") };
+    const first = await exec(["all", "TOKEN=hush; case $VOLLEY_EMBEDDED_HOST in web03) exit 1;; esac"], {
+      env,
+    });
+    expect(first.code).toBe(4);
+    const again = await exec(["up", "-l", "@failed", "--", "printenv", "VOLLEY_EMBEDDED_HOST"], { env });
+    expect(again.stdout).toBe("web03 │ web03\n");
+    const runs = join(env.XDG_STATE_HOME, "volley", "runs");
+    const [run] = readdirSync(runs).filter((name) => name.endsWith("-exec.json"));
+    const named = await exec([`@${run?.slice(0, -".json".length)}:!web05`, "true"], { env });
+    expect(named.stderr).toMatch(/4 hosts ok/);
+    for (const name of readdirSync(runs)) expect(readFileSync(join(runs, name), "utf8")).not.toMatch(/hush/);
+  });
+
+  it("shows a screen only on a terminal", async () => {
+    const { code, stdout, stderr } = await exec(["up", "-o", "ink", "true"]);
+    expect({ code, stdout }).toEqual({ code: 1, stdout: "" });
+    expect(stderr).toBe("volley: --output ink needs a terminal (leave it out, or use -o plain)\n");
   });
 
   it("takes names, scripts and input from files and from stdin", async () => {

@@ -1,13 +1,15 @@
 import { readFile } from "node:fs/promises";
+import { basename } from "node:path";
 import { openTransports } from "../../controller/transports.ts";
 import { VolleyError } from "../../core/errors.ts";
 import type { Host } from "../../core/inventory.ts";
 import { findSecrets } from "../../core/secret.ts";
+import type { FanOutHost } from "../../fanout/exec-host.ts";
 import { type FanOutListener, fanOut } from "../../fanout/fan-out.ts";
 import { type CommandInput, keepInput, openInputFile } from "../../fanout/input.ts";
 import { type OutDirectory, openOutDirectory } from "../../fanout/out-directory.ts";
 import type { RemoteCommand } from "../../fanout/remote-command.ts";
-import { exitCodeOf } from "../../fanout/result.ts";
+import { exitCodeOf, outcomeOf } from "../../fanout/result.ts";
 import { ASCII_SYMBOLS, UNICODE_SYMBOLS } from "../../reporter/rows/symbols.ts";
 import { colorsWanted, unicodeWanted } from "../../reporter/terminal-support.ts";
 import type { SecretStore } from "../../secrets/store.ts";
@@ -41,25 +43,37 @@ export async function exec(words: ExecWords, flags: ExecFlags): Promise<number> 
     closers.push(() => input?.close());
     const outDirectory = flags.outDir === undefined ? undefined : await openOutDirectory(flags.outDir);
     closers.push(() => outDirectory?.close());
-    const printer = await createPrinter(hosts, flags);
+    const targets = hosts.map((host) => ({
+      name: host.name,
+      become: becomeOf(host, flags),
+      ...transports.of(host),
+    }));
+    const title = titleOf(words, flags);
+    const printer = await createPrinter(targets, flags, { title, onCancel: interruption.cancel });
     closers.push(() => printer.close());
-    const startedAt = performance.now();
-    const results = await fanOut(
-      hosts.map((host) => ({ name: host.name, become: becomeOf(host, flags), ...transports.of(host) })),
-      {
-        command,
-        env,
-        ...(input === undefined ? {} : { input }),
-        ...(flags.pty === true
-          ? { pty: { columns: process.stdout.columns ?? 80, rows: process.stdout.rows ?? 24 } }
-          : {}),
-        forks: flags.forks,
-        ...(flags.timeout === undefined ? {} : { timeoutMs: flags.timeout * 1_000 }),
-        listener: both(outDirectory, printer),
-        stop: interruption.stop.signal,
-        drop: interruption.drop.signal,
-      },
-    );
+    const [begunAt, startedAt] = [Date.now(), performance.now()];
+    const results = await fanOut(targets, {
+      command,
+      env,
+      ...(input === undefined ? {} : { input }),
+      ...(flags.pty === true
+        ? { pty: { columns: process.stdout.columns ?? 80, rows: process.stdout.rows ?? 24 } }
+        : {}),
+      forks: flags.forks,
+      ...(flags.timeout === undefined ? {} : { timeoutMs: flags.timeout * 1_000 }),
+      listener: both(outDirectory, printer),
+      stop: interruption.stop.signal,
+      drop: interruption.drop.signal,
+    });
+    const { recordFanOut } = await import("../../controller/fan-out-record.ts");
+    const ends = results.map(({ outcome, ...result }) => ({ ...result, outcome: outcomeOf(outcome) }));
+    recordFanOut({
+      kind: "exec",
+      title: programOf(words, flags),
+      startedAt: begunAt,
+      concurrency: flags.forks,
+      ends,
+    });
     await printer.end(results, performance.now() - startedAt);
     return interruption.stop.signal.aborted ? 130 : exitCodeOf(results);
   } finally {
@@ -113,7 +127,7 @@ async function openInput(stdin: string | undefined): Promise<CommandInput | unde
 }
 
 /** A password that the inventory holds as a secret is needed to log in; other secrets are of no use here. */
-async function withPasswords(host: Host, secrets: SecretStore): Promise<Host> {
+export async function withPasswords(host: Host, secrets: SecretStore): Promise<Host> {
   const own = Object.entries(host.vars).filter(([name]) => name.startsWith("ansible_"));
   if (!own.some(([name, value]) => /pass/.test(name) && value !== "") || findSecrets(host.vars).length === 0)
     return host;
@@ -127,11 +141,29 @@ async function withPasswords(host: Host, secrets: SecretStore): Promise<Host> {
 }
 
 /** What the command line says is about this command, and wins. */
-function becomeOf(host: Host, { become, becomeUser }: ExecFlags): string | null {
+export function becomeOf(
+  host: Host,
+  { become, becomeUser }: Pick<ExecFlags, "become" | "becomeUser">,
+): string | null {
   return becomeUser ?? (become === true ? "root" : (host.connection.become ?? null));
 }
 
-async function createPrinter(hosts: readonly Host[], flags: ExecFlags): Promise<ExecPrinter> {
+/** The command as whoever typed it sees it. */
+function titleOf({ line, words }: ExecWords, { script }: ExecFlags): string {
+  return line ?? [...(script === undefined ? [] : [script]), ...words].join(" ");
+}
+
+/** What is written down of a command: its program, for what stands behind that may be secret. */
+function programOf({ line, words }: ExecWords, { script }: ExecFlags): string {
+  const program = basename(script ?? words[0] ?? /^\s*(\S+)/.exec(line ?? "")?.[1] ?? "");
+  return /^[\w.+-]+$/.test(program) ? program : "sh";
+}
+
+async function createPrinter(
+  hosts: readonly FanOutHost[],
+  flags: ExecFlags,
+  { title, onCancel }: { readonly title: string; onCancel(): void },
+): Promise<ExecPrinter> {
   const { stdout, stderr, env } = process;
   const isFolded = flags.fold === true || flags.diff === true || flags.output === "fold";
   const streamOf = (stream: NodeJS.WriteStream): PrinterStream => ({
@@ -147,6 +179,14 @@ async function createPrinter(hosts: readonly Host[], flags: ExecFlags): Promise<
     symbols: unicodeWanted(env) ? UNICODE_SYMBOLS : ASCII_SYMBOLS,
     hosts: hosts.map(({ name }) => name),
   };
+  if (flags.output === "ink" && !isFolded) {
+    if (stdout.isTTY !== true)
+      throw new VolleyError("USAGE", "--output ink needs a terminal", {
+        hint: "leave it out, or use -o plain",
+      });
+    const endpoints = new Map(hosts.map(({ name, endpoint }) => [name, endpoint]));
+    return (await import("./ink-printer.ts")).createInkPrinter({ ...options, title, endpoints, onCancel });
+  }
   return isFolded
     ? (await import("./fold-printer.ts")).createFoldPrinter({ ...options, diff: flags.diff ?? false })
     : (await import("./live-printer.ts")).createLivePrinter(options);
@@ -172,6 +212,8 @@ function both(outDirectory: OutDirectory | undefined, printer: ExecPrinter): Fan
 interface Interruption {
   readonly stop: AbortController;
   readonly drop: AbortController;
+  /** As Ctrl-C does it where it is a key and no signal. */
+  cancel(): void;
   release(): void;
 }
 
@@ -190,6 +232,7 @@ function onInterruption(): Interruption {
   return {
     stop,
     drop,
+    cancel: () => (stop.signal.aborted ? drop : stop).abort(),
     release: () => {
       for (const signal of signals) process.off(signal, onSignal);
       process.stdout.off("error", onGone);

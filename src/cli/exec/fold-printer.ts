@@ -92,6 +92,7 @@ export function createFoldPrinter(options: FoldPrinterOptions): ExecPrinter {
       }
       await stdout.writer.flush();
       await printStatus(options, results, elapsedMs);
+      return undefined;
     },
     close: async () => {
       progress.clear();

@@ -46,6 +46,7 @@ export function createJsonPrinter(writer: PacedWriter): ExecPrinter {
         exitCode: exitCodeOf(results),
       });
       await writer.flush();
+      return undefined;
     },
     close: async () => {},
   };

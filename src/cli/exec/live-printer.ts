@@ -65,6 +65,7 @@ export async function createLivePrinter(options: ExecPrinterOptions): Promise<Ex
     end: async (results, elapsedMs) => {
       await stdout.writer.flush();
       await printStatus(options, results, elapsedMs);
+      return undefined;
     },
     close: async () => {},
   };

@@ -6,8 +6,8 @@ import type { Symbols } from "../../reporter/rows/symbols.ts";
 /** Shows what a fan-out prints. */
 export interface ExecPrinter {
   readonly listener: FanOutListener;
-  /** Shows what is shown at the end. */
-  end(results: readonly HostResult[], elapsedMs: number): Promise<void>;
+  /** Shows what is shown at the end; gives what a person chose to come next. */
+  end(results: readonly HostResult[], elapsedMs: number): Promise<"shell" | undefined>;
   /** Gives back what it holds; also after a failure. */
   close(): Promise<void>;
 }

@@ -6,7 +6,7 @@ import type { Symbols } from "../rows/symbols.ts";
 import { textWidth } from "../rows/width.ts";
 import { tallyColumns } from "../summary/table-rows.ts";
 import { headerRows, type Surface } from "./header.ts";
-import { listedHosts } from "./host-order.ts";
+import { hasFailed, listedHosts } from "./host-order.ts";
 import { hostWording, progressText, statusText } from "./host-status.ts";
 import type { HostView, RunView } from "./model.ts";
 import type { ViewState } from "./view-state.ts";
@@ -53,7 +53,7 @@ export function fleetScreen(run: RunView, view: ViewState, surface: Surface): re
     ...body,
     ...empty,
     ...blanks,
-    spread(footer(view, surface), [segment(position, DIM)], columns, symbols.ellipsis),
+    spread(footer(run, view, surface), [segment(position, DIM)], columns, symbols.ellipsis),
   ];
 }
 
@@ -143,7 +143,7 @@ function countCells(host: HostView, width: number, none: string): readonly Segme
   });
 }
 
-function footer(view: ViewState, { symbols }: Surface): Row {
+function footer(run: RunView, view: ViewState, { symbols }: Surface): Row {
   if (view.typing)
     return [
       segment("/", { bold: true }),
@@ -157,8 +157,14 @@ function footer(view: ViewState, { symbols }: Surface): Row {
   ];
   return [
     ...(active.length === 0 ? [] : [segment(`[${active.join(", ")}] `, { bold: true })]),
-    segment(`${symbols.upDown} choose  Enter log  f failed  / filter  ? help  Ctrl-C stop`, DIM),
+    segment(`${symbols.upDown} choose  Enter log  f failed  / filter  ? help  ${endKeys(run, view)}`, DIM),
   ];
+}
+
+/** The keys that end it. */
+export function endKeys(run: RunView, view: ViewState): string {
+  if (!view.held || !run.ended) return "Ctrl-C stop";
+  return run.hosts.some(hasFailed) ? "s shell on the failed  q leave" : "q leave";
 }
 
 function tallySign(key: keyof Tally, { ok, changed, skipped, failed, cancelled }: Symbols): string {

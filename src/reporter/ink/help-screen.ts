@@ -25,6 +25,7 @@ export function helpScreen({ columns, rows, symbols }: Surface): readonly Row[] 
     key("/", "filter by name, state, or what is being done"),
     key("Ctrl-C", "stop cleanly after the running actions; twice: at once"),
     key("Ctrl-L", "draw the screen anew"),
+    key("q s", "after exec: leave; a shell where it failed"),
     line(""),
     line("Signs", BOLD),
     sign(

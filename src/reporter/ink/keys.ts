@@ -1,5 +1,5 @@
 import type { Surface } from "./header.ts";
-import { listedHosts } from "./host-order.ts";
+import { hasFailed, listedHosts } from "./host-order.ts";
 import { logRoom } from "./host-screen.ts";
 import { firstRow, logLayout } from "./log-layout.ts";
 import type { HostView, RunView } from "./model.ts";
@@ -25,6 +25,10 @@ const MAX_FILTER = 60;
 
 /** What is seen after a key. */
 export function press(view: ViewState, key: Key, run: RunView, surface: Surface): ViewState {
+  if (view.held && run.ended && !view.typing) {
+    const choice = chosen(key, view, run);
+    if (choice !== undefined) return { ...view, choice };
+  }
   if (key === "ctrl-c") return { ...view, cancels: view.cancels + 1 };
   if (view.help) return { ...view, help: false };
   if (view.typing) return typeFilter(view, key);
@@ -33,6 +37,14 @@ export function press(view: ViewState, key: Key, run: RunView, surface: Surface)
   return host === undefined
     ? pressInFleet({ ...view, screen: "fleet" }, key, run, surface)
     : pressInHost(view, key, host, run, surface);
+}
+
+/** What a key makes come next, once all is over. */
+function chosen(key: Key, view: ViewState, run: RunView): ViewState["choice"] {
+  if (key === "ctrl-c") return "leave";
+  if (typeof key !== "object" || view.help) return undefined;
+  if (key.text === "q" && view.screen === "fleet") return "leave";
+  return key.text === "s" && run.hosts.some(hasFailed) ? "shell" : undefined;
 }
 
 function typeFilter(view: ViewState, key: Key): ViewState {

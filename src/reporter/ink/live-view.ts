@@ -10,7 +10,7 @@ import type { Surface } from "./header.ts";
 import { type Key, press } from "./keys.ts";
 import { createRunModel } from "./model.ts";
 import { AlternateScreen, FrameStream } from "./screen.ts";
-import { INITIAL_VIEW } from "./view-state.ts";
+import { INITIAL_VIEW, type ViewState } from "./view-state.ts";
 
 const FRAME_MS = 100;
 /** How often the clock and the spinner move while nothing happens. */
@@ -23,6 +23,8 @@ export interface LiveViewOptions {
   readonly stdin?: NodeJS.ReadStream;
   readonly symbols: Symbols;
   readonly colors: boolean;
+  /** Stays once all is over, until somebody leaves it; see {@link LiveView.left}. Default: no. */
+  readonly hold?: boolean;
   onCancel(): void;
   /** The components failed; the terminal is as it was before. */
   onCrash(error: unknown): void;
@@ -31,6 +33,8 @@ export interface LiveViewOptions {
 /** The run as it is seen on the alternate screen. */
 export interface LiveView {
   apply(event: Event): void;
+  /** Resolves with what is to come next once somebody has left a view that is held; at once where nobody can. */
+  left(): Promise<"leave" | "shell">;
   /** Resolves once the terminal is as it was. */
   close(): Promise<void>;
 }
@@ -41,13 +45,18 @@ export function openLiveView({
   stdin,
   symbols,
   colors,
+  hold = false,
   onCancel,
   onCrash,
 }: LiveViewOptions): LiveView {
   const model = createRunModel(symbols);
   const screen = new AlternateScreen(stdout);
   const listeners = new Set<() => void>();
-  let view = INITIAL_VIEW;
+  let view: ViewState = { ...INITIAL_VIEW, held: hold && stdin?.isTTY === true };
+  let leave: (choice: "leave" | "shell") => void = () => {};
+  const left = new Promise<"leave" | "shell">((resolve) => {
+    leave = resolve;
+  });
   /** The rows on the screen; what React has not rendered yet is not among them. */
   const drawn: Row[] = [];
   let changes: readonly ChangedRow[] = [];
@@ -83,7 +92,8 @@ export function openLiveView({
     press(key: Key) {
       view = press(view, key, model.view, surface());
       update();
-      if (key === "ctrl-c") onCancel();
+      if (view.choice !== undefined) leave(view.choice);
+      else if (key === "ctrl-c") onCancel();
     },
     redraw: () => screen.redraw(height),
     unmounted: () => screen.leave(),
@@ -118,11 +128,13 @@ export function openLiveView({
   };
   const exited = instance.waitUntilExit().catch((error: unknown) => {
     stop();
+    leave("leave");
     onCrash(error);
   });
 
   return {
     apply: model.apply,
+    left: () => (view.held ? left : Promise.resolve("leave")),
     async close() {
       instance.unmount();
       await exited;

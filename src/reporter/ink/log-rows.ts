@@ -65,6 +65,7 @@ export function logRows(
     case "play:end":
     case "task:start":
     case "task:once":
+    case "task:delegate":
     case "gone":
     case "bye":
       return [];

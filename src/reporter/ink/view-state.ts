@@ -18,6 +18,10 @@ export interface ViewState {
   readonly scroll: LogPosition | undefined;
   /** How often Ctrl-C was pressed. */
   readonly cancels: number;
+  /** Whether the screen stays once all is over, until somebody leaves it. */
+  readonly held: boolean;
+  /** What was chosen to come next. */
+  readonly choice: "leave" | "shell" | undefined;
 }
 
 /** What is seen at first. */
@@ -30,4 +34,6 @@ export const INITIAL_VIEW: ViewState = {
   typing: false,
   scroll: undefined,
   cancels: 0,
+  held: false,
+  choice: undefined,
 };

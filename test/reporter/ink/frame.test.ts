@@ -126,13 +126,13 @@ test("the help", () => {
       /                  filter by name, state, or what is being done
       Ctrl-C             stop cleanly after the running actions; twice: at once
       Ctrl-L             draw the screen anew
+      q s                after exec: leave; a shell where it failed
 
     Signs
       ● ◐ ○              running, waiting at a barrier, waiting for its turn
       ✔ ~ -              unchanged or ok, changed, skipped
       ✘ ! ⊘              failed or out of reach, failed but ignored, cancelled
       ?                  check mode cannot know
-
 
 
 

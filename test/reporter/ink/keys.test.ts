@@ -17,6 +17,32 @@ function pressed(keys: readonly Key[], model: RunModel = fleet, view: ViewState 
 }
 const typed = (text: string): readonly Key[] => [...text].map((each) => ({ text: each }));
 
+describe("once all is over, where the screen stays", () => {
+  const held = { ...INITIAL_VIEW, held: true };
+  const over = (failing: number): RunModel => modelAt(simulate(hostNames(3), { seed: 2, failing }));
+
+  test("q leaves, and so does Ctrl-C; s asks for a shell where something failed", () => {
+    expect(pressed(typed("q"), over(0), held).choice).toBe("leave");
+    expect(pressed(["ctrl-c"], over(0), held)).toMatchObject({ choice: "leave", cancels: 0 });
+    expect(pressed(typed("s"), over(0), held).choice).toBeUndefined();
+    expect(pressed(typed("s"), over(1), held).choice).toBe("shell");
+  });
+
+  test("not before, not where it does not stay, and not while typing", () => {
+    const going = modelAt(simulate(hostNames(3), { seed: 2, failing: 1 }), 1_000);
+    expect(pressed(["ctrl-c"], going, held)).toMatchObject({ choice: undefined, cancels: 1 });
+    expect(pressed(typed("q"), over(1)).choice).toBeUndefined();
+    expect(pressed(typed("/qs"), over(1), held)).toMatchObject({ choice: undefined, filter: "qs" });
+  });
+
+  test("in a host's log q goes back first", () => {
+    expect(pressed(["enter", ...typed("q")], over(1), held)).toMatchObject({
+      choice: undefined,
+      screen: "fleet",
+    });
+  });
+});
+
 describe("in the fleet", () => {
   const order = listedHosts(fleet.view, INITIAL_VIEW).map(({ name }) => name);
 
