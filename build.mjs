@@ -1,6 +1,8 @@
-// Builds dist/: the controller as split ES modules, type declarations, and the parts every bundle has.
+// Builds dist/: the command line as one file, what programs import as split ES modules, type declarations, and the parts
+// every bundle has.
 import { execFileSync } from "node:child_process";
-import { chmodSync, cpSync, mkdirSync, rmSync, writeFileSync } from "node:fs";
+import { createHash } from "node:crypto";
+import { chmodSync, cpSync, mkdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { createRequire } from "node:module";
 import { dirname, join, resolve } from "node:path";
 import { fileURLToPath, pathToFileURL } from "node:url";
@@ -14,32 +16,94 @@ const { values: options } = parseArgs({
 const dist = resolve(options.out ?? join(root, "dist"));
 rmSync(dist, { recursive: true, force: true });
 
-await build({
+const common = {
   absWorkingDir: root,
+  bundle: true,
+  minifySyntax: true,
+  minifyWhitespace: true,
+  platform: "node",
+  target: "node20",
+  jsx: "automatic",
+  logLevel: "warning",
+};
+const modules = {
+  ...common,
+  outdir: dist,
+  splitting: true,
+  // Small pure libraries ride along, cut down to what is used: Node loads one file sooner than fifty.
+  external: [
+    "@xterm/headless",
+    "archiver",
+    "esbuild",
+    "ink",
+    "pino",
+    "react",
+    "react/jsx-runtime",
+    "ssh2",
+    "yaml",
+  ],
+  banner: {
+    js: 'import { createRequire as volleyRequire } from "node:module"; const require = volleyRequire(import.meta.url);',
+  },
+  format: "esm",
+  chunkNames: "chunks/[name]-[hash]",
+};
+/** What imports ink, which only modules can: the program imports them when it draws a screen. */
+const SCREENS = {
+  "ink-reporter": "src/reporter/ink/ink-reporter.ts",
+  "ink-printer": "src/cli/exec/ink-printer.ts",
+};
+
+await build({
+  ...modules,
   entryPoints: {
     index: "src/index.ts",
     controller: "src/controller.ts",
     testing: "src/testing.ts",
-    "cli/main": "src/cli/main.ts",
     "bundle/build-runtime": "src/bundle/build-runtime.ts",
     "bundle/runtime": "src/bundle/runtime.ts",
+    ...Object.fromEntries(Object.entries(SCREENS).map(([name, file]) => [`cli/${name}`, file])),
   },
-  outdir: dist,
-  bundle: true,
-  splitting: true,
-  // Small pure libraries ride along, cut down to what is used: Node loads one file sooner than fifty.
-  external: ["archiver", "esbuild", "ink", "pino", "react", "react/jsx-runtime", "ssh2", "yaml"],
-  minifySyntax: true,
-  minifyWhitespace: true,
-  banner: {
-    js: 'import { createRequire as volleyRequire } from "node:module"; const require = volleyRequire(import.meta.url);',
-  },
-  platform: "node",
+});
+
+// The command line is one script, because V8 can keep what it compiles of one (src/cli/launch.ts).
+const program = join(dist, "cli/volley.cjs");
+await build({
+  ...common,
+  entryPoints: ["src/cli/main.ts"],
+  outfile: program,
+  format: "cjs",
+  external: ["@xterm/headless", "cpu-features", "esbuild", "ink", "react"],
+  define: { "import.meta.url": "volleyUrl" },
+  banner: { js: 'const volleyUrl = require("node:url").pathToFileURL(__filename).href;' },
+  plugins: [
+    {
+      name: "left outside",
+      setup(build) {
+        build.onResolve({ filter: /\/ink-(reporter|printer)\.ts$/ }, ({ path, kind }) =>
+          kind === "dynamic-import"
+            ? { path: `./${path.slice(path.lastIndexOf("/") + 1).replace(".ts", ".js")}`, external: true }
+            : undefined,
+        );
+        // Built where ssh2 is installed, or not: without it ssh2 uses what Node has.
+        build.onResolve({ filter: /sshcrypto\.node$/ }, () => ({
+          path: "ssh2/lib/protocol/crypto/build/Release/sshcrypto.node",
+          external: true,
+        }));
+      },
+    },
+  ],
+});
+// V8 forgets how to import for a script that it has kept (Node 20): the launcher does it.
+const text = readFileSync(program, "utf8").replace(/\bimport\((?=")/g, "volleyImport(");
+writeFileSync(program, text);
+const hash = createHash("sha256").update(text).digest("hex");
+await build({
+  ...common,
+  entryPoints: ["src/cli/launch.ts"],
+  outfile: join(dist, "cli/main.js"),
   format: "esm",
-  target: "node20",
-  jsx: "automatic",
-  chunkNames: "chunks/[name]-[hash]",
-  logLevel: "warning",
+  define: { __PROGRAM_HASH__: JSON.stringify(hash) },
 });
 chmodSync(join(dist, "cli/main.js"), 0o755);
 cpSync(join(root, "src/demo"), join(dist, "demo"), { recursive: true });

@@ -1,17 +1,21 @@
-#!/usr/bin/env node
 import { Command, CommanderError } from "commander";
 import { volleyVersion } from "../bundle/version.ts";
 import { describeError } from "../core/errors.ts";
 import { addAttachCommand } from "./attach-command.ts";
 import { addBundleCommand } from "./bundle-command.ts";
 import { addCheckCommand } from "./check-command.ts";
+import { addCompareCommand } from "./compare-command.ts";
 import { addDemoCommand } from "./demo-command.ts";
 import { addDocCommand } from "./doc-command.ts";
 import { addExecCommand } from "./exec-command.ts";
+import { addGetCommand } from "./get-command.ts";
 import { addHostsCommand } from "./hosts-command.ts";
 import { addInventoryCommand } from "./inventory-command.ts";
+import { addPutCommand } from "./put-command.ts";
+import { addReportCommand } from "./report-command.ts";
 import { addRunCommand } from "./run-command.ts";
 import { addRunsCommand } from "./runs-command.ts";
+import { addShellCommand } from "./shell-command.ts";
 
 const program = new Command("volley")
   .description(
@@ -23,7 +27,12 @@ const program = new Command("volley")
 
 addRunCommand(program);
 addRunsCommand(program);
+addReportCommand(program);
 addExecCommand(program);
+addPutCommand(program);
+addGetCommand(program);
+addShellCommand(program);
+addCompareCommand(program);
 addAttachCommand(program);
 addBundleCommand(program);
 addCheckCommand(program);
@@ -37,9 +46,8 @@ process.stdout.on("error", (error: NodeJS.ErrnoException) => {
   if (error.code !== "EPIPE") throw error;
 });
 
-try {
-  await program.parseAsync();
-} catch (thrown) {
+// Not awaited at the top: what is compiled from this is one file that a module cannot be (see launch.ts).
+void program.parseAsync().catch((thrown: unknown) => {
   if (thrown instanceof CommanderError) process.exitCode = thrown.exitCode === 0 ? 0 : 1;
   else {
     process.stderr.write(`volley: ${describeError(thrown)}\n`);
@@ -47,4 +55,4 @@ try {
       process.stderr.write(`${thrown.stack}\n`);
     process.exitCode = 1;
   }
-}
+});
