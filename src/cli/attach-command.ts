@@ -5,6 +5,7 @@ import { addBecomePasswordOptions, type BecomeFlags, becomeOptions } from "./bec
 
 interface AttachFlags extends Pick<BecomeFlags, "askBecomePass" | "becomePasswordFile"> {
   readonly output: ReporterKind;
+  readonly timing?: boolean;
 }
 
 /** Adds `volley attach`. */
@@ -21,13 +22,14 @@ export function addAttachCommand(program: Command): void {
         .choices(["auto", "ink", "plain", "json"])
         .default("auto"),
     )
+    .option("--timing", "at the end, say where the time went: phases, and the slowest actions")
     .action(async (name: string | undefined, flags: AttachFlags) => {
       process.exitCode = await attach(name, flags);
     });
 }
 
 async function attach(name: string | undefined, flags: AttachFlags): Promise<number> {
-  const { output } = flags;
+  const { output, timing = false } = flags;
   const { isControlled, listPlaybookRuns, readEvents, readRecord, readSummary, runsDirectory } = await import(
     "../controller/run-records.ts"
   );
@@ -36,7 +38,7 @@ async function attach(name: string | undefined, flags: AttachFlags): Promise<num
   const run = name ?? listPlaybookRuns(directory)[0];
   if (run === undefined) throw new VolleyError("USAGE", "there has been no run yet");
   const record = readRecord(directory, run);
-  const view = { output, verbosity: 0, diff: false } as const;
+  const view = { output, verbosity: 0, diff: false, timing } as const;
   const summary = readSummary(directory, run);
   if (summary !== undefined) {
     await showEvents(readEvents(directory, run), summary, view);

@@ -1,4 +1,5 @@
 import { type Command, Option } from "commander";
+import type { Via } from "../controller/link-direct.ts";
 import type { ReporterKind } from "../reporter/reporter.ts";
 import { addBecomeOptions, type BecomeFlags, becomeOptions } from "./become-options.ts";
 import {
@@ -25,6 +26,8 @@ interface RunFlags extends InventoryFlags, ConnectionFlags, BecomeFlags, SecretF
   readonly resume?: string | true;
   readonly hostTimeout?: number;
   readonly seed?: string;
+  readonly via: Via;
+  readonly timing?: boolean;
 }
 
 /** Adds `volley run`. */
@@ -43,6 +46,14 @@ export function addRunCommand(program: Command): void {
       "time a host may take for each play that does not say it itself (default: no limit)",
       seconds,
     )
+    .addOption(
+      new Option(
+        "--via <method>",
+        "bundle: sent to each host and run there; direct: action by action over one connection, for hosts without Node; auto: a bundle where the host has a usable Node",
+      )
+        .choices(["auto", "bundle", "direct"])
+        .default("bundle"),
+    )
     .option("--seed <text>", "what plays in shuffled order are shuffled by (default: the run's name)")
     .option("-t, --tags <tags>", "only tasks with one of these tags (comma separated); repeatable", collect)
     .option("--skip-tags <tags>", "not the tasks with one of these tags; repeatable", collect)
@@ -57,6 +68,7 @@ export function addRunCommand(program: Command): void {
       (_value: string, before: number) => before + 1,
       0,
     )
+    .option("--timing", "at the end, say where the time went: phases, and the slowest actions")
     .option("--resume [run]", "go on where an earlier run stopped on each host (default: the latest run)")
     .addHelpText(
       "after",
@@ -80,6 +92,7 @@ async function runPlaybook(playbook: string, flags: RunFlags): Promise<number> {
     concurrency: flags.forks,
     ...(flags.hostTimeout === undefined ? {} : { hostTimeoutMs: flags.hostTimeout * 1_000 }),
     ...(flags.seed === undefined ? {} : { seed: flags.seed }),
+    via: flags.via,
     check: flags.check ?? false,
     // The screen shows diffs in each host's log; a pipe gets them when asked.
     diff:
@@ -93,6 +106,7 @@ async function runPlaybook(playbook: string, flags: RunFlags): Promise<number> {
     output: flags.output,
     verbosity: Math.min(flags.verbose, 2) as 0 | 1 | 2,
     diff: flags.diff ?? false,
+    timing: flags.timing ?? false,
   });
   return summary.exitCode;
 }

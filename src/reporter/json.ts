@@ -2,11 +2,22 @@ import type { Event } from "../core/events.ts";
 import { createTextWriter } from "./output-stream.ts";
 import type { Reporter } from "./reporter.ts";
 
+// biome-ignore lint/suspicious/noControlCharactersInRegex: finding control characters is its purpose
+const LEFT_BARE = /[\x7f-\x9f\u2028\u2029]/g;
+
+/** JSON in which no control character stands as it is: a terminal obeys some that JSON need not escape. */
+function encode(event: Event): string {
+  return JSON.stringify(event).replace(
+    LEFT_BARE,
+    (control) => `\\u${control.charCodeAt(0).toString(16).padStart(4, "0")}`,
+  );
+}
+
 /** The event stream as NDJSON: one event a line, as it happened, the last being `run:end` with the summary. */
 export function createJsonReporter(stdout: NodeJS.WritableStream): Reporter {
   const writer = createTextWriter(stdout);
   return {
-    event: (event: Event) => writer.write(`${JSON.stringify(event)}\n`),
+    event: (event: Event) => writer.write(`${encode(event)}\n`),
     end: writer.flush,
     close: writer.flush,
   };

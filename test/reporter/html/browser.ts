@@ -1,14 +1,16 @@
-import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
-import { createRequire } from "node:module";
+import { existsSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { pathToFileURL } from "node:url";
+import axe from "axe-core";
 import { type Browser, type BrowserContextOptions, chromium, type Page } from "playwright-core";
 
-/** Where Chromium is looked for: `$CHROMIUM`, or Debian's and Ubuntu's places. */
-export const CHROMIUM = [process.env.CHROMIUM, "/usr/bin/chromium", "/usr/bin/chromium-browser"].find(
-  (path) => path !== undefined && path !== "" && existsSync(path),
-);
+/** Where Chromium is: `$CHROMIUM`, else one of Debian's and Ubuntu's places; undefined where there is none. */
+export const CHROMIUM = (
+  process.env.CHROMIUM === undefined
+    ? ["/usr/bin/chromium", "/usr/bin/chromium-browser"]
+    : [process.env.CHROMIUM]
+).find((path) => existsSync(path));
 
 /** Beside what keeps it from the network. */
 const ARGUMENTS = [
@@ -40,10 +42,8 @@ export interface TestBrowser {
 /** Starts Chromium without a window. */
 export async function startBrowser(): Promise<TestBrowser> {
   const directory = mkdtempSync(join(tmpdir(), "volley-page-"));
-  const browser: Browser = await chromium.launch({
-    ...(CHROMIUM === undefined ? {} : { executablePath: CHROMIUM }),
-    args: ARGUMENTS,
-  });
+  if (CHROMIUM === undefined) throw new Error("there is no Chromium");
+  const browser: Browser = await chromium.launch({ executablePath: CHROMIUM, args: [...ARGUMENTS] });
   let nth = 0;
   return {
     async open(html, options = {}) {
@@ -79,8 +79,7 @@ interface Violation {
 
 /** What axe finds wrong with a page by WCAG 2.1, level AA: a line each. */
 export async function accessibilityFaults(page: Page): Promise<readonly string[]> {
-  const source = readFileSync(createRequire(import.meta.url).resolve("axe-core/axe.min.js"), "utf8");
-  await page.evaluate(source);
+  await page.evaluate(axe.source);
   const violations = await page.evaluate<readonly Violation[]>(
     `axe.run(document, { runOnly: ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "best-practice"], resultTypes: ["violations"] })
       .then(({ violations }) => violations)`,

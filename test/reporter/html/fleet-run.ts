@@ -108,10 +108,11 @@ function hostEvents(
   spend("connect", 60);
   spend("authenticate", 90);
   say({ type: "host:connected", host, elapsedMs: 150 });
-  spend("start", 25);
+  // Looking for the bundle where it is not counts as sending it.
+  spend("upload", 25);
   for (const part of [0.5, 1]) {
-    say({ type: "host:upload", host, bytes: BYTES * part, totalBytes: BYTES, elapsedMs: 100 * part });
     spend("upload", 80);
+    say({ type: "host:upload", host, bytes: BYTES * part, totalBytes: BYTES, elapsedMs: 100 * part });
   }
   spend("start", 110);
   say({ type: "host:start", host });
@@ -144,7 +145,7 @@ function hostEvents(
         say({ type: "task:output", host, task, stream: "stdout", text: `step ${task} on ${host}\n` });
       const before = atMs;
       spend("tasks", action === "apt" ? 120 : action === "command" ? 45 : 6);
-      if (index % 23 === 5 && task === 61) {
+      if (index % 23 === 5 && task === Math.floor(tasks * 0.7)) {
         say({ type: "task:output", host, task, stream: "stderr", text: OUTPUT });
         tally = { ...countState(tally, "failed"), notExecuted: tasks - task };
         say({ type: "task:end", host, ...ref, result: failure(host), elapsedMs: atMs - before });

@@ -1,0 +1,84 @@
+import { TALLY_KEYS } from "../../core/result.ts";
+import { safeLine } from "../rows/sanitize.ts";
+import { formatDuration } from "../timing/duration.ts";
+import { PHASES } from "../timing/phase-times.ts";
+import { axis, legend, TIMELINE_PHASES, timelineBar } from "./bars.ts";
+import { type Html, html } from "./html.ts";
+import type { ReportData, ReportHost } from "./report-data.ts";
+import { countCell, elapsedCell, outcomeBadge } from "./words.ts";
+
+/** A row takes about a kilobyte. */
+export const MAX_HOSTS = 400;
+
+/** Hosts and when each was at what. */
+export function hostsSection({ hosts, elapsedMs }: ReportData): Html {
+  const shown = shownHosts(hosts);
+  const used = TIMELINE_PHASES.filter((phase) =>
+    shown.some(({ segments }) => segments.some((segment) => segment.phase === phase)),
+  );
+  return html`${legend(used)}
+${shown.length < hosts.length && html`<p class="note">${shown.length} of ${hosts.length} hosts are shown: those that were not ok, then the slowest.</p>`}
+<div class="scroll" role="region" aria-label="Table of hosts" tabindex="0">
+<table class="hosts" data-sortable data-found="host">
+<caption class="vh">Hosts: how each ended, when it was at what, and what its actions came to</caption>
+<thead><tr><th scope="col">Host</th><th scope="col">Outcome</th><th scope="col" class="wide" data-sort="start"><span>Waterfall</span>${axis(elapsedMs)}</th><th scope="col" class="n">Time</th><th scope="col" class="n">Unchanged</th><th scope="col" class="n">Changed</th><th scope="col" class="n">Skipped</th><th scope="col" class="n">Failed</th><th scope="col" class="n">Not executed</th></tr></thead>
+<tbody>
+${shown.map((host) => hostRow(host, elapsedMs))}</tbody>
+</table>
+</div>
+<details><summary>Phases of each host, in numbers</summary>
+${phaseTable(shown)}</details>`;
+}
+
+/** The hosts there is room for, in the inventory's order. */
+export function shownHosts(hosts: readonly ReportHost[]): readonly ReportHost[] {
+  if (hosts.length <= MAX_HOSTS) return hosts;
+  const kept = new Set(
+    [...hosts]
+      .sort(
+        (one, other) =>
+          Number(one.outcome === "ok") - Number(other.outcome === "ok") || other.elapsedMs - one.elapsedMs,
+      )
+      .slice(0, MAX_HOSTS),
+  );
+  return hosts.filter((host) => kept.has(host));
+}
+
+function hostRow(host: ReportHost, elapsedMs: number): Html {
+  const { segments, tally } = host;
+  // The script finds the host's tasks by this name.
+  const name = safeLine(host.host);
+  return html`<tr data-host="${name}"><th scope="row">${name}</th><td>${outcomeBadge(host.outcome)}</td><td class="wide" data-v="${Math.round(segments[0]?.fromMs ?? 0)}">${
+    segments.length > 0 && timelineBar(segments, elapsedMs, barLabel(host))
+  }</td>${elapsedCell(host.elapsedMs)}${TALLY_KEYS.map((key) => countCell(tally[key], key))}</tr>
+`;
+}
+
+function barLabel({ segments, phases, outcome }: ReportHost): string {
+  const from = formatDuration(segments[0]?.fromMs ?? 0);
+  const to = formatDuration(segments.at(-1)?.toMs ?? 0);
+  const told = PHASES.filter((phase) => phases[phase] !== undefined).map(
+    (phase) => `${phase} ${formatDuration(phases[phase] ?? 0)}`,
+  );
+  const range = `from ${from} to ${outcome === "open" ? "now" : to}`;
+  return told.length === 0 ? range : `${range}: ${told.join(", ")}`;
+}
+
+function phaseTable(hosts: readonly ReportHost[]): Html {
+  return html`<div class="scroll" role="region" aria-label="Table of phases of each host" tabindex="0">
+<table data-sortable data-found="host">
+<caption class="vh">How long each host was at each phase, in seconds</caption>
+<thead><tr><th scope="col">Host</th>${PHASES.map((phase) => html`<th scope="col" class="n">${phase}</th>`)}</tr></thead>
+<tbody>
+${hosts.map(
+  ({ host, phases }) =>
+    html`<tr><th scope="row">${host}</th>${PHASES.map((phase) => secondsCell(phases[phase]))}</tr>
+`,
+)}</tbody></table></div>`;
+}
+
+function secondsCell(elapsedMs: number | undefined): Html {
+  return elapsedMs === undefined
+    ? html`<td class="n none">–</td>`
+    : html`<td class="n">${(elapsedMs / 1000).toFixed(2)}</td>`;
+}

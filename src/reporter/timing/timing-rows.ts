@@ -1,0 +1,113 @@
+import type { Event, Summary } from "../../core/events.ts";
+import { count } from "../rows/amounts.ts";
+import { BOLD, cell, DIM, line, type Row, type Segment, segment } from "../rows/row.ts";
+import { safeLine } from "../rows/sanitize.ts";
+import { textWidth } from "../rows/width.ts";
+import { taskTitle } from "../rows/wording.ts";
+import { formatDuration } from "./duration.ts";
+import { phaseTimes } from "./phase-times.ts";
+import { bySlowness, foldTaskTimes, type TaskTimes } from "./task-times.ts";
+
+const SHOWN_TASKS = 15;
+const NUMBER_COLUMNS = 10;
+const MIN_TITLE_COLUMNS = 20;
+const MAX_HOST_COLUMNS = 24;
+
+/** Collects what `--timing` prints when a run has ended. */
+export interface TimingFold {
+  add(event: Event): void;
+  /** Where the time went, as rows for a terminal of so many columns. */
+  rows(summary: Summary, options: { readonly columns: number; readonly ellipsis: string }): readonly Row[];
+}
+
+/** Starts collecting. */
+export function foldTiming(): TimingFold {
+  const tasks = foldTaskTimes();
+  let build: { readonly elapsedMs: number; readonly reused: boolean } | undefined;
+  return {
+    add(event) {
+      tasks.add(event);
+      if (event.type === "run:build") build = event;
+    },
+    rows(summary, { columns, ellipsis }) {
+      const slowest = bySlowness(tasks.tasks()).filter(({ elapsed }) => elapsed.count > 0);
+      const shown = slowest.slice(0, SHOWN_TASKS);
+      const hostColumns = Math.min(
+        MAX_HOST_COLUMNS,
+        Math.max(12, ...summary.hosts.map(({ host }) => textWidth(safeLine(host)))),
+      );
+      const table = tableOf({ columns, ellipsis, hostColumns });
+      const phases = phaseTimes(summary.hosts);
+      return [
+        line(""),
+        table.head("phase", ["median", "max"], "slowest host"),
+        ...(build === undefined
+          ? []
+          : [
+              table.row(
+                `build${build.reused ? " (reused)" : ""}`,
+                [formatDuration(build.elapsedMs), ""],
+                "once, here",
+              ),
+            ]),
+        ...phases.map(({ phase, elapsed, slowest: host }) =>
+          table.row(phase, [formatDuration(elapsed.median), formatDuration(elapsed.max)], safeLine(host)),
+        ),
+        ...(shown.length === 0
+          ? []
+          : [line(""), table.head("action", ["total", "median", "max", "hosts"], "slowest host")]),
+        ...shown.map((task) => table.row(titleOf(task), numbersOf(task), safeLine(task.slowest ?? ""))),
+        ...(slowest.length > shown.length
+          ? [line(`(${count(slowest.length - shown.length, "faster action")} not shown)`, DIM)]
+          : []),
+      ];
+    },
+  };
+}
+
+function titleOf(task: TaskTimes): string {
+  return `${taskTitle(task)} (${safeLine(task.action)}${task.handler ? ", handler" : ""})`;
+}
+
+function numbersOf({ elapsed }: TaskTimes): readonly string[] {
+  return [
+    formatDuration(elapsed.total),
+    formatDuration(elapsed.median),
+    formatDuration(elapsed.max),
+    String(elapsed.count),
+  ];
+}
+
+interface Table {
+  head(title: string, numbers: readonly string[], host: string): Row;
+  row(title: string, numbers: readonly string[], host: string): Row;
+}
+
+/** Both tables have the room of the wider one, so that their columns stand below each other. */
+function tableOf({
+  columns,
+  ellipsis,
+  hostColumns,
+}: {
+  readonly columns: number;
+  readonly ellipsis: string;
+  readonly hostColumns: number;
+}): Table {
+  const titleColumns = Math.max(
+    MIN_TITLE_COLUMNS,
+    Math.min(60, columns - 4 * NUMBER_COLUMNS - hostColumns - 2),
+  );
+  const rowOf = (title: string, numbers: readonly string[], host: string, style?: typeof BOLD): Row => [
+    cell(title, titleColumns, { ellipsis, ...(style === undefined ? {} : { style }) }),
+    ...numbers.map(
+      (text): Segment =>
+        cell(text, NUMBER_COLUMNS, { ellipsis, right: true, ...(style === undefined ? {} : { style }) }),
+    ),
+    segment("  "),
+    cell(host, hostColumns, { ellipsis, style: style ?? DIM }),
+  ];
+  return {
+    head: (title, numbers, host) => rowOf(title, numbers, host, BOLD),
+    row: rowOf,
+  };
+}
