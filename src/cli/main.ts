@@ -1,6 +1,7 @@
 import { Command, CommanderError } from "commander";
 import { volleyVersion } from "../bundle/version.ts";
 import { describeError } from "../core/errors.ts";
+import { safeLines } from "../reporter/rows/sanitize.ts";
 import { addAttachCommand } from "./attach-command.ts";
 import { addBundleCommand } from "./bundle-command.ts";
 import { addCheckCommand } from "./check-command.ts";
@@ -50,7 +51,7 @@ process.stdout.on("error", (error: NodeJS.ErrnoException) => {
 void program.parseAsync().catch((thrown: unknown) => {
   if (thrown instanceof CommanderError) process.exitCode = thrown.exitCode === 0 ? 0 : 1;
   else {
-    process.stderr.write(`volley: ${describeError(thrown)}\n`);
+    process.stderr.write(`volley: ${safeLines(describeError(thrown)).join("\n")}\n`);
     if (process.env.VOLLEY_DEBUG !== undefined && thrown instanceof Error)
       process.stderr.write(`${thrown.stack}\n`);
     process.exitCode = 1;

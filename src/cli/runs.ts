@@ -16,7 +16,13 @@ export function formatRuns(count: number): string {
   const directory = runsDirectory();
   const runs = listRuns(directory).slice(0, count);
   if (runs.length === 0) return "There has been no run yet.\n";
-  const rows = runs.map((run) => rowOf(readRecord(directory, run), readSummary(directory, run)));
+  const rows = runs.map((run) => {
+    try {
+      return rowOf(readRecord(directory, run), readSummary(directory, run));
+    } catch {
+      return [run, "", "", "its record cannot be read"];
+    }
+  });
   const widths = [0, 1, 2].map((column) => Math.max(...rows.map((row) => row[column]!.length)));
   return `${rows
     .map((row) =>

@@ -17,6 +17,8 @@ export interface EarlierPart {
   /** By index, of the plays the host has ended: whether it failed there. */
   readonly endedPlays: ReadonlyMap<number, boolean>;
   readonly uploadedBytes: number;
+  /** Undefined before it was started. */
+  readonly method?: "bundle" | "direct" | undefined;
   /** The restart of the host that a task had asked for, and that was not over. */
   readonly restart?: PendingRestart | undefined;
 }
@@ -55,6 +57,9 @@ export function readEarlier(events: readonly Event[]): ReadonlyMap<string, Earli
       case "host:connected":
         // What followed may not have been written down.
         part.known = true;
+        break;
+      case "host:start":
+        part.method = event.method;
         break;
       case "host:upload":
         part.uploadedBytes = event.bytes;

@@ -1,12 +1,22 @@
 import { VolleyError } from "../core/errors.ts";
+import { printable } from "../core/printable.ts";
 import type { WireEvent } from "../core/protocol.ts";
 import { countState, EMPTY_TALLY, type Tally } from "../core/result.ts";
 import type { EarlierPart, PendingRestart } from "./earlier.ts";
+import type { PhaseClock } from "./phase-clock.ts";
 
 /** Tasks of one host that may fail without being ignored; there is one a play, as the first ends it. */
 const MAX_FAILED = 1_000;
 
 type EventOf<Type extends WireEvent["type"]> = Extract<WireEvent, { type: Type }>;
+
+/** What the line to a host belongs to. */
+export interface HostLinkContext {
+  readonly record: HostRecord;
+  readonly clock: PhaseClock;
+  /** Called with every event, in order, each once. */
+  take(event: WireEvent): void;
+}
 
 /** What a host has told of its part of a run, over all connections to it. */
 export class HostRecord {
@@ -90,7 +100,7 @@ export class HostRecord {
 
   #endTask({ task, name, result: { state, ignored } }: EventOf<"task:end">): void {
     if (!this.#started.delete(task) && !this.#resumesAmid)
-      throw invalid(`the end of task ${task}, "${name.slice(0, 100)}", which has not started`);
+      throw invalid(`the end of task ${task}, "${printable(name, 100)}", which has not started`);
     this.#resumesAmid = false;
     if (this.restart?.task === task) this.restart = undefined;
     this.tally = countState(this.tally, state);

@@ -2,6 +2,7 @@ import type { Readable } from "node:stream";
 import { StringDecoder } from "node:string_decoder";
 import { isVolleyError, VolleyError } from "../core/errors.ts";
 import { isRecord } from "../core/json.ts";
+import { printable } from "../core/printable.ts";
 import {
   HELLO_PREFIX,
   type Job,
@@ -10,15 +11,20 @@ import {
   type WireEvent,
 } from "../core/protocol.ts";
 import { checkEvent } from "./check-event.ts";
-import { ABSENT, CORRUPT } from "./launch.ts";
+import { ABSENT, CORRUPT, NO_NODE } from "./launch.ts";
+
+const ANSWERS = [ABSENT, CORRUPT, NO_NODE] as const;
+
+/** What a launching script says instead of starting a bundle. */
+export type LaunchAnswer = (typeof ANSWERS)[number];
 
 /** What a host's standard output amounts to. */
 export interface ReceiveHandlers {
   event(event: WireEvent): void;
   /** A line before `hello`, or one that is not of the protocol. */
   noise(text: string): void;
-  /** The host has no copy of the bundle, or the one it was sent is not whole. */
-  answer(word: typeof ABSENT | typeof CORRUPT): void;
+  /** The host has no copy of the bundle, or the one it was sent is not whole, or it could start none. */
+  answer(word: LaunchAnswer): void;
   /** The host says what cannot be understood; nothing after it is read. */
   broken(error: VolleyError): void;
 }
@@ -89,10 +95,10 @@ export function receive(
       greeted = true;
       return takeEvent(line.slice(at));
     }
-    const word = [ABSENT, CORRUPT].find((candidate) => line.endsWith(candidate));
+    const word = ANSWERS.find((candidate) => line.endsWith(candidate));
     if (word === undefined) return noise(line);
     noise(line.slice(0, -word.length));
-    handlers.answer(word as typeof ABSENT);
+    handlers.answer(word);
   };
   const takeEvent = (line: string): void => {
     const value = parse(line);
@@ -102,7 +108,7 @@ export function receive(
     const { type, seq } = value as { readonly type: string; readonly seq: number };
     if (type === "hello" && value.protocol !== PROTOCOL_VERSION) {
       return refuse(
-        `the host speaks protocol ${String(value.protocol).slice(0, 20)}, this controller ${PROTOCOL_VERSION}`,
+        `the host speaks protocol ${printable(JSON.stringify(value.protocol) ?? "undefined", 20)}, this controller ${PROTOCOL_VERSION}`,
       );
     }
     try {
@@ -149,17 +155,17 @@ export function receive(
           : `the host sent more than ${limit} MiB before the bundle had said a word`,
       );
     }
-    // What is there already holds no line's end.
-    let search = buffered.length;
+    const text = decoder.write(chunk);
     let from = 0;
-    buffered += decoder.write(chunk);
-    for (let end = buffered.indexOf("\n", search); end >= 0; end = buffered.indexOf("\n", search)) {
-      takeLine(buffered.slice(from, end));
+    // What is buffered holds no line's end, and is not looked at for every piece: a line may come byte by byte.
+    for (let end = text.indexOf("\n"); end >= 0; end = text.indexOf("\n", from)) {
+      const line = buffered + text.slice(from, end);
+      buffered = "";
+      takeLine(line);
       if (stopped) return;
       from = end + 1;
-      search = from;
     }
-    buffered = buffered.slice(from);
+    buffered += text.slice(from);
     if (buffered.length > MAX_LINE_BYTES) {
       if (greeted) refuse(`the host sent a line of more than ${MAX_LINE_BYTES >> 20} MiB`);
       else buffered = "";

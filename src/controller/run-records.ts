@@ -5,6 +5,8 @@ import { join } from "node:path";
 import { VolleyError } from "../core/errors.ts";
 import type { Event, Summary } from "../core/events.ts";
 import { isRecord } from "../core/json.ts";
+import { printable } from "../core/printable.ts";
+import { isLoggedEvent } from "./check-logged.ts";
 
 /** What is needed to pick a run up again: what it was asked for, and nothing secret. */
 export interface RunRecord {
@@ -56,7 +58,10 @@ export function logFileOf(directory: string, run: string): string {
 export function writeRecord(directory: string, record: RunRecord): void {
   try {
     fs.mkdirSync(directory, { recursive: true, mode: 0o700 });
-    fs.writeFileSync(join(directory, `${record.run}.json`), JSON.stringify(record), { mode: 0o600 });
+    // Written whole under another name: a controller that is killed meanwhile leaves no half of a record.
+    const temporary = join(directory, `${record.run}.json.${process.pid}`);
+    fs.writeFileSync(temporary, JSON.stringify(record), { mode: 0o600 });
+    fs.renameSync(temporary, join(directory, `${record.run}.json`));
     const kind = fanOutKindOf(record.run);
     const alike = listRuns(directory).filter((run) => fanOutKindOf(run) === kind);
     for (const run of alike.slice(kind === undefined ? KEPT_RUNS : KEPT_FAN_OUTS)) {
@@ -72,11 +77,23 @@ export function writeRecord(directory: string, record: RunRecord): void {
 export function readRecord(directory: string, run: string): RunRecord {
   try {
     const value: unknown = JSON.parse(fs.readFileSync(join(directory, `${run}.json`), "utf8"));
-    if (isRecord(value) && value.run === run && isRecord(value.options)) return value as unknown as RunRecord;
+    if (isRecord(value) && value.run === run && isSound(value)) return value as unknown as RunRecord;
   } catch {
     // Told below.
   }
-  throw new VolleyError("USAGE", `there is no run ${run} here`, { hint: "volley runs lists them" });
+  throw new VolleyError("USAGE", `there is no run ${printable(run, 100)} here`, {
+    hint: "volley runs lists them",
+  });
+}
+
+function isSound({ startedAt, pid, bundle, options }: Readonly<Record<string, unknown>>): boolean {
+  return (
+    typeof startedAt === "string" &&
+    Number.isInteger(pid) &&
+    (pid as number) > 0 &&
+    typeof bundle === "string" &&
+    isRecord(options)
+  );
 }
 
 /** The runs of playbooks that have a record, the latest first. */
@@ -102,7 +119,7 @@ export function readEvents(directory: string, run: string): readonly Event[] {
   return text.split("\n").flatMap((line) => {
     try {
       const value: unknown = JSON.parse(line);
-      return isRecord(value) && typeof value.type === "string" ? [value as unknown as Event] : [];
+      return isLoggedEvent(value) ? [value] : [];
     } catch {
       // The last line of a controller that was killed as it wrote.
       return [];
@@ -146,7 +163,7 @@ export function hostsOfRuns(directory: string, name: string): readonly string[] 
   }
   throw new VolleyError(
     "USAGE",
-    `@${name}: there is no run that has ended${named === undefined ? "" : ` named ${name}`}`,
+    `@${printable(name, 100)}: there is no run that has ended${named === undefined ? "" : ` named ${printable(name, 100)}`}`,
     {
       hint: "volley runs lists them",
     },

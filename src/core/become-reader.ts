@@ -19,32 +19,48 @@ export interface BecomeReader {
 
 const PROMPT_END = /[:?] ?$/;
 
+/** What is kept of a line that may become a prompt, in characters. */
+const MAX_PROMPT = 1_000;
+
+const WORDS = Object.values(BECOME_WORDS);
+
 /** Listens until `ready` or `want` is heard; what follows passes through untouched. */
 export function createBecomeReader(nonce: string, method: BecomeMethod): BecomeReader {
   const begins = `${nonce}:`;
   let held = "";
   let begun = false;
   let done = false;
+  /** The end of the line that a word stood on may still come. */
+  let endsLine = false;
   let line = "";
   const push = (text: string): BecomePiece => {
-    if (done) return { text, heard: [] };
+    if (done && !endsLine) return { text, heard: [] };
     const heard: BecomeHeard[] = [];
     let passed = "";
     let rest = held + text;
     held = "";
-    while (!done) {
-      const at = rest.indexOf(begins);
+    for (;;) {
+      if (endsLine) {
+        if (rest === "" || rest === "\r") break;
+        rest = rest.replace(/^\r?\n/, "");
+        endsLine = false;
+      }
+      const at = done ? -1 : rest.indexOf(begins);
       if (at < 0) break;
-      const word = Object.values(BECOME_WORDS).find((candidate) =>
-        rest.startsWith(candidate, at + begins.length),
-      );
       passed += rest.slice(0, at);
+      rest = rest.slice(at);
+      const said = rest.slice(begins.length);
+      const word = WORDS.find((candidate) => said.startsWith(candidate));
       if (word === undefined) {
-        rest = rest.slice(at);
-        break;
+        // It may be cut off; what can become no word is not waited for.
+        if (WORDS.some((candidate) => candidate.startsWith(said))) break;
+        passed += begins;
+        rest = said;
+        continue;
       }
       // sudo's prompt ends no line; what stands before it on its own is none of ours.
-      rest = rest.slice(at + begins.length + word.length).replace(/^\r?\n/, "");
+      rest = said.slice(word.length);
+      endsLine = true;
       line = "";
       if (word === "begin") begun = true;
       else if (word === "password:") heard.push("ask");
@@ -53,13 +69,13 @@ export function createBecomeReader(nonce: string, method: BecomeMethod): BecomeR
         done = true;
       }
     }
-    if (!done) {
-      const cut = rest.startsWith(begins) ? 0 : rest.length - overlap(rest, begins);
+    if (endsLine || !done) {
+      const cut = endsLine || rest.startsWith(begins) ? 0 : rest.length - overlap(rest, begins);
       held = rest.slice(cut);
       rest = rest.slice(0, cut);
     }
     if (begun && !done && method !== "sudo") {
-      line = (line + rest).split(/\r?\n/).at(-1)!;
+      line = (line + rest).split(/\r?\n/).at(-1)!.slice(-MAX_PROMPT);
       if (held === "" && PROMPT_END.test(line)) {
         heard.push("ask");
         rest = rest.slice(0, Math.max(0, rest.length - line.length));

@@ -137,8 +137,8 @@ export type ControllerEvent =
   | { readonly type: "host:back"; readonly host: string; readonly awayMs: number }
   /** The bundle was there already. */
   | { readonly type: "host:cached"; readonly host: string }
-  /** The target has said hello: what follows from this host runs there. */
-  | { readonly type: "host:start"; readonly host: string }
+  /** The target has said hello: what follows from this host runs there, or directly from here. */
+  | { readonly type: "host:start"; readonly host: string; readonly method?: "bundle" | "direct" }
   /** A line that is not of the protocol: a banner, a .bashrc that prints, what Node wrote to standard error. */
   | { readonly type: "host:noise"; readonly host: string; readonly text: string }
   | HostEnd

@@ -12,6 +12,7 @@ export interface Stat {
   readonly size: number;
   readonly mtimeMs: number;
   readonly atimeMs: number;
+  /** Of a host reached directly these three are 0, and times whole seconds, unless `exact` is asked for. */
   readonly inode: number;
   readonly device: number;
   readonly links: number;
@@ -51,10 +52,10 @@ export interface ReadSystem {
   /** The user this runs as. */
   readonly uid: number;
   readonly gid: number;
-  /** Follows links; null when there is nothing (or a dangling link, or no directory on the way). */
-  stat(path: string): Promise<Stat | null>;
+  /** Follows links; null when there is nothing (or a dangling link, or no directory on the way). `exact`: with all of Stat. */
+  stat(path: string, exact?: boolean): Promise<Stat | null>;
   /** Does not follow links; null when there is nothing. */
-  lstat(path: string): Promise<Stat | null>;
+  lstat(path: string, exact?: boolean): Promise<Stat | null>;
   /** Fails with `FILE_FAILED` when it cannot be read. */
   readFile(path: string): Promise<Buffer>;
   /** As UTF-8. Fails with `FILE_FAILED` when it cannot be read. */
@@ -69,6 +70,11 @@ export interface ReadSystem {
   realPath(path: string): Promise<string>;
   /** The absolute path of a command on PATH (/usr/sbin and /sbin included); null when there is none. */
   which(command: string): Promise<string | null>;
+  /**
+   * Opens a connection to a port as the machine does; rejects when nothing answers. Absent: this process runs on the
+   * machine, and opens it by itself.
+   */
+  dial?(host: string, port: number): Promise<NodeJS.ReadWriteStream>;
   /** Runs a command that only asks (`dpkg-query`, `systemctl show`); read-only by trust. A non-zero exit is a result, not an error. */
   query(argv: readonly string[], options?: ProcessOptions): Promise<ProcessResult>;
 }

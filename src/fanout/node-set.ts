@@ -1,8 +1,13 @@
 import { VolleyError } from "../core/errors.ts";
+import { printable } from "../core/printable.ts";
 import { expandRanges } from "../inventory/range.ts";
 
 /** Longer runs of digits are no longer exact as numbers, and are text. */
 const NUMBER = /\d{1,15}/g;
+/** As in inventories. */
+const MAX_NAME_LENGTH = 255;
+/** That one set is made of. */
+const MAX_NAMES = 1_000_000;
 const OPERATORS = [",", "!", "&", "^"] as const;
 type Operator = (typeof OPERATORS)[number];
 
@@ -12,15 +17,24 @@ type Operator = (typeof OPERATORS)[number];
  * has. Fails with `PATTERN_UNKNOWN`.
  */
 export function parseNodeSet(text: string): readonly string[] {
-  let names: readonly string[] = [];
+  let names = new Set<string>();
+  let total = 0;
   for (const { operator, term } of cut(text)) {
+    const fail = (problem: string): never => {
+      throw new VolleyError(
+        "PATTERN_UNKNOWN",
+        `"${printable(term, 300)}" is not a node set: ${printable(problem)}`,
+      );
+    };
     // A single number needs no brackets, but may have them.
-    const set = expandRanges(term.replace(/\[(\d+)\]/g, "$1"), (problem) => {
-      throw new VolleyError("PATTERN_UNKNOWN", `"${term}" is not a node set: ${problem}`);
-    });
+    const set = expandRanges(term.replace(/\[(\d+)\]/g, "$1"), fail);
+    if (set.some((name) => name.length > MAX_NAME_LENGTH))
+      fail(`a name is longer than ${MAX_NAME_LENGTH} characters`);
+    total += set.length;
+    if (total > MAX_NAMES) fail(`with what stands before it, it is more than ${MAX_NAMES} names`);
     names = combine(names, set, operator);
   }
-  return names;
+  return [...names];
 }
 
 /** The names of both, each once. */
@@ -40,16 +54,20 @@ export function intersectionOf(one: readonly string[], other: readonly string[])
   return one.filter((name) => kept.has(name));
 }
 
-function combine(names: readonly string[], set: readonly string[], operator: Operator): readonly string[] {
+/** Changes `names` where it can: there may be a term for every name. */
+function combine(names: Set<string>, set: readonly string[], operator: Operator): Set<string> {
   switch (operator) {
     case ",":
-      return unionOf(names, set);
+      for (const name of set) names.add(name);
+      return names;
     case "!":
-      return differenceOf(names, set);
+      for (const name of set) names.delete(name);
+      return names;
     case "&":
-      return intersectionOf(names, set);
+      return new Set(intersectionOf([...names], set));
     case "^":
-      return unionOf(differenceOf(names, set), differenceOf(set, names));
+      for (const name of new Set(set)) if (!names.delete(name)) names.add(name);
+      return names;
   }
 }
 
@@ -131,14 +149,14 @@ function samePadding(group: readonly (readonly Digits[])[]): readonly (readonly 
 function mergeBlocks(group: readonly (readonly Digits[])[]): readonly Block[] {
   let blocks: readonly Block[] = group.map((digits) => digits.map((each) => [each]));
   for (let place = group[0]!.length - 1; place >= 0; place--) {
-    const merged = new Map<string, (readonly Digits[])[]>();
+    const merged = new Map<string, { readonly block: Block; readonly numbers: Digits[] }>();
     for (const block of blocks) {
       const key = block.map((numbers, index) => (index === place ? "" : numbersKey(numbers))).join(";");
       const same = merged.get(key);
-      if (same === undefined) merged.set(key, [...block]);
-      else same[place] = [...same[place]!, ...block[place]!];
+      if (same === undefined) merged.set(key, { block, numbers: [...block[place]!] });
+      else for (const number of block[place]!) same.numbers.push(number);
     }
-    blocks = [...merged.values()].map((block) => block.with(place, sorted(block[place]!)));
+    blocks = [...merged.values()].map(({ block, numbers }) => block.with(place, sorted(numbers)));
   }
   return blocks;
 }

@@ -2,10 +2,11 @@ import { homedir } from "node:os";
 import { join, resolve } from "node:path";
 import { VolleyError } from "../core/errors.ts";
 import type { ConnectionSettings } from "../core/inventory.ts";
+import { printable } from "../core/printable.ts";
 import { describeSecret, isSecret, secretSource } from "../core/secret.ts";
 import type { Entry } from "./draft.ts";
 import { isIpv6 } from "./ip-address.ts";
-import { fillReferences } from "./references.ts";
+import { fillReferences, own } from "./references.ts";
 import { BOOLEAN_WORDS } from "./yaml-scalar.ts";
 
 const ADDRESS = /^[\p{L}\p{N}_][\p{L}\p{N}_.%:-]*$/u;
@@ -17,6 +18,7 @@ const SSH_NAMES = [
   "ansible.builtin.ssh",
   "ansible.builtin.paramiko_ssh",
 ];
+const FLAGS: ReadonlyMap<string, boolean> = new Map([...BOOLEAN_WORDS, ["1", true], ["0", false]]);
 const LOCAL_NAMES = ["local", "ansible.builtin.local"];
 
 interface Setting {
@@ -35,7 +37,7 @@ export interface ConnectionInput {
 
 function refuse(input: ConnectionInput, name: string, entry: Entry, problem: string, hint?: string): never {
   const { file, line } = entry.source;
-  throw new VolleyError("INVENTORY_INVALID", `${name} of host ${input.host}: ${problem}`, {
+  throw new VolleyError("INVENTORY_INVALID", `${name} of host ${input.host}: ${printable(problem)}`, {
     location: { file, ...(line === undefined ? {} : { line }) },
     ...(hint === undefined ? {} : { hint }),
   });
@@ -71,7 +73,7 @@ function read(input: ConnectionInput, ...names: readonly string[]): Setting | un
     };
     const look = (variable: string): unknown => {
       const found = opened(input.vars.get(variable)?.value);
-      return isSecret(found) ? undefined : (found ?? magic[variable]);
+      return isSecret(found) ? undefined : (found ?? own(magic, variable));
     };
     const fail = (problem: string): never => {
       return refuse(input, name, entry, `${JSON.stringify(written)} cannot be filled in: ${problem}`);
@@ -129,7 +131,9 @@ function readBecome(input: ConnectionInput): string | null | undefined {
   const become =
     typeof value === "boolean"
       ? value
-      : (BOOLEAN_WORDS.get(String(value).toLowerCase()) ?? { "1": true, "0": false }[String(value)]);
+      : typeof value === "string" || typeof value === "number"
+        ? FLAGS.get(String(value).toLowerCase())
+        : undefined;
   if (become === undefined)
     return refuse(input, name, entry, `must be true or false, not ${JSON.stringify(value)}`);
   return become ? (text(input, read(input, "ansible_become_user")) ?? "root") : null;

@@ -86,7 +86,8 @@ export function setGroupVar(group: DraftGroup, name: string, entry: Entry): void
     group.vars.set(name, entry);
     return;
   }
-  const priority = Number(entry.value);
+  const { value } = entry;
+  const priority = typeof value === "object" ? Number.NaN : Number(value);
   if (!Number.isInteger(priority)) {
     const { file, line } = entry.source;
     throw new VolleyError(

@@ -51,7 +51,9 @@ function connectionRows({
 function rowsOf(host: Host): readonly Row[] {
   return Object.entries(host.vars).flatMap(([name, value]) => {
     const winner = host.sources[name]!;
-    const lost = (host.overridden?.[name] ?? []).map((other) => ({ name, ...other, winner }));
+    // A var may be called constructor.
+    const others = new Map(Object.entries(host.overridden ?? {})).get(name) ?? [];
+    const lost = others.map((other) => ({ name, ...other, winner }));
     return [{ name, value, source: winner }, ...lost];
   });
 }

@@ -1,5 +1,6 @@
 import { VolleyError } from "../core/errors.ts";
 import { didYouMean } from "../core/nearest.ts";
+import { printable } from "../core/printable.ts";
 import { addChild, type Draft, type DraftGroup } from "./draft.ts";
 
 /** How the groups of an inventory hang together. */
@@ -30,9 +31,13 @@ function checkCycles(draft: Draft): void {
       const start = path.indexOf(child);
       if (start >= 0) {
         const cycle = [...path.slice(start), child].join(" → ");
-        throw new VolleyError("INVENTORY_INVALID", `groups hold each other in a circle: ${cycle}`, {
-          location,
-        });
+        throw new VolleyError(
+          "INVENTORY_INVALID",
+          `groups hold each other in a circle: ${printable(cycle)}`,
+          {
+            location,
+          },
+        );
       }
       visit(draft.groups.get(child)!, path);
     }

@@ -1,9 +1,13 @@
 import { type SourceLocation, VolleyError } from "../core/errors.ts";
+import { printable } from "../core/printable.ts";
 import { isIpv6 } from "./ip-address.ts";
 import { expandRanges } from "./range.ts";
 
 const HOST = /^[\p{L}\p{N}_][\p{L}\p{N}_.+-]*$/u;
 const GROUP = /^[\p{L}\p{N}_][\p{L}\p{N}_.+-]*$/u;
+
+/** The longest name of a host or group: no name of the DNS is longer (RFC 1035), nor any file in host_vars. */
+const MAX_NAME = 255;
 
 /** Names with the port that was written behind them, if any. */
 export interface WrittenHosts {
@@ -26,6 +30,7 @@ function describeProblem(name: string): string {
   if (name.includes("/")) return "it holds a slash";
   if (name.includes("=")) return "it looks like a var; vars of a group stand in [group:vars]";
   if (name === "") return "it is empty";
+  if (name.length > MAX_NAME) return `it is longer than ${MAX_NAME} characters`;
   return "a name is letters, digits, dots, dashes and underscores, and begins with a letter or digit";
 }
 
@@ -35,11 +40,16 @@ function describeProblem(name: string): string {
  */
 export function parseHostName(text: string, location: SourceLocation): WrittenHosts {
   const fail = (problem: string): never => {
-    throw new VolleyError("INVENTORY_INVALID", `"${text}" is not a host name: ${problem}`, { location });
+    throw new VolleyError(
+      "INVENTORY_INVALID",
+      `"${printable(text, MAX_NAME)}" is not a host name: ${printable(problem)}`,
+      { location },
+    );
   };
   const [written, portText] = splitPort(text);
   const names = isIpv6(written) ? [written] : expandRanges(written, fail);
-  for (const name of names) if (!HOST.test(name) && !isIpv6(name)) fail(describeProblem(name));
+  for (const name of names)
+    if (name.length > MAX_NAME || (!HOST.test(name) && !isIpv6(name))) fail(describeProblem(name));
   const port = portText === undefined ? undefined : Number(portText);
   if (port !== undefined && (port < 1 || port > 65_535)) fail(`port ${port} is not between 1 and 65535`);
   return { names, port };
@@ -47,10 +57,10 @@ export function parseHostName(text: string, location: SourceLocation): WrittenHo
 
 /** Refuses group names that patterns could not name. Fails with `INVENTORY_INVALID`. */
 export function checkGroupName(name: string, location: SourceLocation): void {
-  if (GROUP.test(name)) return;
+  if (GROUP.test(name) && name.length <= MAX_NAME) return;
   throw new VolleyError(
     "INVENTORY_INVALID",
-    `"${name}" is not a group name: it must be letters, digits, dots, dashes and underscores, and begin with a letter or digit`,
+    `"${printable(name, MAX_NAME)}" is not a group name: ${name.length > MAX_NAME ? `it is longer than ${MAX_NAME} characters` : "it must be letters, digits, dots, dashes and underscores, and begin with a letter or digit"}`,
     { location },
   );
 }

@@ -1,5 +1,6 @@
 import { type SourceLocation, VolleyError } from "../core/errors.ts";
 import { didYouMean } from "../core/nearest.ts";
+import { printable } from "../core/printable.ts";
 import {
   addChild,
   addHosts,
@@ -19,7 +20,10 @@ const KINDS = ["hosts", "vars", "children"] as const;
 type Kind = (typeof KINDS)[number];
 
 function invalid(message: string, location: SourceLocation, hint?: string): VolleyError {
-  return new VolleyError("INVENTORY_INVALID", message, { location, ...(hint === undefined ? {} : { hint }) });
+  return new VolleyError("INVENTORY_INVALID", printable(message), {
+    location,
+    ...(hint === undefined ? {} : { hint }),
+  });
 }
 
 /** Splits a host line into words as a POSIX shell would: quotes group, `#` behind a space begins a comment. */

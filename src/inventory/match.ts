@@ -1,12 +1,18 @@
 import { VolleyError } from "../core/errors.ts";
+import { type GlobPiece, matchesGlob } from "../core/glob.ts";
 import type { Inventory } from "../core/inventory.ts";
 import { didYouMean } from "../core/nearest.ts";
+import { printable } from "../core/printable.ts";
 import { isIpv6 } from "./ip-address.ts";
 import { expandRanges, hasRange } from "./range.ts";
 
 // A position has no leading zero: web[01:20] are names even where web is a group.
 const SUBSCRIPT = /^(.+)\[(?:(-?(?:0|[1-9]\d*))|(0|[1-9]\d*):(0|[1-9]\d*|))\]$/;
 const MAX_GROUPS_NAMED = 12;
+/** How much of a pattern an error shows, in characters. */
+const MAX_SHOWN = 300;
+/** The longest part of a pattern, in characters: that a regular expression is too large one hears only as it is used. */
+const MAX_LENGTH = 4_000;
 
 function describeGroups(inventory: Inventory): string {
   const names = [...inventory.groups.values()].filter(
@@ -22,36 +28,56 @@ function unknown(inventory: Inventory, text: string, verb: "is called" | "matche
   const suggestion = verb === "is called" ? didYouMean(text, names) : "";
   const hint =
     inventory.hosts.size === 0 ? "The inventory is empty; name one with -i." : describeGroups(inventory);
-  return new VolleyError("PATTERN_UNKNOWN", `no host or group ${verb} "${text}"${suggestion}`, { hint });
+  return new VolleyError(
+    "PATTERN_UNKNOWN",
+    `no host or group ${verb} "${printable(text, MAX_SHOWN)}"${suggestion}`,
+    { hint },
+  );
 }
 
-function globToRegex(glob: string): RegExp {
-  const source = glob.replace(/\[!?[^\]]+\]|[\s\S]/g, (piece) => {
-    if (piece === "*") return ".*";
-    if (piece === "?") return ".";
-    if (piece.length === 1) return piece.replace(/[.+^${}()|[\]\\]/g, "\\$&");
-    return piece.replace(/[\\^]/g, "\\$&").replace(/^\[!/, "[^");
+type Matcher = (name: string) => boolean;
+
+/** `*`, `?`, and `[abc]`, `[a-c]`, `[!abc]` (glob(7)). */
+function globMatcher(glob: string): Matcher {
+  const pieces = (glob.match(/\[!?[^\]]+\]|[\s\S]/gu) ?? []).map((piece): GlobPiece => {
+    if (piece === "*") return "*";
+    if (piece === "?") return () => true;
+    if (!/^\[.+\]$/su.test(piece)) return (character) => character === piece;
+    const source = piece
+      .replace(/[\\^[]/g, "\\$&")
+      .replace(/^\\\[!?/, (start) => (start.endsWith("!") ? "[^" : "["));
+    let regex: RegExp;
+    try {
+      regex = new RegExp(source, "u");
+    } catch {
+      // A range that runs backwards holds nothing.
+      return () => false;
+    }
+    return (character) => regex.test(character);
   });
-  return new RegExp(`^${source}$`, "s");
+  return (name) => matchesGlob(pieces, name);
 }
 
-function compile(text: string): RegExp {
-  if (!text.startsWith("~")) return globToRegex(text);
+function compile(text: string): Matcher {
+  if (!text.startsWith("~")) return globMatcher(text);
   try {
     // Python's spelling of named groups; matching begins at the name's first character, as in Ansible.
-    return new RegExp(`^(?:${text.slice(1).replaceAll("(?P<", "(?<")})`, "u");
+    const regex = new RegExp(`^(?:${text.slice(1).replaceAll("(?P<", "(?<")})`, "u");
+    return (name) => regex.test(name);
   } catch (cause) {
     const reason = cause instanceof Error ? cause.message.replace(/^.*: /, "").toLowerCase() : String(cause);
-    throw new VolleyError("PATTERN_UNKNOWN", `"${text}" is not a valid regular expression: ${reason}`, {
-      cause,
-    });
+    throw new VolleyError(
+      "PATTERN_UNKNOWN",
+      `"${printable(text, MAX_SHOWN)}" is not a valid regular expression: ${printable(reason)}`,
+      { cause },
+    );
   }
 }
 
 function matchAll(inventory: Inventory, text: string): readonly string[] {
-  const regex = compile(text);
-  const groups = [...inventory.groups.values()].filter(({ name }) => regex.test(name));
-  const hosts = [...inventory.hosts.keys()].filter((name) => regex.test(name));
+  const fits = compile(text);
+  const groups = [...inventory.groups.values()].filter(({ name }) => fits(name));
+  const hosts = [...inventory.hosts.keys()].filter(fits);
   if (groups.length === 0 && hosts.length === 0) throw unknown(inventory, text, "matches");
   return [...groups.flatMap((group) => group.hosts), ...hosts];
 }
@@ -70,13 +96,15 @@ function subscript(
 
 function matchRange(inventory: Inventory, text: string): readonly string[] {
   const names = expandRanges(text, (problem) => {
-    throw new VolleyError("PATTERN_UNKNOWN", `"${text}" is not a pattern: ${problem}`);
+    throw new VolleyError(
+      "PATTERN_UNKNOWN",
+      `"${printable(text, MAX_SHOWN)}" is not a pattern: ${printable(problem)}`,
+    );
   });
   const found = names.flatMap((name) => {
     if (!/[*?]/.test(name))
       return inventory.groups.get(name)?.hosts ?? (inventory.hosts.has(name) ? [name] : []);
-    const regex = globToRegex(name);
-    return [...inventory.hosts.keys()].filter((host) => regex.test(host));
+    return [...inventory.hosts.keys()].filter(globMatcher(name));
   });
   if (found.length === 0) throw unknown(inventory, text, "matches");
   return found;
@@ -90,6 +118,12 @@ function matchRange(inventory: Inventory, text: string): readonly string[] {
 export function matchPart(inventory: Inventory, written: string): readonly string[] {
   const address = /^\[(.+)\]$/.exec(written)?.[1];
   const text = address !== undefined && isIpv6(address) ? address : written;
+  if (text.length > MAX_LENGTH) {
+    throw new VolleyError(
+      "PATTERN_UNKNOWN",
+      `a pattern with a part of more than ${MAX_LENGTH} characters: "${printable(text, 60)}"`,
+    );
+  }
   if (text === "*") return [...inventory.hosts.keys()];
   const group = inventory.groups.get(text);
   const host = inventory.hosts.has(text) ? [text] : [];

@@ -1,3 +1,4 @@
+import { VolleyError } from "../core/errors.ts";
 import type { OverriddenVar, VarSource } from "../core/inventory.ts";
 import type { Entries, Entry } from "./draft.ts";
 
@@ -32,6 +33,12 @@ export function plainVars({ winners, losers }: MergedVars): {
   const vars: [string, unknown][] = [];
   const sources: [string, VarSource][] = [];
   for (const [name, { value, source }] of winners) {
+    if (name === "__proto__") {
+      const { file, line } = source;
+      throw new VolleyError("INVENTORY_INVALID", `no var can be called ${name}`, {
+        location: { file, ...(line === undefined ? {} : { line }) },
+      });
+    }
     vars.push([name, value]);
     sources.push([name, source]);
   }

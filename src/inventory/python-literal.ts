@@ -1,7 +1,10 @@
 const SYNTAX = /\s*(?:([[\](){},:])|('''|"""|'|")|([^\s[\](){},:'"]+))/y;
 const NUMBER =
-  /^[-+]?(?:0[xX][0-9a-fA-F_]+|0[oO][0-7_]+|0[bB][01_]+|(?:\d[\d_]*\.?[\d_]*|\.\d[\d_]*)(?:[eE][-+]?\d+)?)$/;
+  /^[-+]?(?:0[xX][0-9a-fA-F_]+|0[oO][0-7_]+|0[bB][01_]+|(?:\d[\d_]*(?:\.[\d_]*)?|\.\d[\d_]*)(?:[eE][-+]?\d+)?)$/;
 const ESCAPES: Readonly<Record<string, string>> = { n: "\n", t: "\t", r: "\r", "\n": "", "0": "\0" };
+
+/** How deep Python nests brackets at most is of that order, too. */
+const MAX_DEPTH = 100;
 
 class NotLiteral extends Error {}
 
@@ -17,6 +20,7 @@ function number(word: string): number {
 class Parser {
   readonly #text: string;
   #at = 0;
+  #depth = 0;
 
   constructor(text: string) {
     this.#text = text;
@@ -53,6 +57,14 @@ class Parser {
   }
 
   value(): unknown {
+    if (this.#depth >= MAX_DEPTH) throw new NotLiteral();
+    this.#depth++;
+    const value = this.#valueHere();
+    this.#depth--;
+    return value;
+  }
+
+  #valueHere(): unknown {
     const [, symbol, quote, word] = this.#token();
     if (quote !== undefined) {
       let text = this.#string(quote);
@@ -108,6 +120,8 @@ class Parser {
     this.#token();
     if (keys.length > 0 && values.length === 0) return keys;
     if (keys.length !== values.length) throw new NotLiteral();
+    // Python has no list or dictionary as a key, and a tuple is none here.
+    if (keys.some((key) => typeof key === "object" && key !== null)) throw new NotLiteral();
     return Object.fromEntries(keys.map((key, index) => [String(key), values[index]]));
   }
 

@@ -2,6 +2,8 @@ const BRACKETS = /\[([^[\]]*)\]/;
 const ALL_BRACKETS = /\[([^[\]]*)\]/g;
 const RANGE = /^(\d*|[A-Za-z]):(\d+|[A-Za-z])(?::(\d+))?$/;
 const MAX_NAMES = 65_536;
+/** In one name. */
+const MAX_RANGES = 32;
 
 /** What stands between commas in ClusterShell's ranges: a number, or two, with a step. */
 const PIECE = /^(\d+)(?:-(\d+)(?:\/(\d+))?)?$/;
@@ -73,11 +75,16 @@ function pieces(inner: string, fail: (problem: string) => never): string[] {
  * must throw.
  */
 export function expandRanges(text: string, fail: (problem: string) => never): readonly string[] {
+  return expand(text, fail, 0);
+}
+
+function expand(text: string, fail: (problem: string) => never, ranges: number): readonly string[] {
   const match = BRACKETS.exec(text);
   if (match === null) return [text];
+  if (ranges === MAX_RANGES) fail(`it holds more than ${MAX_RANGES} ranges`);
   const middles = PIECES.test(match[1]!) ? pieces(match[1]!, fail) : ansibleRange(match[1]!, fail);
   const head = text.slice(0, match.index);
-  const tails = expandRanges(text.slice(match.index + match[0].length), fail);
+  const tails = expand(text.slice(match.index + match[0].length), fail, ranges + 1);
   if (middles.length * tails.length > MAX_NAMES) fail(`it stands for more than ${MAX_NAMES} hosts`);
   return middles.flatMap((middle) => tails.map((tail) => `${head}${middle}${tail}`));
 }

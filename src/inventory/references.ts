@@ -1,12 +1,20 @@
 const REFERENCE = /\{\{\s*([A-Za-z_]\w*(?:\.[A-Za-z_]\w*)*)\s*\}\}/g;
 const ANY_TEMPLATE = /\{\{|\{%|\{#/;
 const MAX_DEPTH = 20;
+/** No setting is longer, in characters: vars that hold others twice each grow without end. */
+const MAX_LENGTH = 10_000;
+
+/** A property of a value's own; undefined for what every object inherits. */
+export function own(value: unknown, key: string): unknown {
+  if (typeof value !== "object" || value === null || !Object.hasOwn(value, key)) return undefined;
+  return (value as Record<string, unknown>)[key];
+}
 
 function lookUp(path: string, look: (name: string) => unknown): unknown {
   const [name, ...keys] = path.split(".");
   let value = look(name!);
   for (const key of keys) {
-    value = typeof value === "object" && value !== null ? (value as Record<string, unknown>)[key] : undefined;
+    value = own(value, key);
   }
   return value;
 }
@@ -30,7 +38,15 @@ export function fillReferences(
   };
   const whole = /^\s*\{\{\s*([A-Za-z_]\w*(?:\.[A-Za-z_]\w*)*)\s*\}\}\s*$/.exec(value);
   if (whole !== null) return resolve(whole[1]!);
-  const filled = value.replace(REFERENCE, (_, path: string) => String(resolve(path)));
+  if (value.length > MAX_LENGTH) return fail(`it comes to more than ${MAX_LENGTH} characters`);
+  let length = 0;
+  const filled = value.replace(REFERENCE, (_, path: string) => {
+    const found = resolve(path);
+    if (typeof found === "object") return fail(`${path} is no text`);
+    const text = String(found);
+    length += text.length;
+    return length > MAX_LENGTH ? fail(`it comes to more than ${MAX_LENGTH} characters`) : text;
+  });
   if (ANY_TEMPLATE.test(filled)) return fail("only plain references such as {{ name }} can be used here");
   return filled;
 }

@@ -2,6 +2,7 @@ import { execFile } from "node:child_process";
 import { type SourceLocation, VolleyError } from "../core/errors.ts";
 import { isRecord } from "../core/json.ts";
 import { didYouMean } from "../core/nearest.ts";
+import { printable } from "../core/printable.ts";
 import { makeSecret } from "../core/secret.ts";
 import {
   addChild,
@@ -16,6 +17,8 @@ import {
 const TIMEOUT_MS = 60_000;
 const MAX_OUTPUT_BYTES = 256 * 1024 * 1024;
 const HOSTS_ASKED_AT_ONCE = 4;
+/** How deep a var may be nested. */
+const MAX_DEPTH = 100;
 const GROUP_KEYS = ["hosts", "children", "vars"];
 
 /** How an inventory script is started. */
@@ -31,7 +34,7 @@ function invalid(
   file: string,
   details: { hint?: string; cause?: unknown } = {},
 ): VolleyError {
-  return new VolleyError("INVENTORY_INVALID", message, { location: { file }, ...details });
+  return new VolleyError("INVENTORY_INVALID", printable(message), { location: { file }, ...details });
 }
 
 function run(options: ScriptOptions, file: string, args: readonly string[]): Promise<string> {
@@ -78,12 +81,15 @@ function names(value: unknown, what: string, file: string): readonly string[] {
 }
 
 /** A value with what `ansible-inventory` leaves encrypted, `{ __ansible_vault: … }`, made secrets. */
-function openable(value: unknown, file: string): unknown {
-  if (Array.isArray(value)) return value.map((item) => openable(item, file));
+function openable(value: unknown, file: string, depth = 0): unknown {
+  if (depth > MAX_DEPTH) throw invalid(`a var is nested more than ${MAX_DEPTH} levels deep`, file);
+  if (Array.isArray(value)) return value.map((item) => openable(item, file, depth + 1));
   if (!isRecord(value)) return value;
   const { __ansible_vault: text } = value;
   if (typeof text === "string") return makeSecret({ kind: "vault", text }, { location: { file } });
-  return Object.fromEntries(Object.entries(value).map(([key, inner]) => [key, openable(inner, file)]));
+  return Object.fromEntries(
+    Object.entries(value).map(([key, inner]) => [key, openable(inner, file, depth + 1)]),
+  );
 }
 
 function vars(value: unknown, what: string, file: string): readonly (readonly [string, unknown])[] {

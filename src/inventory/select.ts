@@ -2,6 +2,7 @@ import { readFileSync } from "node:fs";
 import { resolve } from "node:path";
 import { isVolleyError, VolleyError } from "../core/errors.ts";
 import type { Host, Inventory } from "../core/inventory.ts";
+import { printable } from "../core/printable.ts";
 import { matchPart } from "./match.ts";
 import { type PatternPart, parsePattern } from "./pattern.ts";
 
@@ -40,7 +41,7 @@ function matchParts(
     } catch (thrown) {
       if (!isVolleyError(thrown) || parts.length === 1) throw thrown;
       const { code, message, cause, hint } = thrown;
-      throw new VolleyError(code, `in the pattern "${pattern}": ${message}`, {
+      throw new VolleyError(code, `in the pattern "${printable(pattern, 300)}": ${message}`, {
         cause,
         ...(hint === undefined ? {} : { hint }),
       });

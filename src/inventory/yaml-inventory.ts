@@ -1,5 +1,6 @@
 import { type SourceLocation, VolleyError } from "../core/errors.ts";
 import { didYouMean } from "../core/nearest.ts";
+import { printable } from "../core/printable.ts";
 import {
   addChild,
   addHosts,
@@ -15,7 +16,10 @@ import { readYaml } from "./yaml-reader.ts";
 const BODY_KEYS = ["hosts", "children", "vars"] as const;
 
 function invalid(message: string, location: SourceLocation, hint?: string): VolleyError {
-  return new VolleyError("INVENTORY_INVALID", message, { location, ...(hint === undefined ? {} : { hint }) });
+  return new VolleyError("INVENTORY_INVALID", printable(message), {
+    location,
+    ...(hint === undefined ? {} : { hint }),
+  });
 }
 
 /** The entries of a mapping; one bare name stands for a mapping of it to nothing, as in Ansible. */

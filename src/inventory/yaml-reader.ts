@@ -1,6 +1,8 @@
 import type { Node, Pair, Scalar, YAMLMap } from "yaml";
 import { type SourceLocation, VolleyError } from "../core/errors.ts";
+import { printable } from "../core/printable.ts";
 import { makeSecret, parseSecret } from "../core/secret.ts";
+import { isTooDeep } from "./yaml-depth.ts";
 import type { YamlEntry, YamlNode, YamlReader } from "./yaml-node.ts";
 import { resolveScalar } from "./yaml-scalar.ts";
 import { readSimpleYaml } from "./yaml-simple.ts";
@@ -8,6 +10,8 @@ import { readSimpleYaml } from "./yaml-simple.ts";
 type Yaml = typeof import("yaml");
 
 const MAX_ALIAS_DEPTH = 64;
+/** How many values and mappings are read of a file: with aliases a few lines can stand for billions. */
+const MAX_READS = 5_000_000;
 
 class ParsedYaml implements YamlReader {
   readonly root: Node | null;
@@ -16,31 +20,49 @@ class ParsedYaml implements YamlReader {
   readonly #secretFrom: string | undefined;
   readonly #lines: InstanceType<Yaml["LineCounter"]>;
   readonly #document: ReturnType<Yaml["parseDocument"]>;
+  #targets: ReadonlyMap<Node, Node> | undefined;
+  #reads = 0;
 
   constructor(yaml: Yaml, file: string, text: string, secretFrom: string | undefined) {
     this.#yaml = yaml;
     this.#file = file;
     this.#secretFrom = secretFrom;
     this.#lines = new yaml.LineCounter();
-    // The failsafe schema leaves scalars as text, for resolveScalar to read as YAML 1.1.
-    this.#document = yaml.parseDocument(text, {
-      schema: "failsafe",
-      version: "1.1",
-      uniqueKeys: false,
-      prettyErrors: false,
-      logLevel: "error",
-      lineCounter: this.#lines,
-    });
+    this.#document = this.#parse(text);
     const error = this.#document.errors[0];
     if (error !== undefined) {
       const reason = error.message.replace(/^[A-Z]/, (letter) => letter.toLowerCase());
-      throw new VolleyError("INVENTORY_INVALID", `not valid YAML: ${reason}`, {
+      throw new VolleyError("INVENTORY_INVALID", `not valid YAML: ${printable(reason)}`, {
         location: this.#place(error.pos[0]),
         cause: error,
       });
     }
     const root = this.#document.contents;
     this.root = this.#isEmpty(root) ? null : root;
+  }
+
+  #parse(text: string): ReturnType<Yaml["parseDocument"]> {
+    if (isTooDeep(this.#yaml, text)) {
+      throw new VolleyError("INVENTORY_INVALID", "it is nested too deeply", {
+        location: { file: this.#file },
+      });
+    }
+    try {
+      // The failsafe schema leaves scalars as text, for resolveScalar to read as YAML 1.1.
+      return this.#yaml.parseDocument(text, {
+        schema: "failsafe",
+        version: "1.1",
+        uniqueKeys: false,
+        prettyErrors: false,
+        logLevel: "error",
+        lineCounter: this.#lines,
+      });
+    } catch (cause) {
+      throw new VolleyError("INVENTORY_INVALID", `not valid YAML: ${printable(String(cause))}`, {
+        location: { file: this.#file },
+        cause,
+      });
+    }
   }
 
   #place(offset: number): SourceLocation {
@@ -57,13 +79,35 @@ class ParsedYaml implements YamlReader {
   #follow(written: YamlNode | null): Node | null {
     const node = written as Node | null;
     if (!this.#yaml.isAlias(node)) return node;
-    const target = node.resolve(this.#document);
+    this.#targets ??= this.#findTargets();
+    const target = this.#targets.get(node);
     if (target === undefined) this.#fail(`the alias *${node.source} stands for nothing`, node);
     return target ?? null;
   }
 
+  /** What each alias stands for. The parser would look through the whole file for every one. */
+  #findTargets(): ReadonlyMap<Node, Node> {
+    const anchors = new Map<string, Node>();
+    const targets = new Map<Node, Node>();
+    this.#yaml.visit(this.#document, (_key, node) => {
+      if (this.#yaml.isAlias(node)) {
+        const target = anchors.get(node.source);
+        if (target !== undefined) targets.set(node, target);
+      } else if (this.#yaml.isNode(node)) {
+        const { anchor } = node as { readonly anchor?: string };
+        if (anchor !== undefined) anchors.set(anchor, node);
+      }
+    });
+    return targets;
+  }
+
+  #count(node: YamlNode | null): void {
+    if (++this.#reads > MAX_READS)
+      this.#fail("it holds too much, aliases counted as often as they stand there", node);
+  }
+
   #fail(message: string, node: YamlNode | null): never {
-    throw new VolleyError("INVENTORY_INVALID", message, { location: this.locate(node) });
+    throw new VolleyError("INVENTORY_INVALID", printable(message), { location: this.locate(node) });
   }
 
   locate(node: YamlNode | null): SourceLocation {
@@ -71,7 +115,10 @@ class ParsedYaml implements YamlReader {
     return offset === undefined ? { file: this.#file } : this.#place(offset);
   }
 
-  entries(node: YamlNode | null): readonly YamlEntry[] | null {
+  entries(node: YamlNode | null, depth = 0): readonly YamlEntry[] | null {
+    this.#count(node);
+    if (depth > MAX_ALIAS_DEPTH)
+      this.#fail("mappings are merged too deeply, or one is merged with itself", node);
     const map = this.#follow(node);
     if (!this.#yaml.isMap(map)) return null;
     const found = new Map<string, YamlEntry>();
@@ -86,19 +133,19 @@ class ParsedYaml implements YamlReader {
       const first = found.get(key);
       if (first !== undefined) {
         const message = `"${key}" is written twice, on line ${first.location.line} and on line ${location.line}`;
-        throw new VolleyError("INVENTORY_INVALID", message, { location });
+        throw new VolleyError("INVENTORY_INVALID", printable(message), { location });
       }
       found.set(key, { key, value: pair.value, location });
     }
-    for (const source of merged) this.#merge(source, found);
+    for (const source of merged) this.#merge(source, found, depth + 1);
     return [...found.values()];
   }
 
-  #merge(node: YamlNode | null, into: Map<string, YamlEntry>): void {
+  #merge(node: YamlNode | null, into: Map<string, YamlEntry>, depth: number): void {
     const source = this.#follow(node);
     const maps = this.#yaml.isSeq(source) ? (source.items as Node[]) : [source];
     for (const map of maps) {
-      const entries = this.entries(map);
+      const entries = this.entries(map, depth);
       if (entries === null) this.#fail("<< must be given a mapping, or a list of mappings", node);
       for (const entry of entries) if (!into.has(entry.key)) into.set(entry.key, entry);
     }
@@ -112,6 +159,7 @@ class ParsedYaml implements YamlReader {
   }
 
   value(node: YamlNode | null, depth = 0): unknown {
+    this.#count(node);
     if (depth > MAX_ALIAS_DEPTH) this.#fail("this is nested too deeply, or an alias holds itself", node);
     const target = this.#follow(node);
     if (target === null) return null;

@@ -20,7 +20,7 @@ interface SimpleNode extends YamlNode {
 }
 
 function withoutComment(written: string): string {
-  return written.replace(/(?:^| +)#.*$/, "").trimEnd();
+  return written.replace(/(?:^| )#.*$/, "").trimEnd();
 }
 
 /** The value on a line, or null when it is not simple. */

@@ -2,7 +2,6 @@ import type { Event } from "../core/events.ts";
 import { createTextWriter } from "./output-stream.ts";
 import type { Reporter } from "./reporter.ts";
 
-// biome-ignore lint/suspicious/noControlCharactersInRegex: finding control characters is its purpose
 const LEFT_BARE = /[\x7f-\x9f\u2028\u2029]/g;
 
 /** JSON in which no control character stands as it is: a terminal obeys some that JSON need not escape. */

@@ -1,4 +1,5 @@
 import { type SourceLocation, VolleyError } from "../core/errors.ts";
+import { printable } from "../core/printable.ts";
 import { type Secret, type SecretSource, secretSource } from "../core/secret.ts";
 import { createAgeKeys } from "./age.ts";
 import { limited, memoOf } from "./memo.ts";
@@ -60,7 +61,7 @@ async function explain<T>(
     return await work;
   } catch (thrown) {
     if (!(thrown instanceof SecretProblem)) throw thrown;
-    throw new VolleyError("SECRET_FAILED", `${failure}: ${thrown.message}`, {
+    throw new VolleyError("SECRET_FAILED", `${printable(failure)}: ${printable(thrown.message)}`, {
       ...(location === undefined ? {} : { location }),
       ...(thrown.hint === undefined ? {} : { hint: thrown.hint }),
     });

@@ -10,6 +10,7 @@ import { maskOfJob } from "./job-mask.ts";
 import { openLeftovers } from "./leftovers.ts";
 import { takeLock } from "./lock.ts";
 import { bootId, isAlive } from "./process-identity.ts";
+import { processorTime } from "./processor-time.ts";
 import { readReplay } from "./replay.ts";
 import { findRunStore } from "./run-store.ts";
 import { openWire, type Wire } from "./wire.ts";
@@ -27,6 +28,8 @@ export interface ServeOptions {
 /** Carries out the Job that comes on standard input, and tells of it on standard output. */
 export async function serve({ bundle, id, playbook, carryOut }: ServeOptions): Promise<number> {
   const wire = openWire(process.stdin, process.stdout);
+  // sshd hangs up on what it started when the connection goes.
+  process.on("SIGHUP", () => {});
   const prints = sendConsoleTo(wire.emit);
   const startedAt = performance.now();
   wire.emit({
@@ -63,6 +66,7 @@ export async function serve({ bundle, id, playbook, carryOut }: ServeOptions): P
       type: "bye",
       tally,
       elapsedMs: Math.round(performance.now() - startedAt),
+      ...processorTime(),
       ...(cancelled ? { cancelled } : {}),
       ...(error === undefined ? {} : { error }),
     });

@@ -44,7 +44,10 @@ export function writeAnsiblePlaybook(folder: string): string {
     const { mode, ...rest } = parameters as Record<string, unknown> & { readonly mode?: number };
     return {
       name: `${index} ${kind as string}`,
-      [MODULES[kind as string]!]: { ...rest, ...(mode === undefined ? {} : { mode: `0${mode.toString(8)}` }) },
+      [MODULES[kind as string]!]: {
+        ...rest,
+        ...(mode === undefined ? {} : { mode: `0${mode.toString(8)}` }),
+      },
       ...(kind === "skipped" ? { when: false } : {}),
     };
   });

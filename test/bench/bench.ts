@@ -1,88 +1,65 @@
 import { spawn } from "node:child_process";
-import { existsSync, mkdtempSync, rmSync, statSync, writeFileSync } from "node:fs";
-import { tmpdir } from "node:os";
+import {
+  copyFileSync,
+  existsSync,
+  mkdtempSync,
+  readFileSync,
+  rmSync,
+  statSync,
+  writeFileSync,
+} from "node:fs";
+import { cpus, tmpdir } from "node:os";
 import { join, resolve } from "node:path";
 import { parseArgs } from "node:util";
 import { stringify } from "yaml";
-import type { Event, Summary } from "../../src/core/events.ts";
+import type { Comparison } from "../../src/compare/comparison.ts";
+import type { Results } from "../../src/compare/results.ts";
+import { median } from "../../src/compare/statistics.ts";
 import { bootFleet, type Fleet } from "../fleet/lib/fleet.ts";
+import { ANSIBLE_ENV, hasAnsible, installPython, writeAnsiblePlaybook } from "./ansible.ts";
 
-/** What one whole process took. */
-interface Timing {
-  readonly wallMs: number;
-  readonly cpuMs: number;
-  /** Milliseconds per phase: of the build, and of the slowest host otherwise. */
-  readonly phases: Readonly<Record<string, number>>;
-  readonly uploadedBytes: number;
-}
+const SITE = "test/bench/site.ts";
+const OPTIONS = {
+  hosts: { type: "string", default: "1,10" },
+  runs: { type: "string", default: "5" },
+  rtt: { type: "string", default: "0,50ms" },
+  methods: { type: "string", default: "bundle,direct" },
+  "ansible-runs": { type: "string", default: "1" },
+} as const;
 
-const PHASES = ["build", "connect", "authenticate", "upload", "start", "facts", "tasks", "collect"];
-const EXPECTED_AGAIN = { unchanged: 87, changed: 0, skipped: 1, failed: 0, notExecuted: 0 };
+type Measured = Comparison & { readonly results: Results };
 
-/** Times the 88 actions on systemd hosts and prints a table. */
+/** Times the 88 actions on systemd hosts: each way cold and warm, near and far, and Ansible where it is installed. */
 export async function main(args: readonly string[]): Promise<void> {
-  const { values } = parseArgs({
-    args: [...args],
-    options: { hosts: { type: "string", default: "1" }, runs: { type: "string", default: "5" } },
-  });
-  const count = Number(values.hosts);
-  const runs = Number(values.runs);
+  const { values } = parseArgs({ args: [...args], options: OPTIONS });
   if (!existsSync("dist/cli/main.js")) throw new Error("build first: npm run build");
-  const fleet = await bootFleet({ count });
-  const bench = await prepare(fleet);
-  try {
-    const first = await bench.run("first");
-    console.log(
-      `bundle: ${(bench.bundleBytes() / 1024).toFixed(1)} KiB; ${count} hosts; ${runs} runs of each, medians in ms\n`,
-    );
-    const cold: Timing[] = [];
-    const warm: Timing[] = [];
-    const local: Timing[] = [];
-    for (let index = 0; index < runs; index++) {
-      cold.push(await bench.run("cold"));
-      warm.push(await bench.run("warm"));
-      local.push(await bench.local());
+  const rows: string[] = [];
+  for (const count of values.hosts.split(",").map(Number)) {
+    const fleet = await bootFleet({ count });
+    const folder = mkdtempSync(join(tmpdir(), "volley-bench-"));
+    try {
+      rows.push(...(await measure(fleet, folder, values)));
+    } finally {
+      rmSync(folder, { recursive: true, force: true });
+      await fleet.stop();
     }
-    const rows = [
-      ["first run (everything changes)", [first]],
-      ["cold: nothing built, nothing sent", cold],
-      ["warm: built and sent before", warm],
-      ["on the host itself: sh bundle --local", local],
-    ] as const;
-    console.log(
-      ["", "wall", "cpu", ...PHASES]
-        .map((word, at) => (at === 0 ? word.padEnd(38) : word.padStart(12)))
-        .join(""),
-    );
-    for (const [name, timings] of rows) {
-      const cells = [
-        median(timings.map(({ wallMs }) => wallMs)),
-        median(timings.map(({ cpuMs }) => cpuMs)),
-        ...PHASES.map((phase) => median(timings.map(({ phases }) => phases[phase] ?? 0))),
-      ];
-      console.log(
-        name.padEnd(38) + cells.map((cell) => cell.toFixed(cell < 10 ? 1 : 0).padStart(12)).join(""),
-      );
-    }
-    const warmCpu = median(warm.map(({ cpuMs }) => cpuMs));
-    console.log(
-      `\ncpu is the controller's; per host, warm: ${(warmCpu / count).toFixed(1)} ms (start-up included)`,
-    );
-  } finally {
-    bench.close();
-    await fleet.stop();
   }
+  console.log(`\n${[machine(), "", TITLES, TITLES.replace(/[^|]+/g, " --- "), ...rows].join("\n")}`);
 }
 
-interface Bench {
-  run(kind: "first" | "cold" | "warm"): Promise<Timing>;
-  local(): Promise<Timing>;
-  bundleBytes(): number;
-  close(): void;
+const TITLES = "| hosts | what | wall, median | spread | to warm bundle | controller CPU a host |";
+
+function machine(): string {
+  const [first] = cpus();
+  return `${cpus().length} × ${first?.model ?? "?"}, Node ${process.version}, ${new Date().toISOString().slice(0, 10)}`;
 }
 
-async function prepare(fleet: Fleet): Promise<Bench> {
-  const folder = mkdtempSync(join(tmpdir(), "volley-bench-"));
+async function measure(
+  fleet: Fleet,
+  folder: string,
+  { runs, rtt, methods, "ansible-runs": ansibleRuns }: Record<keyof typeof OPTIONS, string>,
+): Promise<readonly string[]> {
+  const count = fleet.hosts.length;
   const inventory = join(folder, "inventory.yaml");
   const hosts = Object.fromEntries(
     fleet.hosts.map(({ name, address, port }) => [name, { ansible_host: address, ansible_port: port }]),
@@ -91,118 +68,106 @@ async function prepare(fleet: Fleet): Promise<Bench> {
   writeFileSync(inventory, stringify({ all: { vars, hosts } }));
   const env = {
     ...process.env,
+    ...ANSIBLE_ENV,
     XDG_CACHE_HOME: join(folder, "cache"),
     XDG_STATE_HOME: join(folder, "state"),
   };
-  const bundle = join(folder, "bench.run");
-  await timed(["node", "dist/cli/main.js", "bundle", "test/bench/site.ts", "-o", bundle], env);
-  for (const { root } of fleet.hosts) writeFileSync(join(root, "root/bench.run"), "");
-  const [firstHost] = fleet.hosts;
-  const { copyFileSync } = await import("node:fs");
-  copyFileSync(bundle, join(firstHost!.root, "root/bench.run"));
-
-  const run: Bench["run"] = async (kind) => {
-    if (kind === "cold") {
-      rmSync(env.XDG_CACHE_HOME, { recursive: true, force: true });
-      for (const host of fleet.hosts) await host.exec(["rm", "-rf", "/root/.cache/volley"]);
-    }
-    const command = [
-      "node",
-      "dist/cli/main.js",
-      "run",
-      "test/bench/site.ts",
-      "-i",
-      inventory,
-      "--known-hosts",
-      fleet.knownHostsPath,
-      "-o",
-      "json",
-    ];
-    const { wallMs, cpuMs, stdout } = await timed(command, env);
-    const events = stdout
-      .split("\n")
-      .flatMap((line) => (line.startsWith("{") ? [JSON.parse(line) as Event] : []));
-    const end = events.find((event) => event.type === "run:end");
-    if (end?.type !== "run:end") throw new Error(`the run did not end:\n${stdout}`);
-    verify(end.summary, kind);
-    const build = events.find((event) => event.type === "run:build");
-    const phases: Record<string, number> = { build: build?.type === "run:build" ? build.elapsedMs : 0 };
-    for (const host of end.summary.hosts) {
-      for (const [phase, elapsedMs] of Object.entries(host.phases))
-        phases[phase] = Math.max(phases[phase] ?? 0, elapsedMs);
-    }
-    return {
-      wallMs,
-      cpuMs,
-      phases,
-      uploadedBytes: end.summary.hosts.reduce((sum, host) => sum + host.uploadedBytes, 0),
-    };
+  const volley = (...words: readonly string[]): Promise<number> =>
+    timed(["node", "dist/cli/main.js", ...words], env);
+  const reach = ["-i", inventory, "--known-hosts", fleet.knownHostsPath];
+  const compare = async (...words: readonly string[]): Promise<Measured> => {
+    const json = join(folder, "compare.json");
+    await volley("compare", SITE, ...reach, "--warm-ups", "1", ...words, "--json", json);
+    return JSON.parse(readFileSync(json, "utf8")) as Measured;
   };
-  return {
-    run,
-    local: async () => {
-      const started = performance.now();
-      const { code, stdout, stderr } = await firstHost!.exec([
-        "bash",
-        "-c",
-        "time sh /root/bench.run --local bench",
-      ]);
-      if (code !== 0) throw new Error(`${stdout}${stderr}`);
-      const read = (word: string): number => {
-        const [, minutes, seconds] = new RegExp(`${word}\\s+(\\d+)m([\\d.]+)s`).exec(stderr) ?? [];
-        return (Number(minutes) * 60 + Number(seconds)) * 1000;
-      };
-      return {
-        wallMs: read("real") || performance.now() - started,
-        cpuMs: read("user") + read("sys"),
-        phases: {},
-        uploadedBytes: 0,
-      };
-    },
-    bundleBytes: () => statSync(bundle).size,
-    close: () => rmSync(folder, { recursive: true, force: true }),
-  };
-}
 
-function verify({ hosts }: Summary, kind: string): void {
-  for (const { host, outcome, tally, error, failures } of hosts) {
-    const again = kind === "first" || JSON.stringify(tally) === JSON.stringify(EXPECTED_AGAIN);
-    if (outcome !== "ok" || !again)
-      throw new Error(`${host} is ${outcome}: ${JSON.stringify({ tally, error, failures })}`);
+  const firstMs = await volley("run", SITE, ...reach, "-o", "json");
+  const measured = await compare("--methods", methods, "--runs", runs, "--both", "--rtt", rtt);
+  const warm = measured.results.conditions.find(
+    ({ condition }) => condition.cache === "warm" && condition.roundTripMs === 0,
+  )?.methods[0]?.measures.wallMs?.median;
+  const ownMs = await ownWork(fleet, folder, { runs: Number(runs), volley });
+  const rows = [row(count, "first run: everything changes", firstMs, warm)];
+  for (const { condition, methods: compared } of measured.results.conditions) {
+    for (const { method, measures } of compared) {
+      const { wallMs, controllerCpuMs } = measures;
+      if (wallMs === undefined) continue;
+      const what = `${method}, ${condition.cache}${condition.roundTripMs === 0 ? "" : `, ${condition.roundTripMs} ms away`}`;
+      rows.push(
+        row(count, what, wallMs.median, warm, {
+          spreadMs: wallMs.interquartileRange,
+          ...(controllerCpuMs === undefined ? {} : { cpuMs: controllerCpuMs.median / count }),
+        }),
+      );
+    }
   }
+  rows.push(row(count, "the hosts' own work: sh bundle --local, all at once", ownMs, warm));
+  for (const { method, cache, roundTrips } of measured.results.slopes)
+    rows.push(`| ${count} | ${method}, ${cache}: round trips waited for | ${roundTrips.toFixed(1)} | | | |`);
+  if (hasAnsible() && Number(ansibleRuns) > 0) {
+    await installPython(fleet.hosts);
+    const playbook = writeAnsiblePlaybook(join(folder, "ansible"));
+    const beside = await compare(
+      ...["--methods", "bundle", "--runs", ansibleRuns, "--warm-ups", "0", "--rtt", "0"],
+      ...["--also", `ansible=ansible-playbook -i {inventory} ${playbook}`],
+    );
+    for (const { methods: compared } of beside.results.conditions) {
+      const [ours, theirs] = compared.map(({ measures }) => measures.wallMs?.median);
+      if (theirs !== undefined)
+        rows.push(row(count, "Ansible, with pipelining, nothing to change", theirs, ours));
+    }
+  }
+  return rows;
 }
 
-/** Runs a command to its end; the shell's `times` tells what processor time it took. */
-async function timed(
-  command: readonly string[],
-  env: NodeJS.ProcessEnv,
-): Promise<{ readonly wallMs: number; readonly cpuMs: number; readonly stdout: string }> {
+function row(
+  count: number,
+  what: string,
+  wallMs: number,
+  warmMs: number | undefined,
+  { spreadMs, cpuMs }: { readonly spreadMs?: number; readonly cpuMs?: number } = {},
+): string {
+  const ratio = warmMs === undefined ? "" : (wallMs / warmMs).toFixed(2);
+  const spread = spreadMs === undefined ? "" : `${spreadMs.toFixed(0)} ms`;
+  const cpu = cpuMs === undefined ? "" : `${cpuMs.toFixed(0)} ms`;
+  return `| ${count} | ${what} | ${wallMs.toFixed(0)} ms | ${spread} | ${ratio} | ${cpu} |`;
+}
+
+/** What the hosts need when nothing else is done: their processes started by hand, all at once; the median of some times. */
+async function ownWork(
+  { hosts }: Fleet,
+  folder: string,
+  { runs, volley }: { readonly runs: number; volley(...words: readonly string[]): Promise<number> },
+): Promise<number> {
+  const bundle = join(folder, "bench.run");
+  await volley("bundle", SITE, "-o", bundle);
+  console.log(`bundle: ${(statSync(bundle).size / 1024).toFixed(1)} KiB`);
+  for (const { root } of hosts) copyFileSync(bundle, join(root, "root/bench.run"));
+  const times: number[] = [];
+  for (let index = 0; index <= runs; index++) {
+    const startedAt = performance.now();
+    const ends = await Promise.all(
+      hosts.map((host) => host.exec(["sh", "/root/bench.run", "--local", "bench"])),
+    );
+    const failed = ends.find(({ code }) => code !== 0);
+    if (failed !== undefined) throw new Error(`${failed.stdout}${failed.stderr}`);
+    // The first one has nothing compiled yet.
+    if (index > 0) times.push(performance.now() - startedAt);
+  }
+  return median(times)!;
+}
+
+/** Runs a command to its end; what it prints is shown. Gives milliseconds. */
+async function timed(command: readonly string[], env: NodeJS.ProcessEnv): Promise<number> {
   const startedAt = performance.now();
-  const child = spawn("sh", ["-c", '"$@"; times >&2', "sh", ...command], {
+  const [program, ...words] = command;
+  const isRun = words.includes("run");
+  const child = spawn(program!, words, {
     env,
     cwd: resolve("."),
-    stdio: ["ignore", "pipe", "pipe"],
+    stdio: ["ignore", isRun ? "ignore" : "inherit", "inherit"],
   });
-  let stdout = "";
-  let stderr = "";
-  child.stdout.on("data", (chunk: Buffer) => {
-    stdout += chunk.toString("utf8");
-  });
-  child.stderr.on("data", (chunk: Buffer) => {
-    stderr += chunk.toString("utf8");
-  });
-  await new Promise((done) => child.once("close", done));
-  const wallMs = performance.now() - startedAt;
-  const children = stderr.trim().split("\n").at(-1) ?? "";
-  const cpuMs = [...children.matchAll(/(\d+)m([\d.]+)s/g)].reduce(
-    (sum, [, m, s]) => sum + (Number(m) * 60 + Number(s)) * 1000,
-    0,
-  );
-  return { wallMs, cpuMs, stdout };
-}
-
-function median(values: readonly number[]): number {
-  const sorted = [...values].sort((a, b) => a - b);
-  const middle = sorted.length >> 1;
-  return sorted.length % 2 === 1 ? sorted[middle]! : (sorted[middle - 1]! + sorted[middle]!) / 2;
+  const code = await new Promise((done) => child.once("close", done));
+  if (code !== 0) throw new Error(`${words.slice(0, 3).join(" ")} ended with ${String(code)}`);
+  return performance.now() - startedAt;
 }

@@ -1,4 +1,4 @@
-// The 88 actions on N systemd hosts, cold and warm: `npm run bench -- --hosts 10 --runs 5` (needs root).
+// The 88 actions on systemd hosts, in each way there is: `npm run bench -- --hosts 1,10 --runs 5` (needs root).
 import { fileURLToPath } from "node:url";
 import { runTypeScript } from "../fleet/lib/run-typescript.mjs";
 

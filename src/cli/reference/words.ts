@@ -46,6 +46,10 @@ export const taskOptions: Entries<keyof LoopOptions<unknown>> = {
     type: "boolean | string",
     text: "The user to do it as; `true` is root, `false` whoever is logged in. Default: as its role is done.",
   },
+  delegateTo: {
+    type: '"controller"',
+    text: "The action is performed on the machine Volley is run from, by whoever runs it, once for each host. It must be declared before any `await` and without asking for facts; a carried bundle has no controller.",
+  },
   ignoreErrors: { type: "boolean", text: "The role goes on when the task fails." },
   changedWhen: {
     type: "boolean | ((result) => boolean)",

@@ -1,4 +1,5 @@
 import { VolleyError } from "../../core/errors.ts";
+import { printable } from "../../core/printable.ts";
 import type { WrittenOption } from "./options.ts";
 
 /** Arguments of `ssh`, as the options they stand for. */
@@ -78,7 +79,7 @@ function parseOption(text: string, where: string): WrittenOption {
 const LISTS = new Set(["userknownhostsfile", "globalknownhostsfile", "sendenv", "setenv"]);
 
 function refuse(where: string, what: string): never {
-  throw new VolleyError("USAGE", `${where}: ${JSON.stringify(what)} is not understood`, {
+  throw new VolleyError("USAGE", `${where}: ${printable(JSON.stringify(what), 300)} is not understood`, {
     hint: "what can be given: -o Name=value, -J, -i, -p, -l, -A, -C, -4, -6",
   });
 }

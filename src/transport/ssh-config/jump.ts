@@ -1,4 +1,5 @@
 import { VolleyError } from "../../core/errors.ts";
+import { printable } from "../../core/printable.ts";
 
 /** A host to go through, as ProxyJump names it. */
 export interface JumpName {
@@ -22,10 +23,11 @@ function parseJump(text: string): JumpName {
   const bracketed = /^\[([^\]]+)\](?::(\d+))?$/.exec(rest);
   const plain = /^([^:[\]\s]+)(?::(\d+))?$/.exec(rest);
   // More colons than one, and no brackets: an IPv6 address without a port.
-  const ipv6 = /^([\da-f:.]*:[\da-f:.]*:[\da-f:.]*(?:%\w+)?)$/i.exec(rest);
+  const ipv6 = rest.split(":").length > 2 ? /^([\da-f:.]+(?:%\w+)?)$/i.exec(rest) : null;
   const [, host, port] = bracketed ?? plain ?? ipv6 ?? [];
-  if (host === undefined || host.startsWith("-")) {
-    throw new VolleyError("USAGE", `${JSON.stringify(text)} is not a host to jump through`, {
+  const isPort = port === undefined || (Number(port) >= 1 && Number(port) <= 65_535);
+  if (host === undefined || host.startsWith("-") || !isPort) {
+    throw new VolleyError("USAGE", `${printable(JSON.stringify(text), 300)} is not a host to jump through`, {
       hint: "write user@host:port, several with commas between",
     });
   }

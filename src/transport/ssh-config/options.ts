@@ -35,13 +35,15 @@ export function saysYes(value: string | undefined): boolean {
   return /^(yes|true)$/i.test(value ?? "");
 }
 
+/** Node takes a longer time for none at all. */
+const MAX_TIMER_MS = 2 ** 31 - 1;
 const UNITS_S: Readonly<Record<string, number>> = { "": 1, s: 1, m: 60, h: 3_600, d: 86_400, w: 604_800 };
 
 /** A time such as `10`, `90s` or `1m30s` in milliseconds (sshd_config(5), TIME FORMATS); undefined when it is none. */
 export function parseTimeMs(text: string | undefined): number | undefined {
-  if (text === undefined || !/^(\d+[smhdw]?)+$/i.test(text)) return undefined;
+  if (text === undefined || text === "" || !/^(?:\d+[smhdw])*\d*$/i.test(text)) return undefined;
   let seconds = 0;
   for (const [, amount, unit] of text.toLowerCase().matchAll(/(\d+)([smhdw]?)/g))
     seconds += Number(amount) * UNITS_S[unit!]!;
-  return seconds * 1_000;
+  return Math.min(seconds * 1_000, MAX_TIMER_MS);
 }

@@ -1,11 +1,9 @@
+import { globPieces, matchesGlob } from "../../core/glob.ts";
+
 /** Whether a name fits a pattern with `*` and `?` (ssh_config(5), PATTERNS). */
 export function matchesPattern(pattern: string, name: string): boolean {
   if (!/[*?]/.test(pattern)) return pattern === name;
-  const source = pattern
-    .replace(/[.+^${}()|[\]\\]/g, "\\$&")
-    .replaceAll("*", ".*")
-    .replaceAll("?", ".");
-  return new RegExp(`^${source}$`).test(name);
+  return matchesGlob(globPieces(pattern), name);
 }
 
 /** Whether a name fits one of the patterns and none that begins with `!`. */

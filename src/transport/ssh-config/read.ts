@@ -3,6 +3,7 @@ import { homedir } from "node:os";
 import { isAbsolute, join } from "node:path";
 import type SshConfigParser from "ssh-config";
 import { VolleyError } from "../../core/errors.ts";
+import { printable } from "../../core/printable.ts";
 import { globFiles } from "./glob-files.ts";
 import type { WrittenOption } from "./options.ts";
 
@@ -18,6 +19,8 @@ export type Condition =
   | { readonly kind: "match"; readonly criteria: readonly string[]; readonly file: string };
 
 const MAX_INCLUDES = 16;
+/** Files that each include the next twice would be read two to the power of sixteen times. */
+const MAX_FILES = 1_000;
 
 /** Which files to read: one, none, or those ssh reads. */
 export type SshConfigChoice = string | "none" | undefined;
@@ -31,7 +34,7 @@ export async function readSshConfig(choice: SshConfigChoice): Promise<readonly C
   const own = join(homedir(), ".ssh");
   if (choice !== undefined) {
     if (!fs.existsSync(choice)) throw new VolleyError("USAGE", `there is no ssh_config file ${choice}`);
-    return await readFile(choice, own, 0);
+    return await readFile(choice, { directory: own, depth: 0, count: { files: 0 } });
   }
   const mine = join(own, "config");
   const files = [
@@ -42,7 +45,7 @@ export async function readSshConfig(choice: SshConfigChoice): Promise<readonly C
   for (const [file, directory] of files) {
     if (!fs.existsSync(file)) continue;
     if (file === mine) refuseOthersFile(file);
-    nodes.push(...(await readFile(file, directory, 0)));
+    nodes.push(...(await readFile(file, { directory, depth: 0, count: { files: 0 } })));
   }
   return nodes;
 }
@@ -54,16 +57,21 @@ function refuseOthersFile(file: string): void {
   throw new VolleyError("USAGE", `others than its owner can write ${file}`, { hint: `chmod go-w ${file}` });
 }
 
-async function readFile(file: string, directory: string, depth: number): Promise<readonly ConfigNode[]> {
+async function readFile(file: string, from: Omit<Place, "file">): Promise<readonly ConfigNode[]> {
+  if (++from.count.files > MAX_FILES) {
+    throw new VolleyError("USAGE", `more than ${MAX_FILES} files are included`, { location: { file } });
+  }
   // Loaded only where there is a file to parse.
   const { default: SshConfig } = await import("ssh-config");
   let lines: SshConfigParser;
   try {
     lines = SshConfig.parse(fs.readFileSync(file, "utf8"));
   } catch (thrown) {
-    throw new VolleyError("USAGE", `cannot read it: ${(thrown as Error).message}`, { location: { file } });
+    throw new VolleyError("USAGE", `cannot read it: ${printable((thrown as Error).message)}`, {
+      location: { file },
+    });
   }
-  return await toNodes(lines, { file, directory, depth });
+  return await toNodes(lines, { ...from, file });
 }
 
 interface Place {
@@ -71,6 +79,8 @@ interface Place {
   /** What relative includes are relative to. */
   readonly directory: string;
   readonly depth: number;
+  /** Read so far, each as often as it is included. */
+  readonly count: { files: number };
 }
 
 async function toNodes(lines: SshConfigParser, place: Place): Promise<readonly ConfigNode[]> {
@@ -94,7 +104,7 @@ async function toNodes(lines: SshConfigParser, place: Place): Promise<readonly C
 /** A section of its own: a Host line in the included file ends with that file. */
 async function include(
   patterns: readonly string[],
-  { file, directory, depth }: Place,
+  { file, directory, depth, count }: Place,
 ): Promise<readonly ConfigNode[]> {
   if (depth >= MAX_INCLUDES) {
     throw new VolleyError("USAGE", `more than ${MAX_INCLUDES} files include each other`, {
@@ -105,7 +115,7 @@ async function include(
   for (const pattern of patterns) {
     const home = pattern.replace(/^~(?=\/)/, homedir());
     for (const found of globFiles(isAbsolute(home) ? home : join(directory, home))) {
-      const inner = await readFile(found, directory, depth + 1);
+      const inner = await readFile(found, { directory, depth: depth + 1, count });
       nodes.push({ kind: "section", condition: { kind: "always" }, nodes: inner });
     }
   }

@@ -1,5 +1,6 @@
 import { homedir, userInfo } from "node:os";
 import { VolleyError } from "../../core/errors.ts";
+import { printable } from "../../core/printable.ts";
 import type { HostKeyPolicy, SshSettings } from "../ssh-settings.ts";
 import type { Endpoint } from "../transport.ts";
 import { evaluateConfig, localHostName } from "./evaluate.ts";
@@ -119,7 +120,7 @@ function resolveHost(wish: HostWish, context: Context): Endpoint {
     connectTimeoutMs:
       run.connectTimeoutMs ?? (parseTimeMs(options.first("connecttimeout")) || DEFAULT_CONNECT_MS),
     keepAliveMs: parseTimeMs(options.first("serveraliveinterval")) ?? DEFAULT_KEEPALIVE_MS,
-    keepAliveCountMax: Number(options.first("serveralivecountmax") ?? DEFAULT_KEEPALIVES),
+    keepAliveCountMax: readCount(options.first("serveralivecountmax")) ?? DEFAULT_KEEPALIVES,
     usesProxyCommand: usesCommand || jumps.some(({ ssh }) => ssh?.usesProxyCommand === true),
     needsOpenSsh:
       (usesCommand ? "ProxyCommand is set" : undefined) ??
@@ -169,7 +170,7 @@ function jumpsOf(
   if (above.includes(wish.name)) {
     throw new VolleyError(
       "USAGE",
-      `the hosts to jump through go in a circle: ${[...above, wish.name].join(", ")}`,
+      `the hosts to jump through go in a circle: ${printable([...above, wish.name].join(", "))}`,
     );
   }
   const hop = resolveHost(
@@ -198,7 +199,15 @@ function readPort(text: string | undefined, host: string): number | undefined {
   if (text === undefined) return undefined;
   const port = Number(text);
   if (Number.isInteger(port) && port >= 1 && port <= 65_535) return port;
-  throw new VolleyError("USAGE", `ssh_config: ${JSON.stringify(text)} is not a port (for ${host})`);
+  throw new VolleyError(
+    "USAGE",
+    `ssh_config: ${printable(JSON.stringify(text), 100)} is not a port (for ${printable(host, 300)})`,
+  );
+}
+
+function readCount(text: string | undefined): number | undefined {
+  const count = Number(text?.trim() || Number.NaN);
+  return Number.isSafeInteger(count) && count >= 0 ? count : undefined;
 }
 
 function tokensOf(host: {

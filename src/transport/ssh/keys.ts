@@ -3,6 +3,7 @@ import { homedir } from "node:os";
 import { join } from "node:path";
 import type { ParsedKey } from "ssh2";
 import { VolleyError } from "../../core/errors.ts";
+import { printable } from "../../core/printable.ts";
 import { defaultKeyFiles } from "../ssh-config/openssh-needs.ts";
 import { parseKey } from "./parse-key.ts";
 
@@ -94,7 +95,7 @@ export class KeyRing {
     }
     if (parsed instanceof Error) {
       const why = encrypted ? "the passphrase is wrong" : explainFormat(parsed);
-      throw new VolleyError("AUTH_FAILED", `cannot use the private key ${path}: ${why}`);
+      throw new VolleyError("AUTH_FAILED", `cannot use the private key ${path}: ${printable(why, 300)}`);
     }
     if (!parsed.isPrivateKey()) {
       throw new VolleyError("AUTH_FAILED", `${path} holds no private key`, {

@@ -2,6 +2,7 @@ import { createHash, createHmac, randomBytes } from "node:crypto";
 import * as fs from "node:fs";
 import { dirname } from "node:path";
 import { VolleyError } from "../../core/errors.ts";
+import { globPieces, matchesGlob } from "../../core/glob.ts";
 import { hashedNameMatcher } from "./hashed-name.ts";
 
 /** One line of a known_hosts file (sshd(8), SSH_KNOWN_HOSTS FILE FORMAT). */
@@ -172,13 +173,9 @@ function nameMatcher(names: string): KnownHost["matches"] {
   const patterns = names.split(",").map((pattern) => {
     const negated = pattern.startsWith("!");
     const glob = (negated ? pattern.slice(1) : pattern).toLowerCase();
-    const source = glob
-      .replace(/[.+^${}()|[\]\\]/g, "\\$&")
-      .replaceAll("*", ".*")
-      .replaceAll("?", ".");
-    return { negated, regex: new RegExp(`^${source}$`) };
+    return { negated, pieces: globPieces(glob) };
   });
   return (name) =>
-    patterns.some(({ negated, regex }) => !negated && regex.test(name)) &&
-    !patterns.some(({ negated, regex }) => negated && regex.test(name));
+    patterns.some(({ negated, pieces }) => !negated && matchesGlob(pieces, name)) &&
+    !patterns.some(({ negated, pieces }) => negated && matchesGlob(pieces, name));
 }

@@ -2,13 +2,14 @@ import { connect as connectSocket, type Socket } from "node:net";
 import { VolleyError } from "../../core/errors.ts";
 import { retryable } from "../retry.ts";
 import type { Endpoint } from "../transport.ts";
+import { routeOf } from "./routes.ts";
 
 /** Opens a TCP connection to a host. Fails with `CONNECT_FAILED` or `CANCELLED`. */
 export function openSocket(endpoint: Endpoint, timeoutMs: number, signal: AbortSignal): Promise<Socket> {
-  const { host, address, port } = endpoint;
+  const { host } = endpoint;
   return new Promise((resolve, reject) => {
     // ssh2 leaves Nagle's algorithm on, which holds small packets back for the peer's acknowledgement.
-    const socket = connectSocket({ host: address, port, noDelay: true, keepAlive: true });
+    const socket = connectSocket({ ...routeOf(endpoint), noDelay: true, keepAlive: true });
     const fail = (error: VolleyError): void => {
       socket.destroy();
       done();

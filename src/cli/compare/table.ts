@@ -1,0 +1,181 @@
+import { COMPARED_PHASES, type Comparison, conditionLabel } from "../../compare/comparison.ts";
+import type { ConditionResult, Measure, MethodResult, Results, Spread } from "../../compare/results.ts";
+import {
+  cacheSentence,
+  formatRatio,
+  meaningOf,
+  methodNotes,
+  slopeSentence,
+  verdictSentence,
+} from "../../compare/wording.ts";
+import { count, formatBytes, formatElapsed } from "../../reporter/rows/amounts.ts";
+import { BOLD, cell, DIM, line, type Row, type Style } from "../../reporter/rows/row.ts";
+import { safeLine } from "../../reporter/rows/sanitize.ts";
+import type { Symbols } from "../../reporter/rows/symbols.ts";
+import { textWidth, wrapRanges } from "../../reporter/rows/width.ts";
+
+/** How results are laid out. */
+export interface TableLayout {
+  readonly columns: number;
+  readonly symbols: Symbols;
+}
+
+const TITLE_COLUMNS = 20;
+const LEAST_COLUMNS = 13;
+const NOTHING = "-";
+
+const MEASURE_TITLES: readonly (readonly [Measure, string, (value: number) => string])[] = [
+  ["wallMs", "wall", formatTime],
+  ["controllerCpuMs", "controller CPU", formatTime],
+  ["remoteCpuMs", "remote CPU", formatTime],
+  ["sentBytes", "sent", (value) => formatBytes(Math.round(value))],
+  ["receivedBytes", "received", (value) => formatBytes(Math.round(value))],
+  ["flights", "flights per host", (value) => value.toFixed(value < 10 ? 1 : 0)],
+];
+
+/** The results for a terminal: a table for each condition, what the ratios say, and how it was measured. */
+export function resultRows(comparison: Comparison, results: Results, layout: TableLayout): readonly Row[] {
+  const { playbook, hosts } = comparison;
+  return [
+    line(`${safeLine(playbook)} on ${count(hosts.length, "host")}`, BOLD),
+    ...results.conditions.flatMap((each) => [[], ...conditionRows(each, layout)]),
+    ...cacheRows(results, layout),
+    ...slopeRows(results, layout),
+    [],
+    ...methodNotes(comparison).flatMap((note) => wrapped(note, layout, DIM)),
+  ];
+}
+
+function conditionRows({ condition, methods }: ConditionResult, layout: TableLayout): readonly Row[] {
+  const widths = methods.map(({ method }) => Math.max(LEAST_COLUMNS, textWidth(method) + 2));
+  const room = layout.columns - TITLE_COLUMNS;
+  return [
+    line(conditionLabel(condition), BOLD),
+    ...blocksOf(widths, room).flatMap((places) =>
+      blockRows(
+        places.map((place) => methods[place]!),
+        places.map((place) => widths[place]!),
+        layout,
+      ),
+    ),
+    ...methods.flatMap(({ method, ratio }) =>
+      ratio === undefined
+        ? []
+        : wrapped(verdictSentence(method, ratio, ratio.baseline), layout, styleOf(meaningOf(ratio))),
+    ),
+  ];
+}
+
+/** As many columns beside each other as there is room for. */
+function blocksOf(widths: readonly number[], room: number): readonly (readonly number[])[] {
+  const blocks: number[][] = [];
+  let left = 0;
+  for (const [place, width] of widths.entries()) {
+    const last = blocks.at(-1);
+    if (last === undefined || width > left) {
+      blocks.push([place]);
+      left = room - width;
+    } else {
+      last.push(place);
+      left -= width;
+    }
+  }
+  return blocks;
+}
+
+function blockRows(
+  methods: readonly MethodResult[],
+  widths: readonly number[],
+  layout: TableLayout,
+): readonly Row[] {
+  const { ellipsis } = layout.symbols;
+  const row = (title: string, texts: readonly (string | undefined)[], style?: Style): readonly Row[] => {
+    if (texts.every((text) => text === undefined)) return [];
+    return [
+      [
+        cell(title, TITLE_COLUMNS, { ellipsis, ...(style === undefined ? {} : { style }) }),
+        ...texts.map((text = NOTHING, index) =>
+          cell(text, widths[index]!, { ellipsis, right: true, ...(style === undefined ? {} : { style }) }),
+        ),
+      ],
+    ];
+  };
+  const spread = ({ interquartileRange }: Spread): string => formatTime(interquartileRange);
+  return [
+    ...row(
+      "  median of",
+      methods.map(({ method }) => safeLine(method)),
+      BOLD,
+    ),
+    ...row(
+      "  runs",
+      methods.map(({ runs }) => String(runs)),
+    ),
+    ...MEASURE_TITLES.flatMap(([measure, title, format]) => [
+      ...row(
+        `  ${title}`,
+        methods.map(({ measures: { [measure]: value } }) =>
+          value === undefined ? undefined : format(value.median),
+        ),
+      ),
+      ...(measure === "wallMs"
+        ? row(
+            "    quartile range",
+            methods.map(({ runs, measures: { wallMs } }) =>
+              wallMs === undefined || runs < 2 ? undefined : spread(wallMs),
+            ),
+            DIM,
+          )
+        : []),
+    ]),
+    ...row(
+      "  wall, ratio",
+      methods.map(({ ratio }) => (ratio === undefined ? undefined : formatRatio(ratio.median))),
+    ),
+    ...COMPARED_PHASES.flatMap((phase) =>
+      row(
+        `  ${phase}`,
+        methods.map(({ phasesMs: { [phase]: value } }) =>
+          value === undefined ? undefined : formatTime(value),
+        ),
+        DIM,
+      ),
+    ),
+  ];
+}
+
+function cacheRows({ caches }: Results, layout: TableLayout): readonly Row[] {
+  if (caches.length === 0) return [];
+  return [
+    [],
+    line("Warm and cold", BOLD),
+    ...caches.flatMap((each) => wrapped(cacheSentence(each), layout, styleOf(meaningOf(each.ratio)))),
+  ];
+}
+
+function slopeRows({ slopes }: Results, layout: TableLayout): readonly Row[] {
+  if (slopes.length === 0) return [];
+  return [
+    [],
+    line("Round trips waited for one after the other", BOLD),
+    ...slopes.flatMap((each) => wrapped(slopeSentence(each), layout)),
+  ];
+}
+
+function wrapped(text: string, { columns }: TableLayout, style?: Style): readonly Row[] {
+  const room = Math.max(20, columns - 2);
+  return wrapRanges(safeLine(text), room, room).map(([start, end], index) =>
+    line(`${index === 0 ? "" : "  "}${safeLine(text).slice(start, end)}`, style),
+  );
+}
+
+function styleOf(meaning: string): Style | undefined {
+  if (meaning === "faster") return { color: "green" };
+  return meaning === "slower" ? { color: "yellow" } : undefined;
+}
+
+/** `312 ms` up to ten seconds, then as everywhere. */
+function formatTime(ms: number): string {
+  if (ms >= 9_995) return formatElapsed(ms);
+  return `${ms < 9.95 ? ms.toFixed(1) : Math.round(ms)} ms`;
+}

@@ -1,0 +1,114 @@
+import type { Outcome, Phase } from "../core/events.ts";
+import type { Tally } from "../core/result.ts";
+
+/** A way to carry out the playbook: a run of ours, or any command. */
+export type Method =
+  | { readonly kind: "volley"; readonly name: string; readonly via: string }
+  /** A line for the shell, in which `{inventory}` stands for the inventory that leads through the proxies. */
+  | { readonly kind: "command"; readonly name: string; readonly line: string };
+
+/** What of earlier runs a run finds: the controller's builds and the hosts' bundles, or neither. */
+export type CacheState = "cold" | "warm";
+
+/** What is the same for all methods of a group. */
+export interface Condition {
+  readonly cache: CacheState;
+  /** Added between controller and hosts, in milliseconds there and back. */
+  readonly roundTripMs: number;
+}
+
+/** Where the time goes: the build, and the phases of a host's run. */
+export type ComparedPhase = "build" | Phase;
+
+/** The phases, in the order they come. */
+export const COMPARED_PHASES = [
+  "build",
+  "connect",
+  "authenticate",
+  "upload",
+  "start",
+  "facts",
+  "tasks",
+  "wait",
+  "collect",
+] as const satisfies readonly ComparedPhase[];
+
+/** What one host came to in one run. */
+export interface HostResult {
+  readonly host: string;
+  readonly outcome: Outcome;
+  readonly tally: Tally;
+}
+
+/** One run that was timed; what could not be measured is undefined. */
+export interface Sample extends Condition {
+  /** The method's name. */
+  readonly method: string;
+  /** Counted from 1; the samples of a round are compared with each other. */
+  readonly round: number;
+  /** From starting the process to its end. */
+  readonly wallMs: number;
+  /** Processor time here, of the process and its children: user and system. */
+  readonly controllerCpuMs: number | undefined;
+  /** Processor time of the hosts, added up; see {@link Comparison.remoteCpu}. */
+  readonly remoteCpuMs: number | undefined;
+  /** From controller to hosts, SSH included, added up over the hosts. */
+  readonly sentBytes: number | undefined;
+  readonly receivedBytes: number | undefined;
+  /** How often a host was spoken to after it had answered: mean over the hosts. */
+  readonly flights: number | undefined;
+  /** Each is the median over hosts; absent of what does not tell. */
+  readonly phasesMs: Readonly<Partial<Record<ComparedPhase, number>>>;
+  /** Empty of what does not tell. */
+  readonly hosts: readonly HostResult[];
+  /** The run's name. */
+  readonly run: string | undefined;
+}
+
+/** How the hosts' processor time was had: from the login user's cgroup, from the target itself, or not at all. */
+export type RemoteCpuSource = "cgroup" | "target" | "none";
+
+/** A time of a round trip that was added, and what came of it. */
+export interface MeasuredRoundTrip {
+  readonly addedMs: number;
+  /** Median round trip of one byte through a proxy to this machine. */
+  readonly measuredMs: number;
+}
+
+/** Everything that was measured. */
+export interface Comparison {
+  readonly playbook: string;
+  readonly hosts: readonly string[];
+  /** Milliseconds since the epoch. */
+  readonly startedAtMs: number;
+  readonly elapsedMs: number;
+  /** The first is what the others are compared with. */
+  readonly methods: readonly Method[];
+  readonly conditions: readonly Condition[];
+  /** Asked for, of each method under each condition. */
+  readonly runs: number;
+  readonly warmUps: number;
+  readonly roundTrips: readonly MeasuredRoundTrip[];
+  readonly remoteCpu: RemoteCpuSource;
+  readonly samples: readonly Sample[];
+  /** What a reader must know: what was not measured and why. */
+  readonly notes: readonly string[];
+  /** True when it was ended early. */
+  readonly cancelled: boolean;
+}
+
+/** A condition in words: `warm caches, 20 ms round trip added`. */
+export function conditionLabel({ cache, roundTripMs }: Condition): string {
+  return `${cache} caches, ${roundTripMs === 0 ? "no delay added" : `${roundTripMs} ms round trip added`}`;
+}
+
+/** The samples of a method under a condition, in the order of rounds. */
+export function samplesOf(
+  samples: readonly Sample[],
+  method: string,
+  { cache, roundTripMs }: Condition,
+): readonly Sample[] {
+  return samples
+    .filter((each) => each.method === method && each.cache === cache && each.roundTripMs === roundTripMs)
+    .sort((one, other) => one.round - other.round);
+}

@@ -1,0 +1,50 @@
+import { planHosts } from "../controller/plan.ts";
+import { openPlan } from "../controller/plan-secrets.ts";
+import { preparePlaybook } from "../controller/playbook.ts";
+import { readInventory } from "../controller/read-inventory.ts";
+import { openTransports, type Transports, type TransportsOptions } from "../controller/transports.ts";
+import type { Host } from "../core/inventory.ts";
+import type { SecretOptions } from "../secrets/options.ts";
+import { createSecretStore } from "../secrets/store.ts";
+
+/** Which hosts a playbook is compared on. */
+export interface HostsOptions {
+  readonly playbook: string;
+  readonly inventory: readonly string[];
+  readonly limit: string | undefined;
+  readonly secrets: SecretOptions;
+  readonly reach: TransportsOptions;
+  readonly cwd: string;
+  readonly signal: AbortSignal;
+}
+
+/** The hosts of a playbook, and how they are reached. */
+export interface PlannedHosts {
+  /** The playbook, relative to its project. */
+  readonly playbook: string;
+  readonly hosts: readonly Host[];
+  readonly transports: Transports;
+}
+
+/** Finds them as a run does. Fails as a run does before the first host is touched. */
+export async function openHosts(options: HostsOptions): Promise<PlannedHosts> {
+  const { cwd, signal, limit, reach } = options;
+  const prepared = await preparePlaybook(options.playbook, cwd);
+  const ask = reach.askPassphrase;
+  const secrets = createSecretStore({
+    ...options.secrets,
+    cwd,
+    signal,
+    ...(ask === undefined ? {} : { ask }),
+  });
+  const { inventory, select } = await readInventory(options.inventory, {
+    cwd,
+    playbookDirectory: prepared.directory,
+    secrets,
+  });
+  const { hosts } = await openPlan(
+    planHosts(prepared.playbook, inventory, (pattern) => select(pattern, limit)),
+    secrets,
+  );
+  return { playbook: prepared.name, hosts, transports: await openTransports(hosts, reach, signal) };
+}

@@ -1,0 +1,215 @@
+import { mkdtempSync, rmSync } from "node:fs";
+import { join } from "node:path";
+import { VolleyError } from "../core/errors.ts";
+import { quote } from "../core/shell-quote.ts";
+import { ROUTES_VARIABLE } from "../transport/ssh/routes.ts";
+import type { Condition, Method, RemoteCpuSource, Sample } from "./comparison.ts";
+import type { HostControl } from "./host-control.ts";
+import { INVENTORY_PLACEHOLDER } from "./methods.ts";
+import { CPU_SCRIPT, type CpuReading, cpuBetween, parseCpuReading } from "./remote-cpu.ts";
+import type { Road } from "./road.ts";
+import { type RunOutput, readRunOutput } from "./run-output.ts";
+import { runTimed, type TimedResult } from "./timed-process.ts";
+
+/** What all runs of a comparison share. */
+export interface SamplerOptions {
+  /** Starts our own command line: Node and the file. */
+  readonly program: readonly string[];
+  /** What stands behind it for a run, up to `--via`. */
+  readonly runArguments: readonly string[];
+  readonly environment: NodeJS.ProcessEnv;
+  /** What our own runs get beside it: passwords, where they were asked for. */
+  readonly ownEnvironment: NodeJS.ProcessEnv;
+  readonly cwd: string;
+  /** A line for the shell here, before each run. */
+  readonly reset: string | undefined;
+  /** A line for the shell of every host, before each run. */
+  readonly resetHosts: string | undefined;
+  readonly hosts: number;
+  readonly control: HostControl;
+  readonly road: Road;
+  readonly signal: AbortSignal;
+}
+
+/** A run that was timed, and what is only known of it while it is fresh. */
+export interface Taken {
+  readonly sample: Sample;
+  /** Endpoints that were reached through a proxy. */
+  readonly endpoints: number;
+  /** The bundle's id; undefined of what has none. */
+  readonly bundle: string | undefined;
+  /** Hosts that had the bundle before. */
+  readonly hostsWithBundle: readonly string[];
+}
+
+/** How the hosts' processor time is had. */
+export interface CpuMeter {
+  readonly source: RemoteCpuSource;
+  /** What one reading of cgroups takes of it itself, added up over the hosts. */
+  readonly readingMs: number;
+}
+
+/** What is to be timed. */
+export interface SampleRequest extends Condition {
+  readonly method: Method;
+  /** Counted from 1; 0 is a warm-up. */
+  readonly round: number;
+  readonly cpuMeter: CpuMeter;
+  /** Bundles to remove from the hosts before a cold run. */
+  readonly bundles: ReadonlySet<string>;
+}
+
+/** Brings everything to the state a run is to find, and times it. Fails with `COMPARE_FAILED`. */
+export async function takeSample(request: SampleRequest, options: SamplerOptions): Promise<Taken> {
+  const { method, cache, roundTripMs, round, cpuMeter } = request;
+  const { road, control, signal, hosts } = options;
+  const { proxies } = road;
+  proxies.roundTripMs = 0;
+  await resetState(options);
+  const isCold = cache === "cold" && method.kind === "volley";
+  const cacheDirectory = isCold ? mkdtempSync(join(road.directory, "cache-")) : undefined;
+  // The others leave the bundle to those that need it.
+  if (isCold && method.via === "bundle" && request.bundles.size > 0)
+    await control.run(removeBundles(request.bundles), signal);
+  const before = cpuMeter.source === "cgroup" ? await readCpu(control, signal) : undefined;
+  proxies.closeConnections();
+  proxies.reset();
+  proxies.roundTripMs = roundTripMs;
+
+  const chunks: string[] = [];
+  const result = await runTimed({
+    words: wordsOf(method, options),
+    cwd: options.cwd,
+    env: environmentOf(method, cacheDirectory, options),
+    ...(method.kind === "volley" ? { onStdout: (chunk: string) => chunks.push(chunk) } : {}),
+    signal,
+  });
+  const traffic = proxies.traffic();
+  proxies.closeConnections();
+  if (cacheDirectory !== undefined) rmSync(cacheDirectory, { recursive: true, force: true });
+  signal.throwIfAborted();
+  const output = method.kind === "volley" ? readRunOutput(chunks.join("")) : undefined;
+  if (result.exitCode !== 0) throw failed(request, result, output);
+  const after = before === undefined ? undefined : await readCpu(control, signal);
+  const wasProxied = traffic.endpoints > 0;
+  return {
+    sample: {
+      method: method.name,
+      cache,
+      roundTripMs,
+      round,
+      wallMs: result.wallMs,
+      controllerCpuMs: result.times === undefined ? undefined : result.times.userMs + result.times.systemMs,
+      remoteCpuMs: cpuMeter.source === "target" ? output?.targetCpuMs : cpuOfRun(before, after, cpuMeter),
+      sentBytes: wasProxied ? traffic.sentBytes : undefined,
+      receivedBytes: wasProxied ? traffic.receivedBytes : undefined,
+      flights: wasProxied ? traffic.flights / hosts : undefined,
+      phasesMs: output?.phasesMs ?? {},
+      hosts: output?.hosts ?? [],
+      run: output?.summary?.run,
+    },
+    endpoints: traffic.endpoints,
+    bundle: output?.bundle,
+    hostsWithBundle:
+      output?.summary?.hosts.filter(({ uploadedBytes }) => uploadedBytes === 0).map(({ host }) => host) ?? [],
+  };
+}
+
+/** Reads what the hosts' processors have done so far. */
+export async function readCpu(
+  control: HostControl,
+  signal: AbortSignal,
+): Promise<ReadonlyMap<string, CpuReading>> {
+  const told = await control.run(CPU_SCRIPT, signal);
+  return new Map([...told].map(([host, text]) => [host, parseCpuReading(text)]));
+}
+
+function cpuOfRun(
+  before: ReadonlyMap<string, CpuReading> | undefined,
+  after: ReadonlyMap<string, CpuReading> | undefined,
+  { readingMs }: CpuMeter,
+): number | undefined {
+  if (before === undefined || after === undefined) return undefined;
+  const taken = cpuBetween(before, after);
+  return taken === undefined ? undefined : Math.max(0, taken - readingMs);
+}
+
+async function resetState(options: SamplerOptions): Promise<void> {
+  const { reset, resetHosts, control, signal, cwd, road } = options;
+  if (resetHosts !== undefined) await control.run(resetHosts, signal);
+  if (reset === undefined) return;
+  const { exitCode, lastLines } = await runTimed({
+    words: ["/bin/sh", "-c", withInventory(reset, road)],
+    cwd,
+    env: outsideEnvironment(options),
+    signal,
+  });
+  signal.throwIfAborted();
+  if (exitCode !== 0)
+    throw new VolleyError(
+      "COMPARE_FAILED",
+      `--reset ended with exit code ${exitCode}${lastLines.length === 0 ? "" : `: ${lastLines.at(-1)}`}`,
+    );
+}
+
+function removeBundles(bundles: ReadonlySet<string>): string {
+  const files = [...bundles].flatMap((id) => [`"$d/${id}.run"`, `"$d/${id}".run.*`]);
+  return `d="$HOME/.cache/volley/bundles"; rm -f ${files.join(" ")}`;
+}
+
+function wordsOf(method: Method, options: SamplerOptions): readonly string[] {
+  if (method.kind === "command") return ["/bin/sh", "-c", withInventory(method.line, options.road)];
+  return [...options.program, ...options.runArguments, `--via=${method.via}`];
+}
+
+function withInventory(line: string, { inventoryFile }: Road): string {
+  return line.replaceAll(INVENTORY_PLACEHOLDER, quote(inventoryFile));
+}
+
+function environmentOf(
+  method: Method,
+  cacheDirectory: string | undefined,
+  options: SamplerOptions,
+): NodeJS.ProcessEnv {
+  if (method.kind === "command") return outsideEnvironment(options);
+  return {
+    ...options.environment,
+    ...options.ownEnvironment,
+    [ROUTES_VARIABLE]: options.road.routesFile,
+    // Dozens of runs would push those that somebody may want to look at out of sight.
+    XDG_STATE_HOME: join(options.road.directory, "state"),
+    ...(cacheDirectory === undefined ? {} : { XDG_CACHE_HOME: cacheDirectory }),
+  };
+}
+
+function outsideEnvironment({ environment, road }: SamplerOptions): NodeJS.ProcessEnv {
+  return {
+    ...environment,
+    [ROUTES_VARIABLE]: road.routesFile,
+    VOLLEY_INVENTORY: road.inventoryFile,
+  };
+}
+
+function failed(
+  { method, round }: SampleRequest,
+  { exitCode, lastLines }: TimedResult,
+  output: RunOutput | undefined,
+): VolleyError {
+  const which = `${method.name}, ${round === 0 ? "warm-up" : `run ${round}`}`;
+  const said = reasonOf(output) ?? lastLines.at(-1)?.replace(/^volley: /, "");
+  return new VolleyError(
+    "COMPARE_FAILED",
+    `${which}: ended with exit code ${exitCode}${said === undefined ? "" : `: ${said}`}`,
+    { hint: "only runs that end well are compared" },
+  );
+}
+
+function reasonOf(output: RunOutput | undefined): string | undefined {
+  for (const { host, error, failures } of output?.summary?.hosts ?? []) {
+    const [failure] = failures;
+    if (error !== undefined)
+      return error.message.startsWith(host) ? error.message : `${host}: ${error.message}`;
+    if (failure !== undefined) return `${host}: ${failure.name}: ${failure.error.message}`;
+  }
+  return undefined;
+}

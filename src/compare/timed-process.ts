@@ -1,0 +1,103 @@
+import { type ChildProcess, spawn } from "node:child_process";
+import type { Readable } from "node:stream";
+import { setTimeout as sleep } from "node:timers/promises";
+import { type ProcessTimes, parseTimes, TIMED_SCRIPT } from "./process-times.ts";
+
+/** A command whose whole process is timed. */
+export interface TimedCommand {
+  /** The program and its arguments. */
+  readonly words: readonly string[];
+  readonly cwd: string;
+  readonly env: NodeJS.ProcessEnv;
+  /** Takes what it writes to stdout, as it comes. */
+  readonly onStdout?: (chunk: string) => void;
+  readonly signal: AbortSignal;
+}
+
+/** What came of it. */
+export interface TimedResult {
+  /** From starting it to its end, in milliseconds. */
+  readonly wallMs: number;
+  /** Of it and of those of its processes that ended before it; undefined when a signal ended it. */
+  readonly times: ProcessTimes | undefined;
+  /** 128 and the number of a signal, as shells have it; 127 when it could not be started. */
+  readonly exitCode: number;
+  /** The last lines that it printed, of both streams, as they came. */
+  readonly lastLines: readonly string[];
+}
+
+const KEPT_CHARACTERS = 8_000;
+const KEPT_LINES = 20;
+/** A process left in the background, such as ssh's ControlPersist, keeps the streams open: nobody waits for that. */
+const DRAIN_MS = 1_000;
+/** From asking it to end to ending it. */
+const GRACE_MS = 10_000;
+
+/** Runs a command to its end. When `signal` is aborted it gets SIGINT, and SIGKILL 10 s later. Never rejects. */
+export async function runTimed(command: TimedCommand): Promise<TimedResult> {
+  const { words, cwd, env, onStdout, signal } = command;
+  let tail = "";
+  let told = "";
+  const startedMs = performance.now();
+  // A group of its own: Ctrl-C at the terminal is for us, who pass it on.
+  const child = spawn("/bin/sh", ["-c", TIMED_SCRIPT, "sh", ...words], {
+    cwd,
+    env,
+    detached: true,
+    stdio: ["ignore", "pipe", "pipe", "pipe"],
+  });
+  const closed = new Promise<void>((resolve) => child.once("close", () => resolve()));
+  const keep = (text: string): void => {
+    tail = (tail + text).slice(-KEPT_CHARACTERS);
+  };
+  child.stdout?.setEncoding("utf8").on("data", (text: string) => {
+    keep(text);
+    onStdout?.(text);
+  });
+  child.stderr?.setEncoding("utf8").on("data", keep);
+  (child.stdio[3] as Readable | null)?.setEncoding("utf8").on("data", (text: string) => {
+    told += text;
+  });
+  let killer: NodeJS.Timeout | undefined;
+  const onAbort = (): void => {
+    killGroup(child, "SIGINT");
+    killer = setTimeout(() => killGroup(child, "SIGKILL"), GRACE_MS);
+  };
+  if (signal.aborted) onAbort();
+  signal.addEventListener("abort", onAbort, { once: true });
+  const exit = await exitOf(child);
+  const wallMs = performance.now() - startedMs;
+  signal.removeEventListener("abort", onAbort);
+  clearTimeout(killer);
+  const waiting = new AbortController();
+  await Promise.race([closed, sleep(DRAIN_MS, undefined, { signal: waiting.signal }).catch(() => {})]);
+  waiting.abort();
+  for (const stream of child.stdio) stream?.destroy();
+  return {
+    wallMs,
+    times: parseTimes(told),
+    exitCode: exit.code,
+    lastLines: `${tail}${exit.problem}`
+      .split("\n")
+      .filter((line) => line.trim() !== "")
+      .slice(-KEPT_LINES),
+  };
+}
+
+function exitOf(child: ChildProcess): Promise<{ readonly code: number; readonly problem: string }> {
+  return new Promise((resolve) => {
+    child.once("error", (error) => resolve({ code: 127, problem: error.message }));
+    child.once("exit", (code, signal) => {
+      resolve({ code: code ?? 128, problem: signal === null ? "" : `ended by ${signal}` });
+    });
+  });
+}
+
+function killGroup({ pid }: ChildProcess, signal: NodeJS.Signals): void {
+  if (pid === undefined) return;
+  try {
+    process.kill(-pid, signal);
+  } catch {
+    // It has ended meanwhile.
+  }
+}
