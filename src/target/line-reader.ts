@@ -18,6 +18,6 @@ export function readLines(stream: Readable, onLine: (line: string) => void): voi
       search = from;
     }
     buffered = buffered.slice(from);
-    if (buffered.length > MAX_COMMAND_LINE) stream.destroy();
+    if (buffered.length > MAX_COMMAND_LINE) stream.destroy(new Error("a line is too long"));
   });
 }
