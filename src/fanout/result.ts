@@ -33,7 +33,7 @@ export function outcomeOf(outcome: ExecOutcome): Outcome {
 }
 
 /** The exit code of a whole fan-out: 130 cancelled, 4 some host unreachable or lost, 2 some host failed, else 0. */
-export function exitCodeOf(results: readonly HostResult[]): 0 | 2 | 4 | 130 {
+export function exitCodeOf(results: readonly Pick<HostResult, "outcome">[]): 0 | 2 | 4 | 130 {
   const has = (...outcomes: readonly ExecOutcome[]): boolean =>
     results.some(({ outcome }) => outcomes.includes(outcome));
   if (has("cancelled")) return 130;

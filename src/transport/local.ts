@@ -1,16 +1,19 @@
-import { spawn } from "node:child_process";
+import { type ChildProcess, spawn } from "node:child_process";
 import { mkdir, writeFile } from "node:fs/promises";
-import { homedir } from "node:os";
+import { homedir, userInfo } from "node:os";
 import { dirname, join } from "node:path";
 import { VolleyError } from "../core/errors.ts";
-import type { Connection, RemoteExit, RemoteProcess, Transport } from "./transport.ts";
+import { openFileSession } from "./sftp/open-file-session.ts";
+import { SFTP_SERVER_SCRIPT } from "./sftp/server-program.ts";
+import { spawnOnTerminal } from "./terminal-child.ts";
+import type { Connection, ExecOptions, RemoteExit, RemoteProcess, Transport } from "./transport.ts";
 
 /** Reaches this machine itself, for hosts with `ansible_connection: local`. */
 export function createLocalTransport(): Transport {
-  return { connect: async () => createLocalConnection(), close: () => {} };
+  return { connect: async ({ host }) => createLocalConnection(host), close: () => {} };
 }
 
-function createLocalConnection(): Connection {
+function createLocalConnection(host: string): Connection {
   let resolveClosed!: (reason: undefined) => void;
   const closed = new Promise<undefined>((resolve) => {
     resolveClosed = resolve;
@@ -18,7 +21,8 @@ function createLocalConnection(): Connection {
   return {
     closed,
     timings: { connectMs: 0, authenticateMs: 0 },
-    exec: async (command) => execute(command),
+    exec: async (command, _signal, { pty } = {}) =>
+      pty?.resizable === true ? executeOnTerminal(command, pty, closed) : execute(command ?? LOGIN_SHELL),
     upload: async (bytes, path, { mode, onProgress }) => {
       const full = join(homedir(), path);
       try {
@@ -31,8 +35,26 @@ function createLocalConnection(): Connection {
       }
       onProgress?.(bytes.length);
     },
+    files: async (signal) => await openFileSession(execute(SFTP_SERVER_SCRIPT), { host, signal }),
     close: () => resolveClosed(undefined),
   };
+}
+
+const LOGIN_SHELL = 'exec "$SHELL" -l';
+
+function executeOnTerminal(
+  command: string | undefined,
+  { columns, rows, term = "xterm" }: NonNullable<ExecOptions["pty"]>,
+  closed: Promise<undefined>,
+): RemoteProcess {
+  const { shell } = userInfo();
+  // The shell is named here: what makes the terminal sets another one for itself.
+  const line = `SHELL='${shell ?? "/bin/sh"}'; export SHELL; ${command ?? LOGIN_SHELL}`;
+  const env = { ...process.env, TERM: term };
+  const { child, resize, ...streams } = spawnOnTerminal(line, { columns, rows, env, cwd: homedir() });
+  // Its terminal goes with it, and the kernel hangs up what runs there.
+  void closed.then(() => child.kill("SIGKILL"));
+  return { ...streams, resize, exit: exitOf(child) };
 }
 
 function execute(command: string): RemoteProcess {
@@ -43,11 +65,14 @@ function execute(command: string): RemoteProcess {
     detached: true,
   });
   child.stdin.on("error", () => {});
-  const exit = new Promise<RemoteExit>((resolve) => {
+  return { stdin: child.stdin, stdout: child.stdout, stderr: child.stderr, exit: exitOf(child) };
+}
+
+function exitOf(child: ChildProcess): Promise<RemoteExit> {
+  return new Promise((resolve) => {
     child.once("error", (error) => resolve({ kind: "lost", reason: error.message }));
     child.once("close", (code, signal) =>
       resolve(code === null ? { kind: "signalled", signal: signal ?? "unknown" } : { kind: "exited", code }),
     );
   });
-  return { stdin: child.stdin, stdout: child.stdout, stderr: child.stderr, exit };
 }

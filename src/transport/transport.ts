@@ -1,4 +1,4 @@
-import type { Readable, Writable } from "node:stream";
+import type { Duplex, Readable, Writable } from "node:stream";
 import type { FileSession } from "./file-session.ts";
 import type { SshSettings } from "./ssh-settings.ts";
 
@@ -9,6 +9,8 @@ export interface RemoteProcess {
   readonly stderr: Readable;
   /** Resolves once the process has ended and its output has been read to the end; never rejects. */
   readonly exit: Promise<RemoteExit>;
+  /** Tells the process's terminal its new size, in cells; absent without one that is resizable. */
+  resize?(columns: number, rows: number): void;
 }
 
 /** How a remote process ended. */
@@ -29,17 +31,29 @@ export interface UploadOptions {
 /** How a command is started. */
 export interface ExecOptions {
   /** Starts it on a terminal of this size; its stdout and stderr are then one. Default: without a terminal. */
-  readonly pty?: { readonly columns: number; readonly rows: number };
+  readonly pty?: {
+    readonly columns: number;
+    readonly rows: number;
+    /** What kind of terminal it is told to be on. Default: this one's `$TERM`, else xterm. */
+    readonly term?: string;
+    /** Whether its size may change later, which `resize` then tells. Default: no. */
+    readonly resizable?: boolean;
+  };
 }
 
 /** A connection to one host. */
 export interface Connection {
-  /** Starts a command line in the user's shell. */
-  exec(command: string, signal: AbortSignal, options?: ExecOptions): Promise<RemoteProcess>;
+  /** Starts a command line in the user's shell; undefined: the login shell itself, which wants a terminal. */
+  exec(command: string | undefined, signal: AbortSignal, options?: ExecOptions): Promise<RemoteProcess>;
   /** Sends a file to a path relative to the user's home. Fails with `UPLOAD_FAILED`. */
   upload(bytes: Buffer, path: string, options: UploadOptions): Promise<void>;
   /** Opens a session for files. Fails with `SFTP_UNAVAILABLE` where the host offers none. */
   files(signal: AbortSignal): Promise<FileSession>;
+  /**
+   * Opens a connection from the host to a port it can reach (RFC 4254, section 7.2). Rejects when nothing answers there,
+   * or sshd allows none. Absent where the transport cannot.
+   */
+  forward?(address: string, port: number): Promise<Duplex>;
   /** How long it took to get here, in milliseconds. */
   readonly timings: { readonly connectMs: number; readonly authenticateMs: number };
   /** Resolves when the connection is gone, with the reason unless it was closed from here. */

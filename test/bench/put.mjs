@@ -22,8 +22,8 @@ const { values } = parseArgs({
     profile: { type: "string" },
     bare: { type: "string" },
     file: { type: "string" },
-    chunk: { type: "string", default: "32768" },
-    concurrency: { type: "string", default: "64" },
+    chunk: { type: "string", default: "261120" },
+    concurrency: { type: "string", default: "256" },
     cipher: { type: "string", default: "aes128-gcm@openssh.com" },
   },
 });

@@ -1,6 +1,15 @@
-import { type ChildProcess, type ChildProcessWithoutNullStreams, spawn } from "node:child_process";
+import { type ChildProcess, spawn } from "node:child_process";
 import { VolleyError } from "../../core/errors.ts";
-import type { Connection, Endpoint, RemoteExit, RemoteProcess, UploadOptions } from "../transport.ts";
+import { openFileSession } from "../sftp/open-file-session.ts";
+import { spawnOnTerminal } from "../terminal-child.ts";
+import type {
+  Connection,
+  Endpoint,
+  ExecOptions,
+  RemoteExit,
+  RemoteProcess,
+  UploadOptions,
+} from "../transport.ts";
 
 /** An `ssh` that has logged in and shares its connection. */
 export interface Master {
@@ -12,6 +21,7 @@ export interface Master {
 
 /** What `ssh` itself exits with when something is wrong (ssh(1), EXIT STATUS). */
 const SSH_FAILED = 255;
+type Kind = "command" | "terminal" | "subsystem";
 const CHUNK_BYTES = 64 << 10;
 const EXISTS = 73;
 
@@ -27,19 +37,23 @@ export function createOpenSshConnection(
     isGone = true;
     return closedHere ? undefined : reason;
   });
-  const start = (command: string, terminal: boolean): ChildProcessWithoutNullStreams => {
+  const argumentsFor = (command: string | undefined, kind: Kind): readonly string[] => {
     const options = ["-o", "ControlMaster=no", "-o", `ControlPath=${master.socket.replaceAll("%", "%%")}`];
     // Were the connection gone, ssh would open another by itself: this stops it.
     const alone = ["-F", "none", "-o", "ProxyCommand=false", "-o", "BatchMode=yes", "-o", "LogLevel=ERROR"];
     const agent = endpoint.ssh?.forwardAgent === true ? ["-A"] : [];
-    const args = [...options, ...alone, ...agent, terminal ? "-tt" : "-T", "--", "volley", command];
-    return spawn("ssh", args, {
-      stdio: ["pipe", "pipe", "pipe"],
-      env: { ...process.env, LC_ALL: "C" },
-      detached: true,
-    });
+    const flag = { command: "-T", terminal: "-tt", subsystem: "-s" }[kind];
+    return [
+      ...options,
+      ...alone,
+      ...agent,
+      flag,
+      "--",
+      "volley",
+      ...(command === undefined ? [] : [command]),
+    ];
   };
-  const exitOf = (child: ChildProcessWithoutNullStreams): Promise<RemoteExit> =>
+  const exitOf = (child: ChildProcess): Promise<RemoteExit> =>
     new Promise((resolve) => {
       child.once("error", (error) => resolve({ kind: "lost", reason: error.message }));
       child.once("close", async (code, signal) => {
@@ -53,18 +67,35 @@ export function createOpenSshConnection(
           );
       });
     });
-  const exec = (command: string, terminal = false): RemoteProcess => {
-    const child = start(command, terminal);
+  const exec = (command: string | undefined, kind: Kind = "command"): RemoteProcess => {
+    const child = spawn("ssh", argumentsFor(command, kind), {
+      stdio: ["pipe", "pipe", "pipe"],
+      env: { ...process.env, LC_ALL: "C" },
+      detached: true,
+    });
     child.stdin.on("error", () => {});
     return { stdin: child.stdin, stdout: child.stdout, stderr: child.stderr, exit: exitOf(child) };
+  };
+  const execOnTerminal = (
+    command: string | undefined,
+    { columns, rows, term = "xterm" }: NonNullable<ExecOptions["pty"]>,
+  ): RemoteProcess => {
+    // ssh tells the host the size of the terminal it runs on, and needs one of its own for that; `~` is for the host.
+    const words = ["ssh", "-e", "none", ...argumentsFor(command, "terminal")];
+    const line = `exec ${words.map((word) => `'${word.replaceAll("'", "'\\''")}'`).join(" ")}`;
+    const env = { ...process.env, LC_ALL: "C", TERM: term };
+    const { child, resize, ...streams } = spawnOnTerminal(line, { columns, rows, env });
+    return { ...streams, resize, exit: exitOf(child) };
   };
   return {
     closed,
     timings,
     exec: async (command, signal, { pty } = {}) => {
       if (signal.aborted) throw new VolleyError("CANCELLED", "cancelled before it started");
-      return exec(command, pty !== undefined);
+      if (pty?.resizable === true) return execOnTerminal(command, pty);
+      return exec(command, pty === undefined ? "command" : "terminal");
     },
+    files: (signal) => openFileSession(exec("sftp", "subsystem"), { host: endpoint.host, signal }),
     upload: (bytes, path, options) => upload(exec, endpoint.host, bytes, path, options),
     close: () => {
       closedHere = true;

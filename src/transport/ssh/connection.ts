@@ -1,6 +1,8 @@
 import { setTimeout as sleep } from "node:timers/promises";
 import type { Client, ClientChannel, SFTPWrapper } from "ssh2";
 import { isVolleyError, VolleyError } from "../../core/errors.ts";
+import type { FileSession } from "../file-session.ts";
+import { openFileSession } from "../sftp/open-file-session.ts";
 import type { Connection, ExecOptions, RemoteExit, RemoteProcess, UploadOptions } from "../transport.ts";
 import { sendFile } from "./send-file.ts";
 
@@ -66,6 +68,17 @@ export function createSshConnection(
         "sending a file",
         sendFile(await orLost("opening SFTP", openSftp()), host, bytes, path, options),
       ),
+    files: (signal) => orLost("opening SFTP", openFiles(client, host, signal, closed)),
+    forward: (address, port) =>
+      orLost(
+        "opening a port",
+        new Promise((resolve, reject) => {
+          client.forwardOut("127.0.0.1", 0, address, port, (error, channel) => {
+            if (error === undefined || error === null) resolve(channel);
+            else reject(error);
+          });
+        }),
+      ),
     close: () => {
       closedHere = true;
       client.end();
@@ -82,7 +95,7 @@ function isCancelled(thrown: unknown): boolean {
 function execute(
   client: Client,
   host: string,
-  command: string,
+  command: string | undefined,
   {
     pty,
     signal,
@@ -91,9 +104,9 @@ function execute(
 ): Promise<RemoteProcess> {
   return new Promise((resolve, reject) => {
     if (signal.aborted) return reject(new VolleyError("CANCELLED", "cancelled before it started"));
-    const term = process.env.TERM ?? "xterm";
-    const terminal = pty === undefined ? {} : { pty: { cols: pty.columns, rows: pty.rows, term } };
-    client.exec(command, terminal, (error, channel) => {
+    const term = pty?.term ?? process.env.TERM ?? "xterm";
+    const terminal = pty === undefined ? undefined : { cols: pty.columns, rows: pty.rows, term };
+    const onChannel = (error: Error | undefined | null, channel: ClientChannel): void => {
       if (error !== undefined && error !== null) {
         return reject(
           new VolleyError("CONNECT_FAILED", `${host} would not run a command: ${error.message}`, {
@@ -106,9 +119,45 @@ function execute(
         stdout: channel,
         stderr: channel.stderr,
         exit: exitOf(channel, closed),
+        ...(pty?.resizable !== true
+          ? {}
+          : { resize: (columns: number, rows: number) => channel.setWindow(rows, columns, 0, 0) }),
       });
-    });
+    };
+    if (command === undefined) client.shell(terminal ?? false, onChannel);
+    else client.exec(command, terminal === undefined ? {} : { pty: terminal }, onChannel);
   });
+}
+
+/** A channel of its own for the subsystem (RFC 4254, section 6.5). */
+async function openFiles(
+  client: Client,
+  host: string,
+  signal: AbortSignal,
+  closed: Promise<string | undefined>,
+): Promise<FileSession> {
+  if (signal.aborted) throw new VolleyError("CANCELLED", "cancelled before it started");
+  const duplex = await new Promise<Pick<RemoteProcess, "stdin" | "stdout" | "stderr" | "exit">>(
+    (resolve, reject) => {
+      client.subsys("sftp", (error, channel) => {
+        if (error !== undefined && error !== null) {
+          return reject(
+            new VolleyError("SFTP_UNAVAILABLE", `${host} has no SFTP: ${error.message}`, {
+              cause: error,
+              hint: "its sshd_config needs a Subsystem sftp line",
+            }),
+          );
+        }
+        resolve({
+          stdin: channel.stdin,
+          stdout: channel,
+          stderr: channel.stderr,
+          exit: exitOf(channel, closed),
+        });
+      });
+    },
+  );
+  return await openFileSession(duplex, { host, signal });
 }
 
 function exitOf(channel: ClientChannel, closed: Promise<string | undefined>): Promise<RemoteExit> {

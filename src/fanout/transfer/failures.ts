@@ -1,0 +1,74 @@
+import { posix } from "node:path";
+import { isVolleyError, VolleyError } from "../../core/errors.ts";
+import { SftpError } from "../../transport/sftp/error.ts";
+import { STATUS } from "../../transport/sftp/protocol.ts";
+import type { TransferContext } from "./context.ts";
+import { partPath } from "./names.ts";
+
+/** Less than this free is a full disk: file systems keep some to themselves. */
+const FULL_BYTES = 1 << 20;
+
+/** No room on the host: going on with other files would only fill it. */
+export class HostFullError extends SftpError {}
+
+/** What ends a host's whole part, and not one file's alone. */
+export function endsAll(thrown: unknown): boolean {
+  if (thrown instanceof HostFullError) return true;
+  if (!isVolleyError(thrown)) return isLocalDiskFull(thrown);
+  return ["CONNECTION_LOST", "CANCELLED", "SFTP_UNAVAILABLE"].includes(thrown.code);
+}
+
+/** Whether this machine has no room left. */
+export function isLocalDiskFull(thrown: unknown): boolean {
+  const code = (thrown as NodeJS.ErrnoException | undefined)?.code;
+  return code === "ENOSPC" || code === "EDQUOT";
+}
+
+/** OpenSSH says no more than "Failure" when a disk is full: this looks. */
+export async function explainWriteFailure(
+  { files, host }: TransferContext,
+  path: string,
+  thrown: unknown,
+): Promise<unknown> {
+  if (!(thrown instanceof SftpError)) return thrown;
+  // The temporary name is nothing that anybody asked for.
+  const said = thrown.message.replaceAll(partPath(path), path);
+  const named = new SftpError(thrown.status, said, thrown.hint);
+  if (thrown.status !== STATUS.failure) return named;
+  const space = await files.freeSpace(posix.dirname(path)).catch(() => undefined);
+  const full = (why: string, hint: string): HostFullError =>
+    new HostFullError(STATUS.failure, `${host}: cannot write ${path}: ${why}`, hint);
+  if (space?.isReadOnly === true) {
+    return new SftpError(
+      STATUS.failure,
+      `${host}: cannot write ${path}: its file system is read-only`,
+      "mount it read-write, or put the files elsewhere",
+    );
+  }
+  if (/no space left/i.test(said) || (space !== undefined && space.freeBytes < FULL_BYTES))
+    return full("no space left on the host", "free some room on the host, or put it elsewhere");
+  if (space !== undefined && space.freeFiles === 0)
+    return full("no more files fit on its file system", "its inodes are used up: remove files");
+  if (/quota/i.test(said)) return full("the user's quota is used up", "free some room, or raise the quota");
+  return named;
+}
+
+/** A file changed between being looked at and being sent. */
+export function changedMeanwhile(path: string): VolleyError {
+  return new VolleyError("FILE_FAILED", `${path} changed while it was read`, { hint: "try again" });
+}
+
+/** An error of this machine's file system, with the path and what to do. */
+export function localFailure(path: string, thrown: unknown): unknown {
+  if (isVolleyError(thrown)) return thrown;
+  const { code, message } = thrown as NodeJS.ErrnoException;
+  if (code === undefined) return thrown;
+  const meanings: Readonly<Record<string, string>> = {
+    ENOSPC: "no space left on this machine",
+    EDQUOT: "the quota on this machine is used up",
+    EACCES: "permission denied on this machine",
+    ENOENT: "no such file on this machine",
+    ELOOP: "there is a link in its place on this machine",
+  };
+  return new VolleyError("FILE_FAILED", `${path}: ${meanings[code] ?? message}`, { cause: thrown });
+}

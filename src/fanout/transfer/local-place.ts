@@ -1,0 +1,83 @@
+import type { Stats } from "node:fs";
+import { lstat, mkdir, readlink, rename, symlink, unlink } from "node:fs/promises";
+import { basename, dirname, join } from "node:path";
+import { VolleyError } from "../../core/errors.ts";
+import { partPath } from "./names.ts";
+
+/** A host's own directory on this machine; nothing outside of it is ever written. */
+export interface LocalPlace {
+  /** The full path of something in it, whose directories are real ones: a link that lies there is not followed. */
+  resolve(path: string): Promise<string>;
+  /** Makes a directory in it, where it is missing; gives whether it was. */
+  makeDirectory(path: string, check: boolean): Promise<boolean>;
+  /** What is there, without following a link. */
+  look(path: string): Promise<Stats | null>;
+  /** Makes a link, in place of a file or link that is there; gives whether it was needed. */
+  makeLink(path: string, target: string, check: boolean): Promise<boolean>;
+}
+
+/** Makes it. `root` is made with the first directory. */
+export function createLocalPlace(root: string): LocalPlace {
+  const real = new Map<string, Promise<void>>();
+
+  /** A host may have said "link" in an earlier transfer and "directory" now. */
+  const assertReal = (directory: string): Promise<void> => {
+    const known = real.get(directory) ?? check();
+    real.set(directory, known);
+    return known;
+    async function check(): Promise<void> {
+      if (directory !== "") await assertReal(parentOf(directory));
+      const stats = await orNull(lstat(join(root, directory)));
+      if (stats === null || stats.isDirectory()) return;
+      throw new VolleyError("FILE_FAILED", `${join(root, directory)} is there and is no directory`, {
+        hint: "remove it, or get the files into another place",
+      });
+    }
+  };
+  const resolve = async (path: string): Promise<string> => {
+    if (path.split("/").some((name) => name === ".." || name === "."))
+      throw new VolleyError("INTERNAL", `${path} is no path below a directory`);
+    await assertReal(path === "" ? "" : parentOf(path));
+    return join(root, path);
+  };
+  return {
+    resolve,
+    look: async (path) => orNull(lstat(await resolve(path))),
+    makeDirectory: async (path, check) => {
+      await assertReal(path);
+      const full = join(root, path);
+      const there = await orNull(lstat(full));
+      if (there !== null || check) return there === null;
+      await mkdir(full, { recursive: path === "" });
+      return true;
+    },
+    makeLink: async (path, target, check) => {
+      const full = await resolve(path);
+      const there = await orNull(lstat(full));
+      if (there?.isSymbolicLink() === true && (await readlink(full)) === target) return false;
+      if (there?.isDirectory() === true)
+        throw new VolleyError("FILE_FAILED", `${full} is a directory: no link is put in its place`);
+      if (check) return true;
+      const part = join(dirname(full), basename(partPath(basename(full))));
+      await unlink(part).catch(() => {});
+      await symlink(target, part);
+      await rename(part, full);
+      return true;
+    },
+  };
+}
+
+function parentOf(path: string): string {
+  const parent = dirname(path);
+  return parent === "." ? "" : parent;
+}
+
+async function orNull<Value>(promise: Promise<Value>): Promise<Value | null> {
+  try {
+    return await promise;
+  } catch (thrown) {
+    const { code } = thrown as NodeJS.ErrnoException;
+    if (code === "ENOENT" || code === "ENOTDIR") return null;
+    throw thrown;
+  }
+}

@@ -1,0 +1,42 @@
+import { createHash } from "node:crypto";
+import { posix } from "node:path";
+
+const MAX_NAME_BYTES = 255;
+const SUFFIX = ".volley-part";
+
+/** `.NAME.volley-part` beside a file: always the same, so that a later transfer finds what an earlier one left. */
+export function partPath(path: string): string {
+  const name = posix.basename(path);
+  const part = `.${name}${SUFFIX}`;
+  const fits = Buffer.byteLength(part) <= MAX_NAME_BYTES;
+  const short = fits ? part : `.${createHash("sha256").update(name).digest("hex")}${SUFFIX}`;
+  return posix.join(posix.dirname(path), short);
+}
+
+/** Why a name that a host gives is not written to this machine's disk; undefined when it may be. */
+export function refusedName(name: string): string | undefined {
+  if (name === "" || name === "." || name === "..") return "it is no name of a file";
+  if (name.includes("/") || name.includes("\0")) return "it is no name of a file";
+  if (/\p{Cc}/u.test(name)) return "there is a control character in its name";
+  if (name.includes("\ufffd")) return "its name is not UTF-8";
+  if (Buffer.byteLength(name) > MAX_NAME_BYTES) return "its name is too long";
+  return undefined;
+}
+
+/** A path below a directory; the directory itself for the empty one. */
+export function below(directory: string, path: string): string {
+  if (path === "") return directory;
+  return directory.endsWith("/") ? `${directory}${path}` : `${directory}/${path}`;
+}
+
+/** Whether a link at `path`, relative to the tree's root, leads to somewhere in the tree. */
+export function staysInside(path: string, target: string): boolean {
+  if (target === "" || target.startsWith("/") || target.includes("\0")) return false;
+  const led = posix.normalize(posix.join(posix.dirname(path), target));
+  return led !== ".." && !led.startsWith("../");
+}
+
+/** The name of a host's own directory below the destination: one name, whatever the host is called. */
+export function hostDirectoryName(host: string): string {
+  return host.replace(/[/\\\p{Cc}]|^\.+$/gu, "_");
+}

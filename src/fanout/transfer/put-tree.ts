@@ -1,0 +1,244 @@
+import { posix } from "node:path";
+import { VolleyError } from "../../core/errors.ts";
+import type { FileAttributes, FileSession } from "../../transport/file-session.ts";
+import { sftpStatus } from "../../transport/sftp/error.ts";
+import { isDirectory, isLink, type TransferContext } from "./context.ts";
+import { each, FILES_AT_ONCE } from "./each.ts";
+import { endsAll, HostFullError } from "./failures.ts";
+import type { LocalFile, LocalTree } from "./local-tree.ts";
+import { below, partPath } from "./names.ts";
+import { putFile, type RemoteState } from "./put-file.ts";
+import { putLink } from "./put-link.ts";
+
+/** With fewer names in a directory each is asked for by itself: the directory may hold many others. */
+const LISTED_FROM = 8;
+const LOOK_AT_ONCE = 16;
+
+/** Puts a tree on a host. What fails for one file is in the tally; rejects with what ends it all. */
+export async function putTree(context: TransferContext, tree: LocalTree, destination: string): Promise<void> {
+  const { files, tally, check } = context;
+  const base = await findBase(files, tree, destination);
+  tally.total(tree.files.length + tree.links.length, tree.totalBytes);
+  for (const path of tree.skipped) tally.done({ path, action: "skipped", bytes: 0 });
+  const made = new Set<string>();
+  const unmade = new Set<string>();
+  await makeAbove(context, tree, base, made);
+  // Each level at a time: a directory is made before what is in it.
+  for (const level of levelsOf(tree.directories)) {
+    await each(level, FILES_AT_ONCE, async ({ path, mode }) => {
+      const remote = below(base, path);
+      const parent = posix.dirname(remote);
+      if (unmade.has(parent)) return void unmade.add(remote);
+      try {
+        if (await ensureDirectory(context, remote, mode, made.has(parent))) made.add(remote);
+      } catch (thrown) {
+        if (endsAll(thrown)) throw thrown;
+        unmade.add(remote);
+        tally.failed(remote, thrown);
+      }
+    });
+  }
+  const states = await lookAt(context, tree, base, made);
+  await refuseWhenFull(context, tree, base, states);
+  await each(tree.files, FILES_AT_ONCE, async (file) => {
+    const remote = below(base, file.path);
+    if (unmade.has(posix.dirname(remote))) return tally.failed(remote, notMade(context, remote));
+    await tally.ready();
+    try {
+      const action = await putFile(context, file, remote, states.get(remote) ?? NOTHING);
+      tally.done({ path: remote, action, bytes: file.size });
+    } catch (thrown) {
+      if (endsAll(thrown)) throw thrown;
+      tally.failed(remote, thrown);
+    }
+  });
+  await each(tree.links, FILES_AT_ONCE, async ({ path, target }) => {
+    const remote = below(base, path);
+    if (unmade.has(posix.dirname(remote))) return tally.failed(remote, notMade(context, remote));
+    try {
+      await putLink(context, remote, target, states.get(remote)?.existing ?? null);
+    } catch (thrown) {
+      if (endsAll(thrown)) throw thrown;
+      tally.failed(remote, thrown);
+    }
+  });
+  if (context.preserve && !check) await keepDirectories(context, tree, base, unmade);
+}
+
+const NOTHING: RemoteState = { existing: null, part: null };
+
+/** The destination in full; one file goes into it when it is a directory. */
+async function findBase(files: FileSession, tree: LocalTree, destination: string): Promise<string> {
+  const given = destination.replace(/^~(\/|$)/, "");
+  const isAbsolute = given.startsWith("/");
+  const full = posix.normalize(isAbsolute ? given : below(await files.realPath("."), given || "."));
+  const base = full.length > 1 ? full.replace(/\/$/, "") : full;
+  if (tree.singleName === undefined) return base;
+  const there = await files.stat(base);
+  return there !== null && isDirectory(there) ? below(base, tree.singleName) : base;
+}
+
+/** Makes what is missing above the destination, and it, unless it is the thing that is put. */
+async function makeAbove(
+  context: TransferContext,
+  tree: LocalTree,
+  base: string,
+  made: Set<string>,
+): Promise<void> {
+  const isThing = tree.files.some(({ path }) => path === "") || tree.links.some(({ path }) => path === "");
+  const isTree = tree.directories.some(({ path }) => path === "");
+  const missing: string[] = [];
+  let path = isThing || isTree ? posix.dirname(base) : base;
+  for (; path !== "/" && path !== "."; path = posix.dirname(path)) {
+    const there = await context.files.stat(path);
+    if (there !== null && !isDirectory(there)) throw inTheWay(context, path);
+    if (there !== null) break;
+    missing.push(path);
+  }
+  for (const directory of missing.reverse()) {
+    made.add(directory);
+    if (!context.check) await context.files.makeDirectory(directory);
+    context.tally.done({ path: directory, action: "made", bytes: 0 });
+  }
+}
+
+/** Whether it had to be made. */
+async function ensureDirectory(
+  { files, tally, check, host }: TransferContext,
+  path: string,
+  mode: number,
+  parentIsNew: boolean,
+): Promise<boolean> {
+  const there = parentIsNew ? null : await files.stat(path);
+  if (there !== null) {
+    if (!isDirectory(there)) throw inTheWay({ host }, path);
+    return false;
+  }
+  // Its owner must be able to fill it, whatever its mode is in the end.
+  if (!check) await files.makeDirectory(path, { mode: (mode & 0o777) | 0o700 });
+  tally.done({ path, action: "made", bytes: 0 });
+  return true;
+}
+
+function inTheWay({ host }: Pick<TransferContext, "host">, path: string): VolleyError {
+  return new VolleyError("SFTP_FAILED", `${host}: ${path} is there and is no directory`, {
+    hint: "remove it, or put the files elsewhere",
+  });
+}
+
+function notMade({ host }: TransferContext, path: string): VolleyError {
+  return new VolleyError("SFTP_FAILED", `${host}: cannot write ${path}: its directory could not be made`);
+}
+
+function levelsOf<Entry extends { readonly path: string }>(
+  entries: readonly Entry[],
+): readonly (readonly Entry[])[] {
+  const levels: Entry[][] = [];
+  for (const entry of entries) {
+    const depth = entry.path === "" ? 0 : entry.path.split("/").length;
+    levels[depth] ??= [];
+    levels[depth].push(entry);
+  }
+  return levels.filter((level) => level !== undefined);
+}
+
+/** What is on the host of all that is put: by listing directories, or asking for each name. */
+async function lookAt(
+  { files }: TransferContext,
+  tree: LocalTree,
+  base: string,
+  made: ReadonlySet<string>,
+): Promise<ReadonlyMap<string, RemoteState>> {
+  const states = new Map<string, RemoteState>();
+  const byDirectory = new Map<string, string[]>();
+  for (const { path } of [...tree.files, ...tree.links]) {
+    const remote = below(base, path);
+    const directory = posix.dirname(remote);
+    const names = byDirectory.get(directory) ?? [];
+    names.push(remote);
+    byDirectory.set(directory, names);
+  }
+  const isNew = [...byDirectory].filter(([directory]) => made.has(directory));
+  for (const [directory] of isNew) byDirectory.delete(directory);
+  await each(byDirectory, LOOK_AT_ONCE, async ([directory, paths]) => {
+    const attributesOf = paths.length < LISTED_FROM ? undefined : await listed(files, directory);
+    const look = async (path: string): Promise<FileAttributes | null> =>
+      attributesOf === undefined ? await files.lstat(path) : (attributesOf.get(path) ?? null);
+    for (const path of paths) {
+      try {
+        const [existing, part] = await Promise.all([look(path), look(partPath(path))]);
+        states.set(path, { existing, part });
+      } catch (thrown) {
+        // What may not be looked at is refused again, by name, when it is written.
+        if (sftpStatus(thrown) === undefined) throw thrown;
+      }
+    }
+  });
+  return states;
+}
+
+async function listed(
+  files: FileSession,
+  directory: string,
+): Promise<ReadonlyMap<string, FileAttributes> | undefined> {
+  try {
+    const entries = await files.list(directory);
+    return new Map(entries.map(({ name, attributes }) => [below(directory, name), attributes]));
+  } catch (thrown) {
+    if (sftpStatus(thrown) === undefined) throw thrown;
+    return undefined;
+  }
+}
+
+/** Says before anything is sent that it cannot fit. */
+async function refuseWhenFull(
+  { files, host, check }: TransferContext,
+  tree: LocalTree,
+  base: string,
+  states: ReadonlyMap<string, RemoteState>,
+): Promise<void> {
+  if (check || tree.totalBytes === 0) return;
+  let more = 0;
+  for (const { path, size } of tree.files) more += growth(states.get(below(base, path)), size);
+  if (more <= 0) return;
+  const isThing = tree.files.some(({ path }) => path === "");
+  const space = await files.freeSpace(isThing ? posix.dirname(base) : base).catch(() => undefined);
+  if (space === undefined || space.isReadOnly || space.freeBytes >= more) return;
+  throw new HostFullError(
+    4,
+    `${host}: no space left on the host: ${base} takes ${mebibytes(more)} more, and ${mebibytes(space.freeBytes)} are free`,
+    "free some room on the host, or put it elsewhere",
+  );
+}
+
+function mebibytes(bytes: number): string {
+  return `${(bytes / (1 << 20)).toFixed(1)} MiB`;
+}
+
+/** How much more room a file will take; what is replaced goes away only behind it. */
+function growth(state: RemoteState | undefined, size: LocalFile["size"]): number {
+  const old = state?.existing?.size ?? 0;
+  return size - old - (state?.part?.size ?? 0);
+}
+
+async function keepDirectories(
+  { files, tally }: TransferContext,
+  tree: LocalTree,
+  base: string,
+  unmade: ReadonlySet<string>,
+): Promise<void> {
+  // From within: what is put into a directory changes its time.
+  await each([...tree.directories].reverse(), 1, async ({ path, mode, mtime }) => {
+    const remote = below(base, path);
+    if (unmade.has(remote)) return;
+    try {
+      const there = await files.lstat(remote);
+      if (there === null || isLink(there)) return;
+      if (there.mtime === mtime && ((there.mode ?? -1) & 0o7777) === mode) return;
+      await files.setstat(remote, { mode, mtime });
+    } catch (thrown) {
+      if (endsAll(thrown)) throw thrown;
+      tally.failed(remote, thrown);
+    }
+  });
+}

@@ -1,0 +1,137 @@
+import { posix } from "node:path";
+import { VolleyError } from "../../core/errors.ts";
+import type { FileAttributes } from "../../transport/file-session.ts";
+import { isDirectory, isFile, isLink, type TransferContext } from "./context.ts";
+import { each } from "./each.ts";
+import { endsAll } from "./failures.ts";
+import { below, refusedName, staysInside } from "./names.ts";
+
+/** One thing on a host, and its path below the host's directory here; empty: that directory itself. */
+export interface RemoteEntry {
+  readonly path: string;
+  readonly remote: string;
+  readonly attributes: FileAttributes;
+}
+
+/** A link on a host that leads to somewhere in the tree. */
+export interface RemoteLink extends RemoteEntry {
+  readonly target: string;
+}
+
+/** What is to be got from a host; directories before what is in them. */
+export interface RemoteTree {
+  readonly directories: readonly RemoteEntry[];
+  readonly files: readonly RemoteEntry[];
+  readonly links: readonly RemoteLink[];
+}
+
+/** What is got. */
+export interface WalkOptions {
+  readonly sources: readonly string[];
+  /** Get what links lead to instead of links. */
+  readonly follow: boolean;
+}
+
+const LISTS_AT_ONCE = 8;
+/** A host could go on for ever. */
+const MAX_DEPTH = 100;
+const MAX_ENTRIES = 2_000_000;
+
+/**
+ * Goes through what is to be got from a host. What cannot be read, and names that are refused, are in the tally as
+ * failed; what is neither file nor directory, and links that lead out of the tree, as skipped. Fails with
+ * `SFTP_FAILED` when a source is not there.
+ */
+export async function walkRemoteTree(
+  context: TransferContext,
+  { sources, follow }: WalkOptions,
+): Promise<RemoteTree> {
+  const { files, tally, host } = context;
+  const found = { directories: [] as RemoteEntry[], files: [] as RemoteEntry[], links: [] as RemoteLink[] };
+  const taken = new Set<string>();
+  let entries = 0;
+
+  const take = async (entry: RemoteEntry, isNamed: boolean): Promise<RemoteEntry | undefined> => {
+    let { attributes } = entry;
+    if (++entries > MAX_ENTRIES)
+      throw new VolleyError("SFTP_FAILED", `${host}: there are more than ${MAX_ENTRIES} files`);
+    if (isLink(attributes) && !(follow || isNamed)) return void (await takeLink(entry));
+    if (isLink(attributes)) {
+      const led = await files.stat(entry.remote);
+      if (led === null) return skip(entry.remote, "it leads to nothing");
+      attributes = led;
+    }
+    const isTree = isDirectory(attributes);
+    // A host that names something twice, once as a link, could lead what follows elsewhere.
+    if (taken.has(entry.path) && !(isTree && isNamed)) return refuse(entry.remote, "it is there twice");
+    taken.add(entry.path);
+    const seen = { ...entry, attributes };
+    if (isTree) {
+      found.directories.push(seen);
+      return seen;
+    }
+    if (isFile(attributes)) found.files.push(seen);
+    else skip(entry.remote, "it is no file");
+    return undefined;
+  };
+  const takeLink = async (entry: RemoteEntry): Promise<void> => {
+    const target = await files.readLink(entry.remote);
+    if (!staysInside(entry.path, target))
+      return skip(entry.remote, "it leads out of what is got: --follow gets what it leads to");
+    if (taken.has(entry.path)) return refuse(entry.remote, "it is there twice");
+    taken.add(entry.path);
+    found.links.push({ ...entry, target });
+  };
+  const skip = (path: string, why: string): undefined => {
+    const error = { code: "SFTP_FAILED" as const, message: `${host}: ${path} was skipped: ${why}` };
+    tally.done({ path, action: "skipped", bytes: 0, error });
+  };
+  const refuse = (path: string, why: string): undefined => {
+    tally.failed(path, new VolleyError("SFTP_FAILED", `${host}: cannot get ${path}: ${why}`));
+  };
+
+  let level: RemoteEntry[] = [];
+  for (const source of sources) {
+    const remote = await sourcePath(context, source);
+    const attributes = await files.lstat(remote);
+    if (attributes === null)
+      throw new VolleyError("SFTP_FAILED", `${host}: cannot get ${source}: there is no such file`);
+    const path = source.endsWith("/") ? "" : posix.basename(remote);
+    const directory = await take({ path, remote, attributes }, true);
+    if (directory !== undefined) level.push(directory);
+  }
+  for (let depth = 0; level.length > 0; depth++) {
+    const nextLevel: RemoteEntry[] = [];
+    await each(level, LISTS_AT_ONCE, async (directory) => {
+      try {
+        if (depth >= MAX_DEPTH) return refuse(directory.remote, "directories in it go too deep");
+        for (const { name, attributes } of await files.list(directory.remote)) {
+          const remote = below(directory.remote, name);
+          const why = refusedName(name);
+          if (why !== undefined) {
+            refuse(remote, why);
+            continue;
+          }
+          const path = directory.path === "" ? name : `${directory.path}/${name}`;
+          const entry = await take({ path, remote, attributes }, false);
+          if (entry !== undefined) nextLevel.push(entry);
+        }
+      } catch (thrown) {
+        if (endsAll(thrown)) throw thrown;
+        tally.failed(directory.remote, thrown);
+      }
+    });
+    level = nextLevel;
+  }
+  return found;
+}
+
+/** A source in full, without what `~/` and `..` stand for. */
+async function sourcePath({ files, host }: TransferContext, source: string): Promise<string> {
+  const given = source.replace(/^~(\/|$)/, "");
+  const full = given.startsWith("/") ? given : below(await files.realPath("."), given || ".");
+  const path = posix.normalize(full).replace(/(?<=.)\/$/, "");
+  const why = path === "/" ? undefined : refusedName(posix.basename(path));
+  if (why === undefined && (path !== "/" || source.endsWith("/"))) return path;
+  throw new VolleyError("SFTP_FAILED", `${host}: cannot get ${source}: ${why ?? "end it in a slash"}`);
+}

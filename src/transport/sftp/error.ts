@@ -1,0 +1,61 @@
+import { VolleyError } from "../../core/errors.ts";
+import { STATUS } from "./protocol.ts";
+
+/** `SFTP_FAILED` with what the server said. */
+export class SftpError extends VolleyError {
+  /** The protocol's status code; see {@link STATUS}. */
+  readonly status: number;
+
+  constructor(status: number, message: string, hint?: string) {
+    super("SFTP_FAILED", message, hint === undefined ? {} : { hint });
+    this.status = status;
+  }
+}
+
+/** The status code of what failed; undefined when it was not the server that refused. */
+export function sftpStatus(thrown: unknown): number | undefined {
+  return thrown instanceof SftpError ? thrown.status : undefined;
+}
+
+/** Longest text of a server's that is repeated, in characters. */
+const SAID_KEPT = 200;
+/** What servers say where they say nothing. */
+const EMPTY_WORDS = /^(success|failure|error|unknown error|)$/i;
+
+/** What a status means, where the server's text does not say more. */
+const MEANINGS: Readonly<Record<number, string>> = {
+  [STATUS.endOfFile]: "end of file",
+  [STATUS.noSuchFile]: "no such file or directory",
+  [STATUS.permissionDenied]: "permission denied",
+  [STATUS.failure]: "the host refused it without a reason",
+  [STATUS.badMessage]: "the host did not take it as sent (a name too long?)",
+  [STATUS.noConnection]: "no connection",
+  [STATUS.connectionLost]: "connection lost",
+  [STATUS.unsupported]: "the host's SFTP server cannot do that",
+};
+
+const HINTS: Readonly<Record<number, string>> = {
+  [STATUS.permissionDenied]: "log in as a user who may, or use --become",
+};
+
+/** Makes an error of a refusal, such as `web01: cannot write /srv/a: permission denied`. */
+export function refused(host: string, what: string, status: number, text: string): SftpError {
+  // Text of a host's reaches terminals.
+  const said = text
+    .replace(/\p{Cc}+/gu, " ")
+    .trim()
+    .slice(0, SAID_KEPT);
+  const meaning = MEANINGS[status] ?? `status ${status}`;
+  const isEmpty = EMPTY_WORDS.test(said) || said.toLowerCase() === meaning;
+  const reason = isEmpty || status !== STATUS.failure ? meaning : lowerFirst(said);
+  const isFull = /no space left/i.test(said);
+  return new SftpError(
+    status,
+    `${host}: cannot ${what}: ${reason}`,
+    isFull ? "free some room on the host" : HINTS[status],
+  );
+}
+
+function lowerFirst(text: string): string {
+  return text.charAt(0).toLowerCase() + text.slice(1);
+}

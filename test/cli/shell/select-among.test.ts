@@ -1,0 +1,36 @@
+import { expect, it } from "vitest";
+import { selectAmong } from "../../../src/cli/shell/select-among.ts";
+import type { Host } from "../../../src/core/inventory.ts";
+
+const hosts: readonly Host[] = ["web01", "web02", "web10", "db1"].map((name) => ({
+  name,
+  connection: {
+    address: name,
+    port: undefined,
+    user: undefined,
+    privateKeyFile: undefined,
+    connection: "ssh",
+    become: undefined,
+    becomeMethod: undefined,
+  },
+  vars: {},
+  sources: {},
+  groups: name === "db1" ? ["db"] : ["web"],
+}));
+
+it.each([
+  ["all", ["web01", "web02", "web10", "db1"]],
+  ["web", ["web01", "web02", "web10"]],
+  ["web:!web02", ["web01", "web10"]],
+  ["web[01-02,10]", ["web01", "web02", "web10"]],
+  ["web[01:02]", ["web01", "web02"]],
+  ["web0*,db1", ["web01", "web02", "db1"]],
+  ["~w.*2", ["web02"]],
+  ["db1 web01", ["db1", "web01"]],
+])("selects by %s", (pattern, names) => {
+  expect([...selectAmong(hosts, pattern)].sort()).toEqual([...names].sort());
+});
+
+it("says what names nobody", () => {
+  expect(() => selectAmong(hosts, "mail")).toThrow('no host or group is called "mail"');
+});

@@ -1,0 +1,84 @@
+import { describe, expect, it } from "vitest";
+import { type FrameState, liveFrame } from "../../src/cli/transfer/live-frame.ts";
+import { createRateMeter, type HostProgress, remainingMs } from "../../src/cli/transfer/progress-model.ts";
+import type { TransferOutcome } from "../../src/fanout/transfer/result.ts";
+import { ASCII_SYMBOLS } from "../../src/reporter/rows/symbols.ts";
+import { textWidth } from "../../src/reporter/rows/width.ts";
+
+const MIB = 1 << 20;
+
+function host(name: string, bytes: number, outcome?: TransferOutcome): HostProgress {
+  const rate = createRateMeter(0);
+  if (outcome === undefined) for (let at = 7_000; at < 10_000; at += 250) rate.add(MIB / 4, at);
+  return { host: name, totalBytes: 10 * MIB, bytes, sentBytes: bytes, outcome, rate };
+}
+
+function frameOf(hosts: readonly HostProgress[], size: { columns: number; rows: number }): readonly string[] {
+  const state: FrameState = {
+    hosts,
+    hostCount: 30,
+    totalBytes: 300 * MIB,
+    bytes: hosts.reduce((sum, { bytes }) => sum + bytes, 0),
+    rate: createRateMeter(0),
+    nowMs: 10_000,
+    startedMs: 0,
+  };
+  return liveFrame(state, { ...size, symbols: ASCII_SYMBOLS }).map((row) =>
+    row.map(({ text }) => text).join(""),
+  );
+}
+
+describe("a frame", () => {
+  it("has a row for each host, with names and figures aligned, and the sum below", () => {
+    const lines = frameOf([host("web1", 5 * MIB), host("db-primary", 10 * MIB, "ok")], {
+      columns: 80,
+      rows: 24,
+    });
+    expect(lines).toEqual([
+      "* web1        ###########...........  50%   5.0 MB    1.0 MB/s  eta 0:05",
+      "= db-primary  ###################### 100%    10 MB                      ",
+      "  1 of 30     #.....................   5%    15 MB                        0:10",
+    ]);
+  });
+
+  it("shows those at work before those that have ended where there is little room", () => {
+    const hosts = [
+      host("done1", 10 * MIB, "ok"),
+      host("busy1", MIB),
+      host("done2", 10 * MIB, "failed"),
+      host("busy2", MIB),
+      host("busy3", MIB),
+    ];
+    const lines = frameOf(hosts, { columns: 80, rows: 8 });
+    expect(lines.map((line) => line.slice(0, 8).trim())).toEqual([
+      "* busy1",
+      "x done2",
+      "* busy2",
+      "* busy3",
+      "and 1",
+      "2 of 3",
+    ]);
+  });
+
+  it.each([20, 40, 60, 120])("is never wider than %i columns, whatever hosts are called", (columns) => {
+    const hosts = [host("ü".repeat(100), MIB), host("\x1b[31mred\nline", MIB), host("漢字".repeat(20), MIB)];
+    for (const line of frameOf(hosts, { columns, rows: 24 })) {
+      expect(textWidth(line)).toBeLessThanOrEqual(columns);
+      expect(line).not.toMatch(/\p{Cc}/u);
+    }
+  });
+});
+
+describe("a rate", () => {
+  it("is that of the last three seconds", () => {
+    const meter = createRateMeter(0);
+    for (let at = 0; at < 10_000; at += 100) meter.add(at < 5_000 ? 1_000 : 100, at);
+    expect(meter.bytesPerSecond(10_000)).toBeCloseTo(1_000, -1);
+  });
+  it("gives the time left, where there is any", () => {
+    expect(remainingMs({ totalBytes: 300, bytes: 100 }, 100)).toBe(2_000);
+    expect(remainingMs({ totalBytes: undefined, bytes: 100 }, 100)).toBeUndefined();
+    expect(remainingMs({ totalBytes: 300, bytes: 100 }, 0)).toBeUndefined();
+    expect(remainingMs({ totalBytes: 300, bytes: 300 }, 100)).toBeUndefined();
+  });
+});

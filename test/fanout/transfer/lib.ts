@@ -1,0 +1,101 @@
+import { mkdirSync, mkdtempSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { dirname, join } from "node:path";
+import { afterEach } from "vitest";
+import type { FanOutHost } from "../../../src/fanout/exec-host.ts";
+import { getFromHosts } from "../../../src/fanout/transfer/get.ts";
+import { scanLocalTree } from "../../../src/fanout/transfer/local-tree.ts";
+import { putOnHosts } from "../../../src/fanout/transfer/put.ts";
+import type { FileEvent, TransferResult } from "../../../src/fanout/transfer/result.ts";
+import type { TransferOptions } from "../../../src/fanout/transfer/transfer.ts";
+
+/** What a transfer came to, and what was told of it. */
+export interface Transferred {
+  readonly results: readonly TransferResult[];
+  readonly events: Readonly<Record<string, readonly FileEvent[]>>;
+  /** Bytes told as progress. */
+  readonly progress: Readonly<Record<string, number>>;
+}
+
+/** Hosts as the fleet gives them; nobody is become. */
+export type Hosts = readonly Pick<FanOutHost, "name" | "endpoint" | "transport">[];
+
+const asLogin = (hosts: Hosts) => hosts.map((host) => ({ ...host, become: null }));
+
+/** What differs from a plain transfer. */
+export type Given = Partial<TransferOptions> & {
+  readonly follow?: boolean;
+  readonly onProgress?: (host: string, bytes: number) => void;
+};
+
+function listen(given: Given) {
+  const events: Record<string, FileEvent[]> = {};
+  const progress: Record<string, number> = {};
+  const options: TransferOptions = {
+    forks: 10,
+    preserve: false,
+    checksum: false,
+    check: false,
+    signal: new AbortController().signal,
+    ...given,
+    listener: {
+      file: (host, event) => {
+        events[host] ??= [];
+        events[host].push(event);
+      },
+      progress: (host, bytes) => {
+        progress[host] = (progress[host] ?? 0) + bytes;
+        given.onProgress?.(host, progress[host]);
+      },
+    },
+  };
+  return { events, progress, options };
+}
+
+/** Puts sources on hosts. */
+export async function put(
+  hosts: Hosts,
+  sources: readonly string[],
+  destination: string,
+  given: Given = {},
+): Promise<Transferred> {
+  const { events, progress, options } = listen(given);
+  const tree = await scanLocalTree({ sources, destination, follow: given.follow ?? false });
+  return { results: await putOnHosts(asLogin(hosts), tree, destination, options), events, progress };
+}
+
+/** Gets sources from hosts. */
+export async function get(
+  hosts: Hosts,
+  sources: readonly string[],
+  destination: string,
+  given: Given = {},
+): Promise<Transferred> {
+  const { events, progress, options } = listen(given);
+  const walk = { sources, follow: given.follow ?? false };
+  return { results: await getFromHosts(asLogin(hosts), walk, destination, options), events, progress };
+}
+
+/** Files by path; a text that begins with `->` makes a link. */
+export function makeTree(root: string, files: Readonly<Record<string, string | Buffer>>): string {
+  for (const [path, content] of Object.entries(files)) {
+    const full = join(root, path);
+    mkdirSync(dirname(full), { recursive: true });
+    if (typeof content === "string" && content.startsWith("->")) symlinkSync(content.slice(2), full);
+    else writeFileSync(full, content);
+  }
+  return root;
+}
+
+/** Directories that are removed after the test. */
+export function scratchDirectory(): () => string {
+  const made: string[] = [];
+  afterEach(() => {
+    for (const path of made.splice(0)) rmSync(path, { recursive: true, force: true });
+  });
+  return () => {
+    const path = mkdtempSync(join(tmpdir(), "volley-transfer-"));
+    made.push(path);
+    return path;
+  };
+}

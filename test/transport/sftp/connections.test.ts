@@ -1,0 +1,91 @@
+import { existsSync, readFileSync } from "node:fs";
+import { join } from "node:path";
+import { describe, expect, it } from "vitest";
+import type { TransportsOptions } from "../../../src/controller/transports.ts";
+import type { EmbeddedFleetOptions } from "../../../src/embedded/types.ts";
+import { openFileSession } from "../../../src/transport/sftp/open-file-session.ts";
+import { OPEN } from "../../../src/transport/sftp/protocol.ts";
+import { SFTP_SERVER_SCRIPT } from "../../../src/transport/sftp/server-program.ts";
+import { connectTo, fleetStarter, hostsOf, makeHost, transportsOpener } from "../lib/reach.ts";
+import { scratchDirectory, sftpServer } from "./server.ts";
+
+const startFleet = fleetStarter();
+const open = transportsOpener();
+const scratch = scratchDirectory();
+const signal = new AbortController().signal;
+
+async function reach(
+  transport: NonNullable<TransportsOptions["transport"]>,
+  options: Partial<EmbeddedFleetOptions> = {},
+) {
+  const fleet = await startFleet(options);
+  const [host] = hostsOf(fleet);
+  const transports = await open([host!], { knownHostsFiles: [fleet.knownHostsPath], transport });
+  return { host: fleet.hosts[0]!, connection: await connectTo(transports, host!) };
+}
+
+const kinds = existsSync("/usr/bin/ssh") ? (["ssh2", "openssh"] as const) : (["ssh2"] as const);
+
+describe.each(kinds)("files over %s", (transport) => {
+  it("are written below the home, several sessions on one connection", async () => {
+    const { host, connection } = await reach(transport);
+    const sessions = await Promise.all([connection.files(signal), connection.files(signal)]);
+    await Promise.all(
+      sessions.map(async (files, index) => {
+        const handle = await files.open(`file${index}`, OPEN.write | OPEN.create | OPEN.exclusive);
+        const bytes = Buffer.alloc(1_000_000, 65 + index);
+        const size = files.maxWriteBytes;
+        for (let at = 0; at < bytes.length; at += size)
+          void files.write(handle, at, bytes.subarray(at, at + size));
+        await files.close(handle);
+      }),
+    );
+    expect(readFileSync(join(host.home, "file1")).equals(Buffer.alloc(1_000_000, 66))).toBe(true);
+    expect(host.stats.connections).toBe(1);
+    sessions[0]!.end();
+    expect((await sessions[1]!.list(".")).map(({ name }) => name)).toEqual(
+      expect.arrayContaining(["file0", "file1"]),
+    );
+    connection.close();
+    await connection.closed;
+    await expect(sessions[1]!.stat(".")).rejects.toMatchObject({ code: "CONNECTION_LOST" });
+  });
+
+  // An embedded host leaves the channel open that it refused a subsystem on, which sshd does not; ssh waits for that.
+  it.skipIf(transport === "openssh")("cannot be had where there is no SFTP", async () => {
+    const { connection } = await reach(transport, { faults: () => ({ kind: "noSftp" }) });
+    await expect(connection.files(signal)).rejects.toMatchObject({
+      code: "SFTP_UNAVAILABLE",
+      hint: "its sshd_config needs a Subsystem sftp line",
+    });
+    connection.close();
+  });
+
+  it("fail with the connection", async () => {
+    const { host, connection } = await reach(transport);
+    const files = await connection.files(signal);
+    host.dropConnections();
+    await expect(files.stat(".")).rejects.toMatchObject({ code: "CONNECTION_LOST" });
+    connection.close();
+  });
+
+  it.skipIf(sftpServer === undefined)("can be had of a server started as a command", async () => {
+    const { connection } = await reach(transport);
+    const process = await connection.exec(SFTP_SERVER_SCRIPT, signal);
+    const files = await openFileSession(process, { host: "web01", signal });
+    expect(await files.realPath("/")).toBe("/");
+    files.end();
+    expect(await process.exit).toBeDefined();
+    connection.close();
+  });
+});
+
+it.skipIf(sftpServer === undefined)("files of this machine itself", async () => {
+  const local = makeHost("here", { connection: "local" });
+  const connection = await connectTo(await open([local]), local);
+  const files = await connection.files(signal);
+  const path = join(scratch(), "made");
+  await files.makeDirectory(path);
+  expect(existsSync(path)).toBe(true);
+  files.end();
+});
