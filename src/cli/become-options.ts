@@ -16,7 +16,12 @@ export interface BecomeFlags {
 
 /** Adds how another user is become; who, is among the options of every command that works on hosts. */
 export function addBecomeOptions(command: Command): Command {
-  return addBecomePasswordOptions(command).addOption(
+  return addBecomeMethodOption(addBecomePasswordOptions(command));
+}
+
+/** Adds how another user is become, for commands in which whoever types answers what asks for a password. */
+export function addBecomeMethodOption(command: Command): Command {
+  return command.addOption(
     new Option(
       "--become-method <method>",
       "how, where the inventory does not say (default: sudo); doas and su ask the host in their own ways",

@@ -1,5 +1,6 @@
 import { type Command, InvalidArgumentError, Option } from "commander";
 import { VolleyError } from "../core/errors.ts";
+import { addBecomeOptions, type BecomeFlags } from "./become-options.ts";
 import {
   addConnectionOptions,
   addInventoryOptions,
@@ -13,7 +14,7 @@ import { addSecretOptions, type SecretFlags } from "./secret-options.ts";
 export type ExecOutput = "auto" | "ink" | "plain" | "fold" | "json";
 
 /** The flags of `volley exec`. */
-export interface ExecFlags extends InventoryFlags, ConnectionFlags, SecretFlags {
+export interface ExecFlags extends InventoryFlags, ConnectionFlags, BecomeFlags, SecretFlags {
   readonly script?: string;
   readonly stdin?: string;
   readonly env?: readonly string[];
@@ -52,7 +53,7 @@ export function addExecCommand(program: Command): void {
     .showHelpAfterError(
       "(-- comes before a command with options of its own; --help shows what can be given)",
     );
-  addSecretOptions(addConnectionOptions(addInventoryOptions(command)))
+  addSecretOptions(addBecomeOptions(addConnectionOptions(addInventoryOptions(command))))
     .option("--script <file>", "run this local script, with the interpreter its first line names, else sh")
     .option("--stdin <file>", "give every command this file on its stdin; -: what this one gets")
     .option("--env <NAME=VALUE>", "environment variable of the command; repeatable", collect)

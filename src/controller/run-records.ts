@@ -28,10 +28,10 @@ export type FanOutKind = "exec" | "put" | "get";
 const KEPT_RUNS = 200;
 const KEPT_FAN_OUTS = 50;
 
-/** When a run started, and something random: sorts by time, and two at once differ. */
+/** When a run started, to the millisecond, and something random: sorts by time, and two at once differ. */
 export function makeRunId(now = new Date()): string {
-  const time = now.toISOString().replace(/[-:]/g, "").replace("T", "-").slice(0, 15);
-  return `${time}-${randomBytes(2).toString("hex")}`;
+  const time = now.toISOString().replace(/[-:]/g, "").replace("T", "-").replace(".", "-").slice(0, 19);
+  return `${time}${randomBytes(1).toString("hex")}`;
 }
 
 /** What the name of a fan-out's record ends in, behind what {@link makeRunId} makes. */

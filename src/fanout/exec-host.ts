@@ -1,17 +1,19 @@
 import type { Readable } from "node:stream";
+import type { Become } from "../core/become.ts";
 import { isVolleyError, serializeError } from "../core/errors.ts";
 import type { Connection, Endpoint, RemoteExit, RemoteProcess, Transport } from "../transport/transport.ts";
 import type { CommandInput } from "./input.ts";
 import { END_COMMAND, END_SECONDS } from "./remote-command.ts";
 import type { ExecOutcome, HostResult } from "./result.ts";
+import { startAs } from "./start-as.ts";
 
 /** A host that a command is run on. */
 export interface FanOutHost {
   readonly name: string;
   readonly endpoint: Endpoint;
   readonly transport: Transport;
-  /** The user to become; null: none. */
-  readonly become: string | null;
+  /** The user to become, and how; null: none. */
+  readonly become: Become | null;
 }
 
 /** The size of the terminal a command is started on. */
@@ -66,14 +68,11 @@ export async function execOnHost(host: FanOutHost, options: HostExecOptions): Pr
     let process: RemoteProcess;
     try {
       connection = await host.transport.connect(host.endpoint, options.stop);
-      process = await connection.exec(
-        options.line,
-        options.stop,
-        options.pty === undefined ? {} : { pty: options.pty },
-      );
+      process = await start(connection, host, options);
     } catch (thrown) {
       if (isVolleyError(thrown) && thrown.code === "CANCELLED") return resultOf("cancelled");
-      return resultOf("unreachable", undefined, thrown);
+      const isRefused = isVolleyError(thrown) && thrown.code === "BECOME_FAILED";
+      return resultOf(isRefused ? "failed" : "unreachable", undefined, thrown);
     }
     const { exit, endedBy } = await watch(connection, process, { ...options, output });
     if (exit.kind === "exited" && exit.code === 0) return resultOf("ok", exit);
@@ -82,6 +81,17 @@ export async function execOnHost(host: FanOutHost, options: HostExecOptions): Pr
   } finally {
     connection?.close();
   }
+}
+
+/** Starts the command; where a password may be asked for on the way to another user, behind that. */
+function start(
+  connection: Connection,
+  { name, endpoint, become }: FanOutHost,
+  { line, pty, stop }: HostExecOptions,
+): Promise<RemoteProcess> {
+  if (pty !== undefined) return connection.exec(line, stop, { pty });
+  const options = { host: name, login: endpoint.user, become, signal: stop };
+  return become === null ? connection.exec(line, stop) : startAs(connection, line, options);
 }
 
 interface Watched {

@@ -1,4 +1,5 @@
 import { setMaxListeners } from "node:events";
+import type { Become } from "../core/become.ts";
 import { execOnHost, type FanOutHost, type PtySize } from "./exec-host.ts";
 import type { CommandInput } from "./input.ts";
 import { preambleOf, type RemoteCommand, startLine } from "./remote-command.ts";
@@ -48,11 +49,13 @@ export async function fanOut(
   setMaxListeners(0, stop, drop);
   const preamble = pty === undefined ? preambleOf(command, { env }) : Buffer.alloc(0);
   const lines = new Map<string | null, string>();
-  const lineFor = (become: string | null): string => {
+  const lineFor = (become: Become | null): string => {
+    // Without a terminal it is started behind what becomes the user (start-as.ts).
+    const user = pty === undefined ? null : (become?.user ?? null);
     const line =
-      lines.get(become) ??
-      startLine(command, { become, env, stdinBytes: input?.bytes, pty: pty !== undefined });
-    lines.set(become, line);
+      lines.get(user) ??
+      startLine(command, { become: user, env, stdinBytes: input?.bytes, pty: pty !== undefined });
+    lines.set(user, line);
     return line;
   };
   const results: HostResult[] = [];

@@ -169,7 +169,9 @@ describe("volley exec", () => {
     const again = await exec(["up", "-l", "@failed", "--", "printenv", "VOLLEY_EMBEDDED_HOST"], { env });
     expect(again.stdout).toBe("web03 │ web03\n");
     const runs = join(env.XDG_STATE_HOME, "volley", "runs");
-    const [run] = readdirSync(runs).filter((name) => name.endsWith("-exec.json"));
+    const [run] = readdirSync(runs)
+      .filter((name) => name.endsWith("-exec.json"))
+      .sort();
     const named = await exec([`@${run?.slice(0, -".json".length)}:!web05`, "true"], { env });
     expect(named.stderr).toMatch(/4 hosts ok/);
     for (const name of readdirSync(runs)) expect(readFileSync(join(runs, name), "utf8")).not.toMatch(/hush/);

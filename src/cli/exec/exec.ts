@@ -15,6 +15,7 @@ import { colorsWanted, unicodeWanted } from "../../reporter/terminal-support.ts"
 import type { SecretStore } from "../../secrets/store.ts";
 import { createSecretStore } from "../../secrets/store.ts";
 import type { ExecFlags, ExecWords } from "../exec-command.ts";
+import { readBecome } from "../fan-out-become.ts";
 import { reachOptions } from "../reach-options.ts";
 import { secretOptions } from "../secret-options.ts";
 import { createPacedWriter, type ExecPrinter, type PrinterStream } from "./printer.ts";
@@ -34,6 +35,7 @@ export async function exec(words: ExecWords, flags: ExecFlags): Promise<number> 
   if (selected.length === 0)
     throw new VolleyError("PATTERN_UNKNOWN", "there is no host to run it on: none is in what was asked for");
   const hosts = await Promise.all(selected.map((host) => withPasswords(host, secrets)));
+  const becomeOn = await readBecome(flags);
   const interruption = onInterruption();
   const transports = await openTransports(hosts, await reachOptions(flags), interruption.stop.signal);
   const closers: (() => Promise<unknown> | undefined)[] = [async () => transports.close()];
@@ -45,7 +47,7 @@ export async function exec(words: ExecWords, flags: ExecFlags): Promise<number> 
     closers.push(() => outDirectory?.close());
     const targets = hosts.map((host) => ({
       name: host.name,
-      become: becomeOf(host, flags),
+      become: becomeOn(host),
       ...transports.of(host),
     }));
     const title = titleOf(words, flags);
@@ -138,14 +140,6 @@ export async function withPasswords(host: Host, secrets: SecretStore): Promise<H
     secrets,
   );
   return { ...host, vars };
-}
-
-/** What the command line says is about this command, and wins. */
-export function becomeOf(
-  host: Host,
-  { become, becomeUser }: Pick<ExecFlags, "become" | "becomeUser">,
-): string | null {
-  return becomeUser ?? (become === true ? "root" : (host.connection.become ?? null));
 }
 
 /** The command as whoever typed it sees it. */

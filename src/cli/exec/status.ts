@@ -18,6 +18,7 @@ export function describeEnd({ outcome, exit, error }: HostResult): string {
     case "ok":
       return "ok";
     case "failed":
+      if (exit === undefined) return "not begun";
       return exit?.kind === "signalled"
         ? `killed by ${exit.signal.replace(/^SIG/, "")}`
         : exitText(exit?.kind === "exited" ? exit.code : undefined);

@@ -1,16 +1,14 @@
-import { becomeWay } from "../../controller/become-settings.ts";
+import { recordFanOut } from "../../controller/fan-out-record.ts";
 import { openTransports } from "../../controller/transports.ts";
-import type { Become } from "../../core/become.ts";
 import { VolleyError } from "../../core/errors.ts";
-import type { Host } from "../../core/inventory.ts";
 import { exitCodeOf } from "../../fanout/result.ts";
 import type { TransferResult } from "../../fanout/transfer/result.ts";
 import type { TransferOptions } from "../../fanout/transfer/transfer.ts";
 import type { TransferHost } from "../../fanout/transfer/transfer-host.ts";
 import { createSecretStore } from "../../secrets/store.ts";
-import { becomeOptions } from "../become-options.ts";
 import { withPasswords } from "../exec/exec.ts";
 import { hostsToWorkOn } from "../exec/select.ts";
+import { readBecome } from "../fan-out-become.ts";
 import { reachOptions } from "../reach-options.ts";
 import { secretOptions } from "../secret-options.ts";
 import type { TransferFlags } from "./options.ts";
@@ -36,11 +34,7 @@ export async function runTransfer(
   if (selected.length === 0)
     throw new VolleyError("PATTERN_UNKNOWN", `there is no host to ${kind}: none is in what was asked for`);
   const hosts = await Promise.all(selected.map((host) => withPasswords(host, secrets)));
-  const becoming = await becomeOptions(flags);
-  const becomeOf = (host: Host): Become | null => {
-    const user = flags.becomeUser ?? (flags.become === true ? "root" : (host.connection.become ?? null));
-    return user === null ? null : { ...becomeWay(host, becoming), user };
-  };
+  const becomeOf = await readBecome(flags);
   const check = flags.check === true || flags.dryRun === true;
   const interruption = onInterruption();
   try {
@@ -53,7 +47,7 @@ export async function runTransfer(
         hosts: hosts.map(({ name }) => name),
         bytesPerHost,
       });
-      const startedAt = performance.now();
+      const [begunAt, startedAt] = [Date.now(), performance.now()];
       let results: readonly TransferResult[];
       try {
         results = await run(
@@ -69,6 +63,13 @@ export async function runTransfer(
         );
       } finally {
         printer.close();
+      }
+      if (!check) {
+        const ends = results.map(({ files, ...result }) => ({
+          ...result,
+          changed: files.sent + files.resumed + files.linked + files.made > 0,
+        }));
+        recordFanOut({ kind, title: kind, startedAt: begunAt, concurrency: flags.forks, ends });
       }
       await printer.end(results, performance.now() - startedAt);
       return interruption.signal.aborted ? 130 : exitCodeOf(results);

@@ -4,11 +4,11 @@ import type { FileSession } from "../../transport/file-session.ts";
 import { openFileSession } from "../../transport/sftp/open-file-session.ts";
 import { SFTP_SERVER_SCRIPT } from "../../transport/sftp/server-program.ts";
 import type { Connection, Endpoint, Transport } from "../../transport/transport.ts";
+import { startAs } from "../start-as.ts";
 import type { TransferContext, TransferSettings } from "./context.ts";
 import type { LocalHashes } from "./local-hash.ts";
 import { createRemoteHasher, HASH_SCRIPT } from "./remote-hash.ts";
 import type { TransferListener, TransferOutcome, TransferResult } from "./result.ts";
-import { startAs } from "./start-as.ts";
 import { createTally } from "./tally.ts";
 import { createWindow } from "./window.ts";
 

@@ -1,9 +1,9 @@
 import { randomBytes } from "node:crypto";
-import { type Become, becomeCommand, isTalked, needsTerminal, sayWord } from "../../core/become.ts";
-import { createBecomeReader } from "../../core/become-reader.ts";
-import { VolleyError } from "../../core/errors.ts";
-import type { Connection, RemoteProcess } from "../../transport/transport.ts";
-import { quoteWord } from "../remote-command.ts";
+import { type Become, becomeCommand, isTalked, needsTerminal, sayWord } from "../core/become.ts";
+import { createBecomeReader } from "../core/become-reader.ts";
+import { VolleyError } from "../core/errors.ts";
+import type { Connection, RemoteProcess } from "../transport/transport.ts";
+import { quoteWord } from "./remote-command.ts";
 
 /** Whose process it is, and what the messages say. */
 export interface StartAsOptions {
