@@ -57,7 +57,7 @@ there says as much. \`boot_time_command\` is taken and not needed.`,
     if (context.restart === undefined) {
       throw new VolleyError(
         "ACTION_FAILED",
-        "there is nobody to go on with the run after a restart of this host: restart it yourself and run the bundle again without this task, or run the playbook from another machine with `volley run`",
+        "there is nobody to go on with the run after a restart of this host: restart it yourself and run the bundle again without this task, or run the playbook from another machine with `volley run --via bundle`",
       );
     }
     const argv =

@@ -79,7 +79,7 @@ and the change time are not found out.`,
   title: ({ path }) => path,
 
   async inspect({ path, follow, get_checksum, checksum_algorithm }, system, context) {
-    const found = await (follow ? system.stat(path) : system.lstat(path));
+    const found = await (follow ? system.stat(path, true) : system.lstat(path, true));
     if (found === null) return unchanged<StatData>({ stat: { exists: false } });
     const [user, group] = [
       await ownerName(system, found.uid, context),

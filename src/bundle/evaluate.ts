@@ -6,9 +6,17 @@ import type { Compiled } from "./compile.ts";
 /** The name a compiled playbook has in stacks, on the controller and on the target. */
 const FRAMES = /volley\/playbook\.js:(\d+):(\d+)/g;
 
-/** Runs a compiled file on the controller and gives its default export; an error it throws gets the place in its source. */
-export function evaluate(compiled: Pick<Compiled, "code" | "map">, file: string, volley: unknown): unknown {
-  const wrapper = "(function(exports,require,module){";
+/**
+ * Runs a compiled file on the controller and gives its default export; an error it throws gets the place in its source.
+ * `print` is the `console` it sees.
+ */
+export function evaluate(
+  compiled: Pick<Compiled, "code" | "map">,
+  file: string,
+  volley: unknown,
+  print: Pick<Console, "log"> = console,
+): unknown {
+  const wrapper = "(function(exports,require,module,console){";
   const script = new Script(`${wrapper}${compiled.code}\n})`, {
     filename: "volley/playbook.js",
     columnOffset: -wrapper.length,
@@ -20,8 +28,9 @@ export function evaluate(compiled: Pick<Compiled, "code" | "map">, file: string,
       exports: unknown,
       require: (id: string) => unknown,
       module: unknown,
+      console: unknown,
     ) => void;
-    run(module.exports, (id) => (id === "volley" ? volley : require(id)), module);
+    run(module.exports, (id) => (id === "volley" ? volley : require(id)), module, print);
   } catch (thrown) {
     throw locate(thrown, compiled.map);
   }

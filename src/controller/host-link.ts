@@ -3,10 +3,10 @@ import { isVolleyError, VolleyError } from "../core/errors.ts";
 import { type Command, encodeLine, type WireEvent } from "../core/protocol.ts";
 import type { Connection, RemoteExit, RemoteProcess } from "../transport/transport.ts";
 import { Absence, within } from "./absence.ts";
-import { BECOME_TERMINAL, type BecomeTalk, makeBecomeNonce, talkBecome } from "./become.ts";
+import { BECOME_TERMINAL, type BecomeTalk, makeBecomeNonce } from "./become.ts";
 import { explainDamage, explainFailedStart } from "./explain-start.ts";
 import { HostNoise } from "./host-noise.ts";
-import type { HostRecord } from "./host-record.ts";
+import type { HostLinkContext } from "./host-record.ts";
 import type { HostRunOptions } from "./host-run.ts";
 import {
   ABSENT,
@@ -18,11 +18,12 @@ import {
   launchCommand,
   verifyAndLaunchCommand,
 } from "./launch.ts";
+import { answerBecome } from "./link-become.ts";
+import { explainDirectEnd, lacksNode, openDirectly, WITHOUT_NODE } from "./link-direct.ts";
 import { type CutLine, mayGoOn, mayTryAgain } from "./may-return.ts";
-import type { PhaseClock } from "./phase-clock.ts";
 import type { Place } from "./places.ts";
 import { FIRST_JOURNALED, jobAfter } from "./receive.ts";
-import { makeNonce, sendBundle, writeBundle } from "./send-bundle.ts";
+import { makeNonce, sendBundle } from "./send-bundle.ts";
 import { exitAfter, type FirstWord, speak, wholeExit } from "./speak.ts";
 
 const UPLOAD_TRIES = 2;
@@ -30,14 +31,6 @@ const UPLOAD_TRIES = 2;
 const MIN_START_MS = 2_000;
 /** Why a host that was told to restart is away. */
 const RESTARTS = "the host restarts";
-
-/** What a link belongs to. */
-export interface HostLinkContext {
-  readonly record: HostRecord;
-  readonly clock: PhaseClock;
-  /** Called with every event, in order, each once. */
-  take(event: WireEvent): void;
-}
 
 /** The line to the process that carries out a host's part of a run: it starts the process, and finds it again. */
 export class HostLink {
@@ -65,6 +58,8 @@ export class HostLink {
   #greeted = false;
   /** Whether it reads what is meant for it: what makes it another user's would take that for a password. */
   #listening = false;
+  /** Whether it is worked on from here. */
+  #isDirect: boolean;
   #talk: BecomeTalk | undefined;
   #tellLastWord: () => void = () => {};
 
@@ -72,6 +67,7 @@ export class HostLink {
     this.#options = options;
     this.#context = context;
     this.#noise = new HostNoise(options.endpoint.host, options.emit);
+    this.#isDirect = options.via === "direct" || options.earlier?.method === "direct";
     this.#known = options.earlier?.known ?? false;
     this.#uploadedBytes = options.earlier?.uploadedBytes ?? 0;
     const restart = options.earlier?.restart;
@@ -175,9 +171,11 @@ export class HostLink {
   }
 
   async #launch(connection: Connection): Promise<void> {
-    const { bundle, become, emit, endpoint } = this.#options;
+    const { bundle, become, emit, endpoint, via } = this.#options;
     const { host } = endpoint;
-    let first = await this.#start(connection, (as) => launchCommand(bundle.id, as, this.#leftNonce), true);
+    if (this.#isDirect) return this.#launchDirectly(connection);
+    const options = { left: this.#leftNonce, mayDecline: via === "auto" };
+    let first = await this.#start(connection, (as) => launchCommand(bundle.id, as, options), true);
     this.#leftNonce = undefined;
     if (first.kind === "hello" && this.#uploadedBytes === 0) emit({ type: "host:cached", host });
     for (let tries = 1; first.kind === ABSENT || first.kind === CORRUPT; tries++) {
@@ -204,15 +202,30 @@ export class HostLink {
       first = await this.#start(connection, (as) => verifyAndLaunchCommand(bundle.id, nonce, as), true);
       if (first.kind !== "ended") this.#leftNonce = undefined;
     }
+    if (options.mayDecline && lacksNode(first)) {
+      emit({ type: "log", host, level: "info", text: WITHOUT_NODE });
+      return this.#launchDirectly(connection);
+    }
     if (first.kind === "ended") {
       // The connection went before a word came back: the host may be at work all the same.
       if (this.#mayGoOn(first.exit)) return;
       this.#known = false;
       throw this.#broken ?? this.#explain(first.exit);
     }
-    emit({ type: "host:start", host });
+    emit({ type: "host:start", host, method: "bundle" });
     this.#context.clock.take("start");
     this.#comeBack();
+  }
+
+  async #launchDirectly(connection: Connection): Promise<void> {
+    this.#isDirect = true;
+    this.#process = undefined;
+    this.#known = false;
+    const here = await openDirectly(connection, this.#options, this.#abort.signal);
+    const first = await this.#start(here, () => "", true);
+    if (first.kind === "ended") throw this.#broken ?? this.#explain(first.exit);
+    this.#options.emit({ type: "host:start", host: this.#options.endpoint.host, method: "direct" });
+    this.#context.clock.take("start");
   }
 
   /** Asks the host for the rest of the run; one that knows nothing of it is asked to begin. */
@@ -221,6 +234,7 @@ export class HostLink {
     const { record } = this.#context;
     const { gone } = record;
     record.gone = undefined;
+    if (this.#isDirect) throw explainDirectEnd(this.#options.endpoint.host);
     if (gone?.restarted === true && mayLaunch) return this.#launch(connection);
     const from = Math.max(FIRST_JOURNALED, record.lastSequence + 1);
     const first = await this.#start(
@@ -290,9 +304,8 @@ export class HostLink {
 
   #mayReturn(): boolean {
     const { job, now } = this.#options;
-    return (
-      this.#broken === undefined && job.session !== undefined && !now.aborted && this.#absence.remainingMs > 0
-    );
+    if (this.#isDirect || this.#broken !== undefined || job.session === undefined) return false;
+    return !now.aborted && this.#absence.remainingMs > 0;
   }
 
   #leave(reason: string): void {
@@ -313,9 +326,9 @@ export class HostLink {
     command: (as: LaunchAs | null) => string,
     withJob: boolean,
   ): Promise<FirstWord> {
-    const { startTimeoutMs, mask, endpoint, become, bundle } = this.#options;
+    const { startTimeoutMs, mask, endpoint, bundle } = this.#options;
+    const become = this.#isDirect ? null : this.#options.become;
     const as = become === null ? null : { become, nonce: makeBecomeNonce(), bytes: bundle.bytes.length };
-    const left = Math.max(MIN_START_MS, this.#absence.remainingMs);
     this.#noise.begin();
     this.#greeted = false;
     this.#listening = false;
@@ -327,7 +340,7 @@ export class HostLink {
       ...(as !== null && isLaunchTalked(as.become) ? { talk: (process) => this.#become(process, as) } : {}),
       signal: this.#abort.signal,
       after: this.#context.record.lastSequence,
-      timeoutMs: Math.min(startTimeoutMs, left),
+      timeoutMs: Math.min(startTimeoutMs, Math.max(MIN_START_MS, this.#absence.remainingMs)),
       mask,
       event: (event) => this.#take(event),
       noise: (text) => this.#noise.tell(text),
@@ -351,24 +364,13 @@ export class HostLink {
     });
   }
 
-  /** Answers what is asked before the process is the wanted user's. */
-  #become(process: RemoteProcess, { become, nonce }: LaunchAs): BecomeTalk {
-    const { endpoint, bundle, emit } = this.#options;
-    const { host } = endpoint;
-    const totalBytes = bundle.bytes.length;
-    const { signal } = this.#abort;
-    this.#talk = talkBecome(process, {
-      host,
-      login: endpoint.user,
-      become,
-      nonce,
-      signal,
-      sendBundle: async () => {
-        await writeBundle(process, bundle.bytes, {
-          signal,
-          onProgress: (bytes, elapsedMs) => emit({ type: "host:upload", host, bytes, totalBytes, elapsedMs }),
-        });
-        this.#uploadedBytes += totalBytes;
+  #become(process: RemoteProcess, as: LaunchAs): BecomeTalk {
+    this.#talk = answerBecome(process, {
+      host: this.#options,
+      as,
+      signal: this.#abort.signal,
+      onSent: () => {
+        this.#uploadedBytes += this.#options.bundle.bytes.length;
         this.#context.clock.take("upload");
       },
     });

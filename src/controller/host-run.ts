@@ -4,10 +4,12 @@ import type { ControllerEvent, HostEnd, Outcome, ReceivedEvent } from "../core/e
 import type { Mask } from "../core/mask.ts";
 import type { Command, Job, WireEvent } from "../core/protocol.ts";
 import type { Endpoint, RemoteExit, Transport } from "../transport/transport.ts";
+import type { DirectPlaybook } from "./direct.ts";
 import type { EarlierPart } from "./earlier.ts";
 import { explainLoss, outcomeOf } from "./explain-start.ts";
 import { HostLink } from "./host-link.ts";
 import { HostRecord } from "./host-record.ts";
+import type { Via } from "./link-direct.ts";
 import { PhaseClock } from "./phase-clock.ts";
 import type { Place } from "./places.ts";
 
@@ -32,6 +34,10 @@ export interface HostRunOptions {
   readonly returnTimeoutMs: number;
   /** False when the bundle is no longer the one the run was begun with: the host can only be asked how it went on. */
   readonly mayLaunch: boolean;
+  /** How the host is worked on. Default: by a bundle. */
+  readonly via?: Via;
+  /** What it is worked on with where no bundle is sent. */
+  readonly playbook: DirectPlaybook;
   /** What a controller before this one has seen of the host. */
   readonly earlier?: EarlierPart;
 }

@@ -23,6 +23,9 @@ export { CORRUPT, quote, temporaryPath };
 /** What the launching script says on standard output when there is no bundle to start. */
 export const ABSENT = "volley:absent";
 
+/** What it says when, besides, nothing there could start one. */
+export const NO_NODE = "volley:nonode";
+
 /** Exit codes of the launching script. */
 export const LAUNCH_EXITS = {
   noNode: NO_USABLE_NODE_EXIT,
@@ -47,9 +50,13 @@ export function isLaunchTalked(become: Become): boolean {
 /**
  * The command that starts a bundle when the host has it, and says `volley:absent` when not, with the directory made
  * for it; what an upload with the nonce `left` has left behind is removed. A user that keeps its own copy asks for it
- * with a word instead.
+ * with a word instead. Where the host may decline, it says `volley:nonode` when it has no Node to start a bundle with.
  */
-export function launchCommand(id: string, as: LaunchAs | null, left?: string): string {
+export function launchCommand(
+  id: string,
+  as: LaunchAs | null,
+  { left, mayDecline = false }: { readonly left?: string | undefined; readonly mayDecline?: boolean } = {},
+): string {
   const remove = left === undefined ? "" : `rm -f "$HOME/${temporaryPath(id, left)}"\n`;
   if (as !== null && keepsOwnCopy(as.become)) {
     const { nonce, bytes } = as;
@@ -57,11 +64,14 @@ export function launchCommand(id: string, as: LaunchAs | null, left?: string): s
   }
   return inShell(
     `${remove}f="$HOME/${BUNDLE_CACHE}/${id}.run"
-[ -f "$f" ] || { umask 077; mkdir -p "$HOME/${BUNDLE_CACHE}" || exit ${LAUNCH_EXITS.noCache}; echo ${ABSENT}; exit 0; }
+[ -f "$f" ] || { ${mayDecline ? DECLINE : ""}umask 077; mkdir -p "$HOME/${BUNDLE_CACHE}" || exit ${LAUNCH_EXITS.noCache}; echo ${ABSENT}; exit 0; }
 ${startScript(`--target ${id}`, as)}`,
     as,
   );
 }
+
+/** As the prelude looks for one; asked only where a bundle would have to be sent. */
+const DECLINE = `s=; for n in "$VOLLEY_NODE" "$HOME/.cache/volley/node/bin/node" node nodejs /usr/local/bin/node /opt/node/bin/node; do [ -n "$n" ] && command -v "$n" >/dev/null 2>&1 && { case $("$n" -v 2>/dev/null) in v1[89].*|v[2-9][0-9].*|v[1-9][0-9][0-9].*) s=1;; esac; break; }; done; [ -n "$s" ] || { echo ${NO_NODE}; exit 0; }; `;
 
 /** The command that checks what was sent, gives it its name and starts it; it says `volley:corrupt` when it did not arrive whole. */
 export function verifyAndLaunchCommand(id: string, nonce: string, as: LaunchAs | null): string {

@@ -18,6 +18,8 @@ export interface PreparedPlaybook {
   readonly directory: string;
   readonly playbook: Playbook;
   readonly assets: AssetStore;
+  /** Evaluates the playbook once more, so that it shares no state with another host's; `print` is its `console`. */
+  evaluateAnew(print: Pick<Console, "log">): Playbook;
   bundle(options: BuildOptions): Promise<Bundle>;
   /** An error thrown by the playbook's code here, with its place in the source. */
   locate(thrown: unknown): unknown;
@@ -35,6 +37,7 @@ export async function preparePlaybook(file: string, cwd: string): Promise<Prepar
     directory: project.directory,
     playbook: loaded.playbook,
     assets: createDiskAssets((role) => directories[role]),
+    evaluateAnew: (print) => evaluate(loaded.compiled, project.file, volley, print) as Playbook,
     bundle: (options) => buildBundle(loaded, options),
     locate: (thrown) => locate(thrown, map),
     locateRemote: (error) => {

@@ -16,6 +16,7 @@ import { readEarlier } from "./earlier.ts";
 import { EventQueue } from "./event-queue.ts";
 import { type HostBecome, hostBecome } from "./host-become.ts";
 import { HostRun } from "./host-run.ts";
+import type { Via } from "./link-direct.ts";
 import { createOnceRelay } from "./once.ts";
 import { makeJob, planHosts } from "./plan.ts";
 import { createMasks, openPlan, secretsOf } from "./plan-secrets.ts";
@@ -46,6 +47,8 @@ export interface RunOptions extends ReachOptions, BecomeOptions {
   readonly limit?: string;
   /** Hosts worked on at a time. Default 50. */
   readonly concurrency?: number;
+  /** How hosts are worked on: by a bundle there, directly from here, or (auto) directly where there is no usable Node. Default `bundle`. */
+  readonly via?: Via;
   /** How long a host may take for each play that does not say it itself. Default: no limit. */
   readonly hostTimeoutMs?: number;
   /** How long a host that took too long may finish the task it is at. Default 10 s. */
@@ -96,6 +99,7 @@ const DEFAULTS = {
   returnTimeoutMs: 60_000,
   lockWaitMs: 10_000,
   graceMs: 10_000,
+  via: "bundle",
 } as const;
 
 /** Starts a run. */
@@ -282,6 +286,8 @@ async function carryOut(
         startTimeoutMs: options.startTimeoutMs ?? DEFAULTS.startTimeoutMs,
         returnTimeoutMs: options.returnTimeoutMs ?? DEFAULTS.returnTimeoutMs,
         mayLaunch: !changed,
+        via: options.via ?? DEFAULTS.via,
+        playbook: prepared,
         ...(seen === undefined ? {} : { earlier: seen }),
       }),
     );

@@ -4,9 +4,8 @@ import type { Mask } from "../core/mask.ts";
 import type { WireEvent } from "../core/protocol.ts";
 import type { Connection, ExecOptions, RemoteExit, RemoteProcess } from "../transport/transport.ts";
 import type { BecomeTalk } from "./become.ts";
-import type { ABSENT, CORRUPT } from "./launch.ts";
 import { onMaskedText } from "./masked-text.ts";
-import { receive } from "./receive.ts";
+import { type LaunchAnswer, receive } from "./receive.ts";
 
 /** How long a host that has said its last word may take to end. */
 const LAST_WORD_MS = 5_000;
@@ -16,7 +15,7 @@ const CLOSING_MS = 100;
 /** The first thing a command says, or how it ended without saying any. */
 export type FirstWord =
   | { readonly kind: "hello" }
-  | { readonly kind: typeof ABSENT | typeof CORRUPT }
+  | { readonly kind: LaunchAnswer }
   | { readonly kind: "ended"; readonly exit: RemoteExit };
 
 /** How a command that speaks the protocol is started. */
@@ -50,7 +49,7 @@ export async function speak(connection: Connection, options: SpeakOptions): Prom
   const process = talk?.process ?? raw;
   onMaskedText(process.stderr, mask, stderr);
   const first = new Promise<FirstWord>((resolve) => {
-    let answer: typeof ABSENT | typeof CORRUPT | undefined;
+    let answer: LaunchAnswer | undefined;
     receive(
       process.stdout,
       {

@@ -83,7 +83,12 @@ export function runCommand(
   };
 }
 
-async function pump(source: Readable, writer: ChannelWriter, stream: "stdout" | "stderr"): Promise<void> {
+/** Copies what a process prints to its channel. */
+export async function pump(
+  source: Readable,
+  writer: ChannelWriter,
+  stream: "stdout" | "stderr",
+): Promise<void> {
   try {
     for await (const chunk of source) await writer.write(chunk as Buffer, stream);
   } catch {
@@ -91,7 +96,8 @@ async function pump(source: Readable, writer: ChannelWriter, stream: "stdout" | 
   }
 }
 
-function sendExit(channel: ServerChannel, code: number | null, signal: NodeJS.Signals | null): void {
+/** Tells the client how a process ended. */
+export function sendExit(channel: ServerChannel, code: number | null, signal: NodeJS.Signals | null): void {
   try {
     if (signal === null) channel.exit(code ?? 255);
     else channel.exit(signal, false, "");

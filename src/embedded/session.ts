@@ -1,7 +1,8 @@
-import type { Connection, ServerChannel, Session } from "ssh2";
+import type { Connection, PseudoTtyInfo, ServerChannel, Session } from "ssh2";
 import { type ExecContext, type RunningCommand, runCommand } from "./exec.ts";
 import { serveSftp } from "./sftp-server.ts";
 import type { SftpContext } from "./sftp-session.ts";
+import { type RunningOnTerminal, runOnTerminal } from "./terminal.ts";
 
 /** What a host's sessions may do. */
 export interface SessionContext {
@@ -11,7 +12,7 @@ export interface SessionContext {
   readonly onExec: (command: string) => void;
 }
 
-/** Serves a connection's session channels (RFC 4254 section 6): commands and SFTP, no terminals. */
+/** Serves a connection's session channels (RFC 4254 section 6): commands, on terminals or without, and SFTP. */
 export function serveSessions(connection: Connection, context: SessionContext, closed: AbortSignal): void {
   connection.on("session", (accept) => {
     const session = accept();
@@ -30,10 +31,29 @@ export function serveSessions(connection: Connection, context: SessionContext, c
 function serveSession(session: Session, context: SessionContext, closed: AbortSignal): void {
   const env: Record<string, string> = { ...context.exec.env };
   let running: RunningCommand | undefined;
+  let terminal: (PseudoTtyInfo & { readonly term: string }) | undefined;
+  let resize: RunningOnTerminal["resize"] | undefined;
   const run = (channel: ServerChannel, command: string | undefined): void => {
     context.onExec(command ?? "");
-    running = runCommand(channel, command, { ...context.exec, env, closed });
+    const options = { ...context.exec, env, closed };
+    if (terminal === undefined) {
+      running = runCommand(channel, command, options);
+      return;
+    }
+    const started = runOnTerminal(channel, command, terminal, options);
+    running = started;
+    resize = started.resize;
   };
+
+  session.on("pty", (accept, _reject, info) => {
+    // ssh2's types leave out what kind of terminal it is.
+    terminal = { ...info, term: (info as { readonly term?: string }).term ?? "xterm" };
+    accept?.();
+  });
+  session.on("window-change", (accept, _reject, { cols, rows }) => {
+    resize?.(cols, rows);
+    accept?.();
+  });
 
   session.on("env", (accept, reject, info: { key: string; val: string }) => {
     // What Debian's sshd_config accepts.

@@ -32,7 +32,8 @@ export function parseVault(written: string): VaultEnvelope | string {
   const header = HEADER.exec(text);
   if (header === null) return "its first line is not that of Ansible Vault 1.1 or 1.2";
   const [line, , cipher, label] = header;
-  if (cipher !== "AES256") return `it is encrypted with ${printable(cipher ?? "", 40)}; only AES256 is supported`;
+  if (cipher !== "AES256")
+    return `it is encrypted with ${printable(cipher ?? "", 40)}; only AES256 is supported`;
   const body = fromHex(text.slice(line.length).replace(/\s+/g, ""));
   const [salt, mac, ciphertext] = (body?.toString("latin1") ?? "").split("\n").map(fromHex);
   if (

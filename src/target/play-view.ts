@@ -33,6 +33,7 @@ export function createPlayViews(options: PlayViewOptions): (index: number) => Pr
     const systemOf: PlayView["systemOf"] = (become) =>
       systems === undefined ? system : systems.of(systems.userOf(become, user));
     if (systems === undefined || user === undefined) return { facts, hostVars, systemOf };
+    await systems.prepare?.(user);
     const env = systems.envOf(user);
     const own = await gatherUser(createFactReader(system), systems.of(user), env);
     const seen: Facts = { ...facts, ...own, env: textsOf(env) };

@@ -14,15 +14,19 @@ export interface Renderer {
 /** Text that is one expression and nothing else, whose value keeps its type. */
 const WHOLE_EXPRESSION = /^\s*\{\{((?:(?!\}\}|\{\{)[\s\S])*)\}\}\s*$/;
 
-/** Makes a Renderer over roles' assets. */
-export function createRenderer(assets: AssetStore, loadEngine: () => typeof createTemplates): Renderer {
+/** Makes a Renderer over roles' assets; `env` is what `lookup("env")` finds. */
+export function createRenderer(
+  assets: AssetStore,
+  loadEngine: () => typeof createTemplates,
+  env: NodeJS.ProcessEnv = process.env,
+): Renderer {
   const byRole = new Map<string, Templates>();
   const templatesOf = (role: string): Templates => {
     let templates = byRole.get(role);
     if (templates === undefined) {
       const read = (name: string): string | null =>
         (assets.file(role, `templates/${name}`) ?? assets.file(role, name))?.read().toString("utf8") ?? null;
-      templates = loadEngine()({ loader: { read }, env: process.env });
+      templates = loadEngine()({ loader: { read }, env });
       byRole.set(role, templates);
     }
     return templates;

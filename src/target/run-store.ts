@@ -4,6 +4,7 @@ import { join } from "node:path";
 import { VolleyError } from "../core/errors.ts";
 import { isRecord } from "../core/json.ts";
 import type { WireEvent } from "../core/protocol.ts";
+import { TALLY_KEYS } from "../core/result.ts";
 import { bootId, processStart } from "./process-identity.ts";
 
 const KEPT_RUNS = 20;
@@ -53,22 +54,19 @@ export function findRunStore(run: string): RunStore {
   const directory = join(hostDirectory(), "runs", run);
   const file = join(directory, "journal.ndjson");
   let descriptor: number | undefined;
-  const read = (): readonly unknown[] => {
-    const text = fs.existsSync(file) ? fs.readFileSync(file, "utf8") : "";
-    return text.split("\n").flatMap((line) => parse(line) ?? []);
-  };
+  const read = (): readonly string[] =>
+    fs.existsSync(file) ? fs.readFileSync(file, "utf8").split("\n") : [];
   return {
     directory,
     socket: join(directory, "control"),
     get header() {
-      return read().findLast(isHeader);
+      return read().map(parse).findLast(isHeader);
     },
     lines: () =>
-      read().flatMap((value) =>
-        isRecord(value) && typeof value.seq === "number"
-          ? [{ line: `${JSON.stringify(value)}\n`, event: value as unknown as WireEvent }]
-          : [],
-      ),
+      read().flatMap((line) => {
+        const event = parse(line);
+        return isTold(event) ? [{ line: `${line}\n`, event }] : [];
+      }),
     open: (bundle) => {
       fs.mkdirSync(directory, { recursive: true, mode: 0o700 });
       prune(join(directory, ".."), run);
@@ -116,6 +114,16 @@ function parse(line: string): unknown {
 
 function isHeader(value: unknown): value is JournalHeader {
   return isRecord(value) && value.type === "journal";
+}
+
+/** A line of which the disk kept the wrong bytes is passed over, as one that was cut off is. */
+function isTold(value: unknown): value is WireEvent {
+  return (
+    isRecord(value) &&
+    Number.isSafeInteger(value.seq) &&
+    (value.type !== "task:end" ||
+      (isRecord(value.result) && (TALLY_KEYS as readonly unknown[]).includes(value.result.state)))
+  );
 }
 
 /** Removes the oldest runs; their names begin with the time they were started. */

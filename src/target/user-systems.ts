@@ -15,6 +15,8 @@ export interface UserSystems {
   userOf(become: boolean | string | undefined, outer: string | undefined): string | undefined;
   /** This process's own System for undefined; else one whose process is started when it is first used. */
   of(user: string | undefined): System;
+  /** Has a user's System ready for what is asked of it at once. Absent: it is ready when it is used. */
+  prepare?(user: string): Promise<void>;
   /** A user's environment, as far as it can be known. */
   envOf(user: string): NodeJS.ProcessEnv;
   /** Ends every process that was started. */

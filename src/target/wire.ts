@@ -1,3 +1,4 @@
+import type { Readable, Writable } from "node:stream";
 import { VolleyError } from "../core/errors.ts";
 import type { TargetEvent } from "../core/events.ts";
 import { isRecord } from "../core/json.ts";
@@ -48,8 +49,8 @@ const FLUSH_MS = 30_000;
 /** The `hello` has it. */
 const FIRST_SEQUENCE = 1;
 
-/** Speaks the protocol over this process's standard streams. */
-export function openWire(input: NodeJS.ReadStream, output: NodeJS.WriteStream): Wire {
+/** Speaks the protocol over a pair of streams. */
+export function openWire(input: Readable, output: Writable): Wire {
   const stop = new AbortController();
   const kill = new AbortController();
   const continued = new Set<number>();
@@ -128,9 +129,6 @@ export function openWire(input: NodeJS.ReadStream, output: NodeJS.WriteStream): 
   };
   input.once("end", onEnd);
   input.once("error", onEnd);
-  // sshd hangs up on what it started when the connection goes.
-  process.on("SIGHUP", () => {});
-
   return {
     stop: stop.signal,
     kill: kill.signal,

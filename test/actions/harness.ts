@@ -10,6 +10,12 @@ import type { System } from "../../src/core/system.ts";
 import { createLocalSystem } from "../../src/system/local/local-system.ts";
 import { createActionContext } from "../../src/target/action-context.ts";
 import { createTemplates } from "../../src/template/index.ts";
+import { directSandboxSystem } from "../direct/lib/sandbox-system.ts";
+
+/** Whether actions are tested over a connection (test/direct/actions.test.ts) instead of on the machine itself. */
+export function testsWorkDirectly(): boolean {
+  return process.env.VOLLEY_TEST_SYSTEM === "direct";
+}
 
 /** A temporary root with a System on it and a role directory beside it. */
 export interface Sandbox {
@@ -33,7 +39,8 @@ export function makeSandbox(): Sandbox {
   const root = join(base, "root");
   const role = join(base, "role");
   for (const path of [root, role]) mkdirSync(path);
-  const system = createLocalSystem({ root });
+  const direct = testsWorkDirectly() ? directSandboxSystem(root) : undefined;
+  const system = direct?.system ?? createLocalSystem({ root });
   const assets = createDiskAssets(() => role);
   const output: string[] = [];
   return {
@@ -41,8 +48,9 @@ export function makeSandbox(): Sandbox {
     role,
     system,
     output,
-    context: ({ check = false, vars = {}, facts = {} } = {}) =>
-      createActionContext({
+    context: ({ check = false, vars = {}, facts = {} } = {}) => {
+      direct?.forget();
+      return createActionContext({
         role: "test",
         vars,
         facts: facts as Facts,
@@ -55,8 +63,12 @@ export function makeSandbox(): Sandbox {
             loader: { read: (name) => readOrNull(join(role, "templates", name)) },
           }).render(src, given, style),
         output: (_stream, text) => output.push(text),
-      }),
-    [Symbol.dispose]: () => rmSync(base, { recursive: true, force: true }),
+      });
+    },
+    [Symbol.dispose]: () => {
+      direct?.close();
+      rmSync(base, { recursive: true, force: true });
+    },
   };
 }
 

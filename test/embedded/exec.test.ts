@@ -136,11 +136,35 @@ test("reads a shell's commands from stdin", async () => {
   expect(await finish(channel)).toMatchObject({ stdout: "from shell\n", code: 3 });
 });
 
-test("refuses a terminal", async () => {
-  const request = new Promise((resolve, reject) => {
-    client.exec("true", { pty: true }, (error) => (error ? reject(error) : resolve(undefined)));
+test("runs a command on a terminal, whose size may change", async () => {
+  const channel = await new Promise<ClientChannel>((resolve, reject) => {
+    const pty = { cols: 70, rows: 20, term: "xterm-256color" };
+    client.exec(
+      'trap "sleep 0.3; stty size; exit 4" WINCH; echo $TERM; stty size; sleep 20 & wait',
+      { pty },
+      (error, opened) => (error ? reject(error) : resolve(opened)),
+    );
   });
-  await expect(request).rejects.toThrow(/pseudo-terminal/);
+  let seen = "";
+  channel.on("data", (chunk: Buffer) => {
+    seen += chunk.toString("utf8");
+    if (seen.endsWith("20 70\r\n")) channel.setWindow(33, 99, 0, 0);
+  });
+  const [code] = (await once(channel, "exit")) as [number];
+  expect(code).toBe(4);
+  expect(seen).toContain("xterm-256color\r\n20 70\r\n");
+  await until(() => seen.includes("33 99"));
+});
+
+test("hangs up on what runs on a terminal when the connection goes", async () => {
+  const channel = await new Promise<ClientChannel>((resolve, reject) => {
+    client.shell({ cols: 80, rows: 24 }, (error, opened) => (error ? reject(error) : resolve(opened)));
+  });
+  channel.resume();
+  channel.write("(trap 'echo hung up > gone; exit' HUP; echo > ready; while :; do sleep 0.1; done)\r");
+  await until(() => existsSync(join(host.home, "ready")));
+  client.end();
+  await until(() => existsSync(join(host.home, "gone")));
 });
 
 test("accepts the locale and no other variable", async () => {

@@ -8,7 +8,10 @@ import { runOn, writeInventory } from "./lib/volley.ts";
 
 const playbook = fileURLToPath(new URL("cases/site.ts", import.meta.url));
 
-describe.skipIf(!fleetAvailable())("actions on a real host", () => {
+/** VOLLEY_TEST_VIA narrows it down to one. */
+const methods = (["bundle", "direct"] as const).filter((via) => (process.env.VOLLEY_TEST_VIA ?? via) === via);
+
+describe.skipIf(!fleetAvailable()).each(methods)("actions on a real host, via %s", (via) => {
   let fleet: Fleet;
   let inventory: string;
 
@@ -28,7 +31,7 @@ describe.skipIf(!fleetAvailable())("actions on a real host", () => {
     tag: string,
     check: boolean,
   ): Promise<{ readonly state: string; readonly why: string }> => {
-    const { events, summary } = await runOn(fleet, { inventory, playbook, tags: [tag], check });
+    const { events, summary } = await runOn(fleet, { inventory, playbook, tags: [tag], check, via });
     const end = events.find((event) => event.type === "task:end");
     if (end?.type !== "task:end") throw new Error(`nothing ran: ${JSON.stringify(summary.hosts)}`);
     const { state, unknown, error, message } = end.result;

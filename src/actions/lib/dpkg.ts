@@ -98,7 +98,7 @@ export function openDpkgStatus(status: string): DpkgDatabase {
 
 /** What dpkg knows, read once and again only when its status file is another. */
 export async function readDpkg(system: ReadSystem, memo: Memo): Promise<DpkgDatabase> {
-  const stat = await system.stat(STATUS_PATH);
+  const stat = await system.stat(STATUS_PATH, true);
   if (stat === null) return openDpkgStatus("");
   // The file is replaced by every change, whoever makes it, so that nothing needs to be forgotten by hand.
   return memo.get(`dpkg:${stat.inode}:${stat.mtimeMs}:${stat.size}`, async () =>

@@ -22,7 +22,7 @@ async function planBelow(
   seen: Set<string>,
 ): Promise<readonly Plan[]> {
   const { system, context, follow } = request;
-  const own = await system.stat(directory);
+  const own = await system.stat(directory, true);
   const key = `${own?.device}:${own?.inode}`;
   if (seen.has(key)) return [];
   seen.add(key);

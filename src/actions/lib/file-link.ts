@@ -86,7 +86,7 @@ const NEW_LINK = {
 export async function planHardLink(request: PathRequest): Promise<Plan> {
   const { path, stat, system, context, src } = request;
   const existing = src ?? fail(`parameter "src" is required: the file ${path} is to be another name of`);
-  const source = await system.stat(existing);
+  const source = await system.stat(existing, true);
   if (source === null) {
     if (!context.check) fail(`${existing} does not exist, so ${path} cannot be another name of it`);
     return {
@@ -96,7 +96,8 @@ export async function planHardLink(request: PathRequest): Promise<Plan> {
   }
   if (source.type === "directory") fail(`${existing} is a directory; hard links are for files`);
   const attributes = await planAttributes(request, path, source);
-  if (stat !== null && stat.inode === source.inode && stat.device === source.device) return attributes;
+  const own = stat === null ? null : await system.lstat(path, true);
+  if (own !== null && own.inode === source.inode && own.device === source.device) return attributes;
   const clearing = await planClearing(request);
   await requireParent(request);
   return joinPlans(

@@ -38,6 +38,7 @@ export async function lookOnce(request: WaitRequest, system: ReadSystem, signal:
     timeoutMs: request.connectTimeoutMs,
     regex: wantsGone ? undefined : regex,
     signal,
+    ...(system.dial === undefined ? {} : { dial: system.dial }),
   });
   if (wantsGone) return { holds: !open, match: null };
   return { holds: open && (regex === undefined || match !== null), match };

@@ -1,5 +1,8 @@
 import { lookup } from "node:dns/promises";
-import { connect, isIPv4, isIPv6, type Socket } from "node:net";
+import { connect, isIPv4, isIPv6 } from "node:net";
+import type { Duplex } from "node:stream";
+import { isVolleyError } from "../../core/errors.ts";
+import type { ReadSystem } from "../../core/system.ts";
 
 const MAX_READ = 1 << 20;
 
@@ -12,6 +15,8 @@ export interface PortOptions {
   /** What the other end must say. */
   readonly regex?: RegExp | undefined;
   readonly signal: AbortSignal;
+  /** How a System that is far away connects. */
+  readonly dial?: NonNullable<ReadSystem["dial"]>;
 }
 
 /** What a port has to say. */
@@ -22,33 +27,52 @@ export interface PortState {
 }
 
 /** Connects to a port, and listens to what it says when there is something to be found in it. */
-export function lookAtPort({ host, port, timeoutMs, regex, signal }: PortOptions): Promise<PortState> {
-  return new Promise((resolve) => {
-    const socket: Socket = connect({ host, port });
+export function lookAtPort({ host, port, timeoutMs, regex, signal, dial }: PortOptions): Promise<PortState> {
+  return new Promise((resolve, reject) => {
+    let socket: Duplex | undefined;
     let text = "";
     let open = false;
+    let ended = false;
     const finish = (match: RegExpExecArray | null = null): void => {
       clearTimeout(timer);
       signal.removeEventListener("abort", onAbort);
-      socket.destroy();
+      ended = true;
+      socket?.destroy();
       resolve({ open, match });
     };
     const onAbort = (): void => finish();
     let timer = setTimeout(finish, timeoutMs);
     signal.addEventListener("abort", onAbort, { once: true });
-    socket.on("error", () => finish());
-    socket.once("connect", () => {
+    const listen = (connected: Duplex): void => {
+      socket = connected;
+      connected.on("error", () => finish());
+      connected.on("data", (chunk: Buffer) => {
+        text = (text + chunk.toString("latin1")).slice(-MAX_READ);
+        const match = regex?.exec(Buffer.from(text, "latin1").toString("utf8")) ?? null;
+        if (match !== null) finish(match);
+      });
+      connected.once("end", () => finish());
+    };
+    const onConnect = (): void => {
       open = true;
       if (regex === undefined) return finish();
       clearTimeout(timer);
       timer = setTimeout(finish, timeoutMs);
-    });
-    socket.on("data", (chunk: Buffer) => {
-      text = (text + chunk.toString("latin1")).slice(-MAX_READ);
-      const match = regex?.exec(Buffer.from(text, "latin1").toString("utf8")) ?? null;
-      if (match !== null) finish(match);
-    });
-    socket.once("end", () => finish());
+    };
+    if (dial === undefined) {
+      const opened = connect({ host, port });
+      listen(opened);
+      opened.once("connect", onConnect);
+    } else {
+      dial(host, port).then(
+        (opened) => {
+          if (ended) return void (opened as Duplex).destroy();
+          listen(opened as Duplex);
+          onConnect();
+        },
+        (thrown: unknown) => (isVolleyError(thrown) ? reject(thrown) : finish()),
+      );
+    }
   });
 }
 

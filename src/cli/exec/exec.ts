@@ -39,6 +39,9 @@ export async function exec(words: ExecWords, flags: ExecFlags): Promise<number> 
   const interruption = onInterruption();
   const transports = await openTransports(hosts, await reachOptions(flags), interruption.stop.signal);
   const closers: (() => Promise<unknown> | undefined)[] = [async () => transports.close()];
+  let failed: readonly string[] = [];
+  let wantsShell = false;
+  let exitCode: number;
   try {
     for (const { host, text } of transports.notes) process.stderr.write(`${host}: ${text}\n`);
     const input = await openInput(flags.stdin);
@@ -76,12 +79,22 @@ export async function exec(words: ExecWords, flags: ExecFlags): Promise<number> 
       concurrency: flags.forks,
       ends,
     });
-    await printer.end(results, performance.now() - startedAt);
-    return interruption.stop.signal.aborted ? 130 : exitCodeOf(results);
+    failed = results.filter(({ outcome }) => outcome !== "ok").map(({ host }) => host);
+    wantsShell = (await printer.end(results, performance.now() - startedAt)) === "shell";
+    exitCode = interruption.stop.signal.aborted ? 130 : exitCodeOf(results);
   } finally {
     interruption.release();
     for (const close of closers.reverse()) await close();
   }
+  if (wantsShell) {
+    const [{ shell }, { DEFAULT_SCROLLBACK }] = await Promise.all([
+      import("../shell/shell.ts"),
+      import("../shell-command.ts"),
+    ]);
+    const { limit: _limit, ...rest } = flags;
+    await shell(failed.join(","), { ...rest, scrollback: DEFAULT_SCROLLBACK });
+  }
+  return exitCode;
 }
 
 function checkFlags({ hosts, words }: ExecWords, { pty, script, stdin, limit }: ExecFlags): void {

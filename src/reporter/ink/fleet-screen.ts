@@ -157,14 +157,14 @@ function footer(run: RunView, view: ViewState, { symbols }: Surface): Row {
   ];
   return [
     ...(active.length === 0 ? [] : [segment(`[${active.join(", ")}] `, { bold: true })]),
-    segment(`${symbols.upDown} choose  Enter log  f failed  / filter  ? help  ${endKeys(run, view)}`, DIM),
+    segment(`${symbols.upDown} choose  Enter log  f failed  / filter  ${endKeys(run, view)}`, DIM),
   ];
 }
 
 /** The keys that end it. */
 export function endKeys(run: RunView, view: ViewState): string {
-  if (!view.held || !run.ended) return "Ctrl-C stop";
-  return run.hosts.some(hasFailed) ? "s shell on the failed  q leave" : "q leave";
+  if (!view.held || !run.ended) return "? help  Ctrl-C stop";
+  return run.hosts.some(hasFailed) ? "s shell on failed  q leave" : "? help  q leave";
 }
 
 function tallySign(key: keyof Tally, { ok, changed, skipped, failed, cancelled }: Symbols): string {

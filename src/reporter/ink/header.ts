@@ -59,7 +59,7 @@ function titleRow(run: RunView, { columns, symbols, nowMs }: Surface): Row {
     segment(safeLine(run.playbook), BOLD),
     ...(run.check ? [segment("  "), segment(CHECK_MODE, { color: "magenta", bold: true })] : []),
   ];
-  const clock = run.startedAt === undefined ? "" : formatClock(nowMs - run.startedAt);
+  const clock = run.startedAt === undefined ? "" : formatClock((run.endedAt ?? nowMs) - run.startedAt);
   return spread(
     left,
     [segment(`${run.ended ? "" : spinner} `, { color: "cyan" }), segment(clock, BOLD)],

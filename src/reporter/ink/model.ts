@@ -57,6 +57,8 @@ export interface RunView {
   readonly hosts: readonly HostView[];
   readonly cancelling: "clean" | "now" | undefined;
   readonly ended: boolean;
+  /** Milliseconds since the epoch; undefined while it goes on. */
+  readonly endedAt: number | undefined;
 }
 
 /** Events folded into what the UI shows; no clock, no I/O. */
@@ -87,6 +89,7 @@ export function createRunModel(symbols: Symbols): RunModel {
     hosts: list,
     cancelling: undefined,
     ended: false,
+    endedAt: undefined,
   };
   let version = 0;
   const hostOf = (name: string): HostState => {
@@ -122,6 +125,7 @@ export function createRunModel(symbols: Symbols): RunModel {
           return;
         case "run:end":
           view.ended = true;
+          view.endedAt = event.time;
           return;
         case "run:build":
           return;

@@ -4,11 +4,12 @@ import { StringDecoder } from "node:string_decoder";
 import { VolleyError } from "../../core/errors.ts";
 import type { ProcessOptions, ProcessResult } from "../../core/system.ts";
 
-const DEFAULT_MAX_OUTPUT = 1 << 20;
+/** Bytes kept of each stream. */
+export const DEFAULT_MAX_OUTPUT = 1 << 20;
 const KILL_GRACE_MS = 5_000;
 
 /** Collects one stream of a process up to a bound, and passes every piece on as text. */
-class Capture {
+export class Capture {
   #chunks: Buffer[] = [];
   #bytes = 0;
   readonly #decoder = new StringDecoder("utf8");

@@ -110,7 +110,12 @@ function start(): void {
     load: (name, imports) => {
       // Volley's own parts are packed with Brotli, which gets them a tenth smaller than a zip can.
       const packed = read(`${name}.br`);
-      const source = packed === undefined ? read(name) : zlib.brotliDecompressSync(packed);
+      let source: Buffer | undefined;
+      try {
+        source = packed === undefined ? read(name) : zlib.brotliDecompressSync(packed);
+      } catch (_corrupt) {
+        throw damaged();
+      }
       if (source === undefined) throw damaged();
       const cache = `${file}.${name}.${process.version}-${process.arch}`;
       let cachedData: Buffer | undefined;

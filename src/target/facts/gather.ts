@@ -98,7 +98,7 @@ export async function gatherFacts(
 /** What tells one file from all others, or undefined when it cannot be looked at. */
 async function identityOf(system: ReadSystem, path: string): Promise<string | undefined> {
   try {
-    const stat = await system.stat(path);
+    const stat = await system.stat(path, true);
     return stat === null ? undefined : `${stat.device}:${stat.inode}`;
   } catch {
     return undefined;

@@ -21,7 +21,8 @@ export interface FileSystemSize {
 /** What no file tells; the caller of `gatherFacts` passes it when the system is the machine it runs on. */
 export interface Machine {
   nowMs(): number;
-  ipv4Addresses(): readonly MachineAddress[];
+  /** Undefined where they are not known: they are then worked out from the routes. */
+  ipv4Addresses(): readonly MachineAddress[] | undefined;
   fileSystemSize(path: string): FileSystemSize | undefined;
 }
 

@@ -33,6 +33,7 @@ export function start(project: Project, fleet: EmbeddedFleet, options: Partial<R
     playbook: project.path("site.ts"),
     knownHostsFiles: [fleet.knownHostsPath],
     cwd: project.directory,
+    ...(process.env.VOLLEY_TEST_VIA === "direct" ? { via: "direct" as const } : {}),
     ...options,
   });
 }

@@ -16,6 +16,7 @@ export const hostPackages: readonly string[] = [
   "systemd",
   "systemd-sysv",
   "unzip",
+  "vim-tiny",
 ];
 
 /** The password of the users `pass` (who needs it for sudo too) on every fleet host. */

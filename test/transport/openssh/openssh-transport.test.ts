@@ -1,6 +1,7 @@
 import { execFileSync } from "node:child_process";
 import { existsSync, readdirSync, readFileSync, statSync } from "node:fs";
 import { join } from "node:path";
+import { setTimeout as sleep } from "node:timers/promises";
 import { expect, test } from "vitest";
 import type { TransportsOptions } from "../../../src/controller/transports.ts";
 import type { Host } from "../../../src/core/inventory.ts";
@@ -53,6 +54,34 @@ testSsh("commands, how they end, and their input; one login for all", async () =
   expect(given.fleet.hosts[0]!.stats.connections).toBe(1);
   connection.close();
   expect(await connection.closed).toBeUndefined();
+});
+
+testSsh("a login shell on a terminal, whose size may change", async () => {
+  const given = await site();
+  const connection = await connect(given);
+  const pty = { columns: 70, rows: 20, term: "xterm-256color", resizable: true };
+  const shell = await connection.exec(undefined, signal, { pty });
+  let seen = "";
+  const sees = async (text: string, ask = ""): Promise<void> => {
+    for (let attempt = 0; attempt < 100 && !seen.includes(text); attempt++) {
+      shell.stdin.write(ask);
+      await sleep(100);
+    }
+    expect(seen).toContain(text);
+  };
+  shell.stdout.on("data", (chunk: Buffer) => {
+    seen += chunk.toString();
+  });
+  shell.stdin.write("echo $TERM; stty size\r");
+  await sees("xterm-256color\r\n20 70\r\n");
+  // ssh's own escapes are for the host.
+  shell.stdin.write("\r~.\r");
+  await sees("~.");
+  shell.resize?.(99, 33);
+  await sees("33 99", "stty size\r");
+  shell.stdin.write("exit 7\r");
+  expect(await shell.exit).toEqual({ kind: "exited", code: 7 });
+  connection.close();
 });
 
 testSsh("a file is sent whole, with its mode, with progress, and never over another", async () => {

@@ -1,0 +1,275 @@
+import { PassThrough } from "node:stream";
+import { finished } from "node:stream/promises";
+import type { AssetStore } from "../core/asset.ts";
+import { type Become, DEFAULT_BECOME_USER } from "../core/become.ts";
+import { isVolleyError, VolleyError } from "../core/errors.ts";
+import type { TargetEvent } from "../core/events.ts";
+import type { Facts } from "../core/facts.ts";
+import type { Playbook } from "../core/playbook.ts";
+import { type Job, PROTOCOL_VERSION } from "../core/protocol.ts";
+import { type Channels, createChannels } from "../direct/channels.ts";
+import { askForFacts, type FactRecords, gatherDirectFacts, passwdOf } from "../direct/facts.ts";
+import { openDirectLeftovers } from "../direct/leftovers.ts";
+import { takeDirectLock } from "../direct/lock.ts";
+import { type OpenedSystem, openSystem, type UserAccess } from "../direct/open-system.ts";
+import { createDirectUsers } from "../direct/user-systems.ts";
+import { byeForError, execute } from "../target/executor.ts";
+import { createRenderer } from "../target/renderer.ts";
+import { openWire, type Wire } from "../target/wire.ts";
+import { createTemplates } from "../template/index.ts";
+import type { Connection, Endpoint, RemoteExit, RemoteProcess } from "../transport/transport.ts";
+import { becomeAccess, loginAccess } from "./direct-access.ts";
+import { consoleOf } from "./role-console.ts";
+
+/** What a host's part is carried out with where nothing is sent to it. */
+export interface DirectPlaybook {
+  readonly name: string;
+  readonly assets: AssetStore;
+  /** See {@link PreparedPlaybook.evaluateAnew}. */
+  evaluateAnew(print: Pick<Console, "log">): Playbook;
+}
+
+/** How it is carried out on one host. */
+export interface DirectOptions {
+  readonly endpoint: Endpoint;
+  readonly become: Become | null;
+  readonly playbook: DirectPlaybook;
+  /** Of the bundle that is not sent. */
+  readonly bundleId: string;
+  /** Ends opening; what runs is told through the protocol. */
+  readonly signal: AbortSignal;
+}
+
+/** A host that is ready to be worked on. */
+interface DirectHost {
+  readonly opened: OpenedSystem;
+  readonly channels: Channels;
+  access(become: Become): UserAccess;
+}
+
+/**
+ * Carries out a host's part of a run from here, action by action over its connection, and speaks the protocol as a
+ * process on the host would. Fails with `SFTP_UNAVAILABLE`, `BECOME_FAILED`, `CONNECT_FAILED` or `CONNECTION_LOST`.
+ */
+export async function startDirect(connection: Connection, options: DirectOptions): Promise<RemoteProcess> {
+  const host = await openHost(connection, options);
+  const stdin = new PassThrough();
+  const stdout = new PassThrough();
+  const stderr = new PassThrough();
+  const wire = openWire(stdin, stdout);
+  const line = createLine(wire, connection);
+  const served = serve(host, wire, line, options).finally(async () => {
+    if (line.lost === undefined) await wire.flush();
+    stdout.end();
+    stderr.end();
+  });
+  const ended = Promise.race([served, line.whenLost]).then(
+    (): RemoteExit =>
+      line.lost === undefined ? { kind: "exited", code: 0 } : { kind: "lost", reason: line.lost },
+    (thrown: unknown): RemoteExit => ({ kind: "lost", reason: String(thrown) }),
+  );
+  const exit = ended.then(async (how) => {
+    stdout.end();
+    await finished(stdout, { writable: false }).catch(() => {});
+    // Whatever is still waiting for the host is over.
+    if (how.kind === "lost") stdin.end('{"type":"kill"}\n');
+    return how;
+  });
+  return { stdin, stdout, stderr, exit };
+}
+
+async function openHost(
+  connection: Connection,
+  { endpoint, become, signal }: DirectOptions,
+): Promise<DirectHost> {
+  const login = loginAccess(connection, signal);
+  const as = { endpoint, signal };
+  const own = become === null ? login : becomeAccess(login, become, as);
+  const channels = createChannels(endpoint.host);
+  const isRoot = (become?.user ?? endpoint.user) === DEFAULT_BECOME_USER;
+  return {
+    opened: await openSystem(own, channels),
+    channels,
+    // Root becomes anybody by itself; the leave of others is the login user's to have.
+    access: (other) => becomeAccess(isRoot ? own : login, other, as),
+  };
+}
+
+/** Whether there is still anybody to work on. */
+interface Line {
+  readonly lost: string | undefined;
+  readonly whenLost: Promise<void>;
+  emit(event: TargetEvent): void;
+}
+
+/** Tells events until the connection goes: that tasks fail from then on says nothing of them. */
+function createLine(wire: Wire, connection: Connection): Line {
+  let lost: string | undefined;
+  let tell!: () => void;
+  const whenLost = new Promise<void>((resolve) => {
+    tell = resolve;
+  });
+  const lose = (reason: string): void => {
+    lost ??= reason;
+    tell();
+  };
+  void connection.closed.then((reason) => lose(reason ?? "the connection was closed"));
+  return {
+    get lost() {
+      return lost;
+    },
+    whenLost,
+    emit: (event) => {
+      const error = event.type === "task:end" ? event.result.error : undefined;
+      if (error?.code === "CONNECTION_LOST") lose(error.message);
+      if (lost === undefined) wire.emit(event);
+    },
+  };
+}
+
+/** Carries out the Job that comes on the wire; see target/serve.ts. */
+async function serve(host: DirectHost, wire: Wire, { emit }: Line, options: DirectOptions): Promise<void> {
+  const { opened, channels, access } = host;
+  const { system, shells } = opened;
+  const startedAt = performance.now();
+  const elapsedMs = (): number => Math.round(performance.now() - startedAt);
+  emit({
+    type: "hello",
+    protocol: PROTOCOL_VERSION,
+    bundle: options.bundleId,
+    pid: process.pid,
+    node: process.version,
+  });
+  let unlock: (() => Promise<void>) | undefined;
+  let closeUsers: (() => Promise<void>) | undefined;
+  try {
+    const job = await wire.readJob();
+    const { session } = job;
+    let waited = false;
+    const locking =
+      session === undefined || job.options.check
+        ? undefined
+        : takeDirectLock(shells, {
+            ...session,
+            waitMs: session.lockWaitMs,
+            signal: wire.stop,
+            onWait: (text) => {
+              waited = true;
+              emit({ type: "log", level: "warn", text });
+            },
+          });
+    locking?.catch(() => {});
+    const factsStart = performance.now();
+    const asking = askForFacts(shells);
+    asking.catch(() => {});
+    unlock = await locking;
+    // What was asked while another run was at work on the host may be so no longer.
+    const records = waited ? await askForFacts(shells) : await asking;
+    const facts = await gatherDirectFacts(system, records, system.user.env);
+    emit(factsEvent(facts, performance.now() - factsStart));
+    if (session?.resume !== undefined) emit(cannotResume(session.resume));
+    const users = createDirectUsers({
+      own: system,
+      self: options.become?.user ?? options.endpoint.user,
+      job: job.become,
+      channels,
+      passwd: passwdOf(records),
+      access,
+    });
+    closeUsers = users.close;
+    const bye = await carryOut({ host, job, wire, emit, facts, users, records }, options);
+    emit({ ...bye, elapsedMs: elapsedMs() });
+  } catch (thrown) {
+    if (isVolleyError(thrown) && thrown.code === "CONNECTION_LOST") throw thrown;
+    const bye = byeForError(thrown, elapsedMs());
+    emit(wire.stop.aborted ? { ...bye, cancelled: true } : bye);
+  } finally {
+    await closeUsers?.();
+    await unlock?.();
+    await system.close();
+  }
+}
+
+/** What is told of a host once, before its first download. */
+const DOWNLOADS =
+  "downloads are made by this machine, from its own network, and sent to the host: it is worked on directly";
+
+interface Part {
+  readonly host: DirectHost;
+  readonly job: Job;
+  readonly wire: Wire;
+  readonly facts: Facts;
+  readonly records: FactRecords;
+  readonly users: ReturnType<typeof createDirectUsers>;
+  emit(event: TargetEvent): void;
+}
+
+type Bye = Extract<TargetEvent, { type: "bye" }>;
+
+async function carryOut(
+  { host, job, wire, facts, users, emit }: Part,
+  { playbook }: DirectOptions,
+): Promise<Omit<Bye, "elapsedMs">> {
+  const { system } = host.opened;
+  let toldOfDownloads = false;
+  const leftovers =
+    job.session === undefined || job.options.check
+      ? undefined
+      : await openDirectLeftovers(system, playbook.name);
+  const renderer = createRenderer(playbook.assets, () => createTemplates, { ...system.user.env });
+  const { tally, cancelled, error } = await execute({
+    playbook: playbook.evaluateAnew(consoleOf((level, text) => emit({ type: "log", level, text }))),
+    job,
+    system,
+    systems: users,
+    facts,
+    assets: playbook.assets,
+    ...renderer,
+    emit: (event) => {
+      // What one task saw is nothing for the next to go by.
+      if (event.type === "task:start") users.forget();
+      emit(event);
+      if (event.type !== "task:start" || event.action !== "get_url" || toldOfDownloads) return;
+      toldOfDownloads = true;
+      emit({ type: "log", level: "info", text: DOWNLOADS });
+    },
+    waitForOthers: wire.waitForOthers,
+    ask: wire.ask,
+    ...(leftovers === undefined ? {} : { leftovers }),
+    stop: wire.stop,
+    kill: wire.kill,
+  });
+  await leftovers?.flush();
+  return {
+    type: "bye",
+    tally,
+    ...(cancelled ? { cancelled } : {}),
+    ...(error === undefined ? {} : { error }),
+  };
+}
+
+function factsEvent(facts: Facts, elapsedMs: number): TargetEvent {
+  const { distribution, distribution_version, architecture, kernel } = facts;
+  return {
+    type: "facts",
+    elapsedMs: Math.round(elapsedMs * 100) / 100,
+    facts: { distribution, distribution_version, architecture, kernel },
+  };
+}
+
+function cannotResume(run: string): TargetEvent {
+  return {
+    type: "log",
+    level: "warn",
+    text: `run ${run} cannot be resumed, everything is looked at again: a host that is worked on directly has no journal`,
+  };
+}
+
+/** What a host says that was being worked on directly when another controller was ended. */
+export function explainDirectEnd(host: string): VolleyError {
+  return new VolleyError(
+    "CONNECTION_LOST",
+    `${host}: it was worked on directly, which ended with the controller that did it`,
+    { hint: "run the playbook again: what is done already is left as it is" },
+  );
+}

@@ -1,0 +1,277 @@
+import { createHash, randomBytes } from "node:crypto";
+import { posix } from "node:path";
+import { VolleyError } from "../core/errors.ts";
+import type { ProcessOptions, ProcessResult, Stat, System } from "../core/system.ts";
+import type { FileSession } from "../transport/file-session.ts";
+import { sftpStatus } from "../transport/sftp/error.ts";
+import type { Connection } from "../transport/transport.ts";
+import { exactStat } from "./exact.ts";
+import { attempt, isMissing, UNSUPPORTED } from "./explain.ts";
+import type { HostUser } from "./identity.ts";
+import { searchPath } from "./identity.ts";
+import { createLooks } from "./looks.ts";
+import { runRemotely } from "./process.ts";
+import { readPieces, readWhole } from "./read.ts";
+import type { Shells } from "./shell.ts";
+import { resolveWrite, writeAtomically } from "./write.ts";
+import { SHELL_WRITE_BYTES, SLOW_ROUND_TRIP_MS, writeByShell } from "./write-by-shell.ts";
+
+/** What a System of a host works through. */
+export interface DirectSystemOptions {
+  readonly files: FileSession;
+  readonly shells: Shells;
+  readonly user: HostUser;
+  readonly forward: Connection["forward"];
+  /** Every absolute path is taken below this directory, but for commands: a test. Default `/`. */
+  readonly root?: string;
+}
+
+/** A System of a host that is reached over a connection. */
+export interface DirectSystem extends System {
+  readonly user: HostUser;
+  /** What was seen of the host counts no longer. */
+  forget(): void;
+  /** Removes what is there for the time of the run, and ends shells and the file session. */
+  close(): Promise<void>;
+}
+
+const SUMS: ReadonlySet<string> = new Set(["md5", "sha1", "sha224", "sha256", "sha384", "sha512"]);
+const AS_IT_IS = 0xffffffff;
+
+/** The machine at the other end of a connection: files over SFTP, processes by a shell there. */
+export function createDirectSystem({
+  files,
+  shells,
+  user,
+  forward,
+  root = "",
+}: DirectSystemOptions): DirectSystem {
+  const looks = createLooks(files);
+  const temporaryDirectories: string[] = [];
+  const commands = new Map<string, string>();
+  const at = (path: string): string => {
+    if (path.startsWith("~/")) return posix.join(root, user.home, path.slice(2));
+    if (!posix.isAbsolute(path))
+      throw new VolleyError("FILE_FAILED", `${path} is not an absolute path; write it from / or from ~/`);
+    return root === "" ? path : posix.join(root, path);
+  };
+  const home = { home: user.home, path: searchPath(user), at };
+  const run = async (argv: readonly string[], options: ProcessOptions = {}): Promise<ProcessResult> => {
+    looks.forget();
+    try {
+      return await runRemotely(shells, home, argv, options);
+    } finally {
+      looks.forget();
+    }
+  };
+  /** Asks a question that changes nothing, with paths as the host has them. */
+  const askWith = (argv: readonly string[], options: ProcessOptions): Promise<ProcessResult> =>
+    runRemotely(shells, home, argv, options);
+  const ask = (argv: readonly string[]): Promise<ProcessResult> => askWith(argv, {});
+  const reading = async <T>(
+    what: string,
+    path: string,
+    operation: (full: string) => Promise<T>,
+  ): Promise<T> => {
+    const full = at(path);
+    try {
+      return await attempt(files, what, full, () => operation(full));
+    } finally {
+      looks.touch();
+    }
+  };
+  const changing = async (
+    what: string,
+    path: string,
+    operation: (full: string) => Promise<unknown>,
+  ): Promise<void> => {
+    const full = at(path);
+    looks.forget();
+    try {
+      await attempt(files, what, full, () => operation(full));
+    } finally {
+      looks.forget();
+    }
+  };
+  const look = async (path: string, follow: boolean, exact = false): Promise<Stat | null> => {
+    const full = at(path);
+    const [found, better] = await Promise.all([
+      attempt(files, "look at", full, () => (follow ? looks.stat(full) : looks.lstat(full))),
+      exact ? exactStat(ask, full, follow) : undefined,
+    ]);
+    return found === null ? null : (better ?? found);
+  };
+  const sizeOf = (full: string): number | undefined => {
+    const known = looks.known(full);
+    // What says that it is empty may be a file of the kernel's.
+    return known?.type === "file" && known.size > 0 ? known.size : undefined;
+  };
+  const readFile = (path: string): Promise<Buffer> =>
+    reading("read", path, (full) => readWhole(files, full, sizeOf(full)));
+
+  return {
+    user,
+    uid: user.uid,
+    gid: user.gid,
+    stat: (path, exact) => look(path, true, exact),
+    lstat: (path, exact) => look(path, false, exact),
+    readFile,
+    readText: async (path) => (await readFile(path)).toString("utf8"),
+    readIfExists: (path) =>
+      reading("read", path, async (full) => {
+        try {
+          return await readWhole(files, full, sizeOf(full));
+        } catch (thrown) {
+          if (isMissing(thrown)) return null;
+          throw thrown;
+        }
+      }),
+    checksum: async (path, algorithm) => {
+      const full = at(path);
+      const sum = SUMS.has(algorithm)
+        ? await ask([`${algorithm}sum`, full]).catch(() => undefined)
+        : undefined;
+      const hex = sum?.code === 0 ? /^\\?([0-9a-f]{32,})\s/.exec(sum.stdout)?.[1] : undefined;
+      return hex ?? hashOf(files, full, algorithm);
+    },
+    list: (path) =>
+      reading("list", path, async (full) => (await files.list(full)).map(({ name }) => name).sort()),
+    readLink: (path) => reading("read the link", path, (full) => files.readLink(full)),
+    realPath: (path) =>
+      reading("resolve", path, async (full) => {
+        const [real, found, base] = await Promise.all([
+          files.realPath(full),
+          files.stat(full),
+          root === "" ? "" : files.realPath(root),
+        ]);
+        if (found === null)
+          throw new VolleyError("FILE_FAILED", `cannot resolve ${path}: no such file or directory`);
+        return real.slice(base.length) || "/";
+      }),
+    which: async (command) => {
+      const known = commands.get(command);
+      if (known !== undefined) return known;
+      const found = await findCommand(ask, command, home.path);
+      if (found !== null) commands.set(command, found);
+      return found;
+    },
+    dial: async (host, port) => {
+      if (forward === undefined) {
+        throw new VolleyError(
+          "ACTION_FAILED",
+          "a port cannot be looked at from the host over OpenSSH's ssh without a bundle",
+          {
+            hint: "use --via bundle, or --transport ssh2",
+          },
+        );
+      }
+      try {
+        return await forward(host, port);
+      } catch (thrown) {
+        if (!/prohibited/i.test(String(thrown))) throw thrown;
+        throw new VolleyError("ACTION_FAILED", "the host's sshd lets nobody connect to ports through it", {
+          cause: thrown,
+          hint: "its sshd_config needs AllowTcpForwarding local; or use --via bundle",
+        });
+      }
+    },
+    query: run,
+    run,
+    writeFile: (path, content, options = {}) => {
+      const known = looks.known(at(path));
+      return changing("write", path, async (full) => {
+        const request = { ...options, path: full, umask: user.umask };
+        const isSmall =
+          (typeof content === "string" || content instanceof Uint8Array) &&
+          content.length <= SHELL_WRITE_BYTES;
+        if (isSmall && known !== undefined && looks.roundTripMs >= SLOW_ROUND_TRIP_MS) {
+          if (await writeByShell(askWith, resolveWrite(request, known), content)) return;
+        }
+        await writeAtomically(files, { ...request, content, known, lstat: looks.lstat });
+      });
+    },
+    makeDirectory: (path, mode) => {
+      const isFree = looks.known(at(path)) === null;
+      return changing("make the directory", path, async (full) => {
+        const made = files.makeDirectory(full, mode === undefined ? {} : { mode: mode & 0o700 });
+        // Sent along only where nothing was there a moment ago: what else stands there is not to be touched.
+        if (!isFree) await made;
+        // mkdir's mode is subject to the umask and cannot carry setgid.
+        const permitted = mode === undefined ? undefined : files.setstat(full, { mode });
+        await Promise.all([made, permitted]);
+      });
+    },
+    chmod: (path, mode) => changing("change the mode of", path, (full) => files.setstat(full, { mode })),
+    chown: (path, uid, gid) =>
+      changing("change the owner of", path, async (full) => {
+        const owner = { uid: uid === -1 ? AS_IT_IS : uid, gid: gid === -1 ? AS_IT_IS : gid };
+        try {
+          await files.lsetstat(full, owner);
+        } catch (thrown) {
+          if (sftpStatus(thrown) !== UNSUPPORTED) throw thrown;
+          const name = `${uid === -1 ? "" : uid}${gid === -1 ? "" : `:${gid}`}`;
+          if (name !== "") await orFail(ask(["chown", "-h", name, full]), "change the owner of", full);
+        }
+      }),
+    symlink: (target, path) => changing("make the link", path, (full) => files.symlink(target, full)),
+    link: (existing, path) => changing("make the link", path, (full) => files.link(at(existing), full)),
+    rename: (from, to) => changing("rename to", to, (full) => files.rename(at(from), full)),
+    remove: (path) =>
+      changing("remove", path, async (full) => {
+        const found = await looks.lstat(full);
+        if (found === null) return;
+        if (found.type === "directory") return orFail(ask(["rm", "-rf", full]), "remove", full);
+        await files.remove(full).catch((thrown: unknown) => {
+          if (!isMissing(thrown)) throw thrown;
+        });
+      }),
+    setTimes: (path, atimeMs, mtimeMs) =>
+      changing("set the times of", path, (full) =>
+        files.setstat(full, { atime: Math.floor(atimeMs / 1000), mtime: Math.floor(mtimeMs / 1000) }),
+      ),
+    temporaryDirectory: async () => {
+      // Not the world-writable /tmp, where another user could have planted the name.
+      const parent = posix.join(root, root === "" ? user.home : "", ".cache/volley/tmp");
+      const made = `${parent}/run-${randomBytes(6).toString("hex")}`;
+      const script = 'umask 077; mkdir -p "$1" && mkdir "$2"';
+      await orFail(ask(["sh", "-c", script, "sh", parent, made]), "make a directory in", parent);
+      temporaryDirectories.push(made);
+      return made.slice(root.length);
+    },
+    forget: looks.forget,
+    close: async () => {
+      const left = temporaryDirectories.splice(0);
+      if (left.length > 0) await ask(["rm", "-rf", ...left]).catch(() => {});
+      shells.close();
+      files.end();
+    },
+  };
+}
+
+async function orFail(asking: Promise<ProcessResult>, what: string, path: string): Promise<void> {
+  const { code, stderr } = await asking;
+  if (code === 0) return;
+  const why = stderr.trim().split("\n").at(-1)?.split(": ").at(-1)?.toLowerCase() || `exit code ${code}`;
+  throw new VolleyError("FILE_FAILED", `cannot ${what} ${path}: ${why}`);
+}
+
+async function hashOf(files: FileSession, path: string, algorithm: string): Promise<string> {
+  const hash = createHash(algorithm);
+  return attempt(files, "read", path, async () => {
+    for await (const piece of readPieces(files, path, undefined)) hash.update(piece);
+    return hash.digest("hex");
+  });
+}
+
+async function findCommand(
+  ask: (argv: readonly string[]) => Promise<ProcessResult>,
+  command: string,
+  path: string,
+): Promise<string | null> {
+  const script = 'for f; do if [ -f "$f" ] && [ -x "$f" ]; then echo "$f"; exit; fi; done';
+  const candidates = command.includes("/")
+    ? [command]
+    : path.split(":").map((directory) => `${directory}/${command}`);
+  const { stdout } = await ask(["sh", "-c", script, "sh", ...candidates]);
+  return stdout.split("\n")[0] || null;
+}

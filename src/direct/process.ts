@@ -1,0 +1,159 @@
+import { constants } from "node:os";
+import { isAbsolute } from "node:path/posix";
+import { VolleyError } from "../core/errors.ts";
+import type { ProcessOptions, ProcessResult } from "../core/system.ts";
+import { Capture, DEFAULT_MAX_OUTPUT } from "../system/local/process.ts";
+import type { RemoteExit } from "../transport/transport.ts";
+import { lineWord as word } from "./line-word.ts";
+import type { Shells } from "./shell.ts";
+
+const KILL_GRACE_MS = 5_000;
+/** How long a process that was killed may take to be gone, before it is not waited for any longer. */
+const GONE_MS = 5_000;
+
+/** Where commands run by default, and what they find. */
+export interface ProcessHome {
+  readonly home: string;
+  /** Directories searched for commands, with `:` between. */
+  readonly path: string;
+  /** The absolute path of a path that may begin with `~/`. */
+  at(path: string): string;
+}
+
+/** Runs a command on a host to its end; on timeout or abort its whole process group is ended there. */
+export async function runRemotely(
+  shells: Shells,
+  home: ProcessHome,
+  argv: readonly string[],
+  options: ProcessOptions = {},
+): Promise<ProcessResult> {
+  const [command] = argv;
+  if (command === undefined) throw new VolleyError("PROCESS_FAILED", "cannot run an empty command");
+  const { cwd, input, onOutput, timeoutMs, signal, maxOutput = DEFAULT_MAX_OUTPUT } = options;
+  if (signal?.aborted) throw cancelled(command);
+  const stdout = new Capture(maxOutput, onOutput && ((text) => onOutput("stdout", text)));
+  const stderr = new Capture(maxOutput, onOutput && ((text) => onOutput("stderr", text)));
+  const run = await shells.run(commandLine(home, argv, options), (stream, bytes) =>
+    (stream === "stdout" ? stdout : stderr).add(bytes),
+  );
+  run.end(input);
+
+  let stopped: VolleyError | undefined;
+  let giveUp!: (reason: VolleyError) => void;
+  const givenUp = new Promise<never>((_, reject) => {
+    giveUp = reject;
+  });
+  givenUp.catch(() => {});
+  const timers: NodeJS.Timeout[] = [];
+  const endGroup = async (name: "TERM" | "KILL"): Promise<void> => {
+    const group = await run.group;
+    if (group === undefined || group < 2) return;
+    const killing = await shells.run(`echo; kill -${name} -${group} 2>/dev/null`, () => {});
+    killing.end();
+  };
+  const stop = (reason: VolleyError): void => {
+    if (stopped !== undefined) return;
+    stopped = reason;
+    endGroup("TERM").catch(() => {});
+    timers.push(
+      setTimeout(() => void endGroup("KILL").catch(() => {}), KILL_GRACE_MS),
+      setTimeout(() => giveUp(reason), KILL_GRACE_MS + GONE_MS),
+    );
+  };
+  if (timeoutMs !== undefined) {
+    const late = (): void =>
+      stop(new VolleyError("TIMEOUT", `${command} took longer than ${timeoutMs / 1000} s`));
+    timers.push(setTimeout(late, timeoutMs));
+  }
+  const onAbort = (): void => stop(cancelled(command));
+  signal?.addEventListener("abort", onAbort, { once: true });
+  if (signal?.aborted) onAbort();
+  try {
+    const exit = await Promise.race([run.exit, givenUp]);
+    if (stopped !== undefined) throw stopped;
+    const word = await run.word;
+    if (word !== "ok" && exit.kind !== "lost") throw explainStart(command, cwd, word);
+    const texts = { stdout: stdout.end(), stderr: stderr.end() };
+    return {
+      argv,
+      ...describeExit(command, exit),
+      ...texts,
+      ...(stdout.truncated || stderr.truncated ? { truncated: true } : {}),
+    };
+  } finally {
+    for (const timer of timers) clearTimeout(timer);
+    signal?.removeEventListener("abort", onAbort);
+  }
+}
+
+/** One line of shell, whose first word tells whether the command could be started. */
+function commandLine(
+  { home, path, at }: ProcessHome,
+  argv: readonly string[],
+  { cwd, env = {}, input }: ProcessOptions,
+): string {
+  const [command = ""] = argv;
+  const given = { PATH: path, ...env };
+  const names = Object.keys(given) as (keyof typeof given)[];
+  const plain = names.filter((name) => /^[A-Za-z_]\w*$/.test(name));
+  const odd = names.filter((name) => !plain.includes(name) && given[name] !== undefined);
+  const settings = plain.map((name) => {
+    const value: string | undefined = given[name];
+    return value === undefined ? `unset ${name}` : `${name}=${word(value)}; export ${name}`;
+  });
+  // Names that are no shell's, which only env(1) can set.
+  const through =
+    odd.length === 0 ? "" : `env ${odd.map((name) => word(`${name}=${given[name]}`)).join(" ")} `;
+  const directory = cwd === undefined ? home : at(cwd);
+  const otherwise = cwd === undefined ? "cd /" : "{ echo nodir; exit 126; }";
+  const called = word(command);
+  const found = command.includes("/")
+    ? `[ -e ${called} ] || { echo none; exit 127; }; { [ -x ${called} ] && [ ! -d ${called} ]; } || { echo denied; exit 126; }`
+    : `command -v ${called} >/dev/null 2>&1 || { echo none; exit 127; }`;
+  return [
+    `cd ${word(directory)} 2>/dev/null || ${otherwise}`,
+    ...settings,
+    found,
+    "echo ok",
+    `exec ${through}${argv.map(word).join(" ")}${input === undefined ? " </dev/null" : ""}`,
+  ].join("; ");
+}
+
+function describeExit(command: string, exit: RemoteExit): Pick<ProcessResult, "code" | "signal"> {
+  switch (exit.kind) {
+    case "exited":
+      return { code: exit.code };
+    case "signalled": {
+      const name = `SIG${exit.signal.replace(/^SIG/, "")}`;
+      return { code: 128 + (constants.signals[name as NodeJS.Signals] ?? 0), signal: name };
+    }
+    case "lost":
+      throw new VolleyError("CONNECTION_LOST", `the connection went while ${command} ran: ${exit.reason}`);
+  }
+}
+
+function cancelled(command: string): VolleyError {
+  return new VolleyError("CANCELLED", `${command} was cancelled`);
+}
+
+/** In the words of a System that starts processes itself. */
+function explainStart(command: string, cwd: string | undefined, word: string | undefined): VolleyError {
+  switch (word) {
+    case "nodir":
+      return new VolleyError(
+        "PROCESS_FAILED",
+        `cannot run ${command} in ${cwd}: no such command or directory`,
+      );
+    case "none":
+      return new VolleyError(
+        "PROCESS_FAILED",
+        cwd === undefined || isAbsolute(command)
+          ? `cannot run ${command}: no such command`
+          : `cannot run ${command} in ${cwd}: no such command or directory`,
+      );
+    case "denied":
+      return new VolleyError("PROCESS_FAILED", `cannot run ${command}: permission denied`);
+    default:
+      return new VolleyError("PROCESS_FAILED", `cannot run ${command}: the host's shell did not start it`);
+  }
+}

@@ -1,0 +1,196 @@
+import { randomBytes } from "node:crypto";
+import type { RemoteExit, RemoteProcess } from "../transport/transport.ts";
+import type { Channels } from "./channels.ts";
+
+/** Starts a script for `sh` on a host as some user; resolves once it reads its standard input. */
+export type StartScript = (script: string) => Promise<RemoteProcess>;
+
+/** Told of what a command prints. */
+export type OnBytes = (stream: "stdout" | "stderr", bytes: Buffer) => void;
+
+/** A line of shell that runs on a host. */
+export interface ShellRun {
+  /** The first line it prints, which is not passed on; undefined when it ended without one. */
+  readonly word: Promise<string | undefined>;
+  /** Its process group; undefined when it ended before it could say. */
+  readonly group: Promise<number | undefined>;
+  readonly exit: Promise<RemoteExit>;
+  /** Writes to its standard input, and ends that. */
+  end(input?: string | Uint8Array): void;
+}
+
+/** Runs lines of shell as one user of a host. */
+export interface Shells {
+  /** Starts a line, which must print one line of its own first. */
+  run(line: string, onBytes: OnBytes): Promise<ShellRun>;
+  close(): void;
+}
+
+/** A shell that is there. */
+interface Shell {
+  readonly process: RemoteProcess;
+  readonly group: Promise<number | undefined>;
+  begin(onBytes: OnBytes): Pick<ShellRun, "word">;
+}
+
+/**
+ * A group is what is to be signalled, and of a process begun by sudo or su it is not its own number. Where there is no
+ * /proc, the number of the shell must do.
+ */
+const HEAD = `volley_n='
+'
+{ read -r volley_1 volley_2 volley_3 volley_4 volley_g volley_r </proc/$$/stat; } 2>/dev/null || volley_g=$$`;
+/** `read` takes byte by byte (POSIX): what follows on standard input is the command's. */
+const TAIL = `IFS= read -r volley_1 || exit 0
+eval "$volley_1"`;
+
+/**
+ * Keeps one shell ready that waits for its line: a command then costs one round trip, where opening a channel and
+ * starting a command cost two.
+ */
+export function createShells(start: StartScript, channels: Channels): Shells {
+  let closed = false;
+  let spare: Spare | undefined;
+
+  const open = async (script: string): Promise<Shell> => {
+    const nonce = `volley-${randomBytes(8).toString("hex")}`;
+    const say = `echo "${nonce}:$volley_g"; echo ${nonce}: >&2`;
+    return openShell(await channels.open(() => start(`${HEAD}\n${say}\n${script}`)), nonce);
+  };
+  const prepare = (): void => {
+    if (closed || spare !== undefined) return;
+    const made = createSpare(open(TAIL), channels, () => {
+      if (spare === made) spare = undefined;
+    });
+    spare = made;
+  };
+  const takeSpare = async (): Promise<Shell | undefined> => {
+    const taken = spare;
+    spare = undefined;
+    return taken?.take();
+  };
+
+  return {
+    run: async (line, onBytes) => {
+      const ready = await takeSpare();
+      const shell = ready ?? (await open(line));
+      const { word } = shell.begin(onBytes);
+      if (ready !== undefined) shell.process.stdin.write(`${line}\n`);
+      prepare();
+      const { process, group } = shell;
+      return {
+        word,
+        group,
+        exit: process.exit,
+        end: (input) => void (input === undefined ? process.stdin.end() : process.stdin.end(input)),
+      };
+    },
+    close: () => {
+      closed = true;
+      spare?.end();
+      spare = undefined;
+    },
+  };
+}
+
+/** A shell that waits for its line. */
+interface Spare {
+  /** Undefined when it could not be started, or has gone. */
+  take(): Promise<Shell | undefined>;
+  end(): void;
+}
+
+function createSpare(opening: Promise<Shell>, channels: Channels, onGone: () => void): Spare {
+  let state: "waiting" | "taken" | "gone" = "waiting";
+  let forget = (): void => {};
+  const leave = (): void => {
+    if (state !== "waiting") return;
+    state = "gone";
+    forget();
+    onGone();
+  };
+  const end = (): void => {
+    leave();
+    if (state === "gone")
+      void opening.then(
+        ({ process }) => process.stdin.end(),
+        () => {},
+      );
+  };
+  opening.then(({ process }) => {
+    if (state === "waiting") forget = channels.idle(end);
+    void process.exit.then(leave);
+  }, leave);
+  return {
+    take: async () => {
+      if (state !== "waiting") return undefined;
+      state = "taken";
+      forget();
+      return opening.catch(() => undefined);
+    },
+    end,
+  };
+}
+
+/** Takes apart what a shell prints: what a profile says, its group, a word of the command's, and then the command's own. */
+function openShell(process: RemoteProcess, nonce: string): Shell {
+  const { stdin, stdout, stderr, exit } = process;
+  let onBytes: OnBytes | undefined;
+  let tellGroup!: (group: number | undefined) => void;
+  let tellWord!: (word: string | undefined) => void;
+  const group = new Promise<number | undefined>((resolve) => {
+    tellGroup = resolve;
+  });
+  const word = new Promise<string | undefined>((resolve) => {
+    tellWord = resolve;
+  });
+  const out = createGate(`${nonce}:`, (bytes) => onBytes?.("stdout", bytes), [
+    (line) => tellGroup(Number(line.slice(nonce.length + 1))),
+    (line) => tellWord(line),
+  ]);
+  const err = createGate(`${nonce}:`, (bytes) => onBytes?.("stderr", bytes), [() => {}]);
+  stdin.on("error", () => {});
+  stdout.on("data", out);
+  stderr.on("data", err);
+  void exit.then(() => {
+    tellGroup(undefined);
+    tellWord(undefined);
+  });
+  return {
+    process,
+    group,
+    begin: (given) => {
+      onBytes = given;
+      return { word };
+    },
+  };
+}
+
+/** Drops what comes before a mark, hands the lines from there on to `lines` one each, and lets the rest through. */
+function createGate(
+  mark: string,
+  pass: (bytes: Buffer) => void,
+  lines: readonly ((line: string) => void)[],
+): (bytes: Buffer) => void {
+  let held: Buffer | undefined = Buffer.alloc(0);
+  let at = 0;
+  return (bytes) => {
+    if (held === undefined) return pass(bytes);
+    held = Buffer.concat([held, bytes]);
+    while (at < lines.length) {
+      const from: number = at === 0 ? held.indexOf(mark) : 0;
+      const end: number = from < 0 ? -1 : held.indexOf(10, from);
+      if (end < 0) {
+        // A profile that never stops printing must not fill the memory.
+        if (from < 0 && held.length > 1 << 16) held = held.subarray(-mark.length);
+        return;
+      }
+      lines[at]!(held.toString("utf8", from, end));
+      at++;
+      held = held.subarray(end + 1);
+    }
+    const rest = held;
+    held = undefined;
+    if (rest.length > 0) pass(rest);
+  };
+}

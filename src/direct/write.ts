@@ -1,0 +1,128 @@
+import { randomBytes } from "node:crypto";
+import { posix } from "node:path";
+import type { Content, Stat, WriteOptions } from "../core/system.ts";
+import type { FileHandle, FileSession } from "../transport/file-session.ts";
+
+/** SFTP's write, create and exclusive. */
+const NEW_FILE = 2 | 8 | 32;
+/** Bytes in flight at a time. */
+const WINDOW_BYTES = 2 << 20;
+/** Leaves an id as it is: chown(2). */
+const AS_IT_IS = 0xffffffff;
+
+/** What a file is written with. */
+export interface WriteRequest extends WriteOptions {
+  readonly path: string;
+  readonly content: Content;
+  /** What is there now, as far as it is known; undefined: to be looked at. */
+  readonly known: Stat | null | undefined;
+  lstat(path: string): Promise<Stat | null>;
+  /** The user's own. */
+  readonly umask: number;
+}
+
+/** What a file is to be like. */
+export interface ResolvedWrite {
+  readonly path: string;
+  /** The name it has while it is written. */
+  readonly temporary: string;
+  readonly mode: number;
+  /** -1: the user's own, as is `gid`. */
+  readonly uid: number;
+  readonly gid: number;
+}
+
+/** Decides what is not given by the file that is replaced. */
+export function resolveWrite(
+  request: Pick<WriteRequest, "path" | "mode" | "uid" | "gid" | "umask">,
+  before: Stat | null,
+  temporary = temporaryName(request.path),
+): ResolvedWrite {
+  const replaced = before?.type === "file" ? before : null;
+  return {
+    path: request.path,
+    temporary,
+    mode: request.mode ?? replaced?.mode ?? 0o666 & ~request.umask,
+    uid: request.uid ?? replaced?.uid ?? -1,
+    gid: request.gid ?? replaced?.gid ?? -1,
+  };
+}
+
+function temporaryName(path: string): string {
+  return posix.join(posix.dirname(path), `.volley-${randomBytes(6).toString("hex")}`);
+}
+
+/**
+ * Writes a file to a temporary name beside it, then renames it into place. The rename waits until all else has
+ * succeeded: sent along with the rest it would put a file in place whose content did not get onto the disk.
+ */
+export async function writeAtomically(files: FileSession, request: WriteRequest): Promise<void> {
+  const { path, content } = request;
+  const temporary = temporaryName(path);
+  const looking = request.known === undefined ? request.lstat(path) : Promise.resolve(request.known);
+  looking.catch(() => {});
+  // Unreadable for others until owner and mode are right.
+  const handle = await files.open(temporary, NEW_FILE, { mode: 0o600 });
+  let open = true;
+  try {
+    const { mode, uid, gid } = resolveWrite(request, await looking, temporary);
+    const written = writeContent(files, handle, content);
+    written.catch(() => {});
+    // Of content that comes piece by piece the end must be waited for: what is sent after it is to come after it.
+    if (typeof content !== "string" && !(content instanceof Uint8Array)) await written;
+    const owned =
+      uid === -1 && gid === -1
+        ? undefined
+        : files.fsetstat(handle, { uid: uid === -1 ? AS_IT_IS : uid, gid: gid === -1 ? AS_IT_IS : gid });
+    owned?.catch(() => {});
+    // After the owner, whose change takes setuid and setgid away.
+    const permitted = files.fsetstat(handle, { mode });
+    permitted.catch(() => {});
+    const closed = files.close(handle);
+    open = false;
+    closed.catch(() => {});
+    await Promise.all([written, owned, permitted, closed]);
+    await files.rename(temporary, path);
+  } catch (thrown) {
+    if (open) files.close(handle).catch(() => {});
+    await files.remove(temporary).catch(() => {});
+    throw thrown;
+  }
+}
+
+/** Writes content from a file's beginning; all of what is there already is in flight before this first waits. */
+async function writeContent(files: FileSession, handle: FileHandle, content: Content): Promise<void> {
+  let position = 0;
+  let failed: unknown;
+  const inFlight: { readonly bytes: number; readonly done: Promise<void> }[] = [];
+  let flying = 0;
+  const send = (bytes: Uint8Array): void => {
+    const done = files.write(handle, position, bytes).catch((thrown: unknown) => {
+      failed ??= thrown;
+    });
+    inFlight.push({ bytes: bytes.length, done });
+    flying += bytes.length;
+    position += bytes.length;
+  };
+  const cut = function* (bytes: Uint8Array): Generator<Uint8Array> {
+    const piece = files.maxWriteBytes;
+    for (let from = 0; from < bytes.length; from += piece) yield bytes.subarray(from, from + piece);
+  };
+  const land = async (): Promise<void> => {
+    const { bytes, done } = inFlight.shift()!;
+    await done;
+    flying -= bytes;
+    if (failed !== undefined) throw failed;
+  };
+  if (typeof content === "string") for (const piece of cut(Buffer.from(content))) send(piece);
+  else if (content instanceof Uint8Array) for (const piece of cut(content)) send(piece);
+  else {
+    for await (const chunk of content) {
+      for (const piece of cut(chunk)) {
+        send(piece);
+        while (flying > WINDOW_BYTES) await land();
+      }
+    }
+  }
+  while (inFlight.length > 0) await land();
+}

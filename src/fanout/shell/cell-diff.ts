@@ -1,0 +1,164 @@
+import { type CellStyle, type Cells, DEFAULT_COLOR, PLAIN } from "./cells.ts";
+import { type ColorDepth, sgrBetween } from "./sgr.ts";
+
+/** What a screen shows. */
+export interface Frame {
+  readonly cells: Cells;
+  /** Undefined: hidden. */
+  readonly cursor: { readonly column: number; readonly row: number } | undefined;
+}
+
+/** What the real terminal can show. */
+export interface DiffOptions {
+  readonly depth: ColorDepth;
+  /** Whether it shows ASCII only. */
+  readonly ascii: boolean;
+}
+
+const BEGIN = "\x1b[?2026h\x1b[?25l";
+const END = "\x1b[?2026l";
+const CLEAR = "\x1b[m\x1b[2J";
+/** A move costs four bytes and more: so many cells are cheaper to write again. */
+const BRIDGED_CELLS = 3;
+const ERASED_CELLS = 8;
+
+/** Characters of whose width no two terminals differ: Latin, Greek, Cyrillic, dashes, arrows, boxes, Braille. */
+const CERTAIN =
+  /^[\x20-\x7e\xa1-\xac\xae-\u02ff\u0370-\u0482\u048a-\u052f\u2010-\u2027\u2190-\u2193\u2500-\u25fc\u2800-\u28ff]$/;
+
+/**
+ * What to write to a terminal that shows one frame so that it shows another: the cells that differ, in one synchronised
+ * update (DEC private mode 2026); nothing when the frames are the same. Without a frame before, the screen is cleared.
+ */
+export function diffFrames(before: Frame | undefined, after: Frame, options: DiffOptions): string {
+  const { cells, cursor } = after;
+  const known =
+    before !== undefined && before.cells.columns === cells.columns && before.cells.rows === cells.rows
+      ? before
+      : undefined;
+  const body = diffCells(known?.cells, cells, options);
+  const isSameCursor =
+    known !== undefined && known.cursor?.column === cursor?.column && known.cursor?.row === cursor?.row;
+  if (known !== undefined && body === "" && isSameCursor) return "";
+  const shown = cursor === undefined ? "" : `${moveTo(cursor.column, cursor.row)}\x1b[?25h`;
+  return `${BEGIN}${known === undefined ? CLEAR : ""}${body}${shown}${END}`;
+}
+
+function diffCells(before: Cells | undefined, after: Cells, { depth, ascii }: DiffOptions): string {
+  const { columns, rows, chars } = after;
+  let text = "";
+  let look: CellStyle = PLAIN;
+  const setLook = (index: number): void => {
+    const next = lookAt(after, index);
+    text += sgrBetween(look, next, depth);
+    look = next;
+  };
+  for (let row = 0; row < rows; row++) {
+    const start = row * columns;
+    const differs = (column: number): boolean =>
+      isChanged(before, after, start + column) ||
+      (column + 1 < columns &&
+        chars[start + column + 1] === "" &&
+        isChanged(before, after, start + column + 1));
+    const blankFrom = blankSince(after, row);
+    /** Where the cursor is in this row; -1: not known. */
+    let at = -1;
+    for (let column = 0; column < columns; column++) {
+      const index = start + column;
+      // The right half of a wide character comes with its left one.
+      if (chars[index] === "" || !differs(column)) continue;
+      if (at !== column) {
+        if (at >= 0 && column - at <= BRIDGED_CELLS && canBridge(after, start + at, index, look))
+          text += chars.slice(start + at, index).join("");
+        else text += at >= 0 && column > at ? `\x1b[${column - at}C` : moveTo(column, row);
+      }
+      if (
+        column >= blankFrom &&
+        countChanged(before, after, start + column, start + columns) >= ERASED_CELLS
+      ) {
+        text += sgrBetween(look, PLAIN, depth);
+        look = PLAIN;
+        text += "\x1b[K";
+        break;
+      }
+      setLook(index);
+      const width = chars[index + 1] === "" && column + 1 < columns ? 2 : 1;
+      const char = chars[index]!;
+      text += ascii ? asciiFor(char).repeat(width) : char;
+      // Behind the last column terminals differ in where the cursor is.
+      at = (ascii || CERTAIN.test(char)) && column + width < columns ? column + width : -1;
+    }
+  }
+  return text + sgrBetween(look, PLAIN, depth);
+}
+
+function moveTo(column: number, row: number): string {
+  return column === 0 ? `\x1b[${row + 1}H` : `\x1b[${row + 1};${column + 1}H`;
+}
+
+function isChanged(before: Cells | undefined, after: Cells, index: number): boolean {
+  if (before === undefined) return !isBlank(after, index);
+  return (
+    before.chars[index] !== after.chars[index] ||
+    before.foreground[index] !== after.foreground[index] ||
+    before.background[index] !== after.background[index] ||
+    before.flags[index] !== after.flags[index]
+  );
+}
+
+function isBlank({ chars, foreground, background, flags }: Cells, index: number): boolean {
+  return (
+    chars[index] === " " &&
+    background[index] === DEFAULT_COLOR &&
+    foreground[index] === DEFAULT_COLOR &&
+    flags[index] === 0
+  );
+}
+
+/** The column from which on a row is blank. */
+function blankSince(cells: Cells, row: number): number {
+  let column = cells.columns;
+  while (column > 0 && isBlank(cells, row * cells.columns + column - 1)) column--;
+  return column;
+}
+
+function countChanged(before: Cells | undefined, after: Cells, from: number, to: number): number {
+  let count = 0;
+  for (let index = from; index < to && count < ERASED_CELLS; index++)
+    if (isChanged(before, after, index)) count++;
+  return count;
+}
+
+/** Whether cells can be written again as they are, in the style that is set. */
+function canBridge(cells: Cells, from: number, to: number, look: CellStyle): boolean {
+  for (let index = from; index < to; index++) {
+    const char = cells.chars[index]!;
+    if (char.length !== 1 || char < " " || char > "~") return false;
+    if (cells.flags[index] !== look.flags || cells.foreground[index] !== look.foreground) return false;
+    if (cells.background[index] !== look.background) return false;
+  }
+  return true;
+}
+
+function lookAt({ foreground, background, flags }: Cells, index: number): CellStyle {
+  return { foreground: foreground[index]!, background: background[index]!, flags: flags[index]! };
+}
+
+const ASCII_SIGNS: Readonly<Record<string, string>> = {
+  "─": "-",
+  "━": "-",
+  "│": "|",
+  "┃": "|",
+  "…": ".",
+  "●": "*",
+  "○": "o",
+  "✘": "x",
+  "❯": ">",
+  "·": ".",
+};
+
+function asciiFor(char: string): string {
+  if (char >= " " && char <= "~") return char;
+  const code = char.codePointAt(0)!;
+  return ASCII_SIGNS[char] ?? (code >= 0x2500 && code < 0x2580 ? "+" : "?");
+}

@@ -1,0 +1,167 @@
+import xterm from "@xterm/headless";
+import {
+  type Area,
+  type CellStyle,
+  type Cells,
+  DEFAULT_COLOR,
+  FLAGS,
+  PLAIN,
+  RGB,
+  setCell,
+  type WidthOf,
+} from "./cells.ts";
+import { safeCharacter } from "./safe-character.ts";
+import { registerWidths } from "./unicode-widths.ts";
+
+/** The size of a terminal, in cells. */
+export interface TerminalSize {
+  readonly columns: number;
+  readonly rows: number;
+}
+
+/** What a program has asked of its terminal that changes what keys send. */
+export interface KeyModes {
+  /** DECCKM: cursor keys send `ESC O` instead of `ESC [`. */
+  readonly applicationCursorKeys: boolean;
+  readonly bracketedPaste: boolean;
+}
+
+/** What is told of a terminal. */
+export interface EmulatorListener {
+  /** It answers a question of the program's: bytes for that program only. */
+  reply(text: string): void;
+  bell(): void;
+  title(text: string): void;
+}
+
+/** A terminal without a screen. Whatever is written to it stays in it: no sequence reaches the real terminal. */
+export interface Emulator {
+  readonly size: TerminalSize;
+  readonly modes: KeyModes;
+  /** Lines above the screen that are kept. */
+  readonly scrollback: number;
+  /** Undefined: the program has hidden it. */
+  readonly cursor: { readonly column: number; readonly row: number } | undefined;
+  /** Where the cursor is, also when it is hidden. */
+  readonly position: { readonly column: number; readonly row: number };
+  /** Takes bytes in; the promise resolves when all before it have been worked in. */
+  write(bytes: Uint8Array | string): Promise<void>;
+  resize(size: TerminalSize): void;
+  /** Draws it, `offset` lines back, into an area; what does not fit is cut. */
+  draw(cells: Cells, area: Area, offset: number): void;
+  /** The screen's text, line by line, without blanks at line ends. */
+  text(): readonly string[];
+  close(): void;
+}
+
+/** How a terminal is made. */
+export interface EmulatorOptions extends TerminalSize {
+  /** Lines kept above the screen. */
+  readonly scrollback: number;
+  readonly widthOf: WidthOf;
+  readonly listener: EmulatorListener;
+}
+
+const CURSOR_VISIBLE_MODE = 25;
+const MAX_TITLE = 256;
+
+/** Makes an xterm: what it knows is in xterm's ctlseqs, and what it does not know it leaves out. */
+export function createEmulator({ columns, rows, scrollback, widthOf, listener }: EmulatorOptions): Emulator {
+  const terminal = new xterm.Terminal({
+    cols: columns,
+    rows,
+    scrollback,
+    allowProposedApi: true,
+    logLevel: "off",
+  });
+  registerWidths(terminal, widthOf);
+  let isCursorShown = true;
+  const setMode = (shown: boolean) => (params: (number | number[])[]) => {
+    if (params.includes(CURSOR_VISIBLE_MODE)) isCursorShown = shown;
+    return false;
+  };
+  // xterm's own API does not tell whether the cursor is hidden (DECTCEM).
+  terminal.parser.registerCsiHandler({ prefix: "?", final: "h" }, setMode(true));
+  terminal.parser.registerCsiHandler({ prefix: "?", final: "l" }, setMode(false));
+  const showCursor = (): boolean => {
+    isCursorShown = true;
+    return false;
+  };
+  terminal.parser.registerEscHandler({ final: "c" }, showCursor);
+  terminal.parser.registerCsiHandler({ intermediates: "!", final: "p" }, showCursor);
+  terminal.onData((text) => listener.reply(text));
+  terminal.onBell(() => listener.bell());
+  terminal.onTitleChange((text) => listener.title(text.slice(0, MAX_TITLE)));
+  const position = (): { readonly column: number; readonly row: number } => {
+    const { cursorX, cursorY } = terminal.buffer.active;
+    return { column: Math.min(cursorX, terminal.cols - 1), row: cursorY };
+  };
+  const spare = terminal.buffer.active.getNullCell();
+
+  return {
+    get size() {
+      return { columns: terminal.cols, rows: terminal.rows };
+    },
+    get modes() {
+      const { applicationCursorKeysMode, bracketedPasteMode } = terminal.modes;
+      return { applicationCursorKeys: applicationCursorKeysMode, bracketedPaste: bracketedPasteMode };
+    },
+    get scrollback() {
+      return terminal.buffer.active.baseY;
+    },
+    get cursor() {
+      return isCursorShown ? position() : undefined;
+    },
+    get position() {
+      return position();
+    },
+    write: (bytes) => new Promise((resolve) => terminal.write(bytes, resolve)),
+    resize: (size) => terminal.resize(size.columns, size.rows),
+    draw: (cells, area, offset) => {
+      const buffer = terminal.buffer.active;
+      const first = Math.max(0, buffer.baseY - offset);
+      for (let row = 0; row < Math.min(area.rows, terminal.rows); row++) {
+        const line = buffer.getLine(first + row);
+        if (line === undefined) continue;
+        const width = Math.min(area.columns, terminal.cols, line.length);
+        for (let column = 0; column < width; column++) {
+          const cell = line.getCell(column, spare);
+          if (cell === undefined) break;
+          const look = cell.isAttributeDefault() ? PLAIN : lookOf(cell);
+          // Half of a wide character at the edge would make the terminal draw over what is beside it.
+          const isCut = cell.getWidth() === 2 && column + 1 >= width;
+          const chars = cell.getWidth() === 0 ? "" : isCut ? " " : safeCharacter(cell.getChars());
+          setCell(cells, area.column + column, area.row + row, chars, look);
+        }
+      }
+    },
+    text: () => {
+      const buffer = terminal.buffer.active;
+      return Array.from(
+        { length: terminal.rows },
+        (_, row) => buffer.getLine(buffer.baseY + row)?.translateToString(true) ?? "",
+      );
+    },
+    close: () => terminal.dispose(),
+  };
+}
+
+type Cell = ReturnType<xterm.Terminal["buffer"]["active"]["getNullCell"]>;
+
+function lookOf(cell: Cell): CellStyle {
+  const flags =
+    (cell.isBold() ? FLAGS.bold : 0) |
+    (cell.isDim() ? FLAGS.dim : 0) |
+    (cell.isItalic() ? FLAGS.italic : 0) |
+    (cell.isUnderline() ? FLAGS.underline : 0) |
+    (cell.isBlink() ? FLAGS.blink : 0) |
+    (cell.isInverse() ? FLAGS.inverse : 0) |
+    (cell.isInvisible() ? FLAGS.invisible : 0) |
+    (cell.isStrikethrough() ? FLAGS.strikethrough : 0) |
+    (cell.isOverline() ? FLAGS.overline : 0);
+  return {
+    flags,
+    foreground: cell.isFgDefault() ? DEFAULT_COLOR : cell.getFgColor() | (cell.isFgRGB() ? RGB : 0),
+    background: cell.isBgDefault() ? DEFAULT_COLOR : cell.getBgColor() | (cell.isBgRGB() ? RGB : 0),
+  };
+}

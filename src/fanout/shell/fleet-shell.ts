@@ -1,0 +1,227 @@
+import { setMaxListeners } from "node:events";
+import type { FanOutHost } from "../exec-host.ts";
+import { applyLayout } from "./actions.ts";
+import type { WidthOf } from "./cells.ts";
+import { composeFrame } from "./compose.ts";
+import type { EscapeKey } from "./escape-key.ts";
+import { createFoldScreen } from "./fold-screen.ts";
+import { createInputParser } from "./input-parser.ts";
+import { routeInput } from "./input-router.ts";
+import { layoutOf } from "./layout.ts";
+import { createLineEditor } from "./line-editor.ts";
+import { createPainter } from "./painter.ts";
+import { createPane, type Pane } from "./pane.ts";
+import { safeText } from "./safe-character.ts";
+import type { ColorDepth } from "./sgr.ts";
+import type { ShellState } from "./shell-state.ts";
+import { type TerminalStreams, takeTerminal } from "./terminal-screen.ts";
+import { watchMarks } from "./watch-marks.ts";
+
+/** What a shell on many hosts is started with. */
+export interface FleetShellOptions extends TerminalStreams {
+  readonly hosts: readonly FanOutHost[];
+  readonly escapeKey: EscapeKey;
+  /** Hosts connected to at a time. */
+  readonly forks: number;
+  /** Lines kept of each host above its screen. */
+  readonly scrollback: number;
+  /** Panes on a page at most. Default: as many as fit. */
+  readonly maxPerPage?: number;
+  readonly recordDirectory: string;
+  /** Whether every host is recorded from the beginning. */
+  readonly recordAll: boolean;
+  readonly widthOf: WidthOf;
+  readonly depth: ColorDepth;
+  /** Whether the terminal shows ASCII only. */
+  readonly ascii: boolean;
+  /** Words that line editors complete. */
+  readonly words: readonly string[];
+  /** The hosts a pattern stands for. Fails with `PATTERN_UNKNOWN`. */
+  readonly select: (pattern: string) => readonly string[];
+  /** Ends it. */
+  readonly signal: AbortSignal;
+}
+
+/** How it ended. */
+export interface FleetShellEnd {
+  /** Hosts that a shell was opened on. */
+  readonly reached: number;
+  /** Hosts that were gone at the end, and why. */
+  readonly gone: readonly { readonly host: string; readonly reason: string }[];
+}
+
+const NOTICE_MS = 4_000;
+const RESIZE_MS = 50;
+/** After a lone ESC the rest of a key's sequence comes within this time. */
+const SEQUENCE_MS = 40;
+const BELL_MS = 1_000;
+const BELL = "\x07";
+
+/** Opens a login shell on every host and gives the terminal over to them until somebody leaves or all have ended. */
+export async function runFleetShell(options: FleetShellOptions): Promise<FleetShellEnd> {
+  const { hosts, stdin, stdout, escapeKey, forks, scrollback, widthOf, depth, ascii, words, signal } =
+    options;
+  const connecting = new AbortController();
+  // Every host that is being connected to listens.
+  setMaxListeners(0, connecting.signal);
+  const reached = new Set<string>();
+  const history: string[] = [];
+  const lineEditor = createLineEditor({ history, words });
+  const foldEditor = createLineEditor({ history, words });
+  let noticeTimer: NodeJS.Timeout | undefined;
+  let rangAt = Number.NEGATIVE_INFINITY;
+  let finish!: () => void;
+  const finished = new Promise<void>((resolve) => {
+    finish = resolve;
+  });
+
+  const size = { columns: Math.max(1, stdout.columns), rows: Math.max(2, stdout.rows) };
+  const layout = layoutOf({
+    panes: hosts.length,
+    columns: size.columns,
+    rows: size.rows,
+    ...(options.maxPerPage === undefined ? {} : { maxPerPage: options.maxPerPage }),
+  });
+  const changed = (): void => {
+    painter?.invalidate();
+  };
+  const sessionChanged = (): void => {
+    changed();
+    for (const { name, session } of panes) if (session.state.kind === "open") reached.add(name);
+    const states = panes.map(({ session }) => session.state.kind);
+    const isOver = states.every((kind) => kind === "ended" || kind === "dropped");
+    // Where a connection went, it can be had again.
+    if (isOver && (reached.size === 0 || !states.includes("dropped"))) finish();
+  };
+  const panes: readonly Pane[] = hosts.map((host) =>
+    createPane({
+      host,
+      columns: layout.paneColumns,
+      rows: layout.paneRows,
+      scrollback,
+      widthOf,
+      changed: () => sessionChanged(),
+      rang: () => {
+        if (performance.now() - rangAt < BELL_MS) return;
+        rangAt = performance.now();
+        screen.output.write(BELL);
+      },
+      signal: connecting.signal,
+    }),
+  );
+  const state: ShellState = {
+    panes,
+    ...size,
+    layout,
+    maxPerPage: options.maxPerPage,
+    mode: { kind: "keys" },
+    focus: 0,
+    zoomed: false,
+    selected: new Set(hosts.map(({ name }) => name)),
+    muted: new Set(),
+    lagging: new Set(),
+    differing: new Set(),
+    notice: undefined,
+  };
+  applyLayout(state);
+  if (options.recordAll) for (const pane of panes) await pane.record(options.recordDirectory);
+
+  const screen = takeTerminal({ stdin, stdout });
+  const fold = createFoldScreen({ ...size, rows: Math.max(1, size.rows - 1), forks, widthOf, changed });
+  const view = { widthOf, escapeLabel: escapeKey.label, lineEditor, foldEditor, fold };
+  const painter = createPainter(screen.output, () => composeFrame(state, view), { depth, ascii });
+  const notify = (text: string): void => {
+    state.notice = safeText(text);
+    clearTimeout(noticeTimer);
+    noticeTimer = setTimeout(() => {
+      state.notice = undefined;
+      changed();
+    }, NOTICE_MS);
+    changed();
+  };
+  const open = async (wanted: readonly Pane[]): Promise<void> => {
+    const waiting = [...wanted];
+    const work = async (): Promise<void> => {
+      for (let pane = waiting.shift(); pane !== undefined; pane = waiting.shift()) await pane.open();
+    };
+    await Promise.all(Array.from({ length: Math.min(forks, wanted.length) }, work));
+  };
+  const context = {
+    state,
+    escapeKey,
+    lineEditor,
+    foldEditor,
+    fold,
+    words,
+    select: options.select,
+    recordDirectory: options.recordDirectory,
+    notify,
+    redraw: () => painter.redraw(),
+    quit: finish,
+    open: (wanted: readonly Pane[]) => void open(wanted),
+  };
+
+  const parser = createInputParser();
+  let sequenceTimer: NodeJS.Timeout | undefined;
+  const onInput = (chunk: Buffer | string): void => {
+    clearTimeout(sequenceTimer);
+    // A screen of ink's before this one has made text of it, which cannot be undone.
+    routeInput(parser.feed(typeof chunk === "string" ? Buffer.from(chunk) : chunk), context);
+    if (parser.isPending) {
+      sequenceTimer = setTimeout(() => {
+        routeInput(parser.flush(), context);
+        changed();
+      }, SEQUENCE_MS);
+    }
+    changed();
+  };
+  let resizeTimer: NodeJS.Timeout | undefined;
+  const onResize = (): void => {
+    clearTimeout(resizeTimer);
+    resizeTimer = setTimeout(() => {
+      state.columns = Math.max(1, stdout.columns);
+      state.rows = Math.max(2, stdout.rows);
+      applyLayout(state);
+      fold.resize({ columns: Math.max(2, state.columns), rows: Math.max(1, state.rows - 1) });
+      painter.redraw();
+    }, RESIZE_MS);
+  };
+  // Stopped by somebody and told to go on: the shell it was stopped from has used the terminal.
+  const onContinue = (): void => {
+    screen.enter();
+    painter.redraw();
+  };
+  const marks = watchMarks(state, changed);
+  signal.addEventListener("abort", finish, { once: true });
+  // Whoever asked for a password before has paused it.
+  stdin.on("data", onInput).on("end", finish).on("error", finish).resume();
+  stdin.ref();
+  stdout.on("resize", onResize);
+  process.on("SIGCONT", onContinue);
+  try {
+    painter.invalidate();
+    void open(panes);
+    if (signal.aborted) finish();
+    await finished;
+    return {
+      reached: reached.size,
+      gone: panes.flatMap(({ name, session }) =>
+        session.state.kind === "dropped" ? [{ host: name, reason: session.state.reason }] : [],
+      ),
+    };
+  } finally {
+    painter.stop();
+    screen.leave();
+    marks.stop();
+    for (const timer of [noticeTimer, sequenceTimer, resizeTimer]) clearTimeout(timer);
+    signal.removeEventListener("abort", finish);
+    stdin.off("data", onInput).off("end", finish).pause();
+    // One that is gone may tell of it later.
+    if (!signal.aborted) stdin.off("error", finish);
+    stdout.off("resize", onResize);
+    process.off("SIGCONT", onContinue);
+    connecting.abort();
+    fold.close();
+    await Promise.all(panes.map((pane) => pane.close()));
+  }
+}

@@ -1,0 +1,163 @@
+import { setTimeout as sleep } from "node:timers/promises";
+import type { Become } from "../../core/become.ts";
+import { describeError, isVolleyError } from "../../core/errors.ts";
+import type { Connection, RemoteProcess } from "../../transport/transport.ts";
+import type { FanOutHost } from "../exec-host.ts";
+import { quoteWord } from "../remote-command.ts";
+import type { TerminalSize } from "./emulator.ts";
+
+/** Where a host's session stands. */
+export type SessionState =
+  | { readonly kind: "waiting" }
+  | { readonly kind: "connecting" }
+  | { readonly kind: "open" }
+  /** The shell ended by itself. */
+  | { readonly kind: "ended"; readonly how: string }
+  /** It could not be reached, or the connection went. */
+  | { readonly kind: "dropped"; readonly reason: string };
+
+/** A login shell on one host. */
+export interface HostSession {
+  readonly state: SessionState;
+  /** Bytes written that the connection has not taken yet. */
+  readonly pendingBytes: number;
+  /** Connects and starts the shell; resolves once it is open or has failed. Only where nothing is open. */
+  open(size: TerminalSize): Promise<void>;
+  write(bytes: Buffer | string): void;
+  resize(size: TerminalSize): void;
+  /** Ends it; resolves when the connection is closed. */
+  close(): Promise<void>;
+}
+
+/** What is told of a session. */
+export interface SessionListener {
+  changed(): void;
+  /** Takes output; no more is read while the promise is not settled. */
+  output(chunk: Buffer): Promise<void>;
+}
+
+/** What the emulator is to the programs on a host. */
+const TERM = "xterm-256color";
+const CLOSING_MS = 100;
+/** More than this is not kept for a host that does not read what is typed. */
+const MAX_PENDING_BYTES = 4 * 1024 * 1024;
+
+/** A session that has not been opened; `signal` gives up connecting. */
+export function createHostSession(
+  host: FanOutHost,
+  listener: SessionListener,
+  signal: AbortSignal,
+): HostSession {
+  let state: SessionState = { kind: "waiting" };
+  let connection: Connection | undefined;
+  let process: RemoteProcess | undefined;
+  let wantedSize: TerminalSize = { columns: 80, rows: 24 };
+  const become = (next: SessionState): void => {
+    state = next;
+    listener.changed();
+  };
+  const end = (next: SessionState): void => {
+    process = undefined;
+    const closing = connection;
+    connection = undefined;
+    closing?.close();
+    become(next);
+  };
+  const follow = async (running: RemoteProcess, over: Connection): Promise<void> => {
+    const read = readAll(running, (chunk) => listener.output(chunk));
+    const exit = await running.exit;
+    // What it printed last is still to be seen.
+    await Promise.race([read, over.closed]);
+    if (connection !== over) return;
+    // Why the connection went is known a moment after the shell.
+    const reason = await Promise.race([over.closed, sleep(CLOSING_MS)]);
+    if (connection !== over) return;
+    if (exit.kind === "lost") return end({ kind: "dropped", reason: reason ?? "the connection is gone" });
+    const how = exit.kind === "exited" ? `exit ${exit.code}` : `killed by ${exit.signal.replace(/^SIG/, "")}`;
+    end({ kind: "ended", how });
+  };
+  return {
+    get state() {
+      return state;
+    },
+    get pendingBytes() {
+      return process?.stdin.writableLength ?? 0;
+    },
+    open: async (size) => {
+      if (state.kind === "open" || state.kind === "connecting") return;
+      wantedSize = size;
+      become({ kind: "connecting" });
+      try {
+        connection = await host.transport.connect(host.endpoint, signal);
+        process = await connection.exec(loginLine(host.become), signal, {
+          pty: { columns: size.columns, rows: size.rows, term: TERM, resizable: true },
+        });
+      } catch (thrown) {
+        const isCancelled = isVolleyError(thrown) && thrown.code === "CANCELLED";
+        end({ kind: "dropped", reason: isCancelled ? "cancelled" : withoutName(host.name, thrown) });
+        return;
+      }
+      // It may have changed while the connection was made.
+      if (wantedSize !== size) process.resize?.(wantedSize.columns, wantedSize.rows);
+      become({ kind: "open" });
+      void follow(process, connection);
+    },
+    write: (bytes) => {
+      if (process === undefined || state.kind !== "open" || !process.stdin.writable) return;
+      process.stdin.write(bytes);
+      if (process.stdin.writableLength > MAX_PENDING_BYTES)
+        end({ kind: "dropped", reason: "it does not read what is typed" });
+    },
+    resize: (size) => {
+      wantedSize = size;
+      process?.resize?.(size.columns, size.rows);
+    },
+    close: async () => {
+      const closing = connection;
+      if (closing === undefined) return;
+      connection = undefined;
+      process = undefined;
+      closing.close();
+      await closing.closed;
+    },
+  };
+}
+
+/** On a terminal sudo, doas or su may ask for a password: whoever types answers on all hosts at once. */
+function loginLine(become: Become | null): string | undefined {
+  if (become === null) return undefined;
+  const { user, method, exe = method, flags = [] } = become;
+  const program = ["exec", exe, ...flags].map(quoteWord).join(" ");
+  switch (method) {
+    case "sudo":
+      return `${program} -H -u ${quoteWord(user)} -i`;
+    case "doas":
+      return `${program} -u ${quoteWord(user)} -s`;
+    case "su":
+      return `${program} - ${quoteWord(user)}`;
+  }
+}
+
+/** `web1: …` beside the name web1 would say it twice. */
+function withoutName(host: string, thrown: unknown): string {
+  const text = describeError(thrown).split("\n")[0]!;
+  return text.startsWith(host) ? text.slice(host.length).replace(/^(?:: | \([^()]*\) | )/, "") : text;
+}
+
+function readAll(
+  { stdout, stderr }: RemoteProcess,
+  take: (chunk: Buffer) => Promise<void>,
+): Promise<unknown> {
+  return Promise.all(
+    [stdout, stderr].map(
+      (stream) =>
+        new Promise<void>((resolve) => {
+          stream.on("data", (chunk: Buffer) => {
+            stream.pause();
+            void take(chunk).then(() => stream.resume());
+          });
+          for (const event of ["end", "close", "error"]) stream.once(event, () => resolve());
+        }),
+    ),
+  );
+}

@@ -1,0 +1,141 @@
+import { completeWord } from "./completion.ts";
+import type { InputToken } from "./input-parser.ts";
+
+/** What a key did in a line editor. */
+export type EditResult =
+  | { readonly kind: "edited" }
+  /** Enter: the line is handed over, and the editor empty. */
+  | { readonly kind: "entered"; readonly line: string }
+  /** Ctrl-C, Ctrl-D on an empty line, Escape. */
+  | { readonly kind: "left" }
+  /** Tab, where several words could be meant. */
+  | { readonly kind: "candidates"; readonly words: readonly string[] }
+  /** A key that it does not know. */
+  | { readonly kind: "ignored" };
+
+/** One line that is being typed, with the keys of readline's Emacs mode. */
+export interface LineEditor {
+  readonly text: string;
+  /** Where the next character goes: an index into `text`. */
+  readonly cursor: number;
+  handle(token: InputToken): EditResult;
+}
+
+/** What a line editor starts with. */
+export interface LineEditorOptions {
+  /** Earlier lines, the oldest first; lines entered are added. */
+  readonly history: string[];
+  /** Words to complete beside those of earlier lines. */
+  readonly words: readonly string[];
+}
+
+const MAX_HISTORY = 1_000;
+
+/** An empty line. */
+export function createLineEditor({ history, words }: LineEditorOptions): LineEditor {
+  let text = "";
+  let cursor = 0;
+  let killed = "";
+  /** Which of the earlier lines is shown; its length: the one that is being typed. */
+  let place = history.length;
+  let draft = "";
+
+  const set = (next: string, at = next.length): EditResult => {
+    text = next;
+    cursor = at;
+    return { kind: "edited" };
+  };
+  const insert = (added: string): EditResult =>
+    set(text.slice(0, cursor) + added + text.slice(cursor), cursor + added.length);
+  const kill = (from: number, to: number): EditResult => {
+    if (from < to) killed = text.slice(from, to);
+    return set(text.slice(0, from) + text.slice(to), from);
+  };
+  const before = (): number => cursor - ([...text.slice(0, cursor)].at(-1)?.length ?? 0);
+  const after = (): number => cursor + ([...text.slice(cursor)][0]?.length ?? 0);
+  const wordStart = (): number => /\S*\s*$/.exec(text.slice(0, cursor))!.index;
+  const recall = (to: number): EditResult => {
+    if (to < 0 || to > history.length) return { kind: "edited" };
+    if (place === history.length) draft = text;
+    place = to;
+    return set(history[to] ?? draft);
+  };
+  const enter = (): EditResult => {
+    const line = text;
+    if (line.trim() !== "" && history.at(-1) !== line) history.push(line);
+    if (history.length > MAX_HISTORY) history.splice(0, history.length - MAX_HISTORY);
+    place = history.length;
+    set("");
+    return { kind: "entered", line };
+  };
+  const complete = (): EditResult => {
+    const start = /\S*$/.exec(text.slice(0, cursor))!.index;
+    const known = [...words, ...history.flatMap((line) => line.split(/\s+/))];
+    const { added, candidates } = completeWord(text.slice(start, cursor), known);
+    if (added !== "") return insert(added);
+    return candidates.length > 1 ? { kind: "candidates", words: candidates } : { kind: "edited" };
+  };
+  const handleKey = (name: string): EditResult => {
+    switch (name) {
+      case "enter":
+        return enter();
+      case "tab":
+        return complete();
+      case "up":
+      case "ctrl-p":
+        return recall(place - 1);
+      case "down":
+      case "ctrl-n":
+        return recall(place + 1);
+      case "left":
+      case "ctrl-b":
+        return set(text, before());
+      case "right":
+      case "ctrl-f":
+        return set(text, after());
+      case "home":
+      case "ctrl-a":
+        return set(text, 0);
+      case "end":
+      case "ctrl-e":
+        return set(text);
+      case "backspace":
+        return set(text.slice(0, before()) + text.slice(cursor), before());
+      case "delete":
+        return set(text.slice(0, cursor) + text.slice(after()), cursor);
+      case "ctrl-d":
+        return text === "" ? { kind: "left" } : set(text.slice(0, cursor) + text.slice(after()), cursor);
+      case "ctrl-k":
+        return kill(cursor, text.length);
+      case "ctrl-u":
+        return kill(0, cursor);
+      case "ctrl-w":
+        return kill(wordStart(), cursor);
+      case "ctrl-y":
+        return insert(killed);
+      case "ctrl-c":
+      case "escape":
+        return { kind: "left" };
+      default:
+        return { kind: "ignored" };
+    }
+  };
+  return {
+    get text() {
+      return text;
+    },
+    get cursor() {
+      return cursor;
+    },
+    handle: (token) => {
+      // One line: what is pasted keeps its words.
+      if (token.kind === "paste") return insert(printable(token.bytes.toString("utf8").replace(/\s+/g, " ")));
+      if (token.text !== undefined) return insert(printable(token.text));
+      return token.name === undefined ? { kind: "ignored" } : handleKey(token.name);
+    },
+  };
+}
+
+function printable(text: string): string {
+  return text.replace(/\p{C}/gu, "");
+}

@@ -1,0 +1,47 @@
+import { openTransports } from "../../../src/controller/transports.ts";
+import { quote } from "../../../src/core/shell-quote.ts";
+import { createChannels } from "../../../src/direct/channels.ts";
+import { type OpenedSystem, openSystem } from "../../../src/direct/open-system.ts";
+import { startEmbeddedFleet } from "../../../src/embedded/fleet.ts";
+import type { EmbeddedFleet, EmbeddedFleetOptions } from "../../../src/embedded/types.ts";
+import type { Connection } from "../../../src/transport/transport.ts";
+import { connectTo, hostsOf } from "../../transport/lib/reach.ts";
+
+/** An embedded host, connected to. */
+export interface DirectHost {
+  readonly fleet: EmbeddedFleet;
+  readonly connection: Connection;
+  /** Opens a System of the host, as often as wanted; `wrap` may listen to the connection. */
+  open(options?: { readonly root?: string; readonly connection?: Connection }): Promise<OpenedSystem>;
+  stop(): Promise<void>;
+}
+
+/** Starts an embedded host and connects to it. */
+export async function startDirectHost(options: Partial<EmbeddedFleetOptions> = {}): Promise<DirectHost> {
+  const fleet = await startEmbeddedFleet({ count: 1, ...options });
+  const [host] = hostsOf(fleet);
+  const { signal } = new AbortController();
+  const reach = { sshConfig: "none", connectTimeoutMs: 5_000, knownHostsFiles: [fleet.knownHostsPath] };
+  const transports = await openTransports([host!], reach, signal);
+  const connection = await connectTo(transports, host!);
+  const channels = createChannels(host!.name);
+  return {
+    fleet,
+    connection,
+    open: async ({ root, connection: used = connection } = {}) =>
+      await openSystem(
+        {
+          start: (script) => used.exec(`exec sh -c ${quote(script)}`, signal),
+          files: () => used.files(signal),
+          forward: used.forward,
+        },
+        channels,
+        root === undefined ? {} : { root },
+      ),
+    stop: async () => {
+      connection.close();
+      transports.close();
+      await fleet.stop();
+    },
+  };
+}

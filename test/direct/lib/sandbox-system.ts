@@ -1,0 +1,40 @@
+import { afterAll } from "vitest";
+import type { System } from "../../../src/core/system.ts";
+import type { OpenedSystem } from "../../../src/direct/open-system.ts";
+import { createLateSystem } from "../../../src/system/remote-process/late-system.ts";
+import { type DirectHost, startDirectHost } from "./host.ts";
+
+let starting: Promise<DirectHost> | undefined;
+
+/** A System below a root that works over a connection, begun when it is first used, on a host that all tests of a file share. */
+export function directSandboxSystem(root: string): {
+  readonly system: System;
+  /** What was seen counts no longer: a test changes files behind the System's back. */
+  forget(): void;
+  close(): void;
+} {
+  let opening: Promise<OpenedSystem> | undefined;
+  let opened: OpenedSystem | undefined;
+  const begin = async (): Promise<System> => {
+    // What a test of git's sets for this process.
+    starting ??= startDirectHost({ env: { GIT_ALLOW_PROTOCOL: "file" } });
+    opening ??= starting.then((host) => host.open({ root }));
+    opened = await opening;
+    return opened.system;
+  };
+  const system = createLateSystem(begin, () => ({ uid: process.getuid!(), gid: process.getgid!() }));
+  const dial: System["dial"] = async (host, port) => (await begin()).dial!(host, port);
+  return {
+    system: Object.assign(system, { dial }),
+    forget: () => opened?.system.forget(),
+    close: () => void opened?.system.close(),
+  };
+}
+
+/** To be called once by a test file whose sandboxes work over a connection. */
+export function stopSandboxHost(): void {
+  afterAll(async () => {
+    await (await starting)?.stop();
+    starting = undefined;
+  });
+}

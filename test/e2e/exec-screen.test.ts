@@ -1,0 +1,55 @@
+import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { afterEach, expect, it } from "vitest";
+import { builtCli } from "./lib/cli.ts";
+import { fleetStarter } from "./lib/drive.ts";
+import { openTerminal, tmuxAvailable } from "./lib/tmux.ts";
+
+const startFleet = fleetStarter();
+const closers: (() => unknown)[] = [];
+afterEach(async () => {
+  for (const close of closers.splice(0).reverse()) await close();
+});
+
+it.skipIf(!tmuxAvailable())(
+  "shows a host's output on Enter, only those that failed on f, and leads into a shell on them",
+  async () => {
+    const fleet = await startFleet({ count: 3, env: { PS1: "sh> " } });
+    const directory = mkdtempSync(join(tmpdir(), "volley-exec-screen-"));
+    closers.push(() => rmSync(directory, { recursive: true, force: true }));
+    writeFileSync(join(directory, "inventory.yaml"), fleet.inventoryYaml());
+    const line = "echo said by $VOLLEY_EMBEDDED_HOST; [ $VOLLEY_EMBEDDED_HOST != web02 ]";
+    const ways = ["-i", "inventory.yaml", "--known-hosts", fleet.knownHostsPath, "--ssh-config", "none"];
+    const terminal = openTerminal(
+      [process.execPath, await builtCli(), "exec", ...ways, "-o", "ink", "all", line],
+      {
+        columns: 80,
+        rows: 24,
+        cwd: directory,
+        env: { HOME: directory },
+      },
+    );
+    closers.push(() => terminal.close());
+    const rows = await terminal.see("s shell on failed  q leave");
+    expect(rows).toMatch(/web01.*\n(.*\n)*.*web03/);
+    terminal.type("f");
+    await terminal.see((screen) => screen.includes("web02") && !screen.includes("web01"));
+    terminal.press("Enter");
+    await terminal.see("said by web02");
+    terminal.press("Escape");
+    await terminal.see("s shell on failed");
+    terminal.type("s");
+    // The one pane there is.
+    await terminal.see(
+      (screen) => screen.includes("sh>") && screen.includes("web02") && !screen.includes("web01"),
+    );
+    terminal.type("echo $((6 * 7)) here");
+    terminal.press("Enter");
+    await terminal.see("42 here");
+    terminal.press("C-]");
+    terminal.type("q");
+    await terminal.see("exit 2");
+  },
+  60_000,
+);
