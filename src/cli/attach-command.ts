@@ -49,7 +49,10 @@ async function attach(name: string | undefined, flags: AttachFlags): Promise<num
       hint: "end that process first if it hangs",
     });
   }
-  const { attachOptions, run: start } = await import("../controller/run.ts");
+  const [{ attachOptions }, { run: start }] = await Promise.all([
+    import("../controller/attach-options.ts"),
+    import("../controller/run.ts"),
+  ]);
   const { askPassphrase } = await import("./ask.ts");
   const password = await becomeOptions(flags);
   const asking = process.stdin.isTTY === true ? { askPassphrase } : {};

@@ -49,10 +49,10 @@ export function addRunCommand(program: Command): void {
     .addOption(
       new Option(
         "--via <method>",
-        "bundle: sent to each host and run there; direct: action by action over one connection, for hosts without Node; auto: a bundle where the host has a usable Node",
+        "auto: a bundle where the host has a usable Node, else directly; bundle: sent to each host and run there; direct: action by action over one connection",
       )
         .choices(["auto", "bundle", "direct"])
-        .default("bundle"),
+        .default("auto"),
     )
     .option("--seed <text>", "what plays in shuffled order are shuffled by (default: the run's name)")
     .option("-t, --tags <tags>", "only tasks with one of these tags (comma separated); repeatable", collect)

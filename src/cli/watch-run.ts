@@ -1,4 +1,4 @@
-import type { Run } from "../controller/run.ts";
+import type { Run } from "../controller/run-options.ts";
 import type { Event, Summary } from "../core/events.ts";
 import type { ReporterKind } from "../reporter/reporter.ts";
 import { createReporter, type Reporter } from "../reporter/reporter.ts";

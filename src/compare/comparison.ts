@@ -1,4 +1,4 @@
-import type { Outcome, Phase } from "../core/events.ts";
+import { type Outcome, PHASES, type Phase } from "../core/events.ts";
 import type { Tally } from "../core/result.ts";
 
 /** A way to carry out the playbook: a run of ours, or any command. */
@@ -21,17 +21,7 @@ export interface Condition {
 export type ComparedPhase = "build" | Phase;
 
 /** The phases, in the order they come. */
-export const COMPARED_PHASES = [
-  "build",
-  "connect",
-  "authenticate",
-  "upload",
-  "start",
-  "facts",
-  "tasks",
-  "wait",
-  "collect",
-] as const satisfies readonly ComparedPhase[];
+export const COMPARED_PHASES: readonly ComparedPhase[] = ["build", ...PHASES];
 
 /** What one host came to in one run. */
 export interface HostResult {

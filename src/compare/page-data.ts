@@ -1,8 +1,13 @@
 import { availableParallelism, cpus, release, totalmem, type } from "node:os";
-import type { ComparedGroup, ComparedMethod, ComparePageData } from "../reporter/html/compare-page-data.ts";
+import type {
+  ComparedGroup,
+  ComparedMethod,
+  ComparedSlope,
+  ComparePageData,
+} from "../reporter/html/compare-page-data.ts";
 import { type Comparison, conditionLabel, type Method, samplesOf } from "./comparison.ts";
-import type { ConditionResult, MethodResult, Results } from "./results.ts";
-import { cacheSentence, methodNotes, slopeSentence } from "./wording.ts";
+import type { ConditionResult, MethodResult, Results, SlopeResult } from "./results.ts";
+import { cacheSentence, methodNotes } from "./wording.ts";
 
 /** What the page needs beside what was measured. */
 export interface PageContext {
@@ -22,11 +27,7 @@ export function toPageData(
     playbook,
     hosts,
     startedAtMs,
-    notes: [
-      ...results.caches.map(cacheSentence),
-      ...results.slopes.map(slopeSentence),
-      ...methodNotes(comparison),
-    ],
+    notes: [...results.caches.map(cacheSentence), ...methodNotes(comparison)],
     environment: [
       ["Volley", version],
       ["Node", process.version],
@@ -36,6 +37,16 @@ export function toPageData(
     ],
     confidence: results.confidence,
     groups: results.conditions.map((each) => groupOf(comparison, each)),
+    slopes: results.slopes.map(slopeOf),
+  };
+}
+
+function slopeOf({ method, cache, roundTrips, interval }: SlopeResult): ComparedSlope {
+  return {
+    method,
+    condition: `${cache} caches`,
+    roundTrips,
+    ...(interval === undefined ? {} : { interval: { low: interval.low, high: interval.high } }),
   };
 }
 

@@ -5,7 +5,19 @@ import type { Result, Tally } from "./result.ts";
 export type Outcome = "ok" | "failed" | "unreachable" | "lost" | "cancelled";
 
 /** Where the time of a host's run goes. */
-export type Phase = "connect" | "authenticate" | "upload" | "start" | "facts" | "tasks" | "wait" | "collect";
+export type Phase = (typeof PHASES)[number];
+
+/** The phases of a host's run in the order they are gone through. */
+export const PHASES = [
+  "connect",
+  "authenticate",
+  "upload",
+  "start",
+  "facts",
+  "tasks",
+  "wait",
+  "collect",
+] as const;
 
 /** What every event carries once it has been taken in by the controller. */
 export interface EventStamp {

@@ -19,6 +19,8 @@ export interface HostServerOptions {
 export interface HostServer {
   readonly port: number;
   readonly traffic: () => Traffic;
+  /** Leaves the port, where nobody is to listen on it: once every host has one, or another would get it. */
+  settle(): Promise<void>;
   /** Resets the open connections. */
   dropConnections(): void;
   /** Stops listening and closes every connection. */
@@ -75,10 +77,12 @@ export async function startHostServer(options: HostServerOptions): Promise<HostS
     ssh.injectSocket(plain ? socket : (new ShapedSocket(socket, shape) as unknown as Socket));
   });
   const port = await listen(listener);
-  if (findFault(options.faults, "refuse") !== undefined) await closeServer(listener);
 
   return {
     port,
+    settle: async () => {
+      if (findFault(options.faults, "refuse") !== undefined) await closeServer(listener);
+    },
     traffic: () => {
       let { bytesIn, bytesOut } = total;
       for (const socket of sockets) {

@@ -182,7 +182,11 @@ export function createPlainReporter({ stdout, colors, symbols, verbosity, diff }
         hostEnd(event);
         break;
       case "host:connect":
+        break;
       case "host:start":
+        if (event.method === "direct")
+          say(event.host, "directly", DIM, line("without a bundle, over the connection"));
+        break;
       case "run:end":
         break;
     }

@@ -1,7 +1,8 @@
 import { existsSync, mkdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { afterEach, expect, test } from "vitest";
-import { type RunOptions, run } from "../../src/controller/run.ts";
+import { run } from "../../src/controller/run.ts";
+import type { RunOptions } from "../../src/controller/run-options.ts";
 import type { Event } from "../../src/core/events.ts";
 import type { EmbeddedHost } from "../../src/embedded/types.ts";
 import { follow, hostOf, ofType, type Ran } from "../e2e/lib/drive.ts";

@@ -71,7 +71,9 @@ test("an exact look tells what a look on the machine itself does", async () => {
   writeFileSync(at("file"), "text", { mode: 0o4711 });
   symlinkSync("file", at("link"));
   for (const path of [at("file"), at("link"), directory, "/dev/null", "/proc/1"]) {
-    expect(await system.lstat(path, true)).toEqual(await local.lstat(path));
+    // Following a link is a use of it: the time of that may be another by now.
+    const { atimeMs: _atimeMs, ...lasting } = (await local.lstat(path))!;
+    expect(await system.lstat(path, true)).toMatchObject(lasting);
     const { inode, device, links, mtimeMs, atimeMs, ...plain } = (await local.stat(path))!;
     expect(await system.stat(path)).toMatchObject(plain);
     expect(await system.stat(path, true)).toMatchObject({ inode, device, links });

@@ -27,7 +27,7 @@ interface Tried extends Ran {
 async function tryWith(...faults: HostFault[]): Promise<Tried> {
   const project = makeProject(scratch(), { "site.ts": playbookText(TWO_FILES) });
   const fleet = await startFleet({ count: 2, faults: (index) => (index === 0 ? faults : undefined) });
-  const ran = await provision(project, fleet, { connectTimeoutMs: 2_000 });
+  const ran = await provision(project, fleet, { connectTimeoutMs: 2_000, via: "bundle" });
   expect(hostOf(ran, "web02")).toMatchObject({ outcome: "ok", tally: { changed: 2 } });
   expect(keptBundles(fleet.hosts[1]!)).toMatchObject({ bundles: [expect.any(String)], temporary: [] });
   return { ...ran, project, fleet };
@@ -37,7 +37,7 @@ async function tryWith(...faults: HostFault[]): Promise<Tried> {
 async function tryAlone(...faults: HostFault[]): Promise<Ran> {
   const project = makeProject(scratch(), { "site.ts": playbookText(TWO_FILES) });
   const fleet = await startFleet({ count: 1, faults: () => faults });
-  return provision(project, fleet, { connectTimeoutMs: 1_000 });
+  return provision(project, fleet, { connectTimeoutMs: 1_000, via: "bundle" });
 }
 
 test("refused: unreachable", async () => {

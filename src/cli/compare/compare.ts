@@ -105,7 +105,9 @@ async function tell(comparison: Comparison, { json, csv, html }: CompareFlags): 
       import("../../compare/page-data.ts"),
       import("../../reporter/html/compare-page.ts"),
     ]);
-    write(html, renderComparePage(toPageData(comparison, results, { version: volleyVersion() })));
+    const version = volleyVersion();
+    const data = toPageData(comparison, results, { version });
+    write(html, renderComparePage(data, { generator: `volley ${version}` }));
   }
   if ([json, csv, html].includes("-")) return;
   const rows = resultRows(comparison, results, {

@@ -1,5 +1,5 @@
+import { PHASES } from "../../core/events.ts";
 import { formatDuration } from "../timing/duration.ts";
-import { PHASES } from "../timing/phase-times.ts";
 import type { Spread } from "../timing/spread.ts";
 import { type Html, html } from "./html.ts";
 import type { Segment, TimelinePhase } from "./timeline.ts";

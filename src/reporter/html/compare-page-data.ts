@@ -58,6 +58,18 @@ export interface ComparedGroup {
   readonly methods: readonly ComparedMethod[];
 }
 
+/** How many round trips a method waits for, one after the other, by how its time grows with distance. */
+export interface ComparedSlope {
+  /** A `label` of {@link ComparedMethod}. */
+  readonly method: string;
+  /** What was the same at all distances: `cold caches`. */
+  readonly condition: string;
+  /** Growth of wall time for each millisecond of round trip: median over the rounds. */
+  readonly roundTrips: number;
+  /** Its confidence interval; absent where there were too few rounds. */
+  readonly interval?: { readonly low: number; readonly high: number };
+}
+
 /** What the page of `volley compare` is made from. */
 export interface ComparePageData {
   /** Title of the page: `site.ts on 3 hosts`. */
@@ -73,4 +85,6 @@ export interface ComparePageData {
   /** Confidence of the intervals, such as 0.95. */
   readonly confidence: number;
   readonly groups: readonly ComparedGroup[];
+  /** Empty unless there was more than one distance. */
+  readonly slopes: readonly ComparedSlope[];
 }

@@ -1,7 +1,7 @@
 import { formatDuration } from "../timing/duration.ts";
 import { quantile } from "../timing/spread.ts";
 import type { ComparedGroup, ComparePageData } from "./compare-page-data.ts";
-import { groupSection } from "./compare-sections.ts";
+import { groupSection, slopesPart } from "./compare-sections.ts";
 import { type Html, html } from "./html.ts";
 import { renderPage } from "./page.ts";
 import { hostsText } from "./words.ts";
@@ -11,7 +11,7 @@ export function renderComparePage(
   data: ComparePageData,
   options: { readonly generator?: string } = {},
 ): string {
-  const { title, startedAtMs, groups, confidence } = data;
+  const { title, startedAtMs, groups, slopes, confidence } = data;
   const started = new Date(startedAtMs).toISOString();
   return renderPage({
     title,
@@ -23,23 +23,27 @@ export function renderComparePage(
         title: group.label,
         content: groupSection(group, `group-${index + 1}`, confidence),
       })),
+      ...(slopes.length === 0
+        ? []
+        : [{ id: "distance", title: "Round trips waited for", content: slopesPart(slopes, confidence) }]),
       { id: "how", title: "How it was measured", content: how(data) },
     ],
     ...options,
   });
 }
 
-/** Medians of all methods under all conditions, side by side. */
+/** Medians of all methods under all conditions. Conditions go down: there are often more of them, with longer names. */
 function overview({ groups, playbook, hosts }: ComparePageData): Html {
   const labels = [...new Set(groups.flatMap(({ methods }) => methods.map(({ label }) => label)))];
   return html`<p>${playbook} on ${hostsText(hosts)}. Medians of wall-clock time:</p>
 <div class="scroll" role="region" aria-label="Table of medians" tabindex="0">
-<table data-sortable>
+<table class="fit across" data-sortable>
 <caption class="vh">Median time of each method under each condition</caption>
-<thead><tr><th scope="col">Method</th>${groups.map(({ label }) => html`<th scope="col" class="n">${label}</th>`)}</tr></thead>
+<thead><tr><th scope="col">Condition</th>${labels.map((label) => html`<th scope="col" class="n">${label}</th>`)}</tr></thead>
 <tbody>
-${labels.map(
-  (label) => html`<tr><th scope="row">${label}</th>${groups.map((group) => medianCell(group, label))}</tr>
+${groups.map(
+  (group, index) =>
+    html`<tr><th scope="row"><a href="#group-${index + 1}">${group.label}</a></th>${labels.map((label) => medianCell(group, label))}</tr>
 `,
 )}</tbody></table></div>`;
 }

@@ -1,9 +1,9 @@
+import { PHASES } from "../../core/events.ts";
 import { formatBytes } from "../rows/amounts.ts";
 import { formatDuration } from "../timing/duration.ts";
-import { PHASES } from "../timing/phase-times.ts";
 import { quantile } from "../timing/spread.ts";
 import { axis, legend, stackedBar } from "./bars.ts";
-import type { ComparedGroup, ComparedMethod, ComparedPhase } from "./compare-page-data.ts";
+import type { ComparedGroup, ComparedMethod, ComparedPhase, ComparedSlope } from "./compare-page-data.ts";
 import { type Html, html } from "./html.ts";
 import { intervalPlot, stripPlot } from "./strip-plot.ts";
 import { elapsedCell } from "./words.ts";
@@ -29,7 +29,7 @@ function timesPart({ methods, label }: ComparedGroup, id: string): Html {
     )
   }
 <div class="scroll" role="region" aria-label="Table of methods, ${label}" tabindex="0">
-<table id="${id}-times" data-sortable>
+<table id="${id}-times" class="fit" data-sortable>
 <caption class="vh">Times, bytes and round trips of each method, ${label}</caption>
 <thead><tr><th scope="col">Method</th><th scope="col" class="n">Runs</th><th scope="col" class="n">Median</th><th scope="col" class="n">Lower quartile</th><th scope="col" class="n">Upper quartile</th><th scope="col" class="n">Min</th><th scope="col" class="n">Max</th><th scope="col" class="n">Sent</th><th scope="col" class="n">Received</th><th scope="col" class="n">Round trips</th></tr></thead>
 <tbody>
@@ -58,7 +58,7 @@ function ratiosPart({ methods, label }: ComparedGroup, id: string, confidence: n
     (method.ratios ?? []).map((ratio) => ({ ...ratio, method: method.label })),
   );
   if (rows.length === 0) return undefined;
-  const percent = `${Math.round(confidence * 1000) / 10}%`;
+  const percent = percentOf(confidence);
   return html`<h3>Ratios</h3>
 ${intervalPlot(
   rows.map(({ method, baseline, median, low, high }) => ({
@@ -72,7 +72,7 @@ ${intervalPlot(
   `${id}-ratios`,
 )}
 <div class="scroll" role="region" aria-label="Table of ratios, ${label}" tabindex="0">
-<table id="${id}-ratios" data-sortable>
+<table id="${id}-ratios" class="fit" data-sortable>
 <caption class="vh">Ratios of times, ${label}</caption>
 <thead><tr><th scope="col">Method</th><th scope="col">Divided by</th><th scope="col">Ratio of</th><th scope="col" class="n">Ratio</th><th scope="col" class="n">${percent} interval, from</th><th scope="col" class="n">to</th><th scope="col" class="phrase">In words</th></tr></thead>
 <tbody>
@@ -98,17 +98,52 @@ function phasesPart({ methods, label }: ComparedGroup): Html | undefined {
   const fullMs = Math.max(1, ...totals);
   return html`<h3>Where the time went</h3>
 ${legend(used)}
-<div class="scroll" role="region" aria-label="Table of phases, ${label}" tabindex="0">
-<table data-sortable>
-<caption class="vh">Phases of each method, medians over hosts and runs, ${label}</caption>
-<thead><tr><th scope="col">Method</th><th scope="col" class="wide" data-sort="none"><span>Phases</span>${axis(fullMs)}</th>${used.map((phase) => html`<th scope="col" class="n">${phase}</th>`)}</tr></thead>
+<div class="scroll" role="region" aria-label="Bars of phases, ${label}" tabindex="0">
+<table class="fit bars">
+<caption class="vh">Phases of each method as bars, ${label}</caption>
+<thead><tr><th scope="col">Method</th><th scope="col" class="wide"><span>Phases</span>${axis(fullMs)}</th></tr></thead>
 <tbody>
 ${told.map(({ label: name, phasesMs }) => {
   const parts = used.map((phase) => ({ name: phase, elapsedMs: phasesMs[phase] ?? 0 }));
   const words = parts.map((part) => `${part.name} ${formatDuration(part.elapsedMs)}`).join(", ");
-  return html`<tr><th scope="row">${name}</th><td class="wide">${stackedBar(parts, fullMs, words)}</td>${used.map((phase) => elapsedCell(phasesMs[phase]))}</tr>
+  return html`<tr><th scope="row">${name}</th><td class="wide">${stackedBar(parts, fullMs, words)}</td></tr>
 `;
-})}</tbody></table></div>`;
+})}</tbody></table></div>
+<div class="scroll" role="region" aria-label="Table of phases, ${label}" tabindex="0">
+<table class="fit across" data-sortable>
+<caption class="vh">Phases of each method, medians over hosts and runs, ${label}</caption>
+<thead><tr><th scope="col">Phase</th>${told.map((method) => html`<th scope="col" class="n">${method.label}</th>`)}</tr></thead>
+<tbody>
+${used.map(
+  (phase) =>
+    html`<tr><th scope="row">${phase}</th>${told.map(({ phasesMs }) => elapsedCell(phasesMs[phase]))}</tr>
+`,
+)}</tbody></table></div>`;
+}
+
+/** How many round trips methods wait for. */
+export function slopesPart(slopes: readonly ComparedSlope[], confidence: number): Html {
+  return html`<p>By how many milliseconds a method's time grows for each millisecond of round trip: the round trips it waits for one after the other.</p>
+<div class="scroll" role="region" aria-label="Table of round trips" tabindex="0">
+<table class="fit" data-sortable>
+<caption class="vh">Round trips that each method waits for</caption>
+<thead><tr><th scope="col">Method</th><th scope="col">Condition</th><th scope="col" class="n">Round trips</th><th scope="col" class="n">${percentOf(confidence)} interval, from</th><th scope="col" class="n">to</th></tr></thead>
+<tbody>
+${slopes.map(
+  ({ method, condition, roundTrips, interval }) =>
+    html`<tr><th scope="row">${method}</th><td class="s">${condition}</td>${[roundTrips, interval?.low, interval?.high].map(tripsCell)}</tr>
+`,
+)}</tbody></table></div>`;
+}
+
+function tripsCell(trips: number | undefined): Html {
+  return trips === undefined
+    ? html`<td class="n none">–</td>`
+    : html`<td class="n" data-v="${trips}">${trips.toFixed(1)}</td>`;
+}
+
+function percentOf(share: number): string {
+  return `${Math.round(share * 1000) / 10}%`;
 }
 
 function bytesCell(bytes: number | undefined): Html {

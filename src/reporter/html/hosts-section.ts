@@ -1,7 +1,7 @@
+import { PHASES } from "../../core/events.ts";
 import { TALLY_KEYS } from "../../core/result.ts";
 import { safeLine } from "../rows/sanitize.ts";
 import { formatDuration } from "../timing/duration.ts";
-import { PHASES } from "../timing/phase-times.ts";
 import { axis, legend, TIMELINE_PHASES, timelineBar } from "./bars.ts";
 import { type Html, html } from "./html.ts";
 import type { ReportData, ReportHost } from "./report-data.ts";

@@ -76,6 +76,11 @@ tbody tr + tr > * { border-top: 1px solid var(--line); }
 th .dim { display: block; font-size: 0.8125rem; }
 .actions tbody th { min-width: 16rem; }
 td.n, th.n { text-align: right; white-space: nowrap; }
+.fit th.n { white-space: normal; }
+.fit tbody th, .across thead th { overflow-wrap: anywhere; }
+.across { width: auto; }
+.across th.n { min-width: 4.5rem; max-width: 14rem; }
+.scroll:has(> .across) { width: fit-content; max-width: 100%; }
 th .sort { all: unset; cursor: pointer; display: inline; text-decoration: underline dotted var(--dim); text-underline-offset: 3px; }
 th .sort:hover { text-decoration: underline; }
 th .sort:focus-visible { outline: 2px solid var(--link); outline-offset: 2px; }
@@ -84,6 +89,7 @@ th[aria-sort="descending"] .sort::after { content: " \\2193"; content: " \\2193"
 .wide { width: 40%; min-width: 18rem; }
 td.wide { padding-left: 0; padding-right: 0; background: linear-gradient(90deg, var(--line) 1px, transparent 1px) 0 0/25% 100%; }
 th.wide { padding-left: 0; padding-right: 0; }
+.bars .wide { width: 75%; min-width: 10rem; }
 .axis { display: flex; justify-content: space-between; color: var(--dim); font-weight: normal; font-size: 0.75rem; }
 .bar { display: block; width: 100%; height: 12px; margin: 0.25rem 0; }
 .open-host { all: unset; cursor: pointer; color: var(--link); }
@@ -130,9 +136,11 @@ footer { color: var(--dim); }
 @media (max-width: 40rem) {
   html { scroll-padding-top: 1rem; }
   .toolbar { position: static; }
-  .search, ::placeholder { color: var(--dim); opacity: 1; }
+  .search, .search input { width: 100%; }
 .search input { width: 100%; }
   .wide { min-width: 14rem; }
+  .bars .wide { min-width: 10rem; }
+  .fit tbody th { min-width: 6rem; }
   .tiles { grid-template-columns: repeat(auto-fit, minmax(9rem, 1fr)); }
 }
 @media (prefers-reduced-motion: no-preference) { html { scroll-behavior: smooth; } }

@@ -1,17 +1,5 @@
-import type { HostSummary, Phase } from "../../core/events.ts";
+import { type HostSummary, PHASES, type Phase } from "../../core/events.ts";
 import { type Spread, spreadOf } from "./spread.ts";
-
-/** The phases of a host's run in the order they are gone through. */
-export const PHASES = [
-  "connect",
-  "authenticate",
-  "upload",
-  "start",
-  "facts",
-  "tasks",
-  "wait",
-  "collect",
-] as const satisfies readonly Phase[];
 
 /** What happens in each phase. */
 export const PHASE_MEANINGS: Readonly<Record<Phase, string>> = {

@@ -3,7 +3,7 @@ import { renderComparePage } from "../../../src/reporter/html/compare-page.ts";
 import { renderRunPage } from "../../../src/reporter/html/run-page.ts";
 import { hostNames } from "../fixtures/simulate.ts";
 import { accessibilityFaults, CHROMIUM, startBrowser, type TestBrowser } from "./browser.ts";
-import { COMPARE_DATA } from "./compare-data.ts";
+import { COMPARE_DATA, WIDE_COMPARE_DATA } from "./compare-data.ts";
 import { fleetRun } from "./fleet-run.ts";
 import { hostileRun } from "./hostile-run.ts";
 
@@ -13,6 +13,11 @@ if (CHROMIUM === undefined)
 const large = renderRunPage(fleetRun({ hosts: hostNames(200), tasks: 88 }), { generator: "volley 0.1.0" });
 const small = renderRunPage(fleetRun({ hosts: hostNames(30), tasks: 24 }));
 const compared = renderComparePage(COMPARE_DATA);
+const comparedWide = renderComparePage(WIDE_COMPARE_DATA, { generator: "volley 0.1.0" });
+/** Labels of what is wider than the room it has. */
+const CUT_OFF = `[...document.querySelectorAll("main .scroll")]
+  .filter((each) => each.scrollWidth > each.clientWidth)
+  .map((each) => each.getAttribute("aria-label"))`;
 
 describe.skipIf(CHROMIUM === undefined)("in Chromium", { timeout: 60_000 }, () => {
   let browser: TestBrowser;
@@ -42,6 +47,7 @@ describe.skipIf(CHROMIUM === undefined)("in Chromium", { timeout: 60_000 }, () =
     it.each([
       ["a run", small],
       ["a comparison", compared],
+      ["a comparison of many conditions", comparedWide],
       ["a hostile run", renderRunPage(hostileRun())],
     ])("%s passes axe's checks of WCAG 2.1 AA", async (_, html) => {
       const { page } = await browser.open(html, { colorScheme });
@@ -149,6 +155,39 @@ describe.skipIf(CHROMIUM === undefined)("in Chromium", { timeout: 60_000 }, () =
   ])("%s fits into 360 pixels", async (_, html) => {
     const { page } = await browser.open(html, { viewport: { width: 360, height: 740 } });
     expect(await page.evaluate("document.documentElement.scrollWidth")).toBe(360);
+    await page.context().close();
+  });
+
+  it.each([1_000, 1_400])("a comparison of many conditions is seen whole at %i pixels", async (width) => {
+    const { page } = await browser.open(comparedWide, { viewport: { width, height: 900 } });
+    expect(await page.evaluate("document.documentElement.scrollWidth")).toBe(width);
+    expect(await page.evaluate(CUT_OFF)).toEqual([]);
+    await page.context().close();
+  });
+
+  it("a comparison of many conditions fits into 360 pixels, its widest tables scrolled with the keyboard", async () => {
+    const { page } = await browser.open(comparedWide, { viewport: { width: 360, height: 740 } });
+    expect(await page.evaluate("document.documentElement.scrollWidth")).toBe(360);
+    const labels = await page.evaluate<readonly string[]>(CUT_OFF);
+    // Those of medians and of phases are the ones looked at first.
+    expect(labels.filter((label) => /medians|phases/.test(label))).toEqual([]);
+    const [label] = labels.filter((each) => each.startsWith("Table of methods"));
+    const region = page.getByRole("region", { name: label ?? "none", exact: true });
+    await region.focus();
+    await page.keyboard.press("ArrowRight");
+    // Not waitForFunction, which the page's policy forbids to evaluate text.
+    await expect
+      .poll(() => page.evaluate<number>("document.activeElement.scrollLeft"), { timeout: 10_000 })
+      .toBeGreaterThan(0);
+    expect(await accessibilityFaults(page)).toEqual([]);
+    await page.context().close();
+  });
+
+  it("a comparison of many conditions is printed whole", async () => {
+    const { page } = await browser.open(comparedWide, { viewport: { width: 720, height: 1_000 } });
+    await page.emulateMedia({ media: "print" });
+    expect(await page.evaluate("document.documentElement.scrollWidth")).toBe(720);
+    expect(await page.evaluate(CUT_OFF)).toEqual([]);
     await page.context().close();
   });
 

@@ -62,4 +62,58 @@ export const COMPARE_DATA: ComparePageData = {
     { label: "no delay added", roundTripMs: 0, methods: methods(0) },
     { label: "50 ms round trip", roundTripMs: 50, methods: methods(50) },
   ],
+  slopes: [
+    {
+      method: "volley bundle",
+      condition: "warm caches",
+      roundTrips: 6.04,
+      interval: { low: 5.81, high: 6.27 },
+    },
+    { method: "volley direct", condition: "warm caches", roundTrips: 90.26 },
+  ],
+};
+
+const PHASES_MS: NonNullable<ComparedMethod["phasesMs"]> = {
+  build: 1_234.5,
+  connect: 1_260.5,
+  authenticate: 1_250.5,
+  upload: 2_140.5,
+  start: 1_120.5,
+  facts: 1_340.5,
+  tasks: 14_480.5,
+  wait: 1_005.5,
+  collect: 1_009.5,
+};
+const PLAYBOOK = "ansible-playbook -i {inventory} --forks 50 playbooks/site.yml --diff --limit webservers";
+
+/** The most a comparison of ours has: cold and warm caches at two distances, three methods, one with a long name. */
+export const WIDE_COMPARE_DATA: ComparePageData = {
+  ...COMPARE_DATA,
+  groups: ["cold", "warm"].flatMap((cache) =>
+    [0, 50].map((roundTripMs) => ({
+      label: `${cache} caches, ${roundTripMs === 0 ? "no delay added" : `${roundTripMs} ms round trip added`}`,
+      roundTripMs,
+      methods: ["bundle", "direct", PLAYBOOK].map(
+        (label, index): ComparedMethod => ({
+          label,
+          command: label === PLAYBOOK ? PLAYBOOK : `volley run site.ts --via ${label}`,
+          samples: samplesAround(14_000 * (index + 1) + 90 * roundTripMs),
+          phasesMs: PHASES_MS,
+          bytes: { sent: 104_200_000, received: 107_100_000 },
+          roundTrips: 1_310,
+          ...(index === 0
+            ? {}
+            : { ratios: [{ baseline: "bundle", median: 12.41, low: 10.93, high: 14.52, means: false }] }),
+        }),
+      ),
+    })),
+  ),
+  slopes: ["bundle", "direct", PLAYBOOK].flatMap((method) =>
+    ["cold caches", "warm caches"].map((condition) => ({
+      method,
+      condition,
+      roundTrips: 1_310.26,
+      interval: { low: 1_290.4, high: 1_322.8 },
+    })),
+  ),
 };

@@ -1,6 +1,6 @@
 import { expect, it } from "vitest";
+import { PHASES } from "../../../src/core/events.ts";
 import { foldReport } from "../../../src/reporter/html/report-data.ts";
-import { PHASES } from "../../../src/reporter/timing/phase-times.ts";
 import { stamp } from "../fixtures/play.ts";
 import { hostNames } from "../fixtures/simulate.ts";
 import { fleetRun } from "./fleet-run.ts";
