@@ -23,7 +23,7 @@ import { explainDirectEnd, lacksNode, openDirectly, WITHOUT_NODE } from "./link-
 import { type CutLine, mayGoOn, mayTryAgain } from "./may-return.ts";
 import type { Place } from "./places.ts";
 import { FIRST_JOURNALED, jobAfter } from "./receive.ts";
-import { makeNonce, sendBundle } from "./send-bundle.ts";
+import { makeNonce, sendBundle, tellUpload } from "./send-bundle.ts";
 import { exitAfter, type FirstWord, speak, wholeExit } from "./speak.ts";
 
 const UPLOAD_TRIES = 2;
@@ -175,6 +175,9 @@ export class HostLink {
     const { host } = endpoint;
     if (this.#isDirect) return this.#launchDirectly(connection);
     const options = { left: this.#leftNonce, mayDecline: via === "auto" };
+    // One that was built just now is on no host: what sends it is opened beside the question.
+    const copies = become !== null && keepsOwnCopy(become);
+    if (!bundle.reused && !copies && this.#uploadedBytes === 0) connection.expectUpload?.();
     let first = await this.#start(connection, (as) => launchCommand(bundle.id, as, options), true);
     this.#leftNonce = undefined;
     if (first.kind === "hello" && this.#uploadedBytes === 0) emit({ type: "host:cached", host });
@@ -185,19 +188,15 @@ export class HostLink {
       if (first.kind === CORRUPT && tries > UPLOAD_TRIES) throw explainDamage(host, bundle.id, UPLOAD_TRIES);
       if (this.#cancelled)
         throw new VolleyError("CANCELLED", `${host}: cancelled before the bundle was sent`);
-      if (become !== null && keepsOwnCopy(become)) {
+      if (copies) {
         first = await this.#start(connection, (as) => launchCommand(bundle.id, as), true);
         continue;
       }
-      const totalBytes = bundle.bytes.length;
       const nonce = makeNonce();
       this.#leftNonce = nonce;
-      await sendBundle(connection, bundle, {
-        nonce,
-        signal: this.#abort.signal,
-        onProgress: (bytes, elapsedMs) => emit({ type: "host:upload", host, bytes, totalBytes, elapsedMs }),
-      });
-      this.#uploadedBytes += totalBytes;
+      const onProgress = tellUpload(this.#options);
+      await sendBundle(connection, bundle, { nonce, signal: this.#abort.signal, onProgress });
+      this.#uploadedBytes += bundle.bytes.length;
       this.#context.clock.take("upload");
       first = await this.#start(connection, (as) => verifyAndLaunchCommand(bundle.id, nonce, as), true);
       if (first.kind !== "ended") this.#leftNonce = undefined;

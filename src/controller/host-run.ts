@@ -17,7 +17,7 @@ import type { Place } from "./places.ts";
 export interface HostRunOptions {
   readonly endpoint: Endpoint;
   readonly transport: Transport;
-  readonly bundle: { readonly id: string; readonly bytes: Buffer };
+  readonly bundle: { readonly id: string; readonly bytes: Buffer; readonly reused: boolean };
   readonly job: Job;
   /** The user to become on the host, and how. */
   readonly become: Become | null;

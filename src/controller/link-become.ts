@@ -2,7 +2,7 @@ import type { RemoteProcess } from "../transport/transport.ts";
 import { type BecomeTalk, talkBecome } from "./become.ts";
 import type { HostRunOptions } from "./host-run.ts";
 import type { LaunchAs } from "./launch.ts";
-import { writeBundle } from "./send-bundle.ts";
+import { tellUpload, writeBundle } from "./send-bundle.ts";
 
 /** What a process on its way to another user is answered with. */
 export interface LinkBecomeOptions {
@@ -15,18 +15,14 @@ export interface LinkBecomeOptions {
 
 /** Answers what is asked before the process is the wanted user's. */
 export function answerBecome(process: RemoteProcess, options: LinkBecomeOptions): BecomeTalk {
-  const { endpoint, bundle, emit } = options.host;
+  const { endpoint, bundle } = options.host;
   const { host, user: login } = endpoint;
   const { become, nonce } = options.as;
-  const totalBytes = bundle.bytes.length;
   const { signal } = options;
   return talkBecome(process, {
     ...{ host, login, become, nonce, signal },
     sendBundle: async () => {
-      await writeBundle(process, bundle.bytes, {
-        signal,
-        onProgress: (bytes, elapsedMs) => emit({ type: "host:upload", host, bytes, totalBytes, elapsedMs }),
-      });
+      await writeBundle(process, bundle.bytes, { signal, onProgress: tellUpload(options.host) });
       options.onSent();
     },
   });

@@ -2,6 +2,7 @@ import { randomBytes } from "node:crypto";
 import type { Bundle } from "../bundle/build.ts";
 import { VolleyError } from "../core/errors.ts";
 import type { Connection, RemoteProcess } from "../transport/transport.ts";
+import type { HostRunOptions } from "./host-run.ts";
 import { discardCommand, temporaryPath } from "./launch.ts";
 
 const PROGRESS_MS = 100;
@@ -87,4 +88,14 @@ export async function writeBundle(
     toldAt = time;
     onProgress(sent, time - startedAt);
   }
+}
+
+/** Tells of what has been sent of a bundle to a host. */
+export function tellUpload({
+  endpoint: { host },
+  bundle,
+  emit,
+}: Pick<HostRunOptions, "endpoint" | "bundle" | "emit">): (bytes: number, elapsedMs: number) => void {
+  const totalBytes = bundle.bytes.length;
+  return (bytes, elapsedMs) => emit({ type: "host:upload", host, bytes, totalBytes, elapsedMs });
 }

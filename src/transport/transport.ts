@@ -47,6 +47,8 @@ export interface Connection {
   exec(command: string | undefined, signal: AbortSignal, options?: ExecOptions): Promise<RemoteProcess>;
   /** Sends a file to a path relative to the user's home. Fails with `UPLOAD_FAILED`. */
   upload(bytes: Buffer, path: string, options: UploadOptions): Promise<void>;
+  /** Begins what an upload is going to need, so that it has not to wait for that. Absent: there is nothing. */
+  expectUpload?(): void;
   /** Opens a session for files. Fails with `SFTP_UNAVAILABLE` where the host offers none. */
   files(signal: AbortSignal): Promise<FileSession>;
   /**

@@ -39,7 +39,7 @@ export function hasAnsible(): boolean {
 export function writeAnsiblePlaybook(folder: string): string {
   mkdirSync(folder, { recursive: true });
   for (const name of ["files", "templates"])
-    cpSync(new URL(`roles/bench88/${name}`, import.meta.url), join(folder, name), { recursive: true });
+    cpSync(join("test/bench/roles/bench88", name), join(folder, name), { recursive: true });
   const tasks = workload.actions.map(([kind, parameters], index) => {
     const { mode, ...rest } = parameters as Record<string, unknown> & { readonly mode?: number };
     return {

@@ -68,6 +68,8 @@ export function createSshConnection(
         "sending a file",
         sendFile(await orLost("opening SFTP", openSftp()), host, bytes, path, options),
       ),
+    // What fails is told to whoever uploads.
+    expectUpload: () => void openSftp().catch(() => {}),
     files: (signal) => orLost("opening SFTP", openFiles(client, host, signal, closed)),
     forward: (address, port) =>
       orLost(

@@ -42,11 +42,13 @@ export function sendFile(
       let sent = 0;
       let arrived = 0;
       let failed = false;
-      const finish = (): void => {
+      // Behind the last write, not after its answer: they are answered in order, and a round trip is saved.
+      const close = (): void => {
         sftp.close(handle, (closeError) => {
+          if (failed) return;
+          if (closeError) return fail(closeError);
           signal.removeEventListener("abort", onAbort);
-          if (closeError) fail(closeError);
-          else resolve();
+          resolve();
         });
       };
       const sendNext = (): void => {
@@ -58,16 +60,17 @@ export function sendFile(
           if (failed) return;
           if (writeError) {
             failed = true;
-            sftp.close(handle, () => fail(writeError));
+            if (sent >= bytes.length) fail(writeError);
+            else sftp.close(handle, () => fail(writeError));
             return;
           }
           arrived += length;
           onProgress?.(arrived);
-          if (arrived === bytes.length) finish();
-          else sendNext();
+          sendNext();
         });
+        if (sent >= bytes.length) close();
       };
-      if (bytes.length === 0) return finish();
+      if (bytes.length === 0) return close();
       for (let index = 0; index < IN_FLIGHT; index++) sendNext();
     });
   });
