@@ -45,7 +45,7 @@ async function compare() {
     }
   }
   const [alone, both] = results;
-  process.stdout.write(`wall ratio ${(both.wallMs / alone.wallMs).toFixed(2)}\n`);
+  process.stdout.write(`the good ones: ratio ${(both.goodMs / alone.goodMs).toFixed(2)}\n`);
 }
 
 async function startFleet(compiled, trouble) {
@@ -116,11 +116,16 @@ async function measureApart(directory) {
   return JSON.parse(line);
 }
 
-function describe({ hosts, outcomes, wallMs, peakMib, left }) {
+/** Of a fleet without trouble all are, whatever their names: none of it ends later than the last of these. */
+function isGood(host) {
+  return !/[468]$/.test(host);
+}
+
+function describe({ hosts, outcomes, wallMs, goodMs, peakMib, left }) {
   const ended = Object.entries(outcomes).filter(([, many]) => many > 0);
   return [
     `${hosts} hosts: ${ended.map(([outcome, many]) => `${many} ${outcome}`).join(", ")}`,
-    `${(wallMs / 1000).toFixed(2)} s`,
+    `the good ones in ${(goodMs / 1000).toFixed(2)} s, all in ${(wallMs / 1000).toFixed(2)} s`,
     `peak RSS ${peakMib.toFixed(0)} MiB`,
     `left open: ${Object.entries(left)
       .map(([kind, many]) => `${many} ${kind}`)
@@ -141,7 +146,9 @@ async function measure(directory) {
     connectTimeoutMs: 10_000,
     cwd: directory,
   });
-  for await (const _event of running);
+  let goodMs = 0;
+  for await (const event of running)
+    if (event.type === "host:end" && isGood(event.host)) goodMs = performance.now() - startedAt;
   const { outcomes, hosts } = await running.summary;
   for (const { host, outcome, error } of hosts)
     if (outcome !== "ok" && !/[46]$/.test(host))
@@ -154,7 +161,7 @@ async function measure(directory) {
   const kinds = { TCPSocketWrap: "sockets", Timeout: "timers", ProcessWrap: "processes" };
   for (const [kind, name] of Object.entries(kinds)) left[name] = (after[kind] ?? 0) - (before[kind] ?? 0);
   process.stdout.write(
-    `${JSON.stringify({ hosts: hosts.length, outcomes, wallMs, peakMib: process.resourceUsage().maxRSS / 1024, left })}\n`,
+    `${JSON.stringify({ hosts: hosts.length, outcomes, wallMs, goodMs, peakMib: process.resourceUsage().maxRSS / 1024, left })}\n`,
   );
   process.exit(0);
 }
