@@ -4,6 +4,7 @@ import { basename, resolve } from "node:path";
 import type { Command } from "commander";
 import { VolleyError } from "../core/errors.ts";
 import { addInventoryOptions, type InventoryFlags } from "./options.ts";
+import { expandLimit } from "./past-runs.ts";
 import { addSecretOptions, type SecretFlags, secretOptions } from "./secret-options.ts";
 
 interface BundleFlags extends InventoryFlags, SecretFlags {
@@ -29,6 +30,7 @@ export function addBundleCommand(program: Command): void {
     .action(async (playbook: string, flags: BundleFlags) => {
       const { askPassphrase } = await import("./ask.ts");
       const { carryBundle } = await import("../controller/carry.ts");
+      const limit = await expandLimit(flags.limit);
       const { id, bytes, hosts } = await carryBundle({
         playbook,
         cwd: process.cwd(),
@@ -36,7 +38,7 @@ export function addBundleCommand(program: Command): void {
         ask: askPassphrase,
         ...(flags.withSecrets === undefined ? {} : { withSecrets: flags.withSecrets }),
         ...(flags.inventory === undefined ? {} : { inventory: flags.inventory }),
-        ...(flags.limit === undefined ? {} : { limit: flags.limit }),
+        ...(limit === undefined ? {} : { limit }),
       });
       writeWhole(flags.output, bytes);
       const whom =

@@ -12,6 +12,7 @@ import { VolleyError } from "../core/errors.ts";
 import { createSecretStore, type SecretStore } from "../secrets/store.ts";
 import { askPassphrase } from "./ask.ts";
 import { type InventoryFlags, inventoryPaths } from "./options.ts";
+import { expandLimit } from "./past-runs.ts";
 import { type SecretFlags, secretOptions } from "./secret-options.ts";
 
 /** Checks a playbook as far as that goes without a host; 0 when all is well, 1 when types are wrong. Other faults are thrown. */
@@ -33,7 +34,8 @@ export async function checkPlaybook(
       playbookDirectory: prepared.directory,
       ...(secrets === undefined ? {} : { secrets }),
     });
-    const closed = planHosts(prepared.playbook, inventory, (pattern) => select(pattern, flags.limit));
+    const limit = await expandLimit(flags.limit);
+    const closed = planHosts(prepared.playbook, inventory, (pattern) => select(pattern, limit));
     const plan = secrets === undefined ? closed : await openPlan(closed, secrets);
     let passedOver: ReadonlySet<string>;
     try {

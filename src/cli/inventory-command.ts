@@ -1,6 +1,7 @@
 import { Argument, type Command } from "commander";
 import type { InventoryAction } from "./inventory.ts";
 import { addInventoryOptions, type InventoryFlags, inventoryPaths } from "./options.ts";
+import { expandLimit } from "./past-runs.ts";
 import { addSecretOptions, type SecretFlags, secretOptions } from "./secret-options.ts";
 
 /** Adds `volley inventory`. */
@@ -29,12 +30,13 @@ export function addInventoryCommand(program: Command): void {
             import("../secrets/store.ts"),
             import("./ask.ts"),
           ]);
+        const limit = await expandLimit(flags.limit);
         process.exitCode = await inventoryCommand(
           action,
-          patterns,
+          await Promise.all(patterns.map(expandLimit)),
           {
             inventory: inventoryPaths(flags),
-            ...(flags.limit === undefined ? {} : { limit: flags.limit }),
+            ...(limit === undefined ? {} : { limit }),
             ...(flags.json === undefined ? {} : { json: flags.json }),
           },
           {

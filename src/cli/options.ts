@@ -45,7 +45,10 @@ export function addInventoryOptions(command: Command, without = "./inventory"): 
       `inventory: a file, a directory, or 'host1,host2,' (default: ${without}); repeatable`,
       collect,
     )
-    .option("-l, --limit <pattern>", "only these hosts: web:&prod:!db, web[01:20], a glob, ~regex, @failed");
+    .option(
+      "-l, --limit <pattern>",
+      "only these hosts: web:&prod:!db, web[01:20], a glob, ~regex, @failed, @changed, a run, or - for names on stdin",
+    );
 }
 
 /** Adds what every command that works on hosts takes. */

@@ -1,4 +1,5 @@
 import { existsSync } from "node:fs";
+import { text as readText } from "node:stream/consumers";
 import { VolleyError } from "../core/errors.ts";
 
 /** The latest run. Fails with `USAGE` when there has been none. */
@@ -32,11 +33,25 @@ export async function namedRun(name: string): Promise<string> {
   );
 }
 
+let namesOfStdin: Promise<string> | undefined;
+
+/** The names on stdin as a pattern: any number to a line, `#` begins a comment. Fails with `USAGE` when there is none. */
+async function patternFromStdin(): Promise<string> {
+  namesOfStdin ??= readText(process.stdin);
+  const names = (await namesOfStdin)
+    .split("\n")
+    .map((line) => line.replace(/#.*/, "").trim())
+    .filter((line) => line !== "");
+  if (names.length === 0) throw new VolleyError("USAGE", "there is no host name on stdin");
+  return names.join(",");
+}
+
 /**
- * A limit in which `@failed`, `@changed` and `@RUN` are replaced by the hosts they stand for; `@FILE` is left to the
- * inventory, and so is everything else.
+ * A pattern in which `@failed`, `@changed` and `@RUN` are replaced by the hosts they stand for, or the names on stdin
+ * for `-`; `@FILE` is left to the inventory, and so is everything else.
  */
-export async function expandLimit(limit: string | undefined): Promise<string | undefined> {
+export async function expandLimit<Limit extends string | undefined>(limit: Limit): Promise<Limit | string> {
+  if (limit === "-") return patternFromStdin();
   if (limit === undefined || !limit.includes("@")) return limit;
   const { hostsOfRuns, runsDirectory } = await import("../controller/run-records.ts");
   const parts = limit.split(/([:,]&?!?)/).map((part) => {

@@ -1,5 +1,4 @@
-import { text as readText } from "node:stream/consumers";
-import { isVolleyError, VolleyError } from "../../core/errors.ts";
+import { isVolleyError } from "../../core/errors.ts";
 import type { Host, Inventory } from "../../core/inventory.ts";
 import { parseNodeSet } from "../../fanout/node-set.ts";
 import { loadInventory } from "../../inventory/load.ts";
@@ -18,13 +17,11 @@ export async function hostsToWorkOn(
   flags: Pick<ExecFlags, "inventory" | "limit">,
   secrets: SecretStore,
 ): Promise<readonly Host[]> {
-  const pattern = await fromStdin(await expandLimit(hosts ?? "all"));
+  const pattern = await expandLimit(hosts ?? "all");
   const limit = await expandLimit(flags.limit);
   const inventory = await openInventory(flags, hosts === undefined ? (limit ?? pattern) : pattern, secrets);
   const selected = selectHosts(inventory, pattern);
-  return limit === undefined
-    ? selected
-    : limitHosts(selected, inventory, await fromStdin(limit), { cwd: process.cwd() });
+  return limit === undefined ? selected : limitHosts(selected, inventory, limit, { cwd: process.cwd() });
 }
 
 async function openInventory(
@@ -53,18 +50,4 @@ async function openInventory(
 /** Whether a text can only be names of hosts: `all`, globs and `:!` are about an inventory. */
 function isNodeSet(text: string): boolean {
   return text !== "all" && !/[*?~@]|:[&!]|^[&!]|^all[[:,]/.test(text);
-}
-
-let namesOfStdin: Promise<string> | undefined;
-
-/** `-` stands for the names on stdin: any number to a line, `#` begins a comment. */
-async function fromStdin(pattern: string | undefined): Promise<string> {
-  if (pattern !== "-") return pattern ?? "all";
-  namesOfStdin ??= readText(process.stdin);
-  const names = (await namesOfStdin)
-    .split("\n")
-    .map((line) => line.replace(/#.*/, "").trim())
-    .filter((line) => line !== "");
-  if (names.length === 0) throw new VolleyError("USAGE", "there is no host name on stdin");
-  return names.join(",");
 }

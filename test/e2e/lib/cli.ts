@@ -73,18 +73,23 @@ export async function volley(
   {
     cwd,
     env = {},
+    stdin,
     on,
   }: {
     readonly cwd: string;
     readonly env?: Readonly<Record<string, string>>;
+    /** Default: nothing. */
+    readonly stdin?: string;
     readonly on?: (child: ChildProcess) => void;
   },
 ): Promise<CliEnd> {
   const child = spawn(process.execPath, [await builtCli(), ...args], {
     cwd,
     env: { ...process.env, ...env },
-    stdio: ["ignore", "pipe", "pipe"],
+    stdio: ["pipe", "pipe", "pipe"],
   });
+  // One that does not read it may be gone by then.
+  child.stdin.on("error", () => {}).end(stdin);
   let stdout = "";
   let stderr = "";
   child.stdout.setEncoding("utf8").on("data", (text: string) => {
