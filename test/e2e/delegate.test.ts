@@ -61,6 +61,20 @@ test("it is tried again, judged and notified of as any other; a failure is the h
   expect(hostOf(ran, "web01")).toMatchObject({ outcome: "failed", tally: { failed: 1, notExecuted: 1 } });
 });
 
+test("a host that is worked on directly is done no other", async () => {
+  const out = scratch();
+  const project = projectOf(
+    `const said = task("Register", shell(\`echo \${host.name} >> ${out}/direct; echo by $PPID\`), { delegateTo: "controller" });
+     task("Tell", () => copy({ content: said.data.stdout, dest: \`\${facts.env.HOME}/told\` }));`,
+  );
+  const fleet = await startFleet({ count: 2, faults: () => ({ kind: "noNode" }) });
+  const ran = await provision(project, fleet, { via: "direct" });
+  expect(ran.summary).toMatchObject({ exitCode: 0, outcomes: { ok: 2 } });
+  expect(readFileSync(join(out, "direct"), "utf8").trim().split("\n").sort()).toEqual(["web01", "web02"]);
+  for (const { home } of fleet.hosts)
+    expect(readFileSync(join(home, "told"), "utf8")).toBe(`by ${process.pid}`);
+});
+
 test("check mode changes nothing on the controller either", async () => {
   const out = scratch();
   const project = projectOf(
