@@ -130,7 +130,8 @@ test("errors are those of a System on the machine itself", async () => {
     (on) => on.writeFile(at("none/file"), ""),
     (on) => on.writeFile(at("dir"), ""),
     (on) => on.stat("relative"),
-    (on) => on.run(["no-such-command"]),
+    // A directory of PATH that may not be entered would make it another error.
+    (on) => on.run(["no-such-command"], { env: { PATH: "/usr/bin:/bin" } }),
     (on) => on.run([at("none")]),
     (on) => on.run([at("file")]),
     (on) => on.run([at("dir")]),
