@@ -1,9 +1,9 @@
 import { keepsOwnCopy, needsTerminal } from "../core/become.ts";
 import { isVolleyError, VolleyError } from "../core/errors.ts";
 import { type Command, encodeLine, type WireEvent } from "../core/protocol.ts";
+import { BECOME_TERMINAL, type BecomeTalk, makeBecomeNonce } from "../transport/become/talk.ts";
 import type { Connection, RemoteExit, RemoteProcess } from "../transport/transport.ts";
 import { Absence, within } from "./absence.ts";
-import { BECOME_TERMINAL, type BecomeTalk, makeBecomeNonce } from "./become.ts";
 import { explainDamage, explainFailedStart } from "./explain-start.ts";
 import { HostNoise } from "./host-noise.ts";
 import type { HostLinkContext } from "./host-record.ts";

@@ -2,8 +2,8 @@ import { setTimeout as pause } from "node:timers/promises";
 import { VolleyError } from "../core/errors.ts";
 import type { Mask } from "../core/mask.ts";
 import type { WireEvent } from "../core/protocol.ts";
+import type { BecomeTalk } from "../transport/become/talk.ts";
 import type { Connection, ExecOptions, RemoteExit, RemoteProcess } from "../transport/transport.ts";
-import type { BecomeTalk } from "./become.ts";
 import { onMaskedText } from "./masked-text.ts";
 import { type LaunchAnswer, receive } from "./receive.ts";
 

@@ -1,3 +1,5 @@
+import { quote } from "../core/shell-quote.ts";
+
 /** What is run on every host. */
 export type RemoteCommand =
   /** A line for the host's `sh`. */
@@ -62,9 +64,9 @@ export function startLine(command: RemoteCommand, options: StartOptions): string
     ? `${exportsOf(env)}\n${run}`
     : [...steps, `${LIFELINE}(${run})2>&5 3<&- 5>&-`, END].join(";");
   // Some shells stay behind what they start: that is one process more to end.
-  const shell = ["sh", "-c", text.trim(), "volley", ...wordsOf(command)].map(quoteWord).join(" ");
+  const shell = ["sh", "-c", text.trim(), "volley", ...wordsOf(command)].map(quote).join(" ");
   if (become === null) return `exec ${shell}`;
-  return `exec sudo -n -H ${become === "root" ? "" : `-u ${quoteWord(become)} `}-- ${shell}`;
+  return `exec sudo -n -H ${become === "root" ? "" : `-u ${quote(become)} `}-- ${shell}`;
 }
 
 const GIVE_UP = `echo "volley: what the command needs did not arrive">&2;exit ${INCOMPLETE_EXIT}`;
@@ -101,16 +103,11 @@ function interpreterOf(script: Buffer): string {
   const [, program, argument] =
     /^#![ \t]*(\S+)(?:[ \t]+([^\n]*\S))?[ \t]*\r?\n/.exec(script.subarray(0, 256).toString("latin1")) ?? [];
   if (program === undefined) return "sh";
-  return [program, ...(argument === undefined ? [] : [argument])].map(quoteWord).join(" ");
+  return [program, ...(argument === undefined ? [] : [argument])].map(quote).join(" ");
 }
 
 /** Ends in a mark, so that a part of it is known for one. */
 function exportsOf(env: Readonly<Record<string, string>>): string {
-  const lines = Object.entries(env).map(([name, value]) => `export ${name}=${quoteWord(value)};`);
+  const lines = Object.entries(env).map(([name, value]) => `export ${name}=${quote(value)};`);
   return lines.length === 0 ? "" : `${lines.join("\n")}\n#whole`;
-}
-
-/** Quotes a word for a POSIX shell. */
-export function quoteWord(word: string): string {
-  return /^[\w@%+=:,./-]+$/.test(word) ? word : `'${word.replaceAll("'", "'\\''")}'`;
 }

@@ -1,9 +1,9 @@
 import { setTimeout as sleep } from "node:timers/promises";
 import type { Become } from "../../core/become.ts";
 import { describeError, isVolleyError } from "../../core/errors.ts";
+import { quote } from "../../core/shell-quote.ts";
 import type { Connection, RemoteProcess } from "../../transport/transport.ts";
 import type { FanOutHost } from "../exec-host.ts";
-import { quoteWord } from "../remote-command.ts";
 import type { TerminalSize } from "./emulator.ts";
 
 /** Where a host's session stands. */
@@ -127,14 +127,14 @@ export function createHostSession(
 function loginLine(become: Become | null): string | undefined {
   if (become === null) return undefined;
   const { user, method, exe = method, flags = [] } = become;
-  const program = ["exec", exe, ...flags].map(quoteWord).join(" ");
+  const program = ["exec", exe, ...flags].map(quote).join(" ");
   switch (method) {
     case "sudo":
-      return `${program} -H -u ${quoteWord(user)} -i`;
+      return `${program} -H -u ${quote(user)} -i`;
     case "doas":
-      return `${program} -u ${quoteWord(user)} -s`;
+      return `${program} -u ${quote(user)} -s`;
     case "su":
-      return `${program} - ${quoteWord(user)}`;
+      return `${program} - ${quote(user)}`;
   }
 }
 

@@ -1,16 +1,18 @@
 import { randomBytes } from "node:crypto";
 import { PassThrough, type Readable } from "node:stream";
 import { finished } from "node:stream/promises";
-import { type Become, needsTerminal } from "../core/become.ts";
-import { createBecomeReader } from "../core/become-reader.ts";
-import { VolleyError } from "../core/errors.ts";
-import type { RemoteProcess } from "../transport/transport.ts";
-import { hintPassword, wrongPassword } from "./explain-become.ts";
+import { type Become, needsTerminal } from "../../core/become.ts";
+import { createBecomeReader } from "../../core/become-reader.ts";
+import { VolleyError } from "../../core/errors.ts";
+import type { RemoteProcess } from "../transport.ts";
+import { type PasswordWords, wantedPassword, wrongPassword } from "./explain.ts";
 
 /** The terminal of a program that asks for passwords nowhere else; nothing is ever shown on it. */
 export const BECOME_TERMINAL = { columns: 80, rows: 24 } as const;
 
 const SAID_KEPT = 4_000;
+
+const RUN_WORDS: PasswordWords = { wrong: wrongPassword, wanted: wantedPassword };
 
 /** Makes what tells the words said on the way to another user from what else is printed. */
 export function makeBecomeNonce(): string {
@@ -26,8 +28,10 @@ export interface BecomeTalkOptions {
   /** What its words begin with; see launch.ts. */
   readonly nonce: string;
   readonly signal: AbortSignal;
-  /** Writes the bundle to the process, whose user has no copy of it. */
-  sendBundle(): Promise<void>;
+  /** Writes the bundle to the process, whose user has no copy of it. Default: it is never asked for. */
+  sendBundle?(): Promise<void>;
+  /** Default: those of runs. */
+  readonly words?: PasswordWords;
 }
 
 /** A process on its way to another user. */
@@ -44,7 +48,7 @@ export interface BecomeTalk {
 
 /** Answers what a command asks on its way to another user: the password once, and the bundle. */
 export function talkBecome(process: RemoteProcess, options: BecomeTalkOptions): BecomeTalk {
-  const { host, login, become, nonce, signal, sendBundle } = options;
+  const { host, become, nonce, signal, sendBundle, words = RUN_WORDS } = options;
   const { password, method, user } = become;
   const reader = createBecomeReader(nonce, method);
   let asked = false;
@@ -75,16 +79,8 @@ export function talkBecome(process: RemoteProcess, options: BecomeTalkOptions): 
 
   const answer = (): void => {
     if (settled) return;
-    if (asked) return fail(wrongPassword(options));
-    if (password === undefined) {
-      return fail(
-        new VolleyError(
-          "BECOME_FAILED",
-          `${host}: ${login} cannot become ${user}: ${method} wants a password`,
-          { hint: hintPassword(method) },
-        ),
-      );
-    }
+    if (asked) return fail(words.wrong(options));
+    if (password === undefined) return fail(words.wanted(options));
     asked = true;
     process.stdin.write(`${password}\n`);
   };
@@ -95,7 +91,7 @@ export function talkBecome(process: RemoteProcess, options: BecomeTalkOptions): 
     for (const word of piece.heard) {
       if (word === "ask") answer();
       else if (word === "ready") settle(resolve);
-      else if (!settled) void sendBundle().then(() => settle(resolve), fail);
+      else if (!settled) void sendBundle?.().then(() => settle(resolve), fail);
     }
     return piece.text;
   };

@@ -1,5 +1,5 @@
-import type { Become, BecomeMethod } from "../core/become.ts";
-import { VolleyError } from "../core/errors.ts";
+import type { Become, BecomeMethod } from "../../core/become.ts";
+import { VolleyError } from "../../core/errors.ts";
 
 /** What is known of somebody who did not become another user. */
 export interface FailedBecome {
@@ -22,6 +22,25 @@ export function hintPassword(method: BecomeMethod): string {
     case "su":
       return `give the password of the user to become: ${GIVE_PASSWORD}`;
   }
+}
+
+/** What is said of a password: where there is no room for a hint, it stands in the message. */
+export interface PasswordWords {
+  /** It was given, and asked for again. */
+  wrong(failed: FailedBecome): VolleyError;
+  /** It is asked for, and there is none. */
+  wanted(failed: FailedBecome): VolleyError;
+}
+
+/** A password is asked for, and there is none. */
+export function wantedPassword({ host, login, become: { user, method } }: FailedBecome): VolleyError {
+  return new VolleyError(
+    "BECOME_FAILED",
+    `${host}: ${login} cannot become ${user}: ${method} wants a password`,
+    {
+      hint: hintPassword(method),
+    },
+  );
 }
 
 /** The password was given, and asked for again. */

@@ -1,0 +1,104 @@
+import { PassThrough } from "node:stream";
+import { finished } from "node:stream/promises";
+import { type Become, becomeCommand, isTalked, needsTerminal, sayWord } from "../../core/become.ts";
+import { VolleyError } from "../../core/errors.ts";
+import type { RemoteProcess } from "../transport.ts";
+import type { FailedBecome, PasswordWords } from "./explain.ts";
+import { makeBecomeNonce, talkBecome } from "./talk.ts";
+
+/** Who becomes whom, and what the messages say. */
+export interface StartAsOptions extends FailedBecome {
+  readonly signal: AbortSignal;
+  /** What is said where a password is wrong or wanted. Default: what runs say. */
+  readonly words?: PasswordWords;
+  /** What to do where the password is only asked for at a terminal. */
+  readonly terminalHint: string;
+  /** Why the process has ended without being the user's; undefined: its last line says it. */
+  explain?(said: string, asked: boolean, code: number | undefined): VolleyError | undefined;
+}
+
+const READY_MS = 30_000;
+const SAID_KEPT = 4_000;
+
+/**
+ * Starts a script for `sh` as another user; `start` starts one as whoever has been reached so far. Gives the process once
+ * it is that user's. Fails with `BECOME_FAILED`, `CONNECTION_LOST` or `CANCELLED`.
+ */
+export async function startAs(
+  start: (script: string) => Promise<RemoteProcess>,
+  script: string,
+  options: StartAsOptions,
+): Promise<RemoteProcess> {
+  const { host, login, become, signal, words } = options;
+  if (needsTerminal(become)) {
+    throw new VolleyError("BECOME_FAILED", `${host}: doas asks for a password only at a terminal`, {
+      hint: options.terminalHint,
+    });
+  }
+  const nonce = makeBecomeNonce();
+  const process = await start(commandOf(become, nonce, script));
+  const talk = talkBecome(process, {
+    host,
+    login,
+    become,
+    nonce,
+    signal,
+    ...(words === undefined ? {} : { words }),
+  });
+  // Both are read from the start, because only then does a process end; what is said early tells why it does.
+  const { exit } = talk.process;
+  const stdout = talk.process.stdout.pipe(new PassThrough());
+  const stderr = talk.process.stderr.pipe(new PassThrough());
+  let early = "";
+  const keep = (chunk: Buffer): void => {
+    early = (early + chunk.toString("utf8")).slice(-SAID_KEPT);
+  };
+  talk.process.stderr.on("data", keep);
+  const ended = exit.then((how): never => {
+    if (how.kind === "lost") throw new VolleyError("CONNECTION_LOST", `${host}: ${how.reason}`);
+    const code = how.kind === "exited" ? how.code : undefined;
+    throw explainEnd(talk.said() || early, talk.asked(), code, options);
+  });
+  ended.catch(() => {});
+  let timer: NodeJS.Timeout | undefined;
+  const late = new Promise<never>((_, reject) => {
+    timer = setTimeout(() => {
+      process.stdin.end();
+      reject(refusal(options, `${become.method} did not answer within ${READY_MS / 1_000} s`));
+    }, READY_MS);
+  });
+  try {
+    await Promise.race([talk.ready, ended, late]);
+  } finally {
+    clearTimeout(timer);
+    talk.process.stderr.off("data", keep);
+  }
+  const read = exit.then(async (how) => {
+    await Promise.allSettled([stdout, stderr].map((stream) => finished(stream, { writable: false })));
+    return how;
+  });
+  return { stdin: talk.process.stdin, stdout, stderr, exit: read };
+}
+
+function commandOf(become: Become, nonce: string, script: string): string {
+  const begin = become.method !== "sudo" && isTalked(become) ? `${sayWord(nonce, "begin")}\n` : "";
+  return `${begin}${becomeCommand(become, nonce, `${sayWord(nonce, "ready")}\n${script}`)}`;
+}
+
+function explainEnd(
+  said: string,
+  asked: boolean,
+  code: number | undefined,
+  options: StartAsOptions,
+): VolleyError {
+  const last = said
+    .split("\n")
+    .map((line) => line.trim())
+    .findLast((line) => line !== "");
+  const ended = code === undefined ? "a signal ended it" : `exit code ${code}`;
+  return options.explain?.(said, asked, code) ?? refusal(options, last ?? ended);
+}
+
+function refusal({ host, login, become: { user } }: FailedBecome, why: string): VolleyError {
+  return new VolleyError("BECOME_FAILED", `${host}: ${login} cannot become ${user}: ${why}`);
+}
