@@ -1,14 +1,11 @@
-// What `volley exec` costs beside the same calls of ssh2 by hand: wall, CPU and memory, each in a process of its own.
-// node test/bench/exec.mjs [--hosts 200] [--forks 50] [--rounds 5] [--command true] [--profile DIR]; needs a built dist.
-import { spawn } from "node:child_process";
-import { once } from "node:events";
 import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { connect } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { createInterface } from "node:readline";
-import { fileURLToPath, pathToFileURL } from "node:url";
+import { fileURLToPath } from "node:url";
 import { parseArgs } from "node:util";
+import { startEmbeddedHosts } from "./lib/embedded-fleet.mjs";
+import { measure } from "./lib/measure.mjs";
 
 const root = fileURLToPath(new URL("../..", import.meta.url));
 const cli = join(root, "dist", "cli", "main.js");
@@ -29,9 +26,7 @@ else await runBare(JSON.parse(readFileSync(values.bare, "utf8")));
 async function compare() {
   if (!existsSync(cli)) throw new Error("there is no dist: npm run build");
   const directory = mkdtempSync(join(tmpdir(), "volley-bench-exec-"));
-  // Inside the project, so that the compiled file finds the packages it imports.
-  const compiled = mkdtempSync(join(root, "node_modules", ".bench-exec-"));
-  const fleet = await startFleet(compiled);
+  const fleet = await startEmbeddedHosts({ args: ["--count", values.hosts] });
   try {
     const { description } = fleet;
     writeFileSync(join(directory, "fleet.json"), JSON.stringify(description));
@@ -40,8 +35,6 @@ async function compare() {
       ({ name, address, port }) => `${name} ansible_host=${address} ansible_port=${port}`,
     );
     writeFileSync(join(directory, "hosts"), `${lines.join("\n")}\n`);
-    const report = join(directory, "report.mjs");
-    writeFileSync(report, reportSource(join(directory, "usage.json")));
     const bare = [
       fileURLToPath(import.meta.url),
       "--bare",
@@ -75,16 +68,12 @@ async function compare() {
     ];
     const results = { bare: [], volley: [] };
     for (let round = 0; round < Number(values.rounds); round++) {
-      results.bare.push(await measure(bare, report, directory));
-      results.volley.push(await measure(volley, report, directory));
+      results.bare.push(await measure(bare, directory));
+      results.volley.push(await measure(volley, directory));
     }
     if (values.profile !== undefined) {
       for (const [name, args] of Object.entries({ bare, volley }))
-        await measure(
-          ["--cpu-prof", `--cpu-prof-dir=${join(values.profile, name)}`, ...args],
-          report,
-          directory,
-        );
+        await measure(["--cpu-prof", `--cpu-prof-dir=${join(values.profile, name)}`, ...args], directory);
     }
     for (const [name, runs] of Object.entries(results))
       process.stdout.write(`${name.padEnd(6)}  ${describe(runs)}\n`);
@@ -93,55 +82,9 @@ async function compare() {
       `volley / bare: wall ${ratio("wallMs")}, CPU ${ratio("cpuMs")}, peak RSS ${ratio("peakMib")}\n`,
     );
   } finally {
-    fleet.child.stdin.end();
-    await fleet.exited;
+    await fleet.stop();
     rmSync(directory, { recursive: true, force: true });
-    rmSync(compiled, { recursive: true, force: true });
   }
-}
-
-async function startFleet(compiled) {
-  const { build } = await import("esbuild");
-  const file = join(compiled, "serve.mjs");
-  await build({
-    stdin: {
-      contents: `import { serveEmbeddedFleet } from "./src/embedded/serve.ts"; await serveEmbeddedFleet(process.argv.slice(2));`,
-      resolveDir: root,
-    },
-    bundle: true,
-    packages: "external",
-    platform: "node",
-    format: "esm",
-    outfile: file,
-    logLevel: "warning",
-  });
-  const child = spawn(process.execPath, [file, "--count", values.hosts], {
-    stdio: ["pipe", "pipe", "inherit"],
-  });
-  const exited = once(child, "exit");
-  const [line] = await once(createInterface(child.stdout), "line");
-  return { child, exited, description: JSON.parse(line) };
-}
-
-function reportSource(file) {
-  return `import { writeFileSync } from "node:fs";
-process.on("exit", () => writeFileSync(${JSON.stringify(file)}, JSON.stringify(process.resourceUsage())));`;
-}
-
-async function measure(args, report, directory) {
-  const startedAt = performance.now();
-  const child = spawn(process.execPath, ["--import", pathToFileURL(report).href, ...args], {
-    stdio: ["ignore", "ignore", "pipe"],
-  });
-  let stderr = "";
-  child.stderr.on("data", (chunk) => {
-    stderr += chunk;
-  });
-  const [code] = await once(child, "close");
-  const wallMs = performance.now() - startedAt;
-  if (code !== 0) throw new Error(`${args.join(" ")} exited with ${code}: ${stderr}`);
-  const usage = JSON.parse(readFileSync(join(directory, "usage.json"), "utf8"));
-  return { wallMs, cpuMs: (usage.userCPUTime + usage.systemCPUTime) / 1000, peakMib: usage.maxRSS / 1024 };
 }
 
 /** Other work on the machine only ever adds. */

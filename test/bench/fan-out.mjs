@@ -8,7 +8,7 @@ import { join } from "node:path";
 import { createInterface } from "node:readline";
 import { fileURLToPath, pathToFileURL } from "node:url";
 import { parseArgs } from "node:util";
-import { build } from "esbuild";
+import { startEmbeddedHosts } from "./lib/embedded-fleet.mjs";
 
 const root = fileURLToPath(new URL("../..", import.meta.url));
 const controller = join(root, "dist", "controller.js");
@@ -29,9 +29,7 @@ else await measure(values.measure);
 async function compare() {
   if (!existsSync(controller)) throw new Error("there is no dist: npm run build");
   const directory = mkdtempSync(join(tmpdir(), "volley-fan-out-"));
-  // Inside the project, so that the compiled file finds the packages it imports.
-  const compiled = mkdtempSync(join(root, "node_modules", ".fan-out-"));
-  const fleet = await startFleet(compiled);
+  const fleet = await startEmbeddedHosts({ args: ["--count", values.hosts] });
   try {
     prepare(directory, fleet.description);
     for (const title of ["first run", "second run", "third run"]) {
@@ -43,33 +41,9 @@ async function compare() {
       process.stdout.write(`${title.padEnd(10)}  ${describe(result)}\n`);
     }
   } finally {
-    fleet.child.stdin.end();
-    await fleet.exited;
+    await fleet.stop();
     rmSync(directory, { recursive: true, force: true });
-    rmSync(compiled, { recursive: true, force: true });
   }
-}
-
-async function startFleet(compiled) {
-  const file = join(compiled, "serve.mjs");
-  await build({
-    stdin: {
-      contents: `import { serveEmbeddedFleet } from "./src/embedded/serve.ts"; await serveEmbeddedFleet(process.argv.slice(2));`,
-      resolveDir: root,
-    },
-    bundle: true,
-    packages: "external",
-    platform: "node",
-    format: "esm",
-    outfile: file,
-    logLevel: "warning",
-  });
-  const child = spawn(process.execPath, [file, "--count", values.hosts], {
-    stdio: ["pipe", "pipe", "inherit"],
-  });
-  const exited = once(child, "exit");
-  const [line] = await once(createInterface(child.stdout), "line");
-  return { child, exited, description: JSON.parse(line) };
 }
 
 function prepare(directory, { inventoryYaml, knownHostsPath }) {

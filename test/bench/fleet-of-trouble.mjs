@@ -9,7 +9,7 @@ import { createInterface } from "node:readline";
 import { setTimeout as sleep } from "node:timers/promises";
 import { fileURLToPath, pathToFileURL } from "node:url";
 import { parseArgs } from "node:util";
-import { build } from "esbuild";
+import { startEmbeddedHosts } from "./lib/embedded-fleet.mjs";
 
 const root = fileURLToPath(new URL("../..", import.meta.url));
 const controller = join(root, "dist", "controller.js");
@@ -30,29 +30,24 @@ async function compare() {
   const results = [];
   for (const trouble of [false, true]) {
     const directory = mkdtempSync(join(tmpdir(), "volley-trouble-"));
-    // Inside the project, so that the compiled file finds the packages it imports.
-    const compiled = mkdtempSync(join(root, "node_modules", ".trouble-"));
-    const fleet = await startFleet(compiled, trouble);
+    const fleet = await startEmbeddedHosts({ contents: hostsOf(trouble) });
     try {
       prepare(directory, fleet.description);
       const result = await measureApart(directory);
       results.push(result);
       process.stdout.write(`${trouble ? "with trouble" : "good alone  "}  ${describe(result)}\n`);
     } finally {
-      fleet.child.stdin.end();
-      await fleet.exited;
-      for (const path of [directory, compiled]) rmSync(path, { recursive: true, force: true });
+      await fleet.stop();
+      rmSync(directory, { recursive: true, force: true });
     }
   }
   const [alone, both] = results;
   process.stdout.write(`the good ones: ratio ${(both.goodMs / alone.goodMs).toFixed(2)}\n`);
 }
 
-async function startFleet(compiled, trouble) {
-  const file = join(compiled, "serve.mjs");
-  await build({
-    stdin: {
-      contents: `
+/** The program that serves the hosts: the good ones, or all. */
+function hostsOf(trouble) {
+  return `
 import { startEmbeddedFleet } from "./src/embedded/fleet.ts";
 const count = ${Number(values.hosts)};
 const good = Array.from({ length: count }, (_, index) => index).filter((index) => ![3, 5, 7].includes(index % 10));
@@ -68,20 +63,7 @@ const fleet = await startEmbeddedFleet({
 });
 process.stdout.write(JSON.stringify({ inventoryYaml: fleet.inventoryYaml(), knownHostsPath: fleet.knownHostsPath }) + "\\n");
 process.stdin.resume().once("end", () => void fleet.stop().then(() => process.exit(0)));
-`,
-      resolveDir: root,
-    },
-    bundle: true,
-    packages: "external",
-    platform: "node",
-    format: "esm",
-    outfile: file,
-    logLevel: "warning",
-  });
-  const child = spawn(process.execPath, [file], { stdio: ["pipe", "pipe", "inherit"] });
-  const exited = once(child, "exit");
-  const [line] = await once(createInterface(child.stdout), "line");
-  return { child, exited, description: JSON.parse(line) };
+`;
 }
 
 function prepare(directory, { inventoryYaml, knownHostsPath }) {

@@ -1,15 +1,12 @@
-// What `volley put` makes of the wire beside ssh2's own fastPut: throughput and memory, each in a process of its own.
-// node test/bench/put.mjs [--hosts 10] [--mib 100] [--rounds 3] [--dist DIR] [--tune]; needs a built dist.
-import { spawn } from "node:child_process";
 import { randomFillSync } from "node:crypto";
-import { once } from "node:events";
 import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { connect } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { createInterface } from "node:readline";
-import { fileURLToPath, pathToFileURL } from "node:url";
+import { fileURLToPath } from "node:url";
 import { parseArgs } from "node:util";
+import { startEmbeddedHosts } from "./lib/embedded-fleet.mjs";
+import { measure } from "./lib/measure.mjs";
 
 const root = fileURLToPath(new URL("../..", import.meta.url));
 const { values } = parseArgs({
@@ -35,9 +32,7 @@ else await runBare(JSON.parse(readFileSync(values.bare, "utf8")));
 async function compare() {
   if (!existsSync(cli)) throw new Error("there is no dist: npm run build");
   const directory = mkdtempSync(join(tmpdir(), "volley-bench-put-"));
-  // Inside the project, so that the compiled file finds the packages it imports.
-  const compiled = mkdtempSync(join(root, "node_modules", ".bench-put-"));
-  const fleet = await startFleet(compiled);
+  const fleet = await startEmbeddedHosts({ args: ["--count", values.hosts] });
   try {
     const { description } = fleet;
     const file = join(directory, "file");
@@ -48,8 +43,6 @@ async function compare() {
       ({ name, address, port }) => `${name} ansible_host=${address} ansible_port=${port}`,
     );
     writeFileSync(join(directory, "hosts"), `${lines.join("\n")}\n`);
-    const report = join(directory, "report.mjs");
-    writeFileSync(report, reportSource(join(directory, "usage.json")));
     const { user, privateKeyPath, knownHostsPath } = description;
     const bareWith = ({ chunk, concurrency, cipher }) => [
       ...[fileURLToPath(import.meta.url), "--bare", fleetFile, "--file", file],
@@ -60,7 +53,7 @@ async function compare() {
       ...["--ssh-config", "none", "--known-hosts", knownHostsPath, "-o", "json", "all", file, "put/file"],
     ];
     const run = async (args) => {
-      const result = await measure(args, report, directory);
+      const result = await measure(args, directory);
       clean(description);
       return result;
     };
@@ -86,10 +79,8 @@ async function compare() {
       `volley / bare throughput by pair: ${ratios.map((ratio) => ratio.toFixed(2)).join(" ")}; median ${middle.toFixed(2)}\n`,
     );
   } finally {
-    fleet.child.stdin.end();
-    await fleet.exited;
+    await fleet.stop();
     rmSync(directory, { recursive: true, force: true });
-    rmSync(compiled, { recursive: true, force: true });
   }
 }
 
@@ -111,50 +102,6 @@ async function tune(run, bareWith) {
 function clean({ hosts }) {
   for (const { home } of hosts)
     for (const name of readdirSync(home)) rmSync(join(home, name), { recursive: true, force: true });
-}
-
-async function startFleet(compiled) {
-  const { build } = await import("esbuild");
-  const file = join(compiled, "serve.mjs");
-  await build({
-    stdin: {
-      contents: `import { serveEmbeddedFleet } from "./src/embedded/serve.ts"; await serveEmbeddedFleet(process.argv.slice(2));`,
-      resolveDir: root,
-    },
-    bundle: true,
-    packages: "external",
-    platform: "node",
-    format: "esm",
-    outfile: file,
-    logLevel: "warning",
-  });
-  const child = spawn(process.execPath, [file, "--count", values.hosts], {
-    stdio: ["pipe", "pipe", "inherit"],
-  });
-  const exited = once(child, "exit");
-  const [line] = await once(createInterface(child.stdout), "line");
-  return { child, exited, description: JSON.parse(line) };
-}
-
-function reportSource(file) {
-  return `import { writeFileSync } from "node:fs";
-process.on("exit", () => writeFileSync(${JSON.stringify(file)}, JSON.stringify(process.resourceUsage())));`;
-}
-
-async function measure(args, report, directory) {
-  const startedAt = performance.now();
-  const child = spawn(process.execPath, ["--import", pathToFileURL(report).href, ...args], {
-    stdio: ["ignore", "ignore", "pipe"],
-  });
-  let stderr = "";
-  child.stderr.on("data", (chunk) => {
-    stderr += chunk;
-  });
-  const [code] = await once(child, "close");
-  const wallMs = performance.now() - startedAt;
-  if (code !== 0) throw new Error(`${args.join(" ")} exited with ${code}: ${stderr}`);
-  const usage = JSON.parse(readFileSync(join(directory, "usage.json"), "utf8"));
-  return { wallMs, cpuMs: (usage.userCPUTime + usage.systemCPUTime) / 1000, peakMib: usage.maxRSS / 1024 };
 }
 
 /** Connects to all hosts and sends the file to each, at once, without verifying that it arrived. */
