@@ -38,7 +38,6 @@ export async function startEmbeddedFleet(options: EmbeddedFleetOptions): Promise
       const name = (options.names ?? defaultName)(index);
       started.push(await startHost(context, name, hostKey, listFaults(options.faults?.(index))));
     }
-    for (const { server } of started) await server.settle();
     const files = await writeFiles(root, clientKey, started, options.hashKnownHosts === true);
     const hosts = started.map(({ host }) => host);
     const fleet = { hosts, root, user: context.user, ...files };

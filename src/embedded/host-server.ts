@@ -4,6 +4,7 @@ import ssh2, { type Connection, type Server as SshServer } from "ssh2";
 import { authenticate, type Credentials } from "./auth.ts";
 import { findFault, type HostFault } from "./faults.ts";
 import { forwardTcp } from "./forward.ts";
+import { holdPort } from "./held-port.ts";
 import { type SessionContext, serveSessions } from "./session.ts";
 import { ShapedSocket, type SocketShape } from "./shaped-socket.ts";
 
@@ -19,8 +20,6 @@ export interface HostServerOptions {
 export interface HostServer {
   readonly port: number;
   readonly traffic: () => Traffic;
-  /** Leaves the port, where nobody is to listen on it: once every host has one, or another would get it. */
-  settle(): Promise<void>;
   /** Resets the open connections. */
   dropConnections(): void;
   /** Stops listening and closes every connection. */
@@ -76,13 +75,10 @@ export async function startHostServer(options: HostServerOptions): Promise<HostS
     // ssh2 uses what any duplex stream has, and the address.
     ssh.injectSocket(plain ? socket : (new ShapedSocket(socket, shape) as unknown as Socket));
   });
-  const port = await listen(listener);
+  const held = findFault(options.faults, "refuse") === undefined ? undefined : await holdPort();
 
   return {
-    port,
-    settle: async () => {
-      if (findFault(options.faults, "refuse") !== undefined) await closeServer(listener);
-    },
+    port: held?.port ?? (await listen(listener)),
     traffic: () => {
       let { bytesIn, bytesOut } = total;
       for (const socket of sockets) {
@@ -95,6 +91,7 @@ export async function startHostServer(options: HostServerOptions): Promise<HostS
       for (const socket of sockets) socket.resetAndDestroy();
     },
     close: async () => {
+      held?.release();
       const closed = closeServer(listener);
       for (const socket of sockets) socket.end();
       // Destroyed at once, a client that is still sending would see a reset instead of the end.

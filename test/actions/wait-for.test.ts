@@ -5,11 +5,14 @@ import { afterEach, describe, expect, test } from "vitest";
 import { wait_for } from "../../src/actions/wait-for.ts";
 import { wait_for_connection } from "../../src/actions/wait-for-connection.ts";
 import { failureData } from "../../src/core/action.ts";
+import { type HeldPort, holdPort } from "../../src/embedded/held-port.ts";
 import { createLocalSystem } from "../../src/system/local/local-system.ts";
 import { makeSandbox, pass } from "./harness.ts";
 
 const servers: Server[] = [];
+const holds: HeldPort[] = [];
 afterEach(() => {
+  for (const held of holds.splice(0)) held.release();
   for (const server of servers.splice(0)) server.close();
 });
 
@@ -24,11 +27,11 @@ async function listen(says?: string, port = 0, host = "127.0.0.1"): Promise<numb
   return (server.address() as { readonly port: number }).port;
 }
 
+/** A port nobody listens on, until this test does. */
 async function closedPort(): Promise<number> {
-  const port = await listen();
-  const server = servers.pop()!;
-  await new Promise((resolve) => server.close(resolve));
-  return port;
+  const held = await holdPort();
+  holds.push(held);
+  return held.port;
 }
 
 describe("a path", () => {

@@ -1,5 +1,6 @@
 import { once } from "node:events";
-import { type AddressInfo, connect, createServer, type Socket } from "node:net";
+import { connect, createServer, type Socket } from "node:net";
+import { holdPort } from "../../src/embedded/held-port.ts";
 
 /** Which way bytes go: `in` to the host, `out` to the controller. */
 export type Direction = "in" | "out";
@@ -117,17 +118,18 @@ export async function startProxy(
     carry(host, controller, "out");
     if (pending?.bytes === 0) strike();
   });
-  const listen = async (port: number): Promise<number> => {
+  // Held, so that nobody else gets it in the times when nobody listens.
+  const { port, release } = await holdPort();
+  const listen = async (): Promise<void> => {
     listener.listen(port, "127.0.0.1");
     await once(listener, "listening");
-    return (listener.address() as AddressInfo).port;
   };
-  const port = await listen(0);
+  await listen();
   const refuse = (forMs: number): void => {
     if (closed || !listener.listening) return;
     listener.close();
     again = setTimeout(() => {
-      if (!closed) void listen(port);
+      if (!closed) void listen();
     }, forMs);
   };
   return {
@@ -147,6 +149,7 @@ export async function startProxy(
     close: async () => {
       closed = true;
       clearTimeout(again);
+      release();
       for (const socket of sockets) socket.destroy();
       if (listener.listening) await new Promise((resolve) => listener.close(resolve));
     },

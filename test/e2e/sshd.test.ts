@@ -1,11 +1,12 @@
 import { type ChildProcess, execFileSync, spawn } from "node:child_process";
 import { existsSync, mkdirSync, readFileSync, writeFileSync } from "node:fs";
-import { connect, createServer } from "node:net";
+import { connect } from "node:net";
 import { userInfo } from "node:os";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { run } from "../../src/controller/run.ts";
+import { type HeldPort, holdPort } from "../../src/embedded/held-port.ts";
 import { follow } from "./lib/drive.ts";
 import { makeProject, type Project, playbookText, scratchDirectory } from "./lib/project.ts";
 
@@ -17,7 +18,7 @@ const mayLogIn = !/nologin|false$/.test(shell ?? "") && existsSync(homedir);
 describe.skipIf(SSHD === undefined || !mayLogIn)("a real sshd", () => {
   const scratch = scratchDirectory();
   let server: ChildProcess;
-  let port: number;
+  let held: HeldPort;
   let project: Project;
 
   beforeAll(async () => {
@@ -26,7 +27,8 @@ describe.skipIf(SSHD === undefined || !mayLogIn)("a real sshd", () => {
     const at = (name: string): string => join(directory, name);
     for (const key of ["host", "user"])
       execFileSync("ssh-keygen", ["-q", "-t", "ed25519", "-N", "", "-f", at(key)]);
-    port = await freePort();
+    held = await holdPort();
+    const { port } = held;
     writeFileSync(at("known_hosts"), `[127.0.0.1]:${port} ${readFileSync(at("host.pub"), "utf8")}`);
     const config = [
       `ListenAddress 127.0.0.1:${port}`,
@@ -61,7 +63,10 @@ describe.skipIf(SSHD === undefined || !mayLogIn)("a real sshd", () => {
       }),
     );
   });
-  afterAll(() => void server?.kill());
+  afterAll(() => {
+    server?.kill();
+    held?.release();
+  });
 
   const provision = () =>
     follow(
@@ -86,14 +91,6 @@ describe.skipIf(SSHD === undefined || !mayLogIn)("a real sshd", () => {
     });
   });
 });
-
-async function freePort(): Promise<number> {
-  const probe = createServer();
-  await new Promise<void>((resolve) => probe.listen(0, "127.0.0.1", resolve));
-  const { port } = probe.address() as { readonly port: number };
-  await new Promise((resolve) => probe.close(resolve));
-  return port;
-}
 
 async function listening(port: number): Promise<void> {
   for (let tries = 0; tries < 100; tries++) {

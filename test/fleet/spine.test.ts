@@ -3,6 +3,7 @@ import { createServer, type Socket } from "node:net";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { holdPort } from "../../src/embedded/held-port.ts";
 import { bootFleet, type Fleet } from "./lib/fleet.ts";
 import { fleetAvailable } from "./lib/requirements.ts";
 import { runOn, writeInventory } from "./lib/volley.ts";
@@ -110,17 +111,14 @@ describe.skipIf(!fleetAvailable())("three Debian hosts", () => {
     const sockets: Socket[] = [];
     const silent = createServer((socket) => void sockets.push(socket));
     await new Promise<void>((resolve) => silent.listen(0, "127.0.0.1", resolve));
-    const closed = createServer();
-    await new Promise<void>((resolve) => closed.listen(0, "127.0.0.1", resolve));
-    const portOf = (server: typeof silent): number => (server.address() as { readonly port: number }).port;
-    const closedPort = portOf(closed);
-    await new Promise((resolve) => closed.close(resolve));
+    const { port: silentPort } = silent.address() as { readonly port: number };
+    const closed = await holdPort();
     try {
       const mixed = writeInventory(fleet, {
         vars: { ansible_become: true },
         hosts: {
-          refusing: { ansible_host: "127.0.0.1", ansible_port: closedPort },
-          silent: { ansible_host: "127.0.0.1", ansible_port: portOf(silent) },
+          refusing: { ansible_host: "127.0.0.1", ansible_port: closed.port },
+          silent: { ansible_host: "127.0.0.1", ansible_port: silentPort },
         },
       });
       const { summary } = await runOn(fleet, {
@@ -142,6 +140,7 @@ describe.skipIf(!fleetAvailable())("three Debian hosts", () => {
     } finally {
       for (const socket of sockets) socket.destroy();
       silent.close();
+      closed.release();
     }
   });
 
