@@ -22,7 +22,8 @@ launch(join(dirname(fileURLToPath(import.meta.url)), "volley.cjs"));
 /** Runs the program, with the code that V8 made of it for the same command before. */
 function launch(file: string): void {
   const cacheFile = cacheFileOf(process.argv[2]);
-  const source = fs.readFileSync(file, "utf8");
+  // It is all ASCII, which the build sees to: no decoding, and half the memory.
+  const source = fs.readFileSync(file, "latin1");
   const cachedData = readIfThere(cacheFile);
   const parameters = "exports, require, module, __filename, __dirname, volleyImport";
   const script = new Script(`(function (${parameters}) {${source}\n})`, {

@@ -1,7 +1,8 @@
 import { mkdirSync } from "node:fs";
 import { dirname } from "node:path";
-import { type DestinationStream, destination, type Logger, pino } from "pino";
+import { type Logger, pino } from "pino";
 import type { Event } from "../core/events.ts";
+import { type LineFile, openLineFile } from "./line-file.ts";
 
 /** The log of one run: NDJSON, one file, for finding out afterwards. */
 export interface RunLog {
@@ -17,18 +18,15 @@ const SAVE_MS = 200;
 
 /** Opens the log of a run; without a directory to write in, the run goes on without one. */
 export function openRunLog(file: string): RunLog {
-  let stream: (DestinationStream & { flushSync(): void; end(): void }) | undefined;
+  let lines: LineFile | undefined;
   let logger: Logger | undefined;
   let timer: NodeJS.Timeout | undefined;
   try {
     mkdirSync(dirname(file), { recursive: true, mode: 0o700 });
-    const opened = destination({ dest: file, sync: true, minLength: 8_192, mode: 0o600 });
-    opened.on("error", () => {
-      logger = undefined;
-    });
-    stream = opened;
+    const opened = openLineFile(file);
+    lines = opened;
     // What is held back is lost when this process is killed.
-    timer = setInterval(() => opened.flush(), SAVE_MS);
+    timer = setInterval(opened.save, SAVE_MS);
     timer.unref();
     logger = pino(
       { base: null, level: "debug", timestamp: false, formatters: { level: (label) => ({ level: label }) } },
@@ -48,21 +46,10 @@ export function openRunLog(file: string): RunLog {
           : "info";
       logger?.[level](event);
     },
-    save: () => {
-      try {
-        stream?.flushSync();
-      } catch {
-        // The disk filled up.
-      }
-    },
+    save: () => lines?.save(),
     close: () => {
       clearInterval(timer);
-      try {
-        stream?.flushSync();
-        stream?.end();
-      } catch {
-        // The disk filled up: what could be written is there.
-      }
+      lines?.close();
     },
   };
 }

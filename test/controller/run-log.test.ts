@@ -1,7 +1,8 @@
-import { mkdtempSync, readFileSync, rmSync, statSync, writeFileSync } from "node:fs";
+import { existsSync, mkdtempSync, readFileSync, rmSync, statSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, expect, it } from "vitest";
+import { openLineFile } from "../../src/controller/line-file.ts";
 import { openRunLog } from "../../src/controller/run-log.ts";
 import { readEvents } from "../../src/controller/run-records.ts";
 import type { Event } from "../../src/core/events.ts";
@@ -40,4 +41,11 @@ it("is left out where it cannot be written, and the run goes on", () => {
   log.event(noise(1));
   log.close();
   expect(log.file).toBeUndefined();
+});
+
+it.skipIf(!existsSync("/dev/full"))("ends where the disk is full, and the run goes on", () => {
+  const lines = openLineFile("/dev/full");
+  lines.write(`${"x".repeat(10_000)}\n`);
+  lines.write("more\n");
+  expect(() => lines.close()).not.toThrow();
 });

@@ -3,7 +3,13 @@ import stringWidth from "string-width";
 /** Latin, Greek and Cyrillic letters, dashes, arrows, boxes and our own signs: one column each, none of them an emoji. */
 const NARROW =
   /^[\x20-\x7e\xa1-\xac\xae-\u02ff\u0370-\u0482\u048a-\u052f\u2010-\u2027\u2190-\u2193\u2298\u2500-\u25fc\u2714\u2718\u276f\u2800-\u28ff]*$/;
-const graphemes = new Intl.Segmenter(undefined, { granularity: "grapheme" });
+let segmenter: Intl.Segmenter | undefined;
+
+/** Made late, because it loads the data of all scripts. */
+function graphemesOf(text: string): Iterable<Intl.SegmentData> {
+  segmenter ??= new Intl.Segmenter(undefined, { granularity: "grapheme" });
+  return segmenter.segment(text);
+}
 
 /** How many columns a text without control characters takes: wide characters two, combining ones none. */
 export function textWidth(text: string): number {
@@ -50,7 +56,7 @@ function takeColumns(text: string, columns: number): string {
   if (NARROW.test(text)) return text.slice(0, Math.max(0, columns));
   let taken = "";
   let width = 0;
-  for (const { segment } of graphemes.segment(text)) {
+  for (const { segment } of graphemesOf(text)) {
     width += textWidth(segment);
     if (width > columns) break;
     taken += segment;
@@ -59,6 +65,6 @@ function takeColumns(text: string, columns: number): string {
 }
 
 function firstGrapheme(text: string): string {
-  for (const { segment } of graphemes.segment(text)) return segment;
+  for (const { segment } of graphemesOf(text)) return segment;
   return text;
 }
