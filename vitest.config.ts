@@ -18,8 +18,9 @@ export default defineConfig({
           name: "unit",
           include: ["test/**/*.test.{ts,tsx}"],
           exclude: ["test/fleet/**"],
-          testTimeout: 20_000,
-          hookTimeout: 60_000,
+          testTimeout: 120_000,
+          hookTimeout: 240_000,
+          expect: { poll: { timeout: 60_000, interval: 20 } },
         },
       },
       {
@@ -27,8 +28,9 @@ export default defineConfig({
         test: {
           name: "fleet",
           include: ["test/fleet/**/*.test.ts"],
-          testTimeout: 120_000,
-          hookTimeout: 600_000,
+          testTimeout: 240_000,
+          hookTimeout: 900_000,
+          expect: { poll: { timeout: 60_000, interval: 50 } },
           fileParallelism: false,
         },
       },

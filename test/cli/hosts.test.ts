@@ -125,7 +125,7 @@ testAtTerminal(
     expect(shown.indexOf("[y/N]")).toBeLessThan(shown.indexOf("web01", shown.indexOf("[y/N]")));
     expect(readFileSync(known, "utf8").trim().split("\n")).toHaveLength(3);
   },
-  60_000,
+  240_000,
 );
 
 async function passwordSite(): Promise<Site & { readonly play: string }> {
@@ -154,7 +154,7 @@ testAtTerminal(
     expect(shown.match(/SSH password/g)).toHaveLength(1);
     expect(shown).not.toContain(PASSWORD);
   },
-  60_000,
+  240_000,
 );
 
 test("run takes the password from a file, a descriptor, or the environment", async () => {
@@ -169,7 +169,7 @@ test("run takes the password from a file, a descriptor, or the environment", asy
     stdio: "ignore",
   });
   expect(await once(child, "close")).toEqual([0, null]);
-}, 60_000);
+}, 240_000);
 
 test.each([
   [["-k"], "there is no terminal to ask for the password"],
@@ -218,5 +218,5 @@ test.skipIf(!existsSync("/usr/bin/ssh"))(
     const said = await outcomes("--ssh-config", command, "--connect-retries", "0");
     expect(said.at(-1)).toBe("reached with OpenSSH's ssh: ProxyCommand is set; so are 3 more hosts");
   },
-  120_000,
+  240_000,
 );

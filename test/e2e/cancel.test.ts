@@ -1,10 +1,11 @@
 import { existsSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
-import { setTimeout as sleep } from "node:timers/promises";
 import { expect, test, vi } from "vitest";
 import type { EmbeddedFleet } from "../../src/embedded/types.ts";
+import { PATIENT } from "../lib/patience.ts";
 import { fleetStarter, follow, hostOf, keptBundles, ofType, start } from "./lib/drive.ts";
 import { makeProject, playbookText, scratchDirectory, TWO_FILES, waitFor } from "./lib/project.ts";
+import { type Told, watchTold } from "./lib/told.ts";
 
 const scratch = scratchDirectory();
 const startFleet = fleetStarter();
@@ -19,13 +20,9 @@ const HANGS = `{ name: "Hangs", hosts: "all", tasks: ({ task, facts }) => {
   task("After", debug({ msg: "after" }));
 } }`;
 
-/** Lets the waiting hosts go on, but not before they have read what they were sent. */
-async function letGoOnceTold(fleet: EmbeddedFleet): Promise<void> {
-  const before = fleet.hosts.map(({ stats }) => stats.bytesIn);
-  await vi.waitFor(() =>
-    expect(fleet.hosts.every(({ stats }, index) => stats.bytesIn > before[index]!)).toBe(true),
-  );
-  await sleep(300);
+/** Lets the waiting hosts go on, but not before they have read what they are being sent. */
+async function letGoOnceTold(fleet: EmbeddedFleet, told: Told): Promise<void> {
+  await told.next();
   for (const { home } of fleet.hosts) writeFileSync(join(home, "go"), "");
 }
 
@@ -42,11 +39,13 @@ test("cancelled once: the action at work is finished, nothing is begun", async (
   const project = makeProject(scratch(), { "site.ts": playbookText(WAITS, TWO_FILES) });
   const fleet = await startFleet({ count: 3 });
   const running = start(project, fleet);
+  const told = watchTold();
   let waiting = 0;
   const ran = await follow(running, (event) => {
+    told.see(event);
     if (event.type !== "task:output" || ++waiting < 3) return;
     running.cancel();
-    void letGoOnceTold(fleet);
+    void letGoOnceTold(fleet, told);
   });
   expect(ran.summary).toMatchObject({ exitCode: 130, outcomes: { cancelled: 3 } });
   expect(ran.summary.tally).toMatchObject({ changed: 3, notExecuted: 9 });
@@ -69,10 +68,10 @@ test("cancelled twice: the action at work ends, with its processes", async () =>
   expect(ran.summary).toMatchObject({ exitCode: 130, outcomes: { cancelled: 2 } });
   expect(ofType(ran.events, "run:cancel").map(({ how }) => how)).toEqual(["clean", "now"]);
   const pids = fleet.hosts.map(({ home }) => Number(readFileSync(join(home, "pid"), "utf8")));
-  await vi.waitFor(() => expect(pids.filter(isRunning)).toEqual([]), 5_000);
+  await vi.waitFor(() => expect(pids.filter(isRunning)).toEqual([]), PATIENT);
   await vi.waitFor(
     () => expect(fleet.hosts.map(({ stats }) => stats.openConnections)).toEqual([0, 0]),
-    5_000,
+    PATIENT,
   );
 });
 
@@ -87,10 +86,13 @@ test("cancelled at a barrier: those that wait end too", async () => {
   });
   const fleet = await startFleet({ count: 3 });
   const running = start(project, fleet);
+  const told = watchTold();
   let ended = 0;
   const ran = await follow(running, (event) => {
-    if (event.type === "play:end" && ++ended === 2) running.cancel();
-    if (event.type === "run:cancel") writeFileSync(join(fleet.hosts[0]!.home, "go"), "");
+    told.see(event);
+    if (event.type !== "play:end" || ++ended !== 2) return;
+    running.cancel();
+    void letGoOnceTold(fleet, told);
   });
   expect(ran.summary).toMatchObject({ exitCode: 130, outcomes: { cancelled: 3 } });
   expect(ran.summary.tally.notExecuted).toBe(6);
@@ -103,9 +105,12 @@ test("an AbortSignal stops as one cancel does; one aborted before stops before a
   expect(already.summary).toMatchObject({ exitCode: 130, outcomes: { cancelled: 1 } });
   expect(fleet.hosts[0]!.stats.connections).toBe(0);
   const controller = new AbortController();
+  const told = watchTold();
   const ran = await follow(start(project, fleet, { signal: controller.signal }), (event) => {
-    if (event.type === "task:output") controller.abort();
-    if (event.type === "run:cancel") writeFileSync(join(fleet.hosts[0]!.home, "go"), "");
+    told.see(event);
+    if (event.type !== "task:output") return;
+    controller.abort();
+    void letGoOnceTold(fleet, told);
   });
   expect(ran.summary.exitCode).toBe(130);
   expect(ofType(ran.events, "run:cancel").map(({ how }) => how)).toEqual(["clean"]);
@@ -124,7 +129,7 @@ test.each([1, 2])("cancelled (%i times) while connecting: no host is waited for"
   expect(hostOf(ran, "web01").error).toBeUndefined();
   await vi.waitFor(
     () => expect(fleet.hosts.map(({ stats }) => stats.openConnections)).toEqual([0, 0, 0]),
-    5_000,
+    PATIENT,
   );
 });
 
@@ -138,6 +143,7 @@ test.each([1, 2])("cancelled (%i times) while sending: what was sent in part is 
     // Not before the host has the file: then there is something to remove.
     void vi
       .waitFor(() => expect(fleet.hosts.map((host) => keptBundles(host).temporary.length)).toEqual([1, 1]), {
+        ...PATIENT,
         interval: 1,
       })
       .then(() => {

@@ -315,7 +315,7 @@ test("a forbidden package in a role: refused, with the chain of imports", async 
 async function runOn(fleet: EmbeddedFleet, project: Project, ...args: readonly string[]): Promise<CliEnd> {
   project.write("inventory/hosts.yaml", fleet.inventoryYaml());
   return volley(
-    ["run", "site.ts", "--known-hosts", fleet.knownHostsPath, "--connect-timeout", "2", ...args],
+    ["run", "site.ts", "--known-hosts", fleet.knownHostsPath, "--connect-timeout", "4", ...args],
     { cwd: project.directory },
   );
 }
@@ -355,7 +355,7 @@ const hostFaults: readonly (readonly [what: string, fault: HostFault, code: numb
   ["a corrupted upload", { kind: "corruptUpload" }, 1, /the bundle arrived damaged 2 times/],
   ["a changed host key", { kind: "wrongHostKey" }, 1, /the host key has changed.*known_hosts:1/],
   ["nobody listening", { kind: "refuse" }, 4, /refused the connection: no SSH server listens there/],
-  ["silence", { kind: "hang" }, 4, /did not answer within 2 s/],
+  ["silence", { kind: "hang" }, 4, /did not answer within 4 s/],
   ["a banner", { kind: "noisyBanner" }, 0, /1 host: 1 ok/],
 ];
 
@@ -496,7 +496,7 @@ test("check: with types, without, and with what is wrong", async () => {
   const wrong = await volley(["check", "site.ts"], { cwd: project.directory });
   expect(wrong.code).toBe(1);
   expect(wrong.stdout).toMatch(/site\.ts.*6.*error TS2345/);
-}, 60_000);
+}, 240_000);
 
 test("bundle: writes a file that runs by itself", async () => {
   const project = makeProject(scratch(), { ...site, ...hosts });

@@ -11,7 +11,7 @@ import { makeProject, type Project, playbookText, scratchDirectory, TWO_FILES } 
 
 const scratch = scratchDirectory();
 const startFleet = fleetStarter();
-const TIMEOUT_MS = 180_000;
+const TIMEOUT_MS = 400_000;
 
 type Written = Comparison & { readonly format: number; readonly results: Results };
 
@@ -255,7 +255,7 @@ test(
     );
     expect(code).toBe(130);
     expect(stdout).toContain("The comparison was ended early.");
-    expect(performance.now() - startedMs).toBeLessThan(50_000);
+    expect(performance.now() - startedMs).toBeLessThan(60_000);
   },
   TIMEOUT_MS,
 );

@@ -1,7 +1,8 @@
 import { existsSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
-import { describe, expect, test, vi } from "vitest";
+import { describe, expect, test } from "vitest";
 import type { EmbeddedFleet } from "../../src/embedded/types.ts";
+import { until } from "../lib/patience.ts";
 import { fleetStarter, follow, hostOf, ofType, provision, start } from "./lib/drive.ts";
 import { makeProject, playbookText, scratchDirectory, TWO_FILES } from "./lib/project.ts";
 
@@ -12,9 +13,6 @@ const withoutNode = (count: number): Promise<EmbeddedFleet> =>
   startFleet({ count, faults: () => ({ kind: "noNode" }) });
 const tasks = (code: string): string =>
   playbookText(`{ name: "Play", hosts: "all", tasks: ({ task, facts, host, system }) => { ${code} } }`);
-
-const until = (holds: () => boolean): Promise<void> =>
-  vi.waitFor(() => expect(holds()).toBe(true), { timeout: 10_000, interval: 20 });
 
 test("hosts without Node: the first run changes, the second does not, and nothing is sent but content", async () => {
   const project = makeProject(scratch(), { "site.ts": playbookText(TWO_FILES) });

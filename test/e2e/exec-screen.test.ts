@@ -51,5 +51,5 @@ it.skipIf(!tmuxAvailable())(
     terminal.type("q");
     await terminal.see("exit 2");
   },
-  60_000,
+  240_000,
 );

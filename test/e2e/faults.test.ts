@@ -27,7 +27,7 @@ interface Tried extends Ran {
 async function tryWith(...faults: HostFault[]): Promise<Tried> {
   const project = makeProject(scratch(), { "site.ts": playbookText(TWO_FILES) });
   const fleet = await startFleet({ count: 2, faults: (index) => (index === 0 ? faults : undefined) });
-  const ran = await provision(project, fleet, { connectTimeoutMs: 2_000, via: "bundle" });
+  const ran = await provision(project, fleet, { connectTimeoutMs: 4_000, via: "bundle" });
   expect(hostOf(ran, "web02")).toMatchObject({ outcome: "ok", tally: { changed: 2 } });
   expect(keptBundles(fleet.hosts[1]!)).toMatchObject({ bundles: [expect.any(String)], temporary: [] });
   return { ...ran, project, fleet };
@@ -37,7 +37,7 @@ async function tryWith(...faults: HostFault[]): Promise<Tried> {
 async function tryAlone(...faults: HostFault[]): Promise<Ran> {
   const project = makeProject(scratch(), { "site.ts": playbookText(TWO_FILES) });
   const fleet = await startFleet({ count: 1, faults: () => faults });
-  return provision(project, fleet, { connectTimeoutMs: 1_000, via: "bundle" });
+  return provision(project, fleet, { connectTimeoutMs: 4_000, via: "bundle" });
 }
 
 test("refused: unreachable", async () => {
@@ -59,7 +59,7 @@ test("accepted and never answered: unreachable within the time limit", async () 
   const tried = await tryWith({ kind: "hang" });
   expect(hostOf(tried, "web01")).toMatchObject({
     outcome: "unreachable",
-    error: { code: "CONNECT_FAILED", message: expect.stringMatching(/did not answer within 2 s$/) },
+    error: { code: "CONNECT_FAILED", message: expect.stringMatching(/did not answer within 4 s$/) },
   });
   expect(tried.summary.exitCode).toBe(4);
 });
@@ -220,7 +220,7 @@ test.each(["in", "out"] as const)(
     expect(summary.outcomes.unreachable).toBeGreaterThan(0);
     expect(summary.outcomes.lost).toBeGreaterThan(0);
   },
-  60_000,
+  240_000,
 );
 
 test("severed while sending, the first time only: it is sent again and all is well", async () => {

@@ -19,7 +19,7 @@ test("hosts that do not answer lend their places: those behind them are done fir
   });
   const { events } = await provision(project, fleet, {
     concurrency: 1,
-    connectTimeoutMs: 6_000,
+    connectTimeoutMs: 20_000,
     connectRetries: 0,
   });
   expect(ends(events).slice(0, 3)).toEqual(["web04 ok", "web05 ok", "web06 ok"]);

@@ -5,6 +5,7 @@ import { expect, test, vi } from "vitest";
 import { listRuns, runsDirectory } from "../../src/controller/run-records.ts";
 import type { Event } from "../../src/core/events.ts";
 import type { EmbeddedFleet } from "../../src/embedded/types.ts";
+import { PATIENT } from "../lib/patience.ts";
 import { volley } from "./lib/cli.ts";
 import { fleetStarter, follow, hostOf, ofType, provision, start } from "./lib/drive.ts";
 import {
@@ -15,6 +16,7 @@ import {
   TWO_FILES,
   waitFor,
 } from "./lib/project.ts";
+import { watchTold } from "./lib/told.ts";
 
 const scratch = scratchDirectory();
 const startFleet = fleetStarter();
@@ -131,12 +133,14 @@ test("any error is fatal: the others finish the task they are at, those that wai
     TWO_FILES,
   );
   const fleet = await startFleet({ count: 3 });
+  const told = watchTold();
   let ready = 0;
   const ran = await follow(start(project, fleet), (event) => {
+    told.see(event);
     const arrived = event.type === "task:output" || (event.type === "play:end" && event.host === "web03");
     if (arrived && ++ready === 3) writeFileSync(join(fleet.hosts[0]!.home, "fail"), "");
-    // The other one has been told at the same time.
-    if (event.type === "host:end" && event.host === "web03") void sleep(500).then(() => letGo(fleet));
+    // Of the three web01 has ended by then, and is not waited for.
+    if (event.type === "play:stop") void told.next().then(() => letGo(fleet));
   });
   expect(ran.summary).toMatchObject({ exitCode: 2, outcomes: { failed: 1, cancelled: 2 } });
   const reason = {
@@ -211,8 +215,10 @@ test("throttle: so many hosts at a time, in that play only", async () => {
 test("a host that takes too long for a play finishes its task and has failed", async () => {
   const project = projectOf(TWO_FILES, play("timeout: 1", WAIT), TWO_FILES);
   const fleet = await startFleet({ count: 1 });
+  const told = watchTold();
   const ran = await follow(start(project, fleet, { hostTimeoutMs: 600_000, graceMs: 600_000 }), (event) => {
-    if (event.type === "task:output") void sleep(3_000).then(() => letGo(fleet));
+    told.see(event);
+    if (event.type === "task:output") void told.next().then(() => letGo(fleet));
   });
   expect(hostOf(ran, "web01")).toMatchObject({
     outcome: "failed",
@@ -231,7 +237,7 @@ test("what does not end by itself is ended by force; others are none the worse",
   expect(hostOf(ran, "web01")).toMatchObject({ outcome: "failed", error: { code: "TIMEOUT" } });
   expect(hostOf(ran, "web02")).toMatchObject({ outcome: "ok", tally: { notExecuted: 0 } });
   const pid = Number(readFileSync(join(fleet.hosts[0]!.home, "pid"), "utf8"));
-  await vi.waitFor(() => expect(isRunning(pid)).toBe(false), 5_000);
+  await vi.waitFor(() => expect(isRunning(pid)).toBe(false), PATIENT);
 });
 
 test("a host that cannot be connected in time has failed, and counts as one that did", async () => {
@@ -248,9 +254,12 @@ test("a host that cannot be connected in time has failed, and counts as one that
 test("cancelled amid a batch: later ones do not begin", async () => {
   const fleet = await startFleet({ count: 3 });
   const running = start(projectOf(play("serial: 1, maxFailPercentage: 0", WAIT)), fleet);
+  const told = watchTold();
   const ran = await follow(running, (event) => {
-    if (event.type === "task:output") running.cancel();
-    if (event.type === "run:cancel") void sleep(500).then(() => letGo(fleet));
+    told.see(event);
+    if (event.type !== "task:output") return;
+    running.cancel();
+    void told.next().then(() => letGo(fleet));
   });
   expect(ran.summary).toMatchObject({ exitCode: 130, outcomes: { cancelled: 3 } });
   expect(fleet.hosts.map(({ stats }) => stats.connections)).toEqual([1, 0, 0]);
@@ -348,14 +357,16 @@ test("runOnce: whoever waits and is lost meanwhile is told when it is back", asy
 test("runOnce: cancelled, those that wait end, and the task counts as not executed there", async () => {
   const fleet = await startFleet({ count: 2 });
   const running = start(projectOf(play("tags: []", SLOW_ONCE)), fleet);
+  const told = watchTold();
   let waits = 0;
   const ran = await follow(running, (event) => {
+    told.see(event);
     if ((event.type === "task:once" && event.host === "web02") || event.type === "task:output") waits++;
     if (waits === 2) {
       waits++;
       running.cancel();
+      void told.next().then(() => letGo(fleet));
     }
-    if (event.type === "host:end" && event.host === "web02") void sleep(500).then(() => letGo(fleet));
   });
   expect(ran.summary).toMatchObject({ exitCode: 130, outcomes: { cancelled: 2 } });
   expect(hostOf(ran, "web02").tally).toMatchObject({ changed: 0, skipped: 0, notExecuted: 2 });

@@ -72,7 +72,7 @@ it("says that it needs a terminal", async () => {
   expect(stderr).toContain("volley shell needs a terminal");
 });
 
-describe.skipIf(!tmuxAvailable())("volley shell", { timeout: 60_000 }, () => {
+describe.skipIf(!tmuxAvailable())("volley shell", { timeout: 240_000 }, () => {
   it("types on every host, in order, and leaves with every session closed", async () => {
     const started = await startHosts(4);
     const terminal = await open(started);

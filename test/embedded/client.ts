@@ -5,6 +5,7 @@ import { buffer, text } from "node:stream/consumers";
 import { promisify } from "node:util";
 import { Client, type ClientChannel, type ConnectConfig, type SFTPWrapper } from "ssh2";
 import type { EmbeddedFleet, EmbeddedHost } from "../../src/embedded/types.ts";
+import { PATIENCE_MS } from "../lib/patience.ts";
 
 /** What a command on a host came to. */
 export interface ExecResult {
@@ -101,7 +102,7 @@ export async function runProgram(
   args: readonly string[],
   options: { readonly stdin?: string } = {},
 ): Promise<ProgramResult> {
-  const child = promisify(execFile)(program, [...args], { timeout: 15_000, encoding: "utf8" });
+  const child = promisify(execFile)(program, [...args], { timeout: PATIENCE_MS, encoding: "utf8" });
   child.child.stdin?.end(options.stdin ?? "");
   try {
     return { code: 0, ...(await child) };

@@ -7,6 +7,7 @@ import type { Client, ClientChannel } from "ssh2";
 import { afterAll, afterEach, beforeAll, beforeEach, expect, test } from "vitest";
 import { startEmbeddedFleet } from "../../src/embedded/fleet.ts";
 import type { EmbeddedFleet, EmbeddedHost } from "../../src/embedded/types.ts";
+import { until } from "../lib/patience.ts";
 import { closed, connect, exec, execBytes, finish, start } from "./client.ts";
 
 let fleet: EmbeddedFleet;
@@ -30,11 +31,6 @@ beforeEach(async () => {
 afterEach(() => {
   client.end();
 });
-
-async function until(condition: () => boolean): Promise<void> {
-  for (let attempt = 0; attempt < 1000 && !condition(); attempt += 1) await sleep(5);
-  expect(condition()).toBe(true);
-}
 
 test("runs a command in the host's home with the environment of a login", async () => {
   const { stdout, code } = await exec(

@@ -6,6 +6,7 @@ import { setTimeout as sleep } from "node:timers/promises";
 import { afterEach, describe, expect, it } from "vitest";
 import { openInputFile } from "../../src/fanout/input.ts";
 import { exitCodeOf } from "../../src/fanout/result.ts";
+import { until } from "../lib/patience.ts";
 import { fleetStarter, run } from "./fleet.ts";
 
 const start = fleetStarter();
@@ -14,10 +15,6 @@ const start = fleetStarter();
 function isRunning(line: string): boolean {
   const processes = execFileSync("ps", ["-eo", "args"], { encoding: "utf8" });
   return processes.split("\n").some((args) => args === line);
-}
-
-async function until(condition: () => boolean): Promise<void> {
-  while (!condition()) await sleep(20);
 }
 
 describe("a command", () => {

@@ -40,7 +40,7 @@ export function fleetStarter(): (options: EmbeddedFleetOptions) => Promise<Fleet
       {
         sshConfig: "none",
         knownHostsFiles: [fleet.knownHostsPath],
-        connectTimeoutMs: 10_000,
+        connectTimeoutMs: 30_000,
         connectRetries: 0,
       },
       new AbortController().signal,

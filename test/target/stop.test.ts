@@ -1,8 +1,8 @@
 import { existsSync, readFileSync } from "node:fs";
-import { setTimeout as sleep } from "node:timers/promises";
 import { expect, test } from "vitest";
 import { noop } from "../../src/actions/noop.ts";
 import { shell } from "../../src/actions/shell.ts";
+import { until } from "../lib/patience.ts";
 import { makeWorkplace, roleOf, runPlays, runTasks } from "./run-plays.ts";
 
 function isAlive(pid: number): boolean {
@@ -13,10 +13,6 @@ function isAlive(pid: number): boolean {
   } catch {
     return false;
   }
-}
-
-async function until(holds: () => boolean): Promise<void> {
-  while (!holds()) await sleep(10);
 }
 
 test("stop lets the action now running finish; the rest is not executed, handlers included", async () => {

@@ -1,13 +1,8 @@
 import { once } from "node:events";
-import { setTimeout as sleep } from "node:timers/promises";
 import { expect, it } from "vitest";
 import { createLocalTransport } from "../../src/transport/local.ts";
 import { spawnOnTerminal } from "../../src/transport/terminal-child.ts";
-
-async function until(condition: () => boolean): Promise<void> {
-  for (let attempt = 0; attempt < 500 && !condition(); attempt++) await sleep(10);
-  expect(condition()).toBe(true);
-}
+import { until } from "../lib/patience.ts";
 
 it("runs a line on a terminal of a size that changes, and gives its exit code", async () => {
   const options = { columns: 70, rows: 20, env: process.env };

@@ -3,6 +3,7 @@ import { existsSync, mkdtempSync, readFileSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
+import { PATIENCE_MS } from "../../lib/patience.ts";
 
 /** A terminal that a program runs in, with somebody who types and looks. */
 export interface Terminal {
@@ -25,7 +26,6 @@ export interface Terminal {
   close(): Promise<void>;
 }
 
-const SEE_MS = 10_000;
 const LOOK_MS = 40;
 
 /** Whether tmux is there, for `describe.skipIf(!tmuxAvailable())`; says so when it is not. */
@@ -71,7 +71,7 @@ export function openTerminal(
     resize: (columns, rows) => void tmux("resize-window", "-x", String(columns), "-y", String(rows)),
     screen,
     capture: () => tmux("capture-pane", "-e", "-N", "-p"),
-    see: async (what, timeoutMs = SEE_MS) => {
+    see: async (what, timeoutMs = PATIENCE_MS) => {
       const until = performance.now() + timeoutMs;
       for (;;) {
         const text = screen().join("\n");
@@ -91,7 +91,7 @@ export function openTerminal(
       const programs = childrenOf(Number(tmux("display-message", "-p", "#{pane_pid}")));
       spawnSync("tmux", ["-S", join(home, "socket"), "kill-server"]);
       rmSync(home, { recursive: true, force: true });
-      const until = performance.now() + SEE_MS;
+      const until = performance.now() + PATIENCE_MS;
       while (programs.some((pid) => existsSync(`/proc/${pid}`)) && performance.now() < until)
         await sleep(LOOK_MS);
     },

@@ -2,6 +2,7 @@ import { Writable } from "node:stream";
 import { setTimeout as sleep } from "node:timers/promises";
 import { expect, it } from "vitest";
 import { createPainter } from "../../../src/fanout/shell/painter.ts";
+import { until } from "../../lib/patience.ts";
 import { cellsOf } from "./screen.ts";
 
 /** A terminal that takes a frame in when it is told to. */
@@ -15,10 +16,6 @@ function slowTerminal() {
     },
   });
   return { stream, written, read: () => done?.() };
-}
-
-async function until(condition: () => boolean): Promise<void> {
-  while (!condition()) await sleep(2);
 }
 
 it("leaves out frames that a slow terminal has no time for, and ends with the last", async () => {

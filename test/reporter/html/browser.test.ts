@@ -19,7 +19,7 @@ const CUT_OFF = `[...document.querySelectorAll("main .scroll")]
   .filter((each) => each.scrollWidth > each.clientWidth)
   .map((each) => each.getAttribute("aria-label"))`;
 
-describe.skipIf(CHROMIUM === undefined)("in Chromium", { timeout: 60_000 }, () => {
+describe.skipIf(CHROMIUM === undefined)("in Chromium", { timeout: 240_000 }, () => {
   let browser: TestBrowser;
   beforeAll(async () => {
     browser = await startBrowser();
@@ -177,7 +177,7 @@ describe.skipIf(CHROMIUM === undefined)("in Chromium", { timeout: 60_000 }, () =
     await page.keyboard.press("ArrowRight");
     // Not waitForFunction, which the page's policy forbids to evaluate text.
     await expect
-      .poll(() => page.evaluate<number>("document.activeElement.scrollLeft"), { timeout: 10_000 })
+      .poll(() => page.evaluate<number>("document.activeElement.scrollLeft"), { timeout: 60_000 })
       .toBeGreaterThan(0);
     expect(await accessibilityFaults(page)).toEqual([]);
     await page.context().close();

@@ -1,6 +1,7 @@
 import { afterEach, beforeEach, describe, expect, test, vi } from "vitest";
 import type { Event } from "../../../src/core/events.ts";
 import { createReporter, type Reporter } from "../../../src/reporter/reporter.ts";
+import { PATIENT } from "../../lib/patience.ts";
 import { FakeKeyboard, FakeTerminal } from "../fixtures/fake-terminal.ts";
 import { HOSTILE, runStart, stamp } from "../fixtures/play.ts";
 import { hostNames, simulate, summaryOf } from "../fixtures/simulate.ts";
@@ -10,7 +11,6 @@ const UP = "\x1b[A";
 const DOWN = "\x1b[B";
 const RIGHT = "\x1b[C";
 const ESCAPE = "\x1b";
-const LIMIT = { timeout: 5_000, interval: 20 };
 
 let terminal: FakeTerminal;
 let keyboard: FakeKeyboard;
@@ -39,7 +39,7 @@ const shows = (text: string | RegExp): Promise<void> =>
     const screen = terminal.screen.join("\n");
     if (typeof text === "string") expect(screen).toContain(text);
     else expect(screen).toMatch(text);
-  }, LIMIT);
+  }, PATIENT);
 
 beforeEach(() => {
   terminal = new FakeTerminal(80, 24);
@@ -93,7 +93,7 @@ describe("the terminal UI", () => {
     await shows("Esc back");
     const first = terminal.screen[0];
     keyboard.write(RIGHT);
-    await vi.waitFor(() => expect(terminal.screen[0]).not.toBe(first), LIMIT);
+    await vi.waitFor(() => expect(terminal.screen[0]).not.toBe(first), PATIENT);
     expect(terminal.screen[0]).toMatch(/web\d+/);
     keyboard.write(ESCAPE);
     await shows("1-18 of 200");
@@ -131,7 +131,7 @@ describe("the terminal UI", () => {
       [80, 24],
     ] as const) {
       terminal.resize(columns, rows);
-      await vi.waitFor(() => expect(terminal.screen[rows - 2]).not.toBe(""), LIMIT);
+      await vi.waitFor(() => expect(terminal.screen[rows - 2]).not.toBe(""), PATIENT);
       expect(terminal.screen[rows - 1]).toBe("");
       expect(Math.max(...terminal.screen.map((text) => text.length))).toBeLessThan(columns);
     }
@@ -224,7 +224,7 @@ describe("the terminal UI", () => {
       throw new Error("no raw mode\x1b[2J");
     };
     await start(run.slice(0, 1));
-    await vi.waitFor(() => expect(terminal.printed).toContain("site.ts on 200 hosts"), LIMIT);
+    await vi.waitFor(() => expect(terminal.printed).toContain("site.ts on 200 hosts"), PATIENT);
     for (const event of run.slice(1)) reporter?.event(event);
     events = run;
     await end();

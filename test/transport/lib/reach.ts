@@ -65,7 +65,7 @@ export function transportsOpener(): (
   return async (hosts, options = {}) => {
     const transports = await openTransports(
       hosts,
-      { sshConfig: "none", connectTimeoutMs: 5_000, ...options },
+      { sshConfig: "none", connectTimeoutMs: 30_000, ...options },
       new AbortController().signal,
     );
     opened.push(transports);

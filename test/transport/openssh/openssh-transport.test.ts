@@ -63,7 +63,7 @@ testSsh("a login shell on a terminal, whose size may change", async () => {
   const shell = await connection.exec(undefined, signal, { pty });
   let seen = "";
   const sees = async (text: string, ask = ""): Promise<void> => {
-    for (let attempt = 0; attempt < 100 && !seen.includes(text); attempt++) {
+    for (let attempt = 0; attempt < 600 && !seen.includes(text); attempt++) {
       shell.stdin.write(ask);
       await sleep(100);
     }

@@ -84,7 +84,7 @@ test.each([
     await expect(visit(transports, host)).rejects.toMatchObject({ code: "CONNECT_FAILED" });
     expect(count()).toBe(7);
   },
-  40_000,
+  240_000,
 );
 
 test("waiting for the next try ends when it is cancelled", async () => {

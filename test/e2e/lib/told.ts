@@ -1,0 +1,34 @@
+import { readFileSync } from "node:fs";
+import type { Event } from "../../../src/core/events.ts";
+import { until } from "../../lib/patience.ts";
+
+/** Knows when hosts have read what they are told. */
+export interface Told {
+  /** Is shown every event of the run. */
+  see(event: Event): void;
+  /** Waits until the processes on the hosts have read what is sent to them from now on. */
+  next(): Promise<void>;
+}
+
+/** Watches the processes that carry out a run on an embedded fleet: they are this machine's. */
+export function watchTold(): Told {
+  const pids = new Map<string, number>();
+  return {
+    see: (event) => {
+      if (event.type === "hello") pids.set(event.host, event.pid);
+    },
+    next: async () => {
+      const before = new Map([...pids.values()].map((pid) => [pid, bytesRead(pid)]));
+      await until(() => [...before].every(([pid, bytes]) => bytesRead(pid) > bytes));
+    },
+  };
+}
+
+/** A process that has ended reads nothing more, and is not waited for. */
+function bytesRead(pid: number): number {
+  try {
+    return Number(/^rchar: (\d+)$/m.exec(readFileSync(`/proc/${pid}/io`, "utf8"))?.[1]);
+  } catch {
+    return Number.POSITIVE_INFINITY;
+  }
+}
