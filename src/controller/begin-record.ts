@@ -38,7 +38,6 @@ export function beginRecord(
     writeRecord(directory, {
       run: id,
       startedAt: record?.startedAt ?? new Date().toISOString(),
-      pid: process.pid,
       bundle: used.id,
       options: recordable({ ...options, cwd }),
     });

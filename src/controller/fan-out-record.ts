@@ -74,7 +74,6 @@ export function recordFanOut(record: FanOutRecord, directory = runsDirectory()):
   writeRecord(directory, {
     run,
     startedAt: new Date(startedAt).toISOString(),
-    pid: process.pid,
     bundle: "",
     options: { playbook: title },
   });

@@ -6,6 +6,7 @@ import { VolleyError } from "../core/errors.ts";
 import type { Event, Summary } from "../core/events.ts";
 import { isRecord } from "../core/json.ts";
 import { printable } from "../core/printable.ts";
+import { bootId, isAlive, processStart } from "../target/process-identity.ts";
 import { isLoggedEvent } from "./check-logged.ts";
 
 /** What is needed to pick a run up again: what it was asked for, and nothing secret. */
@@ -15,6 +16,8 @@ export interface RunRecord {
   readonly startedAt: string;
   /** The controller's process, to tell a run that goes on from one that was left. */
   readonly pid: number;
+  /** What tells it from a process that got its number later; absent where the system does not say. */
+  readonly process?: { readonly start: string; readonly boot: string };
   /** SHA-256 of the bundle. */
   readonly bundle: string;
   /** The options of `run()` that can be written down. */
@@ -54,8 +57,18 @@ export function logFileOf(directory: string, run: string): string {
   return join(directory, `${run}.ndjson`);
 }
 
-/** Writes a run's record; a run without one goes on, it only cannot be picked up. */
-export function writeRecord(directory: string, record: RunRecord): void {
+/** This process as records name it. */
+function thisProcess(): Pick<RunRecord, "pid" | "process"> {
+  const [start, boot] = [processStart(process.pid), bootId()];
+  return { pid: process.pid, ...(start === undefined || boot === "" ? {} : { process: { start, boot } }) };
+}
+
+/**
+ * Writes the record of a run that this process works on, and removes the oldest runs but those that go on. A run
+ * without a record goes on, it only cannot be picked up.
+ */
+export function writeRecord(directory: string, given: Omit<RunRecord, "pid" | "process">): void {
+  const record: RunRecord = { ...given, ...thisProcess() };
   try {
     fs.mkdirSync(directory, { recursive: true, mode: 0o700 });
     // Written whole under another name: a controller that is killed meanwhile leaves no half of a record.
@@ -65,6 +78,7 @@ export function writeRecord(directory: string, record: RunRecord): void {
     const kind = fanOutKindOf(record.run);
     const alike = listRuns(directory).filter((run) => fanOutKindOf(run) === kind);
     for (const run of alike.slice(kind === undefined ? KEPT_RUNS : KEPT_FAN_OUTS)) {
+      if (isGoingOn(directory, run)) continue;
       for (const file of [join(directory, `${run}.json`), logFileOf(directory, run)])
         fs.rmSync(file, { force: true });
     }
@@ -86,8 +100,9 @@ export function readRecord(directory: string, run: string): RunRecord {
   });
 }
 
-function isSound({ startedAt, pid, bundle, options }: Readonly<Record<string, unknown>>): boolean {
+function isSound({ startedAt, pid, process, bundle, options }: Readonly<Record<string, unknown>>): boolean {
   return (
+    (process === undefined || isRecord(process)) &&
     typeof startedAt === "string" &&
     Number.isInteger(pid) &&
     (pid as number) > 0 &&
@@ -133,13 +148,23 @@ export function readSummary(directory: string, run: string): Summary | undefined
   return end?.type === "run:end" ? end.summary : undefined;
 }
 
-/** Whether the controller of a run still works on it. */
-export function isControlled({ pid }: RunRecord): boolean {
+/** Whether the process that was a run's controller is still there; it may be done with the run. */
+export function isControlled({ pid, process: identity }: RunRecord): boolean {
+  if (identity !== undefined) return isAlive({ pid, ...identity });
   try {
     process.kill(pid, 0);
     return true;
   } catch (thrown) {
     return (thrown as NodeJS.ErrnoException).code === "EPERM";
+  }
+}
+
+function isGoingOn(directory: string, run: string): boolean {
+  try {
+    return isControlled(readRecord(directory, run)) && readSummary(directory, run) === undefined;
+  } catch {
+    // Nobody can pick it up.
+    return false;
   }
 }
 
