@@ -1,12 +1,35 @@
 import { existsSync } from "node:fs";
+import { resolve } from "node:path";
 import { text as readText } from "node:stream/consumers";
 import { VolleyError } from "../core/errors.ts";
 
 /** The latest run. Fails with `USAGE` when there has been none. */
-export async function latestRun(): Promise<string> {
+async function latestRun(): Promise<string> {
   const { listPlaybookRuns, runsDirectory } = await import("../controller/run-records.ts");
   const [run] = listPlaybookRuns(runsDirectory());
-  if (run === undefined) throw new VolleyError("USAGE", "there has been no run yet: nothing can be resumed");
+  if (run === undefined) throw new VolleyError("USAGE", "there has been no run yet");
+  return run;
+}
+
+/** The latest run of a playbook that was not for checking. Fails with `USAGE` when there has been none. */
+export async function latestRunOf(playbook: string): Promise<string> {
+  const { listPlaybookRuns, readRecord, runsDirectory } = await import("../controller/run-records.ts");
+  const directory = runsDirectory();
+  const run = listPlaybookRuns(directory).find((name) => {
+    try {
+      const { options } = readRecord(directory, name);
+      const file = resolve(String(options.cwd ?? ""), String(options.playbook ?? ""));
+      return file === resolve(playbook) && options.check !== true;
+    } catch {
+      // A record that cannot be read is no run to go on with.
+      return false;
+    }
+  });
+  if (run === undefined) {
+    throw new VolleyError("USAGE", `there has been no run of ${playbook} yet: nothing can be resumed`, {
+      hint: "volley runs lists those of other playbooks",
+    });
+  }
   return run;
 }
 

@@ -11,7 +11,7 @@ import {
   inventoryPaths,
   splitList,
 } from "./options.ts";
-import { expandLimit, latestRun } from "./past-runs.ts";
+import { expandLimit, latestRunOf } from "./past-runs.ts";
 import { reachOptions, seconds } from "./reach-options.ts";
 import { addSecretOptions, type SecretFlags, secretOptions } from "./secret-options.ts";
 import { watchRun } from "./watch-run.ts";
@@ -69,7 +69,10 @@ export function addRunCommand(program: Command): void {
       0,
     )
     .option("--timing", "at the end, say where the time went: phases, and the slowest actions")
-    .option("--resume [run]", "go on where an earlier run stopped on each host (default: the latest run)")
+    .option(
+      "--resume [run]",
+      "go on where an earlier run stopped on each host (default: the latest run of this playbook)",
+    )
     .addHelpText(
       "after",
       "\nExit codes: 0 all ok, 1 usage or set-up (nothing was run), 2 some host failed, 4 some host unreachable or lost, 130 cancelled.\n",
@@ -82,7 +85,7 @@ export function addRunCommand(program: Command): void {
 async function runPlaybook(playbook: string, flags: RunFlags): Promise<number> {
   const { run } = await import("../controller/run.ts");
   const limit = await expandLimit(flags.limit);
-  const resume = flags.resume === true ? await latestRun() : flags.resume;
+  const resume = flags.resume === true ? await latestRunOf(playbook) : flags.resume;
   const running = run({
     ...(await reachOptions(flags)),
     ...(await becomeOptions(flags)),

@@ -119,7 +119,7 @@ it("hosts that went to the end meanwhile are read from their journals", async ()
   for (const { home } of fleet.hosts) expect(lines(home)).toEqual(["0", "1", "2"]);
 });
 
-it("resumes where a run failed: what succeeded is not repeated, a handler that was notified still runs", async () => {
+it("resumes where a run of the playbook failed, whatever ran since: what succeeded is not repeated, a handler that was notified still runs", async () => {
   const fleet = await startFleet({ count: 1 });
   const home = fleet.hosts[0]!.home;
   const project = makeProject(scratch(), {
@@ -129,10 +129,16 @@ it("resumes where a run failed: what succeeded is not repeated, a handler that w
   task("Fail once", shell("test -e ~/mended && echo mended >> ~/done"));
   task("After", shell("echo after >> ~/done"));
 } }`),
+    "other.ts": playbookText(
+      `{ name: "Other", hosts: "all", tasks: ({ task }) => void task("Fail", shell("false")) }`,
+    ),
   });
   const inventory = project.write("inventory.yaml", fleet.inventoryYaml());
-  const args = ["run", "site.ts", "-i", inventory, "--known-hosts", fleet.knownHostsPath, "-o", "plain"];
+  const flags = ["-i", inventory, "--known-hosts", fleet.knownHostsPath, "-o", "plain"];
+  const args = ["run", "site.ts", ...flags];
   expect((await volley(args, { cwd: project.directory })).code).toBe(2);
+  expect((await volley([...args, "--check"], { cwd: project.directory })).code).toBe(0);
+  expect((await volley(["run", "other.ts", ...flags], { cwd: project.directory })).code).toBe(2);
   expect(hostsOfRuns(runsDirectory(), "failed")).toEqual(fleet.hosts.map(({ name }) => name));
   writeFileSync(join(home, "mended"), "");
   const resumed = await volley([...args, "--resume", "--limit", "@failed"], { cwd: project.directory });
