@@ -3,7 +3,7 @@ import { existsSync } from "node:fs";
 import { createRequire } from "node:module";
 import { dirname, join, relative } from "node:path";
 import { findProject, type Project } from "../bundle/project.ts";
-import { planHosts } from "../controller/plan.ts";
+import { concernedBy, planHosts } from "../controller/plan.ts";
 import { openPlan } from "../controller/plan-secrets.ts";
 import { preparePlaybook } from "../controller/playbook.ts";
 import { preflight } from "../controller/preflight.ts";
@@ -29,12 +29,13 @@ export async function checkPlaybook(
   if (paths === undefined) told.push("no inventory: vars and assets were not checked");
   else {
     const secrets = secretsOf(flags, cwd);
+    const limit = await expandLimit(flags.limit);
     const { inventory, select } = await readInventory(paths, {
       cwd,
+      concerned: concernedBy(prepared.playbook, limit),
       playbookDirectory: prepared.directory,
       ...(secrets === undefined ? {} : { secrets }),
     });
-    const limit = await expandLimit(flags.limit);
     const closed = planHosts(prepared.playbook, inventory, (pattern) => select(pattern, limit));
     const plan = secrets === undefined ? closed : await openPlan(closed, secrets);
     let passedOver: ReadonlySet<string>;

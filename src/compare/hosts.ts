@@ -1,4 +1,4 @@
-import { planHosts } from "../controller/plan.ts";
+import { concernedBy, planHosts } from "../controller/plan.ts";
 import { openPlan } from "../controller/plan-secrets.ts";
 import { preparePlaybook } from "../controller/playbook.ts";
 import { readInventory } from "../controller/read-inventory.ts";
@@ -41,6 +41,7 @@ export async function openHosts(options: HostsOptions): Promise<PlannedHosts> {
     cwd,
     playbookDirectory: prepared.directory,
     secrets,
+    concerned: concernedBy(prepared.playbook, limit),
   });
   const { hosts } = await openPlan(
     planHosts(prepared.playbook, inventory, (pattern) => select(pattern, limit)),

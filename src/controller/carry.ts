@@ -7,7 +7,7 @@ import { findSecrets } from "../core/secret.ts";
 import type { AskSecret, SecretOptions } from "../secrets/options.ts";
 import { createSecretStore } from "../secrets/store.ts";
 import { PASSWORD_VARS } from "./become-settings.ts";
-import { makeJob, type Plan, planHosts } from "./plan.ts";
+import { concernedBy, makeJob, type Plan, planHosts } from "./plan.ts";
 import { openPlan, secretsOf } from "./plan-secrets.ts";
 import { preparePlaybook } from "./playbook.ts";
 import { preflight } from "./preflight.ts";
@@ -42,6 +42,7 @@ export async function carryBundle(
     cwd,
     playbookDirectory: prepared.directory,
     secrets,
+    concerned: concernedBy(prepared.playbook, limit),
   });
   const planned = planHosts(prepared.playbook, inventory, (pattern) => select(pattern, limit));
   if (!withSecrets) refuseSecrets(planned);

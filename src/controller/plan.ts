@@ -4,6 +4,7 @@ import type { Vars } from "../core/json.ts";
 import type { Playbook, PlayDefinition } from "../core/playbook.ts";
 import { type Job, type JobOptions, PROTOCOL_VERSION, type Session } from "../core/protocol.ts";
 import { PASSWORD_VARS } from "./become-settings.ts";
+import type { Concerned } from "./read-inventory.ts";
 
 /** A play with the hosts it is for. */
 export interface PlayHosts {
@@ -20,6 +21,12 @@ export interface Plan {
   /** Every group of the inventory with its hosts. */
   readonly groups: Readonly<Record<string, readonly string[]>>;
   readonly inventory: Inventory;
+}
+
+/** Whose vars a playbook's run asks for; undefined: everybody's, because a play reads those of others. */
+export function concernedBy(playbook: Playbook, limit: string | undefined): Concerned | undefined {
+  if (playbook.plays.some(({ hostVars = [] }) => hostVars.length > 0)) return undefined;
+  return { patterns: playbook.plays.map(({ hosts }) => hosts), limit };
 }
 
 /** Finds the hosts of each play. Fails with `PATTERN_UNKNOWN` when none is left. */

@@ -3,7 +3,7 @@ import type { Bundle } from "../bundle/build.ts";
 import { createMask } from "../core/mask.ts";
 import { maskError } from "../core/mask-event.ts";
 import { createSecretStore } from "../secrets/store.ts";
-import { planHosts } from "./plan.ts";
+import { concernedBy, planHosts } from "./plan.ts";
 import { type OpenPlan, openPlan, secretsOf } from "./plan-secrets.ts";
 import { type PreparedPlaybook, preparePlaybook } from "./playbook.ts";
 import { preflight } from "./preflight.ts";
@@ -39,6 +39,7 @@ export async function prepareRun(
     cwd,
     playbookDirectory: playbook.directory,
     secrets,
+    concerned: concernedBy(playbook.playbook, options.limit),
   });
   const plan = await openPlan(
     planHosts(playbook.playbook, inventory, (pattern) => select(pattern, options.limit)),

@@ -18,6 +18,14 @@ export interface ReadInventoryOptions {
   readonly playbookDirectory: string;
   /** Opens what is encrypted. Default: nobody is asked. */
   readonly secrets?: SecretStore;
+  /** Whose vars are asked for: what is encrypted for others stays closed. Default: everybody's. */
+  readonly concerned?: Concerned | undefined;
+}
+
+/** The hosts of some patterns that are also in the limit. */
+export interface Concerned {
+  readonly patterns: readonly string[];
+  readonly limit?: string | undefined;
 }
 
 /** Reads an inventory from wherever it lies, or takes the one given. Fails with `INVENTORY_MISSING` or `INVENTORY_INVALID`. */
@@ -27,13 +35,12 @@ export async function readInventory(
 ): Promise<ReadInventory> {
   const { cwd } = options;
   const inventory = isInventory(from) ? from : await load(typeof from === "string" ? [from] : from, options);
-  return {
-    inventory,
-    select: (pattern, limit) => {
-      const hosts = selectHosts(inventory, pattern);
-      return limit === undefined ? hosts : limitHosts(hosts, inventory, limit, { cwd });
-    },
-  };
+  return { inventory, select: (pattern, limit) => pickHosts(inventory, cwd, pattern, limit) };
+}
+
+function pickHosts(inventory: Inventory, cwd: string, pattern: string, limit?: string): readonly Host[] {
+  const hosts = selectHosts(inventory, pattern);
+  return limit === undefined ? hosts : limitHosts(hosts, inventory, limit, { cwd });
 }
 
 function isInventory(value: string | readonly string[] | Inventory): value is Inventory {
@@ -46,5 +53,17 @@ function load(paths: readonly string[], options: ReadInventoryOptions): Promise<
       hint: "name one with -i: a file, a directory, or host names with a comma: -i 'web1,web2,'",
     });
   }
-  return loadInventory(paths, { ...options, loadModule: loadInventoryModule });
+  const { cwd, playbookDirectory, secrets, concerned } = options;
+  return loadInventory(paths, {
+    cwd,
+    playbookDirectory,
+    loadModule: loadInventoryModule,
+    ...(secrets === undefined ? {} : { secrets }),
+    ...(concerned === undefined
+      ? {}
+      : {
+          concerned: (outline) =>
+            concerned.patterns.flatMap((pattern) => pickHosts(outline, cwd, pattern, concerned.limit)),
+        }),
+  });
 }

@@ -2,6 +2,7 @@ import { resolve } from "node:path";
 import type { VolleyError } from "../core/errors.ts";
 import type { Group, Host, Inventory } from "../core/inventory.ts";
 import { createSecretStore } from "../secrets/store.ts";
+import { bareHost } from "./bare-host.ts";
 import { readConnection } from "./connection.ts";
 import { createDraft, type Draft, type DraftGroup, type Entries, groupScope } from "./draft.ts";
 import { type GroupOrder, orderGroups } from "./group-order.ts";
@@ -13,6 +14,11 @@ import { readVarsFiles, type VarsFiles } from "./vars-files.ts";
 export interface LoadInventoryOptions extends SourceOptions {
   /** The playbook's directory, whose `group_vars` and `host_vars` win over the inventory's. */
   readonly playbookDirectory?: string;
+  /**
+   * The hosts whose vars are asked for, of an inventory that knows nothing but groups: encrypted vars files of others stay
+   * closed. Not called where no file is encrypted. Default: all.
+   */
+  readonly concerned?: (outline: Inventory) => readonly Host[];
 }
 
 interface VarsLayers {
@@ -46,19 +52,47 @@ function placeUngrouped(draft: Draft): void {
   }
 }
 
+/** The groups each host is in, `all` included. */
+function findMemberships(draft: Draft, order: GroupOrder): ReadonlyMap<string, ReadonlySet<string>> {
+  const memberships = new Map([...draft.hosts.keys()].map((host) => [host, new Set(["all"])]));
+  for (const group of draft.groups.values()) {
+    for (const host of group.hosts)
+      for (const name of order.ancestors.get(group.name)!) memberships.get(host)!.add(name);
+  }
+  return memberships;
+}
+
+/** The scopes that some of the hosts asked for are in. */
+function findScopes(
+  draft: Draft,
+  order: GroupOrder,
+  concerned: NonNullable<LoadInventoryOptions["concerned"]>,
+): ReadonlySet<string> {
+  const hosts = new Map(
+    [...findMemberships(draft, order)].map(([name, groups]) => [
+      name,
+      bareHost(
+        name,
+        "ssh",
+        [...groups].filter((group) => group !== "all"),
+      ),
+    ]),
+  );
+  const outline = { hosts, groups: buildGroups(draft, hosts, { inventory: [], playbook: [] }), paths: [] };
+  const some = concerned(outline);
+  return new Set([
+    groupScope("all"),
+    ...some.flatMap(({ name, groups }) => [`host ${name}`, ...groups.map(groupScope)]),
+  ]);
+}
+
 function buildHosts(
   draft: Draft,
   order: GroupOrder,
   files: VarsLayers,
   playbookDirectory: string | undefined,
 ): Map<string, Host> {
-  const memberships = new Map<string, Set<string>>(
-    [...draft.hosts.keys()].map((host) => [host, new Set(["all"])]),
-  );
-  for (const group of draft.groups.values()) {
-    for (const host of group.hosts)
-      for (const name of order.ancestors.get(group.name)!) memberships.get(host)!.add(name);
-  }
+  const memberships = findMemberships(draft, order);
   const shared = new Map<string, { groups: readonly string[]; merged: MergedVars }>();
   const hosts = new Map<string, Host>();
   for (const [name, own] of draft.hosts) {
@@ -124,8 +158,8 @@ function buildGroups(draft: Draft, hosts: ReadonlyMap<string, Host>, files: Vars
  * beside the playbook; other `group_vars` beside the inventory, then beside the playbook; vars of the host in
  * inventory files; `host_vars` beside the inventory, then beside the playbook.
  *
- * Secrets that vars name stay stand-ins here; see src/secrets. What is encrypted as a whole is decrypted, and a vars file
- * that cannot be is told by the hosts it concerns.
+ * Secrets that vars name stay stand-ins here; see src/secrets. What is encrypted as a whole is decrypted; a vars file
+ * that cannot be, or that concerns none of the hosts asked for, is told by its hosts.
  *
  * Fails with `INVENTORY_MISSING` or `INVENTORY_INVALID`, with the file and, for YAML and INI, the line.
  */
@@ -145,7 +179,20 @@ export async function loadInventory(
   }
   const order = orderGroups(draft);
   placeUngrouped(draft);
-  const wanted = { groups: new Set(draft.groups.keys()), hosts: new Set(draft.hosts.keys()), cwd, secrets };
+  const { concerned } = options;
+  let scopes: ReadonlySet<string> | undefined;
+  const isConcerned = (scope: string): boolean => {
+    if (concerned === undefined) return true;
+    scopes ??= findScopes(draft, order, concerned);
+    return scopes.has(scope);
+  };
+  const wanted = {
+    groups: new Set(draft.groups.keys()),
+    hosts: new Set(draft.hosts.keys()),
+    cwd,
+    secrets,
+    isConcerned,
+  };
   const playbookDirectory =
     options.playbookDirectory === undefined ? undefined : resolve(cwd, options.playbookDirectory);
   const besidePlaybook =

@@ -3,29 +3,14 @@ import { resolve } from "node:path";
 import { isVolleyError, VolleyError } from "../core/errors.ts";
 import type { Host, Inventory } from "../core/inventory.ts";
 import { printable } from "../core/printable.ts";
+import { bareHost } from "./bare-host.ts";
 import { matchPart } from "./match.ts";
 import { type PatternPart, parsePattern } from "./pattern.ts";
 
 const LOCAL_NAMES = ["localhost", "127.0.0.1", "::1"];
 
 /** This machine, for patterns that name it where the inventory does not. */
-function implicitLocalhost(name: string): Host {
-  return {
-    name,
-    connection: {
-      address: name,
-      port: undefined,
-      user: undefined,
-      privateKeyFile: undefined,
-      connection: "local",
-      become: undefined,
-      becomeMethod: undefined,
-    },
-    vars: {},
-    sources: {},
-    groups: [],
-  };
-}
+const implicitLocalhost = (name: string): Host => bareHost(name, "local");
 
 function matchParts(
   inventory: Inventory,

@@ -25,6 +25,8 @@ export interface VarsFilesOptions {
   readonly hosts: ReadonlySet<string>;
   readonly cwd: string;
   readonly secrets: SecretStore;
+  /** Whether what is encrypted is opened for a scope. */
+  isConcerned(scope: string): boolean;
 }
 
 /** Whether a file's name marks it as hidden, a backup, or an editor's. */
@@ -77,14 +79,20 @@ function filesBelow(path: string, cwd: string): readonly string[] {
 /** A vars file's text, decrypted where it is encrypted. */
 async function readText(
   path: string,
-  { cwd, secrets }: VarsFilesOptions,
+  scope: string,
+  { cwd, secrets, isConcerned }: VarsFilesOptions,
 ): Promise<{ readonly text: string; readonly secretFrom?: string }> {
   const file = displayPath(path, cwd);
   const content = attempt(path, cwd, () => readFileSync(path));
-  if (path.endsWith(AGE))
-    return { text: await secrets.openAgeFile(content, file), secretFrom: `age:${file}` };
-  const text = content.toString("utf8");
-  if (!isVault(text)) return { text };
+  const isAge = path.endsWith(AGE);
+  const text = isAge ? "" : content.toString("utf8");
+  if (!isAge && !isVault(text)) return { text };
+  if (!isConcerned(scope)) {
+    throw new VolleyError("SECRET_FAILED", "this file was not opened: its hosts take no part", {
+      location: { file },
+    });
+  }
+  if (isAge) return { text: await secrets.openAgeFile(content, file), secretFrom: `age:${file}` };
   return { text: await secrets.openVaultFile(text, file), secretFrom: `vault:${file}` };
 }
 
@@ -100,7 +108,7 @@ async function readVarsFile(
   into: Entries,
 ): Promise<void> {
   const file = displayPath(path, options.cwd);
-  const { text, secretFrom } = await readText(path, options);
+  const { text, secretFrom } = await readText(path, scope, options);
   const reader = await readYaml(file, text, secretFrom);
   if (reader.root === null) return;
   const entries = reader.entries(reader.root);

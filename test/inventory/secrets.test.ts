@@ -2,9 +2,13 @@ import { mkdir, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { Encrypter, generateX25519Identity, identityToRecipient } from "age-encryption";
 import { describe, expect, it } from "vitest";
+import { hostsToWorkOn } from "../../src/cli/exec/select.ts";
+import { concernedBy } from "../../src/controller/plan.ts";
 import { openPlan } from "../../src/controller/plan-secrets.ts";
 import { loadInventoryModule } from "../../src/controller/playbook.ts";
+import { readInventory } from "../../src/controller/read-inventory.ts";
 import { defineInventory, type Inventory } from "../../src/core/inventory.ts";
+import type { PlayDefinition } from "../../src/core/playbook.ts";
 import { type Secret, secret, secretSource } from "../../src/core/secret.ts";
 import { formatInventoryHost } from "../../src/inventory/format-host.ts";
 import { loadInventory } from "../../src/inventory/load.ts";
@@ -176,6 +180,47 @@ describe("encrypted files", () => {
     );
     expect(await failure(open(inventory, ["db1"], store))).toBe(
       "SECRET_FAILED host_vars/db1/secrets.yml this file cannot be read: it is encrypted with Ansible Vault for the vault id prod, and no password that was given opens it",
+    );
+  });
+
+  it("are asked for only where hosts take part whose vars they hold, or a play reads those of others", async () => {
+    const cwd = await project({ ...files, "group_vars/all/secret.yml": VAULT.whole });
+    const asked: string[] = [];
+    const read = async (play: Partial<PlayDefinition>, limit?: string): Promise<string> => {
+      const secrets = storeOf({
+        cwd,
+        vaultIds: ["pw", "prod@prompt"],
+        ask: async (prompt) => {
+          asked.push(prompt);
+          return "other pass";
+        },
+      });
+      const playbook = { plays: [{ name: "", hosts: "all", roles: [], ...play }] };
+      const concerned = concernedBy(playbook, limit);
+      const { select } = await readInventory("hosts.yml", {
+        cwd,
+        playbookDirectory: cwd,
+        secrets,
+        concerned,
+      });
+      const [db] = select("db1");
+      return db?.locked?.[0]?.message ?? "open";
+    };
+    expect(await read({}, "web")).toBe("this file was not opened: its hosts take no part");
+    expect(await read({ hosts: "web:!db" })).toBe("this file was not opened: its hosts take no part");
+    expect(asked).toEqual([]);
+    expect(await read({ hosts: "web", hostVars: ["extra"] })).toBe("open");
+    expect(await read({}, "d*")).toBe("open");
+    expect(asked).toEqual(["Vault password (prod): ", "Vault password (prod): "]);
+  });
+
+  it("keep a command from hosts that may be reached otherwise than is known", async () => {
+    const cwd = await project(files);
+    const secrets = storeOf({ cwd, vaultPasswordFiles: ["pw"] });
+    const flags = { inventory: [join(cwd, "hosts.yml")] };
+    expect((await hostsToWorkOn({ hosts: "web" }, flags, secrets)).map(({ name }) => name)).toEqual(["web1"]);
+    expect(await failure(hostsToWorkOn({ hosts: "db" }, flags, secrets))).toMatch(
+      /^SECRET_FAILED .*host_vars\/db1\/secrets\.yml this file cannot be read: it is encrypted/,
     );
   });
 

@@ -1,7 +1,7 @@
 import { isVolleyError } from "../../core/errors.ts";
 import type { Host, Inventory } from "../../core/inventory.ts";
 import { parseNodeSet } from "../../fanout/node-set.ts";
-import { loadInventory } from "../../inventory/load.ts";
+import { type LoadInventoryOptions, loadInventory } from "../../inventory/load.ts";
 import { limitHosts, selectHosts } from "../../inventory/select.ts";
 import type { SecretStore } from "../../secrets/store.ts";
 import type { ExecFlags, ExecWords } from "../exec-command.ts";
@@ -10,7 +10,7 @@ import { expandLimit } from "../past-runs.ts";
 
 /**
  * The hosts that are meant, in the inventory's order. Where there is no inventory, the names themselves are: ssh_config
- * then says how to reach them. Fails with `INVENTORY_*`, `PATTERN_UNKNOWN` or `USAGE`.
+ * then says how to reach them. Fails with `INVENTORY_*`, `PATTERN_UNKNOWN`, `SECRET_FAILED` or `USAGE`.
  */
 export async function hostsToWorkOn(
   { hosts }: Pick<ExecWords, "hosts">,
@@ -19,19 +19,25 @@ export async function hostsToWorkOn(
 ): Promise<readonly Host[]> {
   const pattern = await expandLimit(hosts ?? "all");
   const limit = await expandLimit(flags.limit);
-  const inventory = await openInventory(flags, hosts === undefined ? (limit ?? pattern) : pattern, secrets);
-  const selected = selectHosts(inventory, pattern);
-  return limit === undefined ? selected : limitHosts(selected, inventory, limit, { cwd: process.cwd() });
+  const select = (inventory: Inventory): readonly Host[] => {
+    const selected = selectHosts(inventory, pattern);
+    return limit === undefined ? selected : limitHosts(selected, inventory, limit, { cwd: process.cwd() });
+  };
+  const names = hosts === undefined ? (limit ?? pattern) : pattern;
+  const found = select(await openInventory(flags, names, { secrets, concerned: select }));
+  // How a host is reached may stand in what could not be opened.
+  for (const { locked = [] } of found) for (const why of locked) throw why;
+  return found;
 }
 
 async function openInventory(
   flags: Pick<ExecFlags, "inventory">,
   names: string,
-  secrets: SecretStore,
+  how: Pick<LoadInventoryOptions, "secrets" | "concerned">,
 ): Promise<Inventory> {
   const options = {
+    ...how,
     cwd: process.cwd(),
-    secrets,
     // What compiles an inventory in TypeScript takes longer to load than most commands take.
     loadModule: async (file: string) =>
       (await import("../../controller/playbook.ts")).loadInventoryModule(file),
