@@ -3,11 +3,15 @@ import { homedir } from "node:os";
 import { join } from "node:path";
 import { VolleyError } from "../core/errors.ts";
 import { isRecord } from "../core/json.ts";
-import type { WireEvent } from "../core/protocol.ts";
+import { encodeLine, type WireEvent } from "../core/protocol.ts";
 import { TALLY_KEYS } from "../core/result.ts";
 import { bootId, processStart } from "./process-identity.ts";
 
 const KEPT_RUNS = 20;
+/** From here on a journal holds results and what else happens, but nothing of what programs and roles print. */
+const MAX_JOURNAL_BYTES = 32 << 20;
+const LEFT_OUT = "(what is printed from here on is not in this run's journal, which is full)\n";
+const PRINTED = /^\{"type":"(?:task:output|log)",/;
 const RUN_ID = /^[\w-]{1,64}$/;
 
 /** Who is carrying out a run on this host: the first line of its journal. */
@@ -49,11 +53,23 @@ export function hostDirectory(): string {
 }
 
 /** The store of a run on this host; the directory is made when the journal is opened. */
-export function findRunStore(run: string): RunStore {
+export function findRunStore(run: string, maxBytes = MAX_JOURNAL_BYTES): RunStore {
   if (!RUN_ID.test(run)) throw new VolleyError("PROTOCOL_INVALID", `"${run}" is no run's name`);
   const directory = join(hostDirectory(), "runs", run);
   const file = join(directory, "journal.ndjson");
   let descriptor: number | undefined;
+  let bytes = 0;
+  let full = false;
+  /** The line as it is kept: what has no room is left out, but its number, for without that nothing after it could be told. */
+  const bounded = (line: string): string => {
+    if (bytes + line.length <= maxBytes || !PRINTED.test(line)) return line;
+    const text = full ? "" : LEFT_OUT;
+    full = true;
+    return encodeLine({ ...JSON.parse(line), text });
+  };
+  const write = (to: number, line: string): void => {
+    bytes += fs.writeSync(to, line);
+  };
   const read = (): readonly string[] =>
     fs.existsSync(file) ? fs.readFileSync(file, "utf8").split("\n") : [];
   return {
@@ -71,6 +87,7 @@ export function findRunStore(run: string): RunStore {
       fs.mkdirSync(directory, { recursive: true, mode: 0o700 });
       prune(join(directory, ".."), run);
       descriptor = fs.openSync(file, "a", 0o600);
+      bytes = fs.fstatSync(descriptor).size;
       const header: JournalHeader = {
         type: "journal",
         run,
@@ -80,12 +97,12 @@ export function findRunStore(run: string): RunStore {
         boot: bootId(),
       };
       // A process that was killed as it wrote has left a line without an end.
-      fs.writeSync(descriptor, `\n${JSON.stringify(header)}\n`);
+      write(descriptor, `\n${JSON.stringify(header)}\n`);
     },
     append: (line) => {
       if (descriptor === undefined) return;
       try {
-        fs.writeSync(descriptor, line);
+        write(descriptor, bounded(line));
       } catch {
         // The disk is full: the run goes on, only what is told live can be told.
         fs.closeSync(descriptor);
