@@ -183,7 +183,7 @@ class Executor {
     declared: DeclaredTask,
     index: number,
   ): Promise<Result | null> {
-    const { job, assets, render, kill, replay, survivesRestart } = this.#options;
+    const { job, assets, render, kill, stop, replay, survivesRestart } = this.#options;
     const view = await this.#viewOf(index);
     const emit = this.#emit;
     const { use, context } = role;
@@ -222,6 +222,7 @@ class Executor {
       check: job.options.check,
       roleCondition: roleCondition(use, context),
       kill,
+      stop,
       restartedMs,
       delegate: (item, attempt) => this.#delegate({ ...ref, index, nth }, item, attempt),
       context: (check, vars, signal) =>

@@ -14,10 +14,12 @@ export type RetryOptions = Pick<TaskOptions<string, never>, "until" | "retries" 
 /**
  * Does a task again until its `until` holds or its tries are used up, as Ansible does it: a failed result is one to
  * ask about too, and without `until` it is tried until it does not fail. Check mode tries once: nothing would be different.
+ * Once `stop` is aborted it is not tried again, and has failed.
  */
 export async function withRetries(
   { until, retries, delay = DEFAULT_DELAY_S }: RetryOptions,
   context: Pick<ActionContext, "check" | "output" | "signal">,
+  stop: AbortSignal,
   attempt: () => Promise<Result>,
 ): Promise<Result> {
   const tries = 1 + Math.max(0, retries ?? (until === undefined ? 0 : DEFAULT_RETRIES));
@@ -28,10 +30,36 @@ export async function withRetries(
     const result: Result = { ...(await attempt()), attempts };
     if (result.state === "skipped" || holds(rule, result) || context.signal.aborted) return result;
     if (attempts >= tries) return exhausted(result);
+    if (stop.aborted) return stopped(result);
     const why = result.error === undefined ? "not yet what is waited for" : result.error.message;
     context.output("stderr", `attempt ${attempts} of ${tries}: ${why}; again in ${delay} s\n`);
-    await pause(delay * 1000, context.signal);
+    await pauseUnless(stop, delay * 1000, context.signal);
+    if (stop.aborted) return stopped(result);
   }
+}
+
+/** Waits, but not on once it is to stop. */
+async function pauseUnless(stop: AbortSignal, milliseconds: number, signal: AbortSignal): Promise<void> {
+  const either = new AbortController();
+  const onAbort = (): void => either.abort();
+  for (const one of [stop, signal]) one.addEventListener("abort", onAbort, { once: true });
+  if (stop.aborted) onAbort();
+  try {
+    await pause(milliseconds, either.signal);
+  } catch (thrown) {
+    if (!stop.aborted) throw thrown;
+  } finally {
+    for (const one of [stop, signal]) one.removeEventListener("abort", onAbort);
+  }
+}
+
+function stopped(result: Result): Result {
+  const times = `${result.attempts} ${result.attempts === 1 ? "attempt" : "attempts"}`;
+  return {
+    ...result,
+    state: "failed",
+    error: { code: "CANCELLED", message: `the run was cancelled; not yet what is waited for after ${times}` },
+  };
 }
 
 function holds(rule: (result: TaskResult) => boolean, result: Result): boolean {

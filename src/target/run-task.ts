@@ -21,6 +21,8 @@ export interface TaskEnvironment {
   readonly roleCondition: (() => boolean | Promise<boolean>) | undefined;
   /** Aborted: the action now running is ended, and items of a loop that are left are not begun. */
   readonly kill: AbortSignal;
+  /** Aborted: a task that is tried until it holds is not tried again. */
+  readonly stop: AbortSignal;
   /** Has the controller perform the action of an item, for a task that is delegated to it. */
   delegate(item: number, attempt: number): Promise<Result>;
   /** Set for a task that has restarted the host: how many milliseconds ago it began. Only what is left of it is done. */
@@ -61,7 +63,7 @@ function resultOfThrown(thrown: unknown, check: boolean): Result {
 async function runOnce(
   { call, options }: DeclaredTask,
   item: readonly [] | readonly [unknown],
-  { system, check: checkMode, context, kill, restartedMs, delegate }: TaskEnvironment,
+  { system, check: checkMode, context, kill, stop, restartedMs, delegate }: TaskEnvironment,
   position = 0,
 ): Promise<Result> {
   const { when, changedWhen, failedWhen, vars = {} } = options;
@@ -94,7 +96,7 @@ async function runOnce(
       ? judged
       : judge(judged, changedWhen as Judgement, "changed", "unchanged");
   };
-  return withRetries(options as RetryOptions, actionContext, attempt);
+  return withRetries(options as RetryOptions, actionContext, stop, attempt);
 }
 
 type Judgement = boolean | ((result: TaskResult) => boolean) | undefined;

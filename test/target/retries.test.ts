@@ -174,6 +174,35 @@ test("a timeout is for all tries and all items together", async () => {
   expect(run.task("items").error?.code).toBe("TIMEOUT");
 });
 
+test("a task is not tried again once the run is to stop, however long it would wait", async () => {
+  for (const when of ["while it waits", "during an attempt"]) {
+    const stop = new AbortController();
+    const said = when === "while it waits" ? "attempt 1" : "trying";
+    const run = await runTasks(
+      ({ task }) => {
+        task("t", shell("echo trying"), { until: () => false, retries: 1_000, delay: 3_600 });
+        task("never", noop({}));
+      },
+      {
+        stop: stop.signal,
+        onEvent: (event) => {
+          if (event.type === "task:output" && event.text.includes(said)) stop.abort();
+        },
+      },
+    );
+    expect(run.task("t"), when).toMatchObject({
+      state: "failed",
+      attempts: 1,
+      error: {
+        code: "CANCELLED",
+        message: "the run was cancelled; not yet what is waited for after 1 attempt",
+      },
+    });
+    expect(run.cancelled).toBe(true);
+    expect(run.tally).toMatchObject({ failed: 1, notExecuted: 1 });
+  }
+});
+
 test("a task that is waiting to be tried again ends with the run", async () => {
   const stop = new AbortController();
   const kill = new AbortController();
