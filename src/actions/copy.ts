@@ -12,7 +12,7 @@ import { findAssetSource, findRemoteSource } from "./lib/copy-source.ts";
 import { destinationFile } from "./lib/destination.ts";
 import { backup, directoryMode, validate } from "./lib/file-params.ts";
 import { jsonText } from "./lib/json-text.ts";
-import { fileAttributes, flag, optionalText, text } from "./lib/params.ts";
+import { copiedAttributes, flag, optionalText, text } from "./lib/params.ts";
 import type { StepsChange } from "./lib/steps.ts";
 import { applySteps } from "./lib/steps.ts";
 
@@ -41,7 +41,7 @@ const params = v.pipe(
     dest: text("Where it goes. When it ends with `/` or is a directory, the name of `src` is added."),
     remote_src: flag("Take `src` from the host itself."),
     force: flag("Replace a file that differs; false writes it only when there is none.", true),
-    ...fileAttributes,
+    ...copiedAttributes,
     directory_mode: directoryMode,
     backup,
     validate,

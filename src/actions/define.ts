@@ -1,4 +1,4 @@
-import type { GenericSchema, InferInput, InferOutput } from "valibot";
+import type { BaseIssue, GenericSchema, InferInput, InferOutput } from "valibot";
 import { safeParse } from "valibot";
 import type { ActionCall, ActionContext, Applied, Change, Unchanged } from "../core/action.ts";
 import { VolleyError } from "../core/errors.ts";
@@ -95,11 +95,20 @@ function parseParams<S extends GenericSchema>(name: string, schema: S, input: un
       : parsed.issues.map((issue) => {
           const path = issue.path?.map((item) => String(item.key)).join(".");
           if (path !== undefined && issue.received === "undefined") return `parameter "${path}" is required`;
-          return path === undefined ? issue.message : `parameter "${path}": ${issue.message}`;
+          return path === undefined ? explain(issue) : `parameter "${path}": ${explain(issue)}`;
         });
   throw new VolleyError("PARAMS_INVALID", `${name}: ${[...new Set(problems)].join("; ")}`, {
     ...(known.length > 0 ? { hint: `${name} takes: ${known.join(", ")}` } : {}),
   });
+}
+
+/** What is wrong with a value, on one line whatever it holds, in words where valibot has only its own. */
+function explain({ message, expected, received }: BaseIssue<unknown>): string {
+  const words =
+    expected !== null && /^Invalid (?:type|value): /.test(message)
+      ? `must be ${expected.replace(/^\((.*)\)$/s, "$1").replaceAll(" | ", ", ")}, not ${received}`
+      : message;
+  return words.replace(/[\n\r]/g, (end) => (end === "\n" ? "\\n" : "\\r"));
 }
 
 /** The names of an object schema's parameters, also when it is wrapped in a pipe; empty when it is no object. */

@@ -5,7 +5,7 @@ import { defineAction } from "./define.ts";
 import { assetMode } from "./lib/copy-source.ts";
 import { destinationFile } from "./lib/destination.ts";
 import { backup, validate } from "./lib/file-params.ts";
-import { fileAttributes, flag, oneOf, text } from "./lib/params.ts";
+import { copiedAttributes, flag, oneOf, text } from "./lib/params.ts";
 import { applyFile, inspectFile } from "./lib/write-file.ts";
 
 /** What `template` tells. */
@@ -31,7 +31,7 @@ A \`#jinja2: lstrip_blocks:True\` line at its top sets how it is trimmed, as in 
     trim_blocks: flag("Remove the newline after a block tag.", true),
     lstrip_blocks: flag("Remove white space before a block tag."),
     newline_sequence: oneOf(["\n", "\r", "\r\n"], "\n", "How lines end in the file."),
-    ...fileAttributes,
+    ...copiedAttributes,
     backup,
     validate,
     follow: flag("When `dest` is a link, write the file it leads to instead of replacing the link."),

@@ -16,19 +16,25 @@ import { fileAttributes, flag, optionalText, text, textList } from "./lib/params
 
 const patterns = (description: string) => v.optional(textList(description), []);
 
-const params = v.strictObject({
-  src: text("The archive: a file of the role, or with `remote_src` an absolute path on the host or a URL."),
-  dest: text("Absolute path of an existing directory."),
-  remote_src: flag("`src` is on the host already, or a URL."),
-  creates: optionalText("Path or pattern; when it exists, nothing is unpacked."),
-  exclude: patterns("Patterns of files left out. Not together with `include`."),
-  include: patterns("Patterns of the only files unpacked."),
-  keep_newer: flag("Leaves files alone that are newer than those in the archive."),
-  list_files: flag("Gives the names of the files in the archive."),
-  extra_opts: v.optional(textList("More options for tar or unzip, such as `--strip-components=1`."), []),
-  validate_certs: flag("Verifies the certificate of a URL's server.", true),
-  ...fileAttributes,
-});
+const params = v.pipe(
+  v.strictObject({
+    src: text("The archive: a file of the role, or with `remote_src` an absolute path on the host or a URL."),
+    dest: text("Absolute path of an existing directory."),
+    remote_src: flag("`src` is on the host already, or a URL."),
+    creates: optionalText("Path or pattern; when it exists, nothing is unpacked."),
+    exclude: patterns("Patterns of files left out. Not together with `include`."),
+    include: patterns("Patterns of the only files unpacked."),
+    keep_newer: flag("Leaves files alone that are newer than those in the archive."),
+    list_files: flag("Gives the names of the files in the archive."),
+    extra_opts: v.optional(textList("More options for tar or unzip, such as `--strip-components=1`."), []),
+    validate_certs: flag("Verifies the certificate of a URL's server.", true),
+    ...fileAttributes,
+  }),
+  v.check(
+    ({ include, exclude }) => include.length === 0 || exclude.length === 0,
+    'give only one of "include" and "exclude"',
+  ),
+);
 type Params = v.InferOutput<typeof params>;
 
 /** What `unarchive` tells. */

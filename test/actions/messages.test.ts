@@ -1,8 +1,13 @@
 import { describe, expect, test } from "vitest";
+import { apt } from "../../src/actions/apt.ts";
 import { assert } from "../../src/actions/assert.ts";
+import { copy } from "../../src/actions/copy.ts";
 import { debug } from "../../src/actions/debug.ts";
 import { fail } from "../../src/actions/fail.ts";
+import { file } from "../../src/actions/file.ts";
 import { noop } from "../../src/actions/noop.ts";
+import { template } from "../../src/actions/template.ts";
+import { unarchive } from "../../src/actions/unarchive.ts";
 import { failureData } from "../../src/core/action.ts";
 import { makeSandbox, pass } from "./harness.ts";
 
@@ -62,6 +67,60 @@ describe("debug", () => {
     expect(() => debug({ msg: "x", var: "y" })).toThrow("give either msg or var, not both");
     // @ts-expect-error: a misspelt parameter
     expect(() => debug({ mgs: "x" })).toThrow(/unknown parameter "mgs"; did you mean "msg"\?/);
+  });
+});
+
+describe("wrong parameters", () => {
+  const dest = "/etc/x";
+  // As from plain JavaScript, or from vars: the types would not let most of these through.
+  const untyped = (call: unknown, params: unknown) => () => (call as (params: unknown) => unknown)(params);
+
+  test.each([
+    [
+      file,
+      { path: dest, state: "dir" },
+      'file: parameter "state": must be "file", "directory", "touch", "link", "hard", "absent", not "dir"',
+    ],
+    [copy, { content: 5, dest }, 'copy: parameter "content": must be string, Object, Array, not 5'],
+    [copy, "x", 'copy: must be Object, not "x"'],
+    [
+      template,
+      { src: "x", dest, newline_sequence: "\\n" },
+      'template: parameter "newline_sequence": must be "\\n", "\\r", "\\r\\n", not "\\n"',
+    ],
+  ])("are told on one line (%#)", (call, params, message) => {
+    expect(untyped(call, params)).toThrow(expect.objectContaining({ code: "PARAMS_INVALID", message }));
+  });
+
+  test.each([
+    [644, 'copy: parameter "mode": mode 644 is a decimal number; write 0o644 or "0644"'],
+    [0o10000, 'copy: parameter "mode": mode 4096 is out of range; it goes from 0 to 0o7777'],
+    [
+      "rw-r--r--",
+      'copy: parameter "mode": mode "rw-r--r--" is not one chmod knows; write "0644" or "u=rw,g=r,o="',
+    ],
+  ])("a mode that is none is found when the task is declared (%j)", (mode, message) => {
+    expect(() => copy({ content: "", dest, mode })).toThrow(
+      expect.objectContaining({ code: "PARAMS_INVALID", message }),
+    );
+    expect(() => copy({ src: "tree/", dest, directory_mode: mode })).toThrow(/parameter "directory_mode"/);
+  });
+
+  test("preserve is a mode only where something has one to preserve", () => {
+    expect(copy({ src: "x", dest, mode: "preserve" }).params.mode).toBe("preserve");
+    expect(() => file({ path: dest, mode: "preserve" })).toThrow(/parameter "mode"/);
+  });
+
+  test("what excludes each other is not given together", () => {
+    expect(() => unarchive({ src: "x.tar", dest, include: ["a"], exclude: ["b"] })).toThrow(
+      'unarchive: give only one of "include" and "exclude"',
+    );
+    expect(() => apt({ name: "a", deb: "/x.deb" })).toThrow(
+      'apt: give only one of "name", "deb" and "upgrade"',
+    );
+    expect(() => apt({ name: "a", upgrade: "dist" })).toThrow(
+      'apt: give only one of "name", "deb" and "upgrade"',
+    );
   });
 });
 

@@ -102,6 +102,12 @@ export const aptParams = v.pipe(
     "name, pkg and package are the same; give one of them",
   ),
   v.check(
+    ({ name, pkg, package: packageName, deb, upgrade }) =>
+      [(name ?? pkg ?? packageName) !== undefined, deb !== undefined, upgrade !== "no"].filter(Boolean)
+        .length < 2,
+    'give only one of "name", "deb" and "upgrade"',
+  ),
+  v.check(
     ({ state, name, pkg, package: packageName }) =>
       state === "latest" || !(name ?? pkg ?? packageName)?.includes("*"),
     '"*" stands for every installed package and goes with state: "latest" only',

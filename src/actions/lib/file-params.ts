@@ -1,5 +1,5 @@
 import * as v from "valibot";
-import { fileAttributes, flag, text } from "./params.ts";
+import { flag, modeText, text } from "./params.ts";
 
 /** The file an action edits. */
 export const filePath = text("The file: an absolute path, or one from `~/`.");
@@ -21,9 +21,4 @@ export const validate = v.optional(
 );
 
 /** `directory_mode` of actions that make directories on the way. */
-export const directoryMode = v.optional(
-  v.pipe(
-    fileAttributes.mode.wrapped,
-    v.description("Permission bits of directories that are made, as for `mode`."),
-  ),
-);
+export const directoryMode = modeText("Permission bits of directories that are made, as for `mode`.");

@@ -55,6 +55,16 @@ export function parseMode(mode: string | number, current: number, isDirectory: b
   return bits;
 }
 
+/** Why a mode is none that {@link parseMode} takes; undefined when it is one. */
+export function modeProblem(mode: string | number): string | undefined {
+  try {
+    parseMode(mode, 0, false);
+    return undefined;
+  } catch (thrown) {
+    return thrown instanceof Error ? thrown.message : String(thrown);
+  }
+}
+
 function checkNumber(mode: number): number {
   if (FORGOTTEN_PREFIX.has(mode)) {
     throw new VolleyError("ACTION_FAILED", `mode ${mode} is a decimal number; write 0o${mode} or "0${mode}"`);

@@ -1,4 +1,5 @@
 import * as v from "valibot";
+import { modeProblem } from "./mode.ts";
 
 /** A parameter's schema with the sentence the reference shows for it. */
 export function describe<const S extends v.GenericSchema>(schema: S, text: string) {
@@ -39,16 +40,35 @@ export function textList(description: string) {
   );
 }
 
+const MODE = 'Permission bits: `0o644`, `"0644"`, or symbolic as chmod takes it: `"u=rw,g=r,o="`.';
+
+/** Permission bits; with `preserve`, that word as well. Known to be sound before any host is touched. */
+export function modeText(description: string, also?: "preserve") {
+  const problem = (mode: string | number): string | undefined =>
+    mode === also ? undefined : modeProblem(mode);
+  return v.optional(
+    v.pipe(
+      v.union([v.number(), v.string()]),
+      v.check(
+        (mode) => problem(mode) === undefined,
+        ({ input }) => problem(input) ?? "",
+      ),
+      v.description(description),
+    ),
+  );
+}
+
 /** The file attributes every action that makes files shares. */
 export const fileAttributes = {
   owner: v.optional(
     v.pipe(v.union([v.string(), v.number()]), v.description("User name or id the file belongs to.")),
   ),
   group: v.optional(v.pipe(v.union([v.string(), v.number()]), v.description("Group name or id."))),
-  mode: v.optional(
-    v.pipe(
-      v.union([v.pipe(v.number(), v.integer(), v.minValue(0), v.maxValue(0o7777)), v.string()]),
-      v.description('Permission bits: `0o644`, `"0644"`, or symbolic as chmod takes it: `"u=rw,g=r,o="`.'),
-    ),
-  ),
+  mode: modeText(MODE),
+};
+
+/** Those of actions that know the mode of what they make a file from. */
+export const copiedAttributes = {
+  ...fileAttributes,
+  mode: modeText(`${MODE} \`preserve\` is that of the source.`, "preserve"),
 };
