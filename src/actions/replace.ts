@@ -12,7 +12,7 @@ export const replace = defineAction({
   name: "replace",
   doc: `Replaces every match of a Python regular expression in a file.
 
-As in Ansible, \`^\` and \`$\` match at every line; \`replace\` may name groups as \`\\1\` or \`\\g<name>\`, and without it matches
+As in Ansible, \`^\` and \`$\` match at every line, and \`\\w\` is a letter of any script; \`replace\` may name groups as \`\\1\` or \`\\g<name>\`, and without it matches
 are removed. It is up to the expression not to match its own result. \`after\` and \`before\` are expressions that
 limit where it looks, with \`.\` matching newlines too; when they do not match, nothing happens. The file's link is
 followed.`,
@@ -46,7 +46,7 @@ followed.`,
       return replaceIn(
         text,
         section,
-        pythonRegex(write(regexp), { multiline: true, global: true }),
+        pythonRegex(write(regexp), { multiline: true, unicode: true, global: true }),
         write(params.replace),
       );
     });
@@ -66,7 +66,10 @@ interface Section {
 function findSection(text: string, after: string | undefined, before: string | undefined): Section | null {
   if (after === undefined && before === undefined) return { start: 0, end: text.length };
   const middle = after === undefined || before === undefined ? ".*" : ".*?";
-  const regex = pythonRegex(`${after ?? ""}(?P<volley_section>${middle})${before ?? ""}`, { dotAll: true });
+  const regex = pythonRegex(`${after ?? ""}(?P<volley_section>${middle})${before ?? ""}`, {
+    dotAll: true,
+    unicode: true,
+  });
   const found = new RegExp(regex.source, `${regex.flags}d`).exec(text)?.indices?.groups?.volley_section;
   return found === undefined ? null : { start: found[0], end: found[1] };
 }

@@ -1,4 +1,5 @@
 import { VolleyError } from "./errors.ts";
+import { pythonClass, wordBoundary } from "./python-classes.ts";
 
 /** Flags as Python's `re` has them. */
 export interface PythonRegexFlags {
@@ -7,6 +8,8 @@ export interface PythonRegexFlags {
   readonly multiline?: boolean;
   /** `.` matches newlines too. */
   readonly dotAll?: boolean;
+  /** `\d`, `\s`, `\w` and `\b` go by Unicode, as in Python's `str`; without it by ASCII, as in its `bytes`. */
+  readonly unicode?: boolean;
   /** Matches all, as `matchAll` and `replace` need it. */
   readonly global?: boolean;
 }
@@ -18,7 +21,6 @@ interface Modes {
 }
 
 const CONTROL: Readonly<Record<string, number>> = { a: 7, f: 12, n: 10, r: 13, t: 9, v: 11 };
-const CLASS_ESCAPES = "dDwWsS";
 const SYNTAX = "^$\\.*+?()[]{}|/";
 
 // Anchors are written out, so that JavaScript's other ideas of what ends a line play no part.
@@ -42,10 +44,12 @@ class Translator {
   #at = 0;
   #ignoreCase: boolean;
   #modes: Modes;
+  readonly #unicode: boolean;
 
   constructor(source: string, flags: PythonRegexFlags) {
     this.#source = source;
     this.#ignoreCase = flags.ignoreCase === true;
+    this.#unicode = flags.unicode === true;
     this.#modes = { multiline: flags.multiline === true, dotAll: flags.dotAll === true, verbose: false };
   }
 
@@ -165,7 +169,9 @@ class Translator {
     const character = this.#next();
     if (character === "A") return START;
     if (character === "Z") return END;
-    if (character === "b" || character === "B" || CLASS_ESCAPES.includes(character)) return `\\${character}`;
+    if (character === "b" || character === "B") return wordBoundary(this.#unicode, character === "B");
+    const kind = pythonClass(character, this.#unicode);
+    if (kind !== undefined) return `[${kind}]`;
     if (/[A-Za-z]/.test(character)) this.#fail(`\\${character} has no meaning`);
     return literal(character);
   }
@@ -203,7 +209,8 @@ class Translator {
     const code = this.#codePoint();
     if (code !== null) return { text: literalInClass(String.fromCodePoint(code)), range: true };
     const escaped = this.#next();
-    if (CLASS_ESCAPES.includes(escaped)) return { text: `\\${escaped}`, range: false };
+    const kind = pythonClass(escaped, this.#unicode);
+    if (kind !== undefined) return { text: kind, range: false };
     if (escaped === "b") return { text: "\\x08", range: true };
     if (/[A-Za-z]/.test(escaped)) this.#fail(`\\${escaped} has no meaning in a character class`);
     return { text: literalInClass(escaped), range: true };
@@ -231,7 +238,14 @@ export function expandPythonTemplate(template: string, match: RegExpMatchArray):
       if (name !== undefined) return groupOf(match, name, template);
       if (other === undefined) return part;
       const control = CONTROL[other];
-      return control === undefined ? (other === "\\" ? "\\" : part) : String.fromCharCode(control);
+      if (control !== undefined) return String.fromCharCode(control);
+      if (/[A-Za-z]/.test(other)) {
+        throw new VolleyError(
+          "ACTION_FAILED",
+          `the replacement ${template} has a \\${other}, which has no meaning; write \\\\${other} for the characters themselves`,
+        );
+      }
+      return other === "\\" ? "\\" : part;
     },
   );
 }

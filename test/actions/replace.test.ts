@@ -50,6 +50,7 @@ describe("changes", () => {
       { regexp: "a", replace: "b", after: "(s)(\\d)" },
       "a\ns1\nb\n",
     ],
+    ["words of any script", "größe=1\n", { regexp: "\\b(\\w+)=1", replace: "\\1=2" }, "größe=2\n"],
     ["dollar signs as they are", "a\n", { regexp: "a", replace: "$&$1" }, "$&$1\n"],
   ];
   it.each(cases)("%s", async (_name, before, params, after) => {

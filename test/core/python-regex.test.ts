@@ -50,6 +50,27 @@ describe("pythonRegex", () => {
   });
 });
 
+describe("classes", () => {
+  // [pattern, text, what Python finds in bytes, and in str]
+  const cases: readonly (readonly [pattern: string, text: string, inBytes: string, inText: string])[] = [
+    ["\\w+", "aé_1²x", "a", "aé_1²x"],
+    ["\\W", "aé-", "é", "-"],
+    ["[\\W_]", "aé_", "é", "_"],
+    ["[^\\W\\d]+", "1aé‿", "a", "aé"],
+    ["\\d+", "1٣2", "1", "1٣2"],
+    ["\\D", "1٣x", "٣", "x"],
+    ["a\\s*b?", "a\u00a0\u2028b", "a", "a\u00a0\u2028b"],
+    ["\\S+", "\ufeff\u00a0", "\ufeff\u00a0", "\ufeff"],
+    ["[\\S]+", "\ufeff\u00a0", "\ufeff\u00a0", "\ufeff"],
+    ["f\\b.?", "fé f.", "fé", "f."],
+    ["f\\B.", "f. fé fx", "fx", "fé"],
+  ];
+  it.each(cases)("%j in %j", (pattern, text, inBytes, inText) => {
+    expect(pythonRegex(pattern).exec(text)?.[0]).toBe(inBytes);
+    expect(pythonRegex(pattern, { unicode: true }).exec(text)?.[0]).toBe(inText);
+  });
+});
+
 describe("expandPythonTemplate", () => {
   const match = /(?<name>a)(b)(x)?/u.exec("ab")!;
   it.each([
@@ -62,6 +83,11 @@ describe("expandPythonTemplate", () => {
     ["$1 $&", "$1 $&"],
   ])("%j", (template, expected) => {
     expect(expandPythonTemplate(template, match)).toBe(expected);
+  });
+
+  it("refuses an escape that means nothing, as Python does", () => {
+    expect(() => expandPythonTemplate("C:\\path", match)).toThrow("has a \\p, which has no meaning");
+    expect(expandPythonTemplate("a\\.b\\-", match)).toBe("a\\.b\\-");
   });
 
   it("names a group that does not exist", () => {
