@@ -6,9 +6,10 @@ import type { Facts } from "../core/facts.ts";
 import type { Host } from "../core/inventory.ts";
 import type { Vars } from "../core/json.ts";
 import type { PlayDefinition } from "../core/playbook.ts";
-import type { RoleContext, RoleUse, TaskHandle, TasksContext } from "../core/role.ts";
+import type { RoleContext, RoleUse, TaskHandle, TaskOptions, TasksContext } from "../core/role.ts";
 import { findSecrets } from "../core/secret.ts";
 import { findAsset } from "../target/action-context.ts";
+import { checkNotify, checkTask, notifyList } from "../target/check-task.ts";
 import { silenceConsole } from "./silence-console.ts";
 import { unknowable } from "./unknowable.ts";
 
@@ -76,7 +77,11 @@ async function declareRole(
   };
   const tasksContext: TasksContext = {
     ...context,
-    task: ((_name: string, call: unknown) => {
+    task: ((name: string, call: unknown, options?: TaskOptions) => {
+      checkTask(use.role.name, name, call, options);
+      // What other roles' handlers are called, may be known to the host only.
+      const own = notifyList(options?.notify).filter((handler) => !handler.includes(":"));
+      checkNotify(use.role.name, name, own, handlerNames, []);
       look(call);
       return unknowable<TaskHandle>();
     }) as TasksContext["task"],
@@ -84,11 +89,13 @@ async function declareRole(
     flushHandlers: () => {},
     log: () => {},
   };
+  let handlerNames: readonly string[] = [];
   // What it prints it prints on the host, where secrets are masked.
   const restoreConsole = silenceConsole();
   try {
     const { handlers } = use.role;
     const declared: unknown = typeof handlers === "function" ? handlers(context) : handlers;
+    handlerNames = Object.keys(declared ?? {});
     for (const spec of Object.values(declared ?? {})) for (const call of [spec].flat()) look(call);
     if (use.role.facts !== undefined) return;
     // Only what it declares before it waits for anything real.

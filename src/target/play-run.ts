@@ -1,8 +1,8 @@
 import { VolleyError } from "../core/errors.ts";
 import type { Result } from "../core/result.ts";
+import { notifyList, splitHandlerName } from "./check-task.ts";
 import type { DeclaredTask } from "./declared-task.ts";
 import type { RoleRun } from "./role-run.ts";
-import { notifyList, splitHandlerName } from "./role-run.ts";
 import { ROLE_SKIPPED } from "./run-task.ts";
 import { createHandle } from "./task-handle.ts";
 import { UnknownInCheckMode } from "./unknown.ts";

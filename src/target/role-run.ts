@@ -1,16 +1,8 @@
 import type { ActionCall } from "../core/action.ts";
 import { VolleyError } from "../core/errors.ts";
-import { isRecord } from "../core/json.ts";
-import { didYouMean } from "../core/nearest.ts";
-import type {
-  HandlerSpec,
-  RoleContext,
-  RoleUse,
-  TaskHandle,
-  TaskOptions,
-  TasksContext,
-} from "../core/role.ts";
+import type { HandlerSpec, RoleContext, RoleUse, TaskHandle, TasksContext } from "../core/role.ts";
 import type { ReadSystem } from "../core/system.ts";
+import { checkNotify, checkTask, isActionCall } from "./check-task.ts";
 import type { DeclaredTask, Queued } from "./declared-task.ts";
 import { isWanted, type TagSelection, tagList } from "./tags.ts";
 import { createHandle } from "./task-handle.ts";
@@ -128,22 +120,16 @@ export class RoleRun {
   }
 
   #declareTask(name: string, call: DeclaredTask["call"], options: DeclaredTask["options"]): TaskHandle {
-    if (typeof name !== "string" || name === "") {
-      throw new VolleyError(
-        "PLAYBOOK_INVALID",
-        `role "${this.use.role.name}": task() takes a name first, then an action`,
-      );
-    }
-    if (typeof call !== "function" && !isActionCall(call)) {
-      throw new VolleyError(
-        "PLAYBOOK_INVALID",
-        `role "${this.use.role.name}": task "${name}" needs an action, such as \`file({ path: … })\`, as its second argument`,
-      );
-    }
-    checkDelegation(this.use.role.name, name, options);
+    checkTask(this.use.role.name, name, call, options);
     const control = createHandle(name);
     const { use, selection, playTags } = this.#options;
-    this.#checkNotify(name, options.notify);
+    checkNotify(
+      use.role.name,
+      name,
+      options.notify,
+      [...this.handlers.keys()],
+      this.#options.handlersOfPlay(),
+    );
     const tags = [...playTags, ...tagList(use.options.tags), ...tagList(options.tags)];
     if (!isWanted(tags, selection)) {
       control.settle({ state: "skipped", message: "not among the tags asked for" }, false);
@@ -154,23 +140,6 @@ export class RoleRun {
       this.#push({ kind: "task", name, action, call, options, control, handler: false });
     }
     return control.handle;
-  }
-
-  #checkNotify(task: string, notify: TaskOptions["notify"]): void {
-    for (const name of notifyList(notify)) {
-      if (this.handlers.has(name)) continue;
-      const ofPlay = this.#options.handlersOfPlay();
-      if (ofPlay.includes(splitHandlerName(name).join(":"))) continue;
-      const known = [...this.handlers.keys()];
-      throw new VolleyError(
-        "PLAYBOOK_INVALID",
-        `role "${this.use.role.name}": task "${task}" notifies "${name}", which is no handler of it${didYouMean(name, [...known, ...ofPlay])}`,
-        {
-          hint:
-            known.length === 0 ? "the role declares no handlers" : `its handlers are: ${known.join(", ")}`,
-        },
-      );
-    }
   }
 
   #push(queued: Queued): void {
@@ -206,28 +175,6 @@ export class RoleRun {
       },
     });
   }
-}
-
-/** The handlers a `notify` names. */
-export function notifyList(notify: TaskOptions["notify"]): readonly string[] {
-  return notify === undefined ? [] : typeof notify === "string" ? [notify] : notify;
-}
-
-/** `role:handler` taken apart. */
-export function splitHandlerName(name: string): readonly string[] {
-  const colon = name.lastIndexOf(":");
-  return colon < 0 ? [name] : [name.slice(0, colon).trim(), name.slice(colon + 1).trim()];
-}
-
-function checkDelegation(role: string, task: string, { delegateTo, become }: DeclaredTask["options"]): void {
-  if (delegateTo === undefined || (delegateTo === "controller" && become === undefined)) return;
-  const what =
-    become === undefined ? 'delegateTo is "controller" or nothing' : "a delegated task has no become";
-  throw new VolleyError("PLAYBOOK_INVALID", `role "${role}": task "${task}": ${what}`);
-}
-
-function isActionCall(value: unknown): value is ActionCall {
-  return isRecord(value) && typeof value.action === "string" && typeof value.inspect === "function";
 }
 
 /** The action of a task that is made when its turn comes, for display: asked of a loop's first item, where that can be. */

@@ -157,6 +157,34 @@ const cases: readonly Case[] = [
     says: /^volley: site\.ts:6:\d+: copy: .*"dest" is required/,
   },
   {
+    what: "an unknown option of a task",
+    files: {
+      ...hosts,
+      "site.ts": tasks('task("Say", copy({ content: "a", dest: "/tmp/a" }), { notfy: "x" } as never);'),
+    },
+    args: ["run", "site.ts"],
+    says: /^volley: site\.ts:6:\d+: role "One": task "Say": unknown option "notfy"; did you mean "notify"\? \(a task takes: when, notify, .*\)$/,
+  },
+  {
+    what: "a task without an action",
+    files: { ...hosts, "site.ts": tasks('task("Say", undefined as never);') },
+    args: ["run", "site.ts"],
+    says: /^volley: site\.ts:6:\d+: role "One": task "Say" needs an action, such as /,
+  },
+  {
+    what: "a handler that is not there",
+    files: {
+      ...hosts,
+      "site.ts": withRole("web()"),
+      "roles/web/role.ts": role(
+        'task("D", debug({ msg: "x" }), { notify: "relaod" as never });',
+        '  handlers: { reload: debug({ msg: "r" }) },\n',
+      ),
+    },
+    args: ["run", "site.ts"],
+    says: /^volley: roles\/web\/role\.ts:9:\d+: role "web": task "D" notifies "relaod".*; did you mean "reload"\? \(its handlers are: reload\)$/,
+  },
+  {
     what: "a template that is missing",
     files: {
       ...hosts,
@@ -492,10 +520,10 @@ test("check: with types, without, and with what is wrong", async () => {
   );
   const right = await volley(["check", "site.ts"], { cwd: project.directory });
   expect(right).toMatchObject({ code: 0, stderr: "", stdout: expect.stringMatching(/; types are right\n$/) });
-  project.write("site.ts", tasks('task(42, copy({ content: "a", dest: "/tmp/a" }));'));
+  project.write("site.ts", tasks('const count: number = "4"; void count;'));
   const wrong = await volley(["check", "site.ts"], { cwd: project.directory });
   expect(wrong.code).toBe(1);
-  expect(wrong.stdout).toMatch(/site\.ts.*6.*error TS2345/);
+  expect(wrong.stdout).toMatch(/site\.ts.*6.*error TS2322/);
 }, 240_000);
 
 test("bundle: writes a file that runs by itself", async () => {

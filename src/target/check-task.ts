@@ -1,0 +1,87 @@
+import type { ActionCall } from "../core/action.ts";
+import { VolleyError } from "../core/errors.ts";
+import { isRecord } from "../core/json.ts";
+import { didYouMean } from "../core/nearest.ts";
+import type { LoopOptions, TaskOptions } from "../core/role.ts";
+
+const OPTIONS: Readonly<Record<keyof LoopOptions<unknown>, true>> = {
+  when: true,
+  notify: true,
+  tags: true,
+  loop: true,
+  label: true,
+  check: true,
+  ignoreErrors: true,
+  changedWhen: true,
+  failedWhen: true,
+  until: true,
+  retries: true,
+  delay: true,
+  timeout: true,
+  runOnce: true,
+  delegateTo: true,
+  noLog: true,
+  become: true,
+  vars: true,
+};
+const OPTION_NAMES = Object.keys(OPTIONS);
+
+/** Refuses what no task can be declared with, whatever the host: says so with `PLAYBOOK_INVALID`. */
+export function checkTask(role: string, name: unknown, call: unknown, options: unknown): void {
+  const refuse = (what: string, hint?: string): never => {
+    throw new VolleyError("PLAYBOOK_INVALID", `role "${role}": ${what}`, hint === undefined ? {} : { hint });
+  };
+  if (typeof name !== "string" || name === "") refuse("task() takes a name first, then an action");
+  if (typeof call !== "function" && !isActionCall(call)) {
+    refuse(`task "${name}" needs an action, such as \`file({ path: … })\`, as its second argument`);
+  }
+  if (options === undefined) return;
+  if (!isRecord(options)) return refuse(`task "${name}": its options, the third argument, are an object`);
+  for (const key of Object.keys(options)) {
+    if (OPTION_NAMES.includes(key)) continue;
+    refuse(
+      `task "${name}": unknown option "${key}"${didYouMean(key, OPTION_NAMES)}`,
+      `a task takes: ${OPTION_NAMES.join(", ")}`,
+    );
+  }
+  const { delegateTo, become } = options;
+  if (delegateTo === undefined) return;
+  if (delegateTo !== "controller") refuse(`task "${name}": delegateTo is "controller" or nothing`);
+  if (become !== undefined) refuse(`task "${name}": a delegated task has no become`);
+}
+
+/** Refuses a `notify` that names no handler: `known` are the role's own, `others` those of the play as `role:handler`. */
+export function checkNotify(
+  role: string,
+  task: string,
+  notify: TaskOptions["notify"],
+  known: readonly string[],
+  others: readonly string[],
+): void {
+  for (const name of notifyList(notify)) {
+    if (known.includes(name) || others.includes(splitHandlerName(name).join(":"))) continue;
+    throw new VolleyError(
+      "PLAYBOOK_INVALID",
+      `role "${role}": task "${task}" notifies "${name}", which is no handler of it${didYouMean(name, [...known, ...others])}`,
+      {
+        hint: known.length === 0 ? "the role declares no handlers" : `its handlers are: ${known.join(", ")}`,
+      },
+    );
+  }
+}
+
+/** The handlers a `notify` names. */
+export function notifyList(notify: TaskOptions["notify"]): readonly string[] {
+  return notify === undefined ? [] : typeof notify === "string" ? [notify] : notify;
+}
+
+/** `role:handler` taken apart. */
+export function splitHandlerName(name: string): readonly string[] {
+  const colon = name.lastIndexOf(":");
+  return colon < 0 ? [name] : [name.slice(0, colon).trim(), name.slice(colon + 1).trim()];
+}
+
+/** Whether a value is what actions are called to make. */
+export function isActionCall(value: unknown): value is ActionCall {
+  return isRecord(value) && typeof value.action === "string" && typeof value.inspect === "function";
+}
