@@ -106,7 +106,10 @@ function explainFailure(thrown: unknown): unknown {
   const errors: readonly Message[] | undefined = (thrown as Partial<BuildFailure>).errors;
   const [first] = errors ?? [];
   if (first === undefined) return thrown;
-  const { location, text } = first;
+  const { location } = first;
+  const text = first.text.startsWith("Top-level await")
+    ? "a playbook cannot await at its top level: do it in a role's `tasks`, or read what you need without waiting"
+    : first.text;
   const more = errors!.length > 1 ? ` (and ${errors!.length - 1} more)` : "";
   return new VolleyError("BUILD_FAILED", `${text}${more}`, {
     cause: thrown,

@@ -53,7 +53,7 @@ const defined = new WeakSet<Play>();
 export function definePlay(play: Play, directory?: string): PlayDefinition {
   if (!isRecord(play))
     throw new VolleyError("PLAYBOOK_INVALID", "a play must be an object with `hosts` and `roles`");
-  const name = play.name ?? String(play.hosts);
+  const name = play.name ?? (typeof play.hosts === "string" ? play.hosts : "without a name");
   for (const key of Object.keys(play)) {
     if (!(PLAY_KEYS as readonly string[]).includes(key)) {
       throw new VolleyError(
@@ -107,6 +107,10 @@ function checkRoleUse(play: string, use: unknown, index: number): RoleUse {
 export function definePlaybook(plays: readonly Play[], directory?: string): Playbook {
   if (!Array.isArray(plays))
     throw new VolleyError("PLAYBOOK_INVALID", "definePlaybook takes a list of plays");
+  if (plays.length === 0)
+    throw new VolleyError("PLAYBOOK_INVALID", "the playbook has no plays", {
+      hint: 'write at least one: `definePlaybook([{ hosts: "all", roles: [ … ] }])`',
+    });
   return {
     plays: plays.map((play: Play) =>
       defined.has(play) ? (play as PlayDefinition) : definePlay(play, directory),

@@ -45,7 +45,9 @@ export function findAsset(assets: AssetStore, role: string, kind: "files" | "tem
   if (found !== null) return found;
   const known = assets.tree(role, kind) ?? [];
   const near = nearest(src, known);
-  throw new VolleyError("ASSET_MISSING", `role "${role}" has no file ${kind}/${src}`, {
+  // A play's own tasks have theirs beside the playbook.
+  const owner = role === "." ? "the playbook" : `role "${role}"`;
+  throw new VolleyError("ASSET_MISSING", `${owner} has no file ${kind}/${src}`, {
     hint:
       near !== undefined
         ? `did you mean ${kind}/${near}?`

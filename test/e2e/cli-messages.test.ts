@@ -103,6 +103,24 @@ const cases: readonly Case[] = [
     says: /^volley: site\.ts:3:\d+: play "all": unknown key "role".*roles.*\(a play takes: name, hosts, .*\)$/,
   },
   {
+    what: "no plays",
+    files: { ...hosts, "site.ts": playbookText("") },
+    args: ["run", "site.ts"],
+    says: /^volley: site\.ts:\d+:\d+: the playbook has no plays \(write at least one: /,
+  },
+  {
+    what: "a play without hosts",
+    files: { ...hosts, "site.ts": playbookText("{ tasks: () => {} } as never") },
+    args: ["run", "site.ts"],
+    says: /^volley: site\.ts:\d+:\d+: play "without a name": `hosts` must be a pattern such as "web" or "all"$/,
+  },
+  {
+    what: "an asset of a play's own task that is missing",
+    files: { ...hosts, "site.ts": tasks('task("C", copy({ src: "x.txt", dest: "/tmp/x" }));') },
+    args: ["run", "site.ts"],
+    says: /^volley: site\.ts:6:\d+: the playbook has no file files\/x\.txt /,
+  },
+  {
     what: "no playbook exported",
     files: { ...hosts, "site.ts": "export const x = 1;\n" },
     args: ["run", "site.ts"],
@@ -222,7 +240,7 @@ const cases: readonly Case[] = [
       "site.ts": `const x = await Promise.resolve(1);\n${playbookText(TWO_FILES)}void x;\n`,
     },
     args: ["run", "site.ts"],
-    says: /^volley: site\.ts:1:\d+: .*[Tt]op-level await/,
+    says: /^volley: site\.ts:1:\d+: a playbook cannot await at its top level: /,
   },
   {
     what: "what works only on the controller",
