@@ -61,7 +61,7 @@ const count = (text: string, part: string): number => text.split(part).length - 
 const times = (number: number, part: string) => (screen: string) => count(screen, part) === number;
 
 async function until(condition: () => boolean): Promise<void> {
-  for (let attempt = 0; attempt < 500 && !condition(); attempt++) await sleep(20);
+  for (let attempt = 0; attempt < 3_000 && !condition(); attempt++) await sleep(20);
   expect(condition()).toBe(true);
 }
 

@@ -22,7 +22,7 @@ describe.skipIf(!fleetAvailable() || !tmuxAvailable())("volley shell on nine hos
       return existsSync(path) ? readFileSync(path, "utf8") : "";
     });
   const until = async (condition: () => boolean): Promise<void> => {
-    for (let attempt = 0; attempt < 500 && !condition(); attempt++) await sleep(20);
+    for (let attempt = 0; attempt < 3_000 && !condition(); attempt++) await sleep(20);
     expect(condition()).toBe(true);
   };
 
@@ -129,7 +129,15 @@ describe.skipIf(!fleetAvailable() || !tmuxAvailable())("volley shell on nine hos
   });
 
   it("folds what they answer", async () => {
+    terminal.type("exec bash");
+    terminal.press("Enter");
+    terminal.type("PS1='bash> '; cd /srv; clear");
+    terminal.press("Enter");
+    await terminal.see((screen) => count(screen, "bash>") === HOSTS && !screen.includes("clear"));
     terminal.press("C-]", "f");
+    terminal.type("pwd");
+    terminal.press("Enter");
+    await terminal.see(/fleet\[1-9\] \(9\)\n\/srv$/m);
     terminal.type("hostname | tr -d 1-8");
     terminal.press("Enter");
     await terminal.see(/fleet\[1-8\] \(8\)\nfleet$/m);

@@ -38,6 +38,8 @@ export interface EmulatorListener {
 export interface Emulator {
   readonly size: TerminalSize;
   readonly modes: KeyModes;
+  /** Whether a program shows a screen of its own, as editors and pagers do. */
+  readonly isAlternate: boolean;
   /** Lines above the screen that are kept. */
   readonly scrollback: number;
   /** Undefined: the program has hidden it. */
@@ -105,6 +107,9 @@ export function createEmulator({ columns, rows, scrollback, widthOf, listener }:
     get modes() {
       const { applicationCursorKeysMode, bracketedPasteMode } = terminal.modes;
       return { applicationCursorKeys: applicationCursorKeysMode, bracketedPaste: bracketedPasteMode };
+    },
+    get isAlternate() {
+      return terminal.buffer.active.type === "alternate";
     },
     get scrollback() {
       return terminal.buffer.active.baseY;

@@ -127,7 +127,7 @@ export async function runFleetShell(options: FleetShellOptions): Promise<FleetSh
   if (options.recordAll) for (const pane of panes) await pane.record(options.recordDirectory);
 
   const screen = takeTerminal({ stdin, stdout });
-  const fold = createFoldScreen({ ...size, rows: Math.max(1, size.rows - 1), forks, widthOf, changed });
+  const fold = createFoldScreen({ ...size, rows: Math.max(1, size.rows - 1), widthOf, changed });
   const view = { widthOf, escapeLabel: escapeKey.label, lineEditor, foldEditor, fold };
   const painter = createPainter(screen.output, () => composeFrame(state, view), { depth, ascii });
   const notify = (text: string): void => {

@@ -1,18 +1,19 @@
-import type { FanOutHost } from "../exec-host.ts";
-import { fanOut } from "../fan-out.ts";
+import { setMaxListeners } from "node:events";
 import { createFold, type FoldedHosts } from "../fold.ts";
 import { formatNodeSet } from "../node-set.ts";
 import type { HostResult } from "../result.ts";
+import type { Pane } from "./pane.ts";
+import type { Answer } from "./question.ts";
 
 /** How a line is run on many hosts for its folded answers. */
 export interface FoldRunOptions {
   readonly line: string;
-  readonly hosts: readonly FanOutHost[];
-  readonly forks: number;
-  /** How many hosts are done, after each. */
-  readonly progress: (done: number) => void;
+  readonly panes: readonly Pick<Pane, "name" | "ask">[];
+  /** The hosts that have not answered yet, after each that has. */
+  readonly progress: (waiting: readonly string[]) => void;
   /** Where the answers are written, as text for a terminal that takes line feeds for line ends. */
   readonly write: (text: string) => Promise<void>;
+  /** Interrupts it where it has not ended. */
   readonly signal: AbortSignal;
 }
 
@@ -22,35 +23,41 @@ const PROBLEM = "\x1b[31m";
 const FAINT = "\x1b[2m";
 const RESET = "\x1b[m";
 
-/** Runs a line on hosts, without their terminals, and writes each answer once, headed by the hosts that gave it. */
-export async function runFolded(options: FoldRunOptions): Promise<void> {
-  const { line, hosts, forks, progress, write, signal } = options;
+/** Runs a line in the shells that hosts have open, and writes each answer once, headed by the hosts that gave it. */
+export async function runFolded({ line, panes, progress, write, signal }: FoldRunOptions): Promise<void> {
   const fold = createFold();
   const startedAt = performance.now();
-  let done = 0;
-  try {
-    await fanOut(hosts, {
-      command: { kind: "line", text: line },
-      forks,
-      stop: signal,
-      drop: signal,
-      listener: {
-        output: fold.listener.output,
-        end: async (result) => {
-          await fold.listener.end(result);
-          progress(++done);
-        },
-      },
+  const waiting = new Set(panes.map(({ name }) => name));
+  // Every host at work listens: that is no leak.
+  setMaxListeners(0, signal);
+  const ask = async ({ name, ask }: (typeof panes)[number]): Promise<void> => {
+    const answer = await ask(line, {
+      output: (chunk) => fold.listener.output(name, "stdout", chunk),
+      signal,
     });
+    await fold.listener.end(resultOf(name, answer, performance.now() - startedAt));
+    waiting.delete(name);
+    progress([...waiting]);
+  };
+  try {
+    await Promise.all(panes.map(ask));
     const seconds = ((performance.now() - startedAt) / 1_000).toFixed(1);
     const groups = fold.groups();
     const answers = groups.length === 1 ? "1 answer" : `${groups.length} answers`;
-    const many = hosts.length === 1 ? "1 host" : `${hosts.length} hosts`;
+    const many = panes.length === 1 ? "1 host" : `${panes.length} hosts`;
     await write(`${FAINT}${many}, ${answers}, ${seconds} s${RESET}\n`);
     for (const group of groups) await writeGroup(group, write);
   } finally {
     await fold.close();
   }
+}
+
+function resultOf(host: string, answer: Answer, elapsedMs: number): HostResult {
+  const counts = { host, elapsedMs, stdoutBytes: 0, stderrBytes: 0 };
+  if (answer.kind === "none")
+    return { ...counts, outcome: "lost", exit: { kind: "lost", reason: answer.reason }, error: undefined };
+  const outcome = answer.code === 0 ? "ok" : "failed";
+  return { ...counts, outcome, exit: { kind: "exited", code: answer.code }, error: undefined };
 }
 
 async function writeGroup(group: FoldedHosts, write: (text: string) => Promise<void>): Promise<void> {
@@ -63,7 +70,7 @@ async function writeGroup(group: FoldedHosts, write: (text: string) => Promise<v
     if (text === undefined) await write(`${FAINT}(${output.bytes} bytes are too many to show)${RESET}\n`);
     else if (text !== "") await write(`${output === stderr ? PROBLEM : ""}${plain(text)}${RESET}`);
   }
-  if (stdout.bytes + stderr.bytes === 0 && result.exit !== undefined)
+  if (stdout.bytes + stderr.bytes === 0 && result.exit?.kind === "exited")
     await write(`${FAINT}(no output)${RESET}\n`);
 }
 
@@ -73,9 +80,7 @@ function plain(text: string): string {
   return safe.endsWith("\n") ? safe : `${safe}\n`;
 }
 
-function describe({ outcome, exit, error }: HostResult): string {
+function describe({ exit }: HostResult): string {
   if (exit?.kind === "exited") return `exit ${exit.code}`;
-  if (exit?.kind === "signalled") return `killed by ${exit.signal}`;
-  const reason = error?.message ?? (exit?.kind === "lost" ? exit.reason : "");
-  return plain(reason === "" ? outcome : `${outcome}: ${reason}`).trim();
+  return exit?.kind === "lost" ? plain(exit.reason).trim() : "";
 }

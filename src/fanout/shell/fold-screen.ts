@@ -1,7 +1,8 @@
-import type { FanOutHost } from "../exec-host.ts";
-import type { WidthOf } from "./cells.ts";
+import { formatNodeSet } from "../node-set.ts";
+import { cutText, type WidthOf } from "./cells.ts";
 import { createEmulator, type Emulator, type TerminalSize } from "./emulator.ts";
 import { runFolded } from "./fold-run.ts";
+import type { Pane } from "./pane.ts";
 
 /** The screen of fold mode: answers, one below the other, to look back through. */
 export interface FoldScreen {
@@ -9,9 +10,9 @@ export interface FoldScreen {
   /** Lines scrolled back. */
   readonly offset: number;
   readonly isRunning: boolean;
-  /** Runs a line on hosts; resolves when all answers are there. */
-  run(line: string, hosts: readonly FanOutHost[]): Promise<void>;
-  /** Ends what runs. */
+  /** Runs a line in hosts' shells; resolves when all answers are there. */
+  run(line: string, panes: readonly Pane[]): Promise<void>;
+  /** Interrupts what runs. */
   cancel(): void;
   /** Positive: back. */
   scroll(lines: number): void;
@@ -21,7 +22,6 @@ export interface FoldScreen {
 
 /** What it is made for. */
 export interface FoldScreenOptions extends TerminalSize {
-  readonly forks: number;
   readonly widthOf: WidthOf;
   readonly changed: () => void;
 }
@@ -29,7 +29,7 @@ export interface FoldScreenOptions extends TerminalSize {
 const SCROLLBACK_LINES = 10_000;
 
 /** An empty one. */
-export function createFoldScreen({ forks, widthOf, changed, ...size }: FoldScreenOptions): FoldScreen {
+export function createFoldScreen({ widthOf, changed, ...size }: FoldScreenOptions): FoldScreen {
   const emulator = createEmulator({
     ...size,
     scrollback: SCROLLBACK_LINES,
@@ -43,8 +43,8 @@ export function createFoldScreen({ forks, widthOf, changed, ...size }: FoldScree
     changed();
   };
   void write(
-    "\x1b[1mFold mode\x1b[m: a line runs on the hosts in a shell of its own, and equal answers are shown once.\n" +
-      "\x1b[2mPgUp and PgDn look back, Escape goes back to the terminals.\x1b[m\n",
+    "\x1b[1mFold mode\x1b[m: a line runs in every host's shell, equal answers are shown once.\n" +
+      "\x1b[2mIt has no terminal and no input. PgUp and PgDn look back, Escape leaves.\x1b[m\n",
   );
   return {
     emulator,
@@ -54,15 +54,23 @@ export function createFoldScreen({ forks, widthOf, changed, ...size }: FoldScree
     get isRunning() {
       return running !== undefined;
     },
-    run: async (line, hosts) => {
+    run: async (line, panes) => {
       running = new AbortController();
       offset = 0;
       try {
         await write(`\n\x1b[1m$ ${line}\x1b[m\n`);
         const start = emulator.scrollback + (emulator.position.row - 1);
         const { signal } = running;
-        const progress = (done: number): void => void write(`\r${done} of ${hosts.length}\x1b[K`);
-        await runFolded({ line, hosts, forks, progress, write: (text) => write(`\r\x1b[K${text}`), signal });
+        const progress = (waiting: readonly string[]): void => {
+          const left = waiting.length === 0 ? "" : `, Ctrl-C interrupts ${formatNodeSet(waiting)}`;
+          const text = cutText(
+            `${panes.length - waiting.length} of ${panes.length}${left}`,
+            emulator.size.columns - 1,
+            widthOf,
+          );
+          void write(`\r${text}\x1b[K`);
+        };
+        await runFolded({ line, panes, progress, write: (text) => write(`\r\x1b[K${text}`), signal });
         // The first answer is read first.
         offset = Math.max(0, emulator.scrollback - start);
       } finally {

@@ -151,9 +151,9 @@ function handleFold(token: InputToken, context: RouterContext): void {
   if (result.kind === "left") state.mode = KEYS;
   if (result.kind === "candidates") showCandidates(result.words, context);
   if (result.kind !== "entered" || result.line.trim() === "") return;
-  const hosts = receivers(state).map(({ host }) => host);
-  if (hosts.length === 0) return notify("there is no host to run it on");
-  void fold.run(result.line, hosts).catch((thrown: unknown) => notify(String(thrown)));
+  const panes = receivers(state);
+  if (panes.length === 0) return notify("there is no host to run it on");
+  void fold.run(result.line, panes).catch((thrown: unknown) => notify(String(thrown)));
 }
 
 function showCandidates(words: readonly string[], { notify }: RouterContext): void {

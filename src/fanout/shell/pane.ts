@@ -1,11 +1,13 @@
 import { setTimeout as sleep } from "node:timers/promises";
 import type { FanOutHost } from "../exec-host.ts";
+import { MAX_TYPED_BYTES } from "./asked-line.ts";
 import type { WidthOf } from "./cells.ts";
 import { createEmulator, type Emulator, type TerminalSize } from "./emulator.ts";
 import { bytesFor } from "./forward.ts";
 import { createHostSession, type HostSession } from "./host-session.ts";
 import type { InputToken } from "./input-parser.ts";
 import { nameInTitle } from "./marks.ts";
+import { type Answer, createQuestion, type Question } from "./question.ts";
 import { type Recording, startRecording } from "./recording.ts";
 import { safeText } from "./safe-character.ts";
 
@@ -27,12 +29,21 @@ export interface Pane {
   readonly outputAt: number | undefined;
   send(tokens: readonly InputToken[]): void;
   sendText(text: string): void;
+  /** Has the shell run a line, and gives what came of it; one at a time. Aborting interrupts it. */
+  ask(line: string, asker: Asker): Promise<Answer>;
   resize(size: TerminalSize): void;
   open(): Promise<void>;
   /** Records into a directory. Fails with `USAGE`. */
   record(directory: string): Promise<void>;
   stopRecording(): Promise<void>;
   close(): Promise<void>;
+}
+
+/** Who has a shell run a line. */
+export interface Asker {
+  /** Takes output of the line, as it was written. */
+  output(chunk: Buffer): Promise<void> | undefined;
+  readonly signal: AbortSignal;
 }
 
 /** What a pane is made for. */
@@ -49,6 +60,10 @@ export interface PaneOptions extends TerminalSize {
 /** What is left over of a program that was cut off: other screen, modes, colours. */
 const AFTER_LOSS = "\x1b[?1049l\x1b[!p\x1b[?1l\x1b[?2004l\x1b[?25h\x1b[m\r\n";
 const CLOSE_MS = 1_000;
+const ENTER = "\r";
+/** To the end of what is on the line already, and away with it and a blank: where nothing is to be removed, a bell rings. */
+const CLEAR_LINE = "\x05 \x15";
+const INTERRUPT = "\x03";
 
 /** A pane whose session has not been opened yet. */
 export function createPane({ host, scrollback, widthOf, changed, rang, signal, ...size }: PaneOptions): Pane {
@@ -57,6 +72,7 @@ export function createPane({ host, scrollback, widthOf, changed, rang, signal, .
   let inputAt: number | undefined;
   let outputAt: number | undefined;
   let wasOpen = false;
+  let question: Question | undefined;
   const emulator = createEmulator({
     ...size,
     scrollback,
@@ -75,17 +91,25 @@ export function createPane({ host, scrollback, widthOf, changed, rang, signal, .
   const session = createHostSession(
     host,
     {
-      changed,
+      changed: () => {
+        if (session.state.kind === "ended")
+          question?.giveUp(`its shell has ended with it: ${session.state.how}`);
+        if (session.state.kind === "dropped") question?.giveUp(session.state.reason);
+        changed();
+      },
       output: async (chunk) => {
         outputAt = performance.now();
-        const written = emulator.write(chunk);
-        changed();
-        await Promise.all([written, recording?.output(chunk)]);
-        changed();
+        await show(question === undefined ? chunk : await question.take(chunk));
       },
     },
     signal,
   );
+  const show = async (bytes: Buffer): Promise<void> => {
+    const written = emulator.write(bytes);
+    changed();
+    await Promise.all([written, recording?.output(bytes)]);
+    changed();
+  };
   const pane: Pane = {
     host,
     name: host.name,
@@ -116,6 +140,29 @@ export function createPane({ host, scrollback, widthOf, changed, rang, signal, .
       pane.bell = false;
       pane.offset = 0;
       session.write(text);
+    },
+    ask: async (line, { output, signal }) => {
+      if (emulator.isAlternate) return { kind: "none", reason: "a program has its whole screen" };
+      const asked = createQuestion(line, { output, show: (held) => void show(held) });
+      const typed = Buffer.from(asked.typed);
+      const interrupt = (): void => {
+        session.write(INTERRUPT);
+        asked.giveUp(asked.hasBegun ? "interrupted" : "its shell has not taken the line: what runs there?");
+      };
+      question = asked;
+      if (emulator.modes.bracketedPaste) {
+        pane.sendText(CLEAR_LINE);
+        pane.send([{ kind: "paste", bytes: typed }]);
+        pane.sendText(ENTER);
+      } else if (typed.length > MAX_TYPED_BYTES) asked.giveUp("the line is too long for its terminal");
+      else pane.sendText(`${CLEAR_LINE}${asked.typed}${ENTER}`);
+      signal.addEventListener("abort", interrupt, { once: true });
+      try {
+        return await asked.answer;
+      } finally {
+        signal.removeEventListener("abort", interrupt);
+        question = undefined;
+      }
     },
     resize: (next) => {
       if (next.columns === emulator.size.columns && next.rows === emulator.size.rows) return;
