@@ -133,11 +133,13 @@ describe.skipIf(!tmuxAvailable())("volley shell", { timeout: 240_000 }, () => {
     const terminal = await open(await startHosts(2));
     await terminal.see(times(2, "sh>"));
     terminal.press("C-]", "o");
-    terminal.type("printf '\\033[?1h\\033[?2004h'");
-    terminal.press("Enter", "C-]", "a");
-    terminal.type("clear; cat -v");
+    terminal.type("printf '\\033[?1h\\033[?2004h'; echo as''ked");
     terminal.press("Enter");
-    await sleep(300);
+    await terminal.see("asked");
+    terminal.press("C-]", "a");
+    terminal.type("clear; echo here''after; cat -v");
+    terminal.press("Enter");
+    await terminal.see(times(2, "hereafter"));
     terminal.press("Up");
     terminal.paste("one\ntwo");
     terminal.press("Enter");
@@ -153,19 +155,22 @@ describe.skipIf(!tmuxAvailable())("volley shell", { timeout: 240_000 }, () => {
     const [, rows, columns] = /(\d+) (\d+) /.exec(await terminal.see(/\d+ \d+ /)) ?? [];
     terminal.resize(200, 60);
     await terminal.see((screen) => screen.split("\n").length === 60 && screen.includes("to all web[01-02]"));
-    await sleep(500);
-    terminal.type("clear; stty size");
-    terminal.press("Enter");
-    const larger = await terminal.see(
+    // Told when the size rests, and answered until then with the one before.
+    const sizeFrom = async (isIt: (screen: string) => boolean): Promise<string> => {
+      terminal.type("clear; while sleep 0.1; do clear; stty size; done");
+      terminal.press("Enter");
+      const screen = await terminal.see(isIt);
+      terminal.press("C-c");
+      await terminal.see(/sh>/);
+      return screen;
+    };
+    const larger = await sizeFrom(
       (screen) => /^\d+ \d+/m.test(screen) && !screen.includes(`${rows} ${columns} `),
     );
     const [, newRows, newColumns] = /^(\d+) (\d+)/m.exec(larger) ?? [];
     expect(Number(newRows) * Number(newColumns)).toBeGreaterThan(4 * Number(rows) * Number(columns));
     terminal.press("C-]", "z");
-    await sleep(500);
-    terminal.type("clear; stty size");
-    terminal.press("Enter");
-    await terminal.see(/^58 200$/m);
+    await sizeFrom((screen) => /^58 200$/m.test(screen));
   });
 
   it("keeps what is hostile away from the real terminal, and answers questions to who asked", async () => {
@@ -214,16 +219,16 @@ describe.skipIf(!tmuxAvailable())("volley shell", { timeout: 240_000 }, () => {
     terminal.type("case $HOME in *web02) echo odd;; *) echo even;; esac");
     terminal.press("Enter");
     await terminal.see(/differs web02/);
-    terminal.type("clear; case $HOME in *web03) stty -echo; sleep 100;; esac");
+    terminal.type("case $HOME in *web03) stty -echo; clear; sleep 100;; *) clear;; esac");
     terminal.press("Enter");
-    await sleep(500);
+    await terminal.see((screen) => count(screen, "sh>") === 2 && !/odd|even|case/.test(screen));
     terminal.type("x");
     await terminal.see(/lags web03/);
   });
 
   it("turns pages, shows one host alone, and helps", async () => {
     const terminal = await open(await startHosts(5), { extra: ["--panes", "2"] });
-    await terminal.see("page 1/3");
+    await terminal.see((screen) => screen.includes("page 1/3") && screen.includes("to all web[01-05]"));
     terminal.press("C-]", "n");
     await terminal.see(
       (screen) => screen.includes("page 2/3") && screen.includes("web03") && !screen.includes("● web01"),
