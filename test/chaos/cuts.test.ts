@@ -110,8 +110,11 @@ test("cut anywhere, a run does each action once and tells of each once", async (
           ...rig.reach,
           playbook: project.path("site.ts"),
           cwd: project.directory,
-          returnTimeoutMs: 30_000,
-          connectTimeoutMs: 20_000,
+          returnTimeoutMs: 120_000,
+          startTimeoutMs: 300_000,
+          connectTimeoutMs: 30_000,
+          // Longer than any host refuses connections.
+          connectRetries: 5,
           concurrency: HOSTS,
         }),
       );

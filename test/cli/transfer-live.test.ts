@@ -3,6 +3,7 @@ import { expect, it, vi } from "vitest";
 import { createLivePrinter } from "../../src/cli/transfer/live-printer.ts";
 import type { TransferResult } from "../../src/fanout/transfer/result.ts";
 import { ASCII_SYMBOLS } from "../../src/reporter/rows/symbols.ts";
+import { PATIENT } from "../lib/patience.ts";
 
 const MIB = 1 << 20;
 
@@ -48,13 +49,15 @@ it("draws bars over themselves, tells failures above them, and leaves the table 
   for (const host of hosts) listener.start?.(host);
   listener.progress?.("web1", MIB, "sent");
   listener.progress?.("web2", 4 * MIB, "kept");
-  await vi.waitFor(async () =>
-    expect((await screen()).map((line) => line.slice(0, 30))).toEqual([
-      expect.stringMatching(/^\* web1 .*#.*\./),
-      expect.stringMatching(/^\* web2 .*####/),
-      expect.stringMatching(/^\* web3 .*\.\.\./),
-      expect.stringMatching(/^ {2}0 of 3 /),
-    ]),
+  await vi.waitFor(
+    async () =>
+      expect((await screen()).map((line) => line.slice(0, 30))).toEqual([
+        expect.stringMatching(/^\* web1 .*#.*\./),
+        expect.stringMatching(/^\* web2 .*####/),
+        expect.stringMatching(/^\* web3 .*\.\.\./),
+        expect.stringMatching(/^ {2}0 of 3 /),
+      ]),
+    PATIENT,
   );
   listener.end?.(resultOf("web3", true));
   listener.progress?.("web1", 3 * MIB, "sent");
@@ -69,7 +72,7 @@ it("draws bars over themselves, tells failures above them, and leaves the table 
       "  2 of 3",
     ]);
     expect(later[2]).toMatch(/100% .* verifying$/);
-  });
+  }, PATIENT);
   printer.close();
   await printer.end([resultOf("web1", false), resultOf("web2", false), resultOf("web3", true)], 2_000);
   const end = await screen();

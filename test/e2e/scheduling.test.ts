@@ -1,11 +1,10 @@
 import { existsSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
-import { setTimeout as sleep } from "node:timers/promises";
 import { expect, test, vi } from "vitest";
-import { listRuns, runsDirectory } from "../../src/controller/run-records.ts";
+import { listRuns, readEvents, runsDirectory } from "../../src/controller/run-records.ts";
 import type { Event } from "../../src/core/events.ts";
 import type { EmbeddedFleet } from "../../src/embedded/types.ts";
-import { PATIENT } from "../lib/patience.ts";
+import { PATIENT, until } from "../lib/patience.ts";
 import { volley } from "./lib/cli.ts";
 import { fleetStarter, follow, hostOf, ofType, provision, start } from "./lib/drive.ts";
 import {
@@ -395,6 +394,10 @@ test("a controller killed amid a batch: another one keeps to the batches, and re
   const project = projectOf(play("serial: [2, 1]", SLOW_ONCE));
   const inventory = project.write("inventory.yaml", fleet.inventoryYaml());
   const args = ["run", "site.ts", "-i", inventory, "--known-hosts", fleet.knownHostsPath, "-o", "json"];
+  const isWritten = (): boolean => {
+    const types = readEvents(runsDirectory(), listRuns(runsDirectory())[0]!).map(({ type }) => type);
+    return types.filter((type) => type === "task:once").length === 2 && types.includes("task:output");
+  };
   const killed = await volley(args, {
     cwd: project.directory,
     on: (child) => {
@@ -404,7 +407,7 @@ test("a controller killed amid a batch: another one keeps to the batches, and re
         const waits =
           /"type":"task:once"[^\n]*"host":"web02"/.test(seen) && seen.includes('"type":"task:output"');
         // Its log is written every now and then.
-        if (waits) void sleep(1_000).then(() => child.kill("SIGKILL"));
+        if (waits) void until(isWritten).then(() => child.kill("SIGKILL"));
       });
     },
   });

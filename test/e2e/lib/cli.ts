@@ -1,6 +1,16 @@
 import { type ChildProcess, execFileSync, spawn } from "node:child_process";
 import { once } from "node:events";
-import { cpSync, existsSync, mkdirSync, readdirSync, renameSync, rmSync, statSync } from "node:fs";
+import {
+  cpSync,
+  existsSync,
+  mkdirSync,
+  readdirSync,
+  readlinkSync,
+  renameSync,
+  rmSync,
+  statSync,
+  symlinkSync,
+} from "node:fs";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { fileURLToPath } from "node:url";
@@ -9,7 +19,6 @@ const root = fileURLToPath(new URL("../../..", import.meta.url));
 /** Below node_modules: what is compiled finds the packages it imports, and tools that look through the project do not look there. */
 const cache = join(root, "node_modules", ".cache", "volley-test");
 
-const STALE_MS = 60_000;
 const KEPT_BUILDS = 3;
 
 /** What a command came to. */
@@ -24,24 +33,31 @@ export async function builtCli(): Promise<string> {
   const wanted = join(cache, `dist-${newestSource()}`);
   const main = join(wanted, "dist", "cli", "main.js");
   mkdirSync(cache, { recursive: true });
-  const lock = join(cache, "lock");
+  const lock = join(cache, "builder");
   while (!existsSync(main)) {
     try {
-      mkdirSync(lock);
+      symlinkSync(String(process.pid), lock);
     } catch {
-      // Left by a process that was killed amid its build.
-      const made = statSync(lock, { throwIfNoEntry: false })?.mtimeMs;
-      if (made !== undefined && Date.now() - made > STALE_MS) rmSync(lock, { recursive: true, force: true });
+      // Left by a process that was killed amid its build; however long that takes, a living one is waited for.
+      if (!isBuilding(lock)) rmSync(lock, { force: true });
       await sleep(200);
       continue;
     }
     try {
       if (!existsSync(main)) buildInto(wanted);
     } finally {
-      rmSync(lock, { recursive: true, force: true });
+      rmSync(lock, { force: true });
     }
   }
   return main;
+}
+
+function isBuilding(lock: string): boolean {
+  try {
+    return existsSync(`/proc/${readlinkSync(lock)}`);
+  } catch {
+    return false;
+  }
 }
 
 /** A copy of its own: the project's dist may be built again while tests run. */
