@@ -14,9 +14,15 @@ export interface FoldedHosts {
 /** Puts hosts with the same output together, holding each output once. */
 export interface Fold {
   readonly listener: FanOutListener;
-  /** The largest first. */
+  /** The largest first; of equal ones that with the first host by name, whichever answered first. */
   groups(): readonly FoldedHosts[];
   close(): Promise<void>;
+}
+
+const byName = new Intl.Collator("en", { numeric: true });
+
+function firstOf(hosts: readonly string[]): string {
+  return hosts.reduce((first, host) => (byName.compare(host, first) < 0 ? host : first));
 }
 
 /** Makes a {@link Fold}; outputs beyond 16 KiB are kept on disk until it is closed. */
@@ -48,7 +54,11 @@ export function createFold(): Fold {
         await stderr.discard();
       },
     },
-    groups: () => [...groups.values()].sort((one, other) => other.hosts.length - one.hosts.length),
+    groups: () =>
+      [...groups.values()].sort(
+        (one, other) =>
+          other.hosts.length - one.hosts.length || byName.compare(firstOf(one.hosts), firstOf(other.hosts)),
+      ),
     close: () => store.close(),
   };
 }

@@ -62,6 +62,17 @@ it("puts hosts together that ended the same way and printed the same, however it
   await fold.close();
 });
 
+it("puts groups of the same size in the order of their hosts, whichever answered first", async () => {
+  const fold = createFold();
+  const answers = ["web10", "web2", "db1", "web3", "web1"];
+  for (const host of answers) {
+    await fold.listener.output(host, "stdout", Buffer.from(host === "web3" ? "web10" : host));
+    await fold.listener.end(resultOf(host));
+  }
+  expect((await textOf(fold)).map(([hosts]) => hosts)).toEqual(["web10,web3", "db1", "web1", "web2"]);
+  await fold.close();
+});
+
 it("holds long outputs once, on disk, and in the end nowhere", async () => {
   const { hosts } = await start({ count: 4 });
   const spilled = (): readonly string[] =>
