@@ -255,6 +255,12 @@ const cases: readonly Case[] = [
     says: /^error: option '-f, --forks <number>' argument '0' is invalid\. It must be a whole number of 1 or more\.$/,
   },
   {
+    what: "a number of runs that is none",
+    files: site,
+    args: ["runs", "-n", "some"],
+    says: /^error: option '-n, --number <count>' argument 'some' is invalid\. It must be a whole number of 1 or more\.$/,
+  },
+  {
     what: "an unknown option",
     files: { ...site, ...hosts },
     args: ["run", "site.ts", "--fork", "3"],
