@@ -2,7 +2,7 @@ import { randomBytes } from "node:crypto";
 import { renameSync, rmSync, writeFileSync } from "node:fs";
 import { basename, resolve } from "node:path";
 import type { Command } from "commander";
-import { VolleyError } from "../core/errors.ts";
+import { cannotWrite } from "./cannot-write.ts";
 import { addInventoryOptions, type InventoryFlags } from "./options.ts";
 import { expandLimit } from "./past-runs.ts";
 import { addSecretOptions, type SecretFlags, secretOptions } from "./secret-options.ts";
@@ -57,22 +57,8 @@ function writeWhole(path: string, bytes: Buffer): void {
     writeFileSync(temporary, bytes, { mode: 0o700 });
     renameSync(temporary, full);
   } catch (thrown) {
-    const { code = "", message } = thrown as NodeJS.ErrnoException;
     // Below what is no directory there is nothing to remove, and removing it fails.
-    if (code !== "ENOTDIR") rmSync(temporary, { force: true });
-    throw new VolleyError("FILE_FAILED", `cannot write ${path}: ${WRITE_FAILURES[code] ?? message}`, {
-      cause: thrown,
-    });
+    if ((thrown as NodeJS.ErrnoException).code !== "ENOTDIR") rmSync(temporary, { force: true });
+    throw cannotWrite(path, thrown);
   }
 }
-
-/** In few words: Node's own name a file that the user knows nothing of. */
-const WRITE_FAILURES: Readonly<Record<string, string>> = {
-  ENOENT: "there is no such directory",
-  ENOTDIR: "what it is in is not a directory",
-  EISDIR: "it is a directory",
-  EACCES: "permission denied",
-  EPERM: "permission denied",
-  EROFS: "the file system is read-only",
-  ENOSPC: "the disk is full",
-};

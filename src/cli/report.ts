@@ -6,6 +6,7 @@ import { VolleyError } from "../core/errors.ts";
 import type { Event } from "../core/events.ts";
 import { renderRunPage } from "../reporter/html/run-page.ts";
 import { formatBytes } from "../reporter/rows/amounts.ts";
+import { cannotWrite } from "./cannot-write.ts";
 import { namedRun } from "./past-runs.ts";
 
 const LOG_EXTENSION = ".ndjson";
@@ -31,10 +32,7 @@ export async function writeReport(name: string, out: string | undefined): Promis
     // It tells of hosts and what is on them: for nobody else to read.
     writeFileSync(file, page, { mode: 0o600 });
   } catch (thrown) {
-    throw new VolleyError("USAGE", `${file} cannot be written: ${(thrown as Error).message}`, {
-      hint: "name another file with -o",
-      cause: thrown,
-    });
+    throw cannotWrite(file, thrown, "name another file with -o");
   }
   process.stdout.write(`${file} (${formatBytes(Buffer.byteLength(page))})\n`);
 }

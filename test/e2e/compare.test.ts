@@ -266,7 +266,8 @@ test.each([
   [["--methods", "agent"], /there is no method "agent"/],
   [["--also", "true"], /--also takes NAME=COMMAND/],
   [["--json", "-", "--csv", "-"], /only one of --json, --csv and --html/],
-  [["--json", "nowhere/out.json"], /cannot write nowhere\/out\.json/],
+  [["--json", "nowhere/out.json"], /cannot write nowhere\/out\.json: there is no such directory/],
+  [["--html", "."], /cannot write \.: it is a directory/],
 ])("%j is refused in one line", async (args, message) => {
   const project = makeProject(scratch(), { "site.ts": playbookText(TWO_FILES), inventory: "web1\n" });
   const { code, stdout, stderr } = await volley(["compare", "site.ts", ...args], { cwd: project.directory });

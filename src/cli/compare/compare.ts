@@ -1,4 +1,4 @@
-import { accessSync, constants, existsSync, writeFileSync } from "node:fs";
+import { accessSync, constants, existsSync, statSync, writeFileSync } from "node:fs";
 import { dirname } from "node:path";
 import type { Command } from "commander";
 import { volleyVersion } from "../../bundle/version.ts";
@@ -12,6 +12,7 @@ import { paintRow } from "../../reporter/rows/paint.ts";
 import { ASCII_SYMBOLS, UNICODE_SYMBOLS } from "../../reporter/rows/symbols.ts";
 import { colorsWanted, unicodeWanted } from "../../reporter/terminal-support.ts";
 import { becomeOptions } from "../become-options.ts";
+import { cannotWrite } from "../cannot-write.ts";
 import type { CompareFlags } from "../compare-command.ts";
 import { inventoryPaths, splitList } from "../options.ts";
 import { expandLimit } from "../past-runs.ts";
@@ -139,15 +140,13 @@ function requireOutputs({ json, csv, html }: CompareFlags): void {
     if (path === "-") continue;
     try {
       accessSync(dirname(path), constants.W_OK);
-      if (existsSync(path)) accessSync(path, constants.W_OK);
+      if (!existsSync(path)) continue;
+      accessSync(path, constants.W_OK);
+      if (statSync(path).isDirectory()) throw Object.assign(new Error("a directory"), { code: "EISDIR" });
     } catch (cause) {
       throw cannotWrite(path, cause);
     }
   }
-}
-
-function cannotWrite(path: string, cause: unknown): VolleyError {
-  return new VolleyError("USAGE", `cannot write ${path}: ${(cause as Error).message}`, { cause });
 }
 
 function cachesOf({ cold, warm, both }: CompareFlags): readonly CacheState[] {
