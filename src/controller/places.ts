@@ -1,5 +1,4 @@
 import { setTimeout as sleep } from "node:timers/promises";
-import pLimit from "p-limit";
 
 /** How long a host may be waited for before its place is given to another, in milliseconds. */
 const PATIENCE_MS = 500;
@@ -20,54 +19,61 @@ export interface Place {
   leave(): void;
   /**
    * Waits for what is no work of this machine's, such as a host that does not answer: the place is given to another
-   * when that takes long, and taken again, at the end of the line, when it has succeeded.
+   * when that takes long, and taken again, before those who have had none yet, when it has succeeded.
    */
   during<Value>(waiting: Promise<Value>): Promise<Value>;
 }
 
 /** Makes so many places. */
 export function createPlaces(count: number): Places {
-  const limit = pLimit(count);
+  let free = count;
+  /** Who waits for a place: those who lent theirs come first, because their connections are open. */
+  const returning: (() => void)[] = [];
+  const waiting: (() => void)[] = [];
   /** Hosts whose place is lent to another. */
   const away = new Set<Place>();
 
+  /** Given from hand to hand: nobody comes between who leaves it and who gets it. */
+  const passOn = (): void => {
+    const next = returning.shift() ?? waiting.shift();
+    if (next === undefined) free++;
+    else next();
+  };
+
   const join = (): Place => {
     let wanted = false;
-    let release: (() => void) | undefined;
+    let held = false;
 
-    const queue = (): Promise<void> =>
-      new Promise((resolve) => {
-        const hold = (left: () => void): void => {
-          if (wanted) release = left;
-          else left();
-          resolve();
-        };
-        void limit(() => new Promise<void>(hold));
-      });
+    const queue = async (line: (() => void)[]): Promise<void> => {
+      if (free > 0) free--;
+      else await new Promise<void>((resolve) => line.push(resolve));
+      if (wanted) held = true;
+      else passOn();
+    };
     const letGo = (): void => {
-      release?.();
-      release = undefined;
+      if (held) passOn();
+      held = false;
     };
     const place: Place = {
       take: () => {
         wanted = true;
-        return queue();
+        return queue(waiting);
       },
       leave: () => {
         wanted = false;
         away.delete(place);
         letGo();
       },
-      during: async (waiting) => {
-        if (!wanted) return waiting;
-        if (release !== undefined) {
-          if (!(await isLong(waiting)) || away.size >= count * AWAY_PER_PLACE || !wanted) return waiting;
+      during: async (work) => {
+        if (!wanted) return work;
+        if (held) {
+          if (!(await isLong(work)) || away.size >= count * AWAY_PER_PLACE || !wanted) return work;
           away.add(place);
           letGo();
         }
-        const value = await waiting;
+        const value = await work;
         // Whoever was told to leave meanwhile has no work left to do.
-        if (wanted) await queue();
+        if (wanted) await queue(returning);
         away.delete(place);
         return value;
       },

@@ -44,7 +44,6 @@ test("a host that is slow to answer takes its turn again, and never beside anoth
   });
   const { events, summary } = await provision(project, fleet, { concurrency: 1 });
   expect(summary.exitCode).toBe(0);
-  expect(ends(events).at(-1)).toBe("web01 ok");
   const begun: string[] = [];
   for (const event of events) {
     if (event.type === "play:start") begun.push(event.host);
