@@ -1,4 +1,5 @@
 import { setTimeout as sleep } from "node:timers/promises";
+import pLimit from "p-limit";
 
 /** How long a host may be waited for before its place is given to another, in milliseconds. */
 const PATIENCE_MS = 500;
@@ -24,35 +25,35 @@ export interface Place {
   during<Value>(waiting: Promise<Value>): Promise<Value>;
 }
 
+/** Takes a place, and what gives it back. */
+type Hold = (left: () => void) => void;
+
 /** Makes so many places. */
 export function createPlaces(count: number): Places {
-  let free = count;
+  const limit = pLimit(count);
   /** Who waits for a place: those who lent theirs come first, because their connections are open. */
-  const returning: (() => void)[] = [];
-  const waiting: (() => void)[] = [];
+  const returning: Hold[] = [];
+  const waiting: Hold[] = [];
   /** Hosts whose place is lent to another. */
   const away = new Set<Place>();
 
-  /** Given from hand to hand: nobody comes between who leaves it and who gets it. */
-  const passOn = (): void => {
-    const next = returning.shift() ?? waiting.shift();
-    if (next === undefined) free++;
-    else next();
-  };
-
   const join = (): Place => {
     let wanted = false;
-    let held = false;
+    let release: (() => void) | undefined;
 
-    const queue = async (line: (() => void)[]): Promise<void> => {
-      if (free > 0) free--;
-      else await new Promise<void>((resolve) => line.push(resolve));
-      if (wanted) held = true;
-      else passOn();
-    };
+    const queue = (line: Hold[]): Promise<void> =>
+      new Promise((resolve) => {
+        line.push((left) => {
+          if (wanted) release = left;
+          else left();
+          resolve();
+        });
+        // One call a host that waits; who has it is decided when there is a place.
+        void limit(() => new Promise<void>((left) => (returning.shift() ?? waiting.shift())?.(left)));
+      });
     const letGo = (): void => {
-      if (held) passOn();
-      held = false;
+      release?.();
+      release = undefined;
     };
     const place: Place = {
       take: () => {
@@ -66,7 +67,7 @@ export function createPlaces(count: number): Places {
       },
       during: async (work) => {
         if (!wanted) return work;
-        if (held) {
+        if (release !== undefined) {
           if (!(await isLong(work)) || away.size >= count * AWAY_PER_PLACE || !wanted) return work;
           away.add(place);
           letGo();
