@@ -6,7 +6,7 @@ import { VolleyError } from "../core/errors.ts";
 import type { Event, Summary } from "../core/events.ts";
 import { isRecord } from "../core/json.ts";
 import { printable } from "../core/printable.ts";
-import { bootId, isAlive, processStart } from "../target/process-identity.ts";
+import { bootId, isAlive, processStart } from "../system/process-identity.ts";
 import { isLoggedEvent } from "./check-logged.ts";
 
 /** What is needed to pick a run up again: what it was asked for, and nothing secret. */

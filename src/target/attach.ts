@@ -2,9 +2,9 @@ import { connect } from "node:net";
 import { setTimeout as pause } from "node:timers/promises";
 import { UNKNOWN_RUN_EXIT } from "../core/manifest.ts";
 import { encodeLine } from "../core/protocol.ts";
+import { bootId, isAlive } from "../system/process-identity.ts";
 import { type AttachRequest, greeting, socketPath } from "./control.ts";
 import { readLines } from "./line-reader.ts";
-import { bootId, isAlive } from "./process-identity.ts";
 import { findRunStore, type JournalHeader, type JournalLine, type RunStore } from "./run-store.ts";
 
 const JOURNAL_TRIES = 3;

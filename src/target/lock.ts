@@ -2,7 +2,7 @@ import * as fs from "node:fs";
 import { dirname, join } from "node:path";
 import { VolleyError } from "../core/errors.ts";
 import { isRecord } from "../core/json.ts";
-import { bootId, isAlive, processStart } from "./process-identity.ts";
+import { bootId, isAlive, processStart } from "../system/process-identity.ts";
 import { hostDirectory } from "./run-store.ts";
 
 /** Who holds the lock of a host. */

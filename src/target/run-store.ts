@@ -5,7 +5,7 @@ import { VolleyError } from "../core/errors.ts";
 import { isRecord } from "../core/json.ts";
 import { encodeLine, type WireEvent } from "../core/protocol.ts";
 import { TALLY_KEYS } from "../core/result.ts";
-import { bootId, processStart } from "./process-identity.ts";
+import { bootId, processStart } from "../system/process-identity.ts";
 
 const KEPT_RUNS = 20;
 /** From here on a journal holds results and what else happens, but nothing of what programs and roles print. */
