@@ -312,7 +312,8 @@ describe("what is loaded", () => {
       "yocto-queue",
     ];
     expect([...packages].filter((name) => !allowed.includes(name))).toEqual([]);
-    const unwanted = /^src\/(template|actions|target|system\/(?!process-identity)|reporter\/ink|bundle\/(?!version))/;
+    const unwanted =
+      /^src\/(template|actions|target|system\/(?!process-identity)|reporter\/ink|bundle\/(?!version))/;
     expect(loaded.filter((name) => unwanted.test(name))).toEqual([]);
   });
 });
