@@ -99,12 +99,11 @@ test.each([
   expect(existsSync(join(out, "late"))).toBe(false);
 });
 
-test("become is refused beside it, as is any other place", async () => {
+test("become is refused beside it, as is any other place, before a host is touched", async () => {
   for (const option of [`delegateTo: "controller", become: true`, `delegateTo: "web02" as "controller"`]) {
     const project = projectOf(`task("Odd", debug({ msg: "x" }), { ${option} });`);
-    const ran = await provision(project, await startFleet({ count: 1 }));
-    expect(hostOf(ran, "web01").outcome).toBe("failed");
-    const failure = ofType(ran.events, "task:end").find(({ result }) => result.state === "failed");
-    expect(failure?.result.error).toMatchObject({ code: "PLAYBOOK_INVALID" });
+    const fleet = await startFleet({ count: 1 });
+    await expect(provision(project, fleet)).rejects.toMatchObject({ code: "PLAYBOOK_INVALID" });
+    expect(fleet.hosts[0]!.stats.connections).toBe(0);
   }
 });
