@@ -88,8 +88,7 @@ const lookups: Readonly<Record<string, Callable>> = {
   subelements: ([value, path], keywords, state) =>
     iterate(state.filter("subelements")([value, path], keywords, state)),
   sequence: (terms, keywords) => terms.flatMap((term) => sequence(str(term), keywords)),
-  template: (terms, _keywords, { renderTemplate }) =>
-    terms.map((term) => renderTemplate(str(term)).replace(/\n$/, "")),
+  template: (terms, _keywords, { renderTemplate }) => terms.map((term) => renderTemplate(str(term))),
   file: (terms, { rstrip = true }, { readText }) =>
     terms.map((term) => {
       const text = readText(str(term)) ?? fail(`lookup file: there is no file '${str(term)}'`);

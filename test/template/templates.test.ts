@@ -126,7 +126,7 @@ describe("lookups", () => {
     const templates = over({ "f.txt": "text\n", "n.j2": "n={{ n }}\n" });
     expect(
       templates.renderString("{{ lookup('file', 'f.txt') }} {{ lookup('template', 'n.j2') }}", { n: 1 }),
-    ).toBe("text n=1");
+    ).toBe("text n=1\n");
   });
 
   it("further lookups get native values", () => {
