@@ -12,6 +12,9 @@ export interface YamlOptions {
   /** True: all on one line; false: never; null: only collections of scalars. */
   readonly flow: boolean | null;
   readonly allowUnicode: boolean;
+  /** Whether `---` comes before the document, and `...` after it. */
+  readonly explicitStart: boolean;
+  readonly explicitEnd: boolean;
 }
 
 /** What is written so far. */
@@ -121,7 +124,8 @@ function writeNode(
 
 /** A value as YAML 1.1, laid out as PyYAML does it, with a newline at the end. */
 export function dumpYaml(value: unknown, options: YamlOptions): string {
-  const output: Output = { text: "" };
+  const isInline = isScalar(value) || isFlow(value, options);
+  const output: Output = { text: options.explicitStart ? (isInline ? "--- " : "---\n") : "" };
   writeNode(output, value, 0, 0, options);
-  return `${output.text}\n`;
+  return `${output.text}\n${options.explicitEnd ? "...\n" : ""}`;
 }

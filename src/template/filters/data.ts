@@ -7,13 +7,21 @@ import { repr, str } from "../repr.ts";
 import { type Callable, float, isList, type Keywords, truth } from "../values.ts";
 import { dumpYaml } from "../yaml-dump.ts";
 
+/** Fails on keyword arguments that would silently be without effect; those of vaulted and unsafe texts have none here. */
+function refuse(keywords: Keywords): void {
+  const name = Object.keys(keywords).find((one) => one !== "vault_to_text" && one !== "preprocess_unsafe");
+  if (name !== undefined) fail(`got an unexpected keyword argument '${name}'`);
+}
+
 function toJson(value: unknown, keywords: Keywords, nice: boolean): string {
   const {
     indent = nice ? 4 : null,
     sort_keys: sortKeys = nice,
     ensure_ascii: ensureAscii = true,
     separators,
+    ...unknown
   } = keywords;
+  refuse(unknown);
   const [item, key] = Array.isArray(separators) ? separators.map(str) : [nice ? "," : ", ", ": "];
   return dumpJson(value, {
     indent: indent === null ? null : intArgument(indent, 4),
@@ -30,13 +38,19 @@ function toYaml(value: unknown, keywords: Keywords, nice: boolean): string {
     sort_keys: sortKeys = true,
     default_flow_style: flow = nice ? false : null,
     allow_unicode: unicode = true,
+    explicit_start: start = false,
+    explicit_end: end = false,
+    ...unknown
   } = keywords;
+  refuse(unknown);
   return dumpYaml(value, {
     indent: intArgument(indent, 2),
     width: intArgument(width, 80),
     sortKeys: truth(sortKeys),
     flow: flow === null ? null : truth(flow),
     allowUnicode: truth(unicode),
+    explicitStart: truth(start),
+    explicitEnd: truth(end),
   });
 }
 
