@@ -1,6 +1,9 @@
 import type { Token } from "nunjucks/src/parser.js";
 import { TemplateFailure } from "./errors.ts";
 
+/** What tags begin and end with, when it is not what they usually do: `variable_start_string` and so on. */
+export type Marks = Readonly<Record<string, string>>;
+
 /** How the text around tags is trimmed; the names are Jinja's. */
 export interface LexerOptions {
   /** Drop the first newline after a block tag. */
@@ -11,7 +14,10 @@ export interface LexerOptions {
   readonly keepTrailingNewline: boolean;
   /** How many lines of the file come before the text; 0 unless given. */
   readonly firstLine?: number;
+  readonly marks?: Marks;
 }
+
+type TagKind = "variable" | "block" | "comment";
 
 /** A syntax error, with its line counted from 1. */
 export class SyntaxFailure extends TemplateFailure {
@@ -41,9 +47,11 @@ const INTEGER = /0b[01_]+|0o[0-7_]+|0x[\da-f_]+|\d[\d_]*/iy;
 const NAME = /[\p{L}\p{Nl}_][\p{L}\p{Nl}\p{Nd}\p{Mn}\p{Mc}_]*/uy;
 const STRING = /'[^'\\]*(?:\\[\s\S][^'\\]*)*'|"[^"\\]*(?:\\[\s\S][^"\\]*)*"/y;
 const OPERATOR = /\/\/|\*\*|==|!=|>=|<=|[-+/*%~[\](){}<>=.:|,]/y;
-const RAW_BEGIN = /\{%[-+]?\s*raw\s*(?:-%\}\s*|%\})/y;
-const RAW_END = /\{%([-+]?)\s*endraw\s*(?:\+%\}|-%\}\s*|%\}(\n?))/g;
-const TAG_START = /\{[{%#]/g;
+const MARKS: readonly (readonly [kind: TagKind, start: string, end: string])[] = [
+  ["variable", "{{", "}}"],
+  ["block", "{%", "%}"],
+  ["comment", "{#", "#}"],
+];
 
 const ESCAPES: Readonly<Record<string, string>> = {
   n: "\n",
@@ -77,10 +85,25 @@ function matchAt(pattern: RegExp, source: string, index: number): string | undef
   return pattern.exec(source)?.[0];
 }
 
+const literally = (text: string): string => text.replace(/[\\^$.*+?()[\]{}|/-]/g, "\\$&");
+
 /** Splits a template into the tokens nunjucks' parser reads, with Jinja's whitespace rules already applied. */
 export function lex(template: string, options: LexerOptions): Token[] {
   let source = template.replace(/\r\n?/g, "\n");
   if (!options.keepTrailingNewline && source.endsWith("\n")) source = source.slice(0, -1);
+  // Where one mark begins like another, the longer one is meant.
+  const marks = MARKS.map(
+    ([kind, start, end]) =>
+      [
+        kind,
+        options.marks?.[`${kind}_start_string`] ?? start,
+        options.marks?.[`${kind}_end_string`] ?? end,
+      ] as const,
+  ).sort(([, a], [, b]) => b.length - a.length);
+  const tagStart = new RegExp(marks.map(([, start]) => literally(start)).join("|"), "g");
+  const [from = "", to = ""] = (marks.find(([kind]) => kind === "block") ?? []).slice(1).map(literally);
+  const rawBegin = new RegExp(`${from}[-+]?\\s*raw\\s*(?:-${to}\\s*|${to})`, "y");
+  const rawEnd = new RegExp(`${from}([-+]?)\\s*endraw\\s*(?:\\+${to}|-${to}\\s*|${to}(\n?))`, "g");
   const tokens: Token[] = [];
   let index = 0;
   const firstLine = options.firstLine ?? 0;
@@ -117,24 +140,23 @@ export function lex(template: string, options: LexerOptions): Token[] {
 
   const lexRaw = (begin: string, start: number): void => {
     index = start + begin.length;
-    RAW_END.lastIndex = index;
-    const end = RAW_END.exec(source);
+    rawEnd.lastIndex = index;
+    const end = rawEnd.exec(source);
     if (end === null) throw errorAt("the raw block is never closed: endraw is missing", start);
     push("data", dataBefore(end.index, end[1] ?? "", true), index);
-    index = RAW_END.lastIndex;
+    index = rawEnd.lastIndex;
     if (end[2] === "\n" && !options.trimBlocks) index--;
   };
-  const lexComment = (start: number): void => {
-    const end = source.indexOf("#}", start + 2);
-    if (end < 0) throw errorAt("the comment is never closed: #} is missing", start);
-    index = afterTag(end + 2, end > start + 2 ? source.charAt(end - 1) : "", true);
+  const lexComment = (inner: number, close: string, start: number): void => {
+    const end = source.indexOf(close, inner);
+    if (end < 0) throw errorAt(`the comment is never closed: ${close} is missing`, start);
+    index = afterTag(end + close.length, end > inner ? source.charAt(end - 1) : "", true);
   };
 
-  const lexCode = (start: number, isBlock: boolean): void => {
-    const close = isBlock ? "%}" : "}}";
+  const lexCode = (inner: number, close: string, start: number, isBlock: boolean): void => {
     const kind = isBlock ? "block" : "variable";
     push(`${kind}-start`, isBlock ? "{%" : "{{", start);
-    index = start + 2;
+    index = inner;
     if ("-+".includes(source.charAt(index)) && source.charAt(index) !== "") index++;
     const open: string[] = [];
     for (;;) {
@@ -146,7 +168,7 @@ export function lex(template: string, options: LexerOptions): Token[] {
           : "";
       if (open.length === 0 && source.startsWith(close, index + sign.length) && (isBlock || sign !== "+")) {
         push(`${kind}-end`, close, index);
-        index = afterTag(index + sign.length + 2, sign, isBlock);
+        index = afterTag(index + sign.length + close.length, sign, isBlock);
         return;
       }
       lexToken(open);
@@ -183,17 +205,18 @@ export function lex(template: string, options: LexerOptions): Token[] {
   };
 
   while (index < source.length) {
-    TAG_START.lastIndex = index;
-    const start = TAG_START.exec(source)?.index ?? source.length;
-    const isBlock = source[start + 1] !== "{";
-    const sign = source.charAt(start + 2);
-    const data = dataBefore(start, start < source.length ? sign : "+", isBlock);
+    tagStart.lastIndex = index;
+    const found = tagStart.exec(source);
+    const start = found?.index ?? source.length;
+    const [kind, mark, close] = marks.find(([, one]) => one === found?.[0]) ?? ["block", "", ""];
+    const inner = start + mark.length;
+    const data = dataBefore(start, found === null ? "+" : source.charAt(inner), kind !== "variable");
     if (data !== "") push("data", data, index);
-    if (start === source.length) break;
-    const raw = matchAt(RAW_BEGIN, source, start);
+    if (found === null) break;
+    const raw = matchAt(rawBegin, source, start);
     if (raw !== undefined) lexRaw(raw, start);
-    else if (source[start + 1] === "#") lexComment(start);
-    else lexCode(start, isBlock);
+    else if (kind === "comment") lexComment(inner, close, start);
+    else lexCode(inner, close, start, kind === "block");
   }
   return tokens;
 }
