@@ -112,6 +112,7 @@ export const mappingFilters: Readonly<Record<string, Callable>> = {
   combine: (args, { recursive = false, list_merge: listMerge = "replace" }) => {
     const dicts = args
       .flatMap((arg) => (isList(arg) ? arg.flat(Number.POSITIVE_INFINITY) : [arg]))
+      .filter((one) => one !== null)
       .map((one) => dictOf(one, "combine"));
     return dicts.reduce(
       (left, right) => merge(left, right, truth(recursive), str(listMerge)),

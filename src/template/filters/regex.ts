@@ -10,8 +10,8 @@ function flags(ignoreCase: unknown, multiLine: unknown) {
 
 function replace(
   value: unknown,
-  pattern: unknown,
-  by: unknown,
+  pattern: unknown = "",
+  by: unknown = "",
   ignoreCase: unknown = false,
   multiLine: unknown = false,
   count: unknown = 0,

@@ -39,6 +39,7 @@ function comment(text: string, style: string, options: Readonly<Record<string, u
   const lines = text.split(newline).map((line) => (decoration + line).trimEnd());
   const prefix = (name: "prefix" | "postfix"): string[] => {
     const count = intArgument(preset[`${name}_count`], 1);
+    if (name === "prefix" && preset.prefix === "") return [];
     return Array.from({ length: count }, () => option(name, decoration.trimEnd()).trimEnd());
   };
   return [
@@ -52,6 +53,10 @@ function comment(text: string, style: string, options: Readonly<Record<string, u
 
 const ordinary = (body: (text: string) => unknown): Callable =>
   callable(["value"], (value: unknown) => body(str(value)));
+
+function quote(text: string): string {
+  return text === "" ? "''" : /^[\w@%+=:,./-]+$/.test(text) ? text : `'${text.replaceAll("'", `'"'"'`)}'`;
+}
 
 /** Filters of text: Jinja's, and Ansible's that take text apart or dress it. */
 export const textFilters: Readonly<Record<string, Callable>> = {
@@ -117,9 +122,7 @@ export const textFilters: Readonly<Record<string, Callable>> = {
   split: callable(["value", "sep", "maxsplit"], (value: unknown, by: unknown, most: unknown) =>
     splitText(str(value), by, most),
   ),
-  quote: ordinary((text) =>
-    text === "" ? "''" : /^[\w@%+=:,./-]+$/.test(text) ? text : `'${text.replaceAll("'", `'"'"'`)}'`,
-  ),
+  quote: callable(["value"], (value: unknown) => quote(value === null ? "" : str(value))),
   comment: ([value, style], options) =>
     comment(str(value), textArgument(options.style ?? style, "plain"), options),
   urlencode: callable(["value"], (value: unknown) => urlEncode(value)),
