@@ -23,7 +23,7 @@ export const template = defineAction({
 
 The template has the task's vars, the host's vars and its facts, and \`ansible_managed\`, \`template_path\` and
 \`template_destpath\`. The rendered text, owner, group and mode are each compared, and the file is replaced atomically.
-A \`#jinja2: lstrip_blocks:True\` line at its top sets how it is trimmed, as in Ansible. Missing directories are not made.`,
+A \`#jinja2: lstrip_blocks:True\` line at its top sets how it is trimmed, or what its tags begin and end with, as in Ansible. Missing directories are not made.`,
   params: v.strictObject({
     src: text("The template, in the role's `templates`."),
     dest: text("Where the result goes. When it ends with `/` or is a directory, the name of `src` is added."),

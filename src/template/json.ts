@@ -4,8 +4,8 @@ import { Attributes, dictEntries, Float, isDict, isList, Undefined } from "./val
 
 /** How {@link dumpJson} writes; the names are those of Python's `json.dumps`. */
 export interface JsonOptions {
-  /** Columns per level; null writes one line. */
-  readonly indent: number | null;
+  /** The margin of each level; null writes one line. */
+  readonly indent: string | null;
   readonly sortKeys: boolean;
   readonly ensureAscii: boolean;
   /** Between items, and between key and value. */
@@ -43,8 +43,8 @@ export function dumpJson(value: unknown, options: JsonOptions, level = 1): strin
   const wrap = (open: string, items: string[], close: string): string => {
     if (items.length === 0) return open + close;
     if (indent === null) return open + items.join(itemSeparator) + close;
-    const margin = `\n${" ".repeat(indent * level)}`;
-    return `${open}${margin}${items.join(`${itemSeparator.trimEnd()}${margin}`)}\n${" ".repeat(indent * (level - 1))}${close}`;
+    const margin = `\n${indent.repeat(level)}`;
+    return `${open}${margin}${items.join(`${itemSeparator.trimEnd()}${margin}`)}\n${indent.repeat(level - 1)}${close}`;
   };
   if (isList(value))
     return wrap(

@@ -24,7 +24,7 @@ function toJson(value: unknown, keywords: Keywords, nice: boolean): string {
   refuse(unknown);
   const [item, key] = Array.isArray(separators) ? separators.map(str) : [nice ? "," : ", ", ": "];
   return dumpJson(value, {
-    indent: indent === null ? null : intArgument(indent, 4),
+    indent: indent === null || typeof indent === "string" ? indent : " ".repeat(intArgument(indent, 4)),
     sortKeys: truth(sortKeys),
     ensureAscii: truth(ensureAscii),
     separators: [item ?? ", ", key ?? ": "],
