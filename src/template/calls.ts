@@ -37,6 +37,11 @@ export function textArgument(value: unknown, fallback: string): string {
   return value === undefined ? fallback : str(value);
 }
 
+/** A value that must be text already: Python's own functions of text and paths take nothing else. */
+export function text(value: unknown): string {
+  return typeof defined(value) === "string" ? str(value) : fail(`expected text, got ${typeName(value)}`);
+}
+
 /** The entries of what `**` spreads, which must be a dict. */
 export function keywords(value: unknown): Keywords {
   defined(value);

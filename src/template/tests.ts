@@ -1,9 +1,9 @@
 import { existsSync, lstatSync, type Stats, statSync } from "node:fs";
 import { item } from "./attributes.ts";
-import { callable, intArgument } from "./calls.ts";
+import { callable } from "./calls.ts";
 import { fail } from "./errors.ts";
 import { filters } from "./filters/index.ts";
-import { compare, contains } from "./operators.ts";
+import { binary, compare, contains, equals } from "./operators.ts";
 import { compileRegex } from "./regex.ts";
 import { str } from "./repr.ts";
 import {
@@ -142,12 +142,9 @@ export const tests: Readonly<Record<string, Callable>> = {
       value === other || (value instanceof Float && other instanceof Float && value.value === other.value),
   ),
   escaped: is(() => false),
-  even: callable(["value"], (value: unknown) => intArgument(value, 0) % 2 === 0),
-  odd: callable(["value"], (value: unknown) => intArgument(value, 0) % 2 !== 0),
-  divisibleby: callable(
-    ["value", "num"],
-    (value: unknown, by: unknown) => intArgument(value, 0) % intArgument(by, 1) === 0,
-  ),
+  even: callable(["value"], (value: unknown) => equals(binary("%", value, 2), 0)),
+  odd: callable(["value"], (value: unknown) => equals(binary("%", value, 2), 1)),
+  divisibleby: callable(["value", "num"], (value: unknown, by: unknown) => equals(binary("%", value, by), 0)),
   lower: is((value) => str(value) === str(value).toLowerCase() && /\p{L}/u.test(str(value))),
   upper: is((value) => str(value) === str(value).toUpperCase() && /\p{L}/u.test(str(value))),
   in: callable(["value", "seq"], (value: unknown, within: unknown) => contains(within, value)),

@@ -1,8 +1,7 @@
 import { realpathSync } from "node:fs";
 import { homedir } from "node:os";
 import { posix } from "node:path";
-import { callable } from "../calls.ts";
-import { str } from "../repr.ts";
+import { callable, text } from "../calls.ts";
 import { type Callable, type CallState, iterate, tuple } from "../values.ts";
 
 function realpath(path: string): string {
@@ -30,7 +29,7 @@ function dirname(path: string): string {
 }
 
 function join(value: unknown): string {
-  const parts = typeof value === "string" ? [value] : iterate(value).map(str);
+  const parts = typeof value === "string" ? [value] : iterate(value).map(text);
   return parts.reduce(
     (path, part) =>
       part.startsWith("/") || path === "" ? part : `${path}${path.endsWith("/") ? "" : "/"}${part}`,
@@ -39,7 +38,7 @@ function join(value: unknown): string {
 }
 
 const ofPath = (body: (path: string) => unknown): Callable =>
-  callable(["value"], (value: unknown) => body(str(value)));
+  callable(["value"], (value: unknown) => body(text(value)));
 
 /** Ansible's filters of paths, as Python's `os.path` computes them. */
 export const pathFilters: Readonly<Record<string, Callable>> = {
@@ -47,14 +46,14 @@ export const pathFilters: Readonly<Record<string, Callable>> = {
   dirname: ofPath(dirname),
   splitext: ofPath((path) => tuple(...splitExtension(path))),
   expanduser: callable(["value"], (value: unknown, state: CallState) =>
-    str(value).replace(/^~(?=\/|$)/, () => state.env.HOME ?? homedir()),
+    text(value).replace(/^~(?=\/|$)/, () => state.env.HOME ?? homedir()),
   ),
   realpath: ofPath(realpath),
   normpath: ofPath((path) => posix.normalize(path).replace(/(.)\/$/, "$1")),
   relpath: callable(
     ["value", "start"],
     (value: unknown, start: unknown = ".") =>
-      posix.relative(posix.resolve(str(start)), posix.resolve(str(value))) || ".",
+      posix.relative(posix.resolve(text(start)), posix.resolve(text(value))) || ".",
   ),
   path_join: callable(["value"], join),
   win_basename: ofPath((path) => path.split(/[\\/]/).at(-1) ?? ""),

@@ -1,9 +1,20 @@
-import { callable, intArgument, textArgument } from "../calls.ts";
+import { callable, intArgument, textArgument, text as textOf } from "../calls.ts";
 import { fail } from "../errors.ts";
 import { formatPercent } from "../format.ts";
 import { capitalize, splitLines, splitText, strip } from "../methods/string.ts";
 import { str } from "../repr.ts";
-import { asNumber, type Callable, isList, truth, tuple } from "../values.ts";
+import {
+  asNumber,
+  type Callable,
+  defined,
+  dictEntries,
+  isDict,
+  isList,
+  truth,
+  tuple,
+  typeName,
+  Undefined,
+} from "../values.ts";
 import { wrapText } from "./wrap.ts";
 
 function truncate(text: string, size: number, killWords: boolean, end: string, leeway: number): string {
@@ -87,7 +98,7 @@ export const textFilters: Readonly<Record<string, Callable>> = {
   indent: callable(
     ["value", "width", "first", "blank"],
     (value: unknown, width: unknown, first: unknown = false, blank: unknown = false) =>
-      indent(str(value), width, truth(first), truth(blank)),
+      indent(textOf(value), width, truth(first), truth(blank)),
   ),
   truncate: callable(
     ["value", "length", "killwords", "end", "leeway"],
@@ -103,7 +114,7 @@ export const textFilters: Readonly<Record<string, Callable>> = {
   wordwrap: callable(
     ["value", "width", "break_long_words", "wrapstring", "break_on_hyphens"],
     (value: unknown, width: unknown, long: unknown = true, joiner: unknown = "\n", hyphens: unknown = true) =>
-      splitLines(str(value))
+      splitLines(textOf(value))
         .map((line) => wrapText(line, intArgument(width, 79), truth(long), truth(hyphens)).join(str(joiner)))
         .join(str(joiner)),
   ),
@@ -120,11 +131,11 @@ export const textFilters: Readonly<Record<string, Callable>> = {
     return formatPercent(str(template), named ? new Map(Object.entries(keywords)) : tuple(...values));
   },
   split: callable(["value", "sep", "maxsplit"], (value: unknown, by: unknown, most: unknown) =>
-    splitText(str(value), by, most),
+    splitText(textOf(value), by, most),
   ),
   quote: callable(["value"], (value: unknown) => quote(value === null ? "" : str(value))),
   comment: ([value, style], options) =>
-    comment(str(value), textArgument(options.style ?? style, "plain"), options),
+    comment(textOf(value), textArgument(options.style ?? style, "plain"), options),
   urlencode: callable(["value"], (value: unknown) => urlEncode(value)),
   xmlattr: callable(["value", "autospace"], (value: unknown, space: unknown = true) =>
     xmlAttributes(value, truth(space)),
@@ -169,9 +180,9 @@ function urlEncode(value: unknown): string {
 }
 
 function xmlAttributes(value: unknown, space: boolean): string {
-  const pairs = value instanceof Map ? [...value] : Object.entries(value ?? {});
-  const text = pairs
-    .filter(([, item]) => item !== null)
+  if (!isDict(value)) return fail(`xmlattr needs a dict, got ${typeName(defined(value))}`);
+  const text = dictEntries(value)
+    .filter(([, item]) => item !== null && !(item instanceof Undefined))
     .map(([key, item]) => `${escapeHtml(str(key))}="${escapeHtml(str(item))}"`)
     .join(" ");
   return space && text !== "" ? ` ${text}` : text;
