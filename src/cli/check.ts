@@ -1,7 +1,7 @@
 import { spawnSync } from "node:child_process";
-import { existsSync } from "node:fs";
+import { existsSync, realpathSync } from "node:fs";
 import { createRequire } from "node:module";
-import { dirname, join, relative } from "node:path";
+import { dirname, isAbsolute, join, relative } from "node:path";
 import { findProject, type Project } from "../bundle/project.ts";
 import { concernedBy, planHosts } from "../controller/plan.ts";
 import { openPlan } from "../controller/plan-secrets.ts";
@@ -89,7 +89,11 @@ function optionalInventory(flags: InventoryFlags): readonly string[] | undefined
   }
 }
 
-/** What the project's own TypeScript has to say; empty when nothing. Fails with `USAGE` when the project has none. */
+/** What tsc says is wrong, with file, line and column in front. */
+const DIAGNOSTIC = /\(\d+,\d+\): /;
+const MAX_OUTPUT_BYTES = 256 * 1024 * 1024;
+
+/** What the project's own TypeScript has to say; empty when nothing. Fails with `USAGE` when the project has none, or keeps the playbook from it. */
 function checkTypes({ file, directory }: Project): string {
   let compiler: string;
   try {
@@ -114,9 +118,24 @@ function checkTypes({ file, directory }: Project): string {
         "es2022",
         relative(directory, file),
       ];
-  const { status, stdout, stderr } = spawnSync(process.execPath, [compiler, "--pretty", "false", ...args], {
-    cwd: directory,
-    encoding: "utf8",
-  });
-  return status === 0 ? "" : stdout || stderr || `tsc ended with ${status}\n`;
+  const { status, stdout, stderr } = spawnSync(
+    process.execPath,
+    [compiler, "--pretty", "false", "--listFiles", ...args],
+    { cwd: directory, encoding: "utf8", maxBuffer: MAX_OUTPUT_BYTES },
+  );
+  const lines = stdout.split("\n");
+  const isFile = (line: string): boolean => isAbsolute(line) && !DIAGNOSTIC.test(line);
+  const problems = lines.filter((line) => !isFile(line));
+  if (status !== 0) return problems.join("\n") || stderr || `tsc ended with ${status}\n`;
+  // JavaScript is checked only where the project wants it to be.
+  if (/tsx?$/.test(file) && !lines.includes(file) && !lines.includes(realpathSync(file))) {
+    throw new VolleyError(
+      "USAGE",
+      `tsconfig.json leaves ${relative(directory, file)} out: its types were not checked`,
+      {
+        hint: `add it to "include" there, or leave types out with --no-types`,
+      },
+    );
+  }
+  return "";
 }

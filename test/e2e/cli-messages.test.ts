@@ -525,25 +525,31 @@ test("check: with types, without, and with what is wrong", async () => {
 
   symlinkSync(fileURLToPath(new URL("../../node_modules", import.meta.url)), project.path("node_modules"));
   const index = fileURLToPath(new URL("../../src/index.ts", import.meta.url));
-  project.write(
-    "tsconfig.json",
-    JSON.stringify({
-      compilerOptions: {
-        strict: true,
-        module: "nodenext",
-        target: "es2022",
-        noEmit: true,
-        skipLibCheck: true,
-        allowImportingTsExtensions: true,
-        types: ["node"],
-        lib: ["es2023"],
-        paths: { volley: [index] },
-      },
-      include: ["*.ts"],
-    }),
-  );
+  const config = {
+    compilerOptions: {
+      strict: true,
+      module: "nodenext",
+      target: "es2022",
+      noEmit: true,
+      skipLibCheck: true,
+      allowImportingTsExtensions: true,
+      types: ["node"],
+      lib: ["es2023"],
+      paths: { volley: [index] },
+    },
+    include: ["*.ts"],
+  };
+  project.write("tsconfig.json", JSON.stringify(config));
   const right = await volley(["check", "site.ts"], { cwd: project.directory });
   expect(right).toMatchObject({ code: 0, stderr: "", stdout: expect.stringMatching(/; types are right\n$/) });
+  project.write("tsconfig.json", JSON.stringify({ ...config, include: ["roles"] }));
+  project.write("roles/a.ts", "export {};\n");
+  const leftOut = await volley(["check", "site.ts"], { cwd: project.directory });
+  expect(leftOut).toMatchObject({ code: 1, stdout: "" });
+  expect(leftOut.stderr).toBe(
+    'volley: tsconfig.json leaves site.ts out: its types were not checked (add it to "include" there, or leave types out with --no-types)\n',
+  );
+  project.write("tsconfig.json", JSON.stringify(config));
   project.write("site.ts", tasks('const count: number = "4"; void count;'));
   const wrong = await volley(["check", "site.ts"], { cwd: project.directory });
   expect(wrong.code).toBe(1);
