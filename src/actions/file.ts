@@ -7,6 +7,7 @@ import { planDirectory } from "./lib/file-directory.ts";
 import { planHardLink, planSymlink } from "./lib/file-link.ts";
 import type { PathRequest, Plan } from "./lib/file-request.ts";
 import { NOTHING_TO_DO, planAttributes } from "./lib/file-request.ts";
+import { timesOfNew } from "./lib/file-times.ts";
 import { fileAttributes, flag, optionalText, text } from "./lib/params.ts";
 import { followLinks } from "./lib/paths.ts";
 import type { StepsChange } from "./lib/steps.ts";
@@ -145,10 +146,11 @@ async function planTouch(request: PathRequest): Promise<Plan> {
   const { system, context, path, stat, owner, group, mode } = request;
   if (stat !== null) return planAttributes(request, path, stat);
   const change = await inspectFile({ system, context, path, content: "", owner, group, mode });
+  const times = timesOfNew(path, request.modification_time, request.access_time);
   return change === null
     ? NOTHING_TO_DO
     : {
-        steps: [{ do: "file", change }],
+        steps: [{ do: "file", change }, ...(times === null ? [] : [times])],
         diff: [change.diff],
         ...(change.message === undefined ? {} : { messages: [change.message] }),
       };

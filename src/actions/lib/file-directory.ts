@@ -2,12 +2,17 @@ import { posix } from "node:path";
 import { VolleyError } from "../../core/errors.ts";
 import type { PathRequest, Plan } from "./file-request.ts";
 import { joinPlans, planAttributes } from "./file-request.ts";
+import { timesOfNew } from "./file-times.ts";
 import { inspectMissingDirectories } from "./steps.ts";
 
 /** What makes a directory as it should be, with everything below it when `recurse` is set. */
 export async function planDirectory(request: PathRequest): Promise<Plan> {
   const { path, stat, system, context, recurse } = request;
-  if (stat === null) return inspectMissingDirectories(system, path, request, context);
+  if (stat === null) {
+    const { steps, diff } = await inspectMissingDirectories(system, path, request, context);
+    const times = timesOfNew(path, request.modification_time, request.access_time);
+    return { steps: times === null ? steps : [...steps, times], diff };
+  }
   if (stat.type !== "directory") {
     throw new VolleyError("ACTION_FAILED", `${path} is a ${stat.type}, not a directory; remove it first`);
   }

@@ -34,6 +34,15 @@ function formatTime(time: number | "now"): string {
   return time === "now" ? time : new Date(time).toISOString();
 }
 
+/** The step that gives something about to be made the moments asked for; null when it is to have the time of being made. */
+export function timesOfNew(path: string, modification: FileTime, access: FileTime): Step | null {
+  const [mtimeMs, atimeMs] = [modification, access].map((time) =>
+    time === "preserve" || time === "now" ? undefined : parseTime(time),
+  );
+  if (mtimeMs === undefined && atimeMs === undefined) return null;
+  return { do: "times", path, atimeMs: atimeMs ?? "now", mtimeMs: mtimeMs ?? "now" };
+}
+
 /** The step that sets a file's times, or null when both are as they should be. */
 export function inspectTimes(
   path: string,
