@@ -40,21 +40,31 @@ directory is removed with all that is in it). Without it, what is there is kept;
 As in Ansible, links are followed unless \`follow\` is false, so that attributes are those of the file a link leads to;
 a link in the place of a file, or to nothing, needs \`force\`; directories on the way get the same attributes; and \`touch\`
 changes something every time unless both times are \`preserve\`.`,
-  params: v.strictObject({
-    path: text("The file, directory or link: an absolute path, or one from `~/`."),
-    state: v.optional(v.pipe(v.picklist(STATES), v.description("What there should be."))),
-    src: optionalText(
-      "Where a link leads: absolute, or from the directory the link is in. For `hard`, an absolute path.",
+  params: v.pipe(
+    v.strictObject({
+      path: text("The file, directory or link: an absolute path, or one from `~/`."),
+      state: v.optional(v.pipe(v.picklist(STATES), v.description("What there should be."))),
+      src: optionalText(
+        "Where a link leads: absolute, or from the directory the link is in. For `hard`, an absolute path.",
+      ),
+      ...fileAttributes,
+      recurse: flag("Set the attributes of everything below a directory as well."),
+      force: flag("Make a link to nothing, or in the place of a file or an empty directory."),
+      follow: flag("Work on what a link leads to.", true),
+      modification_time: optionalText(
+        "`preserve`, `now`, or `YYYYMMDDHHMM.SS`. Default: `now` for touch, else `preserve`.",
+      ),
+      access_time: optionalText("As `modification_time`."),
+    }),
+    v.check(
+      ({ state, src }) => src === undefined || state === undefined || state === "link" || state === "hard",
+      '"src" is where a link leads, and goes with state: "link" or "hard"',
     ),
-    ...fileAttributes,
-    recurse: flag("Set the attributes of everything below a directory as well."),
-    force: flag("Make a link to nothing, or in the place of a file or an empty directory."),
-    follow: flag("Work on what a link leads to.", true),
-    modification_time: optionalText(
-      "`preserve`, `now`, or `YYYYMMDDHHMM.SS`. Default: `now` for touch, else `preserve`.",
+    v.check(
+      ({ state, recurse }) => !recurse || state === undefined || state === "directory",
+      '"recurse" goes with state: "directory"',
     ),
-    access_time: optionalText("As `modification_time`."),
-  }),
+  ),
   examples: [
     { path: "/srv/app", state: "directory", owner: "www-data", mode: "0750" },
     { path: "/etc/nginx/sites-enabled/app", state: "link", src: "../sites-available/app" },
@@ -69,6 +79,12 @@ changes something every time unless both times are \`preserve\`.`,
     const state = params.state ?? presentState(stat) ?? (recurse ? "directory" : "file");
     if (recurse && state !== "directory") {
       throw new VolleyError("ACTION_FAILED", `"recurse" is for directories, and ${path} is to be a ${state}`);
+    }
+    if (src !== undefined && state !== "link" && state !== "hard") {
+      throw new VolleyError(
+        "ACTION_FAILED",
+        `"src" is where a link leads; for ${path} to be one, write state: "link"`,
+      );
     }
     const time = state === "touch" ? "now" : "preserve";
     const request: PathRequest = {
@@ -136,8 +152,11 @@ async function planPresent(request: PathRequest): Promise<Plan> {
       `there is no ${path}; make it with copy or template, or with state: "touch"`,
     );
   }
-  if (stat.type === "directory") {
-    throw new VolleyError("ACTION_FAILED", `${path} is a directory, not a file; write state: "directory"`);
+  if (stat.type === "directory" || stat.type === "link") {
+    throw new VolleyError(
+      "ACTION_FAILED",
+      `${path} is a ${stat.type}, not a file; write state: "${stat.type}"`,
+    );
   }
   return planAttributes(request, path, stat);
 }

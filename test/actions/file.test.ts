@@ -119,6 +119,24 @@ describe("file", () => {
   });
 });
 
+describe("what would be ignored is refused", () => {
+  it("src of what is no link", async () => {
+    expect(() => file({ path: "/srv/f", src: "g", state: "file" })).toThrow(
+      'goes with state: "link" or "hard"',
+    );
+    writeFileSync(at("srv/f"), "");
+    await expect(run({ path: "/srv/f", src: "g" })).rejects.toThrow('write state: "link"');
+  });
+
+  it("a link where a file should be, unless it is followed", async () => {
+    symlinkSync("f", at("srv/link"));
+    const params = { path: "/srv/link", state: "file", mode: "0600" } as const;
+    await expect(run({ ...params, follow: false })).rejects.toThrow("/srv/link is a link, not a file");
+    writeFileSync(at("srv/f"), "");
+    await checkApplyAgain(sandbox, file(params));
+  });
+});
+
 describe("touch", () => {
   it("makes an empty file, and then only changes its times", async () => {
     const call = file({ path: "/srv/f", state: "touch", mode: "0640" });
@@ -198,6 +216,12 @@ describe("link", () => {
     expect(existsSync(at("srv/full/x"))).toBe(true);
   });
 
+  it("that leads to nothing may stay where nothing else is asked for", async () => {
+    symlinkSync("gone", at("srv/link"));
+    expect((await run({ path: "/srv/link" })).state).toBe("unchanged");
+    expect((await run({ path: "/srv/link", state: "link" })).state).toBe("unchanged");
+  });
+
   it("needs src, and a directory to be in", async () => {
     await expect(run({ path: "/srv/link", state: "link" })).rejects.toThrow('parameter "src" is required');
     await expect(run({ path: "/no/link", state: "link", src: "/srv" })).rejects.toThrow("/no does not exist");
@@ -247,7 +271,7 @@ it("names a wrong parameter", async () => {
   expect(() => file({ path: "/srv", recursive: true })).toThrow(
     'unknown parameter "recursive"; did you mean "recurse"?',
   );
-  await expect(run({ path: "/srv/x", state: "absent", recurse: true })).rejects.toThrow(
-    '"recurse" is for directories',
+  expect(() => file({ path: "/srv/x", state: "absent", recurse: true })).toThrow(
+    '"recurse" goes with state: "directory"',
   );
 });
