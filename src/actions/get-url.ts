@@ -79,6 +79,7 @@ export const get_url = defineAction({
 - Without one, a file that is there is downloaded only if the server has something newer (\`If-Modified-Since\`), and
   is replaced only if its content differs. \`force\` leaves the question out.
 - The file is replaced at once when all of it is there, never in part.
+- A link is followed: the file it leads to is replaced. (Ansible replaces the link.)
 - Redirects are followed, ten at most; name and password are sent to the server they are for, and to no other.
 
 In check mode the server is asked with HEAD, so that nothing is downloaded; when that cannot tell whether the content
@@ -114,7 +115,7 @@ function requestFor(given: Params, context: ActionContext): DownloadRequest {
 
 /** The name the URL itself gives; `index.html` when it gives none. */
 function nameInUrl(url: URL): string {
-  return decodeName(posix.basename(url.pathname)) || "index.html";
+  return decodeName(url.pathname.slice(url.pathname.lastIndexOf("/") + 1)) || "index.html";
 }
 
 async function inspect(given: Params, system: ReadSystem, context: ActionContext) {

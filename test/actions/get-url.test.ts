@@ -74,7 +74,8 @@ async function serve(modified = new Date("2020-01-01T00:00:00Z")) {
     } else if (url === "/no-head") {
       if (method === "HEAD") response.writeHead(405).end();
       else send(response);
-    } else response.writeHead(404).end();
+    } else if (url === "/docs/") send(response);
+    else response.writeHead(404).end();
   });
   return { url: `http://127.0.0.1:${await listen(server)}`, log };
 }
@@ -200,6 +201,8 @@ describe("get_url", () => {
     expect(readdirSync(join(sandbox.root, "srv"))).toEqual(["real name.tar"]);
     await pass(get_url({ url: `${url}/moved`, dest: "/srv/" }), sandbox.system, sandbox.context());
     expect(readdirSync(join(sandbox.root, "srv"))).toEqual(["real name.tar", "tool.tar"]);
+    await pass(get_url({ url: `${url}/docs/`, dest: "/srv/" }), sandbox.system, sandbox.context());
+    expect(readdirSync(join(sandbox.root, "srv"))).toEqual(["index.html", "real name.tar", "tool.tar"]);
   });
 
   test("a link is followed", async () => {
