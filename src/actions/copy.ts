@@ -66,8 +66,9 @@ Small assets are compared byte by byte, larger ones by checksum without being he
 keeps by default.
 
 As in Ansible, missing directories are made only when \`dest\` ends with \`/\` or a directory is copied, \`directory_mode\`
-is for directories that are made, and nothing is ever deleted from a directory. Unlike Ansible, empty directories of a
-role are not copied, and with \`remote_src\` links inside a tree are copied as the files they lead to.`,
+is for directories that are made, and nothing is ever deleted from a directory. Links inside a tree
+of the host are copied as they are. Unlike Ansible, empty directories of a role are not copied, and \`mode\` is for the files of a
+tree on the host, not for its topmost directory.`,
   params,
   examples: [
     { src: "motd", dest: "/etc/motd", mode: "0644" },
@@ -103,7 +104,8 @@ async function findSource(
 ): Promise<CopySource | null> {
   if (src !== undefined) return remote_src ? findRemoteSource(system, src) : findAssetSource(context, src);
   const written = typeof content === "string" ? content : jsonText(content);
-  return { tree: false, directories: [], files: [{ path: "", mode: 0o644, content: async () => written }] };
+  const file = { path: "", mode: 0o644, content: async () => written };
+  return { tree: false, directories: [], files: [file], links: [] };
 }
 
 async function findTarget(

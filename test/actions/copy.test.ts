@@ -5,8 +5,10 @@ import {
   mkdirSync,
   readdirSync,
   readFileSync,
+  readlinkSync,
   statSync,
   symlinkSync,
+  unlinkSync,
   writeFileSync,
 } from "node:fs";
 import { join } from "node:path";
@@ -273,6 +275,29 @@ describe("remote_src", () => {
     expect([mode("etc/copied"), mode("etc/copied/empty"), mode("etc/copied/private")]).toEqual([
       0o700, 0o700, 0o600,
     ]);
+  });
+
+  it("copies links of a tree as they are, wherever they lead", async () => {
+    mkdirSync(at("etc/tree/real"), { recursive: true });
+    writeFileSync(at("etc/tree/real/file"), "x\n");
+    const links = { "to-directory": "real", "to-file": "real/file", "to-nothing": "gone/../gone" };
+    for (const [name, target] of Object.entries(links)) symlinkSync(target, at(`etc/tree/${name}`));
+    const call = copy({ src: "/etc/tree/", dest: "/etc/copied", remote_src: true });
+    await checkApplyAgain(sandbox, call);
+    const copied = () => Object.keys(links).map((name) => readlinkSync(at(`etc/copied/${name}`)));
+    expect(copied()).toEqual(Object.values(links));
+    unlinkSync(at("etc/copied/to-file"));
+    writeFileSync(at("etc/copied/to-file"), "in the way\n");
+    expect(
+      (await run({ src: "/etc/tree/", dest: "/etc/copied", remote_src: true, force: false })).state,
+    ).toBe("unchanged");
+    await checkApplyAgain(sandbox, call);
+    expect(copied()).toEqual(Object.values(links));
+    unlinkSync(at("etc/copied/to-file"));
+    mkdirSync(at("etc/copied/to-file"));
+    await expect(pass(call, sandbox.system, sandbox.context())).rejects.toThrow(
+      "is a directory where there should be a link",
+    );
   });
 
   it("does not know in check mode what a missing file will hold", async () => {

@@ -2,6 +2,7 @@ import type { ActionContext } from "../../core/action.ts";
 import type { Diff } from "../../core/result.ts";
 import type { ReadSystem } from "../../core/system.ts";
 import type { FileAttributes } from "./attributes.ts";
+import { planLinkCopy } from "./copy-link.ts";
 import type { CopySource } from "./copy-source.ts";
 import type { Step, StepsChange } from "./steps.ts";
 import { inspectMissingDirectories, stepsChange } from "./steps.ts";
@@ -68,6 +69,12 @@ export async function planCopy(
     diff.push(change.diff);
     if (change.message !== undefined) messages.push(change.message);
     shown += (change.diff.before?.length ?? 0) + (change.diff.after?.length ?? 0);
+  }
+  for (const { path, target: leadsTo } of source.links) {
+    const link = { path: target.at(path), target: leadsTo };
+    const plan = await planLinkCopy(link, { owner, group, force }, system, context);
+    steps.push(...plan.steps);
+    diff.push(...plan.diff);
   }
   return stepsChange(steps, diff, messages);
 }

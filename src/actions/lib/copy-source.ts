@@ -5,6 +5,7 @@ import { isVolleyError, VolleyError } from "../../core/errors.ts";
 import type { ReadSystem, Stat } from "../../core/system.ts";
 import type { FileContent } from "./content.ts";
 import { assetContent, systemContent } from "./content.ts";
+import type { LinkCopy } from "./copy-link.ts";
 
 /** One file to be copied. */
 interface SourceFile {
@@ -21,6 +22,8 @@ export interface CopySource {
   readonly files: readonly SourceFile[];
   /** Directories of the tree, each after the one it is in, the tree itself first. */
   readonly directories: readonly SourceDirectory[];
+  /** Links of a tree on the machine itself, which are copied as links. */
+  readonly links: readonly LinkCopy[];
 }
 
 /** A directory of a tree; its permission bits are known only on the machine itself. */
@@ -47,6 +50,7 @@ export function findAssetSource(context: ActionContext, src: string): CopySource
         tree: false,
         files: [assetFile(context.asset("files", name), posix.basename(name))],
         directories: [],
+        links: [],
       };
     } catch (thrown) {
       if (
@@ -71,7 +75,7 @@ export function findAssetSource(context: ActionContext, src: string): CopySource
     for (let depth = 1; depth < parts.length; depth++) directories.add(parts.slice(0, depth).join("/"));
   }
   const files = paths.map((path) => assetFile(context.asset("files", posix.join(name, path)), path));
-  return { tree: true, files, directories: [...directories].map((path) => ({ path })) };
+  return { tree: true, files, directories: [...directories].map((path) => ({ path })), links: [] };
 }
 
 function assetFile(asset: Asset, path: string): SourceFile {
@@ -84,23 +88,26 @@ export async function findRemoteSource(system: ReadSystem, src: string): Promise
   const stat = await system.stat(name);
   if (stat === null) return null;
   if (stat.type !== "directory") {
-    return { tree: false, files: [remoteFile(system, name, posix.basename(name), stat)], directories: [] };
+    const file = remoteFile(system, name, posix.basename(name), stat);
+    return { tree: false, files: [file], directories: [], links: [] };
   }
   const files: SourceFile[] = [];
   const directories: SourceDirectory[] = [{ path: "", mode: stat.mode }];
+  const links: LinkCopy[] = [];
   const walk = async (below: string): Promise<void> => {
     for (const entry of await system.list(posix.join(name, below))) {
       const path = posix.join(below, entry);
       const full = posix.join(name, path);
-      const found = await system.stat(full);
-      if (found?.type === "directory" && (await system.lstat(full))?.type !== "link") {
+      const found = await system.lstat(full);
+      if (found?.type === "link") links.push({ path, target: await system.readLink(full) });
+      else if (found?.type === "directory") {
         directories.push({ path, mode: found.mode });
         await walk(path);
       } else if (found?.type === "file") files.push(remoteFile(system, full, path, found));
     }
   };
   await walk("");
-  return { tree: true, files, directories };
+  return { tree: true, files, directories, links };
 }
 
 function remoteFile(system: ReadSystem, full: string, path: string, stat: Stat): SourceFile {

@@ -1,5 +1,5 @@
 import { VolleyError } from "../../core/errors.ts";
-import type { Stat } from "../../core/system.ts";
+import type { ReadSystem, Stat } from "../../core/system.ts";
 import type { PathRequest, Plan } from "./file-request.ts";
 import { joinPlans, NOTHING_TO_DO, planAttributes } from "./file-request.ts";
 import { followLinks, linkTarget, parentOf } from "./paths.ts";
@@ -65,23 +65,18 @@ async function planLinkAttributes(
     if (link !== null) return planAttributes(request, path, link);
     return owner === undefined && group === undefined
       ? NOTHING_TO_DO
-      : planAttributes(request, path, { ...NEW_LINK, uid: system.uid, gid: system.gid });
+      : planAttributes(request, path, newLink(system));
   }
   const real = (await system.stat(leadsTo)) === null ? leadsTo : await followLinks(system, leadsTo);
   const stat = await system.lstat(real);
   return stat === null ? NOTHING_TO_DO : planAttributes(request, real, stat);
 }
 
-const NEW_LINK = {
-  type: "link",
-  mode: 0o777,
-  size: 0,
-  mtimeMs: 0,
-  atimeMs: 0,
-  inode: 0,
-  device: 0,
-  links: 1,
-} as const;
+/** A link that is about to be made. */
+export function newLink({ uid, gid }: ReadSystem): Stat {
+  const zero = { size: 0, mtimeMs: 0, atimeMs: 0, inode: 0, device: 0 };
+  return { type: "link", mode: 0o777, uid, gid, links: 1, ...zero };
+}
 
 /** What makes a hard link to `src`. */
 export async function planHardLink(request: PathRequest): Promise<Plan> {
