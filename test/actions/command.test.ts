@@ -1,4 +1,4 @@
-import { existsSync, mkdirSync, readFileSync, writeFileSync } from "node:fs";
+import { existsSync, mkdirSync, readFileSync, symlinkSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { describe, expect, test } from "vitest";
 import { command } from "../../src/actions/command.ts";
@@ -31,6 +31,18 @@ describe("command", () => {
     });
     expect(sandbox.output.join("")).toContain("two\n");
     expect(readFileSync(join(sandbox.root, "srv/where"), "utf8").trim()).toBe(join(sandbox.root, "srv"));
+  });
+
+  test.each(["/srv/link", "/srv/li*"])("a link that leads to nothing is there (%s)", async (path) => {
+    using sandbox = makeSandbox();
+    mkdirSync(join(sandbox.root, "srv"));
+    symlinkSync("gone", join(sandbox.root, "srv/link"));
+    const states = [{ creates: path }, { removes: path }].map(
+      async (given) =>
+        (await pass(command({ cmd: "true", ...given }), sandbox.system, sandbox.context({ check: true })))
+          .state,
+    );
+    expect(await Promise.all(states)).toEqual(["unchanged", "changed"]);
   });
 
   test("is a change every time, and unchanged once what it creates is there", async () => {

@@ -3,9 +3,12 @@ import type { ReadSystem } from "../../core/system.ts";
 
 const MAGIC = /[*?[]/;
 
-/** The first path a shell pattern (`*`, `?`, `[…]`; not `**`) matches, or null. A path without any is simply looked for. */
+/**
+ * The first path a shell pattern (`*`, `?`, `[…]`; not `**`) matches, or null. A path without any is simply looked for.
+ * A link is there even when it leads to nothing.
+ */
 export async function firstMatch(system: ReadSystem, pattern: string): Promise<string | null> {
-  if (!MAGIC.test(pattern)) return (await system.stat(pattern)) === null ? null : pattern;
+  if (!MAGIC.test(pattern)) return (await system.lstat(pattern)) === null ? null : pattern;
   const [first = "", ...rest] = pattern.split("/");
   return matchBelow(system, first === "" ? "/" : `${first}/`, rest);
 }
@@ -19,7 +22,7 @@ async function matchBelow(
   if (part === undefined) return directory;
   if (!MAGIC.test(part)) {
     const next = posix.join(directory, part);
-    return (await system.stat(next)) === null ? null : matchBelow(system, next, rest);
+    return (await system.lstat(next)) === null ? null : matchBelow(system, next, rest);
   }
   if ((await system.stat(directory))?.type !== "directory") return null;
   const wanted = globExpression(part);
