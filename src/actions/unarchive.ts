@@ -25,7 +25,7 @@ const params = v.pipe(
     exclude: patterns("Patterns of files left out. Not together with `include`."),
     include: patterns("Patterns of the only files unpacked."),
     keep_newer: flag("Leaves files alone that are newer than those in the archive."),
-    list_files: flag("Gives the names of the files in the archive."),
+    list_files: flag("Gives the names in the archive as `files`; those of directories end with `/`."),
     extra_opts: v.optional(textList("More options for tar or unzip, such as `--strip-components=1`."), []),
     validate_certs: flag("Verifies the certificate of a URL's server.", true),
     ...fileAttributes,
@@ -179,6 +179,11 @@ async function anyMissing(system: ReadSystem, dest: string, paths: readonly stri
   return false;
 }
 
+/** Where something of the archive is; the archive may hold the destination itself, as `./`. */
+async function placeOf(system: ReadSystem, dest: string, name: string): Promise<string> {
+  return posix.join(await system.realPath(dest), name).replace(/(?<=.)\/$/, "");
+}
+
 /** Paths of the archive that are there with another owner, group or mode than the parameters ask for. */
 async function wronglyDressed(
   kind: ArchiveKind,
@@ -190,7 +195,12 @@ async function wronglyDressed(
   if (given.owner === undefined && given.group === undefined && given.mode === undefined) return [];
   const found: string[] = [];
   for (const name of await kind.list(system, source, unpackOptions(given))) {
-    const path = posix.join(given.dest, name);
+    if (name.includes("\ufffd"))
+      throw new VolleyError(
+        "ACTION_FAILED",
+        `${given.src} holds a name that is not UTF-8 (${name}), whose owner, group and mode cannot be set; leave it out with exclude`,
+      );
+    const path = await placeOf(system, given.dest, name);
     const stat = await system.lstat(path);
     if (stat !== null && (await inspectAttributes(system, path, stat, given, context)) !== null)
       found.push(name);
@@ -218,7 +228,7 @@ async function apply(
     before === null ? null : given.keep_newer ? await kind.differing(system, source, dest, options) : [];
   let changed = before === null || before.length !== after?.length;
   for (const name of await wronglyDressed(kind, source, given, system, context)) {
-    const at = posix.join(dest, name);
+    const at = await placeOf(system, dest, name);
     const attributes = await inspectAttributes(system, at, await system.lstat(at), given, context);
     if (attributes !== null) await applyAttributes(attributes, system);
     changed = true;

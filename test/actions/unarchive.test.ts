@@ -69,7 +69,7 @@ describe.each(FORMATS)("unarchive of .%s", (format) => {
       path: "/srv",
       after: expect.stringContaining("app/read me.txt\n"),
     });
-    const files = ["app", "app/bin", "app/bin/run", "app/read me.txt", "app/start"];
+    const files = ["app/", "app/bin/", "app/bin/run", "app/read me.txt", "app/start"];
     expect([...(first.data?.files ?? [])].sort()).toEqual(files);
     expect([...(second.data?.files ?? [])].sort()).toEqual(files);
   });
@@ -141,6 +141,50 @@ describe("unarchive", () => {
     mkdirSync(join(sandbox.root, "srv"));
     await checkApplyAgain(sandbox, unarchive({ src, dest: "/srv", extra_opts: "--strip-components=1" }));
     expect(existsSync(join(sandbox.root, "srv/bin/run"))).toBe(true);
+  });
+
+  test("of a whole directory sets the mode of dest as well", async () => {
+    using sandbox = makeSandbox();
+    pack(sandbox, "tar");
+    const tree = join(sandbox.root, "../tree-tar/app");
+    execFileSync("tar", ["--create", `--file=${join(sandbox.role, "files/dot.tar")}`, "."], { cwd: tree });
+    mkdirSync(join(sandbox.root, "srv"));
+    symlinkSync("srv", join(sandbox.root, "link"));
+    await checkApplyAgain(sandbox, unarchive({ src: "dot.tar", dest: "/link", mode: "u=rwX,go=" }));
+    expect(statSync(join(sandbox.root, "srv")).mode & 0o777).toBe(0o700);
+    expect(statSync(join(sandbox.root, "srv/bin/run")).mode & 0o777).toBe(0o700);
+    expect(lstatSync(join(sandbox.root, "link")).isSymbolicLink()).toBe(true);
+  });
+
+  test("knows names of any letters, and says which it cannot handle", async () => {
+    using sandbox = makeSandbox();
+    const tree = join(sandbox.root, "../tree");
+    const names = ["two\nlines", "back\\slash", "größe", "tab\t", "\\101"];
+    for (const name of names) {
+      mkdirSync(join(tree, "t"), { recursive: true });
+      writeFileSync(join(tree, "t", name), "x\n");
+    }
+    mkdirSync(join(sandbox.role, "files"));
+    const pack = () =>
+      execFileSync("tar", ["--create", `--file=${join(sandbox.role, "files/t.tar")}`, "t"], { cwd: tree });
+    pack();
+    mkdirSync(join(sandbox.root, "srv"));
+    const call = unarchive({ src: "t.tar", dest: "/srv", mode: "u=rwX,go=", list_files: true });
+    const { second } = await checkApplyAgain(sandbox, call);
+    expect([...(second.data?.files ?? [])].sort()).toEqual(
+      ["t/", ...names.map((name) => `t/${name}`)].sort(),
+    );
+    for (const name of names) expect(statSync(join(sandbox.root, "srv/t", name)).mode & 0o777).toBe(0o600);
+    chmodSync(join(sandbox.root, "srv/t/two\nlines"), 0o644);
+    await checkApplyAgain(sandbox, call);
+    writeFileSync(Buffer.concat([Buffer.from(`${tree}/t/`), Buffer.from([0xff])]), "x\n");
+    pack();
+    const plain = unarchive({ src: "t.tar", dest: "/srv" });
+    for (const state of ["changed", "unchanged"])
+      expect((await pass(plain, sandbox.system, sandbox.context())).state).toBe(state);
+    await expect(pass(call, sandbox.system, sandbox.context())).rejects.toThrow(
+      "a name that is not UTF-8 (t/\ufffd)",
+    );
   });
 
   test("is held back by creates", async () => {

@@ -32,8 +32,8 @@ export const tarArchive: ArchiveKind = {
     );
     return stdout
       .split("\n")
-      .map((name) => name.replace(/^\.\/|\/$/g, ""))
-      .filter((name) => name !== "" && name !== ".");
+      .filter((name) => name !== "")
+      .map(unescapeName);
   },
 
   async differing(system, source, dest, options) {
@@ -48,7 +48,7 @@ export const tarArchive: ArchiveKind = {
       // Only root can give files away: for others everything unpacked is their own.
       if (kind === "Uid" && (options.ignore.owner || !isRoot)) continue;
       if (kind === "Gid" && (options.ignore.group || !isRoot)) continue;
-      found.add(path.replace(/^\.\//, ""));
+      found.add(unescapeName(path).replace(/^\.\/|\/$/g, "") || ".");
     }
     return [...found];
   },
@@ -69,6 +69,21 @@ function selection({ exclude, include, extra_opts }: UnpackOptions): readonly st
   ];
 }
 
+const ESCAPES: Readonly<Record<string, number>> = { a: 7, b: 8, t: 9, n: 10, v: 11, f: 12, r: 13, "\\": 92 };
+
+/** A name as `--quoting-style=escape` prints it, so that every name is one line; bytes that are not UTF-8 become U+FFFD. */
+function unescapeName(printed: string): string {
+  if (!printed.includes("\\")) return printed;
+  const bytes = printed
+    .match(/\\[0-7]{3}|\\[\s\S]|[^\\]+/g)!
+    .map((part) =>
+      part[0] !== "\\"
+        ? Buffer.from(part)
+        : Buffer.from([ESCAPES[part.slice(1)] ?? Number.parseInt(part.slice(1), 8)]),
+    );
+  return Buffer.concat(bytes).toString("utf8");
+}
+
 /** Paths are given relative to where tar runs, so that they hold on a System with a root of its own. */
 async function sourceArguments(
   system: ReadSystem,
@@ -83,12 +98,12 @@ async function sourceArguments(
   };
   if (path !== undefined) {
     const relative = posix.relative(cwd, await system.realPath(path));
-    return { args: ["--quoting-style=literal", "--force-local", `--file=${relative}`], process };
+    return { args: ["--quoting-style=escape", "--force-local", `--file=${relative}`], process };
   }
   const magic = bytes?.toString("hex", 0, 6) ?? "";
   const option = COMPRESSIONS.find(([start]) => magic.startsWith(start))?.[1];
   return {
-    args: ["--quoting-style=literal", ...(option === undefined ? [] : [option]), "--file=-"],
+    args: ["--quoting-style=escape", ...(option === undefined ? [] : [option]), "--file=-"],
     process: { ...process, input: bytes ?? "" },
   };
 }

@@ -12,8 +12,7 @@ export const zipArchive: ArchiveKind = {
   handler: "ZipArchive",
   command: "unzip",
 
-  list: async (system, source, options) =>
-    (await entriesOf(system, source, options)).map(({ name }) => name.replace(/\/$/, "")),
+  list: async (system, source, options) => (await entriesOf(system, source, options)).map(({ name }) => name),
 
   async differing(system, source, dest, options) {
     // Such as -j, which makes other paths of them.

@@ -27,7 +27,7 @@ export interface ArchiveKind {
   readonly handler: string;
   /** The command that unpacks it. */
   readonly command: string;
-  /** Paths it would make below its destination, without those left out. */
+  /** Paths it would make below its destination, without those left out; directories end with `/`. */
   list(system: ReadSystem, source: ArchiveSource, options: UnpackOptions): Promise<readonly string[]>;
   /** Those of its paths that are not below the destination as they are in it; null when that cannot be told. */
   differing(
