@@ -34,7 +34,8 @@ const params = v.pipe(
     ),
     content: v.optional(
       v.pipe(
-        v.union([v.string(), v.record(v.string(), v.unknown()), v.array(v.unknown())]),
+        // The array first: to valibot it is a record as well, of numbered entries.
+        v.union([v.string(), v.array(v.unknown()), v.record(v.string(), v.unknown())]),
         v.description("The content itself instead of `src`; an object or array is written as JSON."),
       ),
     ),

@@ -125,6 +125,11 @@ describe("one file", () => {
     expect(mode("etc/tool")).toBe(0o755);
   });
 
+  it("writes an array as JSON", async () => {
+    await checkApplyAgain(sandbox, copy({ content: ["a", { b: ["ü"] }, null], dest: "/etc/c.json" }));
+    expect(read("etc/c.json")).toBe('["a", {"b": ["\\u00fc"]}, null]');
+  });
+
   it("writes an object as JSON, as Ansible does", async () => {
     await checkApplyAgain(sandbox, copy({ content: { a: [1, true, null], ü: "x" }, dest: "/etc/c.json" }));
     expect(read("etc/c.json")).toBe('{"a": [1, true, null], "\\u00fc": "x"}');

@@ -81,7 +81,7 @@ describe("wrong parameters", () => {
       { path: dest, state: "dir" },
       'file: parameter "state": must be "file", "directory", "touch", "link", "hard", "absent", not "dir"',
     ],
-    [copy, { content: 5, dest }, 'copy: parameter "content": must be string, Object, Array, not 5'],
+    [copy, { content: 5, dest }, 'copy: parameter "content": must be string, Array, Object, not 5'],
     [copy, "x", 'copy: must be Object, not "x"'],
     [
       template,
