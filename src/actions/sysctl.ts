@@ -3,7 +3,7 @@ import { type ActionContext, type Change, unchanged } from "../core/action.ts";
 import { VolleyError } from "../core/errors.ts";
 import type { System } from "../core/system.ts";
 import { defineAction } from "./define.ts";
-import { flag, oneOf, optionalText } from "./lib/params.ts";
+import { flag, oneOf, text } from "./lib/params.ts";
 import { failureText, runTool } from "./lib/run-tool.ts";
 import { editSysctl, normalizeSysctl, sysctlPath } from "./lib/sysctl-file.ts";
 import { applyFile, type FileChange, inspectFile } from "./lib/write-file.ts";
@@ -12,14 +12,21 @@ const valueSchema = v.optional(
   v.pipe(
     v.union([v.string(), v.number(), v.boolean()]),
     v.transform((given) => (typeof given === "boolean" ? String(Number(given)) : String(given).trim())),
+    v.regex(/^.*$/, "must be one line"),
     v.description("Its value; required unless `state` is `absent`."),
   ),
 );
 
+// What the file has otherwise is no setting, and would be added again every time.
+const nameSchema = (description: string) =>
+  v.optional(
+    v.pipe(text(description), v.regex(/^[^\s=#;-][^\s=#;]*$/, 'must be a setting, such as "vm.swappiness"')),
+  );
+
 const params = v.pipe(
   v.strictObject({
-    name: optionalText("The setting, such as `net.ipv4.ip_forward`."),
-    key: optionalText("The same as `name`."),
+    name: nameSchema("The setting, such as `net.ipv4.ip_forward`."),
+    key: nameSchema("The same as `name`."),
     value: valueSchema,
     val: valueSchema,
     state: oneOf(
