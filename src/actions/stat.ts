@@ -1,7 +1,8 @@
 import * as v from "valibot";
-import { unchanged } from "../core/action.ts";
+import { type ActionContext, unchanged } from "../core/action.ts";
 import type { ReadSystem, Stat } from "../core/system.ts";
 import { defineAction } from "./define.ts";
+import { type Access, accessOf } from "./lib/access.ts";
 import { formatMode } from "./lib/mode.ts";
 import { groupName, ownerName } from "./lib/ownership.ts";
 import { flag, oneOf, text } from "./lib/params.ts";
@@ -44,8 +45,12 @@ export interface FileFacts {
   readonly roth?: boolean;
   readonly woth?: boolean;
   readonly xoth?: boolean;
+  /** What the running user may do with it, or with what a link leads to, by owner, group and mode. */
+  readonly readable?: boolean;
+  readonly writeable?: boolean;
+  readonly executable?: boolean;
   readonly checksum?: string;
-  /** Where a link leads, made absolute. */
+  /** Where a link leads in the end, as an absolute path. */
   readonly lnk_source?: string;
   /** Where a link leads, as it is written. */
   readonly lnk_target?: string;
@@ -94,6 +99,7 @@ and the change time are not found out.`,
         exists: true,
         path,
         ...describeStat(found),
+        ...(await describeAccess(found.type === "link" ? await system.stat(path) : found, system, context)),
         ...(user === undefined ? {} : { pw_name: user }),
         ...(group === undefined ? {} : { gr_name: group }),
         ...(checksum === undefined ? {} : { checksum }),
@@ -139,6 +145,21 @@ function describeStat({
   };
 }
 
+async function describeAccess(
+  stat: Stat | null,
+  system: ReadSystem,
+  { memo }: ActionContext,
+): Promise<Access> {
+  if (stat === null) return { readable: false, writeable: false, executable: false };
+  const { uid, gid } = system;
+  if (uid === 0 || stat.uid === uid || stat.gid === gid) return accessOf(stat, { uid, groups: [gid] });
+  const printed = await memo.get(
+    "groups of the running user",
+    async () => (await system.query(["id", "-G"])).stdout,
+  );
+  return accessOf(stat, { uid, groups: printed.trim().split(" ").map(Number) });
+}
+
 async function checksumIfReadable(
   system: ReadSystem,
   path: string,
@@ -154,5 +175,6 @@ async function checksumIfReadable(
 
 async function describeLink(system: ReadSystem, path: string): Promise<Partial<FileFacts>> {
   const target = await system.readLink(path);
-  return { lnk_target: target, lnk_source: linkTarget(path, target) };
+  const there = (await system.stat(path)) !== null;
+  return { lnk_target: target, lnk_source: there ? await system.realPath(path) : linkTarget(path, target) };
 }

@@ -58,6 +58,34 @@ it("tells of a link, or of what it leads to", async () => {
   expect(await ask({ path: "/etc/link", follow: true })).toMatchObject({ islnk: false, isreg: true });
 });
 
+it("tells where a chain of links ends, and where one that leads to nothing would", async () => {
+  symlinkSync("passwd", at("etc/one"));
+  symlinkSync("one", at("etc/two"));
+  expect(await ask({ path: "/etc/two" })).toMatchObject({ lnk_target: "one", lnk_source: "/etc/passwd" });
+  symlinkSync("gone", at("etc/dangling"));
+  expect(await ask({ path: "/etc/dangling" })).toMatchObject({
+    lnk_source: "/etc/gone",
+    readable: false,
+    executable: false,
+  });
+});
+
+it("tells what may be done with it", async () => {
+  writeFileSync(at("etc/f"), "");
+  symlinkSync("f", at("etc/link"));
+  const isRoot = process.getuid!() === 0;
+  for (const [mode, readable, writeable, executable] of [
+    [0o640, true, true, false],
+    [0o500, true, isRoot, true],
+    [0o177, isRoot, isRoot, true],
+  ] as const) {
+    chmodSync(at("etc/f"), mode);
+    for (const path of ["/etc/f", "/etc/link"])
+      expect(await ask({ path, get_checksum: false })).toMatchObject({ readable, writeable, executable });
+  }
+  expect(await ask({ path: "/etc" })).toMatchObject({ readable: true, writeable: true, executable: true });
+});
+
 it("tells that there is nothing", async () => {
   expect(await ask({ path: "/no/such" })).toEqual({ exists: false });
   expect(await ask({ path: "/etc" })).toMatchObject({ exists: true, isdir: true });

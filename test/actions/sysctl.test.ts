@@ -113,8 +113,8 @@ describe("sysctl's parameters", () => {
     [{ value: 1 }, /name is required/],
     [{ name: "a.b", value: 1, sysctl_file: "x" }, /absolute/],
     [{ name: "a.b", valeu: 1 }, /unknown parameter "valeu"; did you mean "value"/],
-    [{ name: "-vm.swappiness", value: 1 }, 'parameter "name": must be a setting'],
-    [{ name: "vm.swappiness =", value: 1 }, 'parameter "name": must be a setting'],
-    [{ name: "vm.swappiness", value: "1\nvm.overcommit_memory=1" }, 'parameter "value": must be one line'],
+    [{ name: "-vm.swappiness", value: 1 }, /parameter "name": must be a setting/],
+    [{ name: "vm.swappiness =", value: 1 }, /parameter "name": must be a setting/],
+    [{ name: "vm.swappiness", value: "1\nvm.overcommit_memory=1" }, /parameter "value": must be one line/],
   ])("refuses %j", (params, message) => expect(() => sysctl(params as Params)).toThrow(message));
 });
