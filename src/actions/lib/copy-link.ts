@@ -1,4 +1,5 @@
 import { VolleyError } from "../../core/errors.ts";
+import type { Diff } from "../../core/result.ts";
 import type { ReadSystem } from "../../core/system.ts";
 import type { FileAttributes } from "./attributes.ts";
 import { inspectAttributes } from "./attributes.ts";
@@ -33,7 +34,7 @@ export async function planLinkCopy(
   const attributed = same ? stat : newLink(system);
   const change = await inspectAttributes(system, path, attributed, { owner, group }, context);
   const before = stat === null ? "absent" : current === undefined ? stat.type : `link to ${current}`;
-  const state = same ? {} : { state: [before, `link to ${target}`] as const };
+  const state: Diff["attributes"] = same ? {} : { state: [before, `link to ${target}`] };
   return {
     steps: [
       ...(same ? [] : [{ do: "symlink", path, target } as const]),
