@@ -21,8 +21,10 @@ import {
 
 type Methods = Readonly<Record<string, Callable>>;
 
+const textMethods = stringMethods(attributePath);
+
 function methodsOf(value: unknown): Methods {
-  if (typeof value === "string") return stringMethods;
+  if (typeof value === "string") return textMethods;
   if (isList(value)) return listMethods;
   if (typeof value === "number" || value instanceof Float) return numberMethods;
   return isDict(value) ? dictMethods : {};

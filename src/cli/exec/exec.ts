@@ -2,8 +2,6 @@ import { readFile } from "node:fs/promises";
 import { basename } from "node:path";
 import { openTransports } from "../../controller/transports.ts";
 import { VolleyError } from "../../core/errors.ts";
-import type { Host } from "../../core/inventory.ts";
-import { findSecrets } from "../../core/secret.ts";
 import type { FanOutHost } from "../../fanout/exec-host.ts";
 import { type FanOutListener, fanOut } from "../../fanout/fan-out.ts";
 import { type CommandInput, keepInput, openInputFile } from "../../fanout/input.ts";
@@ -12,10 +10,10 @@ import type { RemoteCommand } from "../../fanout/remote-command.ts";
 import { exitCodeOf, outcomeOf } from "../../fanout/result.ts";
 import { ASCII_SYMBOLS, UNICODE_SYMBOLS } from "../../reporter/rows/symbols.ts";
 import { colorsWanted, unicodeWanted } from "../../reporter/terminal-support.ts";
-import type { SecretStore } from "../../secrets/store.ts";
 import { createSecretStore } from "../../secrets/store.ts";
 import type { ExecFlags, ExecWords } from "../exec-command.ts";
 import { readBecome } from "../fan-out-become.ts";
+import { withPasswords } from "../passwords.ts";
 import { reachOptions } from "../reach-options.ts";
 import { secretOptions } from "../secret-options.ts";
 import { createPacedWriter, type ExecPrinter, type PrinterStream } from "./printer.ts";
@@ -139,20 +137,6 @@ function readEnvironment(assignments: readonly string[]): Readonly<Record<string
 async function openInput(stdin: string | undefined): Promise<CommandInput | undefined> {
   if (stdin === undefined) return undefined;
   return stdin === "-" ? keepInput(process.stdin) : openInputFile(stdin);
-}
-
-/** A password that the inventory holds as a secret is needed to log in; other secrets are of no use here. */
-export async function withPasswords(host: Host, secrets: SecretStore): Promise<Host> {
-  const own = Object.entries(host.vars).filter(([name]) => name.startsWith("ansible_"));
-  if (!own.some(([name, value]) => /pass/.test(name) && value !== "") || findSecrets(host.vars).length === 0)
-    return host;
-  const { resolveVars } = await import("../../secrets/resolve-vars.ts");
-  const { vars } = await resolveVars(
-    host.vars,
-    { name: `host ${host.name}`, locate: () => undefined },
-    secrets,
-  );
-  return { ...host, vars };
 }
 
 /** The command as whoever typed it sees it. */

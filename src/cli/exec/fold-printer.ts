@@ -7,8 +7,9 @@ import { paintRow } from "../../reporter/rows/paint.ts";
 import { BOLD, DIM, line, type Row, segment } from "../../reporter/rows/row.ts";
 import { headingRow } from "./heading.ts";
 import { createHostLines, shownLines } from "./lines.ts";
+import { printStatus } from "./print-status.ts";
 import type { ExecPrinter, ExecPrinterOptions } from "./printer.ts";
-import { describeEnd, printStatus, styleOf } from "./status.ts";
+import { describeEnd, styleOf } from "./status.ts";
 
 const DEFAULT_COLUMNS = 80;
 /** Beyond this outputs are not compared, only shown. */

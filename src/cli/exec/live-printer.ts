@@ -1,8 +1,9 @@
 import { paintRow } from "../../reporter/rows/paint.ts";
 import type { Color, Segment } from "../../reporter/rows/row.ts";
 import { createHostLines, shownLines } from "./lines.ts";
+import { printStatus } from "./print-status.ts";
 import type { ExecPrinter, ExecPrinterOptions, PrinterStream } from "./printer.ts";
-import { describeEnd, printStatus, reasonOf, styleOf, symbolOf } from "./status.ts";
+import { describeEnd, reasonOf, styleOf, symbolOf } from "./status.ts";
 
 /** Red is for failures. */
 const COLORS: readonly Color[] = ["cyan", "green", "yellow", "magenta"];

@@ -1,14 +1,12 @@
 import { constants } from "node:os";
-import { exitCodeOf, type HostResult } from "../../fanout/result.ts";
-import { count, formatElapsed } from "../../reporter/rows/amounts.ts";
-import { paintRow } from "../../reporter/rows/paint.ts";
-import type { Row, Style } from "../../reporter/rows/row.ts";
+import type { HostResult } from "../../fanout/result.ts";
+import type { Style } from "../../reporter/rows/row.ts";
 import { safeLine } from "../../reporter/rows/sanitize.ts";
 import type { Symbols } from "../../reporter/rows/symbols.ts";
-import type { ExecPrinterOptions } from "./printer.ts";
 
 const FAILED: Style = { color: "red" };
-const OK: Style = { color: "green" };
+/** How what went well looks. */
+export const OK: Style = { color: "green" };
 const WAITING: Style = { color: "yellow" };
 const MAX_REASON = 200;
 
@@ -59,46 +57,5 @@ function exitText(code = -1): string {
   return signal === undefined ? `exit ${code}` : `exit ${code} (${signal.slice(3)})`;
 }
 
-/** Prints how it went to stderr: a table, failures first, where there are any, and what it came to. */
-export async function printStatus(
-  { stderr, symbols }: Pick<ExecPrinterOptions, "stderr" | "symbols">,
-  results: readonly HostResult[],
-  elapsedMs: number,
-): Promise<void> {
-  // Measuring the widths of tables takes as long to load as all else: a run without failures has none.
-  const table =
-    exitCodeOf(results) === 0
-      ? []
-      : (await import("./status-table.ts")).statusTable(results, { symbols, columns: stderr.columns });
-  const rows = [...table, totalRow(results, elapsedMs, symbols)];
-  stderr.writer.write(rows.map((row) => `${paintRow(row, stderr.colors)}\n`).join(""));
-  await stderr.writer.flush();
-}
-
 /** What is worst first. */
 export const OUTCOME_ORDER = ["failed", "timedOut", "unreachable", "lost", "cancelled", "ok"] as const;
-
-function totalRow(results: readonly HostResult[], elapsedMs: number, symbols: Symbols): Row {
-  const amounts = new Map<string, number>();
-  for (const { outcome } of results) amounts.set(outcome, (amounts.get(outcome) ?? 0) + 1);
-  const words = {
-    ok: "ok",
-    failed: "failed",
-    timedOut: "timed out",
-    unreachable: "unreachable",
-    lost: "lost",
-    cancelled: "cancelled",
-  };
-  const isOk = amounts.get("ok") === results.length;
-  const parts = OUTCOME_ORDER.filter((outcome) => amounts.has(outcome)).map(
-    (outcome) => `${amounts.get(outcome)} ${words[outcome]}`,
-  );
-  const text = isOk
-    ? `${count(results.length, "host")} ok`
-    : `${count(results.length, "host")}: ${parts.join(", ")}`;
-  return [
-    ...(isOk ? [{ text: `${symbols.ok} `, style: OK }] : []),
-    { text, style: { bold: true } },
-    { text: ` in ${formatElapsed(elapsedMs)}`, style: { dim: true } },
-  ];
-}

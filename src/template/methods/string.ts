@@ -1,4 +1,3 @@
-import { attributePath } from "../attributes.ts";
 import { callable, intArgument } from "../calls.ts";
 import { fail } from "../errors.ts";
 import { formatFields } from "../format.ts";
@@ -127,18 +126,21 @@ function partition(self: string, separator: unknown, fromRight: boolean): unknow
   return tuple(self.slice(0, index), by, self.slice(index + by.length));
 }
 
-function fieldValue(args: readonly unknown[], named: unknown, field: string): unknown {
+/** The value at a dotted path of another. */
+type PathOf = (value: unknown, path: string) => unknown;
+
+function fieldValue(pathOf: PathOf, args: readonly unknown[], named: unknown, field: string): unknown {
   const [head = "", ...path] = field.replace(/\[([^\]]*)\]/g, ".$1").split(".");
   const value = /^\d+$/.test(head) ? args[Number(head)] : isDict(named) ? dictGet(named, head) : undefined;
   const root = value === undefined ? new Undefined(`the format string needs a value for '${head}'`) : value;
-  return path.length === 0 ? root : attributePath(root, path.join("."));
+  return path.length === 0 ? root : pathOf(root, path.join("."));
 }
 
 const all = (pattern: RegExp) => callable(["self"], (self: string) => pattern.test(self));
 const self = (body: (text: string) => unknown) => callable(["self"], body);
 
-/** Python's methods of str; the first argument is the text. */
-export const stringMethods: Readonly<Record<string, Callable>> = {
+/** Python's methods of str; the first argument is the text. `pathOf` gives what the fields of a format lead to. */
+export const stringMethods = (pathOf: PathOf): Readonly<Record<string, Callable>> => ({
   split: callable(["self", "sep", "maxsplit"], splitText),
   rsplit: callable(["self", "sep", "maxsplit"], splitFromRight),
   splitlines: callable(["self", "keepends"], splitLines),
@@ -217,9 +219,10 @@ export const stringMethods: Readonly<Record<string, Callable>> = {
   }),
   partition: callable(["self", "sep"], (text: string, by: unknown) => partition(text, by, false)),
   rpartition: callable(["self", "sep"], (text: string, by: unknown) => partition(text, by, true)),
-  format: ([text, ...args], named) => formatFields(text as string, (field) => fieldValue(args, named, field)),
+  format: ([text, ...args], named) =>
+    formatFields(text as string, (field) => fieldValue(pathOf, args, named, field)),
   format_map: callable(["self", "mapping"], (text: string, mapping: unknown) =>
-    formatFields(text, (field) => fieldValue([], mapping, field)),
+    formatFields(text, (field) => fieldValue(pathOf, [], mapping, field)),
   ),
   encode: callable(["self", "encoding", "errors"], (text: string) => text),
   decode: callable(["self", "encoding", "errors"], (text: string) => text),
@@ -241,4 +244,4 @@ export const stringMethods: Readonly<Record<string, Callable>> = {
   islower: self((text) => /\p{Ll}/u.test(text) && !/\p{Lu}/u.test(text)),
   istitle: self((text) => /\p{L}/u.test(text) && text === text.replace(/\p{L}+/gu, capitalize)),
   isidentifier: all(/^[\p{L}_][\p{L}\p{N}_]*$/u),
-};
+});
