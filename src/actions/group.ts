@@ -4,7 +4,7 @@ import { VolleyError } from "../core/errors.ts";
 import { defineAction } from "./define.ts";
 import { readGroups } from "./lib/accounts.ts";
 import { forgetNames } from "./lib/ownership.ts";
-import { flag, oneOf, text } from "./lib/params.ts";
+import { flag, nameText, oneOf } from "./lib/params.ts";
 import { runTool } from "./lib/run-tool.ts";
 
 interface GroupChange extends Change {
@@ -20,7 +20,7 @@ export interface GroupData {
 }
 
 const params = v.strictObject({
-  name: text("Name of the group."),
+  name: nameText("Name of the group."),
   gid: v.optional(
     v.pipe(v.number(), v.integer(), v.minValue(0), v.description("Its id. Default: the next free one.")),
   ),

@@ -5,9 +5,11 @@ import { copy } from "../../src/actions/copy.ts";
 import { debug } from "../../src/actions/debug.ts";
 import { fail } from "../../src/actions/fail.ts";
 import { file } from "../../src/actions/file.ts";
+import { group } from "../../src/actions/group.ts";
 import { noop } from "../../src/actions/noop.ts";
 import { template } from "../../src/actions/template.ts";
 import { unarchive } from "../../src/actions/unarchive.ts";
+import { user } from "../../src/actions/user.ts";
 import { failureData } from "../../src/core/action.ts";
 import { makeSandbox, pass } from "./harness.ts";
 
@@ -109,6 +111,11 @@ describe("wrong parameters", () => {
   test("preserve is a mode only where something has one to preserve", () => {
     expect(copy({ src: "x", dest, mode: "preserve" }).params.mode).toBe("preserve");
     expect(() => file({ path: dest, mode: "preserve" })).toThrow(/parameter "mode"/);
+  });
+
+  test("no name is taken for an option", () => {
+    expect(() => group({ name: "-f" })).toThrow('group: parameter "name": must not begin with a dash');
+    expect(() => user({ name: "--root=/srv" })).toThrow('user: parameter "name": must not begin with a dash');
   });
 
   test("what excludes each other is not given together", () => {

@@ -21,6 +21,11 @@ export function optionalText(description: string) {
   return v.optional(text(description));
 }
 
+/** A name that commands are given as an argument, which they must not take for an option. */
+export function nameText(description: string) {
+  return v.pipe(text(description), v.regex(/^[^-]/, "must not begin with a dash"));
+}
+
 /** One of some words, with a default. */
 export function oneOf<const W extends readonly string[]>(words: W, initial: W[number], description: string) {
   return v.optional(v.pipe(v.picklist(words), v.description(description)), initial);

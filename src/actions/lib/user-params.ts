@@ -1,5 +1,5 @@
 import * as v from "valibot";
-import { describe, flag, oneOf, optionalText, text } from "./params.ts";
+import { describe, flag, nameText, oneOf, optionalText, text } from "./params.ts";
 
 // crypt(5): `$id$…`, bsdicrypt's `_…`, the 13 characters of DES; `!` and `*` lock.
 const CRYPT_HASH = /^(?:[!*].*|\$[^:\s]+|_[./0-9A-Za-z]{19}|[./0-9A-Za-z]{13}|)$/;
@@ -10,8 +10,8 @@ const optionalInteger = (description: string) =>
 /** The user action's parameters, under Ansible's names. */
 export const userParams = v.pipe(
   v.strictObject({
-    name: v.optional(text("Login name.")),
-    user: optionalText("The same as `name`."),
+    name: v.optional(nameText("Login name.")),
+    user: v.optional(nameText("The same as `name`.")),
     state: oneOf(["present", "absent"], "present", "Whether the account exists."),
     uid: optionalInteger("User id. Default: the next free one."),
     non_unique: flag("Let the id be that of another user as well."),
