@@ -3,8 +3,9 @@ import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSy
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
-import { afterEach, describe, expect, it } from "vitest";
+import { afterEach, describe, expect, it, vi } from "vitest";
 import type { EmbeddedFleet } from "../../src/embedded/types.ts";
+import { PATIENT } from "../lib/patience.ts";
 import { builtCli, volley } from "./lib/cli.ts";
 import { fleetStarter } from "./lib/drive.ts";
 import { openTerminal, type Terminal, tmuxAvailable } from "./lib/tmux.ts";
@@ -160,8 +161,11 @@ describe.skipIf(!tmuxAvailable())("volley shell", { timeout: 240_000 }, () => {
       terminal.type("clear; while sleep 0.1; do clear; stty size; done");
       terminal.press("Enter");
       const screen = await terminal.see(isIt);
-      terminal.press("C-c");
-      await terminal.see(/sh>/);
+      // A shell that is between two programs of its loop may go on with it.
+      await vi.waitFor(async () => {
+        terminal.press("C-c");
+        await terminal.see(/sh>/, 3_000);
+      }, PATIENT);
       return screen;
     };
     const larger = await sizeFrom(
