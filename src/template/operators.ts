@@ -15,6 +15,7 @@ import {
   iterate,
   Tuple,
   truth,
+  tuple,
   typeName,
   Undefined,
 } from "./values.ts";
@@ -171,7 +172,7 @@ export function binary(operator: string, left: unknown, right: unknown): unknown
   if (operator === "+") {
     if (typeof left === "string" && typeof right === "string") return left + right;
     if (isList(left) && isList(right) && left instanceof Tuple === right instanceof Tuple)
-      return left.concat(right);
+      return left instanceof Tuple ? tuple(...left, ...right) : left.concat(right);
   }
   if (operator === "*") {
     if ((typeof left === "string" || isList(left)) && b !== undefined && !isFloat(right))

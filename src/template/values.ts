@@ -15,6 +15,10 @@ export class Blank extends Undefined {}
 export class Tuple extends Array<unknown> {
   /** The names of its items, when it is a named tuple. */
   declare names?: readonly string[];
+  /** What `map`, `filter` and `slice` of a tuple make: a list, as Python's filters do. */
+  static override get [Symbol.species](): ArrayConstructor {
+    return Array;
+  }
 }
 
 /** A float whose value is a whole number, which JavaScript alone could not tell from an int. */
