@@ -12,7 +12,9 @@ export function markStart(token: string): string {
 export const MARK_END = "\x07";
 
 /** What is typed begins so: it is known by that when it is echoed. The blank keeps it out of many a history. */
-export const TYPED_START = " _v=$(mktemp)";
+export const TYPED_START = " _v=$(umask 077;";
+/** As `volley exec` does: in /tmp, where others can write, only where there is no home to write in. */
+const MAKE_FILE = `mkdir -p "$HOME/.cache/volley" 2>/dev/null;mktemp "$HOME/.cache/volley/fold.XXXXXX" 2>/dev/null||mktemp`;
 
 /**
  * What is typed into a shell of the Bourne kind so that it runs a line where it is, keeping directory, variables and
@@ -33,5 +35,5 @@ export function askedLine(line: string, token: string): string {
     "cat <&9",
     mark("e;%s", `"$_v"`),
   ];
-  return `${TYPED_START}&&{ ${steps.join(";")};} 8>|"$_v" 9<"$_v"`;
+  return `${TYPED_START}${MAKE_FILE})&&{ ${steps.join(";")};} 8>|"$_v" 9<"$_v"`;
 }
