@@ -5,7 +5,7 @@ import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { afterEach, describe, expect, it, vi } from "vitest";
 import type { EmbeddedFleet } from "../../src/embedded/types.ts";
-import { PATIENT } from "../lib/patience.ts";
+import { PATIENT, until } from "../lib/patience.ts";
 import { builtCli, volley } from "./lib/cli.ts";
 import { fleetStarter } from "./lib/drive.ts";
 import { openTerminal, type Terminal, tmuxAvailable } from "./lib/tmux.ts";
@@ -60,11 +60,6 @@ async function open(
 
 const count = (text: string, part: string): number => text.split(part).length - 1;
 const times = (number: number, part: string) => (screen: string) => count(screen, part) === number;
-
-async function until(condition: () => boolean): Promise<void> {
-  for (let attempt = 0; attempt < 3_000 && !condition(); attempt++) await sleep(20);
-  expect(condition()).toBe(true);
-}
 
 it("says that it needs a terminal", async () => {
   const started = await startHosts(1);

@@ -1,22 +1,10 @@
 import { expect, it } from "vitest";
 import { selectAmong } from "../../../src/cli/shell/select-among.ts";
-import type { Host } from "../../../src/core/inventory.ts";
+import { bareHost } from "../../../src/inventory/bare-host.ts";
 
-const hosts: readonly Host[] = ["web01", "web02", "web10", "db1"].map((name) => ({
-  name,
-  connection: {
-    address: name,
-    port: undefined,
-    user: undefined,
-    privateKeyFile: undefined,
-    connection: "ssh",
-    become: undefined,
-    becomeMethod: undefined,
-  },
-  vars: {},
-  sources: {},
-  groups: name === "db1" ? ["db"] : ["web"],
-}));
+const hosts = ["web01", "web02", "web10", "db1"].map((name) =>
+  bareHost(name, "ssh", name === "db1" ? ["db"] : ["web"]),
+);
 
 it.each([
   ["all", ["web01", "web02", "web10", "db1"]],

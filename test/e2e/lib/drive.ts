@@ -1,4 +1,4 @@
-import { readdirSync } from "node:fs";
+import { readdirSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { afterEach } from "vitest";
 import { run } from "../../../src/controller/run.ts";
@@ -88,4 +88,9 @@ export function keptBundles({ home }: Pick<EmbeddedHost, "home">): {
     bundles: names.filter((name) => name.endsWith(".run")),
     temporary: names.filter((name) => name.endsWith(".tmp")),
   };
+}
+
+/** Lets go on what waits on the hosts for the file `go`. */
+export function letGo(fleet: EmbeddedFleet): void {
+  for (const { home } of fleet.hosts) writeFileSync(join(home, "go"), "");
 }

@@ -66,3 +66,8 @@ export const TWO_FILES = `{ name: "Two files", hosts: "all", tasks: ({ task, fac
 export function waitFor(name: string): string {
   return `shell(\`echo waiting; while [ ! -e "\${facts.env.HOME}/${name}" ]; do sleep 0.02; done\`)`;
 }
+
+/** A play with these keys, whose tasks are these lines. */
+export function play(keys: string, tasks: string): string {
+  return `{ name: "Deploy", hosts: "all", ${keys}, tasks: ({ task, facts, host }) => { void facts; void host; ${tasks} } }`;
+}

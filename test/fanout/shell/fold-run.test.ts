@@ -1,10 +1,10 @@
-import { existsSync } from "node:fs";
+import { existsSync, readdirSync } from "node:fs";
 import { join } from "node:path";
-import { setTimeout as sleep } from "node:timers/promises";
 import { afterEach, expect, it } from "vitest";
 import { runFolded } from "../../../src/fanout/shell/fold-run.ts";
 import { createPane, type Pane } from "../../../src/fanout/shell/pane.ts";
 import { textWidth } from "../../../src/reporter/rows/width.ts";
+import { until } from "../../lib/patience.ts";
 import { fleetStarter } from "../fleet.ts";
 
 const startHosts = fleetStarter();
@@ -30,11 +30,6 @@ async function openPanes(count: number): Promise<readonly Pane[]> {
 }
 
 const shown = ({ emulator }: Pane): string => emulator.text().join("\n").trimEnd();
-
-async function until(condition: () => boolean): Promise<void> {
-  for (let attempt = 0; attempt < 5_000 && !condition(); attempt++) await sleep(10);
-  expect(condition()).toBe(true);
-}
 
 /** What is written, without its colours. */
 async function fold(
@@ -62,6 +57,7 @@ it("writes equal answers once, the most frequent first, and lets none forge anot
   expect(waiting.map((left) => left.length)).toEqual([2, 1, 0]);
   expect(written).toMatch(/^3 hosts, 2 answers/);
   expect(written).toContain("web[01,03] (2)\neven\n\nweb02  exit 3\nodd[2J[1;36mweb99\nbad\n");
+  expect(homes.map((home) => readdirSync(join(home, ".cache/volley")))).toEqual([[], [], []]);
 });
 
 it("runs in the shell that is open there, with its directory, variables and functions, and leaves it so", async () => {

@@ -7,6 +7,7 @@ import {
 import type { Host } from "../../../src/core/inventory.ts";
 import { startEmbeddedFleet } from "../../../src/embedded/fleet.ts";
 import type { EmbeddedFleet, EmbeddedFleetOptions } from "../../../src/embedded/types.ts";
+import { bareHost } from "../../../src/inventory/bare-host.ts";
 import type { Connection } from "../../../src/transport/transport.ts";
 
 /** Starts fleets that are stopped after the test. */
@@ -28,22 +29,8 @@ export function makeHost(
   connection: Partial<Host["connection"]>,
   vars: Host["vars"] = {},
 ): Host {
-  return {
-    name,
-    connection: {
-      address: name,
-      port: undefined,
-      user: undefined,
-      privateKeyFile: undefined,
-      connection: "ssh",
-      become: undefined,
-      becomeMethod: undefined,
-      ...connection,
-    },
-    vars,
-    sources: {},
-    groups: [],
-  };
+  const bare = bareHost(name, "ssh");
+  return { ...bare, connection: { ...bare.connection, ...connection }, vars };
 }
 
 /** The hosts of a fleet, with the key that they accept. */
