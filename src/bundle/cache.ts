@@ -2,6 +2,7 @@ import { createHash } from "node:crypto";
 import * as fs from "node:fs";
 import { homedir } from "node:os";
 import { join } from "node:path";
+import { openOwnFiles } from "../system/own-files.ts";
 
 /** What a cached build was made from: paths with the times and sizes they had. */
 export type Fingerprint = Readonly<Record<string, readonly [mtimeMs: number, size: number]>>;
@@ -38,20 +39,10 @@ export interface CacheSlot {
   write(name: string, content: string | Uint8Array): void;
 }
 
-/** Opens the slot of a key below `builds`. */
+/** Opens the slot of a key below `builds`; what another account may have written is no cache. */
 export function openSlot(key: string): CacheSlot {
-  const directory = join(
-    cacheDirectory(),
-    "builds",
-    createHash("sha256").update(key).digest("hex").slice(0, 24),
-  );
-  const read = (name: string): Buffer | undefined => {
-    try {
-      return fs.readFileSync(join(directory, name));
-    } catch {
-      return undefined;
-    }
-  };
+  const hash = createHash("sha256").update(key).digest("hex").slice(0, 24);
+  const { read, write } = openOwnFiles(fs, cacheDirectory(), join("builds", hash));
   return {
     readBytes: read,
     readJson: <T>(name: string): T | undefined => {
@@ -61,23 +52,6 @@ export function openSlot(key: string): CacheSlot {
         return undefined;
       }
     },
-    write: (name, content) => {
-      const temporary = join(directory, `${name}.${process.pid}`);
-      try {
-        fs.mkdirSync(directory, { recursive: true, mode: 0o700 });
-        fs.writeFileSync(temporary, content, { mode: 0o600 });
-        fs.renameSync(temporary, join(directory, name));
-      } catch {
-        removeQuietly(temporary);
-      }
-    },
+    write,
   };
-}
-
-function removeQuietly(path: string): void {
-  try {
-    fs.rmSync(path, { force: true });
-  } catch {
-    // A file where a directory should be: then there is nothing to remove either.
-  }
 }

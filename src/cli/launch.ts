@@ -5,14 +5,15 @@ import { homedir } from "node:os";
 import { dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { Script } from "node:vm";
+import { openOwnFiles } from "../system/own-files.ts";
 
 /** Set by the build: the SHA-256 of the program, in hexadecimal. */
 declare const __PROGRAM_HASH__: string;
 
 /** What compiling the program took last time need not be done again: of a short command it is half the time. */
-const CODE_DIRECTORY = join(
-  process.env.XDG_CACHE_HOME || join(process.env.HOME || homedir(), ".cache"),
-  "volley",
+const code = openOwnFiles(
+  fs,
+  join(process.env.XDG_CACHE_HOME || join(process.env.HOME || homedir(), ".cache"), "volley"),
   "code",
 );
 const KEPT_FILES = 24;
@@ -24,7 +25,7 @@ function launch(file: string): void {
   const cacheFile = cacheFileOf(process.argv[2]);
   // It is all ASCII, which the build sees to: no decoding, and half the memory.
   const source = fs.readFileSync(file, "latin1");
-  const cachedData = readIfThere(cacheFile);
+  const cachedData = code.read(cacheFile);
   const parameters = "exports, require, module, __filename, __dirname, volleyImport";
   const script = new Script(`(function (${parameters}) {${source}\n})`, {
     filename: file,
@@ -36,39 +37,12 @@ function launch(file: string): void {
   run.call(module.exports, module.exports, createRequire(file), module, file, dirname(file), importHere);
   if (cachedData !== undefined && script.cachedDataRejected !== true) return;
   // Only now is compiled what the command has used.
-  process.once("exit", () => keep(cacheFile, script.createCachedData()));
+  process.once("exit", () => code.write(cacheFile, script.createCachedData(), KEPT_FILES));
 }
 
 /** Each command uses other parts of the program. V8 refuses what another version of it made. */
 function cacheFileOf(command: string | undefined): string {
   const name = command !== undefined && /^[a-z]{1,20}$/.test(command) ? command : "help";
   const key = `${__PROGRAM_HASH__.slice(0, 16)}-${process.version}-${process.arch}`;
-  return join(CODE_DIRECTORY, `${key}-${name}`);
-}
-
-function readIfThere(file: string): Buffer | undefined {
-  try {
-    const { uid, mode } = fs.statSync(CODE_DIRECTORY);
-    // Whoever could write there could have anything run.
-    if ((process.getuid !== undefined && uid !== process.getuid()) || (mode & 0o022) !== 0) return undefined;
-    return fs.readFileSync(file);
-  } catch {
-    return undefined;
-  }
-}
-
-function keep(file: string, bytes: Buffer): void {
-  try {
-    fs.mkdirSync(CODE_DIRECTORY, { recursive: true, mode: 0o700 });
-    const temporary = `${file}.${process.pid}`;
-    fs.writeFileSync(temporary, bytes, { mode: 0o600, flag: "wx" });
-    fs.renameSync(temporary, file);
-    const files = fs.readdirSync(CODE_DIRECTORY).map((name) => join(CODE_DIRECTORY, name));
-    if (files.length <= KEPT_FILES) return;
-    const byAge = files.map((path) => ({ path, time: fs.statSync(path).mtimeMs }));
-    for (const { path } of byAge.sort((one, other) => other.time - one.time).slice(KEPT_FILES))
-      fs.rmSync(path, { force: true });
-  } catch {
-    // A full disk, or a home that may not be written to: it takes longer next time, that is all.
-  }
+  return `${key}-${name}`;
 }

@@ -153,8 +153,8 @@ async function resetState(options: SamplerOptions): Promise<void> {
 }
 
 function removeBundles(bundles: ReadonlySet<string>): string {
-  const files = [...bundles].flatMap((id) => [`"$d/${id}.run"`, `"$d/${id}".run.*`]);
-  return `d="$HOME/.cache/volley/bundles"; rm -f ${files.join(" ")}`;
+  const files = [...bundles].map((id) => `"$d/bundles/${id}.run"`);
+  return `d="$HOME/.cache/volley"; rm -rf ${files.join(" ")} "$d/compiled"`;
 }
 
 function wordsOf(method: Method, options: SamplerOptions): readonly string[] {

@@ -71,7 +71,7 @@ ${startScript(`--target ${id}`, as)}`,
 }
 
 /** As the prelude looks for one; asked only where a bundle would have to be sent. */
-const DECLINE = `s=; for n in "$VOLLEY_NODE" "$HOME/.cache/volley/node/bin/node" node nodejs /usr/local/bin/node /opt/node/bin/node; do [ -n "$n" ] && command -v "$n" >/dev/null 2>&1 && { case $("$n" -v 2>/dev/null) in v1[89].*|v[2-9][0-9].*|v[1-9][0-9][0-9].*) s=1;; esac; break; }; done; [ -n "$s" ] || { echo ${NO_NODE}; exit 0; }; `;
+const DECLINE = `s=; for n in "$VOLLEY_NODE" "$HOME/.cache/volley/node/bin/node" node nodejs /usr/local/bin/node /opt/node/bin/node; do case $n in "$HOME/.cache/"*) [ -O "$HOME/.cache/volley" ] || continue;; esac; [ -n "$n" ] && command -v "$n" >/dev/null 2>&1 && { case $("$n" -v 2>/dev/null) in v1[89].*|v[2-9][0-9].*|v[1-9][0-9][0-9].*) s=1;; esac; break; }; done; [ -n "$s" ] || { echo ${NO_NODE}; exit 0; }; `;
 
 /** The command that checks what was sent, gives it its name and starts it; it says `volley:corrupt` when it did not arrive whole. */
 export function verifyAndLaunchCommand(id: string, nonce: string, as: LaunchAs | null): string {

@@ -12,6 +12,6 @@ export interface BundleReader {
   read(name: string): Buffer | undefined;
   /** Compiles and runs an entry that is a CommonJS module, and gives its exports; `imports` answer its `require` before Node does. */
   load(name: string, imports?: Readonly<Record<string, unknown>>): unknown;
-  /** Keeps the compiled form of the modules loaded beside the bundle, for the next start. */
+  /** Keeps the compiled form of the modules that were loaded for the next start, unless the bundle is carried about. */
   keepCompiled(): void;
 }

@@ -151,7 +151,7 @@ async function ownWork(
     );
     const failed = ends.find(({ code }) => code !== 0);
     if (failed !== undefined) throw new Error(`${failed.stdout}${failed.stderr}`);
-    // The first one has nothing compiled yet.
+    // The first one reads what the disk has not been asked for yet.
     if (index > 0) times.push(performance.now() - startedAt);
   }
   return median(times)!;

@@ -1,4 +1,3 @@
-import { readFileSync } from "node:fs";
 import { setTimeout as sleep } from "node:timers/promises";
 import { afterAll, beforeAll, expect, test } from "vitest";
 import { MAX_LINE_BYTES, PROTOCOL_VERSION } from "../../src/core/protocol.ts";
@@ -203,25 +202,6 @@ test("a timer a role left behind does not keep the process", async () => {
   target.say(jobFor(1, {}, { linger: true }));
   await target.event("bye");
   expect((await target.ended).code).toBe(0);
-});
-
-test("the compiled form is kept beside the bundle, for its owner alone, and starts it again", async () => {
-  const files = (): readonly string[] =>
-    ["runner.js", "playbook.js"].map((name) => `${project.file}.${name}.${process.version}-${process.arch}`);
-  const run = async (): Promise<void> => {
-    const target = startTarget(project);
-    target.say(jobFor(1));
-    await target.event("bye");
-    await finish(target);
-  };
-  await run();
-  const kept = files().map((file) => readFileSync(file));
-  expect(kept.every(({ length }) => length > 100)).toBe(true);
-  await run();
-  expect(files().map((file) => readFileSync(file).equals(kept[files().indexOf(file)]!))).toEqual([
-    true,
-    true,
-  ]);
 });
 
 /** Gives the process id the waiting task printed. */

@@ -3,10 +3,14 @@
  * It must be understood by old versions of Node, if only to tell them that they are too old, and hold no
  * apostrophe once minified, because the prelude quotes it with them.
  */
+import { openOwnFiles } from "../../system/own-files.ts";
 import type { BundleReader } from "../bundle-reader.ts";
 
 const MINIMUM_NODE = 18;
 const NO_USABLE_NODE = 97;
+/** Where what V8 makes of code is kept, below `~/.cache/volley`, and how many files of it: of some five playbooks. */
+const CODE = "compiled";
+const KEPT_CODE = 20;
 
 interface Entry {
   readonly method: number;
@@ -31,11 +35,14 @@ function start(): void {
   const zlib = require("zlib") as typeof import("node:zlib");
   const vm = require("vm") as typeof import("node:vm");
   const file = require("path").resolve(process.argv[1]) as string;
+  // One that is carried about by hand keeps nothing.
+  const isKept = /^--(target|attach|system)$/.test(process.argv[2] || "");
+  const home = process.env.HOME || (require("os") as typeof import("node:os")).homedir();
+  const cached = openOwnFiles(fs, `${home}/.cache/volley`, CODE);
   const entries = new Map<string, Entry>();
   const compiled: {
     readonly script: InstanceType<typeof vm.Script>;
     readonly cache: string;
-    readonly fresh: boolean;
   }[] = [];
   const fail = (thrown: unknown): void => {
     const error = thrown as Partial<Error>;
@@ -117,13 +124,10 @@ function start(): void {
         throw damaged();
       }
       if (source === undefined) throw damaged();
-      const cache = `${file}.${name}.${process.version}-${process.arch}`;
-      let cachedData: Buffer | undefined;
-      try {
-        cachedData = fs.readFileSync(cache);
-      } catch (_none) {
-        // The first start on this host, or a bundle that is carried about.
-      }
+      const hash = (require("crypto") as typeof import("node:crypto")).createHash("sha256");
+      // V8 looks at no more than the source's length.
+      const cache = `${hash.update(source).digest("hex")}.${process.version}-${process.arch}`;
+      const cachedData = isKept ? cached.read(cache) : undefined;
       const wrapper = "(function(exports,require,module){";
       const script = new vm.Script(`${wrapper}${source.toString("utf8")}\n})`, {
         filename: `volley/${name}`,
@@ -131,7 +135,8 @@ function start(): void {
         columnOffset: -wrapper.length,
         ...(cachedData === undefined ? {} : { cachedData }),
       });
-      compiled.push({ script, cache, fresh: cachedData === undefined || script.cachedDataRejected === true });
+      if (isKept && (cachedData === undefined || script.cachedDataRejected === true))
+        compiled.push({ script, cache });
       const module = { exports: {} };
       const run = script.runInThisContext() as (
         exports: object,
@@ -146,15 +151,8 @@ function start(): void {
       return module.exports;
     },
     keepCompiled: () => {
-      compiled.forEach((module) => {
-        if (!module.fresh) return;
-        try {
-          const temporary = `${module.cache}.${process.pid}`;
-          fs.writeFileSync(temporary, module.script.createCachedData(), { mode: 0o600 });
-          fs.renameSync(temporary, module.cache);
-        } catch (_full) {
-          // It only saves time: a full or read-only disk must not fail the run.
-        }
+      compiled.forEach((one) => {
+        cached.write(one.cache, one.script.createCachedData(), KEPT_CODE);
       });
     },
   };
