@@ -81,7 +81,10 @@ export interface ReadSystem {
 
 /** What a file written by {@link System.writeFile} is made with. */
 export interface WriteOptions {
-  /** Permission bits of the new file; default: those of the file replaced, else 0o666 less the umask. */
+  /**
+   * Permission bits of the new file; default: those of the file replaced, without setuid and setgid when the owner or
+   * group differs, else 0o666 less the umask.
+   */
   readonly mode?: number;
   /** Default: those of the file replaced, else the running user's. */
   readonly uid?: number;
@@ -101,7 +104,7 @@ export interface System extends ReadSystem {
   /** Makes one directory; its parent must exist. Default mode 0o777 less the umask. */
   makeDirectory(path: string, mode?: number): Promise<void>;
   chmod(path: string, mode: number): Promise<void>;
-  /** Does not follow links. -1 leaves an id as it is. */
+  /** Does not follow links. -1 leaves an id as it is. Files lose setuid and setgid, as by chown(2). */
   chown(path: string, uid: number, gid: number): Promise<void>;
   symlink(target: string, path: string): Promise<void>;
   link(existing: string, path: string): Promise<void>;

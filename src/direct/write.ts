@@ -1,5 +1,6 @@
 import { randomBytes } from "node:crypto";
 import { posix } from "node:path";
+import { modeOfReplacement } from "../core/set-id-bits.ts";
 import type { Content, Stat, WriteOptions } from "../core/system.ts";
 import type { FileHandle, FileSession } from "../transport/file-session.ts";
 
@@ -39,13 +40,10 @@ export function resolveWrite(
   temporary = temporaryName(request.path),
 ): ResolvedWrite {
   const replaced = before?.type === "file" ? before : null;
-  return {
-    path: request.path,
-    temporary,
-    mode: request.mode ?? replaced?.mode ?? 0o666 & ~request.umask,
-    uid: request.uid ?? replaced?.uid ?? -1,
-    gid: request.gid ?? replaced?.gid ?? -1,
-  };
+  const uid = request.uid ?? replaced?.uid ?? -1;
+  const gid = request.gid ?? replaced?.gid ?? -1;
+  const initial = replaced === null ? 0o666 & ~request.umask : modeOfReplacement(replaced, uid, gid);
+  return { path: request.path, temporary, mode: request.mode ?? initial, uid, gid };
 }
 
 function temporaryName(path: string): string {

@@ -1,5 +1,6 @@
 import { posix } from "node:path";
 import { VolleyError } from "../../core/errors.ts";
+import { modeAfterChown } from "../../core/set-id-bits.ts";
 import type { ProcessOptions, ProcessResult, ReadSystem } from "../../core/system.ts";
 import type { ArchiveKind, ArchiveSource, UnpackOptions } from "./archive.ts";
 import { failureText } from "./run-tool.ts";
@@ -41,6 +42,7 @@ export const tarArchive: ArchiveKind = {
     const result = await ask(system, source, ["--diff", ...from.args, ...selection(options)], from.process);
     const isRoot = system.uid === 0;
     const found = new Set<string>();
+    const modes = new Set<string>();
     for (const line of `${result.stdout}\n${result.stderr}`.split("\n")) {
       const [, path, kind] = DIFFERENCE.exec(line) ?? [];
       if (path === undefined || path === "") continue;
@@ -48,8 +50,14 @@ export const tarArchive: ArchiveKind = {
       // Only root can give files away: for others everything unpacked is their own.
       if (kind === "Uid" && (options.ignore.owner || !isRoot)) continue;
       if (kind === "Gid" && (options.ignore.group || !isRoot)) continue;
-      found.add(unescapeName(path).replace(/^\.\/|\/$/g, "") || ".");
+      const place = placeOf(path);
+      if (kind === "Mode" && (options.ignore.owner || options.ignore.group)) modes.add(place);
+      else found.add(place);
     }
+    if (modes.size === 0) return [...found];
+    const kept = await modesAfterChown(system, source, from, options);
+    for (const place of modes)
+      if (kept.get(place) !== (await system.lstat(posix.join(dest, place)))?.mode) found.add(place);
     return [...found];
   },
 
@@ -60,6 +68,36 @@ export const tarArchive: ArchiveKind = {
     if (result.code !== 0) throw explain(result, path);
   },
 };
+
+/** A member's path below the destination. */
+function placeOf(printed: string): string {
+  return unescapeName(printed).replace(/^\.\/|\/$/g, "") || ".";
+}
+
+const SHOWN = /^(.)([-r][-w][-xsS][-r][-w][-xsS][-r][-w][-xtT]) \S+ +\S+ \S+ \S+ (.*)$/;
+
+/** The permission bits that the archive's members keep when they are given to another owner or group afterwards. */
+async function modesAfterChown(
+  system: ReadSystem,
+  source: ArchiveSource,
+  { args, process }: SourceArguments,
+  options: UnpackOptions,
+): Promise<ReadonlyMap<string, number>> {
+  const list = ["--list", "--verbose", "--show-transformed-names", ...args, ...selection(options)];
+  const { stdout } = await ask(system, source, list, process);
+  const modes = new Map<string, number>();
+  for (const line of stdout.split("\n")) {
+    const [, kind, letters = "", name] = SHOWN.exec(line) ?? [];
+    if (name === undefined) continue;
+    let mode = 0;
+    for (const [index, letter] of [...letters].entries()) {
+      if (/[rwxst]/.test(letter)) mode |= 0o400 >> index;
+      if (/[st]/i.test(letter)) mode |= 0o4000 >> ((index - 2) / 3);
+    }
+    modes.set(placeOf(name), modeAfterChown({ mode, type: kind === "d" ? "directory" : "file" }));
+  }
+  return modes;
+}
 
 function selection({ exclude, include, extra_opts }: UnpackOptions): readonly string[] {
   return [
@@ -84,12 +122,17 @@ function unescapeName(printed: string): string {
   return Buffer.concat(bytes).toString("utf8");
 }
 
+interface SourceArguments {
+  readonly args: readonly string[];
+  readonly process: ProcessOptions;
+}
+
 /** Paths are given relative to where tar runs, so that they hold on a System with a root of its own. */
 async function sourceArguments(
   system: ReadSystem,
   { path, bytes }: ArchiveSource,
   directory: string,
-): Promise<{ readonly args: readonly string[]; readonly process: ProcessOptions }> {
+): Promise<SourceArguments> {
   const cwd = await system.realPath(directory);
   const process: ProcessOptions = {
     cwd,

@@ -1,5 +1,6 @@
 import type { Change } from "../../core/action.ts";
 import type { Diff } from "../../core/result.ts";
+import { modeAfterChown } from "../../core/set-id-bits.ts";
 import type { ReadSystem, Stat, System } from "../../core/system.ts";
 import { formatMode, NEW_DIRECTORY_MODE, NEW_FILE_MODE, parseMode } from "./mode.ts";
 import type { FileContext } from "./ownership.ts";
@@ -29,7 +30,9 @@ const UNCHANGED_ID = -1;
 /**
  * Compares the attributes of a path with those wanted; null when nothing differs. `stat` is that of the path itself
  * (`lstat`): of a link only the owner and group count. With null the path is about to be made, as a `type`, and all
- * that is wanted differs. In check mode a user or group that does not exist is taken to be made by an earlier task.
+ * that is wanted differs. In check mode a user or group that does not exist is taken to be made by an earlier task. A change
+ * of owner or group takes setuid and setgid from files ({@link modeAfterChown}) unless a mode is wanted that has them;
+ * symbolic modes start from what is left.
  */
 export async function inspectAttributes(
   system: ReadSystem,
@@ -63,23 +66,20 @@ export async function inspectAttributes(
       attributes.group = [before, String(group)];
     }
   }
+  const isChown = stat !== null && Object.keys(attributes).length > 0;
+  const kept = stat === null ? undefined : isChown ? modeAfterChown(stat) : stat.mode;
   let bits: number | undefined;
   if (mode !== undefined && stat?.type !== "link") {
     const isDirectory = (stat?.type ?? type) === "directory";
-    const wantedBits = parseMode(
-      mode,
-      stat?.mode ?? (isDirectory ? NEW_DIRECTORY_MODE : NEW_FILE_MODE),
-      isDirectory,
-    );
-    if (stat?.mode !== wantedBits) {
-      bits = wantedBits;
-      attributes.mode = [stat === null ? "" : formatMode(stat.mode), formatMode(wantedBits)];
-    }
+    const initial = isDirectory ? NEW_DIRECTORY_MODE : NEW_FILE_MODE;
+    const wantedBits = parseMode(mode, kept ?? initial, isDirectory);
+    // The change of owner comes first, and takes setuid and setgid away.
+    if (kept !== wantedBits) bits = wantedBits;
   }
+  const modeAfter = bits ?? kept;
+  if (modeAfter !== undefined && modeAfter !== stat?.mode)
+    attributes.mode = [stat === null ? "" : formatMode(stat.mode), formatMode(modeAfter)];
   if (Object.keys(attributes).length === 0) return null;
-  // The kernel drops setuid and setgid when the owner changes: they are to be put back.
-  if (bits === undefined && stat !== null && stat.type !== "link" && (stat.mode & 0o6000) !== 0)
-    bits = stat.mode;
   return {
     path,
     uid,

@@ -11,13 +11,13 @@ export function backupPath(path: string, now: Date, pid: number): string {
   return `${path}.${pid}.${date}@${time}~`;
 }
 
-/** Copies a file beside itself with its owner, mode and times; gives the copy's path, or undefined when there is no file. */
+/** Copies a file beside itself with its owner, times and mode but setuid and setgid, which would keep an old program usable; gives the copy's path, or undefined when there is no file. */
 export async function makeBackup(system: System, path: string): Promise<string | undefined> {
   const stat = await system.stat(path);
   if (stat?.type !== "file") return undefined;
   const backup = backupPath(path, new Date(), process.pid);
   const { mode, uid, gid } = stat;
-  await system.writeFile(backup, await system.readFile(path), { mode, uid, gid });
+  await system.writeFile(backup, await system.readFile(path), { mode: mode & 0o777, uid, gid });
   await system.setTimes(backup, stat.atimeMs, stat.mtimeMs);
   return backup;
 }

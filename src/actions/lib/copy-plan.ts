@@ -1,9 +1,11 @@
 import type { ActionContext } from "../../core/action.ts";
 import type { Diff } from "../../core/result.ts";
+import { modeAfterChown } from "../../core/set-id-bits.ts";
 import type { ReadSystem } from "../../core/system.ts";
 import type { FileAttributes } from "./attributes.ts";
 import { planLinkCopy } from "./copy-link.ts";
-import type { CopySource } from "./copy-source.ts";
+import type { CopySource, SourceFile } from "./copy-source.ts";
+import { findGroup, findOwner } from "./ownership.ts";
 import type { Step, StepsChange } from "./steps.ts";
 import { inspectMissingDirectories, stepsChange } from "./steps.ts";
 import { inspectFile } from "./write-file.ts";
@@ -60,7 +62,7 @@ export async function planCopy(
     if (!force && (await system.stat(path)) !== null) continue;
     const change = await inspectFile({
       ...{ system, context, path, content: await file.content(), owner, group, backup, validate, follow },
-      mode: mode === "preserve" ? file.mode : mode,
+      mode: mode === "preserve" ? await preservedMode(file, request, system, context) : mode,
       parents: directories.length === 0 ? "required" : "given",
       secret: shown > MAX_TREE_DIFF_CHARACTERS,
     });
@@ -77,4 +79,17 @@ export async function planCopy(
     diff.push(...plan.diff);
   }
   return stepsChange(steps, diff, messages);
+}
+
+/** The mode of a file's copy: without setuid and setgid where it belongs to somebody else. */
+async function preservedMode(
+  { mode, owner: source }: SourceFile,
+  { owner, group }: FileAttributes,
+  system: ReadSystem,
+  context: ActionContext,
+): Promise<number> {
+  if (source === undefined) return mode;
+  const uid = owner === undefined ? system.uid : await findOwner(system, owner, context);
+  const gid = group === undefined ? system.gid : await findGroup(system, group, context);
+  return uid === source.uid && gid === source.gid ? mode : modeAfterChown({ mode, type: "file" });
 }

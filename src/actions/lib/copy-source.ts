@@ -8,11 +8,13 @@ import { assetContent, systemContent } from "./content.ts";
 import type { LinkCopy } from "./copy-link.ts";
 
 /** One file to be copied. */
-interface SourceFile {
+export interface SourceFile {
   /** Its path below the tree; its name when it is copied alone. */
   readonly path: string;
   /** Its permission bits, as far as they are known. */
   readonly mode: number;
+  /** Who it belongs to on the machine itself. */
+  readonly owner?: Pick<Stat, "uid" | "gid">;
   content(): Promise<FileContent>;
 }
 
@@ -113,5 +115,5 @@ export async function findRemoteSource(system: ReadSystem, src: string): Promise
 function remoteFile(system: ReadSystem, full: string, path: string, stat: Stat): SourceFile {
   if (stat.type !== "file")
     throw new VolleyError("ACTION_FAILED", `${full} is a ${stat.type} and cannot be copied`);
-  return { path, mode: stat.mode, content: () => systemContent(system, full, stat) };
+  return { path, mode: stat.mode, owner: stat, content: () => systemContent(system, full, stat) };
 }

@@ -2,6 +2,7 @@ import { createHash, randomBytes } from "node:crypto";
 import * as fs from "node:fs";
 import { dirname, join } from "node:path";
 import { isVolleyError, VolleyError } from "../../core/errors.ts";
+import { modeOfReplacement } from "../../core/set-id-bits.ts";
 import type { Content, FileType, Stat, WriteOptions } from "../../core/system.ts";
 
 // Synchronous calls throughout: actions run one after the other, and a trip through Node's thread pool
@@ -134,9 +135,9 @@ export async function writeAtomically(path: string, content: Content, options: W
   const before = statOf(path, false);
   const replaced = before?.type === "file" ? before : null;
   const temporary = join(dirname(path), `.volley-${randomBytes(6).toString("hex")}`);
-  const mode = options.mode ?? replaced?.mode;
   const uid = options.uid ?? replaced?.uid ?? -1;
   const gid = options.gid ?? replaced?.gid ?? -1;
+  const mode = options.mode ?? (replaced === null ? undefined : modeOfReplacement(replaced, uid, gid));
   // Made unreadable for others first: content must not be visible before owner and mode are right.
   const descriptor = attempt("write", path, () =>
     fs.openSync(temporary, "wx", mode === undefined ? 0o666 : 0o600),
