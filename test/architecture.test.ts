@@ -52,7 +52,7 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
   embedded: ["core"],
   secrets: ["core"],
   // Of the inventory, only how ranges are written; of transports, only their types.
-  fanout: ["core", "inventory", "transport"],
+  fanout: ["core", "system", "inventory", "transport"],
   direct: ["core", "system", "target", "transport"],
   compare: ["core", "secrets", "inventory", "transport", "controller", "reporter"],
   controller: [

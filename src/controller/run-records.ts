@@ -1,12 +1,12 @@
 import { randomBytes } from "node:crypto";
 import * as fs from "node:fs";
-import { homedir } from "node:os";
 import { join } from "node:path";
 import { VolleyError } from "../core/errors.ts";
 import type { Event, Summary } from "../core/events.ts";
 import { isRecord } from "../core/json.ts";
 import { printable } from "../core/printable.ts";
 import { bootId, isAlive, processStart } from "../system/process-identity.ts";
+import { stateDirectory } from "../system/state-directory.ts";
 import { isLoggedEvent } from "./check-logged.ts";
 
 /** What is needed to pick a run up again: what it was asked for, and nothing secret. */
@@ -49,7 +49,7 @@ export function fanOutKindOf(run: string): FanOutKind | undefined {
 
 /** Where runs' logs and records are kept: `$XDG_STATE_HOME/volley/runs`, default `~/.local/state/volley/runs`. */
 export function runsDirectory(env: NodeJS.ProcessEnv = process.env): string {
-  return join(env.XDG_STATE_HOME || join(env.HOME || homedir(), ".local", "state"), "volley", "runs");
+  return join(stateDirectory(env), "runs");
 }
 
 /** The log of a run: one event a line. */

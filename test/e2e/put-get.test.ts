@@ -1,5 +1,14 @@
 import { randomBytes } from "node:crypto";
-import { existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, statSync, writeFileSync } from "node:fs";
+import {
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  statSync,
+  writeFileSync,
+} from "node:fs";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { afterEach, beforeAll, describe, expect, it } from "vitest";
@@ -86,7 +95,9 @@ describe("volley put and get", () => {
       void poll();
     });
     expect(cut.code).toBe(130);
-    const held = [0, 1].map((index) => statSync(join(homeOf(index), ".big.volley-part")).size);
+    const partOf = (home: string): string =>
+      readdirSync(home).find((name) => name.startsWith(".big.volley-"))!;
+    const held = [0, 1].map((index) => statSync(join(homeOf(index), partOf(homeOf(index)))).size);
     expect(Math.min(...held)).toBeGreaterThan(0);
     expect(existsSync(join(homeOf(0), "big"))).toBe(false);
     const again = await run(["put", "-o", "json", "all", "big", "big"]);

@@ -1,5 +1,6 @@
 import type { FileSession } from "../../transport/file-session.ts";
 import type { LocalHashes } from "./local-hash.ts";
+import type { Parts } from "./parts.ts";
 import type { RemoteHasher } from "./remote-hash.ts";
 import type { Tally } from "./tally.ts";
 import type { ByteWindow } from "./window.ts";
@@ -20,6 +21,9 @@ export interface TransferContext extends TransferSettings {
   readonly files: FileSession;
   readonly remoteHashes: RemoteHasher;
   readonly localHashes: LocalHashes;
+  /** Temporary files on the host, and here. */
+  readonly remoteParts: Parts;
+  readonly localParts: Parts;
   readonly window: ByteWindow;
   readonly tally: Tally;
   readonly signal: AbortSignal;

@@ -3,7 +3,6 @@ import { isVolleyError, VolleyError } from "../../core/errors.ts";
 import { SftpError } from "../../transport/sftp/error.ts";
 import { STATUS } from "../../transport/sftp/protocol.ts";
 import type { TransferContext } from "./context.ts";
-import { partPath } from "./names.ts";
 
 /** Less than this free is a full disk: file systems keep some to themselves. */
 const FULL_BYTES = 1 << 20;
@@ -28,11 +27,12 @@ export function isLocalDiskFull(thrown: unknown): boolean {
 export async function explainWriteFailure(
   { files, host }: TransferContext,
   path: string,
+  part: string,
   thrown: unknown,
 ): Promise<unknown> {
   if (!(thrown instanceof SftpError)) return thrown;
   // The temporary name is nothing that anybody asked for.
-  const said = thrown.message.replaceAll(partPath(path), path);
+  const said = thrown.message.replaceAll(part, path);
   const named = new SftpError(thrown.status, said, thrown.hint);
   if (thrown.status !== STATUS.failure) return named;
   const space = await files.freeSpace(posix.dirname(path)).catch(() => undefined);

@@ -1,19 +1,18 @@
 import { createHash } from "node:crypto";
 import { constants } from "node:fs";
 import { type FileHandle as LocalHandle, lstat, open, rename, unlink, utimes } from "node:fs/promises";
+import { resolve } from "node:path";
 import { VolleyError } from "../../core/errors.ts";
+import type { FileHandle } from "../../transport/file-session.ts";
 import { OPEN } from "../../transport/sftp/protocol.ts";
 import { looksUnchanged, type TransferContext } from "./context.ts";
-import { changedMeanwhile } from "./failures.ts";
+import { changedMeanwhile, endsAll, isLocalDiskFull } from "./failures.ts";
 import { hashFile } from "./local-hash.ts";
 import type { LocalPlace } from "./local-place.ts";
-import { partPath } from "./names.ts";
 import { readInOrder } from "./read-in-order.ts";
 import type { RemoteEntry } from "./remote-tree.ts";
 import type { FileAction } from "./result.ts";
 
-/** A damaged file is got once more. */
-const TRIES = 2;
 /** Less than this is got sooner than it is verified. */
 const MIN_RESUMED_BYTES = 256 << 10;
 
@@ -32,7 +31,10 @@ export async function getFile(
   if (there?.isFile() === true) {
     const local = { size: there.size, mtime: Math.floor(there.mtimeMs / 1_000) };
     if (await isUnchanged(context, entry, destination, local)) {
-      if (!check) await keepAttributes(context, entry, destination);
+      if (!check) {
+        await keepAttributes(context, entry, destination);
+        for (const part of await context.localParts.claim(resolve(destination))) await discard(context, part);
+      }
       tally.kept(size);
       return "unchanged";
     }
@@ -41,24 +43,21 @@ export async function getFile(
     tally.kept(0);
     return "sent";
   }
-  let from = await resumable(context, entry, destination);
-  const action: FileAction = from > 0 ? "resumed" : "sent";
-  tally.kept(from);
-  for (let attempt = 1; ; attempt++) {
-    if (await receive(context, entry, destination, from)) return action;
-    await unlink(partPath(destination));
-    if (attempt === TRIES) {
-      throw new VolleyError(
-        "SFTP_FAILED",
-        `${context.host}: ${entry.remote} arrived damaged ${TRIES} times`,
-        {
-          hint: "its SHA-256 on the host is another one: is the file being written to?",
-        },
-      );
-    }
-    tally.kept(-from);
-    from = 0;
-  }
+  const kept = await findBeginning(context, entry, resolve(destination));
+  tally.kept(kept?.bytes ?? 0);
+  const action: FileAction = kept === undefined ? "sent" : "resumed";
+  if (await receive(context, entry, destination, kept)) return action;
+  // What was counted as there is got after all.
+  tally.kept(-(kept?.bytes ?? 0));
+  if (await receive(context, entry, destination, undefined)) return action;
+  throw new VolleyError("SFTP_FAILED", `${context.host}: ${entry.remote} arrived damaged 2 times`, {
+    hint: "its SHA-256 on the host is another one: is the file being written to?",
+  });
+}
+
+async function discard({ localParts }: TransferContext, part: string): Promise<void> {
+  await unlink(part).catch(() => {});
+  await localParts.forget(part);
 }
 
 async function isUnchanged(
@@ -98,63 +97,112 @@ async function setAttributes(
   if (mtime !== undefined) await file.utimes(atime ?? mtime, mtime);
 }
 
-/** How many bytes of an earlier transfer's part are the beginning of this file. */
-async function resumable(
-  { remoteHashes }: TransferContext,
-  { remote, attributes }: RemoteEntry,
-  destination: string,
-): Promise<number> {
-  const part = partPath(destination);
-  const stats = await lstat(part).catch(() => null);
-  if (stats === null) return 0;
-  const isOurs = stats.isFile() && stats.size >= MIN_RESUMED_BYTES && stats.size <= (attributes.size ?? 0);
-  if (isOurs) {
-    const theirs = await remoteHashes.prefix(remote, stats.size);
-    if (theirs !== undefined && theirs === (await hashFile(part, stats.size))) return stats.size;
-  }
-  await unlink(part);
-  return 0;
+/** A part of a file, got by a transfer that was cut. */
+interface Beginning {
+  readonly part: string;
+  readonly bytes: number;
 }
 
-/** Gets the rest of a file and renames it; gives false when what arrived is not what is there. */
+/** The largest of the parts left over that is the beginning of this file; the others are removed. */
+async function findBeginning(
+  context: TransferContext,
+  entry: RemoteEntry,
+  destination: string,
+): Promise<Beginning | undefined> {
+  let beginning: Beginning | undefined;
+  for (const part of await context.localParts.claim(destination)) {
+    const bytes = await beginningOf(context, entry, part);
+    if (bytes > (beginning?.bytes ?? 0)) {
+      if (beginning !== undefined) await discard(context, beginning.part);
+      beginning = { part, bytes };
+    } else await discard(context, part);
+  }
+  return beginning;
+}
+
+/** How many bytes of a file a part holds, which is all of it; 0 where there is anything else. */
+async function beginningOf(
+  { remoteHashes }: TransferContext,
+  { remote, attributes }: RemoteEntry,
+  part: string,
+): Promise<number> {
+  const stats = await lstat(part).catch(() => null);
+  if (stats?.isFile() !== true || stats.uid !== process.getuid?.()) return 0;
+  if (stats.size < MIN_RESUMED_BYTES || stats.size > (attributes.size ?? 0)) return 0;
+  const theirs = await remoteHashes.prefix(remote, stats.size);
+  return theirs !== undefined && theirs === (await hashFile(part, stats.size)) ? stats.size : 0;
+}
+
+/** Gets the rest of a file and renames it; gives false when what arrived is not what is there, which is then removed. */
 async function receive(
   context: TransferContext,
   entry: RemoteEntry,
   destination: string,
-  from: number,
+  kept: Beginning | undefined,
 ): Promise<boolean> {
-  const { files, preserve, tally } = context;
+  const { files, preserve, localParts } = context;
   const { remote, attributes } = entry;
-  const part = partPath(destination);
+  const from = kept?.bytes ?? 0;
+  const isLasting = (attributes.size ?? 0) >= MIN_RESUMED_BYTES;
+  const path = resolve(destination);
   const handle = await files.open(remote, OPEN.read);
-  const flags =
-    constants.O_RDWR | constants.O_CREAT | constants.O_NOFOLLOW | (from > 0 ? 0 : constants.O_EXCL);
-  const mode = ((attributes.mode ?? 0o644) & 0o777) | 0o600;
+  const part = kept?.part ?? (await localParts.begin(path, isLasting));
   try {
-    const local = await open(part, flags, mode);
+    const local = await openPart(part, attributes.mode, from);
+    let isWhole: boolean;
     try {
-      const size = (await files.fstat(handle)).size ?? attributes.size ?? 0;
-      const hash = createHash("sha256");
-      if (from > 0) await hashBeginning(local, from, hash);
-      let position = from;
-      const end = await readInOrder(context, handle, { from, to: size }, async (piece) => {
-        hash.update(piece);
-        await writeWhole(local, piece, position);
-        position += piece.length;
-        tally.sent(piece.length);
-      });
-      if (end < size) throw changedMeanwhile(`${context.host}: ${remote}`);
-      if (!(await verify(context, remote, size, hash.digest("hex")))) return false;
-      if (preserve) await setAttributes(local, attributes);
-      await local.sync();
+      isWhole = await fill(context, entry, { local, handle, from });
+      if (isWhole && preserve) await setAttributes(local, attributes);
+      if (isWhole) await local.sync();
     } finally {
       await local.close();
     }
-    await rename(part, destination);
-    return true;
+    if (isWhole) await rename(part, destination);
+    else await unlink(part);
+    await localParts.forget(part);
+    return isWhole;
+  } catch (thrown) {
+    // What has arrived is gone on with when the connection went; of all else nothing is left over.
+    if (endsAll(thrown) && !isLocalDiskFull(thrown)) await localParts.keep(path, part);
+    else await discard(context, part);
+    throw thrown;
   } finally {
     files.close(handle).catch(() => {});
   }
+}
+
+/** Nothing is written through a link, and a new part is in the place of nothing. */
+function openPart(part: string, mode: number | undefined, from: number): Promise<LocalHandle> {
+  const { O_RDWR, O_CREAT, O_NOFOLLOW, O_EXCL } = constants;
+  const flags = O_RDWR | O_NOFOLLOW | (from > 0 ? 0 : O_CREAT | O_EXCL);
+  return open(part, flags, ((mode ?? 0o644) & 0o777) | 0o600);
+}
+
+interface Filling {
+  readonly local: LocalHandle;
+  readonly handle: FileHandle;
+  readonly from: number;
+}
+
+/** Gets the rest of a file; gives whether all of it is what is on the host. */
+async function fill(
+  context: TransferContext,
+  { remote, attributes }: RemoteEntry,
+  { local, handle, from }: Filling,
+): Promise<boolean> {
+  const { files, tally } = context;
+  const size = (await files.fstat(handle)).size ?? attributes.size ?? 0;
+  const hash = createHash("sha256");
+  if (from > 0) await hashBeginning(local, from, hash);
+  let position = from;
+  const end = await readInOrder(context, handle, { from, to: size }, async (piece) => {
+    hash.update(piece);
+    await writeWhole(local, piece, position);
+    position += piece.length;
+    tally.sent(piece.length);
+  });
+  if (end < size) throw changedMeanwhile(`${context.host}: ${remote}`);
+  return verify(context, remote, size, hash.digest("hex"));
 }
 
 async function writeWhole(local: LocalHandle, piece: Buffer, position: number): Promise<void> {

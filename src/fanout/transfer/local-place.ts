@@ -1,8 +1,8 @@
 import type { Stats } from "node:fs";
 import { lstat, mkdir, readlink, rename, symlink, unlink } from "node:fs/promises";
-import { basename, dirname, join } from "node:path";
+import { dirname, join } from "node:path";
 import { VolleyError } from "../../core/errors.ts";
-import { partPath } from "./names.ts";
+import { partPath } from "./parts.ts";
 
 /** A host's own directory on this machine; nothing outside of it is ever written. */
 export interface LocalPlace {
@@ -48,7 +48,14 @@ export function createLocalPlace(root: string): LocalPlace {
       const full = join(root, path);
       const there = await orNull(lstat(full));
       if (there !== null || check) return there === null;
-      await mkdir(full, { recursive: path === "" });
+      try {
+        await mkdir(full, { recursive: path === "" });
+      } catch (thrown) {
+        // Another transfer has made it meanwhile.
+        const isThere = (await orNull(lstat(full)))?.isDirectory() === true;
+        if (!isThere) throw thrown;
+        return false;
+      }
       return true;
     },
     makeLink: async (path, target, check) => {
@@ -58,10 +65,14 @@ export function createLocalPlace(root: string): LocalPlace {
       if (there?.isDirectory() === true)
         throw new VolleyError("FILE_FAILED", `${full} is a directory: no link is put in its place`);
       if (check) return true;
-      const part = join(dirname(full), basename(partPath(basename(full))));
-      await unlink(part).catch(() => {});
+      const part = partPath(full);
       await symlink(target, part);
-      await rename(part, full);
+      try {
+        await rename(part, full);
+      } catch (thrown) {
+        await unlink(part).catch(() => {});
+        throw thrown;
+      }
       return true;
     },
   };

@@ -1,7 +1,8 @@
 import { constants, type Stats } from "node:fs";
 import { access, lstat, readdir, readlink, realpath, stat } from "node:fs/promises";
-import { basename, join } from "node:path";
+import { basename, join, resolve } from "node:path";
 import { VolleyError } from "../../core/errors.ts";
+import { HERE, openParts } from "./parts.ts";
 
 /** One thing to put: where it is here, and its path below the destination; empty: the destination itself. */
 export interface LocalEntry {
@@ -65,6 +66,7 @@ export async function scanLocalTree({ sources, destination, follow }: ScanOption
     skipped: [] as string[],
   };
   const taken = new Map<string, string>();
+  const leftOver = await openParts(HERE).known();
 
   const take = (path: string, local: string, isTree: boolean): void => {
     const other = taken.get(path);
@@ -94,6 +96,8 @@ export async function scanLocalTree({ sources, destination, follow }: ScanOption
       throw new VolleyError("USAGE", `${local} leads back to ${real}: a link goes round in a circle`);
     await readable(local, constants.R_OK | constants.X_OK);
     for (const name of (await readdir(local)).sort()) {
+      // Of what was being got into this tree there is a part, which is nobody's file.
+      if (leftOver.has(resolve(local, name))) continue;
       if (name.includes("\ufffd")) throw new VolleyError("USAGE", `a name in ${local} is not UTF-8: ${name}`);
       await visit(path === "" ? name : `${path}/${name}`, join(local, name), false, [...above, real]);
     }

@@ -1,18 +1,6 @@
-import { createHash } from "node:crypto";
 import { posix } from "node:path";
 
 const MAX_NAME_BYTES = 255;
-const SUFFIX = ".volley-part";
-
-/** `.NAME.volley-part` beside a file: always the same, so that a later transfer finds what an earlier one left. */
-export function partPath(path: string): string {
-  const name = posix.basename(path);
-  const part = `.${name}${SUFFIX}`;
-  const fits = Buffer.byteLength(part) <= MAX_NAME_BYTES;
-  const short = fits ? part : `.${createHash("sha256").update(name).digest("hex")}${SUFFIX}`;
-  return posix.join(posix.dirname(path), short);
-}
-
 /** Why a name that a host gives is not written to this machine's disk; undefined when it may be. */
 export function refusedName(name: string): string | undefined {
   if (name === "" || name === "." || name === "..") return "it is no name of a file";

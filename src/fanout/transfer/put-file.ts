@@ -2,12 +2,11 @@ import { open } from "node:fs/promises";
 import { VolleyError } from "../../core/errors.ts";
 import type { FileAttributes, FileHandle } from "../../transport/file-session.ts";
 import { sftpStatus } from "../../transport/sftp/error.ts";
-import { OPEN, STATUS } from "../../transport/sftp/protocol.ts";
+import { OPEN } from "../../transport/sftp/protocol.ts";
 import { isDirectory, isFile, looksUnchanged, type TransferContext } from "./context.ts";
-import { explainWriteFailure, HostFullError } from "./failures.ts";
+import { endsAll, explainWriteFailure, HostFullError } from "./failures.ts";
 import { attributesFor, ownerFor } from "./kept-attributes.ts";
 import type { LocalFile } from "./local-tree.ts";
-import { partPath } from "./names.ts";
 import { readBackHash } from "./read-back.ts";
 import type { FileAction } from "./result.ts";
 import { refuseChanged, writeAll } from "./write-file.ts";
@@ -15,12 +14,15 @@ import { refuseChanged, writeAll } from "./write-file.ts";
 /** What is on the host before a file is put. */
 export interface RemoteState {
   readonly existing: FileAttributes | null;
-  /** What an earlier transfer left. */
-  readonly part: FileAttributes | null;
+  /** What earlier transfers of this file left, known for theirs. */
+  readonly leftOver: readonly LeftOver[];
 }
 
-/** A damaged file is sent once more. */
-const TRIES = 2;
+/** A part of a file, sent by a transfer that was cut. */
+export interface LeftOver {
+  readonly part: string;
+  readonly attributes: FileAttributes;
+}
 
 /**
  * Puts one file: to a temporary name, from where an earlier transfer was cut, then verified, flushed to the disk and
@@ -30,7 +32,7 @@ export async function putFile(
   context: TransferContext,
   source: LocalFile,
   destination: string,
-  { existing, part }: RemoteState,
+  { existing, leftOver }: RemoteState,
 ): Promise<FileAction> {
   const { host, tally, check } = context;
   if (existing !== null && isDirectory(existing)) {
@@ -40,6 +42,7 @@ export async function putFile(
   }
   if (existing !== null && isFile(existing) && (await isUnchanged(context, source, destination, existing))) {
     if (!check) await keepAttributes(context, source, destination, existing);
+    for (const { part } of leftOver) await discard(context, part);
     tally.kept(source.size);
     return "unchanged";
   }
@@ -47,24 +50,27 @@ export async function putFile(
     tally.kept(0);
     return "sent";
   }
-  let from = await resumable(context, source, destination, part);
-  const action: FileAction = from > 0 ? "resumed" : "sent";
-  const isLeftOver = part !== null && from === 0;
-  if (isLeftOver) await context.files.remove(partPath(destination));
-  tally.kept(from);
-  for (let attempt = 1; ; attempt++) {
-    const isWhole = await send(context, source, destination, { from, existing });
-    if (isWhole) return action;
-    await context.files.remove(partPath(destination));
-    if (attempt === TRIES) {
-      throw new VolleyError("SFTP_FAILED", `${host}: ${destination} arrived damaged ${TRIES} times`, {
-        hint: `its SHA-256 is another one than that of ${source.local}: is the file being written to, or the disk broken?`,
-      });
-    }
-    // What was counted as there is sent after all.
-    tally.kept(-from);
-    from = 0;
-  }
+  const kept = await findBeginning(context, source, leftOver);
+  const action: FileAction = kept === undefined ? "sent" : "resumed";
+  tally.kept(kept?.attributes.size ?? 0);
+  const [first, again] = [kept, undefined].map((from) => ({ from, existing }));
+  if (await send(context, source, destination, first!)) return action;
+  // What was counted as there is sent after all.
+  tally.kept(-(kept?.attributes.size ?? 0));
+  if (await send(context, source, destination, again!)) return action;
+  throw new VolleyError("SFTP_FAILED", `${host}: ${destination} arrived damaged 2 times`, {
+    hint: `its SHA-256 is another one than that of ${source.local}: is the file being written to, or the disk broken?`,
+  });
+}
+
+async function discard({ files, remoteParts }: TransferContext, part: string): Promise<void> {
+  await files.remove(part).catch(ifRefused);
+  await remoteParts.forget(part);
+}
+
+/** What is not there any more, or may not be removed, is in nobody's way: its name is its own. */
+function ifRefused(thrown: unknown): void {
+  if (sftpStatus(thrown) === undefined) throw thrown;
 }
 
 async function isUnchanged(
@@ -91,47 +97,66 @@ async function keepAttributes(
   if (!isSame) await files.setstat(destination, { mode, mtime });
 }
 
-/** How many bytes of an earlier transfer's part are the beginning of this file. */
-async function resumable(
+/** The largest of the parts left over that is the beginning of this file; the others are removed. */
+async function findBeginning(
   context: TransferContext,
   source: LocalFile,
-  destination: string,
-  part: FileAttributes | null,
-): Promise<number> {
+  leftOver: readonly LeftOver[],
+): Promise<LeftOver | undefined> {
+  let beginning: LeftOver | undefined;
+  const bySize = [...leftOver].sort(
+    (one, other) => (other.attributes.size ?? 0) - (one.attributes.size ?? 0),
+  );
+  for (const one of bySize) {
+    if (beginning === undefined && (await isBeginning(context, source, one))) beginning = one;
+    else await discard(context, one.part);
+  }
+  return beginning;
+}
+
+async function isBeginning(
+  context: TransferContext,
+  source: LocalFile,
+  { part, attributes }: LeftOver,
+): Promise<boolean> {
   const { files, remoteHashes, localHashes } = context;
   // A link could have been planted there: only a file is gone on with.
-  if (part === null || !isFile(part)) return 0;
-  const size = part.size ?? 0;
+  if (!isFile(attributes)) return false;
+  const size = attributes.size ?? 0;
   // Less than one request is sent sooner than it is verified.
-  if (size < files.maxWriteBytes || size > source.size) return 0;
-  const path = partPath(destination);
-  const remote = (await remoteHashes.prefix(path, size)) ?? (await readBackHash(context, path, size));
-  // What another user left there stays that user's, who could change it once it has been verified.
-  if (remoteHashes.userId !== undefined && part.uid !== undefined && part.uid !== remoteHashes.userId)
-    return 0;
-  return remote === (await localHashes.of(source.local, size)) ? size : 0;
+  if (size < files.maxWriteBytes || size > source.size) return false;
+  const remote = (await remoteHashes.prefix(part, size)) ?? (await readBackHash(context, part, size));
+  // What another user has put there stays that user's, who could change it once it has been verified.
+  if (
+    remoteHashes.userId !== undefined &&
+    attributes.uid !== undefined &&
+    attributes.uid !== remoteHashes.userId
+  )
+    return false;
+  return remote === (await localHashes.of(source.local, size));
 }
 
 interface SendOptions {
-  readonly from: number;
+  /** What is gone on with. */
+  readonly from: LeftOver | undefined;
   readonly existing: FileAttributes | null;
 }
 
-/** Sends the rest of a file and renames it; gives false when what arrived is not what was sent. */
+/** Sends the rest of a file and renames it; gives false when what arrived is not what was sent, which is then removed. */
 async function send(
   context: TransferContext,
   source: LocalFile,
   destination: string,
   { from, existing }: SendOptions,
 ): Promise<boolean> {
-  const { files } = context;
-  const part = partPath(destination);
+  const { files, remoteParts } = context;
   const local = await open(source.local, "r");
+  const part = from?.part ?? (await remoteParts.begin(destination, source.size > files.maxWriteBytes));
   let handle: FileHandle | undefined;
   try {
-    handle = await openPart(context, part, from, source.mode);
+    handle = await openPart(context, part, source.mode, from);
     await refuseChanged(local, source);
-    await writeAll(context, handle, source, local, from);
+    await writeAll(context, handle, source, local, from?.attributes.size ?? 0);
     await refuseChanged(local, source);
     const settings = attributesFor(context, source, existing);
     const finished = Promise.all([
@@ -143,36 +168,40 @@ async function send(
     const closed = files.close(handle);
     handle = undefined;
     await closed;
-    if (!isWhole) return false;
-    await files.rename(part, destination);
-    return true;
+    if (isWhole) await files.rename(part, destination);
+    else await files.remove(part);
+    await remoteParts.forget(part);
+    return isWhole;
   } catch (thrown) {
-    const explained = await explainWriteFailure(context, destination, thrown);
+    const explained = await explainWriteFailure(context, destination, part, thrown);
     if (handle !== undefined) await files.close(handle).catch(() => {});
-    // On a full disk what is left over would take the last room from others.
-    if (explained instanceof HostFullError) await files.remove(part).catch(() => {});
+    // What has arrived is gone on with when the connection went; of all else nothing is left over.
+    if (endsAll(explained) && !(explained instanceof HostFullError))
+      await remoteParts.keep(destination, part);
+    else await discard(context, part);
     throw explained;
   } finally {
     await local.close();
   }
 }
 
+/** Opens a part to be written: a new one, or one that is gone on with. */
 async function openPart(
-  { files }: TransferContext,
+  { files, host }: TransferContext,
   part: string,
-  from: number,
   mode: number,
+  from: LeftOver | undefined,
 ): Promise<FileHandle> {
-  if (from > 0) return files.open(part, OPEN.write);
-  // Exclusive: a name planted by somebody else is refused, not followed. The host's umask applies to the mode.
-  const flags = OPEN.write | OPEN.create | OPEN.exclusive;
-  try {
-    return await files.open(part, flags, { mode: mode & 0o777 });
-  } catch (thrown) {
-    if (sftpStatus(thrown) !== STATUS.failure || (await files.lstat(part)) === null) throw thrown;
-    await files.remove(part);
-    return await files.open(part, flags, { mode: mode & 0o777 });
-  }
+  // Exclusive: what is there already is somebody's. The host's umask applies to the mode.
+  if (from === undefined)
+    return files.open(part, OPEN.write | OPEN.create | OPEN.exclusive, { mode: mode & 0o777 });
+  const handle = await files.open(part, OPEN.write);
+  const now = await files.fstat(handle);
+  const isSame = (["size", "uid", "mtime"] as const).every((name) => now[name] === from.attributes[name]);
+  if (isSame) return handle;
+  // Somebody has put something else there since it was looked at.
+  await files.close(handle);
+  throw new VolleyError("SFTP_FAILED", `${host}: ${part} was changed meanwhile`, { hint: "try again" });
 }
 
 /** Whether the part is the file: by SHA-256 where the host can tell it, else by its size. */

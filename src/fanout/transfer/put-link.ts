@@ -1,7 +1,7 @@
 import { VolleyError } from "../../core/errors.ts";
 import type { FileAttributes } from "../../transport/file-session.ts";
 import { isDirectory, isLink, type TransferContext } from "./context.ts";
-import { partPath } from "./names.ts";
+import { partPath } from "./parts.ts";
 
 /** Puts a symbolic link: to a temporary name, then renamed over what is there. */
 export async function putLink(
@@ -19,9 +19,13 @@ export async function putLink(
     return tally.done({ path, action: "unchanged", bytes: 0 });
   if (!check) {
     const part = partPath(path);
-    if ((await files.lstat(part)) !== null) await files.remove(part);
     await files.symlink(target, part);
-    await files.rename(part, path);
+    try {
+      await files.rename(part, path);
+    } catch (thrown) {
+      await files.remove(part).catch(() => {});
+      throw thrown;
+    }
   }
   tally.done({ path, action: "linked", bytes: 0 });
 }

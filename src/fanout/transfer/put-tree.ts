@@ -2,12 +2,13 @@ import { posix } from "node:path";
 import { VolleyError } from "../../core/errors.ts";
 import type { FileAttributes, FileSession } from "../../transport/file-session.ts";
 import { sftpStatus } from "../../transport/sftp/error.ts";
+import { STATUS } from "../../transport/sftp/protocol.ts";
 import { isDirectory, isLink, type TransferContext } from "./context.ts";
 import { each, FILES_AT_ONCE } from "./each.ts";
 import { endsAll, HostFullError } from "./failures.ts";
 import type { LocalFile, LocalTree } from "./local-tree.ts";
-import { below, partPath } from "./names.ts";
-import { putFile, type RemoteState } from "./put-file.ts";
+import { below } from "./names.ts";
+import { type LeftOver, putFile, type RemoteState } from "./put-file.ts";
 import { putLink } from "./put-link.ts";
 
 /** With fewer names in a directory each is asked for by itself: the directory may hold many others. */
@@ -65,7 +66,7 @@ export async function putTree(context: TransferContext, tree: LocalTree, destina
   if (context.preserve && !check) await keepDirectories(context, tree, base, unmade);
 }
 
-const NOTHING: RemoteState = { existing: null, part: null };
+const NOTHING: RemoteState = { existing: null, leftOver: [] };
 
 /** The destination in full; one file goes into it when it is a directory. */
 async function findBase(files: FileSession, tree: LocalTree, destination: string): Promise<string> {
@@ -96,8 +97,8 @@ async function makeAbove(
     missing.push(path);
   }
   for (const directory of missing.reverse()) {
+    if (!context.check && !(await makeDirectory(context.files, directory))) continue;
     made.add(directory);
-    if (!context.check) await context.files.makeDirectory(directory);
     context.tally.done({ path: directory, action: "made", bytes: 0 });
   }
 }
@@ -115,9 +116,26 @@ async function ensureDirectory(
     return false;
   }
   // Its owner must be able to fill it, whatever its mode is in the end.
-  if (!check) await files.makeDirectory(path, { mode: (mode & 0o777) | 0o700 });
+  if (!check && !(await makeDirectory(files, path, { mode: (mode & 0o777) | 0o700 }))) return false;
   tally.done({ path, action: "made", bytes: 0 });
   return true;
+}
+
+/** Whether it was made, and not by another transfer meanwhile. */
+async function makeDirectory(
+  files: FileSession,
+  path: string,
+  attributes?: FileAttributes,
+): Promise<boolean> {
+  try {
+    await files.makeDirectory(path, attributes);
+    return true;
+  } catch (thrown) {
+    if (sftpStatus(thrown) !== STATUS.failure) throw thrown;
+    const there = await files.stat(path);
+    if (there === null || !isDirectory(there)) throw thrown;
+    return false;
+  }
 }
 
 function inTheWay({ host }: Pick<TransferContext, "host">, path: string): VolleyError {
@@ -144,11 +162,12 @@ function levelsOf<Entry extends { readonly path: string }>(
 
 /** What is on the host of all that is put: by listing directories, or asking for each name. */
 async function lookAt(
-  { files }: TransferContext,
+  context: TransferContext,
   tree: LocalTree,
   base: string,
   made: ReadonlySet<string>,
 ): Promise<ReadonlyMap<string, RemoteState>> {
+  const { files } = context;
   const states = new Map<string, RemoteState>();
   const byDirectory = new Map<string, string[]>();
   for (const { path } of [...tree.files, ...tree.links]) {
@@ -166,8 +185,8 @@ async function lookAt(
       attributesOf === undefined ? await files.lstat(path) : (attributesOf.get(path) ?? null);
     for (const path of paths) {
       try {
-        const [existing, part] = await Promise.all([look(path), look(partPath(path))]);
-        states.set(path, { existing, part });
+        const [existing, leftOver] = await Promise.all([look(path), findLeftOver(context, path)]);
+        states.set(path, { existing, leftOver });
       } catch (thrown) {
         // What may not be looked at is refused again, by name, when it is written.
         if (sftpStatus(thrown) === undefined) throw thrown;
@@ -175,6 +194,21 @@ async function lookAt(
     }
   });
   return states;
+}
+
+/** What earlier transfers of a file left on the host. */
+async function findLeftOver(
+  { files, remoteParts, check }: TransferContext,
+  path: string,
+): Promise<readonly LeftOver[]> {
+  if (check) return [];
+  const found: LeftOver[] = [];
+  for (const part of await remoteParts.claim(path)) {
+    const attributes = await files.lstat(part);
+    if (attributes === null) await remoteParts.forget(part);
+    else found.push({ part, attributes });
+  }
+  return found;
 }
 
 async function listed(
@@ -218,7 +252,7 @@ function mebibytes(bytes: number): string {
 /** How much more room a file will take; what is replaced goes away only behind it. */
 function growth(state: RemoteState | undefined, size: LocalFile["size"]): number {
   const old = state?.existing?.size ?? 0;
-  return size - old - (state?.part?.size ?? 0);
+  return (state?.leftOver ?? []).reduce((more, { attributes }) => more - (attributes.size ?? 0), size - old);
 }
 
 async function keepDirectories(

@@ -46,9 +46,10 @@ export async function walkRemoteTree(
   context: TransferContext,
   { sources, follow }: WalkOptions,
 ): Promise<RemoteTree> {
-  const { files, tally, host } = context;
+  const { files, tally, host, remoteParts } = context;
   const found = { directories: [] as RemoteEntry[], files: [] as RemoteEntry[], links: [] as RemoteLink[] };
   const taken = new Set<string>();
+  const leftOver = await remoteParts.known();
   let entries = 0;
 
   const take = async (entry: RemoteEntry, isNamed: boolean): Promise<RemoteEntry | undefined> => {
@@ -107,6 +108,8 @@ export async function walkRemoteTree(
         if (depth >= MAX_DEPTH) return refuse(directory.remote, "directories in it go too deep");
         for (const { name, attributes } of await files.list(directory.remote)) {
           const remote = below(directory.remote, name);
+          // Of what was being put into this tree there is a part, which is nobody's file.
+          if (leftOver.has(remote)) continue;
           const why = refusedName(name);
           if (why !== undefined) {
             refuse(remote, why);

@@ -7,6 +7,7 @@ import type { Connection, Endpoint, Transport } from "../../transport/transport.
 import { startAs } from "../start-as.ts";
 import type { TransferContext, TransferSettings } from "./context.ts";
 import type { LocalHashes } from "./local-hash.ts";
+import { openParts, type Parts } from "./parts.ts";
 import { createRemoteHasher, HASH_SCRIPT } from "./remote-hash.ts";
 import type { TransferListener, TransferOutcome, TransferResult } from "./result.ts";
 import { createTally } from "./tally.ts";
@@ -25,6 +26,7 @@ export interface TransferHost {
 export interface HostTransferOptions {
   readonly settings: TransferSettings;
   readonly localHashes: LocalHashes;
+  readonly localParts: Parts;
   /** Bytes under way at a time. */
   readonly windowBytes: number;
   readonly listener: TransferListener;
@@ -38,7 +40,7 @@ export async function transferHost(
   host: TransferHost,
   options: HostTransferOptions,
 ): Promise<TransferResult> {
-  const { settings, localHashes, windowBytes, listener, signal, work } = options;
+  const { settings, localHashes, localParts, windowBytes, listener, signal, work } = options;
   const startedAt = performance.now();
   const tally = createTally(host.name, listener);
   const resultOf = (outcome: TransferOutcome, error?: SerializedError): TransferResult => ({
@@ -68,7 +70,10 @@ export async function transferHost(
     signal.addEventListener("abort", onAbort, { once: true });
     files = await openFiles(connection, startsAs);
     const window = createWindow(windowBytes);
-    await work({ ...settings, host: host.name, files, remoteHashes, localHashes, window, tally, signal });
+    const remoteParts = openParts(placeOf(host));
+    const parts = { localParts, remoteParts };
+    const hashes = { localHashes, remoteHashes };
+    await work({ ...settings, ...parts, ...hashes, host: host.name, files, window, tally, signal });
     return resultOf(tally.counts().files.failed > 0 ? "failed" : "ok");
   } catch (thrown) {
     if (signal.aborted || isCancelled(thrown)) return resultOf("cancelled");
@@ -80,6 +85,11 @@ export async function transferHost(
     files?.end();
     connection.close();
   }
+}
+
+/** A user's files on a host, whatever the inventory calls it. */
+function placeOf({ endpoint: { address, port, user }, become }: TransferHost): string {
+  return JSON.stringify([address, port, become?.user ?? user]);
 }
 
 /** The host's own subsystem, or an sftp-server of the user that is to be become. */

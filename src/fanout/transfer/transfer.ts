@@ -1,6 +1,7 @@
 import { setMaxListeners } from "node:events";
 import type { TransferContext, TransferSettings } from "./context.ts";
 import { createLocalHashes } from "./local-hash.ts";
+import { HERE, openParts } from "./parts.ts";
 import type { TransferListener, TransferResult } from "./result.ts";
 import { type TransferHost, transferHost } from "./transfer-host.ts";
 import { windowBytes } from "./window.ts";
@@ -26,6 +27,7 @@ export async function transfer(
   // Every host at work listens: that is no leak.
   setMaxListeners(0, signal);
   const localHashes = createLocalHashes();
+  const localParts = openParts(HERE);
   const results: TransferResult[] = [];
   const atWork = Math.min(forks, hosts.length);
   let next = 0;
@@ -36,6 +38,7 @@ export async function transfer(
       const result = await transferHost(host, {
         settings: { preserve, checksum, check },
         localHashes,
+        localParts,
         windowBytes: windowBytes(atWork),
         listener,
         signal,

@@ -2,6 +2,7 @@ import type { DirectoryEntry, FileAttributes, FileHandle, FileSession, FreeSpace
 import { refused, SftpError } from "./error.ts";
 import { MESSAGE, STATUS } from "./protocol.ts";
 import { MalformedSftpError } from "./reader.ts";
+import { replace } from "./replace.ts";
 import type { SftpReply } from "./reply.ts";
 import {
   attributesField,
@@ -155,10 +156,9 @@ export function createFiles(requests: SftpRequests, traits: SftpServerTraits, en
       const fields = [stringField(from), stringField(to)];
       if (extensions.has("posix-rename@openssh.com"))
         return await done(what, extension("posix-rename@openssh.com", fields));
-      // Version 3's own rename refuses to replace: there is a gap here, as there is in every such server's client.
-      const existing = await files.lstat(to);
-      if (existing !== null) await files.remove(to);
-      await done(what, request(MESSAGE.rename, fields));
+      await replace(files, from, to, (one, other) =>
+        done(what, request(MESSAGE.rename, [stringField(one), stringField(other)])),
+      );
     },
     readLink: (path) => nameOf(`read the link ${path}`, request(MESSAGE.readLink, [stringField(path)])),
     // OpenSSH has the two in the order of symlink(2), not in the draft's; other servers follow it.

@@ -4,6 +4,7 @@ import { describe, expect, it } from "vitest";
 import type { Become } from "../../../src/core/become.ts";
 import { createLocalHashes } from "../../../src/fanout/transfer/local-hash.ts";
 import { scanLocalTree } from "../../../src/fanout/transfer/local-tree.ts";
+import { HERE, openParts } from "../../../src/fanout/transfer/parts.ts";
 import { putTree } from "../../../src/fanout/transfer/put-tree.ts";
 import type { TransferResult } from "../../../src/fanout/transfer/result.ts";
 import { transferHost } from "../../../src/fanout/transfer/transfer-host.ts";
@@ -44,6 +45,7 @@ async function putAs(become: Become, env: Readonly<Record<string, string>> = {})
     {
       settings: { preserve: false, checksum: false, check: false },
       localHashes: createLocalHashes(),
+      localParts: openParts(HERE),
       windowBytes: 1 << 20,
       listener: {},
       signal: new AbortController().signal,

@@ -15,7 +15,7 @@ import {
 import { join } from "node:path";
 import { describe, expect, it } from "vitest";
 import { fleetStarter } from "../fleet.ts";
-import { get, makeTree, scratchDirectory } from "./lib.ts";
+import { get, makeTree, partsIn, put, scratchDirectory } from "./lib.ts";
 
 const start = fleetStarter();
 const scratch = scratchDirectory();
@@ -103,12 +103,33 @@ describe("a file", () => {
       },
     });
     expect(cut.results[0]?.outcome).toBe("lost");
-    const held = statSync(join(out, "web01/.big.volley-part")).size;
+    const held = statSync(partsIn(join(out, "web01"))[0]!).size;
     expect(held).toBeGreaterThan(BYTES / 2);
+    // What is left over of one transfer is nothing that another takes for a file.
+    await put(hosts, [`${out}/web01`], "back");
+    expect(readdirSync(join(home, "back"))).toEqual([]);
     const again = await get(hosts, ["big"], out);
     expect(again.results[0]).toMatchObject({ outcome: "ok", keptBytes: held, sentBytes: BYTES - held });
     expect(readFileSync(join(out, "web01/big")).equals(readFileSync(join(home, "big")))).toBe(true);
     expect(readdirSync(join(out, "web01"))).toEqual(["big"]);
+  });
+
+  it("beside what looks like its temporary name is got, in two runs at once", async () => {
+    const { hosts, fleet } = await start({ count: 1 });
+    const tree = {
+      "d/f": randomBytes(BYTES),
+      "d/.f.volley-part": "part",
+      [`d/.f.volley-${"0".repeat(32)}`]: "x",
+    };
+    makeTree(fleet.hosts[0]!.home, { ...tree, "d/sub/g": "g", "d/l": "->f" });
+    const out = scratch();
+    const both = await Promise.all([get(hosts, ["d"], out), get(hosts, ["d"], out)]);
+    for (const { results } of both) expect(results[0]).toMatchObject({ outcome: "ok", error: undefined });
+    expect(readdirSync(join(out, "web01/d")).sort()).toEqual(
+      [`.f.volley-${"0".repeat(32)}`, ".f.volley-part", "f", "l", "sub"].sort(),
+    );
+    for (const [path, content] of Object.entries(tree))
+      expect(readFileSync(join(out, "web01", path)).equals(Buffer.from(content)), path).toBe(true);
   });
 
   it("that grows meanwhile is got as it was when it was opened", async () => {
@@ -149,14 +170,13 @@ describe("nothing is written outside of the host's directory", () => {
     expect(readdirSync(outside)).toEqual([]);
   });
 
-  it("through a link under the file's name, or under its temporary name", async () => {
+  it("through a link under the file's name", async () => {
     const { hosts, fleet } = await start({ count: 1 });
     const [out, outside] = [scratch(), scratch()];
     makeTree(outside, { victim: "untouched" });
     makeTree(fleet.hosts[0]!.home, { f: "new" });
     mkdirSync(join(out, "web01"));
     symlinkSync(join(outside, "victim"), join(out, "web01/f"));
-    symlinkSync(join(outside, "victim"), join(out, "web01/.f.volley-part"));
     const { results } = await get(hosts, ["f"], out);
     expect(results[0]?.outcome).toBe("ok");
     expect(readFileSync(join(outside, "victim"), "utf8")).toBe("untouched");

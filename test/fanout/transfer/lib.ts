@@ -1,13 +1,25 @@
-import { mkdirSync, mkdtempSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
+import { mkdirSync, mkdtempSync, readdirSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
-import { afterEach } from "vitest";
+import { afterAll, afterEach } from "vitest";
 import type { FanOutHost } from "../../../src/fanout/exec-host.ts";
 import { getFromHosts } from "../../../src/fanout/transfer/get.ts";
 import { scanLocalTree } from "../../../src/fanout/transfer/local-tree.ts";
 import { putOnHosts } from "../../../src/fanout/transfer/put.ts";
 import type { FileEvent, TransferResult } from "../../../src/fanout/transfer/result.ts";
 import type { TransferOptions } from "../../../src/fanout/transfer/transfer.ts";
+
+// What is written down of parts is not for this machine's user.
+const state = mkdtempSync(join(tmpdir(), "volley-state-"));
+process.env.XDG_STATE_HOME = state;
+afterAll(() => rmSync(state, { recursive: true, force: true }));
+
+/** Paths of the temporary files in a directory. */
+export function partsIn(directory: string): readonly string[] {
+  return readdirSync(directory)
+    .filter((name) => /^\..*\.volley-[0-9a-f]{32}$/.test(name))
+    .map((name) => join(directory, name));
+}
 
 /** What a transfer came to, and what was told of it. */
 export interface Transferred {

@@ -10,6 +10,7 @@ import {
   readlinkSync,
   statSync,
   symlinkSync,
+  unlinkSync,
   utimesSync,
   writeFileSync,
 } from "node:fs";
@@ -17,7 +18,7 @@ import { join } from "node:path";
 import { describe, expect, it } from "vitest";
 import { exitCodeOf } from "../../../src/fanout/result.ts";
 import { fleetStarter } from "../fleet.ts";
-import { makeTree, put, scratchDirectory } from "./lib.ts";
+import { type Hosts, makeTree, partsIn, put, scratchDirectory } from "./lib.ts";
 
 const start = fleetStarter();
 const scratch = scratchDirectory();
@@ -146,20 +147,112 @@ describe("a destination", () => {
     expect(readFileSync(join(home, "other"), "utf8")).toBe("new");
   });
 
-  it("is never written through what was planted under the temporary name", async () => {
+  it("is never written through a link that was put in a part's place", async () => {
     const { hosts, fleet } = await start({ count: 1 });
     const { home } = fleet.hosts[0]!;
-    makeTree(home, { victim: "untouched", "d/.f.volley-part": "->../victim" });
-    const source = makeTree(scratch(), { f: randomBytes(600_000) });
-    const { results } = await put(hosts, [`${source}/f`], "d/f");
-    expect(results[0]?.error).toBeUndefined();
-    expect(readFileSync(join(home, "victim"), "utf8")).toBe("untouched");
-    expect(readFileSync(join(home, "d/f")).equals(readFileSync(join(source, "f")))).toBe(true);
+    const source = makeTree(scratch(), { f: randomBytes(BYTES) });
+    const part = await cutPut(hosts, `${source}/f`, fleet.hosts[0]!);
+    makeTree(home, { victim: readFileSync(part) });
+    unlinkSync(part);
+    symlinkSync("victim", part);
+    const { results } = await put(hosts, [`${source}/f`], "big");
+    expect(results[0]).toMatchObject({ outcome: "ok", sentBytes: BYTES });
+    expect(statSync(join(home, "victim")).size).toBeLessThan(BYTES);
+    expect(readFileSync(join(home, "big")).equals(readFileSync(join(source, "f")))).toBe(true);
+    expect(partsIn(home)).toEqual([]);
+  });
+});
+
+const BYTES = 6_000_000;
+
+/** Puts a file as `big`, and cuts the connection in the middle; gives the path of what was left over. */
+async function cutPut(
+  hosts: Hosts,
+  source: string,
+  host: { readonly home: string; dropConnections(): void },
+): Promise<string> {
+  let isCut = false;
+  const { results } = await put(hosts, [source], "big", {
+    onProgress: (_host, bytes) => {
+      if (bytes > BYTES / 2 && !isCut) host.dropConnections();
+      isCut ||= bytes > BYTES / 2;
+    },
+  });
+  expect(results[0]?.outcome).toBe("lost");
+  const [part, ...others] = partsIn(host.home);
+  expect([part === undefined, others]).toEqual([false, []]);
+  return part!;
+}
+
+describe("temporary files", () => {
+  it("are never somebody's: a tree may hold what looks like one", async () => {
+    const { hosts, fleet } = await start({ count: 1 });
+    const tree = {
+      f: "f",
+      ".f.volley-part": "part",
+      [`.f.volley-${"0".repeat(32)}`]: "nonce",
+      big: randomBytes(300_000),
+      ".big.volley-part": "other",
+      "link.volley-part": "->f",
+    };
+    const source = makeTree(scratch(), tree);
+    const first = await put(hosts, [source], "d");
+    const second = await put(hosts, [source], "d", { checksum: true });
+    expect(first.results[0]).toMatchObject({ outcome: "ok", files: { sent: 5, linked: 1 } });
+    expect(second.results[0]).toMatchObject({ outcome: "ok", files: { unchanged: 6 } });
+    const root = join(fleet.hosts[0]!.home, "d");
+    expect(readdirSync(root).sort()).toEqual(Object.keys(tree).sort());
+    for (const name of readdirSync(source))
+      expect(readFileSync(join(root, name)).equals(readFileSync(join(source, name))), name).toBe(true);
+  });
+
+  it("of two transfers to one place, under two names or in two runs, do not meet", async () => {
+    const { hosts, fleet } = await start({ count: 1 });
+    const [host] = hosts;
+    const names = ["app1", "app2"].map((name) => ({ ...host!, name }));
+    const sources = [1, 2, 3].map((byte) => {
+      const content = {
+        "new/big": Buffer.alloc(BYTES, byte),
+        "new/small": `${byte}`,
+        "new/l": `->to${byte}`,
+      };
+      return makeTree(scratch(), content);
+    });
+    const all = await Promise.all(sources.map((source) => put(names, [source], "d")));
+    for (const { results } of all)
+      expect(results.map(({ outcome, error }) => [outcome, error])).toEqual(Array(2).fill(["ok", undefined]));
+    const root = join(fleet.hosts[0]!.home, "d/new");
+    expect(readdirSync(root).sort()).toEqual(["big", "l", "small"]);
+    const big = readFileSync(join(root, "big"));
+    expect(big.equals(Buffer.alloc(BYTES, big[0]))).toBe(true);
+  });
+
+  it("that others left, or that another run writes to, are not gone on with", async () => {
+    const { hosts, fleet } = await start({ count: 1 });
+    const { home } = fleet.hosts[0]!;
+    const source = makeTree(scratch(), { big: randomBytes(BYTES) });
+    const beginning = readFileSync(join(source, "big")).subarray(0, BYTES / 2);
+    const foreign = { ".big.volley-part": beginning, [`.big.volley-${"a".repeat(32)}`]: beginning };
+    makeTree(home, foreign);
+    const { results } = await put(hosts, [`${source}/big`], "big");
+    expect(results[0]).toMatchObject({ outcome: "ok", keptBytes: 0, sentBytes: BYTES });
+    for (const name of Object.keys(foreign))
+      expect(readFileSync(join(home, name)).equals(beginning)).toBe(true);
+  });
+
+  it("go when a later transfer needs them no more", async () => {
+    const { hosts, fleet } = await start({ count: 1 });
+    const { home } = fleet.hosts[0]!;
+    const source = makeTree(scratch(), { big: randomBytes(BYTES), other: "o" });
+    await cutPut(hosts, `${source}/big`, fleet.hosts[0]!);
+    makeTree(home, { big: readFileSync(join(source, "big")) });
+    const { results } = await put(hosts, [`${source}/big`], "big");
+    expect(results[0]?.files).toMatchObject({ unchanged: 1, sent: 0 });
+    expect(partsIn(home)).toEqual([]);
   });
 });
 
 describe("a transfer that is cut", () => {
-  const BYTES = 6_000_000;
   it("goes on where it stopped, having verified what is there", async () => {
     const { hosts, fleet } = await start({ count: 2 });
     const source = makeTree(scratch(), { big: randomBytes(BYTES) });
@@ -175,7 +268,7 @@ describe("a transfer that is cut", () => {
     expect(cut.results.map(({ outcome }) => outcome)).toEqual(["lost", "ok"]);
     expect(exitCodeOf(cut.results)).toBe(4);
     const { home } = fleet.hosts[0]!;
-    const held = statSync(join(home, ".big.volley-part")).size;
+    const held = statSync(partsIn(home)[0]!).size;
     expect(held).toBeGreaterThan(BYTES / 2);
     expect(existsSync(join(home, "big"))).toBe(false);
 
@@ -189,14 +282,16 @@ describe("a transfer that is cut", () => {
     expect(again.results[0]?.files.resumed).toBe(1);
     expect(again.progress).toEqual({ web01: BYTES, web02: BYTES });
     expect(readFileSync(join(home, "big")).equals(readFileSync(join(source, "big")))).toBe(true);
-    expect(readdirSync(home).filter((name) => name.includes("volley-part"))).toEqual([]);
+    expect(partsIn(home)).toEqual([]);
   });
 
   it("begins anew when what is there is not the beginning", async () => {
     const { hosts, fleet } = await start({ count: 1 });
     const source = makeTree(scratch(), { big: randomBytes(BYTES) });
-    makeTree(fleet.hosts[0]!.home, { ".big.volley-part": Buffer.alloc(BYTES / 2, 1) });
+    await cutPut(hosts, `${source}/big`, fleet.hosts[0]!);
+    makeTree(source, { big: randomBytes(BYTES) });
     const { results } = await put(hosts, [`${source}/big`], "big");
+    expect(partsIn(fleet.hosts[0]!.home)).toEqual([]);
     expect(results[0]).toMatchObject({ outcome: "ok", sentBytes: BYTES, keptBytes: 0 });
     expect(readFileSync(join(fleet.hosts[0]!.home, "big")).equals(readFileSync(join(source, "big")))).toBe(
       true,
@@ -207,8 +302,7 @@ describe("a transfer that is cut", () => {
     const { hosts, fleet } = await start({ count: 1 });
     const { home } = fleet.hosts[0]!;
     const source = makeTree(scratch(), { big: randomBytes(BYTES) });
-    makeTree(home, { ".big.volley-part": readFileSync(join(source, "big")).subarray(0, BYTES / 2) });
-    chownSync(join(home, ".big.volley-part"), 12_345, 12_345);
+    chownSync(await cutPut(hosts, `${source}/big`, fleet.hosts[0]!), 12_345, 12_345);
     const { results } = await put(hosts, [`${source}/big`], "big");
     expect(results[0]).toMatchObject({ outcome: "ok", sentBytes: BYTES });
     expect(statSync(join(home, "big")).uid).toBe(0);
@@ -227,7 +321,7 @@ describe("a transfer that is cut", () => {
     });
     expect(results.map(({ outcome }) => outcome)).toEqual(["cancelled", "cancelled"]);
     expect(exitCodeOf(results)).toBe(130);
-    expect(statSync(join(fleet.hosts[0]!.home, ".big.volley-part")).size).toBeGreaterThan(BYTES / 2);
+    expect(statSync(partsIn(fleet.hosts[0]!.home)[0]!).size).toBeGreaterThan(BYTES / 2);
     expect(fleet.hosts[1]!.stats.connections).toBe(0);
   });
 });
@@ -247,7 +341,7 @@ describe("what goes wrong on a host", () => {
       hint: "free some room on the host, or put it elsewhere",
     });
     expect(exitCodeOf(results)).toBe(2);
-    expect(readdirSync(join(fleet.hosts[0]!.home, "d"))).not.toContain(".big.volley-part");
+    expect(partsIn(join(fleet.hosts[0]!.home, "d"))).toEqual([]);
   });
 
   it("is that nothing may be written there", async () => {
@@ -307,15 +401,15 @@ describe("what goes wrong on a host", () => {
 describe("a host that cannot tell a hash", () => {
   it("is verified by size, and resumed by reading back", async () => {
     const { hosts, fleet } = await start({ count: 1, env: { PATH: "/nonexistent" } });
-    const source = makeTree(scratch(), { big: randomBytes(2_000_000) });
+    const source = makeTree(scratch(), { big: randomBytes(BYTES) });
     const { home } = fleet.hosts[0]!;
-    makeTree(home, { ".big.volley-part": readFileSync(join(source, "big")).subarray(0, 1_000_000) });
+    const held = statSync(await cutPut(hosts, `${source}/big`, fleet.hosts[0]!)).size;
     const { results } = await put(hosts, [`${source}/big`], "big");
     expect(results[0]).toMatchObject({
       outcome: "ok",
       verifiedBy: "size",
-      keptBytes: 1_000_000,
-      sentBytes: 1_000_000,
+      keptBytes: held,
+      sentBytes: BYTES - held,
     });
     expect(readFileSync(join(home, "big")).equals(readFileSync(join(source, "big")))).toBe(true);
   });

@@ -5,6 +5,7 @@ import {
   linkSync,
   lstatSync,
   mkdirSync,
+  readdirSync,
   readFileSync,
   readlinkSync,
   statSync,
@@ -142,5 +143,25 @@ describe.skipIf(sftpServer === undefined)("a session with OpenSSH's sftp-server"
     files.end();
     await expect(flying).rejects.toMatchObject({ code: "CONNECTION_LOST" });
     await expect(files.stat("/")).rejects.toMatchObject({ code: "CONNECTION_LOST" });
+  });
+
+  it("replaces without posix-rename too, also when others replace the same file, and loses nothing", async () => {
+    const directory = scratch();
+    const to = join(directory, "f");
+    const replaceBy = async (content: string): Promise<void> => {
+      const files = await open(["-P", "posix-rename"]);
+      for (let round = 0; round < 10; round++) {
+        const from = join(directory, `.${content}${round}`);
+        writeFileSync(from, content);
+        await files.rename(from, to);
+      }
+    };
+    await Promise.all(["a", "b", "c"].map(replaceBy));
+    expect(readFileSync(to, "utf8")).toMatch(/^[abc]$/);
+    expect(readdirSync(directory)).toEqual(["f"]);
+    const files = await open(["-P", "posix-rename"]);
+    await expect(files.rename(join(directory, "none"), to)).rejects.toThrow();
+    expect(readFileSync(to, "utf8")).toMatch(/^[abc]$/);
+    expect(readdirSync(directory)).toEqual(["f"]);
   });
 });
