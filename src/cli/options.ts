@@ -71,3 +71,10 @@ export function inventoryPaths({ inventory }: InventoryFlags): readonly string[]
     hint: "name one with -i: a file, a directory, or host names with a comma: -i 'web1,web2,'",
   });
 }
+
+/** The way of showing that was asked for, or plain lines, said on stderr, where a screen was and there is no terminal. */
+export function shownAs<Kind extends string>(output: Kind): Kind | "plain" {
+  if (output !== "ink" || process.stdout.isTTY === true) return output;
+  process.stderr.write("volley: --output ink needs a terminal; plain lines follow\n");
+  return "plain";
+}

@@ -1,5 +1,6 @@
 import { basename } from "node:path";
 import {
+  fanOutKindOf,
   isControlled,
   listRuns,
   type RunRecord,
@@ -8,13 +9,14 @@ import {
   runsDirectory,
 } from "../controller/run-records.ts";
 import type { Outcome, Summary } from "../core/events.ts";
+import { count } from "../reporter/rows/amounts.ts";
 
 const OUTCOMES: readonly Outcome[] = ["ok", "failed", "unreachable", "lost", "cancelled"];
 
 /** The latest runs, a line each: when, what, on how many hosts, and how they ended. */
-export function formatRuns(count: number): string {
+export function formatRuns(most: number): string {
   const directory = runsDirectory();
-  const runs = listRuns(directory).slice(0, count);
+  const runs = listRuns(directory).slice(0, most);
   if (runs.length === 0) return "There has been no run yet.\n";
   const rows = runs.map((run) => {
     try {
@@ -47,9 +49,12 @@ function openState(record: RunRecord): string {
     : `its controller was ended: volley attach ${record.run} asks the hosts how it goes on`;
 }
 
-function endState({ outcomes, hosts, tally }: Summary): string {
+/** What a fan-out did on a host is no task: it has hosts that are ok or not. */
+function endState({ run, outcomes, hosts, tally }: Summary): string {
   const counts = OUTCOMES.filter((outcome) => outcomes[outcome] > 0).map(
     (outcome) => `${outcomes[outcome]} ${outcome}`,
   );
-  return `${hosts.length} ${hosts.length === 1 ? "host" : "hosts"}: ${counts.join(", ")}; ${tally.changed} changed, ${tally.failed} failed`;
+  const tasks =
+    fanOutKindOf(run) === undefined ? `; tasks: ${tally.changed} changed, ${tally.failed} failed` : "";
+  return `${count(hosts.length, "host")}: ${counts.join(", ")}${tasks}`;
 }

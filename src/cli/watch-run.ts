@@ -2,6 +2,7 @@ import type { Run } from "../controller/run-options.ts";
 import type { Event, Summary } from "../core/events.ts";
 import type { ReporterKind } from "../reporter/reporter.ts";
 import { createReporter, type Reporter } from "../reporter/reporter.ts";
+import { shownAs } from "./options.ts";
 
 /** How a run is shown. */
 export interface WatchOptions {
@@ -32,8 +33,9 @@ export async function showEvents(
 /** Shows a run until it ends; Ctrl-C once stops it cleanly, twice at once. */
 export async function watchRun(
   run: Run,
-  { output, verbosity, diff, timing = false }: WatchOptions,
+  { output: wished, verbosity, diff, timing = false }: WatchOptions,
 ): Promise<Summary> {
+  const output = shownAs(wished);
   const events = run[Symbol.asyncIterator]();
   // Whatever is wrong before the first event is told before a screen is opened.
   const first = await events.next();

@@ -1,7 +1,6 @@
 import type { Become } from "../core/become.ts";
 import { quote } from "../core/shell-quote.ts";
 import type { UserAccess } from "../direct/open-system.ts";
-import { explainBecome } from "../transport/become/explain.ts";
 import { startAs } from "../transport/become/start-as.ts";
 import { openFileSession } from "../transport/sftp/open-file-session.ts";
 import { SFTP_SERVER_SCRIPT } from "../transport/sftp/server-program.ts";
@@ -27,7 +26,6 @@ export function becomeAccess(
     startAs(outer.start, script, {
       ...{ host, login, become, signal },
       terminalHint: "use --via bundle, or add a nopass rule to doas.conf",
-      explain: (said, asked, code) => explainBecome({ host, login, become }, said, asked, code),
     });
   return {
     start,

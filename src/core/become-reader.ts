@@ -1,4 +1,4 @@
-import { BECOME_WORDS, type BecomeMethod } from "./become.ts";
+import { BECOME_WORDS, type BecomeMethod, PROMPT_END } from "./become.ts";
 
 /** What was heard: a word meant for this end, or that a password is asked for. */
 export type BecomeHeard = "ask" | "ready" | "want";
@@ -8,6 +8,8 @@ export interface BecomePiece {
   /** What is none of ours. */
   readonly text: string;
   readonly heard: readonly BecomeHeard[];
+  /** Whose password sudo asks for, where it says so: with `rootpw` or `targetpw` in its sudoers not the login user's. */
+  readonly whose?: string;
 }
 
 /** Finds the words of becoming another user in what is written to standard error. */
@@ -17,7 +19,14 @@ export interface BecomeReader {
   end(): string;
 }
 
-const PROMPT_END = /[:?] ?$/;
+const ENDS_LIKE_PROMPT = /[:?] ?$/;
+
+/** sudo-rs writes these around the prompt that it is given. */
+const SUDO_RS = { before: "[sudo: ", after: "] Password: " } as const;
+
+const MAX_NAME = 64;
+/** Whose password sudo asks for. */
+const ASKED = new RegExp(`^([\\w.@$%\\\\+-]{0,${MAX_NAME}})(${PROMPT_END}?)`);
 
 /** What is kept of a line that may become a prompt, in characters. */
 const MAX_PROMPT = 1_000;
@@ -33,13 +42,21 @@ export function createBecomeReader(nonce: string, method: BecomeMethod): BecomeR
   /** The end of the line that a word stood on may still come. */
   let endsLine = false;
   let line = "";
+  /** What sudo-rs writes behind its prompt may still come. */
+  let endsPrompt = false;
   const push = (text: string): BecomePiece => {
     if (done && !endsLine) return { text, heard: [] };
     const heard: BecomeHeard[] = [];
+    let whose: string | undefined;
     let passed = "";
     let rest = held + text;
     held = "";
     for (;;) {
+      if (endsPrompt) {
+        if (rest.length < SUDO_RS.after.length && SUDO_RS.after.startsWith(rest)) break;
+        if (rest.startsWith(SUDO_RS.after)) rest = rest.slice(SUDO_RS.after.length);
+        endsPrompt = false;
+      }
       if (endsLine) {
         if (rest === "" || rest === "\r") break;
         rest = rest.replace(/^\r?\n/, "");
@@ -51,6 +68,11 @@ export function createBecomeReader(nonce: string, method: BecomeMethod): BecomeR
       rest = rest.slice(at);
       const said = rest.slice(begins.length);
       const word = WORDS.find((candidate) => said.startsWith(candidate));
+      const isPrompt = word === BECOME_WORDS.password;
+      const asked = isPrompt ? ASKED.exec(said.slice(word.length)) : null;
+      // The name may be cut off.
+      if (asked !== null && asked[2] === "" && asked[0].length === said.length - BECOME_WORDS.password.length)
+        if (asked[0].length < MAX_NAME) break;
       if (word === undefined) {
         // It may be cut off; what can become no word is not waited for.
         if (WORDS.some((candidate) => candidate.startsWith(said))) break;
@@ -59,30 +81,42 @@ export function createBecomeReader(nonce: string, method: BecomeMethod): BecomeR
         continue;
       }
       // sudo's prompt ends no line; what stands before it on its own is none of ours.
-      rest = said.slice(word.length);
+      rest = said.slice(word.length + (asked?.[2] === PROMPT_END ? asked[0].length : 0));
       endsLine = true;
       line = "";
       if (word === "begin") begun = true;
-      else if (word === "password:") heard.push("ask");
-      else {
+      else if (isPrompt) {
+        heard.push("ask");
+        if (asked?.[2] === PROMPT_END && asked[1] !== "%p") whose = asked[1];
+        endsPrompt = passed.endsWith(SUDO_RS.before);
+        if (endsPrompt) passed = passed.slice(0, -SUDO_RS.before.length);
+      } else {
         heard.push(word);
         done = true;
       }
     }
+    if (!done && rest.startsWith(begins) && passed.endsWith(SUDO_RS.before)) {
+      passed = passed.slice(0, -SUDO_RS.before.length);
+      rest = SUDO_RS.before + rest;
+    }
     if (endsLine || !done) {
-      const cut = endsLine || rest.startsWith(begins) ? 0 : rest.length - overlap(rest, begins);
+      const isWhole =
+        endsPrompt || endsLine || rest.startsWith(begins) || rest.startsWith(SUDO_RS.before + begins);
+      const cut = isWhole
+        ? 0
+        : rest.length - Math.max(overlap(rest, begins), overlap(rest, SUDO_RS.before + begins));
       held = rest.slice(cut);
       rest = rest.slice(0, cut);
     }
     if (begun && !done && method !== "sudo") {
       line = (line + rest).split(/\r?\n/).at(-1)!.slice(-MAX_PROMPT);
-      if (held === "" && PROMPT_END.test(line)) {
+      if (held === "" && ENDS_LIKE_PROMPT.test(line)) {
         heard.push("ask");
         rest = rest.slice(0, Math.max(0, rest.length - line.length));
         line = "";
       }
     }
-    return { text: passed + rest, heard };
+    return { text: passed + rest, heard, ...(whose === undefined ? {} : { whose }) };
   };
   return {
     push,

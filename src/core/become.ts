@@ -27,13 +27,16 @@ export function becomeUser(become: boolean | string): string | null {
 export const BECOME_WORDS = {
   /** su and doas write a prompt of their own from here on. */
   begin: "begin",
-  /** sudo's prompt. */
+  /** sudo's prompt, behind which stands whose password it wants: see {@link PROMPT_END}. */
   password: "password:",
   /** This is the user now, and all is there. */
   ready: "ready",
   /** This is the user now, and the bundle is to be sent. */
   want: "want",
 } as const;
+
+/** Ends sudo's prompt; no user has it in the name. */
+export const PROMPT_END = ",";
 
 /** The line of shell that says a word, on standard error. */
 export function sayWord(nonce: string, word: "begin" | "ready" | "want"): string {
@@ -74,7 +77,7 @@ export function becomeCommand(become: Become, nonce: string, script: string, wor
   const rest = words === "" ? "" : ` ${words}`;
   switch (method) {
     case "sudo": {
-      const ask = password === undefined ? "-n" : `-S -p ${nonce}:${BECOME_WORDS.password}`;
+      const ask = password === undefined ? "-n" : `-S -p ${nonce}:${BECOME_WORDS.password}%p${PROMPT_END}`;
       const as = user === DEFAULT_BECOME_USER ? "" : ` -u ${quote(user)}`;
       return `${program} ${ask} -H${as}${flags} -- sh -c ${shell}${rest}`;
     }

@@ -71,8 +71,10 @@ export async function execOnHost(host: FanOutHost, options: HostExecOptions): Pr
       process = await start(connection, host, options);
     } catch (thrown) {
       if (isVolleyError(thrown) && thrown.code === "CANCELLED") return resultOf("cancelled");
-      const isRefused = isVolleyError(thrown) && thrown.code === "BECOME_FAILED";
-      return resultOf(isRefused ? "failed" : "unreachable", undefined, thrown);
+      // Behind the login the host is reached, whatever it refuses then.
+      if (connection === undefined) return resultOf("unreachable", undefined, thrown);
+      const isLost = isVolleyError(thrown) && thrown.code === "CONNECTION_LOST";
+      return resultOf(isLost ? "lost" : "failed", undefined, thrown);
     }
     const { exit, endedBy } = await watch(connection, process, { ...options, output });
     if (exit.kind === "exited" && exit.code === 0) return resultOf("ok", exit);

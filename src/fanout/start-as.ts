@@ -1,7 +1,5 @@
 import type { Become } from "../core/become.ts";
-import { VolleyError } from "../core/errors.ts";
 import { quote } from "../core/shell-quote.ts";
-import type { FailedBecome, PasswordWords } from "../transport/become/explain.ts";
 import { startAs as startAsAnother } from "../transport/become/start-as.ts";
 import type { Connection, RemoteProcess } from "../transport/transport.ts";
 
@@ -15,12 +13,6 @@ export interface StartAsOptions {
   readonly signal: AbortSignal;
 }
 
-/** In a table of hosts there is no place for hints. */
-const WORDS: PasswordWords = {
-  wrong: (failed) => refused(failed, "the password is wrong"),
-  wanted: (failed) => refused(failed, `${failed.become.method} wants a password (give it with -K)`),
-};
-
 /** Starts a script for `sh` in a user's home. Fails with `BECOME_FAILED`, `CONNECTION_LOST` or `CANCELLED`. */
 export async function startAs(
   connection: Connection,
@@ -31,11 +23,7 @@ export async function startAs(
     connection.exec(`exec sh -c ${quote(text)}`, signal);
   if (become === null) return start(script);
   return startAsAnother(start, `cd "$HOME" 2>/dev/null || cd /; ${script}`, {
-    ...{ host, login, become, signal, words: WORDS },
+    ...{ host, login, become, signal },
     terminalHint: `it takes one that does not ask: permit nopass ${login}, or sudo`,
   });
-}
-
-function refused({ host, login, become: { user } }: FailedBecome, why: string): VolleyError {
-  return new VolleyError("BECOME_FAILED", `${host}: ${login} cannot become ${user}: ${why}`);
 }

@@ -47,6 +47,7 @@ export function createPlainReporter({ stdout, colors, symbols, verbosity, diff }
   const foldDetails = createDetailsFold();
   const outputs = new Map<string, HostOutput>();
   let nameColumns = 0;
+  let isSingle = false;
 
   const print = (rows: readonly Row[]): void =>
     writer.write(rows.map((row) => `${paintRow(row, colors)}\n`).join(""));
@@ -84,6 +85,7 @@ export function createPlainReporter({ stdout, colors, symbols, verbosity, diff }
       Math.max(0, ...event.hosts.map((host) => textWidth(safeLine(host)))),
     );
     const { hosts, concurrency } = event;
+    isSingle = hosts.length === 1;
     const scope = `${count(hosts.length, "host")}${concurrency < hosts.length ? `, ${concurrency} at a time` : ""}`;
     print([
       [segment(safeLine(event.playbook), BOLD), segment(` on ${scope}`)],
@@ -107,7 +109,9 @@ export function createPlainReporter({ stdout, colors, symbols, verbosity, diff }
   const hostEnd = (event: EventOf<"host:end">): void => {
     const { host, outcome, tally, elapsedMs, error } = event;
     const { word, style } = outcomeWording(outcome, symbols);
-    say(host, word, style, line(formatTally(tally, elapsedMs)), error === undefined ? [] : errorRows(error));
+    // The summary's last line says the counts of a single host.
+    const counts = isSingle ? `in ${formatElapsed(elapsedMs)}` : formatTally(tally, elapsedMs);
+    say(host, word, style, line(counts), error === undefined ? [] : errorRows(error));
     outputs.delete(host);
   };
   const hearTarget = (event: ReceivedEvent): void => {

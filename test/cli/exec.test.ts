@@ -177,10 +177,10 @@ describe("volley exec", () => {
     for (const name of readdirSync(runs)) expect(readFileSync(join(runs, name), "utf8")).not.toMatch(/hush/);
   });
 
-  it("shows a screen only on a terminal", async () => {
-    const { code, stdout, stderr } = await exec(["up", "-o", "ink", "true"]);
-    expect({ code, stdout }).toEqual({ code: 1, stdout: "" });
-    expect(stderr).toBe("volley: --output ink needs a terminal (leave it out, or use -o plain)\n");
+  it("shows a screen only on a terminal, elsewhere lines, as run does", async () => {
+    const { code, stdout, stderr } = await exec(["web01", "-o", "ink", "echo here"]);
+    expect({ code, stdout }).toEqual({ code: 0, stdout: "web01 │ here\n" });
+    expect(stderr).toMatch(/^volley: --output ink needs a terminal; plain lines follow\n/);
   });
 
   it("takes names, scripts and input from files and from stdin", async () => {

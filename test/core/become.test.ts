@@ -5,29 +5,49 @@ import { createBecomeReader } from "../../src/core/become-reader.ts";
 
 const nonce = "volley-0123456789abcdef";
 
+interface ReadAll {
+  text: string;
+  heard: string[];
+  whose?: string;
+}
+
 /** Everything a reader makes of these pieces. */
-function readAll(method: Become["method"], pieces: readonly string[]): { text: string; heard: string[] } {
+function readAll(method: Become["method"], pieces: readonly string[]): ReadAll {
   const reader = createBecomeReader(nonce, method);
-  const all = { text: "", heard: [] as string[] };
+  const all: ReadAll = { text: "", heard: [] };
   for (const piece of pieces) {
-    const { text, heard } = reader.push(piece);
+    const { text, heard, whose } = reader.push(piece);
     all.text += text;
     all.heard.push(...heard);
+    if (whose !== undefined) all.whose = whose;
   }
   all.text += reader.end();
   return all;
 }
 
-const sudoTalk = `a banner\n${nonce}:password:\n${nonce}:ready\n${nonce}:password:`;
+const sudoTalk = `a banner\n${nonce}:password:ops,\n${nonce}:ready\n${nonce}:password:`;
 
 test.each([1, 2, 3, 7, 1_000])(
   "sudo's prompt and the word that it is over, in pieces of %d characters",
   (size) => {
     const pieces = sudoTalk.match(new RegExp(`[\\s\\S]{1,${size}}`, "g"))!;
-    const { text, heard } = readAll("sudo", pieces);
+    const { text, heard, whose } = readAll("sudo", pieces);
     expect(heard).toEqual(["ask", "ready"]);
+    expect(whose).toBe("ops");
     // After `ready` nothing is a word any more.
     expect(text.replaceAll("\n", "")).toBe(`a banner${nonce}:password:`);
+  },
+);
+
+test.each([1, 2, 3, 7, 1_000])(
+  "sudo-rs writes brackets around the prompt, in pieces of %d characters",
+  (size) => {
+    const talk = `[sudo: lecture] be good\n[sudo: ${nonce}:password:%p,] Password: \n${nonce}:ready\n[sudo: x] Password: `;
+    const pieces = talk.match(new RegExp(`[\\s\\S]{1,${size}}`, "g"))!;
+    expect(readAll("sudo", pieces)).toEqual({
+      text: "[sudo: lecture] be good\n[sudo: x] Password: ",
+      heard: ["ask", "ready"],
+    });
   },
 );
 
@@ -76,7 +96,7 @@ test.each([
       "/opt/my sudo",
       "-S",
       "-p",
-      `${nonce}:password:`,
+      `${nonce}:password:%p,`,
       "-H",
       "-u",
       "o'neil",

@@ -33,6 +33,9 @@ it.skipIf(!tmuxAvailable())(
     closers.push(() => terminal.close());
     const rows = await terminal.see("s shell on failed  q leave");
     expect(rows).toMatch(/web01.*\n(.*\n)*.*web03/);
+    // A command is no task: it has no states to count.
+    expect(rows).toMatch(/^fleet 2 ok$/m);
+    expect(rows).not.toMatch(/unchanged|changed|tasks/);
     terminal.type("f");
     await terminal.see((screen) => screen.includes("web02") && !screen.includes("web01"));
     terminal.press("Enter");

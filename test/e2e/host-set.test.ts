@@ -31,6 +31,7 @@ test("what one command selects another can use: hosts that failed, that changed,
   expect(await saidBy("@changed")).toEqual(["web02", "web03"]);
 
   const listed = await volley(["runs"], at);
+  expect(listed.stdout).toMatch(/-exec .* 4 hosts: 2 ok, 2 failed$/m);
   const [name] = /^\S+-exec/m.exec(listed.stdout.split("\n").slice(-2)[0]!) ?? [];
   expect(await saidBy(`@${name}`)).toEqual(["web01", "web02", "web03", "web04"]);
 

@@ -26,7 +26,7 @@ const TOKENS = [
 ];
 const METHODS: readonly BecomeMethod[] = ["sudo", "su", "doas"];
 /** What may be a word yet to come. */
-const MAX_HELD = 64;
+const MAX_HELD = 128;
 
 function cutUp(text: string, draw: Draw): readonly string[] {
   const pieces: string[] = [];

@@ -13,6 +13,7 @@ import { colorsWanted, unicodeWanted } from "../../reporter/terminal-support.ts"
 import { createSecretStore } from "../../secrets/store.ts";
 import type { ExecFlags, ExecWords } from "../exec-command.ts";
 import { readBecome } from "../fan-out-become.ts";
+import { shownAs } from "../options.ts";
 import { withPasswords } from "../passwords.ts";
 import { reachOptions } from "../reach-options.ts";
 import { secretOptions } from "../secret-options.ts";
@@ -170,11 +171,7 @@ async function createPrinter(
     symbols: unicodeWanted(env) ? UNICODE_SYMBOLS : ASCII_SYMBOLS,
     hosts: hosts.map(({ name }) => name),
   };
-  if (flags.output === "ink" && !isFolded) {
-    if (stdout.isTTY !== true)
-      throw new VolleyError("USAGE", "--output ink needs a terminal", {
-        hint: "leave it out, or use -o plain",
-      });
+  if (!isFolded && shownAs(flags.output) === "ink") {
     const endpoints = new Map(hosts.map(({ name, endpoint }) => [name, endpoint]));
     return (await import("./ink-printer.ts")).createInkPrinter({ ...options, title, endpoints, onCancel });
   }

@@ -38,6 +38,7 @@ export function createInkPrinter(options: InkPrinterOptions): ExecPrinter {
     symbols,
     colors: stdout.colors,
     hold: true,
+    kind: "command",
     onCancel,
     onCrash: (error) => {
       crashed = error;

@@ -1,6 +1,7 @@
 import { foldNodeSet } from "../../fanout/node-set.ts";
 import type { HostResult } from "../../fanout/result.ts";
 import { BOLD, DIM, type Row, segment } from "../../reporter/rows/row.ts";
+import { safeLine } from "../../reporter/rows/sanitize.ts";
 import type { Symbols } from "../../reporter/rows/symbols.ts";
 import { padText, textWidth, wrapRanges } from "../../reporter/rows/width.ts";
 import { describeEnd, OUTCOME_ORDER, reasonOf, styleOf, symbolOf } from "./status.ts";
@@ -26,7 +27,13 @@ export function statusTable(
     ];
     const names = wrapSets(foldNodeSet(hosts), columns - indent);
     const reasons = reason === "" ? [] : wrapped(reason, columns - indent);
-    const where = [...names.map((text) => segment(text)), ...reasons.map((text) => segment(text, DIM))];
+    const hint = first.error?.hint;
+    const hints = hint === undefined ? [] : wrapped(`hint: ${safeLine(hint)}`, columns - indent);
+    const where = [
+      ...names.map((text) => segment(text)),
+      ...reasons.map((text) => segment(text, DIM)),
+      ...hints.map((text) => segment(text)),
+    ];
     return where.map(
       (text, index): Row => (index === 0 ? [...lead, text] : [segment(" ".repeat(indent)), text]),
     );
@@ -44,7 +51,7 @@ function groupResults(results: readonly HostResult[]): readonly ResultGroup[] {
   const groups = new Map<string, ResultGroup>();
   for (const result of results) {
     const [state, reason] = [describeEnd(result), reasonOf(result)];
-    const key = JSON.stringify([state, reason]);
+    const key = JSON.stringify([state, reason, result.error?.hint]);
     const group = groups.get(key) ?? { state, reason, first: result, hosts: [] };
     group.hosts.push(result.host);
     groups.set(key, group);

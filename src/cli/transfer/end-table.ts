@@ -50,9 +50,9 @@ export function sumOf(results: readonly TransferResult[]): {
 /** A reason without the host's name in front, which stands beside it, so that hosts with the same one fold. */
 export function reasonOf({ host, error }: Pick<TransferResult, "host" | "error">): string {
   if (error === undefined) return "";
-  const { message, hint } = error;
+  const { message } = error;
   const own = message.startsWith(`${host}: `) ? message.slice(host.length + 2) : message;
-  return safeLine(`${own}${hint === undefined ? "" : ` (${hint})`}`.replaceAll("\n", " "));
+  return safeLine(own.replaceAll("\n", " "));
 }
 
 /** How it went: hosts that failed first, by reason, then the sum. */
@@ -63,13 +63,18 @@ export function endRows(
 ): readonly Row[] {
   const groups = groupsOf(results);
   const wide = Math.max(0, ...groups.map(({ outcome }) => outcome.length));
-  const rows = groups.map(({ outcome, reason, hosts, more }): Row => {
+  const rows = groups.flatMap(({ outcome, reason, hint, hosts, more }): readonly Row[] => {
     const names = foldNodeSet(hosts).join(",");
     return [
-      segment(`${signOf(outcome, symbols)} ${padText(outcome, wide)}  `, styleOf(outcome)),
-      segment(names, BOLD),
-      ...(reason === "" ? [] : [segment(`  ${reason}`)]),
-      ...(more === 0 ? [] : [segment(`  and ${count(more, "more file")}`, DIM)]),
+      [
+        segment(`${signOf(outcome, symbols)} ${padText(outcome, wide)}  `, styleOf(outcome)),
+        segment(names, BOLD),
+        ...(reason === "" ? [] : [segment(`  ${reason}`)]),
+        ...(more === 0 ? [] : [segment(`  and ${count(more, "more file")}`, DIM)]),
+      ],
+      ...(hint === undefined
+        ? []
+        : [[segment(`${" ".repeat(wide + 4)}hint: `, BOLD), segment(safeLine(hint))]]),
     ];
   });
   return [...rows, ...totalRows(results, elapsedMs, { check, kind, symbols })];
@@ -78,6 +83,7 @@ export function endRows(
 interface ResultGroup {
   readonly outcome: TransferOutcome;
   readonly reason: string;
+  readonly hint: string | undefined;
   readonly hosts: string[];
   /** Files that failed beside the one that is named, on the host where most did. */
   more: number;
@@ -89,8 +95,9 @@ function groupsOf(results: readonly TransferResult[]): readonly ResultGroup[] {
     const { outcome, host, files } = result;
     if (outcome === "ok") continue;
     const reason = reasonOf(result);
-    const key = `${outcome} ${reason}`;
-    const group = groups.get(key) ?? { outcome, reason, hosts: [], more: 0 };
+    const hint = result.error?.hint;
+    const key = JSON.stringify([outcome, reason, hint]);
+    const group = groups.get(key) ?? { outcome, reason, hint, hosts: [], more: 0 };
     group.hosts.push(host);
     group.more = Math.max(group.more, files.failed - 1);
     groups.set(key, group);

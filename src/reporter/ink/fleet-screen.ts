@@ -25,6 +25,8 @@ const LOW_ROWS = 10;
 interface Columns {
   readonly name: number;
   readonly status: number;
+  /** The width of the tasks done; 0 leaves them out. */
+  readonly progress: number;
   /** The width of each count; 0 leaves them out. */
   readonly counts: number;
 }
@@ -71,14 +73,17 @@ function emptyText(run: RunView, view: ViewState): string {
 }
 
 function columnWidths(run: RunView, { columns }: Surface): Columns {
+  const isRun = run.kind === "run";
   const longest = run.hosts.reduce(
     (width, { name }) => Math.max(width, textWidth(safeLine(name))),
     MIN_NAME_COLUMNS,
   );
   const name = Math.min(longest, Math.floor(columns * MAX_NAME_SHARE));
-  const counts = columns >= WIDE ? WIDE_COUNT : columns >= MIN_COLUMNS_FOR_COUNTS ? NARROW_COUNT : 0;
-  const fixed = 4 + name + 2 + PROGRESS_COLUMNS + CLOCK_COLUMNS + 4 * counts;
-  return { name, status: Math.max(0, columns - fixed), counts };
+  const progress = isRun ? PROGRESS_COLUMNS : 0;
+  const wished = columns >= WIDE ? WIDE_COUNT : columns >= MIN_COLUMNS_FOR_COUNTS ? NARROW_COUNT : 0;
+  const counts = isRun ? wished : 0;
+  const fixed = 4 + name + 2 + progress + CLOCK_COLUMNS + 4 * counts;
+  return { name, status: Math.max(0, columns - fixed), progress, counts };
 }
 
 const SHOWN_COUNTS = tallyColumns(true).filter(({ key }) => key !== "notExecuted");
@@ -91,7 +96,7 @@ function titleRow(widths: Columns, { columns, symbols }: Surface): Row {
     segment("    "),
     title("host", widths.name + 2),
     title("doing", widths.status),
-    title("tasks", PROGRESS_COLUMNS, true),
+    ...(widths.progress === 0 ? [] : [title("tasks", widths.progress, true)]),
     title("time", CLOCK_COLUMNS, true),
     ...(widths.counts === 0
       ? []
@@ -118,7 +123,7 @@ function hostRow(host: HostView, chosen: boolean, widths: Columns, surface: Surf
       style: host.outcome === undefined ? dim : host.outcome === "ok" ? dim : style,
     }),
     segment(" "),
-    cell(progressText(host), PROGRESS_COLUMNS, { ellipsis, right: true }),
+    ...(widths.progress === 0 ? [] : [cell(progressText(host), widths.progress, { ellipsis, right: true })]),
     cell(elapsedMs === undefined ? "" : formatClock(elapsedMs), CLOCK_COLUMNS, {
       ellipsis,
       right: true,

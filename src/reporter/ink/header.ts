@@ -39,7 +39,7 @@ export function headerRows(run: RunView, view: ViewState, surface: Surface): rea
   return [
     titleRow(run, surface),
     truncateRow(progressRow(run, surface), columns, symbols.ellipsis),
-    truncateRow(tallyRow(run), columns, symbols.ellipsis),
+    truncateRow(run.kind === "run" ? tallyRow(run) : commandRow(run), columns, symbols.ellipsis),
     ...(cancelling === undefined
       ? []
       : [
@@ -114,6 +114,12 @@ function bar(share: number, width: number, symbols: Symbols): readonly Segment[]
     segment(symbols.barFull.repeat(full), { color: "green" }),
     segment(symbols.barEmpty.repeat(width - full), DIM),
   ];
+}
+
+/** How many commands went well so far; the row above counts the others. */
+function commandRow(run: RunView): Row {
+  const ok = run.hosts.filter(({ outcome }) => outcome === "ok").length;
+  return [segment("fleet "), segment(`${ok} ok`, ok === 0 ? DIM : { color: "green" })];
 }
 
 function tallyRow(run: RunView): Row {

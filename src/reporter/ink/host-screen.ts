@@ -66,7 +66,7 @@ function titleRow(run: RunView, host: HostView, { columns, symbols, nowMs }: Sur
       segment(`${symbol} `, style),
       segment(safeLine(host.name), BOLD),
       segment(`  ${word}`, style),
-      segment(`  ${progressText(host)}  ${formatClock(elapsedMs)}`),
+      segment(`  ${run.kind === "run" ? `${progressText(host)}  ` : ""}${formatClock(elapsedMs)}`),
       segment(host.address === undefined ? "" : `  ${safeLine(host.address)}`, DIM),
     ],
     [segment(`fleet ${done}/${run.hosts.length} done`, DIM)],

@@ -8,7 +8,7 @@ import { App, type ChangedRow, type FrameStore } from "./app.tsx";
 import { frame } from "./frame.ts";
 import type { Surface } from "./header.ts";
 import { type Key, press } from "./keys.ts";
-import { createRunModel } from "./model.ts";
+import { createRunModel, type RunKind } from "./model.ts";
 import { AlternateScreen, FrameStream } from "./screen.ts";
 import { INITIAL_VIEW, type ViewState } from "./view-state.ts";
 
@@ -23,6 +23,8 @@ export interface LiveViewOptions {
   readonly stdin?: NodeJS.ReadStream;
   readonly symbols: Symbols;
   readonly colors: boolean;
+  /** Default: `run`. */
+  readonly kind?: RunKind;
   /** Stays once all is over, until somebody leaves it; see {@link LiveView.left}. Default: no. */
   readonly hold?: boolean;
   onCancel(): void;
@@ -46,10 +48,11 @@ export function openLiveView({
   symbols,
   colors,
   hold = false,
+  kind = "run",
   onCancel,
   onCrash,
 }: LiveViewOptions): LiveView {
-  const model = createRunModel(symbols);
+  const model = createRunModel(symbols, kind);
   const screen = new AlternateScreen(stdout);
   const listeners = new Set<() => void>();
   let view: ViewState = { ...INITIAL_VIEW, held: hold && stdin?.isTTY === true };

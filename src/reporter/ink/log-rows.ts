@@ -7,7 +7,7 @@ import { safeLine, safeLines } from "../rows/sanitize.ts";
 import type { Symbols } from "../rows/symbols.ts";
 import { taskDetails, taskRow } from "../rows/task-rows.ts";
 import { outcomeWording, resultWording, taskTitle } from "../rows/wording.ts";
-import type { HostState } from "./model.ts";
+import type { HostState, RunKind } from "./model.ts";
 
 const INDENT = segment("    ");
 
@@ -16,6 +16,7 @@ export function logRows(
   event: Extract<Event, { host: string }>,
   host: HostState,
   symbols: Symbols,
+  kind: RunKind,
 ): readonly Row[] {
   const note = (text: string): readonly Row[] => [line(`${symbols.bullet} ${text}`, DIM)];
   switch (event.type) {
@@ -48,7 +49,7 @@ export function logRows(
     case "task:output":
       return printed(host, host.output.add(event.stream, event.text), symbols);
     case "task:end":
-      return taskEnd(event, host, symbols);
+      return kind === "run" ? taskEnd(event, host, symbols) : printed(host, host.output.rest(), symbols);
     case "log":
       return safeLines(event.text).map((text) =>
         line(`${symbols.bullet} ${text}`, event.level === "warn" ? { color: "yellow" } : DIM),
@@ -56,7 +57,14 @@ export function logRows(
     case "host:end": {
       const { word, symbol, style } = outcomeWording(event.outcome, symbols);
       return [
-        [segment(`${symbol} ${word}  `, style), segment(formatTally(event.tally, event.elapsedMs))],
+        [
+          segment(`${symbol} ${word}  `, style),
+          segment(
+            kind === "run"
+              ? formatTally(event.tally, event.elapsedMs)
+              : `in ${formatElapsed(event.elapsedMs)}`,
+          ),
+        ],
         ...(event.error === undefined ? [] : indent(errorRows(event.error))),
       ];
     }

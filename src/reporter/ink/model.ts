@@ -49,8 +49,13 @@ export interface HostView {
   readonly log: HostLog;
 }
 
+/** What the UI shows. */
+export type RunKind = "run" | "command";
+
 /** The whole run as the UI shows it. */
 export interface RunView {
+  /** A run of a playbook, or one command on every host: a command has an end but no task states. */
+  readonly kind: RunKind;
   readonly playbook: string;
   readonly check: boolean;
   readonly startedAt: number | undefined;
@@ -79,10 +84,11 @@ export interface HostState extends Writable<HostView> {
 }
 
 /** Starts a fold with no hosts. */
-export function createRunModel(symbols: Symbols): RunModel {
+export function createRunModel(symbols: Symbols, kind: RunKind = "run"): RunModel {
   const hosts = new Map<string, HostState>();
   const list: HostState[] = [];
   const view: Writable<RunView> = {
+    kind,
     playbook: "",
     check: false,
     startedAt: undefined,
@@ -109,7 +115,7 @@ export function createRunModel(symbols: Symbols): RunModel {
       version++;
       if ("host" in event) {
         const host = hostOf(event.host);
-        host.log.add(logRows(event, host, symbols));
+        host.log.add(logRows(event, host, symbols, kind));
         foldHostEvent(host, event);
         return;
       }

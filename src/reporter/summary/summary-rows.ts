@@ -20,7 +20,9 @@ export interface SummaryContext {
 /** What is printed when a run has ended: the table, a line per host when there are few, what failed, the fleet's line. */
 export function summaryRows(summary: Summary, { columns, symbols, unknown }: SummaryContext): readonly Row[] {
   const failures = failureRows(groupFailures(summary), symbols);
-  const few = summary.hosts.length <= MAX_SINGLE_ROWS;
+  // The counts of a single host are those of the fleet: one line says them.
+  const single = summary.hosts.length === 1 ? summary.hosts[0] : undefined;
+  const isListed = single === undefined && summary.hosts.length <= MAX_SINGLE_ROWS;
   const bad = summary.exitCode !== 0;
   return [
     line(""),
@@ -28,8 +30,8 @@ export function summaryRows(summary: Summary, { columns, symbols, unknown }: Sum
       segment(safeLine(summary.playbook), BOLD),
       ...(summary.check ? [segment("  "), segment(CHECK_MODE, { color: "magenta", bold: true })] : []),
     ],
-    ...tableRows(summary, columns, symbols),
-    ...(few
+    ...(single === undefined ? tableRows(summary, columns, symbols) : []),
+    ...(isListed
       ? [
           line(""),
           ...summary.hosts.map(({ host, tally, elapsedMs }) =>
@@ -47,7 +49,9 @@ export function summaryRows(summary: Summary, { columns, symbols, unknown }: Sum
       outcomesText(summary.outcomes, summary.hosts.length),
       bad ? { color: "red", bold: true } : { color: "green", bold: true },
     ),
-    [segment("fleet: ", BOLD), segment(formatTally(summary.tally, summary.elapsedMs))],
+    single === undefined
+      ? [segment("fleet: ", BOLD), segment(formatTally(summary.tally, summary.elapsedMs))]
+      : [segment(`${safeLine(single.host)}: `, BOLD), segment(formatTally(single.tally, single.elapsedMs))],
     ...(summary.check ? [line(CHECK_MODE, { color: "magenta", bold: true })] : []),
   ];
 }

@@ -1,7 +1,7 @@
 import type { HostSummary, Summary } from "../../core/events.ts";
 import { TALLY_KEYS, type Tally } from "../../core/result.ts";
 import { count, formatElapsed } from "../rows/amounts.ts";
-import { BOLD, cell, DIM, type Row, type Segment, type Style, segment } from "../rows/row.ts";
+import { BOLD, cell, DIM, type Row, type Segment, type Style, segment, truncateRow } from "../rows/row.ts";
 import { safeLine } from "../rows/sanitize.ts";
 import type { Symbols } from "../rows/symbols.ts";
 import { textWidth } from "../rows/width.ts";
@@ -26,6 +26,7 @@ const STYLES: Readonly<Record<keyof Tally, Style>> = {
   notExecuted: { color: "magenta" },
 };
 const OUTCOME_COLUMNS = 13;
+const MIN_NAME_COLUMNS = 12;
 const OUTCOME_ORDER = { ok: 0, cancelled: 1, lost: 2, unreachable: 3, failed: 4 } as const;
 
 interface TableLine {
@@ -48,19 +49,34 @@ export function tableRows(summary: Summary, columns: number, symbols: Symbols): 
   });
   const times = lines.map(({ hosts }) => elapsedRange(hosts, symbols));
   const timeWidth = Math.max(4, ...times.map(textWidth));
-  const wide = columns >= 100;
-  const counts = tallyColumns(wide).map((column) => ({
+  const all = tallyColumns(columns >= 100).map((column) => ({
     ...column,
     width: Math.max(6, column.title.length + 2),
   }));
-  const fixed = OUTCOME_COLUMNS + counts.reduce((sum, { width }) => sum + width, 0) + 2 + timeWidth + 2;
-  const nameWidth = Math.min(Math.max(5, ...names.map(textWidth)), Math.max(12, columns - fixed));
+  const told = all.filter(({ key }) => lines.some(({ hosts: [host] }) => (host?.tally[key] ?? 0) > 0));
+  const widthOf = (counts: typeof all, time: number): number =>
+    MIN_NAME_COLUMNS + 2 + OUTCOME_COLUMNS + counts.reduce((sum, { width }) => sum + width, 0) + time;
+  // On a narrow terminal the counts that are 0 everywhere give way, then the times, then all counts.
+  const forms = [
+    { counts: all, time: timeWidth + 2 },
+    { counts: told, time: timeWidth + 2 },
+    { counts: told, time: 0 },
+  ];
+  const { counts, time } = forms.find((form) => widthOf(form.counts, form.time) <= columns) ?? {
+    counts: [],
+    time: 0,
+  };
+  const fixed = widthOf(counts, time) - MIN_NAME_COLUMNS;
+  const nameWidth = Math.min(
+    Math.max(5, ...names.map(textWidth)),
+    Math.max(MIN_NAME_COLUMNS, columns - fixed),
+  );
   const { ellipsis } = symbols;
   const titles: Row = [
     cell(fold ? "hosts" : "host", nameWidth + 2, { ellipsis, style: BOLD }),
     cell("outcome", OUTCOME_COLUMNS, { ellipsis, style: BOLD }),
     ...counts.map(({ title, width }) => cell(title, width, { ellipsis, right: true, style: BOLD })),
-    cell("time", timeWidth + 2, { ellipsis, right: true, style: BOLD }),
+    ...(time === 0 ? [] : [cell("time", time, { ellipsis, right: true, style: BOLD })]),
   ];
   const rows = lines.map(({ hosts }, index): Row => {
     const host = hosts[0] as HostSummary;
@@ -70,10 +86,10 @@ export function tableRows(summary: Summary, columns: number, symbols: Symbols): 
       segment("  "),
       cell(`${symbol} ${word}`, OUTCOME_COLUMNS, { ellipsis, style }),
       ...counts.map((column) => countCell(host.tally[column.key], column.width, column.style)),
-      cell(times[index] ?? "", timeWidth + 2, { ellipsis, right: true, style: DIM }),
+      ...(time === 0 ? [] : [cell(times[index] ?? "", time, { ellipsis, right: true, style: DIM })]),
     ];
   });
-  return [titles, ...rows];
+  return [titles, ...rows].map((row) => truncateRow(row, columns, ellipsis));
 }
 
 function countCell(amount: number, width: number, style: Style): Segment {

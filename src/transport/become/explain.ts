@@ -16,20 +16,12 @@ const GIVE_PASSWORD =
 export function hintPassword(method: BecomeMethod): string {
   switch (method) {
     case "sudo":
-      return `give the user's password (${GIVE_PASSWORD}), or add a NOPASSWD rule for the user`;
+      return `give the password that sudo asks for (${GIVE_PASSWORD}), or add a NOPASSWD rule for the user`;
     case "doas":
       return `give the user's password (${GIVE_PASSWORD}), or add a nopass rule to doas.conf`;
     case "su":
       return `give the password of the user to become: ${GIVE_PASSWORD}`;
   }
-}
-
-/** What is said of a password: where there is no room for a hint, it stands in the message. */
-export interface PasswordWords {
-  /** It was given, and asked for again. */
-  wrong(failed: FailedBecome): VolleyError;
-  /** It is asked for, and there is none. */
-  wanted(failed: FailedBecome): VolleyError;
 }
 
 /** A password is asked for, and there is none. */
@@ -43,13 +35,15 @@ export function wantedPassword({ host, login, become: { user, method } }: Failed
   );
 }
 
-/** The password was given, and asked for again. */
-export function wrongPassword({ host, login, become: { user, method } }: FailedBecome): VolleyError {
-  const whose = method === "su" ? `${user}'s` : `${login}'s`;
+/** The password was given, and asked for again; `asks`: the user whose password sudo said it wants. */
+export function wrongPassword(
+  { host, login, become: { user, method } }: FailedBecome,
+  asks: string = method === "su" ? user : login,
+): VolleyError {
   return new VolleyError(
     "BECOME_FAILED",
     `${host}: ${login} cannot become ${user}: ${method} does not take the password`,
-    { hint: `it must be ${whose} password on that host; it was given once and will not be tried again` },
+    { hint: `it must be ${asks}'s password on that host; it was given once and will not be tried again` },
   );
 }
 
@@ -66,18 +60,18 @@ const REASONS: readonly Reason[] = [
       `its sudoers say requiretty: add the line "Defaults:${login} !requiretty", or become with su or doas (ansible_become_method)`,
   },
   {
-    said: /a password is required|terminal is required|no askpass program|Authentication required/i,
+    said: /a password is required|terminal is required|no askpass program|authentication (?:is )?required|interaction is required/i,
     hint: ({ become }) => hintPassword(become.method),
   },
   {
-    said: /not in the sudoers|may not run sudo|not allowed to (?:execute|run)|Operation not permitted/i,
+    said: /not in the sudoers|may not run sudo|not allowed to (?:execute|run|authenticate)|Operation not permitted|afraid I can't do that/i,
     hint: ({ login, become: { user, method } }) =>
       method === "doas"
         ? `add the rule "permit nopass ${login} as ${user}" to its doas.conf, or log in as the user to become`
         : `add a rule for the user to its sudoers, such as "${login} ALL=(${user}) NOPASSWD: ALL", or log in as the user to become`,
   },
   {
-    said: /unknown user|does not exist|no passwd entry/i,
+    said: /unknown user|does not exist|no passwd entry|user '.*' not found/i,
     hint: ({ become }) => `there is no user ${become.user} on that host`,
   },
   {
@@ -85,7 +79,12 @@ const REASONS: readonly Reason[] = [
     hint: () => "the account's password must be renewed on the host first",
   },
   {
-    said: /locked|too many|faillock|maximum number/i,
+    said: /too many logins/i,
+    hint: ({ become }) =>
+      `its limits (maxlogins, see limits.conf) allow no further session of ${become.user}: end some there, or raise the limit`,
+  },
+  {
+    said: /(?:account|user)\b.*\blocked|locked due to|faillock|too many (?:failed|failures|authentication|password|unsuccessful)|exhausted maximum number/i,
     hint: () => "the account is locked for now: wait, or unlock it with faillock --reset",
   },
   {
@@ -94,7 +93,8 @@ const REASONS: readonly Reason[] = [
   },
 ];
 
-const WRONG = /incorrect password|Authentication fail|Sorry, try again|auth(?:entication)? error/i;
+const WRONG =
+  /incorrect (?:password|authentication)|Authentication fail|Sorry, try again|auth(?:entication)? error/i;
 const MISSING = /(?:not found|No such file or directory)\s*$/i;
 /** Warnings that are no reason. */
 const ASIDE = /unable to resolve host/;

@@ -3,18 +3,14 @@ import { finished } from "node:stream/promises";
 import { type Become, becomeCommand, isTalked, needsTerminal, sayWord } from "../../core/become.ts";
 import { VolleyError } from "../../core/errors.ts";
 import type { RemoteProcess } from "../transport.ts";
-import type { FailedBecome, PasswordWords } from "./explain.ts";
+import { explainBecome, type FailedBecome } from "./explain.ts";
 import { makeBecomeNonce, talkBecome } from "./talk.ts";
 
 /** Who becomes whom, and what the messages say. */
 export interface StartAsOptions extends FailedBecome {
   readonly signal: AbortSignal;
-  /** What is said where a password is wrong or wanted. Default: what runs say. */
-  readonly words?: PasswordWords;
   /** What to do where the password is only asked for at a terminal. */
   readonly terminalHint: string;
-  /** Why the process has ended without being the user's; undefined: its last line says it. */
-  explain?(said: string, asked: boolean, code: number | undefined): VolleyError | undefined;
 }
 
 const READY_MS = 30_000;
@@ -29,7 +25,7 @@ export async function startAs(
   script: string,
   options: StartAsOptions,
 ): Promise<RemoteProcess> {
-  const { host, login, become, signal, words } = options;
+  const { host, login, become, signal } = options;
   if (needsTerminal(become)) {
     throw new VolleyError("BECOME_FAILED", `${host}: doas asks for a password only at a terminal`, {
       hint: options.terminalHint,
@@ -43,7 +39,6 @@ export async function startAs(
     become,
     nonce,
     signal,
-    ...(words === undefined ? {} : { words }),
   });
   // Both are read from the start, because only then does a process end; what is said early tells why it does.
   const { exit } = talk.process;
@@ -96,7 +91,7 @@ function explainEnd(
     .map((line) => line.trim())
     .findLast((line) => line !== "");
   const ended = code === undefined ? "a signal ended it" : `exit code ${code}`;
-  return options.explain?.(said, asked, code) ?? refusal(options, last ?? ended);
+  return explainBecome(options, said, asked, code) ?? refusal(options, last ?? ended);
 }
 
 function refusal({ host, login, become: { user } }: FailedBecome, why: string): VolleyError {

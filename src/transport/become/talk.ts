@@ -5,14 +5,12 @@ import { type Become, needsTerminal } from "../../core/become.ts";
 import { createBecomeReader } from "../../core/become-reader.ts";
 import { VolleyError } from "../../core/errors.ts";
 import type { RemoteProcess } from "../transport.ts";
-import { type PasswordWords, wantedPassword, wrongPassword } from "./explain.ts";
+import { wantedPassword, wrongPassword } from "./explain.ts";
 
 /** The terminal of a program that asks for passwords nowhere else; nothing is ever shown on it. */
 export const BECOME_TERMINAL = { columns: 80, rows: 24 } as const;
 
 const SAID_KEPT = 4_000;
-
-const RUN_WORDS: PasswordWords = { wrong: wrongPassword, wanted: wantedPassword };
 
 /** Makes what tells the words said on the way to another user from what else is printed. */
 export function makeBecomeNonce(): string {
@@ -30,8 +28,6 @@ export interface BecomeTalkOptions {
   readonly signal: AbortSignal;
   /** Writes the bundle to the process, whose user has no copy of it. Default: it is never asked for. */
   sendBundle?(): Promise<void>;
-  /** Default: those of runs. */
-  readonly words?: PasswordWords;
 }
 
 /** A process on its way to another user. */
@@ -48,7 +44,7 @@ export interface BecomeTalk {
 
 /** Answers what a command asks on its way to another user: the password once, and the bundle. */
 export function talkBecome(process: RemoteProcess, options: BecomeTalkOptions): BecomeTalk {
-  const { host, become, nonce, signal, sendBundle, words = RUN_WORDS } = options;
+  const { host, become, nonce, signal, sendBundle } = options;
   const { password, method, user } = become;
   const reader = createBecomeReader(nonce, method);
   let asked = false;
@@ -79,14 +75,16 @@ export function talkBecome(process: RemoteProcess, options: BecomeTalkOptions): 
 
   const answer = (): void => {
     if (settled) return;
-    if (asked) return fail(words.wrong(options));
-    if (password === undefined) return fail(words.wanted(options));
+    if (asked) return fail(wrongPassword(options, whose));
+    if (password === undefined) return fail(wantedPassword(options));
     asked = true;
     process.stdin.write(`${password}\n`);
   };
   let said = "";
+  let whose: string | undefined;
   const hear = (text: string): string => {
     const piece = reader.push(text);
+    whose = piece.whose ?? whose;
     if (!settled) said = (said + piece.text).slice(-SAID_KEPT);
     for (const word of piece.heard) {
       if (word === "ask") answer();

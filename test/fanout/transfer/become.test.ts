@@ -77,7 +77,8 @@ describe.skipIf(!hasServer)("files of another user", () => {
       outcome: "failed",
       error: {
         code: "BECOME_FAILED",
-        message: expect.stringMatching(/cannot become root: the password is wrong$/),
+        message: expect.stringMatching(/cannot become root: sudo does not take the password$/),
+        hint: expect.stringMatching(/^it must be \S+'s password on that host/),
       },
     });
     expect(asked()).toBe("wrong\n");
@@ -88,6 +89,7 @@ describe.skipIf(!hasServer)("files of another user", () => {
     expect(result.error).toMatchObject({
       code: "BECOME_FAILED",
       message: expect.stringMatching(/cannot become root: sudo: a password is required$/),
+      hint: expect.stringContaining("-K asks for it"),
     });
   });
 

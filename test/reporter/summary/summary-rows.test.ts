@@ -132,11 +132,17 @@ test("without failures no log is mentioned, and nothing but the table and the to
   );
 });
 
+test("the counts of a run on one host are said once", () => {
+  const text = printed(summaryWith([hostSummary("web1", "ok", { tally: { unchanged: 7, changed: 3 } })]));
+  expect(text.match(/7 unchanged|3 changed/g)).toHaveLength(2);
+  expect(text).not.toMatch(/^host |fleet:/m);
+});
+
 test("a run of no hosts", () => {
   expect(printed(summaryWith([]))).toContain("0 hosts");
 });
 
-test.each([80, 120, 200])("no line of the table is wider than %i columns", (columns) => {
+test.each([30, 40, 50, 60, 80, 120, 200])("no line of the table is wider than %i columns", (columns) => {
   const hosts = hostNames(60, "a-very-long-name-in-some-data-centre-of-which-nobody-remembers-where-it-is-");
   const table = summaryRows(summaryOf(simulate(hosts)), {
     columns,
