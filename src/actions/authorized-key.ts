@@ -8,7 +8,7 @@ import { defineAction } from "./define.ts";
 import { findAccount, type PasswdEntry } from "./lib/accounts.ts";
 import { type AttributeChange, applyAttributes, inspectAttributes } from "./lib/attributes.ts";
 import { flag, oneOf, optionalText, text } from "./lib/params.ts";
-import { missingDirectories } from "./lib/paths.ts";
+import { followLinks, missingDirectories, requireOwnLinks } from "./lib/paths.ts";
 import { type AuthorizedKey, editAuthorizedKeys, parseAuthorizedKey } from "./lib/ssh-key.ts";
 import { applyFile, type FileChange, inspectFile } from "./lib/write-file.ts";
 
@@ -104,6 +104,10 @@ Unlike Ansible's module, keys are not fetched from a URL.`,
     const account = await findAccount(system, user);
     if (account === null) return userMissing(given, context);
     const keyfile = given.path ?? posix.join(account.home, ".ssh/authorized_keys");
+    await requireOwnLinks(system, keyfile);
+    const found = await system.stat(keyfile);
+    if (found !== null && found.type !== "file")
+      throw new VolleyError("ACTION_FAILED", `${keyfile} is a ${found.type}; remove it first`);
     const current = await system.readIfExists(keyfile);
     if (current === null && state === "absent") return unchanged({ user, keyfile, state });
     const edit = { keys: wantedKeys(given), present: state === "present", exclusive };
@@ -148,8 +152,8 @@ async function inspectDirectory(
   system: ReadSystem,
   context: ActionContext,
 ): Promise<Pick<KeyChange, "directories" | "directoryAttributes">> {
-  const directory = posix.dirname(keyfile);
   if (!manage_dir || state === "absent") return { directories: [], directoryAttributes: null };
+  const directory = await followLinks(system, posix.dirname(keyfile));
   const stat = await system.stat(directory);
   const wanted = { owner: uid, group: gid, mode: DIRECTORY_MODE };
   const directoryAttributes = await inspectAttributes(system, directory, stat, wanted, context, "directory");

@@ -39,7 +39,10 @@ directory is removed with all that is in it). Without it, what is there is kept;
 
 As in Ansible, links are followed unless \`follow\` is false, so that attributes are those of the file a link leads to;
 a link in the place of a file, or to nothing, needs \`force\`; directories on the way get the same attributes; and \`touch\`
-changes something every time unless both times are \`preserve\`.`,
+changes something every time unless both times are \`preserve\`.
+
+Unlike Ansible, \`recurse\` follows the links it finds below a directory only with \`follow: true\`; and root follows a link of
+another user only to what belongs to that user.`,
   params: v.pipe(
     v.strictObject({
       path: text("The file, directory or link: an absolute path, or one from `~/`."),
@@ -50,7 +53,14 @@ changes something every time unless both times are \`preserve\`.`,
       ...fileAttributes,
       recurse: flag("Set the attributes of everything below a directory as well."),
       force: flag("Make a link to nothing, or in the place of a file or an empty directory."),
-      follow: flag("Work on what a link leads to.", true),
+      follow: v.optional(
+        v.pipe(
+          v.boolean(),
+          v.description(
+            "Work on what a link leads to. Default true for `path` itself; `recurse` follows the links below it only when this is true.",
+          ),
+        ),
+      ),
       modification_time: optionalText(
         "`preserve`, `now`, or `YYYYMMDDHHMM.SS`. Default: `now` for touch, else `preserve`.",
       ),
@@ -73,7 +83,7 @@ changes something every time unless both times are \`preserve\`.`,
   title: ({ path }) => path,
 
   async inspect(params, system, context) {
-    const { path: given, recurse, follow, src, force, owner, group, mode } = params;
+    const { path: given, recurse, follow = true, src, force, owner, group, mode } = params;
     const path = given.replace(/(?<=.)\/+$/, "");
     const stat = await system.lstat(path);
     const state = params.state ?? presentState(stat) ?? (recurse ? "directory" : "file");
@@ -89,6 +99,7 @@ changes something every time unless both times are \`preserve\`.`,
     const time = state === "touch" ? "now" : "preserve";
     const request: PathRequest = {
       ...{ system, context, path, stat, src, force, follow, recurse, owner, group, mode },
+      followsInTree: params.follow === true,
       modification_time: params.modification_time ?? time,
       access_time: params.access_time ?? time,
     };

@@ -1,9 +1,11 @@
+import { posix } from "node:path";
 import { type Change, unchanged } from "../core/action.ts";
 import { VolleyError } from "../core/errors.ts";
 import type { ReadSystem } from "../core/system.ts";
 import { defineAction } from "./define.ts";
 import { type GroupEntry, type PasswdEntry, readGroups, readPasswd, readShadow } from "./lib/accounts.ts";
 import { forgetNames } from "./lib/ownership.ts";
+import { requireOwnLinks } from "./lib/paths.ts";
 import { runTool } from "./lib/run-tool.ts";
 import { type KeyPlan, keyFile, makeHome, makeKey, makeParents } from "./lib/user-home.ts";
 import { type UserParams, userParams } from "./lib/user-params.ts";
@@ -130,6 +132,7 @@ async function planExisting(
   const home = params.home ?? entry.home;
   const lacksHome = params.create_home && !params.move_home && (await system.stat(home)) === null;
   const file = keyFile(params, home);
+  if (params.generate_ssh_key) await requireOwnLinks(system, posix.dirname(file));
   const keyExists = params.generate_ssh_key && (await system.stat(file)) !== null;
   const key = params.generate_ssh_key && (!keyExists || params.force) ? { file, replaces: keyExists } : null;
   if (plan.commands.length === 0 && !lacksHome && key === null) {
@@ -163,6 +166,7 @@ async function describeUser(params: UserParams, entry: PasswdEntry, system: Read
   const described = { name, state: "present" as const, uid, group: gid, comment, home, shell };
   if (!params.generate_ssh_key) return described;
   const file = keyFile(params, home);
+  await requireOwnLinks(system, `${file}.pub`);
   const publicKey = await system.readIfExists(`${file}.pub`);
   return {
     ...described,

@@ -1,8 +1,9 @@
 import { createHash, randomBytes } from "node:crypto";
 import { posix } from "node:path";
 import { VolleyError } from "../core/errors.ts";
+import { resolveForRoot } from "../core/foreign-links.ts";
 import type { ProcessOptions, ProcessResult, Stat, System } from "../core/system.ts";
-import type { FileSession } from "../transport/file-session.ts";
+import type { FileAttributes, FileSession } from "../transport/file-session.ts";
 import { sftpStatus } from "../transport/sftp/error.ts";
 import type { Connection } from "../transport/transport.ts";
 import { exactStat } from "./exact.ts";
@@ -46,7 +47,7 @@ export function createDirectSystem({
   forward,
   root = "",
 }: DirectSystemOptions): DirectSystem {
-  const looks = createLooks(files);
+  const looks = createLooks(files, user.uid === 0);
   const temporaryDirectories: string[] = [];
   const commands = new Map<string, string>();
   const at = (path: string): string => {
@@ -68,6 +69,47 @@ export function createDirectSystem({
   const askWith = (argv: readonly string[], options: ProcessOptions): Promise<ProcessResult> =>
     runRemotely(shells, home, argv, options);
   const ask = (argv: readonly string[]): Promise<ProcessResult> => askWith(argv, {});
+  const resolveAsRoot = async (full: string): Promise<string> => {
+    const walk = resolveForRoot(full);
+    let step = walk.next();
+    while (step.done !== true) {
+      const stat = await looks.lstat(step.value);
+      const link = stat?.type === "link" ? { link: await files.readLink(step.value) } : {};
+      step = walk.next(stat === null ? null : { uid: stat.uid, ...link });
+    }
+    return step.value;
+  };
+  /**
+   * Keeps root from being sent elsewhere by links of other users in the directories above a path. Where others than
+   * root can exchange these, an earlier look counts for nothing.
+   */
+  const guard = async (full: string): Promise<void> => {
+    if (user.uid !== 0) return;
+    let above = await looks.above(full);
+    if (!above.every((one) => one === null || isRootsAlone(one))) {
+      looks.forget();
+      above = await looks.above(full);
+    }
+    if (above.some((one) => one?.type === "link")) await resolveAsRoot(posix.dirname(full));
+  };
+  /** As {@link guard}, of what is read: a link at the end counts as well. */
+  const guardReading = async (full: string): Promise<void> => {
+    if (user.uid !== 0) return;
+    const [stat] = await Promise.all([looks.lstat(full), guard(full)]);
+    if (stat?.type === "link") await resolveAsRoot(full);
+  };
+  /** Sets attributes of what is no link; root makes sure of that. */
+  const setItself = async (full: string, attributes: FileAttributes): Promise<void> => {
+    if (user.uid !== 0) return files.setstat(full, attributes);
+    try {
+      await files.lsetstat(full, attributes);
+    } catch {
+      // Not every server can, nor every C library below it.
+      if ((await looks.lstat(full))?.type === "link")
+        throw new VolleyError("FILE_FAILED", `${full} is a link; it was left alone`);
+      await files.setstat(full, attributes);
+    }
+  };
   const reading = async <T>(
     what: string,
     path: string,
@@ -86,6 +128,7 @@ export function createDirectSystem({
     operation: (full: string) => Promise<unknown>,
   ): Promise<void> => {
     const full = at(path);
+    await attempt(files, what, full, () => guard(full));
     looks.forget();
     try {
       await attempt(files, what, full, () => operation(full));
@@ -106,8 +149,13 @@ export function createDirectSystem({
     // What says that it is empty may be a file of the kernel's.
     return known?.type === "file" && known.size > 0 ? known.size : undefined;
   };
-  const readFile = (path: string): Promise<Buffer> =>
-    reading("read", path, (full) => readWhole(files, full, sizeOf(full)));
+  const readGuarded = async (full: string): Promise<Buffer> => {
+    if (looks.known(full)?.type === "fifo")
+      throw new VolleyError("FILE_FAILED", `cannot read ${full}: it is a fifo`);
+    const [bytes] = await Promise.all([readWhole(files, full, sizeOf(full)), guardReading(full)]);
+    return bytes;
+  };
+  const readFile = (path: string): Promise<Buffer> => reading("read", path, readGuarded);
 
   return {
     user,
@@ -120,7 +168,7 @@ export function createDirectSystem({
     readIfExists: (path) =>
       reading("read", path, async (full) => {
         try {
-          return await readWhole(files, full, sizeOf(full));
+          return await readGuarded(full);
         } catch (thrown) {
           if (isMissing(thrown)) return null;
           throw thrown;
@@ -128,6 +176,7 @@ export function createDirectSystem({
       }),
     checksum: async (path, algorithm) => {
       const full = at(path);
+      await guardReading(full);
       const sum = SUMS.has(algorithm)
         ? await ask([`${algorithm}sum`, full]).catch(() => undefined)
         : undefined;
@@ -146,6 +195,7 @@ export function createDirectSystem({
         ]);
         if (found === null)
           throw new VolleyError("FILE_FAILED", `cannot resolve ${path}: no such file or directory`);
+        if (user.uid === 0 && real !== full) await resolveAsRoot(full);
         return real.slice(base.length) || "/";
       }),
     which: async (command) => {
@@ -201,7 +251,7 @@ export function createDirectSystem({
         await Promise.all([made, permitted]);
       });
     },
-    chmod: (path, mode) => changing("change the mode of", path, (full) => files.setstat(full, { mode })),
+    chmod: (path, mode) => changing("change the mode of", path, (full) => setItself(full, { mode })),
     chown: (path, uid, gid) =>
       changing("change the owner of", path, async (full) => {
         const owner = { uid: uid === -1 ? AS_IT_IS : uid, gid: gid === -1 ? AS_IT_IS : gid };
@@ -214,8 +264,16 @@ export function createDirectSystem({
         }
       }),
     symlink: (target, path) => changing("make the link", path, (full) => files.symlink(target, full)),
-    link: (existing, path) => changing("make the link", path, (full) => files.link(at(existing), full)),
-    rename: (from, to) => changing("rename to", to, (full) => files.rename(at(from), full)),
+    link: (existing, path) =>
+      changing("make the link", path, async (full) => {
+        await guard(at(existing));
+        await files.link(at(existing), full);
+      }),
+    rename: (from, to) =>
+      changing("rename to", to, async (full) => {
+        await guard(at(from));
+        await files.rename(at(from), full);
+      }),
     remove: (path) =>
       changing("remove", path, async (full) => {
         const found = await looks.lstat(full);
@@ -227,7 +285,7 @@ export function createDirectSystem({
       }),
     setTimes: (path, atimeMs, mtimeMs) =>
       changing("set the times of", path, (full) =>
-        files.setstat(full, { atime: Math.floor(atimeMs / 1000), mtime: Math.floor(mtimeMs / 1000) }),
+        setItself(full, { atime: Math.floor(atimeMs / 1000), mtime: Math.floor(mtimeMs / 1000) }),
       ),
     temporaryDirectory: async () => {
       // Not the world-writable /tmp, where another user could have planted the name.
@@ -246,6 +304,11 @@ export function createDirectSystem({
       files.end();
     },
   };
+}
+
+/** Whether nobody but root can put something else in the place of what is in a directory. */
+function isRootsAlone({ type, uid, mode }: Stat): boolean {
+  return type === "directory" && uid === 0 && ((mode & 0o022) === 0 || (mode & 0o1000) !== 0);
 }
 
 async function orFail(asking: Promise<ProcessResult>, what: string, path: string): Promise<void> {

@@ -23,6 +23,8 @@ const TYPES: readonly (readonly [bits: number, type: FileType])[] = [
 export interface Looks {
   stat(path: string): Promise<Stat | null>;
   lstat(path: string): Promise<Stat | null>;
+  /** Looks at the directories above a path, outermost first, without following links. */
+  above(path: string): Promise<readonly (Stat | null)[]>;
   /** What is known without asking; undefined for nothing. */
   known(path: string): Stat | null | undefined;
   /** The shortest time, in milliseconds, that an answer has taken. */
@@ -42,9 +44,10 @@ interface Answer {
 
 /**
  * Looks at paths over SFTP. Actions ask for a path, then for where its links lead, then for the directory it is in: all
- * three are asked for at once, and answers serve whoever asks while the same action goes on.
+ * three are asked for at once, and answers serve whoever asks while the same action goes on. With `asksAbove` all
+ * directories above the path are asked for too.
  */
-export function createLooks(files: FileSession): Looks {
+export function createLooks(files: FileSession, asksAbove: boolean): Looks {
   let answers = new Map<string, Answer>();
   let lastAnswerAt = 0;
   let shortestMs = Number.POSITIVE_INFINITY;
@@ -83,6 +86,9 @@ export function createLooks(files: FileSession): Looks {
     const parent = posix.dirname(path);
     // Nobody has asked for it yet: what is wrong with it is told to who does.
     ask(`s${parent}`, () => files.stat(parent)).value.catch(() => {});
+    if (asksAbove)
+      for (const directory of directoriesAbove(path))
+        ask(`l${directory}`, () => files.lstat(directory)).value.catch(() => {});
     const [wanted, other] = follow ? [led, itself] : [itself, led];
     other.value.catch(() => {});
     return wanted.value;
@@ -90,6 +96,10 @@ export function createLooks(files: FileSession): Looks {
   return {
     stat: (path) => look(path, true),
     lstat: (path) => look(path, false),
+    above: (path) =>
+      Promise.all(
+        directoriesAbove(path).map((directory) => ask(`l${directory}`, () => files.lstat(directory)).value),
+      ),
     known: (path) => {
       const answer = answers.get(`l${path}`);
       return answer !== undefined && isFresh(answer) ? answer.settled : undefined;
@@ -104,6 +114,12 @@ export function createLooks(files: FileSession): Looks {
       answers = new Map();
     },
   };
+}
+
+/** The directories above a path but the root, outermost first. */
+function directoriesAbove(path: string): readonly string[] {
+  const names = posix.dirname(path).split("/").filter(Boolean);
+  return names.map((_name, index) => `/${names.slice(0, index + 1).join("/")}`);
 }
 
 function describe({

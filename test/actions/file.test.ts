@@ -69,7 +69,8 @@ describe("directory", () => {
     expect((await run({ path: "/srv/a", recurse: true, mode: "go=", follow: false })).state).toBe(
       "unchanged",
     );
-    await checkApplyAgain(sandbox, file({ path: "/srv/a", recurse: true, mode: "go=" }));
+    expect((await run({ path: "/srv/a", recurse: true, mode: "go=" })).state).toBe("unchanged");
+    await checkApplyAgain(sandbox, file({ path: "/srv/a", recurse: true, mode: "go=", follow: true }));
     expect(mode("outside")).toBe(0o600);
   });
 

@@ -20,17 +20,22 @@ export async function planDirectory(request: PathRequest): Promise<Plan> {
   return recurse ? joinPlans(own, ...(await planBelow(request, path, new Set()))) : own;
 }
 
-/** One plan for everything below a directory; `seen` holds the inodes of directories, so that links cannot lead in circles. */
+/**
+ * One plan for everything below a directory. Links are followed only where that was asked for: what they lead to within
+ * the tree is found anyway. `seen` holds the inodes of directories, so that links cannot lead in circles.
+ */
 async function planBelow(
   request: PathRequest,
   directory: string,
   seen: Set<string>,
 ): Promise<readonly Plan[]> {
-  const { system, context, follow } = request;
-  const own = await system.stat(directory, true);
-  const key = `${own?.device}:${own?.inode}`;
-  if (seen.has(key)) return [];
-  seen.add(key);
+  const { system, context, followsInTree } = request;
+  if (followsInTree) {
+    const own = await system.stat(directory, true);
+    const key = `${own?.device}:${own?.inode}`;
+    if (seen.has(key)) return [];
+    seen.add(key);
+  }
   const plans: Plan[] = [];
   for (const name of await system.list(directory)) {
     context.signal.throwIfAborted();
@@ -39,7 +44,7 @@ async function planBelow(
     if (stat === null) continue;
     plans.push(await planAttributes(request, path, stat));
     if (stat.type === "directory") plans.push(...(await planBelow(request, path, seen)));
-    if (stat.type === "link" && follow) plans.push(...(await planLinkTarget(request, path, seen)));
+    if (stat.type === "link" && followsInTree) plans.push(...(await planLinkTarget(request, path, seen)));
   }
   return plans;
 }

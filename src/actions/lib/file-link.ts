@@ -2,7 +2,7 @@ import { VolleyError } from "../../core/errors.ts";
 import type { ReadSystem, Stat } from "../../core/system.ts";
 import type { PathRequest, Plan } from "./file-request.ts";
 import { joinPlans, NOTHING_TO_DO, planAttributes } from "./file-request.ts";
-import { followLinks, linkTarget, parentOf } from "./paths.ts";
+import { followLinks, linkTarget, parentOf, requireOwnLinks } from "./paths.ts";
 import type { Step } from "./steps.ts";
 
 function fail(message: string): never {
@@ -69,7 +69,10 @@ async function planLinkAttributes(
   }
   const real = (await system.stat(leadsTo)) === null ? leadsTo : await followLinks(system, leadsTo);
   const stat = await system.lstat(real);
-  return stat === null ? NOTHING_TO_DO : planAttributes(request, real, stat);
+  if (stat === null) return NOTHING_TO_DO;
+  const plan = await planAttributes(request, real, stat);
+  if (link !== null && plan.steps.length > 0) await requireOwnLinks(system, path);
+  return plan;
 }
 
 /** A link that is about to be made. */

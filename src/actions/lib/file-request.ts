@@ -18,6 +18,8 @@ export interface PathRequest extends FileAttributes {
   readonly src: string | undefined;
   readonly force: boolean;
   readonly follow: boolean;
+  /** Whether `recurse` follows links. */
+  readonly followsInTree: boolean;
   readonly recurse: boolean;
   readonly modification_time: FileTime;
   readonly access_time: FileTime;

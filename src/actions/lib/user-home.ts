@@ -59,19 +59,23 @@ export async function makeKey(
   params: UserParams,
   plan: KeyPlan,
 ): Promise<void> {
-  const { file, replaces } = plan;
+  const { file } = plan;
   const directory = posix.dirname(file);
   for (const path of await missingDirectories(system, directory)) {
     await system.makeDirectory(path, 0o700);
     await system.chown(path, uid, gid);
   }
-  if (replaces) for (const path of [file, `${file}.pub`]) await system.remove(path);
+  // Made where only root is: ssh-keygen would follow what links the user has put there.
+  const temporary = await system.temporaryDirectory();
+  const made = posix.join(temporary, "key");
   const host = (await system.readIfExists("/proc/sys/kernel/hostname"))?.toString("utf8").trim() ?? "";
   const argv = [
-    ...["ssh-keygen", "-q", "-t", params.ssh_key_type, "-f", file, "-N", params.ssh_key_passphrase ?? ""],
+    ...["ssh-keygen", "-q", "-t", params.ssh_key_type, "-f", made, "-N", params.ssh_key_passphrase ?? ""],
     ...["-C", params.ssh_key_comment ?? `volley-generated on ${host}`],
     ...(params.ssh_key_bits === undefined ? [] : ["-b", String(params.ssh_key_bits)]),
   ];
   await runTool(system, argv, `make the key ${file}`);
-  for (const path of [file, `${file}.pub`]) await system.chown(path, uid, gid);
+  await system.writeFile(file, await system.readFile(made), { mode: 0o600, uid, gid });
+  await system.writeFile(`${file}.pub`, await system.readFile(`${made}.pub`), { mode: 0o644, uid, gid });
+  await system.remove(temporary);
 }

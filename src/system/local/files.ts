@@ -1,9 +1,11 @@
+import { spawnSync } from "node:child_process";
 import { createHash, randomBytes } from "node:crypto";
 import * as fs from "node:fs";
-import { dirname, join } from "node:path";
+import { basename, dirname, join } from "node:path";
 import { isVolleyError, VolleyError } from "../../core/errors.ts";
 import { modeOfReplacement } from "../../core/set-id-bits.ts";
 import type { Content, FileType, Stat, WriteOptions } from "../../core/system.ts";
+import { holdDirectory, openToRead } from "./root-paths.ts";
 
 // Synchronous calls throughout: actions run one after the other, and a trip through Node's thread pool
 // costs several times what the system call itself does.
@@ -87,11 +89,21 @@ export function statOf(path: string, follow: boolean): Stat | null {
   });
 }
 
+/** A file's content. */
+export function readFile(path: string): Buffer {
+  const descriptor = openToRead(path);
+  try {
+    return fs.readFileSync(descriptor);
+  } finally {
+    fs.closeSync(descriptor);
+  }
+}
+
 /** A file's content, or null when there is no such file. */
 export function readIfExists(path: string): Buffer | null {
   return attempt("read", path, () => {
     try {
-      return fs.readFileSync(path);
+      return readFile(path);
     } catch (thrown) {
       const errno = errnoOf(thrown);
       if (errno === "ENOENT" || errno === "ENOTDIR") return null;
@@ -104,7 +116,7 @@ export function readIfExists(path: string): Buffer | null {
 export function checksumOf(path: string, algorithm: string): string {
   return attempt("read", path, () => {
     const hash = createHash(algorithm);
-    const descriptor = fs.openSync(path, "r");
+    const descriptor = openToRead(path);
     try {
       const chunk = Buffer.allocUnsafe(CHUNK_BYTES);
       for (;;) {
@@ -116,6 +128,27 @@ export function checksumOf(path: string, algorithm: string): string {
       fs.closeSync(descriptor);
     }
   });
+}
+
+/** Removes what is at a path, with all below it; nothing happens when there is nothing. */
+export function removeAll(path: string): void {
+  if (statOf(path, false) === null) return;
+  const held = holdDirectory(path);
+  try {
+    if (held.path === path || statOf(held.path, false)?.type !== "directory")
+      return fs.rmSync(held.path, { recursive: true, force: true });
+    // Node goes by paths, and so through links that are put in the place of directories meanwhile; rm(1) does not.
+    const { status, stderr, error } = spawnSync("rm", ["-rf", "--", `./${basename(path)}`], {
+      cwd: dirname(held.path),
+      encoding: "utf8",
+      env: { ...process.env, LC_ALL: "C" },
+    });
+    if (error !== undefined) throw error;
+    if (status !== 0)
+      throw new VolleyError("FILE_FAILED", `cannot remove ${path}: ${stderr.trim().split(": ").at(-1)}`);
+  } finally {
+    held.release();
+  }
 }
 
 function writeAll(descriptor: number, bytes: Uint8Array): void {
@@ -132,9 +165,24 @@ async function writeContent(descriptor: number, content: Content): Promise<void>
 
 /** Writes a file to a temporary name beside it, then renames it into place. */
 export async function writeAtomically(path: string, content: Content, options: WriteOptions): Promise<void> {
-  const before = statOf(path, false);
+  const held = attempt("write", path, () => holdDirectory(path));
+  try {
+    await writeBeside(path, held.path, content, options);
+  } finally {
+    held.release();
+  }
+}
+
+/** `place` is where `path` is, for sure. */
+async function writeBeside(
+  path: string,
+  place: string,
+  content: Content,
+  options: WriteOptions,
+): Promise<void> {
+  const before = statOf(place, false);
   const replaced = before?.type === "file" ? before : null;
-  const temporary = join(dirname(path), `.volley-${randomBytes(6).toString("hex")}`);
+  const temporary = join(dirname(place), `.volley-${randomBytes(6).toString("hex")}`);
   const uid = options.uid ?? replaced?.uid ?? -1;
   const gid = options.gid ?? replaced?.gid ?? -1;
   const mode = options.mode ?? (replaced === null ? undefined : modeOfReplacement(replaced, uid, gid));
@@ -151,7 +199,7 @@ export async function writeAtomically(path: string, content: Content, options: W
       if (mode !== undefined) fs.fchmodSync(descriptor, mode);
     });
     fs.closeSync(descriptor);
-    attempt("write", path, () => fs.renameSync(temporary, path));
+    attempt("write", path, () => fs.renameSync(temporary, place));
   } catch (thrown) {
     try {
       fs.closeSync(descriptor);

@@ -3,8 +3,9 @@ import { homedir } from "node:os";
 import { isAbsolute, join } from "node:path";
 import { VolleyError } from "../../core/errors.ts";
 import type { ProcessOptions, ProcessResult, System } from "../../core/system.ts";
-import { attempt, checksumOf, readIfExists, statOf, writeAtomically } from "./files.ts";
+import { attempt, checksumOf, readFile, readIfExists, removeAll, statOf, writeAtomically } from "./files.ts";
 import { runProcess } from "./process.ts";
+import { inDirectory, itself, onItself, realPath } from "./root-paths.ts";
 
 /** Where a LocalSystem works. */
 export interface LocalSystemOptions {
@@ -43,42 +44,51 @@ export function createLocalSystem(options: LocalSystemOptions = {}): ClosableSys
       env: { ...environment, ...processOptions.env },
     });
 
+  const changing = (what: string, path: string, change: (place: string) => void): void =>
+    attempt(what, path, () => inDirectory(at(path), change));
+
   return {
     uid: process.getuid?.() ?? 0,
     gid: process.getgid?.() ?? 0,
     stat: async (path) => statOf(at(path), true),
     lstat: async (path) => statOf(at(path), false),
-    readFile: async (path) => attempt("read", path, () => fs.readFileSync(at(path))),
-    readText: async (path) => attempt("read", path, () => fs.readFileSync(at(path), "utf8")),
+    readFile: async (path) => attempt("read", path, () => readFile(at(path))),
+    readText: async (path) => attempt("read", path, () => readFile(at(path)).toString("utf8")),
     readIfExists: async (path) => readIfExists(at(path)),
     checksum: async (path, algorithm) => checksumOf(at(path), algorithm),
     list: async (path) => attempt("list", path, () => fs.readdirSync(at(path)).sort()),
     readLink: async (path) => attempt("read the link", path, () => fs.readlinkSync(at(path))),
     realPath: async (path) =>
       attempt("resolve", path, () => {
-        const real = fs.realpathSync(at(path));
+        const real = realPath(at(path));
         return root === undefined ? real : real.slice(fs.realpathSync(root).length) || "/";
       }),
     which: async (command) => findCommand(command, searched),
     query: run,
     writeFile: (path, content, writeOptions = {}) => writeAtomically(at(path), content, writeOptions),
-    makeDirectory: async (path, mode) => {
-      attempt("make the directory", path, () => {
-        fs.mkdirSync(at(path), mode === undefined ? {} : { mode: mode & 0o700 });
+    makeDirectory: async (path, mode) =>
+      changing("make the directory", path, (place) => {
+        fs.mkdirSync(place, mode === undefined ? {} : { mode: mode & 0o700 });
         // mkdir's mode is subject to the umask and cannot carry setgid.
-        if (mode !== undefined) fs.chmodSync(at(path), mode);
-      });
-    },
-    chmod: async (path, mode) => attempt("change the mode of", path, () => fs.chmodSync(at(path), mode)),
+        if (mode !== undefined) itself(place, path, (made) => fs.chmodSync(made, mode));
+      }),
+    chmod: async (path, mode) =>
+      attempt("change the mode of", path, () => onItself(at(path), (found) => fs.chmodSync(found, mode))),
     chown: async (path, uid, gid) =>
-      attempt("change the owner of", path, () => fs.lchownSync(at(path), uid, gid)),
-    symlink: async (target, path) => attempt("make the link", path, () => fs.symlinkSync(target, at(path))),
-    link: async (existing, path) => attempt("make the link", path, () => fs.linkSync(at(existing), at(path))),
-    rename: async (from, to) => attempt("rename to", to, () => fs.renameSync(at(from), at(to))),
-    remove: async (path) =>
-      attempt("remove", path, () => fs.rmSync(at(path), { recursive: true, force: true })),
+      changing("change the owner of", path, (place) => fs.lchownSync(place, uid, gid)),
+    symlink: async (target, path) =>
+      changing("make the link", path, (place) => fs.symlinkSync(target, place)),
+    link: async (existing, path) =>
+      changing("make the link", path, (place) =>
+        inDirectory(at(existing), (source) => fs.linkSync(source, place)),
+      ),
+    rename: async (from, to) =>
+      changing("rename to", to, (place) => inDirectory(at(from), (source) => fs.renameSync(source, place))),
+    remove: async (path) => attempt("remove", path, () => removeAll(at(path))),
     setTimes: async (path, atimeMs, mtimeMs) =>
-      attempt("set the times of", path, () => fs.utimesSync(at(path), atimeMs / 1000, mtimeMs / 1000)),
+      attempt("set the times of", path, () =>
+        onItself(at(path), (found) => fs.utimesSync(found, atimeMs / 1000, mtimeMs / 1000)),
+      ),
     temporaryDirectory: async () => {
       // Not the world-writable /tmp, where another user could have planted the name.
       const parent = at(`${root === undefined ? homedir() : ""}/.cache/volley/tmp`);

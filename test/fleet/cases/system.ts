@@ -282,6 +282,14 @@ const accounts: readonly ActionCase[] = [
       'grep alice@host /home/alice/.ssh/id_ed25519.pub && test "$(stat -c %U:%a /home/alice/.ssh/id_ed25519)" = alice:600 && test "$(stat -c %U:%a /home/alice/.ssh)" = alice:700',
   },
   {
+    name: "user makes a key where the user has put links, and follows none of them",
+    prepare:
+      "rm -f /etc/volley-planted*; for f in k k.pub; do ln -sf /etc/volley-planted-$f /home/alice/.ssh/$f; chown -h alice: /home/alice/.ssh/$f; done",
+    call: user({ name: "alice", generate_ssh_key: true, ssh_key_type: "ed25519", ssh_key_file: ".ssh/k" }),
+    verify:
+      'ls /etc | grep -q volley-planted && exit 1; test "$(stat -c %U:%a:%F /home/alice/.ssh/k)" = "alice:600:regular file" && test "$(stat -c %U:%a:%F /home/alice/.ssh/k.pub)" = "alice:644:regular file"',
+  },
+  {
     name: "user makes a home directory that went missing",
     prepare: "rm -rf /home/alice",
     call: user({ name: "alice" }),
