@@ -24,6 +24,11 @@ export function markLate<V extends Vars>(vars: V): V {
   return vars;
 }
 
+/** Whether vars have properties that are worked out when asked for. */
+export function isLate(vars: Vars): boolean {
+  return late.has(vars);
+}
+
 /** Layers of vars as one, later ones over earlier ones; what is worked out when asked for stays so. */
 export function mergeVars(...layers: readonly Vars[]): Vars {
   if (!layers.some((layer) => late.has(layer))) return Object.assign({}, ...layers) as Vars;

@@ -1,4 +1,4 @@
-import { fail } from "./errors.ts";
+import { fail, NeedsCopies } from "./errors.ts";
 import { dictMethods } from "./methods/dict.ts";
 import { listMethods } from "./methods/list.ts";
 import { numberMethods } from "./methods/number.ts";
@@ -30,10 +30,21 @@ function methodsOf(value: unknown): Methods {
   return isDict(value) ? dictMethods : {};
 }
 
+/** The methods that change their list or dict. */
+const CHANGING = new Set(
+  "append clear extend insert pop popitem remove reverse setdefault sort update".split(" "),
+);
+
 function method(value: unknown, name: string): Func | undefined {
   const methods = methodsOf(value);
   const call = Object.hasOwn(methods, name) ? methods[name] : undefined;
-  return call && new Func(name, (args, keywords, state) => call([value, ...args], keywords, state));
+  return (
+    call &&
+    new Func(name, (args, keywords, state) => {
+      if (CHANGING.has(name) && !state.ownsVars) throw new NeedsCopies();
+      return call([value, ...args], keywords, state);
+    })
+  );
 }
 
 function own(value: unknown, name: string): unknown {

@@ -2,7 +2,7 @@ import type { Frame as FrameType } from "nunjucks/src/runtime.js";
 import nunjucksRuntime from "nunjucks/src/runtime.js";
 import { VolleyError } from "../core/errors.ts";
 import { compileExpression, compileTemplate } from "./compiler.ts";
-import { fail, locate, type Position } from "./errors.ts";
+import { fail, locate, NeedsCopies, type Position } from "./errors.ts";
 import { filters } from "./filters/index.ts";
 import { readHeader } from "./header.ts";
 import { type LexerOptions, SyntaxFailure } from "./lexer.ts";
@@ -125,8 +125,9 @@ export function createTemplates(options: TemplateOptions = {}): Templates {
     return context;
   };
 
-  const stateOf = (vars: TemplateVars): CallState => ({
+  const stateOf = (vars: TemplateVars, ownsVars: boolean): CallState => ({
     vars,
+    ownsVars,
     env: options.env ?? {},
     filter: (name) => found("filter", filters, name),
     test: (name) => found("test", tests, name),
@@ -144,10 +145,33 @@ export function createTemplates(options: TemplateOptions = {}): Templates {
     createContext,
   });
 
+  /** The templates and expressions that change lists or dicts. */
+  const changing = new WeakSet<object>();
+
+  /** Renders so that lists and dicts among `vars` stay as they are: what changes some works on copies. */
+  const untouched = <T>(
+    of: object,
+    vars: TemplateVars,
+    render: (frame: FrameType, state: CallState) => T,
+  ): T => {
+    const once = (copies: boolean): T =>
+      render(new VarsFrame(globalFrame, vars, copies), stateOf(vars, copies));
+    if (changing.has(of)) return once(true);
+    try {
+      return once(false);
+    } catch (error) {
+      if (!(error instanceof NeedsCopies)) throw error;
+      changing.add(of);
+      return once(true);
+    }
+  };
+
   const run = (source: string, name: string, vars: TemplateVars): string => {
     const template = compile(source, name);
-    const context = createContext(template, new VarsFrame(globalFrame, vars), stateOf(vars));
-    const text = template.root(context, context.frame);
+    const text = untouched(template, vars, (frame, state) => {
+      const context = createContext(template, frame, state);
+      return template.root(context, context.frame);
+    });
     if (!style.keepTrailingNewline) return text;
     // Ansible lets Jinja drop the last newline, then gives the result as many as the template ends with.
     return text + "\n".repeat(Math.max(0, trailingNewlines(source) - trailingNewlines(text)));
@@ -182,9 +206,10 @@ export function createTemplates(options: TemplateOptions = {}): Templates {
           );
           expressions.set(expression, evaluateIt);
         }
-        const frame = new VarsFrame(globalFrame, vars);
-        const context: Context = { frame, state: stateOf(vars), blocks: new Map() };
-        return toNative(evaluateIt(context, frame));
+        const evaluated = evaluateIt;
+        return toNative(
+          untouched(evaluated, vars, (frame, state) => evaluated({ frame, state, blocks: new Map() }, frame)),
+        );
       } catch (error) {
         if (error instanceof SyntaxFailure) position.line = error.line;
         throw locate(error, position);

@@ -1,6 +1,6 @@
 import { callable } from "./calls.ts";
 import { datetime, wallClock } from "./date.ts";
-import { fail } from "./errors.ts";
+import { fail, NeedsCopies } from "./errors.ts";
 import { formatPercent } from "./format.ts";
 import { str } from "./repr.ts";
 import {
@@ -122,7 +122,7 @@ function lookup(args: readonly unknown[], keywords: Keywords, state: CallState, 
   try {
     found = iterate(state.lookup(str(name))(terms, options, state));
   } catch (error) {
-    if (errors === "strict") throw error;
+    if (errors === "strict" || error instanceof NeedsCopies) throw error;
     found = [];
   }
   if (truth(wantlist)) return found;

@@ -34,6 +34,8 @@ export type Keywords = Readonly<Record<string, unknown>>;
 
 /** What a filter, test, method or global can ask about the render it is part of. */
 export interface CallState {
+  /** Whether lists and dicts of the caller are copies, so that methods may change them. */
+  readonly ownsVars: boolean;
   readonly vars: Readonly<Record<string, unknown>>;
   readonly env: Readonly<Record<string, string | undefined>>;
   filter(name: string): Callable;

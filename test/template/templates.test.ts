@@ -193,3 +193,40 @@ it("a template that changes is compiled anew", () => {
   files["x.j2"] = "2";
   expect(templates.render("x.j2", {})).toBe("2");
 });
+
+describe("a rendering leaves its caller's lists and dicts as they are", () => {
+  const vars = () => ({
+    list: [3, 1, [2]],
+    dict: { a: 1, deep: { list: ["x"] } },
+    map: new Map<unknown, unknown>([[1, ["y"]]]),
+  });
+
+  it.each([
+    ["{{ list.append(9) }}{{ list }}", "[3, 1, [2], 9]"],
+    ["{{ list['append'](9) }}{{ list }}", "[3, 1, [2], 9]"],
+    ["{% for one in [7, 8] %}{{ list.insert(0, one) }}{% endfor %}{{ list }}", "[8, 7, 3, 1, [2]]"],
+    ["{{ list[2].extend([4]) }}{{ list }}", "[3, 1, [2, 4]]"],
+    ["{{ list.pop() }}{{ list.remove(1) }}{{ list.reverse() }}{{ list }}", "[2][3]"],
+    ["{{ list.clear() }}{{ list }}", "[]"],
+    ["{{ list[:2] | list }}{% set same = list %}{{ same.append(5) }}{{ list }}", "[3, 1][3, 1, [2], 5]"],
+    ["{{ dict.update({'b': 2}) }}{{ dict.b }}{{ dict.pop('a') }}", "21"],
+    ["{{ dict.deep.list.append('z') }}{{ dict.deep.list | join }}", "xz"],
+    ["{{ dict.setdefault('n', []).append(1) }}{{ dict.n }}", "[1]"],
+    ["{{ map[1].append('z') }}{{ map[1] | join }}{{ map.popitem()[0] }}{{ map.clear() }}", "yz1"],
+    ["{% macro add(to) %}{{ to.append(1) }}{% endmacro %}{{ add(list) }}{{ list | length }}", "4"],
+    ["{% include 'append.j2' %}", "[3, 1, [2], 6]"],
+    ["{{ lookup('template', 'append.j2') }}", "[3, 1, [2], 6]"],
+    ["{{ lookup('template', 'append.j2', errors='ignore') }}", "[3, 1, [2], 6]"],
+  ])("%s", (template, expected) => {
+    const templates = over({ "append.j2": "{{ list.append(6) }}{{ list }}" });
+    const given = vars();
+    for (let time = 1; time <= 2; time++) expect(templates.renderString(template, given)).toBe(expected);
+    expect(given).toEqual(vars());
+  });
+
+  it("so does an expression", () => {
+    const given = vars();
+    expect(createTemplates().evaluate("list.pop(0) + list[0]", given)).toBe(4);
+    expect(given).toEqual(vars());
+  });
+});
