@@ -56,13 +56,17 @@ export async function carryBundle(
   }
   const hosts: Record<string, CarriedHost> = {};
   for (const host of plan.hosts) {
-    const { groups, vars, plays, inventoryGroups, hostVars, secrets, literals } = makeJob(host, plan, {
-      check: false,
-      diff: false,
-      tags: [],
-      skipTags: [],
-      barriers: false,
-    });
+    const { groups, vars, plays, inventoryGroups, hostVars, secrets, literals, sources } = makeJob(
+      host,
+      plan,
+      {
+        check: false,
+        diff: false,
+        tags: [],
+        skipTags: [],
+        barriers: false,
+      },
+    );
     hosts[host.name] = {
       groups,
       vars,
@@ -70,6 +74,7 @@ export async function carryBundle(
       inventoryGroups,
       hostVars,
       ...(secrets === undefined ? {} : { secrets }),
+      ...(sources === undefined ? {} : { sources }),
       ...(literals === undefined ? {} : { literals }),
     };
   }

@@ -4,7 +4,7 @@ import type { AssetStore } from "../core/asset.ts";
 import { serializeError, VolleyError } from "../core/errors.ts";
 import type { ControllerEvent, ReceivedEvent } from "../core/events.ts";
 import type { Facts } from "../core/facts.ts";
-import { mergeVars, type Vars } from "../core/json.ts";
+import type { Vars } from "../core/json.ts";
 import { createMemo } from "../core/memo.ts";
 import type { Playbook } from "../core/playbook.ts";
 import type { Command, Job } from "../core/protocol.ts";
@@ -13,11 +13,11 @@ import type { AnyRole } from "../core/role.ts";
 import { createActionContext } from "../target/action-context.ts";
 import { declareRoles } from "../target/declare.ts";
 import type { DeclaredTask } from "../target/declared-task.ts";
-import { renderLate } from "../target/late-vars.ts";
 import { performAction } from "../target/perform.ts";
 import { createRenderer, type Renderer } from "../target/renderer.ts";
 import type { RoleRun } from "../target/role-run.ts";
 import { hostVariables, roleVariables } from "../target/variables.ts";
+import { extendScope } from "../vars/scope.ts";
 import { silenceConsole } from "./silence-console.ts";
 import { unknowable } from "./unknowable.ts";
 
@@ -112,7 +112,7 @@ async function perform(event: Asked, options: DelegateOptions, declare: Declare)
       const { use } = role;
       const context = createActionContext({
         role: use.role.directory ?? use.role.name,
-        vars: mergeVars(variables, task.options.vars ?? {}),
+        vars: extendScope(variables, task.options.vars ?? {}),
         facts: await gatherFacts(system, process.env, thisMachine),
         check: task.options.check ?? role.context.check,
         signal: options.signal,
@@ -171,10 +171,8 @@ async function declareHere(event: Asked, options: DelegateOptions): Promise<read
     throw refused(`${host} asks for a task of a play that it is not in`);
   const { createTemplates } = await import("../template/index.ts");
   const renderer = createRenderer(assets, () => createTemplates);
-  let hostVars: Vars = {};
-  const ownVars = renderLate(job.vars, renderer.renderText, () => hostVars, job.literals);
   // Of the host's facts nothing is known here: a template that needs one says so.
-  hostVars = hostVariables(job, ownVars, {} as Facts);
+  const hostVars = hostVariables(job, {} as Facts, renderer.renderVar);
   const restoreConsole = silenceConsole();
   let roles: readonly RoleRun[];
   try {
@@ -182,7 +180,7 @@ async function declareHere(event: Asked, options: DelegateOptions): Promise<read
       // A role's own facts are the host's too.
       play: { ...play, roles: play.roles.map((use) => ({ ...use, role: withoutFacts(use.role) })) },
       job,
-      ownVars,
+      hostVars,
       facts: unknowable<Facts>(),
       systemOf: () => unknowable(),
       stop: signal,

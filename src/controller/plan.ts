@@ -3,6 +3,7 @@ import type { Host, Inventory } from "../core/inventory.ts";
 import type { Vars } from "../core/json.ts";
 import type { Playbook, PlayDefinition } from "../core/playbook.ts";
 import { type Job, type JobOptions, PROTOCOL_VERSION, type Session } from "../core/protocol.ts";
+import { holdsTemplate } from "../vars/template-text.ts";
 import { PASSWORD_VARS } from "./become-settings.ts";
 import type { Concerned } from "./read-inventory.ts";
 
@@ -52,6 +53,16 @@ function withoutPasswords<T>(byVar: Readonly<Record<string, T>>): Readonly<Recor
   return Object.fromEntries(Object.entries(byVar).filter(([name]) => !PASSWORD_VARS.includes(name)));
 }
 
+/** Where the vars are set that hold templates: an error of one says so. */
+function sourcesOf({ vars, sources }: Host): Pick<Job, "sources"> {
+  const templates = Object.keys(vars).flatMap((name) => {
+    const { file, line } = sources[name] ?? {};
+    if (file === undefined || !holdsTemplate(vars[name])) return [];
+    return [[name, { file, ...(line === undefined ? {} : { line }) }] as const];
+  });
+  return templates.length === 0 ? {} : { sources: Object.fromEntries(templates) };
+}
+
 /** What one host is asked to do. */
 export function makeJob(
   host: Host,
@@ -82,6 +93,7 @@ export function makeJob(
     hostVars,
     plays: mine.map(({ index }) => index),
     ...(secrets.size === 0 ? {} : { secrets: [...secrets] }),
+    ...sourcesOf(host),
     ...(host.literalTexts === undefined || host.literalTexts.length === 0
       ? {}
       : { literals: host.literalTexts }),

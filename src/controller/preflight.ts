@@ -1,15 +1,13 @@
 import type { ActionCall } from "../core/action.ts";
 import type { AssetStore } from "../core/asset.ts";
-import { resolveRoleVars } from "../core/define.ts";
 import { isVolleyError } from "../core/errors.ts";
 import type { Facts } from "../core/facts.ts";
 import type { Host } from "../core/inventory.ts";
-import type { Vars } from "../core/json.ts";
 import type { PlayDefinition } from "../core/playbook.ts";
 import type { RoleContext, RoleUse, TaskHandle, TaskOptions, TasksContext } from "../core/role.ts";
-import { findSecrets } from "../core/secret.ts";
 import { findAsset } from "../target/action-context.ts";
 import { checkNotify, checkTask, notifyList } from "../target/check-task.ts";
+import { type ForeseenVars, foreseeRoleVars } from "./preflight-vars.ts";
 import { silenceConsole } from "./silence-console.ts";
 import { unknowable } from "./unknowable.ts";
 
@@ -34,39 +32,36 @@ export async function preflight({
 }: PreflightOptions): Promise<ReadonlySet<string>> {
   const passedOver = new Set<string>();
   for (const { play, hosts } of plays) {
-    const declared = new Set<RoleUse>();
+    /** By role, how many hosts it has been declared for, until all that it asked for was known. */
+    const declared = new Map<RoleUse, number>();
     for (const host of hosts) {
       for (const use of play.roles) {
-        const vars = { ...host.vars, ...play.vars };
-        if (hasTemplates(vars) || host.locked !== undefined || findSecrets(vars).length > 0) {
-          passedOver.add(host.name);
-          continue;
+        const foreseen = await foreseeRoleVars(use, host, play.vars ?? {}, groups);
+        const tries = declared.get(use) ?? 0;
+        if (tries < MAX_TRIES) {
+          await declareRole(use, foreseen, host, { assets, groups, check });
+          declared.set(use, foreseen.isShort() ? tries + 1 : MAX_TRIES);
         }
-        const resolved = await resolveRoleVars(use, vars, host.name);
-        if (declared.has(use)) continue;
-        declared.add(use);
-        await declareRole(use, resolved, host, { assets, groups, check });
+        if (foreseen.isShort()) passedOver.add(host.name);
       }
     }
   }
   return passedOver;
 }
 
-/** Vars with Jinja text in them are known only once a host has rendered them; so are secrets nobody has asked for. */
-function hasTemplates(vars: Vars): boolean {
-  return Object.values(vars).some((value) => typeof value === "string" && value.includes("{{"));
-}
+/** For how many hosts a role is declared whose vars only a run knows, in search of one where they are known now. */
+const MAX_TRIES = 3;
 
 async function declareRole(
   use: RoleUse,
-  vars: Vars,
+  { vars, hostVars }: ForeseenVars,
   host: Host,
   { assets, groups, check }: Pick<PreflightOptions, "assets" | "groups" | "check">,
 ): Promise<void> {
   const context: RoleContext = {
     vars,
     facts: unknowable<Facts>(),
-    host: { name: host.name, groups: host.groups, vars: host.vars },
+    host: { name: host.name, groups: host.groups, vars: hostVars },
     groups,
     hostVars: unknowable(),
     check,
@@ -110,7 +105,7 @@ async function declareRole(
 
 function findMissingAsset({ action, params }: ActionCall, role: string, assets: AssetStore): void {
   const { src, remote_src: remote } = params;
-  if (typeof src !== "string" || remote === true || src.startsWith("/") || src.includes("{{")) return;
+  if (typeof src !== "string" || remote === true || src.startsWith("/")) return;
   if (action === "template") findAsset(assets, role, "templates", src);
   else if ((action === "copy" || action === "unarchive" || action === "script") && !/^\w+:\/\//.test(src)) {
     if (assets.tree(role, `files/${src}`) === null && assets.tree(role, src) === null)

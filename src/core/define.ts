@@ -153,9 +153,15 @@ function checkVarNames(role: AnyRole, vars: Vars): void {
 
 /**
  * A role's vars for one host: what the play gives over what the host has, checked by the role's schema.
- * Without a schema a role gets everything. Fails with `VARS_INVALID`.
+ * Without a schema a role gets everything. What a template gives is text: where the schema wants a number or a bool,
+ * a var that `isRendered` is read as one. Fails with `VARS_INVALID`.
  */
-export async function resolveRoleVars(use: RoleUse, hostVars: Vars, host: string): Promise<Vars> {
+export async function resolveRoleVars(
+  use: RoleUse,
+  hostVars: Vars,
+  host: string,
+  isRendered: (name: string) => boolean = () => false,
+): Promise<Vars> {
   const { role, vars } = use;
   const given = Object.fromEntries(Object.entries(vars).filter(([, value]) => value !== undefined));
   if (role.vars === undefined) return mergeVars(hostVars, given);
@@ -164,9 +170,20 @@ export async function resolveRoleVars(use: RoleUse, hostVars: Vars, host: string
     known === undefined
       ? hostVars
       : Object.fromEntries(known.filter((name) => name in hostVars).map((name) => [name, hostVars[name]]));
-  const checked = await role.vars["~standard"].validate({ ...fromHost, ...given });
+  const all = { ...fromHost, ...given };
+  let checked = await role.vars["~standard"].validate(all);
   if (checked.issues === undefined) return checked.value as Vars;
-  const problems = checked.issues.map((issue) => explainIssue(issue, given));
+  const { issues } = checked;
+  const retyped = issues.reduce<unknown>((value, issue) => {
+    const path = pathOf(issue);
+    const name = String(path[0]);
+    return name in given || !isRendered(name) ? value : retype(value, path);
+  }, all);
+  if (retyped !== all) {
+    checked = await role.vars["~standard"].validate(retyped);
+    if (checked.issues === undefined) return checked.value as Vars;
+  }
+  const problems = issues.map((issue) => explainIssue(issue, given));
   const error = new VolleyError("VARS_INVALID", `role "${role.name}" on ${host}: ${problems.join("; ")}`, {
     hint: `give it in the play, \`${role.name}({ … })\`, or as a var of the host or one of its groups`,
   });
@@ -175,8 +192,28 @@ export async function resolveRoleVars(use: RoleUse, hostVars: Vars, host: string
   throw error;
 }
 
+function pathOf(issue: StandardIssue): readonly PropertyKey[] {
+  return (issue.path ?? []).map((part) => (typeof part === "object" ? part.key : part));
+}
+
+/** A value whose text at a path is read as the number or bool that it says. */
+function retype(value: unknown, [key, ...rest]: readonly PropertyKey[]): unknown {
+  if (key === undefined) {
+    if (typeof value !== "string") return value;
+    if (/^-?(?:0|[1-9]\d*)(?:\.\d+)?$/.test(value)) return Number(value);
+    return /^(?:true|false)$/i.test(value) ? value.toLowerCase() === "true" : value;
+  }
+  if (typeof value !== "object" || value === null) return value;
+  const inner = (value as Record<PropertyKey, unknown>)[key];
+  const changed = retype(inner, rest);
+  if (changed === inner) return value;
+  return Array.isArray(value)
+    ? value.map((item, index) => (index === Number(key) ? changed : item))
+    : { ...value, [key]: changed };
+}
+
 function explainIssue(issue: StandardIssue, given: Vars): string {
-  const path = (issue.path ?? []).map((part) => String(typeof part === "object" ? part.key : part));
+  const path = pathOf(issue).map(String);
   if (path.length === 0) return issue.message;
   const received = (issue as { readonly received?: unknown }).received;
   if (received === "undefined" && path.length === 1) return `var "${path[0]}" is missing`;

@@ -15,29 +15,24 @@ export function isRecord(value: unknown): value is Record<string, unknown> {
   return typeof value === "object" && value !== null && !Array.isArray(value);
 }
 
-/** Vars some of which are worked out when they are asked for: merging must not ask. */
-const late = new WeakSet<Vars>();
+/** What says of vars that they are worked out when they are asked for: merging and copying must not ask. */
+export const LATE = Symbol.for("volley.late");
 
-/** Marks vars as having properties that are worked out when asked for. */
-export function markLate<V extends Vars>(vars: V): V {
-  late.add(vars);
-  return vars;
-}
-
-/** Whether vars have properties that are worked out when asked for. */
-export function isLate(vars: Vars): boolean {
-  return late.has(vars);
+/** Whether vars are worked out when they are asked for. */
+export function isLate(vars: object): boolean {
+  return LATE in vars;
 }
 
 /** Layers of vars as one, later ones over earlier ones; what is worked out when asked for stays so. */
 export function mergeVars(...layers: readonly Vars[]): Vars {
-  if (!layers.some((layer) => late.has(layer))) return Object.assign({}, ...layers) as Vars;
-  const merged = {};
+  if (!layers.some(isLate)) return Object.assign({}, ...layers) as Vars;
+  const merged = Object.defineProperty({}, LATE, { value: true });
   for (const layer of layers) {
     // Earlier layers' getters must give way to later layers' plain values.
-    for (const [name, descriptor] of Object.entries(Object.getOwnPropertyDescriptors(layer))) {
+    for (const name of Object.keys(layer)) {
+      const descriptor = Object.getOwnPropertyDescriptor(layer, name);
       Object.defineProperty(merged, name, { ...descriptor, configurable: true });
     }
   }
-  return markLate(merged);
+  return merged;
 }

@@ -28,6 +28,8 @@ export interface CarriedHost {
   readonly hostVars: Readonly<Record<string, Vars>>;
   /** Texts among the vars that must never be told. */
   readonly secrets?: readonly string[];
+  /** Where those of the vars are set that hold templates, for errors to say. */
+  readonly sources?: Readonly<Record<string, { readonly file: string; readonly line?: number }>>;
   /** Secrets that are no templates, though they look like some. */
   readonly literals?: readonly string[];
 }

@@ -24,6 +24,8 @@ export interface Job {
   readonly plays: readonly number[];
   /** Texts that must never be told: the secrets among the vars. */
   readonly secrets?: readonly string[];
+  /** Where those of the vars are set that hold templates, for errors to say. */
+  readonly sources?: Readonly<Record<string, { readonly file: string; readonly line?: number }>>;
   /** Secrets that are no templates, though they look like some. */
   readonly literals?: readonly string[];
   /** Whom to become, and how; absent where nothing is to be known of it. */

@@ -1,5 +1,6 @@
+import { isTemplate } from "../vars/template-text.ts";
+
 const REFERENCE = /\{\{\s*([A-Za-z_]\w*(?:\.[A-Za-z_]\w*)*)\s*\}\}/g;
-const ANY_TEMPLATE = /\{\{|\{%|\{#/;
 const MAX_DEPTH = 20;
 /** No setting is longer, in characters: vars that hold others twice each grow without end. */
 const MAX_LENGTH = 10_000;
@@ -29,7 +30,7 @@ export function fillReferences(
   fail: (problem: string) => never,
   depth = 0,
 ): unknown {
-  if (typeof value !== "string" || !ANY_TEMPLATE.test(value)) return value;
+  if (typeof value !== "string" || !isTemplate(value)) return value;
   if (depth > MAX_DEPTH) return fail("its vars refer to each other in a circle");
   const resolve = (path: string): unknown => {
     const found = lookUp(path, look);
@@ -47,6 +48,6 @@ export function fillReferences(
     length += text.length;
     return length > MAX_LENGTH ? fail(`it comes to more than ${MAX_LENGTH} characters`) : text;
   });
-  if (ANY_TEMPLATE.test(filled)) return fail("only plain references such as {{ name }} can be used here");
+  if (isTemplate(filled)) return fail("only plain references such as {{ name }} can be used here");
   return filled;
 }

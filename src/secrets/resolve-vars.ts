@@ -8,6 +8,7 @@ import {
   secretLocation,
   secretSource,
 } from "../core/secret.ts";
+import { isTemplate } from "../vars/template-text.ts";
 import type { SecretStore } from "./store.ts";
 
 /** Whose vars are resolved, for errors to say. */
@@ -74,9 +75,9 @@ export async function resolveVars(
     const value = values.get(secret)!;
     // What is written in files, encrypted or not, may be a template; what comes from elsewhere is not.
     const isFromFile = source.kind === "opened" || source.kind === "vault";
-    const isTemplate = typeof value === "string" && TEMPLATE.test(value);
-    if (isTemplate && !isFromFile) literalTexts.add(value);
-    secretTexts[name] = [...(secretTexts[name] ?? []), ...textsOf(value, isTemplate && isFromFile)];
+    const template = isTemplate(value);
+    if (template && !isFromFile) literalTexts.add(value);
+    secretTexts[name] = [...(secretTexts[name] ?? []), ...textsOf(value, template && isFromFile)];
     if (source.kind !== "opened" && String(value).trim().length < MIN_SECRET_LENGTH)
       tooShort.push({ name, source });
   }

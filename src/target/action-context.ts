@@ -2,8 +2,9 @@ import type { ActionContext, Memo, RenderStyle } from "../core/action.ts";
 import type { Asset, AssetStore } from "../core/asset.ts";
 import { VolleyError } from "../core/errors.ts";
 import type { Facts } from "../core/facts.ts";
-import { mergeVars, type Vars } from "../core/json.ts";
+import type { Vars } from "../core/json.ts";
 import { nearest } from "../core/nearest.ts";
+import { extendScope } from "../vars/scope.ts";
 
 /** Renders a template of a role; see src/template. */
 export type Render = (role: string, src: string, vars: Vars, style?: RenderStyle) => string;
@@ -35,7 +36,7 @@ export function createActionContext(options: ActionContextOptions): ActionContex
     ...(restart === undefined ? {} : { restart }),
     asset: (kind, src) => findAsset(assets, role, kind, src),
     assetTree: (kind, src) => assets.tree(role, `${kind}/${src}`) ?? assets.tree(role, src),
-    render: (src, extra = {}, style = {}) => render(role, src, mergeVars(vars, extra), style),
+    render: (src, extra = {}, style = {}) => render(role, src, extendScope(vars, extra), style),
   };
 }
 

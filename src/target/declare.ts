@@ -1,19 +1,21 @@
 import { resolveRoleVars } from "../core/define.ts";
 import type { Facts } from "../core/facts.ts";
-import { mergeVars, type Vars } from "../core/json.ts";
+import type { Vars } from "../core/json.ts";
 import type { PlayDefinition } from "../core/playbook.ts";
 import type { Job } from "../core/protocol.ts";
 import type { RoleContext, RoleUse } from "../core/role.ts";
 import type { ReadSystem } from "../core/system.ts";
+import { isRendered, viewScope } from "../vars/scope.ts";
 import { RoleRun } from "./role-run.ts";
 import { tagList } from "./tags.ts";
+import { roleVariables } from "./variables.ts";
 
 /** What the roles of a play are declared with. */
 export interface DeclareOptions {
   readonly play: PlayDefinition;
   readonly job: Job;
-  /** The host's own vars, with Jinja text in them rendered when it is asked for. */
-  readonly ownVars: Vars;
+  /** What every template of the play sees. */
+  readonly hostVars: Vars;
   readonly facts: Facts;
   systemOf(become: boolean | string | undefined): ReadSystem;
   /** Aborted: what a role's code asks the system is ended. */
@@ -34,16 +36,20 @@ export async function declareRoles(options: DeclareOptions): Promise<readonly Ro
 async function prepareRole(
   use: RoleUse,
   handlersOfPlay: () => readonly string[],
-  { play, job, ownVars, facts, systemOf, stop, log }: DeclareOptions,
+  { play, job, hostVars, facts, systemOf, stop, log }: DeclareOptions,
 ): Promise<RoleRun> {
   const system = systemOf(use.options.become);
-  const vars = await resolveRoleVars(use, mergeVars(ownVars, play.vars ?? {}), job.host);
+  const { vars: playVars = {} } = play;
+  const scope = roleVariables(hostVars, playVars, use, use.vars);
+  const vars = await resolveRoleVars(use, viewScope(scope, job.vars, playVars), job.host, (name) =>
+    isRendered(scope, name),
+  );
   const own = use.role.facts === undefined ? {} : ((await use.role.facts(system, facts)) as object);
   const context: RoleContext = {
     vars,
     // Not copied where there is nothing to add: what they are may be known only when they are asked for.
     facts: use.role.facts === undefined ? facts : { ...facts, ...own },
-    host: { name: job.host, groups: job.groups, vars: ownVars },
+    host: { name: job.host, groups: job.groups, vars: viewScope(hostVars, job.vars) },
     groups: job.inventoryGroups,
     hostVars: job.hostVars,
     check: job.options.check,

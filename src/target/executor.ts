@@ -3,7 +3,7 @@ import type { AssetStore } from "../core/asset.ts";
 import { type SerializedError, serializeError, VolleyError } from "../core/errors.ts";
 import type { AskedTask, TargetEvent, TaskRef } from "../core/events.ts";
 import type { Facts } from "../core/facts.ts";
-import { mergeVars, type Vars } from "../core/json.ts";
+import type { Vars } from "../core/json.ts";
 import type { Mask } from "../core/mask.ts";
 import { maskEvent } from "../core/mask-event.ts";
 import { createMemo } from "../core/memo.ts";
@@ -13,12 +13,12 @@ import type { Job } from "../core/protocol.ts";
 import { countState, EMPTY_TALLY, type Result, type Tally } from "../core/result.ts";
 import type { RoleContext, RoleUse } from "../core/role.ts";
 import type { System } from "../core/system.ts";
+import { extendScope, type RenderVar } from "../vars/scope.ts";
 import { createActionContext, type Render } from "./action-context.ts";
 import { boundResult, hideResult } from "./bounds.ts";
 import { declareRoles } from "./declare.ts";
 import type { DeclaredTask } from "./declared-task.ts";
 import { maskOfJob } from "./job-mask.ts";
-import { type RenderText, renderLate } from "./late-vars.ts";
 import { maskOutput } from "./mask-output.ts";
 import { runPlay } from "./play-run.ts";
 import { createPlayViews, type PlayView } from "./play-view.ts";
@@ -39,7 +39,7 @@ export interface ExecutorOptions {
   readonly facts: Facts;
   readonly assets: AssetStore;
   readonly render: Render;
-  readonly renderText: RenderText;
+  readonly renderVar: RenderVar;
   emit(event: TargetEvent): void;
   /** Called between plays that are barriers; false: nobody is left to say `continue`, so the run ends. */
   waitForOthers(play: number): Promise<boolean>;
@@ -76,10 +76,6 @@ export async function execute(options: ExecutorOptions): Promise<ExecutorEnd> {
 class Executor {
   readonly #options: ExecutorOptions;
   readonly #memo = createMemo();
-  /** The host's own vars, with Jinja text in them rendered when it is asked for. */
-  readonly #ownVars: Vars;
-  /** What every template of the host sees. */
-  readonly #hostVars: Vars;
   readonly #viewOf: (index: number) => Promise<PlayView>;
   readonly #mask: Mask | null;
   #tally: Tally = EMPTY_TALLY;
@@ -94,14 +90,12 @@ class Executor {
 
   constructor(options: ExecutorOptions) {
     this.#options = options;
-    const { job, facts, renderText, replay } = options;
+    const { job, facts, renderVar, replay } = options;
     this.#retracing = replay?.sameRun ?? false;
-    this.#ownVars = renderLate(job.vars, renderText, () => this.#hostVars, job.literals);
     this.#mask = maskOfJob(job);
-    this.#hostVars = hostVariables(job, this.#ownVars, facts);
     const { system, systems } = options;
-    const variables = (seen: Facts): Vars => hostVariables(job, this.#ownVars, seen);
-    this.#viewOf = createPlayViews({ system, systems, facts, hostVars: this.#hostVars, variables });
+    const variables = (seen: Facts): Vars => hostVariables(job, seen, renderVar);
+    this.#viewOf = createPlayViews({ system, systems, facts, variables });
   }
 
   async run(): Promise<ExecutorEnd> {
@@ -171,10 +165,10 @@ class Executor {
     this.#emit({ type: "play:plan", total });
   }
 
-  #declare(play: PlayDefinition, { facts, systemOf }: PlayView): Promise<readonly RoleRun[]> {
+  #declare(play: PlayDefinition, { facts, hostVars, systemOf }: PlayView): Promise<readonly RoleRun[]> {
     const { job, stop } = this.#options;
     const log = (text: string): void => this.#emit({ type: "log", level: "info", text });
-    return declareRoles({ play, job, ownVars: this.#ownVars, facts, systemOf, stop, log });
+    return declareRoles({ play, job, hostVars, facts, systemOf, stop, log });
   }
 
   async #perform(
@@ -216,7 +210,7 @@ class Executor {
     const output = maskOutput(this.#mask, (stream, text) =>
       emit({ type: "task:output", task, stream, text }),
     );
-    const variables = roleVariables(view.hostVars, play.vars ?? {}, use, context.vars);
+    const variables = roleVariables(view.hostVars, play.vars ?? {}, use, ownRoleVars(use, context));
     const result = await runTask(declared, {
       system: view.systemOf(declared.options.become ?? use.options.become),
       check: job.options.check,
@@ -228,7 +222,7 @@ class Executor {
       context: (check, vars, signal) =>
         createActionContext({
           role: use.role.directory ?? use.role.name,
-          vars: mergeVars(variables, vars),
+          vars: extendScope(variables, vars),
           facts: context.facts,
           check,
           signal,
@@ -315,6 +309,11 @@ export interface Leftovers {
   /** `role:handler` for each. */
   load(play: string): readonly string[];
   save(play: string, handlers: readonly string[]): void;
+}
+
+/** What a role adds to its host's vars: one without a schema has them all, as they are. */
+function ownRoleVars({ role, vars }: RoleUse, context: RoleContext): Vars {
+  return role.vars === undefined ? vars : context.vars;
 }
 
 function roleCondition(use: RoleUse, context: RoleContext): (() => boolean | Promise<boolean>) | undefined {

@@ -20,19 +20,18 @@ export interface PlayViewOptions {
   readonly systems: UserSystems | undefined;
   /** As this process's user finds them. */
   readonly facts: Facts;
-  readonly hostVars: Vars;
   /** What templates see, made from facts. */
   variables(facts: Facts): Vars;
 }
 
 /** Makes what gives each play's view, by its index: facts about the user are those of the play's. */
 export function createPlayViews(options: PlayViewOptions): (index: number) => Promise<PlayView> {
-  const { system, systems, facts, hostVars, variables } = options;
+  const { system, systems, facts, variables } = options;
   const views = new Map<string | undefined, Promise<PlayView>>();
   const make = async (user: string | undefined): Promise<PlayView> => {
     const systemOf: PlayView["systemOf"] = (become) =>
       systems === undefined ? system : systems.of(systems.userOf(become, user));
-    if (systems === undefined || user === undefined) return { facts, hostVars, systemOf };
+    if (systems === undefined || user === undefined) return { facts, hostVars: variables(facts), systemOf };
     await systems.prepare?.(user);
     const env = systems.envOf(user);
     const own = await gatherUser(createFactReader(system), systems.of(user), env);

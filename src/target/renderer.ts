@@ -1,18 +1,14 @@
 import type { AssetStore } from "../core/asset.ts";
 import type { createTemplates, Templates } from "../template/index.ts";
+import type { RenderVar } from "../vars/scope.ts";
 import type { Render } from "./action-context.ts";
-import type { RenderText } from "./late-vars.ts";
 
 /** Renders templates: the engine is loaded when the first is rendered, and keeps what it compiled. */
 export interface Renderer {
   /** A template of a role. */
   readonly render: Render;
-  /** A text that stands in a var. */
-  readonly renderText: RenderText;
+  readonly renderVar: RenderVar;
 }
-
-/** Text that is one expression and nothing else, whose value keeps its type. */
-const WHOLE_EXPRESSION = /^\s*\{\{((?:(?!\}\}|\{\{)[\s\S])*)\}\}\s*$/;
 
 /** Makes a Renderer over roles' assets; `env` is what `lookup("env")` finds. */
 export function createRenderer(
@@ -33,12 +29,6 @@ export function createRenderer(
   };
   return {
     render: (role, src, vars, style) => templatesOf(role).render(src, vars, style),
-    renderText: (text, vars) => {
-      const templates = templatesOf("");
-      const expression = WHOLE_EXPRESSION.exec(text)?.[1];
-      return expression === undefined
-        ? templates.renderString(text, vars, { name: "a var" })
-        : templates.evaluate(expression, vars);
-    },
+    renderVar: (text, scope, origin) => templatesOf("").renderValue(text, scope, origin),
   };
 }

@@ -1,32 +1,77 @@
 import { basename } from "node:path";
 import type { Facts } from "../core/facts.ts";
-import { mergeVars, type Vars } from "../core/json.ts";
+import { LATE, type Vars } from "../core/json.ts";
 import type { Job } from "../core/protocol.ts";
 import type { RoleUse } from "../core/role.ts";
+import { createScope, extendScope, type RenderVar, SELF, type VarLayer } from "../vars/scope.ts";
 import { factVariables } from "./facts/variables.ts";
 
-/** The vars every template of a host sees, whatever the role: facts, the host's own, and Ansible's magic names. */
-export function hostVariables(job: Job, own: Vars, facts: Facts): Vars {
-  const before = {
-    ...factVariables(facts),
-    ansible_managed: "Volley managed",
-    ansible_check_mode: job.options.check,
-    ansible_diff_mode: job.options.diff,
-  };
+/** The vars every template of a host sees, whatever the role: Ansible's magic names over facts over the inventory's. */
+export function hostVariables(job: Job, facts: Facts, render: RenderVar): Vars {
   const magic = {
-    inventory_hostname: job.host,
-    inventory_hostname_short: job.host.split(".")[0],
+    ...magicVariables(job.host, job),
     group_names: job.groups,
-    groups: job.inventoryGroups,
-    hostvars: { ...job.hostVars, [job.host]: own },
-    vars: own,
+    get hostvars(): Vars {
+      return hostvars;
+    },
+    vars: SELF,
   };
-  return mergeVars(before, own, magic);
+  const scope = createScope(
+    [
+      {
+        vars: {
+          ansible_managed: "Volley managed",
+          ansible_check_mode: job.options.check,
+          ansible_diff_mode: job.options.diff,
+        },
+      },
+      inventoryLayer(job, job.vars),
+      { vars: factVariables(facts) },
+      { vars: magic },
+    ],
+    render,
+  );
+  const hostvars = hostVarsOf(job, scope, render);
+  return scope;
 }
 
-/** The vars a role's templates see: the host's under the play's under the role's. */
+/** What every host is told of itself and of the inventory. */
+export function magicVariables(host: string, { inventoryGroups }: Pick<Job, "inventoryGroups">): Vars {
+  return {
+    inventory_hostname: host,
+    inventory_hostname_short: host.split(".")[0],
+    groups: inventoryGroups,
+  };
+}
+
+/** What an inventory says of a host: its texts are templates. */
+function inventoryLayer({ literals = [], sources = {} }: Job, vars: Vars): VarLayer {
+  return {
+    vars,
+    templates: {
+      origin: (name) => ({ name, ...(Object.hasOwn(sources, name) ? sources[name] : undefined) }),
+      isData: (text) => literals.includes(text),
+    },
+  };
+}
+
+/** Every host's vars as others see them: each host's templates are rendered with its own. */
+function hostVarsOf(job: Job, own: Vars, render: RenderVar): Vars {
+  const all = Object.defineProperty({}, LATE, { value: true });
+  for (const [host, vars] of Object.entries(job.hostVars)) {
+    let scope: Vars | undefined;
+    const get = (): Vars => {
+      scope ??= createScope([inventoryLayer(job, vars), { vars: magicVariables(host, job) }], render);
+      return scope;
+    };
+    Object.defineProperty(all, host, { get, enumerable: true, configurable: true });
+  }
+  return Object.defineProperty(all, job.host, { value: own, enumerable: true, configurable: true });
+}
+
+/** The vars a role's templates see: the host's under the play's under the role's; all of them are data. */
 export function roleVariables(host: Vars, play: Vars, use: RoleUse, roleVars: Vars): Vars {
-  return mergeVars(host, play, roleVars, {
+  return extendScope(host, play, roleVars, {
     role_name: use.role.name,
     ...(use.role.directory === undefined
       ? {}

@@ -1,4 +1,4 @@
-import { fail, NeedsCopies } from "./errors.ts";
+import { fail, failUndefined, NeedsCopies } from "./errors.ts";
 import { dictMethods } from "./methods/dict.ts";
 import { listMethods } from "./methods/list.ts";
 import { numberMethods } from "./methods/number.ts";
@@ -70,7 +70,7 @@ export function attribute(value: unknown, name: string): unknown {
 /** `value[key]`: an item first, then an attribute. */
 export function item(value: unknown, key: unknown): unknown {
   if (value instanceof Undefined) return value;
-  if (key instanceof Undefined) return fail(key.message);
+  if (key instanceof Undefined) return failUndefined(key);
   if (isList(value) || typeof value === "string") {
     const items = typeof value === "string" && isInt(key) ? [...value] : value;
     const index = key instanceof Float ? undefined : key === true ? 1 : key === false ? 0 : key;

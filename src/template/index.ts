@@ -1,16 +1,20 @@
+import type { Node } from "nunjucks/src/nodes.js";
 import type { Frame as FrameType } from "nunjucks/src/runtime.js";
 import nunjucksRuntime from "nunjucks/src/runtime.js";
 import { VolleyError } from "../core/errors.ts";
+import type { RenderedVar, VarOrigin, VarScope } from "../vars/scope.ts";
 import { compileExpression, compileTemplate } from "./compiler.ts";
-import { fail, locate, NeedsCopies, type Position } from "./errors.ts";
+import { fail, locate, NeedsCopies, nameVar, type Position } from "./errors.ts";
 import { filters } from "./filters/index.ts";
 import { readHeader } from "./header.ts";
 import { type LexerOptions, SyntaxFailure } from "./lexer.ts";
+import { isLiteral, readLiteral } from "./literal.ts";
 import { findLookup, globals } from "./lookups.ts";
+import type { FilterNode } from "./nodes.ts";
 import { parseExpression, parseTemplate } from "./parser.ts";
 import { type Block, type CompiledTemplate, type Context, createRuntime, type Runtime } from "./runtime.ts";
 import { tests } from "./tests.ts";
-import { type Callable, type CallState, toNative } from "./values.ts";
+import { type Callable, type CallState, isDict, isList, Tuple, toNative } from "./values.ts";
 import { VarsFrame } from "./vars-frame.ts";
 
 /** Where templates come from. */
@@ -47,11 +51,34 @@ export interface Templates {
   render(name: string, vars: TemplateVars, overrides?: TemplateStyle): string;
   /** Renders a text; `info.name` is what errors call it. */
   renderString(source: string, vars: TemplateVars, info?: { readonly name?: string }): string;
+  /**
+   * The value of a text that stands in a var: what it renders to, or the list, dict or bool which that says, as in
+   * Ansible. Backslashes in its expressions stand for themselves. Errors name the var and where it is set.
+   */
+  renderValue(source: string, scope: VarScope, origin: VarOrigin): RenderedVar;
   /** The native value of an expression such as `a.b | length > 2`; an undefined result is an error. */
   evaluate(expression: string, vars: TemplateVars): unknown;
 }
 
 type Expression = (context: Context, frame: FrameType) => unknown;
+
+/** A text of a var, ready to be rendered. */
+interface CompiledText {
+  readonly template: CompiledTemplate;
+  /** The expression that is all there is. */
+  readonly lone: Expression | undefined;
+  /** What the lone expression gives is text and stays it. */
+  readonly isText: boolean;
+  /** The name that is the lone expression. */
+  readonly name: string | undefined;
+  readonly newlines: number;
+}
+
+/** What texts of vars are called until an error says which var it is. */
+const VAR_TEXT = "<var>";
+
+/** The filters whose text is not read as a list or dict. */
+const TEXT_FILTERS = new Set(["string", "to_json", "to_nice_json", "to_yaml", "to_nice_yaml"]);
 
 /** How templates are cut up, and whether a result ends as its template does. */
 interface Style {
@@ -84,6 +111,21 @@ function found(kind: string, table: Readonly<Record<string, Callable>>, name: st
 /** Makes code with the one variable it may use; the compiled text holds nothing of a template but quoted constants and names. */
 function build<T>(code: string, runtime: Runtime): T {
   return new Function("runtime", code)(runtime) as T;
+}
+
+/** The expression that is all of a template. */
+function loneExpression(root: Node): Node | undefined {
+  const [output, ...more] = root.children as readonly Node[];
+  if (output?.typename !== "Output" || more.length > 0) return undefined;
+  const [only] = output.children as readonly Node[];
+  return only === undefined || only.typename === "TemplateData" ? undefined : only;
+}
+
+/** Whether an expression ends with a filter that gives text, in either branch of an inline `if`. */
+function givesText(node: Node): boolean {
+  if (node.typename === "ApplyFilter")
+    return TEXT_FILTERS.has((node as FilterNode).name.replace(/^ansible\.builtin\./, ""));
+  return node.typename === "InlineIf" && givesText(node.body as Node);
 }
 
 /** Templates that behave as Jinja2 does in Ansible. */
@@ -166,6 +208,31 @@ export function createTemplates(options: TemplateOptions = {}): Templates {
     }
   };
 
+  const texts = new Map<string, CompiledText>();
+
+  const compileText = (source: string): CompiledText => {
+    let text = texts.get(source);
+    if (text !== undefined) return text;
+    const position: Position = { template: VAR_TEXT, line: 1 };
+    try {
+      const { body, options: lexer } = readHeader(source, { ...DEFAULT_STYLE.lexer, keepBackslashes: true });
+      const root = parseTemplate(body, lexer);
+      const only = loneExpression(root);
+      text = {
+        template: build<CompiledTemplate>(compileTemplate(root, VAR_TEXT), runtime),
+        lone: only && build<Expression>(compileExpression(only, VAR_TEXT), runtime),
+        isText: only !== undefined && givesText(only),
+        name: only?.typename === "Symbol" ? (only.value as string) : undefined,
+        newlines: trailingNewlines(source),
+      };
+    } catch (error) {
+      if (error instanceof SyntaxFailure) position.line = error.line;
+      throw locate(error, position);
+    }
+    texts.set(source, text);
+    return text;
+  };
+
   const run = (source: string, name: string, vars: TemplateVars): string => {
     const template = compile(source, name);
     const text = untouched(template, vars, (frame, state) => {
@@ -194,6 +261,31 @@ export function createTemplates(options: TemplateOptions = {}): Templates {
     },
     renderString(source, vars, info = {}) {
       return run(source, info.name ?? "<template>", vars);
+    },
+    renderValue(source, scope, origin) {
+      try {
+        const { template, lone, isText, name, newlines } = compileText(source);
+        let value: unknown;
+        try {
+          value = untouched(template, scope.vars, (frame, state) => {
+            if (lone !== undefined) return lone({ frame, state, blocks: new Map() }, frame);
+            const context = createContext(template, frame, state);
+            return template.root(context, context.frame);
+          });
+          // What is no list, dict or text is what it is printed as.
+          if ((!isList(value) && !isDict(value)) || value instanceof Tuple || !isLiteral(value))
+            value = runtime.print(value);
+        } catch (error) {
+          throw locate(error, { template: VAR_TEXT, line: 1 });
+        }
+        if (typeof value !== "string") return { value: toNative(value), verbatim: false };
+        const whole = value + "\n".repeat(Math.max(0, newlines - trailingNewlines(value)));
+        const verbatim = lone !== undefined && (isText || (name !== undefined && scope.isVerbatim(name)));
+        const said = verbatim ? undefined : readLiteral(value);
+        return { value: said === undefined ? whole : toNative(said), verbatim };
+      } catch (error) {
+        throw nameVar(error, VAR_TEXT, origin);
+      }
     },
     evaluate(expression, vars) {
       const position: Position = { template: "<expression>", line: 1 };

@@ -1,4 +1,4 @@
-import { fail } from "./errors.ts";
+import { fail, failUndefined } from "./errors.ts";
 import { str } from "./repr.ts";
 import { Attributes, dictEntries, Float, isDict, isList, Undefined } from "./values.ts";
 
@@ -38,7 +38,7 @@ export function dumpJson(value: unknown, options: JsonOptions, level = 1): strin
     const text = str(value);
     return text === "nan" ? "NaN" : text.replace("inf", "Infinity");
   }
-  if (value instanceof Undefined) return fail(value.message);
+  if (value instanceof Undefined) return failUndefined(value);
   if (value instanceof Attributes) return quote(str(value), options.ensureAscii);
   const wrap = (open: string, items: string[], close: string): string => {
     if (items.length === 0) return open + close;

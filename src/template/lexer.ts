@@ -14,6 +14,8 @@ export interface LexerOptions {
   readonly keepTrailingNewline: boolean;
   /** How many lines of the file come before the text; 0 unless given. */
   readonly firstLine?: number;
+  /** Texts in expressions, `{{ … }}`, keep their backslashes, as Ansible has it in vars. */
+  readonly keepBackslashes?: boolean;
   readonly marks?: Marks;
 }
 
@@ -171,10 +173,10 @@ export function lex(template: string, options: LexerOptions): Token[] {
         index = afterTag(index + sign.length + close.length, sign, isBlock);
         return;
       }
-      lexToken(open);
+      lexToken(open, !isBlock && options.keepBackslashes === true);
     }
   };
-  const lexToken = (open: string[]): void => {
+  const lexToken = (open: string[], keepBackslashes: boolean): void => {
     for (const [type, pattern] of [
       ["float", FLOAT],
       ["int", INTEGER],
@@ -183,10 +185,18 @@ export function lex(template: string, options: LexerOptions): Token[] {
     ] as const) {
       const text = matchAt(pattern, source, index);
       if (text === undefined) continue;
+      if (type === "string" && keepBackslashes && text.slice(1, -1).includes(`\\${text.charAt(0)}`)) {
+        throw errorAt(
+          `a backslash in a var stands for itself: put the text ${text} in the other kind of quotes`,
+          index,
+        );
+      }
       push(
         type,
         type === "string"
-          ? unescapeString(text.slice(1, -1))
+          ? keepBackslashes
+            ? text.slice(1, -1)
+            : unescapeString(text.slice(1, -1))
           : type === "symbol"
             ? text
             : text.replaceAll("_", ""),

@@ -1,4 +1,4 @@
-import { fail } from "./errors.ts";
+import { fail, failUndefined } from "./errors.ts";
 import {
   Attributes,
   Blank,
@@ -68,7 +68,7 @@ export function str(value: unknown): string {
   if (value instanceof Float) return floatText(value.value);
   if (value === undefined) return fail("an argument is missing");
   if (value instanceof Blank) return "";
-  if (value instanceof Undefined) return fail(value.message);
+  if (value instanceof Undefined) return failUndefined(value);
   if (value instanceof Namespace) return `<Namespace ${repr(value.values)}>`;
   if (value instanceof Func) return `<function ${value.name}>`;
   if (value instanceof Attributes) {

@@ -1,7 +1,7 @@
 import type { Frame as FrameType } from "nunjucks/src/runtime.js";
 import { attribute, item, slice } from "./attributes.ts";
 import { keywords } from "./calls.ts";
-import { fail, locate, type Position } from "./errors.ts";
+import { fail, failUndefined, locate, type Position } from "./errors.ts";
 import { loop } from "./loop.ts";
 import { macro } from "./macro.ts";
 import { and, binary, compare, compareChain, or, unary } from "./operators.ts";
@@ -68,7 +68,7 @@ const LENIENT_TESTS = new Set([
 
 function check(values: readonly unknown[]): readonly unknown[] {
   for (const value of values) {
-    if (value instanceof Undefined && !(value instanceof Blank)) fail(value.message);
+    if (value instanceof Undefined && !(value instanceof Blank)) failUndefined(value);
   }
   return values.map((value) => (value instanceof Blank ? "" : value));
 }
@@ -101,7 +101,7 @@ function test(name: string, args: readonly unknown[], byName: Keywords, { state 
 function call(callee: unknown, args: readonly unknown[], byName: Keywords, { state }: Context): unknown {
   if (callee instanceof Func)
     return explained("function", callee.name, () => callee.call(args, byName, state));
-  if (callee instanceof Undefined) return fail(callee.message);
+  if (callee instanceof Undefined) return failUndefined(callee);
   if (callee instanceof Attributes) {
     const inner = callee.get("__call__");
     if (inner instanceof Func) return inner.call(args, byName, state);

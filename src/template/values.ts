@@ -1,10 +1,13 @@
-import { fail } from "./errors.ts";
+import { fail, failUndefined } from "./errors.ts";
 
 /** A name, attribute or item that is not there; using it for anything but a check or a default is an error. */
 export class Undefined {
   readonly message: string;
-  constructor(message: string) {
+  /** Why a var could not be rendered. */
+  readonly cause: Error | undefined;
+  constructor(message: string, cause?: Error) {
     this.message = message;
+    this.cause = cause;
   }
 }
 
@@ -182,21 +185,21 @@ export function iterate(value: unknown): unknown[] {
   if (typeof value === "string") return [...value];
   if (isDict(value)) return dictKeys(value);
   if (value instanceof Blank) return [];
-  if (value instanceof Undefined) return fail(value.message);
+  if (value instanceof Undefined) return failUndefined(value);
   return fail(`'${typeName(value)}' object is not iterable`);
 }
 
 /** Fails on an undefined value, otherwise returns it. */
 export function defined(value: unknown): unknown {
   if (!(value instanceof Undefined)) return value;
-  return value instanceof Blank ? "" : fail(value.message);
+  return value instanceof Blank ? "" : failUndefined(value);
 }
 
 /** Python's truth: empty strings, lists and dicts, zero and None are false. */
 export function truth(value: unknown): boolean {
   if (value === null || value === undefined || value === false || value === "" || value instanceof Blank)
     return false;
-  if (value instanceof Undefined) return fail(value.message);
+  if (value instanceof Undefined) return failUndefined(value);
   if (value instanceof Float) return value.value !== 0;
   if (value instanceof Map) return value.size > 0;
   if (isList(value)) return value.length > 0;
@@ -206,7 +209,7 @@ export function truth(value: unknown): boolean {
 
 /** The value as plain JavaScript: floats as numbers, tuples as arrays, dicts as objects; fails on undefined. */
 export function toNative(value: unknown): unknown {
-  if (value instanceof Undefined) return fail(value.message);
+  if (value instanceof Undefined) return failUndefined(value);
   if (value instanceof Float) return value.value;
   if (isList(value)) return Array.from(value, toNative);
   if (!isDict(value)) return value;

@@ -1,6 +1,7 @@
 import nunjucksRuntime from "nunjucks/src/runtime.js";
 import { isLate } from "../core/json.ts";
-import { isDict, isList, Tuple } from "./values.ts";
+import { isOfUndefined } from "./errors.ts";
+import { isDict, isList, Tuple, Undefined } from "./values.ts";
 
 type Frame = InstanceType<typeof nunjucksRuntime.Frame>;
 
@@ -19,12 +20,23 @@ export class VarsFrame extends nunjucksRuntime.Frame {
   override lookup(name: string): unknown {
     const copied = this.#copies?.get(name);
     if (copied !== undefined) return copied;
-    const given = Object.hasOwn(this.#vars, name) ? this.#vars[name] : undefined;
+    const given = this.#given(name);
     if (given === undefined) return super.lookup(name);
     if (this.#copies === undefined) return given;
     const copy = copyOf(given);
     this.#copies.set(name, copy);
     return copy;
+  }
+
+  /** What the caller has under a name: a var that needs what is not defined is not defined itself. */
+  #given(name: string): unknown {
+    if (!Object.hasOwn(this.#vars, name)) return undefined;
+    try {
+      return this.#vars[name];
+    } catch (error) {
+      if (!isOfUndefined(error)) throw error;
+      return new Undefined(error.message, error);
+    }
   }
 }
 

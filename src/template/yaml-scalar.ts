@@ -1,4 +1,4 @@
-import { fail } from "./errors.ts";
+import { failUndefined } from "./errors.ts";
 import { floatText, str } from "./repr.ts";
 import { Attributes, Float, isFloat, isInt, Undefined } from "./values.ts";
 
@@ -136,7 +136,7 @@ export function scalarText(value: unknown, place: ScalarPlace): string {
     if (text.includes("n")) return text.replace(/inf|nan/, ".$&");
     return text.includes(".") ? text : text.replace("e", ".0e");
   }
-  if (value instanceof Undefined) return fail(value.message);
+  if (value instanceof Undefined) return failUndefined(value);
   const text = str(value);
   if (value instanceof Attributes) return text;
   switch (styleOf(text, place)) {

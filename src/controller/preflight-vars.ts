@@ -1,0 +1,146 @@
+import { resolveRoleVars } from "../core/define.ts";
+import type { Host } from "../core/inventory.ts";
+import { isRecord, type Vars } from "../core/json.ts";
+import type { RoleUse } from "../core/role.ts";
+import { findSecrets } from "../core/secret.ts";
+import type { StandardIssue, StandardResult, StandardSchemaV1 } from "../core/standard-schema.ts";
+import { magicVariables } from "../target/variables.ts";
+import { createTemplates } from "../template/index.ts";
+import { createScope, isRendered, type RenderVar } from "../vars/scope.ts";
+import { OnlyTheHostKnows } from "./unknowable.ts";
+
+/** A role's vars for one host, as far as the controller can know them. */
+export interface ForeseenVars {
+  /** Asking for one that only a run knows throws {@link OnlyTheHostKnows}. */
+  readonly vars: Vars;
+  /** The host's own, likewise. */
+  readonly hostVars: Vars;
+  /** Whether anything has been asked for so far that only a run knows. */
+  isShort(): boolean;
+}
+
+/** What a template may ask of the host, or of the moment: what it gives here says nothing of there. */
+const ASKS_HOST =
+  /\b(?:lookup|query|q|now|random|shuffle|random_mac|password_hash|ansible_\w*|hostvars|vars|exists|file|is_file|directory|is_dir|link|is_link|mount|is_mount|same_file|is_same_file|expanduser|expandvars|realpath|fileglob)\b/;
+
+const templates = createTemplates();
+
+const render: RenderVar = (text, scope, origin) => {
+  const code = text.match(/\{\{[\s\S]*?\}\}|\{%[\s\S]*?%\}/g) ?? [];
+  if (code.some((part) => ASKS_HOST.test(part))) throw new OnlyTheHostKnows();
+  return templates.renderValue(text, scope, origin);
+};
+
+/** What the inventory says of a host, with those templates rendered whose value is the same everywhere. */
+function foreseenScope(host: Host, play: Vars, groups: Readonly<Record<string, readonly string[]>>): Vars {
+  const literals = host.literalTexts ?? [];
+  const magic = {
+    ...magicVariables(host.name, { inventoryGroups: groups }),
+    group_names: host.groups,
+  };
+  return createScope(
+    [
+      {
+        vars: host.vars,
+        templates: { origin: (name) => ({ name }), isData: (text) => literals.includes(text) },
+      },
+      { vars: magic },
+      { vars: play },
+    ],
+    render,
+  );
+}
+
+/**
+ * A role's vars on a host, checked as far as they are known before any host is touched: secrets nobody has asked for and
+ * templates that need facts are not. Fails with `VARS_INVALID`.
+ */
+export async function foreseeRoleVars(
+  use: RoleUse,
+  host: Host,
+  play: Vars,
+  groups: Readonly<Record<string, readonly string[]>>,
+): Promise<ForeseenVars> {
+  const scope = foreseenScope(host, play, groups);
+  let short = false;
+  const onlyThere = (): never => {
+    short = true;
+    throw new OnlyTheHostKnows();
+  };
+  /** Some vars, each worked out when it is asked for. */
+  const foreseen = (names: Vars, value: (name: string) => unknown): Vars =>
+    new Proxy(names, {
+      get: (_target, name) => (typeof name === "string" ? value(name) : undefined),
+      // Values that are asked for by listing them are asked for like any other.
+      getOwnPropertyDescriptor: (_target, name) =>
+        Object.hasOwn(names, name)
+          ? { get: () => value(name as string), enumerable: true, configurable: true }
+          : undefined,
+    });
+  const own = (name: string): unknown => {
+    // A file that could not be opened may hold any var.
+    if (!Object.hasOwn(host.vars, name) && !Object.hasOwn(play, name))
+      return host.locked === undefined ? undefined : onlyThere();
+    if (findSecrets(host.vars[name]).length > 0 && play[name] === undefined) return onlyThere();
+    try {
+      return scope[name];
+    } catch {
+      // What is wrong in it, if anything is, is told where it is used.
+      return onlyThere();
+    }
+  };
+  const hostVars = foreseen({ ...host.vars }, own);
+  const { vars: schema } = use.role;
+  if (schema === undefined) {
+    const value = (name: string): unknown => use.vars[name] ?? own(name);
+    return { vars: foreseen({ ...host.vars, ...play, ...use.vars }, value), hostVars, isShort: () => short };
+  }
+  const fields = fieldsOf(schema);
+  const known: Record<string, unknown> = {};
+  const unknown = new Set<string>();
+  for (const name of Object.keys(fields ?? { ...host.vars, ...play })) {
+    if (use.vars[name] !== undefined) continue;
+    try {
+      const value = own(name);
+      if (value !== undefined) known[name] = value;
+    } catch {
+      unknown.add(name);
+    }
+  }
+  if (unknown.size > 0 && fields === undefined)
+    return { vars: foreseen({}, onlyThere), hostVars, isShort: () => true };
+  const part = unknown.size === 0 ? schema : schemaOf(fields!, unknown);
+  const checked = await resolveRoleVars(
+    { ...use, role: { ...use.role, vars: part } },
+    known,
+    host.name,
+    (name) => isRendered(scope, name),
+  );
+  const vars = foreseen({ ...checked }, (name) => (unknown.has(name) ? onlyThere() : checked[name]));
+  return { vars, hostVars, isShort: () => short };
+}
+
+type Fields = Readonly<Record<string, StandardSchemaV1 | undefined>>;
+
+/** The schemas of an object schema's fields (valibot's `entries`, zod's `shape`); undefined where it does not tell. */
+function fieldsOf(schema: StandardSchemaV1): Fields | undefined {
+  const { entries, shape } = schema as { readonly entries?: unknown; readonly shape?: unknown };
+  return isRecord(entries) ? (entries as Fields) : isRecord(shape) ? (shape as Fields) : undefined;
+}
+
+/** A schema of those fields that are known. */
+function schemaOf(fields: Fields, unknown: ReadonlySet<string>): StandardSchemaV1 {
+  const entries = Object.fromEntries(Object.entries(fields).filter(([name]) => !unknown.has(name)));
+  const validate = async (given: unknown): Promise<StandardResult<unknown>> => {
+    const value: Record<string, unknown> = {};
+    const issues: StandardIssue[] = [];
+    for (const [name, field] of Object.entries(entries)) {
+      const checked = await field?.["~standard"]?.validate((given as Vars)[name]);
+      if (checked?.issues === undefined) value[name] = checked?.value;
+      else for (const issue of checked.issues) issues.push({ ...issue, path: [name, ...(issue.path ?? [])] });
+    }
+    return issues.length > 0 ? { issues } : { value };
+  };
+  const schema = { "~standard": { version: 1, vendor: "volley", validate }, entries } as const;
+  return schema;
+}
