@@ -1,7 +1,9 @@
+import { setTimeout as pause } from "node:timers/promises";
 import { Command, CommanderError } from "commander";
 import { volleyVersion } from "../bundle/version.ts";
-import { describeError } from "../core/errors.ts";
+import { describeError, exitCodeFor } from "../core/errors.ts";
 import { safeLines } from "../reporter/rows/sanitize.ts";
+import { watchEventLoop } from "../system/event-loop.ts";
 import { addAttachCommand } from "./attach-command.ts";
 import { addBundleCommand } from "./bundle-command.ts";
 import { addCheckCommand } from "./check-command.ts";
@@ -17,6 +19,9 @@ import { addReportCommand } from "./report-command.ts";
 import { addRunCommand } from "./run-command.ts";
 import { addRunsCommand } from "./runs-command.ts";
 import { addShellCommand } from "./shell-command.ts";
+
+/** What a command whose event loop ran dry may take to end by itself. */
+const STARVED_MS = 1_000;
 
 const program = new Command("volley")
   .description(
@@ -47,13 +52,19 @@ process.stdout.on("error", (error: NodeJS.ErrnoException) => {
   if (error.code !== "EPIPE") throw error;
 });
 
+const watch = watchEventLoop("the command");
+/** A run that watches itself tells first, and gives the terminal back. */
+const starved = watch.starved.catch(async (thrown: unknown) => {
+  await pause(STARVED_MS);
+  throw thrown;
+});
 // Not awaited at the top: what is compiled from this is one file that a module cannot be (see launch.ts).
-void program.parseAsync().catch((thrown: unknown) => {
+void Promise.race([program.parseAsync().finally(watch.stop), starved]).catch((thrown: unknown) => {
   if (thrown instanceof CommanderError) process.exitCode = thrown.exitCode === 0 ? 0 : 1;
   else {
     process.stderr.write(`volley: ${safeLines(describeError(thrown)).join("\n")}\n`);
     if (process.env.VOLLEY_DEBUG !== undefined && thrown instanceof Error)
       process.stderr.write(`${thrown.stack}\n`);
-    process.exitCode = 1;
+    process.exitCode = exitCodeFor(thrown);
   }
 });

@@ -14,6 +14,7 @@ import { takeDirectLock } from "../direct/lock.ts";
 import { type OpenedSystem, openSystem, type UserAccess } from "../direct/open-system.ts";
 import { createDirectUsers } from "../direct/user-systems.ts";
 import { byeForError, execute } from "../target/executor.ts";
+import { type HostLock, lendingTurns } from "../target/lock.ts";
 import { createRenderer } from "../target/renderer.ts";
 import { openWire, type Wire } from "../target/wire.ts";
 import { createTemplates } from "../template/index.ts";
@@ -140,7 +141,7 @@ async function serve(host: DirectHost, wire: Wire, { emit }: Line, options: Dire
     pid: process.pid,
     node: process.version,
   });
-  let unlock: (() => Promise<void>) | undefined;
+  let lock: HostLock | undefined;
   let closeUsers: (() => Promise<void>) | undefined;
   try {
     const job = await wire.readJob();
@@ -150,7 +151,9 @@ async function serve(host: DirectHost, wire: Wire, { emit }: Line, options: Dire
       session === undefined || job.options.check
         ? undefined
         : takeDirectLock(shells, {
-            ...session,
+            run: session.run,
+            host: job.host,
+            controller: session.controller,
             waitMs: session.lockWaitMs,
             signal: wire.stop,
             onWait: (text) => {
@@ -162,7 +165,7 @@ async function serve(host: DirectHost, wire: Wire, { emit }: Line, options: Dire
     const factsStart = performance.now();
     const asking = askForFacts(shells);
     asking.catch(() => {});
-    unlock = await locking;
+    lock = await locking;
     // What was asked while another run was at work on the host may be so no longer.
     const records = waited ? await askForFacts(shells) : await asking;
     const facts = await gatherDirectFacts(system, records, system.user.env);
@@ -177,7 +180,7 @@ async function serve(host: DirectHost, wire: Wire, { emit }: Line, options: Dire
       access,
     });
     closeUsers = users.close;
-    const bye = await carryOut({ host, job, wire, emit, facts, users, records }, options);
+    const bye = await carryOut({ host, job, wire, lock, emit, facts, users, records }, options);
     emit({ ...bye, elapsedMs: elapsedMs() });
   } catch (thrown) {
     if (isVolleyError(thrown) && thrown.code === "CONNECTION_LOST") throw thrown;
@@ -185,7 +188,7 @@ async function serve(host: DirectHost, wire: Wire, { emit }: Line, options: Dire
     emit(wire.stop.aborted ? { ...bye, cancelled: true } : bye);
   } finally {
     await closeUsers?.();
-    await unlock?.();
+    await lock?.release();
     await system.close();
   }
 }
@@ -198,6 +201,7 @@ interface Part {
   readonly host: DirectHost;
   readonly job: Job;
   readonly wire: Wire;
+  readonly lock: HostLock | undefined;
   readonly facts: Facts;
   readonly records: FactRecords;
   readonly users: ReturnType<typeof createDirectUsers>;
@@ -207,7 +211,7 @@ interface Part {
 type Bye = Extract<TargetEvent, { type: "bye" }>;
 
 async function carryOut(
-  { host, job, wire, facts, users, emit }: Part,
+  { host, job, wire, lock, facts, users, emit }: Part,
   { playbook }: DirectOptions,
 ): Promise<Omit<Bye, "elapsedMs">> {
   const { system } = host.opened;
@@ -215,7 +219,11 @@ async function carryOut(
   const leftovers =
     job.session === undefined || job.options.check
       ? undefined
-      : await openDirectLeftovers(system, playbook.name);
+      : await openDirectLeftovers(system, {
+          project: job.session.project,
+          playbook: playbook.name,
+          host: job.host,
+        });
   const renderer = createRenderer(playbook.assets, () => createTemplates, { ...system.user.env });
   const { tally, cancelled, error } = await execute({
     playbook: playbook.evaluateAnew(consoleOf((level, text) => emit({ type: "log", level, text }))),
@@ -233,8 +241,7 @@ async function carryOut(
       toldOfDownloads = true;
       emit({ type: "log", level: "info", text: DOWNLOADS });
     },
-    waitForOthers: wire.waitForOthers,
-    ask: wire.ask,
+    ...lendingTurns(wire, lock),
     ...(leftovers === undefined ? {} : { leftovers }),
     stop: wire.stop,
     kill: wire.kill,

@@ -238,7 +238,7 @@ export class HostLink {
     const from = Math.max(FIRST_JOURNALED, record.lastSequence + 1);
     const first = await this.#start(
       connection,
-      (as) => attachCommand(bundle.id, as, job.session!.run, from),
+      (as) => attachCommand(bundle.id, as, { run: job.session!.run, host: job.host }, from),
       false,
     );
     if (first.kind === "ended" && !this.#mayGoOn(first.exit)) {

@@ -13,6 +13,9 @@ import type { Via } from "./link-direct.ts";
 import { PhaseClock } from "./phase-clock.ts";
 import type { Place } from "./places.ts";
 
+/** What a host that was told to end at once may take to do so. */
+const KILL_MS = 1_000;
+
 /** What one host's part of a run needs. */
 export interface HostRunOptions {
   readonly endpoint: Endpoint;
@@ -62,6 +65,7 @@ export class HostRun {
   #begun = false;
   #cancelled = false;
   #waitingSince: number | undefined;
+  #killing: NodeJS.Timeout | undefined;
   #resolveEnd!: (end: HostEnd) => void;
   #ended = false;
   /** Resolves once the host's part is over. */
@@ -180,7 +184,7 @@ export class HostRun {
     if (!this.#begun) return this.#finish("cancelled");
     this.#link.kill();
     // The host is told, or rid of what was being sent; whether it answers or not, the run ends.
-    setTimeout(() => this.#finish("cancelled"), 1_000).unref();
+    this.#killing = setTimeout(() => this.#finish("cancelled"), KILL_MS);
   };
 
   async #run(place: Place): Promise<void> {
@@ -275,6 +279,7 @@ export class HostRun {
     const { outcome, error } = this.#ending(ending, reason);
     const { now, emit } = this.#options;
     now.removeEventListener("abort", this.#onNow);
+    clearTimeout(this.#killing);
     const end: HostEnd = {
       type: "host:end",
       host: this.host,

@@ -1,3 +1,4 @@
+import { realpathSync } from "node:fs";
 import { hostname, userInfo } from "node:os";
 import { maskEvent } from "../core/mask-event.ts";
 import type { Job, JobOptions, Session } from "../core/protocol.ts";
@@ -30,6 +31,7 @@ export function createHostRuns(
     run: id,
     controller: `${userInfo().username}@${hostname()}`,
     lockWaitMs: options.lockWaitMs ?? DEFAULTS.lockWaitMs,
+    project: realpathSync(playbook.directory),
     ...(options.resume === undefined ? {} : { resume: options.resume }),
   };
   const maskOf = createMasks();

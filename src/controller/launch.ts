@@ -17,6 +17,7 @@ import {
 } from "../core/launch-script.ts";
 import { NO_USABLE_NODE_EXIT, UNKNOWN_RUN_EXIT } from "../core/manifest.ts";
 import { quote } from "../core/shell-quote.ts";
+import { partName, type RunPart } from "../target/run-store.ts";
 
 export { CORRUPT, quote, temporaryPath };
 
@@ -83,9 +84,9 @@ ${startScript(`--target ${id}`, as)}`,
   );
 }
 
-/** The command that gives the events of a run from a sequence number on, from the process that carries it out or its journal. */
-export function attachCommand(id: string, as: LaunchAs | null, run: string, from: number): string {
-  const task = `--attach ${quote(run)} ${from}`;
+/** The command that gives the events of a host's part of a run from a sequence number on, from the process that carries it out or its journal. */
+export function attachCommand(id: string, as: LaunchAs | null, { run, host }: RunPart, from: number): string {
+  const task = `--attach ${quote(run)} ${from} ${quote(partName(host))}`;
   const find = `f="$HOME/${BUNDLE_CACHE}/${id}.run"
 [ -f "$f" ] || exit ${LAUNCH_EXITS.unknownRun}`;
   if (as === null || !keepsOwnCopy(as.become)) return inShell(`${find}\n${startScript(task, as)}`, as);

@@ -1,6 +1,7 @@
 import { setMaxListeners } from "node:events";
 import { VolleyError } from "../core/errors.ts";
 import type { Event, Summary } from "../core/events.ts";
+import { watchEventLoop } from "../system/event-loop.ts";
 import { beginRecord } from "./begin-record.ts";
 import { EventQueue } from "./event-queue.ts";
 import { createHostRuns } from "./host-runs.ts";
@@ -23,12 +24,20 @@ export function run(options: RunOptions): Run {
   if (options.signal?.aborted === true) cancel();
   options.signal?.addEventListener("abort", cancel, { once: true });
   let failure: unknown;
-  const summary = carryOut(options, queue, clean.signal, now.signal)
+  const watch = watchEventLoop("the run");
+  const carriedOut = carryOut(options, {
+    queue,
+    starved: watch.starved,
+    clean: clean.signal,
+    now: now.signal,
+  });
+  const summary = Promise.race([carriedOut, watch.starved])
     .catch((thrown: unknown) => {
       failure = thrown;
       throw thrown;
     })
     .finally(() => {
+      watch.stop();
       options.signal?.removeEventListener("abort", cancel);
       queue.end();
     });
@@ -44,12 +53,15 @@ export function run(options: RunOptions): Run {
   };
 }
 
-async function carryOut(
-  options: RunOptions,
-  queue: EventQueue<Event>,
-  clean: AbortSignal,
-  now: AbortSignal,
-): Promise<Summary> {
+/** What a run is carried out with. */
+interface Course {
+  readonly queue: EventQueue<Event>;
+  readonly starved: Promise<never>;
+  readonly clean: AbortSignal;
+  readonly now: AbortSignal;
+}
+
+async function carryOut(options: RunOptions, { queue, starved, clean, now }: Course): Promise<Summary> {
   const cwd = options.cwd ?? process.cwd();
   const concurrency = options.concurrency ?? DEFAULTS.concurrency;
   if (!Number.isInteger(concurrency) || concurrency < 1) {
@@ -66,6 +78,7 @@ async function carryOut(
   });
   const record = beginRecord(options, cwd, prepared, (event) => queue.push(event));
   const { id, emit, finish } = record;
+  starved.catch(record.save);
   for (const { host, text } of transports.notes) emit({ type: "log", host, level: "info", text });
   for (const { host, text } of warnings) emit({ type: "log", host, level: "warn", text });
   const { runs, once } = createHostRuns(options, prepared, record, { transports, now });

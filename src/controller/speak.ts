@@ -92,11 +92,8 @@ export async function speak(connection: Connection, options: SpeakOptions): Prom
 
 /** How a process ended; one that has said its last word and does not end is not waited for. */
 export async function exitAfter(lastWord: Promise<void>, process: RemoteProcess): Promise<RemoteExit> {
-  const late = lastWord.then(async (): Promise<RemoteExit> => {
-    await pause(LAST_WORD_MS, undefined, { ref: false });
-    return { kind: "lost", reason: "its process did not end" };
-  });
-  return Promise.race([process.exit, late]);
+  const late: RemoteExit = { kind: "lost", reason: "its process did not end" };
+  return Promise.race([process.exit, lastWord.then(() => atMost(process.exit, LAST_WORD_MS, late))]);
 }
 
 /**
@@ -106,8 +103,19 @@ export async function exitAfter(lastWord: Promise<void>, process: RemoteProcess)
 export async function wholeExit(exit: RemoteExit, connection: Connection): Promise<RemoteExit> {
   if (exit.kind === "lost") return exit;
   const gone = connection.closed.then(() => true);
-  const isGone = await Promise.race([gone, pause(CLOSING_MS, false, { ref: false })]);
+  const isGone = await atMost(gone, CLOSING_MS, false);
   return isGone ? { kind: "lost", reason: "the connection went before all was said" } : exit;
+}
+
+/** What comes in time, or something else: the time counts even when nothing else keeps this process going. */
+async function atMost<Value>(coming: Promise<Value>, limitMs: number, otherwise: Value): Promise<Value> {
+  const over = new AbortController();
+  const late = pause(limitMs, otherwise, { signal: over.signal }).catch(() => otherwise);
+  try {
+    return await Promise.race([coming, late]);
+  } finally {
+    over.abort();
+  }
 }
 
 /** Says when the process can be spoken to; rejects when it will not be. */

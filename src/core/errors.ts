@@ -34,6 +34,7 @@ export type ErrorCode =
   | "CANCELLED"
   | "OTHERS_FAILED"
   | "COMPARE_FAILED"
+  | "STARVED"
   | "INTERNAL";
 
 /** Where in a file of the user's something is wrong. */
@@ -123,4 +124,9 @@ export function describeError(thrown: unknown): string {
   if (!isVolleyError(thrown)) return thrown instanceof Error ? thrown.message : String(thrown);
   const where = thrown.location === undefined ? "" : `${formatLocation(thrown.location)}: `;
   return `${where}${thrown.message}${thrown.hint === undefined ? "" : ` (${thrown.hint})`}`;
+}
+
+/** The exit code for an error that ends a program: 70 (EX_SOFTWARE of sysexits.h) where it would never have ended, else 1. */
+export function exitCodeFor(thrown: unknown): number {
+  return isVolleyError(thrown) && thrown.code === "STARVED" ? 70 : 1;
 }

@@ -50,6 +50,8 @@ export interface Session {
   readonly run: string;
   /** Who started it, from where, for whoever finds the host at work: `ann@laptop`. */
   readonly controller: string;
+  /** The playbook's directory on the controller: handlers that are left over are those of one project. */
+  readonly project: string;
   /** An earlier run to go on with: what its journal says was done is not repeated. */
   readonly resume?: string;
   /** How long to wait for another run on the same host to end. */
@@ -96,3 +98,13 @@ export function encodeLine(value: unknown): string {
 
 /** The start of the first line of the protocol; anything before it is noise. */
 export const HELLO_PREFIX = '{"type":"hello"';
+
+/** What the controller is asked about an action that it is to perform. */
+export function delegateQuestion(task: number, item: number, attempt: number): string {
+  return `${task}:${item}:${attempt}`;
+}
+
+/** Whether a question is about this host alone, and not about what is done once for several. */
+export function isOfOne(question: string): boolean {
+  return question.includes(":");
+}

@@ -1,124 +1,150 @@
 import { VolleyError } from "../core/errors.ts";
-import { isRecord } from "../core/json.ts";
 import { quote } from "../core/shell-quote.ts";
+import {
+  cannotLock,
+  describeHolder,
+  type HostLock,
+  LOCK_PREFIX,
+  type LockOptions,
+  lockedBy,
+  parseHolder,
+} from "../target/lock.ts";
 import { lineWord } from "./line-word.ts";
 import type { Shells } from "./shell.ts";
 
 /** How the lock is taken. */
-export interface DirectLockOptions {
-  readonly run: string;
-  /** Who started the run, from where: `ann@laptop`. */
-  readonly controller: string;
-  /** How long to wait for another run to end. */
-  readonly waitMs: number;
+export interface DirectLockOptions extends Omit<LockOptions, "isOver"> {
   readonly signal: AbortSignal;
-  /** Told once, when there is somebody to wait for. */
-  readonly onWait: (text: string) => void;
 }
 
-/**
- * Takes the same lock that a bundle takes on the host (target/lock.ts), in the name of a shell there that lives as long
- * as the connection: when that goes, the lock does. Gives what releases it. Fails with `LOCKED` or `CANCELLED`.
- */
-export async function takeDirectLock(
-  shells: Shells,
-  options: DirectLockOptions,
-): Promise<() => Promise<void>> {
-  const { waitMs, signal, onWait } = options;
-  let text = "";
-  let told = false;
-  let holder = "another run";
-  let timer = setTimeout(() => settle("late"), ANSWER_MS);
-  let settle!: (how: "taken" | "ended" | "late" | "cancelled") => void;
-  const settled = new Promise<"taken" | "ended" | "late" | "cancelled">((resolve) => {
-    settle = resolve;
-  });
-  const run = await shells.run(`echo ok; eval ${lineWord(lockScript(options))}`, (stream, bytes) => {
-    if (stream !== "stdout") return;
-    const lines = (text + bytes.toString("utf8")).split("\n");
-    text = lines.pop()!;
-    for (const line of lines) {
-      if (line === "taken") settle("taken");
-      if (!line.startsWith("held ")) continue;
-      holder = describeHolder(line.slice("held ".length));
-      if (told) continue;
-      told = true;
-      onWait(`waiting for ${holder}`);
-      clearTimeout(timer);
-      timer = setTimeout(() => settle("late"), waitMs);
-    }
-  });
-  const onAbort = (): void => settle("cancelled");
-  signal.addEventListener("abort", onAbort, { once: true });
-  if (signal.aborted) onAbort();
-  void run.exit.then(() => settle("ended"));
-  const how = await settled;
-  clearTimeout(timer);
-  signal.removeEventListener("abort", onAbort);
-  if (how === "taken") {
-    return async () => {
-      run.end();
-      await run.exit;
-    };
-  }
-  run.end();
-  if (how === "cancelled") throw new VolleyError("CANCELLED", `cancelled while waiting for ${holder}`);
-  if (how === "late" && told) {
-    throw new VolleyError("LOCKED", `the host is being worked on by ${holder}`, {
-      hint: "wait for it to end, or end it there",
-    });
-  }
-  throw new VolleyError(
-    "LOCKED",
-    "the host's lock cannot be taken: nothing can be written in ~/.cache/volley there",
-  );
-}
+type Answer = "taken" | "ended" | "late" | "cancelled";
 
 /** For the host's first answer. */
 const ANSWER_MS = 30_000;
 
-function describeHolder(json: string): string {
-  try {
-    const value: unknown = JSON.parse(json);
-    if (isRecord(value)) {
-      return `run ${String(value.run)} of ${String(value.controller)} (process ${String(value.pid)}, since ${String(value.since)})`;
-    }
-  } catch {
-    // Told below.
+/**
+ * Takes the same lock that a bundle takes on the host (target/lock.ts), in the name of a shell there that lives as long
+ * as the connection: when that goes, the lock does. Fails with `LOCKED` or `CANCELLED`.
+ */
+export async function takeDirectLock(shells: Shells, options: DirectLockOptions): Promise<HostLock> {
+  const { run, waitMs, signal, onWait } = options;
+  let text = "";
+  let told = false;
+  let holder = "another run";
+  let answer: (how: Answer) => void = () => {};
+  let timer: NodeJS.Timeout | undefined;
+  const limit = (milliseconds: number): void => {
+    clearTimeout(timer);
+    timer = setTimeout(() => answer("late"), milliseconds);
+  };
+  const ask = (question: () => void): Promise<Answer> =>
+    new Promise((resolve) => {
+      answer = resolve;
+      question();
+    });
+  const takeLine = (line: string): void => {
+    if (line === "taken") return answer("taken");
+    if (!line.startsWith("held ")) return;
+    const found = parseHolder(line.slice("held ".length));
+    if (found !== undefined) holder = describeHolder(found, run);
+    if (told) return;
+    told = true;
+    onWait(`waiting for ${holder}`);
+    if (found?.run === run) clearTimeout(timer);
+    else limit(waitMs);
+  };
+  const onAbort = (): void => answer("cancelled");
+  const script = `echo ok; eval ${lineWord(lockScript(options))}`;
+  const shell = await shells.run(script, (stream, bytes) => {
+    if (stream !== "stdout") return;
+    const lines = (text + bytes.toString("utf8")).split("\n");
+    text = lines.pop()!;
+    for (const line of lines) takeLine(line);
+  });
+  signal.addEventListener("abort", onAbort, { once: true });
+  void shell.exit.then(() => answer("ended"));
+  const how = await ask(() => {
+    limit(ANSWER_MS);
+    if (signal.aborted) onAbort();
+  });
+  clearTimeout(timer);
+  if (how === "taken") {
+    return {
+      lend: async () => shell.write("lend\n"),
+      takeTurn: async () => {
+        if (!signal.aborted) await ask(() => shell.write("turn\n"));
+      },
+      release: async () => {
+        signal.removeEventListener("abort", onAbort);
+        shell.end();
+        await shell.exit;
+      },
+    };
   }
-  return "another run";
+  signal.removeEventListener("abort", onAbort);
+  shell.end();
+  if (how === "cancelled") throw new VolleyError("CANCELLED", `cancelled while waiting for ${holder}`);
+  if (how === "late" && told) throw lockedBy(holder);
+  throw cannotLock("nothing can be written in ~/.cache/volley there");
 }
 
 /**
- * The lock names its holder's process, when that started and the boot it belongs to. It is written under a name of its
- * own, then linked: it is never seen half-written. That of a process that is gone is removed, by one at a time.
+ * The shell's part. Its standard input says `lend` and `turn`; at its end the lock is given back. What waits says who it
+ * waits for again and again, and so notices when nobody listens any more.
  */
-function lockScript({ run, controller }: DirectLockOptions): string {
-  const begin = quote(`${JSON.stringify({ run, controller }).slice(0, -1)},"pid":`);
-  const end = quote(`","since":${JSON.stringify(new Date().toISOString())}}`);
+function lockScript({ run, host, controller }: DirectLockOptions): string {
+  const begin = (value: object): string => quote(JSON.stringify(value).slice(0, -1));
   return `umask 077; mkdir -p "$HOME/.cache/volley" && cd "$HOME/.cache/volley" || exit 96
-boot=$(cat /proc/sys/kernel/random/boot_id 2>/dev/null)
-start() { s=$(cat "/proc/$1/stat" 2>/dev/null) || return 1; set -- \${s##*) }; case $1 in Z|X) return 1;; esac; shift 19; echo "$1"; }
-field() { printf %s "$h" | sed -n "s/.*\\"$1\\":\\"\\{0,1\\}\\([^\\",}]*\\).*/\\1/p"; }
-own=lock.$$
-printf '%s%s%s%s%s%s%s' ${begin} $$ ',"start":"' "$(start $$)" '","boot":"' "$boot" ${end} >$own || exit 96
-while ! ln $own lock 2>/dev/null; do
-h=$(cat lock 2>/dev/null) || { [ -w . ] && continue; exit 96; }
-pid=$(field pid)
-if [ -n "$pid" ] && [ "$(field boot)" = "$boot" ] && [ "$(start "$pid")" = "$(field start)" ]; then
-echo "held $h" || exit 0
-sleep 1
-elif ln $own lock-breaker 2>/dev/null; then
-[ "$(cat lock 2>/dev/null)" = "$h" ] && rm -f lock
-rm -f lock-breaker
+boot= m= by= keep=
+{ read -r boot </proc/sys/kernel/random/boot_id; read -r m </etc/machine-id; n=$(readlink /proc/self/ns/pid); } 2>/dev/null
+case $n in *4026531836?|'') ;; *) n=\${n#*\\[}; boot=$boot.\${n%]};; esac
+case $m in *[!0-9a-f]*|'') m=\${boot:-this};; esac
+start() { r=; { read -r r </proc/$1/stat; } 2>/dev/null; [ "$r" ] || return 1; set -- \${r##*) }; case $1 in Z|X) return 1;; esac; shift 19; r=$1; }
+start $$
+f=${LOCK_PREFIX}$m o=$f.$$-$r
+me=${begin({ run, host, controller })}',"pid":'$$',"start":"'$r'","boot":"'$boot'","since":"${new Date().toISOString()}"'
+alive() {
+case $1 in *"\\"boot\\":\\"$boot\\""*) ;; *) return 1;; esac
+p=\${1##*'"pid":'} p=\${p%%[!0-9]*}
+[ "$p" ] && start $p || return 1
+case $1 in *"\\"start\\":\\"$r\\""*) ;; *) return 1;; esac
+}
+look() {
+by= keep=
+{ while IFS= read -r l; do
+case $l in "$me"*) continue;; esac
+alive "$l" || continue
+keep="$keep$l
+"
+case $l in ${begin({ run })},*) case $l in *'"turn":true}') by=\${by:-$l};; esac;; *) by=$l;; esac
+done <$f; } 2>/dev/null
+}
+change() {
+printf '%s}\\n' "$me" >$o || exit 96
+if ln $o $f-breaker 2>/dev/null; then
+look
+w=
+case $1 in turn) w="$me,\\"turn\\":true}";; lend) w="$me}" by=;; *) by=;; esac
+if [ "$by" ]; then :
+elif [ "$keep$w" ]; then { printf %s "$keep"; [ -z "$w" ] || printf '%s\\n' "$w"; } >$o.new && mv -f $o.new $f || { rm -f $o $o.new $f-breaker; exit 96; }
+else rm -f $f; fi
+rm -f $o $f-breaker
 else
-find lock-breaker -mmin +1 -exec rm -f {} + 2>/dev/null
-sleep 1
+rm -f $o
+l=; { IFS= read -r l <$f-breaker; } 2>/dev/null && { alive "$l" || rm -f $f-breaker; }
+sleep 0.1 2>/dev/null || sleep 1
+return 1
 fi
+}
+turn() {
+while look; [ "$by" ] || ! change turn || [ "$by" ]; do
+[ -z "$by" ] || { echo "held $by" || exit 0; sleep 0.5 2>/dev/null || sleep 1; }
 done
-rm -f $own
 echo taken
-cat >/dev/null
-h=$(cat lock 2>/dev/null)
-[ "$(field pid)" = $$ ] && rm -f lock`;
+}
+leave() { for i in 1 2 3 4 5; do change leave && break; done; }
+trap leave EXIT
+trap exit HUP TERM PIPE
+turn
+while read -r w; do case $w in lend) change lend || change lend;; turn) turn;; esac; done`;
 }

@@ -15,6 +15,8 @@ export interface ShellRun {
   /** Its process group; undefined when it ended before it could say. */
   readonly group: Promise<number | undefined>;
   readonly exit: Promise<RemoteExit>;
+  /** Writes to its standard input. */
+  write(input: string): void;
   /** Writes to its standard input, and ends that. */
   end(input?: string | Uint8Array): void;
 }
@@ -82,6 +84,7 @@ export function createShells(start: StartScript, channels: Channels): Shells {
         word,
         group,
         exit: process.exit,
+        write: (input) => void process.stdin.write(input),
         end: (input) => void (input === undefined ? process.stdin.end() : process.stdin.end(input)),
       };
     },

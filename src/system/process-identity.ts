@@ -1,8 +1,22 @@
-import { readFileSync } from "node:fs";
+import { readFileSync, readlinkSync } from "node:fs";
 
-/** What is different after every boot; empty where the system does not tell. */
+/** The namespace a kernel begins with (PROC_PID_INIT_INO in linux/proc_ns.h). */
+const FIRST_PROCESSES = "4026531836";
+
+/**
+ * What is different after every boot, and in every container that counts its processes by itself: process numbers can be
+ * compared only where it is the same. Empty where the system does not tell.
+ */
 export function bootId(): string {
-  return readOr("/proc/sys/kernel/random/boot_id", "").trim();
+  const boot = readOr("/proc/sys/kernel/random/boot_id", "").trim();
+  const processes = /\d+/.exec(linkOr("/proc/self/ns/pid"))?.[0] ?? FIRST_PROCESSES;
+  return processes === FIRST_PROCESSES ? boot : `${boot}.${processes}`;
+}
+
+/** Which machine this is: machine-id(5), else the boot; several may share a home. Fit for a file's name. */
+export function machineId(): string {
+  const id = readOr("/etc/machine-id", "").trim();
+  return /^[0-9a-f]+$/.test(id) ? id : bootId() || "this";
 }
 
 /**
@@ -36,5 +50,13 @@ function readOr(path: string, otherwise: string): string {
     return readFileSync(path, "utf8");
   } catch {
     return otherwise;
+  }
+}
+
+function linkOr(path: string): string {
+  try {
+    return readlinkSync(path);
+  } catch {
+    return "";
   }
 }

@@ -5,7 +5,7 @@ import { encodeLine } from "../core/protocol.ts";
 import { bootId, isAlive } from "../system/process-identity.ts";
 import { type AttachRequest, greeting, socketPath } from "./control.ts";
 import { readLines } from "./line-reader.ts";
-import { findRunStore, type JournalHeader, type JournalLine, type RunStore } from "./run-store.ts";
+import { type JournalHeader, type JournalLine, openRunStore, type RunStore } from "./run-store.ts";
 
 const JOURNAL_TRIES = 3;
 const JOURNAL_PAUSE_MS = 100;
@@ -13,10 +13,10 @@ const FOLLOW_PAUSE_MS = 200;
 
 /**
  * Gives a controller that lost its connection the events from a sequence number on, from the process that carries out
- * the run as long as there is one, else from its journal.
+ * the host's part of a run as long as there is one, else from its journal. `part`: what the host is called among files.
  */
-export async function attach(run: string, from: number): Promise<number> {
-  const store = findRunStore(run);
+export async function attach(run: string, from: number, part: string): Promise<number> {
+  const store = openRunStore(run, part);
   const { stdout } = process;
   // The reader may be gone: the run is not to notice.
   const reading = new AbortController();

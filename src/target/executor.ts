@@ -9,7 +9,7 @@ import { maskEvent } from "../core/mask-event.ts";
 import { createMemo } from "../core/memo.ts";
 import { waitsBetween } from "../core/play-schedule.ts";
 import type { Playbook, PlayDefinition } from "../core/playbook.ts";
-import type { Job } from "../core/protocol.ts";
+import { delegateQuestion, type Job } from "../core/protocol.ts";
 import { countState, EMPTY_TALLY, type Result, type Tally } from "../core/result.ts";
 import type { RoleContext, RoleUse } from "../core/role.ts";
 import type { System } from "../core/system.ts";
@@ -270,7 +270,7 @@ class Executor {
     if (ask === undefined || !job.options.barriers)
       throw new VolleyError("USAGE", "this is done on the controller, and a bundle that is carried has none");
     emit({ type: "task:delegate", ...asked, item, attempt });
-    const answer = await ask(`${asked.task}:${item}:${attempt}`);
+    const answer = await ask(delegateQuestion(asked.task, item, attempt));
     if (answer) return answer;
     this.#orphaned = true;
     throw new VolleyError("CANCELLED", "the controller is gone that was to do this");

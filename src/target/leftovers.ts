@@ -1,36 +1,73 @@
+import { createHash } from "node:crypto";
 import * as fs from "node:fs";
 import { join } from "node:path";
 import { isRecord } from "../core/json.ts";
 import type { Leftovers } from "./executor.ts";
 import { hostDirectory } from "./run-store.ts";
 
+/** Whose handlers are kept: those of one host, for one playbook of one project. */
+export interface LeftoversOwner {
+  /** The project's directory on the controller. */
+  readonly project: string;
+  readonly playbook: string;
+  /** The inventory name: several may share a home. */
+  readonly host: string;
+}
+
 /** Keeps the handlers that failed runs of a playbook leave on this host, from one run to the next. */
-export function openLeftovers(playbook: string): Leftovers {
-  const file = join(hostDirectory(), "handlers.json");
-  const read = (): Record<string, unknown> => {
-    try {
-      const value: unknown = JSON.parse(fs.readFileSync(file, "utf8"));
-      return isRecord(value) ? value : {};
-    } catch {
-      return {};
-    }
-  };
-  const keyOf = (play: string): string => JSON.stringify([playbook, play]);
+export function openLeftovers(owner: LeftoversOwner): Leftovers {
+  const file = join(hostDirectory(), leftoversName(owner));
+  let text = "";
+  try {
+    text = fs.readFileSync(file, "utf8");
+  } catch {
+    // None are left over.
+  }
+  return createLeftovers(owner, text, (kept) => {
+    if (kept === null) return fs.rmSync(file, { force: true });
+    fs.writeFileSync(`${file}.new`, kept, { mode: 0o600 });
+    fs.renameSync(`${file}.new`, file);
+  });
+}
+
+/** The file where they are kept, beside the bundles. Nobody else writes it while the host's part of a run goes on. */
+export function leftoversName({ project, playbook, host }: LeftoversOwner): string {
+  const hash = createHash("sha256").update(JSON.stringify([project, playbook, host]));
+  return `handlers-${hash.digest("hex").slice(0, 32)}.json`;
+}
+
+/** Handlers left over, of what the file holds; `keep` is given what it is to hold, null for nothing. */
+export function createLeftovers(
+  owner: LeftoversOwner,
+  text: string,
+  keep: (text: string | null) => void,
+): Leftovers {
+  const plays = parsePlays(text);
   return {
-    load: (play) => {
-      const handlers = read()[keyOf(play)];
-      return Array.isArray(handlers)
-        ? handlers.filter((name): name is string => typeof name === "string")
-        : [];
-    },
+    load: (play) => plays.get(play) ?? [],
     save: (play, handlers) => {
-      const all = read();
-      const key = keyOf(play);
-      if (handlers.length === 0 && !(key in all)) return;
-      if (handlers.length === 0) delete all[key];
-      else all[key] = handlers;
-      fs.writeFileSync(`${file}.${process.pid}`, JSON.stringify(all), { mode: 0o600 });
-      fs.renameSync(`${file}.${process.pid}`, file);
+      if (handlers.length === 0 && !plays.has(play)) return;
+      if (handlers.length === 0) plays.delete(play);
+      else plays.set(play, handlers);
+      keep(plays.size === 0 ? null : JSON.stringify({ ...owner, plays: [...plays] }));
     },
   };
+}
+
+function parsePlays(text: string): Map<string, readonly string[]> {
+  const plays = new Map<string, readonly string[]>();
+  try {
+    const value: unknown = JSON.parse(text);
+    for (const entry of isRecord(value) && Array.isArray(value.plays) ? value.plays : []) {
+      const [play, handlers] = Array.isArray(entry) ? entry : [];
+      if (typeof play !== "string" || !Array.isArray(handlers)) continue;
+      plays.set(
+        play,
+        handlers.filter((name): name is string => typeof name === "string"),
+      );
+    }
+  } catch {
+    // A disk that was full, or a file that was damaged: none are known of.
+  }
+  return plays;
 }

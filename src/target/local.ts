@@ -38,7 +38,7 @@ Usage: sh FILE --local HOST [options]
       --list         the plays, roles, hosts and files inside
   -h, --help         this text
 
-Exit codes: 0 all well, 1 wrong usage or a damaged bundle, 2 something failed, 130 interrupted.
+Exit codes: 0 all well, 1 wrong usage or a damaged bundle, 2 something failed, 70 never ended, 130 interrupted.
 `;
 }
 

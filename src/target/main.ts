@@ -1,8 +1,9 @@
-import { describeError } from "../core/errors.ts";
+import { describeError, exitCodeFor } from "../core/errors.ts";
+import { watchEventLoop } from "../system/event-loop.ts";
 import { SYSTEM_ARGUMENT } from "../system/remote-process/messages.ts";
 import { attach } from "./attach.ts";
 import type { BundleReader } from "./bundle-reader.ts";
-import { createCarryOut } from "./carry-out.ts";
+import { type CarryOut, createCarryOut } from "./carry-out.ts";
 import { readManifest, runLocally } from "./local.ts";
 import { serve } from "./serve.ts";
 import { serveSystem } from "./system-server.ts";
@@ -14,19 +15,21 @@ export function main(bundle: BundleReader, argv: readonly string[], volley: unkn
     (code) => process.exit(code),
     (thrown: unknown) => {
       console.error(`volley: ${describeError(thrown)}`);
-      process.exit(1);
+      process.exit(exitCodeFor(thrown));
     },
   );
 }
 
 async function start(bundle: BundleReader, argv: readonly string[], volley: unknown): Promise<number> {
-  const [what, subject = "", from = "1"] = argv;
-  const carryOut = createCarryOut(bundle, volley);
+  const [what, subject = "", from = "1", part = ""] = argv;
+  const { starved } = watchEventLoop("the run");
+  const carry = createCarryOut(bundle, volley);
+  const carryOut: CarryOut = (options) => Promise.race([carry(options), starved]);
   switch (what) {
     case "--target":
       return serve({ bundle, id: subject, playbook: readManifest(bundle).playbook, carryOut });
     case "--attach":
-      return attach(subject, Number(from));
+      return attach(subject, Number(from), part);
     case SYSTEM_ARGUMENT:
       return serveSystem(subject === "" ? undefined : subject, process.stdin, process.stdout);
     default:

@@ -1,3 +1,4 @@
+import { createHash } from "node:crypto";
 import * as fs from "node:fs";
 import { homedir } from "node:os";
 import { join } from "node:path";
@@ -5,26 +6,41 @@ import { VolleyError } from "../core/errors.ts";
 import { isRecord } from "../core/json.ts";
 import { encodeLine, type WireEvent } from "../core/protocol.ts";
 import { TALLY_KEYS } from "../core/result.ts";
-import { bootId, processStart } from "../system/process-identity.ts";
+import { bootId, isAlive, machineId, processStart } from "../system/process-identity.ts";
 
+/** Of runs that changed something, and as many of check mode. */
 const KEPT_RUNS = 20;
+/** How long a run of another machine that shares this home is taken to go on without writing anything. */
+const SILENT_MS = 24 * 3_600_000;
+/** A header has some three hundred. */
+const HEADER_BYTES = 4_096;
+const JOURNAL = "journal.ndjson";
 /** From here on a journal holds results and what else happens, but nothing of what programs and roles print. */
 const MAX_JOURNAL_BYTES = 32 << 20;
 const LEFT_OUT = "(what is printed from here on is not in this run's journal, which is full)\n";
 const PRINTED = /^\{"type":"(?:task:output|log)",/;
 const RUN_ID = /^[\w-]{1,64}$/;
+const PART_NAME = /^(?!\.)[\w.~-]{1,80}$/;
 
-/** Who is carrying out a run on this host: the first line of its journal. */
-export interface JournalHeader {
-  readonly type: "journal";
+/** A host's part of a run: several names may be one account of one machine, or machines that share a home. */
+export interface RunPart {
   readonly run: string;
+  /** The inventory name. */
+  readonly host: string;
+}
+
+/** Who is carrying out a part of a run: the first line of its journal. */
+export interface JournalHeader extends RunPart {
+  readonly type: "journal";
   readonly bundle: string;
   readonly pid: number;
   readonly start: string;
   readonly boot: string;
+  readonly machine: string;
+  readonly check: boolean;
 }
 
-/** The host's own copy of a run's events, which outlives the connection. */
+/** The host's own copy of its part's events, which outlives the connection. */
 export interface RunStore {
   readonly directory: string;
   /** Where a controller that comes back finds the process that carries out the run. */
@@ -34,7 +50,7 @@ export interface RunStore {
   /** What was written so far: each line with its sequence number. */
   lines(): readonly JournalLine[];
   /** Begins the journal, or goes on with one after a restart. */
-  open(bundle: string): void;
+  open(bundle: string, check?: boolean): void;
   append(line: string): void;
   /** Gets what was written onto the disk: the host is about to go down. */
   sync(): void;
@@ -52,11 +68,28 @@ export function hostDirectory(): string {
   return join(process.env.HOME || homedir(), ".cache", "volley");
 }
 
-/** The store of a run on this host; the directory is made when the journal is opened. */
-export function findRunStore(run: string, maxBytes = MAX_JOURNAL_BYTES): RunStore {
+/** What an inventory name is called among files: itself where that is plain, else with a hash that tells it from others. */
+export function partName(host: string): string {
+  if (/^[a-z\d][a-z\d._-]{0,63}$/.test(host)) return host;
+  const hash = createHash("sha256").update(host).digest("hex").slice(0, 16);
+  return `${host.replace(/[^\w.-]/g, "_").slice(0, 32)}~${hash}`;
+}
+
+/** The store of a part of a run on this host; the directory is made when the journal is opened. */
+export function findRunStore({ run, host }: RunPart, maxBytes = MAX_JOURNAL_BYTES): RunStore {
+  return openRunStore(run, partName(host), { host, maxBytes });
+}
+
+/** The same, by what the name is called among files. */
+export function openRunStore(
+  run: string,
+  part: string,
+  { host = part, maxBytes = MAX_JOURNAL_BYTES }: { readonly host?: string; readonly maxBytes?: number } = {},
+): RunStore {
   if (!RUN_ID.test(run)) throw new VolleyError("PROTOCOL_INVALID", `"${run}" is no run's name`);
-  const directory = join(hostDirectory(), "runs", run);
-  const file = join(directory, "journal.ndjson");
+  if (!PART_NAME.test(part)) throw new VolleyError("PROTOCOL_INVALID", `"${part}" is no name of a part`);
+  const directory = join(hostDirectory(), "runs", run, part);
+  const file = join(directory, JOURNAL);
   let descriptor: number | undefined;
   let bytes = 0;
   let full = false;
@@ -70,31 +103,33 @@ export function findRunStore(run: string, maxBytes = MAX_JOURNAL_BYTES): RunStor
   const write = (to: number, line: string): void => {
     bytes += fs.writeSync(to, line);
   };
-  const read = (): readonly string[] =>
-    fs.existsSync(file) ? fs.readFileSync(file, "utf8").split("\n") : [];
+  const read = (): readonly string[] => readLines(file);
   return {
     directory,
     socket: join(directory, "control"),
     get header() {
-      return read().map(parse).findLast(isHeader);
+      return lastHeader(read());
     },
     lines: () =>
       read().flatMap((line) => {
         const event = parse(line);
         return isTold(event) ? [{ line: `${line}\n`, event }] : [];
       }),
-    open: (bundle) => {
+    open: (bundle, check = false) => {
       fs.mkdirSync(directory, { recursive: true, mode: 0o700 });
-      prune(join(directory, ".."), run);
+      prune(join(directory, "..", ".."), run);
       descriptor = fs.openSync(file, "a", 0o600);
       bytes = fs.fstatSync(descriptor).size;
       const header: JournalHeader = {
         type: "journal",
         run,
+        host,
         bundle,
         pid: process.pid,
         start: processStart(process.pid) ?? "",
         boot: bootId(),
+        machine: machineId(),
+        check,
       };
       // A process that was killed as it wrote has left a line without an end.
       write(descriptor, `\n${JSON.stringify(header)}\n`);
@@ -143,13 +178,60 @@ function isTold(value: unknown): value is WireEvent {
   );
 }
 
-/** Removes the oldest runs; their names begin with the time they were started. */
+function readLines(file: string): readonly string[] {
+  return fs.existsSync(file) ? fs.readFileSync(file, "utf8").split("\n") : [];
+}
+
+function lastHeader(lines: readonly string[]): JournalHeader | undefined {
+  return lines.map(parse).findLast(isHeader);
+}
+
+/** A run that lies in this home. */
+interface KeptRun {
+  readonly directory: string;
+  readonly journals: readonly string[];
+  /** When something was written there last, in milliseconds. */
+  readonly usedAt: number;
+  readonly check: boolean;
+}
+
+/** Removes the runs that were used least lately, and have ended. Check mode is repeated at will: its runs are counted apart. */
 function prune(runs: string, current: string): void {
-  const others = fs
-    .readdirSync(runs)
-    .filter((name) => name !== current)
-    .sort();
-  for (const name of others.slice(0, Math.max(0, others.length - KEPT_RUNS))) {
-    fs.rmSync(join(runs, name), { recursive: true, force: true });
+  const names = fs.readdirSync(runs).filter((name) => name !== current);
+  if (names.length < KEPT_RUNS) return;
+  const kept = names.map((name) => lookAt(join(runs, name)));
+  for (const check of [false, true]) {
+    const alike = kept.filter((each) => each.check === check).sort((one, other) => other.usedAt - one.usedAt);
+    for (const each of alike.slice(KEPT_RUNS))
+      if (!isGoingOn(each)) fs.rmSync(each.directory, { recursive: true, force: true });
   }
+}
+
+function lookAt(directory: string): KeptRun {
+  const journals = fs
+    .readdirSync(directory)
+    .map((part) => join(directory, part, JOURNAL))
+    .filter((file) => fs.existsSync(file));
+  const times = [directory, ...journals].map((path) => fs.statSync(path).mtimeMs);
+  const checks = journals.map((file) => lastHeader(beginning(file).split("\n"))?.check === true);
+  return { directory, journals, usedAt: Math.max(...times), check: checks.includes(true) };
+}
+
+function beginning(file: string): string {
+  const descriptor = fs.openSync(file, "r");
+  try {
+    const bytes = Buffer.alloc(HEADER_BYTES);
+    return bytes.toString("utf8", 0, fs.readSync(descriptor, bytes));
+  } finally {
+    fs.closeSync(descriptor);
+  }
+}
+
+/** Whether a process carries out a part of it; of another machine only that can be said when it wrote last. */
+function isGoingOn({ journals, usedAt }: KeptRun): boolean {
+  return journals.some((file) => {
+    const header = lastHeader(readLines(file));
+    if (header === undefined) return false;
+    return header.machine === machineId() ? isAlive(header) : Date.now() - usedAt < SILENT_MS;
+  });
 }

@@ -2,17 +2,17 @@ import { performance } from "node:perf_hooks";
 import { format } from "node:util";
 import type { TargetEvent } from "../core/events.ts";
 import type { Mask, MaskStream } from "../core/mask.ts";
-import { PROTOCOL_VERSION, type Session } from "../core/protocol.ts";
+import { type Job, PROTOCOL_VERSION, type Session } from "../core/protocol.ts";
 import { bootId, isAlive } from "../system/process-identity.ts";
 import type { BundleReader } from "./bundle-reader.ts";
 import type { CarryOut, CarryOutOptions } from "./carry-out.ts";
 import { byeForError } from "./executor.ts";
 import { maskOfJob } from "./job-mask.ts";
 import { openLeftovers } from "./leftovers.ts";
-import { takeLock } from "./lock.ts";
+import { type HostLock, lendingTurns, takeLock } from "./lock.ts";
 import { processorTime } from "./processor-time.ts";
 import { readReplay } from "./replay.ts";
-import { findRunStore } from "./run-store.ts";
+import { findRunStore, type RunPart } from "./run-store.ts";
 import { openWire, type Wire } from "./wire.ts";
 
 /** What a controller starts on a host. */
@@ -40,27 +40,35 @@ export async function serve({ bundle, id, playbook, carryOut }: ServeOptions): P
     node: process.version,
   });
   let code = 0;
-  let unlock: (() => void) | undefined;
+  let lock: HostLock | undefined;
   try {
     const job = await wire.readJob();
     prints.maskWith(maskOfJob(job));
     const { session, options } = job;
     let kept: SessionParts = {};
     if (session !== undefined) {
-      unlock = options.check ? isCarriedOut(session) : await lockHost(session, wire);
-      if (unlock === undefined || hasEnded(session)) {
+      const part = { run: session.run, host: job.host };
+      // Check mode takes no lock.
+      if (!options.check) lock = await lockHost(part, session, wire);
+      if ((options.check ? isCarriedOut(part) : lock === undefined) || hasEnded(part)) {
         // Started twice, because the first start seemed lost: the controller is to ask for what the other has to tell.
         wire.emit({ type: "gone", restarted: false, running: true });
-        unlock?.();
+        await lock?.release();
         await wire.flush();
         return 0;
       }
+      const { project } = session;
       kept = {
-        ...openJournal(id, session, wire),
-        ...(options.check ? {} : { leftovers: openLeftovers(playbook) }),
+        ...openJournal(id, part, job, wire),
+        ...(options.check ? {} : { leftovers: openLeftovers({ project, playbook, host: job.host }) }),
       };
     }
-    const { tally, cancelled, error } = await carryOut({ job, ...wire, ...kept });
+    const { tally, cancelled, error } = await carryOut({
+      job,
+      ...wire,
+      ...kept,
+      ...lendingTurns(wire, lock),
+    });
     prints.end();
     wire.emit({
       type: "bye",
@@ -77,7 +85,7 @@ export async function serve({ bundle, id, playbook, carryOut }: ServeOptions): P
     wire.emit(wire.stop.aborted ? { ...bye, cancelled: true } : bye);
     code = 2;
   }
-  unlock?.();
+  await lock?.release();
   await wire.flush();
   bundle.keepCompiled();
   return code;
@@ -85,37 +93,43 @@ export async function serve({ bundle, id, playbook, carryOut }: ServeOptions): P
 
 type SessionParts = Pick<CarryOutOptions, "replay" | "survivesRestart" | "leftovers">;
 
-/** Takes the host's lock; undefined when another process carries out this very run. */
-function lockHost(session: Session, wire: Wire): Promise<(() => void) | undefined> {
+/** Takes the machine's lock; undefined when another process carries out this very part. */
+function lockHost(
+  part: RunPart,
+  { controller, lockWaitMs }: Session,
+  wire: Wire,
+): Promise<HostLock | undefined> {
   return takeLock({
-    ...session,
-    waitMs: session.lockWaitMs,
-    signal: wire.stop,
+    ...part,
+    controller,
+    waitMs: lockWaitMs,
+    // As long as there is no journal, who has gone begins anew when he comes back.
+    isOver: () => wire.stop.aborted || !wire.isHeard(),
     onWait: (text) => wire.emit({ type: "log", level: "warn", text }),
   });
 }
 
-/** Check mode takes no lock; undefined when another process carries out this very run, as {@link lockHost} gives it. */
-function isCarriedOut({ run }: Session): (() => void) | undefined {
-  const { header } = findRunStore(run);
-  return header !== undefined && isAlive(header) ? undefined : () => {};
+function isCarriedOut(part: RunPart): boolean {
+  const { header } = findRunStore(part);
+  return header !== undefined && isAlive(header);
 }
 
-/** Whether this very run has come to its end. */
-function hasEnded({ run }: Session): boolean {
-  return findRunStore(run).lines().at(-1)?.event.type === "bye";
+/** Whether this very part has come to its end. */
+function hasEnded(part: RunPart): boolean {
+  return findRunStore(part).lines().at(-1)?.event.type === "bye";
 }
 
 /** Opens the run's journal, going on with what it holds when the host was restarted, or with that of the run to resume. */
-function openJournal(id: string, { run, resume, after }: Session, wire: Wire): SessionParts {
-  const store = findRunStore(run);
+function openJournal(id: string, part: RunPart, { session, options }: Job, wire: Wire): SessionParts {
+  const { resume, after } = session!;
+  const store = findRunStore(part);
   const sameRun = store.header !== undefined;
-  const earlier = sameRun || resume === undefined ? store : findRunStore(resume);
+  const earlier = sameRun || resume === undefined ? store : findRunStore({ run: resume, host: part.host });
   const lines = earlier.lines();
   // Another bundle may mean something else by the same names.
   const usable = lines.length > 0 && earlier.header?.bundle === id;
   const restarted = earlier.header?.boot !== bootId();
-  wire.keep(store, id, after);
+  wire.keep(store, { bundle: id, check: options.check }, after);
   if (resume !== undefined && !sameRun && !usable) {
     const why = lines.length === 0 ? "this host has no journal of it" : "the bundle has changed since";
     wire.emit({

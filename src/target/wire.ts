@@ -26,7 +26,9 @@ export interface Wire {
    * From here on every event goes to the run's journal too, and a controller that lost its connection can come back.
    * Where there is a journal already, the controller is first told what comes after the event with this number.
    */
-  keep(store: RunStore, bundle: string, after?: number): void;
+  keep(store: RunStore, kind: { readonly bundle: string; readonly check: boolean }, after?: number): void;
+  /** Whether there is a controller at the other end. */
+  isHeard(): boolean;
   /** True when told to go on after this play; false when nobody is left to say so. */
   waitForOthers(play: number): Promise<boolean>;
   /** The answer to what an event asked: a Result from elsewhere, null to do it; undefined when nobody is left to say. */
@@ -142,10 +144,11 @@ export function openWire(input: Readable, output: Writable): Wire {
       control?.send(line);
       send(line);
     },
-    keep: (opened, bundle, after = FIRST_SEQUENCE) => {
+    isHeard: () => inputOpen,
+    keep: (opened, { bundle, check }, after = FIRST_SEQUENCE) => {
       store = opened;
       const kept = opened.lines();
-      opened.open(bundle);
+      opened.open(bundle, check);
       const last = kept.at(-1)?.event.seq;
       if (last === undefined) for (const line of unkept) opened.append(line);
       else {

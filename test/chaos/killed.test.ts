@@ -5,12 +5,15 @@ import { run } from "../../src/controller/run.ts";
 import type { RunOptions } from "../../src/controller/run-options.ts";
 import type { Event } from "../../src/core/events.ts";
 import type { EmbeddedHost } from "../../src/embedded/types.ts";
+import { machineId } from "../../src/system/process-identity.ts";
+import { LOCK_PREFIX } from "../../src/target/lock.ts";
 import { follow, hostOf, ofType, type Ran } from "../e2e/lib/drive.ts";
 import { makeProject, type Project, playbookText, scratchDirectory, waitFor } from "../e2e/lib/project.ts";
 import type { Fault } from "./proxy.ts";
 import { linesOf, litter, type Rig, startRig } from "./rig.ts";
 
 const scratch = scratchDirectory();
+const LOCK = `${LOCK_PREFIX}${machineId()}`;
 const rigs: Rig[] = [];
 afterEach(async () => {
   await Promise.all(rigs.splice(0).map((rig) => rig.stop()));
@@ -114,7 +117,7 @@ test("killed on the host: lost, said so, and resumed where it was", async () => 
       message: expect.stringMatching(/the process that carried it out was killed/),
     },
   });
-  expect(existsSync(join(host.home, ".cache/volley/lock"))).toBe(true);
+  expect(existsSync(join(host.home, ".cache/volley", LOCK))).toBe(true);
   go(host);
   const resumed = await follow(run(optionsOf(project, rig, { resume: first.summary.run })));
   expect(hostOf(resumed, "web01")).toMatchObject({ outcome: "ok", tally: { changed: 4 } });
@@ -128,7 +131,7 @@ test("killed on the host: lost, said so, and resumed where it was", async () => 
     ["notified", false],
   ]);
   // A socket nobody listens on stays until the run's journal goes.
-  expect(litter(host)).toEqual([`.cache/volley/runs/${first.summary.run}/control`]);
+  expect(litter(host)).toEqual([`.cache/volley/runs/${first.summary.run}/web01/control`]);
 });
 
 test("resumed after the playbook has changed: everything is looked at again, and said so", async () => {
@@ -200,7 +203,7 @@ test.each([
   const host = hostOfRig(rig);
   const directory = join(host.home, ".cache/volley");
   mkdirSync(directory, { recursive: true });
-  writeFileSync(join(directory, "lock"), text);
+  writeFileSync(join(directory, LOCK), text);
   go(host);
   const ran = await follow(run(optionsOf(project, rig, { lockWaitMs: 0 })));
   expect(hostOf(ran, "web01").outcome).toBe("ok");
@@ -243,7 +246,7 @@ test("cancelled while the line is down: the host is told when it is back", async
     if (event.type === "host:lost") running.cancel();
   });
   expect(hostOf(ran, "web01")).toMatchObject({ outcome: "cancelled" });
-  const journal = join(host.home, ".cache/volley/runs", ran.summary.run, "journal.ndjson");
+  const journal = join(host.home, ".cache/volley/runs", ran.summary.run, "web01/journal.ndjson");
   expect(JSON.parse(readFileSync(journal, "utf8").trimEnd().split("\n").at(-1)!)).toMatchObject({
     type: "bye",
     cancelled: true,

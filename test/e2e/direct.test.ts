@@ -2,11 +2,14 @@ import { existsSync, readdirSync, readFileSync, rmSync, writeFileSync } from "no
 import { join } from "node:path";
 import { describe, expect, test } from "vitest";
 import type { EmbeddedFleet } from "../../src/embedded/types.ts";
+import { machineId } from "../../src/system/process-identity.ts";
+import { LOCK_PREFIX } from "../../src/target/lock.ts";
 import { until } from "../lib/patience.ts";
 import { fleetStarter, follow, hostOf, ofType, provision, start } from "./lib/drive.ts";
 import { makeProject, playbookText, scratchDirectory, TWO_FILES } from "./lib/project.ts";
 
 const scratch = scratchDirectory();
+const LOCK = `${LOCK_PREFIX}${machineId()}`;
 const startFleet = fleetStarter();
 const DIRECT = { via: "direct" } as const;
 const withoutNode = (count: number): Promise<EmbeddedFleet> =>
@@ -149,7 +152,7 @@ test("a connection that goes amid a task loses the host, with an honest tally", 
   expect(summary.exitCode).toBe(4);
   expect(existsSync(join(fleet.hosts[0]!.home, "last"))).toBe(false);
   // The shell that held the lock went with the connection.
-  await until(() => !existsSync(join(fleet.hosts[0]!.home, ".cache/volley/lock")));
+  await until(() => !existsSync(join(fleet.hosts[0]!.home, ".cache/volley", LOCK)));
 });
 
 test("a cancelled run ends the process on the host", async () => {

@@ -4,8 +4,9 @@ import { join } from "node:path";
 import { PassThrough } from "node:stream";
 import { setImmediate as turn } from "node:timers/promises";
 import { afterAll, beforeAll, test } from "vitest";
-import { openLeftovers } from "../../src/target/leftovers.ts";
-import { takeLock } from "../../src/target/lock.ts";
+import { machineId } from "../../src/system/process-identity.ts";
+import { leftoversName, openLeftovers } from "../../src/target/leftovers.ts";
+import { LOCK_PREFIX, takeLock } from "../../src/target/lock.ts";
 import { readReplay } from "../../src/target/replay.ts";
 import { findRunStore } from "../../src/target/run-store.ts";
 import { openWire } from "../../src/target/wire.ts";
@@ -15,13 +16,15 @@ import { type Material, mutate } from "./lib/mutate.ts";
 import { mutateJson } from "./lib/mutate-json.ts";
 import type { Draw } from "./lib/random.ts";
 
+const OWNER = { project: "/srv/site", playbook: "site.ts", host: "web1" };
+
 let home: string;
 let before: string | undefined;
 beforeAll(() => {
   before = process.env.HOME;
   home = mkdtempSync(join(tmpdir(), "volley-fuzz-"));
   process.env.HOME = home;
-  mkdirSync(join(home, ".cache/volley/runs/r1"), { recursive: true });
+  mkdirSync(join(home, ".cache/volley/runs/r1/web1"), { recursive: true });
 });
 afterAll(() => {
   if (before === undefined) delete process.env.HOME;
@@ -77,8 +80,8 @@ test(
       tokens: ['"seq":', '"result":', '"task":1', '"type":"restart"', '"type":"journal"', "\n"],
       make,
       check: (bytes, draw) => {
-        writeFileSync(join(home, ".cache/volley/runs/r1/journal.ndjson"), bytes);
-        const store = findRunStore("r1");
+        writeFileSync(join(home, ".cache/volley/runs/r1/web1/journal.ndjson"), bytes);
+        const store = findRunStore({ run: "r1", host: "web1" });
         void store.header;
         const lines = store.lines();
         for (const { line, event } of lines) {
@@ -106,19 +109,20 @@ test(
       synchronous: false,
       make,
       check: async (bytes) => {
-        const file = join(home, ".cache/volley/lock");
+        const file = join(home, ".cache/volley", `${LOCK_PREFIX}${machineId()}`);
         writeFileSync(file, bytes);
-        const release = await orRefusalOf(["LOCKED"], () =>
+        const lock = await orRefusalOf(["LOCKED"], () =>
           takeLock({
             run: "mine",
+            host: "web1",
             controller: "ann@laptop",
             waitMs: 0,
-            signal: new AbortController().signal,
+            isOver: () => false,
             onWait: () => {},
           }),
         );
-        must(release !== undefined, "a lock of nobody's that holds");
-        release();
+        must(lock !== undefined, "a lock of nobody's that holds");
+        await lock.release();
         must(
           !readdirSync(join(home, ".cache/volley")).some((name) => name.startsWith("lock")),
           "it is left over",
@@ -129,24 +133,24 @@ test(
 );
 
 test(
-  "damaged handlers.json: names of handlers, and what is saved is there",
+  "a damaged file of handlers: names of handlers, and what is saved is there",
   () =>
     fuzz({
       corpus: "leftovers",
       inputs: 300,
-      tokens: ['"__proto__":', '"[\\"site.ts\\",\\"Deploy\\"]":', "[]"],
+      tokens: ['"__proto__":', '"plays":', '["Deploy",', "[]"],
       make,
       check: (bytes) => {
-        writeFileSync(join(home, ".cache/volley/handlers.json"), bytes);
-        const leftovers = openLeftovers("site.ts");
+        writeFileSync(join(home, ".cache/volley", leftoversName(OWNER)), bytes);
+        const leftovers = openLeftovers(OWNER);
         must(
           leftovers.load("Deploy").every((name) => typeof name === "string"),
           "no name",
         );
         leftovers.save("Deploy", ["one"]);
-        mustEqual(leftovers.load("Deploy"), ["one"], "saved");
+        mustEqual(openLeftovers(OWNER).load("Deploy"), ["one"], "saved");
         leftovers.save("Deploy", []);
-        mustEqual(leftovers.load("Deploy"), [], "removed");
+        mustEqual(openLeftovers(OWNER).load("Deploy"), [], "removed");
       },
     }),
   FUZZ_TIMEOUT_MS,

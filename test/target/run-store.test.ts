@@ -6,6 +6,7 @@ import { encodeLine, type WireEvent } from "../../src/core/protocol.ts";
 import { findRunStore, type RunStore } from "../../src/target/run-store.ts";
 
 const MAX_BYTES = 4_096;
+const PART = { run: "r1", host: "web1" };
 
 beforeEach(() => {
   const before = process.env.HOME;
@@ -25,7 +26,7 @@ function toldBy(store: RunStore): readonly WireEvent[] {
 }
 
 test("a journal keeps every number and every result, but only so much of what is printed", () => {
-  const store = findRunStore("r1", MAX_BYTES);
+  const store = findRunStore(PART, MAX_BYTES);
   store.open("bundle");
   for (let seq = 1; seq <= 20; seq++) store.append(output(seq));
   const result = { state: "changed", data: { stdout: "y".repeat(2_000) } };
@@ -44,12 +45,12 @@ test("a journal keeps every number and every result, but only so much of what is
 
 test("a journal that is gone on with counts what it holds already", () => {
   for (const seq of [1, 4]) {
-    const store = findRunStore("r1", MAX_BYTES);
+    const store = findRunStore(PART, MAX_BYTES);
     store.open("bundle");
     for (let next = seq; next < seq + 3; next++) store.append(output(next));
     store.close();
   }
-  const texts = toldBy(findRunStore("r1")).map((event) =>
+  const texts = toldBy(findRunStore(PART)).map((event) =>
     event.type === "task:output" ? event.text[0] : "",
   );
   expect(texts).toEqual(["x", "x", "x", "(", undefined, undefined]);
