@@ -28,8 +28,7 @@ export const reboot = defineAction({
 The run is told of it beforehand: the controller waits until the host is back, for \`reboot_timeout\` at most, and
 starts the run again there, which goes on behind this task. Nothing that was done before is done again, what earlier
 tasks found out is still known, and handlers notified before run in their time. Whether the host has restarted is
-told by the kernel's boot id, not by its silence. A role's own reads of the system (not its tasks) are done anew, what
-tasks marked \`noLog\` found out is forgotten, and very long output is remembered in part.
+told by the kernel's boot id, not by its silence. A role's own reads of the system (not its tasks) are done anew.
 
 It always counts as a change, so give it a \`when\`. A bundle that was carried to the host and is run there with
 \`--local\` has nobody to go on with it: the task fails, in check mode too.

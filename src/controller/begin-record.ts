@@ -2,6 +2,7 @@ import type { Bundle } from "../bundle/build.ts";
 import type { Event } from "../core/events.ts";
 import { recordable } from "./attach-options.ts";
 import { type EarlierPart, readEarlier } from "./earlier.ts";
+import { onceFileOf } from "./once-results.ts";
 import type { PreparedRun } from "./prepare-run.ts";
 import { openRecorder, type Recorder } from "./recorder.ts";
 import { DEFAULTS, type RunOptions } from "./run-options.ts";
@@ -17,6 +18,8 @@ export interface BegunRecord extends Recorder {
   readonly bundle: Bundle;
   /** Whether that is not the one the playbook makes now. */
   readonly changed: boolean;
+  /** Where results that hosts are told of are kept, for a controller that picks the run up. */
+  readonly onceFile: string | undefined;
 }
 
 /** Opens a run's log and record, and tells how it begins. */
@@ -61,5 +64,6 @@ export function beginRecord(
     });
   }
   recorder.save();
-  return { ...recorder, id, events, earlier: readEarlier(events), bundle: used, changed };
+  const onceFile = directory === undefined ? undefined : onceFileOf(directory, id);
+  return { ...recorder, id, events, earlier: readEarlier(events), bundle: used, changed, onceFile };
 }

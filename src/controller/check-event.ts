@@ -86,7 +86,8 @@ const SHAPES: Readonly<Record<WireEvent["type"], Shape>> = {
   "task:once": { ...task, index: count, nth: count },
   "task:delegate": { ...task, index: count, nth: count, item: count, attempt: count },
   "task:output": { task: count, stream: oneOf("stdout", "stderr"), text },
-  "task:end": { ...task, result, elapsedMs: milliseconds },
+  "task:end": { ...task, result, elapsedMs: milliseconds, partial: optional(flag) },
+  "task:result": { task: count, whole: optional(text) },
   log: { level: oneOf("info", "warn"), text },
   bye: {
     tally,

@@ -17,6 +17,7 @@ import { performAction } from "../target/perform.ts";
 import { createRenderer, type Renderer } from "../target/renderer.ts";
 import type { RoleRun } from "../target/role-run.ts";
 import { hostVariables, roleVariables } from "../target/variables.ts";
+import { writeWhole } from "../target/whole-value.ts";
 import { extendScope } from "../vars/scope.ts";
 import { silenceConsole } from "./silence-console.ts";
 import { unknowable } from "./unknowable.ts";
@@ -78,7 +79,9 @@ export function createDelegates(options: DelegateOptions): (event: ReceivedEvent
     if (event.type !== "task:delegate") return;
     void answer(event).then((result) => {
       const question = `${event.task}:${event.item}:${event.attempt}`;
-      if (!signal.aborted) tell(event.host, { type: "answer", question, result });
+      const { data: _data, diff: _diff, ...told } = result;
+      if (!signal.aborted)
+        tell(event.host, { type: "answer", question, result: told, whole: writeWhole(result) });
     });
   };
 }

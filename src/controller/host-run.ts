@@ -27,6 +27,8 @@ export interface HostRunOptions {
   /** Masks secrets in what the host says beside the protocol; `emit` masks the rest. */
   readonly mask: Mask | null;
   emit(event: ReceivedEvent | ControllerEvent): void;
+  /** Called with the whole result of a task that other hosts are told of, before the event that ends it. */
+  takeResult(task: number, whole: string | undefined): void;
   /** Gives an error that came from the playbook's code its place in the source. */
   locate(error: SerializedError): SerializedError;
   /** Aborted: end at once. */
@@ -220,6 +222,10 @@ export class HostRun {
         if (told.next !== undefined || lastSequence > hostSeq) return;
         break;
       case "gone":
+        return;
+      case "task:result":
+        this.#options.takeResult(told.task, told.whole);
+        this.tell({ type: "taken", task: told.task });
         return;
       case "play:start":
         this.#at = told.index;

@@ -1,5 +1,6 @@
 import { realpathSync } from "node:fs";
 import { hostname, userInfo } from "node:os";
+import { createMask, type Mask } from "../core/mask.ts";
 import { maskEvent } from "../core/mask-event.ts";
 import type { Job, JobOptions, Session } from "../core/protocol.ts";
 import type { BegunRecord } from "./begin-record.ts";
@@ -7,6 +8,7 @@ import { createDelegates } from "./delegate.ts";
 import { type HostBecome, hostBecome } from "./host-become.ts";
 import { HostRun } from "./host-run.ts";
 import { createOnceRelay, type OnceRelay } from "./once.ts";
+import { openOnceResults } from "./once-results.ts";
 import { makeJob } from "./plan.ts";
 import { createMasks } from "./plan-secrets.ts";
 import type { PreparedRun } from "./prepare-run.ts";
@@ -18,13 +20,15 @@ export interface HostRuns {
   readonly runs: ReadonlyMap<string, HostRun>;
   /** Tells hosts of a batch what another one has done for them. */
   readonly once: OnceRelay;
+  /** Removes what was kept for the code of hosts: the run has ended. */
+  forget(): void;
 }
 
 /** Makes each host's job, and its part of the run. Fails with `INVENTORY_INVALID` or `USAGE`. */
 export function createHostRuns(
   options: RunOptions,
   { playbook, plan }: PreparedRun,
-  { id, events, earlier, bundle, changed, emit }: BegunRecord,
+  { id, events, earlier, bundle, changed, onceFile, emit }: BegunRecord,
   { transports, now }: { readonly transports: Transports; readonly now: AbortSignal },
 ): HostRuns {
   const session: Session = {
@@ -35,9 +39,24 @@ export function createHostRuns(
     ...(options.resume === undefined ? {} : { resume: options.resume }),
   };
   const maskOf = createMasks();
-  const once = createOnceRelay(events);
+  const results = openOnceResults(onceFile);
   const runs = new Map<string, HostRun>();
   const jobs = new Map<string, Job>();
+  /** Other hosts' secrets that a host has been told of. */
+  const learnt = new Map<string, readonly string[]>();
+  const secretsOf = (host: string): readonly string[] => [
+    ...(jobs.get(host)?.secrets ?? []),
+    ...(learnt.get(host) ?? []),
+  ];
+  const once = createOnceRelay({
+    earlier: events,
+    wholeOf: results.of,
+    share: (text, from, to) => {
+      const found = secretsOf(from).filter((secret) => (createMask([secret])?.text(text) ?? text) !== text);
+      learnt.set(to, [...new Set([...(learnt.get(to) ?? []), ...found])]);
+      return found;
+    },
+  });
   const delegates = createDelegates({
     playbook: playbook.playbook,
     assets: playbook.assets,
@@ -52,7 +71,7 @@ export function createHostRuns(
     const become = hostBecome(host, reached.endpoint.user, mine, options);
     const job = withBecome(makeJob(host, plan, jobOptionsOf(options), session), become);
     jobs.set(host.name, job);
-    const mask = maskOf(job.secrets ?? []);
+    const mask = (): Mask | null => maskOf(secretsOf(host.name));
     const seen = earlier.get(host.name);
     runs.set(
       host.name,
@@ -61,9 +80,13 @@ export function createHostRuns(
         bundle,
         job,
         become: become.start,
-        mask,
+        get mask() {
+          return mask();
+        },
+        takeResult: (task, whole) => results.keep(host.name, task, whole),
         emit: (event) => {
-          const told = mask === null ? event : maskEvent(mask, event);
+          const by = mask();
+          const told = by === null ? event : maskEvent(by, event);
           emit(told);
           once.take(told);
           delegates(told);
@@ -79,7 +102,7 @@ export function createHostRuns(
       }),
     );
   }
-  return { runs, once };
+  return { runs, once, forget: results.remove };
 }
 
 function jobOptionsOf({ check = false, diff = false, tags = [], skipTags = [] }: RunOptions): JobOptions {

@@ -1,4 +1,5 @@
 import type { ControllerEvent, ReceivedEvent } from "../core/events.ts";
+import type { Answer } from "../core/protocol.ts";
 import type { Result } from "../core/result.ts";
 import type { HostRun } from "./host-run.ts";
 
@@ -16,7 +17,19 @@ interface Asker {
   /** The task's number there. */
   readonly task: number;
   result?: Result;
+  /** Whether that is not all of it. */
+  partial?: boolean;
   answered: boolean;
+}
+
+/** What the relay works with. */
+export interface OnceOptions {
+  /** What a controller before this one was told. */
+  readonly earlier?: readonly (ReceivedEvent | ControllerEvent)[];
+  /** The whole result of a host's task, where its events do not tell it; undefined where it is not known. */
+  wholeOf(host: string, task: number): string | undefined;
+  /** The secrets of a host that are in a text, which `to` is to be told: it masks them from here on. */
+  share(text: string, from: string, to: string): readonly string[];
 }
 
 /** One task of one batch. */
@@ -39,10 +52,9 @@ type EventOf<Type extends ReceivedEvent["type"]> = Extract<ReceivedEvent, { type
 
 /**
  * Makes the relay. The first host of a batch that is at work does the task; when it ends before it comes to it, the
- * next one does. What a host was told to do is given to no other: it may have been done in part. `earlier`: what a
- * controller before this one was told.
+ * next one does. What a host was told to do is given to no other: it may have been done in part.
  */
-export function createOnceRelay(earlier: readonly (ReceivedEvent | ControllerEvent)[] = []): OnceRelay {
+export function createOnceRelay({ earlier = [], wholeOf, share }: OnceOptions): OnceRelay {
   const batches = new Map<number, Batch[]>();
   /** Questions by host and the task's number there. */
   const asked = new Map<string, Question>();
@@ -65,8 +77,20 @@ export function createOnceRelay(earlier: readonly (ReceivedEvent | ControllerEve
     for (const asker of askers.values()) {
       if (asker.answered) continue;
       asker.answered = true;
-      asker.hostRun.tell({ type: "answer", question: String(asker.task), result: share(result, doer) });
+      const answer = answerFor(asker, doer, result);
+      asker.hostRun.tell({ type: "answer", question: String(asker.task), ...answer });
     }
+  };
+
+  /** What a host is told without what only the one it comes from has use for. */
+  const answerFor = ({ hostRun: { host } }: Asker, doer: Asker, result: Result): Answer => {
+    const from = doer.hostRun.host;
+    const { diff: _diff, ignored: _ignored, ...told } = result;
+    if (doer.partial !== true) return { result: { ...told, from } };
+    const { data: _data, items: _items, ...rest } = told;
+    const whole = wholeOf(from, doer.task);
+    if (whole === undefined) return { result: { ...rest, from }, partial: true };
+    return { result: { ...rest, from }, whole, secrets: share(whole, from, host) };
   };
 
   const ask = (event: EventOf<"task:once">): Question | undefined => {
@@ -88,11 +112,12 @@ export function createOnceRelay(earlier: readonly (ReceivedEvent | ControllerEve
     return question;
   };
 
-  const end = ({ host, task, result }: EventOf<"task:end">): Question | undefined => {
+  const end = ({ host, task, result, partial = false }: EventOf<"task:end">): Question | undefined => {
     const question = asked.get(keyOf(host, task));
     const asker = question?.askers.get(host);
     // Whoever was not told to do it has no say in what came of it.
-    if (asker !== undefined && asker === question?.doer && result.from === undefined) asker.result = result;
+    if (asker !== undefined && asker === question?.doer && result.from === undefined)
+      Object.assign(asker, { result, partial });
     return question;
   };
 
@@ -137,11 +162,6 @@ export function createOnceRelay(earlier: readonly (ReceivedEvent | ControllerEve
 
 function keyOf(host: string, task: number): string {
   return `${task} ${host}`;
-}
-
-/** A result without what only the host it comes from has use for. */
-function share({ diff: _diff, ignored: _ignored, ...result }: Result, { hostRun }: Asker): Result {
-  return { ...result, from: hostRun.host };
 }
 
 function unfinished(): Result {

@@ -7,7 +7,9 @@ import {
   HELLO_PREFIX,
   type Job,
   MAX_LINE_BYTES,
+  MAX_RESULT_BYTES,
   PROTOCOL_VERSION,
+  RESULT_PREFIX,
   type WireEvent,
 } from "../core/protocol.ts";
 import { checkEvent } from "./check-event.ts";
@@ -166,8 +168,9 @@ export function receive(
       from = end + 1;
     }
     buffered += text.slice(from);
-    if (buffered.length > MAX_LINE_BYTES) {
-      if (greeted) refuse(`the host sent a line of more than ${MAX_LINE_BYTES >> 20} MiB`);
+    const limit = buffered.startsWith(RESULT_PREFIX) ? MAX_RESULT_BYTES : MAX_LINE_BYTES;
+    if (buffered.length > limit) {
+      if (greeted) refuse(`the host sent a line of more than ${limit >> 20} MiB`);
       else buffered = "";
     }
   });

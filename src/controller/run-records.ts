@@ -8,6 +8,7 @@ import { printable } from "../core/printable.ts";
 import { bootId, isAlive, processStart } from "../system/process-identity.ts";
 import { stateDirectory } from "../system/state-directory.ts";
 import { isLoggedEvent } from "./check-logged.ts";
+import { onceFileOf } from "./once-results.ts";
 
 /** What is needed to pick a run up again: what it was asked for, and nothing secret. */
 export interface RunRecord {
@@ -79,7 +80,11 @@ export function writeRecord(directory: string, given: Omit<RunRecord, "pid" | "p
     const alike = listRuns(directory).filter((run) => fanOutKindOf(run) === kind);
     for (const run of alike.slice(kind === undefined ? KEPT_RUNS : KEPT_FAN_OUTS)) {
       if (isGoingOn(directory, run)) continue;
-      for (const file of [join(directory, `${run}.json`), logFileOf(directory, run)])
+      for (const file of [
+        join(directory, `${run}.json`),
+        logFileOf(directory, run),
+        onceFileOf(directory, run),
+      ])
         fs.rmSync(file, { force: true });
     }
   } catch {

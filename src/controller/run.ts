@@ -81,7 +81,7 @@ async function carryOut(options: RunOptions, { queue, starved, clean, now }: Cou
   starved.catch(record.save);
   for (const { host, text } of transports.notes) emit({ type: "log", host, level: "info", text });
   for (const { host, text } of warnings) emit({ type: "log", host, level: "warn", text });
-  const { runs, once } = createHostRuns(options, prepared, record, { transports, now });
+  const { runs, once, forget } = createHostRuns(options, prepared, record, { transports, now });
   const onClean = (): void => {
     emit({ type: "run:cancel", how: "clean" });
     for (const hostRun of runs.values()) hostRun.cancel();
@@ -103,5 +103,7 @@ async function carryOut(options: RunOptions, { queue, starved, clean, now }: Cou
     now.removeEventListener("abort", onNow);
     transports.close();
   }
-  return finish();
+  const summary = finish();
+  forget();
+  return summary;
 }

@@ -95,7 +95,23 @@ export type TargetEvent =
       readonly stream: "stdout" | "stderr";
       readonly text: string;
     }
-  | (TaskRef & { readonly type: "task:end"; readonly result: Result; readonly elapsedMs: number })
+  | (TaskRef & {
+      readonly type: "task:end";
+      readonly result: Result;
+      readonly elapsedMs: number;
+      /** True when code has more of the result than is told here, where texts are masked and cut. */
+      readonly partial?: boolean;
+    })
+  /**
+   * What a task came to that one host of a batch does, for the code of the others; for the controller alone, no program
+   * sees it, and it is written down nowhere but with other results.
+   */
+  | {
+      readonly type: "task:result";
+      readonly task: number;
+      /** As `target/whole-value.ts` writes it; absent: it was too long, or is no longer there. */
+      readonly whole?: string;
+    }
   | { readonly type: "log"; readonly level: "info" | "warn"; readonly text: string }
   | {
       readonly type: "bye";

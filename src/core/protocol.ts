@@ -9,6 +9,12 @@ export const PROTOCOL_VERSION = 1;
 /** The longest line either side sends, in bytes; longer texts are cut before they are sent. */
 export const MAX_LINE_BYTES = 4 << 20;
 
+/** The longest result one host may tell others of, in bytes: `task:result`, and the answer made of it. */
+export const MAX_RESULT_BYTES = 32 << 20;
+
+/** What such a line begins with. */
+export const RESULT_PREFIX = '{"type":"task:result"';
+
 /** What one host is asked to do: the first line of its standard input. */
 export interface Job {
   readonly protocol: number;
@@ -76,17 +82,29 @@ export type Command =
   /** Every host has ended the play with this index: go on. */
   | { readonly type: "continue"; readonly play: number }
   /** The answer to `task:once` or `task:delegate`. */
-  | {
+  | ({
       readonly type: "answer";
       /** The task's number; for `task:delegate` with its item and attempt: `12:0:1`. */
       readonly question: string;
-      /** What it came to elsewhere; absent: do it. */
-      readonly result?: Result;
-    }
+    } & Partial<Answer>)
+  /** The `task:result` with this task's number has been taken in. */
+  | { readonly type: "taken"; readonly task: number }
   /** Finish the action now running, then say bye. */
   | { readonly type: "cancel" }
   /** End the action now running too. */
   | { readonly type: "kill" };
+
+/** What a task came to elsewhere. */
+export interface Answer {
+  /** As it may be told; absent: the task is to be done. */
+  readonly result: Result;
+  /** The same for code, neither masked nor cut, as `target/whole-value.ts` writes it. */
+  readonly whole?: string;
+  /** True when `result` is not all of it, and no more is known. */
+  readonly partial?: boolean;
+  /** The other host's secrets in it, which are masked from here on. */
+  readonly secrets?: readonly string[];
+}
 
 /** A target's event with its place in the stream. */
 export type WireEvent = TargetEvent & { readonly seq: number; readonly time: number };

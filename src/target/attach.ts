@@ -5,6 +5,7 @@ import { encodeLine } from "../core/protocol.ts";
 import { bootId, isAlive } from "../system/process-identity.ts";
 import { type AttachRequest, greeting, socketPath } from "./control.ts";
 import { readLines } from "./line-reader.ts";
+import { forgetResults, tellable } from "./result-store.ts";
 import { type JournalHeader, type JournalLine, openRunStore, type RunStore } from "./run-store.ts";
 
 const JOURNAL_TRIES = 3;
@@ -37,7 +38,8 @@ export async function attach(run: string, from: number, part: string): Promise<n
   for (;;) {
     const alive = isAlive(header);
     const lines = store.lines();
-    for (const { line, event } of lines) if (event.seq >= told.next) told.tell(line, event.seq);
+    const untold = lines.filter(({ event }) => event.seq >= told.next);
+    for (const { line, event } of tellable(store.directory, untold)) told.tell(line, event.seq);
     if (reading.signal.aborted || lines.at(-1)?.event.type === "bye") break;
     if (!alive) {
       const restarted = header.boot !== bootId();
@@ -48,6 +50,7 @@ export async function attach(run: string, from: number, part: string): Promise<n
     await pause(FOLLOW_PAUSE_MS);
   }
   if (!reading.signal.aborted) await new Promise<void>((resolve) => stdout.write("", () => resolve()));
+  if (!reading.signal.aborted) forgetResults(store);
   return 0;
 }
 

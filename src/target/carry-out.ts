@@ -4,8 +4,7 @@ import { VolleyError } from "../core/errors.ts";
 import type { TargetEvent } from "../core/events.ts";
 import type { Facts } from "../core/facts.ts";
 import type { Playbook } from "../core/playbook.ts";
-import type { Job } from "../core/protocol.ts";
-import type { Result } from "../core/result.ts";
+import type { Answer, Job } from "../core/protocol.ts";
 import { createLocalSystem } from "../system/local/local-system.ts";
 import type { createTemplates } from "../template/index.ts";
 import type { BundleReader } from "./bundle-reader.ts";
@@ -15,6 +14,7 @@ import { gatherFacts } from "./facts/gather.ts";
 import { thisMachine } from "./facts/machine.ts";
 import { createRenderer } from "./renderer.ts";
 import type { Replay } from "./replay.ts";
+import type { ResultStore } from "./result-store.ts";
 import { createUserSystems } from "./user-systems.ts";
 
 /** How a Job is carried out by this bundle. */
@@ -23,10 +23,11 @@ export interface CarryOutOptions {
   emit(event: TargetEvent): void;
   waitForOthers(play: number): Promise<boolean>;
   /** Absent: there is no controller; what is to be done once is done by every host. */
-  ask?(question: string): Promise<Result | null | undefined>;
+  ask?(question: string): Promise<Answer | null | undefined>;
   readonly stop: AbortSignal;
   readonly kill: AbortSignal;
   readonly replay?: Replay;
+  readonly results?: Pick<ResultStore, "keep" | "sync">;
   readonly leftovers?: Leftovers;
   readonly survivesRestart?: boolean;
 }

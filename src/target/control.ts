@@ -2,6 +2,7 @@ import * as fs from "node:fs";
 import { createServer, type Socket } from "node:net";
 import { encodeLine, PROTOCOL_VERSION } from "../core/protocol.ts";
 import { readLines } from "./line-reader.ts";
+import { tellable } from "./result-store.ts";
 import type { RunStore } from "./run-store.ts";
 
 /** What a controller that has come back may leave unread, in bytes. */
@@ -41,7 +42,10 @@ export function listenForControllers(
       socket.destroy();
       return;
     }
-    const missed = store.lines().filter(({ event }) => event.seq >= from);
+    const missed = tellable(
+      store.directory,
+      store.lines().filter(({ event }) => event.seq >= from),
+    );
     socket.write(greeting(bundle, process.pid, from));
     // Nothing can be emitted in between: what was missed is read, and the socket added, in one go.
     for (const { line } of missed) socket.write(line);

@@ -1,33 +1,34 @@
 import { performance } from "node:perf_hooks";
+import { isDeepStrictEqual } from "node:util";
 import type { AssetStore } from "../core/asset.ts";
 import { type SerializedError, serializeError, VolleyError } from "../core/errors.ts";
 import type { AskedTask, TargetEvent, TaskRef } from "../core/events.ts";
 import type { Facts } from "../core/facts.ts";
 import type { Vars } from "../core/json.ts";
-import type { Mask } from "../core/mask.ts";
-import { maskEvent } from "../core/mask-event.ts";
 import { createMemo } from "../core/memo.ts";
 import { waitsBetween } from "../core/play-schedule.ts";
 import type { Playbook, PlayDefinition } from "../core/playbook.ts";
-import { delegateQuestion, type Job } from "../core/protocol.ts";
+import { type Answer, delegateQuestion, type Job } from "../core/protocol.ts";
 import { countState, EMPTY_TALLY, type Result, type Tally } from "../core/result.ts";
 import type { RoleContext, RoleUse } from "../core/role.ts";
 import type { System } from "../core/system.ts";
 import { extendScope, type RenderVar } from "../vars/scope.ts";
 import { createActionContext, type Render } from "./action-context.ts";
-import { boundResult, hideResult } from "./bounds.ts";
+import { hideResult, tellResult } from "./bounds.ts";
 import { declareRoles } from "./declare.ts";
 import type { DeclaredTask } from "./declared-task.ts";
-import { maskOfJob } from "./job-mask.ts";
+import { maskOfJob, maskToo } from "./job-mask.ts";
 import { maskOutput } from "./mask-output.ts";
 import { runPlay } from "./play-run.ts";
 import { createPlayViews, type PlayView } from "./play-view.ts";
 import type { Replay } from "./replay.ts";
+import { type ResultStore, readResult } from "./result-store.ts";
 import type { RoleRun } from "./role-run.ts";
 import { runTask } from "./run-task.ts";
 import { resultFrom, toldFrom } from "./shared-result.ts";
 import type { UserSystems } from "./user-systems.ts";
 import { hostVariables, roleVariables } from "./variables.ts";
+import { writeWhole } from "./whole-value.ts";
 
 /** What a Job is carried out with. */
 export interface ExecutorOptions {
@@ -47,9 +48,11 @@ export interface ExecutorOptions {
    * Waits for the controller's answer to what an event asked: of a task that is done once in a batch null to do it, else
    * what it came to elsewhere; undefined: nobody is left to say, so the run ends. Absent: there is no controller.
    */
-  ask?(question: string): Promise<Result | null | undefined>;
+  ask?(question: string): Promise<Answer | null | undefined>;
   /** What an earlier life of this run, or the run it resumes, has done. */
   readonly replay?: Replay;
+  /** Where results are kept that events do not tell whole. */
+  readonly results?: Pick<ResultStore, "keep" | "sync">;
   /** Handlers left over from runs that failed. */
   readonly leftovers?: Leftovers;
   /** Whether somebody is there to go on with the run after a restart of the host. */
@@ -64,6 +67,8 @@ export interface ExecutorOptions {
 export interface ExecutorEnd {
   readonly tally: Tally;
   readonly cancelled: boolean;
+  /** Whether a task failed and was not ignored. */
+  readonly failed: boolean;
   /** Why it ended early, when no task's failure says so. */
   readonly error?: SerializedError;
 }
@@ -77,7 +82,6 @@ class Executor {
   readonly #options: ExecutorOptions;
   readonly #memo = createMemo();
   readonly #viewOf: (index: number) => Promise<PlayView>;
-  readonly #mask: Mask | null;
   #tally: Tally = EMPTY_TALLY;
   #tasks = 0;
   #announced = 0;
@@ -92,7 +96,6 @@ class Executor {
     this.#options = options;
     const { job, facts, renderVar, replay } = options;
     this.#retracing = replay?.sameRun ?? false;
-    this.#mask = maskOfJob(job);
     const { system, systems } = options;
     const variables = (seen: Facts): Vars => hostVariables(job, seen, renderVar);
     this.#viewOf = createPlayViews({ system, systems, facts, variables });
@@ -146,7 +149,7 @@ class Executor {
         cancelled = !(await waitForOthers(index)) || stop.aborted;
       }
     }
-    return { tally: this.#tally, cancelled, ...(error === undefined ? {} : { error }) };
+    return { tally: this.#tally, cancelled, failed, ...(error === undefined ? {} : { error }) };
   }
 
   /** Tells of an event, unless an earlier life of the run has. */
@@ -199,15 +202,15 @@ class Executor {
       this.#tasks--;
       return null;
     }
-    if (elsewhere !== null) return this.#takeOver(ref, elsewhere, ignoreErrors, taken !== undefined);
+    if (elsewhere !== null) return this.#takeOver(ref, declared, elsewhere, taken !== undefined);
     const recorded = taken?.kind === "done" && taken.result.from !== undefined ? undefined : taken;
-    if (recorded?.kind === "done") return this.#replay(ref, recorded.result);
+    if (recorded?.kind === "done") return this.#replay(ref, declared, recorded.result);
     this.#retracing = false;
     // The task that restarted the host was begun by an earlier life of the run, which told of it.
     if (recorded === undefined || replay?.sameRun !== true) emit({ type: "task:start", ...ref });
     const restartedMs = recorded === undefined ? undefined : Math.max(0, Date.now() - recorded.begunAt);
     const startedAt = performance.now() - (restartedMs ?? 0);
-    const output = maskOutput(this.#mask, (stream, text) =>
+    const output = maskOutput(maskOfJob(job), (stream, text) =>
       emit({ type: "task:output", task, stream, text }),
     );
     const variables = roleVariables(view.hostVars, play.vars ?? {}, use, ownRoleVars(use, context));
@@ -232,18 +235,46 @@ class Executor {
           output: (stream, text) => {
             if (!noLog) output.push(stream, text);
           },
-          restart:
-            survivesRestart === true ? (timeoutMs) => emit({ type: "restart", task, timeoutMs }) : undefined,
+          restart: survivesRestart === true ? (timeoutMs) => this.#restart(task, timeoutMs) : undefined,
         }),
     });
     const ended: Result = result.state === "failed" && ignoreErrors ? { ...result, ignored: true } : result;
     this.#tally = countState(this.#tally, ended.state);
     output.end();
-    // Before texts are cut: half a secret is not found.
-    const masked = this.#mask === null || noLog ? ended : maskEvent(this.#mask, ended);
-    const shown = noLog ? hideResult(ended) : boundResult(masked, job.options.diff);
-    emit({ type: "task:end", ...ref, result: shown, elapsedMs: round(performance.now() - startedAt) });
+    this.#tellEnd(ref, declared, ended, { elapsedMs: round(performance.now() - startedAt) });
     return ended;
+  }
+
+  /** Tells what a task came to; where that is not all of it, the whole is kept for code, and for that of other hosts. */
+  #tellEnd(
+    ref: TaskRef,
+    { options: { noLog = false, runOnce = false } }: DeclaredTask,
+    ended: Result,
+    { elapsedMs, resumed }: { readonly elapsedMs: number; readonly resumed?: true },
+  ): void {
+    const { job, results, ask } = this.#options;
+    const shown = noLog ? hideResult(ended) : tellResult(ended, maskOfJob(job), job.options.diff);
+    const { diff: _diff, ...whole } = ended;
+    const { diff: _shown, ...told } = shown;
+    const partial = !isDeepStrictEqual(told, whole);
+    if (partial) {
+      const text = writeWhole(whole);
+      results?.keep(ref.task, text);
+      if (runOnce && ask !== undefined && job.options.barriers)
+        this.#emit({ type: "task:result", task: ref.task, whole: text });
+    }
+    this.#emit({
+      type: "task:end",
+      ...ref,
+      result: resumed === undefined ? shown : { ...shown, resumed },
+      elapsedMs,
+      ...(partial ? { partial } : {}),
+    });
+  }
+
+  #restart(task: number, timeoutMs: number): void {
+    this.#options.results?.sync();
+    this.#emit({ type: "restart", task, timeoutMs });
   }
 
   /** Which of the tasks of the same play, role and name this one is, from 1. */
@@ -255,7 +286,7 @@ class Executor {
   }
 
   /** What to do about a task that is done once, as `ask` gives it; the same question is asked again after a restart. */
-  async #askOnce(asked: AskedTask): Promise<Result | null | undefined> {
+  async #askOnce(asked: AskedTask): Promise<Answer | null | undefined> {
     const { ask, job, emit } = this.#options;
     if (ask === undefined || !job.options.barriers) return null;
     emit({ type: "task:once", ...asked });
@@ -271,17 +302,19 @@ class Executor {
       throw new VolleyError("USAGE", "this is done on the controller, and a bundle that is carried has none");
     emit({ type: "task:delegate", ...asked, item, attempt });
     const answer = await ask(delegateQuestion(asked.task, item, attempt));
-    if (answer) return answer;
+    if (answer) return readResult(answer.whole) ?? answer.result;
     this.#orphaned = true;
     throw new VolleyError("CANCELLED", "the controller is gone that was to do this");
   }
 
   /** Takes a task as done by another host. */
-  #takeOver(ref: TaskRef, shared: Result, ignoreErrors: boolean, recorded: boolean): Result {
-    const ended = resultFrom(
-      shared.state === "failed" && ignoreErrors ? { ...shared, ignored: true } : shared,
-    );
-    const told = toldFrom(ended);
+  #takeOver(ref: TaskRef, { options }: DeclaredTask, answer: Answer, recorded: boolean): Result {
+    maskToo(this.#options.job, answer.secrets ?? []);
+    const ignored =
+      answer.result.state === "failed" && options.ignoreErrors === true ? { ignored: true } : {};
+    const ended = Object.assign(resultFrom(answer), ignored);
+    // Not what code is told: it may hold what is to be told by nobody.
+    const told = toldFrom({ ...answer.result, ...ignored });
     this.#tally = countState(this.#tally, told.state);
     if (!recorded) this.#retracing = false;
     this.#emit({ type: "task:start", ...ref });
@@ -290,16 +323,11 @@ class Executor {
   }
 
   /** Takes a task as done. */
-  #replay(ref: TaskRef, result: Result): Result {
+  #replay(ref: TaskRef, declared: DeclaredTask, result: Result): Result {
     this.#tally = countState(this.#tally, result.state);
     const sameRun = this.#options.replay?.sameRun === true;
     if (!sameRun) this.#emit({ type: "task:start", ...ref });
-    this.#emit({
-      type: "task:end",
-      ...ref,
-      result: sameRun ? result : { ...result, resumed: true },
-      elapsedMs: 0,
-    });
+    this.#tellEnd(ref, declared, result, { elapsedMs: 0, ...(sameRun ? {} : { resumed: true }) });
     return result;
   }
 }

@@ -1,5 +1,6 @@
-import { VolleyError } from "../core/errors.ts";
+import type { WireEvent } from "../core/protocol.ts";
 import type { Result } from "../core/result.ts";
+import { readResult, withoutData } from "./result-store.ts";
 import type { JournalLine } from "./run-store.ts";
 
 /** Which task of a play: names may repeat, so their order counts too. */
@@ -32,17 +33,19 @@ export interface ReplayOptions {
   readonly sameRun: boolean;
   /** Whether the host was restarted since: only then has the last task that wanted it got it. */
   readonly restarted: boolean;
+  /** What the journal has in part, whole, by the task's number. */
+  readonly results: ReadonlyMap<number, string>;
 }
 
-/** What masked text looks like: a Result that holds some cannot stand for the real one. */
-const MASK = "********";
-
 /** Reads what a journal says was done; what failed, could not be known, or cannot be told again is not. */
-export function readReplay(lines: readonly JournalLine[], { sameRun, restarted }: ReplayOptions): Replay {
+export function readReplay(
+  lines: readonly JournalLine[],
+  { sameRun, restarted, results }: ReplayOptions,
+): Replay {
   /** By number, in the order they were begun. One that cannot be used still takes its place, so that those after it keep theirs. */
   const tasks = new Map<number, { task: TaskIdentity; begunAt: number; recorded?: Recorded }>();
   const plays = new Set<number>();
-  for (const { event, line } of lines) {
+  for (const { event } of lines) {
     switch (event.type) {
       case "play:start":
         plays.add(event.index);
@@ -57,8 +60,9 @@ export function readReplay(lines: readonly JournalLine[], { sameRun, restarted }
         break;
       }
       case "task:end": {
-        const { result, task } = event;
-        const known = sameRun ? resultSoFar(result, line) : resultToTrust(result, line);
+        const { task } = event;
+        const whole = readResult(results.get(task));
+        const known = sameRun ? resultSoFar(event, whole) : resultToTrust(event, whole);
         tasks.set(task, {
           task: event,
           begunAt: event.time,
@@ -78,26 +82,23 @@ export function readReplay(lines: readonly JournalLine[], { sameRun, restarted }
   return { sameRun, take: (task) => done.get(keyOf(task))?.shift(), begun: (index) => plays.has(index) };
 }
 
+type TaskEnd = Extract<WireEvent, { readonly type: "task:end" }>;
+
 /** What another run can take for done. */
-function resultToTrust(result: Result, line: string): Result | undefined {
-  const complete = result.hidden !== true && !line.includes(MASK);
-  return complete && result.state !== "failed" && result.unknown !== true ? result : undefined;
+function resultToTrust({ result, partial }: TaskEnd, whole: Result | undefined): Result | undefined {
+  if (result.state === "failed" || result.unknown === true) return undefined;
+  return whole ?? (partial === true ? undefined : result);
 }
 
 /** What the same run has gone on behind: done is done, also where not all of it could be written down. */
-function resultSoFar(result: Result, line: string): Result | undefined {
+function resultSoFar({ result, partial }: TaskEnd, whole: Result | undefined): Result | undefined {
   if (result.state === "failed" && result.ignored !== true) return undefined;
-  if (result.hidden !== true && !line.includes(MASK)) return result;
-  const { data: _data, items: _items, ...rest } = result;
-  return Object.defineProperty(rest, "data", {
-    get: () => {
-      throw new VolleyError(
-        "PLAYBOOK_INVALID",
-        "what this task found out was secret, and is forgotten since the host was restarted",
-        { hint: "find it out again in a task behind the restart" },
-      );
-    },
-  });
+  if (whole !== undefined || partial !== true) return whole ?? result;
+  return withoutData(
+    result,
+    "what this task found out could not be written down, and is forgotten since the host was restarted",
+    "make room on the host's disk, or find it out again in a task behind the restart",
+  );
 }
 
 function keyOf({ play, role, name, action, handler = false }: TaskIdentity): string {

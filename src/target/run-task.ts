@@ -4,6 +4,7 @@ import { isRecord, type Vars } from "../core/json.ts";
 import type { ItemResult, Result, State } from "../core/result.ts";
 import type { TaskResult } from "../core/role.ts";
 import type { System } from "../core/system.ts";
+import { plainValue } from "./bounds.ts";
 import type { DeclaredTask } from "./declared-task.ts";
 import { finishRestarted, type Performed, performAction } from "./perform.ts";
 import { type RetryOptions, withRetries } from "./retries.ts";
@@ -159,5 +160,5 @@ async function runLoop(
 
 function defaultLabel(item: unknown): string {
   if (isRecord(item) && typeof item.name === "string") return item.name;
-  return typeof item === "string" ? item : (JSON.stringify(item) ?? String(item));
+  return typeof item === "string" ? item : (JSON.stringify(plainValue(item)) ?? String(item));
 }

@@ -12,6 +12,7 @@ import { openLeftovers } from "./leftovers.ts";
 import { type HostLock, lendingTurns, takeLock } from "./lock.ts";
 import { processorTime } from "./processor-time.ts";
 import { readReplay } from "./replay.ts";
+import { openResults, type ResultStore } from "./result-store.ts";
 import { findRunStore, type RunPart } from "./run-store.ts";
 import { openWire, type Wire } from "./wire.ts";
 
@@ -41,11 +42,12 @@ export async function serve({ bundle, id, playbook, carryOut }: ServeOptions): P
   });
   let code = 0;
   let lock: HostLock | undefined;
+  let kept: SessionParts = {};
+  let wentWell = false;
   try {
     const job = await wire.readJob();
     prints.maskWith(maskOfJob(job));
     const { session, options } = job;
-    let kept: SessionParts = {};
     if (session !== undefined) {
       const part = { run: session.run, host: job.host };
       // Check mode takes no lock.
@@ -63,7 +65,7 @@ export async function serve({ bundle, id, playbook, carryOut }: ServeOptions): P
         ...(options.check ? {} : { leftovers: openLeftovers({ project, playbook, host: job.host }) }),
       };
     }
-    const { tally, cancelled, error } = await carryOut({
+    const { tally, cancelled, failed, error } = await carryOut({
       job,
       ...wire,
       ...kept,
@@ -79,6 +81,7 @@ export async function serve({ bundle, id, playbook, carryOut }: ServeOptions): P
       ...(error === undefined ? {} : { error }),
     });
     code = tally.failed > 0 || error !== undefined ? 2 : 0;
+    wentWell = !cancelled && !failed && error === undefined;
   } catch (thrown) {
     prints.end();
     const bye = byeForError(thrown, performance.now() - startedAt);
@@ -86,12 +89,21 @@ export async function serve({ bundle, id, playbook, carryOut }: ServeOptions): P
     code = 2;
   }
   await lock?.release();
+  if (wentWell) {
+    kept.earlier?.remove();
+    // What code elsewhere is told of stays until it has been: a controller that comes back asks for it.
+    if (await wire.taken()) kept.results?.remove();
+  }
   await wire.flush();
   bundle.keepCompiled();
   return code;
 }
 
-type SessionParts = Pick<CarryOutOptions, "replay" | "survivesRestart" | "leftovers">;
+type SessionParts = Pick<CarryOutOptions, "replay" | "survivesRestart" | "leftovers"> & {
+  readonly results?: ResultStore;
+  /** Those of the run that is resumed. */
+  readonly earlier?: ResultStore;
+};
 
 /** Takes the machine's lock; undefined when another process carries out this very part. */
 function lockHost(
@@ -129,6 +141,8 @@ function openJournal(id: string, part: RunPart, { session, options }: Job, wire:
   // Another bundle may mean something else by the same names.
   const usable = lines.length > 0 && earlier.header?.bundle === id;
   const restarted = earlier.header?.boot !== bootId();
+  const results = openResults(store.directory);
+  const of = earlier === store ? results : openResults(earlier.directory);
   wire.keep(store, { bundle: id, check: options.check }, after);
   if (resume !== undefined && !sameRun && !usable) {
     const why = lines.length === 0 ? "this host has no journal of it" : "the bundle has changed since";
@@ -138,7 +152,12 @@ function openJournal(id: string, part: RunPart, { session, options }: Job, wire:
       text: `run ${resume} cannot be resumed, everything is looked at again: ${why}`,
     });
   }
-  return { survivesRestart: true, ...(usable ? { replay: readReplay(lines, { sameRun, restarted }) } : {}) };
+  return {
+    survivesRestart: true,
+    results,
+    ...(usable ? { replay: readReplay(lines, { sameRun, restarted, results: of.read() }) } : {}),
+    ...(usable && !sameRun ? { earlier: of } : {}),
+  };
 }
 
 /** What a role prints, once it has been taken off the protocol's stream. */

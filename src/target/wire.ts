@@ -2,20 +2,21 @@ import type { Readable, Writable } from "node:stream";
 import { VolleyError } from "../core/errors.ts";
 import type { TargetEvent } from "../core/events.ts";
 import { isRecord } from "../core/json.ts";
-import type { Mask } from "../core/mask.ts";
 import { maskEvent } from "../core/mask-event.ts";
 import {
+  type Answer,
   type Command,
   encodeLine,
   type Job,
   MAX_LINE_BYTES,
+  MAX_RESULT_BYTES,
   PROTOCOL_VERSION,
   type WireEvent,
 } from "../core/protocol.ts";
-import type { Result } from "../core/result.ts";
 import { greeting, listenForControllers } from "./control.ts";
 import { maskOfJob } from "./job-mask.ts";
 import { readLines } from "./line-reader.ts";
+import { tellable } from "./result-store.ts";
 import type { RunStore } from "./run-store.ts";
 
 /** The target's end of the protocol: events out, the Job and then commands in. */
@@ -31,8 +32,10 @@ export interface Wire {
   isHeard(): boolean;
   /** True when told to go on after this play; false when nobody is left to say so. */
   waitForOthers(play: number): Promise<boolean>;
-  /** The answer to what an event asked: a Result from elsewhere, null to do it; undefined when nobody is left to say. */
-  ask(question: string): Promise<Result | null | undefined>;
+  /** The answer to what an event asked: what it came to elsewhere, null to do it; undefined when nobody is left to say. */
+  ask(question: string): Promise<Answer | null | undefined>;
+  /** Resolves once the controller has taken in each `task:result`: true; false when it does not, for a while. */
+  taken(): Promise<boolean>;
   /** Resolves once everything emitted has left. */
   flush(): Promise<void>;
   readonly stop: AbortSignal;
@@ -48,6 +51,9 @@ const MAX_UNREAD_BYTES = 16 << 20;
 /** How long a run that has ended waits for its last words to be read. */
 const FLUSH_MS = 30_000;
 
+/** How long a run that has ended waits for the controller to say that it has taken in what code is told of. */
+const TAKE_MS = 5_000;
+
 /** The `hello` has it. */
 const FIRST_SEQUENCE = 1;
 
@@ -57,8 +63,11 @@ export function openWire(input: Readable, output: Writable): Wire {
   const kill = new AbortController();
   const continued = new Set<number>();
   const waiting = new Map<number, (goOn: boolean) => void>();
-  const answers = new Map<string, Result | null>();
-  const asking = new Map<string, (answer: Result | null | undefined) => void>();
+  const answers = new Map<string, Answer | null>();
+  const asking = new Map<string, (answer: Answer | null | undefined) => void>();
+  /** Tasks with a `task:result` that the controller has not taken in. */
+  const untaken = new Set<number>();
+  let onTaken = (): void => {};
   let sequence = 0;
   /** What was said before there was a journal to put it into. */
   const unkept: string[] = [];
@@ -67,7 +76,7 @@ export function openWire(input: Readable, output: Writable): Wire {
   let control: ReturnType<typeof listenForControllers> | undefined;
   let store: RunStore | undefined;
   /** Everything that is told from the Job on goes through it, be it sent or kept. */
-  let mask: Mask | null = null;
+  let maskedBy: Job | undefined;
   let orphaned: NodeJS.Timeout | undefined;
   let giveJob: ((line: string | null) => void) | undefined;
   // What else writes to the stream is kept off it from here on.
@@ -96,9 +105,16 @@ export function openWire(input: Readable, output: Writable): Wire {
         continued.add(command.play);
         waiting.get(command.play)?.(true);
         return;
-      case "answer":
-        answers.set(command.question, command.result ?? null);
-        asking.get(command.question)?.(command.result ?? null);
+      case "answer": {
+        const { type: _type, question, result, ...rest } = command;
+        const answer = result === undefined ? null : { result, ...rest };
+        answers.set(question, answer);
+        asking.get(question)?.(answer);
+        return;
+      }
+      case "taken":
+        untaken.delete(command.task);
+        onTaken();
         return;
       case "cancel":
         stop.abort();
@@ -135,11 +151,16 @@ export function openWire(input: Readable, output: Writable): Wire {
     stop: stop.signal,
     kill: kill.signal,
     emit: (event) => {
+      const mask = maskedBy === undefined || event.type === "task:result" ? null : maskOfJob(maskedBy);
       const { type, ...rest } = mask === null ? event : maskEvent(mask, event);
       // `type` first: the controller knows the first line of the protocol by it.
-      const line = boundedLine({ type, seq: ++sequence, time: Date.now(), ...rest } as WireEvent);
-      if (store === undefined) unkept.push(line);
-      else store.append(line);
+      const sent = { type, seq: ++sequence, time: Date.now(), ...rest } as WireEvent;
+      const line = boundedLine(sent);
+      // What code is told of lies elsewhere, whole.
+      const kept = sent.type === "task:result" ? encodeLine({ ...sent, whole: undefined }) : line;
+      if (sent.type === "task:result") untaken.add(sent.task);
+      if (store === undefined) unkept.push(kept);
+      else store.append(kept);
       if (type === "restart") store?.sync();
       control?.send(line);
       send(line);
@@ -154,7 +175,7 @@ export function openWire(input: Readable, output: Writable): Wire {
       else {
         sequence = last;
         send(greeting(bundle, process.pid, after + 1));
-        for (const { event, line } of kept) if (event.seq > after) send(line);
+        for (const { event, line } of tellable(opened.directory, kept)) if (event.seq > after) send(line);
       }
       control = listenForControllers(opened, bundle, { onLine: obey, onChange: watchOrphan });
     },
@@ -173,7 +194,7 @@ export function openWire(input: Readable, output: Writable): Wire {
           `the controller speaks protocol ${job.protocol}, this bundle ${PROTOCOL_VERSION}`,
         );
       }
-      mask = maskOfJob(job);
+      maskedBy = job;
       return job;
     },
     waitForOthers: (play) => {
@@ -187,10 +208,22 @@ export function openWire(input: Readable, output: Writable): Wire {
       const known = answers.get(question);
       if (known !== undefined) return Promise.resolve(known);
       if (stop.signal.aborted) return Promise.resolve(undefined);
-      const answer = new Promise<Result | null | undefined>((resolve) => asking.set(question, resolve));
+      const answer = new Promise<Answer | null | undefined>((resolve) => asking.set(question, resolve));
       watchOrphan();
       return answer;
     },
+    taken: () =>
+      new Promise((resolve) => {
+        const end = (): void => {
+          clearTimeout(timer);
+          resolve(untaken.size === 0);
+        };
+        const timer = setTimeout(end, TAKE_MS);
+        onTaken = () => {
+          if (untaken.size === 0) end();
+        };
+        onTaken();
+      }),
     flush: async () => {
       clearTimeout(orphaned);
       input.destroy();
@@ -226,6 +259,8 @@ function boundedLine(event: WireEvent): string {
   const line = encodeLine(event);
   // A code unit takes three bytes at most.
   if (line.length * 3 <= MAX_LINE_BYTES || Buffer.byteLength(line) <= MAX_LINE_BYTES) return line;
+  if (event.type === "task:result")
+    return Buffer.byteLength(line) <= MAX_RESULT_BYTES ? line : encodeLine({ ...event, whole: undefined });
   if (event.type !== "task:end")
     return encodeLine({
       type: "log",

@@ -6,6 +6,7 @@ import { createDelegates } from "../../src/controller/delegate.ts";
 import type { ReceivedEvent } from "../../src/core/events.ts";
 import { type Command, type Job, PROTOCOL_VERSION } from "../../src/core/protocol.ts";
 import { definePlay, definePlaybook, shell } from "../../src/index.ts";
+import { readWhole } from "../../src/target/whole-value.ts";
 
 const scratch = mkdtempSync(join(tmpdir(), "volley-delegate-"));
 afterAll(() => rmSync(scratch, { recursive: true, force: true }));
@@ -78,7 +79,8 @@ function asker(earlier: readonly Asked[] = []): (...asked: Asked[]) => Promise<r
 
 test("what is asked for twice is done once", async () => {
   const [first, again] = await asker()(event, { ...event, hostSeq: 9 });
-  expect(first).toMatchObject({ question: "1:0:1", result: { state: "changed", data: { stdout: "1" } } });
+  expect(first).toMatchObject({ question: "1:0:1", result: { state: "changed" } });
+  expect(readWhole(first?.whole ?? "")).toMatchObject({ state: "changed", data: { stdout: "1" } });
   expect(again).toEqual(first);
 });
 

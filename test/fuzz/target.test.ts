@@ -8,6 +8,7 @@ import { machineId } from "../../src/system/process-identity.ts";
 import { leftoversName, openLeftovers } from "../../src/target/leftovers.ts";
 import { LOCK_PREFIX, takeLock } from "../../src/target/lock.ts";
 import { readReplay } from "../../src/target/replay.ts";
+import { openResults } from "../../src/target/result-store.ts";
 import { findRunStore } from "../../src/target/run-store.ts";
 import { openWire } from "../../src/target/wire.ts";
 import { FUZZ_TIMEOUT_MS, fuzz } from "./lib/fuzz.ts";
@@ -88,7 +89,12 @@ test(
           must(line.endsWith("\n") && line.indexOf("\n") === line.length - 1, "not one line");
           mustEqual(JSON.parse(line), event, "another event");
         }
-        const replay = readReplay(lines, { sameRun: draw.chance(0.5), restarted: draw.chance(0.5) });
+        const results = openResults(store.directory).read();
+        const replay = readReplay(lines, {
+          sameRun: draw.chance(0.5),
+          restarted: draw.chance(0.5),
+          results,
+        });
         for (let tries = 0; tries < 3; tries++) {
           const recorded = replay.take({ play: "Deploy", role: "web", name: "Write", action: "copy" });
           if (recorded?.kind === "done")

@@ -3,7 +3,7 @@ import { debug } from "../../src/actions/debug.ts";
 import { noop } from "../../src/actions/noop.ts";
 import { shell } from "../../src/actions/shell.ts";
 import { encodeLine, MAX_LINE_BYTES } from "../../src/core/protocol.ts";
-import { boundResult } from "../../src/target/bounds.ts";
+import { tellResult } from "../../src/target/bounds.ts";
 import { runTasks } from "./run-plays.ts";
 
 test("a megabyte of output is cut where it is told, and whole for the role up to its own bound", async () => {
@@ -32,13 +32,15 @@ test("a long message is cut", async () => {
 
 test("a long diff becomes a statement that there is one", () => {
   const diff = [{ path: "/f", before: "a".repeat(100_000), after: "b".repeat(100_000) }];
-  expect(boundResult({ state: "changed", diff }, true).diff).toEqual([{ path: "/f", binary: true }]);
-  expect(boundResult({ state: "changed", diff }, false).diff).toBeUndefined();
+  expect(tellResult({ state: "changed", diff }, null, true).diff).toEqual([{ path: "/f", binary: true }]);
+  expect(tellResult({ state: "changed", diff }, null, false).diff).toBeUndefined();
 });
 
 test("data that JSON cannot hold is told of in words", () => {
   const data = { bytes: new Uint8Array(3), large: 12n, list: ["x".repeat(70_000)] };
-  const bound = boundResult({ state: "unchanged", data }, false).data as { readonly list: readonly string[] };
+  const bound = tellResult({ state: "unchanged", data }, null, false).data as {
+    readonly list: readonly string[];
+  };
   expect(bound).toMatchObject({ bytes: "<3 bytes>", large: "12" });
   expect(bound.list[0]).toMatch(/… \(4464 more characters\)$/);
 });

@@ -3,11 +3,14 @@ import { expect, test } from "vitest";
 import { debug } from "../../src/actions/debug.ts";
 import { shell } from "../../src/actions/shell.ts";
 import type { TargetEvent } from "../../src/core/events.ts";
-import type { Result } from "../../src/core/result.ts";
+import type { Answer } from "../../src/core/protocol.ts";
 import { readReplay } from "../../src/target/replay.ts";
-import { makeWorkplace, type RunOptions, roleOf, runPlays, type Workplace } from "./run-plays.ts";
+import { readWhole, writeWhole } from "../../src/target/whole-value.ts";
+import { makeWorkplace, type RunOptions, roleOf, runPlays, runTasks, type Workplace } from "./run-plays.ts";
 
-const DONE: Result = { state: "changed", from: "web9", data: { stdout: "theirs" } };
+const DONE: Answer = { result: { state: "changed", from: "web9", data: { stdout: "theirs" } } };
+/** No results were kept apart. */
+const results = new Map<number, string>();
 
 function traces(place: Workplace): readonly string[] {
   const path = place.path("traces");
@@ -52,7 +55,9 @@ test("asks, and does what it is told to do", async () => {
 
 test("takes what another host came to: nothing is done or notified, and the role goes by it", async () => {
   using place = makeWorkplace();
-  const failed: Result = { state: "failed", from: "web9", error: { code: "ACTION_FAILED", message: "no" } };
+  const failed: Answer = {
+    result: { state: "failed", from: "web9", error: { code: "ACTION_FAILED", message: "no" } },
+  };
   const notes: string[] = [];
   const run = await runOnce(place, { ask: async (task) => (task === "1" ? DONE : failed) }, notes);
   expect(traces(place)).toEqual([]);
@@ -96,7 +101,7 @@ test("goes on behind a restart: what it did is not done again, what it was told 
   const asked: string[] = [];
   const notes: string[] = [];
   const again: RunOptions = {
-    replay: readReplay(journal(told), { sameRun: true, restarted: true }),
+    replay: readReplay(journal(told), { sameRun: true, restarted: true, results }),
     ask: async (task) => {
       asked.push(task);
       return task === "1" ? DONE : null;
@@ -116,8 +121,54 @@ test("resumed by another run, what another host had done may be this one's to do
   const told: TargetEvent[] = [];
   await runOnce(place, { ask: async () => DONE, onEvent: (event) => told.push(event) });
   await runOnce(place, {
-    replay: readReplay(journal(told), { sameRun: false, restarted: false }),
+    replay: readReplay(journal(told), { sameRun: false, restarted: false, results }),
     ask: async () => null,
   });
   expect(traces(place)).toEqual(["one", "two", "handler"]);
+});
+
+test("what another host found out comes whole, and is told of masked", async () => {
+  const found = {
+    state: "changed" as const,
+    data: { stdout: `${"x".repeat(70_000)} hunter2hunter2 ********` },
+  };
+  const answer: Answer = {
+    result: { state: "changed", from: "web9" },
+    whole: writeWhole(found),
+    secrets: ["hunter2hunter2"],
+  };
+  const run = await runTasks(
+    async ({ task }) => {
+      const once = await task("once", shell("false"), { runOnce: true });
+      task("length", debug({ msg: `${once.data.stdout.length}` }));
+      task("end", debug({ msg: once.data.stdout.slice(-25) }));
+    },
+    { options: { barriers: true }, ask: async () => answer },
+  );
+  expect(run.task("length").message).toBe("70024");
+  expect(run.task("end").message).toBe("x ******** ********");
+});
+
+test("data that did not come is not taken for none", async () => {
+  const run = await runTasks(
+    async ({ task }) => {
+      const once = await task("once", shell("false"), { runOnce: true });
+      task("use", () => debug({ msg: once.data.stdout }), { when: () => once.changed });
+    },
+    {
+      options: { barriers: true },
+      ask: async () => ({ result: { state: "changed", from: "web9" }, partial: true }),
+    },
+  );
+  expect(run.task("use").error?.message).toMatch(/found out on web9 cannot be told here: it is too long, or/);
+});
+
+test("what others are to know is told whole, apart from what is told of the task", async () => {
+  const run = await runTasks(
+    ({ task }) => void task("secret", shell("echo hush"), { runOnce: true, noLog: true }),
+    { options: { barriers: true }, ask: async () => null },
+  );
+  const [whole] = run.of("task:result");
+  expect(readWhole(whole?.whole ?? "")).toMatchObject({ state: "changed", data: { stdout: "hush" } });
+  expect(run.of("task:end")[0]).toMatchObject({ partial: true, result: { hidden: true } });
 });

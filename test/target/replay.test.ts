@@ -3,10 +3,22 @@ import { expect, test } from "vitest";
 import { command } from "../../src/actions/command.ts";
 import { reboot } from "../../src/actions/reboot.ts";
 import { shell } from "../../src/actions/shell.ts";
+import type { ActionCall } from "../../src/core/action.ts";
 import type { TargetEvent } from "../../src/core/events.ts";
 import { readReplay } from "../../src/target/replay.ts";
 import type { JournalLine } from "../../src/target/run-store.ts";
-import { makeWorkplace, roleOf, runPlays, type Workplace } from "./run-plays.ts";
+import { makeWorkplace, roleOf, runPlays, runTasks, type Workplace } from "./run-plays.ts";
+
+/** An action that finds this out. */
+function findingOut(data: unknown): ActionCall {
+  return {
+    action: "find",
+    params: {},
+    title: "",
+    inspect: async () => ({ message: "find" }),
+    apply: async () => ({ data }),
+  };
+}
 
 /** What a journal holds of these events. */
 function journal(events: readonly TargetEvent[]): readonly JournalLine[] {
@@ -15,6 +27,9 @@ function journal(events: readonly TargetEvent[]): readonly JournalLine[] {
     return { line, event: JSON.parse(line) };
   });
 }
+
+/** No results were kept apart, unless a test says so. */
+const results = new Map<number, string>();
 
 const traces = (place: Workplace): readonly string[] =>
   existsSync(place.path("traces")) ? readFileSync(place.path("traces"), "utf8").trim().split("\n") : [];
@@ -48,11 +63,16 @@ function play(place: Workplace, { notes }: { readonly notes: string[] }) {
 }
 
 /** Runs the play until the host goes down, and gives what its journal holds then. */
-async function untilRestart(place: Workplace, notes: string[]): Promise<readonly TargetEvent[]> {
+async function untilRestart(
+  place: Workplace,
+  notes: string[],
+  kept = new Map<number, string>(),
+): Promise<readonly TargetEvent[]> {
   const kill = new AbortController();
   const told: TargetEvent[] = [];
   await runPlays(play(place, { notes }), {
     survivesRestart: true,
+    results: kept,
     stop: kill.signal,
     kill: kill.signal,
     onEvent: (event) => {
@@ -79,7 +99,7 @@ test("the same run goes on behind a restart: nothing is done or told twice", asy
 
   const run = await runPlays(play(place, { notes }), {
     survivesRestart: true,
-    replay: readReplay(journal(told), { sameRun: true, restarted: true }),
+    replay: readReplay(journal(told), { sameRun: true, restarted: true, results }),
   });
   expect(traces(place)).toEqual(["one", "secret", "down", "again", "handler"]);
   expect(notes).toEqual(["true said-one true"]);
@@ -97,13 +117,13 @@ test("the same run goes on behind a restart: nothing is done or told twice", asy
   expect(run.tally).toEqual({ unchanged: 0, changed: 5, skipped: 0, failed: 1, notExecuted: 0 });
 });
 
-test("another run does again what failed or is secret, and tells of everything", async () => {
+test("another run does again what failed or was not kept, and tells of everything", async () => {
   using place = makeWorkplace();
   const notes: string[] = [];
   const told = await untilRestart(place, notes);
   const run = await runPlays(play(place, { notes }), {
     survivesRestart: true,
-    replay: readReplay(journal(told), { sameRun: false, restarted: true }),
+    replay: readReplay(journal(told), { sameRun: false, restarted: true, results }),
   });
   expect(traces(place)).toEqual(["one", "secret", "down", "secret", "again", "handler"]);
   expect(run.ended).toEqual([
@@ -117,19 +137,82 @@ test("another run does again what failed or is secret, and tells of everything",
   expect(run.task("one")).toMatchObject({ resumed: true });
 });
 
+test("another run does not do again what is secret, where that was kept, and does not tell it either", async () => {
+  using place = makeWorkplace();
+  const kept = new Map<number, string>();
+  const told = await untilRestart(place, [], kept);
+  const run = await runPlays(play(place, { notes: [] }), {
+    replay: readReplay(journal(told), { sameRun: false, restarted: true, results: kept }),
+  });
+  expect(traces(place)).toEqual(["one", "secret", "down", "again", "handler"]);
+  expect(run.task("secret")).toMatchObject({ state: "changed", hidden: true, resumed: true });
+});
+
+test.each([true, false])(
+  "code gets what it had before, whole, in another life (same run: %j)",
+  async (sameRun) => {
+    const data = {
+      long: "x".repeat(70_000),
+      masked: "a ******** b",
+      secret: "hunter2hunter2",
+      items: Array.from({ length: 1_500 }, (_, index) => index),
+      bytes: Buffer.from([0xff, 0]),
+      nothing: [undefined, Number.NaN, -0, 2n ** 70n],
+      when: new Date(0),
+      map: new Map([[1, new Set(["a"])]]),
+    };
+    const seen: unknown[] = [];
+    const plays = [
+      {
+        hosts: "all",
+        roles: [
+          roleOf("r", async ({ task }) => {
+            const found = await task("find", findingOut(data), { notify: [] });
+            const loop = await task("loop", (_: number) => findingOut("hunter2hunter2"), { loop: [1, 2] });
+            seen.push([found.data, loop.data, loop.items?.length]);
+            task("stop", shell("exit 1"));
+          }),
+        ],
+      },
+    ];
+    const kept = new Map<number, string>();
+    const job = { secrets: ["hunter2hunter2"] };
+    const first = await runPlays(plays, { results: kept, job });
+    expect(JSON.stringify(first.events)).not.toContain("hunter2");
+    expect(first.of("task:end")[0]?.partial).toBe(true);
+    await runPlays(plays, {
+      job,
+      replay: readReplay(journal(first.events), { sameRun, restarted: true, results: kept }),
+    });
+    expect(seen).toHaveLength(2);
+    expect(seen[1]).toEqual(seen[0]);
+    expect(seen[0]).toEqual([data, ["hunter2hunter2", "hunter2hunter2"], 2]);
+  },
+);
+
+test("what is told whole is kept nowhere else", async () => {
+  const kept = new Map<number, string>();
+  const run = await runTasks(({ task }) => void task("t", shell("echo '********'")), { results: kept });
+  expect(run.of("task:end")[0]).not.toHaveProperty("partial");
+  expect(kept.size).toBe(0);
+  const replay = readReplay(journal(run.events), { sameRun: false, restarted: false, results });
+  const taken = replay.take({ play: "all", role: "r", name: "t", action: "shell" });
+  expect(taken).toMatchObject({ kind: "done", result: { data: { stdout: "********" } } });
+});
+
 test("a restart that did not come about is not taken for done", async () => {
   using place = makeWorkplace();
   const told = await untilRestart(place, []);
-  const replay = readReplay(journal(told), { sameRun: false, restarted: false });
+  const replay = readReplay(journal(told), { sameRun: false, restarted: false, results });
   expect(replay.take({ play: "all", role: "r", name: "restart", action: "reboot" })).toBeUndefined();
 });
 
-test("what a secret task found out is forgotten, and says so when it is asked for", async () => {
+test("what a secret task found out and could not be kept is forgotten, and says so when it is asked for", async () => {
   const task = { task: 1, play: "all", role: "r", name: "t", action: "command" };
   const told: readonly TargetEvent[] = [
     { type: "play:start", index: 0, play: "all", total: 1 },
     { type: "task:start", ...task },
-    { type: "task:end", ...task, result: { state: "changed", hidden: true }, elapsedMs: 1 },
+    { type: "task:end", ...task, result: { state: "changed", hidden: true }, elapsedMs: 1, partial: true },
   ];
   const run = await runPlays(
     [
@@ -144,7 +227,7 @@ test("what a secret task found out is forgotten, and says so when it is asked fo
         ],
       },
     ],
-    { replay: readReplay(journal(told), { sameRun: true, restarted: true }) },
+    { replay: readReplay(journal(told), { sameRun: true, restarted: true, results }) },
   );
   expect(run.ended).toEqual(["failed r the role's own code"]);
   expect(run.task("the role's own code").error?.message).toContain("forgotten since the host was restarted");
@@ -163,7 +246,7 @@ test("tasks of one name keep their order, restarted ones among them", () => {
       { type: "task:start", ...ref(3) },
       restart(3),
     ]),
-    { sameRun: false, restarted: true },
+    { sameRun: false, restarted: true, results },
   );
   const taken = [1, 2, 3, 4].map(() => replay.take(ref(0)));
   expect(taken).toMatchObject([

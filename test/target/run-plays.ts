@@ -46,6 +46,8 @@ export interface RunOptions {
   readonly ask?: NonNullable<ExecutorOptions["ask"]>;
   readonly leftovers?: NonNullable<ExecutorOptions["leftovers"]>;
   readonly replay?: NonNullable<ExecutorOptions["replay"]>;
+  /** Where results are kept that are not told whole. */
+  readonly results?: Map<number, string>;
   readonly survivesRestart?: boolean;
   readonly stop?: AbortSignal;
   readonly kill?: AbortSignal;
@@ -106,6 +108,14 @@ export async function runPlays(plays: readonly Play[], given: RunOptions = {}): 
     ...(given.ask === undefined ? {} : { ask: given.ask }),
     ...(given.leftovers === undefined ? {} : { leftovers: given.leftovers }),
     ...(given.replay === undefined ? {} : { replay: given.replay }),
+    ...(given.results === undefined
+      ? {}
+      : {
+          results: {
+            keep: (task: number, whole: string) => void given.results?.set(task, whole),
+            sync: () => {},
+          },
+        }),
     survivesRestart: given.survivesRestart ?? false,
     stop: given.stop ?? never,
     kill: given.kill ?? never,

@@ -74,7 +74,7 @@ export const taskOptions: Entries<keyof LoopOptions<unknown>> = {
   },
   runOnce: {
     type: "boolean",
-    text: "The task is done on the first host of the play's batch only. The others wait for it and are told what it came to: `changed`, `data` and the like answer as they do there. They fail when it failed; handlers are notified on that host alone. What was secret or marked `noLog` is not told.",
+    text: "The task is done on the first host of the play's batch only. The others wait for it and are told what it came to: `changed`, `data` and the like answer as they do there. They fail when it failed; handlers are notified on that host alone. Their code is told all of it, secrets too, up to 32 MiB; what is shown stays masked.",
   },
   noLog: { type: "boolean", text: "Keeps output, diff and data out of events, journal and screen." },
   vars: { type: "Record<string, unknown>", text: "Template variables for this task alone." },

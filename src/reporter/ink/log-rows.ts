@@ -75,6 +75,7 @@ export function logRows(
     case "task:once":
     case "task:delegate":
     case "gone":
+    case "task:result":
     case "bye":
       return [];
   }

@@ -1,0 +1,101 @@
+import * as fs from "node:fs";
+import { join } from "node:path";
+import { VolleyError } from "../core/errors.ts";
+import { encodeLine } from "../core/protocol.ts";
+import type { Result } from "../core/result.ts";
+import type { JournalLine, RunStore } from "./run-store.ts";
+import { readWhole } from "./whole-value.ts";
+
+const FILE = "results.ndjson";
+
+/**
+ * The results of a run that its events do not tell whole, for the code that goes on behind them: neither cut nor masked,
+ * so apart from the journal, for this account alone, and removed when the run has ended well.
+ */
+export interface ResultStore {
+  /** Keeps what a task came to, as `whole-value.ts` writes it. */
+  keep(task: number, whole: string): void;
+  /** Those that were kept, by the task's number. */
+  read(): ReadonlyMap<number, string>;
+  /** Gets what was kept onto the disk: the host is about to go down. */
+  sync(): void;
+  remove(): void;
+}
+
+/** The store in a run's directory on a host, which is made when the journal is opened. */
+export function openResults(directory: string): ResultStore {
+  const file = join(directory, FILE);
+  let opened: number | undefined;
+  return {
+    keep: (task, whole) => {
+      try {
+        opened ??= fs.openSync(file, "a", 0o600);
+        // A process that was killed as it wrote has left a line without an end.
+        fs.writeSync(opened, `\n${JSON.stringify([task, whole])}\n`);
+      } catch {
+        // The disk is full: the journal says that there was more, and who asks for it is told.
+      }
+    },
+    read: () => {
+      const found = new Map<number, string>();
+      const lines = fs.existsSync(file) ? fs.readFileSync(file, "utf8").split("\n") : [];
+      for (const line of lines) {
+        try {
+          const [task, whole] = JSON.parse(line) as [number, string];
+          found.set(task, whole);
+        } catch {
+          // An empty line, or one that was cut off.
+        }
+      }
+      return found;
+    },
+    sync: () => {
+      if (opened !== undefined) fs.fsyncSync(opened);
+    },
+    remove: () => fs.rmSync(file, { force: true }),
+  };
+}
+
+/** Removes the results of a run that has ended well, by its journal. */
+export function forgetResults(store: RunStore): void {
+  if (!fs.existsSync(join(store.directory, FILE))) return;
+  const lines = store.lines();
+  const last = lines.at(-1)?.event;
+  if (last?.type !== "bye" || last.error !== undefined || last.cancelled === true) return;
+  const failed = lines.some(
+    ({ event }) =>
+      event.type === "task:end" && event.result.state === "failed" && event.result.ignored !== true,
+  );
+  if (!failed) openResults(store.directory).remove();
+}
+
+/** Journal lines as a controller is to be told them: the journal itself has no result for code. */
+export function tellable(directory: string, lines: readonly JournalLine[]): readonly JournalLine[] {
+  if (!lines.some(({ event }) => event.type === "task:result")) return lines;
+  const results = openResults(directory).read();
+  return lines.map((line) => {
+    const { event } = line;
+    if (event.type !== "task:result") return line;
+    const whole = results.get(event.task);
+    return whole === undefined ? line : { event, line: encodeLine({ ...event, whole }) };
+  });
+}
+
+/** What a task came to, whole; undefined when it was not written whole. */
+export function readResult(whole: string | undefined): Result | undefined {
+  try {
+    return whole === undefined ? undefined : (readWhole(whole) as Result);
+  } catch {
+    return undefined;
+  }
+}
+
+/** A Result whose data is not there: whoever asks for it is told why, and what to do. */
+export function withoutData(result: Result, message: string, hint: string): Result {
+  const { data: _data, items: _items, ...rest } = result;
+  return Object.defineProperty(rest, "data", {
+    get: () => {
+      throw new VolleyError("PLAYBOOK_INVALID", message, { hint });
+    },
+  });
+}

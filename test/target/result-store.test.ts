@@ -1,0 +1,77 @@
+import { readdirSync, readFileSync, statSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { afterAll, beforeAll, expect, test } from "vitest";
+import type { Job, WireEvent } from "../../src/core/protocol.ts";
+import { type BundledProject, bundleProject, jobFor, startTarget } from "./bundle-fixture.ts";
+
+const FILES = {
+  "site.ts": `
+import { command, copy, definePlaybook, fail, shell } from "volley";
+const long = "printf '%s%s ********' hu sh; head -c 90000 /dev/zero | tr '\\\\0' x";
+export default definePlaybook([
+  { name: "P", hosts: "all", tasks: async ({ task, facts, vars }) => {
+    const found = await task("Find", shell("echo x >> " + facts.env.HOME + "/found; " + long));
+    const hidden = await task("Hide", command(["echo", "hidden"]), { noLog: true });
+    await task("Fail", () => shell("test -e " + facts.env.HOME + "/well"));
+    task("Write", copy({ content: found.data.stdout + hidden.data.stdout, dest: facts.env.HOME + "/seen" }));
+  } },
+]);
+`,
+};
+
+let project: BundledProject;
+beforeAll(async () => {
+  project = await bundleProject(FILES);
+});
+afterAll(() => project[Symbol.dispose]());
+
+const session = (run: string, resume?: string): Partial<Job> => ({
+  secrets: ["hushsecret", "hush"],
+  session: {
+    run,
+    controller: "ann@laptop",
+    project: "p",
+    lockWaitMs: 0,
+    ...(resume === undefined ? {} : { resume }),
+  },
+});
+
+/** Carries a run out to its end. */
+async function run(job: Partial<Job>): Promise<readonly WireEvent[]> {
+  const target = startTarget(project);
+  target.say({ ...jobFor(1), ...job });
+  await target.event("bye");
+  target.hangUp();
+  await target.ended;
+  return target.events;
+}
+
+/** Files of a run's results, wherever they lie below the home. */
+function kept(): readonly string[] {
+  const home = project.path("home");
+  return readdirSync(home, { recursive: true, encoding: "utf8" })
+    .filter((name) => name.endsWith("results.ndjson"))
+    .map((name) => join(home, name));
+}
+
+test("what code found out in a run that failed is there whole for the one that resumes it, and gone when that went well", async () => {
+  const events = await run(session("r1"));
+  const ends = events.filter(({ type }) => type === "task:end");
+  expect(ends.map((end) => end.type === "task:end" && end.result.state)).toEqual([
+    "changed",
+    "changed",
+    "failed",
+  ]);
+  expect(JSON.stringify(events)).not.toContain("hush");
+  const files = kept();
+  expect(files).toHaveLength(1);
+  expect(statSync(files[0]!).mode & 0o777).toBe(0o600);
+  expect(readFileSync(files[0]!, "utf8")).toContain("hush ********xxx");
+
+  writeFileSync(project.path("home/well"), "");
+  const resumed = await run(session("r2", "r1"));
+  expect(readFileSync(project.path("home/found"), "utf8")).toBe("x\n");
+  expect(readFileSync(project.path("home/seen"), "utf8")).toBe(`hush ********${"x".repeat(90_000)}hidden`);
+  expect(JSON.stringify(resumed)).not.toContain("hush");
+  expect(kept()).toEqual([]);
+});
