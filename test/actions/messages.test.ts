@@ -95,7 +95,10 @@ describe("wrong parameters", () => {
   });
 
   test.each([
-    [644, 'copy: parameter "mode": mode 644 is a decimal number; write 0o644 or "0644"'],
+    [
+      644,
+      'copy: parameter "mode": mode 644 is a decimal number, not octal; write "0644" (in TypeScript also 0o644), or "1204" if the number itself is meant',
+    ],
     [0o10000, 'copy: parameter "mode": mode 4096 is out of range; it goes from 0 to 0o7777'],
     [
       "rw-r--r--",

@@ -45,7 +45,8 @@ export function textList(description: string) {
   );
 }
 
-const MODE = 'Permission bits: `0o644`, `"0644"`, or symbolic as chmod takes it: `"u=rw,g=r,o="`.';
+const MODE =
+  'Permission bits: `"0644"`, `0o644`, or symbolic as chmod takes it: `"u=rw,g=r,o="`. Decimal numbers that read as octal (`644`, `400`) are refused.';
 
 /** Permission bits; with `preserve`, that word as well. Known to be sound before any host is touched. */
 export function modeText(description: string, also?: "preserve") {
