@@ -45,6 +45,8 @@ export interface DirectOptions {
 interface DirectHost {
   readonly opened: OpenedSystem;
   readonly channels: Channels;
+  /** How many sessions the server grants at a time, once it has refused one. */
+  readonly whenLimited: Promise<number>;
   access(become: Become): UserAccess;
 }
 
@@ -86,11 +88,16 @@ async function openHost(
   const login = loginAccess(connection, signal);
   const as = { endpoint, signal };
   const own = become === null ? login : becomeAccess(login, become, as);
-  const channels = createChannels(endpoint.host);
+  let tellLimit!: (sessions: number) => void;
+  const whenLimited = new Promise<number>((resolve) => {
+    tellLimit = resolve;
+  });
+  const channels = createChannels(endpoint.host, tellLimit);
   const isRoot = (become?.user ?? endpoint.user) === DEFAULT_BECOME_USER;
   return {
     opened: await openSystem(own, channels),
     channels,
+    whenLimited,
     // Root becomes anybody by itself; the leave of others is the login user's to have.
     access: (other) => becomeAccess(isRoot ? own : login, other, as),
   };
@@ -130,7 +137,7 @@ function createLine(wire: Wire, connection: Connection): Line {
 
 /** Carries out the Job that comes on the wire; see target/serve.ts. */
 async function serve(host: DirectHost, wire: Wire, { emit }: Line, options: DirectOptions): Promise<void> {
-  const { opened, channels, access } = host;
+  const { opened, channels, whenLimited, access } = host;
   const { system, shells } = opened;
   const startedAt = performance.now();
   const elapsedMs = (): number => Math.round(performance.now() - startedAt);
@@ -141,6 +148,7 @@ async function serve(host: DirectHost, wire: Wire, { emit }: Line, options: Dire
     pid: process.pid,
     node: process.version,
   });
+  void whenLimited.then((sessions) => emit({ type: "log", level: "info", text: fewSessions(sessions) }));
   let lock: HostLock | undefined;
   let closeUsers: (() => Promise<void>) | undefined;
   try {
@@ -196,6 +204,11 @@ async function serve(host: DirectHost, wire: Wire, { emit }: Line, options: Dire
 /** What is told of a host once, before its first download. */
 const DOWNLOADS =
   "downloads are made by this machine, from its own network, and sent to the host: it is worked on directly";
+
+function fewSessions(sessions: number): string {
+  const granted = sessions === 1 ? "one session" : `${sessions} sessions`;
+  return `its sshd grants ${granted} at a time on a connection (MaxSessions): commands and files wait for each other, which takes longer`;
+}
 
 interface Part {
   readonly host: DirectHost;

@@ -55,12 +55,13 @@ export async function takeDirectLock(shells: Shells, options: DirectLockOptions)
   };
   const onAbort = (): void => answer("cancelled");
   const script = `echo ok; eval ${lineWord(lockScript(options))}`;
-  const shell = await shells.run(script, (stream, bytes) => {
+  const onBytes = (stream: "stdout" | "stderr", bytes: Buffer): void => {
     if (stream !== "stdout") return;
     const lines = (text + bytes.toString("utf8")).split("\n");
     text = lines.pop()!;
     for (const line of lines) takeLine(line);
-  });
+  };
+  const shell = await shells.run(script, onBytes, { holds: true });
   signal.addEventListener("abort", onAbort, { once: true });
   void shell.exit.then(() => answer("ended"));
   const how = await ask(() => {
@@ -89,7 +90,7 @@ export async function takeDirectLock(shells: Shells, options: DirectLockOptions)
 }
 
 /**
- * The shell's part. Its standard input says `lend` and `turn`; at its end the lock is given back. What waits says who it
+ * The shell's part. Its standard input says `lend`, `turn` and which process group to signal; at its end the lock is given back. What waits says who it
  * waits for again and again, and so notices when nobody listens any more.
  */
 function lockScript({ run, host, controller }: DirectLockOptions): string {
@@ -146,5 +147,5 @@ leave() { for i in 1 2 3 4 5; do change leave && break; done; }
 trap leave EXIT
 trap exit HUP TERM PIPE
 turn
-while read -r w; do case $w in lend) change lend || change lend;; turn) turn;; esac; done`;
+while read -r w g; do case $w in lend) change lend || change lend;; turn) turn;; TERM|KILL) kill -$w -$g 2>/dev/null;; esac; done`;
 }

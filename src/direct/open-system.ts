@@ -3,6 +3,7 @@ import type { Connection } from "../transport/transport.ts";
 import type { Channels } from "./channels.ts";
 import { createDirectSystem, type DirectSystem } from "./direct-system.ts";
 import { openShells } from "./identity.ts";
+import { openLateFiles } from "./late-files.ts";
 import type { Shells, StartScript } from "./shell.ts";
 
 /** How to act as one user of a host. */
@@ -28,7 +29,11 @@ export async function openSystem(
   options: { readonly root?: string } = {},
 ): Promise<OpenedSystem> {
   const opening = openShells(start, channels);
-  const [shell, session] = await Promise.allSettled([opening, givesPassword ? opening.then(files) : files()]);
+  const openFiles = (): Promise<FileSession> => openLateFiles(files, channels);
+  const [shell, session] = await Promise.allSettled([
+    opening,
+    givesPassword ? opening.then(openFiles) : openFiles(),
+  ]);
   if (shell.status === "fulfilled" && session.status === "fulfilled") {
     const { shells, user } = shell.value;
     return {

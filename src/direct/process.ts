@@ -47,9 +47,7 @@ export async function runRemotely(
   const timers: NodeJS.Timeout[] = [];
   const endGroup = async (name: "TERM" | "KILL"): Promise<void> => {
     const group = await run.group;
-    if (group === undefined || group < 2) return;
-    const killing = await shells.run(`echo; kill -${name} -${group} 2>/dev/null`, () => {});
-    killing.end();
+    if (group !== undefined && group >= 2) await shells.signal(name, group);
   };
   const stop = (reason: VolleyError): void => {
     if (stopped !== undefined) return;
@@ -86,6 +84,10 @@ export async function runRemotely(
   }
 }
 
+/** Perl, which Debian always has, that sets variables of any name and goes on as the command. */
+const SET_ODD_NAMES =
+  "for (grep /^VOLLEY_ENV_\\d+$/, keys %ENV) { my ($n, $v) = split /=/, delete $ENV{$_}, 2; $ENV{$n} = $v } exec {$ARGV[0]} @ARGV; exit 127";
+
 /** One line of shell, whose first word tells whether the command could be started. */
 function commandLine(
   { home, path, at }: ProcessHome,
@@ -101,21 +103,28 @@ function commandLine(
     const value: string | undefined = given[name];
     return value === undefined ? `unset ${name}` : `${name}=${word(value)}; export ${name}`;
   });
-  // Names that are no shell's, which only env(1) can set.
+  // Names that are no shell's go through variables that are: env(1) would show values on its command line.
+  const hidden = odd.map((name, index) => `VOLLEY_ENV_${index}=${word(`${name}=${given[name]}`)}`);
   const through =
     odd.length === 0 ? "" : `env ${odd.map((name) => word(`${name}=${given[name]}`)).join(" ")} `;
+  const perl =
+    odd.length === 0
+      ? ""
+      : `! command -v perl >/dev/null 2>&1 || { export ${hidden.join(" ")}; exec perl -e ${word(SET_ODD_NAMES)} `;
   const directory = cwd === undefined ? home : at(cwd);
   const otherwise = cwd === undefined ? "cd /" : "{ echo nodir; exit 126; }";
   const called = word(command);
   const found = command.includes("/")
     ? `[ -e ${called} ] || { echo none; exit 127; }; { [ -x ${called} ] && [ ! -d ${called} ]; } || { echo denied; exit 126; }`
     : `command -v ${called} >/dev/null 2>&1 || { echo none; exit 127; }`;
+  const program = `${argv.map(word).join(" ")}${input === undefined ? " </dev/null" : ""}`;
   return [
     `cd ${word(directory)} 2>/dev/null || ${otherwise}`,
     ...settings,
     found,
     "echo ok",
-    `exec ${through}${argv.map(word).join(" ")}${input === undefined ? " </dev/null" : ""}`,
+    ...(perl === "" ? [] : [`${perl}${program}; }`]),
+    `exec ${through}${program}`,
   ].join("; ");
 }
 

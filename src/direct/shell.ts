@@ -1,6 +1,7 @@
 import { randomBytes } from "node:crypto";
+import { isVolleyError, VolleyError } from "../core/errors.ts";
 import type { RemoteExit, RemoteProcess } from "../transport/transport.ts";
-import type { Channels } from "./channels.ts";
+import type { Channels, OpenOptions } from "./channels.ts";
 
 /** Starts a script for `sh` on a host as some user; resolves once it reads its standard input. */
 export type StartScript = (script: string) => Promise<RemoteProcess>;
@@ -21,16 +22,26 @@ export interface ShellRun {
   end(input?: string | Uint8Array): void;
 }
 
+/** How a line is run. */
+export interface RunOptions extends OpenOptions {
+  /** It lasts as long as the connection, and sends the signals that it reads: lines of a name and a process group. */
+  readonly holds?: boolean;
+}
+
 /** Runs lines of shell as one user of a host. */
 export interface Shells {
   /** Starts a line, which must print one line of its own first. */
-  run(line: string, onBytes: OnBytes): Promise<ShellRun>;
+  run(line: string, onBytes: OnBytes, options?: RunOptions): Promise<ShellRun>;
+  /** Sends a signal to a process group, if need be by the shell that is there for good: as who that runs as. */
+  signal(name: "TERM" | "KILL", group: number): Promise<void>;
   close(): void;
 }
 
 /** A shell that is there. */
 interface Shell {
   readonly process: RemoteProcess;
+  /** Resolves when it has said its first word, or ended; rejects with `SESSION_REFUSED` where it was never begun. */
+  readonly opened: Promise<void>;
   readonly group: Promise<number | undefined>;
   begin(onBytes: OnBytes): Pick<ShellRun, "word">;
 }
@@ -54,14 +65,20 @@ export function createShells(start: StartScript, channels: Channels): Shells {
   let closed = false;
   let spare: Spare | undefined;
 
-  const open = async (script: string): Promise<Shell> => {
+  const open = async (options?: OpenOptions): Promise<Shell> => {
     const nonce = `volley-${randomBytes(8).toString("hex")}`;
-    const say = `echo "${nonce}:$volley_g"; echo ${nonce}: >&2`;
-    return openShell(await channels.open(() => start(`${HEAD}\n${say}\n${script}`)), nonce);
+    const script = `${HEAD}\necho "${nonce}:$volley_g"; echo ${nonce}: >&2\n${TAIL}`;
+    const begin = async (): Promise<Shell> => {
+      const shell = openShell(await start(script), nonce);
+      await shell.opened;
+      return shell;
+    };
+    return channels.open(begin, ({ process }) => process.exit, options);
   };
   const prepare = (): void => {
     if (closed || spare !== undefined) return;
-    const made = createSpare(open(TAIL), channels, () => {
+    // It is a convenience: where sessions are few, nobody waits for it.
+    const made = createSpare(open({ onlyNow: true }), channels, () => {
       if (spare === made) spare = undefined;
     });
     spare = made;
@@ -72,21 +89,32 @@ export function createShells(start: StartScript, channels: Channels): Shells {
     return taken?.take();
   };
 
+  const run: Shells["run"] = async (line, onBytes, { holds = false, ...options } = {}) => {
+    const shell = (await takeSpare()) ?? (await open(options));
+    const { word } = shell.begin(onBytes);
+    // Never on a command line, which anybody on the host can read: it holds environments, which hold secrets.
+    shell.process.stdin.write(`${line}\n`);
+    prepare();
+    const { process, group } = shell;
+    if (holds) void process.exit.then(channels.hold((text) => process.stdin.write(text)));
+    return {
+      word,
+      group,
+      exit: process.exit,
+      write: (input) => void process.stdin.write(input),
+      end: (input) => void (input === undefined ? process.stdin.end() : process.stdin.end(input)),
+    };
+  };
   return {
-    run: async (line, onBytes) => {
-      const ready = await takeSpare();
-      const shell = ready ?? (await open(line));
-      const { word } = shell.begin(onBytes);
-      if (ready !== undefined) shell.process.stdin.write(`${line}\n`);
-      prepare();
-      const { process, group } = shell;
-      return {
-        word,
-        group,
-        exit: process.exit,
-        write: (input) => void process.stdin.write(input),
-        end: (input) => void (input === undefined ? process.stdin.end() : process.stdin.end(input)),
-      };
+    run,
+    signal: async (name, group) => {
+      try {
+        const killing = await run(`echo; kill -${name} -${group} 2>/dev/null`, () => {}, { onlyNow: true });
+        killing.end();
+      } catch (thrown) {
+        if (!isVolleyError(thrown) || thrown.code !== "SESSION_REFUSED") throw thrown;
+        channels.tellHolder(`${name} ${group}\n`);
+      }
     },
     close: () => {
       closed = true;
@@ -114,6 +142,7 @@ function createSpare(opening: Promise<Shell>, channels: Channels, onGone: () => 
   };
   const end = (): void => {
     leave();
+    // What has been taken meanwhile is at work.
     if (state === "gone")
       void opening.then(
         ({ process }) => process.stdin.end(),
@@ -159,8 +188,14 @@ function openShell(process: RemoteProcess, nonce: string): Shell {
     tellGroup(undefined);
     tellWord(undefined);
   });
+  const opened = group.then(async (told) => {
+    const how = told === undefined ? await exit : undefined;
+    if (how?.kind === "lost" && how.refused === true) throw new VolleyError("SESSION_REFUSED", how.reason);
+  });
+  opened.catch(() => {});
   return {
     process,
+    opened,
     group,
     begin: (given) => {
       onBytes = given;

@@ -21,6 +21,8 @@ export type HostFault =
   | { readonly kind: "diskFull"; readonly afterBytes: number }
   /** One bit of every file written over SFTP arrives flipped. */
   | { readonly kind: "corruptUpload" }
+  /** A connection may have this many sessions at a time, as MaxSessions of sshd_config(5) has it. */
+  | { readonly kind: "maxSessions"; readonly sessions: number }
   /** There is no SFTP subsystem. */
   | { readonly kind: "noSftp" }
   /** There is no `node` in PATH. */

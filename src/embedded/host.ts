@@ -71,6 +71,7 @@ export async function startHost(
               counts.sftpBytesIn += bytes;
             },
           },
+      maxSessions: findFault(faults, "maxSessions")?.sessions ?? Number.POSITIVE_INFINITY,
       onExec: (command) => {
         counts.execs += 1;
         options.onExec?.({ host: name, command });

@@ -10,17 +10,23 @@ export interface SessionContext {
   /** Absent when the host has no SFTP subsystem. */
   readonly sftp: SftpContext | undefined;
   readonly onExec: (command: string) => void;
+  /** Sessions a connection may have at a time. */
+  readonly maxSessions: number;
 }
 
 /** Serves a connection's session channels (RFC 4254 section 6): commands, on terminals or without, and SFTP. */
 export function serveSessions(connection: Connection, context: SessionContext, closed: AbortSignal): void {
-  connection.on("session", (accept) => {
+  let open = 0;
+  connection.on("session", (accept, reject) => {
+    if (open >= context.maxSessions) return reject();
     const session = accept();
     if (session === undefined) return;
+    open++;
     const controller = new AbortController();
     const abort = (): void => controller.abort();
     closed.addEventListener("abort", abort, { once: true });
     session.on("close", () => {
+      open--;
       closed.removeEventListener("abort", abort);
       abort();
     });

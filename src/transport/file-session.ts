@@ -72,4 +72,6 @@ export interface FileSession {
   sync(handle: FileHandle): Promise<void>;
   /** Ends the session; what is in flight fails with `CONNECTION_LOST`. */
   end(): void;
+  /** Resolves when the server's process is gone, and with it the session's place among those sshd grants; never rejects. */
+  readonly ended: Promise<unknown>;
 }

@@ -17,8 +17,8 @@ export interface RemoteProcess {
 export type RemoteExit =
   | { readonly kind: "exited"; readonly code: number }
   | { readonly kind: "signalled"; readonly signal: string }
-  /** The connection went before the process told how it ended. */
-  | { readonly kind: "lost"; readonly reason: string };
+  /** The connection went before the process told how it ended; or, `refused`, the server granted it no session. */
+  | { readonly kind: "lost"; readonly reason: string; readonly refused?: true };
 
 /** How a file is sent. */
 export interface UploadOptions {

@@ -52,6 +52,7 @@ function countFiles(files: FileSession): FileSession {
 function countShells(shells: Shells): Shells {
   return {
     close: shells.close,
+    signal: shells.signal,
     run: async (line, onBytes) => {
       const run = await shells.run(line, onBytes);
       return { ...run, exit: counted(run.exit) };

@@ -1,4 +1,4 @@
-import { PassThrough } from "node:stream";
+import { PassThrough, type Readable } from "node:stream";
 import { finished } from "node:stream/promises";
 import { type Become, becomeCommand, isTalked, needsTerminal, sayWord } from "../../core/become.ts";
 import { VolleyError } from "../../core/errors.ts";
@@ -42,8 +42,8 @@ export async function startAs(
   });
   // Both are read from the start, because only then does a process end; what is said early tells why it does.
   const { exit } = talk.process;
-  const stdout = talk.process.stdout.pipe(new PassThrough());
-  const stderr = talk.process.stderr.pipe(new PassThrough());
+  const stdout = passOn(talk.process.stdout);
+  const stderr = passOn(talk.process.stderr);
   let early = "";
   const keep = (chunk: Buffer): void => {
     early = (early + chunk.toString("utf8")).slice(-SAID_KEPT);
@@ -73,6 +73,13 @@ export async function startAs(
     return how;
   });
   return { stdin: talk.process.stdin, stdout, stderr, exit: read };
+}
+
+/** Passes a stream on; once nobody reads it any more it is read to its end all the same, or its process would not end. */
+function passOn(stream: Readable): PassThrough {
+  const passed = stream.pipe(new PassThrough());
+  passed.once("close", () => stream.resume());
+  return passed;
 }
 
 function commandOf(become: Become, nonce: string, script: string): string {

@@ -1,5 +1,8 @@
 import { type ChildProcess, spawn } from "node:child_process";
-import { VolleyError } from "../../core/errors.ts";
+import { PassThrough } from "node:stream";
+import { isVolleyError, VolleyError } from "../../core/errors.ts";
+import type { FileSession } from "../file-session.ts";
+import { sessionRefused } from "../session-refused.ts";
 import { openFileSession } from "../sftp/open-file-session.ts";
 import { spawnOnTerminal } from "../terminal-child.ts";
 import type {
@@ -21,6 +24,9 @@ export interface Master {
 
 /** What `ssh` itself exits with when something is wrong (ssh(1), EXIT STATUS). */
 const SSH_FAILED = 255;
+/** What it says where the server refuses the session that a shared connection is asked for. */
+const REFUSED = /session request failed: Session open refused by peer/;
+const STDERR_KEPT = 1_000;
 type Kind = "command" | "terminal" | "subsystem";
 const CHUNK_BYTES = 64 << 10;
 const EXISTS = 73;
@@ -53,11 +59,14 @@ export function createOpenSshConnection(
       ...(command === undefined ? [] : [command]),
     ];
   };
-  const exitOf = (child: ChildProcess): Promise<RemoteExit> =>
+  const exitOf = (child: ChildProcess, said: () => string = () => ""): Promise<RemoteExit> =>
     new Promise((resolve) => {
       child.once("error", (error) => resolve({ kind: "lost", reason: error.message }));
       child.once("close", async (code, signal) => {
         if (code !== SSH_FAILED && code !== null) return resolve({ kind: "exited", code });
+        if (REFUSED.test(said())) {
+          return resolve({ kind: "lost", reason: sessionRefused(endpoint.host).message, refused: true });
+        }
         // Its own 255 and the command's look the same: it is its own when the connection is gone.
         await new Promise((wait) => setTimeout(wait, 50));
         if (isGone) resolve({ kind: "lost", reason: (await closed) ?? "the connection was closed" });
@@ -74,7 +83,22 @@ export function createOpenSshConnection(
       detached: true,
     });
     child.stdin.on("error", () => {});
-    return { stdin: child.stdin, stdout: child.stdout, stderr: child.stderr, exit: exitOf(child) };
+    let said = "";
+    const stderr = child.stderr.pipe(new PassThrough());
+    child.stderr.on("data", (chunk: Buffer) => {
+      said = (said + chunk.toString("utf8")).slice(-STDERR_KEPT);
+    });
+    return { stdin: child.stdin, stdout: child.stdout, stderr, exit: exitOf(child, () => said) };
+  };
+  const files = async (signal: AbortSignal): Promise<FileSession> => {
+    const process = exec("sftp", "subsystem");
+    try {
+      return await openFileSession(process, { host: endpoint.host, signal });
+    } catch (thrown) {
+      if (!isVolleyError(thrown) || thrown.code !== "SFTP_UNAVAILABLE") throw thrown;
+      const exit = await process.exit;
+      throw exit.kind === "lost" && exit.refused === true ? sessionRefused(endpoint.host, thrown) : thrown;
+    }
   };
   const execOnTerminal = (
     command: string | undefined,
@@ -95,7 +119,7 @@ export function createOpenSshConnection(
       if (pty?.resizable === true) return execOnTerminal(command, pty);
       return exec(command, pty === undefined ? "command" : "terminal");
     },
-    files: (signal) => openFileSession(exec("sftp", "subsystem"), { host: endpoint.host, signal }),
+    files,
     upload: (bytes, path, options) => upload(exec, endpoint.host, bytes, path, options),
     close: () => {
       closedHere = true;

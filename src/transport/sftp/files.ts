@@ -30,7 +30,11 @@ type ReplyOf<Type extends Reply["type"]> = Extract<Reply, { type: Type }>;
 const MAX_ENTRIES = 1_000_000;
 
 /** The session's methods, over requests that are answered. */
-export function createFiles(requests: SftpRequests, traits: SftpServerTraits, end: () => void): FileSession {
+export function createFiles(
+  requests: SftpRequests,
+  traits: SftpServerTraits,
+  { end, ended }: Pick<FileSession, "end" | "ended">,
+): FileSession {
   const { host, maxWriteBytes, maxReadBytes, extensions } = traits;
   const paths = new WeakMap<FileHandle, string>();
   const pathOf = (handle: FileHandle): string => paths.get(handle) ?? "a file";
@@ -183,6 +187,7 @@ export function createFiles(requests: SftpRequests, traits: SftpServerTraits, en
       );
     },
     end,
+    ended,
   };
   return observed(files);
 }

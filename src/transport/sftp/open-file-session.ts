@@ -93,9 +93,10 @@ export async function openFileSession(
       maxReadBytes: bounded(limits?.readBytes),
       maxWriteBytes: bounded(limits?.writeBytes),
     };
-    return createFiles(requests, traits, () =>
-      requests.fail(new VolleyError("CONNECTION_LOST", `${host}: the SFTP session was closed`)),
-    );
+    return createFiles(requests, traits, {
+      end: () => requests.fail(new VolleyError("CONNECTION_LOST", `${host}: the SFTP session was closed`)),
+      ended: exit,
+    });
   } finally {
     clearTimeout(timer);
     signal.removeEventListener("abort", onAbort);

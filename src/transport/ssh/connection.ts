@@ -2,8 +2,10 @@ import { setTimeout as sleep } from "node:timers/promises";
 import type { Client, ClientChannel, SFTPWrapper } from "ssh2";
 import { isVolleyError, VolleyError } from "../../core/errors.ts";
 import type { FileSession } from "../file-session.ts";
+import { sessionRefused } from "../session-refused.ts";
 import { openFileSession } from "../sftp/open-file-session.ts";
 import type { Connection, ExecOptions, RemoteExit, RemoteProcess, UploadOptions } from "../transport.ts";
+import { createOpener, isRefused } from "./open-channel.ts";
 import { sendFile } from "./send-file.ts";
 
 const CLOSING_MS = 100;
@@ -17,6 +19,7 @@ export function createSshConnection(
   let reason: string | undefined;
   let closedHere = false;
   let sftp: Promise<SFTPWrapper> | undefined;
+  let uploads = 0;
   client.on("error", (error: Error) => {
     reason ??= error.message;
   });
@@ -41,36 +44,66 @@ export function createSshConnection(
       throw thrown;
     }
   };
+  /** Ends the session for uploads where none is at work, and says whether there was one. */
+  const freeSftp = async (): Promise<boolean> => {
+    if (sftp === undefined || uploads > 0) return false;
+    const opened = await sftp.catch(() => undefined);
+    sftp = undefined;
+    if (opened === undefined) return false;
+    const ended = new Promise<void>((resolve) => void opened.once("close", () => resolve()));
+    opened.end();
+    await Promise.race([ended, closed]);
+    return true;
+  };
+  const opener = createOpener(freeSftp);
   const openSftp = (): Promise<SFTPWrapper> => {
-    sftp ??= new Promise((resolve, reject) => {
-      client.sftp((error, opened) => {
-        if (error === undefined || error === null) resolve(opened);
-        else {
-          reject(
-            new VolleyError("UPLOAD_FAILED", `${host} has no SFTP: ${error.message}`, {
-              cause: error,
-              hint: "its sshd_config needs a Subsystem sftp line",
-            }),
-          );
-        }
-      });
+    sftp ??= opener.open(
+      () =>
+        new Promise((resolve, reject) => {
+          client.sftp((error, opened) => {
+            if (error === undefined || error === null) return resolve(opened);
+            if (isRefused(error)) return reject(sessionRefused(host, error));
+            reject(
+              new VolleyError("UPLOAD_FAILED", `${host} has no SFTP: ${error.message}`, {
+                cause: error,
+                hint: "its sshd_config needs a Subsystem sftp line",
+              }),
+            );
+          });
+        }),
+    );
+    sftp.catch(() => {
+      sftp = undefined;
     });
     return sftp;
+  };
+  const upload = async (bytes: Buffer, path: string, options: UploadOptions): Promise<void> => {
+    uploads++;
+    try {
+      await sendFile(await orLost("opening SFTP", openSftp()), host, bytes, path, options);
+    } finally {
+      uploads--;
+    }
+  };
+  const exec: Connection["exec"] = async (command, signal, options = {}) => {
+    const process = await opener.open(() => execute(client, host, command, { ...options, signal, closed }));
+    void process.exit.then(opener.freed);
+    return process;
+  };
+  const files: Connection["files"] = async (signal) => {
+    const session = await opener.open(() => openFiles(client, host, signal, closed));
+    void session.ended.then(opener.freed);
+    return session;
   };
 
   return {
     closed,
     timings,
-    exec: (command, signal, options = {}) =>
-      orLost("starting a command", execute(client, host, command, { ...options, signal, closed })),
-    upload: async (bytes: Buffer, path: string, options: UploadOptions) =>
-      orLost(
-        "sending a file",
-        sendFile(await orLost("opening SFTP", openSftp()), host, bytes, path, options),
-      ),
+    exec: (command, signal, options) => orLost("starting a command", exec(command, signal, options)),
+    upload: (bytes, path, options) => orLost("sending a file", upload(bytes, path, options)),
     // What fails is told to whoever uploads.
     expectUpload: () => void openSftp().catch(() => {}),
-    files: (signal) => orLost("opening SFTP", openFiles(client, host, signal, closed)),
+    files: (signal) => orLost("opening SFTP", files(signal)),
     forward: (address, port) =>
       orLost(
         "opening a port",
@@ -109,6 +142,7 @@ function execute(
     const term = pty?.term ?? process.env.TERM ?? "xterm";
     const terminal = pty === undefined ? undefined : { cols: pty.columns, rows: pty.rows, term };
     const onChannel = (error: Error | undefined | null, channel: ClientChannel): void => {
+      if (isRefused(error)) return reject(sessionRefused(host, error));
       if (error !== undefined && error !== null) {
         return reject(
           new VolleyError("CONNECT_FAILED", `${host} would not run a command: ${error.message}`, {
@@ -142,6 +176,7 @@ async function openFiles(
   const duplex = await new Promise<Pick<RemoteProcess, "stdin" | "stdout" | "stderr" | "exit">>(
     (resolve, reject) => {
       client.subsys("sftp", (error, channel) => {
+        if (isRefused(error)) return reject(sessionRefused(host, error));
         if (error !== undefined && error !== null) {
           return reject(
             new VolleyError("SFTP_UNAVAILABLE", `${host} has no SFTP: ${error.message}`, {

@@ -48,6 +48,7 @@ function lying(lists: Readonly<Record<string, readonly DirectoryEntry[]>>, targe
     freeSpace: async () => undefined,
     sync: done,
     end: () => {},
+    ended: Promise.resolve(),
   };
 }
 
