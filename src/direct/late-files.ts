@@ -67,10 +67,14 @@ export async function openLateFiles(
     maxReadBytes: first.maxReadBytes,
     maxWriteBytes: first.maxWriteBytes,
     open: async (path, flags, attributes) => {
-      const handle = await use((session) => session.open(path, flags, attributes));
       // A handle is the session's: until it is closed, the session stays.
       enter();
-      return handle;
+      try {
+        return await use((session) => session.open(path, flags, attributes));
+      } catch (thrown) {
+        leave();
+        throw thrown;
+      }
     },
     close: async (handle: FileHandle) => {
       try {
