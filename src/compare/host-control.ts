@@ -1,5 +1,4 @@
 import { VolleyError } from "../core/errors.ts";
-import { quote } from "../core/shell-quote.ts";
 import type { Connection, Endpoint, Transport } from "../transport/transport.ts";
 
 /** A host and the way to it. */
@@ -33,7 +32,7 @@ export function createHostControl(hosts: readonly ControlledHost[]): HostControl
   };
   const runOn = async (host: ControlledHost, line: string, signal: AbortSignal): Promise<string> => {
     const connection = await connectionTo(host, signal);
-    const process = await connection.exec(`sh -c ${quote(line)}`, signal);
+    const process = await connection.exec(line, signal);
     process.stdin.on("error", () => {});
     process.stdin.end();
     let stdout = "";

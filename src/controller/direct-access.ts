@@ -1,5 +1,4 @@
 import type { Become } from "../core/become.ts";
-import { quote } from "../core/shell-quote.ts";
 import type { UserAccess } from "../direct/open-system.ts";
 import { startAs } from "../transport/become/start-as.ts";
 import { openFileSession } from "../transport/sftp/open-file-session.ts";
@@ -9,7 +8,7 @@ import type { Connection, Endpoint, RemoteProcess } from "../transport/transport
 /** How to act as the login user: by the connection's own commands and SFTP. */
 export function loginAccess(connection: Connection, signal: AbortSignal): UserAccess {
   return {
-    start: (script) => connection.exec(`exec sh -c ${quote(script)}`, signal),
+    start: (script) => connection.exec(script, signal),
     files: () => connection.files(signal),
     forward: connection.forward,
   };

@@ -112,10 +112,10 @@ function goOnAs({ become, nonce }: LaunchAs, script: string, words?: string): st
 }
 
 /**
- * Whatever the user's login shell is, the script is for sh; a terminal, where there must be one, is told to pass bytes
- * on as they are.
+ * A script for sh, which is what a connection starts; a terminal, where there must be one, is told to pass bytes on as
+ * they are.
  */
 function inShell(script: string, as: LaunchAs | null = null): string {
   const raw = as !== null && needsTerminal(as.become) ? "stty raw -echo\n" : "";
-  return `sh -c ${quote(`${raw}${script}`)}`;
+  return `${raw}${script}`;
 }

@@ -10,6 +10,8 @@ export interface BecomePiece {
   readonly heard: readonly BecomeHeard[];
   /** Whose password sudo asks for, where it says so: with `rootpw` or `targetpw` in its sudoers not the login user's. */
   readonly whose?: string;
+  /** Where `ready` stood in the text, if it was heard. */
+  readonly readyAt?: number;
 }
 
 /** Finds the words of becoming another user in what is written to standard error. */
@@ -49,6 +51,7 @@ export function createBecomeReader(nonce: string, method: BecomeMethod): BecomeR
     const heard: BecomeHeard[] = [];
     let whose: string | undefined;
     let passed = "";
+    let readyAt = 0;
     let rest = held + text;
     held = "";
     for (;;) {
@@ -92,6 +95,7 @@ export function createBecomeReader(nonce: string, method: BecomeMethod): BecomeR
         if (endsPrompt) passed = passed.slice(0, -SUDO_RS.before.length);
       } else {
         heard.push(word);
+        readyAt = passed.length;
         done = true;
       }
     }
@@ -116,7 +120,7 @@ export function createBecomeReader(nonce: string, method: BecomeMethod): BecomeR
         line = "";
       }
     }
-    return { text: passed + rest, heard, ...(whose === undefined ? {} : { whose }) };
+    return { text: passed + rest, heard, readyAt, ...(whose === undefined ? {} : { whose }) };
   };
   return {
     push,

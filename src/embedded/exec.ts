@@ -9,6 +9,8 @@ import { type ProcessRegistry, signalGroup } from "./processes.ts";
 export interface ExecContext {
   readonly cwd: string;
   readonly env: Readonly<Record<string, string>>;
+  /** The user's login shell, which is given each command. */
+  readonly shell: string;
   /** Text that the shell's profile prints before the command runs. */
   readonly profileOutput: string;
   readonly processes: ProcessRegistry;
@@ -33,7 +35,7 @@ export function runCommand(
 ): RunningCommand {
   const writer = createChannelWriter(channel, context.closed);
   if (context.profileOutput !== "") void writer.write(Buffer.from(context.profileOutput));
-  const child = spawn("/bin/sh", command === undefined ? [] : ["-c", command], {
+  const child = spawn(context.shell, command === undefined ? [] : ["-c", command], {
     cwd: context.cwd,
     env: context.env,
     detached: true,

@@ -59,6 +59,7 @@ export async function startHost(
       exec: {
         cwd: sessionHome,
         env: sessionEnvironment(context, name, sessionHome, faults),
+        shell: options.shell ?? "/bin/sh",
         profileOutput: findFault(faults, "noisyBanner")?.stdout ?? "",
         processes,
       },
@@ -104,7 +105,7 @@ function sessionEnvironment(
     PWD: home,
     USER: user,
     LOGNAME: user,
-    SHELL: "/bin/sh",
+    SHELL: options.shell ?? "/bin/sh",
     PATH: searchPath(root, name, faults),
     ...options.env,
     VOLLEY_EMBEDDED_HOST: name,

@@ -1,6 +1,7 @@
 import { spawn } from "node:child_process";
 import type { Readable, Writable } from "node:stream";
 import type { PseudoTtyInfo, ServerChannel } from "ssh2";
+import { quote } from "../core/shell-quote.ts";
 import { createChannelWriter } from "./channel-writer.ts";
 import { type ExecContext, pump, type RunningCommand, sendExit } from "./exec.ts";
 
@@ -20,7 +21,7 @@ export function runOnTerminal(
   context: ExecContext,
 ): RunningOnTerminal {
   const writer = createChannelWriter(channel, context.closed);
-  const run = command === undefined ? "/bin/sh -i" : `/bin/sh -c '${command.replaceAll("'", "'\\''")}'`;
+  const run = command === undefined ? `${context.shell} -i` : `${context.shell} -c ${quote(command)}`;
   const line = `stty cols ${cols} rows ${rows}; tty >&3; exec 3>&-; exec ${run}`;
   const child = spawn("script", ["-qfec", line, "/dev/null"], {
     cwd: context.cwd,

@@ -33,6 +33,8 @@ export interface EmbeddedFleetOptions {
   readonly separateHostKeys?: boolean;
   /** Environment variables of every command, beside those sshd sets. */
   readonly env?: Readonly<Record<string, string>>;
+  /** The user's login shell, an absolute path. Default: /bin/sh. */
+  readonly shell?: string;
 }
 
 /** What an embedded host has seen so far. */

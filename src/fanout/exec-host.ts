@@ -24,8 +24,8 @@ export interface PtySize {
 
 /** What is the same for one host's command from beginning to end. */
 export interface HostExecOptions {
-  /** As {@link startLine} makes it. */
-  readonly line: string;
+  /** As {@link startCommand} makes it. */
+  readonly script: string;
   /** Sent before the input. */
   readonly preamble: Buffer;
   readonly input: CommandInput | undefined;
@@ -85,15 +85,13 @@ export async function execOnHost(host: FanOutHost, options: HostExecOptions): Pr
   }
 }
 
-/** Starts the command; where a password may be asked for on the way to another user, behind that. */
+/** Starts the command, as another user behind what becomes that one. */
 function start(
   connection: Connection,
   { name, endpoint, become }: FanOutHost,
-  { line, pty, stop }: HostExecOptions,
+  { script, pty, stop }: HostExecOptions,
 ): Promise<RemoteProcess> {
-  if (pty !== undefined) return connection.exec(line, stop, { pty });
-  const options = { host: name, login: endpoint.user, become, signal: stop };
-  return become === null ? connection.exec(line, stop) : startAs(connection, line, options);
+  return startAs(connection, script, { host: name, login: endpoint.user, become, signal: stop, pty });
 }
 
 interface Watched {

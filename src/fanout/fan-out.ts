@@ -1,8 +1,7 @@
 import { setMaxListeners } from "node:events";
-import type { Become } from "../core/become.ts";
 import { execOnHost, type FanOutHost, type PtySize } from "./exec-host.ts";
 import type { CommandInput } from "./input.ts";
-import { preambleOf, type RemoteCommand, startLine } from "./remote-command.ts";
+import { type RemoteCommand, startCommand } from "./remote-command.ts";
 import type { HostResult } from "./result.ts";
 
 /** Follows a fan-out as it happens. */
@@ -47,17 +46,11 @@ export async function fanOut(
   const drop = AbortSignal.any([options.drop, broken.signal]);
   // Every host at work listens: that is no leak.
   setMaxListeners(0, stop, drop);
-  const preamble = pty === undefined ? preambleOf(command, { env }) : Buffer.alloc(0);
-  const lines = new Map<string | null, string>();
-  const lineFor = (become: Become | null): string => {
-    // Without a terminal it is started behind what becomes the user (start-as.ts).
-    const user = pty === undefined ? null : (become?.user ?? null);
-    const line =
-      lines.get(user) ??
-      startLine(command, { become: user, env, stdinBytes: input?.bytes, pty: pty !== undefined });
-    lines.set(user, line);
-    return line;
-  };
+  const { script, preamble } = startCommand(command, {
+    env,
+    stdinBytes: input?.bytes,
+    pty: pty !== undefined,
+  });
   const results: HostResult[] = [];
   let next = 0;
   const work = async (): Promise<void> => {
@@ -65,7 +58,7 @@ export async function fanOut(
       const host = hosts[index]!;
       if (!stop.aborted) listener.start?.(host.name);
       const result = await execOnHost(host, {
-        line: lineFor(host.become),
+        script,
         preamble,
         input,
         pty,

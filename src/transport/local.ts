@@ -3,6 +3,7 @@ import { mkdir, writeFile } from "node:fs/promises";
 import { homedir, userInfo } from "node:os";
 import { dirname, join } from "node:path";
 import { VolleyError } from "../core/errors.ts";
+import { leaveWhenSilent } from "./left-open.ts";
 import { openFileSession } from "./sftp/open-file-session.ts";
 import { SFTP_SERVER_SCRIPT } from "./sftp/server-program.ts";
 import { spawnOnTerminal } from "./terminal-child.ts";
@@ -71,6 +72,12 @@ function execute(command: string): RemoteProcess {
 function exitOf(child: ChildProcess): Promise<RemoteExit> {
   return new Promise((resolve) => {
     child.once("error", (error) => resolve({ kind: "lost", reason: error.message }));
+    child.once("exit", () => {
+      const outputs = [child.stdout, child.stderr].filter((stream) => stream !== null);
+      leaveWhenSilent(outputs, () => {
+        for (const stream of outputs) stream.destroy();
+      });
+    });
     child.once("close", (code, signal) =>
       resolve(code === null ? { kind: "signalled", signal: signal ?? "unknown" } : { kind: "exited", code }),
     );

@@ -7,7 +7,10 @@ export interface RemoteProcess {
   readonly stdin: Writable;
   readonly stdout: Readable;
   readonly stderr: Readable;
-  /** Resolves once the process has ended and its output has been read to the end; never rejects. */
+  /**
+   * Resolves once the process has ended and its output has been read to the end; never rejects. A child that it left
+   * behind may hold the output open: it is left alone after a second of silence. (Not by the `ssh` program, which waits.)
+   */
   readonly exit: Promise<RemoteExit>;
   /** Tells the process's terminal its new size, in cells; absent without one that is resizable. */
   resize?(columns: number, rows: number): void;
@@ -43,7 +46,10 @@ export interface ExecOptions {
 
 /** A connection to one host. */
 export interface Connection {
-  /** Starts a command line in the user's shell; undefined: the login shell itself, which wants a terminal. */
+  /**
+   * Starts a script for `/bin/sh`, whatever the user's login shell is; undefined: the login shell itself, which wants a
+   * terminal.
+   */
   exec(command: string | undefined, signal: AbortSignal, options?: ExecOptions): Promise<RemoteProcess>;
   /** Sends a file to a path relative to the user's home. Fails with `UPLOAD_FAILED`. */
   upload(bytes: Buffer, path: string, options: UploadOptions): Promise<void>;

@@ -313,7 +313,7 @@ describe("what is loaded", () => {
     ];
     expect([...packages].filter((name) => !allowed.includes(name))).toEqual([]);
     const unwanted =
-      /^src\/(template|actions|target|system\/(?!process-identity)|reporter\/ink|bundle\/(?!version))/;
+      /^src\/(template|actions|target|system\/(?!process-identity|state-directory)|reporter\/ink|bundle\/(?!version))/;
     expect(loaded.filter((name) => unwanted.test(name))).toEqual([]);
   });
 });

@@ -6,7 +6,11 @@ import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { run } from "../../src/controller/run.ts";
+import { openTransports } from "../../src/controller/transports.ts";
 import { type HeldPort, holdPort } from "../../src/embedded/held-port.ts";
+import type { FanOutOptions } from "../../src/fanout/fan-out.ts";
+import { run as runOn } from "../fanout/fleet.ts";
+import { makeHost } from "../transport/lib/reach.ts";
 import { follow } from "./lib/drive.ts";
 import { makeProject, type Project, playbookText, scratchDirectory } from "./lib/project.ts";
 
@@ -88,6 +92,81 @@ describe.skipIf(SSHD === undefined || !mayLogIn)("a real sshd", () => {
       outcome: "ok",
       uploadedBytes: 0,
       tally: { unchanged: 2, changed: 0 },
+    });
+  });
+
+  describe("runs a command as ssh does", () => {
+    const exec = async (line: string, options: Partial<FanOutOptions> = {}) => {
+      const { port } = held;
+      const directory = join(scratch(), "sshd");
+      const host = makeHost("here", {
+        address: "127.0.0.1",
+        port,
+        user: username,
+        privateKeyFile: join(directory, "user"),
+      });
+      const transports = await openTransports(
+        [host],
+        {
+          sshConfig: "none",
+          knownHostsFiles: [join(directory, "known_hosts")],
+          connectTimeoutMs: 30_000,
+          connectRetries: 0,
+        },
+        new AbortController().signal,
+      );
+      try {
+        const hosts = [{ name: "here", become: null, ...transports.of(host) }];
+        const { results, stdout, stderr } = await runOn(hosts, line, options);
+        return { ...results[0]!, stdout: stdout.here ?? "", stderr: stderr.here ?? "" };
+      } finally {
+        transports.close();
+      }
+    };
+
+    it("whose process is the command's own, with its name and its signals", async () => {
+      expect(await exec("kill -TERM $$; echo after")).toMatchObject({
+        outcome: "failed",
+        exit: { kind: "signalled", signal: "SIGTERM" },
+        stdout: "",
+      });
+      const self = await exec("", {
+        command: { kind: "words", words: ["sh", "-c", "echo $$; ps -o pid=,args= -p $$; :"] },
+      });
+      const [pid, shown] = self.stdout.trim().split("\n");
+      expect(shown?.trim()).toBe(`${pid} sh -c echo $$; ps -o pid=,args= -p $$; :`);
+      const parent = await exec("ps -o args= -p $PPID; :");
+      expect(parent.stdout).toMatch(/^sshd(-session)?: /);
+      expect((await exec("exit 143")).exit).toEqual({ kind: "exited", code: 143 });
+      const missing = await exec("nosuchcmd");
+      expect([missing.exit, missing.stderr]).toEqual([
+        { kind: "exited", code: 127 },
+        expect.stringMatching(/^sh: (1: )?nosuchcmd: (command )?not found\n$/),
+      ]);
+    });
+
+    it.skipIf(!existsSync("/usr/bin/pgrep"))("which a search by name does not find", async () => {
+      const words = ["pgrep", "-f", "nosuch[p]rog|nosuchprog"];
+      expect(await exec("pgrep -f nosuchprog")).toMatchObject({ exit: { code: 1 }, stdout: "" });
+      expect(await exec("", { command: { kind: "words", words } })).toMatchObject({
+        exit: { code: 1 },
+        stdout: "",
+      });
+    });
+
+    it("that may end by a signal without a name", async () => {
+      for (const number of [34, 64]) {
+        const { outcome, exit } = await exec(`kill -${number} $$; echo after`);
+        expect([outcome, exit?.kind], String(number)).toEqual(["failed", "signalled"]);
+      }
+    });
+
+    it("and leaves its children alone, also those that hold its output", async () => {
+      const { outcome, stdout } = await exec("sleep 7191 & echo $!");
+      expect([outcome, stdout]).toEqual(["ok", expect.stringMatching(/^\d+\n$/)]);
+      const pid = Number(stdout);
+      expect(process.kill(pid, 0)).toBe(true);
+      process.kill(pid);
     });
   });
 });

@@ -159,6 +159,39 @@ describe("a script", () => {
 });
 
 describe("the end of a command", () => {
+  it("is not put off by a child that holds its output, silent or not, with a session of its own or not", async () => {
+    const { hosts } = await start({ count: 1 });
+    const lines = [
+      "sleep 7121 & echo begun",
+      "setsid sleep 7121 & echo begun",
+      "(while sleep 0.3; do echo more; done) & echo begun",
+    ];
+    for (const line of lines) {
+      const { results, stdout } = await run(hosts, line);
+      expect([results[0]?.outcome, stdout.web01?.startsWith("begun\n")], line).toEqual(["ok", true]);
+    }
+    const late = await run(hosts, "setsid -w sleep 7122; echo never", { timeoutMs: 300 });
+    expect([late.results[0]?.outcome, late.stdout]).toEqual(["timedOut", {}]);
+    await until(() => isRunning("sleep 7121") && isRunning("sleep 7122"));
+    execFileSync("pkill", ["-f", "^sleep 712[12]$"]);
+  });
+
+  it("comes only when all of its own output has been read", async () => {
+    const { hosts } = await start({ count: 1 });
+    let isFirst = true;
+    const { results, stdout } = await run(hosts, "head -c 300000 /dev/zero | tr '\\0' x", {
+      listener: {
+        // The first reading takes longer than silence may.
+        output: async () => {
+          if (isFirst) await sleep(2_500);
+          isFirst = false;
+        },
+        end: () => undefined,
+      },
+    });
+    expect([results[0]?.outcome, stdout.web01?.length]).toEqual(["ok", 300_000]);
+  });
+
   it("comes when it takes too long, for all that it started", async () => {
     const { hosts } = await start({ count: 2 });
     const { results, stdout } = await run(hosts, "echo begun; sleep 7101 & sleep 7102; echo never", {
@@ -188,8 +221,8 @@ describe("the end of a command", () => {
     });
     const { results } = await running;
     expect(results.map(({ outcome, exit }) => [outcome, exit?.kind])).toEqual([
-      ["cancelled", "exited"],
-      ["cancelled", "exited"],
+      ["cancelled", "signalled"],
+      ["cancelled", "signalled"],
       ["cancelled", undefined],
       ["cancelled", undefined],
     ]);

@@ -9,7 +9,9 @@ import { makeBecomeNonce, talkBecome } from "./talk.ts";
 /** Who becomes whom, and what the messages say. */
 export interface StartAsOptions extends FailedBecome {
   readonly signal: AbortSignal;
-  /** What to do where the password is only asked for at a terminal. */
+  /** Whether `start` starts it on a terminal, on which what is said on the way is not shown. Default: no. */
+  readonly onTerminal?: boolean;
+  /** What to do where the password is only asked for at a terminal, and there is none. */
   readonly terminalHint: string;
 }
 
@@ -25,8 +27,8 @@ export async function startAs(
   script: string,
   options: StartAsOptions,
 ): Promise<RemoteProcess> {
-  const { host, login, become, signal } = options;
-  if (needsTerminal(become)) {
+  const { host, login, become, signal, onTerminal = false } = options;
+  if (needsTerminal(become) && !onTerminal) {
     throw new VolleyError("BECOME_FAILED", `${host}: doas asks for a password only at a terminal`, {
       hint: options.terminalHint,
     });
@@ -39,6 +41,7 @@ export async function startAs(
     become,
     nonce,
     signal,
+    onTerminal,
   });
   // Both are read from the start, because only then does a process end; what is said early tells why it does.
   const { exit } = talk.process;

@@ -28,6 +28,8 @@ export interface BecomeTalkOptions {
   readonly signal: AbortSignal;
   /** Writes the bundle to the process, whose user has no copy of it. Default: it is never asked for. */
   sendBundle?(): Promise<void>;
+  /** Whether it is on a terminal, and what is said until it is ready is not passed on. Default: no. */
+  readonly onTerminal?: boolean;
 }
 
 /** A process on its way to another user. */
@@ -44,7 +46,8 @@ export interface BecomeTalk {
 
 /** Answers what a command asks on its way to another user: the password once, and the bundle. */
 export function talkBecome(process: RemoteProcess, options: BecomeTalkOptions): BecomeTalk {
-  const { host, become, nonce, signal, sendBundle } = options;
+  const { host, become, nonce, signal, sendBundle, onTerminal = false } = options;
+  const hearsStdout = onTerminal || needsTerminal(options.become);
   const { password, method, user } = become;
   const reader = createBecomeReader(nonce, method);
   let asked = false;
@@ -85,21 +88,23 @@ export function talkBecome(process: RemoteProcess, options: BecomeTalkOptions): 
   const hear = (text: string): string => {
     const piece = reader.push(text);
     whose = piece.whose ?? whose;
+    const isReady = piece.heard.includes("ready");
+    const passed = !onTerminal || settled ? piece.text : isReady ? piece.text.slice(piece.readyAt) : "";
     if (!settled) said = (said + piece.text).slice(-SAID_KEPT);
     for (const word of piece.heard) {
       if (word === "ask") answer();
       else if (word === "ready") settle(resolve);
       else if (!settled) void sendBundle?.().then(() => settle(resolve), fail);
     }
-    return piece.text;
+    return passed;
   };
-  const filtered = filter(needsTerminal(become) ? process.stdout : process.stderr, hear, reader.end);
+  const filtered = filter(hearsStdout ? process.stdout : process.stderr, hear, reader.end);
   const exit = process.exit.then(async (how) => {
     signal.removeEventListener("abort", onAbort);
     await finished(filtered, { readable: false }).catch(() => {});
     return how;
   });
-  const talked = needsTerminal(become) ? { ...process, stdout: filtered } : { ...process, stderr: filtered };
+  const talked = hearsStdout ? { ...process, stdout: filtered } : { ...process, stderr: filtered };
   return { process: { ...talked, exit }, ready, asked: () => asked, said: () => said };
 }
 

@@ -1,6 +1,7 @@
 import { type ChildProcess, spawn } from "node:child_process";
 import { PassThrough } from "node:stream";
 import { isVolleyError, VolleyError } from "../../core/errors.ts";
+import { loginShellLine, quote } from "../../core/shell-quote.ts";
 import type { FileSession } from "../file-session.ts";
 import { sessionRefused } from "../session-refused.ts";
 import { openFileSession } from "../sftp/open-file-session.ts";
@@ -106,7 +107,7 @@ export function createOpenSshConnection(
   ): RemoteProcess => {
     // ssh tells the host the size of the terminal it runs on, and needs one of its own for that; `~` is for the host.
     const words = ["ssh", "-e", "none", ...argumentsFor(command, "terminal")];
-    const line = `exec ${words.map((word) => `'${word.replaceAll("'", "'\\''")}'`).join(" ")}`;
+    const line = `exec ${words.map(quote).join(" ")}`;
     const env = { ...process.env, LC_ALL: "C", TERM: term };
     const { child, resize, ...streams } = spawnOnTerminal(line, { columns, rows, env });
     return { ...streams, resize, exit: exitOf(child) };
@@ -116,8 +117,9 @@ export function createOpenSshConnection(
     timings,
     exec: async (command, signal, { pty } = {}) => {
       if (signal.aborted) throw new VolleyError("CANCELLED", "cancelled before it started");
-      if (pty?.resizable === true) return execOnTerminal(command, pty);
-      return exec(command, pty === undefined ? "command" : "terminal");
+      const line = command === undefined ? undefined : loginShellLine(command);
+      if (pty?.resizable === true) return execOnTerminal(line, pty);
+      return exec(line, pty === undefined ? "command" : "terminal");
     },
     files,
     upload: (bytes, path, options) => upload(exec, endpoint.host, bytes, path, options),
@@ -138,12 +140,12 @@ async function upload(
   path: string,
   { mode, onProgress, signal }: UploadOptions,
 ): Promise<void> {
-  const file = `'${path.replaceAll("'", "'\\''")}'`;
+  const file = quote(path);
   const permissions = mode.toString(8);
   const umask = (0o777 & ~mode).toString(8);
   // noclobber: a name planted there by somebody else is refused, not followed.
   const script = `umask ${umask}; set -C; { [ ! -e ${file} ] || exit ${EXISTS}; }; cat > ${file} && chmod ${permissions} ${file} && wc -c < ${file}`;
-  const process = exec(`exec sh -c ${`'${script.replaceAll("'", "'\\''")}'`}`);
+  const process = exec(loginShellLine(script));
   let stdout = "";
   let stderr = "";
   process.stdout.on("data", (chunk: Buffer) => {

@@ -1,6 +1,7 @@
 import { type ChildProcess, spawn } from "node:child_process";
 import { join } from "node:path";
 import { VolleyError } from "../../core/errors.ts";
+import { loginShellLine } from "../../core/shell-quote.ts";
 import { withRetries } from "../retry.ts";
 import { timedOut } from "../ssh/open-socket.ts";
 import type { Connection, Endpoint, Transport } from "../transport.ts";
@@ -80,7 +81,7 @@ function startMaster(
     ...openSsh.arguments,
     "--",
     openSsh.destination,
-    STAY,
+    loginShellLine(STAY),
   ];
   const env = { ...process.env, LC_ALL: "C" };
   if (password !== undefined) Object.assign(env, passwordEnvironment(directory, name, password));

@@ -1,7 +1,9 @@
 import { setTimeout as sleep } from "node:timers/promises";
 import type { Client, ClientChannel, SFTPWrapper } from "ssh2";
 import { isVolleyError, VolleyError } from "../../core/errors.ts";
+import { loginShellLine } from "../../core/shell-quote.ts";
 import type { FileSession } from "../file-session.ts";
+import { leaveWhenSilent } from "../left-open.ts";
 import { sessionRefused } from "../session-refused.ts";
 import { openFileSession } from "../sftp/open-file-session.ts";
 import type { Connection, ExecOptions, RemoteExit, RemoteProcess, UploadOptions } from "../transport.ts";
@@ -161,7 +163,7 @@ function execute(
       });
     };
     if (command === undefined) client.shell(terminal ?? false, onChannel);
-    else client.exec(command, terminal === undefined ? {} : { pty: terminal }, onChannel);
+    else client.exec(loginShellLine(command), terminal === undefined ? {} : { pty: terminal }, onChannel);
   });
 }
 
@@ -202,6 +204,7 @@ function exitOf(channel: ClientChannel, closed: Promise<string | undefined>): Pr
     let told: RemoteExit | undefined;
     channel.once("exit", (code: number | null, signal?: string) => {
       told = code === null ? { kind: "signalled", signal: signal ?? "unknown" } : { kind: "exited", code };
+      leaveWhenSilent([channel, channel.stderr], () => channel.close());
     });
     // A write to a process that has ended is not news: how it ended is.
     channel.stdin.on("error", () => {});
