@@ -25,7 +25,7 @@ export const NASTY_WORDS: readonly string[] = [
   "x\\",
   "\\'",
   "\\n \\0047 \\c",
-  "$HOME ${HOME} $(id) `id`",
+  `$HOME $(id) \`id\` $\{x}`,
   "%s %b %1 %%",
   "*?[a-z]{a,b}~",
   "~root",
