@@ -1,3 +1,4 @@
+import { availableParallelism } from "node:os";
 import { fileURLToPath } from "node:url";
 import { defineConfig } from "vitest/config";
 
@@ -16,6 +17,8 @@ export default defineConfig({
         resolve: { alias },
         test: {
           name: "unit",
+          // Most tests wait for processes and connections: one file for each core would leave the cores idle.
+          maxWorkers: Math.max(4, availableParallelism()),
           include: ["test/**/*.test.{ts,tsx}"],
           exclude: ["test/fleet/**"],
           testTimeout: 120_000,

@@ -1,4 +1,4 @@
-import { existsSync, readdirSync } from "node:fs";
+import { readdirSync } from "node:fs";
 import { join } from "node:path";
 import { afterEach, expect, it } from "vitest";
 import { runFolded } from "../../../src/fanout/shell/fold-run.ts";
@@ -120,8 +120,10 @@ it("interrupts what does not end, and the shell takes the next line", async () =
   // What says so is in the foreground by then.
   two!.sendText("sh -c 'echo here; exec cat'\r");
   await until(() => shown(two!).endsWith("\nhere"));
-  const folding = fold([one!, two!], "sh -c 'echo > begun; exec sleep 999'", { signal: stop.signal });
-  await until(() => existsSync(join(homes[0]!, "begun")));
+  const line = "sh -c 'echo begun > /dev/tty; exec sleep 999'";
+  const folding = fold([one!, two!], line, { signal: stop.signal });
+  // On the terminal, behind the shell's own word that it has taken the line.
+  await until(() => shown(one!).endsWith("begun"));
   stop.abort();
   const written = await folding;
   expect(written).toContain("web01  interrupted\n");
