@@ -36,7 +36,7 @@ export async function checkPlaybook(
       playbookDirectory: prepared.directory,
       ...(secrets === undefined ? {} : { secrets }),
     });
-    const closed = planHosts(prepared.playbook, inventory, (pattern) => select(pattern, limit));
+    const closed = planHosts(prepared.playbook, inventory, (pattern) => select(pattern, limit), limit);
     const plan = secrets === undefined ? closed : await openPlan(closed, secrets);
     let passedOver: ReadonlySet<string>;
     try {

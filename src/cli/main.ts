@@ -2,7 +2,7 @@ import { setTimeout as pause } from "node:timers/promises";
 import { Command, CommanderError } from "commander";
 import { volleyVersion } from "../bundle/version.ts";
 import { describeError, exitCodeFor } from "../core/errors.ts";
-import { safeLines } from "../reporter/rows/sanitize.ts";
+import { safeErrorLines } from "../reporter/rows/sanitize.ts";
 import { watchEventLoop } from "../system/event-loop.ts";
 import { addAttachCommand } from "./attach-command.ts";
 import { addBundleCommand } from "./bundle-command.ts";
@@ -62,7 +62,7 @@ const starved = watch.starved.catch(async (thrown: unknown) => {
 void Promise.race([program.parseAsync().finally(watch.stop), starved]).catch((thrown: unknown) => {
   if (thrown instanceof CommanderError) process.exitCode = thrown.exitCode === 0 ? 0 : 1;
   else {
-    process.stderr.write(`volley: ${safeLines(describeError(thrown)).join("\n")}\n`);
+    process.stderr.write(`volley: ${safeErrorLines(describeError(thrown)).join("\n")}\n`);
     if (process.env.VOLLEY_DEBUG !== undefined && thrown instanceof Error)
       process.stderr.write(`${thrown.stack}\n`);
     process.exitCode = exitCodeFor(thrown);

@@ -44,7 +44,7 @@ export async function openHosts(options: HostsOptions): Promise<PlannedHosts> {
     concerned: concernedBy(prepared.playbook, limit),
   });
   const { hosts } = await openPlan(
-    planHosts(prepared.playbook, inventory, (pattern) => select(pattern, limit)),
+    planHosts(prepared.playbook, inventory, (pattern) => select(pattern, limit), limit),
     secrets,
   );
   return { playbook: prepared.name, hosts, transports: await openTransports(hosts, reach, signal) };

@@ -44,7 +44,7 @@ export async function carryBundle(
     secrets,
     concerned: concernedBy(prepared.playbook, limit),
   });
-  const planned = planHosts(prepared.playbook, inventory, (pattern) => select(pattern, limit));
+  const planned = planHosts(prepared.playbook, inventory, (pattern) => select(pattern, limit), limit);
   if (!withSecrets) refuseSecrets(planned);
   const plan = await openPlan(planned, secrets);
   try {

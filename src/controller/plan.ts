@@ -1,8 +1,8 @@
-import { VolleyError } from "../core/errors.ts";
 import type { Host, Inventory } from "../core/inventory.ts";
 import type { Vars } from "../core/json.ts";
 import type { Playbook, PlayDefinition } from "../core/playbook.ts";
 import { type Job, type JobOptions, PROTOCOL_VERSION, type Session } from "../core/protocol.ts";
+import { nobodyLeft } from "../inventory/select.ts";
 import { holdsTemplate } from "../vars/template-text.ts";
 import { PASSWORD_VARS } from "./become-settings.ts";
 import type { Concerned } from "./read-inventory.ts";
@@ -30,19 +30,17 @@ export function concernedBy(playbook: Playbook, limit: string | undefined): Conc
   return { patterns: playbook.plays.map(({ hosts }) => hosts), limit };
 }
 
-/** Finds the hosts of each play. Fails with `PATTERN_UNKNOWN` when none is left. */
+/** Finds the hosts of each play, of which `select` leaves those that a limit names. Fails with `PATTERN_UNKNOWN` when none is left. */
 export function planHosts(
   playbook: Playbook,
   inventory: Inventory,
   select: (pattern: string) => readonly Host[],
+  limit?: string,
 ): Plan {
   const plays = playbook.plays.map((play, index) => ({ index, play, hosts: select(play.hosts) }));
   const hosts = [...new Set(plays.flatMap((play) => play.hosts))];
-  if (hosts.length === 0) {
-    throw new VolleyError("PATTERN_UNKNOWN", "no host is left to run on", {
-      hint: `the plays are for ${playbook.plays.map((play) => `"${play.hosts}"`).join(", ")}; see what the inventory holds with volley inventory list`,
-    });
-  }
+  if (hosts.length === 0)
+    throw nobodyLeft([...new Set(playbook.plays.map((play) => play.hosts))], limit, inventory);
   const groups = Object.fromEntries([...inventory.groups].map(([name, group]) => [name, group.hosts]));
   return { plays, hosts, groups, inventory };
 }

@@ -42,7 +42,7 @@ export async function prepareRun(
     concerned: concernedBy(playbook.playbook, options.limit),
   });
   const plan = await openPlan(
-    planHosts(playbook.playbook, inventory, (pattern) => select(pattern, options.limit)),
+    planHosts(playbook.playbook, inventory, (pattern) => select(pattern, options.limit), options.limit),
     secrets,
   );
   const { plays, hosts, groups } = plan;

@@ -1,3 +1,5 @@
+import { printable } from "./printable.ts";
+
 /** Stable names of what can go wrong; programs branch on these, never on messages. */
 export type ErrorCode =
   | "USAGE"
@@ -114,8 +116,9 @@ export function serializeError(thrown: unknown): SerializedError {
   return { code: "INTERNAL", message: String(thrown).slice(0, MAX_MESSAGE) };
 }
 
-/** `file:line:column`, with as much of it as is known. */
-export function formatLocation({ file, line, column }: SourceLocation): string {
+/** `file:line:column`, with as much of it as is known, on one line. */
+export function formatLocation({ file: path, line, column }: SourceLocation): string {
+  const file = printable(path);
   if (line === undefined) return file;
   return column === undefined ? `${file}:${line}` : `${file}:${line}:${column}`;
 }

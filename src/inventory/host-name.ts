@@ -24,8 +24,10 @@ function splitPort(text: string): readonly [name: string, port: string | undefin
   return match === null ? [text, undefined] : [match[1]!, match[2]];
 }
 
-function describeProblem(name: string): string {
-  if (name.includes("@")) return "it holds a user; set ansible_user instead";
+/** A list on the command line has no lines, and no place for vars. */
+function describeProblem(name: string, { line }: SourceLocation): string {
+  if (name.includes("@"))
+    return `it holds a user; ${line === undefined ? "give the user with -u" : "set ansible_user instead"}`;
   if (/\s/.test(name)) return "it holds a space";
   if (name.includes("/")) return "it holds a slash";
   if (name.includes("=")) return "it looks like a var; vars of a group stand in [group:vars]";
@@ -49,7 +51,7 @@ export function parseHostName(text: string, location: SourceLocation): WrittenHo
   const [written, portText] = splitPort(text);
   const names = isIpv6(written) ? [written] : expandRanges(written, fail);
   for (const name of names)
-    if (name.length > MAX_NAME || (!HOST.test(name) && !isIpv6(name))) fail(describeProblem(name));
+    if (name.length > MAX_NAME || (!HOST.test(name) && !isIpv6(name))) fail(describeProblem(name, location));
   const port = portText === undefined ? undefined : Number(portText);
   if (port !== undefined && (port < 1 || port > 65_535)) fail(`port ${port} is not between 1 and 65535`);
   return { names, port };

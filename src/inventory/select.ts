@@ -70,6 +70,27 @@ function readNames(file: string, cwd: string): string {
   }
 }
 
+/** The error that nobody is left of the hosts of these patterns; a limit that leaves nobody is named. */
+export function nobodyLeft(
+  patterns: readonly string[],
+  limit: string | undefined,
+  inventory: Inventory,
+): VolleyError {
+  const asked = patterns.map((pattern) => `"${printable(pattern, 300)}"`).join(", ");
+  const hint = "see what the inventory holds with volley inventory list";
+  if (limit === undefined)
+    return new VolleyError("PATTERN_UNKNOWN", `no host is left to run on: ${asked} is nobody`, { hint });
+  if (/^[\s,:]*$/.test(limit)) {
+    return new VolleyError("PATTERN_UNKNOWN", "no host is left to run on: the limit (-l) is empty", {
+      hint: "leave it out for all hosts",
+    });
+  }
+  const named = `the limit (-l) "${printable(limit, 300)}"`;
+  const isNobody = !limit.includes("@") && selectHosts(inventory, limit).length === 0;
+  const why = isNobody ? `${named} is nobody` : `${named} leaves none of ${asked}`;
+  return new VolleyError("PATTERN_UNKNOWN", `no host is left to run on: ${why}`, { hint });
+}
+
 /**
  * Those of the hosts that a limit also names. A limit is a pattern; `@FILE` in it stands for the names in a file, one
  * to a line, relative to `cwd`. Fails with `PATTERN_UNKNOWN`, and `USAGE` when the file cannot be read.

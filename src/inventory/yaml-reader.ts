@@ -4,6 +4,7 @@ import { printable } from "../core/printable.ts";
 import { makeSecret, parseSecret } from "../core/secret.ts";
 import { isTooDeep } from "./yaml-depth.ts";
 import type { YamlEntry, YamlNode, YamlReader } from "./yaml-node.ts";
+import { describeYamlProblem } from "./yaml-problem.ts";
 import { resolveScalar } from "./yaml-scalar.ts";
 import { readSimpleYaml } from "./yaml-simple.ts";
 
@@ -31,8 +32,7 @@ class ParsedYaml implements YamlReader {
     this.#document = this.#parse(text);
     const error = this.#document.errors[0];
     if (error !== undefined) {
-      const reason = error.message.replace(/^[A-Z]/, (letter) => letter.toLowerCase());
-      throw new VolleyError("INVENTORY_INVALID", `not valid YAML: ${printable(reason)}`, {
+      throw new VolleyError("INVENTORY_INVALID", `not valid YAML: ${printable(describeYamlProblem(error))}`, {
         location: this.#place(error.pos[0]),
         cause: error,
       });

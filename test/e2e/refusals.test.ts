@@ -301,6 +301,42 @@ const cases: readonly Case[] = [
     args: ["bundle", "site.ts", "-o", "x.run", "-l", "web1"],
     says: /^volley: --limit picks hosts of an inventory: name one with -i$/,
   },
+  {
+    what: "an empty limit",
+    files: { ...site, ...hosts },
+    args: ["run", "site.ts", "-l", ""],
+    says: /^volley: no host is left to run on: the limit \(-l\) is empty \(leave it out for all hosts\)$/,
+  },
+  {
+    what: "a limit that is nobody",
+    files: { ...site, ...hosts },
+    args: ["run", "site.ts", "-l", "web[10]"],
+    says: /^volley: no host is left to run on: the limit \(-l\) "web\[10\]" is nobody \(see /,
+  },
+  {
+    what: "a limit that leaves nobody of what is asked for",
+    files: hosts,
+    args: ["exec", "web1", "-l", "web2", "--", "true"],
+    says: /^volley: no host is left to run on: the limit \(-l\) "web2" leaves none of "web1" \(see /,
+  },
+  {
+    what: "hosts that are nobody",
+    files: hosts,
+    args: ["put", "web[10]", "inventory", "/tmp"],
+    says: /^volley: no host is left to run on: "web\[10\]" is nobody \(see /,
+  },
+  {
+    what: "a user in the name of a host",
+    files: site,
+    args: ["run", "site.ts", "-i", "root@127.0.0.1:2399,"],
+    says: /^volley: .*"root@127\.0\.0\.1:2399" is not a host name: it holds a user; give the user with -u$/,
+  },
+  {
+    what: "a file whose name holds control characters",
+    files: { ...site, "inv/a\x1b[31mb.yaml": "- x\n" },
+    args: ["run", "site.ts", "-i", "inv"],
+    says: /^volley: inv\/a\\u001b\[31mb\.yaml:1:1: /,
+  },
 ];
 
 function firstLine({ stderr }: CliEnd): string {

@@ -65,6 +65,19 @@ describe("malformed inventories are refused with the place", () => {
       "h.yml:3:1 not valid YAML: flow map in block collection must be sufficiently indented and end with a }",
     ],
     ["all:\n\thosts:\n", "h.yml:2:1 not valid YAML: tabs are not allowed as indentation"],
+    ["all:\n---\nweb:\n", "h.yml:2:1 not valid YAML: a second document begins here (---); a file holds one"],
+    [
+      "all:\n...\n---\nweb:\n",
+      "h.yml:3:1 not valid YAML: a second document begins here (---); a file holds one",
+    ],
+    ["a: b: c\n", 'h.yml:1:4 not valid YAML: text with ": " in it must be in quotes'],
+    ["all:\nweb\n", 'h.yml:2:1 not valid YAML: this line has no ":" behind a key'],
+    ["a: 'x\n", "h.yml:2:1 not valid YAML: the quote ' is not closed"],
+    ["]\n", "h.yml:1:1 not valid YAML: this bracket closes none"],
+    [
+      "a: 'b' c\n",
+      "h.yml:1:8 not valid YAML: text stands here that belongs to nothing; look at the indentation, or put the whole value in quotes",
+    ],
     ["all:\n  vars:\n    a: *nope\n", "h.yml:3:8 the alias *nope stands for nothing"],
     ["all:\n  vars:\n    a: &a [*a]\n", "h.yml:3:12 this is nested too deeply, or an alias holds itself"],
     [

@@ -31,8 +31,6 @@ export async function exec(words: ExecWords, flags: ExecFlags): Promise<number> 
   const { askPassphrase } = await import("../ask.ts");
   const secrets = createSecretStore({ ...secretOptions(flags), cwd: process.cwd(), ask: askPassphrase });
   const selected = await hostsToWorkOn(words, flags, secrets);
-  if (selected.length === 0)
-    throw new VolleyError("PATTERN_UNKNOWN", "there is no host to run it on: none is in what was asked for");
   const hosts = await Promise.all(selected.map((host) => withPasswords(host, secrets)));
   const becomeOn = await readBecome(flags);
   const interruption = onInterruption();

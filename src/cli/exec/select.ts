@@ -2,7 +2,7 @@ import { isVolleyError } from "../../core/errors.ts";
 import type { Host, Inventory } from "../../core/inventory.ts";
 import { parseNodeSet } from "../../fanout/node-set.ts";
 import { type LoadInventoryOptions, loadInventory } from "../../inventory/load.ts";
-import { limitHosts, selectHosts } from "../../inventory/select.ts";
+import { limitHosts, nobodyLeft, selectHosts } from "../../inventory/select.ts";
 import type { SecretStore } from "../../secrets/store.ts";
 import type { ExecFlags, ExecWords } from "../exec-command.ts";
 import { inventoryPaths } from "../options.ts";
@@ -24,7 +24,9 @@ export async function hostsToWorkOn(
     return limit === undefined ? selected : limitHosts(selected, inventory, limit, { cwd: process.cwd() });
   };
   const names = hosts === undefined ? (limit ?? pattern) : pattern;
-  const found = select(await openInventory(flags, names, { secrets, concerned: select }));
+  const inventory = await openInventory(flags, names, { secrets, concerned: select });
+  const found = select(inventory);
+  if (found.length === 0) throw nobodyLeft([pattern], limit, inventory);
   // How a host is reached may stand in what could not be opened.
   for (const { locked = [] } of found) for (const why of locked) throw why;
   return found;

@@ -1,7 +1,7 @@
 import { constants } from "node:os";
 import type { HostResult } from "../../fanout/result.ts";
 import type { Style } from "../../reporter/rows/row.ts";
-import { safeLine } from "../../reporter/rows/sanitize.ts";
+import { safeError } from "../../reporter/rows/sanitize.ts";
 import type { Symbols } from "../../reporter/rows/symbols.ts";
 
 const FAILED: Style = { color: "red" };
@@ -37,7 +37,7 @@ export function reasonOf({ host, error, exit }: HostResult): string {
   // `web1: …`, or `web1 (10.0.0.1:22) …`: what stands beside a name need not say it, and folds when it does not.
   const own = /^(?:: | \([^()]*\) | )/.exec(said.startsWith(host) ? said.slice(host.length) : "");
   const reason = own === null ? said : said.slice(host.length + own[0].length);
-  const shown = safeLine(reason.replaceAll("\n", " "));
+  const shown = safeError(reason.replaceAll("\n", " "));
   return shown.length > MAX_REASON ? `${shown.slice(0, MAX_REASON)}…` : shown;
 }
 

@@ -26,11 +26,6 @@ export async function shell(pattern: string | undefined, flags: ShellFlags): Pro
   const { askPassphrase } = await import("../ask.ts");
   const secrets = createSecretStore({ ...secretOptions(flags), cwd: process.cwd(), ask: askPassphrase });
   const selected = await hostsToWorkOn({ hosts: pattern }, flags, secrets);
-  if (selected.length === 0)
-    throw new VolleyError(
-      "PATTERN_UNKNOWN",
-      "there is no host to open a shell on: none is in what was asked for",
-    );
   const hosts = await Promise.all(selected.map((host) => withPasswords(host, secrets)));
   const becomeOn = await readBecome(flags);
   const interruption = new AbortController();

@@ -2,7 +2,7 @@ import { foldNodeSet } from "../../fanout/node-set.ts";
 import type { FileAction, TransferOutcome, TransferResult } from "../../fanout/transfer/result.ts";
 import { count, formatBytes, formatElapsed, formatRate } from "../../reporter/rows/amounts.ts";
 import { BOLD, DIM, type Row, type Style, segment } from "../../reporter/rows/row.ts";
-import { safeLine } from "../../reporter/rows/sanitize.ts";
+import { safeError } from "../../reporter/rows/sanitize.ts";
 import type { Symbols } from "../../reporter/rows/symbols.ts";
 import { padText } from "../../reporter/rows/width.ts";
 import type { TransferShown } from "./printer.ts";
@@ -52,7 +52,7 @@ export function reasonOf({ host, error }: Pick<TransferResult, "host" | "error">
   if (error === undefined) return "";
   const { message } = error;
   const own = message.startsWith(`${host}: `) ? message.slice(host.length + 2) : message;
-  return safeLine(own.replaceAll("\n", " "));
+  return safeError(own.replaceAll("\n", " "));
 }
 
 /** How it went: hosts that failed first, by reason, then the sum. */
@@ -74,7 +74,7 @@ export function endRows(
       ],
       ...(hint === undefined
         ? []
-        : [[segment(`${" ".repeat(wide + 4)}hint: `, BOLD), segment(safeLine(hint))]]),
+        : [[segment(`${" ".repeat(wide + 4)}hint: `, BOLD), segment(safeError(hint))]]),
     ];
   });
   return [...rows, ...totalRows(results, elapsedMs, { check, kind, symbols })];

@@ -1,6 +1,5 @@
 import { recordFanOut } from "../../controller/fan-out-record.ts";
 import { openTransports } from "../../controller/transports.ts";
-import { VolleyError } from "../../core/errors.ts";
 import { exitCodeOf } from "../../fanout/result.ts";
 import type { TransferResult } from "../../fanout/transfer/result.ts";
 import type { TransferOptions } from "../../fanout/transfer/transfer.ts";
@@ -31,8 +30,6 @@ export async function runTransfer(
   const { askPassphrase } = await import("../ask.ts");
   const secrets = createSecretStore({ ...secretOptions(flags), cwd: process.cwd(), ask: askPassphrase });
   const selected = await hostsToWorkOn({ hosts: pattern }, flags, secrets);
-  if (selected.length === 0)
-    throw new VolleyError("PATTERN_UNKNOWN", `there is no host to ${kind}: none is in what was asked for`);
   const hosts = await Promise.all(selected.map((host) => withPasswords(host, secrets)));
   const becomeOf = await readBecome(flags);
   const check = flags.check === true || flags.dryRun === true;

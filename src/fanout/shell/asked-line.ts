@@ -16,6 +16,13 @@ export const TYPED_START = " _v=$(umask 077;";
 /** As `volley exec` does: in /tmp, where others can write, only where there is no home to write in. */
 const MAKE_FILE = `mkdir -p "$HOME/.cache/volley" 2>/dev/null;mktemp "$HOME/.cache/volley/fold.XXXXXX" 2>/dev/null||mktemp`;
 
+/** A line end that is typed would be taken for the end of what is typed. */
+function onOneLine(text: string): string {
+  if (!text.includes("\n")) return quote(text);
+  const escaped = text.replaceAll("\\", "\\\\").replaceAll("\n", "\\012");
+  return `"$(printf %b ${quote(escaped)})"`;
+}
+
 /**
  * What is typed into a shell of the Bourne kind so that it runs a line where it is, keeping directory, variables and
  * functions the line changes, and tells what came of it between marks: `b` when it begins, `a` before the answer, and
@@ -29,7 +36,7 @@ export function askedLine(line: string, token: string): string {
     `rm -f "$_v"`,
     mark("b"),
     `case \${ZSH_VERSION-} in "")_v=command;;*)_v=builtin;esac`,
-    `$_v eval ${quote(line)} >&8 2>&1 8>&- 9<&- </dev/null`,
+    `$_v eval ${onOneLine(line)} >&8 2>&1 8>&- 9<&- </dev/null`,
     "_v=$?",
     mark("a"),
     "cat <&9",

@@ -66,8 +66,8 @@ export async function runFleetShell(options: FleetShellOptions): Promise<FleetSh
   setMaxListeners(0, connecting.signal);
   const reached = new Set<string>();
   const history: string[] = [];
-  const lineEditor = createLineEditor({ history, words });
-  const foldEditor = createLineEditor({ history, words });
+  const lineEditor = createLineEditor({ history, words, keepsLines: true });
+  const foldEditor = createLineEditor({ history, words, keepsLines: true });
   let noticeTimer: NodeJS.Timeout | undefined;
   let rangAt = Number.NEGATIVE_INFINITY;
   let finish!: () => void;

@@ -136,7 +136,7 @@ function handleLine(result: EditResult, context: RouterContext): void {
   if (result.kind !== "entered") return;
   const panes = receivers(state);
   if (panes.length === 0) notify(`typing to none: ${escapeKey.label} a types to all`);
-  for (const pane of panes) pane.sendText(`${result.line}\r`);
+  for (const pane of panes) pane.sendText(`${result.line.replaceAll("\n", "\r")}\r`);
 }
 
 function handleFold(token: InputToken, context: RouterContext): void {

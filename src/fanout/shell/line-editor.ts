@@ -13,7 +13,7 @@ export type EditResult =
   /** A key that it does not know. */
   | { readonly kind: "ignored" };
 
-/** One line that is being typed, with the keys of readline's Emacs mode. */
+/** One line that is being typed, or the lines of a paste, with the keys of readline's Emacs mode. */
 export interface LineEditor {
   readonly text: string;
   /** Where the next character goes: an index into `text`. */
@@ -25,6 +25,8 @@ export interface LineEditor {
 export interface LineEditorOptions {
   /** Earlier lines, the oldest first; lines entered are added. */
   readonly history: string[];
+  /** Whether what is pasted keeps its lines; else they become one. Default: no. */
+  readonly keepsLines?: boolean;
   /** Words to complete beside those of earlier lines. */
   readonly words: readonly string[];
 }
@@ -32,7 +34,7 @@ export interface LineEditorOptions {
 const MAX_HISTORY = 1_000;
 
 /** An empty line. */
-export function createLineEditor({ history, words }: LineEditorOptions): LineEditor {
+export function createLineEditor({ history, words, keepsLines = false }: LineEditorOptions): LineEditor {
   let text = "";
   let cursor = 0;
   let killed = "";
@@ -128,12 +130,22 @@ export function createLineEditor({ history, words }: LineEditorOptions): LineEdi
       return cursor;
     },
     handle: (token) => {
-      // One line: what is pasted keeps its words.
-      if (token.kind === "paste") return insert(printable(token.bytes.toString("utf8").replace(/\s+/g, " ")));
+      if (token.kind === "paste") return insert(pasted(token.bytes.toString("utf8"), keepsLines));
       if (token.text !== undefined) return insert(printable(token.text));
       return token.name === undefined ? { kind: "ignored" } : handleKey(token.name);
     },
   };
+}
+
+/** The Enter at the end of a paste is left to the person: nothing is sent before it is pressed. */
+function pasted(text: string, keepsLines: boolean): string {
+  if (!keepsLines) return printable(text.replace(/\s+/g, " "));
+  return text
+    .replace(/\r\n?/g, "\n")
+    .replace(/\n$/, "")
+    .split("\n")
+    .map((line) => printable(line.replaceAll("\t", " ")))
+    .join("\n");
 }
 
 function printable(text: string): string {

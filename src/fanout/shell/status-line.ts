@@ -6,6 +6,8 @@ import { receivers, type ShellState } from "./shell-state.ts";
 
 const BAR = style(FLAGS.inverse);
 const MIN_MARK_WIDTH = 30;
+/** Where a line of a paste ends. */
+const LINE_END = "↵";
 
 /** The bottom row: whom is typed to, what is to be noticed, where one is. */
 export function drawStatusLine(cells: Cells, state: ShellState, row: number, options: ViewOptions): void {
@@ -87,7 +89,8 @@ export function drawEditor(
   const room = Math.max(1, cells.columns - start - 1);
   // What is typed last is to be seen where a line is longer than the screen is wide.
   let from = 0;
-  while (widthOf(editor.text.slice(from, editor.cursor)) > room) from++;
-  drawText(cells, { column: start, row, room }, editor.text.slice(from), style(0), widthOf);
-  return Math.min(cells.columns - 1, start + widthOf(editor.text.slice(from, editor.cursor)));
+  const text = editor.text.replaceAll("\n", LINE_END);
+  while (widthOf(text.slice(from, editor.cursor)) > room) from++;
+  drawText(cells, { column: start, row, room }, text.slice(from), style(0), widthOf);
+  return Math.min(cells.columns - 1, start + widthOf(text.slice(from, editor.cursor)));
 }

@@ -1,19 +1,19 @@
 import { formatLocation, type SerializedError } from "../../core/errors.ts";
 import { BOLD, DIM, line, type Row, segment } from "./row.ts";
-import { safeLine, safeLines } from "./sanitize.ts";
+import { safeError, safeErrorLines, safeLines } from "./sanitize.ts";
 
 const MAX_MESSAGE_LINES = 30;
 const MAX_STACK_LINES = 12;
 
 /** An error as rows: its message, where it is, what to do about it, and for a fault of our own its stack. */
 export function errorRows(error: SerializedError): readonly Row[] {
-  const message = safeLines(error.message);
+  const message = safeErrorLines(error.message);
   return [
     ...message.slice(0, MAX_MESSAGE_LINES).map((text) => line(text, { color: "red" })),
     ...(message.length > MAX_MESSAGE_LINES
       ? [line(`(${message.length - MAX_MESSAGE_LINES} more lines)`, DIM)]
       : []),
-    ...(error.location === undefined ? [] : [line(`at ${safeLine(formatLocation(error.location))}`, DIM)]),
+    ...(error.location === undefined ? [] : [line(`at ${safeError(formatLocation(error.location))}`, DIM)]),
     ...(error.hint === undefined ? [] : hintRows(error.hint)),
     ...(error.code === "INTERNAL" && error.stack !== undefined ? stackRows(error.stack) : []),
   ];
@@ -25,7 +25,7 @@ export function outputRows(output: readonly string[], gutter: string): readonly 
 }
 
 function hintRows(hint: string): readonly Row[] {
-  return safeLines(hint).map((text, index) => [
+  return safeErrorLines(hint).map((text, index) => [
     segment(index === 0 ? "hint: " : "      ", BOLD),
     segment(text),
   ]);

@@ -17,11 +17,30 @@ const NEEDS_WORK = /[^\x20-\x7e]/;
  * those that reorder or hide text are made visible (`^G`, `<202e>`), tabs become blanks, and its length is bounded.
  */
 export function safeLine(text: string): string {
-  const bounded =
-    text.length > MAX_LINE ? `${text.slice(0, MAX_LINE)} [${text.length - MAX_LINE} more]` : text;
-  if (!NEEDS_WORK.test(bounded)) return bounded;
-  return bounded
-    .replace(ESCAPE_SEQUENCE, "")
+  const bounded = boundedLine(text);
+  return NEEDS_WORK.test(bounded) ? showControls(bounded.replace(ESCAPE_SEQUENCE, "")) : bounded;
+}
+
+/** An error's message, or a name in it, made safe to show: nothing is removed, or nobody would find what it names. */
+export function safeError(text: string): string {
+  const bounded = boundedLine(text);
+  return NEEDS_WORK.test(bounded) ? showControls(bounded) : bounded;
+}
+
+/** The lines of an error's message, each as {@link safeError} makes it. */
+export function safeErrorLines(text: string): readonly string[] {
+  return text
+    .replace(/\r?\n$/, "")
+    .split(/\r?\n/)
+    .map(safeError);
+}
+
+function boundedLine(text: string): string {
+  return text.length > MAX_LINE ? `${text.slice(0, MAX_LINE)} [${text.length - MAX_LINE} more]` : text;
+}
+
+function showControls(text: string): string {
+  return text
     .replaceAll("\t", " ".repeat(TAB_COLUMNS))
     .replace(C0, (control) => `^${String.fromCharCode(control.charCodeAt(0) ^ 0x40)}`)
     .replace(INVISIBLE, (hidden) => `<${(hidden.codePointAt(0) ?? 0).toString(16).padStart(4, "0")}>`);

@@ -98,6 +98,13 @@ it("gives bytes as they were written, and no terminal to write to or read from",
   expect(raw).toBe(`a\r\nb\n\tc${Array.from({ length: 3000 }, (_, index) => `${index + 1}\n`).join("")}`);
 });
 
+it("runs the lines of a paste as one script", async () => {
+  const [pane] = await openPanes(1);
+  const script = "for word in 'a\\\\b' '%s'; do\n  echo \"$word\" # a remark\ndone\nlater=5";
+  expect(await fold([pane!], script)).toContain(`\na\\b\n%s\n`);
+  expect(await fold([pane!], "echo $later")).toContain("\n5\n");
+});
+
 it("survives a line that is no line, and has the shell's own words for it", async () => {
   const panes = await openPanes(2);
   expect(await fold(panes, 'echo "unclosed')).toMatch(/web\[01-02\] \(2\) {2}exit \d+\n.*nterminated|EOF/);

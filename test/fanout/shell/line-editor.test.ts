@@ -3,8 +3,8 @@ import { completeWord } from "../../../src/fanout/shell/completion.ts";
 import { createInputParser } from "../../../src/fanout/shell/input-parser.ts";
 import { createLineEditor, type EditResult } from "../../../src/fanout/shell/line-editor.ts";
 
-function editorWith(history: string[] = [], words: readonly string[] = []) {
-  const editor = createLineEditor({ history, words });
+function editorWith(history: string[] = [], words: readonly string[] = [], keepsLines = false) {
+  const editor = createLineEditor({ history, words, keepsLines });
   return {
     editor,
     type: (keys: string): EditResult | undefined => {
@@ -55,6 +55,13 @@ describe("createLineEditor", () => {
     expect(editor.text).toBe("first");
     type("\x1b[B\x1b[B");
     expect(editor.text).toBe("dra");
+  });
+
+  it("keeps the lines of a paste where lines are sent, and waits for Enter", () => {
+    const { editor, type } = editorWith([], [], true);
+    type("\x1b[200~for i in 1 2; do\r\n\techo $i\x1b[31m\rdone\n\x1b[201~");
+    expect(editor.text).toBe("for i in 1 2; do\n echo $i[31m\ndone");
+    expect(type("\r")).toEqual({ kind: "entered", line: "for i in 1 2; do\n echo $i[31m\ndone" });
   });
 
   it("takes a paste as one line without controls", () => {
