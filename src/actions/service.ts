@@ -1,14 +1,15 @@
 import * as v from "valibot";
 import type { ReadSystem } from "../core/system.ts";
 import { defineAction } from "./define.ts";
-import { oneOf, optionalText, text } from "./lib/params.ts";
+import { oneOf, optionalText } from "./lib/params.ts";
 import { applyScript, inspectScript, type ScriptChange, type ScriptRequest } from "./lib/sysv-service.ts";
 import { applyUnit, inspectUnit, type UnitChange, type UnitData, type UnitRequest } from "./lib/unit-plan.ts";
 import { runsSystemd } from "./lib/unit-state.ts";
+import { unitText } from "./lib/unit-text.ts";
 
 const params = v.pipe(
   v.strictObject({
-    name: text("The service."),
+    name: unitText("The service, one."),
     state: v.optional(
       v.pipe(
         v.picklist(["started", "stopped", "restarted", "reloaded"]),

@@ -1,15 +1,16 @@
 import * as v from "valibot";
 import { defineAction } from "./define.ts";
-import { flag, oneOf, optionalText } from "./lib/params.ts";
+import { flag, oneOf } from "./lib/params.ts";
 import { applyUnit, inspectUnit, type UnitChange, type UnitData, type UnitRequest } from "./lib/unit-plan.ts";
+import { unitText } from "./lib/unit-text.ts";
 
 const optionalFlag = (description: string) => v.optional(v.pipe(v.boolean(), v.description(description)));
 
 const params = v.pipe(
   v.strictObject({
-    name: optionalText("The unit; without a suffix a service is meant."),
-    unit: optionalText("The same as `name`."),
-    service: optionalText("The same as `name`."),
+    name: v.optional(unitText("The unit, one; without a suffix a service is meant.")),
+    unit: v.optional(unitText("The same as `name`.")),
+    service: v.optional(unitText("The same as `name`.")),
     state: v.optional(
       v.pipe(
         v.picklist(["started", "stopped", "restarted", "reloaded"]),
@@ -63,7 +64,7 @@ export const systemd = defineAction<typeof params, UnitChange, UnitData>({
   name: "systemd",
   doc: `Start, stop, restart, enable or mask a systemd unit.
 
-A service that runs, is enabled and is not masked is recognised by systemd's own files, without a process; everything else is asked of \`systemctl show\`. As with Ansible, \`restarted\` and \`reloaded\` are always a change and start a unit that is stopped, \`daemon_reload\` never is one, and a unit whose state is \`indirect\` or \`enabled-runtime\` counts as disabled. A \`static\` unit has nothing to enable or disable: both are right. An alias (\`sshd\`) stands for its unit (\`ssh\`).
+A service that runs, is enabled and is not masked is recognised by systemd's own files, without a process; everything else is asked of \`systemctl show\`. As with Ansible, \`restarted\` and \`reloaded\` are always a change and start a unit that is stopped, \`daemon_reload\` never is one, and a unit whose state is \`indirect\` or \`enabled-runtime\` counts as disabled. A \`static\` unit has nothing to enable or disable: both are right. An alias (\`sshd\`) stands for its unit (\`ssh\`). A template (\`getty@\`) can be enabled, disabled and masked; only its instances can be started.
 
 A unit that does not exist is an error; in check mode it is unknown, because an earlier task may install it.`,
   params,

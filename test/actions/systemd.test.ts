@@ -1,7 +1,13 @@
 import { mkdirSync, symlinkSync, writeFileSync } from "node:fs";
 import { dirname, join } from "node:path";
 import { beforeEach, describe, expect, it } from "vitest";
-import { isEnabled, isSurelyUp, touchUnit } from "../../src/actions/lib/unit-state.ts";
+import {
+  isEnabled,
+  isSurelyUp,
+  isTemplate,
+  refuseUnitName,
+  touchUnit,
+} from "../../src/actions/lib/unit-state.ts";
 import { service } from "../../src/actions/service.ts";
 import { systemd } from "../../src/actions/systemd.ts";
 import { createMemo } from "../../src/core/memo.ts";
@@ -85,6 +91,23 @@ describe("isSurelyUp", () => {
   });
 });
 
+describe("refuseUnitName", () => {
+  it.each(["cron", "getty@tty1", "-.mount", "dev-disk-by\\\\x2dlabel-a.swap", "a:b_c.d@e.service"])(
+    "lets %s be",
+    (name) => expect(refuseUnitName(name)).toBeUndefined(),
+  );
+});
+
+describe("isTemplate", () => {
+  it.each([
+    ["getty@", true],
+    ["getty@.service", true],
+    ["getty@tty1", false],
+    ["getty@tty1.service", false],
+    ["cron", false],
+  ])("of %s is %s", (name, expected) => expect(isTemplate(name)).toBe(expected));
+});
+
 describe("isEnabled", () => {
   const of = (UnitFileState: string) =>
     isEnabled(sandbox.system, {
@@ -117,6 +140,14 @@ describe("systemd's and service's parameters", () => {
     [() => systemd({ name: "a", unit: "a", state: "started" }), /are the same/],
     [() => systemd({ name: "a", scope: "global", state: "started" }), /no running units/],
     [() => systemd({ name: "a", state: "running" as never }), /"state"/],
+    // systemctl would stop every unit that fits.
+    [() => systemd({ name: "lab*", state: "stopped" }), /"lab\*" is a pattern .* name one unit/],
+    [() => systemd({ unit: "lab?.service", enabled: true }), /is a pattern/],
+    [() => systemd({ service: "lab[12]", masked: true }), /is a pattern/],
+    [() => systemd({ name: "cron ssh", state: "stopped" }), /has white space: name one unit/],
+    [() => systemd({ name: ["cron", "ssh"] as never, state: "stopped" }), /"name"/],
+    [() => service({ name: "lab*", state: "stopped" }), /is a pattern/],
+    [() => service({ name: "[lab]", enabled: false }), /is a pattern/],
     [
       () => systemd({ name: "a", enable: true } as never),
       /unknown parameter "enable"; did you mean "enabled"/,

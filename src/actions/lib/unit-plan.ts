@@ -12,6 +12,7 @@ import { failureText, runTool } from "./run-tool.ts";
 import {
   isEnabled,
   isSurelyUp,
+  isTemplate,
   readUnit,
   runsSystemd,
   systemctl,
@@ -103,7 +104,7 @@ async function planUnit(
   const attributes: Record<string, readonly [string, string]> = {};
   const isMasked = unit.LoadState === "masked" || unit.UnitFileState.startsWith("masked");
   if (masked !== undefined && masked !== isMasked) {
-    commands.push([masked ? "mask" : "unmask", name]);
+    commands.push([masked ? "mask" : "unmask", "--", name]);
     attributes.masked = [String(isMasked), String(masked)];
   }
   if (isMasked && masked === undefined && state !== undefined && state !== "stopped") {
@@ -114,12 +115,12 @@ async function planUnit(
   const enabledNow = isMasked ? false : await isEnabled(system, unit);
   if (enabled !== undefined && enabledNow !== null && enabled !== enabledNow) {
     // An alias cannot be enabled: the unit itself is.
-    commands.push([enabled ? "enable" : "disable", ...(force ? ["--force"] : []), unit.Id]);
+    commands.push([enabled ? "enable" : "disable", ...(force ? ["--force"] : []), "--", unit.Id]);
     attributes.enabled = [unit.UnitFileState || "disabled", enabled ? "enabled" : "disabled"];
   }
   const verb = await verbFor(request, unit, system);
   if (verb !== null) {
-    commands.push([verb, ...(request.noBlock ? ["--no-block"] : []), name]);
+    commands.push([verb, ...(request.noBlock ? ["--no-block"] : []), "--", name]);
     attributes.state = [unit.ActiveState, state ?? ""];
   }
   if (commands.length === 0) return null;
@@ -128,11 +129,19 @@ async function planUnit(
 }
 
 async function verbFor(
-  { state, name, scope }: UnitRequest,
+  { state, name = "", scope }: UnitRequest,
   { ActiveState }: UnitState,
   system: ReadSystem,
 ): Promise<string | null> {
   if (state === undefined) return null;
+  if (isTemplate(name))
+    throw new VolleyError(
+      "ACTION_FAILED",
+      `${name} cannot be ${state}: it is a template, of which only instances run`,
+      {
+        hint: `name an instance, such as ${name.replace(/@.*/, "@tty1")}`,
+      },
+    );
   if (ActiveState === "unknown") {
     const reason =
       scope === "system" && !(await runsSystemd(system))

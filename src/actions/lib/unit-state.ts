@@ -28,6 +28,20 @@ export function unitName(name: string): string {
   return SUFFIX.test(name) ? name : `${name}.service`;
 }
 
+/** Whether a name is that of a template (systemd.unit(5)): it can be enabled, but only its instances run. */
+export function isTemplate(name: string): boolean {
+  return unitName(name).replace(SUFFIX, "").endsWith("@");
+}
+
+/** What keeps a text from naming one unit, to be said of it; undefined: nothing. systemctl takes globs for many units. */
+export function refuseUnitName(name: string): string | undefined {
+  const glob = /[*?[]/.exec(name)?.[0];
+  if (glob !== undefined)
+    return `"${name}" is a pattern (it has a "${glob}"): name one unit, and give several with loop`;
+  if (/\s/.test(name)) return `"${name}" has white space: name one unit, and give several with loop`;
+  return undefined;
+}
+
 /** Whether systemd is the running init. */
 export async function runsSystemd(system: ReadSystem): Promise<boolean> {
   return (await system.stat("/run/systemd/system"))?.type === "directory";
@@ -90,7 +104,8 @@ export async function isSurelyUp(
 
 /** A unit's state; `LoadState` is `not-found` when there is no such unit. */
 export async function readUnit(system: ReadSystem, name: string, scope: UnitScope): Promise<UnitState> {
-  if (scope === "global" || (scope === "system" && !(await runsSystemd(system))))
+  // systemd shows no template: what is known of one is its file.
+  if (scope === "global" || isTemplate(name) || (scope === "system" && !(await runsSystemd(system))))
     return readUnitFile(system, name, scope);
   const shown = await system.query([...systemctl(scope), "show", `--property=${PROPERTIES}`, "--", name], {
     env: systemctlEnvironment(scope, system.uid),

@@ -169,6 +169,12 @@ const services: readonly ActionCase[] = [
     again: "changed",
   },
   {
+    name: "systemd enables a template, whose instances are what runs",
+    prepare: `${unitFile("nap@.service", `${NAP}\nDefaultInstance=one`)}; systemctl disable nap@ 2>/dev/null; systemctl daemon-reload`,
+    call: systemd({ name: "nap@", enabled: true }),
+    verify: "systemctl is-enabled nap@.service && systemctl is-enabled nap@one.service",
+  },
+  {
     name: "systemd is not misled by what a stopped unit leaves running",
     prepare: `${NAP_GONE}; ${unitFile("nap.service", `${NAP}\n[Service]\nKillMode=process`)}; systemctl daemon-reload; systemctl enable --now nap; systemctl stop nap`,
     call: systemd({ name: "nap", state: "started", enabled: true }),
