@@ -30,7 +30,8 @@ export function pythonClass(letter: string, unicode: boolean): string | undefine
 /** `\b`, or with `not` `\B`: where a word begins or ends. */
 export function wordBoundary(unicode: boolean, not: boolean): string {
   const word = `[${pythonClass("w", unicode)}]`;
+  // Python finds neither in an empty text.
   return not
-    ? `(?:(?<=${word})(?=${word})|(?<!${word})(?!${word}))`
+    ? `(?!^$)(?:(?<=${word})(?=${word})|(?<!${word})(?!${word}))`
     : `(?:(?<=${word})(?!${word})|(?<!${word})(?=${word}))`;
 }

@@ -10,11 +10,15 @@ export interface PythonRegexFlags {
   readonly dotAll?: boolean;
   /** `\d`, `\s`, `\w` and `\b` go by Unicode, as in Python's `str`; without it by ASCII, as in its `bytes`. */
   readonly unicode?: boolean;
+  /** Python's `match` and `fullmatch`: only at the start, or from the start to the end. */
+  readonly anchored?: "start" | "both";
   /** Matches all, as `matchAll` and `replace` need it. */
   readonly global?: boolean;
 }
 
 interface Modes {
+  readonly ignoreCase: boolean;
+  readonly unicode: boolean;
   readonly multiline: boolean;
   readonly dotAll: boolean;
   readonly verbose: boolean;
@@ -23,12 +27,17 @@ interface Modes {
 const CONTROL: Readonly<Record<string, number>> = { a: 7, f: 12, n: 10, r: 13, t: 9, v: 11 };
 const SYNTAX = "^$\\.*+?()[]{}|/";
 
-// Anchors are written out, so that JavaScript's other ideas of what ends a line play no part.
-const START = "(?:(?<![\\s\\S]))";
-const END = "(?:(?![\\s\\S]))";
-const LINE_START = "(?:(?<![^\\n]))";
-const LINE_END = "(?:(?![^\\n]))";
-const END_OR_FINAL_NEWLINE = "(?:(?=\\n?(?![\\s\\S])))";
+// JavaScript has no `m` of ours: what ends a line to it is more than Python's newline.
+const START = "(?:^)";
+const END = "(?:$)";
+const LINE_START = "(?:^|(?<=\\n))";
+const LINE_END = "(?:$|(?=\\n))";
+const END_OR_FINAL_NEWLINE = "(?:(?=\\n?$))";
+
+const ANCHORS: ReadonlySet<string> = new Set([
+  ...[START, END, LINE_START, LINE_END, END_OR_FINAL_NEWLINE],
+  ...[false, true].flatMap((unicode) => [wordBoundary(unicode, false), wordBoundary(unicode, true)]),
+]);
 
 function literal(character: string): string {
   if (SYNTAX.includes(character)) return `\\${character}`;
@@ -39,28 +48,64 @@ function literalInClass(character: string): string {
   return "\\]^-[".includes(character) ? `\\${character}` : character;
 }
 
+/** The letters that are the same but for their case, the given one included; without `unicode` only ASCII's. */
+function casesOf(character: string, unicode: boolean): readonly string[] {
+  const cases = [character, character.toLowerCase(), character.toUpperCase()];
+  if (unicode && /[ks]/i.test(character)) cases.push(/k/i.test(character) ? "\u212a" : "\u017f");
+  const one = (text: string): boolean => [...text].length === 1 && (unicode || /^[\0-\x7f]$/.test(text));
+  return [character, ...new Set(cases)].filter(
+    (text, index) => index === 0 || (text !== character && one(text)),
+  );
+}
+
+/** Where letters with two cases are, for ranges of classes. */
+const CASED: readonly (readonly [number, number])[] = [
+  [0x41, 0x7a],
+  [0xb5, 0x24f],
+  [0x370, 0x587],
+  [0x1e00, 0x1fff],
+];
+
 class Translator {
   readonly #source: string;
   #at = 0;
-  #ignoreCase: boolean;
+  /** Groups that are open. */
+  #depth = 0;
   #modes: Modes;
-  readonly #unicode: boolean;
+  /** Cases are written out, because the flag holds for the whole: of a part, or of ASCII only. */
+  readonly #expands: boolean;
+  /** How case counted where something was read: both ways, when only parts are to be read without regard to it. */
+  readonly #seen = new Set<boolean>();
+  #hasReferences = false;
+  /** Whether what was read last is an anchor. */
+  #afterAnchor = false;
 
-  constructor(source: string, flags: PythonRegexFlags) {
+  constructor(source: string, flags: PythonRegexFlags, expands: boolean) {
     this.#source = source;
-    this.#ignoreCase = flags.ignoreCase === true;
-    this.#unicode = flags.unicode === true;
-    this.#modes = { multiline: flags.multiline === true, dotAll: flags.dotAll === true, verbose: false };
+    this.#expands = expands;
+    this.#modes = {
+      ignoreCase: flags.ignoreCase === true,
+      unicode: flags.unicode === true,
+      multiline: flags.multiline === true,
+      dotAll: flags.dotAll === true,
+      verbose: false,
+    };
   }
 
-  translate(global: boolean): RegExp {
+  /** JavaScript's source, and its flags. */
+  translate(): { readonly body: string; readonly ignoreCase: boolean } {
     const body = this.#alternatives();
     if (this.#at < this.#source.length) this.#fail("unbalanced )");
-    try {
-      return new RegExp(body, `u${this.#ignoreCase ? "i" : ""}${global ? "g" : ""}`);
-    } catch (thrown) {
-      return this.#fail(thrown instanceof Error ? thrown.message.replace(/^.*: /, "") : String(thrown));
-    }
+    return { body, ignoreCase: !this.#expands && this.#seen.has(true) };
+  }
+
+  /** Whether the translation is right only with cases written out. */
+  get needsExpansion(): boolean {
+    return this.#seen.has(true) && (this.#seen.has(false) || (!this.#modes.unicode && !this.#hasReferences));
+  }
+
+  fail(thrown: unknown): never {
+    return this.#fail(thrown instanceof Error ? thrown.message.replace(/^.*: /, "") : String(thrown));
   }
 
   #fail(why: string): never {
@@ -85,16 +130,31 @@ class Translator {
   /** Everything up to the closing parenthesis or the end. */
   #alternatives(): string {
     let out = "";
-    while (this.#at < this.#source.length && this.#source[this.#at] !== ")") out += this.#piece();
+    while (this.#at < this.#source.length && this.#source[this.#at] !== ")") {
+      const piece = this.#piece(out === "");
+      if (piece !== "") this.#afterAnchor = ANCHORS.has(piece);
+      out += piece;
+    }
     return out;
   }
 
-  #piece(): string {
+  /** One character as it is, in both cases where that is asked for. */
+  #literal(character: string): string {
+    const { ignoreCase, unicode } = this.#modes;
+    if (character.toLowerCase() === character.toUpperCase()) return literal(character);
+    this.#seen.add(ignoreCase);
+    if (!this.#expands || !ignoreCase) return literal(character);
+    const cases = casesOf(character, unicode);
+    return cases.length === 1 ? literal(character) : `[${cases.join("")}]`;
+  }
+
+  #piece(isFirst: boolean): string {
     if (this.#modes.verbose && this.#take(/\s+|#[^\n]*/y) !== null) return "";
     const quantifier = this.#take(/\{(\d*)(,?)(\d*)\}/y);
     if (quantifier !== null) {
       const [whole, from = "", comma, to = ""] = quantifier;
-      if (from === "" && to === "") return [...whole].map(literal).join("");
+      if (whole === "{}") return "\\{\\}";
+      if (this.#afterAnchor) this.#fail("an anchor cannot be repeated");
       return comma === "" ? `{${from}}` : `{${from === "" ? "0" : from},${to}}`;
     }
     const character = this.#next();
@@ -109,42 +169,46 @@ class Translator {
       case "[":
         return this.#characterClass();
       case "(":
-        return this.#group();
+        return this.#group(isFirst && this.#depth === 0);
       case "\\":
         return this.#escape();
-      case "|":
       case "*":
       case "+":
       case "?":
+        if (this.#afterAnchor) this.#fail("an anchor cannot be repeated");
+        return character;
+      case "|":
         return character;
       default:
-        return literal(character);
+        return this.#literal(character);
     }
   }
 
-  #group(): string {
+  #group(isFirst: boolean): string {
     if (this.#take(/\?#[^)]*\)/y) !== null) return "";
     const named = this.#take(/\?P=(\w+)\)/y);
-    if (named !== null) return `\\k<${named[1]}>`;
+    if (named !== null) return this.#reference(`\\k<${named[1]}>`);
     const flags = this.#take(/\?([aiLmsux]*)(?:-([imsx]+))?([:)])/y);
-    if (flags !== null) return this.#flags(flags[1]!, flags[2] ?? "", flags[3] === ")");
+    if (flags !== null) {
+      if (flags[3] === ")" && !isFirst) this.#fail(`(?${flags[1]}) must stand first`);
+      return this.#flags(flags[1]!, flags[2] ?? "", flags[3] === ")");
+    }
     const open = this.#take(/\?P(<\w+>)|\?(<?[=!])/y);
     if (open === null && this.#source[this.#at] === "?") {
       this.#fail(`JavaScript has no group that begins with (${this.#source.slice(this.#at, this.#at + 2)}`);
     }
-    return this.#close(open === null ? "(" : `(?${open[1] ?? open[2]}`);
+    // Python may repeat what looks ahead or behind, JavaScript only what is in a group.
+    if (open?.[2] !== undefined) return `${this.#close(`(?:(?${open[2]}`)})`;
+    return this.#close(open === null ? "(" : `(?${open[1]}`);
   }
 
   #flags(on: string, off: string, rest: boolean): string {
     const outside = this.#modes;
-    if (on.includes("i") || off.includes("i")) {
-      if (!rest && on.includes("i") !== this.#ignoreCase)
-        this.#fail("(?i:…) cannot hold for a part; write (?i) first");
-      this.#ignoreCase = on.includes("i");
-    }
     const mode = (letter: string, before: boolean): boolean =>
       (on.includes(letter) || before) && !off.includes(letter);
     this.#modes = {
+      ignoreCase: mode("i", outside.ignoreCase),
+      unicode: outside.unicode && !on.includes("a"),
       multiline: mode("m", outside.multiline),
       dotAll: mode("s", outside.dotAll),
       verbose: mode("x", outside.verbose),
@@ -152,9 +216,22 @@ class Translator {
     return rest ? "" : this.#close("(?:", outside);
   }
 
+  /** What an earlier group matched. */
+  #reference(written: string): string {
+    this.#hasReferences = true;
+    if (this.#modes.ignoreCase) {
+      if (this.#expands) this.#fail("a group cannot be referred to without regard to case in a part of it");
+      this.#seen.add(true);
+    }
+    return `(?:${written})`;
+  }
+
   /** A group's body up to its end; flags set inside hold no longer outside. */
   #close(open: string, outside: Modes = this.#modes): string {
+    this.#depth++;
+    this.#afterAnchor = false;
     const body = this.#alternatives();
+    this.#depth--;
     if (this.#source[this.#at] !== ")") this.#fail("a ( is never closed");
     this.#at++;
     this.#modes = outside;
@@ -163,14 +240,14 @@ class Translator {
 
   #escape(): string {
     const code = this.#codePoint();
-    if (code !== null) return literal(String.fromCodePoint(code));
+    if (code !== null) return this.#literal(String.fromCodePoint(code));
     const reference = this.#take(/[1-9]\d?/y);
-    if (reference !== null) return `(?:\\${reference[0]})`;
+    if (reference !== null) return this.#reference(`\\${reference[0]}`);
     const character = this.#next();
     if (character === "A") return START;
     if (character === "Z") return END;
-    if (character === "b" || character === "B") return wordBoundary(this.#unicode, character === "B");
-    const kind = pythonClass(character, this.#unicode);
+    if (character === "b" || character === "B") return wordBoundary(this.#modes.unicode, character === "B");
+    const kind = pythonClass(character, this.#modes.unicode);
     if (kind !== undefined) return `[${kind}]`;
     if (/[A-Za-z]/.test(character)) this.#fail(`\\${character} has no meaning`);
     return literal(character);
@@ -190,40 +267,81 @@ class Translator {
     let out = this.#take(/\^/y) === null ? "[" : "[^";
     for (let first = true; first || this.#source[this.#at] !== "]"; first = false) {
       const from = this.#classItem();
-      // A hyphen is a range only between two characters: `[\w-]` and `[a-]` mean the hyphen itself.
-      const range = from.range && this.#take(/-(?!\])/y) !== null;
-      if (!range) {
+      // A hyphen is a range only between two characters: `[\w-]` and `[a-]` mean the hyphen itself, `[\w-a]` means nothing.
+      const range = this.#take(/-(?!\])/y) !== null;
+      const to = range ? this.#classItem() : from;
+      if (from.code === undefined || to.code === undefined) {
+        if (range) this.#fail("a range of characters begins or ends with a class");
         out += from.text;
         continue;
       }
-      const to = this.#classItem();
-      out += to.range ? `${from.text}-${to.text}` : `${from.text}\\-${to.text}`;
+      out += range ? `${from.text}-${to.text}` : from.text;
+      out += this.#otherCases(from.code, to.code);
     }
     this.#at++;
     return `${out}]`;
   }
 
-  #classItem(): { readonly text: string; readonly range: boolean } {
+  /** What a range of a class holds besides, where case does not count. */
+  #otherCases(from: number, to: number): string {
+    const { ignoreCase, unicode } = this.#modes;
+    let others = "";
+    for (const [first, last] of CASED) {
+      for (let code = Math.max(from, first); code <= Math.min(to, last); code++) {
+        const character = String.fromCodePoint(code);
+        if (character.toLowerCase() === character.toUpperCase()) continue;
+        this.#seen.add(ignoreCase);
+        if (!this.#expands || !ignoreCase) return "";
+        for (const other of casesOf(character, unicode).slice(1)) {
+          const at = other.codePointAt(0)!;
+          if ((at < from || at > to) && !others.includes(other)) others += other;
+        }
+      }
+    }
+    return others;
+  }
+
+  /** One character of a class, or what stands for several. */
+  #classItem(): { readonly text: string; readonly code?: number } {
+    const one = (character: string) => ({ text: literalInClass(character), code: character.codePointAt(0)! });
     const character = this.#next();
-    if (character !== "\\") return { text: literalInClass(character), range: true };
-    const code = this.#codePoint();
-    if (code !== null) return { text: literalInClass(String.fromCodePoint(code)), range: true };
+    if (character !== "\\") return one(character);
+    const code = this.#codePoint() ?? this.#octal();
+    if (code !== null) return one(String.fromCodePoint(code));
     const escaped = this.#next();
-    const kind = pythonClass(escaped, this.#unicode);
-    if (kind !== undefined) return { text: kind, range: false };
-    if (escaped === "b") return { text: "\\x08", range: true };
-    if (/[A-Za-z]/.test(escaped)) this.#fail(`\\${escaped} has no meaning in a character class`);
-    return { text: literalInClass(escaped), range: true };
+    const kind = pythonClass(escaped, this.#modes.unicode);
+    if (kind !== undefined) return { text: kind };
+    if (escaped === "b") return { text: "\\x08", code: 8 };
+    if (/[A-Za-z89]/.test(escaped)) this.#fail(`\\${escaped} has no meaning in a character class`);
+    return one(escaped);
+  }
+
+  #octal(): number | null {
+    const digits = this.#take(/[0-7]{1,3}/y);
+    return digits === null ? null : Number.parseInt(digits[0], 8);
   }
 }
 
 /**
- * A Python regular expression as a RegExp: named groups, `\A` and `\Z`, inline flags (`(?i)`, `(?ms:…)`, `(?x)`),
+ * A Python regular expression as a RegExp: named groups, `\A` and `\Z`, inline flags (`(?i)` first, `(?ms:…)` anywhere),
  * comments, and Python's `^`, `$` and `.`. Behaviour from the documentation of Python's `re`. Fails with
- * `ACTION_FAILED` for what JavaScript cannot express: atomic and conditional groups, `(?i:…)`.
+ * `ACTION_FAILED` for what JavaScript cannot express: atomic and conditional groups, possessive quantifiers. Two things
+ * are JavaScript's: a group inside a repeated one is forgotten with each round, and one that took no part matches nothing
+ * when it is referred to.
  */
 export function pythonRegex(pattern: string, flags: PythonRegexFlags = {}): RegExp {
-  return new Translator(pattern, flags).translate(flags.global === true);
+  let translator = new Translator(pattern, flags, false);
+  let { body, ignoreCase } = translator.translate();
+  if (translator.needsExpansion) {
+    translator = new Translator(pattern, flags, true);
+    ({ body, ignoreCase } = translator.translate());
+  }
+  if (flags.anchored !== undefined) body = `${START}(?:${body})${flags.anchored === "both" ? END : ""}`;
+  try {
+    return new RegExp(body, `u${ignoreCase ? "i" : ""}${flags.global === true ? "g" : ""}`);
+  } catch (thrown) {
+    return translator.fail(thrown);
+  }
 }
 
 const TEMPLATE_PART = /\\(?:g<(\w+)>|(0[0-7]{0,2}|[1-3][0-7]{2})|([1-9]\d?)|([\s\S]))|[^\\]+|\\$/g;

@@ -1,3 +1,4 @@
+import { pythonRegex } from "../core/python-regex.ts";
 import { callable } from "./calls.ts";
 import { datetime, wallClock } from "./date.ts";
 import { fail, NeedsCopies } from "./errors.ts";
@@ -32,7 +33,7 @@ function variable(term: unknown, keywords: Keywords, state: CallState): unknown 
 }
 
 function variableNames(terms: readonly unknown[], state: CallState): unknown[] {
-  const patterns = terms.map((term) => new RegExp(str(term)));
+  const patterns = terms.map((term) => pythonRegex(str(term), { unicode: true }));
   return patterns.flatMap((pattern) => Object.keys(state.vars).filter((name) => pattern.test(name)));
 }
 

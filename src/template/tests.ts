@@ -1,10 +1,10 @@
 import { existsSync, lstatSync, type Stats, statSync } from "node:fs";
+import { pythonRegex } from "../core/python-regex.ts";
 import { item } from "./attributes.ts";
 import { callable } from "./calls.ts";
 import { fail } from "./errors.ts";
 import { filters } from "./filters/index.ts";
 import { binary, compare, contains, equals } from "./operators.ts";
-import { compileRegex } from "./regex.ts";
 import { str } from "./repr.ts";
 import {
   Attributes,
@@ -60,19 +60,14 @@ const version: Callable = callable(
 function regex(position: "match" | "fullmatch" | "search"): Callable {
   return (
     [value, pattern, ...rest],
-    { ignorecase = rest[0] ?? false, multiline = rest[1] ?? false, match_type: kind = position },
+    { ignorecase = rest[0] ?? false, multiline: lines = rest[1] ?? false, match_type: kind = position },
   ) => {
-    const source = str(pattern);
-    const [, flags = "", body = source] = /^(\(\?[a-zA-Z]+\))?([\s\S]*)$/.exec(source) ?? [];
-    const anchored =
-      kind === "match"
-        ? `${flags}\\A(?:${body})`
-        : kind === "fullmatch"
-          ? `${flags}\\A(?:${body})\\Z`
-          : source;
-    return compileRegex(anchored, { ignoreCase: truth(ignorecase), multiLine: truth(multiline) }).test(
-      str(value),
-    );
+    const [ignoreCase, multiline] = [truth(ignorecase), truth(lines)];
+    const anchored = kind === "match" ? "start" : kind === "fullmatch" ? "both" : undefined;
+    return pythonRegex(str(pattern), {
+      ...{ ignoreCase, multiline, unicode: true },
+      ...(anchored === undefined ? {} : { anchored }),
+    }).test(str(value));
   };
 }
 

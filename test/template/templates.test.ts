@@ -230,3 +230,29 @@ describe("a rendering leaves its caller's lists and dicts as they are", () => {
     expect(given).toEqual(vars());
   });
 });
+
+// What ansible-core 2.14 makes of each.
+describe("regular expressions are Python's, the same as in actions", () => {
+  it.each([
+    ["{{ 'XY Xy' | regex_search('(?i:x)y') }}", "Xy"],
+    ["{{ 'a\\rb\u2028c\\nd' | regex_findall('.+') | length }}", "2"],
+    ["{{ 'a\\n\\nb' | regex_replace('^$', '-', multiline=true) }}", "a\n-\nb"],
+    ["{{ '😀b' | regex_replace('^', '>') | regex_replace('$', '<') }}", ">😀b<"],
+    [
+      "{{ 'AB' is match('(?i)b') }}{{ 'AB' is match('(?i)a') }}{{ 'a\\n' is regex('a$', match_type='fullmatch') }}",
+      "FalseTrueFalse",
+    ],
+    ["{{ 'abc' | regex_replace('(?P<x>b)', '[\\\\g<x>]') }}", "a[b]c"],
+    ["{{ query('varnames', '^(?i:LI)s') | join }}", "list"],
+  ])("%s", (template, expected) => {
+    expect(createTemplates().renderString(template, { list: [] })).toBe(expected);
+  });
+
+  it.each([
+    "{{ 'a' | regex_replace('(', '') }}",
+    "{{ 'a' | regex_replace('a', '\\\\q') }}",
+    "{{ 'a' | regex_search('a', '\\\\1') }}",
+  ])("%s fails", (template) => {
+    expect(failure(() => createTemplates().renderString(template, {})).code).toBe("TEMPLATE_FAILED");
+  });
+});

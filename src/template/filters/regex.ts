@@ -1,11 +1,12 @@
+import { expandPythonTemplate, pythonRegex } from "../../core/python-regex.ts";
 import { callable, intArgument } from "../calls.ts";
 import { fail } from "../errors.ts";
-import { compileRegex, expandReplacement } from "../regex.ts";
 import { str } from "../repr.ts";
 import { type Callable, truth, tuple } from "../values.ts";
 
-function flags(ignoreCase: unknown, multiLine: unknown) {
-  return { ignoreCase: truth(ignoreCase), multiLine: truth(multiLine) };
+function compile(pattern: unknown, ignoreCase: unknown, multiLine: unknown): RegExp {
+  const [ignore, multiline] = [truth(ignoreCase), truth(multiLine)];
+  return pythonRegex(str(pattern), { ignoreCase: ignore, multiline, unicode: true, global: true });
 }
 
 function replace(
@@ -16,13 +17,13 @@ function replace(
   multiLine: unknown = false,
   count: unknown = 0,
 ): string {
-  const regex = compileRegex(pattern, flags(ignoreCase, multiLine));
+  const regex = compile(pattern, ignoreCase, multiLine);
   const most = intArgument(count, 0);
   const text = str(value);
   let [result, at, done] = ["", 0, 0];
   for (const match of text.matchAll(regex)) {
     if (most > 0 && done >= most) break;
-    result += text.slice(at, match.index) + expandReplacement(str(by), match);
+    result += text.slice(at, match.index) + expandPythonTemplate(str(by), match);
     at = match.index + match[0].length;
     done++;
   }
@@ -31,13 +32,16 @@ function replace(
 
 /** `regex_search` with `\1` or `\g<name>` arguments gives a list of those groups. */
 const search: Callable = ([value, pattern, ...groups], { ignorecase = false, multiline = false }) => {
-  const match = compileRegex(pattern, flags(ignorecase, multiline)).exec(str(value));
+  const match = compile(pattern, ignorecase, multiline).exec(str(value));
   if (match === null) return null;
   if (groups.length === 0) return match[0];
   return groups.map((group) => {
     const [, name = fail(`unknown argument '${str(group)}' to regex_search`)] =
       /^\\(?:g<)?(\w+)>?$/.exec(str(group)) ?? [];
-    return (/^\d+$/.test(name) ? match[Number(name)] : match.groups?.[name]) ?? null;
+    const isNumber = /^\d+$/.test(name);
+    if (isNumber ? Number(name) >= match.length : !(name in (match.groups ?? {})))
+      fail(`the regular expression has no group ${name}`);
+    return (isNumber ? match[Number(name)] : match.groups?.[name]) ?? null;
   });
 };
 
@@ -47,7 +51,7 @@ function findAll(
   multiLine: unknown = false,
   ignoreCase: unknown = false,
 ): unknown[] {
-  return [...str(value).matchAll(compileRegex(pattern, flags(ignoreCase, multiLine)))].map((match) => {
+  return [...str(value).matchAll(compile(pattern, ignoreCase, multiLine))].map((match) => {
     if (match.length <= 2) return match[1] ?? (match.length === 2 ? "" : match[0]);
     return tuple(...match.slice(1).map((group) => group ?? ""));
   });
