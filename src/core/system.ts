@@ -33,7 +33,7 @@ export interface ProcessResult {
 
 /** How a process is started. */
 export interface ProcessOptions {
-  /** Default: the home directory, or `/`. */
+  /** Default: {@link ReadSystem.workingDirectory}. */
   readonly cwd?: string;
   /** Added to the target's own environment; `undefined` removes a variable. */
   readonly env?: Readonly<Record<string, string | undefined>>;
@@ -68,6 +68,11 @@ export interface ReadSystem {
   list(path: string): Promise<readonly string[]>;
   readLink(path: string): Promise<string>;
   realPath(path: string): Promise<string>;
+  /**
+   * Where commands run by default, as Ansible has it: in the home of who is logged in, with become too, where the user
+   * may read it; else in the user's own home, else in `/`.
+   */
+  workingDirectory(): Promise<string>;
   /** The absolute path of a command on PATH (/usr/sbin and /sbin included); null when there is none. */
   which(command: string): Promise<string | null>;
   /**

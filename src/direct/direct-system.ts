@@ -56,7 +56,7 @@ export function createDirectSystem({
       throw new VolleyError("FILE_FAILED", `${path} is not an absolute path; write it from / or from ~/`);
     return root === "" ? path : posix.join(root, path);
   };
-  const home = { home: user.home, path: searchPath(user), at };
+  const home = { directory: user.directory, path: searchPath(user), at };
   const run = async (argv: readonly string[], options: ProcessOptions = {}): Promise<ProcessResult> => {
     looks.forget();
     try {
@@ -198,6 +198,7 @@ export function createDirectSystem({
         if (user.uid === 0 && real !== full) await resolveAsRoot(full);
         return real.slice(base.length) || "/";
       }),
+    workingDirectory: async () => user.directory,
     which: async (command) => {
       const known = commands.get(command);
       if (known !== undefined) return known;

@@ -1,4 +1,5 @@
 import { VolleyError } from "../core/errors.ts";
+import type { ReadSystem } from "../core/system.ts";
 import type { Channels } from "./channels.ts";
 import { runScript } from "./script.ts";
 import { createShells, type Shells, type StartScript } from "./shell.ts";
@@ -9,11 +10,13 @@ export interface HostUser {
   readonly gid: number;
   readonly umask: number;
   readonly home: string;
+  /** See {@link ReadSystem.workingDirectory}. */
+  readonly directory: string;
   readonly env: Readonly<Record<string, string>>;
 }
 
-/** Asks who the user is: ids, umask, then the environment, which may hold anything but a NUL. */
-const SCRIPT = `id -u; id -g; umask; echo "$HOME"; env -0 2>/dev/null || cat /proc/$$/environ`;
+/** Asks who the user is: ids, umask, home, where commands run, then the environment, which may hold anything but a NUL. */
+const SCRIPT = `id -u; id -g; umask; echo "$HOME"; ([ -r . ] && [ -x . ] || cd "$HOME" 2>/dev/null || cd /; pwd -P); env -0 2>/dev/null || cat /proc/$$/environ`;
 
 const SYSTEM_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
 
@@ -30,7 +33,7 @@ export async function openShells(
 ): Promise<{ readonly shells: Shells; readonly user: HostUser }> {
   const shells = createShells(start, channels);
   const text = (await runScript(shells, SCRIPT)).toString("utf8");
-  const [uid = "", gid = "", umask = "", home = "", ...rest] = text.split("\n");
+  const [uid = "", gid = "", umask = "", home = "", directory = "", ...rest] = text.split("\n");
   if (!/^\d+$/.test(uid) || !/^\d+$/.test(gid)) {
     throw new VolleyError(
       "CONNECT_FAILED",
@@ -53,6 +56,7 @@ export async function openShells(
       gid: Number(gid),
       umask: Number.parseInt(umask, 8) || 0,
       home: home.startsWith("/") ? home : "/",
+      directory: directory.startsWith("/") ? directory : "/",
       env,
     },
   };

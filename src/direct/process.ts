@@ -13,7 +13,7 @@ const GONE_MS = 5_000;
 
 /** Where commands run by default, and what they find. */
 export interface ProcessHome {
-  readonly home: string;
+  readonly directory: string;
   /** Directories searched for commands, with `:` between. */
   readonly path: string;
   /** The absolute path of a path that may begin with `~/`. */
@@ -90,7 +90,7 @@ const SET_ODD_NAMES =
 
 /** One line of shell, whose first word tells whether the command could be started. */
 function commandLine(
-  { home, path, at }: ProcessHome,
+  { directory: own, path, at }: ProcessHome,
   argv: readonly string[],
   { cwd, env = {}, input }: ProcessOptions,
 ): string {
@@ -111,7 +111,7 @@ function commandLine(
     odd.length === 0
       ? ""
       : `! command -v perl >/dev/null 2>&1 || { export ${hidden.join(" ")}; exec perl -e ${word(SET_ODD_NAMES)} `;
-  const directory = cwd === undefined ? home : at(cwd);
+  const directory = cwd === undefined ? own : at(cwd);
   const otherwise = cwd === undefined ? "cd /" : "{ echo nodir; exit 126; }";
   const called = word(command);
   const found = command.includes("/")

@@ -59,9 +59,4 @@ export function becomeThisUser(user: string): void {
   }
   for (const key of Object.keys(process.env)) if (!KEPT.test(key)) delete process.env[key];
   Object.assign(process.env, { HOME: home, USER: name, LOGNAME: name, SHELL: shell });
-  try {
-    process.chdir(home);
-  } catch {
-    process.chdir("/");
-  }
 }

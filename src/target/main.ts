@@ -1,6 +1,8 @@
+import { homedir } from "node:os";
 import { describeError, exitCodeFor } from "../core/errors.ts";
 import { watchEventLoop } from "../system/event-loop.ts";
 import { SYSTEM_ARGUMENT } from "../system/remote-process/messages.ts";
+import { settleWorkingDirectory } from "../system/working-directory.ts";
 import { attach } from "./attach.ts";
 import type { BundleReader } from "./bundle-reader.ts";
 import { type CarryOut, createCarryOut } from "./carry-out.ts";
@@ -27,12 +29,15 @@ async function start(bundle: BundleReader, argv: readonly string[], volley: unkn
   const carryOut: CarryOut = (options) => Promise.race([carry(options), starved]);
   switch (what) {
     case "--target":
+      settleWorkingDirectory(process.env.HOME);
       return serve({ bundle, id: subject, playbook: readManifest(bundle).playbook, carryOut });
     case "--attach":
       return attach(subject, Number(from), part);
     case SYSTEM_ARGUMENT:
       return serveSystem(subject === "" ? undefined : subject, process.stdin, process.stdout);
     default:
+      // Wherever the bundle was carried to.
+      settleWorkingDirectory(process.env.HOME || homedir(), false);
       return runLocally(bundle, argv, carryOut);
   }
 }

@@ -10,6 +10,7 @@ import {
   type SystemReply,
   type SystemRequest,
 } from "../system/remote-process/messages.ts";
+import { settleWorkingDirectory } from "../system/working-directory.ts";
 import { becomeThisUser } from "./become-user.ts";
 
 /** Serves this machine as a user's System, until its input ends; `user`, for root: whom to become first. */
@@ -19,6 +20,7 @@ export async function serveSystem(
   output: Writable,
 ): Promise<number> {
   if (user !== undefined) becomeThisUser(user);
+  settleWorkingDirectory(process.env.HOME);
   const system = createLocalSystem();
   const say = (reply: SystemReply): void => void output.write(encodeMessage(reply));
   // What fails to be written has nobody left to read it.

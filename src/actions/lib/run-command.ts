@@ -32,7 +32,9 @@ export interface CommandData {
 
 /** The parameters `command` and `shell` share. */
 export const commandParams = {
-  chdir: optionalText("Directory to run in. Default: the home directory."),
+  chdir: optionalText(
+    "Directory to run in. Default: the home of who is logged in, with become too, where the user may read it; else the user's own. A relative one begins there.",
+  ),
   creates: optionalText("Path or pattern; when it exists, the command is not run. Relative to `chdir`."),
   removes: optionalText(
     "Path or pattern; when it does not exist, the command is not run. Relative to `chdir`.",
@@ -70,14 +72,26 @@ export interface CommandRequest {
   readonly timeout?: number | undefined;
 }
 
+function isWhole(path: string): boolean {
+  return /^(\/|~\/)/.test(path);
+}
+
+/** Where a command runs, and where its relative paths begin. */
+async function directoryOf(chdir: string | undefined, system: ReadSystem): Promise<string> {
+  if (chdir === "~") return "~/";
+  return chdir !== undefined && isWhole(chdir)
+    ? chdir
+    : posix.join(await system.workingDirectory(), chdir ?? "");
+}
+
 /** Decides whether `creates` or `removes` stop the command; otherwise only running it tells what it changes. */
 export async function inspectCommand(
   request: CommandRequest,
   system: ReadSystem,
 ): Promise<Change | Unchanged<CommandData>> {
   const { creates, removes, cmd, name } = request;
-  const at = (path: string): string =>
-    /^(\/|~\/)/.test(path) ? path : posix.join(request.chdir ?? "~", path);
+  const directory = await directoryOf(request.chdir, system);
+  const at = (path: string): string => (isWhole(path) ? path : posix.join(directory, path));
   const notRun = (reason: string): Unchanged<CommandData> => {
     const now = new Date();
     return unchanged({ ...describeRun(cmd, now, now), rc: 0, ...outputs(reason, "", true) }, reason);
@@ -104,7 +118,7 @@ export async function applyCommand(
   context.memo.clear();
   try {
     const result = await system.run(argv, {
-      ...(chdir === undefined ? {} : { cwd: chdir }),
+      ...(chdir === undefined ? {} : { cwd: await directoryOf(chdir, system) }),
       ...(environment === undefined ? {} : { env: environment }),
       ...(input === undefined ? {} : { input }),
       ...(timeout === undefined ? {} : { timeoutMs: timeout * 1000 }),

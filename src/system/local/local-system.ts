@@ -63,6 +63,7 @@ export function createLocalSystem(options: LocalSystemOptions = {}): ClosableSys
         const real = realPath(at(path));
         return root === undefined ? real : real.slice(fs.realpathSync(root).length) || "/";
       }),
+    workingDirectory: async () => process.cwd(),
     which: async (command) => findCommand(command, searched),
     query: run,
     writeFile: (path, content, writeOptions = {}) => writeAtomically(at(path), content, writeOptions),

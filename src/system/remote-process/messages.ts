@@ -34,6 +34,7 @@ export const SYSTEM_CALLS = [
   "list",
   "readLink",
   "realPath",
+  "workingDirectory",
   "which",
   "query",
   "writeFile",
