@@ -80,6 +80,8 @@ export async function runRemotely(
     };
   } finally {
     for (const timer of timers) clearTimeout(timer);
+    // What is left of it in the background is not waited for.
+    if (stopped !== undefined) endGroup("KILL").catch(() => {});
     signal?.removeEventListener("abort", onAbort);
   }
 }

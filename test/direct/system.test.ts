@@ -5,6 +5,7 @@ import { join } from "node:path";
 import { afterAll, afterEach, beforeAll, beforeEach, expect, test } from "vitest";
 import type { DirectSystem } from "../../src/direct/direct-system.ts";
 import { createLocalSystem } from "../../src/system/local/local-system.ts";
+import { until } from "../lib/patience.ts";
 import { type DirectHost, startDirectHost } from "./lib/host.ts";
 
 let host: DirectHost;
@@ -148,6 +149,62 @@ test("errors are those of a System on the machine itself", async () => {
     await expect(fail(system)).rejects.toMatchObject(expected as object);
   }
 });
+
+/** Does the same with the machine itself and over a connection, each in a directory of its own. */
+const onBoth = (check: (on: typeof system | typeof local, pidFile: string, cwd: string) => Promise<void>) =>
+  Promise.all(
+    [local, system].map(async (on, index) => {
+      const cwd = mkdtempSync(at(`on-${index}-`));
+      await check(on, join(cwd, "pid"), cwd);
+    }),
+  );
+
+test("a child that holds the output is left alone, whether it has a session of its own or prints", async () => {
+  await onBoth(async (on, pidFile, cwd) => {
+    for (const begin of ["sleep 60 &", "setsid sleep 60 &"]) {
+      const { code, stdout } = await on.run(["sh", "-c", `${begin} echo $!`]);
+      expect([code, process.kill(Number(stdout), "SIGKILL")], begin).toEqual([0, true]);
+    }
+    const prints = await on.run([
+      "sh",
+      "-c",
+      "for i in $(seq 300); do sleep 0.2; echo more; done & echo begun",
+    ]);
+    expect(prints).toMatchObject({ code: 0, stdout: expect.stringMatching(/^begun\n(more\n)+$/) });
+    // Neither a time limit nor cancelling waits for it.
+    const held = ["sh", "-c", 'setsid -w sh -c "echo \\$\\$ > pid; exec sleep 60"'];
+    const begun = (): boolean => existsSync(pidFile) && readFileSync(pidFile, "utf8").endsWith("\n");
+    const stop = new AbortController();
+    const cancelling = on.run(held, { cwd, signal: stop.signal });
+    cancelling.catch(() => {});
+    await until(begun);
+    stop.abort();
+    await expect(cancelling).rejects.toMatchObject({ code: "CANCELLED" });
+    expect(process.kill(Number(readFileSync(pidFile, "utf8")), "SIGKILL")).toBe(true);
+    rmSync(pidFile);
+    await expect(on.run(held, { cwd, timeoutMs: 2_000 })).rejects.toMatchObject({ code: "TIMEOUT" });
+    await until(begun);
+    expect(process.kill(Number(readFileSync(pidFile, "utf8")), "SIGKILL")).toBe(true);
+  });
+});
+
+test("of a group that is ended nothing is left, though its leader has gone", async () => {
+  await onBoth(async (on, pidFile, cwd) => {
+    const script = 'sh -c "trap : TERM; echo \\$\\$ > pid; while :; do sleep 1; done" & wait';
+    await expect(on.run(["sh", "-c", script], { cwd, timeoutMs: 2_000 })).rejects.toMatchObject({
+      code: "TIMEOUT",
+    });
+    await until(() => !isThere(Number(readFileSync(pidFile, "utf8"))));
+  });
+});
+
+function isThere(pid: number): boolean {
+  try {
+    return process.kill(pid, 0);
+  } catch {
+    return false;
+  }
+}
 
 test("processes: input, environment, live output, exit code, signal", async () => {
   const live: string[] = [];

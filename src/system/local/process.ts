@@ -1,4 +1,5 @@
 import { spawn } from "node:child_process";
+import type { Socket } from "node:net";
 import { constants } from "node:os";
 import { StringDecoder } from "node:string_decoder";
 import { VolleyError } from "../../core/errors.ts";
@@ -7,6 +8,9 @@ import type { ProcessOptions, ProcessResult } from "../../core/system.ts";
 /** Bytes kept of each stream. */
 export const DEFAULT_MAX_OUTPUT = 1 << 20;
 const KILL_GRACE_MS = 5_000;
+/** Once a process has ended, its output counts as whole after so long a silence; and after that time at the latest. */
+const SILENT_MS = 1_000;
+const LAST_MS = 5_000;
 
 /** Collects one stream of a process up to a bound, and passes every piece on as text. */
 export class Capture {
@@ -40,7 +44,10 @@ export class Capture {
   }
 }
 
-/** Runs a process of its own group to its end; on timeout or abort the whole group is ended. */
+/**
+ * Runs a process of its own group to its end; on timeout or abort the whole group is ended. A child that it leaves behind
+ * may hold its output open: it is left alone, and not waited for.
+ */
 export function runProcess(argv: readonly string[], options: ProcessOptions = {}): Promise<ProcessResult> {
   const [command, ...args] = argv;
   if (command === undefined) throw new VolleyError("PROCESS_FAILED", "cannot run an empty command");
@@ -55,8 +62,14 @@ export function runProcess(argv: readonly string[], options: ProcessOptions = {}
     });
     const stdout = new Capture(maxOutput, onOutput && ((text) => onOutput("stdout", text)));
     const stderr = new Capture(maxOutput, onOutput && ((text) => onOutput("stderr", text)));
-    child.stdout?.on("data", (chunk: Buffer) => stdout.add(chunk));
-    child.stderr?.on("data", (chunk: Buffer) => stderr.add(chunk));
+    let heardAt = 0;
+    const outputs = [child.stdout, child.stderr].filter((stream) => stream !== null) as Socket[];
+    outputs.forEach((stream, index) => {
+      stream.on("data", (chunk: Buffer) => {
+        heardAt = Date.now();
+        [stdout, stderr][index]!.add(chunk);
+      });
+    });
 
     let stopped: VolleyError | undefined;
     let killTimer: NodeJS.Timeout | undefined;
@@ -83,7 +96,9 @@ export function runProcess(argv: readonly string[], options: ProcessOptions = {}
           );
     const onAbort = (): void => stop(cancelled(command));
     signal?.addEventListener("abort", onAbort, { once: true });
+    let silence: NodeJS.Timeout | undefined;
     const finish = (): void => {
+      clearInterval(silence);
       clearTimeout(timer);
       clearTimeout(killTimer);
       signal?.removeEventListener("abort", onAbort);
@@ -93,7 +108,19 @@ export function runProcess(argv: readonly string[], options: ProcessOptions = {}
       finish();
       reject(new VolleyError("PROCESS_FAILED", explainStart(command, cwd, error), { cause: error }));
     });
-    child.once("close", (code, signalName) => {
+    child.once("exit", (code, signalName) => {
+      const endedAt = Date.now();
+      silence = setInterval(() => {
+        const now = Date.now();
+        if (now - Math.max(heardAt, endedAt) < SILENT_MS && now - endedAt < LAST_MS) return;
+        if (stopped !== undefined) endGroup("SIGKILL");
+        // Read on, or the child would end when it prints something.
+        for (const stream of outputs) stream.removeAllListeners("data").resume().unref();
+        child.off("close", done);
+        done(code, signalName);
+      }, 100);
+    });
+    const done = (code: number | null, signalName: NodeJS.Signals | null): void => {
       finish();
       if (stopped !== undefined) return reject(stopped);
       resolve({
@@ -104,7 +131,8 @@ export function runProcess(argv: readonly string[], options: ProcessOptions = {}
         stderr: stderr.end(),
         ...(stdout.truncated || stderr.truncated ? { truncated: true } : {}),
       });
-    });
+    };
+    child.once("close", done);
     if (input !== undefined && child.stdin !== null) {
       // A process that does not read its input closes the pipe: that is its right.
       child.stdin.on("error", () => {});
