@@ -52,11 +52,15 @@ export class HostRecord {
     return this.#failed > 0;
   }
 
-  /** The tally, with what is left counted where the host has not done so itself. */
+  /**
+   * The tally, with what is left counted where the host has not done so itself. A task that was at work when the host's
+   * part broke off has been executed, and did not end well.
+   */
   get fullTally(): Tally {
     if (this.bye !== undefined) return this.tally;
-    const { unchanged, changed, skipped, failed } = this.tally;
-    return { ...this.tally, notExecuted: Math.max(0, this.total - unchanged - changed - skipped - failed) };
+    const tally = { ...this.tally, failed: this.tally.failed + this.#started.size };
+    const { unchanged, changed, skipped, failed } = tally;
+    return { ...tally, notExecuted: Math.max(0, this.total - unchanged - changed - skipped - failed) };
   }
 
   /** Takes an event in. Throws `PROTOCOL_INVALID` for one that cannot be. */

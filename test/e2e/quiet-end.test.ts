@@ -34,7 +34,7 @@ test("local hosts whose process is killed are lost, and the run ends with its su
   expect(readSummary(runsDirectory(), listRuns(runsDirectory())[0]!)).toMatchObject({
     exitCode: 4,
     outcomes: { lost: 2 },
-    tally: { notExecuted: 4 },
+    tally: { failed: 2, notExecuted: 2 },
   });
 });
 
