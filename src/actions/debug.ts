@@ -1,6 +1,9 @@
 import * as v from "valibot";
 import { skipped, unchanged } from "../core/action.ts";
 import { isRecord, type Vars } from "../core/json.ts";
+import { writeJson } from "../core/json-text.ts";
+import { modelOf, plain, restore } from "../core/plain-vars.ts";
+import { keyText } from "../core/value.ts";
 import { defineAction } from "./define.ts";
 import { describe, optionalText } from "./lib/params.ts";
 
@@ -34,13 +37,14 @@ It never changes anything. What is longer than a line is shown as output. \`debu
   async inspect({ msg = "Hello world!", var: name, verbosity }, _system, context) {
     if (verbosity > Number(context.vars.ansible_verbosity ?? 0))
       return skipped<Record<string, unknown>>("the verbosity is too low for it");
-    const value = name === undefined ? msg : lookUp(context.vars, name);
-    const shown = typeof value === "string" ? value : (JSON.stringify(value, null, 2) ?? String(value));
+    const value = restore(name === undefined ? msg : lookUp(modelOf(context.vars), name));
+    const shown =
+      typeof value === "string" || value === undefined ? String(value) : writeJson(value, { indent: "  " });
     const text = name === undefined ? shown : `${name}: ${shown}`;
     const [first = "", ...more] = text.split("\n");
     if (more.length > 0) context.output("stdout", `${text}\n`);
     return unchanged<Record<string, unknown>>(
-      { [name ?? "msg"]: value },
+      { [name ?? "msg"]: plain(value) },
       more.length > 0 ? `${first} …` : first,
     );
   },
@@ -54,6 +58,7 @@ function lookUp(vars: Vars, path: string): unknown {
     const holder = value;
     value = undefined;
     if (Array.isArray(holder)) value = holder[Number(key)];
+    else if (holder instanceof Map) value = [...holder].find(([own]) => keyText(own) === key)?.[1];
     else if (isRecord(holder) && Object.hasOwn(holder, key)) value = holder[key];
     if (value === undefined) return "VARIABLE IS NOT DEFINED!";
   }

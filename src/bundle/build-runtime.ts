@@ -43,6 +43,20 @@ const LATE_YAML: Plugin = {
   },
 };
 
+/** The files of target/shared-core.ts, which the template part asks the runner for. */
+const SHARED_CORE: Plugin = {
+  name: "shared-core",
+  setup: ({ onResolve }) => {
+    onResolve(
+      { filter: /[\\/](?:errors|json-text|plain-vars|python-regex|value)\.ts$/ },
+      ({ path, resolveDir }) =>
+        /[\\/]core(?:[\\/]|$)/.test(path.startsWith("./") ? resolveDir : path)
+          ? { path: "core", external: true }
+          : undefined,
+    );
+  },
+};
+
 const QUICK_QUALITY = 5;
 
 /**
@@ -89,7 +103,8 @@ async function buildPart(name: keyof RuntimeFiles, sourceDirectory: string): Pro
     format: "cjs",
     // Old versions must at least be able to say that they are too old.
     target: name === "bootstrap" ? "node6" : "node18",
-    plugins: name === "template" ? [LATE_YAML] : name === "runner" ? [WITHOUT_DOCUMENTATION] : [],
+    plugins:
+      name === "template" ? [LATE_YAML, SHARED_CORE] : name === "runner" ? [WITHOUT_DOCUMENTATION] : [],
     legalComments: "none",
     charset: "utf8",
     logLevel: "silent",

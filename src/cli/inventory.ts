@@ -1,5 +1,7 @@
 import { VolleyError } from "../core/errors.ts";
 import type { Host, Inventory } from "../core/inventory.ts";
+import { writeJson } from "../core/json-text.ts";
+import { Data, mapLeaves } from "../core/value.ts";
 import { formatInventoryGraph } from "../inventory/format-graph.ts";
 import { formatInventoryHost } from "../inventory/format-host.ts";
 import { formatInventoryList, inventoryToJson } from "../inventory/format-list.ts";
@@ -43,8 +45,13 @@ function pickHosts(
   return limit === undefined ? hosts : limitHosts(hosts, inventory, limit, { cwd });
 }
 
+/** What Ansible writes, and reads from a program, for a text that is never a template. */
+function toAnsible(leaf: unknown): unknown {
+  return leaf instanceof Data ? { __ansible_unsafe: leaf.text } : leaf;
+}
+
 function toJson(value: unknown): string {
-  return `${JSON.stringify(value, null, 2)}\n`;
+  return `${writeJson(mapLeaves(value, toAnsible), { indent: "  " })}\n`;
 }
 
 function showHosts(

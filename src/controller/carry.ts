@@ -6,6 +6,7 @@ import { maskError } from "../core/mask-event.ts";
 import { findSecrets } from "../core/secret.ts";
 import type { AskSecret, SecretOptions } from "../secrets/options.ts";
 import { createSecretStore } from "../secrets/store.ts";
+import { encodeVars } from "../target/job-vars.ts";
 import { PASSWORD_VARS } from "./become-settings.ts";
 import { concernedBy, makeJob, type Plan, planHosts } from "./plan.ts";
 import { openPlan, secretsOf } from "./plan-secrets.ts";
@@ -67,7 +68,7 @@ export async function carryBundle(
         barriers: false,
       },
     );
-    hosts[host.name] = {
+    hosts[host.name] = encodeVars({
       groups,
       vars,
       plays,
@@ -76,7 +77,7 @@ export async function carryBundle(
       ...(secrets === undefined ? {} : { secrets }),
       ...(sources === undefined ? {} : { sources }),
       ...(literals === undefined ? {} : { literals }),
-    };
+    });
   }
   return {
     ...(await prepared.bundle({ hosts, vars: plan.hosts.map(({ vars }) => vars) })),

@@ -6,6 +6,7 @@ import type { ControllerEvent, ReceivedEvent } from "../core/events.ts";
 import type { Facts } from "../core/facts.ts";
 import type { Vars } from "../core/json.ts";
 import { createMemo } from "../core/memo.ts";
+import { restoreVars } from "../core/plain-vars.ts";
 import type { Playbook } from "../core/playbook.ts";
 import type { Command, Job } from "../core/protocol.ts";
 import type { Result } from "../core/result.ts";
@@ -115,7 +116,7 @@ async function perform(event: Asked, options: DelegateOptions, declare: Declare)
       const { use } = role;
       const context = createActionContext({
         role: use.role.directory ?? use.role.name,
-        vars: extendScope(variables, task.options.vars ?? {}),
+        vars: extendScope(variables, restoreVars(task.options.vars ?? {})),
         facts: await gatherFacts(system, process.env, thisMachine),
         check: task.options.check ?? role.context.check,
         signal: options.signal,

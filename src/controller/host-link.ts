@@ -1,6 +1,7 @@
 import { keepsOwnCopy, needsTerminal } from "../core/become.ts";
 import { isVolleyError, VolleyError } from "../core/errors.ts";
 import { type Command, encodeLine, type WireEvent } from "../core/protocol.ts";
+import { encodeVars } from "../target/job-vars.ts";
 import { BECOME_TERMINAL, type BecomeTalk, makeBecomeNonce } from "../transport/become/talk.ts";
 import type { Connection, RemoteExit, RemoteProcess } from "../transport/transport.ts";
 import { Absence, within } from "./absence.ts";
@@ -356,7 +357,7 @@ export class HostLink {
         // From here on the host may be at work, whatever becomes of the connection.
         this.#known = true;
         this.#process!.stdin.write(
-          encodeLine(jobAfter(this.#options.job, this.#context.record.lastSequence)),
+          encodeLine(encodeVars(jobAfter(this.#options.job, this.#context.record.lastSequence))),
         );
         this.#sendAgain();
       },

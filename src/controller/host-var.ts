@@ -1,5 +1,7 @@
 import { VolleyError } from "../core/errors.ts";
 import type { Host } from "../core/inventory.ts";
+import { writeJson } from "../core/json-text.ts";
+import { numeric } from "../core/value.ts";
 import { fillReferences } from "../inventory/references.ts";
 
 /** A var as text, with plain references filled in; undefined when it is not set, or empty. */
@@ -16,8 +18,8 @@ export function readText(host: Host, name: string): string | undefined {
     },
   );
   if (typeof filled === "string") return filled;
-  if (typeof filled === "number") return String(filled);
-  throw new VolleyError("INVENTORY_INVALID", `${where} must be text, not ${JSON.stringify(filled)}`);
+  if (typeof filled !== "boolean" && numeric(filled) !== undefined) return String(filled);
+  throw new VolleyError("INVENTORY_INVALID", `${where} must be text, not ${writeJson(filled)}`);
 }
 
 /** A var of a host, and where it was set, for errors. */

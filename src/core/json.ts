@@ -10,9 +10,9 @@ export type Json =
 /** Named values, as an inventory, a play or a role declares them. */
 export type Vars = Readonly<Record<string, unknown>>;
 
-/** Whether a value is a plain object: not null, not an array. */
+/** Whether a value is a plain object: not null, neither an array nor a Map. */
 export function isRecord(value: unknown): value is Record<string, unknown> {
-  return typeof value === "object" && value !== null && !Array.isArray(value);
+  return typeof value === "object" && value !== null && !Array.isArray(value) && !(value instanceof Map);
 }
 
 /** What says of vars that they are worked out when they are asked for: merging and copying must not ask. */

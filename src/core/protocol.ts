@@ -1,6 +1,7 @@
 import type { Become } from "./become.ts";
 import type { TargetEvent } from "./events.ts";
 import type { Vars } from "./json.ts";
+import { writeJson } from "./json-text.ts";
 import type { Result } from "./result.ts";
 
 /** Raised whenever a line's meaning changes; another version is refused. */
@@ -111,7 +112,13 @@ export type WireEvent = TargetEvent & { readonly seq: number; readonly time: num
 
 /** One line of the protocol. */
 export function encodeLine(value: unknown): string {
-  return `${JSON.stringify(value)}\n`;
+  try {
+    return `${JSON.stringify(value)}\n`;
+  } catch (error) {
+    if (!(error instanceof TypeError) || !error.message.includes("BigInt")) throw error;
+    // A long integer in what an action tells: JSON has them, JSON.stringify has not.
+    return `${writeJson(value, { separators: [",", ":"] })}\n`;
+  }
 }
 
 /** The start of the first line of the protocol; anything before it is noise. */

@@ -1,7 +1,13 @@
 import { type SourceLocation, VolleyError } from "./errors.ts";
 import { isRecord } from "./json.ts";
+import { type Data, type Float, mapLeaves } from "./value.ts";
 
 const SECRET = Symbol.for("volley.secret");
+/** Of every secret, so that none is taken for a dict. */
+const PROTOTYPE: object = Object.freeze({});
+
+/** What a secret comes to. */
+export type SecretValue = string | number | bigint | Float | Data;
 
 /** Where a secret's value is to be had; only the controller ever asks there. */
 export type SecretSource =
@@ -12,7 +18,7 @@ export type SecretSource =
   /** A value encrypted on its own with Ansible Vault, which is decrypted when it is needed. */
   | { readonly kind: "vault"; readonly text: string }
   /** A value of a file that was encrypted as a whole, decrypted already. */
-  | { readonly kind: "opened"; readonly from: string; readonly value: string | number };
+  | { readonly kind: "opened"; readonly from: string; readonly value: SecretValue };
 
 /** Stands for a secret in an inventory until it is needed: it has no value, and cannot be made part of a text. */
 export interface Secret {
@@ -38,16 +44,13 @@ export function makeSecret(
   const hidden = (value: unknown): PropertyDescriptor => ({ value, enumerable: false });
   // Nothing of it is enumerable: whatever copies, merges or prints vars finds an empty object.
   return Object.freeze(
-    Object.defineProperties(
-      {},
-      {
-        [SECRET]: hidden(body),
-        toJSON: hidden(() => text),
-        toString: hidden(() => refuseText(text)),
-        [Symbol.toPrimitive]: hidden(() => refuseText(text)),
-        [Symbol.for("nodejs.util.inspect.custom")]: hidden(() => `<${text}>`),
-      },
-    ),
+    Object.defineProperties(Object.create(PROTOTYPE) as object, {
+      [SECRET]: hidden(body),
+      toJSON: hidden(() => text),
+      toString: hidden(() => refuseText(text)),
+      [Symbol.toPrimitive]: hidden(() => refuseText(text)),
+      [Symbol.for("nodejs.util.inspect.custom")]: hidden(() => `<${text}>`),
+    }),
   ) as unknown as Secret;
 }
 
@@ -104,21 +107,7 @@ function describeSource(source: SecretSource): string {
 
 /** Every secret in a value replaced, at any depth; what holds none is given back as it is. */
 export function mapSecrets(value: unknown, replace: (secret: Secret) => unknown): unknown {
-  if (typeof value !== "object" || value === null) return value;
-  if (isSecret(value)) return replace(value);
-  if (Array.isArray(value)) {
-    const mapped = value.map((item) => mapSecrets(item, replace));
-    return mapped.some((item, index) => item !== value[index]) ? mapped : value;
-  }
-  const prototype: unknown = Object.getPrototypeOf(value);
-  if (prototype !== Object.prototype && prototype !== null) return value;
-  let changed = false;
-  const mapped: Record<string, unknown> = {};
-  for (const [key, inner] of Object.entries(value)) {
-    mapped[key] = mapSecrets(inner, replace);
-    changed ||= mapped[key] !== inner;
-  }
-  return changed ? mapped : value;
+  return mapLeaves(value, (leaf) => (isSecret(leaf) ? replace(leaf) : leaf));
 }
 
 /** The secrets in a value, at any depth. */

@@ -2,8 +2,10 @@ import { homedir } from "node:os";
 import { join, resolve } from "node:path";
 import { VolleyError } from "../core/errors.ts";
 import type { ConnectionSettings } from "../core/inventory.ts";
+import { writeJson } from "../core/json-text.ts";
 import { printable } from "../core/printable.ts";
 import { describeSecret, isSecret, secretSource } from "../core/secret.ts";
+import { Data, numeric } from "../core/value.ts";
 import type { Entry } from "./draft.ts";
 import { isIpv6 } from "./ip-address.ts";
 import { fillReferences, own } from "./references.ts";
@@ -64,6 +66,7 @@ function read(input: ConnectionInput, ...names: readonly string[]): Setting | un
         `a ${describeSecret(written)} cannot be used here: hosts are listed without asking for secrets`,
       );
     }
+    if (written instanceof Data) return { name, entry, value: written.text };
     if (typeof written !== "string" || !written.includes("{")) return { name, entry, value: written };
     const magic: Readonly<Record<string, unknown>> = {
       inventory_hostname: input.host,
@@ -76,7 +79,7 @@ function read(input: ConnectionInput, ...names: readonly string[]): Setting | un
       return isSecret(found) ? undefined : (found ?? own(magic, variable));
     };
     const fail = (problem: string): never => {
-      return refuse(input, name, entry, `${JSON.stringify(written)} cannot be filled in: ${problem}`);
+      return refuse(input, name, entry, `${writeJson(written)} cannot be filled in: ${problem}`);
     };
     return { name, entry, value: fillReferences(written, look, fail) };
   }
@@ -86,8 +89,9 @@ function read(input: ConnectionInput, ...names: readonly string[]): Setting | un
 function text(input: ConnectionInput, setting: Setting | undefined): string | undefined {
   if (setting === undefined) return undefined;
   const { name, entry, value } = setting;
-  if (typeof value === "string" || typeof value === "number") return String(value);
-  return refuse(input, name, entry, `must be text, not ${JSON.stringify(value)}`);
+  const number = typeof value === "boolean" ? undefined : numeric(value);
+  if (typeof value === "string" || number !== undefined) return String(value);
+  return refuse(input, name, entry, `must be text, not ${writeJson(value)}`);
 }
 
 function readAddress(input: ConnectionInput): string {
@@ -108,12 +112,7 @@ function readPort(input: ConnectionInput): number | undefined {
   const digits = typeof value === "string" && /^\d+$/.test(value.trim());
   const port = typeof value === "number" || digits ? Number(value) : Number.NaN;
   if (Number.isInteger(port) && port >= 1 && port <= 65_535) return port;
-  return refuse(
-    input,
-    name,
-    entry,
-    `${JSON.stringify(value)} is not a port; a port is a number from 1 to 65535`,
-  );
+  return refuse(input, name, entry, `${writeJson(value)} is not a port; a port is a number from 1 to 65535`);
 }
 
 function readKeyFile(input: ConnectionInput): string | undefined {
@@ -135,7 +134,7 @@ function readBecome(input: ConnectionInput): string | null | undefined {
         ? FLAGS.get(String(value).toLowerCase())
         : undefined;
   if (become === undefined)
-    return refuse(input, name, entry, `must be true or false, not ${JSON.stringify(value)}`);
+    return refuse(input, name, entry, `must be true or false, not ${writeJson(value)}`);
   return become ? (text(input, read(input, "ansible_become_user")) ?? "root") : null;
 }
 

@@ -1,18 +1,23 @@
-import { isRecord } from "../core/json.ts";
+import { writeJson } from "../core/json-text.ts";
 import { describeSecret, isSecret } from "../core/secret.ts";
+import { Data, type Dict, dictEntries, Float, isDict } from "../core/value.ts";
 import { HIDDEN, isSecretName } from "./secret-name.ts";
 import { resolveScalar } from "./yaml-scalar.ts";
 
 function formatScalar(value: unknown): string {
   if (isSecret(value)) return describeSecret(value);
-  if (typeof value !== "string")
-    return value === undefined ? "null" : (JSON.stringify(value) ?? String(value));
+  if (value instanceof Data) return `!unsafe ${JSON.stringify(value.text)}`;
+  if (typeof value === "number" && !Number.isFinite(value))
+    return String(value).replace(/Infinity|NaN/, (word) => (word === "NaN" ? ".nan" : ".inf"));
+  // YAML 1.1 wants a fraction in what has an exponent.
+  if (value instanceof Float) return String(value).replace(/^(-?\d+)e/, "$1.0e");
+  if (typeof value !== "string") return writeJson(value);
   const ambiguous = resolveScalar(value) !== value || value !== value.trim() || /\p{Cc}/u.test(value);
   return ambiguous ? JSON.stringify(value) : value;
 }
 
-function isNested(value: unknown): value is Record<string, unknown> | readonly unknown[] {
-  return (Array.isArray(value) && value.length > 0) || (isRecord(value) && Object.keys(value).length > 0);
+function isNested(value: unknown): value is Dict | readonly unknown[] {
+  return (Array.isArray(value) && value.length > 0) || (isDict(value) && dictEntries(value).length > 0);
 }
 
 /** A value as lines of YAML, close enough for reading; text is quoted only where it could be taken for something else. */
@@ -27,7 +32,7 @@ export function formatValue(value: unknown, width: number): readonly string[] {
     ];
   }
   if (!isNested(value)) return [formatScalar(value)];
-  const flat = JSON.stringify(value);
+  const flat = writeJson(value, { separators: [",", ":"] });
   if (Array.isArray(value) && value.every((item) => !isNested(item)) && flat.length <= width) {
     return [`[${value.map(formatScalar).join(", ")}]`];
   }
@@ -37,10 +42,11 @@ export function formatValue(value: unknown, width: number): readonly string[] {
       return [`- ${first}`, ...rest.map((line) => `  ${line}`)];
     });
   }
-  return Object.entries(value).flatMap(([key, item]) => {
+  return dictEntries(value as Dict).flatMap(([name, item]) => {
+    const key = formatScalar(name);
     if (isSecretName(key) && !isNested(item) && !isSecret(item)) return [`${key}: ${HIDDEN}`];
     const lines = formatValue(item, width - key.length - 2);
-    if (lines.length === 1 && !(isNested(item) && isRecord(item))) return [`${key}: ${lines[0]}`];
+    if (lines.length === 1 && !(isNested(item) && isDict(item))) return [`${key}: ${lines[0]}`];
     return [`${key}:`, ...lines.map((line) => `  ${line}`)];
   });
 }

@@ -6,7 +6,7 @@ import { bareHost } from "./bare-host.ts";
 import { readConnection } from "./connection.ts";
 import { createDraft, type Draft, type DraftGroup, type Entries, groupScope } from "./draft.ts";
 import { type GroupOrder, orderGroups } from "./group-order.ts";
-import { type MergedVars, mergeVars, plainVars } from "./merge-vars.ts";
+import { type MergedVars, mergeVars, shownVars } from "./merge-vars.ts";
 import { readSource, type SourceOptions } from "./source.ts";
 import { readVarsFiles, type VarsFiles } from "./vars-files.ts";
 
@@ -115,7 +115,7 @@ function buildHosts(
     hosts.set(name, {
       name,
       connection,
-      ...plainVars(merged),
+      ...shownVars(merged),
       groups: common.groups,
       ...(locked.length === 0 ? {} : { locked }),
     });
@@ -141,7 +141,7 @@ function buildGroups(draft: Draft, hosts: ReadonlyMap<string, Host>, files: Vars
         group.vars,
         ...[...files.inventory, ...files.playbook].map((source) => source.groups.get(name)),
       ];
-      const { vars } = plainVars(mergeVars(null, layers));
+      const { vars } = shownVars(mergeVars(null, layers));
       const own = members.get(name)!;
       const directHosts = name === "all" ? [] : own.filter((host) => group.hosts.has(host));
       return [name, { name, hosts: own, directHosts, children: [...group.children.keys()], vars }];

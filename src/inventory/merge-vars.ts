@@ -25,7 +25,7 @@ export function mergeVars(base: MergedVars | null, layers: Iterable<Entries | un
 }
 
 /** Merged vars as a host shows them. */
-export function plainVars({ winners, losers }: MergedVars): {
+export function shownVars({ winners, losers }: MergedVars): {
   readonly vars: Readonly<Record<string, unknown>>;
   readonly sources: Readonly<Record<string, VarSource>>;
   readonly overridden: Readonly<Record<string, readonly OverriddenVar[]>>;

@@ -1,6 +1,8 @@
+import { type Float, float, integer, isDict, makeDict } from "../core/value.ts";
+
 const SYNTAX = /\s*(?:([[\](){},:])|('''|"""|'|")|([^\s[\](){},:'"]+))/y;
 const NUMBER =
-  /^[-+]?(?:0[xX][0-9a-fA-F_]+|0[oO][0-7_]+|0[bB][01_]+|(?:\d[\d_]*(?:\.[\d_]*)?|\.\d[\d_]*)(?:[eE][-+]?\d+)?)$/;
+  /^[-+]?(?:0[xX]_?[0-9a-fA-F][0-9a-fA-F_]*|0[oO]_?[0-7][0-7_]*|0[bB]_?[01][01_]*|\d[\d_]*|((?:\d[\d_]*\.[\d_]*|\.\d[\d_]*)(?:[eE][-+]?\d[\d_]*)?|\d[\d_]*[eE][-+]?\d[\d_]*))$/;
 const ESCAPES: Readonly<Record<string, string>> = { n: "\n", t: "\t", r: "\r", "\n": "", "0": "\0" };
 
 /** How deep Python nests brackets at most is of that order, too. */
@@ -8,13 +10,18 @@ const MAX_DEPTH = 100;
 
 class NotLiteral extends Error {}
 
-function number(word: string): number {
-  const bare = word.replaceAll("_", "").replace(/^[-+]/, "");
-  if (!NUMBER.test(word) || /^0\d*[1-9]\d*$/.test(bare) || /^00+[1-9]/.test(bare)) throw new NotLiteral();
-  const value = Number(bare);
-  if (Number.isNaN(value) || (Number.isInteger(value) && !Number.isSafeInteger(value)))
+function number(word: string): number | bigint | Float {
+  const match = NUMBER.exec(word);
+  // An underscore stands between digits, and no whole number begins with a zero.
+  if (match === null || /__|_$|_[.eE]|\._|[eE][-+]?_|^[-+]?0[0-9_]*[1-9][0-9_]*$/.test(word))
     throw new NotLiteral();
-  return word.startsWith("-") ? -value : value;
+  const bare = word.replaceAll("_", "").replace(/^[-+]/, "");
+  const isNegative = word.startsWith("-");
+  if (match[1] === undefined) {
+    const value = BigInt(bare);
+    return integer(isNegative ? -value : value);
+  }
+  return float(isNegative ? -Number(bare) : Number(bare));
 }
 
 class Parser {
@@ -121,8 +128,8 @@ class Parser {
     if (keys.length > 0 && values.length === 0) return keys;
     if (keys.length !== values.length) throw new NotLiteral();
     // Python has no list or dictionary as a key, and a tuple is none here.
-    if (keys.some((key) => typeof key === "object" && key !== null)) throw new NotLiteral();
-    return Object.fromEntries(keys.map((key, index) => [String(key), values[index]]));
+    if (keys.some((key) => Array.isArray(key) || isDict(key))) throw new NotLiteral();
+    return makeDict(keys.map((key, index) => [key, values[index]]));
   }
 
   #string(quote: string): string {

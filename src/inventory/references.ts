@@ -1,3 +1,4 @@
+import { Data, Float } from "../core/value.ts";
 import { isTemplate } from "../vars/template-text.ts";
 
 const REFERENCE = /\{\{\s*([A-Za-z_]\w*(?:\.[A-Za-z_]\w*)*)\s*\}\}/g;
@@ -30,6 +31,7 @@ export function fillReferences(
   fail: (problem: string) => never,
   depth = 0,
 ): unknown {
+  if (value instanceof Data) return value.text;
   if (typeof value !== "string" || !isTemplate(value)) return value;
   if (depth > MAX_DEPTH) return fail("its vars refer to each other in a circle");
   const resolve = (path: string): unknown => {
@@ -43,7 +45,7 @@ export function fillReferences(
   let length = 0;
   const filled = value.replace(REFERENCE, (_, path: string) => {
     const found = resolve(path);
-    if (typeof found === "object") return fail(`${path} is no text`);
+    if (typeof found === "object" && !(found instanceof Float)) return fail(`${path} is no text`);
     const text = String(found);
     length += text.length;
     return length > MAX_LENGTH ? fail(`it comes to more than ${MAX_LENGTH} characters`) : text;

@@ -1,9 +1,11 @@
 import { execFile } from "node:child_process";
 import { type SourceLocation, VolleyError } from "../core/errors.ts";
 import { isRecord } from "../core/json.ts";
+import { parseJson } from "../core/json-text.ts";
 import { didYouMean } from "../core/nearest.ts";
 import { printable } from "../core/printable.ts";
 import { makeSecret } from "../core/secret.ts";
+import { Data, type Dict, dictEntries, isDict, makeDict } from "../core/value.ts";
 import {
   addChild,
   addHosts,
@@ -62,15 +64,15 @@ function run(options: ScriptOptions, file: string, args: readonly string[]): Pro
   });
 }
 
-function parse(text: string, file: string, what: string): Record<string, unknown> {
+function parse(text: string, file: string, what: string): Dict {
   let parsed: unknown;
   try {
-    parsed = JSON.parse(text);
+    parsed = parseJson(text);
   } catch (cause) {
     const begins = text.trim() === "" ? "nothing" : JSON.stringify(text.trim().slice(0, 60));
     throw invalid(`${what} must be JSON, but is ${begins}`, file, { cause });
   }
-  if (!isRecord(parsed)) throw invalid(`${what} must be a JSON object`, file);
+  if (!isDict(parsed)) throw invalid(`${what} must be a JSON object`, file);
   return parsed;
 }
 
@@ -80,29 +82,29 @@ function names(value: unknown, what: string, file: string): readonly string[] {
   throw invalid(`${what} must be a list of names`, file);
 }
 
-/** A value with what `ansible-inventory` leaves encrypted, `{ __ansible_vault: … }`, made secrets. */
+/** A value with what `ansible-inventory` leaves encrypted, `{ __ansible_vault: … }`, made secrets, and `{ __ansible_unsafe: … }` data. */
 function openable(value: unknown, file: string, depth = 0): unknown {
   if (depth > MAX_DEPTH) throw invalid(`a var is nested more than ${MAX_DEPTH} levels deep`, file);
   if (Array.isArray(value)) return value.map((item) => openable(item, file, depth + 1));
-  if (!isRecord(value)) return value;
-  const { __ansible_vault: text } = value;
-  if (typeof text === "string") return makeSecret({ kind: "vault", text }, { location: { file } });
-  return Object.fromEntries(
-    Object.entries(value).map(([key, inner]) => [key, openable(inner, file, depth + 1)]),
-  );
+  if (!isDict(value)) return value;
+  const { __ansible_vault: vault, __ansible_unsafe: unsafe } = value instanceof Map ? {} : value;
+  if (typeof vault === "string") return makeSecret({ kind: "vault", text: vault }, { location: { file } });
+  if (typeof unsafe === "string") return new Data(unsafe);
+  return makeDict(dictEntries(value).map(([key, inner]) => [key, openable(inner, file, depth + 1)]));
 }
 
 function vars(value: unknown, what: string, file: string): readonly (readonly [string, unknown])[] {
   if (value === undefined || value === null) return [];
-  if (isRecord(value)) return Object.entries(value).map(([name, inner]) => [name, openable(inner, file)]);
+  if (isDict(value)) return dictEntries(value).map(([name, inner]) => [String(name), openable(inner, file)]);
   throw invalid(`${what} must be an object`, file);
 }
 
 /** Reads what `--list` prints, `_meta` aside, into a draft. Fails with `INVENTORY_INVALID`. */
-export function readInventoryJson(context: ReadContext, listing: Readonly<Record<string, unknown>>): void {
+export function readInventoryJson(context: ReadContext, listing: Dict): void {
   const { draft, file } = context;
   const location: SourceLocation = { file };
-  for (const [name, body] of Object.entries(listing)) {
+  const sections = new Map(dictEntries(listing).map(([name, body]) => [String(name), body]));
+  for (const [name, body] of sections) {
     if (name === "_meta") continue;
     const group = declareGroup(draft, name, location);
     const parts = Array.isArray(body) ? { hosts: body } : (body ?? {});
@@ -121,7 +123,7 @@ export function readInventoryJson(context: ReadContext, listing: Readonly<Record
       setGroupVar(group, key, entry(context, value, groupScope(name)));
     }
   }
-  const meta = vars(listing._meta, "_meta", file).find(([key]) => key === "hostvars")?.[1];
+  const meta = vars(sections.get("_meta"), "_meta", file).find(([key]) => key === "hostvars")?.[1];
   for (const [host, values] of vars(meta, "_meta.hostvars", file)) {
     // As in Ansible, vars alone do not make a host.
     if (draft.hosts.has(host)) readHostVars(context, host, values);
@@ -144,7 +146,7 @@ export async function readScriptInventory(context: ReadContext, options: ScriptO
   const listing = parse(await run(options, file, ["--list"]), file, `the output of ${file} --list`);
   const before = new Set(context.draft.hosts.keys());
   readInventoryJson(context, listing);
-  if (listing._meta !== undefined) return;
+  if (dictEntries(listing).some(([key]) => key === "_meta")) return;
   const pending = [...context.draft.hosts.keys()].filter((host) => !before.has(host));
   const ask = async (): Promise<void> => {
     for (let host = pending.shift(); host !== undefined; host = pending.shift()) {

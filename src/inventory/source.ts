@@ -1,7 +1,8 @@
 import { open, readdir, readFile, stat } from "node:fs/promises";
 import { basename, dirname, extname, join, resolve } from "node:path";
 import { isVolleyError, VolleyError } from "../core/errors.ts";
-import { isRecord } from "../core/json.ts";
+import { parseJson } from "../core/json-text.ts";
+import { dictEntries, isDict } from "../core/value.ts";
 import type { SecretStore } from "../secrets/store.ts";
 import { isVault } from "../secrets/vault.ts";
 import { displayPath } from "./display-path.ts";
@@ -117,11 +118,12 @@ async function readFileInventory(
 async function readJson(context: ReadContext, text: string): Promise<void> {
   let parsed: unknown;
   try {
-    parsed = JSON.parse(text);
+    parsed = parseJson(text);
   } catch {
     // Read as YAML below, whose errors name the line.
   }
-  if (isRecord(parsed) && "_meta" in parsed) readInventoryJson(context, parsed);
+  if (isDict(parsed) && dictEntries(parsed).some(([key]) => key === "_meta"))
+    readInventoryJson(context, parsed);
   else await readYamlInventory(context, text);
 }
 

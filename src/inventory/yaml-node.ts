@@ -5,7 +5,10 @@ export type YamlNode = object;
 
 /** One `key: value` of a YAML mapping. */
 export interface YamlEntry {
+  /** As it is written. */
   readonly key: string;
+  /** As a value reads it, where that is another: `20` is a number. */
+  readonly typed?: unknown;
   readonly value: YamlNode | null;
   /** Of the key. */
   readonly location: SourceLocation;
@@ -18,6 +21,6 @@ export interface YamlReader {
   locate(node: YamlNode | null): SourceLocation;
   /** The entries of a mapping, aliases followed and `<<` merged; null when the node is something else. */
   entries(node: YamlNode | null): readonly YamlEntry[] | null;
-  /** As plain data. `!unsafe` is text; `!secret`, `!vault` and whatever stands in an encrypted file are stand-ins of secrets. */
+  /** As `core/value.ts` has values. `!unsafe` is data; `!secret`, `!vault` and whatever stands in an encrypted file are stand-ins of secrets. */
   value(node: YamlNode | null): unknown;
 }

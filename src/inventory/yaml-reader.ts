@@ -1,11 +1,12 @@
 import type { Node, Pair, Scalar, YAMLMap } from "yaml";
 import { type SourceLocation, VolleyError } from "../core/errors.ts";
 import { printable } from "../core/printable.ts";
-import { makeSecret, parseSecret } from "../core/secret.ts";
+import { isSecret, makeSecret, parseSecret, type Secret, type SecretValue } from "../core/secret.ts";
+import { Data, keyOf, makeDict, mapLeaves } from "../core/value.ts";
 import { isTooDeep } from "./yaml-depth.ts";
 import type { YamlEntry, YamlNode, YamlReader } from "./yaml-node.ts";
 import { describeYamlProblem } from "./yaml-problem.ts";
-import { resolveScalar } from "./yaml-scalar.ts";
+import { resolveScalar, resolveTagged } from "./yaml-scalar.ts";
 import { readSimpleYaml } from "./yaml-simple.ts";
 
 type Yaml = typeof import("yaml");
@@ -121,39 +122,47 @@ class ParsedYaml implements YamlReader {
       this.#fail("mappings are merged too deeply, or one is merged with itself", node);
     const map = this.#follow(node);
     if (!this.#yaml.isMap(map)) return null;
-    const found = new Map<string, YamlEntry>();
-    const merged: (Node | null)[] = [];
+    const own = new Map<unknown, YamlEntry>();
+    // As in PyYAML what is merged comes first, whatever the order it is written in; a key keeps its first place.
+    const found = new Map<unknown, YamlEntry>();
     for (const pair of (map as YAMLMap<Node, Node | null>).items) {
-      const key = this.#key(pair);
+      const { key, typed } = this.#key(pair);
       if (key === "<<" && (pair.key as Scalar).type === "PLAIN") {
-        merged.push(pair.value);
+        this.#merge(pair.value, found, depth + 1);
         continue;
       }
       const location = this.locate(pair.key);
-      const first = found.get(key);
+      const same = keyOf(own, typed);
+      const first = own.get(same);
       if (first !== undefined) {
         const message = `"${key}" is written twice, on line ${first.location.line} and on line ${location.line}`;
         throw new VolleyError("INVENTORY_INVALID", printable(message), { location });
       }
-      found.set(key, { key, value: pair.value, location });
+      own.set(same, { key, typed, value: pair.value, location });
     }
-    for (const source of merged) this.#merge(source, found, depth + 1);
+    if (found.size === 0) return [...own.values()];
+    for (const entry of own.values()) found.set(keyOf(found, entry.typed), entry);
     return [...found.values()];
   }
 
-  #merge(node: YamlNode | null, into: Map<string, YamlEntry>, depth: number): void {
+  /** Adds the entries of a mapping, or of a list of them of which earlier ones win. */
+  #merge(node: YamlNode | null, into: Map<unknown, YamlEntry>, depth: number): void {
     const source = this.#follow(node);
-    const maps = this.#yaml.isSeq(source) ? (source.items as Node[]) : [source];
+    const maps = this.#yaml.isSeq(source) ? (source.items as Node[]).toReversed() : [source];
     for (const map of maps) {
       const entries = this.entries(map, depth);
       if (entries === null) this.#fail("<< must be given a mapping, or a list of mappings", node);
-      for (const entry of entries) if (!into.has(entry.key)) into.set(entry.key, entry);
+      for (const entry of entries) into.set(keyOf(into, entry.typed), entry);
     }
   }
 
-  #key(pair: Pair<Node, Node | null>): string {
+  #key(pair: Pair<Node, Node | null>): { readonly key: string; readonly typed: unknown } {
     const key = this.#follow(pair.key);
-    if (this.#yaml.isScalar(key)) return String(key.value);
+    if (this.#yaml.isScalar(key)) {
+      const typed = this.#resolve(key);
+      if (typeof typed === "object" && isSecret(typed)) this.#fail("a key cannot be a secret", pair.key);
+      return { key: String(key.value), typed: typed instanceof Data ? typed.text : typed };
+    }
     const template = this.#yaml.isMap(key) ? "; a value that begins with {{ must be in quotes" : "";
     return this.#fail(`a key must be text${template}`, pair.key);
   }
@@ -166,11 +175,15 @@ class ParsedYaml implements YamlReader {
     if (this.#yaml.isScalar(target)) return this.#scalar(target);
     if (target.tag === "!secret") return this.#secret(target);
     this.#checkTag(target);
-    if (this.#yaml.isSeq(target))
-      return target.items.map((item) => this.value(item as Node | null, depth + 1));
-    const entries = this.entries(target);
-    if (entries === null) return this.#fail("this is no value", target);
-    return Object.fromEntries(entries.map(({ key, value }) => [key, this.value(value, depth + 1)]));
+    const value = this.#collection(target, depth);
+    return target.tag === "!unsafe" ? mapLeaves(value, asData) : value;
+  }
+
+  #collection(node: Node, depth: number): unknown {
+    if (this.#yaml.isSeq(node)) return node.items.map((item) => this.value(item as Node | null, depth + 1));
+    const entries = this.entries(node);
+    if (entries === null) return this.#fail("this is no value", node);
+    return makeDict(entries.map(({ typed, value }) => [typed, this.value(value, depth + 1)]));
   }
 
   #checkTag(node: Node): void {
@@ -189,12 +202,12 @@ class ParsedYaml implements YamlReader {
   #scalar(node: Scalar): unknown {
     const value = this.#resolve(node);
     const from = this.#secretFrom;
-    if (from === undefined || (typeof value !== "string" && typeof value !== "number") || value === "")
+    if (from === undefined || value === null || value === "" || typeof value === "boolean" || isSecret(value))
       return value;
     return makeSecret({ kind: "opened", from, value }, { location: this.locate(node) });
   }
 
-  #resolve(node: Scalar): unknown {
+  #resolve(node: Scalar): SecretValue | Data | Secret | boolean | null {
     const text = String(node.value);
     const plain = node.type === "PLAIN";
     switch (node.tag) {
@@ -202,14 +215,18 @@ class ParsedYaml implements YamlReader {
       case "":
         return plain ? resolveScalar(text) : text;
       case "!":
-      case "!unsafe":
       case "tag:yaml.org,2002:str":
         return text;
+      case "!unsafe":
+        return new Data(text);
       case "tag:yaml.org,2002:int":
       case "tag:yaml.org,2002:float":
       case "tag:yaml.org,2002:bool":
-      case "tag:yaml.org,2002:null":
-        return resolveScalar(text);
+      case "tag:yaml.org,2002:null": {
+        const kind = node.tag.replace("tag:yaml.org,2002:", "");
+        const value = resolveTagged(kind, text);
+        return value === undefined ? this.#fail(`"${text}" is no !!${kind}`, node) : value;
+      }
       case "!vault":
       case "!vault-encrypted":
         return makeSecret({ kind: "vault", text }, { location: this.locate(node) });
@@ -219,6 +236,10 @@ class ParsedYaml implements YamlReader {
         return this.#fail(`the tag ${node.tag?.replace("tag:yaml.org,2002:", "!!")} is not supported`, node);
     }
   }
+}
+
+function asData(leaf: unknown): unknown {
+  return typeof leaf === "string" ? new Data(leaf) : leaf;
 }
 
 /**

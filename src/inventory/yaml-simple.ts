@@ -35,7 +35,7 @@ function parseValue(file: string, written: string, line: number, column: number)
   let at = column + 1;
   for (const part of text.slice(1, -1).split(",")) {
     const [, indent, key, value] = FLOW_PAIR.exec(part) ?? [];
-    if (key === undefined || entries.has(key)) return null;
+    if (key === undefined || resolveScalar(key) !== key || entries.has(key)) return null;
     const node: SimpleNode = { line, column: at + part.length - value!.length, text: value!.trimEnd() };
     entries.set(key, { key, value: node, location: { file, line, column: at + indent!.length } });
     at += part.length + 1;
@@ -60,6 +60,8 @@ function parseLines(file: string, lines: readonly string[]): SimpleNode | null |
     const match = LINE.exec(text);
     if (match === null) return undefined;
     const [, { length: indent }, key, written = ""] = match as unknown as [string, string, string, string?];
+    // Keys that are no text are left to the real parser.
+    if (resolveScalar(key) !== key) return undefined;
     const line = index + 1;
     let level = open.at(-1)!;
     if (indent > level.indent) {

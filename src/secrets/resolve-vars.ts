@@ -5,9 +5,11 @@ import {
   mapSecrets,
   type Secret,
   type SecretSource,
+  type SecretValue,
   secretLocation,
   secretSource,
 } from "../core/secret.ts";
+import { Data } from "../core/value.ts";
 import { isTemplate } from "../vars/template-text.ts";
 import type { SecretStore } from "./store.ts";
 
@@ -37,8 +39,9 @@ const MIN_PIECE_LENGTH = 6;
 const MIN_DIGITS = 6;
 
 /** The texts that give a value away. */
-function textsOf(value: string | number, isTemplate: boolean): readonly string[] {
-  if (typeof value === "number") return String(value).length < MIN_DIGITS ? [] : [String(value)];
+function textsOf(value: SecretValue, isTemplate: boolean): readonly string[] {
+  if (value instanceof Data) return [value.text];
+  if (typeof value !== "string") return String(value).length < MIN_DIGITS ? [] : [String(value)];
   if (!isTemplate) return [value];
   const pieces = value.split(TEMPLATE).map((piece) => piece.trim());
   return [
@@ -57,7 +60,7 @@ export async function resolveVars(
     findSecrets(value).map((secret) => ({ name, secret, source: secretSource(secret) })),
   );
   if (asked.length === 0) return { vars, secretTexts: {}, literalTexts: [], tooShort: [] };
-  const values = new Map<Secret, string | number>();
+  const values = new Map<Secret, SecretValue>();
   const ask = async ({ name, secret }: (typeof asked)[number]): Promise<void> => {
     const location = secretLocation(secret) ?? owner.locate(name);
     values.set(secret, await store.value(secret, `${name} of ${owner.name}`, location));

@@ -1,6 +1,6 @@
 import { type SourceLocation, VolleyError } from "../core/errors.ts";
 import { printable } from "../core/printable.ts";
-import { type Secret, type SecretSource, secretSource } from "../core/secret.ts";
+import { type Secret, type SecretSource, type SecretValue, secretSource } from "../core/secret.ts";
 import { createAgeKeys } from "./age.ts";
 import { limited, memoOf } from "./memo.ts";
 import type { AskSecret, SecretStoreOptions } from "./options.ts";
@@ -11,7 +11,7 @@ import { createVaultKeys } from "./vault-passwords.ts";
 /** Where a run has its secrets from: each is asked for once, however many hosts need it. */
 export interface SecretStore {
   /** A secret's value. Fails with `SECRET_FAILED`, saying that it is `what` that cannot be had. */
-  value(secret: Secret, what: string, location: SourceLocation | undefined): Promise<string | number>;
+  value(secret: Secret, what: string, location: SourceLocation | undefined): Promise<SecretValue>;
   /** The text of a file encrypted with Ansible Vault. Fails with `SECRET_FAILED`. */
   openVaultFile(text: string, file: string): Promise<string>;
   /** The text of a file encrypted with age. Fails with `SECRET_FAILED`. */
@@ -27,7 +27,7 @@ export function createSecretStore(options: SecretStoreOptions): SecretStore {
   const askOnce: AskSecret = memoOf(limited(1, options.ask ?? (async () => null)));
   const vault = createVaultKeys(options, env, askOnce);
   const age = createAgeKeys(options, env, askOnce);
-  const read = limited(PROGRAMS_AT_ONCE, (source: SecretSource): Promise<string | number> => {
+  const read = limited(PROGRAMS_AT_ONCE, (source: SecretSource): Promise<SecretValue> => {
     switch (source.kind) {
       case "opened":
         return Promise.resolve(source.value);

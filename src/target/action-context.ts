@@ -4,6 +4,7 @@ import { VolleyError } from "../core/errors.ts";
 import type { Facts } from "../core/facts.ts";
 import type { Vars } from "../core/json.ts";
 import { nearest } from "../core/nearest.ts";
+import { plainVars, restoreVars } from "../core/plain-vars.ts";
 import { extendScope } from "../vars/scope.ts";
 
 /** Renders a template of a role; see src/template. */
@@ -26,8 +27,12 @@ export interface ActionContextOptions {
 /** Makes what a task's action has at hand. */
 export function createActionContext(options: ActionContextOptions): ActionContext {
   const { role, vars, facts, check, signal, memo, assets, render, output, restart } = options;
+  let seen: Vars | undefined;
   return {
-    vars,
+    get vars() {
+      seen ??= plainVars(vars);
+      return seen;
+    },
     facts,
     check,
     signal,
@@ -36,7 +41,7 @@ export function createActionContext(options: ActionContextOptions): ActionContex
     ...(restart === undefined ? {} : { restart }),
     asset: (kind, src) => findAsset(assets, role, kind, src),
     assetTree: (kind, src) => assets.tree(role, `${kind}/${src}`) ?? assets.tree(role, src),
-    render: (src, extra = {}, style = {}) => render(role, src, extendScope(vars, extra), style),
+    render: (src, extra = {}, style = {}) => render(role, src, extendScope(vars, restoreVars(extra)), style),
   };
 }
 

@@ -15,6 +15,7 @@ import { thisMachine } from "./facts/machine.ts";
 import { createRenderer } from "./renderer.ts";
 import type { Replay } from "./replay.ts";
 import type { ResultStore } from "./result-store.ts";
+import * as core from "./shared-core.ts";
 import { createUserSystems } from "./user-systems.ts";
 
 /** How a Job is carried out by this bundle. */
@@ -59,7 +60,7 @@ export function createCarryOut(bundle: BundleReader, volley: unknown): CarryOut 
         assets,
         () =>
           (
-            bundle.load("template.js", lateYaml(bundle)) as {
+            bundle.load("template.js", partsOf(bundle)) as {
               readonly createTemplates: typeof createTemplates;
             }
           ).createTemplates,
@@ -78,10 +79,11 @@ function loadPlaybook(bundle: BundleReader, volley: unknown): Playbook {
   return loaded.default;
 }
 
-/** What the template engine requires: the YAML reader, loaded when it is first asked for. */
-function lateYaml(bundle: BundleReader): Readonly<Record<string, unknown>> {
+/** What the template engine requires: what it shares with the runner, and the YAML reader, loaded when it is first asked for. */
+function partsOf(bundle: BundleReader): Readonly<Record<string, unknown>> {
   let loaded: unknown;
   return {
+    core,
     get yaml(): unknown {
       loaded ??= bundle.load("yaml.js");
       return loaded;

@@ -1,6 +1,7 @@
 import { resolveRoleVars } from "../core/define.ts";
 import type { Facts } from "../core/facts.ts";
 import type { Vars } from "../core/json.ts";
+import { plain, plainVars } from "../core/plain-vars.ts";
 import type { PlayDefinition } from "../core/playbook.ts";
 import type { Job } from "../core/protocol.ts";
 import type { RoleContext, RoleUse } from "../core/role.ts";
@@ -41,17 +42,16 @@ async function prepareRole(
   const system = systemOf(use.options.become);
   const { vars: playVars = {} } = play;
   const scope = roleVariables(hostVars, playVars, use, use.vars);
-  const vars = await resolveRoleVars(use, viewScope(scope, job.vars, playVars), job.host, (name) =>
-    isRendered(scope, name),
-  );
+  const seen = plainVars(viewScope(scope, job.vars, playVars), playVars);
+  const vars = await resolveRoleVars(use, seen, job.host, (name) => isRendered(scope, name));
   const own = use.role.facts === undefined ? {} : ((await use.role.facts(system, facts)) as object);
   const context: RoleContext = {
     vars,
     // Not copied where there is nothing to add: what they are may be known only when they are asked for.
     facts: use.role.facts === undefined ? facts : { ...facts, ...own },
-    host: { name: job.host, groups: job.groups, vars: viewScope(hostVars, job.vars) },
+    host: { name: job.host, groups: job.groups, vars: plainVars(viewScope(hostVars, job.vars)) },
     groups: job.inventoryGroups,
-    hostVars: job.hostVars,
+    hostVars: plain(job.hostVars) as Job["hostVars"],
     check: job.options.check,
   };
   const playTags = tagList(play.tags);

@@ -6,6 +6,7 @@ import type { AskedTask, TargetEvent, TaskRef } from "../core/events.ts";
 import type { Facts } from "../core/facts.ts";
 import type { Vars } from "../core/json.ts";
 import { createMemo } from "../core/memo.ts";
+import { restoreVars } from "../core/plain-vars.ts";
 import { waitsBetween } from "../core/play-schedule.ts";
 import type { Playbook, PlayDefinition } from "../core/playbook.ts";
 import { type Answer, delegateQuestion, type Job } from "../core/protocol.ts";
@@ -225,7 +226,7 @@ class Executor {
       context: (check, vars, signal) =>
         createActionContext({
           role: use.role.directory ?? use.role.name,
-          vars: extendScope(variables, vars),
+          vars: extendScope(variables, restoreVars(vars)),
           facts: context.facts,
           check,
           signal,

@@ -9,6 +9,7 @@ import { type Job, PROTOCOL_VERSION } from "../core/protocol.ts";
 import type { BundleReader } from "./bundle-reader.ts";
 import type { CarryOut } from "./carry-out.ts";
 import { maskOfJob } from "./job-mask.ts";
+import { decodeVars } from "./job-vars.ts";
 import { createLocalPrinter } from "./local-printer.ts";
 
 const OPTIONS = {
@@ -162,7 +163,7 @@ function makeJob(manifest: Manifest, host: string, values: Values): Job {
   return {
     protocol: PROTOCOL_VERSION,
     host,
-    ...carried,
+    ...decodeVars(carried),
     options: {
       check: values.check === true,
       diff: values.diff === true,

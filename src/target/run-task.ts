@@ -1,10 +1,11 @@
 import type { ActionCall, ActionContext } from "../core/action.ts";
 import { serializeError } from "../core/errors.ts";
 import { isRecord, type Vars } from "../core/json.ts";
+import { writeJson } from "../core/json-text.ts";
+import { restore } from "../core/plain-vars.ts";
 import type { ItemResult, Result, State } from "../core/result.ts";
 import type { TaskResult } from "../core/role.ts";
 import type { System } from "../core/system.ts";
-import { plainValue } from "./bounds.ts";
 import type { DeclaredTask } from "./declared-task.ts";
 import { finishRestarted, type Performed, performAction } from "./perform.ts";
 import { type RetryOptions, withRetries } from "./retries.ts";
@@ -66,6 +67,7 @@ async function runOnce(
   item: readonly [] | readonly [unknown],
   { system, check: checkMode, context, kill, stop, restartedMs, delegate }: TaskEnvironment,
   position = 0,
+  shown: unknown = item[0],
 ): Promise<Result> {
   const { when, changedWhen, failedWhen, vars = {} } = options;
   const condition = when as
@@ -84,7 +86,7 @@ async function runOnce(
     const result = await delegate(position, ++attempts);
     return { result, applied: result.state === "changed" };
   };
-  const itemVars = item.length === 0 ? vars : { item: item[0], ...vars };
+  const itemVars = item.length === 0 ? vars : { item: shown, ...vars };
   const actionContext = context(check, itemVars, kill);
   const attempt = async (): Promise<Result> => {
     const { result, applied } =
@@ -125,12 +127,14 @@ async function runLoop(
 ): Promise<Result> {
   const label = (task.options.label as ((item: unknown) => string) | undefined) ?? defaultLabel;
   const results: { readonly label: string; readonly result: Result }[] = [];
+  // Templates see an item as its list was written, floats and order of keys included.
+  const written = Array.isArray(loop) ? (restore(loop) as readonly unknown[]) : undefined;
   for (const item of loop) {
     const named = String(label(item));
     const result = environment.kill.aborted
       ? CANCELLED
-      : await runOnce(task, [item], environment, results.length).catch((thrown) =>
-          resultOfThrown(thrown, environment.check),
+      : await runOnce(task, [item], environment, results.length, written?.[results.length] ?? item).catch(
+          (thrown) => resultOfThrown(thrown, environment.check),
         );
     results.push({ label: named, result });
   }
@@ -160,5 +164,7 @@ async function runLoop(
 
 function defaultLabel(item: unknown): string {
   if (isRecord(item) && typeof item.name === "string") return item.name;
-  return typeof item === "string" ? item : (JSON.stringify(plainValue(item)) ?? String(item));
+  return typeof item === "string" || item === undefined
+    ? String(item)
+    : writeJson(item, { separators: [",", ":"] });
 }

@@ -1,6 +1,7 @@
 import { basename } from "node:path";
 import type { Facts } from "../core/facts.ts";
 import { LATE, type Vars } from "../core/json.ts";
+import { restoreVars } from "../core/plain-vars.ts";
 import type { Job } from "../core/protocol.ts";
 import type { RoleUse } from "../core/role.ts";
 import { createScope, extendScope, type RenderVar, SELF, type VarLayer } from "../vars/scope.ts";
@@ -71,7 +72,10 @@ function hostVarsOf(job: Job, own: Vars, render: RenderVar): Vars {
 
 /** The vars a role's templates see: the host's under the play's under the role's; all of them are data. */
 export function roleVariables(host: Vars, play: Vars, use: RoleUse, roleVars: Vars): Vars {
-  return extendScope(host, play, roleVars, {
+  // What the role has from its host templates see as it was written; what it was given is not asked of the host.
+  const written = (name: string): unknown =>
+    Object.hasOwn(use.vars, name) || Object.hasOwn(play, name) ? undefined : host[name];
+  return extendScope(host, restoreVars(play), restoreVars(roleVars, written), {
     role_name: use.role.name,
     ...(use.role.directory === undefined
       ? {}

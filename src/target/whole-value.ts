@@ -1,14 +1,26 @@
+import { Data, Float, floatKey } from "../core/value.ts";
+
 /** The only key of what stands for a value that JSON lacks: `[kind, content]`. */
 const MARK = "$volley";
 
-/** A value of a role's code as one line of JSON, with nothing left out but functions; {@link readWhole} takes it back. */
+/** A value of vars or of a role's code as JSON can carry it, with nothing left out but functions; {@link decodeWhole} takes it back. */
+export function encodeWhole(value: unknown): unknown {
+  return encode(value, []);
+}
+
+/** What {@link encodeWhole} was given. Throws for what it did not write. */
+export function decodeWhole(written: unknown): unknown {
+  return decode(written, []);
+}
+
+/** A value as one line of JSON; {@link readWhole} takes it back. */
 export function writeWhole(value: unknown): string {
-  return JSON.stringify(encode(value, []));
+  return JSON.stringify(encodeWhole(value));
 }
 
 /** What {@link writeWhole} was given. Throws for what it did not write. */
 export function readWhole(text: string): unknown {
-  return decode(JSON.parse(text), []);
+  return decodeWhole(JSON.parse(text));
 }
 
 /** `above`: the lists and objects a value lies in, outermost first. */
@@ -20,6 +32,8 @@ function encode(value: unknown, above: readonly object[]): unknown {
   if (typeof value !== "object")
     return value === undefined || Object(value) === value ? mark("undefined") : value;
   if (value === null) return null;
+  if (value instanceof Float) return mark("float", Object.is(value.value, -0) ? "-0" : String(value.value));
+  if (value instanceof Data) return mark("data", value.text);
   if (above.includes(value)) return mark("above", above.indexOf(value));
   const inner = [...above, value];
   const list = (items: Iterable<unknown>): unknown[] => Array.from(items, (item) => encode(item, inner));
@@ -57,6 +71,10 @@ function decode(written: unknown, above: readonly object[]): unknown {
       return BigInt(content as string);
     case "number":
       return Number(content);
+    case "float":
+      return floatKey(Number(content));
+    case "data":
+      return new Data(content as string);
     case "undefined":
       return undefined;
     case "above":

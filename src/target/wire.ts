@@ -15,6 +15,7 @@ import {
 } from "../core/protocol.ts";
 import { greeting, listenForControllers } from "./control.ts";
 import { maskOfJob } from "./job-mask.ts";
+import { decodeVars } from "./job-vars.ts";
 import { readLines } from "./line-reader.ts";
 import { tellable } from "./result-store.ts";
 import type { RunStore } from "./run-store.ts";
@@ -195,7 +196,7 @@ export function openWire(input: Readable, output: Writable): Wire {
         );
       }
       maskedBy = job;
-      return job;
+      return decodeVars(job);
     },
     waitForOthers: (play) => {
       if (continued.has(play)) return Promise.resolve(true);

@@ -11,6 +11,7 @@ import {
   Float,
   Func,
   isDict,
+  isFloat,
   isInt,
   isList,
   Namespace,
@@ -26,7 +27,7 @@ const textMethods = stringMethods(attributePath);
 function methodsOf(value: unknown): Methods {
   if (typeof value === "string") return textMethods;
   if (isList(value)) return listMethods;
-  if (typeof value === "number" || value instanceof Float) return numberMethods;
+  if (isInt(value) || isFloat(value)) return numberMethods;
   return isDict(value) ? dictMethods : {};
 }
 
@@ -75,7 +76,8 @@ export function item(value: unknown, key: unknown): unknown {
     const items = typeof value === "string" && isInt(key) ? [...value] : value;
     const index = key instanceof Float ? undefined : key === true ? 1 : key === false ? 0 : key;
     if (isInt(index)) {
-      const found: unknown = items[index < 0 ? items.length + index : index];
+      const at = Number(index);
+      const found: unknown = items[at < 0 ? items.length + at : at];
       return found === undefined ? new Undefined(`this ${typeName(value)} has no element ${index}`) : found;
     }
   }
@@ -87,7 +89,7 @@ export function item(value: unknown, key: unknown): unknown {
 
 function bound(value: unknown): number | undefined {
   if (value === null) return undefined;
-  return isInt(defined(value)) ? (value as number) : fail("slice indices must be integers or None");
+  return isInt(defined(value)) ? Number(value) : fail("slice indices must be integers or None");
 }
 
 /** `value[start:stop:step]` of a list, tuple or string. */

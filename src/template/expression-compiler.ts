@@ -25,7 +25,7 @@ export class ExpressionCompiler extends nunjucksCompiler.Compiler {
 
   /** A JavaScript literal for a constant. */
   protected text(value: unknown): string {
-    return JSON.stringify(value);
+    return typeof value === "bigint" ? `${value}n` : JSON.stringify(value);
   }
 
   /** Emits `runtime.name(arg, …)`; strings are code, nodes are compiled. */

@@ -2,6 +2,7 @@ import type { Node } from "nunjucks/src/nodes.js";
 import nunjucksNodes from "nunjucks/src/nodes.js";
 import type { Token } from "nunjucks/src/parser.js";
 import nunjucksParser from "nunjucks/src/parser.js";
+import { integer } from "../core/value.ts";
 import { type LexerOptions, lex, SyntaxFailure } from "./lexer.ts";
 import { type Arguments, jinjaNodes } from "./nodes.ts";
 
@@ -201,7 +202,7 @@ export class ExpressionParser extends nunjucksParser.Parser {
         return this.builtin("Literal", token, text);
       }
       case "int":
-        return this.builtin("Literal", token, Number(token.value));
+        return this.builtin("Literal", token, integer(BigInt(token.value)));
       case "float":
         return this.node("FloatLiteral", token, Number(token.value));
       case "left-paren": {

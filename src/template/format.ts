@@ -1,6 +1,7 @@
+import { floatText, numeric } from "../core/value.ts";
 import { fail } from "./errors.ts";
-import { floatText, repr, str } from "./repr.ts";
-import { asNumber, defined, dictGet, Float, isDict, isFloat, isInt, Tuple, typeName } from "./values.ts";
+import { repr, str } from "./repr.ts";
+import { asNumber, defined, dictGet, float, isDict, isFloat, isInt, Tuple, typeName } from "./values.ts";
 
 interface Spec {
   readonly fill: string;
@@ -70,18 +71,17 @@ function isExact(value: number): boolean {
   return Number.isInteger(value * 2 ** 20);
 }
 
-function numberBody(value: number, spec: Spec, floating: boolean): string {
-  const { type, precision, alternate } = spec;
+/** An int in one of the bases, as Python writes it. */
+function intBody(value: bigint, { type, precision, alternate }: Spec): string {
+  if (precision !== undefined) return fail("Precision not allowed in integer format specifier");
   const prefix = alternate ? ({ x: "0x", X: "0X", o: "0o", b: "0b" }[type] ?? "") : "";
+  const digits = value.toString({ x: 16, X: 16, o: 8, b: 2 }[type] ?? 10);
+  return prefix + (type === "X" ? digits.toUpperCase() : digits);
+}
+
+function numberBody(value: number, spec: Spec): string {
+  const { type, precision, alternate } = spec;
   switch (type) {
-    case "x":
-      return prefix + Math.trunc(value).toString(16);
-    case "X":
-      return prefix + Math.trunc(value).toString(16).toUpperCase();
-    case "o":
-      return prefix + Math.trunc(value).toString(8);
-    case "b":
-      return prefix + Math.trunc(value).toString(2);
     case "f":
     case "F":
       return fixed(value, precision ?? 6);
@@ -96,16 +96,10 @@ function numberBody(value: number, spec: Spec, floating: boolean): string {
       return general(value, precision ?? 6, alternate).toUpperCase();
     case "%":
       return `${fixed(value * 100, precision ?? 6)}%`;
-    case "c":
-      return String.fromCodePoint(value);
     case "":
-    case "d": {
-      if (type === "d" && floating) return fail("Unknown format code 'd' for object of type 'float'");
-      if (!floating) return str(Math.trunc(value));
       return precision === undefined ? floatText(value) : general(value, precision, false);
-    }
     default:
-      return fail(`unknown format code '${type}'`);
+      return fail(`Unknown format code '${type}' for object of type 'float'`);
   }
 }
 
@@ -129,7 +123,7 @@ function formatValue(value: unknown, specification: string): string {
   defined(value);
   if (specification === "") return str(value);
   const spec = parseSpec(specification);
-  const number = asNumber(value);
+  const number = numeric(value);
   if (number === undefined) {
     if (!["", "s"].includes(spec.type))
       fail(`unknown format code '${spec.type}' for object of type '${typeName(value)}'`);
@@ -143,7 +137,13 @@ function formatValue(value: unknown, specification: string): string {
   }
   const negative = number < 0 || Object.is(number, -0);
   const sign = negative ? "-" : spec.sign === "-" ? "" : spec.sign;
-  const body = numberBody(Math.abs(number), spec, isFloat(value));
+  const isIntSpec = !isFloat(value) && ["", "d", "x", "X", "o", "b"].includes(spec.type);
+  const body =
+    spec.type === "c"
+      ? String.fromCodePoint(Number(number))
+      : isIntSpec
+        ? intBody(BigInt(negative ? -number : number), spec)
+        : numberBody(Math.abs(Number(number)), spec);
   return pad(spec.grouping === "" ? body : groupDigits(body, spec.grouping), sign, spec, spec.align || ">");
 }
 
@@ -199,7 +199,7 @@ function percentValue(value: unknown, { flags, columns, decimals, type }: Percen
     return left ? cut.padEnd(columns) : cut.padStart(columns);
   }
   if (type === "c") return typeof value === "string" ? value : String.fromCodePoint(asNumber(value) ?? 0);
-  const number = asNumber(defined(value));
+  const number = numeric(defined(value));
   if (number === undefined) return fail(`%${type} format: a number is required, not ${typeName(value)}`);
   const whole = "diuxXo".includes(type);
   if ("xXo".includes(type) && !isInt(value) && typeof value !== "boolean")
@@ -209,13 +209,14 @@ function percentValue(value: unknown, { flags, columns, decimals, type }: Percen
   const kind = "iu".includes(type) ? "d" : type;
   const alternate = flags.includes("#") ? "#" : "";
   const precision = whole || decimals === undefined ? "" : `.${decimals}`;
+  const integral = (): bigint => BigInt(typeof number === "number" ? Math.trunc(number) : number);
   const body =
-    whole && decimals !== undefined ? str(Math.trunc(Math.abs(number))).padStart(decimals, "0") : undefined;
+    whole && decimals !== undefined ? String(integral()).replace("-", "").padStart(decimals, "0") : undefined;
   if (body !== undefined && kind === "d") {
     const text = (number < 0 ? "-" : sign) + body;
     return left ? text.padEnd(columns) : text.padStart(columns);
   }
-  const operand = whole ? Math.trunc(number) : Number.isInteger(number) ? new Float(number) : number;
+  const operand = whole ? integral() : float(Number(number));
   return formatValue(operand, `${fill}${sign}${alternate}${columns || ""}${precision}${kind}`);
 }
 

@@ -14,7 +14,7 @@ import type { FilterNode } from "./nodes.ts";
 import { parseExpression, parseTemplate } from "./parser.ts";
 import { type Block, type CompiledTemplate, type Context, createRuntime, type Runtime } from "./runtime.ts";
 import { tests } from "./tests.ts";
-import { type Callable, type CallState, isDict, isList, Tuple, toNative } from "./values.ts";
+import { type Callable, type CallState, isDict, isList, Tuple, toValue } from "./values.ts";
 import { VarsFrame } from "./vars-frame.ts";
 
 /** Where templates come from. */
@@ -278,11 +278,11 @@ export function createTemplates(options: TemplateOptions = {}): Templates {
         } catch (error) {
           throw locate(error, { template: VAR_TEXT, line: 1 });
         }
-        if (typeof value !== "string") return { value: toNative(value), verbatim: false };
+        if (typeof value !== "string") return { value: toValue(value), verbatim: false };
         const whole = value + "\n".repeat(Math.max(0, newlines - trailingNewlines(value)));
         const verbatim = lone !== undefined && (isText || (name !== undefined && scope.isVerbatim(name)));
         const said = verbatim ? undefined : readLiteral(value);
-        return { value: said === undefined ? whole : toNative(said), verbatim };
+        return { value: said === undefined ? whole : toValue(said), verbatim };
       } catch (error) {
         throw nameVar(error, VAR_TEXT, origin);
       }
@@ -299,7 +299,7 @@ export function createTemplates(options: TemplateOptions = {}): Templates {
           expressions.set(expression, evaluateIt);
         }
         const evaluated = evaluateIt;
-        return toNative(
+        return toValue(
           untouched(evaluated, vars, (frame, state) => evaluated({ frame, state, blocks: new Map() }, frame)),
         );
       } catch (error) {

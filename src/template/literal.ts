@@ -1,8 +1,22 @@
 import type { Node } from "nunjucks/src/nodes.js";
+import { makeMap } from "../core/value.ts";
 import { TemplateFailure } from "./errors.ts";
 import type { PairsNode, UnaryNode } from "./nodes.ts";
+import { unary } from "./operators.ts";
 import { parseExpression } from "./parser.ts";
-import { Attributes, Float, Func, float, isDict, isList, Namespace, tuple, Undefined } from "./values.ts";
+import {
+  Attributes,
+  Float,
+  Func,
+  float,
+  isDict,
+  isFloat,
+  isInt,
+  isList,
+  Namespace,
+  tuple,
+  Undefined,
+} from "./values.ts";
 
 const TEXTS_AND_COMMENTS = /'(?:[^'\\]|\\[\s\S])*'|"(?:[^"\\]|\\[\s\S])*"|#[^\n]*/g;
 
@@ -19,14 +33,12 @@ function literalOf(node: Node): unknown {
     case "Tuple":
       return tuple(...(node.items as Node[]).map(literalOf));
     case "Pairs":
-      return new Map((node as PairsNode).pairs.map(([key, value]) => [literalOf(key), literalOf(value)]));
+      return makeMap((node as PairsNode).pairs.map(([key, value]) => [literalOf(key), literalOf(value)]));
     case "Unary": {
       const { operator, target } = node as UnaryNode;
       const value = literalOf(target);
-      const sign = operator === "-" ? -1 : 1;
-      if (value instanceof Float) return float(sign * value.value);
-      if (typeof value !== "number") throw new NotLiteral();
-      return sign * value;
+      if (!isInt(value) && !isFloat(value)) throw new NotLiteral();
+      return unary(operator, value);
     }
     case "Symbol":
       // JSON's null is understood too; its true and false are Jinja's own.

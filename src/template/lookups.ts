@@ -1,4 +1,5 @@
 import { pythonRegex } from "../core/python-regex.ts";
+import { makeMap } from "../core/value.ts";
 import { callable } from "./calls.ts";
 import { datetime, wallClock } from "./date.ts";
 import { fail, NeedsCopies } from "./errors.ts";
@@ -134,7 +135,7 @@ function lookup(args: readonly unknown[], keywords: Keywords, state: CallState, 
 
 function range(first: unknown, second?: unknown, third?: unknown): number[] {
   const bound = (value: unknown): number =>
-    isInt(defined(value)) ? (value as number) : (asNumber(value) ?? fail("range needs ints"));
+    isInt(defined(value)) ? Number(value) : (asNumber(value) ?? fail("range needs ints"));
   const [start, stop] = second === undefined ? [0, bound(first)] : [bound(first), bound(second)];
   const step = third === undefined ? 1 : bound(third);
   if (step === 0) fail("range's step cannot be zero");
@@ -148,7 +149,7 @@ function dictOf(args: readonly unknown[], keywords: Keywords): Map<unknown, unkn
   const pairs = args.flatMap((arg) =>
     isDict(arg) ? dictEntries(arg) : iterate(arg).map((pair) => iterate(pair) as [unknown, unknown]),
   );
-  return new Map([...pairs, ...Object.entries(keywords)]);
+  return makeMap([...pairs, ...Object.entries(keywords)]);
 }
 
 const functions: Readonly<Record<string, Callable>> = {

@@ -1,9 +1,9 @@
+import { integer, numeric } from "../core/value.ts";
 import { fail } from "./errors.ts";
 import { formatPercent } from "./format.ts";
 import { repr, str } from "./repr.ts";
 import {
   Attributes,
-  asNumber,
   Blank,
   defined,
   dictEntries,
@@ -23,8 +23,9 @@ import {
 /** Python's `==`: by value for lists, tuples and dicts; ints, floats and bools compare as numbers. */
 export function equals(left: unknown, right: unknown): boolean {
   if (left === right) return true;
-  const [a, b] = [asNumber(left), asNumber(right)];
-  if (a !== undefined && b !== undefined) return a === b;
+  const [a, b] = [numeric(left), numeric(right)];
+  // Not `===`: the same number may be a bigint on one side.
+  if (a !== undefined && b !== undefined) return a <= b && a >= b;
   if (isList(left) && isList(right)) {
     const sameKind = left instanceof Tuple === right instanceof Tuple;
     return (
@@ -46,8 +47,8 @@ export function equals(left: unknown, right: unknown): boolean {
 
 /** Negative, zero or positive as `left` sorts before, with or after `right`; fails for what Python cannot order. */
 export function order(left: unknown, right: unknown, operator = "<"): number {
-  const [a, b] = [asNumber(left), asNumber(right)];
-  if (a !== undefined && b !== undefined) return a - b;
+  const [a, b] = [numeric(left), numeric(right)];
+  if (a !== undefined && b !== undefined) return a < b ? -1 : a > b ? 1 : a <= b ? 0 : Number.NaN;
   if (typeof left === "string" && typeof right === "string") return left < right ? -1 : left > right ? 1 : 0;
   if (isList(left) && isList(right) && left instanceof Tuple === right instanceof Tuple) {
     for (let index = 0; index < Math.min(left.length, right.length); index++) {
@@ -135,30 +136,64 @@ function repeat(items: string | readonly unknown[], count: number): unknown {
   return result;
 }
 
+/** How much an int may have, in bits: Python goes on for minutes, and then prints nothing. */
+const MAX_BITS = 100_000;
+
 function floorModulo(a: number, b: number): number {
   const rest = a % b;
   return rest !== 0 && rest < 0 !== b < 0 ? rest + b : rest;
 }
 
-function arithmetic(operator: string, a: number, b: number, isFloating: boolean): unknown {
-  if (b === 0 && ["/", "//", "%"].includes(operator)) return fail("division by zero");
-  const wrap = (value: number): unknown => (isFloating ? float(value) : value);
+function floatArithmetic(operator: string, a: number, b: number): number {
   switch (operator) {
     case "+":
-      return wrap(a + b);
+      return a + b;
     case "-":
-      return wrap(a - b);
+      return a - b;
     case "*":
-      return wrap(a * b);
+      return a * b;
     case "/":
-      return float(a / b);
+      return a / b;
     case "//":
-      return wrap(Math.floor(a / b));
+      return Math.floor(a / b);
     case "%":
-      return wrap(floorModulo(a, b));
+      return floorModulo(a, b);
     default:
-      return isFloating || b < 0 ? float(a ** b) : a ** b;
+      return a ** b;
   }
+}
+
+function power(a: bigint, b: bigint): bigint {
+  const bits = a === 0n || a === 1n || a === -1n ? 0n : BigInt(a.toString(2).length) * b;
+  return bits > MAX_BITS ? fail("the result of ** is too large") : a ** b;
+}
+
+function intArithmetic(operator: string, a: bigint, b: bigint): bigint {
+  switch (operator) {
+    case "+":
+      return a + b;
+    case "-":
+      return a - b;
+    case "*":
+      return a * b;
+    case "**":
+      return power(a, b);
+    default: {
+      const rest = a % b;
+      const modulo = rest !== 0n && rest < 0n !== b < 0n ? rest + b : rest;
+      return operator === "%" ? modulo : (a - modulo) / b;
+    }
+  }
+}
+
+function arithmetic(operator: string, a: number | bigint, b: number | bigint, isFloating: boolean): unknown {
+  if (Number(b) === 0 && ["/", "//", "%"].includes(operator)) return fail("division by zero");
+  const asFloat = isFloating || operator === "/" || (operator === "**" && b < 0);
+  const value = floatArithmetic(operator, Number(a), Number(b));
+  if (asFloat) return float(value);
+  // Exact as it is, if nothing of it ever left what a number can hold.
+  const isExact = [a, b, value].every((number) => Number.isSafeInteger(number));
+  return isExact ? value : integer(intArithmetic(operator, BigInt(a), BigInt(b)));
 }
 
 /** A binary operator of Jinja on any two values; fails where Python raises TypeError. */
@@ -167,7 +202,7 @@ export function binary(operator: string, left: unknown, right: unknown): unknown
   defined(left);
   defined(right);
   if (operator === "%" && typeof left === "string") return formatPercent(left, right);
-  const [a, b] = [asNumber(left), asNumber(right)];
+  const [a, b] = [numeric(left), numeric(right)];
   if (a !== undefined && b !== undefined) return arithmetic(operator, a, b, isFloat(left) || isFloat(right));
   if (operator === "+") {
     if (typeof left === "string" && typeof right === "string") return left + right;
@@ -176,9 +211,9 @@ export function binary(operator: string, left: unknown, right: unknown): unknown
   }
   if (operator === "*") {
     if ((typeof left === "string" || isList(left)) && b !== undefined && !isFloat(right))
-      return repeat(left, b);
+      return repeat(left, Number(b));
     if ((typeof right === "string" || isList(right)) && a !== undefined && !isFloat(left))
-      return repeat(right, a);
+      return repeat(right, Number(a));
   }
   if (left instanceof Attributes) {
     const method = left.get(`__${operator}__`);
@@ -190,8 +225,8 @@ export function binary(operator: string, left: unknown, right: unknown): unknown
 /** Unary minus and plus. */
 export function unary(operator: string, value: unknown): unknown {
   const number =
-    asNumber(defined(value)) ??
+    numeric(defined(value)) ??
     fail(`bad operand type for unary ${operator}: '${typeName(value)}' (${repr(value)})`);
-  const result = operator === "-" ? 0 - number : number;
-  return isFloat(value) ? float(operator === "-" ? -number : number) : result;
+  if (isFloat(value)) return float(operator === "-" ? -Number(number) : Number(number));
+  return operator === "-" ? integer(-BigInt(number)) : number;
 }

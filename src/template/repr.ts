@@ -1,3 +1,4 @@
+import { numberText } from "../core/value.ts";
 import { fail, failUndefined } from "./errors.ts";
 import {
   Attributes,
@@ -12,19 +13,6 @@ import {
   typeName,
   Undefined,
 } from "./values.ts";
-
-/** A float as Python prints it: `1.0`, `1e+16`, `inf`. */
-export function floatText(value: number): string {
-  if (Number.isNaN(value)) return "nan";
-  if (!Number.isFinite(value)) return value > 0 ? "inf" : "-inf";
-  if (Object.is(value, -0)) return "-0.0";
-  const size = Math.abs(value);
-  if (size !== 0 && (size >= 1e16 || size < 1e-4)) {
-    return value.toExponential().replace(/e([+-])(\d)$/, "e$10$2");
-  }
-  const text = String(value);
-  return text.includes(".") ? text : `${text}.0`;
-}
 
 function quoteText(value: string): string {
   const quote = value.includes("'") && !value.includes('"') ? '"' : "'";
@@ -64,8 +52,8 @@ export function str(value: unknown): string {
   if (value === null) return "None";
   if (value === true) return "True";
   if (value === false) return "False";
-  if (typeof value === "number") return Number.isInteger(value) ? BigInt(value).toString() : floatText(value);
-  if (value instanceof Float) return floatText(value.value);
+  if (typeof value === "number" || typeof value === "bigint" || value instanceof Float)
+    return numberText(value);
   if (value === undefined) return fail("an argument is missing");
   if (value instanceof Blank) return "";
   if (value instanceof Undefined) return failUndefined(value);
@@ -77,5 +65,5 @@ export function str(value: unknown): string {
   }
   if (isList(value) || isDict(value)) return repr(value);
   if (value instanceof Date) return value.toISOString();
-  return typeof value === "bigint" ? value.toString() : `<${typeName(value)}>`;
+  return `<${typeName(value)}>`;
 }

@@ -1,4 +1,5 @@
 import type { Frame as FrameType } from "nunjucks/src/runtime.js";
+import { makeMap } from "../core/value.ts";
 import { attribute, item, slice } from "./attributes.ts";
 import { keywords } from "./calls.ts";
 import { fail, failUndefined, locate, type Position } from "./errors.ts";
@@ -207,7 +208,7 @@ export function createRuntime(source: TemplateSource) {
         context.blocks.has(key) ? new Func(key, () => block(context, key, context.frame)) : undefined,
       ),
     blank: new Blank("the inline if has no else, and its condition is false"),
-    dict: (entries: readonly (readonly [unknown, unknown])[]) => new Map(entries),
+    dict: makeMap,
     extend(context: Context, target: unknown): CompiledTemplate {
       const parent = get(target);
       for (const [blockName, version] of Object.entries(parent.blocks)) {

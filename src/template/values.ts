@@ -1,3 +1,15 @@
+import { plain } from "../core/plain-vars.ts";
+import {
+  type Dict,
+  dictEntries,
+  Float,
+  float,
+  isDict,
+  keyOf,
+  keyText,
+  makeDict,
+  numeric,
+} from "../core/value.ts";
 import { fail, failUndefined } from "./errors.ts";
 
 /** A name, attribute or item that is not there; using it for anything but a check or a default is an error. */
@@ -21,14 +33,6 @@ export class Tuple extends Array<unknown> {
   /** What `map`, `filter` and `slice` of a tuple make: a list, as Python's filters do. */
   static override get [Symbol.species](): ArrayConstructor {
     return Array;
-  }
-}
-
-/** A float whose value is a whole number, which JavaScript alone could not tell from an int. */
-export class Float {
-  readonly value: number;
-  constructor(value: number) {
-    this.value = value;
   }
 }
 
@@ -79,9 +83,6 @@ export class Attributes {
   }
 }
 
-/** A dict made by a template is a Map, which keeps the order and type of its keys; one given by the caller is an object. */
-export type Dict = Map<unknown, unknown> | Record<string, unknown>;
-
 /** A tuple of these values. */
 export function tuple(...items: unknown[]): Tuple {
   const result = new Tuple();
@@ -94,14 +95,9 @@ export function named(names: readonly string[], ...items: unknown[]): Tuple {
   return Object.assign(tuple(...items), { names });
 }
 
-/** A number that is a float to Python: wrapped when it is whole. */
-export function float(value: number): number | Float {
-  return Number.isInteger(value) ? new Float(value) : value;
-}
-
 /** Whether a value is a Python int (bool excluded). */
-export function isInt(value: unknown): value is number {
-  return typeof value === "number" && Number.isInteger(value);
+export function isInt(value: unknown): value is number | bigint {
+  return typeof value === "bigint" || (typeof value === "number" && Number.isInteger(value));
 }
 
 /** Whether a value is a Python float. */
@@ -114,20 +110,10 @@ export function isList(value: unknown): value is unknown[] {
   return Array.isArray(value);
 }
 
-/** Whether a value is a dict. */
-export function isDict(value: unknown): value is Dict {
-  if (value instanceof Map) return true;
-  if (typeof value !== "object" || value === null) return false;
-  const prototype: unknown = Object.getPrototypeOf(value);
-  // Objects made in another realm have another Object.prototype, whose own prototype is null too.
-  return prototype === null || Object.getPrototypeOf(prototype) === null;
-}
-
-/** The number a value stands for in arithmetic (bools count as 0 and 1), or undefined. */
+/** The number a value stands for (bools count as 0 and 1), as exactly as JavaScript's numbers can, or undefined. */
 export function asNumber(value: unknown): number | undefined {
-  if (typeof value === "number") return value;
-  if (typeof value === "boolean") return value ? 1 : 0;
-  return value instanceof Float ? value.value : undefined;
+  const number = numeric(value);
+  return number === undefined ? undefined : Number(number);
 }
 
 /** Python's name of a value's type. */
@@ -136,7 +122,8 @@ export function typeName(value: unknown): string {
   if (value instanceof Undefined || value === undefined) return "Undefined";
   if (typeof value === "boolean") return "bool";
   if (typeof value === "string") return "str";
-  if (typeof value === "number" || value instanceof Float) return isFloat(value) ? "float" : "int";
+  if (isInt(value)) return "int";
+  if (isFloat(value)) return "float";
   if (value instanceof Tuple) return "tuple";
   if (isList(value)) return "list";
   if (value instanceof Namespace) return "Namespace";
@@ -144,34 +131,30 @@ export function typeName(value: unknown): string {
   return isDict(value) ? "dict" : "function";
 }
 
-function hashKey(key: unknown): unknown {
-  return key instanceof Float ? key.value : key;
-}
-
 /** The value under a key, or undefined when there is none; never what an object inherits. */
 export function dictGet(dict: Dict, key: unknown): unknown {
-  if (dict instanceof Map) return dict.get(hashKey(key));
-  const name = typeof key === "number" ? String(key) : key;
+  if (dict instanceof Map) return dict.get(keyOf(dict, key));
+  // Only TypeScript makes objects with such keys, and there `{ 20: … }` has the text "20".
+  const name = typeof key === "number" && key >= 0 && Number.isInteger(key) ? String(key) : key;
   return typeof name === "string" && Object.hasOwn(dict, name) ? dict[name] : undefined;
 }
 
 /** Sets a key in place. */
 export function dictSet(dict: Dict, key: unknown, value: unknown): void {
-  if (dict instanceof Map) dict.set(hashKey(key), value);
+  if (dict instanceof Map) dict.set(keyOf(dict, key), value);
   else
-    Object.defineProperty(dict, String(key), { value, writable: true, enumerable: true, configurable: true });
+    Object.defineProperty(dict, keyText(key), {
+      value,
+      writable: true,
+      enumerable: true,
+      configurable: true,
+    });
 }
 
 /** Removes a key in place. */
 export function dictDelete(dict: Dict, key: unknown): void {
-  if (dict instanceof Map) dict.delete(hashKey(key));
-  else delete dict[String(key)];
-}
-
-/** Keys and values in order; keys without a value (JavaScript's undefined) are not there. */
-export function dictEntries(dict: Dict): [unknown, unknown][] {
-  if (dict instanceof Map) return [...dict];
-  return Object.entries(dict).filter(([, value]) => value !== undefined);
+  if (dict instanceof Map) dict.delete(keyOf(dict, key));
+  else delete dict[keyText(key)];
 }
 
 /** Keys in order. */
@@ -204,17 +187,21 @@ export function truth(value: unknown): boolean {
   if (value instanceof Map) return value.size > 0;
   if (isList(value)) return value.length > 0;
   if (isDict(value)) return dictEntries(value).length > 0;
-  return value !== 0;
+  return value !== 0 && value !== 0n;
 }
 
-/** The value as plain JavaScript: floats as numbers, tuples as arrays, dicts as objects; fails on undefined. */
-export function toNative(value: unknown): unknown {
+/** The value as vars have it, see core/value.ts: tuples as lists, dicts as objects where that can be; fails on undefined. */
+export function toValue(value: unknown): unknown {
   if (value instanceof Undefined) return failUndefined(value);
-  if (value instanceof Float) return value.value;
-  if (isList(value)) return Array.from(value, toNative);
-  if (!isDict(value)) return value;
-  const result: Record<string, unknown> = {};
-  for (const [key, item] of dictEntries(value))
-    dictSet(result, key === null ? "None" : String(toNative(key)), toNative(item));
-  return result;
+  if (isList(value)) return Array.from(value, toValue);
+  return isDict(value)
+    ? makeDict(dictEntries(value).map(([key, item]) => [toValue(key), toValue(item)]))
+    : value;
 }
+
+/** The value as a function in TypeScript gets it: floats as numbers, tuples as arrays, dicts as objects; fails on undefined. */
+export function toNative(value: unknown): unknown {
+  return plain(toValue(value));
+}
+
+export { type Dict, dictEntries, Float, float, isDict };

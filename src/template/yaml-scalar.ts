@@ -1,5 +1,6 @@
+import { floatText } from "../core/value.ts";
 import { failUndefined } from "./errors.ts";
-import { floatText, str } from "./repr.ts";
+import { str } from "./repr.ts";
 import { Attributes, Float, isFloat, isInt, Undefined } from "./values.ts";
 
 /** What YAML 1.1 would read as something else than a string. */

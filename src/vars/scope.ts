@@ -1,5 +1,6 @@
 import { VolleyError } from "../core/errors.ts";
 import { LATE, type Vars } from "../core/json.ts";
+import { numeric } from "../core/value.ts";
 import { holdsTemplate, isTemplate, mapTemplates } from "./template-text.ts";
 
 /** Where a var is set. */
@@ -94,8 +95,7 @@ class Scope implements VarScope {
       const name = LONE_NAME.exec(text)?.[1];
       const named = name === undefined ? undefined : this.#layerOf(name)?.vars[name];
       // What is no text keeps its type where it is all there is.
-      if (named === null || typeof named === "number" || typeof named === "boolean")
-        return { value: named, verbatim: false };
+      if (named === null || numeric(named) !== undefined) return { value: named, verbatim: false };
       return this.render(text, this, origin);
     };
     return isTemplate(value)

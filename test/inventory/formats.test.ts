@@ -1,4 +1,5 @@
 import { describe, expect, it } from "vitest";
+import { Data } from "../../src/core/value.ts";
 import { groupsOf, load, varsOf } from "./project.ts";
 
 describe("YAML", () => {
@@ -64,8 +65,8 @@ all:
       mode: 1,
       quoted: "yes",
       text: "{{ other }}:80",
-      raw: "{{ not a template }}",
-      country: { no: "Norway" },
+      raw: new Data("{{ not a template }}"),
+      country: new Map([[false, "Norway"]]),
       list: [true, null, 1.5],
       block: "one\ntwo\n",
     });

@@ -16,7 +16,7 @@ async function scratch(): Promise<string> {
   return directory;
 }
 
-async function read(one: Secret, options: Partial<SecretStoreOptions> = {}): Promise<string | number> {
+async function read(one: Secret, options: Partial<SecretStoreOptions> = {}): Promise<unknown> {
   const store = createSecretStore({ cwd: await scratch(), ...options });
   return store.value(one, "db_password of host db1", { file: "group_vars/db.yml", line: 3 });
 }
@@ -44,7 +44,7 @@ test("a command, run once however many ask, whose failure repeats nothing it pri
   const cwd = await scratch();
   const store = createSecretStore({ cwd });
   const count = secret.command("echo x >> runs; echo hunter2");
-  const ask = (name: string): Promise<string | number> => store.value(count, name, undefined);
+  const ask = (name: string): Promise<unknown> => store.value(count, name, undefined);
   expect(await Promise.all([ask("a"), ask("b"), ask("c")])).toEqual(["hunter2", "hunter2", "hunter2"]);
   expect(readFileSync(join(cwd, "runs"), "utf8")).toBe("x\n");
   expect(await read(secret.command(["printf", "%s", "a b"]))).toBe("a b");

@@ -7,14 +7,11 @@ const DIFFERENCES: Readonly<Record<string, string>> = {
   "{{ '{a[b]} {u.name}'.format(a={'b': 1}, u=users[0]) }}":
     "a dict's item may be named like an attribute in a format field",
   "{{ 'foo' is filter }}": "an unknown name is simply not a filter, where Ansible fails to load a plugin",
-  "{{ 9007199254740993 }}": "ints are JavaScript numbers: exact up to 2 ** 53",
   "{{ '٣'|int }}": "only ASCII digits are numbers",
-  "{{ '1: a\\ntrue: b'|from_yaml }}": "1 and true are two keys of a dict",
   "{% macro m() %}{{ self is defined }}{% endmacro %}{{ m() }}":
     "self is there only in a template with blocks",
   "{{ users | json_query('[].name') }}": "JMESPath is a library of its own, in a collection",
   "{{ {'k' * 130: 1}|to_yaml }}": "a key of more than 128 characters is not written with '?'",
-  "{{ [1.5, 1e3, 1e-9, 123456789012345678]|to_json }}": "ints are JavaScript numbers: exact up to 2 ** 53",
   "{{ 5|ansible.utils.ipaddr }}": "a number is not an address",
   "{{ lookup('vars', 'zz', errors='ignore') }}": "an ignored lookup gives nothing, as documented",
   "{{ lookup('subelements', [{'k': [1]}], 'k') }}": "the item keeps its list, as the filter subelements does",

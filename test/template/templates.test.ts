@@ -1,5 +1,6 @@
 import { describe, expect, it } from "vitest";
 import { VolleyError } from "../../src/core/errors.ts";
+import { Float } from "../../src/core/value.ts";
 import { createTemplates, type TemplateOptions } from "../../src/template/index.ts";
 
 function over(files: Readonly<Record<string, string>>, options: TemplateOptions = {}) {
@@ -96,10 +97,18 @@ describe("evaluate gives native values", () => {
   it.each<[string, unknown]>([
     ["a.b | length > 2", true],
     ["a", { b: "abc" }],
-    ["{'x': 1.0, 'y': (1, 2), 'z': none}", { x: 1, y: [1, 2], z: null }],
+    ["{'x': 1.0, 'y': (1, 2), 'z': none}", { x: new Float(1), y: [1, 2], z: null }],
+    [
+      "{20: 'b', 10: 'a'}",
+      new Map([
+        [20, "b"],
+        [10, "a"],
+      ]),
+    ],
     ["missing is defined and missing.x", false],
     ["-5 | abs", 5],
-    ["10 / 2", 5],
+    ["10 / 2", new Float(5)],
+    ["9007199254740992 + 1", 9007199254740993n],
     ["list | map('string') | list", ["1", "2"]],
     ["double(21)", 42],
     ["'}}'", "}}"],

@@ -1,4 +1,6 @@
 import type { Facts } from "../../core/facts.ts";
+import { parseJson } from "../../core/json-text.ts";
+import { plain } from "../../core/plain-vars.ts";
 import type { ReadSystem } from "../../core/system.ts";
 
 const DIRECTORY = "/etc/ansible/facts.d";
@@ -28,7 +30,8 @@ async function readFact(system: ReadSystem, path: string): Promise<unknown> {
 
 function parseFact(text: string): unknown {
   try {
-    return JSON.parse(text) as unknown;
+    // Roles see what JavaScript has of it; templates get all of it back.
+    return plain(parseJson(text));
   } catch {
     return parseIni(text);
   }

@@ -1,4 +1,5 @@
 import { parse, parseAllDocuments, type Tags } from "yaml";
+import { integer, makeMap } from "../../core/value.ts";
 import { callable, intArgument } from "../calls.ts";
 import { date, datetime } from "../date.ts";
 import { fail } from "../errors.ts";
@@ -80,12 +81,12 @@ const YAML_OPTIONS = {
 
 /** Tells ints (read as bigint) from whole floats, and gives dates Python's attributes. */
 function fromYaml(value: unknown): unknown {
-  if (typeof value === "bigint") return Number(value);
+  if (typeof value === "bigint") return integer(value);
   if (typeof value === "number") return float(value);
   if (value instanceof Date) return value.getTime() % 86_400_000 === 0 ? date(value) : datetime(value);
   if (isList(value)) return value.map(fromYaml);
   return value instanceof Map
-    ? new Map([...value].map(([key, item]) => [fromYaml(key), fromYaml(item)]))
+    ? makeMap([...value].map(([key, item]) => [fromYaml(key), fromYaml(item)]))
     : value;
 }
 

@@ -1,3 +1,4 @@
+import { keyOf, makeMap } from "../../core/value.ts";
 import { item } from "../attributes.ts";
 import { callable, textArgument } from "../calls.ts";
 import { fail } from "../errors.ts";
@@ -43,7 +44,8 @@ function mergeLists(left: readonly unknown[], right: readonly unknown[], how: st
 /** Ansible's `combine` of two dicts: what `right` says wins. */
 function merge(left: Dict, right: Dict, recursive: boolean, listMerge: string): Dict {
   const result = new Map(dictEntries(left));
-  for (const [key, value] of dictEntries(right)) {
+  for (const [written, value] of dictEntries(right)) {
+    const key = keyOf(result, written);
     const before = result.get(key);
     if (recursive && isDict(before) && isDict(value))
       result.set(key, merge(before, value, recursive, listMerge));
@@ -99,15 +101,13 @@ export const mappingFilters: Readonly<Record<string, Callable>> = {
         ]),
     ),
   ),
-  items2dict: callable(
-    ["value", "key_name", "value_name"],
-    (value: unknown, key?: unknown, name?: unknown) =>
-      new Map(
-        iterate(value).map((one) => [
-          defined(item(one, textArgument(key, "key"))),
-          defined(item(one, textArgument(name, "value"))),
-        ]),
-      ),
+  items2dict: callable(["value", "key_name", "value_name"], (value: unknown, key?: unknown, name?: unknown) =>
+    makeMap(
+      iterate(value).map((one) => [
+        defined(item(one, textArgument(key, "key"))),
+        defined(item(one, textArgument(name, "value"))),
+      ]),
+    ),
   ),
   combine: (args, { recursive = false, list_merge: listMerge = "replace" }) => {
     const dicts = args
@@ -133,9 +133,10 @@ export const mappingFilters: Readonly<Record<string, Callable>> = {
       for (const one of isDict(value) ? dictEntries(value).map(([, inner]) => inner) : iterate(value)) {
         const found = isDict(one) ? dictGet(one, key) : undefined;
         if (found === undefined) fail(`rekey_on_member: an item has no '${str(key)}'`);
-        if (result.has(found) && equals(duplicates, "error"))
+        const own = keyOf(result, found);
+        if (result.has(own) && equals(duplicates, "error"))
           fail(`rekey_on_member: '${str(found)}' occurs twice`);
-        result.set(found, one);
+        result.set(own, one);
       }
       return result;
     },

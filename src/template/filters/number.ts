@@ -1,3 +1,4 @@
+import { integer } from "../../core/value.ts";
 import { callable, intArgument } from "../calls.ts";
 import { fail } from "../errors.ts";
 import { fixed } from "../format.ts";
@@ -20,13 +21,30 @@ function toInt(value: unknown, fallback: unknown = 0, base: unknown = 10): unkno
     const prefix = { 16: /^([-+]?)0x/, 8: /^([-+]?)0o/, 2: /^([-+]?)0b/ }[radix];
     const digits = prefix ? text.replace(prefix, "$1") : text;
     const allowed = "0123456789abcdefghijklmnopqrstuvwxyz".slice(0, radix);
-    if (new RegExp(`^[-+]?[${allowed}]+$`).test(digits)) return Number.parseInt(digits, radix);
+    if (new RegExp(`^[-+]?[${allowed}]+$`).test(digits)) return parseDigits(digits, radix);
     return /^[-+]?(?:\d+\.?\d*|\.\d+)(?:e[-+]?\d+)?$/.test(text) && radix === 10
-      ? Math.trunc(Number(text))
+      ? whole(Number(text), fallback)
       : fallback;
   }
+  if (isInt(value)) return value;
   const found = asNumber(value);
-  return found === undefined || !Number.isFinite(found) ? fallback : Math.trunc(found);
+  return found === undefined ? fallback : whole(found, fallback);
+}
+
+/** The whole part of a float, with all of its digits. */
+function whole(value: number, fallback: unknown): unknown {
+  return Number.isFinite(value) ? integer(BigInt(Math.trunc(value))) : fallback;
+}
+
+/** Digits of any base as a number, however many there are. */
+function parseDigits(text: string, radix: number): number | bigint {
+  const short = Number.parseInt(text, radix);
+  if (Number.isSafeInteger(short)) return short;
+  const magnitude = [...text.replace(/^[-+]/, "")].reduce(
+    (total, digit) => total * BigInt(radix) + BigInt(Number.parseInt(digit, radix)),
+    0n,
+  );
+  return text.startsWith("-") ? -magnitude : magnitude;
 }
 
 function toFloat(value: unknown, fallback: unknown): unknown {
@@ -103,7 +121,11 @@ export const numberFilters: Readonly<Record<string, Callable>> = {
   int: callable(["value", "default", "base"], toInt),
   float: callable(["value", "default"], toFloat),
   abs: callable(["value"], (value: unknown) =>
-    isFloat(value) ? float(Math.abs(number(value))) : Math.abs(number(value)),
+    typeof value === "bigint"
+      ? integer(value < 0n ? -value : value)
+      : isFloat(value)
+        ? float(Math.abs(number(value)))
+        : Math.abs(number(value)),
   ),
   round: callable(["value", "precision", "method"], round),
   log: callable(["value", "base"], (value: unknown, base: unknown) => {

@@ -9,8 +9,9 @@ const SIZE = 624;
 function seedWords(seed: unknown): number[] {
   const bytes = isInt(seed)
     ? Buffer.from(
-        Math.abs(seed)
+        BigInt(seed)
           .toString(16)
+          .replace("-", "")
           .replace(/^(?=(?:..)*.$)/, "0"),
         "hex",
       )

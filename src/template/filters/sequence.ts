@@ -1,10 +1,10 @@
+import { numeric } from "../../core/value.ts";
 import { attributePath } from "../attributes.ts";
 import { callable, intArgument } from "../calls.ts";
 import { fail } from "../errors.ts";
 import { binary, contains, equals, order } from "../operators.ts";
 import { str } from "../repr.ts";
 import {
-  asNumber,
   type Callable,
   defined,
   dictEntries,
@@ -72,8 +72,8 @@ function distinct(items: readonly unknown[], key: (item: unknown) => unknown = (
   const simple = new Set<unknown>();
   return items.filter((item) => {
     const found = key(item);
-    const value = asNumber(found) ?? found;
-    if (typeof value === "string" || typeof value === "number")
+    const value = numeric(found) ?? found;
+    if (typeof value === "string" || typeof value === "number" || typeof value === "bigint")
       return simple.has(value) ? false : simple.add(value);
     if (seen.some((other) => equals(other, value))) return false;
     seen.push(value);

@@ -230,7 +230,13 @@ export const stringMethods = (pathOf: PathOf): Readonly<Record<string, Callable>
     [...text]
       .map((char) => {
         const to = isDict(table) ? dictGet(table, char.codePointAt(0)) : undefined;
-        return to === undefined ? char : to === null ? "" : isInt(to) ? String.fromCodePoint(to) : str(to);
+        return to === undefined
+          ? char
+          : to === null
+            ? ""
+            : isInt(to)
+              ? String.fromCodePoint(Number(to))
+              : str(to);
       })
       .join(""),
   ),

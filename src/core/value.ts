@@ -1,0 +1,165 @@
+/**
+ * What vars are made of: JSON's values, and what Python, and so Ansible, tells apart where JavaScript does not.
+ *
+ * - an integer is a number, or a bigint where a number would not be exact;
+ * - a float is a number, or a {@link Float} where its value is whole: `8.0` is not `8`;
+ * - a dict is a plain object, or a Map where an object would lose the order or the type of its keys: `{20: blue}`;
+ * - a text is a string, or {@link Data} where it must never be taken for a template.
+ *
+ * Readers of inventories make these values, a Job carries them (`target/job-vars.ts`), templates work on them. The code of roles
+ * and the schemas of their vars see {@link plain} values instead: numbers, strings and objects.
+ */
+
+/** A float whose value is whole, which a number alone could not tell from an integer. */
+export class Float {
+  readonly value: number;
+  constructor(value: number) {
+    this.value = value;
+  }
+  valueOf(): number {
+    return this.value;
+  }
+  toJSON(): number {
+    return this.value;
+  }
+  toString(): string {
+    return floatText(this.value);
+  }
+}
+
+/**
+ * A text that came as data and is never a template, though it may look like one: `!unsafe`, and secrets. Whoever renders
+ * vars gives its `text` on as it is; templates themselves never meet one.
+ */
+export class Data {
+  readonly text: string;
+  constructor(text: string) {
+    this.text = text;
+  }
+  toJSON(): string {
+    return this.text;
+  }
+  toString(): string {
+    return this.text;
+  }
+}
+
+/** A dict. Keys of an object are texts, none of which JavaScript would move before the others. */
+export type Dict = Map<unknown, unknown> | Record<string, unknown>;
+
+/** Whether a value is a dict. */
+export function isDict(value: unknown): value is Dict {
+  if (value instanceof Map) return true;
+  if (typeof value !== "object" || value === null) return false;
+  const prototype: unknown = Object.getPrototypeOf(value);
+  // Objects made in another realm have another Object.prototype, whose own prototype is null too.
+  return prototype === null || Object.getPrototypeOf(prototype) === null;
+}
+
+/** A number that is a float: wrapped when it is whole. */
+export function float(value: number): number | Float {
+  return Number.isInteger(value) ? new Float(value) : value;
+}
+
+/** An integer in its shortest form: a number where that is exact. */
+export function integer(value: bigint): number | bigint {
+  return value >= Number.MIN_SAFE_INTEGER && value <= Number.MAX_SAFE_INTEGER ? Number(value) : value;
+}
+
+/** A float as Python prints it: `1.0`, `1e+16`, `inf`. */
+export function floatText(value: number): string {
+  if (Number.isNaN(value)) return "nan";
+  if (!Number.isFinite(value)) return value > 0 ? "inf" : "-inf";
+  if (Object.is(value, -0)) return "-0.0";
+  const size = Math.abs(value);
+  if (size !== 0 && (size >= 1e16 || size < 1e-4))
+    return value.toExponential().replace(/e([+-])(\d)$/, "e$10$2");
+  const text = String(value);
+  return text.includes(".") ? text : `${text}.0`;
+}
+
+/** A number as Python prints it. */
+export function numberText(value: number | bigint | Float): string {
+  if (value instanceof Float) return floatText(value.value);
+  return Number.isInteger(value)
+    ? BigInt(value).toString()
+    : typeof value === "bigint"
+      ? `${value}`
+      : floatText(value);
+}
+
+/** What a number or boolean counts as; undefined for anything else. */
+export function numeric(value: unknown): number | bigint | undefined {
+  if (typeof value === "number" || typeof value === "bigint") return value;
+  if (typeof value === "boolean") return value ? 1 : 0;
+  return value instanceof Float ? value.value : undefined;
+}
+
+/** For each float that is a key of a Map somewhere, the one object that stands for it: Maps know objects by what they are alone. */
+const floatKeys = new Map<number, Float>();
+
+/** A Float that is the same object for the same value, as keys must be. */
+export function floatKey(value: number): Float {
+  const known = floatKeys.get(value) ?? new Float(value);
+  floatKeys.set(value, known);
+  return known;
+}
+
+/** The key of a Map that equals this one as Python has it, where `1`, `1.0` and `true` are one key; a new one as it is to be put in. */
+export function keyOf(map: ReadonlyMap<unknown, unknown>, key: unknown): unknown {
+  const own = key instanceof Float ? floatKey(key.value) : key;
+  const number = numeric(key);
+  if (number === undefined || map.has(own)) return own;
+  const whole = typeof number === "bigint" || Number.isInteger(number) ? integer(BigInt(number)) : number;
+  const same = [
+    whole,
+    floatKey(Number(number)),
+    ...(Number(number) === 1 ? [true] : Number(number) === 0 ? [false] : []),
+  ];
+  return same.find((one) => map.has(one)) ?? own;
+}
+
+/** A Map of these keys and values: of equal keys the first stays, with the last one's value. */
+export function makeMap(entries: Iterable<readonly [unknown, unknown]>): Map<unknown, unknown> {
+  const map = new Map<unknown, unknown>();
+  for (const [key, value] of entries) map.set(keyOf(map, key), value);
+  return map;
+}
+
+/** A dict of these keys and values: an object where that can be. */
+export function makeDict(entries: Iterable<readonly [unknown, unknown]>): Dict {
+  const map = makeMap(entries);
+  for (const key of map.keys())
+    if (typeof key !== "string" || key === "__proto__" || /^\d+$/.test(key)) return map;
+  return Object.fromEntries(map) as Record<string, unknown>;
+}
+
+/** Keys and values in order; keys without a value (JavaScript's undefined) are not there. */
+export function dictEntries(dict: Dict): [unknown, unknown][] {
+  if (dict instanceof Map) return [...dict];
+  return Object.entries(dict).filter(([, value]) => value !== undefined);
+}
+
+/** A dict's key as JSON has it. */
+export function keyText(key: unknown): string {
+  return typeof key === "number" || typeof key === "bigint" || key instanceof Float
+    ? numberText(key)
+    : String(key);
+}
+
+/** A value with everything in it that is neither a list nor a dict replaced; what stays as it is is not copied. */
+export function mapLeaves(value: unknown, replace: (leaf: unknown) => unknown): unknown {
+  if (Array.isArray(value)) {
+    const items = value.map((item: unknown) => mapLeaves(item, replace));
+    return items.some((item, index) => item !== value[index]) ? items : value;
+  }
+  if (!isDict(value)) return replace(value);
+  let changed = false;
+  const entries = (value instanceof Map ? [...value] : Object.entries(value)).map(([key, inner]) => {
+    const mapped = mapLeaves(inner, replace);
+    changed ||= mapped !== inner;
+    return [key, mapped] as const;
+  });
+  if (!changed) return value;
+  return value instanceof Map ? new Map(entries) : Object.fromEntries(entries);
+}
