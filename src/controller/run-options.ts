@@ -55,9 +55,12 @@ export interface RunOptions extends ReachOptions, BecomeOptions {
   readonly logDirectory?: string | false;
 }
 
-/** A run going on: iterate its events, await its summary. */
+/**
+ * A run going on: iterate its events, await its summary. Events are kept for whoever iterates, from the first one on;
+ * once the summary is asked for and nobody iterates, or who did has left, they are kept no more.
+ */
 export interface Run extends AsyncIterable<Event> {
-  /** Rejects only for what is wrong before the first host is touched. */
+  /** Rejects for what is wrong before the first host is touched, and with `STARVED` when nothing brings the run on any more. */
   readonly summary: Promise<Summary>;
   /** Stops: hosts finish the action they are at. Called again, they end that too. */
   cancel(): void;

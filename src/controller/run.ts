@@ -44,7 +44,11 @@ export function run(options: RunOptions): Run {
   // Those who only iterate get the error from the iterator.
   summary.catch(() => {});
   return {
-    summary,
+    get summary() {
+      // Who iterates as well does so at once: a long run's events would fill the memory for nobody.
+      setImmediate(() => queue.forget());
+      return summary;
+    },
     cancel,
     async *[Symbol.asyncIterator]() {
       yield* queue;
