@@ -10,6 +10,8 @@ export interface ContainerOptions {
   readonly controlGroup: readonly string[];
   /** The Node to put at /usr/local/bin/node, or undefined for a host without. */
   readonly nodePath: string | undefined;
+  /** Directories of this machine that it has as its own: `FROM:TO`. */
+  readonly binds: readonly string[];
   /** Where the container's console output is appended. */
   readonly consolePath: string;
 }
@@ -39,6 +41,7 @@ export function startContainer(options: ContainerOptions): ChildProcess {
     "--timezone=off",
     "--link-journal=no",
     "--console=pipe",
+    ...options.binds.map((bind) => `--bind=${bind}`),
     ...(options.nodePath === undefined ? [] : [`--bind-ro=${options.nodePath}:/usr/local/bin/node`]),
   ];
   const become = ["/bin/sh", "-c", joinAndBecome, "sh", ...options.controlGroup, "--", ...nspawn];

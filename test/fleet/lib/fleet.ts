@@ -1,4 +1,14 @@
-import { mkdirSync, readFileSync, realpathSync, writeFileSync } from "node:fs";
+import {
+  chownSync,
+  cpSync,
+  existsSync,
+  mkdirSync,
+  readdirSync,
+  readFileSync,
+  realpathSync,
+  statSync,
+  writeFileSync,
+} from "node:fs";
 import { join } from "node:path";
 import pLimit from "p-limit";
 import { type AddressClaim, claimAddresses, freeSshPort } from "./address.ts";
@@ -17,6 +27,8 @@ export interface FleetOptions {
   readonly count: number;
   /** The numbers (1 for `fleet1`) of the hosts that have no Node. */
   readonly withoutNode?: readonly number[];
+  /** A user whose home is one directory on all hosts, as NFS makes it. */
+  readonly sharedHome?: string;
   /** How many hosts boot at the same time; 8 by default. */
   readonly bootConcurrency?: number;
   /** How long one host may take to come up; 60 s by default. */
@@ -46,7 +58,14 @@ export interface Fleet extends AsyncDisposable {
  * also removed when this process ends without `stop`.
  */
 export async function bootFleet(options: FleetOptions): Promise<Fleet> {
-  const { count, withoutNode = [], bootConcurrency = 8, bootTimeoutMs = 60_000, signal } = options;
+  const {
+    count,
+    withoutNode = [],
+    sharedHome,
+    bootConcurrency = 8,
+    bootTimeoutMs = 60_000,
+    signal,
+  } = options;
   const reason = whyNoFleet();
   if (reason !== undefined) throw new Error(reason);
   removeLeftovers();
@@ -91,6 +110,7 @@ export async function bootFleet(options: FleetOptions): Promise<Fleet> {
         machine: machineName(id, identity.name),
         controlGroupName: join(id, identity.name),
         consolePath: join(hostFolder, "console"),
+        binds: sharedHome === undefined ? [] : [shareHome(root, folder, sharedHome)],
         nodePath: withoutNode.includes(index + 1) ? undefined : node,
       });
       hosts[index] = host;
@@ -115,6 +135,17 @@ export async function bootFleet(options: FleetOptions): Promise<Fleet> {
     await stop();
     throw error;
   }
+}
+
+/** Makes a user's home of the first host that asks the home on all, and gives what is bound where. */
+function shareHome(root: string, folder: string, user: string): string {
+  const shared = join(folder, `home-${user}`);
+  const home = `/home/${user}`;
+  if (!existsSync(shared)) cpSync(join(root, home), shared, { recursive: true, preserveTimestamps: true });
+  const { uid, gid } = statSync(join(root, home));
+  for (const name of ["", ...readdirSync(shared, { recursive: true, encoding: "utf8" })])
+    chownSync(join(shared, name), uid, gid);
+  return `${shared}:${home}`;
 }
 
 function sshCommandFor(privateKeyPath: string, knownHostsPath: string): readonly [string, ...string[]] {
