@@ -98,9 +98,9 @@ function lockScript({ run, host, controller }: DirectLockOptions): string {
   return `umask 077; mkdir -p "$HOME/.cache/volley" && cd "$HOME/.cache/volley" || exit 96
 boot= m= by= keep=
 { read -r boot </proc/sys/kernel/random/boot_id; read -r m </etc/machine-id; n=$(readlink /proc/self/ns/pid); } 2>/dev/null
-case $n in *4026531836?|'') ;; *) n=\${n#*\\[}; boot=$boot.\${n%]};; esac
+case $n in *4026531836?|'') ;; *) n=\${n%?}; boot=$boot.\${n##*[!0-9]};; esac
 case $m in *[!0-9a-f]*|'') m=\${boot:-this};; esac
-start() { r=; { read -r r </proc/$1/stat; } 2>/dev/null; [ "$r" ] || return 1; set -- \${r##*) }; case $1 in Z|X) return 1;; esac; shift 19; r=$1; }
+start() { r=; { read -r r </proc/$1/stat; } 2>/dev/null; [ "$r" ] || return 1; set -- \${r##*') '}; case $1 in Z|X) return 1;; esac; shift 19; r=$1; }
 start $$
 f=${LOCK_PREFIX}$m o=$f.$$-$r
 me=${begin({ run, host, controller })}',"pid":'$$',"start":"'$r'","boot":"'$boot'","since":"${new Date().toISOString()}"'
@@ -132,7 +132,7 @@ else rm -f $f; fi
 rm -f $o $f-breaker
 else
 rm -f $o
-l=; { IFS= read -r l <$f-breaker; } 2>/dev/null && { alive "$l" || rm -f $f-breaker; }
+l=x; { IFS= read -r l <$f-breaker; } 2>/dev/null; [ "$l" = x ] || alive "$l" || rm -f $f-breaker
 sleep 0.1 2>/dev/null || sleep 1
 return 1
 fi

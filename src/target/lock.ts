@@ -163,7 +163,8 @@ async function amend(file: string, mine: Holder, wish: Wish): Promise<"done" | "
     } catch (thrown) {
       if ((thrown as NodeJS.ErrnoException).code !== "EEXIST") throw thrown;
       // Killed amid the few lines below.
-      if (readHolders(breaker).length === 0) fs.rmSync(breaker, { force: true });
+      const left = readText(breaker);
+      if (left !== undefined && holdersIn(left).length === 0) fs.rmSync(breaker, { force: true });
       return "busy";
     }
     try {
@@ -209,17 +210,19 @@ function inTheWay(holders: readonly Holder[], { run, host }: Holder): Holder | u
 }
 
 function others(file: string, { pid, start }: Holder): readonly Holder[] {
-  return readHolders(file).filter((holder) => holder.pid !== pid || holder.start !== start);
+  return holdersIn(readText(file) ?? "").filter((holder) => holder.pid !== pid || holder.start !== start);
+}
+
+function readText(file: string): string | undefined {
+  try {
+    return fs.readFileSync(file, "utf8");
+  } catch {
+    return undefined;
+  }
 }
 
 /** The processes a file names that are alive; lines that a power failure has left half-written name none. */
-function readHolders(file: string): readonly Holder[] {
-  let text = "";
-  try {
-    text = fs.readFileSync(file, "utf8");
-  } catch {
-    // Nobody works here.
-  }
+function holdersIn(text: string): readonly Holder[] {
   return text.split("\n").flatMap((line) => {
     const holder = parseHolder(line);
     return holder !== undefined && isAlive(holder) ? [holder] : [];
