@@ -2,6 +2,7 @@ import { posix } from "node:path";
 import * as v from "valibot";
 import { type ActionContext, type Change, unchanged } from "../core/action.ts";
 import { VolleyError } from "../core/errors.ts";
+import { bytesToText } from "../core/lossless-text.ts";
 import type { Diff } from "../core/result.ts";
 import type { ReadSystem } from "../core/system.ts";
 import { defineAction } from "./define.ts";
@@ -111,7 +112,7 @@ Unlike Ansible's module, keys are not fetched from a URL.`,
     const current = await system.readIfExists(keyfile);
     if (current === null && state === "absent") return unchanged({ user, keyfile, state });
     const edit = { keys: wantedKeys(given), present: state === "present", exclusive };
-    const content = editAuthorizedKeys(current?.toString("utf8") ?? "", edit);
+    const content = editAuthorizedKeys(bytesToText(current ?? new Uint8Array()), edit);
     const directory = await inspectDirectory(given, keyfile, account, system, context);
     const file = await inspectFile({
       ...{ system, context, path: keyfile, content, current, follow: given.follow },

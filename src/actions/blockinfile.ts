@@ -83,7 +83,7 @@ would add the block again every time.`,
     if (removes && (await system.stat(given.path)) === null) {
       if (!given.create || given.state === "absent") return unchanged(undefined, `there is no ${given.path}`);
     }
-    return inspectEdit(given, system, context, (text, write) => putBlock(given, removes, text, write));
+    return inspectEdit(given, system, context, (text) => putBlock(given, removes, text));
   },
 
   async apply(change, _params, system) {
@@ -91,11 +91,11 @@ would add the block again every time.`,
   },
 });
 
-function putBlock(given: Params, removes: boolean, text: string, write: (text: string) => string): Edited {
+function putBlock(given: Params, removes: boolean, text: string): Edited {
   const { marker, marker_begin, marker_end, append_newline, prepend_newline } = given;
-  const begin = write(marker.replaceAll("{mark}", marker_begin));
-  const end = write(marker.replaceAll("{mark}", marker_end));
-  const block = removes ? [] : splitLines(`${begin}\n${withFinalNewline(write(given.block))}${end}\n`);
+  const begin = marker.replaceAll("{mark}", marker_begin);
+  const end = marker.replaceAll("{mark}", marker_end);
+  const block = removes ? [] : splitLines(`${begin}\n${withFinalNewline(given.block)}${end}\n`);
   const lines = splitLines(text);
   const texts = lines.map(lineText);
   const [first, last] = [texts.lastIndexOf(begin), texts.lastIndexOf(end)];

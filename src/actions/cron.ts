@@ -1,6 +1,7 @@
 import { posix } from "node:path";
 import { type ActionContext, type Change, unchanged } from "../core/action.ts";
 import { VolleyError } from "../core/errors.ts";
+import { bytesToText } from "../core/lossless-text.ts";
 import type { ReadSystem, System } from "../core/system.ts";
 import { defineAction } from "./define.ts";
 import { readPasswd } from "./lib/accounts.ts";
@@ -61,7 +62,7 @@ A \`%\` in a job must be escaped, as cron demands. As root the crontab is read f
   async inspect(params, system, context) {
     const path = cronFilePath(params);
     const before =
-      path === null ? await readCrontab(params, system) : (await system.readIfExists(path))?.toString("utf8");
+      path === null ? await readCrontab(params, system) : asText(await system.readIfExists(path));
     const lines = path === null ? splitCrontab(before ?? "") : fileLines(before ?? "");
     const edited = edit(lines, params);
     if (edited === null) return placeMissing(params, context);
@@ -100,6 +101,10 @@ A \`%\` in a job must be escaped, as cron demands. As root the crontab is read f
     return { data: { ...data, ...backup } };
   },
 });
+
+function asText(bytes: Uint8Array | null): string | undefined {
+  return bytes === null ? undefined : bytesToText(bytes);
+}
 
 function cronFilePath({ cron_file }: CronParams): string | null {
   return cron_file === undefined ? null : posix.resolve("/etc/cron.d", cron_file);
@@ -164,10 +169,13 @@ async function crontabUser({ user }: CronParams, system: ReadSystem): Promise<st
 /** A user's crontab, or undefined when there is none. */
 async function readCrontab(params: CronParams, system: ReadSystem): Promise<string | undefined> {
   if (system.uid === 0 && (await system.stat(SPOOL))?.type === "directory") {
-    return (await system.readIfExists(`${SPOOL}/${await crontabUser(params, system)}`))?.toString("utf8");
+    return asText(await system.readIfExists(`${SPOOL}/${await crontabUser(params, system)}`));
   }
   if ((await system.which("crontab")) === null) return undefined;
-  const listed = await system.query(["crontab", ...userOption(params), "-l"], { env: { LC_ALL: "C" } });
+  const listed = await system.query(["crontab", ...userOption(params), "-l"], {
+    env: { LC_ALL: "C" },
+    keepsBytes: true,
+  });
   if (listed.code === 0) return listed.stdout;
   if (/no crontab for/i.test(listed.stderr)) return undefined;
   throw new VolleyError("ACTION_FAILED", `cannot read the crontab: ${failureText(listed)}`);

@@ -80,8 +80,8 @@ survive. Unlike Ansible, a line that ended with CR LF keeps doing so.`,
     if (given.state === "absent" && (await system.stat(given.path)) === null) {
       return unchanged(undefined, `there is no ${given.path}`);
     }
-    return inspectEdit(given, system, context, (text, write) =>
-      given.state === "absent" ? removeLines(given, text, write) : putLine(given, text, write),
+    return inspectEdit(given, system, context, (text) =>
+      given.state === "absent" ? removeLines(given, text) : putLine(given, text),
     );
   },
 
@@ -93,36 +93,33 @@ survive. Unlike Ansible, a line that ended with CR LF keeps doing so.`,
 type Matches = (line: string) => RegExpExecArray | boolean;
 
 /** The line as it should be, without the newline that a YAML block gives it. */
-function wantedLine({ line = "" }: Params, write: (text: string) => string): string {
-  return write(line.replace(/\r?\n$/, ""));
+function wantedLine({ line = "" }: Params): string {
+  return line.replace(/\r?\n$/, "");
 }
 
 /** How lines are found: by `regexp`, by `search_string`, else by being `line` itself. */
-function matcher(given: Params, write: (text: string) => string): Matches {
+function matcher(given: Params): Matches {
   const { regexp, search_string } = given;
   if (regexp !== undefined) {
-    const regex = pythonRegex(write(regexp));
+    const regex = pythonRegex(regexp);
     return (line) => regex.exec(withNewline(line)) ?? false;
   }
-  if (search_string !== undefined) {
-    const wanted = write(search_string);
-    return (line) => line.includes(wanted);
-  }
-  const wanted = wantedLine(given, write);
+  if (search_string !== undefined) return (line) => line.includes(search_string);
+  const wanted = wantedLine(given);
   return (line) => lineText(line) === wanted;
 }
 
-function removeLines(given: Params, text: string, write: (text: string) => string): Edited {
-  const matches = matcher(given, write);
+function removeLines(given: Params, text: string): Edited {
+  const matches = matcher(given);
   const lines = splitLines(text);
   const kept = lines.filter((line) => matches(line) === false);
   return { text: kept.join(""), message: `${lines.length - kept.length} line(s) removed` };
 }
 
-function putLine(given: Params, text: string, write: (text: string) => string): Edited {
+function putLine(given: Params, text: string): Edited {
   const { backrefs, firstmatch } = given;
-  const wanted = wantedLine(given, write);
-  const matches = matcher(given, write);
+  const wanted = wantedLine(given);
+  const matches = matcher(given);
   const lines = splitLines(text);
   const isMatch = (line: string): boolean => matches(line) !== false;
   const index = firstmatch ? lines.findIndex(isMatch) : lines.findLastIndex(isMatch);

@@ -39,15 +39,15 @@ followed.`,
   title: ({ path }) => path,
 
   async inspect(params, system, context) {
-    return inspectEdit(params, system, context, (text, write) => {
+    return inspectEdit(params, system, context, (text) => {
       const { after, before, regexp } = params;
-      const section = findSection(text, after && write(after), before && write(before));
+      const section = findSection(text, after, before);
       if (section === null) return { text, message: "after and before do not match" };
       return replaceIn(
         text,
         section,
-        pythonRegex(write(regexp), { multiline: true, unicode: true, global: true }),
-        write(params.replace),
+        pythonRegex(regexp, { multiline: true, unicode: true, global: true }),
+        params.replace,
       );
     });
   },

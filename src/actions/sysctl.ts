@@ -1,6 +1,7 @@
 import * as v from "valibot";
 import { type ActionContext, type Change, unchanged } from "../core/action.ts";
 import { VolleyError } from "../core/errors.ts";
+import { bytesToText } from "../core/lossless-text.ts";
 import type { System } from "../core/system.ts";
 import { defineAction } from "./define.ts";
 import { flag, oneOf, text } from "./lib/params.ts";
@@ -83,7 +84,7 @@ As with Ansible, the file is what counts unless \`sysctl_set\`: then \`/proc/sys
     const setting = name ?? key ?? "";
     const wanted = state === "absent" ? null : (value ?? val ?? "");
     const current = await system.readIfExists(path);
-    const before = current?.toString("utf8") ?? "";
+    const before = bytesToText(current ?? new Uint8Array());
     const content = editSysctl(before, setting, wanted);
     const file = content === before ? null : await inspectFile({ system, context, path, content, current });
     const kernelPath = sysctlPath(setting);

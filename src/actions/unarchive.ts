@@ -195,11 +195,6 @@ async function wronglyDressed(
   if (given.owner === undefined && given.group === undefined && given.mode === undefined) return [];
   const found: string[] = [];
   for (const name of await kind.list(system, source, unpackOptions(given))) {
-    if (name.includes("\ufffd"))
-      throw new VolleyError(
-        "ACTION_FAILED",
-        `${given.src} holds a name that is not UTF-8 (${name}), whose owner, group and mode cannot be set; leave it out with exclude`,
-      );
     const path = await placeOf(system, given.dest, name);
     const stat = await system.lstat(path);
     if (stat !== null && (await inspectAttributes(system, path, stat, given, context)) !== null)

@@ -1,6 +1,7 @@
 import * as fs from "node:fs";
 import { join, posix } from "node:path";
 import type { Asset, AssetStore } from "../core/asset.ts";
+import { VolleyError } from "../core/errors.ts";
 
 const OWNER_EXECUTE = 0o100;
 
@@ -36,7 +37,13 @@ function diskAsset(full: string, path: string, stats: fs.Stats): Asset {
 /** Every file below a directory, sorted, as paths relative to it with `/`; links are followed. */
 export function listTree(directory: string, below = ""): string[] {
   const found: string[] = [];
-  for (const name of fs.readdirSync(join(directory, below)).sort()) {
+  for (const bytes of fs.readdirSync(join(directory, below), { encoding: "buffer" }).sort(Buffer.compare)) {
+    const name = bytes.toString();
+    if (!bytes.equals(Buffer.from(name)))
+      throw new VolleyError(
+        "BUILD_FAILED",
+        `${posix.join(directory, below, name)} has a name that is not UTF-8: rename it, or take it out of the role`,
+      );
     const path = posix.join(below, name);
     const stats = fs.statSync(join(directory, path), { throwIfNoEntry: false });
     if (stats?.isDirectory()) found.push(...listTree(directory, path));

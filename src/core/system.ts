@@ -24,7 +24,7 @@ export interface ProcessResult {
   /** Exit code; 128 + the signal's number when a signal ended it. */
   readonly code: number;
   readonly signal?: string;
-  /** Standard output as UTF-8, at most {@link ProcessOptions.maxOutput} bytes of it. */
+  /** Standard output as UTF-8 ({@link ProcessOptions.keepsBytes}), at most {@link ProcessOptions.maxOutput} bytes of it. */
   readonly stdout: string;
   readonly stderr: string;
   /** True when output was cut at the bound. */
@@ -43,6 +43,8 @@ export interface ProcessOptions {
   /** No default: a process may take as long as it needs. */
   readonly timeoutMs?: number;
   readonly signal?: AbortSignal;
+  /** Bytes of the output that are not UTF-8 can be had back: it is text as `bytesToText` gives it. Default: they are U+FFFD. */
+  readonly keepsBytes?: boolean;
   /** Bytes kept of each stream, the rest is dropped. Default 1 MiB. */
   readonly maxOutput?: number;
 }

@@ -29,7 +29,7 @@ export async function runRemotely(
 ): Promise<ProcessResult> {
   const [command] = argv;
   if (command === undefined) throw new VolleyError("PROCESS_FAILED", "cannot run an empty command");
-  const { cwd, input, onOutput, timeoutMs, signal, maxOutput = DEFAULT_MAX_OUTPUT } = options;
+  const { cwd, input, onOutput, timeoutMs, signal, keepsBytes, maxOutput = DEFAULT_MAX_OUTPUT } = options;
   if (signal?.aborted) throw cancelled(command);
   const stdout = new Capture(maxOutput, onOutput && ((text) => onOutput("stdout", text)));
   const stderr = new Capture(maxOutput, onOutput && ((text) => onOutput("stderr", text)));
@@ -71,7 +71,7 @@ export async function runRemotely(
     if (stopped !== undefined) throw stopped;
     const word = await run.word;
     if (word !== "ok" && exit.kind !== "lost") throw explainStart(command, cwd, word);
-    const texts = { stdout: stdout.end(), stderr: stderr.end() };
+    const texts = { stdout: stdout.end(keepsBytes), stderr: stderr.end(keepsBytes) };
     return {
       argv,
       ...describeExit(command, exit),

@@ -1,5 +1,6 @@
 import { randomBytes } from "node:crypto";
 import { isVolleyError, VolleyError } from "../core/errors.ts";
+import { textToBytes } from "../core/lossless-text.ts";
 import type { RemoteExit, RemoteProcess } from "../transport/transport.ts";
 import type { Channels, OpenOptions } from "./channels.ts";
 
@@ -93,7 +94,7 @@ export function createShells(start: StartScript, channels: Channels): Shells {
     const shell = (await takeSpare()) ?? (await open(options));
     const { word } = shell.begin(onBytes);
     // Never on a command line, which anybody on the host can read: it holds environments, which hold secrets.
-    shell.process.stdin.write(`${line}\n`);
+    shell.process.stdin.write(textToBytes(`${line}\n`));
     prepare();
     const { process, group } = shell;
     if (holds) void process.exit.then(channels.hold((text) => process.stdin.write(text)));
@@ -101,8 +102,11 @@ export function createShells(start: StartScript, channels: Channels): Shells {
       word,
       group,
       exit: process.exit,
-      write: (input) => void process.stdin.write(input),
-      end: (input) => void (input === undefined ? process.stdin.end() : process.stdin.end(input)),
+      write: (input) => void process.stdin.write(textToBytes(input)),
+      end: (input) =>
+        void (input === undefined
+          ? process.stdin.end()
+          : process.stdin.end(typeof input === "string" ? textToBytes(input) : input)),
     };
   };
   return {

@@ -1,5 +1,6 @@
 import { randomBytes } from "node:crypto";
 import { posix } from "node:path";
+import { textToBytes } from "../core/lossless-text.ts";
 import { modeOfReplacement } from "../core/set-id-bits.ts";
 import type { Content, Stat, WriteOptions } from "../core/system.ts";
 import type { FileHandle, FileSession } from "../transport/file-session.ts";
@@ -112,7 +113,7 @@ async function writeContent(files: FileSession, handle: FileHandle, content: Con
     flying -= bytes;
     if (failed !== undefined) throw failed;
   };
-  if (typeof content === "string") for (const piece of cut(Buffer.from(content))) send(piece);
+  if (typeof content === "string") for (const piece of cut(textToBytes(content))) send(piece);
   else if (content instanceof Uint8Array) for (const piece of cut(content)) send(piece);
   else {
     for await (const chunk of content) {

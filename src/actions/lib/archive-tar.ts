@@ -1,5 +1,6 @@
 import { posix } from "node:path";
 import { VolleyError } from "../../core/errors.ts";
+import { bytesToText } from "../../core/lossless-text.ts";
 import { modeAfterChown } from "../../core/set-id-bits.ts";
 import type { ProcessOptions, ProcessResult, ReadSystem } from "../../core/system.ts";
 import type { ArchiveKind, ArchiveSource, UnpackOptions } from "./archive.ts";
@@ -109,7 +110,7 @@ function selection({ exclude, include, extra_opts }: UnpackOptions): readonly st
 
 const ESCAPES: Readonly<Record<string, number>> = { a: 7, b: 8, t: 9, n: 10, v: 11, f: 12, r: 13, "\\": 92 };
 
-/** A name as `--quoting-style=escape` prints it, so that every name is one line; bytes that are not UTF-8 become U+FFFD. */
+/** A name as `--quoting-style=escape` prints it, so that every name is one line. */
 function unescapeName(printed: string): string {
   if (!printed.includes("\\")) return printed;
   const bytes = printed
@@ -119,7 +120,7 @@ function unescapeName(printed: string): string {
         ? Buffer.from(part)
         : Buffer.from([ESCAPES[part.slice(1)] ?? Number.parseInt(part.slice(1), 8)]),
     );
-  return Buffer.concat(bytes).toString("utf8");
+  return bytesToText(Buffer.concat(bytes));
 }
 
 interface SourceArguments {

@@ -1,6 +1,7 @@
 import { createHash } from "node:crypto";
 import type { Asset } from "../../core/asset.ts";
 import { INLINE_ASSET_BYTES } from "../../core/asset.ts";
+import { textToBytes } from "../../core/lossless-text.ts";
 import type { ReadSystem, Stat } from "../../core/system.ts";
 import { MAX_DIFF_BYTES } from "./text.ts";
 
@@ -42,7 +43,7 @@ export async function systemContent(system: ReadSystem, path: string, stat: Stat
 
 /** Content as bytes; streamed content is gathered. */
 async function gather(content: FileContent): Promise<Uint8Array> {
-  if (typeof content === "string") return Buffer.from(content);
+  if (typeof content === "string") return textToBytes(content);
   if (content instanceof Uint8Array) return content;
   const chunks: Uint8Array[] = [];
   for await (const chunk of content.stream()) chunks.push(chunk);

@@ -1,10 +1,10 @@
 import type { ActionContext, Unchanged } from "../../core/action.ts";
 import { unchanged } from "../../core/action.ts";
 import { VolleyError } from "../../core/errors.ts";
+import { bytesToText } from "../../core/lossless-text.ts";
 import type { ReadSystem } from "../../core/system.ts";
 import type { FileAttributes } from "./attributes.ts";
 import { followLinks } from "./paths.ts";
-import { decodeText, encodeForeign } from "./text.ts";
 import type { FileChange } from "./write-file.ts";
 import { inspectFile } from "./write-file.ts";
 
@@ -32,8 +32,7 @@ export async function inspectEdit(
   params: EditParams,
   system: ReadSystem,
   context: ActionContext,
-  /** `write` turns text of the parameters into text as it is in the file. */
-  edit: (text: string, write: (text: string) => string) => Edited,
+  edit: (text: string) => Edited,
 ): Promise<FileChange | Unchanged<undefined> | null> {
   const path = await followLinks(system, params.path);
   const current = await system.readIfExists(path);
@@ -42,13 +41,12 @@ export async function inspectEdit(
       throw new VolleyError("ACTION_FAILED", `there is no ${path} to be edited; make it first`);
     return { ...NOTHING, path, diff: { path }, unknown: `there is no ${path} yet` };
   }
-  const { text, encoding } = decodeText(current ?? new Uint8Array());
-  const edited = edit(text, (given) => encodeForeign(given, encoding));
+  const edited = edit(bytesToText(current ?? new Uint8Array()));
   const { owner, group, mode, backup, validate } = params;
   if (current === null && edited.text === "") return unchanged(undefined, edited.message);
   const change = await inspectFile({
     ...{ system, context, path, current, owner, group, mode, backup, validate },
-    content: Buffer.from(edited.text, encoding),
+    content: edited.text,
     parents: "make",
   });
   if (change === null) return unchanged(undefined, edited.message);

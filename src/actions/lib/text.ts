@@ -3,13 +3,6 @@ import type { Diff } from "../../core/result.ts";
 /** Content longer than this many bytes is not shown in a diff. */
 export const MAX_DIFF_BYTES = 100_000;
 
-/** A file's content as text that turns back into the very same bytes. */
-export interface DecodedText {
-  readonly text: string;
-  /** `latin1` stands for bytes that are not UTF-8: one character a byte. */
-  readonly encoding: "utf8" | "latin1";
-}
-
 /** Bytes as UTF-8, or null when they are not valid UTF-8. A byte order mark stays part of the text. */
 function decodeUtf8(bytes: Uint8Array): string | null {
   try {
@@ -17,19 +10,6 @@ function decodeUtf8(bytes: Uint8Array): string | null {
   } catch {
     return null;
   }
-}
-
-/** Bytes as text, without loss: UTF-8, else one character a byte. */
-export function decodeText(bytes: Uint8Array): DecodedText {
-  const text = decodeUtf8(bytes);
-  return text === null
-    ? { text: Buffer.from(bytes).toString("latin1"), encoding: "latin1" }
-    : { text, encoding: "utf8" };
-}
-
-/** Text a person wrote, as it appears in text decoded that way. */
-export function encodeForeign(text: string, encoding: DecodedText["encoding"]): string {
-  return encoding === "utf8" ? text : Buffer.from(text, "utf8").toString("latin1");
 }
 
 /** Lines with their line endings; the last may have none, and empty text has no line. */

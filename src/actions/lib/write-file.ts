@@ -1,5 +1,6 @@
 import type { Change } from "../../core/action.ts";
 import { VolleyError } from "../../core/errors.ts";
+import { textToBytes } from "../../core/lossless-text.ts";
 import type { Diff } from "../../core/result.ts";
 import type { ReadSystem, Stat, System } from "../../core/system.ts";
 import type { AttributeChange, FileAttributes } from "./attributes.ts";
@@ -73,7 +74,7 @@ export async function inspectFile(request: FileRequest): Promise<FileChange | nu
     throw new VolleyError("ACTION_FAILED", `${path} is a ${stat.type}; remove it first, or name a file`);
   }
   const file = stat?.type === "file" ? stat : null;
-  const bytes = typeof content === "string" ? Buffer.from(content) : content;
+  const bytes = typeof content === "string" ? textToBytes(content) : content;
   const same = file !== null && (await hasContent(request, path, file, bytes));
   const attributes = await inspectAttributes(system, path, file, request, context);
   if (same && attributes === null) return null;

@@ -1,4 +1,5 @@
 import { VolleyError } from "../../core/errors.ts";
+import { bytesToText } from "../../core/lossless-text.ts";
 
 /** One file of a zip archive, from its central directory. */
 export interface ZipEntry {
@@ -47,7 +48,7 @@ export function listZip(archive: Buffer, name: string): readonly ZipEntry[] {
     const attributes = archive.readUInt32LE(at + 38) >>> 16;
     const isUnix = archive[at + 5] === MADE_ON_UNIX && attributes !== 0;
     entries.push({
-      name: archive.toString("utf8", at + 46, at + 46 + nameBytes!),
+      name: bytesToText(archive.subarray(at + 46, at + 46 + nameBytes!)),
       size: archive.readUInt32LE(at + 24),
       crc32: archive.readUInt32LE(at + 16),
       isLink: isUnix && (attributes & FORMAT) === LINK,

@@ -1,4 +1,5 @@
 import { posix } from "node:path";
+import { isUtf8 } from "../../core/lossless-text.ts";
 
 const MAX_NAME_BYTES = 255;
 /** Why a name that a host gives is not written to this machine's disk; undefined when it may be. */
@@ -6,7 +7,7 @@ export function refusedName(name: string): string | undefined {
   if (name === "" || name === "." || name === "..") return "it is no name of a file";
   if (name.includes("/") || name.includes("\0")) return "it is no name of a file";
   if (/\p{Cc}/u.test(name)) return "there is a control character in its name";
-  if (name.includes("\ufffd")) return "its name is not UTF-8";
+  if (name.includes("\ufffd") || !isUtf8(name)) return "its name is not UTF-8";
   if (Buffer.byteLength(name) > MAX_NAME_BYTES) return "its name is too long";
   return undefined;
 }

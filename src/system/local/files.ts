@@ -3,6 +3,7 @@ import { createHash, randomBytes } from "node:crypto";
 import * as fs from "node:fs";
 import { basename, dirname, join } from "node:path";
 import { isVolleyError, VolleyError } from "../../core/errors.ts";
+import { isUtf8, nativePath, textToBytes } from "../../core/lossless-text.ts";
 import { modeOfReplacement } from "../../core/set-id-bits.ts";
 import type { Content, FileType, Stat, WriteOptions } from "../../core/system.ts";
 import { holdDirectory, openToRead } from "./root-paths.ts";
@@ -78,8 +79,8 @@ export function statOf(path: string, follow: boolean): Stat | null {
   return attempt("look at", path, () => {
     try {
       const stats = follow
-        ? fs.statSync(path, { throwIfNoEntry: false })
-        : fs.lstatSync(path, { throwIfNoEntry: false });
+        ? fs.statSync(nativePath(path), { throwIfNoEntry: false })
+        : fs.lstatSync(nativePath(path), { throwIfNoEntry: false });
       return stats === undefined ? null : describe(stats);
     } catch (thrown) {
       // A file stands where a directory of the path should be: nothing can be there.
@@ -135,8 +136,8 @@ export function removeAll(path: string): void {
   if (statOf(path, false) === null) return;
   const held = holdDirectory(path);
   try {
-    if (held.path === path || statOf(held.path, false)?.type !== "directory")
-      return fs.rmSync(held.path, { recursive: true, force: true });
+    if (held.path === path || !isUtf8(path) || statOf(held.path, false)?.type !== "directory")
+      return fs.rmSync(nativePath(held.path), { recursive: true, force: true });
     // Node goes by paths, and so through links that are put in the place of directories meanwhile; rm(1) does not.
     const { status, stderr, error } = spawnSync("rm", ["-rf", "--", `./${basename(path)}`], {
       cwd: dirname(held.path),
@@ -158,7 +159,7 @@ function writeAll(descriptor: number, bytes: Uint8Array): void {
 }
 
 async function writeContent(descriptor: number, content: Content): Promise<void> {
-  if (typeof content === "string") writeAll(descriptor, Buffer.from(content));
+  if (typeof content === "string") writeAll(descriptor, textToBytes(content));
   else if (content instanceof Uint8Array) writeAll(descriptor, content);
   else for await (const chunk of content) writeAll(descriptor, chunk);
 }
@@ -188,7 +189,7 @@ async function writeBeside(
   const mode = options.mode ?? (replaced === null ? undefined : modeOfReplacement(replaced, uid, gid));
   // Made unreadable for others first: content must not be visible before owner and mode are right.
   const descriptor = attempt("write", path, () =>
-    fs.openSync(temporary, "wx", mode === undefined ? 0o666 : 0o600),
+    fs.openSync(nativePath(temporary), "wx", mode === undefined ? 0o666 : 0o600),
   );
   try {
     await attemptAsync("write", path, () => writeContent(descriptor, content));
@@ -199,14 +200,14 @@ async function writeBeside(
       if (mode !== undefined) fs.fchmodSync(descriptor, mode);
     });
     fs.closeSync(descriptor);
-    attempt("write", path, () => fs.renameSync(temporary, place));
+    attempt("write", path, () => fs.renameSync(nativePath(temporary), nativePath(place)));
   } catch (thrown) {
     try {
       fs.closeSync(descriptor);
     } catch {
       // Closed before the rename failed.
     }
-    fs.rmSync(temporary, { force: true });
+    fs.rmSync(nativePath(temporary), { force: true });
     throw thrown;
   }
 }

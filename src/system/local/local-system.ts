@@ -2,10 +2,11 @@ import * as fs from "node:fs";
 import { homedir } from "node:os";
 import { isAbsolute, join } from "node:path";
 import { VolleyError } from "../../core/errors.ts";
+import { bytesToText, nativePath } from "../../core/lossless-text.ts";
 import type { ProcessOptions, ProcessResult, System } from "../../core/system.ts";
 import { attempt, checksumOf, readFile, readIfExists, removeAll, statOf, writeAtomically } from "./files.ts";
 import { runProcess } from "./process.ts";
-import { inDirectory, itself, onItself, realPath } from "./root-paths.ts";
+import { inDirectory, itself, onItself, readLink, realPath } from "./root-paths.ts";
 
 /** Where a LocalSystem works. */
 export interface LocalSystemOptions {
@@ -44,7 +45,7 @@ export function createLocalSystem(options: LocalSystemOptions = {}): ClosableSys
       env: { ...environment, ...processOptions.env },
     });
 
-  const changing = (what: string, path: string, change: (place: string) => void): void =>
+  const changing = (what: string, path: string, change: (place: fs.PathLike) => void): void =>
     attempt(what, path, () => inDirectory(at(path), change));
 
   return {
@@ -56,8 +57,14 @@ export function createLocalSystem(options: LocalSystemOptions = {}): ClosableSys
     readText: async (path) => attempt("read", path, () => readFile(at(path)).toString("utf8")),
     readIfExists: async (path) => readIfExists(at(path)),
     checksum: async (path, algorithm) => checksumOf(at(path), algorithm),
-    list: async (path) => attempt("list", path, () => fs.readdirSync(at(path)).sort()),
-    readLink: async (path) => attempt("read the link", path, () => fs.readlinkSync(at(path))),
+    list: async (path) =>
+      attempt("list", path, () =>
+        fs
+          .readdirSync(nativePath(at(path)), { encoding: "buffer" })
+          .map(bytesToText)
+          .sort(),
+      ),
+    readLink: async (path) => attempt("read the link", path, () => readLink(at(path))),
     realPath: async (path) =>
       attempt("resolve", path, () => {
         const real = realPath(at(path));
@@ -78,7 +85,7 @@ export function createLocalSystem(options: LocalSystemOptions = {}): ClosableSys
     chown: async (path, uid, gid) =>
       changing("change the owner of", path, (place) => fs.lchownSync(place, uid, gid)),
     symlink: async (target, path) =>
-      changing("make the link", path, (place) => fs.symlinkSync(target, place)),
+      changing("make the link", path, (place) => fs.symlinkSync(nativePath(target), place)),
     link: async (existing, path) =>
       changing("make the link", path, (place) =>
         inDirectory(at(existing), (source) => fs.linkSync(source, place)),

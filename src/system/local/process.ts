@@ -3,6 +3,7 @@ import type { Socket } from "node:net";
 import { constants } from "node:os";
 import { StringDecoder } from "node:string_decoder";
 import { VolleyError } from "../../core/errors.ts";
+import { bytesToText, textToBytes } from "../../core/lossless-text.ts";
 import type { ProcessOptions, ProcessResult } from "../../core/system.ts";
 
 /** Bytes kept of each stream. */
@@ -37,10 +38,11 @@ export class Capture {
     }
   }
 
-  end(): string {
+  end(keepsBytes = false): string {
     const rest = this.#decoder.end();
     if (rest !== "") this.#onText?.(rest);
-    return Buffer.concat(this.#chunks).toString("utf8");
+    const bytes = Buffer.concat(this.#chunks);
+    return keepsBytes ? bytesToText(bytes) : bytes.toString("utf8");
   }
 }
 
@@ -51,7 +53,16 @@ export class Capture {
 export function runProcess(argv: readonly string[], options: ProcessOptions = {}): Promise<ProcessResult> {
   const [command, ...args] = argv;
   if (command === undefined) throw new VolleyError("PROCESS_FAILED", "cannot run an empty command");
-  const { cwd, env, input, onOutput, timeoutMs, signal, maxOutput = DEFAULT_MAX_OUTPUT } = options;
+  const {
+    cwd,
+    env,
+    input,
+    onOutput,
+    timeoutMs,
+    signal,
+    keepsBytes,
+    maxOutput = DEFAULT_MAX_OUTPUT,
+  } = options;
   return new Promise((resolve, reject) => {
     if (signal?.aborted) return reject(cancelled(command));
     const child = spawn(command, args, {
@@ -127,8 +138,8 @@ export function runProcess(argv: readonly string[], options: ProcessOptions = {}
         argv,
         code: code ?? 128 + (signalName === null ? 0 : constants.signals[signalName]),
         ...(signalName === null ? {} : { signal: signalName }),
-        stdout: stdout.end(),
-        stderr: stderr.end(),
+        stdout: stdout.end(keepsBytes),
+        stderr: stderr.end(keepsBytes),
         ...(stdout.truncated || stderr.truncated ? { truncated: true } : {}),
       });
     };
@@ -136,7 +147,7 @@ export function runProcess(argv: readonly string[], options: ProcessOptions = {}
     if (input !== undefined && child.stdin !== null) {
       // A process that does not read its input closes the pipe: that is its right.
       child.stdin.on("error", () => {});
-      child.stdin.end(input);
+      child.stdin.end(typeof input === "string" ? textToBytes(input) : input);
     }
   });
 }

@@ -2,6 +2,7 @@ import * as fs from "node:fs";
 import { basename, dirname, resolve } from "node:path";
 import { VolleyError } from "../../core/errors.ts";
 import { resolveForRoot } from "../../core/foreign-links.ts";
+import { bytesToText, nativePath } from "../../core/lossless-text.ts";
 
 const { O_DIRECTORY, O_NOFOLLOW, O_NONBLOCK, O_RDONLY } = fs.constants;
 /** Linux's O_PATH, which Node does not name: a file that is held, but not opened. */
@@ -15,19 +16,24 @@ export function realPathForRoot(path: string): string {
   const walk = resolveForRoot(resolve(path));
   let step = walk.next();
   while (step.done !== true) {
-    const stats = fs.lstatSync(step.value, { throwIfNoEntry: false });
+    const stats = fs.lstatSync(nativePath(step.value), { throwIfNoEntry: false });
     step = walk.next(
       stats === undefined
         ? null
-        : { uid: stats.uid, ...(stats.isSymbolicLink() ? { link: fs.readlinkSync(step.value) } : {}) },
+        : { uid: stats.uid, ...(stats.isSymbolicLink() ? { link: readLink(step.value) } : {}) },
     );
   }
   return step.value;
 }
 
+/** What a link says. */
+export function readLink(path: string): string {
+  return bytesToText(fs.readlinkSync(nativePath(path), { encoding: "buffer" }));
+}
+
 /** Where a path leads. Fails when nothing is there, and for root as {@link resolveForRoot} says. */
 export function realPath(path: string): string {
-  const real = fs.realpathSync(path);
+  const real = bytesToText(fs.realpathSync(nativePath(path), { encoding: "buffer" }));
   return guards && real !== resolve(path) ? realPathForRoot(path) : real;
 }
 
@@ -45,11 +51,11 @@ export function holdDirectory(path: string): HeldPath {
   if (!guards) return { path, release: () => {} };
   const full = resolve(path);
   const parent = dirname(full);
-  const descriptor = fs.openSync(parent, O_RDONLY | O_DIRECTORY);
+  const descriptor = fs.openSync(nativePath(parent), O_RDONLY | O_DIRECTORY);
   const release = (): void => fs.closeSync(descriptor);
   try {
     const place = `/proc/self/fd/${descriptor}`;
-    const real = fs.readlinkSync(place);
+    const real = readLink(place);
     if (real !== parent && realPathForRoot(parent) !== real) throw moved(path);
     return { path: `${place}/${basename(full)}`, release };
   } catch (thrown) {
@@ -59,22 +65,22 @@ export function holdDirectory(path: string): HeldPath {
 }
 
 /** Does something to a path that does not follow a link at its end, in its {@link holdDirectory held} directory. */
-export function inDirectory<T>(path: string, use: (path: string) => T): T {
+export function inDirectory<T>(path: string, use: (path: fs.PathLike) => T): T {
   const held = holdDirectory(path);
   try {
-    return use(held.path);
+    return use(nativePath(held.path));
   } finally {
     held.release();
   }
 }
 
 /** Does something to what a path names, given as a path that leads to it and nowhere else. Fails on a link. */
-export function onItself<T>(path: string, use: (path: string) => T): T {
+export function onItself<T>(path: string, use: (path: fs.PathLike) => T): T {
   return inDirectory(path, (place) => itself(place, path, use));
 }
 
 /** As {@link onItself}, of a `place` in a directory that is held. */
-export function itself<T>(place: string, path: string, use: (path: string) => T): T {
+export function itself<T>(place: fs.PathLike, path: string, use: (path: fs.PathLike) => T): T {
   if (!guards) return use(place);
   const descriptor = fs.openSync(place, O_PATH | O_NOFOLLOW);
   try {
@@ -91,7 +97,7 @@ function moved(path: string): VolleyError {
 
 /** Opens a file to be read; root follows links as {@link resolveForRoot} says, and nobody waits for a FIFO. */
 export function openToRead(path: string): number {
-  if (!guards) return opened(path, O_RDONLY | O_NONBLOCK, path);
+  if (!guards) return opened(nativePath(path), O_RDONLY | O_NONBLOCK, path);
   try {
     return inDirectory(path, (place) => opened(place, O_RDONLY | O_NONBLOCK | O_NOFOLLOW, path));
   } catch (thrown) {
@@ -101,7 +107,7 @@ export function openToRead(path: string): number {
   }
 }
 
-function opened(place: string, flags: number, path: string): number {
+function opened(place: fs.PathLike, flags: number, path: string): number {
   const descriptor = fs.openSync(place, flags);
   if (!fs.fstatSync(descriptor).isFIFO()) return descriptor;
   fs.closeSync(descriptor);

@@ -1,6 +1,7 @@
 import { once } from "node:events";
 import type { Readable, Writable } from "node:stream";
 import { type ErrorCode, type SerializedError, VolleyError } from "../../core/errors.ts";
+import { textToBytes } from "../../core/lossless-text.ts";
 import type { Content, ProcessOptions, ProcessResult, System, WriteOptions } from "../../core/system.ts";
 import {
   decodeMessage,
@@ -117,7 +118,7 @@ export async function connectSystem({ stdin, stdout, ended }: SystemProcess): Pr
       await ask("writeFile", [path, content, options]);
       return;
     }
-    const bytes = typeof content === "string" ? Buffer.from(content) : content;
+    const bytes = typeof content === "string" ? textToBytes(content) : content;
     let sending: Promise<void> | undefined;
     const writing = ask("writeFile", [path, null, options], undefined, (id) => {
       sending = send(id, bytes);

@@ -1,3 +1,4 @@
+import { bytesToText } from "../../core/lossless-text.ts";
 import type { DirectoryEntry, FileAttributes } from "../file-session.ts";
 import { ATTRIBUTE, MAX_HANDLE_BYTES, MESSAGE } from "./protocol.ts";
 import { MalformedSftpError } from "./reader.ts";
@@ -62,7 +63,7 @@ export function readFields(message: Buffer): SftpFields {
     uint32,
     uint64,
     bytes,
-    text: () => bytes().toString("utf8"),
+    text: () => bytesToText(bytes()),
     attributes,
     left: () => message.length - position,
   };

@@ -1,3 +1,4 @@
+import { textToBytes } from "../../core/lossless-text.ts";
 import type { FileAttributes } from "../file-session.ts";
 import { ATTRIBUTE, MESSAGE } from "./protocol.ts";
 
@@ -23,9 +24,9 @@ function writeUint64(target: Buffer, value: number, offset: number): void {
   target.writeUInt32BE(value % 2 ** 32, offset + 4);
 }
 
-/** Text in UTF-8, or bytes, with their length in front. */
+/** Text in UTF-8 (with other bytes as they were read), or bytes, with their length in front. */
 export function stringField(value: string | Uint8Array): Field {
-  const bytes = typeof value === "string" ? Buffer.from(value) : value;
+  const bytes = typeof value === "string" ? textToBytes(value) : value;
   return Buffer.concat([uint32Field(bytes.length), bytes]);
 }
 

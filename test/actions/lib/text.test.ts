@@ -1,6 +1,6 @@
 import { expect, it } from "vitest";
 import { backupPath } from "../../../src/actions/lib/backup.ts";
-import { decodeText, lineEnding, lineText, splitLines } from "../../../src/actions/lib/text.ts";
+import { lineEnding, lineText, splitLines } from "../../../src/actions/lib/text.ts";
 
 it.each([
   ["", []],
@@ -11,14 +11,6 @@ it.each([
   expect(splitLines(text)).toEqual(lines);
   expect(lines.map((line) => lineText(line) + lineEnding(line)).join("")).toBe(text);
 });
-
-it.each([[Buffer.from("ü\ufeff\n")], [Buffer.from("\ufeffbom")], [Buffer.from([0xe9, 0x00, 0xff, 0x0a])]])(
-  "turns bytes into text and back: %j",
-  (bytes) => {
-    const { text, encoding } = decodeText(bytes);
-    expect(Buffer.from(text, encoding)).toEqual(bytes);
-  },
-);
 
 it("names backups as Ansible does", () => {
   expect(backupPath("/etc/f", new Date(2026, 0, 2, 3, 4, 5), 17)).toBe("/etc/f.17.2026-01-02@03:04:05~");

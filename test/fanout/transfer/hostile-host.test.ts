@@ -74,7 +74,7 @@ async function getFrom(files: FileSession, root: string): Promise<readonly FileE
 }
 
 describe("a host that lies", () => {
-  it.each(["..", ".", "", "../x", "a/b", "a\0b", "\x1b]0;x\x07", "\ufffd", "x".repeat(256)])(
+  it.each(["..", ".", "", "../x", "a/b", "a\0b", "\x1b]0;x\x07", "\ufffd", "\udce9", "x".repeat(256)])(
     "with the name %j gets nothing written",
     async (name) => {
       const root = join(scratch(), "web01");

@@ -359,9 +359,9 @@ const settings: readonly ActionCase[] = [
   },
   {
     name: "cron sets a job in a user's crontab beside what is there",
-    prepare: "echo '0 1 * * * /bin/true' | crontab -u kim -",
+    prepare: "printf '# caf\\351\\n0 1 * * * /bin/true\\n' | crontab -u kim -",
     call: cron({ name: "sweep", user: "kim", minute: "*/5", job: "/usr/bin/sweep --all" }),
-    verify: `crontab -u kim -l | grep -A1 '^#Ansible: sweep$' | grep -Fx '*/5 * * * * /usr/bin/sweep --all' && crontab -u kim -l | grep /bin/true`,
+    verify: `crontab -u kim -l | grep -A1 '^#Ansible: sweep$' | grep -Fx '*/5 * * * * /usr/bin/sweep --all' && crontab -u kim -l | grep -a /bin/true && test "$(crontab -u kim -l | grep -ac "$(printf 'caf\\351')")" = 1`,
   },
   {
     name: "cron sets a variable and keeps a copy",
