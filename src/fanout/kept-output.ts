@@ -1,3 +1,4 @@
+import { isUtf8 } from "node:buffer";
 import { createHash } from "node:crypto";
 import { createReadStream } from "node:fs";
 import { type FileHandle, mkdtemp, open, rm } from "node:fs/promises";
@@ -11,7 +12,7 @@ export interface KeptOutput {
   readonly digest: string;
   /** Reads it from its beginning. */
   read(): AsyncIterable<Buffer>;
-  /** As text, or undefined when it is longer than this many bytes. */
+  /** As text, or undefined when it is longer than this many bytes, or is none. */
   text(maxBytes: number): Promise<string | undefined>;
   discard(): Promise<void>;
 }
@@ -96,7 +97,8 @@ function keptOutput(bytes: number, digest: string, memory: Buffer, path: string 
       if (bytes > maxBytes) return undefined;
       const chunks = [];
       for await (const chunk of read()) chunks.push(chunk);
-      return Buffer.concat(chunks).toString("utf8");
+      const all = Buffer.concat(chunks);
+      return isUtf8(all) ? all.toString("utf8") : undefined;
     },
     discard: async () => {
       if (path !== undefined) await rm(path, { force: true });

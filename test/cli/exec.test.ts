@@ -160,6 +160,39 @@ describe("volley exec", () => {
     expect(code).toBe(2);
   });
 
+  it("shows lines whole however long, what they overwrite, and which are no text", async () => {
+    const long = "head -c 8192 /dev/zero | tr '\\0' x";
+    const odd = `printf 'one\\rtwo\\ndos\\r\\n10%%\\r20%%\\r\\nGr\\374n\\n\\303\\244'`;
+    const plain = await exec(["web01", `${long}; echo; ${long}; echo; ${odd}`]);
+    const x = "x".repeat(8_192);
+    const shown = [x, x, "one^Mtwo", "dos", "10%^M20%", "Gr\ufffdn", "ä"];
+    expect(plain.stdout.trimEnd().split("\n")).toEqual(shown.map((text) => `web01 │ ${text}`));
+    const folded = await exec(["-B", "web01", `${long}; echo; ${long}; echo; ${odd}`]);
+    expect(folded.stdout.trimEnd().split("\n").slice(1)).toEqual(shown);
+    const json = await exec(["-o", "json", "web01", `${long}; echo; ${odd}`]);
+    const events = json.stdout
+      .trimEnd()
+      .split("\n")
+      .map((line) => JSON.parse(line) as Record<string, unknown>)
+      .filter(({ type }) => type === "exec:line")
+      .map(({ time: _time, type: _type, host: _host, stream: _stream, ...rest }) => rest);
+    expect(events).toEqual([
+      { text: x },
+      { text: "one\rtwo" },
+      { text: "dos\r" },
+      { text: "10%\r20%\r" },
+      { text: "Gr\ufffdn", base64: "R3L8bg==" },
+      { text: "ä" },
+    ]);
+  });
+
+  it("does not call outputs the same that differ in bytes which are no text", async () => {
+    const line = "case $VOLLEY_EMBEDDED_HOST in web03) printf 'Gr\\374n\\n';; *) printf 'Gr\\344n\\n';; esac";
+    const { stdout } = await exec(["--diff", "up", line]);
+    expect(stdout).not.toContain("the same output");
+    expect(stdout.match(/^Gr\ufffdn$/gm)).toHaveLength(2);
+  });
+
   it("is remembered: what it came to can be asked for, but nothing of what was run", async () => {
     const env = { XDG_STATE_HOME: join(directory, "remembered") };
     const first = await exec(["all", "TOKEN=hush; case $VOLLEY_EMBEDDED_HOST in web03) exit 1;; esac"], {
@@ -313,7 +346,7 @@ describe("what is loaded", () => {
     ];
     expect([...packages].filter((name) => !allowed.includes(name))).toEqual([]);
     const unwanted =
-      /^src\/(template|actions|target|system\/(?!process-identity|state-directory)|reporter\/ink|bundle\/(?!version))/;
+      /^src\/(template|actions|target|system\/(?!process-identity|state-directory|event-loop)|reporter\/ink|bundle\/(?!version))/;
     expect(loaded.filter((name) => unwanted.test(name))).toEqual([]);
   });
 });

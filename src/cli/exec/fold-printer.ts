@@ -6,7 +6,7 @@ import { count } from "../../reporter/rows/amounts.ts";
 import { paintRow } from "../../reporter/rows/paint.ts";
 import { BOLD, DIM, line, type Row, segment } from "../../reporter/rows/row.ts";
 import { headingRow } from "./heading.ts";
-import { createHostLines, shownLines } from "./lines.ts";
+import { createHostLines, type OutputLine, shownLine } from "./lines.ts";
 import { printStatus } from "./print-status.ts";
 import type { ExecPrinter, ExecPrinterOptions } from "./printer.ts";
 import { describeEnd, styleOf } from "./status.ts";
@@ -47,18 +47,13 @@ export function createFoldPrinter(options: FoldPrinterOptions): ExecPrinter {
     const lines = createHostLines();
     const gutter = stream === "stdout" ? "" : paintRow([segment("!", { color: "red" })], stdout.colors);
     const lead = gutter === "" ? "" : `${gutter} `;
-    const show = (texts: readonly string[]): void =>
-      stdout.writer.write(
-        texts
-          .flatMap(shownLines)
-          .map((text) => `${lead}${text}\n`)
-          .join(""),
-      );
+    const show = (all: readonly OutputLine[]): void =>
+      stdout.writer.write(all.map((each) => `${lead}${shownLine(each)}\n`).join(""));
     for await (const chunk of output.read()) {
       show(lines.add("", stream, chunk));
       await stdout.writer.ready();
     }
-    show(lines.finish("").map(({ text }) => text));
+    show(lines.finish("").map(({ line: last }) => last));
   };
   const printWhole = async (group: FoldedHosts): Promise<void> => {
     await printOutput(group.stdout, "stdout");

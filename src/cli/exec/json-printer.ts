@@ -1,9 +1,12 @@
 import type { HostResult } from "../../fanout/result.ts";
 import { exitCodeOf } from "../../fanout/result.ts";
-import { createHostLines } from "./lines.ts";
+import { createHostLines, type OutputLine } from "./lines.ts";
 import type { ExecPrinter, PacedWriter } from "./printer.ts";
 
-/** One JSON object per line: `exec:start`, `exec:line`, `exec:end` for each host, then `exec:total`. */
+/**
+ * One JSON object per line: `exec:start`, `exec:line`, `exec:end` for each host, then `exec:total`. An `exec:line` whose
+ * bytes are no UTF-8 has them in `base64` too; one that `continues` is a piece, and the line goes on in the next.
+ */
 export function createJsonPrinter(writer: PacedWriter): ExecPrinter {
   const lines = createHostLines();
   const emit = (...events: readonly Readonly<Record<string, unknown>>[]): void => {
@@ -14,12 +17,12 @@ export function createJsonPrinter(writer: PacedWriter): ExecPrinter {
     listener: {
       start: (host) => emit({ type: "exec:start", host }),
       output: (host, stream, chunk) => {
-        emit(...lines.add(host, stream, chunk).map((text) => ({ type: "exec:line", host, stream, text })));
+        emit(...lines.add(host, stream, chunk).map((line) => lineEvent(host, stream, line)));
         return writer.ready();
       },
       end: (result) => {
         const { host, outcome, exit, error, elapsedMs, stdoutBytes, stderrBytes } = result;
-        for (const { stream, text } of lines.finish(host)) emit({ type: "exec:line", host, stream, text });
+        for (const { stream, line } of lines.finish(host)) emit(lineEvent(host, stream, line));
         emit({
           type: "exec:end",
           host,
@@ -49,6 +52,22 @@ export function createJsonPrinter(writer: PacedWriter): ExecPrinter {
       return undefined;
     },
     close: async () => {},
+  };
+}
+
+function lineEvent(
+  host: string,
+  stream: "stdout" | "stderr",
+  { text, bytes, continues }: OutputLine,
+): Readonly<Record<string, unknown>> {
+  const base64 = bytes === undefined ? {} : { base64: bytes.toString("base64") };
+  return {
+    type: "exec:line",
+    host,
+    stream,
+    text,
+    ...base64,
+    ...(continues === undefined ? {} : { continues }),
   };
 }
 

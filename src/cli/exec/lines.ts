@@ -1,20 +1,34 @@
-import { StringDecoder } from "node:string_decoder";
-import { createOutputLines } from "../../reporter/output-lines.ts";
-import { safeLines } from "../../reporter/rows/sanitize.ts";
+import { isUtf8 } from "node:buffer";
+import { safeWhole } from "../../reporter/rows/sanitize.ts";
 
-const PLAIN = /^[\x20-\x7e]{0,2000}$/;
+/** A line of output, or a piece of one. */
+export interface OutputLine {
+  /** Bytes that are no UTF-8 stand in it as U+FFFD. */
+  readonly text: string;
+  /** The bytes, where the text does not say what they are. */
+  readonly bytes?: Buffer;
+  /** The line goes on in the next piece: it is too long to be held. */
+  readonly continues?: true;
+}
 
-/** A line made safe to show; nearly all are as they are. */
-export function shownLines(text: string): readonly string[] {
-  return PLAIN.test(text) ? [text] : safeLines(text);
+/** A line of this many bytes and more is given out in pieces, so that one host cannot fill the memory. */
+export const MAX_LINE_BYTES = 1 << 20;
+/** What stands at the end of a piece, where lines are shown. */
+const GOES_ON = " [the line goes on]";
+const NEWLINE = 10;
+
+/** A line made safe to show: what a carriage return would have overwritten stays, behind a `^M`. */
+export function shownLine({ text, continues }: OutputLine): string {
+  const shown = safeWhole(text.endsWith("\r") && continues === undefined ? text.slice(0, -1) : text);
+  return continues === undefined ? shown : `${shown}${GOES_ON}`;
 }
 
 /** Puts the bytes of each host's streams together into lines. */
 export interface HostLines {
-  /** The lines that are now complete; one that grows too long is given out in parts. */
-  add(host: string, stream: "stdout" | "stderr", chunk: Buffer): readonly string[];
+  /** The lines that are now complete. */
+  add(host: string, stream: "stdout" | "stderr", chunk: Buffer): readonly OutputLine[];
   /** What a host left without an end, by stream; nothing is kept of it. */
-  finish(host: string): readonly { readonly stream: "stdout" | "stderr"; readonly text: string }[];
+  finish(host: string): readonly { readonly stream: "stdout" | "stderr"; readonly line: OutputLine }[];
 }
 
 /** Starts with nothing. */
@@ -30,18 +44,63 @@ export function createHostLines(): HostLines {
     finish: (host) => {
       const streams = hosts.get(host) ?? [];
       hosts.delete(host);
-      return streams.flatMap(({ stream, rest }) => rest().map((text) => ({ stream, text })));
+      return streams.flatMap(({ stream, rest }) => rest().map((line) => ({ stream, line })));
     },
   };
 }
 
 function streamLines(stream: "stdout" | "stderr") {
-  // A character may be cut in two by the network.
-  const decoder = new StringDecoder("utf8");
-  const lines = createOutputLines();
+  let held: Buffer[] = [];
+  let heldBytes = 0;
+  let isPiece = false;
+  const take = (): Buffer => {
+    const bytes = held.length === 1 ? held[0]! : Buffer.concat(held);
+    held = [];
+    heldBytes = 0;
+    return bytes;
+  };
+  const hold = (bytes: Buffer): void => {
+    if (bytes.length === 0) return;
+    held.push(bytes);
+    heldBytes += bytes.length;
+  };
   return {
     stream,
-    add: (chunk: Buffer): readonly string[] => lines.add(stream, decoder.write(chunk)),
-    rest: (): readonly string[] => [...lines.add(stream, decoder.end()), ...lines.rest()],
+    add: (chunk: Buffer): readonly OutputLine[] => {
+      const lines: OutputLine[] = [];
+      let from = 0;
+      for (let end = chunk.indexOf(NEWLINE); end >= 0; end = chunk.indexOf(NEWLINE, from)) {
+        hold(chunk.subarray(from, end));
+        lines.push(lineOf(take()));
+        isPiece = false;
+        from = end + 1;
+      }
+      // A copy: what arrives is a view of a larger packet.
+      hold(Buffer.from(chunk.subarray(from)));
+      if (heldBytes >= MAX_LINE_BYTES) {
+        const bytes = take();
+        const end = bytes.length - cutCharacter(bytes);
+        lines.push({ ...lineOf(bytes.subarray(0, end)), continues: true });
+        hold(bytes.subarray(end));
+        isPiece = true;
+      }
+      return lines;
+    },
+    rest: (): readonly OutputLine[] => (heldBytes > 0 || isPiece ? [lineOf(take())] : []),
   };
+}
+
+function lineOf(bytes: Buffer): OutputLine {
+  const text = bytes.toString("utf8");
+  return isUtf8(bytes) ? { text } : { text, bytes };
+}
+
+/** Bytes at the end that begin a character of UTF-8 which goes on behind them. */
+function cutCharacter(bytes: Buffer): number {
+  for (let back = 1; back <= Math.min(3, bytes.length); back++) {
+    const byte = bytes[bytes.length - back]!;
+    if (byte >= 0xc0) return back < (byte >= 0xf0 ? 4 : byte >= 0xe0 ? 3 : 2) ? back : 0;
+    if (byte < 0x80) return 0;
+  }
+  return 0;
 }

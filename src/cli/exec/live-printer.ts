@@ -1,6 +1,6 @@
 import { paintRow } from "../../reporter/rows/paint.ts";
 import type { Color, Segment } from "../../reporter/rows/row.ts";
-import { createHostLines, shownLines } from "./lines.ts";
+import { createHostLines, type OutputLine, shownLine } from "./lines.ts";
 import { printStatus } from "./print-status.ts";
 import type { ExecPrinter, ExecPrinterOptions, PrinterStream } from "./printer.ts";
 import { describeEnd, reasonOf, styleOf, symbolOf } from "./status.ts";
@@ -30,18 +30,16 @@ export async function createLivePrinter(options: ExecPrinterOptions): Promise<Ex
     stdout: paintRow([{ text: symbols.gutter, style: { dim: true } }], stdout.colors),
     stderr: paintRow([{ text: STDERR_GUTTER, style: { color: "red" } }], stderr.colors),
   };
-  const print = (host: string, stream: "stdout" | "stderr", texts: readonly string[]): void => {
+  const print = (host: string, stream: "stdout" | "stderr", all: readonly OutputLine[]): void => {
     const to = streamOf(stream);
     const first = `${nameOf(host, to)} ${gutters[stream]} `;
     const next = `${" ".repeat(nameColumns)} ${gutters[stream]} `;
     const columns = to.columns === undefined ? undefined : to.columns - nameColumns - 3;
     let shown = "";
-    for (const text of texts) {
-      for (const each of shownLines(text)) {
-        const [start = "", ...rest] = breakUp(each, columns);
-        shown += `${first}${start}\n`;
-        for (const piece of rest) shown += `${next}${piece}\n`;
-      }
+    for (const each of all) {
+      const [start = "", ...rest] = breakUp(shownLine(each), columns);
+      shown += `${first}${start}\n`;
+      for (const piece of rest) shown += `${next}${piece}\n`;
     }
     to.writer.write(shown);
   };
@@ -53,7 +51,7 @@ export async function createLivePrinter(options: ExecPrinterOptions): Promise<Ex
       },
       end: (result) => {
         const { host, outcome } = result;
-        for (const { stream, text } of lines.finish(host)) print(host, stream, [text]);
+        for (const { stream, line } of lines.finish(host)) print(host, stream, [line]);
         // Those that are not begun after a Ctrl-C are told together, at the end.
         if (outcome === "ok" || (outcome === "cancelled" && result.exit === undefined)) return undefined;
         const reason = reasonOf(result);

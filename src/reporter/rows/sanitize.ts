@@ -4,7 +4,7 @@ const TAB_COLUMNS = 4;
 // ECMA-48: CSI, then the strings that end in ST or BEL (OSC, DCS, SOS, PM, APC), then two- and three-byte escapes.
 const ESCAPE_SEQUENCE =
   // biome-ignore lint/suspicious/noControlCharactersInRegex: finding control characters is its purpose
-  /(?:\x1b\[|\x9b)[0-?]*[ -/]*[@-~]|(?:\x1b[\]PX^_]|[\x90\x98\x9d-\x9f])[^\x07\x1b\x9c\n]*(?:\x07|\x1b\\|\x9c)|\x1b[ -/]*[0-Z\\`-~]/g;
+  /(?:\x1b\[|\x9b)[0-?]*[ -/]*[@-~]|(?:\x1b[\]PX^_]|[\x90\x98\x9d-\x9f])[^\x07\x1b\x90\x98\x9c-\x9f\n]*(?:\x07|\x1b\\|\x9c)|\x1b[ -/]*[0-Z\\`-~]/g;
 // biome-ignore lint/suspicious/noControlCharactersInRegex: finding control characters is its purpose
 const C0 = /[\x00-\x1f\x7f]/g;
 /** C1 controls, line separators, what reverses or hides text, and halves of surrogate pairs. */
@@ -17,8 +17,12 @@ const NEEDS_WORK = /[^\x20-\x7e]/;
  * those that reorder or hide text are made visible (`^G`, `<202e>`), tabs become blanks, and its length is bounded.
  */
 export function safeLine(text: string): string {
-  const bounded = boundedLine(text);
-  return NEEDS_WORK.test(bounded) ? showControls(bounded.replace(ESCAPE_SEQUENCE, "")) : bounded;
+  return safeWhole(boundedLine(text));
+}
+
+/** One line as {@link safeLine} makes it, but all of it, however long. */
+export function safeWhole(text: string): string {
+  return NEEDS_WORK.test(text) ? showControls(text.replace(ESCAPE_SEQUENCE, "")) : text;
 }
 
 /** An error's message, or a name in it, made safe to show: nothing is removed, or nobody would find what it names. */
