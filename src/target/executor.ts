@@ -18,6 +18,7 @@ import { createActionContext, type Render } from "./action-context.ts";
 import { hideResult, tellResult } from "./bounds.ts";
 import { declareRoles } from "./declare.ts";
 import type { DeclaredTask } from "./declared-task.ts";
+import { estimateTasks } from "./estimate-tasks.ts";
 import { maskOfJob, maskToo } from "./job-mask.ts";
 import { maskOutput } from "./mask-output.ts";
 import { runPlay } from "./play-run.ts";
@@ -102,28 +103,37 @@ class Executor {
     this.#viewOf = createPlayViews({ system, systems, facts, variables });
   }
 
+  /** Whatever goes wrong, what was done is counted. */
   async run(): Promise<ExecutorEnd> {
+    try {
+      return await this.#carryOut();
+    } catch (thrown) {
+      const cancelled = this.#options.stop.aborted;
+      return { tally: this.#tally, cancelled, failed: true, error: serializeError(thrown) };
+    }
+  }
+
+  async #carryOut(): Promise<ExecutorEnd> {
     const { job, playbook, waitForOthers, stop, replay, leftovers } = this.#options;
     const emit = this.#emit;
     const indexes = job.plays.filter((index) => playbook.plays[index] !== undefined);
     let cancelled = false;
     let failed = false;
     let error: SerializedError | undefined;
+    const notBegun: PlayDefinition[] = [];
     for (const [position, index] of indexes.entries()) {
       const play = playbook.plays[index]!;
-      let roles: readonly RoleRun[] = [];
-      try {
-        roles = await this.#declare(play, await this.#viewOf(index));
-      } catch (thrown) {
-        if (!failed) error = serializeError(thrown);
-        failed = true;
+      let roles: readonly RoleRun[] | undefined;
+      if (!failed && !cancelled) {
+        try {
+          roles = await this.#declare(play, await this.#viewOf(index));
+        } catch (thrown) {
+          error = serializeError(thrown);
+          failed = true;
+        }
       }
-      if (failed || cancelled) {
-        // Declared only to be counted: this play is not reached.
-        this.#count(
-          "notExecuted",
-          roles.reduce((sum, role) => sum + role.stop(), 0),
-        );
+      if (roles === undefined) {
+        notBegun.push(play);
         continue;
       }
       const total = roles.reduce((sum, role) => sum + role.waiting, this.#tasks);
@@ -150,6 +160,7 @@ class Executor {
         cancelled = !(await waitForOthers(index)) || stop.aborted;
       }
     }
+    this.#countNotBegun(notBegun);
     return { tally: this.#tally, cancelled, failed, ...(error === undefined ? {} : { error }) };
   }
 
@@ -160,6 +171,16 @@ class Executor {
 
   #count(state: keyof Tally, many: number): void {
     for (let index = 0; index < many; index++) this.#tally = countState(this.#tally, state);
+  }
+
+  /** Nothing of these plays is executed, their roles' code included, so nobody knows how many tasks they have. */
+  #countNotBegun(plays: readonly PlayDefinition[]): void {
+    const many = plays.reduce((sum, play) => sum + estimateTasks(play), 0);
+    if (many === 0) return;
+    this.#count("notExecuted", many);
+    const names = plays.map(({ name }) => `"${name}"`).join(", ");
+    const text = `not begun: ${names}; how many tasks that leaves not executed is estimated from the code: ${many}`;
+    this.#emit({ type: "log", level: "info", text });
   }
 
   #announce(waiting: number): void {

@@ -165,8 +165,53 @@ test("nobody left to say go on: the run ends there, and the rest is counted", as
     { options: { barriers: true }, waitForOthers: async () => false },
   );
   expect(run.cancelled).toBe(true);
-  expect(run.tally).toMatchObject({ unchanged: 1, notExecuted: 3 });
+  // Estimated: each of these roles declares its tasks by one call.
+  expect(run.tally).toMatchObject({ unchanged: 1, notExecuted: 2 });
 });
+
+test.each(["fails", "is cancelled"])(
+  "when a play %s nothing of a later one is executed, and its tasks are estimated",
+  async (how) => {
+    const executed: string[] = [];
+    const stop = new AbortController();
+    const end = command(how === "fails" ? ["false"] : ["true"]);
+    const later = defineRole({
+      name: "later",
+      facts: () => void executed.push("facts"),
+      handlers: () => {
+        executed.push("handlers");
+        return {};
+      },
+      vars: v.pipe(
+        v.object({}),
+        v.check(() => executed.push("vars") > 0),
+      ),
+      tasks: ({ task }) => {
+        executed.push("tasks");
+        task("t", debug("x"));
+        task("u", debug("x"));
+      },
+    });
+    const run = await runPlays(
+      [
+        { hosts: "all", roles: [roleOf("first", ({ task }) => void task("end", end))] },
+        { name: "Later", hosts: "all", roles: [later()] },
+        { name: "Last", hosts: "all", roles: [later()] },
+      ],
+      {
+        stop: stop.signal,
+        onEvent: ({ type }) => {
+          if (how === "is cancelled" && type === "task:end") stop.abort();
+        },
+      },
+    );
+    expect(executed).toEqual([]);
+    expect(run.tally).toMatchObject({ failed: how === "fails" ? 1 : 0, notExecuted: 4 });
+    expect(run.of("log").map(({ text }) => text)).toEqual([
+      'not begun: "Later", "Last"; how many tasks that leaves not executed is estimated from the code: 4',
+    ]);
+  },
+);
 
 test("after a free play a host does not wait", async () => {
   const waited: number[] = [];
