@@ -1,27 +1,29 @@
 import * as fs from "node:fs";
 import { join } from "node:path";
+import { ASSET_KINDS, PLAYBOOK_ROLE } from "../core/asset.ts";
 import { assetEntry } from "../core/manifest.ts";
 import { type Fingerprint, fingerprint } from "./cache.ts";
 import { listTree } from "./disk-assets.ts";
 import type { LoadedPlaybook } from "./load-playbook.ts";
 import type { ZipEntry } from "./zip.ts";
 
-const ASSET_DIRECTORIES = ["files", "templates"] as const;
-
-/** Every file below the `files` and `templates` of the playbook's roles. */
+/** Every file below the `files` and `templates` of the playbook's roles, and of the playbook itself. */
 export function collectAssets({ playbook, compiled }: LoadedPlaybook): {
   entries: readonly ZipEntry[];
   fingerprint: Fingerprint;
 } {
   const entries: ZipEntry[] = [];
   const watched: string[] = [];
-  const used = new Set(playbook.plays.flatMap(({ roles }) => roles.map(({ role }) => role.directory)));
+  const used = new Set([
+    PLAYBOOK_ROLE,
+    ...playbook.plays.flatMap(({ roles }) => roles.map(({ role }) => role.directory)),
+  ]);
   for (const name of used) {
     const directory = name === undefined ? undefined : compiled.directories[name];
     if (name === undefined || directory === undefined) continue;
     // A directory's time changes when a file in it comes or goes, also when `files` itself does.
     watched.push(directory);
-    for (const kind of ASSET_DIRECTORIES) {
+    for (const kind of ASSET_KINDS) {
       const below = join(directory, kind);
       if (!fs.existsSync(below)) continue;
       watched.push(below);

@@ -1,23 +1,29 @@
 import * as fs from "node:fs";
 import { join, posix } from "node:path";
-import type { Asset, AssetStore } from "../core/asset.ts";
+import { ASSET_KINDS, type Asset, type AssetStore } from "../core/asset.ts";
 import { VolleyError } from "../core/errors.ts";
 
 const OWNER_EXECUTE = 0o100;
 
-/** Assets read from role directories on disk; `directoryOf` gives a role's directory, or undefined when it has none. */
+/** Whether a bundle has what is at a path below a role's directory, too. */
+function isAsset(path: string): boolean {
+  const [kind] = posix.normalize(path).split("/");
+  return ASSET_KINDS.some((each) => each === kind);
+}
+
+/** Assets read from role directories on disk, those that a bundle would hold; `directoryOf` gives a role's directory, or undefined when it has none. */
 export function createDiskAssets(directoryOf: (role: string) => string | undefined): AssetStore {
   return {
     file: (role, path) => {
       const directory = directoryOf(role);
-      if (directory === undefined) return null;
+      if (directory === undefined || !isAsset(path)) return null;
       const full = join(directory, path);
       const stats = fs.statSync(full, { throwIfNoEntry: false });
       return stats?.isFile() ? diskAsset(full, path, stats) : null;
     },
     tree: (role, path) => {
       const directory = directoryOf(role);
-      if (directory === undefined) return null;
+      if (directory === undefined || !isAsset(path)) return null;
       const full = join(directory, path);
       return fs.statSync(full, { throwIfNoEntry: false })?.isDirectory() ? listTree(full) : null;
     },

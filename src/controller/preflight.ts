@@ -1,5 +1,5 @@
 import type { ActionCall } from "../core/action.ts";
-import type { AssetStore } from "../core/asset.ts";
+import { type AssetStore, searchTree } from "../core/asset.ts";
 import { isVolleyError } from "../core/errors.ts";
 import type { Facts } from "../core/facts.ts";
 import type { Host } from "../core/inventory.ts";
@@ -108,7 +108,6 @@ function findMissingAsset({ action, params }: ActionCall, role: string, assets: 
   if (typeof src !== "string" || remote === true || src.startsWith("/")) return;
   if (action === "template") findAsset(assets, role, "templates", src);
   else if ((action === "copy" || action === "unarchive" || action === "script") && !/^\w+:\/\//.test(src)) {
-    if (assets.tree(role, `files/${src}`) === null && assets.tree(role, src) === null)
-      findAsset(assets, role, "files", src);
+    if (searchTree(assets, role, "files", src) === null) findAsset(assets, role, "files", src);
   }
 }

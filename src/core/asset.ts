@@ -22,3 +22,41 @@ export interface AssetStore {
   /** Every file below a directory of the role, sorted, as paths relative to that directory; null when it is no directory. */
   tree(role: string, path: string): readonly string[] | null;
 }
+
+/** The directories of a role that hold its assets. */
+export const ASSET_KINDS = ["files", "templates"] as const;
+
+/** Which of them. */
+export type AssetKind = (typeof ASSET_KINDS)[number];
+
+/** What a playbook's own assets are known by: those in `files` and `templates` beside it. */
+export const PLAYBOOK_ROLE = ".";
+
+/** Looks, as Ansible does, in the role for `KIND/SRC` and `SRC`, then beside the playbook; null when nothing is found. */
+function search<T>(
+  role: string,
+  kind: AssetKind,
+  src: string,
+  look: (role: string, path: string) => T | null,
+): T | null {
+  for (const owner of new Set([role, PLAYBOOK_ROLE])) {
+    const found = look(owner, `${kind}/${src}`) ?? look(owner, src);
+    if (found !== null) return found;
+  }
+  return null;
+}
+
+/** The asset that a role's task or template means by a name, or null. */
+export function searchAsset(assets: AssetStore, role: string, kind: AssetKind, src: string): Asset | null {
+  return search(role, kind, src, assets.file);
+}
+
+/** The files below the directory that a role's task or template means by a name, or null. */
+export function searchTree(
+  assets: AssetStore,
+  role: string,
+  kind: AssetKind,
+  src: string,
+): readonly string[] | null {
+  return search(role, kind, src, assets.tree);
+}

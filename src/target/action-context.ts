@@ -1,5 +1,12 @@
 import type { ActionContext, Memo, RenderStyle } from "../core/action.ts";
-import type { Asset, AssetStore } from "../core/asset.ts";
+import {
+  type Asset,
+  type AssetKind,
+  type AssetStore,
+  PLAYBOOK_ROLE,
+  searchAsset,
+  searchTree,
+} from "../core/asset.ts";
 import { VolleyError } from "../core/errors.ts";
 import type { Facts } from "../core/facts.ts";
 import type { Vars } from "../core/json.ts";
@@ -40,19 +47,19 @@ export function createActionContext(options: ActionContextOptions): ActionContex
     output,
     ...(restart === undefined ? {} : { restart }),
     asset: (kind, src) => findAsset(assets, role, kind, src),
-    assetTree: (kind, src) => assets.tree(role, `${kind}/${src}`) ?? assets.tree(role, src),
+    assetTree: (kind, src) => searchTree(assets, role, kind, src),
     render: (src, extra = {}, style = {}) => render(role, src, extendScope(vars, restoreVars(extra)), style),
   };
 }
 
-/** Looks for `KIND/SRC`, then `SRC`, below the role's directory. */
-export function findAsset(assets: AssetStore, role: string, kind: "files" | "templates", src: string): Asset {
-  const found = assets.file(role, `${kind}/${src}`) ?? assets.file(role, src);
+/** Finds an asset, as {@link searchAsset} does. Fails with `ASSET_MISSING`. */
+export function findAsset(assets: AssetStore, role: string, kind: AssetKind, src: string): Asset {
+  const found = searchAsset(assets, role, kind, src);
   if (found !== null) return found;
   const known = assets.tree(role, kind) ?? [];
   const near = nearest(src, known);
   // A play's own tasks have theirs beside the playbook.
-  const owner = role === "." ? "the playbook" : `role "${role}"`;
+  const owner = role === PLAYBOOK_ROLE ? "the playbook" : `role "${role}"`;
   throw new VolleyError("ASSET_MISSING", `${owner} has no file ${kind}/${src}`, {
     hint:
       near !== undefined

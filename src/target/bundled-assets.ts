@@ -1,3 +1,4 @@
+import { posix } from "node:path";
 import { Readable } from "node:stream";
 import type { AssetStore } from "../core/asset.ts";
 import { assetEntry } from "../core/manifest.ts";
@@ -7,14 +8,14 @@ import type { BundleReader } from "./bundle-reader.ts";
 export function createBundledAssets(bundle: BundleReader): AssetStore {
   return {
     file: (role, path) => {
-      const name = assetEntry(role, path);
+      const name = assetEntry(role, posix.normalize(path));
       const size = bundle.size(name);
       if (size === undefined) return null;
       const read = (): Buffer => bundle.read(name)!;
       return { path, size, executable: bundle.executable(name), read, stream: () => Readable.from([read()]) };
     },
     tree: (role, path) => {
-      const prefix = `${assetEntry(role, path).replace(/\/+$/, "")}/`;
+      const prefix = `${assetEntry(role, posix.normalize(path)).replace(/\/+$/, "")}/`;
       const below = bundle.names
         .filter((name) => name.startsWith(prefix))
         .map((name) => name.slice(prefix.length));

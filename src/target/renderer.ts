@@ -1,5 +1,6 @@
-import type { AssetStore } from "../core/asset.ts";
-import type { createTemplates, Templates } from "../template/index.ts";
+import { type AssetStore, PLAYBOOK_ROLE, searchAsset, searchTree } from "../core/asset.ts";
+import type { Vars } from "../core/json.ts";
+import type { createTemplates, TemplateLoader, Templates } from "../template/index.ts";
 import type { RenderVar } from "../vars/scope.ts";
 import type { Render } from "./action-context.ts";
 
@@ -8,6 +9,11 @@ export interface Renderer {
   /** A template of a role. */
   readonly render: Render;
   readonly renderVar: RenderVar;
+}
+
+/** Whose files and templates a var means: those of the role whose task asks for it. */
+function roleOf({ role_path: path }: Vars): string {
+  return typeof path === "string" ? path : PLAYBOOK_ROLE;
 }
 
 /** Makes a Renderer over roles' assets; `env` is what `lookup("env")` finds. */
@@ -20,15 +26,18 @@ export function createRenderer(
   const templatesOf = (role: string): Templates => {
     let templates = byRole.get(role);
     if (templates === undefined) {
-      const read = (name: string): string | null =>
-        (assets.file(role, `templates/${name}`) ?? assets.file(role, name))?.read().toString("utf8") ?? null;
-      templates = loadEngine()({ loader: { read }, env });
+      const loader: TemplateLoader = {
+        read: (name, kind = "templates") =>
+          searchAsset(assets, role, kind, name)?.read().toString("utf8") ?? null,
+        list: (name) => searchTree(assets, role, "files", name) ?? [],
+      };
+      templates = loadEngine()({ loader, env });
       byRole.set(role, templates);
     }
     return templates;
   };
   return {
     render: (role, src, vars, style) => templatesOf(role).render(src, vars, style),
-    renderVar: (text, scope, origin) => templatesOf("").renderValue(text, scope, origin),
+    renderVar: (text, scope, origin) => templatesOf(roleOf(scope.vars)).renderValue(text, scope, origin),
   };
 }

@@ -1,6 +1,7 @@
 import type { Node } from "nunjucks/src/nodes.js";
 import type { Frame as FrameType } from "nunjucks/src/runtime.js";
 import nunjucksRuntime from "nunjucks/src/runtime.js";
+import type { AssetKind } from "../core/asset.ts";
 import { VolleyError } from "../core/errors.ts";
 import type { RenderedVar, VarOrigin, VarScope } from "../vars/scope.ts";
 import { compileExpression, compileTemplate } from "./compiler.ts";
@@ -19,8 +20,10 @@ import { VarsFrame } from "./vars-frame.ts";
 
 /** Where templates come from. */
 export interface TemplateLoader {
-  /** A template's text by its name relative to the role's templates, or null when there is none. */
-  read(name: string): string | null;
+  /** A text by its name relative to the role's templates, or its files, or null when there is none. */
+  read(name: string, kind?: AssetKind): string | null;
+  /** Every file below a directory of the role's files, relative to it; none unless given. */
+  list?(name: string): readonly string[];
 }
 
 /** How templates treat the text around tags; the names are Jinja's, the defaults those of Ansible's template module. */
@@ -131,7 +134,8 @@ function givesText(node: Node): boolean {
 /** Templates that behave as Jinja2 does in Ansible. */
 export function createTemplates(options: TemplateOptions = {}): Templates {
   let style = withStyle(DEFAULT_STYLE, options);
-  const readText = (name: string): string | null => options.loader?.read(name) ?? null;
+  const readText = (name: string, kind?: AssetKind): string | null =>
+    options.loader?.read(name, kind) ?? null;
   const globalFrame = new nunjucksRuntime.Frame();
   Object.assign(globalFrame.variables, globals());
 
@@ -175,8 +179,11 @@ export function createTemplates(options: TemplateOptions = {}): Templates {
     test: (name) => found("test", tests, name),
     lookup: (name) => findLookup(name, options.lookups ?? {}),
     readText,
-    renderTemplate: (name) =>
-      run(readText(name) ?? fail(`lookup template: there is no template '${name}'`), name, vars),
+    listFiles: (name) => options.loader?.list?.(name) ?? [],
+    renderTemplate: (name, more) => {
+      const text = readText(name);
+      return text === null ? null : run(text, name, vars, more);
+    },
   });
 
   const runtime = createRuntime({
@@ -233,10 +240,11 @@ export function createTemplates(options: TemplateOptions = {}): Templates {
     return text;
   };
 
-  const run = (source: string, name: string, vars: TemplateVars): string => {
+  const run = (source: string, name: string, vars: TemplateVars, more: TemplateVars = {}): string => {
     const template = compile(source, name);
     const text = untouched(template, vars, (frame, state) => {
       const context = createContext(template, frame, state);
+      for (const [key, value] of Object.entries(more)) context.frame.set(key, value);
       return template.root(context, context.frame);
     });
     if (!style.keepTrailingNewline) return text;

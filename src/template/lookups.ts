@@ -1,9 +1,10 @@
 import { pythonRegex } from "../core/python-regex.ts";
 import { makeMap } from "../core/value.ts";
-import { callable } from "./calls.ts";
+import { callable, keywords } from "./calls.ts";
 import { datetime, wallClock } from "./date.ts";
 import { fail, NeedsCopies } from "./errors.ts";
 import { formatPercent } from "./format.ts";
+import { readLiteral } from "./literal.ts";
 import { str } from "./repr.ts";
 import {
   asNumber,
@@ -66,6 +67,28 @@ function sequence(term: string, keywords: Keywords): string[] {
   );
 }
 
+function missing(kind: "file" | "template", term: unknown): never {
+  const where = `neither the role nor the playbook has it in its ${kind}s directory`;
+  const path = str(term).startsWith("/")
+    ? "only files of the playbook and its roles can be looked up"
+    : where;
+  return fail(`lookup ${kind}: there is no ${kind} '${str(term)}': ${path}`);
+}
+
+/** The files in one directory whose names match, as the playbook's author would name them in `src`. */
+function glob(term: string, list: (directory: string) => readonly string[]): string[] {
+  const [, directory = "", pattern = ""] = /^(.*?\/?)([^/]*)$/s.exec(term) ?? [];
+  const regex = pattern.replace(/\[(!?)([^\]]+)\]|[^\w]/g, (part, not: string | undefined, inside = "") => {
+    if (part === "*") return "[^/]*";
+    if (part === "?") return "[^/]";
+    return inside === "" ? `\\${part}` : `[${not === "!" ? "^" : ""}${inside.replaceAll("\\", "\\\\")}]`;
+  });
+  const matches = pythonRegex(regex, { anchored: "both", unicode: true });
+  return list(directory)
+    .filter((name) => matches.test(name) && (pattern.startsWith(".") || !name.startsWith(".")))
+    .map((name) => `${directory}${name}`);
+}
+
 /** Every built-in lookup; each gives a list, as Ansible's do. */
 const lookups: Readonly<Record<string, Callable>> = {
   env: (terms, { default: fallback = "" }, { env }) => terms.map((term) => env[str(term)] ?? fallback),
@@ -90,12 +113,19 @@ const lookups: Readonly<Record<string, Callable>> = {
   subelements: ([value, path], keywords, state) =>
     iterate(state.filter("subelements")([value, path], keywords, state)),
   sequence: (terms, keywords) => terms.flatMap((term) => sequence(str(term), keywords)),
-  template: (terms, _keywords, { renderTemplate }) => terms.map((term) => renderTemplate(str(term))),
-  file: (terms, { rstrip = true }, { readText }) =>
+  template: (terms, { convert_data: convert = true, template_vars: vars = null }, { renderTemplate }) =>
     terms.map((term) => {
-      const text = readText(str(term)) ?? fail(`lookup file: there is no file '${str(term)}'`);
-      return truth(rstrip) ? text.trimEnd() : text;
+      const text =
+        renderTemplate(str(term), vars === null ? {} : keywords(vars)) ?? missing("template", term);
+      return (truth(convert) ? readLiteral(text) : undefined) ?? text;
     }),
+  file: (terms, { lstrip = false, rstrip = true }, { readText }) =>
+    terms.map((term) => {
+      const text = readText(str(term), "files") ?? missing("file", term);
+      const end = truth(rstrip) ? text.trimEnd() : text;
+      return truth(lstrip) ? end.trimStart() : end;
+    }),
+  fileglob: (terms, _keywords, { listFiles }) => terms.flatMap((term) => glob(str(term), listFiles)),
   pipe: () => fail("lookup pipe is not available: templates do not run commands; use a task and its result"),
 };
 

@@ -48,8 +48,12 @@ export interface CallState {
   filter(name: string): Callable;
   test(name: string): Callable;
   lookup(name: string): Callable;
-  readText(name: string): string | null;
-  renderTemplate(name: string): string;
+  /** Null when there is no such file. */
+  readText(name: string, kind: "files" | "templates"): string | null;
+  /** Every file below a directory of the role's files. */
+  listFiles(name: string): readonly string[];
+  /** Null when there is no such template; `more` are variables over those of this render. */
+  renderTemplate(name: string, more: Readonly<Record<string, unknown>>): string | null;
 }
 
 /** Something a template can call: positional arguments, keyword arguments, and the render it is part of. */

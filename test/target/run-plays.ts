@@ -2,6 +2,7 @@ import { mkdirSync, mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { createDiskAssets } from "../../src/bundle/disk-assets.ts";
+import { PLAYBOOK_ROLE } from "../../src/core/asset.ts";
 import { definePlaybook, defineRole } from "../../src/core/define.ts";
 import type { TargetEvent } from "../../src/core/events.ts";
 import type { Facts } from "../../src/core/facts.ts";
@@ -41,6 +42,8 @@ export interface RunOptions {
   readonly options?: Partial<JobOptions>;
   readonly job?: Partial<Omit<Job, "options">>;
   readonly roleDirectory?: string;
+  /** Where the playbook's own `files` and `templates` lie. Default: there are none. */
+  readonly playbookDirectory?: string;
   readonly facts?: Readonly<Record<string, unknown>>;
   readonly waitForOthers?: (play: number) => Promise<boolean>;
   readonly ask?: NonNullable<ExecutorOptions["ask"]>;
@@ -81,7 +84,9 @@ export async function runPlays(plays: readonly Play[], given: RunOptions = {}): 
   const playbook = definePlaybook(plays);
   const events: TargetEvent[] = [];
   const system = createLocalSystem();
-  const assets = createDiskAssets(() => given.roleDirectory);
+  const assets = createDiskAssets((role) =>
+    role === PLAYBOOK_ROLE ? given.playbookDirectory : given.roleDirectory,
+  );
   const never = new AbortController().signal;
   const end = await execute({
     playbook,

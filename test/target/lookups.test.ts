@@ -1,0 +1,105 @@
+import { readFileSync } from "node:fs";
+import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { template } from "../../src/actions/template.ts";
+import { type BundledProject, bundleProject, runBundle } from "./bundle-fixture.ts";
+import { makeWorkplace, roleOf, runPlays } from "./run-plays.ts";
+
+// What ansible-core 2.14 gives for each, where the files lie so.
+const LOOKUPS: readonly (readonly [expression: string, expected: string])[] = [
+  ["lookup('file', 'both')", "role-file"],
+  ["lookup('file', 'files/both')", "role-file"],
+  ["lookup('file', 'sub/a.conf', 'sub/b.conf')", "g1,g2"],
+  ["lookup('file', 'onlypb')", "pb-file"],
+  ["lookup('file', 'blanks', lstrip=true)", "x"],
+  ["lookup('file', 'blanks', rstrip=false) | to_json", '"  x \\n"'],
+  ["lookup('template', 'both')", "role-tpl web1\n"],
+  ["lookup('template', 'onlytpl', template_vars={'inventory_hostname': 'mine'})", "pb-tpl mine\n"],
+  ["lookup('template', 'list') | length", "2"],
+  ["lookup('template', 'list', convert_data=false) | trim", "[1, 2]"],
+  ["query('fileglob', '*.conf') | map('basename') | join", "c.conf"],
+  ["query('fileglob', 'sub/[!b].conf') | map('basename') | join", "a.conf"],
+  ["query('fileglob', 'none/*') | length", "0"],
+  ["lookup('file', query('fileglob', 'sub/*.conf') | first)", "g1"],
+  ["lookup('file', 'nosuch', errors='ignore')", ""],
+  // In vars of the inventory: the role's whose task asks.
+  ["from_inventory", "role-file|role-tpl web1"],
+];
+const FAILING = [
+  "lookup('file', 'onlyroletpl')",
+  "lookup('template', 'onlypb')",
+  "lookup('file', 'nosuch')",
+  "lookup('file', '/etc/passwd')",
+];
+
+const vars = { from_inventory: "{{ lookup('file', 'both') }}|{{ lookup('template', 'both') | trim }}" };
+const [open, close] = ["{{", "}}"];
+const FILES = {
+  "files/both": "pb-file\n",
+  "files/onlypb": "pb-file\n",
+  "templates/onlytpl": `pb-tpl ${open} inventory_hostname ${close}\n`,
+  "roles/r/files/both": "role-file\n",
+  "roles/r/files/sub/a.conf": "g1\n",
+  "roles/r/files/sub/b.conf": "g2\n",
+  "roles/r/files/c.conf": "g3\n",
+  "roles/r/files/.hidden.conf": "",
+  "roles/r/files/blanks": "  x \n",
+  "roles/r/templates/both": `role-tpl ${open} inventory_hostname ${close}\n`,
+  "roles/r/templates/list": "[1, 2]\n",
+  "roles/r/templates/onlyroletpl": "",
+  "roles/r/templates/all": LOOKUPS.map(([expression]) => `<${open} ${expression} ${close}>`).join("\n"),
+  ...Object.fromEntries(
+    FAILING.map((expression, index) => [`roles/r/templates/wrong${index}`, `${open} ${expression} ${close}`]),
+  ),
+  "roles/r/role.ts": `import { defineRole, template } from "volley";
+export const r = defineRole({ name: "r", tasks: ({ task, facts }) => {
+  task("all", template({ src: "all", dest: facts.env.TARGET + "/all" }));
+  for (let index = 0; index < ${FAILING.length}; index++)
+    task("wrong" + index, template({ src: "wrong" + index, dest: facts.env.TARGET + "/wrong" }), { ignoreErrors: true });
+} });
+`,
+  "site.ts": `import { definePlaybook } from "volley";
+import { r } from "./roles/r/role.ts";
+export default definePlaybook([{ hosts: "all", roles: [r()] }]);
+`,
+  "inventory.yml": `all: { hosts: { web1: ${JSON.stringify(vars)} } }\n`,
+};
+const EXPECTED = LOOKUPS.map(([, expected]) => `<${expected}>`).join("\n");
+
+let project: BundledProject;
+beforeAll(async () => {
+  project = await bundleProject(FILES);
+});
+afterAll(() => project[Symbol.dispose]());
+
+describe("lookups find files of the role, then of the playbook", () => {
+  it("in a bundle", async () => {
+    using place = makeWorkplace();
+    const env = { PATH: process.env.PATH ?? "", HOME: place.directory, TARGET: place.directory };
+    const { stdout, stderr } = await runBundle(project.file, ["--local", "web1"], { env });
+    expect(readFileSync(place.path("all"), "utf8"), `${stdout}${stderr}`).toBe(EXPECTED);
+    expect(`${stdout}${stderr}`.match(/lookup (?:file|template): there is no/g)).toHaveLength(FAILING.length);
+  });
+
+  it("and where the files lie on the controller", async () => {
+    using place = makeWorkplace();
+    const role = roleOf(
+      "r",
+      ({ task }) => {
+        task("all", template({ src: "all", dest: place.path("all") }));
+        for (const index of FAILING.keys())
+          task(`wrong${index}`, template({ src: `wrong${index}`, dest: place.path("wrong") }), {
+            ignoreErrors: true,
+          });
+      },
+      { directory: "roles/r" },
+    );
+    const run = await runPlays([{ hosts: "all", roles: [role] }], {
+      job: { vars },
+      roleDirectory: project.path("roles/r"),
+      playbookDirectory: project.directory,
+    });
+    expect(readFileSync(place.path("all"), "utf8")).toBe(EXPECTED);
+    for (const index of FAILING.keys())
+      expect(run.task(`wrong${index}`).error?.message).toMatch(/^lookup (?:file|template): there is no /);
+  });
+});
