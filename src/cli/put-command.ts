@@ -21,7 +21,7 @@ Examples:
   volley put 'web[01-17,19]' ./dist /srv/app  what is in dist is then in /srv/app
   volley put -bp web ./dist /srv/             as root, with modes and times, to /srv/dist
 
-A destination that ends in a slash is a directory, and so it is for several sources; a source that ends in one stands for what is in it. Relative destinations are below the home. A link at the destination is replaced.
+A destination that ends in a slash is a directory, and so it is for several sources; a source that ends in one stands for what is in it. Relative destinations are below the home; ~/ is the home, and ~user/ that user's. A link at the destination is replaced.
 Exit codes: 0 all ok, 1 usage or set-up (nothing was sent), 2 some host or file failed, 4 some host unreachable or lost, 130 cancelled.
 `,
     )

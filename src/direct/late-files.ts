@@ -100,6 +100,7 @@ export async function openLateFiles(
     symlink: (target, path) => use((session) => session.symlink(target, path)),
     link: (existing, path) => use((session) => session.link(existing, path)),
     realPath: (path) => use((session) => session.realPath(path)),
+    expandPath: (path) => use((session) => session.expandPath(path)),
     freeSpace: (path) => use((session) => session.freeSpace(path)),
     sync: (handle) => use((session) => session.sync(handle)),
     end: () => {

@@ -1,3 +1,4 @@
+import { readFileSync } from "node:fs";
 import { link, rename, statfs } from "node:fs/promises";
 import { setLinkAttributes } from "./sftp-attributes.ts";
 import { encodeName, realPath } from "./sftp-path-requests.ts";
@@ -11,7 +12,7 @@ import {
   uint64Field,
 } from "./sftp-protocol.ts";
 import { findFile, findHandle, type RequestHandler, resolvePath, resolveWritable } from "./sftp-session.ts";
-import { encodeOk } from "./sftp-status.ts";
+import { encodeOk, systemError } from "./sftp-status.ts";
 
 interface Extension {
   readonly version: string;
@@ -69,11 +70,21 @@ export const extensions: Readonly<Record<string, Extension>> = {
   "expand-path@openssh.com": {
     version: "1",
     async handle(id, fields, session) {
-      const path = fields.text().replace(/^~(?=\/|$)/, session.context.home);
+      const path = fields.text().replace(/^~([^/]*)/, (_all, user: string) => homeOf(user, session));
       return encodeName(id, await realPath(resolvePath(session, path)));
     },
   },
 };
+
+/** Users other than whoever is logged in are this machine's. */
+function homeOf(user: string, { context }: Parameters<RequestHandler>[2]): string {
+  if (user === "") return context.home;
+  const line = readFileSync("/etc/passwd", "utf8")
+    .split("\n")
+    .find((each) => each.startsWith(`${user}:`));
+  if (line === undefined) throw systemError("ENOENT");
+  return line.split(":")[5]!;
+}
 
 /** The reply to INIT: version 3 and the names of the extensions. */
 export function encodeVersion(): Buffer {

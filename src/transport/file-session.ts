@@ -66,6 +66,8 @@ export interface FileSession {
   /** A hard link (`hardlink@openssh.com`). */
   link(existing: string, path: string): Promise<void>;
   realPath(path: string): Promise<string>;
+  /** In full, with `~user` as the host knows it (`expand-path@openssh.com`); fails with status 8 where the server cannot. */
+  expandPath(path: string): Promise<string>;
   /** Undefined where the server cannot tell. */
   freeSpace(path: string): Promise<FreeSpace | undefined>;
   /** Writes a file's content to the disk (`fsync@openssh.com`); nothing happens where the server cannot. */

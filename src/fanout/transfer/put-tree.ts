@@ -10,6 +10,7 @@ import type { LocalFile, LocalTree } from "./local-tree.ts";
 import { below } from "./names.ts";
 import { type LeftOver, putFile, type RemoteState } from "./put-file.ts";
 import { putLink } from "./put-link.ts";
+import { remotePath } from "./remote-path.ts";
 
 /** With fewer names in a directory each is asked for by itself: the directory may hold many others. */
 const LISTED_FROM = 8;
@@ -17,8 +18,8 @@ const LOOK_AT_ONCE = 16;
 
 /** Puts a tree on a host. What fails for one file is in the tally; rejects with what ends it all. */
 export async function putTree(context: TransferContext, tree: LocalTree, destination: string): Promise<void> {
-  const { files, tally, check } = context;
-  const base = await findBase(files, tree, destination);
+  const { tally, check } = context;
+  const base = await findBase(context, tree, destination);
   tally.total(tree.files.length + tree.links.length, tree.totalBytes);
   for (const path of tree.skipped) tally.done({ path, action: "skipped", bytes: 0 });
   const made = new Set<string>();
@@ -69,13 +70,10 @@ export async function putTree(context: TransferContext, tree: LocalTree, destina
 const NOTHING: RemoteState = { existing: null, leftOver: [] };
 
 /** The destination in full; one file goes into it when it is a directory. */
-async function findBase(files: FileSession, tree: LocalTree, destination: string): Promise<string> {
-  const given = destination.replace(/^~(\/|$)/, "");
-  const isAbsolute = given.startsWith("/");
-  const full = posix.normalize(isAbsolute ? given : below(await files.realPath("."), given || "."));
-  const base = full.length > 1 ? full.replace(/\/$/, "") : full;
+async function findBase(context: TransferContext, tree: LocalTree, destination: string): Promise<string> {
+  const base = await remotePath(context, destination);
   if (tree.singleName === undefined) return base;
-  const there = await files.stat(base);
+  const there = await context.files.stat(base);
   return there !== null && isDirectory(there) ? below(base, tree.singleName) : base;
 }
 

@@ -5,6 +5,7 @@ import { isDirectory, isFile, isLink, type TransferContext } from "./context.ts"
 import { each } from "./each.ts";
 import { endsAll } from "./failures.ts";
 import { below, refusedName, staysInside } from "./names.ts";
+import { remotePath } from "./remote-path.ts";
 
 /** One thing on a host, and its path below the host's directory here; empty: that directory itself. */
 export interface RemoteEntry {
@@ -130,10 +131,9 @@ export async function walkRemoteTree(
 }
 
 /** A source in full, without what `~/` and `..` stand for. */
-async function sourcePath({ files, host }: TransferContext, source: string): Promise<string> {
-  const given = source.replace(/^~(\/|$)/, "");
-  const full = given.startsWith("/") ? given : below(await files.realPath("."), given || ".");
-  const path = posix.normalize(full).replace(/(?<=.)\/$/, "");
+async function sourcePath(context: TransferContext, source: string): Promise<string> {
+  const { host } = context;
+  const path = await remotePath(context, source);
   const why = path === "/" ? undefined : refusedName(posix.basename(path));
   if (why === undefined && (path !== "/" || source.endsWith("/"))) return path;
   throw new VolleyError("SFTP_FAILED", `${host}: cannot get ${source}: ${why ?? "end it in a slash"}`);

@@ -174,6 +174,11 @@ export function createFiles(
       await done(what, extension("hardlink@openssh.com", [stringField(existing), stringField(path)]));
     },
     realPath: (path) => nameOf(`resolve ${path}`, request(MESSAGE.realPath, [stringField(path)])),
+    expandPath: async (path) => {
+      const what = `resolve ${path}`;
+      if (!extensions.has("expand-path@openssh.com")) throw unsupported(what);
+      return await nameOf(what, extension("expand-path@openssh.com", [stringField(path)]));
+    },
     freeSpace: async (path) => {
       if (!extensions.has("statvfs@openssh.com")) return undefined;
       const reply = await extension("statvfs@openssh.com", [stringField(path)]);

@@ -9,7 +9,7 @@ import { putTree } from "../../../src/fanout/transfer/put-tree.ts";
 import type { TransferResult } from "../../../src/fanout/transfer/result.ts";
 import { transferHost } from "../../../src/fanout/transfer/transfer-host.ts";
 import { SFTP_SERVER_PATHS } from "../../../src/transport/sftp/server-program.ts";
-import { fleetStarter } from "../fleet.ts";
+import { fleetStarter, run } from "../fleet.ts";
 import { makeTree, scratchDirectory } from "./lib.ts";
 
 const start = fleetStarter();
@@ -54,6 +54,67 @@ async function putAs(become: Become, env: Readonly<Record<string, string>> = {})
   );
   return { result, home: fleet.hosts[0]!.home, asked: () => readFileSync(asked, "utf8") };
 }
+
+/** As doas and su do, it asks and reads at the terminal alone. */
+const AT_TERMINAL = `#!/bin/sh
+user=root
+while [ $# -gt 0 ]; do case $1 in -n) exit 9;; -u) user=$2; shift;; --) shift; break;; -c) set -- sh "$@"; break;; -s) shift;; *) break;; esac; shift; done
+printf "doas (%s) password: " ops >/dev/tty
+stty -echo </dev/tty
+IFS= read -r word </dev/tty
+stty echo </dev/tty
+echo >/dev/tty
+echo "$word" >>"$ASKED"
+[ "$word" = "open sesame" ] || { echo "doas: Authentication failed" >/dev/tty; exit 1; }
+AS=$user exec "$@"
+`;
+
+async function execAs(become: Become, program: string, env: Readonly<Record<string, string>> = {}) {
+  const bin = makeTree(scratch(), { [become.method]: program });
+  chmodSync(join(bin, become.method), 0o755);
+  const asked = join(bin, "asked");
+  const { hosts } = await start({
+    count: 1,
+    env: { PATH: `${bin}:${process.env.PATH}`, ASKED: asked, ...env },
+  });
+  const { results, stdout } = await run(
+    [{ ...hosts[0]!, become }],
+    'test -t 0 && echo; echo "on $V"; exit 5',
+    {
+      pty: { columns: 80, rows: 24 },
+      env: { V: "a'b" },
+    },
+  );
+  return { result: results[0]!, stdout: stdout.web01, asked: () => readFileSync(asked, "utf8") };
+}
+
+describe("a command on a terminal", () => {
+  it.each([
+    ["sudo", SUDO],
+    ["doas", AT_TERMINAL],
+    ["su", AT_TERMINAL],
+  ] as const)("is another user's by %s, behind a password that is given once", async (method, program) => {
+    const { result, stdout, asked } = await execAs(
+      { user: "root", method, password: "open sesame" },
+      program,
+    );
+    expect(result).toMatchObject({ outcome: "failed", exit: { kind: "exited", code: 5 }, error: undefined });
+    // What was said on the way is not the command's.
+    expect(stdout).toBe("\r\non a'b\r\n");
+    expect(asked()).toBe("open sesame\n");
+  });
+
+  it("is nobody's with a wrong password, or without one that is wanted", async () => {
+    const wrong = await execAs({ user: "root", method: "sudo", password: "wrong" }, SUDO);
+    expect([wrong.result.outcome, wrong.result.error?.code, wrong.asked()]).toEqual([
+      "failed",
+      "BECOME_FAILED",
+      "wrong\n",
+    ]);
+    const none = await execAs({ user: "root", method: "sudo" }, SUDO, { ASKS: "1" });
+    expect(none.result.error?.code).toBe("BECOME_FAILED");
+  });
+});
 
 describe.skipIf(!hasServer)("files of another user", () => {
   it("go through a server and a hash of that user's, below its home", async () => {

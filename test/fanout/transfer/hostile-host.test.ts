@@ -45,6 +45,7 @@ function lying(lists: Readonly<Record<string, readonly DirectoryEntry[]>>, targe
     symlink: never,
     link: never,
     realPath: async (path) => (path === "." ? "/home" : path),
+    expandPath: never,
     freeSpace: async () => undefined,
     sync: done,
     end: () => {},

@@ -8,17 +8,19 @@ import {
   readdirSync,
   readFileSync,
   readlinkSync,
+  realpathSync,
   statSync,
   symlinkSync,
   unlinkSync,
   utimesSync,
   writeFileSync,
 } from "node:fs";
+import { userInfo } from "node:os";
 import { join } from "node:path";
 import { describe, expect, it } from "vitest";
 import { exitCodeOf } from "../../../src/fanout/result.ts";
 import { fleetStarter } from "../fleet.ts";
-import { type Hosts, makeTree, partsIn, put, scratchDirectory } from "./lib.ts";
+import { get, type Hosts, makeTree, partsIn, put, scratchDirectory } from "./lib.ts";
 
 const start = fleetStarter();
 const scratch = scratchDirectory();
@@ -128,6 +130,27 @@ describe("a destination", () => {
     const { results } = await put(hosts, full, destination);
     expect(results[0]?.error).toBeUndefined();
     expect(readFileSync(join(fleet.hosts[0]!.home, expected), "utf8")).toBe("a\n");
+  });
+
+  it("below another user's home is there, and nowhere else", async () => {
+    const { hosts, fleet } = await start({ count: 1 });
+    const source = makeTree(scratch(), { f: "x" });
+    const { homedir: theirs, username } = userInfo();
+    const seen = await put(hosts, [`${source}/f`], `~${username}/no-such-directory/x`, { check: true });
+    expect(seen.events.web01?.at(-1)?.path).toBe(`${realpathSync(theirs)}/no-such-directory/x`);
+    const nobody = await put(hosts, [`${source}/f`], "~no-such-user/x");
+    expect(nobody.results[0]?.error).toMatchObject({
+      code: "SFTP_FAILED",
+      message: "web01: ~no-such-user/x: there is no user no-such-user there",
+      hint: "a file of that name in the home is ./~no-such-user/x",
+    });
+    expect(readdirSync(fleet.hosts[0]!.home)).toEqual([]);
+    await put(hosts, [`${source}/f`], "./~no-such-user/x");
+    expect(readFileSync(join(fleet.hosts[0]!.home, "~no-such-user/x"), "utf8")).toBe("x");
+    const got = await get(hosts, [`~no-such-user/x`], scratch());
+    expect(got.results[0]?.error?.message).toMatch(/there is no user no-such-user there$/);
+    await put(hosts, [`${source}/f`], "~//y");
+    expect(readFileSync(join(fleet.hosts[0]!.home, "y"), "utf8")).toBe("x");
   });
 
   it("that is a link is replaced; the mode of a file that is replaced stays", async () => {
