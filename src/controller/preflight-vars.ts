@@ -36,7 +36,7 @@ function foreseenScope(host: Host, play: Vars, groups: Readonly<Record<string, r
   const literals = host.literalTexts ?? [];
   const magic = {
     ...magicVariables(host.name, { inventoryGroups: groups }),
-    group_names: host.groups,
+    group_names: [...host.groups].sort(),
   };
   return createScope(
     [

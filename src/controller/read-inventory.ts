@@ -8,7 +8,7 @@ import { loadInventoryModule } from "./playbook.ts";
 /** An inventory and the way hosts are picked from it. */
 export interface ReadInventory {
   readonly inventory: Inventory;
-  /** The hosts of a pattern that are also in the limit, in the inventory's order. */
+  /** The hosts of a pattern that are also in the limit, in the pattern's order. */
   select(pattern: string, limit?: string): readonly Host[];
 }
 

@@ -83,7 +83,7 @@ export interface Host {
 /** A named set of hosts. */
 export interface Group {
   readonly name: string;
-  /** In the inventory's order, those of child groups included. */
+  /** Its own in the order they are named there, then those of its children, then of theirs. */
   readonly hosts: readonly string[];
   /** Those of the hosts that this group names itself. */
   readonly directHosts: readonly string[];

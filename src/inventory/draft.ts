@@ -70,9 +70,21 @@ export function mentionGroup(draft: Draft, name: string, location: SourceLocatio
 
 /** Declares a group. Fails with `INVENTORY_INVALID` when the name will not do. */
 export function declareGroup(draft: Draft, name: string, location: SourceLocation): DraftGroup {
+  const isNew = !draft.groups.has(name);
   const group = mentionGroup(draft, name, location);
+  if (!isNew && group.mentioned !== null) {
+    // As in Ansible a group has its place, among all and among its siblings, from where it is declared.
+    moveToEnd(draft.groups, name);
+    for (const { children } of draft.groups.values()) if (children.has(name)) moveToEnd(children, name);
+  }
   group.mentioned = null;
   return group;
+}
+
+function moveToEnd<T>(map: Map<string, T>, key: string): void {
+  const value = map.get(key)!;
+  map.delete(key);
+  map.set(key, value);
 }
 
 /** Puts one group below another. */

@@ -78,7 +78,7 @@ function findScopes(
       ),
     ]),
   );
-  const outline = { hosts, groups: buildGroups(draft, hosts, { inventory: [], playbook: [] }), paths: [] };
+  const outline = { hosts, groups: buildGroups(draft, { inventory: [], playbook: [] }), paths: [] };
   const some = concerned(outline);
   return new Set([
     groupScope("all"),
@@ -128,12 +128,19 @@ function lockedFiles({ inventory, playbook }: VarsLayers, scopes: readonly strin
   return sources.flatMap(({ locked }) => scopes.flatMap((scope) => locked.get(scope) ?? []));
 }
 
-function buildGroups(draft: Draft, hosts: ReadonlyMap<string, Host>, files: VarsLayers): Map<string, Group> {
-  const members = new Map<string, string[]>([...draft.groups.keys()].map((name) => [name, []]));
-  for (const host of hosts.values()) {
-    for (const name of host.groups) members.get(name)!.push(host.name);
-    members.get("all")!.push(host.name);
+/** A group's hosts in Ansible's order: first its own, then those of its children, then of theirs. */
+function membersOf(draft: Draft, group: DraftGroup): readonly string[] {
+  const members = new Set<string>();
+  const groups = new Set([group]);
+  // Those added on the way are gone through too.
+  for (const { hosts, children } of groups) {
+    for (const host of hosts) members.add(host);
+    for (const child of children.keys()) groups.add(draft.groups.get(child)!);
   }
+  return [...members];
+}
+
+function buildGroups(draft: Draft, files: VarsLayers): Map<string, Group> {
   return new Map(
     [...draft.groups.values()].map((group) => {
       const { name } = group;
@@ -142,8 +149,8 @@ function buildGroups(draft: Draft, hosts: ReadonlyMap<string, Host>, files: Vars
         ...[...files.inventory, ...files.playbook].map((source) => source.groups.get(name)),
       ];
       const { vars } = shownVars(mergeVars(null, layers));
-      const own = members.get(name)!;
-      const directHosts = name === "all" ? [] : own.filter((host) => group.hosts.has(host));
+      const directHosts = name === "all" ? [] : [...group.hosts];
+      const own = membersOf(draft, group);
       return [name, { name, hosts: own, directHosts, children: [...group.children.keys()], vars }];
     }),
   );
@@ -204,5 +211,5 @@ export async function loadInventory(
   );
   const files: VarsLayers = { inventory: inventory!, playbook: playbook! };
   const hosts = buildHosts(draft, order, files, playbookDirectory);
-  return { hosts, groups: buildGroups(draft, hosts, files), paths };
+  return { hosts, groups: buildGroups(draft, files), paths };
 }

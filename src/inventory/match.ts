@@ -74,12 +74,21 @@ function compile(text: string): Matcher {
   }
 }
 
+/** The hosts of the groups that match, and then the hosts that do: as in Ansible a host may be there twice, and a position counts it so. */
 function matchAll(inventory: Inventory, text: string): readonly string[] {
   const fits = compile(text);
   const groups = [...inventory.groups.values()].filter(({ name }) => fits(name));
   const hosts = [...inventory.hosts.keys()].filter(fits);
   if (groups.length === 0 && hosts.length === 0) throw unknown(inventory, text, "matches");
   return [...groups.flatMap((group) => group.hosts), ...hosts];
+}
+
+/** The hosts a position counts: of a group, of a glob, or a host itself; undefined where the text is none of these. */
+function counted(inventory: Inventory, text: string): readonly string[] | undefined {
+  const group = inventory.groups.get(text);
+  if (group !== undefined) return group.hosts;
+  if (inventory.hosts.has(text)) return [text];
+  return /[*?]/.test(text) ? matchAll(inventory, text) : undefined;
 }
 
 /** Hosts of a group by position, counted from 0 or, when negative, from the end; `[0:2]` includes both ends. */
@@ -111,9 +120,9 @@ function matchRange(inventory: Inventory, text: string): readonly string[] {
 }
 
 /**
- * The names of the hosts one part of a pattern stands for. `web[0]` and `web[0:2]` pick from a group where `web` is
- * one (or `all`) and the position has no leading zero; else `web[01:20]` is a range of names, and `web[12]` a glob. Fails with `PATTERN_UNKNOWN` when
- * nothing is called that.
+ * The names of the hosts one part of a pattern stands for, in their order. `web[0]` and `web[0:2]` pick from what `web` stands for where
+ * it is a group, a host or a glob and the position has no leading zero; else `web[01:20]` is a range of names, and
+ * `web[12]` a glob. Fails with `PATTERN_UNKNOWN` when nothing is called that.
  */
 export function matchPart(inventory: Inventory, written: string): readonly string[] {
   const address = /^\[(.+)\]$/.exec(written)?.[1];
@@ -124,15 +133,14 @@ export function matchPart(inventory: Inventory, written: string): readonly strin
       `a pattern with a part of more than ${MAX_LENGTH} characters: "${printable(text, 60)}"`,
     );
   }
-  if (text === "*") return [...inventory.hosts.keys()];
+  // As in Ansible a group goes before a host of the same name.
   const group = inventory.groups.get(text);
-  const host = inventory.hosts.has(text) ? [text] : [];
-  if (group !== undefined) return [...group.hosts, ...host];
-  if (host.length > 0) return host;
+  if (group !== undefined) return group.hosts;
+  if (inventory.hosts.has(text)) return [text];
   if (text.startsWith("~")) return matchAll(inventory, text);
   const [, base, index, from, to] = SUBSCRIPT.exec(text) ?? [];
-  const indexed = base === undefined ? undefined : inventory.groups.get(base === "*" ? "all" : base);
-  if (indexed !== undefined) return subscript(indexed.hosts, index, from ?? "0", to ?? "");
+  const indexed = base === undefined ? undefined : counted(inventory, base);
+  if (indexed !== undefined) return subscript(indexed, index, from ?? "0", to ?? "");
   if (hasRange(text)) return matchRange(inventory, text);
   if (/[*?[]/.test(text)) return matchAll(inventory, text);
   throw unknown(inventory, text, "is called");

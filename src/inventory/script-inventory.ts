@@ -132,9 +132,8 @@ export function readInventoryJson(context: ReadContext, listing: Dict): void {
 
 function readHostVars(context: ReadContext, host: string, values: unknown): void {
   const pairs = vars(values, `vars of host ${host}`, context.file);
-  for (const added of addHosts(context, context.draft.groups.get("all")!, host, { file: context.file })) {
-    for (const [key, value] of pairs) added.vars.set(key, entry(context, value, `host ${added.name}`));
-  }
+  const known = context.draft.hosts.get(host);
+  for (const [key, value] of pairs) known?.set(key, entry(context, value, `host ${host}`));
 }
 
 /**

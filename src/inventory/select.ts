@@ -36,9 +36,10 @@ function matchParts(
 }
 
 /**
- * The hosts a pattern stands for, in the inventory's order: names, groups, `all`, globs, `~regex`, ranges, `a:b` and
- * `a,b` for both, `:&c` for those also in c, `:!d` for those not in d. `localhost` is this machine, also where the
- * inventory does not know it. A group without hosts gives none. Fails with `PATTERN_UNKNOWN` when a part names nothing.
+ * The hosts a pattern stands for: names, groups, `all`, globs, `~regex`, ranges, `a:b` and `a,b` for both, `:&c` for
+ * those also in c, `:!d` for those not in d. As in Ansible they come in the order the pattern names them, and those of
+ * a group in the group's. `localhost` is this machine, also where the inventory does not know it. A group without hosts
+ * gives none. Fails with `PATTERN_UNKNOWN` when a part names nothing.
  */
 export function selectHosts(inventory: Inventory, pattern: string): readonly Host[] {
   const parts = parsePattern(pattern);
@@ -48,14 +49,11 @@ export function selectHosts(inventory: Inventory, pattern: string): readonly Hos
   const setsOf = (operation: PatternPart["operation"]): readonly ReadonlySet<string>[] =>
     parts.filter((part) => part.operation === operation).map(({ text }) => matches.get(text)!);
   const [adds, keeps, drops] = [setsOf("add"), setsOf("keep"), setsOf("drop")];
-  const wanted = (name: string): boolean =>
-    (adds.length === 0 || adds.some((names) => names.has(name))) &&
-    keeps.every((names) => names.has(name)) &&
-    !drops.some((names) => names.has(name));
-  const implicit = LOCAL_NAMES.filter(
-    (name) => !inventory.hosts.has(name) && adds.some((names) => names.has(name)),
-  );
-  return [...inventory.hosts.values(), ...implicit.map(implicitLocalhost)].filter(({ name }) => wanted(name));
+  const first = adds.length === 0 ? [inventory.groups.get("all")?.hosts ?? []] : adds;
+  const wanted = new Set(first.flatMap((names) => [...names]));
+  return [...wanted]
+    .filter((name) => keeps.every((names) => names.has(name)) && !drops.some((names) => names.has(name)))
+    .map((name) => inventory.hosts.get(name) ?? implicitLocalhost(name));
 }
 
 function readNames(file: string, cwd: string): string {

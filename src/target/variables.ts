@@ -11,7 +11,7 @@ import { factVariables } from "./facts/variables.ts";
 export function hostVariables(job: Job, facts: Facts, render: RenderVar): Vars {
   const magic = {
     ...magicVariables(job.host, job),
-    group_names: job.groups,
+    group_names: [...job.groups].sort(),
     get hostvars(): Vars {
       return hostvars;
     },

@@ -166,7 +166,7 @@ export default {
 };`,
     });
     expect(groupsOf(inventory)).toEqual({
-      all: ["web1", "web2", "web3", "lone"],
+      all: ["lone", "web1", "web2", "web3"],
       ungrouped: ["lone"],
       web: ["web1", "web2", "web3"],
       canary: ["web2"],

@@ -28,7 +28,10 @@ function web(...numbers: readonly number[]): string[] {
 const WEB = web(1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12);
 const DB = ["db1", "db2", "2001:db8::1"];
 const APP = ["appa", "appb", "appc"];
-const ALL = ["mail.example.org", ...WEB, ...DB, ...APP];
+// As Ansible has it: the hosts of `ungrouped`, of the groups below `all` as they are declared, of the groups below those.
+const ALL = ["mail.example.org", "web02", "db2", ...APP, ...WEB, ...DB].filter(
+  (name, index, all) => all.indexOf(name) === index,
+);
 
 async function select(pattern: string): Promise<readonly string[]> {
   return selectHosts(await load({ hosts: HOSTS }), pattern).map(({ name }) => name);
@@ -72,13 +75,17 @@ describe("selectHosts", () => {
     ["app[a:b]", ["appa", "appb"]],
     ["web0[1:9:4]", web(1, 5, 9)],
     ["~web\\d[12]$", web(1, 2, 11, 12)],
-    ["~(mail|db)", ["mail.example.org", ...DB]],
+    ["~(mail|db)", [...DB, "mail.example.org"]],
     ["web02:db", ["web02", ...DB]],
-    ["db,web02", ["web02", ...DB]],
-    ["db, web02", ["web02", ...DB]],
+    ["db,web02", [...DB, "web02"]],
+    ["db, web02", [...DB, "web02"]],
+    ["db:web[1:2]", [...DB, "web02", "web03"]],
+    ["web03[0]", ["web03"]],
+    ["d*[1]", ["db2"]],
+    ["d*[3:]", DB.slice(0, 2)],
     ["prod:&canary", ["web02", "db2"]],
     ["prod:!web", DB],
-    ["!web:!app", ["mail.example.org", ...DB]],
+    ["!web:!app", ["mail.example.org", "db2", "db1", "2001:db8::1"]],
     ["!web,prod", DB],
     ["&canary", ["web02", "db2"]],
     ["&canary:!db:prod", ["web02"]],
@@ -127,6 +134,40 @@ describe("selectHosts", () => {
     expect(selectHosts(await load({ hosts: "localhost x=1\n" }), "localhost")).toMatchObject([
       { name: "localhost", vars: { x: 1 }, connection: { connection: "ssh" } },
     ]);
+  });
+});
+
+describe("the order of a group's hosts", () => {
+  it("is that in which the group names them", async () => {
+    const inventory = await load({ hosts: "[web]\nweb1\nweb2\n[db]\ndb1\nweb1\n" });
+    expect(inventory.groups.get("db")?.hosts).toEqual(["db1", "web1"]);
+    for (const [pattern, names] of [
+      ["db[0]", ["db1"]],
+      ["db[1:]", ["web1"]],
+      ["db", ["db1", "web1"]],
+      ["db:web", ["db1", "web1", "web2"]],
+      ["all", ["web1", "web2", "db1"]],
+    ] as const)
+      expect(selectHosts(inventory, pattern).map(({ name }) => name)).toEqual(names);
+  });
+
+  it("has a group's own hosts before those of its children, in the order these are declared", async () => {
+    const inventory = await load({
+      hosts: "[top:children]\nb\na\n[a]\na1\nshared\n[b]\nb1\n[top]\nt1\nb1\n[b:children]\nc\n[c]\nc1\na1\n",
+    });
+    expect(inventory.groups.get("top")?.hosts).toEqual(["t1", "b1", "a1", "shared", "c1"]);
+    expect(inventory.groups.get("b")?.hosts).toEqual(["b1", "c1", "a1"]);
+  });
+
+  it("is that of a script's list, whatever hosts it has vars of", async () => {
+    const listing = {
+      _meta: { hostvars: { z: { x: 1 }, a: { x: 1 } } },
+      g: { hosts: ["a", "z"] },
+      h: { hosts: ["z"] },
+    };
+    const inventory = await load({ "hosts.sh": `#!/bin/sh\necho '${JSON.stringify(listing)}'\n` });
+    expect(selectHosts(inventory, "all").map(({ name }) => name)).toEqual(["a", "z"]);
+    expect(inventory.hosts.get("z")?.vars).toEqual({ x: 1 });
   });
 });
 

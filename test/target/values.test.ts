@@ -129,6 +129,16 @@ describe("values of an inventory in a template", () => {
   });
 });
 
+it("sorts group_names, as Ansible does", async () => {
+  writeFileSync(join(work.role, "templates/t"), "{{ group_names }}");
+  const role = roleOf("r", ({ task }) => void task("t", template({ src: "t", dest: work.path("out") })));
+  await runPlays([{ hosts: "all", roles: [role] }], {
+    job: { groups: ["web", "prod", "canary", "B"] },
+    roleDirectory: work.role,
+  });
+  expect(readFileSync(work.path("out"), "utf8")).toBe("['B', 'canary', 'prod', 'web']");
+});
+
 describe("values of an inventory in a role", () => {
   it("are numbers and objects of JavaScript", async () => {
     let seen: Readonly<Record<string, unknown>> = {};

@@ -9,7 +9,7 @@ import { inventoryPaths } from "../options.ts";
 import { expandLimit } from "../past-runs.ts";
 
 /**
- * The hosts that are meant, in the inventory's order. Where there is no inventory, the names themselves are: ssh_config
+ * The hosts that are meant, in the pattern's order. Where there is no inventory, the names themselves are: ssh_config
  * then says how to reach them. Fails with `INVENTORY_*`, `PATTERN_UNKNOWN`, `SECRET_FAILED` or `USAGE`.
  */
 export async function hostsToWorkOn(
