@@ -310,6 +310,14 @@ describe("hosts", () => {
     expect(exitCodeOf(results)).toBe(4);
   });
 
+  it("that were logged in to are not called unreachable, whatever they refuse then", async () => {
+    const { hosts } = await start({ count: 1, faults: () => ({ kind: "maxSessions", sessions: 0 }) });
+    const { results } = await run(hosts, "true");
+    expect(results[0]).toMatchObject({ outcome: "failed", exit: undefined });
+    expect(results[0]?.error?.message).toMatch(/^web01 grants no further session/);
+    expect(exitCodeOf(results)).toBe(2);
+  });
+
   it("are worked on a few at a time, each place taken as soon as it is free", async () => {
     const { hosts } = await start({ count: 7 });
     let atWork = 0;
