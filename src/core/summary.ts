@@ -128,6 +128,7 @@ const SETUP_FAULTS: ReadonlySet<ErrorCode> = new Set([
   "UPLOAD_FAILED",
   "NODE_MISSING",
   "BECOME_FAILED",
+  "SESSION_REFUSED",
   "PROTOCOL_INVALID",
 ]);
 

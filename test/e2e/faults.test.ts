@@ -163,6 +163,14 @@ const setupFaults: readonly HostFaultCase[] = [
     hint: /ssh-keygen -R '\[127\.0\.0\.1\]:\d+' -f .*known_hosts/,
     outcome: "unreachable",
   },
+  {
+    what: "no session granted",
+    fault: { kind: "maxSessions", sessions: 0 },
+    code: "SESSION_REFUSED",
+    message: /^web01 grants no further session on this connection/,
+    hint: /MaxSessions/,
+    outcome: "failed",
+  },
 ];
 
 test.each(setupFaults)(

@@ -73,6 +73,7 @@ export function createSshConnection(
             );
           });
         }),
+      { frees: false },
     );
     sftp.catch(() => {
       sftp = undefined;

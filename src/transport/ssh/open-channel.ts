@@ -6,10 +6,16 @@ const FREED_MS = 1_000;
 const FIRST_PAUSE_MS = 5;
 const LONGEST_PAUSE_MS = 200;
 
+/** How a session is opened. */
+export interface OpenOptions {
+  /** Whether one that is not needed gives way to it. False for that one itself: it would wait for its own end. Default: yes. */
+  readonly frees?: boolean;
+}
+
 /** Opens the sessions of one connection. */
 export interface Opener {
   /** Opens one; a refusal just after another was closed, or beside one that is not needed, is not taken for an answer. */
-  open<T>(attempt: () => Promise<T>): Promise<T>;
+  open<T>(attempt: () => Promise<T>, options?: OpenOptions): Promise<T>;
   /** To be told when a session has been closed. */
   freed(): void;
 }
@@ -21,13 +27,13 @@ export function createOpener(free: () => Promise<boolean>): Opener {
     freed: () => {
       freedAt = performance.now();
     },
-    open: async (attempt) => {
+    open: async (attempt, { frees = true } = {}) => {
       for (let wait = FIRST_PAUSE_MS; ; wait = Math.min(2 * wait, LONGEST_PAUSE_MS)) {
         try {
           return await attempt();
         } catch (thrown) {
           if (!isVolleyError(thrown) || thrown.code !== "SESSION_REFUSED") throw thrown;
-          if (await free()) freedAt = performance.now();
+          if (frees && (await free())) freedAt = performance.now();
           else if (performance.now() - freedAt > FREED_MS) throw thrown;
           else await pause(wait);
         }
