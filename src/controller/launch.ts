@@ -14,6 +14,7 @@ import {
   ownCopyScript,
   takeOverScript,
   temporaryPath,
+  USE_SCRIPT,
 } from "../core/launch-script.ts";
 import { NO_USABLE_NODE_EXIT, UNKNOWN_RUN_EXIT } from "../core/manifest.ts";
 import { quote } from "../core/shell-quote.ts";
@@ -66,6 +67,7 @@ export function launchCommand(
   return inShell(
     `${remove}f="$HOME/${BUNDLE_CACHE}/${id}.run"
 [ -f "$f" ] || { ${mayDecline ? DECLINE : ""}umask 077; mkdir -p "$HOME/${BUNDLE_CACHE}" || exit ${LAUNCH_EXITS.noCache}; echo ${ABSENT}; exit 0; }
+${USE_SCRIPT}
 ${startScript(`--target ${id}`, as)}`,
     as,
   );
@@ -88,7 +90,8 @@ ${startScript(`--target ${id}`, as)}`,
 export function attachCommand(id: string, as: LaunchAs | null, { run, host }: RunPart, from: number): string {
   const task = `--attach ${quote(run)} ${from} ${quote(partName(host))}`;
   const find = `f="$HOME/${BUNDLE_CACHE}/${id}.run"
-[ -f "$f" ] || exit ${LAUNCH_EXITS.unknownRun}`;
+[ -f "$f" ] || exit ${LAUNCH_EXITS.unknownRun}
+${USE_SCRIPT}`;
   if (as === null || !keepsOwnCopy(as.become)) return inShell(`${find}\n${startScript(task, as)}`, as);
   return inShell(goOnAs(as, `${find}\n${sayWord(as.nonce, "ready")}; exec sh "$f" ${task}`), as);
 }

@@ -72,7 +72,7 @@ export function hostDirectory(): string {
 export function partName(host: string): string {
   if (/^[a-z\d][a-z\d._-]{0,63}$/.test(host)) return host;
   const hash = createHash("sha256").update(host).digest("hex").slice(0, 16);
-  return `${host.replace(/[^\w.-]/g, "_").slice(0, 32)}~${hash}`;
+  return `${host.replace(/[^\w-]/g, "_").slice(0, 32)}~${hash}`;
 }
 
 /** The store of a part of a run on this host; the directory is made when the journal is opened. */
@@ -199,22 +199,32 @@ interface KeptRun {
 function prune(runs: string, current: string): void {
   const names = fs.readdirSync(runs).filter((name) => name !== current);
   if (names.length < KEPT_RUNS) return;
-  const kept = names.map((name) => lookAt(join(runs, name)));
+  const kept = names.flatMap((name) => lookAt(join(runs, name)) ?? []);
   for (const check of [false, true]) {
     const alike = kept.filter((each) => each.check === check).sort((one, other) => other.usedAt - one.usedAt);
-    for (const each of alike.slice(KEPT_RUNS))
-      if (!isGoingOn(each)) fs.rmSync(each.directory, { recursive: true, force: true });
+    for (const each of alike.slice(KEPT_RUNS)) {
+      try {
+        if (!isGoingOn(each)) fs.rmSync(each.directory, { recursive: true, force: true });
+      } catch {
+        // Another process is at it.
+      }
+    }
   }
 }
 
-function lookAt(directory: string): KeptRun {
-  const journals = fs
-    .readdirSync(directory)
-    .map((part) => join(directory, part, JOURNAL))
-    .filter((file) => fs.existsSync(file));
-  const times = [directory, ...journals].map((path) => fs.statSync(path).mtimeMs);
-  const checks = journals.map((file) => lastHeader(beginning(file).split("\n"))?.check === true);
-  return { directory, journals, usedAt: Math.max(...times), check: checks.includes(true) };
+/** Undefined for what is no run, or is being removed by another process. */
+function lookAt(directory: string): KeptRun | undefined {
+  try {
+    const journals = fs
+      .readdirSync(directory)
+      .map((part) => join(directory, part, JOURNAL))
+      .filter((file) => fs.existsSync(file));
+    const times = [directory, ...journals].map((path) => fs.statSync(path).mtimeMs);
+    const checks = journals.map((file) => lastHeader(beginning(file).split("\n"))?.check === true);
+    return { directory, journals, usedAt: Math.max(...times), check: checks.includes(true) };
+  } catch {
+    return undefined;
+  }
 }
 
 function beginning(file: string): string {

@@ -1,5 +1,6 @@
-import { execFileSync, spawnSync } from "node:child_process";
+import { execFileSync, spawn, spawnSync } from "node:child_process";
 import { createHash } from "node:crypto";
+import { once } from "node:events";
 import {
   existsSync,
   mkdirSync,
@@ -15,6 +16,7 @@ import { join } from "node:path";
 import { afterEach, beforeEach, expect, test } from "vitest";
 import {
   ABSENT,
+  attachCommand,
   CORRUPT,
   discardCommand,
   launchCommand,
@@ -91,6 +93,34 @@ test("five bundles are kept, the newest, without what was compiled of the others
   const kept = readdirSync(cache()).filter((name) => name.endsWith(".run"));
   expect(kept.sort()).toEqual([`${id}.run`, "old1.run", "old2.run", "old3.run", "old4.run"].sort());
   expect(existsSync(join(cache(), "old5.run.playbook.js.v20-x64"))).toBe(false);
+});
+
+test("those are kept that were used last, or are in use, however long ago they were sent", async () => {
+  sh(launchCommand(id, null));
+  const names = [id, ...["a", "b", "c", "d", "e", "f", "0"].map((digit) => digit.repeat(64))];
+  for (const [age, name] of names.entries()) {
+    writeFileSync(join(cache(), `${name}.run`), name === id ? script : "echo going on; read -r line");
+    utimesSync(join(cache(), `${name}.run`), 1_000_000 - age, 1_000_000 - age);
+  }
+  const used = names[7]!;
+  utimesSync(join(cache(), `${id}.run`), 1, 1);
+  // By who comes back to a run, too.
+  sh(attachCommand(names[6]!, null, { run: "r1", host: "web1" }, 2));
+  const running = spawn("/bin/sh", ["-c", launchCommand(names[5]!, null)], {
+    env: { HOME: home, PATH: process.env.PATH },
+    stdio: ["pipe", "pipe", "inherit"],
+  });
+  await once(running.stdout, "data");
+  utimesSync(join(cache(), `${names[5]!}.run`), 2, 2);
+  expect(sh(launchCommand(used, null)).out).toBe("going on\n");
+  const sent = createHash("sha256").update("echo new\n").digest("hex");
+  writeFileSync(join(home, temporaryPath(sent, "n")), "echo new\n");
+  expect(sh(verifyAndLaunchCommand(sent, "n", null)).out).toBe("new\n");
+  const kept = readdirSync(cache()).map((name) => name.slice(0, 3));
+  running.stdin.end();
+  await once(running, "close");
+  const mostRecent = [sent, used, names[6]!, names[1]!, names[2]!];
+  expect(kept.sort()).toEqual([...mostRecent, names[5]!].map((name) => name.slice(0, 3)).sort());
 });
 
 test("temporary files of yesterday are swept, those of today are somebody's", () => {

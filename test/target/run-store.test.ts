@@ -1,9 +1,18 @@
-import { mkdtempSync, rmSync, statSync } from "node:fs";
+import {
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  statSync,
+  utimesSync,
+  writeFileSync,
+} from "node:fs";
 import { tmpdir } from "node:os";
-import { join } from "node:path";
+import { basename, dirname, join } from "node:path";
 import { beforeEach, expect, test } from "vitest";
 import { encodeLine, type WireEvent } from "../../src/core/protocol.ts";
-import { findRunStore, type RunStore } from "../../src/target/run-store.ts";
+import { findRunStore, partName, type RunStore } from "../../src/target/run-store.ts";
 
 const MAX_BYTES = 4_096;
 const PART = { run: "r1", host: "web1" };
@@ -55,3 +64,61 @@ test("a journal that is gone on with counts what it holds already", () => {
   );
   expect(texts).toEqual(["x", "x", "x", "(", undefined, undefined]);
 });
+
+/** Begins the journal of a run, as a process that has ended since did unless it goes on. */
+function begin(run: string, at: number, { check = false, goesOn = false, host = "web1" } = {}): void {
+  const store = findRunStore({ run, host });
+  store.open("bundle", check);
+  store.append(output(1));
+  store.close();
+  const journal = join(store.directory, "journal.ndjson");
+  if (!goesOn)
+    writeFileSync(journal, readFileSync(journal, "utf8").replace(`"pid":${process.pid},`, '"pid":1,'));
+  for (const path of [journal, store.directory, join(store.directory, "..")]) utimesSync(path, at, at);
+}
+
+const runs = (): readonly string[] => readdirSync(join(process.env.HOME!, ".cache/volley/runs")).sort();
+const runName = (kind: string, number: number): string => `${kind}-${String(number).padStart(2, "0")}`;
+
+test("a run that goes on is kept however many come after it, and so is one that was just ended", () => {
+  begin("a-goes-on", 1, { goesOn: true, host: "web2" });
+  begin("a-goes-on", 2);
+  begin("b-long", 1_000);
+  for (let number = 1; number <= 25; number++) begin(runName("run", number), 100 + number);
+  expect(runs()).toEqual([
+    "a-goes-on",
+    "b-long",
+    ...Array.from({ length: 20 }, (_none, index) => runName("run", index + 6)),
+  ]);
+  expect(toldBy(findRunStore({ run: "a-goes-on", host: "web2" }))).toHaveLength(1);
+});
+
+test("runs in check mode push out others of theirs alone", () => {
+  begin("a-failed", 1);
+  for (let number = 1; number <= 25; number++) begin(runName("check", number), 100 + number, { check: true });
+  expect(runs()).toEqual([
+    "a-failed",
+    ...Array.from({ length: 21 }, (_none, at) => runName("check", at + 5)),
+  ]);
+});
+
+test("what lies among the runs and is no run of this version is in nobody's way", () => {
+  mkdirSync(join(process.env.HOME!, ".cache/volley/runs/20250101-000000"), { recursive: true });
+  // Of a version that knew no parts.
+  writeFileSync(join(process.env.HOME!, ".cache/volley/runs/20250101-000000/journal.ndjson"), "{}\n");
+  writeFileSync(join(process.env.HOME!, ".cache/volley/runs/note"), "");
+  utimesSync(join(process.env.HOME!, ".cache/volley/runs/20250101-000000"), 1, 1);
+  for (let number = 1; number <= 25; number++) begin(runName("run", number), 100 + number);
+  expect(runs()).not.toContain("20250101-000000");
+});
+
+test.each(["web1", "Web1", "web1.", "a".repeat(300), "äöü", "../../x", ".", "..", "", "con~1", "web 1\n"])(
+  "the name %j is one of a file, and no other's",
+  (host) => {
+    const { directory } = findRunStore({ run: "r1", host });
+    expect(dirname(directory)).toBe(join(process.env.HOME!, ".cache/volley/runs/r1"));
+    expect(Buffer.byteLength(basename(directory))).toBeLessThan(100);
+    for (const other of ["web2", "WEB1", "web1~", "a".repeat(299)])
+      expect(partName(other).toLowerCase()).not.toBe(partName(host).toLowerCase());
+  },
+);
