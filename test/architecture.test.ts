@@ -142,7 +142,6 @@ describe("dependencies", () => {
     "p-limit": ["controller/"],
     "@xterm/headless": ["fanout/shell/"],
     commander: ["cli/"],
-    "ssh-config": ["transport/"],
     diff: ["reporter/"],
     "string-width": ["reporter/"],
   };

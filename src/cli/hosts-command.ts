@@ -15,13 +15,16 @@ export function addHostsCommand(program: Command): void {
         .command("trust")
         .summary("learn the host keys that known_hosts does not list")
         .description(
-          "Fetches the keys of hosts that known_hosts does not list, shows their fingerprints and, once you agree, adds them. Keys that have changed are not touched.",
+          "Fetches the keys of hosts, shows the fingerprints of those that known_hosts does not list and, once you agree, adds them. Of keys that have changed or are revoked it says so, and touches nothing.",
         )
         .argument("[pattern...]", "which hosts (default: all)"),
     ),
   )
     .option("-y, --yes", "add them without asking")
-    .addHelpText("after", "\nExit codes: 0 all are known, 1 not agreed to, 4 some host did not show a key.\n")
+    .addHelpText(
+      "after",
+      "\nExit codes: 0 all are known, 1 not agreed to, or a key has changed or is revoked, 4 some host did not show a key.\n",
+    )
     .action(async (patterns: readonly string[], flags: TrustFlags) => {
       process.exitCode = await trust(patterns, flags);
     });
@@ -33,7 +36,7 @@ async function trust(patterns: readonly string[], flags: TrustFlags): Promise<nu
     import("./ask-host-keys.ts"),
   ]);
   const { limit } = flags;
-  const { added, refused, silent, skipped, count } = await trustHosts({
+  const { added, refused, silent, skipped, distrusted, known } = await trustHosts({
     ...(await reachOptions(flags)),
     inventory: inventoryPaths(flags),
     ...(patterns.length === 0 ? {} : { pattern: patterns.join(",") }),
@@ -58,10 +61,12 @@ async function trust(patterns: readonly string[], flags: TrustFlags): Promise<nu
     process.stdout.write(
       `${host}: no key from ${address.includes(":") ? `[${address}]` : address}:${port}\n`,
     );
+  for (const { host, problem, hint } of distrusted)
+    process.stdout.write(`${host}: ${problem}; it is not added\n  hint: ${hint}\n`);
   const files = [...new Set(added.map(({ file }) => file))].join(", ");
   if (added.length > 0) process.stdout.write(`Added ${added.length} to ${files}.\n`);
-  else if (refused.length === 0 && silent.length === 0)
-    process.stdout.write(`${count === 1 ? "1 host, its key is" : `${count} hosts, their keys are`} known.\n`);
-  if (refused.length > 0) return 1;
+  else if (known > 0)
+    process.stdout.write(`${known === 1 ? "1 host, its key is" : `${known} hosts, their keys are`} known.\n`);
+  if (refused.length > 0 || distrusted.length > 0) return 1;
   return silent.length > 0 ? 4 : 0;
 }

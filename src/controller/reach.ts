@@ -1,10 +1,9 @@
-import { VolleyError } from "../core/errors.ts";
 import type { Host } from "../core/inventory.ts";
 import { parseSshArguments } from "../transport/ssh-config/arguments.ts";
-import { isOnlyForOpenSsh } from "../transport/ssh-config/openssh-needs.ts";
 import type { SshConfigChoice } from "../transport/ssh-config/read.ts";
 import { readSshConfig } from "../transport/ssh-config/read.ts";
-import { createResolver, type HostWish, type Resolver } from "../transport/ssh-config/resolve.ts";
+import { createResolver, type HostWish } from "../transport/ssh-config/resolve.ts";
+import { createCommands } from "../transport/ssh-config/run-command.ts";
 import type { HostKeyPolicy } from "../transport/ssh-settings.ts";
 import type { Endpoint } from "../transport/transport.ts";
 import { readText, whereOf } from "./host-var.ts";
@@ -39,17 +38,16 @@ export const PASSWORD_VARS = ["ansible_ssh_password", "ansible_ssh_pass", "ansib
 
 /** Hosts as transports see them. */
 export interface Reach {
-  /** Fails with `USAGE` or `INVENTORY_INVALID`. */
-  endpointOf(host: Host): Endpoint;
-  /** What was passed over in ssh_config. */
-  readonly notes: ReadonlySet<string>;
+  /** Fails with `USAGE`, `INVENTORY_INVALID` or `CANCELLED`: commands of `Match exec` are run. */
+  endpointOf(host: Host): Promise<Endpoint>;
 }
 
 /** Reads ssh_config, once. Fails with `USAGE`. */
-export async function openReach(options: ReachOptions, canAsk: boolean): Promise<Reach> {
+export function openReach(options: ReachOptions, canAsk: boolean, signal: AbortSignal): Reach {
   const configFile: SshConfigChoice = options.sshConfig;
-  const resolver: Resolver = createResolver({
-    nodes: await readSshConfig(configFile),
+  const resolver = createResolver({
+    files: readSshConfig(configFile),
+    runCommand: createCommands(signal),
     configFile,
     user: options.user,
     privateKeyFile: options.privateKeyFile,
@@ -60,26 +58,15 @@ export async function openReach(options: ReachOptions, canAsk: boolean): Promise
     connectTimeoutMs: options.connectTimeoutMs,
     forwardAgent: options.forwardAgent,
   });
-  return { endpointOf: (host) => resolver.resolve(wishOf(host, options.transport)), notes: resolver.notes };
+  return { endpointOf: async (host) => await resolver.resolve(wishOf(host)) };
 }
 
-function wishOf(host: Host, transport: ReachOptions["transport"]): HostWish {
+function wishOf(host: Host): HostWish {
   const { address, port, user, privateKeyFile } = host.connection;
   const given = ARGUMENT_VARS.flatMap((name) => {
     const text = readText(host, name);
     return text === undefined ? [] : [parseSshArguments(text, whereOf(host, name))];
   });
-  const written = given.flatMap(({ options }) => options);
-  const special = written.find(({ name }) => isOnlyForOpenSsh(name));
-  if (special !== undefined && transport === "ssh2") {
-    throw new VolleyError(
-      "USAGE",
-      `${host.name}: the inventory sets ${special.name} for ssh, which ssh2 does not understand`,
-      {
-        hint: "--transport auto leaves such hosts to OpenSSH's ssh",
-      },
-    );
-  }
   return {
     host: host.name,
     name: address,
@@ -87,8 +74,7 @@ function wishOf(host: Host, transport: ReachOptions["transport"]): HostWish {
     user,
     privateKeyFile,
     password: PASSWORD_VARS.map((name) => readText(host, name)).find((text) => text !== undefined),
-    written,
+    written: given.flatMap(({ options }) => options),
     words: given.flatMap(({ words }) => words),
-    needsOpenSsh: special === undefined ? undefined : `the inventory sets ${special.name}`,
   };
 }

@@ -1,4 +1,5 @@
 import { userInfo } from "node:os";
+import pLimit from "p-limit";
 import type { Host } from "../core/inventory.ts";
 import { createLocalTransport } from "../transport/local.ts";
 import { knownAs } from "../transport/ssh/host-key.ts";
@@ -30,7 +31,8 @@ export interface Transports {
   close(): void;
 }
 
-const DEFAULT_RETRIES = 2;
+/** Commands of `Match exec` that run at the same time. */
+const HOSTS_AT_ONCE = 16;
 
 /**
  * Finds out how to reach hosts, and asks whatever a person must be asked for it: passphrases, and host keys that are
@@ -53,7 +55,7 @@ export async function openTransports(
   if (remote.length === 0)
     return { of: (host) => reached.get(host.name)!, notes, close: () => local.close() };
 
-  const { ssh, openssh, reach, knownHostsOf } = await openSshTransports(options);
+  const { ssh, openssh, reach, knownHostsOf } = await openSshTransports(options, signal);
   const close = (): void => {
     ssh.close();
     openssh.close();
@@ -62,20 +64,21 @@ export async function openTransports(
   try {
     const bySsh2: Endpoint[] = [];
     const reasons = new Map<string, string[]>();
-    for (const host of remote) {
-      const endpoint = reach.endpointOf(host);
-      const reason = options.transport === "ssh2" ? undefined : needsOpenSsh(endpoint, knownHostsOf);
-      if (options.transport === "openssh" || reason !== undefined) {
-        reached.set(host.name, { endpoint, transport: openssh });
-        if (options.transport !== "openssh")
-          reasons.set(reason!, [...(reasons.get(reason!) ?? []), host.name]);
-      } else {
-        reached.set(host.name, { endpoint, transport: ssh });
-        bySsh2.push(endpoint);
-      }
+    for (const endpoint of await endpointsOf(remote, reach)) {
+      const { host } = endpoint;
+      const reason = needsOpenSsh(endpoint, knownHostsOf);
+      const byOpenSsh =
+        options.transport === "openssh" || (reason !== undefined && options.transport !== "ssh2");
+      reached.set(host, { endpoint, transport: byOpenSsh ? openssh : ssh });
+      if (!byOpenSsh) bySsh2.push(endpoint);
+      if (reason === undefined || options.transport === "openssh") continue;
+      reasons.set(reason, [...(reasons.get(reason) ?? []), host]);
     }
-    for (const [reason, names] of reasons) notes.push(noteOf(reason, names));
-    for (const text of reach.notes) notes.push({ host: remote[0]!.name, text });
+    const how =
+      options.transport === "ssh2"
+        ? "reached with ssh2, as asked for, although"
+        : "reached with OpenSSH's ssh:";
+    for (const [reason, names] of reasons) notes.push(noteOf(`${how} ${reason}`, names));
     for (const file of await ssh.lockedKeys(withJumps(bySsh2))) await ssh.unlock(file);
     if (askHostKeys !== undefined)
       await learnHostKeys({ endpoints: bySsh2, ssh, knownHostsOf, ask: askHostKeys, signal });
@@ -84,6 +87,11 @@ export async function openTransports(
     throw thrown;
   }
   return { of: (host) => reached.get(host.name)!, notes, close };
+}
+
+async function endpointsOf(hosts: readonly Host[], reach: Reach): Promise<readonly Endpoint[]> {
+  const limit = pLimit(HOSTS_AT_ONCE);
+  return await Promise.all(hosts.map((host) => limit(() => reach.endpointOf(host))));
 }
 
 /** The two ways to reach a host by ssh, and how each host is to be reached. */
@@ -95,8 +103,11 @@ export interface SshTransports {
 }
 
 /** Opens them; nothing is connected yet. Fails with `USAGE`. */
-export async function openSshTransports(options: TransportsOptions): Promise<SshTransports> {
-  const { askPassphrase, connectRetries = DEFAULT_RETRIES } = options;
+export async function openSshTransports(
+  options: TransportsOptions,
+  signal: AbortSignal,
+): Promise<SshTransports> {
+  const { askPassphrase } = options;
   const [{ createSshTransport }, { KeyRing }, { openKnownHosts }, { createOpenSshTransport }] =
     await Promise.all([
       import("../transport/ssh/ssh-transport.ts"),
@@ -104,11 +115,11 @@ export async function openSshTransports(options: TransportsOptions): Promise<Ssh
       import("../transport/ssh/known-hosts.ts"),
       import("../transport/openssh/openssh-transport.ts"),
     ]);
-  const reach = await openReach(options, options.askHostKeys !== undefined);
+  const reach = openReach(options, options.askHostKeys !== undefined, signal);
   const knownHosts = new Map<string, KnownHosts>();
-  const knownHostsOf = ({ knownHostsFiles }: SshSettings): KnownHosts => {
-    const key = knownHostsFiles.join("\n");
-    const known = knownHosts.get(key) ?? openKnownHosts(knownHostsFiles);
+  const knownHostsOf = ({ knownHostsFiles, newKeysFile }: SshSettings): KnownHosts => {
+    const key = JSON.stringify([knownHostsFiles, newKeysFile]);
+    const known = knownHosts.get(key) ?? openKnownHosts(knownHostsFiles, newKeysFile ?? null);
     knownHosts.set(key, known);
     return known;
   };
@@ -116,9 +127,9 @@ export async function openSshTransports(options: TransportsOptions): Promise<Ssh
     keys: new KeyRing(askPassphrase ?? (async () => null)),
     knownHostsOf,
     interactive: askPassphrase !== undefined,
-    connectRetries,
+    connectRetries: options.connectRetries,
   });
-  const openssh = createOpenSshTransport({ connectRetries });
+  const openssh = createOpenSshTransport({ connectRetries: options.connectRetries });
   return { ssh, openssh, reach, knownHostsOf };
 }
 
@@ -152,7 +163,7 @@ function needsOpenSsh(
 function noteOf(reason: string, names: readonly string[]): { readonly host: string; readonly text: string } {
   const [host, ...others] = names;
   const more = others.length === 0 ? "" : `; so are ${others.length} more hosts`;
-  return { host: host!, text: `reached with OpenSSH's ssh: ${reason}${more}` };
+  return { host: host!, text: `${reason}${more}` };
 }
 
 function localEndpoint(host: Host): Endpoint {

@@ -1,5 +1,6 @@
 import type { Inventory } from "../core/inventory.ts";
 import type { Vars } from "../core/json.ts";
+import type { Endpoint } from "../transport/transport.ts";
 import { PASSWORD_VARS } from "./reach.ts";
 import { readInventory } from "./read-inventory.ts";
 import { openSshTransports, type TransportsOptions } from "./transports.ts";
@@ -19,8 +20,6 @@ export interface TrustHostsOptions extends TransportsOptions {
 
 /** What became of the hosts. */
 export interface TrustedHosts extends Learned {
-  /** Hosts looked at. */
-  readonly count: number;
   /** Hosts that only OpenSSH's own `ssh` can reach: their keys are for it to learn. */
   readonly skipped: readonly { readonly host: string; readonly reason: string }[];
 }
@@ -32,26 +31,41 @@ export async function trustHosts(options: TrustHostsOptions): Promise<TrustedHos
   const hosts = select(options.pattern ?? "all", options.limit).filter(
     ({ connection }) => connection.connection !== "local",
   );
-  const { ssh, openssh, reach, knownHostsOf } = await openSshTransports(options);
+  const signal = options.signal ?? new AbortController().signal;
+  const { ssh, openssh, reach, knownHostsOf } = await openSshTransports(options, signal);
   try {
     // Nobody logs in to them: their passwords, which may be encrypted, are not needed.
-    const endpoints = hosts.map((host) => reach.endpointOf({ ...host, vars: withoutPasswords(host.vars) }));
-    const skipped = endpoints.flatMap(({ host, ssh: settings }) =>
-      settings?.usesProxyCommand === true ? [{ host, reason: settings.needsOpenSsh ?? "ProxyCommand" }] : [],
-    );
+    const endpoints: Endpoint[] = [];
+    for (const host of hosts)
+      endpoints.push(await reach.endpointOf({ ...host, vars: withoutPasswords(host.vars) }));
+    const skipped = endpoints.flatMap((endpoint) => {
+      const reason = onlyForOpenSsh(endpoint);
+      return reason === undefined ? [] : [{ host: endpoint.host, reason }];
+    });
     const learned = await learnHostKeys({
-      endpoints: endpoints.filter(({ ssh: settings }) => settings?.usesProxyCommand !== true),
+      endpoints: endpoints.filter((endpoint) => onlyForOpenSsh(endpoint) === undefined),
       ssh,
       knownHostsOf,
       ask: options.askHostKeys,
       all: true,
-      signal: options.signal ?? new AbortController().signal,
+      signal,
     });
-    return { ...learned, count: hosts.length, skipped };
+    const certified = learned.certified.map(({ host, line }) => ({
+      host,
+      reason: `only a certificate vouches for its key (@cert-authority, ${line})`,
+    }));
+    return { ...learned, skipped: [...skipped, ...certified] };
   } finally {
     ssh.close();
     openssh.close();
   }
+}
+
+/** Where `ssh` decides in ways of its own whether a key is good, or how to get there, it must learn the key as well. */
+function onlyForOpenSsh({ ssh }: Endpoint): string | undefined {
+  return (
+    ssh?.refusedBySsh2 ?? ssh?.jumps.map((hop) => hop.ssh?.refusedBySsh2).find((each) => each !== undefined)
+  );
 }
 
 function withoutPasswords(vars: Vars): Vars {

@@ -27,7 +27,7 @@ export interface LearnOptions {
   readonly ssh: Pick<SshTransport, "scan">;
   knownHostsOf(settings: SshSettings): KnownHosts;
   readonly ask: AskHostKeys;
-  /** Also for hosts whose policy is not to ask. Default false. */
+  /** Looks at every host, also at those that are listed or whose policy is not to ask. Default false. */
   readonly all?: boolean;
   readonly signal: AbortSignal;
 }
@@ -38,51 +38,96 @@ export interface Learned {
   readonly refused: readonly UnknownHostKey[];
   /** Hosts that did not present a key. */
   readonly silent: readonly Endpoint[];
+  /** Hosts whose key must not be added: it is another than the one that is listed, or revoked. */
+  readonly distrusted: readonly DistrustedHost[];
+  /** Hosts that only a certificate vouches for, which ssh2 cannot check. */
+  readonly certified: readonly { readonly host: string; readonly line: string }[];
+  /** How many hosts presented a key that is listed. */
+  readonly known: number;
+}
+
+/** A host whose key must not be added. */
+export interface DistrustedHost {
+  readonly host: string;
+  /** What is wrong, with file and line, as one sentence. */
+  readonly problem: string;
+  readonly hint: string;
 }
 
 const SCANS_AT_ONCE = 50;
 
 /**
  * Fetches the keys of hosts that known_hosts does not list and asks about all of them at once. Hosts on the way come
- * first, in a question of their own: what is behind them is reached through them.
+ * first, in a question of their own: what is behind them is reached through them. Fails with `HOST_KEY_UNKNOWN` when a key
+ * cannot be added.
  */
 export async function learnHostKeys(options: LearnOptions): Promise<Learned> {
   const { endpoints, knownHostsOf, all = false } = options;
   const added: UnknownHostKey[] = [];
   const refused: UnknownHostKey[] = [];
   const silent: Endpoint[] = [];
+  const distrusted: DistrustedHost[] = [];
+  const certified: { readonly host: string; readonly line: string }[] = [];
+  let known = 0;
   const wanted = (endpoint: Endpoint): boolean => {
     const settings = endpoint.ssh;
-    if (settings === undefined || !(all || settings.hostKeyPolicy === "ask")) return false;
+    if (settings === undefined) return false;
+    if (all) return true;
+    if (settings.hostKeyPolicy !== "ask") return false;
     const { address, port } = knownAs(endpoint);
-    try {
-      const known = knownHostsOf(settings);
-      return known.keyTypes(address, port).length === 0 && !known.needsCertificate(address, port);
-    } catch (thrown) {
-      // In a run, a file that cannot be read is the host's own trouble, told when it connects.
-      if (all) throw thrown;
-      return false;
-    }
+    const files = knownHostsOf(settings);
+    const types = [...files.keyTypes(address, port), ...files.keyTypesWithoutPort(address, port)];
+    return types.length === 0 && !files.needsCertificate(address, port);
   };
   for (const level of levelsOf(endpoints)) {
-    const unknown = level.filter(wanted);
+    const unknown: Found[] = [];
+    for (const found of await scanAll(level.filter(wanted), options, silent)) {
+      const { endpoint, key, shown } = found;
+      const { address, port } = knownAs(endpoint);
+      const verdict = knownHostsOf(endpoint.ssh!).check(address, port, key);
+      if (verdict.kind === "unknown") unknown.push(found);
+      else if (verdict.kind === "known") known++;
+      else if (verdict.kind === "certified")
+        certified.push({ host: endpoint.host, line: `${verdict.file}:${verdict.line}` });
+      else distrusted.push(distrust(verdict, shown));
+    }
     if (unknown.length === 0) continue;
-    const found = await scanAll(unknown, options, silent);
-    if (found.length === 0) continue;
-    const keys = found.map(({ shown }) => shown);
+    const keys = unknown.map(({ shown }) => shown);
     if (!(await options.ask(keys))) {
       refused.push(...keys);
       // Without the hosts on the way, those behind cannot be reached.
       break;
     }
-    for (const { endpoint, key } of found) {
+    for (const { endpoint, key } of unknown) {
       const { address, port } = knownAs(endpoint);
       const settings = endpoint.ssh!;
       knownHostsOf(settings).add(address, port, key, settings.hashKnownHosts);
     }
     added.push(...keys);
   }
-  return { added, refused, silent };
+  return { added, refused, silent, distrusted, certified, known };
+}
+
+function distrust(
+  {
+    kind,
+    file,
+    line,
+  }: { readonly kind: "changed" | "revoked"; readonly file: string; readonly line: number },
+  { host, name, type, fingerprint }: UnknownHostKey,
+): DistrustedHost {
+  const shown = `it presents ${type} ${fingerprint}`;
+  return kind === "revoked"
+    ? {
+        host,
+        problem: `its key is revoked (${file}:${line}): ${shown}`,
+        hint: "give the host another key, and find out who had this one",
+      }
+    : {
+        host,
+        problem: `its key has changed: ${shown}, not the one at ${file}:${line}`,
+        hint: `if the host was reinstalled, remove the old key: ssh-keygen -R '${name}' -f ${file}`,
+      };
 }
 
 interface Found {
@@ -116,7 +161,7 @@ function showKey(endpoint: Endpoint, key: Buffer): UnknownHostKey {
     name: hostName(address, port),
     type: keyType(key),
     fingerprint: fingerprintOf(key),
-    file: endpoint.ssh?.knownHostsFiles[0] ?? "",
+    file: endpoint.ssh?.newKeysFile ?? "",
   };
 }
 

@@ -7,6 +7,9 @@ import { VolleyError } from "../core/errors.ts";
  */
 export type Retry = "quick" | "once" | "patient";
 
+/** How often to try again where nobody says otherwise. */
+export const DEFAULT_RETRIES = 2;
+
 const PATIENT_TRIES = 6;
 const FIRST_DELAY_MS: Readonly<Record<Retry, number>> = { quick: 250, once: 250, patient: 300 };
 const MAX_DELAY_MS = 5_000;

@@ -339,7 +339,6 @@ describe("what is loaded", () => {
       "bcrypt-pbkdf",
       "tweetnacl",
       "safer-buffer",
-      "ssh-config",
       "commander",
       "p-limit",
       "yocto-queue",

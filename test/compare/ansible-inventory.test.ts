@@ -19,21 +19,27 @@ all: { children: { web: }, hosts: { here: { ansible_connection: local } } }
 `,
     );
     const { hosts } = await read(original);
-    const reach = await openReach(
+    const reach = openReach(
       { sshConfig: "none", user: "root", knownHostsFiles: ["/tmp/my hosts"] },
       false,
+      new AbortController().signal,
     );
-    const reached = [...hosts.values()].map((host, index): ReachedHost => {
-      if (host.connection.connection === "local") return { host, endpoint: undefined, proxyPort: undefined };
-      return { host, endpoint: reach.endpointOf(host), proxyPort: 40_000 + index };
-    });
+    const reached = await Promise.all(
+      [...hosts.values()].map(async (host, index): Promise<ReachedHost> => {
+        if (host.connection.connection === "local")
+          return { host, endpoint: undefined, proxyPort: undefined };
+        return { host, endpoint: await reach.endpointOf(host), proxyPort: 40_000 + index };
+      }),
+    );
     const written = join(directory, "proxied.yaml");
     writeFileSync(written, toAnsibleInventory(reached));
 
     const again = await read(written);
     expect(again.groups.get("web")?.hosts).toEqual(["web1", "web2"]);
     expect(again.hosts.get("here")?.connection.connection).toBe("local");
-    const endpoints = ["web1", "web2"].map((name) => reach.endpointOf(again.hosts.get(name)!));
+    const endpoints = await Promise.all(
+      ["web1", "web2"].map((name) => reach.endpointOf(again.hosts.get(name)!)),
+    );
     const ports = reached.flatMap(({ proxyPort }) => (proxyPort === undefined ? [] : [proxyPort]));
     expect(endpoints.map(({ address, port, user }) => [address, port, user])).toEqual([
       ["127.0.0.1", ports[0], "ann"],

@@ -8,7 +8,7 @@ import { KeyRing } from "../../src/transport/ssh/keys.ts";
 import { keyType, openKnownHosts } from "../../src/transport/ssh/known-hosts.ts";
 import { parseSshArguments } from "../../src/transport/ssh-config/arguments.ts";
 import { parseJumps } from "../../src/transport/ssh-config/jump.ts";
-import { parseTimeMs } from "../../src/transport/ssh-config/options.ts";
+import { parseSeconds } from "../../src/transport/ssh-config/option-readers.ts";
 import { readSshConfig } from "../../src/transport/ssh-config/read.ts";
 import { createResolver } from "../../src/transport/ssh-config/resolve.ts";
 import type { Endpoint } from "../../src/transport/transport.ts";
@@ -185,10 +185,11 @@ test(
         const file = join(directory, "config");
         // Files that include themselves, by their own name.
         writeFileSync(file, bytes.toString("latin1").replaceAll("Include self", `Include ${file}`), "latin1");
-        const nodes = await orRefusalOf(["USAGE"], () => readSshConfig(file));
-        if (nodes === undefined) return;
+        const files = orRefusal(["USAGE"], () => readSshConfig(file));
+        if (files === undefined) return;
         const { resolve } = createResolver({
-          nodes,
+          files,
+          runCommand: async () => false,
           configFile: file,
           user: undefined,
           privateKeyFile: undefined,
@@ -200,7 +201,7 @@ test(
           forwardAgent: undefined,
         });
         for (const name of ["web1", "web2", "bastion", "2001:db8::1"]) {
-          const endpoint = orRefusal(["USAGE"], () =>
+          const endpoint = await orRefusalOf(["USAGE"], () =>
             resolve({
               host: name,
               name,
@@ -210,7 +211,6 @@ test(
               password: undefined,
               written: [],
               words: [],
-              needsOpenSsh: undefined,
             }),
           );
           if (endpoint !== undefined) mustBeEndpoint(endpoint);
@@ -238,7 +238,7 @@ test(
         if (parsed === undefined) return;
         for (const { name, words } of parsed.options)
           must(
-            /^[a-z]+$/.test(name) && words.every((word) => typeof word === "string"),
+            /^[a-z]\w*$/.test(name) && words.every((word) => typeof word === "string"),
             `the option ${name}`,
           );
       },
@@ -259,8 +259,8 @@ test(
           must(host !== "" && !host.startsWith("-"), `the host ${JSON.stringify(host.slice(0, 100))}`);
           must(port === undefined || (port > 0 && port < 65_536), `port ${port}`);
         }
-        const timeMs = parseTimeMs(text);
-        must(timeMs === undefined || (Number.isSafeInteger(timeMs) && timeMs >= 0), `the time ${timeMs}`);
+        const time = parseSeconds(text);
+        must(time === undefined || (Number.isSafeInteger(time) && time >= 0), `the time ${time}`);
       },
     }),
   FUZZ_TIMEOUT_MS,

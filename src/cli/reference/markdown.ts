@@ -6,6 +6,7 @@ import { actions, summaryOf } from "./actions.ts";
 import { factTexts } from "./facts.ts";
 import { callText } from "./literal.ts";
 import { constraintsOf, type Parameter, parametersOf } from "./schema.ts";
+import { sshConfigParts } from "./ssh-config.ts";
 import {
   type Entry,
   handleProperties,
@@ -29,7 +30,8 @@ Everything playbooks and roles can say. \`volley doc ACTION\` shows an action's 
 - [Roles](#roles)
 - [Actions](#actions)
 - [Facts](#facts)
-- [Templates](#templates)`;
+- [Templates](#templates)
+- [ssh_config](#ssh_config)`;
 
 const TASKS = `## Tasks
 
@@ -131,6 +133,7 @@ export function referenceMarkdown(): string {
     nameList(Object.keys(filters)),
     "### Tests",
     nameList(Object.keys(tests)),
+    ...sshConfigParts(),
   ];
   return `${parts.filter((part) => part !== "").join("\n\n")}\n`;
 }

@@ -5,6 +5,7 @@ import { loginShellLine, quote } from "../../core/shell-quote.ts";
 import type { FileSession } from "../file-session.ts";
 import { sessionRefused } from "../session-refused.ts";
 import { openFileSession } from "../sftp/open-file-session.ts";
+import { quotePath } from "../ssh-config/openssh-arguments.ts";
 import { spawnOnTerminal } from "../terminal-child.ts";
 import type {
   Connection,
@@ -44,8 +45,12 @@ export function createOpenSshConnection(
     isGone = true;
     return closedHere ? undefined : reason;
   });
+  const environment = endpoint.ssh?.environment ?? {};
+  const env = { ...process.env, LC_ALL: "C", ...environment };
   const argumentsFor = (command: string | undefined, kind: Kind): readonly string[] => {
-    const options = ["-o", "ControlMaster=no", "-o", `ControlPath=${master.socket.replaceAll("%", "%%")}`];
+    const options = ["-o", "ControlMaster=no", "-o", `ControlPath=${quotePath(master.socket)}`];
+    const names = Object.keys(environment);
+    if (names.length > 0) options.push("-o", `SendEnv=${names.join(" ")}`);
     // Were the connection gone, ssh would open another by itself: this stops it.
     const alone = ["-F", "none", "-o", "ProxyCommand=false", "-o", "BatchMode=yes", "-o", "LogLevel=ERROR"];
     const agent = endpoint.ssh?.forwardAgent === true ? ["-A"] : [];
@@ -80,7 +85,7 @@ export function createOpenSshConnection(
   const exec = (command: string | undefined, kind: Kind = "command"): RemoteProcess => {
     const child = spawn("ssh", argumentsFor(command, kind), {
       stdio: ["pipe", "pipe", "pipe"],
-      env: { ...process.env, LC_ALL: "C" },
+      env,
       detached: true,
     });
     child.stdin.on("error", () => {});
@@ -108,8 +113,11 @@ export function createOpenSshConnection(
     // ssh tells the host the size of the terminal it runs on, and needs one of its own for that; `~` is for the host.
     const words = ["ssh", "-e", "none", ...argumentsFor(command, "terminal")];
     const line = `exec ${words.map(quote).join(" ")}`;
-    const env = { ...process.env, LC_ALL: "C", TERM: term };
-    const { child, resize, ...streams } = spawnOnTerminal(line, { columns, rows, env });
+    const { child, resize, ...streams } = spawnOnTerminal(line, {
+      columns,
+      rows,
+      env: { ...env, TERM: term },
+    });
     return { ...streams, resize, exit: exitOf(child) };
   };
   return {

@@ -1,6 +1,7 @@
 import { VolleyError } from "../../core/errors.ts";
 import { retryable } from "../retry.ts";
 import { timedOut, whereOf } from "../ssh/open-socket.ts";
+import { tooManyFailures } from "../ssh/too-many-failures.ts";
 import type { Endpoint } from "../transport.ts";
 
 /** What `ssh` said when it gave up, as an error with a code; what it says comes from its sources' messages in the C locale. */
@@ -32,7 +33,8 @@ export function explainSsh(stderr: string, endpoint: Endpoint, timeoutMs: number
       "learn it with volley hosts trust, or use --host-keys accept-new",
     );
   }
-  const denied = anyLine(/Permission denied \(|Too many authentication failures/);
+  if (anyLine(/Too many authentication failures/)) return tooManyFailures(host, user);
+  const denied = anyLine(/Permission denied \(/);
   if (denied !== undefined) {
     return error(
       "AUTH_FAILED",

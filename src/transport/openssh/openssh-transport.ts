@@ -2,8 +2,9 @@ import { type ChildProcess, spawn } from "node:child_process";
 import { join } from "node:path";
 import { VolleyError } from "../../core/errors.ts";
 import { loginShellLine } from "../../core/shell-quote.ts";
-import { withRetries } from "../retry.ts";
+import { DEFAULT_RETRIES, withRetries } from "../retry.ts";
 import { timedOut } from "../ssh/open-socket.ts";
+import { quotePath } from "../ssh-config/openssh-arguments.ts";
 import type { Connection, Endpoint, Transport } from "../transport.ts";
 import { passwordEnvironment } from "./askpass.ts";
 import { createOpenSshConnection, type Master } from "./connection.ts";
@@ -12,7 +13,8 @@ import { makePrivateDirectory, removePrivateDirectory } from "./private-director
 
 /** What an OpenSSH transport is made with. */
 export interface OpenSshTransportOptions {
-  readonly connectRetries: number;
+  /** How often to try again when a host refuses or resets the connection. Default: what ssh_config says, else 2. */
+  readonly connectRetries: number | undefined;
 }
 
 const STDERR_KEPT = 8_000;
@@ -38,7 +40,8 @@ export function createOpenSshTransport({ connectRetries }: OpenSshTransportOptio
           authenticateMs: 0,
         });
       };
-      return await withRetries(attempt, { retries: connectRetries, signal });
+      const retries = connectRetries ?? endpoint.ssh?.connectRetries ?? DEFAULT_RETRIES;
+      return await withRetries(attempt, { retries, signal });
     },
     close: () => {
       for (const child of children) child.kill();
@@ -61,20 +64,13 @@ function startMaster(
   const socket = join(directory, name);
   const options = {
     ControlMaster: "yes",
-    ControlPath: socket.replaceAll("%", "%%"),
+    ControlPath: quotePath(socket),
     ControlPersist: "no",
     RequestTTY: "no",
     RemoteCommand: "none",
     PermitLocalCommand: "no",
-    ClearAllForwardings: "yes",
     LogLevel: "INFO",
-    ...(password === undefined
-      ? { BatchMode: "yes" }
-      : {
-          BatchMode: "no",
-          NumberOfPasswordPrompts: "1",
-          PreferredAuthentications: "publickey,gssapi-with-mic,password,keyboard-interactive",
-        }),
+    ...(password === undefined ? { BatchMode: "yes" } : { BatchMode: "no", NumberOfPasswordPrompts: "1" }),
   };
   const args = [
     ...Object.entries(options).flatMap(([key, value]) => ["-o", `${key}=${value}`]),

@@ -1,6 +1,6 @@
 import { VolleyError } from "../../core/errors.ts";
 import { printable } from "../../core/printable.ts";
-import type { WrittenOption } from "./options.ts";
+import { parseLine, readOption, type WrittenOption } from "./parse-line.ts";
 
 /** Arguments of `ssh`, as the options they stand for. */
 export interface SshArguments {
@@ -16,12 +16,12 @@ const VALUE_FLAGS: Readonly<Record<string, string>> = {
   p: "port",
   l: "user",
   S: "controlpath",
-  E: "logfile",
   c: "ciphers",
   m: "macs",
   b: "bindaddress",
   B: "bindinterface",
 };
+/** Flags that stand for an option and its value. */
 const FLAGS: Readonly<Record<string, readonly [string, string]>> = {
   A: ["forwardagent", "yes"],
   a: ["forwardagent", "no"],
@@ -47,12 +47,12 @@ export function parseSshArguments(text: string, where: string): SshArguments {
     if (!/^-[a-zA-Z0-9]/.test(word)) refuse(where, word);
     for (let at = 1; at < word.length; at++) {
       const letter = word[at]!;
-      if (letter === "o" || letter in VALUE_FLAGS) {
+      if (letter === "o" || letter === "E" || letter in VALUE_FLAGS) {
         const value = word.slice(at + 1) || words[++index];
         if (value === undefined) refuse(where, `-${letter} without a value`);
-        options.push(
-          letter === "o" ? parseOption(value, where) : { name: VALUE_FLAGS[letter]!, words: [value] },
-        );
+        // A file for ssh's own messages.
+        if (letter === "E") break;
+        options.push(letter === "o" ? parseOption(value, where) : ofFlag(VALUE_FLAGS[letter]!, value, where));
         // As -J, it would clash with a ProxyCommand.
         if (letter === "J") kept.push("-o", `ProxyJump=${value}`);
         else kept.push(`-${letter}`, value);
@@ -67,19 +67,29 @@ export function parseSshArguments(text: string, where: string): SshArguments {
   return { options, words: kept };
 }
 
-/** `Name=value` or `Name value`. */
+/** `Name=value` or `Name value`, as a line of ssh_config; what newer releases of `ssh` know is left to them. */
 function parseOption(text: string, where: string): WrittenOption {
-  const [, name, value] = /^\s*([A-Za-z]+)\s*(?:=|\s)\s*(.*?)\s*$/.exec(text) ?? [];
-  if (name === undefined || value === undefined || value === "") refuse(where, `-o ${text}`);
-  const lower = name.toLowerCase();
-  if (!LISTS.has(lower)) return { name: lower, words: [value.replace(/^"(.*)"$/, "$1")] };
-  return { name: lower, words: splitWords(value, where) };
+  const line = parse(text, where, () => parseLine(text, { file: where }));
+  if (line?.kind === "option") return line;
+  if (line?.kind !== "unknown" || !/^[a-z]\w*$/.test(line.name)) refuse(where, `-o ${text}`);
+  return { name: line.name, words: [] };
 }
 
-const LISTS = new Set(["userknownhostsfile", "globalknownhostsfile", "sendenv", "setenv"]);
+function ofFlag(name: string, value: string, where: string): WrittenOption {
+  return parse(value, where, () => readOption(name, { words: [value], rest: value }, { file: where }));
+}
 
-function refuse(where: string, what: string): never {
+function parse<T>(text: string, where: string, read: () => T): T {
+  try {
+    return read();
+  } catch (thrown) {
+    return refuse(where, text, thrown);
+  }
+}
+
+function refuse(where: string, what: string, cause?: unknown): never {
   throw new VolleyError("USAGE", `${where}: ${printable(JSON.stringify(what), 300)} is not understood`, {
+    ...(cause === undefined ? {} : { cause }),
     hint: "what can be given: -o Name=value, -J, -i, -p, -l, -A, -C, -4, -6",
   });
 }

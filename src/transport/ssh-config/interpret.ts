@@ -1,60 +1,127 @@
 import { homedir } from "node:os";
 import { join } from "node:path";
-import type { HostKeyPolicy } from "../ssh-settings.ts";
-import { defaultKeyFiles } from "./openssh-needs.ts";
-import type { SshOptions } from "./options.ts";
+import type { HostKeyPolicy, LoginMethod } from "../ssh-settings.ts";
+import { ALGORITHM_OPTIONS, ALGORITHMS, algorithmsOf } from "./algorithms.ts";
+import { type SshOptions, saysYes } from "./options.ts";
+import { matchesPattern } from "./pattern.ts";
 import { fillPath, type Tokens } from "./tokens.ts";
 
 /** Path of the agent's socket, by what IdentityAgent says; undefined: none. */
 export function agentOf(text: string | undefined, tokens: Tokens): string | undefined {
   if (text === undefined || text === "SSH_AUTH_SOCK") return process.env.SSH_AUTH_SOCK || undefined;
-  if (text.toLowerCase() === "none") return undefined;
+  return text === "none" ? undefined : socketOf(text, tokens);
+}
+
+function socketOf(text: string, tokens: Tokens): string | undefined {
   const variable = /^\$(\w+)$/.exec(text)?.[1];
   return variable === undefined ? fillPath(text, tokens) : process.env[variable] || undefined;
 }
 
-/** The key files that IdentityFile names; `fallbackKey` comes last, after those that ssh tries by itself. */
+/** Whether an agent is forwarded, and which, where it is not the one logged in with. */
+export function forwardingOf(
+  text: string | undefined,
+  tokens: Tokens,
+): { readonly forwardAgent: boolean; readonly forwardedAgent: string | undefined } {
+  if (text === undefined || text === "yes" || text === "no")
+    return { forwardAgent: text === "yes", forwardedAgent: undefined };
+  return { forwardAgent: true, forwardedAgent: socketOf(text, tokens) };
+}
+
+const DEFAULT_KEYS = ["id_ed25519", "id_ecdsa", "id_rsa"];
+
+/** The keys ssh tries by itself, whether they are there or not. */
+export function defaultKeyFiles(): readonly string[] {
+  return DEFAULT_KEYS.map((name) => join(homedir(), ".ssh", name));
+}
+
+/** The key files to try; `fallbackKey` comes last. */
 export function identitiesOf(
   options: SshOptions,
   tokens: Tokens,
   fallbackKey: string | undefined,
-): readonly string[] {
-  const files = options
-    .all("identityfile")
-    .filter((text) => text.toLowerCase() !== "none")
-    .map((text) => fillPath(text, tokens));
-  if (fallbackKey === undefined) return files;
-  return [...new Set([...(files.length === 0 ? defaultKeyFiles() : files), fallbackKey])];
+): { readonly files: readonly string[]; readonly named: boolean } {
+  const written = options.all("identityfile");
+  const files = written.filter((text) => text.toLowerCase() !== "none").map((text) => fillPath(text, tokens));
+  const all = written.length === 0 ? defaultKeyFiles() : files;
+  return {
+    files: [...new Set(fallbackKey === undefined ? all : [...all, fallbackKey])],
+    named: written.length > 0 || fallbackKey !== undefined,
+  };
 }
 
-/** The known_hosts files, the user's first. */
-export function knownHostsOf(options: SshOptions, tokens: Tokens): readonly string[] {
-  const filesOf = (name: string, defaults: readonly string[]): readonly string[] => {
-    const words = options.all(name);
-    if (words.length === 0) return defaults;
-    return words.filter((word) => word.toLowerCase() !== "none").map((word) => fillPath(word, tokens));
-  };
-  return [
-    ...filesOf("userknownhostsfile", [join(homedir(), ".ssh", "known_hosts")]),
-    ...filesOf("globalknownhostsfile", ["/etc/ssh/ssh_known_hosts"]),
-  ];
+/** The known_hosts files, the user's first, and the one that new keys are added to. */
+export function knownHostsOf(
+  options: SshOptions,
+  tokens: Tokens,
+): { readonly files: readonly string[]; readonly newKeysFile: string | undefined } {
+  const own = join(homedir(), ".ssh", "known_hosts");
+  const users = filesOf(options.all("userknownhostsfile"), [own, `${own}2`]);
+  const mine = users.map((file) => fillPath(file, tokens));
+  const system = filesOf(options.all("globalknownhostsfile"), [
+    "/etc/ssh/ssh_known_hosts",
+    "/etc/ssh/ssh_known_hosts2",
+  ]);
+  return { files: [...mine, ...system.map((file) => fillPath(file, tokens))], newKeysFile: mine[0] };
+}
+
+function filesOf(words: readonly string[], defaults: readonly string[]): readonly string[] {
+  if (words.length === 0) return defaults;
+  return words.filter((word) => word.toLowerCase() !== "none");
 }
 
 /** What StrictHostKeyChecking says; where nobody can be asked, asking is refusing. */
 export function policyOf(options: SshOptions, defaultHostKeyPolicy: HostKeyPolicy): HostKeyPolicy {
-  switch (options.first("stricthostkeychecking")?.toLowerCase()) {
-    case "yes":
+  const mayAsk = !saysYes(options.first("batchmode"));
+  const otherwise = defaultHostKeyPolicy === "ask" && !mayAsk ? "strict" : defaultHostKeyPolicy;
+  switch (options.first("stricthostkeychecking")) {
     case "true":
       return "strict";
     case "accept-new":
       return "accept-new";
-    case "no":
     case "false":
-    case "off":
       return "off";
     case "ask":
-      return defaultHostKeyPolicy === "ask" ? "ask" : "strict";
+      return otherwise === "ask" ? "ask" : "strict";
     default:
-      return defaultHostKeyPolicy;
+      return otherwise;
   }
+}
+
+const METHODS: readonly LoginMethod[] = ["publickey", "password", "keyboard-interactive"];
+
+/** The ways to log in that the options leave, in the order they ask for. */
+export function loginMethodsOf(options: SshOptions): readonly LoginMethod[] {
+  const off: Readonly<Record<LoginMethod, boolean>> = {
+    publickey: options.first("pubkeyauthentication") === "false",
+    password: options.first("passwordauthentication") === "no",
+    "keyboard-interactive": options.first("kbdinteractiveauthentication") === "no",
+  };
+  const preferred = options.first("preferredauthentications")?.split(",");
+  const order = preferred?.flatMap((name) => METHODS.filter((method) => method === name)) ?? METHODS;
+  return [...new Set(order)].filter((method) => !off[method]);
+}
+
+/** The algorithms that an option stands for; undefined where it is not set. */
+export function listOf(
+  options: SshOptions,
+  name: keyof typeof ALGORITHM_OPTIONS,
+): readonly string[] | undefined {
+  const written = options.first(name);
+  return written === undefined ? undefined : algorithmsOf(written, ALGORITHMS[ALGORITHM_OPTIONS[name]]);
+}
+
+/** A run must not depend on the language of whoever starts it. */
+const LOCALE = /^(LANG|LANGUAGE|LC_.*)$/;
+
+/** The variables that SendEnv and SetEnv give to commands on the host; those that say a language are left out of SendEnv. */
+export function environmentOf(options: SshOptions): Readonly<Record<string, string>> {
+  const patterns = options.all("sendenv");
+  const sent = Object.entries(process.env).filter(
+    ([name]) => !LOCALE.test(name) && patterns.some((pattern) => matchesPattern(pattern, name)),
+  );
+  const set = options.all("setenv").map((text): readonly [string, string] => {
+    const at = text.indexOf("=");
+    return [text.slice(0, at), text.slice(at + 1)];
+  });
+  return Object.fromEntries([...sent, ...set]) as Record<string, string>;
 }

@@ -15,21 +15,32 @@ export function parseJumps(text: string): readonly JumpName[] {
 }
 
 function parseJump(text: string): JumpName {
-  const bare = text.replace(/^ssh:\/\//, "").replace(/\/$/, "");
+  const uri = /^ssh:\/\/(.*?)\/?$/.exec(text)?.[1];
+  const bare = uri ?? text;
   // A user name may hold an @.
   const at = bare.lastIndexOf("@");
-  const user = at > 0 ? bare.slice(0, at) : undefined;
+  const user = at >= 0 ? bare.slice(0, at) : undefined;
   const rest = bare.slice(at + 1);
-  const bracketed = /^\[([^\]]+)\](?::(\d+))?$/.exec(rest);
-  const plain = /^([^:[\]\s]+)(?::(\d+))?$/.exec(rest);
+  const bracketed = /^\[([^\]]+)\](?::(\d*))?$/.exec(rest);
+  const plain = /^([^:[\]\s/]+)(?::(\d*))?$/.exec(rest);
   // More colons than one, and no brackets: an IPv6 address without a port.
   const ipv6 = rest.split(":").length > 2 ? /^([\da-f:.]+(?:%\w+)?)$/i.exec(rest) : null;
-  const [, host, port] = bracketed ?? plain ?? ipv6 ?? [];
-  const isPort = port === undefined || (Number(port) >= 1 && Number(port) <= 65_535);
-  if (host === undefined || host.startsWith("-") || !isPort) {
+  const [, host, port = ""] = bracketed ?? plain ?? ipv6 ?? [];
+  const isPort = port === "" || (Number(port) >= 1 && Number(port) <= 65_535);
+  if (host === undefined || host.startsWith("-") || user === "" || user?.startsWith("-") || !isPort) {
     throw new VolleyError("USAGE", `${printable(JSON.stringify(text), 300)} is not a host to jump through`, {
       hint: "write user@host:port, several with commas between",
     });
   }
-  return { host, user, port: port === undefined ? undefined : Number(port) };
+  // Of the user in a URI parameters may follow, which ssh passes over.
+  const name = uri === undefined || user === undefined ? user : decode(user.replace(/;.*$/, ""));
+  return { host, user: name, port: port === "" ? undefined : Number(port) };
+}
+
+function decode(text: string): string {
+  try {
+    return decodeURIComponent(text);
+  } catch {
+    return text;
+  }
 }

@@ -13,9 +13,10 @@ export function openSshArguments(
   onTheWay: boolean,
 ): readonly string[] {
   const option = (name: string, value: string): readonly string[] => ["-o", `${name}=${value}`];
-  const quoted = (files: readonly string[]): string => files.map((file) => `"${file}"`).join(" ");
+  const quoted = (files: readonly string[]): string => files.map(quotePath).join(" ");
   const { hostKeyPolicy, jumps, keepAliveMs, keepAliveCountMax, connectTimeoutMs } = settings;
-  const off = hostKeyPolicy === "off";
+  // What ssh_config says `ssh` follows by itself: without host keys it keeps passwords back.
+  const off = hostKeyPolicy === "off" && !settings.passwordsNeedKnownKeys;
   const direct = jumps.length === 0;
   return [
     ...(run.configFile === undefined ? [] : ["-F", run.configFile]),
@@ -40,6 +41,11 @@ export function openSshArguments(
     ...(privateKeyFile === undefined ? [] : ["-i", privateKeyFile, ...option("IdentitiesOnly", "yes")]),
     ...(direct ? words : withoutJumps(words)),
   ];
+}
+
+/** A path as a value of an option, whatever is in it; ssh fills in tokens and variables. */
+export function quotePath(path: string): string {
+  return `"${path.replaceAll(/["\\]/g, "\\$&").replaceAll("%", "%%")}"`;
 }
 
 /** ssh looks for loops in a ProxyJump even where a ProxyCommand has won. */

@@ -1,27 +1,9 @@
 import { existsSync, readFileSync } from "node:fs";
 import { homedir } from "node:os";
 import { join } from "node:path";
-import { type SshOptions, saysYes } from "./options.ts";
-
-/** Options that are followed here. */
-const FOLLOWED = `certificatefile connecttimeout forwardagent globalknownhostsfile gssapiauthentication hashknownhosts
-hostkeyalgorithms hostkeyalias hostname identitiesonly identityagent identityfile pkcs11provider port proxycommand
-proxyjump serveralivecountmax serveraliveinterval stricthostkeychecking user userknownhostsfile`;
-
-/** Options that change nothing here: how ssh shares connections, what it prints, what is never asked for. */
-const WITHOUT_EFFECT = `addkeystoagent batchmode canonicalizehostname challengeresponseauthentication checkhostip
-clearallforwardings compression connectionattempts controlmaster controlpath controlpersist escapechar
-exitonforwardfailure forkafterauthentication forwardx11 forwardx11trusted gssapidelegatecredentials ipqos
-kbdinteractiveauthentication kbdinteractivedevices logfile loglevel numberofpasswordprompts passwordauthentication
-permitlocalcommand preferredauthentications pubkeyacceptedalgorithms pubkeyacceptedkeytypes pubkeyauthentication
-rekeylimit requesttty sessiontype stdinnull tcpkeepalive tunnel updatehostkeys visualhostkey`;
-
-const KNOWN = new Set(`${FOLLOWED} ${WITHOUT_EFFECT}`.split(/\s+/));
-
-/** Whether an option that was given on purpose can be followed only by `ssh` itself. */
-export function isOnlyForOpenSsh(name: string): boolean {
-  return !KNOWN.has(name);
-}
+import { defaultKeyFiles, listOf } from "./interpret.ts";
+import { rowOf, spelled } from "./option-table.ts";
+import type { SshOptions } from "./options.ts";
 
 /** Looks at files once each: every host of a fleet asks for the same ones. */
 export interface KeyFiles {
@@ -55,43 +37,97 @@ export function createKeyFiles(): KeyFiles {
   };
 }
 
-const DEFAULT_KEYS = ["id_ed25519", "id_ecdsa", "id_rsa"];
 const DEFAULT_SECURITY_KEYS = ["id_ed25519_sk", "id_ecdsa_sk"];
 
-/** The keys ssh tries by itself, whether they are there or not. */
-export function defaultKeyFiles(): readonly string[] {
-  return DEFAULT_KEYS.map((name) => join(homedir(), ".ssh", name));
+/** What ssh2 has of the algorithms that OpenSSH knows. */
+export const SSH2_ALGORITHMS = {
+  ciphers: `aes128-gcm@openssh.com aes256-gcm@openssh.com aes128-ctr aes192-ctr aes256-ctr
+    chacha20-poly1305@openssh.com aes256-cbc aes192-cbc aes128-cbc 3des-cbc`.split(/\s+/),
+  macs: `hmac-sha2-256-etm@openssh.com hmac-sha2-512-etm@openssh.com hmac-sha1-etm@openssh.com hmac-sha2-256
+    hmac-sha2-512 hmac-sha1 hmac-md5 hmac-sha1-96 hmac-md5-96`.split(/\s+/),
+  kexalgorithms: `curve25519-sha256 curve25519-sha256@libssh.org ecdh-sha2-nistp256 ecdh-sha2-nistp384
+    ecdh-sha2-nistp521 diffie-hellman-group-exchange-sha256 diffie-hellman-group14-sha256
+    diffie-hellman-group16-sha512 diffie-hellman-group18-sha512 diffie-hellman-group-exchange-sha1
+    diffie-hellman-group14-sha1 diffie-hellman-group1-sha1`.split(/\s+/),
+  hostkeyalgorithms: `ssh-ed25519 ecdsa-sha2-nistp256 ecdsa-sha2-nistp384 ecdsa-sha2-nistp521 rsa-sha2-512
+    rsa-sha2-256 ssh-rsa ssh-dss`.split(/\s+/),
+} as const;
+
+/** The algorithms that a list leaves ssh2 with; undefined where it is not set. */
+export function ssh2Algorithms(
+  options: SshOptions,
+  name: keyof typeof SSH2_ALGORITHMS,
+): readonly string[] | undefined {
+  return listOf(options, name)?.filter((each) => SSH2_ALGORITHMS[name].includes(each));
 }
 
-/** What is asked for that only OpenSSH's own `ssh` can do: a reason for a person, or undefined. */
-export function openSshNeeds(
-  options: SshOptions,
-  keys: readonly string[],
-  agent: string | undefined,
-  files: KeyFiles,
-): string | undefined {
-  const provider = options.first("pkcs11provider");
-  if (provider !== undefined && provider !== "none") return "PKCS11Provider is set";
-  const certificate = options.first("certificatefile");
-  if (certificate !== undefined && certificate !== "none") return "CertificateFile is set";
-  const defaults = defaultKeyFiles();
-  const certified = (keys.length === 0 ? defaults : keys).find(files.hasCertificate);
+/** Why a host is left to OpenSSH's own `ssh`. */
+export interface OpenSshNeeds {
+  /** What is asked for that only it can do, for a person; undefined: nothing. */
+  readonly reason: string | undefined;
+  /** The same, of what a host must not be reached without. */
+  readonly vital: string | undefined;
+}
+
+/** What a host's keys are, for {@link openSshNeeds}. */
+export interface KeysInUse {
+  readonly keys: readonly string[];
+  readonly isNamed: boolean;
+  readonly agent: string | undefined;
+  readonly files: KeyFiles;
+}
+
+/** What is asked for that only OpenSSH's own `ssh` can do. */
+export function openSshNeeds(options: SshOptions, inUse: KeysInUse): OpenSshNeeds {
+  const vital = optionReason(options, true) ?? algorithmReason(options);
+  return { vital, reason: vital ?? optionReason(options, false) ?? keyReason(options, inUse) };
+}
+
+function optionReason(options: SshOptions, must: boolean): string | undefined {
+  for (const name of options.names) {
+    const row = rowOf(name);
+    if (row === undefined) {
+      if (must) return `${name} is set`;
+      continue;
+    }
+    if (row.by !== "openssh" || (row.must ?? false) !== must) continue;
+    if (row.when !== undefined && !row.when(options.all(name))) continue;
+    // Debian sets it for everybody: only with a ticket is it meant.
+    if (/^gssapi/.test(name)) {
+      if (hasTicket()) return `${spelled(name)} is set, and there is a Kerberos ticket`;
+    } else return `${spelled(name)} is set`;
+  }
+  return undefined;
+}
+
+function algorithmReason(options: SshOptions): string | undefined {
+  for (const name of Object.keys(SSH2_ALGORITHMS) as (keyof typeof SSH2_ALGORITHMS)[])
+    if (ssh2Algorithms(options, name)?.length === 0)
+      return `${spelled(name)} leaves nothing that ssh2 can do`;
+  // ssh2 chooses by itself which of the two an RSA key signs with.
+  const accepted = listOf(options, "pubkeyacceptedalgorithms") ?? [];
+  const rsa = ["rsa-sha2-256", "rsa-sha2-512"].filter((each) => accepted.includes(each));
+  return rsa.length === 1 || (rsa.length === 0 && accepted.includes("ssh-rsa"))
+    ? "PubkeyAcceptedAlgorithms chooses how RSA keys sign"
+    : undefined;
+}
+
+function keyReason(options: SshOptions, { keys, isNamed, agent, files }: KeysInUse): string | undefined {
+  if (options.first("pubkeyauthentication") === "false") return undefined;
+  const certified = keys.find(files.hasCertificate);
   if (certified !== undefined) return `${certified} has a certificate`;
   const security = keys.find(files.isSecurityKey);
   if (security !== undefined) return `${security} is the key of a security device`;
-  if (keys.length === 0 && agent === undefined && !defaults.some(files.exists)) {
+  if (!isNamed && agent === undefined && !defaultKeyFiles().some(files.exists)) {
     const found = DEFAULT_SECURITY_KEYS.map((name) => join(homedir(), ".ssh", name)).find(files.exists);
     if (found !== undefined) return `${found} is the key of a security device`;
   }
-  // Debian sets it for everybody: only with a ticket is it meant.
-  if (saysYes(options.first("gssapiauthentication")) && hasTicket(files))
-    return "GSSAPIAuthentication is set, and there is a Kerberos ticket";
   return undefined;
 }
 
 /** Where MIT Kerberos keeps tickets by default (kerberos(7)). */
-function hasTicket(files: KeyFiles): boolean {
+function hasTicket(): boolean {
   const named = process.env.KRB5CCNAME?.replace(/^FILE:/, "");
-  if (named !== undefined && named !== "") return !named.startsWith("/") || files.exists(named);
-  return files.exists(`/tmp/krb5cc_${process.getuid?.() ?? 0}`);
+  if (named !== undefined && named !== "") return !named.startsWith("/") || existsSync(named);
+  return existsSync(`/tmp/krb5cc_${process.getuid?.() ?? 0}`);
 }

@@ -1,4 +1,5 @@
 import { globPieces, matchesGlob } from "../../core/glob.ts";
+import { lowerAscii } from "./tokenize.ts";
 
 /** Whether a name fits a pattern with `*` and `?` (ssh_config(5), PATTERNS). */
 export function matchesPattern(pattern: string, name: string): boolean {
@@ -6,8 +7,27 @@ export function matchesPattern(pattern: string, name: string): boolean {
   return matchesGlob(globPieces(pattern), name);
 }
 
-/** Whether a name fits one of the patterns and none that begins with `!`. */
-export function matchesPatterns(patterns: readonly string[], name: string): boolean {
+/**
+ * Whether a name fits a pattern-list: patterns with commas between, of which one must fit, and none that begins with `!`
+ * (ssh_config(5), PATTERNS).
+ */
+export function matchesPatternList(list: string, name: string): boolean {
+  let matched = false;
+  for (const pattern of list.split(",")) {
+    if (pattern.startsWith("!")) {
+      if (matchesPattern(pattern.slice(1), name)) return false;
+    } else if (matchesPattern(pattern, name)) matched = true;
+  }
+  return matched;
+}
+
+/** The same for names of hosts, which have no case. */
+export function matchesHostList(list: string, name: string): boolean {
+  return matchesPatternList(lowerAscii(list), lowerAscii(name));
+}
+
+/** Whether a name fits the patterns of a Host line: one of them, and none that begins with `!`. Case counts. */
+export function matchesHostLine(patterns: readonly string[], name: string): boolean {
   let matched = false;
   for (const pattern of patterns) {
     if (pattern.startsWith("!")) {

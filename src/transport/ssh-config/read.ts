@@ -1,22 +1,24 @@
 import * as fs from "node:fs";
 import { homedir } from "node:os";
 import { isAbsolute, join } from "node:path";
-import type SshConfigParser from "ssh-config";
-import { VolleyError } from "../../core/errors.ts";
-import { printable } from "../../core/printable.ts";
+import { isVolleyError, type SourceLocation, VolleyError } from "../../core/errors.ts";
 import { globFiles } from "./glob-files.ts";
-import type { WrittenOption } from "./options.ts";
+import { type ConfigLine, parseLine, refused } from "./parse-line.ts";
+import { expandHome } from "./tokens.ts";
 
-/** A part of an ssh_config file: an option, or options that hold on a condition. */
+/** A line, or the files that one includes. */
 export type ConfigNode =
-  | ({ readonly kind: "option" } & WrittenOption)
-  | { readonly kind: "section"; readonly condition: Condition; readonly nodes: readonly ConfigNode[] };
+  | Exclude<ConfigLine, { kind: "include" }>
+  | { readonly kind: "files"; readonly files: readonly ConfigFile[] }
+  /** A line that is wrong, which is told when it is come to: one before it may be wrong as well. */
+  | { readonly kind: "wrong"; readonly error: VolleyError };
 
-/** When a section holds. */
-export type Condition =
-  | { readonly kind: "always" }
-  | { readonly kind: "host"; readonly patterns: readonly string[] }
-  | { readonly kind: "match"; readonly criteria: readonly string[]; readonly file: string };
+/** A file of ssh_config(5), read. */
+export interface ConfigFile {
+  readonly nodes: readonly ConfigNode[];
+  /** Whether it is the user's: not the system's, nor included by that. */
+  readonly isUsers: boolean;
+}
 
 const MAX_INCLUDES = 16;
 /** Files that each include the next twice would be read two to the power of sixteen times. */
@@ -27,103 +29,95 @@ export type SshConfigChoice = string | "none" | undefined;
 
 /**
  * Reads ssh_config(5) files with what they include: `file` only, or `~/.ssh/config` and `/etc/ssh/ssh_config`. Fails
- * with `USAGE` when one cannot be read or understood.
+ * with `USAGE` when one cannot be read, or others could write one that must be safe.
  */
-export async function readSshConfig(choice: SshConfigChoice): Promise<readonly ConfigNode[]> {
-  if (choice === "none") return [];
-  const own = join(homedir(), ".ssh");
+export function readSshConfig(choice: SshConfigChoice): readonly ConfigFile[] {
+  if (choice?.toLowerCase() === "none") return [];
   if (choice !== undefined) {
     if (!fs.existsSync(choice)) throw new VolleyError("USAGE", `there is no ssh_config file ${choice}`);
-    return await readFile(choice, { directory: own, depth: 0, count: { files: 0 } });
+    return [readFile(choice, { isUsers: true, depth: 0, count: { files: 0 } })];
   }
-  const mine = join(own, "config");
-  const files = [
-    [mine, own],
-    ["/etc/ssh/ssh_config", "/etc/ssh"],
-  ] as const;
-  const nodes: ConfigNode[] = [];
-  for (const [file, directory] of files) {
-    if (!fs.existsSync(file)) continue;
-    if (file === mine) refuseOthersFile(file);
-    nodes.push(...(await readFile(file, { directory, depth: 0, count: { files: 0 } })));
+  const mine = join(homedir(), ".ssh", "config");
+  const system = "/etc/ssh/ssh_config";
+  // As for ssh, one that cannot be read is as good as none; it may be another user's.
+  const files = [mine, system].filter(isReadable);
+  if (files[0] === mine) refuseOthersFile(mine);
+  return files.map((file) => readFile(file, { isUsers: file === mine, depth: 0, count: { files: 0 } }));
+}
+
+function isReadable(file: string): boolean {
+  try {
+    fs.accessSync(file, fs.constants.R_OK);
+    return true;
+  } catch {
+    return false;
   }
-  return nodes;
 }
 
 /** ssh refuses it too: whoever can write it can run programs as its owner. */
-function refuseOthersFile(file: string): void {
+function refuseOthersFile(file: string, where?: SourceLocation): void {
   const { uid, mode } = fs.statSync(file);
-  if ((uid === 0 || uid === process.getuid?.()) && (mode & 0o022) === 0) return;
-  throw new VolleyError("USAGE", `others than its owner can write ${file}`, { hint: `chmod go-w ${file}` });
-}
-
-async function readFile(file: string, from: Omit<Place, "file">): Promise<readonly ConfigNode[]> {
-  if (++from.count.files > MAX_FILES) {
-    throw new VolleyError("USAGE", `more than ${MAX_FILES} files are included`, { location: { file } });
-  }
-  // Loaded only where there is a file to parse.
-  const { default: SshConfig } = await import("ssh-config");
-  let lines: SshConfigParser;
-  try {
-    lines = SshConfig.parse(fs.readFileSync(file, "utf8"));
-  } catch (thrown) {
-    throw new VolleyError("USAGE", `cannot read it: ${printable((thrown as Error).message)}`, {
-      location: { file },
+  const location = where === undefined ? {} : { location: where };
+  if (uid !== 0 && uid !== process.getuid?.())
+    throw new VolleyError("USAGE", `${file} belongs to another user`, {
+      ...location,
+      hint: `chown it, or remove it`,
     });
-  }
-  return await toNodes(lines, { ...from, file });
+  if ((mode & 0o022) === 0) return;
+  throw new VolleyError("USAGE", `others than its owner can write ${file}`, {
+    ...location,
+    hint: `chmod go-w ${file}`,
+  });
 }
 
 interface Place {
-  readonly file: string;
-  /** What relative includes are relative to. */
-  readonly directory: string;
+  readonly isUsers: boolean;
   readonly depth: number;
   /** Read so far, each as often as it is included. */
   readonly count: { files: number };
 }
 
-async function toNodes(lines: SshConfigParser, place: Place): Promise<readonly ConfigNode[]> {
-  const nodes: ConfigNode[] = [];
-  for (const line of lines) {
-    if (!("param" in line)) continue;
-    const name = line.param.toLowerCase();
-    const words = wordsOf(line.value);
-    if (name === "include") nodes.push(...(await include(words, place)));
-    else if ((name === "host" || name === "match") && "config" in line) {
-      const condition: Condition =
-        name === "host"
-          ? { kind: "host", patterns: words }
-          : { kind: "match", criteria: words, file: place.file };
-      nodes.push({ kind: "section", condition, nodes: await toNodes(line.config, place) });
-    } else if (name !== "") nodes.push({ kind: "option", name, words });
-  }
-  return nodes;
-}
-
-/** A section of its own: a Host line in the included file ends with that file. */
-async function include(
-  patterns: readonly string[],
-  { file, directory, depth, count }: Place,
-): Promise<readonly ConfigNode[]> {
-  if (depth >= MAX_INCLUDES) {
-    throw new VolleyError("USAGE", `more than ${MAX_INCLUDES} files include each other`, {
-      location: { file },
+function readFile(file: string, place: Place, where?: SourceLocation): ConfigFile {
+  if (++place.count.files > MAX_FILES)
+    throw new VolleyError("USAGE", `more than ${MAX_FILES} files are included`, { location: { file } });
+  let text: string;
+  try {
+    // A directory has no lines, for ssh.
+    text = fs.statSync(file).isDirectory() ? "" : fs.readFileSync(file, "utf8");
+  } catch (thrown) {
+    throw new VolleyError("USAGE", `cannot read the ssh_config file ${file}: ${(thrown as Error).message}`, {
+      cause: thrown,
+      ...(where === undefined ? {} : { location: where }),
     });
   }
-  const nodes: ConfigNode[] = [];
-  for (const pattern of patterns) {
-    const home = pattern.replace(/^~(?=\/)/, homedir());
-    for (const found of globFiles(isAbsolute(home) ? home : join(directory, home))) {
-      const inner = await readFile(found, { directory, depth: depth + 1, count });
-      nodes.push({ kind: "section", condition: { kind: "always" }, nodes: inner });
-    }
-  }
-  return nodes;
+  const nodes = text
+    .split("\n")
+    .flatMap((written, index) => nodeOf(written, { file, line: index + 1 }, place) ?? []);
+  return { nodes, isUsers: place.isUsers };
 }
 
-type Value = string | readonly { readonly val: string }[];
+function nodeOf(written: string, where: SourceLocation, place: Place): ConfigNode | undefined {
+  let line: ConfigLine | undefined;
+  try {
+    line = parseLine(written, where);
+  } catch (thrown) {
+    if (!isVolleyError(thrown)) throw thrown;
+    return { kind: "wrong", error: thrown };
+  }
+  return line?.kind === "include" ? { kind: "files", files: include(line.patterns, where, place) } : line;
+}
 
-function wordsOf(value: Value): readonly string[] {
-  return typeof value === "string" ? [value] : value.map(({ val }) => val);
+function include(patterns: readonly string[], where: SourceLocation, place: Place): readonly ConfigFile[] {
+  const { isUsers, depth } = place;
+  return patterns.flatMap((pattern) => {
+    if (pattern.startsWith("~") && !isUsers)
+      throw refused("Include: ~ means nothing in the system's file", where);
+    const path = expandHome(pattern);
+    const directory = isUsers ? join(homedir(), ".ssh") : "/etc/ssh";
+    return globFiles(isAbsolute(path) ? path : `${directory}/${path}`).map((file) => {
+      if (depth >= MAX_INCLUDES) throw refused(`more than ${MAX_INCLUDES} files include each other`, where);
+      refuseOthersFile(file, where);
+      return readFile(file, { ...place, depth: depth + 1 }, where);
+    });
+  });
 }

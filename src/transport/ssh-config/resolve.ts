@@ -1,20 +1,32 @@
-import { homedir, userInfo } from "node:os";
+import { userInfo } from "node:os";
 import { VolleyError } from "../../core/errors.ts";
 import { printable } from "../../core/printable.ts";
 import type { HostKeyPolicy, SshSettings } from "../ssh-settings.ts";
 import type { Endpoint } from "../transport.ts";
-import { evaluateConfig, localHostName } from "./evaluate.ts";
-import { agentOf, identitiesOf, knownHostsOf, policyOf } from "./interpret.ts";
+import { type Evaluated, evaluateConfig, type RunCommand } from "./evaluate.ts";
+import {
+  agentOf,
+  environmentOf,
+  forwardingOf,
+  identitiesOf,
+  knownHostsOf,
+  listOf,
+  loginMethodsOf,
+  policyOf,
+} from "./interpret.ts";
 import { type JumpName, parseJumps } from "./jump.ts";
-import { openSshArguments } from "./openssh-arguments.ts";
-import { createKeyFiles, type KeyFiles, openSshNeeds } from "./openssh-needs.ts";
-import { gatherOptions, parseTimeMs, saysYes, type WrittenOption } from "./options.ts";
-import type { ConfigNode } from "./read.ts";
-import { fillTokens, type Tokens } from "./tokens.ts";
+import { openSshArguments, quotePath } from "./openssh-arguments.ts";
+import { createKeyFiles, type KeyFiles, openSshNeeds, ssh2Algorithms } from "./openssh-needs.ts";
+import { type SshOptions, saysYes, timeMs } from "./options.ts";
+import type { WrittenOption } from "./parse-line.ts";
+import type { ConfigFile } from "./read.ts";
+import { fillTokens, type Tokens, tokensOf } from "./tokens.ts";
 
 /** What holds for every host of a run. */
 export interface RunSettings {
-  readonly nodes: readonly ConfigNode[];
+  readonly files: readonly ConfigFile[];
+  /** For `Match exec`. */
+  readonly runCommand: RunCommand;
   /** The file given instead of those ssh reads, for `ssh` itself. */
   readonly configFile: string | undefined;
   readonly user: string | undefined;
@@ -42,32 +54,31 @@ export interface HostWish {
   readonly written: readonly WrittenOption[];
   /** The same, as words for `ssh`. */
   readonly words: readonly string[];
-  /** Why the inventory needs `ssh` itself. */
-  readonly needsOpenSsh: string | undefined;
 }
 
 /** Turns what is said of hosts into how to reach them. */
 export interface Resolver {
   /** Fails with `USAGE`. */
-  resolve(wish: HostWish): Endpoint;
-  /** What was passed over in ssh_config, each once. */
-  readonly notes: ReadonlySet<string>;
+  resolve(wish: HostWish): Promise<Endpoint>;
 }
 
 const DEFAULT_CONNECT_MS = 15_000;
 const DEFAULT_KEEPALIVE_MS = 10_000;
 const DEFAULT_KEEPALIVES = 3;
+const DEFAULT_RSA_BITS = 1_024;
+const PASSWORD_ORDER = [
+  "-o",
+  "PreferredAuthentications=publickey,gssapi-with-mic,password,keyboard-interactive",
+];
 
 /** Makes a {@link Resolver} for a run. */
 export function createResolver(run: RunSettings): Resolver {
-  const notes = new Set<string>();
   const files = createKeyFiles();
   return {
-    notes,
-    resolve: (wish) => {
+    resolve: async (wish) => {
       const user = wish.user ?? run.user;
       const mine = { ...wish, user, privateKeyFile: wish.privateKeyFile ?? run.privateKeyFile };
-      return resolveHost(mine, { run, files, notes, above: [], fallbackKey: undefined, before: undefined });
+      return await resolveHost(mine, { run, files, above: [], fallbackKey: undefined, before: undefined });
     },
   };
 }
@@ -75,7 +86,6 @@ export function createResolver(run: RunSettings): Resolver {
 interface Context {
   readonly run: RunSettings;
   readonly files: KeyFiles;
-  readonly notes: Set<string>;
   /** Names on the way to here, to find circles. */
   readonly above: readonly string[];
   /** For a host on the way: the key of the host behind it. */
@@ -84,88 +94,119 @@ interface Context {
   readonly before: readonly JumpName[] | undefined;
 }
 
-function resolveHost(wish: HostWish, context: Context): Endpoint {
-  const { run, files, notes, fallbackKey } = context;
+async function resolveHost(wish: HostWish, context: Context): Promise<Endpoint> {
+  const { run, files, fallbackKey } = context;
   const { host, name, privateKeyFile } = wish;
-  const given = wish.user ?? wish.written.find((option) => option.name === "user")?.words[0];
-  const fromFiles = evaluateConfig(run.nodes, { name, user: given }, (text) => notes.add(text));
-  const written = [...wish.written, ...fromFiles];
-  const options = gatherOptions(written);
-  const hostName = options.first("hostname");
-  const address = hostName === undefined ? name : fillTokens(hostName, { h: name, n: name });
-  const port = wish.port ?? readPort(options.first("port"), host) ?? 22;
-  const user = wish.user ?? options.first("user") ?? userInfo().username;
-  const alias = options.first("hostkeyalias");
-  const tokens = tokensOf({ name, address, port, user, alias });
+  const evaluated = await evaluateConfig(run.files, { name, given: givenOf(wish) }, run.runCommand);
+  const { options, hostName: address } = evaluated;
+  const port = Number(options.first("port") ?? 22);
+  const user = options.first("user") ?? userInfo().username;
+  const alias = options.first("hostkeyalias")?.toLowerCase();
+  const tokens = tokensOf({ name, host: address, port, user, alias });
   const agent = agentOf(options.first("identityagent"), tokens);
-  const identityFiles = identitiesOf(options, tokens, fallbackKey).filter(files.exists);
-  const jumps = jumpsOf(written, wish, port, context);
-  const command = options.first("proxycommand");
-  const usesCommand = usesProxyCommand(written) && command?.toLowerCase() !== "none";
+  const identities = identitiesOf(options, tokens, fallbackKey);
+  const isThere = (path: string): boolean => files.exists(path) || files.exists(`${path}.pub`);
+  const identityFiles = identities.files.filter(isThere);
   const keys = privateKeyFile === undefined ? identityFiles : [privateKeyFile];
+  const { vital, reason } = openSshNeeds(options, { keys, isNamed: identities.named, agent, files });
+  const jumps = await jumpsOf(evaluated, wish, { port, user, tokens }, context);
   const behind = jumps.find(({ ssh }) => ssh?.needsOpenSsh !== undefined);
-  const forwardAgent = run.forwardAgent ?? saysYes(options.first("forwardagent"));
+  const known = knownHostsOf(options, tokens);
+  const forwarding = forwardingOf(options.first("forwardagent"), tokens);
+  const attempts = Number(options.first("connectionattempts") ?? 1);
+  const family = options.first("addressfamily");
   const settings: Omit<SshSettings, "openSsh"> = {
     identityFiles,
+    identitiesNamed: identities.named,
     identitiesOnly: privateKeyFile !== undefined || saysYes(options.first("identitiesonly")),
     agent,
-    forwardAgent,
+    ...forwarding,
+    ...(run.forwardAgent === undefined ? {} : { forwardAgent: run.forwardAgent }),
+    loginMethods: loginMethodsOf(options),
+    keyAlgorithms: listOf(options, "pubkeyacceptedalgorithms"),
+    requiredRsaBits: Number(options.first("requiredrsasize") ?? DEFAULT_RSA_BITS),
+    mayAsk: !saysYes(options.first("batchmode")),
     password: wish.password ?? run.password,
     jumps,
     hostKeyAlias: alias,
-    knownHostsFiles: run.knownHostsFiles ?? knownHostsOf(options, tokens),
+    knownHostsFiles: run.knownHostsFiles ?? known.files,
+    newKeysFile: run.knownHostsFiles === undefined ? known.newKeysFile : run.knownHostsFiles[0],
     hashKnownHosts: saysYes(options.first("hashknownhosts")),
     hostKeyPolicy: run.hostKeyPolicy ?? policyOf(options, run.defaultHostKeyPolicy),
-    hostKeyAlgorithms: options.first("hostkeyalgorithms"),
-    connectTimeoutMs:
-      run.connectTimeoutMs ?? (parseTimeMs(options.first("connecttimeout")) || DEFAULT_CONNECT_MS),
-    keepAliveMs: parseTimeMs(options.first("serveraliveinterval")) ?? DEFAULT_KEEPALIVE_MS,
-    keepAliveCountMax: readCount(options.first("serveralivecountmax")) ?? DEFAULT_KEEPALIVES,
-    usesProxyCommand: usesCommand || jumps.some(({ ssh }) => ssh?.usesProxyCommand === true),
+    passwordsNeedKnownKeys: run.hostKeyPolicy === undefined,
+    algorithms: {
+      cipher: ssh2Algorithms(options, "ciphers"),
+      hmac: ssh2Algorithms(options, "macs"),
+      kex: ssh2Algorithms(options, "kexalgorithms"),
+      serverHostKey: ssh2Algorithms(options, "hostkeyalgorithms"),
+    },
+    bindAddress: options.first("bindaddress"),
+    addressFamily: family === "inet" ? 4 : family === "inet6" ? 6 : undefined,
+    connectRetries: attempts > 1 ? attempts - 1 : undefined,
+    environment: environmentOf(options),
+    connectTimeoutMs: run.connectTimeoutMs ?? (timeMs(options.first("connecttimeout")) || DEFAULT_CONNECT_MS),
+    keepAliveMs: timeMs(options.first("serveraliveinterval")) ?? DEFAULT_KEEPALIVE_MS,
+    keepAliveCountMax: Number(options.first("serveralivecountmax") ?? DEFAULT_KEEPALIVES),
+    usesProxyCommand:
+      commandOf(options.first("proxycommand")) || jumps.some(({ ssh }) => ssh?.usesProxyCommand === true),
     needsOpenSsh:
-      (usesCommand ? "ProxyCommand is set" : undefined) ??
-      wish.needsOpenSsh ??
-      openSshNeeds(options, keys, agent, files) ??
+      reason ??
+      undecidedReason(evaluated) ??
       (behind === undefined ? undefined : `${behind.host}, on the way: ${behind.ssh!.needsOpenSsh}`),
+    refusedBySsh2: vital ?? undecidedReason(evaluated),
   };
   const onTheWay = fallbackKey === undefined ? [] : identityFiles;
   const openSsh = {
     destination: name,
     arguments: [
       ...openSshArguments(wish, settings, run, context.above.length > 0),
-      ...onTheWay.flatMap((file) => ["-o", `IdentityFile=${file}`]),
+      // What forwards something to the host is wanted; the rest is for a person's session.
+      ...(isOn(options, "remoteforward") || isOn(options, "tunnel") ? [] : ["-o", "ClearAllForwardings=yes"]),
+      // The password is given once: the way that a host asks for it most plainly comes first.
+      ...(settings.password === undefined || isOn(options, "preferredauthentications") ? [] : PASSWORD_ORDER),
+      ...onTheWay.flatMap((file) => ["-o", `IdentityFile=${quotePath(file)}`]),
     ],
   };
   return { host, address, port, user, privateKeyFile, ssh: { ...settings, openSsh } };
 }
 
-function usesProxyCommand(written: readonly WrittenOption[]): boolean {
-  return firstProxy(written)?.name === "proxycommand";
+function isOn(options: SshOptions, name: string): boolean {
+  const value = options.first(name);
+  return value !== undefined && value !== "false";
 }
 
-/** Whichever of the two comes first wins (ssh_config(5)). */
-function firstProxy(written: readonly WrittenOption[]): WrittenOption | undefined {
-  return written.find(({ name }) => name === "proxyjump" || name === "proxycommand");
+/** What the inventory and the command line say, which wins over the files. */
+function givenOf({ port, user, written }: HostWish): readonly WrittenOption[] {
+  return [
+    ...(port === undefined ? [] : [{ name: "port", words: [String(port)] }]),
+    ...(user === undefined ? [] : [{ name: "user", words: [user] }]),
+    ...written,
+  ];
+}
+
+function commandOf(command: string | undefined): boolean {
+  return command !== undefined && command.toLowerCase() !== "none";
+}
+
+function undecidedReason({ undecided: [name] }: Evaluated): string | undefined {
+  return name === undefined ? undefined : `only the ssh that runs can decide Match ${name}`;
 }
 
 /** The hosts on the way, the nearest first; each has its own configuration. */
-function jumpsOf(
-  written: readonly WrittenOption[],
+async function jumpsOf(
+  { options, hostName }: Evaluated,
   wish: HostWish,
-  port: number,
+  here: { readonly port: number; readonly user: string; readonly tokens: Tokens },
   context: Context,
-): readonly Endpoint[] {
+): Promise<readonly Endpoint[]> {
   const { above, before } = context;
-  let names: readonly JumpName[];
-  if (before !== undefined) names = before;
-  else {
-    const proxy = firstProxy(written);
-    if (proxy?.name !== "proxyjump") return [];
-    names = parseJumps(proxy.words[0] ?? "none");
-  }
+  // Which of the two comes first wins (ssh_config(5)).
+  const names =
+    before ?? parseJumps(options.first("proxyjump") ?? "none").map((jump) => filled(jump, here.tokens));
   const last = names.at(-1);
-  // `Host *` with a ProxyJump holds for the host on the way too: ssh does not jump through it to itself.
-  const isItself = (jump: JumpName): boolean => jump.host === wish.name && (jump.port ?? port) === port;
+  // `Host *` with a ProxyJump holds for the host on the way too: there `ssh` speaks of a loop.
+  const isItself = (jump: JumpName): boolean =>
+    [wish.name, hostName].includes(jump.host) && (jump.port ?? here.port) === here.port;
   if (last === undefined || names.some(isItself)) return [];
   if (above.includes(wish.name)) {
     throw new VolleyError(
@@ -173,7 +214,7 @@ function jumpsOf(
       `the hosts to jump through go in a circle: ${printable([...above, wish.name].join(", "))}`,
     );
   }
-  const hop = resolveHost(
+  const hop = await resolveHost(
     {
       host: last.host,
       name: last.host,
@@ -183,7 +224,6 @@ function jumpsOf(
       password: undefined,
       written: [],
       words: [],
-      needsOpenSsh: undefined,
     },
     {
       ...context,
@@ -195,39 +235,12 @@ function jumpsOf(
   return [...hop.ssh!.jumps, hop];
 }
 
-function readPort(text: string | undefined, host: string): number | undefined {
-  if (text === undefined) return undefined;
-  const port = Number(text);
-  if (Number.isInteger(port) && port >= 1 && port <= 65_535) return port;
-  throw new VolleyError(
-    "USAGE",
-    `ssh_config: ${printable(JSON.stringify(text), 100)} is not a port (for ${printable(host, 300)})`,
-  );
-}
-
-function readCount(text: string | undefined): number | undefined {
-  const count = Number(text?.trim() || Number.NaN);
-  return Number.isSafeInteger(count) && count >= 0 ? count : undefined;
-}
-
-function tokensOf(host: {
-  readonly name: string;
-  readonly address: string;
-  readonly port: number;
-  readonly user: string;
-  readonly alias: string | undefined;
-}): Tokens {
-  const local = localHostName();
+/** `ssh` makes a command of it, in which the tokens of the host behind it are filled in. */
+function filled({ host, user, port }: JumpName, tokens: Tokens): JumpName {
+  const some = Object.fromEntries(["h", "k", "n", "p", "r"].map((letter) => [letter, tokens[letter]!]));
   return {
-    d: homedir(),
-    h: host.address,
-    i: String(process.getuid?.() ?? 0),
-    k: host.alias ?? host.name,
-    L: local.split(".")[0]!,
-    l: local,
-    n: host.name,
-    p: String(host.port),
-    r: host.user,
-    u: userInfo().username,
+    host: fillTokens(host, some),
+    user: user === undefined ? undefined : fillTokens(user, some),
+    port,
   };
 }

@@ -1,10 +1,12 @@
 import type { AnyAuthMethod, AuthenticationType, AuthHandlerMiddleware, ParsedKey } from "ssh2";
 import { VolleyError } from "../../core/errors.ts";
-import type { SshSettings } from "../ssh-settings.ts";
+import type { LoginMethod, SshSettings } from "../ssh-settings.ts";
 import type { Endpoint } from "../transport.ts";
 import { type Agents, agentWithKey, isSameKey } from "./agent.ts";
 import type { KeyRing } from "./keys.ts";
+import { rsaBits } from "./known-hosts.ts";
 import { answerPrompts } from "./prompts.ts";
+import { tooManyFailures } from "./too-many-failures.ts";
 
 /** What logging in draws on. */
 export interface Credentials {
@@ -23,6 +25,10 @@ export interface LoginPlan {
   readonly refusals: () => number;
   /** Why the host let nobody in. */
   readonly refused: (cause: Error) => VolleyError;
+  /** The same, where it ended the connection after too many attempts. */
+  readonly tooMany: (cause: Error | undefined) => VolleyError;
+  /** From now on no password is sent: the host is not who it was. */
+  readonly withholdPasswords: () => void;
 }
 
 interface Step {
@@ -44,35 +50,37 @@ export async function planLogin(
   credentials: Credentials,
 ): Promise<LoginPlan> {
   const { host, user: username } = endpoint;
-  const { password } = settings;
+  const { password, loginMethods } = settings;
   const problems: string[] = [];
   let passwordSent = false;
+  let passwordWithheld = false;
   let offered: readonly string[] | undefined;
   let unanswered: string | undefined;
-  const steps: Step[] = [...(await keySteps(endpoint, settings, credentials, problems))];
-  const keyCount = steps.length;
-  if (password !== undefined) {
-    steps.push({
-      type: "password",
-      make: async () => {
-        passwordSent = true;
-        return { type: "password", username, password };
-      },
+  const keys = loginMethods.includes("publickey")
+    ? await keySteps(endpoint, settings, credentials, problems)
+    : [];
+  const [byPassword] = loginMethods.filter((method) => method !== "publickey");
+  const stepsOf = (method: LoginMethod): readonly Step[] => {
+    if (method === "publickey") return keys;
+    if (password === undefined) return [];
+    const prompt = answerPrompts(password, (question) => {
+      unanswered = question;
     });
-    steps.push({
-      type: "keyboard-interactive",
-      unless: "password",
-      make: async () => {
-        passwordSent = true;
-        const prompt = answerPrompts(password, (question) => {
-          unanswered = question;
-        });
-        return { type: "keyboard-interactive", username, prompt };
-      },
-    });
-  }
-  if (steps.length === 0) throw nothingToTry(host, problems);
+    // It is the same password both ways: it is not to be refused twice.
+    const unless = method === byPassword ? {} : { unless: byPassword! };
+    const make = async (): Promise<AnyAuthMethod | undefined> => {
+      if (passwordWithheld) return undefined;
+      passwordSent = true;
+      return method === "password"
+        ? { type: "password", username, password }
+        : { type: "keyboard-interactive", username, prompt };
+    };
+    return [{ type: method, make, ...unless }];
+  };
+  const steps = loginMethods.flatMap(stepsOf);
+  if (steps.length === 0) throw nothingToTry(host, settings, problems);
   let attempts = 0;
+  let keysOffered = 0;
   const next = async (left: readonly AuthenticationType[] | null): Promise<AnyAuthMethod | false> => {
     if (left !== null && left !== undefined) offered = left;
     for (let step = steps.shift(); step !== undefined; step = steps.shift()) {
@@ -83,6 +91,7 @@ export async function planLogin(
         const method = await step.make();
         if (method === undefined) continue;
         attempts++;
+        if (type === "publickey") keysOffered++;
         return method;
       } catch (thrown) {
         problems.push((thrown as Error).message);
@@ -106,8 +115,9 @@ export async function planLogin(
           },
         );
       }
+      if (passwordWithheld && password !== undefined) problems.push(WITHHELD);
       const tried = [
-        ...(keyCount > 0 ? ["none of the keys"] : []),
+        ...(keys.length > 0 ? ["none of the keys"] : []),
         ...(passwordSent ? ["the password"] : []),
       ];
       const what = tried.length === 2 ? "neither the password nor any of the keys" : (tried[0] ?? "nothing");
@@ -117,11 +127,34 @@ export async function planLogin(
         hint: hintFor(passwordSent, password, offered, problems),
       });
     },
+    tooMany: (cause) => {
+      const were = keys.length === 1 ? "key was" : "keys were";
+      return tooManyFailures(
+        host,
+        username,
+        `${keysOffered} of ${keys.length} ${were} offered, none was accepted`,
+        cause,
+      );
+    },
+    withholdPasswords: () => {
+      passwordWithheld = true;
+    },
   };
 }
 
-function nothingToTry(host: string, problems: readonly string[]): VolleyError {
+const WITHHELD = "the password was not sent, because the host key has changed";
+
+function nothingToTry(host: string, { loginMethods }: SshSettings, problems: readonly string[]): VolleyError {
   const [problem] = problems;
+  if (!loginMethods.includes("publickey")) {
+    return new VolleyError(
+      "AUTH_FAILED",
+      `ssh_config lets no key be used for ${host}, and there is no password`,
+      {
+        hint: "look at PubkeyAuthentication and PreferredAuthentications; -k asks for a password",
+      },
+    );
+  }
   if (problem !== undefined) return new VolleyError("AUTH_FAILED", `${host}: ${problem}`);
   return new VolleyError("AUTH_FAILED", `there is no key to log in to ${host} with`, {
     hint: "start ssh-agent and ssh-add a key, or name a file with --private-key or ansible_ssh_private_key_file; -k asks for a password",
@@ -152,12 +185,13 @@ async function keySteps(
   const { agent, identitiesOnly } = settings;
   const held = agent === undefined ? { keys: [] } : await agents.keysOf(agent);
   if (held.problem !== undefined) problems.push(`the SSH agent at ${agent} failed: ${held.problem}`);
-  const files = filesToTry(privateKeyFile, settings, keys);
+  const files = filesToTry(privateKeyFile, settings);
   const publicKeys = files.map((file) => keys.publicKey(file));
+  const usable = held.keys.filter((key) => mayUse(key, settings));
   const isNamed = (key: ParsedKey): boolean =>
     publicKeys.some((named) => named !== undefined && isSameKey(named, key));
-  const named = held.keys.filter(isNamed);
-  const others = identitiesOnly ? [] : held.keys.filter((key) => !isNamed(key));
+  const named = usable.filter(isNamed);
+  const others = identitiesOnly ? [] : usable.filter((key) => !isNamed(key));
   const steps: Step[] = [];
   for (const key of agent === undefined ? [] : [...named, ...others]) {
     // One at a time, so that it is known how many were refused.
@@ -167,32 +201,43 @@ async function keySteps(
   for (const [index, file] of files.entries()) {
     const publicKey = publicKeys[index];
     if (publicKey !== undefined && named.some((key) => isSameKey(key, publicKey))) continue;
+    if (publicKey !== undefined && !mayUse(publicKey, settings)) {
+      problems.push(`PubkeyAcceptedAlgorithms or RequiredRSASize forbids the key ${file}`);
+      continue;
+    }
     // The one key to use must be usable: that is known before there is a connection.
     if (privateKeyFile !== undefined) {
       const key = await keys.load(file);
       steps.push({ type: "publickey", make: async () => ({ type: "publickey", username, key }) });
+    } else if (!keys.hasPrivateKey(file) && publicKey !== undefined) {
+      problems.push(`of the key ${file} only the public half is here, and no agent holds it`);
     } else if (!keys.isEncrypted(file) || asksFor(settings, interactive)) {
       steps.push({
         type: "publickey",
         make: async () => ({ type: "publickey", username, key: await keys.load(file) }),
       });
-    }
+    } else if (settings.identitiesNamed)
+      problems.push(`the private key ${file} is encrypted, and nobody may be asked`);
   }
   return steps;
 }
 
-/** Of the keys ssh tries by itself, encrypted ones are asked for only when there is no agent to hold them. */
-function asksFor({ identityFiles, agent }: SshSettings, interactive: boolean): boolean {
-  return identityFiles.length > 0 || (agent === undefined && interactive);
+/** Whether PubkeyAcceptedAlgorithms and RequiredRSASize let a key be used. */
+function mayUse(key: ParsedKey, { keyAlgorithms, requiredRsaBits }: SshSettings): boolean {
+  const bits = rsaBits(key.getPublicSSH());
+  if (bits !== undefined && bits < requiredRsaBits) return false;
+  const signsWith = bits === undefined ? [key.type] : ["rsa-sha2-512", "rsa-sha2-256"];
+  return keyAlgorithms === undefined || signsWith.some((name) => keyAlgorithms.includes(name));
 }
 
-function filesToTry(
-  privateKeyFile: string | undefined,
-  { identityFiles }: SshSettings,
-  keys: KeyRing,
-): readonly string[] {
-  if (privateKeyFile !== undefined) return [privateKeyFile];
-  return identityFiles.length > 0 ? identityFiles : keys.defaultFiles();
+/** Of the keys ssh tries by itself, encrypted ones are asked for only when there is no agent to hold them. */
+function asksFor({ identitiesNamed, agent, mayAsk }: SshSettings, interactive: boolean): boolean {
+  if (!mayAsk) return false;
+  return identitiesNamed || (agent === undefined && interactive);
+}
+
+function filesToTry(privateKeyFile: string | undefined, { identityFiles }: SshSettings): readonly string[] {
+  return privateKeyFile === undefined ? identityFiles : [privateKeyFile];
 }
 
 /** The encrypted keys whose passphrases a login will need: to be asked for before a screen is opened. */
@@ -201,8 +246,9 @@ export async function lockedKeys(
   settings: SshSettings,
   { keys, agents, interactive }: Credentials,
 ): Promise<readonly string[]> {
-  if (!interactive || (privateKeyFile === undefined && !asksFor(settings, interactive))) return [];
-  const encrypted = filesToTry(privateKeyFile, settings, keys).filter((file) => keys.isEncrypted(file));
+  if (!interactive || !settings.loginMethods.includes("publickey")) return [];
+  if (privateKeyFile === undefined && !asksFor(settings, interactive)) return [];
+  const encrypted = filesToTry(privateKeyFile, settings).filter((file) => keys.isEncrypted(file));
   if (encrypted.length === 0 || settings.agent === undefined) return encrypted;
   const held = await agents.keysOf(settings.agent);
   return encrypted.filter((file) => {

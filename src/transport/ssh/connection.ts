@@ -6,7 +6,14 @@ import type { FileSession } from "../file-session.ts";
 import { leaveWhenSilent } from "../left-open.ts";
 import { sessionRefused } from "../session-refused.ts";
 import { openFileSession } from "../sftp/open-file-session.ts";
-import type { Connection, ExecOptions, RemoteExit, RemoteProcess, UploadOptions } from "../transport.ts";
+import type {
+  Connection,
+  Endpoint,
+  ExecOptions,
+  RemoteExit,
+  RemoteProcess,
+  UploadOptions,
+} from "../transport.ts";
 import { createOpener, isRefused } from "./open-channel.ts";
 import { sendFile } from "./send-file.ts";
 
@@ -15,9 +22,10 @@ const CLOSING_MS = 100;
 /** A Connection over an ssh2 client that is ready. */
 export function createSshConnection(
   client: Client,
-  host: string,
+  { host, ssh }: Endpoint,
   timings: Connection["timings"],
 ): Connection {
+  const env = ssh?.environment ?? {};
   let reason: string | undefined;
   let closedHere = false;
   let sftp: Promise<SFTPWrapper> | undefined;
@@ -89,7 +97,9 @@ export function createSshConnection(
     }
   };
   const exec: Connection["exec"] = async (command, signal, options = {}) => {
-    const process = await opener.open(() => execute(client, host, command, { ...options, signal, closed }));
+    const process = await opener.open(() =>
+      execute(client, host, command, { ...options, env, signal, closed }),
+    );
     void process.exit.then(opener.freed);
     return process;
   };
@@ -136,9 +146,14 @@ function execute(
   command: string | undefined,
   {
     pty,
+    env,
     signal,
     closed,
-  }: ExecOptions & { readonly signal: AbortSignal; readonly closed: Promise<string | undefined> },
+  }: ExecOptions & {
+    readonly env: Readonly<Record<string, string>>;
+    readonly signal: AbortSignal;
+    readonly closed: Promise<string | undefined>;
+  },
 ): Promise<RemoteProcess> {
   return new Promise((resolve, reject) => {
     if (signal.aborted) return reject(new VolleyError("CANCELLED", "cancelled before it started"));
@@ -163,8 +178,11 @@ function execute(
           : { resize: (columns: number, rows: number) => channel.setWindow(rows, columns, 0, 0) }),
       });
     };
-    if (command === undefined) client.shell(terminal ?? false, onChannel);
-    else client.exec(loginShellLine(command), terminal === undefined ? {} : { pty: terminal }, onChannel);
+    if (command === undefined) client.shell(terminal ?? false, { env }, onChannel);
+    else {
+      const options = { env, ...(terminal === undefined ? {} : { pty: terminal }) };
+      client.exec(loginShellLine(command), options, onChannel);
+    }
   });
 }
 

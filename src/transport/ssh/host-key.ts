@@ -1,21 +1,33 @@
 import { VolleyError } from "../../core/errors.ts";
-import type { HostKeyPolicy } from "../ssh-settings.ts";
+import type { SshSettings } from "../ssh-settings.ts";
 import type { Endpoint } from "../transport.ts";
+import { fingerprintOf, hostName, type KnownHosts, keyType, rsaBits } from "./known-hosts.ts";
 
-import { fingerprintOf, hostName, type KnownHosts, keyType } from "./known-hosts.ts";
-
-/** Checks the key a host presents; undefined when it may be trusted, else why not. */
+/** Checks the key a host presents; undefined when it may be trusted, else why not. `unsafe` is told where it is used although it is another than before. */
 export function verifyHostKey(
   endpoint: Endpoint,
   key: Buffer,
-  { knownHosts, hostKeyPolicy }: { readonly knownHosts: KnownHosts; readonly hostKeyPolicy: HostKeyPolicy },
+  { knownHosts, settings, unsafe }: HostKeyCheck,
 ): VolleyError | undefined {
-  if (hostKeyPolicy === "off") return undefined;
+  const { hostKeyPolicy, requiredRsaBits, passwordsNeedKnownKeys, forwardAgent } = settings;
   const { host } = endpoint;
+  const bits = rsaBits(key) ?? requiredRsaBits;
+  if (bits < requiredRsaBits) {
+    return new VolleyError(
+      "CONNECT_FAILED",
+      `${host}: its RSA key has ${bits} bits, and ${requiredRsaBits} are required (RequiredRSASize)`,
+    );
+  }
+  if (hostKeyPolicy === "off" && !passwordsNeedKnownKeys) return undefined;
   const { address, port } = knownAs(endpoint);
   const name = hostName(address, port);
   const shown = `${keyType(key)} ${fingerprintOf(key)}`;
   const verdict = knownHosts.check(address, port, key);
+  const changed = verdict.kind === "changed" || verdict.kind === "revoked";
+  if (hostKeyPolicy === "off" && !(changed && forwardAgent)) {
+    if (changed) unsafe();
+    return undefined;
+  }
   switch (verdict.kind) {
     case "known":
       return undefined;
@@ -36,7 +48,7 @@ export function verifyHostKey(
       return new VolleyError(
         "HOST_KEY_UNKNOWN",
         `${host}: only a certificate can vouch for it (${verdict.file}:${verdict.line}), and ssh2 checks none`,
-        { hint: "reach it with --transport openssh, or learn its key with volley hosts trust" },
+        { hint: "reach it with --transport openssh" },
       );
     case "unknown":
       if (hostKeyPolicy === "accept-new") {
@@ -47,10 +59,29 @@ export function verifyHostKey(
           return thrown as VolleyError;
         }
       }
-      return new VolleyError("HOST_KEY_UNKNOWN", `${host}: its key ${shown} is not in known_hosts`, {
-        hint: "learn it with volley hosts trust, which shows the fingerprint to compare, or use --host-keys accept-new",
-      });
+      return new VolleyError(
+        "HOST_KEY_UNKNOWN",
+        `${host}: its key ${shown} is not in known_hosts${unreadable(knownHosts)}`,
+        {
+          hint: "learn it with volley hosts trust, which shows the fingerprint to compare, or use --host-keys accept-new",
+        },
+      );
   }
+}
+
+/** What {@link verifyHostKey} goes by. */
+export interface HostKeyCheck {
+  readonly knownHosts: KnownHosts;
+  readonly settings: Pick<
+    SshSettings,
+    "hostKeyPolicy" | "requiredRsaBits" | "passwordsNeedKnownKeys" | "forwardAgent"
+  >;
+  readonly unsafe: () => void;
+}
+
+function unreadable(knownHosts: KnownHosts): string {
+  const problems = knownHosts.unreadable();
+  return problems.length === 0 ? "" : ` (${problems.join("; ")})`;
 }
 
 /** How a host is looked up in known_hosts; an alias stands for itself, whatever the port (ssh_config(5), HostKeyAlias). */

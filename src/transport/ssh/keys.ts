@@ -4,8 +4,7 @@ import { join } from "node:path";
 import type { ParsedKey } from "ssh2";
 import { VolleyError } from "../../core/errors.ts";
 import { printable } from "../../core/printable.ts";
-import { defaultKeyFiles } from "../ssh-config/openssh-needs.ts";
-import { parseKey } from "./parse-key.ts";
+import { parseKey, parsePublicHalf } from "./parse-key.ts";
 
 /** Asks a person for a passphrase; null when there is nobody to ask. */
 export type AskPassphrase = (prompt: string) => Promise<string | null>;
@@ -22,8 +21,7 @@ const READ_FAILURES: Readonly<Record<string, string>> = {
 export class KeyRing {
   readonly #ask: AskPassphrase;
   readonly #parsed = new Map<string, Promise<ParsedKey>>();
-  readonly #peeked = new Map<string, ParsedKey | "encrypted" | undefined>();
-  #defaults: readonly string[] | undefined;
+  readonly #peeked = new Map<string, Peeked | undefined>();
 
   constructor(ask: AskPassphrase) {
     this.#ask = ask;
@@ -40,26 +38,26 @@ export class KeyRing {
     return key;
   }
 
-  /** The files ssh tries by itself, those that are there. */
-  defaultFiles(): readonly string[] {
-    this.#defaults ??= defaultKeyFiles().filter((path) => fs.existsSync(path));
-    return this.#defaults;
-  }
-
   /** Whether a file's key needs a passphrase; false also for what is no key. */
   isEncrypted(file: string): boolean {
-    return this.#peek(file) === "encrypted";
+    return this.#peek(file)?.encrypted === true;
   }
 
-  /** The public half of a file's key, from `FILE.pub` when it is encrypted; undefined when there is none. */
-  publicKey(file: string): ParsedKey | undefined {
+  /** Whether a file holds a private key, be it an encrypted one. */
+  hasPrivateKey(file: string): boolean {
     const peeked = this.#peek(file);
-    if (peeked !== "encrypted") return peeked;
-    const published = this.#peek(`${expandHome(file)}.pub`);
-    return published === "encrypted" ? undefined : published;
+    return peeked !== undefined && (peeked.encrypted || peeked.key?.isPrivateKey() === true);
   }
 
-  #peek(file: string): ParsedKey | "encrypted" | undefined {
+  /**
+   * The public half of a file's key, as ssh finds it: in the file itself, which an encrypted key in OpenSSH's format holds
+   * in clear, else in `FILE.pub`; undefined when there is none.
+   */
+  publicKey(file: string): ParsedKey | undefined {
+    return this.#peek(file)?.key ?? this.#peek(`${expandHome(file)}.pub`)?.key;
+  }
+
+  #peek(file: string): Peeked | undefined {
     const path = expandHome(file);
     if (!this.#peeked.has(path)) this.#peeked.set(path, peekAtKey(path));
     return this.#peeked.get(path);
@@ -116,7 +114,13 @@ function expandHome(file: string): string {
   return file.startsWith("~/") ? join(homedir(), file.slice(2)) : file;
 }
 
-function peekAtKey(path: string): ParsedKey | "encrypted" | undefined {
+/** What can be seen of a key without its passphrase. */
+interface Peeked {
+  readonly encrypted: boolean;
+  readonly key: ParsedKey | undefined;
+}
+
+function peekAtKey(path: string): Peeked | undefined {
   let content: Buffer;
   try {
     content = fs.readFileSync(path);
@@ -124,8 +128,8 @@ function peekAtKey(path: string): ParsedKey | "encrypted" | undefined {
     return undefined;
   }
   const parsed = parseKey(content);
-  if (parsed instanceof Error) return isEncrypted(parsed) ? "encrypted" : undefined;
-  return parsed;
+  if (!(parsed instanceof Error)) return { encrypted: false, key: parsed };
+  return isEncrypted(parsed) ? { encrypted: true, key: parsePublicHalf(content) } : undefined;
 }
 
 function isEncrypted(error: Error): boolean {

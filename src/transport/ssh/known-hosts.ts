@@ -3,6 +3,7 @@ import * as fs from "node:fs";
 import { dirname } from "node:path";
 import { VolleyError } from "../../core/errors.ts";
 import { globPieces, matchesGlob } from "../../core/glob.ts";
+import { printable } from "../../core/printable.ts";
 import { hashedNameMatcher } from "./hashed-name.ts";
 
 /** One line of a known_hosts file (sshd(8), SSH_KNOWN_HOSTS FILE FORMAT). */
@@ -26,22 +27,32 @@ export type KeyVerdict =
 
 /** The known_hosts files of a run. */
 export interface KnownHosts {
+  /** A host on another port than 22 may be listed without it: then that counts, where nothing is listed with it. */
   check(address: string, port: number, key: Buffer): KeyVerdict;
-  /** The key types known for a host, in the order found: only these are worth asking it for. */
+  /** The key types listed for a host, in the order found: only these are worth asking it for. */
   keyTypes(address: string, port: number): readonly string[];
+  /** Those listed for it without its port: worth asking for first. */
+  keyTypesWithoutPort(address: string, port: number): readonly string[];
   /** Whether only a certificate could vouch for a host: there is a @cert-authority line for it, and no key. */
   needsCertificate(address: string, port: number): boolean;
-  /** Adds a key to the first file, and to what is known from now on; `hashed`: without the name in clear. */
+  /** Files that could not be read, with the reason; they count as empty, as they do for `ssh`. */
+  unreadable(): readonly string[];
+  /** Adds a key to the file for new ones, and to what is known from now on; `hashed`: without the name in clear. Fails with `HOST_KEY_UNKNOWN`. */
   add(address: string, port: number, key: Buffer, hashed?: boolean): void;
 }
 
 const NEWLINE = 0x0a;
+const USUAL_PORT = 22;
 
-/** Reads known_hosts files, those that are there; new keys are added to the first. */
-export function openKnownHosts(files: readonly string[]): KnownHosts {
+/** Reads known_hosts files, those that are there; new keys are added to `newKeysFile`, by default the first; null: to none. */
+export function openKnownHosts(
+  files: readonly string[],
+  newKeysFile: string | null = files[0] ?? null,
+): KnownHosts {
   let entries: readonly KnownHost[] | undefined;
+  const problems: string[] = [];
   const load = (): readonly KnownHost[] => {
-    entries ??= files.flatMap((file) => parseFile(file));
+    entries ??= files.flatMap((file) => parseFile(file, problems));
     return entries;
   };
   const byName = new Map<string, readonly KnownHost[]>();
@@ -59,48 +70,73 @@ export function openKnownHosts(files: readonly string[]): KnownHosts {
   const keyTypesOf = (address: string, port: number): readonly string[] => [
     ...new Set(entriesOf(address, port).flatMap(({ marker, type }) => (marker === undefined ? [type] : []))),
   ];
+  const keyTypesWithoutPort = (address: string, port: number): readonly string[] =>
+    port === USUAL_PORT || keyTypesOf(address, port).length > 0 ? [] : keyTypesOf(address, USUAL_PORT);
   return {
     check: (address, port, key) => {
-      const found = entriesOf(address, port);
-      const same = found.filter((entry) => entry.key.equals(key));
-      const revoked = same.find(({ marker }) => marker === "@revoked");
-      if (revoked !== undefined) return { kind: "revoked", file: revoked.file, line: revoked.line };
-      if (same.some(({ marker }) => marker === undefined)) return { kind: "known" };
-      const type = keyType(key);
-      const other = found.find((entry) => entry.marker === undefined && entry.type === type);
-      if (other !== undefined) return { kind: "changed", file: other.file, line: other.line };
-      const authority = found.find(({ marker }) => marker === "@cert-authority");
-      return authority === undefined
-        ? { kind: "unknown" }
-        : { kind: "certified", file: authority.file, line: authority.line };
+      const verdict = judge(entriesOf(address, port), key);
+      if (port === USUAL_PORT || (verdict.kind !== "unknown" && verdict.kind !== "certified")) return verdict;
+      const plain = judge(entriesOf(address, USUAL_PORT), key);
+      // Another key under the plain name says nothing: another sshd may listen there.
+      return plain.kind === "changed" || plain.kind === "unknown" ? verdict : plain;
     },
     keyTypes: keyTypesOf,
+    keyTypesWithoutPort,
     needsCertificate: (address, port) =>
       load().some(({ marker }) => marker === "@cert-authority") &&
       keyTypesOf(address, port).length === 0 &&
-      entriesOf(address, port).some(({ marker }) => marker === "@cert-authority"),
+      keyTypesWithoutPort(address, port).length === 0 &&
+      [port, USUAL_PORT].some((each) =>
+        entriesOf(address, each).some(({ marker }) => marker === "@cert-authority"),
+      ),
+    unreadable: () => {
+      load();
+      return problems;
+    },
     add: (address, port, key, hashed = false) => {
-      const [file] = files;
-      if (file === undefined) return;
       const name = hostName(address, port);
+      if (newKeysFile === null) {
+        throw new VolleyError("HOST_KEY_UNKNOWN", `there is no file to add the key of ${name} to`, {
+          hint: "UserKnownHostsFile is none: add the key to GlobalKnownHostsFile, or name a file with --known-hosts",
+        });
+      }
+      // As for ssh: with such a name, the line would speak of other hosts.
+      if (/[@?*#|'"\\\s,]/.test(address))
+        throw new VolleyError("HOST_KEY_UNKNOWN", `${printable(name, 300)} is no name to add a key for`);
       const line = `${hashed ? hashName(name) : name} ${keyType(key)} ${key.toString("base64")}\n`;
       let before: Buffer;
       try {
-        fs.mkdirSync(dirname(file), { recursive: true, mode: 0o700 });
-        before = fs.existsSync(file) ? fs.readFileSync(file) : Buffer.alloc(0);
+        fs.mkdirSync(dirname(newKeysFile), { recursive: true, mode: 0o700 });
+        before = fs.existsSync(newKeysFile) ? fs.readFileSync(newKeysFile) : Buffer.alloc(0);
         const isMidLine = before.length > 0 && before.at(-1) !== NEWLINE;
-        fs.appendFileSync(file, `${isMidLine ? "\n" : ""}${line}`, { mode: 0o600 });
+        fs.appendFileSync(newKeysFile, `${isMidLine ? "\n" : ""}${line}`, { mode: 0o600 });
       } catch (thrown) {
         throw new VolleyError(
           "HOST_KEY_UNKNOWN",
-          `cannot add the key of ${name} to ${file}: ${(thrown as Error).message}`,
+          `cannot add the key of ${name} to ${newKeysFile}: ${(thrown as Error).message}`,
         );
       }
       byName.delete(name);
-      const added = { file, line: countLines(before) + 1, type: keyType(key), key };
+      const added = { file: newKeysFile, line: countLines(before) + 1, type: keyType(key), key };
       entries = [...load(), { ...added, marker: undefined, matches: (other) => other === name }];
     },
   };
+}
+
+function judge(found: readonly KnownHost[], key: Buffer): KeyVerdict {
+  const same = found.filter((entry) => entry.key.equals(key));
+  const revoked = same.find(({ marker }) => marker === "@revoked");
+  if (revoked !== undefined) return { kind: "revoked", file: revoked.file, line: revoked.line };
+  if (same.some(({ marker }) => marker === undefined)) return { kind: "known" };
+  const type = keyType(key);
+  const listed = found.filter(({ marker }) => marker === undefined);
+  // Of another type it is another key all the same: the host is asked for those that are listed.
+  const other = listed.find((entry) => entry.type === type) ?? listed[0];
+  if (other !== undefined) return { kind: "changed", file: other.file, line: other.line };
+  const authority = found.find(({ marker }) => marker === "@cert-authority");
+  return authority === undefined
+    ? { kind: "unknown" }
+    : { kind: "certified", file: authority.file, line: authority.line };
 }
 
 /** Lines, the last one also when it has no end. */
@@ -122,7 +158,7 @@ function hashName(name: string): string {
 /** How a host is called in known_hosts: `[address]:port` unless the port is 22. */
 export function hostName(address: string, port: number): string {
   const name = address.toLowerCase();
-  return port === 22 ? name : `[${name}]:${port}`;
+  return port === USUAL_PORT ? name : `[${name}]:${port}`;
 }
 
 /** The type a key blob names itself (RFC 4253, section 6.6). */
@@ -135,25 +171,38 @@ export function fingerprintOf(key: Buffer): string {
   return `SHA256:${createHash("sha256").update(key).digest("base64").replace(/=+$/, "")}`;
 }
 
-function parseFile(file: string): readonly KnownHost[] {
+/** Bits of an RSA key's modulus (RFC 4253, section 6.6); undefined for keys of other types. */
+export function rsaBits(key: Buffer): number | undefined {
+  if (keyType(key) !== "ssh-rsa") return undefined;
+  const exponentAt = 4 + key.readUInt32BE(0);
+  const modulusAt = exponentAt + 4 + key.readUInt32BE(exponentAt);
+  const modulus = key.subarray(modulusAt + 4, modulusAt + 4 + key.readUInt32BE(modulusAt));
+  const first = modulus.findIndex((byte) => byte !== 0);
+  return first < 0 ? 0 : (modulus.length - first) * 8 - Math.clz32(modulus[first]!) + 24;
+}
+
+function parseFile(file: string, problems: string[]): readonly KnownHost[] {
   let text: string;
   try {
     text = fs.readFileSync(file, "utf8");
   } catch (thrown) {
-    if ((thrown as NodeJS.ErrnoException).code === "ENOENT") return [];
-    throw new VolleyError("HOST_KEY_UNKNOWN", `cannot read ${file}: ${(thrown as Error).message}`);
+    const { code, message } = thrown as NodeJS.ErrnoException;
+    if (code !== "ENOENT" && code !== "ENOTDIR") problems.push(`${file} cannot be read: ${message}`);
+    return [];
   }
   return text.split("\n").flatMap((line, index) => parseLine(file, index + 1, line) ?? []);
 }
 
+/** A line that is damaged counts for nothing, as it does for `ssh`. */
 function parseLine(file: string, line: number, text: string): KnownHost | undefined {
   const fields = text.trim().split(/\s+/);
   const marker = fields[0] === "@revoked" || fields[0] === "@cert-authority" ? fields.shift() : undefined;
   const [names, type, base64] = fields;
-  if (names === undefined || names.startsWith("#") || type === undefined || base64 === undefined)
+  if (names === undefined || /^[#@]/.test(names) || type === undefined || base64 === undefined)
     return undefined;
+  if (!/^[A-Za-z0-9+/]+={0,2}$/.test(base64)) return undefined;
   const key = Buffer.from(base64, "base64");
-  if (key.length < 8) return undefined;
+  if (key.length < 8 || keyType(key) !== type) return undefined;
   return { file, line, marker: marker as KnownHost["marker"], matches: nameMatcher(names), type, key };
 }
 

@@ -6,7 +6,7 @@ import type { SshSettings } from "../ssh-settings.ts";
 import type { Endpoint } from "../transport.ts";
 import { type Credentials, type LoginPlan, planLogin } from "./auth.ts";
 import { knownAs, verifyHostKey } from "./host-key.ts";
-import { hostKeyAlgorithms } from "./host-key-algorithms.ts";
+import { hostKeyAlgorithms, type ListedTypes } from "./host-key-algorithms.ts";
 import type { KnownHosts } from "./known-hosts.ts";
 import { timedOut, whereOf } from "./open-socket.ts";
 
@@ -46,8 +46,7 @@ export async function login(
   const plan = await planLogin(endpoint, settings, context);
   const knownHosts = context.knownHostsOf(settings);
   // Before there is a stream: reading the files can fail.
-  const { address, port } = knownAs(endpoint);
-  const knownTypes = knownHosts.keyTypes(address, port);
+  const listed = listedTypes(endpoint, knownHosts);
   const startedAt = performance.now();
   const stream = await open();
   let handshakeAt: number | undefined;
@@ -55,10 +54,10 @@ export async function login(
   let greeting = "";
   const client = new ssh2.Client();
   const config: ConnectConfig = {
-    ...connectConfig(endpoint, settings, settings.hostKeyPolicy === "off" ? [] : knownTypes),
+    ...connectConfig(endpoint, settings, settings.hostKeyPolicy === "off" ? NOTHING_LISTED : listed),
     sock: stream as NonNullable<ConnectConfig["sock"]>,
     hostVerifier: (key: Buffer, accept: (valid: boolean) => void) => {
-      refusal = verifyHostKey(endpoint, key, { knownHosts, hostKeyPolicy: settings.hostKeyPolicy });
+      refusal = verifyHostKey(endpoint, key, { knownHosts, settings, unsafe: plan.withholdPasswords });
       accept(refusal === undefined);
     },
     authHandler: plan.handler,
@@ -103,24 +102,34 @@ export async function login(
   });
 }
 
+/** What known_hosts lists of an endpoint. */
+export function listedTypes(endpoint: Endpoint, knownHosts: KnownHosts): ListedTypes {
+  const { address, port } = knownAs(endpoint);
+  return {
+    exact: knownHosts.keyTypes(address, port),
+    withoutPort: knownHosts.keyTypesWithoutPort(address, port),
+  };
+}
+
+/** For hosts whose keys are not checked, or not known. */
+export const NOTHING_LISTED: ListedTypes = { exact: [], withoutPort: [] };
+
 /** What ssh2 is told of a host, apart from how to log in. */
-export function connectConfig(
-  { user }: Endpoint,
-  settings: SshSettings,
-  knownTypes: readonly string[],
-): ConnectConfig {
-  const { agent, forwardAgent, connectTimeoutMs, keepAliveMs, keepAliveCountMax } = settings;
-  const algorithms = hostKeyAlgorithms(knownTypes, settings.hostKeyAlgorithms);
+export function connectConfig({ user }: Endpoint, settings: SshSettings, listed: ListedTypes): ConnectConfig {
+  const { agent, forwardAgent, forwardedAgent = agent, algorithms } = settings;
+  const { connectTimeoutMs, keepAliveMs, keepAliveCountMax } = settings;
   return {
     username: user,
     readyTimeout: connectTimeoutMs,
     keepaliveInterval: keepAliveMs,
     keepaliveCountMax: keepAliveCountMax,
     algorithms: {
-      cipher: [...CIPHERS],
-      ...(algorithms === undefined ? {} : { serverHostKey: [...algorithms] as never[] }),
+      cipher: [...(algorithms.cipher ?? CIPHERS)] as never[],
+      serverHostKey: [...hostKeyAlgorithms(listed, algorithms.serverHostKey)] as never[],
+      ...(algorithms.hmac === undefined ? {} : { hmac: [...algorithms.hmac] as never[] }),
+      ...(algorithms.kex === undefined ? {} : { kex: [...algorithms.kex] as never[] }),
     },
-    ...(forwardAgent && agent !== undefined ? { agent, agentForward: true } : {}),
+    ...(forwardAgent && forwardedAgent !== undefined ? { agent: forwardedAgent, agentForward: true } : {}),
   };
 }
 
@@ -153,19 +162,12 @@ function explain(
       ...(error === undefined ? {} : { cause: error }),
     },
   );
+  if (error !== undefined && /too many authentication failures/i.test(error.message))
+    return plan.tooMany(error);
   // Some servers end the connection without a word when they have seen enough wrong keys (sshd_config(5), MaxAuthTries).
-  if (error === undefined && plan.refusals() >= MANY_REFUSALS) {
-    const hint =
-      "it may have been offered too many keys: name the right one with IdentityFile or --private-key";
-    return new VolleyError(
-      "AUTH_FAILED",
-      `${where} closed the connection after it had refused ${plan.refusals()} keys`,
-      { hint },
-    );
-  }
+  if (error === undefined && plan.refusals() >= MANY_REFUSALS) return plan.tooMany(undefined);
   if (error === undefined) return again(closed);
-  if (error.level === "client-authentication" || /too many authentication failures/i.test(error.message))
-    return plan.refused(error);
+  if (error.level === "client-authentication") return plan.refused(error);
   if (error.level === "client-timeout") {
     const late = timedOut(endpoint, settings.connectTimeoutMs);
     return handshaken ? late : retryable(late, "once");
@@ -174,7 +176,10 @@ function explain(
     return new VolleyError(
       "HOST_KEY_CHANGED",
       `${endpoint.host}: the host has no key of a type that is known of it, which may mean that it was reinstalled, or that someone is in between`,
-      { cause: error, hint: "look at its keys with ssh-keyscan, and at what known_hosts says of it" },
+      {
+        cause: error,
+        hint: "look at its keys with ssh-keyscan, and at what known_hosts says of it; an old host may need HostKeyAlgorithms +ssh-rsa in ssh_config",
+      },
     );
   }
   const code = (error as NodeJS.ErrnoException).code;

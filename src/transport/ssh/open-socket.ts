@@ -1,4 +1,4 @@
-import { connect as connectSocket, type Socket } from "node:net";
+import { connect as connectSocket, isIP, type Socket } from "node:net";
 import { VolleyError } from "../../core/errors.ts";
 import { retryable } from "../retry.ts";
 import type { Endpoint } from "../transport.ts";
@@ -6,10 +6,20 @@ import { routeOf } from "./routes.ts";
 
 /** Opens a TCP connection to a host. Fails with `CONNECT_FAILED` or `CANCELLED`. */
 export function openSocket(endpoint: Endpoint, timeoutMs: number, signal: AbortSignal): Promise<Socket> {
-  const { host } = endpoint;
+  const { host, address, ssh } = endpoint;
   return new Promise((resolve, reject) => {
+    const [family, wanted] = [isIP(address), ssh?.addressFamily];
+    if (family !== 0 && wanted !== undefined && family !== wanted) {
+      const what = `${whereOf(endpoint)} is no IPv${wanted} address, which AddressFamily asks for`;
+      return reject(new VolleyError("CONNECT_FAILED", what));
+    }
     // ssh2 leaves Nagle's algorithm on, which holds small packets back for the peer's acknowledgement.
-    const socket = connectSocket({ ...routeOf(endpoint), noDelay: true, keepAlive: true });
+    const socket = connectSocket({
+      ...routeOf(endpoint),
+      ...fromWhere(endpoint),
+      noDelay: true,
+      keepAlive: true,
+    });
     const fail = (error: VolleyError): void => {
       socket.destroy();
       done();
@@ -31,6 +41,14 @@ export function openSocket(endpoint: Endpoint, timeoutMs: number, signal: AbortS
       resolve(socket);
     });
   });
+}
+
+/** What BindAddress and AddressFamily say. */
+function fromWhere({ ssh }: Endpoint): { readonly localAddress?: string; readonly family?: number } {
+  return {
+    ...(ssh?.bindAddress === undefined ? {} : { localAddress: ssh.bindAddress }),
+    ...(ssh?.addressFamily === undefined ? {} : { family: ssh.addressFamily }),
+  };
 }
 
 /** `host (address:port)`, an IPv6 address in brackets. */
@@ -57,6 +75,12 @@ function explainSocket(error: NodeJS.ErrnoException, endpoint: Endpoint): Volley
       return failed(`${endpoint.host}: the name ${endpoint.address} cannot be resolved`);
     case "EAI_AGAIN":
       return retryable(failed(`${endpoint.host}: the name ${endpoint.address} cannot be resolved`), "quick");
+    case "EADDRNOTAVAIL":
+    case "EINVAL":
+      if (endpoint.ssh?.bindAddress === undefined) return failed(`${where}: ${error.message}`);
+      return failed(
+        `${where}: this machine has no address ${endpoint.ssh.bindAddress} (BindAddress) to connect from`,
+      );
     case "EHOSTUNREACH":
     case "ENETUNREACH":
       return retryable(failed(`${where} cannot be reached: no route to it`), "quick");

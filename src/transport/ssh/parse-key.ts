@@ -8,6 +8,38 @@ export function parseKey(content: Buffer, passphrase?: string): ParsedKey | Erro
   return single(() => ssh2.utils.parseKey(content, passphrase));
 }
 
+const MAGIC = "openssh-key-v1\0";
+
+/**
+ * The public half of an encrypted key in OpenSSH's format, which holds it in clear (PROTOCOL.key); undefined for other
+ * formats.
+ */
+export function parsePublicHalf(content: Buffer): ParsedKey | undefined {
+  const [, base64] =
+    /^-----BEGIN OPENSSH PRIVATE KEY-----\s+([A-Za-z0-9+/=\s]+?)-----END OPENSSH PRIVATE KEY-----/m.exec(
+      content.toString("latin1"),
+    ) ?? [];
+  const bytes = Buffer.from(base64 ?? "", "base64");
+  if (bytes.toString("latin1", 0, MAGIC.length) !== MAGIC) return undefined;
+  try {
+    let at = MAGIC.length;
+    const string = (): Buffer => {
+      const start = at + 4;
+      at = start + bytes.readUInt32BE(at);
+      return bytes.subarray(start, at);
+    };
+    // The cipher, how the passphrase makes a key for it, and that one's options.
+    for (let part = 0; part < 3; part++) string();
+    at += 4;
+    const blob = string();
+    const type = blob.toString("latin1", 4, 4 + blob.readUInt32BE(0));
+    const parsed = single(() => ssh2.utils.parseKey(`${type} ${blob.toString("base64")}`));
+    return parsed instanceof Error ? undefined : parsed;
+  } catch {
+    return undefined;
+  }
+}
+
 /** ssh2 does not read it: it is given the same key in the PEM that it does read. */
 function parsePkcs8(
   content: Buffer,

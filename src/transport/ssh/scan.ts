@@ -1,6 +1,7 @@
 import ssh2 from "ssh2";
 import type { SshSettings } from "../ssh-settings.ts";
 import type { Endpoint } from "../transport.ts";
+import type { ListedTypes } from "./host-key-algorithms.ts";
 import type { JumpPool } from "./jump-pool.ts";
 import { connectConfig } from "./login.ts";
 
@@ -10,10 +11,11 @@ export interface OfferedKey {
   readonly key: Buffer;
 }
 
-/** Fetches the key a host presents and leaves without logging in; undefined when it cannot be reached. */
+/** Fetches the key a host presents, if it can one of a type that is listed, and leaves without logging in; undefined when it cannot be reached. */
 export async function scanHostKey(
   endpoint: Endpoint,
   settings: SshSettings,
+  listed: ListedTypes,
   pool: JumpPool,
   signal: AbortSignal,
 ): Promise<OfferedKey | undefined> {
@@ -37,7 +39,10 @@ export async function scanHostKey(
     signal.addEventListener("abort", end, { once: true });
     if (signal.aborted) return end();
     client.connect({
-      ...connectConfig(endpoint, settings, []),
+      ...connectConfig(endpoint, settings, {
+        exact: [],
+        withoutPort: [...listed.exact, ...listed.withoutPort],
+      }),
       sock: stream,
       hostVerifier: (offered: Buffer, accept: (valid: boolean) => void) => {
         key = offered;

@@ -1,5 +1,5 @@
 import { VolleyError } from "../../core/errors.ts";
-import { withRetries } from "../retry.ts";
+import { DEFAULT_RETRIES, withRetries } from "../retry.ts";
 import type { SshSettings } from "../ssh-settings.ts";
 import type { Endpoint, Transport } from "../transport.ts";
 import { createAgents } from "./agent.ts";
@@ -8,7 +8,7 @@ import { createSshConnection } from "./connection.ts";
 import { createJumpPool } from "./jump-pool.ts";
 import type { KeyRing } from "./keys.ts";
 import type { KnownHosts } from "./known-hosts.ts";
-import { type Login, type LoginContext, login } from "./login.ts";
+import { type Login, type LoginContext, listedTypes, login } from "./login.ts";
 import { type OfferedKey, scanHostKey } from "./scan.ts";
 
 /** What an ssh transport is made with. */
@@ -18,8 +18,8 @@ export interface SshTransportOptions {
   knownHostsOf(settings: SshSettings): KnownHosts;
   /** Whether a person can be asked for passphrases. */
   readonly interactive: boolean;
-  /** How often to try again when a host refuses or resets the connection. */
-  readonly connectRetries: number;
+  /** How often to try again when a host refuses or resets the connection. Default: what ssh_config says, else 2. */
+  readonly connectRetries: number | undefined;
 }
 
 /** Reaches hosts with ssh2. */
@@ -35,11 +35,11 @@ export interface SshTransport extends Transport {
 /** Makes an {@link SshTransport}. */
 export function createSshTransport(options: SshTransportOptions): SshTransport {
   const context: LoginContext = { ...options, agents: createAgents() };
-  const retries = options.connectRetries;
   const loginTo = async (endpoint: Endpoint, signal: AbortSignal): Promise<Login> => {
     const settings = settingsOf(endpoint);
-    if (settings.usesProxyCommand) throw needsCommand(endpoint);
+    if (settings.refusedBySsh2 !== undefined) throw needsOpenSsh(endpoint, settings.refusedBySsh2);
     const open = () => pool.open(endpoint, settings.connectTimeoutMs, signal);
+    const retries = options.connectRetries ?? settings.connectRetries ?? DEFAULT_RETRIES;
     return await withRetries(() => login(endpoint, settings, open, context, signal), { retries, signal });
   };
   const pool = createJumpPool(async (hop, signal) => {
@@ -56,7 +56,7 @@ export function createSshTransport(options: SshTransportOptions): SshTransport {
       const { client, timings } = await loginTo(endpoint, signal);
       const { authenticateMs } = timings;
       const connectMs = performance.now() - startedAt - authenticateMs;
-      return createSshConnection(client, endpoint.host, { connectMs, authenticateMs });
+      return createSshConnection(client, endpoint, { connectMs, authenticateMs });
     },
     lockedKeys: async (endpoints) => {
       const files = new Set<string>();
@@ -67,19 +67,19 @@ export function createSshTransport(options: SshTransportOptions): SshTransport {
     unlock: async (file) => {
       await options.keys.load(file).catch(() => undefined);
     },
-    scan: (endpoint, signal) => scanHostKey(endpoint, settingsOf(endpoint), pool, signal),
+    scan: (endpoint, signal) => {
+      const settings = settingsOf(endpoint);
+      const listed = listedTypes(endpoint, options.knownHostsOf(settings));
+      return scanHostKey(endpoint, settings, listed, pool, signal);
+    },
     close: () => pool.close(),
   };
 }
 
-function needsCommand({ host }: Endpoint): VolleyError {
-  return new VolleyError(
-    "CONNECT_FAILED",
-    `${host} is reached through a ProxyCommand, which ssh2 cannot do`,
-    {
-      hint: "leave it to --transport auto or openssh, or use ProxyJump",
-    },
-  );
+function needsOpenSsh({ host }: Endpoint, what: string): VolleyError {
+  return new VolleyError("CONNECT_FAILED", `${host}: ${what}, which ssh2 cannot do`, {
+    hint: "leave it to --transport auto or openssh",
+  });
 }
 
 function settingsOf({ host, ssh }: Endpoint): SshSettings {

@@ -1,7 +1,7 @@
 import { expect, test } from "vitest";
 import { parseSshArguments, splitWords } from "../../../src/transport/ssh-config/arguments.ts";
 import { parseJumps } from "../../../src/transport/ssh-config/jump.ts";
-import { parseTimeMs } from "../../../src/transport/ssh-config/options.ts";
+import { parseSeconds } from "../../../src/transport/ssh-config/option-readers.ts";
 import { fillPath } from "../../../src/transport/ssh-config/tokens.ts";
 
 function options(text: string): readonly (readonly [string, ...string[]])[] {
@@ -10,9 +10,9 @@ function options(text: string): readonly (readonly [string, ...string[]])[] {
 
 test.each([
   ["", []],
-  ["-o StrictHostKeyChecking=no", [["stricthostkeychecking", "no"]]],
-  ["-oStrictHostKeyChecking=no", [["stricthostkeychecking", "no"]]],
-  ['-o "StrictHostKeyChecking no"', [["stricthostkeychecking", "no"]]],
+  ["-o StrictHostKeyChecking=no", [["stricthostkeychecking", "false"]]],
+  ["-oStrictHostKeyChecking=no", [["stricthostkeychecking", "false"]]],
+  ['-o "StrictHostKeyChecking no"', [["stricthostkeychecking", "false"]]],
   ["-o 'UserKnownHostsFile=/a /b'", [["userknownhostsfile", "/a", "/b"]]],
   [`-o ProxyCommand="ssh -W %h:%p -q 'bastion host'"`, [["proxycommand", "ssh -W %h:%p -q 'bastion host'"]]],
   [
@@ -90,19 +90,21 @@ test.each(["", "a,,b", "host:port", "-oProxyCommand=x", "a b"])("jump %j is refu
 });
 
 test.each([
-  ["30", 30_000],
-  ["1m30s", 90_000],
-  ["2H", 7_200_000],
+  ["30", 30],
+  ["1m30s", 90],
+  ["2H", 7_200],
   ["0", 0],
   ["soon", undefined],
   ["none", undefined],
-])("time %s", (text, milliseconds) => {
-  expect(parseTimeMs(text)).toBe(milliseconds);
+])("time %s", (text, seconds) => {
+  expect(parseSeconds(text)).toBe(seconds);
 });
 
-test("tokens and variables in paths; what is not known stays", () => {
+test("tokens and variables in paths; what is not known is refused, as ssh does", () => {
   process.env.VOLLEY_TEST_DIR = "/keys";
   const [known, unknown] = ["VOLLEY_TEST_DIR", "NOT_SET_ANYWHERE"].map((name) => `\${${name}}`);
-  expect(fillPath(`${known}/%h-%%-%Z-${unknown}`, { h: "web1" })).toBe(`/keys/web1-%-%Z-${unknown}`);
+  expect(fillPath(`${known}/%h-%%`, { h: "web1" })).toBe("/keys/web1-%");
+  expect(() => fillPath("/x/%Z", { h: "web1" })).toThrow("there is no token %Z");
+  expect(() => fillPath(`/x/${unknown}`, { h: "web1" })).toThrow("is not set in the environment");
   delete process.env.VOLLEY_TEST_DIR;
 });

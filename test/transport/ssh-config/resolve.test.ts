@@ -10,6 +10,7 @@ import {
   type HostWish,
   type RunSettings,
 } from "../../../src/transport/ssh-config/resolve.ts";
+import { createCommands } from "../../../src/transport/ssh-config/run-command.ts";
 import type { Endpoint } from "../../../src/transport/transport.ts";
 import { scratchHome } from "../lib/scratch.ts";
 
@@ -24,14 +25,13 @@ interface Asked {
   readonly run?: Partial<RunSettings>;
 }
 
-async function resolve(
-  asked: Asked,
-): Promise<{ readonly endpoint: Endpoint; readonly notes: readonly string[] }> {
+async function resolve(asked: Asked): Promise<{ readonly endpoint: Endpoint }> {
   const { config, name = "web1", args = "", wish = {}, run = {} } = asked;
   const file = scratch.write("config", config);
   const { options, words } = parseSshArguments(args, "args");
   const resolver = createResolver({
-    nodes: await readSshConfig(file),
+    files: readSshConfig(file),
+    runCommand: createCommands(new AbortController().signal),
     configFile: file,
     user: undefined,
     privateKeyFile: undefined,
@@ -43,7 +43,7 @@ async function resolve(
     forwardAgent: undefined,
     ...run,
   });
-  const endpoint = resolver.resolve({
+  const endpoint = await resolver.resolve({
     host: name,
     name,
     port: undefined,
@@ -52,10 +52,9 @@ async function resolve(
     password: undefined,
     written: options,
     words,
-    needsOpenSsh: undefined,
     ...wish,
   });
-  return { endpoint, notes: [...resolver.notes] };
+  return { endpoint };
 }
 
 /** A key file that is there: those that are not are left out. */
@@ -130,18 +129,6 @@ test.each([
   expect((await resolve({ config })).endpoint.port).toBe(port);
 });
 
-test.each([
-  "Match exec true\n Port 7",
-  "Match !exec true\n Port 7",
-  "Match originalhost web1 exec true\n Port 7",
-])("%j is passed over, and said so", async (config) => {
-  const { endpoint, notes } = await resolve({ config });
-  expect(endpoint.port).toBe(22);
-  expect(notes).toEqual([
-    expect.stringMatching(/config: Match exec is passed over: Volley runs no programs/),
-  ]);
-});
-
 test("keys add up, with tokens, and those that are not there are left out", async () => {
   const [one, two] = [key("one"), key("id_web1_deploy")];
   const config =
@@ -191,11 +178,14 @@ test("known hosts and their policy", async () => {
     hostKeyPolicy: "accept-new",
     hostKeyAlias: "alias",
     hashKnownHosts: true,
-    hostKeyAlgorithms: "ssh-ed25519,rsa-sha2-512",
+    algorithms: { serverHostKey: ["ssh-ed25519", "rsa-sha2-512"] },
+    newKeysFile: join(homedir(), ".ssh/known1"),
   });
   expect((await resolve({ config: "" })).endpoint.ssh?.knownHostsFiles).toEqual([
     join(homedir(), ".ssh/known_hosts"),
+    join(homedir(), ".ssh/known_hosts2"),
     "/etc/ssh/ssh_known_hosts",
+    "/etc/ssh/ssh_known_hosts2",
   ]);
 });
 
@@ -299,21 +289,18 @@ test("arguments win over files", async () => {
   expect(endpoint).toMatchObject({
     port: 5,
     user: "args",
-    ssh: { hostKeyPolicy: "off", knownHostsFiles: ["/dev/null", "/etc/ssh/ssh_known_hosts"] },
+    ssh: { hostKeyPolicy: "off", newKeysFile: "/dev/null" },
   });
   expect(endpoint.ssh!.jumps.map(({ host }) => host)).toEqual(["other"]);
 });
 
 test("a file that is not there, and one that cannot be parsed, are told by name", async () => {
-  await expect(readSshConfig("/nowhere/config")).rejects.toMatchObject({
-    code: "USAGE",
-    message: "there is no ssh_config file /nowhere/config",
-  });
+  expect(() => readSshConfig("/nowhere/config")).toThrow("there is no ssh_config file /nowhere/config");
   await expect(resolve({ config: 'Host "web1\n Port 7\n' })).rejects.toMatchObject({
     code: "USAGE",
     location: { file: expect.stringMatching(/config$/) },
   });
-  expect(await readSshConfig("none")).toEqual([]);
+  expect(readSshConfig("none")).toEqual([]);
 });
 
 /** What ssh itself makes of a file: the best reference there is. */

@@ -1,16 +1,44 @@
 import { mkdtempSync, readFileSync, rmSync, statSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import ssh2 from "ssh2";
 import { afterEach, beforeEach, expect, test } from "vitest";
 import { generateKey, knownHostsLine } from "../../../src/embedded/keys.ts";
-import { verifyHostKey } from "../../../src/transport/ssh/host-key.ts";
-import { fingerprintOf, hostName, keyType, openKnownHosts } from "../../../src/transport/ssh/known-hosts.ts";
+import { type HostKeyCheck, verifyHostKey } from "../../../src/transport/ssh/host-key.ts";
+import {
+  fingerprintOf,
+  hostName,
+  type KnownHosts,
+  keyType,
+  openKnownHosts,
+  rsaBits,
+} from "../../../src/transport/ssh/known-hosts.ts";
+import type { HostKeyPolicy } from "../../../src/transport/ssh-settings.ts";
 
 const key = blobOf(generateKey("one").publicKey);
 const other = blobOf(generateKey("two").publicKey);
 const endpoint = { host: "web1", address: "10.0.0.1", port: 22, user: "root", privateKeyFile: undefined };
 let directory: string;
 let file: string;
+
+/** How a key is checked, where nothing but the policy is said. */
+function by(
+  knownHosts: KnownHosts,
+  hostKeyPolicy: HostKeyPolicy,
+  more: Partial<HostKeyCheck["settings"]> = {},
+): HostKeyCheck {
+  const settings = {
+    hostKeyPolicy,
+    requiredRsaBits: 1_024,
+    passwordsNeedKnownKeys: false,
+    forwardAgent: false,
+  };
+  return {
+    knownHosts,
+    settings: { ...settings, ...more },
+    unsafe: () => expect.unreachable("it is the usual key"),
+  };
+}
 
 beforeEach(() => {
   directory = mkdtempSync(join(tmpdir(), "volley-known-"));
@@ -83,11 +111,11 @@ test("garbage is passed over, and a file that is not there is empty", () => {
 test("accept-new adds to the first file, made with its directory, for its owner only", () => {
   const first = join(directory, "new", "known_hosts");
   const known = openKnownHosts([first, file]);
-  expect(verifyHostKey(endpoint, key, { knownHosts: known, hostKeyPolicy: "accept-new" })).toBeUndefined();
+  expect(verifyHostKey(endpoint, key, by(known, "accept-new"))).toBeUndefined();
   expect(readFileSync(first, "utf8")).toBe(`10.0.0.1 ssh-ed25519 ${key.toString("base64")}\n`);
   expect(statSync(first).mode & 0o777).toBe(0o600);
   expect(known.check("10.0.0.1", 22, key)).toEqual({ kind: "known" });
-  const refused = verifyHostKey(endpoint, other, { knownHosts: known, hostKeyPolicy: "accept-new" });
+  const refused = verifyHostKey(endpoint, other, by(known, "accept-new"));
   expect(refused).toMatchObject({ code: "HOST_KEY_CHANGED", message: expect.stringContaining(`${first}:1`) });
 });
 
@@ -100,14 +128,104 @@ test("a file whose last line has no end gets one", () => {
 
 test("strict refuses an unknown key and shows its fingerprint; off asks nothing", () => {
   const knownHosts = openKnownHosts([file]);
-  const refused = verifyHostKey(endpoint, key, { knownHosts, hostKeyPolicy: "strict" });
+  const refused = verifyHostKey(endpoint, key, by(knownHosts, "strict"));
   expect(refused).toMatchObject({
     code: "HOST_KEY_UNKNOWN",
     message: expect.stringContaining(fingerprintOf(key)),
     hint: expect.stringContaining("--host-keys accept-new"),
   });
   writeFileSync(file, lineOf("10.0.0.1", other));
-  expect(
-    verifyHostKey(endpoint, key, { knownHosts: openKnownHosts([file]), hostKeyPolicy: "off" }),
-  ).toBeUndefined();
+  expect(verifyHostKey(endpoint, key, by(openKnownHosts([file]), "off"))).toBeUndefined();
 });
+
+test("a host on another port is known by a line without it, unless there is one with it", () => {
+  writeFileSync(file, lineOf("10.0.0.1", key));
+  const known = openKnownHosts([file]);
+  expect(known.check("10.0.0.1", 2222, key)).toEqual({ kind: "known" });
+  // As for ssh: what the plain name has says nothing of what another sshd presents.
+  expect(known.check("10.0.0.1", 2222, other)).toEqual({ kind: "unknown" });
+  expect(known.keyTypes("10.0.0.1", 2222)).toEqual([]);
+  expect(known.keyTypesWithoutPort("10.0.0.1", 2222)).toEqual(["ssh-ed25519"]);
+  writeFileSync(file, lineOf("10.0.0.1", key) + lineOf("[10.0.0.1]:2222", other));
+  expect(openKnownHosts([file]).check("10.0.0.1", 2222, key)).toEqual({ kind: "changed", file, line: 2 });
+  expect(openKnownHosts([file]).keyTypesWithoutPort("10.0.0.1", 2222)).toEqual([]);
+  writeFileSync(file, `@revoked ${lineOf("10.0.0.1", key)}`);
+  expect(openKnownHosts([file]).check("10.0.0.1", 2222, key)).toEqual({ kind: "revoked", file, line: 1 });
+  writeFileSync(file, lineOf("[10.0.0.1]:2222", key));
+  expect(openKnownHosts([file]).check("10.0.0.1", 22, key)).toEqual({ kind: "unknown" });
+});
+
+test("a key of another type than those listed is a changed key", () => {
+  const rsa = blobOf(generateKeyOf("rsa"));
+  writeFileSync(file, lineOf("10.0.0.1", rsa));
+  expect(openKnownHosts([file]).check("10.0.0.1", 22, key)).toEqual({ kind: "changed", file, line: 1 });
+});
+
+test("RSA keys that are too short are refused", () => {
+  const rsa = blobOf(generateKeyOf("rsa"));
+  expect([rsaBits(rsa), rsaBits(key)]).toEqual([2_048, undefined]);
+  writeFileSync(file, lineOf("10.0.0.1", rsa));
+  const check = (requiredRsaBits: number) =>
+    verifyHostKey(endpoint, rsa, by(openKnownHosts([file]), "strict", { requiredRsaBits }));
+  expect(check(2_048)).toBeUndefined();
+  expect(check(3_072)).toMatchObject({
+    message: "web1: its RSA key has 2048 bits, and 3072 are required (RequiredRSASize)",
+  });
+});
+
+test("StrictHostKeyChecking no: with a changed key no password is sent, and no agent forwarded", () => {
+  writeFileSync(file, lineOf("10.0.0.1", other));
+  let unsafe = 0;
+  const check = (forwardAgent: boolean) =>
+    verifyHostKey(endpoint, key, {
+      ...by(openKnownHosts([file]), "off", { passwordsNeedKnownKeys: true, forwardAgent }),
+      unsafe: () => void unsafe++,
+    });
+  expect(check(false)).toBeUndefined();
+  expect(unsafe).toBe(1);
+  expect(check(true)).toMatchObject({ code: "HOST_KEY_CHANGED" });
+});
+
+test.each([
+  ["@nonsense", "10.0.0.1"],
+  ["@revoked @revoked", "10.0.0.1"],
+  ["", "#10.0.0.1"],
+])("a line that begins with %j is passed over", (marker, names) => {
+  writeFileSync(file, `${marker} ${lineOf(names, key)}`);
+  expect(openKnownHosts([file]).check("10.0.0.1", 22, key)).toEqual({ kind: "unknown" });
+});
+
+test("a line whose key is damaged, or of another type than it says, is passed over", () => {
+  const [names, type, base64] = lineOf("10.0.0.1", key).split(" ");
+  writeFileSync(
+    file,
+    `${names} ssh-rsa ${base64}\n${names} ${type} ${base64!.replace("A", "!")}\n${names} ${type}\n`,
+  );
+  expect(openKnownHosts([file]).check("10.0.0.1", 22, key)).toEqual({ kind: "unknown" });
+});
+
+test("a file that cannot be read counts as empty, as for ssh, and is named when the key is not known", () => {
+  writeFileSync(file, lineOf("10.0.0.1", key));
+  // A directory can be read by nobody, not even by root.
+  const known = openKnownHosts([directory, file]);
+  expect(known.check("10.0.0.1", 22, key)).toEqual({ kind: "known" });
+  expect(verifyHostKey(endpoint, other, by(openKnownHosts([directory]), "strict"))).toMatchObject({
+    code: "HOST_KEY_UNKNOWN",
+    message: expect.stringContaining(`(${directory} cannot be read: `),
+  });
+});
+
+test("UserKnownHostsFile none: a new key is trusted by nobody, and goes into no other file", () => {
+  const refused = verifyHostKey(endpoint, key, by(openKnownHosts([file], undefined), "accept-new"));
+  expect(refused).toBeUndefined();
+  const none = openKnownHosts([file], null);
+  expect(verifyHostKey(endpoint, other, by(none, "accept-new"))).toMatchObject({ code: "HOST_KEY_CHANGED" });
+  expect(verifyHostKey({ ...endpoint, address: "10.0.0.2" }, key, by(none, "accept-new"))).toMatchObject({
+    code: "HOST_KEY_UNKNOWN",
+    message: "there is no file to add the key of 10.0.0.2 to",
+  });
+});
+
+function generateKeyOf(type: "rsa"): string {
+  return ssh2.utils.generateKeyPairSync(type, { bits: 2_048 }).public;
+}
