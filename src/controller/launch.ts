@@ -15,6 +15,7 @@ import {
   takeOverScript,
   temporaryPath,
   USE_SCRIPT,
+  wholeScript,
 } from "../core/launch-script.ts";
 import { NO_USABLE_NODE_EXIT, UNKNOWN_RUN_EXIT } from "../core/manifest.ts";
 import { quote } from "../core/shell-quote.ts";
@@ -50,7 +51,7 @@ export function isLaunchTalked(become: Become): boolean {
 }
 
 /**
- * The command that starts a bundle when the host has it, and says `volley:absent` when not, with the directory made
+ * The command that starts a bundle when the host has it whole, and says `volley:absent` when not, with the directory made
  * for it; what an upload with the nonce `left` has left behind is removed. A user that keeps its own copy asks for it
  * with a word instead. Where the host may decline, it says `volley:nonode` when it has no Node to start a bundle with.
  */
@@ -66,7 +67,7 @@ export function launchCommand(
   }
   return inShell(
     `${remove}f="$HOME/${BUNDLE_CACHE}/${id}.run"
-[ -f "$f" ] || { ${mayDecline ? DECLINE : ""}umask 077; mkdir -p "$HOME/${BUNDLE_CACHE}" || exit ${LAUNCH_EXITS.noCache}; echo ${ABSENT}; exit 0; }
+${wholeScript(id)} || { ${mayDecline ? DECLINE : ""}rm -rf "$f"; umask 077; mkdir -p "$HOME/${BUNDLE_CACHE}" || exit ${LAUNCH_EXITS.noCache}; echo ${ABSENT}; exit 0; }
 ${USE_SCRIPT}
 ${startScript(`--target ${id}`, as)}`,
     as,
@@ -90,7 +91,7 @@ ${startScript(`--target ${id}`, as)}`,
 export function attachCommand(id: string, as: LaunchAs | null, { run, host }: RunPart, from: number): string {
   const task = `--attach ${quote(run)} ${from} ${quote(partName(host))}`;
   const find = `f="$HOME/${BUNDLE_CACHE}/${id}.run"
-[ -f "$f" ] || exit ${LAUNCH_EXITS.unknownRun}
+${wholeScript(id)} || exit ${LAUNCH_EXITS.unknownRun}
 ${USE_SCRIPT}`;
   if (as === null || !keepsOwnCopy(as.become)) return inShell(`${find}\n${startScript(task, as)}`, as);
   return inShell(goOnAs(as, `${find}\n${sayWord(as.nonce, "ready")}; exec sh "$f" ${task}`), as);

@@ -24,13 +24,23 @@ export function nameScript(id: string, nonce: string): string {
 /** Notes that the bundle `$f` is used: those that were not for longest go first. */
 export const USE_SCRIPT = 'touch -c "$f" 2>/dev/null';
 
+/** The SHA-256 of a file of this name, as text of the shell, and what follows it. */
+function hashOf(file: string): string {
+  return `sha256sum ${file} 2>/dev/null || shasum -a 256 ${file} 2>/dev/null || openssl dgst -r -sha256 ${file}`;
+}
+
+/** The condition that `$f` is the bundle, whole: a disk may have lost a part of it, and anybody may have put another there. */
+export function wholeScript(id: string): string {
+  return `{ [ -f "$f" ] && case $({ ${hashOf('"$f"')}; } 2>/dev/null) in ${id}*) ;; *) false;; esac; }`;
+}
+
 /**
  * Gives `$t` its name `$f` when it is whole, and removes the bundles that were used least lately, but for those that a
  * process there still reads from. In brackets, the name is not that of the `grep` that looks for it.
  */
 export function takeOverScript(id: string): string {
-  return `s=$(sha256sum "$t" 2>/dev/null || shasum -a 256 "$t" 2>/dev/null || openssl dgst -r -sha256 "$t") || exit ${NO_CACHE_EXIT}
-case "$s" in ${id}*) mv -f "$t" "$f" || exit ${NO_CACHE_EXIT};; *) rm -f "$t"; echo ${CORRUPT}; exit 0;; esac
+  return `s=$(${hashOf('"$t"')}) || exit ${NO_CACHE_EXIT}
+case "$s" in ${id}*) [ -d "$f" ] && exit ${NO_CACHE_EXIT}; mv -f "$t" "$f" || exit ${NO_CACHE_EXIT};; *) rm -f "$t"; echo ${CORRUPT}; exit 0;; esac
 ls -t "$d"/*.run | tail -n +${KEPT_BUNDLES + 1} | while read -r o; do n=\${o##*/}; grep -qs "\${n%.run}[.]run" /proc/[0-9]*/cmdline || rm -f "$o" "$o".*; done
 find "$d" -name ".*.tmp" -mtime +1 -exec rm -f {} +`;
 }
@@ -38,7 +48,8 @@ find "$d" -name ".*.tmp" -mtime +1 -exec rm -f {} +`;
 /** Starts a bundle of this user's own, asking for it with a word where it has none; it then comes on standard input. */
 export function ownCopyScript(id: string, nonce: string, bytes: number, task: string): string {
   return `${nameScript(id, nonce)}
-if [ -f "$f" ]; then ${USE_SCRIPT}; ${sayWord(nonce, "ready")}; else
+if ${wholeScript(id)}; then ${USE_SCRIPT}; ${sayWord(nonce, "ready")}; else
+rm -rf "$f"
 (umask 077; mkdir -p "$d") || exit ${NO_CACHE_EXIT}
 ${sayWord(nonce, "want")}; (umask 077; head -c ${bytes} >"$t") || exit ${NO_CACHE_EXIT}
 ${takeOverScript(id)}

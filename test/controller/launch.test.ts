@@ -2,12 +2,15 @@ import { execFileSync, spawn, spawnSync } from "node:child_process";
 import { createHash } from "node:crypto";
 import { once } from "node:events";
 import {
+  appendFileSync,
   existsSync,
   mkdirSync,
   mkdtempSync,
   readdirSync,
   rmSync,
   statSync,
+  symlinkSync,
+  truncateSync,
   utimesSync,
   writeFileSync,
 } from "node:fs";
@@ -24,6 +27,7 @@ import {
   temporaryPath,
   verifyAndLaunchCommand,
 } from "../../src/controller/launch.ts";
+import { ownCopyScript } from "../../src/core/launch-script.ts";
 
 let home: string;
 beforeEach(() => {
@@ -37,10 +41,14 @@ const script = 'echo "ran $0 $*"\n';
 const id = createHash("sha256").update(script).digest("hex");
 const cache = (): string => join(home, ".cache", "volley", "bundles");
 
-function sh(command: string): { readonly code: number | null; readonly out: string; readonly err: string } {
+function sh(
+  command: string,
+  input = "",
+): { readonly code: number | null; readonly out: string; readonly err: string } {
   const { status, stdout, stderr } = spawnSync("/bin/sh", ["-c", command], {
     env: { HOME: home, PATH: process.env.PATH },
     encoding: "utf8",
+    input,
   });
   return { code: status, out: stdout, err: stderr };
 }
@@ -64,6 +72,52 @@ test("sent whole: named and started; then found", () => {
   expect(sh(verifyAndLaunchCommand(id, "n", null))).toEqual(ran);
   expect(readdirSync(cache())).toEqual([`${id}.run`]);
   expect(sh(launchCommand(id, null))).toEqual(ran);
+});
+
+/** What may become of a bundle on a host. */
+const DAMAGE: readonly (readonly [string, (file: string) => void])[] = [
+  ["emptied", (file) => truncateSync(file)],
+  ["truncated", (file) => truncateSync(file, statSync(file).size - 1)],
+  ["changed in one byte", (file) => writeFileSync(file, script.replace("ran", "Ran"))],
+  ["longer by a byte", (file) => appendFileSync(file, "x")],
+  [
+    "replaced by a directory",
+    (file) => {
+      rmSync(file);
+      mkdirSync(join(file, "below"), { recursive: true });
+    },
+  ],
+  [
+    "replaced by a link to nothing",
+    (file) => {
+      rmSync(file);
+      symlinkSync("nowhere", file);
+    },
+  ],
+];
+
+test.each(DAMAGE)("%s: sent again, once", (_what, damage) => {
+  const file = join(cache(), `${id}.run`);
+  sh(launchCommand(id, null));
+  writeFileSync(file, script);
+  damage(file);
+  expect(sh(launchCommand(id, null))).toEqual({ code: 0, out: `${ABSENT}\n`, err: "" });
+  writeFileSync(join(home, temporaryPath(id, "n")), script, { mode: 0o600 });
+  expect(sh(verifyAndLaunchCommand(id, "n", null)).out).toContain("ran ");
+  expect(sh(launchCommand(id, null)).out).toContain("ran ");
+});
+
+test.each(DAMAGE)("a user's own copy that is %s is asked for again, once", (_what, damage) => {
+  const file = join(cache(), `${id}.run`);
+  mkdirSync(cache(), { recursive: true });
+  writeFileSync(file, script);
+  const start = (input: string) => sh(ownCopyScript(id, "n", script.length, "--target"), input);
+  expect(start("").err).toBe("n:ready\n");
+  damage(file);
+  const again = start(script);
+  expect(again.err).toBe("n:want\n");
+  expect(again.out).toContain("ran ");
+  expect(start("").err).toBe("n:ready\n");
 });
 
 test("sent damaged: said, and removed", () => {

@@ -1,5 +1,6 @@
 import { createHash } from "node:crypto";
-import { readFileSync } from "node:fs";
+import { readdirSync, readFileSync, rmSync, truncateSync } from "node:fs";
+import { join } from "node:path";
 import { expect, test } from "vitest";
 import type { HostFault } from "../../src/embedded/faults.ts";
 import type { EmbeddedFleet } from "../../src/embedded/types.ts";
@@ -265,3 +266,23 @@ test("a host severed amid its tasks is lost, and says so", async () => {
   });
   expect(ran.summary.exitCode).toBe(4);
 });
+
+test.each([true, false])(
+  "a bundle that was damaged on the host is sent again, once (compiled code kept: %j)",
+  async (isKept) => {
+    const project = makeProject(scratch(), { "site.ts": playbookText(TWO_FILES) });
+    const fleet = await startFleet({ count: 1 });
+    const sent = async (): Promise<number> => {
+      const ran = await provision(project, fleet);
+      expect(ran.summary).toMatchObject({ exitCode: 0 });
+      return hostOf(ran, "web01").uploadedBytes;
+    };
+    expect(await sent()).toBeGreaterThan(0);
+    const cache = join(fleet.hosts[0]!.home, ".cache/volley");
+    const [name = ""] = readdirSync(join(cache, "bundles"));
+    if (!isKept) rmSync(join(cache, "compiled"), { recursive: true });
+    truncateSync(join(cache, "bundles", name), isKept ? 5_000 : 0);
+    expect(await sent()).toBeGreaterThan(0);
+    expect(await sent()).toBe(0);
+  },
+);
