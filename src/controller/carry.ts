@@ -57,17 +57,13 @@ export async function carryBundle(
   }
   const hosts: Record<string, CarriedHost> = {};
   for (const host of plan.hosts) {
-    const { groups, vars, plays, inventoryGroups, hostVars, secrets, literals, sources } = makeJob(
-      host,
-      plan,
-      {
-        check: false,
-        diff: false,
-        tags: [],
-        skipTags: [],
-        barriers: false,
-      },
-    );
+    const { groups, vars, plays, inventoryGroups, hostVars, secrets, sources } = makeJob(host, plan, {
+      check: false,
+      diff: false,
+      tags: [],
+      skipTags: [],
+      barriers: false,
+    });
     hosts[host.name] = encodeVars({
       groups,
       vars,
@@ -76,7 +72,6 @@ export async function carryBundle(
       hostVars,
       ...(secrets === undefined ? {} : { secrets }),
       ...(sources === undefined ? {} : { sources }),
-      ...(literals === undefined ? {} : { literals }),
     });
   }
   return {

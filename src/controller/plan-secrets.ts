@@ -62,8 +62,8 @@ async function openHost(host: Host, vars: Host["vars"], store: SecretStore): Pro
   );
 }
 
-function withSecrets(host: Host, { vars, secretTexts, literalTexts }: ResolvedVars): Host {
-  return { ...host, vars, secretTexts, literalTexts };
+function withSecrets(host: Host, { vars, secretTexts }: ResolvedVars): Host {
+  return { ...host, vars, secretTexts };
 }
 
 /** The playbook is in the bundle and runs on every host: a secret in it would have to be in both. */

@@ -92,9 +92,6 @@ export function makeJob(
     plays: mine.map(({ index }) => index),
     ...(secrets.size === 0 ? {} : { secrets: [...secrets] }),
     ...sourcesOf(host),
-    ...(host.literalTexts === undefined || host.literalTexts.length === 0
-      ? {}
-      : { literals: host.literalTexts }),
     ...(session === undefined ? {} : { session }),
     options,
   };

@@ -1,6 +1,7 @@
 import { resolveRoleVars } from "../core/define.ts";
 import type { Host } from "../core/inventory.ts";
 import { isRecord, type Vars } from "../core/json.ts";
+import { plain } from "../core/plain-vars.ts";
 import type { RoleUse } from "../core/role.ts";
 import { findSecrets } from "../core/secret.ts";
 import type { StandardIssue, StandardResult, StandardSchemaV1 } from "../core/standard-schema.ts";
@@ -33,7 +34,6 @@ const render: RenderVar = (text, scope, origin) => {
 
 /** What the inventory says of a host, with those templates rendered whose value is the same everywhere. */
 function foreseenScope(host: Host, play: Vars, groups: Readonly<Record<string, readonly string[]>>): Vars {
-  const literals = host.literalTexts ?? [];
   const magic = {
     ...magicVariables(host.name, { inventoryGroups: groups }),
     group_names: [...host.groups].sort(),
@@ -42,7 +42,7 @@ function foreseenScope(host: Host, play: Vars, groups: Readonly<Record<string, r
     [
       {
         vars: host.vars,
-        templates: { origin: (name) => ({ name }), isData: (text) => literals.includes(text) },
+        origin: (name) => ({ name }),
       },
       { vars: magic },
       { vars: play },
@@ -83,7 +83,7 @@ export async function foreseeRoleVars(
       return host.locked === undefined ? undefined : onlyThere();
     if (findSecrets(host.vars[name]).length > 0 && play[name] === undefined) return onlyThere();
     try {
-      return scope[name];
+      return plain(scope[name]);
     } catch {
       // What is wrong in it, if anything is, is told where it is used.
       return onlyThere();

@@ -76,8 +76,6 @@ export interface Host {
   readonly locked?: readonly VolleyError[];
   /** Once its secrets have been had: by var, the texts to mask wherever the host's part of a run is told. */
   readonly secretTexts?: Readonly<Record<string, readonly string[]>>;
-  /** Once its secrets have been had: those that must be taken as they are, though they look like templates. */
-  readonly literalTexts?: readonly string[];
 }
 
 /** A named set of hosts. */

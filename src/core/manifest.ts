@@ -30,8 +30,6 @@ export interface CarriedHost {
   readonly secrets?: readonly string[];
   /** Where those of the vars are set that hold templates, for errors to say. */
   readonly sources?: Readonly<Record<string, { readonly file: string; readonly line?: number }>>;
-  /** Secrets that are no templates, though they look like some. */
-  readonly literals?: readonly string[];
 }
 
 /** The name of an asset's entry in a bundle; a role is known by its directory. */

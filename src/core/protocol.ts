@@ -33,8 +33,6 @@ export interface Job {
   readonly secrets?: readonly string[];
   /** Where those of the vars are set that hold templates, for errors to say. */
   readonly sources?: Readonly<Record<string, { readonly file: string; readonly line?: number }>>;
-  /** Secrets that are no templates, though they look like some. */
-  readonly literals?: readonly string[];
   /** Whom to become, and how; absent where nothing is to be known of it. */
   readonly become?: JobBecome;
   /** What lets the run outlive its connection; absent where nobody is connected. */

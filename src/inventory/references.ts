@@ -41,15 +41,15 @@ export function fillReferences(
   };
   const whole = /^\s*\{\{\s*([A-Za-z_]\w*(?:\.[A-Za-z_]\w*)*)\s*\}\}\s*$/.exec(value);
   if (whole !== null) return resolve(whole[1]!);
+  if (isTemplate(value.replace(REFERENCE, "")))
+    return fail("only plain references such as {{ name }} can be used here");
   if (value.length > MAX_LENGTH) return fail(`it comes to more than ${MAX_LENGTH} characters`);
   let length = 0;
-  const filled = value.replace(REFERENCE, (_, path: string) => {
+  return value.replace(REFERENCE, (_, path: string) => {
     const found = resolve(path);
     if (typeof found === "object" && !(found instanceof Float)) return fail(`${path} is no text`);
     const text = String(found);
     length += text.length;
     return length > MAX_LENGTH ? fail(`it comes to more than ${MAX_LENGTH} characters`) : text;
   });
-  if (isTemplate(filled)) return fail("only plain references such as {{ name }} can be used here");
-  return filled;
 }

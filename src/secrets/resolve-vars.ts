@@ -26,8 +26,6 @@ export interface ResolvedVars {
   readonly vars: Readonly<Record<string, unknown>>;
   /** By var, the texts to mask. */
   readonly secretTexts: Readonly<Record<string, readonly string[]>>;
-  /** Values that are not templates, though they look like some. */
-  readonly literalTexts: readonly string[];
   /** The vars whose secrets are too short to be masked, with what they are. */
   readonly tooShort: readonly { readonly name: string; readonly source: SecretSource }[];
 }
@@ -39,10 +37,10 @@ const MIN_PIECE_LENGTH = 6;
 const MIN_DIGITS = 6;
 
 /** The texts that give a value away. */
-function textsOf(value: SecretValue, isTemplate: boolean): readonly string[] {
+function textsOf(value: SecretValue): readonly string[] {
   if (value instanceof Data) return [value.text];
   if (typeof value !== "string") return String(value).length < MIN_DIGITS ? [] : [String(value)];
-  if (!isTemplate) return [value];
+  if (!isTemplate(value)) return [value];
   const pieces = value.split(TEMPLATE).map((piece) => piece.trim());
   return [
     value,
@@ -59,11 +57,14 @@ export async function resolveVars(
   const asked = Object.entries(vars).flatMap(([name, value]) =>
     findSecrets(value).map((secret) => ({ name, secret, source: secretSource(secret) })),
   );
-  if (asked.length === 0) return { vars, secretTexts: {}, literalTexts: [], tooShort: [] };
+  if (asked.length === 0) return { vars, secretTexts: {}, tooShort: [] };
   const values = new Map<Secret, SecretValue>();
   const ask = async ({ name, secret }: (typeof asked)[number]): Promise<void> => {
     const location = secretLocation(secret) ?? owner.locate(name);
-    values.set(secret, await store.value(secret, `${name} of ${owner.name}`, location));
+    const value = await store.value(secret, `${name} of ${owner.name}`, location);
+    // As in Ansible, text of a file that was encrypted as a whole may be a template; a secret by itself never is one.
+    const isData = isTemplate(value) && secretSource(secret).kind !== "opened";
+    values.set(secret, isData ? new Data(value) : value);
   };
   const isQuestion = ({ source }: (typeof asked)[number]): boolean =>
     source.kind === "prompt" || source.kind === "vault";
@@ -72,15 +73,10 @@ export async function resolveVars(
   for (const one of asked.filter(isQuestion)) await ask(one);
 
   const secretTexts: Record<string, string[]> = {};
-  const literalTexts = new Set<string>();
   const tooShort: { name: string; source: SecretSource }[] = [];
   for (const { name, secret, source } of asked) {
     const value = values.get(secret)!;
-    // What is written in files, encrypted or not, may be a template; what comes from elsewhere is not.
-    const isFromFile = source.kind === "opened" || source.kind === "vault";
-    const template = isTemplate(value);
-    if (template && !isFromFile) literalTexts.add(value);
-    secretTexts[name] = [...(secretTexts[name] ?? []), ...textsOf(value, template && isFromFile)];
+    secretTexts[name] = [...(secretTexts[name] ?? []), ...textsOf(value)];
     if (source.kind !== "opened" && String(value).trim().length < MIN_SECRET_LENGTH)
       tooShort.push({ name, source });
   }
@@ -92,7 +88,6 @@ export async function resolveVars(
       ]),
     ),
     secretTexts,
-    literalTexts: [...literalTexts],
     tooShort,
   };
 }

@@ -45,14 +45,11 @@ export function magicVariables(host: string, { inventoryGroups }: Pick<Job, "inv
   };
 }
 
-/** What an inventory says of a host: its texts are templates. */
-function inventoryLayer({ literals = [], sources = {} }: Job, vars: Vars): VarLayer {
+/** What an inventory says of a host: its texts are templates, unless they are marked as data. */
+function inventoryLayer({ sources = {} }: Job, vars: Vars): VarLayer {
   return {
     vars,
-    templates: {
-      origin: (name) => ({ name, ...(Object.hasOwn(sources, name) ? sources[name] : undefined) }),
-      isData: (text) => literals.includes(text),
-    },
+    origin: (name) => ({ name, ...(Object.hasOwn(sources, name) ? sources[name] : undefined) }),
   };
 }
 

@@ -29,11 +29,8 @@ export interface VarScope {
 /** Vars of one place. Later layers are over earlier ones. */
 export interface VarLayer {
   readonly vars: Vars;
-  /** Where each var is set, and which texts are taken as they are: what is in the layer are templates. Absent: it is data, which never is one. */
-  readonly templates?: {
-    origin(name: string): VarOrigin;
-    isData?(text: string): boolean;
-  };
+  /** Where each var is set, of a layer whose texts are templates. Absent: they are data, and never taken for any. */
+  readonly origin?: (name: string) => VarOrigin;
 }
 
 /** Stands, in a layer, for the whole scope of whoever asks. */
@@ -62,7 +59,7 @@ class Scope implements VarScope {
 
   isRendered(name: string): boolean {
     const layer = this.#layerOf(name);
-    return layer?.templates !== undefined && holdsTemplate(layer.vars[name]);
+    return layer?.origin !== undefined && holdsTemplate(layer.vars[name]);
   }
 
   #layerOf(name: string): VarLayer | undefined {
@@ -76,12 +73,12 @@ class Scope implements VarScope {
     if (layer === undefined) return undefined;
     const value = layer.vars[name];
     if (value === SELF) return this.vars;
-    if (layer.templates === undefined || !holdsTemplate(value)) return value;
-    const origin = layer.templates.origin(name);
+    if (layer.origin === undefined || !holdsTemplate(value)) return value;
+    const origin = layer.origin(name);
     if (this.#busy.has(name)) throw this.#circle(origin);
     this.#busy.add(name);
     try {
-      const rendered = this.#render(value, layer.templates, origin);
+      const rendered = this.#render(value, origin);
       this.#rendered.set(name, rendered);
       return rendered.value;
     } finally {
@@ -89,9 +86,8 @@ class Scope implements VarScope {
     }
   }
 
-  #render(value: unknown, { isData }: NonNullable<VarLayer["templates"]>, origin: VarOrigin): RenderedVar {
+  #render(value: unknown, origin: VarOrigin): RenderedVar {
     const one = (text: string): RenderedVar => {
-      if (isData?.(text) === true) return { value: text, verbatim: false };
       const name = LONE_NAME.exec(text)?.[1];
       const named = name === undefined ? undefined : this.#layerOf(name)?.vars[name];
       // What is no text keeps its type where it is all there is.

@@ -1,6 +1,7 @@
 import { mkdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { expect, test } from "vitest";
+import { Data } from "../../src/core/value.ts";
 import { command, copy, debug, shell, template } from "../../src/index.ts";
 import { makeWorkplace, runTasks } from "./run-plays.ts";
 
@@ -83,9 +84,8 @@ test("a secret that looks like a template is taken as it is, other vars are rend
     },
     {
       job: {
-        vars: { literal, url: "http://{{ name }}/", name: "web1" },
+        vars: { literal: new Data(literal), url: "http://{{ name }}/", name: "web1" },
         secrets: [literal],
-        literals: [literal],
       },
     },
   );

@@ -14,7 +14,7 @@ function inventory(vars: Vars, ...data: readonly Vars[]): Vars {
     file: "group_vars/all.yml",
     line: Object.keys(vars).indexOf(name) + 1,
   });
-  return createScope([{ vars, templates: { origin } }, ...data.map((one) => ({ vars: one }))], renderValue);
+  return createScope([{ vars, origin }, ...data.map((one) => ({ vars: one }))], renderValue);
 }
 
 function failure(body: () => unknown): VolleyError {
