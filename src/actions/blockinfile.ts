@@ -83,7 +83,7 @@ would add the block again every time.`,
     if (removes && (await system.stat(given.path)) === null) {
       if (!given.create || given.state === "absent") return unchanged(undefined, `there is no ${given.path}`);
     }
-    return inspectEdit(given, system, context, (text) => putBlock(given, removes, text));
+    return inspectEdit(given, system, context, (text) => putBlock(given, removes, text, context.signal));
   },
 
   async apply(change, _params, system) {
@@ -91,7 +91,7 @@ would add the block again every time.`,
   },
 });
 
-function putBlock(given: Params, removes: boolean, text: string): Edited {
+async function putBlock(given: Params, removes: boolean, text: string, signal: AbortSignal): Promise<Edited> {
   const { marker, marker_begin, marker_end, append_newline, prepend_newline } = given;
   const begin = marker.replaceAll("{mark}", marker_begin);
   const end = marker.replaceAll("{mark}", marker_end);
@@ -107,7 +107,7 @@ function putBlock(given: Params, removes: boolean, text: string): Edited {
     place = Math.min(first, last);
     lines.splice(place, Math.abs(last - first) + 1);
   } else {
-    place = insertionIndex(lines, given);
+    place = await insertionIndex(lines, given, signal);
     if (place > 0 && !lines[place - 1]!.endsWith("\n")) lines[place - 1] += "\n";
   }
   const spaced = [...block];

@@ -1,6 +1,7 @@
 import * as v from "valibot";
 import { unchanged } from "../core/action.ts";
 import { expandPythonTemplate, pythonRegex } from "../core/python-regex.ts";
+import { findMatches } from "../system/endable.ts";
 import { defineAction } from "./define.ts";
 import type { Edited } from "./lib/edit-file.ts";
 import { inspectEdit } from "./lib/edit-file.ts";
@@ -80,9 +81,10 @@ survive. Unlike Ansible, a line that ended with CR LF keeps doing so.`,
     if (given.state === "absent" && (await system.stat(given.path)) === null) {
       return unchanged(undefined, `there is no ${given.path}`);
     }
-    return inspectEdit(given, system, context, (text) =>
-      given.state === "absent" ? removeLines(given, text) : putLine(given, text),
-    );
+    return inspectEdit(given, system, context, (text) => {
+      const edit: Edit = { given, text, signal: context.signal };
+      return given.state === "absent" ? removeLines(edit) : putLine(edit);
+    });
   },
 
   async apply(change, _params, system) {
@@ -90,42 +92,52 @@ survive. Unlike Ansible, a line that ended with CR LF keeps doing so.`,
   },
 });
 
-type Matches = (line: string) => RegExpExecArray | boolean;
+interface Edit {
+  readonly given: Params;
+  readonly text: string;
+  readonly signal: AbortSignal;
+}
+
+/** What is found in a line, where it is one of those looked for. */
+type Match = RegExpExecArray | boolean;
 
 /** The line as it should be, without the newline that a YAML block gives it. */
 function wantedLine({ line = "" }: Params): string {
   return line.replace(/\r?\n$/, "");
 }
 
-/** How lines are found: by `regexp`, by `search_string`, else by being `line` itself. */
-function matcher(given: Params): Matches {
+/** Which lines are found: by `regexp`, by `search_string`, else by being `line` itself. */
+async function matchLines({ given, signal }: Edit, lines: readonly string[]): Promise<readonly Match[]> {
   const { regexp, search_string } = given;
   if (regexp !== undefined) {
-    const regex = pythonRegex(regexp);
-    return (line) => regex.exec(withNewline(line)) ?? false;
+    const found = await findMatches(pythonRegex(regexp), lines.map(withNewline), signal);
+    return found.map(([match]) => match ?? false);
   }
-  if (search_string !== undefined) return (line) => line.includes(search_string);
+  if (search_string !== undefined) {
+    return lines.map((line) => line.includes(search_string));
+  }
   const wanted = wantedLine(given);
-  return (line) => lineText(line) === wanted;
+  return lines.map((line) => lineText(line) === wanted);
 }
 
-function removeLines(given: Params, text: string): Edited {
-  const matches = matcher(given);
-  const lines = splitLines(text);
-  const kept = lines.filter((line) => matches(line) === false);
+async function removeLines(edit: Edit): Promise<Edited> {
+  const lines = splitLines(edit.text);
+  const matches = await matchLines(edit, lines);
+  const kept = lines.filter((_line, index) => matches[index] === false);
   return { text: kept.join(""), message: `${lines.length - kept.length} line(s) removed` };
 }
 
-function putLine(given: Params, text: string): Edited {
+async function putLine(edit: Edit): Promise<Edited> {
+  const { given, text, signal } = edit;
   const { backrefs, firstmatch } = given;
   const wanted = wantedLine(given);
-  const matches = matcher(given);
   const lines = splitLines(text);
-  const isMatch = (line: string): boolean => matches(line) !== false;
-  const index = firstmatch ? lines.findIndex(isMatch) : lines.findLastIndex(isMatch);
+  const matches = await matchLines(edit, lines);
+  const isMatch = (match: Match): boolean => match !== false;
+  const index = firstmatch ? matches.findIndex(isMatch) : matches.findLastIndex(isMatch);
   if (index !== -1) {
     const line = lines[index]!;
-    const match = matches(line);
+    const match = matches[index];
     const replaced = backrefs && typeof match === "object" ? expandPythonTemplate(wanted, match) : wanted;
     if (replaced === lineText(line)) return { text, message: "the line is there" };
     lines[index] = replaced.replace(/\n$/, "") + (lineEnding(line) || "\n");
@@ -133,7 +145,7 @@ function putLine(given: Params, text: string): Edited {
   }
   if (backrefs) return { text, message: "no line matches" };
   if (lines.some((line) => lineText(line) === wanted)) return { text, message: "the line is there" };
-  const place = insertionIndex(lines, given);
+  const place = await insertionIndex(lines, given, signal);
   const ending = lineEnding(lines[0] ?? "") || "\n";
   if (place > 0 && lineEnding(lines[place - 1]!) === "") lines[place - 1] += ending;
   lines.splice(place, 0, wanted + ending);

@@ -1,5 +1,6 @@
 import * as v from "valibot";
 import { pythonRegex, pythonReplace } from "../core/python-regex.ts";
+import { findMatches } from "../system/endable.ts";
 import { defineAction } from "./define.ts";
 import type { Edited } from "./lib/edit-file.ts";
 import { inspectEdit } from "./lib/edit-file.ts";
@@ -39,16 +40,13 @@ followed.`,
   title: ({ path }) => path,
 
   async inspect(params, system, context) {
-    return inspectEdit(params, system, context, (text) => {
+    const { signal } = context;
+    return inspectEdit(params, system, context, async (text) => {
       const { after, before, regexp } = params;
-      const section = findSection(text, after, before);
+      const section = await findSection(text, after, before, signal);
       if (section === null) return { text, message: "after and before do not match" };
-      return replaceIn(
-        text,
-        section,
-        pythonRegex(regexp, { multiline: true, unicode: true, global: true }),
-        params.replace,
-      );
+      const regex = pythonRegex(regexp, { multiline: true, unicode: true, global: true });
+      return replaceIn(text, section, regex, params.replace, signal);
     });
   },
 
@@ -63,18 +61,32 @@ interface Section {
 }
 
 /** The part of a text to look in; null when what limits it does not match. */
-function findSection(text: string, after: string | undefined, before: string | undefined): Section | null {
+async function findSection(
+  text: string,
+  after: string | undefined,
+  before: string | undefined,
+  signal: AbortSignal,
+): Promise<Section | null> {
   if (after === undefined && before === undefined) return { start: 0, end: text.length };
   const middle = after === undefined || before === undefined ? ".*" : ".*?";
   const regex = pythonRegex(`${after ?? ""}(?P<volley_section>${middle})${before ?? ""}`, {
     dotAll: true,
     unicode: true,
   });
-  const found = new RegExp(regex.source, `${regex.flags}d`).exec(text)?.indices?.groups?.volley_section;
+  const [matches = []] = await findMatches(new RegExp(regex.source, `${regex.flags}d`), [text], signal);
+  const found = matches[0]?.indices?.groups?.volley_section;
   return found === undefined ? null : { start: found[0], end: found[1] };
 }
 
-function replaceIn(text: string, { start, end }: Section, regex: RegExp, replacement: string): Edited {
-  const { text: changed, count } = pythonReplace(regex, replacement, text.slice(start, end));
+async function replaceIn(
+  text: string,
+  { start, end }: Section,
+  regex: RegExp,
+  replacement: string,
+  signal: AbortSignal,
+): Promise<Edited> {
+  const part = text.slice(start, end);
+  const [matches = []] = await findMatches(regex, [part], signal);
+  const { text: changed, count } = pythonReplace(matches, replacement, part);
   return { text: text.slice(0, start) + changed + text.slice(end), message: `${count} replacement(s)` };
 }

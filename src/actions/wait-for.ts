@@ -96,7 +96,7 @@ unknown. (Ansible skips the task.)`,
       return context.check ? unchanged(undefined, `would wait ${timeout} s`) : { message };
     }
     if (delay > 0 && !context.check) return { message };
-    const look = await lookOnce(requestOf(given), system, context.signal);
+    const look = await lookFor(given, timeout * 1000, system, context.signal);
     if (look.holds) return unchanged(dataOf(given, look, Date.now()));
     return { message, unknown: `whether ${goal(given)} is known only by waiting: it is not so now` };
   },
@@ -104,6 +104,9 @@ unknown. (Ansible skips the task.)`,
     return waitFor(given, system, context);
   },
 });
+
+/** The last look is a whole one. */
+const MIN_LOOK_MS = 1_000;
 
 type Params = v.InferOutput<typeof params>;
 
@@ -120,7 +123,7 @@ async function waitFor(
   }
   await pause(given.delay * 1000, signal);
   for (;;) {
-    const look = await lookOnce(requestOf(given), system, signal);
+    const look = await lookFor(given, until - Date.now(), system, signal);
     if (look.holds) return succeed(given, look, startedAt);
     const left = until - Date.now();
     if (left <= 0) {
@@ -129,6 +132,29 @@ async function waitFor(
       throw new ActionFailure("TIMEOUT", message, { elapsed });
     }
     await pause(Math.min(given.sleep * 1000, left), signal);
+  }
+}
+
+/** Looks once, for so many milliseconds at most: an expression may take longer. */
+async function lookFor(
+  given: Params,
+  leftMs: number,
+  system: ReadSystem,
+  signal: AbortSignal,
+): Promise<Look> {
+  const over = new AbortController();
+  const end = (): void => over.abort();
+  const timer = setTimeout(end, Math.max(MIN_LOOK_MS, leftMs));
+  signal.addEventListener("abort", end, { once: true });
+  if (signal.aborted) end();
+  try {
+    return await lookOnce(requestOf(given), system, over.signal);
+  } catch (thrown) {
+    if (signal.aborted || !over.signal.aborted) throw thrown;
+    return { holds: false, match: null };
+  } finally {
+    clearTimeout(timer);
+    signal.removeEventListener("abort", end);
   }
 }
 

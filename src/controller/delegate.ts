@@ -14,6 +14,7 @@ import type { AnyRole } from "../core/role.ts";
 import { createActionContext } from "../target/action-context.ts";
 import { declareRoles } from "../target/declare.ts";
 import type { DeclaredTask } from "../target/declared-task.ts";
+import { RENDER_BESIDE_OTHERS_MS } from "../target/limits.ts";
 import { performAction } from "../target/perform.ts";
 import { createRenderer, type Renderer } from "../target/renderer.ts";
 import type { RoleRun } from "../target/role-run.ts";
@@ -174,7 +175,7 @@ async function declareHere(event: Asked, options: DelegateOptions): Promise<read
   if (job === undefined || play === undefined || !job.plays.includes(index))
     throw refused(`${host} asks for a task of a play that it is not in`);
   const { createTemplates } = await import("../template/index.ts");
-  const renderer = createRenderer(assets, () => createTemplates);
+  const renderer = createRenderer(assets, () => createTemplates, process.env, RENDER_BESIDE_OTHERS_MS);
   // Of the host's facts nothing is known here: a template that needs one says so.
   const hostVars = hostVariables(job, {} as Facts, renderer.renderVar);
   const restoreConsole = silenceConsole();

@@ -14,6 +14,7 @@ import { takeDirectLock } from "../direct/lock.ts";
 import { type OpenedSystem, openSystem, type UserAccess } from "../direct/open-system.ts";
 import { createDirectUsers } from "../direct/user-systems.ts";
 import { byeForError, execute } from "../target/executor.ts";
+import { RENDER_BESIDE_OTHERS_MS } from "../target/limits.ts";
 import { type HostLock, lendingTurns } from "../target/lock.ts";
 import { createRenderer } from "../target/renderer.ts";
 import { openWire, type Wire } from "../target/wire.ts";
@@ -237,7 +238,12 @@ async function carryOut(
           playbook: playbook.name,
           host: job.host,
         });
-  const renderer = createRenderer(playbook.assets, () => createTemplates, { ...system.user.env });
+  const renderer = createRenderer(
+    playbook.assets,
+    () => createTemplates,
+    { ...system.user.env },
+    RENDER_BESIDE_OTHERS_MS,
+  );
   const { tally, cancelled, error } = await execute({
     playbook: playbook.evaluateAnew(consoleOf((level, text) => emit({ type: "log", level, text }))),
     job,

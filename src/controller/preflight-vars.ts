@@ -5,6 +5,7 @@ import { plain } from "../core/plain-vars.ts";
 import type { RoleUse } from "../core/role.ts";
 import { findSecrets } from "../core/secret.ts";
 import type { StandardIssue, StandardResult, StandardSchemaV1 } from "../core/standard-schema.ts";
+import { mayTakeLong, RENDER_MS, renderWithin } from "../target/limits.ts";
 import { magicVariables } from "../target/variables.ts";
 import { createTemplates } from "../template/index.ts";
 import { createScope, isRendered, type RenderVar } from "../vars/scope.ts";
@@ -29,7 +30,9 @@ const templates = createTemplates();
 const render: RenderVar = (text, scope, origin) => {
   const code = text.match(/\{\{[\s\S]*?\}\}|\{%[\s\S]*?%\}/g) ?? [];
   if (code.some((part) => ASKS_HOST.test(part))) throw new OnlyTheHostKnows();
-  return templates.renderValue(text, scope, origin);
+  return mayTakeLong(text)
+    ? renderWithin(RENDER_MS, `the var "${origin.name}"`, () => templates.renderValue(text, scope, origin))
+    : templates.renderValue(text, scope, origin);
 };
 
 /** What the inventory says of a host, with those templates rendered whose value is the same everywhere. */

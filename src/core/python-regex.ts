@@ -379,18 +379,18 @@ function groupOf(match: RegExpMatchArray, name: string, template: string): strin
   return (/^\d+$/.test(name) ? match[Number(name)] : match.groups?.[name]) ?? "";
 }
 
-/** What Python's `re.subn` gives: the text with every match replaced, and how many there were. `regex` must be global. */
+/** What Python's `re.subn` gives of the matches of an expression in a text: with every one replaced, and how many. */
 export function pythonReplace(
-  regex: RegExp,
+  matches: Iterable<RegExpMatchArray>,
   template: string,
   text: string,
 ): { readonly text: string; readonly count: number } {
   let out = "";
   let end = 0;
   let count = 0;
-  for (const match of text.matchAll(regex)) {
+  for (const match of matches) {
     out += text.slice(end, match.index) + expandPythonTemplate(template, match);
-    end = match.index + match[0].length;
+    end = match.index! + match[0].length;
     count++;
   }
   return { text: out + text.slice(end), count };

@@ -3,6 +3,7 @@ import { type GlobPiece, matchesGlob } from "../core/glob.ts";
 import type { Inventory } from "../core/inventory.ts";
 import { didYouMean } from "../core/nearest.ts";
 import { printable } from "../core/printable.ts";
+import { within } from "../system/endable.ts";
 import { isIpv6 } from "./ip-address.ts";
 import { expandRanges, hasRange } from "./range.ts";
 
@@ -13,6 +14,8 @@ const MAX_GROUPS_NAMED = 12;
 const MAX_SHOWN = 300;
 /** The longest part of a pattern, in characters: that a regular expression is too large one hears only as it is used. */
 const MAX_LENGTH = 4_000;
+/** What a regular expression may take with one name, in milliseconds. */
+const REGEX_MS = 3_000;
 
 function describeGroups(inventory: Inventory): string {
   const names = [...inventory.groups.values()].filter(
@@ -63,7 +66,11 @@ function compile(text: string): Matcher {
   try {
     // Python's spelling of named groups; matching begins at the name's first character, as in Ansible.
     const regex = new RegExp(`^(?:${text.slice(1).replaceAll("(?P<", "(?<")})`, "u");
-    return (name) => regex.test(name);
+    const late = (): VolleyError =>
+      new VolleyError("PATTERN_UNKNOWN", `"${printable(text, MAX_SHOWN)}" takes too long to match a name`, {
+        hint: "an expression such as (a+)+ tries every way to split a name: write it so that there is only one",
+      });
+    return (name) => within(REGEX_MS, late, () => regex.test(name));
   } catch (cause) {
     const reason = cause instanceof Error ? cause.message.replace(/^.*: /, "").toLowerCase() : String(cause);
     throw new VolleyError(

@@ -13,6 +13,7 @@ import type { Vars } from "../core/json.ts";
 import { nearest } from "../core/nearest.ts";
 import { plainVars, restoreVars } from "../core/plain-vars.ts";
 import { extendScope } from "../vars/scope.ts";
+import { leftUntil, RENDER_MS, renderWithin } from "./limits.ts";
 
 /** Renders a template of a role; see src/template. */
 export type Render = (role: string, src: string, vars: Vars, style?: RenderStyle) => string;
@@ -48,7 +49,11 @@ export function createActionContext(options: ActionContextOptions): ActionContex
     ...(restart === undefined ? {} : { restart }),
     asset: (kind, src) => findAsset(assets, role, kind, src),
     assetTree: (kind, src) => searchTree(assets, role, kind, src),
-    render: (src, extra = {}, style = {}) => render(role, src, extendScope(vars, restoreVars(extra)), style),
+    render: (src, extra = {}, style = {}) => {
+      const work = (): string => render(role, src, extendScope(vars, restoreVars(extra)), style);
+      const leftMs = leftUntil(signal);
+      return leftMs < RENDER_MS ? renderWithin(leftMs, `the template ${src}`, work) : work();
+    },
   };
 }
 

@@ -3,6 +3,7 @@ import type { Vars } from "../core/json.ts";
 import type { createTemplates, TemplateLoader, Templates } from "../template/index.ts";
 import type { RenderVar } from "../vars/scope.ts";
 import type { Render } from "./action-context.ts";
+import { mayTakeLong, RENDER_MS, renderWithin } from "./limits.ts";
 
 /** Renders templates: the engine is loaded when the first is rendered, and keeps what it compiled. */
 export interface Renderer {
@@ -16,11 +17,12 @@ function roleOf({ role_path: path }: Vars): string {
   return typeof path === "string" ? path : PLAYBOOK_ROLE;
 }
 
-/** Makes a Renderer over roles' assets; `env` is what `lookup("env")` finds. */
+/** Makes a Renderer over roles' assets; `env` is what `lookup("env")` finds, `limitMs` what each template may take. */
 export function createRenderer(
   assets: AssetStore,
   loadEngine: () => typeof createTemplates,
   env: NodeJS.ProcessEnv = process.env,
+  limitMs = RENDER_MS,
 ): Renderer {
   const byRole = new Map<string, Templates>();
   const templatesOf = (role: string): Templates => {
@@ -37,7 +39,11 @@ export function createRenderer(
     return templates;
   };
   return {
-    render: (role, src, vars, style) => templatesOf(role).render(src, vars, style),
-    renderVar: (text, scope, origin) => templatesOf(roleOf(scope.vars)).renderValue(text, scope, origin),
+    render: (role, src, vars, style) =>
+      renderWithin(limitMs, `the template ${src}`, () => templatesOf(role).render(src, vars, style)),
+    renderVar: (text, scope, origin) => {
+      const render = () => templatesOf(roleOf(scope.vars)).renderValue(text, scope, origin);
+      return mayTakeLong(text) ? renderWithin(limitMs, `the var "${origin.name}"`, render) : render();
+    },
   };
 }

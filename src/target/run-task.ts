@@ -7,6 +7,7 @@ import type { ItemResult, Result, State } from "../core/result.ts";
 import type { TaskResult } from "../core/role.ts";
 import type { System } from "../core/system.ts";
 import type { DeclaredTask } from "./declared-task.ts";
+import { askWithin } from "./limits.ts";
 import { finishRestarted, type Performed, performAction } from "./perform.ts";
 import { type RetryOptions, withRetries } from "./retries.ts";
 import { toTaskResult } from "./task-handle.ts";
@@ -76,7 +77,9 @@ async function runOnce(
     | undefined;
   const holds =
     restartedMs !== undefined ||
-    (typeof condition === "function" ? await condition(...item) : (condition ?? true));
+    (typeof condition === "function"
+      ? await askWithin("its condition", kill, () => condition(...item))
+      : (condition ?? true));
   if (!holds) return { state: "skipped", message: "the condition does not hold" };
   const check = options.check ?? checkMode;
   const action = (): ActionCall => (typeof call === "function" ? call(item[0]) : call);
@@ -94,10 +97,12 @@ async function runOnce(
         ? await perform()
         : await finishRestarted(action(), system, actionContext, restartedMs);
     if (result.state === "skipped") return result;
-    const judged = judge(result, failedWhen as Judgement, "failed", applied ? "changed" : "unchanged");
-    return judged.state === "failed"
-      ? judged
-      : judge(judged, changedWhen as Judgement, "changed", "unchanged");
+    const within = (rule: unknown): Judgement =>
+      typeof rule !== "function"
+        ? (rule as Judgement)
+        : (told) => askWithin("its rule", kill, () => rule(told));
+    const judged = judge(result, within(failedWhen), "failed", applied ? "changed" : "unchanged");
+    return judged.state === "failed" ? judged : judge(judged, within(changedWhen), "changed", "unchanged");
   };
   return withRetries(options as RetryOptions, actionContext, stop, attempt);
 }

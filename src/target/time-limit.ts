@@ -1,4 +1,5 @@
 import type { Result } from "../core/result.ts";
+import { noteDeadline } from "./limits.ts";
 
 /** How long what a task runs may take to end once it is told to. */
 const GRACE_MS = 10_000;
@@ -14,6 +15,7 @@ export async function withTimeLimit(
 ): Promise<Result> {
   if (seconds === undefined) return work(kill);
   const limit = new AbortController();
+  noteDeadline(limit.signal, seconds * 1000);
   const end = (): void => limit.abort();
   if (kill.aborted) end();
   kill.addEventListener("abort", end, { once: true });

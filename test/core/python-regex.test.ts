@@ -128,14 +128,15 @@ describe("expandPythonTemplate", () => {
 describe("pythonReplace", () => {
   it("replaces every match and counts", () => {
     const regex = pythonRegex("^(\\w+)=(.*)$", { multiline: true, global: true });
-    expect(pythonReplace(regex, "\\2: \\1", "a=1\n# b\nc=2\n")).toEqual({
+    const text = "a=1\n# b\nc=2\n";
+    expect(pythonReplace(text.matchAll(regex), "\\2: \\1", text)).toEqual({
       text: "1: a\n# b\n2: c\n",
       count: 2,
     });
   });
 
   it("matches the empty string between characters, as Python 3.7 and later", () => {
-    expect(pythonReplace(pythonRegex("x*", { global: true }), "-", "abxd")).toEqual({
+    expect(pythonReplace("abxd".matchAll(pythonRegex("x*", { global: true })), "-", "abxd")).toEqual({
       text: "-a-b--d-",
       count: 5,
     });

@@ -1,5 +1,6 @@
 import { describe, expect, it } from "vitest";
 import { limitHosts, selectHosts } from "../../src/inventory/select.ts";
+import { PATIENT } from "../lib/patience.ts";
 import { failure, load, project } from "./project.ts";
 
 const HOSTS = `
@@ -199,4 +200,9 @@ describe("limitHosts", () => {
     );
     expect(await failure(limit("@x"))).toBe("USAGE the limit @x cannot be read: there is no such file");
   });
+});
+
+it("ends a regular expression that would never end, and says which", PATIENT, async () => {
+  const inventory = await load({ hosts: `${"a".repeat(40)}1\n` });
+  expect(() => selectHosts(inventory, "~(a+)+$")).toThrow(/"~\(a\+\)\+\$" takes too long to match a name/);
 });

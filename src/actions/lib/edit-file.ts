@@ -32,7 +32,7 @@ export async function inspectEdit(
   params: EditParams,
   system: ReadSystem,
   context: ActionContext,
-  edit: (text: string) => Edited,
+  edit: (text: string) => Edited | Promise<Edited>,
 ): Promise<FileChange | Unchanged<undefined> | null> {
   const path = await followLinks(system, params.path);
   const current = await system.readIfExists(path);
@@ -41,7 +41,7 @@ export async function inspectEdit(
       throw new VolleyError("ACTION_FAILED", `there is no ${path} to be edited; make it first`);
     return { ...NOTHING, path, diff: { path }, unknown: `there is no ${path} yet` };
   }
-  const edited = edit(bytesToText(current ?? new Uint8Array()));
+  const edited = await edit(bytesToText(current ?? new Uint8Array()));
   const { owner, group, mode, backup, validate } = params;
   if (current === null && edited.text === "") return unchanged(undefined, edited.message);
   const change = await inspectFile({

@@ -1,4 +1,5 @@
 import { pythonRegex } from "../../core/python-regex.ts";
+import { findMatches } from "../../system/endable.ts";
 import { withNewline } from "./text.ts";
 
 /** Where something new goes in a file. */
@@ -12,16 +13,17 @@ export interface Place {
 }
 
 /** The index something new gets among lines (with their endings); at the end when no line matches. */
-export function insertionIndex(
+export async function insertionIndex(
   lines: readonly string[],
   { insertafter, insertbefore, firstmatch }: Place,
-): number {
+  signal: AbortSignal,
+): Promise<number> {
   if (insertbefore === "BOF" || insertafter === "BOF") return 0;
   const pattern = insertbefore ?? insertafter;
   if (pattern === undefined || pattern === "EOF") return lines.length;
-  const regex = pythonRegex(pattern);
-  const matches = (line: string): boolean => regex.test(withNewline(line));
-  const index = firstmatch === true ? lines.findIndex(matches) : lines.findLastIndex(matches);
+  const found = await findMatches(pythonRegex(pattern), lines.map(withNewline), signal);
+  const isMatch = (matches: readonly unknown[]): boolean => matches.length > 0;
+  const index = firstmatch === true ? found.findIndex(isMatch) : found.findLastIndex(isMatch);
   if (index === -1) return lines.length;
   return insertbefore === undefined ? index + 1 : index;
 }

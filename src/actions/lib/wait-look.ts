@@ -1,7 +1,7 @@
 import { pythonRegex } from "../../core/python-regex.ts";
 import type { ReadSystem } from "../../core/system.ts";
 import { type ConnectionState, countConnections } from "./active-connections.ts";
-import { kernelAddresses, lookAtPort } from "./wait-port.ts";
+import { findIn, kernelAddresses, lookAtPort } from "./wait-port.ts";
 
 /** What is waited for. */
 export interface WaitRequest {
@@ -27,7 +27,7 @@ export async function lookOnce(request: WaitRequest, system: ReadSystem, signal:
   const regex = search_regex === undefined ? undefined : pythonRegex(search_regex, { multiline: true });
   const wantsGone = state === "stopped" || state === "absent";
   if (path !== undefined) {
-    const { there, match } = await lookAtPath(system, path, regex);
+    const { there, match } = await lookAtPath(system, path, regex, signal);
     return { holds: there !== wantsGone, match };
   }
   if (port === undefined) return { holds: true, match: null };
@@ -48,10 +48,11 @@ async function lookAtPath(
   system: ReadSystem,
   path: string,
   regex: RegExp | undefined,
+  signal: AbortSignal,
 ): Promise<{ readonly there: boolean; readonly match: RegExpExecArray | null }> {
   if (regex === undefined) return { there: (await system.stat(path)) !== null, match: null };
   const text = (await system.readIfExists(path))?.toString("utf8");
-  const match = text === undefined ? null : regex.exec(text);
+  const match = text === undefined ? null : await findIn(regex, text, signal);
   return { there: match !== null, match };
 }
 

@@ -3,6 +3,7 @@ import { connect, isIPv4, isIPv6 } from "node:net";
 import type { Duplex } from "node:stream";
 import { isVolleyError } from "../../core/errors.ts";
 import type { ReadSystem } from "../../core/system.ts";
+import { findMatches } from "../../system/endable.ts";
 
 const MAX_READ = 1 << 20;
 
@@ -26,6 +27,16 @@ export interface PortState {
   readonly match: RegExpExecArray | null;
 }
 
+/** The first match of an expression in a text. Fails with `CANCELLED`. */
+export async function findIn(
+  regex: RegExp,
+  text: string,
+  signal: AbortSignal,
+): Promise<RegExpExecArray | null> {
+  const [matches] = await findMatches(regex, [text], signal);
+  return matches?.[0] ?? null;
+}
+
 /** Connects to a port, and listens to what it says when there is something to be found in it. */
 export function lookAtPort({ host, port, timeoutMs, regex, signal, dial }: PortOptions): Promise<PortState> {
   return new Promise((resolve, reject) => {
@@ -33,10 +44,13 @@ export function lookAtPort({ host, port, timeoutMs, regex, signal, dial }: PortO
     let text = "";
     let open = false;
     let ended = false;
+    let looking = Promise.resolve();
+    const over = new AbortController();
     const finish = (match: RegExpExecArray | null = null): void => {
       clearTimeout(timer);
       signal.removeEventListener("abort", onAbort);
       ended = true;
+      over.abort();
       socket?.destroy();
       resolve({ open, match });
     };
@@ -48,10 +62,19 @@ export function lookAtPort({ host, port, timeoutMs, regex, signal, dial }: PortO
       connected.on("error", () => finish());
       connected.on("data", (chunk: Buffer) => {
         text = (text + chunk.toString("latin1")).slice(-MAX_READ);
-        const match = regex?.exec(Buffer.from(text, "latin1").toString("utf8")) ?? null;
-        if (match !== null) finish(match);
+        if (regex === undefined) return;
+        // In the order in which it is said: a look at less of it is over first.
+        looking = looking.then(async () => {
+          if (ended) return;
+          const match = await findIn(regex, Buffer.from(text, "latin1").toString("utf8"), over.signal);
+          if (match !== null) finish(match);
+        });
+        looking.catch(() => {});
       });
-      connected.once("end", () => finish());
+      connected.once("end", () => {
+        const end = (): void => finish();
+        looking.then(end, end);
+      });
     };
     const onConnect = (): void => {
       open = true;
