@@ -13,8 +13,16 @@ export type HostFault =
       readonly direction?: "in" | "out";
       readonly times?: number;
     }
-  /** A banner at login, and text on stdout before any command's own, as from a chatty shell profile. */
-  | { readonly kind: "noisyBanner"; readonly banner?: string; readonly stdout?: string }
+  /**
+   * A banner at login, and text on stdout before any command's own, as ~/.ssh/rc prints it; `inSftp`: and before SFTP, as
+   * a shell's profile does.
+   */
+  | {
+      readonly kind: "noisyBanner";
+      readonly banner?: string;
+      readonly stdout?: string;
+      readonly inSftp?: boolean;
+    }
   /** Nothing can be created or changed in the home directory. */
   | { readonly kind: "readOnlyHome" }
   /** SFTP writes fail once the host has received this many bytes of file content. */

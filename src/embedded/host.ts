@@ -45,6 +45,7 @@ export async function startHost(
   const home = join(root, "homes", name);
   mkdirSync(home, { recursive: true, mode: 0o700 });
   const sessionHome = findFault(faults, "readOnlyHome") === undefined ? home : makeReadOnly(home);
+  const banner = findFault(faults, "noisyBanner");
   const counts = { execs: 0, sftpBytesIn: 0 };
   const server = await startHostServer({
     hostKey: (findFault(faults, "wrongHostKey") ? generateKey("another-host") : hostKey).privateKey,
@@ -60,13 +61,14 @@ export async function startHost(
         cwd: sessionHome,
         env: sessionEnvironment(context, name, sessionHome, faults),
         shell: options.shell ?? "/bin/sh",
-        profileOutput: findFault(faults, "noisyBanner")?.stdout ?? "",
+        profileOutput: banner?.stdout ?? "",
         processes,
       },
       sftp: findFault(faults, "noSftp")
         ? undefined
         : {
             home: sessionHome,
+            profileOutput: banner?.inSftp === true ? (banner.stdout ?? "") : "",
             faults: createSftpFaults(faults, [home, sessionHome]),
             onBytesIn: (bytes) => {
               counts.sftpBytesIn += bytes;

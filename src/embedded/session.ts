@@ -75,7 +75,9 @@ function serveSession(session: Session, context: SessionContext, closed: AbortSi
   });
   session.on("subsystem", (accept, reject, { name }) => {
     if (name !== "sftp" || context.sftp === undefined) return reject();
-    void serveSftp(accept(), context.sftp, closed);
+    const channel = accept();
+    if (context.sftp.profileOutput !== "") channel.write(context.sftp.profileOutput);
+    void serveSftp(channel, context.sftp, closed);
   });
   session.on("eof", () => {
     // ssh2 1.17 refuses signals once the client has ended its input, which sshd does not.

@@ -9,6 +9,8 @@ export interface SftpContext {
   /** What relative paths are relative to. */
   readonly home: string;
   readonly faults: SftpFaults;
+  /** Text that the shell's profile prints before the server begins. */
+  readonly profileOutput: string;
   /** Called with the size in bytes of each write. */
   readonly onBytesIn: (bytes: number) => void;
 }

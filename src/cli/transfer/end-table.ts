@@ -1,4 +1,5 @@
 import { foldNodeSet } from "../../fanout/node-set.ts";
+import type { NoHashes } from "../../fanout/transfer/remote-hash.ts";
 import type { FileAction, TransferOutcome, TransferResult } from "../../fanout/transfer/result.ts";
 import { count, formatBytes, formatElapsed, formatRate } from "../../reporter/rows/amounts.ts";
 import { BOLD, DIM, type Row, type Style, segment } from "../../reporter/rows/row.ts";
@@ -153,10 +154,21 @@ function totalRows(
   ];
 }
 
+const NO_HASHES: Readonly<Record<NoHashes, string>> = {
+  program: "no sha256sum there",
+  sessions: "its sshd grants no second session: raise MaxSessions",
+  silence: "what asks for hashes did not answer",
+};
+
 /** Says so where some host could not tell a hash. */
 function verification(results: readonly TransferResult[]): readonly string[] {
-  const bySize = results.filter(({ verifiedBy }) => verifiedBy === "size").map(({ host }) => host);
-  if (bySize.length > 0)
-    return [`verified by size only on ${foldNodeSet(bySize).join(",")} (no sha256sum there)`];
+  const bySize = results.filter(({ verifiedBy }) => verifiedBy === "size");
+  const reasons = [...new Set(bySize.map(({ noHashes = "silence" }) => noHashes))].sort();
+  if (reasons.length > 0) {
+    return reasons.map((reason) => {
+      const hosts = bySize.filter(({ noHashes = "silence" }) => noHashes === reason).map(({ host }) => host);
+      return `verified by size only on ${foldNodeSet(hosts).join(",")} (${NO_HASHES[reason]})`;
+    });
+  }
   return results.some(({ verifiedBy }) => verifiedBy === "sha256") ? ["verified by SHA-256"] : [];
 }

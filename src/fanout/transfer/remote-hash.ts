@@ -1,4 +1,8 @@
+import { isVolleyError } from "../../core/errors.ts";
 import type { RemoteProcess } from "../../transport/transport.ts";
+
+/** Why a host tells no hashes: no program of its can, its server grants no session for one, or what was started says nothing. */
+export type NoHashes = "program" | "sessions" | "silence";
 
 /** SHA-256 of files on a host, by a program of the host's. */
 export interface RemoteHasher {
@@ -8,12 +12,16 @@ export interface RemoteHasher {
   prefix(path: string, bytes: number): Promise<string | undefined>;
   /** Whose process it is, once it has answered; undefined where that is not known. */
   readonly userId: number | undefined;
+  /** Why it tells none, once that is known. */
+  readonly cannot: NoHashes | undefined;
   end(): void;
 }
 
-/** Asked before anything else; a host that cannot is not asked again. */
+/** Asked before anything else; a host that cannot is not asked again. What a profile or ~/.ssh/rc prints stands before it. */
 const GREETING = "volley-hash";
+const GREETED = new RegExp(`${GREETING}(?: (none|\\d{1,10}))?$`);
 const GREETING_MS = 15_000;
+const MAX_NOISE = 64 << 10;
 /** A file that is worth a process of its own. */
 const LARGE_BYTES = 4 << 20;
 const BATCH_FILES = 128;
@@ -27,7 +35,7 @@ const MAX_HELD = 1 << 20;
  */
 export const HASH_SCRIPT = [
   `o="openssl dgst -sha256 -r";h=;for c in sha256sum "shasum -a 256" "$o";do command -v \${c%% *} >/dev/null 2>&1&&{ h=$c;break;};done`,
-  `[ -n "$h" ]||{ echo none;exit 0;};[ "$(echo x|$o 2>/dev/null|wc -c)" -gt 64 ]||o=$h;echo ${GREETING} $(id -u)`,
+  `[ -n "$h" ]||{ echo ${GREETING} none;exit 0;};[ "$(echo x|$o 2>/dev/null|wc -c)" -gt 64 ]||o=$h;echo ${GREETING} $(id -u)`,
   `while IFS= read -r n;do case $n in`,
   `w)set --;while IFS= read -r p&&[ "$p" != . ];do set -- "$@" "$p";done;$h "$@" 2>/dev/null;;`,
   `f)IFS= read -r p;[ -r "$p" ]&&$o <"$p";;`,
@@ -52,10 +60,13 @@ export function createRemoteHasher(start: () => Promise<RemoteProcess>): RemoteH
   let held = "";
   let timer: NodeJS.Timeout | undefined;
   let userId: number | undefined;
+  let cannot: NoHashes | undefined;
+  let noise = 0;
 
-  const giveUp = (): void => {
+  const giveUp = (why: NoHashes): void => {
     if (state === "gone") return;
     state = "gone";
+    cannot = why;
     clearTimeout(timer);
     process?.stdin.end();
     process?.stdout.resume();
@@ -79,13 +90,16 @@ export function createRemoteHasher(start: () => Promise<RemoteProcess>): RemoteH
   };
   const takeLine = (line: string): void => {
     if (state === "starting") {
+      const greeted = GREETED.exec(line);
+      noise += line.length + 1;
+      if (greeted === null) return noise > MAX_NOISE ? giveUp("silence") : undefined;
       clearTimeout(timer);
-      const [word, id] = line.split(" ");
-      if (word !== GREETING) return giveUp();
-      if (id !== undefined && /^\d{1,10}$/.test(id)) userId = Number(id);
+      const [, id] = greeted;
+      if (id === "none") return giveUp("program");
+      if (id !== undefined) userId = Number(id);
       return next();
     }
-    if (state !== "busy") return giveUp();
+    if (state !== "busy") return giveUp("silence");
     const [, hash, name] = /^([0-9a-f]{64}) [ *](.*)$/.exec(line) ?? [];
     if (hash !== undefined) {
       if (hashes.size < batch.length) hashes.set(batch[0]!.what === "w" ? name! : batch[0]!.path, hash);
@@ -101,12 +115,12 @@ export function createRemoteHasher(start: () => Promise<RemoteProcess>): RemoteH
     state = "starting";
     try {
       process = await start();
-    } catch {
-      return giveUp();
+    } catch (thrown) {
+      return giveUp(isVolleyError(thrown) && thrown.code === "SESSION_REFUSED" ? "sessions" : "silence");
     }
     // The transfer may have ended meanwhile.
     if ((state as string) === "gone") return void process.stdin.end();
-    timer = setTimeout(giveUp, GREETING_MS);
+    timer = setTimeout(() => giveUp("silence"), GREETING_MS);
     process.stdin.on("error", () => {});
     process.stderr.resume();
     process.stdout.on("data", (chunk: Buffer) => {
@@ -115,9 +129,11 @@ export function createRemoteHasher(start: () => Promise<RemoteProcess>): RemoteH
       const lines = held.split("\n");
       held = lines.pop()!;
       for (const line of lines) takeLine(line);
-      if (held.length > MAX_HELD) giveUp();
+      if (held.length > MAX_HELD) giveUp("silence");
     });
-    void process.exit.then(giveUp);
+    void process.exit.then((exit) =>
+      giveUp(exit.kind === "lost" && exit.refused === true ? "sessions" : "silence"),
+    );
   };
   const ask = (path: string, what: Wanted["what"]): Promise<string | undefined> => {
     // What is read by lines cannot name it.
@@ -135,7 +151,10 @@ export function createRemoteHasher(start: () => Promise<RemoteProcess>): RemoteH
     get userId() {
       return userId;
     },
-    end: giveUp,
+    get cannot() {
+      return cannot;
+    },
+    end: () => giveUp("silence"),
   };
 }
 

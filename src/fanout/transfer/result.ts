@@ -1,4 +1,5 @@
 import type { SerializedError } from "../../core/errors.ts";
+import type { NoHashes } from "./remote-hash.ts";
 
 /** What became of a host's part of a transfer. */
 export type TransferOutcome = "ok" | "failed" | "unreachable" | "lost" | "cancelled";
@@ -43,6 +44,8 @@ export interface TransferResult extends TransferCounts {
   readonly error: SerializedError | undefined;
   /** How it was made sure that what was sent arrived: undefined when nothing was. */
   readonly verifiedBy: "sha256" | "size" | undefined;
+  /** Why it was made sure by size only, where it was. */
+  readonly noHashes: NoHashes | undefined;
   /** From the beginning of the connection. */
   readonly elapsedMs: number;
 }

@@ -8,7 +8,7 @@ import { startAs } from "../start-as.ts";
 import type { TransferContext, TransferSettings } from "./context.ts";
 import type { LocalHashes } from "./local-hash.ts";
 import { openParts, type Parts } from "./parts.ts";
-import { createRemoteHasher, HASH_SCRIPT } from "./remote-hash.ts";
+import { createRemoteHasher, HASH_SCRIPT, type RemoteHasher } from "./remote-hash.ts";
 import type { TransferListener, TransferOutcome, TransferResult } from "./result.ts";
 import { createTally } from "./tally.ts";
 import { createWindow } from "./window.ts";
@@ -43,12 +43,14 @@ export async function transferHost(
   const { settings, localHashes, localParts, windowBytes, listener, signal, work } = options;
   const startedAt = performance.now();
   const tally = createTally(host.name, listener);
+  let remoteHashes: RemoteHasher | undefined;
   const resultOf = (outcome: TransferOutcome, error?: SerializedError): TransferResult => ({
     ...tally.counts(),
     host: host.name,
     outcome,
     error: error ?? tally.firstError,
     verifiedBy: tally.verifiedBy,
+    noHashes: tally.verifiedBy === "size" ? remoteHashes?.cannot : undefined,
     elapsedMs: performance.now() - startedAt,
   });
   if (signal.aborted) return resultOf("cancelled");
@@ -60,7 +62,7 @@ export async function transferHost(
   }
   const startsAs = { host: host.name, login: host.endpoint.user, become: host.become, signal };
   const reached = connection;
-  const remoteHashes = createRemoteHasher(() => startAs(reached, HASH_SCRIPT, startsAs));
+  remoteHashes = createRemoteHasher(() => startAs(reached, HASH_SCRIPT, startsAs));
   let files: FileSession | undefined;
   const onAbort = (): void => {
     files?.end();

@@ -30,6 +30,9 @@ export interface OpenFileSessionOptions {
 /** What a server without SFTP exits with: sh(1) for what is not found, and sftp-server's own script. */
 export const NO_SFTP_SERVER_EXIT = 127;
 
+/** What to do where no server answers. */
+export const NO_SUBSYSTEM_HINT = "its sshd_config needs a Subsystem sftp line";
+
 const GREETING_MS = 15_000;
 const STDERR_KEPT = 2_000;
 
@@ -60,7 +63,7 @@ export async function openFileSession(
       isOpen
         ? new VolleyError("CONNECTION_LOST", `${host}: the SFTP session ended: ${why}`)
         : new VolleyError("SFTP_UNAVAILABLE", `${host} has no SFTP: ${why}`, {
-            hint: "its sshd_config needs a Subsystem sftp line",
+            hint: NO_SUBSYSTEM_HINT,
           }),
     );
   };

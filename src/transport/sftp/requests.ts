@@ -97,11 +97,15 @@ export function createRequests(
   };
 }
 
+/** What to do where something else than SFTP comes first: sshd starts its sftp-server by the login shell. */
+export const PROFILE_HINT =
+  "does a profile on the host, such as ~/.bashrc, print something? It must not for shells that are not interactive";
+
 /** What a server sent that SFTP does not allow. */
 export function notSftp(host: string, { message }: MalformedSftpError, isGreeted: boolean): VolleyError {
   if (isGreeted) return new SftpError(5, `${host}: what its SFTP server sends is no SFTP: ${message}`);
   return new VolleyError("SFTP_UNAVAILABLE", `${host}: what came is no SFTP: ${message}`, {
-    hint: "does a profile on the host, such as ~/.bashrc, print something?",
+    hint: PROFILE_HINT,
   });
 }
 

@@ -5,7 +5,8 @@ import { loginShellLine } from "../../core/shell-quote.ts";
 import type { FileSession } from "../file-session.ts";
 import { leaveWhenSilent } from "../left-open.ts";
 import { sessionRefused } from "../session-refused.ts";
-import { openFileSession } from "../sftp/open-file-session.ts";
+import { NO_SUBSYSTEM_HINT, openFileSession } from "../sftp/open-file-session.ts";
+import { PROFILE_HINT } from "../sftp/requests.ts";
 import type {
   Connection,
   Endpoint,
@@ -73,11 +74,12 @@ export function createSshConnection(
           client.sftp((error, opened) => {
             if (error === undefined || error === null) return resolve(opened);
             if (isRefused(error)) return reject(sessionRefused(host, error));
+            // What a server says instead of SFTP is found by another than what says that there is none.
+            const isMissing = /Unable to start subsystem/i.test(error.message);
+            const why = isMissing ? "has no SFTP" : "begins no SFTP";
+            const hint = isMissing ? NO_SUBSYSTEM_HINT : PROFILE_HINT;
             reject(
-              new VolleyError("UPLOAD_FAILED", `${host} has no SFTP: ${error.message}`, {
-                cause: error,
-                hint: "its sshd_config needs a Subsystem sftp line",
-              }),
+              new VolleyError("UPLOAD_FAILED", `${host} ${why}: ${error.message}`, { cause: error, hint }),
             );
           });
         }),
@@ -202,7 +204,7 @@ async function openFiles(
           return reject(
             new VolleyError("SFTP_UNAVAILABLE", `${host} has no SFTP: ${error.message}`, {
               cause: error,
-              hint: "its sshd_config needs a Subsystem sftp line",
+              hint: NO_SUBSYSTEM_HINT,
             }),
           );
         }

@@ -431,10 +431,45 @@ describe("a host that cannot tell a hash", () => {
     expect(results[0]).toMatchObject({
       outcome: "ok",
       verifiedBy: "size",
+      noHashes: "program",
       keptBytes: held,
       sentBytes: BYTES - held,
     });
     expect(readFileSync(join(home, "big")).equals(readFileSync(join(source, "big")))).toBe(true);
+  });
+});
+
+describe("a host", () => {
+  it("whose ~/.ssh/rc prints is verified all the same", async () => {
+    const faults = () => ({ kind: "noisyBanner", stdout: "Welcome!\nno newline" }) as const;
+    const { hosts } = await start({ count: 1, faults });
+    const source = makeTree(scratch(), { f: "x" });
+    const { results } = await put(hosts, [`${source}/f`], "f");
+    expect(results[0]).toMatchObject({ outcome: "ok", verifiedBy: "sha256" });
+  });
+
+  it("that grants one session is verified by reading back what was written", async () => {
+    const faults = () => [{ kind: "maxSessions", sessions: 1 }, { kind: "corruptUpload" }] as const;
+    const { hosts, fleet } = await start({ count: 2, faults: (index) => faults().slice(0, index + 1) });
+    const source = makeTree(scratch(), { big: randomBytes(1_000_000), f: "x" });
+    const { results } = await put(hosts, [source], "d");
+    expect(results[0]).toMatchObject({ outcome: "ok", verifiedBy: "sha256", files: { sent: 2 } });
+    expect(results[1]).toMatchObject({ outcome: "failed", files: { failed: 2 } });
+    expect(readdirSync(join(fleet.hosts[1]!.home, "d"))).toEqual([]);
+    const got = await get([hosts[0]!], ["d"], scratch());
+    expect(got.results[0]).toMatchObject({ outcome: "ok", verifiedBy: "size", noHashes: "sessions" });
+  });
+
+  it("whose profile prints before SFTP begins is not said to have none", async () => {
+    const faults = () => ({ kind: "noisyBanner", stdout: "Welcome!\n", inSftp: true }) as const;
+    const { hosts } = await start({ count: 1, faults });
+    const source = makeTree(scratch(), { f: "x" });
+    const { results } = await put(hosts, [`${source}/f`], "f");
+    expect(results[0]?.error).toMatchObject({
+      code: "SFTP_UNAVAILABLE",
+      message: 'web01: what came is no SFTP: it begins with "Welcome!"',
+      hint: expect.stringContaining("~/.bashrc"),
+    });
   });
 });
 

@@ -79,9 +79,10 @@ describe("hashes on a host", () => {
   it.each([
     ["nothing that hashes", HASH_SCRIPT, { PATH: "/nonexistent" }],
     ["no such program", "exit 127", undefined],
-    ["something else on stdout", "echo Welcome; cat", undefined],
-    ["more than was asked for", "echo volley-hash; yes . | head -c 5000000", undefined],
-    ["one line without an end", "echo volley-hash; head -c 5000000 /dev/zero", undefined],
+    ["something else on stdout", "echo Welcome", undefined],
+    ["noise without an end", "yes Welcome", undefined],
+    ["more than was asked for", "echo volley-hash 0; yes . | head -c 5000000", undefined],
+    ["one line without an end", "echo volley-hash 0; head -c 5000000 /dev/zero", undefined],
   ])("cannot be had where there is %s", async (_name, script, env) => {
     const hasher = createRemoteHasher(async () => start(script, env));
     expect(await Promise.all([hasher.whole("/etc/passwd", 1), hasher.prefix("/etc/passwd", 1)])).toEqual([
@@ -89,6 +90,15 @@ describe("hashes on a host", () => {
       undefined,
     ]);
     hasher.end();
+  });
+
+  it("are had behind what a profile or ~/.ssh/rc prints, with an end or without", async () => {
+    const root = makeTree(scratch(), { f: "x" });
+    for (const noise of ["echo Welcome", "echo; printf Welcome", "printf 'none\\n.\\n'"]) {
+      const hasher = createRemoteHasher(async () => start(`${noise}; ${HASH_SCRIPT}`));
+      expect(await hasher.whole(join(root, "f"), 1), noise).toBe(sum("x"));
+      hasher.end();
+    }
   });
 
   it("cannot be had where the process cannot be started", async () => {

@@ -51,6 +51,27 @@ describe.each(kinds)("files over %s", (transport) => {
     await expect(sessions[1]!.stat(".")).rejects.toMatchObject({ code: "CONNECTION_LOST" });
   });
 
+  it("are not said to be missing where a profile prints before SFTP begins", async () => {
+    const faults = () => ({ kind: "noisyBanner", stdout: "Welcome!\n", inSftp: true }) as const;
+    const { host, connection } = await reach(transport, { faults });
+    await expect(connection.files(signal)).rejects.toMatchObject({
+      code: "SFTP_UNAVAILABLE",
+      message: 'web01: what came is no SFTP: it begins with "Welcome!"',
+      hint: expect.stringContaining("~/.bashrc"),
+    });
+    const sent = connection.upload(Buffer.from("x"), "sent", { mode: 0o600, signal });
+    // OpenSSH's own transport sends files on the input of a command.
+    if (transport === "openssh") await sent;
+    else {
+      await expect(sent).rejects.toMatchObject({
+        code: "UPLOAD_FAILED",
+        message: expect.stringMatching(/^web01 begins no SFTP: /),
+        hint: expect.stringContaining("~/.bashrc"),
+      });
+    }
+    expect(existsSync(join(host.home, "sent"))).toBe(transport === "openssh");
+  });
+
   // An embedded host leaves the channel open that it refused a subsystem on, which sshd does not; ssh waits for that.
   it.skipIf(transport === "openssh")("cannot be had where there is no SFTP", async () => {
     const { connection } = await reach(transport, { faults: () => ({ kind: "noSftp" }) });
