@@ -18,6 +18,7 @@ import { RENDER_BESIDE_OTHERS_MS } from "../target/limits.ts";
 import { performAction } from "../target/perform.ts";
 import { createRenderer, type Renderer } from "../target/renderer.ts";
 import type { RoleRun } from "../target/role-run.ts";
+import { varsOf } from "../target/run-task.ts";
 import { hostVariables, roleVariables } from "../target/variables.ts";
 import { writeWhole } from "../target/whole-value.ts";
 import { extendScope } from "../vars/scope.ts";
@@ -105,7 +106,7 @@ type Declare = (event: Asked) => Promise<readonly Found[]>;
 
 async function perform(event: Asked, options: DelegateOptions, declare: Declare): Promise<Result> {
   try {
-    const { action, found } = find(event, await declare(event));
+    const { action, found, item } = find(event, await declare(event));
     const { role, variables, renderer, task } = found;
     const [{ createLocalSystem }, { gatherFacts }, { thisMachine }] = await Promise.all([
       import("../system/local/local-system.ts"),
@@ -117,7 +118,7 @@ async function perform(event: Asked, options: DelegateOptions, declare: Declare)
       const { use } = role;
       const context = createActionContext({
         role: use.role.directory ?? use.role.name,
-        vars: extendScope(variables, restoreVars(task.options.vars ?? {})),
+        vars: extendScope(variables, restoreVars(varsOf(task.options.vars ?? {}, item))),
         facts: await gatherFacts(system, process.env, thisMachine),
         check: task.options.check ?? role.context.check,
         signal: options.signal,
@@ -143,7 +144,7 @@ const HERE = "on the controller";
 function find(
   { host, role, name, nth, item, attempt }: Asked,
   tasks: readonly Found[],
-): { readonly action: ActionCall; readonly found: Found } {
+): { readonly action: ActionCall; readonly found: Found; readonly item: readonly unknown[] } {
   const found = tasks.filter(({ task }) => task.name === name)[nth - 1];
   if (found === undefined)
     throw refused(`no task "${name}" of role "${role}" is found declared for ${host} by the controller`);
@@ -153,7 +154,8 @@ function find(
     throw refused(`${host} asks for more tries of "${name}" than it has`);
   const items = loop === undefined ? [undefined] : [...loop];
   if (item >= items.length) throw refused(`${host} asks for an item of "${name}" that it does not have`);
-  return { action: typeof call === "function" ? call(items[item]) : call, found };
+  const action = typeof call === "function" ? call(items[item]) : call;
+  return { action, found, item: loop === undefined ? [] : [items[item]] };
 }
 
 function refused(message: string): VolleyError {

@@ -235,7 +235,7 @@ class Executor {
     const output = maskOutput(maskOfJob(job), (stream, text) =>
       emit({ type: "task:output", task, stream, text }),
     );
-    const variables = roleVariables(view.hostVars, play.vars ?? {}, use, ownRoleVars(use, context));
+    const variables = roleVariables(view.hostVars, play.vars ?? {}, use, context.vars);
     const result = await runTask(declared, {
       system: view.systemOf(declared.options.become ?? use.options.become),
       check: job.options.check,
@@ -359,11 +359,6 @@ export interface Leftovers {
   /** `role:handler` for each. */
   load(play: string): readonly string[];
   save(play: string, handlers: readonly string[]): void;
-}
-
-/** What a role adds to its host's vars: one without a schema has them all, as they are. */
-function ownRoleVars({ role, vars }: RoleUse, context: RoleContext): Vars {
-  return role.vars === undefined ? vars : context.vars;
 }
 
 function roleCondition(use: RoleUse, context: RoleContext): (() => boolean | Promise<boolean>) | undefined {

@@ -55,6 +55,11 @@ export async function runTask(task: DeclaredTask, environment: TaskEnvironment):
   }
 }
 
+/** What a task adds to the vars of its templates: the item of its loop, and its own vars, which may be called so too. */
+export function varsOf(vars: Vars, item: readonly unknown[]): Vars {
+  return item.length === 0 ? vars : { item: item[0], ...vars };
+}
+
 const CANCELLED: Result = { state: "failed", error: { code: "CANCELLED", message: "the run was cancelled" } };
 
 function resultOfThrown(thrown: unknown, check: boolean): Result {
@@ -89,7 +94,7 @@ async function runOnce(
     const result = await delegate(position, ++attempts);
     return { result, applied: result.state === "changed" };
   };
-  const itemVars = item.length === 0 ? vars : { item: shown, ...vars };
+  const itemVars = varsOf(vars, item.length === 0 ? [] : [shown]);
   const actionContext = context(check, itemVars, kill);
   const attempt = async (): Promise<Result> => {
     const { result, applied } =

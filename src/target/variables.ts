@@ -67,8 +67,10 @@ function hostVarsOf(job: Job, own: Vars, render: RenderVar): Vars {
   return Object.defineProperty(all, job.host, { value: own, enumerable: true, configurable: true });
 }
 
-/** The vars a role's templates see: the host's under the play's under the role's; all of them are data. */
-export function roleVariables(host: Vars, play: Vars, use: RoleUse, roleVars: Vars): Vars {
+/** The vars a role's templates see: the host's under the play's under the role's `checked` ones; these are data. */
+export function roleVariables(host: Vars, play: Vars, use: RoleUse, checked: Vars): Vars {
+  // A role without a schema has its host's vars, which stay the templates they are.
+  const roleVars = use.role.vars === undefined ? use.vars : checked;
   // What the role has from its host templates see as it was written; what it was given is not asked of the host.
   const written = (name: string): unknown =>
     Object.hasOwn(use.vars, name) || Object.hasOwn(play, name) ? undefined : host[name];

@@ -1,11 +1,12 @@
-import { existsSync, mkdtempSync, rmSync } from "node:fs";
+import { existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, expect, test } from "vitest";
+import { createDiskAssets } from "../../src/bundle/disk-assets.ts";
 import { createDelegates } from "../../src/controller/delegate.ts";
 import type { ReceivedEvent } from "../../src/core/events.ts";
 import { type Command, type Job, PROTOCOL_VERSION } from "../../src/core/protocol.ts";
-import { definePlay, definePlaybook, shell } from "../../src/index.ts";
+import { definePlay, definePlaybook, shell, template } from "../../src/index.ts";
 import { readWhole } from "../../src/target/whole-value.ts";
 
 const scratch = mkdtempSync(join(tmpdir(), "volley-delegate-"));
@@ -103,4 +104,41 @@ test.each<[string, Partial<Asked>]>([
 test("what the controller before this one was asked is not done again", async () => {
   const [answer] = await asker([event])(event);
   expect(answer?.result).toMatchObject({ state: "failed", error: { code: "CANCELLED" } });
+});
+
+test("an item of a loop is seen by what is delegated, as it is by what is not", async () => {
+  mkdirSync(join(scratch, "templates"));
+  writeFileSync(join(scratch, "templates", "t"), "{{ line }} {{ mine }}");
+  const play = definePlay({
+    name: "One",
+    hosts: "all",
+    tasks: ({ task }) => {
+      task("Each", (item: string) => template({ src: "t", dest: join(scratch, `each-${item}`) }), {
+        loop: ["a", "b"],
+        vars: { mine: 1 },
+        delegateTo: "controller",
+      });
+    },
+  });
+  const answered: Promise<unknown>[] = [];
+  let answer: (command: unknown) => void = () => {};
+  const take = createDelegates({
+    playbook: definePlaybook([play]),
+    assets: createDiskAssets(() => scratch),
+    jobOf: () => ({ ...job, vars: { line: "{{ item }} of {{ inventory_hostname }}" } }),
+    tell: (_host, command) => answer(command),
+    earlier: [],
+    signal: new AbortController().signal,
+  });
+  for (const item of [0, 1]) {
+    answered.push(
+      new Promise((resolve) => {
+        answer = resolve;
+      }),
+    );
+    take({ ...event, name: "Each", action: "template", item });
+    await answered.at(-1);
+  }
+  expect(readFileSync(join(scratch, "each-a"), "utf8")).toBe("a of web01 1");
+  expect(readFileSync(join(scratch, "each-b"), "utf8")).toBe("b of web01 1");
 });
