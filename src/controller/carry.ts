@@ -8,8 +8,8 @@ import type { AskSecret, SecretOptions } from "../secrets/options.ts";
 import { createSecretStore } from "../secrets/store.ts";
 import { encodeVars } from "../target/job-vars.ts";
 import { PASSWORD_VARS } from "./become-settings.ts";
-import { concernedBy, makeJob, type Plan, planHosts } from "./plan.ts";
-import { openPlan, secretsOf } from "./plan-secrets.ts";
+import { concernedBy, makeJob, type Plan, planHosts, varsOfJobs } from "./plan.ts";
+import { type OpenPlan, openPlan, secretsOf } from "./plan-secrets.ts";
 import { preparePlaybook } from "./playbook.ts";
 import { preflight } from "./preflight.ts";
 import { readInventory } from "./read-inventory.ts";
@@ -55,29 +55,29 @@ export async function carryBundle(
     const located = prepared.locate(thrown);
     throw mask === null ? located : maskError(mask, located);
   }
-  const hosts: Record<string, CarriedHost> = {};
-  for (const host of plan.hosts) {
-    const { groups, vars, plays, inventoryGroups, hostVars, secrets, sources } = makeJob(host, plan, {
-      check: false,
-      diff: false,
-      tags: [],
-      skipTags: [],
-      barriers: false,
-    });
-    hosts[host.name] = encodeVars({
-      groups,
-      vars,
-      plays,
-      inventoryGroups,
-      hostVars,
-      ...(secrets === undefined ? {} : { secrets }),
-      ...(sources === undefined ? {} : { sources }),
-    });
-  }
-  return {
-    ...(await prepared.bundle({ hosts, vars: plan.hosts.map(({ vars }) => vars) })),
-    hosts: Object.keys(hosts),
-  };
+  const bundle = await prepared.bundle({
+    hosts: (asksForGroups) => carriedHosts(plan, asksForGroups),
+    vars: varsOfJobs(plan),
+  });
+  return { ...bundle, hosts: plan.hosts.map(({ name }) => name) };
+}
+
+function carriedHosts(plan: OpenPlan, asksForGroups: boolean): Readonly<Record<string, CarriedHost>> {
+  const options = { check: false, diff: false, tags: [], skipTags: [], barriers: false };
+  return Object.fromEntries(
+    plan.hosts.map((host) => {
+      const {
+        protocol: _protocol,
+        host: name,
+        options: _options,
+        ...carried
+      } = makeJob(host, plan, {
+        options,
+        asksForGroups,
+      });
+      return [name, encodeVars(carried)];
+    }),
+  );
 }
 
 /** Fails with `USAGE` when hosts of a plan, or those whose vars its plays may read, have secrets. */

@@ -69,7 +69,10 @@ export function createHostRuns(
     const mine = plan.plays.filter((play) => play.hosts.includes(host));
     const reached = transports.of(host);
     const become = hostBecome(host, reached.endpoint.user, mine, options);
-    const job = withBecome(makeJob(host, plan, jobOptionsOf(options), session), become);
+    const job = withBecome(
+      makeJob(host, plan, { options: jobOptionsOf(options), asksForGroups: bundle.asksForGroups, session }),
+      become,
+    );
     jobs.set(host.name, job);
     const mask = (): Mask | null => maskOf(secretsOf(host.name));
     const seen = earlier.get(host.name);

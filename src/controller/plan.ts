@@ -61,12 +61,19 @@ function sourcesOf({ vars, sources }: Host): Pick<Job, "sources"> {
   return templates.length === 0 ? {} : { sources: Object.fromEntries(templates) };
 }
 
+/** What hosts are asked beside the plan. */
+export interface JobCourse {
+  readonly options: JobOptions;
+  /** Whether the playbook may ask for the inventory's groups: in a large fleet they are most of what is sent. */
+  readonly asksForGroups: boolean;
+  readonly session?: Session;
+}
+
 /** What one host is asked to do. */
 export function makeJob(
   host: Host,
   { plays, groups, inventory }: Plan,
-  options: JobOptions,
-  session?: Session,
+  { options, asksForGroups, session }: JobCourse,
 ): Job {
   const mine = plays.filter(({ hosts }) => hosts.includes(host));
   const shared = [...new Set(mine.flatMap(({ play }) => play.hostVars ?? []))];
@@ -78,7 +85,7 @@ export function makeJob(
       );
     }
   }
-  const others = [...inventory.hosts.values()].filter(({ name }) => name !== host.name);
+  const others = shared.length === 0 ? [] : [...inventory.hosts.values()].filter((each) => each !== host);
   const secrets = new Set(Object.values(withoutPasswords(host.secretTexts ?? {})).flat());
   for (const key of shared)
     for (const { secretTexts } of others) for (const text of secretTexts?.[key] ?? []) secrets.add(text);
@@ -87,7 +94,7 @@ export function makeJob(
     host: host.name,
     groups: host.groups,
     vars: withoutPasswords(host.vars),
-    inventoryGroups: groups,
+    ...(asksForGroups ? { inventoryGroups: groups } : {}),
     hostVars,
     plays: mine.map(({ index }) => index),
     ...(secrets.size === 0 ? {} : { secrets: [...secrets] }),
@@ -95,4 +102,10 @@ export function makeJob(
     ...(session === undefined ? {} : { session }),
     options,
   };
+}
+
+/** The vars in which templates may stand that a host renders: those of the plan's hosts, and of others it is told of. */
+export function varsOfJobs({ plays, hosts, inventory }: Plan): Iterable<Vars> {
+  const all = plays.some(({ play }) => (play.hostVars ?? []).length > 0);
+  return (all ? [...inventory.hosts.values()] : hosts).map(({ vars }) => vars);
 }

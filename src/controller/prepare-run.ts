@@ -3,7 +3,7 @@ import type { Bundle } from "../bundle/build.ts";
 import { createMask } from "../core/mask.ts";
 import { maskError } from "../core/mask-event.ts";
 import { createSecretStore } from "../secrets/store.ts";
-import { concernedBy, planHosts } from "./plan.ts";
+import { concernedBy, planHosts, varsOfJobs } from "./plan.ts";
 import { type OpenPlan, openPlan, secretsOf } from "./plan-secrets.ts";
 import { type PreparedPlaybook, preparePlaybook } from "./playbook.ts";
 import { preflight } from "./preflight.ts";
@@ -55,6 +55,6 @@ export async function prepareRun(
   } catch (thrown) {
     throw hideSecrets(playbook.locate(thrown));
   }
-  const bundle = await playbook.bundle({ vars: hosts.map(({ vars }) => vars) });
+  const bundle = await playbook.bundle({ vars: varsOfJobs(plan) });
   return { playbook, plan, bundle, buildMs: performance.now() - startedAt, hideSecrets };
 }

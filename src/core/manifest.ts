@@ -24,7 +24,7 @@ export interface CarriedHost {
   readonly groups: readonly string[];
   readonly vars: Vars;
   readonly plays: readonly number[];
-  readonly inventoryGroups: Readonly<Record<string, readonly string[]>>;
+  readonly inventoryGroups?: Readonly<Record<string, readonly string[]>>;
   readonly hostVars: Readonly<Record<string, Vars>>;
   /** Texts among the vars that must never be told. */
   readonly secrets?: readonly string[];

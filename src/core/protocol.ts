@@ -23,8 +23,8 @@ export interface Job {
   readonly groups: readonly string[];
   /** The host's own vars, merged. */
   readonly vars: Vars;
-  /** Every group's hosts. */
-  readonly inventoryGroups: Readonly<Record<string, readonly string[]>>;
+  /** Every group's hosts; absent where the playbook, its files and the vars say nothing of them. */
+  readonly inventoryGroups?: Readonly<Record<string, readonly string[]>>;
   /** For each play that asked: the vars of other hosts. */
   readonly hostVars: Readonly<Record<string, Vars>>;
   /** Indexes of the plays this host takes part in. */

@@ -1,4 +1,5 @@
 import { resolveRoleVars } from "../core/define.ts";
+import { VolleyError } from "../core/errors.ts";
 import type { Facts } from "../core/facts.ts";
 import type { Vars } from "../core/json.ts";
 import { plain, plainVars } from "../core/plain-vars.ts";
@@ -50,10 +51,23 @@ async function prepareRole(
     // Not copied where there is nothing to add: what they are may be known only when they are asked for.
     facts: use.role.facts === undefined ? facts : { ...facts, ...own },
     host: { name: job.host, groups: job.groups, vars: plainVars(viewScope(hostVars, job.vars)) },
-    groups: job.inventoryGroups,
+    groups: job.inventoryGroups ?? UNSENT,
     hostVars: plain(job.hostVars) as Job["hostVars"],
     check: job.options.check,
   };
   const playTags = tagList(play.tags);
   return new RoleRun({ use, context, system, selection: job.options, playTags, handlersOfPlay, stop, log });
 }
+
+/** Stands for groups that nobody seemed to ask for, such as by a name put together: better told than taken for none. */
+const UNSENT: RoleContext["groups"] = new Proxy(
+  {},
+  {
+    get: (_groups, name) => {
+      if (typeof name === "symbol") return undefined;
+      throw new VolleyError("PLAYBOOK_INVALID", "the inventory's groups were not sent to this host", {
+        hint: "they are where the playbook's code has the word `groups`",
+      });
+    },
+  },
+);

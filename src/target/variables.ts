@@ -41,7 +41,7 @@ export function magicVariables(host: string, { inventoryGroups }: Pick<Job, "inv
   return {
     inventory_hostname: host,
     inventory_hostname_short: host.split(".")[0],
-    groups: inventoryGroups,
+    ...(inventoryGroups === undefined ? {} : { groups: inventoryGroups }),
   };
 }
 

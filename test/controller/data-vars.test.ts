@@ -93,7 +93,9 @@ async function open(file: string) {
   );
   const host = plan.hosts[0]!;
   const options = { check: false, diff: false, tags: [], skipTags: [], barriers: false };
-  const job = decodeVars(JSON.parse(encodeLine(encodeVars(makeJob(host, plan, options)))) as Job);
+  const job = decodeVars(
+    JSON.parse(encodeLine(encodeVars(makeJob(host, plan, { options, asksForGroups: true })))) as Job,
+  );
   const seen: Vars = hostVariables(job, {} as Facts, createTemplates().renderValue);
   return { host, job, seen };
 }

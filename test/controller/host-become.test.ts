@@ -107,7 +107,7 @@ test("the vars that hold the password go nowhere, neither as vars nor as texts t
   const inventory = { hosts, groups: new Map(), paths: [] };
   const plan = { plays: [{ index: 0, play, hosts: [host] }], hosts: [host], groups: {}, inventory };
   const options = { check: false, diff: false, tags: [], skipTags: [], barriers: true };
-  const job = makeJob(host, plan, options);
+  const job = makeJob(host, plan, { options, asksForGroups: true });
   expect(job).toMatchObject({
     vars: { kept: "too" },
     hostVars: { web2: { kept: "too" } },
