@@ -83,7 +83,7 @@ async function carryOut(options: RunOptions, { queue, starved, clean, now }: Cou
   const record = beginRecord(options, cwd, prepared, (event) => queue.push(event));
   const { id, emit, finish } = record;
   starved.catch(record.save);
-  for (const { host, text } of transports.notes) emit({ type: "log", host, level: "info", text });
+  for (const { host, text } of transports.notes) emit({ type: "log", host, level: "notice", text });
   for (const { host, text } of warnings) emit({ type: "log", host, level: "warn", text });
   const { runs, once, forget } = createHostRuns(options, prepared, record, { transports, now });
   const onClean = (): void => {

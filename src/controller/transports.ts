@@ -162,7 +162,8 @@ function needsOpenSsh(
 
 function noteOf(reason: string, names: readonly string[]): { readonly host: string; readonly text: string } {
   const [host, ...others] = names;
-  const more = others.length === 0 ? "" : `; so are ${others.length} more hosts`;
+  const count = others.length;
+  const more = count === 0 ? "" : count === 1 ? "; so is 1 more host" : `; so are ${count} more hosts`;
   return { host: host!, text: `${reason}${more}` };
 }
 

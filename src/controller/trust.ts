@@ -1,6 +1,6 @@
 import pLimit from "p-limit";
 import { knownAs } from "../transport/ssh/host-key.ts";
-import { fingerprintOf, hostName, type KnownHosts, keyType } from "../transport/ssh/known-hosts.ts";
+import { fingerprintOf, hostName, type KnownHosts, keyType, noFile } from "../transport/ssh/known-hosts.ts";
 import type { SshTransport } from "../transport/ssh/ssh-transport.ts";
 import type { SshSettings } from "../transport/ssh-settings.ts";
 import type { Endpoint } from "../transport/transport.ts";
@@ -75,6 +75,8 @@ export async function learnHostKeys(options: LearnOptions): Promise<Learned> {
     if (all) return true;
     if (settings.hostKeyPolicy !== "ask") return false;
     const { address, port } = knownAs(endpoint);
+    // Where keys cannot be added, there is no use in asking.
+    if (settings.newKeysFile === undefined) return false;
     const files = knownHostsOf(settings);
     const types = [...files.keyTypes(address, port), ...files.keyTypesWithoutPort(address, port)];
     return types.length === 0 && !files.needsCertificate(address, port);
@@ -93,6 +95,8 @@ export async function learnHostKeys(options: LearnOptions): Promise<Learned> {
     }
     if (unknown.length === 0) continue;
     const keys = unknown.map(({ shown }) => shown);
+    const nowhere = unknown.find(({ endpoint }) => endpoint.ssh!.newKeysFile === undefined);
+    if (nowhere !== undefined) throw noFile(nowhere.shown.name);
     if (!(await options.ask(keys))) {
       refused.push(...keys);
       // Without the hosts on the way, those behind cannot be reached.

@@ -112,7 +112,8 @@ export type TargetEvent =
       /** As `target/whole-value.ts` writes it; absent: it was too long, or is no longer there. */
       readonly whole?: string;
     }
-  | { readonly type: "log"; readonly level: "info" | "warn"; readonly text: string }
+  /** `info` is shown only to who asks for more, `notice` to everybody. */
+  | { readonly type: "log"; readonly level: "info" | "notice" | "warn"; readonly text: string }
   | {
       readonly type: "bye";
       readonly tally: Tally;

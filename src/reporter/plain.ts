@@ -132,7 +132,8 @@ export function createPlainReporter({ stdout, colors, symbols, verbosity, diff }
       case "log":
         if (event.level === "warn")
           say(host, "warning", { color: "yellow", bold: true }, line(safeLine(event.text)));
-        else if (verbosity >= 1) say(host, "info", DIM, line(safeLine(event.text)));
+        else if (verbosity >= 1 || event.level === "notice")
+          say(host, "info", DIM, line(safeLine(event.text)));
         break;
       case "hello":
       case "facts":

@@ -92,6 +92,49 @@ test("hosts trust tells who did not show a key, and honours -l", async () => {
   });
 });
 
+test("hosts trust refuses revoked and changed keys, and does not call an authority's host known", async () => {
+  const { fleet, known, common } = await site();
+  const keys = readFileSync(fleet.knownHostsPath, "utf8")
+    .trim()
+    .split("\n")
+    .map((line) => line.split(" ").slice(1, 3).join(" "));
+  const [first, second, third] = fleet.hosts.map(({ port }) => `[127.0.0.1]:${port}`);
+  scratch.write(
+    "known_hosts",
+    `@revoked ${first} ${keys[0]}\n${second} ${keys[0]}\n@cert-authority ${third} ${keys[0]}\n`,
+  );
+  const before = readFileSync(known, "utf8");
+  const { code, stdout } = await run("hosts", "trust", ...common, "--yes");
+  expect(code).toBe(1);
+  expect(stdout).toMatch(
+    /^web01: its key is revoked \(.*known_hosts:1\): it presents ssh-ed25519 .*; it is not added$/m,
+  );
+  expect(stdout).toMatch(
+    /^web02: its key has changed: .*, not the one at .*known_hosts:2; it is not added$/m,
+  );
+  expect(stdout).toMatch(
+    /^web03: left to ssh itself: only a certificate vouches for its key \(@cert-authority, .*:3\)$/m,
+  );
+  expect(stdout).not.toMatch(/Added|known\.$/m);
+  expect(readFileSync(known, "utf8")).toBe(before);
+});
+
+test("hosts trust with UserKnownHostsFile none adds nothing, and says why before it asks", async () => {
+  const { common } = await site();
+  const sshConfig = scratch.write("none", "UserKnownHostsFile none\n");
+  const { code, stdout, stderr } = await run(
+    "hosts",
+    "trust",
+    ...common.slice(0, 2),
+    "--ssh-config",
+    sshConfig,
+    "--yes",
+  );
+  expect({ code, stdout }).toEqual({ code: 1, stdout: "" });
+  expect(stderr).toContain("there is no file to add the key of [127.0.0.1]:");
+  expect(stderr).toContain("UserKnownHostsFile is none");
+});
+
 testAtTerminal("hosts trust asks at a terminal", async () => {
   const { known, common } = await site();
   const refused = await atTerminal(["hosts", "trust", ...common], /\[y\/N\] $/, "n");

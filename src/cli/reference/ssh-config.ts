@@ -14,6 +14,8 @@ const DIFFERENCES = `### Where Volley differs from ssh
   run with the same words is not run again.
 - Options and criteria of newer releases are read: \`Tag\`, \`Match tagged\`, \`Match localnetwork\`; hosts whose options hang on
   \`Match version\`, \`sessiontype\` or \`command\` are left to \`ssh\`.
+- \`ProxyJump none\` keeps out a later \`ProxyJump\`, not a later \`ProxyCommand\`, as in Debian's \`ssh\`.
+- A list of algorithms that leaves none is refused; \`ssh\` says so, and goes on.
 - \`SendEnv\` sends no variables that say a language: what a run does must not hang on who starts it.
 - \`StrictHostKeyChecking no\` adds no keys. As with \`ssh\`, a host whose key has changed gets no password; with an agent to
   forward it is refused.

@@ -24,8 +24,11 @@ const ADDING_UP = new Set([
   "remoteforward",
   "dynamicforward",
 ]);
-/** Whichever comes first keeps the other out. */
-const PROXIES = ["proxyjump", "proxycommand"];
+/** Of ProxyJump and ProxyCommand whichever comes first keeps the other out; only `ProxyJump none` lets a ProxyCommand in. */
+function isKeptOut(name: string, found: ReadonlyMap<string, readonly string[]>): boolean {
+  if (name === "proxyjump") return found.has("proxycommand");
+  return name === "proxycommand" && (found.get("proxyjump")?.[0] ?? "none").toLowerCase() !== "none";
+}
 
 /** Makes an {@link OptionStore}. */
 export function createOptions(): OptionStore {
@@ -49,8 +52,7 @@ export function createOptions(): OptionStore {
         // Which agent may be said after whether.
         found.set(name, words);
       } else if (ADDING_UP.has(name)) found.set(name, [...(before ?? []), ...words]);
-      else if (before === undefined && !(PROXIES.includes(name) && PROXIES.some((each) => found.has(each))))
-        found.set(name, words);
+      else if (before === undefined && !isKeptOut(name, found)) found.set(name, words);
     },
   };
 }

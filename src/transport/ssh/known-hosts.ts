@@ -95,11 +95,7 @@ export function openKnownHosts(
     },
     add: (address, port, key, hashed = false) => {
       const name = hostName(address, port);
-      if (newKeysFile === null) {
-        throw new VolleyError("HOST_KEY_UNKNOWN", `there is no file to add the key of ${name} to`, {
-          hint: "UserKnownHostsFile is none: add the key to GlobalKnownHostsFile, or name a file with --known-hosts",
-        });
-      }
+      if (newKeysFile === null) throw noFile(name);
       // As for ssh: with such a name, the line would speak of other hosts.
       if (/[@?*#|'"\\\s,]/.test(address))
         throw new VolleyError("HOST_KEY_UNKNOWN", `${printable(name, 300)} is no name to add a key for`);
@@ -121,6 +117,13 @@ export function openKnownHosts(
       entries = [...load(), { ...added, marker: undefined, matches: (other) => other === name }];
     },
   };
+}
+
+/** The error of a key that no file is there for. */
+export function noFile(name: string): VolleyError {
+  return new VolleyError("HOST_KEY_UNKNOWN", `there is no file to add the key of ${name} to`, {
+    hint: "UserKnownHostsFile is none: add the key to GlobalKnownHostsFile, or name a file with --known-hosts",
+  });
 }
 
 function judge(found: readonly KnownHost[], key: Buffer): KeyVerdict {

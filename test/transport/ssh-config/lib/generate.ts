@@ -50,7 +50,7 @@ const PATHS = [
   "none",
   `${VARIABLE}/k`,
 ];
-const TOKENS = ["%%", "%h", "%n", "%p", "%r", "%u", "%d", "%i", "%k", "%L", "%l", "%C"];
+const TOKENS = ["%%", "%h", "%n", "%p", "%r", "%u", "%d", "%i", "%k", "%L", "%l", "%C", "%j"];
 
 type Make = (draw: Draw) => readonly string[];
 
