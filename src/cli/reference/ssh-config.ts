@@ -9,6 +9,7 @@ number. Every option is one of three kinds.`;
 const DIFFERENCES = `### Where Volley differs from ssh
 
 - The home is \`$HOME\`, where it is set; \`ssh\` looks it up among the accounts.
+- A file that its group can write is refused; Debian's \`ssh\` takes it where the group is the user's own.
 - A \`ProxyJump\` that holds for the host to jump through as well is no loop: that host is reached directly.
 - \`Match exec\` in an included file is not run where the line that includes it does not hold, and a command that has been
   run with the same words is not run again.

@@ -54,7 +54,7 @@ export async function login(
   let greeting = "";
   const client = new ssh2.Client();
   const config: ConnectConfig = {
-    ...connectConfig(endpoint, settings, settings.hostKeyPolicy === "off" ? NOTHING_LISTED : listed),
+    ...connectConfig(endpoint, settings, settings.hostKeyPolicy === "off" ? preferred(listed) : listed),
     sock: stream as NonNullable<ConnectConfig["sock"]>,
     hostVerifier: (key: Buffer, accept: (valid: boolean) => void) => {
       refusal = verifyHostKey(endpoint, key, { knownHosts, settings, unsafe: plan.withholdPasswords });
@@ -75,7 +75,7 @@ export async function login(
     signal.addEventListener("abort", stop, { once: true });
     const failure = (error?: Error & { readonly level?: string }): VolleyError =>
       refusal ??
-      explain(error, { endpoint, settings, plan, greeting, handshaken: handshakeAt !== undefined });
+      explain(error, { endpoint, settings, plan, listed, greeting, handshaken: handshakeAt !== undefined });
     client.once("handshake", () => {
       handshakeAt = performance.now();
     });
@@ -111,8 +111,10 @@ export function listedTypes(endpoint: Endpoint, knownHosts: KnownHosts): ListedT
   };
 }
 
-/** For hosts whose keys are not checked, or not known. */
-export const NOTHING_LISTED: ListedTypes = { exact: [], withoutPort: [] };
+/** For hosts that may present a key of any type: what is listed is asked for first, so that it can be compared. */
+export function preferred({ exact, withoutPort }: ListedTypes): ListedTypes {
+  return { exact: [], withoutPort: [...exact, ...withoutPort] };
+}
 
 /** What ssh2 is told of a host, apart from how to log in. */
 export function connectConfig({ user }: Endpoint, settings: SshSettings, listed: ListedTypes): ConnectConfig {
@@ -139,6 +141,7 @@ interface Situation {
   readonly endpoint: Endpoint;
   readonly settings: SshSettings;
   readonly plan: LoginPlan;
+  readonly listed: ListedTypes;
   /** The first that the host said. */
   readonly greeting: string;
   readonly handshaken: boolean;
@@ -146,7 +149,7 @@ interface Situation {
 
 function explain(
   error: (Error & { readonly level?: string; readonly code?: unknown }) | undefined,
-  { endpoint, settings, plan, greeting, handshaken }: Situation,
+  { endpoint, settings, plan, listed, greeting, handshaken }: Situation,
 ): VolleyError {
   const where = whereOf(endpoint);
   const again = (failed: VolleyError): VolleyError => {
@@ -172,19 +175,32 @@ function explain(
     const late = timedOut(endpoint, settings.connectTimeoutMs);
     return handshaken ? late : retryable(late, "once");
   }
-  if (/no matching host key format/.test(error.message)) {
-    return new VolleyError(
-      "HOST_KEY_CHANGED",
-      `${endpoint.host}: the host has no key of a type that is known of it, which may mean that it was reinstalled, or that someone is in between`,
-      {
-        cause: error,
-        hint: "look at its keys with ssh-keyscan, and at what known_hosts says of it; an old host may need HostKeyAlgorithms +ssh-rsa in ssh_config",
-      },
-    );
-  }
+  if (/no matching host key format/.test(error.message)) return noHostKey(endpoint, settings, listed, error);
   const code = (error as NodeJS.ErrnoException).code;
   if (code === "ECONNRESET" || code === "EPIPE" || /before handshake/.test(error.message))
     return again(closed);
   const failed = new VolleyError("CONNECT_FAILED", `${where}: ${error.message}`, { cause: error });
   return BUSY.test(greeting) ? again(failed) : failed;
+}
+
+/** A host that has no key of a type that it is asked for. */
+function noHostKey(
+  { host }: Endpoint,
+  { hostKeyPolicy }: SshSettings,
+  { exact }: ListedTypes,
+  cause: Error,
+): VolleyError {
+  const old = "an old host may need HostKeyAlgorithms +ssh-rsa in ssh_config";
+  if (exact.length === 0 || hostKeyPolicy === "off") {
+    const what = `${host}: the host has no key of a type that is asked for`;
+    return new VolleyError("CONNECT_FAILED", what, { cause, hint: `look at HostKeyAlgorithms: ${old}` });
+  }
+  return new VolleyError(
+    "HOST_KEY_CHANGED",
+    `${host}: the host has no key of a type that is known of it, which may mean that it was reinstalled, or that someone is in between`,
+    {
+      cause,
+      hint: `look at its keys with ssh-keyscan, and at what known_hosts says of it; ${old}`,
+    },
+  );
 }

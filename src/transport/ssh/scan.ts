@@ -3,7 +3,7 @@ import type { SshSettings } from "../ssh-settings.ts";
 import type { Endpoint } from "../transport.ts";
 import type { ListedTypes } from "./host-key-algorithms.ts";
 import type { JumpPool } from "./jump-pool.ts";
-import { connectConfig } from "./login.ts";
+import { connectConfig, preferred } from "./login.ts";
 
 /** A key that a host presented, which nobody has vouched for. */
 export interface OfferedKey {
@@ -39,10 +39,7 @@ export async function scanHostKey(
     signal.addEventListener("abort", end, { once: true });
     if (signal.aborted) return end();
     client.connect({
-      ...connectConfig(endpoint, settings, {
-        exact: [],
-        withoutPort: [...listed.exact, ...listed.withoutPort],
-      }),
+      ...connectConfig(endpoint, settings, preferred(listed)),
       sock: stream,
       hostVerifier: (offered: Buffer, accept: (valid: boolean) => void) => {
         key = offered;

@@ -289,3 +289,43 @@ describe.skipIf(!canLogIn)("known_hosts, as ssh reads it", () => {
     });
   });
 });
+
+describe.skipIf(!canLogIn)("hosts with several keys, or with old ones only", () => {
+  test("StrictHostKeyChecking no: the listed key is asked for, so that it can be compared", async () => {
+    const sshd = await startSshd();
+    const rsa = makeKey(sshd.path("rsa"), "", "rsa").split(" ").slice(0, 2).join(" ");
+    const both = await startSshd([`HostKey ${sshd.path("rsa")}`]);
+    const file = scratch.path("key");
+    both.authorize(makeKey(file));
+    const agent = await startAgent(file);
+    const known = scratch.write("known", `[127.0.0.1]:${both.port} ${rsa}\n`);
+    const lines = `IdentityAgent ${agent}\nForwardAgent yes\nStrictHostKeyChecking no\nUserKnownHostsFile ${known}\n`;
+    const options = { sshConfig: scratch.write("config", lines) };
+    expect(
+      await visit(await open([both.host()], options), both.host(), 'test -S "$SSH_AUTH_SOCK" && echo agent'),
+    ).toBe("agent\n");
+    scratch.write("known", `[127.0.0.1]:${both.port} ${sshd.hostKey}\n`);
+    await expect(visit(await open([both.host()], options), both.host())).rejects.toMatchObject({
+      code: "HOST_KEY_CHANGED",
+    });
+  });
+
+  test("a host that signs only with SHA-1 is reached where HostKeyAlgorithms asks for that, and told of elsewhere", async () => {
+    const first = await startSshd();
+    makeKey(first.path("rsa"), "", "rsa");
+    const file = scratch.path("key");
+    const old = await startSshd(["HostKeyAlgorithms ssh-rsa", `HostKey ${first.path("rsa")}`]);
+    old.authorize(makeKey(file));
+    const host = old.host({ privateKeyFile: file });
+    const reach = async (lines: string): Promise<string> => {
+      const sshConfig = scratch.write("config", lines);
+      return await visit(await open([host], { sshConfig, hostKeys: "off", connectRetries: 0 }), host);
+    };
+    await expect(reach("")).rejects.toMatchObject({
+      code: "CONNECT_FAILED",
+      message: "real: the host has no key of a type that is asked for",
+      hint: expect.stringContaining("HostKeyAlgorithms +ssh-rsa"),
+    });
+    expect(await reach("HostKeyAlgorithms +ssh-rsa\n")).toBe("here\n");
+  });
+});

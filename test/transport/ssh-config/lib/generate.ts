@@ -269,7 +269,7 @@ const COMMANDS = [
   "false",
   "test %n = web1",
   "test %p -eq 2201",
-  "test %r = deploy",
+  "test '%r' = deploy",
   "test %h = 10.0.0.5 -o %h = real-web1",
   "test -n '%u%d%i%L%l%k%C'",
 ];
