@@ -10,7 +10,7 @@ import {
   type AskGit,
   askGit,
   askRemote,
-  explainGit,
+  gitFailure,
   hidePassword,
   isCommit,
   type RemoteVersion,
@@ -200,10 +200,12 @@ async function askOrNull(
 }
 
 async function currentCommit(ask: AskGit, { dest, bare, version }: Params): Promise<string | null> {
-  const result = await ask(["rev-parse", "--verify", "--quiet", `${bare ? version : "HEAD"}^{commit}`], dest);
+  const parse = (name: string) => ask(["rev-parse", "--verify", "--quiet", `${name}^{commit}`], dest);
+  // A name alone is a tag first for git, and a branch first here.
+  const branch = bare && version !== "HEAD" ? await parse(`refs/heads/${version}`) : null;
+  const result = branch?.code === 0 ? branch : await parse(bare ? version : "HEAD");
   // 1 with nothing to say: no commit yet. Anything else is trouble, such as a copy that belongs to someone else.
-  if (result.code !== 0 && result.stderr.trim() !== "")
-    throw new VolleyError("ACTION_FAILED", `cannot read ${dest}: ${explainGit(result)}`);
+  if (result.code !== 0 && result.stderr.trim() !== "") throw gitFailure(`cannot read ${dest}`, result, dest);
   return result.code === 0 ? result.stdout.trim() : null;
 }
 
@@ -220,7 +222,7 @@ async function localModifications(ask: AskGit, dest: string): Promise<readonly s
     ["status", "--porcelain", "--untracked-files=no", "--ignore-submodules=all"],
     dest,
   );
-  if (result.code !== 0) throw new VolleyError("ACTION_FAILED", `cannot read ${dest}: ${explainGit(result)}`);
+  if (result.code !== 0) throw gitFailure(`cannot read ${dest}`, result, dest);
   const lines = result.stdout.split("\n").filter((line) => line !== "");
   return lines.map((line) => line.slice(3));
 }

@@ -1,6 +1,6 @@
 import * as v from "valibot";
 import { type ActionContext, ActionFailure, type Applied, type Change } from "../core/action.ts";
-import { VolleyError } from "../core/errors.ts";
+import { isVolleyError, VolleyError } from "../core/errors.ts";
 import type { ReadSystem } from "../core/system.ts";
 import { defineAction } from "./define.ts";
 import { describe, optionalText, seconds } from "./lib/params.ts";
@@ -68,7 +68,13 @@ there says as much. \`boot_time_command\` is taken and not needed.`,
     await pause(pre_reboot_delay * 1000, signal);
     // Before the command: there may be no time left after it.
     restart?.(reboot_timeout * 1000);
-    const result = await system.run(argv, { signal, onOutput: output });
+    const startedAt = Date.now();
+    const limitMs = reboot_timeout * 1000;
+    const result = await system
+      .run(argv, { signal, onOutput: output, timeoutMs: limitMs })
+      .catch((thrown) => {
+        throw isVolleyError(thrown) && thrown.code === "TIMEOUT" ? stillUp(reboot_timeout) : thrown;
+      });
     // A signal is the host going down already.
     if (result.code !== 0 && result.signal === undefined) {
       const { code: rc, stdout, stderr } = result;
@@ -80,10 +86,8 @@ there says as much. \`boot_time_command\` is taken and not needed.`,
       });
     }
     // This process goes with the host: who comes back is another one.
-    await pause(reboot_timeout * 1000, signal);
-    throw new VolleyError("TIMEOUT", `the host has not gone down within ${reboot_timeout} s`, {
-      hint: "something may hold up its shutdown: look at `systemctl list-jobs` there",
-    });
+    await pause(Math.max(0, limitMs - (Date.now() - startedAt)), signal);
+    throw stillUp(reboot_timeout);
   },
   async afterRestart(params, system, context, elapsedMs): Promise<Applied<RebootData>> {
     const { post_reboot_delay, test_command, reboot_timeout } = params;
@@ -107,6 +111,12 @@ there says as much. \`boot_time_command\` is taken and not needed.`,
     return { data, message: `the host was restarted, and is back after ${data.elapsed} s` };
   },
 });
+
+function stillUp(seconds: number): VolleyError {
+  return new VolleyError("TIMEOUT", `the host has not gone down within ${seconds} s`, {
+    hint: "something may hold up its shutdown: look at `systemctl list-jobs` there",
+  });
+}
 
 function testOptions(
   until: number,

@@ -63,6 +63,9 @@ interface Loss {
   readonly last: string | undefined;
 }
 
+/** Why a host that was told to restart is away. */
+export const RESTARTS = "the host restarts";
+
 /** The error of a host that was lost and did not come back in time. */
 export function explainLoss(host: string, { reason, limitMs, last }: Loss): VolleyError {
   const said = (text: string): string => (text.startsWith(`${host}: `) ? text.slice(host.length + 2) : text);
@@ -70,7 +73,12 @@ export function explainLoss(host: string, { reason, limitMs, last }: Loss): Voll
   return new VolleyError(
     "CONNECTION_LOST",
     `${host}: ${said(reason)}, and it did not come back within ${limitMs / 1_000} s${why}`,
-    { hint: "what it did by itself is in its journal: volley attach, or --resume, goes on with the run" },
+    {
+      hint:
+        reason === RESTARTS
+          ? "look at the host's console; once it is up, --resume goes on behind the restart"
+          : "what it did by itself is in its journal: volley attach, or --resume, goes on with the run",
+    },
   );
 }
 

@@ -5,7 +5,7 @@ import { encodeVars } from "../target/job-vars.ts";
 import { BECOME_TERMINAL, type BecomeTalk, makeBecomeNonce } from "../transport/become/talk.ts";
 import type { Connection, RemoteExit, RemoteProcess } from "../transport/transport.ts";
 import { Absence, within } from "./absence.ts";
-import { explainDamage, explainFailedStart } from "./explain-start.ts";
+import { explainDamage, explainFailedStart, RESTARTS } from "./explain-start.ts";
 import { HostNoise } from "./host-noise.ts";
 import type { HostLinkContext } from "./host-record.ts";
 import type { HostRunOptions } from "./host-run.ts";
@@ -30,8 +30,6 @@ import { exitAfter, type FirstWord, speak, wholeExit } from "./speak.ts";
 const UPLOAD_TRIES = 2;
 /** The least time a host that is back gets for its first word. */
 const MIN_START_MS = 2_000;
-/** Why a host that was told to restart is away. */
-const RESTARTS = "the host restarts";
 
 /** The line to the process that carries out a host's part of a run: it starts the process, and finds it again. */
 export class HostLink {

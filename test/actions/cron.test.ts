@@ -92,6 +92,11 @@ describe("cron, in a file", () => {
       { name: "A", env: true, job: "2" },
       (text) => text.replace("A=1", 'A="2"'),
     ],
+    [
+      "empties a variable, as MAILTO is for no mail",
+      { name: "MAILTO", env: true, job: "" },
+      (text) => `MAILTO=""\n${text}`,
+    ],
     ["removes a variable", { name: "A", env: true, state: "absent" }, (text) => text.replace("A=1\n", "")],
   ])("%s and leaves the rest", async (_what, params, after) => {
     writeFileSync(at("etc/cron.d/jobs"), CRONTAB, { mode: 0o600 });
@@ -162,6 +167,7 @@ describe.runIf(process.getuid?.() === 0)("cron, in a user's crontab as root sees
 describe("cron's parameters", () => {
   it.each<[Params, RegExp]>([
     [{ name: "x" }, /job is required/],
+    [{ name: "x", job: "" }, /job must not be empty/],
     [{ name: "x", job: "a\nb" }, /job must be one line/],
     [{ name: "x", job: "a", cron_file: "x" }, /user is required with cron_file/],
     [{ name: "x", job: "a", special_time: "daily", hour: 1 }, /special_time stands for the times/],

@@ -263,6 +263,35 @@ describe("get_url", () => {
     expect(seen).toEqual([undefined, undefined, "k"]);
   });
 
+  test("a redirect to what is no URL, and a server that falls silent, are told as such", async () => {
+    const server = createServer((request, response) => {
+      const to = { "/bad": "http://[bad/", "/file": "file:///etc/passwd" }[request.url ?? ""];
+      if (to !== undefined) return void response.writeHead(302, { location: to }).end();
+      response.writeHead(200, { "content-length": "10" });
+      response.write("half");
+    });
+    const url = `http://u:p4ss@127.0.0.1:${await listen(server)}`;
+    const failure = async (path: string, environment = {}) => {
+      const { body } = await openDownload({ url: `${url}${path}`, timeoutMs: 300, environment });
+      for await (const _chunk of body);
+    };
+    await expect(failure("/bad")).rejects.toMatchObject({
+      code: "ACTION_FAILED",
+      message: expect.stringMatching(/\/bad redirects to http:\/\/\[bad\/, which is not a URL$/),
+    });
+    await expect(failure("/bad")).rejects.not.toThrow(/p4ss/);
+    await expect(failure("/file")).rejects.toThrow(/redirects to file:.*: only http and https are known/);
+    await expect(failure("/stall")).rejects.toMatchObject({
+      code: "TIMEOUT",
+      message: expect.stringMatching(/\/stall sent nothing for 0.3 s, after 4 bytes$/),
+    });
+    await expect(failure("/stall", { http_proxy: "http://u:s3cret@[bad" })).rejects.toMatchObject({
+      message: "the proxy http://u:***@[bad is not a URL",
+      hint: expect.stringContaining("http_proxy"),
+    });
+    server.closeAllConnections();
+  });
+
   test("what goes wrong is said", async () => {
     using sandbox = makeSandbox();
     const { url } = await serve();

@@ -75,6 +75,46 @@ describe("git", () => {
     expect(copied(sandbox)).toBe("three");
   });
 
+  test.each([false, true])("takes a tag and a branch of one name apart, bare: %s", async (bare) => {
+    using sandbox = makeSandbox();
+    const { path, commit, first } = makeRepository(sandbox);
+    run(path, "tag", "--annotate", "dev", "--message", "dev");
+    run(path, "checkout", "--quiet", "-b", "dev");
+    const second = commit("two");
+    expect(second).not.toBe(first);
+    const call = (version: string, name: string) => git({ repo: path, dest: `/srv/${name}`, version, bare });
+    for (const [version, expected] of [
+      ["refs/tags/dev", first],
+      ["refs/heads/dev", second],
+      ["dev", second],
+    ] as const) {
+      const name = version.replaceAll("/", "-");
+      const { first: applied } = await checkApplyAgain(sandbox, call(version, name));
+      expect(applied.data).toMatchObject({ after: expected });
+      if (!bare) expect(run(join(sandbox.root, "srv", name), "rev-parse", "HEAD")).toBe(expected);
+    }
+    if (bare) return;
+    // From one to the other, in one copy; and with little of the history.
+    expect(await state(sandbox, call("refs/tags/dev", "dev"))).toBe("changed");
+    expect(run(join(sandbox.root, "srv/dev"), "rev-parse", "HEAD")).toBe(first);
+    const shallow = git({ repo: `file://${path}`, dest: "/srv/shallow", version: "refs/tags/dev", depth: 1 });
+    await checkApplyAgain(sandbox, shallow);
+    expect(run(join(sandbox.root, "srv/shallow"), "rev-parse", "HEAD")).toBe(first);
+  });
+
+  test.skipIf(process.getuid?.() !== 0)("says what to do about another user's copy", async () => {
+    using sandbox = makeSandbox();
+    const { path } = makeRepository(sandbox);
+    const call = git({ repo: path, dest: "/srv/copy" });
+    await state(sandbox, call);
+    const copy = join(sandbox.root, "srv/copy");
+    execFileSync("chown", ["-R", "65534:65534", copy]);
+    await expect(state(sandbox, call)).rejects.toMatchObject({
+      message: expect.stringContaining("dubious ownership"),
+      hint: expect.stringContaining(`git config --global --add safe.directory ${copy}`),
+    });
+  });
+
   test("goes to a tag, another branch, a commit and its beginning", async () => {
     using sandbox = makeSandbox();
     const { path, commit, first } = makeRepository(sandbox);

@@ -3,6 +3,7 @@ import { join } from "node:path";
 import { expect, test } from "vitest";
 import { reboot } from "../../src/actions/reboot.ts";
 import { type ActionContext, failureData } from "../../src/core/action.ts";
+import { PATIENT } from "../lib/patience.ts";
 import { makeSandbox, pass, type Sandbox, snapshot } from "./harness.ts";
 
 /** A context with somebody to go on after a restart; notes what they are told. */
@@ -56,6 +57,19 @@ test("a command that fails fails the task, with what it said", async () => {
   expect((thrown as Error).message).toBe("cannot restart the host: no permission");
   expect(failureData(thrown)).toMatchObject({ rebooted: false, rc: 4 });
 });
+
+test(
+  "a command that does not return is not waited for beyond the time for the restart",
+  PATIENT,
+  async () => {
+    using sandbox = makeSandbox();
+    const call = reboot({ reboot_command: "sleep 600", reboot_timeout: 1 });
+    await expect(pass(call, sandbox.system, connected(sandbox, []))).rejects.toMatchObject({
+      code: "TIMEOUT",
+      message: "the host has not gone down within 1 s",
+    });
+  },
+);
 
 test("a host that does not go down fails the task", async () => {
   using sandbox = makeSandbox();

@@ -1,5 +1,5 @@
 import * as v from "valibot";
-import { flag, oneOf, optionalText, text } from "./params.ts";
+import { describe, flag, oneOf, optionalText, text } from "./params.ts";
 
 const time = (description: string) =>
   v.optional(
@@ -15,10 +15,13 @@ const time = (description: string) =>
 export const cronParams = v.pipe(
   v.strictObject({
     name: text("What the job is known by, in a comment above it; with `env` the variable's name."),
-    job: optionalText(
-      "The command, on one line; with `env` the variable's value. Required unless `state` is `absent`.",
+    job: v.optional(
+      describe(
+        v.string(),
+        "The command, on one line; with `env` the variable's value, which may be empty. Required unless `state` is `absent`.",
+      ),
     ),
-    value: optionalText("The same as `job`."),
+    value: v.optional(describe(v.string(), "The same as `job`.")),
     state: oneOf(["present", "absent"], "present", "Whether it is in the crontab."),
     user: optionalText(
       "Whose crontab, or with `cron_file` who runs the job. Default: the user this runs as.",
@@ -50,6 +53,10 @@ export const cronParams = v.pipe(
   v.check(
     ({ job, value, state }) => state === "absent" || (job ?? value) !== undefined,
     "job is required to set it",
+  ),
+  v.check(
+    ({ job, value, env, state }) => env || state === "absent" || (job ?? value) !== "",
+    "job must not be empty",
   ),
   v.check(({ job, value }) => !/[\r\n]+(?=.)/.test(job ?? value ?? ""), "job must be one line"),
   v.check(({ name }) => !/[\r\n]/.test(name), "name must be one line"),

@@ -53,7 +53,7 @@ export async function openDownload(request: DownloadRequest): Promise<DownloadRe
       authorize = true;
     } else if (REDIRECTS.includes(status) && headers.location !== undefined) {
       response.close();
-      url = parseUrl(new URL(headers.location, url).href);
+      url = parseRedirect(headers.location, url);
     } else return response;
   }
   throw new VolleyError("ACTION_FAILED", `${request.url} redirects more than ${MAX_REDIRECTS} times`);
@@ -105,13 +105,31 @@ function parseUrl(text: string): URL {
   return url;
 }
 
+function parseRedirect(location: string, from: URL): URL {
+  let url: URL;
+  try {
+    url = new URL(location, from);
+  } catch (cause) {
+    throw new VolleyError("ACTION_FAILED", `${hide(from)} redirects to ${location}, which is not a URL`, {
+      cause,
+    });
+  }
+  if (url.protocol !== "http:" && url.protocol !== "https:") {
+    throw new VolleyError(
+      "ACTION_FAILED",
+      `${hide(from)} redirects to ${hide(url)}: only http and https are known`,
+    );
+  }
+  return url;
+}
+
 function hasCredentials(url: URL, { username }: DownloadRequest): boolean {
   return username !== undefined || url.username !== "";
 }
 
 function credentials(url: URL, { username, password }: DownloadRequest): string {
-  const user = username ?? decodeURIComponent(url.username);
-  const secret = password ?? decodeURIComponent(url.password);
+  const user = username ?? decodeName(url.username);
+  const secret = password ?? decodeName(url.password);
   return `Basic ${Buffer.from(`${user}:${secret}`).toString("base64")}`;
 }
 
@@ -143,13 +161,13 @@ async function requestOnce(
   try {
     if (proxy !== null && url.protocol === "http:") {
       Object.assign(headers, { host: url.host, ...proxyHeaders(proxy) });
-      return await send(http.request({ ...options, ...addressOf(proxy), path: url.href }), url, timeoutMs);
+      return await send(http.request({ ...options, ...addressOf(proxy), path: url.href }), url, request);
     }
     if (proxy !== null) {
       const secure = await secureTunnel(await openTunnel(proxy, url, options), url, options);
-      return await send(https.request(url, { ...options, createConnection: () => secure }), url, timeoutMs);
+      return await send(https.request(url, { ...options, createConnection: () => secure }), url, request);
     }
-    return await send((url.protocol === "https:" ? https : http).request(url, options), url, timeoutMs);
+    return await send((url.protocol === "https:" ? https : http).request(url, options), url, request);
   } catch (thrown) {
     throw explain(url, proxy, thrown, timeoutMs, signal);
   }
@@ -161,7 +179,7 @@ function addressOf(proxy: URL): Pick<http.RequestOptions, "host" | "port"> {
 
 function proxyHeaders(proxy: URL): Record<string, string> {
   if (proxy.username === "") return {};
-  const user = `${decodeURIComponent(proxy.username)}:${decodeURIComponent(proxy.password)}`;
+  const user = `${decodeName(proxy.username)}:${decodeName(proxy.password)}`;
   return { "proxy-authorization": `Basic ${Buffer.from(user).toString("base64")}` };
 }
 
@@ -210,9 +228,18 @@ function secureTunnel(
   });
 }
 
-function send(asked: http.ClientRequest, url: URL, timeoutMs: number): Promise<DownloadResponse> {
+function send(
+  asked: http.ClientRequest,
+  url: URL,
+  { timeoutMs, signal }: DownloadRequest,
+): Promise<DownloadResponse> {
   return new Promise((resolve, reject) => {
-    asked.once("timeout", () => asked.destroy(Object.assign(new Error("timeout"), { code: "ETIMEDOUT" })));
+    // What ends an answer in the middle is told by its body as a cut connection, whoever cut it.
+    let stalled = false;
+    asked.once("timeout", () => {
+      stalled = true;
+      asked.destroy(Object.assign(new Error("timeout"), { code: "ETIMEDOUT" }));
+    });
     asked.once("error", reject);
     asked.once("response", (response) => {
       resolve({
@@ -220,7 +247,16 @@ function send(asked: http.ClientRequest, url: URL, timeoutMs: number): Promise<D
         statusText: response.statusMessage ?? "",
         headers: response.headers,
         url,
-        body: readBody(response, url, timeoutMs),
+        body: readBody(response, url, (thrown, size) => {
+          if (signal?.aborted !== true && stalled) {
+            return new VolleyError(
+              "TIMEOUT",
+              `${hide(url)} sent nothing for ${timeoutMs / 1000} s, after ${size} bytes`,
+              { cause: thrown },
+            );
+          }
+          return explain(url, null, thrown, timeoutMs, signal);
+        }),
         close: () => {
           response.on("error", () => {});
           response.destroy();
@@ -234,7 +270,7 @@ function send(asked: http.ClientRequest, url: URL, timeoutMs: number): Promise<D
 async function* readBody(
   response: http.IncomingMessage,
   url: URL,
-  timeoutMs: number,
+  failed: (thrown: unknown, size: number) => unknown,
 ): AsyncGenerator<Uint8Array> {
   const declared = response.headers["content-length"];
   let size = 0;
@@ -244,10 +280,10 @@ async function* readBody(
       yield chunk;
     }
   } catch (thrown) {
-    throw explain(url, null, thrown, timeoutMs);
+    throw failed(thrown, size);
   }
   if (declared !== undefined && Number(declared) !== size)
-    throw new VolleyError("ACTION_FAILED", `${url.href} ended after ${size} of ${declared} bytes`);
+    throw new VolleyError("ACTION_FAILED", `${hide(url)} ended after ${size} of ${declared} bytes`);
 }
 
 const REASONS: Readonly<Record<string, string>> = {

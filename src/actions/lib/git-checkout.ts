@@ -32,7 +32,9 @@ function tagsOf({ depth }: CheckoutRequest): readonly string[] {
 /** Makes a new copy. The parent directory of `dest` must exist. */
 export async function cloneRepository(git: RunGit, request: CheckoutRequest): Promise<void> {
   const { repo, dest, remote, target, bare, refspec, single_branch, version } = request;
-  const named = target !== null && target.kind !== "commit";
+  // Of a branch and a tag of one name clone takes the branch: the tag is fetched afterwards.
+  const shadowed = target?.shadowed === true;
+  const named = target !== null && target.kind !== "commit" && !shadowed;
   const args = [
     "clone",
     ...(bare ? ["--bare"] : ["--origin", remote]),
@@ -45,7 +47,8 @@ export async function cloneRepository(git: RunGit, request: CheckoutRequest): Pr
   await git([...args, "--", repo, posix.basename(dest)], parentOf(dest));
   if (bare && remote !== "origin") await git(["config", `remote.${remote}.url`, repo], dest);
   if (refspec !== undefined) await git(["fetch", ...depthOf(request), remote, refspec], dest);
-  if (!named && !bare && version !== "HEAD") await checkOutCommit(git, request);
+  if (shadowed && !bare) await checkOutTag(git, request, target.name);
+  else if (!named && !bare && version !== "HEAD") await checkOutCommit(git, request);
   await updateSubmodules(git, request);
 }
 
@@ -85,14 +88,20 @@ export async function updateRepository(git: RunGit, request: CheckoutRequest): P
     );
     await git(["checkout", "--force", "-B", target.name, ref, "--"], dest);
   } else if (target?.kind === "tag") {
-    const ref = `refs/tags/${target.name}`;
-    await git(["fetch", "--force", ...depthOf(request), remote, `+${ref}:${ref}`, ...extra], dest);
-    await git(["checkout", "--force", "--detach", ref, "--"], dest);
+    await checkOutTag(git, request, target.name);
   } else {
     if (refspec !== undefined) await git(["fetch", "--force", ...depthOf(request), remote, refspec], dest);
     await checkOutCommit(git, request);
   }
   await updateSubmodules(git, request);
+}
+
+async function checkOutTag(git: RunGit, request: CheckoutRequest, name: string): Promise<void> {
+  const { dest, remote, refspec } = request;
+  const ref = `refs/tags/${name}`;
+  const extra = refspec === undefined ? [] : [refspec];
+  await git(["fetch", "--force", ...depthOf(request), remote, `+${ref}:${ref}`, ...extra], dest);
+  await git(["checkout", "--force", "--detach", ref, "--"], dest);
 }
 
 /** A commit that is not here is fetched with all branches, else by its id: it may be on no branch, or cut off by the depth. */

@@ -53,9 +53,22 @@ export function runGit(
   const env = gitEnvironment(access);
   return async (args, cwd) => {
     const result = await system.run(["git", ...args], { env, cwd, ...options });
-    if (result.code !== 0)
-      throw new VolleyError("ACTION_FAILED", `git ${args[0]} failed: ${explainGit(result)}`);
+    if (result.code !== 0) throw gitFailure(`git ${args[0]} failed`, result, cwd);
     return result;
+  };
+}
+
+/** The error of a git that failed in a directory, with what to do about it where that is known. */
+export function gitFailure(what: string, result: ProcessResult, directory: string): VolleyError {
+  return new VolleyError("ACTION_FAILED", `${what}: ${explainGit(result)}`, hintOwnership(result, directory));
+}
+
+/** Git works in nobody else's repository: safe.directory of git-config(1). */
+function hintOwnership({ stderr }: ProcessResult, directory: string): { readonly hint?: string } {
+  if (!stderr.includes("dubious ownership")) return {};
+  const path = /repository at '(.+)'/.exec(stderr)?.[1] ?? directory;
+  return {
+    hint: `it belongs to another user: run the task as that user (become), change its owner, or allow it with "git config --global --add safe.directory ${path}"`,
   };
 }
 
@@ -71,6 +84,8 @@ export interface RemoteVersion {
   readonly kind: "branch" | "tag" | "commit";
   /** The branch or tag without `refs/…/`; for `HEAD` the default branch. */
   readonly name: string;
+  /** Of a tag: there is a branch of that name, which git clone would take. */
+  readonly shadowed?: boolean;
 }
 
 const COMMIT = /^([0-9a-f]{40}|[0-9a-f]{64})$/;
@@ -86,7 +101,9 @@ export async function askRemote(git: AskGit, repo: string, version: string): Pro
   const branch = version.startsWith("refs/heads/") ? version.slice("refs/heads/".length) : version;
   const tag = version.startsWith("refs/tags/") ? version.slice("refs/tags/".length) : version;
   const head = version === "HEAD";
-  const wanted = head ? ["HEAD"] : [`refs/heads/${branch}`, `refs/tags/${tag}`, `refs/tags/${tag}^{}`];
+  const wanted = head
+    ? ["HEAD"]
+    : [`refs/heads/${branch}`, `refs/heads/${tag}`, `refs/tags/${tag}`, `refs/tags/${tag}^{}`];
   const result = await git(["ls-remote", ...(head ? ["--symref"] : []), "--", repo, ...wanted]);
   if (result.code !== 0)
     throw new VolleyError("ACTION_FAILED", `cannot read ${hidePassword(repo)}: ${explainGit(result)}`);
@@ -109,7 +126,9 @@ export async function askRemote(git: AskGit, repo: string, version: string): Pro
   const branchCommit = commitOf(`refs/heads/${branch}`);
   if (branchCommit !== undefined) return { commit: branchCommit, kind: "branch", name: branch };
   const tagCommit = commitOf(`refs/tags/${tag}^{}`) ?? commitOf(`refs/tags/${tag}`);
-  return tagCommit === undefined ? null : { commit: tagCommit, kind: "tag", name: tag };
+  if (tagCommit === undefined) return null;
+  const shadowed = refs.has(`refs/heads/${tag}`);
+  return { commit: tagCommit, kind: "tag", name: tag, ...(shadowed ? { shadowed } : {}) };
 }
 
 /** A repository's URL without the password it may carry. */

@@ -1,3 +1,5 @@
+import { VolleyError } from "../../core/errors.ts";
+
 /** Which proxy a request goes through, from the variables curl and most others read (`http_proxy`, `https_proxy`, `all_proxy`, `no_proxy`); null for none. */
 export function proxyFor(url: URL, env: Readonly<Record<string, string | undefined>>): URL | null {
   const of = (name: string): string => env[name] || env[name.toUpperCase()] || "";
@@ -5,7 +7,16 @@ export function proxyFor(url: URL, env: Readonly<Record<string, string | undefin
   // Not HTTP_PROXY in capitals: a CGI sets that from a request's header.
   const value = (scheme === "http" ? env.http_proxy : of(`${scheme}_proxy`)) || of("all_proxy");
   if (!value || isExcluded(url, of("no_proxy"))) return null;
-  const proxy = new URL(/^[a-z0-9]+:\/\//i.test(value) ? value : `http://${value}`);
+  const text = /^[a-z0-9]+:\/\//i.test(value) ? value : `http://${value}`;
+  let proxy: URL;
+  try {
+    proxy = new URL(text);
+  } catch (cause) {
+    throw new VolleyError("ACTION_FAILED", `the proxy ${value.replace(/:[^@/]*@/, ":***@")} is not a URL`, {
+      cause,
+      hint: `it stands in the environment: ${scheme}_proxy or all_proxy`,
+    });
+  }
   return proxy.protocol === "http:" ? proxy : null;
 }
 
