@@ -234,3 +234,17 @@ test("what is wrong before the first host rejects, and the iterator with it", as
   await expect(start(project, fleet, { concurrency: 0 }).summary).rejects.toMatchObject({ code: "USAGE" });
   expect(fleet.hosts[0]!.stats.connections).toBe(0);
 });
+
+test.each(["/bin/tcsh", "/usr/bin/fish", "/bin/zsh"].filter((shell) => existsSync(shell)))(
+  "a host whose login shell is %s is provisioned, by a bundle and directly",
+  async (shell) => {
+    const project = makeProject(scratch(), { "site.ts": playbookText(TWO_FILES) });
+    const fleet = await startFleet({ count: 1, shell });
+    for (const via of ["bundle", "direct"] as const) {
+      const { summary } = await provision(project, fleet, { via });
+      const tally = via === "bundle" ? { changed: 2, unchanged: 0 } : { changed: 0, unchanged: 2 };
+      expect(summary, via).toMatchObject({ exitCode: 0, tally });
+    }
+    expect(readFileSync(join(fleet.hosts[0]!.home, "b"), "utf8")).toBe("b\n");
+  },
+);
