@@ -193,6 +193,23 @@ describe("volley exec", () => {
     expect(stdout.match(/^Gr\ufffdn$/gm)).toHaveLength(2);
   });
 
+  it("refuses a command that no command line holds, measured in bytes, before any host is touched", async () => {
+    const execs = fleet.hosts.map(({ stats }) => stats.execs);
+    for (const args of [
+      ["web01", `echo ${"é".repeat(60_000)}`],
+      ["--pty", "web01", `echo "${"'".repeat(30_000)}"`],
+    ]) {
+      const { code, stderr } = await exec(args);
+      expect([code, stderr]).toEqual([
+        1,
+        expect.stringContaining("the command is too long for a command line"),
+      ]);
+    }
+    expect(fleet.hosts.map(({ stats }) => stats.execs)).toEqual(execs);
+    const long = await exec(["web01", `echo "${"'".repeat(30_000)}" | wc -c`]);
+    expect(long.stdout).toBe("web01 │ 30001\n");
+  });
+
   it("is remembered: what it came to can be asked for, but nothing of what was run", async () => {
     const env = { XDG_STATE_HOME: join(directory, "remembered") };
     const first = await exec(["all", "TOKEN=hush; case $VOLLEY_EMBEDDED_HOST in web03) exit 1;; esac"], {
@@ -345,7 +362,7 @@ describe("what is loaded", () => {
     ];
     expect([...packages].filter((name) => !allowed.includes(name))).toEqual([]);
     const unwanted =
-      /^src\/(template|actions|target|system\/(?!process-identity|state-directory|event-loop)|reporter\/ink|bundle\/(?!version))/;
+      /^src\/(template|actions|target|system\/(local|remote-process)\/|reporter\/ink|bundle\/(?!version))/;
     expect(loaded.filter((name) => unwanted.test(name))).toEqual([]);
   });
 });

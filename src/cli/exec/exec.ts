@@ -2,11 +2,12 @@ import { readFile } from "node:fs/promises";
 import { basename } from "node:path";
 import { openTransports } from "../../controller/transports.ts";
 import { VolleyError } from "../../core/errors.ts";
+import { loginShellLine } from "../../core/shell-quote.ts";
 import type { FanOutHost } from "../../fanout/exec-host.ts";
 import { type FanOutListener, fanOut } from "../../fanout/fan-out.ts";
 import { type CommandInput, keepInput, openInputFile } from "../../fanout/input.ts";
 import { type OutDirectory, openOutDirectory } from "../../fanout/out-directory.ts";
-import type { RemoteCommand } from "../../fanout/remote-command.ts";
+import { type RemoteCommand, startCommand } from "../../fanout/remote-command.ts";
 import { exitCodeOf, outcomeOf } from "../../fanout/result.ts";
 import { ASCII_SYMBOLS, UNICODE_SYMBOLS } from "../../reporter/rows/symbols.ts";
 import { colorsWanted, unicodeWanted } from "../../reporter/terminal-support.ts";
@@ -28,6 +29,7 @@ export async function exec(words: ExecWords, flags: ExecFlags): Promise<number> 
   checkFlags(words, flags);
   const command = await readCommand(words, flags);
   const env = readEnvironment(flags.env ?? []);
+  if (flags.pty === true) checkLine(startCommand(command, { env, stdinBytes: undefined, pty: true }).script);
   const { askPassphrase } = await import("../ask.ts");
   const secrets = createSecretStore({ ...secretOptions(flags), cwd: process.cwd(), ask: askPassphrase });
   const selected = await hostsToWorkOn(words, flags, secrets);
@@ -106,12 +108,18 @@ function checkFlags({ hosts, words }: ExecWords, { pty, script, stdin, limit }: 
     throw new VolleyError("USAGE", "a word of the command holds a NUL");
 }
 
+function checkLength(text: string, hint: string): void {
+  if (Buffer.byteLength(text) > MAX_COMMAND_BYTES)
+    throw new VolleyError("USAGE", "the command is too long for a command line", { hint });
+}
+
+/** On a terminal all of it is one argument of the login shell's, in which quotes and the like are numbers. */
+function checkLine(script: string): void {
+  checkLength(loginShellLine(script), "leave --pty out, or put it in a file on the hosts first");
+}
+
 async function readCommand({ line, words }: ExecWords, { script }: ExecFlags): Promise<RemoteCommand> {
-  if ([line ?? "", ...words].join(" ").length > MAX_COMMAND_BYTES) {
-    throw new VolleyError("USAGE", "the command is too long for a command line", {
-      hint: "put it in a file: --script FILE",
-    });
-  }
+  checkLength([line ?? "", ...words].join(" "), "put it in a file: --script FILE");
   if (script === undefined)
     return line === undefined ? { kind: "words", words } : { kind: "line", text: line };
   try {
