@@ -41,6 +41,7 @@ export function addInventoryCommand(program: Command): void {
           },
           {
             stdout: (text) => process.stdout.write(text),
+            stderr: (text) => process.stderr.write(text),
             color: process.stdout.isTTY === true && (process.env.NO_COLOR ?? "") === "",
             cwd: process.cwd(),
             columns: process.stdout.columns ?? 80,

@@ -24,6 +24,8 @@ export interface InventoryFlags {
 /** Where `volley inventory` prints, and what it needs to read inventories. */
 export interface InventoryIo {
   readonly stdout: (text: string) => void;
+  /** Where what is left out is told. */
+  readonly stderr: (text: string) => void;
   readonly color: boolean;
   readonly cwd: string;
   readonly loadModule: (file: string) => Promise<unknown>;
@@ -54,6 +56,17 @@ function toJson(value: unknown): string {
   return `${writeJson(mapLeaves(value, toAnsible), { indent: "  " })}\n`;
 }
 
+/** Says what could not be opened, where the output has no place for it. */
+function tellLocked(hosts: readonly Host[], io: InventoryIo): void {
+  const locked = new Map<string, VolleyError>();
+  for (const why of hosts.flatMap((host) => host.locked ?? []))
+    locked.set(`${why.location?.file}: ${why.message}`, why);
+  for (const [text, { hint }] of locked)
+    io.stderr(
+      `volley: warning: what it sets is left out: ${text}${hint === undefined ? "" : ` (${hint})`}\n`,
+    );
+}
+
 function showHosts(
   inventory: Inventory,
   args: readonly string[],
@@ -63,6 +76,7 @@ function showHosts(
   if (args.length === 0) throw new VolleyError("USAGE", "which host? Write: volley inventory host NAME");
   const hosts = pickHosts(inventory, args, flags.limit, io.cwd);
   if (flags.json === true) {
+    tellLocked(hosts, io);
     io.stdout(
       toJson(
         hosts.length === 1 ? hosts[0]!.vars : Object.fromEntries(hosts.map(({ name, vars }) => [name, vars])),
@@ -91,9 +105,11 @@ export async function inventoryCommand(
     ...(io.signal === undefined ? {} : { signal: io.signal }),
     ...(io.secrets === undefined ? {} : { secrets: io.secrets }),
   });
+  for (const warning of inventory.warnings ?? []) io.stderr(`volley: warning: ${warning}\n`);
   switch (action) {
     case "list": {
       const hosts = pickHosts(inventory, args, flags.limit, io.cwd);
+      tellLocked(hosts, io);
       const options = { color: io.color, columns: io.columns ?? 80 };
       io.stdout(
         flags.json === true

@@ -26,6 +26,9 @@ export async function openPlan(plan: Plan, store: SecretStore): Promise<OpenPlan
         warnings.set(JSON.stringify([name, source]), { host: host.name, text });
     }
   }
+  const [first] = plan.hosts;
+  for (const text of plan.inventory.warnings ?? [])
+    if (first !== undefined) warnings.set(text, { host: first.name, text });
   const hosts = new Map(plan.inventory.hosts);
   for (const [name, host] of opened) if (hosts.has(name)) hosts.set(name, host);
   // A play may read some vars of hosts that do not take part.

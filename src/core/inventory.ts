@@ -96,6 +96,8 @@ export interface Inventory {
   readonly groups: ReadonlyMap<string, Group>;
   /** The files and directories it was read from. */
   readonly paths: readonly string[];
+  /** What is likely not to be meant as it is written. */
+  readonly warnings?: readonly string[];
 }
 
 /** Declares an inventory in TypeScript. */

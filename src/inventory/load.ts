@@ -1,6 +1,7 @@
 import { resolve } from "node:path";
 import type { VolleyError } from "../core/errors.ts";
 import type { Group, Host, Inventory } from "../core/inventory.ts";
+import { printable } from "../core/printable.ts";
 import { createSecretStore } from "../secrets/store.ts";
 import { bareHost } from "./bare-host.ts";
 import { readConnection } from "./connection.ts";
@@ -211,5 +212,13 @@ export async function loadInventory(
   );
   const files: VarsLayers = { inventory: inventory!, playbook: playbook! };
   const hosts = buildHosts(draft, order, files, playbookDirectory);
-  return { hosts, groups: buildGroups(draft, files), paths };
+  const warnings = [...draft.groups.keys()]
+    .filter((name) => draft.hosts.has(name))
+    .map((name) => `a host and a group are both called ${printable(name)}: in patterns it is the group`);
+  return {
+    hosts,
+    groups: buildGroups(draft, files),
+    paths,
+    ...(warnings.length === 0 ? {} : { warnings }),
+  };
 }

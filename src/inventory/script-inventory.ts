@@ -15,6 +15,7 @@ import {
   type ReadContext,
   setGroupVar,
 } from "./draft.ts";
+import { textOf } from "./read-text.ts";
 
 const TIMEOUT_MS = 60_000;
 const MAX_OUTPUT_BYTES = 256 * 1024 * 1024;
@@ -47,14 +48,21 @@ function run(options: ScriptOptions, file: string, args: readonly string[]): Pro
       cwd,
       timeout: TIMEOUT_MS,
       maxBuffer: MAX_OUTPUT_BYTES,
+      encoding: "buffer" as const,
       ...(signal === undefined ? {} : { signal }),
     };
     execFile(path, [...args], limits, (error, stdout, stderr) => {
-      if (error === null) return resolve(stdout);
+      if (error === null) {
+        try {
+          return resolve(textOf(stdout, `${file} ${args.join(" ")}`));
+        } catch (thrown) {
+          return reject(thrown);
+        }
+      }
       if (signal?.aborted === true) {
         return reject(new VolleyError("CANCELLED", `${command} was cancelled`, { cause: error }));
       }
-      const said = stderr.trim().split("\n").slice(-5).join("\n");
+      const said = stderr.toString("utf8").trim().split("\n").slice(-5).join("\n");
       const hint = said === "" ? {} : { hint: `It said: ${said}` };
       const ended =
         typeof error.code === "number" ? `exited with code ${error.code}` : `could not be run: ${error.code}`;

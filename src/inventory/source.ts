@@ -1,3 +1,4 @@
+import type { Stats } from "node:fs";
 import { open, readdir, readFile, stat } from "node:fs/promises";
 import { basename, dirname, extname, join, resolve } from "node:path";
 import { isVolleyError, VolleyError } from "../core/errors.ts";
@@ -8,6 +9,7 @@ import { isVault } from "../secrets/vault.ts";
 import { displayPath } from "./display-path.ts";
 import { addHosts, type Draft, type ReadContext } from "./draft.ts";
 import { readIniInventory } from "./ini-inventory.ts";
+import { textOf, unreadableKind } from "./read-text.ts";
 import { readInventoryJson, readScriptInventory } from "./script-inventory.ts";
 import { readTypeScriptInventory } from "./typescript-inventory.ts";
 import { isLeftover } from "./vars-files.ts";
@@ -50,11 +52,16 @@ function firstLine(text: string): string {
   );
 }
 
-async function startsLikeProgram(path: string): Promise<boolean> {
+function startsLikeProgram(bytes: Buffer): boolean {
+  const start = bytes.toString("latin1", 0, 4);
+  return start.startsWith("#!") || start === "\x7fELF";
+}
+
+/** The first bytes of a file, which may be a large program. */
+async function readStart(path: string): Promise<Buffer> {
   const handle = await open(path, "r");
   try {
-    const { buffer } = await handle.read(Buffer.alloc(4), 0, 4, 0);
-    return buffer.subarray(0, 2).toString() === "#!" || buffer.toString("latin1") === "\x7fELF";
+    return (await handle.read(Buffer.alloc(4), 0, 4, 0)).buffer;
   } finally {
     await handle.close();
   }
@@ -76,7 +83,7 @@ async function importModule(path: string, file: string, options: SourceOptions):
 async function readFileInventory(
   context: ReadContext,
   path: string,
-  mode: number,
+  stats: Stats,
   options: SourceOptions,
 ): Promise<void> {
   const { file } = context;
@@ -85,8 +92,15 @@ async function readFileInventory(
     return readTypeScriptInventory(context, await importModule(path, file, options));
   }
   const isYaml = extension === ".yml" || extension === ".yaml";
-  if (!isYaml && (await startsLikeProgram(path))) {
-    if ((mode & 0o111) === 0) {
+  // What a pipe gives, such as `<(command)`, it gives once.
+  const piped = stats.isFile() ? undefined : await readFile(path);
+  if (!isYaml && startsLikeProgram(piped ?? (await readStart(path)))) {
+    if (piped !== undefined) {
+      throw new VolleyError("INVENTORY_INVALID", `a program that is to print an inventory must be a file`, {
+        location: { file },
+      });
+    }
+    if ((stats.mode & 0o111) === 0) {
       throw new VolleyError("INVENTORY_INVALID", `the inventory script ${file} is not executable`, {
         location: { file },
         hint: `Run: chmod +x ${file}`,
@@ -95,7 +109,7 @@ async function readFileInventory(
     const { cwd, signal } = options;
     return readScriptInventory(context, { path, cwd, ...(signal === undefined ? {} : { signal }) });
   }
-  const text = await readFile(path, "utf8");
+  const text = textOf(piped ?? (await readFile(path)), file);
   if (extension === ".toml") {
     throw new VolleyError(
       "INVENTORY_INVALID",
@@ -144,10 +158,21 @@ async function readPath(
   const stats = await stat(path);
   if (!stats.isDirectory()) {
     const context: ReadContext = { draft, file: displayPath(path, options.cwd), directory };
-    return readFileInventory(context, path, stats.mode, options);
+    return readFileInventory(context, path, stats, options);
   }
   for (const name of (await readdir(path)).sort()) {
-    if (!isIgnored(name)) await readPath(draft, join(path, name), directory, options);
+    if (isIgnored(name)) continue;
+    const inner = join(path, name);
+    const innerStats = await stat(inner);
+    const kind = innerStats.isDirectory() ? undefined : unreadableKind(innerStats);
+    if (kind !== undefined) {
+      const file = displayPath(inner, options.cwd);
+      throw new VolleyError("INVENTORY_INVALID", `${file} is ${kind}, where an inventory is looked for`, {
+        location: { file },
+        hint: "remove it, or name the inventories one by one with -i",
+      });
+    }
+    await readPath(draft, inner, directory, options);
   }
 }
 

@@ -6,6 +6,7 @@ import type { SecretStore } from "../secrets/store.ts";
 import { isVault } from "../secrets/vault.ts";
 import { displayPath } from "./display-path.ts";
 import { type Entries, groupScope } from "./draft.ts";
+import { textOf, unreadableKind } from "./read-text.ts";
 import { readYaml } from "./yaml-reader.ts";
 
 const AGE = ".age";
@@ -70,7 +71,16 @@ function extensionOf(name: string): string {
 }
 
 function filesBelow(path: string, cwd: string): readonly string[] {
-  if (!attempt(path, cwd, () => statSync(path)).isDirectory()) return [path];
+  const stats = attempt(path, cwd, () => statSync(path));
+  if (!stats.isDirectory()) {
+    const kind = unreadableKind(stats);
+    if (kind === undefined) return [path];
+    const file = displayPath(path, cwd);
+    throw new VolleyError("INVENTORY_INVALID", `${file} is ${kind}, where a vars file is looked for`, {
+      location: { file },
+      hint: "remove it, or give it another name",
+    });
+  }
   const names = listDirectory(path, cwd);
   const wanted = names.filter((name) => extensionOf(name) !== "" || !name.includes("."));
   return wanted.flatMap((name) => filesBelow(join(path, name), cwd));
@@ -85,7 +95,7 @@ async function readText(
   const file = displayPath(path, cwd);
   const content = attempt(path, cwd, () => readFileSync(path));
   const isAge = path.endsWith(AGE);
-  const text = isAge ? "" : content.toString("utf8");
+  const text = isAge ? "" : textOf(content, file);
   if (!isAge && !isVault(text)) return { text };
   if (!isConcerned(scope)) {
     throw new VolleyError("SECRET_FAILED", "this file was not opened: its hosts take no part", {

@@ -7,6 +7,7 @@ import { memoOf } from "./memo.ts";
 import type { AskSecret, SecretStoreOptions } from "./options.ts";
 import { SecretProblem } from "./problem.ts";
 import { expandHome } from "./read-secret.ts";
+import { secretText } from "./secret-text.ts";
 
 type Age = typeof import("age-encryption");
 
@@ -127,13 +128,15 @@ async function attempt(
       thrown,
     );
   }
+  let opened: Uint8Array;
   try {
-    return await decrypter.decrypt(content, "text");
+    opened = await decrypter.decrypt(content, "uint8array");
   } catch (thrown) {
     // The library has no code for a key that is not the right one, only these words.
     if (String(thrown).includes("no identity matched")) return null;
     throw new SecretProblem("it is damaged or cut off", undefined, thrown);
   }
+  return secretText(opened, "what it holds");
 }
 
 function identityFiles(

@@ -5,6 +5,7 @@ import type { SecretSource } from "../core/secret.ts";
 import type { AskSecret } from "./options.ts";
 import { SecretProblem } from "./problem.ts";
 import { runProgram } from "./run-program.ts";
+import { secretText } from "./secret-text.ts";
 
 /** What secrets that are written in an inventory are read with. */
 export interface ReadSecretOptions {
@@ -64,8 +65,9 @@ export function expandHome(path: string, env: NodeJS.ProcessEnv): string {
 
 /** A file's text. Fails with a {@link SecretProblem} that calls it `shown`. */
 export async function readText(path: string, shown: string): Promise<string> {
+  let bytes: Buffer;
   try {
-    return await readFile(path, "utf8");
+    bytes = await readFile(path);
   } catch (thrown) {
     const { code } = thrown as NodeJS.ErrnoException;
     const reason =
@@ -79,6 +81,7 @@ export async function readText(path: string, shown: string): Promise<string> {
       path === shown ? undefined : `looked for ${path}`,
     );
   }
+  return secretText(bytes, `the file ${shown}`);
 }
 
 /** A single line loses its end, as shells do it; a file of several, such as a private key, needs it. */

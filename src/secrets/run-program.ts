@@ -1,6 +1,7 @@
 import { spawn } from "node:child_process";
 import { basename } from "node:path";
 import { SecretProblem } from "./problem.ts";
+import { secretText } from "./secret-text.ts";
 
 const TIMEOUT_MS = 60_000;
 const MAX_BYTES = 4 << 20;
@@ -48,7 +49,13 @@ export function runProgram(argv: readonly string[], { cwd, env, signal }: Progra
     child.once("close", (code) => {
       if (bytes > MAX_BYTES)
         return reject(new SecretProblem(`${name} printed more than ${MAX_BYTES >> 20} MiB`));
-      if (code === 0) return resolve(Buffer.concat(printed).toString("utf8"));
+      if (code === 0) {
+        try {
+          return resolve(secretText(Buffer.concat(printed), `what ${name} prints`));
+        } catch (problem) {
+          return reject(problem);
+        }
+      }
       const last = said.trim().split("\n").at(-1) ?? "";
       reject(
         new SecretProblem(`${name} exited with code ${code}`, last === "" ? undefined : `it said: ${last}`),

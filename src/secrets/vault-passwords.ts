@@ -6,6 +6,7 @@ import type { AskSecret, SecretStoreOptions } from "./options.ts";
 import { SecretProblem } from "./problem.ts";
 import { expandHome, readText } from "./read-secret.ts";
 import { runProgram } from "./run-program.ts";
+import { secretText } from "./secret-text.ts";
 import { openVault, parseVault } from "./vault.ts";
 
 interface PasswordSource {
@@ -62,7 +63,7 @@ export function createVaultKeys(
       const rank = (source: PasswordSource): number => (source.label === label ? 0 : 1);
       for (const source of sources.toSorted((a, b) => rank(a) - rank(b))) {
         const opened = await openVault(envelope, await passwordOf(source));
-        if (opened !== null) return opened.toString("utf8");
+        if (opened !== null) return secretText(opened, "what it holds");
       }
       const tried = sources.map((source) =>
         PROMPTS.includes(source.from) ? "the one asked for" : source.from,

@@ -50,7 +50,7 @@ async function run(
     action,
     args,
     { inventory: ["inv"], ...rest },
-    { stdout, color, cwd, loadModule },
+    { stdout, stderr: stdout, color, cwd, loadModule },
   );
   expect(code).toBe(0);
   return text;
@@ -112,6 +112,7 @@ describe("volley inventory list", () => {
     const lines: string[] = [];
     const io = {
       stdout: (text: string) => void lines.push(...text.split("\n")),
+      stderr: () => {},
       color: false,
       cwd,
       loadModule,

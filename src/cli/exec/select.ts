@@ -25,6 +25,7 @@ export async function hostsToWorkOn(
   };
   const names = hosts === undefined ? (limit ?? pattern) : pattern;
   const inventory = await openInventory(flags, names, { secrets, concerned: select });
+  for (const warning of inventory.warnings ?? []) process.stderr.write(`volley: warning: ${warning}\n`);
   const found = select(inventory);
   if (found.length === 0) throw nobodyLeft([pattern], limit, inventory);
   // How a host is reached may stand in what could not be opened.
