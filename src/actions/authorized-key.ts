@@ -10,7 +10,12 @@ import { findAccount, type PasswdEntry } from "./lib/accounts.ts";
 import { type AttributeChange, applyAttributes, inspectAttributes } from "./lib/attributes.ts";
 import { flag, oneOf, optionalText, text } from "./lib/params.ts";
 import { followLinks, missingDirectories, requireOwnLinks } from "./lib/paths.ts";
-import { type AuthorizedKey, editAuthorizedKeys, parseAuthorizedKey } from "./lib/ssh-key.ts";
+import {
+  type AuthorizedKey,
+  editAuthorizedKeys,
+  normalizeKeyOptions,
+  parseAuthorizedKey,
+} from "./lib/ssh-key.ts";
 import { applyFile, type FileChange, inspectFile } from "./lib/write-file.ts";
 
 const DIRECTORY_MODE = 0o700;
@@ -34,10 +39,24 @@ const params = v.pipe(
     ),
     state: oneOf(["present", "absent"], "present", "Whether the key may be used."),
     exclusive: flag("Remove every other key of the file."),
-    key_options: optionalText(
-      'Options of the key, such as `no-pty,from="10.0.0.1"`; they replace those before the key.',
+    key_options: v.optional(
+      v.pipe(
+        text('Options of the key, such as `no-pty,from="10.0.0.1"`; they replace those before the key.'),
+        v.check(
+          (value) => normalizeKeyOptions(value) !== null,
+          "must be options with commas between them, blanks only within double quotes",
+        ),
+        v.transform((value) => normalizeKeyOptions(value) ?? value),
+      ),
     ),
-    comment: v.optional(v.pipe(v.string(), v.description("Replaces the comment after the key."))),
+    comment: v.optional(
+      v.pipe(
+        v.string(),
+        v.trim(),
+        v.regex(/^[^\n\r]*$/, "must be one line"),
+        v.description("Replaces the comment after the key."),
+      ),
+    ),
     path: optionalText("The file. Default `.ssh/authorized_keys` in the user's home directory."),
     manage_dir: flag("Make the file's directory, and have it belong to the user with mode 0700.", true),
     follow: flag("Follow the file when it is a link, instead of replacing it."),
@@ -86,7 +105,7 @@ export const authorized_key = defineAction<typeof params, KeyChange, AuthorizedK
   name: "authorized_key",
   doc: `Add or remove SSH keys a user may log in with.
 
-A key is recognised by the key itself; with other options or another comment its line is replaced, and a key given without a comment keeps the one it has. As with Ansible, \`exclusive\` removes every key not named in the same call, and \`manage_dir\` gives the directory to the user with mode 0700: set it to false for a \`path\` in a directory that several users share. The file is made the user's own with mode 0600, also when the keys are right already, because sshd ignores a file others can write to; comments in it stay.
+A key is recognised by the key itself; with other options or another comment its line is replaced, one given several times with different options has a line for each, and a key given without a comment keeps the one it has. As with Ansible, \`exclusive\` removes every key not named in the same call, and \`manage_dir\` gives the directory to the user with mode 0700: set it to false for a \`path\` in a directory that several users share. The file is made the user's own with mode 0600, also when the keys are right already, because sshd ignores a file others can write to; comments in it stay.
 
 Unlike Ansible's module, keys are not fetched from a URL.`,
   params,

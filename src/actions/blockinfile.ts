@@ -53,6 +53,14 @@ const params = v.pipe(
     ({ marker, marker_begin, marker_end }) => marker.includes("{mark}") && marker_begin !== marker_end,
     '"marker" must contain {mark}, and "marker_begin" must differ from "marker_end"',
   ),
+  v.check(
+    (given) => markers(given).every((line) => line.trim() !== "" && !/[\n\r]/.test(line)),
+    "a marker must be one line that is not blank: another one could not be found again",
+  ),
+  v.check(
+    (given) => !splitLines(given.block).some((line) => markers(given).includes(lineText(line))),
+    "the block contains its own marker, and would grow every time; leave the marker lines out of it",
+  ),
 );
 
 type Params = v.InferOutput<typeof params>;
@@ -91,10 +99,18 @@ would add the block again every time.`,
   },
 });
 
+/** The lines before and after the block. */
+function markers({
+  marker,
+  marker_begin,
+  marker_end,
+}: Readonly<Record<"marker" | "marker_begin" | "marker_end", string>>): readonly [string, string] {
+  return [marker.replaceAll("{mark}", marker_begin), marker.replaceAll("{mark}", marker_end)];
+}
+
 async function putBlock(given: Params, removes: boolean, text: string, signal: AbortSignal): Promise<Edited> {
-  const { marker, marker_begin, marker_end, append_newline, prepend_newline } = given;
-  const begin = marker.replaceAll("{mark}", marker_begin);
-  const end = marker.replaceAll("{mark}", marker_end);
+  const { append_newline, prepend_newline } = given;
+  const [begin, end] = markers(given);
   const block = removes ? [] : splitLines(`${begin}\n${withFinalNewline(given.block)}${end}\n`);
   const lines = splitLines(text);
   const texts = lines.map(lineText);

@@ -1,5 +1,6 @@
 import * as v from "valibot";
 import { unchanged } from "../core/action.ts";
+import { VolleyError } from "../core/errors.ts";
 import { expandPythonTemplate, pythonRegex } from "../core/python-regex.ts";
 import { findMatches } from "../system/endable.ts";
 import { defineAction } from "./define.ts";
@@ -40,6 +41,10 @@ const params = v.pipe(
   v.check(
     ({ regexp, search_string }) => regexp === undefined || search_string === undefined,
     'give only one of "regexp" and "search_string"',
+  ),
+  v.check(
+    ({ line = "" }) => !/[\n\r]/.test(withoutNewline(line)),
+    '"line" must be one line: several would be added again every time; use blockinfile for them',
   ),
   v.check(
     ({ insertafter, insertbefore }) => insertafter === undefined || insertbefore === undefined,
@@ -103,6 +108,10 @@ type Match = RegExpExecArray | boolean;
 
 /** The line as it should be, without the newline that a YAML block gives it. */
 function wantedLine({ line = "" }: Params): string {
+  return withoutNewline(line);
+}
+
+function withoutNewline(line: string): string {
   return line.replace(/\r?\n$/, "");
 }
 
@@ -140,7 +149,13 @@ async function putLine(edit: Edit): Promise<Edited> {
     const match = matches[index];
     const replaced = backrefs && typeof match === "object" ? expandPythonTemplate(wanted, match) : wanted;
     if (replaced === lineText(line)) return { text, message: "the line is there" };
-    lines[index] = replaced.replace(/\n$/, "") + (lineEnding(line) || "\n");
+    const put = replaced.replace(/\n$/, "");
+    if (put.includes("\n"))
+      throw new VolleyError(
+        "ACTION_FAILED",
+        "backrefs would make several lines of one, again every time; use replace for that",
+      );
+    lines[index] = put + (lineEnding(line) || "\n");
     return { text: lines.join(""), message: "line replaced" };
   }
   if (backrefs) return { text, message: "no line matches" };

@@ -52,6 +52,30 @@ describe("authorized_key", () => {
     ["leaves a key once", `${ONE}\n${TWO}\n${ONE}\n`, { key: ONE }, `${ONE}\n${TWO}\n`],
     ["removes all others", `# note\n${TWO}\n${ONE}\n`, { key: ONE, exclusive: true }, `# note\n${ONE}\n`],
     [
+      "keeps a key that is given with several options",
+      `# note\n${TWO}\n${ONE}\n`,
+      { key: `no-pty ${ONE}\nfrom="10.0.0.1" ${ONE}\n${ONE}` },
+      `# note\n${TWO}\n${ONE}\nno-pty ${ONE}\nfrom="10.0.0.1" ${ONE}\n`,
+    ],
+    [
+      "keeps one of several options, and removes what is not given",
+      `no-pty ${ONE}\nno-x11-forwarding ${ONE}\nrestrict ${ONE}\n`,
+      { key: `restrict ${ONE}\nno-user-rc ${ONE}` },
+      `no-user-rc ${ONE}\nrestrict ${ONE}\n`,
+    ],
+    [
+      "writes options without blanks beside their commas, which sshd would not read",
+      `${ONE}\n`,
+      { key: ONE, key_options: ' no-pty , command="a , b" ,restrict ' },
+      `no-pty,command="a , b",restrict ${ONE}\n`,
+    ],
+    [
+      "writes a comment without blanks around it",
+      "",
+      { key: ONE, comment: "  me  too " },
+      `${ONE.replace("one@example", "me  too")}\n`,
+    ],
+    [
       "removes a key whatever its options",
       `no-pty ${ONE}\n${TWO}\n`,
       { key: ONE, state: "absent" },
@@ -116,6 +140,11 @@ describe("authorized_key's parameters", () => {
     [{ key: "hello there" }, /"hello there" is no public key/],
     [{ key: `${ONE}\n-----BEGIN OPENSSH PRIVATE KEY-----` }, /is no public key/],
     [{ key: ONE, path: "keys" }, /path must be absolute/],
+    [{ key: ONE, key_options: "no-pty no-X11-forwarding" }, /commas between them/],
+    [{ key: ONE, key_options: "no-pty,,restrict" }, /commas between them/],
+    [{ key: ONE, key_options: 'command="a' }, /commas between them/],
+    [{ key: ONE, key_options: "no-pty\nrestrict" }, /commas between them/],
+    [{ key: ONE, comment: "two\nlines" }, /must be one line/],
     [{ key: ONE, options: "no-pty" } as Params, /unknown parameter "options"/],
   ])("refuses %j", (params, message) => expect(() => forKim(params)).toThrow(message));
 });

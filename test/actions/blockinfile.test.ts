@@ -93,6 +93,21 @@ it("makes the file and its directories when told to", async () => {
   expect((await run({ block: "x" }, true)).state).toBe("unknown");
 });
 
+it.each([
+  [{ marker: "# {mark}\n# mine" }, "a marker must be one line"],
+  [{ marker: "# {mark}", marker_begin: "A\nB" }, "a marker must be one line"],
+  [{ marker: "# {mark}\r" }, "a marker must be one line"],
+  [{ marker: "{mark}", marker_begin: "" }, "a marker must be one line that is not blank"],
+  [{ block: "a\n# BEGIN ANSIBLE MANAGED BLOCK\nb" }, "the block contains its own marker"],
+  [{ block: "# END ANSIBLE MANAGED BLOCK\r\n" }, "the block contains its own marker"],
+  [
+    { block: "# x >", marker: "# x {mark}", marker_begin: "<", marker_end: ">" },
+    "the block contains its own marker",
+  ],
+])("refuses %j, which could not be found again", (params, message) => {
+  expect(() => blockinfile({ path, block: "x", ...params })).toThrow(message);
+});
+
 it("names wrong parameters", () => {
   expect(() => blockinfile({ path, block: "x", marker: "# mine" })).toThrow("must contain {mark}");
   expect(() => blockinfile({ path, block: "x", insertafter: "a", insertbefore: "b" })).toThrow("only one of");

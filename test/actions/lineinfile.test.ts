@@ -149,6 +149,23 @@ it("names wrong parameters", () => {
   );
 });
 
+it.each(["x\ny", "x\r\ny\n", "x\n\n", "x\r", "x\ry"])(
+  "refuses the line %j, which it would add every time",
+  (line) => {
+    expect(() => lineinfile({ path, line })).toThrow('"line" must be one line');
+    expect(() => lineinfile({ path, line, state: "absent" })).toThrow('"line" must be one line');
+  },
+);
+
+it("refuses to make several lines of one by backrefs", async () => {
+  writeFileSync(at("etc/conf"), "ab\n");
+  await expect(run({ regexp: "^(a)", line: "\\1\\nb", backrefs: true })).rejects.toThrow(
+    "backrefs would make several",
+  );
+  await checkApplyAgain(sandbox, lineinfile({ path, regexp: "^(a)b", line: "\\1c\r\n", backrefs: true }));
+  expect(readFileSync(at("etc/conf"), "utf8")).toBe("ac\n");
+});
+
 it("says what is wrong with an expression", async () => {
   writeFileSync(at("etc/conf"), "");
   await expect(run({ line: "x", regexp: "(a" })).rejects.toThrow("the regular expression (a cannot be used");

@@ -42,25 +42,50 @@ function sameKey(a: AuthorizedKey, b: AuthorizedKey): boolean {
   return a.options === b.options && a.type === b.type && (b.comment === "" || a.comment === b.comment);
 }
 
-/** The text of an authorized_keys file once edited: comments and lines that are no keys stay where they are. */
+/**
+ * The text of an authorized_keys file once edited: comments and lines that are no keys stay where they are. A key that is
+ * wanted with several options has a line for each.
+ */
 export function editAuthorizedKeys(text: string, { keys, present, exclusive }: KeyEdit): string {
-  const wanted = new Map(keys.map((key) => [key.blob, key]));
-  const written = new Set<string>();
   const lines = text === "" ? [] : text.replace(/\n$/, "").split("\n");
-  const edited = lines.flatMap((line) => {
-    const key = parseAuthorizedKey(line);
-    if (key === null) return [line];
-    const want = wanted.get(key.blob);
-    if (want === undefined) return present && exclusive ? [] : [line];
-    if (!present || written.has(key.blob)) return [];
-    written.add(key.blob);
-    return sameKey(key, want)
-      ? [line]
-      : [formatAuthorizedKey({ ...want, comment: want.comment || key.comment })];
-  });
-  const added = present ? keys.filter(({ blob }) => !written.has(blob)).map(formatAuthorizedKey) : [];
-  const all = [...edited, ...new Set(added)];
+  const found = lines.map(parseAuthorizedKey);
+  const named = new Set(keys.map(({ blob }) => blob));
+  // Of those given twice with the same options the last counts.
+  const open = new Map(present ? keys.map((key) => [`${key.options}\n${key.blob}`, key] as const) : []);
+  const put = new Map<number, string>();
+  const take = (index: number, key: AuthorizedKey, fits: (want: AuthorizedKey) => boolean): void => {
+    const taken = [...open].find(([, want]) => want.blob === key.blob && fits(want));
+    if (taken === undefined || put.has(index)) return;
+    const [id, want] = taken;
+    open.delete(id);
+    const comment = want.comment || key.comment;
+    put.set(index, sameKey(key, want) ? lines[index]! : formatAuthorizedKey({ ...want, comment }));
+  };
+  // First what is as it should be, so that each line is kept that can be.
+  for (const fits of [sameKey, hasOptions, () => true])
+    for (const [index, key] of found.entries()) if (key !== null) take(index, key, (want) => fits(key, want));
+  const all = [
+    ...lines.flatMap((line, index) => {
+      const key = found[index];
+      if (key == null || put.has(index)) return [put.get(index) ?? line];
+      return named.has(key.blob) || (present && exclusive) ? [] : [line];
+    }),
+    ...[...open.values()].map(formatAuthorizedKey),
+  ];
   // Only a change of lines is a change: a missing newline at the end is none.
   if (all.length === lines.length && all.every((line, index) => line === lines[index])) return text;
   return all.map((line) => `${line}\n`).join("");
+}
+
+function hasOptions(a: AuthorizedKey, b: AuthorizedKey): boolean {
+  return a.options === b.options;
+}
+
+const OPTION = /(?:[^\s",]|"(?:\\"|[^"\n])*")+/;
+const OPTION_LIST = new RegExp(`^\\s*${OPTION.source}(?:\\s*,\\s*${OPTION.source})*\\s*$`);
+
+/** Options as sshd reads them: without blanks beside the commas; null for what are no options. */
+export function normalizeKeyOptions(options: string): string | null {
+  if (/[\n\r]/.test(options) || !OPTION_LIST.test(options)) return null;
+  return options.match(new RegExp(OPTION, "g"))!.join(",");
 }
