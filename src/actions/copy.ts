@@ -13,6 +13,7 @@ import { destinationFile } from "./lib/destination.ts";
 import { backup, directoryMode, validate } from "./lib/file-params.ts";
 import { jsonText } from "./lib/json-text.ts";
 import { copiedAttributes, flag, optionalText, text } from "./lib/params.ts";
+import { parentOf } from "./lib/paths.ts";
 import type { StepsChange } from "./lib/steps.ts";
 import { applySteps } from "./lib/steps.ts";
 
@@ -109,13 +110,24 @@ async function findSource(
   return { tree: false, directories: [], files: [file], links: [] };
 }
 
+/** A tree that is copied to somewhere in itself would grow by one level every time. */
+async function refuseOwnTree(src: string, base: string, system: ReadSystem): Promise<void> {
+  let there = base;
+  while ((await system.stat(there)) === null && there !== parentOf(there)) there = parentOf(there);
+  const [from, to] = [await system.realPath(src), await system.realPath(there)];
+  const target = posix.join(to, posix.relative(there, base));
+  if (target.startsWith(from === "/" ? from : `${from}/`))
+    throw new VolleyError("ACTION_FAILED", `${base} is in ${src}: a directory cannot be copied into itself`);
+}
+
 async function findTarget(
-  { src, dest }: Params,
+  { src, dest, remote_src }: Params,
   source: CopySource,
   system: ReadSystem,
 ): Promise<CopyTarget> {
   if (source.tree) {
     const base = src!.endsWith("/") ? dest : posix.join(dest, posix.basename(src!));
+    if (remote_src) await refuseOwnTree(src!, base, system);
     return { dest: base, at: (path) => posix.join(base, path) };
   }
   const path = await destinationFile(system, dest, source.files[0]!.path);

@@ -64,7 +64,7 @@ installed on the host.
 
 It is a change when something in the archive is missing below \`dest\` or differs from it in content, permissions or,
 for files in a tar archive unpacked as root, owner. A file that differs only in its time is left alone, unlike with Ansible. \`owner\`, \`group\` and
-\`mode\` are set on everything unpacked. A URL is downloaded at every run unless \`creates\` says that it is not
+\`mode\` are set on everything unpacked, and on directories that are made for it. A URL is downloaded at every run unless \`creates\` says that it is not
 needed.`,
   params,
   examples: [
@@ -192,7 +192,7 @@ async function wronglyDressed(
   system: ReadSystem,
   context: ActionContext,
 ): Promise<readonly string[]> {
-  if (given.owner === undefined && given.group === undefined && given.mode === undefined) return [];
+  if (!isDressed(given)) return [];
   const found: string[] = [];
   for (const name of await kind.list(system, source, unpackOptions(given))) {
     const path = await placeOf(system, given.dest, name);
@@ -201,6 +201,32 @@ async function wronglyDressed(
       found.push(name);
   }
   return found;
+}
+
+/** Directories that are in no entry of the archive, and that unpacking makes: they get owner, group and mode too. */
+async function missingImplied(
+  kind: ArchiveKind,
+  source: ArchiveSource,
+  given: Params,
+  system: ReadSystem,
+): Promise<readonly string[]> {
+  if (!isDressed(given)) return [];
+  const names = (await kind.list(system, source, unpackOptions(given))).map((name) =>
+    posix.join("/", name).replace(/\/$/, ""),
+  );
+  const implied = new Set<string>();
+  for (const name of names)
+    for (let above = posix.dirname(name || "/"); above !== "/"; above = posix.dirname(above))
+      implied.add(above);
+  for (const name of names) implied.delete(name);
+  const missing: string[] = [];
+  for (const path of implied)
+    if ((await system.lstat(await placeOf(system, given.dest, path))) === null) missing.push(path);
+  return missing;
+}
+
+function isDressed({ owner, group, mode }: Params): boolean {
+  return owner !== undefined || group !== undefined || mode !== undefined;
 }
 
 async function apply(
@@ -217,12 +243,13 @@ async function apply(
   if ((await system.which(kind.command)) === null)
     throw new VolleyError("ACTION_FAILED", `unpacking ${src} needs ${kind.command}; install it first`);
   const before = change.differing ?? (await kind.differing(system, source, dest, options));
+  const made = await missingImplied(kind, source, given, system);
   if (before === null || before.length > 0) await kind.extract(system, path, dest, options);
   // With keep_newer some of them may be left as they were.
   const after =
     before === null ? null : given.keep_newer ? await kind.differing(system, source, dest, options) : [];
   let changed = before === null || before.length !== after?.length;
-  for (const name of await wronglyDressed(kind, source, given, system, context)) {
+  for (const name of [...(await wronglyDressed(kind, source, given, system, context)), ...made]) {
     const at = await placeOf(system, dest, name);
     const attributes = await inspectAttributes(system, at, await system.lstat(at), given, context);
     if (attributes !== null) await applyAttributes(attributes, system);

@@ -311,3 +311,25 @@ describe("remote_src", () => {
     await expect(run(params)).rejects.toThrow("there is no /etc/later on this host");
   });
 });
+
+it("refuses to copy a directory into itself, also through a link, and copies it onto itself", async () => {
+  mkdirSync(at("srv/a"), { recursive: true });
+  writeFileSync(at("srv/a/f"), "x\n");
+  symlinkSync("srv/a", at("b"));
+  for (const [src, dest] of [
+    ["/srv/a", "/srv/a"],
+    ["/srv/a/", "/srv/a/new/deep"],
+    ["/srv/a", "/b/c"],
+    ["/b/", "/srv/a/c"],
+  ] as const)
+    for (const check of [true, false])
+      await expect(run({ src, dest, remote_src: true }, check)).rejects.toThrow(
+        "cannot be copied into itself",
+      );
+  expect(readdirSync(at("srv/a"))).toEqual(["f"]);
+  for (const [src, dest] of [
+    ["/srv/a/", "/srv/a"],
+    ["/srv/a", "/srv"],
+  ] as const)
+    expect((await run({ src, dest, remote_src: true })).state).toBe("unchanged");
+});

@@ -256,3 +256,69 @@ test("crc32 is that of zip", () => {
   expect(crc32(Buffer.from("123456789"))).toBe(0xcbf43926);
   expect(() => listZip(Buffer.alloc(100), "x.zip")).toThrow("x.zip is not a zip archive");
 });
+
+describe("an archive", () => {
+  test.each([
+    ["a few bytes", "hello", "gz"],
+    ["no bytes", "", "gz"],
+    ["a few bytes", "hello", "xz"],
+    ["zeros", "\0".repeat(2048), "gz"],
+  ])("that is no tar or holds nothing is refused (%s)", async (_what, content, format) => {
+    using sandbox = makeSandbox();
+    mkdirSync(join(sandbox.root, "srv"));
+    mkdirSync(join(sandbox.role, "files"));
+    const bytes = execFileSync(format === "gz" ? "gzip" : "xz", ["-c"], { input: content });
+    writeFileSync(join(sandbox.role, "files", `x.${format}`), bytes);
+    writeFileSync(join(sandbox.root, `x.${format}`), bytes);
+    for (const [src, remote_src] of [
+      [`x.${format}`, false],
+      [`/x.${format}`, true],
+    ] as const)
+      await expect(
+        pass(unarchive({ src, dest: "/srv", remote_src }), sandbox.system, sandbox.context()),
+      ).rejects.toThrow(`${src} holds no files`);
+  });
+
+  test("that holds a name twice is unpacked once", async () => {
+    using sandbox = makeSandbox();
+    const tree = join(sandbox.root, "../tree");
+    const tar = join(sandbox.role, "files/t.tar");
+    for (const path of [join(tree, "d"), join(sandbox.role, "files"), join(sandbox.root, "srv")])
+      mkdirSync(path, { recursive: true });
+    writeFileSync(join(tree, "d/f"), "first\n", { mode: 0o600 });
+    execFileSync("tar", ["-C", tree, "-cf", tar, "d/f"]);
+    writeFileSync(join(tree, "d/f"), "second one\n");
+    chmodSync(join(tree, "d/f"), 0o644);
+    execFileSync("tar", ["-C", tree, "-rf", tar, "./d/f"]);
+    await checkApplyAgain(sandbox, unarchive({ src: "t.tar", dest: "/srv" }));
+    expect(readFileSync(join(sandbox.root, "srv/d/f"), "utf8")).toBe("second one\n");
+    writeFileSync(join(sandbox.root, "srv/d/f"), "first\n");
+    await checkApplyAgain(sandbox, unarchive({ src: "t.tar", dest: "/srv" }));
+  });
+
+  test("of which directories are only implied gives those it makes their owner and mode", async () => {
+    using sandbox = makeSandbox();
+    const tree = join(sandbox.root, "../tree");
+    mkdirSync(join(tree, "a/b/c"), { recursive: true });
+    mkdirSync(join(sandbox.role, "files"));
+    mkdirSync(join(sandbox.root, "srv/a"), { recursive: true });
+    chmodSync(join(sandbox.root, "srv/a"), 0o755);
+    writeFileSync(join(tree, "a/b/c/f"), "");
+    execFileSync("tar", ["-C", tree, "-cf", join(sandbox.role, "files/t.tar"), "a/b/c/f"]);
+    const isRoot = process.getuid?.() === 0;
+    const owner = isRoot ? { owner: 12_345, group: 12_345 } : {};
+    await checkApplyAgain(sandbox, unarchive({ src: "t.tar", dest: "/srv", mode: "u=rwX,go=", ...owner }));
+    const seen = ["a", "a/b", "a/b/c", "a/b/c/f"].map((path) => {
+      const { mode, uid } = statSync(join(sandbox.root, "srv", path));
+      return [(mode & 0o777).toString(8), uid];
+    });
+    const [own, given] = [process.getuid?.(), isRoot ? 12_345 : process.getuid?.()];
+    // What was there before is not the archive's.
+    expect(seen).toEqual([
+      ["755", own],
+      ["700", given],
+      ["700", given],
+      ["600", given],
+    ]);
+  });
+});

@@ -3,7 +3,7 @@ import { VolleyError } from "../../core/errors.ts";
 import { bytesToText } from "../../core/lossless-text.ts";
 import { modeAfterChown } from "../../core/set-id-bits.ts";
 import type { ProcessOptions, ProcessResult, ReadSystem } from "../../core/system.ts";
-import type { ArchiveKind, ArchiveSource, UnpackOptions } from "./archive.ts";
+import { type ArchiveKind, type ArchiveSource, emptyArchive, type UnpackOptions } from "./archive.ts";
 import { failureText } from "./run-tool.ts";
 
 const MAX_LISTING_BYTES = 64 << 20;
@@ -40,13 +40,21 @@ export const tarArchive: ArchiveKind = {
 
   async differing(system, source, dest, options) {
     const from = await sourceArguments(system, source, dest);
-    const result = await ask(system, source, ["--diff", ...from.args, ...selection(options)], from.process);
+    const selected = selection(options);
+    const diff = ["--diff", "--verbose", "--show-transformed-names", ...from.args, ...selected];
+    const result = await ask(system, source, diff, from.process);
     const isRoot = system.uid === 0;
     const found = new Set<string>();
     const modes = new Set<string>();
+    let members = 0;
     for (const line of `${result.stdout}\n${result.stderr}`.split("\n")) {
       const [, path, kind] = DIFFERENCE.exec(line) ?? [];
-      if (path === undefined || path === "") continue;
+      if (path === undefined) {
+        // The name of the next member: of those that the archive holds twice the last counts.
+        if (line !== "" && !line.startsWith("tar: ")) members++;
+        for (const set of [found, modes]) set.delete(placeOf(line));
+        continue;
+      }
       if (kind === "Mode" && options.ignore.mode) continue;
       // Only root can give files away: for others everything unpacked is their own.
       if (kind === "Uid" && (options.ignore.owner || !isRoot)) continue;
@@ -55,6 +63,8 @@ export const tarArchive: ArchiveKind = {
       if (kind === "Mode" && (options.ignore.owner || options.ignore.group)) modes.add(place);
       else found.add(place);
     }
+    // GNU tar takes a few bytes, or zeros, for an archive without members.
+    if (members === 0 && selected.length === 0) throw emptyArchive(source.name);
     if (modes.size === 0) return [...found];
     const kept = await modesAfterChown(system, source, from, options);
     for (const place of modes)

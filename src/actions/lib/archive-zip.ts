@@ -1,7 +1,7 @@
 import { posix } from "node:path";
 import { VolleyError } from "../../core/errors.ts";
 import type { ReadSystem } from "../../core/system.ts";
-import type { ArchiveKind, ArchiveSource, UnpackOptions } from "./archive.ts";
+import { type ArchiveKind, type ArchiveSource, emptyArchive, type UnpackOptions } from "./archive.ts";
 import { failureText } from "./run-tool.ts";
 import { crc32, listZip, type ZipEntry } from "./zip-listing.ts";
 
@@ -47,7 +47,9 @@ async function entriesOf(
 ): Promise<readonly ZipEntry[]> {
   const bytes = source.bytes ?? (await system.readFile(source.path!));
   const [wanted, unwanted] = [include.map(unzipPattern), exclude.map(unzipPattern)];
-  return listZip(bytes, source.name)
+  const entries = listZip(bytes, source.name);
+  if (entries.length === 0) throw emptyArchive(source.name);
+  const named = entries
     .map((entry) => ({ ...entry, name: posix.normalize(entry.name).replace(/^(\.*\/)+/, "") }))
     .filter(
       ({ name }) =>
@@ -55,6 +57,8 @@ async function entriesOf(
         (wanted.length === 0 || wanted.some((pattern) => pattern.test(name))) &&
         !unwanted.some((pattern) => pattern.test(name)),
     );
+  // Of those that the archive holds twice the last counts.
+  return [...new Map(named.map((entry) => [entry.name, entry])).values()];
 }
 
 /** unzip's `*` and `?` match `/` too. */

@@ -1,4 +1,13 @@
+import { VolleyError } from "../../core/errors.ts";
 import type { ReadSystem, System } from "../../core/system.ts";
+
+/** Says that there is nothing to unpack; Ansible takes no empty archive either. */
+export function emptyArchive(name: string): VolleyError {
+  return new VolleyError(
+    "ACTION_FAILED",
+    `${name} holds no files: it is no tar or zip archive (a single compressed file is none), or an empty one`,
+  );
+}
 
 /** How an archive is unpacked. */
 export interface UnpackOptions {
