@@ -129,7 +129,7 @@ describe("a greeting", () => {
     expect(await greeted(Buffer.from("Welcome to web01!\x1b[2J\nBe kind.\n"))).toMatchObject({
       code: "SFTP_UNAVAILABLE",
       message: 'web01: what came is no SFTP: it begins with "Welcome to web01!?[2J"',
-      hint: "does a profile on the host, such as ~/.bashrc, print something?",
+      hint: "does a profile on the host, such as ~/.bashrc, print something? It must not for shells that are not interactive",
     });
   });
   it("of another version is refused", async () => {
