@@ -263,6 +263,24 @@ describe("plain output", () => {
     expect(output.trimEnd().endsWith("CHECK MODE: nothing is changed")).toBe(true);
   });
 
+  test("a notice, such as which hosts are left to ssh, is for everybody; an info for who asks for more", async () => {
+    const events = stamp([
+      runStart(["web1"]),
+      {
+        type: "log",
+        host: "web1",
+        level: "notice",
+        text: "reached with OpenSSH's ssh: RevokedHostKeys is set",
+      },
+      { type: "log", host: "web1", level: "info", text: "a detail" },
+    ]);
+    const notice = /^web1 +info +reached with OpenSSH's ssh: RevokedHostKeys is set$/m;
+    const usual = await print(events);
+    expect(usual).toMatch(notice);
+    expect(usual).not.toContain("a detail");
+    expect(await print(events, { verbosity: 1 })).toMatch(/a detail/);
+  });
+
   test("an upload is one line a host, whatever it took", async () => {
     const part = (bytes: number) =>
       ({

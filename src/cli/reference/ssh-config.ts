@@ -13,7 +13,7 @@ const DIFFERENCES = `### Where Volley differs from ssh
 - A \`ProxyJump\` that holds for the host to jump through as well is no loop: that host is reached directly.
 - \`Match exec\` in an included file is not run where the line that includes it does not hold, and a command that has been
   run with the same words is not run again.
-- Options and criteria of newer releases are read: \`Tag\`, \`Match tagged\`, \`Match localnetwork\`; hosts whose options hang on
+- Options, criteria and names of algorithms of newer releases are read, such as \`Tag\`, \`Match tagged\`, \`Match localnetwork\`; hosts whose options hang on
   \`Match version\`, \`sessiontype\` or \`command\` are left to \`ssh\`.
 - \`ProxyJump none\` keeps out a later \`ProxyJump\`, not a later \`ProxyCommand\`, as in Debian's \`ssh\`.
 - A list of algorithms that leaves none is refused; \`ssh\` says so, and goes on.

@@ -115,10 +115,12 @@ const LOCALE = /^(LANG|LANGUAGE|LC_.*)$/;
 
 /** The variables that SendEnv and SetEnv give to commands on the host; those that say a language are left out of SendEnv. */
 export function environmentOf(options: SshOptions): Readonly<Record<string, string>> {
-  const patterns = options.all("sendenv");
-  const sent = Object.entries(process.env).filter(
-    ([name]) => !LOCALE.test(name) && patterns.some((pattern) => matchesPattern(pattern, name)),
-  );
+  // Debian asks for LANG and LC_* everywhere: those patterns can name no other variables.
+  const patterns = options.all("sendenv").filter((pattern) => !LOCALE.test(pattern));
+  const names = patterns.length === 0 ? [] : Object.keys(process.env);
+  const sent = names
+    .filter((name) => !LOCALE.test(name) && patterns.some((pattern) => matchesPattern(pattern, name)))
+    .map((name) => [name, process.env[name]]);
   const set = options.all("setenv").map((text): readonly [string, string] => {
     const at = text.indexOf("=");
     return [text.slice(0, at), text.slice(at + 1)];

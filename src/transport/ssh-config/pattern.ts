@@ -1,11 +1,19 @@
-import { globPieces, matchesGlob } from "../../core/glob.ts";
+import { type GlobPiece, globPieces, matchesGlob } from "../../core/glob.ts";
 import { lowerAscii } from "./tokenize.ts";
 
 /** Whether a name fits a pattern with `*` and `?` (ssh_config(5), PATTERNS). */
 export function matchesPattern(pattern: string, name: string): boolean {
   if (!/[*?]/.test(pattern)) return pattern === name;
-  return matchesGlob(globPieces(pattern), name);
+  let pieces = compiled.get(pattern);
+  if (pieces === undefined) {
+    pieces = globPieces(pattern);
+    compiled.set(pattern, pieces);
+  }
+  return matchesGlob(pieces, name);
 }
+
+/** A fleet's hosts are all matched with the same few patterns. */
+const compiled = new Map<string, readonly GlobPiece[]>();
 
 /**
  * Whether a name fits a pattern-list: patterns with commas between, of which one must fit, and none that begins with `!`

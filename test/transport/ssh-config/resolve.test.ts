@@ -282,6 +282,20 @@ test("what only ssh itself can do is noticed", async () => {
   }
 });
 
+test("ProxyJump none keeps out a later ProxyJump, not a later ProxyCommand", async () => {
+  const late = await resolve({ config: "ProxyJump none\nProxyJump gate\nProxyCommand nc %h %p\n" });
+  expect(late.endpoint.ssh).toMatchObject({ jumps: [], needsOpenSsh: "ProxyCommand is set" });
+});
+
+test("arguments are read as lines of ssh_config are", async () => {
+  const args = "-o 'IdentityAgent=\"/run/my agent\"' -o User='ann\\ b' -o \"SetEnv=A=1 'B=2 3'\"";
+  const { endpoint } = await resolve({ config: "User config\n", args });
+  expect(endpoint).toMatchObject({
+    user: "ann b",
+    ssh: { agent: "/run/my agent", environment: { A: "1", B: "2 3" } },
+  });
+});
+
 test("arguments win over files", async () => {
   const config = "Host web1\n Port 1\n ProxyJump gate\n StrictHostKeyChecking yes\n User config\n";
   const args = "-o StrictHostKeyChecking=no -o 'UserKnownHostsFile=/dev/null' -J other -oPort=5 -l args";
