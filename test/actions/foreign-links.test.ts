@@ -1,5 +1,6 @@
 import { execFileSync } from "node:child_process";
 import {
+  chmodSync,
   chownSync,
   existsSync,
   lchownSync,
@@ -13,6 +14,8 @@ import {
   writeFileSync,
 } from "node:fs";
 import { join } from "node:path";
+import { fileURLToPath } from "node:url";
+import { buildSync } from "esbuild";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import { authorized_key } from "../../src/actions/authorized-key.ts";
 import { blockinfile } from "../../src/actions/blockinfile.ts";
@@ -220,3 +223,28 @@ describe("recurse", () => {
     ]);
   });
 });
+
+it.skipIf(!isRoot)(
+  "a process of root's that became a user follows that user's links as any process does",
+  async () => {
+    writeFileSync(at("etc/readable"), "x\n", { mode: 0o644 });
+    usersLink("../../etc/readable", "home/u/rc");
+    usersLink("../../etc", "home/u/d");
+    chmodSync(join(sandbox.root, ".."), 0o755);
+    const module = join(sandbox.root, "../local-system.cjs");
+    buildSync({
+      entryPoints: [fileURLToPath(new URL("../../src/system/local/local-system.ts", import.meta.url))],
+      ...{ bundle: true, platform: "node", format: "cjs", outfile: module },
+    });
+    const script = `
+    const { createLocalSystem } = require(${JSON.stringify(module)});
+    process.setgid(${USER}); process.setuid(${USER});
+    const system = createLocalSystem({ root: ${JSON.stringify(sandbox.root)} });
+    (async () => {
+      for (const path of ["/home/u/rc", "/home/u/d/readable"]) process.stdout.write(await system.readText(path));
+      await system.writeFile("/home/u/own", "y");
+    })();`;
+    expect(execFileSync(process.execPath, ["-e", script], { encoding: "utf8" })).toBe("x\nx\n");
+    expect(attributes("home/u/own")[1]).toBe(USER);
+  },
+);

@@ -8,8 +8,12 @@ const { O_DIRECTORY, O_NOFOLLOW, O_NONBLOCK, O_RDONLY } = fs.constants;
 /** Linux's O_PATH, which Node does not name: a file that is held, but not opened. */
 const O_PATH = 0o10000000;
 
-/** True where links of other users count: for root, on Linux with /proc. */
-const guards = process.geteuid?.() === 0 && fs.existsSync("/proc/self/fd");
+const hasProc = fs.existsSync("/proc/self/fd");
+
+/** True where links of other users count: for root, on Linux with /proc. A process of root's may become another user. */
+function guards(): boolean {
+  return hasProc && process.geteuid?.() === 0;
+}
 
 /** The real path, by the rule of {@link resolveForRoot}. */
 export function realPathForRoot(path: string): string {
@@ -34,7 +38,7 @@ export function readLink(path: string): string {
 /** Where a path leads. Fails when nothing is there, and for root as {@link resolveForRoot} says. */
 export function realPath(path: string): string {
   const real = bytesToText(fs.realpathSync(nativePath(path), { encoding: "buffer" }));
-  return guards && real !== resolve(path) ? realPathForRoot(path) : real;
+  return guards() && real !== resolve(path) ? realPathForRoot(path) : real;
 }
 
 /** A path below a directory that is held open, and so cannot be exchanged for another one. */
@@ -48,7 +52,7 @@ export interface HeldPath {
  * deed. For others the path stands as it is.
  */
 export function holdDirectory(path: string): HeldPath {
-  if (!guards) return { path, release: () => {} };
+  if (!guards()) return { path, release: () => {} };
   const full = resolve(path);
   const parent = dirname(full);
   const descriptor = fs.openSync(nativePath(parent), O_RDONLY | O_DIRECTORY);
@@ -81,7 +85,7 @@ export function onItself<T>(path: string, use: (path: fs.PathLike) => T): T {
 
 /** As {@link onItself}, of a `place` in a directory that is held. */
 export function itself<T>(place: fs.PathLike, path: string, use: (path: fs.PathLike) => T): T {
-  if (!guards) return use(place);
+  if (!guards()) return use(place);
   const descriptor = fs.openSync(place, O_PATH | O_NOFOLLOW);
   try {
     if (fs.fstatSync(descriptor).isSymbolicLink()) throw moved(path);
@@ -97,7 +101,7 @@ function moved(path: string): VolleyError {
 
 /** Opens a file to be read; root follows links as {@link resolveForRoot} says, and nobody waits for a FIFO. */
 export function openToRead(path: string): number {
-  if (!guards) return opened(nativePath(path), O_RDONLY | O_NONBLOCK, path);
+  if (!guards()) return opened(nativePath(path), O_RDONLY | O_NONBLOCK, path);
   try {
     return inDirectory(path, (place) => opened(place, O_RDONLY | O_NONBLOCK | O_NOFOLLOW, path));
   } catch (thrown) {
