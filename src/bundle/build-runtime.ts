@@ -48,7 +48,7 @@ const SHARED_CORE: Plugin = {
   name: "shared-core",
   setup: ({ onResolve }) => {
     onResolve(
-      { filter: /[\\/](?:errors|json-text|plain-vars|python-regex|value)\.ts$/ },
+      { filter: /[\\/](?:errors|json-text|lossless-text|plain-vars|python-regex|value)\.ts$/ },
       ({ path, resolveDir }) =>
         /[\\/]core(?:[\\/]|$)/.test(path.startsWith("./") ? resolveDir : path)
           ? { path: "core", external: true }

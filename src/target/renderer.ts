@@ -1,5 +1,6 @@
 import { type AssetStore, PLAYBOOK_ROLE, searchAsset, searchTree } from "../core/asset.ts";
 import type { Vars } from "../core/json.ts";
+import { bytesToText } from "../core/lossless-text.ts";
 import type { createTemplates, TemplateLoader, Templates } from "../template/index.ts";
 import type { RenderVar } from "../vars/scope.ts";
 import type { Render } from "./action-context.ts";
@@ -29,8 +30,11 @@ export function createRenderer(
     let templates = byRole.get(role);
     if (templates === undefined) {
       const loader: TemplateLoader = {
-        read: (name, kind = "templates") =>
-          searchAsset(assets, role, kind, name)?.read().toString("utf8") ?? null,
+        // Bytes that are not UTF-8 are the same in what is rendered.
+        read: (name, kind = "templates") => {
+          const asset = searchAsset(assets, role, kind, name);
+          return asset === null ? null : bytesToText(asset.read());
+        },
         list: (name) => searchTree(assets, role, "files", name) ?? [],
       };
       templates = loadEngine()({ loader, env });

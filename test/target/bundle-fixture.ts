@@ -3,6 +3,7 @@ import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
 import { carryBundle } from "../../src/controller/carry.ts";
+import { textToBytes } from "../../src/core/lossless-text.ts";
 import { type Job, type JobOptions, PROTOCOL_VERSION, type WireEvent } from "../../src/core/protocol.ts";
 
 /** A project in a temporary directory, with its bundle in a file beside it. */
@@ -15,7 +16,7 @@ export interface BundledProject {
   [Symbol.dispose](): void;
 }
 
-/** Files by name; what begins with `#!` is executable. */
+/** Files by name; what begins with `#!` is executable; bytes that are not UTF-8 as `core/lossless-text.ts` writes them. */
 export type ProjectFiles = Readonly<Record<string, string>>;
 
 /** Writes a project's files and bundles its `site.ts`, for the hosts of `inventory.yml` if there is one. */
@@ -26,7 +27,9 @@ export async function bundleProject(
   const files = typeof given === "function" ? given(directory) : given;
   for (const [name, content] of Object.entries({ "package.json": "{}", ...files })) {
     mkdirSync(dirname(join(directory, name)), { recursive: true });
-    writeFileSync(join(directory, name), content, { mode: content.startsWith("#!") ? 0o755 : 0o644 });
+    writeFileSync(join(directory, name), textToBytes(content), {
+      mode: content.startsWith("#!") ? 0o755 : 0o644,
+    });
   }
   const { bytes, id } = await withCache(join(directory, "cache"), () =>
     carryBundle({

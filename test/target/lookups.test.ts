@@ -1,6 +1,7 @@
 import { readFileSync } from "node:fs";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { template } from "../../src/actions/template.ts";
+import { bytesToText } from "../../src/core/lossless-text.ts";
 import { type BundledProject, bundleProject, runBundle } from "./bundle-fixture.ts";
 import { makeWorkplace, roleOf, runPlays } from "./run-plays.ts";
 
@@ -21,6 +22,12 @@ const LOOKUPS: readonly (readonly [expression: string, expected: string])[] = [
   ["query('fileglob', 'none/*') | length", "0"],
   ["lookup('file', query('fileglob', 'sub/*.conf') | first)", "g1"],
   ["lookup('file', 'nosuch', errors='ignore')", ""],
+  // Bytes that are not UTF-8, here as they stand in text.
+  ["lookup('file', 'latin1') | length", "4"],
+  ["lookup('file', 'latin1')", "Gr\udcfcn"],
+  ["lookup('file', 'latin1') | hash('sha1')", "e4821dc904c8208b28245df57215d97fb4da98b4"],
+  ["lookup('file', 'latin1') | b64encode", "R3L8bg=="],
+  ["'R3L8bg==' | b64decode", "Gr\udcfcn"],
   // In vars of the inventory: the role's whose task asks.
   ["from_inventory", "role-file|role-tpl web1"],
 ];
@@ -46,7 +53,8 @@ const FILES = {
   "roles/r/templates/both": `role-tpl ${open} inventory_hostname ${close}\n`,
   "roles/r/templates/list": "[1, 2]\n",
   "roles/r/templates/onlyroletpl": "",
-  "roles/r/templates/all": LOOKUPS.map(([expression]) => `<${open} ${expression} ${close}>`).join("\n"),
+  "roles/r/files/latin1": "Gr\udcfcn\n",
+  "roles/r/templates/all": `Gr\udcfcn\n${LOOKUPS.map(([expression]) => `<${open} ${expression} ${close}>`).join("\n")}`,
   ...Object.fromEntries(
     FAILING.map((expression, index) => [`roles/r/templates/wrong${index}`, `${open} ${expression} ${close}`]),
   ),
@@ -63,7 +71,7 @@ export default definePlaybook([{ hosts: "all", roles: [r()] }]);
 `,
   "inventory.yml": `all: { hosts: { web1: ${JSON.stringify(vars)} } }\n`,
 };
-const EXPECTED = LOOKUPS.map(([, expected]) => `<${expected}>`).join("\n");
+const EXPECTED = `Gr\udcfcn\n${LOOKUPS.map(([, expected]) => `<${expected}>`).join("\n")}`;
 
 let project: BundledProject;
 beforeAll(async () => {
@@ -76,7 +84,7 @@ describe("lookups find files of the role, then of the playbook", () => {
     using place = makeWorkplace();
     const env = { PATH: process.env.PATH ?? "", HOME: place.directory, TARGET: place.directory };
     const { stdout, stderr } = await runBundle(project.file, ["--local", "web1"], { env });
-    expect(readFileSync(place.path("all"), "utf8"), `${stdout}${stderr}`).toBe(EXPECTED);
+    expect(bytesToText(readFileSync(place.path("all"))), `${stdout}${stderr}`).toBe(EXPECTED);
     expect(`${stdout}${stderr}`.match(/lookup (?:file|template): there is no/g)).toHaveLength(FAILING.length);
   });
 
@@ -98,7 +106,7 @@ describe("lookups find files of the role, then of the playbook", () => {
       roleDirectory: project.path("roles/r"),
       playbookDirectory: project.directory,
     });
-    expect(readFileSync(place.path("all"), "utf8")).toBe(EXPECTED);
+    expect(bytesToText(readFileSync(place.path("all")))).toBe(EXPECTED);
     for (const index of FAILING.keys())
       expect(run.task(`wrong${index}`).error?.message).toMatch(/^lookup (?:file|template): there is no /);
   });

@@ -1,4 +1,5 @@
 import { parse, parseAllDocuments, type Tags } from "yaml";
+import { bytesToText, textToBytes } from "../../core/lossless-text.ts";
 import { integer, makeMap } from "../../core/value.ts";
 import { callable, intArgument } from "../calls.ts";
 import { date, datetime } from "../date.ts";
@@ -116,6 +117,14 @@ const HTML_UNSAFE: Readonly<Record<string, string>> = {
   "'": "\\u0027",
 };
 
+function toBytes(text: string, encoding: BufferEncoding): Buffer {
+  return encoding === "utf8" ? textToBytes(text) : Buffer.from(text, encoding);
+}
+
+function fromBytes(bytes: Buffer, encoding: BufferEncoding): string {
+  return encoding === "utf8" ? bytesToText(bytes) : bytes.toString(encoding);
+}
+
 /** Filters that write or read JSON, YAML and base64. */
 export const dataFilters: Readonly<Record<string, Callable>> = {
   tojson: callable(["value", "indent"], (value: unknown, indent: unknown = null) =>
@@ -133,10 +142,10 @@ export const dataFilters: Readonly<Record<string, Callable>> = {
     typeof value === "string" ? parseYamlStream(value) : value,
   ),
   b64encode: callable(["value", "encoding"], (value: unknown, encoding: unknown = "utf-8") =>
-    Buffer.from(str(value), nodeEncoding(encoding)).toString("base64"),
+    toBytes(str(value), nodeEncoding(encoding)).toString("base64"),
   ),
   b64decode: callable(["value", "encoding"], (value: unknown, encoding: unknown = "utf-8") =>
-    Buffer.from(str(value), "base64").toString(nodeEncoding(encoding)),
+    fromBytes(Buffer.from(str(value), "base64"), nodeEncoding(encoding)),
   ),
   pprint: callable(["value"], repr),
 };

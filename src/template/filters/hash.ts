@@ -1,4 +1,5 @@
 import { createHash, getHashes, randomInt } from "node:crypto";
+import { textToBytes } from "../../core/lossless-text.ts";
 import { callable, intArgument } from "../calls.ts";
 import { sha2Crypt } from "../crypt.ts";
 import { fail } from "../errors.ts";
@@ -9,7 +10,9 @@ const SALT_CHARACTERS = "./0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopq
 
 function digest(algorithm: string, value: unknown): string {
   if (!getHashes().includes(algorithm)) return fail(`there is no hash '${algorithm}'`);
-  return createHash(algorithm).update(str(value)).digest("hex");
+  return createHash(algorithm)
+    .update(textToBytes(str(value)))
+    .digest("hex");
 }
 
 function passwordHash(
