@@ -53,7 +53,7 @@ A \`#jinja2: lstrip_blocks:True\` line at its top sets how it is trimmed, or wha
       template_destpath: dest,
     };
     const style = { trimBlocks: params.trim_blocks, lstripBlocks: params.lstrip_blocks };
-    const rendered = context.render(src, vars, style);
+    const rendered = await context.render(src, vars, style);
     const content = newline_sequence === "\n" ? rendered : rendered.replaceAll("\n", newline_sequence);
     const change = await inspectFile({
       ...{ system, context, path: dest, content, owner, group, backup, validate, follow },

@@ -14,6 +14,7 @@ import { takeDirectLock } from "../direct/lock.ts";
 import { type OpenedSystem, openSystem, type UserAccess } from "../direct/open-system.ts";
 import { createDirectUsers } from "../direct/user-systems.ts";
 import { byeForError, execute } from "../target/executor.ts";
+import { createHostLook } from "../target/host-look.ts";
 import { RENDER_BESIDE_OTHERS_MS } from "../target/limits.ts";
 import { type HostLock, lendingTurns } from "../target/lock.ts";
 import { createRenderer } from "../target/renderer.ts";
@@ -238,11 +239,13 @@ async function carryOut(
           playbook: playbook.name,
           host: job.host,
         });
+  const { look, forget } = createHostLook(system);
   const renderer = createRenderer(
     playbook.assets,
     () => createTemplates,
     { ...system.user.env },
     RENDER_BESIDE_OTHERS_MS,
+    look,
   );
   const { tally, cancelled, error } = await execute({
     playbook: playbook.evaluateAnew(consoleOf((level, text) => emit({ type: "log", level, text }))),
@@ -254,7 +257,10 @@ async function carryOut(
     ...renderer,
     emit: (event) => {
       // What one task saw is nothing for the next to go by.
-      if (event.type === "task:start") users.forget();
+      if (event.type === "task:start") {
+        users.forget();
+        forget();
+      }
       emit(event);
       if (event.type !== "task:start" || event.action !== "get_url" || toldOfDownloads) return;
       toldOfDownloads = true;

@@ -63,7 +63,7 @@ export interface ActionContext {
   /** Every file below a directory of the role's assets, as paths relative to it; null when `src` is not a directory. */
   assetTree(kind: "files" | "templates", src: string): readonly string[] | null;
   /** Renders a template of the role with the task's vars and these. Fails with `TEMPLATE_FAILED`. */
-  render(src: string, vars?: Vars, style?: RenderStyle): string;
+  render(src: string, vars?: Vars, style?: RenderStyle): Promise<string>;
   /**
    * Says that the host is about to restart, as this task wants, and will be back within the time: the run goes on
    * then. Absent where nobody is there to go on.

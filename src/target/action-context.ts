@@ -13,6 +13,7 @@ import type { Vars } from "../core/json.ts";
 import { nearest } from "../core/nearest.ts";
 import { plainVars, restoreVars } from "../core/plain-vars.ts";
 import { extendScope } from "../vars/scope.ts";
+import { whenLooked } from "./host-look.ts";
 import { leftUntil, RENDER_MS, renderWithin } from "./limits.ts";
 
 /** Renders a template of a role; see src/template. */
@@ -52,7 +53,9 @@ export function createActionContext(options: ActionContextOptions): ActionContex
     render: (src, extra = {}, style = {}) => {
       const work = (): string => render(role, src, extendScope(vars, restoreVars(extra)), style);
       const leftMs = leftUntil(signal);
-      return leftMs < RENDER_MS ? renderWithin(leftMs, `the template ${src}`, work) : work();
+      return whenLooked(() =>
+        leftMs < RENDER_MS ? renderWithin(leftMs, `the template ${src}`, work) : work(),
+      );
     },
   };
 }

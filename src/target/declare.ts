@@ -8,6 +8,7 @@ import type { Job } from "../core/protocol.ts";
 import type { RoleContext, RoleUse } from "../core/role.ts";
 import type { ReadSystem } from "../core/system.ts";
 import { isRendered, viewScope } from "../vars/scope.ts";
+import { whenLooked } from "./host-look.ts";
 import { RoleRun } from "./role-run.ts";
 import { tagList } from "./tags.ts";
 import { roleVariables } from "./variables.ts";
@@ -44,7 +45,9 @@ async function prepareRole(
   const { vars: playVars = {} } = play;
   const scope = roleVariables(hostVars, playVars, use, use.vars);
   const seen = plainVars(viewScope(scope, job.vars, playVars), playVars);
-  const vars = await resolveRoleVars(use, seen, job.host, (name) => isRendered(scope, name));
+  const vars = await whenLooked(() =>
+    resolveRoleVars(use, seen, job.host, (name) => isRendered(scope, name)),
+  );
   const own = use.role.facts === undefined ? {} : ((await use.role.facts(system, facts)) as object);
   const context: RoleContext = {
     vars,

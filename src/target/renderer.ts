@@ -4,6 +4,7 @@ import { bytesToText } from "../core/lossless-text.ts";
 import type { createTemplates, TemplateLoader, Templates } from "../template/index.ts";
 import type { RenderVar } from "../vars/scope.ts";
 import type { Render } from "./action-context.ts";
+import type { HostLook } from "./host-look.ts";
 import { mayTakeLong, RENDER_MS, renderWithin } from "./limits.ts";
 
 /** Renders templates: the engine is loaded when the first is rendered, and keeps what it compiled. */
@@ -18,12 +19,13 @@ function roleOf({ role_path: path }: Vars): string {
   return typeof path === "string" ? path : PLAYBOOK_ROLE;
 }
 
-/** Makes a Renderer over roles' assets; `env` is what `lookup("env")` finds, `limitMs` what each template may take. */
+/** Makes a Renderer over roles' assets; `env` is what `lookup("env")` finds, `limitMs` what each template may take, `look` what its tests of paths see: unless given, this machine. */
 export function createRenderer(
   assets: AssetStore,
   loadEngine: () => typeof createTemplates,
   env: NodeJS.ProcessEnv = process.env,
   limitMs = RENDER_MS,
+  look?: HostLook,
 ): Renderer {
   const byRole = new Map<string, Templates>();
   const templatesOf = (role: string): Templates => {
@@ -37,7 +39,7 @@ export function createRenderer(
         },
         list: (name) => searchTree(assets, role, "files", name) ?? [],
       };
-      templates = loadEngine()({ loader, env });
+      templates = loadEngine()({ loader, env, ...(look === undefined ? {} : { look }) });
       byRole.set(role, templates);
     }
     return templates;

@@ -61,9 +61,11 @@ export function fail(message: string): never {
 }
 
 /** The error as a VolleyError `TEMPLATE_FAILED` that says where; one that already says so is left alone. */
-export function locate(thrown: unknown, position: Position): VolleyError | NeedsCopies {
-  if (thrown instanceof NeedsCopies || (isVolleyError(thrown) && thrown.location !== undefined))
+export function locate(thrown: unknown, position: Position): Error {
+  // What is raised to begin anew is no error.
+  if (thrown instanceof NeedsCopies || (thrown instanceof Error && thrown.name === "NeedsLook"))
     return thrown;
+  if (isVolleyError(thrown) && thrown.location !== undefined) return thrown;
   const message =
     thrown instanceof RangeError && thrown.message.startsWith("Maximum call stack")
       ? "the template calls itself without end"

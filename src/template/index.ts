@@ -1,8 +1,10 @@
+import { lstatSync, statSync } from "node:fs";
 import type { Node } from "nunjucks/src/nodes.js";
 import type { Frame as FrameType } from "nunjucks/src/runtime.js";
 import nunjucksRuntime from "nunjucks/src/runtime.js";
 import type { AssetKind } from "../core/asset.ts";
 import { VolleyError } from "../core/errors.ts";
+import type { FileType } from "../core/system.ts";
 import type { RenderedVar, VarOrigin, VarScope } from "../vars/scope.ts";
 import { compileExpression, compileTemplate } from "./compiler.ts";
 import { fail, locate, NeedsCopies, nameVar, type Position } from "./errors.ts";
@@ -41,6 +43,8 @@ export interface TemplateOptions extends TemplateStyle {
   readonly loader?: TemplateLoader;
   /** What `lookup('env', …)` reads; empty unless given. */
   readonly env?: Readonly<Record<string, string | undefined>>;
+  /** What is at a path, links followed or not; null: nothing. Default: of the machine that this runs on. */
+  readonly look?: (path: string, follow: boolean) => FileType | null;
   /** Further lookups by name, over the built-in ones. */
   readonly lookups?: Readonly<Record<string, (...terms: unknown[]) => unknown>>;
 }
@@ -100,6 +104,19 @@ function withStyle({ lexer, keepTrailingNewline }: Style, changes: TemplateStyle
     lexer: { ...lexer, trimBlocks, lstripBlocks },
     keepTrailingNewline: changes.keepTrailingNewline ?? keepTrailingNewline,
   };
+}
+
+function lookHere(path: string, follow: boolean): FileType | null {
+  const stats = (follow ? statSync : lstatSync)(path, { throwIfNoEntry: false });
+  if (stats === undefined) return null;
+  // Templates tell no others apart.
+  return stats.isFile()
+    ? "file"
+    : stats.isDirectory()
+      ? "directory"
+      : stats.isSymbolicLink()
+        ? "link"
+        : "fifo";
 }
 
 function trailingNewlines(text: string): number {
@@ -175,6 +192,7 @@ export function createTemplates(options: TemplateOptions = {}): Templates {
     vars,
     ownsVars,
     env: options.env ?? {},
+    look: options.look ?? lookHere,
     filter: (name) => found("filter", filters, name),
     test: (name) => found("test", tests, name),
     lookup: (name) => findLookup(name, options.lookups ?? {}),

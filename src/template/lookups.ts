@@ -154,7 +154,8 @@ function lookup(args: readonly unknown[], keywords: Keywords, state: CallState, 
   try {
     found = iterate(state.lookup(str(name))(terms, options, state));
   } catch (error) {
-    if (errors === "strict" || error instanceof NeedsCopies) throw error;
+    if (errors === "strict" || error instanceof NeedsCopies || (error as Error).name === "NeedsLook")
+      throw error;
     found = [];
   }
   if (truth(wantlist)) return found;

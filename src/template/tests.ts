@@ -1,5 +1,5 @@
-import { existsSync, lstatSync, type Stats, statSync } from "node:fs";
 import { pythonRegex } from "../core/python-regex.ts";
+import type { FileType } from "../core/system.ts";
 import { item } from "./attributes.ts";
 import { callable } from "./calls.ts";
 import { fail } from "./errors.ts";
@@ -10,6 +10,7 @@ import {
   Attributes,
   asNumber,
   type Callable,
+  type CallState,
   Float,
   Func,
   isDict,
@@ -90,11 +91,9 @@ function changed(value: unknown): boolean {
   return isList(results) && results.some((one) => isDict(one) && changed(one));
 }
 
-function file(body: (stats: Stats) => boolean, follow = true): Callable {
-  return is((value) => {
-    const stats = (follow ? statSync : lstatSync)(str(value), { throwIfNoEntry: false });
-    return stats !== undefined && body(stats);
-  });
+/** A test of what is at a path of the host being worked on. */
+function at(is: (type: FileType | null) => boolean, follow = true): Callable {
+  return callable(["value"], (value: unknown, { look }: CallState) => is(look(str(value), follow)));
 }
 
 const isTrue = is((value) => value === true);
@@ -189,13 +188,13 @@ export const tests: Readonly<Record<string, Callable>> = {
   unreachable: result((field) => field("unreachable")),
   started: result((field) => field("started")),
   finished: result((field) => field("finished")),
-  exists: is((value) => existsSync(str(value))),
-  file: file((stats) => stats.isFile()),
-  is_file: file((stats) => stats.isFile()),
-  directory: file((stats) => stats.isDirectory()),
-  is_dir: file((stats) => stats.isDirectory()),
-  link: file((stats) => stats.isSymbolicLink(), false),
-  is_link: file((stats) => stats.isSymbolicLink(), false),
+  exists: at((type) => type !== null),
+  file: at((type) => type === "file"),
+  is_file: at((type) => type === "file"),
+  directory: at((type) => type === "directory"),
+  is_dir: at((type) => type === "directory"),
+  link: at((type) => type === "link", false),
+  is_link: at((type) => type === "link", false),
   abs: is((value) => str(value).startsWith("/")),
   is_abs: is((value) => str(value).startsWith("/")),
 };

@@ -1,4 +1,5 @@
 import { plain } from "../core/plain-vars.ts";
+import type { FileType } from "../core/system.ts";
 import {
   type Dict,
   dictEntries,
@@ -45,6 +46,8 @@ export interface CallState {
   readonly ownsVars: boolean;
   readonly vars: Readonly<Record<string, unknown>>;
   readonly env: Readonly<Record<string, string | undefined>>;
+  /** What is at a path of the host being worked on, links followed or not; null: nothing. */
+  look(path: string, follow: boolean): FileType | null;
   filter(name: string): Callable;
   test(name: string): Callable;
   lookup(name: string): Callable;
