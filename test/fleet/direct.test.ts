@@ -44,6 +44,29 @@ describe.skipIf(!fleetAvailable())("hosts without Node", () => {
     expect((await fleet.hosts[1]!.exec(["sh", "-c", "command -v node nodejs"])).stdout).toBe("");
   });
 
+  it("environments of several users stand neither in ps nor in sudo's log", async () => {
+    const host = fleet.hosts[1]!;
+    // Before any of it: whoever lists processes is another user.
+    const watch =
+      'while [ ! -e /run/watched ]; do cat /proc/[0-9]*/cmdline 2>/dev/null | tr "\\0" " " >>/run/seen; done';
+    const watching = host.exec(["sh", "-c", `rm -f /run/watched /run/seen; ${watch}`]);
+    const { summary } = await runOn(fleet, {
+      inventory: writeInventory(fleet, { vars: { ansible_user: "deploy" } }),
+      playbook: fileURLToPath(new URL("./fixtures/environment/site.ts", import.meta.url)),
+      via: "direct",
+      limit: "fleet2",
+    });
+    await host.exec(["touch", "/run/watched"]);
+    await watching;
+    expect(summary).toMatchObject({ exitCode: 0, tally: { changed: 5 } });
+    const { stdout: log } = await host.exec(["journalctl", "--no-pager", "--all", "_COMM=sudo"]);
+    expect(log).toMatch(/USER=nobody .*COMMAND=/);
+    expect(log).not.toContain("k9-secret");
+    const { stdout: seen } = await host.exec(["cat", "/run/seen"]);
+    expect(seen).toContain("volley_n=");
+    expect(seen).not.toContain("k9-secret");
+  });
+
   it("auto: a bundle where there is Node, directly where there is none, with the same result", async () => {
     const inventory = writeInventory(fleet, { vars: { ansible_user: "root" } });
     for (const host of fleet.hosts) await host.exec(["rm", "-rf", "/srv/bench"]);
