@@ -1,4 +1,12 @@
-import { existsSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import {
+  existsSync,
+  mkdirSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  symlinkSync,
+  writeFileSync,
+} from "node:fs";
 import { join } from "node:path";
 import { describe, expect, test } from "vitest";
 import type { EmbeddedFleet } from "../../src/embedded/types.ts";
@@ -70,11 +78,14 @@ describe("auto", () => {
 
   test("works directly where Node has gone since the bundle was sent", async () => {
     const project = makeProject(scratch(), { "site.ts": playbookText(TWO_FILES) });
-    const fleet = await startFleet({ count: 1 });
-    await provision(project, fleet, { via: "auto" });
-    const bundles = join(fleet.hosts[0]!.home, ".cache/volley/bundles");
-    const [name] = readdirSync(bundles).filter((file) => file.endsWith(".run"));
-    writeFileSync(join(bundles, name!), "exit 97\n");
+    const fleet = await withoutNode(1);
+    // The prelude looks there too.
+    const node = join(fleet.hosts[0]!.home, ".cache/volley/node");
+    mkdirSync(join(node, "bin"), { recursive: true });
+    symlinkSync(process.execPath, join(node, "bin/node"));
+    const before = await provision(project, fleet, { via: "auto" });
+    expect(ofType(before.events, "host:start")[0]?.method).toBe("bundle");
+    rmSync(node, { recursive: true });
     const { events, summary } = await provision(project, fleet, { via: "auto" });
     expect(summary).toMatchObject({ exitCode: 0, tally: { unchanged: 2 } });
     expect(ofType(events, "host:start")[0]?.method).toBe("direct");
