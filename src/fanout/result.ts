@@ -27,6 +27,13 @@ export interface HostResult {
   readonly stderrBytes: number;
 }
 
+/** The signal that ended a process, in a few words: `killed by TERM`. */
+export function describeSignal(signal: string): string {
+  // sshd has no name for real-time signals, and tells this instead (RFC 4254, section 6.10).
+  if (signal.includes("@")) return "killed by a real-time signal";
+  return `killed by ${signal.replace(/^SIG/, "")}`;
+}
+
 /** The outcome that it would be of a host's part of a run. */
 export function outcomeOf(outcome: ExecOutcome): Outcome {
   return outcome === "timedOut" ? "failed" : outcome;

@@ -9,6 +9,7 @@ import { run } from "../../src/controller/run.ts";
 import { openTransports } from "../../src/controller/transports.ts";
 import { type HeldPort, holdPort } from "../../src/embedded/held-port.ts";
 import type { FanOutOptions } from "../../src/fanout/fan-out.ts";
+import { describeSignal } from "../../src/fanout/result.ts";
 import { run as runOn } from "../fanout/fleet.ts";
 import { makeHost } from "../transport/lib/reach.ts";
 import { follow } from "./lib/drive.ts";
@@ -158,6 +159,8 @@ describe.skipIf(SSHD === undefined || !mayLogIn)("a real sshd", () => {
       for (const number of [34, 64]) {
         const { outcome, exit } = await exec(`kill -${number} $$; echo after`);
         expect([outcome, exit?.kind], String(number)).toEqual(["failed", "signalled"]);
+        const signal = exit?.kind === "signalled" ? exit.signal : "";
+        expect(describeSignal(signal)).toBe("killed by a real-time signal");
       }
     });
 

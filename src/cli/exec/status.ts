@@ -1,5 +1,5 @@
 import { constants } from "node:os";
-import type { HostResult } from "../../fanout/result.ts";
+import { describeSignal, type HostResult } from "../../fanout/result.ts";
 import type { Style } from "../../reporter/rows/row.ts";
 import { safeError } from "../../reporter/rows/sanitize.ts";
 import type { Symbols } from "../../reporter/rows/symbols.ts";
@@ -18,7 +18,7 @@ export function describeEnd({ outcome, exit, error }: HostResult): string {
     case "failed":
       if (exit === undefined) return "not begun";
       return exit?.kind === "signalled"
-        ? `killed by ${exit.signal.replace(/^SIG/, "")}`
+        ? describeSignal(exit.signal)
         : exitText(exit?.kind === "exited" ? exit.code : undefined);
     case "timedOut":
       return "timed out";

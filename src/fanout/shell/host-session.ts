@@ -4,6 +4,7 @@ import { describeError, isVolleyError } from "../../core/errors.ts";
 import { quote } from "../../core/shell-quote.ts";
 import type { Connection, RemoteProcess } from "../../transport/transport.ts";
 import type { FanOutHost } from "../exec-host.ts";
+import { describeSignal } from "../result.ts";
 import type { TerminalSize } from "./emulator.ts";
 
 /** Where a host's session stands. */
@@ -73,7 +74,7 @@ export function createHostSession(
     const reason = await Promise.race([over.closed, sleep(CLOSING_MS)]);
     if (connection !== over) return;
     if (exit.kind === "lost") return end({ kind: "dropped", reason: reason ?? "the connection is gone" });
-    const how = exit.kind === "exited" ? `exit ${exit.code}` : `killed by ${exit.signal.replace(/^SIG/, "")}`;
+    const how = exit.kind === "exited" ? `exit ${exit.code}` : describeSignal(exit.signal);
     end({ kind: "ended", how });
   };
   return {
