@@ -8,6 +8,7 @@ import {
 } from "../core/become.ts";
 import {
   BUNDLE_CACHE,
+  CLEAR_SCRIPT,
   CORRUPT,
   NO_CACHE_EXIT,
   nameScript,
@@ -67,7 +68,7 @@ export function launchCommand(
   }
   return inShell(
     `${remove}f="$HOME/${BUNDLE_CACHE}/${id}.run"
-${wholeScript(id)} || { ${mayDecline ? DECLINE : ""}rm -rf "$f"; umask 077; mkdir -p "$HOME/${BUNDLE_CACHE}" || exit ${LAUNCH_EXITS.noCache}; echo ${ABSENT}; exit 0; }
+${wholeScript(id)} || { ${mayDecline ? DECLINE : ""}${CLEAR_SCRIPT}; umask 077; mkdir -p "$HOME/${BUNDLE_CACHE}" || exit ${LAUNCH_EXITS.noCache}; echo ${ABSENT}; exit 0; }
 ${USE_SCRIPT}
 ${startScript(`--target ${id}`, as)}`,
     as,

@@ -24,6 +24,12 @@ export function nameScript(id: string, nonce: string): string {
 /** Notes that the bundle `$f` is used: those that were not for longest go first. */
 export const USE_SCRIPT = 'touch -c "$f" 2>/dev/null';
 
+/**
+ * Removes what stands where a bundle is to be sent and cannot be replaced. Anything else is left: another start of the
+ * same bundle may have put a whole one there just now, and be about to run it.
+ */
+export const CLEAR_SCRIPT = '[ ! -d "$f" ] || rm -rf "$f"';
+
 /** The SHA-256 of a file of this name, as text of the shell, and what follows it. */
 function hashOf(file: string): string {
   return `sha256sum ${file} 2>/dev/null || shasum -a 256 ${file} 2>/dev/null || openssl dgst -r -sha256 ${file}`;
@@ -49,7 +55,7 @@ find "$d" -name ".*.tmp" -mtime +1 -exec rm -f {} +`;
 export function ownCopyScript(id: string, nonce: string, bytes: number, task: string): string {
   return `${nameScript(id, nonce)}
 if ${wholeScript(id)}; then ${USE_SCRIPT}; ${sayWord(nonce, "ready")}; else
-rm -rf "$f"
+${CLEAR_SCRIPT}
 (umask 077; mkdir -p "$d") || exit ${NO_CACHE_EXIT}
 ${sayWord(nonce, "want")}; (umask 077; head -c ${bytes} >"$t") || exit ${NO_CACHE_EXIT}
 ${takeOverScript(id)}

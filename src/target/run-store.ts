@@ -116,10 +116,6 @@ export function openRunStore(
         return isTold(event) ? [{ line: `${line}\n`, event }] : [];
       }),
     open: (bundle, check = false) => {
-      fs.mkdirSync(directory, { recursive: true, mode: 0o700 });
-      prune(join(directory, "..", ".."), run);
-      descriptor = fs.openSync(file, "a", 0o600);
-      bytes = fs.fstatSync(descriptor).size;
       const header: JournalHeader = {
         type: "journal",
         run,
@@ -131,8 +127,22 @@ export function openRunStore(
         machine: machineId(),
         check,
       };
-      // A process that was killed as it wrote has left a line without an end.
-      write(descriptor, `\n${JSON.stringify(header)}\n`);
+      try {
+        fs.mkdirSync(directory, { recursive: true, mode: 0o700 });
+        prune(join(directory, "..", ".."), run);
+        descriptor = fs.openSync(file, "a", 0o600);
+        bytes = fs.fstatSync(descriptor).size;
+        // A process that was killed as it wrote has left a line without an end.
+        write(descriptor, `\n${JSON.stringify(header)}\n`);
+      } catch (thrown) {
+        throw new VolleyError(
+          "FILE_FAILED",
+          `the run's journal cannot be written: ${(thrown as Error).message}`,
+          {
+            cause: thrown,
+          },
+        );
+      }
     },
     append: (line) => {
       if (descriptor === undefined) return;

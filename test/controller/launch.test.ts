@@ -177,6 +177,20 @@ test("those are kept that were used last, or are in use, however long ago they w
   expect(kept.sort()).toEqual([...mostRecent, names[5]!].map((name) => name.slice(0, 3)).sort());
 });
 
+test("one that another start has put there meanwhile is not removed", () => {
+  // As if it came between the look and what follows: the look itself finds none.
+  mkdirSync(cache(), { recursive: true });
+  const late = launchCommand(id, null).replace("umask 077", `cp "$HOME/late" "$f"; umask 077`);
+  expect(late).not.toBe(launchCommand(id, null));
+  writeFileSync(join(home, "late"), script);
+  expect(sh(late).out).toBe(`${ABSENT}\n`);
+  expect(existsSync(join(cache(), `${id}.run`))).toBe(true);
+  // A damaged one is replaced by what is sent.
+  writeFileSync(join(cache(), `${id}.run`), "");
+  expect(sh(launchCommand(id, null)).out).toBe(`${ABSENT}\n`);
+  expect(existsSync(join(cache(), `${id}.run`))).toBe(true);
+});
+
 test("temporary files of yesterday are swept, those of today are somebody's", () => {
   sh(launchCommand(id, null));
   writeFileSync(join(cache(), ".x.old.tmp"), "");

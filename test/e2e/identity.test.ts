@@ -1,4 +1,4 @@
-import { existsSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
+import { existsSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { homedir } from "node:os";
 import { join } from "node:path";
 import { describe, expect, test } from "vitest";
@@ -145,6 +145,40 @@ test.each([VIAS, ["direct", "bundle"] as const])(
     await until(() => locksOf(fleet.hosts[0]!).length === 0);
   },
 );
+
+test("a line that is cut while one name waits for the other: both do their work once", async () => {
+  const wait = `shell("echo waiting; while [ ! -e ~/go ]; do sleep 0.02; done")`;
+  const project = makeProject(scratch(), {
+    "site.ts": playbookText(play("throttle: 5", `task("wait", ${wait}); ${WORK}`)),
+  });
+  const fleet = await startFleet({ count: 1 });
+  const inventory = project.write("aliases.yaml", aliases(fleet, ["app1", "app2"]));
+  let seen = 0;
+  const back = new Set<string>();
+  const ran = await follow(start(project, fleet, { inventory, via: "bundle" }), (event) => {
+    const works = event.type === "task:output";
+    const waits = event.type === "log" && /^waiting for app[12],/.test(event.text);
+    if ((works || waits) && ++seen === 2) fleet.hosts[0]!.dropConnections();
+    if (event.type === "host:back" && back.add(event.host).size === 2) letGo(fleet);
+  });
+  expect(ran.summary).toMatchObject({ exitCode: 0, outcomes: { ok: 2 }, tally: { changed: 6 } });
+  const lines = traceOf(fleet.hosts[0]!.home);
+  expect(lines).toHaveLength(4);
+  expect(takeTurns(lines)).toBe(true);
+});
+
+test("resumed, each name goes on with its own part", async () => {
+  const tasks = `task("first", ${trace("first")}); task("fails where told", shell("[ ! -e ~/broken ] || [ " + host.name + " = app1 ]"));`;
+  const project = makeProject(scratch(), { "site.ts": playbookText(play("throttle: 5", tasks)) });
+  const { home, go } = await oneAccount("local", ["app1", "app2"], project);
+  writeFileSync(join(home, "broken"), "");
+  const failed = await go({ via: "bundle" });
+  expect(failed.summary.outcomes).toMatchObject({ ok: 1, failed: 1 });
+  rmSync(join(home, "broken"));
+  const resumed = await go({ via: "bundle", resume: failed.summary.run });
+  expect(resumed.summary).toMatchObject({ exitCode: 0, outcomes: { ok: 2 } });
+  expect([...traceOf(home)].sort()).toEqual(["first app1", "first app2"]);
+});
 
 describe.each(VIAS)("handlers that a failed run leaves, by %s", (via) => {
   const site = (command: string): string =>

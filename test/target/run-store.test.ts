@@ -122,3 +122,13 @@ test.each(["web1", "Web1", "web1.", "a".repeat(300), "äöü", "../../x", ".", "
       expect(partName(other).toLowerCase()).not.toBe(partName(host).toLowerCase());
   },
 );
+
+test("a journal that cannot be written is refused with why, in one line", () => {
+  writeFileSync(join(process.env.HOME!, ".cache"), "");
+  expect(() => findRunStore(PART).open("bundle")).toThrow(
+    expect.objectContaining({
+      code: "FILE_FAILED",
+      message: expect.stringMatching(/^the run's journal cannot be written: .*\.cache/),
+    }),
+  );
+});
