@@ -151,9 +151,10 @@ test("five bundles are kept, the newest, without what was compiled of the others
 
 test("those are kept that were used last, or are in use, however long ago they were sent", async () => {
   sh(launchCommand(id, null));
-  const names = [id, ...["a", "b", "c", "d", "e", "f", "0"].map((digit) => digit.repeat(64))];
+  const scripts = [script, ..."abcdefg".split("").map((name) => `echo going on; read -r line # ${name}\n`)];
+  const names = scripts.map((text) => createHash("sha256").update(text).digest("hex"));
   for (const [age, name] of names.entries()) {
-    writeFileSync(join(cache(), `${name}.run`), name === id ? script : "echo going on; read -r line");
+    writeFileSync(join(cache(), `${name}.run`), scripts[age]!);
     utimesSync(join(cache(), `${name}.run`), 1_000_000 - age, 1_000_000 - age);
   }
   const used = names[7]!;
@@ -170,11 +171,11 @@ test("those are kept that were used last, or are in use, however long ago they w
   const sent = createHash("sha256").update("echo new\n").digest("hex");
   writeFileSync(join(home, temporaryPath(sent, "n")), "echo new\n");
   expect(sh(verifyAndLaunchCommand(sent, "n", null)).out).toBe("new\n");
-  const kept = readdirSync(cache()).map((name) => name.slice(0, 3));
+  const kept = readdirSync(cache()).map((name) => name.slice(0, 12));
   running.stdin.end();
   await once(running, "close");
   const mostRecent = [sent, used, names[6]!, names[1]!, names[2]!];
-  expect(kept.sort()).toEqual([...mostRecent, names[5]!].map((name) => name.slice(0, 3)).sort());
+  expect(kept.sort()).toEqual([...mostRecent, names[5]!].map((name) => name.slice(0, 12)).sort());
 });
 
 test("one that another start has put there meanwhile is not removed", () => {
