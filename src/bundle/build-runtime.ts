@@ -17,12 +17,21 @@ const SOURCES: Readonly<Record<keyof RuntimeFiles, { readonly file: string } | {
 /** What `volley doc` shows of an action, at the place where every action has it. */
 const DOCUMENTATION = /^ {2}doc:\s+(?:`(?:\\[\s\S]|[^`\\])*`|"(?:\\.|[^"\\])*"),$/m;
 
+/** What `volley doc` shows of a parameter: sentences that begin with a capital letter, as no message of an action does. */
+const PARAMETER_DOCUMENTATION = /"[A-Z`](?:\\.|[^"\\\n])*\.`?"(?=[,)\s])/g;
+
+/** The examples, at the place where every action has them. */
+const EXAMPLES = /^ {2}examples: (?:\[[^\n]*\]|\[\n[\s\S]*?\n {2}\]),$/m;
+
 /** Leaves the actions' documentation out of the runner: nobody reads it on a host. */
 const WITHOUT_DOCUMENTATION: Plugin = {
   name: "without-documentation",
   setup: ({ onLoad }) => {
-    onLoad({ filter: /[\\/]src[\\/]actions[\\/][\w-]+\.ts$/ }, async ({ path }) => ({
-      contents: (await readFile(path, "utf8")).replace(DOCUMENTATION, '  doc: "",'),
+    onLoad({ filter: /[\\/]src[\\/]actions[\\/](?:lib[\\/])?[\w-]+\.ts$/ }, async ({ path }) => ({
+      contents: (await readFile(path, "utf8"))
+        .replace(DOCUMENTATION, '  doc: "",')
+        .replace(EXAMPLES, "")
+        .replace(PARAMETER_DOCUMENTATION, '""'),
       loader: "ts",
     }));
   },
