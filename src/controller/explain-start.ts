@@ -1,3 +1,4 @@
+import { constants } from "node:os";
 import { type Become, keepsOwnCopy } from "../core/become.ts";
 import { VolleyError } from "../core/errors.ts";
 import type { Outcome } from "../core/events.ts";
@@ -37,11 +38,26 @@ export function explainFailedStart({ endpoint, become, exit, stderr, asked }: Fa
     const refused = explainBecome({ host, login: user, become }, stderr, asked, code);
     if (refused !== undefined) return refused;
   }
-  const how = code === undefined ? "a signal ended it" : `exit code ${code}`;
+  const text = said === "" ? "" : `: ${said}`;
+  const signal = signalOf(exit);
+  if (signal !== undefined) {
+    return new VolleyError(
+      "PROCESS_FAILED",
+      `${host}: the bundle could not be started: ${signal} ended it${text}`,
+      { hint: "see whether `node --version` works there, and whether the host is short of memory" },
+    );
+  }
   return new VolleyError(
     "PROTOCOL_INVALID",
-    `${host}: the bundle could not be started (${how})${said === "" ? "" : `: ${said}`}`,
+    `${host}: the bundle could not be started (exit code ${code})${text}`,
   );
+}
+
+/** The signal that ended a process, as it is named on the host: `SIGSEGV`; a shell, or sudo, makes an exit code of it. */
+export function signalOf(exit: RemoteExit): string | undefined {
+  if (exit.kind === "signalled") return `SIG${exit.signal.replace(/^SIG/, "")}`;
+  if (exit.kind !== "exited" || exit.code <= 128) return undefined;
+  return Object.entries(constants.signals).find(([, number]) => number === exit.code - 128)?.[0];
 }
 
 /** The error of a bundle, with this SHA-256, that did not arrive whole. */

@@ -6,7 +6,7 @@ import type { Command, Job, WireEvent } from "../core/protocol.ts";
 import type { Endpoint, RemoteExit, Transport } from "../transport/transport.ts";
 import type { DirectPlaybook } from "./direct.ts";
 import type { EarlierPart } from "./earlier.ts";
-import { explainLoss, outcomeOf } from "./explain-start.ts";
+import { explainLoss, outcomeOf, signalOf } from "./explain-start.ts";
 import { HostLink } from "./host-link.ts";
 import { HostRecord } from "./host-record.ts";
 import type { Via } from "./link-direct.ts";
@@ -266,9 +266,11 @@ export class HostRun {
               : "the process that carried it out was killed"
           : exit.kind === "lost"
             ? exit.reason
-            : exit.kind === "signalled"
-              ? `it was ended by signal ${exit.signal}`
-              : `it exited with code ${exit.code}`;
+            : signalOf(exit) !== undefined
+              ? `${signalOf(exit)} ended it`
+              : exit.kind === "exited"
+                ? `it exited with code ${exit.code}`
+                : "it was ended";
       return this.#finish("lost", {
         code: "CONNECTION_LOST",
         message: `${this.host}: the run ended without saying how: ${how}${said === "" ? "" : `; last said: ${said}`}`,

@@ -1,6 +1,7 @@
 import { createHash } from "node:crypto";
 import * as fs from "node:fs";
 import { join } from "node:path";
+import { VolleyError } from "../core/errors.ts";
 import { isRecord } from "../core/json.ts";
 import type { Leftovers } from "./executor.ts";
 import { hostDirectory } from "./run-store.ts";
@@ -24,9 +25,17 @@ export function openLeftovers(owner: LeftoversOwner): Leftovers {
     // None are left over.
   }
   return createLeftovers(owner, text, (kept) => {
-    if (kept === null) return fs.rmSync(file, { force: true });
-    fs.writeFileSync(`${file}.new`, kept, { mode: 0o600 });
-    fs.renameSync(`${file}.new`, file);
+    try {
+      if (kept === null) return fs.rmSync(file, { force: true });
+      fs.writeFileSync(`${file}.new`, kept, { mode: 0o600 });
+      fs.renameSync(`${file}.new`, file);
+    } catch (thrown) {
+      const why = (thrown as Error).message;
+      throw new VolleyError("FILE_FAILED", `handlers that have not run cannot be kept: ${why}`, {
+        cause: thrown,
+        hint: "no later run knows of them: see to what they would have done",
+      });
+    }
   });
 }
 

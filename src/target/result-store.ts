@@ -50,7 +50,11 @@ export function openResults(directory: string): ResultStore {
       return found;
     },
     sync: () => {
-      if (opened !== undefined) fs.fsyncSync(opened);
+      try {
+        if (opened !== undefined) fs.fsyncSync(opened);
+      } catch {
+        // As where it cannot be written.
+      }
     },
     remove: () => fs.rmSync(file, { force: true }),
   };

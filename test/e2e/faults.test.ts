@@ -1,5 +1,5 @@
 import { createHash } from "node:crypto";
-import { readdirSync, readFileSync, rmSync, truncateSync } from "node:fs";
+import { mkdirSync, readdirSync, readFileSync, rmSync, truncateSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { expect, test } from "vitest";
 import type { HostFault } from "../../src/embedded/faults.ts";
@@ -284,5 +284,22 @@ test.each([true, false])(
     truncateSync(join(cache, "bundles", name), isKept ? 5_000 : 0);
     expect(await sent()).toBeGreaterThan(0);
     expect(await sent()).toBe(0);
+  },
+);
+
+test.each(["SEGV", "KILL"])(
+  "a bundle that SIG%s ends before its first word: the signal is named",
+  async (signal) => {
+    const project = makeProject(scratch(), { "site.ts": playbookText(TWO_FILES) });
+    const fleet = await startFleet({ count: 1 });
+    const directory = join(fleet.hosts[0]!.home, ".cache/volley/node/bin");
+    mkdirSync(directory, { recursive: true });
+    writeFileSync(join(directory, "node"), `#!/bin/sh\nkill -${signal} $$\n`, { mode: 0o755 });
+    const ran = await provision(project, fleet, { via: "bundle" });
+    expect(hostOf(ran, "web01").error).toMatchObject({
+      code: "PROCESS_FAILED",
+      message: `web01: the bundle could not be started: SIG${signal} ended it`,
+      hint: expect.stringContaining("node --version"),
+    });
   },
 );

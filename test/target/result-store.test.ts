@@ -1,4 +1,5 @@
-import { readdirSync, readFileSync, statSync, writeFileSync } from "node:fs";
+import { spawnSync } from "node:child_process";
+import { mkdirSync, readdirSync, readFileSync, statSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { afterAll, beforeAll, expect, test } from "vitest";
 import type { Job, WireEvent } from "../../src/core/protocol.ts";
@@ -74,4 +75,31 @@ test("what code found out in a run that failed is there whole for the one that r
   expect(readFileSync(project.path("home/seen"), "utf8")).toBe(`hush ********${"x".repeat(90_000)}hidden`);
   expect(JSON.stringify(resumed)).not.toContain("hush");
   expect(kept()).toEqual([]);
+});
+
+/** Whether a file system of its own can be mounted here. */
+const mounts = process.getuid?.() === 0 && spawnSync("unshare", ["-m", "true"]).status === 0;
+
+test.each([
+  ["a lock", "LOCKED", /^the host's lock cannot be taken: .*no space left/],
+  ["a journal", "FILE_FAILED", /^the run's journal cannot be written: .*no space left/],
+] as const)("no room for %s: one line that says so", async (what, code, message) => {
+  if (!mounts) return;
+  const home = project.path("full");
+  mkdirSync(join(home, ".cache/volley"), { recursive: true });
+  // With room for a lock a journal still has none: it needs three directories.
+  const size = what === "a lock" ? "nr_inodes=1" : "nr_inodes=5";
+  const job = JSON.stringify({ ...jobFor(1), ...session("r3") });
+  const script = `mount -t tmpfs -o size=1m,${size},mode=700 none "$HOME/.cache/volley"; printf '%s\n' "$1" | sh "$2" --target x`;
+  const { stdout, stderr } = spawnSync("unshare", ["-m", "sh", "-c", script, "sh", job, project.file], {
+    env: { ...process.env, HOME: home },
+    encoding: "utf8",
+  });
+  const bye = stdout
+    .trim()
+    .split("\n")
+    .map((line) => JSON.parse(line))
+    .at(-1);
+  expect(bye, stderr).toMatchObject({ type: "bye", error: { code } });
+  expect(bye.error.message).toMatch(message);
 });
