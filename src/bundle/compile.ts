@@ -72,8 +72,7 @@ function volleyModule(
   directories: Record<string, string>,
 ): Plugin {
   const nameDirectory = (directory: string): string => {
-    // A role outside the playbook's directory must not climb out of the bundle's own tree.
-    const name = relative(playbookDirectory, directory).split(sep).join("/").replaceAll("..", "_") || ".";
+    const name = relative(playbookDirectory, directory).split(sep).map(nameSegment).join("/") || ".";
     directories[name] = directory;
     return name;
   };
@@ -100,6 +99,15 @@ function volleyModule(
       }));
     },
   };
+}
+
+/**
+ * What a part of a role's path is called in the bundle: one outside the playbook's directory must not climb out of the
+ * bundle's own tree, nor take the place of one inside that is called so.
+ */
+function nameSegment(segment: string): string {
+  if (segment === "..") return "_";
+  return /^_+$/.test(segment) ? `${segment}_` : segment;
 }
 
 function explainFailure(thrown: unknown): unknown {

@@ -84,6 +84,7 @@ export function becomeCommand(become: Become, nonce: string, script: string, wor
     case "doas":
       return `${program}${password === undefined ? " -n" : ""} -u ${quote(user)}${flags} -- sh -c ${shell}${rest}`;
     case "su":
-      return `${program}${flags} -s /bin/sh -c ${shell} ${quote(user)}${rest}`;
+      // What begins with a dash is no option.
+      return `${program}${flags} -s /bin/sh -c ${shell} ${user.startsWith("-") ? "-- " : ""}${quote(user)}${rest}`;
   }
 }

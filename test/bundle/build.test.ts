@@ -189,3 +189,37 @@ test("the cache is for its owner only", async () => {
   expect(existsSync(directory)).toBe(true);
   expect(statSync(directory).mode & 0o077).toBe(0);
 });
+
+test("roles whose paths differ only in how they leave the playbook's directory keep files of their own", async () => {
+  const places = [
+    "roles/web",
+    "play/_/roles/web",
+    "play/__/roles/web",
+    "play/_up/roles/web",
+    "play/roles/v1..2",
+  ];
+  const roleNamed = (name: string): string => role.replace('"web"', JSON.stringify(name));
+  const project = makeProject(scratch(), {
+    "play/site.ts": `import { definePlaybook } from "volley";
+import a from "../roles/web/role.ts";
+import b from "./_/roles/web/role.ts";
+import c from "./__/roles/web/role.ts";
+import d from "./_up/roles/web/role.ts";
+import e from "./roles/v1..2/role.ts";
+export default definePlaybook([{ hosts: "all", roles: [a(), b(), c(), d(), e()] }]);
+`,
+    ...Object.fromEntries(
+      places.flatMap((place, index) => [
+        [`${place}/role.ts`, roleNamed(`role${index}`)],
+        [`${place}/files/a.txt`, `of ${place}`],
+        [`${place}/templates/b.j2`, ""],
+      ]),
+    ),
+  });
+  const { playbook, assets } = await preparePlaybook("play/site.ts", project.directory);
+  const found = playbook.plays[0]!.roles.map(({ role: { directory = "" } }) => [
+    directory.split("/").includes(".."),
+    assets.file(directory, "files/a.txt")?.read().toString(),
+  ]);
+  expect(found).toEqual(places.map((place) => [false, `of ${place}`]));
+});

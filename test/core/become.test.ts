@@ -135,3 +135,12 @@ test("what is talked to first, and what needs a terminal for it", () => {
   expect(needsTerminal({ method: "doas", password: "x" })).toBe(true);
   expect(needsTerminal({ method: "su", password: "x" })).toBe(false);
 });
+
+test.runIf(process.getuid?.() === 0)("su takes no user for an option, whatever the name begins with", () => {
+  for (const user of ["-c", "--help", "-x"]) {
+    const line = becomeCommand({ user, method: "su" }, "n", "echo it is run");
+    const { stdout, stderr } = spawnSync("sh", ["-c", line], { encoding: "utf8" });
+    expect(stdout).toBe("");
+    expect(stderr).toContain(`user ${user} does not exist`);
+  }
+});

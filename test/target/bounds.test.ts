@@ -2,6 +2,7 @@ import { expect, test } from "vitest";
 import { debug } from "../../src/actions/debug.ts";
 import { noop } from "../../src/actions/noop.ts";
 import { shell } from "../../src/actions/shell.ts";
+import type { ActionCall } from "../../src/core/action.ts";
 import { encodeLine, MAX_LINE_BYTES } from "../../src/core/protocol.ts";
 import { tellResult } from "../../src/target/bounds.ts";
 import { runTasks } from "./run-plays.ts";
@@ -49,4 +50,35 @@ test("many items are cut at a thousand", async () => {
   const loop = Array.from({ length: 1_200 }, (_, index) => index);
   const run = await runTasks(({ task }) => void task("t", (_: number) => noop({ changed: true }), { loop }));
   expect(run.task("t").items).toHaveLength(1_000);
+});
+
+test("data that leads back to itself, or is nested beyond all measure, is told of and does not end the run", async () => {
+  const cyclic: Record<string, unknown> = { name: "x" };
+  cyclic.self = cyclic;
+  let deep: unknown = "bottom";
+  for (let level = 0; level < 200; level++) deep = [deep];
+  const broken = { toJSON: () => fail() };
+  const fail = (): never => {
+    throw new Error("no JSON of it");
+  };
+  const giving = (data: unknown): ActionCall => ({
+    action: "give",
+    params: {},
+    title: "",
+    inspect: async () => ({}),
+    apply: async () => ({ data }),
+  });
+  const run = await runTasks(async ({ task }) => {
+    const given = await task("cyclic", giving(cyclic));
+    task("deep", giving(deep));
+    task("broken", giving(broken));
+    task("loop", (_: unknown) => noop({}), { loop: [{ large: 1n }] });
+    task("seen", debug({ msg: String(given.data === cyclic) }));
+  });
+  expect(run.task("cyclic").data).toEqual({ name: "x", self: "(itself again)" });
+  expect(JSON.stringify(run.task("deep").data)).toContain("nested too deep");
+  expect(run.task("broken").data).toBe("(cannot be told: Error: no JSON of it)");
+  expect(run.task("seen").message).toBe("true");
+  expect(run.error).toBeUndefined();
+  expect(run.tally).toMatchObject({ failed: 0, changed: 3, unchanged: 2 });
 });

@@ -42,7 +42,8 @@ async function readNames(system: ReadSystem, database: Database, context?: FileC
 }
 
 async function askGetent(system: ReadSystem, database: Database, key: string): Promise<string | null> {
-  if ((await system.which("getent")) === null) return null;
+  // What getent takes for an option is nobody's name.
+  if (key.startsWith("-") || (await system.which("getent")) === null) return null;
   const { code, stdout } = await system.query(["getent", database, key]);
   return code === 0 ? stdout : null;
 }
