@@ -46,7 +46,7 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
   template: ["core", "vars"],
   ansible: ["core", "template"],
   target: ["core", "system", "actions", "vars", "template", "ansible"],
-  inventory: ["core", "vars", "secrets"],
+  inventory: ["core", "system", "vars", "secrets"],
   transport: ["core"],
   reporter: ["core"],
   bundle: ["core", "system"],

@@ -5,7 +5,7 @@ import { PROTOCOL_VERSION } from "../../src/core/protocol.ts";
 import { createPlainReporter } from "../../src/reporter/plain.ts";
 import { UNICODE_SYMBOLS } from "../../src/reporter/rows/symbols.ts";
 import { fleetStarter, follow, hostOf, ofType, type Ran, start } from "../e2e/lib/drive.ts";
-import { makeProject, playbookText, scratchDirectory } from "../e2e/lib/project.ts";
+import { makeProject, type Project, playbookText, scratchDirectory } from "../e2e/lib/project.ts";
 import { FakeTerminal } from "../reporter/fixtures/fake-terminal.ts";
 
 const scratch = scratchDirectory();
@@ -26,6 +26,19 @@ const bye = (rest = {}) => event("bye", { tally, elapsedMs: 1, ...rest });
 const stay = () => setInterval(() => {}, 1000);
 `;
 
+/** A `sha256sum` that takes every bundle for what it is called: a host that lies does so about that, too. */
+const LYING_SUM = `#!/bin/sh
+case "$1" in *.run) name=\${1##*/}; echo "\${name%.run}  $1";; *) PATH=/usr/bin:/bin exec sha256sum "$@";; esac
+`;
+
+/** Puts it where hosts look for programs, and gives their environment. */
+function lyingSum(project: Project): Readonly<Record<string, string>> {
+  const bin = project.path("bin");
+  mkdirSync(bin);
+  writeFileSync(join(bin, "sha256sum"), LYING_SUM, { mode: 0o755 });
+  return { PATH: `${bin}:${process.env.PATH}` };
+}
+
 /** Runs a playbook on two hosts the first of which keeps a bundle that does this instead; the second must not care. */
 async function meet(lies: string): Promise<Ran> {
   const project = makeProject(scratch(), {
@@ -33,7 +46,7 @@ async function meet(lies: string): Promise<Ran> {
       `{ name: "One", hosts: "all", tasks: ({ task }) => { task("t", debug({ msg: "x" })); } }`,
     ),
   });
-  const fleet = await startFleet({ count: 2 });
+  const fleet = await startFleet({ count: 2, env: lyingSum(project) });
   // Once to know the bundle's name, on the other host.
   const { events } = await follow(start(project, fleet, { limit: "web02" }));
   const id = ofType(events, "run:build")[0]!.bundle;
@@ -148,7 +161,7 @@ test("a host that says nothing at all does not start in time", async () => {
       `{ name: "One", hosts: "all", tasks: ({ task }) => { task("t", debug({ msg: "x" })); } }`,
     ),
   });
-  const fleet = await startFleet({ count: 1, env: { ENV: "/dev/null" } });
+  const fleet = await startFleet({ count: 1, env: lyingSum(project) });
   const { events } = await follow(start(project, fleet));
   const id = ofType(events, "run:build")[0]!.bundle;
   writeFileSync(
