@@ -1,6 +1,5 @@
-import nunjucksCompiler from "nunjucks/src/compiler.js";
 import type { Node } from "nunjucks/src/nodes.js";
-import { SyntaxFailure } from "./lexer.ts";
+import { CodeWriter } from "./code-writer.ts";
 import type {
   Arguments,
   AttributeNode,
@@ -15,14 +14,8 @@ import type {
   UnaryNode,
 } from "./nodes.ts";
 
-/** nunjucks' compiler with every operator, lookup and call going through a runtime that knows Python's rules. */
-export class ExpressionCompiler extends nunjucksCompiler.Compiler {
-  declare protected readonly templateName: string;
-
-  override fail(message: string, lineno = 0): never {
-    throw new SyntaxFailure(message, lineno + 1);
-  }
-
+/** Expressions: every operator, lookup and call goes through a runtime that knows Python's rules. */
+export class ExpressionCompiler extends CodeWriter {
   /** A JavaScript literal for a constant. */
   protected text(value: unknown): string {
     return typeof value === "bigint" ? `${value}n` : JSON.stringify(value);
@@ -30,107 +23,107 @@ export class ExpressionCompiler extends nunjucksCompiler.Compiler {
 
   /** Emits `runtime.name(arg, …)`; strings are code, nodes are compiled. */
   private emitRuntime(name: string, ...args: readonly (string | Node)[]): void {
-    this._emit(`runtime.${name}(`);
+    this.write(`runtime.${name}(`);
     args.forEach((arg, index) => {
-      if (index > 0) this._emit(", ");
-      if (typeof arg === "string") this._emit(arg);
+      if (index > 0) this.write(", ");
+      if (typeof arg === "string") this.write(arg);
       else this.compile(arg);
     });
-    this._emit(")");
+    this.write(")");
   }
 
   /** Emits a function that evaluates a node when called. */
   protected emitLazily(node: Node, parameters = ""): void {
-    this._emit(`function (${parameters}) { return `);
+    this.write(`function (${parameters}) { return `);
     this.compile(node);
-    this._emit("; }");
+    this.write("; }");
   }
 
   private emitList(nodes: readonly Node[]): void {
     for (const node of nodes) {
       this.compile(node);
-      this._emit(", ");
+      this.write(", ");
     }
   }
 
   /** Emits `[positional], {named}`; `first` is what comes before the written arguments, `last` adds named ones. */
   protected emitArguments(first: (() => void) | null, args: Arguments, last?: () => void): void {
-    this._emit("[");
+    this.write("[");
     if (first !== null) {
       first();
-      this._emit(", ");
+      this.write(", ");
     }
     this.emitList(args.positional);
     if (args.spread !== null) {
-      this._emit("...");
+      this.write("...");
       this.emitRuntime("iterate", args.spread);
     }
-    this._emit("], { ");
+    this.write("], { ");
     for (const [name, value] of args.named) {
-      this._emit(`[${this.text(name)}]: `);
+      this.write(`[${this.text(name)}]: `);
       this.compile(value);
-      this._emit(", ");
+      this.write(", ");
     }
     if (args.spreadNamed !== null) {
-      this._emit("...");
+      this.write("...");
       this.emitRuntime("keywords", args.spreadNamed);
-      this._emit(", ");
+      this.write(", ");
     }
     last?.();
-    this._emit(" }");
+    this.write(" }");
   }
 
   compileLiteral(node: Node): void {
-    this._emit(this.text(node.value));
+    this.write(this.text(node.value));
   }
 
   compileFloatLiteral(node: Node): void {
-    this._emit(`runtime.float(${node.value})`);
+    this.write(`runtime.float(${node.value})`);
   }
 
   compileSymbol(node: Node): void {
-    this._emit(`runtime.name(frame, ${this.text(node.value)})`);
+    this.write(`runtime.name(frame, ${this.text(node.value)})`);
   }
 
   compileArray(node: Node): void {
-    this._emit("[");
+    this.write("[");
     this.emitList(node.children as Node[]);
-    this._emit("]");
+    this.write("]");
   }
 
   compileTuple(node: Node): void {
-    this._emit("runtime.tuple(");
+    this.write("runtime.tuple(");
     this.emitList(node.items as Node[]);
-    this._emit(")");
+    this.write(")");
   }
 
   compilePairs({ pairs }: PairsNode): void {
-    this._emit("runtime.dict([");
+    this.write("runtime.dict([");
     for (const [key, value] of pairs) {
-      this._emit("[");
+      this.write("[");
       this.emitList([key, value]);
-      this._emit("], ");
+      this.write("], ");
     }
-    this._emit("])");
+    this.write("])");
   }
 
   compileInlineIf(node: Node): void {
-    this._emit("(runtime.truth(");
+    this.write("(runtime.truth(");
     this.compile(node.cond as Node);
-    this._emit(") ? ");
+    this.write(") ? ");
     this.compile(node.body as Node);
-    this._emit(" : ");
-    if (node.else_ === null) this._emit("runtime.blank");
+    this.write(" : ");
+    if (node.else_ === null) this.write("runtime.blank");
     else this.compile(node.else_ as Node);
-    this._emit(")");
+    this.write(")");
   }
 
   private emitShortCircuit(name: string, node: Node): void {
-    this._emit(`runtime.${name}(`);
+    this.write(`runtime.${name}(`);
     this.compile(node.left as Node);
-    this._emit(", ");
+    this.write(", ");
     this.emitLazily(node.right as Node);
-    this._emit(")");
+    this.write(")");
   }
 
   compileOr(node: Node): void {
@@ -142,7 +135,7 @@ export class ExpressionCompiler extends nunjucksCompiler.Compiler {
   }
 
   compileNot(node: Node): void {
-    this._emit("!");
+    this.write("!");
     this.emitRuntime("truth", node.target as Node);
   }
 
@@ -160,15 +153,15 @@ export class ExpressionCompiler extends nunjucksCompiler.Compiler {
       this.emitRuntime("compare", this.text(only[0]), first, only[1]);
       return;
     }
-    this._emit("runtime.compareChain(");
+    this.write("runtime.compareChain(");
     this.compile(first);
-    this._emit(", [");
+    this.write(", [");
     for (const [operator, operand] of rest) {
-      this._emit(`[${this.text(operator)}, `);
+      this.write(`[${this.text(operator)}, `);
       this.emitLazily(operand);
-      this._emit("], ");
+      this.write("], ");
     }
-    this._emit("])");
+    this.write("])");
   }
 
   compileAttribute({ target, name }: AttributeNode): void {
@@ -185,11 +178,11 @@ export class ExpressionCompiler extends nunjucksCompiler.Compiler {
   }
 
   compileCall({ callee, args }: CallNode): void {
-    this._emit("runtime.call(");
+    this.write("runtime.call(");
     this.compile(callee);
-    this._emit(", ");
+    this.write(", ");
     this.emitArguments(null, args);
-    this._emit(", context)");
+    this.write(", context)");
   }
 
   compileApplyFilter({ name, target, args }: FilterNode): void {
@@ -198,9 +191,9 @@ export class ExpressionCompiler extends nunjucksCompiler.Compiler {
   }
 
   private emitFilter(name: string, target: () => void, args: Arguments): void {
-    this._emit(`runtime.filter(${this.text(name)}, `);
+    this.write(`runtime.filter(${this.text(name)}, `);
     this.emitArguments(target, args);
-    this._emit(", context)");
+    this.write(", context)");
   }
 
   /** Emits a chain of filters whose innermost target is a JavaScript variable. */
@@ -208,14 +201,14 @@ export class ExpressionCompiler extends nunjucksCompiler.Compiler {
     const { name, target, args } = filters as FilterNode;
     this.emitFilter(
       name,
-      () => (target === null ? this._emit(variable) : this.emitFilterChain(target, variable)),
+      () => (target === null ? this.write(variable) : this.emitFilterChain(target, variable)),
       args,
     );
   }
 
   compileApplyTest({ name, target, args }: TestNode): void {
-    this._emit(`runtime.test(${this.text(name)}, `);
+    this.write(`runtime.test(${this.text(name)}, `);
     this.emitArguments(() => this.compile(target), args);
-    this._emit(", context)");
+    this.write(", context)");
   }
 }

@@ -58,22 +58,6 @@ declare module "nunjucks/src/parser.js" {
   export default parser;
 }
 
-declare module "nunjucks/src/compiler.js" {
-  import type { Node } from "nunjucks/src/nodes.js";
-  export class Compiler {
-    constructor(templateName: string, throwOnUndefined: boolean);
-    compile(node: Node, frame?: unknown): void;
-    getCode(): string;
-    fail(message: string, lineno?: number, colno?: number): never;
-    _emit(code: string): void;
-    _emitLine(code: string): void;
-    _tmpid(): string;
-    _compileChildren(node: Node, frame?: unknown): void;
-  }
-  const compiler: { readonly Compiler: typeof Compiler };
-  export default compiler;
-}
-
 declare module "nunjucks/src/runtime.js" {
   export class Frame {
     constructor(parent?: Frame, isolateWrites?: boolean);
