@@ -5,6 +5,7 @@ import { brotliCompress, constants } from "node:zlib";
 import { build, type Plugin } from "esbuild";
 import { refuseForbidden } from "./forbidden.ts";
 import type { RuntimeFiles } from "./runtime.ts";
+import { TRIM_NUNJUCKS } from "./trim-nunjucks.ts";
 
 /** What each part is built from: a file of Volley's source, or a line of code. */
 const SOURCES: Readonly<Record<keyof RuntimeFiles, { readonly file: string } | { readonly code: string }>> = {
@@ -113,7 +114,11 @@ async function buildPart(name: keyof RuntimeFiles, sourceDirectory: string): Pro
     // Old versions must at least be able to say that they are too old.
     target: name === "bootstrap" ? "node6" : "node18",
     plugins:
-      name === "template" ? [LATE_YAML, SHARED_CORE] : name === "runner" ? [WITHOUT_DOCUMENTATION] : [],
+      name === "template"
+        ? [LATE_YAML, SHARED_CORE, TRIM_NUNJUCKS]
+        : name === "runner"
+          ? [WITHOUT_DOCUMENTATION]
+          : [],
     legalComments: "none",
     charset: "utf8",
     logLevel: "silent",

@@ -20,9 +20,13 @@ export function readGolden(name: string): GoldenFile {
   return JSON.parse(readFileSync(new URL(name, import.meta.url), "utf8")) as GoldenFile;
 }
 
-/** What became of a case: its text, or the code of its error. */
-export function outcome(golden: GoldenFile, { template }: GoldenCase): { text?: string; error?: unknown } {
-  const templates = createTemplates({
+/** What became of a case: its text, or its error. */
+export function outcome(
+  golden: GoldenFile,
+  { template }: GoldenCase,
+  create = createTemplates,
+): { text?: string; error?: unknown } {
+  const templates = create({
     env: { HOME: "/root" },
     loader: { read: (name) => golden.templates?.[name] ?? null },
   });
