@@ -150,8 +150,8 @@ Unlike Ansible's module, keys are not fetched from a URL.`,
       await system.makeDirectory(path, index === directories.length - 1 ? DIRECTORY_MODE : PARENT_MODE);
     }
     if (directoryAttributes !== null) await applyAttributes(directoryAttributes, system);
-    if (file !== null) await applyFile(file, system);
-    return { data: { user, keyfile, state } };
+    const applied = file === null ? {} : await applyFile(file, system);
+    return { ...applied, data: { user, keyfile, state } };
   },
 });
 

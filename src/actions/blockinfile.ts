@@ -95,7 +95,7 @@ would add the block again every time.`,
   },
 
   async apply(change, _params, system) {
-    return { data: await applyFile(change, system) };
+    return applyFile(change, system);
   },
 });
 

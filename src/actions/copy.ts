@@ -95,7 +95,8 @@ tree on the host, not for its topmost directory.`,
   },
 
   async apply(change: CopyChange, _params, system) {
-    return { data: { dest: change.dest, ...(await applySteps(change.steps, system)) } as CopyData };
+    const applied = await applySteps(change.steps, system);
+    return { ...applied, data: { dest: change.dest, ...applied.data } as CopyData };
   },
 });
 

@@ -89,7 +89,10 @@ A \`%\` in a job must be escaped, as cron demands. As root the crontab is read f
   async apply(change, params, system, context) {
     const path = cronFilePath(params);
     const data = describe(fileLines(change.after), path);
-    if (change.file !== null) return { data: { ...data, ...(await applyFile(change.file, system)) } };
+    if (change.file !== null) {
+      const applied = await applyFile(change.file, system);
+      return { ...applied, data: { ...data, ...applied.data } };
+    }
     if (change.removes !== null) {
       const backup = params.backup ? await makeBackup(system, change.removes) : undefined;
       await system.remove(change.removes);

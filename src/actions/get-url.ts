@@ -18,6 +18,7 @@ import {
 import { storeBody } from "./lib/fetch-file.ts";
 import { describe, fileAttributes, flag, optionalText, text } from "./lib/params.ts";
 import { followLinks, parentOf } from "./lib/paths.ts";
+import { writtenInPlace } from "./lib/write-file.ts";
 
 const params = v.strictObject({
   url: v.pipe(
@@ -251,6 +252,7 @@ async function apply(
   if (attributes !== null) await applyAttributes(attributes, system);
   return {
     changed: stored.replaced || attributes !== null,
+    ...(stored.written === "in place" ? { message: writtenInPlace(path) } : {}),
     data: {
       url,
       dest: path,

@@ -76,7 +76,7 @@ export const hostname = defineAction<typeof params, HostnameChange, HostnameData
       }
     }
     // After hostnamectl, which writes the file too but may leave another mode.
-    if (file !== null) await applyFile(file, system);
-    return { data: { name } };
+    const applied = file === null ? {} : await applyFile(file, system);
+    return { ...applied, data: { name } };
   },
 });

@@ -93,7 +93,7 @@ survive. Unlike Ansible, a line that ended with CR LF keeps doing so.`,
   },
 
   async apply(change, _params, system) {
-    return { data: await applyFile(change, system) };
+    return applyFile(change, system);
   },
 });
 

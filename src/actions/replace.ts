@@ -51,7 +51,7 @@ followed.`,
   },
 
   async apply(change, _params, system) {
-    return { data: await applyFile(change, system) };
+    return applyFile(change, system);
   },
 });
 

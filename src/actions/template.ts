@@ -63,6 +63,7 @@ A \`#jinja2: lstrip_blocks:True\` line at its top sets how it is trimmed, or wha
   },
 
   async apply(change, _params, system) {
-    return { data: { dest: change.path, ...(await applyFile(change, system)) } as TemplateData };
+    const applied = await applyFile(change, system);
+    return { ...applied, data: { dest: change.path, ...applied.data } as TemplateData };
   },
 });

@@ -98,16 +98,30 @@ export interface WriteOptions {
   readonly gid?: number;
 }
 
+/** A file of the machine itself as content: it is copied there, however large it is. */
+export interface CopyOf {
+  readonly copyOf: string;
+}
+
 /** Content to be written: at once, or piece by piece. */
-export type Content = string | Uint8Array | AsyncIterable<Uint8Array>;
+export type Content = string | Uint8Array | AsyncIterable<Uint8Array> | CopyOf;
+
+/** Whether content is a {@link CopyOf}. */
+export function isCopy(content: Content): content is CopyOf {
+  return typeof content !== "string" && "copyOf" in content;
+}
+
+/** How a file came to its content. */
+export type Written = "replaced" | "in place";
 
 /** The machine being worked on, as `apply` sees it. */
 export interface System extends ReadSystem {
   /**
    * Writes a whole file atomically: to a temporary name in the same directory, then renamed over `path`.
-   * A link is replaced, not followed: resolve it first with `realPath` where it should be.
+   * A link is replaced, not followed: resolve it first with `realPath` where it should be. A file that is a mount of
+   * its own, as containers have them, cannot be replaced: it is written over, in place.
    */
-  writeFile(path: string, content: Content, options?: WriteOptions): Promise<void>;
+  writeFile(path: string, content: Content, options?: WriteOptions): Promise<Written>;
   /** Makes one directory; its parent must exist. Default mode 0o777 less the umask. */
   makeDirectory(path: string, mode?: number): Promise<void>;
   chmod(path: string, mode: number): Promise<void>;

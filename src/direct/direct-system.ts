@@ -2,12 +2,20 @@ import { createHash, randomBytes } from "node:crypto";
 import { posix } from "node:path";
 import { VolleyError } from "../core/errors.ts";
 import { resolveForRoot } from "../core/foreign-links.ts";
-import type { ProcessOptions, ProcessResult, Stat, System } from "../core/system.ts";
+import { deniedBy } from "../core/immutable.ts";
+import {
+  isCopy,
+  type ProcessOptions,
+  type ProcessResult,
+  type Stat,
+  type System,
+  type Written,
+} from "../core/system.ts";
 import type { FileAttributes, FileSession } from "../transport/file-session.ts";
 import { sftpStatus } from "../transport/sftp/error.ts";
 import type { Connection } from "../transport/transport.ts";
 import { exactStat } from "./exact.ts";
-import { attempt, isMissing, UNSUPPORTED } from "./explain.ts";
+import { attempt, isMissing, protectionAt, UNSUPPORTED, type Witness } from "./explain.ts";
 import type { HostUser } from "./identity.ts";
 import { searchPath } from "./identity.ts";
 import { createLooks } from "./looks.ts";
@@ -69,6 +77,7 @@ export function createDirectSystem({
   const askWith = (argv: readonly string[], options: ProcessOptions): Promise<ProcessResult> =>
     runRemotely(shells, home, argv, options);
   const ask = (argv: readonly string[]): Promise<ProcessResult> => askWith(argv, {});
+  const host: Witness = { files, ask };
   const resolveAsRoot = async (full: string): Promise<string> => {
     const walk = resolveForRoot(full);
     let step = walk.next();
@@ -117,21 +126,21 @@ export function createDirectSystem({
   ): Promise<T> => {
     const full = at(path);
     try {
-      return await attempt(files, what, full, () => operation(full));
+      return await attempt(host, what, full, () => operation(full));
     } finally {
       looks.touch();
     }
   };
-  const changing = async (
+  const changing = async <T>(
     what: string,
     path: string,
-    operation: (full: string) => Promise<unknown>,
-  ): Promise<void> => {
+    operation: (full: string) => Promise<T>,
+  ): Promise<T> => {
     const full = at(path);
-    await attempt(files, what, full, () => guard(full));
+    await attempt(host, what, full, () => guard(full));
     looks.forget();
     try {
-      await attempt(files, what, full, () => operation(full));
+      return await attempt(host, what, full, () => operation(full));
     } finally {
       looks.forget();
     }
@@ -139,7 +148,7 @@ export function createDirectSystem({
   const look = async (path: string, follow: boolean, exact = false): Promise<Stat | null> => {
     const full = at(path);
     const [found, better] = await Promise.all([
-      attempt(files, "look at", full, () => (follow ? looks.stat(full) : looks.lstat(full))),
+      attempt(host, "look at", full, () => (follow ? looks.stat(full) : looks.lstat(full))),
       exact ? exactStat(ask, full, follow) : undefined,
     ]);
     return found === null ? null : (better ?? found);
@@ -181,7 +190,7 @@ export function createDirectSystem({
         ? await ask([`${algorithm}sum`, full]).catch(() => undefined)
         : undefined;
       const hex = sum?.code === 0 ? /^\\?([0-9a-f]{32,})\s/.exec(sum.stdout)?.[1] : undefined;
-      return hex ?? hashOf(files, full, algorithm);
+      return hex ?? hashOf(host, full, algorithm);
     },
     list: (path) =>
       reading("list", path, async (full) => (await files.list(full)).map(({ name }) => name).sort()),
@@ -230,15 +239,22 @@ export function createDirectSystem({
     run,
     writeFile: (path, content, options = {}) => {
       const known = looks.known(at(path));
-      return changing("write", path, async (full) => {
+      return changing<Written>("write", path, async (full) => {
+        if (isCopy(content)) await guardReading(at(content.copyOf));
         const request = { ...options, path: full, umask: user.umask };
         const isSmall =
           (typeof content === "string" || content instanceof Uint8Array) &&
           content.length <= SHELL_WRITE_BYTES;
         if (isSmall && known !== undefined && looks.roundTripMs >= SLOW_ROUND_TRIP_MS) {
-          if (await writeByShell(askWith, resolveWrite(request, known), content)) return;
+          if (await writeByShell(askWith, resolveWrite(request, known), content)) return "replaced";
         }
-        await writeAtomically(files, { ...request, content, known, lstat: looks.lstat });
+        return writeAtomically(files, {
+          ...request,
+          content: isCopy(content) ? { copyOf: at(content.copyOf) } : content,
+          known,
+          lstat: looks.lstat,
+          shell: (script, args) => orFail(ask(["sh", "-c", script, "sh", ...args]), "write", full),
+        });
       });
     },
     makeDirectory: (path, mode) => {
@@ -279,7 +295,7 @@ export function createDirectSystem({
       changing("remove", path, async (full) => {
         const found = await looks.lstat(full);
         if (found === null) return;
-        if (found.type === "directory") return orFail(ask(["rm", "-rf", full]), "remove", full);
+        if (found.type === "directory") return removeTree(ask, full);
         await files.remove(full).catch((thrown: unknown) => {
           if (!isMissing(thrown)) throw thrown;
         });
@@ -319,10 +335,20 @@ async function orFail(asking: Promise<ProcessResult>, what: string, path: string
   throw new VolleyError("FILE_FAILED", `cannot ${what} ${path}: ${why}`);
 }
 
-async function hashOf(files: FileSession, path: string, algorithm: string): Promise<string> {
+async function removeTree(ask: Witness["ask"], path: string): Promise<void> {
+  const removing = ask(["rm", "-rf", path]);
+  const left = deniedBy((await removing).stderr);
+  const protection = left === undefined ? undefined : await protectionAt(ask, left);
+  if (protection === undefined) return orFail(removing, "remove", path);
+  throw new VolleyError("FILE_FAILED", `cannot remove ${left}: ${protection.reason}`, {
+    hint: protection.hint,
+  });
+}
+
+async function hashOf(host: Witness, path: string, algorithm: string): Promise<string> {
   const hash = createHash(algorithm);
-  return attempt(files, "read", path, async () => {
-    for await (const piece of readPieces(files, path, undefined)) hash.update(piece);
+  return attempt(host, "read", path, async () => {
+    for await (const piece of readPieces(host.files, path, undefined)) hash.update(piece);
     return hash.digest("hex");
   });
 }

@@ -1,4 +1,6 @@
 import { VolleyError } from "../core/errors.ts";
+import { attributesCommand, type Protection, protectionOf } from "../core/immutable.ts";
+import type { ProcessResult } from "../core/system.ts";
 import type { FileSession } from "../transport/file-session.ts";
 import { sftpStatus } from "../transport/sftp/error.ts";
 
@@ -14,9 +16,21 @@ const FULL_BYTES = 64 << 10;
 const TYPE_BITS = 0o170000;
 const DIRECTORY = 0o040000;
 
+/** What can be asked about a failure. */
+export interface Witness {
+  readonly files: FileSession;
+  ask(argv: readonly string[]): Promise<ProcessResult>;
+}
+
+/** What the host's attributes of a path say, when they keep it from being changed. */
+export async function protectionAt(ask: Witness["ask"], path: string): Promise<Protection | undefined> {
+  const { stdout } = await ask(attributesCommand(path)).catch(() => ({ stdout: "" }));
+  return protectionOf(path, stdout);
+}
+
 /** Runs a file operation; what it throws names the path and says why in words, as a System on the machine itself does. */
 export async function attempt<T>(
-  files: FileSession,
+  { files, ask }: Witness,
   what: string,
   path: string,
   operation: () => Promise<T>,
@@ -26,8 +40,13 @@ export async function attempt<T>(
   } catch (thrown) {
     const status = sftpStatus(thrown);
     if (status === undefined) throw thrown;
-    const reason = await reasonOf(files, what, path, status, (thrown as Error).message);
-    throw new VolleyError("FILE_FAILED", `cannot ${what} ${path}: ${reason}`, { cause: thrown });
+    const protection = status === PERMISSION_DENIED ? await protectionAt(ask, path) : undefined;
+    const reason =
+      protection?.reason ?? (await reasonOf(files, what, path, status, (thrown as Error).message));
+    throw new VolleyError("FILE_FAILED", `cannot ${what} ${path}: ${reason}`, {
+      cause: thrown,
+      ...(protection === undefined ? {} : { hint: protection.hint }),
+    });
   }
 }
 

@@ -14,7 +14,7 @@ export async function openDirectLeftovers(system: System, owner: LeftoversOwner)
   let writing: Promise<void> = Promise.resolve();
   const leftovers = createLeftovers(owner, bytes?.toString("utf8") ?? "", (text) => {
     const write = (): Promise<void> =>
-      text === null ? system.remove(file) : system.writeFile(file, text, { mode: 0o600 });
+      text === null ? system.remove(file) : system.writeFile(file, text, { mode: 0o600 }).then(() => {});
     // A connection that is gone is told of by whatever else is done.
     writing = writing.then(write).catch(() => {});
   });

@@ -1,8 +1,11 @@
+import { VolleyError } from "../core/errors.ts";
 import type { FileSession } from "../transport/file-session.ts";
 
 const READ = 1;
 /** Reads in flight at a time. */
 const WINDOW = 16;
+/** As Node has it for files of its own machine. */
+const MAX_HELD_BYTES = 2 ** 31 - 1;
 
 /** Reads a file from its beginning, piece by piece in order; `size` is what is known of it, in bytes. */
 export async function* readPieces(
@@ -55,9 +58,19 @@ export async function* readPieces(
   }
 }
 
-/** Reads a whole file. */
+/** Reads a whole file, of at most 2 GiB. */
 export async function readWhole(files: FileSession, path: string, size: number | undefined): Promise<Buffer> {
   const pieces: Buffer[] = [];
-  for await (const piece of readPieces(files, path, size)) pieces.push(piece);
+  const hold = (bytes: number): void => {
+    if (bytes > MAX_HELD_BYTES)
+      throw new VolleyError("FILE_FAILED", `cannot read ${path}: it is larger than 2 GiB`);
+  };
+  hold(size ?? 0);
+  let length = 0;
+  for await (const piece of readPieces(files, path, size)) {
+    pieces.push(piece);
+    length += piece.length;
+    hold(length);
+  }
   return pieces.length === 1 ? pieces[0]! : Buffer.concat(pieces);
 }

@@ -2,8 +2,16 @@ import { randomBytes } from "node:crypto";
 import { posix } from "node:path";
 import { textToBytes } from "../core/lossless-text.ts";
 import { modeOfReplacement } from "../core/set-id-bits.ts";
-import type { Content, Stat, WriteOptions } from "../core/system.ts";
+import {
+  type Content,
+  type CopyOf,
+  isCopy,
+  type Stat,
+  type WriteOptions,
+  type Written,
+} from "../core/system.ts";
 import type { FileHandle, FileSession } from "../transport/file-session.ts";
+import { readWhole } from "./read.ts";
 
 /** SFTP's write, create and exclusive. */
 const NEW_FILE = 2 | 8 | 32;
@@ -19,6 +27,8 @@ export interface WriteRequest extends WriteOptions {
   /** What is there now, as far as it is known; undefined: to be looked at. */
   readonly known: Stat | null | undefined;
   lstat(path: string): Promise<Stat | null>;
+  /** Runs a script of the shell on the host. Fails with what it says. */
+  shell(script: string, args: readonly string[]): Promise<void>;
   /** The user's own. */
   readonly umask: number;
 }
@@ -53,10 +63,11 @@ function temporaryName(path: string): string {
 
 /**
  * Writes a file to a temporary name beside it, then renames it into place. The rename waits until all else has
- * succeeded: sent along with the rest it would put a file in place whose content did not get onto the disk.
+ * succeeded: sent along with the rest it would put a file in place whose content did not get onto the disk. A mount that
+ * is a file is written in place.
  */
-export async function writeAtomically(files: FileSession, request: WriteRequest): Promise<void> {
-  const { path, content } = request;
+export async function writeAtomically(files: FileSession, request: WriteRequest): Promise<Written> {
+  const { path, content, shell } = request;
   const temporary = temporaryName(path);
   const looking = request.known === undefined ? request.lstat(path) : Promise.resolve(request.known);
   looking.catch(() => {});
@@ -64,8 +75,11 @@ export async function writeAtomically(files: FileSession, request: WriteRequest)
   const handle = await files.open(temporary, NEW_FILE, { mode: 0o600 });
   let open = true;
   try {
-    const { mode, uid, gid } = resolveWrite(request, await looking, temporary);
-    const written = writeContent(files, handle, content);
+    const before = await looking;
+    const { mode, uid, gid } = resolveWrite(request, before, temporary);
+    const written = isCopy(content)
+      ? shell('exec cp "$1" "$2"', [content.copyOf, temporary])
+      : writeContent(files, handle, content);
     written.catch(() => {});
     // Of content that comes piece by piece the end must be waited for: what is sent after it is to come after it.
     if (typeof content !== "string" && !(content instanceof Uint8Array)) await written;
@@ -81,7 +95,16 @@ export async function writeAtomically(files: FileSession, request: WriteRequest)
     open = false;
     closed.catch(() => {});
     await Promise.all([written, owned, permitted, closed]);
-    await files.rename(temporary, path);
+    try {
+      await files.rename(temporary, path);
+      return "replaced";
+    } catch (thrown) {
+      // What is mounted can be written to, but nothing else can take its place.
+      if (before?.type !== "file" || !(await isMount(files, path))) throw thrown;
+    }
+    const owner = `${uid === -1 ? "" : uid}${gid === -1 ? "" : `:${gid}`}`;
+    await shell(IN_PLACE, [path, temporary, mode.toString(8), owner]);
+    return "in place";
   } catch (thrown) {
     if (open) files.close(handle).catch(() => {});
     await files.remove(temporary).catch(() => {});
@@ -89,8 +112,32 @@ export async function writeAtomically(files: FileSession, request: WriteRequest)
   }
 }
 
+const IN_PLACE = `cat "$2" >"$1" || exit 1
+[ -z "$4" ] || chown "$4" "$1" || exit 1
+chmod "$3" "$1" && rm -f "$2"`;
+
+/** Whether something is mounted at a path, by what the host's kernel says. */
+async function isMount(files: FileSession, path: string): Promise<boolean> {
+  const [mounts, real] = await Promise.all([
+    readWhole(files, "/proc/self/mountinfo", undefined),
+    files.realPath(path),
+  ]);
+  const escaped = real.replace(
+    /[ \t\n\\]/g,
+    (each) => `\\${each.charCodeAt(0).toString(8).padStart(3, "0")}`,
+  );
+  return mounts
+    .toString("utf8")
+    .split("\n")
+    .some((line) => line.split(" ")[4] === escaped);
+}
+
 /** Writes content from a file's beginning; all of what is there already is in flight before this first waits. */
-async function writeContent(files: FileSession, handle: FileHandle, content: Content): Promise<void> {
+async function writeContent(
+  files: FileSession,
+  handle: FileHandle,
+  content: Exclude<Content, CopyOf>,
+): Promise<void> {
   let position = 0;
   let failed: unknown;
   const inFlight: { readonly bytes: number; readonly done: Promise<void> }[] = [];

@@ -1,6 +1,7 @@
 import type { Readable, Writable } from "node:stream";
 import { serializeError, VolleyError } from "../core/errors.ts";
 import type { ProcessOptions, System } from "../core/system.ts";
+import { attempt } from "../system/local/files.ts";
 import { createLocalSystem } from "../system/local/local-system.ts";
 import {
   decodeMessage,
@@ -87,11 +88,11 @@ class Calls {
     if ("abort" in request) return this.#aborts.get(id)?.abort();
     if ("piece" in request)
       return this.#contents.get(id)?.push(request.broken === true ? "broken" : request.piece);
+    const { args } = request;
+    // What is too large for a line is told with its name.
     const going = this.#carryOut(request)
-      .then(
-        (value) => this.#say({ id, value }),
-        (thrown) => this.#say({ id, error: serializeError(thrown) }),
-      )
+      .then((value) => attempt("read", String(args[0]), () => this.#say({ id, value })))
+      .catch((thrown) => this.#say({ id, error: serializeError(thrown) }))
       .finally(() => {
         this.#aborts.delete(id);
         this.#contents.delete(id);

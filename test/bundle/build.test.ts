@@ -1,6 +1,15 @@
 import { execFileSync, spawnSync } from "node:child_process";
 import { createHash } from "node:crypto";
-import { existsSync, mkdirSync, readFileSync, rmSync, statSync, utimesSync, writeFileSync } from "node:fs";
+import {
+  existsSync,
+  mkdirSync,
+  readFileSync,
+  rmSync,
+  statSync,
+  truncateSync,
+  utimesSync,
+  writeFileSync,
+} from "node:fs";
 import { join } from "node:path";
 import { expect, test } from "vitest";
 import { carryBundle } from "../../src/controller/carry.ts";
@@ -180,6 +189,14 @@ test("native code of a package is refused with the chain of imports", async () =
     message: "node_modules/native/addon.node cannot run on a host: it is compiled for one kind of machine",
     hint: "imported through site.ts -> node_modules/native/index.js -> node_modules/native/addon.node",
   });
+});
+
+test("files of more than a bundle can hold are named before they are read", async () => {
+  const project = makeWeb();
+  truncateSync(project.path("roles/web/files/a.txt"), 2_200 * 1024 * 1024);
+  const message =
+    /a bundle holds at most 2 GiB of files, and .*roles\/web\/files\/a\.txt \(2306867200 bytes\)/;
+  await expect(bundleOf(project)).rejects.toThrow(message);
 });
 
 test("the cache is for its owner only", async () => {

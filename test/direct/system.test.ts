@@ -1,8 +1,10 @@
+import { spawnSync } from "node:child_process";
 import { createHash } from "node:crypto";
 import { existsSync, mkdtempSync, readFileSync, rmSync, statSync, symlinkSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, afterEach, beforeAll, beforeEach, expect, test } from "vitest";
+import type { System } from "../../src/core/system.ts";
 import type { DirectSystem } from "../../src/direct/direct-system.ts";
 import { createLocalSystem } from "../../src/system/local/local-system.ts";
 import { until } from "../lib/patience.ts";
@@ -114,6 +116,46 @@ test("a file that comes piece by piece; one that breaks off is not written", asy
   await expect(system.writeFile(at("broken"), pieces(true))).rejects.toThrow("the source is gone");
   expect(await system.list(directory)).toEqual(["large"]);
 });
+
+test.runIf(process.getuid?.() === 0)(
+  "an attribute that keeps even root from changing a file is named",
+  async () => {
+    await system.makeDirectory(at("dir"));
+    await system.makeDirectory(at("dir/sub"));
+    for (const name of ["file", "log", "dir/sub/file"]) await system.writeFile(at(name), "");
+    const set = (change: string, name: string): number | null =>
+      spawnSync("chattr", [change, at(name)]).status;
+    // Not every file system has them, nor every container the right.
+    if (set("+i", "file") !== 0) return;
+    try {
+      set("+a", "log");
+      set("+i", "dir/sub");
+      for (const [doing, attribute, name] of [
+        [(on: System) => on.writeFile(at("file"), "x"), "i", "file"],
+        [(on: System) => on.remove(at("file")), "i", "file"],
+        [(on: System) => on.chmod(at("file"), 0o600), "i", "file"],
+        [(on: System) => on.chown(at("file"), 1, 1), "i", "file"],
+        [(on: System) => on.rename(at("dir"), at("file")), "i", "file"],
+        [(on: System) => on.writeFile(at("log"), "x"), "a", "log"],
+        [(on: System) => on.writeFile(at("dir/sub/file"), "x"), "i", "dir/sub"],
+        [(on: System) => on.makeDirectory(at("dir/sub/new")), "i", "dir/sub"],
+        [(on: System) => on.remove(at("dir/sub/file")), "i", "dir/sub"],
+        [(on: System) => on.remove(at("dir")), "i", "dir/sub"],
+      ] as const) {
+        for (const on of [system, local]) {
+          await expect(doing(on), String(doing)).rejects.toMatchObject({
+            message: expect.stringContaining(
+              `has the ${attribute === "i" ? "immutable" : "append-only"} attribute`,
+            ),
+            hint: `take it away first: chattr -${attribute} ${at(name)}`,
+          });
+        }
+      }
+    } finally {
+      for (const name of ["file", "log", "dir/sub"]) set("-ia", name);
+    }
+  },
+);
 
 test("errors are those of a System on the machine itself", async () => {
   await system.makeDirectory(at("dir"));

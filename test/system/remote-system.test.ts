@@ -54,6 +54,9 @@ test("files: written, read, looked at, and gone", async () => {
   await system.writeFile(at("bytes"), bytes, { mode: 0o640 });
   expect(await system.readFile(at("bytes"))).toEqual(bytes);
   expect(await system.stat(at("bytes"))).toMatchObject({ type: "file", size: 6, mode: 0o640 });
+  expect(await system.writeFile(at("copy"), { copyOf: at("bytes") })).toBe("replaced");
+  expect(readFileSync(at("copy"))).toEqual(bytes);
+  await system.remove(at("copy"));
   expect(await system.stat(at("none"))).toBeNull();
   expect(await system.readIfExists(at("none"))).toBeNull();
   await system.makeDirectory(at("dir"), 0o2750);

@@ -17,7 +17,7 @@ export async function makeBackup(system: System, path: string): Promise<string |
   if (stat?.type !== "file") return undefined;
   const backup = backupPath(path, new Date(), process.pid);
   const { mode, uid, gid } = stat;
-  await system.writeFile(backup, await system.readFile(path), { mode: mode & 0o777, uid, gid });
+  await system.writeFile(backup, { copyOf: path }, { mode: mode & 0o777, uid, gid });
   await system.setTimes(backup, stat.atimeMs, stat.mtimeMs);
   return backup;
 }

@@ -2,7 +2,7 @@ import { createHash } from "node:crypto";
 import type { Asset } from "../../core/asset.ts";
 import { INLINE_ASSET_BYTES } from "../../core/asset.ts";
 import { textToBytes } from "../../core/lossless-text.ts";
-import type { ReadSystem, Stat } from "../../core/system.ts";
+import type { Content, ReadSystem, Stat } from "../../core/system.ts";
 import { MAX_DIFF_BYTES } from "./text.ts";
 
 /** Content too large to be held: read piece by piece, as often as needed. */
@@ -11,6 +11,8 @@ export interface StreamedContent {
   readonly size: number;
   /** Hex digest; by default of what `stream` gives. */
   checksum?(algorithm: string): Promise<string>;
+  /** The file of the machine itself that it is. */
+  readonly copyOf?: string;
   stream(): AsyncIterable<Uint8Array>;
 }
 
@@ -24,6 +26,12 @@ export function isStreamed(content: FileContent): content is StreamedContent {
   return typeof content !== "string" && !(content instanceof Uint8Array);
 }
 
+/** Content as a System writes it. */
+export function toContent(content: FileContent): Content {
+  if (!isStreamed(content)) return content;
+  return content.copyOf === undefined ? content.stream() : { copyOf: content.copyOf };
+}
+
 /** An asset's content: whole when it is small, else streamed. */
 export async function assetContent(asset: Asset): Promise<FileContent> {
   return asset.size <= INLINE_ASSET_BYTES ? asset.read() : asset;
@@ -34,6 +42,7 @@ export async function systemContent(system: ReadSystem, path: string, stat: Stat
   if (stat.size <= INLINE_ASSET_BYTES) return system.readFile(path);
   return {
     size: stat.size,
+    copyOf: path,
     checksum: (algorithm) => system.checksum(path, algorithm),
     stream: async function* () {
       yield await system.readFile(path);

@@ -1,3 +1,4 @@
+import { constants } from "node:buffer";
 import type { ActionContext, Unchanged } from "../../core/action.ts";
 import { unchanged } from "../../core/action.ts";
 import { VolleyError } from "../../core/errors.ts";
@@ -41,6 +42,11 @@ export async function inspectEdit(
       throw new VolleyError("ACTION_FAILED", `there is no ${path} to be edited; make it first`);
     return { ...NOTHING, path, diff: { path }, unknown: `there is no ${path} yet` };
   }
+  if (current !== null && current.length > constants.MAX_STRING_LENGTH)
+    throw new VolleyError(
+      "ACTION_FAILED",
+      `${path} is too large to be edited: it has ${current.length} bytes`,
+    );
   const edited = await edit(bytesToText(current ?? new Uint8Array()));
   const { owner, group, mode, backup, validate } = params;
   if (current === null && edited.text === "") return unchanged(undefined, edited.message);

@@ -2,7 +2,7 @@ import { createHash, randomBytes } from "node:crypto";
 import { posix } from "node:path";
 import type { ActionContext } from "../../core/action.ts";
 import { VolleyError } from "../../core/errors.ts";
-import type { Stat, System } from "../../core/system.ts";
+import type { Stat, System, Written } from "../../core/system.ts";
 import { applyAttributes, type FileAttributes, inspectAttributes } from "./attributes.ts";
 import { makeBackup } from "./backup.ts";
 import type { Checksum } from "./checksum.ts";
@@ -21,6 +21,7 @@ export interface StoreRequest extends FileAttributes {
 export interface Stored {
   /** False when the file had that content already. */
   readonly replaced: boolean;
+  readonly written?: Written;
   /** Bytes. */
   readonly size: number;
   readonly sha1: string;
@@ -76,8 +77,9 @@ export async function storeBody(
       return { replaced: false, size, sha1: digest };
     await dress(temporary, before, request, system, context);
     const backup = request.backup ? await makeBackup(system, path) : undefined;
-    await system.rename(temporary, path);
-    return { replaced: true, size, sha1: digest, ...(backup === undefined ? {} : { backup }) };
+    const { mode, uid, gid } = (await system.lstat(temporary))!;
+    const written = await system.writeFile(path, { copyOf: temporary }, { mode, uid, gid });
+    return { replaced: true, written, size, sha1: digest, ...(backup === undefined ? {} : { backup }) };
   } finally {
     await system.remove(temporary);
   }

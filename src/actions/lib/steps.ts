@@ -72,10 +72,12 @@ export async function inspectMissingDirectories(
 
 /** Carries steps out in order. */
 export async function applySteps(steps: readonly Step[], system: System): Promise<FileApplied> {
-  let applied: FileApplied = {};
+  let applied: FileApplied = { data: {} };
   for (const step of steps) {
-    if (step.do === "file") applied = { ...applied, ...(await applyFile(step.change, system)) };
-    else await applyStep(step, system);
+    if (step.do === "file") {
+      const { data, message = applied.message } = await applyFile(step.change, system);
+      applied = { data: { ...applied.data, ...data }, ...(message === undefined ? {} : { message }) };
+    } else await applyStep(step, system);
   }
   return applied;
 }

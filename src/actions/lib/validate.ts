@@ -2,7 +2,7 @@ import { posix } from "node:path";
 import { VolleyError } from "../../core/errors.ts";
 import type { System, WriteOptions } from "../../core/system.ts";
 import type { FileContent } from "./content.ts";
-import { isStreamed } from "./content.ts";
+import { toContent } from "./content.ts";
 import { splitWords } from "./words.ts";
 
 /** Content that is to be written. */
@@ -25,7 +25,7 @@ export async function validateContent(
 ): Promise<void> {
   const directory = await system.temporaryDirectory();
   const temporary = posix.join(directory, posix.basename(path));
-  await system.writeFile(temporary, isStreamed(content) ? content.stream() : content, options);
+  await system.writeFile(temporary, toContent(content), options);
   try {
     const argv = splitWords(command).map((word) => word.replaceAll("%s", temporary));
     const { code, stdout, stderr } = await system.run(argv, signal === undefined ? {} : { signal });

@@ -7,7 +7,7 @@ import type { AttributeChange, FileAttributes } from "./attributes.ts";
 import { applyAttributes, inspectAttributes } from "./attributes.ts";
 import { makeBackup } from "./backup.ts";
 import type { FileContent } from "./content.ts";
-import { gatherForDiff, isStreamed, sameAsStreamed } from "./content.ts";
+import { gatherForDiff, isStreamed, sameAsStreamed, toContent } from "./content.ts";
 import type { FileContext } from "./ownership.ts";
 import { followLinks, missingDirectories, parentOf } from "./paths.ts";
 import { contentDiff, MAX_DIFF_BYTES } from "./text.ts";
@@ -52,10 +52,13 @@ export interface FileChange extends Change {
   readonly diff: Diff;
 }
 
-/** What came of writing a file. */
+/** What came of writing a file: `message` when it was not replaced as files are. */
 export interface FileApplied {
-  /** Where the copy of the file replaced is, if one was asked for and there was one. */
-  readonly backup_file?: string;
+  readonly data: {
+    /** Where the copy of the file replaced is, if one was asked for and there was one. */
+    readonly backup_file?: string;
+  };
+  readonly message?: string;
 }
 
 /**
@@ -145,12 +148,17 @@ async function diffContent(
   return contentDiff(before, await gatherForDiff(content));
 }
 
+/** Says that a file was not replaced. */
+export function writtenInPlace(path: string): string {
+  return `${path} is a mount, so it was written in place`;
+}
+
 /** Makes a file what {@link inspectFile} found it should be: content and attributes at once, atomically. */
 export async function applyFile(change: FileChange, system: System): Promise<FileApplied> {
   const { path, content, attributes } = change;
   if (content === undefined) {
     if (attributes !== null) await applyAttributes(attributes, system);
-    return {};
+    return { data: {} };
   }
   const options = {
     ...(attributes?.mode === undefined ? {} : { mode: attributes.mode }),
@@ -161,6 +169,10 @@ export async function applyFile(change: FileChange, system: System): Promise<Fil
     await validateContent(system, change.validate, { path, content, options, signal: change.signal });
   for (const directory of change.directories) await system.makeDirectory(directory);
   const backup = change.backup ? await makeBackup(system, path) : undefined;
-  await system.writeFile(path, isStreamed(content) ? content.stream() : content, options);
-  return backup === undefined ? {} : { backup_file: backup };
+  const written = await system.writeFile(path, toContent(content), options);
+  const said = [change.message, writtenInPlace(path)].filter(Boolean).join("; ");
+  return {
+    data: backup === undefined ? {} : { backup_file: backup },
+    ...(written === "in place" ? { message: said } : {}),
+  };
 }

@@ -1,11 +1,20 @@
-import { spawnSync } from "node:child_process";
+import { spawn, spawnSync } from "node:child_process";
 import { createHash, randomBytes } from "node:crypto";
+import { once } from "node:events";
 import * as fs from "node:fs";
 import { basename, dirname, join } from "node:path";
 import { isVolleyError, VolleyError } from "../../core/errors.ts";
+import { attributesCommand, deniedBy, type Protection, protectionOf } from "../../core/immutable.ts";
 import { isUtf8, nativePath, textToBytes } from "../../core/lossless-text.ts";
 import { modeOfReplacement } from "../../core/set-id-bits.ts";
-import type { Content, FileType, Stat, WriteOptions } from "../../core/system.ts";
+import {
+  type Content,
+  type FileType,
+  isCopy,
+  type Stat,
+  type WriteOptions,
+  type Written,
+} from "../../core/system.ts";
 import { holdDirectory, openToRead } from "./root-paths.ts";
 
 // Synchronous calls throughout: actions run one after the other, and a trip through Node's thread pool
@@ -59,6 +68,8 @@ const REASONS: Readonly<Record<string, string>> = {
   EEXIST: "it exists already",
   ETXTBSY: "the program is running",
   EBUSY: "it is in use",
+  ERR_FS_FILE_TOO_LARGE: "it is larger than 2 GiB",
+  ERR_STRING_TOO_LONG: "it is too large to be held",
 };
 
 /** Runs a file operation; what it throws names the path and says why in words. */
@@ -68,10 +79,18 @@ export function attempt<T>(what: string, path: string, operation: () => T): T {
   } catch (thrown) {
     const errno = errnoOf(thrown);
     if (errno === undefined || isVolleyError(thrown)) throw thrown;
-    throw new VolleyError("FILE_FAILED", `cannot ${what} ${path}: ${REASONS[errno] ?? errno}`, {
-      cause: thrown,
-    });
+    const protection = errno === "EPERM" ? protectionAt(path) : undefined;
+    throw new VolleyError(
+      "FILE_FAILED",
+      `cannot ${what} ${path}: ${protection?.reason ?? REASONS[errno] ?? errno}`,
+      { cause: thrown, ...(protection === undefined ? {} : { hint: protection.hint }) },
+    );
   }
+}
+
+function protectionAt(path: string): Protection | undefined {
+  const [command, ...args] = attributesCommand(path);
+  return protectionOf(path, spawnSync(command!, args, { encoding: "utf8" }).stdout ?? "");
 }
 
 /** The Stat of a path, or null when nothing is there. */
@@ -136,7 +155,10 @@ export function removeAll(path: string): void {
   if (statOf(path, false) === null) return;
   const held = holdDirectory(path);
   try {
-    if (held.path === path || !isUtf8(path) || statOf(held.path, false)?.type !== "directory")
+    const found = statOf(held.path, false);
+    if (found === null) return;
+    if (found.type !== "directory") return fs.unlinkSync(nativePath(held.path));
+    if (held.path === path || !isUtf8(path))
       return fs.rmSync(nativePath(held.path), { recursive: true, force: true });
     // Node goes by paths, and so through links that are put in the place of directories meanwhile; rm(1) does not.
     const { status, stderr, error } = spawnSync("rm", ["-rf", "--", `./${basename(path)}`], {
@@ -145,8 +167,15 @@ export function removeAll(path: string): void {
       env: { ...process.env, LC_ALL: "C" },
     });
     if (error !== undefined) throw error;
-    if (status !== 0)
+    if (status !== 0) {
+      const left = deniedBy(stderr.replaceAll("'./", `'${dirname(path)}/`));
+      const protection = left === undefined ? undefined : protectionAt(left);
+      if (protection !== undefined)
+        throw new VolleyError("FILE_FAILED", `cannot remove ${left}: ${protection.reason}`, {
+          hint: protection.hint,
+        });
       throw new VolleyError("FILE_FAILED", `cannot remove ${path}: ${stderr.trim().split(": ").at(-1)}`);
+    }
   } finally {
     held.release();
   }
@@ -158,17 +187,44 @@ function writeAll(descriptor: number, bytes: Uint8Array): void {
   }
 }
 
-async function writeContent(descriptor: number, content: Content): Promise<void> {
+/** Copies what is open to be read, which is closed, to a file that is open. cp(1) leaves holes as they are, and this process free. */
+async function copyAll(path: string, from: number, to: number): Promise<void> {
+  const child = spawn("cp", ["/dev/fd/3", "/dev/fd/4"], {
+    stdio: ["ignore", "ignore", "pipe", from, to],
+    env: { ...process.env, LC_ALL: "C" },
+  });
+  fs.closeSync(from);
+  let said = "";
+  child.stderr!.on("data", (chunk: Buffer) => {
+    said += chunk;
+  });
+  const [code] = await once(child, "close");
+  if (code === 0) return;
+  const why = said.trim().split(": ").at(-1)?.toLowerCase();
+  throw new VolleyError("FILE_FAILED", `cannot write ${path}: ${why}`);
+}
+
+async function writeContent(path: string, descriptor: number, content: Content): Promise<void> {
   if (typeof content === "string") writeAll(descriptor, textToBytes(content));
   else if (content instanceof Uint8Array) writeAll(descriptor, content);
+  else if (isCopy(content))
+    await copyAll(
+      path,
+      attempt("read", content.copyOf, () => openToRead(content.copyOf)),
+      descriptor,
+    );
   else for await (const chunk of content) writeAll(descriptor, chunk);
 }
 
-/** Writes a file to a temporary name beside it, then renames it into place. */
-export async function writeAtomically(path: string, content: Content, options: WriteOptions): Promise<void> {
+/** Writes a file to a temporary name beside it, then renames it into place; over a mount that is a file it is written in place. */
+export async function writeAtomically(
+  path: string,
+  content: Content,
+  options: WriteOptions,
+): Promise<Written> {
   const held = attempt("write", path, () => holdDirectory(path));
   try {
-    await writeBeside(path, held.path, content, options);
+    return await writeBeside(path, held.path, content, options);
   } finally {
     held.release();
   }
@@ -180,7 +236,7 @@ async function writeBeside(
   place: string,
   content: Content,
   options: WriteOptions,
-): Promise<void> {
+): Promise<Written> {
   const before = statOf(place, false);
   const replaced = before?.type === "file" ? before : null;
   const temporary = join(dirname(place), `.volley-${randomBytes(6).toString("hex")}`);
@@ -192,7 +248,7 @@ async function writeBeside(
     fs.openSync(nativePath(temporary), "wx", mode === undefined ? 0o666 : 0o600),
   );
   try {
-    await attemptAsync("write", path, () => writeContent(descriptor, content));
+    await attemptAsync("write", path, () => writeContent(path, descriptor, content));
     attempt("write", path, () => {
       const made = fs.fstatSync(descriptor);
       if ((uid !== -1 && uid !== made.uid) || (gid !== -1 && gid !== made.gid))
@@ -200,7 +256,9 @@ async function writeBeside(
       if (mode !== undefined) fs.fchmodSync(descriptor, mode);
     });
     fs.closeSync(descriptor);
-    attempt("write", path, () => fs.renameSync(nativePath(temporary), nativePath(place)));
+    return await attemptAsync("write", path, () =>
+      moveInto(path, temporary, place, replaced !== null, { uid, gid, mode }),
+    );
   } catch (thrown) {
     try {
       fs.closeSync(descriptor);
@@ -210,6 +268,37 @@ async function writeBeside(
     fs.rmSync(nativePath(temporary), { force: true });
     throw thrown;
   }
+}
+
+async function moveInto(
+  path: string,
+  temporary: string,
+  place: string,
+  isFile: boolean,
+  { uid, gid, mode }: { readonly uid: number; readonly gid: number; readonly mode: number | undefined },
+): Promise<Written> {
+  try {
+    fs.renameSync(nativePath(temporary), nativePath(place));
+    return "replaced";
+  } catch (thrown) {
+    // What is mounted can be written to, but nothing else can take its place.
+    if (!isFile || errnoOf(thrown) !== "EBUSY") throw thrown;
+  }
+  const descriptor = fs.openSync(
+    nativePath(place),
+    fs.constants.O_WRONLY | fs.constants.O_TRUNC | fs.constants.O_NOFOLLOW,
+  );
+  try {
+    await copyAll(path, fs.openSync(nativePath(temporary), "r"), descriptor);
+    const found = fs.fstatSync(descriptor);
+    if ((uid !== -1 && uid !== found.uid) || (gid !== -1 && gid !== found.gid))
+      fs.fchownSync(descriptor, uid, gid);
+    if (mode !== undefined) fs.fchmodSync(descriptor, mode);
+  } finally {
+    fs.closeSync(descriptor);
+  }
+  fs.rmSync(nativePath(temporary), { force: true });
+  return "in place";
 }
 
 async function attemptAsync<T>(what: string, path: string, operation: () => Promise<T>): Promise<T> {

@@ -3,7 +3,7 @@ import { homedir } from "node:os";
 import { isAbsolute, join } from "node:path";
 import { VolleyError } from "../../core/errors.ts";
 import { bytesToText, nativePath } from "../../core/lossless-text.ts";
-import type { ProcessOptions, ProcessResult, System } from "../../core/system.ts";
+import { isCopy, type ProcessOptions, type ProcessResult, type System } from "../../core/system.ts";
 import { attempt, checksumOf, readFile, readIfExists, removeAll, statOf, writeAtomically } from "./files.ts";
 import { runProcess } from "./process.ts";
 import { inDirectory, itself, onItself, readLink, realPath } from "./root-paths.ts";
@@ -73,7 +73,8 @@ export function createLocalSystem(options: LocalSystemOptions = {}): ClosableSys
     workingDirectory: async () => process.cwd(),
     which: async (command) => findCommand(command, searched),
     query: run,
-    writeFile: (path, content, writeOptions = {}) => writeAtomically(at(path), content, writeOptions),
+    writeFile: (path, content, writeOptions = {}) =>
+      writeAtomically(at(path), isCopy(content) ? { copyOf: at(content.copyOf) } : content, writeOptions),
     makeDirectory: async (path, mode) =>
       changing("make the directory", path, (place) => {
         fs.mkdirSync(place, mode === undefined ? {} : { mode: mode & 0o700 });

@@ -2,7 +2,16 @@ import { once } from "node:events";
 import type { Readable, Writable } from "node:stream";
 import { type ErrorCode, type SerializedError, VolleyError } from "../../core/errors.ts";
 import { textToBytes } from "../../core/lossless-text.ts";
-import type { Content, ProcessOptions, ProcessResult, System, WriteOptions } from "../../core/system.ts";
+import type {
+  Content,
+  CopyOf,
+  ProcessOptions,
+  ProcessResult,
+  System,
+  WriteOptions,
+  Written,
+} from "../../core/system.ts";
+import { isCopy } from "../../core/system.ts";
 import {
   decodeMessage,
   encodeMessage,
@@ -101,7 +110,7 @@ export async function connectSystem({ stdin, stdout, ended }: SystemProcess): Pr
       }
     };
 
-  const send = async (id: number, content: Exclude<Content, string>): Promise<void> => {
+  const send = async (id: number, content: Exclude<Content, string | CopyOf>): Promise<void> => {
     try {
       for await (const piece of content instanceof Uint8Array ? cut(content) : content) {
         if (!waiting.has(id)) return;
@@ -113,11 +122,9 @@ export async function connectSystem({ stdin, stdout, ended }: SystemProcess): Pr
       throw thrown;
     }
   };
-  const writeFile = async (path: string, content: Content, options: WriteOptions = {}): Promise<void> => {
-    if (typeof content === "string" && content.length < PIECE_BYTES) {
-      await ask("writeFile", [path, content, options]);
-      return;
-    }
+  const writeFile = async (path: string, content: Content, options: WriteOptions = {}): Promise<Written> => {
+    if (isCopy(content) || (typeof content === "string" && content.length < PIECE_BYTES))
+      return (await ask("writeFile", [path, content, options])) as Written;
     const bytes = typeof content === "string" ? textToBytes(content) : content;
     let sending: Promise<void> | undefined;
     const writing = ask("writeFile", [path, null, options], undefined, (id) => {
@@ -127,6 +134,7 @@ export async function connectSystem({ stdin, stdout, ended }: SystemProcess): Pr
     const [sent, written] = await Promise.allSettled([sending, writing]);
     if (sent.status === "rejected") throw sent.reason;
     if (written.status === "rejected") throw written.reason;
+    return written.value as Written;
   };
 
   const methods = Object.fromEntries(

@@ -1,0 +1,105 @@
+import { spawnSync } from "node:child_process";
+import { mkdirSync, readdirSync, readFileSync, statSync, truncateSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { afterEach, beforeEach, describe, expect, it } from "vitest";
+import { copy } from "../../src/actions/copy.ts";
+import { file } from "../../src/actions/file.ts";
+import { lineinfile } from "../../src/actions/lineinfile.ts";
+import { stat } from "../../src/actions/stat.ts";
+import { makeSandbox, pass, type Sandbox } from "./harness.ts";
+
+let sandbox: Sandbox;
+beforeEach(() => {
+  sandbox = makeSandbox();
+});
+afterEach(() => sandbox[Symbol.dispose]());
+
+const at = (path: string): string => join(sandbox.root, path);
+
+/** Runs a program; whether it went well. */
+function succeeds(...[command, ...args]: readonly string[]): boolean {
+  return spawnSync(command!, args).status === 0;
+}
+
+describe("a file of more than 2 GiB", () => {
+  /** Holes: nothing of it is on the disk. */
+  const SIZE = 2_200 * 1024 * 1024;
+  const END = "the end";
+
+  function makeLarge(path: string): void {
+    writeFileSync(at(path), "");
+    truncateSync(at(path), SIZE - END.length);
+    writeFileSync(at(path), END, { flag: "a" });
+  }
+
+  it("is copied on the host, as a backup too", async () => {
+    makeLarge("large");
+    const call = copy({ src: "/large", remote_src: true, dest: "/copy" });
+    expect((await pass(call, sandbox.system, sandbox.context())).state).toBe("changed");
+    const replace = copy({ content: "small", dest: "/large", backup: true });
+    const { data } = await pass(replace, sandbox.system, sandbox.context());
+    for (const path of ["copy", data!.backup_file!]) {
+      const { size, blocks } = statSync(at(path));
+      expect(size).toBe(SIZE);
+      // Holes stay holes.
+      expect(blocks).toBeLessThan(10_000);
+      expect(spawnSync("tail", [`-c${END.length}`, at(path)]).stdout.toString()).toBe(END);
+    }
+    expect(readdirSync(sandbox.root)).toHaveLength(3);
+  }, 120_000);
+
+  it("is named where it would have to be held", async () => {
+    makeLarge("large");
+    const edit = lineinfile({ path: "/large", line: "x" });
+    await expect(pass(edit, sandbox.system, sandbox.context())).rejects.toThrow(
+      /^cannot read .*\/large: it is larger than 2 GiB$/,
+    );
+    const looked = await pass(
+      stat({ path: "/large", get_checksum: false }),
+      sandbox.system,
+      sandbox.context(),
+    );
+    expect(looked.data?.stat).toMatchObject({ exists: true, size: SIZE });
+  });
+});
+
+const isRoot = process.getuid?.() === 0;
+
+describe.runIf(isRoot)("a file that is a mount", () => {
+  const mounted: string[] = [];
+  afterEach(() => {
+    for (const path of mounted.splice(0)) spawnSync("umount", [path]);
+  });
+
+  it.each(["mounted", "with blank"])("is written in place, which the result says: %s", async (name) => {
+    writeFileSync(at("source"), "longer than the new content\n", { mode: 0o640 });
+    writeFileSync(at(name), "");
+    if (!succeeds("mount", "--bind", at("source"), at(name))) return;
+    mounted.push(at(name));
+    const inode = statSync(at(name)).ino;
+    const call = copy({ content: "new\n", dest: `/${name}`, owner: 65534, mode: "0604" });
+    const { state, applied } = await pass(call, sandbox.system, sandbox.context());
+    expect(state).toBe("changed");
+    expect(applied?.message).toBe(`/${name} is a mount, so it was written in place`);
+    expect(readFileSync(at("source"), "utf8")).toBe("new\n");
+    const { ino, mode, uid } = statSync(at("source"));
+    expect({ ino, mode: mode & 0o7777, uid }).toEqual({ ino: inode, mode: 0o604, uid: 65534 });
+    expect(readdirSync(sandbox.root).sort()).toEqual([name, "source"].sort());
+    expect((await pass(call, sandbox.system, sandbox.context())).state).toBe("unchanged");
+
+    const edit = lineinfile({ path: `/${name}`, line: "more" });
+    const edited = await pass(edit, sandbox.system, sandbox.context());
+    expect(edited.applied?.message).toBe(`line added; /${name} is a mount, so it was written in place`);
+    expect(readFileSync(at("source"), "utf8")).toBe("new\nmore\n");
+  });
+
+  it("is nothing else's excuse: a directory that is one stays", async () => {
+    mkdirSync(at("source"));
+    mkdirSync(at("mounted"));
+    if (!succeeds("mount", "--bind", at("source"), at("mounted"))) return;
+    mounted.push(at("mounted"));
+    await expect(
+      pass(file({ path: "/mounted", state: "absent" }), sandbox.system, sandbox.context()),
+    ).rejects.toThrow(/cannot remove .*mounted: .*(busy|in use)/);
+  });
+});
