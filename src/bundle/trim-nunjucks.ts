@@ -29,6 +29,9 @@ const METHOD = /^ {2}_proto\.(\w+) = function [\s\S]*?^ {2}\}/gm;
 /** What runtime.js exports, at its end. */
 const EXPORTS = /^module\.exports = \{[\s\S]*\}/m;
 
+/** What object.js uses of lib.js, which the language has by now; the rest is used by what is left out. */
+const LIB = "exports.keys = Object.keys; exports._assign = Object.assign;";
+
 function withMethods(file: string, text: string): string {
   const missing = new Set(METHODS[file]);
   const trimmed = text.replace(METHOD, (method, name: string) => (missing.delete(name) ? method : ""));
@@ -53,6 +56,7 @@ function withFrameOnly(file: string, text: string): string {
 export const TRIM_NUNJUCKS: Plugin = {
   name: "trim-nunjucks",
   setup: ({ onLoad }) => {
+    onLoad({ filter: /[\\/]nunjucks[\\/]src[\\/]lib\.js$/ }, () => ({ contents: LIB, loader: "js" }));
     onLoad({ filter: /[\\/]nunjucks[\\/]src[\\/](?:lexer|parser|runtime)\.js$/ }, async ({ path }) => {
       const file = basename(path);
       const text = await readFile(path, "utf8");
