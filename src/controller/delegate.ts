@@ -19,6 +19,7 @@ import { performAction } from "../target/perform.ts";
 import { createRenderer, type Renderer } from "../target/renderer.ts";
 import type { RoleRun } from "../target/role-run.ts";
 import { varsOf } from "../target/run-task.ts";
+import { withTimeLimit } from "../target/time-limit.ts";
 import { hostVariables, roleVariables } from "../target/variables.ts";
 import { writeWhole } from "../target/whole-value.ts";
 import { extendScope } from "../vars/scope.ts";
@@ -116,18 +117,23 @@ async function perform(event: Asked, options: DelegateOptions, declare: Declare)
     const system = createLocalSystem();
     try {
       const { use } = role;
-      const context = createActionContext({
-        role: use.role.directory ?? use.role.name,
-        vars: extendScope(variables, restoreVars(varsOf(task.options.vars ?? {}, item))),
-        facts: await gatherFacts(system, process.env, thisMachine),
-        check: task.options.check ?? role.context.check,
-        signal: options.signal,
-        memo: createMemo(),
-        assets: options.assets,
-        render: renderer.render,
-        output: () => {},
+      const facts = await gatherFacts(system, process.env, thisMachine);
+      const contextOf = (ends: AbortSignal) =>
+        createActionContext({
+          role: use.role.directory ?? use.role.name,
+          vars: extendScope(variables, restoreVars(varsOf(task.options.vars ?? {}, item))),
+          facts,
+          check: task.options.check ?? role.context.check,
+          signal: ends,
+          memo: createMemo(),
+          assets: options.assets,
+          render: renderer.render,
+          output: () => {},
+        });
+      const seconds = event.limitMs === undefined ? undefined : event.limitMs / 1_000;
+      const result = await withTimeLimit(seconds, options.signal, system, async (ends, limited) => {
+        return (await performAction(action, limited, contextOf(ends))).result;
       });
-      const { result } = await performAction(action, system, context);
       const { message } = result;
       return { ...result, message: message === undefined ? HERE : `${HERE}: ${message}` };
     } finally {

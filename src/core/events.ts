@@ -47,6 +47,16 @@ export interface AskedTask extends TaskRef {
   readonly nth: number;
 }
 
+/** An action of a task that the controller is to perform. */
+export interface DelegatedTask extends AskedTask {
+  /** Index of the loop's item; 0 without a loop. */
+  readonly item: number;
+  /** Counted from 1: how often it has been tried. */
+  readonly attempt: number;
+  /** What is left of the task's time; absent where it has none. */
+  readonly limitMs?: number;
+}
+
 /** What the target says: one JSON line each, `hello` first and `bye` last. */
 export type TargetEvent =
   | {
@@ -82,13 +92,7 @@ export type TargetEvent =
   /** The host has come to a task that only one host of its batch does, and waits for word of what to do. */
   | (AskedTask & { readonly type: "task:once" })
   /** The host has come to an action that is done on the controller, and waits for what it comes to. */
-  | (AskedTask & {
-      readonly type: "task:delegate";
-      /** Index of the loop's item; 0 without a loop. */
-      readonly item: number;
-      /** Counted from 1: how often it has been tried. */
-      readonly attempt: number;
-    })
+  | (DelegatedTask & { readonly type: "task:delegate" })
   | {
       readonly type: "task:output";
       readonly task: number;

@@ -79,9 +79,10 @@ export async function runRemotely(
       ...(stdout.truncated || stderr.truncated ? { truncated: true } : {}),
     };
   } finally {
+    // What is left of it in the background is told to end at once.
+    if (stopped !== undefined)
+      await Promise.race([endGroup("KILL").catch(() => {}), givenUp.catch(() => {})]);
     for (const timer of timers) clearTimeout(timer);
-    // What is left of it in the background is not waited for.
-    if (stopped !== undefined) endGroup("KILL").catch(() => {});
     signal?.removeEventListener("abort", onAbort);
   }
 }

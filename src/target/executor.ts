@@ -2,7 +2,7 @@ import { performance } from "node:perf_hooks";
 import { isDeepStrictEqual } from "node:util";
 import type { AssetStore } from "../core/asset.ts";
 import { type SerializedError, serializeError, VolleyError } from "../core/errors.ts";
-import type { AskedTask, TargetEvent, TaskRef } from "../core/events.ts";
+import type { AskedTask, DelegatedTask, TargetEvent, TaskRef } from "../core/events.ts";
 import type { Facts } from "../core/facts.ts";
 import type { Vars } from "../core/json.ts";
 import { createMemo } from "../core/memo.ts";
@@ -235,6 +235,8 @@ class Executor {
     const output = maskOutput(maskOfJob(job), (stream, text) =>
       emit({ type: "task:output", task, stream, text }),
     );
+    // What was left behind when its time was up tells nothing any more.
+    let isOver = false;
     const variables = roleVariables(view.hostVars, play.vars ?? {}, use, context.vars);
     const result = await runTask(declared, {
       system: view.systemOf(declared.options.become ?? use.options.become),
@@ -243,7 +245,8 @@ class Executor {
       kill,
       stop,
       restartedMs,
-      delegate: (item, attempt) => this.#delegate({ ...ref, index, nth }, item, attempt),
+      delegate: (item, attempt, limitMs) =>
+        this.#delegate({ ...ref, index, nth, item, attempt, ...(limitMs < Infinity ? { limitMs } : {}) }),
       context: (check, vars, signal) =>
         createActionContext({
           role: use.role.directory ?? use.role.name,
@@ -255,11 +258,17 @@ class Executor {
           assets,
           render,
           output: (stream, text) => {
-            if (!noLog) output.push(stream, text);
+            if (!noLog && !isOver) output.push(stream, text);
           },
-          restart: survivesRestart === true ? (timeoutMs) => this.#restart(task, timeoutMs) : undefined,
+          restart:
+            survivesRestart === true
+              ? (timeoutMs) => {
+                  if (!isOver) this.#restart(task, timeoutMs);
+                }
+              : undefined,
         }),
     });
+    isOver = true;
     const ended: Result = result.state === "failed" && ignoreErrors ? { ...result, ignored: true } : result;
     this.#tally = countState(this.#tally, ended.state);
     output.end();
@@ -318,12 +327,12 @@ class Executor {
   }
 
   /** Has the controller perform an action: it knows by itself which, and is told only of what task and item it is. */
-  async #delegate(asked: AskedTask, item: number, attempt: number): Promise<Result> {
+  async #delegate(asked: DelegatedTask): Promise<Result> {
     const { ask, job, emit } = this.#options;
     if (ask === undefined || !job.options.barriers)
       throw new VolleyError("USAGE", "this is done on the controller, and a bundle that is carried has none");
-    emit({ type: "task:delegate", ...asked, item, attempt });
-    const answer = await ask(delegateQuestion(asked.task, item, attempt));
+    emit({ type: "task:delegate", ...asked });
+    const answer = await ask(delegateQuestion(asked.task, asked.item, asked.attempt));
     if (answer) return readResult(answer.whole) ?? answer.result;
     this.#orphaned = true;
     throw new VolleyError("CANCELLED", "the controller is gone that was to do this");

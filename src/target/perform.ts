@@ -5,7 +5,7 @@ import {
   failureData,
   type Unchanged,
 } from "../core/action.ts";
-import { serializeError } from "../core/errors.ts";
+import { serializeError, VolleyError } from "../core/errors.ts";
 import type { Result } from "../core/result.ts";
 import type { System } from "../core/system.ts";
 
@@ -43,6 +43,8 @@ export async function performAction(
           : { state: "skipped", unknown: true, ...shown, message: unknown };
       return { result, applied };
     }
+    // An `inspect` that did not heed it was too late.
+    if (context.signal.aborted) throw new VolleyError("CANCELLED", "it was ended before it changed anything");
     applied = true;
     const done = (await call.apply(found, system, context)) ?? {};
     const result: Result = {

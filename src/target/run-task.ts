@@ -7,7 +7,7 @@ import type { ItemResult, Result, State } from "../core/result.ts";
 import type { TaskResult } from "../core/role.ts";
 import type { System } from "../core/system.ts";
 import type { DeclaredTask } from "./declared-task.ts";
-import { askWithin } from "./limits.ts";
+import { askWithin, leftUntil } from "./limits.ts";
 import { finishRestarted, type Performed, performAction } from "./perform.ts";
 import { type RetryOptions, withRetries } from "./retries.ts";
 import { toTaskResult } from "./task-handle.ts";
@@ -26,8 +26,8 @@ export interface TaskEnvironment {
   readonly kill: AbortSignal;
   /** Aborted: a task that is tried until it holds is not tried again. */
   readonly stop: AbortSignal;
-  /** Has the controller perform the action of an item, for a task that is delegated to it. */
-  delegate(item: number, attempt: number): Promise<Result>;
+  /** Has the controller perform the action of an item, within a time, for a task that is delegated to it. */
+  delegate(item: number, attempt: number, limitMs: number): Promise<Result>;
   /** Set for a task that has restarted the host: how many milliseconds ago it began. Only what is left of it is done. */
   readonly restartedMs?: number | undefined;
 }
@@ -43,8 +43,8 @@ export async function runTask(task: DeclaredTask, environment: TaskEnvironment):
       return ROLE_SKIPPED;
     }
     const { loop, timeout } = task.options;
-    return await withTimeLimit(timeout, environment.kill, (kill) => {
-      const limited = { ...environment, kill };
+    return await withTimeLimit(timeout, environment.kill, environment.system, (kill, system) => {
+      const limited = { ...environment, kill, system };
       // Which item restarted the host is not known: the loop has been gone through that far, and is not begun again.
       if (restartedMs !== undefined && loop !== undefined)
         return Promise.resolve({ state: "changed", message: "the host was restarted" });
@@ -91,7 +91,7 @@ async function runOnce(
   let attempts = 0;
   const perform = async (): Promise<Performed> => {
     if (options.delegateTo === undefined) return performAction(action(), system, actionContext);
-    const result = await delegate(position, ++attempts);
+    const result = await delegate(position, ++attempts, leftUntil(kill));
     return { result, applied: result.state === "changed" };
   };
   const itemVars = varsOf(vars, item.length === 0 ? [] : [shown]);

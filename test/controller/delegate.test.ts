@@ -23,6 +23,7 @@ function playbookInto(file: string) {
     tasks: ({ task }) => {
       task("Append", shell(`echo x >> ${file}; wc -l < ${file}`), { delegateTo: "controller" });
       task("Own", shell(`touch ${file}.own`));
+      task("Slow", shell("sleep 600"), { delegateTo: "controller", timeout: 1 });
     },
   });
   return definePlaybook([play, { ...play, name: "Two" }]);
@@ -83,6 +84,11 @@ test("what is asked for twice is done once", async () => {
   expect(first).toMatchObject({ question: "1:0:1", result: { state: "changed" } });
   expect(readWhole(first?.whole ?? "")).toMatchObject({ state: "changed", data: { stdout: "1" } });
   expect(again).toEqual(first);
+});
+
+test("what is left of the task's time holds here too", async () => {
+  const [answer] = await asker()({ ...event, name: "Slow", limitMs: 100 });
+  expect(answer?.result).toMatchObject({ state: "failed", error: { code: "TIMEOUT" } });
 });
 
 test.each<[string, Partial<Asked>]>([

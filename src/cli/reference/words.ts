@@ -70,7 +70,7 @@ export const taskOptions: Entries<keyof LoopOptions<unknown>> = {
   delay: { type: "number", text: "Seconds between one try and the next. Default 5." },
   timeout: {
     type: "number",
-    text: "Seconds the whole task may take, with every try and every item of a loop: then what it runs is ended, and it fails. Default: no limit.",
+    text: "Seconds the whole task may take, with every try and every item of a loop: then what it runs is ended, and it fails. What does not end by itself is killed after 5 s; code of an action that goes on all the same can do nothing more by its `system` after 10 s. Default: no limit.",
   },
   runOnce: {
     type: "boolean",

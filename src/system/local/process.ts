@@ -9,6 +9,9 @@ import type { ProcessOptions, ProcessResult } from "../../core/system.ts";
 /** Bytes kept of each stream. */
 export const DEFAULT_MAX_OUTPUT = 1 << 20;
 const KILL_GRACE_MS = 5_000;
+const GONE_POLL_MS = 20;
+/** A process that was killed and is still there is one that nobody has asked for its exit code yet. */
+const KILLED_MS = 1_000;
 /** Once a process has ended, its output counts as whole after so long a silence; and after that time at the latest. */
 const SILENT_MS = 1_000;
 const LAST_MS = 5_000;
@@ -83,6 +86,7 @@ export function runProcess(argv: readonly string[], options: ProcessOptions = {}
     });
 
     let stopped: VolleyError | undefined;
+    let stoppedAt = 0;
     let killTimer: NodeJS.Timeout | undefined;
     const endGroup = (name: NodeJS.Signals): void => {
       if (child.pid === undefined) return;
@@ -95,6 +99,7 @@ export function runProcess(argv: readonly string[], options: ProcessOptions = {}
     const stop = (reason: VolleyError): void => {
       if (stopped !== undefined) return;
       stopped = reason;
+      stoppedAt = Date.now();
       endGroup("SIGTERM");
       killTimer = setTimeout(() => endGroup("SIGKILL"), KILL_GRACE_MS);
     };
@@ -124,16 +129,29 @@ export function runProcess(argv: readonly string[], options: ProcessOptions = {}
       silence = setInterval(() => {
         const now = Date.now();
         if (now - Math.max(heardAt, endedAt) < SILENT_MS && now - endedAt < LAST_MS) return;
-        if (stopped !== undefined) endGroup("SIGKILL");
         // Read on, or the child would end when it prints something.
         for (const stream of outputs) stream.removeAllListeners("data").resume().unref();
         child.off("close", done);
         done(code, signalName);
       }, 100);
     });
+    // Others of the group may take longer to end, or not heed the signal.
+    const whenGone = (then: () => void): void => {
+      let killed = false;
+      const timer = setInterval(() => {
+        const sinceMs = Date.now() - stoppedAt;
+        if (hasProcesses(child.pid) && sinceMs < KILL_GRACE_MS + KILLED_MS) {
+          if (sinceMs >= KILL_GRACE_MS && !killed) endGroup("SIGKILL");
+          killed = sinceMs >= KILL_GRACE_MS;
+          return;
+        }
+        clearInterval(timer);
+        then();
+      }, GONE_POLL_MS);
+    };
     const done = (code: number | null, signalName: NodeJS.Signals | null): void => {
       finish();
-      if (stopped !== undefined) return reject(stopped);
+      if (stopped !== undefined) return whenGone(() => reject(stopped));
       resolve({
         argv,
         code: code ?? 128 + (signalName === null ? 0 : constants.signals[signalName]),
@@ -150,6 +168,15 @@ export function runProcess(argv: readonly string[], options: ProcessOptions = {}
       child.stdin.end(typeof input === "string" ? textToBytes(input) : input);
     }
   });
+}
+
+/** Whether a process group has any process left that could be told something. */
+function hasProcesses(group: number | undefined): boolean {
+  try {
+    return group !== undefined && process.kill(-group, 0);
+  } catch {
+    return false;
+  }
 }
 
 function cancelled(command: string): VolleyError {
