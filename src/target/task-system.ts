@@ -81,7 +81,7 @@ export function createTaskSystem(own: System, signal: AbortSignal): TaskSystem {
       call(() =>
         own.writeFile(
           path,
-          typeof content === "string" || content instanceof Uint8Array ? content : pieces(content),
+          typeof content === "object" && Symbol.asyncIterator in content ? pieces(content) : content,
           ...rest,
         ),
       ),
