@@ -102,6 +102,11 @@ test("what an action waits for: at most three round trips where nothing is to be
   for (const [name, call] of Object.entries(calls)) first[name] = await roundTripsOf(call, "changed");
   for (const [name, call] of Object.entries(calls))
     if (name !== "command") again[name] = await roundTripsOf(call, "unchanged");
-  expect(again).toEqual({ directory: 1, copy: 3, template: 3, lineinfile: 3, blockinfile: 3 });
-  expect(first).toEqual({ directory: 2, copy: 4, template: 4, lineinfile: 5, blockinfile: 5, command: 2 });
+  // On a busy machine two answers may come at once, and count as one.
+  const beyond = (counts: Readonly<Record<string, number>>, most: Readonly<Record<string, number>>) =>
+    Object.entries(most).filter(([name, limit]) => !(counts[name]! <= limit));
+  expect(beyond(again, { directory: 1, copy: 3, template: 3, lineinfile: 3, blockinfile: 3 })).toEqual([]);
+  expect(
+    beyond(first, { directory: 2, copy: 4, template: 4, lineinfile: 5, blockinfile: 5, command: 2 }),
+  ).toEqual([]);
 });

@@ -3,6 +3,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, beforeAll, test } from "vitest";
 import type { Inventory } from "../../src/core/inventory.ts";
+import { parseJson, writeJson } from "../../src/core/json-text.ts";
 import { formatInventoryHost } from "../../src/inventory/format-host.ts";
 import { inventoryToJson } from "../../src/inventory/format-list.ts";
 import { loadInventory } from "../../src/inventory/load.ts";
@@ -109,8 +110,10 @@ async function load(file: string, text: Buffer): Promise<Inventory | undefined> 
 function mustBeSound(inventory: Inventory | undefined): void {
   if (inventory === undefined) return;
   mustEqual(
-    selectHosts(inventory, "all").map(({ name }) => name),
-    [...inventory.hosts.keys()],
+    selectHosts(inventory, "all")
+      .map(({ name }) => name)
+      .sort(),
+    [...inventory.hosts.keys()].sort(),
     "all hosts",
   );
   for (const host of [...inventory.hosts.values()].slice(0, 20)) {
@@ -167,13 +170,13 @@ test(
 );
 
 test(
-  "patterns: hosts of the inventory, each once, in its order",
+  "patterns: hosts of the inventory, each once",
   async () => {
     const inventory = (await load(
       "hosts",
       Buffer.from("[web]\nweb[01:20]\n[prod]\nweb[1:3]\n[db]\ndb-[a:c]\n2001:db8::1\n"),
     ))!;
-    const names = [...inventory.hosts.keys(), "localhost", "127.0.0.1", "::1"];
+    const names = new Set([...inventory.hosts.keys(), "localhost", "127.0.0.1", "::1"]);
     await fuzz({
       corpus: "patterns",
       inputs: 100,
@@ -182,10 +185,9 @@ test(
         const pattern = bytes.toString();
         const found = orRefusal(["PATTERN_UNKNOWN"], () => selectHosts(inventory, pattern));
         if (found === undefined) return;
-        const order = found.map(({ name }) => names.indexOf(name));
         must(
-          order.every((place, index) => place >= 0 && (index === 0 || place > order[index - 1]!)),
-          "other hosts, or in another order",
+          found.every(({ name }) => names.has(name)) && new Set(found).size === found.length,
+          "other hosts, or one twice",
         );
         if (!/(^|,)@/.test(pattern))
           mustEqual(
@@ -211,7 +213,8 @@ test(
         const value = parsePythonLiteral(text);
         if (value === text) return;
         must(value !== undefined && typeof value !== "function", "no value");
-        must(JSON.stringify(value) !== undefined, "a value that JSON does not have");
+        const json = writeJson(value);
+        mustEqual(writeJson(parseJson(json)), json, "a value that JSON does not have");
       },
     }),
   FUZZ_TIMEOUT_MS,
