@@ -64,8 +64,8 @@ export const copy = defineAction({
 
 Content, owner, group and mode are each compared, and only what differs is changed; the file is replaced atomically.
 Small assets are compared byte by byte, larger ones by checksum without being held in memory. \`mode: "preserve"\` gives
-0755 to assets that are executable and 0644 to others; with \`remote_src\` it is the mode of the source, which a directory
-keeps by default. A copy that belongs to somebody else than its source loses setuid and setgid.
+an asset the mode its file has where the playbook is, without write permission for group and others: a 0600 source
+stays 0600. With \`remote_src\` it is the mode of the source, which a directory keeps by default. A copy that belongs to somebody else than its source loses setuid and setgid.
 
 As in Ansible, missing directories are made only when \`dest\` ends with \`/\` or a directory is copied, \`directory_mode\`
 is for directories that are made, and nothing is ever deleted from a directory. Links inside a tree

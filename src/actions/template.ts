@@ -2,7 +2,6 @@ import { posix } from "node:path";
 import * as v from "valibot";
 import { unchanged } from "../core/action.ts";
 import { defineAction } from "./define.ts";
-import { assetMode } from "./lib/copy-source.ts";
 import { destinationFile } from "./lib/destination.ts";
 import { backup, validate } from "./lib/file-params.ts";
 import { copiedAttributes, flag, oneOf, text } from "./lib/params.ts";
@@ -57,7 +56,7 @@ A \`#jinja2: lstrip_blocks:True\` line at its top sets how it is trimmed, or wha
     const content = newline_sequence === "\n" ? rendered : rendered.replaceAll("\n", newline_sequence);
     const change = await inspectFile({
       ...{ system, context, path: dest, content, owner, group, backup, validate, follow },
-      mode: mode === "preserve" ? assetMode(context.asset("templates", src)) : mode,
+      mode: mode === "preserve" ? context.asset("templates", src).mode : mode,
     });
     return change ?? unchanged<TemplateData>({ dest });
   },

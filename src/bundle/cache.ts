@@ -4,8 +4,8 @@ import { homedir } from "node:os";
 import { join } from "node:path";
 import { openOwnFiles } from "../system/own-files.ts";
 
-/** What a cached build was made from: paths with the times and sizes they had. */
-export type Fingerprint = Readonly<Record<string, readonly [mtimeMs: number, size: number]>>;
+/** What a cached build was made from: paths with the times, sizes and modes they had. */
+export type Fingerprint = Readonly<Record<string, readonly [mtimeMs: number, size: number, mode: number]>>;
 
 /** The controller's cache directory: `$XDG_CACHE_HOME/volley`, default `~/.cache/volley`. */
 export function cacheDirectory(env: NodeJS.ProcessEnv = process.env): string {
@@ -14,10 +14,10 @@ export function cacheDirectory(env: NodeJS.ProcessEnv = process.env): string {
 
 /** The times and sizes of files and directories now; a path that is gone has none. */
 export function fingerprint(paths: Iterable<string>): Fingerprint {
-  const found: Record<string, readonly [number, number]> = {};
+  const found: Record<string, Fingerprint[string]> = {};
   for (const path of paths) {
     const stats = fs.statSync(path, { throwIfNoEntry: false });
-    if (stats !== undefined) found[path] = [stats.mtimeMs, stats.isDirectory() ? 0 : stats.size];
+    if (stats !== undefined) found[path] = [stats.mtimeMs, stats.isDirectory() ? 0 : stats.size, stats.mode];
   }
   return found;
 }
@@ -26,7 +26,8 @@ export function fingerprint(paths: Iterable<string>): Fingerprint {
 export function isFresh(taken: Fingerprint): boolean {
   const now = fingerprint(Object.keys(taken));
   return Object.entries(taken).every(
-    ([path, [mtimeMs, size]]) => now[path]?.[0] === mtimeMs && now[path]?.[1] === size,
+    ([path, [mtimeMs, size, mode]]) =>
+      now[path]?.[0] === mtimeMs && now[path][1] === size && now[path][2] === mode,
   );
 }
 

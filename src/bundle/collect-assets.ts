@@ -1,6 +1,6 @@
 import * as fs from "node:fs";
 import { join } from "node:path";
-import { ASSET_KINDS, PLAYBOOK_ROLE } from "../core/asset.ts";
+import { ASSET_KINDS, ASSET_MODE_BITS, PLAYBOOK_ROLE } from "../core/asset.ts";
 import { VolleyError } from "../core/errors.ts";
 import { assetEntry } from "../core/manifest.ts";
 import { type Fingerprint, fingerprint } from "./cache.ts";
@@ -49,7 +49,7 @@ export function collectAssets({ playbook, compiled }: LoadedPlaybook): {
         entries.push({
           name: assetEntry(name, `${kind}/${path}`),
           content: fs.readFileSync(full),
-          mode: (stats.mode & 0o100) === 0 ? 0o644 : 0o755,
+          mode: stats.mode & ASSET_MODE_BITS,
         });
       }
     }

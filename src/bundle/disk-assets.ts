@@ -1,9 +1,7 @@
 import * as fs from "node:fs";
 import { join, posix } from "node:path";
-import { ASSET_KINDS, type Asset, type AssetStore } from "../core/asset.ts";
+import { ASSET_KINDS, ASSET_MODE_BITS, type Asset, type AssetStore } from "../core/asset.ts";
 import { VolleyError } from "../core/errors.ts";
-
-const OWNER_EXECUTE = 0o100;
 
 /** Whether a bundle has what is at a path below a role's directory, too. */
 function isAsset(path: string): boolean {
@@ -34,7 +32,7 @@ function diskAsset(full: string, path: string, stats: fs.Stats): Asset {
   return {
     path,
     size: stats.size,
-    executable: (stats.mode & OWNER_EXECUTE) !== 0,
+    mode: stats.mode & ASSET_MODE_BITS,
     read: () => fs.readFileSync(full),
     stream: () => fs.createReadStream(full),
   };

@@ -4,13 +4,16 @@ export interface Asset {
   readonly path: string;
   /** Bytes. */
   readonly size: number;
-  /** Whether its owner may execute it; the other permission bits do not travel. */
-  readonly executable: boolean;
+  /** Permission bits, those of {@link ASSET_MODE_BITS}; the others do not travel. */
+  readonly mode: number;
   /** The whole content; at once, because both a disk and the bundle can give it so. */
   read(): Buffer;
   /** The content piece by piece, for those too large to hold. */
   stream(): AsyncIterable<Uint8Array>;
 }
+
+/** What of an asset's permission bits counts: a copy is never wider than its source, nor for others to write to. */
+export const ASSET_MODE_BITS = 0o755;
 
 /** Assets of this many bytes or fewer are held whole; larger ones are streamed. */
 export const INLINE_ASSET_BYTES = 16_384;

@@ -6,8 +6,8 @@ export interface BundleReader {
   readonly names: readonly string[];
   /** Bytes of an entry, uncompressed; undefined when there is no such entry. */
   size(name: string): number | undefined;
-  /** Whether an entry's owner may execute it. */
-  executable(name: string): boolean;
+  /** Permission bits of an entry; 0 when there is no such entry. */
+  mode(name: string): number;
   /** An entry's content; undefined when there is no such entry. */
   read(name: string): Buffer | undefined;
   /** Compiles and runs an entry that is a CommonJS module, and gives its exports; `imports` answer its `require` before Node does. */

@@ -12,7 +12,7 @@ export function createBundledAssets(bundle: BundleReader): AssetStore {
       const size = bundle.size(name);
       if (size === undefined) return null;
       const read = (): Buffer => bundle.read(name)!;
-      return { path, size, executable: bundle.executable(name), read, stream: () => Readable.from([read()]) };
+      return { path, size, mode: bundle.mode(name), read, stream: () => Readable.from([read()]) };
     },
     tree: (role, path) => {
       const prefix = `${assetEntry(role, posix.normalize(path)).replace(/\/+$/, "")}/`;

@@ -118,11 +118,17 @@ describe("one file", () => {
     expect(check.change?.diff).toEqual([{ path: "/etc/medium", before: null, after: text }]);
   });
 
-  it("gives an executable asset its bit with mode preserve", async () => {
+  it.each([
+    [0o600, 0o600],
+    [0o640, 0o640],
+    [0o700, 0o700],
+    [0o664, 0o644],
+    [0o4775, 0o755],
+  ])("gives an asset of mode %o no wider mode with preserve: %o", async (given, kept) => {
     asset("tool", "#!/bin/sh\n");
-    chmodSync(join(sandbox.role, "files/tool"), 0o700);
+    chmodSync(join(sandbox.role, "files/tool"), given);
     await checkApplyAgain(sandbox, copy({ src: "tool", dest: "/etc/tool", mode: "preserve" }));
-    expect(mode("etc/tool")).toBe(0o755);
+    expect(mode("etc/tool")).toBe(kept);
   });
 
   it("writes an array as JSON", async () => {

@@ -1,6 +1,7 @@
 import { execFileSync, spawnSync } from "node:child_process";
 import { createHash } from "node:crypto";
 import {
+  chmodSync,
   existsSync,
   mkdirSync,
   readFileSync,
@@ -71,6 +72,7 @@ test("it is built once, and again when anything it holds changes", async () => {
     () => project.write("roles/web/files/new.txt", "new\n"),
     () => project.write("roles/web/files/below/deeper.txt", "new\n"),
     () => rmSync(project.path("roles/web/files/new.txt")),
+    () => chmodSync(project.path("roles/web/files/a.txt"), 0o600),
     () => project.write("roles/web/templates/b.j2", "{{ 2 + 2 }}\n"),
     () => project.write("roles/web/role.ts", role.replace('"T"', '"Template"')),
     () => project.write("site.ts", site.replace('"all"', '"web"')),

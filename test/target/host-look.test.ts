@@ -27,7 +27,7 @@ test("tests of paths look at the host that is worked on, wherever templates are 
   const asset = {
     path: "templates/t",
     size: TEMPLATE.length,
-    executable: false,
+    mode: 0o644,
     read: () => Buffer.from(TEMPLATE),
     async *stream() {},
   };

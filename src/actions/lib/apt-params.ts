@@ -1,5 +1,5 @@
 import * as v from "valibot";
-import type { AptRequest } from "./apt-plan.ts";
+import { type AptRequest, AUTO_REMOVE } from "./apt-plan.ts";
 import { type PackageSpec, parsePackageSpec } from "./package-spec.ts";
 import { flag, oneOf, optionalText } from "./params.ts";
 
@@ -71,7 +71,9 @@ export const aptParams = v.pipe(
       v.pipe(v.boolean(), v.description("Default: as the host's apt is configured.")),
     ),
     default_release: optionalText("Release that is preferred, such as `bookworm-backports`."),
-    deb: optionalText("Path of a package file on the host, installed with what it depends on."),
+    deb: optionalText(
+      "Path of a package file on the host, installed with what it depends on. Where packages would be removed for it, it is refused with their names; `force` allows that.",
+    ),
     only_upgrade: flag("Upgrade packages that are installed, install none."),
     allow_downgrade: flag("Let an older version replace a newer one."),
     allow_unauthenticated: flag("Install packages whose origin cannot be verified."),
@@ -135,6 +137,7 @@ export function requestOf(params: AptParams): AptRequest {
     purge: params.purge,
     upgrade: upgrade === "no" ? null : upgrade === "yes" || upgrade === "safe" ? "upgrade" : "dist-upgrade",
     deb: params.deb ?? null,
+    mayRemove: params.force,
     allowDowngrade: params.allow_downgrade || params.force,
     autoremoveAlone:
       params.autoremove &&
@@ -151,7 +154,7 @@ function aptFlags(params: AptParams): readonly string[] {
   return [
     ...(params.default_release === undefined ? [] : ["--target-release", params.default_release]),
     ...(recommends === undefined ? [] : [recommends ? "--install-recommends" : "--no-install-recommends"]),
-    ...(params.autoremove ? ["--auto-remove"] : []),
+    ...(params.autoremove ? [AUTO_REMOVE] : []),
     ...(params.only_upgrade ? ["--only-upgrade"] : []),
     ...(params.fail_on_autoremove && params.state !== "absent" ? ["--no-remove"] : []),
     ...(params.allow_downgrade || force ? ["--allow-downgrades"] : []),

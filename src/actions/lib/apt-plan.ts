@@ -23,6 +23,8 @@ export interface AptRequest {
   readonly upgrade: "upgrade" | "dist-upgrade" | null;
   /** Path of a .deb on the host. */
   readonly deb: string | null;
+  /** Whether the .deb may have packages removed that it conflicts with. */
+  readonly mayRemove: boolean;
   readonly allowDowngrade: boolean;
   /** Only `apt-get autoremove`. */
   readonly autoremoveAlone: boolean;
@@ -43,6 +45,9 @@ export interface AptPlan {
   readonly failure?: VolleyError;
 }
 
+/** apt-get's option to remove what nothing needs any more. */
+export const AUTO_REMOVE = "--auto-remove";
+
 const NOTHING: AptPlan = { operations: [] };
 
 /** Finds out what apt has to do: from dpkg's own file when all is there already, else by asking apt to simulate it. */
@@ -58,9 +63,16 @@ export async function planApt(
     return simulate(request.upgrade === "upgrade" ? ["upgrade", "--with-new-pkgs"] : ["dist-upgrade"]);
   }
   if (request.deb !== null) {
-    return (await isDebNeeded(request.deb, request.allowDowngrade, system, context))
-      ? simulate(["install", request.deb])
-      : NOTHING;
+    if (!(await isDebNeeded(request.deb, request.allowDowngrade, system, context))) return NOTHING;
+    const plan = await simulate(["install", request.deb]);
+    const alone = flags.includes(AUTO_REMOVE)
+      ? await planArgs(
+          [...flags.filter((flag) => flag !== AUTO_REMOVE), "install", request.deb],
+          system,
+          context,
+        )
+      : plan;
+    return request.mayRemove ? plan : refuseRemoval(request.deb, plan, alone);
   }
   if (state === "fixed") return simulate(["--fix-broken", "install", ...specs.map(formatPackageSpec)]);
   if (request.autoremoveAlone) return simulate([request.purge ? "--purge" : "--no-purge", "autoremove"]);
@@ -73,6 +85,26 @@ export async function planApt(
   }
   const wanted = await specsToInstall(specs, state, dpkg, system, context);
   return wanted.length === 0 ? NOTHING : simulate(["install", ...wanted]);
+}
+
+/** A file is asked for, and nothing else: as in Ansible it takes no other package's place; `alone` is the plan without what is to be removed anyway. */
+function refuseRemoval(deb: string, plan: AptPlan, alone: AptPlan): AptPlan {
+  const removed = alone.operations
+    .flatMap(({ steps }) => steps)
+    .filter(({ after }) => after === null)
+    .map(({ name }) => name);
+  if (removed.length === 0) return plan;
+  const names = removed.join(", ");
+  return {
+    operations: [],
+    failure: new VolleyError(
+      "ACTION_FAILED",
+      `${deb} conflicts with what is installed: ${names} would be removed`,
+      {
+        hint: `remove ${names} first with state: "absent", or set force: true`,
+      },
+    ),
+  };
 }
 
 async function planArgs(

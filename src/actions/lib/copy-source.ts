@@ -34,11 +34,6 @@ interface SourceDirectory {
   readonly mode?: number;
 }
 
-/** What `preserve` means for an asset, of whose permission bits only the executable one travels. */
-export function assetMode(asset: Asset): number {
-  return asset.executable ? 0o755 : 0o644;
-}
-
 function trimSlashes(path: string): string {
   return path.replace(/(?<=.)\/+$/, "");
 }
@@ -81,7 +76,7 @@ export function findAssetSource(context: ActionContext, src: string): CopySource
 }
 
 function assetFile(asset: Asset, path: string): SourceFile {
-  return { path, mode: assetMode(asset), content: () => assetContent(asset) };
+  return { path, mode: asset.mode, content: () => assetContent(asset) };
 }
 
 /** Finds a file or a directory on the machine itself; null when there is nothing. */

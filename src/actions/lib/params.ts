@@ -76,5 +76,8 @@ export const fileAttributes = {
 /** Those of actions that know the mode of what they make a file from. */
 export const copiedAttributes = {
   ...fileAttributes,
-  mode: modeText(`${MODE} \`preserve\` is that of the source.`, "preserve"),
+  mode: modeText(
+    `${MODE} \`preserve\` is that of the source; of a role's file without write permission for group and others.`,
+    "preserve",
+  ),
 };

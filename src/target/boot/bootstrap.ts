@@ -109,9 +109,9 @@ function start(): void {
       const entry = entries.get(name);
       return entry?.size;
     },
-    executable: (name) => {
+    mode: (name) => {
       const entry = entries.get(name);
-      return entry !== undefined && (entry.mode & 0o100) !== 0;
+      return entry === undefined ? 0 : entry.mode & 0o777;
     },
     read,
     load: (name, imports) => {
