@@ -75,7 +75,7 @@ const result = record({
 
 /** What each event of a host must look like; fields that are not listed are passed on as they are. */
 const SHAPES: Readonly<Record<WireEvent["type"], Shape>> = {
-  hello: { bundle: text, pid: count, node: text, next: optional(count) },
+  hello: { bundle: text, pid: count, node: text, ends: optional(flag), next: optional(count) },
   gone: { restarted: flag, asked: optional(flag), running: optional(flag) },
   restart: { task: count, timeoutMs: milliseconds },
   facts: { elapsedMs: milliseconds, facts: isRecord },

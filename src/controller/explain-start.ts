@@ -77,23 +77,33 @@ interface Loss {
   readonly limitMs: number;
   /** What the last try came to; undefined when its time was up before it came to anything. */
   readonly last: string | undefined;
+  /** Whether the host ends what a login leaves behind. */
+  readonly ends: boolean;
 }
+
+/** What is said of a host that ends what a login leaves behind, and what to do. */
+export const ENDS = {
+  text: "the host ends what a login leaves behind (KillUserProcesses=yes in logind.conf)",
+  hint: "--resume goes on behind what was done; `loginctl enable-linger` for the user, once, lets the host work on without a connection",
+} as const;
 
 /** Why a host that was told to restart is away. */
 export const RESTARTS = "the host restarts";
 
 /** The error of a host that was lost and did not come back in time. */
-export function explainLoss(host: string, { reason, limitMs, last }: Loss): VolleyError {
+export function explainLoss(host: string, { reason, limitMs, last, ends }: Loss): VolleyError {
   const said = (text: string): string => (text.startsWith(`${host}: `) ? text.slice(host.length + 2) : text);
   const why = last === undefined || last === reason ? "" : `; the last try: ${said(last)}`;
   return new VolleyError(
     "CONNECTION_LOST",
-    `${host}: ${said(reason)}, and it did not come back within ${limitMs / 1_000} s${why}`,
+    `${host}: ${said(reason)}, and it did not come back within ${limitMs / 1_000} s${why}${ends ? `; ${ENDS.text}` : ""}`,
     {
       hint:
         reason === RESTARTS
           ? "look at the host's console; once it is up, --resume goes on behind the restart"
-          : "what it did by itself is in its journal: volley attach, or --resume, goes on with the run",
+          : ends
+            ? ENDS.hint
+            : "what it did by itself is in its journal: volley attach, or --resume, goes on with the run",
     },
   );
 }

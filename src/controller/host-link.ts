@@ -5,7 +5,7 @@ import { encodeVars } from "../target/job-vars.ts";
 import { BECOME_TERMINAL, type BecomeTalk, makeBecomeNonce } from "../transport/become/talk.ts";
 import type { Connection, RemoteExit, RemoteProcess } from "../transport/transport.ts";
 import { Absence, within } from "./absence.ts";
-import { explainDamage, explainFailedStart, RESTARTS } from "./explain-start.ts";
+import { ENDS, explainDamage, explainFailedStart, RESTARTS } from "./explain-start.ts";
 import { HostNoise } from "./host-noise.ts";
 import type { HostLinkContext } from "./host-record.ts";
 import type { HostRunOptions } from "./host-run.ts";
@@ -315,7 +315,11 @@ export class HostLink {
     const limitMs = restart?.timeoutMs ?? returnTimeoutMs;
     const why = restart === undefined ? reason : RESTARTS;
     if (this.#absence.begin(limitMs, why))
-      emit({ type: "host:lost", host: this.#options.endpoint.host, reason: why });
+      emit({
+        type: "host:lost",
+        host: this.#options.endpoint.host,
+        reason: restart === undefined && this.#context.record.endsWithLogin ? `${why}; ${ENDS.text}` : why,
+      });
   }
 
   /** Starts a command that speaks the protocol, with the job where it is to carry it out. */

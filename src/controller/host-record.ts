@@ -34,6 +34,8 @@ export class HostRecord {
   bye: EventOf<"bye"> | undefined;
   gone: EventOf<"gone"> | undefined;
   restart: PendingRestart | undefined;
+  /** Whether the host ends what a login leaves behind, the run too. */
+  endsWithLogin = false;
 
   /** `plays`: the indexes of those the host takes part in. */
   constructor(plays: readonly number[], earlier?: EarlierPart) {
@@ -67,6 +69,8 @@ export class HostRecord {
   take(event: WireEvent): void {
     switch (event.type) {
       case "hello":
+        // Who answers for it later may have been started otherwise.
+        if (event.ends === true) this.endsWithLogin = true;
         return;
       case "gone":
         this.gone = event;

@@ -6,7 +6,7 @@ import type { Command, Job, WireEvent } from "../core/protocol.ts";
 import type { Endpoint, RemoteExit, Transport } from "../transport/transport.ts";
 import type { DirectPlaybook } from "./direct.ts";
 import type { EarlierPart } from "./earlier.ts";
-import { explainLoss, outcomeOf, signalOf } from "./explain-start.ts";
+import { ENDS, explainLoss, outcomeOf, signalOf } from "./explain-start.ts";
 import { HostLink } from "./host-link.ts";
 import { HostRecord } from "./host-record.ts";
 import type { Via } from "./link-direct.ts";
@@ -207,7 +207,10 @@ export class HostRun {
       return this.#finish(isKnown && outcome === "unreachable" ? "lost" : outcome, serializeError(thrown));
     }
     const last = isVolleyError(thrown) && thrown.code !== "CANCELLED" ? thrown.message : undefined;
-    this.#finish("lost", serializeError(explainLoss(this.host, { ...loss, last })));
+    this.#finish(
+      "lost",
+      serializeError(explainLoss(this.host, { ...loss, last, ends: this.#record.endsWithLogin })),
+    );
   }
 
   #take(event: WireEvent): void {
@@ -263,7 +266,9 @@ export class HostRun {
             ? "the host was restarted meanwhile"
             : gone.asked === true
               ? "the host was to restart, and has not gone down in its time"
-              : "the process that carried it out was killed"
+              : this.#record.endsWithLogin
+                ? `${ENDS.text}, and the connection was lost`
+                : "the process that carried it out was killed"
           : exit.kind === "lost"
             ? exit.reason
             : signalOf(exit) !== undefined
@@ -274,6 +279,7 @@ export class HostRun {
       return this.#finish("lost", {
         code: "CONNECTION_LOST",
         message: `${this.host}: the run ended without saying how: ${how}${said === "" ? "" : `; last said: ${said}`}`,
+        ...(gone !== undefined && this.#record.endsWithLogin ? { hint: ENDS.hint } : {}),
       });
     }
     if (bye.cancelled === true) return this.#finish("cancelled");

@@ -21,6 +21,7 @@ import {
 import { NO_USABLE_NODE_EXIT, UNKNOWN_RUN_EXIT } from "../core/manifest.ts";
 import { quote } from "../core/shell-quote.ts";
 import { partName, type RunPart } from "../target/run-store.ts";
+import { keepAliveScript } from "./keep-alive-script.ts";
 
 export { CORRUPT, quote, temporaryPath };
 
@@ -64,13 +65,13 @@ export function launchCommand(
   const remove = left === undefined ? "" : `rm -f "$HOME/${temporaryPath(id, left)}"\n`;
   if (as !== null && keepsOwnCopy(as.become)) {
     const { nonce, bytes } = as;
-    return inShell(`${remove}${goOnAs(as, ownCopyScript(id, nonce, bytes, `--target ${id}`))}`, as);
+    return inShell(`${remove}${goOnAs(as, ownCopyScript(id, nonce, bytes, begin("$f", id)))}`, as);
   }
   return inShell(
     `${remove}f="$HOME/${BUNDLE_CACHE}/${id}.run"
 ${wholeScript(id)} || { ${mayDecline ? DECLINE : ""}${CLEAR_SCRIPT}; umask 077; mkdir -p "$HOME/${BUNDLE_CACHE}" || exit ${LAUNCH_EXITS.noCache}; echo ${ABSENT}; exit 0; }
 ${USE_SCRIPT}
-${startScript(`--target ${id}`, as)}`,
+${startScript((bundle) => begin(bundle, id), as)}`,
     as,
   );
 }
@@ -83,19 +84,20 @@ export function verifyAndLaunchCommand(id: string, nonce: string, as: LaunchAs |
   return inShell(
     `${nameScript(id, nonce)}
 ${takeOverScript(id)}
-${startScript(`--target ${id}`, as)}`,
+${startScript((bundle) => begin(bundle, id), as)}`,
     as,
   );
 }
 
 /** The command that gives the events of a host's part of a run from a sequence number on, from the process that carries it out or its journal. */
 export function attachCommand(id: string, as: LaunchAs | null, { run, host }: RunPart, from: number): string {
-  const task = `--attach ${quote(run)} ${from} ${quote(partName(host))}`;
+  const attach = (bundle: string): string =>
+    `exec sh "${bundle}" --attach ${quote(run)} ${from} ${quote(partName(host))}`;
   const find = `f="$HOME/${BUNDLE_CACHE}/${id}.run"
 ${wholeScript(id)} || exit ${LAUNCH_EXITS.unknownRun}
 ${USE_SCRIPT}`;
-  if (as === null || !keepsOwnCopy(as.become)) return inShell(`${find}\n${startScript(task, as)}`, as);
-  return inShell(goOnAs(as, `${find}\n${sayWord(as.nonce, "ready")}; exec sh "$f" ${task}`), as);
+  if (as === null || !keepsOwnCopy(as.become)) return inShell(`${find}\n${startScript(attach, as)}`, as);
+  return inShell(goOnAs(as, `${find}\n${sayWord(as.nonce, "ready")}; ${attach("$f")}`), as);
 }
 
 /** The command that removes a bundle sent in part. */
@@ -103,11 +105,18 @@ export function discardCommand(id: string, nonce: string): string {
   return inShell(`rm -f "$HOME/${temporaryPath(id, nonce)}"`);
 }
 
-/** Starts `$f` with what it is to do, as root where it is to be. */
-function startScript(task: string, as: LaunchAs | null): string {
-  if (as === null) return `exec sh "$f" ${task}`;
+/** Has a bundle carry out a job, and outlive the login where it can. */
+function begin(bundle: string, id: string): string {
+  const start = `sh "${bundle}" --target ${id}`;
+  // Not in place of this shell there: sudo, which is ended with the login, passes the signal on to what it has started.
+  return `${keepAliveScript()}\n[ -z "$k" ] || { $k ${start}; exit; }\nexec ${start}`;
+}
+
+/** Starts `$f`, by a line of shell that is told its name, as root where it is to be. */
+function startScript(start: (bundle: string) => string, as: LaunchAs | null): string {
+  if (as === null) return start("$f");
   const say = isTalked(as.become) ? `${sayWord(as.nonce, "ready")}; ` : "";
-  return goOnAs(as, `${say}exec sh "$0" ${task}`, `"$f"`);
+  return goOnAs(as, `${say}${start("$0")}`, `"$f"`);
 }
 
 /** Goes on with a script as another user. */

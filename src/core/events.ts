@@ -68,6 +68,8 @@ export type TargetEvent =
       readonly pid: number;
       /** Version of Node there. */
       readonly node: string;
+      /** True when the host ends the run with the connection, or soon after: it cannot work on without one. */
+      readonly ends?: boolean;
       /** Set by a process that was started before: the sequence number of the event that follows. */
       readonly next?: number;
     }
@@ -164,7 +166,7 @@ export type ControllerEvent =
       readonly totalBytes: number;
       readonly elapsedMs: number;
     }
-  /** The connection is gone; the host works on, and the controller tries to come back. */
+  /** The connection is gone, and the controller tries to come back; the host works on, unless it `ends` with the login. */
   | { readonly type: "host:lost"; readonly host: string; readonly reason: string }
   /** The controller is connected again. */
   | { readonly type: "host:back"; readonly host: string; readonly awayMs: number }

@@ -9,6 +9,9 @@ export const CORRUPT = "volley:corrupt";
 /** Exit code of a launching script that cannot keep a bundle. */
 export const NO_CACHE_EXIT = 96;
 
+/** The variable that is set for a bundle that the host ends with the login. */
+export const ENDS_WITH_LOGIN = "VOLLEY_ENDS";
+
 const KEPT_BUNDLES = 5;
 
 /** The temporary name a bundle is sent to, relative to the home. */
@@ -51,8 +54,8 @@ ls -t "$d"/*.run | tail -n +${KEPT_BUNDLES + 1} | while read -r o; do n=\${o##*/
 find "$d" -name ".*.tmp" -mtime +1 -exec rm -f {} +`;
 }
 
-/** Starts a bundle of this user's own, asking for it with a word where it has none; it then comes on standard input. */
-export function ownCopyScript(id: string, nonce: string, bytes: number, task: string): string {
+/** Starts a bundle `$f` of this user's own by a line of shell, asking for it with a word where it has none; it then comes on standard input. */
+export function ownCopyScript(id: string, nonce: string, bytes: number, start: string): string {
   return `${nameScript(id, nonce)}
 if ${wholeScript(id)}; then ${USE_SCRIPT}; ${sayWord(nonce, "ready")}; else
 ${CLEAR_SCRIPT}
@@ -60,5 +63,5 @@ ${CLEAR_SCRIPT}
 ${sayWord(nonce, "want")}; (umask 077; head -c ${bytes} >"$t") || exit ${NO_CACHE_EXIT}
 ${takeOverScript(id)}
 fi
-exec sh "$f" ${task}`;
+${start}`;
 }

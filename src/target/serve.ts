@@ -1,6 +1,7 @@
 import { performance } from "node:perf_hooks";
 import { format } from "node:util";
 import type { TargetEvent } from "../core/events.ts";
+import { ENDS_WITH_LOGIN } from "../core/launch-script.ts";
 import type { Mask, MaskStream } from "../core/mask.ts";
 import { type Job, PROTOCOL_VERSION, type Session } from "../core/protocol.ts";
 import { bootId, isAlive } from "../system/process-identity.ts";
@@ -39,7 +40,10 @@ export async function serve({ bundle, id, playbook, carryOut }: ServeOptions): P
     bundle: id,
     pid: process.pid,
     node: process.version,
+    ...(process.env[ENDS_WITH_LOGIN] === undefined ? {} : { ends: true }),
   });
+  // What tasks run need not know of it.
+  delete process.env[ENDS_WITH_LOGIN];
   let code = 0;
   let lock: HostLock | undefined;
   let kept: SessionParts = {};

@@ -111,7 +111,7 @@ test.each(DAMAGE)("a user's own copy that is %s is asked for again, once", (_wha
   const file = join(cache(), `${id}.run`);
   mkdirSync(cache(), { recursive: true });
   writeFileSync(file, script);
-  const start = (input: string) => sh(ownCopyScript(id, "n", script.length, "--target"), input);
+  const start = (input: string) => sh(ownCopyScript(id, "n", script.length, `exec sh "$f" --target`), input);
   expect(start("").err).toBe("n:ready\n");
   damage(file);
   const again = start(script);

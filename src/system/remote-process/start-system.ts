@@ -35,7 +35,12 @@ export async function startSystem(become: Become, bundle: string): Promise<Remot
   const own = keepsOwnCopy(become);
   const bytes = own ? readFileSync(bundle) : Buffer.alloc(0);
   const script = own
-    ? ownCopyScript(createHash("sha256").update(bytes).digest("hex"), nonce, bytes.length, SYSTEM_ARGUMENT)
+    ? ownCopyScript(
+        createHash("sha256").update(bytes).digest("hex"),
+        nonce,
+        bytes.length,
+        `exec sh "$f" ${SYSTEM_ARGUMENT}`,
+      )
     : `${sayWord(nonce, "ready")}; exec sh "$0" ${SYSTEM_ARGUMENT}`;
   const line = `${begin}${becomeCommand(become, nonce, script, own ? "" : quote(bundle))}`;
   return connect(spawn("sh", ["-c", line], options), become, { nonce, bytes });
