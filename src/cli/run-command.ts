@@ -1,4 +1,4 @@
-import { type Command, Option } from "commander";
+import { type Command, InvalidArgumentError, Option } from "commander";
 import type { Via } from "../controller/link-direct.ts";
 import type { ReporterKind } from "../reporter/reporter.ts";
 import { addBecomeOptions, type BecomeFlags, becomeOptions } from "./become-options.ts";
@@ -72,6 +72,7 @@ export function addRunCommand(program: Command): void {
     .option(
       "--resume [run]",
       "go on where an earlier run stopped on each host (default: the latest run of this playbook)",
+      runToResume,
     )
     .addHelpText(
       "after",
@@ -80,6 +81,12 @@ export function addRunCommand(program: Command): void {
     .action(async (playbook: string, flags: RunFlags) => {
       process.exitCode = await runPlaybook(playbook, flags);
     });
+}
+
+/** What stands behind `--resume` is a run; a playbook there would be missed elsewhere. */
+function runToResume(value: string): string {
+  if (!/\.[cm]?[jt]s$/.test(value)) return value;
+  throw new InvalidArgumentError("It is a playbook, not a run: write it before --resume.");
 }
 
 async function runPlaybook(playbook: string, flags: RunFlags): Promise<number> {

@@ -3,7 +3,17 @@ import { type Float, float, integer, isDict, makeDict } from "../core/value.ts";
 const SYNTAX = /\s*(?:([[\](){},:])|('''|"""|'|")|([^\s[\](){},:'"]+))/y;
 const NUMBER =
   /^[-+]?(?:0[xX]_?[0-9a-fA-F][0-9a-fA-F_]*|0[oO]_?[0-7][0-7_]*|0[bB]_?[01][01_]*|\d[\d_]*|((?:\d[\d_]*\.[\d_]*|\.\d[\d_]*)(?:[eE][-+]?\d[\d_]*)?|\d[\d_]*[eE][-+]?\d[\d_]*))$/;
-const ESCAPES: Readonly<Record<string, string>> = { n: "\n", t: "\t", r: "\r", "\n": "", "0": "\0" };
+const CODED = /x([\da-fA-F]{2})|u([\da-fA-F]{4})|U([\da-fA-F]{8})|([0-7]{1,3})/y;
+const ESCAPES: Readonly<Record<string, string>> = {
+  n: "\n",
+  t: "\t",
+  r: "\r",
+  a: "\x07",
+  b: "\b",
+  f: "\f",
+  v: "\v",
+  "\n": "",
+};
 
 /** How deep Python nests brackets at most is of that order, too. */
 const MAX_DEPTH = 100;
@@ -132,6 +142,22 @@ class Parser {
     return makeDict(keys.map((key, index) => [key, values[index]]));
   }
 
+  /** A character given by its number, behind a backslash: `\xe9`, `\u00e9`, `\U000000e9`, `\351`. */
+  #coded(): string | undefined {
+    CODED.lastIndex = this.#at;
+    const match = CODED.exec(this.#text);
+    if (match === null) {
+      if (/[xuUN]/.test(this.#text[this.#at] ?? "")) throw new NotLiteral();
+      return undefined;
+    }
+    const [all, hex2, hex4, hex8, octal] = match;
+    const hex = hex2 ?? hex4 ?? hex8;
+    const code = hex === undefined ? Number.parseInt(octal!, 8) : Number.parseInt(hex, 16);
+    if (code > 0x10ffff) throw new NotLiteral();
+    this.#at += all.length;
+    return String.fromCodePoint(code);
+  }
+
   #string(quote: string): string {
     let text = "";
     for (;;) {
@@ -144,6 +170,11 @@ class Parser {
       this.#at++;
       if (character !== "\\") {
         text += character;
+        continue;
+      }
+      const coded = this.#coded();
+      if (coded !== undefined) {
+        text += coded;
         continue;
       }
       const escaped = this.#text[this.#at++] ?? "";

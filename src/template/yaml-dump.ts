@@ -31,7 +31,13 @@ function isEmpty(value: unknown): boolean {
 
 function entriesOf(value: unknown, { sortKeys }: YamlOptions): [unknown, unknown][] {
   const entries = isDict(value) ? dictEntries(value) : [];
-  return sortKeys ? [...entries].sort(([a], [b]) => order(a, b)) : entries;
+  if (!sortKeys) return entries;
+  try {
+    return [...entries].sort(([a], [b]) => order(a, b));
+  } catch {
+    // Keys of several types have no order; PyYAML leaves them as they are.
+    return entries;
+  }
 }
 
 function isFlow(value: unknown, { flow }: YamlOptions): boolean {

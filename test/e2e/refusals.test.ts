@@ -235,6 +235,12 @@ const cases: readonly Case[] = [
     says: /^error: option '-f, --forks <number>' argument '0' is invalid\. It must be a whole number of 1 or more\.$/,
   },
   {
+    what: "a playbook behind --resume",
+    files: { ...site, ...hosts },
+    args: ["run", "--resume", "site.ts"],
+    says: /^error: option '--resume \[run\]' argument 'site\.ts' is invalid\. It is a playbook, not a run: write it before --resume\.$/,
+  },
+  {
     what: "a number of runs that is none",
     files: site,
     args: ["runs", "-n", "some"],

@@ -1,5 +1,6 @@
 import { posix } from "node:path";
 import { VolleyError } from "../../core/errors.ts";
+import { printable } from "../../core/printable.ts";
 import type { FileAttributes } from "../../transport/file-session.ts";
 import { isDirectory, isFile, isLink, type TransferContext } from "./context.ts";
 import { each } from "./each.ts";
@@ -89,7 +90,7 @@ export async function walkRemoteTree(
     tally.done({ path, action: "skipped", bytes: 0, error });
   };
   const refuse = (path: string, why: string): undefined => {
-    tally.failed(path, new VolleyError("SFTP_FAILED", `${host}: cannot get ${path}: ${why}`));
+    tally.failed(path, new VolleyError("SFTP_FAILED", `${host}: cannot get ${printable(path)}: ${why}`));
   };
 
   let level: RemoteEntry[] = [];
@@ -136,5 +137,8 @@ async function sourcePath(context: TransferContext, source: string): Promise<str
   const path = await remotePath(context, source);
   const why = path === "/" ? undefined : refusedName(posix.basename(path));
   if (why === undefined && (path !== "/" || source.endsWith("/"))) return path;
-  throw new VolleyError("SFTP_FAILED", `${host}: cannot get ${source}: ${why ?? "end it in a slash"}`);
+  throw new VolleyError(
+    "SFTP_FAILED",
+    `${host}: cannot get ${printable(source)}: ${why ?? "end it in a slash"}`,
+  );
 }

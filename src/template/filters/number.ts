@@ -70,7 +70,9 @@ function round(value: unknown, precision: unknown, method: unknown = "common"): 
   if (method === "common") {
     if (isInt(value) && digits >= 0) return value;
     if (digits < 0) {
-      const rounded = Math.round(from / 10 ** -digits) * 10 ** -digits;
+      const scaled = from / 10 ** -digits;
+      const up = Math.round(scaled);
+      const rounded = (up - scaled === 0.5 && up % 2 !== 0 ? up - 1 : up) * 10 ** -digits;
       return isInt(value) ? rounded : float(rounded);
     }
     return float(Number(fixed(from, digits)));

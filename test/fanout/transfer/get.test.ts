@@ -189,9 +189,12 @@ describe("nothing is written outside of the host's directory", () => {
     const out = scratch();
     const { results, events } = await get(hosts, ["d"], out);
     expect(results[0]?.files).toMatchObject({ sent: 1, failed: 2 });
-    expect(events.web01?.find(({ action }) => action === "failed")?.error?.message).toMatch(
-      /there is a control character in its name$/,
-    );
+    const failures = events.web01?.filter(({ action }) => action === "failed") ?? [];
+    expect(failures.map(({ error }) => error?.message.replace(/.*\/d\//, "")).sort()).toEqual([
+      "\\u001b[2Jx: there is a control character in its name",
+      "a\\u000ab: there is a control character in its name",
+    ]);
+    expect(failures[0]?.error?.message).toMatch(/there is a control character in its name$/);
     expect(readdirSync(join(out, "web01/d"))).toEqual(["fine"]);
   });
 

@@ -48,7 +48,14 @@ describe("hashes on a host", () => {
     const small = Object.fromEntries(
       Array.from({ length: 300 }, (_none, index) => [`f${index}`, `${index}`]),
     );
-    const root = makeTree(scratch(), { ...small, big, "a 'b' $c": "odd", "back\\slash": "bs" });
+    const root = makeTree(scratch(), {
+      ...small,
+      big,
+      "a 'b' $c": "odd",
+      "back\\slash": "bs",
+      "new\nli\\ne": "nl",
+      "e\n": "end",
+    });
     const asked = await Promise.all([
       ...Object.keys(small).map((name) => hasher.whole(join(root, name), 3)),
       hasher.whole(join(root, "big"), big.length),
@@ -56,7 +63,9 @@ describe("hashes on a host", () => {
       hasher.whole(join(root, "none"), 1),
       hasher.whole(join(root, "a 'b' $c"), 3),
       hasher.whole(join(root, "back\\slash"), 2),
-      hasher.whole(join(root, "new\nline"), 2),
+      hasher.whole(join(root, "new\nli\\ne"), 2),
+      hasher.whole(join(root, "e\n"), 3),
+      hasher.whole(join(root, "no\nne"), 3),
       hasher.whole(join(root, "none"), 1 << 30),
       hasher.prefix(join(root, "none"), 1),
     ]);
@@ -67,6 +76,8 @@ describe("hashes on a host", () => {
       undefined,
       sum("odd"),
       sum("bs"),
+      sum("nl"),
+      sum("end"),
       undefined,
       undefined,
       undefined,
