@@ -134,7 +134,7 @@ async function defaultCommand(system: ReadSystem, msg: string): Promise<readonly
   // sd_booted(3): systemd runs the host, rather than lying about on it.
   if (systemctl !== null && (await system.stat("/run/systemd/system")) !== null)
     return [systemctl, "reboot", `--message=${msg}`];
-  for (const [name, ...rest] of [["shutdown", "-r", "now", msg], ["reboot"]] as const) {
+  for (const [name, ...rest] of [["shutdown", "-r", "--", "now", msg], ["reboot"]] as const) {
     const path = await system.which(name);
     if (path !== null) return [path, ...rest];
   }

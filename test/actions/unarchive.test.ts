@@ -4,6 +4,7 @@ import {
   existsSync,
   lstatSync,
   mkdirSync,
+  readdirSync,
   readFileSync,
   rmSync,
   statSync,
@@ -95,6 +96,23 @@ describe.each(FORMATS)("unarchive of .%s", (format) => {
     const before = snapshot(sandbox.root);
     expect((await pass(call, sandbox.system, sandbox.context())).state).toBe("unchanged");
     expect(snapshot(sandbox.root)).toEqual(before);
+  });
+
+  test("names that begin with a dash are no options", async () => {
+    using sandbox = makeSandbox();
+    const tree = join(sandbox.root, "..", `dashes-${format}`);
+    mkdirSync(tree);
+    for (const name of ["-d", "-x", "-y", "z"]) writeFileSync(join(tree, name), name);
+    mkdirSync(join(sandbox.role, "files"), { recursive: true });
+    const src = join(sandbox.role, "files", `dashes.${format}`);
+    if (format === "zip") execFileSync("zip", ["--quiet", "--recurse-paths", src, "."], { cwd: tree });
+    else execFileSync("tar", ["--create", "--auto-compress", "--file", src, "."], { cwd: tree });
+    const only = format === "zip" ? ["-d", "-x"] : ["./-d", "./-x"];
+    for (const dest of ["only", "rest"]) mkdirSync(join(sandbox.root, dest));
+    await checkApplyAgain(sandbox, unarchive({ src: `dashes.${format}`, dest: "/only", include: only }));
+    expect(readdirSync(join(sandbox.root, "only")).sort()).toEqual(["-d", "-x"]);
+    await checkApplyAgain(sandbox, unarchive({ src: `dashes.${format}`, dest: "/rest", exclude: only }));
+    expect(readdirSync(join(sandbox.root, "rest")).sort()).toEqual(["-y", "z"]);
   });
 
   test("leaves out what is excluded, or takes only what is included", async () => {

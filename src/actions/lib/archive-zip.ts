@@ -28,8 +28,15 @@ export const zipArchive: ArchiveKind = {
   async extract(system, path, dest, { keep_newer, extra_opts, include, exclude }) {
     const cwd = await system.realPath(dest);
     const relative = posix.relative(cwd, await system.realPath(path));
-    const argv = ["unzip", "-q", keep_newer ? "-uo" : "-o", ...extra_opts, `./${relative}`, ...include];
-    const excluded = exclude.length > 0 ? ["-x", ...exclude] : [];
+    const argv = [
+      "unzip",
+      "-q",
+      keep_newer ? "-uo" : "-o",
+      ...extra_opts,
+      `./${relative}`,
+      ...include.map(noOption),
+    ];
+    const excluded = exclude.length > 0 ? ["-x", ...exclude.map(noOption)] : [];
     const result = await system.run([...argv, ...excluded], {
       cwd,
       env: { LC_ALL: "C.UTF-8", UNZIP: undefined },
@@ -39,6 +46,11 @@ export const zipArchive: ArchiveKind = {
       throw new VolleyError("ACTION_FAILED", `cannot unpack ${path}: ${failureText(result)}`);
   },
 };
+
+/** A pattern for the same names that unzip, which has no `--`, does not take for an option. */
+function noOption(pattern: string): string {
+  return pattern.replace(/^-/, "[-]");
+}
 
 async function entriesOf(
   system: ReadSystem,
