@@ -63,6 +63,7 @@ export const copy = defineAction({
   doc: `Copies a file or a directory of the role to the host, or writes content given in place.
 
 Content, owner, group and mode are each compared, and only what differs is changed; the file is replaced atomically.
+Its ACL is kept where the host has getfacl and setfacl. A file that is a mount is written in place, which the result says.
 Small assets are compared byte by byte, larger ones by checksum without being held in memory. \`mode: "preserve"\` gives
 an asset the mode its file has where the playbook is, without write permission for group and others: a 0600 source
 stays 0600. With \`remote_src\` it is the mode of the source, which a directory keeps by default. A copy that belongs to somebody else than its source loses setuid and setgid.

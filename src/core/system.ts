@@ -119,7 +119,9 @@ export interface System extends ReadSystem {
   /**
    * Writes a whole file atomically: to a temporary name in the same directory, then renamed over `path`.
    * A link is replaced, not followed: resolve it first with `realPath` where it should be. A file that is a mount of
-   * its own, as containers have them, cannot be replaced: it is written over, in place.
+   * its own, as containers have them, cannot be replaced: it is written over, in place. The ACL of a file replaced is
+   * kept where the machine has getfacl(1) and setfacl(1); a host that is reached directly keeps it for root only where
+   * nobody else can exchange what is in the directory.
    */
   writeFile(path: string, content: Content, options?: WriteOptions): Promise<Written>;
   /** Makes one directory; its parent must exist. Default mode 0o777 less the umask. */

@@ -58,6 +58,8 @@ export function createDirectSystem({
   const looks = createLooks(files, user.uid === 0);
   const temporaryDirectories: string[] = [];
   const commands = new Map<string, string>();
+  /** The host has no getfacl. */
+  let hasNoAcls = false;
   const at = (path: string): string => {
     if (path.startsWith("~/")) return posix.join(root, user.home, path.slice(2));
     if (!posix.isAbsolute(path))
@@ -90,22 +92,30 @@ export function createDirectSystem({
   };
   /**
    * Keeps root from being sent elsewhere by links of other users in the directories above a path. Where others than
-   * root can exchange these, an earlier look counts for nothing.
+   * root can exchange these, an earlier look counts for nothing. Gives whether nobody else can.
    */
-  const guard = async (full: string): Promise<void> => {
-    if (user.uid !== 0) return;
+  const guard = async (full: string): Promise<boolean> => {
+    if (user.uid !== 0) return true;
+    const isAlone = (one: Stat | null): boolean => one === null || isRootsAlone(one);
     let above = await looks.above(full);
-    if (!above.every((one) => one === null || isRootsAlone(one))) {
+    if (!above.every(isAlone)) {
       looks.forget();
       above = await looks.above(full);
     }
     if (above.some((one) => one?.type === "link")) await resolveAsRoot(posix.dirname(full));
+    return above.every(isAlone);
   };
   /** As {@link guard}, of what is read: a link at the end counts as well. */
   const guardReading = async (full: string): Promise<void> => {
     if (user.uid !== 0) return;
     const [stat] = await Promise.all([looks.lstat(full), guard(full)]);
     if (stat?.type === "link") await resolveAsRoot(full);
+  };
+  const aclOf = async (full: string): Promise<string> => {
+    if (hasNoAcls) return "";
+    const { code, stdout } = await ask(["sh", "-c", '[ -L "$1" ] || exec getfacl -csnp "$1"', "sh", full]);
+    hasNoAcls = code === 127;
+    return code === 0 ? stdout : "";
   };
   /** Sets attributes of what is no link; root makes sure of that. */
   const setItself = async (full: string, attributes: FileAttributes): Promise<void> => {
@@ -134,13 +144,13 @@ export function createDirectSystem({
   const changing = async <T>(
     what: string,
     path: string,
-    operation: (full: string) => Promise<T>,
+    operation: (full: string, isGuarded: boolean) => Promise<T>,
   ): Promise<T> => {
     const full = at(path);
-    await attempt(host, what, full, () => guard(full));
+    const isGuarded = await attempt(host, what, full, () => guard(full));
     looks.forget();
     try {
-      return await attempt(host, what, full, () => operation(full));
+      return await attempt(host, what, full, () => operation(full, isGuarded));
     } finally {
       looks.forget();
     }
@@ -239,21 +249,24 @@ export function createDirectSystem({
     run,
     writeFile: (path, content, options = {}) => {
       const known = looks.known(at(path));
-      return changing<Written>("write", path, async (full) => {
+      return changing<Written>("write", path, async (full, isGuarded) => {
         if (isCopy(content)) await guardReading(at(content.copyOf));
         const request = { ...options, path: full, umask: user.umask };
         const isSmall =
           (typeof content === "string" || content instanceof Uint8Array) &&
           content.length <= SHELL_WRITE_BYTES;
         if (isSmall && known !== undefined && looks.roundTripMs >= SLOW_ROUND_TRIP_MS) {
-          if (await writeByShell(askWith, resolveWrite(request, known), content)) return "replaced";
+          if (await writeByShell(askWith, resolveWrite(request, known), content, isGuarded))
+            return "replaced";
         }
         return writeAtomically(files, {
           ...request,
           content: isCopy(content) ? { copyOf: at(content.copyOf) } : content,
           known,
           lstat: looks.lstat,
-          shell: (script, args) => orFail(ask(["sh", "-c", script, "sh", ...args]), "write", full),
+          shell: (script, args, input = "") =>
+            orFail(askWith(["sh", "-c", script, "sh", ...args], { input }), "write", full),
+          acl: async () => (isGuarded ? await aclOf(full) : ""),
         });
       });
     },

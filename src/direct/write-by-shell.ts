@@ -1,5 +1,5 @@
 import type { ProcessOptions, ProcessResult } from "../core/system.ts";
-import type { ResolvedWrite } from "./write.ts";
+import { octal, ownerOf, type ResolvedWrite } from "./write.ts";
 
 /** Content up to so many bytes is written by a shell where round trips are slow. */
 export const SHELL_WRITE_BYTES = 64 << 10;
@@ -13,6 +13,10 @@ const SCRIPT = `umask 077; set -C
 trap 'rm -f "$2"' EXIT
 cat >"$2" || exit 1
 [ -z "$4" ] || chown "$4" "$2" || exit 1
+if [ -n "$5" ] && [ -f "$1" ] && [ ! -L "$1" ]; then
+a=$(getfacl -csnp "$1" 2>/dev/null)
+[ -z "$a" ] || printf '%s\\n' "$a" | setfacl --set-file=- "$2" 2>/dev/null
+fi
 chmod "$3" "$2" && mv -f "$2" "$1" && trap - EXIT`;
 
 /**
@@ -21,11 +25,13 @@ chmod "$3" "$2" && mv -f "$2" "$1" && trap - EXIT`;
  */
 export async function writeByShell(
   run: (argv: readonly string[], options: ProcessOptions) => Promise<ProcessResult>,
-  { path, temporary, mode, uid, gid }: ResolvedWrite,
+  resolved: ResolvedWrite,
   content: string | Uint8Array,
+  keepsAcl: boolean,
 ): Promise<boolean> {
-  const owner = `${uid === -1 ? "" : uid}${gid === -1 ? "" : `:${gid}`}`;
-  const argv = ["sh", "-c", SCRIPT, "sh", path, temporary, mode.toString(8), owner];
+  const { path, temporary } = resolved;
+  const given = [path, temporary, octal(resolved), ownerOf(resolved), keepsAcl ? "acl" : ""];
+  const argv = ["sh", "-c", SCRIPT, "sh", ...given];
   const { code } = await run(argv, { input: content });
   return code === 0;
 }

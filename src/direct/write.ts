@@ -28,7 +28,9 @@ export interface WriteRequest extends WriteOptions {
   readonly known: Stat | null | undefined;
   lstat(path: string): Promise<Stat | null>;
   /** Runs a script of the shell on the host. Fails with what it says. */
-  shell(script: string, args: readonly string[]): Promise<void>;
+  shell(script: string, args: readonly string[], input?: string): Promise<void>;
+  /** The ACL of the file that is there, as getfacl(1) prints it; empty for none, or where it is not to be kept. */
+  acl(): Promise<string>;
   /** The user's own. */
   readonly umask: number;
 }
@@ -69,17 +71,49 @@ function temporaryName(path: string): string {
 export async function writeAtomically(files: FileSession, request: WriteRequest): Promise<Written> {
   const { path, content, shell } = request;
   const temporary = temporaryName(path);
+  // The shell is never waited for while a file is open: a host may grant no session for both.
+  const acl = request.known === null ? "" : await request.acl().catch(() => "");
   const looking = request.known === undefined ? request.lstat(path) : Promise.resolve(request.known);
   looking.catch(() => {});
+  try {
+    let resolved: ResolvedWrite;
+    if (isCopy(content)) {
+      resolved = resolveWrite(request, await looking, temporary);
+      await shell(COPY, [temporary, content.copyOf, octal(resolved), ownerOf(resolved)]);
+    } else resolved = await upload(files, request, content, temporary, looking);
+    const before = await looking;
+    if (acl !== "" && before?.type === "file")
+      await shell('setfacl --set-file=- "$1"; chmod "$2" "$1"', [temporary, octal(resolved)], acl);
+    try {
+      await files.rename(temporary, path);
+      return "replaced";
+    } catch (thrown) {
+      // What is mounted can be written to, but nothing else can take its place.
+      if (before?.type !== "file" || !(await isMount(files, path))) throw thrown;
+    }
+    await shell(IN_PLACE, [path, temporary, octal(resolved), ownerOf(resolved)]);
+    return "in place";
+  } catch (thrown) {
+    await files.remove(temporary).catch(() => {});
+    throw thrown;
+  }
+}
+
+/** Sends content to a new file with the owner and mode it is to have. */
+async function upload(
+  files: FileSession,
+  request: WriteRequest,
+  content: Exclude<Content, CopyOf>,
+  temporary: string,
+  looking: Promise<Stat | null>,
+): Promise<ResolvedWrite> {
   // Unreadable for others until owner and mode are right.
   const handle = await files.open(temporary, NEW_FILE, { mode: 0o600 });
   let open = true;
   try {
-    const before = await looking;
-    const { mode, uid, gid } = resolveWrite(request, before, temporary);
-    const written = isCopy(content)
-      ? shell('exec cp "$1" "$2"', [content.copyOf, temporary])
-      : writeContent(files, handle, content);
+    const resolved = resolveWrite(request, await looking, temporary);
+    const { mode, uid, gid } = resolved;
+    const written = writeContent(files, handle, content);
     written.catch(() => {});
     // Of content that comes piece by piece the end must be waited for: what is sent after it is to come after it.
     if (typeof content !== "string" && !(content instanceof Uint8Array)) await written;
@@ -95,26 +129,30 @@ export async function writeAtomically(files: FileSession, request: WriteRequest)
     open = false;
     closed.catch(() => {});
     await Promise.all([written, owned, permitted, closed]);
-    try {
-      await files.rename(temporary, path);
-      return "replaced";
-    } catch (thrown) {
-      // What is mounted can be written to, but nothing else can take its place.
-      if (before?.type !== "file" || !(await isMount(files, path))) throw thrown;
-    }
-    const owner = `${uid === -1 ? "" : uid}${gid === -1 ? "" : `:${gid}`}`;
-    await shell(IN_PLACE, [path, temporary, mode.toString(8), owner]);
-    return "in place";
+    return resolved;
   } catch (thrown) {
     if (open) files.close(handle).catch(() => {});
-    await files.remove(temporary).catch(() => {});
     throw thrown;
   }
 }
 
+/** As chmod(1) takes it. */
+export function octal({ mode }: ResolvedWrite): string {
+  return mode.toString(8);
+}
+
+/** As chown(1) takes it; empty for no change. */
+export function ownerOf({ uid, gid }: ResolvedWrite): string {
+  return `${uid === -1 ? "" : uid}${gid === -1 ? "" : `:${gid}`}`;
+}
+
+const DRESS = `[ -z "$4" ] || chown "$4" "$1" || exit 1
+chmod "$3" "$1"`;
+const COPY = `umask 077; set -C; : >"$1" || exit 1
+cp "$2" "$1" || exit 1
+${DRESS}`;
 const IN_PLACE = `cat "$2" >"$1" || exit 1
-[ -z "$4" ] || chown "$4" "$1" || exit 1
-chmod "$3" "$1" && rm -f "$2"`;
+${DRESS} && rm -f "$2"`;
 
 /** Whether something is mounted at a path, by what the host's kernel says. */
 async function isMount(files: FileSession, path: string): Promise<boolean> {

@@ -1,5 +1,13 @@
 import { spawnSync } from "node:child_process";
-import { mkdirSync, readdirSync, readFileSync, statSync, truncateSync, writeFileSync } from "node:fs";
+import {
+  mkdirSync,
+  readdirSync,
+  readFileSync,
+  statSync,
+  symlinkSync,
+  truncateSync,
+  writeFileSync,
+} from "node:fs";
 import { join } from "node:path";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import { copy } from "../../src/actions/copy.ts";
@@ -60,6 +68,32 @@ describe("a file of more than 2 GiB", () => {
       sandbox.context(),
     );
     expect(looked.data?.stat).toMatchObject({ exists: true, size: SIZE });
+  });
+});
+
+describe("a file with an ACL", () => {
+  const aclOf = (path: string): string =>
+    spawnSync("getfacl", ["-cnp", at(path)], { encoding: "utf8" }).stdout;
+
+  it("keeps it when it is replaced, below the mode that is given", async ({ skip }) => {
+    writeFileSync(at("file"), "old\n", { mode: 0o600 });
+    if (!succeeds("setfacl", "-m", "u:65534:rw,g::-,m::rw", at("file")))
+      return skip("no setfacl here, or a file system without ACLs");
+    const before = aclOf("file");
+    expect(before).toContain("user:65534:rw-");
+    await pass(copy({ content: "new\n", dest: "/file" }), sandbox.system, sandbox.context());
+    expect(readFileSync(at("file"), "utf8")).toBe("new\n");
+    expect(aclOf("file")).toBe(before);
+    await pass(lineinfile({ path: "/file", line: "more" }), sandbox.system, sandbox.context());
+    expect(aclOf("file")).toBe(before);
+    await pass(copy({ content: "x", dest: "/file", mode: "0640" }), sandbox.system, sandbox.context());
+    expect(aclOf("file").replaceAll(/\s+#.*/g, "")).toBe(
+      "user::rw-\nuser:65534:rw-\ngroup::---\nmask::r--\nother::---\n\n",
+    );
+    // A link that is replaced has none, whatever it leads to.
+    symlinkSync("file", at("link"));
+    await pass(copy({ content: "y", dest: "/link", follow: false }), sandbox.system, sandbox.context());
+    expect(aclOf("link")).not.toContain("65534");
   });
 });
 

@@ -57,6 +57,8 @@ describe.each([2, 3, 4])("where a connection may have %i sessions", (sessions) =
       expect(said.stdout).toBe(`${round}\n`);
       expect(readFileSync(at(round), "utf8")).toBe(large);
     }
+    await system.writeFile(at("copy"), { copyOf: at("two") });
+    expect(readFileSync(at("copy"), "utf8")).toHaveLength(100_000);
     // Another user's shell and files, beside those that are there.
     const other = await host.open();
     expect((await other.system.run(["echo", "other"])).stdout).toBe("other\n");

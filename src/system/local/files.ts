@@ -15,7 +15,7 @@ import {
   type WriteOptions,
   type Written,
 } from "../../core/system.ts";
-import { holdDirectory, openToRead } from "./root-paths.ts";
+import { holdDirectory, O_PATH, openToRead } from "./root-paths.ts";
 
 // Synchronous calls throughout: actions run one after the other, and a trip through Node's thread pool
 // costs several times what the system call itself does.
@@ -253,6 +253,7 @@ async function writeBeside(
       const made = fs.fstatSync(descriptor);
       if ((uid !== -1 && uid !== made.uid) || (gid !== -1 && gid !== made.gid))
         fs.fchownSync(descriptor, uid, gid);
+      if (replaced !== null) keepAcl(place, descriptor);
       if (mode !== undefined) fs.fchmodSync(descriptor, mode);
     });
     fs.closeSync(descriptor);
@@ -267,6 +268,23 @@ async function writeBeside(
     }
     fs.rmSync(nativePath(temporary), { force: true });
     throw thrown;
+  }
+}
+
+/** Gives a file the ACL of the one it replaces. Node knows none: the host must have acl(5)'s programs. */
+function keepAcl(replaced: string, descriptor: number): void {
+  const held = fs.openSync(nativePath(replaced), O_PATH | fs.constants.O_NOFOLLOW);
+  try {
+    const { stdout } = spawnSync("getfacl", ["-csnp", "/dev/fd/3"], {
+      stdio: ["ignore", "pipe", "ignore", held],
+    });
+    if (stdout?.length > 0)
+      spawnSync("setfacl", ["--set-file=-", "/dev/fd/3"], {
+        input: stdout,
+        stdio: ["pipe", "ignore", "ignore", descriptor],
+      });
+  } finally {
+    fs.closeSync(held);
   }
 }
 

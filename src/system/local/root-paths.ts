@@ -6,7 +6,7 @@ import { bytesToText, nativePath } from "../../core/lossless-text.ts";
 
 const { O_DIRECTORY, O_NOFOLLOW, O_NONBLOCK, O_RDONLY } = fs.constants;
 /** Linux's O_PATH, which Node does not name: a file that is held, but not opened. */
-const O_PATH = 0o10000000;
+export const O_PATH = 0o10000000;
 
 const hasProc = fs.existsSync("/proc/self/fd");
 
