@@ -37,7 +37,7 @@ const IGNORED_NAMES = new Set([
   "Makefile",
 ]);
 const IGNORED_EXTENSIONS = [".md", ".txt", ".rst", ".cfg", ".d.ts"];
-const YAML_LINE = /^(?:---|%YAML|\{|(?:"[^"]+"|'[^']+'|[^\s:[\]]+):\s*(?:#.*|\{\}|null|~)?$)/;
+const YAML_LINE = /^\ufeff?(?:---|%YAML|\{|(?:"[^"]+"|'[^']+'|[^\s:[\]]+):(?:\s|$))/;
 
 function isIgnored(name: string): boolean {
   return isLeftover(name) || IGNORED_NAMES.has(name) || IGNORED_EXTENSIONS.some((end) => name.endsWith(end));

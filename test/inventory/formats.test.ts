@@ -262,6 +262,10 @@ describe("several sources", () => {
       "---\nall:\n  hosts: {a: }\n",
       "# x\nall:\n  hosts: {a: }\n",
       '{"all": {"hosts": {"a": {}}}}',
+      "all: {hosts: {a: }}\n",
+      "all: &every\n  hosts: {a: }\n",
+      "all: !!map\n  hosts: {a: }\n",
+      "\ufeffall:\n  hosts: {a: }\n",
       "a\n",
       "[web]\na\n",
     ]) {
