@@ -191,7 +191,7 @@ describe.skipIf(!fleetAvailable())("becoming another user", () => {
     const { summary, events } = await runOn(fleet, options);
     expect(summary.hosts[0]!.failures).toEqual([]);
     expect(summary.hosts[0]!.error).toBeUndefined();
-    expect(printed(events, "A command")).toBe("plain\nplain\n/home/plain\nin");
+    expect(printed(events, "A command")).toBe(`plain\nplain\n/home/${login}\nin`);
     expect(printed(events, "Root's")).toBe("root");
     expect(printed(events, "The login user's")).toBe(login);
     expect(printed(events, "Who")).toBe("root");
