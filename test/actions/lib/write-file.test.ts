@@ -33,7 +33,7 @@ it("writes content and mode at once, and finds nothing to do afterwards", async 
     after: "a\n",
     attributes: { mode: ["", "0600"] },
   });
-  expect(await applyFile(change!, sandbox.system)).toEqual({});
+  expect(await applyFile(change!, sandbox.system)).toEqual({ data: {} });
   expect([readFileSync(at("etc/f"), "utf8"), statSync(at("etc/f")).mode & 0o7777]).toEqual(["a\n", 0o600]);
   expect(await inspect(request)).toBeNull();
   expect(readdirSync(at("etc"))).toEqual(["f"]);
