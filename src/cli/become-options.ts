@@ -4,6 +4,7 @@ import { type Command, Option } from "commander";
 import type { BecomeOptions } from "../controller/become-settings.ts";
 import type { BecomeMethod } from "../core/become.ts";
 import { VolleyError } from "../core/errors.ts";
+import { fileReason } from "../core/file-reason.ts";
 
 /** Flags of commands whose hosts may ask for a password when another user is wanted. */
 export interface BecomeFlags {
@@ -73,10 +74,7 @@ async function readBecomePassword({
   try {
     text = readFileSync(file.replace(/^~(?=\/)/, homedir()), "utf8");
   } catch (thrown) {
-    throw new VolleyError(
-      "USAGE",
-      `cannot read the become password from ${file}: ${(thrown as Error).message}`,
-    );
+    throw new VolleyError("USAGE", `cannot read the become password from ${file}: ${fileReason(thrown)}`);
   }
   return refuseEmpty(text.split(/\r?\n/)[0]!, `the first line of ${file} is empty`);
 }

@@ -3,6 +3,7 @@ import { homedir } from "node:os";
 import { type Command, InvalidArgumentError, Option } from "commander";
 import type { TransportsOptions } from "../controller/transports.ts";
 import { VolleyError } from "../core/errors.ts";
+import { fileReason } from "../core/file-reason.ts";
 import { HOST_KEY_POLICIES, type HostKeyPolicy } from "../transport/ssh-settings.ts";
 
 /** Flags that say how hosts are reached. */
@@ -96,7 +97,7 @@ async function readPassword({ askPass, passwordFile, passwordFd }: ReachFlags): 
   try {
     text = readFileSync(typeof source === "string" ? expandHome(source) : source, "utf8");
   } catch (thrown) {
-    throw new VolleyError("USAGE", `cannot read the password from ${where}: ${(thrown as Error).message}`);
+    throw new VolleyError("USAGE", `cannot read the password from ${where}: ${fileReason(thrown)}`);
   }
   return refuseEmpty(text.split(/\r?\n/)[0]!, where);
 }

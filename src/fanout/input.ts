@@ -3,6 +3,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import type { Readable, Writable } from "node:stream";
 import { VolleyError } from "../core/errors.ts";
+import { fileReason } from "../core/file-reason.ts";
 
 /** What every command gets on its stdin, read as often as there are hosts. */
 export interface CommandInput {
@@ -23,7 +24,7 @@ export async function openInputFile(path: string): Promise<CommandInput> {
     if (!stats.isFile()) return await keepInput(handle.createReadStream());
     return inputOf(handle, stats.size, async () => {});
   } catch (cause) {
-    throw new VolleyError("USAGE", `cannot read ${path}: ${(cause as Error).message}`, { cause });
+    throw new VolleyError("USAGE", `cannot read ${path}: ${fileReason(cause)}`, { cause });
   }
 }
 

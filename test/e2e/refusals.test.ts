@@ -308,6 +308,18 @@ const cases: readonly Case[] = [
     says: /^volley: --limit picks hosts of an inventory: name one with -i$/,
   },
   {
+    what: "a file with a password that is not there",
+    files: { ...site, ...hosts },
+    args: ["run", "site.ts", "-b", "--become-password-file", "nosuch"],
+    says: /^volley: cannot read the become password from nosuch: there is no such file$/,
+  },
+  {
+    what: "a script that is a directory",
+    files: hosts,
+    args: ["exec", "web1", "--script", "inventory"],
+    says: /^volley: cannot read the script inventory: it is a directory$/,
+  },
+  {
     what: "an empty limit",
     files: { ...site, ...hosts },
     args: ["run", "site.ts", "-l", ""],

@@ -2,6 +2,7 @@ import { readFile } from "node:fs/promises";
 import { basename } from "node:path";
 import { openTransports } from "../../controller/transports.ts";
 import { VolleyError } from "../../core/errors.ts";
+import { fileReason } from "../../core/file-reason.ts";
 import { loginShellLine } from "../../core/shell-quote.ts";
 import type { FanOutHost } from "../../fanout/exec-host.ts";
 import { type FanOutListener, fanOut } from "../../fanout/fan-out.ts";
@@ -125,7 +126,7 @@ async function readCommand({ line, words }: ExecWords, { script }: ExecFlags): P
   try {
     return { kind: "script", bytes: await readFile(script), words };
   } catch (cause) {
-    throw new VolleyError("USAGE", `cannot read the script ${script}: ${(cause as Error).message}`, {
+    throw new VolleyError("USAGE", `cannot read the script ${script}: ${fileReason(cause)}`, {
       cause,
     });
   }

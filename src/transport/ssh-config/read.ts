@@ -2,6 +2,7 @@ import * as fs from "node:fs";
 import { homedir } from "node:os";
 import { isAbsolute, join } from "node:path";
 import { isVolleyError, type SourceLocation, VolleyError } from "../../core/errors.ts";
+import { fileReason } from "../../core/file-reason.ts";
 import { globFiles } from "./glob-files.ts";
 import { type ConfigLine, parseLine, refused } from "./parse-line.ts";
 import { expandHome } from "./tokens.ts";
@@ -85,7 +86,7 @@ function readFile(file: string, place: Place, where?: SourceLocation): ConfigFil
     // A directory has no lines, for ssh.
     text = fs.statSync(file).isDirectory() ? "" : fs.readFileSync(file, "utf8");
   } catch (thrown) {
-    throw new VolleyError("USAGE", `cannot read the ssh_config file ${file}: ${(thrown as Error).message}`, {
+    throw new VolleyError("USAGE", `cannot read the ssh_config file ${file}: ${fileReason(thrown)}`, {
       cause: thrown,
       ...(where === undefined ? {} : { location: where }),
     });

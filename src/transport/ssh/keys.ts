@@ -3,6 +3,7 @@ import { homedir } from "node:os";
 import { join } from "node:path";
 import type { ParsedKey } from "ssh2";
 import { VolleyError } from "../../core/errors.ts";
+import { fileReason } from "../../core/file-reason.ts";
 import { printable } from "../../core/printable.ts";
 import { parseKey, parsePublicHalf } from "./parse-key.ts";
 
@@ -10,12 +11,6 @@ import { parseKey, parsePublicHalf } from "./parse-key.ts";
 export type AskPassphrase = (prompt: string) => Promise<string | null>;
 
 const MAX_TRIES = 3;
-
-const READ_FAILURES: Readonly<Record<string, string>> = {
-  ENOENT: "there is no such file",
-  EISDIR: "it is a directory",
-  EACCES: "permission denied",
-};
 
 /** The private keys of a run: each file is read, and its passphrase asked, once. */
 export class KeyRing {
@@ -68,11 +63,7 @@ export class KeyRing {
     try {
       content = fs.readFileSync(path);
     } catch (thrown) {
-      const { code = "", message } = thrown as NodeJS.ErrnoException;
-      throw new VolleyError(
-        "AUTH_FAILED",
-        `cannot read the private key ${path}: ${READ_FAILURES[code] ?? message}`,
-      );
+      throw new VolleyError("AUTH_FAILED", `cannot read the private key ${path}: ${fileReason(thrown)}`);
     }
     let parsed = parseKey(content);
     const encrypted = parsed instanceof Error && isEncrypted(parsed);
