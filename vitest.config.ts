@@ -18,7 +18,7 @@ export default defineConfig({
         test: {
           name: "unit",
           // Most tests wait for processes and connections: one file for each core would leave the cores idle.
-          maxWorkers: Math.max(4, availableParallelism()),
+          maxWorkers: Math.max(6, availableParallelism()),
           include: ["test/**/*.test.{ts,tsx}"],
           exclude: ["test/fleet/**"],
           testTimeout: 120_000,

@@ -11,7 +11,8 @@ import { litter, startRig } from "./rig.ts";
 import { faultsOfMarked, makeMarkedProject } from "./site.ts";
 
 const scratch = scratchDirectory();
-const BATCHES = 4;
+/** More by hand: `VOLLEY_CHAOS_BATCHES`. */
+const BATCHES = Number(process.env.VOLLEY_CHAOS_BATCHES ?? 2);
 const HOSTS = 58;
 
 type Bytes = Readonly<Record<Direction, number>>;
@@ -150,5 +151,6 @@ test("cut anywhere, a run does each action once and tells of each once", async (
   }
   process.stderr.write(`chaos: ${JSON.stringify({ outcomes, struck })}\n`);
   expect(wrong, `VOLLEY_CHAOS_SEED=${seed}`).toEqual([]);
-  expect(struck).toBeGreaterThanOrEqual(200);
+  // A few are cut where nothing is said any more.
+  expect(struck).toBeGreaterThanOrEqual(BATCHES * 50);
 }, 600_000);

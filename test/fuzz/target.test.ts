@@ -49,7 +49,7 @@ test(
   () =>
     fuzz({
       corpus: "job",
-      inputs: 500,
+      inputs: 250,
       tokens: ['"protocol":1', '"secrets":', '"type":"kill"', "\n", "{}"],
       synchronous: false,
       make,
@@ -77,7 +77,7 @@ test(
   () =>
     fuzz({
       corpus: "journal",
-      inputs: 700,
+      inputs: 350,
       tokens: ['"seq":', '"result":', '"task":1', '"type":"restart"', '"type":"journal"', "\n"],
       make,
       check: (bytes, draw) => {
@@ -110,7 +110,7 @@ test(
   () =>
     fuzz({
       corpus: "lock",
-      inputs: 300,
+      inputs: 150,
       tokens: ['"pid":', '"run":"r0"', '"boot":'],
       synchronous: false,
       make,
@@ -143,7 +143,7 @@ test(
   () =>
     fuzz({
       corpus: "leftovers",
-      inputs: 300,
+      inputs: 150,
       tokens: ['"__proto__":', '"plays":', '["Deploy",', "[]"],
       make,
       check: (bytes) => {
