@@ -29,8 +29,12 @@ export function leaveWhenSilent(streams: readonly Readable[], leave: () => void)
       return push(chunk, encoding);
     };
   }
+  // At once, or a process that has nothing else left to do would stay for the timer alone.
+  const stopWhenEnded = (): void => {
+    if (streams.every((stream) => stream.readableEnded || stream.destroyed)) clearInterval(timer);
+  };
+  for (const stream of streams) stream.once("end", stopWhenEnded).once("close", stopWhenEnded);
   const timer = setInterval(() => {
-    if (streams.every((stream) => stream.readableEnded || stream.destroyed)) return clearInterval(timer);
     // Whoever reads is behind: that is no silence.
     if (streams.some((stream) => stream.readableLength > 0)) {
       heardAt = performance.now();
