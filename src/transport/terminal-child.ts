@@ -34,12 +34,19 @@ export function spawnOnTerminal(line: string, options: TerminalChildOptions): Te
   });
   let name = "";
   let wanted: readonly [columns: number, rows: number] | undefined;
+  let applying = false;
+  // One at a time: of two that run side by side the earlier size could be set last.
   const apply = (): void => {
-    if (!name.endsWith("\n") || wanted === undefined) return;
+    if (!name.endsWith("\n") || wanted === undefined || applying) return;
     const [width, height] = wanted;
     wanted = undefined;
     const args = ["-F", name.trim(), "cols", String(width), "rows", String(height)];
-    spawn("stty", args, { stdio: "ignore" }).on("error", () => {});
+    applying = true;
+    const applied = (): void => {
+      applying = false;
+      apply();
+    };
+    spawn("stty", args, { stdio: "ignore" }).once("error", applied).once("close", applied);
   };
   const [stdin, stdout, stderr, namePipe] = child.stdio as unknown as [
     Writable,

@@ -1,5 +1,8 @@
 import { once } from "node:events";
-import { expect, it } from "vitest";
+import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { expect, it, onTestFinished, vi } from "vitest";
 import { createLocalTransport } from "../../src/transport/local.ts";
 import { spawnOnTerminal } from "../../src/transport/terminal-child.ts";
 import { until } from "../lib/patience.ts";
@@ -18,6 +21,36 @@ it("runs a line on a terminal of a size that changes, and gives its exit code", 
   const [code] = (await once(child, "exit")) as [number];
   expect(code).toBe(5);
   await until(() => seen.includes("33 99"));
+});
+
+it("has the last size in the end, also when an earlier one takes longer to be set", async () => {
+  const bin = mkdtempSync(join(tmpdir(), "volley-stty-"));
+  const slow = `#!/bin/sh\ncase "$*" in *"rows 21"*) sleep 0.5;; esac\nPATH=/usr/bin:/bin\nstty "$@"\ncase "$1" in -F) echo set >> ${bin}/done;; esac\n`;
+  writeFileSync(join(bin, "stty"), slow, { mode: 0o755 });
+  vi.stubEnv("PATH", `${bin}:${process.env.PATH}`);
+  onTestFinished(() => {
+    vi.unstubAllEnvs();
+    rmSync(bin, { recursive: true });
+  });
+  const options = { columns: 70, rows: 20, env: process.env };
+  const { child, stdin, stdout, resize } = spawnOnTerminal("while read -r line; do stty size; done", options);
+  onTestFinished(() => void child.kill("SIGKILL"));
+  let seen = "";
+  stdout.on("data", (chunk: Buffer) => {
+    seen += chunk.toString("utf8");
+  });
+  // The terminal is known by then.
+  stdin.write("\r");
+  await until(() => seen.includes("20 70"));
+  resize(99, 21);
+  resize(99, 60);
+  await until(
+    () => existsSync(join(bin, "done")) && readFileSync(join(bin, "done"), "utf8") === "set\nset\n",
+  );
+  seen = "";
+  stdin.write("\r");
+  await until(() => / 99/.test(seen));
+  expect(seen).toContain("60 99");
 });
 
 it("gives this machine a login shell on a terminal, which ends with the connection", async () => {
