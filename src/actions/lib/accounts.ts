@@ -91,7 +91,7 @@ export async function readShadow(system: ReadSystem): Promise<readonly ShadowEnt
 export async function findAccount(system: ReadSystem, name: string): Promise<PasswdEntry | null> {
   const local = (await readPasswd(system)).find((entry) => entry.name === name);
   if (local !== undefined) return local;
-  // What getent takes for an option is nobody's name.
+  // getent would take a name that begins with a dash for an option; no account has one.
   if (name.startsWith("-") || (await system.which("getent")) === null) return null;
   const asked = await system.query(["getent", "passwd", name]);
   return asked.code === 0 ? (parsePasswd(asked.stdout)[0] ?? null) : null;

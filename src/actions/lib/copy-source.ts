@@ -13,7 +13,7 @@ export interface SourceFile {
   readonly path: string;
   /** Its permission bits, as far as they are known. */
   readonly mode: number;
-  /** Who it belongs to on the machine itself. */
+  /** The owner on the machine itself. */
   readonly owner?: Pick<Stat, "uid" | "gid">;
   content(): Promise<FileContent>;
 }

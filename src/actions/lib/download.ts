@@ -234,7 +234,7 @@ function send(
   { timeoutMs, signal }: DownloadRequest,
 ): Promise<DownloadResponse> {
   return new Promise((resolve, reject) => {
-    // What ends an answer in the middle is told by its body as a cut connection, whoever cut it.
+    // An answer that ends in the middle is told by its body as a cut connection, whichever side cut it.
     let stalled = false;
     asked.once("timeout", () => {
       stalled = true;

@@ -42,7 +42,7 @@ async function readNames(system: ReadSystem, database: Database, context?: FileC
 }
 
 async function askGetent(system: ReadSystem, database: Database, key: string): Promise<string | null> {
-  // What getent takes for an option is nobody's name.
+  // getent would take a name that begins with a dash for an option; no account has one.
   if (key.startsWith("-") || (await system.which("getent")) === null) return null;
   const { code, stdout } = await system.query(["getent", database, key]);
   return code === 0 ? stdout : null;

@@ -33,7 +33,7 @@ export function isTemplate(name: string): boolean {
   return unitName(name).replace(SUFFIX, "").endsWith("@");
 }
 
-/** What keeps a text from naming one unit, to be said of it; undefined: nothing. systemctl takes globs for many units. */
+/** Why a text does not name one unit; undefined where it does. systemctl takes a glob for every unit that fits. */
 export function refuseUnitName(name: string): string | undefined {
   const glob = /[*?[]/.exec(name)?.[0];
   if (glob !== undefined)
