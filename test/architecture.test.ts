@@ -47,10 +47,10 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
   ansible: ["core", "template"],
   target: ["core", "system", "actions", "vars", "template", "ansible"],
   inventory: ["core", "system", "vars", "secrets"],
-  transport: ["core"],
+  transport: ["core", "system"],
   reporter: ["core"],
   bundle: ["core", "system"],
-  embedded: ["core"],
+  embedded: ["core", "system"],
   secrets: ["core", "vars"],
   // Of the inventory, only how ranges are written; of transports, only their types.
   fanout: ["core", "system", "inventory", "transport"],

@@ -96,12 +96,13 @@ export function numeric(value: unknown): number | bigint | undefined {
 }
 
 /** For each float that is a key of a Map somewhere, the one object that stands for it: Maps know objects by what they are alone. */
-const floatKeys = new Map<number, Float>();
+const floatKeys = new Map<string, Float>();
 
 /** A Float that is the same object for the same value, as keys must be. */
 export function floatKey(value: number): Float {
-  const known = floatKeys.get(value) ?? new Float(value);
-  floatKeys.set(value, known);
+  // By its text: to a Map the numbers 0 and -0 are one key.
+  const known = floatKeys.get(floatText(value)) ?? new Float(value);
+  floatKeys.set(floatText(value), known);
   return known;
 }
 
@@ -114,7 +115,7 @@ export function keyOf(map: ReadonlyMap<unknown, unknown>, key: unknown): unknown
   const same = [
     whole,
     floatKey(Number(number)),
-    ...(Number(number) === 1 ? [true] : Number(number) === 0 ? [false] : []),
+    ...(Number(number) === 1 ? [true] : Number(number) === 0 ? [false, floatKey(0), floatKey(-0)] : []),
   ];
   return same.find((one) => map.has(one)) ?? own;
 }

@@ -1,7 +1,6 @@
-import { spawn } from "node:child_process";
-import type { Readable, Writable } from "node:stream";
 import type { PseudoTtyInfo, ServerChannel } from "ssh2";
 import { quote } from "../core/shell-quote.ts";
+import { spawnOnTerminal } from "../system/local/terminal-child.ts";
 import { createChannelWriter } from "./channel-writer.ts";
 import { type ExecContext, pump, type RunningCommand, sendExit } from "./exec.ts";
 
@@ -11,7 +10,7 @@ export interface RunningOnTerminal extends RunningCommand {
 }
 
 /**
- * Runs a command, or an interactive shell, on a pseudo-terminal made by util-linux's `script`; as with sshd, what runs
+ * Runs a command, or an interactive shell, on a pseudo-terminal of its own; as with sshd, what runs
  * there is hung up on when the channel goes.
  */
 export function runOnTerminal(
@@ -22,26 +21,13 @@ export function runOnTerminal(
 ): RunningOnTerminal {
   const writer = createChannelWriter(channel, context.closed);
   const run = command === undefined ? `${context.shell} -i` : `${context.shell} -c ${quote(command)}`;
-  const line = `stty cols ${cols} rows ${rows}; tty >&3; exec 3>&-; exec ${run}`;
-  const child = spawn("script", ["-qfec", line, "/dev/null"], {
+  const { child, stdin, stdout, stderr, resize } = spawnOnTerminal(`exec ${run}`, {
+    columns: cols,
+    rows,
     cwd: context.cwd,
-    env: { ...context.env, SHELL: "/bin/sh", TERM: term },
-    detached: true,
-    stdio: ["pipe", "pipe", "pipe", "pipe"],
+    env: { ...context.env, TERM: term },
   });
   context.processes.add(child);
-  const [stdin, stdout, stderr, namePipe] = child.stdio as unknown as [
-    Writable,
-    Readable,
-    Readable,
-    Readable,
-  ];
-  let name = "";
-  namePipe
-    .on("error", () => {})
-    .on("data", (chunk: Buffer) => {
-      name += chunk.toString("latin1");
-    });
   stdin.on("error", () => channel.resume());
   channel.on("error", () => {});
   channel.pipe(stdin);
@@ -63,12 +49,5 @@ export function runOnTerminal(
   });
   const outputs = [pump(stdout, writer, "stdout"), pump(stderr, writer, "stdout")];
   void Promise.all([exited, ...outputs]).then(() => channel.end());
-  return {
-    signal: () => {},
-    resize: (columns, lines) => {
-      if (!name.endsWith("\n")) return;
-      const args = ["-F", name.trim(), "cols", String(columns), "rows", String(lines)];
-      spawn("stty", args, { stdio: "ignore" }).on("error", () => {});
-    },
-  };
+  return { signal: () => {}, resize };
 }

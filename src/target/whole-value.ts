@@ -72,7 +72,7 @@ function decode(written: unknown, above: readonly object[]): unknown {
     case "number":
       return Number(content);
     case "float":
-      return floatKey(Number(content));
+      return new Float(Number(content));
     case "data":
       return new Data(content as string);
     case "undefined":
@@ -85,11 +85,13 @@ function decode(written: unknown, above: readonly object[]): unknown {
       return new Date(content as number);
     case "map": {
       const map = new Map<unknown, unknown>();
-      return fill(map, content as unknown[], ([key, value]: [unknown, unknown]) => map.set(key, value));
+      return fill(map, content as unknown[], ([key, value]: [unknown, unknown]) =>
+        map.set(asKey(key), value),
+      );
     }
     case "set": {
       const set = new Set<unknown>();
-      return fill(set, content as unknown[], (item) => set.add(item));
+      return fill(set, content as unknown[], (item) => set.add(asKey(item)));
     }
     default: {
       const object: Record<string, unknown> = {};
@@ -104,4 +106,9 @@ function decode(written: unknown, above: readonly object[]): unknown {
       return object;
     }
   }
+}
+
+/** Keys are known by the object they are: a float needs the one that stands for its value. */
+function asKey(value: unknown): unknown {
+  return value instanceof Float ? floatKey(value.value) : value;
 }

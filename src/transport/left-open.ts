@@ -45,4 +45,6 @@ export function leaveWhenSilent(streams: readonly Readable[], leave: () => void)
     clearInterval(timer);
     leave();
   }, PIECE_MS);
+  // They may have ended before the process.
+  stopWhenEnded();
 }

@@ -12,8 +12,8 @@ import { faultsOfMarked, makeMarkedProject } from "./site.ts";
 
 const scratch = scratchDirectory();
 /** More by hand: `VOLLEY_CHAOS_BATCHES`. */
-const BATCHES = Number(process.env.VOLLEY_CHAOS_BATCHES ?? 2);
-const HOSTS = 58;
+const BATCHES = Number(process.env.VOLLEY_CHAOS_BATCHES ?? 1);
+const HOSTS = 30;
 
 type Bytes = Readonly<Record<Direction, number>>;
 
@@ -152,5 +152,5 @@ test("cut anywhere, a run does each action once and tells of each once", async (
   process.stderr.write(`chaos: ${JSON.stringify({ outcomes, struck })}\n`);
   expect(wrong, `VOLLEY_CHAOS_SEED=${seed}`).toEqual([]);
   // A few are cut where nothing is said any more.
-  expect(struck).toBeGreaterThanOrEqual(BATCHES * 50);
+  expect(struck).toBeGreaterThanOrEqual(BATCHES * HOSTS * 0.8);
 }, 600_000);

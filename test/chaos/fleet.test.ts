@@ -10,7 +10,7 @@ import { linesOf, litter, startRig } from "./rig.ts";
 import { makeMarkedProject } from "./site.ts";
 
 const scratch = scratchDirectory();
-const HOSTS = 100;
+const HOSTS = 60;
 
 /** What this process holds open besides what it always does. */
 function openResources(): Readonly<Record<string, number>> {

@@ -7,6 +7,8 @@ const carried = (value: unknown): unknown => decodeWhole(JSON.parse(JSON.stringi
 describe("what a Job carries", () => {
   it.each<[string, unknown]>([
     ["a float of whole value", new Float(8)],
+    ["zero as a key", makeMap([[new Float(0), new Float(-0)]])],
+    ["minus zero as a key", makeMap([[new Float(-0), new Float(0)]])],
     ["minus zero", new Float(-0)],
     ["a float that has an exponent in JavaScript", new Float(1e300)],
     ["infinity", Number.NEGATIVE_INFINITY],
@@ -46,5 +48,13 @@ describe("what a Job carries", () => {
     expect([...map.keys()]).toEqual([new Float(1)]);
     for (const key of [new Float(1), 1, true, 1n]) expect(map.get(keyOf(map, key))).toBe("x");
     expect(map.has(keyOf(map, "1"))).toBe(false);
+    expect([
+      ...makeMap([
+        [new Float(-0), 1],
+        [0, 2],
+        [new Float(0), 3],
+        [false, 4],
+      ]),
+    ]).toEqual([[new Float(-0), 4]]);
   });
 });

@@ -15,3 +15,12 @@ it("leaves no timer behind once the streams have ended: the process would stay f
   await Promise.all(streams.map((stream) => finished(stream)));
   expect(timers()).toBe(before);
 });
+
+it("starts none when the streams have ended before", async () => {
+  const before = timers();
+  const stream = new PassThrough();
+  stream.resume().end();
+  await finished(stream);
+  leaveWhenSilent([stream], () => {});
+  expect(timers()).toBe(before);
+});

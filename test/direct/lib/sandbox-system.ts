@@ -31,7 +31,7 @@ export function directSandboxSystem(root: string): {
   };
 }
 
-/** To be called once by a test file whose sandboxes work over a connection. */
+/** Stops the host of a test file when its tests have run. */
 export function stopSandboxHost(): void {
   afterAll(async () => {
     await (await starting)?.stop();

@@ -1,18 +1,13 @@
 import { mkdirSync, mkdtempSync, readdirSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
-import { afterAll, afterEach } from "vitest";
+import { afterEach, beforeEach } from "vitest";
 import type { FanOutHost } from "../../../src/fanout/exec-host.ts";
 import { getFromHosts } from "../../../src/fanout/transfer/get.ts";
 import { scanLocalTree } from "../../../src/fanout/transfer/local-tree.ts";
 import { putOnHosts } from "../../../src/fanout/transfer/put.ts";
 import type { FileEvent, TransferResult } from "../../../src/fanout/transfer/result.ts";
 import type { TransferOptions } from "../../../src/fanout/transfer/transfer.ts";
-
-// What is written down of parts is not for this machine's user.
-const state = mkdtempSync(join(tmpdir(), "volley-state-"));
-process.env.XDG_STATE_HOME = state;
-afterAll(() => rmSync(state, { recursive: true, force: true }));
 
 /** Paths of the temporary files in a directory. */
 export function partsIn(directory: string): readonly string[] {
@@ -99,15 +94,22 @@ export function makeTree(root: string, files: Readonly<Record<string, string | B
   return root;
 }
 
-/** Directories that are removed after the test. */
+/** Directories that are removed after the test; what transfers write down of parts stays out of this user's own state directory. */
 export function scratchDirectory(): () => string {
   const made: string[] = [];
-  afterEach(() => {
-    for (const path of made.splice(0)) rmSync(path, { recursive: true, force: true });
-  });
-  return () => {
+  const make = (): string => {
     const path = mkdtempSync(join(tmpdir(), "volley-transfer-"));
     made.push(path);
     return path;
   };
+  const before = process.env.XDG_STATE_HOME;
+  beforeEach(() => {
+    process.env.XDG_STATE_HOME = make();
+  });
+  afterEach(() => {
+    if (before === undefined) delete process.env.XDG_STATE_HOME;
+    else process.env.XDG_STATE_HOME = before;
+    for (const path of made.splice(0)) rmSync(path, { recursive: true, force: true });
+  });
+  return make;
 }

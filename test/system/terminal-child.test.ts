@@ -3,8 +3,8 @@ import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "no
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { expect, it, onTestFinished, vi } from "vitest";
+import { spawnOnTerminal } from "../../src/system/local/terminal-child.ts";
 import { createLocalTransport } from "../../src/transport/local.ts";
-import { spawnOnTerminal } from "../../src/transport/terminal-child.ts";
 import { until } from "../lib/patience.ts";
 
 it("runs a line on a terminal of a size that changes, and gives its exit code", async () => {

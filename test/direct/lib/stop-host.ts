@@ -1,0 +1,3 @@
+import { stopSandboxHost } from "./sandbox-system.ts";
+
+stopSandboxHost();
