@@ -12,12 +12,16 @@ const keyType = "ssh-ed25519";
 /**
  * Generates an ed25519 key pair, the private key in OpenSSH's format (its PROTOCOL.key document).
  *
- * Not by ssh2 1.17, which breaks the one in 256 keys whose public half begins with a zero.
+ * Not by ssh2 1.17, which breaks the one in 256 keys whose public half begins with a zero; and encoded as they are
+ * generated: `export` of a key just generated can hang in Node 20, when a garbage collection comes amid it.
  */
 export function generateKey(comment: string): KeyPair {
-  const { d, x } = generateKeyPairSync("ed25519").privateKey.export({ format: "jwk" });
-  const secret = Buffer.from(d ?? "", "base64url");
-  const point = Buffer.from(x ?? "", "base64url");
+  const pair = generateKeyPairSync("ed25519", {
+    publicKeyEncoding: { type: "spki", format: "der" },
+    privateKeyEncoding: { type: "pkcs8", format: "der" },
+  });
+  // Both end with the bare key (RFC 8410).
+  const [secret, point] = [pair.privateKey.subarray(-32), pair.publicKey.subarray(-32)];
   const publicBlob = Buffer.concat([stringField(keyType), stringField(point)]);
   const check = randomBytes(4);
   const body = Buffer.concat([
