@@ -12,7 +12,7 @@ import { createActionContext } from "../../src/target/action-context.ts";
 import { createTemplates } from "../../src/template/index.ts";
 import { directSandboxSystem } from "../direct/lib/sandbox-system.ts";
 
-/** Whether actions are tested over a connection (the project `direct`) instead of on the machine itself. */
+/** Whether actions are tested over a connection (test/direct/actions.test.ts) instead of on the machine itself. */
 export function testsWorkDirectly(): boolean {
   return process.env.VOLLEY_TEST_SYSTEM === "direct";
 }

@@ -1,4 +1,4 @@
-import { afterAll, beforeAll, expect } from "vitest";
+import { afterAll, expect } from "vitest";
 
 // Test files share processes: to load the sources anew for each of them took as long as a fifth of the tests.
 // A file that leaves its process changed would change what the next one tests, so it fails itself.
@@ -8,10 +8,7 @@ const state = (): unknown => ({
   umask: process.umask(),
   exitCode: process.exitCode,
 });
-let before: unknown;
-beforeAll(() => {
-  before = state();
-});
+const before = state();
 afterAll(() => {
   expect(state()).toEqual(before);
 });

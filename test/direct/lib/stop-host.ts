@@ -1,3 +1,0 @@
-import { stopSandboxHost } from "./sandbox-system.ts";
-
-stopSandboxHost();
