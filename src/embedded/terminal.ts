@@ -1,6 +1,6 @@
 import type { PseudoTtyInfo, ServerChannel } from "ssh2";
 import { quote } from "../core/shell-quote.ts";
-import { spawnOnTerminal } from "../system/local/terminal-child.ts";
+import { spawnOnTerminal } from "../system/terminal-child.ts";
 import { createChannelWriter } from "./channel-writer.ts";
 import { type ExecContext, pump, type RunningCommand, sendExit } from "./exec.ts";
 

@@ -3,7 +3,7 @@ import { mkdir, writeFile } from "node:fs/promises";
 import { homedir, userInfo } from "node:os";
 import { dirname, join } from "node:path";
 import { VolleyError } from "../core/errors.ts";
-import { spawnOnTerminal } from "../system/local/terminal-child.ts";
+import { spawnOnTerminal } from "../system/terminal-child.ts";
 import { leaveWhenSilent } from "./left-open.ts";
 import { openFileSession } from "./sftp/open-file-session.ts";
 import { SFTP_SERVER_SCRIPT } from "./sftp/server-program.ts";

@@ -3,7 +3,7 @@ import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "no
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { expect, it, onTestFinished, vi } from "vitest";
-import { spawnOnTerminal } from "../../src/system/local/terminal-child.ts";
+import { spawnOnTerminal } from "../../src/system/terminal-child.ts";
 import { createLocalTransport } from "../../src/transport/local.ts";
 import { until } from "../lib/patience.ts";
 

@@ -2,7 +2,7 @@ import { type ChildProcess, spawn } from "node:child_process";
 import { PassThrough } from "node:stream";
 import { isVolleyError, VolleyError } from "../../core/errors.ts";
 import { loginShellLine, quote } from "../../core/shell-quote.ts";
-import { spawnOnTerminal } from "../../system/local/terminal-child.ts";
+import { spawnOnTerminal } from "../../system/terminal-child.ts";
 import type { FileSession } from "../file-session.ts";
 import { sessionRefused } from "../session-refused.ts";
 import { openFileSession } from "../sftp/open-file-session.ts";

@@ -87,7 +87,7 @@ export async function accessibilityFaults(
   page: Page,
   rules: keyof typeof RULES = "all",
 ): Promise<readonly string[]> {
-  await page.evaluate(axe.source);
+  if (!(await page.evaluate<boolean>(`"axe" in window`))) await page.evaluate(axe.source);
   const violations = await page.evaluate<readonly Violation[]>(
     `axe.run(document, { runOnly: ${JSON.stringify(RULES[rules])}, resultTypes: ["violations"] })
       .then(({ violations }) => violations)`,
