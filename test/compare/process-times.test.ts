@@ -3,8 +3,13 @@ import { expect, it } from "vitest";
 import { parseTimes } from "../../src/compare/process-times.ts";
 import { runTimed, type TimedResult } from "../../src/compare/timed-process.ts";
 
-const run = (line: string, signal = new AbortController().signal): Promise<TimedResult> =>
-  runTimed({ words: ["/bin/sh", "-c", line], cwd: tmpdir(), env: process.env, signal });
+const run = (line: string): Promise<TimedResult> =>
+  runTimed({
+    words: ["/bin/sh", "-c", line],
+    cwd: tmpdir(),
+    env: process.env,
+    signal: new AbortController().signal,
+  });
 
 it("reads what shells print", () => {
   expect(parseTimes("0m0.010s 0m0.000s\n1m2.345s 0m0.5s\n")).toEqual({ userMs: 62_345, systemMs: 500 });
@@ -42,8 +47,13 @@ it("says that a program is not there", async () => {
 
 it("ends a command when it is told to, and still says what it took", async () => {
   const controller = new AbortController();
-  setTimeout(() => controller.abort(), 300);
-  const { exitCode, times } = await run("trap 'exit 9' INT; while :; do sleep 0.05; done", controller.signal);
+  const { exitCode, times } = await runTimed({
+    words: ["/bin/sh", "-c", "trap 'exit 9' INT; echo ready; while :; do sleep 0.05; done"],
+    cwd: tmpdir(),
+    env: process.env,
+    signal: controller.signal,
+    onStdout: () => controller.abort(),
+  });
   expect(exitCode).toBe(9);
   expect(times).toBeDefined();
 });
