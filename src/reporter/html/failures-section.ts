@@ -47,7 +47,7 @@ function titleOf({ outcome, started }: ReportFailure): string {
     case "unreachable":
       return "The host could not be reached";
     case "lost":
-      return "The connection was lost for good";
+      return "The end of the host’s part of the run was not seen";
     case "cancelled":
       return "The host’s part of the run was stopped";
   }

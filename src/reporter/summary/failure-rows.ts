@@ -44,12 +44,12 @@ function groupRows(group: FailureGroup, symbols: Symbols): readonly Row[] {
 }
 
 function explanation({ outcome, hosts, started }: FailureGroup): string {
-  const [it, was] = hosts.length === 1 ? ["it", "was"] : ["they", "were"];
+  const [it, its, was] = hosts.length === 1 ? ["it", "its", "was"] : ["they", "their", "were"];
   switch (outcome) {
     case "unreachable":
       return "no task was run there";
     case "lost":
-      return `the connection was lost; what ${it} ${was} doing may have gone on`;
+      return `the end of ${its} run was not seen; what ${it} ${was} doing may have gone on`;
     case "cancelled":
       return `${was} cancelled ${started ? "before the end" : `before ${it} started`}`;
     case "failed":

@@ -80,11 +80,13 @@ const YAML_OPTIONS = {
   customTags: (tags: Tags) => tags.map(asPyYaml),
 } as const;
 
-/** Tells ints (read as bigint) from whole floats, and gives dates Python's attributes. */
+/** Tells ints (read as bigint) from whole floats, and gives dates Python's attributes; `!!binary` is text, `!!set` a list. */
 function fromYaml(value: unknown): unknown {
   if (typeof value === "bigint") return integer(value);
   if (typeof value === "number") return float(value);
   if (value instanceof Date) return value.getTime() % 86_400_000 === 0 ? date(value) : datetime(value);
+  if (value instanceof Uint8Array) return bytesToText(value);
+  if (value instanceof Set) return [...value].map(fromYaml);
   if (isList(value)) return value.map(fromYaml);
   return value instanceof Map
     ? makeMap([...value].map(([key, item]) => [fromYaml(key), fromYaml(item)]))

@@ -60,7 +60,7 @@ test("a run over a few hosts at 80 columns", () => {
         connection refused
         hint: is sshd running?
 
-    ✘ db2 lost: the connection was lost; what it was doing may have gone on
+    ✘ db2 lost: the end of its run was not seen; what it was doing may have gone on
         gone for 30 s
 
     ✘ web2 failed: app : Check out
