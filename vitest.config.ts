@@ -10,11 +10,15 @@ const alias = [
   { find: /^volley\/testing$/, replacement: src("testing.ts") },
 ];
 
-/** Files that wait for hosts begin first, or the last of them would have the machine for itself. */
+/** The longest file begins first, then those that wait for hosts, or the last of them would have the machine for itself. */
 class SlowFirst extends BaseSequencer {
   override async sort(files: TestSpecification[]): Promise<TestSpecification[]> {
     const rank = ({ moduleId }: TestSpecification): number =>
-      /\/test\/(chaos|direct|e2e|transport)\//.test(moduleId) ? 0 : 1;
+      moduleId.endsWith("/test/direct/actions.test.ts")
+        ? 0
+        : /\/test\/(chaos|direct|e2e|transport)\//.test(moduleId)
+          ? 1
+          : 2;
     return (await super.sort(files)).sort((one, other) => rank(one) - rank(other));
   }
 }
