@@ -1,10 +1,7 @@
-import { readFileSync } from "node:fs";
-import { homedir } from "node:os";
 import { type Command, Option } from "commander";
 import type { BecomeOptions } from "../controller/become-settings.ts";
 import type { BecomeMethod } from "../core/become.ts";
-import { VolleyError } from "../core/errors.ts";
-import { fileReason } from "../core/file-reason.ts";
+import { readGivenPassword } from "./given-password.ts";
 
 /** Flags of commands whose hosts may ask for a password when another user is wanted. */
 export interface BecomeFlags {
@@ -44,42 +41,17 @@ export function addBecomePasswordOptions(command: Command): Command {
 export async function becomeOptions(flags: BecomeFlags): Promise<BecomeOptions> {
   const { become, becomeUser, becomeMethod } = flags;
   const wanted = becomeUser ?? become;
-  const becomePassword = await readBecomePassword(flags);
+  const becomePassword = await readGivenPassword({
+    name: "become password",
+    question: "Become password",
+    ask: flags.askBecomePass === true,
+    file: flags.becomePasswordFile,
+    variable: "VOLLEY_BECOME_PASSWORD",
+    hint: "give it with --become-password-file or VOLLEY_BECOME_PASSWORD",
+  });
   return {
     ...(wanted === undefined ? {} : { become: wanted }),
     ...(becomeMethod === undefined ? {} : { becomeMethod }),
     ...(becomePassword === undefined ? {} : { becomePassword }),
   };
-}
-
-async function readBecomePassword({
-  askBecomePass,
-  becomePasswordFile: file,
-}: BecomeFlags): Promise<string | undefined> {
-  const fromEnvironment = process.env.VOLLEY_BECOME_PASSWORD;
-  // Programs started from here have no need of it.
-  delete process.env.VOLLEY_BECOME_PASSWORD;
-  if (askBecomePass === true) {
-    const { askPassphrase } = await import("./ask.ts");
-    const password = await askPassphrase("Become password: ");
-    if (password === null) {
-      throw new VolleyError("USAGE", "there is no terminal to ask for the become password", {
-        hint: "give it with --become-password-file or VOLLEY_BECOME_PASSWORD",
-      });
-    }
-    return refuseEmpty(password, "nothing was typed");
-  }
-  if (file === undefined) return fromEnvironment === "" ? undefined : fromEnvironment;
-  let text: string;
-  try {
-    text = readFileSync(file.replace(/^~(?=\/)/, homedir()), "utf8");
-  } catch (thrown) {
-    throw new VolleyError("USAGE", `cannot read the become password from ${file}: ${fileReason(thrown)}`);
-  }
-  return refuseEmpty(text.split(/\r?\n/)[0]!, `the first line of ${file} is empty`);
-}
-
-function refuseEmpty(password: string, why: string): string {
-  if (password === "") throw new VolleyError("USAGE", `the become password is empty: ${why}`);
-  return password;
 }

@@ -1,10 +1,7 @@
-import { readFileSync } from "node:fs";
-import { homedir } from "node:os";
 import { type Command, InvalidArgumentError, Option } from "commander";
 import type { TransportsOptions } from "../controller/transports.ts";
-import { VolleyError } from "../core/errors.ts";
-import { fileReason } from "../core/file-reason.ts";
 import { HOST_KEY_POLICIES, type HostKeyPolicy } from "../transport/ssh-settings.ts";
+import { expandHome, readGivenPassword } from "./given-password.ts";
 
 /** Flags that say how hosts are reached. */
 export interface ReachFlags {
@@ -57,7 +54,14 @@ export function addReachOptions(command: Command): Command {
 export async function reachOptions(flags: ReachFlags): Promise<TransportsOptions> {
   const { user, privateKey, hostKeys, knownHosts, connectTimeout, connectRetries, sshConfig, transport } =
     flags;
-  const password = await readPassword(flags);
+  const password = await readGivenPassword({
+    name: "password",
+    question: "SSH password",
+    ask: flags.askPass === true,
+    file: flags.passwordFile ?? flags.passwordFd,
+    variable: "VOLLEY_SSH_PASSWORD",
+    hint: "give it with --password-file, --password-fd or VOLLEY_SSH_PASSWORD",
+  });
   const isInteractive = process.stdin.isTTY === true;
   const { askPassphrase } = await import("./ask.ts");
   const { askHostKeys } = await import("./ask-host-keys.ts");
@@ -74,41 +78,6 @@ export async function reachOptions(flags: ReachFlags): Promise<TransportsOptions
     ...(flags.forwardAgent === undefined ? {} : { forwardAgent: flags.forwardAgent }),
     ...(password === undefined ? {} : { password }),
   };
-}
-
-async function readPassword({ askPass, passwordFile, passwordFd }: ReachFlags): Promise<string | undefined> {
-  const fromEnvironment = process.env.VOLLEY_SSH_PASSWORD;
-  // Programs started from here have no need of it.
-  delete process.env.VOLLEY_SSH_PASSWORD;
-  if (askPass === true) {
-    const { askPassphrase } = await import("./ask.ts");
-    const password = await askPassphrase("SSH password: ");
-    if (password === null) {
-      throw new VolleyError("USAGE", "there is no terminal to ask for the password", {
-        hint: "give it with --password-file, --password-fd or VOLLEY_SSH_PASSWORD",
-      });
-    }
-    return refuseEmpty(password, "what was typed");
-  }
-  const source = passwordFile ?? passwordFd;
-  if (source === undefined) return fromEnvironment === "" ? undefined : fromEnvironment;
-  const where = typeof source === "string" ? source : `file descriptor ${source}`;
-  let text: string;
-  try {
-    text = readFileSync(typeof source === "string" ? expandHome(source) : source, "utf8");
-  } catch (thrown) {
-    throw new VolleyError("USAGE", `cannot read the password from ${where}: ${fileReason(thrown)}`);
-  }
-  return refuseEmpty(text.split(/\r?\n/)[0]!, where);
-}
-
-function refuseEmpty(password: string, where: string): string {
-  if (password === "") throw new VolleyError("USAGE", `the password is empty: ${where}`);
-  return password;
-}
-
-function expandHome(path: string): string {
-  return path.replace(/^~(?=\/)/, homedir());
 }
 
 function collectPaths(value: string, before: readonly string[] | undefined): readonly string[] {
