@@ -100,9 +100,10 @@ const floatKeys = new Map<string, Float>();
 
 /** A Float that is the same object for the same value, as keys must be. */
 export function floatKey(value: number): Float {
-  // By its text: to a Map the numbers 0 and -0 are one key.
-  const known = floatKeys.get(floatText(value)) ?? new Float(value);
-  floatKeys.set(floatText(value), known);
+  // By its text: to a Map the numbers 0 and -0 are the same key.
+  const text = floatText(value);
+  const known = floatKeys.get(text) ?? new Float(value);
+  floatKeys.set(text, known);
   return known;
 }
 

@@ -45,6 +45,6 @@ export function leaveWhenSilent(streams: readonly Readable[], leave: () => void)
     clearInterval(timer);
     leave();
   }, PIECE_MS);
-  // They may have ended before the process.
+  // The streams may have ended before the process.
   stopWhenEnded();
 }

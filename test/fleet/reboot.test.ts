@@ -173,7 +173,7 @@ ExecStop=/bin/sleep 4
       [first.name, "ok", undefined],
       [second.name, "ok", undefined],
     ]);
-    // What failed is done again; what is secret is known to be done, though no event tells of it.
+    // The failed task is done again; a secret task is known to be done, though no event tells of it.
     expect(traces(first)).toEqual(words("before secret ignored ignored after handler last"));
     const restart = resumed.events.find(
       (event) => event.type === "task:end" && event.host === first.name && event.name === "Restart the host",

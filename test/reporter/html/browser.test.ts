@@ -50,7 +50,7 @@ describe.skipIf(CHROMIUM === undefined)("in Chromium", { timeout: 240_000 }, () 
     ["a hostile run", renderRunPage(hostileRun())],
   ])("%s passes axe's checks of WCAG 2.1 AA, light and dark", async (_, html) => {
     const { page } = await browser.open(html, { colorScheme: "light" });
-    // What is shown on demand counts too.
+    // Details that are closed at first count too.
     await page.evaluate(`document.querySelectorAll("details").forEach((each) => { each.open = true; })`);
     const host = page.locator(".open-host").first();
     if ((await host.count()) > 0) await host.click();

@@ -82,7 +82,7 @@ const RULES = {
   contrast: { type: "rule", values: ["color-contrast"] },
 };
 
-/** What axe finds wrong with a page by WCAG 2.1, level AA: a line each. Another theme changes contrasts alone. */
+/** The faults axe finds in a page by WCAG 2.1, level AA: a line each. Another theme changes contrasts alone. */
 export async function accessibilityFaults(
   page: Page,
   rules: keyof typeof RULES = "all",
