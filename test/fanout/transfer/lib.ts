@@ -1,7 +1,7 @@
 import { mkdirSync, mkdtempSync, readdirSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
-import { afterEach, beforeEach } from "vitest";
+import { afterEach, beforeEach, expect } from "vitest";
 import type { FanOutHost } from "../../../src/fanout/exec-host.ts";
 import { getFromHosts } from "../../../src/fanout/transfer/get.ts";
 import { scanLocalTree } from "../../../src/fanout/transfer/local-tree.ts";
@@ -112,4 +112,26 @@ export function scratchDirectory(): () => string {
     for (const path of made.splice(0)) rmSync(path, { recursive: true, force: true });
   });
   return make;
+}
+
+/** More than connections hold on the way. */
+export const BYTES = 6_000_000;
+
+/** Puts a file as `big`, and cuts the connection in the middle; gives the path of what was left over. */
+export async function cutPut(
+  hosts: Hosts,
+  source: string,
+  host: { readonly home: string; dropConnections(): void },
+): Promise<string> {
+  let isCut = false;
+  const { results } = await put(hosts, [source], "big", {
+    onProgress: (_host, bytes) => {
+      if (bytes > BYTES / 2 && !isCut) host.dropConnections();
+      isCut ||= bytes > BYTES / 2;
+    },
+  });
+  expect(results[0]?.outcome).toBe("lost");
+  const [part, ...others] = partsIn(host.home);
+  expect([part === undefined, others]).toEqual([false, []]);
+  return part!;
 }
