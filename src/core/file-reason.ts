@@ -8,6 +8,8 @@ const REASONS: Readonly<Record<string, string>> = {
   EMFILE: "too many files are open",
   ENAMETOOLONG: "its name is too long",
   EBADF: "it is not open",
+  // A descriptor of Node.js itself, for instance.
+  EINVAL: "it cannot be read from",
 };
 
 /** Why a file of this machine cannot be read, in words: Node's own name the system call, too. */
