@@ -9,7 +9,7 @@ const REASONS: Readonly<Record<string, string>> = {
   ENAMETOOLONG: "its name is too long",
   EBADF: "it is not open",
   // A descriptor of Node.js itself, for instance.
-  EINVAL: "it cannot be read from",
+  EINVAL: "it is no file",
 };
 
 /** Why a file of this machine cannot be read, in words: Node's own name the system call, too. */
