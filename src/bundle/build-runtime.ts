@@ -1,13 +1,13 @@
 import { readFile } from "node:fs/promises";
+import { basename, dirname, resolve } from "node:path";
 import { fileURLToPath } from "node:url";
 import { promisify } from "node:util";
 import { brotliCompress, constants } from "node:zlib";
 import { build, type Plugin } from "esbuild";
 import { refuseForbidden } from "./forbidden.ts";
 import type { RuntimeFiles } from "./runtime.ts";
-import { TRIM_NUNJUCKS } from "./trim-nunjucks.ts";
 
-/** What each part is built from: a file of Volley's source, or a line of code. */
+/** The source of each part: a file of Volley's, or a line of code. */
 const SOURCES: Readonly<Record<keyof RuntimeFiles, { readonly file: string } | { readonly code: string }>> = {
   bootstrap: { file: "target/boot/bootstrap.ts" },
   runner: { file: "target/entry.ts" },
@@ -15,62 +15,10 @@ const SOURCES: Readonly<Record<keyof RuntimeFiles, { readonly file: string } | {
   yaml: { code: 'export { parse, parseAllDocuments } from "yaml";' },
 };
 
-/** What `volley doc` shows of an action, at the place where every action has it. */
-const DOCUMENTATION = /^ {2}doc:\s+(?:`(?:\\[\s\S]|[^`\\])*`|"(?:\\.|[^"\\])*"),$/m;
-
-/** What `volley doc` shows of a parameter: sentences that begin with a capital letter, as no message of an action does. */
-const PARAMETER_DOCUMENTATION = /"[A-Z`](?:\\.|[^"\\\n])*\.`?"(?=[,)\s])/g;
-
-/** The examples, at the place where every action has them. */
-const EXAMPLES = /^ {2}examples: (?:\[[^\n]*\]|\[\n[\s\S]*?\n {2}\]),$/m;
-
-/** Leaves the actions' documentation out of the runner: nobody reads it on a host. */
-const WITHOUT_DOCUMENTATION: Plugin = {
-  name: "without-documentation",
-  setup: ({ onLoad }) => {
-    onLoad({ filter: /[\\/]src[\\/]actions[\\/](?:lib[\\/])?[\w-]+\.ts$/ }, async ({ path }) => ({
-      contents: (await readFile(path, "utf8"))
-        .replace(DOCUMENTATION, '  doc: "",')
-        .replace(EXAMPLES, "")
-        .replace(PARAMETER_DOCUMENTATION, '""'),
-      loader: "ts",
-    }));
-  },
-};
-
-/** Makes the template part ask for the YAML reader when it first reads YAML, instead of holding it. */
-const LATE_YAML: Plugin = {
-  name: "late-yaml",
-  setup: ({ onResolve, onLoad }) => {
-    onResolve({ filter: /^yaml$/ }, ({ namespace }) =>
-      namespace === "late" ? { path: "yaml", external: true } : { path: "yaml", namespace: "late" },
-    );
-    onLoad({ filter: /.*/, namespace: "late" }, () => ({
-      contents: `
-        exports.parse = (...given) => require("yaml").parse(...given);
-        exports.parseAllDocuments = (...given) => require("yaml").parseAllDocuments(...given);`,
-    }));
-  },
-};
-
-/** The files of target/shared-core.ts, which the template part asks the runner for. */
-const SHARED_CORE: Plugin = {
-  name: "shared-core",
-  setup: ({ onResolve }) => {
-    onResolve(
-      { filter: /[\\/](?:errors|json-text|lossless-text|plain-vars|python-regex|value)\.ts$/ },
-      ({ path, resolveDir }) =>
-        /[\\/]core(?:[\\/]|$)/.test(path.startsWith("./") ? resolveDir : path)
-          ? { path: "core", external: true }
-          : undefined,
-    );
-  },
-};
-
 const QUICK_QUALITY = 5;
 
 /**
- * Builds the parts from Volley's own source below `sourceDirectory` (a file URL that ends with a slash); `quick` packs
+ * Build the parts from Volley's own source below `sourceDirectory` (a file URL that ends with a slash). `quick` packs
  * them less tightly, in a fiftieth of the time.
  */
 export async function buildRuntime(
@@ -111,11 +59,11 @@ async function buildPart(name: keyof RuntimeFiles, sourceDirectory: string): Pro
     metafile: true,
     platform: "node",
     format: "cjs",
-    // Old versions must at least be able to say that they are too old.
+    // An old Node must at least be able to say that it is too old.
     target: name === "bootstrap" ? "node6" : "node18",
     plugins:
       name === "template"
-        ? [LATE_YAML, SHARED_CORE, TRIM_NUNJUCKS]
+        ? [LATE_YAML, withoutSharedCore(sourceDirectory), TRIM_NUNJUCKS]
         : name === "runner"
           ? [WITHOUT_DOCUMENTATION]
           : [],
@@ -127,3 +75,121 @@ async function buildPart(name: keyof RuntimeFiles, sourceDirectory: string): Pro
   refuseForbidden(result.metafile, output!.entryPoint!, true);
   return Buffer.from(result.outputFiles[0]!.contents);
 }
+
+/** The documentation of an action, where every action has it. */
+const DOCUMENTATION = /^ {2}doc:\s+(?:`(?:\\[\s\S]|[^`\\])*`|"(?:\\.|[^"\\])*"),$/m;
+
+/** The documentation of a parameter: sentences that begin with a capital letter, as no message of an action does. */
+const PARAMETER_DOCUMENTATION = /"[A-Z`](?:\\.|[^"\\\n])*\.`?"(?=[,)\s])/g;
+
+/** The examples of an action, where every action has them. */
+const EXAMPLES = /^ {2}examples: (?:\[[^\n]*\]|\[\n[\s\S]*?\n {2}\]),$/m;
+
+/** Leave the actions' documentation, which `volley doc` shows, out of the runner: nobody reads it on a host. */
+const WITHOUT_DOCUMENTATION: Plugin = {
+  name: "without-documentation",
+  setup: ({ onLoad }) => {
+    onLoad({ filter: /[\\/]src[\\/]actions[\\/](?:[\w-]+[\\/])*[\w-]+\.ts$/ }, async ({ path }) => ({
+      contents: (await readFile(path, "utf8"))
+        .replace(DOCUMENTATION, '  doc: "",')
+        .replace(EXAMPLES, "")
+        .replace(PARAMETER_DOCUMENTATION, '""'),
+      loader: "ts",
+    }));
+  },
+};
+
+/** Make the template part require the YAML reader when it first reads YAML, instead of holding it. */
+const LATE_YAML: Plugin = {
+  name: "late-yaml",
+  setup: ({ onResolve, onLoad }) => {
+    onResolve({ filter: /^yaml$/ }, ({ namespace }) =>
+      namespace === "late" ? { path: "yaml", external: true } : { path: "yaml", namespace: "late" },
+    );
+    onLoad({ filter: /.*/, namespace: "late" }, () => ({
+      contents: `
+        exports.parse = (...given) => require("yaml").parse(...given);
+        exports.parseAllDocuments = (...given) => require("yaml").parseAllDocuments(...given);`,
+    }));
+  },
+};
+
+/** Leave out of the template part the files that target/shared-core.ts lists: the runner gives them to it. */
+function withoutSharedCore(sourceDirectory: string): Plugin {
+  const list = fileURLToPath(new URL("target/shared-core.ts", sourceDirectory));
+  return {
+    name: "without-shared-core",
+    setup: async ({ onResolve }) => {
+      const text = await readFile(list, "utf8");
+      const shared = new Set(
+        [...text.matchAll(/^export \* from "(.+)";$/gm)].map(([, path = ""]) => resolve(dirname(list), path)),
+      );
+      onResolve({ filter: /\.ts$/ }, ({ path, resolveDir }) =>
+        shared.has(resolve(resolveDir, path)) ? { path: "core", external: true } : undefined,
+      );
+    },
+  };
+}
+
+/**
+ * The methods of nunjucks' parser that template/ uses without overriding them, and the methods that these call. Of
+ * lexer.js template/ uses the constants only.
+ */
+const METHODS: Readonly<Record<string, readonly string[]>> = {
+  "lexer.js": [],
+  "parser.js": [
+    "init",
+    "nextToken",
+    "peekToken",
+    "pushToken",
+    "skipValue",
+    "skipSymbol",
+    "advanceAfterVariableEnd",
+    "parseWithContext",
+    "parseUntilBlocks",
+    "parse",
+    "parseAsRoot",
+  ],
+};
+
+/** A method, from its name to the closing brace in the same column. */
+const METHOD = /^ {2}_proto\.(\w+) = function [\s\S]*?^ {2}\}/gm;
+
+/** The exports at the end of runtime.js. */
+const EXPORTS = /^module\.exports = \{[\s\S]*\}/m;
+
+/** The part of lib.js that object.js uses, in today's JavaScript. Only the parts left out use the rest. */
+const LIB = "exports.keys = Object.keys; exports._assign = Object.assign;";
+
+function withMethods(file: string, text: string): string {
+  const missing = new Set(METHODS[file]);
+  const trimmed = text.replace(METHOD, (method, name: string) => (missing.delete(name) ? method : ""));
+  if (missing.size > 0 || trimmed === text)
+    throw new Error(
+      `nunjucks' ${file} is not as expected: ${[...missing].join(", ") || "methods"} not found`,
+    );
+  return trimmed;
+}
+
+function withFrameOnly(file: string, text: string): string {
+  // As an ES module, from which the bundler drops unused code.
+  const trimmed = text.replace(EXPORTS, "export default { Frame }");
+  if (trimmed === text) throw new Error(`nunjucks' ${file} is not as expected: exports not found`);
+  return trimmed;
+}
+
+/**
+ * Leave out of nunjucks, whose version is pinned, the parts that template/ does not use: most of it. A bundler cannot
+ * find them by itself, because nunjucks uses prototypes and CommonJS.
+ */
+const TRIM_NUNJUCKS: Plugin = {
+  name: "trim-nunjucks",
+  setup: ({ onLoad }) => {
+    onLoad({ filter: /[\\/]nunjucks[\\/]src[\\/]lib\.js$/ }, () => ({ contents: LIB, loader: "js" }));
+    onLoad({ filter: /[\\/]nunjucks[\\/]src[\\/](?:lexer|parser|runtime)\.js$/ }, async ({ path }) => {
+      const file = basename(path);
+      const text = await readFile(path, "utf8");
+      return { contents: (file === "runtime.js" ? withFrameOnly : withMethods)(file, text), loader: "js" };
+    });
+  },
+};

@@ -1,31 +1,28 @@
 import { createHash } from "node:crypto";
 import { basename } from "node:path";
 import { isRecord } from "../core/json.ts";
-import { BUNDLE_FORMAT, type Manifest } from "../core/manifest.ts";
+import { BUNDLE_FORMAT, type Manifest, NO_USABLE_NODE_EXIT } from "../core/manifest.ts";
+import { type AssetEntry, collectAssets } from "./assets.ts";
 import { type Fingerprint, isFresh, openSlot } from "./cache.ts";
-import { collectAssets } from "./collect-assets.ts";
-import type { LoadedPlaybook } from "./load-playbook.ts";
-import { preludeText } from "./prelude.ts";
-import { loadRuntime, RUNTIME_NAMES, type RuntimeFiles } from "./runtime.ts";
-import { volleyVersion } from "./version.ts";
-import type { ZipEntry } from "./zip.ts";
+import type { LoadedPlaybook } from "./playbook.ts";
+import { loadRuntime, RUNTIME_NAMES, type RuntimeFiles, volleyVersion } from "./runtime.ts";
 
 /** The executable file. */
 export interface Bundle {
   /** SHA-256 of its bytes, in hex. */
   readonly id: string;
   readonly bytes: Buffer;
-  /** True when nothing had changed since it was last built. */
+  /** True when the bundle of the last time was still up to date. */
   readonly reused: boolean;
-  /** Whether the playbook, its files or the vars say anything of the inventory's groups: every host is then told them all. */
+  /** Whether the playbook, its files or the vars mention the inventory's groups: every host then gets the names of all hosts. */
   readonly asksForGroups: boolean;
 }
 
-/** What a bundle is made for. */
+/** What a bundle is built for. */
 export interface BuildOptions {
-  /** The hosts of a bundle that is carried to them, which is never cached; they are told the inventory's groups where asked for. */
+  /** The hosts of a bundle that is carried to them. Such a bundle is never cached. Absent: a bundle for a run. */
   readonly hosts?: (asksForGroups: boolean) => NonNullable<Manifest["hosts"]>;
-  /** The vars its templates may meet: Jinja text in them decides what must ride along. */
+  /** The vars that templates may meet: Jinja text in them decides which parts the bundle needs. */
   readonly vars: Iterable<unknown>;
 }
 
@@ -34,13 +31,13 @@ const FILES = { bundle: "bundle.run", state: "bundle.json" } as const;
 interface BundleState {
   readonly id: string;
   readonly assets: Fingerprint;
-  /** Digest of everything else that goes in. */
+  /** Digest of all other inputs. */
   readonly parts: string;
-  /** Whether the assets say anything of groups. */
+  /** Whether the assets mention groups. */
   readonly groups: boolean;
 }
 
-/** Makes the bundle of a playbook, or takes the one made last time when nothing has changed. */
+/** Build the bundle of a playbook, or reuse the one of the last time when its inputs are unchanged. */
 export async function buildBundle(loaded: LoadedPlaybook, { hosts, vars }: BuildOptions): Promise<Bundle> {
   const slot = openSlot(loaded.project.file);
   const runtime = await loadRuntime();
@@ -52,7 +49,7 @@ export async function buildBundle(loaded: LoadedPlaybook, { hosts, vars }: Build
     const state = slot.readJson<BundleState>(FILES.state);
     if (state !== undefined && state.parts === parts && isFresh(state.assets)) {
       const bytes = slot.readBytes(FILES.bundle);
-      // One of an earlier version does not say: then all are told.
+      // The state of an earlier version does not record it: assume that the assets mention groups.
       const asksForGroups = askedFor || state.groups !== false;
       if (bytes !== undefined && digest(bytes) === state.id)
         return { id: state.id, bytes, reused: true, asksForGroups };
@@ -65,7 +62,6 @@ export async function buildBundle(loaded: LoadedPlaybook, { hosts, vars }: Build
     assets.entries.some(({ content }) => content.includes(YAML_FILTER));
   const groups = assets.entries.some(({ content }) => content.includes("groups"));
   const asksForGroups = askedFor || groups;
-  const { zipBehind } = await import("./zip.ts");
   const bytes = await zipBehind(Buffer.from(preludeText(runtime.bootstrap.toString("utf8"))), [
     text("manifest.json", JSON.stringify(makeManifest(loaded, hosts?.(asksForGroups)))),
     text("playbook.js", code),
@@ -83,15 +79,15 @@ export async function buildBundle(loaded: LoadedPlaybook, { hosts, vars }: Build
   return { id, bytes, reused: false, asksForGroups };
 }
 
-/** The filters that read YAML, `from_yaml` and `from_yaml_all`, are the only use of a reader a quarter of the bundle's size. */
+/** The filters `from_yaml` and `from_yaml_all`: the only users of the YAML reader, which is a quarter of the bundle. */
 const YAML_FILTER = "from_yaml";
 
 /** The word as templates write it, `groups['web']`. */
 const GROUPS = /\bgroups\b/;
-/** In code neither a host's own, `host.groups`, nor what actions such as `user` are given: `groups: ["sudo"]`. */
+/** The word in code, except for a host's own `host.groups` and parameters of actions such as `user`: `groups: ["sudo"]`. */
 const GROUPS_IN_CODE = /(?<!\bhost\.)\bgroups\b(?!:\s*["'`[])/;
 
-/** Whether something holds for a text among values, at any depth. */
+/** Whether any text among values, at any depth, meets a condition. */
 function someText(values: Iterable<unknown>, holds: (text: string) => boolean): boolean {
   for (const value of values) {
     if (
@@ -104,6 +100,12 @@ function someText(values: Iterable<unknown>, holds: (text: string) => boolean): 
       return true;
   }
   return false;
+}
+
+/** One file of the zip. */
+interface ZipEntry extends AssetEntry {
+  /** True for content that is compressed already. */
+  readonly packed?: boolean;
 }
 
 function text(name: string, content: string): ZipEntry {
@@ -130,4 +132,68 @@ function makeManifest({ project, playbook }: LoadedPlaybook, hosts: Manifest["ho
     })),
     ...(hosts === undefined ? {} : { hosts }),
   };
+}
+
+/**
+ * The shell script that a bundle starts with: it finds Node and gives it the bootstrap. POSIX sh, started as `sh FILE`
+ * so that a `noexec` file system does not matter. Under `sudo` the home may be another account's: its Node is not run.
+ *
+ * NODE_EXTRA_CA_CERTS and NODE_OPTIONS are unset: the first costs 50 ms at every start of Node, and the second may hold
+ * options that a bundle must not be started with.
+ */
+function preludeText(bootstrap: string): string {
+  if (bootstrap.includes("'"))
+    throw new Error("the bootstrap holds an apostrophe: the prelude cannot quote it");
+  return `#!/bin/sh
+# A Volley bundle: this script, then a zip (unzip -l shows it). Run it as: sh FILE --help
+unset NODE_OPTIONS NODE_EXTRA_CA_CERTS
+for n in "$VOLLEY_NODE" "$HOME/.cache/volley/node/bin/node" node nodejs /usr/local/bin/node /opt/node/bin/node; do
+  case $n in "$HOME/.cache/"*) [ -O "$HOME/.cache/volley" ] || continue;; esac
+  [ -n "$n" ] && command -v "$n" >/dev/null 2>&1 && exec "$n" -e '${bootstrap.trim()}' -- "$0" "$@"
+done
+echo "volley: no Node found on this machine (PATH is $PATH); install Node 18 or newer, or set VOLLEY_NODE to one" >&2
+exit ${NO_USABLE_NODE_EXIT}
+`;
+}
+
+/** The earliest time a zip can hold, used for every entry: the same input then gives the same bytes. */
+const EPOCH = new Date("1980-01-01T00:00:00Z");
+
+const END_OF_DIRECTORY_BYTES = 22;
+const ENTRY_HEADER_BYTES = 46;
+
+/** Zip entries, sorted by name, and put `prefix` before them such that zip readers still open the whole file. */
+async function zipBehind(prefix: Buffer, entries: readonly ZipEntry[]): Promise<Buffer> {
+  const { ZipArchive } = await import("archiver");
+  const archive = new ZipArchive({ zlib: { level: 9 } });
+  const chunks: Buffer[] = [prefix];
+  const done = new Promise<void>((resolve, reject) => {
+    archive.on("data", (chunk: Buffer) => chunks.push(chunk));
+    archive.once("end", resolve);
+    archive.once("error", reject);
+  });
+  const sorted = [...entries].sort((a, b) => (a.name < b.name ? -1 : 1));
+  for (const { name, content, mode, packed: isPacked = false } of sorted) {
+    archive.append(content, { name, mode, date: EPOCH, store: isPacked });
+  }
+  await archive.finalize();
+  await done;
+  const whole = Buffer.concat(chunks);
+  shiftOffsets(whole, prefix.length);
+  return whole;
+}
+
+/** Make the zip's offsets, which count from its first byte, count from the file's first byte. */
+function shiftOffsets(whole: Buffer, by: number): void {
+  const end = whole.length - END_OF_DIRECTORY_BYTES;
+  const directory = whole.readUInt32LE(end + 16) + by;
+  whole.writeUInt32LE(directory, end + 16);
+  for (let at = directory; at < end; ) {
+    whole.writeUInt32LE(whole.readUInt32LE(at + 42) + by, at + 42);
+    at +=
+      ENTRY_HEADER_BYTES +
+      whole.readUInt16LE(at + 28) +
+      whole.readUInt16LE(at + 30) +
+      whole.readUInt16LE(at + 32);
+  }
 }

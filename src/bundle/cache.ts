@@ -4,15 +4,10 @@ import { homedir } from "node:os";
 import { join } from "node:path";
 import { openOwnFiles } from "../system/own-files.ts";
 
-/** What a cached build was made from: paths with the times, sizes and modes they had. */
+/** The inputs of a cached build: paths with their times, sizes and modes. */
 export type Fingerprint = Readonly<Record<string, readonly [mtimeMs: number, size: number, mode: number]>>;
 
-/** The controller's cache directory: `$XDG_CACHE_HOME/volley`, default `~/.cache/volley`. */
-export function cacheDirectory(env: NodeJS.ProcessEnv = process.env): string {
-  return join(env.XDG_CACHE_HOME || join(env.HOME || homedir(), ".cache"), "volley");
-}
-
-/** The times and sizes of files and directories now; a path that is gone has none. */
+/** Take the fingerprint of files and directories as they are now. A missing path has no entry. */
 export function fingerprint(paths: Iterable<string>): Fingerprint {
   const found: Record<string, Fingerprint[string]> = {};
   for (const path of paths) {
@@ -22,7 +17,7 @@ export function fingerprint(paths: Iterable<string>): Fingerprint {
   return found;
 }
 
-/** Whether everything is as it was when a fingerprint was taken. */
+/** Whether every path of a fingerprint is still as it was. */
 export function isFresh(taken: Fingerprint): boolean {
   const now = fingerprint(Object.keys(taken));
   return Object.entries(taken).every(
@@ -31,16 +26,16 @@ export function isFresh(taken: Fingerprint): boolean {
   );
 }
 
-/** A directory of the cache, for one key. */
+/** The cache directory of one key. */
 export interface CacheSlot {
-  /** A value written as JSON, or undefined when there is none that can be read. */
+  /** Read a value that was written as JSON; undefined when the file is missing or unreadable. */
   readJson<T>(name: string): T | undefined;
   readBytes(name: string): Buffer | undefined;
-  /** Writes atomically; a cache that cannot be written costs time, not the run. */
+  /** Write atomically. A cache that cannot be written costs time, not the run: this never fails. */
   write(name: string, content: string | Uint8Array): void;
 }
 
-/** Opens the slot of a key below `builds`; what another account may have written is no cache. */
+/** Open the slot of a key below `builds`. Files that another account may have written are ignored. */
 export function openSlot(key: string): CacheSlot {
   const hash = createHash("sha256").update(key).digest("hex").slice(0, 24);
   const { read, write } = openOwnFiles(fs, cacheDirectory(), join("builds", hash));
@@ -55,4 +50,9 @@ export function openSlot(key: string): CacheSlot {
     },
     write,
   };
+}
+
+/** The controller's cache directory: `$XDG_CACHE_HOME/volley`, default `~/.cache/volley`. */
+function cacheDirectory(env: NodeJS.ProcessEnv = process.env): string {
+  return join(env.XDG_CACHE_HOME || join(env.HOME || homedir(), ".cache"), "volley");
 }

@@ -1,23 +1,27 @@
-import { createRequire } from "node:module";
-import { dirname, relative, resolve, sep } from "node:path";
+import { createRequire, SourceMap } from "node:module";
+import { basename, dirname, relative, resolve, sep } from "node:path";
+import { Script } from "node:vm";
 import type { BuildFailure, BuildResult, Message, Plugin } from "esbuild";
-import { VolleyError } from "../core/errors.ts";
+import { isVolleyError, type SourceLocation, VolleyError } from "../core/errors.ts";
 import { refuseForbidden } from "./forbidden.ts";
 
 /** A TypeScript file and all it imports, as one CommonJS module that requires only `volley` and Node's own modules. */
 export interface Compiled {
   readonly code: string;
-  /** Source map of `code`, as JSON; it stays on the controller. */
+  /** Source map of `code`, as JSON. It stays on the controller. */
   readonly map: string;
-  /** Every file that went in, as absolute paths. */
+  /** The source files, as absolute paths. */
   readonly inputs: readonly string[];
-  /** The directories of the files that define roles and plays, by the name their assets have in the bundle. */
+  /** The directories of the files that define roles and plays, by the name that their assets have in the bundle. */
   readonly directories: Readonly<Record<string, string>>;
 }
 
+/** The name of a compiled file in stacks, on the controller and on hosts. */
+const FILE_NAME = "volley/playbook.js";
+
 const SELF = "volley-self";
 
-/** Compiles a playbook or an inventory. Fails with `BUILD_FAILED` (and file and line) or `BUNDLE_FORBIDDEN`. */
+/** Compile a playbook or an inventory. Fails with `BUILD_FAILED` (and file and line) or `BUNDLE_FORBIDDEN`. */
 export async function compile(entry: string, projectDirectory: string): Promise<Compiled> {
   const { build } = await import("esbuild");
   const directories: Record<string, string> = {};
@@ -32,7 +36,7 @@ export async function compile(entry: string, projectDirectory: string): Promise<
       minifyWhitespace: true,
       minifySyntax: true,
       platform: "node",
-      // Read as nothing here, so that the refusal of them can name the chain of imports.
+      // Native modules are accepted here so that `refuseForbidden` can name the chain of imports.
       loader: { ".node": "empty" },
       format: "cjs",
       target: "node18",
@@ -43,7 +47,7 @@ export async function compile(entry: string, projectDirectory: string): Promise<
       outfile: resolve(projectDirectory, "playbook.js"),
       logLevel: "silent",
       plugins: [volleyModule(projectDirectory, dirname(entry), directories)],
-      // What a playbook shares with Volley, such as valibot, need not be installed beside it.
+      // Packages that a playbook shares with Volley, such as valibot, need not be installed beside it.
       nodePaths: createRequire(import.meta.url).resolve.paths("valibot") ?? [],
       tsconfigRaw: { compilerOptions: { verbatimModuleSyntax: true } },
     });
@@ -63,8 +67,8 @@ export async function compile(entry: string, projectDirectory: string): Promise<
 }
 
 /**
- * `volley` is given at run time. Each file that imports it gets a module of its own, whose `defineRole` and its like
- * know the directory the file lies in: that is where the role's assets are.
+ * Leave `volley` to be given at run time. Each file that imports it gets a module of its own, whose `defineRole`,
+ * `definePlay` and `definePlaybook` know the directory of that file: the role's assets are there.
  */
 function volleyModule(
   projectDirectory: string,
@@ -102,8 +106,8 @@ function volleyModule(
 }
 
 /**
- * What a part of a role's path is called in the bundle: one outside the playbook's directory must not climb out of the
- * bundle's own tree, nor take the place of one inside that is called so.
+ * The name of one part of a role's path in the bundle. A role outside the playbook's directory must not climb out of the
+ * bundle's own tree, nor take the place of a directory inside that has the same name.
  */
 function nameSegment(segment: string): string {
   if (segment === "..") return "_";
@@ -125,4 +129,92 @@ function explainFailure(thrown: unknown): unknown {
       ? {}
       : { location: { file: location.file, line: location.line, column: location.column + 1 } }),
   });
+}
+
+/** The default time limit of an evaluation: nobody waits for a file that never ends. */
+const LIMIT_MS = 30_000;
+
+/**
+ * Run a compiled file on the controller and return its default export. An error that it throws gets its place in the
+ * source. `print` is the `console` that the file sees. Fails with `PLAYBOOK_INVALID` after `limitMs` (default: 30 s).
+ */
+export function evaluate(
+  compiled: Pick<Compiled, "code" | "map">,
+  file: string,
+  volley: unknown,
+  print: Pick<Console, "log"> = console,
+  limitMs = LIMIT_MS,
+): unknown {
+  const wrapper = "(function(exports,require,module,console){";
+  const script = new Script(`${wrapper}${compiled.code}\n})`, {
+    filename: FILE_NAME,
+    columnOffset: -wrapper.length,
+  });
+  const require = createRequire(file);
+  const module: { exports: { readonly default?: unknown } } = { exports: {} };
+  try {
+    const run = script.runInThisContext() as (
+      exports: unknown,
+      require: (id: string) => unknown,
+      module: unknown,
+      console: unknown,
+    ) => void;
+    callWithin(limitMs, () =>
+      run(module.exports, (id) => (id === "volley" ? volley : require(id)), module, print),
+    );
+  } catch (thrown) {
+    if ((thrown as NodeJS.ErrnoException | null)?.code === "ERR_SCRIPT_EXECUTION_TIMEOUT") {
+      throw new VolleyError(
+        "PLAYBOOK_INVALID",
+        `${basename(file)} has not ended within ${limitMs / 1000} s: does it wait, or loop forever?`,
+        { cause: thrown, hint: "work that takes long belongs into a role's `tasks`, which run on the host" },
+      );
+    }
+    throw locate(thrown, compiled.map);
+  }
+  return module.exports.default;
+}
+
+/** Call a function under a time limit that also ends an endless loop: V8 has such a limit for scripts only. */
+function callWithin(timeout: number, call: () => void): void {
+  const name = "volley.callWithin";
+  Object.defineProperty(globalThis, Symbol.for(name), { value: call, configurable: true });
+  try {
+    new Script(`globalThis[Symbol.for("${name}")]()`).runInThisContext({ timeout });
+  } finally {
+    Reflect.deleteProperty(globalThis, Symbol.for(name));
+  }
+}
+
+/** The error with its place in the user's source, where the stack has it. */
+export function locate(thrown: unknown, map: string): unknown {
+  if (!(thrown instanceof Error)) return thrown;
+  const location = locateStack(thrown.stack, map);
+  if (isVolleyError(thrown)) {
+    if (thrown.location !== undefined || location === undefined) return thrown;
+    return new VolleyError(thrown.code, thrown.message, {
+      cause: thrown,
+      location,
+      ...(thrown.hint === undefined ? {} : { hint: thrown.hint }),
+    });
+  }
+  return new VolleyError("PLAYBOOK_INVALID", `${thrown.name}: ${thrown.message}`, {
+    cause: thrown,
+    ...(location === undefined ? {} : { location }),
+  });
+}
+
+const FRAMES = new RegExp(`${FILE_NAME.replace(".", "\\.")}:(\\d+):(\\d+)`, "g");
+
+/** The place in the user's source of the first stack frame that is the user's own. */
+export function locateStack(stack: string | undefined, map: string): SourceLocation | undefined {
+  const frames = [...(stack ?? "").matchAll(FRAMES)];
+  if (frames.length === 0) return undefined;
+  const sources = new SourceMap(JSON.parse(map));
+  for (const [, line, column] of frames) {
+    const entry = sources.findEntry(Number(line) - 1, Number(column) - 1);
+    if (!("originalSource" in entry) || entry.originalSource.startsWith(SELF)) continue;
+    return { file: entry.originalSource, line: entry.originalLine + 1, column: entry.originalColumn + 1 };
+  }
+  return undefined;
 }

@@ -26,7 +26,7 @@ const FORBIDDEN_FOLDERS = [
   "secrets",
 ];
 
-/** Why an input cannot be in the build; undefined when it can. */
+/** The reason why an input cannot be in the build; undefined for one that can. */
 function whyForbidden(input: string, ownSource: boolean): string | undefined {
   const parts = input.split("/");
   const modules = parts.lastIndexOf("node_modules");
@@ -39,8 +39,8 @@ function whyForbidden(input: string, ownSource: boolean): string | undefined {
 }
 
 /**
- * Fails with `BUNDLE_FORBIDDEN`, and the chain of imports, when something in a build belongs to the
- * controller; `ownSource` says that the build is of Volley itself.
+ * Fail with `BUNDLE_FORBIDDEN`, and the chain of imports, when an input of a build belongs to the controller.
+ * `ownSource` is true for a build of Volley itself.
  */
 export function refuseForbidden({ inputs }: Metafile, entry: string, ownSource: boolean): void {
   const importers = new Map<string, string>();

@@ -1,17 +1,18 @@
 import { existsSync, readFileSync } from "node:fs";
+import { createRequire } from "node:module";
 import { fileURLToPath } from "node:url";
 
-/** The parts every bundle has, whatever its playbook, as they lie in it: all but the bootstrap packed with Brotli. */
+/** The parts that every bundle has, whatever its playbook, as they lie in it: all but the bootstrap packed with Brotli. */
 export interface RuntimeFiles {
   /** Text without apostrophes. */
   readonly bootstrap: Buffer;
   readonly runner: Buffer;
   readonly template: Buffer;
-  /** The YAML reader, which few templates need: it is loaded by the first that does. */
+  /** The YAML reader. Few templates need it: the first that does loads it. */
   readonly yaml: Buffer;
 }
 
-/** The names the parts have in the package. */
+/** The names of the parts in the package. */
 export const RUNTIME_NAMES = {
   bootstrap: "bootstrap.js",
   runner: "runner.js.br",
@@ -21,7 +22,7 @@ export const RUNTIME_NAMES = {
 
 let built: Promise<RuntimeFiles> | undefined;
 
-/** The parts every bundle has: from the installed package, or built from source in a checkout that runs from source. */
+/** Load the parts that every bundle has: from the installed package, or built from source in a checkout that runs from source. */
 export function loadRuntime(): Promise<RuntimeFiles> {
   built ??= readOrBuild();
   return built;
@@ -42,11 +43,33 @@ async function readOrBuild(): Promise<RuntimeFiles> {
   };
 }
 
-/** Where the package keeps the built parts; undefined when Volley runs from source. */
+/** The directory of the built parts in the package; undefined when Volley runs from source. */
 function runtimeDirectory(): URL | undefined {
   if (import.meta.url.endsWith(".ts")) return undefined;
   // Chunks lie at differing depths below dist.
   return ["./target/", "../target/", "../../target/"]
     .map((candidate) => new URL(candidate, import.meta.url))
     .find((directory) => existsSync(fileURLToPath(new URL(RUNTIME_NAMES.runner, directory))));
+}
+
+let version: string | undefined;
+
+/** Volley's own version, from its package.json. */
+export function volleyVersion(): string {
+  version ??= readVersion();
+  return version;
+}
+
+function readVersion(): string {
+  const require = createRequire(import.meta.url);
+  // Chunks lie at differing depths below the package.
+  for (const candidate of ["../../package.json", "../package.json", "../../../package.json"]) {
+    try {
+      const manifest = require(candidate) as { readonly name?: string; readonly version?: string };
+      if (manifest.name === "volley" && manifest.version !== undefined) return manifest.version;
+    } catch {
+      // Not at this depth.
+    }
+  }
+  return "0.0.0";
 }

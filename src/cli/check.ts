@@ -2,7 +2,7 @@ import { spawnSync } from "node:child_process";
 import { existsSync, realpathSync } from "node:fs";
 import { createRequire } from "node:module";
 import { dirname, isAbsolute, join, relative } from "node:path";
-import { findProject, type Project } from "../bundle/project.ts";
+import { findProject, type Project } from "../bundle/playbook.ts";
 import { concernedBy, planHosts } from "../controller/plan.ts";
 import { openPlan } from "../controller/plan-secrets.ts";
 import { preparePlaybook } from "../controller/playbook.ts";

@@ -1,6 +1,6 @@
 import { setTimeout as pause } from "node:timers/promises";
 import { Command, CommanderError } from "commander";
-import { volleyVersion } from "../bundle/version.ts";
+import { volleyVersion } from "../bundle/runtime.ts";
 import { describeError, exitCodeFor } from "../core/errors.ts";
 import { safeErrorLines } from "../reporter/rows/sanitize.ts";
 import { watchEventLoop } from "../system/event-loop.ts";

@@ -1,9 +1,9 @@
+import { createDiskAssets } from "../bundle/assets.ts";
 import { type BuildOptions, type Bundle, buildBundle } from "../bundle/build.ts";
-import { compile } from "../bundle/compile.ts";
-import { createDiskAssets } from "../bundle/disk-assets.ts";
-import { evaluate, locate, locateStack } from "../bundle/evaluate.ts";
-import { loadPlaybook } from "../bundle/load-playbook.ts";
-import { findProject } from "../bundle/project.ts";
+import { compile, evaluate, locate, locateStack } from "../bundle/compile.ts";
+
+import { findProject, loadPlaybook } from "../bundle/playbook.ts";
+
 import type { AssetStore } from "../core/asset.ts";
 import { type SerializedError, VolleyError } from "../core/errors.ts";
 import type { Playbook } from "../core/playbook.ts";

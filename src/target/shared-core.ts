@@ -1,5 +1,5 @@
 // What of core/ the template part of a bundle is given by the runner, instead of holding a copy: a bundle is smaller for
-// it, and a Float is the same class to both. The list is in bundle/build-runtime.ts, too.
+// it, and a Float is the same class to both.
 export * from "../core/errors.ts";
 export * from "../core/json-text.ts";
 export * from "../core/lossless-text.ts";

@@ -2,7 +2,7 @@ import { lstatSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, readlinkS
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { expect } from "vitest";
-import { createDiskAssets } from "../../src/bundle/disk-assets.ts";
+import { createDiskAssets } from "../../src/bundle/assets.ts";
 import type { ActionCall, ActionContext, Applied, Change, Unchanged } from "../../src/core/action.ts";
 import type { Facts } from "../../src/core/facts.ts";
 import { createMemo } from "../../src/core/memo.ts";

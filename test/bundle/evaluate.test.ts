@@ -1,6 +1,6 @@
 import { expect, test } from "vitest";
-import { compile } from "../../src/bundle/compile.ts";
-import { evaluate } from "../../src/bundle/evaluate.ts";
+import { compile, evaluate } from "../../src/bundle/compile.ts";
+
 import * as volley from "../../src/index.ts";
 import { makeProject, scratchDirectory } from "../e2e/lib/project.ts";
 

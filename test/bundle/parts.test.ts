@@ -48,7 +48,7 @@ const MALFORMED: GoldenFile = {
   ].map((template) => ({ template })),
 };
 
-/** Of nunjucks the part holds only what is named in bundle/trim-nunjucks.ts. */
+/** Of nunjucks the part holds only what is named in bundle/build-runtime.ts. */
 test.each<[string, () => GoldenFile]>([
   ["cases.json", () => readGolden("cases.json")],
   ["ansible-cases.json", () => readGolden("ansible-cases.json")],

@@ -2,7 +2,7 @@ import { existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, expect, test } from "vitest";
-import { createDiskAssets } from "../../src/bundle/disk-assets.ts";
+import { createDiskAssets } from "../../src/bundle/assets.ts";
 import { createDelegates } from "../../src/controller/delegate.ts";
 import type { ReceivedEvent } from "../../src/core/events.ts";
 import { type Command, type Job, PROTOCOL_VERSION } from "../../src/core/protocol.ts";

@@ -3,7 +3,7 @@ import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
 import * as v from "valibot";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
-import { createDiskAssets } from "../../src/bundle/disk-assets.ts";
+import { createDiskAssets } from "../../src/bundle/assets.ts";
 import { planHosts } from "../../src/controller/plan.ts";
 import { preflight } from "../../src/controller/preflight.ts";
 import { readInventory } from "../../src/controller/read-inventory.ts";

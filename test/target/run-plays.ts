@@ -1,7 +1,7 @@
 import { mkdirSync, mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { createDiskAssets } from "../../src/bundle/disk-assets.ts";
+import { createDiskAssets } from "../../src/bundle/assets.ts";
 import { PLAYBOOK_ROLE } from "../../src/core/asset.ts";
 import { definePlaybook, defineRole } from "../../src/core/define.ts";
 import type { TargetEvent } from "../../src/core/events.ts";

@@ -1,7 +1,7 @@
 import { accessSync, constants, existsSync, statSync, writeFileSync } from "node:fs";
 import { dirname } from "node:path";
 import type { Command } from "commander";
-import { volleyVersion } from "../../bundle/version.ts";
+import { volleyVersion } from "../../bundle/runtime.ts";
 import { compareRuns } from "../../compare/compare.ts";
 import type { CacheState, Comparison } from "../../compare/comparison.ts";
 import { toCsv } from "../../compare/csv.ts";
