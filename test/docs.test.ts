@@ -132,7 +132,13 @@ describe("the code in README.md and CONTRIBUTING.md", () => {
       return [file];
     });
     // What the action and its test import lies beside them.
-    for (const below of ["src/actions", "src", "test/actions"])
+    for (const below of [
+      "src/actions/accounts",
+      "src/actions",
+      "src",
+      "test/actions/accounts",
+      "test/actions",
+    ])
       for (const name of readdirSync(`${ROOT}${below}`))
         if (!existsSync(join(directory, below, name)))
           symlinkSync(`${ROOT}${below}/${name}`, join(directory, below, name));
@@ -145,7 +151,12 @@ describe("the code in README.md and CONTRIBUTING.md", () => {
 
   it("has the files that the walk-throughs are made of", () => {
     expect(files).toEqual(
-      expect.arrayContaining(["site.ts", "roles/web/role.ts", "deploy.mjs", "src/actions/nologin.ts"]),
+      expect.arrayContaining([
+        "site.ts",
+        "roles/web/role.ts",
+        "deploy.mjs",
+        "src/actions/accounts/nologin.ts",
+      ]),
     );
   });
 

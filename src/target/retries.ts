@@ -1,4 +1,4 @@
-import { pause } from "../actions/lib/pause.ts";
+import { sleep } from "../actions/flow/sleep.ts";
 import type { ActionContext } from "../core/action.ts";
 import type { SerializedError } from "../core/errors.ts";
 import type { Result } from "../core/result.ts";
@@ -45,7 +45,7 @@ async function pauseUnless(stop: AbortSignal, milliseconds: number, signal: Abor
   for (const one of [stop, signal]) one.addEventListener("abort", onAbort, { once: true });
   if (stop.aborted) onAbort();
   try {
-    await pause(milliseconds, either.signal);
+    await sleep(milliseconds, either.signal);
   } catch (thrown) {
     if (!stop.aborted) throw thrown;
   } finally {

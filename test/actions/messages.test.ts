@@ -1,15 +1,15 @@
 import { describe, expect, test } from "vitest";
-import { apt } from "../../src/actions/apt.ts";
-import { assert } from "../../src/actions/assert.ts";
-import { copy } from "../../src/actions/copy.ts";
-import { debug } from "../../src/actions/debug.ts";
-import { fail } from "../../src/actions/fail.ts";
-import { file } from "../../src/actions/file.ts";
-import { group } from "../../src/actions/group.ts";
-import { noop } from "../../src/actions/noop.ts";
-import { template } from "../../src/actions/template.ts";
-import { unarchive } from "../../src/actions/unarchive.ts";
-import { user } from "../../src/actions/user.ts";
+import { group } from "../../src/actions/accounts/group.ts";
+import { user } from "../../src/actions/accounts/user.ts";
+import { copy } from "../../src/actions/files/copy.ts";
+import { file } from "../../src/actions/files/file.ts";
+import { template } from "../../src/actions/files/template.ts";
+import { unarchive } from "../../src/actions/files/unarchive.ts";
+import { assert } from "../../src/actions/flow/assert.ts";
+import { debug } from "../../src/actions/flow/debug.ts";
+import { fail } from "../../src/actions/flow/fail.ts";
+import { noop } from "../../src/actions/flow/noop.ts";
+import { apt } from "../../src/actions/packages/apt.ts";
 import { failureData } from "../../src/core/action.ts";
 import { makeSandbox, pass } from "./harness.ts";
 

@@ -9,8 +9,8 @@ import {
 } from "node:fs";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
-import { copy } from "../../src/actions/copy.ts";
-import { file } from "../../src/actions/file.ts";
+import { copy } from "../../src/actions/files/copy.ts";
+import { file } from "../../src/actions/files/file.ts";
 import type { ActionCall } from "../../src/core/action.ts";
 import type { Connection } from "../../src/transport/transport.ts";
 import { makeSandbox, pass } from "../actions/harness.ts";

@@ -1,12 +1,12 @@
 import { existsSync, mkdirSync, readdirSync, writeFileSync } from "node:fs";
 import { expect, test } from "vitest";
-import { command } from "../../src/actions/command.ts";
-import { copy } from "../../src/actions/copy.ts";
-import { fail } from "../../src/actions/fail.ts";
-import { file } from "../../src/actions/file.ts";
-import { noop } from "../../src/actions/noop.ts";
-import { shell } from "../../src/actions/shell.ts";
-import { stat } from "../../src/actions/stat.ts";
+import { copy } from "../../src/actions/files/copy.ts";
+import { file } from "../../src/actions/files/file.ts";
+import { stat } from "../../src/actions/files/stat.ts";
+import { fail } from "../../src/actions/flow/fail.ts";
+import { noop } from "../../src/actions/flow/noop.ts";
+import { command } from "../../src/actions/system/command.ts";
+import { shell } from "../../src/actions/system/shell.ts";
 import { snapshot } from "../actions/harness.ts";
 import { makeWorkplace, roleOf, runPlays, runTasks } from "./run-plays.ts";
 

@@ -1,12 +1,12 @@
 import { mkdirSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { describe, expect, it } from "vitest";
-import { blockinfile } from "../../src/actions/blockinfile.ts";
-import { lineinfile } from "../../src/actions/lineinfile.ts";
-import { noop } from "../../src/actions/noop.ts";
-import { replace } from "../../src/actions/replace.ts";
-import { template } from "../../src/actions/template.ts";
-import { wait_for } from "../../src/actions/wait-for.ts";
+import { blockinfile } from "../../src/actions/files/blockinfile.ts";
+import { lineinfile } from "../../src/actions/files/lineinfile.ts";
+import { replace } from "../../src/actions/files/replace.ts";
+import { template } from "../../src/actions/files/template.ts";
+import { noop } from "../../src/actions/flow/noop.ts";
+import { wait_for } from "../../src/actions/flow/wait-for.ts";
 import type { ActionCall } from "../../src/core/action.ts";
 import { PATIENT } from "../lib/patience.ts";
 import { makeWorkplace, runTasks } from "./run-plays.ts";

@@ -1,9 +1,9 @@
 import { readFileSync } from "node:fs";
 import { expect, test } from "vitest";
-import { command } from "../../src/actions/command.ts";
-import { fail } from "../../src/actions/fail.ts";
-import { noop } from "../../src/actions/noop.ts";
-import { shell } from "../../src/actions/shell.ts";
+import { fail } from "../../src/actions/flow/fail.ts";
+import { noop } from "../../src/actions/flow/noop.ts";
+import { command } from "../../src/actions/system/command.ts";
+import { shell } from "../../src/actions/system/shell.ts";
 import { makeWorkplace, roleOf, runPlays, runTasks, totals } from "./run-plays.ts";
 
 const changed = noop({ changed: true });

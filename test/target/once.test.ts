@@ -1,7 +1,7 @@
 import { existsSync, readFileSync } from "node:fs";
 import { expect, test } from "vitest";
-import { debug } from "../../src/actions/debug.ts";
-import { shell } from "../../src/actions/shell.ts";
+import { debug } from "../../src/actions/flow/debug.ts";
+import { shell } from "../../src/actions/system/shell.ts";
 import type { TargetEvent } from "../../src/core/events.ts";
 import type { Answer } from "../../src/core/protocol.ts";
 import { readReplay } from "../../src/target/replay.ts";

@@ -1,8 +1,8 @@
 import { expect, test } from "vitest";
-import { command } from "../../src/actions/command.ts";
-import { debug } from "../../src/actions/debug.ts";
-import { fail } from "../../src/actions/fail.ts";
-import { noop } from "../../src/actions/noop.ts";
+import { debug } from "../../src/actions/flow/debug.ts";
+import { fail } from "../../src/actions/flow/fail.ts";
+import { noop } from "../../src/actions/flow/noop.ts";
+import { command } from "../../src/actions/system/command.ts";
 import { tallyTotal } from "../../src/core/result.ts";
 import type { TaskHandle } from "../../src/core/role.ts";
 import { makeWorkplace, roleOf, runPlays, runTasks, totals } from "./run-plays.ts";

@@ -1,8 +1,8 @@
 import * as v from "valibot";
 import { expect, test } from "vitest";
-import { command } from "../../src/actions/command.ts";
-import { debug } from "../../src/actions/debug.ts";
-import { noop } from "../../src/actions/noop.ts";
+import { debug } from "../../src/actions/flow/debug.ts";
+import { noop } from "../../src/actions/flow/noop.ts";
+import { command } from "../../src/actions/system/command.ts";
 import { defineRole } from "../../src/core/define.ts";
 import type { StandardSchemaV1 } from "../../src/core/standard-schema.ts";
 import { roleOf, runPlays } from "./run-plays.ts";

@@ -1,8 +1,8 @@
 import { existsSync, readFileSync } from "node:fs";
 import { expect, test } from "vitest";
-import { command } from "../../src/actions/command.ts";
-import { reboot } from "../../src/actions/reboot.ts";
-import { shell } from "../../src/actions/shell.ts";
+import { command } from "../../src/actions/system/command.ts";
+import { reboot } from "../../src/actions/system/reboot.ts";
+import { shell } from "../../src/actions/system/shell.ts";
 import type { ActionCall } from "../../src/core/action.ts";
 import type { TargetEvent } from "../../src/core/events.ts";
 import { readReplay } from "../../src/target/replay.ts";

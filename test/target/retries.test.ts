@@ -1,11 +1,11 @@
 import { appendFileSync, existsSync, readFileSync, writeFileSync } from "node:fs";
 import { expect, test } from "vitest";
-import { command } from "../../src/actions/command.ts";
-import { fail } from "../../src/actions/fail.ts";
-import { noop } from "../../src/actions/noop.ts";
-import { shell } from "../../src/actions/shell.ts";
-import { stat } from "../../src/actions/stat.ts";
-import { wait_for } from "../../src/actions/wait-for.ts";
+import { stat } from "../../src/actions/files/stat.ts";
+import { fail } from "../../src/actions/flow/fail.ts";
+import { noop } from "../../src/actions/flow/noop.ts";
+import { wait_for } from "../../src/actions/flow/wait-for.ts";
+import { command } from "../../src/actions/system/command.ts";
+import { shell } from "../../src/actions/system/shell.ts";
 import { makeWorkplace, runTasks, type Workplace } from "./run-plays.ts";
 
 /** A command that says how often it has been run. */

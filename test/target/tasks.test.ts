@@ -1,13 +1,13 @@
 import { existsSync, mkdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { expect, test } from "vitest";
-import { command } from "../../src/actions/command.ts";
-import { copy } from "../../src/actions/copy.ts";
-import { debug } from "../../src/actions/debug.ts";
-import { fail } from "../../src/actions/fail.ts";
-import { file } from "../../src/actions/file.ts";
-import { noop } from "../../src/actions/noop.ts";
-import { template } from "../../src/actions/template.ts";
+import { copy } from "../../src/actions/files/copy.ts";
+import { file } from "../../src/actions/files/file.ts";
+import { template } from "../../src/actions/files/template.ts";
+import { debug } from "../../src/actions/flow/debug.ts";
+import { fail } from "../../src/actions/flow/fail.ts";
+import { noop } from "../../src/actions/flow/noop.ts";
+import { command } from "../../src/actions/system/command.ts";
 import { makeWorkplace, roleOf, runPlays, runTasks } from "./run-plays.ts";
 
 test("a task whose when does not hold is skipped and touches nothing", async () => {

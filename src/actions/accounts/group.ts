@@ -1,0 +1,87 @@
+import * as v from "valibot";
+import { type Change, unchanged } from "../../core/action.ts";
+import { VolleyError } from "../../core/errors.ts";
+import { defineAction } from "../define.ts";
+import { flag, nameText, oneOf } from "../shared/params.ts";
+import { runTool } from "../shared/run-tool.ts";
+import { readGroups } from "./accounts.ts";
+import { forgetNames } from "./ownership.ts";
+
+interface GroupChange extends Change {
+  readonly argv: readonly string[];
+}
+
+/** What the group action returns. */
+export interface GroupData {
+  readonly name: string;
+  readonly state: "present" | "absent";
+  /** Absent when the group is. */
+  readonly gid?: number;
+}
+
+const params = v.strictObject({
+  name: nameText("Name of the group."),
+  gid: v.optional(
+    v.pipe(v.number(), v.integer(), v.minValue(0), v.description("Its id. Default: the next free one.")),
+  ),
+  state: oneOf(["present", "absent"], "present", "Whether it exists."),
+  system: flag("Take the id from the range for system groups."),
+  non_unique: flag("Let the id be that of another group as well."),
+  force: flag("Remove the group even when it is some user's primary group."),
+  local: flag("Accepted and ignored: local files are always what is changed."),
+});
+
+/** Makes, changes and removes groups. */
+export const group = defineAction<typeof params, GroupChange, GroupData>({
+  name: "group",
+  doc: `Make, change or remove a group.
+
+Only \`/etc/group\` is read and changed, with \`groupadd\`, \`groupmod\` and \`groupdel\`, as Ansible does. \`system\` counts only when the group is made. A group that is some user's primary group is removed only with \`force\`.`,
+  params,
+  examples: [{ name: "deploy" }, { name: "media", gid: 2000 }, { name: "old", state: "absent" }],
+  title: ({ name }) => name,
+
+  async inspect({ name, gid, state, system: isSystem, non_unique, force }, system) {
+    const groups = await readGroups(system);
+    const present = groups.find((entry) => entry.name === name);
+    const path = `group ${name}`;
+    if (state === "absent") {
+      if (present === undefined) return unchanged({ name, state });
+      return {
+        argv: ["groupdel", ...(force ? ["--force"] : []), name],
+        diff: { path, before: `gid ${present.gid}\n`, after: null },
+      };
+    }
+    if (present !== undefined && (gid === undefined || gid === present.gid)) {
+      return unchanged({ name, state, gid: present.gid });
+    }
+    const owner = groups.find((entry) => entry.gid === gid);
+    if (owner !== undefined && !non_unique) {
+      throw new VolleyError(
+        "ACTION_FAILED",
+        `gid ${gid} belongs to the group "${owner.name}"; choose another, or set non_unique`,
+      );
+    }
+    const idOptions =
+      gid === undefined ? [] : ["--gid", String(gid), ...(non_unique ? ["--non-unique"] : [])];
+    if (present !== undefined) {
+      return {
+        argv: ["groupmod", ...idOptions, name],
+        diff: { path, attributes: { gid: [String(present.gid), String(gid)] } },
+      };
+    }
+    return {
+      argv: ["groupadd", ...(isSystem ? ["--system"] : []), ...idOptions, name],
+      diff: { path, before: null, after: gid === undefined ? "" : `gid ${gid}\n` },
+    };
+  },
+
+  async apply({ argv }, { name, state }, system, context) {
+    await runTool(system, argv, `${state === "absent" ? "remove" : "set up"} the group ${name}`, {
+      signal: context.signal,
+    });
+    forgetNames(context);
+    const gid = (await readGroups(system)).find((entry) => entry.name === name)?.gid;
+    return { data: { name, state, ...(gid === undefined ? {} : { gid }) } };
+  },
+});

@@ -1,0 +1,176 @@
+import { posix } from "node:path";
+import { type Change, unchanged } from "../../core/action.ts";
+import { VolleyError } from "../../core/errors.ts";
+import type { ReadSystem } from "../../core/system.ts";
+import { defineAction } from "../define.ts";
+import { requireOwnLinks } from "../shared/paths.ts";
+import { runTool } from "../shared/run-tool.ts";
+import { type GroupEntry, type PasswdEntry, readGroups, readPasswd, readShadow } from "./accounts.ts";
+import { forgetNames } from "./ownership.ts";
+import { type KeyPlan, keyFile, makeHome, makeKey, makeParents } from "./user-home.ts";
+import { type UserParams, userParams } from "./user-params.ts";
+import { type AccountCommand, findGroupEntry, planCreation, planModification } from "./user-plan.ts";
+
+interface UserChange extends Change {
+  readonly commands: readonly AccountCommand[];
+  /** A home directory whose parents useradd would miss. */
+  readonly homeOfNew: string | null;
+  /** Whether an account that exists needs its home directory made. */
+  readonly makeHome: boolean;
+  readonly key: KeyPlan | null;
+}
+
+/** What the user action returns; of an account that is absent only its name. */
+export interface UserData {
+  readonly name: string;
+  readonly state: "present" | "absent";
+  readonly uid?: number;
+  /** Id of the primary group. */
+  readonly group?: number;
+  readonly comment?: string;
+  readonly home?: string;
+  readonly shell?: string;
+  readonly ssh_key_file?: string;
+  readonly ssh_public_key?: string;
+}
+
+/** Makes, changes and removes user accounts. */
+export const user = defineAction<typeof userParams, UserChange, UserData>({
+  name: "user",
+  doc: `Make, change or remove a user account.
+
+What is there is read from \`/etc/passwd\`, \`/etc/group\` and, when a password or an expiry is asked for, \`/etc/shadow\`; \`useradd\`, \`usermod\` and \`userdel\` make the changes. As with Ansible, \`groups\` without \`append\` leaves every other supplementary group, \`system\` counts only when the account is made, and a home directory that is missing is made unless \`create_home\` is false.
+
+\`password\` is a hash as \`openssl passwd -6\` makes it. Unlike Ansible's module, this one refuses what is no hash, so that no password ends in clear text in \`/etc/shadow\`; the hash reaches the host's tools on their standard input and is shown in no diff. The passphrase of a generated key is an argument of ssh-keygen and can be seen on the host while that runs.`,
+  params: userParams,
+  examples: [
+    { name: "deploy", shell: "/bin/bash", groups: ["sudo"], append: true },
+    { name: "app", system: true, create_home: false, shell: "/usr/sbin/nologin" },
+    { name: "alice", uid: 2001, comment: "Alice", generate_ssh_key: true, ssh_key_type: "ed25519" },
+    { name: "old", state: "absent", remove: true },
+  ],
+  title: ({ name }) => name,
+
+  async inspect(params, system, context) {
+    const { name, state } = params;
+    const entry = (await readPasswd(system)).find((each) => each.name === name);
+    if (state === "absent")
+      return entry === undefined ? unchanged({ name, state }) : planRemoval(params, entry);
+    const groups = await readGroups(system);
+    const missing = missingGroups(params, groups);
+    if (missing.length > 0 && !context.check) {
+      throw new VolleyError(
+        "ACTION_FAILED",
+        `user ${name}: there is no group ${missing.join(", ")}; make it first with the group action`,
+      );
+    }
+    return entry === undefined
+      ? planNew(params, groups, system)
+      : planExisting(params, entry, groups, system);
+  },
+
+  async apply(change, params, system, context) {
+    const { name, state } = params;
+    if (change.homeOfNew !== null) await makeParents(system, change.homeOfNew);
+    for (const { argv, input } of change.commands) {
+      const options = { signal: context.signal, ...(input === undefined ? {} : { input }) };
+      await runTool(system, argv, `${state === "absent" ? "remove" : "set up"} the user ${name}`, options);
+    }
+    forgetNames(context);
+    const entry = (await readPasswd(system)).find((each) => each.name === name);
+    if (state === "absent" || entry === undefined) return { data: { name, state } };
+    if (change.makeHome) await makeHome(system, entry, params);
+    if (change.key !== null) await makeKey(system, entry, params, change.key);
+    return { data: await describeUser(params, entry, system) };
+  },
+});
+
+function planRemoval({ name, remove, force }: UserParams, entry: PasswdEntry): UserChange {
+  const argv = ["userdel", ...(force ? ["--force"] : []), ...(remove ? ["--remove"] : []), name];
+  const before = `uid ${entry.uid}\nhome ${entry.home}\nshell ${entry.shell}\n`;
+  return { ...NOTHING, commands: [{ argv }], diff: { path: `user ${name}`, before, after: null } };
+}
+
+const NOTHING = { commands: [], homeOfNew: null, makeHome: false, key: null };
+
+function missingGroups({ group, groups = [] }: UserParams, known: readonly GroupEntry[]): readonly string[] {
+  const wanted = group === undefined ? groups : [String(group), ...groups];
+  return wanted.filter((name) => findGroupEntry(known, name) === undefined);
+}
+
+async function planNew(
+  params: UserParams,
+  groups: readonly GroupEntry[],
+  system: ReadSystem,
+): Promise<UserChange> {
+  const { name, home = `/home/${name}` } = params;
+  const lines = (["uid", "group", "groups", "comment", "home", "shell"] as const).flatMap((field) => {
+    const value = params[field];
+    return value === undefined ? [] : [`${field} ${Array.isArray(value) ? value.join(",") : value}\n`];
+  });
+  const file = keyFile(params, home);
+  const keyExists = params.generate_ssh_key && (await system.stat(file)) !== null;
+  return {
+    ...NOTHING,
+    commands: planCreation(params, groups).commands,
+    homeOfNew: params.create_home && params.home !== undefined ? params.home : null,
+    key: params.generate_ssh_key && (!keyExists || params.force) ? { file, replaces: keyExists } : null,
+    diff: { path: `user ${name}`, before: null, after: lines.join("") },
+  };
+}
+
+async function planExisting(
+  params: UserParams,
+  entry: PasswdEntry,
+  groups: readonly GroupEntry[],
+  system: ReadSystem,
+): Promise<UserChange | ReturnType<typeof unchanged<UserData>>> {
+  const shadow = needsShadow(params)
+    ? (await readShadow(system)).find(({ name }) => name === entry.name)
+    : undefined;
+  const plan = planModification(params, { entry, shadow, groups });
+  const home = params.home ?? entry.home;
+  const lacksHome = params.create_home && !params.move_home && (await system.stat(home)) === null;
+  const file = keyFile(params, home);
+  if (params.generate_ssh_key) await requireOwnLinks(system, posix.dirname(file));
+  const keyExists = params.generate_ssh_key && (await system.stat(file)) !== null;
+  const key = params.generate_ssh_key && (!keyExists || params.force) ? { file, replaces: keyExists } : null;
+  if (plan.commands.length === 0 && !lacksHome && key === null) {
+    return unchanged(await describeUser(params, entry, system));
+  }
+  const attributes = {
+    ...plan.attributes,
+    ...(lacksHome ? { "home directory": ["absent", home] as const } : {}),
+    ...(key === null ? {} : { "ssh key": [key.replaces ? "old" : "absent", file] as const }),
+  };
+  return {
+    ...NOTHING,
+    commands: plan.commands,
+    makeHome: lacksHome,
+    key,
+    diff: { path: `user ${entry.name}`, attributes },
+  };
+}
+
+function needsShadow(params: UserParams): boolean {
+  const { password, update_password, password_lock, expires, password_expire_max, password_expire_min } =
+    params;
+  return (
+    (password !== undefined && update_password === "always") ||
+    [password_lock, expires, password_expire_max, password_expire_min].some((given) => given !== undefined)
+  );
+}
+
+async function describeUser(params: UserParams, entry: PasswdEntry, system: ReadSystem): Promise<UserData> {
+  const { name, uid, gid, comment, home, shell } = entry;
+  const described = { name, state: "present" as const, uid, group: gid, comment, home, shell };
+  if (!params.generate_ssh_key) return described;
+  const file = keyFile(params, home);
+  await requireOwnLinks(system, `${file}.pub`);
+  const publicKey = await system.readIfExists(`${file}.pub`);
+  return {
+    ...described,
+    ssh_key_file: file,
+    ...(publicKey === null ? {} : { ssh_public_key: publicKey.toString("utf8").trim() }),
+  };
+}

@@ -1,0 +1,143 @@
+import * as v from "valibot";
+import { unchanged } from "../../core/action.ts";
+import { defineAction } from "../define.ts";
+import { backup, filePath, validate } from "../shared/file-params.ts";
+import { fileAttributes, flag, oneOf, optionalText } from "../shared/params.ts";
+import { applyFile } from "../shared/write-file.ts";
+import { type Edited, inspectEdit } from "./edit-file.ts";
+import { insertionIndex } from "./insertion.ts";
+import { lineText, splitLines, withFinalNewline } from "./text.ts";
+
+const params = v.pipe(
+  v.strictObject({
+    path: filePath,
+    block: v.optional(
+      v.pipe(v.string(), v.description("The lines between the markers; empty removes the block.")),
+      "",
+    ),
+    marker: v.optional(
+      v.pipe(
+        v.string(),
+        v.nonEmpty("must not be empty"),
+        v.description(
+          "The line before and after the block, with `{mark}` for `marker_begin` and `marker_end`. Give each block of a file its own.",
+        ),
+      ),
+      "# {mark} ANSIBLE MANAGED BLOCK",
+    ),
+    marker_begin: v.optional(
+      v.pipe(v.string(), v.description("What `{mark}` is before the block.")),
+      "BEGIN",
+    ),
+    marker_end: v.optional(v.pipe(v.string(), v.description("What `{mark}` is after the block.")), "END"),
+    state: oneOf(["present", "absent"], "present", "Whether the block is to be there."),
+    insertafter: optionalText(
+      "Where a new block goes: after the last line this Python regular expression matches, or `EOF`.",
+    ),
+    insertbefore: optionalText(
+      "Where a new block goes: before the last line this expression matches, or `BOF`.",
+    ),
+    create: flag("Make the file, and the directories it is in, when it is missing."),
+    append_newline: flag("Keep an empty line after the block, unless it ends the file."),
+    prepend_newline: flag("Keep an empty line before the block, unless it begins the file."),
+    ...fileAttributes,
+    backup,
+    validate,
+  }),
+  v.check(
+    ({ insertafter, insertbefore }) => insertafter === undefined || insertbefore === undefined,
+    'give only one of "insertafter" and "insertbefore"',
+  ),
+  v.check(
+    ({ marker, marker_begin, marker_end }) => marker.includes("{mark}") && marker_begin !== marker_end,
+    '"marker" must contain {mark}, and "marker_begin" must differ from "marker_end"',
+  ),
+  v.check(
+    (given) => markers(given).every((line) => line.trim() !== "" && !/[\n\r]/.test(line)),
+    "a marker must be one line that is not blank: another one could not be found again",
+  ),
+  v.check(
+    (given) => !splitLines(given.block).some((line) => markers(given).includes(lineText(line))),
+    "the block contains its own marker, and would grow every time; leave the marker lines out of it",
+  ),
+);
+
+type Params = v.InferOutput<typeof params>;
+
+/** Keeps a block of lines in a text file. */
+export const blockinfile = defineAction({
+  name: "blockinfile",
+  doc: `Makes sure that a block of lines, between two marker lines, is in a text file, or that it is not.
+
+A block that is there already is replaced where it is; a new one goes where \`insertafter\` or \`insertbefore\` says
+(default: at the end). The markers are Ansible's own by default, so blocks made by either are known to both. An empty
+block is removed, markers included. The file's link is followed. Unlike Ansible, a \`marker\` without \`{mark}\` is refused: it
+would add the block again every time.`,
+  params,
+  examples: [
+    { path: "/etc/hosts", block: "10.0.0.11 web1\n10.0.0.12 web2" },
+    {
+      path: "/etc/ssh/sshd_config",
+      marker: "# {mark} sftp",
+      block: "Match Group sftp\n  ChrootDirectory %h",
+      validate: "sshd -t -f %s",
+    },
+  ],
+  title: ({ path }) => path,
+
+  async inspect(given, system, context) {
+    const removes = given.state === "absent" || given.block === "";
+    if (removes && (await system.stat(given.path)) === null) {
+      if (!given.create || given.state === "absent") return unchanged(undefined, `there is no ${given.path}`);
+    }
+    return inspectEdit(given, system, context, (text) => putBlock(given, removes, text, context.signal));
+  },
+
+  async apply(change, _params, system) {
+    return applyFile(change, system);
+  },
+});
+
+/** The lines before and after the block. */
+function markers({
+  marker,
+  marker_begin,
+  marker_end,
+}: Readonly<Record<"marker" | "marker_begin" | "marker_end", string>>): readonly [string, string] {
+  return [marker.replaceAll("{mark}", marker_begin), marker.replaceAll("{mark}", marker_end)];
+}
+
+async function putBlock(given: Params, removes: boolean, text: string, signal: AbortSignal): Promise<Edited> {
+  const { append_newline, prepend_newline } = given;
+  const [begin, end] = markers(given);
+  const block = removes ? [] : splitLines(`${begin}\n${withFinalNewline(given.block)}${end}\n`);
+  const lines = splitLines(text);
+  const texts = lines.map(lineText);
+  const [first, last] = [texts.lastIndexOf(begin), texts.lastIndexOf(end)];
+  const found = first !== -1 && last !== -1;
+  if (removes && !found) return { text, message: "the block is not there" };
+
+  let place: number;
+  if (found) {
+    place = Math.min(first, last);
+    lines.splice(place, Math.abs(last - first) + 1);
+  } else {
+    place = await insertionIndex(lines, given, signal);
+    if (place > 0 && !lines[place - 1]!.endsWith("\n")) lines[place - 1] += "\n";
+  }
+  const spaced = [...block];
+  const isBlank = (line: string | undefined): boolean => line !== undefined && lineText(line) === "";
+  if (!removes && prepend_newline && place > 0 && !isBlank(lines[place - 1])) spaced.unshift("\n");
+  if (!removes && append_newline && place < lines.length && !isBlank(lines[place])) spaced.push("\n");
+  lines.splice(place, 0, ...spaced);
+  const after = lines.join("");
+  const message =
+    after === text
+      ? "the block is there"
+      : removes
+        ? "block removed"
+        : found
+          ? "block updated"
+          : "block inserted";
+  return { text: after, message };
+}

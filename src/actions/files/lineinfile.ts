@@ -1,0 +1,167 @@
+import * as v from "valibot";
+import { unchanged } from "../../core/action.ts";
+import { VolleyError } from "../../core/errors.ts";
+import { expandPythonTemplate, pythonRegex } from "../../core/python-regex.ts";
+import { findMatches } from "../../system/endable.ts";
+import { defineAction } from "../define.ts";
+import { backup, filePath, validate } from "../shared/file-params.ts";
+import { fileAttributes, flag, oneOf, optionalText } from "../shared/params.ts";
+import { applyFile } from "../shared/write-file.ts";
+import { type Edited, inspectEdit } from "./edit-file.ts";
+import { insertionIndex } from "./insertion.ts";
+import { lineEnding, lineText, splitLines, withNewline } from "./text.ts";
+
+const params = v.pipe(
+  v.strictObject({
+    path: filePath,
+    line: v.optional(
+      v.pipe(v.string(), v.description("The line as it should be; needed when it is to be present.")),
+    ),
+    regexp: optionalText(
+      "A Python regular expression: the last line it matches is replaced; with `absent` all are removed.",
+    ),
+    search_string: optionalText("As `regexp`, but plain text that the line contains."),
+    state: oneOf(["present", "absent"], "present", "Whether the line is to be there."),
+    backrefs: flag(
+      "Groups of `regexp` stand in `line` as `\\1` or `\\g<name>`; without a match nothing happens.",
+    ),
+    insertafter: optionalText(
+      "Where a new line goes: after the last line this expression matches, or `EOF`.",
+    ),
+    insertbefore: optionalText(
+      "Where a new line goes: before the last line this expression matches, or `BOF`.",
+    ),
+    firstmatch: flag("The first line that matches counts instead of the last."),
+    create: flag("Make the file, and the directories it is in, when it is missing."),
+    ...fileAttributes,
+    backup,
+    validate,
+  }),
+  v.check(
+    ({ regexp, search_string }) => regexp === undefined || search_string === undefined,
+    'give only one of "regexp" and "search_string"',
+  ),
+  v.check(
+    ({ line = "" }) => !/[\n\r]/.test(withoutNewline(line)),
+    '"line" must be one line: several would be added again every time; use blockinfile for them',
+  ),
+  v.check(
+    ({ insertafter, insertbefore }) => insertafter === undefined || insertbefore === undefined,
+    'give only one of "insertafter" and "insertbefore"',
+  ),
+  v.check(({ backrefs, regexp }) => !backrefs || regexp !== undefined, '"backrefs" needs "regexp"'),
+  v.check(({ state, line }) => state === "absent" || line !== undefined, 'parameter "line" is required'),
+  v.check(
+    ({ state, line, regexp, search_string }) =>
+      state === "present" || (line ?? regexp ?? search_string) !== undefined,
+    'to remove lines, give "line", "regexp" or "search_string"',
+  ),
+);
+
+type Params = v.InferOutput<typeof params>;
+
+/** Keeps one line in a text file. */
+export const lineinfile = defineAction({
+  name: "lineinfile",
+  doc: `Makes sure that a line is in a text file, replacing the one that matches, or that it is not.
+
+As in Ansible: without a match the line is added where \`insertafter\` or \`insertbefore\` says (default: at the end),
+unless the very same line is there already. Patterns are Python's, searched for in each line with its newline; so write
+\`regexp\` to match the line before and after the change. The file's link is followed, and bytes that are not UTF-8
+survive. Unlike Ansible, a line that ended with CR LF keeps doing so.`,
+  params,
+  examples: [
+    {
+      path: "/etc/ssh/sshd_config",
+      regexp: "^#?PermitRootLogin ",
+      line: "PermitRootLogin no",
+      validate: "sshd -t -f %s",
+    },
+    { path: "/etc/hosts", search_string: "old.example.org", state: "absent" },
+  ],
+  title: ({ path }) => path,
+
+  async inspect(given, system, context) {
+    if (given.state === "absent" && (await system.stat(given.path)) === null) {
+      return unchanged(undefined, `there is no ${given.path}`);
+    }
+    return inspectEdit(given, system, context, (text) => {
+      const edit: Edit = { given, text, signal: context.signal };
+      return given.state === "absent" ? removeLines(edit) : putLine(edit);
+    });
+  },
+
+  async apply(change, _params, system) {
+    return applyFile(change, system);
+  },
+});
+
+interface Edit {
+  readonly given: Params;
+  readonly text: string;
+  readonly signal: AbortSignal;
+}
+
+/** What is found in a line, where it is one of those looked for. */
+type Match = RegExpExecArray | boolean;
+
+/** The line as it should be, without the newline that a YAML block gives it. */
+function wantedLine({ line = "" }: Params): string {
+  return withoutNewline(line);
+}
+
+function withoutNewline(line: string): string {
+  return line.replace(/\r?\n$/, "");
+}
+
+/** Which lines are found: by `regexp`, by `search_string`, else by being `line` itself. */
+async function matchLines({ given, signal }: Edit, lines: readonly string[]): Promise<readonly Match[]> {
+  const { regexp, search_string } = given;
+  if (regexp !== undefined) {
+    const found = await findMatches(pythonRegex(regexp), lines.map(withNewline), signal);
+    return found.map(([match]) => match ?? false);
+  }
+  if (search_string !== undefined) {
+    return lines.map((line) => line.includes(search_string));
+  }
+  const wanted = wantedLine(given);
+  return lines.map((line) => lineText(line) === wanted);
+}
+
+async function removeLines(edit: Edit): Promise<Edited> {
+  const lines = splitLines(edit.text);
+  const matches = await matchLines(edit, lines);
+  const kept = lines.filter((_line, index) => matches[index] === false);
+  return { text: kept.join(""), message: `${lines.length - kept.length} line(s) removed` };
+}
+
+async function putLine(edit: Edit): Promise<Edited> {
+  const { given, text, signal } = edit;
+  const { backrefs, firstmatch } = given;
+  const wanted = wantedLine(given);
+  const lines = splitLines(text);
+  const matches = await matchLines(edit, lines);
+  const isMatch = (match: Match): boolean => match !== false;
+  const index = firstmatch ? matches.findIndex(isMatch) : matches.findLastIndex(isMatch);
+  if (index !== -1) {
+    const line = lines[index]!;
+    const match = matches[index];
+    const replaced = backrefs && typeof match === "object" ? expandPythonTemplate(wanted, match) : wanted;
+    if (replaced === lineText(line)) return { text, message: "the line is there" };
+    const put = replaced.replace(/\n$/, "");
+    if (put.includes("\n"))
+      throw new VolleyError(
+        "ACTION_FAILED",
+        "backrefs would make several lines of one, again every time; use replace for that",
+      );
+    lines[index] = put + (lineEnding(line) || "\n");
+    return { text: lines.join(""), message: "line replaced" };
+  }
+  if (backrefs) return { text, message: "no line matches" };
+  if (lines.some((line) => lineText(line) === wanted)) return { text, message: "the line is there" };
+  const place = await insertionIndex(lines, given, signal);
+  const ending = lineEnding(lines[0] ?? "") || "\n";
+  if (place > 0 && lineEnding(lines[place - 1]!) === "") lines[place - 1] += ending;
+  lines.splice(place, 0, wanted + ending);
+  return { text: lines.join(""), message: "line added" };
+}

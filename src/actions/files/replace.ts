@@ -1,0 +1,91 @@
+import * as v from "valibot";
+import { pythonRegex, pythonReplace } from "../../core/python-regex.ts";
+import { findMatches } from "../../system/endable.ts";
+import { defineAction } from "../define.ts";
+import { backup, filePath, validate } from "../shared/file-params.ts";
+import { fileAttributes, optionalText, text } from "../shared/params.ts";
+import { applyFile } from "../shared/write-file.ts";
+import { type Edited, inspectEdit } from "./edit-file.ts";
+
+/** Replaces every match of a pattern in a file. */
+export const replace = defineAction({
+  name: "replace",
+  doc: `Replaces every match of a Python regular expression in a file.
+
+As in Ansible, \`^\` and \`$\` match at every line, and \`\\w\` is a letter of any script; \`replace\` may name groups as \`\\1\` or \`\\g<name>\`, and without it matches
+are removed. It is up to the expression not to match its own result. \`after\` and \`before\` are expressions that
+limit where it looks, with \`.\` matching newlines too; when they do not match, nothing happens. The file's link is
+followed.`,
+  params: v.strictObject({
+    path: filePath,
+    regexp: text("The Python regular expression to look for."),
+    replace: v.optional(v.pipe(v.string(), v.description("What a match becomes.")), ""),
+    after: optionalText("Only what comes after the first match of this expression is changed."),
+    before: optionalText("Only what comes before this expression is changed."),
+    ...fileAttributes,
+    backup,
+    validate,
+  }),
+  examples: [
+    { path: "/etc/hosts", regexp: "(\\s+)old\\.example\\.org(\\s|$)", replace: "\\1new.example.org\\2" },
+    {
+      path: "/etc/apache2/site.conf",
+      after: "<VirtualHost \\*:80>",
+      before: "</VirtualHost>",
+      regexp: "^(\\s*ServerName) .*$",
+      replace: "\\1 example.org",
+    },
+  ],
+  title: ({ path }) => path,
+
+  async inspect(params, system, context) {
+    const { signal } = context;
+    return inspectEdit(params, system, context, async (text) => {
+      const { after, before, regexp } = params;
+      const section = await findSection(text, after, before, signal);
+      if (section === null) return { text, message: "after and before do not match" };
+      const regex = pythonRegex(regexp, { multiline: true, unicode: true, global: true });
+      return replaceIn(text, section, regex, params.replace, signal);
+    });
+  },
+
+  async apply(change, _params, system) {
+    return applyFile(change, system);
+  },
+});
+
+interface Section {
+  readonly start: number;
+  readonly end: number;
+}
+
+/** The part of a text to look in; null when what limits it does not match. */
+async function findSection(
+  text: string,
+  after: string | undefined,
+  before: string | undefined,
+  signal: AbortSignal,
+): Promise<Section | null> {
+  if (after === undefined && before === undefined) return { start: 0, end: text.length };
+  const middle = after === undefined || before === undefined ? ".*" : ".*?";
+  const regex = pythonRegex(`${after ?? ""}(?P<volley_section>${middle})${before ?? ""}`, {
+    dotAll: true,
+    unicode: true,
+  });
+  const [matches = []] = await findMatches(new RegExp(regex.source, `${regex.flags}d`), [text], signal);
+  const found = matches[0]?.indices?.groups?.volley_section;
+  return found === undefined ? null : { start: found[0], end: found[1] };
+}
+
+async function replaceIn(
+  text: string,
+  { start, end }: Section,
+  regex: RegExp,
+  replacement: string,
+  signal: AbortSignal,
+): Promise<Edited> {
+  const part = text.slice(start, end);
+  const [matches = []] = await findMatches(regex, [part], signal);
+  const { text: changed, count } = pythonReplace(matches, replacement, part);
+  return { text: text.slice(0, start) + changed + text.slice(end), message: `${count} replacement(s)` };
+}

@@ -1,0 +1,288 @@
+import { posix } from "node:path";
+import * as v from "valibot";
+import { type ActionContext, type Applied, type Change, unchanged } from "../../core/action.ts";
+import type { Asset } from "../../core/asset.ts";
+import { VolleyError } from "../../core/errors.ts";
+import type { Diff } from "../../core/result.ts";
+import type { ReadSystem, System } from "../../core/system.ts";
+import { defineAction } from "../define.ts";
+import { isWebUrl, openDownload } from "../network/download.ts";
+import { applyAttributes, inspectAttributes } from "../shared/attributes.ts";
+import { firstMatch } from "../shared/glob.ts";
+import { fileAttributes, flag, optionalText, text, textList } from "../shared/params.ts";
+import type { ArchiveKind, ArchiveSource, UnpackOptions } from "./archive.ts";
+import { tarArchive } from "./archive-tar.ts";
+import { zipArchive } from "./archive-zip.ts";
+
+const patterns = (description: string) => v.optional(textList(description), []);
+
+const params = v.pipe(
+  v.strictObject({
+    src: text("The archive: a file of the role, or with `remote_src` an absolute path on the host or a URL."),
+    dest: text("Absolute path of an existing directory."),
+    remote_src: flag("`src` is on the host already, or a URL."),
+    creates: optionalText("Path or pattern; when it exists, nothing is unpacked."),
+    exclude: patterns("Patterns of files left out. Not together with `include`."),
+    include: patterns("Patterns of the only files unpacked."),
+    keep_newer: flag("Leaves files alone that are newer than those in the archive."),
+    list_files: flag("Gives the names in the archive as `files`; those of directories end with `/`."),
+    extra_opts: v.optional(textList("More options for tar or unzip, such as `--strip-components=1`."), []),
+    validate_certs: flag("Verifies the certificate of a URL's server.", true),
+    ...fileAttributes,
+  }),
+  v.check(
+    ({ include, exclude }) => include.length === 0 || exclude.length === 0,
+    'give only one of "include" and "exclude"',
+  ),
+);
+type Params = v.InferOutput<typeof params>;
+
+/** What `unarchive` tells. */
+export interface UnarchiveData {
+  readonly src: string;
+  readonly dest: string;
+  readonly handler?: string;
+  readonly files?: readonly string[];
+}
+
+interface UnarchiveChange extends Change {
+  readonly diff: Diff;
+  /** The paths whose content differs; null when that was not known yet. */
+  readonly differing: readonly string[] | null;
+}
+
+const SHOWN_PATHS = 200;
+const URL_SILENCE_MS = 30_000;
+
+/** Unpacks an archive. */
+export const unarchive = defineAction({
+  name: "unarchive",
+  doc: `Unpack a tar or zip archive into a directory that exists.
+
+Formats: tar, plain or compressed with gzip, bzip2, xz or zstd, through GNU tar; zip, through unzip. They must be
+installed on the host.
+
+It is a change when something in the archive is missing below \`dest\` or differs from it in content, permissions or,
+for files in a tar archive unpacked as root, owner. A file that differs only in its time is left alone, unlike with Ansible. \`owner\`, \`group\` and
+\`mode\` are set on everything unpacked, and on directories that are made for it. A URL is downloaded at every run unless \`creates\` says that it is not
+needed.`,
+  params,
+  examples: [
+    { src: "site.tar.gz", dest: "/srv/site", owner: "www-data" },
+    { src: "https://example.org/tool-1.2.zip", dest: "/opt", remote_src: true, creates: "/opt/tool-1.2" },
+  ],
+  title: ({ src, dest }) => `${src} → ${dest}`,
+  inspect,
+  apply,
+});
+
+function unpackOptions({
+  exclude,
+  include,
+  keep_newer,
+  extra_opts,
+  owner,
+  group,
+  mode,
+}: Params): UnpackOptions {
+  const ignore = { owner: owner !== undefined, group: group !== undefined, mode: mode !== undefined };
+  return { exclude, include, keep_newer, extra_opts, ignore };
+}
+
+async function inspect(given: Params, system: ReadSystem, context: ActionContext) {
+  const { src, dest, creates, remote_src, list_files } = given;
+  if (creates !== undefined && (await firstMatch(system, creates)) !== null)
+    return unchanged<UnarchiveData>({ src, dest }, `skipped, since ${creates} exists`);
+  const plan = (differing: readonly string[] | null, message: string, all = differing): UnarchiveChange => ({
+    differing,
+    message,
+    diff: { path: dest, ...(all === null ? {} : { before: "", after: shown(all) }) },
+  });
+  if (!remote_src && src.startsWith("/"))
+    throw new VolleyError(
+      "ACTION_FAILED",
+      `${src} is not a file of the role; if it is on the host, say remote_src: true`,
+    );
+  const asset = remote_src ? null : context.asset("files", src);
+  const destination = await system.stat(dest);
+  if (destination !== null && destination.type !== "directory")
+    throw new VolleyError("ACTION_FAILED", `${dest} is a ${destination.type}, not a directory`);
+  if (destination === null) {
+    if (context.check) return plan(null, `unpack ${src}`);
+    throw new VolleyError(
+      "ACTION_FAILED",
+      `${dest} does not exist; make it first with file({ path, state: "directory" })`,
+    );
+  }
+  if (isUrl(src, remote_src))
+    return {
+      ...plan(null, `download and unpack ${src}`),
+      unknown: "only downloading it tells whether anything differs",
+    };
+  if (asset === null && (await system.stat(src)) === null) {
+    if (context.check) return { ...plan(null, `unpack ${src}`), unknown: `${src} is not there yet` };
+    throw new VolleyError("ACTION_FAILED", `${src} does not exist on the host`);
+  }
+  const source = await sourceOf(asset, src);
+  const kind = await kindOf(system, source);
+  if ((await system.which(kind.command)) === null) {
+    if (context.check)
+      return { ...plan(null, `unpack ${src}`), unknown: `${kind.command} is not installed yet` };
+    throw new VolleyError("ACTION_FAILED", `unpacking ${src} needs ${kind.command}; install it first`);
+  }
+  const options = unpackOptions(given);
+  const differing = await kind.differing(system, source, dest, options);
+  if (differing === null)
+    return { ...plan(null, `unpack ${src}`), unknown: "with extra_opts only unpacking tells" };
+  const dressing = await wronglyDressed(kind, source, given, system, context);
+  const all = [...new Set([...differing, ...dressing])];
+  if (all.length === 0) {
+    const files = list_files ? { files: await kind.list(system, source, options) } : {};
+    return unchanged<UnarchiveData>({ src, dest, handler: kind.handler, ...files });
+  }
+  const count = all.length === 1 ? "1 file differs" : `${all.length} files differ`;
+  const change = plan(differing, `unpack ${src}: ${count}`, all);
+  return given.keep_newer && !(await anyMissing(system, dest, differing)) && dressing.length === 0
+    ? { ...change, unknown: "files that are newer are kept" }
+    : change;
+}
+
+function isUrl(src: string, remote: boolean): boolean {
+  return remote && isWebUrl(src);
+}
+
+function shown(paths: readonly string[]): string {
+  const more = paths.length > SHOWN_PATHS ? [`… and ${paths.length - SHOWN_PATHS} more`] : [];
+  return [...paths.slice(0, SHOWN_PATHS), ...more].map((path) => `${path}\n`).join("");
+}
+
+async function sourceOf(asset: Asset | null, src: string): Promise<ArchiveSource> {
+  return asset === null ? { name: src, path: src } : { name: src, bytes: await asset.read() };
+}
+
+async function kindOf(system: ReadSystem, { path, bytes }: ArchiveSource): Promise<ArchiveKind> {
+  const start = bytes?.toString("latin1", 0, 2) ?? (await startOf(system, path!));
+  return start.startsWith("PK") ? zipArchive : tarArchive;
+}
+
+/** The first bytes of a file that may be too large to be read whole. */
+async function startOf(system: ReadSystem, path: string): Promise<string> {
+  const real = await system.realPath(path);
+  const { stdout } = await system.query(["head", "-c", "2", `./${posix.basename(real)}`], {
+    cwd: posix.dirname(real),
+  });
+  return stdout;
+}
+
+async function anyMissing(system: ReadSystem, dest: string, paths: readonly string[]): Promise<boolean> {
+  for (const path of paths) if ((await system.lstat(posix.join(dest, path))) === null) return true;
+  return false;
+}
+
+/** Where something of the archive is; the archive may hold the destination itself, as `./`. */
+async function placeOf(system: ReadSystem, dest: string, name: string): Promise<string> {
+  return posix.join(await system.realPath(dest), name).replace(/(?<=.)\/$/, "");
+}
+
+/** Paths of the archive that are there with another owner, group or mode than the parameters ask for. */
+async function wronglyDressed(
+  kind: ArchiveKind,
+  source: ArchiveSource,
+  given: Params,
+  system: ReadSystem,
+  context: ActionContext,
+): Promise<readonly string[]> {
+  if (!isDressed(given)) return [];
+  const found: string[] = [];
+  for (const name of await kind.list(system, source, unpackOptions(given))) {
+    const path = await placeOf(system, given.dest, name);
+    const stat = await system.lstat(path);
+    if (stat !== null && (await inspectAttributes(system, path, stat, given, context)) !== null)
+      found.push(name);
+  }
+  return found;
+}
+
+/** Directories that are in no entry of the archive, and that unpacking makes: they get owner, group and mode too. */
+async function missingImplied(
+  kind: ArchiveKind,
+  source: ArchiveSource,
+  given: Params,
+  system: ReadSystem,
+): Promise<readonly string[]> {
+  if (!isDressed(given)) return [];
+  const names = (await kind.list(system, source, unpackOptions(given))).map((name) =>
+    posix.join("/", name).replace(/\/$/, ""),
+  );
+  const implied = new Set<string>();
+  for (const name of names)
+    for (let above = posix.dirname(name || "/"); above !== "/"; above = posix.dirname(above))
+      implied.add(above);
+  for (const name of names) implied.delete(name);
+  const missing: string[] = [];
+  for (const path of implied)
+    if ((await system.lstat(await placeOf(system, given.dest, path))) === null) missing.push(path);
+  return missing;
+}
+
+function isDressed({ owner, group, mode }: Params): boolean {
+  return owner !== undefined || group !== undefined || mode !== undefined;
+}
+
+async function apply(
+  change: UnarchiveChange,
+  given: Params,
+  system: System,
+  context: ActionContext,
+): Promise<Applied<UnarchiveData>> {
+  const { src, dest, list_files } = given;
+  const options = unpackOptions(given);
+  const path = await bringHere(given, system, context);
+  const source: ArchiveSource = { name: src, path };
+  const kind = await kindOf(system, source);
+  if ((await system.which(kind.command)) === null)
+    throw new VolleyError("ACTION_FAILED", `unpacking ${src} needs ${kind.command}; install it first`);
+  const before = change.differing ?? (await kind.differing(system, source, dest, options));
+  const made = await missingImplied(kind, source, given, system);
+  if (before === null || before.length > 0) await kind.extract(system, path, dest, options);
+  // With keep_newer some of them may be left as they were.
+  const after =
+    before === null ? null : given.keep_newer ? await kind.differing(system, source, dest, options) : [];
+  let changed = before === null || before.length !== after?.length;
+  for (const name of [...(await wronglyDressed(kind, source, given, system, context)), ...made]) {
+    const at = await placeOf(system, dest, name);
+    const attributes = await inspectAttributes(system, at, await system.lstat(at), given, context);
+    if (attributes !== null) await applyAttributes(attributes, system);
+    changed = true;
+  }
+  const files = list_files ? { files: await kind.list(system, source, options) } : {};
+  if (path !== src) await system.remove(posix.dirname(path));
+  return { changed, data: { src, dest, handler: kind.handler, ...files } };
+}
+
+/** Where the archive lies on the system, once it has been brought there. */
+async function bringHere(given: Params, system: System, context: ActionContext): Promise<string> {
+  const { src, remote_src, validate_certs } = given;
+  if (remote_src && !isUrl(src, remote_src)) return src;
+  const path = posix.join(await system.temporaryDirectory(), "archive");
+  if (!remote_src) {
+    await system.writeFile(path, context.asset("files", src).stream(), { mode: 0o600 });
+    return path;
+  }
+  const response = await openDownload({
+    url: src,
+    timeoutMs: URL_SILENCE_MS,
+    validateCertificates: validate_certs,
+    environment: context.facts.env,
+    signal: context.signal,
+  });
+  if (response.status !== 200) {
+    response.close();
+    throw new VolleyError(
+      "ACTION_FAILED",
+      `cannot download ${src}: the server answers ${response.status} ${response.statusText}`,
+    );
+  }
+  await system.writeFile(path, response.body, { mode: 0o600 });
+  return path;
+}

@@ -1,0 +1,266 @@
+import { posix } from "node:path";
+import * as v from "valibot";
+import { type ActionContext, type Applied, type Change, unchanged } from "../../core/action.ts";
+import { isVolleyError, VolleyError } from "../../core/errors.ts";
+import type { Diff } from "../../core/result.ts";
+import type { ReadSystem, System } from "../../core/system.ts";
+import { defineAction } from "../define.ts";
+import { type AttributeChange, applyAttributes, inspectAttributes } from "../shared/attributes.ts";
+import { describe, fileAttributes, flag, optionalText, text } from "../shared/params.ts";
+import { followLinks, parentOf } from "../shared/paths.ts";
+import { writtenInPlace } from "../shared/write-file.ts";
+import { type Checksum, resolveChecksum } from "./checksum.ts";
+import {
+  type DownloadRequest,
+  type DownloadResponse,
+  decodeName,
+  downloadText,
+  isWebUrl,
+  openDownload,
+} from "./download.ts";
+import { storeBody } from "./fetch-file.ts";
+
+const params = v.strictObject({
+  url: v.pipe(
+    text("What to download: an `http:` or `https:` URL."),
+    v.check(isWebUrl, "must be an http or https URL"),
+  ),
+  dest: text(
+    "Absolute path of the file, or of an existing directory: the name is then the server's or the URL's.",
+  ),
+  checksum: optionalText(
+    "`sha256:HEX`, or `sha256:URL` of a list that names the file; any digest Node knows.",
+  ),
+  force: flag("Downloads even if the server says that nothing is newer than the file."),
+  backup: flag("Keeps a copy of the file replaced."),
+  headers: v.optional(describe(v.record(v.string(), v.string()), "Headers of the request.")),
+  timeout: v.optional(describe(v.pipe(v.number(), v.gtValue(0)), "Seconds the server may be silent."), 10),
+  url_username: optionalText("User name for basic authentication."),
+  url_password: v.optional(describe(v.string(), "Password for basic authentication.")),
+  force_basic_auth: flag("Sends them with the first request, not only once asked."),
+  use_proxy: flag("Goes through the proxy that `http_proxy`, `https_proxy` and `no_proxy` name.", true),
+  validate_certs: flag("Verifies the server's certificate.", true),
+  ...fileAttributes,
+});
+type Params = v.InferOutput<typeof params>;
+
+/** What `get_url` tells. */
+export interface GetUrlData {
+  readonly url: string;
+  readonly dest: string;
+  readonly msg: string;
+  readonly status_code?: number;
+  /** Bytes. */
+  readonly size?: number;
+  /** SHA-1, as Ansible has it. */
+  readonly checksum_dest?: string;
+  readonly backup_file?: string;
+}
+
+interface GetUrlChange extends Change {
+  readonly diff: Diff;
+  /** Absent for a directory: the name is known with the answer. */
+  readonly path?: string;
+  readonly directory?: string;
+  readonly checksum?: Checksum;
+  /** HTTP date: nothing is downloaded unless the server has something newer. */
+  readonly modifiedSince?: string;
+  readonly attributes: AttributeChange | null;
+  /** False when only attributes differ. */
+  readonly download: boolean;
+}
+
+/** Downloads a file. */
+export const get_url = defineAction({
+  name: "get_url",
+  doc: `Download a file over HTTP or HTTPS.
+
+- With a \`checksum\`, a file that has it is left alone without asking the server, and a download that does not have
+  it is thrown away.
+- Without one, a file that is there is downloaded only if the server has something newer (\`If-Modified-Since\`), and
+  is replaced only if its content differs. \`force\` leaves the question out.
+- The file is replaced at once when all of it is there, never in part.
+- A link is followed: the file it leads to is replaced. (Ansible replaces the link.)
+- Redirects are followed, ten at most; name and password are sent to the server they are for, and to no other.
+
+In check mode the server is asked with HEAD, so that nothing is downloaded; when that cannot tell whether the content
+differs, the result is unknown. (Ansible says changed.) There is no \`tmp_dest\`: what is downloaded lies beside
+the file until it is whole.`,
+  params,
+  examples: [
+    {
+      url: "https://example.org/tool-1.2.tar.gz",
+      dest: "/usr/local/src/tool-1.2.tar.gz",
+      checksum: "sha256:https://example.org/SHA256SUMS",
+      mode: "0644",
+    },
+  ],
+  title: ({ dest }) => dest,
+  inspect,
+  apply,
+});
+
+function requestFor(given: Params, context: ActionContext): DownloadRequest {
+  return {
+    url: given.url,
+    headers: given.headers ?? {},
+    timeoutMs: given.timeout * 1000,
+    username: given.url_username,
+    password: given.url_password,
+    forceBasicAuth: given.force_basic_auth,
+    validateCertificates: given.validate_certs,
+    environment: given.use_proxy ? context.facts.env : undefined,
+    signal: context.signal,
+  };
+}
+
+/** The name the URL itself gives; `index.html` when it gives none. */
+function nameInUrl(url: URL): string {
+  return decodeName(url.pathname.slice(url.pathname.lastIndexOf("/") + 1)) || "index.html";
+}
+
+async function inspect(given: Params, system: ReadSystem, context: ActionContext) {
+  const { url, dest, force } = given;
+  const request = requestFor(given, context);
+  const isDirectory = dest.endsWith("/") || (await system.stat(dest))?.type === "directory";
+  const guess = isDirectory ? posix.join(dest, nameInUrl(new URL(url))) : await followLinks(system, dest);
+  const parent = isDirectory ? dest : parentOf(guess);
+  if ((await system.stat(parent))?.type !== "directory" && !context.check)
+    throw new VolleyError(
+      "ACTION_FAILED",
+      `${parent} does not exist; make it first with file({ path, state: "directory" })`,
+    );
+  const names = [...new Set([nameInUrl(new URL(url)), posix.basename(guess)])];
+  const checksum =
+    given.checksum === undefined
+      ? undefined
+      : await resolveChecksum(given.checksum, names, (list) => downloadText({ ...request, url: list }));
+  const stat = await system.stat(guess);
+  const file = stat?.type === "file" ? stat : null;
+  const attributes = await inspectAttributes(system, guess, file, given, context);
+  const common = { path: guess, attributes, ...(checksum === undefined ? {} : { checksum }) };
+  if (!force && file !== null && checksum !== undefined) {
+    if ((await system.checksum(guess, checksum.algorithm)) === checksum.hex) {
+      if (attributes === null)
+        return unchanged<GetUrlData>({ url, dest: guess, msg: "file already exists", size: file.size });
+      return { ...common, download: false, diff: attributes.diff } satisfies GetUrlChange;
+    }
+  }
+  const modifiedSince =
+    force || file === null || checksum !== undefined || isDirectory
+      ? undefined
+      : new Date(file.mtimeMs).toUTCString();
+  const change: GetUrlChange = {
+    ...common,
+    download: true,
+    ...(isDirectory ? { directory: dest } : {}),
+    ...(modifiedSince === undefined ? {} : { modifiedSince }),
+    diff: {
+      path: guess,
+      ...(file === null ? { before: null } : {}),
+      binary: true,
+      ...(attributes === null ? {} : { attributes: attributes.diff.attributes }),
+    },
+    message: `download ${url}`,
+  };
+  // Only downloading tells whether a file without a checksum changes; apply says so.
+  return context.check ? predict(change, request, system) : change;
+}
+
+/** Asks the server, without downloading, what `apply` would find. */
+async function predict(change: GetUrlChange, request: DownloadRequest, system: ReadSystem) {
+  let response: DownloadResponse;
+  try {
+    response = await openDownload({ ...request, method: "HEAD", headers: headersFor(change, request) });
+  } catch (thrown) {
+    if (!isVolleyError(thrown) || thrown.code === "CANCELLED") throw thrown;
+    return { ...change, unknown: thrown.message };
+  }
+  response.close();
+  const { status, statusText, headers } = response;
+  if (status === 405 || status === 501)
+    return { ...change, unknown: `the server does not answer HEAD (${status})` };
+  if (status !== 200 && status !== 304) throw refused(request.url, status, statusText);
+  const path = change.directory === undefined ? change.path! : pathIn(change.directory, response);
+  const stat = await system.stat(path);
+  if (stat === null || change.checksum !== undefined || change.attributes !== null)
+    return { ...change, path, diff: { ...change.diff, path } };
+  if (status === 304)
+    return unchanged<GetUrlData>({ url: request.url, dest: path, msg: "not modified", status_code: 304 });
+  const length = headers["content-length"];
+  if (length !== undefined && Number(length) !== stat.size) return { ...change, path };
+  return { ...change, path, unknown: "only downloading it tells whether its content differs" };
+}
+
+function headersFor(change: GetUrlChange, request: DownloadRequest): Readonly<Record<string, string>> {
+  return {
+    ...request.headers,
+    ...(change.modifiedSince === undefined ? {} : { "if-modified-since": change.modifiedSince }),
+  };
+}
+
+function refused(url: string, status: number, statusText: string): VolleyError {
+  return new VolleyError(
+    "ACTION_FAILED",
+    `cannot download ${url}: the server answers ${status} ${statusText}`,
+  );
+}
+
+/** Where in a directory an answer goes: the name the server gives it (RFC 6266), else the URL's. */
+function pathIn(directory: string, { headers, url }: DownloadResponse): string {
+  const disposition = headers["content-disposition"] ?? "";
+  const encoded = /filename\*=(?:UTF-8|utf-8)''([^;\s]+)/.exec(disposition)?.[1];
+  const plain =
+    /filename="((?:[^"\\]|\\.)*)"/.exec(disposition)?.[1] ?? /filename=([^;\s]+)/.exec(disposition)?.[1];
+  const name = posix.basename(
+    encoded === undefined ? (plain ?? "").replace(/\\(.)/g, "$1") : decodeName(encoded),
+  );
+  return posix.join(directory, /^\.{0,2}$/.test(name) ? nameInUrl(url) : name);
+}
+
+async function apply(
+  change: GetUrlChange,
+  given: Params,
+  system: System,
+  context: ActionContext,
+): Promise<Applied<GetUrlData>> {
+  const { url } = given;
+  if (!change.download) {
+    if (change.attributes !== null) await applyAttributes(change.attributes, system);
+    return { data: { url, dest: change.path!, msg: "file already exists" } };
+  }
+  const request = requestFor(given, context);
+  const response = await openDownload({ ...request, headers: headersFor(change, request) });
+  const { status, statusText } = response;
+  const path = change.directory === undefined ? change.path! : pathIn(change.directory, response);
+  if (status === 304) {
+    response.close();
+    if (change.attributes !== null) await applyAttributes(change.attributes, system);
+    return {
+      changed: change.attributes !== null,
+      data: { url, dest: path, msg: "not modified", status_code: status },
+    };
+  }
+  if (status !== 200) {
+    response.close();
+    throw refused(url, status, statusText);
+  }
+  const stored = await storeBody(response, { ...given, path, checksum: change.checksum }, system, context);
+  const attributes = stored.replaced
+    ? null
+    : await inspectAttributes(system, path, await system.lstat(path), given, context);
+  if (attributes !== null) await applyAttributes(attributes, system);
+  return {
+    changed: stored.replaced || attributes !== null,
+    ...(stored.written === "in place" ? { message: writtenInPlace(path) } : {}),
+    data: {
+      url,
+      dest: path,
+      msg: `OK (${stored.size} bytes)`,
+      status_code: status,
+      size: stored.size,
+      checksum_dest: stored.sha1,
+      ...(stored.backup === undefined ? {} : { backup_file: stored.backup }),
+    },
+  };
+}

@@ -1,0 +1,79 @@
+import * as v from "valibot";
+import { defineAction } from "../define.ts";
+import { flag, oneOf } from "../shared/params.ts";
+import { applyUnit, inspectUnit, type UnitChange, type UnitData, type UnitRequest } from "./unit-plan.ts";
+import { unitText } from "./unit-text.ts";
+
+const optionalFlag = (description: string) => v.optional(v.pipe(v.boolean(), v.description(description)));
+
+const params = v.pipe(
+  v.strictObject({
+    name: v.optional(unitText("The unit, one; without a suffix a service is meant.")),
+    unit: v.optional(unitText("The same as `name`.")),
+    service: v.optional(unitText("The same as `name`.")),
+    state: v.optional(
+      v.pipe(
+        v.picklist(["started", "stopped", "restarted", "reloaded"]),
+        v.description("`restarted` and `reloaded` are always a change, and start a unit that is stopped."),
+      ),
+    ),
+    enabled: optionalFlag("Whether it starts at boot."),
+    masked: optionalFlag("Whether it is kept from being started at all."),
+    daemon_reload: flag("Let systemd read its unit files anew first. Never a change by itself."),
+    daemon_reexec: flag("Let systemd start itself anew first. Never a change by itself."),
+    scope: oneOf(
+      ["system", "user", "global"],
+      "system",
+      "The system's manager, this user's, or the defaults of all users'.",
+    ),
+    no_block: flag("Do not wait for the unit to be started or stopped."),
+    force: flag("Replace links that are in the way when enabling."),
+  }),
+  v.check(
+    ({ name, unit, service }) => [name, unit, service].filter((given) => given !== undefined).length < 2,
+    "name, unit and service are the same; give one of them",
+  ),
+  v.check(({ name, unit, service, state, enabled, masked, daemon_reload, daemon_reexec }) => {
+    const named = (name ?? unit ?? service) !== undefined;
+    const asked = state !== undefined || enabled !== undefined || masked !== undefined;
+    return named ? asked || daemon_reload || daemon_reexec : !asked && (daemon_reload || daemon_reexec);
+  }, "give name with one of state, enabled, masked; or daemon_reload or daemon_reexec alone"),
+  v.check(
+    ({ scope, state }) => scope !== "global" || state === undefined,
+    "the global scope has no running units: state cannot be set there",
+  ),
+);
+
+function requestOf(given: v.InferOutput<typeof params>): UnitRequest {
+  const { name, unit, service, state, enabled, masked, scope, force } = given;
+  return {
+    name: name ?? unit ?? service,
+    state,
+    enabled,
+    masked,
+    daemonReload: given.daemon_reload,
+    daemonReexec: given.daemon_reexec,
+    scope,
+    noBlock: given.no_block,
+    force,
+  };
+}
+
+/** Starts, stops, enables and masks systemd units. */
+export const systemd = defineAction<typeof params, UnitChange, UnitData>({
+  name: "systemd",
+  doc: `Start, stop, restart, enable or mask a systemd unit.
+
+A service that runs, is enabled and is not masked is recognised by systemd's own files, without a process; everything else is asked of \`systemctl show\`. As with Ansible, \`restarted\` and \`reloaded\` are always a change and start a unit that is stopped, \`daemon_reload\` never is one, and a unit whose state is \`indirect\` or \`enabled-runtime\` counts as disabled. A \`static\` unit has nothing to enable or disable: both are right. An alias (\`sshd\`) stands for its unit (\`ssh\`). A template (\`getty@\`) can be enabled, disabled and masked; only its instances can be started.
+
+A unit that does not exist is an error; in check mode it is unknown, because an earlier task may install it.`,
+  params,
+  examples: [
+    { name: "nginx", state: "started", enabled: true },
+    { unit: "app.timer", state: "restarted", daemon_reload: true },
+    { daemon_reload: true },
+  ],
+  title: (given) => requestOf(given).name ?? "",
+  inspect: (given, system, context) => inspectUnit(requestOf(given), system, context),
+  apply: (change, given, system, context) => applyUnit(change, requestOf(given), system, context),
+});

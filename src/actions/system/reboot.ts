@@ -1,0 +1,145 @@
+import * as v from "valibot";
+import { type ActionContext, ActionFailure, type Applied, type Change } from "../../core/action.ts";
+import { isVolleyError, VolleyError } from "../../core/errors.ts";
+import type { ReadSystem } from "../../core/system.ts";
+import { defineAction } from "../define.ts";
+import { sleep } from "../flow/sleep.ts";
+import { describe, optionalText, seconds } from "../shared/params.ts";
+import { failureText } from "../shared/run-tool.ts";
+
+/** What a restart came to, under Ansible's names. */
+export interface RebootData {
+  readonly rebooted: boolean;
+  /** Seconds from the task's beginning until the host was back and its test had succeeded. */
+  readonly elapsed: number;
+}
+
+interface RebootChange extends Change {
+  readonly argv: readonly string[];
+}
+
+const TEST_PAUSE_MS = 1_000;
+
+/** Restarts the host. */
+export const reboot = defineAction({
+  name: "reboot",
+  doc: `Restart the host, and go on with the run once it is back.
+
+The run is told of it beforehand: the controller waits until the host is back, for \`reboot_timeout\` at most, and
+starts the run again there, which goes on behind this task. Nothing that was done before is done again, what earlier
+tasks found out is still known, and handlers notified before run in their time. Whether the host has restarted is
+told by the kernel's boot id, not by its silence. A role's own reads of the system (not its tasks) are done anew.
+
+It always counts as a change, so give it a \`when\`. A bundle that was carried to the host and is run there with
+\`--local\` has nobody to go on with it: the task fails, in check mode too.
+
+Unlike Ansible, which logs in and runs \`whoami\`, no \`test_command\` is run unless it is given: that the run goes on
+there says as much. \`boot_time_command\` is taken and not needed.`,
+  params: v.strictObject({
+    msg: v.optional(describe(v.string(), "What users and the log are told."), "Reboot initiated by Volley"),
+    reboot_timeout: seconds(
+      "Seconds the host may take to go down and be back, and after that `test_command` to succeed.",
+      600,
+    ),
+    pre_reboot_delay: seconds("Seconds to wait before.", 0),
+    post_reboot_delay: seconds("Seconds to wait once the host is back, before anything else is done.", 0),
+    test_command: optionalText(
+      "Shell command that succeeds once the host is ready; it is tried every second.",
+    ),
+    reboot_command: optionalText(
+      "Shell command to restart with. Default: `systemctl reboot`, without systemd `shutdown -r now`.",
+    ),
+    boot_time_command: optionalText("Taken for Ansible's sake and not used."),
+  }),
+  examples: [{}, { msg: "New kernel", reboot_timeout: 900, test_command: "systemctl is-active nginx" }],
+  async inspect({ msg, reboot_command }, system, context): Promise<RebootChange> {
+    if (context.restart === undefined) {
+      throw new VolleyError(
+        "ACTION_FAILED",
+        "there is nobody to go on with the run after a restart of this host: restart it yourself and run the bundle again without this task, or run the playbook from another machine with `volley run --via bundle`",
+      );
+    }
+    const argv =
+      reboot_command === undefined ? await defaultCommand(system, msg) : ["/bin/sh", "-c", reboot_command];
+    return { argv, message: "restart the host" };
+  },
+  async apply({ argv }, { reboot_timeout, pre_reboot_delay }, system, context) {
+    const { signal, restart, output } = context;
+    await sleep(pre_reboot_delay * 1000, signal);
+    // Before the command: there may be no time left after it.
+    restart?.(reboot_timeout * 1000);
+    const startedAt = Date.now();
+    const limitMs = reboot_timeout * 1000;
+    const result = await system
+      .run(argv, { signal, onOutput: output, timeoutMs: limitMs })
+      .catch((thrown) => {
+        throw isVolleyError(thrown) && thrown.code === "TIMEOUT" ? stillUp(reboot_timeout) : thrown;
+      });
+    // A signal is the host going down already.
+    if (result.code !== 0 && result.signal === undefined) {
+      const { code: rc, stdout, stderr } = result;
+      throw new ActionFailure("ACTION_FAILED", `cannot restart the host: ${failureText(result)}`, {
+        rebooted: false,
+        rc,
+        stdout,
+        stderr,
+      });
+    }
+    // This process goes with the host: who comes back is another one.
+    await sleep(Math.max(0, limitMs - (Date.now() - startedAt)), signal);
+    throw stillUp(reboot_timeout);
+  },
+  async afterRestart(params, system, context, elapsedMs): Promise<Applied<RebootData>> {
+    const { post_reboot_delay, test_command, reboot_timeout } = params;
+    const startedAt = Date.now() - elapsedMs;
+    await sleep(post_reboot_delay * 1000, context.signal);
+    const until = Date.now() + reboot_timeout * 1000;
+    for (;;) {
+      if (test_command === undefined) break;
+      const result = await system.run(["/bin/sh", "-c", test_command], testOptions(until, context));
+      if (result.code === 0) break;
+      if (Date.now() >= until) {
+        throw new ActionFailure(
+          "TIMEOUT",
+          `the host is back, but its test does not succeed within ${reboot_timeout} s: ${failureText(result)}`,
+          { rebooted: true, elapsed: elapsed(startedAt) },
+        );
+      }
+      await sleep(TEST_PAUSE_MS, context.signal);
+    }
+    const data = { rebooted: true, elapsed: elapsed(startedAt) };
+    return { data, message: `the host was restarted, and is back after ${data.elapsed} s` };
+  },
+});
+
+function stillUp(seconds: number): VolleyError {
+  return new VolleyError("TIMEOUT", `the host has not gone down within ${seconds} s`, {
+    hint: "something may hold up its shutdown: look at `systemctl list-jobs` there",
+  });
+}
+
+function testOptions(
+  until: number,
+  { signal }: ActionContext,
+): { readonly timeoutMs: number; readonly signal: AbortSignal } {
+  return { timeoutMs: Math.max(1_000, until - Date.now()), signal };
+}
+
+function elapsed(startedAt: number): number {
+  return Math.round((Date.now() - startedAt) / 1000);
+}
+
+async function defaultCommand(system: ReadSystem, msg: string): Promise<readonly string[]> {
+  const systemctl = await system.which("systemctl");
+  // sd_booted(3): systemd runs the host, rather than lying about on it.
+  if (systemctl !== null && (await system.stat("/run/systemd/system")) !== null)
+    return [systemctl, "reboot", `--message=${msg}`];
+  for (const [name, ...rest] of [["shutdown", "-r", "--", "now", msg], ["reboot"]] as const) {
+    const path = await system.which(name);
+    if (path !== null) return [path, ...rest];
+  }
+  throw new VolleyError(
+    "ACTION_FAILED",
+    "the host has no systemctl, shutdown or reboot: say how to restart it with reboot_command",
+  );
+}

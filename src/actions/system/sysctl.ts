@@ -1,0 +1,149 @@
+import * as v from "valibot";
+import { type ActionContext, type Change, unchanged } from "../../core/action.ts";
+import { VolleyError } from "../../core/errors.ts";
+import { bytesToText } from "../../core/lossless-text.ts";
+import type { System } from "../../core/system.ts";
+import { defineAction } from "../define.ts";
+import { flag, oneOf, text } from "../shared/params.ts";
+import { failureText, runTool } from "../shared/run-tool.ts";
+import { applyFile, type FileChange, inspectFile } from "../shared/write-file.ts";
+import { editSysctl, normalizeSysctl, sysctlPath } from "./sysctl-file.ts";
+
+const valueSchema = v.optional(
+  v.pipe(
+    v.union([v.string(), v.number(), v.boolean()]),
+    v.transform((given) => (typeof given === "boolean" ? String(Number(given)) : String(given).trim())),
+    v.regex(/^.*$/, "must be one line"),
+    v.description("Its value; required unless `state` is `absent`."),
+  ),
+);
+
+// What the file has otherwise is no setting, and would be added again every time.
+const nameSchema = (description: string) =>
+  v.optional(
+    v.pipe(text(description), v.regex(/^[^\s=#;-][^\s=#;]*$/, 'must be a setting, such as "vm.swappiness"')),
+  );
+
+const params = v.pipe(
+  v.strictObject({
+    name: nameSchema("The setting, such as `net.ipv4.ip_forward`."),
+    key: nameSchema("The same as `name`."),
+    value: valueSchema,
+    val: valueSchema,
+    state: oneOf(
+      ["present", "absent"],
+      "present",
+      "Whether the file has it; what is set now is never taken back.",
+    ),
+    sysctl_file: v.optional(
+      v.pipe(
+        v.string(),
+        v.startsWith("/", "must be an absolute path"),
+        v.description("The file, made when it does not exist."),
+      ),
+      "/etc/sysctl.conf",
+    ),
+    sysctl_set: flag("Compare the running kernel too, and set the value there."),
+    reload: flag("Load the file when it has changed.", true),
+    ignoreerrors: flag("Pass over settings the kernel does not know."),
+  }),
+  v.check(
+    ({ name, key }) => (name === undefined) !== (key === undefined),
+    "name is required, and key is the same; give one of them",
+  ),
+  v.check(
+    ({ value, val, state }) => state === "absent" || (value ?? val ?? "") !== "",
+    "value is required to set it",
+  ),
+);
+
+type SysctlParams = v.InferOutput<typeof params>;
+
+interface SysctlChange extends Change {
+  readonly file: FileChange | null;
+  /** Of the file. */
+  readonly content: string;
+  readonly setsKernel: boolean;
+}
+
+/** Sets kernel settings. */
+export const sysctl = defineAction<typeof params, SysctlChange>({
+  name: "sysctl",
+  doc: `Set a kernel setting in a sysctl file, and with \`sysctl_set\` in the running kernel.
+
+As with Ansible, the file is what counts unless \`sysctl_set\`: then \`/proc/sys\` is compared as well. When the file is to change, \`reload\` loads it whole with \`sysctl -p\`; unlike with Ansible, a file that cannot be loaded is not written, so that the next run does not take it for done. White space within a value does not matter; a setting that occurs several times is left once.`,
+  params,
+  examples: [
+    { name: "vm.swappiness", value: 10 },
+    { name: "net.ipv4.ip_forward", value: 1, sysctl_set: true, sysctl_file: "/etc/sysctl.d/50-router.conf" },
+  ],
+  title: ({ name, key }) => name ?? key ?? "",
+
+  async inspect(given, system, context) {
+    const { name, key, value, val, state, sysctl_file: path, sysctl_set: compares } = given;
+    const setting = name ?? key ?? "";
+    const wanted = state === "absent" ? null : (value ?? val ?? "");
+    const current = await system.readIfExists(path);
+    const before = bytesToText(current ?? new Uint8Array());
+    const content = editSysctl(before, setting, wanted);
+    const file = content === before ? null : await inspectFile({ system, context, path, content, current });
+    const kernelPath = sysctlPath(setting);
+    const kernel = compares && wanted !== null ? await system.readIfExists(kernelPath) : null;
+    if (compares && wanted !== null && kernel === null && !given.ignoreerrors) {
+      const message = `the kernel has no setting ${setting}`;
+      if (!context.check)
+        throw new VolleyError("ACTION_FAILED", `${message}; load its module first, or set ignoreerrors`);
+      return { file, content, setsKernel: false, unknown: `${message}; an earlier task may load its module` };
+    }
+    const now = kernel === null ? null : normalizeSysctl(kernel.toString("utf8"));
+    const setsKernel = now !== null && wanted !== null && now !== normalizeSysctl(wanted);
+    if (file === null && !setsKernel) return unchanged();
+    const diff = [
+      ...(file === null ? [] : [file.diff]),
+      ...(setsKernel ? [{ path: kernelPath, before: `${now}\n`, after: `${wanted}\n` }] : []),
+    ];
+    return { file, content, setsKernel, diff };
+  },
+
+  async apply({ file, content, setsKernel }, given, system, context) {
+    const { name, key, value, val, ignoreerrors } = given;
+    const tolerant = ignoreerrors ? ["-e"] : [];
+    if (setsKernel) {
+      const assignment = `${name ?? key}=${value ?? val}`;
+      await runTool(
+        system,
+        ["sysctl", ...tolerant, "-w", assignment],
+        `set ${assignment} in the running kernel`,
+        {
+          signal: context.signal,
+        },
+      );
+    }
+    if (file === null) return;
+    // Loaded before it is put in place, so that the next run finds a file that could not be loaded still to be written.
+    if (given.reload) await load(content, given, system, context);
+    await applyFile(file, system);
+  },
+});
+
+async function load(
+  content: string,
+  { sysctl_file, ignoreerrors }: SysctlParams,
+  system: System,
+  { signal }: ActionContext,
+): Promise<void> {
+  const draft = `${await system.temporaryDirectory()}/sysctl.conf`;
+  await system.writeFile(draft, content);
+  const loaded = await system.run(["sysctl", ...(ignoreerrors ? ["-e"] : []), "-p", draft], { signal });
+  if (loaded.code === 0 || ignoreerrors) return;
+  const reason = failureText(loaded);
+  throw new VolleyError(
+    "ACTION_FAILED",
+    `cannot load what ${sysctl_file} would hold, so it is left as it was: ${reason}`,
+    {
+      hint: /denied|Read-only/.test(reason)
+        ? "it needs root, and a container may not change most settings: with reload: false they are set at the next boot"
+        : "set ignoreerrors to pass over settings this kernel does not know",
+    },
+  );
+}

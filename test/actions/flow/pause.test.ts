@@ -1,0 +1,34 @@
+import { expect, test } from "vitest";
+import { pause } from "../../../src/actions/flow/pause.ts";
+import { makeSandbox, pass } from "../harness.ts";
+
+test("check mode does not wait, a run does, and nothing is changed", async () => {
+  using sandbox = makeSandbox();
+  const call = pause({ seconds: 0 });
+  const check = await pass(call, sandbox.system, sandbox.context({ check: true }));
+  expect(check).toMatchObject({ state: "unchanged", inspected: { message: "would wait 1 s" } });
+  const done = await pass(call, sandbox.system, sandbox.context());
+  expect(done).toMatchObject({ state: "unchanged", applied: { message: "waited 1 s" }, data: { delta: 1 } });
+});
+
+test("minutes are minutes, and end with the run", async () => {
+  using sandbox = makeSandbox();
+  const call = pause({ minutes: 2 });
+  expect(call.title).toBe("2 min");
+  const check = await pass(call, sandbox.system, sandbox.context({ check: true }));
+  expect(check.inspected?.message).toBe("would wait 120 s");
+  const controller = new AbortController();
+  setTimeout(() => controller.abort(), 20);
+  await expect(
+    pass(call, sandbox.system, { ...sandbox.context(), signal: controller.signal }),
+  ).rejects.toMatchObject({ code: "CANCELLED" });
+});
+
+test.each([
+  [{ prompt: "Go on?" }, "nobody to answer on a host"],
+  [{}, "give either seconds or minutes"],
+  [{ seconds: 1, minutes: 1 }, "give either seconds or minutes"],
+  [{ second: 1 }, 'did you mean "seconds"?'],
+])("%j is refused", (params, why) => {
+  expect(() => pause(params as never)).toThrow(why);
+});

@@ -1,0 +1,165 @@
+import { mkdirSync, symlinkSync, writeFileSync } from "node:fs";
+import { dirname, join } from "node:path";
+import { beforeEach, describe, expect, it } from "vitest";
+import { service } from "../../../src/actions/services/service.ts";
+import { systemd } from "../../../src/actions/services/systemd.ts";
+import {
+  isEnabled,
+  isSurelyUp,
+  isTemplate,
+  refuseUnitName,
+  touchUnit,
+} from "../../../src/actions/services/unit-state.ts";
+import { createMemo } from "../../../src/core/memo.ts";
+import { makeSandbox, pass, type Sandbox } from "../harness.ts";
+
+let sandbox: Sandbox;
+const at = (path: string): string => join(sandbox.root, path);
+const put = (path: string, text = ""): void => {
+  mkdirSync(dirname(at(path)), { recursive: true });
+  writeFileSync(at(path), text);
+};
+const link = (path: string, target: string): void => {
+  mkdirSync(dirname(at(path)), { recursive: true });
+  symlinkSync(target, at(path));
+};
+
+/** A host on which systemd runs cron, as its files show it. */
+beforeEach(() => {
+  sandbox = makeSandbox();
+  mkdirSync(at("run/systemd/system"), { recursive: true });
+  put("lib/systemd/system/cron.service", "[Service]\n");
+  link("etc/systemd/system/multi-user.target.wants/cron.service", "/lib/systemd/system/cron.service");
+  link("run/systemd/units/invocation:cron.service", "bf523db6c7604932898f79af69d370a3");
+  put("sys/fs/cgroup/system.slice/cron.service/cgroup.procs", "512\n");
+  return () => sandbox[Symbol.dispose]();
+});
+
+// Each of these is answered by files alone: systemctl would speak of the machine the tests run on.
+describe("systemd and service, of a unit that is up", () => {
+  it.each([
+    [systemd({ unit: "cron", state: "started", enabled: true })],
+    [systemd({ name: "cron.service", enabled: true, masked: false })],
+    [service({ name: "cron", state: "started", enabled: true })],
+  ])("leave it, case %#", async (call) => {
+    for (const check of [true, false]) {
+      const { state, data, inspected } = await pass(call, sandbox.system, sandbox.context({ check }));
+      expect(state).toBe("unchanged");
+      expect(inspected?.data ?? data).toMatchObject({
+        state: "started",
+        enabled: true,
+        status: { ActiveState: "active" },
+      });
+    }
+  });
+});
+
+describe("isSurelyUp", () => {
+  const isUp = (name = "cron") => isSurelyUp(sandbox.system, name, { memo: createMemo() });
+
+  it("is certain of a service with all its files", async () => {
+    expect(await isUp()).toBe(true);
+    expect(await isUp("cron.service")).toBe(true);
+  });
+
+  it("is certain with the older control groups too", async () => {
+    put("sys/fs/cgroup/systemd/system.slice/ssh.service/cgroup.procs", "1\n2\n");
+    put("usr/lib/systemd/system/ssh.service");
+    link("etc/systemd/system/multi-user.target.wants/ssh.service", "/usr/lib/systemd/system/ssh.service");
+    link("run/systemd/units/invocation:ssh.service", "x");
+    expect(await isUp("ssh")).toBe(true);
+  });
+
+  it.each<[string, () => void]>([
+    ["waits to be started again", () => put("sys/fs/cgroup/system.slice/cron.service/cgroup.procs", "")],
+    ["is masked", () => link("etc/systemd/system/cron.service", "/dev/null")],
+    ["is masked until the next boot", () => link("run/systemd/system/cron.service", "/dev/null")],
+  ])("is not of one that %s", async (_what, change) => {
+    change();
+    expect(await isUp()).toBe(false);
+  });
+
+  it("is not of another kind of unit, or one that is not there", async () => {
+    expect(await isUp("cron.timer")).toBe(false);
+    expect(await isUp("nothing")).toBe(false);
+  });
+
+  it("is not of a unit an action has worked on in this run", async () => {
+    const memo = createMemo();
+    await touchUnit("cron", { memo });
+    expect(await isSurelyUp(sandbox.system, "cron.service", { memo })).toBe(false);
+  });
+});
+
+describe("refuseUnitName", () => {
+  it.each(["cron", "getty@tty1", "-.mount", "dev-disk-by\\\\x2dlabel-a.swap", "a:b_c.d@e.service"])(
+    "lets %s be",
+    (name) => expect(refuseUnitName(name)).toBeUndefined(),
+  );
+});
+
+describe("isTemplate", () => {
+  it.each([
+    ["getty@", true],
+    ["getty@.service", true],
+    ["getty@tty1", false],
+    ["getty@tty1.service", false],
+    ["cron", false],
+  ])("of %s is %s", (name, expected) => expect(isTemplate(name)).toBe(expected));
+});
+
+describe("isEnabled", () => {
+  const of = (UnitFileState: string) =>
+    isEnabled(sandbox.system, {
+      Id: "nap.service",
+      LoadState: "loaded",
+      ActiveState: "active",
+      UnitFileState,
+    });
+
+  it.each([
+    ["enabled", true],
+    ["disabled", false],
+    ["enabled-runtime", false],
+    ["indirect", false],
+    ["alias", false],
+    ["static", null],
+    ["generated", false],
+  ])("of %s is %s", async (state, expected) => expect(await of(state)).toBe(expected));
+
+  it("of a unit made from an init script is what its runlevels say", async () => {
+    put("etc/rc3.d/S01nap");
+    expect(await of("generated")).toBe(true);
+  });
+});
+
+describe("systemd's and service's parameters", () => {
+  it.each<[() => unknown, RegExp]>([
+    [() => systemd({ name: "a" }), /give name with one of state, enabled, masked/],
+    [() => systemd({ state: "started" }), /give name with/],
+    [() => systemd({ name: "a", unit: "a", state: "started" }), /are the same/],
+    [() => systemd({ name: "a", scope: "global", state: "started" }), /no running units/],
+    [() => systemd({ name: "a", state: "running" as never }), /"state"/],
+    // systemctl would stop every unit that fits.
+    [() => systemd({ name: "lab*", state: "stopped" }), /"lab\*" is a pattern .* name one unit/],
+    [() => systemd({ unit: "lab?.service", enabled: true }), /is a pattern/],
+    [() => systemd({ service: "lab[12]", masked: true }), /is a pattern/],
+    [() => systemd({ name: "cron ssh", state: "stopped" }), /has white space: name one unit/],
+    [() => systemd({ name: ["cron", "ssh"] as never, state: "stopped" }), /"name"/],
+    [() => service({ name: "lab*", state: "stopped" }), /is a pattern/],
+    [() => service({ name: "[lab]", enabled: false }), /is a pattern/],
+    [
+      () => systemd({ name: "a", enable: true } as never),
+      /unknown parameter "enable"; did you mean "enabled"/,
+    ],
+    [() => service({ name: "a" }), /give state or enabled/],
+    [() => service({ state: "started" } as never), /"name" is required/],
+  ])("are refused, case %#", (call, message) => expect(call).toThrow(message));
+
+  it("need nothing else when systemd is only to reload, which check mode takes for no change", async () => {
+    const call = systemd({ daemon_reload: true });
+    const { state, inspected } = await pass(call, sandbox.system, sandbox.context({ check: true }));
+    expect(state).toBe("unchanged");
+    expect(inspected?.message).toContain("reload");
+  });
+});

@@ -1,0 +1,181 @@
+import { existsSync, mkdirSync, readFileSync, symlinkSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { describe, expect, test } from "vitest";
+import { command } from "../../../src/actions/system/command.ts";
+import { shell } from "../../../src/actions/system/shell.ts";
+import { failureData } from "../../../src/core/action.ts";
+import { makeSandbox, pass, snapshot } from "../harness.ts";
+
+describe("command", () => {
+  test("runs in its directory, shows its output live, and returns it", async () => {
+    using sandbox = makeSandbox();
+    mkdirSync(join(sandbox.root, "srv"));
+    const call = command({
+      argv: ["sh", "-c", "echo one; echo two; echo three >&2; pwd >where"],
+      chdir: "/srv",
+    });
+    const before = snapshot(sandbox.root);
+    const check = await pass(call, sandbox.system, sandbox.context({ check: true }));
+    expect(check.state).toBe("unknown");
+    expect(snapshot(sandbox.root)).toEqual(before);
+    const { state, data } = await pass(call, sandbox.system, sandbox.context());
+    expect(state).toBe("changed");
+    expect(data).toMatchObject({
+      rc: 0,
+      stdout: "one\ntwo",
+      stdout_lines: ["one", "two"],
+      stderr: "three",
+      stderr_lines: ["three"],
+      cmd: call.params.argv,
+      delta: expect.stringMatching(/^0:00:\d\d\.\d{6}$/),
+    });
+    expect(sandbox.output.join("")).toContain("two\n");
+    expect(readFileSync(join(sandbox.root, "srv/where"), "utf8").trim()).toBe(join(sandbox.root, "srv"));
+  });
+
+  test.each(["/srv/link", "/srv/li*"])("a link that leads to nothing is there (%s)", async (path) => {
+    using sandbox = makeSandbox();
+    mkdirSync(join(sandbox.root, "srv"));
+    symlinkSync("gone", join(sandbox.root, "srv/link"));
+    const states = [{ creates: path }, { removes: path }].map(
+      async (given) =>
+        (await pass(command({ cmd: "true", ...given }), sandbox.system, sandbox.context({ check: true })))
+          .state,
+    );
+    expect(await Promise.all(states)).toEqual(["unchanged", "changed"]);
+  });
+
+  test("is a change every time, and unchanged once what it creates is there", async () => {
+    using sandbox = makeSandbox();
+    mkdirSync(join(sandbox.root, "srv"));
+    const call = command({ cmd: "touch 'made here'", chdir: "/srv", creates: "made*" });
+    const check = await pass(call, sandbox.system, sandbox.context({ check: true }));
+    expect(check.state).toBe("changed");
+    expect(existsSync(join(sandbox.root, "srv/made here"))).toBe(false);
+    expect((await pass(call, sandbox.system, sandbox.context())).state).toBe("changed");
+    expect(existsSync(join(sandbox.root, "srv/made here"))).toBe(true);
+    for (const isCheck of [false, true]) {
+      const again = await pass(call, sandbox.system, sandbox.context({ check: isCheck }));
+      expect(again.state).toBe("unchanged");
+      expect(again.inspected?.message).toBe("skipped, since made* exists");
+      expect(again.data).toMatchObject({ rc: 0, stdout: "skipped, since made* exists", stderr_lines: [] });
+    }
+    const always = command({ cmd: "true" });
+    for (let i = 0; i < 2; i++)
+      expect((await pass(always, sandbox.system, sandbox.context())).state).toBe("changed");
+  });
+
+  test("removes holds it back when nothing is there; patterns go over several directories", async () => {
+    using sandbox = makeSandbox();
+    const call = command({ cmd: "rm -r a1", removes: "/srv/a?/[x-z]*.old", chdir: "/srv" });
+    mkdirSync(join(sandbox.root, "srv/a1"), { recursive: true });
+    writeFileSync(join(sandbox.root, "srv/a1/b.old"), "");
+    expect((await pass(call, sandbox.system, sandbox.context())).inspected?.message).toMatch(
+      /does not exist/,
+    );
+    writeFileSync(join(sandbox.root, "srv/a1/y.old"), "");
+    expect((await pass(call, sandbox.system, sandbox.context())).state).toBe("changed");
+    expect(existsSync(join(sandbox.root, "srv/a1"))).toBe(false);
+    expect((await pass(call, sandbox.system, sandbox.context())).state).toBe("unchanged");
+  });
+
+  test("gives stdin, with a newline unless told not to, and adds to the environment", async () => {
+    using sandbox = makeSandbox();
+    const read = async (call: ReturnType<typeof command>) =>
+      (await pass(call, sandbox.system, sandbox.context())).data;
+    expect(await read(command({ cmd: "wc -c", stdin: "abc" }))).toMatchObject({ stdout: "4" });
+    expect(await read(command({ cmd: "wc -c", stdin: "abc", stdin_add_newline: false }))).toMatchObject({
+      stdout: "3",
+    });
+    expect(await read(command({ cmd: "cat" }))).toMatchObject({ stdout: "", stdout_lines: [] });
+    const greeting = command({ argv: ["sh", "-c", "echo $GREETING$PATH"], environment: { GREETING: "hi" } });
+    expect(await read(greeting)).toMatchObject({ stdout: expect.stringMatching(/^hi.*\/bin/) });
+    const printf = command({ argv: ["printf", "a\\n\\n"], strip_empty_ends: false });
+    expect(await read(printf)).toMatchObject({ stdout: "a\n\n", stdout_lines: ["a", ""] });
+  });
+
+  test("words are split, not expanded", async () => {
+    using sandbox = makeSandbox();
+    const call = command(`printf %s, "a b" 'c"d' e\\ f $HOME '' *`);
+    expect((await pass(call, sandbox.system, sandbox.context())).data).toMatchObject({
+      stdout: 'a b,c"d,e f,$HOME,,*,',
+    });
+  });
+
+  test("is called in short with a line or a list", () => {
+    expect(command("ls -l").params).toMatchObject({ cmd: "ls -l" });
+    expect(command("ls -l").title).toBe("ls -l");
+    expect(command(["touch", "/x y"]).params).toMatchObject({ argv: ["touch", "/x y"] });
+  });
+
+  test("fails with the code and the last line of stderr, and tells the rest all the same", async () => {
+    using sandbox = makeSandbox();
+    const call = command(["sh", "-c", "echo out; echo why >&2; echo because >&2; exit 3"]);
+    const thrown = await pass(call, sandbox.system, sandbox.context()).catch((error: unknown) => error);
+    expect(thrown).toMatchObject({ code: "ACTION_FAILED", message: "sh exited with code 3: because" });
+    expect(failureData(thrown)).toMatchObject({ rc: 3, stdout: "out", stderr_lines: ["why", "because"] });
+    const killed = await pass(command(["sh", "-c", "kill -9 $$"]), sandbox.system, sandbox.context()).catch(
+      (e: unknown) => e,
+    );
+    expect(killed).toMatchObject({ message: "sh was ended by SIGKILL" });
+  });
+
+  test("a command that does not exist failed with code 2", async () => {
+    using sandbox = makeSandbox();
+    const thrown = await pass(command("no-such-command-here"), sandbox.system, sandbox.context()).catch(
+      (e: unknown) => e,
+    );
+    expect(thrown).toMatchObject({
+      code: "PROCESS_FAILED",
+      message: expect.stringMatching(/^cannot run no-such-command-here: /),
+    });
+    expect(failureData(thrown)).toMatchObject({ rc: 2 });
+  });
+
+  test("is ended when it takes too long", async () => {
+    using sandbox = makeSandbox();
+    const call = command({ cmd: "sleep 60", timeout: 0.2 });
+    await expect(pass(call, sandbox.system, sandbox.context())).rejects.toMatchObject({ code: "TIMEOUT" });
+  });
+
+  test("wrong parameters are named, with the right ones", () => {
+    // @ts-expect-error: a misspelt parameter
+    expect(() => command({ cmd: "ls", creats: "/x" })).toThrow(
+      /unknown parameter "creats"; did you mean "creates"\?/,
+    );
+    expect(() => command({})).toThrow("give either cmd or argv");
+    expect(() => command({ cmd: "ls", argv: ["ls"] })).toThrow("give either cmd or argv");
+    // @ts-expect-error: not a command
+    expect(() => command(5)).toThrow(/command: parameter "cmd"/);
+  });
+});
+
+describe("shell", () => {
+  test("expands, pipes and redirects", async () => {
+    using sandbox = makeSandbox();
+    const call = shell({ cmd: "echo $A | tr a-z A-Z > out; cat out", environment: { A: "x" }, chdir: "/" });
+    expect((await pass(call, sandbox.system, sandbox.context({ check: true }))).state).toBe("unknown");
+    expect(existsSync(join(sandbox.root, "out"))).toBe(false);
+    expect((await pass(call, sandbox.system, sandbox.context())).data).toMatchObject({
+      stdout: "X",
+      cmd: call.params.cmd,
+    });
+    expect(existsSync(join(sandbox.root, "out"))).toBe(true);
+  });
+
+  test("uses another shell when told, and is called in short with a line", async () => {
+    using sandbox = makeSandbox();
+    const call = shell({ cmd: "[[ a == a ]] && echo bash", executable: "/bin/bash" });
+    expect((await pass(call, sandbox.system, sandbox.context())).data).toMatchObject({ stdout: "bash" });
+    await expect(pass(shell("false | exit 4"), sandbox.system, sandbox.context())).rejects.toThrow(
+      "the shell exited with code 4",
+    );
+  });
+
+  test("is held back by creates", async () => {
+    using sandbox = makeSandbox();
+    const call = shell({ cmd: "echo >made", chdir: "/", creates: "/made" });
+    expect((await pass(call, sandbox.system, sandbox.context())).state).toBe("changed");
+    expect((await pass(call, sandbox.system, sandbox.context())).state).toBe("unchanged");
+  });
+});
