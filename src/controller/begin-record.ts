@@ -1,12 +1,12 @@
 import type { Bundle } from "../bundle/build.ts";
 import type { Event } from "../core/events.ts";
 import { recordable } from "./attach-options.ts";
-import { type EarlierPart, readEarlier } from "./earlier.ts";
 import { onceFileOf } from "./once-results.ts";
 import type { PreparedRun } from "./prepare-run.ts";
 import { openRecorder, type Recorder } from "./recorder.ts";
 import { DEFAULTS, type RunOptions } from "./run-options.ts";
 import { makeRunId, readEvents, readRecord, runsDirectory, writeRecord } from "./run-records.ts";
+import { type EarlierPart, readEarlier } from "./session/earlier.ts";
 
 /** A run that is written down: begun, or gone on with by another controller. */
 export interface BegunRecord extends Recorder {

@@ -6,13 +6,13 @@ import type { Job, JobOptions, Session } from "../core/protocol.ts";
 import type { BegunRecord } from "./begin-record.ts";
 import { createDelegates } from "./delegate.ts";
 import { type HostBecome, hostBecome } from "./host-become.ts";
-import { HostRun } from "./host-run.ts";
 import { createOnceRelay, type OnceRelay } from "./once.ts";
 import { openOnceResults } from "./once-results.ts";
 import { makeJob } from "./plan.ts";
 import { createMasks } from "./plan-secrets.ts";
 import type { PreparedRun } from "./prepare-run.ts";
 import { DEFAULTS, type RunOptions } from "./run-options.ts";
+import { HostRun } from "./session/host-run.ts";
 import type { Transports } from "./transports.ts";
 
 /** The hosts' parts of a run, none of them begun. */

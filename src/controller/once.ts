@@ -1,7 +1,7 @@
 import type { ControllerEvent, ReceivedEvent } from "../core/events.ts";
 import type { Answer } from "../core/protocol.ts";
 import type { Result } from "../core/result.ts";
-import type { HostRun } from "./host-run.ts";
+import type { HostRun } from "./session/host-run.ts";
 
 /** Sees to it that what is to be done once in a batch is done by one of its hosts, and tells the others what it came to. */
 export interface OnceRelay {

@@ -3,8 +3,8 @@ import type { Inventory } from "../core/inventory.ts";
 import type { SecretOptions } from "../secrets/options.ts";
 import type { AskPassphrase } from "../transport/ssh/keys.ts";
 import type { BecomeOptions } from "./become-settings.ts";
-import type { Via } from "./link-direct.ts";
 import type { ReachOptions } from "./reach.ts";
+import type { Via } from "./session/link-direct.ts";
 import type { AskHostKeys } from "./trust.ts";
 
 /** What to run, where, and how. */

@@ -3,11 +3,11 @@ import type { ControllerEvent } from "../core/events.ts";
 import { waitsBetween } from "../core/play-schedule.ts";
 import { orderHosts, splitBatches } from "./batches.ts";
 import { limitFailures } from "./failure-limit.ts";
-import type { HostRun } from "./host-run.ts";
 import type { OnceRelay } from "./once.ts";
 import { createPlaces, type Place } from "./places.ts";
 import type { PlayHosts } from "./plan.ts";
-import { limitPlay, type PlayClock } from "./play-clock.ts";
+import type { HostRun } from "./session/host-run.ts";
+import { limitPlay, type PlayClock } from "./session/play-clock.ts";
 
 /** How the hosts of a run share their time. */
 export interface ScheduleOptions {

@@ -1,8 +1,8 @@
 import { PassThrough, Readable } from "node:stream";
 import { test } from "vitest";
-import { HostNoise } from "../../src/controller/host-noise.ts";
-import { HostRecord } from "../../src/controller/host-record.ts";
-import { receive } from "../../src/controller/receive.ts";
+import { HostNoise } from "../../src/controller/session/host-noise.ts";
+import { HostRecord } from "../../src/controller/session/host-record.ts";
+import { receive } from "../../src/controller/session/receive.ts";
 import type { VolleyError } from "../../src/core/errors.ts";
 import type { ControllerEvent, Event, ReceivedEvent } from "../../src/core/events.ts";
 import { createMask } from "../../src/core/mask.ts";

@@ -2,8 +2,6 @@ import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, beforeAll, test } from "vitest";
-import { readEarlier } from "../../src/controller/earlier.ts";
-import { HostRecord } from "../../src/controller/host-record.ts";
 import {
   hostsOfRuns,
   isControlled,
@@ -12,6 +10,8 @@ import {
   readRecord,
   readSummary,
 } from "../../src/controller/run-records.ts";
+import { readEarlier } from "../../src/controller/session/earlier.ts";
+import { HostRecord } from "../../src/controller/session/host-record.ts";
 import { foldSummary } from "../../src/core/summary.ts";
 import { createRunModel } from "../../src/reporter/ink/model.ts";
 import { UNICODE_SYMBOLS } from "../../src/reporter/rows/symbols.ts";

@@ -1,7 +1,7 @@
 import { randomBytes } from "node:crypto";
-import type { Bundle } from "../bundle/build.ts";
-import { VolleyError } from "../core/errors.ts";
-import type { Connection, RemoteProcess } from "../transport/transport.ts";
+import type { Bundle } from "../../bundle/build.ts";
+import { VolleyError } from "../../core/errors.ts";
+import type { Connection, RemoteProcess } from "../../transport/transport.ts";
 import type { HostRunOptions } from "./host-run.ts";
 import { discardCommand, temporaryPath } from "./launch.ts";
 

@@ -26,8 +26,8 @@ import {
   quote,
   temporaryPath,
   verifyAndLaunchCommand,
-} from "../../src/controller/launch.ts";
-import { ownCopyScript } from "../../src/core/launch-script.ts";
+} from "../../../src/controller/session/launch.ts";
+import { ownCopyScript } from "../../../src/core/launch-script.ts";
 
 let home: string;
 beforeEach(() => {

@@ -1,5 +1,5 @@
-import type { Connection } from "../transport/transport.ts";
-import { explainDirectEnd, startDirect } from "./direct.ts";
+import type { Connection } from "../../transport/transport.ts";
+import { explainDirectEnd, startDirect } from "../direct.ts";
 import type { HostRunOptions } from "./host-run.ts";
 import { LAUNCH_EXITS, NO_NODE } from "./launch.ts";
 import type { FirstWord } from "./speak.ts";

@@ -1,4 +1,4 @@
-import type { Phase } from "../core/events.ts";
+import type { Phase } from "../../core/events.ts";
 
 /** Where the time of a host's run goes. */
 export class PhaseClock {

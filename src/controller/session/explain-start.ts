@@ -1,9 +1,9 @@
 import { constants } from "node:os";
-import { type Become, keepsOwnCopy } from "../core/become.ts";
-import { VolleyError } from "../core/errors.ts";
-import type { Outcome } from "../core/events.ts";
-import { explainBecome } from "../transport/become/explain.ts";
-import type { Endpoint, RemoteExit } from "../transport/transport.ts";
+import { type Become, keepsOwnCopy } from "../../core/become.ts";
+import { VolleyError } from "../../core/errors.ts";
+import type { Outcome } from "../../core/events.ts";
+import { explainBecome } from "../../transport/become/explain.ts";
+import type { Endpoint, RemoteExit } from "../../transport/transport.ts";
 import { LAUNCH_EXITS } from "./launch.ts";
 
 /** What is known of a bundle that did not start. */

@@ -1,7 +1,7 @@
-import { VolleyError } from "../core/errors.ts";
-import { isRecord } from "../core/json.ts";
-import type { WireEvent } from "../core/protocol.ts";
-import { TALLY_KEYS } from "../core/result.ts";
+import { VolleyError } from "../../core/errors.ts";
+import { isRecord } from "../../core/json.ts";
+import type { WireEvent } from "../../core/protocol.ts";
+import { TALLY_KEYS } from "../../core/result.ts";
 
 /** How deep an event's data may be nested: what is walked recursively later on must not run out of stack. */
 export const MAX_DEPTH = 100;

@@ -1,9 +1,10 @@
-import { keepsOwnCopy, needsTerminal } from "../core/become.ts";
-import { isVolleyError, VolleyError } from "../core/errors.ts";
-import { type Command, encodeLine, type WireEvent } from "../core/protocol.ts";
-import { encodeVars } from "../target/job-vars.ts";
-import { BECOME_TERMINAL, type BecomeTalk, makeBecomeNonce } from "../transport/become/talk.ts";
-import type { Connection, RemoteExit, RemoteProcess } from "../transport/transport.ts";
+import { keepsOwnCopy, needsTerminal } from "../../core/become.ts";
+import { isVolleyError, VolleyError } from "../../core/errors.ts";
+import { type Command, encodeLine, type WireEvent } from "../../core/protocol.ts";
+import { encodeVars } from "../../target/job-vars.ts";
+import { BECOME_TERMINAL, type BecomeTalk, makeBecomeNonce } from "../../transport/become/talk.ts";
+import type { Connection, RemoteExit, RemoteProcess } from "../../transport/transport.ts";
+import type { Place } from "../places.ts";
 import { Absence, within } from "./absence.ts";
 import { ENDS, explainDamage, explainFailedStart, RESTARTS } from "./explain-start.ts";
 import { HostNoise } from "./host-noise.ts";
@@ -22,7 +23,6 @@ import {
 import { answerBecome } from "./link-become.ts";
 import { explainDirectEnd, lacksNode, openDirectly, WITHOUT_NODE } from "./link-direct.ts";
 import { type CutLine, mayGoOn, mayTryAgain } from "./may-return.ts";
-import type { Place } from "./places.ts";
 import { FIRST_JOURNALED, jobAfter } from "./receive.ts";
 import { makeNonce, sendBundle, tellUpload } from "./send-bundle.ts";
 import { exitAfter, type FirstWord, speak, wholeExit } from "./speak.ts";

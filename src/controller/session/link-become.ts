@@ -1,5 +1,5 @@
-import { type BecomeTalk, talkBecome } from "../transport/become/talk.ts";
-import type { RemoteProcess } from "../transport/transport.ts";
+import { type BecomeTalk, talkBecome } from "../../transport/become/talk.ts";
+import type { RemoteProcess } from "../../transport/transport.ts";
 import type { HostRunOptions } from "./host-run.ts";
 import type { LaunchAs } from "./launch.ts";
 import { tellUpload, writeBundle } from "./send-bundle.ts";

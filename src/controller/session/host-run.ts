@@ -1,17 +1,17 @@
-import type { Become } from "../core/become.ts";
-import { isVolleyError, type SerializedError, serializeError } from "../core/errors.ts";
-import type { ControllerEvent, HostEnd, Outcome, ReceivedEvent } from "../core/events.ts";
-import type { Mask } from "../core/mask.ts";
-import type { Command, Job, WireEvent } from "../core/protocol.ts";
-import type { Endpoint, RemoteExit, Transport } from "../transport/transport.ts";
-import type { DirectPlaybook } from "./direct.ts";
+import type { Become } from "../../core/become.ts";
+import { isVolleyError, type SerializedError, serializeError } from "../../core/errors.ts";
+import type { ControllerEvent, HostEnd, Outcome, ReceivedEvent } from "../../core/events.ts";
+import type { Mask } from "../../core/mask.ts";
+import type { Command, Job, WireEvent } from "../../core/protocol.ts";
+import type { Endpoint, RemoteExit, Transport } from "../../transport/transport.ts";
+import type { DirectPlaybook } from "../direct.ts";
+import type { Place } from "../places.ts";
 import type { EarlierPart } from "./earlier.ts";
 import { ENDS, explainLoss, outcomeOf, signalOf } from "./explain-start.ts";
 import { HostLink } from "./host-link.ts";
 import { HostRecord } from "./host-record.ts";
 import type { Via } from "./link-direct.ts";
 import { PhaseClock } from "./phase-clock.ts";
-import type { Place } from "./places.ts";
 
 /** What a host that was told to end at once may take to do so. */
 const KILL_MS = 1_000;

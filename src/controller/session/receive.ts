@@ -1,8 +1,8 @@
 import type { Readable } from "node:stream";
 import { StringDecoder } from "node:string_decoder";
-import { isVolleyError, VolleyError } from "../core/errors.ts";
-import { isRecord } from "../core/json.ts";
-import { printable } from "../core/printable.ts";
+import { isVolleyError, VolleyError } from "../../core/errors.ts";
+import { isRecord } from "../../core/json.ts";
+import { printable } from "../../core/printable.ts";
 import {
   HELLO_PREFIX,
   type Job,
@@ -11,7 +11,7 @@ import {
   PROTOCOL_VERSION,
   RESULT_PREFIX,
   type WireEvent,
-} from "../core/protocol.ts";
+} from "../../core/protocol.ts";
 import { checkEvent } from "./check-event.ts";
 import { ABSENT, CORRUPT, NO_NODE } from "./launch.ts";
 

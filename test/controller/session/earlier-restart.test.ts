@@ -1,6 +1,6 @@
 import { expect, test } from "vitest";
-import { readEarlier } from "../../src/controller/earlier.ts";
-import type { Event, ReceivedEvent } from "../../src/core/events.ts";
+import { readEarlier } from "../../../src/controller/session/earlier.ts";
+import type { Event, ReceivedEvent } from "../../../src/core/events.ts";
 
 const ref = { task: 3, play: "p", role: "r", name: "Restart", action: "reboot" };
 

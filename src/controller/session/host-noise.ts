@@ -1,4 +1,4 @@
-import type { ControllerEvent, ReceivedEvent } from "../core/events.ts";
+import type { ControllerEvent, ReceivedEvent } from "../../core/events.ts";
 
 /** Lines beside the protocol that are told of one host, over all connections to it. */
 const MAX_LINES = 500;

@@ -1,5 +1,5 @@
-import type { Event, HostEnd } from "../core/events.ts";
-import { countState, EMPTY_TALLY, type Tally } from "../core/result.ts";
+import type { Event, HostEnd } from "../../core/events.ts";
+import { countState, EMPTY_TALLY, type Tally } from "../../core/result.ts";
 
 /** What an earlier controller saw of a host, before it was ended. */
 export interface EarlierPart {

@@ -1,8 +1,8 @@
 import { PassThrough } from "node:stream";
 import { expect, test } from "vitest";
-import { receive } from "../../src/controller/receive.ts";
-import { encodeLine, MAX_LINE_BYTES, PROTOCOL_VERSION, type WireEvent } from "../../src/core/protocol.ts";
-import { EMPTY_TALLY } from "../../src/core/result.ts";
+import { receive } from "../../../src/controller/session/receive.ts";
+import { encodeLine, MAX_LINE_BYTES, PROTOCOL_VERSION, type WireEvent } from "../../../src/core/protocol.ts";
+import { EMPTY_TALLY } from "../../../src/core/result.ts";
 
 const hello = {
   type: "hello",

@@ -5,7 +5,7 @@ import {
   keepsOwnCopy,
   needsTerminal,
   sayWord,
-} from "../core/become.ts";
+} from "../../core/become.ts";
 import {
   BUNDLE_CACHE,
   CLEAR_SCRIPT,
@@ -17,10 +17,10 @@ import {
   temporaryPath,
   USE_SCRIPT,
   wholeScript,
-} from "../core/launch-script.ts";
-import { NO_USABLE_NODE_EXIT, UNKNOWN_RUN_EXIT } from "../core/manifest.ts";
-import { quote } from "../core/shell-quote.ts";
-import { partName, type RunPart } from "../target/run-store.ts";
+} from "../../core/launch-script.ts";
+import { NO_USABLE_NODE_EXIT, UNKNOWN_RUN_EXIT } from "../../core/manifest.ts";
+import { quote } from "../../core/shell-quote.ts";
+import { partName, type RunPart } from "../../target/run-store.ts";
 import { keepAliveScript } from "./keep-alive-script.ts";
 
 export { CORRUPT, quote, temporaryPath };

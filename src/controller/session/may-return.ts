@@ -1,5 +1,5 @@
-import { isVolleyError } from "../core/errors.ts";
-import type { RemoteExit } from "../transport/transport.ts";
+import { isVolleyError } from "../../core/errors.ts";
+import type { RemoteExit } from "../../transport/transport.ts";
 import type { HostRecord } from "./host-record.ts";
 
 /** How a line to a host came to be cut. */
