@@ -130,9 +130,9 @@ cpSync(join(root, "src/demo"), join(dist, "demo"), { recursive: true });
 const { buildRuntime } = await import(pathToFileURL(join(dist, "bundle/build-runtime.js")).href);
 const { RUNTIME_NAMES } = await import(pathToFileURL(join(dist, "bundle/runtime.js")).href);
 const runtime = await buildRuntime(pathToFileURL(`${join(root, "src")}/`).href, { quick: false });
-mkdirSync(join(dist, "target"));
+mkdirSync(join(dist, "agent"));
 for (const [name, bytes] of Object.entries(runtime))
-  writeFileSync(join(dist, "target", RUNTIME_NAMES[name]), bytes);
+  writeFileSync(join(dist, "agent", RUNTIME_NAMES[name]), bytes);
 
 if (options["no-types"] !== true) {
   const require = createRequire(import.meta.url);

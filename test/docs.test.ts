@@ -12,12 +12,12 @@ import {
 import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
 import { afterAll, beforeAll, describe, expect, it, vi } from "vitest";
+import { FOLDERS, PACKAGES } from "../src/bundle/import-rules.ts";
 import { planHosts } from "../src/controller/plan.ts";
 import { preparePlaybook } from "../src/controller/playbook.ts";
 import { preflight } from "../src/controller/preflight.ts";
 import { readInventory } from "../src/controller/read-inventory.ts";
 import { faultOfCode, faultOfLine } from "./docs/commands.ts";
-import { enforcedImports } from "./docs/import-rules.ts";
 import { type Document, ROOT, readDocument } from "./docs/markdown.ts";
 
 const NAMES = [
@@ -87,9 +87,22 @@ describe("ARCHITECTURE.md", () => {
       expect(architecture.codes).toContain(`src/${path === "." ? "index" : path.slice(2)}.ts`);
   });
 
-  it("says of imports what biome.json enforces", () => {
-    const rows = tableOf(architecture, /^`core`/).map((row) => row.map(unquoted));
-    expect(rows).toEqual(enforcedImports(rows));
+  it("shows the import rules", () => {
+    const listed = tableOf(architecture, /^`core`/).map((row) => row.map(unquoted));
+    const list = (names: readonly string[]): string => (names.length === 0 ? "–" : names.join(", "));
+    const rules = Object.entries(FOLDERS).map(([folder, { imports, node, rides }]) => {
+      const packages = Object.entries(PACKAGES).filter(([, { homes }]) =>
+        homes.some((home) => home.split("/")[0] === folder),
+      );
+      return [
+        folder,
+        list(imports),
+        list(packages.map(([name]) => name)),
+        node ? "yes" : "no",
+        rides ? "yes" : "no",
+      ];
+    });
+    expect(listed).toEqual(rules);
   });
 
   it("lists the events, each with who says it", () => {

@@ -9,8 +9,8 @@ import type { RuntimeFiles } from "./runtime.ts";
 
 /** The source of each part: a file of Volley's, or a line of code. */
 const SOURCES: Readonly<Record<keyof RuntimeFiles, { readonly file: string } | { readonly code: string }>> = {
-  bootstrap: { file: "target/boot/bootstrap.ts" },
-  runner: { file: "target/entry.ts" },
+  bootstrap: { file: "agent/boot/bootstrap.ts" },
+  runner: { file: "agent/entry.ts" },
   template: { file: "template/index.ts" },
   yaml: { code: 'export { parse, parseAllDocuments } from "yaml";' },
 };

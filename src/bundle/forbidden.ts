@@ -1,30 +1,6 @@
 import type { Metafile } from "esbuild";
 import { VolleyError } from "../core/errors.ts";
-
-/** Packages that work only on the controller. */
-const FORBIDDEN_PACKAGES = [
-  "ssh2",
-  "ink",
-  "react",
-  "pino",
-  "archiver",
-  "esbuild",
-  "commander",
-  "p-limit",
-  "cpu-features",
-  "age-encryption",
-];
-/** Folders of Volley's own source that stay on the controller. */
-const FORBIDDEN_FOLDERS = [
-  "inventory",
-  "transport",
-  "controller",
-  "reporter",
-  "cli",
-  "bundle",
-  "embedded",
-  "secrets",
-];
+import { FOLDERS, PACKAGES } from "./import-rules.ts";
 
 /** The reason why an input cannot be in the build; undefined for one that can. */
 function whyForbidden(input: string, ownSource: boolean): string | undefined {
@@ -32,10 +8,15 @@ function whyForbidden(input: string, ownSource: boolean): string | undefined {
   const modules = parts.lastIndexOf("node_modules");
   const ofController =
     modules >= 0
-      ? FORBIDDEN_PACKAGES.includes(parts[modules + 1] ?? "")
-      : ownSource && FORBIDDEN_FOLDERS.includes(parts[parts.lastIndexOf("src") + 1] ?? "");
+      ? PACKAGES[packageOf(parts.slice(modules + 1))]?.rides === false
+      : ownSource && FOLDERS[parts[parts.lastIndexOf("src") + 1] ?? ""]?.rides === false;
   if (ofController) return "it belongs to the controller";
   return input.endsWith(".node") ? "it is compiled for one kind of machine" : undefined;
+}
+
+/** The name of a package by a path below `node_modules`. */
+function packageOf([first = "", second = ""]: readonly string[]): string {
+  return first.startsWith("@") ? `${first}/${second}` : first;
 }
 
 /**

@@ -47,7 +47,7 @@ async function readOrBuild(): Promise<RuntimeFiles> {
 function runtimeDirectory(): URL | undefined {
   if (import.meta.url.endsWith(".ts")) return undefined;
   // Chunks lie at differing depths below dist.
-  return ["./target/", "../target/", "../../target/"]
+  return ["./agent/", "../agent/", "../../agent/"]
     .map((candidate) => new URL(candidate, import.meta.url))
     .find((directory) => existsSync(fileURLToPath(new URL(RUNTIME_NAMES.runner, directory))));
 }

@@ -1,3 +1,4 @@
+import { encodeVars } from "../agent/job-vars.ts";
 import type { Bundle } from "../bundle/build.ts";
 import { VolleyError } from "../core/errors.ts";
 import type { CarriedHost } from "../core/manifest.ts";
@@ -6,7 +7,6 @@ import { maskError } from "../core/mask-event.ts";
 import { findSecrets } from "../core/secret.ts";
 import type { AskSecret, SecretOptions } from "../secrets/options.ts";
 import { createSecretStore } from "../secrets/store.ts";
-import { encodeVars } from "../target/job-vars.ts";
 import { PASSWORD_VARS } from "./become-settings.ts";
 import { concernedBy, makeJob, type Plan, planHosts, varsOfJobs } from "./plan.ts";
 import { type OpenPlan, openPlan, secretsOf } from "./plan-secrets.ts";

@@ -1,4 +1,5 @@
 import pLimit from "p-limit";
+import { writeWhole } from "../agent/whole-value.ts";
 import type { ActionCall } from "../core/action.ts";
 import type { AssetStore } from "../core/asset.ts";
 import { serializeError, VolleyError } from "../core/errors.ts";
@@ -11,17 +12,16 @@ import type { Playbook } from "../core/playbook.ts";
 import type { Command, Job } from "../core/protocol.ts";
 import type { Result } from "../core/result.ts";
 import type { AnyRole } from "../core/role.ts";
-import { createActionContext } from "../target/action-context.ts";
-import { declareRoles } from "../target/declare.ts";
-import type { DeclaredTask } from "../target/declared-task.ts";
-import { RENDER_BESIDE_OTHERS_MS } from "../target/limits.ts";
-import { performAction } from "../target/perform.ts";
-import { createRenderer, type Renderer } from "../target/renderer.ts";
-import type { RoleRun } from "../target/role-run.ts";
-import { varsOf } from "../target/run-task.ts";
-import { withTimeLimit } from "../target/time-limit.ts";
-import { hostVariables, roleVariables } from "../target/variables.ts";
-import { writeWhole } from "../target/whole-value.ts";
+import { createActionContext } from "../engine/action-context.ts";
+import { declareRoles } from "../engine/declare.ts";
+import type { DeclaredTask } from "../engine/declared-task.ts";
+import { RENDER_BESIDE_OTHERS_MS } from "../engine/limits.ts";
+import { performAction } from "../engine/perform.ts";
+import { createRenderer, type Renderer } from "../engine/renderer.ts";
+import type { RoleRun } from "../engine/role-run.ts";
+import { varsOf } from "../engine/run-task.ts";
+import { withTimeLimit } from "../engine/time-limit.ts";
+import { hostVariables, roleVariables } from "../engine/variables.ts";
 import { extendScope } from "../vars/scope.ts";
 import { silenceConsole } from "./silence-console.ts";
 import { unknowable } from "./unknowable.ts";
@@ -111,8 +111,8 @@ async function perform(event: Asked, options: DelegateOptions, declare: Declare)
     const { role, variables, renderer, task } = found;
     const [{ createLocalSystem }, { gatherFacts }, { thisMachine }] = await Promise.all([
       import("../system/local/local-system.ts"),
-      import("../target/facts/gather.ts"),
-      import("../target/facts/machine.ts"),
+      import("../agent/facts/gather.ts"),
+      import("../agent/facts/machine.ts"),
     ]);
     const system = createLocalSystem();
     try {

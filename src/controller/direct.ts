@@ -1,5 +1,7 @@
 import { PassThrough } from "node:stream";
 import { finished } from "node:stream/promises";
+import { type HostLock, lendingTurns } from "../agent/lock.ts";
+import { openWire, type Wire } from "../agent/wire.ts";
 import type { AssetStore } from "../core/asset.ts";
 import { type Become, DEFAULT_BECOME_USER } from "../core/become.ts";
 import { isVolleyError, VolleyError } from "../core/errors.ts";
@@ -13,12 +15,10 @@ import { openDirectLeftovers } from "../direct/leftovers.ts";
 import { takeDirectLock } from "../direct/lock.ts";
 import { type OpenedSystem, openSystem, type UserAccess } from "../direct/open-system.ts";
 import { createDirectUsers } from "../direct/user-systems.ts";
-import { byeForError, execute } from "../target/executor.ts";
-import { createHostLook } from "../target/host-look.ts";
-import { RENDER_BESIDE_OTHERS_MS } from "../target/limits.ts";
-import { type HostLock, lendingTurns } from "../target/lock.ts";
-import { createRenderer } from "../target/renderer.ts";
-import { openWire, type Wire } from "../target/wire.ts";
+import { byeForError, execute } from "../engine/executor.ts";
+import { createHostLook } from "../engine/host-look.ts";
+import { RENDER_BESIDE_OTHERS_MS } from "../engine/limits.ts";
+import { createRenderer } from "../engine/renderer.ts";
 import { createTemplates } from "../template/index.ts";
 import type { Connection, Endpoint, RemoteExit, RemoteProcess } from "../transport/transport.ts";
 import { becomeAccess, loginAccess } from "./direct-access.ts";
@@ -137,7 +137,7 @@ function createLine(wire: Wire, connection: Connection): Line {
   };
 }
 
-/** Carries out the Job that comes on the wire; see target/serve.ts. */
+/** Carries out the Job that comes on the wire; see agent/serve.ts. */
 async function serve(host: DirectHost, wire: Wire, { emit }: Line, options: DirectOptions): Promise<void> {
   const { opened, channels, whenLimited, access } = host;
   const { system, shells } = opened;

@@ -115,7 +115,7 @@ export type TargetEvent =
   | {
       readonly type: "task:result";
       readonly task: number;
-      /** As `target/whole-value.ts` writes it; absent: it was too long, or is no longer there. */
+      /** As `agent/whole-value.ts` writes it; absent: it was too long, or is no longer there. */
       readonly whole?: string;
     }
   /** `info` is shown only to who asks for more, `notice` to everybody. */

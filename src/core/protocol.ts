@@ -97,7 +97,7 @@ export type Command =
 export interface Answer {
   /** As it may be told; absent: the task is to be done. */
   readonly result: Result;
-  /** The same for code, neither masked nor cut, as `target/whole-value.ts` writes it. */
+  /** The same for code, neither masked nor cut, as `agent/whole-value.ts` writes it. */
   readonly whole?: string;
   /** True when `result` is not all of it, and no more is known. */
   readonly partial?: boolean;

@@ -1,9 +1,9 @@
 import { randomBytes } from "node:crypto";
+import { gatherFacts } from "../agent/facts/gather.ts";
+import { formatIpv4 } from "../agent/facts/ip.ts";
+import type { FileSystemSize, Machine, MachineAddress } from "../agent/facts/machine.ts";
 import type { Facts } from "../core/facts.ts";
 import type { FileType, ReadSystem, Stat } from "../core/system.ts";
-import { gatherFacts } from "../target/facts/gather.ts";
-import { formatIpv4 } from "../target/facts/ip.ts";
-import type { FileSystemSize, Machine, MachineAddress } from "../target/facts/machine.ts";
 import { FACT_BINARY_FILES, FACT_DIRECTORIES, FACT_FILES, FACT_PATHS, factsScript } from "./facts-script.ts";
 import { runScript } from "./script.ts";
 import type { Shells } from "./shell.ts";

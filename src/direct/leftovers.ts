@@ -1,13 +1,13 @@
+import { createLeftovers, type LeftoversOwner, leftoversName } from "../agent/leftovers.ts";
 import type { System } from "../core/system.ts";
-import type { Leftovers } from "../target/executor.ts";
-import { createLeftovers, type LeftoversOwner, leftoversName } from "../target/leftovers.ts";
+import type { Leftovers } from "../engine/executor.ts";
 
 /** Handlers left over, with what waits until all that was kept is on the host. */
 export interface DirectLeftovers extends Leftovers {
   flush(): Promise<void>;
 }
 
-/** Keeps the handlers that failed runs of a playbook leave on a host, in the same file that a bundle does (target/leftovers.ts). */
+/** Keeps the handlers that failed runs of a playbook leave on a host, in the same file that a bundle does (agent/leftovers.ts). */
 export async function openDirectLeftovers(system: System, owner: LeftoversOwner): Promise<DirectLeftovers> {
   const file = `~/.cache/volley/${leftoversName(owner)}`;
   const bytes = await system.readIfExists(file).catch(() => null);

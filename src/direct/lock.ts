@@ -1,5 +1,3 @@
-import { VolleyError } from "../core/errors.ts";
-import { quote } from "../core/shell-quote.ts";
 import {
   cannotLock,
   describeHolder,
@@ -8,7 +6,9 @@ import {
   type LockOptions,
   lockedBy,
   parseHolder,
-} from "../target/lock.ts";
+} from "../agent/lock.ts";
+import { VolleyError } from "../core/errors.ts";
+import { quote } from "../core/shell-quote.ts";
 import { lineWord } from "./line-word.ts";
 import type { Shells } from "./shell.ts";
 
@@ -23,7 +23,7 @@ type Answer = "taken" | "ended" | "late" | "cancelled";
 const ANSWER_MS = 30_000;
 
 /**
- * Takes the same lock that a bundle takes on the host (target/lock.ts), in the name of a shell there that lives as long
+ * Takes the same lock that a bundle takes on the host (agent/lock.ts), in the name of a shell there that lives as long
  * as the connection: when that goes, the lock does. Fails with `LOCKED` or `CANCELLED`.
  */
 export async function takeDirectLock(shells: Shells, options: DirectLockOptions): Promise<HostLock> {

@@ -7,8 +7,8 @@ import type { ActionCall, ActionContext, Applied, Change, Unchanged } from "../.
 import type { Facts } from "../../src/core/facts.ts";
 import { createMemo } from "../../src/core/memo.ts";
 import type { System } from "../../src/core/system.ts";
+import { createActionContext } from "../../src/engine/action-context.ts";
 import { createLocalSystem } from "../../src/system/local/local-system.ts";
-import { createActionContext } from "../../src/target/action-context.ts";
 import { createTemplates } from "../../src/template/index.ts";
 import { directSandboxSystem } from "../direct/lib/sandbox-system.ts";
 

@@ -1,12 +1,12 @@
 import { existsSync, mkdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { afterEach, expect, test } from "vitest";
+import { LOCK_PREFIX } from "../../src/agent/lock.ts";
 import { run } from "../../src/controller/run.ts";
 import type { RunOptions } from "../../src/controller/run-options.ts";
 import type { Event } from "../../src/core/events.ts";
 import type { EmbeddedHost } from "../../src/embedded/types.ts";
 import { machineId } from "../../src/system/process-identity.ts";
-import { LOCK_PREFIX } from "../../src/target/lock.ts";
 import { follow, hostOf, ofType, type Ran } from "../e2e/lib/drive.ts";
 import { makeProject, type Project, playbookText, scratchDirectory, waitFor } from "../e2e/lib/project.ts";
 import type { Fault } from "./proxy.ts";

@@ -2,6 +2,7 @@ import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { decodeVars, encodeVars } from "../../src/agent/job-vars.ts";
 import { becomeWay } from "../../src/controller/become-settings.ts";
 import { makeJob, planHosts } from "../../src/controller/plan.ts";
 import { openPlan } from "../../src/controller/plan-secrets.ts";
@@ -10,9 +11,8 @@ import { definePlaybook } from "../../src/core/define.ts";
 import type { Facts } from "../../src/core/facts.ts";
 import type { Vars } from "../../src/core/json.ts";
 import { encodeLine, type Job } from "../../src/core/protocol.ts";
+import { hostVariables } from "../../src/engine/variables.ts";
 import { createSecretStore } from "../../src/secrets/store.ts";
-import { decodeVars, encodeVars } from "../../src/target/job-vars.ts";
-import { hostVariables } from "../../src/target/variables.ts";
 import { createTemplates } from "../../src/template/index.ts";
 
 // `p{{ 1+1 }}w`, and a file with `opened: "o{{ 1 + 1 }}"` and `raw: !unsafe "r{{ 1 }}"`; the password is `pw`.

@@ -1,9 +1,9 @@
 import { afterAll, beforeAll, expect, test } from "vitest";
+import { gatherFacts } from "../../src/agent/facts/gather.ts";
+import { thisMachine } from "../../src/agent/facts/machine.ts";
 import type { Facts } from "../../src/core/facts.ts";
 import { askForFacts, gatherDirectFacts } from "../../src/direct/facts.ts";
 import { createLocalSystem } from "../../src/system/local/local-system.ts";
-import { gatherFacts } from "../../src/target/facts/gather.ts";
-import { thisMachine } from "../../src/target/facts/machine.ts";
 import { type DirectHost, startDirectHost } from "./lib/host.ts";
 
 let host: DirectHost;

@@ -11,11 +11,11 @@ import {
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { beforeEach, describe, expect, test } from "vitest";
+import { type HostLock, LOCK_PREFIX, takeLock } from "../../src/agent/lock.ts";
 import { createChannels } from "../../src/direct/channels.ts";
 import { takeDirectLock } from "../../src/direct/lock.ts";
 import { createShells } from "../../src/direct/shell.ts";
 import { bootId, machineId, processStart } from "../../src/system/process-identity.ts";
-import { type HostLock, LOCK_PREFIX, takeLock } from "../../src/target/lock.ts";
 import type { RemoteExit, RemoteProcess } from "../../src/transport/transport.ts";
 import { until } from "../lib/patience.ts";
 

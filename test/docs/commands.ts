@@ -4,7 +4,7 @@ import { ROOT } from "./markdown.ts";
 
 /** The source of a bundle's own command line: flags for people in the one, for controllers in the other. */
 const BUNDLE_OPTIONS = ["local.ts", "main.ts"]
-  .map((name) => readFileSync(`${ROOT}src/target/${name}`, "utf8"))
+  .map((name) => readFileSync(`${ROOT}src/agent/${name}`, "utf8"))
   .join("\n");
 const NPM_COMMANDS = ["ci", "install", "pack"];
 

@@ -9,9 +9,9 @@ import {
 } from "node:fs";
 import { join } from "node:path";
 import { describe, expect, test } from "vitest";
+import { LOCK_PREFIX } from "../../src/agent/lock.ts";
 import type { EmbeddedFleet } from "../../src/embedded/types.ts";
 import { machineId } from "../../src/system/process-identity.ts";
-import { LOCK_PREFIX } from "../../src/target/lock.ts";
 import { until } from "../lib/patience.ts";
 import { fleetStarter, follow, hostOf, ofType, provision, start } from "./lib/drive.ts";
 import { makeProject, playbookText, scratchDirectory, TWO_FILES } from "./lib/project.ts";

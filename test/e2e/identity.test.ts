@@ -2,9 +2,9 @@ import { existsSync, readdirSync, readFileSync, rmSync, writeFileSync } from "no
 import { homedir } from "node:os";
 import { join } from "node:path";
 import { describe, expect, test } from "vitest";
+import { LOCK_PREFIX } from "../../src/agent/lock.ts";
 import type { RunOptions } from "../../src/controller/run-options.ts";
 import type { EmbeddedFleet, EmbeddedHost } from "../../src/embedded/types.ts";
-import { LOCK_PREFIX } from "../../src/target/lock.ts";
 import { until } from "../lib/patience.ts";
 import { fleetStarter, follow, hostOf, letGo, provision, type Ran, start } from "./lib/drive.ts";
 import { makeProject, type Project, play, playbookText, scratchDirectory } from "./lib/project.ts";

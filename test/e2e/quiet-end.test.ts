@@ -2,7 +2,7 @@ import { spawnSync } from "node:child_process";
 import { join } from "node:path";
 import { beforeAll, expect, test } from "vitest";
 import { listRuns, readSummary, runsDirectory } from "../../src/controller/run-records.ts";
-import { bundleProject, runBundle } from "../target/bundle-fixture.ts";
+import { bundleProject, runBundle } from "../agent/bundle-fixture.ts";
 import { builtCli, volley } from "./lib/cli.ts";
 import { makeProject, playbookText, scratchDirectory } from "./lib/project.ts";
 

@@ -16,7 +16,7 @@ let bootstrap: string;
 beforeAll(async () => {
   directory = mkdtempSync(join(tmpdir(), "volley-fuzz-"));
   const { outputFiles } = await build({
-    entryPoints: [join(import.meta.dirname, "../../src/target/boot/bootstrap.ts")],
+    entryPoints: [join(import.meta.dirname, "../../src/agent/boot/bootstrap.ts")],
     bundle: true,
     write: false,
     platform: "node",

@@ -4,6 +4,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { PassThrough } from "node:stream";
 import { afterEach, beforeEach, expect, test } from "vitest";
+import { serveSystem } from "../../src/agent/system-server.ts";
 import type { System } from "../../src/core/system.ts";
 import { createLocalSystem } from "../../src/system/local/local-system.ts";
 import { createLateSystem } from "../../src/system/remote-process/late-system.ts";
@@ -14,7 +15,6 @@ import {
   type SystemRequest,
 } from "../../src/system/remote-process/messages.ts";
 import { connectSystem, type RemoteSystem } from "../../src/system/remote-process/remote-system.ts";
-import { serveSystem } from "../../src/target/system-server.ts";
 
 let directory: string;
 let remote: RemoteSystem;

@@ -1,10 +1,11 @@
+import { encodeVars } from "../../agent/job-vars.ts";
 import { keepsOwnCopy, needsTerminal } from "../../core/become.ts";
 import { isVolleyError, VolleyError } from "../../core/errors.ts";
 import { type Command, encodeLine, type WireEvent } from "../../core/protocol.ts";
-import { encodeVars } from "../../target/job-vars.ts";
 import { BECOME_TERMINAL, type BecomeTalk, makeBecomeNonce } from "../../transport/become/talk.ts";
 import type { Connection, RemoteExit, RemoteProcess } from "../../transport/transport.ts";
 import type { Place } from "../places.ts";
+
 import { Absence, within } from "./absence.ts";
 import { ENDS, explainDamage, explainFailedStart, RESTARTS } from "./explain-start.ts";
 import { HostNoise } from "./host-noise.ts";

@@ -1,3 +1,4 @@
+import { partName, type RunPart } from "../../agent/run-store.ts";
 import {
   type Become,
   becomeCommand,
@@ -20,7 +21,7 @@ import {
 } from "../../core/launch-script.ts";
 import { NO_USABLE_NODE_EXIT, UNKNOWN_RUN_EXIT } from "../../core/manifest.ts";
 import { quote } from "../../core/shell-quote.ts";
-import { partName, type RunPart } from "../../target/run-store.ts";
+
 import { keepAliveScript } from "./keep-alive-script.ts";
 
 export { CORRUPT, quote, temporaryPath };

@@ -2,11 +2,11 @@ import { chmodSync, existsSync, mkdirSync, readFileSync, symlinkSync, writeFileS
 import { arch, hostname, release, totalmem, userInfo } from "node:os";
 import { dirname, join } from "node:path";
 import { describe, expect, test } from "vitest";
+import { gatherFacts } from "../../src/agent/facts/gather.ts";
+import { thisMachine } from "../../src/agent/facts/machine.ts";
+import { zoneTimeAt } from "../../src/agent/facts/time-zone.ts";
+import { factVariables } from "../../src/agent/facts/variables.ts";
 import { createLocalSystem } from "../../src/system/local/local-system.ts";
-import { gatherFacts } from "../../src/target/facts/gather.ts";
-import { thisMachine } from "../../src/target/facts/machine.ts";
-import { zoneTimeAt } from "../../src/target/facts/time-zone.ts";
-import { factVariables } from "../../src/target/facts/variables.ts";
 import { makeSandbox, snapshot } from "../actions/harness.ts";
 
 function plant(root: string, files: Readonly<Record<string, string>>): void {

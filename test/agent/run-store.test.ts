@@ -11,8 +11,8 @@ import {
 import { tmpdir } from "node:os";
 import { basename, dirname, join } from "node:path";
 import { beforeEach, expect, test } from "vitest";
+import { findRunStore, partName, type RunStore } from "../../src/agent/run-store.ts";
 import { encodeLine, type WireEvent } from "../../src/core/protocol.ts";
-import { findRunStore, partName, type RunStore } from "../../src/target/run-store.ts";
 
 const MAX_BYTES = 4_096;
 const PART = { run: "r1", host: "web1" };
@@ -112,7 +112,7 @@ test("what lies among the runs and is no run of this version is in nobody's way"
   expect(runs()).not.toContain("20250101-000000");
 });
 
-test.each(["web1", "Web1", "web1.", "a".repeat(300), "äöü", "../../x", ".", "..", "", "con~1", "web 1\n"])(
+test.each(["web1", "Web1", "web1.", "a".repeat(300), "äöü", "../../x", "./", "..", "", "con~1", "web 1\n"])(
   "the name %j is one of a file, and no other's",
   (host) => {
     const { directory } = findRunStore({ run: "r1", host });

@@ -1,9 +1,9 @@
+import { gatherUser } from "../agent/facts/identity.ts";
+import { createFactReader } from "../agent/facts/reader.ts";
+import type { UserSystems } from "../agent/user-systems.ts";
 import type { Facts } from "../core/facts.ts";
 import type { Vars } from "../core/json.ts";
 import type { System } from "../core/system.ts";
-import { gatherUser } from "./facts/identity.ts";
-import { createFactReader } from "./facts/reader.ts";
-import type { UserSystems } from "./user-systems.ts";
 
 /** The host as the user of a play sees it. */
 export interface PlayView {

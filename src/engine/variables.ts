@@ -1,11 +1,11 @@
 import { basename } from "node:path";
+import { factVariables } from "../agent/facts/variables.ts";
 import type { Facts } from "../core/facts.ts";
 import { LATE, type Vars } from "../core/json.ts";
 import { restoreVars } from "../core/plain-vars.ts";
 import type { Job } from "../core/protocol.ts";
 import type { RoleUse } from "../core/role.ts";
 import { createScope, extendScope, type RenderVar, SELF, type VarLayer } from "../vars/scope.ts";
-import { factVariables } from "./facts/variables.ts";
 
 /** The vars every template of a host sees, whatever the role: Ansible's magic names over facts over the inventory's. */
 export function hostVariables(job: Job, facts: Facts, render: RenderVar): Vars {

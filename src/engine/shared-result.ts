@@ -1,6 +1,6 @@
+import { readResult, withoutData } from "../agent/result-store.ts";
 import type { Answer } from "../core/protocol.ts";
 import type { Result } from "../core/result.ts";
-import { readResult, withoutData } from "./result-store.ts";
 
 /** What another host came to with a task that is done once, as the role sees it here. */
 export function resultFrom({ result, whole, partial }: Answer): Result {

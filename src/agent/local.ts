@@ -6,9 +6,9 @@ import type { Mask } from "../core/mask.ts";
 import { maskError, maskEvent } from "../core/mask-event.ts";
 import { didYouMean } from "../core/nearest.ts";
 import { type Job, PROTOCOL_VERSION } from "../core/protocol.ts";
+import { maskOfJob } from "../engine/job-mask.ts";
 import type { BundleReader } from "./bundle-reader.ts";
 import type { CarryOut } from "./carry-out.ts";
-import { maskOfJob } from "./job-mask.ts";
 import { decodeVars } from "./job-vars.ts";
 import { createLocalPrinter } from "./local-printer.ts";
 

@@ -13,8 +13,8 @@ import {
   PROTOCOL_VERSION,
   type WireEvent,
 } from "../core/protocol.ts";
+import { maskOfJob } from "../engine/job-mask.ts";
 import { greeting, listenForControllers } from "./control.ts";
-import { maskOfJob } from "./job-mask.ts";
 import { decodeVars } from "./job-vars.ts";
 import { readLines } from "./line-reader.ts";
 import { tellable } from "./result-store.ts";

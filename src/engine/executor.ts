@@ -1,5 +1,8 @@
 import { performance } from "node:perf_hooks";
 import { isDeepStrictEqual } from "node:util";
+import { type ResultStore, readResult } from "../agent/result-store.ts";
+import type { UserSystems } from "../agent/user-systems.ts";
+import { writeWhole } from "../agent/whole-value.ts";
 import type { AssetStore } from "../core/asset.ts";
 import { type SerializedError, serializeError, VolleyError } from "../core/errors.ts";
 import type { AskedTask, DelegatedTask, TargetEvent, TaskRef } from "../core/events.ts";
@@ -24,13 +27,10 @@ import { maskOutput } from "./mask-output.ts";
 import { runPlay } from "./play-run.ts";
 import { createPlayViews, type PlayView } from "./play-view.ts";
 import type { Replay } from "./replay.ts";
-import { type ResultStore, readResult } from "./result-store.ts";
 import type { RoleRun } from "./role-run.ts";
 import { runTask } from "./run-task.ts";
 import { resultFrom, toldFrom } from "./shared-result.ts";
-import type { UserSystems } from "./user-systems.ts";
 import { hostVariables, roleVariables } from "./variables.ts";
-import { writeWhole } from "./whole-value.ts";
 
 /** What a Job is carried out with. */
 export interface ExecutorOptions {

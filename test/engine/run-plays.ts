@@ -9,9 +9,9 @@ import type { Facts } from "../../src/core/facts.ts";
 import type { Play } from "../../src/core/playbook.ts";
 import { type Job, type JobOptions, PROTOCOL_VERSION } from "../../src/core/protocol.ts";
 import type { RoleDefinition, RoleUse } from "../../src/core/role.ts";
+import { type ExecutorEnd, type ExecutorOptions, execute } from "../../src/engine/executor.ts";
+import { createRenderer } from "../../src/engine/renderer.ts";
 import { createLocalSystem } from "../../src/system/local/local-system.ts";
-import { type ExecutorEnd, type ExecutorOptions, execute } from "../../src/target/executor.ts";
-import { createRenderer } from "../../src/target/renderer.ts";
 import { createTemplates } from "../../src/template/index.ts";
 
 /** A directory for one test, removed at its end. */

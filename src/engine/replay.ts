@@ -1,7 +1,7 @@
+import { readResult, withoutData } from "../agent/result-store.ts";
+import type { JournalLine } from "../agent/run-store.ts";
 import type { WireEvent } from "../core/protocol.ts";
 import type { Result } from "../core/result.ts";
-import { readResult, withoutData } from "./result-store.ts";
-import type { JournalLine } from "./run-store.ts";
 
 /** Which task of a play: names may repeat, so their order counts too. */
 export interface TaskIdentity {

@@ -1,0 +1,123 @@
+/** Which folders of `src/` a folder may import from besides itself, types included. */
+export interface FolderRule {
+  readonly imports: readonly string[];
+  /** Whether its code may use Node's own modules. */
+  readonly node: boolean;
+  /** Whether its code may ride in a bundle. */
+  readonly rides: boolean;
+}
+
+/** Where a package of npm may be imported. */
+export interface PackageRule {
+  /** Folders, or paths below `src/` that the importing file's path begins with. */
+  readonly homes: readonly string[];
+  /** Whether a playbook may bring it to a host. */
+  readonly rides: boolean;
+}
+
+const onHosts = { node: true, rides: true } as const;
+const onController = { node: true, rides: false } as const;
+const WHOLE_HOST = ["core", "system", "vars", "template", "actions", "engine", "agent"] as const;
+
+/**
+ * The import rules, the one place where they stand. `test/architecture.test.ts` compares every import with them,
+ * ARCHITECTURE.md shows them, and {@link refuseForbidden} keeps what does not ride out of bundles.
+ */
+export const FOLDERS: Readonly<Record<string, FolderRule>> = {
+  core: { imports: [], node: false, rides: true },
+  system: { imports: ["core"], ...onHosts },
+  vars: { imports: ["core"], node: false, rides: true },
+  template: { imports: ["core", "vars"], ...onHosts },
+  actions: { imports: ["core", "system"], ...onHosts },
+  engine: { imports: ["core", "system", "actions", "vars", "template", "agent"], ...onHosts },
+  agent: { imports: ["core", "system", "template", "engine"], ...onHosts },
+  direct: { imports: ["core", "system", "engine", "agent", "transport"], ...onController },
+  secrets: { imports: ["core", "vars"], ...onController },
+  inventory: { imports: ["core", "system", "vars", "secrets"], ...onController },
+  transport: { imports: ["core", "system"], ...onController },
+  bundle: { imports: ["core", "system"], ...onController },
+  reporter: { imports: ["core"], ...onController },
+  controller: {
+    imports: [
+      ...WHOLE_HOST.filter((name) => name !== "actions"),
+      "direct",
+      "bundle",
+      "inventory",
+      "secrets",
+      "transport",
+    ],
+    ...onController,
+  },
+  fanout: { imports: ["core", "system", "inventory", "transport"], ...onController },
+  compare: {
+    imports: ["core", "secrets", "transport", "controller", "reporter"],
+    ...onController,
+  },
+  embedded: { imports: ["core", "system"], ...onController },
+  cli: {
+    imports: [
+      "core",
+      "system",
+      "controller",
+      "fanout",
+      "compare",
+      "reporter",
+      "inventory",
+      "secrets",
+      "transport",
+      "bundle",
+    ],
+    ...onController,
+  },
+  demo: { imports: [], node: false, rides: true },
+  "index.ts": { imports: ["core", "actions"], node: false, rides: true },
+  "controller.ts": { imports: ["core", "controller", "secrets"], ...onController },
+  "testing.ts": { imports: ["controller", "embedded"], ...onController },
+};
+
+/** The packages of npm that Volley depends on. */
+export const PACKAGES: Readonly<Record<string, PackageRule>> = {
+  valibot: { homes: ["actions", "cli/reference/", "demo"], rides: true },
+  nunjucks: { homes: ["template"], rides: true },
+  yaml: { homes: ["template", "inventory"], rides: true },
+  // The embedded fleet is the other end of the same protocol.
+  ssh2: { homes: ["transport/ssh/", "embedded"], rides: false },
+  esbuild: { homes: ["bundle"], rides: false },
+  archiver: { homes: ["bundle"], rides: false },
+  "age-encryption": { homes: ["secrets"], rides: false },
+  "p-limit": { homes: ["controller"], rides: false },
+  pino: { homes: ["controller"], rides: false },
+  ink: { homes: ["reporter/ink/"], rides: false },
+  react: { homes: ["reporter/ink/"], rides: false },
+  commander: { homes: ["cli"], rides: false },
+  "@xterm/headless": { homes: ["fanout/shell/"], rides: false },
+  // Pure, so a playbook may use them as well.
+  diff: { homes: ["reporter"], rides: true },
+  "string-width": { homes: ["reporter"], rides: true },
+};
+
+/** An import across the rules that single files need, and the reason. */
+export interface ImportException {
+  /** A file below `src/`, or a folder that ends in a slash. */
+  readonly from: string;
+  readonly to: string;
+  readonly why: string;
+}
+
+export const EXCEPTIONS: readonly ImportException[] = [
+  { from: "agent/entry.ts", to: "index.ts", why: "the runner gives playbooks what they import" },
+  {
+    from: "controller/playbook.ts",
+    to: "index.ts",
+    why: "the controller evaluates playbooks to know their plays",
+  },
+  { from: "cli/demo.ts", to: "embedded/", why: "the demo brings its own fleet" },
+  { from: "cli/reference/", to: "index.ts", why: "the reference is made from the definitions" },
+  { from: "cli/reference/", to: "actions/", why: "the reference is made from the definitions" },
+  { from: "cli/reference/", to: "template/", why: "the reference is made from the definitions" },
+];
+
+/** The folder of a path below `src/`; of a file that stands in `src/` itself its name. */
+export function folderOf(path: string): string {
+  return path.split("/")[0]!;
+}
