@@ -1,6 +1,7 @@
 /** What programs import to run playbooks themselves. */
-export { readInventory } from "./controller/read-inventory.ts";
+
+export type { Run, RunOptions } from "./controller/prepare/options.ts";
+export { readInventory } from "./controller/prepare/read.ts";
 export { run } from "./controller/run.ts";
-export type { Run, RunOptions } from "./controller/run-options.ts";
 export type { Event, Summary } from "./core/events.ts";
 export type { SecretOptions } from "./secrets/options.ts";

@@ -13,10 +13,10 @@ import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
 import { afterAll, beforeAll, describe, expect, it, vi } from "vitest";
 import { FOLDERS, PACKAGES } from "../src/bundle/import-rules.ts";
-import { planHosts } from "../src/controller/plan.ts";
-import { preparePlaybook } from "../src/controller/playbook.ts";
-import { preflight } from "../src/controller/preflight.ts";
-import { readInventory } from "../src/controller/read-inventory.ts";
+import { planHosts } from "../src/controller/prepare/plan.ts";
+import { preflight } from "../src/controller/prepare/preflight.ts";
+import { preparePlaybook, readInventory } from "../src/controller/prepare/read.ts";
+
 import { faultOfCode, faultOfLine } from "./docs/commands.ts";
 import { type Document, ROOT, readDocument } from "./docs/markdown.ts";
 

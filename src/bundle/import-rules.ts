@@ -107,7 +107,7 @@ export interface ImportException {
 export const EXCEPTIONS: readonly ImportException[] = [
   { from: "agent/entry.ts", to: "index.ts", why: "the runner gives playbooks what they import" },
   {
-    from: "controller/playbook.ts",
+    from: "controller/prepare/read.ts",
     to: "index.ts",
     why: "the controller evaluates playbooks to know their plays",
   },

@@ -1,5 +1,5 @@
 import { createInterface } from "node:readline/promises";
-import type { UnknownHostKey } from "../controller/trust.ts";
+import type { UnknownHostKey } from "../controller/prepare/reach.ts";
 
 /** Shows host keys that are not known and asks, once for all of them, whether to trust them. */
 export async function askHostKeys(keys: readonly UnknownHostKey[]): Promise<boolean> {

@@ -31,7 +31,7 @@ export function addAttachCommand(program: Command): void {
 async function attach(name: string | undefined, flags: AttachFlags): Promise<number> {
   const { output, timing = false } = flags;
   const { isControlled, listPlaybookRuns, readEvents, readRecord, readSummary, runsDirectory } = await import(
-    "../controller/run-records.ts"
+    "../controller/records/records.ts"
   );
   const { showEvents, watchRun } = await import("./watch-run.ts");
   const directory = runsDirectory();
@@ -50,7 +50,7 @@ async function attach(name: string | undefined, flags: AttachFlags): Promise<num
     });
   }
   const [{ attachOptions }, { run: start }] = await Promise.all([
-    import("../controller/attach-options.ts"),
+    import("../controller/prepare/options.ts"),
     import("../controller/run.ts"),
   ]);
   const { askPassphrase } = await import("./ask.ts");

@@ -1,5 +1,5 @@
 import { type Command, Option } from "commander";
-import type { BecomeOptions } from "../controller/become-settings.ts";
+import type { BecomeOptions } from "../controller/prepare/become.ts";
 import type { BecomeMethod } from "../core/become.ts";
 import { readGivenPassword } from "./given-password.ts";
 

@@ -3,11 +3,10 @@ import { existsSync, realpathSync } from "node:fs";
 import { createRequire } from "node:module";
 import { dirname, isAbsolute, join, relative } from "node:path";
 import { findProject, type Project } from "../bundle/playbook.ts";
-import { concernedBy, planHosts } from "../controller/plan.ts";
-import { openPlan } from "../controller/plan-secrets.ts";
-import { preparePlaybook } from "../controller/playbook.ts";
-import { preflight } from "../controller/preflight.ts";
-import { readInventory } from "../controller/read-inventory.ts";
+import { concernedBy, openPlan, planHosts } from "../controller/prepare/plan.ts";
+import { preflight } from "../controller/prepare/preflight.ts";
+import { preparePlaybook, readInventory } from "../controller/prepare/read.ts";
+
 import { VolleyError } from "../core/errors.ts";
 import { createSecretStore, type SecretStore } from "../secrets/store.ts";
 import { askPassphrase } from "./ask.ts";

@@ -1,4 +1,4 @@
-import { becomeWay } from "../controller/become-settings.ts";
+import { becomeWay } from "../controller/prepare/become.ts";
 import type { Become } from "../core/become.ts";
 import type { Host } from "../core/inventory.ts";
 import { type BecomeFlags, becomeOptions } from "./become-options.ts";

@@ -32,7 +32,7 @@ export function addHostsCommand(program: Command): void {
 
 async function trust(patterns: readonly string[], flags: TrustFlags): Promise<number> {
   const [{ trustHosts }, { askHostKeys, formatHostKeys }] = await Promise.all([
-    import("../controller/trust-hosts.ts"),
+    import("../controller/prepare/trust.ts"),
     import("./ask-host-keys.ts"),
   ]);
   const { limit } = flags;

@@ -26,7 +26,7 @@ export function addInventoryCommand(program: Command): void {
         const [{ inventoryCommand }, { loadInventoryModule }, { createSecretStore }, { askPassphrase }] =
           await Promise.all([
             import("./inventory.ts"),
-            import("../controller/playbook.ts"),
+            import("../controller/prepare/read.ts"),
             import("../secrets/store.ts"),
             import("./ask.ts"),
           ]);

@@ -5,7 +5,7 @@ import { VolleyError } from "../core/errors.ts";
 
 /** The latest run. Fails with `USAGE` when there has been none. */
 async function latestRun(): Promise<string> {
-  const { listPlaybookRuns, runsDirectory } = await import("../controller/run-records.ts");
+  const { listPlaybookRuns, runsDirectory } = await import("../controller/records/records.ts");
   const [run] = listPlaybookRuns(runsDirectory());
   if (run === undefined) throw new VolleyError("USAGE", "there has been no run yet");
   return run;
@@ -13,7 +13,7 @@ async function latestRun(): Promise<string> {
 
 /** The latest run of a playbook that was not for checking. Fails with `USAGE` when there has been none. */
 export async function latestRunOf(playbook: string): Promise<string> {
-  const { listPlaybookRuns, readRecord, runsDirectory } = await import("../controller/run-records.ts");
+  const { listPlaybookRuns, readRecord, runsDirectory } = await import("../controller/records/records.ts");
   const directory = runsDirectory();
   const run = listPlaybookRuns(directory).find((name) => {
     try {
@@ -38,7 +38,7 @@ export async function latestRunOf(playbook: string): Promise<string> {
  * when there is none, or more than one.
  */
 export async function namedRun(name: string): Promise<string> {
-  const { listRuns, runsDirectory } = await import("../controller/run-records.ts");
+  const { listRuns, runsDirectory } = await import("../controller/records/records.ts");
   const runs = listRuns(runsDirectory());
   if (runs.length === 0) throw new VolleyError("USAGE", "there has been no run yet");
   const wanted = name.startsWith("@") ? name.slice(1) : name;
@@ -76,7 +76,7 @@ async function patternFromStdin(): Promise<string> {
 export async function expandLimit<Limit extends string | undefined>(limit: Limit): Promise<Limit | string> {
   if (limit === "-") return patternFromStdin();
   if (limit === undefined || !limit.includes("@")) return limit;
-  const { hostsOfRuns, runsDirectory } = await import("../controller/run-records.ts");
+  const { hostsOfRuns, runsDirectory } = await import("../controller/records/records.ts");
   const parts = limit.split(/([:,]&?!?)/).map((part) => {
     if (!part.startsWith("@") || existsSync(part.slice(1))) return part;
     const hosts = hostsOfRuns(runsDirectory(), part.slice(1));

@@ -1,5 +1,5 @@
 import { type Command, InvalidArgumentError, Option } from "commander";
-import type { TransportsOptions } from "../controller/transports.ts";
+import type { TransportsOptions } from "../controller/prepare/reach.ts";
 import { HOST_KEY_POLICIES, type HostKeyPolicy } from "../transport/ssh-settings.ts";
 import { expandHome, readGivenPassword } from "./given-password.ts";
 

@@ -1,7 +1,7 @@
 import { existsSync, writeFileSync } from "node:fs";
 import { basename, dirname, extname } from "node:path";
 import { volleyVersion } from "../bundle/runtime.ts";
-import { isControlled, readEvents, readRecord, runsDirectory } from "../controller/run-records.ts";
+import { isControlled, readEvents, readRecord, runsDirectory } from "../controller/records/records.ts";
 import { VolleyError } from "../core/errors.ts";
 import type { Event } from "../core/events.ts";
 import { renderRunPage } from "../reporter/html/run-page.ts";

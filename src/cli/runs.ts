@@ -7,7 +7,7 @@ import {
   readRecord,
   readSummary,
   runsDirectory,
-} from "../controller/run-records.ts";
+} from "../controller/records/records.ts";
 import type { Outcome, Summary } from "../core/events.ts";
 import { count } from "../reporter/rows/amounts.ts";
 

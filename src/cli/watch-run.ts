@@ -1,7 +1,7 @@
-import type { Run } from "../controller/run-options.ts";
+import type { Run } from "../controller/prepare/options.ts";
 import type { Event, Summary } from "../core/events.ts";
-import type { ReporterKind } from "../reporter/reporter.ts";
-import { createReporter, type Reporter } from "../reporter/reporter.ts";
+import { createReporter, type Reporter, type ReporterKind } from "../reporter/reporter.ts";
+
 import { shownAs } from "./options.ts";
 
 /** How a run is shown. */

@@ -1,8 +1,8 @@
-import { concernedBy, planHosts } from "../controller/plan.ts";
-import { openPlan } from "../controller/plan-secrets.ts";
-import { preparePlaybook } from "../controller/playbook.ts";
-import { readInventory } from "../controller/read-inventory.ts";
-import { openTransports, type Transports, type TransportsOptions } from "../controller/transports.ts";
+import { concernedBy, openPlan, planHosts } from "../controller/prepare/plan.ts";
+import type { TransportsOptions } from "../controller/prepare/reach.ts";
+import { preparePlaybook, readInventory } from "../controller/prepare/read.ts";
+import { openTransports, type Transports } from "../controller/prepare/transports.ts";
+
 import type { Host } from "../core/inventory.ts";
 import type { SecretOptions } from "../secrets/options.ts";
 import { createSecretStore } from "../secrets/store.ts";

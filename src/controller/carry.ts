@@ -7,12 +7,20 @@ import { maskError } from "../core/mask-event.ts";
 import { findSecrets } from "../core/secret.ts";
 import type { AskSecret, SecretOptions } from "../secrets/options.ts";
 import { createSecretStore } from "../secrets/store.ts";
-import { PASSWORD_VARS } from "./become-settings.ts";
-import { concernedBy, makeJob, type Plan, planHosts, varsOfJobs } from "./plan.ts";
-import { type OpenPlan, openPlan, secretsOf } from "./plan-secrets.ts";
-import { preparePlaybook } from "./playbook.ts";
-import { preflight } from "./preflight.ts";
-import { readInventory } from "./read-inventory.ts";
+
+import { PASSWORD_VARS } from "./prepare/become.ts";
+import {
+  concernedBy,
+  makeJob,
+  type OpenPlan,
+  openPlan,
+  type Plan,
+  planHosts,
+  secretsOf,
+  varsOfJobs,
+} from "./prepare/plan.ts";
+import { preflight } from "./prepare/preflight.ts";
+import { preparePlaybook, readInventory } from "./prepare/read.ts";
 
 /** What a bundle to be carried is made from. */
 export interface CarryOptions {

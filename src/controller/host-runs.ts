@@ -3,17 +3,15 @@ import { hostname, userInfo } from "node:os";
 import { createMask, type Mask } from "../core/mask.ts";
 import { maskEvent } from "../core/mask-event.ts";
 import type { Job, JobOptions, Session } from "../core/protocol.ts";
-import type { BegunRecord } from "./begin-record.ts";
-import { createDelegates } from "./delegate.ts";
-import { type HostBecome, hostBecome } from "./host-become.ts";
-import { createOnceRelay, type OnceRelay } from "./once.ts";
-import { openOnceResults } from "./once-results.ts";
-import { makeJob } from "./plan.ts";
-import { createMasks } from "./plan-secrets.ts";
-import type { PreparedRun } from "./prepare-run.ts";
-import { DEFAULTS, type RunOptions } from "./run-options.ts";
+import { type HostBecome, hostBecome } from "./prepare/become.ts";
+import { DEFAULTS, type RunOptions } from "./prepare/options.ts";
+import { createMasks, makeJob } from "./prepare/plan.ts";
+import type { PreparedRun } from "./prepare/prepare.ts";
+import type { Transports } from "./prepare/transports.ts";
+import type { BegunRecord } from "./records/recorder.ts";
+import { createDelegates } from "./schedule/delegate.ts";
+import { createOnceRelay, type OnceRelay, openOnceResults } from "./schedule/once.ts";
 import { HostRun } from "./session/host-run.ts";
-import type { Transports } from "./transports.ts";
 
 /** The hosts' parts of a run, none of them begun. */
 export interface HostRuns {

@@ -2,13 +2,13 @@ import { setMaxListeners } from "node:events";
 import { VolleyError } from "../core/errors.ts";
 import type { Event, Summary } from "../core/events.ts";
 import { watchEventLoop } from "../system/event-loop.ts";
-import { beginRecord } from "./begin-record.ts";
 import { EventQueue } from "./event-queue.ts";
 import { createHostRuns } from "./host-runs.ts";
-import { prepareRun } from "./prepare-run.ts";
-import { DEFAULTS, type Run, type RunOptions } from "./run-options.ts";
-import { schedule } from "./schedule.ts";
-import { openTransports } from "./transports.ts";
+import { DEFAULTS, type Run, type RunOptions } from "./prepare/options.ts";
+import { prepareRun } from "./prepare/prepare.ts";
+import { openTransports } from "./prepare/transports.ts";
+import { beginRecord } from "./records/recorder.ts";
+import { schedule } from "./schedule/schedule.ts";
 
 /** Starts a run. */
 export function run(options: RunOptions): Run {

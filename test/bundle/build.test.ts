@@ -14,7 +14,7 @@ import {
 import { join } from "node:path";
 import { expect, test } from "vitest";
 import { carryBundle } from "../../src/controller/carry.ts";
-import { preparePlaybook } from "../../src/controller/playbook.ts";
+import { preparePlaybook } from "../../src/controller/prepare/read.ts";
 import { makeProject, type Project, playbookText, scratchDirectory, TWO_FILES } from "../e2e/lib/project.ts";
 
 const scratch = scratchDirectory();

@@ -1,7 +1,7 @@
 import { randomUUID } from "node:crypto";
 import { existsSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
-import type { RunOptions } from "../../src/controller/run-options.ts";
+import type { RunOptions } from "../../src/controller/prepare/options.ts";
 import { startEmbeddedFleet } from "../../src/embedded/fleet.ts";
 import type { EmbeddedFleet, EmbeddedFleetOptions, EmbeddedHost } from "../../src/embedded/types.ts";
 import type { Project } from "../e2e/lib/project.ts";

@@ -3,7 +3,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { expect, it } from "vitest";
 import { type ReachedHost, toAnsibleInventory } from "../../src/compare/ansible-inventory.ts";
-import { openReach } from "../../src/controller/reach.ts";
+import { openReach } from "../../src/controller/prepare/reach.ts";
 import { loadInventory } from "../../src/inventory/load.ts";
 
 it("is read back as the same hosts and groups, reached through proxies under their own keys", async () => {

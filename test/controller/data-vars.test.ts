@@ -3,10 +3,10 @@ import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { decodeVars, encodeVars } from "../../src/agent/job-vars.ts";
-import { becomeWay } from "../../src/controller/become-settings.ts";
-import { makeJob, planHosts } from "../../src/controller/plan.ts";
-import { openPlan } from "../../src/controller/plan-secrets.ts";
-import { readInventory } from "../../src/controller/read-inventory.ts";
+import { becomeWay } from "../../src/controller/prepare/become.ts";
+import { makeJob, openPlan, planHosts } from "../../src/controller/prepare/plan.ts";
+
+import { readInventory } from "../../src/controller/prepare/read.ts";
 import { definePlaybook } from "../../src/core/define.ts";
 import type { Facts } from "../../src/core/facts.ts";
 import type { Vars } from "../../src/core/json.ts";

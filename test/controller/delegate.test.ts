@@ -4,8 +4,7 @@ import { join } from "node:path";
 import { afterAll, expect, test } from "vitest";
 import { readWhole } from "../../src/agent/whole-value.ts";
 import { createDiskAssets } from "../../src/bundle/assets.ts";
-
-import { createDelegates } from "../../src/controller/delegate.ts";
+import { createDelegates } from "../../src/controller/schedule/delegate.ts";
 import type { ReceivedEvent } from "../../src/core/events.ts";
 import { type Command, type Job, PROTOCOL_VERSION } from "../../src/core/protocol.ts";
 import { definePlay, definePlaybook, shell, template } from "../../src/index.ts";

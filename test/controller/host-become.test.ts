@@ -1,6 +1,6 @@
 import { expect, test } from "vitest";
-import { hostBecome } from "../../src/controller/host-become.ts";
-import { makeJob } from "../../src/controller/plan.ts";
+import { hostBecome } from "../../src/controller/prepare/become.ts";
+import { makeJob } from "../../src/controller/prepare/plan.ts";
 import { definePlay } from "../../src/core/define.ts";
 import type { Host } from "../../src/core/inventory.ts";
 

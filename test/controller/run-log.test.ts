@@ -2,9 +2,9 @@ import { existsSync, mkdtempSync, readFileSync, rmSync, statSync, writeFileSync 
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, expect, it } from "vitest";
-import { openLineFile } from "../../src/controller/line-file.ts";
-import { openRunLog } from "../../src/controller/run-log.ts";
-import { readEvents } from "../../src/controller/run-records.ts";
+import { openLineFile, openRunLog } from "../../src/controller/records/recorder.ts";
+import { readEvents } from "../../src/controller/records/records.ts";
+
 import type { Event } from "../../src/core/events.ts";
 
 const directory = mkdtempSync(join(tmpdir(), "volley-log-"));

@@ -2,14 +2,14 @@ import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "no
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { beforeEach, expect, it } from "vitest";
-import { recordFanOut } from "../../src/controller/fan-out-record.ts";
+import { recordFanOut } from "../../src/controller/records/fan-out-record.ts";
 import {
   isControlled,
   listRuns,
   logFileOf,
   readRecord,
   writeRecord,
-} from "../../src/controller/run-records.ts";
+} from "../../src/controller/records/records.ts";
 
 let directory: string;
 

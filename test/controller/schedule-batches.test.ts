@@ -1,5 +1,5 @@
 import { expect, test } from "vitest";
-import { orderHosts, splitBatches } from "../../src/controller/batches.ts";
+import { orderHosts, splitBatches } from "../../src/controller/schedule/schedule.ts";
 import type { Host } from "../../src/core/inventory.ts";
 import type { PlayOrder, PlaySchedule } from "../../src/core/play-schedule.ts";
 

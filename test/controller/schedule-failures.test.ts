@@ -1,5 +1,5 @@
 import { expect, test } from "vitest";
-import { limitFailures } from "../../src/controller/failure-limit.ts";
+import { limitFailures } from "../../src/controller/schedule/schedule.ts";
 import type { PlaySchedule } from "../../src/core/play-schedule.ts";
 
 /** How many hosts of a batch may fail before the run ends; undefined when all may. */

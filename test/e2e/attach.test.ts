@@ -8,7 +8,7 @@ import {
   readEvents,
   readSummary,
   runsDirectory,
-} from "../../src/controller/run-records.ts";
+} from "../../src/controller/records/records.ts";
 import type { Event, Summary } from "../../src/core/events.ts";
 import { volley } from "./lib/cli.ts";
 import { fleetStarter, ofType } from "./lib/drive.ts";

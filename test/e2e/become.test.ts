@@ -2,7 +2,7 @@ import { chmodSync, readFileSync, statSync, writeFileSync } from "node:fs";
 import { userInfo } from "node:os";
 import { join } from "node:path";
 import { expect, test } from "vitest";
-import type { RunOptions } from "../../src/controller/run-options.ts";
+import type { RunOptions } from "../../src/controller/prepare/options.ts";
 import type { EmbeddedFleet, EmbeddedFleetOptions } from "../../src/embedded/types.ts";
 import { fleetStarter, follow, hostOf, keptBundles, ofType, provision, start } from "./lib/drive.ts";
 import {

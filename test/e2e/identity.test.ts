@@ -3,7 +3,7 @@ import { homedir } from "node:os";
 import { join } from "node:path";
 import { describe, expect, test } from "vitest";
 import { LOCK_PREFIX } from "../../src/agent/lock.ts";
-import type { RunOptions } from "../../src/controller/run-options.ts";
+import type { RunOptions } from "../../src/controller/prepare/options.ts";
 import type { EmbeddedFleet, EmbeddedHost } from "../../src/embedded/types.ts";
 import { until } from "../lib/patience.ts";
 import { fleetStarter, follow, hostOf, letGo, provision, type Ran, start } from "./lib/drive.ts";

@@ -1,7 +1,7 @@
 import { spawnSync } from "node:child_process";
 import { join } from "node:path";
 import { beforeAll, expect, test } from "vitest";
-import { listRuns, readSummary, runsDirectory } from "../../src/controller/run-records.ts";
+import { listRuns, readSummary, runsDirectory } from "../../src/controller/records/records.ts";
 import { bundleProject, runBundle } from "../agent/bundle-fixture.ts";
 import { builtCli, volley } from "./lib/cli.ts";
 import { makeProject, playbookText, scratchDirectory } from "./lib/project.ts";

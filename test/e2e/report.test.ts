@@ -1,7 +1,7 @@
 import { existsSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { expect, it } from "vitest";
-import { listRuns, runsDirectory } from "../../src/controller/run-records.ts";
+import { listRuns, runsDirectory } from "../../src/controller/records/records.ts";
 import { volley } from "./lib/cli.ts";
 import { fleetStarter } from "./lib/drive.ts";
 import { makeProject, playbookText, scratchDirectory } from "./lib/project.ts";

@@ -2,7 +2,7 @@ import { spawnSync } from "node:child_process";
 import { existsSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { expect, test } from "vitest";
-import { listRuns, readEvents, runsDirectory } from "../../src/controller/run-records.ts";
+import { listRuns, readEvents, runsDirectory } from "../../src/controller/records/records.ts";
 import type { Event } from "../../src/core/events.ts";
 import type { EmbeddedFleet } from "../../src/embedded/types.ts";
 import { until } from "../lib/patience.ts";

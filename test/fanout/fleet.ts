@@ -1,5 +1,5 @@
 import { afterEach } from "vitest";
-import { openTransports } from "../../src/controller/transports.ts";
+import { openTransports } from "../../src/controller/prepare/transports.ts";
 import { startEmbeddedFleet } from "../../src/embedded/fleet.ts";
 import type { EmbeddedFleet, EmbeddedFleetOptions } from "../../src/embedded/types.ts";
 import type { FanOutHost } from "../../src/fanout/exec-host.ts";

@@ -2,7 +2,7 @@ import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
-import type { RunOptions } from "../../src/controller/run-options.ts";
+import type { RunOptions } from "../../src/controller/prepare/options.ts";
 import type { Event } from "../../src/core/events.ts";
 import { bootFleet, type Fleet } from "./lib/fleet.ts";
 import { hostPassword } from "./lib/recipe.ts";

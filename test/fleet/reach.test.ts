@@ -4,7 +4,7 @@ import { appendFileSync, copyFileSync, mkdirSync, readFileSync, writeFileSync } 
 import { join } from "node:path";
 import { createInterface } from "node:readline";
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from "vitest";
-import type { TransportsOptions } from "../../src/controller/transports.ts";
+import type { TransportsOptions } from "../../src/controller/prepare/reach.ts";
 import type { Host } from "../../src/core/inventory.ts";
 import { connectTo, makeHost, output, transportsOpener, visit } from "../transport/lib/reach.ts";
 import { scratchHome } from "../transport/lib/scratch.ts";

@@ -9,7 +9,7 @@ import {
   readEvents,
   readRecord,
   readSummary,
-} from "../../src/controller/run-records.ts";
+} from "../../src/controller/records/records.ts";
 import { readEarlier } from "../../src/controller/session/earlier.ts";
 import { HostRecord } from "../../src/controller/session/host-record.ts";
 import { foldSummary } from "../../src/core/summary.ts";

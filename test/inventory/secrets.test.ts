@@ -3,10 +3,9 @@ import { join } from "node:path";
 import { Encrypter, generateX25519Identity, identityToRecipient } from "age-encryption";
 import { describe, expect, it } from "vitest";
 import { hostsToWorkOn } from "../../src/cli/exec/select.ts";
-import { concernedBy } from "../../src/controller/plan.ts";
-import { openPlan } from "../../src/controller/plan-secrets.ts";
-import { loadInventoryModule } from "../../src/controller/playbook.ts";
-import { readInventory } from "../../src/controller/read-inventory.ts";
+import { concernedBy, openPlan } from "../../src/controller/prepare/plan.ts";
+import { loadInventoryModule, readInventory } from "../../src/controller/prepare/read.ts";
+
 import { defineInventory, type Inventory } from "../../src/core/inventory.ts";
 import type { PlayDefinition } from "../../src/core/playbook.ts";
 import { type Secret, secret, secretSource } from "../../src/core/secret.ts";

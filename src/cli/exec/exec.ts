@@ -1,6 +1,6 @@
 import { readFile } from "node:fs/promises";
 import { basename } from "node:path";
-import { openTransports } from "../../controller/transports.ts";
+import { openTransports } from "../../controller/prepare/transports.ts";
 import { VolleyError } from "../../core/errors.ts";
 import { fileReason } from "../../core/file-reason.ts";
 import { loginShellLine } from "../../core/shell-quote.ts";
@@ -70,7 +70,7 @@ export async function exec(words: ExecWords, flags: ExecFlags): Promise<number> 
       stop: interruption.stop.signal,
       drop: interruption.drop.signal,
     });
-    const { recordFanOut } = await import("../../controller/fan-out-record.ts");
+    const { recordFanOut } = await import("../../controller/records/fan-out-record.ts");
     const ends = results.map(({ outcome, ...result }) => ({ ...result, outcome: outcomeOf(outcome) }));
     recordFanOut({
       kind: "exec",

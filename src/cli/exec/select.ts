@@ -43,7 +43,7 @@ async function openInventory(
     cwd: process.cwd(),
     // What compiles an inventory in TypeScript takes longer to load than most commands take.
     loadModule: async (file: string) =>
-      (await import("../../controller/playbook.ts")).loadInventoryModule(file),
+      (await import("../../controller/prepare/read.ts")).loadInventoryModule(file),
   };
   let paths: readonly string[];
   try {

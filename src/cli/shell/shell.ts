@@ -1,5 +1,5 @@
 import { resolve } from "node:path";
-import { openTransports } from "../../controller/transports.ts";
+import { openTransports } from "../../controller/prepare/transports.ts";
 import { VolleyError } from "../../core/errors.ts";
 import { DEFAULT_ESCAPE, parseEscapeKey } from "../../fanout/shell/escape-key.ts";
 import type { ColorDepth } from "../../fanout/shell/sgr.ts";

@@ -1,5 +1,5 @@
-import { recordFanOut } from "../../controller/fan-out-record.ts";
-import { openTransports } from "../../controller/transports.ts";
+import { openTransports } from "../../controller/prepare/transports.ts";
+import { recordFanOut } from "../../controller/records/fan-out-record.ts";
 import { exitCodeOf } from "../../fanout/result.ts";
 import type { TransferResult } from "../../fanout/transfer/result.ts";
 import type { TransferOptions } from "../../fanout/transfer/transfer.ts";

@@ -4,8 +4,7 @@ import { isVolleyError, VolleyError } from "../../core/errors.ts";
 import { type Command, encodeLine, type WireEvent } from "../../core/protocol.ts";
 import { BECOME_TERMINAL, type BecomeTalk, makeBecomeNonce } from "../../transport/become/talk.ts";
 import type { Connection, RemoteExit, RemoteProcess } from "../../transport/transport.ts";
-import type { Place } from "../places.ts";
-
+import type { Place } from "../schedule/places.ts";
 import { Absence, within } from "./absence.ts";
 import { ENDS, explainDamage, explainFailedStart, RESTARTS } from "./explain-start.ts";
 import { HostNoise } from "./host-noise.ts";
@@ -25,6 +24,7 @@ import { answerBecome } from "./link-become.ts";
 import { explainDirectEnd, lacksNode, openDirectly, WITHOUT_NODE } from "./link-direct.ts";
 import { type CutLine, mayGoOn, mayTryAgain } from "./may-return.ts";
 import { FIRST_JOURNALED, jobAfter } from "./receive.ts";
+
 import { makeNonce, sendBundle, tellUpload } from "./send-bundle.ts";
 import { exitAfter, type FirstWord, speak, wholeExit } from "./speak.ts";
 

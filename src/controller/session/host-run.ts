@@ -5,7 +5,7 @@ import type { Mask } from "../../core/mask.ts";
 import type { Command, Job, WireEvent } from "../../core/protocol.ts";
 import type { Endpoint, RemoteExit, Transport } from "../../transport/transport.ts";
 import type { DirectPlaybook } from "../direct.ts";
-import type { Place } from "../places.ts";
+import type { Place } from "../schedule/places.ts";
 import type { EarlierPart } from "./earlier.ts";
 import { ENDS, explainLoss, outcomeOf, signalOf } from "./explain-start.ts";
 import { HostLink } from "./host-link.ts";

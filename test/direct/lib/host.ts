@@ -1,4 +1,4 @@
-import { openTransports } from "../../../src/controller/transports.ts";
+import { openTransports } from "../../../src/controller/prepare/transports.ts";
 import { quote } from "../../../src/core/shell-quote.ts";
 import { createChannels } from "../../../src/direct/channels.ts";
 import { type OpenedSystem, openSystem } from "../../../src/direct/open-system.ts";

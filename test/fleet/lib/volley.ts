@@ -1,8 +1,8 @@
 import { writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { stringify } from "yaml";
+import type { RunOptions } from "../../../src/controller/prepare/options.ts";
 import { run } from "../../../src/controller/run.ts";
-import type { RunOptions } from "../../../src/controller/run-options.ts";
 import type { Event, Summary } from "../../../src/core/events.ts";
 import type { Fleet } from "./fleet.ts";
 

@@ -1,9 +1,6 @@
 import { afterEach } from "vitest";
-import {
-  openTransports,
-  type Transports,
-  type TransportsOptions,
-} from "../../../src/controller/transports.ts";
+import type { TransportsOptions } from "../../../src/controller/prepare/reach.ts";
+import { openTransports, type Transports } from "../../../src/controller/prepare/transports.ts";
 import type { Host } from "../../../src/core/inventory.ts";
 import { startEmbeddedFleet } from "../../../src/embedded/fleet.ts";
 import type { EmbeddedFleet, EmbeddedFleetOptions } from "../../../src/embedded/types.ts";

@@ -3,7 +3,7 @@ import { existsSync, readdirSync, readFileSync, statSync } from "node:fs";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { expect, test } from "vitest";
-import type { TransportsOptions } from "../../../src/controller/transports.ts";
+import type { TransportsOptions } from "../../../src/controller/prepare/reach.ts";
 import type { Host } from "../../../src/core/inventory.ts";
 import type { EmbeddedFleet, EmbeddedFleetOptions } from "../../../src/embedded/types.ts";
 import type { Connection } from "../../../src/transport/transport.ts";

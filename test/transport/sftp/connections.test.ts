@@ -1,7 +1,7 @@
 import { existsSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { describe, expect, it } from "vitest";
-import type { TransportsOptions } from "../../../src/controller/transports.ts";
+import type { TransportsOptions } from "../../../src/controller/prepare/reach.ts";
 import type { EmbeddedFleetOptions } from "../../../src/embedded/types.ts";
 import { openFileSession } from "../../../src/transport/sftp/open-file-session.ts";
 import { OPEN } from "../../../src/transport/sftp/protocol.ts";

@@ -4,8 +4,8 @@ import { chmodSync, copyFileSync, existsSync, mkdirSync, readFileSync, rmSync, w
 import { join } from "node:path";
 import { createInterface } from "node:readline";
 import { expect, onTestFinished, test } from "vitest";
+import type { RunOptions } from "../../../src/controller/prepare/options.ts";
 import { run } from "../../../src/controller/run.ts";
-import type { RunOptions } from "../../../src/controller/run-options.ts";
 import type { HostSummary, Summary } from "../../../src/core/events.ts";
 import type { EmbeddedFleet, EmbeddedFleetOptions } from "../../../src/embedded/types.ts";
 import { fleetStarter, follow } from "../../e2e/lib/drive.ts";

@@ -3,7 +3,7 @@ import { once } from "node:events";
 import { copyFileSync, rmSync } from "node:fs";
 import { createInterface } from "node:readline";
 import { describe, expect, onTestFinished, test } from "vitest";
-import { trustHosts } from "../../../src/controller/trust-hosts.ts";
+import { trustHosts } from "../../../src/controller/prepare/trust.ts";
 import type { Host, Inventory } from "../../../src/core/inventory.ts";
 import { volley } from "../../e2e/lib/cli.ts";
 import { transportsOpener, visit } from "../lib/reach.ts";

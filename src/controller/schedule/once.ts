@@ -1,7 +1,9 @@
-import type { ControllerEvent, ReceivedEvent } from "../core/events.ts";
-import type { Answer } from "../core/protocol.ts";
-import type { Result } from "../core/result.ts";
-import type { HostRun } from "./session/host-run.ts";
+import * as fs from "node:fs";
+import { dirname } from "node:path";
+import type { ControllerEvent, ReceivedEvent } from "../../core/events.ts";
+import type { Answer } from "../../core/protocol.ts";
+import type { Result } from "../../core/result.ts";
+import type { HostRun } from "../session/host-run.ts";
 
 /** Sees to it that what is to be done once in a batch is done by one of its hosts, and tells the others what it came to. */
 export interface OnceRelay {
@@ -23,7 +25,7 @@ interface Asker {
 }
 
 /** What the relay works with. */
-export interface OnceOptions {
+interface OnceOptions {
   /** What a controller before this one was told. */
   readonly earlier?: readonly (ReceivedEvent | ControllerEvent)[];
   /** The whole result of a host's task, where its events do not tell it; undefined where it is not known. */
@@ -168,5 +170,48 @@ function unfinished(): Result {
   return {
     state: "failed",
     error: { code: "OTHERS_FAILED", message: "ended before this was done there" },
+  };
+}
+
+/** Whole results of tasks that one host of a batch does, for the code of the others: apart from the run's log. */
+interface OnceResults {
+  /** Takes one in; undefined: the host has no more of it. */
+  keep(host: string, task: number, whole: string | undefined): void;
+  of(host: string, task: number): string | undefined;
+  /** Removes them: the run has ended. */
+  remove(): void;
+}
+
+/** Opens the results of a run; without a file they are held in memory only. */
+export function openOnceResults(file: string | undefined): OnceResults {
+  const results = new Map<string, string>();
+  const keyOf = (host: string, task: number): string => `${task} ${host}`;
+  if (file !== undefined && fs.existsSync(file)) {
+    for (const line of fs.readFileSync(file, "utf8").split("\n")) {
+      try {
+        const [host, task, whole] = JSON.parse(line) as [string, number, string];
+        results.set(keyOf(host, task), whole);
+      } catch {
+        // An empty line, or one that was cut off.
+      }
+    }
+  }
+  return {
+    keep: (host, task, whole) => {
+      if (whole === undefined) return;
+      results.set(keyOf(host, task), whole);
+      if (file === undefined) return;
+      try {
+        fs.mkdirSync(dirname(file), { recursive: true, mode: 0o700 });
+        // A controller that was killed as it wrote has left a line without an end.
+        fs.appendFileSync(file, `\n${JSON.stringify([host, task, whole])}\n`, { mode: 0o600 });
+      } catch {
+        // A full disk, or a home that may not be written to: only another controller would need it.
+      }
+    },
+    of: (host, task) => results.get(keyOf(host, task)),
+    remove: () => {
+      if (file !== undefined) fs.rmSync(file, { force: true });
+    },
   };
 }

@@ -1,14 +1,12 @@
 import { fileURLToPath } from "node:url";
-import type { Bundle } from "../bundle/build.ts";
-import { createMask } from "../core/mask.ts";
-import { maskError } from "../core/mask-event.ts";
-import { createSecretStore } from "../secrets/store.ts";
-import { concernedBy, planHosts, varsOfJobs } from "./plan.ts";
-import { type OpenPlan, openPlan, secretsOf } from "./plan-secrets.ts";
-import { type PreparedPlaybook, preparePlaybook } from "./playbook.ts";
+import type { Bundle } from "../../bundle/build.ts";
+import { createMask } from "../../core/mask.ts";
+import { maskError } from "../../core/mask-event.ts";
+import { createSecretStore } from "../../secrets/store.ts";
+import type { RunOptions } from "./options.ts";
+import { concernedBy, type OpenPlan, openPlan, planHosts, secretsOf, varsOfJobs } from "./plan.ts";
 import { preflight } from "./preflight.ts";
-import { readInventory } from "./read-inventory.ts";
-import type { RunOptions } from "./run-options.ts";
+import { type PreparedPlaybook, preparePlaybook, readInventory } from "./read.ts";
 
 /** All that is known of a run before any host is touched. */
 export interface PreparedRun {

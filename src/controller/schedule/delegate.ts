@@ -1,30 +1,29 @@
 import pLimit from "p-limit";
-import { writeWhole } from "../agent/whole-value.ts";
-import type { ActionCall } from "../core/action.ts";
-import type { AssetStore } from "../core/asset.ts";
-import { serializeError, VolleyError } from "../core/errors.ts";
-import type { ControllerEvent, ReceivedEvent } from "../core/events.ts";
-import type { Facts } from "../core/facts.ts";
-import type { Vars } from "../core/json.ts";
-import { createMemo } from "../core/memo.ts";
-import { restoreVars } from "../core/plain-vars.ts";
-import type { Playbook } from "../core/playbook.ts";
-import type { Command, Job } from "../core/protocol.ts";
-import type { Result } from "../core/result.ts";
-import type { AnyRole } from "../core/role.ts";
-import { createActionContext } from "../engine/action-context.ts";
-import { declareRoles } from "../engine/declare.ts";
-import type { DeclaredTask } from "../engine/declared-task.ts";
-import { RENDER_BESIDE_OTHERS_MS } from "../engine/limits.ts";
-import { performAction } from "../engine/perform.ts";
-import { createRenderer, type Renderer } from "../engine/renderer.ts";
-import type { RoleRun } from "../engine/role-run.ts";
-import { varsOf } from "../engine/run-task.ts";
-import { withTimeLimit } from "../engine/time-limit.ts";
-import { hostVariables, roleVariables } from "../engine/variables.ts";
-import { extendScope } from "../vars/scope.ts";
-import { silenceConsole } from "./silence-console.ts";
-import { unknowable } from "./unknowable.ts";
+import { writeWhole } from "../../agent/whole-value.ts";
+import type { ActionCall } from "../../core/action.ts";
+import type { AssetStore } from "../../core/asset.ts";
+import { serializeError, VolleyError } from "../../core/errors.ts";
+import type { ControllerEvent, ReceivedEvent } from "../../core/events.ts";
+import type { Facts } from "../../core/facts.ts";
+import type { Vars } from "../../core/json.ts";
+import { createMemo } from "../../core/memo.ts";
+import { restoreVars } from "../../core/plain-vars.ts";
+import type { Playbook } from "../../core/playbook.ts";
+import type { Command, Job } from "../../core/protocol.ts";
+import type { Result } from "../../core/result.ts";
+import type { AnyRole } from "../../core/role.ts";
+import { createActionContext } from "../../engine/action-context.ts";
+import { declareRoles } from "../../engine/declare.ts";
+import type { DeclaredTask } from "../../engine/declared-task.ts";
+import { RENDER_BESIDE_OTHERS_MS } from "../../engine/limits.ts";
+import { performAction } from "../../engine/perform.ts";
+import { createRenderer, type Renderer } from "../../engine/renderer.ts";
+import type { RoleRun } from "../../engine/role-run.ts";
+import { varsOf } from "../../engine/run-task.ts";
+import { withTimeLimit } from "../../engine/time-limit.ts";
+import { hostVariables, roleVariables } from "../../engine/variables.ts";
+import { extendScope } from "../../vars/scope.ts";
+import { silenceConsole, unknowable } from "../prepare/without-host.ts";
 
 /** Actions performed on the controller at a time. */
 const AT_A_TIME = 8;
@@ -110,9 +109,9 @@ async function perform(event: Asked, options: DelegateOptions, declare: Declare)
     const { action, found, item } = find(event, await declare(event));
     const { role, variables, renderer, task } = found;
     const [{ createLocalSystem }, { gatherFacts }, { thisMachine }] = await Promise.all([
-      import("../system/local/local-system.ts"),
-      import("../agent/facts/gather.ts"),
-      import("../agent/facts/machine.ts"),
+      import("../../system/local/local-system.ts"),
+      import("../../agent/facts/gather.ts"),
+      import("../../agent/facts/machine.ts"),
     ]);
     const system = createLocalSystem();
     try {
@@ -182,7 +181,7 @@ async function declareHere(event: Asked, options: DelegateOptions): Promise<read
   const play = playbook.plays[index];
   if (job === undefined || play === undefined || !job.plays.includes(index))
     throw refused(`${host} asks for a task of a play that it is not in`);
-  const { createTemplates } = await import("../template/index.ts");
+  const { createTemplates } = await import("../../template/index.ts");
   const renderer = createRenderer(assets, () => createTemplates, process.env, RENDER_BESIDE_OTHERS_MS);
   // Of the host's facts nothing is known here: a template that needs one says so.
   const hostVars = hostVariables(job, {} as Facts, renderer.renderVar);

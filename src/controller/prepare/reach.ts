@@ -1,11 +1,14 @@
-import type { Host } from "../core/inventory.ts";
-import { parseSshArguments } from "../transport/ssh-config/arguments.ts";
-import type { SshConfigChoice } from "../transport/ssh-config/read.ts";
-import { readSshConfig } from "../transport/ssh-config/read.ts";
-import { createResolver, type HostWish } from "../transport/ssh-config/resolve.ts";
-import { createCommands } from "../transport/ssh-config/run-command.ts";
-import type { HostKeyPolicy } from "../transport/ssh-settings.ts";
-import type { Endpoint } from "../transport/transport.ts";
+import type { Host } from "../../core/inventory.ts";
+import type { AskPassphrase } from "../../transport/ssh/keys.ts";
+import type { KnownHosts } from "../../transport/ssh/known-hosts.ts";
+import type { SshTransport } from "../../transport/ssh/ssh-transport.ts";
+import { parseSshArguments } from "../../transport/ssh-config/arguments.ts";
+import { readSshConfig, type SshConfigChoice } from "../../transport/ssh-config/read.ts";
+import { createResolver, type HostWish } from "../../transport/ssh-config/resolve.ts";
+import { createCommands } from "../../transport/ssh-config/run-command.ts";
+import type { HostKeyPolicy, SshSettings } from "../../transport/ssh-settings.ts";
+import type { Endpoint, Transport } from "../../transport/transport.ts";
+
 import { readText, whereOf } from "./host-var.ts";
 
 /** What the caller says of reaching hosts; where a host's inventory or ssh_config says otherwise, see each. */
@@ -77,4 +80,65 @@ function wishOf(host: Host): HostWish {
     written: given.flatMap(({ options }) => options),
     words: given.flatMap(({ words }) => words),
   };
+}
+
+/** A host key that is not known, as a person is asked about it. */
+export interface UnknownHostKey {
+  readonly host: string;
+  /** As known_hosts would name it: an address, with a port when it is not 22. */
+  readonly name: string;
+  /** `ssh-ed25519` and so on. */
+  readonly type: string;
+  /** `SHA256:…`, as ssh-keygen -l prints it. */
+  readonly fingerprint: string;
+  /** The known_hosts file it would be added to. */
+  readonly file: string;
+}
+
+/** Asks a person whether these keys are right; true: all are added to known_hosts. */
+export type AskHostKeys = (keys: readonly UnknownHostKey[]) => Promise<boolean>;
+
+/** What reaching the hosts of a run takes. */
+export interface TransportsOptions extends ReachOptions {
+  readonly askPassphrase?: AskPassphrase;
+  readonly askHostKeys?: AskHostKeys;
+}
+
+/** The two ways to reach a host by ssh, and how each host is to be reached. */
+export interface SshTransports {
+  readonly ssh: SshTransport;
+  readonly openssh: Transport;
+  readonly reach: Reach;
+  knownHostsOf(settings: SshSettings): KnownHosts;
+}
+
+/** Opens them; nothing is connected yet. Fails with `USAGE`. */
+export async function openSshTransports(
+  options: TransportsOptions,
+  signal: AbortSignal,
+): Promise<SshTransports> {
+  const { askPassphrase } = options;
+  const [{ createSshTransport }, { KeyRing }, { openKnownHosts }, { createOpenSshTransport }] =
+    await Promise.all([
+      import("../../transport/ssh/ssh-transport.ts"),
+      import("../../transport/ssh/keys.ts"),
+      import("../../transport/ssh/known-hosts.ts"),
+      import("../../transport/openssh/openssh-transport.ts"),
+    ]);
+  const reach = openReach(options, options.askHostKeys !== undefined, signal);
+  const knownHosts = new Map<string, KnownHosts>();
+  const knownHostsOf = ({ knownHostsFiles, newKeysFile }: SshSettings): KnownHosts => {
+    const key = JSON.stringify([knownHostsFiles, newKeysFile]);
+    const known = knownHosts.get(key) ?? openKnownHosts(knownHostsFiles, newKeysFile ?? null);
+    knownHosts.set(key, known);
+    return known;
+  };
+  const ssh: SshTransport = createSshTransport({
+    keys: new KeyRing(askPassphrase ?? (async () => null)),
+    knownHostsOf,
+    interactive: askPassphrase !== undefined,
+    connectRetries: options.connectRetries,
+  });
+  const openssh = createOpenSshTransport({ connectRetries: options.connectRetries });
+  return { ssh, openssh, reach, knownHostsOf };
 }

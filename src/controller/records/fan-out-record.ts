@@ -1,8 +1,8 @@
 import * as fs from "node:fs";
-import type { SerializedError } from "../core/errors.ts";
-import type { ControllerEvent, Event, Outcome } from "../core/events.ts";
-import { EMPTY_TALLY } from "../core/result.ts";
-import { foldSummary } from "../core/summary.ts";
+import type { SerializedError } from "../../core/errors.ts";
+import type { ControllerEvent, Event, Outcome } from "../../core/events.ts";
+import { EMPTY_TALLY } from "../../core/result.ts";
+import { foldSummary } from "../../core/summary.ts";
 import {
   type FanOutKind,
   fanOutSuffix,
@@ -10,7 +10,7 @@ import {
   makeRunId,
   runsDirectory,
   writeRecord,
-} from "./run-records.ts";
+} from "./records.ts";
 
 /** How a fan-out went on one host. */
 export interface FanOutEnd {

@@ -1,14 +1,13 @@
 import { randomBytes } from "node:crypto";
 import * as fs from "node:fs";
 import { join } from "node:path";
-import { VolleyError } from "../core/errors.ts";
-import type { Event, Summary } from "../core/events.ts";
-import { isRecord } from "../core/json.ts";
-import { printable } from "../core/printable.ts";
-import { bootId, isAlive, processStart } from "../system/process-identity.ts";
-import { stateDirectory } from "../system/state-directory.ts";
-import { isLoggedEvent } from "./check-logged.ts";
-import { onceFileOf } from "./once-results.ts";
+import { VolleyError } from "../../core/errors.ts";
+import type { Event, Summary } from "../../core/events.ts";
+import { isRecord } from "../../core/json.ts";
+import { printable } from "../../core/printable.ts";
+import { bootId, isAlive, processStart } from "../../system/process-identity.ts";
+import { stateDirectory } from "../../system/state-directory.ts";
+import { isLoggedEvent } from "../check-logged.ts";
 
 /** What is needed to pick a run up again: what it was asked for, and nothing secret. */
 export interface RunRecord {
@@ -56,6 +55,11 @@ export function runsDirectory(env: NodeJS.ProcessEnv = process.env): string {
 /** The log of a run: one event a line. */
 export function logFileOf(directory: string, run: string): string {
   return join(directory, `${run}.ndjson`);
+}
+
+/** Where whole results of `runOnce` tasks are kept for a controller that picks the run up, mode 0600. */
+export function onceFileOf(directory: string, run: string): string {
+  return join(directory, `${run}.results`);
 }
 
 /** This process as records name it. */

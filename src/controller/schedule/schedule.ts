@@ -1,16 +1,22 @@
 import pLimit, { type LimitFunction } from "p-limit";
-import type { ControllerEvent } from "../core/events.ts";
-import { waitsBetween } from "../core/play-schedule.ts";
-import { orderHosts, splitBatches } from "./batches.ts";
-import { limitFailures } from "./failure-limit.ts";
+import type { SerializedError } from "../../core/errors.ts";
+import type { ControllerEvent } from "../../core/events.ts";
+import type { Host } from "../../core/inventory.ts";
+import {
+  type BatchSize,
+  type PlayOrder,
+  type PlaySchedule,
+  percentageOf,
+  waitsBetween,
+} from "../../core/play-schedule.ts";
+import type { PlayHosts } from "../prepare/plan.ts";
+import type { HostRun } from "../session/host-run.ts";
+import { limitPlay, type PlayClock } from "../session/play-clock.ts";
 import type { OnceRelay } from "./once.ts";
 import { createPlaces, type Place } from "./places.ts";
-import type { PlayHosts } from "./plan.ts";
-import type { HostRun } from "./session/host-run.ts";
-import { limitPlay, type PlayClock } from "./session/play-clock.ts";
 
 /** How the hosts of a run share their time. */
-export interface ScheduleOptions {
+interface ScheduleOptions {
   /** Hosts at work at a time. */
   readonly concurrency: number;
   /** What shuffled plays are shuffled by. */
@@ -140,4 +146,118 @@ async function work(
   for (const { index, play } of plays) await limitPlay(hostRun, { index, ...play }, clock);
   if (final) await hostRun.end;
   place.leave();
+}
+
+/** The hosts of a play in the order they begin; `shuffle` gives the same order for the same seed and hosts. */
+export function orderHosts(
+  hosts: readonly Host[],
+  order: PlayOrder = "inventory",
+  seed = "",
+): readonly Host[] {
+  switch (order) {
+    case "inventory":
+      return hosts;
+    case "reverse_inventory":
+      return [...hosts].reverse();
+    case "sorted":
+      return [...hosts].sort(byName);
+    case "reverse_sorted":
+      return [...hosts].sort(byName).reverse();
+    case "shuffle":
+      return shuffle(hosts, seed);
+  }
+}
+
+/** Takes hosts apart into batches, as Ansible's `serial` does; without sizes they are one. */
+export function splitBatches<T>(
+  hosts: readonly T[],
+  serial?: BatchSize | readonly BatchSize[],
+): readonly (readonly T[])[] {
+  if (hosts.length === 0) return [];
+  const sizes = serial === undefined ? [] : typeof serial === "object" ? serial : [serial];
+  const batches: (readonly T[])[] = [];
+  let from = 0;
+  while (from < hosts.length) {
+    const size = sizes[Math.min(batches.length, sizes.length - 1)];
+    const count = size === undefined ? hosts.length : hostsIn(size, hosts.length);
+    batches.push(hosts.slice(from, from + count));
+    from += count;
+  }
+  return batches;
+}
+
+function hostsIn(size: BatchSize, total: number): number {
+  const percentage = percentageOf(size);
+  return percentage === undefined ? (size as number) : Math.max(1, Math.floor((total * percentage) / 100));
+}
+
+function byName(one: Host, other: Host): number {
+  return one.name < other.name ? -1 : one.name > other.name ? 1 : 0;
+}
+
+/** Fisher and Yates's shuffle. */
+function shuffle<T>(values: readonly T[], seed: string): readonly T[] {
+  const shuffled = [...values];
+  const random = createRandom(seed);
+  for (let last = shuffled.length - 1; last > 0; last--) {
+    const other = Math.floor(random() * (last + 1));
+    [shuffled[last], shuffled[other]] = [shuffled[other]!, shuffled[last]!];
+  }
+  return shuffled;
+}
+
+/** Numbers from 0 up to 1, the same for the same seed: a 32-bit xorshift (Marsaglia 2003), begun with an FNV-1a hash. */
+function createRandom(seed: string): () => number {
+  let state = 0x811c9dc5;
+  for (const byte of Buffer.from(seed)) state = Math.imul(state ^ byte, 0x01000193);
+  // It never leaves 0.
+  state = state === 0 ? 1 : state;
+  return () => {
+    state ^= state << 13;
+    state ^= state >>> 17;
+    state ^= state << 5;
+    return (state >>> 0) / 2 ** 32;
+  };
+}
+
+/** Counts the hosts of one batch that fail, until they are too many for the run to go on. */
+interface FailureLimit {
+  /** Takes in that a host has failed; gives why the run is to end, when it is. */
+  add(host: string): SerializedError | undefined;
+}
+
+/** What a batch is called. */
+interface BatchOf {
+  readonly play: PlaySchedule & { readonly name: string };
+  /** Counted from 1. */
+  readonly batch: number;
+  /** How many hosts are in it. */
+  readonly size: number;
+}
+
+const MAX_NAMES = 5;
+
+/**
+ * The limit of a batch, as Ansible counts: `maxFailPercentage` must be exceeded, `anyErrorsFatal` is any, and of a
+ * serial play a batch that failed as a whole is enough.
+ */
+export function limitFailures({ play, batch, size }: BatchOf): FailureLimit {
+  const { serial, maxFailPercentage, anyErrorsFatal } = play;
+  const failed: string[] = [];
+  const why = (): string | undefined => {
+    if (anyErrorsFatal === true) return "any error is fatal there";
+    if (maxFailPercentage !== undefined && failed.length * 100 > maxFailPercentage * size)
+      return `more than ${maxFailPercentage} % of ${size} hosts`;
+    return serial !== undefined && failed.length === size ? `all of batch ${batch}` : undefined;
+  };
+  return {
+    add: (host) => {
+      failed.push(host);
+      const reason = why();
+      if (reason === undefined) return undefined;
+      const more = failed.length - MAX_NAMES;
+      const names = `${failed.slice(0, MAX_NAMES).join(", ")}${more > 0 ? ` and ${more} more` : ""}`;
+      return { code: "OTHERS_FAILED", message: `${names} failed in play "${play.name}": ${reason}` };
+    },
+  };
 }

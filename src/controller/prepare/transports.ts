@@ -1,21 +1,14 @@
 import { userInfo } from "node:os";
 import pLimit from "p-limit";
-import type { Host } from "../core/inventory.ts";
-import { createLocalTransport } from "../transport/local.ts";
-import { knownAs } from "../transport/ssh/host-key.ts";
-import type { AskPassphrase } from "../transport/ssh/keys.ts";
-import type { KnownHosts } from "../transport/ssh/known-hosts.ts";
-import type { SshTransport } from "../transport/ssh/ssh-transport.ts";
-import type { SshSettings } from "../transport/ssh-settings.ts";
-import type { Endpoint, Transport } from "../transport/transport.ts";
-import { openReach, type Reach, type ReachOptions } from "./reach.ts";
-import { type AskHostKeys, learnHostKeys } from "./trust.ts";
+import type { Host } from "../../core/inventory.ts";
+import { createLocalTransport } from "../../transport/local.ts";
+import { knownAs } from "../../transport/ssh/host-key.ts";
+import type { KnownHosts } from "../../transport/ssh/known-hosts.ts";
+import type { SshSettings } from "../../transport/ssh-settings.ts";
+import type { Endpoint, Transport } from "../../transport/transport.ts";
+import { openSshTransports, type Reach, type TransportsOptions } from "./reach.ts";
 
-/** What reaching the hosts of a run takes. */
-export interface TransportsOptions extends ReachOptions {
-  readonly askPassphrase?: AskPassphrase;
-  readonly askHostKeys?: AskHostKeys;
-}
+import { learnHostKeys } from "./trust.ts";
 
 /** How each host of a run is reached. */
 export interface Reached {
@@ -92,45 +85,6 @@ export async function openTransports(
 async function endpointsOf(hosts: readonly Host[], reach: Reach): Promise<readonly Endpoint[]> {
   const limit = pLimit(HOSTS_AT_ONCE);
   return await Promise.all(hosts.map((host) => limit(() => reach.endpointOf(host))));
-}
-
-/** The two ways to reach a host by ssh, and how each host is to be reached. */
-export interface SshTransports {
-  readonly ssh: SshTransport;
-  readonly openssh: Transport;
-  readonly reach: Reach;
-  knownHostsOf(settings: SshSettings): KnownHosts;
-}
-
-/** Opens them; nothing is connected yet. Fails with `USAGE`. */
-export async function openSshTransports(
-  options: TransportsOptions,
-  signal: AbortSignal,
-): Promise<SshTransports> {
-  const { askPassphrase } = options;
-  const [{ createSshTransport }, { KeyRing }, { openKnownHosts }, { createOpenSshTransport }] =
-    await Promise.all([
-      import("../transport/ssh/ssh-transport.ts"),
-      import("../transport/ssh/keys.ts"),
-      import("../transport/ssh/known-hosts.ts"),
-      import("../transport/openssh/openssh-transport.ts"),
-    ]);
-  const reach = openReach(options, options.askHostKeys !== undefined, signal);
-  const knownHosts = new Map<string, KnownHosts>();
-  const knownHostsOf = ({ knownHostsFiles, newKeysFile }: SshSettings): KnownHosts => {
-    const key = JSON.stringify([knownHostsFiles, newKeysFile]);
-    const known = knownHosts.get(key) ?? openKnownHosts(knownHostsFiles, newKeysFile ?? null);
-    knownHosts.set(key, known);
-    return known;
-  };
-  const ssh: SshTransport = createSshTransport({
-    keys: new KeyRing(askPassphrase ?? (async () => null)),
-    knownHostsOf,
-    interactive: askPassphrase !== undefined,
-    connectRetries: options.connectRetries,
-  });
-  const openssh = createOpenSshTransport({ connectRetries: options.connectRetries });
-  return { ssh, openssh, reach, knownHostsOf };
 }
 
 /** Every host that is logged in to: those on the way as well, each once. */

@@ -1,0 +1,131 @@
+import { createDiskAssets } from "../../bundle/assets.ts";
+import { type BuildOptions, type Bundle, buildBundle } from "../../bundle/build.ts";
+import { compile, evaluate, locate, locateStack } from "../../bundle/compile.ts";
+
+import { findProject, loadPlaybook } from "../../bundle/playbook.ts";
+
+import type { AssetStore } from "../../core/asset.ts";
+import { type SerializedError, VolleyError } from "../../core/errors.ts";
+import type { Host, Inventory } from "../../core/inventory.ts";
+import type { Playbook } from "../../core/playbook.ts";
+import { locateSecrets } from "../../core/secret.ts";
+import * as volley from "../../index.ts";
+import { loadInventory } from "../../inventory/load.ts";
+import { limitHosts, selectHosts } from "../../inventory/select.ts";
+import type { SecretStore } from "../../secrets/store.ts";
+
+// The only place where the controller reaches what playbooks are made of: it evaluates them to know their plays.
+
+/** A playbook ready to be run. */
+export interface PreparedPlaybook {
+  /** Relative to its project. */
+  readonly name: string;
+  readonly directory: string;
+  readonly playbook: Playbook;
+  readonly assets: AssetStore;
+  /** Evaluates the playbook once more, so that it shares no state with another host's; `print` is its `console`. */
+  evaluateAnew(print: Pick<Console, "log">): Playbook;
+  bundle(options: BuildOptions): Promise<Bundle>;
+  /** An error thrown by the playbook's code here, with its place in the source. */
+  locate(thrown: unknown): unknown;
+  /** The same for one that came from a host. */
+  locateRemote(error: SerializedError): SerializedError;
+}
+
+/** Compiles and evaluates a playbook. Fails with `PLAYBOOK_MISSING`, `BUILD_FAILED`, `BUNDLE_FORBIDDEN` or `PLAYBOOK_INVALID`. */
+export async function preparePlaybook(file: string, cwd: string): Promise<PreparedPlaybook> {
+  const project = findProject(file, cwd);
+  const loaded = await loadPlaybook(project, volley);
+  const { map, directories } = loaded.compiled;
+  return {
+    name: project.file.slice(project.directory.length + 1),
+    directory: project.directory,
+    playbook: loaded.playbook,
+    assets: createDiskAssets((role) => directories[role]),
+    evaluateAnew: (print) => evaluate(loaded.compiled, project.file, volley, print) as Playbook,
+    bundle: (options) => buildBundle(loaded, options),
+    locate: (thrown) => locate(thrown, map),
+    locateRemote: (error) => {
+      if (error.location !== undefined) return error;
+      const { stack, ...rest } = error;
+      const location = locateStack(stack, map);
+      return location === undefined ? (error.code === "INTERNAL" ? error : rest) : { ...rest, location };
+    },
+  };
+}
+
+/** Compiles and evaluates a TypeScript inventory, and gives its default export. */
+export async function loadInventoryModule(file: string): Promise<unknown> {
+  const project = findProject(file, process.cwd());
+  const compiled = await compile(project.file, project.directory);
+  const value = evaluate(compiled, project.file, volley);
+  if (value === undefined) {
+    throw new VolleyError("INVENTORY_INVALID", `${file} exports no inventory`, {
+      hint: "write `export default defineInventory({ … })`",
+    });
+  }
+  return locateSecrets(value, (stack) => locateStack(stack, compiled.map));
+}
+
+/** An inventory and the way hosts are picked from it. */
+export interface ReadInventory {
+  readonly inventory: Inventory;
+  /** The hosts of a pattern that are also in the limit, in the pattern's order. */
+  select(pattern: string, limit?: string): readonly Host[];
+}
+
+/** What an inventory is read with. */
+export interface ReadInventoryOptions {
+  readonly cwd: string;
+  readonly playbookDirectory: string;
+  /** Opens what is encrypted. Default: nobody is asked. */
+  readonly secrets?: SecretStore;
+  /** Whose vars are asked for: what is encrypted for others stays closed. Default: everybody's. */
+  readonly concerned?: Concerned | undefined;
+}
+
+/** The hosts of some patterns that are also in the limit. */
+export interface Concerned {
+  readonly patterns: readonly string[];
+  readonly limit?: string | undefined;
+}
+
+/** Reads an inventory from wherever it lies, or takes the one given. Fails with `INVENTORY_MISSING` or `INVENTORY_INVALID`. */
+export async function readInventory(
+  from: string | readonly string[] | Inventory,
+  options: ReadInventoryOptions,
+): Promise<ReadInventory> {
+  const { cwd } = options;
+  const inventory = isInventory(from) ? from : await load(typeof from === "string" ? [from] : from, options);
+  return { inventory, select: (pattern, limit) => pickHosts(inventory, cwd, pattern, limit) };
+}
+
+function pickHosts(inventory: Inventory, cwd: string, pattern: string, limit?: string): readonly Host[] {
+  const hosts = selectHosts(inventory, pattern);
+  return limit === undefined ? hosts : limitHosts(hosts, inventory, limit, { cwd });
+}
+
+function isInventory(value: string | readonly string[] | Inventory): value is Inventory {
+  return typeof value === "object" && "hosts" in value;
+}
+
+function load(paths: readonly string[], options: ReadInventoryOptions): Promise<Inventory> {
+  if (paths.length === 0) {
+    throw new VolleyError("INVENTORY_MISSING", "no inventory was given", {
+      hint: "name one with -i: a file, a directory, or host names with a comma: -i 'web1,web2,'",
+    });
+  }
+  const { cwd, playbookDirectory, secrets, concerned } = options;
+  return loadInventory(paths, {
+    cwd,
+    playbookDirectory,
+    loadModule: loadInventoryModule,
+    ...(secrets === undefined ? {} : { secrets }),
+    ...(concerned === undefined
+      ? {}
+      : {
+          concerned: (outline) =>
+            concerned.patterns.flatMap((pattern) => pickHosts(outline, cwd, pattern, concerned.limit)),
+        }),
+  });
+}
