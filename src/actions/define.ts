@@ -1,9 +1,9 @@
-import type { BaseIssue, GenericSchema, InferInput, InferOutput } from "valibot";
-import { safeParse } from "valibot";
+import { type BaseIssue, type GenericSchema, type InferInput, type InferOutput, safeParse } from "valibot";
+
 import type { ActionCall, ActionContext, Applied, Change, Unchanged } from "../core/action.ts";
-import { VolleyError } from "../core/errors.ts";
+import { didYouMean, VolleyError } from "../core/errors.ts";
 import { isRecord } from "../core/json.ts";
-import { didYouMean } from "../core/nearest.ts";
+
 import type { ReadSystem, System } from "../core/system.ts";
 
 /** One idempotent operation: what {@link defineAction} takes. */

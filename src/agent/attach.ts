@@ -1,6 +1,6 @@
 import { connect } from "node:net";
 import { setTimeout as pause } from "node:timers/promises";
-import { UNKNOWN_RUN_EXIT } from "../core/manifest.ts";
+import { UNKNOWN_RUN_EXIT } from "../core/bundle.ts";
 import { encodeLine } from "../core/protocol.ts";
 import { bootId, isAlive } from "../system/process-identity.ts";
 import { type AttachRequest, greeting, socketPath } from "./control.ts";

@@ -1,7 +1,7 @@
 import { posix } from "node:path";
 import { Readable } from "node:stream";
 import type { AssetStore } from "../core/asset.ts";
-import { assetEntry } from "../core/manifest.ts";
+import { assetEntry } from "../core/bundle.ts";
 import type { BundleReader } from "./bundle-reader.ts";
 
 /** Assets read from the bundle; a role is known by its directory. */

@@ -1,10 +1,10 @@
 import { parseArgs } from "node:util";
-import { VolleyError } from "../core/errors.ts";
+import { BUNDLE_FORMAT, type CarriedHost, type Manifest } from "../core/bundle.ts";
+import { didYouMean, VolleyError } from "../core/errors.ts";
 import { isRecord } from "../core/json.ts";
-import { BUNDLE_FORMAT, type CarriedHost, type Manifest } from "../core/manifest.ts";
 import type { Mask } from "../core/mask.ts";
 import { maskError, maskEvent } from "../core/mask-event.ts";
-import { didYouMean } from "../core/nearest.ts";
+
 import { type Job, PROTOCOL_VERSION } from "../core/protocol.ts";
 import { maskOfJob } from "../engine/job-mask.ts";
 import type { BundleReader } from "./bundle-reader.ts";

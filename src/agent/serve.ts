@@ -1,7 +1,7 @@
 import { performance } from "node:perf_hooks";
 import { format } from "node:util";
+import { ENDS_WITH_LOGIN } from "../core/bundle.ts";
 import type { TargetEvent } from "../core/events.ts";
-import { ENDS_WITH_LOGIN } from "../core/launch-script.ts";
 import type { Mask, MaskStream } from "../core/mask.ts";
 import { type Job, PROTOCOL_VERSION, type Session } from "../core/protocol.ts";
 import { byeForError } from "../engine/executor.ts";

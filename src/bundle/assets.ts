@@ -1,8 +1,8 @@
 import * as fs from "node:fs";
 import { join, posix } from "node:path";
 import { ASSET_KINDS, ASSET_MODE_BITS, type Asset, type AssetStore, PLAYBOOK_ROLE } from "../core/asset.ts";
+import { assetEntry } from "../core/bundle.ts";
 import { VolleyError } from "../core/errors.ts";
-import { assetEntry } from "../core/manifest.ts";
 import { type Fingerprint, fingerprint } from "./cache.ts";
 import type { LoadedPlaybook } from "./playbook.ts";
 

@@ -1,7 +1,7 @@
 import { createHash } from "node:crypto";
 import { basename } from "node:path";
+import { BUNDLE_FORMAT, type Manifest, NO_USABLE_NODE_EXIT } from "../core/bundle.ts";
 import { isRecord } from "../core/json.ts";
-import { BUNDLE_FORMAT, type Manifest, NO_USABLE_NODE_EXIT } from "../core/manifest.ts";
 import { type AssetEntry, collectAssets } from "./assets.ts";
 import { type Fingerprint, isFresh, openSlot } from "./cache.ts";
 import type { LoadedPlaybook } from "./playbook.ts";

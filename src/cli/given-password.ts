@@ -1,7 +1,6 @@
 import { readFileSync } from "node:fs";
 import { homedir } from "node:os";
-import { VolleyError } from "../core/errors.ts";
-import { fileReason } from "../core/file-reason.ts";
+import { fileReason, VolleyError } from "../core/errors.ts";
 
 /** Where one of the passwords comes from: the terminal when `ask` says so, else a file, else the environment. */
 export interface PasswordSource {

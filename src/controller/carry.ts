@@ -1,7 +1,7 @@
 import { encodeVars } from "../agent/job-vars.ts";
 import type { Bundle } from "../bundle/build.ts";
+import type { CarriedHost } from "../core/bundle.ts";
 import { VolleyError } from "../core/errors.ts";
-import type { CarriedHost } from "../core/manifest.ts";
 import { createMask } from "../core/mask.ts";
 import { maskError } from "../core/mask-event.ts";
 import { findSecrets } from "../core/secret.ts";

@@ -1,6 +1,6 @@
 import type { Asset } from "./asset.ts";
-import type { ErrorCode, ErrorDetails } from "./errors.ts";
-import { VolleyError } from "./errors.ts";
+import { type ErrorCode, type ErrorDetails, VolleyError } from "./errors.ts";
+
 import type { Facts } from "./facts.ts";
 import type { Vars } from "./json.ts";
 import type { Diff } from "./result.ts";
@@ -117,4 +117,22 @@ export class ActionFailure<D = unknown> extends VolleyError {
 /** The data an {@link ActionFailure} carries, also when it was made by another copy of this module; undefined when there is none. */
 export function failureData(thrown: unknown): unknown {
   return thrown instanceof Error ? (thrown as Partial<ActionFailure>).data : undefined;
+}
+
+/** A Memo that lives as long as its run. */
+export function createMemo(): Memo {
+  const values = new Map<string, Promise<unknown>>();
+  return {
+    get<T>(key: string, make: () => Promise<T>): Promise<T> {
+      const known = values.get(key);
+      if (known !== undefined) return known as Promise<T>;
+      const made = make();
+      values.set(key, made);
+      // A failure is not a value: the next to ask tries again.
+      made.catch(() => values.delete(key));
+      return made;
+    },
+    forget: (key) => void values.delete(key),
+    clear: () => values.clear(),
+  };
 }

@@ -24,7 +24,7 @@ export function becomeUser(become: boolean | string): string | null {
 }
 
 /** What is said on the way to becoming another user; each is told from other output by a nonce that only the two ends know. */
-export const BECOME_WORDS = {
+const BECOME_WORDS = {
   /** su and doas write a prompt of their own from here on. */
   begin: "begin",
   /** sudo's prompt, behind which stands whose password it wants: see {@link PROMPT_END}. */
@@ -36,7 +36,7 @@ export const BECOME_WORDS = {
 } as const;
 
 /** Ends sudo's prompt; no user has it in the name. */
-export const PROMPT_END = ",";
+const PROMPT_END = ",";
 
 /** The line of shell that says a word, on standard error. */
 export function sayWord(nonce: string, word: "begin" | "ready" | "want"): string {
@@ -87,4 +87,143 @@ export function becomeCommand(become: Become, nonce: string, script: string, wor
       // What begins with a dash is no option.
       return `${program}${flags} -s /bin/sh -c ${shell} ${user.startsWith("-") ? "-- " : ""}${quote(user)}${rest}`;
   }
+}
+
+/** What was heard: a word meant for this end, or that a password is asked for. */
+type BecomeHeard = "ask" | "ready" | "want";
+
+/** What a piece of output came to. */
+interface BecomePiece {
+  /** What is none of ours. */
+  readonly text: string;
+  readonly heard: readonly BecomeHeard[];
+  /** Whose password sudo asks for, where it says so: with `rootpw` or `targetpw` in its sudoers not the login user's. */
+  readonly whose?: string;
+  /** Where `ready` stood in the text, if it was heard. */
+  readonly readyAt?: number;
+}
+
+/** Finds the words of becoming another user in what is written to standard error. */
+interface BecomeReader {
+  push(text: string): BecomePiece;
+  /** What was held back because it might have become a word. */
+  end(): string;
+}
+
+const ENDS_LIKE_PROMPT = /[:?] ?$/;
+
+/** sudo-rs writes these around the prompt that it is given. */
+const SUDO_RS = { before: "[sudo: ", after: "] Password: " } as const;
+
+const MAX_NAME = 64;
+/** Whose password sudo asks for. */
+const ASKED = new RegExp(`^([\\w.@$%\\\\+-]{0,${MAX_NAME}})(${PROMPT_END}?)`);
+
+/** What is kept of a line that may become a prompt, in characters. */
+const MAX_PROMPT = 1_000;
+
+const WORDS = Object.values(BECOME_WORDS);
+
+/** Listens until `ready` or `want` is heard; what follows passes through untouched. */
+export function createBecomeReader(nonce: string, method: BecomeMethod): BecomeReader {
+  const begins = `${nonce}:`;
+  let held = "";
+  let begun = false;
+  let done = false;
+  /** The end of the line that a word stood on may still come. */
+  let endsLine = false;
+  let line = "";
+  /** What sudo-rs writes behind its prompt may still come. */
+  let endsPrompt = false;
+  const push = (text: string): BecomePiece => {
+    if (done && !endsLine) return { text, heard: [] };
+    const heard: BecomeHeard[] = [];
+    let whose: string | undefined;
+    let passed = "";
+    let readyAt = 0;
+    let rest = held + text;
+    held = "";
+    for (;;) {
+      if (endsPrompt) {
+        if (rest.length < SUDO_RS.after.length && SUDO_RS.after.startsWith(rest)) break;
+        if (rest.startsWith(SUDO_RS.after)) rest = rest.slice(SUDO_RS.after.length);
+        endsPrompt = false;
+      }
+      if (endsLine) {
+        if (rest === "" || rest === "\r") break;
+        rest = rest.replace(/^\r?\n/, "");
+        endsLine = false;
+      }
+      const at = done ? -1 : rest.indexOf(begins);
+      if (at < 0) break;
+      passed += rest.slice(0, at);
+      rest = rest.slice(at);
+      const said = rest.slice(begins.length);
+      const word = WORDS.find((candidate) => said.startsWith(candidate));
+      const isPrompt = word === BECOME_WORDS.password;
+      const asked = isPrompt ? ASKED.exec(said.slice(word.length)) : null;
+      // The name may be cut off.
+      if (asked !== null && asked[2] === "" && asked[0].length === said.length - BECOME_WORDS.password.length)
+        if (asked[0].length < MAX_NAME) break;
+      if (word === undefined) {
+        // It may be cut off; what can become no word is not waited for.
+        if (WORDS.some((candidate) => candidate.startsWith(said))) break;
+        passed += begins;
+        rest = said;
+        continue;
+      }
+      // sudo's prompt ends no line; what stands before it on its own is none of ours.
+      rest = said.slice(word.length + (asked?.[2] === PROMPT_END ? asked[0].length : 0));
+      endsLine = true;
+      line = "";
+      if (word === "begin") begun = true;
+      else if (isPrompt) {
+        heard.push("ask");
+        if (asked?.[2] === PROMPT_END && asked[1] !== "%p") whose = asked[1];
+        endsPrompt = passed.endsWith(SUDO_RS.before);
+        if (endsPrompt) passed = passed.slice(0, -SUDO_RS.before.length);
+      } else {
+        heard.push(word);
+        readyAt = passed.length;
+        done = true;
+      }
+    }
+    if (!done && rest.startsWith(begins) && passed.endsWith(SUDO_RS.before)) {
+      passed = passed.slice(0, -SUDO_RS.before.length);
+      rest = SUDO_RS.before + rest;
+    }
+    if (endsLine || !done) {
+      const isWhole =
+        endsPrompt || endsLine || rest.startsWith(begins) || rest.startsWith(SUDO_RS.before + begins);
+      const cut = isWhole
+        ? 0
+        : rest.length - Math.max(overlap(rest, begins), overlap(rest, SUDO_RS.before + begins));
+      held = rest.slice(cut);
+      rest = rest.slice(0, cut);
+    }
+    if (begun && !done && method !== "sudo") {
+      line = (line + rest).split(/\r?\n/).at(-1)!.slice(-MAX_PROMPT);
+      if (held === "" && ENDS_LIKE_PROMPT.test(line)) {
+        heard.push("ask");
+        rest = rest.slice(0, Math.max(0, rest.length - line.length));
+        line = "";
+      }
+    }
+    return { text: passed + rest, heard, readyAt, ...(whose === undefined ? {} : { whose }) };
+  };
+  return {
+    push,
+    end: () => {
+      const left = held;
+      held = "";
+      return left;
+    },
+  };
+}
+
+/** How much of a text's end is the beginning of a word. */
+function overlap(text: string, word: string): number {
+  for (let length = Math.min(text.length, word.length - 1); length > 0; length--)
+    if (word.startsWith(text.slice(-length))) return length;
+  return 0;
 }

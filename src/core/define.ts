@@ -1,10 +1,9 @@
-import { VolleyError } from "./errors.ts";
+import { didYouMean, VolleyError } from "./errors.ts";
 import { isRecord, mergeVars, type Vars } from "./json.ts";
-import { didYouMean } from "./nearest.ts";
-import { checkSchedule } from "./play-schedule.ts";
-import type { Play, Playbook, PlayDefinition } from "./playbook.ts";
-import type { AnyRole, Role, RoleDefinition, RoleUse } from "./role.ts";
-import type { StandardIssue, StandardSchemaV1 } from "./standard-schema.ts";
+
+import { checkSchedule, type Play, type Playbook, type PlayDefinition } from "./playbook.ts";
+
+import type { AnyRole, Role, RoleDefinition, RoleUse, StandardIssue, StandardSchemaV1 } from "./role.ts";
 
 /**
  * Defines a role. Called with vars it becomes a part of a play: `nginx({ gzip: true })`.

@@ -1,4 +1,4 @@
-import { printable } from "./printable.ts";
+import { printable } from "./text.ts";
 
 /** Stable names of what can go wrong; programs branch on these, never on messages. */
 export type ErrorCode =
@@ -133,4 +133,61 @@ export function describeError(thrown: unknown): string {
 /** The exit code for an error that ends a program: 70 (EX_SOFTWARE of sysexits.h) where it would never have ended, else 1. */
 export function exitCodeFor(thrown: unknown): number {
   return isVolleyError(thrown) && thrown.code === "STARVED" ? 70 : 1;
+}
+
+/** The number of single-character edits (a swap of neighbours counts as one) between two words. */
+function editDistance(a: string, b: string): number {
+  let beforeLast: number[] = [];
+  let last = Array.from({ length: b.length + 1 }, (_, index) => index);
+  for (let i = 1; i <= a.length; i++) {
+    const row = [i];
+    for (let j = 1; j <= b.length; j++) {
+      const same = a[i - 1] === b[j - 1];
+      let cost = Math.min(last[j]! + 1, row[j - 1]! + 1, last[j - 1]! + (same ? 0 : 1));
+      if (i > 1 && j > 1 && a[i - 1] === b[j - 2] && a[i - 2] === b[j - 1]) {
+        cost = Math.min(cost, beforeLast[j - 2]! + 1);
+      }
+      row.push(cost);
+    }
+    beforeLast = last;
+    last = row;
+  }
+  return last[b.length]!;
+}
+
+/** The candidate a mistyped word most likely meant, or undefined when none is near. */
+export function nearest(word: string, candidates: Iterable<string>): string | undefined {
+  const limit = Math.max(1, Math.floor(word.length / 3));
+  let best: { readonly candidate: string; readonly distance: number } | undefined;
+  for (const candidate of candidates) {
+    const distance = editDistance(word.toLowerCase(), candidate.toLowerCase());
+    if (distance <= limit && (best === undefined || distance < best.distance)) best = { candidate, distance };
+  }
+  return best?.candidate;
+}
+
+/** `; did you mean "web"?`, or nothing when no candidate is near. */
+export function didYouMean(word: string, candidates: Iterable<string>): string {
+  const candidate = nearest(word, candidates);
+  return candidate === undefined ? "" : `; did you mean "${candidate}"?`;
+}
+
+const REASONS: Readonly<Record<string, string>> = {
+  ENOENT: "there is no such file",
+  ENOTDIR: "what it is in is not a directory",
+  EISDIR: "it is a directory",
+  EACCES: "permission denied",
+  EPERM: "permission denied",
+  ELOOP: "its links lead in a circle",
+  EMFILE: "too many files are open",
+  ENAMETOOLONG: "its name is too long",
+  EBADF: "it is not open",
+  // A descriptor of Node.js itself, for instance.
+  EINVAL: "it is no file",
+};
+
+/** Why a file of this machine cannot be read, in words: Node's own name the system call, too. */
+export function fileReason(thrown: unknown): string {
+  const { code = "", message } = thrown as { readonly code?: string; readonly message: string };
+  return REASONS[code] ?? message;
 }

@@ -1,6 +1,91 @@
+import { VolleyError } from "./errors.ts";
 import type { Vars } from "./json.ts";
-import type { PlaySchedule } from "./play-schedule.ts";
 import type { HandlerSpec, RoleUse, TasksContext } from "./role.ts";
+
+/** How many hosts of a play go together: a number, or a share of the play's hosts, rounded down but never to none. */
+export type BatchSize = number | `${number}%`;
+
+/** In which order the hosts of a play begin. */
+const PLAY_ORDERS = ["inventory", "reverse_inventory", "sorted", "reverse_sorted", "shuffle"] as const;
+
+/** One of {@link PLAY_ORDERS}. */
+export type PlayOrder = (typeof PLAY_ORDERS)[number];
+
+/** What a play says about when its hosts work, and when the run ends early. Only a controller heeds it; most keys are Ansible's. */
+export interface PlaySchedule {
+  /**
+   * Hosts go in batches of this size, the whole play with its handlers each, as in Ansible; of a list, one size after
+   * the other, the last for all that are left. A batch in which every host failed ends the run.
+   */
+  readonly serial?: BatchSize | readonly BatchSize[];
+  /** The run ends early when more than this share of a batch (without `serial`: of the play) failed; 0 to 100. */
+  readonly maxFailPercentage?: number;
+  /** The run ends early when one host failed. */
+  readonly anyErrorsFatal?: boolean;
+  /** In which order hosts begin. Default `inventory`. */
+  readonly order?: PlayOrder;
+  /** Hosts at work in this play at a time; `--forks` limits them too. */
+  readonly throttle?: number;
+  /** Seconds a host may take for this play, connecting included: then it ends as failed with `TIMEOUT`. */
+  readonly timeout?: number;
+}
+
+/** Whether a play is begun on its hosts only when the controller says so, whatever came before. */
+function isHeld({ serial, throttle }: PlaySchedule): boolean {
+  return serial !== undefined || throttle !== undefined;
+}
+
+/** Whether a host that has ended a play waits to be told to go on with the next. */
+export function waitsBetween(play: { readonly strategy?: "linear" | "free" }, next: PlaySchedule): boolean {
+  return play.strategy !== "free" || isHeld(next);
+}
+
+/** Checks what a play says about its schedule. Fails with `PLAYBOOK_INVALID`. */
+export function checkSchedule(name: string, play: PlaySchedule): void {
+  const { serial, maxFailPercentage, anyErrorsFatal, order, throttle, timeout } = play;
+  const require = (holds: boolean, key: keyof PlaySchedule, what: string): void => {
+    if (holds) return;
+    throw new VolleyError(
+      "PLAYBOOK_INVALID",
+      `play "${name}": \`${key}\` must be ${what}, not ${JSON.stringify(play[key]) ?? String(play[key])}`,
+    );
+  };
+  if (serial !== undefined) {
+    const sizes: readonly unknown[] = Array.isArray(serial) ? serial : [serial];
+    const what = 'a whole number of 1 or more, a share such as "30%", or a list of these';
+    require(sizes.length > 0 && sizes.every(isBatchSize), "serial", what);
+  }
+  const isShare = (value: number): boolean => value >= 0 && value <= 100;
+  if (maxFailPercentage !== undefined)
+    require(typeof maxFailPercentage === "number" &&
+      isShare(maxFailPercentage), "maxFailPercentage", "a number from 0 to 100");
+  if (anyErrorsFatal !== undefined)
+    require(typeof anyErrorsFatal === "boolean", "anyErrorsFatal", "true or false");
+  if (order !== undefined)
+    require(PLAY_ORDERS.includes(
+      order,
+    ), "order", `one of ${PLAY_ORDERS.map((known) => `"${known}"`).join(", ")}`);
+  if (throttle !== undefined) require(isWhole(throttle), "throttle", "a whole number of 1 or more");
+  if (timeout !== undefined)
+    require(typeof timeout === "number" &&
+      timeout > 0 &&
+      Number.isFinite(timeout), "timeout", "a number of seconds above 0");
+}
+
+/** The share a batch size is, in percent; undefined for a number of hosts. */
+export function percentageOf(size: BatchSize): number | undefined {
+  return typeof size === "number" ? undefined : Number(size.slice(0, -1));
+}
+
+function isWhole(value: unknown): boolean {
+  return Number.isInteger(value) && (value as number) >= 1;
+}
+
+function isBatchSize(value: unknown): boolean {
+  if (typeof value !== "string") return isWhole(value);
+  const share = /^\d+(\.\d+)?%$/.test(value) ? Number(value.slice(0, -1)) : 0;
+  return share > 0 && share <= 100;
+}
 
 /** Maps a pattern of hosts to roles. */
 export interface Play extends PlaySchedule {

@@ -2,13 +2,10 @@ import type { ActionCall } from "./action.ts";
 import type { Facts } from "./facts.ts";
 import type { Vars } from "./json.ts";
 import type { Result, State } from "./result.ts";
-import type { StandardSchemaV1 } from "./standard-schema.ts";
 import type { ReadSystem } from "./system.ts";
 
 /** A value, or a function asked for it when the task's turn comes. */
-export type Condition<A extends readonly unknown[] = []> =
-  | boolean
-  | ((...args: A) => boolean | Promise<boolean>);
+type Condition<A extends readonly unknown[] = []> = boolean | ((...args: A) => boolean | Promise<boolean>);
 
 /** Everything about a task but its name and action. */
 export interface TaskOptions<H extends string = string, D = unknown, A extends readonly unknown[] = []> {
@@ -81,7 +78,7 @@ export interface TaskHandle<D = unknown> extends PromiseLike<TaskResult<D>> {
 }
 
 /** Declares a task. */
-export interface DeclareTask<H extends string = string> {
+interface DeclareTask<H extends string = string> {
   // First, because TypeScript fixes the types of a function's parameters by the first signature that may fit.
   <D, T>(
     name: string,
@@ -93,7 +90,7 @@ export interface DeclareTask<H extends string = string> {
 }
 
 /** The host a role runs for. */
-export interface HostInfo {
+interface HostInfo {
   readonly name: string;
   /** The groups it is in, nearest first, without `all`. */
   readonly groups: readonly string[];
@@ -175,4 +172,25 @@ export interface RoleUse {
 export interface Role<V> {
   (vars?: Partial<V>, options?: RoleUseOptions): RoleUse;
   readonly role: AnyRole;
+}
+
+/** The part of the Standard Schema interface (version 1) that Volley reads; valibot, zod and arktype schemas have it. */
+export interface StandardSchemaV1<Input = unknown, Output = Input> {
+  readonly "~standard": {
+    readonly version: 1;
+    readonly vendor: string;
+    readonly validate: (value: unknown) => StandardResult<Output> | Promise<StandardResult<Output>>;
+    readonly types?: { readonly input: Input; readonly output: Output } | undefined;
+  };
+}
+
+/** What a Standard Schema says of a value. */
+export type StandardResult<Output> =
+  | { readonly value: Output; readonly issues?: undefined }
+  | { readonly issues: readonly StandardIssue[] };
+
+/** One thing wrong with a value. */
+export interface StandardIssue {
+  readonly message: string;
+  readonly path?: readonly (PropertyKey | { readonly key: PropertyKey })[] | undefined;
 }

@@ -1,8 +1,8 @@
 import { createHash, randomBytes } from "node:crypto";
 import { posix } from "node:path";
 import { VolleyError } from "../core/errors.ts";
-import { resolveForRoot } from "../core/foreign-links.ts";
-import { deniedBy } from "../core/immutable.ts";
+import { deniedBy, resolveForRoot } from "../core/permissions.ts";
+
 import {
   isCopy,
   type ProcessOptions,
@@ -16,8 +16,8 @@ import { sftpStatus } from "../transport/sftp/error.ts";
 import type { Connection } from "../transport/transport.ts";
 import { exactStat } from "./exact.ts";
 import { attempt, isMissing, protectionAt, UNSUPPORTED, type Witness } from "./explain.ts";
-import type { HostUser } from "./identity.ts";
-import { searchPath } from "./identity.ts";
+import { type HostUser, searchPath } from "./identity.ts";
+
 import { createLooks } from "./looks.ts";
 import { runRemotely } from "./process.ts";
 import { readPieces, readWhole } from "./read.ts";

@@ -1,5 +1,5 @@
 import { VolleyError } from "../core/errors.ts";
-import { attributesCommand, type Protection, protectionOf } from "../core/immutable.ts";
+import { attributesCommand, type Protection, protectionOf } from "../core/permissions.ts";
 import type { ProcessResult } from "../core/system.ts";
 import type { FileSession } from "../transport/file-session.ts";
 import { sftpStatus } from "../transport/sftp/error.ts";

@@ -1,7 +1,7 @@
 import { randomBytes } from "node:crypto";
 import { posix } from "node:path";
 import { textToBytes } from "../core/lossless-text.ts";
-import { modeOfReplacement } from "../core/set-id-bits.ts";
+import { modeOfReplacement } from "../core/permissions.ts";
 import {
   type Content,
   type CopyOf,

@@ -7,10 +7,10 @@ import {
   searchAsset,
   searchTree,
 } from "../core/asset.ts";
-import { VolleyError } from "../core/errors.ts";
+import { nearest, VolleyError } from "../core/errors.ts";
 import type { Facts } from "../core/facts.ts";
 import type { Vars } from "../core/json.ts";
-import { nearest } from "../core/nearest.ts";
+
 import { plainVars, restoreVars } from "../core/plain-vars.ts";
 import { extendScope } from "../vars/scope.ts";
 import { whenLooked } from "./host-look.ts";

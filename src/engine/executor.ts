@@ -3,15 +3,15 @@ import { isDeepStrictEqual } from "node:util";
 import { type ResultStore, readResult } from "../agent/result-store.ts";
 import type { UserSystems } from "../agent/user-systems.ts";
 import { writeWhole } from "../agent/whole-value.ts";
+import { createMemo } from "../core/action.ts";
 import type { AssetStore } from "../core/asset.ts";
 import { type SerializedError, serializeError, VolleyError } from "../core/errors.ts";
 import type { AskedTask, DelegatedTask, TargetEvent, TaskRef } from "../core/events.ts";
 import type { Facts } from "../core/facts.ts";
 import type { Vars } from "../core/json.ts";
-import { createMemo } from "../core/memo.ts";
 import { restoreVars } from "../core/plain-vars.ts";
-import { waitsBetween } from "../core/play-schedule.ts";
-import type { Playbook, PlayDefinition } from "../core/playbook.ts";
+import { type Playbook, type PlayDefinition, waitsBetween } from "../core/playbook.ts";
+
 import { type Answer, delegateQuestion, type Job } from "../core/protocol.ts";
 import { countState, EMPTY_TALLY, type Result, type Tally } from "../core/result.ts";
 import type { RoleContext, RoleUse } from "../core/role.ts";

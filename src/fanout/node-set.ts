@@ -1,5 +1,5 @@
 import { VolleyError } from "../core/errors.ts";
-import { printable } from "../core/printable.ts";
+import { printable } from "../core/text.ts";
 import { expandRanges } from "../inventory/range.ts";
 
 /** Longer runs of digits are no longer exact as numbers, and are text. */

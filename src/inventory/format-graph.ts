@@ -1,6 +1,6 @@
-import { VolleyError } from "../core/errors.ts";
+import { didYouMean, VolleyError } from "../core/errors.ts";
 import type { Inventory } from "../core/inventory.ts";
-import { didYouMean } from "../core/nearest.ts";
+
 import { paint } from "./paint.ts";
 
 /** Groups and their hosts as a tree, the way `ansible-inventory --graph` draws it. Fails with `PATTERN_UNKNOWN` for an unknown root. */

@@ -1,6 +1,6 @@
-import { VolleyError } from "../core/errors.ts";
-import { didYouMean } from "../core/nearest.ts";
-import { printable } from "../core/printable.ts";
+import { didYouMean, VolleyError } from "../core/errors.ts";
+
+import { printable } from "../core/text.ts";
 import { addChild, type Draft, type DraftGroup } from "./draft.ts";
 
 /** How the groups of an inventory hang together. */

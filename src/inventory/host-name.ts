@@ -1,5 +1,5 @@
 import { type SourceLocation, VolleyError } from "../core/errors.ts";
-import { printable } from "../core/printable.ts";
+import { printable } from "../core/text.ts";
 import { isIpv6 } from "./ip-address.ts";
 import { expandRanges } from "./range.ts";
 

@@ -1,7 +1,7 @@
 import { resolve } from "node:path";
 import type { VolleyError } from "../core/errors.ts";
 import type { Group, Host, Inventory } from "../core/inventory.ts";
-import { printable } from "../core/printable.ts";
+import { printable } from "../core/text.ts";
 import { createSecretStore } from "../secrets/store.ts";
 import { bareHost } from "./bare-host.ts";
 import { readConnection } from "./connection.ts";

@@ -1,8 +1,7 @@
-import { VolleyError } from "../core/errors.ts";
-import { type GlobPiece, matchesGlob } from "../core/glob.ts";
+import { didYouMean, VolleyError } from "../core/errors.ts";
 import type { Inventory } from "../core/inventory.ts";
-import { didYouMean } from "../core/nearest.ts";
-import { printable } from "../core/printable.ts";
+import { type GlobPiece, matchesGlob, printable } from "../core/text.ts";
+
 import { within } from "../system/endable.ts";
 import { isIpv6 } from "./ip-address.ts";
 import { expandRanges, hasRange } from "./range.ts";

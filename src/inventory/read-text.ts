@@ -1,5 +1,5 @@
 import { VolleyError } from "../core/errors.ts";
-import { decodeUtf8 } from "../core/utf8.ts";
+import { decodeUtf8 } from "../core/text.ts";
 
 /** Bytes of an inventory or vars file as text. Fails with `INVENTORY_INVALID` and the line where they are not UTF-8. */
 export function textOf(bytes: Uint8Array, file: string): string {

@@ -1,10 +1,9 @@
 import { execFile } from "node:child_process";
-import { type SourceLocation, VolleyError } from "../core/errors.ts";
+import { didYouMean, type SourceLocation, VolleyError } from "../core/errors.ts";
 import { isRecord } from "../core/json.ts";
 import { parseJson } from "../core/json-text.ts";
-import { didYouMean } from "../core/nearest.ts";
-import { printable } from "../core/printable.ts";
 import { makeSecret } from "../core/secret.ts";
+import { printable } from "../core/text.ts";
 import { Data, type Dict, dictEntries, isDict, makeDict } from "../core/value.ts";
 import {
   addChild,

@@ -2,7 +2,7 @@ import { readFileSync } from "node:fs";
 import { resolve } from "node:path";
 import { isVolleyError, VolleyError } from "../core/errors.ts";
 import type { Host, Inventory } from "../core/inventory.ts";
-import { printable } from "../core/printable.ts";
+import { printable } from "../core/text.ts";
 import { bareHost } from "./bare-host.ts";
 import { matchPart } from "./match.ts";
 import { type PatternPart, parsePattern } from "./pattern.ts";

@@ -1,6 +1,6 @@
-import { VolleyError } from "../core/errors.ts";
+import { didYouMean, VolleyError } from "../core/errors.ts";
 import { isRecord } from "../core/json.ts";
-import { didYouMean } from "../core/nearest.ts";
+
 import {
   addChild,
   addHosts,

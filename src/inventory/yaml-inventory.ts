@@ -1,6 +1,6 @@
-import { type SourceLocation, VolleyError } from "../core/errors.ts";
-import { didYouMean } from "../core/nearest.ts";
-import { printable } from "../core/printable.ts";
+import { didYouMean, type SourceLocation, VolleyError } from "../core/errors.ts";
+
+import { printable } from "../core/text.ts";
 import {
   addChild,
   addHosts,

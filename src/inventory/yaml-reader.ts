@@ -1,7 +1,7 @@
 import type { Node, Pair, Scalar, YAMLMap } from "yaml";
 import { type SourceLocation, VolleyError } from "../core/errors.ts";
-import { printable } from "../core/printable.ts";
 import { isSecret, makeSecret, parseSecret, type Secret, type SecretValue } from "../core/secret.ts";
+import { printable } from "../core/text.ts";
 import { Data, keyOf, makeDict, mapLeaves } from "../core/value.ts";
 import { isTooDeep } from "./yaml-depth.ts";
 import type { YamlEntry, YamlNode, YamlReader } from "./yaml-node.ts";

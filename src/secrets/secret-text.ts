@@ -1,4 +1,4 @@
-import { decodeUtf8 } from "../core/utf8.ts";
+import { decodeUtf8 } from "../core/text.ts";
 import { SecretProblem } from "./problem.ts";
 
 /** Bytes of a secret as text. Fails with a {@link SecretProblem} that calls what they are of `what`. */

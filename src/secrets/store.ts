@@ -1,6 +1,6 @@
 import { type SourceLocation, VolleyError } from "../core/errors.ts";
-import { printable } from "../core/printable.ts";
 import { type Secret, type SecretSource, type SecretValue, secretSource } from "../core/secret.ts";
+import { printable } from "../core/text.ts";
 import { createAgeKeys } from "./age.ts";
 import { limited, memoOf } from "./memo.ts";
 import type { AskSecret, SecretStoreOptions } from "./options.ts";

@@ -1,6 +1,6 @@
 import { createDecipheriv, createHmac, pbkdf2, timingSafeEqual } from "node:crypto";
 import { promisify } from "node:util";
-import { printable } from "../core/printable.ts";
+import { printable } from "../core/text.ts";
 
 // Written from the format's description in Ansible's documentation, "Format of files encrypted with Ansible Vault".
 

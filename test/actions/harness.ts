@@ -3,9 +3,16 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { expect } from "vitest";
 import { createDiskAssets } from "../../src/bundle/assets.ts";
-import type { ActionCall, ActionContext, Applied, Change, Unchanged } from "../../src/core/action.ts";
+import {
+  type ActionCall,
+  type ActionContext,
+  type Applied,
+  type Change,
+  createMemo,
+  type Unchanged,
+} from "../../src/core/action.ts";
 import type { Facts } from "../../src/core/facts.ts";
-import { createMemo } from "../../src/core/memo.ts";
+
 import type { System } from "../../src/core/system.ts";
 import { createActionContext } from "../../src/engine/action-context.ts";
 import { createLocalSystem } from "../../src/system/local/local-system.ts";

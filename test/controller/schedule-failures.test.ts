@@ -1,6 +1,6 @@
 import { expect, test } from "vitest";
 import { limitFailures } from "../../src/controller/schedule/schedule.ts";
-import type { PlaySchedule } from "../../src/core/play-schedule.ts";
+import type { PlaySchedule } from "../../src/core/playbook.ts";
 
 /** How many hosts of a batch may fail before the run ends; undefined when all may. */
 function endsAt(size: number, schedule: PlaySchedule): number | undefined {

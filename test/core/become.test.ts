@@ -1,7 +1,12 @@
 import { spawnSync } from "node:child_process";
 import { expect, test } from "vitest";
-import { type Become, becomeCommand, isTalked, needsTerminal } from "../../src/core/become.ts";
-import { createBecomeReader } from "../../src/core/become-reader.ts";
+import {
+  type Become,
+  becomeCommand,
+  createBecomeReader,
+  isTalked,
+  needsTerminal,
+} from "../../src/core/become.ts";
 
 const nonce = "volley-0123456789abcdef";
 

@@ -1,5 +1,5 @@
 import { expect, test } from "vitest";
-import { createMemo } from "../../src/core/memo.ts";
+import { createMemo } from "../../src/core/action.ts";
 
 test("a value is made once, also when it is asked for again before it is there", async () => {
   const memo = createMemo();

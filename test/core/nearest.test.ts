@@ -1,5 +1,5 @@
 import { expect, test } from "vitest";
-import { didYouMean, nearest } from "../../src/core/nearest.ts";
+import { didYouMean, nearest } from "../../src/core/errors.ts";
 
 test.each([
   ["sate", ["state", "path"], "state"],

@@ -1,7 +1,6 @@
 import { expect, test } from "vitest";
 import { definePlay } from "../../src/core/define.ts";
-import { waitsBetween } from "../../src/core/play-schedule.ts";
-import type { Play } from "../../src/core/playbook.ts";
+import { type Play, waitsBetween } from "../../src/core/playbook.ts";
 
 test.each<Partial<Play>>([
   { serial: 1 },

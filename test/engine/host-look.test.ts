@@ -1,7 +1,7 @@
 import { mkdirSync, symlinkSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { expect, test } from "vitest";
-import { createMemo } from "../../src/core/memo.ts";
+import { createMemo } from "../../src/core/action.ts";
 import { createActionContext } from "../../src/engine/action-context.ts";
 import { createHostLook } from "../../src/engine/host-look.ts";
 import { createRenderer } from "../../src/engine/renderer.ts";

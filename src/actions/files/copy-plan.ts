@@ -1,6 +1,6 @@
 import type { ActionContext } from "../../core/action.ts";
+import { modeAfterChown } from "../../core/permissions.ts";
 import type { Diff } from "../../core/result.ts";
-import { modeAfterChown } from "../../core/set-id-bits.ts";
 import type { ReadSystem } from "../../core/system.ts";
 import { findGroup, findOwner } from "../accounts/ownership.ts";
 import type { FileAttributes } from "../shared/attributes.ts";

@@ -1,6 +1,6 @@
 import type { Change } from "../../core/action.ts";
+import { modeAfterChown } from "../../core/permissions.ts";
 import type { Diff } from "../../core/result.ts";
-import { modeAfterChown } from "../../core/set-id-bits.ts";
 import type { ReadSystem, Stat, System } from "../../core/system.ts";
 import {
   type FileContext,

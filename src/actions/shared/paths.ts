@@ -1,6 +1,6 @@
 import { posix } from "node:path";
 import { VolleyError } from "../../core/errors.ts";
-import { resolveForRoot } from "../../core/foreign-links.ts";
+import { resolveForRoot } from "../../core/permissions.ts";
 import type { ReadSystem } from "../../core/system.ts";
 
 const MAX_LINKS = 40;

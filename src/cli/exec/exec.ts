@@ -1,8 +1,8 @@
 import { readFile } from "node:fs/promises";
 import { basename } from "node:path";
 import { openTransports } from "../../controller/prepare/transports.ts";
-import { VolleyError } from "../../core/errors.ts";
-import { fileReason } from "../../core/file-reason.ts";
+import { fileReason, VolleyError } from "../../core/errors.ts";
+
 import { loginShellLine } from "../../core/shell-quote.ts";
 import type { FanOutHost } from "../../fanout/exec-host.ts";
 import { type FanOutListener, fanOut } from "../../fanout/fan-out.ts";

@@ -1,7 +1,7 @@
 import type { ActionDescription } from "../../actions/define.ts";
-import { VolleyError } from "../../core/errors.ts";
+import { didYouMean, VolleyError } from "../../core/errors.ts";
 import { isRecord } from "../../core/json.ts";
-import { didYouMean } from "../../core/nearest.ts";
+
 import * as volley from "../../index.ts";
 
 /** Every action playbooks can import, by name, in alphabetical order. */

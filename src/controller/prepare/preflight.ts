@@ -7,9 +7,18 @@ import type { Host } from "../../core/inventory.ts";
 import { isRecord, type Vars } from "../../core/json.ts";
 import { plain } from "../../core/plain-vars.ts";
 import type { PlayDefinition } from "../../core/playbook.ts";
-import type { RoleContext, RoleUse, TaskHandle, TaskOptions, TasksContext } from "../../core/role.ts";
+import type {
+  RoleContext,
+  RoleUse,
+  StandardIssue,
+  StandardResult,
+  StandardSchemaV1,
+  TaskHandle,
+  TaskOptions,
+  TasksContext,
+} from "../../core/role.ts";
 import { findSecrets } from "../../core/secret.ts";
-import type { StandardIssue, StandardResult, StandardSchemaV1 } from "../../core/standard-schema.ts";
+
 import { findAsset } from "../../engine/action-context.ts";
 import { checkNotify, checkTask, notifyList } from "../../engine/check-task.ts";
 import { mayTakeLong, RENDER_MS, renderWithin } from "../../engine/limits.ts";

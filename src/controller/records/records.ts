@@ -4,7 +4,7 @@ import { join } from "node:path";
 import { VolleyError } from "../../core/errors.ts";
 import type { Event, Summary } from "../../core/events.ts";
 import { isRecord } from "../../core/json.ts";
-import { printable } from "../../core/printable.ts";
+import { printable } from "../../core/text.ts";
 import { bootId, isAlive, processStart } from "../../system/process-identity.ts";
 import { stateDirectory } from "../../system/state-directory.ts";
 import { isLoggedEvent } from "../check-logged.ts";

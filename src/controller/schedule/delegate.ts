@@ -1,12 +1,12 @@
 import pLimit from "p-limit";
 import { writeWhole } from "../../agent/whole-value.ts";
-import type { ActionCall } from "../../core/action.ts";
+import { type ActionCall, createMemo } from "../../core/action.ts";
 import type { AssetStore } from "../../core/asset.ts";
 import { serializeError, VolleyError } from "../../core/errors.ts";
 import type { ControllerEvent, ReceivedEvent } from "../../core/events.ts";
 import type { Facts } from "../../core/facts.ts";
 import type { Vars } from "../../core/json.ts";
-import { createMemo } from "../../core/memo.ts";
+
 import { restoreVars } from "../../core/plain-vars.ts";
 import type { Playbook } from "../../core/playbook.ts";
 import type { Command, Job } from "../../core/protocol.ts";

@@ -8,7 +8,7 @@ import {
   type PlaySchedule,
   percentageOf,
   waitsBetween,
-} from "../../core/play-schedule.ts";
+} from "../../core/playbook.ts";
 import type { PlayHosts } from "../prepare/plan.ts";
 import type { HostRun } from "../session/host-run.ts";
 import { limitPlay, type PlayClock } from "../session/play-clock.ts";

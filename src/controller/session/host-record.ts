@@ -1,7 +1,7 @@
 import { VolleyError } from "../../core/errors.ts";
-import { printable } from "../../core/printable.ts";
 import type { WireEvent } from "../../core/protocol.ts";
 import { countState, EMPTY_TALLY, type Tally } from "../../core/result.ts";
+import { printable } from "../../core/text.ts";
 import type { EarlierPart, PendingRestart } from "./earlier.ts";
 import type { PhaseClock } from "./phase-clock.ts";
 

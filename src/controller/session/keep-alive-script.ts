@@ -1,4 +1,4 @@
-import { ENDS_WITH_LOGIN } from "../../core/launch-script.ts";
+import { ENDS_WITH_LOGIN } from "../../core/bundle.ts";
 
 const TRUE = "(1|y|yes|t|true|on)";
 

@@ -12,14 +12,16 @@ import {
   CLEAR_SCRIPT,
   CORRUPT,
   NO_CACHE_EXIT,
+  NO_USABLE_NODE_EXIT,
   nameScript,
   ownCopyScript,
   takeOverScript,
   temporaryPath,
+  UNKNOWN_RUN_EXIT,
   USE_SCRIPT,
   wholeScript,
-} from "../../core/launch-script.ts";
-import { NO_USABLE_NODE_EXIT, UNKNOWN_RUN_EXIT } from "../../core/manifest.ts";
+} from "../../core/bundle.ts";
+
 import { quote } from "../../core/shell-quote.ts";
 
 import { keepAliveScript } from "./keep-alive-script.ts";

@@ -2,7 +2,6 @@ import type { Readable } from "node:stream";
 import { StringDecoder } from "node:string_decoder";
 import { isVolleyError, VolleyError } from "../../core/errors.ts";
 import { isRecord } from "../../core/json.ts";
-import { printable } from "../../core/printable.ts";
 import {
   HELLO_PREFIX,
   type Job,
@@ -12,6 +11,7 @@ import {
   RESULT_PREFIX,
   type WireEvent,
 } from "../../core/protocol.ts";
+import { printable } from "../../core/text.ts";
 import { checkEvent } from "./check-event.ts";
 import { ABSENT, CORRUPT, NO_NODE } from "./launch.ts";
 

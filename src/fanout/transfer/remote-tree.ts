@@ -1,6 +1,6 @@
 import { posix } from "node:path";
 import { VolleyError } from "../../core/errors.ts";
-import { printable } from "../../core/printable.ts";
+import { printable } from "../../core/text.ts";
 import type { FileAttributes } from "../../transport/file-session.ts";
 import { isDirectory, isFile, isLink, type TransferContext } from "./context.ts";
 import { each } from "./each.ts";

@@ -4,9 +4,15 @@ import { once } from "node:events";
 import * as fs from "node:fs";
 import { basename, dirname, join } from "node:path";
 import { isVolleyError, VolleyError } from "../../core/errors.ts";
-import { attributesCommand, deniedBy, type Protection, protectionOf } from "../../core/immutable.ts";
 import { isUtf8, nativePath, textToBytes } from "../../core/lossless-text.ts";
-import { modeOfReplacement } from "../../core/set-id-bits.ts";
+import {
+  attributesCommand,
+  deniedBy,
+  modeOfReplacement,
+  type Protection,
+  protectionOf,
+} from "../../core/permissions.ts";
+
 import {
   type Content,
   type FileType,

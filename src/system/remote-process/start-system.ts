@@ -4,14 +4,14 @@ import { readFileSync } from "node:fs";
 import {
   type Become,
   becomeCommand,
+  createBecomeReader,
   isTalked,
   keepsOwnCopy,
   needsTerminal,
   sayWord,
 } from "../../core/become.ts";
-import { createBecomeReader } from "../../core/become-reader.ts";
+import { ownCopyScript } from "../../core/bundle.ts";
 import { VolleyError } from "../../core/errors.ts";
-import { ownCopyScript } from "../../core/launch-script.ts";
 import { quote } from "../../core/shell-quote.ts";
 import { SYSTEM_ARGUMENT } from "./messages.ts";
 import { connectSystem, type RemoteSystem } from "./remote-system.ts";

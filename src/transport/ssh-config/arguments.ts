@@ -1,5 +1,5 @@
 import { VolleyError } from "../../core/errors.ts";
-import { printable } from "../../core/printable.ts";
+import { printable } from "../../core/text.ts";
 import { parseLine, readOption, type WrittenOption } from "./parse-line.ts";
 
 /** Arguments of `ssh`, as the options they stand for. */

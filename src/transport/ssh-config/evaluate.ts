@@ -1,7 +1,7 @@
 import { isIP } from "node:net";
 import { networkInterfaces, userInfo } from "node:os";
 import { VolleyError } from "../../core/errors.ts";
-import { printable } from "../../core/printable.ts";
+import { printable } from "../../core/text.ts";
 import { ALGORITHM_OPTIONS, ALGORITHMS, algorithmsOf } from "./algorithms.ts";
 import type { Criterion } from "./match.ts";
 import { isInNetworks } from "./networks.ts";

@@ -1,6 +1,6 @@
 import { existsSync, readdirSync, statSync } from "node:fs";
 import { join } from "node:path";
-import { type GlobPiece, matchesGlob } from "../../core/glob.ts";
+import { type GlobPiece, matchesGlob } from "../../core/text.ts";
 
 /** No path is longer (PATH_MAX of Linux). */
 const MAX_PATH = 4_096;

@@ -1,5 +1,5 @@
 import { VolleyError } from "../../core/errors.ts";
-import { printable } from "../../core/printable.ts";
+import { printable } from "../../core/text.ts";
 
 /** A host to go through, as ProxyJump names it. */
 export interface JumpName {

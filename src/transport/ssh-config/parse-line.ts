@@ -1,5 +1,5 @@
 import { type SourceLocation, VolleyError } from "../../core/errors.ts";
-import { printable } from "../../core/printable.ts";
+import { printable } from "../../core/text.ts";
 import { type Criterion, parseCriteria } from "./match.ts";
 import type { Written } from "./option-readers.ts";
 import { optionName, rowOf, spelled } from "./option-table.ts";

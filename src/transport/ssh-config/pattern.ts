@@ -1,4 +1,4 @@
-import { type GlobPiece, globPieces, matchesGlob } from "../../core/glob.ts";
+import { type GlobPiece, globPieces, matchesGlob } from "../../core/text.ts";
 import { lowerAscii } from "./tokenize.ts";
 
 /** Whether a name fits a pattern with `*` and `?` (ssh_config(5), PATTERNS). */

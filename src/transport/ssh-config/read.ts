@@ -1,8 +1,8 @@
 import * as fs from "node:fs";
 import { homedir } from "node:os";
 import { isAbsolute, join } from "node:path";
-import { isVolleyError, type SourceLocation, VolleyError } from "../../core/errors.ts";
-import { fileReason } from "../../core/file-reason.ts";
+import { fileReason, isVolleyError, type SourceLocation, VolleyError } from "../../core/errors.ts";
+
 import { globFiles } from "./glob-files.ts";
 import { type ConfigLine, parseLine, refused } from "./parse-line.ts";
 import { expandHome } from "./tokens.ts";

@@ -1,6 +1,6 @@
 import { userInfo } from "node:os";
 import { VolleyError } from "../../core/errors.ts";
-import { printable } from "../../core/printable.ts";
+import { printable } from "../../core/text.ts";
 import type { HostKeyPolicy, SshSettings } from "../ssh-settings.ts";
 import type { Endpoint } from "../transport.ts";
 import { type Evaluated, evaluateConfig, type RunCommand } from "./evaluate.ts";

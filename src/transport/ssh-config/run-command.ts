@@ -1,6 +1,6 @@
 import { spawn } from "node:child_process";
 import { VolleyError } from "../../core/errors.ts";
-import { printable } from "../../core/printable.ts";
+import { printable } from "../../core/text.ts";
 import type { RunCommand } from "./evaluate.ts";
 
 /**

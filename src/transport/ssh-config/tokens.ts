@@ -2,7 +2,7 @@ import { createHash } from "node:crypto";
 import { readFileSync } from "node:fs";
 import { homedir, hostname, userInfo } from "node:os";
 import { VolleyError } from "../../core/errors.ts";
-import { printable } from "../../core/printable.ts";
+import { printable } from "../../core/text.ts";
 
 /** What `%h` and the like stand for, by their letter (ssh_config(5), TOKENS). */
 export type Tokens = Readonly<Record<string, string>>;

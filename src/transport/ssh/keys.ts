@@ -2,9 +2,9 @@ import * as fs from "node:fs";
 import { homedir } from "node:os";
 import { join } from "node:path";
 import type { ParsedKey } from "ssh2";
-import { VolleyError } from "../../core/errors.ts";
-import { fileReason } from "../../core/file-reason.ts";
-import { printable } from "../../core/printable.ts";
+import { fileReason, VolleyError } from "../../core/errors.ts";
+
+import { printable } from "../../core/text.ts";
 import { parseKey, parsePublicHalf } from "./parse-key.ts";
 
 /** Asks a person for a passphrase; null when there is nobody to ask. */

@@ -2,7 +2,7 @@ import { mkdirSync, renameSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { describe, expect, it } from "vitest";
 import { openDpkgStatus, readDpkg } from "../../../src/actions/packages/dpkg.ts";
-import { createMemo } from "../../../src/core/memo.ts";
+import { createMemo } from "../../../src/core/action.ts";
 import { makeSandbox } from "../harness.ts";
 
 const STATUS = `Package: dpkg

@@ -10,7 +10,7 @@ import {
   refuseUnitName,
   touchUnit,
 } from "../../../src/actions/services/unit-state.ts";
-import { createMemo } from "../../../src/core/memo.ts";
+import { createMemo } from "../../../src/core/action.ts";
 import { makeSandbox, pass, type Sandbox } from "../harness.ts";
 
 let sandbox: Sandbox;

@@ -27,7 +27,7 @@ import {
   temporaryPath,
   verifyAndLaunchCommand,
 } from "../../../src/controller/session/launch.ts";
-import { ownCopyScript } from "../../../src/core/launch-script.ts";
+import { ownCopyScript } from "../../../src/core/bundle.ts";
 
 let home: string;
 beforeEach(() => {

@@ -1,4 +1,54 @@
 import { VolleyError } from "./errors.ts";
+import type { Stat } from "./system.ts";
+
+const SET_UID = 0o4000;
+const SET_GID = 0o2000;
+const GROUP_EXECUTE = 0o010;
+
+/**
+ * The permission bits that something keeps when its owner or group changes. A program must not become another user's
+ * with setuid or setgid still set; directories keep both. A setgid bit without execution by the group is a mark for
+ * mandatory locking. Behaves as chown(2) on Linux.
+ */
+export function modeAfterChown({ mode, type }: Pick<Stat, "mode" | "type">): number {
+  if (type === "directory" || type === "link") return mode;
+  return mode & ~(SET_UID | ((mode & GROUP_EXECUTE) === 0 ? 0 : SET_GID));
+}
+
+/** The permission bits of a file that takes another one's place and belongs to `uid` and `gid`. */
+export function modeOfReplacement(replaced: Stat, uid: number, gid: number): number {
+  return uid === replaced.uid && gid === replaced.gid ? replaced.mode : modeAfterChown(replaced);
+}
+
+/** What keeps even root from changing a file, and what to do about it. */
+export interface Protection {
+  readonly reason: string;
+  readonly hint: string;
+}
+
+/** The command that tells attributes of a path and of the directory it is in. */
+export function attributesCommand(path: string): readonly string[] {
+  return ["lsattr", "-d", "--", path, path.slice(0, path.lastIndexOf("/")) || "/"];
+}
+
+/** The immutable or append-only attribute that stands in the way, by what {@link attributesCommand} printed of `path`. */
+export function protectionOf(path: string, stdout: string): Protection | undefined {
+  for (const line of stdout.split("\n")) {
+    const [, attribute, at] = /^[^ia\s]*([ia])\S* +(\/.*)/.exec(line) ?? [];
+    if (attribute === undefined || at === undefined) continue;
+    const name = attribute === "i" ? "immutable" : "append-only";
+    return {
+      reason: `${at === path ? "it" : at} has the ${name} attribute`,
+      hint: `take it away first: chattr -${attribute} ${at}`,
+    };
+  }
+  return undefined;
+}
+
+/** The path that rm(1) could not remove for want of permission, by what it says. */
+export function deniedBy(stderr: string): string | undefined {
+  return /'(\/.*)': Operation not permitted$/m.exec(stderr)?.[1];
+}
 
 /** What is at a path itself: its owner, and where it leads when it is a link. */
 export interface Seen {

@@ -1,0 +1,69 @@
+// biome-ignore lint/suspicious/noControlCharactersInRegex: finding control characters is its purpose
+const CONTROL = /[\x00-\x1f\x7f-\x9f\u2028\u2029]/g;
+
+/** A text from elsewhere as part of an error's one line: control characters are written as `\u001b`, and it is cut at `max` characters. Default 1,000. */
+export function printable(text: string, max = 1_000): string {
+  const shown = text
+    .slice(0, max)
+    .replace(CONTROL, (control) => `\\u${control.charCodeAt(0).toString(16).padStart(4, "0")}`);
+  return text.length > max || shown.length > max ? `${shown.slice(0, max)}…` : shown;
+}
+
+const LINE_FEED = 0x0a;
+
+/**
+ * Bytes as text; or, where they are not UTF-8, the line of the first that is not, counted from 1: what cannot be read
+ * must not come back as something else.
+ */
+export function decodeUtf8(bytes: Uint8Array): { readonly text: string } | { readonly line: number } {
+  try {
+    return { text: new TextDecoder("utf-8", { fatal: true, ignoreBOM: true }).decode(bytes) };
+  } catch {
+    // What stands for a byte that is no text is three other bytes.
+    const replaced = new TextEncoder().encode(new TextDecoder("utf-8", { ignoreBOM: true }).decode(bytes));
+    const before = bytes.subarray(
+      0,
+      bytes.findIndex((byte, index) => byte !== replaced[index]),
+    );
+    return { line: before.reduce((line, byte) => line + (byte === LINE_FEED ? 1 : 0), 1) };
+  }
+}
+
+/** A piece of a glob: any characters, or one that fits. */
+export type GlobPiece = "*" | ((character: string) => boolean);
+
+/** The pieces of a pattern with `*` and `?` and nothing else. */
+export function globPieces(glob: string): readonly GlobPiece[] {
+  return [...glob].map((written): GlobPiece => {
+    if (written === "*") return "*";
+    return written === "?" ? () => true : (character) => character === written;
+  });
+}
+
+/**
+ * Whether a text fits a glob, in time that grows with their lengths' product at most: as a regular expression
+ * `*a*a*a*a*b` could take for ever.
+ */
+export function matchesGlob(pieces: readonly GlobPiece[], text: string): boolean {
+  const characters = [...text];
+  let piece = 0;
+  let at = 0;
+  /** Where the last `*` stands, and how far it reaches so far. */
+  let star = -1;
+  let reach = 0;
+  while (at < characters.length) {
+    const wanted = pieces[piece];
+    if (wanted === "*") {
+      star = piece++;
+      reach = at;
+    } else if (wanted?.(characters[at]!)) {
+      piece++;
+      at++;
+    } else if (star >= 0) {
+      piece = star + 1;
+      at = ++reach;
+    } else return false;
+  }
+  while (pieces[piece] === "*") piece++;
+  return piece === pieces.length;
+}
