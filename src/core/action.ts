@@ -6,7 +6,7 @@ import type { Vars } from "./json.ts";
 import type { Diff } from "./result.ts";
 import type { ReadSystem, System } from "./system.ts";
 
-/** What `inspect` found to be needed; it is what `apply` gets, and the diff a person sees. */
+/** A change that `inspect` found to be needed. `apply` performs it, and a person sees it as the diff. */
 export interface Change {
   readonly diff?: Diff | readonly Diff[];
   /** One line for a person: `would restart nginx`. */
@@ -15,7 +15,7 @@ export interface Change {
   readonly unknown?: string;
 }
 
-/** That nothing is needed, with what was found out on the way; `null` says the same with nothing to tell. */
+/** Nothing is needed. Carries what `inspect` found out on the way; `null` says the same without data. */
 export interface Unchanged<D> {
   readonly unchanged: true;
   readonly data?: D;
@@ -24,32 +24,32 @@ export interface Unchanged<D> {
   readonly skipped?: boolean;
 }
 
-/** What `apply` has to tell. */
+/** The outcome of `apply`. */
 export interface Applied<D> {
   readonly data?: D;
   readonly message?: string;
-  /** Said by an action that finds out only by doing; default true. */
+  /** Set by an action that can tell only after the fact whether it changed anything. Default true. */
   readonly changed?: boolean;
 }
 
 /** Values found out once and kept for the rest of the run, such as the list of installed packages. */
 export interface Memo {
   get<T>(key: string, make: () => Promise<T>): Promise<T>;
-  /** Forgets a value that an action has made untrue. */
+  /** Forget a value that an action has made untrue. */
   forget(key: string): void;
-  /** Forgets everything: a command may have changed anything. */
+  /** Forget every value: a command may have changed anything. */
   clear(): void;
 }
 
-/** How a template's white space is treated; Ansible's defaults, unless the template's `#jinja2:` line says otherwise. */
+/** Treatment of a template's white space. The defaults are Ansible's; the template's `#jinja2:` line overrides them. */
 export interface RenderStyle {
-  /** Removes the newline after a block tag. Default true. */
+  /** Remove the newline after a block tag. Default true. */
   readonly trimBlocks?: boolean;
-  /** Removes white space before a block tag. Default false. */
+  /** Remove white space before a block tag. Default false. */
   readonly lstripBlocks?: boolean;
 }
 
-/** What an action has at hand beside its parameters and the system. */
+/** Everything an action may use beside its parameters and the system. */
 export interface ActionContext {
   /** Template variables: facts, host vars and role vars by name. */
   readonly vars: Vars;
@@ -58,18 +58,18 @@ export interface ActionContext {
   readonly check: boolean;
   readonly signal: AbortSignal;
   readonly memo: Memo;
-  /** Finds a file of the role: in its `files` (or `templates`) directory, then in the role's directory. Fails with `ASSET_MISSING`. */
+  /** Find a file of the role: in its `files` (or `templates`) directory, then in the role's directory. Fails with `ASSET_MISSING`. */
   asset(kind: "files" | "templates", src: string): Asset;
   /** Every file below a directory of the role's assets, as paths relative to it; null when `src` is not a directory. */
   assetTree(kind: "files" | "templates", src: string): readonly string[] | null;
-  /** Renders a template of the role with the task's vars and these. Fails with `TEMPLATE_FAILED`. */
+  /** Render a template of the role with the task's vars and `vars`. Fails with `TEMPLATE_FAILED`. */
   render(src: string, vars?: Vars, style?: RenderStyle): Promise<string>;
   /**
-   * Says that the host is about to restart, as this task wants, and will be back within the time: the run goes on
-   * then. Absent where nobody is there to go on.
+   * Announce that this task is about to restart the host, which will be back within `timeoutMs`; the run goes on then.
+   * Absent where no controller is there to go on with the run.
    */
   restart?(timeoutMs: number): void;
-  /** Shows output live. */
+  /** Show output live. */
   output(stream: "stdout" | "stderr", text: string): void;
 }
 
@@ -83,14 +83,14 @@ export interface ActionCall<D = unknown> {
   // biome-ignore lint/suspicious/noConfusingVoidType: an apply with nothing to tell returns nothing
   apply(change: Change, system: System, context: ActionContext): Promise<Applied<D> | void>;
   /**
-   * What is left to do once the host is back that the action restarted ({@link ActionContext.restart}), where anything
-   * is: the action itself is done. `elapsedMs` is how long ago its task began.
+   * Finish an action that restarted its host ({@link ActionContext.restart}), once the host is back; absent when the
+   * restart was all there was to do. `elapsedMs` is the time since the task began.
    */
   // biome-ignore lint/suspicious/noConfusingVoidType: as apply
   afterRestart?(system: System, context: ActionContext, elapsedMs: number): Promise<Applied<D> | void>;
 }
 
-/** That nothing is needed, with what was found. */
+/** Return an {@link Unchanged} with data. */
 export function unchanged<D>(data?: D, message?: string): Unchanged<D> {
   return {
     unchanged: true,
@@ -99,12 +99,12 @@ export function unchanged<D>(data?: D, message?: string): Unchanged<D> {
   };
 }
 
-/** That the action chose not to run, with the reason. */
+/** Return an {@link Unchanged} whose task counts as skipped, with the reason. */
 export function skipped<D>(message: string, data?: D): Unchanged<D> {
   return { unchanged: true, skipped: true, message, ...(data === undefined ? {} : { data }) };
 }
 
-/** A failure that has data to tell all the same, such as the exit code and output of a command: the Result carries it. */
+/** A failure with data, such as the exit code and output of a command. The Result carries the data. */
 export class ActionFailure<D = unknown> extends VolleyError {
   readonly data: D;
 
@@ -114,12 +114,12 @@ export class ActionFailure<D = unknown> extends VolleyError {
   }
 }
 
-/** The data an {@link ActionFailure} carries, also when it was made by another copy of this module; undefined when there is none. */
+/** Return the data of an {@link ActionFailure}, undefined for other errors. Recognises errors of another copy of this module, too: a bundle has its own. */
 export function failureData(thrown: unknown): unknown {
   return thrown instanceof Error ? (thrown as Partial<ActionFailure>).data : undefined;
 }
 
-/** A Memo that lives as long as its run. */
+/** Make a Memo, which lives as long as its run. */
 export function createMemo(): Memo {
   const values = new Map<string, Promise<unknown>>();
   return {
@@ -128,7 +128,7 @@ export function createMemo(): Memo {
       if (known !== undefined) return known as Promise<T>;
       const made = make();
       values.set(key, made);
-      // A failure is not a value: the next to ask tries again.
+      // A failure is not kept, so that the next caller tries again.
       made.catch(() => values.delete(key));
       return made;
     },

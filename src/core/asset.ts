@@ -6,19 +6,19 @@ export interface Asset {
   readonly size: number;
   /** Permission bits, those of {@link ASSET_MODE_BITS}; the others do not travel. */
   readonly mode: number;
-  /** The whole content; at once, because both a disk and the bundle can give it so. */
+  /** Return the whole content. Synchronous, because a disk and a bundle both can. */
   read(): Buffer;
-  /** The content piece by piece, for those too large to hold. */
+  /** Yield the content piece by piece, for assets too large to hold. */
   stream(): AsyncIterable<Uint8Array>;
 }
 
-/** What of an asset's permission bits counts: a copy is never wider than its source, nor for others to write to. */
+/** The permission bits of an asset that travel. A copy is never wider than its source, and never writable for others. */
 export const ASSET_MODE_BITS = 0o755;
 
 /** Assets of this many bytes or fewer are held whole; larger ones are streamed. */
 export const INLINE_ASSET_BYTES = 16_384;
 
-/** Where a role's assets are found; one implementation reads a directory, the other the bundle. */
+/** A source of assets. One implementation reads a directory, the other the bundle. */
 export interface AssetStore {
   /** The asset at a path below the role's directory, or null. */
   file(role: string, path: string): Asset | null;
@@ -29,13 +29,13 @@ export interface AssetStore {
 /** The directories of a role that hold its assets. */
 export const ASSET_KINDS = ["files", "templates"] as const;
 
-/** Which of them. */
+/** One of {@link ASSET_KINDS}. */
 export type AssetKind = (typeof ASSET_KINDS)[number];
 
-/** What a playbook's own assets are known by: those in `files` and `templates` beside it. */
+/** The role name that stands for the playbook's own assets, in `files` and `templates` beside the playbook. */
 export const PLAYBOOK_ROLE = ".";
 
-/** Looks, as Ansible does, in the role for `KIND/SRC` and `SRC`, then beside the playbook; null when nothing is found. */
+/** Look in the role for `KIND/SRC` and `SRC`, then beside the playbook, as Ansible does; null when nothing is found. */
 function search<T>(
   role: string,
   kind: AssetKind,
@@ -49,12 +49,12 @@ function search<T>(
   return null;
 }
 
-/** The asset that a role's task or template means by a name, or null. */
+/** Return the asset that a role's task or template means by a name, or null. */
 export function searchAsset(assets: AssetStore, role: string, kind: AssetKind, src: string): Asset | null {
   return search(role, kind, src, assets.file);
 }
 
-/** The files below the directory that a role's task or template means by a name, or null. */
+/** Return the files below the directory that a role's task or template means by a name, or null. */
 export function searchTree(
   assets: AssetStore,
   role: string,

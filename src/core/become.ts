@@ -1,17 +1,17 @@
 import { quote } from "./shell-quote.ts";
 
-/** How one user becomes another. */
+/** The program by which one user becomes another. */
 export type BecomeMethod = "sudo" | "doas" | "su";
 
 /** The user to become on a host, and how. */
 export interface Become {
   readonly user: string;
   readonly method: BecomeMethod;
-  /** The program instead of the one the method is named after. */
+  /** Replaces the program that the method is named after. */
   readonly exe?: string;
-  /** More options for it, in front of Volley's own. */
+  /** Options of the program, in front of Volley's own. */
   readonly flags?: readonly string[];
-  /** What it asks for; without one it must not ask. Never on a command line, never in a bundle. */
+  /** Answers the method's prompt; without a password the method must not prompt. Never on a command line, never in a bundle. */
   readonly password?: string;
 }
 
@@ -23,50 +23,50 @@ export function becomeUser(become: boolean | string): string | null {
   return become === true ? DEFAULT_BECOME_USER : become === false ? null : become;
 }
 
-/** What is said on the way to becoming another user; each is told from other output by a nonce that only the two ends know. */
+/** The words said on the way to another user. A nonce that only the two ends know tells a word from other output. */
 const BECOME_WORDS = {
-  /** su and doas write a prompt of their own from here on. */
+  /** From here on su and doas write a prompt of their own. */
   begin: "begin",
-  /** sudo's prompt, behind which stands whose password it wants: see {@link PROMPT_END}. */
+  /** sudo's prompt, followed by the name of the user whose password sudo wants and {@link PROMPT_END}. */
   password: "password:",
-  /** This is the user now, and all is there. */
+  /** The shell runs as the user, and the bundle is there. */
   ready: "ready",
-  /** This is the user now, and the bundle is to be sent. */
+  /** The shell runs as the user, and waits for the bundle. */
   want: "want",
 } as const;
 
-/** Ends sudo's prompt; no user has it in the name. */
+/** Ends sudo's prompt; no user name holds this character. */
 const PROMPT_END = ",";
 
-/** The line of shell that says a word, on standard error. */
+/** Return the shell command that writes a word to standard error. */
 export function sayWord(nonce: string, word: "begin" | "ready" | "want"): string {
   return `echo ${nonce}:${BECOME_WORDS[word]} >&2`;
 }
 
-/** Whether words must be waited for before anything else is sent: what asks would take it for the password. */
+/** True when nothing may be sent before a word was heard: the prompt would take the text for the password. */
 export function isTalked({ method, password }: Pick<Become, "method" | "password">): boolean {
   return password !== undefined || method === "su";
 }
 
 /**
- * Whether a user keeps a copy of its own, sent to it once it is there. Only root can read the login user's home; and
- * root, where it is guarded by a password, runs nothing that whoever has the login user's files could have replaced.
+ * True when the user keeps a bundle of its own, sent as that user. Only root can read the login user's home. Root
+ * behind a password runs no file that the login user could have replaced.
  */
 export function keepsOwnCopy({ user, password }: Pick<Become, "user" | "password">): boolean {
   return user !== DEFAULT_BECOME_USER || password !== undefined;
 }
 
-/** Whether it asks only at a terminal: doas(1) reads no password from anywhere else. */
+/** True when the method prompts only at a terminal: doas(1) reads passwords from nowhere else. */
 export function needsTerminal({ method, password }: Pick<Become, "method" | "password">): boolean {
   return method === "doas" && password !== undefined;
 }
 
-/** What sudo and doas are told by options that Volley gives as it needs them. */
+/** Options of sudo and doas that Volley itself sets as needed; a user's own are dropped. */
 const OWN_FLAGS: ReadonlySet<string> = new Set(["-n", "-S", "--non-interactive", "--stdin"]);
 
 /**
- * The line of shell that goes on as another user, with a script for `sh`. `words`, shell text, are its `$0` and on. Its own messages
- * are in English, because they are read; the script runs in the language of the host.
+ * Return the shell command that runs a script of `sh` as another user. `words` is shell text for the script's `$0` and
+ * arguments. The method's own messages are in English, because Volley reads them; the script runs in the host's language.
  */
 export function becomeCommand(become: Become, nonce: string, script: string, words = ""): string {
   const { user, method, password, exe = method } = become;
@@ -84,29 +84,29 @@ export function becomeCommand(become: Become, nonce: string, script: string, wor
     case "doas":
       return `${program}${password === undefined ? " -n" : ""} -u ${quote(user)}${flags} -- sh -c ${shell}${rest}`;
     case "su":
-      // What begins with a dash is no option.
+      // A user name that begins with a dash must not be taken for an option.
       return `${program}${flags} -s /bin/sh -c ${shell} ${user.startsWith("-") ? "-- " : ""}${quote(user)}${rest}`;
   }
 }
 
-/** What was heard: a word meant for this end, or that a password is asked for. */
+/** A word meant for the controller, or a prompt for a password (`ask`). */
 type BecomeHeard = "ask" | "ready" | "want";
 
-/** What a piece of output came to. */
+/** A piece of output, with the words taken out. */
 interface BecomePiece {
-  /** What is none of ours. */
+  /** Output that belongs to the program. */
   readonly text: string;
   readonly heard: readonly BecomeHeard[];
-  /** Whose password sudo asks for, where it says so: with `rootpw` or `targetpw` in its sudoers not the login user's. */
+  /** The user whose password sudo wants, where sudo says so. With `rootpw` or `targetpw` in sudoers this is not the login user. */
   readonly whose?: string;
   /** Where `ready` stood in the text, if it was heard. */
   readonly readyAt?: number;
 }
 
-/** Finds the words of becoming another user in what is written to standard error. */
+/** Finds the words in the output of standard error. */
 interface BecomeReader {
   push(text: string): BecomePiece;
-  /** What was held back because it might have become a word. */
+  /** Return the text held back as a possible beginning of a word. */
   end(): string;
 }
 
@@ -116,24 +116,24 @@ const ENDS_LIKE_PROMPT = /[:?] ?$/;
 const SUDO_RS = { before: "[sudo: ", after: "] Password: " } as const;
 
 const MAX_NAME = 64;
-/** Whose password sudo asks for. */
+/** The user whose password sudo wants, behind the prompt. */
 const ASKED = new RegExp(`^([\\w.@$%\\\\+-]{0,${MAX_NAME}})(${PROMPT_END}?)`);
 
-/** What is kept of a line that may become a prompt, in characters. */
+/** The number of characters kept of a line that may become a prompt. */
 const MAX_PROMPT = 1_000;
 
 const WORDS = Object.values(BECOME_WORDS);
 
-/** Listens until `ready` or `want` is heard; what follows passes through untouched. */
+/** Listen until `ready` or `want` is heard, and pass all later output through untouched. */
 export function createBecomeReader(nonce: string, method: BecomeMethod): BecomeReader {
   const begins = `${nonce}:`;
   let held = "";
   let begun = false;
   let done = false;
-  /** The end of the line that a word stood on may still come. */
+  /** The end of the line that a word stood on may still arrive. */
   let endsLine = false;
   let line = "";
-  /** What sudo-rs writes behind its prompt may still come. */
+  /** The text that sudo-rs writes behind its prompt may still arrive. */
   let endsPrompt = false;
   const push = (text: string): BecomePiece => {
     if (done && !endsLine) return { text, heard: [] };
@@ -166,13 +166,13 @@ export function createBecomeReader(nonce: string, method: BecomeMethod): BecomeR
       if (asked !== null && asked[2] === "" && asked[0].length === said.length - BECOME_WORDS.password.length)
         if (asked[0].length < MAX_NAME) break;
       if (word === undefined) {
-        // It may be cut off; what can become no word is not waited for.
+        // Wait only for text that can still become a word.
         if (WORDS.some((candidate) => candidate.startsWith(said))) break;
         passed += begins;
         rest = said;
         continue;
       }
-      // sudo's prompt ends no line; what stands before it on its own is none of ours.
+      // sudo's prompt ends no line; the text before the prompt belongs to the program.
       rest = said.slice(word.length + (asked?.[2] === PROMPT_END ? asked[0].length : 0));
       endsLine = true;
       line = "";
@@ -221,7 +221,7 @@ export function createBecomeReader(nonce: string, method: BecomeMethod): BecomeR
   };
 }
 
-/** How much of a text's end is the beginning of a word. */
+/** Return the length of the longest end of `text` that begins `word`. */
 function overlap(text: string, word: string): number {
   for (let length = Math.min(text.length, word.length - 1); length > 0; length--)
     if (word.startsWith(text.slice(-length))) return length;

@@ -1,10 +1,10 @@
 import { sayWord } from "./become.ts";
 import type { Vars } from "./json.ts";
 
-/** The version of the bundle's layout; a runner only ever meets its own. */
+/** The version of the bundle's layout. A runner only meets bundles of its own version. */
 export const BUNDLE_FORMAT = 1;
 
-/** What a bundle says of itself: its entry `manifest.json`. */
+/** A bundle's description of itself: the entry `manifest.json`. */
 export interface Manifest {
   readonly format: number;
   /** Volley's version. */
@@ -20,20 +20,20 @@ export interface Manifest {
   readonly hosts?: Readonly<Record<string, CarriedHost>>;
 }
 
-/** What a carried bundle knows of one host. */
+/** The part of the inventory that a carried bundle holds for one host. */
 export interface CarriedHost {
   readonly groups: readonly string[];
   readonly vars: Vars;
   readonly plays: readonly number[];
   readonly inventoryGroups?: Readonly<Record<string, readonly string[]>>;
   readonly hostVars: Readonly<Record<string, Vars>>;
-  /** Texts among the vars that must never be told. */
+  /** Secret texts among the vars, to be masked. */
   readonly secrets?: readonly string[];
-  /** Where those of the vars are set that hold templates, for errors to say. */
+  /** The places that set the vars which hold templates, for error messages. */
   readonly sources?: Readonly<Record<string, { readonly file: string; readonly line?: number }>>;
 }
 
-/** The name of an asset's entry in a bundle; a role is known by its directory. */
+/** Return the name of an asset's entry in a bundle. `role` is the role's directory. */
 export function assetEntry(role: string, path: string): string {
   return `assets/${role}/${path}`;
 }
@@ -41,55 +41,55 @@ export function assetEntry(role: string, path: string): string {
 /** Exit code of a bundle that finds no usable Node. */
 export const NO_USABLE_NODE_EXIT = 97;
 
-/** Exit code of a bundle asked for a run its host knows nothing of. */
+/** Exit code of a bundle asked to attach to a run that the host does not know. */
 export const UNKNOWN_RUN_EXIT = 95;
 
-/** Where bundles are kept on a host, relative to the home of the user who runs them, or of the login user for root. */
+/** The directory of bundles on a host, relative to the home of the user who runs them; of the login user for root. */
 export const BUNDLE_CACHE = ".cache/volley/bundles";
 
-/** What a launching script says on standard output when what it was sent is not whole. */
+/** The word a launch script writes to standard output when the bundle it received is not whole. */
 export const CORRUPT = "volley:corrupt";
 
-/** Exit code of a launching script that cannot keep a bundle. */
+/** Exit code of a launch script that cannot keep a bundle. */
 export const NO_CACHE_EXIT = 96;
 
-/** The variable that is set for a bundle that the host ends with the login. */
+/** The environment variable set for a bundle whose host ends processes with the login. */
 export const ENDS_WITH_LOGIN = "VOLLEY_ENDS";
 
 const KEPT_BUNDLES = 5;
 
-/** The temporary name a bundle is sent to, relative to the home. */
+/** Return the temporary name a bundle is uploaded to, relative to the home. */
 export function temporaryPath(id: string, nonce: string): string {
   return `${BUNDLE_CACHE}/.${id}.${nonce}.tmp`;
 }
 
-/** Sets `$d`, `$f` and `$t`: the directory, a bundle in it, and the name it has while it is sent. */
+/** Set `$d`, `$f` and `$t`: the directory, a bundle in it, and the bundle's name during the upload. */
 export function nameScript(id: string, nonce: string): string {
   return `d="$HOME/${BUNDLE_CACHE}" f="$HOME/${BUNDLE_CACHE}/${id}.run" t="$HOME/${temporaryPath(id, nonce)}"`;
 }
 
-/** Notes that the bundle `$f` is used: those that were not for longest go first. */
+/** Note the use of the bundle `$f`: the bundles used least recently are removed first. */
 export const USE_SCRIPT = 'touch -c "$f" 2>/dev/null';
 
 /**
- * Removes what stands where a bundle is to be sent and cannot be replaced. Anything else is left: another start of the
- * same bundle may have put a whole one there just now, and be about to run it.
+ * Remove a directory that stands in the place of a bundle, because no rename replaces it. A file is left alone: another
+ * start of the same bundle may have put a whole one there just now, and be about to run it.
  */
 export const CLEAR_SCRIPT = '[ ! -d "$f" ] || rm -rf "$f"';
 
-/** The SHA-256 of a file of this name, as text of the shell, and what follows it. */
+/** Return the shell command that prints the SHA-256 of a file. */
 function hashOf(file: string): string {
   return `sha256sum ${file} 2>/dev/null || shasum -a 256 ${file} 2>/dev/null || openssl dgst -r -sha256 ${file}`;
 }
 
-/** The condition that `$f` is the bundle, whole: a disk may have lost a part of it, and anybody may have put another there. */
+/** Return the shell condition that `$f` is the whole bundle: a disk may have lost a part, or another user may have put another file there. */
 export function wholeScript(id: string): string {
   return `{ [ -f "$f" ] && case $({ ${hashOf('"$f"')}; } 2>/dev/null) in ${id}*) ;; *) false;; esac; }`;
 }
 
 /**
- * Gives `$t` its name `$f` when it is whole, and removes the bundles that were used least lately, but for those that a
- * process there still reads from. In brackets, the name is not that of the `grep` that looks for it.
+ * Rename `$t` to `$f` when it is whole, and remove the bundles used least recently, except those a process still reads.
+ * The brackets keep `grep` from finding its own command line.
  */
 export function takeOverScript(id: string): string {
   return `s=$(${hashOf('"$t"')}) || exit ${NO_CACHE_EXIT}
@@ -98,7 +98,7 @@ ls -t "$d"/*.run | tail -n +${KEPT_BUNDLES + 1} | while read -r o; do n=\${o##*/
 find "$d" -name ".*.tmp" -mtime +1 -exec rm -f {} +`;
 }
 
-/** Starts a bundle `$f` of this user's own by a line of shell, asking for it with a word where it has none; it then comes on standard input. */
+/** Start the user's own bundle `$f` by the shell command `start`. Without a bundle the script asks for one by a word, and reads it from standard input. */
 export function ownCopyScript(id: string, nonce: string, bytes: number, start: string): string {
   return `${nameScript(id, nonce)}
 if ${wholeScript(id)}; then ${USE_SCRIPT}; ${sayWord(nonce, "ready")}; else

@@ -6,9 +6,9 @@ import { checkSchedule, type Play, type Playbook, type PlayDefinition } from "./
 import type { AnyRole, Role, RoleDefinition, RoleUse, StandardIssue, StandardSchemaV1 } from "./role.ts";
 
 /**
- * Defines a role. Called with vars it becomes a part of a play: `nginx({ gzip: true })`.
+ * Define a role. Called with vars it becomes a part of a play: `nginx({ gzip: true })`.
  *
- * `directory` is where its assets lie; the build fills it in with the directory of the file that calls this.
+ * `directory` holds the role's assets. The build fills it in with the directory of the calling file.
  */
 export function defineRole<V = Vars, H extends string = never, F = unknown>(
   definition: RoleDefinition<V, H, F>,
@@ -45,10 +45,10 @@ const PLAY_KEYS = [
   "tags",
 ] as const satisfies readonly (keyof Play)[];
 
-/** Plays that have been through {@link definePlay}: their own tasks are among their roles already. */
+/** Plays that {@link definePlay} made: their own tasks are among their roles already. */
 const defined = new WeakSet<Play>();
 
-/** Defines a play: which hosts, which roles. */
+/** Define a play: hosts and roles. */
 export function definePlay(play: Play, directory?: string): PlayDefinition {
   if (!isRecord(play))
     throw new VolleyError("PLAYBOOK_INVALID", "a play must be an object with `hosts` and `roles`");
@@ -102,7 +102,7 @@ function checkRoleUse(play: string, use: unknown, index: number): RoleUse {
   return use as unknown as RoleUse;
 }
 
-/** Defines a playbook: plays, in order. A play may be written in place, without `definePlay`. */
+/** Define a playbook: plays, in order. A play may be written in place, without `definePlay`. */
 export function definePlaybook(plays: readonly Play[], directory?: string): Playbook {
   if (!Array.isArray(plays))
     throw new VolleyError("PLAYBOOK_INVALID", "definePlaybook takes a list of plays");
@@ -117,7 +117,7 @@ export function definePlaybook(plays: readonly Play[], directory?: string): Play
   };
 }
 
-/** Whether a value has the shape of a playbook. */
+/** True for a value with the shape of a playbook. */
 export function isPlaybook(value: unknown): value is Playbook {
   return isRecord(value) && Array.isArray(value.plays);
 }
@@ -128,7 +128,7 @@ function requireName(what: string, name: unknown): void {
   }
 }
 
-/** The names an object schema declares (valibot's `entries`, zod's `shape`); undefined where the schema does not tell. */
+/** Return the names an object schema declares (valibot's `entries`, zod's `shape`), undefined for other schemas. */
 function varNames(schema: StandardSchemaV1): readonly string[] | undefined {
   const { entries, shape } = schema as { readonly entries?: unknown; readonly shape?: unknown };
   const fields = isRecord(entries) ? entries : isRecord(shape) ? shape : undefined;
@@ -151,9 +151,9 @@ function checkVarNames(role: AnyRole, vars: Vars): void {
 }
 
 /**
- * A role's vars for one host: what the play gives over what the host has, checked by the role's schema.
- * Without a schema a role gets everything. What a template gives is text: where the schema wants a number or a bool,
- * a var that `isRendered` is read as one. Fails with `VARS_INVALID`.
+ * Return a role's vars for one host: the play's over the host's, checked by the role's schema.
+ * Without a schema a role gets all vars. Templates give text: where the schema wants a number or a bool,
+ * the text of a var that `isRendered` is read as one. Fails with `VARS_INVALID`.
  */
 export async function resolveRoleVars(
   use: RoleUse,
@@ -186,7 +186,7 @@ export async function resolveRoleVars(
   const error = new VolleyError("VARS_INVALID", `role "${role.name}" on ${host}: ${problems.join("; ")}`, {
     hint: `give it in the play, \`${role.name}({ … })\`, or as a var of the host or one of its groups`,
   });
-  // What is wrong is what the play says, not the line that found out.
+  // The fault is in the play, not in the line that found it.
   if (use.origin?.stack !== undefined) error.stack = use.origin.stack;
   throw error;
 }
@@ -195,7 +195,7 @@ function pathOf(issue: StandardIssue): readonly PropertyKey[] {
   return (issue.path ?? []).map((part) => (typeof part === "object" ? part.key : part));
 }
 
-/** A value whose text at a path is read as the number or bool that it says. */
+/** Return the value with the text at a path read as a number or bool. */
 function retype(value: unknown, [key, ...rest]: readonly PropertyKey[]): unknown {
   if (key === undefined) {
     if (typeof value !== "string") return value;

@@ -1,6 +1,6 @@
 import { printable } from "./text.ts";
 
-/** Stable names of what can go wrong; programs branch on these, never on messages. */
+/** Stable names of errors. Programs branch on these, never on messages. */
 export type ErrorCode =
   | "USAGE"
   | "INVENTORY_INVALID"
@@ -40,7 +40,7 @@ export type ErrorCode =
   | "STARVED"
   | "INTERNAL";
 
-/** Where in a file of the user's something is wrong. */
+/** The place of a fault in a file of the user's. */
 export interface SourceLocation {
   readonly file: string;
   /** Counted from 1. */
@@ -49,15 +49,15 @@ export interface SourceLocation {
   readonly column?: number;
 }
 
-/** What every {@link VolleyError} can carry beside its message. */
+/** Details of a {@link VolleyError} beside its message. */
 export interface ErrorDetails {
   readonly cause?: unknown;
   readonly location?: SourceLocation;
-  /** What to do about it, when the message alone does not say. */
+  /** Advice on what to do, where the message alone does not say. */
   readonly hint?: string;
 }
 
-/** An error with a stable code and a message a person can act on; reporters format it, it never formats itself. */
+/** An error with a stable code and a message that a person can act on. Reporters format errors; errors do not. */
 export class VolleyError extends Error {
   override readonly name: string = "VolleyError";
   readonly code: ErrorCode;
@@ -84,7 +84,7 @@ export interface SerializedError {
 const MAX_MESSAGE = 8_192;
 const MAX_STACK = 8_192;
 
-/** Whether a value is a VolleyError, also one made by another copy of this module (the bundle has its own). */
+/** True for a VolleyError, also for one of another copy of this module: a bundle has its own. */
 export function isVolleyError(value: unknown): value is VolleyError {
   return (
     value instanceof Error &&
@@ -93,14 +93,14 @@ export function isVolleyError(value: unknown): value is VolleyError {
   );
 }
 
-/** Turns anything thrown into bounded plain data; what is not a VolleyError is `INTERNAL` and keeps its stack. */
+/** Turn a thrown value into bounded plain data. Anything but a VolleyError becomes `INTERNAL` and keeps its stack. */
 export function serializeError(thrown: unknown): SerializedError {
   if (isVolleyError(thrown)) {
     return {
       code: thrown.code,
       message: thrown.message.slice(0, MAX_MESSAGE),
       ...(thrown.hint === undefined ? {} : { hint: thrown.hint }),
-      // Where in the playbook it was thrown: the controller, which has the source map, makes a location of it.
+      // The controller has the source map, and makes a location in the playbook of the stack.
       ...(thrown.location === undefined
         ? { stack: thrown.stack?.slice(0, MAX_STACK) ?? "" }
         : { location: thrown.location }),
@@ -116,26 +116,26 @@ export function serializeError(thrown: unknown): SerializedError {
   return { code: "INTERNAL", message: String(thrown).slice(0, MAX_MESSAGE) };
 }
 
-/** `file:line:column`, with as much of it as is known, on one line. */
+/** Return `file:line:column` on one line, as far as the parts are known. */
 export function formatLocation({ file: path, line, column }: SourceLocation): string {
   const file = printable(path);
   if (line === undefined) return file;
   return column === undefined ? `${file}:${line}` : `${file}:${line}:${column}`;
 }
 
-/** Anything thrown, as one line for a person: where, what, and what to do about it. */
+/** Return one line for a person: the place, the message and the hint. */
 export function describeError(thrown: unknown): string {
   if (!isVolleyError(thrown)) return thrown instanceof Error ? thrown.message : String(thrown);
   const where = thrown.location === undefined ? "" : `${formatLocation(thrown.location)}: `;
   return `${where}${thrown.message}${thrown.hint === undefined ? "" : ` (${thrown.hint})`}`;
 }
 
-/** The exit code for an error that ends a program: 70 (EX_SOFTWARE of sysexits.h) where it would never have ended, else 1. */
+/** Return the exit code for an error that ends a program: 70 (EX_SOFTWARE of sysexits.h) for a run that would never have ended, else 1. */
 export function exitCodeFor(thrown: unknown): number {
   return isVolleyError(thrown) && thrown.code === "STARVED" ? 70 : 1;
 }
 
-/** The number of single-character edits (a swap of neighbours counts as one) between two words. */
+/** Return the number of single-character edits between two words; a swap of neighbours is one edit. */
 function editDistance(a: string, b: string): number {
   let beforeLast: number[] = [];
   let last = Array.from({ length: b.length + 1 }, (_, index) => index);
@@ -155,7 +155,7 @@ function editDistance(a: string, b: string): number {
   return last[b.length]!;
 }
 
-/** The candidate a mistyped word most likely meant, or undefined when none is near. */
+/** Return the candidate that a mistyped word most likely means, undefined when none is near. */
 export function nearest(word: string, candidates: Iterable<string>): string | undefined {
   const limit = Math.max(1, Math.floor(word.length / 3));
   let best: { readonly candidate: string; readonly distance: number } | undefined;
@@ -166,7 +166,7 @@ export function nearest(word: string, candidates: Iterable<string>): string | un
   return best?.candidate;
 }
 
-/** `; did you mean "web"?`, or nothing when no candidate is near. */
+/** Return `; did you mean "web"?`, or an empty text when no candidate is near. */
 export function didYouMean(word: string, candidates: Iterable<string>): string {
   const candidate = nearest(word, candidates);
   return candidate === undefined ? "" : `; did you mean "${candidate}"?`;
@@ -182,11 +182,11 @@ const REASONS: Readonly<Record<string, string>> = {
   EMFILE: "too many files are open",
   ENAMETOOLONG: "its name is too long",
   EBADF: "it is not open",
-  // A descriptor of Node.js itself, for instance.
+  // For instance a descriptor of Node.js itself.
   EINVAL: "it is no file",
 };
 
-/** Why a file of this machine cannot be read, in words: Node's own name the system call, too. */
+/** Return in words why a file of this machine cannot be read. Node's own messages name the system call, which helps nobody. */
 export function fileReason(thrown: unknown): string {
   const { code = "", message } = thrown as { readonly code?: string; readonly message: string };
   return REASONS[code] ?? message;

@@ -1,4 +1,4 @@
-/** One IPv4 address of a network interface. */
+/** An IPv4 address of a network interface. */
 export interface Ipv4Facts {
   readonly address: string;
   /** Empty on the loopback interface. */
@@ -8,7 +8,7 @@ export interface Ipv4Facts {
   readonly prefix: string;
 }
 
-/** One IPv6 address of a network interface. */
+/** An IPv6 address of a network interface. */
 export interface Ipv6Facts {
   readonly address: string;
   readonly prefix: string;
@@ -16,7 +16,7 @@ export interface Ipv6Facts {
   readonly scope: string;
 }
 
-/** One network interface, as `ansible_<interface>` shows it. */
+/** A network interface, as `ansible_<interface>` shows it. */
 export interface InterfaceFacts {
   readonly device: string;
   readonly macaddress?: string;
@@ -52,7 +52,7 @@ export interface DefaultRouteFacts {
   readonly type?: string;
 }
 
-/** One mounted file system; sizes are absent where they cannot be had without a process or a network. */
+/** A mounted file system. Sizes are absent where only a process or a network could tell them. */
 export interface MountFacts {
   readonly device: string;
   readonly mount: string;
@@ -123,7 +123,7 @@ export interface PythonFacts {
   readonly version: { readonly major: number; readonly minor: number };
 }
 
-/** What is known of a host before its tasks run, under the names Ansible's `setup` gives (less the `ansible_` prefix, which templates have too). */
+/** Facts of a host before its tasks run, under the names of Ansible's `setup` (less the `ansible_` prefix, which templates have too). */
 export interface Facts {
   /** Up to the first dot. */
   readonly hostname: string;
@@ -232,7 +232,7 @@ export interface Facts {
   readonly ssh_host_key_ed25519_public?: string;
   readonly python?: PythonFacts;
   readonly python_version?: string;
-  /** What `/etc/ansible/facts.d/*.fact` files and the roles' own `facts` add. */
+  /** Facts of `/etc/ansible/facts.d/*.fact` files and of the roles' own `facts`. */
   readonly local: Readonly<Record<string, unknown>>;
   /** Files of `/etc/ansible/facts.d` left out because they are programs, which facts never run. */
   readonly local_skipped: readonly string[];

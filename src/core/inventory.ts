@@ -1,7 +1,7 @@
 import type { VolleyError } from "./errors.ts";
 import type { Vars } from "./json.ts";
 
-/** How a host is reached and what is known of it, as a TypeScript inventory declares it. */
+/** A host's connection and vars, as a TypeScript inventory declares them. */
 export interface HostDeclaration {
   /** Name or IP address to connect to. Default: the host's own name. */
   readonly address?: string;
@@ -23,7 +23,7 @@ export interface GroupDeclaration extends Omit<HostDeclaration, "address"> {
   readonly children?: readonly string[] | Readonly<Record<string, GroupDeclaration>>;
 }
 
-/** A whole TypeScript inventory: what {@link defineInventory} takes. */
+/** A whole TypeScript inventory, for {@link defineInventory}. */
 export interface InventoryDeclaration {
   /** For every host. */
   readonly defaults?: Omit<HostDeclaration, "address">;
@@ -32,12 +32,12 @@ export interface InventoryDeclaration {
   readonly hosts?: GroupDeclaration["hosts"];
 }
 
-/** Where a var's value came from. */
+/** The place that set a var. */
 export interface VarSource {
   /** The file, relative to the working directory where it lies below it. */
   readonly file: string;
   readonly line?: number;
-  /** The group or host it was set on: `group web`, `host web1`, `all`. */
+  /** The group or host that the var was set on: `group web`, `host web1`, `all`. */
   readonly scope: string;
 }
 
@@ -47,7 +47,7 @@ export interface OverriddenVar {
   readonly source: VarSource;
 }
 
-/** The connection a host asks for; what is undefined is decided elsewhere (ssh_config, defaults). */
+/** The connection settings of a host. An undefined setting is left to ssh_config and the defaults. */
 export interface ConnectionSettings {
   readonly address: string;
   readonly port: number | undefined;
@@ -60,7 +60,7 @@ export interface ConnectionSettings {
   readonly becomeMethod: string | undefined;
 }
 
-/** One host with everything the inventory says of it. */
+/** A host, with everything the inventory says about it. */
 export interface Host {
   readonly name: string;
   readonly connection: ConnectionSettings;
@@ -70,37 +70,37 @@ export interface Host {
   readonly sources: Readonly<Record<string, VarSource>>;
   /** For each var set in more than one place, the values that lost, nearest first. */
   readonly overridden?: Readonly<Record<string, readonly OverriddenVar[]>>;
-  /** Groups it is in, directly or through children, nearest first, without `all`. */
+  /** The groups that hold the host, directly or through children, nearest first, without `all`. */
   readonly groups: readonly string[];
-  /** Why files with vars of it could not be decrypted: it cannot take part in a run without them. */
+  /** Errors of the host's vars files that could not be decrypted; without their vars the host cannot take part in a run. */
   readonly locked?: readonly VolleyError[];
-  /** Once its secrets have been had: by var, the texts to mask wherever the host's part of a run is told. */
+  /** The texts to mask in the host's part of a run, by var; present once the secrets have been read. */
   readonly secretTexts?: Readonly<Record<string, readonly string[]>>;
 }
 
 /** A named set of hosts. */
 export interface Group {
   readonly name: string;
-  /** Its own in the order they are named there, then those of its children, then of theirs. */
+  /** The group's own hosts in the order written, then those of its children, level by level. */
   readonly hosts: readonly string[];
-  /** Those of the hosts that this group names itself. */
+  /** The hosts that the group itself names. */
   readonly directHosts: readonly string[];
   readonly children: readonly string[];
   readonly vars: Vars;
 }
 
-/** Who there is. */
+/** All hosts and groups. */
 export interface Inventory {
   readonly hosts: ReadonlyMap<string, Host>;
   /** `all` and `ungrouped` included. */
   readonly groups: ReadonlyMap<string, Group>;
-  /** The files and directories it was read from. */
+  /** The files and directories that the inventory was read from. */
   readonly paths: readonly string[];
-  /** What is likely not to be meant as it is written. */
+  /** Warnings about lines that probably mean something else than they say. */
   readonly warnings?: readonly string[];
 }
 
-/** Declares an inventory in TypeScript. */
+/** Declare an inventory in TypeScript. */
 export function defineInventory<const I extends InventoryDeclaration>(inventory: I): I {
   return inventory;
 }

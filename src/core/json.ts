@@ -10,20 +10,20 @@ export type Json =
 /** Named values, as an inventory, a play or a role declares them. */
 export type Vars = Readonly<Record<string, unknown>>;
 
-/** Whether a value is a plain object: not null, neither an array nor a Map. */
+/** True for a plain object: not null, not an array, not a Map. */
 export function isRecord(value: unknown): value is Record<string, unknown> {
   return typeof value === "object" && value !== null && !Array.isArray(value) && !(value instanceof Map);
 }
 
-/** What says of vars that they are worked out when they are asked for: merging and copying must not ask. */
+/** Marks vars that are worked out on access; merging and copying must not read them. */
 export const LATE = Symbol.for("volley.late");
 
-/** Whether vars are worked out when they are asked for. */
+/** True for vars that are worked out on access. */
 export function isLate(vars: object): boolean {
   return LATE in vars;
 }
 
-/** Layers of vars as one, later ones over earlier ones; what is worked out when asked for stays so. */
+/** Merge layers of vars, later ones over earlier ones. Vars that are worked out on access stay so. */
 export function mergeVars(...layers: readonly Vars[]): Vars {
   if (!layers.some(isLate)) return Object.assign({}, ...layers) as Vars;
   const merged = Object.defineProperty({}, LATE, { value: true });

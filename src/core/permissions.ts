@@ -6,7 +6,7 @@ const SET_GID = 0o2000;
 const GROUP_EXECUTE = 0o010;
 
 /**
- * The permission bits that something keeps when its owner or group changes. A program must not become another user's
+ * Return the permission bits that remain when an owner or group changes. A program must not become another user's
  * with setuid or setgid still set; directories keep both. A setgid bit without execution by the group is a mark for
  * mandatory locking. Behaves as chown(2) on Linux.
  */
@@ -15,23 +15,23 @@ export function modeAfterChown({ mode, type }: Pick<Stat, "mode" | "type">): num
   return mode & ~(SET_UID | ((mode & GROUP_EXECUTE) === 0 ? 0 : SET_GID));
 }
 
-/** The permission bits of a file that takes another one's place and belongs to `uid` and `gid`. */
+/** Return the permission bits of a file of `uid` and `gid` that takes the place of another file. */
 export function modeOfReplacement(replaced: Stat, uid: number, gid: number): number {
   return uid === replaced.uid && gid === replaced.gid ? replaced.mode : modeAfterChown(replaced);
 }
 
-/** What keeps even root from changing a file, and what to do about it. */
+/** An attribute that keeps even root from changing a file, and the way out. */
 export interface Protection {
   readonly reason: string;
   readonly hint: string;
 }
 
-/** The command that tells attributes of a path and of the directory it is in. */
+/** Return the command that lists the attributes of a path and of its directory. */
 export function attributesCommand(path: string): readonly string[] {
   return ["lsattr", "-d", "--", path, path.slice(0, path.lastIndexOf("/")) || "/"];
 }
 
-/** The immutable or append-only attribute that stands in the way, by what {@link attributesCommand} printed of `path`. */
+/** Return the immutable or append-only attribute in the output of {@link attributesCommand} for `path`. */
 export function protectionOf(path: string, stdout: string): Protection | undefined {
   for (const line of stdout.split("\n")) {
     const [, attribute, at] = /^[^ia\s]*([ia])\S* +(\/.*)/.exec(line) ?? [];
@@ -45,12 +45,12 @@ export function protectionOf(path: string, stdout: string): Protection | undefin
   return undefined;
 }
 
-/** The path that rm(1) could not remove for want of permission, by what it says. */
+/** Return the path that rm(1) was not permitted to remove, from its standard error. */
 export function deniedBy(stderr: string): string | undefined {
   return /'(\/.*)': Operation not permitted$/m.exec(stderr)?.[1];
 }
 
-/** What is at a path itself: its owner, and where it leads when it is a link. */
+/** The owner of a path itself, and the target of a link. */
 export interface Seen {
   readonly uid: number;
   readonly link?: string;
@@ -59,9 +59,10 @@ export interface Seen {
 const MAX_LINKS = 40;
 
 /**
- * Resolves a path for root, who must not be sent elsewhere by another user: a link of another user's is followed only
- * to what is that user's too. Yields each path to be looked at, takes what is there (null: nothing), and returns the
- * real path; of a path that does not exist, the directory that does must be the user's. Fails with `FILE_FAILED`.
+ * Resolve a path for root, who must not be led elsewhere by another user's links: a link of another user counts only
+ * where its target belongs to that user, too. Yields each path to look at, takes what is there (null: nothing), and
+ * returns the real path. For a path that does not exist, the nearest existing directory must be the user's.
+ * Fails with `FILE_FAILED`.
  */
 export function* resolveForRoot(path: string): Generator<string, string, Seen | null> {
   const left = path.split("/").filter(Boolean);

@@ -2,16 +2,16 @@ import { VolleyError } from "./errors.ts";
 import type { Vars } from "./json.ts";
 import type { HandlerSpec, RoleUse, TasksContext } from "./role.ts";
 
-/** How many hosts of a play go together: a number, or a share of the play's hosts, rounded down but never to none. */
+/** The number of hosts of a play in a batch, or a share of the play's hosts, rounded down, at least one host. */
 export type BatchSize = number | `${number}%`;
 
-/** In which order the hosts of a play begin. */
+/** The orders in which the hosts of a play can begin. */
 const PLAY_ORDERS = ["inventory", "reverse_inventory", "sorted", "reverse_sorted", "shuffle"] as const;
 
-/** One of {@link PLAY_ORDERS}. */
+/** An order in which the hosts of a play begin. */
 export type PlayOrder = (typeof PLAY_ORDERS)[number];
 
-/** What a play says about when its hosts work, and when the run ends early. Only a controller heeds it; most keys are Ansible's. */
+/** A play's schedule, and its conditions for ending the run early. Only a controller heeds these keys; most are Ansible's. */
 export interface PlaySchedule {
   /**
    * Hosts go in batches of this size, the whole play with its handlers each, as in Ansible; of a list, one size after
@@ -22,7 +22,7 @@ export interface PlaySchedule {
   readonly maxFailPercentage?: number;
   /** The run ends early when one host failed. */
   readonly anyErrorsFatal?: boolean;
-  /** In which order hosts begin. Default `inventory`. */
+  /** The order in which hosts begin. Default `inventory`. */
   readonly order?: PlayOrder;
   /** Hosts at work in this play at a time; `--forks` limits them too. */
   readonly throttle?: number;
@@ -30,17 +30,17 @@ export interface PlaySchedule {
   readonly timeout?: number;
 }
 
-/** Whether a play is begun on its hosts only when the controller says so, whatever came before. */
+/** True for a play that its hosts begin only on the controller's word, whatever came before. */
 function isHeld({ serial, throttle }: PlaySchedule): boolean {
   return serial !== undefined || throttle !== undefined;
 }
 
-/** Whether a host that has ended a play waits to be told to go on with the next. */
+/** True when a host that has ended a play waits for the controller's word before the next play. */
 export function waitsBetween(play: { readonly strategy?: "linear" | "free" }, next: PlaySchedule): boolean {
   return play.strategy !== "free" || isHeld(next);
 }
 
-/** Checks what a play says about its schedule. Fails with `PLAYBOOK_INVALID`. */
+/** Check a play's schedule. Fails with `PLAYBOOK_INVALID`. */
 export function checkSchedule(name: string, play: PlaySchedule): void {
   const { serial, maxFailPercentage, anyErrorsFatal, order, throttle, timeout } = play;
   const require = (holds: boolean, key: keyof PlaySchedule, what: string): void => {
@@ -72,7 +72,7 @@ export function checkSchedule(name: string, play: PlaySchedule): void {
       Number.isFinite(timeout), "timeout", "a number of seconds above 0");
 }
 
-/** The share a batch size is, in percent; undefined for a number of hosts. */
+/** Return a batch size's share in percent, undefined for a number of hosts. */
 export function percentageOf(size: BatchSize): number | undefined {
   return typeof size === "number" ? undefined : Number(size.slice(0, -1));
 }
@@ -100,14 +100,14 @@ export interface Play extends PlaySchedule {
   readonly vars?: Vars;
   /** Names of vars of other hosts that this play's roles and templates read as `hostVars`. */
   readonly hostVars?: readonly string[];
-  /** The user to become; `true` is root. Default: what the inventory says. */
+  /** The user to become; `true` is root. Default: the inventory's. */
   readonly become?: boolean | string;
   /** `free`: a host goes on with the next play, unless that is serial or throttled, without waiting for the others. Default `linear`. */
   readonly strategy?: "linear" | "free";
   readonly tags?: string | readonly string[];
 }
 
-/** A play as the executor sees it: its own tasks are one more role. */
+/** A play as the engine sees it: its own tasks are one more role. */
 export interface PlayDefinition extends Play {
   readonly name: string;
   readonly roles: readonly RoleUse[];

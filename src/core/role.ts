@@ -7,7 +7,7 @@ import type { ReadSystem } from "./system.ts";
 /** A value, or a function asked for it when the task's turn comes. */
 type Condition<A extends readonly unknown[] = []> = boolean | ((...args: A) => boolean | Promise<boolean>);
 
-/** Everything about a task but its name and action. */
+/** The options of a task: everything but its name and action. */
 export interface TaskOptions<H extends string = string, D = unknown, A extends readonly unknown[] = []> {
   /** The task is skipped unless this holds. */
   readonly when?: Condition<A>;
@@ -97,7 +97,7 @@ interface HostInfo {
   readonly vars: Vars;
 }
 
-/** What every part of a role has at hand. */
+/** The values that every part of a role can use. */
 export interface RoleContext<V = Vars, F = unknown> {
   readonly vars: V;
   readonly facts: Facts & F;
@@ -109,7 +109,7 @@ export interface RoleContext<V = Vars, F = unknown> {
   readonly check: boolean;
 }
 
-/** What a role's `tasks` gets. */
+/** The context of a role's `tasks`. */
 export interface TasksContext<V = Vars, H extends string = string, F = unknown> extends RoleContext<V, F> {
   readonly task: DeclareTask<H>;
   /** The machine, for reading; a read waits for the role's turn. */
@@ -120,10 +120,10 @@ export interface TasksContext<V = Vars, H extends string = string, F = unknown> 
   log(text: string): void;
 }
 
-/** One action, or several in a row. */
+/** An action, or several in a row. */
 export type HandlerSpec = ActionCall | readonly ActionCall[];
 
-/** What {@link defineRole} takes. */
+/** A role's definition, for {@link defineRole}. */
 export interface RoleDefinition<V, H extends string, F> {
   readonly name: string;
   readonly doc?: string;
@@ -184,12 +184,12 @@ export interface StandardSchemaV1<Input = unknown, Output = Input> {
   };
 }
 
-/** What a Standard Schema says of a value. */
+/** The verdict of a Standard Schema on a value. */
 export type StandardResult<Output> =
   | { readonly value: Output; readonly issues?: undefined }
   | { readonly issues: readonly StandardIssue[] };
 
-/** One thing wrong with a value. */
+/** A fault of a value. */
 export interface StandardIssue {
   readonly message: string;
   readonly path?: readonly (PropertyKey | { readonly key: PropertyKey })[] | undefined;

@@ -5,7 +5,7 @@ export function quote(word: string): string {
 
 /** Characters that stand for themselves between apostrophes in sh, csh, tcsh, fish and every other login shell. */
 const PLAIN = /^[ "-&(-[\]-~]*$/;
-/** Those of them that are no others between quotation marks in `sh` either. */
+/** Characters to write as octal numbers between quotation marks. */
 const ODD = /[^ #%&(-[\]-_a-~]/gu;
 
 /**

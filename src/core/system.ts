@@ -1,7 +1,7 @@
-/** What kind of thing a path names. */
+/** The type of a file. */
 export type FileType = "file" | "directory" | "link" | "fifo" | "socket" | "block" | "character";
 
-/** What is known of a path without reading it. */
+/** The metadata of a path. */
 export interface Stat {
   readonly type: FileType;
   /** Permission bits including setuid, setgid and sticky: 0 to 0o7777. */
@@ -18,7 +18,7 @@ export interface Stat {
   readonly links: number;
 }
 
-/** How a process ended, and what it printed. */
+/** The end of a process, and its output. */
 export interface ProcessResult {
   readonly argv: readonly string[];
   /** Exit code; 128 + the signal's number when a signal ended it. */
@@ -31,7 +31,7 @@ export interface ProcessResult {
   readonly truncated?: boolean;
 }
 
-/** How a process is started. */
+/** Options of starting a process. */
 export interface ProcessOptions {
   /** Default: {@link ReadSystem.workingDirectory}. */
   readonly cwd?: string;
@@ -86,7 +86,7 @@ export interface ReadSystem {
   query(argv: readonly string[], options?: ProcessOptions): Promise<ProcessResult>;
 }
 
-/** What a file written by {@link System.writeFile} is made with. */
+/** Options of {@link System.writeFile}. */
 export interface WriteOptions {
   /**
    * Permission bits of the new file; default: those of the file replaced, without setuid and setgid when the owner or
@@ -106,7 +106,7 @@ export interface CopyOf {
 /** Content to be written: at once, or piece by piece. */
 export type Content = string | Uint8Array | AsyncIterable<Uint8Array> | CopyOf;
 
-/** Whether content is a {@link CopyOf}. */
+/** True for content that is a {@link CopyOf}. */
 export function isCopy(content: Content): content is CopyOf {
   return typeof content !== "string" && "copyOf" in content;
 }

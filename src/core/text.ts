@@ -1,7 +1,7 @@
 // biome-ignore lint/suspicious/noControlCharactersInRegex: finding control characters is its purpose
 const CONTROL = /[\x00-\x1f\x7f-\x9f\u2028\u2029]/g;
 
-/** A text from elsewhere as part of an error's one line: control characters are written as `\u001b`, and it is cut at `max` characters. Default 1,000. */
+/** Return a foreign text for the one line of an error: control characters become `\u001b`, and the text is cut at `max` characters (default 1,000). */
 export function printable(text: string, max = 1_000): string {
   const shown = text
     .slice(0, max)
@@ -12,14 +12,14 @@ export function printable(text: string, max = 1_000): string {
 const LINE_FEED = 0x0a;
 
 /**
- * Bytes as text; or, where they are not UTF-8, the line of the first that is not, counted from 1: what cannot be read
- * must not come back as something else.
+ * Decode UTF-8. For bytes that are not UTF-8 return the line of the first such byte, counted from 1, because text with
+ * replaced characters would be taken for the file's own.
  */
 export function decodeUtf8(bytes: Uint8Array): { readonly text: string } | { readonly line: number } {
   try {
     return { text: new TextDecoder("utf-8", { fatal: true, ignoreBOM: true }).decode(bytes) };
   } catch {
-    // What stands for a byte that is no text is three other bytes.
+    // U+FFFD stands for a byte that is no text, and has three bytes of its own.
     const replaced = new TextEncoder().encode(new TextDecoder("utf-8", { ignoreBOM: true }).decode(bytes));
     const before = bytes.subarray(
       0,
@@ -29,10 +29,10 @@ export function decodeUtf8(bytes: Uint8Array): { readonly text: string } | { rea
   }
 }
 
-/** A piece of a glob: any characters, or one that fits. */
+/** A piece of a glob: any characters (`*`), or a test of one character. */
 export type GlobPiece = "*" | ((character: string) => boolean);
 
-/** The pieces of a pattern with `*` and `?` and nothing else. */
+/** Split a pattern that has `*` and `?` as its only special characters. */
 export function globPieces(glob: string): readonly GlobPiece[] {
   return [...glob].map((written): GlobPiece => {
     if (written === "*") return "*";
@@ -41,14 +41,14 @@ export function globPieces(glob: string): readonly GlobPiece[] {
 }
 
 /**
- * Whether a text fits a glob, in time that grows with their lengths' product at most: as a regular expression
+ * True when a text fits a glob. Takes time proportional to the product of the lengths at most; as a regular expression
  * `*a*a*a*a*b` could take for ever.
  */
 export function matchesGlob(pieces: readonly GlobPiece[], text: string): boolean {
   const characters = [...text];
   let piece = 0;
   let at = 0;
-  /** Where the last `*` stands, and how far it reaches so far. */
+  /** The position of the last `*`, and the end of the text it covers so far. */
   let star = -1;
   let reach = 0;
   while (at < characters.length) {
