@@ -4,12 +4,12 @@ import { openTransports } from "../../controller/prepare/transports.ts";
 import { fileReason, VolleyError } from "../../core/errors.ts";
 
 import { loginShellLine } from "../../core/shell-quote.ts";
-import type { FanOutHost } from "../../fanout/exec-host.ts";
-import { type FanOutListener, fanOut } from "../../fanout/fan-out.ts";
-import { type CommandInput, keepInput, openInputFile } from "../../fanout/input.ts";
-import { type OutDirectory, openOutDirectory } from "../../fanout/out-directory.ts";
-import { type RemoteCommand, startCommand } from "../../fanout/remote-command.ts";
-import { exitCodeOf, outcomeOf } from "../../fanout/result.ts";
+import { exitCodeOf, type FanOutHost, outcomeOf } from "../../fanout/exec/exec-host.ts";
+import { type FanOutListener, fanOut } from "../../fanout/exec/fan-out.ts";
+import { type CommandInput, keepInput, openInputFile } from "../../fanout/exec/input.ts";
+import { type OutDirectory, openOutDirectory } from "../../fanout/exec/out-directory.ts";
+import { type RemoteCommand, startCommand } from "../../fanout/exec/remote-command.ts";
+
 import { ASCII_SYMBOLS, UNICODE_SYMBOLS } from "../../reporter/rows/symbols.ts";
 import { colorsWanted, unicodeWanted } from "../../reporter/terminal-support.ts";
 import { createSecretStore } from "../../secrets/store.ts";

@@ -1,7 +1,7 @@
-import { createFold, type FoldedHosts } from "../../fanout/fold.ts";
-import type { KeptOutput } from "../../fanout/kept-output.ts";
-import { formatNodeSet } from "../../fanout/node-set.ts";
-import type { HostResult } from "../../fanout/result.ts";
+import type { HostResult } from "../../fanout/exec/exec-host.ts";
+import { createFold, type FoldedHosts, type KeptOutput } from "../../fanout/exec/fold.ts";
+
+import { formatNodeSet } from "../../inventory/node-set.ts";
 import { count } from "../../reporter/rows/amounts.ts";
 import { paintRow } from "../../reporter/rows/paint.ts";
 import { BOLD, DIM, line, type Row, segment } from "../../reporter/rows/row.ts";

@@ -1,7 +1,7 @@
 import { StringDecoder } from "node:string_decoder";
 import type { Event, TaskRef } from "../../core/events.ts";
 import { EMPTY_TALLY } from "../../core/result.ts";
-import { outcomeOf } from "../../fanout/result.ts";
+import { outcomeOf } from "../../fanout/exec/exec-host.ts";
 import { openLiveView } from "../../reporter/ink/live-view.ts";
 import { printStatus } from "./print-status.ts";
 import type { ExecPrinter, ExecPrinterOptions } from "./printer.ts";

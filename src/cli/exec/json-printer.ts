@@ -1,5 +1,5 @@
-import type { HostResult } from "../../fanout/result.ts";
-import { exitCodeOf } from "../../fanout/result.ts";
+import { exitCodeOf, type HostResult } from "../../fanout/exec/exec-host.ts";
+
 import { createHostLines, type OutputLine } from "./lines.ts";
 import type { ExecPrinter, PacedWriter } from "./printer.ts";
 

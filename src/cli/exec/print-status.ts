@@ -1,4 +1,4 @@
-import { exitCodeOf, type HostResult } from "../../fanout/result.ts";
+import { exitCodeOf, type HostResult } from "../../fanout/exec/exec-host.ts";
 import { count, formatElapsed } from "../../reporter/rows/amounts.ts";
 import { paintRow } from "../../reporter/rows/paint.ts";
 import type { Row } from "../../reporter/rows/row.ts";

@@ -1,5 +1,5 @@
-import type { FanOutListener } from "../../fanout/fan-out.ts";
-import type { HostResult } from "../../fanout/result.ts";
+import type { HostResult } from "../../fanout/exec/exec-host.ts";
+import type { FanOutListener } from "../../fanout/exec/fan-out.ts";
 import { createTextWriter, type TextWriter } from "../../reporter/output-stream.ts";
 import type { Symbols } from "../../reporter/rows/symbols.ts";
 

@@ -1,7 +1,7 @@
 import { isVolleyError } from "../../core/errors.ts";
 import type { Host, Inventory } from "../../core/inventory.ts";
-import { parseNodeSet } from "../../fanout/node-set.ts";
 import { type LoadInventoryOptions, loadInventory } from "../../inventory/load.ts";
+import { parseNodeSet } from "../../inventory/node-set.ts";
 import { limitHosts, nobodyLeft, selectHosts } from "../../inventory/select.ts";
 import type { SecretStore } from "../../secrets/store.ts";
 import type { ExecFlags, ExecWords } from "../exec-command.ts";

@@ -1,5 +1,5 @@
-import { foldNodeSet } from "../../fanout/node-set.ts";
-import type { HostResult } from "../../fanout/result.ts";
+import type { HostResult } from "../../fanout/exec/exec-host.ts";
+import { foldNodeSet } from "../../inventory/node-set.ts";
 import { BOLD, DIM, type Row, segment } from "../../reporter/rows/row.ts";
 import { safeLine } from "../../reporter/rows/sanitize.ts";
 import type { Symbols } from "../../reporter/rows/symbols.ts";

@@ -1,5 +1,5 @@
 import { constants } from "node:os";
-import { describeSignal, type HostResult } from "../../fanout/result.ts";
+import { describeSignal, type HostResult } from "../../fanout/exec/exec-host.ts";
 import type { Style } from "../../reporter/rows/row.ts";
 import { safeError } from "../../reporter/rows/sanitize.ts";
 import type { Symbols } from "../../reporter/rows/symbols.ts";

@@ -1,5 +1,5 @@
 import type { Group, Host, Inventory } from "../../core/inventory.ts";
-import { parseNodeSet } from "../../fanout/node-set.ts";
+import { parseNodeSet } from "../../inventory/node-set.ts";
 import { selectHosts } from "../../inventory/select.ts";
 
 /** The groups that hosts are in. */

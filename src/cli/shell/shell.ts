@@ -1,8 +1,8 @@
 import { resolve } from "node:path";
 import { openTransports } from "../../controller/prepare/transports.ts";
 import { VolleyError } from "../../core/errors.ts";
-import { DEFAULT_ESCAPE, parseEscapeKey } from "../../fanout/shell/escape-key.ts";
-import type { ColorDepth } from "../../fanout/shell/sgr.ts";
+import type { ColorDepth } from "../../fanout/shell/cells.ts";
+import { DEFAULT_ESCAPE, parseEscapeKey } from "../../fanout/shell/input.ts";
 import { textWidth } from "../../reporter/rows/width.ts";
 import { colorsWanted, unicodeWanted } from "../../reporter/terminal-support.ts";
 import { createSecretStore } from "../../secrets/store.ts";

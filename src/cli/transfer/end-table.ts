@@ -1,6 +1,6 @@
-import { foldNodeSet } from "../../fanout/node-set.ts";
 import type { NoHashes } from "../../fanout/transfer/remote-hash.ts";
 import type { FileAction, TransferOutcome, TransferResult } from "../../fanout/transfer/result.ts";
+import { foldNodeSet } from "../../inventory/node-set.ts";
 import { count, formatBytes, formatElapsed, formatRate } from "../../reporter/rows/amounts.ts";
 import { BOLD, DIM, type Row, type Style, segment } from "../../reporter/rows/row.ts";
 import { safeError } from "../../reporter/rows/sanitize.ts";

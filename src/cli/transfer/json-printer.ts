@@ -1,4 +1,4 @@
-import { exitCodeOf } from "../../fanout/result.ts";
+import { exitCodeOf } from "../../fanout/exec/exec-host.ts";
 import type { TransferResult } from "../../fanout/transfer/result.ts";
 import { sumOf } from "./end-table.ts";
 import type { TransferPrinter, TransferPrinterOptions } from "./printer.ts";

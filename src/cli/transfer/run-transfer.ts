@@ -1,6 +1,6 @@
 import { openTransports } from "../../controller/prepare/transports.ts";
 import { recordFanOut } from "../../controller/records/fan-out-record.ts";
-import { exitCodeOf } from "../../fanout/result.ts";
+import { exitCodeOf } from "../../fanout/exec/exec-host.ts";
 import type { TransferResult } from "../../fanout/transfer/result.ts";
 import type { TransferOptions } from "../../fanout/transfer/transfer.ts";
 import type { TransferHost } from "../../fanout/transfer/transfer-host.ts";

@@ -1,7 +1,13 @@
-import type { InputToken, KeyName } from "./input-parser.ts";
+import { describeError } from "../../core/errors.ts";
+import { formatNodeSet } from "../../inventory/node-set.ts";
+import type { InputToken, KeyName } from "./input.ts";
+import { layoutOf, neighbourOf, STATUS_ROWS, zoomedArea } from "./layout.ts";
+import { createLineEditor } from "./line-editor.ts";
+import type { Pane } from "./pane.ts";
+import { focusedPane, marksOf, type ShellMode, type ShellState } from "./shell-state.ts";
 
 /** What the keys behind the escape key ask for. */
-export type ShellCommand =
+type ShellCommand =
   | "next-page"
   | "previous-page"
   | "focus-up"
@@ -33,7 +39,7 @@ export type ShellCommand =
   | "leave";
 
 /** A key behind the escape key. */
-export interface CommandKey {
+interface CommandKey {
   readonly command: ShellCommand;
   /** Characters and names of keys, any of which asks for it. */
   readonly keys: readonly (string | KeyName)[];
@@ -89,4 +95,210 @@ export function commandOf(token: InputToken): ShellCommand | undefined {
   if (token.kind !== "key") return undefined;
   const key = token.name ?? token.text;
   return COMMAND_KEYS.find(({ keys }) => key !== undefined && keys.includes(key))?.command;
+}
+
+/** What commands need beside the state. */
+export interface ActionContext {
+  readonly state: ShellState;
+  /** The hosts a pattern stands for. Fails with `PATTERN_UNKNOWN`. */
+  readonly select: (pattern: string) => readonly string[];
+  readonly words: readonly string[];
+  /** Where recordings go. */
+  readonly recordDirectory: string;
+  readonly notify: (text: string) => void;
+  readonly redraw: () => void;
+  readonly quit: () => void;
+  readonly open: (panes: readonly Pane[]) => void;
+}
+
+const KEYS: ShellMode = { kind: "keys" };
+
+/** Fits the panes into the screen, and tells the hosts their terminals' sizes. */
+export function applyLayout(state: ShellState): void {
+  const { panes, columns, rows, maxPerPage } = state;
+  const room = { columns, rows: Math.max(2, rows - STATUS_ROWS) };
+  state.layout = layoutOf({
+    panes: panes.length,
+    ...room,
+    ...(maxPerPage === undefined ? {} : { maxPerPage }),
+  });
+  const { paneColumns, paneRows } = state.layout;
+  const zoomed = zoomedArea(room.columns, room.rows);
+  for (const pane of panes) {
+    const isZoomed = state.zoomed && pane === focusedPane(state);
+    pane.resize(
+      isZoomed ? { columns: zoomed.columns, rows: zoomed.rows } : { columns: paneColumns, rows: paneRows },
+    );
+  }
+}
+
+/** Carries a command out; `from` is where keys went before it. */
+export function runCommand(command: ShellCommand, from: ShellMode, context: ActionContext): void {
+  const { state } = context;
+  const mode = state.mode;
+  runInMode(command, from, context);
+  // A command that asks for nothing else gives the keys back.
+  if (state.mode === mode)
+    state.mode = REPEATED.has(command) ? { kind: "command", from, isRepeating: true } : from;
+}
+
+function runInMode(command: ShellCommand, from: ShellMode, context: ActionContext): void {
+  const { state, notify } = context;
+  const pane = focusedPane(state);
+  switch (command) {
+    case "focus-up":
+    case "focus-down":
+    case "focus-left":
+    case "focus-right": {
+      const direction = command.slice("focus-".length) as "up" | "down" | "left" | "right";
+      return setFocus(state, neighbourOf(state.layout, state.focus, direction, state.panes.length));
+    }
+    case "focus-marked":
+      return focusMarked(state, notify);
+    case "next-page":
+      return turnPage(state, 1);
+    case "previous-page":
+      return turnPage(state, -1);
+    case "zoom":
+      state.zoomed = !state.zoomed;
+      return applyLayout(state);
+    case "more-panes":
+      return changePanes(state, 1);
+    case "fewer-panes":
+      return changePanes(state, -1);
+    case "toggle-selected":
+      return toggle(state.selected, pane.name);
+    case "select-all":
+      return setAll(
+        state.selected,
+        state.panes.map(({ name }) => name),
+      );
+    case "select-none":
+      return state.selected.clear();
+    case "select-only":
+      state.muted.delete(pane.name);
+      return setAll(state.selected, [pane.name]);
+    case "toggle-muted":
+      return toggle(state.muted, pane.name);
+    case "unmute-all":
+      return state.muted.clear();
+    case "select-pattern":
+    case "mute-pattern": {
+      const editor = createLineEditor({ history: [], words: context.words });
+      state.mode = { kind: "pattern", for: command === "select-pattern" ? "select" : "mute", editor };
+      return;
+    }
+    case "line-mode":
+    case "fold-mode": {
+      const kind = command === "line-mode" ? "line" : "fold";
+      state.mode = from.kind === kind ? KEYS : { kind };
+      return;
+    }
+    case "scroll":
+      state.mode = { kind: "scroll" };
+      return;
+    case "help":
+      state.mode = { kind: "help" };
+      return;
+    case "reconnect":
+      return reconnect([isGone(pane) ? pane : undefined], context);
+    case "reconnect-all":
+      return reconnect(state.panes.filter(isGone), context);
+    case "record":
+      return record([pane], context);
+    case "record-all":
+      return record(state.panes, context);
+    case "redraw":
+      return context.redraw();
+    case "quit":
+      return context.quit();
+    case "leave":
+      state.mode = from.kind === "command" ? KEYS : from;
+      return;
+    default:
+      return command satisfies never;
+  }
+}
+
+/** Types to, or mutes, the hosts a pattern stands for. */
+export function applyPattern(pattern: string, purpose: "select" | "mute", context: ActionContext): void {
+  const { state, select, notify } = context;
+  if (pattern.trim() === "") return;
+  try {
+    const names = select(pattern.trim());
+    if (purpose === "select") setAll(state.selected, names);
+    else for (const name of names) state.muted.add(name);
+  } catch (thrown) {
+    notify(describeError(thrown).split("\n")[0]!);
+  }
+}
+
+function setFocus(state: ShellState, focus: number): void {
+  if (focus === state.focus) return;
+  focusedPane(state).offset = 0;
+  state.focus = focus;
+  focusedPane(state).bell = false;
+  if (state.zoomed) applyLayout(state);
+}
+
+function focusMarked(state: ShellState, notify: (text: string) => void): void {
+  const { panes, focus } = state;
+  for (let step = 1; step <= panes.length; step++) {
+    const index = (focus + step) % panes.length;
+    if (marksOf(state, panes[index]!).some((mark) => mark !== "rec" && mark !== "connecting"))
+      return setFocus(state, index);
+  }
+  notify("no pane has a mark");
+}
+
+function turnPage(state: ShellState, by: 1 | -1): void {
+  const { layout, panes, focus } = state;
+  const page = Math.floor(focus / layout.perPage);
+  const next = (page + by + layout.pages) % layout.pages;
+  if (next !== page) setFocus(state, Math.min(panes.length - 1, next * layout.perPage));
+}
+
+function changePanes(state: ShellState, by: 1 | -1): void {
+  const before = state.layout.perPage;
+  // One pane more or less may change nothing: rows and columns of the grid do.
+  state.maxPerPage = Math.min(state.panes.length, Math.max(1, before + by));
+  applyLayout(state);
+  if (state.layout.perPage === before) state.maxPerPage = before;
+}
+
+function isGone({ session }: Pane): boolean {
+  return session.state.kind === "dropped" || session.state.kind === "ended";
+}
+
+function reconnect(wanted: readonly (Pane | undefined)[], { state, open, notify }: ActionContext): void {
+  const panes = wanted.filter((pane) => pane !== undefined);
+  if (panes.length === 0)
+    notify(
+      state.panes.some(isGone) ? "this host is there; R reconnects all that are gone" : "no host is gone",
+    );
+  else open(panes);
+}
+
+function record(panes: readonly Pane[], { recordDirectory, notify }: ActionContext): void {
+  const stopping = panes.filter(({ recording }) => recording !== undefined);
+  const working =
+    stopping.length > 0
+      ? stopping.map((pane) => pane.stopRecording())
+      : panes.map((pane) => pane.record(recordDirectory));
+  const names = formatNodeSet((stopping.length > 0 ? stopping : panes).map(({ name }) => name));
+  const said =
+    stopping.length > 0 ? `stopped recording ${names}` : `recording ${names} in ${recordDirectory}`;
+  void Promise.all(working).then(
+    () => notify(said),
+    (thrown: unknown) => notify(describeError(thrown)),
+  );
+}
+
+function toggle(set: Set<string>, name: string): void {
+  if (!set.delete(name)) set.add(name);
+}
+
+function setAll(set: Set<string>, names: readonly string[]): void {
+  set.clear();
+  for (const name of names) set.add(name);
 }

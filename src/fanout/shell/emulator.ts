@@ -7,11 +7,10 @@ import {
   FLAGS,
   PLAIN,
   RGB,
+  safeCharacter,
   setCell,
   type WidthOf,
 } from "./cells.ts";
-import { safeCharacter } from "./safe-character.ts";
-import { registerWidths } from "./unicode-widths.ts";
 
 /** The size of a terminal, in cells. */
 export interface TerminalSize {
@@ -27,7 +26,7 @@ export interface KeyModes {
 }
 
 /** What is told of a terminal. */
-export interface EmulatorListener {
+interface EmulatorListener {
   /** It answers a question of the program's: bytes for that program only. */
   reply(text: string): void;
   bell(): void;
@@ -57,7 +56,7 @@ export interface Emulator {
 }
 
 /** How a terminal is made. */
-export interface EmulatorOptions extends TerminalSize {
+interface EmulatorOptions extends TerminalSize {
   /** Lines kept above the screen. */
   readonly scrollback: number;
   readonly widthOf: WidthOf;
@@ -169,4 +168,31 @@ function lookOf(cell: Cell): CellStyle {
     foreground: cell.isFgDefault() ? DEFAULT_COLOR : cell.getFgColor() | (cell.isFgRGB() ? RGB : 0),
     background: cell.isBgDefault() ? DEFAULT_COLOR : cell.getBgColor() | (cell.isBgRGB() ? RGB : 0),
   };
+}
+
+const VERSION = "volley";
+const FIRST_UNUSUAL = 0x300;
+
+/** Has a terminal measure characters with `widthOf`: xterm by itself knows widths as of Unicode 6, when emoji were narrow. */
+function registerWidths(terminal: xterm.Terminal, widthOf: WidthOf): void {
+  const known = new Map<number, 0 | 1 | 2>();
+  const wcwidth = (codePoint: number): 0 | 1 | 2 => {
+    if (codePoint < FIRST_UNUSUAL) return 1;
+    const width =
+      known.get(codePoint) ?? (Math.min(2, widthOf(String.fromCodePoint(codePoint))) as 0 | 1 | 2);
+    known.set(codePoint, width);
+    return width;
+  };
+  terminal.unicode.register({
+    version: VERSION,
+    wcwidth,
+    // xterm keeps a character's properties as one number: bit 0 joins it to the one before, bits 1 and 2 are the width.
+    charProperties: (codePoint, preceding) => {
+      const width = wcwidth(codePoint);
+      const before = (preceding >> 1) & 3;
+      const isJoined = width === 0 && preceding !== 0 && before !== 0;
+      return ((isJoined ? before : width) << 1) | (isJoined ? 1 : 0);
+    },
+  });
+  terminal.unicode.activeVersion = VERSION;
 }

@@ -1,21 +1,17 @@
 import { setMaxListeners } from "node:events";
-import type { FanOutHost } from "../exec-host.ts";
-import { applyLayout } from "./actions.ts";
-import type { WidthOf } from "./cells.ts";
-import { composeFrame } from "./compose.ts";
-import type { EscapeKey } from "./escape-key.ts";
-import { createFoldScreen } from "./fold-screen.ts";
-import { createInputParser } from "./input-parser.ts";
+import type { FanOutHost } from "../exec/exec-host.ts";
+import { type ColorDepth, safeText, type WidthOf } from "./cells.ts";
+import { applyLayout } from "./commands.ts";
+import { createFoldScreen } from "./fold-view.ts";
+import { createInputParser, type EscapeKey } from "./input.ts";
+
 import { routeInput } from "./input-router.ts";
 import { layoutOf } from "./layout.ts";
 import { createLineEditor } from "./line-editor.ts";
-import { createPainter } from "./painter.ts";
 import { createPane, type Pane } from "./pane.ts";
-import { safeText } from "./safe-character.ts";
-import type { ColorDepth } from "./sgr.ts";
-import type { ShellState } from "./shell-state.ts";
-import { type TerminalStreams, takeTerminal } from "./terminal-screen.ts";
-import { watchMarks } from "./watch-marks.ts";
+import { createPainter, type TerminalStreams, takeTerminal } from "./screen.ts";
+import { type ShellState, watchMarks } from "./shell-state.ts";
+import { composeFrame } from "./view.ts";
 
 /** What a shell on many hosts is started with. */
 export interface FleetShellOptions extends TerminalStreams {

@@ -3,8 +3,8 @@ import type { Become } from "../../core/become.ts";
 import { describeError, isVolleyError } from "../../core/errors.ts";
 import { quote } from "../../core/shell-quote.ts";
 import type { Connection, RemoteProcess } from "../../transport/transport.ts";
-import type { FanOutHost } from "../exec-host.ts";
-import { describeSignal } from "../result.ts";
+import { describeSignal, type FanOutHost } from "../exec/exec-host.ts";
+
 import type { TerminalSize } from "./emulator.ts";
 
 /** Where a host's session stands. */

@@ -1,8 +1,7 @@
-import { type ActionContext, applyPattern, runCommand } from "./actions.ts";
-import { commandOf, REPEATED } from "./commands.ts";
-import type { EscapeKey } from "./escape-key.ts";
-import type { FoldScreen } from "./fold-screen.ts";
-import type { InputToken } from "./input-parser.ts";
+import { type ActionContext, applyPattern, commandOf, REPEATED, runCommand } from "./commands.ts";
+import type { FoldScreen } from "./fold-view.ts";
+import type { EscapeKey, InputToken } from "./input.ts";
+
 import type { EditResult, LineEditor } from "./line-editor.ts";
 import { focusedPane, receivers, type ShellMode } from "./shell-state.ts";
 

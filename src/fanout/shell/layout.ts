@@ -29,6 +29,9 @@ export const MIN_PANE_COLUMNS = 24;
 /** The least a shell can be used in, its title line not counted. */
 export const MIN_PANE_ROWS = 5;
 
+/** Rows below the panes, for the status line. */
+export const STATUS_ROWS = 1;
+
 const TITLE_ROWS = 1;
 const SEPARATOR_COLUMNS = 1;
 /** How much wider than high, in cells, a terminal usually is. */

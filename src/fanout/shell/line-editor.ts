@@ -1,5 +1,4 @@
-import { completeWord } from "./completion.ts";
-import type { InputToken } from "./input-parser.ts";
+import type { InputToken } from "./input.ts";
 
 /** What a key did in a line editor. */
 export type EditResult =
@@ -22,7 +21,7 @@ export interface LineEditor {
 }
 
 /** What a line editor starts with. */
-export interface LineEditorOptions {
+interface LineEditorOptions {
   /** Earlier lines, the oldest first; lines entered are added. */
   readonly history: string[];
   /** Whether what is pasted keeps its lines; else they become one. Default: no. */
@@ -150,4 +149,26 @@ function pasted(text: string, keepsLines: boolean): string {
 
 function printable(text: string): string {
   return text.replace(/\p{C}/gu, "");
+}
+
+/** What completing the beginning of a word comes to. */
+interface Completion {
+  /** To be inserted behind it; empty when nothing can be said. */
+  readonly added: string;
+  /** The words it could become, sorted. */
+  readonly candidates: readonly string[];
+}
+
+/** Completes a word as far as all known words that begin so agree; a word that is whole gets a blank. */
+export function completeWord(beginning: string, known: readonly string[]): Completion {
+  if (beginning === "") return { added: "", candidates: [] };
+  // `web1,web` and `all:!web` complete the part behind the sign; `user@web` the host.
+  const part = /[^,:!&@=]*$/.exec(beginning)![0];
+  const candidates = [...new Set(known)].filter((word) => word.startsWith(part) && word !== "").sort();
+  if (part === "" || candidates.length === 0) return { added: "", candidates: [] };
+  const [first] = candidates;
+  if (candidates.length === 1) return { added: `${first!.slice(part.length)} `, candidates };
+  let length = part.length;
+  while (candidates.every((word) => word.length > length && word[length] === first![length])) length++;
+  return { added: first!.slice(part.length, length), candidates };
 }

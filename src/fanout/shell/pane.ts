@@ -1,15 +1,13 @@
 import { setTimeout as sleep } from "node:timers/promises";
-import type { FanOutHost } from "../exec-host.ts";
-import { MAX_TYPED_BYTES } from "./asked-line.ts";
-import type { WidthOf } from "./cells.ts";
+import type { FanOutHost } from "../exec/exec-host.ts";
+import { safeText, type WidthOf } from "./cells.ts";
 import { createEmulator, type Emulator, type TerminalSize } from "./emulator.ts";
-import { bytesFor } from "./forward.ts";
 import { createHostSession, type HostSession } from "./host-session.ts";
-import type { InputToken } from "./input-parser.ts";
-import { nameInTitle } from "./marks.ts";
-import { type Answer, createQuestion, type Question } from "./question.ts";
+import { bytesFor, type InputToken } from "./input.ts";
+
+import { type Answer, createQuestion, MAX_TYPED_BYTES, type Question } from "./question.ts";
+
 import { type Recording, startRecording } from "./recording.ts";
-import { safeText } from "./safe-character.ts";
 
 /** One host: its session, its terminal, and what has been noticed of them. */
 export interface Pane {
@@ -192,4 +190,9 @@ export function createPane({ host, scrollback, widthOf, changed, rang, signal, .
     },
   };
   return pane;
+}
+
+/** The host's name in a window title as shells write it: `deploy@web1: ~`. */
+export function nameInTitle(title: string): string | undefined {
+  return /@([\w-][\w.-]*)/.exec(title)?.[1];
 }

@@ -4,7 +4,7 @@ import type { FileSession } from "../../transport/file-session.ts";
 import { openFileSession } from "../../transport/sftp/open-file-session.ts";
 import { SFTP_SERVER_SCRIPT } from "../../transport/sftp/server-program.ts";
 import type { Connection, Endpoint, Transport } from "../../transport/transport.ts";
-import { startAs } from "../start-as.ts";
+import { startAs } from "../exec/exec-host.ts";
 import type { TransferContext, TransferSettings } from "./context.ts";
 import type { LocalHashes } from "./local-hash.ts";
 import { openParts, type Parts } from "./parts.ts";

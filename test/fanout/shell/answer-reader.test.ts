@@ -1,6 +1,5 @@
 import { expect, it } from "vitest";
-import { createAnswerReader } from "../../../src/fanout/shell/answer-reader.ts";
-import { askedLine } from "../../../src/fanout/shell/asked-line.ts";
+import { askedLine, createAnswerReader } from "../../../src/fanout/shell/question.ts";
 
 const TOKEN = "0123456789abcdef";
 const mark = (text: string): string => `\x1b]volley;${TOKEN};${text}\x07`;

@@ -1,5 +1,4 @@
 import { describe, expect, it } from "vitest";
-import { diffFrames, type Frame } from "../../../src/fanout/shell/cell-diff.ts";
 import {
   type Cells,
   createCells,
@@ -7,9 +6,11 @@ import {
   PLAIN,
   RGB,
   setCell,
+  sgrBetween,
   style,
 } from "../../../src/fanout/shell/cells.ts";
-import { sgrBetween } from "../../../src/fanout/shell/sgr.ts";
+import { diffFrames, type Frame } from "../../../src/fanout/shell/screen.ts";
+
 import { cellsOf, terminalOf, textOf } from "./screen.ts";
 
 const OPTIONS = { depth: 24, ascii: false } as const;

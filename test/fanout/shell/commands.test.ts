@@ -1,6 +1,6 @@
 import { expect, it } from "vitest";
 import { COMMAND_KEYS, commandOf } from "../../../src/fanout/shell/commands.ts";
-import { createInputParser } from "../../../src/fanout/shell/input-parser.ts";
+import { createInputParser } from "../../../src/fanout/shell/input.ts";
 
 const commandFor = (bytes: string): string | undefined => {
   const parser = createInputParser();

@@ -1,7 +1,7 @@
 import { readdirSync } from "node:fs";
 import { join } from "node:path";
 import { afterEach, expect, it } from "vitest";
-import { runFolded } from "../../../src/fanout/shell/fold-run.ts";
+import { runFolded } from "../../../src/fanout/shell/fold-view.ts";
 import { createPane, type Pane } from "../../../src/fanout/shell/pane.ts";
 import { textWidth } from "../../../src/reporter/rows/width.ts";
 import { until } from "../../lib/patience.ts";

@@ -1,7 +1,10 @@
 import { describe, expect, it } from "vitest";
-import { parseEscapeKey } from "../../../src/fanout/shell/escape-key.ts";
-import { bytesFor } from "../../../src/fanout/shell/forward.ts";
-import { createInputParser, type InputToken } from "../../../src/fanout/shell/input-parser.ts";
+import {
+  bytesFor,
+  createInputParser,
+  type InputToken,
+  parseEscapeKey,
+} from "../../../src/fanout/shell/input.ts";
 
 const PLAIN_MODES = { applicationCursorKeys: false, bracketedPaste: false };
 

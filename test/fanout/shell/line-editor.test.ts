@@ -1,7 +1,6 @@
 import { describe, expect, it } from "vitest";
-import { completeWord } from "../../../src/fanout/shell/completion.ts";
-import { createInputParser } from "../../../src/fanout/shell/input-parser.ts";
-import { createLineEditor, type EditResult } from "../../../src/fanout/shell/line-editor.ts";
+import { createInputParser } from "../../../src/fanout/shell/input.ts";
+import { completeWord, createLineEditor, type EditResult } from "../../../src/fanout/shell/line-editor.ts";
 
 function editorWith(history: string[] = [], words: readonly string[] = [], keepsLines = false) {
   const editor = createLineEditor({ history, words, keepsLines });

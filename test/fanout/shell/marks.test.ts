@@ -1,5 +1,6 @@
 import { describe, expect, it } from "vitest";
-import { differingHosts, LAG_MS, laggingHosts, nameInTitle } from "../../../src/fanout/shell/marks.ts";
+import { nameInTitle } from "../../../src/fanout/shell/pane.ts";
+import { differingHosts, LAG_MS, laggingHosts } from "../../../src/fanout/shell/shell-state.ts";
 
 const screen = (host: string, ...lines: readonly string[]) => ({ host, aliases: [], lines });
 const pace = (host: string, inputAt: number | undefined, outputAt: number | undefined, pendingBytes = 0) => ({

@@ -1,7 +1,7 @@
 import { Writable } from "node:stream";
 import { setTimeout as sleep } from "node:timers/promises";
 import { expect, it } from "vitest";
-import { createPainter } from "../../../src/fanout/shell/painter.ts";
+import { createPainter } from "../../../src/fanout/shell/screen.ts";
 import { until } from "../../lib/patience.ts";
 import { cellsOf } from "./screen.ts";
 

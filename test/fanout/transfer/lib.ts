@@ -2,7 +2,7 @@ import { mkdirSync, mkdtempSync, readdirSync, rmSync, symlinkSync, writeFileSync
 import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
 import { afterEach, beforeEach, expect } from "vitest";
-import type { FanOutHost } from "../../../src/fanout/exec-host.ts";
+import type { FanOutHost } from "../../../src/fanout/exec/exec-host.ts";
 import { getFromHosts } from "../../../src/fanout/transfer/get.ts";
 import { scanLocalTree } from "../../../src/fanout/transfer/local-tree.ts";
 import { putOnHosts } from "../../../src/fanout/transfer/put.ts";

@@ -3,7 +3,7 @@ import { chownSync, existsSync, readdirSync, readFileSync, statSync } from "node
 
 import { join } from "node:path";
 import { describe, expect, it } from "vitest";
-import { exitCodeOf } from "../../../src/fanout/result.ts";
+import { exitCodeOf } from "../../../src/fanout/exec/exec-host.ts";
 import { fleetStarter } from "../fleet.ts";
 import { BYTES, cutPut, makeTree, partsIn, put, scratchDirectory } from "./lib.ts";
 

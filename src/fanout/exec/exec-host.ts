@@ -1,11 +1,17 @@
 import type { Readable } from "node:stream";
-import type { Become } from "../core/become.ts";
-import { isVolleyError, serializeError } from "../core/errors.ts";
-import type { Connection, Endpoint, RemoteExit, RemoteProcess, Transport } from "../transport/transport.ts";
+import type { Become } from "../../core/become.ts";
+import { isVolleyError, type SerializedError, serializeError } from "../../core/errors.ts";
+import type { Outcome } from "../../core/events.ts";
+import { startAs as startAsAnother } from "../../transport/become/start-as.ts";
+import type {
+  Connection,
+  Endpoint,
+  RemoteExit,
+  RemoteProcess,
+  Transport,
+} from "../../transport/transport.ts";
 import type { CommandInput } from "./input.ts";
 import { END_COMMAND, END_SECONDS } from "./remote-command.ts";
-import type { ExecOutcome, HostResult } from "./result.ts";
-import { startAs } from "./start-as.ts";
 
 /** A host that a command is run on. */
 export interface FanOutHost {
@@ -23,7 +29,7 @@ export interface PtySize {
 }
 
 /** What is the same for one host's command from beginning to end. */
-export interface HostExecOptions {
+interface HostExecOptions {
   /** As {@link startCommand} makes it. */
   readonly script: string;
   /** Sent before the input. */
@@ -168,5 +174,78 @@ function follow(stream: Readable, take: (chunk: Buffer) => Promise<void> | undef
     stream.once("end", finish);
     stream.once("close", finish);
     stream.once("error", finish);
+  });
+}
+
+/** What became of a command on a host. */
+type ExecOutcome =
+  | "ok"
+  /** It exited with another code than 0, or by a signal. */
+  | "failed"
+  | "timedOut"
+  | "unreachable"
+  /** The connection went while it ran. */
+  | "lost"
+  /** Ended from here, or never begun. */
+  | "cancelled";
+
+/** How a command went on one host. */
+export interface HostResult {
+  readonly host: string;
+  readonly outcome: ExecOutcome;
+  /** Undefined when the command was not begun. */
+  readonly exit: RemoteExit | undefined;
+  readonly error: SerializedError | undefined;
+  /** From the beginning of the connection. */
+  readonly elapsedMs: number;
+  readonly stdoutBytes: number;
+  readonly stderrBytes: number;
+}
+
+/** The signal that ended a process, in a few words: `killed by TERM`. */
+export function describeSignal(signal: string): string {
+  // sshd has no name for real-time signals, and tells this instead (RFC 4254, section 6.10).
+  if (signal.includes("@")) return "killed by a real-time signal";
+  return `killed by ${signal.replace(/^SIG/, "")}`;
+}
+
+/** The outcome that it would be of a host's part of a run. */
+export function outcomeOf(outcome: ExecOutcome): Outcome {
+  return outcome === "timedOut" ? "failed" : outcome;
+}
+
+/** The exit code of a whole fan-out: 130 cancelled, 4 some host unreachable or lost, 2 some host failed, else 0. */
+export function exitCodeOf(results: readonly Pick<HostResult, "outcome">[]): 0 | 2 | 4 | 130 {
+  const has = (...outcomes: readonly ExecOutcome[]): boolean =>
+    results.some(({ outcome }) => outcomes.includes(outcome));
+  if (has("cancelled")) return 130;
+  if (has("unreachable", "lost")) return 4;
+  return has("failed", "timedOut") ? 2 : 0;
+}
+
+/** Whose process it is, and what the messages say. */
+interface StartAsOptions {
+  readonly host: string;
+  /** Who is logged in. */
+  readonly login: string;
+  /** Null: the login user. */
+  readonly become: Become | null;
+  readonly signal: AbortSignal;
+  /** Starts it on a terminal of this size. Default: without one. */
+  readonly pty?: { readonly columns: number; readonly rows: number } | undefined;
+}
+
+/** Starts a script for `sh` in a user's home. Fails with `BECOME_FAILED`, `CONNECTION_LOST` or `CANCELLED`. */
+export async function startAs(
+  connection: Connection,
+  script: string,
+  { become, host, login, signal, pty }: StartAsOptions,
+): Promise<RemoteProcess> {
+  const start = (text: string): Promise<RemoteProcess> =>
+    connection.exec(text, signal, pty === undefined ? {} : { pty });
+  if (become === null) return start(script);
+  return startAsAnother(start, `cd "$HOME" 2>/dev/null || cd /; ${script}`, {
+    ...{ host, login, become, signal, onTerminal: pty !== undefined },
+    terminalHint: `it takes one that does not ask: permit nopass ${login}, or sudo`,
   });
 }

@@ -1,8 +1,7 @@
 import { setMaxListeners } from "node:events";
-import { execOnHost, type FanOutHost, type PtySize } from "./exec-host.ts";
+import { execOnHost, type FanOutHost, type HostResult, type PtySize } from "./exec-host.ts";
 import type { CommandInput } from "./input.ts";
 import { type RemoteCommand, startCommand } from "./remote-command.ts";
-import type { HostResult } from "./result.ts";
 
 /** Follows a fan-out as it happens. */
 export interface FanOutListener {

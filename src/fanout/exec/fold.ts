@@ -4,6 +4,69 @@ import { createReadStream } from "node:fs";
 import { type FileHandle, mkdtemp, open, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import type { HostResult } from "./exec-host.ts";
+import type { FanOutListener } from "./fan-out.ts";
+
+/** Hosts on which a command went the same way and printed the same. */
+export interface FoldedHosts {
+  readonly hosts: readonly string[];
+  /** That of the first of them. */
+  readonly result: HostResult;
+  readonly stdout: KeptOutput;
+  readonly stderr: KeptOutput;
+}
+
+/** Puts hosts with the same output together, holding each output once. */
+export interface Fold {
+  readonly listener: FanOutListener;
+  /** The largest first; of equal ones that with the first host by name, whichever answered first. */
+  groups(): readonly FoldedHosts[];
+  close(): Promise<void>;
+}
+
+const byName = new Intl.Collator("en", { numeric: true });
+
+function firstOf(hosts: readonly string[]): string {
+  return hosts.reduce((first, host) => (byName.compare(host, first) < 0 ? host : first));
+}
+
+/** Makes a {@link Fold}; outputs beyond 16 KiB are kept on disk until it is closed. */
+export function createFold(): Fold {
+  const store = createOutputStore();
+  const working = new Map<string, { readonly stdout: OutputKeeper; readonly stderr: OutputKeeper }>();
+  const groups = new Map<string, Omit<FoldedHosts, "hosts"> & { readonly hosts: string[] }>();
+  const keepersOf = (host: string) => {
+    const keepers = working.get(host) ?? { stdout: store.keeper(), stderr: store.keeper() };
+    working.set(host, keepers);
+    return keepers;
+  };
+  return {
+    listener: {
+      output: (host, stream, chunk) => keepersOf(host)[stream].add(chunk),
+      end: async (result) => {
+        const keepers = keepersOf(result.host);
+        working.delete(result.host);
+        const stdout = await keepers.stdout.finish();
+        const stderr = await keepers.stderr.finish();
+        const key = JSON.stringify([result.outcome, result.exit, stdout.digest, stderr.digest]);
+        const group = groups.get(key);
+        if (group === undefined) {
+          groups.set(key, { hosts: [result.host], result, stdout, stderr });
+          return;
+        }
+        group.hosts.push(result.host);
+        await stdout.discard();
+        await stderr.discard();
+      },
+    },
+    groups: () =>
+      [...groups.values()].sort(
+        (one, other) =>
+          other.hosts.length - one.hosts.length || byName.compare(firstOf(one.hosts), firstOf(other.hosts)),
+      ),
+    close: () => store.close(),
+  };
+}
 
 /** What a host printed, kept to be shown later. */
 export interface KeptOutput {
@@ -18,14 +81,14 @@ export interface KeptOutput {
 }
 
 /** Takes output in until it ends. */
-export interface OutputKeeper {
+interface OutputKeeper {
   /** A promise when it must be waited for. Rejects when the disk is full. */
   add(chunk: Buffer): Promise<void> | undefined;
   finish(): Promise<KeptOutput>;
 }
 
 /** Where output that is too long for memory goes. */
-export interface OutputStore {
+interface OutputStore {
   keeper(): OutputKeeper;
   /** Removes everything. */
   close(): Promise<void>;
@@ -34,7 +97,7 @@ export interface OutputStore {
 const IN_MEMORY_BYTES = 16 * 1024;
 
 /** A store with a directory that only this user can read, made when the first output is too long. */
-export function createOutputStore(): OutputStore {
+function createOutputStore(): OutputStore {
   let directory: Promise<string> | undefined;
   let files = 0;
   const openFile = async (): Promise<{ readonly path: string; readonly handle: FileHandle }> => {

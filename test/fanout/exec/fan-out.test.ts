@@ -4,10 +4,10 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { afterEach, describe, expect, it } from "vitest";
-import { openInputFile } from "../../src/fanout/input.ts";
-import { exitCodeOf } from "../../src/fanout/result.ts";
-import { until } from "../lib/patience.ts";
-import { fleetStarter, run } from "./fleet.ts";
+import { exitCodeOf } from "../../../src/fanout/exec/exec-host.ts";
+import { openInputFile } from "../../../src/fanout/exec/input.ts";
+import { until } from "../../lib/patience.ts";
+import { fleetStarter, run } from "../fleet.ts";
 
 const start = fleetStarter();
 

@@ -2,10 +2,10 @@ import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSy
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterEach, expect, it } from "vitest";
-import { createFold, type Fold } from "../../src/fanout/fold.ts";
-import { openOutDirectory, STATUS_FILE } from "../../src/fanout/out-directory.ts";
-import type { HostResult } from "../../src/fanout/result.ts";
-import { fleetStarter, run } from "./fleet.ts";
+import type { HostResult } from "../../../src/fanout/exec/exec-host.ts";
+import { createFold, type Fold } from "../../../src/fanout/exec/fold.ts";
+import { openOutDirectory, STATUS_FILE } from "../../../src/fanout/exec/out-directory.ts";
+import { fleetStarter, run } from "../fleet.ts";
 
 const start = fleetStarter();
 const temporary = mkdtempSync(join(tmpdir(), "volley-fold-"));

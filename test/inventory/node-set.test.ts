@@ -5,7 +5,7 @@ import {
   intersectionOf,
   parseNodeSet,
   unionOf,
-} from "../../src/fanout/node-set.ts";
+} from "../../src/inventory/node-set.ts";
 
 describe("parseNodeSet", () => {
   it.each<[string, readonly string[]]>([

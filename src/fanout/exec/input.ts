@@ -2,7 +2,7 @@ import { type FileHandle, mkdtemp, open, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import type { Readable, Writable } from "node:stream";
-import { fileReason, VolleyError } from "../core/errors.ts";
+import { fileReason, VolleyError } from "../../core/errors.ts";
 
 /** What every command gets on its stdin, read as often as there are hosts. */
 export interface CommandInput {

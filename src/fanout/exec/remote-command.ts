@@ -1,4 +1,4 @@
-import { quote } from "../core/shell-quote.ts";
+import { quote } from "../../core/shell-quote.ts";
 
 /** What is run on every host. */
 export type RemoteCommand =

@@ -1,3 +1,6 @@
+import { VolleyError } from "../../core/errors.ts";
+import type { KeyModes } from "./emulator.ts";
+
 /** Keys that mean something to the shell itself. */
 export type KeyName =
   | "up"
@@ -29,7 +32,7 @@ export type InputToken =
   | { readonly kind: "paste"; readonly bytes: Buffer };
 
 /** Cuts what arrives into keys and pastes; a sequence may come in several pieces. */
-export interface InputParser {
+interface InputParser {
   feed(chunk: Buffer): readonly InputToken[];
   /** Whether a sequence has begun that may go on: a lone ESC is a key of its own when nothing follows soon. */
   readonly isPending: boolean;
@@ -153,4 +156,57 @@ function controlName(byte: number): KeyName {
   if (byte === 0x09) return "tab";
   if (byte === 0x7f || byte === 0x08) return "backspace";
   return `ctrl-${String.fromCharCode(byte | 0x40).toLowerCase()}`;
+}
+
+const CURSOR_KEYS = /^.[[O]([ABCDHF])$/;
+
+/**
+ * The bytes a host gets for what was typed: as they came, but cursor keys in the form its program asked for (DECCKM),
+ * and pastes with brackets where its program wants them, else with carriage returns for line ends, as a terminal does.
+ */
+export function bytesFor(tokens: readonly InputToken[], modes: KeyModes): Buffer {
+  return Buffer.concat(
+    tokens.map((token) =>
+      token.kind === "paste" ? pasteBytes(token.bytes, modes) : keyBytes(token.bytes, modes),
+    ),
+  );
+}
+
+function keyBytes(bytes: Buffer, { applicationCursorKeys }: KeyModes): Buffer {
+  if (bytes.length !== 3 || bytes[0] !== ESC) return bytes;
+  const key = CURSOR_KEYS.exec(bytes.toString("latin1"))?.[1];
+  return key === undefined ? bytes : Buffer.from(`\x1b${applicationCursorKeys ? "O" : "["}${key}`);
+}
+
+function pasteBytes(bytes: Buffer, { bracketedPaste }: KeyModes): Buffer {
+  // Latin-1 keeps every byte as it is. A bracket inside would let what follows it be taken for typed.
+  const text = bytes.toString("latin1").replaceAll(PASTE_END.toString(), "").replace(/\r?\n/g, "\r");
+  return Buffer.from(bracketedPaste ? `${PASTE_START}${text}${PASTE_END}` : text, "latin1");
+}
+
+/** The key that reaches the shell's own commands. */
+export interface EscapeKey {
+  readonly byte: number;
+  /** As it is shown: `Ctrl-]`. */
+  readonly label: string;
+}
+
+/** Telnet's, which editors and shells leave alone. */
+export const DEFAULT_ESCAPE = "ctrl-]";
+
+/** Control characters that a terminal cannot do without, by what they are. */
+const NEEDED: Readonly<Record<string, string>> = { I: "Tab", J: "line feed", M: "Enter", "[": "Escape" };
+
+/** Reads `ctrl-]`, `^]` or `C-]`: Ctrl and a letter or one of `@ \ ] ^ _`. Fails with `USAGE`. */
+export function parseEscapeKey(text: string): EscapeKey {
+  const key = /^(?:\^|ctrl[-+]|c-)(.)$/i.exec(text.trim())?.[1]?.toUpperCase();
+  if (key === undefined || !/[@-_]/.test(key)) {
+    throw new VolleyError("USAGE", `"${text}" is no escape key`, {
+      hint: "write Ctrl and a letter or one of @ \\ ] ^ _: ctrl-], ^a",
+    });
+  }
+  const needed = NEEDED[key];
+  if (needed !== undefined)
+    throw new VolleyError("USAGE", `"${text}" cannot be the escape key: it is what ${needed} sends`);
+  return { byte: key.charCodeAt(0) & 0x1f, label: `Ctrl-${key}` };
 }

@@ -1,8 +1,8 @@
 import { type FileHandle, mkdir, open, rm } from "node:fs/promises";
 import { join } from "node:path";
-import { VolleyError } from "../core/errors.ts";
+import { VolleyError } from "../../core/errors.ts";
+import type { HostResult } from "./exec-host.ts";
 import type { FanOutListener } from "./fan-out.ts";
-import type { HostResult } from "./result.ts";
 
 /** A directory that gets all that hosts print. */
 export interface OutDirectory {
