@@ -1,40 +1,28 @@
 import { performance } from "node:perf_hooks";
 import { isPlaybook } from "../core/define.ts";
 import { VolleyError } from "../core/errors.ts";
-import type { TargetEvent } from "../core/events.ts";
 import type { Facts } from "../core/facts.ts";
 import type { Playbook } from "../core/playbook.ts";
-import type { Answer, Job } from "../core/protocol.ts";
-import { type ExecutorEnd, execute, type Leftovers } from "../engine/executor.ts";
-import { createRenderer } from "../engine/renderer.ts";
-import type { Replay } from "../engine/replay.ts";
+import { type JobEnd, runJob } from "../engine/engine.ts";
+import { createRenderer } from "../engine/render.ts";
 import { createLocalSystem } from "../system/local/local-system.ts";
 import type { createTemplates } from "../template/index.ts";
 import type { BundleReader } from "./bundle-reader.ts";
 import { createBundledAssets } from "./bundled-assets.ts";
+import { createEffects, type EffectsOptions } from "./effects.ts";
 import { gatherFacts } from "./facts/gather.ts";
 import { thisMachine } from "./facts/machine.ts";
-import type { ResultStore } from "./result-store.ts";
 import * as core from "./shared-core.ts";
 import { createUserSystems } from "./user-systems.ts";
 
-/** How a Job is carried out by this bundle. */
-export interface CarryOutOptions {
-  readonly job: Job;
-  emit(event: TargetEvent): void;
-  waitForOthers(play: number): Promise<boolean>;
-  /** Absent: there is no controller; what is to be done once is done by every host. */
-  ask?(question: string): Promise<Answer | null | undefined>;
-  readonly stop: AbortSignal;
-  readonly kill: AbortSignal;
-  readonly replay?: Replay;
-  readonly results?: Pick<ResultStore, "keep" | "sync">;
-  readonly leftovers?: Leftovers;
-  readonly survivesRestart?: boolean;
-}
+/** How a Job is carried out by this bundle; the bundle itself supplies the rest of the Effects. */
+export type CarryOutOptions = Omit<
+  EffectsOptions,
+  "system" | "systems" | "facts" | "assets" | "render" | "renderVar"
+>;
 
 /** Carries out a Job with what the bundle holds. */
-export type CarryOut = (options: CarryOutOptions) => Promise<ExecutorEnd>;
+export type CarryOut = (options: CarryOutOptions) => Promise<JobEnd>;
 
 /** Makes what carries out Jobs with a bundle; `volley` is what its playbook imports. */
 export function createCarryOut(bundle: BundleReader, volley: unknown): CarryOut {
@@ -65,7 +53,8 @@ export function createCarryOut(bundle: BundleReader, volley: unknown): CarryOut 
             }
           ).createTemplates,
       );
-      return await execute({ ...options, playbook, system, systems, facts, assets, ...renderer });
+      const effects = createEffects({ ...options, system, systems, facts, assets, ...renderer });
+      return await runJob(playbook, options.job, effects);
     } finally {
       await systems.close();
       system.close();

@@ -3,7 +3,7 @@ import * as fs from "node:fs";
 import { join } from "node:path";
 import { VolleyError } from "../core/errors.ts";
 import { isRecord } from "../core/json.ts";
-import type { Leftovers } from "../engine/executor.ts";
+import type { Leftovers } from "../engine/effects.ts";
 import { hostDirectory } from "./run-store.ts";
 
 /** Whose handlers are kept: those of one host, for one playbook of one project. */

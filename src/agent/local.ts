@@ -6,7 +6,7 @@ import type { Mask } from "../core/mask.ts";
 import { maskError, maskEvent } from "../core/mask-event.ts";
 
 import { type Job, PROTOCOL_VERSION } from "../core/protocol.ts";
-import { maskOfJob } from "../engine/job-mask.ts";
+import { maskOfJob } from "../engine/results.ts";
 import type { BundleReader } from "./bundle-reader.ts";
 import type { CarryOut } from "./carry-out.ts";
 import { decodeVars } from "./job-vars.ts";

@@ -1,6 +1,5 @@
 import * as fs from "node:fs";
 import { join } from "node:path";
-import { VolleyError } from "../core/errors.ts";
 import { encodeLine } from "../core/protocol.ts";
 import type { Result } from "../core/result.ts";
 import type { JournalLine, RunStore } from "./run-store.ts";
@@ -92,14 +91,4 @@ export function readResult(whole: string | undefined): Result | undefined {
   } catch {
     return undefined;
   }
-}
-
-/** A Result whose data is not there: whoever asks for it is told why, and what to do. */
-export function withoutData(result: Result, message: string, hint: string): Result {
-  const { data: _data, items: _items, ...rest } = result;
-  return Object.defineProperty(rest, "data", {
-    get: () => {
-      throw new VolleyError("PLAYBOOK_INVALID", message, { hint });
-    },
-  });
 }

@@ -13,7 +13,7 @@ import {
   PROTOCOL_VERSION,
   type WireEvent,
 } from "../core/protocol.ts";
-import { maskOfJob } from "../engine/job-mask.ts";
+import { maskOfJob } from "../engine/results.ts";
 import { greeting, listenForControllers } from "./control.ts";
 import { decodeVars } from "./job-vars.ts";
 import { readLines } from "./line-reader.ts";

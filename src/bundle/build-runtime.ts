@@ -114,9 +114,9 @@ const LATE_YAML: Plugin = {
   },
 };
 
-/** Leave out of the template part the files that target/shared-core.ts lists: the runner gives them to it. */
+/** Leave out of the template part the files that agent/shared-core.ts lists: the runner gives them to it. */
 function withoutSharedCore(sourceDirectory: string): Plugin {
-  const list = fileURLToPath(new URL("target/shared-core.ts", sourceDirectory));
+  const list = fileURLToPath(new URL("agent/shared-core.ts", sourceDirectory));
   return {
     name: "without-shared-core",
     setup: async ({ onResolve }) => {

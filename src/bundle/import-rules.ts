@@ -29,7 +29,7 @@ export const FOLDERS: Readonly<Record<string, FolderRule>> = {
   vars: { imports: ["core"], node: false, rides: true },
   template: { imports: ["core", "vars"], ...onHosts },
   actions: { imports: ["core", "system"], ...onHosts },
-  engine: { imports: ["core", "system", "actions", "vars", "template", "agent"], ...onHosts },
+  engine: { imports: ["core", "system", "vars", "template"], ...onHosts },
   agent: { imports: ["core", "system", "template", "engine"], ...onHosts },
   direct: { imports: ["core", "system", "engine", "agent", "transport"], ...onController },
   secrets: { imports: ["core", "vars"], ...onController },

@@ -1,5 +1,6 @@
 import { PassThrough } from "node:stream";
 import { finished } from "node:stream/promises";
+import { createEffects } from "../agent/effects.ts";
 import { type HostLock, lendingTurns } from "../agent/lock.ts";
 import { openWire, type Wire } from "../agent/wire.ts";
 import type { AssetStore } from "../core/asset.ts";
@@ -15,10 +16,9 @@ import { openDirectLeftovers } from "../direct/leftovers.ts";
 import { takeDirectLock } from "../direct/lock.ts";
 import { type OpenedSystem, openSystem, type UserAccess } from "../direct/open-system.ts";
 import { createDirectUsers } from "../direct/user-systems.ts";
-import { byeForError, execute } from "../engine/executor.ts";
-import { createHostLook } from "../engine/host-look.ts";
+import { byeForError, runJob } from "../engine/engine.ts";
 import { RENDER_BESIDE_OTHERS_MS } from "../engine/limits.ts";
-import { createRenderer } from "../engine/renderer.ts";
+import { createHostLook, createRenderer } from "../engine/render.ts";
 import { createTemplates } from "../template/index.ts";
 import type { Connection, Endpoint, RemoteExit, RemoteProcess } from "../transport/transport.ts";
 import { becomeAccess, loginAccess } from "./direct-access.ts";
@@ -240,15 +240,13 @@ async function carryOut(
           host: job.host,
         });
   const { look, forget } = createHostLook(system);
-  const renderer = createRenderer(
-    playbook.assets,
-    () => createTemplates,
-    { ...system.user.env },
-    RENDER_BESIDE_OTHERS_MS,
+  const renderer = createRenderer(playbook.assets, () => createTemplates, {
+    env: { ...system.user.env },
+    limitMs: RENDER_BESIDE_OTHERS_MS,
     look,
-  );
-  const { tally, cancelled, error } = await execute({
-    playbook: playbook.evaluateAnew(consoleOf((level, text) => emit({ type: "log", level, text }))),
+  });
+  const evaluated = playbook.evaluateAnew(consoleOf((level, text) => emit({ type: "log", level, text })));
+  const effects = createEffects({
     job,
     system,
     systems: users,
@@ -271,6 +269,7 @@ async function carryOut(
     stop: wire.stop,
     kill: wire.kill,
   });
+  const { tally, cancelled, error } = await runJob(evaluated, job, effects);
   await leftovers?.flush();
   return {
     type: "bye",

@@ -1,6 +1,6 @@
 import { createLeftovers, type LeftoversOwner, leftoversName } from "../agent/leftovers.ts";
 import type { System } from "../core/system.ts";
-import type { Leftovers } from "../engine/executor.ts";
+import type { Leftovers } from "../engine/effects.ts";
 
 /** Handlers left over, with what waits until all that was kept is on the host. */
 export interface DirectLeftovers extends Leftovers {

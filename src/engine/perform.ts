@@ -9,10 +9,6 @@ import { serializeError, VolleyError } from "../core/errors.ts";
 import type { Result } from "../core/result.ts";
 import type { System } from "../core/system.ts";
 
-function isUnchanged(found: Change | Unchanged<unknown>): found is Unchanged<unknown> {
-  return "unchanged" in found;
-}
-
 /** What came of one action. */
 export interface Performed {
   readonly result: Result;
@@ -89,4 +85,8 @@ function resultOfUnchanged({ skipped, message, data }: Unchanged<unknown>): Resu
     ...(message === undefined ? {} : { message }),
     ...(data === undefined ? {} : { data }),
   };
+}
+
+function isUnchanged(found: Change | Unchanged<unknown>): found is Unchanged<unknown> {
+  return "unchanged" in found;
 }

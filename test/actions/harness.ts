@@ -14,7 +14,7 @@ import {
 import type { Facts } from "../../src/core/facts.ts";
 
 import type { System } from "../../src/core/system.ts";
-import { createActionContext } from "../../src/engine/action-context.ts";
+import { createActionContext } from "../../src/engine/context.ts";
 import { createLocalSystem } from "../../src/system/local/local-system.ts";
 import { createTemplates } from "../../src/template/index.ts";
 import { directSandboxSystem } from "../direct/lib/sandbox-system.ts";

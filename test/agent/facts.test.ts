@@ -5,7 +5,7 @@ import { describe, expect, test } from "vitest";
 import { gatherFacts } from "../../src/agent/facts/gather.ts";
 import { thisMachine } from "../../src/agent/facts/machine.ts";
 import { zoneTimeAt } from "../../src/agent/facts/time-zone.ts";
-import { factVariables } from "../../src/agent/facts/variables.ts";
+import { factVariables } from "../../src/engine/context.ts";
 import { createLocalSystem } from "../../src/system/local/local-system.ts";
 import { makeSandbox, snapshot } from "../actions/harness.ts";
 

@@ -11,7 +11,7 @@ import { definePlaybook } from "../../src/core/define.ts";
 import type { Facts } from "../../src/core/facts.ts";
 import type { Vars } from "../../src/core/json.ts";
 import { encodeLine, type Job } from "../../src/core/protocol.ts";
-import { hostVariables } from "../../src/engine/variables.ts";
+import { hostVariables } from "../../src/engine/context.ts";
 import { createSecretStore } from "../../src/secrets/store.ts";
 import { createTemplates } from "../../src/template/index.ts";
 

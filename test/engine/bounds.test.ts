@@ -4,7 +4,7 @@ import { noop } from "../../src/actions/flow/noop.ts";
 import { shell } from "../../src/actions/system/shell.ts";
 import type { ActionCall } from "../../src/core/action.ts";
 import { encodeLine, MAX_LINE_BYTES } from "../../src/core/protocol.ts";
-import { tellResult } from "../../src/engine/bounds.ts";
+import { tellResult } from "../../src/engine/results.ts";
 import { runTasks } from "./run-plays.ts";
 
 test("a megabyte of output is cut where it is told, and whole for the role up to its own bound", async () => {

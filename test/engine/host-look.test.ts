@@ -2,9 +2,8 @@ import { mkdirSync, symlinkSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { expect, test } from "vitest";
 import { createMemo } from "../../src/core/action.ts";
-import { createActionContext } from "../../src/engine/action-context.ts";
-import { createHostLook } from "../../src/engine/host-look.ts";
-import { createRenderer } from "../../src/engine/renderer.ts";
+import { createActionContext } from "../../src/engine/context.ts";
+import { createHostLook, createRenderer } from "../../src/engine/render.ts";
 import { createTemplates } from "../../src/template/index.ts";
 import { createScope, extendScope } from "../../src/vars/scope.ts";
 import { makeSandbox } from "../actions/harness.ts";
@@ -32,7 +31,7 @@ test("tests of paths look at the host that is worked on, wherever templates are 
     async *stream() {},
   };
   const assets = { file: () => asset, tree: () => null };
-  const { render, renderVar } = createRenderer(assets, () => createTemplates, {}, 10_000, look);
+  const { render, renderVar } = createRenderer(assets, () => createTemplates, { env: {}, look });
   const vars = createScope(
     [
       {

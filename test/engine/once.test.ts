@@ -2,11 +2,10 @@ import { existsSync, readFileSync } from "node:fs";
 import { expect, test } from "vitest";
 import { debug } from "../../src/actions/flow/debug.ts";
 import { shell } from "../../src/actions/system/shell.ts";
-
+import { readReplay } from "../../src/agent/replay.ts";
 import { readWhole, writeWhole } from "../../src/agent/whole-value.ts";
 import type { TargetEvent } from "../../src/core/events.ts";
 import type { Answer } from "../../src/core/protocol.ts";
-import { readReplay } from "../../src/engine/replay.ts";
 import { makeWorkplace, type RunOptions, roleOf, runPlays, runTasks, type Workplace } from "./run-plays.ts";
 
 const DONE: Answer = { result: { state: "changed", from: "web9", data: { stdout: "theirs" } } };

@@ -3,11 +3,10 @@ import { expect, test } from "vitest";
 import { command } from "../../src/actions/system/command.ts";
 import { reboot } from "../../src/actions/system/reboot.ts";
 import { shell } from "../../src/actions/system/shell.ts";
-
+import { readReplay } from "../../src/agent/replay.ts";
 import type { JournalLine } from "../../src/agent/run-store.ts";
 import type { ActionCall } from "../../src/core/action.ts";
 import type { TargetEvent } from "../../src/core/events.ts";
-import { readReplay } from "../../src/engine/replay.ts";
 import { makeWorkplace, roleOf, runPlays, runTasks, type Workplace } from "./run-plays.ts";
 
 /** An action that finds this out. */

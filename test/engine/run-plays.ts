@@ -1,6 +1,7 @@
 import { mkdirSync, mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { createEffects, type EffectsOptions } from "../../src/agent/effects.ts";
 import { createDiskAssets } from "../../src/bundle/assets.ts";
 import { PLAYBOOK_ROLE } from "../../src/core/asset.ts";
 import { definePlaybook, defineRole } from "../../src/core/define.ts";
@@ -9,8 +10,8 @@ import type { Facts } from "../../src/core/facts.ts";
 import type { Play } from "../../src/core/playbook.ts";
 import { type Job, type JobOptions, PROTOCOL_VERSION } from "../../src/core/protocol.ts";
 import type { RoleDefinition, RoleUse } from "../../src/core/role.ts";
-import { type ExecutorEnd, type ExecutorOptions, execute } from "../../src/engine/executor.ts";
-import { createRenderer } from "../../src/engine/renderer.ts";
+import { type JobEnd, runJob } from "../../src/engine/engine.ts";
+import { createRenderer } from "../../src/engine/render.ts";
 import { createLocalSystem } from "../../src/system/local/local-system.ts";
 import { createTemplates } from "../../src/template/index.ts";
 
@@ -46,9 +47,9 @@ export interface RunOptions {
   readonly playbookDirectory?: string;
   readonly facts?: Readonly<Record<string, unknown>>;
   readonly waitForOthers?: (play: number) => Promise<boolean>;
-  readonly ask?: NonNullable<ExecutorOptions["ask"]>;
-  readonly leftovers?: NonNullable<ExecutorOptions["leftovers"]>;
-  readonly replay?: NonNullable<ExecutorOptions["replay"]>;
+  readonly ask?: NonNullable<EffectsOptions["ask"]>;
+  readonly leftovers?: NonNullable<EffectsOptions["leftovers"]>;
+  readonly replay?: NonNullable<EffectsOptions["replay"]>;
   /** Where results are kept that are not told whole. */
   readonly results?: Map<number, string>;
   readonly survivesRestart?: boolean;
@@ -61,7 +62,7 @@ export interface RunOptions {
 export type EventOf<T extends TargetEvent["type"]> = Extract<TargetEvent, { readonly type: T }>;
 
 /** What a run came to. */
-export interface PlaysRun extends ExecutorEnd {
+export interface PlaysRun extends JobEnd {
   readonly events: readonly TargetEvent[];
   of<T extends TargetEvent["type"]>(type: T): readonly EventOf<T>[];
   /** `state role name`, as the tasks ended. */
@@ -88,19 +89,19 @@ export async function runPlays(plays: readonly Play[], given: RunOptions = {}): 
     role === PLAYBOOK_ROLE ? given.playbookDirectory : given.roleDirectory,
   );
   const never = new AbortController().signal;
-  const end = await execute({
-    playbook,
-    job: {
-      protocol: PROTOCOL_VERSION,
-      host: "web1",
-      groups: ["web"],
-      vars: {},
-      inventoryGroups: { web: ["web1"] },
-      hostVars: {},
-      plays: plays.map((_, index) => index),
-      ...given.job,
-      options: { check: false, diff: false, tags: [], skipTags: [], barriers: false, ...given.options },
-    },
+  const job: Job = {
+    protocol: PROTOCOL_VERSION,
+    host: "web1",
+    groups: ["web"],
+    vars: {},
+    inventoryGroups: { web: ["web1"] },
+    hostVars: {},
+    plays: plays.map((_, index) => index),
+    ...given.job,
+    options: { check: false, diff: false, tags: [], skipTags: [], barriers: false, ...given.options },
+  };
+  const effects = createEffects({
+    job,
     system,
     facts: { ...given.facts } as unknown as Facts,
     assets,
@@ -125,6 +126,7 @@ export async function runPlays(plays: readonly Play[], given: RunOptions = {}): 
     stop: given.stop ?? never,
     kill: given.kill ?? never,
   });
+  const end = await runJob(playbook, job, effects);
   system.close();
   const of = <T extends TargetEvent["type"]>(type: T): readonly EventOf<T>[] =>
     events.filter((event): event is EventOf<T> => event.type === type);

@@ -18,11 +18,9 @@ import type {
   TasksContext,
 } from "../../core/role.ts";
 import { findSecrets } from "../../core/secret.ts";
-
-import { findAsset } from "../../engine/action-context.ts";
 import { checkNotify, checkTask, notifyList } from "../../engine/check-task.ts";
+import { findAsset, magicVariables } from "../../engine/context.ts";
 import { mayTakeLong, RENDER_MS, renderWithin } from "../../engine/limits.ts";
-import { magicVariables } from "../../engine/variables.ts";
 import { createTemplates } from "../../template/index.ts";
 import { createScope, isRendered, type RenderVar } from "../../vars/scope.ts";
 import { OnlyTheHostKnows, silenceConsole, unknowable } from "./without-host.ts";

@@ -12,16 +12,12 @@ import type { Playbook } from "../../core/playbook.ts";
 import type { Command, Job } from "../../core/protocol.ts";
 import type { Result } from "../../core/result.ts";
 import type { AnyRole } from "../../core/role.ts";
-import { createActionContext } from "../../engine/action-context.ts";
-import { declareRoles } from "../../engine/declare.ts";
-import type { DeclaredTask } from "../../engine/declared-task.ts";
-import { RENDER_BESIDE_OTHERS_MS } from "../../engine/limits.ts";
+import { createActionContext, hostVariables, roleVariables, taskVariables } from "../../engine/context.ts";
+import { RENDER_BESIDE_OTHERS_MS, withTimeLimit } from "../../engine/limits.ts";
 import { performAction } from "../../engine/perform.ts";
-import { createRenderer, type Renderer } from "../../engine/renderer.ts";
-import type { RoleRun } from "../../engine/role-run.ts";
-import { varsOf } from "../../engine/run-task.ts";
-import { withTimeLimit } from "../../engine/time-limit.ts";
-import { hostVariables, roleVariables } from "../../engine/variables.ts";
+import { createRenderer, type Renderer } from "../../engine/render.ts";
+import type { DeclaredTask, RoleRun } from "../../engine/role.ts";
+import { declareRoles } from "../../engine/role.ts";
 import { extendScope } from "../../vars/scope.ts";
 import { silenceConsole, unknowable } from "../prepare/without-host.ts";
 
@@ -120,7 +116,7 @@ async function perform(event: Asked, options: DelegateOptions, declare: Declare)
       const contextOf = (ends: AbortSignal) =>
         createActionContext({
           role: use.role.directory ?? use.role.name,
-          vars: extendScope(variables, restoreVars(varsOf(task.options.vars ?? {}, item))),
+          vars: extendScope(variables, restoreVars(taskVariables(task.options.vars ?? {}, item))),
           facts,
           check: task.options.check ?? role.context.check,
           signal: ends,
@@ -182,7 +178,7 @@ async function declareHere(event: Asked, options: DelegateOptions): Promise<read
   if (job === undefined || play === undefined || !job.plays.includes(index))
     throw refused(`${host} asks for a task of a play that it is not in`);
   const { createTemplates } = await import("../../template/index.ts");
-  const renderer = createRenderer(assets, () => createTemplates, process.env, RENDER_BESIDE_OTHERS_MS);
+  const renderer = createRenderer(assets, () => createTemplates, { limitMs: RENDER_BESIDE_OTHERS_MS });
   // Of the host's facts nothing is known here: a template that needs one says so.
   const hostVars = hostVariables(job, {} as Facts, renderer.renderVar);
   const restoreConsole = silenceConsole();
@@ -195,7 +191,7 @@ async function declareHere(event: Asked, options: DelegateOptions): Promise<read
       hostVars,
       facts: unknowable<Facts>(),
       systemOf: () => unknowable(),
-      stop: signal,
+      cancel: signal,
       log: () => {},
     });
   } finally {

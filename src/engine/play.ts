@@ -1,20 +1,18 @@
 import { VolleyError } from "../core/errors.ts";
 import type { Result } from "../core/result.ts";
 import { notifyList, splitHandlerName } from "./check-task.ts";
-import type { DeclaredTask } from "./declared-task.ts";
-import type { RoleRun } from "./role-run.ts";
-import { ROLE_SKIPPED } from "./run-task.ts";
-import { createHandle } from "./task-handle.ts";
-import { UnknownInCheckMode } from "./unknown.ts";
+import { createHandle, UnknownInCheckMode } from "./handle.ts";
+import type { DeclaredTask, RoleRun } from "./role.ts";
+import { ROLE_SKIPPED } from "./task.ts";
 
-/** What a play needs from the executor. */
+/** What a play needs from the engine. */
 export interface PlayHost {
   /** Runs one task, tells of it, and counts it; null when it is not to be run because the run ends. */
   perform(role: RoleRun, task: DeclaredTask): Promise<Result | null>;
   /** How many tasks are still waiting has changed. */
   planned(waiting: number): void;
   /** Aborted: the run is to end after the action now running. */
-  readonly stop: AbortSignal;
+  readonly cancel: AbortSignal;
   readonly log: (level: "info" | "warn", text: string) => void;
   /** Handlers, as `role:handler`, that were notified in an earlier run that failed. */
   readonly leftOver: readonly string[];
@@ -36,14 +34,14 @@ interface PendingHandler {
 
 /** Runs the declared roles of one play in order, and its handlers at the end. */
 export async function runPlay(roles: readonly RoleRun[], host: PlayHost): Promise<PlayEnd> {
-  const interrupt = (): void => {
-    for (const role of roles) role.interrupt();
+  const onCancel = (): void => {
+    for (const role of roles) role.cancel();
   };
-  host.stop.addEventListener("abort", interrupt, { once: true });
+  host.cancel.addEventListener("abort", onCancel, { once: true });
   try {
     return await runRoles(roles, host);
   } finally {
-    host.stop.removeEventListener("abort", interrupt);
+    host.cancel.removeEventListener("abort", onCancel);
   }
 }
 
@@ -95,7 +93,7 @@ async function runRoles(roles: readonly RoleRun[], host: PlayHost): Promise<Play
         .filter((name) => pending.has(keyOf(role, name)) || (running?.role === role && running.name === name))
         .map((name) => `${role.use.role.name}:${name}`),
     );
-    for (const role of roles) role.stop();
+    for (const role of roles) role.close();
     return { failed, notExecuted, pending: left };
   };
 
@@ -110,7 +108,7 @@ async function runRoles(roles: readonly RoleRun[], host: PlayHost): Promise<Play
         running = { role, name };
         for (const [index, call] of calls.entries()) {
           unfinished = calls.length - index;
-          if (host.stop.aborted) return end(false);
+          if (host.cancel.aborted) return end(false);
           host.planned(waitingTasks());
           unfinished--;
           const result = await host.perform(role, {
@@ -135,8 +133,8 @@ async function runRoles(roles: readonly RoleRun[], host: PlayHost): Promise<Play
       const queued = await role.next();
       if (queued === null) break;
       const isTask = queued.kind === "task";
-      if (host.stop.aborted) {
-        if (isTask) queued.control.stop();
+      if (host.cancel.aborted) {
+        if (isTask) queued.control.drop();
         return end(false, isTask ? 1 : 0);
       }
       host.planned(waitingTasks() + (isTask ? 1 : 0));
@@ -147,13 +145,13 @@ async function runRoles(roles: readonly RoleRun[], host: PlayHost): Promise<Play
       }
       const result = await host.perform(role, queued);
       if (result === null) {
-        queued.control.stop();
+        queued.control.drop();
         return end(false, 1);
       }
       notify(role, queued, result);
       const failed = result.state === "failed" && result.ignored !== true;
       // A role that is not wanted on this host must not go on with results that are not there.
-      if (result === ROLE_SKIPPED) queued.control.stop();
+      if (result === ROLE_SKIPPED) queued.control.drop();
       else queued.control.settle(result, failed);
       if (failed) return end(true);
     }

@@ -1,20 +1,32 @@
 import { VolleyError } from "../core/errors.ts";
 import type { Result, State } from "../core/result.ts";
 import type { TaskHandle, TaskResult } from "../core/role.ts";
-import { RoleStopped, UnknownInCheckMode } from "./unknown.ts";
+
+/**
+ * Thrown, in check mode, by whatever asks a result that check mode cannot know. What asked is then unknown too,
+ * instead of going on with a guess.
+ */
+export class UnknownInCheckMode extends Error {
+  override readonly name = "UnknownInCheckMode";
+}
+
+/** Thrown by awaiting a task that ended its role: it unwinds the role's own code, `finally` blocks included. */
+export class RoleStopped extends Error {
+  override readonly name = "RoleStopped";
+}
 
 type Settled =
   | { readonly kind: "result"; readonly result: Result; readonly ended: boolean }
   /** The role ended before this task's turn. */
   | { readonly kind: "stopped" };
 
-/** The executor's side of a task's handle. */
+/** The engine's side of a task's handle. */
 export interface HandleControl {
   readonly handle: TaskHandle;
   /** The task has run; `ended` says that its failure ended the role. */
   settle(result: Result, ended: boolean): void;
   /** The task will never run. */
-  stop(): void;
+  drop(): void;
 }
 
 /** Makes the handle that `task()` returns. */
@@ -85,7 +97,7 @@ export function createHandle(name: string): HandleControl {
   return {
     handle,
     settle: (result, ended) => wake({ kind: "result", result, ended }),
-    stop: () => wake({ kind: "stopped" }),
+    drop: () => wake({ kind: "stopped" }),
   };
 }
 

@@ -1,32 +1,9 @@
-import { readResult, withoutData } from "../agent/result-store.ts";
-import type { JournalLine } from "../agent/run-store.ts";
 import type { WireEvent } from "../core/protocol.ts";
 import type { Result } from "../core/result.ts";
-
-/** Which task of a play: names may repeat, so their order counts too. */
-export interface TaskIdentity {
-  readonly play: string;
-  readonly role: string;
-  readonly name: string;
-  readonly action: string;
-  readonly handler?: boolean;
-}
-
-/** What an earlier run came to with a task. */
-export type Recorded =
-  | { readonly kind: "done"; readonly result: Result }
-  /** It restarted the host, and nobody has been told of its end; it began at this time (milliseconds since the epoch). */
-  | { readonly kind: "restarted"; readonly begunAt: number };
-
-/** Results of a run that did not come to its end, given out in the order they came. */
-export interface Replay {
-  /** True when the run goes on under its own name: what the journal holds has been told already. */
-  readonly sameRun: boolean;
-  /** What was recorded of a task that need not be repeated. */
-  take(task: TaskIdentity): Recorded | undefined;
-  /** Whether a play had begun. */
-  begun(index: number): boolean;
-}
+import type { Earlier, Recorded, TaskIdentity } from "../engine/effects.ts";
+import { withoutData } from "../engine/results.ts";
+import { readResult } from "./result-store.ts";
+import type { JournalLine } from "./run-store.ts";
 
 /** How a journal is read. */
 export interface ReplayOptions {
@@ -41,7 +18,7 @@ export interface ReplayOptions {
 export function readReplay(
   lines: readonly JournalLine[],
   { sameRun, restarted, results }: ReplayOptions,
-): Replay {
+): Earlier {
   /** By number, in the order they were begun. One that cannot be used still takes its place, so that those after it keep theirs. */
   const tasks = new Map<number, { task: TaskIdentity; begunAt: number; recorded?: Recorded }>();
   const plays = new Set<number>();

@@ -1,0 +1,119 @@
+import type { AssetStore } from "../core/asset.ts";
+import type { TargetEvent } from "../core/events.ts";
+import type { Facts } from "../core/facts.ts";
+import { type Answer, delegateQuestion, type Job } from "../core/protocol.ts";
+import type { System } from "../core/system.ts";
+import type { Earlier, Effects, HostView, Leftovers, Question, Reply } from "../engine/effects.ts";
+import type { Renderer } from "../engine/render.ts";
+import { maskToo } from "../engine/results.ts";
+import { gatherUser } from "./facts/identity.ts";
+import { createFactReader } from "./facts/reader.ts";
+import { type ResultStore, readResult } from "./result-store.ts";
+import type { UserSystems } from "./user-systems.ts";
+import { writeWhole } from "./whole-value.ts";
+
+/** What the Effects of a host are made from, on the host or over a connection. */
+export interface EffectsOptions {
+  readonly job: Job;
+  readonly system: System;
+  /** Absent: everything is done as the user of this process. */
+  readonly systems?: UserSystems;
+  /** As the user of this process finds them. */
+  readonly facts: Facts;
+  readonly assets: AssetStore;
+  readonly render: Renderer["render"];
+  readonly renderVar: Renderer["renderVar"];
+  emit(event: TargetEvent): void;
+  waitForOthers(play: number): Promise<boolean>;
+  /**
+   * Wait for the controller's answer to the question that an event asked: null to do the task, else the result it came to
+   * elsewhere; undefined: nobody is left to say. Absent: there is no controller.
+   */
+  ask?(question: string): Promise<Answer | null | undefined>;
+  readonly replay?: Earlier;
+  readonly results?: Pick<ResultStore, "keep" | "sync">;
+  readonly leftovers?: Leftovers;
+  readonly survivesRestart?: boolean;
+  readonly stop: AbortSignal;
+  readonly kill: AbortSignal;
+}
+
+/** Make the engine's Effects. */
+export function createEffects(options: EffectsOptions): Effects {
+  const { job, assets, render, renderVar, emit, waitForOthers, ask, replay, results, leftovers } = options;
+  return {
+    view: createViews(options),
+    assets,
+    render,
+    renderVar,
+    emit,
+    waitForOthers,
+    ...(ask === undefined
+      ? {}
+      : {
+          ask: (question) => askController(question, job, emit, ask),
+          share: (task, result) => emit({ type: "task:result", task, whole: writeWhole(result) }),
+        }),
+    state: {
+      earlier: replay,
+      keep: ({ task }, result, partial) => {
+        if (partial) results?.keep(task, writeWhole(result));
+      },
+      sync: () => results?.sync(),
+      leftovers,
+    },
+    survivesRestart: options.survivesRestart === true,
+    cancel: options.stop,
+    kill: options.kill,
+  };
+}
+
+/** A question is an event; its answer comes back under the question's name. */
+async function askController(
+  { kind, ...asked }: Question,
+  job: Job,
+  emit: EffectsOptions["emit"],
+  ask: NonNullable<EffectsOptions["ask"]>,
+): Promise<Reply> {
+  const event = { type: kind === "once" ? "task:once" : "task:delegate", ...asked } as TargetEvent;
+  emit(event);
+  const answer = await ask(
+    event.type === "task:delegate"
+      ? delegateQuestion(event.task, event.item, event.attempt)
+      : String(asked.task),
+  );
+  if (answer === undefined) return { kind: "gone" };
+  if (answer === null) return { kind: "do" };
+  const { result, partial = false, secrets = [] } = answer;
+  maskToo(job, secrets);
+  const whole = readResult(answer.whole);
+  return { kind: "done", result, partial, ...(whole === undefined ? {} : { whole }) };
+}
+
+/** Make what gives each play's view of the host, by its index: facts about the user are those of the play's user. */
+function createViews({ system, systems, facts }: EffectsOptions): Effects["view"] {
+  const views = new Map<string | undefined, Promise<HostView>>();
+  const make = async (user: string | undefined): Promise<HostView> => {
+    const systemOf: HostView["systemOf"] = (become) =>
+      systems === undefined ? system : systems.of(systems.userOf(become, user));
+    if (systems === undefined || user === undefined) return { facts, systemOf };
+    await systems.prepare?.(user);
+    const env = systems.envOf(user);
+    const own = await gatherUser(createFactReader(system), systems.of(user), env);
+    return { facts: { ...facts, ...own, env: textsOf(env) }, systemOf };
+  };
+  return (index) => {
+    const user = systems?.userOfPlay(index);
+    const view = views.get(user) ?? make(user);
+    views.set(user, view);
+    // A user that an earlier play makes is there when its own play begins.
+    view.catch(() => views.delete(user));
+    return view;
+  };
+}
+
+function textsOf(env: NodeJS.ProcessEnv): Readonly<Record<string, string>> {
+  return Object.fromEntries(
+    Object.entries(env).filter((entry): entry is [string, string] => entry[1] !== undefined),
+  );
+}

@@ -1,0 +1,183 @@
+import { basename } from "node:path";
+import type { ActionContext, Memo } from "../core/action.ts";
+import {
+  type Asset,
+  type AssetKind,
+  type AssetStore,
+  PLAYBOOK_ROLE,
+  searchAsset,
+  searchTree,
+} from "../core/asset.ts";
+import { nearest, VolleyError } from "../core/errors.ts";
+import type { Facts } from "../core/facts.ts";
+import { LATE, type Vars } from "../core/json.ts";
+
+import { plainVars, restore, restoreVars } from "../core/plain-vars.ts";
+import type { Job } from "../core/protocol.ts";
+import type { RoleUse } from "../core/role.ts";
+import { float, mapLeaves } from "../core/value.ts";
+import { createScope, extendScope, type RenderVar, SELF, type VarLayer } from "../vars/scope.ts";
+import type { Render } from "./effects.ts";
+import { leftUntil, RENDER_MS, renderWithin } from "./limits.ts";
+import { whenLooked } from "./render.ts";
+
+/** Everything the ActionContext of one task is made from. */
+export interface ActionContextOptions {
+  readonly role: string;
+  readonly vars: Vars;
+  readonly facts: Facts;
+  readonly check: boolean;
+  readonly signal: AbortSignal;
+  readonly memo: Memo;
+  readonly assets: AssetStore;
+  readonly render: Render;
+  readonly output: (stream: "stdout" | "stderr", text: string) => void;
+  readonly restart?: ((timeoutMs: number) => void) | undefined;
+}
+
+/** Make the context of a task's action. */
+export function createActionContext(options: ActionContextOptions): ActionContext {
+  const { role, vars, facts, check, signal, memo, assets, render, output, restart } = options;
+  let seen: Vars | undefined;
+  return {
+    get vars() {
+      seen ??= plainVars(vars);
+      return seen;
+    },
+    facts,
+    check,
+    signal,
+    memo,
+    output,
+    ...(restart === undefined ? {} : { restart }),
+    asset: (kind, src) => findAsset(assets, role, kind, src),
+    assetTree: (kind, src) => searchTree(assets, role, kind, src),
+    render: (src, extra = {}, style = {}) => {
+      const work = (): string => render(role, src, extendScope(vars, restoreVars(extra)), style);
+      const leftMs = leftUntil(signal);
+      return whenLooked(() =>
+        leftMs < RENDER_MS ? renderWithin(leftMs, `the template ${src}`, work) : work(),
+      );
+    },
+  };
+}
+
+/** Find an asset, as {@link searchAsset} does. Fails with `ASSET_MISSING`. */
+export function findAsset(assets: AssetStore, role: string, kind: AssetKind, src: string): Asset {
+  const found = searchAsset(assets, role, kind, src);
+  if (found !== null) return found;
+  const known = assets.tree(role, kind) ?? [];
+  const near = nearest(src, known);
+  // The assets of a play's own tasks lie beside the playbook.
+  const owner = role === PLAYBOOK_ROLE ? "the playbook" : `role "${role}"`;
+  throw new VolleyError("ASSET_MISSING", `${owner} has no file ${kind}/${src}`, {
+    hint:
+      near !== undefined
+        ? `did you mean ${kind}/${near}?`
+        : known.length === 0
+          ? `its ${kind} directory is empty or missing`
+          : `its ${kind} are: ${known.slice(0, 8).join(", ")}${known.length > 8 ? ", …" : ""}`,
+  });
+}
+
+/** The vars every template of a host sees, whatever the role: Ansible's magic names over facts over the inventory's. */
+export function hostVariables(job: Job, facts: Facts, render: RenderVar): Vars {
+  const magic = {
+    ...magicVariables(job.host, job),
+    group_names: [...job.groups].sort(),
+    get hostvars(): Vars {
+      return hostvars;
+    },
+    vars: SELF,
+  };
+  const scope = createScope(
+    [
+      {
+        vars: {
+          ansible_managed: "Volley managed",
+          ansible_check_mode: job.options.check,
+          ansible_diff_mode: job.options.diff,
+        },
+      },
+      inventoryLayer(job, job.vars),
+      { vars: factVariables(facts) },
+      { vars: magic },
+    ],
+    render,
+  );
+  const hostvars = hostVarsOf(job, scope, render);
+  return scope;
+}
+
+/** The vars every host has about itself and the inventory. */
+export function magicVariables(host: string, { inventoryGroups }: Pick<Job, "inventoryGroups">): Vars {
+  return {
+    inventory_hostname: host,
+    inventory_hostname_short: host.split(".")[0],
+    ...(inventoryGroups === undefined ? {} : { groups: inventoryGroups }),
+  };
+}
+
+/**
+ * Facts as templates see them: all of them in `ansible_facts`, each as `ansible_<name>`, and each network interface as
+ * `ansible_<interface>` with `-`, `:` and `.` as `_`.
+ */
+export function factVariables(facts: Facts): Record<string, unknown> {
+  const { network, ...named } = facts;
+  const all: Record<string, unknown> = {
+    ...named,
+    local: restore(facts.local),
+    loadavg: mapLeaves(facts.loadavg, (load) => (typeof load === "number" ? float(load) : load)),
+    proc_cmdline: facts.cmdline,
+  };
+  for (const [name, described] of Object.entries(network ?? {})) {
+    const key = name.replace(/[-:.]/g, "_");
+    // An interface may have the name of a fact, such as `dns`: the fact stays.
+    if (!(key in all)) all[key] = described;
+  }
+  const variables: Record<string, unknown> = { ansible_facts: all };
+  for (const [name, value] of Object.entries(all)) variables[`ansible_${name}`] = value;
+  return variables;
+}
+
+/** The vars a role's templates see: the host's under the play's under the role's `checked` ones; these are data. */
+export function roleVariables(host: Vars, play: Vars, use: RoleUse, checked: Vars): Vars {
+  // A role without a schema has its host's vars, which stay the templates they are.
+  const roleVars = use.role.vars === undefined ? use.vars : checked;
+  // Templates see a var that the role has from its host as it was written, and a var that the play gave as given.
+  const written = (name: string): unknown =>
+    Object.hasOwn(use.vars, name) || Object.hasOwn(play, name) ? undefined : host[name];
+  return extendScope(host, restoreVars(play), restoreVars(roleVars, written), {
+    role_name: use.role.name,
+    ...(use.role.directory === undefined
+      ? {}
+      : { role_path: use.role.directory, role_directory: basename(use.role.directory) }),
+  });
+}
+
+/** The vars a task adds for its templates: its loop's item and its own vars, one of which may be named `item`, too. */
+export function taskVariables(vars: Vars, item: readonly unknown[]): Vars {
+  return item.length === 0 ? vars : { item: item[0], ...vars };
+}
+
+/** The inventory's vars of a host: their texts are templates, unless they are marked as data. */
+function inventoryLayer({ sources = {} }: Job, vars: Vars): VarLayer {
+  return {
+    vars,
+    origin: (name) => ({ name, ...(Object.hasOwn(sources, name) ? sources[name] : undefined) }),
+  };
+}
+
+/** Every host's vars as others see them: the templates of each host are rendered with its own vars. */
+function hostVarsOf(job: Job, own: Vars, render: RenderVar): Vars {
+  const all = Object.defineProperty({}, LATE, { value: true });
+  for (const [host, vars] of Object.entries(job.hostVars)) {
+    let scope: Vars | undefined;
+    const get = (): Vars => {
+      scope ??= createScope([inventoryLayer(job, vars), { vars: magicVariables(host, job) }], render);
+      return scope;
+    };
+    Object.defineProperty(all, host, { get, enumerable: true, configurable: true });
+  }
+  return Object.defineProperty(all, job.host, { value: own, enumerable: true, configurable: true });
+}

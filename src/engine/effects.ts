@@ -1,0 +1,110 @@
+import type { RenderStyle } from "../core/action.ts";
+import type { AssetStore } from "../core/asset.ts";
+import type { AskedTask, DelegatedTask, TargetEvent, TaskRef } from "../core/events.ts";
+import type { Facts } from "../core/facts.ts";
+import type { Vars } from "../core/json.ts";
+import type { Result } from "../core/result.ts";
+import type { System } from "../core/system.ts";
+import type { RenderVar } from "../vars/scope.ts";
+
+/**
+ * Everything the engine knows of the world. The agent supplies it on a host, `direct` over a connection; the engine
+ * itself reads no file, runs no process and speaks to no controller.
+ */
+export interface Effects {
+  /** The host as the user of the play with this index sees it. */
+  view(play: number): Promise<HostView>;
+  readonly assets: AssetStore;
+  /** Render a template of a role. */
+  readonly render: Render;
+  /** Render a template in a var. */
+  readonly renderVar: RenderVar;
+  /** Tell an event. */
+  emit(event: TargetEvent): void;
+  /** Wait at the barrier behind a play. False: nobody is left to say `continue`, so the run ends. */
+  waitForOthers(play: number): Promise<boolean>;
+  /** Ask the controller. Absent: the run has none. */
+  ask?(question: Question): Promise<Reply>;
+  /** Give the controller the whole result of a `runOnce` task, for the code of the other hosts. */
+  share?(task: number, result: Result): void;
+  readonly state: RunState;
+  /** Whether a controller is there to go on with the run after a restart of the host. */
+  readonly survivesRestart: boolean;
+  /** Aborted: end after the action now running. */
+  readonly cancel: AbortSignal;
+  /** Aborted: end the action now running, too. */
+  readonly kill: AbortSignal;
+}
+
+/** Render a template of a role with these vars; see src/template. */
+export type Render = (role: string, src: string, vars: Vars, style?: RenderStyle) => string;
+
+/** The host as the user of one play sees it. */
+export interface HostView {
+  readonly facts: Facts;
+  /** The machine as a role or task with this `become` acts on it; undefined: as the play does. */
+  systemOf(become: boolean | string | undefined): System;
+}
+
+/** A question that only the controller can answer; the same question is asked again after a restart. */
+export type Question =
+  /** Whether this host does a `runOnce` task. */
+  | ({ readonly kind: "once" } & AskedTask)
+  /** To perform a delegated action: the controller knows which, and learns only the names of task and item. */
+  | ({ readonly kind: "delegate" } & DelegatedTask);
+
+/** The controller's answer. */
+export type Reply =
+  /** This host does the task. */
+  | { readonly kind: "do" }
+  | Done
+  /** Nobody is left to answer, so the run ends. */
+  | { readonly kind: "gone" };
+
+/** A task was done elsewhere. */
+export interface Done {
+  readonly kind: "done";
+  /** The result as it may be told. */
+  readonly result: Result;
+  /** The whole result, for code, neither masked nor cut; absent where `result` is whole, or no more is known. */
+  readonly whole?: Result;
+  /** True when `result` is not all of it. */
+  readonly partial?: boolean;
+}
+
+/** What outlives the process that carries out a run. */
+export interface RunState {
+  /** Results of an earlier life of this run, or of the run it resumes. */
+  readonly earlier?: Earlier | undefined;
+  /** Keep a whole result; `partial` says that the event of its task's end does not tell all of it. */
+  keep?(task: TaskRef, result: Result, partial: boolean): void;
+  /** Bring everything kept onto the disk: the host is about to go down. */
+  sync?(): void;
+  /** Handlers, as `role:handler`, that earlier runs of the playbook notified and did not run. */
+  readonly leftovers?: Leftovers | undefined;
+}
+
+/** Handlers that were notified and have not run, by play. */
+export interface Leftovers {
+  load(play: string): readonly string[];
+  save(play: string, handlers: readonly string[]): void;
+}
+
+/** Identifies a task within its run; names may repeat, so the order of tasks counts too. */
+export type TaskIdentity = Omit<TaskRef, "task">;
+
+/** The results of a run that did not come to its end, given out in the order they came. */
+export interface Earlier {
+  /** True when the run goes on under its own name: everything recorded was told already. */
+  readonly sameRun: boolean;
+  /** Take the record of a task that need not be repeated. */
+  take(task: TaskIdentity): Recorded | undefined;
+  /** Whether a play had begun. */
+  begun(play: number): boolean;
+}
+
+/** What an earlier run came to with a task. */
+export type Recorded =
+  | { readonly kind: "done"; readonly result: Result }
+  /** The task restarted the host, and its end was never told. It began at this time, in milliseconds since the epoch. */
+  | { readonly kind: "restarted"; readonly begunAt: number };

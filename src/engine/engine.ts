@@ -1,0 +1,136 @@
+import { type SerializedError, serializeError } from "../core/errors.ts";
+import type { TargetEvent } from "../core/events.ts";
+import type { Vars } from "../core/json.ts";
+import { type Playbook, type PlayDefinition, waitsBetween } from "../core/playbook.ts";
+
+import type { Job } from "../core/protocol.ts";
+import { EMPTY_TALLY, type Tally } from "../core/result.ts";
+import { hostVariables } from "./context.ts";
+import type { Effects, HostView } from "./effects.ts";
+import { Ledger } from "./ledger.ts";
+import { runPlay } from "./play.ts";
+import { declareRoles, type RoleRun } from "./role.ts";
+import { type PlayOnHost, Turns } from "./turn.ts";
+
+/** How a Job ended. */
+export interface JobEnd {
+  readonly tally: Tally;
+  readonly cancelled: boolean;
+  /** Whether a task failed and was not ignored. */
+  readonly failed: boolean;
+  /** The reason of an early end that no task's failure gives. */
+  readonly error?: SerializedError;
+}
+
+/** Carry out a Job: its plays in order, each play's roles in order, each role's tasks in order. Never throws. */
+export async function runJob(playbook: Playbook, job: Job, effects: Effects): Promise<JobEnd> {
+  const ledger = new Ledger(effects);
+  try {
+    return await runPlays(playbook, job, effects, ledger);
+  } catch (thrown) {
+    const cancelled = effects.cancel.aborted;
+    return { tally: ledger.tally, cancelled, failed: true, error: serializeError(thrown) };
+  }
+}
+
+async function runPlays(playbook: Playbook, job: Job, effects: Effects, ledger: Ledger): Promise<JobEnd> {
+  const { cancel, state } = effects;
+  const turns = new Turns(job, effects, ledger);
+  /** Plays of one user share their view, and what was rendered for it. */
+  const scopes = new Map<HostView, Vars>();
+  const onHost = async (play: PlayDefinition, index: number): Promise<PlayOnHost> => {
+    const view = await effects.view(index);
+    const hostVars = scopes.get(view) ?? hostVariables(job, view.facts, effects.renderVar);
+    scopes.set(view, hostVars);
+    return { play, index, view, hostVars };
+  };
+  const indexes = job.plays.filter((index) => playbook.plays[index] !== undefined);
+  let cancelled = false;
+  let failed = false;
+  let error: SerializedError | undefined;
+  const notBegun: PlayDefinition[] = [];
+  for (const [position, index] of indexes.entries()) {
+    const play = playbook.plays[index]!;
+    let begun: { readonly at: PlayOnHost; readonly roles: readonly RoleRun[] } | undefined;
+    if (!failed && !cancelled) {
+      try {
+        const at = await onHost(play, index);
+        begun = { at, roles: await declare(at, job, effects, ledger) };
+      } catch (thrown) {
+        error = serializeError(thrown);
+        failed = true;
+      }
+    }
+    if (begun === undefined) {
+      notBegun.push(play);
+      continue;
+    }
+    const { at, roles } = begun;
+    const total = ledger.total(roles.reduce((sum, role) => sum + role.waiting, 0));
+    ledger.emit({ type: "play:start", index, play: play.name, total });
+    const end = await runPlay(roles, {
+      perform: (role, task) => turns.take(at, role, task),
+      planned: (waiting) => ledger.plan(waiting),
+      cancel,
+      log: (level, text) => ledger.log(level, text),
+      leftOver: state.leftovers?.load(play.name) ?? [],
+    });
+    state.leftovers?.save(play.name, end.pending);
+    ledger.count("notExecuted", end.notExecuted);
+    cancelled = cancel.aborted || turns.isOrphaned;
+    failed = end.failed;
+    ledger.emit({ type: "play:end", index, play: play.name, failed });
+    const next = indexes[position + 1];
+    if (next === undefined) continue;
+    // The run went on behind this barrier before the restart: nobody will say so again.
+    if (ledger.isRetracing && state.earlier?.begun(next) === true) continue;
+    ledger.stopRetracing();
+    const waits = waitsBetween(play, playbook.plays[next]!) && job.options.barriers;
+    if (waits && !failed && !cancelled) cancelled = !(await effects.waitForOthers(index)) || cancel.aborted;
+  }
+  countNotBegun(notBegun, ledger);
+  return { tally: ledger.tally, cancelled, failed, ...(error === undefined ? {} : { error }) };
+}
+
+function declare(
+  { play, hostVars, view: { facts, systemOf } }: PlayOnHost,
+  job: Job,
+  { cancel }: Effects,
+  ledger: Ledger,
+): Promise<readonly RoleRun[]> {
+  const log = (text: string): void => ledger.log("info", text);
+  return declareRoles({ play, job, hostVars, facts, systemOf, cancel, log });
+}
+
+/** Count the tasks of plays that are not begun. Nothing of them is executed, their roles' code included. */
+function countNotBegun(plays: readonly PlayDefinition[], ledger: Ledger): void {
+  const many = plays.reduce((sum, play) => sum + estimateTasks(play), 0);
+  if (many === 0) return;
+  ledger.count("notExecuted", many);
+  const names = plays.map(({ name }) => `"${name}"`).join(", ");
+  ledger.log(
+    "info",
+    `not begun: ${names}; how many tasks that leaves not executed is estimated from the code: ${many}`,
+  );
+}
+
+/** Estimate the number of a play's tasks by the text of its roles; loops, conditions and tags do not count. */
+function estimateTasks({ roles }: PlayDefinition): number {
+  return roles.reduce((sum, { role }) => sum + countCalls(String(role.tasks)), 0);
+}
+
+function countCalls(text: string): number {
+  // Where the bundle has another `task` above, the role calls it by another name: `{ task: task2 }`.
+  const name = /^[^{]*\{[^}]*?\btask\s*:\s*([\w$]+)/.exec(text)?.[1] ?? "task";
+  return text.split(new RegExp(`(?<![\\w$])${name.replaceAll("$", "\\$")}\\s*\\(`)).length - 1;
+}
+
+/** The event that ends a stream whose run could not be carried out. */
+export function byeForError(thrown: unknown, elapsedMs: number): Extract<TargetEvent, { type: "bye" }> {
+  return {
+    type: "bye",
+    tally: EMPTY_TALLY,
+    elapsedMs: Math.round(elapsedMs * 100) / 100,
+    error: serializeError(thrown),
+  };
+}

@@ -1,0 +1,104 @@
+import { type AssetStore, PLAYBOOK_ROLE, searchAsset, searchTree } from "../core/asset.ts";
+import type { Vars } from "../core/json.ts";
+import { bytesToText } from "../core/lossless-text.ts";
+import type { FileType, ReadSystem } from "../core/system.ts";
+import type { createTemplates, TemplateLoader, Templates } from "../template/index.ts";
+import type { RenderVar } from "../vars/scope.ts";
+import type { Render } from "./effects.ts";
+import { mayTakeLong, RENDER_MS, renderWithin } from "./limits.ts";
+
+/** Renders templates: loads the template engine with the first one, and keeps what it compiled. */
+export interface Renderer {
+  readonly render: Render;
+  readonly renderVar: RenderVar;
+}
+
+/** How a Renderer works. */
+export interface RendererOptions {
+  /** What `lookup("env")` finds. Default: the environment of this process. */
+  readonly env?: NodeJS.ProcessEnv;
+  /** How long each template may take. */
+  readonly limitMs?: number;
+  /** What tests of paths see. Default: this machine. */
+  readonly look?: HostLook;
+}
+
+/** Make a Renderer over roles' assets. */
+export function createRenderer(
+  assets: AssetStore,
+  loadEngine: () => typeof createTemplates,
+  { env = process.env, limitMs = RENDER_MS, look }: RendererOptions = {},
+): Renderer {
+  const byRole = new Map<string, Templates>();
+  const templatesOf = (role: string): Templates => {
+    let templates = byRole.get(role);
+    if (templates === undefined) {
+      const loader: TemplateLoader = {
+        // Bytes that are not UTF-8 come out as they went in.
+        read: (name, kind = "templates") => {
+          const asset = searchAsset(assets, role, kind, name);
+          return asset === null ? null : bytesToText(asset.read());
+        },
+        list: (name) => searchTree(assets, role, "files", name) ?? [],
+      };
+      templates = loadEngine()({ loader, env, ...(look === undefined ? {} : { look }) });
+      byRole.set(role, templates);
+    }
+    return templates;
+  };
+  return {
+    render: (role, src, vars, style) =>
+      renderWithin(limitMs, `the template ${src}`, () => templatesOf(role).render(src, vars, style)),
+    renderVar: (text, scope, origin) => {
+      const render = () => templatesOf(roleOf(scope.vars)).renderValue(text, scope, origin);
+      return mayTakeLong(text) ? renderWithin(limitMs, `the var "${origin.name}"`, render) : render();
+    },
+  };
+}
+
+/** The role whose files and templates a var means: the role of the task that asks for the var. */
+function roleOf({ role_path: path }: Vars): string {
+  return typeof path === "string" ? path : PLAYBOOK_ROLE;
+}
+
+/** The type of the file at a path of the host being worked on, links followed or not; null: nothing is there. */
+export type HostLook = (path: string, follow: boolean) => FileType | null;
+
+/** Thrown by a template that needs to know of a path nobody has looked at yet. */
+class NeedsLook extends Error {
+  override readonly name = "NeedsLook";
+  readonly look: () => Promise<void>;
+  constructor(path: string, look: () => Promise<void>) {
+    super(`what is at ${path} of the host is known only once it has been asked`);
+    this.look = look;
+  }
+}
+
+/** Look at a host over a connection for templates, which cannot wait; `forget` between tasks. */
+export function createHostLook(system: ReadSystem): { readonly look: HostLook; forget(): void } {
+  const seen = new Map<string, FileType | null>();
+  return {
+    look: (path, follow) => {
+      const key = `${follow}${path}`;
+      const type = seen.get(key);
+      if (type !== undefined) return type;
+      throw new NeedsLook(path, async () => {
+        const stat = await (follow ? system.stat(path) : system.lstat(path));
+        seen.set(key, stat?.type ?? null);
+      });
+    },
+    forget: () => seen.clear(),
+  };
+}
+
+/** Do work that renders templates or vars, and begin it anew after each path it needs to know of. */
+export async function whenLooked<T>(work: () => T | Promise<T>): Promise<T> {
+  for (;;) {
+    try {
+      return await work();
+    } catch (thrown) {
+      if (!(thrown instanceof NeedsLook)) throw thrown;
+      await thrown.look();
+    }
+  }
+}

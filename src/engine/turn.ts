@@ -1,0 +1,224 @@
+import { isDeepStrictEqual } from "node:util";
+import { createMemo, type Memo } from "../core/action.ts";
+import { VolleyError } from "../core/errors.ts";
+import type { AskedTask, DelegatedTask, TaskRef } from "../core/events.ts";
+import type { Vars } from "../core/json.ts";
+
+import { restoreVars } from "../core/plain-vars.ts";
+import type { PlayDefinition } from "../core/playbook.ts";
+import type { Job } from "../core/protocol.ts";
+import type { Result } from "../core/result.ts";
+import type { RoleContext, RoleUse } from "../core/role.ts";
+import { extendScope } from "../vars/scope.ts";
+import { createActionContext, roleVariables } from "./context.ts";
+import type { Done, Effects, HostView, Reply } from "./effects.ts";
+import type { Ledger } from "./ledger.ts";
+import { hideResult, maskOfJob, maskOutput, resultFrom, tellResult, toldFrom } from "./results.ts";
+import type { DeclaredTask, RoleRun } from "./role.ts";
+import { runTask } from "./task.ts";
+
+/** The play a task belongs to. */
+export interface PlayOnHost {
+  readonly play: PlayDefinition;
+  readonly index: number;
+  readonly view: HostView;
+  /** The vars every template of the play sees. */
+  readonly hostVars: Vars;
+}
+
+/** The turns of a run's tasks: each is taken as done, or run, and told. */
+export class Turns {
+  readonly #job: Job;
+  readonly #effects: Effects;
+  readonly #ledger: Ledger;
+  readonly #memo: Memo = createMemo();
+  /** How often each task that the controller is asked about had its turn, by play, role and name. */
+  readonly #asked = new Map<string, number>();
+  #isOrphaned = false;
+
+  constructor(job: Job, effects: Effects, ledger: Ledger) {
+    this.#job = job;
+    this.#effects = effects;
+    this.#ledger = ledger;
+  }
+
+  /** True once nobody was left to answer a question. */
+  get isOrphaned(): boolean {
+    return this.#isOrphaned;
+  }
+
+  /** Give a task its turn. Null: nobody is left to say whether this host does the task, so the run ends. */
+  async take(at: PlayOnHost, role: RoleRun, declared: DeclaredTask): Promise<Result | null> {
+    const { runOnce, delegateTo } = declared.options;
+    const ref: TaskRef = {
+      task: this.#ledger.nextTask,
+      play: at.play.name,
+      role: role.use.role.name,
+      name: declared.name,
+      action: declared.action,
+      ...(declared.handler ? { handler: true } : {}),
+    };
+    const { earlier } = this.#effects.state;
+    const taken = earlier?.take(ref);
+    const nth = runOnce === true || delegateTo !== undefined ? this.#nth(ref, at.index) : 0;
+    const asked: AskedTask = { ...ref, index: at.index, nth };
+    const reply = runOnce === true ? await this.#askOnce(asked) : DO;
+    if (reply.kind === "gone") return null;
+    this.#ledger.begin();
+    if (reply.kind === "done") return this.#takeOver(ref, declared, reply, taken !== undefined);
+    // Another host did the task in the earlier run; this run gave it to this host.
+    const recorded = taken?.kind === "done" && taken.result.from !== undefined ? undefined : taken;
+    if (recorded?.kind === "done") return this.#repeat(ref, declared, recorded.result);
+    this.#ledger.stopRetracing();
+    // An earlier life of the run told that the task which restarted the host had begun.
+    if (recorded === undefined || earlier?.sameRun !== true)
+      this.#ledger.emit({ type: "task:start", ...ref });
+    const restartedMs = recorded === undefined ? undefined : Math.max(0, Date.now() - recorded.begunAt);
+    return this.#run(at, role, declared, asked, restartedMs);
+  }
+
+  async #run(
+    { play, view, hostVars }: PlayOnHost,
+    { use, context }: RoleRun,
+    declared: DeclaredTask,
+    asked: AskedTask,
+    restartedMs: number | undefined,
+  ): Promise<Result> {
+    const { assets, render, cancel, kill, survivesRestart } = this.#effects;
+    const { index: _index, nth: _nth, ...ref } = asked;
+    const { task } = ref;
+    const { noLog = false, ignoreErrors = false, become } = declared.options;
+    const startedAt = performance.now() - (restartedMs ?? 0);
+    const output = maskOutput(maskOfJob(this.#job), (stream, text) =>
+      this.#ledger.emit({ type: "task:output", task, stream, text }),
+    );
+    // An action that was left behind when its time was up tells nothing any more.
+    let isOver = false;
+    const variables = roleVariables(hostVars, play.vars ?? {}, use, context.vars);
+    const result = await runTask(declared, {
+      system: view.systemOf(become ?? use.options.become),
+      check: this.#job.options.check,
+      roleCondition: roleCondition(use, context),
+      kill,
+      cancel,
+      restartedMs,
+      delegate: (item, attempt, limitMs) =>
+        this.#delegate({ ...asked, item, attempt, ...(limitMs < Infinity ? { limitMs } : {}) }),
+      context: (check, vars, signal) =>
+        createActionContext({
+          role: use.role.directory ?? use.role.name,
+          vars: extendScope(variables, restoreVars(vars)),
+          facts: context.facts,
+          check,
+          signal,
+          memo: this.#memo,
+          assets,
+          render,
+          output: (stream, text) => {
+            if (!noLog && !isOver) output.push(stream, text);
+          },
+          restart: survivesRestart
+            ? (timeoutMs) => {
+                if (!isOver) this.#restart(task, timeoutMs);
+              }
+            : undefined,
+        }),
+    });
+    isOver = true;
+    const ended: Result = result.state === "failed" && ignoreErrors ? { ...result, ignored: true } : result;
+    this.#ledger.count(ended.state);
+    output.end();
+    this.#tellEnd(ref, declared, ended, { elapsedMs: round(performance.now() - startedAt) });
+    return ended;
+  }
+
+  /** Tell the end of a task. Where the event does not tell all of it, keep the whole for code, here and on other hosts. */
+  #tellEnd(
+    ref: TaskRef,
+    { options: { noLog = false, runOnce = false } }: DeclaredTask,
+    ended: Result,
+    { elapsedMs, resumed }: { readonly elapsedMs: number; readonly resumed?: true },
+  ): void {
+    const shown = noLog ? hideResult(ended) : tellResult(ended, maskOfJob(this.#job), this.#job.options.diff);
+    const { diff: _diff, ...whole } = ended;
+    const { diff: _shown, ...told } = shown;
+    const partial = !isDeepStrictEqual(told, whole);
+    this.#effects.state.keep?.(ref, whole, partial);
+    if (partial && runOnce && this.#ask !== undefined) this.#ledger.share(ref.task, whole);
+    this.#ledger.emit({
+      type: "task:end",
+      ...ref,
+      result: resumed === undefined ? shown : { ...shown, resumed },
+      elapsedMs,
+      ...(partial ? { partial } : {}),
+    });
+  }
+
+  /** Take a task as done in an earlier life of the run, or in the run it resumes. */
+  #repeat(ref: TaskRef, declared: DeclaredTask, result: Result): Result {
+    this.#ledger.count(result.state);
+    const sameRun = this.#effects.state.earlier?.sameRun === true;
+    if (!sameRun) this.#ledger.emit({ type: "task:start", ...ref });
+    this.#tellEnd(ref, declared, result, { elapsedMs: 0, ...(sameRun ? {} : { resumed: true }) });
+    return result;
+  }
+
+  /** Take a task as done by another host. */
+  #takeOver(ref: TaskRef, { options }: DeclaredTask, done: Done, isRecorded: boolean): Result {
+    const { result } = done;
+    const ignored = result.state === "failed" && options.ignoreErrors === true ? { ignored: true } : {};
+    const ended = Object.assign(resultFrom(done), ignored);
+    // Not the result that code gets, which may hold secrets.
+    const told = toldFrom({ ...result, ...ignored });
+    this.#ledger.count(told.state);
+    if (!isRecorded) this.#ledger.stopRetracing();
+    this.#ledger.emit({ type: "task:start", ...ref });
+    this.#ledger.emit({ type: "task:end", ...ref, result: told, elapsedMs: 0 });
+    return ended;
+  }
+
+  /** Ask whether this host does a `runOnce` task; without a controller each host does. */
+  async #askOnce(asked: AskedTask): Promise<Reply> {
+    const reply = (await this.#ask?.({ kind: "once", ...asked })) ?? DO;
+    if (reply.kind === "gone") this.#isOrphaned = true;
+    return reply;
+  }
+
+  /** Have the controller perform an action. */
+  async #delegate(asked: DelegatedTask): Promise<Result> {
+    if (this.#ask === undefined)
+      throw new VolleyError("USAGE", "this is done on the controller, and a bundle that is carried has none");
+    const reply = await this.#ask({ kind: "delegate", ...asked });
+    if (reply.kind === "done") return reply.whole ?? reply.result;
+    this.#isOrphaned = true;
+    throw new VolleyError("CANCELLED", "the controller is gone that was to do this");
+  }
+
+  get #ask(): Effects["ask"] {
+    return this.#job.options.barriers ? this.#effects.ask : undefined;
+  }
+
+  #restart(task: number, timeoutMs: number): void {
+    this.#effects.state.sync?.();
+    this.#ledger.emit({ type: "restart", task, timeoutMs });
+  }
+
+  /** Count the tasks of the same play, role and name, from 1. */
+  #nth({ role, name }: TaskRef, index: number): number {
+    const key = JSON.stringify([index, role, name]);
+    const nth = (this.#asked.get(key) ?? 0) + 1;
+    this.#asked.set(key, nth);
+    return nth;
+  }
+}
+
+const DO: Reply = { kind: "do" };
+
+function roleCondition(use: RoleUse, context: RoleContext): (() => boolean | Promise<boolean>) | undefined {
+  const { when } = use.options;
+  return when === undefined ? undefined : () => (typeof when === "function" ? when(context) : when);
+}
+
+function round(milliseconds: number): number {
+  return Math.round(milliseconds * 100) / 100;
+}
