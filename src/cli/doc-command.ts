@@ -18,7 +18,7 @@ export function addDocCommand(program: Command): void {
       }
       const [{ documentAction, listActions }, { colorsWanted }] = await Promise.all([
         import("./reference.ts"),
-        import("../reporter/terminal-support.ts"),
+        import("../reporter/output.ts"),
       ]);
       const options = {
         color: colorsWanted(process.stdout, process.env),

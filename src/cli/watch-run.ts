@@ -71,6 +71,6 @@ export async function watchRun(
 /** Beside the events of `json`, which are standard output's, timing is told on standard error. */
 async function withTiming(reporter: Reporter, timing: boolean, kind: ReporterKind): Promise<Reporter> {
   if (!timing) return reporter;
-  const { addTiming } = await import("../reporter/timing/timing-reporter.ts");
+  const { addTiming } = await import("../reporter/timing/timing.ts");
   return addTiming(reporter, { stdout: kind === "json" ? process.stderr : process.stdout, env: process.env });
 }

@@ -4,7 +4,7 @@ import type {
   ComparedMethod,
   ComparedSlope,
   ComparePageData,
-} from "../reporter/html/compare-page-data.ts";
+} from "../reporter/html/compare-page.ts";
 import { type Comparison, conditionLabel, type Method, samplesOf } from "./comparison.ts";
 import type { ConditionResult, MethodResult, Results, SlopeResult } from "./results.ts";
 import { cacheSentence, methodNotes } from "./wording.ts";

@@ -1,21 +1,15 @@
 import type { ControllerEvent, Event, ReceivedEvent, Summary } from "../core/events.ts";
 import { formatTally } from "../core/result.ts";
-import { createOutputLines, type OutputLines } from "./output-lines.ts";
-import { createTextWriter } from "./output-stream.ts";
-import { createDetailsFold } from "./repeated-details.ts";
+import { createOutputLines, createTextWriter, type OutputLines } from "./output.ts";
 import type { Reporter } from "./reporter.ts";
 import { count, formatBytes, formatElapsed, uploadedText } from "./rows/amounts.ts";
-import { errorRows } from "./rows/error-rows.ts";
-import { paintRow } from "./rows/paint.ts";
-import { BOLD, DIM, line, type Row, type Style, segment } from "./rows/row.ts";
+import { errorRows, taskDetails, taskRow } from "./rows/details.ts";
+import { padText, textWidth } from "./rows/layout.ts";
+import { BOLD, DIM, line, paintRow, type Row, rowText, type Style, segment } from "./rows/row.ts";
 import { safeLine, safeLines } from "./rows/sanitize.ts";
-import { batchText, stopText } from "./rows/schedule-text.ts";
-import type { Symbols } from "./rows/symbols.ts";
-import { taskDetails, taskRow } from "./rows/task-rows.ts";
-import { padText, textWidth } from "./rows/width.ts";
-import { CHECK_MODE, cancelText, outcomeWording, resultWording } from "./rows/wording.ts";
-import { summaryRows } from "./summary/summary-rows.ts";
-import { countUnknownResults } from "./unknown-results.ts";
+import { CHECK_MODE, cancelText, outcomeWording, resultWording, type Symbols } from "./rows/wording.ts";
+import { foldHostNames } from "./summary/host-sets.ts";
+import { countUnknownResults, summaryRows } from "./summary/summary-rows.ts";
 
 const MAX_NAME_COLUMNS = 32;
 const STATE_COLUMNS = 9;
@@ -224,4 +218,45 @@ function buildText({ bytes, reused, elapsedMs }: EventOf<"run:build">): string {
 
 function isReceived(event: Event): event is Extract<Event, ReceivedEvent> {
   return "host" in event && !event.type.startsWith("host:");
+}
+
+/** Shorter details are repeated rather than referred to. */
+const MIN_FOLDED_ROWS = 3;
+const MAX_REMEMBERED = 500;
+
+/** What is told of a host, or that another has just been told the same of. */
+export type DetailsFold = (host: string, details: readonly Row[]) => readonly Row[];
+
+/** Starts remembering: a diff or an error that many hosts have in common is told once, then by the first host's name. */
+export function createDetailsFold(): DetailsFold {
+  const told = new Map<string, string>();
+  return (host, details) => {
+    if (details.length < MIN_FOLDED_ROWS) return details;
+    const key = details.map(rowText).join("\n");
+    const before = told.get(key);
+    if (before !== undefined)
+      return [line(`(${details.length} lines, the same as on ${safeLine(before)})`, DIM)];
+    if (told.size >= MAX_REMEMBERED) told.clear();
+    told.set(key, host);
+    return details;
+  };
+}
+
+/** `Deploy, batch 2 of 3: web[02-06]`, with the seed of a shuffled play. */
+export function batchText({
+  play,
+  batch,
+  batches,
+  hosts,
+  seed,
+}: Extract<ControllerEvent, { type: "play:batch" }>): string {
+  const title = batches === 1 ? safeLine(play) : `${safeLine(play)}, batch ${batch} of ${batches}`;
+  // Of a shuffled play the order is what is of interest.
+  const names = seed === undefined ? foldHostNames(hosts.map(safeLine)) : hosts.map(safeLine).join(" ");
+  return `${title}: ${names}${seed === undefined ? "" : ` (shuffled, seed ${safeLine(seed)})`}`;
+}
+
+/** Why the run ends early. */
+export function stopText({ reason }: Extract<ControllerEvent, { type: "play:stop" }>): string {
+  return `The run ends early: ${reason.message}`;
 }

@@ -1,6 +1,6 @@
 import type { Event, Summary } from "../core/events.ts";
-import { ASCII_SYMBOLS, UNICODE_SYMBOLS } from "./rows/symbols.ts";
-import { colorsWanted, type Environment, isWatched, unicodeWanted } from "./terminal-support.ts";
+import { colorsWanted, type Environment, isWatched, unicodeWanted } from "./output.ts";
+import { ASCII_SYMBOLS, UNICODE_SYMBOLS } from "./rows/wording.ts";
 
 /** Turns a run's events into what a person sees or a program reads. */
 export interface Reporter {

@@ -3,7 +3,7 @@ import { join } from "node:path";
 import { expect, test } from "vitest";
 import { PROTOCOL_VERSION } from "../../src/core/protocol.ts";
 import { createPlainReporter } from "../../src/reporter/plain.ts";
-import { UNICODE_SYMBOLS } from "../../src/reporter/rows/symbols.ts";
+import { UNICODE_SYMBOLS } from "../../src/reporter/rows/wording.ts";
 import { fleetStarter, follow, hostOf, ofType, type Ran, start } from "../e2e/lib/drive.ts";
 import { makeProject, type Project, playbookText, scratchDirectory } from "../e2e/lib/project.ts";
 import { FakeTerminal } from "../reporter/fixtures/fake-terminal.ts";

@@ -5,7 +5,7 @@ import { resultRows } from "../../src/cli/compare/table.ts";
 import { roundTrips } from "../../src/cli/compare-command.ts";
 import { resultsOf } from "../../src/compare/results.ts";
 import { rowText } from "../../src/reporter/rows/row.ts";
-import { ASCII_SYMBOLS } from "../../src/reporter/rows/symbols.ts";
+import { ASCII_SYMBOLS } from "../../src/reporter/rows/wording.ts";
 import { comparison, sample } from "../compare/lib/samples.ts";
 
 test("the options that were given are handed on, and no others", () => {

@@ -2,8 +2,8 @@ import { describe, expect, it } from "vitest";
 import { type FrameState, liveFrame } from "../../src/cli/transfer/live-frame.ts";
 import { createRateMeter, type HostProgress, remainingMs } from "../../src/cli/transfer/progress-model.ts";
 import type { TransferOutcome } from "../../src/fanout/transfer/result.ts";
-import { ASCII_SYMBOLS } from "../../src/reporter/rows/symbols.ts";
-import { textWidth } from "../../src/reporter/rows/width.ts";
+import { textWidth } from "../../src/reporter/rows/layout.ts";
+import { ASCII_SYMBOLS } from "../../src/reporter/rows/wording.ts";
 
 const MIB = 1 << 20;
 

@@ -2,7 +2,7 @@ import xterm from "@xterm/headless";
 import { expect, it, vi } from "vitest";
 import { createLivePrinter } from "../../src/cli/transfer/live-printer.ts";
 import type { TransferResult } from "../../src/fanout/transfer/result.ts";
-import { ASCII_SYMBOLS } from "../../src/reporter/rows/symbols.ts";
+import { ASCII_SYMBOLS } from "../../src/reporter/rows/wording.ts";
 import { PATIENT } from "../lib/patience.ts";
 
 const MIB = 1 << 20;

@@ -14,7 +14,7 @@ import { createRunModel } from "../../src/reporter/ink/model.ts";
 import { createJsonReporter } from "../../src/reporter/json.ts";
 import { createPlainReporter } from "../../src/reporter/plain.ts";
 import { rowText } from "../../src/reporter/rows/row.ts";
-import { ASCII_SYMBOLS, UNICODE_SYMBOLS } from "../../src/reporter/rows/symbols.ts";
+import { ASCII_SYMBOLS, UNICODE_SYMBOLS } from "../../src/reporter/rows/wording.ts";
 import { FUZZ_TIMEOUT_MS, fuzz } from "./lib/fuzz.ts";
 import { CONTROL, must, mustBeRefusal, mustEqual, orRefusal } from "./lib/judge.ts";
 import { type Material, mutate } from "./lib/mutate.ts";

@@ -14,7 +14,7 @@ import { readEarlier } from "../../src/controller/session/earlier.ts";
 import { HostRecord } from "../../src/controller/session/host-record.ts";
 import { foldSummary } from "../../src/core/summary.ts";
 import { createRunModel } from "../../src/reporter/ink/model.ts";
-import { UNICODE_SYMBOLS } from "../../src/reporter/rows/symbols.ts";
+import { UNICODE_SYMBOLS } from "../../src/reporter/rows/wording.ts";
 import { summaryRows } from "../../src/reporter/summary/summary-rows.ts";
 import { FUZZ_TIMEOUT_MS, fuzz } from "./lib/fuzz.ts";
 import { must, orRefusal } from "./lib/judge.ts";

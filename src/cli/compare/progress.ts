@@ -1,7 +1,7 @@
 import type { CompareProgress } from "../../compare/compare.ts";
 import { conditionLabel } from "../../compare/comparison.ts";
 import { formatElapsed } from "../../reporter/rows/amounts.ts";
-import { truncateText } from "../../reporter/rows/width.ts";
+import { truncateText } from "../../reporter/rows/layout.ts";
 
 /** Shows how far a comparison is. */
 export interface ProgressLine {

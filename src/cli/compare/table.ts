@@ -9,10 +9,10 @@ import {
   verdictSentence,
 } from "../../compare/wording.ts";
 import { count, formatBytes, formatElapsed } from "../../reporter/rows/amounts.ts";
-import { BOLD, cell, DIM, line, type Row, type Style } from "../../reporter/rows/row.ts";
+import { cell, textWidth, wrapRanges } from "../../reporter/rows/layout.ts";
+import { BOLD, DIM, line, type Row, type Style } from "../../reporter/rows/row.ts";
 import { safeLine } from "../../reporter/rows/sanitize.ts";
-import type { Symbols } from "../../reporter/rows/symbols.ts";
-import { textWidth, wrapRanges } from "../../reporter/rows/width.ts";
+import type { Symbols } from "../../reporter/rows/wording.ts";
 
 /** How results are laid out. */
 export interface TableLayout {

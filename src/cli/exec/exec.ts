@@ -9,9 +9,9 @@ import { type FanOutListener, fanOut } from "../../fanout/exec/fan-out.ts";
 import { type CommandInput, keepInput, openInputFile } from "../../fanout/exec/input.ts";
 import { type OutDirectory, openOutDirectory } from "../../fanout/exec/out-directory.ts";
 import { type RemoteCommand, startCommand } from "../../fanout/exec/remote-command.ts";
+import { colorsWanted, unicodeWanted } from "../../reporter/output.ts";
+import { ASCII_SYMBOLS, UNICODE_SYMBOLS } from "../../reporter/rows/wording.ts";
 
-import { ASCII_SYMBOLS, UNICODE_SYMBOLS } from "../../reporter/rows/symbols.ts";
-import { colorsWanted, unicodeWanted } from "../../reporter/terminal-support.ts";
 import { createSecretStore } from "../../secrets/store.ts";
 import type { ExecFlags, ExecWords } from "../exec-command.ts";
 import { readBecome } from "../fan-out-become.ts";

@@ -3,8 +3,8 @@ import { createFold, type FoldedHosts, type KeptOutput } from "../../fanout/exec
 
 import { formatNodeSet } from "../../inventory/node-set.ts";
 import { count } from "../../reporter/rows/amounts.ts";
-import { paintRow } from "../../reporter/rows/paint.ts";
-import { BOLD, DIM, line, type Row, segment } from "../../reporter/rows/row.ts";
+import { BOLD, DIM, line, paintRow, type Row, segment } from "../../reporter/rows/row.ts";
+
 import { headingRow } from "./heading.ts";
 import { createHostLines, type OutputLine, shownLine } from "./lines.ts";
 import { printStatus } from "./print-status.ts";
@@ -123,7 +123,7 @@ function createProgress({ stderr, hosts }: ExecPrinterOptions): {
 /** What a group's output has otherwise than the usual one; undefined when it is nothing, or one of them is too long to compare. */
 async function differences(usual: FoldedHosts, group: FoldedHosts): Promise<readonly Row[] | undefined> {
   // Only who asks for differences waits for what finds them.
-  const { diffRows } = await import("../../reporter/rows/diff-rows.ts");
+  const { diffRows } = await import("../../reporter/rows/details.ts");
   const rows: Row[] = [
     line(`--- ${formatNodeSet(usual.hosts)}`, { color: "red" }),
     line(`+++ ${formatNodeSet(group.hosts)}`, { color: "green" }),

@@ -1,6 +1,6 @@
+import { textWidth } from "../../reporter/rows/layout.ts";
 import { DIM, type Row, type Style, segment } from "../../reporter/rows/row.ts";
-import type { Symbols } from "../../reporter/rows/symbols.ts";
-import { textWidth } from "../../reporter/rows/width.ts";
+import type { Symbols } from "../../reporter/rows/wording.ts";
 
 /** A heading across the terminal: `── web[01-17] ── 18 hosts ───`. */
 export function headingRow(

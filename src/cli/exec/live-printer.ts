@@ -1,5 +1,5 @@
-import { paintRow } from "../../reporter/rows/paint.ts";
-import type { Color, Segment } from "../../reporter/rows/row.ts";
+import { type Color, paintRow, type Segment } from "../../reporter/rows/row.ts";
+
 import { createHostLines, type OutputLine, shownLine } from "./lines.ts";
 import { printStatus } from "./print-status.ts";
 import type { ExecPrinter, ExecPrinterOptions, PrinterStream } from "./printer.ts";
@@ -79,7 +79,7 @@ async function createNames({
   const limit = Math.floor(Math.max(stdout.columns ?? Number.POSITIVE_INFINITY, 30) / NAME_SHARE);
   const areSimple = longest <= limit && hosts.every((host) => /^[\x20-\x7e]*$/.test(host));
   // What measures text takes longer to load than most commands take.
-  const width = areSimple ? undefined : await import("../../reporter/rows/width.ts");
+  const width = areSimple ? undefined : await import("../../reporter/rows/layout.ts");
   const nameColumns =
     width === undefined ? longest : Math.min(limit, Math.max(...hosts.map(width.textWidth)));
   const places = new Map(hosts.map((host, index) => [host, index]));
@@ -104,7 +104,7 @@ async function createBreaker(
   streams: readonly PrinterStream[],
 ): Promise<(text: string, columns: number | undefined) => readonly string[]> {
   if (streams.every(({ columns }) => columns === undefined)) return (text) => [text];
-  const { textWidth, wrapRanges } = await import("../../reporter/rows/width.ts");
+  const { textWidth, wrapRanges } = await import("../../reporter/rows/layout.ts");
   return (text, columns) => {
     if (columns === undefined) return [text];
     const room = Math.max(MIN_TEXT_COLUMNS, columns);

@@ -1,8 +1,8 @@
 import { exitCodeOf, type HostResult } from "../../fanout/exec/exec-host.ts";
 import { count, formatElapsed } from "../../reporter/rows/amounts.ts";
-import { paintRow } from "../../reporter/rows/paint.ts";
-import type { Row } from "../../reporter/rows/row.ts";
-import type { Symbols } from "../../reporter/rows/symbols.ts";
+import { paintRow, type Row } from "../../reporter/rows/row.ts";
+
+import type { Symbols } from "../../reporter/rows/wording.ts";
 import type { ExecPrinterOptions } from "./printer.ts";
 import { OK, OUTCOME_ORDER } from "./status.ts";
 

@@ -1,7 +1,7 @@
 import type { HostResult } from "../../fanout/exec/exec-host.ts";
 import type { FanOutListener } from "../../fanout/exec/fan-out.ts";
-import { createTextWriter, type TextWriter } from "../../reporter/output-stream.ts";
-import type { Symbols } from "../../reporter/rows/symbols.ts";
+import { createTextWriter, type TextWriter } from "../../reporter/output.ts";
+import type { Symbols } from "../../reporter/rows/wording.ts";
 
 /** Shows what a fan-out prints. */
 export interface ExecPrinter {

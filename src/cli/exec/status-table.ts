@@ -1,9 +1,10 @@
 import type { HostResult } from "../../fanout/exec/exec-host.ts";
 import { foldNodeSet } from "../../inventory/node-set.ts";
+
+import { padText, textWidth, wrapRanges } from "../../reporter/rows/layout.ts";
 import { BOLD, DIM, type Row, segment } from "../../reporter/rows/row.ts";
 import { safeLine } from "../../reporter/rows/sanitize.ts";
-import type { Symbols } from "../../reporter/rows/symbols.ts";
-import { padText, textWidth, wrapRanges } from "../../reporter/rows/width.ts";
+import type { Symbols } from "../../reporter/rows/wording.ts";
 import { describeEnd, OUTCOME_ORDER, reasonOf, styleOf, symbolOf } from "./status.ts";
 
 const DEFAULT_COLUMNS = 100;

@@ -2,7 +2,7 @@ import { constants } from "node:os";
 import { describeSignal, type HostResult } from "../../fanout/exec/exec-host.ts";
 import type { Style } from "../../reporter/rows/row.ts";
 import { safeError } from "../../reporter/rows/sanitize.ts";
-import type { Symbols } from "../../reporter/rows/symbols.ts";
+import type { Symbols } from "../../reporter/rows/wording.ts";
 
 const FAILED: Style = { color: "red" };
 /** How what went well looks. */

@@ -3,8 +3,9 @@ import { openTransports } from "../../controller/prepare/transports.ts";
 import { VolleyError } from "../../core/errors.ts";
 import type { ColorDepth } from "../../fanout/shell/cells.ts";
 import { DEFAULT_ESCAPE, parseEscapeKey } from "../../fanout/shell/input.ts";
-import { textWidth } from "../../reporter/rows/width.ts";
-import { colorsWanted, unicodeWanted } from "../../reporter/terminal-support.ts";
+import { colorsWanted, unicodeWanted } from "../../reporter/output.ts";
+import { textWidth } from "../../reporter/rows/layout.ts";
+
 import { createSecretStore } from "../../secrets/store.ts";
 import { hostsToWorkOn } from "../exec/select.ts";
 import { readBecome } from "../fan-out-become.ts";

@@ -2,10 +2,10 @@ import type { NoHashes } from "../../fanout/transfer/remote-hash.ts";
 import type { FileAction, TransferOutcome, TransferResult } from "../../fanout/transfer/result.ts";
 import { foldNodeSet } from "../../inventory/node-set.ts";
 import { count, formatBytes, formatElapsed, formatRate } from "../../reporter/rows/amounts.ts";
+import { padText } from "../../reporter/rows/layout.ts";
 import { BOLD, DIM, type Row, type Style, segment } from "../../reporter/rows/row.ts";
 import { safeError } from "../../reporter/rows/sanitize.ts";
-import type { Symbols } from "../../reporter/rows/symbols.ts";
-import { padText } from "../../reporter/rows/width.ts";
+import type { Symbols } from "../../reporter/rows/wording.ts";
 import type { TransferShown } from "./printer.ts";
 
 const ORDER: readonly TransferOutcome[] = ["failed", "unreachable", "lost", "cancelled", "ok"];

@@ -1,8 +1,9 @@
 import { formatBytes, formatClock } from "../../reporter/rows/amounts.ts";
-import { BOLD, DIM, type Row, segment, truncateRow } from "../../reporter/rows/row.ts";
+import { padText, textWidth, truncateRow, truncateText } from "../../reporter/rows/layout.ts";
+import { BOLD, DIM, type Row, segment } from "../../reporter/rows/row.ts";
 import { safeLine } from "../../reporter/rows/sanitize.ts";
-import type { Symbols } from "../../reporter/rows/symbols.ts";
-import { padText, textWidth, truncateText } from "../../reporter/rows/width.ts";
+import type { Symbols } from "../../reporter/rows/wording.ts";
+
 import { signOf, styleOf } from "./end-table.ts";
 import { type HostProgress, type RateMeter, remainingMs } from "./progress-model.ts";
 

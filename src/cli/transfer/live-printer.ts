@@ -1,5 +1,5 @@
-import { paintRow } from "../../reporter/rows/paint.ts";
-import { type Row, segment } from "../../reporter/rows/row.ts";
+import { paintRow, type Row, segment } from "../../reporter/rows/row.ts";
+
 import { safeLine } from "../../reporter/rows/sanitize.ts";
 import { endRows, reasonOf, signOf, styleOf } from "./end-table.ts";
 import { type FrameState, liveFrame } from "./live-frame.ts";

@@ -1,9 +1,8 @@
 import type { FileEvent, TransferResult } from "../../fanout/transfer/result.ts";
 import { count, formatBytes, formatElapsed, formatRate } from "../../reporter/rows/amounts.ts";
-import { paintRow } from "../../reporter/rows/paint.ts";
-import { DIM, type Row, segment } from "../../reporter/rows/row.ts";
+import { padText, textWidth } from "../../reporter/rows/layout.ts";
+import { DIM, paintRow, type Row, segment } from "../../reporter/rows/row.ts";
 import { safeLine } from "../../reporter/rows/sanitize.ts";
-import { padText, textWidth } from "../../reporter/rows/width.ts";
 import { endRows, reasonOf, signOf, styleOf } from "./end-table.ts";
 import type { TransferPrinter, TransferPrinterOptions } from "./printer.ts";
 

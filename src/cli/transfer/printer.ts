@@ -1,6 +1,6 @@
 import type { TransferListener, TransferResult } from "../../fanout/transfer/result.ts";
-import { ASCII_SYMBOLS, type Symbols, UNICODE_SYMBOLS } from "../../reporter/rows/symbols.ts";
-import { colorsWanted, isWatched, unicodeWanted } from "../../reporter/terminal-support.ts";
+import { colorsWanted, isWatched, unicodeWanted } from "../../reporter/output.ts";
+import { ASCII_SYMBOLS, type Symbols, UNICODE_SYMBOLS } from "../../reporter/rows/wording.ts";
 import { createPacedWriter, type PacedWriter } from "../exec/printer.ts";
 import type { TransferFlags } from "./options.ts";
 

@@ -1,13 +1,15 @@
-import type { Event, HostSummary, Outcome, Summary } from "../../core/events.ts";
+import { createHash } from "node:crypto";
+import type { Event, HostEnd, HostSummary, Outcome, Phase, Summary } from "../../core/events.ts";
+import type { Diff, ItemResult, Result } from "../../core/result.ts";
 import { foldSummary } from "../../core/summary.ts";
+import { batchText, stopText } from "../plain.ts";
+import { formatElapsed } from "../rows/amounts.ts";
+import { taskTitle } from "../rows/wording.ts";
 import { type FailureGroup, groupFailures } from "../summary/failure-groups.ts";
-import { foldTaskTimes, type TaskTimes } from "../timing/task-times.ts";
-import { foldNotes, type Note } from "./notes.ts";
-import { type ChangeGroup, type FailureDetails, foldTaskDetails } from "./task-details.ts";
-import { foldTimeline, type Segment } from "./timeline.ts";
+import { foldTaskTimes, type TaskTimes } from "../timing/times.ts";
 
 /** How far a run has come: its log ends with it, or it is still written, or its controller was ended. */
-export type RunState = "ended" | "going on" | "cut off";
+type RunState = "ended" | "going on" | "cut off";
 
 /** How a host's part ended; `open` when the log does not say. */
 export type ReportOutcome = Outcome | "open";
@@ -95,4 +97,292 @@ export function foldReport(events: readonly Event[], goingOn = false): ReportDat
     changes: details.changes(),
     notes: notes.notes(),
   };
+}
+
+/** What a host was at: a phase, or working on without a connection. */
+export type TimelinePhase = Phase | "away";
+
+/** A stretch of a host's time; milliseconds since the run's first event. */
+export interface Segment {
+  readonly phase: TimelinePhase;
+  readonly fromMs: number;
+  readonly toMs: number;
+}
+
+/** Folds events into when each host was at what. */
+interface TimelineFold {
+  add(event: Event): void;
+  /** The segments of a host; the last one of a host that has not ended lasts until now. */
+  segmentsOf(host: string): readonly Segment[];
+}
+
+interface HostLine {
+  readonly segments: Segment[];
+  at: TimelinePhase | undefined;
+  sinceMs: number;
+}
+
+/** Starts a fold. */
+function foldTimeline(): TimelineFold {
+  const lines = new Map<string, HostLine>();
+  let firstMs: number | undefined;
+  let lastMs = 0;
+
+  const close = (line: HostLine, atMs: number): void => {
+    if (line.at !== undefined && atMs > line.sinceMs)
+      line.segments.push({ phase: line.at, fromMs: line.sinceMs, toMs: atMs });
+  };
+  const enter = (line: HostLine, phase: TimelinePhase | undefined): void => {
+    if (line.at === phase) return;
+    close(line, lastMs);
+    line.at = phase;
+    line.sinceMs = lastMs;
+  };
+
+  return {
+    add(event) {
+      firstMs ??= event.time;
+      lastMs = event.time - firstMs;
+      if (!("host" in event)) return;
+      let line = lines.get(event.host);
+      if (line === undefined) {
+        line = { segments: [], at: undefined, sinceMs: 0 };
+        lines.set(event.host, line);
+      }
+      // Until the first bytes are sent nobody knows that looking for the bundle is part of sending it.
+      if (event.type === "host:upload" && line.at === "start") line.at = "upload";
+      const next = phaseAfter(event, line.at);
+      if (next !== "same") enter(line, next);
+      // What looked like waiting for others was the end.
+      if (event.type === "bye") relabelWait(line);
+      if (event.type === "host:end") splitConnect(line.segments, event);
+    },
+    segmentsOf(host) {
+      const line = lines.get(host);
+      if (line === undefined) return [];
+      const open: HostLine = { ...line, segments: [...line.segments] };
+      close(open, lastMs);
+      return open.segments;
+    },
+  };
+}
+
+function phaseAfter(
+  event: Extract<Event, { host: string }>,
+  at: TimelinePhase | undefined,
+): TimelinePhase | undefined | "same" {
+  switch (event.type) {
+    case "host:connect":
+      return "connect";
+    case "host:connected":
+    case "host:cached":
+      return "start";
+    case "host:upload":
+      return event.bytes >= event.totalBytes ? "start" : "upload";
+    case "host:start":
+      return "facts";
+    case "facts":
+    case "play:start":
+    case "task:start":
+      return "tasks";
+    case "host:back":
+      return "tasks";
+    case "play:end":
+      return "wait";
+    case "host:lost":
+      return "away";
+    case "bye":
+      return at === "away" ? "same" : "collect";
+    case "host:end":
+      return undefined;
+    default:
+      return "same";
+  }
+}
+
+function relabelWait({ segments }: HostLine): void {
+  const last = segments.at(-1);
+  if (last?.phase === "wait") segments[segments.length - 1] = { ...last, phase: "collect" };
+}
+
+/** Where connecting ended and logging in began is told only when all is over. */
+function splitConnect(segments: Segment[], { phases }: HostEnd): void {
+  const index = segments.findIndex(({ phase }) => phase === "connect");
+  const segment = segments[index];
+  const { connect, authenticate } = phases;
+  if (segment === undefined || connect === undefined || authenticate === undefined) return;
+  const both = connect + authenticate;
+  if (both <= 0) return;
+  const middleMs = segment.fromMs + (segment.toMs - segment.fromMs) * (connect / both);
+  segments.splice(
+    index,
+    1,
+    { ...segment, toMs: middleMs },
+    { phase: "authenticate", fromMs: middleMs, toMs: segment.toMs },
+  );
+}
+
+/** What a task that failed left behind on one host. */
+export interface FailureDetails {
+  /** The end of what it printed. */
+  readonly output: string;
+  /** How much came before that, in characters. */
+  readonly cutCharacters: number;
+  readonly diff: readonly Diff[];
+  readonly items: readonly ItemResult[];
+  readonly elapsedMs: number;
+  readonly ignored: boolean;
+}
+
+/** What one task changed, in the same way on these hosts. */
+export interface ChangeGroup {
+  readonly title: string;
+  readonly action: string;
+  readonly play: string;
+  readonly hosts: readonly string[];
+  readonly diff: readonly Diff[];
+}
+
+/** Folds events into what is told of tasks beyond counts and times. */
+interface TaskDetailsFold {
+  add(event: Event): void;
+  failureOf(host: string, title: string): FailureDetails | undefined;
+  /** Changes that carry a diff, in the order they were first made. */
+  changes(): readonly ChangeGroup[];
+}
+
+const MAX_OUTPUT_CHARACTERS = 16_384;
+/** A playbook that writes a different file on each of many hosts has as many diffs: beyond these they are not kept. */
+const MAX_CHANGE_GROUPS = 1_000;
+
+interface Output {
+  text: string;
+  cutCharacters: number;
+}
+
+/** Starts a fold. */
+function foldTaskDetails(): TaskDetailsFold {
+  const outputs = new Map<string, Output>();
+  const failures = new Map<string, FailureDetails>();
+  const changes = new Map<string, ChangeGroup & { readonly hosts: string[] }>();
+
+  const addChange = (event: Extract<Event, { type: "task:end" }>, diff: readonly Diff[]): void => {
+    const { host, play, action } = event;
+    const title = taskTitle(event);
+    const key = createHash("sha256")
+      .update(JSON.stringify([play, title, action, diff]))
+      .digest("base64");
+    const group = changes.get(key);
+    if (group !== undefined) group.hosts.push(host);
+    else if (changes.size < MAX_CHANGE_GROUPS) changes.set(key, { title, action, play, hosts: [host], diff });
+  };
+
+  return {
+    add(event) {
+      switch (event.type) {
+        case "task:start":
+          outputs.delete(event.host);
+          return;
+        case "task:output": {
+          const output = outputs.get(event.host) ?? { text: "", cutCharacters: 0 };
+          const text = output.text + event.text;
+          const cut = Math.max(0, text.length - MAX_OUTPUT_CHARACTERS);
+          outputs.set(event.host, { text: text.slice(cut), cutCharacters: output.cutCharacters + cut });
+          return;
+        }
+        case "task:end": {
+          const { host, result, elapsedMs } = event;
+          if (result.state === "failed") {
+            const { text = "", cutCharacters = 0 } = outputs.get(host) ?? {};
+            failures.set(`${host}\0${taskTitle(event)}`, {
+              output: text === "" ? outputOf(result) : text,
+              cutCharacters,
+              diff: result.diff ?? [],
+              items: result.items ?? [],
+              elapsedMs,
+              ignored: result.ignored === true,
+            });
+          } else if (result.state === "changed" && result.diff !== undefined && result.diff.length > 0) {
+            addChange(event, result.diff);
+          }
+          outputs.delete(host);
+          return;
+        }
+        default:
+          return;
+      }
+    },
+    failureOf: (host, title) => failures.get(`${host}\0${title}`),
+    changes: () => [...changes.values()],
+  };
+}
+
+/** What processes printed, where it came with the Result rather than live. */
+function outputOf({ data }: Result): string {
+  if (typeof data !== "object" || data === null) return "";
+  const { stdout, stderr } = data as { readonly stdout?: unknown; readonly stderr?: unknown };
+  return [stdout, stderr]
+    .filter((text): text is string => typeof text === "string" && text !== "")
+    .join("\n")
+    .slice(-MAX_OUTPUT_CHARACTERS);
+}
+
+/** Something worth knowing that is no task's result; told once for all hosts that said it. */
+export interface Note {
+  readonly kind: "warning" | "connection" | "schedule" | "cancelled";
+  readonly text: string;
+  readonly hosts: readonly string[];
+  /** When it was first said; milliseconds since the run's first event. */
+  readonly atMs: number;
+}
+
+/** Folds events into notes. */
+interface NotesFold {
+  add(event: Event): void;
+  notes(): readonly Note[];
+}
+
+/** Starts a fold. */
+function foldNotes(): NotesFold {
+  const notes = new Map<string, Note & { readonly hosts: string[] }>();
+  let firstMs: number | undefined;
+  return {
+    add(event) {
+      firstMs ??= event.time;
+      const said = noteOf(event);
+      if (said === undefined) return;
+      const key = `${said.kind} ${said.text}`;
+      let note = notes.get(key);
+      if (note === undefined) {
+        note = { ...said, hosts: [], atMs: event.time - firstMs };
+        notes.set(key, note);
+      }
+      if ("host" in event && !note.hosts.includes(event.host)) note.hosts.push(event.host);
+    },
+    notes: () => [...notes.values()],
+  };
+}
+
+function noteOf(event: Event): Pick<Note, "kind" | "text"> | undefined {
+  switch (event.type) {
+    case "log":
+      return event.level === "warn" ? { kind: "warning", text: event.text } : undefined;
+    case "host:lost":
+      return { kind: "connection", text: `connection lost: ${event.reason}` };
+    case "host:back":
+      return { kind: "connection", text: `connected again after ${formatElapsed(event.awayMs)}` };
+    case "restart":
+      return { kind: "connection", text: "restarted, as a task asked" };
+    case "play:batch":
+      return { kind: "schedule", text: batchText(event) };
+    case "play:stop":
+      return { kind: "schedule", text: stopText(event) };
+    case "run:cancel":
+      return {
+        kind: "cancelled",
+        text: event.how === "clean" ? "somebody asked to stop cleanly" : "somebody asked to stop at once",
+      };
+    default:
+      return undefined;
+  }
 }

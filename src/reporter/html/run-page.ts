@@ -1,18 +1,46 @@
 import type { Event } from "../../core/events.ts";
-import { actionsSection } from "./actions-section.ts";
-import { changesSection } from "./changes-section.ts";
-import { failuresSection } from "./failures-section.ts";
-import { packHostDetails } from "./host-details.ts";
-import { hostsSection, shownHosts } from "./hosts-section.ts";
-import { type Html, html } from "./html.ts";
-import { notesSection } from "./notes-section.ts";
+import { TALLY_KEYS, type Tally, tallyTotal } from "../../core/result.ts";
+import { count, formatBytes, formatDuration, formatElapsed } from "../rows/amounts.ts";
+import { diffRows, errorRows } from "../rows/details.ts";
+import { line } from "../rows/row.ts";
+import { safeLine, safeLines } from "../rows/sanitize.ts";
+import { CHECK_MODE, taskTitle } from "../rows/wording.ts";
+import {
+  bySlowness,
+  PHASE_MEANINGS,
+  phaseTimes,
+  TASK_STATES,
+  type TaskState,
+  type TaskTimes,
+} from "../timing/times.ts";
+import { axis, spreadBar } from "./charts.ts";
+import { hostsSection, packHostDetails, shownHosts } from "./hosts-section.ts";
+import {
+  countCell,
+  elapsedCell,
+  type Html,
+  hostsBrief,
+  hostsText,
+  html,
+  isBrief,
+  outcomeBadge,
+  renderHtml,
+  rowsMarkup,
+  searchedNames,
+} from "./html.ts";
 import { type PageSection, renderPage } from "./page.ts";
-import { foldReport, type ReportData } from "./report-data.ts";
-import { summarySection } from "./summary-section.ts";
-import { timeSection } from "./time-section.ts";
+import {
+  type ChangeGroup,
+  type FailureDetails,
+  foldReport,
+  type Note,
+  type ReportData,
+  type ReportFailure,
+  type ReportOutcome,
+} from "./report-data.ts";
 
 /** What a run's page is told beside the events. */
-export interface RunPageOptions {
+interface RunPageOptions {
   /** Of a run whose log has no end: whether its controller works on it. Default false. */
   readonly goingOn?: boolean;
   /** What made the page: `volley 0.1.0`. */
@@ -62,4 +90,222 @@ export function renderRunPage(events: readonly Event[], options: RunPageOptions 
 function subtitleOf({ summary, startedAtMs }: ReportData): Html {
   const started = new Date(startedAtMs).toISOString();
   return html`run <code>${summary.run}</code>, begun <time datetime="${started}">${started.slice(0, 19).replace("T", " ")} UTC</time>`;
+}
+
+const OUTCOMES: readonly ReportOutcome[] = ["ok", "failed", "unreachable", "lost", "cancelled", "open"];
+const TALLY_WORDS: Readonly<Record<keyof Tally, string>> = {
+  unchanged: "unchanged",
+  changed: "changed",
+  skipped: "skipped",
+  failed: "failed",
+  notExecuted: "not executed",
+};
+
+/** What the run came to, over all hosts. */
+function summarySection(data: ReportData): Html {
+  const { summary, hosts, directHosts, elapsedMs, build, plays, concurrency } = data;
+  const uploads = hosts.filter(({ uploadedBytes }) => uploadedBytes > 0);
+  const uploadedBytes = uploads.reduce((sum, host) => sum + host.uploadedBytes, 0);
+  return html`${stateNote(data)}
+${summary.check && html`<p class="note"><b>${CHECK_MODE}.</b></p>`}
+<div class="tiles">
+<div><h3>${count(hosts.length, "host")}</h3><ul>${OUTCOMES.map((outcome) => {
+    const amount = hosts.filter((host) => host.outcome === outcome).length;
+    return amount > 0 && html`<li>${amount} ${outcomeBadge(outcome)}</li>`;
+  })}</ul></div>
+<div><h3>${grouped(tallyTotal(summary.tally))} ${tallyTotal(summary.tally) === 1 ? "action" : "actions"}</h3><ul>${TALLY_KEYS.map(
+    (key) =>
+      summary.tally[key] > 0 &&
+      html`<li>${grouped(summary.tally[key])} <span class="s ${key}">${TALLY_WORDS[key]}</span></li>`,
+  )}</ul></div>
+<div><h3>${formatElapsed(elapsedMs)}</h3><ul><li>${count(plays.length, "play")}</li>${
+    concurrency > 0 && html`<li>at most ${count(concurrency, "host")} at a time</li>`
+  }${directHosts > 0 && html`<li>${count(directHosts, "host")} directly, without a bundle</li>`}${data.state === "ended" && html`<li>exit code ${summary.exitCode}</li>`}</ul></div>
+${
+  build !== undefined &&
+  html`<div><h3>${formatBytes(build.bytes)} bundle</h3><ul><li>${
+    build.reused ? "unchanged since it was last built" : `built in ${formatElapsed(build.elapsedMs)}`
+  }</li><li>${
+    uploads.length === 0
+      ? "sent to no host"
+      : `sent to ${count(uploads.length, "host")}: ${formatBytes(uploadedBytes)}`
+  }</li></ul></div>`
+}
+</div>
+${
+  plays.length > 0 &&
+  html`<h3>Plays</h3><ol class="plays">${plays.map((play) => html`<li>${play.name} <span class="dim">on ${count(play.hosts.length, "host")}</span></li>`)}</ol>`
+}`;
+}
+
+function stateNote({ state, hosts }: ReportData): Html | undefined {
+  if (state === "ended") return undefined;
+  const open = hosts.filter(({ outcome }) => outcome === "open").length;
+  return html`<p class="note"><b>${
+    state === "going on" ? "This run is still going on." : "The log of this run was cut off before its end."
+  }</b> ${
+    open === 0 ? "All hosts had ended." : `Of ${count(open, "host")} no end is known.`
+  } What follows is as far as the log goes.</p>`;
+}
+
+/** `17,336` */
+function grouped(amount: number): string {
+  return amount.toLocaleString("en-US");
+}
+
+const MAX_GROUPS = 50;
+const MAX_OUTPUT_LINES = 200;
+const MAX_DIFF_ROWS = 200;
+const MAX_ITEMS = 20;
+/** With no more failures than these, nothing is folded away. */
+const OPEN_GROUPS = 3;
+
+/** What went wrong, each thing once with the hosts it went wrong on. */
+function failuresSection(failures: readonly ReportFailure[]): Html {
+  const shown = failures.slice(0, MAX_GROUPS);
+  const open = shown.length <= OPEN_GROUPS;
+  return html`${shown.map((failure) => failureArticle(failure, open))}
+${failures.length > shown.length && html`<p class="dim">${count(failures.length - shown.length, "rarer failure")} not shown: the run’s log has them.</p>`}`;
+}
+
+function failureArticle(failure: ReportFailure, open: boolean): Html {
+  const { hosts, outcome, task, error, details, identical } = failure;
+  return html`<article class="failure" data-names="${searchedNames(hosts)}">
+<h3>${outcomeBadge(outcome)} ${task ?? titleOf(failure)}</h3>
+<p>on ${hostsText(hosts)}${details !== undefined && ` after ${formatDuration(details.elapsedMs)}`}</p>
+${!identical && html`<p class="dim">As ${hosts[0]} says it; the others say the same of themselves:</p>`}
+${error !== undefined && rowsMarkup(errorRows(error), "text error")}
+${details !== undefined && itemsMarkup(details)}
+${outputMarkup(failure, open)}
+${details !== undefined && details.diff.length > 0 && html`<details${openness(open)}><summary>Difference</summary>${rowsMarkup(diffRows(details.diff, { maxRows: MAX_DIFF_ROWS }), "text diff")}</details>`}
+</article>
+`;
+}
+
+function titleOf({ outcome, started }: ReportFailure): string {
+  switch (outcome) {
+    case "failed":
+      return started
+        ? "The host’s part of the run ended early"
+        : "The host’s part of the run could not begin";
+    case "unreachable":
+      return "The host could not be reached";
+    case "lost":
+      return "The end of the host’s part of the run was not seen";
+    case "cancelled":
+      return "The host’s part of the run was stopped";
+  }
+}
+
+function outputMarkup({ details, output, hosts }: ReportFailure, open: boolean): Html | undefined {
+  const lines =
+    details === undefined || details.output === "" ? output.flatMap(safeLines) : safeLines(details.output);
+  if (lines.length === 0) return undefined;
+  const cut = (details?.cutCharacters ?? 0) > 0 || lines.length > MAX_OUTPUT_LINES;
+  const shown = lines.slice(-MAX_OUTPUT_LINES);
+  return html`<details${openness(open)}><summary>Output${hosts.length > 1 && ` on ${safeLine(hosts[0] ?? "")}`} (${
+    cut ? `the last ${shown.length} lines` : count(shown.length, "line")
+  })</summary>${rowsMarkup(shown.map((text) => line(text)))}</details>`;
+}
+
+function itemsMarkup({ items }: FailureDetails): Html | undefined {
+  const failed = items.filter(({ state }) => state === "failed");
+  if (failed.length === 0) return undefined;
+  return html`<ul class="items">${failed
+    .slice(0, MAX_ITEMS)
+    .map(
+      ({ label, error, message }) =>
+        html`<li>item <b>${label}</b>${(error?.message ?? message) !== undefined && `: ${error?.message ?? message}`}</li>`,
+    )}${failed.length > MAX_ITEMS && html`<li class="dim">${count(failed.length - MAX_ITEMS, "more item")}</li>`}</ul>`;
+}
+
+function openness(open: boolean): Html | undefined {
+  return open ? html` open` : undefined;
+}
+
+/** Where the time went: each phase over all hosts. */
+function timeSection({ hosts, build }: ReportData): Html {
+  const phases = phaseTimes(hosts);
+  const fullMs = Math.max(1, ...phases.map(({ elapsed }) => elapsed.max));
+  return html`<p>Each phase over all hosts that came to it. Hosts are worked on at the same time, so sums over hosts are more than the run took.</p>
+<div class="scroll" role="region" aria-label="Table of phases" tabindex="0">
+<table data-sortable>
+<caption class="vh">Phases, with minimum, median and maximum over hosts</caption>
+<thead><tr><th scope="col">Phase</th><th scope="col" class="n">Median</th><th scope="col" class="n">Min</th><th scope="col" class="n">Max</th><th scope="col" class="wide" data-sort="none"><span>Min, median, max</span>${axis(fullMs)}</th><th scope="col">Slowest host</th></tr></thead>
+<tbody>
+${
+  build !== undefined &&
+  html`<tr><th scope="row">build <span class="dim">${build.reused ? "reused: nothing had changed" : "once, on the controller"}</span></th>${elapsedCell(build.elapsedMs)}${elapsedCell(undefined)}${elapsedCell(undefined)}<td class="wide"></td><td class="none">–</td></tr>
+`
+}${phases.map(
+  ({ phase, elapsed, slowest }) =>
+    html`<tr><th scope="row">${phase} <span class="dim">${PHASE_MEANINGS[phase]}</span></th>${elapsedCell(elapsed.median)}${elapsedCell(elapsed.min)}${elapsedCell(elapsed.max)}<td class="wide">${spreadBar(elapsed, fullMs)}</td><td>${slowest} <span class="dim">${formatDuration(elapsed.max)}</span></td></tr>
+`,
+)}</tbody></table></div>`;
+}
+
+/** Rows of the table; the tasks with the least total time are left out. */
+const MAX_TASKS = 400;
+
+/** Actions by time over all hosts, the slowest first. */
+function actionsSection(tasks: readonly TaskTimes[]): Html {
+  const shown = bySlowness(tasks).slice(0, MAX_TASKS);
+  const states = TASK_STATES.filter((state) => tasks.some((task) => (task.states[state] ?? 0) > 0));
+  const fullMs = Math.max(1, ...shown.map(({ elapsed }) => elapsed.max));
+  return html`<p>The total is over all hosts; hosts that skipped a task do not count towards its times.</p>
+<div class="scroll" role="region" aria-label="Table of actions" tabindex="0">
+<table class="actions" data-sortable data-found="action">
+<caption class="vh">Actions by total time, with how they ended and how long they took over hosts</caption>
+<thead><tr><th scope="col">Action</th><th scope="col" class="n" aria-sort="descending">Total</th><th scope="col" class="n">Median</th><th scope="col" class="n">Min</th><th scope="col" class="n">Max</th><th scope="col" class="wide" data-sort="none"><span>Min, median, max</span>${axis(fullMs)}</th><th scope="col">Slowest host</th>${states.map((state) => html`<th scope="col" class="n">${headingOf(state)}</th>`)}</tr></thead>
+<tbody>
+${shown.map((task) => actionRow(task, states, fullMs))}</tbody></table></div>
+${tasks.length > shown.length && html`<p class="dim">${count(tasks.length - shown.length, "faster action")} not shown.</p>`}`;
+}
+
+function actionRow(task: TaskTimes, states: readonly TaskState[], fullMs: number): Html {
+  const { elapsed, slowest } = task;
+  const none = elapsed.count === 0;
+  const ms = (value: number): number | undefined => (none ? undefined : value);
+  return html`<tr><th scope="row">${taskTitle(task)}${task.nth > 1 && ` (${task.nth})`} <span class="dim">${task.action}${task.handler && ", handler"}, ${task.play}</span></th>${elapsedCell(ms(elapsed.total))}${elapsedCell(ms(elapsed.median))}${elapsedCell(ms(elapsed.min))}${elapsedCell(ms(elapsed.max))}<td class="wide">${!none && spreadBar(elapsed, fullMs)}</td><td>${slowest ?? ""}</td>${states.map((state) => countCell(task.states[state] ?? 0, state))}</tr>
+`;
+}
+
+function headingOf(state: TaskState): string {
+  return `${state[0]?.toUpperCase()}${state.slice(1)}`;
+}
+
+/** Characters of markup all differences may take together. */
+const BUDGET = 200_000;
+const MAX_CHANGE_ROWS = 80;
+
+/** What was changed inside files and elsewhere, the same difference on many hosts told once. */
+function changesSection(changes: readonly ChangeGroup[]): Html {
+  const shown: Html[] = [];
+  let left = BUDGET;
+  for (const change of changes) {
+    const details = changeDetails(change);
+    left -= renderHtml(details).length;
+    if (left < 0) break;
+    shown.push(details);
+  }
+  return html`${shown}
+${changes.length > shown.length && html`<p class="dim">${count(changes.length - shown.length, "more difference")} not shown: the run’s log has them.</p>`}`;
+}
+
+function changeDetails({ title, action, hosts, diff }: ChangeGroup): Html {
+  return html`<details class="change" data-names="${searchedNames(hosts)}"><summary>${title} <span class="dim">${action}</span> on ${hostsBrief(hosts)}</summary>
+${!isBrief(hosts) && html`<p>${hostsText(hosts)}</p>`}${rowsMarkup(diffRows(diff, { maxRows: MAX_CHANGE_ROWS }), "text diff")}</details>
+`;
+}
+
+const MAX_NOTES = 200;
+
+/** Warnings, lost connections, batches: what is no task's result. */
+function notesSection(notes: readonly Note[]): Html {
+  return html`<ul class="notes">${notes.slice(0, MAX_NOTES).map(
+    ({ kind, text, hosts, atMs }) =>
+      html`<li data-names="${searchedNames(hosts)}"><span class="dim">${formatDuration(atMs)}</span> <b>${kind}</b> ${hosts.length > 0 && html`${hostsText(hosts)}: `}${text}</li>
+`,
+  )}</ul>
+${notes.length > MAX_NOTES && html`<p class="dim">${count(notes.length - MAX_NOTES, "more note")} not shown.</p>`}`;
 }

@@ -1,10 +1,11 @@
 import type { Tally } from "../../core/result.ts";
 import { formatClock } from "../rows/amounts.ts";
-import { cell, DIM, fitRow, line, type Row, type Segment, segment, spread } from "../rows/row.ts";
+import { cell, fitRow, spread, textWidth } from "../rows/layout.ts";
+import { DIM, line, type Row, type Segment, segment } from "../rows/row.ts";
 import { safeLine } from "../rows/sanitize.ts";
-import type { Symbols } from "../rows/symbols.ts";
-import { textWidth } from "../rows/width.ts";
-import { tallyColumns } from "../summary/table-rows.ts";
+import type { Symbols } from "../rows/wording.ts";
+
+import { tallyColumns } from "../summary/summary-rows.ts";
 import { headerRows, type Surface } from "./header.ts";
 import { hasFailed, listedHosts } from "./host-order.ts";
 import { hostWording, progressText, statusText } from "./host-status.ts";

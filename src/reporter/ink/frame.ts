@@ -1,4 +1,5 @@
-import { type Row, truncateRow } from "../rows/row.ts";
+import { truncateRow } from "../rows/layout.ts";
+import type { Row } from "../rows/row.ts";
 import { fleetScreen } from "./fleet-screen.ts";
 import type { Surface } from "./header.ts";
 import { helpScreen } from "./help-screen.ts";

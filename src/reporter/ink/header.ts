@@ -1,21 +1,12 @@
 import type { Outcome } from "../../core/events.ts";
 import { TALLY_KEYS } from "../../core/result.ts";
 import { formatClock } from "../rows/amounts.ts";
-import {
-  BOLD,
-  DIM,
-  type Row,
-  rowWidth,
-  type Segment,
-  type Style,
-  segment,
-  spread,
-  truncateRow,
-} from "../rows/row.ts";
+import { rowWidth, spread, truncateRow } from "../rows/layout.ts";
+import { BOLD, DIM, type Row, type Segment, type Style, segment } from "../rows/row.ts";
 import { safeLine } from "../rows/sanitize.ts";
-import type { Symbols } from "../rows/symbols.ts";
-import { CHECK_MODE, cancelText } from "../rows/wording.ts";
-import { tallyColumns } from "../summary/table-rows.ts";
+import { CHECK_MODE, cancelText, type Symbols } from "../rows/wording.ts";
+
+import { tallyColumns } from "../summary/summary-rows.ts";
 import { hasFailed } from "./host-order.ts";
 import { fleetTally, type HostPhase, type RunView } from "./model.ts";
 import type { ViewState } from "./view-state.ts";

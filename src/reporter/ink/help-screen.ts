@@ -1,5 +1,6 @@
-import { BOLD, DIM, line, type Row, segment, truncateRow } from "../rows/row.ts";
-import { padText } from "../rows/width.ts";
+import { padText, truncateRow } from "../rows/layout.ts";
+import { BOLD, DIM, line, type Row, segment } from "../rows/row.ts";
+
 import type { Surface } from "./header.ts";
 
 const KEY_COLUMNS = 19;

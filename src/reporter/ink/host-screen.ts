@@ -1,5 +1,6 @@
 import { formatClock } from "../rows/amounts.ts";
-import { BOLD, DIM, line, type Row, segment, spread, truncateRow } from "../rows/row.ts";
+import { spread, truncateRow } from "../rows/layout.ts";
+import { BOLD, DIM, line, type Row, segment } from "../rows/row.ts";
 import { safeLine } from "../rows/sanitize.ts";
 import { headerRows, type Surface } from "./header.ts";
 import { hostWording, progressText, statusText } from "./host-status.ts";

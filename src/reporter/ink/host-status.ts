@@ -1,8 +1,8 @@
 import { tallyTotal } from "../../core/result.ts";
 import { formatBytes, formatRate } from "../rows/amounts.ts";
 import { safeLine } from "../rows/sanitize.ts";
-import type { Symbols } from "../rows/symbols.ts";
-import { outcomeWording, taskTitle, type Wording } from "../rows/wording.ts";
+import { outcomeWording, type Symbols, taskTitle, type Wording } from "../rows/wording.ts";
+
 import type { HostView } from "./model.ts";
 
 /** The sign and word for what a host is doing, or how it ended. */

@@ -1,12 +1,12 @@
 import type { Event } from "../../core/events.ts";
-import { createTextWriter } from "../output-stream.ts";
+import { createTextWriter } from "../output.ts";
 import { createPlainReporter } from "../plain.ts";
 import type { Reporter, ReporterOptions } from "../reporter.ts";
-import { paintRow } from "../rows/paint.ts";
+import { paintRow } from "../rows/row.ts";
 import { safeLine } from "../rows/sanitize.ts";
-import type { Symbols } from "../rows/symbols.ts";
-import { summaryRows } from "../summary/summary-rows.ts";
-import { countUnknownResults } from "../unknown-results.ts";
+import type { Symbols } from "../rows/wording.ts";
+import { countUnknownResults, summaryRows } from "../summary/summary-rows.ts";
+
 import { openLiveView, sizeOf } from "./live-view.ts";
 
 /** What the UI needs beside what every reporter is given. */

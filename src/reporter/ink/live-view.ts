@@ -3,7 +3,7 @@ import { render } from "ink";
 import { createElement } from "react";
 import type { Event } from "../../core/events.ts";
 import type { Row } from "../rows/row.ts";
-import type { Symbols } from "../rows/symbols.ts";
+import type { Symbols } from "../rows/wording.ts";
 import { App, type ChangedRow, type FrameStore } from "./app.tsx";
 import { frame } from "./frame.ts";
 import type { Surface } from "./header.ts";

@@ -1,5 +1,6 @@
-import { type Row, rowText, rowWidth, segment } from "../rows/row.ts";
-import { wrapRanges } from "../rows/width.ts";
+import { rowWidth, wrapRanges } from "../rows/layout.ts";
+import { type Row, rowText, segment } from "../rows/row.ts";
+
 import type { HostLog, LogLine } from "./host-log.ts";
 import type { LogPosition } from "./view-state.ts";
 

@@ -1,12 +1,11 @@
 import type { Event } from "../../core/events.ts";
 import { formatTally } from "../../core/result.ts";
 import { formatElapsed, uploadedText } from "../rows/amounts.ts";
-import { errorRows } from "../rows/error-rows.ts";
+import { errorRows, taskDetails, taskRow } from "../rows/details.ts";
 import { BOLD, DIM, line, type Row, segment } from "../rows/row.ts";
 import { safeLine, safeLines } from "../rows/sanitize.ts";
-import type { Symbols } from "../rows/symbols.ts";
-import { taskDetails, taskRow } from "../rows/task-rows.ts";
-import { outcomeWording, resultWording, taskTitle } from "../rows/wording.ts";
+import { outcomeWording, resultWording, type Symbols, taskTitle } from "../rows/wording.ts";
+
 import type { HostState, RunKind } from "./model.ts";
 
 const INDENT = segment("    ");

@@ -1,8 +1,8 @@
 import type { SerializedError } from "../../core/errors.ts";
 import type { Event, Outcome, TaskRef } from "../../core/events.ts";
 import { addTallies, countState, EMPTY_TALLY, type Tally } from "../../core/result.ts";
-import { createOutputLines, type OutputLines } from "../output-lines.ts";
-import type { Symbols } from "../rows/symbols.ts";
+import { createOutputLines, type OutputLines } from "../output.ts";
+import type { Symbols } from "../rows/wording.ts";
 import { createHostLog, type HostLog } from "./host-log.ts";
 import { logRows } from "./log-rows.ts";
 

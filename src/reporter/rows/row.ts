@@ -1,5 +1,3 @@
-import { padText, textWidth, truncateText } from "./width.ts";
-
 /** The colours used: those of the terminal's own palette that are readable on dark and on light. */
 export type Color = "green" | "yellow" | "red" | "cyan" | "magenta";
 
@@ -41,57 +39,28 @@ export function rowText(row: Row): string {
   return row.map(({ text }) => text).join("");
 }
 
-/** How many columns a row takes. */
-export function rowWidth(row: Row): number {
-  return row.reduce((width, { text }) => width + textWidth(text), 0);
+const COLOR_CODES: Readonly<Record<Color, number>> = {
+  red: 31,
+  green: 32,
+  yellow: 33,
+  magenta: 35,
+  cyan: 36,
+};
+
+/** A row as text for a terminal; without `colors` it holds no escape sequence at all. */
+export function paintRow(row: Row, colors: boolean): string {
+  return row
+    .map(({ text, style }) => (colors && style !== undefined ? paint(text, style) : text))
+    .join("")
+    .trimEnd();
 }
 
-/** The row cut to `columns`, ending in `ellipsis` when something was cut. */
-export function truncateRow(row: Row, columns: number, ellipsis: string): Row {
-  if (rowWidth(row) <= columns) return row;
-  const kept: Segment[] = [];
-  let left = columns;
-  for (const [index, piece] of row.entries()) {
-    const width = textWidth(piece.text);
-    const rest = row.slice(index + 1);
-    const restIsEmpty = rest.every(({ text }) => text === "");
-    if (width < left || (width === left && restIsEmpty)) {
-      kept.push(piece);
-      left -= width;
-      continue;
-    }
-    kept.push({
-      ...piece,
-      text: truncateText(width <= left ? `${piece.text} ` : piece.text, left, ellipsis),
-    });
-    break;
-  }
-  return kept;
-}
-
-/** The row brought to exactly `columns`: cut, or filled with blanks that carry `style`. */
-export function fitRow(row: Row, columns: number, ellipsis: string, style?: Style): Row {
-  const cut = truncateRow(row, columns, ellipsis);
-  const missing = columns - rowWidth(cut);
-  return missing > 0 ? [...cut, segment(" ".repeat(missing), style)] : cut;
-}
-
-/** `left` and `right` at the two ends of a row of `columns`; the left one gives way. */
-export function spread(left: Row, right: Row, columns: number, ellipsis: string): Row {
-  const cutRight = truncateRow(right, columns, ellipsis);
-  const room = columns - rowWidth(cutRight);
-  if (room <= 1) return cutRight;
-  return [...fitRow(left, room - 1, ellipsis), segment(" "), ...cutRight];
-}
-
-/** A cell of a table: `text` cut or padded to `columns`. */
-export function cell(
-  text: string,
-  columns: number,
-  options: { style?: Style; right?: boolean; ellipsis: string },
-): Segment {
-  return segment(
-    padText(truncateText(text, columns, options.ellipsis), columns, options.right),
-    options.style,
-  );
+function paint(text: string, style: Style): string {
+  const codes = [
+    ...(style.bold === true ? [1] : []),
+    ...(style.dim === true ? [2] : []),
+    ...(style.inverse === true ? [7] : []),
+    ...(style.color === undefined ? [] : [COLOR_CODES[style.color]]),
+  ];
+  return codes.length === 0 || text === "" ? text : `\x1b[${codes.join(";")}m${text}\x1b[0m`;
 }

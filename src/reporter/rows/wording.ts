@@ -2,7 +2,6 @@ import type { Outcome, TaskRef } from "../../core/events.ts";
 import type { Result } from "../../core/result.ts";
 import type { Style } from "./row.ts";
 import { safeLine } from "./sanitize.ts";
-import type { Symbols } from "./symbols.ts";
 
 /** How something is named and shown: a word, a sign beside it, and a style for both. */
 export interface Wording {
@@ -60,3 +59,82 @@ export function cancelText(how: "clean" | "now"): string {
     ? "stopping cleanly: hosts finish the running action; press Ctrl-C again to stop now"
     : "stopping now";
 }
+
+/** The signs used beside colours, so that nothing is said by colour alone; each takes one column. */
+export interface Symbols {
+  readonly ok: string;
+  readonly changed: string;
+  readonly failed: string;
+  readonly skipped: string;
+  readonly unknown: string;
+  readonly ignored: string;
+  readonly running: string;
+  readonly waiting: string;
+  readonly paused: string;
+  readonly cancelled: string;
+  readonly none: string;
+  readonly pointer: string;
+  readonly bullet: string;
+  readonly gutter: string;
+  readonly barFull: string;
+  readonly barEmpty: string;
+  readonly rule: string;
+  /** Ends what was cut; one column, or two. */
+  readonly ellipsis: string;
+  readonly range: string;
+  readonly upDown: string;
+  readonly leftRight: string;
+  readonly spinner: readonly string[];
+}
+
+/** For terminals that show UTF-8. */
+export const UNICODE_SYMBOLS: Symbols = {
+  ok: "✔",
+  changed: "~",
+  failed: "✘",
+  skipped: "-",
+  unknown: "?",
+  ignored: "!",
+  running: "●",
+  waiting: "○",
+  paused: "◐",
+  cancelled: "⊘",
+  none: "·",
+  pointer: "❯",
+  bullet: "•",
+  gutter: "│",
+  barFull: "█",
+  barEmpty: "░",
+  rule: "─",
+  ellipsis: "…",
+  range: "–",
+  upDown: "↑↓",
+  leftRight: "←→",
+  spinner: ["⠋", "⠙", "⠹", "⠸", "⠼", "⠴", "⠦", "⠧", "⠇", "⠏"],
+};
+
+/** For all others. */
+export const ASCII_SYMBOLS: Symbols = {
+  ok: "=",
+  changed: "~",
+  failed: "x",
+  skipped: "-",
+  unknown: "?",
+  ignored: "!",
+  running: "*",
+  waiting: "o",
+  paused: "%",
+  cancelled: "#",
+  none: ".",
+  pointer: ">",
+  bullet: "-",
+  gutter: "|",
+  barFull: "#",
+  barEmpty: ".",
+  rule: "-",
+  ellipsis: "..",
+  range: "-",
+  upDown: "up/down",
+  leftRight: "left/right",
+  spinner: ["-", "\\", "|", "/"],
+};

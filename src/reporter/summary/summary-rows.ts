@@ -1,16 +1,16 @@
-import type { Summary } from "../../core/events.ts";
-import { formatTally } from "../../core/result.ts";
-import { count } from "../rows/amounts.ts";
-import { BOLD, line, type Row, segment } from "../rows/row.ts";
+import type { Event, HostSummary, Summary } from "../../core/events.ts";
+import { formatTally, TALLY_KEYS, type Tally } from "../../core/result.ts";
+import { count, formatElapsed } from "../rows/amounts.ts";
+import { errorRows, outputRows } from "../rows/details.ts";
+import { cell, textWidth, truncateRow } from "../rows/layout.ts";
+import { BOLD, DIM, line, type Row, type Segment, type Style, segment } from "../rows/row.ts";
 import { safeLine } from "../rows/sanitize.ts";
-import type { Symbols } from "../rows/symbols.ts";
-import { CHECK_MODE } from "../rows/wording.ts";
-import { groupFailures } from "./failure-groups.ts";
-import { failureRows } from "./failure-rows.ts";
-import { MAX_SINGLE_ROWS, outcomesText, tableRows } from "./table-rows.ts";
+import { CHECK_MODE, outcomeWording, type Symbols } from "../rows/wording.ts";
+import { type FailureGroup, groupFailures } from "./failure-groups.ts";
+import { foldHostNames } from "./host-sets.ts";
 
 /** What a printed summary needs to know beside the Summary. */
-export interface SummaryContext {
+interface SummaryContext {
   readonly columns: number;
   readonly symbols: Symbols;
   /** Results check mode could not know, per host; they are among the skipped. */
@@ -61,4 +61,191 @@ function unknownRows(unknown: ReadonlyMap<string, number>, symbols: Symbols): re
   if (total === 0) return [];
   const text = `${symbols.unknown} ${count(total, "result")} on ${count(unknown.size, "host")} cannot be known without running; counted as skipped`;
   return [line(text, { color: "magenta" })];
+}
+
+/** Up to this many hosts have a row each; more are folded by what they came to. */
+const MAX_SINGLE_ROWS = 20;
+
+const TITLES: Readonly<Record<keyof Tally, readonly [full: string, short: string]>> = {
+  unchanged: ["unchanged", "unch"],
+  changed: ["changed", "chg"],
+  skipped: ["skipped", "skip"],
+  failed: ["failed", "fail"],
+  notExecuted: ["not executed", "not run"],
+};
+const STYLES: Readonly<Record<keyof Tally, Style>> = {
+  unchanged: { color: "green" },
+  changed: { color: "yellow" },
+  skipped: { color: "cyan" },
+  failed: { color: "red", bold: true },
+  notExecuted: { color: "magenta" },
+};
+const OUTCOME_COLUMNS = 13;
+const MIN_NAME_COLUMNS = 12;
+const OUTCOME_ORDER = { ok: 0, cancelled: 1, lost: 2, unreachable: 3, failed: 4 } as const;
+
+interface TableLine {
+  readonly hosts: readonly HostSummary[];
+}
+
+/** The title of a tally's column and how wide it is. */
+export function tallyColumns(wide: boolean): readonly { key: keyof Tally; title: string; style: Style }[] {
+  return TALLY_KEYS.map((key) => ({ key, title: TITLES[key][wide ? 0 : 1], style: STYLES[key] }));
+}
+
+/** The table of hosts and counts; hosts that came to the same share a row when there are many, and the worst come last. */
+function tableRows(summary: Summary, columns: number, symbols: Symbols): readonly Row[] {
+  const fold = summary.hosts.length > MAX_SINGLE_ROWS;
+  const lines = tableLines(summary, fold);
+  const digits = String(summary.hosts.length).length;
+  const names = lines.map(({ hosts }) => {
+    const name = foldHostNames(hosts.map(({ host }) => safeLine(host)));
+    return fold ? `${String(hosts.length).padStart(digits)}  ${name}` : name;
+  });
+  const times = lines.map(({ hosts }) => elapsedRange(hosts, symbols));
+  const timeWidth = Math.max(4, ...times.map(textWidth));
+  const all = tallyColumns(columns >= 100).map((column) => ({
+    ...column,
+    width: Math.max(6, column.title.length + 2),
+  }));
+  const told = all.filter(({ key }) => lines.some(({ hosts: [host] }) => (host?.tally[key] ?? 0) > 0));
+  const widthOf = (counts: typeof all, time: number): number =>
+    MIN_NAME_COLUMNS + 2 + OUTCOME_COLUMNS + counts.reduce((sum, { width }) => sum + width, 0) + time;
+  // On a narrow terminal the counts that are 0 everywhere give way, then the times, then all counts.
+  const forms = [
+    { counts: all, time: timeWidth + 2 },
+    { counts: told, time: timeWidth + 2 },
+    { counts: told, time: 0 },
+  ];
+  const { counts, time } = forms.find((form) => widthOf(form.counts, form.time) <= columns) ?? {
+    counts: [],
+    time: 0,
+  };
+  const fixed = widthOf(counts, time) - MIN_NAME_COLUMNS;
+  const nameWidth = Math.min(
+    Math.max(5, ...names.map(textWidth)),
+    Math.max(MIN_NAME_COLUMNS, columns - fixed),
+  );
+  const { ellipsis } = symbols;
+  const titles: Row = [
+    cell(fold ? "hosts" : "host", nameWidth + 2, { ellipsis, style: BOLD }),
+    cell("outcome", OUTCOME_COLUMNS, { ellipsis, style: BOLD }),
+    ...counts.map(({ title, width }) => cell(title, width, { ellipsis, right: true, style: BOLD })),
+    ...(time === 0 ? [] : [cell("time", time, { ellipsis, right: true, style: BOLD })]),
+  ];
+  const rows = lines.map(({ hosts }, index): Row => {
+    const host = hosts[0] as HostSummary;
+    const { word, symbol, style } = outcomeWording(host.outcome, symbols);
+    return [
+      cell(names[index] ?? "", nameWidth, { ellipsis }),
+      segment("  "),
+      cell(`${symbol} ${word}`, OUTCOME_COLUMNS, { ellipsis, style }),
+      ...counts.map((column) => countCell(host.tally[column.key], column.width, column.style)),
+      ...(time === 0 ? [] : [cell(times[index] ?? "", time, { ellipsis, right: true, style: DIM })]),
+    ];
+  });
+  return [titles, ...rows].map((row) => truncateRow(row, columns, ellipsis));
+}
+
+function countCell(amount: number, width: number, style: Style): Segment {
+  return cell(String(amount), width, { right: true, ellipsis: "", style: amount === 0 ? DIM : style });
+}
+
+function tableLines(summary: Summary, fold: boolean): readonly TableLine[] {
+  const lines = new Map<string, HostSummary[]>();
+  for (const host of summary.hosts) {
+    const key = fold ? JSON.stringify([host.outcome, TALLY_KEYS.map((each) => host.tally[each])]) : host.host;
+    const same = lines.get(key);
+    if (same === undefined) lines.set(key, [host]);
+    else same.push(host);
+  }
+  return [...lines.values()]
+    .map((hosts) => ({ hosts }))
+    .sort((one, other) => rank(one) - rank(other) || (fold ? other.hosts.length - one.hosts.length : 0));
+}
+
+function rank({ hosts }: TableLine): number {
+  return OUTCOME_ORDER[hosts[0]?.outcome ?? "ok"];
+}
+
+function elapsedRange(hosts: readonly HostSummary[], symbols: Symbols): string {
+  const times = hosts.map(({ elapsedMs }) => elapsedMs);
+  const [least, most] = [formatElapsed(Math.min(...times)), formatElapsed(Math.max(...times))];
+  return least === most ? most : `${least}${symbols.range}${most}`;
+}
+
+/** `200 hosts: 195 ok, 3 failed, 2 unreachable`: outcomes that did not occur are left out. */
+function outcomesText(outcomes: Summary["outcomes"], hosts: number): string {
+  const parts = (["ok", "failed", "unreachable", "lost", "cancelled"] as const)
+    .filter((outcome) => outcomes[outcome] > 0)
+    .map((outcome) => `${outcomes[outcome]} ${outcome}`);
+  return `${count(hosts, "host")}${parts.length === 0 ? "" : `: ${parts.join(", ")}`}`;
+}
+
+const MAX_GROUPS = 25;
+const MAX_OUTPUT_LINES = 10;
+const INDENT = segment("    ");
+
+/** What went wrong, each thing once with the hosts it went wrong on. */
+function failureRows(groups: readonly FailureGroup[], symbols: Symbols): readonly Row[] {
+  const shown = groups.slice(-MAX_GROUPS);
+  return [
+    ...(groups.length > shown.length
+      ? [line(`(${count(groups.length - shown.length, "rarer failure")} not shown)`, DIM), line("")]
+      : []),
+    ...shown.flatMap((group, index) => [...(index === 0 ? [] : [line("")]), ...groupRows(group, symbols)]),
+  ];
+}
+
+function groupRows(group: FailureGroup, symbols: Symbols): readonly Row[] {
+  const { word, symbol, style } = outcomeWording(group.outcome, symbols);
+  const names = group.hosts.map(safeLine);
+  const title: Row = [
+    segment(`${symbol} `, style),
+    segment(foldHostNames(names), BOLD),
+    segment(names.length > 1 ? ` (${names.length} hosts)` : ""),
+    segment(` ${group.outcome === "cancelled" ? "" : `${word}: `}`, style),
+    segment(group.task ?? explanation(group)),
+  ];
+  const details = [
+    ...(group.error === undefined ? [] : errorRows(group.error)),
+    ...outputRows(group.output.slice(-MAX_OUTPUT_LINES), symbols.gutter),
+  ];
+  const note =
+    group.identical || details.length === 0
+      ? []
+      : [line(`on ${names[0]}; the others say the same of themselves:`, DIM)];
+  return [title, ...[...note, ...details].map((row): Row => [INDENT, ...row])];
+}
+
+function explanation({ outcome, hosts, started }: FailureGroup): string {
+  const [it, its, was] = hosts.length === 1 ? ["it", "its", "was"] : ["they", "their", "were"];
+  switch (outcome) {
+    case "unreachable":
+      return "no task was run there";
+    case "lost":
+      return `the end of ${its} run was not seen; what ${it} ${was} doing may have gone on`;
+    case "cancelled":
+      return `${was} cancelled ${started ? "before the end" : `before ${it} started`}`;
+    case "failed":
+      return "before or between tasks";
+  }
+}
+
+/** Counts, per host, the results that check mode could not know. */
+interface UnknownResults {
+  add(event: Event): void;
+  readonly counts: ReadonlyMap<string, number>;
+}
+
+/** Starts counting. */
+export function countUnknownResults(): UnknownResults {
+  const counts = new Map<string, number>();
+  return {
+    counts,
+    add(event) {
+      if (event.type !== "task:end" || event.result.unknown !== true) return;
+      counts.set(event.host, (counts.get(event.host) ?? 0) + 1);
+    },
+  };
 }

@@ -3,7 +3,7 @@ import { join } from "node:path";
 import { afterEach, expect, it } from "vitest";
 import { runFolded } from "../../../src/fanout/shell/fold-view.ts";
 import { createPane, type Pane } from "../../../src/fanout/shell/pane.ts";
-import { textWidth } from "../../../src/reporter/rows/width.ts";
+import { textWidth } from "../../../src/reporter/rows/layout.ts";
 import { until } from "../../lib/patience.ts";
 import { fleetStarter } from "../fleet.ts";
 

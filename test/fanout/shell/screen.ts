@@ -1,6 +1,6 @@
 import { type Cells, createCells, drawText, PLAIN } from "../../../src/fanout/shell/cells.ts";
 import { createEmulator, type Emulator } from "../../../src/fanout/shell/emulator.ts";
-import { textWidth } from "../../../src/reporter/rows/width.ts";
+import { textWidth } from "../../../src/reporter/rows/layout.ts";
 
 /** Rows of text as cells. */
 export function cellsOf(rows: readonly string[], columns: number): Cells {

@@ -1,4 +1,4 @@
-import type { ComparedMethod, ComparePageData } from "../../../src/reporter/html/compare-page-data.ts";
+import type { ComparedMethod, ComparePageData } from "../../../src/reporter/html/compare-page.ts";
 import { seededRandom } from "../fixtures/random.ts";
 import { START_MS } from "../fixtures/simulate.ts";
 

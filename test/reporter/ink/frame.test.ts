@@ -2,8 +2,9 @@ import { describe, expect, test } from "vitest";
 import { frame } from "../../../src/reporter/ink/frame.ts";
 import type { RunModel } from "../../../src/reporter/ink/model.ts";
 import { INITIAL_VIEW, type ViewState } from "../../../src/reporter/ink/view-state.ts";
-import { rowText, rowWidth } from "../../../src/reporter/rows/row.ts";
-import { ASCII_SYMBOLS, UNICODE_SYMBOLS } from "../../../src/reporter/rows/symbols.ts";
+import { rowWidth } from "../../../src/reporter/rows/layout.ts";
+import { rowText } from "../../../src/reporter/rows/row.ts";
+import { ASCII_SYMBOLS, UNICODE_SYMBOLS } from "../../../src/reporter/rows/wording.ts";
 import { CONTROL, HOSTILE, modelAt, runStart, stamp } from "../fixtures/play.ts";
 import { hostNames, START_MS, simulate } from "../fixtures/simulate.ts";
 

@@ -5,7 +5,7 @@ import { firstRow, logLayout } from "../../../src/reporter/ink/log-layout.ts";
 import type { RunModel } from "../../../src/reporter/ink/model.ts";
 import { INITIAL_VIEW, type ViewState } from "../../../src/reporter/ink/view-state.ts";
 import { rowText } from "../../../src/reporter/rows/row.ts";
-import { UNICODE_SYMBOLS } from "../../../src/reporter/rows/symbols.ts";
+import { UNICODE_SYMBOLS } from "../../../src/reporter/rows/wording.ts";
 import { modelAt, runStart, stamp } from "../fixtures/play.ts";
 import { hostNames, START_MS, simulate } from "../fixtures/simulate.ts";
 

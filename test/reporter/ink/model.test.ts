@@ -1,10 +1,10 @@
 import { describe, expect, test } from "vitest";
 import { createHostLog } from "../../../src/reporter/ink/host-log.ts";
 import { progressText, statusText } from "../../../src/reporter/ink/host-status.ts";
-import type { HostView } from "../../../src/reporter/ink/model.ts";
-import { createRunModel, fleetTally } from "../../../src/reporter/ink/model.ts";
+import { createRunModel, fleetTally, type HostView } from "../../../src/reporter/ink/model.ts";
+
 import { rowText } from "../../../src/reporter/rows/row.ts";
-import { UNICODE_SYMBOLS } from "../../../src/reporter/rows/symbols.ts";
+import { UNICODE_SYMBOLS } from "../../../src/reporter/rows/wording.ts";
 import { modelAt, runStart, stamp } from "../fixtures/play.ts";
 import { hostNames, simulate, summaryOf } from "../fixtures/simulate.ts";
 

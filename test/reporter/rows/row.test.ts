@@ -1,15 +1,14 @@
 import { describe, expect, test } from "vitest";
-import { paintRow } from "../../../src/reporter/rows/paint.ts";
 import {
   fitRow,
-  line,
-  rowText,
   rowWidth,
-  segment,
   spread,
+  textWidth,
   truncateRow,
-} from "../../../src/reporter/rows/row.ts";
-import { textWidth, truncateText, wrapRanges } from "../../../src/reporter/rows/width.ts";
+  truncateText,
+  wrapRanges,
+} from "../../../src/reporter/rows/layout.ts";
+import { line, paintRow, rowText, segment } from "../../../src/reporter/rows/row.ts";
 
 const wrap = (text: string, columns: number): readonly string[] =>
   wrapRanges(text, columns, columns).map(([start, end]) => text.slice(start, end));

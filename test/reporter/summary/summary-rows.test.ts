@@ -1,7 +1,8 @@
 import { expect, test } from "vitest";
 import type { Failure, Summary } from "../../../src/core/events.ts";
-import { rowText, rowWidth } from "../../../src/reporter/rows/row.ts";
-import { ASCII_SYMBOLS, UNICODE_SYMBOLS } from "../../../src/reporter/rows/symbols.ts";
+import { rowWidth } from "../../../src/reporter/rows/layout.ts";
+import { rowText } from "../../../src/reporter/rows/row.ts";
+import { ASCII_SYMBOLS, UNICODE_SYMBOLS } from "../../../src/reporter/rows/wording.ts";
 import { summaryRows } from "../../../src/reporter/summary/summary-rows.ts";
 import { hostNames, simulate, summaryOf } from "../fixtures/simulate.ts";
 import { hostSummary, summaryWith } from "../fixtures/summaries.ts";

@@ -1,9 +1,9 @@
 import { expect, it } from "vitest";
+import { formatDuration } from "../../../src/reporter/rows/amounts.ts";
 import { rowText } from "../../../src/reporter/rows/row.ts";
-import { formatDuration } from "../../../src/reporter/timing/duration.ts";
-import { quantile, spreadOf } from "../../../src/reporter/timing/spread.ts";
-import { foldTaskTimes } from "../../../src/reporter/timing/task-times.ts";
-import { foldTiming } from "../../../src/reporter/timing/timing-rows.ts";
+import { foldTaskTimes, quantile, spreadOf } from "../../../src/reporter/timing/times.ts";
+
+import { foldTiming } from "../../../src/reporter/timing/timing.ts";
 import { stamp } from "../fixtures/play.ts";
 import { hostNames, summaryOf } from "../fixtures/simulate.ts";
 import { fleetRun } from "../html/fleet-run.ts";

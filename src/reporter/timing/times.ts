@@ -1,6 +1,5 @@
-import type { Event, TaskRef } from "../../core/events.ts";
+import { type Event, type HostSummary, PHASES, type Phase, type TaskRef } from "../../core/events.ts";
 import type { Result, State } from "../../core/result.ts";
-import { type Spread, spreadOf } from "./spread.ts";
 
 /** How a task ended on a host, failures that were ignored and what check mode cannot know told apart. */
 export type TaskState = State | "ignored" | "unknown";
@@ -9,7 +8,7 @@ export type TaskState = State | "ignored" | "unknown";
 export const TASK_STATES = ["unchanged", "changed", "skipped", "unknown", "ignored", "failed"] as const;
 
 /** A task on one host. */
-export interface TaskEnd {
+interface TaskEnd {
   readonly host: string;
   readonly state: TaskState;
   readonly elapsedMs: number;
@@ -35,7 +34,7 @@ export interface TaskTimes {
 }
 
 /** Folds a run's events into tasks over all hosts. */
-export interface TaskTimesFold {
+interface TaskTimesFold {
   add(event: Event): void;
   /** In the order they were first heard of. */
   tasks(): readonly TaskTimes[];
@@ -67,11 +66,7 @@ export function foldTaskTimes(): TaskTimesFold {
 }
 
 /** How a task ended. */
-export function taskState({
-  state,
-  ignored,
-  unknown,
-}: Pick<Result, "state" | "ignored" | "unknown">): TaskState {
+function taskState({ state, ignored, unknown }: Pick<Result, "state" | "ignored" | "unknown">): TaskState {
   if (unknown === true) return "unknown";
   return state === "failed" && ignored === true ? "ignored" : state;
 }
@@ -95,4 +90,66 @@ function timesOf(entry: Entry): TaskTimes {
   const worked = entry.ends.filter((end) => end.worked);
   const elapsed = spreadOf(worked.map(({ elapsedMs }) => elapsedMs));
   return { ...entry, states, elapsed, slowest: worked.find((end) => end.elapsedMs === elapsed.max)?.host };
+}
+
+/** What happens in each phase. */
+export const PHASE_MEANINGS: Readonly<Record<Phase, string>> = {
+  connect: "TCP and the key exchange",
+  authenticate: "logging in",
+  upload: "finding that the bundle is not there, and sending it",
+  start: "finding the bundle, and Node beginning it",
+  facts: "gathering facts",
+  tasks: "carrying out tasks",
+  wait: "waiting for the other hosts at the end of a play",
+  collect: "receiving the rest, and disconnecting",
+};
+
+/** One phase over all hosts that came to it. */
+interface PhaseTimes {
+  readonly phase: Phase;
+  /** Milliseconds. */
+  readonly elapsed: Spread;
+  readonly slowest: string;
+}
+
+/** Where hosts' time went; phases that none came to are left out. */
+export function phaseTimes(hosts: readonly Pick<HostSummary, "host" | "phases">[]): readonly PhaseTimes[] {
+  return PHASES.flatMap((phase): readonly PhaseTimes[] => {
+    const told = hosts.flatMap(({ host, phases }) => {
+      const elapsedMs = phases[phase];
+      return elapsedMs === undefined ? [] : [{ host, elapsedMs }];
+    });
+    const elapsed = spreadOf(told.map(({ elapsedMs }) => elapsedMs));
+    const slowest = told.find(({ elapsedMs }) => elapsedMs === elapsed.max);
+    return slowest === undefined ? [] : [{ phase, elapsed, slowest: slowest.host }];
+  });
+}
+
+/** How values are distributed; all 0 where there are none. */
+export interface Spread {
+  readonly count: number;
+  readonly total: number;
+  readonly min: number;
+  readonly median: number;
+  readonly max: number;
+}
+
+/** The distribution of values. */
+export function spreadOf(values: readonly number[]): Spread {
+  const sorted = [...values].sort((one, other) => one - other);
+  return {
+    count: sorted.length,
+    total: sorted.reduce((sum, value) => sum + value, 0),
+    min: sorted[0] ?? 0,
+    median: quantile(sorted, 0.5),
+    max: sorted.at(-1) ?? 0,
+  };
+}
+
+/** A quantile of sorted values, between neighbours in proportion (Hyndman and Fan's type 7, as in most tools); 0 of none. */
+export function quantile(sorted: readonly number[], share: number): number {
+  const place = (sorted.length - 1) * share;
+  const below = sorted[Math.floor(place)] ?? 0;
+  const above = sorted[Math.ceil(place)] ?? below;
+  return below + (above - below) * (place - Math.floor(place));
 }

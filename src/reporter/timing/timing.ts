@@ -1,12 +1,39 @@
 import type { Event, Summary } from "../../core/events.ts";
-import { count } from "../rows/amounts.ts";
-import { BOLD, cell, DIM, line, type Row, type Segment, segment } from "../rows/row.ts";
+import { colorsWanted, createTextWriter, type Environment, unicodeWanted } from "../output.ts";
+import type { Reporter } from "../reporter.ts";
+import { count, formatDuration } from "../rows/amounts.ts";
+import { cell, textWidth } from "../rows/layout.ts";
+import { BOLD, DIM, line, paintRow, type Row, type Segment, segment } from "../rows/row.ts";
 import { safeLine } from "../rows/sanitize.ts";
-import { textWidth } from "../rows/width.ts";
-import { taskTitle } from "../rows/wording.ts";
-import { formatDuration } from "./duration.ts";
-import { phaseTimes } from "./phase-times.ts";
-import { bySlowness, foldTaskTimes, type TaskTimes } from "./task-times.ts";
+import { ASCII_SYMBOLS, taskTitle, UNICODE_SYMBOLS } from "../rows/wording.ts";
+
+import { bySlowness, foldTaskTimes, phaseTimes, type TaskTimes } from "./times.ts";
+
+const DEFAULT_COLUMNS = 120;
+
+/** A reporter that also says, after everything else, where the time went. */
+export function addTiming(
+  reporter: Reporter,
+  { stdout, env }: { readonly stdout: NodeJS.WriteStream; readonly env: Environment },
+): Reporter {
+  const timing = foldTiming();
+  return {
+    event(event) {
+      timing.add(event);
+      reporter.event(event);
+    },
+    async end(summary) {
+      await reporter.end(summary);
+      const { ellipsis } = unicodeWanted(env) ? UNICODE_SYMBOLS : ASCII_SYMBOLS;
+      const rows = timing.rows(summary, { columns: stdout.columns ?? DEFAULT_COLUMNS, ellipsis });
+      const colors = colorsWanted(stdout, env);
+      const writer = createTextWriter(stdout);
+      writer.write(rows.map((row) => `${paintRow(row, colors)}\n`).join(""));
+      await writer.flush();
+    },
+    close: () => reporter.close(),
+  };
+}
 
 const SHOWN_TASKS = 15;
 const NUMBER_COLUMNS = 10;

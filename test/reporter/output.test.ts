@@ -1,10 +1,5 @@
 import { describe, expect, test } from "vitest";
-import {
-  colorsWanted,
-  type Environment,
-  isWatched,
-  unicodeWanted,
-} from "../../src/reporter/terminal-support.ts";
+import { colorsWanted, type Environment, isWatched, unicodeWanted } from "../../src/reporter/output.ts";
 
 describe("colours", () => {
   test.each<[boolean, Environment, boolean]>([

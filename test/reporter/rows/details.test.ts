@@ -1,6 +1,6 @@
 import { expect, test } from "vitest";
 import type { Diff } from "../../../src/core/result.ts";
-import { diffRows } from "../../../src/reporter/rows/diff-rows.ts";
+import { diffRows } from "../../../src/reporter/rows/details.ts";
 import { rowText } from "../../../src/reporter/rows/row.ts";
 
 const texts = (...diffs: Diff[]): readonly string[] => diffRows(diffs).map(rowText);

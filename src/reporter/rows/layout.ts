@@ -1,4 +1,5 @@
 import stringWidth from "string-width";
+import { type Row, type Segment, type Style, segment } from "./row.ts";
 
 /** Latin, Greek and Cyrillic letters, dashes, arrows, boxes and our own signs: one column each, none of them an emoji. */
 const NARROW =
@@ -67,4 +68,59 @@ function takeColumns(text: string, columns: number): string {
 function firstGrapheme(text: string): string {
   for (const { segment } of graphemesOf(text)) return segment;
   return text;
+}
+
+/** How many columns a row takes. */
+export function rowWidth(row: Row): number {
+  return row.reduce((width, { text }) => width + textWidth(text), 0);
+}
+
+/** The row cut to `columns`, ending in `ellipsis` when something was cut. */
+export function truncateRow(row: Row, columns: number, ellipsis: string): Row {
+  if (rowWidth(row) <= columns) return row;
+  const kept: Segment[] = [];
+  let left = columns;
+  for (const [index, piece] of row.entries()) {
+    const width = textWidth(piece.text);
+    const rest = row.slice(index + 1);
+    const restIsEmpty = rest.every(({ text }) => text === "");
+    if (width < left || (width === left && restIsEmpty)) {
+      kept.push(piece);
+      left -= width;
+      continue;
+    }
+    kept.push({
+      ...piece,
+      text: truncateText(width <= left ? `${piece.text} ` : piece.text, left, ellipsis),
+    });
+    break;
+  }
+  return kept;
+}
+
+/** The row brought to exactly `columns`: cut, or filled with blanks that carry `style`. */
+export function fitRow(row: Row, columns: number, ellipsis: string, style?: Style): Row {
+  const cut = truncateRow(row, columns, ellipsis);
+  const missing = columns - rowWidth(cut);
+  return missing > 0 ? [...cut, segment(" ".repeat(missing), style)] : cut;
+}
+
+/** `left` and `right` at the two ends of a row of `columns`; the left one gives way. */
+export function spread(left: Row, right: Row, columns: number, ellipsis: string): Row {
+  const cutRight = truncateRow(right, columns, ellipsis);
+  const room = columns - rowWidth(cutRight);
+  if (room <= 1) return cutRight;
+  return [...fitRow(left, room - 1, ellipsis), segment(" "), ...cutRight];
+}
+
+/** A cell of a table: `text` cut or padded to `columns`. */
+export function cell(
+  text: string,
+  columns: number,
+  options: { style?: Style; right?: boolean; ellipsis: string },
+): Segment {
+  return segment(
+    padText(truncateText(text, columns, options.ellipsis), columns, options.right),
+    options.style,
+  );
 }
