@@ -2,9 +2,10 @@ import { connect } from "node:net";
 import { setTimeout as pause } from "node:timers/promises";
 import { UNKNOWN_RUN_EXIT } from "../core/bundle.ts";
 import { encodeLine } from "../core/protocol.ts";
-import { bootId, isAlive } from "../system/process-identity.ts";
-import { type AttachRequest, greeting, socketPath } from "./control.ts";
-import { readLines } from "./line-reader.ts";
+import { readLines } from "../system/lines.ts";
+import { bootId, isAlive } from "../system/this-process.ts";
+import { type AttachRequest, greeting, MAX_COMMAND_LENGTH, socketPath } from "./control.ts";
+
 import { forgetResults, tellable } from "./result-store.ts";
 import { type JournalHeader, type JournalLine, openRunStore, type RunStore } from "./run-store.ts";
 
@@ -100,15 +101,19 @@ function relay(store: RunStore, told: Teller, reading: AbortController): Promise
         socket.end();
       });
     });
-    readLines(socket, (line) => {
-      const sequence = sequenceOf(line);
-      if (sequence === told.next) told.tell(`${line}\n`, sequence);
-      // Who reads slower than the run tells holds it up here, not there.
-      if (process.stdout.writableNeedDrain) {
-        socket.pause();
-        process.stdout.once("drain", () => socket.resume());
-      }
-    });
+    readLines(
+      socket,
+      (line) => {
+        const sequence = sequenceOf(line);
+        if (sequence === told.next) told.tell(`${line}\n`, sequence);
+        // Who reads slower than the run tells holds it up here, not there.
+        if (process.stdout.writableNeedDrain) {
+          socket.pause();
+          process.stdout.once("drain", () => socket.resume());
+        }
+      },
+      MAX_COMMAND_LENGTH,
+    );
     reading.signal.addEventListener("abort", () => socket.destroy(), { once: true });
   });
 }

@@ -1,9 +1,12 @@
 import * as fs from "node:fs";
 import { createServer, type Socket } from "node:net";
 import { encodeLine, PROTOCOL_VERSION } from "../core/protocol.ts";
-import { readLines } from "./line-reader.ts";
+import { readLines } from "../system/lines.ts";
 import { tellable } from "./result-store.ts";
 import type { RunStore } from "./run-store.ts";
+
+/** The longest line that the agent takes from a controller, in UTF-16 code units. */
+export const MAX_COMMAND_LENGTH = 64 << 20;
 
 /** What a controller that has come back may leave unread, in bytes. */
 const MAX_UNREAD_BYTES = 16 << 20;
@@ -59,11 +62,15 @@ export function listenForControllers(
       attached.delete(socket);
       onChange();
     });
-    readLines(socket, (line) => {
-      if (greeted) return onLine(line);
-      greeted = true;
-      greet(socket, line);
-    });
+    readLines(
+      socket,
+      (line) => {
+        if (greeted) return onLine(line);
+        greeted = true;
+        greet(socket, line);
+      },
+      MAX_COMMAND_LENGTH,
+    );
   });
   server.on("error", () => {
     // No socket, no coming back: the run itself goes on.

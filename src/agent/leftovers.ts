@@ -4,7 +4,7 @@ import { join } from "node:path";
 import { VolleyError } from "../core/errors.ts";
 import { isRecord } from "../core/json.ts";
 import type { Leftovers } from "../engine/effects.ts";
-import { hostDirectory } from "./run-store.ts";
+import { hostDirectory } from "../system/directories.ts";
 
 /** Whose handlers are kept: those of one host, for one playbook of one project. */
 export interface LeftoversOwner {

@@ -4,8 +4,9 @@ import { setTimeout as pause } from "node:timers/promises";
 import { VolleyError } from "../core/errors.ts";
 import { isRecord } from "../core/json.ts";
 import { isOfOne } from "../core/protocol.ts";
-import { bootId, isAlive, machineId, processStart } from "../system/process-identity.ts";
-import { hostDirectory, type RunPart } from "./run-store.ts";
+import { hostDirectory } from "../system/directories.ts";
+import { isAlive, machineId, thisProcess } from "../system/this-process.ts";
+import type { RunPart } from "./run-store.ts";
 import type { Wire } from "./wire.ts";
 
 /** A process that works on a machine by one account: a line of the lock's file. */
@@ -65,9 +66,7 @@ export async function takeLock(options: LockOptions): Promise<HostLock | undefin
     run,
     host,
     controller,
-    pid: process.pid,
-    start: processStart(process.pid) ?? "",
-    boot: bootId(),
+    ...thisProcess(),
     since: new Date().toISOString(),
   };
   const until = Date.now() + waitMs;

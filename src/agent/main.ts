@@ -1,8 +1,8 @@
 import { homedir } from "node:os";
 import { describeError, exitCodeFor } from "../core/errors.ts";
-import { watchEventLoop } from "../system/event-loop.ts";
 import { SYSTEM_ARGUMENT } from "../system/remote-process/messages.ts";
-import { settleWorkingDirectory } from "../system/working-directory.ts";
+import { settleWorkingDirectory, watchEventLoop } from "../system/this-process.ts";
+
 import { attach } from "./attach.ts";
 import type { BundleReader } from "./bundle-reader.ts";
 import { type CarryOut, createCarryOut } from "./carry-out.ts";

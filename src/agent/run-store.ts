@@ -1,12 +1,12 @@
 import { createHash } from "node:crypto";
 import * as fs from "node:fs";
-import { homedir } from "node:os";
 import { join } from "node:path";
 import { VolleyError } from "../core/errors.ts";
 import { isRecord } from "../core/json.ts";
 import { encodeLine, type WireEvent } from "../core/protocol.ts";
 import { TALLY_KEYS } from "../core/result.ts";
-import { bootId, isAlive, machineId, processStart } from "../system/process-identity.ts";
+import { hostDirectory } from "../system/directories.ts";
+import { isAlive, machineId, thisProcess } from "../system/this-process.ts";
 
 /** Of runs that changed something, and as many of check mode. */
 const KEPT_RUNS = 20;
@@ -63,11 +63,6 @@ export interface JournalLine {
   readonly event: WireEvent;
 }
 
-/** Where Volley keeps things on a host: the same directory the bundles lie in. */
-export function hostDirectory(): string {
-  return join(process.env.HOME || homedir(), ".cache", "volley");
-}
-
 /** What an inventory name is called among files: itself where that is plain, else with a hash that tells it from others. */
 export function partName(host: string): string {
   if (/^[a-z\d][a-z\d._-]{0,63}$/.test(host)) return host;
@@ -121,9 +116,7 @@ export function openRunStore(
         run,
         host,
         bundle,
-        pid: process.pid,
-        start: processStart(process.pid) ?? "",
-        boot: bootId(),
+        ...thisProcess(),
         machine: machineId(),
         check,
       };

@@ -6,7 +6,7 @@ import type { Mask, MaskStream } from "../core/mask.ts";
 import { type Job, PROTOCOL_VERSION, type Session } from "../core/protocol.ts";
 import { byeForError } from "../engine/engine.ts";
 import { maskOfJob } from "../engine/results.ts";
-import { bootId, isAlive } from "../system/process-identity.ts";
+import { bootId, isAlive } from "../system/this-process.ts";
 import type { BundleReader } from "./bundle-reader.ts";
 import type { CarryOut, CarryOutOptions } from "./carry-out.ts";
 import { openLeftovers } from "./leftovers.ts";

@@ -1,17 +1,17 @@
 import type { Readable, Writable } from "node:stream";
 import { serializeError, VolleyError } from "../core/errors.ts";
 import type { ProcessOptions, System } from "../core/system.ts";
+import { readLines } from "../system/lines.ts";
 import { attempt } from "../system/local/files.ts";
 import { createLocalSystem } from "../system/local/local-system.ts";
 import {
   decodeMessage,
   encodeMessage,
-  onLines,
   SYSTEM_CALLS,
   type SystemReply,
   type SystemRequest,
 } from "../system/remote-process/messages.ts";
-import { settleWorkingDirectory } from "../system/working-directory.ts";
+import { settleWorkingDirectory } from "../system/this-process.ts";
 import { becomeThisUser } from "./become-user.ts";
 
 /** Serves this machine as a user's System, until its input ends; `user`, for root: whom to become first. */
@@ -32,10 +32,11 @@ export async function serveSystem(
     input.once("close", resolve);
     input.once("error", () => resolve());
   });
-  onLines(input, (line) => {
+  const onLine = (line: string): void => {
     const request = decodeMessage<SystemRequest>(line);
     if (request !== undefined) calls.take(request);
-  });
+  };
+  readLines(input, onLine, Number.POSITIVE_INFINITY);
   const env = Object.entries(process.env).filter(
     (entry): entry is [string, string] => entry[1] !== undefined,
   );

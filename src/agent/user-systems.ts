@@ -2,9 +2,8 @@ import { userInfo } from "node:os";
 import { type Become, becomeUser } from "../core/become.ts";
 import type { JobBecome } from "../core/protocol.ts";
 import type { System } from "../core/system.ts";
-import { createLateSystem } from "../system/remote-process/late-system.ts";
-import type { RemoteSystem } from "../system/remote-process/remote-system.ts";
-import { startSystem } from "../system/remote-process/start-system.ts";
+import { createLateSystem, type RemoteSystem, startSystem } from "../system/remote-process/remote-system.ts";
+
 import { findAccount } from "./become-user.ts";
 
 /** The machine as each of its users acts on it. */

@@ -14,9 +14,9 @@ import {
   type WireEvent,
 } from "../core/protocol.ts";
 import { maskOfJob } from "../engine/results.ts";
-import { greeting, listenForControllers } from "./control.ts";
+import { readLines } from "../system/lines.ts";
+import { greeting, listenForControllers, MAX_COMMAND_LENGTH } from "./control.ts";
 import { decodeVars } from "./job-vars.ts";
-import { readLines } from "./line-reader.ts";
 import { tellable } from "./result-store.ts";
 import type { RunStore } from "./run-store.ts";
 
@@ -135,12 +135,16 @@ export function openWire(input: Readable, output: Writable): Wire {
     if (store === undefined) endWaits();
     else orphaned = setTimeout(endWaits, ORPHAN_MS);
   };
-  readLines(input, (line) => {
-    if (giveJob === undefined) return obey(line);
-    const give = giveJob;
-    giveJob = undefined;
-    give(line);
-  });
+  readLines(
+    input,
+    (line) => {
+      if (giveJob === undefined) return obey(line);
+      const give = giveJob;
+      giveJob = undefined;
+      give(line);
+    },
+    MAX_COMMAND_LENGTH,
+  );
   const onEnd = (): void => {
     inputOpen = false;
     giveJob?.(null);

@@ -1,7 +1,7 @@
 import { createHash } from "node:crypto";
 import * as fs from "node:fs";
-import { homedir } from "node:os";
 import { join } from "node:path";
+import { cacheDirectory } from "../system/directories.ts";
 import { openOwnFiles } from "../system/own-files.ts";
 
 /** The inputs of a cached build: paths with their times, sizes and modes. */
@@ -50,9 +50,4 @@ export function openSlot(key: string): CacheSlot {
     },
     write,
   };
-}
-
-/** The controller's cache directory: `$XDG_CACHE_HOME/volley`, default `~/.cache/volley`. */
-function cacheDirectory(env: NodeJS.ProcessEnv = process.env): string {
-  return join(env.XDG_CACHE_HOME || join(env.HOME || homedir(), ".cache"), "volley");
 }

@@ -1,21 +1,17 @@
 #!/usr/bin/env node
 import * as fs from "node:fs";
 import { createRequire } from "node:module";
-import { homedir } from "node:os";
 import { dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { Script } from "node:vm";
+import { cacheDirectory } from "../system/directories.ts";
 import { openOwnFiles } from "../system/own-files.ts";
 
 /** Set by the build: the SHA-256 of the program, in hexadecimal. */
 declare const __PROGRAM_HASH__: string;
 
 /** What compiling the program took last time need not be done again: of a short command it is half the time. */
-const code = openOwnFiles(
-  fs,
-  join(process.env.XDG_CACHE_HOME || join(process.env.HOME || homedir(), ".cache"), "volley"),
-  "code",
-);
+const code = openOwnFiles(fs, cacheDirectory(), "code");
 const KEPT_FILES = 24;
 
 launch(join(dirname(fileURLToPath(import.meta.url)), "volley.cjs"));

@@ -3,7 +3,7 @@ import { Command, CommanderError } from "commander";
 import { volleyVersion } from "../bundle/runtime.ts";
 import { describeError, exitCodeFor } from "../core/errors.ts";
 import { safeErrorLines } from "../reporter/rows/sanitize.ts";
-import { watchEventLoop } from "../system/event-loop.ts";
+import { watchEventLoop } from "../system/this-process.ts";
 import { addAttachCommand } from "./attach-command.ts";
 import { addBundleCommand } from "./bundle-command.ts";
 import { addCheckCommand } from "./check-command.ts";
@@ -59,7 +59,7 @@ const starved = watch.starved.catch(async (thrown: unknown) => {
   throw thrown;
 });
 // Not awaited at the top: what is compiled from this is one file that a module cannot be (see launch.ts).
-void Promise.race([program.parseAsync().finally(watch.stop), starved]).catch((thrown: unknown) => {
+void Promise.race([program.parseAsync().finally(watch.close), starved]).catch((thrown: unknown) => {
   if (thrown instanceof CommanderError) process.exitCode = thrown.exitCode === 0 ? 0 : 1;
   else {
     process.stderr.write(`volley: ${safeErrorLines(describeError(thrown)).join("\n")}\n`);

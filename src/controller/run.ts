@@ -1,7 +1,7 @@
 import { setMaxListeners } from "node:events";
 import { VolleyError } from "../core/errors.ts";
 import type { Event, Summary } from "../core/events.ts";
-import { watchEventLoop } from "../system/event-loop.ts";
+import { watchEventLoop } from "../system/this-process.ts";
 import { EventQueue } from "./event-queue.ts";
 import { createHostRuns } from "./host-runs.ts";
 import { DEFAULTS, type Run, type RunOptions } from "./prepare/options.ts";
@@ -37,7 +37,7 @@ export function run(options: RunOptions): Run {
       throw thrown;
     })
     .finally(() => {
-      watch.stop();
+      watch.close();
       options.signal?.removeEventListener("abort", cancel);
       queue.end();
     });

@@ -9,6 +9,7 @@ import {
 } from "../agent/lock.ts";
 import { VolleyError } from "../core/errors.ts";
 import { quote } from "../core/shell-quote.ts";
+import { createLineSplitter } from "../system/lines.ts";
 import { lineWord } from "./line-word.ts";
 import type { Shells } from "./shell.ts";
 
@@ -19,6 +20,8 @@ export interface DirectLockOptions extends Omit<LockOptions, "isOver"> {
 
 type Answer = "taken" | "ended" | "late" | "cancelled";
 
+/** A holder's line has some three hundred characters. */
+const MAX_LINE_LENGTH = 64 << 10;
 /** For the host's first answer. */
 const ANSWER_MS = 30_000;
 
@@ -28,7 +31,6 @@ const ANSWER_MS = 30_000;
  */
 export async function takeDirectLock(shells: Shells, options: DirectLockOptions): Promise<HostLock> {
   const { run, waitMs, signal, onWait } = options;
-  let text = "";
   let told = false;
   let holder = "another run";
   let answer: (how: Answer) => void = () => {};
@@ -53,13 +55,11 @@ export async function takeDirectLock(shells: Shells, options: DirectLockOptions)
     if (found?.run === run) clearTimeout(timer);
     else limit(waitMs);
   };
+  const lines = createLineSplitter(takeLine, { maxLength: MAX_LINE_LENGTH, onTooLong: () => "drop" });
   const onAbort = (): void => answer("cancelled");
   const script = `echo ok; eval ${lineWord(lockScript(options))}`;
   const onBytes = (stream: "stdout" | "stderr", bytes: Buffer): void => {
-    if (stream !== "stdout") return;
-    const lines = (text + bytes.toString("utf8")).split("\n");
-    text = lines.pop()!;
-    for (const line of lines) takeLine(line);
+    if (stream === "stdout") lines.push(bytes);
   };
   const shell = await shells.run(script, onBytes, { holds: true });
   signal.addEventListener("abort", onAbort, { once: true });

@@ -3,7 +3,8 @@ import { type Become, becomeUser, DEFAULT_BECOME_USER } from "../core/become.ts"
 import { VolleyError } from "../core/errors.ts";
 import type { JobBecome } from "../core/protocol.ts";
 import type { System } from "../core/system.ts";
-import { createLateSystem } from "../system/remote-process/late-system.ts";
+import { createLateSystem } from "../system/remote-process/remote-system.ts";
+
 import type { Channels } from "./channels.ts";
 import type { DirectSystem } from "./direct-system.ts";
 import { type OpenedSystem, openSystem, type UserAccess } from "./open-system.ts";

@@ -2,31 +2,31 @@ import { Script } from "node:vm";
 import { Worker } from "node:worker_threads";
 import { VolleyError } from "../core/errors.ts";
 
-/** What is given to the script that is run under a limit; it has no other way to get at anything. */
+/** The global that holds the work of the limited script, which sees nothing else. */
 const WORK = Symbol.for("volley.work");
-/** How long an expression may keep the only thread, in milliseconds, before it goes on in a thread of its own. */
+/** How long a regular expression may block the main thread, in milliseconds, before it moves to a thread of its own. */
 const SLICE_MS = 100;
-/** Finds all matches in each text; it is a thread of its own, which has no file in a bundle. */
+/** The code of the thread that finds all matches in each text. It is text because a bundle has no file for it. */
 const FINDER =
   'const{parentPort:p,workerData:[r,t]}=require("worker_threads");p.postMessage(t.map(x=>(r.global?[...x.matchAll(r)]:[r.exec(x)].filter(Boolean)).map(m=>(delete m.input,m))))';
 
-/** Inner work gets so much of the time that is left to what it is part of. */
+/** The share of the outer work's remaining time that inner work gets. */
 const INNER_SHARE = 0.75;
 
 let script: Script | undefined;
-/** When the work now going on is ended, by `performance.now()`. */
+/** When the current work is ended, by `performance.now()`. */
 let endsAt = Number.POSITIVE_INFINITY;
 
 /**
- * Does work that does not wait for anything, and ends it when it takes longer than a number of milliseconds: then it
- * fails with what `late` makes. Loops, recursion and regular expressions are ended, whatever the work catches.
+ * Run synchronous work, and end it when it takes longer than `limitMs`: then fail with the error of `late`. Loops,
+ * recursion and regular expressions are ended, whatever the work catches.
  */
 export function within<T>(limitMs: number, late: () => VolleyError, work: () => T): T {
   const given = globalThis as unknown as { [WORK]?: unknown };
   const outer = given[WORK];
   const outerEndsAt = endsAt;
   const now = performance.now();
-  // What is ended this way runs no `finally`: the innermost is ended first, and what is around it sees an error.
+  // V8 runs no `finally` of ended work. So inner work is ended first, and the work around it sees an error.
   endsAt = now + Math.min(limitMs, (outerEndsAt - now) * INNER_SHARE);
   let result!: T;
   given[WORK] = () => {
@@ -46,8 +46,8 @@ export function within<T>(limitMs: number, late: () => VolleyError, work: () => 
 }
 
 /**
- * What an expression matches in each of some texts: everything where it is global, else at most once. An expression
- * that takes its time does so in a thread of its own, which the signal ends. Fails with `CANCELLED`.
+ * Find the matches of a regular expression in each text: all of a global one, else at most one. A slow expression moves
+ * to a thread of its own, which the signal ends. Fails with `CANCELLED`.
  */
 export async function findMatches(
   regex: RegExp,
@@ -68,11 +68,11 @@ export async function findMatches(
     );
   } catch (thrown) {
     if (thrown !== late) throw thrown;
-    return findElsewhere(regex, texts, signal);
+    return findInThread(regex, texts, signal);
   }
 }
 
-async function findElsewhere(
+async function findInThread(
   regex: RegExp,
   texts: readonly string[],
   signal: AbortSignal,
@@ -89,7 +89,7 @@ async function findElsewhere(
       onAbort = () => reject(cancelled());
       signal.addEventListener("abort", onAbort, { once: true });
       worker.once("message", (found: RegExpExecArray[][]) => {
-        // A copy of the groups has a prototype, which a name must not be found in.
+        // The copy of the groups has a prototype; a group's name must not be found there.
         for (const match of found.flat())
           if (match.groups !== undefined) Object.setPrototypeOf(match.groups, null);
         resolve(found);

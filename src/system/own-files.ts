@@ -1,6 +1,6 @@
 import type * as NodeFs from "node:fs";
 
-/** What is used of `node:fs`: given, because a bundle's first code must be understood by a Node that is too old for it. */
+/** The used part of `node:fs`. It is a parameter because a bundle's bootstrap must also load on a Node that is too old. */
 type Files = Pick<
   typeof NodeFs,
   | "closeSync"
@@ -16,25 +16,25 @@ type Files = Pick<
   | "writeFileSync"
 >;
 
-/** Files that only this account can have written. */
+/** Files of one directory that only this account can have written. */
 export interface OwnFiles {
-  /** A file's content; undefined when there is none, or another account may have written it. */
+  /** Read a file; undefined for one that is missing, or that another account may have written. */
   read(name: string): Buffer | undefined;
   /**
-   * Writes atomically, with mode 0600, where only this account can write: elsewhere nothing is written. With `kept`
-   * only that many of the directory's files are left, the newest.
+   * Write atomically, with mode 0600, unless another account can write to the directory. With `kept` remove all but that
+   * many of the directory's newest files. This never fails.
    */
   write(name: string, content: string | Uint8Array, kept?: number): void;
 }
 
 /**
- * What is kept between two runs in a directory below `base`, such as code that was compiled: it is believed when it is
- * read, so both directories and each file must belong to who this process is, and be writable for nobody else. A link
- * is not followed. No newer syntax than esbuild makes older for the Node a bundle's first code may meet.
+ * Open a directory below `base` for files that are trusted when they are read, such as compiled code. Both directories
+ * and each file must belong to this process's user and be writable for nobody else. Links are not followed. The syntax
+ * must be one that esbuild can lower for the oldest Node that a bootstrap may meet.
  */
 export function openOwnFiles(fs: Files, base: string, below: string): OwnFiles {
   const directory = `${base}/${below}`;
-  // A link may be written to by everybody.
+  // The mode of a link is writable for everybody, so a link is refused.
   const isOwn = (stats: NodeFs.Stats): boolean =>
     stats.uid === process.geteuid?.() && (stats.mode & 0o22) === 0;
   const isOwnDirectory = (): boolean => [base, directory].every((path) => isOwn(fs.lstatSync(path)));
@@ -75,7 +75,7 @@ export function openOwnFiles(fs: Files, base: string, below: string): OwnFiles {
             fs.unlinkSync(old.path);
           });
       } catch (_full) {
-        // A full disk, or a home that may not be written to: the next run takes longer, that is all.
+        // A full disk, or a read-only home, only makes the next run take longer.
       }
     },
   };

@@ -10,7 +10,7 @@ export interface TerminalChild {
   resize(columns: number, rows: number): void;
 }
 
-/** How it is started. */
+/** How a process on a terminal is started. */
 export interface TerminalChildOptions {
   readonly columns: number;
   readonly rows: number;
@@ -19,8 +19,8 @@ export interface TerminalChildOptions {
 }
 
 /**
- * Runs a line of sh on a pseudo-terminal made by util-linux's `script`, because Node has none. The terminal's name comes
- * on a pipe of its own, so that `stty` can tell the terminal its size, which signals SIGWINCH to what runs there.
+ * Run a line of sh on a pseudo-terminal of util-linux's `script`, because Node cannot make one. The terminal's name
+ * arrives on a pipe of its own: `stty` then sets the terminal's size, which sends SIGWINCH to the processes there.
  */
 export function spawnOnTerminal(line: string, options: TerminalChildOptions): TerminalChild {
   const { columns, rows, env, cwd } = options;
@@ -35,7 +35,7 @@ export function spawnOnTerminal(line: string, options: TerminalChildOptions): Te
   let name = "";
   let wanted: readonly [columns: number, rows: number] | undefined;
   let applying = false;
-  // Only a single stty runs at a time: of two side by side the earlier could set its size last.
+  // One stty at a time: of two side by side the earlier could set its size last.
   const apply = (): void => {
     if (!name.endsWith("\n") || wanted === undefined || applying) return;
     const [width, height] = wanted;

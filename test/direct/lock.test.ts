@@ -15,7 +15,8 @@ import { type HostLock, LOCK_PREFIX, takeLock } from "../../src/agent/lock.ts";
 import { createChannels } from "../../src/direct/channels.ts";
 import { takeDirectLock } from "../../src/direct/lock.ts";
 import { createShells } from "../../src/direct/shell.ts";
-import { bootId, machineId, processStart } from "../../src/system/process-identity.ts";
+import { bootId, machineId, processStart } from "../../src/system/this-process.ts";
+
 import type { RemoteExit, RemoteProcess } from "../../src/transport/transport.ts";
 import { until } from "../lib/patience.ts";
 

@@ -10,7 +10,7 @@ import { readReplay } from "../../src/agent/replay.ts";
 import { openResults } from "../../src/agent/result-store.ts";
 import { findRunStore } from "../../src/agent/run-store.ts";
 import { openWire } from "../../src/agent/wire.ts";
-import { machineId } from "../../src/system/process-identity.ts";
+import { machineId } from "../../src/system/this-process.ts";
 import { FUZZ_TIMEOUT_MS, fuzz } from "./lib/fuzz.ts";
 import { must, mustEqual, orRefusalOf } from "./lib/judge.ts";
 import { type Material, mutate } from "./lib/mutate.ts";

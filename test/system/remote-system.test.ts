@@ -7,14 +7,17 @@ import { afterEach, beforeEach, expect, test } from "vitest";
 import { serveSystem } from "../../src/agent/system-server.ts";
 import type { System } from "../../src/core/system.ts";
 import { createLocalSystem } from "../../src/system/local/local-system.ts";
-import { createLateSystem } from "../../src/system/remote-process/late-system.ts";
 import {
   decodeMessage,
   encodeMessage,
   SYSTEM_CALLS,
   type SystemRequest,
 } from "../../src/system/remote-process/messages.ts";
-import { connectSystem, type RemoteSystem } from "../../src/system/remote-process/remote-system.ts";
+import {
+  connectSystem,
+  createLateSystem,
+  type RemoteSystem,
+} from "../../src/system/remote-process/remote-system.ts";
 
 let directory: string;
 let remote: RemoteSystem;

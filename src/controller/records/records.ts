@@ -5,8 +5,9 @@ import { VolleyError } from "../../core/errors.ts";
 import type { Event, Summary } from "../../core/events.ts";
 import { isRecord } from "../../core/json.ts";
 import { printable } from "../../core/text.ts";
-import { bootId, isAlive, processStart } from "../../system/process-identity.ts";
-import { stateDirectory } from "../../system/state-directory.ts";
+import { stateDirectory } from "../../system/directories.ts";
+import { parseJsonLines } from "../../system/lines.ts";
+import { bootId, isAlive, processStart } from "../../system/this-process.ts";
 import { isLoggedEvent } from "../check-logged.ts";
 
 /** What is needed to pick a run up again: what it was asked for, and nothing secret. */
@@ -140,15 +141,7 @@ export function listRuns(directory: string): readonly string[] {
 export function readEvents(directory: string, run: string): readonly Event[] {
   const file = logFileOf(directory, run);
   const text = fs.existsSync(file) ? fs.readFileSync(file, "utf8") : "";
-  return text.split("\n").flatMap((line) => {
-    try {
-      const value: unknown = JSON.parse(line);
-      return isLoggedEvent(value) ? [value] : [];
-    } catch {
-      // The last line of a controller that was killed as it wrote.
-      return [];
-    }
-  });
+  return parseJsonLines(text).filter(isLoggedEvent);
 }
 
 /** What a run came to; undefined for one that has not ended. */

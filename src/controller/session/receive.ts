@@ -1,5 +1,4 @@
 import type { Readable } from "node:stream";
-import { StringDecoder } from "node:string_decoder";
 import { isVolleyError, VolleyError } from "../../core/errors.ts";
 import { isRecord } from "../../core/json.ts";
 import {
@@ -12,6 +11,7 @@ import {
   type WireEvent,
 } from "../../core/protocol.ts";
 import { printable } from "../../core/text.ts";
+import { createLineSplitter } from "../../system/lines.ts";
 import { checkEvent } from "./check-event.ts";
 import { ABSENT, CORRUPT, NO_NODE } from "./launch.ts";
 
@@ -66,8 +66,6 @@ export function receive(
   after = 0,
   limits: ReceiveLimits = RECEIVE_LIMITS,
 ): void {
-  const decoder = new StringDecoder("utf8");
-  let buffered = "";
   let greeted = false;
   let stopped = false;
   let noiseLines = 0;
@@ -78,10 +76,7 @@ export function receive(
   let latest = after;
 
   const fail = (error: VolleyError): void => {
-    stopped = true;
-    buffered = "";
-    // Read on, and dropped: whoever is stuck in writing could not notice the connection's end.
-    stream.resume();
+    stop();
     handlers.broken(error);
   };
   const refuse = (message: string): void => fail(new VolleyError("PROTOCOL_INVALID", message));
@@ -142,9 +137,19 @@ export function receive(
   };
   const stop = (): void => {
     stopped = true;
-    buffered = "";
+    lines.stop();
+    // Read on and drop the rest: a host that is stuck in writing could not notice the connection's end.
     stream.resume();
   };
+  const lines = createLineSplitter(takeLine, {
+    maxLength: MAX_LINE_BYTES,
+    onTooLong: (beginning) => {
+      const limit = beginning.startsWith(RESULT_PREFIX) ? MAX_RESULT_BYTES : MAX_LINE_BYTES;
+      if (beginning.length <= limit) return "keep";
+      if (greeted) refuse(`the host sent a line of more than ${limit >> 20} MiB`);
+      return "drop";
+    },
+  });
 
   stream.on("data", (chunk: Buffer) => {
     if (stopped) return;
@@ -157,26 +162,9 @@ export function receive(
           : `the host sent more than ${limit} MiB before the bundle had said a word`,
       );
     }
-    const text = decoder.write(chunk);
-    let from = 0;
-    // What is buffered holds no line's end, and is not looked at for every piece: a line may come byte by byte.
-    for (let end = text.indexOf("\n"); end >= 0; end = text.indexOf("\n", from)) {
-      const line = buffered + text.slice(from, end);
-      buffered = "";
-      takeLine(line);
-      if (stopped) return;
-      from = end + 1;
-    }
-    buffered += text.slice(from);
-    const limit = buffered.startsWith(RESULT_PREFIX) ? MAX_RESULT_BYTES : MAX_LINE_BYTES;
-    if (buffered.length > limit) {
-      if (greeted) refuse(`the host sent a line of more than ${limit >> 20} MiB`);
-      else buffered = "";
-    }
+    lines.push(chunk);
   });
-  stream.once("end", () => {
-    if (!stopped && buffered !== "") takeLine(buffered);
-  });
+  stream.once("end", lines.end);
 }
 
 function parse(line: string): unknown {

@@ -3,8 +3,8 @@ import { mkdir, readdir, readFile, unlink, writeFile } from "node:fs/promises";
 import { hostname } from "node:os";
 import { join, posix } from "node:path";
 import { isRecord } from "../../core/json.ts";
-import { bootId, isAlive, processStart } from "../../system/process-identity.ts";
-import { stateDirectory } from "../../system/state-directory.ts";
+import { stateDirectory } from "../../system/directories.ts";
+import { bootId, isAlive, processStart } from "../../system/this-process.ts";
 
 /**
  * Files under temporary names: each has a name that nobody can guess, and that is in no file's way. What was written to

@@ -1,4 +1,5 @@
 import { isVolleyError } from "../../core/errors.ts";
+import { createLineSplitter } from "../../system/lines.ts";
 import type { RemoteProcess } from "../../transport/transport.ts";
 
 /** Why a host tells no hashes: no program of its can, its server grants no session for one, or what was started says nothing. */
@@ -59,7 +60,6 @@ export function createRemoteHasher(start: () => Promise<RemoteProcess>): RemoteH
   let state: "new" | "starting" | "idle" | "busy" | "gone" = "new";
   let batch: readonly Wanted[] = [];
   let hashes = new Map<string, string>();
-  let held = "";
   let timer: NodeJS.Timeout | undefined;
   let userId: number | undefined;
   let cannot: NoHashes | undefined;
@@ -113,6 +113,13 @@ export function createRemoteHasher(start: () => Promise<RemoteProcess>): RemoteH
     for (const { path, resolve } of answered) resolve(hashes.get(path));
     next();
   };
+  const lines = createLineSplitter(takeLine, {
+    maxLength: MAX_HELD,
+    onTooLong: () => {
+      giveUp("silence");
+      return "drop";
+    },
+  });
   const begin = async (): Promise<void> => {
     state = "starting";
     try {
@@ -126,12 +133,7 @@ export function createRemoteHasher(start: () => Promise<RemoteProcess>): RemoteH
     process.stdin.on("error", () => {});
     process.stderr.resume();
     process.stdout.on("data", (chunk: Buffer) => {
-      if (state === "gone") return;
-      held += chunk.toString("utf8");
-      const lines = held.split("\n");
-      held = lines.pop()!;
-      for (const line of lines) takeLine(line);
-      if (held.length > MAX_HELD) giveUp("silence");
+      if (state !== "gone") lines.push(chunk);
     });
     void process.exit.then((exit) =>
       giveUp(exit.kind === "lost" && exit.refused === true ? "sessions" : "silence"),

@@ -23,8 +23,8 @@ import {
 } from "../../core/system.ts";
 import { holdDirectory, O_PATH, openToRead } from "./root-paths.ts";
 
-// Synchronous calls throughout: actions run one after the other, and a trip through Node's thread pool
-// costs several times what the system call itself does.
+// All calls are synchronous: actions run one after the other, and a trip through Node's thread pool costs several times
+// the system call itself (test/bench: 500 small files take 6 to 12 ms instead of 55 to 59).
 
 const TYPES: readonly (readonly [mask: number, type: FileType])[] = [
   [fs.constants.S_IFREG, "file"],
@@ -78,7 +78,7 @@ const REASONS: Readonly<Record<string, string>> = {
   ERR_STRING_TOO_LONG: "it is too large to be held",
 };
 
-/** Runs a file operation; what it throws names the path and says why in words. */
+/** Run a file operation. Its error names the path and says why in words. */
 export function attempt<T>(what: string, path: string, operation: () => T): T {
   try {
     return operation();
@@ -99,7 +99,7 @@ function protectionAt(path: string): Protection | undefined {
   return protectionOf(path, spawnSync(command!, args, { encoding: "utf8" }).stdout ?? "");
 }
 
-/** The Stat of a path, or null when nothing is there. */
+/** Return the Stat of a path, or null for a path that does not exist. */
 export function statOf(path: string, follow: boolean): Stat | null {
   return attempt("look at", path, () => {
     try {
@@ -108,14 +108,14 @@ export function statOf(path: string, follow: boolean): Stat | null {
         : fs.lstatSync(nativePath(path), { throwIfNoEntry: false });
       return stats === undefined ? null : describe(stats);
     } catch (thrown) {
-      // A file stands where a directory of the path should be: nothing can be there.
+      // A file stands where a directory of the path should be, so the path cannot exist.
       if (errnoOf(thrown) === "ENOTDIR") return null;
       throw thrown;
     }
   });
 }
 
-/** A file's content. */
+/** Read a file. */
 export function readFile(path: string): Buffer {
   const descriptor = openToRead(path);
   try {
@@ -125,7 +125,7 @@ export function readFile(path: string): Buffer {
   }
 }
 
-/** A file's content, or null when there is no such file. */
+/** Read a file, or return null when it does not exist. */
 export function readIfExists(path: string): Buffer | null {
   return attempt("read", path, () => {
     try {
@@ -138,7 +138,7 @@ export function readIfExists(path: string): Buffer | null {
   });
 }
 
-/** Hex digest of a file's content. */
+/** Return the hex digest of a file's content. */
 export function checksumOf(path: string, algorithm: string): string {
   return attempt("read", path, () => {
     const hash = createHash(algorithm);
@@ -156,7 +156,7 @@ export function checksumOf(path: string, algorithm: string): string {
   });
 }
 
-/** Removes what is at a path, with all below it; nothing happens when there is nothing. */
+/** Remove a path and everything below it. A path that does not exist is no error. */
 export function removeAll(path: string): void {
   if (statOf(path, false) === null) return;
   const held = holdDirectory(path);
@@ -166,7 +166,7 @@ export function removeAll(path: string): void {
     if (found.type !== "directory") return fs.unlinkSync(nativePath(held.path));
     if (held.path === path || !isUtf8(path))
       return fs.rmSync(nativePath(held.path), { recursive: true, force: true });
-    // Node goes by paths, and so through links that are put in the place of directories meanwhile; rm(1) does not.
+    // Node works by path, and would follow a link put in the place of a directory meanwhile; rm(1) does not.
     const { status, stderr, error } = spawnSync("rm", ["-rf", "--", `./${basename(path)}`], {
       cwd: dirname(held.path),
       encoding: "utf8",
@@ -193,7 +193,7 @@ function writeAll(descriptor: number, bytes: Uint8Array): void {
   }
 }
 
-/** Copies what is open to be read, which is closed, to a file that is open. cp(1) leaves holes as they are, and this process free. */
+/** Copy one open file to another, and close the first. cp(1) keeps holes, and leaves this process free. */
 async function copyAll(path: string, from: number, to: number): Promise<void> {
   const child = spawn("cp", ["/dev/fd/3", "/dev/fd/4"], {
     stdio: ["ignore", "ignore", "pipe", from, to],
@@ -222,7 +222,7 @@ async function writeContent(path: string, descriptor: number, content: Content):
   else for await (const chunk of content) writeAll(descriptor, chunk);
 }
 
-/** Writes a file to a temporary name beside it, then renames it into place; over a mount that is a file it is written in place. */
+/** Write a file to a temporary name beside it, then rename it into place. A file that is a mount point is written in place. */
 export async function writeAtomically(
   path: string,
   content: Content,
@@ -236,7 +236,7 @@ export async function writeAtomically(
   }
 }
 
-/** `place` is where `path` is, for sure. */
+/** `place` is the path below the held directory. */
 async function writeBeside(
   path: string,
   place: string,
@@ -249,7 +249,7 @@ async function writeBeside(
   const uid = options.uid ?? replaced?.uid ?? -1;
   const gid = options.gid ?? replaced?.gid ?? -1;
   const mode = options.mode ?? (replaced === null ? undefined : modeOfReplacement(replaced, uid, gid));
-  // Made unreadable for others first: content must not be visible before owner and mode are right.
+  // The file is unreadable for others at first: its content must not be visible before owner and mode are right.
   const descriptor = attempt("write", path, () =>
     fs.openSync(nativePath(temporary), "wx", mode === undefined ? 0o666 : 0o600),
   );
@@ -270,14 +270,14 @@ async function writeBeside(
     try {
       fs.closeSync(descriptor);
     } catch {
-      // Closed before the rename failed.
+      // The descriptor was closed before the rename failed.
     }
     fs.rmSync(nativePath(temporary), { force: true });
     throw thrown;
   }
 }
 
-/** Gives a file the ACL of the one it replaces. Node knows none: the host must have acl(5)'s programs. */
+/** Give a file the ACL of the one it replaces, by acl(5)'s programs, if the host has them: Node cannot. */
 function keepAcl(replaced: string, descriptor: number): void {
   const held = fs.openSync(nativePath(replaced), O_PATH | fs.constants.O_NOFOLLOW);
   try {
@@ -305,7 +305,7 @@ async function moveInto(
     fs.renameSync(nativePath(temporary), nativePath(place));
     return "replaced";
   } catch (thrown) {
-    // What is mounted can be written to, but nothing else can take its place.
+    // A mount point can be written to, but no other file can take its place.
     if (!isFile || errnoOf(thrown) !== "EBUSY") throw thrown;
   }
   const descriptor = fs.openSync(

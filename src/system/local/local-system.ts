@@ -8,22 +8,22 @@ import { attempt, checksumOf, readFile, readIfExists, removeAll, statOf, writeAt
 import { runProcess } from "./process.ts";
 import { inDirectory, itself, onItself, readLink, realPath } from "./root-paths.ts";
 
-/** Where a LocalSystem works. */
+/** Where a local System works. */
 export interface LocalSystemOptions {
-  /** Every absolute path is taken below this directory: an image being built, or a test. Default `/`. */
+  /** The directory that absolute paths are taken below: an image being built, or a test. Default `/`. */
   readonly root?: string;
-  /** Directories searched by `which`; default PATH and the system's own. */
+  /** The directories that `which` searches; default PATH and the system's own. */
   readonly path?: string;
 }
 
-/** A System that must be closed, because it can hold temporary directories. */
+/** A System with temporary directories, which `close` removes. */
 export interface ClosableSystem extends System {
   close(): void;
 }
 
 const SYSTEM_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
 
-/** The machine this process runs on. */
+/** Create the System of the machine that this process runs on. */
 export function createLocalSystem(options: LocalSystemOptions = {}): ClosableSystem {
   const { root } = options;
   const at = (path: string): string => {
@@ -78,7 +78,7 @@ export function createLocalSystem(options: LocalSystemOptions = {}): ClosableSys
     makeDirectory: async (path, mode) =>
       changing("make the directory", path, (place) => {
         fs.mkdirSync(place, mode === undefined ? {} : { mode: mode & 0o700 });
-        // mkdir's mode is subject to the umask and cannot carry setgid.
+        // The umask cuts mkdir's mode, and mkdir cannot set setgid.
         if (mode !== undefined) itself(place, path, (made) => fs.chmodSync(made, mode));
       }),
     chmod: async (path, mode) =>
@@ -99,7 +99,7 @@ export function createLocalSystem(options: LocalSystemOptions = {}): ClosableSys
         onItself(at(path), (found) => fs.utimesSync(found, atimeMs / 1000, mtimeMs / 1000)),
       ),
     temporaryDirectory: async () => {
-      // Not the world-writable /tmp, where another user could have planted the name.
+      // Not in the world-writable /tmp, where another user could have planted the name.
       const parent = at(`${root === undefined ? homedir() : ""}/.cache/volley/tmp`);
       const made = attempt("make a directory in", parent, () => {
         fs.mkdirSync(parent, { recursive: true, mode: 0o700 });
@@ -125,7 +125,7 @@ function findCommand(command: string, directories: readonly string[]): string | 
       fs.accessSync(candidate, fs.constants.X_OK);
       if (fs.statSync(candidate).isFile()) return candidate;
     } catch {
-      // Not here: try the next directory.
+      // Try the next directory.
     }
   }
   return null;

@@ -6,17 +6,17 @@ import { VolleyError } from "../../core/errors.ts";
 import { bytesToText, textToBytes } from "../../core/lossless-text.ts";
 import type { ProcessOptions, ProcessResult } from "../../core/system.ts";
 
-/** Bytes kept of each stream. */
+/** The default limit of kept output, in bytes a stream. */
 export const DEFAULT_MAX_OUTPUT = 1 << 20;
 const KILL_GRACE_MS = 5_000;
 const GONE_POLL_MS = 20;
-/** A process that was killed and is still there is one that nobody has asked for its exit code yet. */
+/** After that long a killed process that is still in the table is a zombie. */
 const KILLED_MS = 1_000;
-/** Once a process has ended, its output counts as whole after so long a silence; and after that time at the latest. */
+/** After the end of a process its output counts as complete after SILENT_MS of silence, and after LAST_MS at the latest. */
 const SILENT_MS = 1_000;
 const LAST_MS = 5_000;
 
-/** Collects one stream of a process up to a bound, and passes every piece on as text. */
+/** Collects one stream of a process up to a limit, and passes every piece on as text. */
 export class Capture {
   #chunks: Buffer[] = [];
   #bytes = 0;
@@ -50,8 +50,8 @@ export class Capture {
 }
 
 /**
- * Runs a process of its own group to its end; on timeout or abort the whole group is ended. A child that it leaves behind
- * may hold its output open: it is left alone, and not waited for.
+ * Run a process, in a process group of its own, to its end. Timeout and abort end the whole group. A child that the
+ * process leaves behind may hold its output open: it is neither ended nor waited for.
  */
 export function runProcess(argv: readonly string[], options: ProcessOptions = {}): Promise<ProcessResult> {
   const [command, ...args] = argv;
@@ -93,7 +93,7 @@ export function runProcess(argv: readonly string[], options: ProcessOptions = {}
       try {
         process.kill(-child.pid, name);
       } catch {
-        // The group is gone already.
+        // The group has ended already.
       }
     };
     const stop = (reason: VolleyError): void => {
@@ -113,7 +113,7 @@ export function runProcess(argv: readonly string[], options: ProcessOptions = {}
     const onAbort = (): void => stop(cancelled(command));
     signal?.addEventListener("abort", onAbort, { once: true });
     let silence: NodeJS.Timeout | undefined;
-    const finish = (): void => {
+    const release = (): void => {
       clearInterval(silence);
       clearTimeout(timer);
       clearTimeout(killTimer);
@@ -121,7 +121,7 @@ export function runProcess(argv: readonly string[], options: ProcessOptions = {}
     };
 
     child.once("error", (error: NodeJS.ErrnoException) => {
-      finish();
+      release();
       reject(new VolleyError("PROCESS_FAILED", explainStart(command, cwd, error), { cause: error }));
     });
     child.once("exit", (code, signalName) => {
@@ -129,13 +129,13 @@ export function runProcess(argv: readonly string[], options: ProcessOptions = {}
       silence = setInterval(() => {
         const now = Date.now();
         if (now - Math.max(heardAt, endedAt) < SILENT_MS && now - endedAt < LAST_MS) return;
-        // Read on, or the child would end when it prints something.
+        // Read on: a closed pipe would kill the child that is left behind.
         for (const stream of outputs) stream.removeAllListeners("data").resume().unref();
         child.off("close", done);
         done(code, signalName);
       }, 100);
     });
-    // Others of the group may take longer to end, or not heed the signal.
+    // Other processes of the group may take longer to end, or ignore the signal.
     const whenGone = (then: () => void): void => {
       let killed = false;
       const timer = setInterval(() => {
@@ -150,7 +150,7 @@ export function runProcess(argv: readonly string[], options: ProcessOptions = {}
       }, GONE_POLL_MS);
     };
     const done = (code: number | null, signalName: NodeJS.Signals | null): void => {
-      finish();
+      release();
       if (stopped !== undefined) return whenGone(() => reject(stopped));
       resolve({
         argv,
@@ -163,14 +163,14 @@ export function runProcess(argv: readonly string[], options: ProcessOptions = {}
     };
     child.once("close", done);
     if (input !== undefined && child.stdin !== null) {
-      // A process that does not read its input closes the pipe: that is its right.
+      // A process need not read its input: a closed pipe is no error.
       child.stdin.on("error", () => {});
       child.stdin.end(typeof input === "string" ? textToBytes(input) : input);
     }
   });
 }
 
-/** Whether a process group has any process left that could be told something. */
+/** Whether a process group still has a process that can be signalled. */
 function hasProcesses(group: number | undefined): boolean {
   try {
     return group !== undefined && process.kill(-group, 0);

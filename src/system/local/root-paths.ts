@@ -5,18 +5,18 @@ import { bytesToText, nativePath } from "../../core/lossless-text.ts";
 import { resolveForRoot } from "../../core/permissions.ts";
 
 const { O_DIRECTORY, O_NOFOLLOW, O_NONBLOCK, O_RDONLY } = fs.constants;
-/** Linux's O_PATH, which Node does not name: a file that is held, but not opened. */
+/** Linux's O_PATH, which Node does not name: a descriptor that holds a file without opening it. */
 export const O_PATH = 0o10000000;
 
 const hasProc = fs.existsSync("/proc/self/fd");
 
-/** True where links of other users count: for root, on Linux with /proc. A process of root's may become another user. */
+/** Whether links of other users must be refused: for root, on Linux with /proc. Asked each time, because root may become another user. */
 function guards(): boolean {
   return hasProc && process.geteuid?.() === 0;
 }
 
-/** The real path, by the rule of {@link resolveForRoot}. */
-export function realPathForRoot(path: string): string {
+/** Resolve a path for root, by the rule of {@link resolveForRoot}. */
+function realPathForRoot(path: string): string {
   const walk = resolveForRoot(resolve(path));
   let step = walk.next();
   while (step.done !== true) {
@@ -30,26 +30,26 @@ export function realPathForRoot(path: string): string {
   return step.value;
 }
 
-/** What a link says. */
+/** Return the target of a link. */
 export function readLink(path: string): string {
   return bytesToText(fs.readlinkSync(nativePath(path), { encoding: "buffer" }));
 }
 
-/** Where a path leads. Fails when nothing is there, and for root as {@link resolveForRoot} says. */
+/** Resolve a path. Fails for a path that does not exist, and for root by the rule of {@link resolveForRoot}. */
 export function realPath(path: string): string {
   const real = bytesToText(fs.realpathSync(nativePath(path), { encoding: "buffer" }));
   return guards() && real !== resolve(path) ? realPathForRoot(path) : real;
 }
 
-/** A path below a directory that is held open, and so cannot be exchanged for another one. */
+/** A path below a directory that is held open: nobody can exchange the directory. */
 export interface HeldPath {
   readonly path: string;
   release(): void;
 }
 
 /**
- * Holds the directory that a path is in, for root: nobody can put another one in its place between the look and the
- * deed. For others the path stands as it is.
+ * Hold the directory of a path open, for root: nobody can put another directory in its place between the check and the
+ * operation. For other users return the path as it is.
  */
 export function holdDirectory(path: string): HeldPath {
   if (!guards()) return { path, release: () => {} };
@@ -68,7 +68,7 @@ export function holdDirectory(path: string): HeldPath {
   }
 }
 
-/** Does something to a path that does not follow a link at its end, in its {@link holdDirectory held} directory. */
+/** Run an operation that does not follow a link at the end of the path, in its {@link holdDirectory held} directory. */
 export function inDirectory<T>(path: string, use: (path: fs.PathLike) => T): T {
   const held = holdDirectory(path);
   try {
@@ -78,12 +78,12 @@ export function inDirectory<T>(path: string, use: (path: fs.PathLike) => T): T {
   }
 }
 
-/** Does something to what a path names, given as a path that leads to it and nowhere else. Fails on a link. */
+/** Run an operation on the very file that a path names. Fails on a link. */
 export function onItself<T>(path: string, use: (path: fs.PathLike) => T): T {
   return inDirectory(path, (place) => itself(place, path, use));
 }
 
-/** As {@link onItself}, of a `place` in a directory that is held. */
+/** As {@link onItself}, for a `place` in a held directory. */
 export function itself<T>(place: fs.PathLike, path: string, use: (path: fs.PathLike) => T): T {
   if (!guards()) return use(place);
   const descriptor = fs.openSync(place, O_PATH | O_NOFOLLOW);
@@ -99,7 +99,7 @@ function moved(path: string): VolleyError {
   return new VolleyError("FILE_FAILED", `${path} became a link while it was worked on; it was left alone`);
 }
 
-/** Opens a file to be read; root follows links as {@link resolveForRoot} says, and nobody waits for a FIFO. */
+/** Open a file for reading. Root follows links by the rule of {@link resolveForRoot}. A FIFO is an error: it could block for ever. */
 export function openToRead(path: string): number {
   if (!guards()) return opened(nativePath(path), O_RDONLY | O_NONBLOCK, path);
   try {

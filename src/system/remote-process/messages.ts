@@ -1,29 +1,29 @@
 import type { SerializedError } from "../../core/errors.ts";
 
-/** What is asked of a System in another process: one JSON object a line. */
+/** A request to a System in another process: one JSON object a line. */
 export type SystemRequest =
   | { readonly id: number; readonly call: SystemCall; readonly args: readonly unknown[] }
-  /** The next piece of a file being written; null: there is no more, or, when it broke off, it is not to be kept. */
+  /** The next piece of a file being written; null after the last. `broken`: the content broke off, drop the file. */
   | { readonly id: number; readonly piece: Uint8Array | null; readonly broken?: boolean }
-  /** The process that runs for it is to be ended. */
+  /** End the process that a `run` or `query` started. */
   | { readonly id: number; readonly abort: true };
 
-/** What it says. */
+/** A reply of the System. */
 export type SystemReply =
-  /** First of all. */
+  /** The first reply, before any request. */
   | { readonly ready: SystemUser }
   | { readonly id: number; readonly value: unknown }
   | { readonly id: number; readonly error: SerializedError }
   | { readonly id: number; readonly stream: "stdout" | "stderr"; readonly text: string };
 
-/** Who a System acts as. */
+/** The user that a System acts as. */
 export interface SystemUser {
   readonly uid: number;
   readonly gid: number;
   readonly env: Readonly<Record<string, string>>;
 }
 
-/** The methods of a System that can be asked for. */
+/** The methods of a System that a request can call. */
 export const SYSTEM_CALLS = [
   "stat",
   "lstat",
@@ -52,18 +52,18 @@ export const SYSTEM_CALLS = [
 
 export type SystemCall = (typeof SYSTEM_CALLS)[number];
 
-/** How the process that serves a System is asked to be one. */
+/** The argument that makes a bundle serve a System. */
 export const SYSTEM_ARGUMENT = "--system";
 
 const BYTES = "$bytes";
 const UNDEFINED = "$undefined";
 
-/** One line; bytes and values left undefined go with it as they are. */
+/** Encode a message as one line; bytes and undefined values survive. */
 export function encodeMessage(message: SystemRequest | SystemReply): string {
   return `${JSON.stringify(plain(message))}\n`;
 }
 
-/** What a line says; undefined when it is none of ours. */
+/** Decode a line; undefined for one that is no message. */
 export function decodeMessage<Message extends SystemRequest | SystemReply>(
   line: string,
 ): Message | undefined {
@@ -86,7 +86,7 @@ function plain(value: unknown): unknown {
   return Object.fromEntries(Object.entries(value).map(([key, inner]) => [key, plain(inner)]));
 }
 
-/** `undefined` cannot be what a reviver gives, which would remove the key: {@link absent} does that job. */
+/** A reviver cannot return `undefined`, which would remove the key, so {@link absent} restores it one level above. */
 function revive(value: unknown): unknown {
   if (typeof value !== "object" || value === null) return value;
   const bytes = (value as Readonly<Record<string, unknown>>)[BYTES];
@@ -107,20 +107,4 @@ function isUndefined(value: unknown): boolean {
     value !== null &&
     (value as Readonly<Record<string, unknown>>)[UNDEFINED] === true
   );
-}
-
-/** Calls `onLine` with each line of a stream, however long it is. */
-export function onLines(stream: NodeJS.ReadableStream, onLine: (line: string) => void): void {
-  let pieces: Buffer[] = [];
-  stream.on("data", (chunk: Buffer) => {
-    let from = 0;
-    for (let end = chunk.indexOf(10); end >= 0; end = chunk.indexOf(10, from)) {
-      pieces.push(chunk.subarray(from, end));
-      const line = Buffer.concat(pieces).toString("utf8");
-      pieces = [];
-      from = end + 1;
-      onLine(line);
-    }
-    if (from < chunk.length) pieces.push(chunk.subarray(from));
-  });
 }

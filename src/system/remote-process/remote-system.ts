@@ -1,21 +1,37 @@
+import { type ChildProcessWithoutNullStreams, spawn } from "node:child_process";
+import { createHash, randomBytes } from "node:crypto";
 import { once } from "node:events";
+import { readFileSync } from "node:fs";
 import type { Readable, Writable } from "node:stream";
+import {
+  type Become,
+  becomeCommand,
+  createBecomeReader,
+  isTalked,
+  keepsOwnCopy,
+  needsTerminal,
+  sayWord,
+} from "../../core/become.ts";
+import { ownCopyScript } from "../../core/bundle.ts";
 import { type ErrorCode, type SerializedError, VolleyError } from "../../core/errors.ts";
 import { textToBytes } from "../../core/lossless-text.ts";
-import type {
-  Content,
-  CopyOf,
-  ProcessOptions,
-  ProcessResult,
-  System,
-  WriteOptions,
-  Written,
+import { quote } from "../../core/shell-quote.ts";
+import {
+  type Content,
+  type CopyOf,
+  isCopy,
+  type ProcessOptions,
+  type ProcessResult,
+  type System,
+  type WriteOptions,
+  type Written,
 } from "../../core/system.ts";
-import { isCopy } from "../../core/system.ts";
+
+import { readLines } from "../lines.ts";
 import {
   decodeMessage,
   encodeMessage,
-  onLines,
+  SYSTEM_ARGUMENT,
   SYSTEM_CALLS,
   type SystemCall,
   type SystemReply,
@@ -27,16 +43,127 @@ import {
 export interface SystemProcess {
   readonly stdin: Writable;
   readonly stdout: Readable;
-  /** Resolves with the reason once it is gone. */
+  /** Resolves with the reason when the process has ended. */
   readonly ended: Promise<string>;
 }
 
-/** A System in another process. */
+/** A System in another process of this machine. */
 export interface RemoteSystem {
   readonly system: System;
   readonly env: SystemUser["env"];
-  /** Lets the process end, which removes what it has for the time of the run. */
+  /** Let the process end: it removes its temporary directories. */
   close(): Promise<void>;
+}
+
+/** Make a System that `begin` opens at its first call; `ids` returns its user and group, also before that. */
+export function createLateSystem(
+  begin: () => Promise<System>,
+  ids: () => { readonly uid: number; readonly gid: number },
+): System {
+  const methods = Object.fromEntries(
+    SYSTEM_CALLS.map((call) => [
+      call,
+      async (...args: readonly unknown[]) => {
+        const system = await begin();
+        return (system[call] as (...given: readonly unknown[]) => unknown)(...args);
+      },
+    ]),
+  );
+  return {
+    ...methods,
+    get uid() {
+      return ids().uid;
+    },
+    get gid() {
+      return ids().gid;
+    },
+  } as unknown as System;
+}
+
+const STDERR_KEPT = 2_000;
+const START_MS = 60_000;
+
+/** Start a process as another user, from the file `bundle`, that serves this machine as that user's System. Fails with `BECOME_FAILED`. */
+export async function startSystem(become: Become, bundle: string): Promise<RemoteSystem> {
+  // Root needs no sudo: its process becomes the user itself, once it has read the bundle.
+  if (process.getuid?.() === 0) {
+    return talkTo(spawn("sh", [bundle, SYSTEM_ARGUMENT, become.user], options), become, undefined);
+  }
+  if (needsTerminal(become)) {
+    throw failure(become, "doas asks for the password at a terminal only, and there is none on the host", {
+      hint: "add a nopass rule to doas.conf, or let the play become root",
+    });
+  }
+  const nonce = `volley-${randomBytes(8).toString("hex")}`;
+  const begin = become.method !== "sudo" && isTalked(become) ? `${sayWord(nonce, "begin")}\n` : "";
+  const own = keepsOwnCopy(become);
+  const bytes = own ? readFileSync(bundle) : Buffer.alloc(0);
+  const script = own
+    ? ownCopyScript(
+        createHash("sha256").update(bytes).digest("hex"),
+        nonce,
+        bytes.length,
+        `exec sh "$f" ${SYSTEM_ARGUMENT}`,
+      )
+    : `${sayWord(nonce, "ready")}; exec sh "$0" ${SYSTEM_ARGUMENT}`;
+  const line = `${begin}${becomeCommand(become, nonce, script, own ? "" : quote(bundle))}`;
+  return talkTo(spawn("sh", ["-c", line], options), become, { nonce, bytes });
+}
+
+/** A process group of its own: a signal that ends a task's processes must not end the System. */
+const options = { detached: true } as const;
+
+async function talkTo(
+  child: ChildProcessWithoutNullStreams,
+  become: Become,
+  talk: { readonly nonce: string; readonly bytes: Buffer } | undefined,
+): Promise<RemoteSystem> {
+  let said = "";
+  let refused: string | undefined;
+  let asked = false;
+  const reader = talk === undefined ? undefined : createBecomeReader(talk.nonce, become.method);
+  child.stdin.on("error", () => {});
+  child.stderr.on("data", (chunk: Buffer) => {
+    const piece = reader?.push(chunk.toString("utf8")) ?? { text: chunk.toString("utf8"), heard: [] };
+    said = (said + piece.text).slice(-STDERR_KEPT);
+    for (const word of piece.heard) {
+      if (word === "want") child.stdin.write(talk!.bytes);
+      if (word !== "ask") continue;
+      if (asked || become.password === undefined) {
+        refused = asked ? `${become.method} does not take the password` : `${become.method} wants a password`;
+        child.stdin.end();
+      } else {
+        asked = true;
+        child.stdin.write(`${become.password}\n`);
+      }
+    }
+  });
+  const ended = new Promise<string>((resolve) => {
+    child.once("error", (error) => resolve(failure(become, error.message).message));
+    child.once("close", () => {
+      const line =
+        said
+          .trim()
+          .split("\n")
+          .at(-1)
+          ?.replace(/^volley: (?:cannot become [^:]+: )?/, "") ?? "";
+      resolve(failure(become, refused ?? (line === "" ? "its process ended" : line)).message);
+    });
+  });
+  const timer = setTimeout(() => {
+    refused = `its process did not start within ${START_MS / 1_000} s`;
+    child.stdin.end();
+    child.kill();
+  }, START_MS);
+  try {
+    return await connectSystem({ stdin: child.stdin, stdout: child.stdout, ended });
+  } finally {
+    clearTimeout(timer);
+  }
+}
+
+function failure(become: Become, why: string, details: { readonly hint?: string } = {}): VolleyError {
+  return new VolleyError("BECOME_FAILED", `cannot become ${become.user}: ${why}`, details);
 }
 
 const PIECE_BYTES = 256 << 10;
@@ -47,7 +174,7 @@ interface Waiting {
   readonly onOutput: ProcessOptions["onOutput"];
 }
 
-/** Waits for a process to say that it serves a System. Fails with what `ended` says when it does not. */
+/** Wait until a process says that it serves a System. Fails with the reason of `ended` when it ends first. */
 export async function connectSystem({ stdin, stdout, ended }: SystemProcess): Promise<RemoteSystem> {
   const waiting = new Map<number, Waiting>();
   let counted = 0;
@@ -64,7 +191,7 @@ export async function connectSystem({ stdin, stdout, ended }: SystemProcess): Pr
   });
   lost.catch(() => {});
   stdin.on("error", () => {});
-  onLines(stdout, (line) => {
+  const onLine = (line: string): void => {
     const reply = decodeMessage<SystemReply>(line);
     if (reply === undefined) return;
     if ("ready" in reply) return greet(reply.ready);
@@ -74,7 +201,8 @@ export async function connectSystem({ stdin, stdout, ended }: SystemProcess): Pr
     waiting.delete(reply.id);
     if ("error" in reply) asked.reject(revive(reply.error));
     else asked.resolve(reply.value);
-  });
+  };
+  readLines(stdout, onLine, Number.POSITIVE_INFINITY);
   const user = await Promise.race([greeting, lost]);
 
   const say = (request: SystemRequest): boolean => stdin.write(encodeMessage(request));
@@ -130,7 +258,7 @@ export async function connectSystem({ stdin, stdout, ended }: SystemProcess): Pr
     const writing = ask("writeFile", [path, null, options], undefined, (id) => {
       sending = send(id, bytes);
     });
-    // What the content itself fails with says more than that it broke off.
+    // The error of the content itself says more than that the content broke off.
     const [sent, written] = await Promise.allSettled([sending, writing]);
     if (sent.status === "rejected") throw sent.reason;
     if (written.status === "rejected") throw written.reason;
@@ -162,7 +290,7 @@ function* cut(bytes: Uint8Array): Generator<Uint8Array> {
   for (let from = 0; from < bytes.length; from += PIECE_BYTES) yield bytes.subarray(from, from + PIECE_BYTES);
 }
 
-/** An error of the other process as one of this: actions look at its code. */
+/** The other process's error as a VolleyError: actions look at its code. */
 function revive({ code, message, hint, location }: SerializedError): VolleyError {
   return new VolleyError(code as ErrorCode, message, {
     ...(hint === undefined ? {} : { hint }),
