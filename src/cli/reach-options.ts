@@ -1,6 +1,6 @@
 import { type Command, InvalidArgumentError, Option } from "commander";
 import type { TransportsOptions } from "../controller/prepare/reach.ts";
-import { HOST_KEY_POLICIES, type HostKeyPolicy } from "../transport/ssh-settings.ts";
+import { HOST_KEY_POLICIES, type HostKeyPolicy } from "../transport/transport.ts";
 import { expandHome, readGivenPassword } from "./given-password.ts";
 
 /** Flags that say how hosts are reached. */

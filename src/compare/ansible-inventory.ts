@@ -1,7 +1,6 @@
 import type { Host } from "../core/inventory.ts";
 import { quote } from "../core/shell-quote.ts";
-import type { SshSettings } from "../transport/ssh-settings.ts";
-import type { Endpoint } from "../transport/transport.ts";
+import type { Endpoint, SshSettings } from "../transport/transport.ts";
 
 /** A host as an outside command is to reach it. */
 export interface ReachedHost {

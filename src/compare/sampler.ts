@@ -2,7 +2,7 @@ import { mkdtempSync, rmSync } from "node:fs";
 import { join } from "node:path";
 import { VolleyError } from "../core/errors.ts";
 import { quote } from "../core/shell-quote.ts";
-import { ROUTES_VARIABLE } from "../transport/ssh/routes.ts";
+import { ROUTES_VARIABLE } from "../transport/ssh/open-socket.ts";
 import type { Condition, Method, RemoteCpuSource, Sample } from "./comparison.ts";
 import type { HostControl } from "./host-control.ts";
 import { INVENTORY_PLACEHOLDER } from "./methods.ts";

@@ -1,8 +1,8 @@
 import type { Become } from "../core/become.ts";
 import type { UserAccess } from "../direct/open-system.ts";
 import { startAs } from "../transport/become/start-as.ts";
-import { openFileSession } from "../transport/sftp/open-file-session.ts";
-import { SFTP_SERVER_SCRIPT } from "../transport/sftp/server-program.ts";
+import { openFileSession, SFTP_SERVER_SCRIPT } from "../transport/sftp/open-file-session.ts";
+
 import type { Connection, Endpoint, RemoteProcess } from "../transport/transport.ts";
 
 /** How to act as the login user: by the connection's own commands and SFTP. */

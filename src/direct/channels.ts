@@ -1,5 +1,5 @@
 import { isVolleyError, VolleyError } from "../core/errors.ts";
-import { MORE_SESSIONS_HINT } from "../transport/session-refused.ts";
+import { MORE_SESSIONS_HINT } from "../transport/connect-errors.ts";
 
 /** Sessions at a time over one connection until it is known better: the MaxSessions that OpenSSH's sshd has by itself. */
 const MAX_SESSIONS = 10;

@@ -11,7 +11,8 @@ import {
   type System,
   type Written,
 } from "../core/system.ts";
-import type { FileAttributes, FileSession } from "../transport/file-session.ts";
+import type { FileSession } from "../transport/file-session.ts";
+import type { FileAttributes } from "../transport/sftp/codec.ts";
 import { sftpStatus } from "../transport/sftp/error.ts";
 import type { Connection } from "../transport/transport.ts";
 import { exactStat } from "./exact.ts";
@@ -331,7 +332,7 @@ export function createDirectSystem({
       const left = temporaryDirectories.splice(0);
       if (left.length > 0) await ask(["rm", "-rf", ...left]).catch(() => {});
       shells.close();
-      files.end();
+      files.close();
     },
   };
 }

@@ -9,30 +9,30 @@ export async function openLateFiles(
   open: () => Promise<FileSession>,
   channels: Channels,
 ): Promise<FileSession> {
-  const ends = (session: FileSession): Promise<unknown> => session.ended;
-  const first = await channels.open(open, ends);
+  const closedOf = (session: FileSession): Promise<unknown> => session.closed;
+  const first = await channels.open(open, closedOf);
   let current: FileSession | undefined = first;
   let opening: Promise<FileSession> | undefined;
   let busy = 0;
-  let closed = false;
-  let lastEnded = first.ended;
+  let isClosed = false;
+  let lastClosed = first.closed;
   let wake = (): void => {};
 
   const rest = (): void => {
-    if (busy > 0 || current === undefined || closed) return;
+    if (busy > 0 || current === undefined || isClosed) return;
     const session = current;
     wake = channels.idle(() => {
       wake = () => {};
       if (current === session) current = undefined;
-      session.end();
+      session.close();
     });
   };
   const again = (): Promise<FileSession> => {
-    opening ??= channels.open(open, ends).then(
+    opening ??= channels.open(open, closedOf).then(
       (session) => {
         opening = undefined;
-        lastEnded = session.ended;
-        if (closed) session.end();
+        lastClosed = session.closed;
+        if (isClosed) session.close();
         current = session;
         return session;
       },
@@ -76,9 +76,9 @@ export async function openLateFiles(
         throw thrown;
       }
     },
-    close: async (handle: FileHandle) => {
+    closeHandle: async (handle: FileHandle) => {
       try {
-        await use((session) => session.close(handle));
+        await use((session) => session.closeHandle(handle));
       } finally {
         leave();
       }
@@ -103,13 +103,13 @@ export async function openLateFiles(
     expandPath: (path) => use((session) => session.expandPath(path)),
     freeSpace: (path) => use((session) => session.freeSpace(path)),
     sync: (handle) => use((session) => session.sync(handle)),
-    end: () => {
-      closed = true;
+    close: () => {
+      isClosed = true;
       wake();
-      current?.end();
+      current?.close();
     },
-    get ended() {
-      return lastEnded;
+    get closed() {
+      return lastClosed;
     },
   };
 }

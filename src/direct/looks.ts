@@ -1,7 +1,8 @@
 import { posix } from "node:path";
 import { performance } from "node:perf_hooks";
 import type { FileType, Stat } from "../core/system.ts";
-import type { FileAttributes, FileSession } from "../transport/file-session.ts";
+import type { FileSession } from "../transport/file-session.ts";
+import type { FileAttributes } from "../transport/sftp/codec.ts";
 
 /** What the host said of a path counts until nobody has asked it anything for so long: as long as one action goes on. */
 const IDLE_MS = 100;

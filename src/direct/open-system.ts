@@ -42,7 +42,7 @@ export async function openSystem(
     };
   }
   if (shell.status === "fulfilled") shell.value.shells.close();
-  if (session.status === "fulfilled") session.value.end();
+  if (session.status === "fulfilled") session.value.close();
   // Why nobody becomes another user is told by the shell; SFTP only says that it is not there.
   throw shell.status === "rejected" ? shell.reason : (session as PromiseRejectedResult).reason;
 }

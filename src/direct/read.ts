@@ -54,7 +54,7 @@ export async function* readPieces(
     }
   } finally {
     // Nobody waits for it.
-    files.close(handle).catch(() => {});
+    files.closeHandle(handle).catch(() => {});
   }
 }
 

@@ -125,13 +125,13 @@ async function upload(
     // After the owner, whose change takes setuid and setgid away.
     const permitted = files.fsetstat(handle, { mode });
     permitted.catch(() => {});
-    const closed = files.close(handle);
+    const closed = files.closeHandle(handle);
     open = false;
     closed.catch(() => {});
     await Promise.all([written, owned, permitted, closed]);
     return resolved;
   } catch (thrown) {
-    if (open) files.close(handle).catch(() => {});
+    if (open) files.closeHandle(handle).catch(() => {});
     throw thrown;
   }
 }

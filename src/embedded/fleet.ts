@@ -3,11 +3,10 @@ import { chmodSync, existsSync, mkdirSync } from "node:fs";
 import { mkdtemp, rm, writeFile } from "node:fs/promises";
 import { tmpdir, userInfo } from "node:os";
 import { join, resolve } from "node:path";
+import { createProcessRegistry } from "./commands.ts";
 import { listFaults } from "./faults.ts";
 import { type FleetContext, type StartedHost, startHost } from "./host.ts";
-import { toInventoryYaml } from "./inventory.ts";
 import { generateKey, type KeyPair, knownHostsLine } from "./keys.ts";
-import { createProcessRegistry } from "./processes.ts";
 import type { EmbeddedFleet, EmbeddedFleetOptions } from "./types.ts";
 
 /** Starts SSH servers on loopback ports, each a host with a home of its own, running as the current user. */
@@ -102,4 +101,20 @@ function currentUser(): string {
     // A container may run with a user id that no passwd entry names.
     return process.env.USER ?? "volley";
   }
+}
+
+/** An Ansible inventory of a fleet, in YAML, with what is needed to connect. */
+function toInventoryYaml(fleet: Pick<EmbeddedFleet, "hosts" | "user" | "privateKeyPath">): string {
+  const hosts = fleet.hosts.map(({ name, address, port }) => {
+    // A JSON string is a YAML string, whatever it contains.
+    const lines = [
+      `    ${JSON.stringify(name)}:`,
+      `      ansible_host: ${address}`,
+      `      ansible_port: ${port}`,
+      `      ansible_user: ${JSON.stringify(fleet.user)}`,
+      `      ansible_ssh_private_key_file: ${JSON.stringify(fleet.privateKeyPath)}`,
+    ];
+    return lines.map((line) => `${line}\n`).join("");
+  });
+  return `all:\n  hosts:\n${hosts.join("")}`;
 }

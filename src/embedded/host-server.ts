@@ -1,15 +1,19 @@
 import { once, setMaxListeners } from "node:events";
 import { type AddressInfo, createServer, type Server as NetServer, type Socket } from "node:net";
-import ssh2, { type Connection, type Server as SshServer } from "ssh2";
-import { authenticate, type Credentials } from "./auth.ts";
+import ssh2, {
+  type AuthContext,
+  type AuthenticationType,
+  type Connection,
+  type ParsedKey,
+  type Server as SshServer,
+} from "ssh2";
 import { findFault, type HostFault } from "./faults.ts";
-import { forwardTcp } from "./forward.ts";
-import { holdPort } from "./held-port.ts";
-import { type SessionContext, serveSessions } from "./session.ts";
-import { ShapedSocket, type SocketShape } from "./shaped-socket.ts";
+import { forwardTcp, type SessionContext, serveSessions } from "./session.ts";
+
+import { holdPort, ShapedSocket, type SocketShape } from "./sockets.ts";
 
 /** What a host's server is made of. */
-export interface HostServerOptions {
+interface HostServerOptions {
   readonly hostKey: string;
   readonly credentials: Credentials;
   readonly sessions: SessionContext;
@@ -27,7 +31,7 @@ export interface HostServer {
 }
 
 /** What went over a host's connections, in bytes where not said otherwise. */
-export interface Traffic {
+interface Traffic {
   readonly connections: number;
   readonly openConnections: number;
   readonly bytesIn: number;
@@ -137,4 +141,87 @@ async function listen(listener: NetServer): Promise<number> {
 async function closeServer(listener: NetServer): Promise<void> {
   if (!listener.listening) return;
   await new Promise<void>((resolve) => listener.close(() => resolve()));
+}
+
+/** A user who may log in with a password. */
+export interface ConnectionPassword {
+  readonly user: string;
+  readonly password: string;
+}
+
+/** A user who may log in by answering prompts (RFC 4256). */
+export interface ConnectionPrompts {
+  readonly user: string;
+  readonly prompts: readonly { readonly prompt: string; readonly answer: string; readonly echo?: boolean }[];
+}
+
+/** Who may log in to a host, and how. */
+interface Credentials {
+  readonly user: string;
+  readonly keys: readonly ParsedKey[];
+  readonly passwords: readonly ConnectionPassword[];
+  readonly keyboardInteractive: readonly ConnectionPrompts[];
+  readonly rejectAll: boolean;
+}
+
+/** sshd's default for MaxAuthTries. */
+const maxAttempts = 6;
+
+/** Answers a connection's authentication requests as sshd does (RFC 4252), closing it after six failures. */
+function authenticate(connection: Connection, credentials: Credentials): void {
+  const methods = offeredMethods(credentials);
+  let failures = 0;
+  const reject = (context: AuthContext): void => {
+    // The "none" request is how a client asks for the list of methods: sshd does not count it.
+    if (context.method !== "none") failures += 1;
+    context.reject([...methods]);
+    if (failures >= maxAttempts) connection.end();
+  };
+  connection.on("authentication", (context) => {
+    if (credentials.rejectAll) reject(context);
+    else if (context.method === "keyboard-interactive") askQuestions(context, credentials, reject);
+    else if (isAccepted(context, credentials)) context.accept();
+    else reject(context);
+  });
+}
+
+function offeredMethods(credentials: Credentials): readonly AuthenticationType[] {
+  return [
+    "publickey",
+    ...(credentials.passwords.length > 0 ? (["password"] as const) : []),
+    ...(credentials.keyboardInteractive.length > 0 ? (["keyboard-interactive"] as const) : []),
+  ];
+}
+
+function isAccepted(context: AuthContext, credentials: Credentials): boolean {
+  if (context.method === "password") {
+    const { username, password } = context;
+    return credentials.passwords.some((entry) => entry.user === username && entry.password === password);
+  }
+  if (context.method !== "publickey" || context.username !== credentials.user) return false;
+  const key = credentials.keys.find((candidate) => candidate.getPublicSSH().equals(context.key.data));
+  if (key === undefined) return false;
+  // Without a signature the client only asks whether the key would do.
+  if (context.signature === undefined || context.blob === undefined) return true;
+  return key.verify(context.blob, context.signature, context.hashAlgo) === true;
+}
+
+function askQuestions(
+  context: Extract<AuthContext, { method: "keyboard-interactive" }>,
+  credentials: Credentials,
+  reject: (context: AuthContext) => void,
+): void {
+  const entry = credentials.keyboardInteractive.find(({ user }) => user === context.username);
+  if (entry === undefined) {
+    reject(context);
+    return;
+  }
+  const prompts = entry.prompts.map(({ prompt, echo }) => ({ prompt, echo: echo ?? false }));
+  context.prompt(prompts, (answers) => {
+    // An aborted request calls back with an Error instead of answers.
+    if (!Array.isArray(answers)) return;
+    const right = entry.prompts.every(({ answer }, index) => answers[index] === answer);
+    if (right && answers.length === entry.prompts.length) context.accept();
+    else reject(context);
+  });
 }

@@ -1,8 +1,14 @@
+import { connect, isIPv4 } from "node:net";
 import type { Connection, PseudoTtyInfo, ServerChannel, Session } from "ssh2";
-import { type ExecContext, type RunningCommand, runCommand } from "./exec.ts";
+import {
+  type ExecContext,
+  type RunningCommand,
+  type RunningOnTerminal,
+  runCommand,
+  runOnTerminal,
+} from "./commands.ts";
 import { serveSftp } from "./sftp-server.ts";
 import type { SftpContext } from "./sftp-session.ts";
-import { type RunningOnTerminal, runOnTerminal } from "./terminal.ts";
 
 /** What a host's sessions may do. */
 export interface SessionContext {
@@ -83,4 +89,29 @@ function serveSession(session: Session, context: SessionContext, closed: AbortSi
     // ssh2 1.17 refuses signals once the client has ended its input, which sshd does not.
     (session as unknown as { _ending: boolean })._ending = false;
   });
+}
+
+/** Serves direct-tcpip channels (RFC 4254 section 7.2), to loopback addresses only. */
+export function forwardTcp(connection: Connection, closed: AbortSignal): void {
+  connection.on("tcpip", (accept, reject, { destIP, destPort }) => {
+    if (!isLoopback(destIP)) return reject();
+    const socket = connect({ host: destIP, port: destPort, noDelay: true });
+    const onClosed = (): void => void socket.destroy();
+    closed.addEventListener("abort", onClosed, { once: true });
+    socket.once("close", () => closed.removeEventListener("abort", onClosed));
+    socket.once("error", reject);
+    socket.once("connect", () => {
+      socket.off("error", reject);
+      const channel = accept();
+      if (closed.aborted || channel === undefined) return onClosed();
+      // What the client sent before it closed the channel is still delivered.
+      channel.on("error", onClosed).on("close", () => socket.destroySoon());
+      socket.on("error", () => channel.close());
+      socket.pipe(channel).pipe(socket);
+    });
+  });
+}
+
+function isLoopback(host: string): boolean {
+  return host === "localhost" || host === "::1" || (isIPv4(host) && host.startsWith("127."));
 }

@@ -1,8 +1,8 @@
 import type { FileHandle } from "node:fs/promises";
-import { resolve } from "node:path";
-import type { SftpFaults } from "./sftp-faults.ts";
-import type { MessageReader } from "./sftp-protocol.ts";
-import { systemError } from "./sftp-status.ts";
+import { resolve, sep } from "node:path";
+import { getSystemErrorMap } from "node:util";
+import { findFault, type HostFault } from "./faults.ts";
+import { encodeMessage, type MessageReader, messageType, stringField, uint32Field } from "./sftp-protocol.ts";
 
 /** What a host gives its SFTP sessions. */
 export interface SftpContext {
@@ -16,7 +16,7 @@ export interface SftpContext {
 }
 
 /** An open file or directory of a session. */
-export type SftpHandle =
+type SftpHandle =
   | { readonly kind: "file"; readonly file: FileHandle; readonly path: string; written: boolean }
   | {
       readonly kind: "directory";
@@ -69,4 +69,110 @@ export function findFile(session: SftpSession, name: Buffer): Extract<SftpHandle
   const handle = findHandle(session, name);
   if (handle.kind !== "file") throw systemError("EBADF");
   return handle;
+}
+
+/** Status codes of SFTP version 3 (draft-ietf-secsh-filexfer-02, section 7). */
+export const statusCode = {
+  ok: 0,
+  endOfFile: 1,
+  noSuchFile: 2,
+  permissionDenied: 3,
+  failure: 4,
+  badMessage: 5,
+  unsupported: 8,
+} as const;
+
+/** A status reply. */
+export function encodeStatus(id: number, code: number, message: string): Buffer {
+  return encodeMessage(
+    messageType.status,
+    uint32Field(id),
+    uint32Field(code),
+    stringField(message),
+    stringField(""),
+  );
+}
+
+/** The reply to a request that succeeded and has nothing to return. */
+export function encodeOk(id: number): Buffer {
+  return encodeStatus(id, statusCode.ok, "Success");
+}
+
+/** The status reply for an error of the file system, coded as OpenSSH's sftp-server does. */
+export function encodeError(id: number, error: unknown): Buffer {
+  const code = errorCode(error);
+  return encodeStatus(id, statusOf(code), describe(code) ?? "Failure");
+}
+
+/** An error as the operating system would report it, such as `ENOSPC`. */
+export function systemError(code: string): Error {
+  return Object.assign(new Error(`${code}: ${describe(code) ?? code}`), { code });
+}
+
+/** The operating system's name for what went wrong, or the empty string. */
+export function errorCode(error: unknown): string {
+  return error instanceof Error && "code" in error && typeof error.code === "string" ? error.code : "";
+}
+
+function statusOf(code: string): number {
+  switch (code) {
+    case "ENOENT":
+    case "ENOTDIR":
+    case "EBADF":
+    case "ELOOP":
+      return statusCode.noSuchFile;
+    case "EPERM":
+    case "EACCES":
+    case "EFAULT":
+      return statusCode.permissionDenied;
+    case "ENAMETOOLONG":
+    case "EINVAL":
+      return statusCode.badMessage;
+    case "ENOSYS":
+      return statusCode.unsupported;
+    default:
+      return statusCode.failure;
+  }
+}
+
+function describe(code: string): string | undefined {
+  for (const [name, message] of getSystemErrorMap().values()) {
+    if (name === code) return message.charAt(0).toUpperCase() + message.slice(1);
+  }
+  return undefined;
+}
+
+/** What a host's faults do to its SFTP server. */
+export interface SftpFaults {
+  /** Throws `EACCES` when nothing may change at this path. */
+  checkWritable(path: string): void;
+  /** Throws `ENOSPC` when the host's disk has no room for so many bytes more. */
+  takeSpace(bytes: number): void;
+  /** What arrives of a write; `first` says whether it is the file's first. */
+  transmit(data: Buffer, first: boolean): Buffer;
+}
+
+/** The SFTP faults of one host, whose disk space all its connections share. */
+export function createSftpFaults(faults: readonly HostFault[], homes: readonly string[]): SftpFaults {
+  const readOnly = findFault(faults, "readOnlyHome") !== undefined;
+  const corrupt = findFault(faults, "corruptUpload") !== undefined;
+  let room = findFault(faults, "diskFull")?.afterBytes ?? Number.POSITIVE_INFINITY;
+  return {
+    checkWritable(path) {
+      if (readOnly && homes.some((home) => path === home || path.startsWith(home + sep))) {
+        throw systemError("EACCES");
+      }
+    },
+    takeSpace(bytes) {
+      if (bytes > room) throw systemError("ENOSPC");
+      room -= bytes;
+    },
+    transmit(data, first) {
+      if (!corrupt || !first || data.length === 0) return data;
+      const copy = Buffer.from(data);
+      const middle = Math.floor(copy.length / 2);
+      copy.writeUInt8(copy.readUInt8(middle) ^ 1, middle);
+      return copy;
+    },
+  };
 }

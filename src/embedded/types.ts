@@ -1,5 +1,5 @@
-import type { ConnectionPassword, ConnectionPrompts } from "./auth.ts";
 import type { HostFault } from "./faults.ts";
+import type { ConnectionPassword, ConnectionPrompts } from "./host-server.ts";
 
 /** A command that a client asked an embedded host to run. */
 export interface ExecEvent {

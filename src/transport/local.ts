@@ -5,8 +5,8 @@ import { dirname, join } from "node:path";
 import { VolleyError } from "../core/errors.ts";
 import { spawnOnTerminal } from "../system/terminal-child.ts";
 import { leaveWhenSilent } from "./left-open.ts";
-import { openFileSession } from "./sftp/open-file-session.ts";
-import { SFTP_SERVER_SCRIPT } from "./sftp/server-program.ts";
+import { openFileSession, SFTP_SERVER_SCRIPT } from "./sftp/open-file-session.ts";
+
 import type { Connection, ExecOptions, RemoteExit, RemoteProcess, Transport } from "./transport.ts";
 
 /** Reaches this machine itself, for hosts with `ansible_connection: local`. */

@@ -1,9 +1,10 @@
 import { PassThrough, Writable } from "node:stream";
 import { setImmediate as turn } from "node:timers/promises";
 import { test } from "vitest";
+import { MalformedSftpError, SftpReader } from "../../src/transport/sftp/codec.ts";
 import { openFileSession } from "../../src/transport/sftp/open-file-session.ts";
-import { MalformedSftpError, SftpReader } from "../../src/transport/sftp/reader.ts";
-import { readReply } from "../../src/transport/sftp/reply.ts";
+import { readReply } from "../../src/transport/sftp/requests.ts";
+
 import type { RemoteExit } from "../../src/transport/transport.ts";
 import { FUZZ_TIMEOUT_MS, fuzz } from "./lib/fuzz.ts";
 import { must, mustBeRefusal, mustEqual } from "./lib/judge.ts";

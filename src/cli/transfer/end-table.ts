@@ -1,4 +1,4 @@
-import type { NoHashes } from "../../fanout/transfer/remote-hash.ts";
+import type { NoHashes } from "../../fanout/transfer/hashes.ts";
 import type { FileAction, TransferOutcome, TransferResult } from "../../fanout/transfer/result.ts";
 import { foldNodeSet } from "../../inventory/node-set.ts";
 import { count, formatBytes, formatElapsed, formatRate } from "../../reporter/rows/amounts.ts";

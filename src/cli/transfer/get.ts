@@ -1,4 +1,4 @@
-import { getFromHosts } from "../../fanout/transfer/get.ts";
+import { getFromHosts } from "../../fanout/transfer/transfer.ts";
 import { splitPaths, type TransferFlags } from "./options.ts";
 import { runTransfer } from "./run-transfer.ts";
 

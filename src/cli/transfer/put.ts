@@ -1,5 +1,5 @@
 import { scanLocalTree } from "../../fanout/transfer/local-tree.ts";
-import { putOnHosts } from "../../fanout/transfer/put.ts";
+import { putOnHosts } from "../../fanout/transfer/transfer.ts";
 import { splitPaths, type TransferFlags } from "./options.ts";
 import { runTransfer } from "./run-transfer.ts";
 

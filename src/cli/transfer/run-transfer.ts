@@ -2,8 +2,8 @@ import { openTransports } from "../../controller/prepare/transports.ts";
 import { recordFanOut } from "../../controller/records/fan-out-record.ts";
 import { exitCodeOf } from "../../fanout/exec/exec-host.ts";
 import type { TransferResult } from "../../fanout/transfer/result.ts";
-import type { TransferOptions } from "../../fanout/transfer/transfer.ts";
-import type { TransferHost } from "../../fanout/transfer/transfer-host.ts";
+import type { TransferHost, TransferOptions } from "../../fanout/transfer/transfer.ts";
+
 import { createSecretStore } from "../../secrets/store.ts";
 import { hostsToWorkOn } from "../exec/select.ts";
 import { readBecome } from "../fan-out-become.ts";

@@ -3,11 +3,10 @@ import type { AskPassphrase } from "../../transport/ssh/keys.ts";
 import type { KnownHosts } from "../../transport/ssh/known-hosts.ts";
 import type { SshTransport } from "../../transport/ssh/ssh-transport.ts";
 import { parseSshArguments } from "../../transport/ssh-config/arguments.ts";
+import { createCommands } from "../../transport/ssh-config/evaluate.ts";
 import { readSshConfig, type SshConfigChoice } from "../../transport/ssh-config/read.ts";
 import { createResolver, type HostWish } from "../../transport/ssh-config/resolve.ts";
-import { createCommands } from "../../transport/ssh-config/run-command.ts";
-import type { HostKeyPolicy, SshSettings } from "../../transport/ssh-settings.ts";
-import type { Endpoint, Transport } from "../../transport/transport.ts";
+import type { Endpoint, HostKeyPolicy, SshSettings, Transport } from "../../transport/transport.ts";
 
 import { readText, whereOf } from "./host-var.ts";
 

@@ -4,8 +4,8 @@ import type { Host } from "../../core/inventory.ts";
 import { createLocalTransport } from "../../transport/local.ts";
 import { knownAs } from "../../transport/ssh/host-key.ts";
 import type { KnownHosts } from "../../transport/ssh/known-hosts.ts";
-import type { SshSettings } from "../../transport/ssh-settings.ts";
-import type { Endpoint, Transport } from "../../transport/transport.ts";
+import type { Endpoint, SshSettings, Transport } from "../../transport/transport.ts";
+
 import { openSshTransports, type Reach, type TransportsOptions } from "./reach.ts";
 
 import { learnHostKeys } from "./trust.ts";

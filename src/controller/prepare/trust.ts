@@ -10,8 +10,8 @@ import {
   noFile,
 } from "../../transport/ssh/known-hosts.ts";
 import type { SshTransport } from "../../transport/ssh/ssh-transport.ts";
-import type { SshSettings } from "../../transport/ssh-settings.ts";
-import type { Endpoint } from "../../transport/transport.ts";
+import type { Endpoint, SshSettings } from "../../transport/transport.ts";
+
 import {
   type AskHostKeys,
   openSshTransports,

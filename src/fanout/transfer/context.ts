@@ -1,9 +1,8 @@
 import type { FileSession } from "../../transport/file-session.ts";
-import type { LocalHashes } from "./local-hash.ts";
+import type { LocalHashes, RemoteHasher } from "./hashes.ts";
 import type { Parts } from "./parts.ts";
-import type { RemoteHasher } from "./remote-hash.ts";
-import type { Tally } from "./tally.ts";
-import type { ByteWindow } from "./window.ts";
+
+import type { Tally } from "./result.ts";
 
 /** What decides how files are sent. */
 export interface TransferSettings {
@@ -58,4 +57,77 @@ export function looksUnchanged(
   if (one.size === undefined || one.size !== other.size) return false;
   if (one.mtime === undefined || one.mtime !== other.mtime) return false;
   return one.mtime < Date.now() / 1_000 - RACY_SECONDS;
+}
+
+/** Bounds the bytes that are under way to or from a host. */
+interface ByteWindow {
+  readonly bytes: number;
+  /** Resolves when there is room; what is larger than the window has it to itself. */
+  take(bytes: number): Promise<void>;
+  give(bytes: number): void;
+  /** Whether `take` would resolve at once. */
+  hasRoom(bytes: number): boolean;
+}
+
+/** OpenSSH's own window of a channel: more than that is never under way (RFC 4254, section 5.2). */
+const MAX_WINDOW_BYTES = 2 << 20;
+const MIN_WINDOW_BYTES = 512 << 10;
+/** For all hosts that are at work together. */
+const ALL_WINDOWS_BYTES = 64 << 20;
+
+/** The window of each host when so many are at work. */
+export function windowBytes(hosts: number): number {
+  return Math.max(MIN_WINDOW_BYTES, Math.min(MAX_WINDOW_BYTES, Math.floor(ALL_WINDOWS_BYTES / hosts)));
+}
+
+/** Makes a window with all its room free. Those who wait are served in their order. */
+export function createWindow(bytes: number): ByteWindow {
+  let free = bytes;
+  const waiting: { readonly wanted: number; readonly resolve: () => void }[] = [];
+  return {
+    bytes,
+    take: (asked) => {
+      const wanted = Math.min(asked, bytes);
+      if (waiting.length === 0 && free >= wanted) {
+        free -= wanted;
+        return Promise.resolve();
+      }
+      return new Promise((resolve) => waiting.push({ wanted, resolve }));
+    },
+    hasRoom: (asked) => waiting.length === 0 && free >= Math.min(asked, bytes),
+    give: (asked) => {
+      free += Math.min(asked, bytes);
+      while (waiting.length > 0 && free >= waiting[0]!.wanted) {
+        const { wanted, resolve } = waiting.shift()!;
+        free -= wanted;
+        resolve();
+      }
+    },
+  };
+}
+
+/** Files that are worked on together per host: enough to hide the distance with small ones. */
+export const FILES_AT_ONCE = 32;
+
+/** Does something for each item, so many at a time, in their order; rejects with the first that did, when all have settled. */
+export async function each<Item>(
+  items: Iterable<Item>,
+  atOnce: number,
+  act: (item: Item) => Promise<void>,
+): Promise<void> {
+  const iterator = items[Symbol.iterator]();
+  const thrown: unknown[] = [];
+  const work = async (): Promise<void> => {
+    while (thrown.length === 0) {
+      const next = iterator.next();
+      if (next.done === true) return;
+      try {
+        await act(next.value);
+      } catch (error) {
+        thrown.push(error);
+      }
+    }
+  };
+  await Promise.all(Array.from({ length: atOnce }, work));
+  if (thrown.length > 0) throw thrown[0];
 }

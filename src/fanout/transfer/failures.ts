@@ -1,7 +1,7 @@
 import { posix } from "node:path";
 import { isVolleyError, VolleyError } from "../../core/errors.ts";
+import { STATUS } from "../../transport/sftp/codec.ts";
 import { SftpError } from "../../transport/sftp/error.ts";
-import { STATUS } from "../../transport/sftp/protocol.ts";
 import type { TransferContext } from "./context.ts";
 
 /** Less than this free is a full disk: file systems keep some to themselves. */

@@ -1,15 +1,15 @@
 import { open } from "node:fs/promises";
 import { VolleyError } from "../../core/errors.ts";
-import type { FileAttributes, FileHandle } from "../../transport/file-session.ts";
+import type { FileHandle } from "../../transport/file-session.ts";
+import { type FileAttributes, OPEN } from "../../transport/sftp/codec.ts";
+
 import { sftpStatus } from "../../transport/sftp/error.ts";
-import { OPEN } from "../../transport/sftp/protocol.ts";
-import { isDirectory, isFile, looksUnchanged, type TransferContext } from "./context.ts";
+import { readBackHash, refuseChanged, writeAll } from "./content.ts";
+import { isDirectory, isFile, isLink, looksUnchanged, type TransferContext } from "./context.ts";
 import { endsAll, explainWriteFailure, HostFullError } from "./failures.ts";
-import { attributesFor, ownerFor } from "./kept-attributes.ts";
 import type { LocalFile } from "./local-tree.ts";
-import { readBackHash } from "./read-back.ts";
+import { partPath } from "./parts.ts";
 import type { FileAction } from "./result.ts";
-import { refuseChanged, writeAll } from "./write-file.ts";
 
 /** What is on the host before a file is put. */
 export interface RemoteState {
@@ -165,7 +165,7 @@ async function send(
       files.sync(handle),
     ]);
     const [isWhole] = await Promise.all([verify(context, source, part, handle), finished]);
-    const closed = files.close(handle);
+    const closed = files.closeHandle(handle);
     handle = undefined;
     await closed;
     if (isWhole) await files.rename(part, destination);
@@ -174,7 +174,7 @@ async function send(
     return isWhole;
   } catch (thrown) {
     const explained = await explainWriteFailure(context, destination, part, thrown);
-    if (handle !== undefined) await files.close(handle).catch(() => {});
+    if (handle !== undefined) await files.closeHandle(handle).catch(() => {});
     // What has arrived is gone on with when the connection went; of all else nothing is left over.
     if (endsAll(explained) && !(explained instanceof HostFullError))
       await remoteParts.keep(destination, part);
@@ -200,7 +200,7 @@ async function openPart(
   const isSame = (["size", "uid", "mtime"] as const).every((name) => now[name] === from.attributes[name]);
   if (isSame) return handle;
   // Somebody has put something else there since it was looked at.
-  await files.close(handle);
+  await files.closeHandle(handle);
   throw new VolleyError("SFTP_FAILED", `${host}: ${part} was changed meanwhile`, { hint: "try again" });
 }
 
@@ -225,4 +225,61 @@ async function verify(
   }
   tally.verified("size");
   return (await files.fstat(handle)).size === source.size;
+}
+
+/** Modes and times as they are to be: kept on request; else a replaced file's own mode stays. */
+function attributesFor(
+  { preserve }: TransferContext,
+  { mode, mtime }: LocalFile,
+  existing: FileAttributes | null,
+): readonly FileAttributes[] {
+  if (preserve) return [{ mode }, { mtime }];
+  if (existing?.mode === undefined || !isFile(existing)) return [];
+  return [{ mode: existing.mode & 0o7777 }];
+}
+
+/** The owner of what is replaced stays, where that is allowed: root puts files of others. */
+function ownerFor(
+  { files }: TransferContext,
+  handle: FileHandle,
+  existing: FileAttributes | null,
+): readonly Promise<void>[] {
+  if (existing === null || !isFile(existing) || existing.uid === undefined || existing.gid === undefined)
+    return [];
+  const { uid, gid, mode = 0o644 } = existing;
+  const set = async (): Promise<void> => {
+    const own = await files.fstat(handle);
+    if (own.uid === uid && own.gid === gid) return;
+    await files.fsetstat(handle, { uid, gid }).catch(() => {});
+    // Changing the owner takes bits of a mode away (chown(2)).
+    if ((mode & 0o6000) !== 0) await files.fsetstat(handle, { mode: mode & 0o7777 }).catch(() => {});
+  };
+  return [set()];
+}
+
+/** Puts a symbolic link: to a temporary name, then renamed over what is there. */
+export async function putLink(
+  { files, tally, check, host }: TransferContext,
+  path: string,
+  target: string,
+  existing: FileAttributes | null,
+): Promise<void> {
+  if (existing !== null && isDirectory(existing)) {
+    throw new VolleyError("SFTP_FAILED", `${host}: cannot make the link ${path}: it is a directory`, {
+      hint: "remove it first",
+    });
+  }
+  if (existing !== null && isLink(existing) && (await files.readLink(path)) === target)
+    return tally.done({ path, action: "unchanged", bytes: 0 });
+  if (!check) {
+    const part = partPath(path);
+    await files.symlink(target, part);
+    try {
+      await files.rename(part, path);
+    } catch (thrown) {
+      await files.remove(part).catch(() => {});
+      throw thrown;
+    }
+  }
+  tally.done({ path, action: "linked", bytes: 0 });
 }

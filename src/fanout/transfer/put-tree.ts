@@ -1,16 +1,16 @@
 import { posix } from "node:path";
 import { VolleyError } from "../../core/errors.ts";
-import type { FileAttributes, FileSession } from "../../transport/file-session.ts";
+import type { FileSession } from "../../transport/file-session.ts";
+import { type FileAttributes, STATUS } from "../../transport/sftp/codec.ts";
+
 import { sftpStatus } from "../../transport/sftp/error.ts";
-import { STATUS } from "../../transport/sftp/protocol.ts";
-import { isDirectory, isLink, type TransferContext } from "./context.ts";
-import { each, FILES_AT_ONCE } from "./each.ts";
+import { each, FILES_AT_ONCE, isDirectory, isLink, type TransferContext } from "./context.ts";
+
 import { endsAll, HostFullError } from "./failures.ts";
 import type { LocalFile, LocalTree } from "./local-tree.ts";
-import { below } from "./names.ts";
-import { type LeftOver, putFile, type RemoteState } from "./put-file.ts";
-import { putLink } from "./put-link.ts";
-import { remotePath } from "./remote-path.ts";
+import { type LeftOver, putFile, putLink, type RemoteState } from "./put-file.ts";
+
+import { below, remotePath } from "./remote-tree.ts";
 
 /** With fewer names in a directory each is asked for by itself: the directory may hold many others. */
 const LISTED_FROM = 8;

@@ -1,12 +1,12 @@
 import { posix } from "node:path";
 import { VolleyError } from "../../core/errors.ts";
+import { isUtf8 } from "../../core/lossless-text.ts";
 import { printable } from "../../core/text.ts";
-import type { FileAttributes } from "../../transport/file-session.ts";
-import { isDirectory, isFile, isLink, type TransferContext } from "./context.ts";
-import { each } from "./each.ts";
+import { type FileAttributes, STATUS } from "../../transport/sftp/codec.ts";
+
+import { sftpStatus } from "../../transport/sftp/error.ts";
+import { each, isDirectory, isFile, isLink, type TransferContext } from "./context.ts";
 import { endsAll } from "./failures.ts";
-import { below, refusedName, staysInside } from "./names.ts";
-import { remotePath } from "./remote-path.ts";
 
 /** One thing on a host, and its path below the host's directory here; empty: that directory itself. */
 export interface RemoteEntry {
@@ -16,12 +16,12 @@ export interface RemoteEntry {
 }
 
 /** A link on a host that leads to somewhere in the tree. */
-export interface RemoteLink extends RemoteEntry {
+interface RemoteLink extends RemoteEntry {
   readonly target: string;
 }
 
 /** What is to be got from a host; directories before what is in them. */
-export interface RemoteTree {
+interface RemoteTree {
   readonly directories: readonly RemoteEntry[];
   readonly files: readonly RemoteEntry[];
   readonly links: readonly RemoteLink[];
@@ -141,4 +141,64 @@ async function sourcePath(context: TransferContext, source: string): Promise<str
     "SFTP_FAILED",
     `${host}: cannot get ${printable(source)}: ${why ?? "end it in a slash"}`,
   );
+}
+
+/**
+ * A path on a host in full: relative ones are below the home, `~/` is the home and `~user/` that user's, as the host
+ * knows it (`./~user` is a name). Fails with `SFTP_FAILED` where there is no such user, or the host's SFTP server cannot
+ * tell.
+ */
+export async function remotePath(
+  { files, host }: Pick<TransferContext, "files" | "host">,
+  given: string,
+): Promise<string> {
+  const [, user, rest] = /^~([^/]*)(.*)$/s.exec(given) ?? [];
+  const isAbsolute = given.startsWith("/");
+  const home = isAbsolute ? "/" : user ? await homeOf(user) : await files.realPath(".");
+  const full = posix.normalize(isAbsolute ? given : below(home, (rest ?? given).replace(/^\/+/, "")));
+  return full.length > 1 ? full.replace(/\/$/, "") : full;
+
+  async function homeOf(name: string): Promise<string> {
+    try {
+      return await files.expandPath(`~${name}`);
+    } catch (thrown) {
+      if (sftpStatus(thrown) === undefined) throw thrown;
+      const cannot = sftpStatus(thrown) === STATUS.unsupported;
+      const why = cannot
+        ? "the host's SFTP server cannot tell where that is"
+        : `there is no user ${name} there`;
+      throw new VolleyError("SFTP_FAILED", `${host}: ${given}: ${why}`, {
+        hint: cannot ? "write the path in full" : `a file of that name in the home is ./${given}`,
+      });
+    }
+  }
+}
+
+const MAX_NAME_BYTES = 255;
+/** Why a name that a host gives is not written to this machine's disk; undefined when it may be. */
+export function refusedName(name: string): string | undefined {
+  if (name === "" || name === "." || name === "..") return "it is no name of a file";
+  if (name.includes("/") || name.includes("\0")) return "it is no name of a file";
+  if (/\p{Cc}/u.test(name)) return "there is a control character in its name";
+  if (name.includes("\ufffd") || !isUtf8(name)) return "its name is not UTF-8";
+  if (Buffer.byteLength(name) > MAX_NAME_BYTES) return "its name is too long";
+  return undefined;
+}
+
+/** A path below a directory; the directory itself for the empty one. */
+export function below(directory: string, path: string): string {
+  if (path === "") return directory;
+  return directory.endsWith("/") ? `${directory}${path}` : `${directory}/${path}`;
+}
+
+/** Whether a link at `path`, relative to the tree's root, leads to somewhere in the tree. */
+export function staysInside(path: string, target: string): boolean {
+  if (target === "" || target.startsWith("/") || target.includes("\0")) return false;
+  const led = posix.normalize(posix.join(posix.dirname(path), target));
+  return led !== ".." && !led.startsWith("../");
+}
+
+/** The name of a host's own directory below the destination: one name, whatever the host is called. */
+export function hostDirectoryName(host: string): string {
+  return host.replace(/[/\\\p{Cc}]|^\.+$/gu, "_");
 }

@@ -1,10 +1,57 @@
 import { setMaxListeners } from "node:events";
-import type { TransferContext, TransferSettings } from "./context.ts";
-import { createLocalHashes } from "./local-hash.ts";
-import { HERE, openParts } from "./parts.ts";
-import type { TransferListener, TransferResult } from "./result.ts";
-import { type TransferHost, transferHost } from "./transfer-host.ts";
-import { windowBytes } from "./window.ts";
+import { join } from "node:path";
+import type { Become } from "../../core/become.ts";
+import { isVolleyError, type SerializedError, serializeError, VolleyError } from "../../core/errors.ts";
+import type { FileSession } from "../../transport/file-session.ts";
+import { openFileSession, SFTP_SERVER_SCRIPT } from "../../transport/sftp/open-file-session.ts";
+import type { Connection, Endpoint, Transport } from "../../transport/transport.ts";
+import { startAs } from "../exec/exec-host.ts";
+import { createWindow, type TransferContext, type TransferSettings, windowBytes } from "./context.ts";
+import { getTree } from "./get-tree.ts";
+import {
+  createLocalHashes,
+  createRemoteHasher,
+  HASH_SCRIPT,
+  type LocalHashes,
+  type RemoteHasher,
+} from "./hashes.ts";
+import type { LocalTree } from "./local-tree.ts";
+import { HERE, openParts, type Parts } from "./parts.ts";
+import { putTree } from "./put-tree.ts";
+
+import { hostDirectoryName, type WalkOptions } from "./remote-tree.ts";
+
+import { createTally, type TransferListener, type TransferOutcome, type TransferResult } from "./result.ts";
+
+/** Puts a tree on many hosts; see {@link scanLocalTree} for what goes where. */
+export function putOnHosts(
+  hosts: readonly TransferHost[],
+  tree: LocalTree,
+  destination: string,
+  options: TransferOptions,
+): Promise<readonly TransferResult[]> {
+  return transfer(hosts, options, (context) => putTree(context, tree, destination));
+}
+
+/** Gets trees from many hosts into `destination/HOST/`. Fails with `USAGE` when two hosts would share a directory. */
+export async function getFromHosts(
+  hosts: readonly TransferHost[],
+  walk: WalkOptions,
+  destination: string,
+  options: TransferOptions,
+): Promise<readonly TransferResult[]> {
+  const owners = new Map<string, string>();
+  for (const { name } of hosts) {
+    const directory = hostDirectoryName(name);
+    const other = owners.get(directory);
+    if (other !== undefined)
+      throw new VolleyError("USAGE", `${other} and ${name} would both be got into ${directory}`);
+    owners.set(directory, name);
+  }
+  return transfer(hosts, options, (context, host) =>
+    getTree(context, walk, join(destination, hostDirectoryName(host.name))),
+  );
+}
 
 /** How a transfer is done. */
 export interface TransferOptions extends TransferSettings {
@@ -19,7 +66,7 @@ export interface TransferOptions extends TransferSettings {
  * Works on many hosts, some at a time, and gives how it went in the hosts' order. What goes wrong on a host is in its
  * result.
  */
-export async function transfer(
+async function transfer(
   hosts: readonly TransferHost[],
   { forks, listener, signal, preserve, checksum, check }: TransferOptions,
   work: (context: TransferContext, host: TransferHost) => Promise<void>,
@@ -50,4 +97,99 @@ export async function transfer(
   };
   await Promise.all(Array.from({ length: atWork }, takeHosts));
   return results;
+}
+
+/** A host that files are put on or got from. */
+export interface TransferHost {
+  readonly name: string;
+  readonly endpoint: Endpoint;
+  readonly transport: Transport;
+  /** The user to become; null: none. */
+  readonly become: Become | null;
+}
+
+/** What one host's part takes. */
+interface HostTransferOptions {
+  readonly settings: TransferSettings;
+  readonly localHashes: LocalHashes;
+  readonly localParts: Parts;
+  /** Bytes under way at a time. */
+  readonly windowBytes: number;
+  readonly listener: TransferListener;
+  readonly signal: AbortSignal;
+  /** Does the host's part. */
+  readonly work: (context: TransferContext) => Promise<void>;
+}
+
+/** Connects, opens a session for files, does the host's part and gives how it went; never rejects. */
+export async function transferHost(
+  host: TransferHost,
+  options: HostTransferOptions,
+): Promise<TransferResult> {
+  const { settings, localHashes, localParts, windowBytes, listener, signal, work } = options;
+  const startedAt = performance.now();
+  const tally = createTally(host.name, listener);
+  let remoteHashes: RemoteHasher | undefined;
+  const resultOf = (outcome: TransferOutcome, error?: SerializedError): TransferResult => ({
+    ...tally.counts(),
+    host: host.name,
+    outcome,
+    error: error ?? tally.firstError,
+    verifiedBy: tally.verifiedBy,
+    noHashes: tally.verifiedBy === "size" ? remoteHashes?.cannot : undefined,
+    elapsedMs: performance.now() - startedAt,
+  });
+  if (signal.aborted) return resultOf("cancelled");
+  let connection: Connection;
+  try {
+    connection = await host.transport.connect(host.endpoint, signal);
+  } catch (thrown) {
+    return isCancelled(thrown) ? resultOf("cancelled") : resultOf("unreachable", serializeError(thrown));
+  }
+  const startsAs = { host: host.name, login: host.endpoint.user, become: host.become, signal };
+  const reached = connection;
+  remoteHashes = createRemoteHasher(() => startAs(reached, HASH_SCRIPT, startsAs));
+  let files: FileSession | undefined;
+  const onAbort = (): void => {
+    files?.close();
+    connection.close();
+  };
+  try {
+    signal.addEventListener("abort", onAbort, { once: true });
+    files = await openFiles(connection, startsAs);
+    const window = createWindow(windowBytes);
+    const remoteParts = openParts(placeOf(host));
+    const parts = { localParts, remoteParts };
+    const hashes = { localHashes, remoteHashes };
+    await work({ ...settings, ...parts, ...hashes, host: host.name, files, window, tally, signal });
+    return resultOf(tally.counts().files.failed > 0 ? "failed" : "ok");
+  } catch (thrown) {
+    if (signal.aborted || isCancelled(thrown)) return resultOf("cancelled");
+    const isLost = isVolleyError(thrown) && thrown.code === "CONNECTION_LOST";
+    return resultOf(isLost ? "lost" : "failed", serializeError(thrown));
+  } finally {
+    signal.removeEventListener("abort", onAbort);
+    remoteHashes.end();
+    files?.close();
+    connection.close();
+  }
+}
+
+/** A user's files on a host, whatever the inventory calls it. */
+function placeOf({ endpoint: { address, port, user }, become }: TransferHost): string {
+  return JSON.stringify([address, port, become?.user ?? user]);
+}
+
+/** The host's own subsystem, or an sftp-server of the user that is to be become. */
+async function openFiles(
+  connection: Connection,
+  startsAs: Parameters<typeof startAs>[2],
+): Promise<FileSession> {
+  const { become, host, signal } = startsAs;
+  if (become === null) return connection.files(signal);
+  return openFileSession(await startAs(connection, SFTP_SERVER_SCRIPT, startsAs), { host, signal });
+}
+
+function isCancelled(thrown: unknown): boolean {
+  return isVolleyError(thrown) && thrown.code === "CANCELLED";
 }

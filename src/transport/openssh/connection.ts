@@ -3,10 +3,10 @@ import { PassThrough } from "node:stream";
 import { isVolleyError, VolleyError } from "../../core/errors.ts";
 import { loginShellLine, quote } from "../../core/shell-quote.ts";
 import { spawnOnTerminal } from "../../system/terminal-child.ts";
+import { sessionRefused } from "../connect-errors.ts";
 import type { FileSession } from "../file-session.ts";
-import { sessionRefused } from "../session-refused.ts";
 import { openFileSession } from "../sftp/open-file-session.ts";
-import { quotePath } from "../ssh-config/openssh-arguments.ts";
+import { quotePath } from "../ssh-config/openssh.ts";
 import type {
   Connection,
   Endpoint,

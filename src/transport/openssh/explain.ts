@@ -1,7 +1,7 @@
 import { VolleyError } from "../../core/errors.ts";
-import { retryable } from "../retry.ts";
+import { retryable, tooManyFailures } from "../connect-errors.ts";
 import { timedOut, whereOf } from "../ssh/open-socket.ts";
-import { tooManyFailures } from "../ssh/too-many-failures.ts";
+
 import type { Endpoint } from "../transport.ts";
 
 /** What `ssh` said when it gave up, as an error with a code; what it says comes from its sources' messages in the C locale. */

@@ -1,15 +1,15 @@
 import { type ChildProcess, spawn } from "node:child_process";
+import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { homedir, tmpdir } from "node:os";
 import { join } from "node:path";
 import { VolleyError } from "../../core/errors.ts";
 import { loginShellLine } from "../../core/shell-quote.ts";
-import { DEFAULT_RETRIES, withRetries } from "../retry.ts";
+import { DEFAULT_RETRIES, withRetries } from "../connect-errors.ts";
 import { timedOut } from "../ssh/open-socket.ts";
-import { quotePath } from "../ssh-config/openssh-arguments.ts";
+import { quotePath } from "../ssh-config/openssh.ts";
 import type { Connection, Endpoint, Transport } from "../transport.ts";
-import { passwordEnvironment } from "./askpass.ts";
 import { createOpenSshConnection, type Master } from "./connection.ts";
 import { explainSsh } from "./explain.ts";
-import { makePrivateDirectory, removePrivateDirectory } from "./private-directory.ts";
 
 /** What an OpenSSH transport is made with. */
 export interface OpenSshTransportOptions {
@@ -135,4 +135,50 @@ function startMaster(
       resolve({ child, socket, closed });
     });
   });
+}
+
+/**
+ * Makes `ssh` take a password from a file instead of a terminal (ssh(1), SSH_ASKPASS), once: asked again it gets none,
+ * because the first was wrong. Gives the environment to start it with.
+ */
+export function passwordEnvironment(directory: string, name: string, password: string): NodeJS.ProcessEnv {
+  const secret = join(directory, `${name}.pw`);
+  const helper = join(directory, `${name}.askpass`);
+  writeFileSync(secret, `${password}\n`, { mode: 0o600, flag: "w" });
+  const script = [
+    "#!/bin/sh",
+    "# Not for passphrases of keys, nor for questions about host keys.",
+    'case "$1" in *assphrase*|*continue\\ connecting*) exit 1 ;; esac',
+    `[ -f '${secret}' ] || exit 1`,
+    `cat '${secret}' && rm -f '${secret}'`,
+    "",
+  ];
+  writeFileSync(helper, script.join("\n"), { mode: 0o700 });
+  return { SSH_ASKPASS: helper, SSH_ASKPASS_REQUIRE: "force", DISPLAY: process.env.DISPLAY ?? "none:0" };
+}
+
+/** A path of a socket may have 104 bytes on some systems, and `ssh` adds 17 to it while it makes one. */
+const MAX_DIRECTORY = 104 - 17 - 10;
+
+/** Makes a directory that only its owner can enter, short enough for sockets in it. */
+export function makePrivateDirectory(): string {
+  const runtime = process.env.XDG_RUNTIME_DIR;
+  const cache = process.env.XDG_CACHE_HOME || join(homedir(), ".cache");
+  const parents = [...(runtime === undefined || runtime === "" ? [] : [runtime]), join(cache, "volley")];
+  for (const parent of parents) {
+    if (join(parent, "ssh-XXXXXX").length > MAX_DIRECTORY) continue;
+    try {
+      mkdirSync(parent, { recursive: true, mode: 0o700 });
+      return mkdtempSync(join(parent, "ssh-"));
+    } catch {
+      // The next one, then.
+    }
+  }
+  // mkdtemp makes it with mode 0700, under a name nobody can know before.
+  return mkdtempSync(join(tmpdir(), "volley-ssh-"));
+}
+
+/** Removes it and what is in it. */
+export function removePrivateDirectory(path: string): void {
+  rmSync(path, { recursive: true, force: true });
 }

@@ -1,7 +1,7 @@
 import { VolleyError } from "../../core/errors.ts";
-import { STATUS } from "./protocol.ts";
+import { STATUS } from "./codec.ts";
 
-/** `SFTP_FAILED` with what the server said. */
+/** `SFTP_FAILED` with the status that the server gave. */
 export class SftpError extends VolleyError {
   /** The protocol's status code; see {@link STATUS}. */
   readonly status: number;
@@ -12,23 +12,23 @@ export class SftpError extends VolleyError {
   }
 }
 
-/** The status code of what failed; undefined when it was not the server that refused. */
+/** Return the status code of an error; undefined when the server did not refuse. */
 export function sftpStatus(thrown: unknown): number | undefined {
   return thrown instanceof SftpError ? thrown.status : undefined;
 }
 
-/** Longest text of a server's that is repeated, in characters. */
+/** Most characters of a server's text that a message repeats. */
 const SAID_KEPT = 200;
-/** What servers say where they say nothing. */
+/** Texts with which servers say nothing. */
 const EMPTY_WORDS = /^(success|failure|error|unknown error|)$/i;
 
-/** What a status means, where the server's text does not say more. */
+/** The meaning of each status, for servers whose text says no more. */
 const MEANINGS: Readonly<Record<number, string>> = {
   [STATUS.endOfFile]: "end of file",
   [STATUS.noSuchFile]: "no such file or directory",
   [STATUS.permissionDenied]: "permission denied",
   [STATUS.failure]: "the host refused it without a reason",
-  [STATUS.badMessage]: "the host did not take it as sent (a name too long?)",
+  [STATUS.badMessage]: "the host did not accept the request (a name too long?)",
   [STATUS.noConnection]: "no connection",
   [STATUS.connectionLost]: "connection lost",
   [STATUS.unsupported]: "the host's SFTP server cannot do that",
@@ -38,9 +38,9 @@ const HINTS: Readonly<Record<number, string>> = {
   [STATUS.permissionDenied]: "log in as a user who may, or use --become",
 };
 
-/** Makes an error of a refusal, such as `web01: cannot write /srv/a: permission denied`. */
+/** Return the error of a refusal, such as `web01: cannot write /srv/a: permission denied`. */
 export function refused(host: string, what: string, status: number, text: string): SftpError {
-  // Text of a host's reaches terminals.
+  // The host's text reaches terminals.
   const said = text
     .replace(/\p{Cc}+/gu, " ")
     .trim()

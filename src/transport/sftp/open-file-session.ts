@@ -2,13 +2,11 @@ import type { Readable, Writable } from "node:stream";
 import { VolleyError } from "../../core/errors.ts";
 import type { FileSession } from "../file-session.ts";
 import type { RemoteExit } from "../transport.ts";
+import { MAX_DATA_BYTES, MESSAGE, SFTP_VERSION, stringField } from "./codec.ts";
 import { createFiles } from "./files.ts";
-import { DEFAULT_DATA_BYTES, MAX_DATA_BYTES } from "./protocol.ts";
-import { MalformedSftpError } from "./reader.ts";
-import { encodeRequest, stringField } from "./request.ts";
 import { createRequests, notSftp, type SftpRequests } from "./requests.ts";
 
-/** Whatever an SFTP server is spoken with over: a process, or the channel of a subsystem. */
+/** The streams of an SFTP server: of a process, or of a subsystem's channel. */
 export interface SftpDuplex {
   readonly stdin: Writable;
   readonly stdout: Readable;
@@ -16,45 +14,54 @@ export interface SftpDuplex {
   readonly exit: Promise<RemoteExit>;
 }
 
-/** How a session is opened. */
+/** How to open a session. */
 export interface OpenFileSessionOptions {
   /** For messages. */
   readonly host: string;
   readonly signal: AbortSignal;
-  /** For the server's greeting, in milliseconds. Default: 15 seconds. */
+  /** Longest wait for the server's greeting, in milliseconds. Default: 15 seconds. */
   readonly timeoutMs?: number;
-  /** Called once when the session is over, however it ended. */
-  readonly onEnd?: () => void;
 }
 
-/** What a server without SFTP exits with: sh(1) for what is not found, and sftp-server's own script. */
-export const NO_SFTP_SERVER_EXIT = 127;
+/** Paths of OpenSSH's sftp-server: Debian, Fedora, Arch, BSD and Alpine, others. */
+export const SFTP_SERVER_PATHS: readonly string[] = [
+  "/usr/lib/openssh/sftp-server",
+  "/usr/libexec/openssh/sftp-server",
+  "/usr/lib/ssh/sftp-server",
+  "/usr/libexec/sftp-server",
+  "/usr/lib/sftp-server",
+];
+
+/** Exit code of a host without an SFTP server: that of sh(1) for an unknown command. */
+const NO_SFTP_SERVER_EXIT = 127;
+
+/** A shell script that becomes an sftp-server, for users that no subsystem serves. Exits with 127 where there is none. */
+export const SFTP_SERVER_SCRIPT = `for p in ${SFTP_SERVER_PATHS.join(" ")}; do [ -x "$p" ] && exec "$p"; done; command -v sftp-server >/dev/null 2>&1 && exec sftp-server; exit ${NO_SFTP_SERVER_EXIT}`;
 
 /** What to do where no server answers. */
 export const NO_SUBSYSTEM_HINT = "its sshd_config needs a Subsystem sftp line";
 
 const GREETING_MS = 15_000;
 const STDERR_KEPT = 2_000;
+/** What a server without `limits@openssh.com` takes (section 3 of the draft: at least 34000 bytes a message). */
+const DEFAULT_DATA_BYTES = 32 << 10;
 
 /**
- * Speaks SFTP version 3 with a server that is there already. Fails with `SFTP_UNAVAILABLE` when nothing that speaks it
- * answers, and with `CANCELLED`. The signal counts until the session is open; after that, `end()` does.
+ * Speak SFTP version 3 with a running server. Fails with `SFTP_UNAVAILABLE` when no SFTP server answers, and with
+ * `CANCELLED`. The signal counts until the session is open; after that, `close()` does.
  */
 export async function openFileSession(
-  duplex: SftpDuplex,
-  { host, signal, timeoutMs = GREETING_MS, onEnd }: OpenFileSessionOptions,
+  { stdin, stdout, stderr, exit }: SftpDuplex,
+  { host, signal, timeoutMs = GREETING_MS }: OpenFileSessionOptions,
 ): Promise<FileSession> {
-  const { stdin, stdout, stderr, exit } = duplex;
   let said = "";
   let isOpen = false;
-  const close = (): void => {
+  const requests = createRequests(host, stdin, () => {
     stdin.end();
-    // What a server goes on sending is not kept.
+    // Discard what the server still sends.
     stdout.off("data", receive).resume();
     stdout.destroy();
-    onEnd?.();
-  };
-  const requests = createRequests(host, stdin, close);
+  });
   const receive = (chunk: Buffer): void => requests.receive(chunk);
   const lost = (reason: string): void => {
     const last = said.trim().split("\n").at(-1)?.trim();
@@ -76,29 +83,29 @@ export async function openFileSession(
   });
   void exit.then((how) => lost(describeExit(how)));
   const onAbort = (): void =>
-    requests.fail(new VolleyError("CANCELLED", `${host}: cancelled before SFTP was there`));
+    requests.fail(new VolleyError("CANCELLED", `${host}: cancelled before the SFTP session was open`));
   const timer = setTimeout(() => lost(`no answer within ${timeoutMs / 1_000} s`), timeoutMs);
   signal.addEventListener("abort", onAbort, { once: true });
   if (signal.aborted) onAbort();
   try {
-    const { version, extensions } = await requests.version;
-    if (version !== 3) {
-      const error = notSftp(host, new MalformedSftpError(`version ${version}`), false);
+    const { version, extensions } = await requests.greeting;
+    if (version !== SFTP_VERSION) {
+      const error = notSftp(host, `version ${version}`, false);
       requests.fail(error);
       throw error;
     }
     const limits = extensions.has("limits@openssh.com") ? await askLimits(requests) : undefined;
     if (requests.failure !== undefined) throw requests.failure;
     isOpen = true;
-    const traits = {
+    const server = {
       host,
       extensions,
       maxReadBytes: bounded(limits?.readBytes),
       maxWriteBytes: bounded(limits?.writeBytes),
     };
-    return createFiles(requests, traits, {
-      end: () => requests.fail(new VolleyError("CONNECTION_LOST", `${host}: the SFTP session was closed`)),
-      ended: exit,
+    return createFiles(requests, server, {
+      close: () => requests.fail(new VolleyError("CONNECTION_LOST", `${host}: the SFTP session was closed`)),
+      closed: exit,
     });
   } finally {
     clearTimeout(timer);
@@ -106,12 +113,13 @@ export async function openFileSession(
   }
 }
 
-/** Of OpenSSH's PROTOCOL, section 4.8; 0 stands for no limit of its own. */
+/** Ask for the server's limits (OpenSSH's PROTOCOL, section 4.8); a limit of 0 means none. */
 async function askLimits(
   requests: SftpRequests,
 ): Promise<{ readonly readBytes: number; readonly writeBytes: number } | undefined> {
-  const reply = await requests.send((id) => encodeRequest(200, id, [stringField("limits@openssh.com")]));
+  const reply = await requests.send(MESSAGE.extended, [stringField("limits@openssh.com")]);
   if (reply.type !== "extended" || reply.fields.left() < 24) return undefined;
+  // The first limit is that of a whole message.
   reply.fields.uint64();
   return { readBytes: reply.fields.uint64(), writeBytes: reply.fields.uint64() };
 }

@@ -1,95 +1,115 @@
 import type { Writable } from "node:stream";
 import { VolleyError } from "../../core/errors.ts";
+import type { DirectoryEntry } from "../file-session.ts";
+import {
+  encodeMessage,
+  type FileAttributes,
+  MalformedSftpError,
+  MESSAGE,
+  readFields,
+  SFTP_VERSION,
+  type SftpFields,
+  SftpReader,
+  STATUS,
+} from "./codec.ts";
 import { SftpError } from "./error.ts";
-import { MalformedSftpError, SftpReader } from "./reader.ts";
-import { readReply, type SftpReply } from "./reply.ts";
-import { encodeInit } from "./request.ts";
+
+/** A server's message, decoded. */
+export type SftpReply =
+  | { readonly type: "version"; readonly version: number; readonly extensions: ReadonlyMap<string, string> }
+  | { readonly type: "status"; readonly id: number; readonly status: number; readonly text: string }
+  | { readonly type: "handle"; readonly id: number; readonly handle: Buffer }
+  | { readonly type: "data"; readonly id: number; readonly bytes: Buffer }
+  | { readonly type: "name"; readonly id: number; readonly entries: readonly DirectoryEntry[] }
+  | { readonly type: "attributes"; readonly id: number; readonly attributes: FileAttributes }
+  /** The reply to an extension, which defines its fields. */
+  | { readonly type: "extended"; readonly id: number; readonly fields: SftpFields };
+
+/** The server's greeting. */
+export type Greeting = Extract<SftpReply, { type: "version" }>;
+
+/** The answer to one request. */
+export type Reply = Exclude<SftpReply, Greeting>;
 
 /** Requests in flight, and their replies. */
 export interface SftpRequests {
-  /** The server's greeting. */
-  readonly version: Promise<Extract<SftpReply, { type: "version" }>>;
-  /** Sends a request made with its id; the reply is of any type but `version`. Fails with what ended the session. */
-  send(encode: (id: number) => Buffer): Promise<Exclude<SftpReply, { type: "version" }>>;
-  /** Takes what the server sends. */
+  /** Resolves with the server's greeting. */
+  readonly greeting: Promise<Greeting>;
+  /** Send a request. Fails with the error that ended the session. */
+  send(type: number, fields: readonly Uint8Array[]): Promise<Reply>;
+  /** Take a chunk that the server sent. */
   receive(chunk: Buffer): void;
-  /** Ends it: what is in flight, and what comes, fails with this. */
+  /** End the session: every request in flight, and every later one, fails with this error. */
   fail(error: VolleyError): void;
-  /** What ended it. */
+  /** The error that ended the session. */
   readonly failure: VolleyError | undefined;
 }
-
-type Reply = Exclude<SftpReply, { type: "version" }>;
 
 interface Waiting {
   resolve(reply: Reply): void;
   reject(error: unknown): void;
 }
 
-/** Greets a server and matches its replies with requests. What it may not send ends it all, and calls `onFailure`. */
-export function createRequests(
-  host: string,
-  stdin: Writable,
-  onFailure: (error: VolleyError) => void,
-): SftpRequests {
+/** Greet a server and match its replies with requests. A message that the protocol forbids ends the session. */
+export function createRequests(host: string, stdin: Writable, onFailure: () => void): SftpRequests {
   const reader = new SftpReader();
   const waiting = new Map<number, Waiting>();
   let nextId = 0;
   let failure: VolleyError | undefined;
   let isGreeted = false;
-  let resolveVersion!: (version: Extract<SftpReply, { type: "version" }>) => void;
-  let rejectVersion!: (error: unknown) => void;
-  const version = new Promise<Extract<SftpReply, { type: "version" }>>((resolve, reject) => {
-    resolveVersion = resolve;
-    rejectVersion = reject;
+  let resolveGreeting!: (greeting: Greeting) => void;
+  let rejectGreeting!: (error: unknown) => void;
+  const greeting = new Promise<Greeting>((resolve, reject) => {
+    resolveGreeting = resolve;
+    rejectGreeting = reject;
   });
-  version.catch(() => {});
+  greeting.catch(() => {});
 
   const fail = (error: VolleyError): void => {
     if (failure !== undefined) return;
     failure = error;
-    rejectVersion(error);
+    rejectGreeting(error);
     for (const { reject } of waiting.values()) reject(error);
     waiting.clear();
-    onFailure(error);
+    onFailure();
   };
   const take = (reply: SftpReply): void => {
     if (reply.type === "version") {
       if (isGreeted) throw new MalformedSftpError("a second greeting");
       isGreeted = true;
-      return resolveVersion(reply);
+      return resolveGreeting(reply);
     }
     const waiter = isGreeted ? waiting.get(reply.id) : undefined;
-    if (waiter === undefined) throw new MalformedSftpError("a reply to what was not asked");
+    if (waiter === undefined) throw new MalformedSftpError("a reply without a request");
     waiting.delete(reply.id);
     waiter.resolve(reply);
   };
-  stdin.write(encodeInit());
+  stdin.write(encodeMessage(MESSAGE.init, SFTP_VERSION, []));
 
   return {
-    version,
+    greeting,
     get failure() {
       return failure;
     },
-    send: (encode) => {
-      const reply = new Promise<Reply>((resolve, reject) => {
+    send: (type, fields) =>
+      new Promise((resolve, reject) => {
         if (failure !== undefined) return reject(failure);
         while (waiting.has(nextId)) nextId = (nextId + 1) >>> 0;
         const id = nextId;
         nextId = (nextId + 1) >>> 0;
-        const message = encode(id);
+        const message = encodeMessage(type, id, fields);
         waiting.set(id, { resolve, reject });
         stdin.write(message);
-      });
-      return reply;
-    },
+      }),
     receive: (chunk) => {
       if (failure !== undefined) return;
       try {
         for (const message of reader.push(chunk)) take(readReply(message));
       } catch (thrown) {
         fail(
-          thrown instanceof MalformedSftpError ? notSftp(host, thrown, isGreeted) : internal(host, thrown),
+          thrown instanceof MalformedSftpError
+            ? notSftp(host, thrown.message, isGreeted)
+            : new VolleyError("INTERNAL", `${host}: ${String(thrown)}`, { cause: thrown }),
         );
       }
     },
@@ -97,18 +117,71 @@ export function createRequests(
   };
 }
 
-/** What to do where something else than SFTP comes first: sshd starts its sftp-server by the login shell. */
+/** What to do when other text arrives in place of SFTP: sshd starts its sftp-server by the login shell. */
 export const PROFILE_HINT =
   "does a profile on the host, such as ~/.bashrc, print something? It must not for shells that are not interactive";
 
-/** What a server sent that SFTP does not allow. */
-export function notSftp(host: string, { message }: MalformedSftpError, isGreeted: boolean): VolleyError {
-  if (isGreeted) return new SftpError(5, `${host}: what its SFTP server sends is no SFTP: ${message}`);
-  return new VolleyError("SFTP_UNAVAILABLE", `${host}: what came is no SFTP: ${message}`, {
+/** Return the error for bytes that SFTP does not allow. */
+export function notSftp(host: string, why: string, isGreeted: boolean): VolleyError {
+  if (isGreeted)
+    return new SftpError(STATUS.badMessage, `${host}: the SFTP server breaks the protocol: ${why}`);
+  return new VolleyError("SFTP_UNAVAILABLE", `${host}: the answer is not SFTP: ${why}`, {
     hint: PROFILE_HINT,
   });
 }
 
-function internal(host: string, thrown: unknown): VolleyError {
-  return new VolleyError("INTERNAL", `${host}: ${String(thrown)}`, { cause: thrown });
+/** Longest handle that a server may give, in bytes (section 6.3 of the draft). */
+const MAX_HANDLE_BYTES = 256;
+
+/** Decode one message of a server, without its length. Throws {@link MalformedSftpError}. */
+export function readReply(message: Buffer): SftpReply {
+  const fields = readFields(message);
+  const type = fields.byte();
+  if (type === MESSAGE.version) return readGreeting(fields);
+  const id = fields.uint32();
+  if (type === MESSAGE.status) {
+    const status = fields.uint32();
+    // Some servers leave out the text, or the language that follows it.
+    return { type: "status", id, status, text: fields.left() === 0 ? "" : fields.text() };
+  }
+  if (type === MESSAGE.extendedReply) return { type: "extended", id, fields };
+  const reply = readBody(type, id, fields);
+  if (fields.left() > 0) throw new MalformedSftpError("a message with bytes after its end");
+  return reply;
+}
+
+function readBody(type: number, id: number, fields: SftpFields): Reply {
+  switch (type) {
+    case MESSAGE.handle: {
+      const handle = Buffer.from(fields.bytes());
+      if (handle.length > MAX_HANDLE_BYTES) throw new MalformedSftpError("a handle that is too long");
+      return { type: "handle", id, handle };
+    }
+    case MESSAGE.data:
+      return { type: "data", id, bytes: fields.bytes() };
+    case MESSAGE.attributes:
+      return { type: "attributes", id, attributes: fields.attributes() };
+    case MESSAGE.name:
+      return { type: "name", id, entries: readEntries(fields) };
+    default:
+      throw new MalformedSftpError(`a message of type ${type}`);
+  }
+}
+
+function readGreeting(fields: SftpFields): Greeting {
+  const version = fields.uint32();
+  const extensions = new Map<string, string>();
+  while (fields.left() > 0) extensions.set(fields.text(), fields.text());
+  return { type: "version", version, extensions };
+}
+
+function readEntries(fields: SftpFields): readonly DirectoryEntry[] {
+  const entries: DirectoryEntry[] = [];
+  for (let left = fields.uint32(); left > 0; left--) {
+    const name = fields.text();
+    // The long name, a line like that of `ls -l`, is for people.
+    fields.bytes();
+    entries.push({ name, attributes: fields.attributes() });
+  }
+  return entries;
 }

@@ -1,20 +1,19 @@
-import { isIP } from "node:net";
+import { spawn } from "node:child_process";
+import { BlockList, isIP } from "node:net";
 import { networkInterfaces, userInfo } from "node:os";
 import { VolleyError } from "../../core/errors.ts";
 import { printable } from "../../core/text.ts";
-import { ALGORITHM_OPTIONS, ALGORITHMS, algorithmsOf } from "./algorithms.ts";
-import type { Criterion } from "./match.ts";
-import { isInNetworks } from "./networks.ts";
+import { fillTokens, tokensOf } from "./interpret.ts";
+import { ALGORITHM_OPTIONS, ALGORITHMS, algorithmsOf } from "./option-readers.ts";
 import { spelled } from "./option-table.ts";
 import { createOptions, type OptionStore, type SshOptions } from "./options.ts";
-import { unknownOption, type WrittenOption } from "./parse-line.ts";
-import { matchesHostLine, matchesHostList, matchesPatternList } from "./pattern.ts";
+import { type Criterion, unknownOption, type WrittenOption } from "./parse-line.ts";
+import { lowerAscii, matchesHostLine, matchesHostList, matchesPatternList } from "./pattern.ts";
+
 import type { ConfigFile } from "./read.ts";
-import { lowerAscii } from "./tokenize.ts";
-import { fillTokens, tokensOf } from "./tokens.ts";
 
 /** The host whose options are wanted. */
-export interface ConfigSubject {
+interface ConfigSubject {
   /** The name given, as on ssh's command line. */
   readonly name: string;
   /** What is given beside the files, and wins over them. */
@@ -194,4 +193,65 @@ function usualAddress(name: string, family: string | undefined): string | undefi
   } catch {
     return undefined;
   }
+}
+
+/**
+ * Runs commands of `Match exec` as `ssh` does: by the user's shell, with nothing on standard input, what they print thrown
+ * away, and errors on the terminal. The same command runs once. Fails with `USAGE` where a command cannot be started or
+ * is killed, with `CANCELLED` when the signal is given.
+ */
+export function createCommands(signal: AbortSignal): RunCommand {
+  const answers = new Map<string, Promise<boolean>>();
+  return (command) => {
+    let answer = answers.get(command);
+    if (answer === undefined) {
+      answer = run(command, signal);
+      answers.set(command, answer);
+    }
+    return answer;
+  };
+}
+
+function run(command: string, signal: AbortSignal): Promise<boolean> {
+  return new Promise((resolve, reject) => {
+    const shown = `Match exec ${printable(JSON.stringify(command), 300)}`;
+    if (signal.aborted) return reject(new VolleyError("CANCELLED", `${shown} was cancelled`));
+    const child = spawn(process.env.SHELL || "/bin/sh", ["-c", command], {
+      stdio: ["ignore", "ignore", "inherit"],
+    });
+    const onAbort = (): void => void child.kill();
+    signal.addEventListener("abort", onAbort, { once: true });
+    child.once("error", (error) =>
+      reject(new VolleyError("USAGE", `ssh_config: ${shown}: ${error.message}`)),
+    );
+    child.once("exit", (code, killed) => {
+      signal.removeEventListener("abort", onAbort);
+      if (signal.aborted) reject(new VolleyError("CANCELLED", `${shown} was cancelled`));
+      else if (code === null) reject(new VolleyError("USAGE", `ssh_config: ${shown} was ended by ${killed}`));
+      else resolve(code === 0);
+    });
+  });
+}
+
+/** Whether one of these addresses lies in one of the networks of a list: `10.0.0.0/8`, with commas between, `!` before one that must not hold (ssh_config(5), Match localnetwork). */
+function isInNetworks(
+  addresses: readonly { readonly address: string; readonly family: string }[],
+  list: string,
+): boolean {
+  let matched = false;
+  for (const written of list.split(",")) {
+    const [network = "", bits] = written.replace(/^!/, "").split("/");
+    const family = isIP(network);
+    const most = family === 4 ? 32 : 128;
+    const prefix = bits === undefined ? most : Number(bits);
+    if (family === 0 || !Number.isInteger(prefix) || prefix < 0 || prefix > most) continue;
+    const block = new BlockList();
+    block.addSubnet(network, prefix, family === 4 ? "ipv4" : "ipv6");
+    const fits = addresses.some(({ address, family: kind }) =>
+      block.check(address, kind === "IPv4" ? "ipv4" : "ipv6"),
+    );
+    if (fits && written.startsWith("!")) return false;
+    if (fits) matched = true;
+  }
+  return matched;
 }

@@ -1,9 +1,8 @@
 import { type SourceLocation, VolleyError } from "../../core/errors.ts";
 import { printable } from "../../core/text.ts";
-import { type Criterion, parseCriteria } from "./match.ts";
 import type { Written } from "./option-readers.ts";
 import { optionName, rowOf, spelled } from "./option-table.ts";
-import { splitArguments, splitKeyword } from "./tokenize.ts";
+import { lowerAscii } from "./pattern.ts";
 
 /** One option as it is written somewhere. */
 export interface WrittenOption {
@@ -70,4 +69,151 @@ export function unknownOption(name: string, where: SourceLocation): VolleyError 
     location: where,
     hint: "where only a newer ssh knows it, IgnoreUnknown in front of it lets it pass",
   });
+}
+
+/** One criterion of a Match line. */
+export interface Criterion {
+  readonly name: CriterionName;
+  readonly negated: boolean;
+  /** A pattern-list, or a command; empty for `all`, `canonical` and `final`. */
+  readonly value: string;
+}
+
+const WITHOUT_VALUE = ["all", "canonical", "final"] as const;
+const WITH_VALUE = ["host", "originalhost", "user", "localuser", "exec", "tagged", "localnetwork"] as const;
+/** Of OpenSSH 10: only the `ssh` that runs can say. */
+const OF_THE_PROGRAM = ["version", "sessiontype", "command"] as const;
+type CriterionName =
+  | (typeof WITHOUT_VALUE)[number]
+  | (typeof WITH_VALUE)[number]
+  | (typeof OF_THE_PROGRAM)[number];
+
+/** Reads what stands behind Match (ssh_config(5)). Fails with `USAGE`. */
+function parseCriteria(text: string, where: SourceLocation): readonly Criterion[] {
+  const criteria: Criterion[] = [];
+  const tokens = matchTokens(text);
+  const refuse = (what: string): never => {
+    throw new VolleyError("USAGE", `ssh_config: Match: ${what}`, { location: where });
+  };
+  for (const token of tokens) {
+    if (token.startsWith("#")) break;
+    const negated = token.startsWith("!");
+    const written = negated ? token.slice(1) : token;
+    const name = [...WITHOUT_VALUE, ...WITH_VALUE, ...OF_THE_PROGRAM].find(
+      (each) => each === written.toLowerCase(),
+    );
+    if (name === undefined) return refuse(`there is no criterion ${printable(JSON.stringify(written), 100)}`);
+    if (name === "all") {
+      const next = tokens.next().value;
+      // `Match final all` is how one says: at the end, everywhere.
+      if (criteria.length > 1 || (next !== undefined && !next.startsWith("#")))
+        return refuse("all cannot stand beside other criteria");
+      return [...criteria, { name, negated, value: "" }];
+    }
+    if (WITHOUT_VALUE.some((each) => each === name)) criteria.push({ name, negated, value: "" });
+    else {
+      const value = tokens.next().value;
+      if (value === undefined || value.startsWith("#")) return refuse(`${name} has no argument`);
+      criteria.push({ name, negated, value });
+    }
+  }
+  return criteria.length === 0 ? refuse("a criterion is missing") : criteria;
+}
+
+/** What one line of ssh_config begins with, and the rest of it. */
+interface LineHead {
+  /** In lower case. */
+  readonly keyword: string;
+  /** Behind the keyword and its `=`, as written. */
+  readonly rest: string;
+}
+
+/** What `ssh` takes for white space between words of a line. */
+const BLANKS = " \t\r\n";
+
+/**
+ * Takes the keyword off a line (ssh_config(5)): `Name value`, `Name=value` or `Name = value`, the name quoted or not.
+ * Undefined for empty lines and comments.
+ */
+function splitKeyword(line: string): LineHead | undefined {
+  const text = trimEnd(line, `${BLANKS}\f`);
+  let taken = takeToken(text);
+  // White space at the beginning of the line.
+  if (taken?.token === "") taken = takeToken(taken.rest);
+  if (taken === undefined || taken.token === "" || taken.token.startsWith("#")) return undefined;
+  return { keyword: lowerAscii(taken.token), rest: trimStart(taken.rest, BLANKS) };
+}
+
+/** The words of the older notation that Match lines are written in: only double quotes count, and `=` parts words. */
+function* matchTokens(text: string): Generator<string, void, undefined> {
+  for (let taken = takeToken(text); taken !== undefined; taken = takeToken(taken.rest)) {
+    if (taken.token === "") return;
+    yield taken.token;
+    if (taken.rest === "") return;
+  }
+}
+
+/** One token of the older notation; undefined where a quote is not closed. The token is empty at the end of the text. */
+function takeToken(text: string): { readonly token: string; readonly rest: string } | undefined {
+  const end = text.search(/[ \t\r\n"=]/);
+  if (end < 0) return { token: text, rest: "" };
+  if (text[end] === '"') {
+    // A quote may begin in the middle of a word, and always ends it.
+    const close = text.indexOf('"', end + 1);
+    if (close < 0) return undefined;
+    return {
+      token: text.slice(0, end) + text.slice(end + 1, close),
+      rest: trimStart(text.slice(close + 1), BLANKS),
+    };
+  }
+  let rest = trimStart(text.slice(end + 1), BLANKS);
+  // Only one `=` is passed over.
+  if (text[end] !== "=" && rest.startsWith("=")) rest = trimStart(rest.slice(1), BLANKS);
+  return { token: text.slice(0, end), rest };
+}
+
+/**
+ * The words of a value, as `ssh` splits them: single and double quotes, a backslash before a quote, a backslash or (outside
+ * of quotes) a blank, and a `#` at the beginning of a word, which ends the line. Undefined where a quote is not closed.
+ */
+function splitArguments(text: string): readonly string[] | undefined {
+  const words: string[] = [];
+  let at = 0;
+  while (at < text.length) {
+    const first = text[at]!;
+    if (first === " " || first === "\t") {
+      at++;
+      continue;
+    }
+    if (first === "#") break;
+    let word = "";
+    let quote = "";
+    for (; at < text.length; at++) {
+      const character = text[at]!;
+      if (character === "\\") {
+        const next = text[at + 1];
+        const escapes = next === "'" || next === '"' || next === "\\" || (quote === "" && next === " ");
+        if (escapes) at++;
+        word += text[at]!;
+      } else if (quote === "" && (character === " " || character === "\t")) break;
+      else if (quote === "" && (character === "'" || character === '"')) quote = character;
+      else if (character === quote) quote = "";
+      else word += character;
+    }
+    if (quote !== "") return undefined;
+    words.push(word);
+  }
+  return words;
+}
+
+function trimStart(text: string, blanks: string): string {
+  let at = 0;
+  while (at < text.length && blanks.includes(text[at]!)) at++;
+  return text.slice(at);
+}
+
+function trimEnd(text: string, blanks: string): string {
+  let end = text.length;
+  while (end > 1 && blanks.includes(text[end - 1]!)) end--;
+  return text.slice(0, end);
 }

@@ -1,5 +1,4 @@
 import { type GlobPiece, globPieces, matchesGlob } from "../../core/text.ts";
-import { lowerAscii } from "./tokenize.ts";
 
 /** Whether a name fits a pattern with `*` and `?` (ssh_config(5), PATTERNS). */
 export function matchesPattern(pattern: string, name: string): boolean {
@@ -43,4 +42,9 @@ export function matchesHostLine(patterns: readonly string[], name: string): bool
     } else if (matchesPattern(pattern, name)) matched = true;
   }
   return matched;
+}
+
+/** Letters outside of ASCII stay as they are, as they do for `ssh`. */
+export function lowerAscii(text: string): string {
+  return text.replace(/[A-Z]/g, (letter) => letter.toLowerCase());
 }

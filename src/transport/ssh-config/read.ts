@@ -1,14 +1,15 @@
 import * as fs from "node:fs";
+import { existsSync, readdirSync, statSync } from "node:fs";
 import { homedir } from "node:os";
 import { isAbsolute, join } from "node:path";
 import { fileReason, isVolleyError, type SourceLocation, VolleyError } from "../../core/errors.ts";
 
-import { globFiles } from "./glob-files.ts";
+import { type GlobPiece, matchesGlob } from "../../core/text.ts";
+import { expandHome } from "./interpret.ts";
 import { type ConfigLine, parseLine, refused } from "./parse-line.ts";
-import { expandHome } from "./tokens.ts";
 
 /** A line, or the files that one includes. */
-export type ConfigNode =
+type ConfigNode =
   | Exclude<ConfigLine, { kind: "include" }>
   | { readonly kind: "files"; readonly files: readonly ConfigFile[] }
   /** A line that is wrong, which is told when it is come to: one before it may be wrong as well. */
@@ -121,4 +122,74 @@ function include(patterns: readonly string[], where: SourceLocation, place: Plac
       return readFile(file, { ...place, depth: depth + 1 }, where);
     });
   });
+}
+
+/** No path is longer (PATH_MAX of Linux). */
+const MAX_PATH = 4_096;
+
+/** The files an absolute path with `*`, `?` and `[…]` in it stands for, sorted; none when there are none (glob(7)). */
+function globFiles(pattern: string): readonly string[] {
+  if (pattern.length > MAX_PATH) return [];
+  let found = ["/"];
+  for (const part of pattern.split("/").filter((name) => name !== "")) {
+    found = found.flatMap((directory) => {
+      if (!/[*?[\\]/.test(part)) return [join(directory, part)].filter((path) => existsSync(path));
+      const pieces = piecesOf(part);
+      return listDirectory(directory)
+        .filter((name) => (part.startsWith(".") || !name.startsWith(".")) && matchesGlob(pieces, name))
+        .sort()
+        .map((name) => join(directory, name));
+    });
+  }
+  return found.filter((path) => !isDirectory(path));
+}
+
+function piecesOf(part: string): readonly GlobPiece[] {
+  const pieces: GlobPiece[] = [];
+  const characters = [...part];
+  for (let at = 0; at < characters.length; at++) {
+    const written = characters[at]!;
+    if (written === "*") pieces.push("*");
+    else if (written === "?") pieces.push(() => true);
+    else if (written === "[") {
+      // A `]` that comes first is one of the set.
+      const first = /[!^]/.test(characters[at + 1] ?? "") ? at + 2 : at + 1;
+      const end = characters.indexOf("]", first + 1);
+      if (end < 0) pieces.push((character) => character === "[");
+      else {
+        pieces.push(setPiece(characters.slice(first, end), first === at + 2));
+        at = end;
+      }
+    } else {
+      const literal = written === "\\" ? (characters[++at] ?? "\\") : written;
+      pieces.push((character) => character === literal);
+    }
+  }
+  return pieces;
+}
+
+function setPiece(set: readonly string[], negated: boolean): GlobPiece {
+  const ranges: (readonly [string, string])[] = [];
+  for (let at = 0; at < set.length; at++) {
+    const isRange = set[at + 1] === "-" && at + 2 < set.length;
+    ranges.push([set[at]!, isRange ? set[at + 2]! : set[at]!]);
+    if (isRange) at += 2;
+  }
+  return (character) => ranges.some(([from, to]) => from <= character && character <= to) !== negated;
+}
+
+function listDirectory(path: string): readonly string[] {
+  try {
+    return readdirSync(path);
+  } catch {
+    return [];
+  }
+}
+
+function isDirectory(path: string): boolean {
+  try {
+    return statSync(path).isDirectory();
+  } catch {
+    return false;
+  }
 }

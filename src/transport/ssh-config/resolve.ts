@@ -1,26 +1,35 @@
 import { userInfo } from "node:os";
 import { VolleyError } from "../../core/errors.ts";
 import { printable } from "../../core/text.ts";
-import type { HostKeyPolicy, SshSettings } from "../ssh-settings.ts";
-import type { Endpoint } from "../transport.ts";
+import type { Endpoint, HostKeyPolicy, SshSettings } from "../transport.ts";
+
 import { type Evaluated, evaluateConfig, type RunCommand } from "./evaluate.ts";
 import {
   agentOf,
   environmentOf,
+  fillTokens,
   forwardingOf,
   identitiesOf,
   knownHostsOf,
   listOf,
   loginMethodsOf,
   policyOf,
+  type Tokens,
+  tokensOf,
 } from "./interpret.ts";
-import { type JumpName, parseJumps } from "./jump.ts";
-import { openSshArguments, quotePath } from "./openssh-arguments.ts";
-import { createKeyFiles, type KeyFiles, openSshNeeds, ssh2Algorithms } from "./openssh-needs.ts";
+import {
+  createKeyFiles,
+  type KeyFiles,
+  openSshArguments,
+  openSshNeeds,
+  quotePath,
+  ssh2Algorithms,
+} from "./openssh.ts";
+
+import { type JumpName, parseJumps } from "./option-readers.ts";
 import { type SshOptions, saysYes, timeMs } from "./options.ts";
 import type { WrittenOption } from "./parse-line.ts";
 import type { ConfigFile } from "./read.ts";
-import { fillTokens, type Tokens, tokensOf } from "./tokens.ts";
 
 /** What holds for every host of a run. */
 export interface RunSettings {

@@ -1,12 +1,16 @@
-import type { AnyAuthMethod, AuthenticationType, AuthHandlerMiddleware, ParsedKey } from "ssh2";
+import type {
+  AnyAuthMethod,
+  AuthenticationType,
+  AuthHandlerMiddleware,
+  KeyboardInteractiveAuthMethod,
+  ParsedKey,
+} from "ssh2";
 import { VolleyError } from "../../core/errors.ts";
-import type { LoginMethod, SshSettings } from "../ssh-settings.ts";
-import type { Endpoint } from "../transport.ts";
-import { type Agents, agentWithKey, isSameKey } from "./agent.ts";
-import type { KeyRing } from "./keys.ts";
+import { tooManyFailures } from "../connect-errors.ts";
+import type { Endpoint, LoginMethod, SshSettings } from "../transport.ts";
+import { type Agents, agentWithKey, isSameKey, type KeyRing } from "./keys.ts";
+
 import { rsaBits } from "./known-hosts.ts";
-import { answerPrompts } from "./prompts.ts";
-import { tooManyFailures } from "./too-many-failures.ts";
 
 /** What logging in draws on. */
 export interface Credentials {
@@ -255,4 +259,27 @@ export async function lockedKeys(
     const named = keys.publicKey(file);
     return named === undefined || !held.keys.some((key) => isSameKey(key, named));
   });
+}
+
+/**
+ * Answers the one question a host asks for a password by (RFC 4256), once; `onOther` is told of a question that a
+ * password is no answer to.
+ */
+function answerPrompts(
+  password: string,
+  onOther: (question: string) => void,
+): KeyboardInteractiveAuthMethod["prompt"] {
+  let answered = false;
+  return (_name, _instructions, _language, prompts, finish) => {
+    const [only] = prompts;
+    if (prompts.length === 1 && only?.echo !== true && !answered) {
+      answered = true;
+      finish([password]);
+      return;
+    }
+    // Asked again, the password was wrong; once more would count as another failure.
+    if (!answered)
+      onOther((prompts.find(({ echo }) => echo === true) ?? prompts.at(-1))?.prompt.trim() ?? "");
+    finish(prompts.map(() => ""));
+  };
 }

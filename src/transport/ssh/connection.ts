@@ -1,12 +1,13 @@
-import { setTimeout as sleep } from "node:timers/promises";
+import { setTimeout as pause, setTimeout as sleep } from "node:timers/promises";
 import type { Client, ClientChannel, SFTPWrapper } from "ssh2";
 import { isVolleyError, VolleyError } from "../../core/errors.ts";
 import { loginShellLine } from "../../core/shell-quote.ts";
+import { sessionRefused } from "../connect-errors.ts";
 import type { FileSession } from "../file-session.ts";
 import { leaveWhenSilent } from "../left-open.ts";
-import { sessionRefused } from "../session-refused.ts";
 import { NO_SUBSYSTEM_HINT, openFileSession } from "../sftp/open-file-session.ts";
 import { PROFILE_HINT } from "../sftp/requests.ts";
+
 import type {
   Connection,
   Endpoint,
@@ -15,7 +16,6 @@ import type {
   RemoteProcess,
   UploadOptions,
 } from "../transport.ts";
-import { createOpener, isRefused } from "./open-channel.ts";
 import { sendFile } from "./send-file.ts";
 
 const CLOSING_MS = 100;
@@ -107,7 +107,7 @@ export function createSshConnection(
   };
   const files: Connection["files"] = async (signal) => {
     const session = await opener.open(() => openFiles(client, host, signal, closed));
-    void session.ended.then(opener.freed);
+    void session.closed.then(opener.freed);
     return session;
   };
 
@@ -236,4 +236,50 @@ function exitOf(channel: ClientChannel, closed: Promise<string | undefined>): Pr
       resolve(told ?? { kind: "lost", reason: reason ?? "the connection was closed" }),
     );
   });
+}
+
+/** How long sshd may count a session that has been closed: it frees the place after both ends have closed it. */
+const FREED_MS = 1_000;
+const FIRST_PAUSE_MS = 5;
+const LONGEST_PAUSE_MS = 200;
+
+/** How a session is opened. */
+interface OpenOptions {
+  /** Whether one that is not needed gives way to it. False for that one itself: it would wait for its own end. Default: yes. */
+  readonly frees?: boolean;
+}
+
+/** Opens the sessions of one connection. */
+interface Opener {
+  /** Opens one; a refusal just after another was closed, or beside one that is not needed, is not taken for an answer. */
+  open<T>(attempt: () => Promise<T>, options?: OpenOptions): Promise<T>;
+  /** To be told when a session has been closed. */
+  freed(): void;
+}
+
+/** Makes what opens sessions; `free` ends one that is not needed, and says whether there was one. */
+function createOpener(free: () => Promise<boolean>): Opener {
+  let freedAt = Number.NEGATIVE_INFINITY;
+  return {
+    freed: () => {
+      freedAt = performance.now();
+    },
+    open: async (attempt, { frees = true } = {}) => {
+      for (let wait = FIRST_PAUSE_MS; ; wait = Math.min(2 * wait, LONGEST_PAUSE_MS)) {
+        try {
+          return await attempt();
+        } catch (thrown) {
+          if (!isVolleyError(thrown) || thrown.code !== "SESSION_REFUSED") throw thrown;
+          if (frees && (await free())) freedAt = performance.now();
+          else if (performance.now() - freedAt > FREED_MS) throw thrown;
+          else await pause(wait);
+        }
+      }
+    },
+  };
+}
+
+/** Whether the server refused to open a channel (RFC 4254, section 5.1), which is not what it says of a command it cannot run. */
+function isRefused(error: Error | null | undefined): boolean {
+  return error instanceof Error && typeof (error as { readonly reason?: unknown }).reason === "number";
 }

@@ -1,7 +1,7 @@
 import type { Duplex } from "node:stream";
 import type { Client, ClientChannel } from "ssh2";
 import { isVolleyError, VolleyError } from "../../core/errors.ts";
-import { retryable } from "../retry.ts";
+import { retryable } from "../connect-errors.ts";
 import type { Endpoint } from "../transport.ts";
 import { openSocket, timedOut, whereOf } from "./open-socket.ts";
 

@@ -1,12 +1,12 @@
 import type { Duplex } from "node:stream";
 import ssh2, { type Client, type ConnectConfig } from "ssh2";
 import { VolleyError } from "../../core/errors.ts";
-import { retryable } from "../retry.ts";
-import type { SshSettings } from "../ssh-settings.ts";
-import type { Endpoint } from "../transport.ts";
+import { retryable } from "../connect-errors.ts";
+import type { Endpoint, SshSettings } from "../transport.ts";
+
 import { type Credentials, type LoginPlan, planLogin } from "./auth.ts";
-import { knownAs, verifyHostKey } from "./host-key.ts";
-import { hostKeyAlgorithms, type ListedTypes } from "./host-key-algorithms.ts";
+import { hostKeyAlgorithms, knownAs, type ListedTypes, verifyHostKey } from "./host-key.ts";
+
 import type { KnownHosts } from "./known-hosts.ts";
 import { timedOut, whereOf } from "./open-socket.ts";
 

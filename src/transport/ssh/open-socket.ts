@@ -1,8 +1,8 @@
+import { readFileSync } from "node:fs";
 import { connect as connectSocket, isIP, type Socket } from "node:net";
 import { VolleyError } from "../../core/errors.ts";
-import { retryable } from "../retry.ts";
+import { retryable } from "../connect-errors.ts";
 import type { Endpoint } from "../transport.ts";
-import { routeOf } from "./routes.ts";
 
 /** Opens a TCP connection to a host. Fails with `CONNECT_FAILED` or `CANCELLED`. */
 export function openSocket(endpoint: Endpoint, timeoutMs: number, signal: AbortSignal): Promise<Socket> {
@@ -92,4 +92,24 @@ function explainSocket(error: NodeJS.ErrnoException, endpoint: Endpoint): Volley
     default:
       return failed(`${where}: ${error.message}`);
   }
+}
+
+/** Names a file, JSON, that says for `address port` which port of this machine to connect to instead: `volley compare` measures there. */
+export const ROUTES_VARIABLE = "VOLLEY_ROUTES";
+
+let routes: Readonly<Record<string, number>> | undefined;
+
+/**
+ * Where the socket to an endpoint goes: to itself, unless {@link ROUTES_VARIABLE} says otherwise. Host keys are looked up
+ * under the endpoint's own name all the same.
+ */
+function routeOf({ address, port }: Pick<Endpoint, "address" | "port">): {
+  readonly host: string;
+  readonly port: number;
+} {
+  const file = process.env[ROUTES_VARIABLE];
+  if (file === undefined || file === "") return { host: address, port };
+  routes ??= JSON.parse(readFileSync(file, "utf8")) as Readonly<Record<string, number>>;
+  const routed = routes[`${address} ${port}`];
+  return routed === undefined ? { host: address, port } : { host: "127.0.0.1", port: routed };
 }

@@ -1,15 +1,15 @@
+import ssh2 from "ssh2";
 import { VolleyError } from "../../core/errors.ts";
-import { DEFAULT_RETRIES, withRetries } from "../retry.ts";
-import type { SshSettings } from "../ssh-settings.ts";
-import type { Endpoint, Transport } from "../transport.ts";
-import { createAgents } from "./agent.ts";
+import { DEFAULT_RETRIES, withRetries } from "../connect-errors.ts";
+import type { Endpoint, SshSettings, Transport } from "../transport.ts";
 import { lockedKeys } from "./auth.ts";
 import { createSshConnection } from "./connection.ts";
-import { createJumpPool } from "./jump-pool.ts";
-import type { KeyRing } from "./keys.ts";
+import type { ListedTypes } from "./host-key.ts";
+import { createJumpPool, type JumpPool } from "./jump-pool.ts";
+import { createAgents, type KeyRing } from "./keys.ts";
+
 import type { KnownHosts } from "./known-hosts.ts";
-import { type Login, type LoginContext, listedTypes, login } from "./login.ts";
-import { type OfferedKey, scanHostKey } from "./scan.ts";
+import { connectConfig, type Login, type LoginContext, listedTypes, login, preferred } from "./login.ts";
 
 /** What an ssh transport is made with. */
 export interface SshTransportOptions {
@@ -85,4 +85,49 @@ function needsOpenSsh({ host }: Endpoint, what: string): VolleyError {
 function settingsOf({ host, ssh }: Endpoint): SshSettings {
   if (ssh === undefined) throw new VolleyError("INTERNAL", `${host} has no settings for ssh`);
   return ssh;
+}
+
+/** A key that a host presented, which nobody has vouched for. */
+export interface OfferedKey {
+  readonly endpoint: Endpoint;
+  readonly key: Buffer;
+}
+
+/** Fetches the key a host presents, if it can one of a type that is listed, and leaves without logging in; undefined when it cannot be reached. */
+export async function scanHostKey(
+  endpoint: Endpoint,
+  settings: SshSettings,
+  listed: ListedTypes,
+  pool: JumpPool,
+  signal: AbortSignal,
+): Promise<OfferedKey | undefined> {
+  let stream: Awaited<ReturnType<JumpPool["open"]>>;
+  try {
+    stream = await pool.open(endpoint, settings.connectTimeoutMs, signal);
+  } catch {
+    // Whether it can be reached is found out by connecting, which says why not.
+    return undefined;
+  }
+  const client = new ssh2.Client();
+  return await new Promise<OfferedKey | undefined>((resolve) => {
+    let key: Buffer | undefined;
+    const end = (): void => {
+      signal.removeEventListener("abort", end);
+      client.destroy();
+      stream.destroy();
+      resolve(key === undefined ? undefined : { endpoint, key });
+    };
+    client.on("error", end).once("close", end);
+    signal.addEventListener("abort", end, { once: true });
+    if (signal.aborted) return end();
+    client.connect({
+      ...connectConfig(endpoint, settings, preferred(listed)),
+      sock: stream,
+      hostVerifier: (offered: Buffer, accept: (valid: boolean) => void) => {
+        key = offered;
+        accept(false);
+      },
+      authHandler: [],
+    });
+  });
 }

@@ -2,13 +2,13 @@ import { chmodSync, existsSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { describe, expect, it } from "vitest";
 import type { Become } from "../../../src/core/become.ts";
-import { createLocalHashes } from "../../../src/fanout/transfer/local-hash.ts";
+import { createLocalHashes } from "../../../src/fanout/transfer/hashes.ts";
 import { scanLocalTree } from "../../../src/fanout/transfer/local-tree.ts";
 import { HERE, openParts } from "../../../src/fanout/transfer/parts.ts";
 import { putTree } from "../../../src/fanout/transfer/put-tree.ts";
 import type { TransferResult } from "../../../src/fanout/transfer/result.ts";
-import { transferHost } from "../../../src/fanout/transfer/transfer-host.ts";
-import { SFTP_SERVER_PATHS } from "../../../src/transport/sftp/server-program.ts";
+import { transferHost } from "../../../src/fanout/transfer/transfer.ts";
+import { SFTP_SERVER_PATHS } from "../../../src/transport/sftp/open-file-session.ts";
 import { fleetStarter, run } from "../fleet.ts";
 import { makeTree, scratchDirectory } from "./lib.ts";
 

@@ -1,14 +1,13 @@
 import { existsSync, readdirSync } from "node:fs";
 import { join } from "node:path";
 import { describe, expect, it } from "vitest";
-import type { TransferContext } from "../../../src/fanout/transfer/context.ts";
+import { createWindow, type TransferContext } from "../../../src/fanout/transfer/context.ts";
 import { getTree } from "../../../src/fanout/transfer/get-tree.ts";
-import { createLocalHashes } from "../../../src/fanout/transfer/local-hash.ts";
-import { refusedName, staysInside } from "../../../src/fanout/transfer/names.ts";
+import { createLocalHashes } from "../../../src/fanout/transfer/hashes.ts";
 import { HERE, openParts, partPath } from "../../../src/fanout/transfer/parts.ts";
-import type { FileEvent } from "../../../src/fanout/transfer/result.ts";
-import { createTally } from "../../../src/fanout/transfer/tally.ts";
-import { createWindow } from "../../../src/fanout/transfer/window.ts";
+import { refusedName, staysInside } from "../../../src/fanout/transfer/remote-tree.ts";
+import { createTally, type FileEvent } from "../../../src/fanout/transfer/result.ts";
+
 import type { DirectoryEntry, FileSession } from "../../../src/transport/file-session.ts";
 import { scratchDirectory } from "./lib.ts";
 
@@ -27,7 +26,7 @@ function lying(lists: Readonly<Record<string, readonly DirectoryEntry[]>>, targe
     maxReadBytes: 100,
     maxWriteBytes: 100,
     open: async () => Buffer.from("h"),
-    close: done,
+    closeHandle: done,
     read: async (_handle, position) => (position === 0 ? Buffer.from("evil") : null),
     write: never,
     stat: async (path) => (path in lists ? DIRECTORY : FILE),
@@ -48,8 +47,8 @@ function lying(lists: Readonly<Record<string, readonly DirectoryEntry[]>>, targe
     expandPath: never,
     freeSpace: async () => undefined,
     sync: done,
-    end: () => {},
-    ended: Promise.resolve(),
+    close: () => {},
+    closed: Promise.resolve(),
   };
 }
 

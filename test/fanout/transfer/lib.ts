@@ -3,11 +3,9 @@ import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
 import { afterEach, beforeEach, expect } from "vitest";
 import type { FanOutHost } from "../../../src/fanout/exec/exec-host.ts";
-import { getFromHosts } from "../../../src/fanout/transfer/get.ts";
 import { scanLocalTree } from "../../../src/fanout/transfer/local-tree.ts";
-import { putOnHosts } from "../../../src/fanout/transfer/put.ts";
 import type { FileEvent, TransferResult } from "../../../src/fanout/transfer/result.ts";
-import type { TransferOptions } from "../../../src/fanout/transfer/transfer.ts";
+import { getFromHosts, putOnHosts, type TransferOptions } from "../../../src/fanout/transfer/transfer.ts";
 
 /** Paths of the temporary files in a directory. */
 export function partsIn(directory: string): readonly string[] {

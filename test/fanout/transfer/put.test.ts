@@ -303,7 +303,7 @@ describe("a host", () => {
     const { results } = await put(hosts, [`${source}/f`], "f");
     expect(results[0]?.error).toMatchObject({
       code: "SFTP_UNAVAILABLE",
-      message: 'web01: what came is no SFTP: it begins with "Welcome!"',
+      message: 'web01: the answer is not SFTP: it begins with "Welcome!"',
       hint: expect.stringContaining("~/.bashrc"),
     });
   });

@@ -3,7 +3,7 @@ import { createHash, randomBytes } from "node:crypto";
 import { chmodSync, mkdirSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { describe, expect, it } from "vitest";
-import { createRemoteHasher, HASH_SCRIPT } from "../../../src/fanout/transfer/remote-hash.ts";
+import { createRemoteHasher, HASH_SCRIPT } from "../../../src/fanout/transfer/hashes.ts";
 import type { RemoteExit, RemoteProcess } from "../../../src/transport/transport.ts";
 import { makeTree, scratchDirectory } from "./lib.ts";
 

@@ -3,9 +3,9 @@ import { join } from "node:path";
 import { describe, expect, it } from "vitest";
 import type { TransportsOptions } from "../../../src/controller/prepare/reach.ts";
 import type { EmbeddedFleetOptions } from "../../../src/embedded/types.ts";
-import { openFileSession } from "../../../src/transport/sftp/open-file-session.ts";
-import { OPEN } from "../../../src/transport/sftp/protocol.ts";
-import { SFTP_SERVER_SCRIPT } from "../../../src/transport/sftp/server-program.ts";
+import { OPEN } from "../../../src/transport/sftp/codec.ts";
+import { openFileSession, SFTP_SERVER_SCRIPT } from "../../../src/transport/sftp/open-file-session.ts";
+
 import { connectTo, fleetStarter, hostsOf, makeHost, transportsOpener } from "../lib/reach.ts";
 import { scratchDirectory, sftpServer } from "./server.ts";
 
@@ -37,12 +37,12 @@ describe.each(kinds)("files over %s", (transport) => {
         const size = files.maxWriteBytes;
         for (let at = 0; at < bytes.length; at += size)
           void files.write(handle, at, bytes.subarray(at, at + size));
-        await files.close(handle);
+        await files.closeHandle(handle);
       }),
     );
     expect(readFileSync(join(host.home, "file1")).equals(Buffer.alloc(1_000_000, 66))).toBe(true);
     expect(host.stats.connections).toBe(1);
-    sessions[0]!.end();
+    sessions[0]!.close();
     expect((await sessions[1]!.list(".")).map(({ name }) => name)).toEqual(
       expect.arrayContaining(["file0", "file1"]),
     );
@@ -56,7 +56,7 @@ describe.each(kinds)("files over %s", (transport) => {
     const { host, connection } = await reach(transport, { faults });
     await expect(connection.files(signal)).rejects.toMatchObject({
       code: "SFTP_UNAVAILABLE",
-      message: 'web01: what came is no SFTP: it begins with "Welcome!"',
+      message: 'web01: the answer is not SFTP: it begins with "Welcome!"',
       hint: expect.stringContaining("~/.bashrc"),
     });
     const sent = connection.upload(Buffer.from("x"), "sent", { mode: 0o600, signal });
@@ -95,7 +95,7 @@ describe.each(kinds)("files over %s", (transport) => {
     const process = await connection.exec(SFTP_SERVER_SCRIPT, signal);
     const files = await openFileSession(process, { host: "web01", signal });
     expect(await files.realPath("/")).toBe("/");
-    files.end();
+    files.close();
     expect(await process.exit).toBeDefined();
     connection.close();
   });
@@ -108,5 +108,5 @@ it.skipIf(sftpServer === undefined)("files of this machine itself", async () => 
   const path = join(scratch(), "made");
   await files.makeDirectory(path);
   expect(existsSync(path)).toBe(true);
-  files.end();
+  files.close();
 });

@@ -1,10 +1,16 @@
 import { setTimeout as sleep } from "node:timers/promises";
 import { describe, expect, it } from "vitest";
 import type { FileSession } from "../../../src/transport/file-session.ts";
+import {
+  MalformedSftpError,
+  SftpReader,
+  stringField,
+  uint32Field,
+  uint64Field,
+} from "../../../src/transport/sftp/codec.ts";
 import { openFileSession } from "../../../src/transport/sftp/open-file-session.ts";
-import { MalformedSftpError, SftpReader } from "../../../src/transport/sftp/reader.ts";
-import { readReply } from "../../../src/transport/sftp/reply.ts";
-import { stringField, uint32Field, uint64Field } from "../../../src/transport/sftp/request.ts";
+import { readReply } from "../../../src/transport/sftp/requests.ts";
+
 import { type ScriptedServer, scriptedServer } from "./server.ts";
 
 function message(type: number, ...fields: readonly Buffer[]): Buffer {
@@ -40,7 +46,7 @@ async function answered(
 
 const NOT_SFTP = expect.objectContaining({
   code: "SFTP_FAILED",
-  message: expect.stringMatching(/^web01: what its SFTP server sends is no SFTP: /),
+  message: expect.stringMatching(/^web01: the SFTP server breaks the protocol: /),
 });
 
 describe("a server's reply ends the session", () => {
@@ -128,7 +134,7 @@ describe("a greeting", () => {
   it("that is a line of text is quoted, and its likely cause told", async () => {
     expect(await greeted(Buffer.from("Welcome to web01!\x1b[2J\nBe kind.\n"))).toMatchObject({
       code: "SFTP_UNAVAILABLE",
-      message: 'web01: what came is no SFTP: it begins with "Welcome to web01!?[2J"',
+      message: 'web01: the answer is not SFTP: it begins with "Welcome to web01!?[2J"',
       hint: "does a profile on the host, such as ~/.bashrc, print something? It must not for shells that are not interactive",
     });
   });

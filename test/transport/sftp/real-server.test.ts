@@ -14,8 +14,8 @@ import {
 } from "node:fs";
 import { join } from "node:path";
 import { describe, expect, it } from "vitest";
+import { OPEN } from "../../../src/transport/sftp/codec.ts";
 import { sftpStatus } from "../../../src/transport/sftp/error.ts";
-import { OPEN } from "../../../src/transport/sftp/protocol.ts";
 import { realSessions, scratchDirectory, sftpServer } from "./server.ts";
 
 const open = realSessions();
@@ -37,7 +37,7 @@ describe.skipIf(sftpServer === undefined)("a session with OpenSSH's sftp-server"
       files.fsetstat(handle, { mtime: 1_000_000_000 }),
     ]);
     expect(await files.fstat(handle)).toMatchObject({ size: bytes.length, mtime: 1_000_000_000 });
-    await files.close(handle);
+    await files.closeHandle(handle);
     expect(readFileSync(path).equals(bytes)).toBe(true);
     expect(statSync(path).mode & 0o7777).toBe(0o600);
 
@@ -45,8 +45,8 @@ describe.skipIf(sftpServer === undefined)("a session with OpenSSH's sftp-server"
     const read = await Promise.all(offsets.map((at) => files.read(again, at, size)));
     expect(Buffer.concat(read.map((part) => part!)).equals(bytes)).toBe(true);
     expect(await files.read(again, bytes.length, 10)).toBeNull();
-    await files.close(again);
-    files.end();
+    await files.closeHandle(again);
+    files.close();
   });
 
   it("writes beyond 4 GiB and tells such sizes", async () => {
@@ -54,7 +54,7 @@ describe.skipIf(sftpServer === undefined)("a session with OpenSSH's sftp-server"
     const path = join(scratch(), "sparse");
     const handle = await files.open(path, OPEN.write | OPEN.create);
     await files.write(handle, 5 * 2 ** 30 + 7, Buffer.from("end"));
-    await files.close(handle);
+    await files.closeHandle(handle);
     expect((await files.stat(path))?.size).toBe(5 * 2 ** 30 + 10);
     expect(statSync(path).size).toBe(5 * 2 ** 30 + 10);
   });
@@ -140,7 +140,7 @@ describe.skipIf(sftpServer === undefined)("a session with OpenSSH's sftp-server"
   it("fails what is in flight when it is ended, and everything after that", async () => {
     const files = await open();
     const flying = files.stat("/");
-    files.end();
+    files.close();
     await expect(flying).rejects.toMatchObject({ code: "CONNECTION_LOST" });
     await expect(files.stat("/")).rejects.toMatchObject({ code: "CONNECTION_LOST" });
   });

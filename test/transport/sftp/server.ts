@@ -5,8 +5,12 @@ import { join } from "node:path";
 import { PassThrough } from "node:stream";
 import { afterEach } from "vitest";
 import type { FileSession } from "../../../src/transport/file-session.ts";
-import { openFileSession, type SftpDuplex } from "../../../src/transport/sftp/open-file-session.ts";
-import { SFTP_SERVER_PATHS } from "../../../src/transport/sftp/server-program.ts";
+import {
+  openFileSession,
+  SFTP_SERVER_PATHS,
+  type SftpDuplex,
+} from "../../../src/transport/sftp/open-file-session.ts";
+
 import type { RemoteExit } from "../../../src/transport/transport.ts";
 
 /** OpenSSH's own server, where this machine has one. */

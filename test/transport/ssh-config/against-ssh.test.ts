@@ -4,10 +4,10 @@ import { tmpdir, userInfo } from "node:os";
 import { join, relative } from "node:path";
 import { afterAll, beforeAll, expect, test } from "vitest";
 import { isVolleyError } from "../../../src/core/errors.ts";
-import type { AlgorithmNames } from "../../../src/transport/ssh-config/algorithms.ts";
-import { evaluateConfig } from "../../../src/transport/ssh-config/evaluate.ts";
+import { createCommands, evaluateConfig } from "../../../src/transport/ssh-config/evaluate.ts";
+import type { AlgorithmNames } from "../../../src/transport/ssh-config/option-readers.ts";
 import { readSshConfig } from "../../../src/transport/ssh-config/read.ts";
-import { createCommands } from "../../../src/transport/ssh-config/run-command.ts";
+
 import { drawFrom } from "../../fuzz/lib/random.ts";
 import { type Dump, dumpOf, readDump } from "./lib/dump.ts";
 import { type GeneratedFiles, type Ground, generateFiles, NAMES } from "./lib/generate.ts";

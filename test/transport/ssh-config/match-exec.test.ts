@@ -1,9 +1,9 @@
 import { existsSync, readFileSync } from "node:fs";
 import { userInfo } from "node:os";
 import { expect, test } from "vitest";
-import { evaluateConfig } from "../../../src/transport/ssh-config/evaluate.ts";
+import { createCommands, evaluateConfig } from "../../../src/transport/ssh-config/evaluate.ts";
 import { readSshConfig } from "../../../src/transport/ssh-config/read.ts";
-import { createCommands } from "../../../src/transport/ssh-config/run-command.ts";
+
 import { until } from "../../lib/patience.ts";
 import { scratchHome } from "../lib/scratch.ts";
 

@@ -4,12 +4,12 @@ import { join } from "node:path";
 import { expect, test } from "vitest";
 import type { TransportsOptions } from "../../../src/controller/prepare/reach.ts";
 import { openTransports } from "../../../src/controller/prepare/transports.ts";
+import { createCommands } from "../../../src/transport/ssh-config/evaluate.ts";
 import { OPTIONS, optionName, rowOf } from "../../../src/transport/ssh-config/option-table.ts";
 import { readSshConfig } from "../../../src/transport/ssh-config/read.ts";
 import { createResolver } from "../../../src/transport/ssh-config/resolve.ts";
-import { createCommands } from "../../../src/transport/ssh-config/run-command.ts";
-import type { SshSettings } from "../../../src/transport/ssh-settings.ts";
-import type { Endpoint } from "../../../src/transport/transport.ts";
+import type { Endpoint, SshSettings } from "../../../src/transport/transport.ts";
+
 import { makeHost } from "../lib/reach.ts";
 import { scratchHome } from "../lib/scratch.ts";
 

@@ -4,13 +4,13 @@ import { homedir, userInfo } from "node:os";
 import { join } from "node:path";
 import { expect, test } from "vitest";
 import { parseSshArguments } from "../../../src/transport/ssh-config/arguments.ts";
+import { createCommands } from "../../../src/transport/ssh-config/evaluate.ts";
 import { readSshConfig } from "../../../src/transport/ssh-config/read.ts";
 import {
   createResolver,
   type HostWish,
   type RunSettings,
 } from "../../../src/transport/ssh-config/resolve.ts";
-import { createCommands } from "../../../src/transport/ssh-config/run-command.ts";
 import type { Endpoint } from "../../../src/transport/transport.ts";
 import { scratchHome } from "../lib/scratch.ts";
 

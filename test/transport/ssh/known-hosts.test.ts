@@ -13,7 +13,7 @@ import {
   openKnownHosts,
   rsaBits,
 } from "../../../src/transport/ssh/known-hosts.ts";
-import type { HostKeyPolicy } from "../../../src/transport/ssh-settings.ts";
+import type { HostKeyPolicy } from "../../../src/transport/transport.ts";
 
 const key = blobOf(generateKey("one").publicKey);
 const other = blobOf(generateKey("two").publicKey);

@@ -4,7 +4,6 @@ import { join } from "node:path";
 import { expect, test } from "vitest";
 import type { UnknownHostKey } from "../../../src/controller/prepare/reach.ts";
 import { trustHosts } from "../../../src/controller/prepare/trust.ts";
-
 import type { Host, Inventory } from "../../../src/core/inventory.ts";
 import type { EmbeddedFleet } from "../../../src/embedded/types.ts";
 import { openKnownHosts } from "../../../src/transport/ssh/known-hosts.ts";

@@ -1,7 +1,10 @@
-import { type AlgorithmNames, algorithmsOf } from "../../../../src/transport/ssh-config/algorithms.ts";
 import type { Evaluated } from "../../../../src/transport/ssh-config/evaluate.ts";
-import { parseJumps } from "../../../../src/transport/ssh-config/jump.ts";
-import { fillPath, fillTokens, tokensOf } from "../../../../src/transport/ssh-config/tokens.ts";
+import { fillPath, fillTokens, tokensOf } from "../../../../src/transport/ssh-config/interpret.ts";
+import {
+  type AlgorithmNames,
+  algorithmsOf,
+  parseJumps,
+} from "../../../../src/transport/ssh-config/option-readers.ts";
 
 /** Lines of `ssh -G` by their first word. */
 export type Dump = ReadonlyMap<string, readonly string[]>;

@@ -5,7 +5,7 @@ import { VolleyError } from "../core/errors.ts";
  * Whether trying again may help: `quick` a few times (refused, reset), `once` (it took the call and said nothing),
  * `patient` (the server takes no more logins just now: sshd_config(5), MaxStartups).
  */
-export type Retry = "quick" | "once" | "patient";
+type Retry = "quick" | "once" | "patient";
 
 /** How often to try again where nobody says otherwise. */
 export const DEFAULT_RETRIES = 2;
@@ -23,7 +23,7 @@ export function retryable(error: VolleyError, retry: Retry): VolleyError {
 }
 
 /** What {@link retryable} said of an error; undefined: trying again is of no use. */
-export function retryOf(error: unknown): Retry | undefined {
+function retryOf(error: unknown): Retry | undefined {
   return typeof error === "object" && error !== null ? worth.get(error as VolleyError) : undefined;
 }
 
@@ -61,4 +61,32 @@ async function pause(delayMs: number, signal: AbortSignal): Promise<void> {
   } catch {
     throw new VolleyError("CANCELLED", "connecting was cancelled");
   }
+}
+
+/** What to do where a server grants too few sessions at a time. */
+export const MORE_SESSIONS_HINT =
+  "raise MaxSessions in its sshd_config (OpenSSH's own value is 10); commands and SFTP sessions both count";
+
+/** The server grants no further session on this connection: MaxSessions of sshd_config(5), or a limit of its own. */
+export function sessionRefused(host: string, cause?: unknown): VolleyError {
+  return new VolleyError(
+    "SESSION_REFUSED",
+    `${host} grants no further session on this connection: that is the MaxSessions of its sshd`,
+    { ...(cause === undefined ? {} : { cause }), hint: MORE_SESSIONS_HINT },
+  );
+}
+
+/**
+ * The error of a host that ended a login because it had refused too many tries; `offers` says how many keys it was
+ * offered, where that is known.
+ */
+export function tooManyFailures(host: string, user: string, offers?: string, cause?: Error): VolleyError {
+  return new VolleyError(
+    "AUTH_FAILED",
+    `${host} ended the login of user ${user}: too many authentication failures${offers === undefined ? "" : ` (${offers})`}`,
+    {
+      ...(cause === undefined ? {} : { cause }),
+      hint: "name the right key with --private-key, or with IdentityFile and IdentitiesOnly yes in ssh_config; the host allows only so many tries (MaxAuthTries)",
+    },
+  );
 }

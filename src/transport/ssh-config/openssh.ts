@@ -1,9 +1,11 @@
 import { existsSync, readFileSync } from "node:fs";
 import { homedir } from "node:os";
 import { join } from "node:path";
+import type { Endpoint, SshSettings } from "../transport.ts";
 import { defaultKeyFiles, listOf } from "./interpret.ts";
 import { rowOf, spelled } from "./option-table.ts";
 import type { SshOptions } from "./options.ts";
+import type { HostWish, RunSettings } from "./resolve.ts";
 
 /** Looks at files once each: every host of a fleet asks for the same ones. */
 export interface KeyFiles {
@@ -40,7 +42,7 @@ export function createKeyFiles(): KeyFiles {
 const DEFAULT_SECURITY_KEYS = ["id_ed25519_sk", "id_ecdsa_sk"];
 
 /** What ssh2 has of the algorithms that OpenSSH knows. */
-export const SSH2_ALGORITHMS = {
+const SSH2_ALGORITHMS = {
   ciphers: `aes128-gcm@openssh.com aes256-gcm@openssh.com aes128-ctr aes192-ctr aes256-ctr
     chacha20-poly1305@openssh.com aes256-cbc aes192-cbc aes128-cbc 3des-cbc`.split(/\s+/),
   macs: `hmac-sha2-256-etm@openssh.com hmac-sha2-512-etm@openssh.com hmac-sha1-etm@openssh.com hmac-sha2-256
@@ -62,7 +64,7 @@ export function ssh2Algorithms(
 }
 
 /** Why a host is left to OpenSSH's own `ssh`. */
-export interface OpenSshNeeds {
+interface OpenSshNeeds {
   /** What is asked for that only it can do, for a person; undefined: nothing. */
   readonly reason: string | undefined;
   /** The same, of what a host must not be reached without. */
@@ -70,7 +72,7 @@ export interface OpenSshNeeds {
 }
 
 /** What a host's keys are, for {@link openSshNeeds}. */
-export interface KeysInUse {
+interface KeysInUse {
   readonly keys: readonly string[];
   readonly isNamed: boolean;
   readonly agent: string | undefined;
@@ -130,4 +132,76 @@ function hasTicket(): boolean {
   const named = process.env.KRB5CCNAME?.replace(/^FILE:/, "");
   if (named !== undefined && named !== "") return !named.startsWith("/") || existsSync(named);
   return existsSync(`/tmp/krb5cc_${process.getuid?.() ?? 0}`);
+}
+
+/**
+ * For `ssh`, which reads its configuration by itself: only what is said elsewhere, the first given winning there too,
+ * and the way there, which `ssh` would follow with none of the options given for the host.
+ */
+export function openSshArguments(
+  { port, user, privateKeyFile, words }: HostWish,
+  settings: Omit<SshSettings, "openSsh">,
+  run: RunSettings,
+  onTheWay: boolean,
+): readonly string[] {
+  const option = (name: string, value: string): readonly string[] => ["-o", `${name}=${value}`];
+  const quoted = (files: readonly string[]): string => files.map(quotePath).join(" ");
+  const { hostKeyPolicy, jumps, keepAliveMs, keepAliveCountMax, connectTimeoutMs } = settings;
+  // What ssh_config says `ssh` follows by itself: without host keys it keeps passwords back.
+  const off = hostKeyPolicy === "off" && !settings.passwordsNeedKnownKeys;
+  const direct = jumps.length === 0;
+  return [
+    ...(run.configFile === undefined ? [] : ["-F", run.configFile]),
+    ...(direct ? [] : option("ProxyCommand", proxyCommand(jumps))),
+    // A ProxyJump for everybody holds for the host on the way, too, which ssh calls a loop.
+    ...(direct && onTheWay && !settings.usesProxyCommand ? option("ProxyJump", "none") : []),
+    ...option(
+      "StrictHostKeyChecking",
+      { strict: "yes", ask: "yes", "accept-new": "accept-new", off: "no" }[hostKeyPolicy],
+    ),
+    ...(off ? option("UserKnownHostsFile", "/dev/null") : []),
+    ...(off || run.knownHostsFiles !== undefined ? option("GlobalKnownHostsFile", "/dev/null") : []),
+    ...(!off && run.knownHostsFiles !== undefined
+      ? option("UserKnownHostsFile", quoted(run.knownHostsFiles))
+      : []),
+    ...option("ConnectTimeout", String(Math.max(1, Math.round(connectTimeoutMs / 1_000)))),
+    ...option("ServerAliveInterval", String(Math.round(keepAliveMs / 1_000))),
+    ...option("ServerAliveCountMax", String(keepAliveCountMax)),
+    ...(run.forwardAgent === undefined ? [] : option("ForwardAgent", run.forwardAgent ? "yes" : "no")),
+    ...(port === undefined ? [] : ["-p", String(port)]),
+    ...(user === undefined ? [] : ["-l", user]),
+    ...(privateKeyFile === undefined ? [] : ["-i", privateKeyFile, ...option("IdentitiesOnly", "yes")]),
+    ...(direct ? words : withoutJumps(words)),
+  ];
+}
+
+/** A path as a value of an option, whatever is in it; ssh fills in tokens and variables. */
+export function quotePath(path: string): string {
+  return `"${path.replaceAll(/["\\]/g, "\\$&").replaceAll("%", "%%")}"`;
+}
+
+/** ssh looks for loops in a ProxyJump even where a ProxyCommand has won. */
+function withoutJumps(words: readonly string[]): readonly string[] {
+  return words.filter((word, index) => {
+    const option = word === "-o" ? (words[index + 1] ?? "") : words[index - 1] === "-o" ? word : "";
+    return !/^proxyjump[=\s]/i.test(option);
+  });
+}
+
+/**
+ * A ProxyCommand that goes through these hosts, the nearest first. `ssh -J` would do, but gives the hosts on the way
+ * none of the options it was called with, such as where known keys are.
+ */
+function proxyCommand(jumps: readonly Endpoint[]): string {
+  const last = jumps.at(-1)!;
+  const { destination, arguments: given } = last.ssh!.openSsh;
+  // ssh fills in tokens, once for each command that holds another: what is not meant for this one is doubled.
+  const words = ["ssh", "-o", "BatchMode=yes", ...given, "-W", "TARGET", "--", destination].map((word) =>
+    word === "TARGET" ? "'[%h]:%p'" : shellQuote(word.replaceAll("%", "%%")),
+  );
+  return words.join(" ");
+}
+
+function shellQuote(word: string): string {
+  return /^[\w@%+=:,./-]+$/.test(word) ? word : `'${word.replaceAll("'", "'\\''")}'`;
 }

@@ -1,0 +1,138 @@
+import { createHash } from "node:crypto";
+import type { FileHandle as LocalHandle } from "node:fs/promises";
+import { VolleyError } from "../../core/errors.ts";
+import type { FileHandle } from "../../transport/file-session.ts";
+import { OPEN } from "../../transport/sftp/codec.ts";
+import type { TransferContext } from "./context.ts";
+import { changedMeanwhile } from "./failures.ts";
+import type { LocalFile } from "./local-tree.ts";
+
+/** Writes from a position to the end, as much at a time as the window has room for. */
+export async function writeAll(
+  { files, window, tally, signal }: TransferContext,
+  handle: FileHandle,
+  { size, local: path }: LocalFile,
+  local: LocalHandle,
+  from: number,
+): Promise<void> {
+  const chunkBytes = Math.min(files.maxWriteBytes, Math.max(1, size - from));
+  // Requests are copies: one buffer serves all of them.
+  const buffer = Buffer.allocUnsafe(chunkBytes);
+  const flying = new Set<Promise<void>>();
+  let failure: { readonly thrown: unknown } | undefined;
+  try {
+    for (let position = from; position < size; ) {
+      const wanted = Math.min(chunkBytes, size - position);
+      await window.take(wanted);
+      if (signal.aborted) failure ??= { thrown: new VolleyError("CANCELLED", "cancelled") };
+      let bytesRead = 0;
+      try {
+        if (failure !== undefined) throw failure.thrown;
+        ({ bytesRead } = await local.read(buffer, 0, wanted, position));
+        if (bytesRead === 0) throw changedMeanwhile(path);
+      } catch (thrown) {
+        window.give(wanted);
+        throw thrown;
+      }
+      const written = files
+        .write(handle, position, buffer.subarray(0, bytesRead))
+        .then(
+          () => tally.sent(bytesRead),
+          (thrown: unknown) => {
+            failure ??= { thrown };
+          },
+        )
+        .finally(() => {
+          window.give(wanted);
+          flying.delete(written);
+        });
+      flying.add(written);
+      position += bytesRead;
+    }
+  } finally {
+    await Promise.all(flying);
+  }
+  if (failure !== undefined) throw failure.thrown;
+}
+
+/** Fails with `FILE_FAILED` when a file is not any more the one that was looked at. */
+export async function refuseChanged(
+  local: LocalHandle,
+  { local: path, size, mtimeMs }: LocalFile,
+): Promise<void> {
+  const now = await local.stat();
+  if (now.size !== size || now.mtimeMs !== mtimeMs) throw changedMeanwhile(path);
+}
+
+interface Flying {
+  readonly at: number;
+  readonly bytes: number;
+  readonly reply: Promise<Buffer | null>;
+}
+
+/**
+ * Reads a part of a host's file with as many requests under way as the window has room for, and gives its pieces in
+ * their order. Resolves with where it ended, which is before `to` when the file does.
+ */
+export async function readInOrder(
+  { files, window, signal }: TransferContext,
+  handle: FileHandle,
+  { from, to }: { readonly from: number; readonly to: number },
+  take: (piece: Buffer) => Promise<void>,
+): Promise<number> {
+  const flying: Flying[] = [];
+  let asked = from;
+  let position = from;
+  const askNext = async (): Promise<void> => {
+    const bytes = Math.min(files.maxReadBytes, to - asked);
+    await window.take(bytes);
+    flying.push({ at: asked, bytes, reply: files.read(handle, asked, bytes) });
+    asked += bytes;
+  };
+  const ahead = Math.max(1, Math.floor(window.bytes / files.maxReadBytes));
+  try {
+    while (position < to) {
+      // What is waited for here is given back by other files of the host, or by none when this one has it all.
+      while (asked < to && flying.length < ahead) {
+        if (flying.length > 0 && !window.hasRoom(Math.min(files.maxReadBytes, to - asked))) break;
+        await askNext();
+      }
+      if (signal.aborted) throw new VolleyError("CANCELLED", "cancelled");
+      const { at, bytes, reply } = flying[0]!;
+      let piece = await reply;
+      flying.shift();
+      window.give(bytes);
+      // Servers may give less than was asked for: the rest of the piece is asked for again.
+      while (piece !== null) {
+        await take(piece);
+        position += piece.length;
+        const left = at + bytes - position;
+        piece = left > 0 ? await files.read(handle, position, left) : null;
+        if (left > 0 && piece === null) return position;
+      }
+      if (position < at + bytes) return position;
+    }
+    return position;
+  } finally {
+    for (const { bytes, reply } of flying) {
+      await reply.catch(() => null);
+      window.give(bytes);
+    }
+  }
+}
+
+/** SHA-256 of the first bytes of a file on a host that cannot tell it: reads them. */
+export async function readBackHash(context: TransferContext, path: string, bytes: number): Promise<string> {
+  const { files } = context;
+  const handle = await files.open(path, OPEN.read);
+  try {
+    const hash = createHash("sha256");
+    await readInOrder(context, handle, { from: 0, to: bytes }, (piece) => {
+      hash.update(piece);
+      return Promise.resolve();
+    });
+    return hash.digest("hex");
+  } finally {
+    files.closeHandle(handle).catch(() => {});
+  }
+}
