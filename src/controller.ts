@@ -4,4 +4,4 @@ export type { Run, RunOptions } from "./controller/prepare/options.ts";
 export { readInventory } from "./controller/prepare/read.ts";
 export { run } from "./controller/run.ts";
 export type { Event, Summary } from "./core/events.ts";
-export type { SecretOptions } from "./secrets/options.ts";
+export type { SecretOptions } from "./vars/secrets/sources.ts";

@@ -2,11 +2,9 @@ import { parseArgs } from "node:util";
 import { BUNDLE_FORMAT, type CarriedHost, type Manifest } from "../core/bundle.ts";
 import { didYouMean, VolleyError } from "../core/errors.ts";
 import { isRecord } from "../core/json.ts";
-import type { Mask } from "../core/mask.ts";
-import { maskError, maskEvent } from "../core/mask-event.ts";
-
 import { type Job, PROTOCOL_VERSION } from "../core/protocol.ts";
 import { maskOfJob } from "../engine/results.ts";
+import { type Mask, maskError, maskEvent } from "../vars/mask.ts";
 import type { BundleReader } from "./bundle-reader.ts";
 import type { CarryOut } from "./carry-out.ts";
 import { decodeVars } from "./job-vars.ts";

@@ -2,7 +2,7 @@
 // it, and a Float is the same class to both.
 export * from "../core/errors.ts";
 export * from "../core/json-text.ts";
-export * from "../core/lossless-text.ts";
 export * from "../core/plain-vars.ts";
 export * from "../core/python-regex.ts";
+export * from "../core/text.ts";
 export * from "../core/value.ts";

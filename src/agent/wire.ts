@@ -2,7 +2,6 @@ import type { Readable, Writable } from "node:stream";
 import { VolleyError } from "../core/errors.ts";
 import type { TargetEvent } from "../core/events.ts";
 import { isRecord } from "../core/json.ts";
-import { maskEvent } from "../core/mask-event.ts";
 import {
   type Answer,
   type Command,
@@ -15,6 +14,7 @@ import {
 } from "../core/protocol.ts";
 import { maskOfJob } from "../engine/results.ts";
 import { readLines } from "../system/lines.ts";
+import { maskEvent } from "../vars/mask.ts";
 import { greeting, listenForControllers, MAX_COMMAND_LENGTH } from "./control.ts";
 import { decodeVars } from "./job-vars.ts";
 import { tellable } from "./result-store.ts";

@@ -1,6 +1,6 @@
 import type { Metafile } from "esbuild";
 import { VolleyError } from "../core/errors.ts";
-import { FOLDERS, PACKAGES } from "./import-rules.ts";
+import { FOLDERS, folderOf, PACKAGES } from "./import-rules.ts";
 
 /** The reason why an input cannot be in the build; undefined for one that can. */
 function whyForbidden(input: string, ownSource: boolean): string | undefined {
@@ -9,7 +9,7 @@ function whyForbidden(input: string, ownSource: boolean): string | undefined {
   const ofController =
     modules >= 0
       ? PACKAGES[packageOf(parts.slice(modules + 1))]?.rides === false
-      : ownSource && FOLDERS[parts[parts.lastIndexOf("src") + 1] ?? ""]?.rides === false;
+      : ownSource && FOLDERS[folderOf(parts.slice(parts.lastIndexOf("src") + 1).join("/"))]?.rides === false;
   if (ofController) return "it belongs to the controller";
   return input.endsWith(".node") ? "it is compiled for one kind of machine" : undefined;
 }

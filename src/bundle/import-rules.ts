@@ -26,14 +26,15 @@ const WHOLE_HOST = ["core", "system", "vars", "template", "actions", "engine", "
 export const FOLDERS: Readonly<Record<string, FolderRule>> = {
   core: { imports: [], node: false, rides: true },
   system: { imports: ["core"], ...onHosts },
+  yaml: { imports: ["core"], node: false, rides: true },
   vars: { imports: ["core"], node: false, rides: true },
+  "vars/secrets": { imports: ["core", "vars"], ...onController },
   template: { imports: ["core", "vars"], ...onHosts },
   actions: { imports: ["core", "system"], ...onHosts },
   engine: { imports: ["core", "system", "vars", "template"], ...onHosts },
-  agent: { imports: ["core", "system", "template", "engine"], ...onHosts },
+  agent: { imports: ["core", "system", "vars", "template", "engine"], ...onHosts },
   direct: { imports: ["core", "system", "engine", "agent", "transport"], ...onController },
-  secrets: { imports: ["core", "vars"], ...onController },
-  inventory: { imports: ["core", "system", "vars", "secrets"], ...onController },
+  inventory: { imports: ["core", "system", "yaml", "vars", "vars/secrets"], ...onController },
   transport: { imports: ["core", "system"], ...onController },
   bundle: { imports: ["core", "system"], ...onController },
   reporter: { imports: ["core"], ...onController },
@@ -43,14 +44,14 @@ export const FOLDERS: Readonly<Record<string, FolderRule>> = {
       "direct",
       "bundle",
       "inventory",
-      "secrets",
+      "vars/secrets",
       "transport",
     ],
     ...onController,
   },
   fanout: { imports: ["core", "system", "inventory", "transport"], ...onController },
   compare: {
-    imports: ["core", "secrets", "transport", "controller", "reporter"],
+    imports: ["core", "vars/secrets", "transport", "controller", "reporter"],
     ...onController,
   },
   embedded: { imports: ["core", "system"], ...onController },
@@ -63,7 +64,7 @@ export const FOLDERS: Readonly<Record<string, FolderRule>> = {
       "compare",
       "reporter",
       "inventory",
-      "secrets",
+      "vars/secrets",
       "transport",
       "bundle",
     ],
@@ -71,7 +72,7 @@ export const FOLDERS: Readonly<Record<string, FolderRule>> = {
   },
   demo: { imports: [], node: false, rides: true },
   "index.ts": { imports: ["core", "actions"], node: false, rides: true },
-  "controller.ts": { imports: ["core", "controller", "secrets"], ...onController },
+  "controller.ts": { imports: ["core", "controller", "vars/secrets"], ...onController },
   "testing.ts": { imports: ["controller", "embedded"], ...onController },
 };
 
@@ -79,12 +80,12 @@ export const FOLDERS: Readonly<Record<string, FolderRule>> = {
 export const PACKAGES: Readonly<Record<string, PackageRule>> = {
   valibot: { homes: ["actions", "cli/reference/", "demo"], rides: true },
   nunjucks: { homes: ["template"], rides: true },
-  yaml: { homes: ["template", "inventory"], rides: true },
+  yaml: { homes: ["yaml", "template"], rides: true },
   // The embedded fleet is the other end of the same protocol.
   ssh2: { homes: ["transport/ssh/", "embedded"], rides: false },
   esbuild: { homes: ["bundle"], rides: false },
   archiver: { homes: ["bundle"], rides: false },
-  "age-encryption": { homes: ["secrets"], rides: false },
+  "age-encryption": { homes: ["vars/secrets"], rides: false },
   "p-limit": { homes: ["controller"], rides: false },
   pino: { homes: ["controller"], rides: false },
   ink: { homes: ["reporter/ink/"], rides: false },
@@ -117,7 +118,9 @@ export const EXCEPTIONS: readonly ImportException[] = [
   { from: "cli/reference/", to: "template/", why: "the reference is made from the definitions" },
 ];
 
-/** The folder of a path below `src/`; of a file that stands in `src/` itself its name. */
+/** The folder of a path below `src/` that has a rule; of a file that stands in `src/` itself its name. */
 export function folderOf(path: string): string {
-  return path.split("/")[0]!;
+  const [first, second] = path.split("/") as [string, string?];
+  const below = `${first}/${second}`;
+  return below in FOLDERS ? below : first;
 }

@@ -8,7 +8,7 @@ import { preflight } from "../controller/prepare/preflight.ts";
 import { preparePlaybook, readInventory } from "../controller/prepare/read.ts";
 
 import { VolleyError } from "../core/errors.ts";
-import { createSecretStore, type SecretStore } from "../secrets/store.ts";
+import { createSecretStore, type SecretStore } from "../vars/secrets/store.ts";
 import { askPassphrase } from "./ask.ts";
 import { type InventoryFlags, inventoryPaths } from "./options.ts";
 import { expandLimit } from "./past-runs.ts";

@@ -27,7 +27,7 @@ export function addInventoryCommand(program: Command): void {
           await Promise.all([
             import("./inventory.ts"),
             import("../controller/prepare/read.ts"),
-            import("../secrets/store.ts"),
+            import("../vars/secrets/store.ts"),
             import("./ask.ts"),
           ]);
         const limit = await expandLimit(flags.limit);

@@ -2,12 +2,16 @@ import { VolleyError } from "../core/errors.ts";
 import type { Host, Inventory } from "../core/inventory.ts";
 import { writeJson } from "../core/json-text.ts";
 import { Data, mapLeaves } from "../core/value.ts";
-import { formatInventoryGraph } from "../inventory/format-graph.ts";
-import { formatInventoryHost } from "../inventory/format-host.ts";
-import { formatInventoryList, inventoryToJson } from "../inventory/format-list.ts";
+import {
+  formatInventoryGraph,
+  formatInventoryHost,
+  formatInventoryList,
+  inventoryToJson,
+} from "../inventory/format.ts";
+
 import { loadInventory } from "../inventory/load.ts";
 import { limitHosts, selectHosts } from "../inventory/select.ts";
-import type { SecretStore } from "../secrets/store.ts";
+import type { SecretStore } from "../vars/secrets/store.ts";
 
 /** What `volley inventory` can be asked. */
 export type InventoryAction = "list" | "graph" | "host";

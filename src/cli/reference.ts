@@ -1,4 +1,4 @@
-import { type FormatOptions, paint } from "../inventory/paint.ts";
+import { type FormatOptions, paint } from "../inventory/format.ts";
 import { actions, findAction, summaryOf } from "./reference/actions.ts";
 import { callText } from "./reference/literal.ts";
 import { constraintsOf, type Parameter, parametersOf } from "./reference/schema.ts";

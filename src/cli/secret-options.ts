@@ -1,5 +1,5 @@
 import type { Command } from "commander";
-import type { SecretOptions } from "../secrets/options.ts";
+import type { SecretOptions } from "../vars/secrets/sources.ts";
 import { collect } from "./options.ts";
 
 /** Flags of every command that may need secrets. */

@@ -4,8 +4,8 @@ import { preparePlaybook, readInventory } from "../controller/prepare/read.ts";
 import { openTransports, type Transports } from "../controller/prepare/transports.ts";
 
 import type { Host } from "../core/inventory.ts";
-import type { SecretOptions } from "../secrets/options.ts";
-import { createSecretStore } from "../secrets/store.ts";
+import type { SecretOptions } from "../vars/secrets/sources.ts";
+import { createSecretStore } from "../vars/secrets/store.ts";
 
 /** Which hosts a playbook is compared on. */
 export interface HostsOptions {

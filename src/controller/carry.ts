@@ -2,11 +2,10 @@ import { encodeVars } from "../agent/job-vars.ts";
 import type { Bundle } from "../bundle/build.ts";
 import type { CarriedHost } from "../core/bundle.ts";
 import { VolleyError } from "../core/errors.ts";
-import { createMask } from "../core/mask.ts";
-import { maskError } from "../core/mask-event.ts";
 import { findSecrets } from "../core/secret.ts";
-import type { AskSecret, SecretOptions } from "../secrets/options.ts";
-import { createSecretStore } from "../secrets/store.ts";
+import { createMask, maskError } from "../vars/mask.ts";
+import type { AskSecret, SecretOptions } from "../vars/secrets/sources.ts";
+import { createSecretStore } from "../vars/secrets/store.ts";
 
 import { PASSWORD_VARS } from "./prepare/become.ts";
 import {

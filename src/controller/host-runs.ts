@@ -1,8 +1,7 @@
 import { realpathSync } from "node:fs";
 import { hostname, userInfo } from "node:os";
-import { createMask, type Mask } from "../core/mask.ts";
-import { maskEvent } from "../core/mask-event.ts";
 import type { Job, JobOptions, Session } from "../core/protocol.ts";
+import { createMask, type Mask, maskEvent } from "../vars/mask.ts";
 import { type HostBecome, hostBecome } from "./prepare/become.ts";
 import { DEFAULTS, type RunOptions } from "./prepare/options.ts";
 import { createMasks, makeJob } from "./prepare/plan.ts";

@@ -1,6 +1,6 @@
 import { randomBytes } from "node:crypto";
 import { isVolleyError, VolleyError } from "../core/errors.ts";
-import { textToBytes } from "../core/lossless-text.ts";
+import { textToBytes } from "../core/text.ts";
 import type { RemoteExit, RemoteProcess } from "../transport/transport.ts";
 import type { Channels, OpenOptions } from "./channels.ts";
 

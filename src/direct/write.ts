@@ -1,6 +1,5 @@
 import { randomBytes } from "node:crypto";
 import { posix } from "node:path";
-import { textToBytes } from "../core/lossless-text.ts";
 import { modeOfReplacement } from "../core/permissions.ts";
 import {
   type Content,
@@ -10,6 +9,7 @@ import {
   type WriteOptions,
   type Written,
 } from "../core/system.ts";
+import { textToBytes } from "../core/text.ts";
 import type { FileHandle, FileSession } from "../transport/file-session.ts";
 import { readWhole } from "./read.ts";
 

@@ -1,9 +1,8 @@
 import { VolleyError } from "../core/errors.ts";
 import { isRecord } from "../core/json.ts";
-import { createMask, type Mask, type MaskStream } from "../core/mask.ts";
-import { maskEvent } from "../core/mask-event.ts";
 import type { Job } from "../core/protocol.ts";
 import type { Diff, ItemResult, Result } from "../core/result.ts";
+import { createMask, type Mask, type MaskStream, maskEvent } from "../vars/mask.ts";
 import type { Done } from "./effects.ts";
 
 const MAX_TEXT = 64 << 10;

@@ -1,15 +1,15 @@
 import { homedir } from "node:os";
 import { join, resolve } from "node:path";
 import { VolleyError } from "../core/errors.ts";
-import type { ConnectionSettings } from "../core/inventory.ts";
+import type { ConnectionSettings, Host } from "../core/inventory.ts";
 import { writeJson } from "../core/json-text.ts";
 import { describeSecret, isSecret, secretSource } from "../core/secret.ts";
 import { printable } from "../core/text.ts";
 import { Data, numeric } from "../core/value.ts";
+import { fillReferences, own } from "../vars/references.ts";
+import { BOOLEAN_WORDS } from "../yaml/scalar.ts";
 import type { Entry } from "./draft.ts";
-import { isIpv6 } from "./ip-address.ts";
-import { fillReferences, own } from "./references.ts";
-import { BOOLEAN_WORDS } from "./yaml-scalar.ts";
+import { isIpv6 } from "./names.ts";
 
 const ADDRESS = /^[\p{L}\p{N}_][\p{L}\p{N}_.%:-]*$/u;
 const SSH_NAMES = [
@@ -30,7 +30,7 @@ interface Setting {
 }
 
 /** What a connection is read from. */
-export interface ConnectionInput {
+interface ConnectionInput {
   readonly host: string;
   readonly vars: ReadonlyMap<string, Entry>;
   /** Absolute; what `{{ playbook_dir }}` stands for. */
@@ -157,5 +157,28 @@ export function readConnection(input: ConnectionInput): ConnectionSettings {
     connection: readKind(input),
     become: readBecome(input),
     becomeMethod: text(input, read(input, "ansible_become_method")),
+  };
+}
+
+/** A host of which no more is known than its name and its groups. */
+export function bareHost(
+  name: string,
+  connection: ConnectionSettings["connection"],
+  groups: readonly string[] = [],
+): Host {
+  return {
+    name,
+    connection: {
+      address: name,
+      port: undefined,
+      user: undefined,
+      privateKeyFile: undefined,
+      connection,
+      become: undefined,
+      becomeMethod: undefined,
+    },
+    vars: {},
+    sources: {},
+    groups,
   };
 }

@@ -1,13 +1,20 @@
 import { resolve } from "node:path";
-import type { VolleyError } from "../core/errors.ts";
-import type { Group, Host, Inventory } from "../core/inventory.ts";
+import { VolleyError } from "../core/errors.ts";
+import type { Group, Host, Inventory, OverriddenVar, VarSource } from "../core/inventory.ts";
 import { printable } from "../core/text.ts";
-import { createSecretStore } from "../secrets/store.ts";
-import { bareHost } from "./bare-host.ts";
-import { readConnection } from "./connection.ts";
-import { createDraft, type Draft, type DraftGroup, type Entries, groupScope } from "./draft.ts";
-import { type GroupOrder, orderGroups } from "./group-order.ts";
-import { type MergedVars, mergeVars, shownVars } from "./merge-vars.ts";
+import { createSecretStore } from "../vars/secrets/store.ts";
+import { bareHost, readConnection } from "./connection.ts";
+
+import {
+  createDraft,
+  type Draft,
+  type DraftGroup,
+  type Entries,
+  type Entry,
+  type GroupOrder,
+  groupScope,
+  orderGroups,
+} from "./draft.ts";
 import { readSource, type SourceOptions } from "./source.ts";
 import { readVarsFiles, type VarsFiles } from "./vars-files.ts";
 
@@ -220,5 +227,55 @@ export async function loadInventory(
     groups: buildGroups(draft, files),
     paths,
     ...(warnings.length === 0 ? {} : { warnings }),
+  };
+}
+
+/** Vars merged from many places: the last to set one wins. */
+interface MergedVars {
+  readonly winners: Map<string, Entry>;
+  /** What lost, nearest first. */
+  readonly losers: Map<string, readonly Entry[]>;
+}
+
+/** Merges layers over a base, which is left as it is; a whole value replaces another, as in Ansible. */
+function mergeVars(base: MergedVars | null, layers: Iterable<Entries | undefined>): MergedVars {
+  const winners = new Map(base?.winners);
+  const losers = new Map(base?.losers);
+  for (const layer of layers) {
+    if (layer === undefined) continue;
+    for (const [name, entry] of layer) {
+      const before = winners.get(name);
+      if (before !== undefined) losers.set(name, [before, ...(losers.get(name) ?? [])]);
+      winners.set(name, entry);
+    }
+  }
+  return { winners, losers };
+}
+
+/** Merged vars as a host shows them. */
+function shownVars({ winners, losers }: MergedVars): {
+  readonly vars: Readonly<Record<string, unknown>>;
+  readonly sources: Readonly<Record<string, VarSource>>;
+  readonly overridden: Readonly<Record<string, readonly OverriddenVar[]>>;
+} {
+  const vars: [string, unknown][] = [];
+  const sources: [string, VarSource][] = [];
+  for (const [name, { value, source }] of winners) {
+    if (name === "__proto__") {
+      const { file, line } = source;
+      throw new VolleyError("INVENTORY_INVALID", `no var can be called ${name}`, {
+        location: { file, ...(line === undefined ? {} : { line }) },
+      });
+    }
+    vars.push([name, value]);
+    sources.push([name, source]);
+  }
+  const overridden = [...losers].map(
+    ([name, entries]) => [name, entries.map(({ value, source }) => ({ value, source }))] as const,
+  );
+  return {
+    vars: Object.fromEntries(vars),
+    sources: Object.fromEntries(sources),
+    overridden: Object.fromEntries(overridden),
   };
 }

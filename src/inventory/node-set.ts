@@ -1,6 +1,6 @@
 import { VolleyError } from "../core/errors.ts";
 import { printable } from "../core/text.ts";
-import { expandRanges } from "./range.ts";
+import { expandRanges } from "./names.ts";
 
 /** Longer runs of digits are no longer exact as numbers, and are text. */
 const NUMBER = /\d{1,15}/g;

@@ -4,16 +4,16 @@ import { basename, dirname, extname, join, resolve } from "node:path";
 import { isVolleyError, VolleyError } from "../core/errors.ts";
 import { parseJson } from "../core/json-text.ts";
 import { dictEntries, isDict } from "../core/value.ts";
-import type { SecretStore } from "../secrets/store.ts";
-import { isVault } from "../secrets/vault.ts";
-import { displayPath } from "./display-path.ts";
+import type { SecretStore } from "../vars/secrets/store.ts";
+import { isVault } from "../vars/secrets/vault.ts";
 import { addHosts, type Draft, type ReadContext } from "./draft.ts";
-import { readIniInventory } from "./ini-inventory.ts";
-import { textOf, unreadableKind } from "./read-text.ts";
-import { readInventoryJson, readScriptInventory } from "./script-inventory.ts";
-import { readTypeScriptInventory } from "./typescript-inventory.ts";
+import { displayPath, textOf, unreadableKind } from "./files.ts";
+import { readIniInventory } from "./ini.ts";
+
+import { readInventoryJson, readScriptInventory } from "./script.ts";
+import { readTypeScriptInventory } from "./typescript.ts";
 import { isLeftover } from "./vars-files.ts";
-import { readYamlInventory } from "./yaml-inventory.ts";
+import { readYamlInventory } from "./yaml.ts";
 
 /** What reading inventories needs. */
 export interface SourceOptions {

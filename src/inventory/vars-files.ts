@@ -2,12 +2,11 @@ import { readdirSync, readFileSync, statSync } from "node:fs";
 import { join } from "node:path";
 import { isVolleyError, VolleyError } from "../core/errors.ts";
 import { bindSecrets } from "../core/secret.ts";
-import type { SecretStore } from "../secrets/store.ts";
-import { isVault } from "../secrets/vault.ts";
-import { displayPath } from "./display-path.ts";
+import type { SecretStore } from "../vars/secrets/store.ts";
+import { isVault } from "../vars/secrets/vault.ts";
+import { readYaml } from "../yaml/reader.ts";
 import { type Entries, groupScope } from "./draft.ts";
-import { textOf, unreadableKind } from "./read-text.ts";
-import { readYaml } from "./yaml-reader.ts";
+import { displayPath, textOf, unreadableKind } from "./files.ts";
 
 const AGE = ".age";
 const EXTENSIONS = ["", ".yml.age", ".yaml.age", ".json.age", ".yml", ".yaml", ".json", AGE];

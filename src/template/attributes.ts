@@ -1,8 +1,6 @@
 import { fail, failUndefined, NeedsCopies } from "./errors.ts";
-import { dictMethods } from "./methods/dict.ts";
-import { listMethods } from "./methods/list.ts";
-import { numberMethods } from "./methods/number.ts";
-import { stringMethods } from "./methods/string.ts";
+import { dictMethods, listMethods, numberMethods, stringMethods } from "./methods.ts";
+
 import {
   Attributes,
   type Callable,

@@ -1,5 +1,5 @@
 import type { Node } from "nunjucks/src/nodes.js";
-import { CodeWriter } from "./code-writer.ts";
+import { SyntaxFailure } from "./lexer.ts";
 import type {
   Arguments,
   AttributeNode,
@@ -13,6 +13,49 @@ import type {
   TestNode,
   UnaryNode,
 } from "./nodes.ts";
+
+/**
+ * Turns a tree of nodes into JavaScript: what compiles a node of a kind is the method `compileKIND`. nunjucks' own
+ * compiler is not the base: next to nothing of it would be left, and all of it would ride in every bundle.
+ */
+class CodeWriter {
+  private code = "";
+  private lastTemporary = 0;
+
+  constructor(protected readonly templateName: string) {}
+
+  protected fail(message: string, lineno = 0): never {
+    throw new SyntaxFailure(message, lineno + 1);
+  }
+
+  compile(node: Node): void {
+    const method = (this as unknown as Readonly<Record<string, unknown>>)[`compile${node.typename}`];
+    if (typeof method !== "function")
+      this.fail(`compile: Cannot compile node: ${node.typename}`, node.lineno);
+    method.call(this, node);
+  }
+
+  compileNodeList(node: Node): void {
+    for (const child of node.children as Node[]) this.compile(child);
+  }
+
+  write(code: string): void {
+    this.code += code;
+  }
+
+  protected writeLine(code: string): void {
+    this.write(`${code}\n`);
+  }
+
+  /** A name for a variable that nothing else has. */
+  protected temporary(): string {
+    return `t_${++this.lastTemporary}`;
+  }
+
+  getCode(): string {
+    return this.code;
+  }
+}
 
 /** Expressions: every operator, lookup and call goes through a runtime that knows Python's rules. */
 export class ExpressionCompiler extends CodeWriter {

@@ -1,7 +1,18 @@
 import { floatText, numeric } from "../core/value.ts";
 import { fail } from "./errors.ts";
-import { repr, str } from "./repr.ts";
-import { asNumber, defined, dictGet, float, isDict, isFloat, isInt, Tuple, typeName } from "./values.ts";
+import {
+  asNumber,
+  defined,
+  dictGet,
+  float,
+  isDict,
+  isFloat,
+  isInt,
+  repr,
+  str,
+  Tuple,
+  typeName,
+} from "./values.ts";
 
 interface Spec {
   readonly fill: string;

@@ -9,16 +9,22 @@ import type { RenderedVar, VarOrigin, VarScope } from "../vars/scope.ts";
 import { compileExpression, compileTemplate } from "./compiler.ts";
 import { fail, locate, NeedsCopies, nameVar, type Position } from "./errors.ts";
 import { filters } from "./filters/index.ts";
-import { readHeader } from "./header.ts";
-import { type LexerOptions, SyntaxFailure } from "./lexer.ts";
+import { type LexerOptions, readHeader, SyntaxFailure } from "./lexer.ts";
+
 import { isLiteral, readLiteral } from "./literal.ts";
 import { findLookup, globals } from "./lookups.ts";
 import type { FilterNode } from "./nodes.ts";
 import { parseExpression, parseTemplate } from "./parser.ts";
-import { type Block, type CompiledTemplate, type Context, createRuntime, type Runtime } from "./runtime.ts";
+import {
+  type Block,
+  type CompiledTemplate,
+  type Context,
+  createRuntime,
+  type Runtime,
+  VarsFrame,
+} from "./runtime.ts";
 import { tests } from "./tests.ts";
 import { type Callable, type CallState, isDict, isList, Tuple, toValue } from "./values.ts";
-import { VarsFrame } from "./vars-frame.ts";
 
 /** Where templates come from. */
 export interface TemplateLoader {

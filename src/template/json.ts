@@ -1,8 +1,7 @@
 import { parseJson as parse, writeJson } from "../core/json-text.ts";
 import { fail, failUndefined } from "./errors.ts";
 import { order } from "./operators.ts";
-import { str } from "./repr.ts";
-import { Attributes, Undefined } from "./values.ts";
+import { Attributes, str, Undefined } from "./values.ts";
 
 /** How {@link dumpJson} writes; the names are those of Python's `json.dumps`. */
 export interface JsonOptions {

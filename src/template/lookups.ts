@@ -1,15 +1,14 @@
 import { pythonRegex } from "../core/python-regex.ts";
 import { makeMap } from "../core/value.ts";
-import { callable, keywords } from "./calls.ts";
-import { datetime, wallClock } from "./date.ts";
 import { fail, NeedsCopies } from "./errors.ts";
+import { datetime, wallClock } from "./filters/date.ts";
 import { formatPercent } from "./format.ts";
 import { readLiteral } from "./literal.ts";
-import { str } from "./repr.ts";
 import {
   asNumber,
   type Callable,
   type CallState,
+  callable,
   defined,
   dictEntries,
   Func,
@@ -18,7 +17,9 @@ import {
   isList,
   iterate,
   type Keywords,
+  keywords,
   Namespace,
+  str,
   toNative,
   truth,
   tuple,

@@ -1,7 +1,6 @@
 import { integer, numeric } from "../core/value.ts";
 import { fail } from "./errors.ts";
 import { formatPercent } from "./format.ts";
-import { repr, str } from "./repr.ts";
 import {
   Attributes,
   Blank,
@@ -13,6 +12,8 @@ import {
   isFloat,
   isList,
   iterate,
+  repr,
+  str,
   Tuple,
   truth,
   tuple,

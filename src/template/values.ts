@@ -9,6 +9,7 @@ import {
   keyOf,
   keyText,
   makeDict,
+  numberText,
   numeric,
 } from "../core/value.ts";
 import { fail, failUndefined } from "./errors.ts";
@@ -212,3 +213,104 @@ export function toNative(value: unknown): unknown {
 }
 
 export { type Dict, dictEntries, Float, float, isDict };
+
+function quoteText(value: string): string {
+  const quote = value.includes("'") && !value.includes('"') ? '"' : "'";
+  const body = value.replace(/[\\\n\r\t'"]|\p{C}|[\u2028\u2029\u00a0]/gu, (char) => {
+    if (char === "'" || char === '"') return char === quote ? `\\${char}` : char;
+    const short = { "\\": "\\\\", "\n": "\\n", "\r": "\\r", "\t": "\\t" }[char];
+    if (short !== undefined) return short;
+    const code = char.codePointAt(0) ?? 0;
+    if (code < 0x100) return `\\x${code.toString(16).padStart(2, "0")}`;
+    return code < 0x10000
+      ? `\\u${code.toString(16).padStart(4, "0")}`
+      : `\\U${code.toString(16).padStart(8, "0")}`;
+  });
+  return quote + body + quote;
+}
+
+/** A value as Python's `repr` writes it; fails on undefined. */
+export function repr(value: unknown): string {
+  if (typeof value === "string") return quoteText(value);
+  if (value instanceof Tuple)
+    return value.length === 1 ? `(${repr(value[0])},)` : `(${Array.from(value, repr).join(", ")})`;
+  if (isList(value)) return `[${value.map(repr).join(", ")}]`;
+  if (isDict(value))
+    return `{${dictEntries(value)
+      .map(([key, item]) => `${repr(key)}: ${repr(item)}`)
+      .join(", ")}}`;
+  if (value instanceof Attributes) {
+    const text = value.get("__repr__");
+    if (typeof text === "string") return text;
+  }
+  return str(value);
+}
+
+/** A value as Python's `str` writes it; fails on undefined. */
+export function str(value: unknown): string {
+  if (typeof value === "string") return value;
+  if (value === null) return "None";
+  if (value === true) return "True";
+  if (value === false) return "False";
+  if (typeof value === "number" || typeof value === "bigint" || value instanceof Float)
+    return numberText(value);
+  if (value === undefined) return fail("an argument is missing");
+  if (value instanceof Blank) return "";
+  if (value instanceof Undefined) return failUndefined(value);
+  if (value instanceof Namespace) return `<Namespace ${repr(value.values)}>`;
+  if (value instanceof Func) return `<function ${value.name}>`;
+  if (value instanceof Attributes) {
+    const text = value.get("__str__");
+    return typeof text === "string" ? text : `<${value.kind}>`;
+  }
+  if (isList(value) || isDict(value)) return repr(value);
+  if (value instanceof Date) return value.toISOString();
+  return `<${typeName(value)}>`;
+}
+
+/** A callable from parameter names (`*rest` gathers the remaining positional arguments) and a function of their values. */
+export function callable(parameters: readonly string[], body: (...values: never[]) => unknown): Callable {
+  const names = parameters.filter((name) => !name.startsWith("*"));
+  const gathers = names.length < parameters.length;
+  return (args, keywords, state) => {
+    if (!gathers && args.length > names.length)
+      fail(`takes at most ${names.length} argument(s), got ${args.length}`);
+    const values: unknown[] = names.map((_, index) => args[index]);
+    for (const [name, value] of Object.entries(keywords)) {
+      const index = names.indexOf(name);
+      if (index < 0) fail(`got an unexpected keyword argument '${name}'`);
+      values[index] = value;
+    }
+    return (body as (...all: unknown[]) => unknown)(
+      ...values,
+      ...(gathers ? [args.slice(names.length)] : []),
+      state,
+    );
+  };
+}
+
+/** An argument as an int, with a default for one not given. */
+export function intArgument(value: unknown, fallback: number): number {
+  if (value === undefined) return fallback;
+  const number =
+    asNumber(defined(value)) ??
+    (typeof value === "string" && /^\s*[-+]?\d+\s*$/.test(value) ? Number(value) : undefined);
+  return number === undefined ? fail(`expected a number, got ${typeName(value)}`) : Math.trunc(number);
+}
+
+/** An argument as text, with a default for one not given. */
+export function textArgument(value: unknown, fallback: string): string {
+  return value === undefined ? fallback : str(value);
+}
+
+/** A value that must be text already: Python's own functions of text and paths take nothing else. */
+export function text(value: unknown): string {
+  return typeof defined(value) === "string" ? str(value) : fail(`expected text, got ${typeName(value)}`);
+}
+
+/** The entries of what `**` spreads, which must be a dict. */
+export function keywords(value: unknown): Keywords {
+  defined(value);
+  if (!isDict(value)) return fail(`argument after ** must be a dict, not ${typeName(value)}`);
+  return value instanceof Map ? Object.fromEntries([...value].map(([key, item]) => [str(key), item])) : value;
+}

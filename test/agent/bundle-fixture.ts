@@ -3,8 +3,8 @@ import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
 import { carryBundle } from "../../src/controller/carry.ts";
-import { textToBytes } from "../../src/core/lossless-text.ts";
 import { type Job, type JobOptions, PROTOCOL_VERSION, type WireEvent } from "../../src/core/protocol.ts";
+import { textToBytes } from "../../src/core/text.ts";
 
 /** A project in a temporary directory, with its bundle in a file beside it. */
 export interface BundledProject {
@@ -16,7 +16,7 @@ export interface BundledProject {
   [Symbol.dispose](): void;
 }
 
-/** Files by name; what begins with `#!` is executable; bytes that are not UTF-8 as `core/lossless-text.ts` writes them. */
+/** Files by name; what begins with `#!` is executable; bytes that are not UTF-8 as `core/text.ts` writes them. */
 export type ProjectFiles = Readonly<Record<string, string>>;
 
 /** Writes a project's files and bundles its `site.ts`, for the hosts of `inventory.yml` if there is one. */

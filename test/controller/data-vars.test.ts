@@ -12,8 +12,8 @@ import type { Facts } from "../../src/core/facts.ts";
 import type { Vars } from "../../src/core/json.ts";
 import { encodeLine, type Job } from "../../src/core/protocol.ts";
 import { hostVariables } from "../../src/engine/context.ts";
-import { createSecretStore } from "../../src/secrets/store.ts";
 import { createTemplates } from "../../src/template/index.ts";
+import { createSecretStore } from "../../src/vars/secrets/store.ts";
 
 // `p{{ 1+1 }}w`, and a file with `opened: "o{{ 1 + 1 }}"` and `raw: !unsafe "r{{ 1 }}"`; the password is `pw`.
 const INLINE = `$ANSIBLE_VAULT;1.1;AES256

@@ -1,5 +1,5 @@
 import { expect, test } from "vitest";
-import { inYaml, VAULT } from "../secrets/vault-fixtures.ts";
+import { inYaml, VAULT } from "../vars/secrets/vault-fixtures.ts";
 import { volley } from "./lib/cli.ts";
 import { makeProject, scratchDirectory } from "./lib/project.ts";
 

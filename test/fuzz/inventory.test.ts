@@ -4,12 +4,12 @@ import { join } from "node:path";
 import { afterAll, beforeAll, test } from "vitest";
 import type { Inventory } from "../../src/core/inventory.ts";
 import { parseJson, writeJson } from "../../src/core/json-text.ts";
-import { formatInventoryHost } from "../../src/inventory/format-host.ts";
-import { inventoryToJson } from "../../src/inventory/format-list.ts";
+import { formatInventoryHost, inventoryToJson } from "../../src/inventory/format.ts";
+
 import { loadInventory } from "../../src/inventory/load.ts";
 import { parsePythonLiteral } from "../../src/inventory/python-literal.ts";
 import { limitHosts, selectHosts } from "../../src/inventory/select.ts";
-import { createSecretStore } from "../../src/secrets/store.ts";
+import { createSecretStore } from "../../src/vars/secrets/store.ts";
 import { FUZZ_TIMEOUT_MS, fuzz } from "./lib/fuzz.ts";
 import { CONTROL, must, mustEqual, orRefusal, orRefusalOf } from "./lib/judge.ts";
 import { type Material, mutate } from "./lib/mutate.ts";

@@ -1,8 +1,8 @@
 import { tmpdir } from "node:os";
 import { Encrypter } from "age-encryption";
 import { test } from "vitest";
-import { createSecretStore } from "../../src/secrets/store.ts";
-import { isVault, openVault, parseVault } from "../../src/secrets/vault.ts";
+import { createSecretStore } from "../../src/vars/secrets/store.ts";
+import { isVault, openVault, parseVault } from "../../src/vars/secrets/vault.ts";
 import { FUZZ_TIMEOUT_MS, fuzz } from "./lib/fuzz.ts";
 import { must, mustBeOneLine, orRefusalOf } from "./lib/judge.ts";
 

@@ -7,8 +7,8 @@ import { inventoryCommand } from "../../src/cli/inventory.ts";
 import { isVolleyError } from "../../src/core/errors.ts";
 import { decodeUtf8 } from "../../src/core/text.ts";
 import { loadInventory } from "../../src/inventory/load.ts";
-import { createSecretStore } from "../../src/secrets/store.ts";
-import { VAULT } from "../secrets/vault-fixtures.ts";
+import { createSecretStore } from "../../src/vars/secrets/store.ts";
+import { VAULT } from "../vars/secrets/vault-fixtures.ts";
 import { failure, loadModule, project } from "./project.ts";
 
 const HOSTS = "[web]\nweb1\n";

@@ -9,11 +9,11 @@ import { loadInventoryModule, readInventory } from "../../src/controller/prepare
 import { defineInventory, type Inventory } from "../../src/core/inventory.ts";
 import type { PlayDefinition } from "../../src/core/playbook.ts";
 import { type Secret, secret, secretSource } from "../../src/core/secret.ts";
-import { formatInventoryHost } from "../../src/inventory/format-host.ts";
+import { formatInventoryHost } from "../../src/inventory/format.ts";
 import { loadInventory } from "../../src/inventory/load.ts";
-import type { SecretStoreOptions } from "../../src/secrets/options.ts";
-import { createSecretStore, type SecretStore } from "../../src/secrets/store.ts";
-import { inYaml, VAULT } from "../secrets/vault-fixtures.ts";
+import type { SecretStoreOptions } from "../../src/vars/secrets/sources.ts";
+import { createSecretStore, type SecretStore } from "../../src/vars/secrets/store.ts";
+import { inYaml, VAULT } from "../vars/secrets/vault-fixtures.ts";
 import { type Files, failure, load, loadModule, project, varsOf } from "./project.ts";
 
 function storeOf(options: Partial<SecretStoreOptions> = {}): SecretStore {

@@ -1,5 +1,5 @@
 import { expect, it } from "vitest";
-import { sha2Crypt } from "../../src/template/crypt.ts";
+import { sha2Crypt } from "../../src/template/filters/hash.ts";
 
 // What crypt(3) and `openssl passwd` make of them.
 it.each([

@@ -1,8 +1,8 @@
 import { posix } from "node:path";
 import { VolleyError } from "../../core/errors.ts";
-import { bytesToText } from "../../core/lossless-text.ts";
 import { modeAfterChown } from "../../core/permissions.ts";
 import type { ProcessOptions, ProcessResult, ReadSystem } from "../../core/system.ts";
+import { bytesToText } from "../../core/text.ts";
 import { failureText } from "../shared/run-tool.ts";
 import { type ArchiveKind, type ArchiveSource, emptyArchive, type UnpackOptions } from "./archive.ts";
 

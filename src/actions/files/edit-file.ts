@@ -2,8 +2,8 @@ import { constants } from "node:buffer";
 import { type ActionContext, type Unchanged, unchanged } from "../../core/action.ts";
 
 import { VolleyError } from "../../core/errors.ts";
-import { bytesToText } from "../../core/lossless-text.ts";
 import type { ReadSystem } from "../../core/system.ts";
+import { bytesToText } from "../../core/text.ts";
 import type { FileAttributes } from "../shared/attributes.ts";
 import { followLinks } from "../shared/paths.ts";
 import { type FileChange, inspectFile } from "../shared/write-file.ts";

@@ -1,5 +1,5 @@
 import { VolleyError } from "../../core/errors.ts";
-import { bytesToText } from "../../core/lossless-text.ts";
+import { bytesToText } from "../../core/text.ts";
 
 /** One file of a zip archive, from its central directory. */
 export interface ZipEntry {

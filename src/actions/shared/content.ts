@@ -1,8 +1,7 @@
 import { createHash } from "node:crypto";
 import { type Asset, INLINE_ASSET_BYTES } from "../../core/asset.ts";
-
-import { textToBytes } from "../../core/lossless-text.ts";
 import type { Content, ReadSystem, Stat } from "../../core/system.ts";
+import { textToBytes } from "../../core/text.ts";
 import { MAX_DIFF_BYTES } from "../files/text.ts";
 
 /** Content too large to be held: read piece by piece, as often as needed. */

@@ -1,8 +1,8 @@
 import type { Change } from "../../core/action.ts";
 import { VolleyError } from "../../core/errors.ts";
-import { textToBytes } from "../../core/lossless-text.ts";
 import type { Diff } from "../../core/result.ts";
 import type { ReadSystem, Stat, System } from "../../core/system.ts";
+import { textToBytes } from "../../core/text.ts";
 import type { FileContext } from "../accounts/ownership.ts";
 import { contentDiff, MAX_DIFF_BYTES } from "../files/text.ts";
 import {

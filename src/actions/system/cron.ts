@@ -1,8 +1,8 @@
 import { posix } from "node:path";
 import { type ActionContext, type Change, unchanged } from "../../core/action.ts";
 import { VolleyError } from "../../core/errors.ts";
-import { bytesToText } from "../../core/lossless-text.ts";
 import type { ReadSystem, System } from "../../core/system.ts";
+import { bytesToText } from "../../core/text.ts";
 import { readPasswd } from "../accounts/accounts.ts";
 import { defineAction } from "../define.ts";
 import { backupPath, makeBackup } from "../shared/backup.ts";

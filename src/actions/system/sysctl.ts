@@ -1,8 +1,8 @@
 import * as v from "valibot";
 import { type ActionContext, type Change, unchanged } from "../../core/action.ts";
 import { VolleyError } from "../../core/errors.ts";
-import { bytesToText } from "../../core/lossless-text.ts";
 import type { System } from "../../core/system.ts";
+import { bytesToText } from "../../core/text.ts";
 import { defineAction } from "../define.ts";
 import { flag, oneOf, text } from "../shared/params.ts";
 import { failureText, runTool } from "../shared/run-tool.ts";

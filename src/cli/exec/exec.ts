@@ -12,7 +12,7 @@ import { type RemoteCommand, startCommand } from "../../fanout/exec/remote-comma
 import { colorsWanted, unicodeWanted } from "../../reporter/output.ts";
 import { ASCII_SYMBOLS, UNICODE_SYMBOLS } from "../../reporter/rows/wording.ts";
 
-import { createSecretStore } from "../../secrets/store.ts";
+import { createSecretStore } from "../../vars/secrets/store.ts";
 import type { ExecFlags, ExecWords } from "../exec-command.ts";
 import { readBecome } from "../fan-out-become.ts";
 import { shownAs } from "../options.ts";

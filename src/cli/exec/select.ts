@@ -3,7 +3,7 @@ import type { Host, Inventory } from "../../core/inventory.ts";
 import { type LoadInventoryOptions, loadInventory } from "../../inventory/load.ts";
 import { parseNodeSet } from "../../inventory/node-set.ts";
 import { limitHosts, nobodyLeft, selectHosts } from "../../inventory/select.ts";
-import type { SecretStore } from "../../secrets/store.ts";
+import type { SecretStore } from "../../vars/secrets/store.ts";
 import type { ExecFlags, ExecWords } from "../exec-command.ts";
 import { inventoryPaths } from "../options.ts";
 import { expandLimit } from "../past-runs.ts";

@@ -1,4 +1,4 @@
-import { type FormatOptions, paint } from "../../inventory/paint.ts";
+import { type FormatOptions, paint } from "../../inventory/format.ts";
 
 // What is between backticks stays on one line, so that it can be coloured line by line.
 const WORD = /(?:`[^`\n]*`|[^\s`])+|\S+/g;

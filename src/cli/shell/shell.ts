@@ -6,7 +6,7 @@ import { DEFAULT_ESCAPE, parseEscapeKey } from "../../fanout/shell/input.ts";
 import { colorsWanted, unicodeWanted } from "../../reporter/output.ts";
 import { textWidth } from "../../reporter/rows/layout.ts";
 
-import { createSecretStore } from "../../secrets/store.ts";
+import { createSecretStore } from "../../vars/secrets/store.ts";
 import { hostsToWorkOn } from "../exec/select.ts";
 import { readBecome } from "../fan-out-become.ts";
 import { withPasswords } from "../passwords.ts";

@@ -4,7 +4,7 @@ import { exitCodeOf } from "../../fanout/exec/exec-host.ts";
 import type { TransferResult } from "../../fanout/transfer/result.ts";
 import type { TransferHost, TransferOptions } from "../../fanout/transfer/transfer.ts";
 
-import { createSecretStore } from "../../secrets/store.ts";
+import { createSecretStore } from "../../vars/secrets/store.ts";
 import { hostsToWorkOn } from "../exec/select.ts";
 import { readBecome } from "../fan-out-become.ts";
 import { withPasswords } from "../passwords.ts";

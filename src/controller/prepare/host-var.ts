@@ -2,7 +2,7 @@ import { VolleyError } from "../../core/errors.ts";
 import type { Host } from "../../core/inventory.ts";
 import { writeJson } from "../../core/json-text.ts";
 import { numeric } from "../../core/value.ts";
-import { fillReferences } from "../../inventory/references.ts";
+import { fillReferences } from "../../vars/references.ts";
 
 /** A var as text, with plain references filled in; undefined when it is not set, or empty. */
 export function readText(host: Host, name: string): string | undefined {

@@ -1,14 +1,14 @@
 import { VolleyError } from "../../core/errors.ts";
 import type { Host, Inventory } from "../../core/inventory.ts";
 import type { Vars } from "../../core/json.ts";
-import { createMask, type Mask } from "../../core/mask.ts";
 import type { Playbook, PlayDefinition } from "../../core/playbook.ts";
 import { type Job, type JobOptions, PROTOCOL_VERSION, type Session } from "../../core/protocol.ts";
 import { findSecrets } from "../../core/secret.ts";
 import { nobodyLeft } from "../../inventory/select.ts";
-import { type ResolvedVars, resolveVars } from "../../secrets/resolve-vars.ts";
-import type { SecretStore } from "../../secrets/store.ts";
-import { holdsTemplate } from "../../vars/template-text.ts";
+import { createMask, type Mask } from "../../vars/mask.ts";
+import { holdsTemplate } from "../../vars/scope.ts";
+import { type ResolvedVars, resolveVars } from "../../vars/secrets/resolve-vars.ts";
+import type { SecretStore } from "../../vars/secrets/store.ts";
 import { PASSWORD_VARS } from "./become.ts";
 import type { Concerned } from "./read.ts";
 

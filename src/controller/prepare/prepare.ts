@@ -1,8 +1,7 @@
 import { fileURLToPath } from "node:url";
 import type { Bundle } from "../../bundle/build.ts";
-import { createMask } from "../../core/mask.ts";
-import { maskError } from "../../core/mask-event.ts";
-import { createSecretStore } from "../../secrets/store.ts";
+import { createMask, maskError } from "../../vars/mask.ts";
+import { createSecretStore } from "../../vars/secrets/store.ts";
 import type { RunOptions } from "./options.ts";
 import { concernedBy, type OpenPlan, openPlan, planHosts, secretsOf, varsOfJobs } from "./plan.ts";
 import { preflight } from "./preflight.ts";

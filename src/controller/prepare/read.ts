@@ -12,7 +12,7 @@ import { locateSecrets } from "../../core/secret.ts";
 import * as volley from "../../index.ts";
 import { loadInventory } from "../../inventory/load.ts";
 import { limitHosts, selectHosts } from "../../inventory/select.ts";
-import type { SecretStore } from "../../secrets/store.ts";
+import type { SecretStore } from "../../vars/secrets/store.ts";
 
 // The only place where the controller reaches what playbooks are made of: it evaluates them to know their plays.
 

@@ -1,9 +1,9 @@
 import type { Become } from "../../core/become.ts";
 import { isVolleyError, type SerializedError, serializeError } from "../../core/errors.ts";
 import type { ControllerEvent, HostEnd, Outcome, ReceivedEvent } from "../../core/events.ts";
-import type { Mask } from "../../core/mask.ts";
 import type { Command, Job, WireEvent } from "../../core/protocol.ts";
 import type { Endpoint, RemoteExit, Transport } from "../../transport/transport.ts";
+import type { Mask } from "../../vars/mask.ts";
 import type { DirectPlaybook } from "../direct.ts";
 import type { Place } from "../schedule/places.ts";
 import type { EarlierPart } from "./earlier.ts";

@@ -1,6 +1,6 @@
 import type { Readable } from "node:stream";
 import { StringDecoder } from "node:string_decoder";
-import type { Mask } from "../../core/mask.ts";
+import type { Mask } from "../../vars/mask.ts";
 
 const MAX_LINE = 64 << 10;
 

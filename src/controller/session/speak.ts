@@ -1,9 +1,9 @@
 import { setTimeout as pause } from "node:timers/promises";
 import { VolleyError } from "../../core/errors.ts";
-import type { Mask } from "../../core/mask.ts";
 import type { WireEvent } from "../../core/protocol.ts";
 import type { BecomeTalk } from "../../transport/become/talk.ts";
 import type { Connection, ExecOptions, RemoteExit, RemoteProcess } from "../../transport/transport.ts";
+import type { Mask } from "../../vars/mask.ts";
 import { onMaskedText } from "./masked-text.ts";
 import { type LaunchAnswer, receive } from "./receive.ts";
 

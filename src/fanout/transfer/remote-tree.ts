@@ -1,7 +1,7 @@
 import { posix } from "node:path";
 import { VolleyError } from "../../core/errors.ts";
-import { isUtf8 } from "../../core/lossless-text.ts";
-import { printable } from "../../core/text.ts";
+import { isUtf8, printable } from "../../core/text.ts";
+
 import { type FileAttributes, STATUS } from "../../transport/sftp/codec.ts";
 
 import { sftpStatus } from "../../transport/sftp/error.ts";

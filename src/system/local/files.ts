@@ -4,7 +4,6 @@ import { once } from "node:events";
 import * as fs from "node:fs";
 import { basename, dirname, join } from "node:path";
 import { isVolleyError, VolleyError } from "../../core/errors.ts";
-import { isUtf8, nativePath, textToBytes } from "../../core/lossless-text.ts";
 import {
   attributesCommand,
   deniedBy,
@@ -12,7 +11,6 @@ import {
   type Protection,
   protectionOf,
 } from "../../core/permissions.ts";
-
 import {
   type Content,
   type FileType,
@@ -21,6 +19,7 @@ import {
   type WriteOptions,
   type Written,
 } from "../../core/system.ts";
+import { isUtf8, nativePath, textToBytes } from "../../core/text.ts";
 import { holdDirectory, O_PATH, openToRead } from "./root-paths.ts";
 
 // All calls are synchronous: actions run one after the other, and a trip through Node's thread pool costs several times

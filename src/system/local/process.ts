@@ -3,8 +3,8 @@ import type { Socket } from "node:net";
 import { constants } from "node:os";
 import { StringDecoder } from "node:string_decoder";
 import { VolleyError } from "../../core/errors.ts";
-import { bytesToText, textToBytes } from "../../core/lossless-text.ts";
 import type { ProcessOptions, ProcessResult } from "../../core/system.ts";
+import { bytesToText, textToBytes } from "../../core/text.ts";
 
 /** The default limit of kept output, in bytes a stream. */
 export const DEFAULT_MAX_OUTPUT = 1 << 20;

@@ -14,7 +14,6 @@ import {
 } from "../../core/become.ts";
 import { ownCopyScript } from "../../core/bundle.ts";
 import { type ErrorCode, type SerializedError, VolleyError } from "../../core/errors.ts";
-import { textToBytes } from "../../core/lossless-text.ts";
 import { quote } from "../../core/shell-quote.ts";
 import {
   type Content,
@@ -26,6 +25,7 @@ import {
   type WriteOptions,
   type Written,
 } from "../../core/system.ts";
+import { textToBytes } from "../../core/text.ts";
 
 import { readLines } from "../lines.ts";
 import {

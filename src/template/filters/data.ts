@@ -1,13 +1,21 @@
 import { parse, parseAllDocuments, type Tags } from "yaml";
-import { bytesToText, textToBytes } from "../../core/lossless-text.ts";
+import { bytesToText, textToBytes } from "../../core/text.ts";
 import { integer, makeMap } from "../../core/value.ts";
-import { callable, intArgument } from "../calls.ts";
-import { date, datetime } from "../date.ts";
 import { fail } from "../errors.ts";
 import { dumpJson, parseJson } from "../json.ts";
-import { repr, str } from "../repr.ts";
-import { type Callable, float, isList, type Keywords, truth } from "../values.ts";
-import { dumpYaml } from "../yaml-dump.ts";
+import {
+  type Callable,
+  callable,
+  float,
+  intArgument,
+  isList,
+  type Keywords,
+  repr,
+  str,
+  truth,
+} from "../values.ts";
+import { dumpYaml } from "../yaml.ts";
+import { date, datetime } from "./date.ts";
 
 /** Fails on keyword arguments that would silently be without effect; those of vaulted and unsafe texts have none here. */
 function refuse(keywords: Keywords): void {

@@ -1,18 +1,13 @@
 import type { Callable } from "../values.ts";
+import { ipFilters, pathFilters, urlFilters } from "./address.ts";
 import { dataFilters } from "./data.ts";
 import { dateFilters } from "./date.ts";
-import { functionalFilters } from "./functional.ts";
-import { generalFilters } from "./general.ts";
 import { hashFilters } from "./hash.ts";
-import { ipFilters } from "./ip.ts";
-import { mappingFilters } from "./mapping.ts";
-import { numberFilters } from "./number.ts";
-import { pathFilters } from "./path.ts";
-import { randomFilters } from "./random.ts";
-import { regexFilters } from "./regex.ts";
-import { sequenceFilters } from "./sequence.ts";
-import { textFilters } from "./text.ts";
-import { urlFilters } from "./url.ts";
+import { generalFilters, mappingFilters } from "./mapping.ts";
+import { numberFilters, randomFilters } from "./number.ts";
+
+import { functionalFilters, sequenceFilters } from "./sequence.ts";
+import { regexFilters, textFilters } from "./text.ts";
 
 /** Every filter, by the name templates use. */
 export const filters: Readonly<Record<string, Callable>> = {

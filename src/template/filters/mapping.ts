@@ -1,11 +1,11 @@
 import { keyOf, makeMap } from "../../core/value.ts";
 import { item } from "../attributes.ts";
-import { callable, textArgument } from "../calls.ts";
 import { fail } from "../errors.ts";
 import { contains, equals } from "../operators.ts";
-import { str } from "../repr.ts";
 import {
+  asNumber,
   type Callable,
+  callable,
   type Dict,
   defined,
   dictEntries,
@@ -13,12 +13,45 @@ import {
   isDict,
   isList,
   iterate,
+  str,
+  textArgument,
   truth,
   tuple,
   typeName,
   Undefined,
 } from "../values.ts";
+
 import { foldCase, sortBy } from "./sequence.ts";
+
+function fallback(value: unknown, otherwise: unknown = "", ifFalse: unknown = false): unknown {
+  return value instanceof Undefined || (truth(ifFalse) && !truth(value)) ? otherwise : value;
+}
+
+function ternary(value: unknown, whenTrue: unknown, whenFalse: unknown, whenNone: unknown = null): unknown {
+  if (value === null && whenNone !== null) return whenNone;
+  return truth(value) ? whenTrue : whenFalse;
+}
+
+/** Ansible's `bool`: yes, on, 1 and true are true; anything else is false. */
+function bool(value: unknown): boolean | null {
+  if (value === null || typeof value === "boolean") return value;
+  return typeof value === "string"
+    ? ["yes", "on", "1", "true"].includes(value.toLowerCase())
+    : asNumber(value) === 1;
+}
+
+/** Filters of any value: defaults, choices and types. */
+export const generalFilters: Readonly<Record<string, Callable>> = {
+  default: callable(["value", "default_value", "boolean"], fallback),
+  d: callable(["value", "default_value", "boolean"], fallback),
+  mandatory: callable(["value", "msg"], (value: unknown, message: unknown = null) => {
+    if (!(value instanceof Undefined)) return value;
+    return fail(message === null ? `mandatory: ${value.message}` : str(message));
+  }),
+  ternary: callable(["value", "true_val", "false_val", "none_val"], ternary),
+  bool: callable(["value"], bool),
+  type_debug: callable(["value"], typeName),
+};
 
 function mergeLists(left: readonly unknown[], right: readonly unknown[], how: string): unknown[] {
   const without = (items: readonly unknown[], others: readonly unknown[]): unknown[] =>

@@ -1,6 +1,6 @@
 import { describe, expect, it } from "vitest";
 import { formatMode, parseMode } from "../../../src/actions/shared/mode.ts";
-import { resolveScalar } from "../../../src/inventory/yaml-scalar.ts";
+import { resolveScalar } from "../../../src/yaml/scalar.ts";
 
 describe("parseMode", () => {
   it.each([

@@ -4,7 +4,7 @@ import { openTransports, type Transports } from "../../../src/controller/prepare
 import type { Host } from "../../../src/core/inventory.ts";
 import { startEmbeddedFleet } from "../../../src/embedded/fleet.ts";
 import type { EmbeddedFleet, EmbeddedFleetOptions } from "../../../src/embedded/types.ts";
-import { bareHost } from "../../../src/inventory/bare-host.ts";
+import { bareHost } from "../../../src/inventory/connection.ts";
 import type { Connection } from "../../../src/transport/transport.ts";
 
 /** Starts fleets that are stopped after the test. */

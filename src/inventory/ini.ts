@@ -1,0 +1,139 @@
+import { didYouMean, type SourceLocation, VolleyError } from "../core/errors.ts";
+
+import { printable } from "../core/text.ts";
+import {
+  addChild,
+  addHosts,
+  type DraftGroup,
+  declareGroup,
+  entry,
+  groupScope,
+  mentionGroup,
+  type ReadContext,
+  setGroupVar,
+} from "./draft.ts";
+import { isIpv6 } from "./names.ts";
+import { parsePythonLiteral } from "./python-literal.ts";
+
+const SECTION = /^\[([^:\]\s]*)(?::([^\]\s]*))?\]\s*(?:[#;].*)?$/;
+const KINDS = ["hosts", "vars", "children"] as const;
+type Kind = (typeof KINDS)[number];
+
+function invalid(message: string, location: SourceLocation, hint?: string): VolleyError {
+  return new VolleyError("INVENTORY_INVALID", printable(message), {
+    location,
+    ...(hint === undefined ? {} : { hint }),
+  });
+}
+
+/** Splits a host line into words as a POSIX shell would: quotes group, `#` behind a space begins a comment. */
+function splitWords(line: string, location: SourceLocation): readonly string[] {
+  const words: string[] = [];
+  let word: string | undefined;
+  let quote = "";
+  for (let index = 0; index < line.length; index++) {
+    const character = line[index]!;
+    if (quote !== "") {
+      if (character === quote) quote = "";
+      else if (character === "\\" && quote === '"' && /["\\]/.test(line[index + 1] ?? ""))
+        word += line[++index]!;
+      else word += character;
+    } else if (character === "'" || character === '"') {
+      quote = character;
+      word ??= "";
+    } else if (/\s/.test(character)) {
+      if (word !== undefined) words.push(word);
+      word = undefined;
+    } else if (character === "#") {
+      if (word === undefined) break;
+      throw invalid(
+        `"${word}#…" is cut off at the # when Ansible reads it`,
+        { ...location, column: index + 1 },
+        "Put the value in quotes, or a space before the comment.",
+      );
+    } else if (character === "\\") {
+      word = (word ?? "") + (line[++index] ?? "");
+    } else word = (word ?? "") + character;
+  }
+  if (quote !== "") throw invalid(`a quote (${quote}) is never closed`, location);
+  if (word !== undefined) words.push(word);
+  return words;
+}
+
+function readHostLine(context: ReadContext, group: DraftGroup, line: string, location: SourceLocation): void {
+  const [written, ...assignments] = splitWords(line, location);
+  if (written === undefined) return;
+  const added = addHosts(context, group, written, location);
+  for (const assignment of assignments) {
+    const equals = assignment.indexOf("=");
+    if (equals < 1) {
+      throw invalid(
+        `"${assignment}" behind host ${written} must be key=value`,
+        location,
+        "One host to a line.",
+      );
+    }
+    const value = parsePythonLiteral(assignment.slice(equals + 1));
+    for (const { name, vars } of added) {
+      vars.set(assignment.slice(0, equals), entry(context, value, `host ${name}`, location.line));
+    }
+  }
+}
+
+function readVarLine(context: ReadContext, group: DraftGroup, line: string, location: SourceLocation): void {
+  const equals = line.indexOf("=");
+  if (equals < 1) throw invalid(`"${line}" in [${group.name}:vars] must be key=value`, location);
+  const value = parsePythonLiteral(line.slice(equals + 1).trim());
+  setGroupVar(
+    group,
+    line.slice(0, equals).trim(),
+    entry(context, value, groupScope(group.name), location.line),
+  );
+}
+
+function openSection(
+  context: ReadContext,
+  match: RegExpExecArray,
+  location: SourceLocation,
+): [DraftGroup, Kind] {
+  const [, name, written = "hosts"] = match;
+  const kind = KINDS.find((candidate) => candidate === written);
+  if (name === "" || kind === undefined) {
+    const hint = "Sections are [group], [group:vars] and [group:children].";
+    const suggestion = kind === undefined ? didYouMean(written, KINDS) : "";
+    throw invalid(`unknown section ${match[0].trim()}${suggestion}`, location, hint);
+  }
+  // Vars alone do not make a group: a misspelt one would otherwise come into being.
+  const group = (kind === "vars" ? mentionGroup : declareGroup)(context.draft, name!, location);
+  return [group, kind];
+}
+
+/** Reads an inventory in Ansible's INI format into a draft. Fails with `INVENTORY_INVALID` and the line. */
+export function readIniInventory(context: ReadContext, text: string): void {
+  let group = declareGroup(context.draft, "ungrouped", { file: context.file });
+  let kind: Kind = "hosts";
+  for (const [index, raw] of text.split(/\r?\n/).entries()) {
+    const line = raw.trim();
+    if (line === "" || line.startsWith("#") || line.startsWith(";")) continue;
+    const location = { file: context.file, line: index + 1 };
+    const section = SECTION.exec(line);
+    if (section !== null && !isIpv6(line.slice(1, -1))) {
+      [group, kind] = openSection(context, section, location);
+      continue;
+    }
+    switch (kind) {
+      case "hosts":
+        readHostLine(context, group, line, location);
+        break;
+      case "vars":
+        readVarLine(context, group, line, location);
+        break;
+      case "children": {
+        const child = splitWords(line, location)[0]!;
+        mentionGroup(context.draft, child, location);
+        addChild(group, child, location);
+        break;
+      }
+    }
+  }
+}

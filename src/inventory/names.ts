@@ -1,0 +1,164 @@
+import { isIPv6 } from "node:net";
+import { type SourceLocation, VolleyError } from "../core/errors.ts";
+import { printable } from "../core/text.ts";
+
+/** Whether text is an IPv6 address without brackets. */
+export function isIpv6(text: string): boolean {
+  // Node's own check is a long regex, and host names by the thousand come by here.
+  return text.includes(":") && isIPv6(text);
+}
+
+const BRACKETS = /\[([^[\]]*)\]/;
+const ALL_BRACKETS = /\[([^[\]]*)\]/g;
+const RANGE = /^(\d*|[A-Za-z]):(\d+|[A-Za-z])(?::(\d+))?$/;
+const MAX_NAMES = 65_536;
+/** In one name. */
+const MAX_RANGES = 32;
+
+/** What stands between commas in ClusterShell's ranges: a number, or two, with a step. */
+const PIECE = /^(\d+)(?:-(\d+)(?:\/(\d+))?)?$/;
+/** Two pieces, or one that is more than a number. */
+const PIECES = /^\d+(?:-\d+(?:\/\d+)?|,)[\d,/-]*$/;
+
+/**
+ * Whether a name in a pattern holds a range: `[01:20]`, or as ClusterShell writes them `[01-17,19]`. Brackets around
+ * single digits, `[1-3]`, are left to be a glob's character class: as one they stand for the same names.
+ */
+export function hasRange(text: string): boolean {
+  return [...text.matchAll(ALL_BRACKETS)].some(
+    ([, inner = ""]) => RANGE.test(inner) || (PIECES.test(inner) && /\d\d|\//.test(inner)),
+  );
+}
+
+function numbers(from: string, to: string, step: number, fail: (problem: string) => never): string[] {
+  const padded = from.length > 1 && from.startsWith("0");
+  if (padded && from.length !== to.length) {
+    fail(`both ends of [${from}:${to}] must have as many digits, because the first begins with 0`);
+  }
+  const first = Number(from);
+  const last = Number(to);
+  if (first > last) fail(`[${from}:${to}] runs backwards`);
+  if ((last - first) / step >= MAX_NAMES) fail(`[${from}:${to}] is more than ${MAX_NAMES} hosts`);
+  const names: string[] = [];
+  for (let value = first; value <= last; value += step) {
+    names.push(padded ? String(value).padStart(from.length, "0") : String(value));
+  }
+  return names;
+}
+
+function letters(from: string, to: string, step: number, fail: (problem: string) => never): string[] {
+  const upper = (letter: string): boolean => letter === letter.toUpperCase();
+  if (upper(from) !== upper(to)) fail(`[${from}:${to}] mixes upper and lower case`);
+  if (from > to) fail(`[${from}:${to}] runs backwards`);
+  const names: string[] = [];
+  for (let code = from.charCodeAt(0); code <= to.charCodeAt(0); code += step)
+    names.push(String.fromCharCode(code));
+  return names;
+}
+
+function ansibleRange(inner: string, fail: (problem: string) => never): string[] {
+  const range = RANGE.exec(inner);
+  if (range === null) return fail(`[${inner}] is no range; ranges are written [01:20], [a:f] or [1:9:2]`);
+  const [, written, to, stepText] = range;
+  const from = written === "" ? "0" : written!;
+  const step = stepText === undefined ? 1 : Number(stepText);
+  if (step === 0) fail(`the step of [${inner}] is 0`);
+  const numeric = /^\d+$/.test(from);
+  if (numeric !== /^\d+$/.test(to!)) fail(`[${inner}] mixes digits and letters`);
+  return (numeric ? numbers : letters)(from, to!, step, fail);
+}
+
+function pieces(inner: string, fail: (problem: string) => never): string[] {
+  const names = inner.split(",").flatMap((piece) => {
+    const [, from, to = from, step = "1"] = PIECE.exec(piece) ?? [];
+    if (from === undefined)
+      return fail(`"${piece}" in [${inner}] is neither a number nor a range such as 01-17`);
+    if (Number(step) === 0) return fail(`the step of [${inner}] is 0`);
+    return numbers(from, to!, Number(step), (problem) => fail(problem.replace(/(\d):(\d)/, "$1-$2")));
+  });
+  return [...new Set(names)];
+}
+
+/**
+ * The names a name with ranges stands for, as Ansible's inventories write them (`web[01:20]`, `db-[a:c]`, `[1:9:2]`)
+ * and as ClusterShell does (`web[01-17,19]`, `[0-8/2]`); several ranges multiply. `fail` is told what is wrong and
+ * must throw.
+ */
+export function expandRanges(text: string, fail: (problem: string) => never): readonly string[] {
+  return expand(text, fail, 0);
+}
+
+function expand(text: string, fail: (problem: string) => never, ranges: number): readonly string[] {
+  const match = BRACKETS.exec(text);
+  if (match === null) return [text];
+  if (ranges === MAX_RANGES) fail(`it holds more than ${MAX_RANGES} ranges`);
+  const middles = PIECES.test(match[1]!) ? pieces(match[1]!, fail) : ansibleRange(match[1]!, fail);
+  const head = text.slice(0, match.index);
+  const tails = expand(text.slice(match.index + match[0].length), fail, ranges + 1);
+  if (middles.length * tails.length > MAX_NAMES) fail(`it stands for more than ${MAX_NAMES} hosts`);
+  return middles.flatMap((middle) => tails.map((tail) => `${head}${middle}${tail}`));
+}
+
+const HOST = /^[\p{L}\p{N}_][\p{L}\p{N}_.+-]*$/u;
+const GROUP = /^[\p{L}\p{N}_][\p{L}\p{N}_.+-]*$/u;
+
+/** The longest name of a host or group: no name of the DNS is longer (RFC 1035), nor any file in host_vars. */
+const MAX_NAME = 255;
+
+/** Names with the port that was written behind them, if any. */
+interface WrittenHosts {
+  readonly names: readonly string[];
+  readonly port: number | undefined;
+}
+
+function splitPort(text: string): readonly [name: string, port: string | undefined] {
+  if (isIpv6(text)) return [text, undefined];
+  const bracketed = /^\[([^\]]+)\](?::(\d+))?$/.exec(text);
+  if (bracketed !== null && isIpv6(bracketed[1]!)) return [bracketed[1]!, bracketed[2]];
+  // A colon inside brackets belongs to a range.
+  const match = /^((?:[^:[\]]|\[[^\]]*\])+):(\d+)$/.exec(text);
+  return match === null ? [text, undefined] : [match[1]!, match[2]];
+}
+
+/** A list on the command line has no lines, and no place for vars. */
+function describeProblem(name: string, { line }: SourceLocation): string {
+  if (name.includes("@"))
+    return `it holds a user; ${line === undefined ? "give the user with -u" : "set ansible_user instead"}`;
+  if (/\s/.test(name)) return "it holds a space";
+  if (name.includes("/")) return "it holds a slash";
+  if (name.includes("=")) return "it looks like a var; vars of a group stand in [group:vars]";
+  if (name === "") return "it is empty";
+  if (name.length > MAX_NAME) return `it is longer than ${MAX_NAME} characters`;
+  return "a name is letters, digits, dots, dashes and underscores, and begins with a letter or digit";
+}
+
+/**
+ * The hosts that one written name stands for: `web1`, `web1:2222`, `web[01:20]`, `2001:db8::1`, `[2001:db8::1]:22`.
+ * Fails with `INVENTORY_INVALID`.
+ */
+export function parseHostName(text: string, location: SourceLocation): WrittenHosts {
+  const fail = (problem: string): never => {
+    throw new VolleyError(
+      "INVENTORY_INVALID",
+      `"${printable(text, MAX_NAME)}" is not a host name: ${printable(problem)}`,
+      { location },
+    );
+  };
+  const [written, portText] = splitPort(text);
+  const names = isIpv6(written) ? [written] : expandRanges(written, fail);
+  for (const name of names)
+    if (name.length > MAX_NAME || (!HOST.test(name) && !isIpv6(name))) fail(describeProblem(name, location));
+  const port = portText === undefined ? undefined : Number(portText);
+  if (port !== undefined && (port < 1 || port > 65_535)) fail(`port ${port} is not between 1 and 65535`);
+  return { names, port };
+}
+
+/** Refuses group names that patterns could not name. Fails with `INVENTORY_INVALID`. */
+export function checkGroupName(name: string, location: SourceLocation): void {
+  if (GROUP.test(name) && name.length <= MAX_NAME) return;
+  throw new VolleyError(
+    "INVENTORY_INVALID",
+    `"${printable(name, MAX_NAME)}" is not a group name: ${name.length > MAX_NAME ? `it is longer than ${MAX_NAME} characters` : "it must be letters, digits, dots, dashes and underscores, and begin with a letter or digit"}`,
+    { location },
+  );
+}

@@ -1,0 +1,224 @@
+import { spawn } from "node:child_process";
+import { readFile } from "node:fs/promises";
+import { homedir } from "node:os";
+import { basename, resolve } from "node:path";
+import type { SecretSource } from "../../core/secret.ts";
+
+import { decodeUtf8 } from "../../core/text.ts";
+
+/** How encrypted files and values are opened. */
+export interface SecretOptions {
+  /** Files that hold an Ansible Vault password; an executable one is run and prints it. Beside them `ANSIBLE_VAULT_PASSWORD_FILE` is read. */
+  readonly vaultPasswordFiles?: readonly string[];
+  /** `label@source` or `source`, where the source is `prompt` or a file as above; one named `…-client` is told the label. */
+  readonly vaultIds?: readonly string[];
+  /** Asks for an Ansible Vault password. Default false. */
+  readonly askVaultPassword?: boolean;
+  /** Files of age identities. Default: those in `VOLLEY_AGE_IDENTITY`, then in `SOPS_AGE_KEY_FILE`, then `~/.config/volley/age.key`. */
+  readonly ageIdentityFiles?: readonly string[];
+}
+
+/** Asks at the terminal without showing what is typed; null when nobody can be asked. */
+export type AskSecret = (prompt: string) => Promise<string | null>;
+
+/** What secrets are had with. */
+export interface SecretStoreOptions extends SecretOptions {
+  /** Absolute; what relative paths in the options are relative to. */
+  readonly cwd: string;
+  /** Default: the process's own. */
+  readonly env?: NodeJS.ProcessEnv;
+  /** Default: nobody is asked. */
+  readonly ask?: AskSecret;
+  readonly signal?: AbortSignal;
+}
+
+/** Why a secret cannot be had, in words that go on a sentence naming it; whoever knows the var and the file makes an error of it. */
+export class SecretProblem extends Error {
+  override readonly name = "SecretProblem";
+  readonly hint: string | undefined;
+
+  constructor(message: string, hint?: string, cause?: unknown) {
+    super(message, cause === undefined ? undefined : { cause });
+    this.hint = hint;
+  }
+}
+
+/** What secrets that are written in an inventory are read with. */
+interface ReadSecretOptions {
+  readonly cwd: string;
+  readonly env: NodeJS.ProcessEnv;
+  readonly ask: AskSecret;
+  readonly signal?: AbortSignal | undefined;
+}
+
+/** The value of a secret that is not encrypted. Fails with a {@link SecretProblem}. */
+export async function readSecret(
+  source: Exclude<SecretSource, { kind: "vault" | "opened" }>,
+  options: ReadSecretOptions,
+): Promise<string> {
+  const { cwd, env, ask, signal } = options;
+  switch (source.kind) {
+    case "env":
+      return readVariable(source.name, env);
+    case "file":
+      return withoutLineEnd(
+        await readText(resolve(source.directory ?? cwd, expandHome(source.path, env)), source.path),
+      );
+    case "command": {
+      const argv = typeof source.command === "string" ? ["sh", "-c", source.command] : source.command;
+      const value = withoutLineEnd(await runProgram(argv, { cwd: source.directory ?? cwd, env, signal }));
+      if (value === "") throw new SecretProblem("the command printed nothing");
+      return value;
+    }
+    case "prompt": {
+      const answer = await ask(`${source.prompt}: `);
+      if (answer === null)
+        throw new SecretProblem(
+          `nobody answered "${source.prompt}"`,
+          "run it in a terminal, or take the secret from an environment variable, a file or a command",
+        );
+      if (answer === "") throw new SecretProblem(`the answer to "${source.prompt}" is empty`);
+      return answer;
+    }
+  }
+}
+
+function readVariable(name: string, env: NodeJS.ProcessEnv): string {
+  const value = env[name];
+  if (value === undefined || value === "") {
+    throw new SecretProblem(
+      `the environment variable ${name} is ${value === "" ? "empty" : "not set"}`,
+      `set it before running: export ${name}=…`,
+    );
+  }
+  return value;
+}
+
+/** `~/` at the start of a path filled in. */
+export function expandHome(path: string, env: NodeJS.ProcessEnv): string {
+  return path.replace(/^~(?=\/|$)/, () => env.HOME || homedir());
+}
+
+/** A file's text. Fails with a {@link SecretProblem} that calls it `shown`. */
+export async function readText(path: string, shown: string): Promise<string> {
+  let bytes: Buffer;
+  try {
+    bytes = await readFile(path);
+  } catch (thrown) {
+    const { code } = thrown as NodeJS.ErrnoException;
+    const reason =
+      code === "ENOENT"
+        ? "there is no such file"
+        : code === "EACCES"
+          ? "permission denied"
+          : (code ?? String(thrown));
+    throw new SecretProblem(
+      `the file ${shown} cannot be read: ${reason}`,
+      path === shown ? undefined : `looked for ${path}`,
+    );
+  }
+  return secretText(bytes, `the file ${shown}`);
+}
+
+/** A single line loses its end, as shells do it; a file of several, such as a private key, needs it. */
+function withoutLineEnd(text: string): string {
+  return /^[^\r\n]*\r?\n$/.test(text) ? text.replace(/\r?\n$/, "") : text;
+}
+
+const TIMEOUT_MS = 60_000;
+const MAX_BYTES = 4 << 20;
+
+/** How a program that prints a secret is run. */
+interface ProgramOptions {
+  readonly cwd: string;
+  readonly env: NodeJS.ProcessEnv;
+  readonly signal?: AbortSignal | undefined;
+}
+
+/** What a program prints. It may use the terminal; it has 60 s. Fails with a {@link SecretProblem} that repeats nothing it printed on standard output. */
+export function runProgram(argv: readonly string[], { cwd, env, signal }: ProgramOptions): Promise<string> {
+  const [command = "", ...args] = argv;
+  const name = command === "sh" && args[0] === "-c" ? "the command" : basename(command);
+  return new Promise((resolve, reject) => {
+    const limit = AbortSignal.timeout(TIMEOUT_MS);
+    const child = spawn(command, args, {
+      cwd,
+      env,
+      stdio: [process.stdin.isTTY === true ? "inherit" : "ignore", "pipe", "pipe"],
+      signal: signal === undefined ? limit : AbortSignal.any([limit, signal]),
+    });
+    const printed: Buffer[] = [];
+    let bytes = 0;
+    let said = "";
+    child.stdout?.on("data", (chunk: Buffer) => {
+      bytes += chunk.length;
+      if (bytes <= MAX_BYTES) printed.push(chunk);
+      else child.kill();
+    });
+    child.stderr?.on("data", (chunk: Buffer) => {
+      said = (said + chunk.toString("utf8")).slice(-2_000);
+    });
+    child.once("error", (error: NodeJS.ErrnoException) => {
+      const reason = limit.aborted
+        ? `gave no answer within ${TIMEOUT_MS / 1_000} s`
+        : signal?.aborted === true
+          ? "was cancelled"
+          : error.code === "ENOENT"
+            ? "was not found"
+            : `could not be run: ${error.code ?? error.message}`;
+      reject(new SecretProblem(`${name} ${reason}`));
+    });
+    child.once("close", (code) => {
+      if (bytes > MAX_BYTES)
+        return reject(new SecretProblem(`${name} printed more than ${MAX_BYTES >> 20} MiB`));
+      if (code === 0) {
+        try {
+          return resolve(secretText(Buffer.concat(printed), `what ${name} prints`));
+        } catch (problem) {
+          return reject(problem);
+        }
+      }
+      const last = said.trim().split("\n").at(-1) ?? "";
+      reject(
+        new SecretProblem(`${name} exited with code ${code}`, last === "" ? undefined : `it said: ${last}`),
+      );
+    });
+  });
+}
+
+/** Bytes of a secret as text. Fails with a {@link SecretProblem} that calls what they are of `what`. */
+export function secretText(bytes: Uint8Array, what: string): string {
+  const decoded = decodeUtf8(bytes);
+  if ("text" in decoded) return decoded.text;
+  throw new SecretProblem(`line ${decoded.line} of ${what} is not UTF-8`);
+}
+
+/** The function, called once for each argument: at the same time or later, everybody gets the same answer. */
+export function memoOf<A, R>(work: (argument: A) => Promise<R>): (argument: A) => Promise<R> {
+  const answers = new Map<A, Promise<R>>();
+  return (argument) => {
+    let answer = answers.get(argument);
+    if (answer === undefined) {
+      answer = work(argument);
+      answers.set(argument, answer);
+    }
+    return answer;
+  };
+}
+
+/** The function, with no more than `limit` calls at work at a time. */
+export function limited<A, R>(limit: number, work: (argument: A) => Promise<R>): (argument: A) => Promise<R> {
+  const waiting: (() => void)[] = [];
+  let free = limit;
+  return async (argument) => {
+    if (free > 0) free--;
+    else await new Promise<void>((go) => waiting.push(go));
+    try {
+      return await work(argument);
+    } finally {
+      const next = waiting.shift();
+      if (next === undefined) free++;
+      else next();
+    }
+  };
+}

@@ -1,0 +1,48 @@
+import { expect, it } from "vitest";
+import { Float } from "../../src/core/value.ts";
+import { resolveScalar } from "../../src/yaml/scalar.ts";
+
+it.each([
+  ["yes", true],
+  ["Off", false],
+  ["TRUE", true],
+  ["oN", "oN"],
+  ["y", "y"],
+  ["", null],
+  ["~", null],
+  ["Null", null],
+  ["0644", 420],
+  ["0o644", "0o644"],
+  ["08", "08"],
+  ["1_000", 1000],
+  ["-5", -5],
+  ["+5", 5],
+  ["0x1F", 31],
+  ["0b101", 5],
+  ["10:30", 630],
+  ["22:99", "22:99"],
+  ["1.5", 1.5],
+  [".5", 0.5],
+  ["1.5e+3", new Float(1500)],
+  ["8.0", new Float(8)],
+  ["1.", new Float(1)],
+  ["-0.0", new Float(-0)],
+  ["1:30.5", 90.5],
+  ["1:30.0", new Float(90)],
+  ["-.5", "-.5"],
+  ["1.0E5", "1.0E5"],
+  ["0x_", "0x_"],
+  ["0_7", 7],
+  ["1e3", "1e3"],
+  ["12e03", "12e03"],
+  ["1.2.3", "1.2.3"],
+  ["2024-01-01", "2024-01-01"],
+  ["9007199254740993", 9007199254740993n],
+  ["-0xffffffffffffffffff", -4722366482869645213695n],
+  ["-.inf", Number.NEGATIVE_INFINITY],
+  [".nan", Number.NaN],
+  [".", "."],
+  ["-", "-"],
+])("%o is %o", (text, value) => {
+  expect(resolveScalar(text)).toStrictEqual(value);
+});

@@ -1,0 +1,81 @@
+import { describe, expect, it } from "vitest";
+import type { YamlNode, YamlReader } from "../../src/yaml/node.ts";
+import { parseYaml } from "../../src/yaml/reader.ts";
+import { readSimpleYaml } from "../../src/yaml/simple.ts";
+
+/** Every key and value with its place, in order. */
+function places(reader: YamlReader, node: YamlNode | null = reader.root): unknown {
+  return reader.entries(node)?.map(({ key, value, location }) => {
+    const place = reader.value(value) === null ? null : reader.locate(value);
+    return [key, location, place, places(reader, value)];
+  });
+}
+
+describe("the quick reader", () => {
+  it.each([
+    "all:\n  hosts:\n    web1:\n    web2:\n  vars:\n    a: 1\n",
+    "---\n# comment\nall:\n  # comment\n\n  hosts:\n    web[01:20].example.org:\n      a: yes\n  children: \nb:\n",
+    "a: 10:30\nb: 0644\nc: ~\nd: -5\ne: .5\nf: 1.2.3\ng: a b  c  \nh: x=y, z\ni: 2001:db8::1\nj: +1\n",
+    `a: "yes"\nb: 'x # y'\nc: ""\nd: "{{ x }}:80"\ne: 'a: b'   \n`,
+    "web1: {a: 1, b-c: x y , d: 10.0.0.1}\nweb2: {a: yes}\n",
+    "a: 1 # comment\nb: # comment\n  c: x y   # comment # again\nd:   # c\ne: {f: 1}  # g\nh: {}\n",
+    `a: "x" # "y"\nb: 'x # y' # 'z'\n`,
+    "a:\n    b:\n      c: 1\n    d: 2\ne: 3\n",
+    "a:\n  b: 1\n# x\n     # y\n  c: 2",
+    "",
+    "# nothing\n",
+    "---\n",
+  ])("reads %j as the parser does", async (text) => {
+    const quick = readSimpleYaml("f", text);
+    const full = await parseYaml("f", text);
+    expect(quick?.value(quick.root)).toEqual(full.value(full.root));
+    expect(places(quick!)).toEqual(places(full));
+  });
+
+  it.each([
+    "a: b: c\n",
+    "a: - b\n",
+    "a: -\n",
+    "a: --- b\n",
+    "a: [1]\n",
+    "a:\n  - 1\n",
+    "a: |\n  x\n",
+    "a: &x 1\n",
+    "a: !unsafe x\n",
+    "a: {{ x }}\n",
+    "a:\n  1: x\n",
+    "a: {true: y}\n",
+    "a: {b: {c: 1}}\n",
+    "a: {b: 1, b: 2}\n",
+    "a: {b: c: d}\n",
+    "a: {b:1}\n",
+    "a: {b}\n",
+    "a: b# c\n  d\n",
+    "a: x#y\n",
+    "a: b\n  c\n",
+    "a: b\n  c: d\n",
+    "a:\n    b: 1\n  c: 2\n",
+    "  a: 1\n",
+    "a: 1\na: 2\n",
+    "a:\n\tb: 1\n",
+    "a: 1\r\n",
+    "a: 1\n---\nb: 2\n",
+    "a: 1\n...\n",
+    "<<: x\n",
+    '"a": 1\n',
+    '"a\\n": 1\n',
+    'a: "x\\n"\n',
+    "a: 'it''s'\n",
+    'a: "x" y\n',
+    "a: é\n",
+    "\ufeffa: 1\n",
+    "%YAML 1.1\n---\na: 1\n",
+    "- a\n",
+    "text\n",
+    "$ANSIBLE_VAULT;1.1;AES256\n61\n",
+    "? a\n: b\n",
+    "a: b:\n",
+  ])("leaves %j to the parser", (text) => {
+    expect(readSimpleYaml("f", text)).toBeNull();
+  });
+});
