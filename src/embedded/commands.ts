@@ -7,11 +7,11 @@ import type { PseudoTtyInfo, ServerChannel } from "ssh2";
 import { quote } from "../core/shell-quote.ts";
 import { spawnOnTerminal } from "../system/terminal-child.ts";
 
-/** What a session's command runs in. */
+/** The context of a session's command. */
 export interface ExecContext {
   readonly cwd: string;
   readonly env: Readonly<Record<string, string>>;
-  /** The user's login shell, which is given each command. */
+  /** The user's login shell, which runs each command. */
   readonly shell: string;
   /** Text that the shell's profile prints before the command runs. */
   readonly profileOutput: string;
@@ -20,15 +20,15 @@ export interface ExecContext {
   readonly closed: AbortSignal;
 }
 
-/** A command that runs for a session. */
+/** A running command of a session. */
 export interface RunningCommand {
-  /** Forwards a signal, named as in RFC 4254 section 6.10, to the command's process group. */
+  /** Send a signal, named as in RFC 4254, section 6.10, to the command's process group. */
   signal(name: string): void;
 }
 
 /**
- * Runs a command (or a shell that reads commands from stdin) as sshd does without a terminal: in a process group of
- * its own, which a lost connection does not kill but which then reads EOF and can write no more.
+ * Run a command, or a shell that reads commands from stdin, as sshd does without a terminal: in a process group of its
+ * own. A lost connection does not kill the group; the command then reads EOF, and its writes fail.
  */
 export function runCommand(
   channel: ServerChannel,
@@ -53,14 +53,14 @@ export function runCommand(
 
   const discardInput = (): void => {
     channel.unpipe(child.stdin);
-    // The channel's end is only noticed while somebody reads it.
+    // A channel that is not read never ends.
     channel.resume();
   };
   child.stdin.on("error", discardInput).on("close", discardInput);
   channel.on("error", () => {});
   channel.pipe(child.stdin);
 
-  // What has arrived is still delivered to stdin, whose end follows by itself.
+  // Data that has arrived is still delivered to stdin, whose end follows by itself.
   const onClosed = (): void => {
     child.stdout.destroy();
     child.stderr.destroy();
@@ -87,27 +87,27 @@ export function runCommand(
   };
 }
 
-/** Copies what a process prints to its channel. */
+/** Copy a process's output to its channel. */
 async function pump(source: Readable, writer: ChannelWriter, stream: "stdout" | "stderr"): Promise<void> {
   try {
     for await (const chunk of source) await writer.write(chunk as Buffer, stream);
   } catch {
-    // Destroyed because the channel is gone: nobody is left to tell.
+    // The stream was destroyed because the channel is gone.
   }
 }
 
-/** Tells the client how a process ended. */
+/** Tell the client how a process ended. */
 function sendExit(channel: ServerChannel, code: number | null, signal: NodeJS.Signals | null): void {
   try {
     if (signal === null) channel.exit(code ?? 255);
     else channel.exit(signal, false, "");
   } catch {
-    // RFC 4254 has no name for every signal; shells report those as 128 and more.
+    // RFC 4254 does not name every signal; shells report the others as 128 and more.
     if (signal !== null) channel.exit(128 + constants.signals[signal]);
   }
 }
 
-/** Whether the process's streams could not be made, as when this process has no descriptor left. */
+/** Return true when the process has no streams: this process has no descriptor left. */
 function isWithoutStreams(child: Pick<ChildProcess, "stdin">): boolean {
   return child.stdin === undefined || child.stdin === null;
 }
@@ -116,14 +116,14 @@ function isSignal(name: string): name is NodeJS.Signals {
   return name in constants.signals;
 }
 
-/** A command that runs on a terminal. */
+/** A running command on a terminal. */
 export interface RunningOnTerminal extends RunningCommand {
   resize(columns: number, rows: number): void;
 }
 
 /**
- * Runs a command, or an interactive shell, on a pseudo-terminal of its own; as with sshd, what runs
- * there is hung up on when the channel goes.
+ * Run a command, or an interactive shell, on a pseudo-terminal of its own. As with sshd, the kernel hangs up its
+ * processes when the channel closes.
  */
 export function runOnTerminal(
   channel: ServerChannel,
@@ -143,7 +143,7 @@ export function runOnTerminal(
   stdin.on("error", () => channel.resume());
   channel.on("error", () => {});
   channel.pipe(stdin);
-  // script does not end at a HUP; its terminal ends with it.
+  // script(1) ignores SIGHUP; its terminal ends with it.
   const hangUp = (): void => void child.kill("SIGKILL");
   if (context.closed.aborted) hangUp();
   else context.closed.addEventListener("abort", hangUp, { once: true });
@@ -166,7 +166,7 @@ export function runOnTerminal(
 
 /** Writes to one channel, one chunk at a time. */
 interface ChannelWriter {
-  /** Resolves once the client's window had room for the chunk, or the channel is gone. */
+  /** Resolves when the client's window has taken the chunk, or the channel is gone. */
   write(chunk: Buffer, stream?: "stdout" | "stderr"): Promise<void>;
 }
 
@@ -177,7 +177,7 @@ interface StalledWrites {
   _chunkcbErr: undefined;
 }
 
-const nothingStalled: StalledWrites = {
+const NOTHING_STALLED: StalledWrites = {
   _chunk: undefined,
   _chunkcb: undefined,
   _chunkErr: undefined,
@@ -185,16 +185,15 @@ const nothingStalled: StalledWrites = {
 };
 
 /**
- * Serialises a channel's stdout and stderr.
+ * Serialise the writes to a channel's stdout and stderr.
  *
- * ssh2 1.17 never forgets a write that once stalled on the window, and takes it up again when the other stream stalls
- * later: output is repeated and the other stream waits for ever. So only one write is ever under way, and what was
- * sent is forgotten.
+ * ssh2 1.17 keeps a write that stalled on the window after it was sent, and repeats it when the other stream stalls
+ * later; the other stream then waits forever. So only one write is in flight at a time, and its remains are cleared.
  */
 export function createChannelWriter(channel: ServerChannel, closed: AbortSignal): ChannelWriter {
   let tail: Promise<void> = Promise.resolve();
   let release: (() => void) | undefined;
-  // A channel that closes while its window is exhausted never calls back.
+  // A channel that closes while its window is full never calls back.
   closed.addEventListener("abort", () => release?.(), { once: true });
 
   const send = (target: Writable, chunk: Buffer): Promise<void> =>
@@ -202,7 +201,7 @@ export function createChannelWriter(channel: ServerChannel, closed: AbortSignal)
       if (closed.aborted || !target.writable) return resolve();
       release = resolve;
       target.write(chunk, () => {
-        Object.assign(channel, nothingStalled);
+        Object.assign(channel, NOTHING_STALLED);
         resolve();
       });
     });
@@ -215,18 +214,18 @@ export function createChannelWriter(channel: ServerChannel, closed: AbortSignal)
   };
 }
 
-/** Name of the environment variable by which a fleet finds the processes its sessions left behind. */
-export const fleetVariable = "VOLLEY_EMBEDDED_FLEET";
+/** The environment variable by which a fleet finds the processes that its sessions left behind. */
+export const FLEET_VARIABLE = "VOLLEY_EMBEDDED_FLEET";
 
 /** The processes that a fleet's sessions started. */
 export interface ProcessRegistry {
-  /** Remembers the leader of a process group. */
+  /** Remember the leader of a process group. */
   add(child: ChildProcess): void;
-  /** Kills every process group and, on Linux, whatever left its group but kept its environment. */
+  /** Kill every process group and, on Linux, processes that left their group but kept their environment. */
   killAll(): Promise<void>;
 }
 
-/** Keeps track of the process groups of a fleet with this id. */
+/** Make the registry of the fleet with this id. */
 export function createProcessRegistry(fleetId: string): ProcessRegistry {
   const groups = new Map<number, Promise<void>>();
   return {
@@ -235,7 +234,7 @@ export function createProcessRegistry(fleetId: string): ProcessRegistry {
       if (pid === undefined) return;
       const exited = new Promise<void>((resolve) => child.once("exit", () => resolve()));
       groups.set(pid, exited);
-      // A group outlives its leader when something runs in the background.
+      // A process in the background keeps a group alive after its leader.
       void exited.then(() => !signalGroup(pid, 0) && groups.delete(pid));
     },
     async killAll() {
@@ -250,7 +249,7 @@ export function createProcessRegistry(fleetId: string): ProcessRegistry {
   };
 }
 
-/** Sends a signal to a process group; false when it has no process any more. */
+/** Send a signal to a process group; return false when the group has no process left. */
 function signalGroup(leader: number, signal: NodeJS.Signals | 0): boolean {
   try {
     return process.kill(-leader, signal);
@@ -267,7 +266,7 @@ async function killStrays(fleetId: string): Promise<void> {
       try {
         process.kill(pid, "SIGKILL");
       } catch {
-        // It ended by itself in the meantime.
+        // The process has ended meanwhile.
       }
     }
     await sleep(10);
@@ -276,7 +275,7 @@ async function killStrays(fleetId: string): Promise<void> {
 
 async function findStrays(fleetId: string): Promise<readonly number[]> {
   const entries = await readdir("/proc").catch(() => []);
-  const marker = `${fleetVariable}=${fleetId}\0`;
+  const marker = `${FLEET_VARIABLE}=${fleetId}\0`;
   const checks = entries
     .filter((entry) => /^\d+$/.test(entry) && Number(entry) !== process.pid)
     .map(async (entry) => {

@@ -1,12 +1,12 @@
-/** Something that is wrong with an embedded host. */
+/** A fault of an embedded host. */
 export type HostFault =
-  /** Nobody listens on the host's port. */
+  /** The host's port refuses connections. */
   | { readonly kind: "refuse" }
   /** TCP connections are accepted and never answered. */
   | { readonly kind: "hang" }
-  /** Everything takes this much longer, each way. */
+  /** Every byte takes this much longer, each way. */
   | { readonly kind: "slow"; readonly delayMs: number }
-  /** A connection is severed once this many bytes went one way (default: in); the first `times` ones only (default: all). */
+  /** A connection is cut after so many bytes in one direction (default: in). Only the first `times` ones (default: all). */
   | {
       readonly kind: "dropAfterBytes";
       readonly bytes: number;
@@ -14,8 +14,8 @@ export type HostFault =
       readonly times?: number;
     }
   /**
-   * A banner at login, and text on stdout before any command's own, as ~/.ssh/rc prints it; `inSftp`: and before SFTP, as
-   * a shell's profile does.
+   * A banner at login, and text on stdout before that of each command, as ~/.ssh/rc prints it. `inSftp`: also before
+   * SFTP, as a shell's profile prints it.
    */
   | {
       readonly kind: "noisyBanner";
@@ -25,24 +25,24 @@ export type HostFault =
     }
   /** Nothing can be created or changed in the home directory. */
   | { readonly kind: "readOnlyHome" }
-  /** SFTP writes fail once the host has received this many bytes of file content. */
+  /** SFTP writes fail after the host has received so many bytes of file content. */
   | { readonly kind: "diskFull"; readonly afterBytes: number }
-  /** One bit of every file written over SFTP arrives flipped. */
+  /** One bit of every file written over SFTP is flipped. */
   | { readonly kind: "corruptUpload" }
-  /** A connection may have this many sessions at a time, as MaxSessions of sshd_config(5) has it. */
+  /** A connection may have so many sessions at a time (sshd_config(5), MaxSessions). */
   | { readonly kind: "maxSessions"; readonly sessions: number }
-  /** There is no SFTP subsystem. */
+  /** The host has no SFTP subsystem. */
   | { readonly kind: "noSftp" }
-  /** There is no `node` in PATH. */
+  /** No `node` is in PATH. */
   | { readonly kind: "noNode" }
-  /** The `node` in PATH says it is too old (default: v12.22.0) and runs no file. */
+  /** The `node` in PATH reports an old version (default: v12.22.0) and runs no file. */
   | { readonly kind: "oldNode"; readonly version?: string }
   /** No key and no password is accepted. */
   | { readonly kind: "rejectAuth" }
-  /** The host presents another key than the one known_hosts lists. */
+  /** The host presents another key than the one in known_hosts. */
   | { readonly kind: "wrongHostKey" };
 
-/** The fault of one kind, or undefined when the host does not have it. */
+/** Return the fault of one kind; undefined when the host does not have it. */
 export function findFault<Kind extends HostFault["kind"]>(
   faults: readonly HostFault[],
   kind: Kind,
@@ -50,7 +50,7 @@ export function findFault<Kind extends HostFault["kind"]>(
   return faults.find((fault): fault is Extract<HostFault, { kind: Kind }> => fault.kind === kind);
 }
 
-/** Makes a list of what `options.faults` may return. */
+/** Make a list of the value of `options.faults`. */
 export function listFaults(faults: HostFault | readonly HostFault[] | undefined): readonly HostFault[] {
   if (faults === undefined) return [];
   return "kind" in faults ? [faults] : faults;

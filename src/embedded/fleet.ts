@@ -9,7 +9,7 @@ import { type FleetContext, type StartedHost, startHost } from "./host.ts";
 import { generateKey, type KeyPair, knownHostsLine } from "./keys.ts";
 import type { EmbeddedFleet, EmbeddedFleetOptions } from "./types.ts";
 
-/** Starts SSH servers on loopback ports, each a host with a home of its own, running as the current user. */
+/** Start SSH servers on loopback ports: each is a host with a home of its own and runs as the current user. */
 export async function startEmbeddedFleet(options: EmbeddedFleetOptions): Promise<EmbeddedFleet> {
   const root = await makeRoot(options.root);
   const id = randomUUID();
@@ -56,7 +56,7 @@ export async function startEmbeddedFleet(options: EmbeddedFleetOptions): Promise
 }
 
 async function makeRoot(root: string | undefined): Promise<string> {
-  // mkdtemp makes it with mode 0700.
+  // mkdtemp gives it mode 0700.
   if (root === undefined) return await mkdtemp(join(tmpdir(), "volley-fleet-"));
   const absolute = resolve(root);
   mkdirSync(absolute, { recursive: true, mode: 0o700 });
@@ -65,7 +65,7 @@ async function makeRoot(root: string | undefined): Promise<string> {
 
 async function removeRoot(root: string, started: readonly StartedHost[]): Promise<void> {
   for (const { host } of started) {
-    // The contents of a read-only home cannot be removed by anybody but root.
+    // Only root can remove the contents of a read-only home.
     if (existsSync(host.home)) chmodSync(host.home, 0o700);
   }
   await rm(root, { recursive: true, force: true, maxRetries: 3 });
@@ -98,15 +98,15 @@ function currentUser(): string {
   try {
     return userInfo().username;
   } catch {
-    // A container may run with a user id that no passwd entry names.
+    // A container may run with a user id that has no passwd entry.
     return process.env.USER ?? "volley";
   }
 }
 
-/** An Ansible inventory of a fleet, in YAML, with what is needed to connect. */
+/** Return an Ansible inventory of a fleet, in YAML, with the variables to connect by. */
 function toInventoryYaml(fleet: Pick<EmbeddedFleet, "hosts" | "user" | "privateKeyPath">): string {
   const hosts = fleet.hosts.map(({ name, address, port }) => {
-    // A JSON string is a YAML string, whatever it contains.
+    // Every JSON string is a YAML string.
     const lines = [
       `    ${JSON.stringify(name)}:`,
       `      ansible_host: ${address}`,

@@ -11,8 +11,9 @@ import { findFault, type HostFault } from "./faults.ts";
 import { forwardTcp, type SessionContext, serveSessions } from "./session.ts";
 
 import { holdPort, ShapedSocket, type SocketShape } from "./sockets.ts";
+import type { ConnectionPassword, ConnectionPrompts } from "./types.ts";
 
-/** What a host's server is made of. */
+/** The parts of a host's server. */
 interface HostServerOptions {
   readonly hostKey: string;
   readonly credentials: Credentials;
@@ -24,13 +25,13 @@ interface HostServerOptions {
 export interface HostServer {
   readonly port: number;
   readonly traffic: () => Traffic;
-  /** Resets the open connections. */
+  /** Reset the open connections. */
   dropConnections(): void;
-  /** Stops listening and closes every connection. */
+  /** Stop listening and close every connection. */
   close(): Promise<void>;
 }
 
-/** What went over a host's connections, in bytes where not said otherwise. */
+/** The traffic of a host's connections. */
 interface Traffic {
   readonly connections: number;
   readonly openConnections: number;
@@ -38,18 +39,18 @@ interface Traffic {
   readonly bytesOut: number;
 }
 
-/** Introduced as OpenSSH, so that clients treat it as they treat the sshd it stands in for. */
-const ident = "OpenSSH_9.2 Volley-embedded";
+/** Names OpenSSH, so that clients treat the server like the sshd that it replaces. */
+const IDENT = "OpenSSH_9.2 Volley-embedded";
 
-/** sshd sends no keepalives unless told to; ssh2 takes no zero, so: not within 24 days. */
-const neverMs = 2 ** 31 - 1;
+/** sshd sends no keepalives by default. ssh2 takes no zero, so this is its longest time, 24 days. */
+const NEVER_MS = 2 ** 31 - 1;
 
-/** How long a closing server waits for its clients to notice. */
-const farewellMs = 100;
+/** Time for clients to notice that the server closes. */
+const FAREWELL_MS = 100;
 
-const ciphers = ["aes128-gcm@openssh.com", "aes256-gcm@openssh.com", "aes128-ctr", "aes256-ctr"] as const;
+const CIPHERS = ["aes128-gcm@openssh.com", "aes256-gcm@openssh.com", "aes128-ctr", "aes256-ctr"] as const;
 
-/** Starts the SSH server of one host on a free port of 127.0.0.1. */
+/** Start the SSH server of one host on a free port of 127.0.0.1. */
 export async function startHostServer(options: HostServerOptions): Promise<HostServer> {
   const hangs = findFault(options.faults, "hang") !== undefined;
   const drop = findFault(options.faults, "dropAfterBytes");
@@ -66,7 +67,7 @@ export async function startHostServer(options: HostServerOptions): Promise<HostS
       total.bytesOut += socket.bytesWritten;
     });
     if (hangs) {
-      // Read and dropped, so that the client's leaving is noticed.
+      // Without a reader, the socket would never report that the client has closed it.
       socket.resume();
       return;
     }
@@ -76,7 +77,7 @@ export async function startHostServer(options: HostServerOptions): Promise<HostS
       dropAfter: drops ? { bytes: drop.bytes, direction: drop.direction ?? "in" } : undefined,
     };
     const plain = shape.delayMs === 0 && shape.dropAfter === undefined;
-    // ssh2 uses what any duplex stream has, and the address.
+    // ssh2 uses only the methods of a duplex stream, and the address.
     ssh.injectSocket(plain ? socket : (new ShapedSocket(socket, shape) as unknown as Socket));
   });
   const held = findFault(options.faults, "refuse") === undefined ? undefined : await holdPort();
@@ -98,10 +99,10 @@ export async function startHostServer(options: HostServerOptions): Promise<HostS
       held?.release();
       const closed = closeServer(listener);
       for (const socket of sockets) socket.end();
-      // Destroyed at once, a client that is still sending would see a reset instead of the end.
+      // If destroyed at once, a client that still sends would see a reset and not the end.
       const timer = setTimeout(() => {
         for (const socket of sockets) socket.destroy();
-      }, farewellMs);
+      }, FAREWELL_MS);
       await closed;
       clearTimeout(timer);
     },
@@ -113,14 +114,14 @@ function createSshServer({ hostKey, credentials, sessions, faults }: HostServerO
   return new ssh2.Server(
     {
       hostKeys: [hostKey],
-      ident,
-      keepaliveInterval: neverMs,
-      algorithms: { cipher: [...ciphers] },
+      ident: IDENT,
+      keepaliveInterval: NEVER_MS,
+      algorithms: { cipher: [...CIPHERS] },
       ...(banner === undefined ? {} : { banner }),
     },
     (connection: Connection) => {
       const controller = new AbortController();
-      // Every channel of the connection listens.
+      // Every channel of the connection adds a listener.
       setMaxListeners(0, controller.signal);
       // A client that vanishes is no error of the server.
       connection.on("error", () => {});
@@ -143,19 +144,7 @@ async function closeServer(listener: NetServer): Promise<void> {
   await new Promise<void>((resolve) => listener.close(() => resolve()));
 }
 
-/** A user who may log in with a password. */
-export interface ConnectionPassword {
-  readonly user: string;
-  readonly password: string;
-}
-
-/** A user who may log in by answering prompts (RFC 4256). */
-export interface ConnectionPrompts {
-  readonly user: string;
-  readonly prompts: readonly { readonly prompt: string; readonly answer: string; readonly echo?: boolean }[];
-}
-
-/** Who may log in to a host, and how. */
+/** The users who may log in to a host, and how. */
 interface Credentials {
   readonly user: string;
   readonly keys: readonly ParsedKey[];
@@ -165,17 +154,17 @@ interface Credentials {
 }
 
 /** sshd's default for MaxAuthTries. */
-const maxAttempts = 6;
+const MAX_ATTEMPTS = 6;
 
-/** Answers a connection's authentication requests as sshd does (RFC 4252), closing it after six failures. */
+/** Answer a connection's authentication requests as sshd does (RFC 4252); close it after six failures. */
 function authenticate(connection: Connection, credentials: Credentials): void {
   const methods = offeredMethods(credentials);
   let failures = 0;
   const reject = (context: AuthContext): void => {
-    // The "none" request is how a client asks for the list of methods: sshd does not count it.
+    // A client asks for the list of methods by a "none" request, which sshd does not count.
     if (context.method !== "none") failures += 1;
     context.reject([...methods]);
-    if (failures >= maxAttempts) connection.end();
+    if (failures >= MAX_ATTEMPTS) connection.end();
   };
   connection.on("authentication", (context) => {
     if (credentials.rejectAll) reject(context);
@@ -201,7 +190,7 @@ function isAccepted(context: AuthContext, credentials: Credentials): boolean {
   if (context.method !== "publickey" || context.username !== credentials.user) return false;
   const key = credentials.keys.find((candidate) => candidate.getPublicSSH().equals(context.key.data));
   if (key === undefined) return false;
-  // Without a signature the client only asks whether the key would do.
+  // Without a signature the client only asks whether the host accepts the key.
   if (context.signature === undefined || context.blob === undefined) return true;
   return key.verify(context.blob, context.signature, context.hashAlgo) === true;
 }
@@ -218,7 +207,7 @@ function askQuestions(
   }
   const prompts = entry.prompts.map(({ prompt, echo }) => ({ prompt, echo: echo ?? false }));
   context.prompt(prompts, (answers) => {
-    // An aborted request calls back with an Error instead of answers.
+    // An aborted request calls back with an Error in place of answers.
     if (!Array.isArray(answers)) return;
     const right = entry.prompts.every(({ answer }, index) => answers[index] === answer);
     if (right && answers.length === entry.prompts.length) context.accept();

@@ -1,14 +1,14 @@
 import { chmodSync, existsSync, mkdirSync, readdirSync, symlinkSync, writeFileSync } from "node:fs";
 import { delimiter, dirname, join } from "node:path";
 import ssh2, { type ParsedKey } from "ssh2";
-import { fleetVariable, type ProcessRegistry } from "./commands.ts";
+import { FLEET_VARIABLE, type ProcessRegistry } from "./commands.ts";
 import { findFault, type HostFault } from "./faults.ts";
 import { type HostServer, startHostServer } from "./host-server.ts";
 import { fingerprint, generateKey, type KeyPair } from "./keys.ts";
 import { createSftpFaults } from "./sftp-session.ts";
 import type { EmbeddedFleetOptions, EmbeddedHost } from "./types.ts";
 
-/** What the hosts of a fleet have in common. */
+/** The context that the hosts of a fleet share. */
 export interface FleetContext {
   readonly options: EmbeddedFleetOptions;
   readonly id: string;
@@ -18,19 +18,19 @@ export interface FleetContext {
   readonly processes: ProcessRegistry;
 }
 
-/** A host and the server behind it. */
+/** A host and its server. */
 export interface StartedHost {
   readonly host: EmbeddedHost;
   readonly server: HostServer;
   readonly hostKey: KeyPair;
 }
 
-const defaultNoise = {
+const DEFAULT_NOISE = {
   banner: "Authorized use only.\n",
   stdout: "Welcome to this host!\nLast login: Thu Jan  1 00:00:00 1970\n",
 };
 
-/** Makes a host's home and starts its server; `hostKey` is what known_hosts will list. */
+/** Make a host's home and start its server; `hostKey` is the key for known_hosts. */
 export async function startHost(
   context: FleetContext,
   name: string,
@@ -38,7 +38,7 @@ export async function startHost(
   listed: readonly HostFault[],
 ): Promise<StartedHost> {
   const faults = listed.map((fault) =>
-    fault.kind === "noisyBanner" ? { ...defaultNoise, ...fault } : fault,
+    fault.kind === "noisyBanner" ? { ...DEFAULT_NOISE, ...fault } : fault,
   );
   const { options, root, user, processes } = context;
   const home = join(root, "homes", name);
@@ -110,11 +110,11 @@ function sessionEnvironment(
     PATH: searchPath(root, name, faults),
     ...options.env,
     VOLLEY_EMBEDDED_HOST: name,
-    [fleetVariable]: id,
+    [FLEET_VARIABLE]: id,
   };
 }
 
-/** A home that nobody can write to: root ignores modes, so it is given a file system that takes no files. */
+/** Return a home that no user can write to. Root ignores modes and gets a file system that takes no files. */
 function makeReadOnly(home: string): string {
   chmodSync(home, 0o555);
   return process.getuid?.() === 0 && process.platform === "linux" ? "/sys" : home;
@@ -126,9 +126,9 @@ function parsePublicKey(text: string): ParsedKey {
   return key;
 }
 
-const nodeNames = ["node", "nodejs"];
+const NODE_NAMES = ["node", "nodejs"];
 
-/** The PATH of a host's commands: this process's own, less its node when a fault takes it away. */
+/** Return the PATH of a host's commands: that of this process, without its node where a fault removes it. */
 function searchPath(root: string, hostName: string, faults: readonly HostFault[]): string {
   const path = ownSearchPath();
   const old = findFault(faults, "oldNode");
@@ -147,15 +147,15 @@ function ownSearchPath(): string {
   return [...directories, ...(hasNode ? [] : [dirname(process.execPath)])].join(delimiter);
 }
 
-/** Replaces the directories that hold a node by ones with links to everything else they hold. */
+/** Replace each directory that holds a node by one with links to its other files. */
 function withoutNode(root: string, path: string): string {
   const directories = path.split(delimiter).map((directory, index) => {
-    if (!nodeNames.some((name) => existsSync(join(directory, name)))) return directory;
+    if (!NODE_NAMES.some((name) => existsSync(join(directory, name)))) return directory;
     const mirror = join(root, String(index));
     if (existsSync(mirror)) return mirror;
     mkdirSync(mirror, { recursive: true, mode: 0o755 });
     for (const name of readdirSync(directory)) {
-      if (!nodeNames.includes(name)) symlinkSync(join(directory, name), join(mirror, name));
+      if (!NODE_NAMES.includes(name)) symlinkSync(join(directory, name), join(mirror, name));
     }
     return mirror;
   });
@@ -176,7 +176,7 @@ esac
 `;
 }
 
-/** JavaScript that has the code after it believe in another version; without an apostrophe or a quote. */
+/** Return JavaScript that makes the code after it see another version; it holds no apostrophe and no quote. */
 function pretendToBe(version: string): string {
   const define = (object: string, name: string, value: string): string =>
     `Object.defineProperty(${object}, \`${name}\`, { value: \`${value}\` });`.replaceAll("`", "\\`");

@@ -1,5 +1,6 @@
-import { createHash, createHmac, generateKeyPairSync, randomBytes } from "node:crypto";
-import { stringField } from "./sftp-protocol.ts";
+import { generateKeyPairSync, randomBytes } from "node:crypto";
+import { stringField } from "../transport/sftp/codec.ts";
+import { fingerprintOf, hashName, hostName } from "../transport/ssh/known-hosts.ts";
 
 /** An ed25519 key pair in OpenSSH's formats. */
 export interface KeyPair {
@@ -7,13 +8,13 @@ export interface KeyPair {
   readonly publicKey: string;
 }
 
-const keyType = "ssh-ed25519";
+const KEY_TYPE = "ssh-ed25519";
 
 /**
- * Generates an ed25519 key pair, the private key in OpenSSH's format (its PROTOCOL.key document).
+ * Generate an ed25519 key pair, the private key in OpenSSH's format (its PROTOCOL.key document).
  *
- * Not by ssh2 1.17, which breaks the one in 256 keys whose public half begins with a zero; and encoded as they are
- * generated: `export` of a key just generated can hang in Node 20, when a garbage collection comes amid it.
+ * ssh2 1.17 is no help: it breaks the one key in 256 whose public half begins with a zero. The keys are encoded as they
+ * are generated: in Node 20, `export` of a new key can hang when a garbage collection falls into it.
  */
 export function generateKey(comment: string): KeyPair {
   const pair = generateKeyPairSync("ed25519", {
@@ -22,7 +23,7 @@ export function generateKey(comment: string): KeyPair {
   });
   // Both end with the bare key (RFC 8410).
   const [secret, point] = [pair.privateKey.subarray(-32), pair.publicKey.subarray(-32)];
-  const publicBlob = Buffer.concat([stringField(keyType), stringField(point)]);
+  const publicBlob = Buffer.concat([stringField(KEY_TYPE), stringField(point)]);
   const check = randomBytes(4);
   const body = Buffer.concat([
     check,
@@ -44,25 +45,18 @@ export function generateKey(comment: string): KeyPair {
   const [begin, end] = ["BEGIN", "END"].map((word) => `-----${word} OPENSSH PRIVATE KEY-----`);
   return {
     privateKey: [begin, ...lines, end, ""].join("\n"),
-    publicKey: `${keyType} ${publicBlob.toString("base64")} ${comment}`,
+    publicKey: `${KEY_TYPE} ${publicBlob.toString("base64")} ${comment}`,
   };
 }
 
-/** Fingerprint of a public key, as `ssh-keygen -l` prints it: `SHA256:` and unpadded base64. */
+/** Return the fingerprint of a public key, as `ssh-keygen -l` prints it. */
 export function fingerprint(publicKey: string): string {
-  const blob = Buffer.from(publicKey.split(" ")[1] ?? "", "base64");
-  return `SHA256:${createHash("sha256").update(blob).digest("base64").replace(/=+$/, "")}`;
+  return fingerprintOf(Buffer.from(publicKey.split(" ")[1] ?? "", "base64"));
 }
 
-/** A line of known_hosts for a host on a port of its own, plain or hashed (sshd(8), "SSH_KNOWN_HOSTS FILE FORMAT"). */
+/** Return a host's line for known_hosts, plain or hashed (sshd(8), "SSH_KNOWN_HOSTS FILE FORMAT"). */
 export function knownHostsLine(address: string, port: number, publicKey: string, hashed: boolean): string {
   const [type, blob] = publicKey.split(" ");
-  const name = `[${address}]:${port}`;
+  const name = hostName(address, port);
   return `${hashed ? hashName(name) : name} ${type} ${blob}`;
-}
-
-function hashName(name: string): string {
-  const salt = randomBytes(20);
-  const hash = createHmac("sha1", salt).update(name).digest("base64");
-  return `|1|${salt.toString("base64")}|${hash}`;
 }

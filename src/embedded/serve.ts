@@ -4,7 +4,7 @@ import { type HostFault, listFaults } from "./faults.ts";
 import { startEmbeddedFleet } from "./fleet.ts";
 import type { EmbeddedFleet, EmbeddedHost } from "./types.ts";
 
-/** The line that `serveEmbeddedFleet` prints: an {@link EmbeddedFleet} without what only works in its process. */
+/** The line that `serveEmbeddedFleet` prints: an {@link EmbeddedFleet} without its functions. */
 export interface FleetDescription
   extends Pick<EmbeddedFleet, "root" | "user" | "privateKeyPath" | "knownHostsPath"> {
   readonly hosts: readonly Pick<EmbeddedHost, "name" | "address" | "port" | "home" | "hostKeyFingerprint">[];
@@ -12,11 +12,11 @@ export interface FleetDescription
 }
 
 /**
- * Serves a fleet from a process of its own, so that its CPU time is not its client's: prints a {@link FleetDescription}
- * as one line of JSON and stops at the end of stdin or at SIGTERM or SIGINT.
+ * Serve a fleet from a process of its own, so that its CPU time is not its client's. Prints a {@link FleetDescription} as
+ * one line of JSON, and stops at the end of stdin or at SIGTERM or SIGINT.
  *
- * Arguments: `--count N`, `--root DIR`, `--hash-known-hosts`, `--separate-host-keys`, and any number of
- * `--fault INDEX=JSON`, where JSON is a fault or a list of them.
+ * Arguments: `--count N`, `--root DIR`, `--hash-known-hosts`, `--separate-host-keys`, and `--fault INDEX=JSON` any number
+ * of times; JSON is a fault or a list of faults.
  */
 export async function serveEmbeddedFleet(argv: readonly string[]): Promise<void> {
   const { values } = parseArgs({

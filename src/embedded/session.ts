@@ -10,17 +10,17 @@ import {
 import { serveSftp } from "./sftp-server.ts";
 import type { SftpContext } from "./sftp-session.ts";
 
-/** What a host's sessions may do. */
+/** The context of a host's sessions. */
 export interface SessionContext {
   readonly exec: Omit<ExecContext, "closed">;
-  /** Absent when the host has no SFTP subsystem. */
+  /** Undefined when the host has no SFTP subsystem. */
   readonly sftp: SftpContext | undefined;
   readonly onExec: (command: string) => void;
-  /** Sessions a connection may have at a time. */
+  /** Most sessions that a connection may have at a time. */
   readonly maxSessions: number;
 }
 
-/** Serves a connection's session channels (RFC 4254 section 6): commands, on terminals or without, and SFTP. */
+/** Serve a connection's session channels (RFC 4254, section 6): commands, with or without a terminal, and SFTP. */
 export function serveSessions(connection: Connection, context: SessionContext, closed: AbortSignal): void {
   let open = 0;
   connection.on("session", (accept, reject) => {
@@ -58,7 +58,7 @@ function serveSession(session: Session, context: SessionContext, closed: AbortSi
   };
 
   session.on("pty", (accept, _reject, info) => {
-    // ssh2's types leave out what kind of terminal it is.
+    // ssh2's types leave out the kind of terminal.
     terminal = { ...info, term: (info as { readonly term?: string }).term ?? "xterm" };
     accept?.();
   });
@@ -68,7 +68,7 @@ function serveSession(session: Session, context: SessionContext, closed: AbortSi
   });
 
   session.on("env", (accept, reject, info: { key: string; val: string }) => {
-    // What Debian's sshd_config accepts.
+    // Debian's sshd_config accepts these (AcceptEnv).
     if (!/^(LANG|LC_\w+)$/.test(info.key)) return reject?.();
     env[info.key] = info.val;
     accept?.();
@@ -86,12 +86,12 @@ function serveSession(session: Session, context: SessionContext, closed: AbortSi
     void serveSftp(channel, context.sftp, closed);
   });
   session.on("eof", () => {
-    // ssh2 1.17 refuses signals once the client has ended its input, which sshd does not.
+    // ssh2 1.17 refuses signals after the client has ended its input; sshd accepts them.
     (session as unknown as { _ending: boolean })._ending = false;
   });
 }
 
-/** Serves direct-tcpip channels (RFC 4254 section 7.2), to loopback addresses only. */
+/** Serve direct-tcpip channels (RFC 4254, section 7.2), to loopback addresses only. */
 export function forwardTcp(connection: Connection, closed: AbortSignal): void {
   connection.on("tcpip", (accept, reject, { destIP, destPort }) => {
     if (!isLoopback(destIP)) return reject();
@@ -104,7 +104,7 @@ export function forwardTcp(connection: Connection, closed: AbortSignal): void {
       socket.off("error", reject);
       const channel = accept();
       if (closed.aborted || channel === undefined) return onClosed();
-      // What the client sent before it closed the channel is still delivered.
+      // Deliver the bytes that the client sent before it closed the channel.
       channel.on("error", onClosed).on("close", () => socket.destroySoon());
       socket.on("error", () => channel.close());
       socket.pipe(channel).pipe(socket);

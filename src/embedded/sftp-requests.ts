@@ -1,85 +1,65 @@
 import { constants, type Stats } from "node:fs";
-import {
-  chmod,
-  chown,
-  type FileHandle,
-  lchown,
-  link,
-  lstat,
-  lutimes,
-  mkdir,
-  open,
-  readdir,
-  readlink,
-  realpath,
-  rename,
-  rmdir,
-  stat,
-  symlink,
-  truncate,
-  unlink,
-  utimes,
-} from "node:fs/promises";
+import * as fs from "node:fs/promises";
 import { basename, dirname, join } from "node:path";
 import {
   attributesField,
-  encodeMessage,
-  maxDataBytes,
-  messageType,
-  type SftpAttributes,
+  type FileAttributes,
+  MAX_DATA_BYTES,
+  MESSAGE,
+  OPEN,
+  STATUS,
   stringField,
   uint32Field,
-} from "./sftp-protocol.ts";
+} from "../transport/sftp/codec.ts";
 import {
+  type Answer,
   addHandle,
-  encodeOk,
-  encodeStatus,
   errorCode,
   findFile,
   findHandle,
+  OK,
   type RequestHandler,
   resolvePath,
   resolveWritable,
-  statusCode,
+  statusOf,
   systemError,
 } from "./sftp-session.ts";
 
-const openFlag = { read: 1, write: 2, append: 4, create: 8, truncate: 16, exclusive: 32 } as const;
-
 /** Entries in one reply to READDIR, as many as sftp-server sends. */
-const entriesPerReply = 100;
+const ENTRIES_PER_REPLY = 100;
 
-/** Requests that open files and directories, and those that take a handle. */
-export const handleRequests: Readonly<Record<number, RequestHandler>> = {
-  async [messageType.open](id, fields, session) {
+const END_OF_FILE = statusOf(STATUS.endOfFile, "End of file");
+
+/** The requests of SFTP version 3, by the type of their message. */
+export const requests: Readonly<Record<number, RequestHandler>> = {
+  async [MESSAGE.open](fields, session) {
     const name = fields.text();
     const flags = toOpenFlags(fields.uint32());
     const { mode } = fields.attributes();
     const writes = (flags & ~constants.O_RDONLY) !== 0;
     const path = writes ? resolveWritable(session, name) : resolvePath(session, name);
-    const file = await open(path, flags, (mode ?? 0o666) & 0o7777);
-    const handle = addHandle(session, { kind: "file", file, path, written: false });
-    return encodeMessage(messageType.handle, uint32Field(id), stringField(handle));
+    const file = await fs.open(path, flags, (mode ?? 0o666) & 0o7777);
+    return addHandle(session, { kind: "file", file, path, written: false });
   },
 
-  async [messageType.close](id, fields, session) {
+  async [MESSAGE.close](fields, session) {
     const name = fields.bytes();
     const handle = findHandle(session, name);
     session.handles.delete(name.readUInt32BE());
     if (handle.kind === "file") await handle.file.close();
-    return encodeOk(id);
+    return OK;
   },
 
-  async [messageType.read](id, fields, session) {
+  async [MESSAGE.read](fields, session) {
     const { file } = findFile(session, fields.bytes());
     const offset = fields.uint64();
-    const length = Math.min(fields.uint32(), maxDataBytes);
+    const length = Math.min(fields.uint32(), MAX_DATA_BYTES);
     const { bytesRead, buffer } = await file.read(Buffer.allocUnsafe(length), 0, length, offset);
-    if (bytesRead === 0) return encodeStatus(id, statusCode.endOfFile, "End of file");
-    return encodeMessage(messageType.data, uint32Field(id), stringField(buffer.subarray(0, bytesRead)));
+    if (bytesRead === 0) return END_OF_FILE;
+    return { type: MESSAGE.data, fields: [uint32Field(bytesRead), buffer.subarray(0, bytesRead)] };
   },
 
-  async [messageType.write](id, fields, session) {
+  async [MESSAGE.write](fields, session) {
     const handle = findFile(session, fields.bytes());
     const offset = fields.uint64();
     const data = fields.bytes();
@@ -92,195 +72,181 @@ export const handleRequests: Readonly<Record<number, RequestHandler>> = {
       const { bytesWritten } = await handle.file.write(arrived, done, arrived.length - done, offset + done);
       done += bytesWritten;
     }
-    return encodeOk(id);
+    return OK;
   },
 
-  async [messageType.fstat](id, fields, session) {
+  async [MESSAGE.fstat](fields, session) {
     const handle = findHandle(session, fields.bytes());
-    const stats = handle.kind === "file" ? await handle.file.stat() : await stat(handle.path);
-    return encodeMessage(messageType.attrs, uint32Field(id), attributesField(toAttributes(stats)));
+    return attributesOf(handle.kind === "file" ? await handle.file.stat() : await fs.stat(handle.path));
   },
 
-  async [messageType.fsetstat](id, fields, session) {
+  async [MESSAGE.fsetstat](fields, session) {
     const { file, path } = findFile(session, fields.bytes());
     session.context.faults.checkWritable(path);
-    await setFileAttributes(file, fields.attributes());
-    return encodeOk(id);
+    await setAttributes(fields.attributes(), {
+      truncate: (size) => file.truncate(size),
+      chmod: (mode) => file.chmod(mode),
+      utimes: (atime, mtime) => file.utimes(atime, mtime),
+      chown: (uid, gid) => file.chown(uid, gid),
+    });
+    return OK;
   },
 
-  async [messageType.opendir](id, fields, session) {
+  async [MESSAGE.openDirectory](fields, session) {
     const path = resolvePath(session, fields.text());
-    const names = [".", "..", ...(await readdir(path))];
-    const handle = addHandle(session, { kind: "directory", path, names, position: 0 });
-    return encodeMessage(messageType.handle, uint32Field(id), stringField(handle));
+    const names = [".", "..", ...(await fs.readdir(path))];
+    return addHandle(session, { kind: "directory", path, names, position: 0 });
   },
 
-  async [messageType.readdir](id, fields, session) {
+  async [MESSAGE.readDirectory](fields, session) {
     const handle = findHandle(session, fields.bytes());
     if (handle.kind !== "directory") throw systemError("EBADF");
     const entries: Buffer[] = [];
-    while (entries.length < entriesPerReply && handle.position < handle.names.length) {
-      const name = handle.names[handle.position] ?? "";
-      handle.position += 1;
-      // An entry may vanish between being listed and being looked at.
-      const stats = await lstat(join(handle.path, name)).catch(() => undefined);
+    while (entries.length < ENTRIES_PER_REPLY && handle.position < handle.names.length) {
+      const name = handle.names[handle.position++]!;
+      // An entry may vanish after it was listed.
+      const stats = await fs.lstat(join(handle.path, name)).catch(() => undefined);
       if (stats === undefined) continue;
       const attributes = attributesField(toAttributes(stats));
       entries.push(Buffer.concat([stringField(name), stringField(longName(name, stats)), attributes]));
     }
-    if (entries.length === 0) return encodeStatus(id, statusCode.endOfFile, "End of file");
-    return encodeMessage(messageType.name, uint32Field(id), uint32Field(entries.length), ...entries);
+    if (entries.length === 0) return END_OF_FILE;
+    return { type: MESSAGE.name, fields: [uint32Field(entries.length), ...entries] };
+  },
+
+  async [MESSAGE.stat](fields, session) {
+    return attributesOf(await fs.stat(resolvePath(session, fields.text())));
+  },
+
+  async [MESSAGE.lstat](fields, session) {
+    return attributesOf(await fs.lstat(resolvePath(session, fields.text())));
+  },
+
+  async [MESSAGE.setstat](fields, session) {
+    const path = resolveWritable(session, fields.text());
+    await setAttributes(fields.attributes(), {
+      truncate: (size) => fs.truncate(path, size),
+      chmod: (mode) => fs.chmod(path, mode),
+      utimes: (atime, mtime) => fs.utimes(path, atime, mtime),
+      chown: (uid, gid) => fs.chown(path, uid, gid),
+    });
+    return OK;
+  },
+
+  async [MESSAGE.remove](fields, session) {
+    await fs.unlink(resolveWritable(session, fields.text()));
+    return OK;
+  },
+
+  async [MESSAGE.makeDirectory](fields, session) {
+    const path = resolveWritable(session, fields.text());
+    const { mode } = fields.attributes();
+    await fs.mkdir(path, { mode: (mode ?? 0o777) & 0o777 });
+    return OK;
+  },
+
+  async [MESSAGE.removeDirectory](fields, session) {
+    await fs.rmdir(resolveWritable(session, fields.text()));
+    return OK;
+  },
+
+  async [MESSAGE.realPath](fields, session) {
+    return oneName(await realPath(resolvePath(session, fields.text())));
+  },
+
+  async [MESSAGE.readLink](fields, session) {
+    return oneName(await fs.readlink(resolvePath(session, fields.text())));
+  },
+
+  async [MESSAGE.rename](fields, session) {
+    const from = resolveWritable(session, fields.text());
+    await renameToFree(from, resolveWritable(session, fields.text()));
+    return OK;
+  },
+
+  async [MESSAGE.symlink](fields, session) {
+    // OpenSSH has the two paths in the order of symlink(2), unlike the draft, and its clients follow it.
+    const target = fields.text();
+    await fs.symlink(target, resolveWritable(session, fields.text()));
+    return OK;
   },
 };
 
+/** Answer with one path. */
+export function oneName(path: string): Answer {
+  const fields = [uint32Field(1), stringField(path), stringField(path), attributesField()];
+  return { type: MESSAGE.name, fields };
+}
+
+/** Return the canonical path; its last part need not exist. */
+export async function realPath(path: string): Promise<string> {
+  try {
+    return await fs.realpath(path);
+  } catch (error) {
+    if (errorCode(error) !== "ENOENT") throw error;
+    return join(await fs.realpath(dirname(path)), basename(path));
+  }
+}
+
+/** The ways to set attributes of a file, of an open file or of a link. */
+interface AttributeSetters {
+  truncate(size: number): Promise<void>;
+  chmod(mode: number): Promise<void>;
+  utimes(atime: number, mtime: number): Promise<void>;
+  chown(uid: number, gid: number): Promise<void>;
+}
+
+/** Set the given attributes in the order of sftp-server. */
+export async function setAttributes(
+  { size, mode, atime, mtime, uid, gid }: FileAttributes,
+  setters: AttributeSetters,
+): Promise<void> {
+  if (size !== undefined) await setters.truncate(size);
+  if (mode !== undefined) await setters.chmod(mode & 0o7777);
+  if (atime !== undefined && mtime !== undefined) await setters.utimes(atime, mtime);
+  if (uid !== undefined && gid !== undefined) await setters.chown(uid, gid);
+}
+
+async function renameToFree(from: string, to: string): Promise<void> {
+  if ((await fs.lstat(from)).isFile()) {
+    // rename(2) would replace the target; link(2) refuses to, without a gap in between.
+    await fs.link(from, to);
+    await fs.unlink(from);
+    return;
+  }
+  const isTaken = await fs.stat(to).then(
+    () => true,
+    () => false,
+  );
+  if (isTaken) throw systemError("EEXIST");
+  await fs.rename(from, to);
+}
+
 function toOpenFlags(flags: number): number {
   const has = (flag: number): boolean => (flags & flag) !== 0;
-  const access = has(openFlag.write)
-    ? has(openFlag.read)
+  const access = has(OPEN.write)
+    ? has(OPEN.read)
       ? constants.O_RDWR
       : constants.O_WRONLY
     : constants.O_RDONLY;
   return (
     access |
-    (has(openFlag.append) ? constants.O_APPEND : 0) |
-    (has(openFlag.create) ? constants.O_CREAT : 0) |
-    (has(openFlag.truncate) ? constants.O_TRUNC : 0) |
-    (has(openFlag.exclusive) ? constants.O_EXCL : 0)
+    (has(OPEN.append) ? constants.O_APPEND : 0) |
+    (has(OPEN.create) ? constants.O_CREAT : 0) |
+    (has(OPEN.truncate) ? constants.O_TRUNC : 0) |
+    (has(OPEN.exclusive) ? constants.O_EXCL : 0)
   );
 }
 
-/** Requests that name a path. */
-export const pathRequests: Readonly<Record<number, RequestHandler>> = {
-  async [messageType.stat](id, fields, session) {
-    const stats = await stat(resolvePath(session, fields.text()));
-    return encodeMessage(messageType.attrs, uint32Field(id), attributesField(toAttributes(stats)));
-  },
-
-  async [messageType.lstat](id, fields, session) {
-    const stats = await lstat(resolvePath(session, fields.text()));
-    return encodeMessage(messageType.attrs, uint32Field(id), attributesField(toAttributes(stats)));
-  },
-
-  async [messageType.setstat](id, fields, session) {
-    await setAttributes(resolveWritable(session, fields.text()), fields.attributes());
-    return encodeOk(id);
-  },
-
-  async [messageType.remove](id, fields, session) {
-    await unlink(resolveWritable(session, fields.text()));
-    return encodeOk(id);
-  },
-
-  async [messageType.mkdir](id, fields, session) {
-    const path = resolveWritable(session, fields.text());
-    const { mode } = fields.attributes();
-    await mkdir(path, { mode: (mode ?? 0o777) & 0o777 });
-    return encodeOk(id);
-  },
-
-  async [messageType.rmdir](id, fields, session) {
-    await rmdir(resolveWritable(session, fields.text()));
-    return encodeOk(id);
-  },
-
-  async [messageType.realpath](id, fields, session) {
-    return encodeName(id, await realPath(resolvePath(session, fields.text())));
-  },
-
-  async [messageType.readlink](id, fields, session) {
-    return encodeName(id, await readlink(resolvePath(session, fields.text())));
-  },
-
-  async [messageType.rename](id, fields, session) {
-    const from = resolveWritable(session, fields.text());
-    const to = resolveWritable(session, fields.text());
-    await renameToFree(from, to);
-    return encodeOk(id);
-  },
-
-  async [messageType.symlink](id, fields, session) {
-    // OpenSSH has the two in the order of symlink(2), not in the draft's, and clients of it follow.
-    const target = fields.text();
-    await symlink(target, resolveWritable(session, fields.text()));
-    return encodeOk(id);
-  },
-};
-
-/** The reply that carries one path. */
-export function encodeName(id: number, path: string): Buffer {
-  return encodeMessage(
-    messageType.name,
-    uint32Field(id),
-    uint32Field(1),
-    stringField(path),
-    stringField(path),
-    attributesField({}),
-  );
+function attributesOf(stats: Stats): Answer {
+  return { type: MESSAGE.attributes, fields: [attributesField(toAttributes(stats))] };
 }
 
-/** The canonical path, whose last part need not exist. */
-export async function realPath(path: string): Promise<string> {
-  try {
-    return await realpath(path);
-  } catch (error) {
-    if (errorCode(error) !== "ENOENT") throw error;
-    return join(await realpath(dirname(path)), basename(path));
-  }
+function toAttributes({ size, uid, gid, mode, atimeMs, mtimeMs }: Stats): FileAttributes {
+  return { size, uid, gid, mode, atime: atimeMs / 1_000, mtime: mtimeMs / 1_000 };
 }
 
-async function renameToFree(from: string, to: string): Promise<void> {
-  if ((await lstat(from)).isFile()) {
-    // rename(2) would replace the target; link(2) refuses to, without a gap in between.
-    await link(from, to);
-    await unlink(from);
-    return;
-  }
-  const taken = await stat(to).then(
-    () => true,
-    () => false,
-  );
-  if (taken) throw systemError("EEXIST");
-  await rename(from, to);
-}
-
-/** A file's attributes as SFTP sends them. */
-function toAttributes(stats: Stats): SftpAttributes {
-  return {
-    size: stats.size,
-    owner: { uid: stats.uid, gid: stats.gid },
-    mode: stats.mode,
-    times: { accessed: Math.trunc(stats.atimeMs / 1000), modified: Math.trunc(stats.mtimeMs / 1000) },
-  };
-}
-
-/** Sets attributes of what a path leads to, in the order sftp-server does. */
-async function setAttributes(path: string, attributes: SftpAttributes): Promise<void> {
-  const { size, mode, times, owner } = attributes;
-  if (size !== undefined) await truncate(path, size);
-  if (mode !== undefined) await chmod(path, mode & 0o7777);
-  if (times !== undefined) await utimes(path, times.accessed, times.modified);
-  if (owner !== undefined) await chown(path, owner.uid, owner.gid);
-}
-
-/** Sets attributes of an open file. */
-async function setFileAttributes(file: FileHandle, attributes: SftpAttributes): Promise<void> {
-  const { size, mode, times, owner } = attributes;
-  if (size !== undefined) await file.truncate(size);
-  if (mode !== undefined) await file.chmod(mode & 0o7777);
-  if (times !== undefined) await file.utimes(times.accessed, times.modified);
-  if (owner !== undefined) await file.chown(owner.uid, owner.gid);
-}
-
-/** Sets attributes of a link itself (lsetstat@openssh.com); a size or mode of a link cannot be set on Linux. */
-export async function setLinkAttributes(path: string, attributes: SftpAttributes): Promise<void> {
-  const { size, mode, times, owner } = attributes;
-  if (size !== undefined) throw systemError("EINVAL");
-  if (mode !== undefined) throw systemError("ENOTSUP");
-  if (times !== undefined) await lutimes(path, times.accessed, times.modified);
-  if (owner !== undefined) await lchown(path, owner.uid, owner.gid);
-}
-
-/** A directory entry as `ls -l` shows it, which is what people see in an SFTP client's listing. */
+/** Return a directory entry as `ls -l` shows it; people see it in an SFTP client's listing. */
 function longName(name: string, stats: Stats): string {
   const columns = [
     modeText(stats),

@@ -1,42 +1,41 @@
 import { readFileSync } from "node:fs";
-import { link, rename, statfs } from "node:fs/promises";
+import { lchown, link, lutimes, rename, statfs } from "node:fs/promises";
 import type { ServerChannel } from "ssh2";
-import { createChannelWriter } from "./commands.ts";
 import {
   encodeMessage,
-  MalformedMessageError,
-  maxDataBytes,
-  maxMessageBytes,
-  messageType,
-  readMessage,
-  splitMessages,
+  MAX_DATA_BYTES,
+  MAX_MESSAGE_BYTES,
+  MalformedSftpError,
+  MESSAGE,
+  readFields,
+  SFTP_VERSION,
+  SftpReader,
+  STATUS,
   stringField,
-  uint32Field,
   uint64Field,
-} from "./sftp-protocol.ts";
-import { encodeName, handleRequests, pathRequests, realPath, setLinkAttributes } from "./sftp-requests.ts";
+} from "../transport/sftp/codec.ts";
+import { createChannelWriter } from "./commands.ts";
+import { oneName, realPath, requests, setAttributes } from "./sftp-requests.ts";
 import {
-  encodeError,
-  encodeOk,
-  encodeStatus,
+  type Answer,
+  errorStatus,
   findFile,
   findHandle,
+  OK,
   type RequestHandler,
   resolvePath,
   resolveWritable,
   type SftpContext,
   type SftpSession,
-  statusCode,
+  statusOf,
   systemError,
 } from "./sftp-session.ts";
 
-const requests = { ...handleRequests, ...pathRequests };
-
 /**
- * Serves SFTP version 3 on a channel until its end, as OpenSSH's sftp-server does: requests are carried out one after
+ * Serve SFTP version 3 on a channel until its end, as OpenSSH's sftp-server does: requests are carried out one after
  * the other, so a client may send writes, a close and a rename without waiting for replies in between.
  *
- * ssh2's own server half announces no extensions and has no backpressure, hence this one on the bare channel.
+ * ssh2's own server half announces no extensions and has no backpressure, so this one works on the bare channel.
  */
 export async function serveSftp(
   channel: ServerChannel,
@@ -45,15 +44,18 @@ export async function serveSftp(
 ): Promise<void> {
   const session: SftpSession = { context, handles: new Map(), nextHandle: 0 };
   const writer = createChannelWriter(channel, closed);
+  const reader = new SftpReader();
   channel.on("error", () => {});
   let exitCode = 0;
   try {
-    for await (const message of splitMessages(channel)) {
-      if (closed.aborted) break;
-      await writer.write(await answer(message, session));
+    for await (const chunk of channel) {
+      for (const message of reader.push(chunk as Buffer)) {
+        if (closed.aborted) return;
+        await writer.write(await answer(message, session));
+      }
     }
   } catch {
-    // What the client sent is no SFTP, or the channel broke: sftp-server, too, gives up.
+    // The client broke the protocol, or the channel broke: sftp-server, too, gives up.
     exitCode = 255;
   } finally {
     await closeAll(session);
@@ -63,18 +65,32 @@ export async function serveSftp(
 }
 
 async function answer(message: Buffer, session: SftpSession): Promise<Buffer> {
-  const fields = readMessage(message);
+  const fields = readFields(message);
   const type = fields.byte();
   const id = fields.uint32();
-  if (type === messageType.init) return encodeVersion();
-  try {
-    const handler = type === messageType.extended ? extensions[fields.text()]?.handle : requests[type];
-    if (handler === undefined) return encodeStatus(id, statusCode.unsupported, "Operation unsupported");
-    return await handler(id, fields, session);
-  } catch (error) {
-    if (error instanceof MalformedMessageError) throw error;
-    return encodeError(id, error);
+  if (type === MESSAGE.init) return encodeGreeting();
+  const answered = await carryOut();
+  return encodeMessage(answered.type, id, answered.fields);
+
+  async function carryOut(): Promise<Answer> {
+    try {
+      const handler = type === MESSAGE.extended ? EXTENSIONS[fields.text()]?.handle : requests[type];
+      if (handler === undefined) return statusOf(STATUS.unsupported, "Operation unsupported");
+      return await handler(fields, session);
+    } catch (error) {
+      if (error instanceof MalformedSftpError) throw error;
+      return errorStatus(error);
+    }
   }
+}
+
+/** Encode the greeting: the version and the names of the extensions. */
+function encodeGreeting(): Buffer {
+  const fields = Object.entries(EXTENSIONS).flatMap(([name, { version }]) => [
+    stringField(name),
+    stringField(version),
+  ]);
+  return encodeMessage(MESSAGE.version, SFTP_VERSION, fields);
 }
 
 async function closeAll({ handles }: SftpSession): Promise<void> {
@@ -90,65 +106,74 @@ interface Extension {
   readonly handle: RequestHandler;
 }
 
+/** Open handles that sftp-server says it allows. */
+const MAX_HANDLES = 1_000;
+
 /** OpenSSH's extensions of SFTP (its PROTOCOL document, section 4), by name. */
-const extensions: Readonly<Record<string, Extension>> = {
+const EXTENSIONS: Readonly<Record<string, Extension>> = {
   "posix-rename@openssh.com": {
     version: "1",
-    async handle(id, fields, session) {
+    async handle(fields, session) {
       const from = resolveWritable(session, fields.text());
       await rename(from, resolveWritable(session, fields.text()));
-      return encodeOk(id);
+      return OK;
     },
   },
   "statvfs@openssh.com": {
     version: "2",
-    handle: (id, fields, session) => encodeFileSystem(id, resolvePath(session, fields.text())),
+    handle: (fields, session) => fileSystemOf(resolvePath(session, fields.text())),
   },
   "fstatvfs@openssh.com": {
     version: "2",
-    handle: (id, fields, session) => encodeFileSystem(id, findHandle(session, fields.bytes()).path),
+    handle: (fields, session) => fileSystemOf(findHandle(session, fields.bytes()).path),
   },
   "hardlink@openssh.com": {
     version: "1",
-    async handle(id, fields, session) {
+    async handle(fields, session) {
       const existing = resolvePath(session, fields.text());
       await link(existing, resolveWritable(session, fields.text()));
-      return encodeOk(id);
+      return OK;
     },
   },
   "fsync@openssh.com": {
     version: "1",
-    async handle(id, fields, session) {
+    async handle(fields, session) {
       await findFile(session, fields.bytes()).file.sync();
-      return encodeOk(id);
+      return OK;
     },
   },
   "lsetstat@openssh.com": {
     version: "1",
-    async handle(id, fields, session) {
-      await setLinkAttributes(resolveWritable(session, fields.text()), fields.attributes());
-      return encodeOk(id);
+    async handle(fields, session) {
+      const path = resolveWritable(session, fields.text());
+      await setAttributes(fields.attributes(), {
+        truncate: () => Promise.reject(systemError("EINVAL")),
+        // Linux cannot set the mode of a link.
+        chmod: () => Promise.reject(systemError("ENOTSUP")),
+        utimes: (atime, mtime) => lutimes(path, atime, mtime),
+        chown: (uid, gid) => lchown(path, uid, gid),
+      });
+      return OK;
     },
   },
   "limits@openssh.com": {
     version: "1",
-    async handle(id) {
-      const maxHandles = 1000;
-      const limits = [maxMessageBytes, maxDataBytes, maxDataBytes, maxHandles];
-      return encodeMessage(messageType.extendedReply, uint32Field(id), ...limits.map(uint64Field));
+    async handle() {
+      const limits = [MAX_MESSAGE_BYTES, MAX_DATA_BYTES, MAX_DATA_BYTES, MAX_HANDLES];
+      return { type: MESSAGE.extendedReply, fields: limits.map(uint64Field) };
     },
   },
   "expand-path@openssh.com": {
     version: "1",
-    async handle(id, fields, session) {
+    async handle(fields, session) {
       const path = fields.text().replace(/^~([^/]*)/, (_all, user: string) => homeOf(user, session));
-      return encodeName(id, await realPath(resolvePath(session, path)));
+      return oneName(await realPath(resolvePath(session, path)));
     },
   },
 };
 
-/** Users other than whoever is logged in are this machine's. */
-function homeOf(user: string, { context }: Parameters<RequestHandler>[2]): string {
+/** Return a user's home: the host's for the login user, this machine's for others. */
+function homeOf(user: string, { context }: SftpSession): string {
   if (user === "") return context.home;
   const line = readFileSync("/etc/passwd", "utf8")
     .split("\n")
@@ -157,18 +182,9 @@ function homeOf(user: string, { context }: Parameters<RequestHandler>[2]): strin
   return line.split(":")[5]!;
 }
 
-/** The reply to INIT: version 3 and the names of the extensions. */
-function encodeVersion(): Buffer {
-  const fields = Object.entries(extensions).flatMap(([name, { version }]) => [
-    stringField(name),
-    stringField(version),
-  ]);
-  return encodeMessage(messageType.version, uint32Field(3), ...fields);
-}
-
-async function encodeFileSystem(id: number, path: string): Promise<Buffer> {
+async function fileSystemOf(path: string): Promise<Answer> {
   const { bsize, blocks, bfree, bavail, files, ffree } = await statfs(path);
   const [fileSystemId, flags, longestName] = [0, 0, 255];
   const values = [bsize, bsize, blocks, bfree, bavail, files, ffree, ffree, fileSystemId, flags, longestName];
-  return encodeMessage(messageType.extendedReply, uint32Field(id), ...values.map(uint64Field));
+  return { type: MESSAGE.extendedReply, fields: values.map(uint64Field) };
 }

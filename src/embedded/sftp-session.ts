@@ -1,12 +1,12 @@
 import type { FileHandle } from "node:fs/promises";
 import { resolve, sep } from "node:path";
 import { getSystemErrorMap } from "node:util";
+import { MESSAGE, type SftpFields, STATUS, stringField, uint32Field } from "../transport/sftp/codec.ts";
 import { findFault, type HostFault } from "./faults.ts";
-import { encodeMessage, type MessageReader, messageType, stringField, uint32Field } from "./sftp-protocol.ts";
 
 /** What a host gives its SFTP sessions. */
 export interface SftpContext {
-  /** What relative paths are relative to. */
+  /** The directory that relative paths start from. */
   readonly home: string;
   readonly faults: SftpFaults;
   /** Text that the shell's profile prints before the server begins. */
@@ -16,7 +16,7 @@ export interface SftpContext {
 }
 
 /** An open file or directory of a session. */
-type SftpHandle =
+export type SftpHandle =
   | { readonly kind: "file"; readonly file: FileHandle; readonly path: string; written: boolean }
   | {
       readonly kind: "directory";
@@ -25,113 +25,97 @@ type SftpHandle =
       position: number;
     };
 
-/** One SFTP session: its host and what it holds open. */
+/** One SFTP session: its host and its open handles. */
 export interface SftpSession {
   readonly context: SftpContext;
   readonly handles: Map<number, SftpHandle>;
   nextHandle: number;
 }
 
-/** Carries out one kind of request: reads its fields and returns the whole reply. */
-export type RequestHandler = (id: number, fields: MessageReader, session: SftpSession) => Promise<Buffer>;
+/** The answer to a request: a message without its id. */
+export interface Answer {
+  readonly type: number;
+  readonly fields: readonly Uint8Array[];
+}
 
-/** The absolute path of a path field. */
+/** Carries out one kind of request: reads its fields and returns the answer, or throws an error of the file system. */
+export type RequestHandler = (fields: SftpFields, session: SftpSession) => Promise<Answer>;
+
+/** Return the absolute path of a path field. */
 export function resolvePath(session: SftpSession, path: string): string {
   return resolve(session.context.home, path);
 }
 
-/** The absolute path of something about to change; throws `EACCES` when the host does not allow it. */
+/** Return the absolute path of something about to change; throws `EACCES` when the host does not allow it. */
 export function resolveWritable(session: SftpSession, path: string): string {
   const absolute = resolvePath(session, path);
   session.context.faults.checkWritable(absolute);
   return absolute;
 }
 
-/** Remembers a handle and returns its name on the wire. */
-export function addHandle(session: SftpSession, handle: SftpHandle): Buffer {
-  const number = session.nextHandle;
-  session.nextHandle += 1;
+/** Remember an open handle and answer with its name. */
+export function addHandle(session: SftpSession, handle: SftpHandle): Answer {
+  const number = session.nextHandle++;
   session.handles.set(number, handle);
-  const name = Buffer.alloc(4);
-  name.writeUInt32BE(number);
-  return name;
+  return { type: MESSAGE.handle, fields: [stringField(uint32Field(number))] };
 }
 
-/** The handle with this name; throws `EBADF` when there is none. */
+/** Return the handle of this name; throws `EBADF` when there is none. */
 export function findHandle(session: SftpSession, name: Buffer): SftpHandle {
   const handle = name.length === 4 ? session.handles.get(name.readUInt32BE()) : undefined;
   if (handle === undefined) throw systemError("EBADF");
   return handle;
 }
 
-/** The file with this handle; throws `EBADF` when it is none. */
+/** Return the open file of this name; throws `EBADF` for other handles. */
 export function findFile(session: SftpSession, name: Buffer): Extract<SftpHandle, { kind: "file" }> {
   const handle = findHandle(session, name);
   if (handle.kind !== "file") throw systemError("EBADF");
   return handle;
 }
 
-/** Status codes of SFTP version 3 (draft-ietf-secsh-filexfer-02, section 7). */
-export const statusCode = {
-  ok: 0,
-  endOfFile: 1,
-  noSuchFile: 2,
-  permissionDenied: 3,
-  failure: 4,
-  badMessage: 5,
-  unsupported: 8,
-} as const;
-
-/** A status reply. */
-export function encodeStatus(id: number, code: number, message: string): Buffer {
-  return encodeMessage(
-    messageType.status,
-    uint32Field(id),
-    uint32Field(code),
-    stringField(message),
-    stringField(""),
-  );
+/** Answer with a status. */
+export function statusOf(code: number, message: string): Answer {
+  return { type: MESSAGE.status, fields: [uint32Field(code), stringField(message), stringField("")] };
 }
 
-/** The reply to a request that succeeded and has nothing to return. */
-export function encodeOk(id: number): Buffer {
-  return encodeStatus(id, statusCode.ok, "Success");
-}
+/** The answer to a request that succeeded and returns nothing. */
+export const OK: Answer = statusOf(STATUS.ok, "Success");
 
-/** The status reply for an error of the file system, coded as OpenSSH's sftp-server does. */
-export function encodeError(id: number, error: unknown): Buffer {
+/** Answer with the status of a file system's error, coded as OpenSSH's sftp-server does. */
+export function errorStatus(error: unknown): Answer {
   const code = errorCode(error);
-  return encodeStatus(id, statusOf(code), describe(code) ?? "Failure");
+  return statusOf(statusCode(code), describe(code) ?? "Failure");
 }
 
-/** An error as the operating system would report it, such as `ENOSPC`. */
+/** Make an error as the operating system would report it, such as `ENOSPC`. */
 export function systemError(code: string): Error {
   return Object.assign(new Error(`${code}: ${describe(code) ?? code}`), { code });
 }
 
-/** The operating system's name for what went wrong, or the empty string. */
+/** Return the operating system's name of an error, or the empty string. */
 export function errorCode(error: unknown): string {
   return error instanceof Error && "code" in error && typeof error.code === "string" ? error.code : "";
 }
 
-function statusOf(code: string): number {
+function statusCode(code: string): number {
   switch (code) {
     case "ENOENT":
     case "ENOTDIR":
     case "EBADF":
     case "ELOOP":
-      return statusCode.noSuchFile;
+      return STATUS.noSuchFile;
     case "EPERM":
     case "EACCES":
     case "EFAULT":
-      return statusCode.permissionDenied;
+      return STATUS.permissionDenied;
     case "ENAMETOOLONG":
     case "EINVAL":
-      return statusCode.badMessage;
+      return STATUS.badMessage;
     case "ENOSYS":
-      return statusCode.unsupported;
+      return STATUS.unsupported;
     default:
-      return statusCode.failure;
+      return STATUS.failure;
   }
 }
 
@@ -142,33 +126,32 @@ function describe(code: string): string | undefined {
   return undefined;
 }
 
-/** What a host's faults do to its SFTP server. */
+/** The effects of a host's faults on its SFTP server. */
 export interface SftpFaults {
   /** Throws `EACCES` when nothing may change at this path. */
   checkWritable(path: string): void;
-  /** Throws `ENOSPC` when the host's disk has no room for so many bytes more. */
+  /** Throws `ENOSPC` when the host's disk has no room for so many more bytes. */
   takeSpace(bytes: number): void;
-  /** What arrives of a write; `first` says whether it is the file's first. */
-  transmit(data: Buffer, first: boolean): Buffer;
+  /** Return a write's data as it arrives; `isFirst` marks the first write to a file. */
+  transmit(data: Buffer, isFirst: boolean): Buffer;
 }
 
-/** The SFTP faults of one host, whose disk space all its connections share. */
+/** Make the SFTP faults of one host, whose disk space all its connections share. */
 export function createSftpFaults(faults: readonly HostFault[], homes: readonly string[]): SftpFaults {
-  const readOnly = findFault(faults, "readOnlyHome") !== undefined;
-  const corrupt = findFault(faults, "corruptUpload") !== undefined;
+  const isReadOnly = findFault(faults, "readOnlyHome") !== undefined;
+  const corrupts = findFault(faults, "corruptUpload") !== undefined;
   let room = findFault(faults, "diskFull")?.afterBytes ?? Number.POSITIVE_INFINITY;
   return {
-    checkWritable(path) {
-      if (readOnly && homes.some((home) => path === home || path.startsWith(home + sep))) {
+    checkWritable: (path) => {
+      if (isReadOnly && homes.some((home) => path === home || path.startsWith(home + sep)))
         throw systemError("EACCES");
-      }
     },
-    takeSpace(bytes) {
+    takeSpace: (bytes) => {
       if (bytes > room) throw systemError("ENOSPC");
       room -= bytes;
     },
-    transmit(data, first) {
-      if (!corrupt || !first || data.length === 0) return data;
+    transmit: (data, isFirst) => {
+      if (!corrupts || !isFirst || data.length === 0) return data;
       const copy = Buffer.from(data);
       const middle = Math.floor(copy.length / 2);
       copy.writeUInt8(copy.readUInt8(middle) ^ 1, middle);

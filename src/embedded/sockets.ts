@@ -2,15 +2,15 @@ import { once } from "node:events";
 import { type AddressInfo, connect, createServer, type Socket } from "node:net";
 import { Duplex } from "node:stream";
 
-/** How a connection is impaired. */
+/** Impairments of a connection. */
 export interface SocketShape {
-  /** Added to every byte's way, in each direction. */
+  /** Delay of every byte, in each direction. */
   readonly delayMs: number;
-  /** Bytes after which the connection is reset. */
+  /** Bytes in one direction after which the connection is reset. */
   readonly dropAfter?: { readonly bytes: number; readonly direction: "in" | "out" } | undefined;
 }
 
-/** A socket behind a bad line: a delay line each way, and a reset after so many bytes. */
+/** A socket on a bad line: with a delay each way, and a reset after so many bytes. */
 export class ShapedSocket extends Duplex {
   readonly #socket: Socket;
   readonly #shape: SocketShape;
@@ -78,7 +78,7 @@ export class ShapedSocket extends Duplex {
     this.#timers.add(timer);
   }
 
-  /** The part of the chunk that still gets through; resets the connection when that is not all of it. */
+  /** Return the part of the chunk that still gets through; reset the connection when some of it does not. */
   #admit(direction: "in" | "out", chunk: Buffer): Buffer {
     const { dropAfter } = this.#shape;
     if (dropAfter?.direction !== direction) return chunk;
@@ -90,15 +90,16 @@ export class ShapedSocket extends Duplex {
   }
 }
 
-/** A loopback port that is ours, whether somebody listens on it or not. */
+/** A loopback port that the kernel gives to no other process. */
 export interface HeldPort {
   readonly port: number;
   release(): void;
 }
 
 /**
- * Holds a free port of 127.0.0.1 on which nobody listens, so that connecting to it is refused. A port that was only
- * closed again would be given to whoever asks for a free one next. Who asks for this port by number may listen on it.
+ * Hold a free port of 127.0.0.1 without listening on it, so that connections to it are refused. The kernel would give a
+ * port that was only closed to the next process that asks for a free one. A process may still listen on this port by its
+ * number.
  */
 export async function holdPort(): Promise<HeldPort> {
   const listener = createServer();
@@ -107,7 +108,7 @@ export async function holdPort(): Promise<HeldPort> {
   const { port } = listener.address() as AddressInfo;
   const client = connect(port, "127.0.0.1");
   const [held] = (await once(listener, "connection")) as [Socket];
-  // The kernel keeps a port from being handed out as long as a connection, even without its listener, is bound to it.
+  // The kernel hands out no port that a connection is bound to, even one without its listener.
   const both = [client, held];
   for (const socket of both) {
     socket.on("error", () => {});

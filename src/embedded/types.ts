@@ -1,43 +1,54 @@
 import type { HostFault } from "./faults.ts";
-import type { ConnectionPassword, ConnectionPrompts } from "./host-server.ts";
 
-/** A command that a client asked an embedded host to run. */
+/** A user who may log in with a password. */
+export interface ConnectionPassword {
+  readonly user: string;
+  readonly password: string;
+}
+
+/** A user who may log in by answering prompts (RFC 4256). */
+export interface ConnectionPrompts {
+  readonly user: string;
+  readonly prompts: readonly { readonly prompt: string; readonly answer: string; readonly echo?: boolean }[];
+}
+
+/** A command that a client runs on an embedded host. */
 export interface ExecEvent {
   readonly host: string;
   readonly command: string;
 }
 
-/** How to start an embedded fleet. */
+/** Options of an embedded fleet. */
 export interface EmbeddedFleetOptions {
-  /** How many hosts to start. */
+  /** Number of hosts. */
   readonly count: number;
-  /** Directory for keys and homes; kept by `stop()`. Default: a fresh one with mode 0700, removed by `stop()`. */
+  /** Directory for keys and homes; `stop()` keeps it. Default: a new one with mode 0700, which `stop()` removes. */
   readonly root?: string;
-  /** Keep a root that was made freshly, too. Default: false. */
+  /** Keep the default root as well. Default: false. */
   readonly keepRoot?: boolean;
-  /** Name of the host with a zero-based index. Default: `web01`, `web02`, … */
+  /** Name of a host by its index, from 0. Default: `web01`, `web02`, … */
   readonly names?: (index: number) => string;
-  /** Public keys accepted beside the generated one, as in an authorized_keys file. */
+  /** Public keys to accept beside the generated one, as in an authorized_keys file. */
   readonly authorizedKeys?: readonly string[];
   /** Users who may log in with a password. Default: none. */
   readonly passwords?: readonly ConnectionPassword[];
   /** Users who may log in by answering prompts. Default: none. */
   readonly keyboardInteractive?: readonly ConnectionPrompts[];
-  /** Called for every command a host is asked to run. */
+  /** Called for every command that runs on a host. */
   readonly onExec?: (event: ExecEvent) => void;
-  /** What is wrong with the host with a zero-based index. Default: nothing. */
+  /** Faults of a host by its index, from 0. Default: none. */
   readonly faults?: (index: number) => HostFault | readonly HostFault[] | undefined;
   /** Write known_hosts with hashed addresses. Default: false. */
   readonly hashKnownHosts?: boolean;
   /** Generate one host key for each host instead of one for all. Default: false. */
   readonly separateHostKeys?: boolean;
-  /** Environment variables of every command, beside those sshd sets. */
+  /** Environment variables of every command, beside those that sshd sets. */
   readonly env?: Readonly<Record<string, string>>;
   /** The user's login shell, an absolute path. Default: /bin/sh. */
   readonly shell?: string;
 }
 
-/** What an embedded host has seen so far. */
+/** Counts of an embedded host so far. */
 export interface HostStats {
   /** Connections accepted since the start. */
   readonly connections: number;
@@ -59,22 +70,22 @@ export interface EmbeddedHost {
   readonly address: "127.0.0.1";
   readonly port: number;
   readonly home: string;
-  /** Fingerprint of the key that known_hosts lists, as `ssh-keygen -l` prints it. */
+  /** Fingerprint of the key in known_hosts, as `ssh-keygen -l` prints it. */
   readonly hostKeyFingerprint: string;
   readonly stats: HostStats;
-  /** Severs the connections that are open now, as a network failure would. */
+  /** Cut the open connections, as a network failure would. */
   dropConnections(): void;
 }
 
-/** A running embedded fleet and everything needed to reach it. */
+/** A running embedded fleet, and how to reach it. */
 export interface EmbeddedFleet {
   readonly hosts: readonly EmbeddedHost[];
   readonly root: string;
   readonly user: string;
   readonly privateKeyPath: string;
   readonly knownHostsPath: string;
-  /** An Ansible inventory of the fleet, in YAML. */
+  /** Return an Ansible inventory of the fleet, in YAML. */
   inventoryYaml(): string;
-  /** Closes every connection, kills what sessions started and removes the root unless it is kept. */
+  /** Close every connection, kill the processes that sessions started, and remove the root unless it is kept. */
   stop(): Promise<void>;
 }

@@ -4,14 +4,12 @@ import { dirname } from "node:path";
 import { VolleyError } from "../../core/errors.ts";
 import { globPieces, matchesGlob, printable } from "../../core/text.ts";
 
-import { hashedNameMatcher } from "./hashed-name.ts";
-
 /** One line of a known_hosts file (sshd(8), SSH_KNOWN_HOSTS FILE FORMAT). */
 interface KnownHost {
   readonly file: string;
   readonly line: number;
   readonly marker: "@revoked" | "@cert-authority" | undefined;
-  readonly matches: (name: string, bytes: Buffer) => boolean;
+  readonly matches: (name: string) => boolean;
   readonly type: string;
   readonly key: Buffer;
 }
@@ -61,8 +59,7 @@ export function openKnownHosts(
     let found = byName.get(name);
     // Hashed lines cost an HMAC each: every name is looked up once.
     if (found === undefined) {
-      const bytes = Buffer.from(name);
-      found = load().filter((entry) => entry.matches(name, bytes));
+      found = load().filter((entry) => entry.matches(name));
       byName.set(name, found);
     }
     return found;
@@ -153,7 +150,7 @@ function countLines(content: Buffer): number {
 }
 
 /** As ssh-keygen -H writes it: salted, so that the file does not tell where one logs in. */
-function hashName(name: string): string {
+export function hashName(name: string): string {
   const salt = randomBytes(20);
   return `|1|${salt.toString("base64")}|${createHmac("sha1", salt).update(name).digest("base64")}`;
 }
@@ -209,13 +206,15 @@ function parseLine(file: string, line: number, text: string): KnownHost | undefi
   return { file, line, marker: marker as KnownHost["marker"], matches: nameMatcher(names), type, key };
 }
 
-const EMPTY = Buffer.alloc(0);
-
 function nameMatcher(names: string): KnownHost["matches"] {
   if (names.startsWith("|1|")) {
-    const [, , salt, hash] = names.split("|").map((text) => Buffer.from(text, "base64"));
-    const matches = hashedNameMatcher(salt ?? EMPTY, hash ?? EMPTY);
-    return (_name, bytes) => matches(bytes);
+    const [salt, hash] = names
+      .split("|")
+      .slice(2, 4)
+      .map((text) => Buffer.from(text, "base64"));
+    if (salt === undefined || hash === undefined) return () => false;
+    const wanted = hash.toString("base64");
+    return (name) => createHmac("sha1", salt).update(name).digest("base64") === wanted;
   }
   // Most lines are names: of thousands of them a regular expression each would take seconds.
   if (!/[*?!]/.test(names)) {

@@ -1,3 +1,4 @@
+import { createHmac, randomBytes } from "node:crypto";
 import { mkdtempSync, readFileSync, rmSync, statSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -84,6 +85,46 @@ test("hashed names are understood, ssh-keygen's way", () => {
   expect(known.check("10.0.0.1", 2222, key)).toEqual({ kind: "known" });
   expect(known.check("10.0.0.1", 2222, other)).toEqual({ kind: "changed", file, line: 1 });
   expect(known.check("10.0.0.2", 2222, key)).toEqual({ kind: "unknown" });
+});
+
+function hashedLine(salt: Buffer, digest: Buffer, blob: Buffer): string {
+  return lineOf(`|1|${salt.toString("base64")}|${digest.toString("base64")}`, blob);
+}
+
+test.each([0, 1, 20, 21, 63, 64, 65, 100])(
+  "hashed names with salts of %i bytes: names of any length are found, and no others",
+  (saltBytes) => {
+    const names = Array.from({ length: 131 }, (_none, length) =>
+      randomBytes(length).toString("hex").slice(0, length),
+    );
+    const lines = names.map((name) => {
+      const salt = randomBytes(saltBytes);
+      return hashedLine(salt, createHmac("sha1", salt).update(name).digest(), key);
+    });
+    writeFileSync(file, lines.join(""));
+    const known = openKnownHosts([file]);
+    for (const name of names) {
+      expect(known.check(name, 22, key).kind).toBe("known");
+      expect(known.check(`${name}x`, 22, key).kind).toBe("unknown");
+    }
+    writeFileSync(file, names.map(() => hashedLine(randomBytes(saltBytes), randomBytes(20), key)).join(""));
+    const others = openKnownHosts([file]);
+    for (const name of names) expect(others.check(name, 22, key).kind).toBe("unknown");
+  },
+);
+
+test("of many names a hashed line stands for one, and a hash of another length for none", () => {
+  const salt = randomBytes(20);
+  const hashOf = (name: string): Buffer => createHmac("sha1", salt).update(name).digest();
+  const names = Array.from({ length: 20 }, (_none, index) => `web${index}`);
+  const known = (digest: Buffer): readonly string[] => {
+    writeFileSync(file, hashedLine(salt, digest, key));
+    const hosts = openKnownHosts([file]);
+    return names.filter((name) => hosts.check(name, 22, key).kind === "known");
+  };
+  expect(known(hashOf("web7"))).toEqual(["web7"]);
+  expect(known(Buffer.alloc(0))).toEqual([]);
+  expect(known(hashOf("web7").subarray(0, 19))).toEqual([]);
 });
 
 test("a changed key names the file and the line; a second right line suffices", () => {
