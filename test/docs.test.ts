@@ -12,7 +12,7 @@ import {
 import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
 import { afterAll, beforeAll, describe, expect, it, vi } from "vitest";
-import { FOLDERS, PACKAGES } from "../src/bundle/import-rules.ts";
+import { FOLDERS, folderOf, PACKAGES } from "../src/bundle/import-rules.ts";
 import { planHosts } from "../src/controller/prepare/plan.ts";
 import { preflight } from "../src/controller/prepare/preflight.ts";
 import { preparePlaybook, readInventory } from "../src/controller/prepare/read.ts";
@@ -92,7 +92,7 @@ describe("ARCHITECTURE.md", () => {
     const list = (names: readonly string[]): string => (names.length === 0 ? "–" : names.join(", "));
     const rules = Object.entries(FOLDERS).map(([folder, { imports, node, rides }]) => {
       const packages = Object.entries(PACKAGES).filter(([, { homes }]) =>
-        homes.some((home) => home.split("/")[0] === folder),
+        homes.some((home) => folderOf(home) === folder),
       );
       return [
         folder,

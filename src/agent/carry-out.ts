@@ -74,7 +74,7 @@ function partsOf(bundle: BundleReader): Readonly<Record<string, unknown>> {
   return {
     core,
     get yaml(): unknown {
-      loaded ??= bundle.load("yaml.js");
+      loaded ??= bundle.load("yaml.js", { core });
       return loaded;
     },
   };

@@ -7,12 +7,12 @@ import { build, type Plugin } from "esbuild";
 import { refuseForbidden } from "./forbidden.ts";
 import type { RuntimeFiles } from "./runtime.ts";
 
-/** The source of each part: a file of Volley's, or a line of code. */
-const SOURCES: Readonly<Record<keyof RuntimeFiles, { readonly file: string } | { readonly code: string }>> = {
-  bootstrap: { file: "agent/boot/bootstrap.ts" },
-  runner: { file: "agent/entry.ts" },
-  template: { file: "template/index.ts" },
-  yaml: { code: 'export { parse, parseAllDocuments } from "yaml";' },
+/** The source of each part, below `src/`. */
+const SOURCES: Readonly<Record<keyof RuntimeFiles, string>> = {
+  bootstrap: "agent/boot/bootstrap.ts",
+  runner: "agent/entry.ts",
+  template: "template/index.ts",
+  yaml: "yaml/document.ts",
 };
 
 const QUICK_QUALITY = 5;
@@ -46,12 +46,9 @@ async function pack(code: Buffer, quality: number): Promise<Buffer> {
 }
 
 async function buildPart(name: keyof RuntimeFiles, sourceDirectory: string): Promise<Buffer> {
-  const source = SOURCES[name];
   const root = fileURLToPath(new URL("..", sourceDirectory));
   const result = await build({
-    ...("file" in source
-      ? { entryPoints: [fileURLToPath(new URL(source.file, sourceDirectory))] }
-      : { stdin: { contents: source.code, resolveDir: root } }),
+    entryPoints: [fileURLToPath(new URL(SOURCES[name], sourceDirectory))],
     absWorkingDir: root,
     bundle: true,
     write: false,
@@ -64,9 +61,11 @@ async function buildPart(name: keyof RuntimeFiles, sourceDirectory: string): Pro
     plugins:
       name === "template"
         ? [LATE_YAML, withoutSharedCore(sourceDirectory), TRIM_NUNJUCKS]
-        : name === "runner"
-          ? [WITHOUT_DOCUMENTATION]
-          : [],
+        : name === "yaml"
+          ? [withoutSharedCore(sourceDirectory)]
+          : name === "runner"
+            ? [WITHOUT_DOCUMENTATION]
+            : [],
     legalComments: "none",
     charset: "utf8",
     logLevel: "silent",
@@ -99,22 +98,21 @@ const WITHOUT_DOCUMENTATION: Plugin = {
   },
 };
 
-/** Make the template part require the YAML reader when it first reads YAML, instead of holding it. */
+/** Make the template part require the YAML part when it first reads YAML, instead of holding it. */
 const LATE_YAML: Plugin = {
   name: "late-yaml",
   setup: ({ onResolve, onLoad }) => {
-    onResolve({ filter: /^yaml$/ }, ({ namespace }) =>
-      namespace === "late" ? { path: "yaml", external: true } : { path: "yaml", namespace: "late" },
-    );
+    onResolve({ filter: /[\\/]yaml[\\/]document\.ts$/ }, () => ({ path: "yaml", namespace: "late" }));
+    onResolve({ filter: /^yaml$/, namespace: "late" }, () => ({ path: "yaml", external: true }));
     onLoad({ filter: /.*/, namespace: "late" }, () => ({
       contents: `
-        exports.parse = (...given) => require("yaml").parse(...given);
-        exports.parseAllDocuments = (...given) => require("yaml").parseAllDocuments(...given);`,
+        exports.parseYamlDocument = (...given) => require("yaml").parseYamlDocument(...given);
+        exports.parseYamlStream = (...given) => require("yaml").parseYamlStream(...given);`,
     }));
   },
 };
 
-/** Leave out of the template part the files that agent/shared-core.ts lists: the runner gives them to it. */
+/** Leave out of the template and YAML parts the files that agent/shared-core.ts lists: the runner gives them to it. */
 function withoutSharedCore(sourceDirectory: string): Plugin {
   const list = fileURLToPath(new URL("agent/shared-core.ts", sourceDirectory));
   return {

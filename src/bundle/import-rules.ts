@@ -29,7 +29,7 @@ export const FOLDERS: Readonly<Record<string, FolderRule>> = {
   yaml: { imports: ["core"], node: false, rides: true },
   vars: { imports: ["core"], node: false, rides: true },
   "vars/secrets": { imports: ["core", "vars"], ...onController },
-  template: { imports: ["core", "vars"], ...onHosts },
+  template: { imports: ["core", "yaml", "vars"], ...onHosts },
   actions: { imports: ["core", "system"], ...onHosts },
   engine: { imports: ["core", "system", "vars", "template"], ...onHosts },
   agent: { imports: ["core", "system", "vars", "template", "engine"], ...onHosts },
@@ -80,7 +80,7 @@ export const FOLDERS: Readonly<Record<string, FolderRule>> = {
 export const PACKAGES: Readonly<Record<string, PackageRule>> = {
   valibot: { homes: ["actions", "cli/reference/", "demo"], rides: true },
   nunjucks: { homes: ["template"], rides: true },
-  yaml: { homes: ["yaml", "template"], rides: true },
+  yaml: { homes: ["yaml"], rides: true },
   // The embedded fleet is the other end of the same protocol.
   ssh2: { homes: ["transport/ssh/", "embedded"], rides: false },
   esbuild: { homes: ["bundle"], rides: false },

@@ -4,7 +4,7 @@ import { isVolleyError, VolleyError } from "../core/errors.ts";
 import { bindSecrets } from "../core/secret.ts";
 import type { SecretStore } from "../vars/secrets/store.ts";
 import { isVault } from "../vars/secrets/vault.ts";
-import { readYaml } from "../yaml/reader.ts";
+import { readYaml } from "../yaml/read.ts";
 import { type Entries, groupScope } from "./draft.ts";
 import { displayPath, textOf, unreadableKind } from "./files.ts";
 

@@ -1,8 +1,8 @@
 import { didYouMean, type SourceLocation, VolleyError } from "../core/errors.ts";
 
 import { printable } from "../core/text.ts";
-import type { YamlEntry, YamlNode, YamlReader } from "../yaml/node.ts";
-import { readYaml } from "../yaml/reader.ts";
+import type { YamlEntry, YamlNode, YamlReader } from "../yaml/document.ts";
+import { readYaml } from "../yaml/read.ts";
 import {
   addChild,
   addHosts,

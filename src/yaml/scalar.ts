@@ -1,6 +1,6 @@
 import { Float, float, integer } from "../core/value.ts";
 
-/** The words for true and false in YAML 1.1, in the three spellings it allows. */
+/** The words for true and false in YAML 1.1, each in three spellings. */
 export const BOOLEAN_WORDS: ReadonlyMap<string, boolean> = new Map(
   ["yes", "true", "on"].flatMap((yes, index) => {
     const no = ["no", "false", "off"][index]!;
@@ -26,11 +26,14 @@ const SEXAGESIMAL = /^[-+]?[0-9][0-9_]*(?::[0-5]?[0-9])+\.[0-9_]*$|^[-+]?[1-9][0
 const INFINITE = /^[-+]?\.(?:inf|Inf|INF)$/;
 const NOT_A_NUMBER = /^\.(?:nan|NaN|NAN)$/;
 
+const TIMESTAMP =
+  /^(\d{4})-(\d\d?)-(\d\d?)(?:(?:[Tt]|[ \t]+)(\d\d?):(\d\d):(\d\d)(\.\d*)?(?:[ \t]*(?:Z|([-+]\d\d?)(?::(\d\d))?))?)?$/;
+
 type YamlNumber = number | bigint | Float;
 
 function parseInteger(text: string): YamlNumber | null {
   const digits = text.replace(/^[-+]/, "").replaceAll("_", "");
-  // A zero in front means octal; JavaScript has `0o` for that.
+  // A leading zero means octal, which JavaScript writes `0o`.
   const value = /^0[0-7]/.test(digits) ? `0o${digits.slice(1)}` : digits;
   // Underscores alone are no digits.
   if (/^0[xb]$/.test(value)) return null;
@@ -38,7 +41,7 @@ function parseInteger(text: string): YamlNumber | null {
   return integer(text.startsWith("-") ? -magnitude : magnitude);
 }
 
-/** `1:30` is 90: a number in base 60. */
+/** Parse a number in base 60: `1:30` is 90. */
 function parseSexagesimal(text: string): YamlNumber {
   const parts = text.replace(/^[-+]/, "").replaceAll("_", "").split(":");
   const value = parts.reduce((total, part) => total * 60 + Number(part), 0) * (text.startsWith("-") ? -1 : 1);
@@ -51,21 +54,37 @@ function parseYamlFloat(text: string): number | Float {
   return INFINITE.test(text) ? sign * Number.POSITIVE_INFINITY : float(Number(text.replaceAll("_", "")));
 }
 
+const INTEGERS = [DECIMAL, OCTAL, HEX, BINARY];
+const FLOATS = [FLOAT, INFINITE, NOT_A_NUMBER];
+
 function resolveNumber(text: string): YamlNumber | null {
-  if ([DECIMAL, OCTAL, HEX, BINARY].some((form) => form.test(text))) return parseInteger(text);
-  if ([FLOAT, INFINITE, NOT_A_NUMBER].some((form) => form.test(text))) return parseYamlFloat(text);
+  if (INTEGERS.some((form) => form.test(text))) return parseInteger(text);
+  if (FLOATS.some((form) => form.test(text))) return parseYamlFloat(text);
   return SEXAGESIMAL.test(text) ? parseSexagesimal(text) : null;
 }
 
-/** What a scalar with an explicit tag means: `!!int`, `!!float`, `!!bool` or `!!null`; undefined where it cannot be that. */
-export function resolveTagged(kind: string, text: string): YamlNumber | boolean | null | undefined {
+/**
+ * Return the value of an unquoted scalar under YAML 1.1 (https://yaml.org/type/), as PyYAML and so Ansible reads it:
+ * `yes` is true, `0644` octal, `10:30` is 630, `8.0` a float and `1e3` text. Timestamps stay text.
+ */
+export function resolveScalar(text: string): string | YamlNumber | boolean | null {
+  if (NUMBER_START.test(text)) return resolveNumber(text) ?? text;
+  if (NULLS.has(text)) return null;
+  return BOOLEAN_WORDS.get(text) ?? text;
+}
+
+/**
+ * Return the value of a scalar with the tag `!!int`, `!!float`, `!!bool` or `!!null`; undefined where the text has no
+ * such value.
+ */
+export function resolveTagged(tag: string, text: string): YamlNumber | boolean | null | undefined {
   const value = resolveScalar(text);
-  switch (kind) {
-    case "null":
+  switch (tag) {
+    case "!!null":
       return null;
-    case "bool":
+    case "!!bool":
       return typeof value === "boolean" ? value : undefined;
-    case "int":
+    case "!!int":
       return (typeof value === "number" && Number.isInteger(value)) || typeof value === "bigint"
         ? value
         : undefined;
@@ -77,12 +96,29 @@ export function resolveTagged(kind: string, text: string): YamlNumber | boolean 
   }
 }
 
-/**
- * What an unquoted YAML scalar means under YAML 1.1 (https://yaml.org/type/), which is what Ansible reads: `yes` is
- * true, `0644` is octal, `10:30` is 630, `8.0` a float and `1e3` text. Dates stay text.
- */
-export function resolveScalar(text: string): string | YamlNumber | boolean | null {
-  if (NUMBER_START.test(text)) return resolveNumber(text) ?? text;
-  if (NULLS.has(text)) return null;
-  return BOOLEAN_WORDS.get(text) ?? text;
+/** Return the time that a timestamp names, in UTC, and whether it names a time of day; null for any other text. */
+export function parseTimestamp(text: string): { readonly time: Date; readonly hasClock: boolean } | null {
+  const match = TIMESTAMP.exec(text);
+  // PyYAML wants two digits each in a date alone.
+  if (match === null || (match[4] === undefined && text.length !== 10)) return null;
+  const [year, month, day, hour = 0, minute = 0, second = 0] = match
+    .slice(1, 7)
+    .map((part) => Number(part ?? 0));
+  const zone = match[8] === undefined ? 0 : Number(match[8]) * 60;
+  const minutes = zone + (Math.sign(zone) || 1) * Number(match[9] ?? 0);
+  const milliseconds = Math.floor(Number(`0${match[7] ?? ""}`) * 1_000);
+  const time = new Date(Date.UTC(year!, month! - 1, day, hour, minute - minutes, second, milliseconds));
+  return { time, hasClock: match[4] !== undefined };
+}
+
+/** Tell whether PyYAML would read an unquoted text as another value than this text. */
+export function isAmbiguous(text: string): boolean {
+  return (
+    NULLS.has(text) ||
+    BOOLEAN_WORDS.has(text) ||
+    [...INTEGERS, ...FLOATS, SEXAGESIMAL].some((form) => form.test(text)) ||
+    parseTimestamp(text) !== null ||
+    text === "<<" ||
+    text === "="
+  );
 }

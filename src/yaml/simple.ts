@@ -1,5 +1,5 @@
 import type { SourceLocation } from "../core/errors.ts";
-import type { YamlEntry, YamlNode, YamlReader } from "./node.ts";
+import type { YamlEntry, YamlNode, YamlReader } from "./document.ts";
 import { resolveScalar } from "./scalar.ts";
 
 // Everything here errs on the side of giving up: what is not plainly simple is left to the real parser.

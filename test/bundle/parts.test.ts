@@ -65,15 +65,25 @@ test.each<[string, () => GoldenFile]>([
   expect(differing.map(({ template }) => template)).toEqual([]);
 });
 
-/** Loads the built part as a bundle's bootstrap does. */
+/** Loads the built template part as a bundle's bootstrap does. */
 function loadTemplatePart(): typeof createTemplates {
-  const given: Readonly<Record<string, unknown>> = { core };
+  const given = {
+    core,
+    get yaml(): unknown {
+      return loadPart(parts.yaml, { core });
+    },
+  };
+  return (loadPart(parts.template, given) as { readonly createTemplates: typeof createTemplates })
+    .createTemplates;
+}
+
+function loadPart(part: Buffer, given: Readonly<Record<string, unknown>>): unknown {
   const require = createRequire(import.meta.url);
-  const module = { exports: {} as { readonly createTemplates: typeof createTemplates } };
-  compileFunction(brotliDecompressSync(parts.template).toString(), ["module", "exports", "require"])(
+  const module = { exports: {} };
+  compileFunction(brotliDecompressSync(part).toString(), ["module", "exports", "require"])(
     module,
     module.exports,
     (name: string) => given[name] ?? require(name),
   );
-  return module.exports.createTemplates;
+  return module.exports;
 }

@@ -1,6 +1,6 @@
 import { describe, expect, it } from "vitest";
-import type { YamlNode, YamlReader } from "../../src/yaml/node.ts";
-import { parseYaml } from "../../src/yaml/reader.ts";
+import type { YamlNode, YamlReader } from "../../src/yaml/document.ts";
+import { parseYaml } from "../../src/yaml/read.ts";
 import { readSimpleYaml } from "../../src/yaml/simple.ts";
 
 /** Every key and value with its place, in order. */

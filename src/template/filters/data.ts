@@ -1,23 +1,27 @@
-import { parse, parseAllDocuments, type Tags } from "yaml";
+import { isVolleyError } from "../../core/errors.ts";
+import { parseJson, writeJson } from "../../core/json-text.ts";
 import { bytesToText, textToBytes } from "../../core/text.ts";
-import { integer, makeMap } from "../../core/value.ts";
+import { parseYamlDocument, parseYamlStream, type YamlDialect } from "../../yaml/document.ts";
+import { parseTimestamp, resolveScalar } from "../../yaml/scalar.ts";
+import { writeYaml } from "../../yaml/write.ts";
 import { fail } from "../errors.ts";
-import { dumpJson, parseJson } from "../json.ts";
+import { order } from "../operators.ts";
 import {
+  Attributes,
   type Callable,
   callable,
-  float,
+  defined,
+  dictKeys,
   intArgument,
-  isList,
+  isDict,
   type Keywords,
   repr,
   str,
   truth,
 } from "../values.ts";
-import { dumpYaml } from "../yaml.ts";
 import { date, datetime } from "./date.ts";
 
-/** Fails on keyword arguments that would silently be without effect; those of vaulted and unsafe texts have none here. */
+/** Fail on keyword arguments that would have no effect; those for vaulted and unsafe texts have none here. */
 function refuse(keywords: Keywords): void {
   const name = Object.keys(keywords).find((one) => one !== "vault_to_text" && one !== "preprocess_unsafe");
   if (name !== undefined) fail(`got an unexpected keyword argument '${name}'`);
@@ -33,12 +37,26 @@ function toJson(value: unknown, keywords: Keywords, nice: boolean): string {
   } = keywords;
   refuse(unknown);
   const [item, key] = Array.isArray(separators) ? separators.map(str) : [nice ? "," : ", ", ": "];
-  return dumpJson(value, {
+  return writeJson(value, {
     indent: indent === null || typeof indent === "string" ? indent : " ".repeat(intArgument(indent, 4)),
-    sortKeys: truth(sortKeys),
+    ...(truth(sortKeys) ? { compareKeys: order } : {}),
     ensureAscii: truth(ensureAscii),
     separators: [item ?? ", ", key ?? ": "],
+    other: otherJson,
   });
+}
+
+function otherJson(value: unknown): string {
+  defined(value);
+  return value instanceof Attributes ? str(value) : fail(`${str(value)} is not JSON serializable`);
+}
+
+function fromJson(text: string): unknown {
+  try {
+    return parseJson(text);
+  } catch (error) {
+    return fail(`not JSON: ${error instanceof Error ? error.message : String(error)}`);
+  }
 }
 
 function toYaml(value: unknown, keywords: Keywords, nice: boolean): string {
@@ -53,71 +71,52 @@ function toYaml(value: unknown, keywords: Keywords, nice: boolean): string {
     ...unknown
   } = keywords;
   refuse(unknown);
-  return dumpYaml(value, {
+  return writeYaml(value, {
     indent: intArgument(indent, 2),
     width: intArgument(width, 80),
-    sortKeys: truth(sortKeys),
+    compareKeys: truth(sortKeys) ? order : null,
     flow: flow === null ? null : truth(flow),
     allowUnicode: truth(unicode),
     explicitStart: truth(start),
     explicitEnd: truth(end),
+    other: (item) => (item instanceof Attributes ? str(item) : str(defined(item))),
   });
 }
 
-// 1.1 is what PyYAML reads: yes and on are true, 0755 is octal, << merges.
-const PYTHON_TESTS: Readonly<Record<string, RegExp>> = {
-  true: /^(?:[Yy]es|YES|[Tt]rue|TRUE|[Oo]n|ON)$/,
-  false: /^(?:[Nn]o|NO|[Ff]alse|FALSE|[Oo]ff|OFF)$/,
-  exponent: /^[-+]?(?:[0-9][0-9_]*)\.[0-9_]*[eE][-+][0-9]+$/,
+/** YAML as PyYAML's SafeLoader reads it, except that a tag it does not know is ignored. */
+const PYYAML: YamlDialect = {
+  code: "TEMPLATE_FAILED",
+  lastWins: true,
+  plain: (text) => timestamp(text) ?? resolveScalar(text),
+  tagged: ({ tag, text = "", value }) => {
+    switch (tag) {
+      case "!!timestamp":
+        return timestamp(text) ?? text;
+      case "!!binary":
+        return bytesToText(Buffer.from(text, "base64"));
+      case "!!set": {
+        const members = value();
+        return isDict(members) ? dictKeys(members) : members;
+      }
+      default:
+        return value();
+    }
+  },
 };
 
-/** A tag of the yaml package with PyYAML's narrower idea of what is a bool (not `y`) or a float (not `1e3`). */
-function asPyYaml<T>(tag: T): T {
-  const { tag: name, test, format } = tag as { tag?: string; test?: RegExp; format?: string };
-  if (test === undefined || name === undefined) return tag;
-  if (name.endsWith(":bool")) return { ...tag, test: PYTHON_TESTS[String(test.test("true"))] };
-  return name.endsWith(":float") && format === "EXP" ? { ...tag, test: PYTHON_TESTS.exponent } : tag;
+function timestamp(text: string): Attributes | null {
+  const parsed = parseTimestamp(text);
+  return parsed && (parsed.hasClock ? datetime : date)(parsed.time);
 }
 
-const YAML_OPTIONS = {
-  version: "1.1",
-  merge: true,
-  mapAsMap: true,
-  intAsBigInt: true,
-  logLevel: "error",
-  customTags: (tags: Tags) => tags.map(asPyYaml),
-} as const;
-
-/** Tells ints (read as bigint) from whole floats, and gives dates Python's attributes; `!!binary` is text, `!!set` a list. */
-function fromYaml(value: unknown): unknown {
-  if (typeof value === "bigint") return integer(value);
-  if (typeof value === "number") return float(value);
-  if (value instanceof Date) return value.getTime() % 86_400_000 === 0 ? date(value) : datetime(value);
-  if (value instanceof Uint8Array) return bytesToText(value);
-  if (value instanceof Set) return [...value].map(fromYaml);
-  if (isList(value)) return value.map(fromYaml);
-  return value instanceof Map
-    ? makeMap([...value].map(([key, item]) => [fromYaml(key), fromYaml(item)]))
-    : value;
-}
-
-/** Reads one YAML 1.1 document; fails on what is not YAML. */
-function parseYaml(text: string): unknown {
+function readYaml(text: string, parse: typeof parseYamlStream): unknown[] {
   try {
-    return fromYaml(parse(text, YAML_OPTIONS));
+    return parse(text, "<yaml>", PYYAML).map((reader) => reader.value(reader.root));
   } catch (error) {
-    return fail(`not YAML: ${error instanceof Error ? error.message : String(error)}`);
+    if (!isVolleyError(error)) throw error;
+    const { message, location } = error;
+    return fail(`not YAML: line ${location?.line ?? 1}: ${message.replace("not valid YAML: ", "")}`);
   }
-}
-
-function parseYamlStream(text: string): unknown[] {
-  const documents = [...parseAllDocuments(text, YAML_OPTIONS)];
-  return documents.map((document) => {
-    const [error] = document.errors ?? [];
-    return error === undefined
-      ? fromYaml(document.toJS({ mapAsMap: true }))
-      : fail(`not YAML: ${error.message}`);
-  });
 }
 
 const HTML_UNSAFE: Readonly<Record<string, string>> = {
@@ -143,13 +142,15 @@ export const dataFilters: Readonly<Record<string, Callable>> = {
   to_json: ([value], keywords) => toJson(value, keywords, false),
   to_nice_json: ([value, indent], keywords) =>
     toJson(value, indent === undefined ? keywords : { indent, ...keywords }, true),
-  from_json: callable(["value"], (value: unknown) => parseJson(str(value))),
+  from_json: callable(["value"], (value: unknown) => fromJson(str(value))),
   to_yaml: ([value], keywords) => toYaml(value, keywords, false),
   to_nice_yaml: ([value, indent], keywords) =>
     toYaml(value, indent === undefined ? keywords : { indent, ...keywords }, true),
-  from_yaml: callable(["value"], (value: unknown) => (typeof value === "string" ? parseYaml(value) : value)),
+  from_yaml: callable(["value"], (value: unknown) =>
+    typeof value === "string" ? readYaml(value, (...given) => [parseYamlDocument(...given)])[0] : value,
+  ),
   from_yaml_all: callable(["value"], (value: unknown) =>
-    typeof value === "string" ? parseYamlStream(value) : value,
+    typeof value === "string" ? readYaml(value, parseYamlStream) : value,
   ),
   b64encode: callable(["value", "encoding"], (value: unknown, encoding: unknown = "utf-8") =>
     toBytes(str(value), nodeEncoding(encoding)).toString("base64"),
