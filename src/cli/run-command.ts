@@ -1,5 +1,5 @@
 import { type Command, InvalidArgumentError, Option } from "commander";
-import type { Via } from "../controller/session/link-direct.ts";
+import type { Via } from "../controller/session/state.ts";
 import type { ReporterKind } from "../reporter/reporter.ts";
 import { addBecomeOptions, type BecomeFlags, becomeOptions } from "./become-options.ts";
 import {

@@ -5,7 +5,7 @@ import { type HostLock, lendingTurns } from "../agent/lock.ts";
 import { openWire, type Wire } from "../agent/wire.ts";
 import type { AssetStore } from "../core/asset.ts";
 import { type Become, DEFAULT_BECOME_USER } from "../core/become.ts";
-import { isVolleyError, VolleyError } from "../core/errors.ts";
+import { isVolleyError } from "../core/errors.ts";
 import type { TargetEvent } from "../core/events.ts";
 import type { Facts } from "../core/facts.ts";
 import type { Playbook } from "../core/playbook.ts";
@@ -294,13 +294,4 @@ function cannotResume(run: string): TargetEvent {
     level: "warn",
     text: `run ${run} cannot be resumed, everything is looked at again: a host that is worked on directly has no journal`,
   };
-}
-
-/** What a host says that was being worked on directly when another controller was ended. */
-export function explainDirectEnd(host: string): VolleyError {
-  return new VolleyError(
-    "CONNECTION_LOST",
-    `${host}: it was worked on directly, which ended with the controller that did it`,
-    { hint: "run the playbook again: what is done already is left as it is" },
-  );
 }

@@ -1,5 +1,6 @@
 import { realpathSync } from "node:fs";
 import { hostname, userInfo } from "node:os";
+import type { ControllerEvent, ReceivedEvent } from "../core/events.ts";
 import type { Job, JobOptions, Session } from "../core/protocol.ts";
 import { createMask, type Mask, maskEvent } from "../vars/mask.ts";
 import { type HostBecome, hostBecome } from "./prepare/become.ts";
@@ -10,11 +11,12 @@ import type { Transports } from "./prepare/transports.ts";
 import type { BegunRecord } from "./records/recorder.ts";
 import { createDelegates } from "./schedule/delegate.ts";
 import { createOnceRelay, type OnceRelay, openOnceResults } from "./schedule/once.ts";
-import { HostRun } from "./session/host-run.ts";
+import { openHostSession } from "./session/driver.ts";
+import type { HostSession } from "./session/session.ts";
 
 /** The hosts' parts of a run, none of them begun. */
 export interface HostRuns {
-  readonly runs: ReadonlyMap<string, HostRun>;
+  readonly runs: ReadonlyMap<string, HostSession>;
   /** Tells hosts of a batch what another one has done for them. */
   readonly once: OnceRelay;
   /** Removes what was kept for the code of hosts: the run has ended. */
@@ -37,7 +39,7 @@ export function createHostRuns(
   };
   const maskOf = createMasks();
   const results = openOnceResults(onceFile);
-  const runs = new Map<string, HostRun>();
+  const runs = new Map<string, HostSession>();
   const jobs = new Map<string, Job>();
   /** Other hosts' secrets that a host has been told of. */
   const learnt = new Map<string, readonly string[]>();
@@ -67,15 +69,24 @@ export function createHostRuns(
     const reached = transports.of(host);
     const become = hostBecome(host, reached.endpoint.user, mine, options);
     const job = withBecome(
-      makeJob(host, plan, { options: jobOptionsOf(options), asksForGroups: bundle.asksForGroups, session }),
+      {
+        ...makeJob(host, plan, { options: jobOptionsOf(options), asksForGroups: bundle.asksForGroups }),
+        session,
+      },
       become,
     );
     jobs.set(host.name, job);
     const mask = (): Mask | null => maskOf(secretsOf(host.name));
-    const seen = earlier.get(host.name);
+    const tell = (event: ReceivedEvent | ControllerEvent): void => {
+      const by = mask();
+      const told = by === null ? event : maskEvent(by, event);
+      emit(told);
+      once.take(told);
+      delegates(told);
+    };
     runs.set(
       host.name,
-      new HostRun({
+      openHostSession({
         ...reached,
         bundle,
         job,
@@ -83,22 +94,16 @@ export function createHostRuns(
         get mask() {
           return mask();
         },
-        takeResult: (task, whole) => results.keep(host.name, task, whole),
-        emit: (event) => {
-          const by = mask();
-          const told = by === null ? event : maskEvent(by, event);
-          emit(told);
-          once.take(told);
-          delegates(told);
-        },
+        keepResult: (task, whole) => results.keep(host.name, task, whole),
+        emit: tell,
+        ask: tell,
         locate: playbook.locateRemote,
-        now,
         startTimeoutMs: options.startTimeoutMs ?? DEFAULTS.startTimeoutMs,
         returnTimeoutMs: options.returnTimeoutMs ?? DEFAULTS.returnTimeoutMs,
         mayLaunch: !changed,
         via: options.via ?? DEFAULTS.via,
         playbook,
-        ...(seen === undefined ? {} : { earlier: seen }),
+        earlier: earlier.get(host.name),
       }),
     );
   }
@@ -109,7 +114,7 @@ function jobOptionsOf({ check = false, diff = false, tags = [], skipTags = [] }:
   return { check, diff, tags, skipTags, barriers: true };
 }
 
-function withBecome(job: Job, { job: become, secrets }: HostBecome): Job {
+function withBecome<J extends Job>(job: J, { job: become, secrets }: HostBecome): J {
   const all = [...(job.secrets ?? []), ...secrets];
   return { ...job, become, ...(all.length === 0 ? {} : { secrets: [...new Set(all)] }) };
 }

@@ -88,9 +88,12 @@ async function carryOut(options: RunOptions, { queue, starved, clean, now }: Cou
   const { runs, once, forget } = createHostRuns(options, prepared, record, { transports, now });
   const onClean = (): void => {
     emit({ type: "run:cancel", how: "clean" });
-    for (const hostRun of runs.values()) hostRun.cancel();
+    for (const session of runs.values()) session.cancel();
   };
-  const onNow = (): void => emit({ type: "run:cancel", how: "now" });
+  const onNow = (): void => {
+    emit({ type: "run:cancel", how: "now" });
+    for (const session of runs.values()) session.kill();
+  };
   clean.addEventListener("abort", onClean, { once: true });
   now.addEventListener("abort", onNow, { once: true });
   if (clean.aborted) onClean();
@@ -98,7 +101,7 @@ async function carryOut(options: RunOptions, { queue, starved, clean, now }: Cou
     await schedule(plays, runs, {
       concurrency,
       seed: options.seed ?? id,
-      clock: { timeoutMs: options.hostTimeoutMs, graceMs: options.graceMs ?? DEFAULTS.graceMs },
+      limits: { playMs: options.hostTimeoutMs, graceMs: options.graceMs ?? DEFAULTS.graceMs },
       once,
       emit,
     });

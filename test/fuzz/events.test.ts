@@ -1,9 +1,9 @@
 import { PassThrough, Readable } from "node:stream";
 import { test } from "vitest";
-import { HostNoise } from "../../src/controller/session/host-noise.ts";
-import { HostRecord } from "../../src/controller/session/host-record.ts";
-import { receive } from "../../src/controller/session/receive.ts";
-import type { VolleyError } from "../../src/core/errors.ts";
+import { lastLineOf } from "../../src/controller/session/explain.ts";
+import { HostNoise, receive } from "../../src/controller/session/receive.ts";
+import { fullTally, hear, NOTHING_TOLD } from "../../src/controller/session/told.ts";
+import type { SerializedError, VolleyError } from "../../src/core/errors.ts";
 import type { ControllerEvent, Event, ReceivedEvent } from "../../src/core/events.ts";
 import type { WireEvent } from "../../src/core/protocol.ts";
 import { foldSummary } from "../../src/core/summary.ts";
@@ -125,7 +125,8 @@ test(
 /** What becomes of events on their way to a person. */
 function show(received: readonly WireEvent[], draw: Draw): void {
   const mask = draw.chance(0.3) ? createMask(["hunter22", "4294967296"]) : null;
-  const record = new HostRecord([0, 1]);
+  let heard = NOTHING_TOLD;
+  let error: SerializedError | undefined;
   const told: Event[] = [];
   const emit = (event: ReceivedEvent | ControllerEvent): void => {
     const stamped = { ...event, seq: told.length + 1, time: 1_760_000_000_000 + told.length };
@@ -142,7 +143,8 @@ function show(received: readonly WireEvent[], draw: Draw): void {
   });
   for (const event of received) {
     const isTaken = orRefusal(["PROTOCOL_INVALID"], () => {
-      record.take(event);
+      heard = hear(heard, event, [0, 1]);
+      if (event.type === "bye") error = event.error;
       return true;
     });
     if (isTaken === undefined) break;
@@ -152,12 +154,12 @@ function show(received: readonly WireEvent[], draw: Draw): void {
   emit({
     type: "host:end",
     host: HOST,
-    outcome: record.hasFailed ? "failed" : "ok",
-    tally: record.fullTally,
+    outcome: heard.failed > 0 ? "failed" : "ok",
+    tally: fullTally(heard),
     elapsedMs: 10,
     phases: { tasks: 3 },
     uploadedBytes: 0,
-    ...(record.bye?.error === undefined ? {} : { error: record.bye.error }),
+    ...(error === undefined ? {} : { error }),
   });
   const fold = foldSummary();
   const model = createRunModel(draw.pick([ASCII_SYMBOLS, UNICODE_SYMBOLS]));
@@ -225,7 +227,7 @@ test(
           "a line without bound",
         );
         must(noise.stderr.length <= 4_000, "more is kept than is wanted");
-        must(!noise.lastLine.includes("\n"), "the last line is more than one");
+        must(!lastLineOf(noise.stderr).includes("\n"), "the last line is more than one");
       },
     }),
   FUZZ_TIMEOUT_MS,

@@ -10,8 +10,7 @@ import {
   readRecord,
   readSummary,
 } from "../../src/controller/records/records.ts";
-import { readEarlier } from "../../src/controller/session/earlier.ts";
-import { HostRecord } from "../../src/controller/session/host-record.ts";
+import { fullTally, readEarlier } from "../../src/controller/session/told.ts";
 import { foldSummary } from "../../src/core/summary.ts";
 import { createRunModel } from "../../src/reporter/ink/model.ts";
 import { UNICODE_SYMBOLS } from "../../src/reporter/rows/wording.ts";
@@ -60,7 +59,7 @@ test(
         for (const part of readEarlier(events).values()) {
           must(Number.isSafeInteger(part.lastSequence), `event ${part.lastSequence}`);
           must(Number.isFinite(part.total) && Number.isFinite(part.tally.failed), "a count that is none");
-          must(Number.isFinite(new HostRecord([0], part).fullTally.notExecuted), "a count that is none");
+          must(Number.isFinite(fullTally(part).notExecuted), "a count that is none");
         }
         const summary = readSummary(directory, "r1") ?? fold.summary(1_760_000_000_020);
         summaryRows(summary, { columns: 80, symbols: UNICODE_SYMBOLS, unknown: new Map() });

@@ -5,7 +5,7 @@ import type { Inventory } from "../../core/inventory.ts";
 import type { AskPassphrase } from "../../transport/ssh/keys.ts";
 import type { SecretOptions } from "../../vars/secrets/sources.ts";
 import { fanOutKindOf, readRecord, runsDirectory } from "../records/records.ts";
-import type { Via } from "../session/link-direct.ts";
+import type { Via } from "../session/state.ts";
 import type { BecomeOptions } from "./become.ts";
 import type { AskHostKeys, ReachOptions } from "./reach.ts";
 

@@ -2,7 +2,7 @@ import { VolleyError } from "../../core/errors.ts";
 import type { Host, Inventory } from "../../core/inventory.ts";
 import type { Vars } from "../../core/json.ts";
 import type { Playbook, PlayDefinition } from "../../core/playbook.ts";
-import { type Job, type JobOptions, PROTOCOL_VERSION, type Session } from "../../core/protocol.ts";
+import { type Job, type JobOptions, PROTOCOL_VERSION } from "../../core/protocol.ts";
 import { findSecrets } from "../../core/secret.ts";
 import { nobodyLeft } from "../../inventory/select.ts";
 import { createMask, type Mask } from "../../vars/mask.ts";
@@ -71,14 +71,13 @@ interface JobCourse {
   readonly options: JobOptions;
   /** Whether the playbook may ask for the inventory's groups: in a large fleet they are most of what is sent. */
   readonly asksForGroups: boolean;
-  readonly session?: Session;
 }
 
 /** What one host is asked to do. */
 export function makeJob(
   host: Host,
   { plays, groups, inventory }: Plan,
-  { options, asksForGroups, session }: JobCourse,
+  { options, asksForGroups }: JobCourse,
 ): Job {
   const mine = plays.filter(({ hosts }) => hosts.includes(host));
   const shared = [...new Set(mine.flatMap(({ play }) => play.hostVars ?? []))];
@@ -104,7 +103,6 @@ export function makeJob(
     plays: mine.map(({ index }) => index),
     ...(secrets.size === 0 ? {} : { secrets: [...secrets] }),
     ...sourcesOf(host),
-    ...(session === undefined ? {} : { session }),
     options,
   };
 }

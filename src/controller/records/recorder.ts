@@ -6,7 +6,7 @@ import type { ControllerEvent, Event, ReceivedEvent, Summary } from "../../core/
 import { foldSummary } from "../../core/summary.ts";
 import { DEFAULTS, type RunOptions, recordable } from "../prepare/options.ts";
 import type { PreparedRun } from "../prepare/prepare.ts";
-import { type EarlierPart, readEarlier } from "../session/earlier.ts";
+import { type EarlierPart, readEarlier } from "../session/told.ts";
 import {
   logFileOf,
   makeRunId,

@@ -3,19 +3,19 @@ import { dirname } from "node:path";
 import type { ControllerEvent, ReceivedEvent } from "../../core/events.ts";
 import type { Answer } from "../../core/protocol.ts";
 import type { Result } from "../../core/result.ts";
-import type { HostRun } from "../session/host-run.ts";
+import type { HostSession } from "../session/session.ts";
 
 /** Sees to it that what is to be done once in a batch is done by one of its hosts, and tells the others what it came to. */
 export interface OnceRelay {
   /** These hosts, in this order, go through the play with this index together. */
-  batch(index: number, hosts: readonly HostRun[]): void;
+  batch(index: number, hosts: readonly HostSession[]): void;
   /** Takes in what happened, as it is told: masked and bounded. */
   take(event: ReceivedEvent | ControllerEvent): void;
 }
 
 /** A host that has come to the task. */
 interface Asker {
-  readonly hostRun: HostRun;
+  readonly session: HostSession;
   /** The task's number there. */
   readonly task: number;
   result?: Result;
@@ -44,10 +44,10 @@ interface Question {
 
 interface Batch {
   readonly index: number;
-  readonly hosts: readonly HostRun[];
+  readonly hosts: readonly HostSession[];
   readonly questions: Map<string, Question>;
   /** Those that have ended the play. */
-  readonly ended: Set<HostRun>;
+  readonly ended: Set<HostSession>;
 }
 
 type EventOf<Type extends ReceivedEvent["type"]> = Extract<ReceivedEvent, { type: Type }>;
@@ -72,21 +72,21 @@ export function createOnceRelay({ earlier = [], wholeOf, share }: OnceOptions): 
     const { doer } = question;
     if (!doer.answered) {
       doer.answered = true;
-      doer.hostRun.tell({ type: "answer", question: String(doer.task) });
+      doer.session.tell({ type: "answer", question: String(doer.task) });
     }
-    const result = doer.result ?? (batch.ended.has(doer.hostRun) ? unfinished() : undefined);
+    const result = doer.result ?? (batch.ended.has(doer.session) ? unfinished() : undefined);
     if (result === undefined) return;
     for (const asker of askers.values()) {
       if (asker.answered) continue;
       asker.answered = true;
       const answer = answerFor(asker, doer, result);
-      asker.hostRun.tell({ type: "answer", question: String(asker.task), ...answer });
+      asker.session.tell({ type: "answer", question: String(asker.task), ...answer });
     }
   };
 
   /** What a host is told without what only the one it comes from has use for. */
-  const answerFor = ({ hostRun: { host } }: Asker, doer: Asker, result: Result): Answer => {
-    const from = doer.hostRun.host;
+  const answerFor = ({ session: { host } }: Asker, doer: Asker, result: Result): Answer => {
+    const from = doer.session.host;
     const { diff: _diff, ignored: _ignored, ...told } = result;
     if (doer.partial !== true) return { result: { ...told, from } };
     const { data: _data, items: _items, ...rest } = told;
@@ -97,9 +97,9 @@ export function createOnceRelay({ earlier = [], wholeOf, share }: OnceOptions): 
 
   const ask = (event: EventOf<"task:once">): Question | undefined => {
     const { host, index, task, role, name, nth } = event;
-    const batch = batches.get(index)?.find(({ hosts }) => hosts.some((hostRun) => hostRun.host === host));
-    const hostRun = batch?.hosts.find((each) => each.host === host);
-    if (batch === undefined || hostRun === undefined) return undefined;
+    const batch = batches.get(index)?.find(({ hosts }) => hosts.some((session) => session.host === host));
+    const session = batch?.hosts.find((each) => each.host === host);
+    if (batch === undefined || session === undefined) return undefined;
     const key = JSON.stringify([role, name, nth]);
     let question = batch.questions.get(key);
     if (question === undefined) {
@@ -107,7 +107,7 @@ export function createOnceRelay({ earlier = [], wholeOf, share }: OnceOptions): 
       batch.questions.set(key, question);
     }
     const known = question.askers.get(host);
-    if (known === undefined) question.askers.set(host, { hostRun, task, answered: false });
+    if (known === undefined) question.askers.set(host, { session, task, answered: false });
     // Its process has been started again.
     else known.answered = false;
     asked.set(keyOf(host, task), question);
@@ -147,9 +147,9 @@ export function createOnceRelay({ earlier = [], wholeOf, share }: OnceOptions): 
       const batch: Batch = { index, hosts, questions: new Map(), ended: new Set() };
       batches.set(index, [...(batches.get(index) ?? []), batch]);
       recall(batch);
-      for (const hostRun of hosts) {
-        void hostRun.playEnd(index).then(() => {
-          batch.ended.add(hostRun);
+      for (const session of hosts) {
+        void session.playEnd(index).then(() => {
+          batch.ended.add(session);
           for (const question of batch.questions.values()) settle(question);
         });
       }

@@ -10,10 +10,17 @@ import {
   waitsBetween,
 } from "../../core/playbook.ts";
 import type { PlayHosts } from "../prepare/plan.ts";
-import type { HostRun } from "../session/host-run.ts";
-import { limitPlay, type PlayClock } from "../session/play-clock.ts";
+import type { HostSession } from "../session/session.ts";
 import type { OnceRelay } from "./once.ts";
 import { createPlaces, type Place } from "./places.ts";
+
+/** How long hosts may take for a play. */
+export interface TimeLimits {
+  /** For plays without a `timeout`, in milliseconds; undefined: no limit. */
+  readonly playMs: number | undefined;
+  /** How long a host whose time is up may take to end cleanly, in milliseconds. */
+  readonly graceMs: number;
+}
 
 /** How the hosts of a run share their time. */
 interface ScheduleOptions {
@@ -21,7 +28,7 @@ interface ScheduleOptions {
   readonly concurrency: number;
   /** What shuffled plays are shuffled by. */
   readonly seed: string;
-  readonly clock: PlayClock;
+  readonly limits: TimeLimits;
   /** Is told who goes together. */
   readonly once: OnceRelay;
   emit(event: ControllerEvent): void;
@@ -34,7 +41,7 @@ interface ScheduleOptions {
  */
 export async function schedule(
   plays: readonly PlayHosts[],
-  runs: ReadonlyMap<string, HostRun>,
+  runs: ReadonlyMap<string, HostSession>,
   options: ScheduleOptions,
 ): Promise<void> {
   const { concurrency, seed, emit, once } = options;
@@ -47,31 +54,31 @@ export async function schedule(
 
   const beginBatch = (
     { index, play }: PlayHosts,
-    batch: readonly HostRun[],
+    batch: readonly HostSession[],
     { number, throttle }: { readonly number: number; readonly throttle: LimitFunction | undefined },
   ): readonly Promise<void>[] => {
     const failures = limitFailures({ play, batch: number, size: batch.length });
     once.batch(index, batch);
-    return batch.map(async (hostRun) => {
-      const { stretches, place } = parts.get(hostRun.host)!;
+    return batch.map(async (session) => {
+      const { stretches, place } = parts.get(session.host)!;
       const stretch = stretches.find(({ plays: [first] }) => first?.index === index);
       if (stretch !== undefined) {
-        const begin = (): Promise<void> => work(hostRun, stretch, { place, clock: options.clock });
+        const begin = (): Promise<void> => work(session, stretch, { place, limits: options.limits });
         // What comes after this play is not throttled by it.
         if (throttle === undefined) void begin();
         else {
           void throttle(async () => {
             void begin();
-            await hostRun.playEnd(index);
+            await session.playEnd(index);
           });
         }
       }
-      if (!(await hostRun.playEnd(index)) || stopped) return;
-      const reason = failures.add(hostRun.host);
+      if (!(await session.playEnd(index)) || stopped) return;
+      const reason = failures.add(session.host);
       if (reason === undefined) return;
       stopped = true;
       emit({ type: "play:stop", index, play: play.name, reason });
-      for (const other of runs.values()) other.stop("cancelled", reason);
+      for (const other of runs.values()) other.cancel({ outcome: "cancelled", error: reason });
     });
   };
 
@@ -81,7 +88,7 @@ export async function schedule(
     if (play.serial !== undefined || play.throttle !== undefined) await Promise.all(free.splice(0));
     const ordered = orderHosts(hosts, play.order, `${seed}:${index}`)
       .map(({ name }) => runs.get(name)!)
-      .filter((hostRun) => !hostRun.hasEndedBefore(index));
+      .filter((session) => !session.hasEndedBefore(index));
     const batches = splitBatches(ordered, play.serial);
     const throttle = play.throttle === undefined ? undefined : pLimit(play.throttle);
     let ended: readonly Promise<void>[] = [];
@@ -108,7 +115,7 @@ export async function schedule(
     }
     if (stopped) break;
   }
-  await Promise.all([...runs.values()].map((hostRun) => hostRun.end));
+  await Promise.all([...runs.values()].map((session) => session.end));
 }
 
 /** Plays that a host takes one after the other without waiting for word from here. */
@@ -136,15 +143,19 @@ function stretchesOf(plays: readonly PlayHosts[], host: string): readonly Stretc
 }
 
 async function work(
-  hostRun: HostRun,
+  session: HostSession,
   { plays, after, final }: Stretch,
-  { place, clock }: { readonly place: Place; readonly clock: PlayClock },
+  { place, limits }: { readonly place: Place; readonly limits: TimeLimits },
 ): Promise<void> {
   await place.take();
-  if (after === undefined) hostRun.begin(place);
-  else hostRun.goOn(after);
-  for (const { index, play } of plays) await limitPlay(hostRun, { index, ...play }, clock);
-  if (final) await hostRun.end;
+  if (after === undefined) session.begin(place);
+  else session.goOn(after);
+  for (const { index, play } of plays) {
+    const limitMs = play.timeout === undefined ? limits.playMs : play.timeout * 1_000;
+    if (limitMs !== undefined) session.limit({ index, name: play.name, limitMs, graceMs: limits.graceMs });
+    await session.playEnd(index);
+  }
+  if (final) await session.end;
   place.leave();
 }
 

@@ -11,6 +11,7 @@ import {
   BUNDLE_CACHE,
   CLEAR_SCRIPT,
   CORRUPT,
+  ENDS_WITH_LOGIN,
   NO_CACHE_EXIT,
   NO_USABLE_NODE_EXIT,
   nameScript,
@@ -24,41 +25,45 @@ import {
 
 import { quote } from "../../core/shell-quote.ts";
 
-import { keepAliveScript } from "./keep-alive-script.ts";
-
 export { CORRUPT, quote, temporaryPath };
 
-/** What the launching script says on standard output when there is no bundle to start. */
+/** Printed by a launch script when the host does not have the bundle. */
 export const ABSENT = "volley:absent";
 
-/** What it says when, besides, nothing there could start one. */
+/** Printed instead when the host has no Node to start a bundle with. */
 export const NO_NODE = "volley:nonode";
 
-/** Exit codes of the launching script. */
+/** What a launch script may say instead of starting a bundle. */
+export const LAUNCH_ANSWERS = [ABSENT, CORRUPT, NO_NODE] as const;
+
+/** One of {@link LAUNCH_ANSWERS}. */
+export type LaunchAnswer = (typeof LAUNCH_ANSWERS)[number];
+
+/** Exit codes of launch scripts. */
 export const LAUNCH_EXITS = {
   noNode: NO_USABLE_NODE_EXIT,
   noCache: NO_CACHE_EXIT,
   unknownRun: UNKNOWN_RUN_EXIT,
 } as const;
 
-/** Whom to start a bundle as. */
+/** The user to start a bundle as. */
 export interface LaunchAs {
   readonly become: Become;
-  /** Tells what is said on the way from what else is printed. */
+  /** Marks the words of the dialogue, so that other output is not taken for them. */
   readonly nonce: string;
-  /** Of the bundle, in bytes. */
+  /** Size of the bundle in bytes. */
   readonly bytes: number;
 }
 
-/** Whether words are said before the bundle's `hello`: see {@link isTalked}. */
+/** Whether a dialogue precedes the bundle's `hello`: about a password, or about the user's own copy of the bundle. */
 export function isLaunchTalked(become: Become): boolean {
   return isTalked(become) || keepsOwnCopy(become);
 }
 
 /**
- * The command that starts a bundle when the host has it whole, and says `volley:absent` when not, with the directory made
- * for it; what an upload with the nonce `left` has left behind is removed. A user that keeps its own copy asks for it
- * with a word instead. Where the host may decline, it says `volley:nonode` when it has no Node to start a bundle with.
+ * Return the command that starts a bundle when the host has it whole, and otherwise makes its directory and prints
+ * `volley:absent`. `left`: the nonce of an upload whose remains are removed. `mayDecline`: print `volley:nonode` where
+ * the host has neither the bundle nor a usable Node. A user that keeps its own copy asks for the bundle in the dialogue.
  */
 export function launchCommand(
   id: string,
@@ -79,10 +84,7 @@ ${startScript((bundle) => begin(bundle, id), as)}`,
   );
 }
 
-/** As the prelude looks for one; asked only where a bundle would have to be sent. */
-const DECLINE = `s=; for n in "$VOLLEY_NODE" "$HOME/.cache/volley/node/bin/node" node nodejs /usr/local/bin/node /opt/node/bin/node; do case $n in "$HOME/.cache/"*) [ -O "$HOME/.cache/volley" ] || continue;; esac; [ -n "$n" ] && command -v "$n" >/dev/null 2>&1 && { case $("$n" -v 2>/dev/null) in v1[89].*|v[2-9][0-9].*|v[1-9][0-9][0-9].*) s=1;; esac; break; }; done; [ -n "$s" ] || { echo ${NO_NODE}; exit 0; }; `;
-
-/** The command that checks what was sent, gives it its name and starts it; it says `volley:corrupt` when it did not arrive whole. */
+/** Return the command that verifies an upload, renames it and starts it, or prints `volley:corrupt`. */
 export function verifyAndLaunchCommand(id: string, nonce: string, as: LaunchAs | null): string {
   return inShell(
     `${nameScript(id, nonce)}
@@ -92,7 +94,10 @@ ${startScript((bundle) => begin(bundle, id), as)}`,
   );
 }
 
-/** The command that gives the events of a host's part of a run from a sequence number on, from the process that carries it out or its journal. */
+/**
+ * Return the command that tells the events of a host's part of a run from a sequence number on: from the process that
+ * carries it out, or from its journal.
+ */
 export function attachCommand(id: string, as: LaunchAs | null, { run, host }: RunPart, from: number): string {
   const attach = (bundle: string): string =>
     `exec sh "${bundle}" --attach ${quote(run)} ${from} ${quote(partName(host))}`;
@@ -103,35 +108,58 @@ ${USE_SCRIPT}`;
   return inShell(goOnAs(as, `${find}\n${sayWord(as.nonce, "ready")}; ${attach("$f")}`), as);
 }
 
-/** The command that removes a bundle sent in part. */
+/** Return the command that removes an upload. */
 export function discardCommand(id: string, nonce: string): string {
   return inShell(`rm -f "$HOME/${temporaryPath(id, nonce)}"`);
 }
 
-/** Has a bundle carry out a job, and outlive the login where it can. */
+/** Looks for Node as the prelude does; asked only where the bundle would have to be sent. */
+const DECLINE = `s=; for n in "$VOLLEY_NODE" "$HOME/.cache/volley/node/bin/node" node nodejs /usr/local/bin/node /opt/node/bin/node; do case $n in "$HOME/.cache/"*) [ -O "$HOME/.cache/volley" ] || continue;; esac; [ -n "$n" ] && command -v "$n" >/dev/null 2>&1 && { case $("$n" -v 2>/dev/null) in v1[89].*|v[2-9][0-9].*|v[1-9][0-9][0-9].*) s=1;; esac; break; }; done; [ -n "$s" ] || { echo ${NO_NODE}; exit 0; }; `;
+
+/** The lines that start a bundle with a job, so that it outlives the login where the host allows that. */
 function begin(bundle: string, id: string): string {
   const start = `sh "${bundle}" --target ${id}`;
-  // Not in place of this shell there: sudo, which is ended with the login, passes the signal on to what it has started.
-  return `${keepAliveScript()}\n[ -z "$k" ] || { $k ${start}; exit; }\nexec ${start}`;
+  // This shell stays between sudo and the scope: sudo ends with the login, and passes the signal on to its child.
+  return `${KEEP_ALIVE}\n[ -z "$k" ] || { $k ${start}; exit; }\nexec ${start}`;
 }
 
-/** Starts `$f`, by a line of shell that is told its name, as root where it is to be. */
+const TRUE = "(1|y|yes|t|true|on)";
+const LOGIND_FILES =
+  "/etc/systemd/logind.conf /etc/systemd/logind.conf.d/*.conf /run/systemd/logind.conf.d/*.conf /usr/lib/systemd/logind.conf.d/*.conf";
+
+/**
+ * The lines that set `$k` to the command that a bundle must be started with to outlive the login. `$k` is empty except
+ * on a host whose logind ends what a login leaves behind (`KillUserProcesses=yes`, logind.conf(5)). There the bundle
+ * runs in a scope of its own: for root in a scope of the system's manager, for another user in one of the user's own
+ * manager, where that can be reached. The user's manager ends 10 s after the last login, unless the user lingers; a
+ * controller that comes back is a login. Other hosts run one grep.
+ */
+const KEEP_ALIVE = `k=; if grep -qsiE '^[[:blank:]]*KillUserProcesses[[:blank:]]*=[[:blank:]]*${TRUE}[[:blank:]]*$' ${LOGIND_FILES} && grep -qs '/user-[0-9]*[.]slice/session-' /proc/self/cgroup; then
+n=$(cat /proc/self/cgroup); n=\${n##*/user-}; n=$(getent passwd "\${n%%.slice*}" | cut -d: -f1)
+p=$(busctl get-property org.freedesktop.login1 /org/freedesktop/login1 org.freedesktop.login1.Manager KillUserProcesses KillExcludeUsers KillOnlyUsers 2>/dev/null) || p='b true
+as 1 "root"
+as 0'
+case $(echo "$p" | sed -n 1p):$(echo "$p" | sed -n 2p) in "b true:"*"\\"$n\\""*) ;; "b true:"*) case $(echo "$p" | sed -n 3p) in "as 0"|*"\\"$n\\""*)
+u=$(id -u) k='systemd-run --scope -q --'
+[ "$u" = 0 ] || { k='systemd-run --user --scope -q --'; export XDG_RUNTIME_DIR="\${XDG_RUNTIME_DIR:-/run/user/$u}"; }
+$k true </dev/null >/dev/null 2>&1 || k=
+[ -n "$k" ] && { [ "$u" = 0 ] || [ -e "/var/lib/systemd/linger/$(id -un)" ]; } || export ${ENDS_WITH_LOGIN}=1
+;; esac;; esac; fi`;
+
+/** The lines that start `$f`, as another user where one is named. `start` makes them of the shell's name for the file. */
 function startScript(start: (bundle: string) => string, as: LaunchAs | null): string {
   if (as === null) return start("$f");
   const say = isTalked(as.become) ? `${sayWord(as.nonce, "ready")}; ` : "";
   return goOnAs(as, `${say}${start("$0")}`, `"$f"`);
 }
 
-/** Goes on with a script as another user. */
+/** The lines that go on with a script as another user. */
 function goOnAs({ become, nonce }: LaunchAs, script: string, words?: string): string {
   const begin = become.method !== "sudo" && isTalked(become) ? `${sayWord(nonce, "begin")}\n` : "";
   return `${begin}${becomeCommand(become, nonce, script, words)}`;
 }
 
-/**
- * A script for sh, which is what a connection starts; a terminal, where there must be one, is told to pass bytes on as
- * they are.
- */
+/** A script for sh, which every connection starts; on a terminal it first has bytes passed on unchanged. */
 function inShell(script: string, as: LaunchAs | null = null): string {
   const raw = as !== null && needsTerminal(as.become) ? "stty raw -echo\n" : "";
   return `${raw}${script}`;

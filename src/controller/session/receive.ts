@@ -1,9 +1,10 @@
 import type { Readable } from "node:stream";
+import { StringDecoder } from "node:string_decoder";
 import { isVolleyError, VolleyError } from "../../core/errors.ts";
+import type { ControllerEvent } from "../../core/events.ts";
 import { isRecord } from "../../core/json.ts";
 import {
   HELLO_PREFIX,
-  type Job,
   MAX_LINE_BYTES,
   MAX_RESULT_BYTES,
   PROTOCOL_VERSION,
@@ -12,26 +13,23 @@ import {
 } from "../../core/protocol.ts";
 import { printable } from "../../core/text.ts";
 import { createLineSplitter } from "../../system/lines.ts";
+import type { Mask } from "../../vars/mask.ts";
 import { checkEvent } from "./check-event.ts";
-import { ABSENT, CORRUPT, NO_NODE } from "./launch.ts";
+import { LAUNCH_ANSWERS, type LaunchAnswer } from "./launch.ts";
+import { FIRST_JOURNALED } from "./told.ts";
 
-const ANSWERS = [ABSENT, CORRUPT, NO_NODE] as const;
-
-/** What a launching script says instead of starting a bundle. */
-export type LaunchAnswer = (typeof ANSWERS)[number];
-
-/** What a host's standard output amounts to. */
+/** What a process's standard output consists of. */
 export interface ReceiveHandlers {
   event(event: WireEvent): void;
   /** A line before `hello`, or one that is not of the protocol. */
   noise(text: string): void;
-  /** The host has no copy of the bundle, or the one it was sent is not whole, or it could start none. */
+  /** A launch script says why it does not start the bundle. */
   answer(word: LaunchAnswer): void;
-  /** The host says what cannot be understood; nothing after it is read. */
+  /** The host sent what cannot be understood; nothing after it is read. */
   broken(error: VolleyError): void;
 }
 
-/** How much is read of a host over one connection. */
+/** How much is read of one process. */
 export interface ReceiveLimits {
   /** Before `hello`. */
   readonly noiseBytes: number;
@@ -40,25 +38,22 @@ export interface ReceiveLimits {
   readonly events: number;
 }
 
-/** Far more than a run has to say; what says more is no bundle of Volley's. */
+/** Far more than a run has to tell: a process that sends more is no bundle of Volley's. */
 export const RECEIVE_LIMITS: ReceiveLimits = {
   noiseBytes: 16 << 20,
   totalBytes: 1 << 30,
   events: 2_000_000,
 };
 
-/** Lines beside the protocol that are passed on, each cut to 1,000 characters. */
+/** Lines beside the protocol that are passed on of one process, each cut to 1,000 characters. */
 const MAX_NOISE_LINES = 200;
 const MAX_NOISE_LENGTH = 1_000;
-/** The first event is the `hello` of whoever speaks; those after it are in the journal. */
-export const FIRST_JOURNALED = 2;
-
-/** What a process that is started anew may say before it goes on where the one before it was. */
+/** What a process that is started anew may tell before it goes on where the one before it was. */
 const FIRST_WORDS: ReadonlySet<WireEvent["type"]> = new Set(["hello", "log", "gone", "bye"]);
 
 /**
- * Takes a host's standard output apart into events; bounded, because what is at the other end may be anything.
- * `after` is the sequence number of the last event of the run that has been taken in, over other connections.
+ * Take a process's standard output apart into events, within bounds, because any program may be at the other end.
+ * `after`: sequence number of the last event of the run that came over other connections.
  */
 export function receive(
   stream: Readable,
@@ -71,7 +66,7 @@ export function receive(
   let noiseLines = 0;
   let bytes = 0;
   let events = 0;
-  /** Sequence number of the last event, here and over all connections. */
+  /** Sequence number of the last event of this process, and of the run. */
   let last = 0;
   let latest = after;
 
@@ -92,7 +87,7 @@ export function receive(
       greeted = true;
       return takeEvent(line.slice(at));
     }
-    const word = ANSWERS.find((candidate) => line.endsWith(candidate));
+    const word = LAUNCH_ANSWERS.find((candidate) => line.endsWith(candidate));
     if (word === undefined) return noise(line);
     noise(line.slice(0, -word.length));
     handlers.answer(word);
@@ -111,13 +106,13 @@ export function receive(
     try {
       takeChecked(checkEvent(value as { readonly type: string }), seq, line);
     } catch (thrown) {
-      // Whatever goes wrong with what a host says is that host's trouble alone.
+      // An error in the handling of one host's output ends that host's part alone.
       fail(isVolleyError(thrown) ? thrown : new VolleyError("INTERNAL", String(thrown), { cause: thrown }));
     }
   };
   const takeChecked = (event: WireEvent | undefined, seq: number, line: string): void => {
     if (event?.type === "hello" && event.next !== undefined) {
-      // Of a process that has been at work before: what it says next must be what is wanted.
+      // After re-attaching, the next event must be the one after the last received.
       const wanted = Math.max(FIRST_JOURNALED, latest + 1);
       if (event.next !== wanted) return refuse(`the host begins with event ${event.next}, not ${wanted}`);
       last = event.next - 1;
@@ -129,9 +124,9 @@ export function receive(
       return refuse(`the host tells again what it has told: event ${seq}, "${event.type}"`);
     last = seq;
     latest = Math.max(latest, seq);
-    // Of a type that a later version may know.
+    // A later version may know more types of events.
     if (event === undefined) return noise(line);
-    // Whatever follows is not of the run.
+    // The run ends here.
     if (event.type === "bye" || event.type === "gone") stop();
     handlers.event(event);
   };
@@ -175,8 +170,64 @@ function parse(line: string): unknown {
   }
 }
 
-/** The job of a run of which events have been taken in already: it goes on telling after the last of them. */
-export function jobAfter(job: Job, lastSequence: number): Job {
-  if (job.session === undefined || lastSequence < FIRST_JOURNALED) return job;
-  return { ...job, session: { ...job.session, after: lastSequence } };
+/** Lines beside the protocol that are passed on of one host, over all connections. */
+const MAX_HOST_LINES = 500;
+/** The end of standard error that is kept, in characters. */
+const STDERR_KEPT = 4_000;
+
+/** What a host says beside the protocol: on standard error, and before the bundle's first word. */
+export class HostNoise {
+  readonly #host: string;
+  readonly #emit: (event: ControllerEvent) => void;
+  #lines = 0;
+  #stderr = "";
+
+  constructor(host: string, emit: (event: ControllerEvent) => void) {
+    this.#host = host;
+    this.#emit = emit;
+  }
+
+  /** The end of what the process that was started last has written to standard error. */
+  get stderr(): string {
+    return this.#stderr;
+  }
+
+  /** Forget the standard error of the process before. */
+  begin(): void {
+    this.#stderr = "";
+  }
+
+  takeStderr(text: string): void {
+    this.#stderr = (this.#stderr + text).slice(-STDERR_KEPT);
+    if (this.#lines >= MAX_HOST_LINES) return;
+    for (const line of text.split("\n")) if (line.trim() !== "") this.tell(line.slice(0, MAX_NOISE_LENGTH));
+  }
+
+  tell(text: string): void {
+    if (this.#lines++ < MAX_HOST_LINES) this.#emit({ type: "host:noise", host: this.#host, text });
+  }
+}
+
+/** The longest part of a line that is held back until its end comes. */
+const MAX_HELD = 64 << 10;
+
+/** Pass a stream's text on in whole lines, with secrets masked wherever the stream was cut. */
+export function onMaskedText(stream: Readable, mask: Mask | null, on: (text: string) => void): void {
+  const decoder = new StringDecoder("utf8");
+  const masking = mask?.stream();
+  let unfinished = "";
+  const take = (text: string, isLast: boolean): void => {
+    unfinished += text;
+    const end = isLast || unfinished.length > MAX_HELD ? unfinished.length : unfinished.lastIndexOf("\n") + 1;
+    if (end > 0) on(unfinished.slice(0, end));
+    unfinished = unfinished.slice(end);
+  };
+  stream.on("data", (chunk: Buffer) => {
+    const text = decoder.write(chunk);
+    take(masking === undefined ? text : masking.push(text), false);
+  });
+  stream.once("end", () => {
+    const rest = decoder.end();
+    take(masking === undefined ? rest : masking.push(rest) + masking.end(), true);
+  });
 }

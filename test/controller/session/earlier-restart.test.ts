@@ -1,5 +1,5 @@
 import { expect, test } from "vitest";
-import { readEarlier } from "../../../src/controller/session/earlier.ts";
+import { readEarlier } from "../../../src/controller/session/told.ts";
 import type { Event, ReceivedEvent } from "../../../src/core/events.ts";
 
 const ref = { task: 3, play: "p", role: "r", name: "Restart", action: "reboot" };

@@ -1,0 +1,426 @@
+import { setTimeout as sleep } from "node:timers/promises";
+import { encodeVars } from "../../agent/job-vars.ts";
+import { needsTerminal } from "../../core/become.ts";
+import type { HostEnd } from "../../core/events.ts";
+import { type Command, encodeLine, type Job, type WireEvent } from "../../core/protocol.ts";
+import {
+  BECOME_TERMINAL,
+  type BecomeTalk,
+  makeBecomeNonce,
+  talkBecome,
+} from "../../transport/become/talk.ts";
+import type { Connection, RemoteExit, RemoteProcess } from "../../transport/transport.ts";
+import { startDirect } from "../direct.ts";
+import type { Place } from "../schedule/places.ts";
+import {
+  attachCommand,
+  isLaunchTalked,
+  type LaunchAnswer,
+  type LaunchAs,
+  launchCommand,
+  verifyAndLaunchCommand,
+} from "./launch.ts";
+import { HostNoise, onMaskedText, receive } from "./receive.ts";
+import { makeNonce, sendBundle, writeBundle } from "./send-bundle.ts";
+import type { HostSession, SessionOptions } from "./session.ts";
+import {
+  type Effect,
+  type EndReason,
+  hasEndedBefore,
+  type Input,
+  isAt,
+  openSession,
+  type PlayLimit,
+  type Script,
+  type Session as State,
+  type TimerName,
+} from "./state.ts";
+import { step } from "./step.ts";
+import { FIRST_JOURNALED } from "./told.ts";
+
+/** How long a connection that has gone may take to be known to have. */
+const CLOSING_MS = 100;
+
+/** Open one host's part of a run. */
+export function openHostSession(options: SessionOptions): HostSession {
+  return new Driver(options);
+}
+
+/** Carries out what step.ts decides: the only place of a session with promises, timers and connections. */
+class Driver implements HostSession {
+  readonly #options: SessionOptions;
+  readonly #noise: HostNoise;
+  readonly #nonce = makeNonce();
+  /** Ends what is being opened or sent; the host's process is told in its own way. */
+  readonly #abort = new AbortController();
+  readonly #timers = new Map<TimerName | "first word", NodeJS.Timeout>();
+  readonly #plays = new Map<number, PlayEnd>();
+  readonly #inputs: Input[] = [];
+  #state: State;
+  #isStepping = false;
+  #place: Place | undefined;
+  #connection: Connection | undefined;
+  #stdin: RemoteProcess["stdin"] | undefined;
+  /** Counts effects that report later: a report of an effect that another one has replaced is dropped. */
+  #attempt = 0;
+  #resolveEnd!: (end: HostEnd) => void;
+  readonly end: Promise<HostEnd>;
+
+  constructor(options: SessionOptions) {
+    this.#options = options;
+    const { endpoint, become, bundle, job, mayLaunch, startTimeoutMs, returnTimeoutMs, via, earlier } =
+      options;
+    this.#noise = new HostNoise(endpoint.host, options.emit);
+    this.#state = openSession(
+      { endpoint, become, bundle, plays: job.plays, mayLaunch, startTimeoutMs, returnTimeoutMs },
+      via,
+      performance.now(),
+      earlier,
+    );
+    this.end = new Promise((resolve) => {
+      this.#resolveEnd = resolve;
+    });
+    const { state, told } = this.#state;
+    for (const [index, failed] of told.endedPlays) this.#play(index).resolve(failed);
+    if (state.is === "ended") this.#resolveEnd(state.end);
+  }
+
+  get host(): string {
+    return this.#options.endpoint.host;
+  }
+
+  get isOver(): boolean {
+    return this.#state.state.is === "ended";
+  }
+
+  isAt(index: number): boolean {
+    return isAt(this.#state, index);
+  }
+
+  hasEndedBefore(index: number): boolean {
+    return hasEndedBefore(this.#state, index);
+  }
+
+  playEnd(index: number): Promise<boolean> {
+    const over = this.end.then(({ outcome }) => outcome !== "ok" && outcome !== "cancelled");
+    return Promise.race([this.#play(index).promise, over]);
+  }
+
+  begin(place: Place): void {
+    this.#place = place;
+    this.#input({ type: "begin" });
+  }
+
+  goOn(after: number): void {
+    this.#input({ type: "continue", play: after });
+  }
+
+  limit(limit: PlayLimit): void {
+    this.#input({ type: "limit", limit });
+  }
+
+  tell(command: Command): void {
+    this.#input({ type: "say", command });
+  }
+
+  cancel(why?: EndReason): void {
+    this.#input({ type: "cancel", why });
+  }
+
+  kill(): void {
+    this.#input({ type: "kill" });
+  }
+
+  /** Take a step, and carry its effects out before the next one: an effect may cause an input at once. */
+  #input(input: Input): void {
+    this.#inputs.push(input);
+    if (this.#isStepping) return;
+    this.#isStepping = true;
+    try {
+      for (let next = this.#inputs.shift(); next !== undefined; next = this.#inputs.shift()) {
+        const [state, effects] = step(this.#state, next, performance.now());
+        this.#state = state;
+        for (const effect of effects) this.#carryOut(effect);
+      }
+    } finally {
+      this.#isStepping = false;
+    }
+  }
+
+  #carryOut(effect: Effect): void {
+    const options = this.#options;
+    switch (effect.type) {
+      case "connect":
+        return this.#report((report) => this.#connect(effect.pauseMs, effect.until, report));
+      case "exec":
+        return this.#report((report) => this.#exec(effect.script, effect.limitMs, report));
+      case "upload":
+        return this.#report((report) => this.#upload(effect.upload, report));
+      case "job":
+        return this.#write(encodeVars(jobAfter(options.job, effect.after)));
+      case "write":
+        return this.#write(effect.command);
+      case "emit":
+        return options.emit(effect.event);
+      case "ask":
+        return options.ask(effect.question);
+      case "keep":
+        return options.keepResult(effect.task, effect.whole);
+      case "play":
+        return this.#play(effect.index).resolve(effect.failed);
+      case "wait":
+        return this.#wait(effect.timer, effect.ms, () => this.#input({ type: "timer", timer: effect.timer }));
+      case "unwait":
+        return clearTimeout(this.#timers.get(effect.timer));
+      case "abort":
+        return this.#abort.abort();
+      case "leave":
+        return this.#leave();
+      case "end":
+        for (const timer of this.#timers.values()) clearTimeout(timer);
+        this.#abort.abort();
+        this.#leave();
+        options.emit(effect.end);
+        return this.#resolveEnd(effect.end);
+    }
+  }
+
+  /** Do what takes time. Its reports count until another such effect takes its place. */
+  #report(work: (report: Report) => Promise<void>): void {
+    const attempt = ++this.#attempt;
+    const report: Report = {
+      get counts() {
+        return isCurrent();
+      },
+      input: (input) => {
+        if (isCurrent()) this.#input(input);
+      },
+    };
+    const isCurrent = (): boolean => attempt === this.#attempt;
+    work(report).catch((error: unknown) => report.input({ type: "failed", error }));
+  }
+
+  async #connect(pauseMs: number, until: number | undefined, report: Report): Promise<void> {
+    const { endpoint, transport } = this.#options;
+    const { signal } = this.#abort;
+    const place = this.#place!;
+    const leftMs = (): number | undefined =>
+      until === undefined ? undefined : Math.max(0, until - performance.now());
+    if (pauseMs > 0) {
+      // Not all hosts of a rack at the same moment.
+      const drawnMs = pauseMs * (0.5 + Math.random());
+      await place.during(sleep(Math.min(drawnMs, leftMs() ?? drawnMs), undefined, { signal }));
+    }
+    const connection = await place.during(
+      within(leftMs(), signal, (limited) => transport.connect(endpoint, limited)),
+    );
+    if (!report.counts) return connection.close();
+    this.#connection = connection;
+    report.input({ type: "connected", ...connection.timings });
+  }
+
+  async #upload(upload: number, report: Report): Promise<void> {
+    const { id, bytes } = this.#options.bundle;
+    const { signal } = this.#abort;
+    const nonce = this.#nonceOf(upload);
+    await sendBundle(this.#connection!, { id, nonce, bytes, signal, onProgress: this.#tellProgress });
+    report.input({ type: "uploaded" });
+  }
+
+  async #exec(script: Script, limitMs: number, report: Report): Promise<void> {
+    const { bundle, mask } = this.#options;
+    const connection = this.#connection!;
+    const become = script.is === "direct" ? null : this.#options.become;
+    const as = become === null ? null : { become, nonce: makeBecomeNonce(), bytes: bundle.bytes.length };
+    if (script.is === "launch" && script.expectsUpload) connection.expectUpload?.();
+    this.#noise.begin();
+    const started = await this.#start(connection, script, as);
+    const talk = as !== null && isLaunchTalked(as.become) ? this.#talk(started, as, report) : undefined;
+    const process = talk?.process ?? started;
+    onMaskedText(process.stderr, mask, (text) => {
+      if (report.counts) this.#noise.takeStderr(text);
+    });
+    let isGreeted = false;
+    let saidBye = false;
+    let answer: LaunchAnswer | undefined;
+    receive(
+      process.stdout,
+      {
+        event: (event) => {
+          isGreeted ||= event.type === "hello";
+          saidBye ||= event.type === "bye";
+          report.input(this.#asInput(event));
+          if (this.#state.state.is !== "starting") clearTimeout(this.#timers.get("first word"));
+        },
+        noise: (text) => {
+          if (report.counts) this.#noise.tell(text);
+        },
+        answer: (word) => {
+          answer = word;
+        },
+        broken: (error) => report.input({ type: "broken", error }),
+      },
+      this.#state.told.lastSequence,
+    );
+    if (!report.counts) return;
+    this.#stdin = process.stdin;
+    this.#wait("first word", limitMs, () => report.input({ type: "late" }));
+    // A script that only answers must be gone before the next one is started in its place.
+    void process.exit.then(async (exit) => {
+      if (!report.counts) return;
+      clearTimeout(this.#timers.get("first word"));
+      if (!isGreeted && answer !== undefined) return report.input({ type: "word", word: answer });
+      const said = talk?.said() ?? "";
+      report.input({
+        type: "exited",
+        end: {
+          exit: saidBye ? exit : await wholeExit(exit, connection),
+          stderr: this.#noise.stderr,
+          said: mask?.text(said) ?? said,
+          asked: talk?.asked() ?? false,
+        },
+      });
+    });
+    await talk?.ready;
+    report.input({ type: "ready" });
+    if (this.#state.state.is !== "starting") clearTimeout(this.#timers.get("first word"));
+  }
+
+  async #start(connection: Connection, script: Script, as: LaunchAs | null): Promise<RemoteProcess> {
+    const { endpoint, become, bundle, job, playbook } = this.#options;
+    const { signal } = this.#abort;
+    const exec = (command: string): Promise<RemoteProcess> =>
+      as !== null && needsTerminal(as.become)
+        ? connection.exec(command, signal, { pty: BECOME_TERMINAL })
+        : connection.exec(command, signal);
+    switch (script.is) {
+      case "launch": {
+        const left = script.left === undefined ? undefined : this.#nonceOf(script.left);
+        return exec(launchCommand(bundle.id, as, { left, mayDecline: script.mayDecline }));
+      }
+      case "verify":
+        return exec(verifyAndLaunchCommand(bundle.id, this.#nonceOf(script.upload), as));
+      case "attach":
+        return exec(attachCommand(bundle.id, as, { run: job.session.run, host: job.host }, script.from));
+      case "direct":
+        return startDirect(connection, { endpoint, become, playbook, signal, bundleId: bundle.id });
+    }
+  }
+
+  /** Answer what sudo, doas or su asks before the process is the wanted user's. */
+  #talk(process: RemoteProcess, { become, nonce }: LaunchAs, report: Report): BecomeTalk {
+    const { endpoint, bundle } = this.#options;
+    const { signal } = this.#abort;
+    return talkBecome(process, {
+      ...{ host: endpoint.host, login: endpoint.user, become, nonce, signal },
+      sendBundle: async () => {
+        await writeBundle(process, { bytes: bundle.bytes, signal, onProgress: this.#tellProgress });
+        report.input({ type: "uploaded" });
+      },
+    });
+  }
+
+  /** An event as an input, with errors from the playbook's code located in its source. */
+  #asInput(event: WireEvent): Input {
+    const { locate } = this.#options;
+    if (event.type === "task:once" || event.type === "task:delegate") return { type: "question", event };
+    if (event.type === "task:end" && event.result.error !== undefined)
+      return {
+        type: "event",
+        event: { ...event, result: { ...event.result, error: locate(event.result.error) } },
+      };
+    if (event.type === "bye" && event.error !== undefined)
+      return { type: "event", event: { ...event, error: locate(event.error) } };
+    return { type: "event", event };
+  }
+
+  readonly #tellProgress = (bytes: number, elapsedMs: number): void => {
+    const { endpoint, bundle, emit } = this.#options;
+    emit({ type: "host:upload", host: endpoint.host, bytes, totalBytes: bundle.bytes.length, elapsedMs });
+  };
+
+  #nonceOf(upload: number): string {
+    return `${this.#nonce}-${upload}`;
+  }
+
+  #write(line: Command | Job): void {
+    if (this.#stdin?.writable === true) this.#stdin.write(encodeLine(line));
+  }
+
+  #wait(timer: TimerName | "first word", ms: number, then: () => void): void {
+    clearTimeout(this.#timers.get(timer));
+    this.#timers.set(timer, setTimeout(then, ms));
+  }
+
+  #leave(): void {
+    this.#attempt++;
+    this.#stdin = undefined;
+    clearTimeout(this.#timers.get("first word"));
+    this.#connection?.close();
+    this.#connection = undefined;
+  }
+
+  #play(index: number): PlayEnd {
+    let known = this.#plays.get(index);
+    if (known === undefined) {
+      let resolve!: PlayEnd["resolve"];
+      const promise = new Promise<boolean>((settle) => {
+        resolve = settle;
+      });
+      known = { promise, resolve };
+      this.#plays.set(index, known);
+    }
+    return known;
+  }
+}
+
+/** How an effect that takes time reports. */
+interface Report {
+  /** False once another effect has taken its place: nobody waits for it any more. */
+  readonly counts: boolean;
+  input(input: Input): void;
+}
+
+interface PlayEnd {
+  readonly promise: Promise<boolean>;
+  readonly resolve: (failed: boolean) => void;
+}
+
+/** The job of a run of which events have arrived already: the host tells those after the last of them. */
+function jobAfter(job: SessionOptions["job"], lastSequence: number): Job {
+  return lastSequence < FIRST_JOURNALED ? job : { ...job, session: { ...job.session, after: lastSequence } };
+}
+
+/**
+ * Return how a process ended that has not said bye. sshd tells the end before it has sent all output, so the
+ * connection may have gone in between.
+ */
+async function wholeExit(exit: RemoteExit, connection: Connection): Promise<RemoteExit> {
+  if (exit.kind === "lost") return exit;
+  const over = new AbortController();
+  const isGone = await Promise.race([
+    connection.closed.then(() => true),
+    sleep(CLOSING_MS, false, { signal: over.signal }).catch(() => false),
+  ]);
+  over.abort();
+  return isGone ? { kind: "lost", reason: "the connection went before all was said" } : exit;
+}
+
+/** Do something with a signal that is aborted when another one is, or after so many milliseconds. */
+async function within<T>(
+  limitMs: number | undefined,
+  signal: AbortSignal,
+  work: (signal: AbortSignal) => Promise<T>,
+): Promise<T> {
+  const limit = new AbortController();
+  const abort = (): void => limit.abort();
+  if (signal.aborted) abort();
+  signal.addEventListener("abort", abort, { once: true });
+  const timer = limitMs === undefined ? undefined : setTimeout(abort, limitMs);
+  try {
+    return await work(limit.signal);
+  } finally {
+    clearTimeout(timer);
+    signal.removeEventListener("abort", abort);
+  }
+}

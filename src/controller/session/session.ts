@@ -1,0 +1,69 @@
+import type { Become } from "../../core/become.ts";
+import type { SerializedError } from "../../core/errors.ts";
+import type { ControllerEvent, HostEnd, ReceivedEvent } from "../../core/events.ts";
+import type { Command, Job, Session } from "../../core/protocol.ts";
+import type { Endpoint, Transport } from "../../transport/transport.ts";
+import type { Mask } from "../../vars/mask.ts";
+import type { DirectPlaybook } from "../direct.ts";
+import type { Place } from "../schedule/places.ts";
+import type { EndReason, PlayLimit, Via } from "./state.ts";
+import type { EarlierPart } from "./told.ts";
+
+/** What one host's part of a run needs. */
+export interface SessionOptions {
+  readonly endpoint: Endpoint;
+  readonly transport: Transport;
+  readonly bundle: { readonly id: string; readonly bytes: Buffer; readonly reused: boolean };
+  readonly job: Job & { readonly session: Session };
+  /** The user to become on the host, and how. */
+  readonly become: Become | null;
+  /** Masks secrets in standard error; `emit` and `ask` mask the rest. */
+  readonly mask: Mask | null;
+  emit(event: ReceivedEvent | ControllerEvent): void;
+  /** Take a question of the host, which `tell` answers. */
+  ask(question: ReceivedEvent): void;
+  /** Keep the whole result of a task that other hosts are told; called before the event that ends the task. */
+  keepResult(task: number, whole: string | undefined): void;
+  /** Return an error from the playbook's code with its place in the source. */
+  locate(error: SerializedError): SerializedError;
+  /** Milliseconds from starting the bundle to its `hello`. */
+  readonly startTimeoutMs: number;
+  /** Milliseconds to try a lost host again. */
+  readonly returnTimeoutMs: number;
+  /** False when the bundle is no longer the one that the run began with: the host may then only report. */
+  readonly mayLaunch: boolean;
+  readonly via: Via;
+  /** Carried out where no bundle is sent. */
+  readonly playbook: DirectPlaybook;
+  /** What a controller before this one was told of the host. */
+  readonly earlier: EarlierPart | undefined;
+}
+
+/** One host's part of a run, from connecting to its end. It never throws: what goes wrong is the outcome. */
+export interface HostSession {
+  readonly host: string;
+  readonly isOver: boolean;
+  /** Resolves once the host's part is over. */
+  readonly end: Promise<HostEnd>;
+  /** Whether the host has begun the play with this index and not ended. */
+  isAt(index: number): boolean;
+  /** Whether the host's part was over, or as good as over, before it came to the play with this index. */
+  hasEndedBefore(index: number): boolean;
+  /**
+   * Resolves when the host has ended the play with this index, or altogether: true when it failed, was not reached or
+   * was lost.
+   */
+  playEnd(index: number): Promise<boolean>;
+  /** Connect, and begin the first play. The place is lent to others while the host does not answer. */
+  begin(place: Place): void;
+  /** Go on after the play with this index. */
+  goOn(after: number): void;
+  /** Limit the time of the play that begins now. */
+  limit(limit: PlayLimit): void;
+  /** Say something to the host, again after every time it was lost. */
+  tell(command: Command): void;
+  /** End after the action now running. `why`: what the host's part then ends with, unless it had failed before. */
+  cancel(why?: EndReason): void;
+  /** End now, the running action too. */
+  kill(): void;
+}

@@ -1,0 +1,304 @@
+import { type Become, keepsOwnCopy } from "../../core/become.ts";
+import type { SerializedError, VolleyError } from "../../core/errors.ts";
+import type { ControllerEvent, HostEnd, Phase, ReceivedEvent } from "../../core/events.ts";
+import type { Command, WireEvent } from "../../core/protocol.ts";
+import type { Endpoint } from "../../transport/transport.ts";
+import type { ProcessEnd } from "./explain.ts";
+import type { LaunchAnswer } from "./launch.ts";
+import { NOTHING_EARLIER, type Told } from "./told.ts";
+
+/*
+ * The words of step.ts: one host's part of a run as a state, what happens to it as inputs, and what must be done about
+ * that as effects.
+ */
+
+/** How hosts are worked on: by a bundle there, directly from here, or by a bundle where the host has a usable Node. */
+export type Via = "bundle" | "direct" | "auto";
+
+/** What does not change during a session. */
+export interface Setup {
+  readonly endpoint: Pick<Endpoint, "host" | "address" | "port" | "user">;
+  readonly become: Become | null;
+  readonly bundle: {
+    readonly id: string;
+    readonly bytes: { readonly length: number };
+    readonly reused: boolean;
+  };
+  /** Indexes of the plays that the host takes part in. */
+  readonly plays: readonly number[];
+  /** False when the playbook has changed since the run began: the host may then only report how the run went on. */
+  readonly mayLaunch: boolean;
+  /** From starting a script to its first word. */
+  readonly startTimeoutMs: number;
+  /** How long the controller tries to reach a lost host again. */
+  readonly returnTimeoutMs: number;
+}
+
+/** Everything the controller knows of one host's part. */
+export interface Session {
+  readonly setup: Setup;
+  readonly via: Via;
+  readonly state: State;
+  readonly told: Told;
+  /** Commands that the host is told again whenever its process is found again. */
+  readonly said: readonly Command[];
+  /** Whether the host may have received its job: it may then be at work, whatever becomes of the connection. */
+  readonly known: boolean;
+  readonly ending: Ending | undefined;
+  readonly limit: (PlayLimit & { readonly expired: boolean }) | undefined;
+  readonly uploads: Uploads;
+  readonly clock: Clock;
+}
+
+/** Where the host's part is. */
+export type State =
+  /** Waits for a place among the hosts at work. */
+  | { readonly is: "waiting" }
+  /** Connects for the first time. */
+  | { readonly is: "connecting" }
+  /** Has been lost, and connects again. */
+  | { readonly is: "away"; readonly away: Away }
+  /** Has started a script that has not said its first word yet. */
+  | {
+      readonly is: "starting";
+      readonly script: Script;
+      readonly limitMs: number;
+      /** False until sudo or su is done: they would read standard input as a password. */
+      readonly listening: boolean;
+      /** What the host told before: standard output may overtake the dialogue on standard error. */
+      readonly early: readonly Input[];
+      readonly away?: Away | undefined;
+    }
+  | { readonly is: "uploading"; readonly away?: Away | undefined }
+  /** The host carries out its job. It may still be away: a host about to restart is, until it has restarted. */
+  | {
+      readonly is: "running";
+      readonly away?: Away | undefined;
+      readonly back?: Back | undefined;
+    }
+  /** The host has said its last word, and its process is about to end. */
+  | {
+      readonly is: "closing";
+      readonly last: Extract<WireEvent, { type: "bye" | "gone" }>;
+      readonly away?: Away | undefined;
+      readonly back?: Back | undefined;
+    }
+  | { readonly is: "ended"; readonly end: HostEnd };
+
+/** A script of launch.ts, or the agent of `direct`. */
+export type Script =
+  /** Start the bundle, or say that it is absent. `left`: the number of an upload that may have left a part behind. */
+  | {
+      readonly is: "launch";
+      readonly left: number | undefined;
+      readonly mayDecline: boolean;
+      readonly expectsUpload: boolean;
+    }
+  /** Verify the upload with this number, and start the bundle. */
+  | { readonly is: "verify"; readonly upload: number }
+  /** Find the run again, and tell its events from this sequence number on. */
+  | { readonly is: "attach"; readonly from: number }
+  | { readonly is: "direct" };
+
+/** The time from losing a host to having it back. */
+export interface Away {
+  readonly since: number;
+  readonly until: number;
+  readonly limitMs: number;
+  readonly why: string;
+  /** How often the host was tried since it told anything new. */
+  readonly tries: number;
+  /** What to do once connected. */
+  readonly next: "launch" | "attach";
+}
+
+/** A host that came back and has not told anything new: when it is lost again, it gets no more time. */
+export interface Back extends Pick<Away, "until" | "tries"> {
+  readonly at: number;
+}
+
+/** The order to end, and what the host's part then ended with. */
+interface Ending {
+  readonly how: "cancel" | "kill";
+  readonly why: EndReason | undefined;
+}
+
+/** Why a host's part is cancelled, where Ctrl-C is not the reason. */
+export interface EndReason {
+  readonly outcome: "cancelled" | "failed";
+  readonly error: SerializedError;
+}
+
+/** The time limit of the play at work. */
+export interface PlayLimit {
+  readonly index: number;
+  readonly name: string;
+  readonly limitMs: number;
+  /** How long a host whose time is up may take to end cleanly. */
+  readonly graceMs: number;
+}
+
+interface Uploads {
+  readonly bytes: number;
+  /** Number of the last upload. */
+  readonly count: number;
+  /** How often what was sent was not whole on the host. */
+  readonly damaged: number;
+  /** Number of an upload that may have left a part behind. */
+  readonly left: number | undefined;
+}
+
+interface Clock {
+  readonly startedAt: number;
+  /** When the current phase began. */
+  readonly mark: number;
+  readonly phases: Readonly<Partial<Record<Phase, number>>>;
+  /** When the host came to the last barrier. */
+  readonly waitingSince: number | undefined;
+}
+
+/** Questions of a host to the controller. */
+export type Question = Extract<WireEvent, { type: "task:once" | "task:delegate" }>;
+
+/** Timers of a session: starting one again replaces it. */
+export type TimerName = "last word" | "kill" | "play" | "grace";
+
+/** What happens to a session. */
+export type Input =
+  /* From the schedule. */
+  | { readonly type: "begin" }
+  /** Go on after the play with this index. */
+  | { readonly type: "continue"; readonly play: number }
+  | { readonly type: "limit"; readonly limit: PlayLimit }
+  | { readonly type: "say"; readonly command: Command }
+  /** End after the action now running. */
+  | { readonly type: "cancel"; readonly why?: EndReason | undefined }
+  /** End now. */
+  | { readonly type: "kill" }
+  /* From the connection. */
+  | { readonly type: "connected"; readonly connectMs: number; readonly authenticateMs: number }
+  | { readonly type: "uploaded" }
+  /** Connecting, uploading or starting a script failed. */
+  | { readonly type: "failed"; readonly error: unknown }
+  /* From the host's process. */
+  /** The process reads what is meant for it. */
+  | { readonly type: "ready" }
+  /** The script ended and said why it has not started the bundle. */
+  | { readonly type: "word"; readonly word: LaunchAnswer }
+  | { readonly type: "event"; readonly event: WireEvent }
+  | { readonly type: "question"; readonly event: Question }
+  /** The host sent what cannot be understood. */
+  | { readonly type: "broken"; readonly error: VolleyError }
+  | { readonly type: "exited"; readonly end: ProcessEnd }
+  /** The script did not say its first word in time. */
+  | { readonly type: "late" }
+  | { readonly type: "timer"; readonly timer: TimerName };
+
+/** What must be done about an input, in this order. */
+export type Effect =
+  /** Wait, connect, and give up at `until`. */
+  | { readonly type: "connect"; readonly pauseMs: number; readonly until: number | undefined }
+  | { readonly type: "exec"; readonly script: Script; readonly limitMs: number }
+  /** Send the bundle to a temporary name with this number. */
+  | { readonly type: "upload"; readonly upload: number }
+  /** Write the job; the host tells its events after this sequence number. */
+  | { readonly type: "job"; readonly after: number }
+  | { readonly type: "write"; readonly command: Command }
+  | { readonly type: "emit"; readonly event: ReceivedEvent | ControllerEvent }
+  | { readonly type: "ask"; readonly question: ReceivedEvent }
+  /** Keep the whole result of a task, which other hosts are told. */
+  | { readonly type: "keep"; readonly task: number; readonly whole: string | undefined }
+  /** Tell the schedule that a play has ended here. */
+  | { readonly type: "play"; readonly index: number; readonly failed: boolean }
+  | { readonly type: "wait"; readonly timer: TimerName; readonly ms: number }
+  | { readonly type: "unwait"; readonly timer: TimerName }
+  /** End what is being opened or sent. */
+  | { readonly type: "abort" }
+  /** Close this connection; another one follows. */
+  | { readonly type: "leave" }
+  /** Close everything, and tell how the host's part ended. */
+  | { readonly type: "end"; readonly end: HostEnd };
+
+/** What follows from an input. */
+export type Next = readonly [Session, readonly Effect[]];
+
+/** Return the session before its first input. `earlier`: what the controller before this one was told. */
+export function openSession(setup: Setup, via: Via, now: number, earlier = NOTHING_EARLIER): Session {
+  const { end, known, uploadedBytes, method, ...told } = earlier;
+  return {
+    setup,
+    via: method === "direct" ? "direct" : via,
+    state: end === undefined ? { is: "waiting" } : { is: "ended", end },
+    told: { ...told, play: told.play ?? setup.plays[0] },
+    said: [],
+    known,
+    ending: undefined,
+    limit: undefined,
+    uploads: { bytes: uploadedBytes, count: 0, damaged: 0, left: undefined },
+    clock: { startedAt: now, mark: now, phases: {}, waitingSince: undefined },
+  };
+}
+
+/** Whether the host has begun the play with this index and not ended. */
+export function isAt({ state, known, told }: Session, index: number): boolean {
+  return state.is !== "ended" && (state.is !== "waiting" || known) && told.play === index;
+}
+
+/** Whether the host's part was over, or as good as over, before it came to the play with this index. */
+export function hasEndedBefore({ state, told }: Session, index: number): boolean {
+  return (state.is === "ended" || told.failed > 0) && (told.play ?? 0) < index;
+}
+
+/** The loss that is not over. */
+export function awayOf(state: State): Away | undefined {
+  return "away" in state ? state.away : undefined;
+}
+
+/** Put effects before those of a step. */
+export function after(effects: readonly Effect[], [session, more]: Next): Next {
+  return [session, [...effects, ...more]];
+}
+
+/** Whether there is a process that reads commands. */
+export function isListening(state: State): boolean {
+  return state.is === "running" || state.is === "closing" || (state.is === "starting" && state.listening);
+}
+
+/** Say something to the process, if there is one that listens. */
+export function write({ state }: Session, command: Command): readonly Effect[] {
+  return isListening(state) ? [{ type: "write", command }] : [];
+}
+
+/** What the host was told already, to a process or over a connection that may not have taken it in. */
+export function sayAgain({ said, ending }: Session): readonly Effect[] {
+  const commands: readonly Command[] = ending === undefined ? said : [...said, { type: "cancel" }];
+  return commands.map((command) => ({ type: "write", command }));
+}
+
+/** An event of the host as the run tells it. */
+export function asReceived({ setup }: Session, { seq, time: _time, ...event }: WireEvent): ReceivedEvent {
+  return { ...event, host: setup.endpoint.host, hostSeq: seq };
+}
+
+/** Whether the user to become keeps its own copy of the bundle, and is sent it on standard input. */
+export function sendsToUser({ become }: Setup): boolean {
+  return become !== null && keepsOwnCopy(become);
+}
+
+/** Every upload has been taken over, or removed. */
+export function forgetUpload(session: Session): Session {
+  return { ...session, uploads: { ...session.uploads, left: undefined } };
+}
+
+/** Count the time since the last mark for this phase, and mark again. */
+export function takePhase(session: Session, phase: Phase, now: number): Session {
+  const { mark, phases } = session.clock;
+  return { ...session, clock: { ...session.clock, mark: now, phases: addPhase(phases, phase, now - mark) } };
+}
+
+/** Add to the time of a phase. */
+export function addPhase(phases: Phases, phase: Phase, milliseconds: number): Phases {
+  return { ...phases, [phase]: (phases[phase] ?? 0) + milliseconds };
+}
+
+type Phases = Session["clock"]["phases"];

@@ -1,0 +1,604 @@
+import { isVolleyError, type SerializedError, serializeError, VolleyError } from "../../core/errors.ts";
+import type { HostEnd, Outcome } from "../../core/events.ts";
+import type { Command, WireEvent } from "../../core/protocol.ts";
+import {
+  ENDS,
+  explainDamage,
+  explainDirectEnd,
+  explainFailedStart,
+  explainLoss,
+  explainSilence,
+  outcomeOf,
+  type ProcessEnd,
+  RESTARTS,
+  reasonOf,
+  silentEnd,
+  WITHOUT_NODE,
+} from "./explain.ts";
+import { CORRUPT, LAUNCH_EXITS, type LaunchAnswer, NO_NODE } from "./launch.ts";
+import {
+  type Away,
+  addPhase,
+  after,
+  asReceived,
+  awayOf,
+  type Effect,
+  type EndReason,
+  forgetUpload,
+  type Input,
+  isListening,
+  type Next,
+  type PlayLimit,
+  type Script,
+  type Session,
+  sayAgain,
+  sendsToUser,
+  type TimerName,
+  takePhase,
+  write,
+} from "./state.ts";
+import { FIRST_JOURNALED, fullTally, hear } from "./told.ts";
+
+const MAX_DAMAGED = 2;
+/** The least time that a host that is back gets for its first word. */
+const MIN_START_MS = 2_000;
+/** How long a process may take to end after its last word. */
+const LAST_WORD_MS = 5_000;
+/** How long a host may take to end after `kill`. */
+const KILL_MS = 1_000;
+/** Pauses between tries to reach a lost host, doubled each time. */
+const PAUSE_MS = 100;
+const MAX_PAUSE_MS = 3_000;
+/** A host that stays this long has really been back, though it told nothing new. */
+const LASTING_MS = 10_000;
+
+/**
+ * Return what an input makes of one host's part of a run, and what must be done about it. `now`: in milliseconds, of a
+ * clock that never goes back. Pure: driver.ts waits, connects and tells the time.
+ */
+export function step(session: Session, input: Input, now: number): Next {
+  if (session.state.is === "ended") return [session, []];
+  switch (input.type) {
+    case "begin":
+      return begin(session, now);
+    case "continue":
+      return goOn(session, input.play, now);
+    case "limit":
+      return setLimit(session, input.limit);
+    case "say":
+      return say(session, input.command);
+    case "cancel":
+      return cancel(session, input.why, now);
+    case "kill":
+      return kill(session, now);
+    case "connected":
+      return connected(session, input, now);
+    case "uploaded":
+      return uploaded(session, now);
+    case "ready":
+      return ready(session, now);
+    case "word":
+      return answered(session, input.word, now);
+    case "event":
+      return heard(session, input, now);
+    case "question":
+      return asked(session, input, now);
+    case "broken":
+      return broken(session, input.error, now);
+    case "exited":
+      return exited(session, input.end, now);
+    case "late":
+      return late(session, now);
+    case "failed":
+      return failed(session, input.error, now);
+    case "timer":
+      return expired(session, input.timer, now);
+  }
+}
+
+/* What the schedule wants. */
+
+function begin(session: Session, now: number): Next {
+  if (session.state.is !== "waiting") return [session, []];
+  const { setup, told } = session;
+  // The controller before this one was ended while the host restarted.
+  if (told.restart !== undefined) return tryAgain(session, newAway(session, RESTARTS, now));
+  const { host, address, port, user } = setup.endpoint;
+  return [
+    { ...session, state: { is: "connecting" } },
+    [
+      { type: "emit", event: { type: "host:connect", host, address, port, user } },
+      { type: "connect", pauseMs: 0, until: undefined },
+    ],
+  ];
+}
+
+function goOn(session: Session, after: number, now: number): Next {
+  const { clock, told, setup } = session;
+  const waited = addPhase(clock.phases, "wait", now - (clock.waitingSince ?? now));
+  const next = setup.plays.find((index) => index > after) ?? told.play;
+  return say(
+    { ...session, clock: { ...clock, phases: waited, mark: now }, told: { ...told, play: next } },
+    { type: "continue", play: after },
+  );
+}
+
+function setLimit(session: Session, limit: PlayLimit): Next {
+  // The time of an earlier play is up: that limit ends the host.
+  if (session.limit?.expired === true || session.told.endedPlays.has(limit.index)) return [session, []];
+  return [
+    { ...session, limit: { ...limit, expired: false } },
+    [{ type: "wait", timer: "play", ms: limit.limitMs }],
+  ];
+}
+
+/** Tell the host something, now if it listens, and again whenever its process is found again. */
+function say(session: Session, command: Command): Next {
+  return [{ ...session, said: [...session.said, command] }, write(session, command)];
+}
+
+function cancel(session: Session, why: EndReason | undefined, now: number): Next {
+  if (session.ending !== undefined) return [session, []];
+  const { state, known } = session;
+  const ending: Session = { ...session, ending: { how: "cancel", why } };
+  if (isListening(state)) return [ending, write(ending, { type: "cancel" })];
+  // The part that was sent is removed first.
+  if (state.is === "uploading") return [ending, [{ type: "abort" }]];
+  // A host that may be at work is told as soon as its process is found.
+  return known && state.is !== "waiting" ? [ending, []] : end(ending, "cancelled", undefined, now);
+}
+
+function kill(session: Session, now: number): Next {
+  if (session.ending?.how === "kill") return [session, []];
+  const { state } = session;
+  const ending: Session = { ...session, ending: { how: "kill", why: session.ending?.why } };
+  if (!isListening(state) && state.is !== "uploading") return end(ending, "cancelled", undefined, now);
+  return [
+    ending,
+    [...write(session, { type: "kill" }), { type: "abort" }, { type: "wait", timer: "kill", ms: KILL_MS }],
+  ];
+}
+
+function expired(session: Session, timer: TimerName, now: number): Next {
+  const { limit, setup } = session;
+  switch (timer) {
+    case "last word":
+      return exited(session, silentEnd({ kind: "lost", reason: "its process did not end" }), now);
+    case "kill":
+      return end(session, "cancelled", undefined, now);
+    case "grace":
+      return kill(session, now);
+    case "play": {
+      if (limit === undefined) return [session, []];
+      const message = `${setup.endpoint.host}: play "${limit.name}" took longer than ${limit.limitMs / 1_000} s`;
+      const [next, effects] = cancel(
+        { ...session, limit: { ...limit, expired: true } },
+        { outcome: "failed", error: { code: "TIMEOUT", message } },
+        now,
+      );
+      if (next.state.is === "ended") return [next, effects];
+      return [next, [...effects, { type: "wait", timer: "grace", ms: limit.graceMs }]];
+    }
+  }
+}
+
+/* From connecting to the host's first word. */
+
+function connected(
+  session: Session,
+  { connectMs, authenticateMs }: Extract<Input, { type: "connected" }>,
+  now: number,
+): Next {
+  const { state, setup, clock } = session;
+  if (state.is !== "connecting" && state.is !== "away") return [session, []];
+  const { host } = setup.endpoint;
+  const phases = addPhase(addPhase(clock.phases, "connect", connectMs), "authenticate", authenticateMs);
+  const here = { ...session, clock: { ...clock, phases, mark: now } };
+  return after(
+    [{ type: "emit", event: { type: "host:connected", host, elapsedMs: connectMs + authenticateMs } }],
+    nextOf(session) === "launch" ? launch(here, now) : attach(here, now),
+  );
+}
+
+function launch(session: Session, now: number): Next {
+  const { setup, via, uploads } = session;
+  if (via === "direct") return start(session, { is: "direct" }, now);
+  // No host can have a bundle built just now, so open SFTP while asking.
+  const expectsUpload = !setup.bundle.reused && !sendsToUser(setup) && uploads.bytes === 0;
+  return start(session, { is: "launch", left: uploads.left, mayDecline: via === "auto", expectsUpload }, now);
+}
+
+function attach(session: Session, now: number): Next {
+  const { setup, via, told } = session;
+  if (via === "direct") return failed(session, explainDirectEnd(setup.endpoint.host), now);
+  return start(session, { is: "attach", from: Math.max(FIRST_JOURNALED, told.lastSequence + 1) }, now);
+}
+
+/** The host has no Node: work on it from here. */
+function decline(session: Session, now: number): Next {
+  const { host } = session.setup.endpoint;
+  return after(
+    [{ type: "emit", event: { type: "log", host, level: "info", text: WITHOUT_NODE } }],
+    launch({ ...session, via: "direct", known: false }, now),
+  );
+}
+
+function start(session: Session, script: Script, now: number): Next {
+  const away = awayOf(session.state);
+  const leftMs = away === undefined ? Number.POSITIVE_INFINITY : Math.max(MIN_START_MS, away.until - now);
+  const limitMs = Math.min(session.setup.startTimeoutMs, leftMs);
+  return [
+    { ...session, state: { is: "starting", script, limitMs, listening: false, early: [], away } },
+    [{ type: "exec", script, limitMs }],
+  ];
+}
+
+function ready(session: Session, now: number): Next {
+  const { state, told } = session;
+  if (state.is !== "starting" || state.listening) return [session, []];
+  const listening: Session = { ...session, state: { ...state, listening: true, early: [] } };
+  const begun: Next =
+    state.script.is === "attach"
+      ? [listening, []]
+      : [{ ...listening, known: true }, [{ type: "job", after: told.lastSequence }, ...sayAgain(listening)]];
+  return state.early.reduce(([next, effects], input) => after(effects, step(next, input, now)), begun);
+}
+
+function late(session: Session, now: number): Next {
+  const { state, setup } = session;
+  if (state.is !== "starting") return [session, []];
+  const { host } = setup.endpoint;
+  const text = `${host}: the bundle did not start within ${state.limitMs / 1_000} s`;
+  return failed(session, new VolleyError("TIMEOUT", text), now);
+}
+
+/** The script has ended, and says why it has not started the bundle. */
+function answered(session: Session, word: LaunchAnswer, now: number): Next {
+  const { state, setup, uploads } = session;
+  if (state.is !== "starting") return [session, []];
+  const { script, away } = state;
+  const asks = script.is === "launch" || script.is === "verify";
+  if (word === NO_NODE && asks && session.via === "auto") return decline(session, now);
+  if (word === NO_NODE || !asks) return exited(session, silentEnd({ kind: "exited", code: 0 }), now);
+  const toUser = sendsToUser(setup);
+  // A script that was sent the bundle can only miss it because it did not arrive whole.
+  const damaged = uploads.damaged + (word === CORRUPT || script.is === "verify" || toUser ? 1 : 0);
+  const absent: Session = { ...session, known: false, uploads: { ...uploads, damaged, left: undefined } };
+  if (damaged === MAX_DAMAGED)
+    return failed(absent, explainDamage(setup.endpoint.host, setup.bundle.id, MAX_DAMAGED), now);
+  if (session.ending !== undefined) return end(absent, "cancelled", undefined, now);
+  if (toUser) return launch(absent, now);
+  const upload = uploads.count + 1;
+  return [
+    {
+      ...absent,
+      state: { is: "uploading", away },
+      uploads: { ...absent.uploads, count: upload, left: upload },
+    },
+    [{ type: "upload", upload }],
+  ];
+}
+
+function uploaded(session: Session, now: number): Next {
+  const { state, setup, uploads } = session;
+  if (state.is !== "uploading" && state.is !== "starting") return [session, []];
+  const bytes = uploads.bytes + setup.bundle.bytes.length;
+  const sent = takePhase({ ...session, uploads: { ...uploads, bytes } }, "upload", now);
+  // A process on its way to another user was sent the bundle on standard input, and goes on by itself.
+  if (state.is === "starting") return [sent, []];
+  if (session.ending !== undefined) return end(sent, "cancelled", undefined, now);
+  return start(sent, { is: "verify", upload: uploads.count }, now);
+}
+
+/** A script has ended before the bundle said hello. */
+function notStarted(session: Session, script: Script, processEnd: ProcessEnd, now: number): Next {
+  const { setup, via, told } = session;
+  const { exit } = processEnd;
+  const { endpoint, mayLaunch, become } = setup;
+  const code = exit.kind === "exited" ? exit.code : undefined;
+  const launches = script.is === "launch" || script.is === "verify";
+  if (launches && via === "auto" && code === LAUNCH_EXITS.noNode) return decline(session, now);
+  const ended = script.is === "launch" ? forgetUpload(session) : session;
+  // The host may be at work all the same, or has not gone down yet.
+  if ((exit.kind === "lost" || told.restart !== undefined) && mayReturn(session, now))
+    return lose(ended, reasonOf(exit), now);
+  if (script.is === "attach" && code === LAUNCH_EXITS.unknownRun) {
+    if (mayLaunch) return launch(ended, now);
+    const text = `${endpoint.host} was not begun, and the playbook has changed since`;
+    return failed(ended, new VolleyError("CANCELLED", text), now);
+  }
+  const known = script.is === "attach" && ended.known;
+  return failed({ ...ended, known }, explainFailedStart(endpoint, become, processEnd), now);
+}
+
+/* What the host tells. */
+
+function heard(session: Session, input: Extract<Input, { type: "event" }>, now: number): Next {
+  const { event } = input;
+  return listen(session, input, now, (received) => {
+    const emit: Effect = { type: "emit", event: asReceived(session, event) };
+    switch (event.type) {
+      case "hello": {
+        // A process that was started before, or again, says hello to this controller: that is no event of the run.
+        const isOfRun = event.next === undefined && session.told.lastSequence <= event.seq;
+        return after(isOfRun ? [emit] : [], greeted(received, now));
+      }
+      case "gone":
+        return closing(received, event, []);
+      case "bye":
+        return closing(received, event, [emit]);
+      case "task:result":
+        return after(
+          [{ type: "keep", task: event.task, whole: event.whole }],
+          say(received, { type: "taken", task: event.task }),
+        );
+      case "facts":
+        return [takePhase(received, "facts", now), [emit]];
+      case "play:end":
+        return after([emit], playEnded(takePhase(received, "tasks", now), event, now));
+      case "task:end": {
+        const hasRestarted = session.told.restart !== undefined && received.told.restart === undefined;
+        return after([emit], hasRestarted ? comeBack(received, now) : [received, []]);
+      }
+      default:
+        return [received, [emit]];
+    }
+  });
+}
+
+function asked(session: Session, input: Extract<Input, { type: "question" }>, now: number): Next {
+  return listen(session, input, now, (received) => [
+    received,
+    [{ type: "ask", question: asReceived(session, input.event) }],
+  ]);
+}
+
+/** Add an event to what the host has told; a host that tells what cannot be true is not listened to any more. */
+function listen(
+  session: Session,
+  input: Extract<Input, { readonly event: WireEvent }>,
+  now: number,
+  then: (received: Session) => Next,
+): Next {
+  const { state } = session;
+  const { event } = input;
+  if (state.is !== "starting" && state.is !== "running") return [session, []];
+  if (state.is === "starting" && !state.listening)
+    return [{ ...session, state: { ...state, early: [...state.early, input] } }, []];
+  if (state.is === "starting" && event.type !== "hello")
+    return broken(session, new VolleyError("PROTOCOL_INVALID", `the host sent "${event.type}" first`), now);
+  let received: Session;
+  try {
+    received = take(session, event);
+  } catch (thrown) {
+    return broken(session, thrown, now);
+  }
+  return then(received);
+}
+
+function take(session: Session, event: WireEvent): Session {
+  const { state, told, setup } = session;
+  const received = { ...session, told: hear(told, event, setup.plays) };
+  const isNew = event.type !== "hello" && event.type !== "gone" && event.seq > told.lastSequence;
+  if (!isNew || state.is !== "running" || (state.back ?? state.away) === undefined) return received;
+  // When the host is lost again, the controller tries it at once, and for the whole time.
+  const away = state.away === undefined ? undefined : { ...state.away, tries: 0 };
+  return { ...received, state: { is: "running", away } };
+}
+
+/** The bundle, or the process that carries the run out, has said hello. */
+function greeted(session: Session, now: number): Next {
+  const { state, setup, via, uploads, told } = session;
+  if (state.is !== "starting") return [session, []];
+  const { script, away } = state;
+  const running: Session = { ...session, state: { is: "running", away } };
+  if (script.is === "attach") {
+    // A host that is about to restart has only not gone down yet.
+    const [back, effects] = told.restart === undefined ? comeBack(running, now) : [running, []];
+    return [back, [...effects, ...sayAgain(back)]];
+  }
+  const { host } = setup.endpoint;
+  const wasThere = script.is === "launch" && uploads.bytes === 0;
+  const method = via === "direct" ? "direct" : "bundle";
+  return after(
+    [
+      ...(wasThere ? [{ type: "emit", event: { type: "host:cached", host } } as const] : []),
+      { type: "emit", event: { type: "host:start", host, method } },
+    ],
+    comeBack(takePhase(forgetUpload(running), "start", now), now),
+  );
+}
+
+function comeBack(session: Session, now: number): Next {
+  const { state, setup } = session;
+  if (state.is !== "running" || state.away === undefined) return [session, []];
+  const { since, until, tries } = state.away;
+  return [
+    { ...session, state: { is: "running", back: { at: now, until, tries } } },
+    [{ type: "emit", event: { type: "host:back", host: setup.endpoint.host, awayMs: now - since } }],
+  ];
+}
+
+function playEnded(
+  session: Session,
+  { index, failed }: Extract<WireEvent, { type: "play:end" }>,
+  now: number,
+): Next {
+  const { limit, ending, clock } = session;
+  const waiting: Session = { ...session, clock: { ...clock, waitingSince: now } };
+  const play: Effect = { type: "play", index, failed: failed || ending?.why?.outcome === "failed" };
+  if (limit?.index !== index || limit.expired) return [waiting, [play]];
+  return [{ ...waiting, limit: undefined }, [{ type: "unwait", timer: "play" }, play]];
+}
+
+function closing(
+  session: Session,
+  last: Extract<WireEvent, { type: "bye" | "gone" }>,
+  effects: readonly Effect[],
+): Next {
+  const { state } = session;
+  if (state.is !== "running") return [session, effects];
+  return [
+    { ...session, state: { ...state, is: "closing", last } },
+    [...effects, { type: "wait", timer: "last word", ms: LAST_WORD_MS }],
+  ];
+}
+
+function exited(session: Session, processEnd: ProcessEnd, now: number): Next {
+  const { state, setup, told, ending } = session;
+  if (state.is === "starting") return notStarted(session, state.script, processEnd, now);
+  if (state.is !== "running" && state.is !== "closing") return [session, []];
+  const last = state.is === "closing" ? state.last : undefined;
+  if (last?.type !== "bye" && goesOn(session, last, now))
+    return lose(session, reasonOf(processEnd.exit), now);
+  const done = takePhase(session, "collect", now);
+  if (last?.type === "bye") {
+    if (last.cancelled === true) return end(done, "cancelled", undefined, now);
+    if (last.error !== undefined) return end(done, "failed", last.error, now);
+    return end(done, told.failed > 0 ? "failed" : "ok", undefined, now);
+  }
+  if (ending !== undefined) return end(done, "cancelled", undefined, now);
+  const silence = explainSilence(setup.endpoint.host, processEnd, last, told.endsWithLogin);
+  return end(done, "lost", silence, now);
+}
+
+/** The host sent what cannot be understood, and is not listened to any more. */
+function broken(session: Session, thrown: unknown, now: number): Next {
+  if (session.state.is === "starting") return conclude(session, thrown, now);
+  return end(session, "lost", serializeError(thrown), now);
+}
+
+/* Losing the host, and the end. */
+
+/** Whether a process that ended without saying bye has left a run behind that goes on, or can. */
+function goesOn(
+  session: Session,
+  gone: Extract<WireEvent, { type: "gone" }> | undefined,
+  now: number,
+): boolean {
+  if (!mayReturn(session, now)) return false;
+  // The journal says how far the run came, whatever ended the process.
+  if (gone === undefined) return true;
+  return gone.running === true || (gone.asked === true && (!gone.restarted || session.setup.mayLaunch));
+}
+
+/** Whether trying to reach the host again makes sense, and there is time for it. */
+function mayReturn({ state, via, ending }: Session, now: number): boolean {
+  const away = awayOf(state);
+  return via !== "direct" && ending?.how !== "kill" && (away === undefined || now < away.until);
+}
+
+/** Something was not to be had from the host: try again where that may help. */
+function failed(session: Session, thrown: unknown, now: number): Next {
+  const { state } = session;
+  if (state.is === "waiting" || state.is === "running" || state.is === "closing") return [session, []];
+  if (mayHelp(session, thrown) && mayReturn(session, now)) return lose(session, thrown.message, now);
+  return conclude(session, thrown, now);
+}
+
+/** Whether another try may succeed where this one failed. */
+function mayHelp({ state, told, ending, known }: Session, thrown: unknown): thrown is VolleyError {
+  if (!isVolleyError(thrown) || state.is === "connecting") return false;
+  if (ending !== undefined && !known) return false;
+  const isAway = awayOf(state) !== undefined;
+  switch (thrown.code) {
+    case "CONNECTION_LOST":
+      return true;
+    case "CONNECT_FAILED":
+    case "TIMEOUT":
+      return isAway;
+    case "AUTH_FAILED":
+      // A host that starts up lets nobody in but root before it is wholly up: pam_nologin(8).
+      return isAway && told.restart !== undefined;
+    default:
+      return false;
+  }
+}
+
+/** Leave this connection, and try to reach the host again. */
+function lose(session: Session, reason: string, now: number): Next {
+  const { state, setup, told } = session;
+  const known = awayOf(state);
+  const away = { ...(known ?? newAway(session, reason, now)), next: nextOf(session) };
+  const text = told.restart === undefined && told.endsWithLogin ? `${away.why}; ${ENDS.text}` : away.why;
+  const lost: Effect = {
+    type: "emit",
+    event: { type: "host:lost", host: setup.endpoint.host, reason: text },
+  };
+  return after(
+    [{ type: "leave" }, ...(known === undefined ? [lost] : [])],
+    tryAgain({ ...session, uploads: { ...session.uploads, damaged: 0 } }, away),
+  );
+}
+
+function tryAgain(session: Session, away: Away): Next {
+  const { tries, until } = away;
+  const pauseMs = tries === 0 ? 0 : Math.min(MAX_PAUSE_MS, PAUSE_MS * 2 ** (tries - 1));
+  return [
+    { ...session, state: { is: "away", away: { ...away, tries: tries + 1 } } },
+    [{ type: "connect", pauseMs, until }],
+  ];
+}
+
+function newAway(session: Session, reason: string, now: number): Away {
+  const { state, told, setup } = session;
+  const { restart } = told;
+  const limitMs = restart?.timeoutMs ?? setup.returnTimeoutMs;
+  const back = "back" in state ? state.back : undefined;
+  const isSame = back !== undefined && now - back.at <= LASTING_MS;
+  return {
+    since: now,
+    until: isSame ? back.until : now + limitMs,
+    limitMs,
+    why: restart === undefined ? reason : RESTARTS,
+    tries: back?.tries ?? 0,
+    next: nextOf(session),
+  };
+}
+
+/** What to do over the next connection: the host is asked to begin where no process of the run can be there. */
+function nextOf({ state, setup, known }: Session): Away["next"] {
+  if (state.is === "away") return state.away.next;
+  if (!setup.mayLaunch) return "attach";
+  const hasRestarted = state.is === "closing" && state.last.type === "gone" && state.last.restarted;
+  const isUntold = state.is === "starting" && !state.listening && state.script.is !== "attach";
+  return !known || hasRestarted || isUntold ? "launch" : "attach";
+}
+
+/** End a session that an error has broken off. */
+function conclude(session: Session, thrown: unknown, now: number): Next {
+  const { state, setup, told, known, ending } = session;
+  if (ending !== undefined) return end(session, "cancelled", undefined, now);
+  const outcome = outcomeOf(thrown);
+  const away = awayOf(state);
+  if (away === undefined || outcome === "failed")
+    return end(session, known && outcome === "unreachable" ? "lost" : outcome, serializeError(thrown), now);
+  const { why, limitMs } = away;
+  const loss = { why, limitMs, thrown, endsWithLogin: told.endsWithLogin };
+  return end(session, "lost", serializeError(explainLoss(setup.endpoint.host, loss)), now);
+}
+
+function end(session: Session, outcome: Outcome, error: SerializedError | undefined, now: number): Next {
+  const { setup, told, clock, uploads } = session;
+  const end: HostEnd = {
+    type: "host:end",
+    host: setup.endpoint.host,
+    ...withReason(session, outcome, error),
+    tally: fullTally(told),
+    elapsedMs: now - clock.startedAt,
+    phases: clock.phases,
+    uploadedBytes: uploads.bytes,
+  };
+  return [{ ...session, state: { is: "ended", end } }, [{ type: "end", end }]];
+}
+
+/** Replace "cancelled" by the reason for cancelling, unless the host had failed by itself before it was told. */
+function withReason(
+  { ending, told }: Session,
+  outcome: Outcome,
+  error: SerializedError | undefined,
+): Pick<HostEnd, "outcome" | "error"> {
+  const why = outcome === "cancelled" ? ending?.why : undefined;
+  if (why !== undefined && (why.outcome === "failed" || told.failed === 0)) return why;
+  return { outcome: why === undefined ? outcome : "failed", ...(error === undefined ? {} : { error }) };
+}
