@@ -1,6 +1,7 @@
 import { didYouMean, type SourceLocation, VolleyError } from "../core/errors.ts";
-
+import { readPythonLiteral } from "../core/python-literal.ts";
 import { printable } from "../core/text.ts";
+import { splitWords } from "../core/words.ts";
 import {
   addChild,
   addHosts,
@@ -13,7 +14,6 @@ import {
   setGroupVar,
 } from "./draft.ts";
 import { isIpv6 } from "./names.ts";
-import { parsePythonLiteral } from "./python-literal.ts";
 
 const SECTION = /^\[([^:\]\s]*)(?::([^\]\s]*))?\]\s*(?:[#;].*)?$/;
 const KINDS = ["hosts", "vars", "children"] as const;
@@ -26,42 +26,27 @@ function invalid(message: string, location: SourceLocation, hint?: string): Voll
   });
 }
 
-/** Splits a host line into words as a POSIX shell would: quotes group, `#` behind a space begins a comment. */
-function splitWords(line: string, location: SourceLocation): readonly string[] {
-  const words: string[] = [];
-  let word: string | undefined;
-  let quote = "";
-  for (let index = 0; index < line.length; index++) {
-    const character = line[index]!;
-    if (quote !== "") {
-      if (character === quote) quote = "";
-      else if (character === "\\" && quote === '"' && /["\\]/.test(line[index + 1] ?? ""))
-        word += line[++index]!;
-      else word += character;
-    } else if (character === "'" || character === '"') {
-      quote = character;
-      word ??= "";
-    } else if (/\s/.test(character)) {
-      if (word !== undefined) words.push(word);
-      word = undefined;
-    } else if (character === "#") {
-      if (word === undefined) break;
+function wordsOf(line: string, location: SourceLocation): readonly string[] {
+  return splitWords(line, {
+    escapes: "shlex",
+    comments: true,
+    fail: (fault, at) => {
+      if (fault.kind !== "comment") {
+        const what =
+          fault.kind === "quote" ? `a quote (${fault.mark}) is never closed` : "a backslash stands last";
+        throw invalid(what, location);
+      }
       throw invalid(
-        `"${word}#…" is cut off at the # when Ansible reads it`,
-        { ...location, column: index + 1 },
+        `"${fault.word}#…" is cut off at the # when Ansible reads it`,
+        { ...location, column: at + 1 },
         "Put the value in quotes, or a space before the comment.",
       );
-    } else if (character === "\\") {
-      word = (word ?? "") + (line[++index] ?? "");
-    } else word = (word ?? "") + character;
-  }
-  if (quote !== "") throw invalid(`a quote (${quote}) is never closed`, location);
-  if (word !== undefined) words.push(word);
-  return words;
+    },
+  });
 }
 
 function readHostLine(context: ReadContext, group: DraftGroup, line: string, location: SourceLocation): void {
-  const [written, ...assignments] = splitWords(line, location);
+  const [written, ...assignments] = wordsOf(line, location);
   if (written === undefined) return;
   const added = addHosts(context, group, written, location);
   for (const assignment of assignments) {
@@ -73,7 +58,7 @@ function readHostLine(context: ReadContext, group: DraftGroup, line: string, loc
         "One host to a line.",
       );
     }
-    const value = parsePythonLiteral(assignment.slice(equals + 1));
+    const value = readValue(assignment.slice(equals + 1));
     for (const { name, vars } of added) {
       vars.set(assignment.slice(0, equals), entry(context, value, `host ${name}`, location.line));
     }
@@ -83,12 +68,18 @@ function readHostLine(context: ReadContext, group: DraftGroup, line: string, loc
 function readVarLine(context: ReadContext, group: DraftGroup, line: string, location: SourceLocation): void {
   const equals = line.indexOf("=");
   if (equals < 1) throw invalid(`"${line}" in [${group.name}:vars] must be key=value`, location);
-  const value = parsePythonLiteral(line.slice(equals + 1).trim());
+  const value = readValue(line.slice(equals + 1).trim());
   setGroupVar(
     group,
     line.slice(0, equals).trim(),
     entry(context, value, groupScope(group.name), location.line),
   );
+}
+
+/** Read a value as Ansible does: as a Python literal (`8`, `True`, `[1, 2]`), else as text (`true`, `0644`, `/srv/www`). */
+export function readValue(text: string): unknown {
+  const value = readPythonLiteral(text);
+  return value === undefined ? text : value;
 }
 
 function openSection(
@@ -129,7 +120,7 @@ export function readIniInventory(context: ReadContext, text: string): void {
         readVarLine(context, group, line, location);
         break;
       case "children": {
-        const child = splitWords(line, location)[0]!;
+        const child = wordsOf(line, location)[0]!;
         mentionGroup(context.draft, child, location);
         addChild(group, child, location);
         break;

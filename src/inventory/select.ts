@@ -2,6 +2,7 @@ import { readFileSync } from "node:fs";
 import { resolve } from "node:path";
 import { didYouMean, isVolleyError, VolleyError } from "../core/errors.ts";
 import type { Host, Inventory } from "../core/inventory.ts";
+import { pythonRegex } from "../core/python-regex.ts";
 import { type GlobPiece, matchesGlob, printable } from "../core/text.ts";
 
 import { within } from "../system/endable.ts";
@@ -166,15 +167,15 @@ function globMatcher(glob: string): Matcher {
 function compile(text: string): Matcher {
   if (!text.startsWith("~")) return globMatcher(text);
   try {
-    // Python's spelling of named groups; matching begins at the name's first character, as in Ansible.
-    const regex = new RegExp(`^(?:${text.slice(1).replaceAll("(?P<", "(?<")})`, "u");
+    // Ansible matches from a name's first character on.
+    const regex = pythonRegex(text.slice(1), { anchored: "start", unicode: true });
     const late = (): VolleyError =>
       new VolleyError("PATTERN_UNKNOWN", `"${printable(text, MAX_SHOWN)}" takes too long to match a name`, {
         hint: "an expression such as (a+)+ tries every way to split a name: write it so that there is only one",
       });
     return (name) => within(REGEX_MS, late, () => regex.test(name));
   } catch (cause) {
-    const reason = cause instanceof Error ? cause.message.replace(/^.*: /, "").toLowerCase() : String(cause);
+    const reason = String((cause as Error).message).replace(/^.* cannot be used: /s, "");
     throw new VolleyError(
       "PATTERN_UNKNOWN",
       `"${printable(text, MAX_SHOWN)}" is not a valid regular expression: ${printable(reason)}`,

@@ -1,4 +1,5 @@
 import type { Token } from "nunjucks/src/parser.js";
+import { unescapePython } from "../core/python-literal.ts";
 import { fail, TemplateFailure } from "./errors.ts";
 
 /** What tags begin and end with, when it is not what they usually do: `variable_start_string` and so on. */
@@ -54,33 +55,6 @@ const MARKS: readonly (readonly [kind: TagKind, start: string, end: string])[] =
   ["block", "{%", "%}"],
   ["comment", "{#", "#}"],
 ];
-
-const ESCAPES: Readonly<Record<string, string>> = {
-  n: "\n",
-  t: "\t",
-  r: "\r",
-  a: "\x07",
-  b: "\b",
-  f: "\f",
-  v: "\v",
-  "\\": "\\",
-  "'": "'",
-  '"': '"',
-  "\n": "",
-};
-
-/** The text a Python string literal stands for; an unknown escape such as `\d` keeps its backslash, as in Python. */
-function unescapeString(body: string): string {
-  return body.replace(
-    /\\(?:x([\da-fA-F]{2})|u([\da-fA-F]{4})|U([\da-fA-F]{8})|([0-7]{1,3})|([\s\S]))/g,
-    (whole, x?: string, u?: string, long?: string, octal?: string, other?: string) => {
-      const hex = x ?? u ?? long;
-      if (hex !== undefined) return String.fromCodePoint(Number.parseInt(hex, 16));
-      if (octal !== undefined) return String.fromCharCode(Number.parseInt(octal, 8));
-      return ESCAPES[other ?? ""] ?? whole;
-    },
-  );
-}
 
 function matchAt(pattern: RegExp, source: string, index: number): string | undefined {
   pattern.lastIndex = index;
@@ -196,7 +170,7 @@ export function lex(template: string, options: LexerOptions): Token[] {
         type === "string"
           ? keepBackslashes
             ? text.slice(1, -1)
-            : unescapeString(text.slice(1, -1))
+            : unescapePython(text.slice(1, -1))
           : type === "symbol"
             ? text
             : text.replaceAll("_", ""),

@@ -5,9 +5,8 @@ import { afterAll, beforeAll, test } from "vitest";
 import type { Inventory } from "../../src/core/inventory.ts";
 import { parseJson, writeJson } from "../../src/core/json-text.ts";
 import { formatInventoryHost, inventoryToJson } from "../../src/inventory/format.ts";
-
+import { readValue } from "../../src/inventory/ini.ts";
 import { loadInventory } from "../../src/inventory/load.ts";
-import { parsePythonLiteral } from "../../src/inventory/python-literal.ts";
 import { limitHosts, selectHosts } from "../../src/inventory/select.ts";
 import { createSecretStore } from "../../src/vars/secrets/store.ts";
 import { FUZZ_TIMEOUT_MS, fuzz } from "./lib/fuzz.ts";
@@ -210,7 +209,7 @@ test(
       tokens: INI_TOKENS,
       check: (bytes) => {
         const text = bytes.toString();
-        const value = parsePythonLiteral(text);
+        const value = readValue(text);
         if (value === text) return;
         must(value !== undefined && typeof value !== "function", "no value");
         const json = writeJson(value);

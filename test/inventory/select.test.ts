@@ -114,7 +114,7 @@ describe("selectHosts", () => {
     ["~eb", 'no host or group matches "~eb"'],
     ["host[1:3]", 'no host or group matches "host[1:3]"'],
     ["host[3:1]", '"host[3:1]" is not a pattern: [3:1] runs backwards'],
-    ["~web(", '"~web(" is not a valid regular expression: unterminated group'],
+    ["~web(", '"~web(" is not a valid regular expression: a ( is never closed'],
     ["", "the pattern is empty"],
     [" , ", "the pattern is empty"],
   ])("refuses %j", async (pattern, message) => {

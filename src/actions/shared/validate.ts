@@ -3,7 +3,7 @@ import { VolleyError } from "../../core/errors.ts";
 import type { System, WriteOptions } from "../../core/system.ts";
 import type { FileContent } from "./content.ts";
 import { toContent } from "./content.ts";
-import { splitWords } from "./words.ts";
+import { commandWords } from "./words.ts";
 
 /** Content that is to be written. */
 interface Candidate {
@@ -27,7 +27,7 @@ export async function validateContent(
   const temporary = posix.join(directory, posix.basename(path));
   await system.writeFile(temporary, toContent(content), options);
   try {
-    const argv = splitWords(command).map((word) => word.replaceAll("%s", temporary));
+    const argv = commandWords(command).map((word) => word.replaceAll("%s", temporary));
     const { code, stdout, stderr } = await system.run(argv, signal === undefined ? {} : { signal });
     if (code === 0) return;
     const said = `${stderr}\n${stdout}`

@@ -1,7 +1,7 @@
 import * as v from "valibot";
 import { defineAction } from "../define.ts";
 import { describe, optionalText } from "../shared/params.ts";
-import { splitWords } from "../shared/words.ts";
+import { commandWords } from "../shared/words.ts";
 import { applyCommand, type CommandRequest, commandParams, inspectCommand } from "./run-command.ts";
 
 const params = v.pipe(
@@ -41,6 +41,6 @@ would come of it is unknown unless \`creates\` or \`removes\` decide.
 });
 
 function requestOf({ cmd, argv, ...rest }: v.InferOutput<typeof params>): CommandRequest {
-  const words = argv ?? splitWords(cmd ?? "");
+  const words = argv ?? commandWords(cmd ?? "");
   return { ...rest, cmd: cmd ?? words, argv: words, name: words[0] ?? "the command" };
 }

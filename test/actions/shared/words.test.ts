@@ -1,5 +1,5 @@
 import { expect, it } from "vitest";
-import { splitWords } from "../../../src/actions/shared/words.ts";
+import { commandWords } from "../../../src/actions/shared/words.ts";
 
 it.each([
   ["nginx -t -c %s", ["nginx", "-t", "-c", "%s"]],
@@ -8,9 +8,9 @@ it.each([
   [`"\\"\\x" ''`, [`"\\x`, ""]],
   ["  ", []],
 ])("splits %j as a shell does", (line, words) => {
-  expect(splitWords(line)).toEqual(words);
+  expect(commandWords(line)).toEqual(words);
 });
 
 it.each([`a "b`, "a 'b", "a\\"])("refuses %j", (line) => {
-  expect(() => splitWords(line)).toThrow("has an unfinished");
+  expect(() => commandWords(line)).toThrow("has an unfinished");
 });

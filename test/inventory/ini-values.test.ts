@@ -1,6 +1,6 @@
 import { expect, it } from "vitest";
 import { Float } from "../../src/core/value.ts";
-import { parsePythonLiteral } from "../../src/inventory/python-literal.ts";
+import { readValue } from "../../src/inventory/ini.ts";
 
 it.each([
   ["8", 8],
@@ -63,5 +63,5 @@ it.each([
   ["/srv/www", "/srv/www"],
   ["ssh-rsa AAAA== me@host", "ssh-rsa AAAA== me@host"],
 ])("%o is %o", (text, value) => {
-  expect(parsePythonLiteral(text)).toEqual(value);
+  expect(readValue(text)).toEqual(value);
 });
