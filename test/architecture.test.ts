@@ -122,7 +122,7 @@ describe("dependencies", () => {
 describe("what runs on a host", () => {
   const HOST_PACKAGES = ["valibot", "yaml", "nunjucks", "a-sync-waterfall", "asap"];
 
-  test.each(["agent/entry.ts", "template/index.ts", "agent/boot/bootstrap.ts"])(
+  test.each(["agent/main.ts", "template/index.ts", "agent/boot/bootstrap.ts"])(
     "%s reaches nothing of the controller's",
     async (entry) => {
       const { metafile } = await build({

@@ -1,4 +1,8 @@
+import { posix } from "node:path";
 import { performance } from "node:perf_hooks";
+import { Readable } from "node:stream";
+import type { AssetStore } from "../core/asset.ts";
+import { assetEntry } from "../core/bundle.ts";
 import { isPlaybook } from "../core/define.ts";
 import { VolleyError } from "../core/errors.ts";
 import type { Facts } from "../core/facts.ts";
@@ -7,13 +11,29 @@ import { type JobEnd, runJob } from "../engine/engine.ts";
 import { createRenderer } from "../engine/render.ts";
 import { createLocalSystem } from "../system/local/local-system.ts";
 import type { createTemplates } from "../template/index.ts";
-import type { BundleReader } from "./bundle-reader.ts";
-import { createBundledAssets } from "./bundled-assets.ts";
 import { createEffects, type EffectsOptions } from "./effects.ts";
 import { gatherFacts } from "./facts/gather.ts";
-import { thisMachine } from "./facts/machine.ts";
+import { thisMachine } from "./facts/sources.ts";
 import * as core from "./shared-core.ts";
-import { createUserSystems } from "./user-systems.ts";
+import { createUserSystems } from "./users.ts";
+
+/** What the bootstrap hands to the runner: the bundle it was started from. */
+export interface BundleReader {
+  /** The bundle's own path. */
+  readonly file: string;
+  /** Names of the zip's entries, in order. */
+  readonly names: readonly string[];
+  /** Bytes of an entry, uncompressed; undefined when there is no such entry. */
+  size(name: string): number | undefined;
+  /** Permission bits of an entry; 0 when there is no such entry. */
+  mode(name: string): number;
+  /** An entry's content; undefined when there is no such entry. */
+  read(name: string): Buffer | undefined;
+  /** Compiles and runs an entry that is a CommonJS module, and gives its exports; `imports` answer its `require` before Node does. */
+  load(name: string, imports?: Readonly<Record<string, unknown>>): unknown;
+  /** Keeps the compiled form of the modules that were loaded for the next start, unless the bundle is carried about. */
+  keepCompiled(): void;
+}
 
 /** How a Job is carried out by this bundle; the bundle itself supplies the rest of the Effects. */
 export type CarryOutOptions = Omit<
@@ -76,6 +96,26 @@ function partsOf(bundle: BundleReader): Readonly<Record<string, unknown>> {
     get yaml(): unknown {
       loaded ??= bundle.load("yaml.js", { core });
       return loaded;
+    },
+  };
+}
+
+/** Assets read from the bundle; a role is known by its directory. */
+function createBundledAssets(bundle: BundleReader): AssetStore {
+  return {
+    file: (role, path) => {
+      const name = assetEntry(role, posix.normalize(path));
+      const size = bundle.size(name);
+      if (size === undefined) return null;
+      const read = (): Buffer => bundle.read(name)!;
+      return { path, size, mode: bundle.mode(name), read, stream: () => Readable.from([read()]) };
+    },
+    tree: (role, path) => {
+      const prefix = `${assetEntry(role, posix.normalize(path)).replace(/\/+$/, "")}/`;
+      const below = bundle.names
+        .filter((name) => name.startsWith(prefix))
+        .map((name) => name.slice(prefix.length));
+      return below.length === 0 ? null : below.sort();
     },
   };
 }

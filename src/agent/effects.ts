@@ -7,9 +7,9 @@ import type { Earlier, Effects, HostView, Leftovers, Question, Reply } from "../
 import type { Renderer } from "../engine/render.ts";
 import { maskToo } from "../engine/results.ts";
 import { gatherUser } from "./facts/identity.ts";
-import { createFactReader } from "./facts/reader.ts";
-import { type ResultStore, readResult } from "./result-store.ts";
-import type { UserSystems } from "./user-systems.ts";
+import { createFactReader } from "./facts/sources.ts";
+import { type ResultStore, readResult } from "./state-store.ts";
+import type { UserSystems } from "./users.ts";
 import { writeWhole } from "./whole-value.ts";
 
 /** What the Effects of a host are made from, on the host or over a connection. */

@@ -1,14 +1,14 @@
 import { parseArgs } from "node:util";
 import { BUNDLE_FORMAT, type CarriedHost, type Manifest } from "../core/bundle.ts";
-import { didYouMean, VolleyError } from "../core/errors.ts";
+import { didYouMean, formatLocation, type SerializedError, VolleyError } from "../core/errors.ts";
+import type { TargetEvent } from "../core/events.ts";
 import { isRecord } from "../core/json.ts";
 import { type Job, PROTOCOL_VERSION } from "../core/protocol.ts";
+import { type Diff, formatTally, type Result, type Tally } from "../core/result.ts";
 import { maskOfJob } from "../engine/results.ts";
 import { type Mask, maskError, maskEvent } from "../vars/mask.ts";
-import type { BundleReader } from "./bundle-reader.ts";
-import type { CarryOut } from "./carry-out.ts";
-import { decodeVars } from "./job-vars.ts";
-import { createLocalPrinter } from "./local-printer.ts";
+import type { BundleReader, CarryOut } from "./carry-out.ts";
+import { decodeVars } from "./whole-value.ts";
 
 const OPTIONS = {
   local: { type: "string" },
@@ -194,4 +194,110 @@ function listText(bundle: BundleReader, { playbook, plays, hosts }: Manifest): s
     ...assets.map((name) => `  file  ${name.slice("assets/".length)} (${bundle.size(name)} bytes)`),
   ];
   return `${lines.join("\n")}\n`;
+}
+
+/** How a carried bundle prints. */
+interface LocalPrinterOptions {
+  readonly host: string;
+  readonly verbose: boolean;
+  readonly debug: boolean;
+  readonly color: boolean;
+}
+
+/** Prints what happens on this machine, a line an action. */
+interface LocalPrinter {
+  readonly event: (event: TargetEvent) => void;
+  /** How many failures were ignored. */
+  ignored(): number;
+  end(tally: Tally, elapsedMs: number, error: SerializedError | undefined): void;
+}
+
+const COLORS: Readonly<Record<string, string>> = {
+  changed: "33",
+  unchanged: "32",
+  skipped: "36",
+  unknown: "35",
+  failed: "31",
+};
+
+/** Makes the printer of `--local`. */
+function createLocalPrinter({ host, verbose, debug, color }: LocalPrinterOptions): LocalPrinter {
+  let ignored = 0;
+  const write = (text: string): void => void process.stdout.write(`${text}\n`);
+  const paint = (text: string, code: string | undefined): string =>
+    color && code !== undefined ? `\u001b[${code}m${text}\u001b[0m` : text;
+  const detail = (text: string, code?: string): void => {
+    for (const line of text.replace(/\n$/, "").split("\n")) write(paint(`    ${line}`, code));
+  };
+
+  const taskEnd = (event: Extract<TargetEvent, { type: "task:end" }>): void => {
+    const { result, role, name, elapsedMs, handler } = event;
+    const word = result.unknown === true ? "unknown" : result.state;
+    if (result.ignored === true) ignored++;
+    const head = paint(`[${word} ${(elapsedMs / 1000).toFixed(3)}s]`, COLORS[word]);
+    write(
+      `${head} ${role} ${name}${handler === true ? " (handler)" : ""}${result.ignored === true ? " (ignored)" : ""}`,
+    );
+    for (const diff of result.diff ?? []) printDiff(diff, detail);
+    if (result.error !== undefined) detail(errorText(result.error), COLORS.failed);
+    if (result.message !== undefined && (verbose || result.unknown === true || event.action === "debug"))
+      detail(result.message);
+    if (verbose) printItems(result, detail);
+  };
+
+  return {
+    ignored: () => ignored,
+    event: (event) => {
+      if (debug) process.stderr.write(`${JSON.stringify(event)}\n`);
+      switch (event.type) {
+        case "play:start":
+          if (verbose) write(`play ${event.play}: ${event.total} actions`);
+          return;
+        case "task:output":
+          if (verbose) detail(event.text);
+          return;
+        case "task:end":
+          return taskEnd(event);
+        case "log":
+          return detail(event.text);
+        default:
+          return;
+      }
+    },
+    end: (tally, elapsedMs, error) => {
+      if (error !== undefined) write(paint(errorText(error), COLORS.failed));
+      write(`${host}: ${formatTally(tally, elapsedMs)}`);
+    },
+  };
+}
+
+function errorText({ message, hint, location }: SerializedError): string {
+  const where = location === undefined ? "" : `${formatLocation(location)}: `;
+  return `${where}${message}${hint === undefined ? "" : `\n${hint}`}`;
+}
+
+function printItems(result: Result, detail: (text: string, code?: string) => void): void {
+  for (const { label, state, message } of result.items ?? []) {
+    detail(`${label}: ${state}${message === undefined ? "" : `, ${message}`}`, COLORS[state]);
+  }
+}
+
+/** The lines that differ, without the common ones at either end: the bundle carries no diff library. */
+function printDiff(
+  { path, before, after, attributes, binary }: Diff,
+  detail: (text: string, code?: string) => void,
+): void {
+  detail(`--- ${path}`);
+  if (binary === true) detail("(content differs)");
+  for (const [name, [from, to]] of Object.entries(attributes ?? {})) detail(`${name}: ${from} -> ${to}`);
+  if (before === undefined && after === undefined) return;
+  const left = (before ?? "").split("\n");
+  const right = (after ?? "").split("\n");
+  let start = 0;
+  while (start < Math.min(left.length, right.length) && left[start] === right[start]) start++;
+  let same = 0;
+  while (same < Math.min(left.length, right.length) - start && left.at(-1 - same) === right.at(-1 - same))
+    same++;
+  for (const line of left.slice(start, left.length - same)) if (before !== null) detail(`-${line}`, "31");
+  for (const line of right.slice(start, right.length - same)) if (after !== null) detail(`+${line}`, "32");
 }

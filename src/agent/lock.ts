@@ -6,7 +6,7 @@ import { isRecord } from "../core/json.ts";
 import { isOfOne } from "../core/protocol.ts";
 import { hostDirectory } from "../system/directories.ts";
 import { isAlive, machineId, thisProcess } from "../system/this-process.ts";
-import type { RunPart } from "./run-store.ts";
+import type { RunPart } from "./journal.ts";
 import type { Wire } from "./wire.ts";
 
 /** A process that works on a machine by one account: a line of the lock's file. */

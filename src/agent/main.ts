@@ -1,19 +1,20 @@
 import { homedir } from "node:os";
 import { describeError, exitCodeFor } from "../core/errors.ts";
+import * as volley from "../index.ts";
 import { SYSTEM_ARGUMENT } from "../system/remote-process/messages.ts";
 import { settleWorkingDirectory, watchEventLoop } from "../system/this-process.ts";
 
 import { attach } from "./attach.ts";
-import type { BundleReader } from "./bundle-reader.ts";
-import { type CarryOut, createCarryOut } from "./carry-out.ts";
+import { type BundleReader, type CarryOut, createCarryOut } from "./carry-out.ts";
+
 import { readManifest, runLocally } from "./local.ts";
 import { serve } from "./serve.ts";
-import { serveSystem } from "./system-server.ts";
+import { serveSystem } from "./users.ts";
 
 /** Where a bundle begins: `--target` and `--attach` speak the protocol with a controller, `--system` serves another bundle's process, anything else is a person's command line. */
-export function main(bundle: BundleReader, argv: readonly string[], volley: unknown): void {
+export function main(bundle: BundleReader, argv: readonly string[]): void {
   // Ended by force: what a role's own code left behind, such as a timer, must not keep the process.
-  start(bundle, argv, volley).then(
+  start(bundle, argv).then(
     (code) => process.exit(code),
     (thrown: unknown) => {
       console.error(`volley: ${describeError(thrown)}`);
@@ -22,7 +23,7 @@ export function main(bundle: BundleReader, argv: readonly string[], volley: unkn
   );
 }
 
-async function start(bundle: BundleReader, argv: readonly string[], volley: unknown): Promise<number> {
+async function start(bundle: BundleReader, argv: readonly string[]): Promise<number> {
   const [what, subject = "", from = "1", part = ""] = argv;
   const { starved } = watchEventLoop("the run");
   const carry = createCarryOut(bundle, volley);

@@ -1,3 +1,4 @@
+import type { Job } from "../core/protocol.ts";
 import { Data, Float, floatKey } from "../core/value.ts";
 
 /** The only key of what stands for a value that JSON lacks: `[kind, content]`. */
@@ -111,4 +112,19 @@ function decode(written: unknown, above: readonly object[]): unknown {
 /** Keys are known by the object they are: a float needs the one that stands for its value. */
 function asKey(value: unknown): unknown {
   return value instanceof Float ? floatKey(value.value) : value;
+}
+
+type WithVars = Pick<Job, "vars" | "hostVars">;
+
+/**
+ * A Job whose vars JSON can carry with nothing lost, data marked as such included: what is sent to a host, and what a
+ * carried bundle holds of one.
+ */
+export function encodeVars<J extends WithVars>(job: J): J {
+  return { ...job, vars: encodeWhole(job.vars), hostVars: encodeWhole(job.hostVars) };
+}
+
+/** What {@link encodeVars} was given. */
+export function decodeVars<J extends WithVars>(job: J): J {
+  return { ...job, vars: decodeWhole(job.vars), hostVars: decodeWhole(job.hostVars) };
 }

@@ -15,10 +15,10 @@ import {
 import { maskOfJob } from "../engine/results.ts";
 import { readLines } from "../system/lines.ts";
 import { maskEvent } from "../vars/mask.ts";
-import { greeting, listenForControllers, MAX_COMMAND_LENGTH } from "./control.ts";
-import { decodeVars } from "./job-vars.ts";
-import { tellable } from "./result-store.ts";
-import type { RunStore } from "./run-store.ts";
+import { greeting, listenForControllers, MAX_COMMAND_LENGTH } from "./attach.ts";
+import type { RunStore } from "./journal.ts";
+import { tellable } from "./state-store.ts";
+import { decodeVars } from "./whole-value.ts";
 
 /** The target's end of the protocol: events out, the Job and then commands in. */
 export interface Wire {

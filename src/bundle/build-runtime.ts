@@ -10,7 +10,7 @@ import type { RuntimeFiles } from "./runtime.ts";
 /** The source of each part, below `src/`. */
 const SOURCES: Readonly<Record<keyof RuntimeFiles, string>> = {
   bootstrap: "agent/boot/bootstrap.ts",
-  runner: "agent/entry.ts",
+  runner: "agent/main.ts",
   template: "template/index.ts",
   yaml: "yaml/document.ts",
 };

@@ -33,7 +33,7 @@ export const FOLDERS: Readonly<Record<string, FolderRule>> = {
   actions: { imports: ["core", "system"], ...onHosts },
   engine: { imports: ["core", "system", "vars", "template"], ...onHosts },
   agent: { imports: ["core", "system", "vars", "template", "engine"], ...onHosts },
-  direct: { imports: ["core", "system", "engine", "agent", "transport"], ...onController },
+  direct: { imports: ["core", "system", "template", "engine", "agent", "transport"], ...onController },
   inventory: { imports: ["core", "system", "yaml", "vars", "vars/secrets"], ...onController },
   transport: { imports: ["core", "system"], ...onController },
   bundle: { imports: ["core", "system"], ...onController },
@@ -106,7 +106,7 @@ export interface ImportException {
 }
 
 export const EXCEPTIONS: readonly ImportException[] = [
-  { from: "agent/entry.ts", to: "index.ts", why: "the runner gives playbooks what they import" },
+  { from: "agent/main.ts", to: "index.ts", why: "the runner gives playbooks what they import" },
   {
     from: "controller/prepare/read.ts",
     to: "index.ts",

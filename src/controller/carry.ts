@@ -1,4 +1,4 @@
-import { encodeVars } from "../agent/job-vars.ts";
+import { encodeVars } from "../agent/whole-value.ts";
 import type { Bundle } from "../bundle/build.ts";
 import type { CarriedHost } from "../core/bundle.ts";
 import { VolleyError } from "../core/errors.ts";

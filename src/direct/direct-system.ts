@@ -15,16 +15,27 @@ import type { FileSession } from "../transport/file-session.ts";
 import type { FileAttributes } from "../transport/sftp/codec.ts";
 import { sftpStatus } from "../transport/sftp/error.ts";
 import type { Connection } from "../transport/transport.ts";
-import { exactStat } from "./exact.ts";
-import { attempt, isMissing, protectionAt, UNSUPPORTED, type Witness } from "./explain.ts";
-import { type HostUser, searchPath } from "./identity.ts";
-
-import { createLooks } from "./looks.ts";
+import {
+  AS_IT_IS,
+  readPieces,
+  readWhole,
+  resolveWrite,
+  SHELL_WRITE_BYTES,
+  SLOW_ROUND_TRIP_MS,
+  writeAtomically,
+  writeByShell,
+} from "./contents.ts";
+import {
+  attempt,
+  createLooks,
+  exactStat,
+  isMissing,
+  protectionAt,
+  UNSUPPORTED,
+  type Witness,
+} from "./looks.ts";
 import { runRemotely } from "./process.ts";
-import { readPieces, readWhole } from "./read.ts";
-import type { Shells } from "./shell.ts";
-import { resolveWrite, writeAtomically } from "./write.ts";
-import { SHELL_WRITE_BYTES, SLOW_ROUND_TRIP_MS, writeByShell } from "./write-by-shell.ts";
+import { type HostUser, type Shells, searchPath } from "./shell.ts";
 
 /** What a System of a host works through. */
 export interface DirectSystemOptions {
@@ -46,7 +57,6 @@ export interface DirectSystem extends System {
 }
 
 const SUMS: ReadonlySet<string> = new Set(["md5", "sha1", "sha224", "sha256", "sha384", "sha512"]);
-const AS_IT_IS = 0xffffffff;
 
 /** The machine at the other end of a connection: files over SFTP, processes by a shell there. */
 export function createDirectSystem({

@@ -10,8 +10,7 @@ import {
 import { VolleyError } from "../core/errors.ts";
 import { quote } from "../core/shell-quote.ts";
 import { createLineSplitter } from "../system/lines.ts";
-import { lineWord } from "./line-word.ts";
-import type { Shells } from "./shell.ts";
+import { lineWord, type Shells } from "./shell.ts";
 
 /** How the lock is taken. */
 export interface DirectLockOptions extends Omit<LockOptions, "isOver"> {

@@ -1,8 +1,12 @@
 import { posix } from "node:path";
 import { performance } from "node:perf_hooks";
-import type { FileType, Stat } from "../core/system.ts";
+import { VolleyError } from "../core/errors.ts";
+import { attributesCommand, type Protection, protectionOf } from "../core/permissions.ts";
+import type { FileType, ProcessResult, Stat } from "../core/system.ts";
 import type { FileSession } from "../transport/file-session.ts";
 import type { FileAttributes } from "../transport/sftp/codec.ts";
+
+import { sftpStatus } from "../transport/sftp/error.ts";
 
 /** What the host said of a path counts until nobody has asked it anything for so long: as long as one action goes on. */
 const IDLE_MS = 100;
@@ -21,7 +25,7 @@ const TYPES: readonly (readonly [bits: number, type: FileType])[] = [
 ];
 
 /** Looks at paths. */
-export interface Looks {
+interface Looks {
   stat(path: string): Promise<Stat | null>;
   lstat(path: string): Promise<Stat | null>;
   /** Looks at the directories above a path, outermost first, without following links. */
@@ -146,6 +150,121 @@ function describe({
 }
 
 /** The type in the mode that stat(2) gives. */
-export function typeOf(mode: number): FileType {
+function typeOf(mode: number): FileType {
   return TYPES.find(([bits]) => bits === (mode & TYPE_BITS))?.[1] ?? "file";
+}
+
+/** Runs a command. */
+type Run = (argv: readonly string[]) => Promise<ProcessResult>;
+
+/**
+ * Looks at a path by stat(1) of GNU or BusyBox, which tells what SFTP does not: inode, device, links, and fractions of
+ * a second. Undefined where there is no such command, or it cannot look.
+ */
+export async function exactStat(run: Run, path: string, follow: boolean): Promise<Stat | undefined> {
+  const format = "%f %u %g %s %i %d %h %X %Y|%x|%y";
+  const argv = ["stat", ...(follow ? ["-L"] : []), "-c", format, path];
+  const { code, stdout } = await run(argv).catch(() => ({ code: 127, stdout: "" }));
+  const match = /^([0-9a-f]+) (\d+) (\d+) (\d+) (\d+) (\d+) (\d+) (-?\d+) (-?\d+)\|(.*)\|(.*)$/m.exec(stdout);
+  if (code !== 0 || match === null) return undefined;
+  const [, hex = "", uid, gid, size, inode, device, links, atime, mtime, atimeText = "", mtimeText = ""] =
+    match;
+  const mode = Number.parseInt(hex, 16);
+  return {
+    type: typeOf(mode),
+    mode: mode & 0o7777,
+    uid: Number(uid),
+    gid: Number(gid),
+    size: Number(size),
+    mtimeMs: milliseconds(mtime, mtimeText),
+    atimeMs: milliseconds(atime, atimeText),
+    inode: Number(inode),
+    device: Number(device),
+    links: Number(links),
+  };
+}
+
+/** Seconds, with the fraction from a text such as `2026-11-22 10:00:00.123456789 +0000`, as Node makes milliseconds of it. */
+function milliseconds(seconds: string | undefined, text: string): number {
+  const fraction = /\.(\d{1,9})/.exec(text)?.[1]?.padEnd(9, "0") ?? "0";
+  return Number(seconds) * 1000 + Number(fraction) / 1e6;
+}
+
+/** Status codes of SFTP (draft-ietf-secsh-filexfer-02, section 7). */
+const NO_SUCH_FILE = 2;
+const PERMISSION_DENIED = 3;
+const BAD_MESSAGE = 5;
+export const UNSUPPORTED = 8;
+
+/** Bytes below which a disk is as good as full. */
+const FULL_BYTES = 64 << 10;
+
+/** What can be asked about a failure. */
+export interface Witness {
+  readonly files: FileSession;
+  ask(argv: readonly string[]): Promise<ProcessResult>;
+}
+
+/** What the host's attributes of a path say, when they keep it from being changed. */
+export async function protectionAt(ask: Witness["ask"], path: string): Promise<Protection | undefined> {
+  const { stdout } = await ask(attributesCommand(path)).catch(() => ({ stdout: "" }));
+  return protectionOf(path, stdout);
+}
+
+/** Runs a file operation; what it throws names the path and says why in words, as a System on the machine itself does. */
+export async function attempt<T>(
+  { files, ask }: Witness,
+  what: string,
+  path: string,
+  operation: () => Promise<T>,
+): Promise<T> {
+  try {
+    return await operation();
+  } catch (thrown) {
+    const status = sftpStatus(thrown);
+    if (status === undefined) throw thrown;
+    const protection = status === PERMISSION_DENIED ? await protectionAt(ask, path) : undefined;
+    const reason =
+      protection?.reason ?? (await reasonOf(files, what, path, status, (thrown as Error).message));
+    throw new VolleyError("FILE_FAILED", `cannot ${what} ${path}: ${reason}`, {
+      cause: thrown,
+      ...(protection === undefined ? {} : { hint: protection.hint }),
+    });
+  }
+}
+
+/** OpenSSH's server has one status for all but a few reasons: a look at the path tells which it was. */
+async function reasonOf(
+  files: FileSession,
+  what: string,
+  path: string,
+  status: number,
+  said: string,
+): Promise<string> {
+  switch (status) {
+    case NO_SUCH_FILE:
+      return "no such file or directory";
+    case PERMISSION_DENIED:
+      return "permission denied";
+    case BAD_MESSAGE:
+      return "the name is too long";
+    case UNSUPPORTED:
+      return "the host's SFTP server cannot do that";
+    default:
+  }
+  const [found, room] = await Promise.all([
+    files.lstat(path).catch(() => null),
+    files.freeSpace(path.slice(0, path.lastIndexOf("/")) || "/").catch(() => undefined),
+  ]);
+  if (room !== undefined && room.freeBytes < FULL_BYTES && /write|make|link/.test(what))
+    return "no space left on the device";
+  if (found !== null && /make|link/.test(what)) return "it exists already";
+  if (found?.mode !== undefined && typeOf(found.mode) === "directory")
+    return /read|write|rename/.test(what) ? "it is a directory" : "the directory is not empty";
+  return said.split(": ").at(-1) ?? said;
+}
+
+/** Whether the server said that there is no such file. */
+export function isMissing(thrown: unknown): boolean {
+  return sftpStatus(thrown) === NO_SUCH_FILE;
 }

@@ -4,8 +4,7 @@ import { VolleyError } from "../core/errors.ts";
 import type { ProcessOptions, ProcessResult } from "../core/system.ts";
 import { Capture, DEFAULT_MAX_OUTPUT } from "../system/local/process.ts";
 import type { RemoteExit } from "../transport/transport.ts";
-import { lineWord as word } from "./line-word.ts";
-import type { Shells } from "./shell.ts";
+import { type Shells, lineWord as word } from "./shell.ts";
 
 const KILL_GRACE_MS = 5_000;
 /** How long a process that was killed may take to be gone, before it is not waited for any longer. */

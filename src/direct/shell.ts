@@ -1,17 +1,19 @@
 import { randomBytes } from "node:crypto";
 import { isVolleyError, VolleyError } from "../core/errors.ts";
+import { quote } from "../core/shell-quote.ts";
+import type { ReadSystem } from "../core/system.ts";
 import { textToBytes } from "../core/text.ts";
 import type { RemoteExit, RemoteProcess } from "../transport/transport.ts";
-import type { Channels, OpenOptions } from "./channels.ts";
+import type { Channels, OpenOptions } from "./sessions.ts";
 
 /** Starts a script for `sh` on a host as some user; resolves once it reads its standard input. */
 export type StartScript = (script: string) => Promise<RemoteProcess>;
 
 /** Told of what a command prints. */
-export type OnBytes = (stream: "stdout" | "stderr", bytes: Buffer) => void;
+type OnBytes = (stream: "stdout" | "stderr", bytes: Buffer) => void;
 
 /** A line of shell that runs on a host. */
-export interface ShellRun {
+interface ShellRun {
   /** The first line it prints, which is not passed on; undefined when it ended without one. */
   readonly word: Promise<string | undefined>;
   /** Its process group; undefined when it ended before it could say. */
@@ -24,7 +26,7 @@ export interface ShellRun {
 }
 
 /** How a line is run. */
-export interface RunOptions extends OpenOptions {
+interface RunOptions extends OpenOptions {
   /** It lasts as long as the connection, and sends the signals that it reads: lines of a name and a process group. */
   readonly holds?: boolean;
 }
@@ -234,5 +236,86 @@ function createGate(
     const rest = held;
     held = undefined;
     if (rest.length > 0) pass(rest);
+  };
+}
+
+/** A word for a shell that reads one line: newlines come from a variable, which createShells sets. */
+export function lineWord(text: string): string {
+  if (text.includes("\0")) throw new VolleyError("PROCESS_FAILED", "a command cannot hold a NUL");
+  if (!text.includes("\n")) return quote(text);
+  return text
+    .split("\n")
+    .map((line) => (line === "" ? "" : quote(line)))
+    .join('"$volley_n"');
+}
+
+/** Runs a script to its end, and gives what it printed. Fails with `CONNECTION_LOST`. */
+export async function runScript(shells: Shells, script: string): Promise<Buffer> {
+  const chunks: Buffer[] = [];
+  const run = await shells.run(`echo ok; eval ${lineWord(script)}`, (stream, bytes) => {
+    if (stream === "stdout") chunks.push(bytes);
+  });
+  run.end();
+  const exit = await run.exit;
+  if (exit.kind === "lost")
+    throw new VolleyError("CONNECTION_LOST", `the connection went while the host was asked: ${exit.reason}`);
+  return Buffer.concat(chunks);
+}
+
+/** Who a System works as, and in what. */
+export interface HostUser {
+  readonly uid: number;
+  readonly gid: number;
+  readonly umask: number;
+  readonly home: string;
+  /** See {@link ReadSystem.workingDirectory}. */
+  readonly directory: string;
+  readonly env: Readonly<Record<string, string>>;
+}
+
+/** Asks who the user is: ids, umask, home, where commands run, then the environment, which may hold anything but a NUL. */
+const SCRIPT = `id -u; id -g; umask; echo "$HOME"; ([ -r . ] && [ -x . ] || cd "$HOME" 2>/dev/null || cd /; pwd -P); env -0 2>/dev/null || cat /proc/$$/environ`;
+
+const SYSTEM_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
+
+/** Where commands are searched for: the user's own PATH and then the system's. */
+export function searchPath({ env }: Pick<HostUser, "env">): string {
+  const all = `${env.PATH ?? ""}:${SYSTEM_PATH}`.split(":").filter((directory) => directory.startsWith("/"));
+  return [...new Set(all)].join(":");
+}
+
+/** Starts shells as a user of a host, and finds out who that is. */
+export async function openShells(
+  start: StartScript,
+  channels: Channels,
+): Promise<{ readonly shells: Shells; readonly user: HostUser }> {
+  const shells = createShells(start, channels);
+  const text = (await runScript(shells, SCRIPT)).toString("utf8");
+  const [uid = "", gid = "", umask = "", home = "", directory = "", ...rest] = text.split("\n");
+  if (!/^\d+$/.test(uid) || !/^\d+$/.test(gid)) {
+    throw new VolleyError(
+      "CONNECT_FAILED",
+      "the host does not say who is logged in: it has no id command, or its shell is none",
+    );
+  }
+  const env = Object.fromEntries(
+    rest
+      .join("\n")
+      .split("\0")
+      .flatMap((entry) => {
+        const equals = entry.indexOf("=");
+        return equals > 0 ? [[entry.slice(0, equals), entry.slice(equals + 1)]] : [];
+      }),
+  );
+  return {
+    shells,
+    user: {
+      uid: Number(uid),
+      gid: Number(gid),
+      umask: Number.parseInt(umask, 8) || 0,
+      home: home.startsWith("/") ? home : "/",
+      directory: directory.startsWith("/") ? directory : "/",
+      env,
+    },
   };
 }

@@ -2,7 +2,7 @@ import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
-import { decodeVars, encodeVars } from "../../src/agent/job-vars.ts";
+import { decodeVars, encodeVars } from "../../src/agent/whole-value.ts";
 import { becomeWay } from "../../src/controller/prepare/become.ts";
 import { makeJob, openPlan, planHosts } from "../../src/controller/prepare/plan.ts";
 

@@ -1,6 +1,6 @@
 import { afterAll, beforeAll, expect, test } from "vitest";
 import { gatherFacts } from "../../src/agent/facts/gather.ts";
-import { thisMachine } from "../../src/agent/facts/machine.ts";
+import { thisMachine } from "../../src/agent/facts/sources.ts";
 import type { Facts } from "../../src/core/facts.ts";
 import { askForFacts, gatherDirectFacts } from "../../src/direct/facts.ts";
 import { createLocalSystem } from "../../src/system/local/local-system.ts";

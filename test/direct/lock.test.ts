@@ -12,8 +12,8 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { beforeEach, describe, expect, test } from "vitest";
 import { type HostLock, LOCK_PREFIX, takeLock } from "../../src/agent/lock.ts";
-import { createChannels } from "../../src/direct/channels.ts";
 import { takeDirectLock } from "../../src/direct/lock.ts";
+import { createChannels } from "../../src/direct/sessions.ts";
 import { createShells } from "../../src/direct/shell.ts";
 import { bootId, machineId, processStart } from "../../src/system/this-process.ts";
 

@@ -10,10 +10,10 @@ import { template } from "../../src/actions/files/template.ts";
 import { command } from "../../src/actions/system/command.ts";
 import type { ActionCall } from "../../src/core/action.ts";
 import { quote } from "../../src/core/shell-quote.ts";
-import { createChannels } from "../../src/direct/channels.ts";
 import { createDirectSystem, type DirectSystem } from "../../src/direct/direct-system.ts";
-import { openShells } from "../../src/direct/identity.ts";
-import type { Shells } from "../../src/direct/shell.ts";
+import { createChannels } from "../../src/direct/sessions.ts";
+import { openShells, type Shells } from "../../src/direct/shell.ts";
+
 import type { FileSession } from "../../src/transport/file-session.ts";
 import { makeSandbox, pass, type Sandbox } from "../actions/harness.ts";
 import { type DirectHost, startDirectHost } from "./lib/host.ts";

@@ -4,7 +4,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, onTestFinished, test } from "vitest";
 import { takeDirectLock } from "../../src/direct/lock.ts";
-import type { OpenedSystem } from "../../src/direct/open-system.ts";
+import type { OpenedSystem } from "../../src/direct/users.ts";
 import { PATIENT, until } from "../lib/patience.ts";
 import { type DirectHost, startDirectHost } from "./lib/host.ts";
 

@@ -4,11 +4,11 @@ import { join } from "node:path";
 import { PassThrough } from "node:stream";
 import { setImmediate as turn } from "node:timers/promises";
 import { afterAll, beforeAll, test } from "vitest";
+import { findRunStore } from "../../src/agent/journal.ts";
 import { leftoversName, openLeftovers } from "../../src/agent/leftovers.ts";
 import { LOCK_PREFIX, takeLock } from "../../src/agent/lock.ts";
-import { readReplay } from "../../src/agent/replay.ts";
-import { openResults } from "../../src/agent/result-store.ts";
-import { findRunStore } from "../../src/agent/run-store.ts";
+import { openResults, readReplay } from "../../src/agent/state-store.ts";
+
 import { openWire } from "../../src/agent/wire.ts";
 import { machineId } from "../../src/system/this-process.ts";
 import { FUZZ_TIMEOUT_MS, fuzz } from "./lib/fuzz.ts";

@@ -4,7 +4,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { PassThrough } from "node:stream";
 import { afterEach, beforeEach, expect, test } from "vitest";
-import { serveSystem } from "../../src/agent/system-server.ts";
+import { serveSystem } from "../../src/agent/users.ts";
 import type { System } from "../../src/core/system.ts";
 import { createLocalSystem } from "../../src/system/local/local-system.ts";
 import {

@@ -4,7 +4,7 @@
  * apostrophe once minified, because the prelude quotes it with them.
  */
 import { openOwnFiles } from "../../system/own-files.ts";
-import type { BundleReader } from "../bundle-reader.ts";
+import type { BundleReader } from "../carry-out.ts";
 
 const MINIMUM_NODE = 18;
 const NO_USABLE_NODE = 97;

@@ -1,8 +1,8 @@
-import type { Facts } from "../../core/facts.ts";
-import type { FactReader } from "./reader.ts";
+import type { Facts, MountFacts } from "../../core/facts.ts";
+import type { FactReader, FileSystemSize } from "./sources.ts";
 
 /** Facts about processors. */
-export type ProcessorFacts = Pick<
+type ProcessorFacts = Pick<
   Facts,
   | "processor"
   | "processor_count"
@@ -13,10 +13,7 @@ export type ProcessorFacts = Pick<
 >;
 
 /** Facts about memory. */
-export type MemoryTotals = Pick<
-  Facts,
-  "memtotal_mb" | "memfree_mb" | "swaptotal_mb" | "swapfree_mb" | "memory_mb"
->;
+type MemoryTotals = Pick<Facts, "memtotal_mb" | "memfree_mb" | "swaptotal_mb" | "swapfree_mb" | "memory_mb">;
 
 /** Reads /proc/cpuinfo as proc(5) lays it out; machines without sockets in it (most ARM) count each processor as one. */
 export async function gatherProcessors(reader: FactReader): Promise<ProcessorFacts> {
@@ -86,7 +83,7 @@ export async function gatherMemory(reader: FactReader): Promise<MemoryTotals> {
 }
 
 /** Facts the firmware gives (SMBIOS). */
-export type FirmwareFacts = Pick<
+type FirmwareFacts = Pick<
   Facts,
   | "system_vendor"
   | "product_name"
@@ -129,4 +126,152 @@ export async function gatherFirmware(reader: FactReader): Promise<FirmwareFacts>
     board_vendor: await read("board_vendor"),
     form_factor: CHASSIS[Number(chassis)] ?? "NA",
   };
+}
+
+/** Mounted file systems that have a device, as Ansible lists them; those over a network without their sizes, since a dead server would hang the question. */
+export async function gatherMounts(
+  reader: FactReader,
+  sizeOf: (path: string) => FileSystemSize | undefined,
+): Promise<readonly MountFacts[]> {
+  const uuids = new Map<string, string>();
+  for (const uuid of await reader.list("/dev/disk/by-uuid")) {
+    const name = await reader.linkName(`/dev/disk/by-uuid/${uuid}`);
+    if (name !== null) uuids.set(`/dev/${name}`, uuid);
+  }
+  return (await reader.lines("/proc/mounts")).flatMap((line) => {
+    const [device = "", mount = "", fstype = "", options = ""] = line.split(" ").map(unescapeMount);
+    const network = device.includes(":/") || device.startsWith("//");
+    if (!device.startsWith("/") && !network) return [];
+    const size = network ? undefined : sizeOf(mount);
+    return [
+      {
+        device,
+        mount,
+        fstype,
+        options,
+        uuid: uuids.get(device) ?? "N/A",
+        ...(size === undefined ? {} : sizeFacts(size)),
+      },
+    ];
+  });
+}
+
+function sizeFacts(size: FileSystemSize): Partial<MountFacts> {
+  return {
+    block_size: size.blockSize,
+    block_total: size.blocks,
+    block_available: size.blocksAvailable,
+    block_used: size.blocks - size.blocksAvailable,
+    size_total: size.blocks * size.blockSize,
+    size_available: size.blocksAvailable * size.blockSize,
+    inode_total: size.inodes,
+    inode_available: size.inodesFree,
+    inode_used: size.inodes - size.inodesFree,
+  };
+}
+
+/** Spaces and the like are written as octal in /proc/mounts: see getmntent(3). */
+function unescapeMount(field: string): string {
+  return field.replace(/\\([0-7]{3})/g, (_, octal: string) => String.fromCharCode(Number.parseInt(octal, 8)));
+}
+
+/** Facts about what the host runs in, and what it runs. */
+type VirtualizationFacts = Pick<
+  Facts,
+  "virtualization_type" | "virtualization_role" | "virtualization_tech_guest" | "virtualization_tech_host"
+>;
+
+const BY_PRODUCT: readonly (readonly [pattern: RegExp, type: string])[] = [
+  [/^(KVM|KVM Server|Bochs|AHV|RHEV Hypervisor|Google Compute Engine|oVirt.*)$/, "kvm"],
+  [/^Standard PC/, "kvm"],
+  [/VMware/, "VMware"],
+  [/^OpenStack/, "openstack"],
+  [/^VirtualBox/, "virtualbox"],
+  [/^HVM domU/, "xen"],
+  [/^Parallels/, "parallels"],
+];
+
+const BY_VENDOR: readonly (readonly [pattern: RegExp, type: string])[] = [
+  [/^(QEMU|Amazon EC2|DigitalOcean|Hetzner|Google|Linode|Vultr|Scaleway|oVirt|Nutanix|Red Hat)/i, "kvm"],
+  [/^VMware/, "VMware"],
+  [/^innotek/, "virtualbox"],
+  [/^Xen/, "xen"],
+  [/^Parallels/, "parallels"],
+  [/^OpenStack/, "openstack"],
+  [/^bhyve/i, "bhyve"],
+];
+
+const BY_CGROUP: readonly (readonly [pattern: RegExp, type: string])[] = [
+  [/\/docker[-/]|\/ecs\//, "docker"],
+  [/\/lxc[./]/, "lxc"],
+  [/\/libpod[-_]|machine\.slice\/libpod/, "podman"],
+  [/\/kubepods|\/kubelet|\/actions_job/, "container"],
+];
+
+/** Decides as Ansible does: a container first, then the firmware's word, then the kernel's. */
+export async function gatherVirtualization(
+  reader: FactReader,
+  firmware: FirmwareFacts,
+): Promise<VirtualizationFacts> {
+  const guests: string[] = [];
+  for (const find of [findContainer, findOpenVz, findHypervisor]) {
+    for (const type of await find(reader, firmware)) if (!guests.includes(type)) guests.push(type);
+  }
+  const hosts = await findHosted(reader);
+  const type = guests[0] ?? hosts[0] ?? "NA";
+  const role = guests.length > 0 ? "guest" : hosts.length > 0 ? "host" : "NA";
+  const isContainer = ["docker", "podman", "lxc", "systemd-nspawn"].includes(type);
+  return {
+    virtualization_type: type,
+    virtualization_role: role,
+    virtualization_tech_guest: isContainer ? [...guests, "container"] : guests,
+    virtualization_tech_host: hosts,
+  };
+}
+
+async function findContainer(reader: FactReader): Promise<readonly string[]> {
+  const cgroup = await reader.text("/proc/1/cgroup");
+  const byCgroup = BY_CGROUP.find(([pattern]) => pattern.test(cgroup ?? ""))?.[1];
+  if (byCgroup !== undefined) return [byCgroup];
+  if ((await reader.exists("/.dockerenv")) || (await reader.exists("/.dockerinit"))) return ["docker"];
+  if (await reader.exists("/run/.containerenv")) return ["podman"];
+  const environment = (await reader.text("/proc/1/environ"))?.split("\0") ?? [];
+  const named =
+    environment.find((entry) => entry.startsWith("container="))?.slice("container=".length) ||
+    (await reader.text("/run/systemd/container"));
+  return named ? [named] : [];
+}
+
+async function findOpenVz(reader: FactReader): Promise<readonly string[]> {
+  const guest =
+    (await reader.exists("/proc/vz")) &&
+    !(await reader.exists("/proc/lve")) &&
+    !(await reader.exists("/proc/bc"));
+  return guest ? ["openvz"] : [];
+}
+
+async function findHypervisor(reader: FactReader, firmware: FirmwareFacts): Promise<readonly string[]> {
+  const product = BY_PRODUCT.find(([pattern]) => pattern.test(firmware.product_name))?.[1];
+  if (product !== undefined) return [product];
+  if (firmware.product_name === "Virtual Machine" && firmware.system_vendor.startsWith("Microsoft"))
+    return ["VirtualPC"];
+  for (const vendor of [firmware.bios_vendor, firmware.system_vendor]) {
+    const type = BY_VENDOR.find(([pattern]) => pattern.test(vendor))?.[1];
+    if (type !== undefined) return [type];
+  }
+  if ((await reader.text("/sys/hypervisor/type")) === "xen") return ["xen"];
+  const cpu = (await reader.text("/proc/cpuinfo")) ?? "";
+  if (/^model name\s*:.*QEMU Virtual CPU/m.test(cpu)) return ["kvm"];
+  if (/^vendor_id\s*:\s*User Mode Linux/m.test(cpu)) return ["uml"];
+  if (/^(vendor_id\s*:\s*)?PowerVM Lx86/m.test(cpu)) return ["powervm_lx86"];
+  return /^virtio_pci\s/m.test((await reader.text("/proc/modules")) ?? "") ? ["kvm"] : [];
+}
+
+async function findHosted(reader: FactReader): Promise<readonly string[]> {
+  const modules = (await reader.text("/proc/modules")) ?? "";
+  const hosts: string[] = [];
+  if (/^kvm\s/m.test(modules) || (await reader.exists("/dev/kvm"))) hosts.push("kvm");
+  if (/^vboxdrv\s/m.test(modules)) hosts.push("virtualbox");
+  if ((await reader.text("/proc/xen/capabilities"))?.includes("control_d")) hosts.push("xen");
+  return hosts;
 }

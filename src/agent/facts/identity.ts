@@ -1,6 +1,6 @@
 import type { Facts } from "../../core/facts.ts";
 import type { ReadSystem } from "../../core/system.ts";
-import type { FactReader } from "./reader.ts";
+import type { FactReader } from "./sources.ts";
 
 /** Facts about the host's names and its kernel. */
 export type NameFacts = Pick<

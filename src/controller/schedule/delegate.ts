@@ -16,8 +16,8 @@ import { createActionContext, hostVariables, roleVariables, taskVariables } from
 import { RENDER_BESIDE_OTHERS_MS, withTimeLimit } from "../../engine/limits.ts";
 import { performAction } from "../../engine/perform.ts";
 import { createRenderer, type Renderer } from "../../engine/render.ts";
-import type { DeclaredTask, RoleRun } from "../../engine/role.ts";
-import { declareRoles } from "../../engine/role.ts";
+import { type DeclaredTask, declareRoles, type RoleRun } from "../../engine/role.ts";
+
 import { extendScope } from "../../vars/scope.ts";
 import { silenceConsole, unknowable } from "../prepare/without-host.ts";
 
@@ -107,7 +107,7 @@ async function perform(event: Asked, options: DelegateOptions, declare: Declare)
     const [{ createLocalSystem }, { gatherFacts }, { thisMachine }] = await Promise.all([
       import("../../system/local/local-system.ts"),
       import("../../agent/facts/gather.ts"),
-      import("../../agent/facts/machine.ts"),
+      import("../../agent/facts/sources.ts"),
     ]);
     const system = createLocalSystem();
     try {

@@ -1,8 +1,9 @@
 import { setTimeout as sleep } from "node:timers/promises";
-import { encodeVars } from "../../agent/job-vars.ts";
+import { encodeVars } from "../../agent/whole-value.ts";
 import { needsTerminal } from "../../core/become.ts";
 import type { HostEnd } from "../../core/events.ts";
 import { type Command, encodeLine, type Job, type WireEvent } from "../../core/protocol.ts";
+import { startDirect } from "../../direct/serve.ts";
 import {
   BECOME_TERMINAL,
   type BecomeTalk,
@@ -10,7 +11,6 @@ import {
   talkBecome,
 } from "../../transport/become/talk.ts";
 import type { Connection, RemoteExit, RemoteProcess } from "../../transport/transport.ts";
-import { startDirect } from "../direct.ts";
 import type { Place } from "../schedule/places.ts";
 import {
   attachCommand,

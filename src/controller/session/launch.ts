@@ -1,4 +1,4 @@
-import { partName, type RunPart } from "../../agent/run-store.ts";
+import { partName, type RunPart } from "../../agent/journal.ts";
 import {
   type Become,
   becomeCommand,

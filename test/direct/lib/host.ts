@@ -1,7 +1,7 @@
 import { openTransports } from "../../../src/controller/prepare/transports.ts";
 import { quote } from "../../../src/core/shell-quote.ts";
-import { createChannels } from "../../../src/direct/channels.ts";
-import { type OpenedSystem, openSystem } from "../../../src/direct/open-system.ts";
+import { createChannels } from "../../../src/direct/sessions.ts";
+import { type OpenedSystem, openSystem } from "../../../src/direct/users.ts";
 import { startEmbeddedFleet } from "../../../src/embedded/fleet.ts";
 import type { EmbeddedFleet, EmbeddedFleetOptions } from "../../../src/embedded/types.ts";
 import type { Connection } from "../../../src/transport/transport.ts";

@@ -1,6 +1,6 @@
 import { afterAll } from "vitest";
 import type { System } from "../../../src/core/system.ts";
-import type { OpenedSystem } from "../../../src/direct/open-system.ts";
+import type { OpenedSystem } from "../../../src/direct/users.ts";
 import { createLateSystem } from "../../../src/system/remote-process/remote-system.ts";
 import { type DirectHost, startDirectHost } from "./host.ts";
 

@@ -1,16 +1,60 @@
-import type { UserSystems } from "../agent/user-systems.ts";
+import type { UserSystems } from "../agent/users.ts";
 import { type Become, becomeUser, DEFAULT_BECOME_USER } from "../core/become.ts";
 import { VolleyError } from "../core/errors.ts";
 import type { JobBecome } from "../core/protocol.ts";
 import type { System } from "../core/system.ts";
 import { createLateSystem } from "../system/remote-process/remote-system.ts";
+import { startAs } from "../transport/become/start-as.ts";
+import type { FileSession } from "../transport/file-session.ts";
+import { openFileSession, SFTP_SERVER_SCRIPT } from "../transport/sftp/open-file-session.ts";
+import type { Connection, Endpoint, RemoteProcess } from "../transport/transport.ts";
+import { createDirectSystem, type DirectSystem } from "./direct-system.ts";
+import { type Channels, openLateFiles } from "./sessions.ts";
+import { openShells, type Shells, type StartScript } from "./shell.ts";
 
-import type { Channels } from "./channels.ts";
-import type { DirectSystem } from "./direct-system.ts";
-import { type OpenedSystem, openSystem, type UserAccess } from "./open-system.ts";
+/** How to act as one user of a host. */
+export interface UserAccess {
+  readonly start: StartScript;
+  files(): Promise<FileSession>;
+  /** See {@link Connection.forward}. */
+  readonly forward: Connection["forward"];
+  /** Whether every start gives a password: none is given twice before it is known to be right. */
+  readonly givesPassword?: boolean;
+}
+
+/** A System, with the shells it works through. */
+export interface OpenedSystem {
+  readonly system: DirectSystem;
+  readonly shells: Shells;
+}
+
+/** Opens a file session and a shell at the same time. Fails as either does; what was opened by then is closed. */
+export async function openSystem(
+  { start, files, forward, givesPassword = false }: UserAccess,
+  channels: Channels,
+  options: { readonly root?: string } = {},
+): Promise<OpenedSystem> {
+  const opening = openShells(start, channels);
+  const openFiles = (): Promise<FileSession> => openLateFiles(files, channels);
+  const [shell, session] = await Promise.allSettled([
+    opening,
+    givesPassword ? opening.then(openFiles) : openFiles(),
+  ]);
+  if (shell.status === "fulfilled" && session.status === "fulfilled") {
+    const { shells, user } = shell.value;
+    return {
+      system: createDirectSystem({ files: session.value, shells, user, forward, ...options }),
+      shells,
+    };
+  }
+  if (shell.status === "fulfilled") shell.value.shells.close();
+  if (session.status === "fulfilled") session.value.close();
+  // Why nobody becomes another user is told by the shell; SFTP only says that it is not there.
+  throw shell.status === "rejected" ? shell.reason : (session as PromiseRejectedResult).reason;
+}
 
 /** What the Systems of a host's users are made from. */
-export interface DirectUsersOptions {
+interface DirectUsersOptions {
   readonly own: DirectSystem;
   /** The name of who that is. */
   readonly self: string;
@@ -102,4 +146,33 @@ function findAccount(passwd: string, user: string): Account | undefined {
   if (line === undefined) return undefined;
   const [, , uid, gid, , home, shell] = line.split(":");
   return { uid: Number(uid), gid: Number(gid), home: home || "/", shell: shell || "/bin/sh" };
+}
+
+/** How to act as the login user: by the connection's own commands and SFTP. */
+export function loginAccess(connection: Connection, signal: AbortSignal): UserAccess {
+  return {
+    start: (script) => connection.exec(script, signal),
+    files: () => connection.files(signal),
+    forward: connection.forward,
+  };
+}
+
+/** How to act as another user, by that user's leave: every shell and an sftp-server are started through sudo, doas or su. */
+export function becomeAccess(
+  outer: UserAccess,
+  become: Become,
+  { endpoint, signal }: { readonly endpoint: Endpoint; readonly signal: AbortSignal },
+): UserAccess {
+  const { host, user: login } = endpoint;
+  const start = (script: string): Promise<RemoteProcess> =>
+    startAs(outer.start, script, {
+      ...{ host, login, become, signal },
+      terminalHint: "use --via bundle, or add a nopass rule to doas.conf",
+    });
+  return {
+    start,
+    files: async () => await openFileSession(await start(SFTP_SERVER_SCRIPT), { host, signal }),
+    forward: outer.forward,
+    givesPassword: become.password !== undefined,
+  };
 }

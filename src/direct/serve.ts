@@ -1,6 +1,8 @@
 import { PassThrough } from "node:stream";
 import { finished } from "node:stream/promises";
+import { format } from "node:util";
 import { createEffects } from "../agent/effects.ts";
+import { createLeftovers, type LeftoversOwner, leftoversName } from "../agent/leftovers.ts";
 import { type HostLock, lendingTurns } from "../agent/lock.ts";
 import { openWire, type Wire } from "../agent/wire.ts";
 import type { AssetStore } from "../core/asset.ts";
@@ -10,19 +12,24 @@ import type { TargetEvent } from "../core/events.ts";
 import type { Facts } from "../core/facts.ts";
 import type { Playbook } from "../core/playbook.ts";
 import { type Job, PROTOCOL_VERSION } from "../core/protocol.ts";
-import { type Channels, createChannels } from "../direct/channels.ts";
-import { askForFacts, type FactRecords, gatherDirectFacts, passwdOf } from "../direct/facts.ts";
-import { openDirectLeftovers } from "../direct/leftovers.ts";
-import { takeDirectLock } from "../direct/lock.ts";
-import { type OpenedSystem, openSystem, type UserAccess } from "../direct/open-system.ts";
-import { createDirectUsers } from "../direct/user-systems.ts";
+import type { System } from "../core/system.ts";
+import type { Leftovers } from "../engine/effects.ts";
 import { byeForError, runJob } from "../engine/engine.ts";
 import { RENDER_BESIDE_OTHERS_MS } from "../engine/limits.ts";
 import { createHostLook, createRenderer } from "../engine/render.ts";
 import { createTemplates } from "../template/index.ts";
 import type { Connection, Endpoint, RemoteExit, RemoteProcess } from "../transport/transport.ts";
-import { becomeAccess, loginAccess } from "./direct-access.ts";
-import { consoleOf } from "./role-console.ts";
+import { askForFacts, type FactRecords, gatherDirectFacts, passwdOf } from "./facts.ts";
+import { takeDirectLock } from "./lock.ts";
+import { type Channels, createChannels } from "./sessions.ts";
+import {
+  becomeAccess,
+  createDirectUsers,
+  loginAccess,
+  type OpenedSystem,
+  openSystem,
+  type UserAccess,
+} from "./users.ts";
 
 /** What a host's part is carried out with where nothing is sent to it. */
 export interface DirectPlaybook {
@@ -33,7 +40,7 @@ export interface DirectPlaybook {
 }
 
 /** How it is carried out on one host. */
-export interface DirectOptions {
+interface DirectOptions {
   readonly endpoint: Endpoint;
   readonly become: Become | null;
   readonly playbook: DirectPlaybook;
@@ -294,4 +301,41 @@ function cannotResume(run: string): TargetEvent {
     level: "warn",
     text: `run ${run} cannot be resumed, everything is looked at again: a host that is worked on directly has no journal`,
   };
+}
+
+/** A `console` for the code of roles that is carried out here: what is printed on it is told as lines of a log. */
+function consoleOf(tell: (level: "info" | "warn", text: string) => void): Pick<Console, "log"> {
+  const print =
+    (level: "info" | "warn") =>
+    (...values: readonly unknown[]): void =>
+      tell(level, format(...values));
+  return {
+    ...console,
+    ...{
+      log: print("info"),
+      info: print("info"),
+      debug: print("info"),
+      warn: print("warn"),
+      error: print("warn"),
+    },
+  } as Pick<Console, "log">;
+}
+
+/** Handlers left over, with what waits until all that was kept is on the host. */
+interface DirectLeftovers extends Leftovers {
+  flush(): Promise<void>;
+}
+
+/** Keeps the handlers that failed runs of a playbook leave on a host, in the same file that a bundle does (agent/leftovers.ts). */
+async function openDirectLeftovers(system: System, owner: LeftoversOwner): Promise<DirectLeftovers> {
+  const file = `~/.cache/volley/${leftoversName(owner)}`;
+  const bytes = await system.readIfExists(file).catch(() => null);
+  let writing: Promise<void> = Promise.resolve();
+  const leftovers = createLeftovers(owner, bytes?.toString("utf8") ?? "", (text) => {
+    const write = (): Promise<void> =>
+      text === null ? system.remove(file) : system.writeFile(file, text, { mode: 0o600 }).then(() => {});
+    // A connection that is gone is told of by whatever else is done.
+    writing = writing.then(write).catch(() => {});
+  });
+  return { ...leftovers, flush: () => writing };
 }

@@ -1,27 +1,103 @@
 import { randomBytes } from "node:crypto";
 import { posix } from "node:path";
+import { VolleyError } from "../core/errors.ts";
 import { modeOfReplacement } from "../core/permissions.ts";
 import {
   type Content,
   type CopyOf,
   isCopy,
+  type ProcessOptions,
+  type ProcessResult,
   type Stat,
   type WriteOptions,
   type Written,
 } from "../core/system.ts";
 import { textToBytes } from "../core/text.ts";
 import type { FileHandle, FileSession } from "../transport/file-session.ts";
-import { readWhole } from "./read.ts";
+
+const READ = 1;
+/** Reads in flight at a time. */
+const WINDOW = 16;
+/** As Node has it for files of its own machine. */
+const MAX_HELD_BYTES = 2 ** 31 - 1;
+
+/** Reads a file from its beginning, piece by piece in order; `size` is what is known of it, in bytes. */
+export async function* readPieces(
+  files: FileSession,
+  path: string,
+  size: number | undefined,
+): AsyncGenerator<Buffer> {
+  const handle = await files.open(path, READ);
+  const piece = files.maxReadBytes;
+  try {
+    // What /proc holds says that it is empty, and gives less than is asked for before its end.
+    const told = size ?? files.fstat(handle).then(({ size: bytes }) => bytes);
+    if (typeof told !== "number") told.catch(() => {});
+    let position = 0;
+    const first = await files.read(handle, 0, piece);
+    if (first === null) return;
+    yield first;
+    position = first.length;
+    const total = (await told) ?? 0;
+    const inFlight: { readonly from: number; readonly bytes: Promise<Buffer | null> }[] = [];
+    let next = position;
+    while (position < total) {
+      while (inFlight.length < WINDOW && next < total) {
+        const bytes = files.read(handle, next, Math.min(piece, total - next));
+        bytes.catch(() => {});
+        inFlight.push({ from: next, bytes });
+        next += piece;
+      }
+      const { from, bytes } = inFlight.shift()!;
+      const came = await bytes;
+      if (came === null) return;
+      yield came;
+      position += came.length;
+      // A server may give less than was asked for: what is in flight begins at the wrong places.
+      if (from + came.length < Math.min(from + piece, total)) {
+        inFlight.length = 0;
+        next = position;
+      }
+    }
+    if (total > 0) return;
+    for (;;) {
+      const more = await files.read(handle, position, piece);
+      if (more === null) return;
+      yield more;
+      position += more.length;
+    }
+  } finally {
+    // Nobody waits for it.
+    files.closeHandle(handle).catch(() => {});
+  }
+}
+
+/** Reads a whole file, of at most 2 GiB. */
+export async function readWhole(files: FileSession, path: string, size: number | undefined): Promise<Buffer> {
+  const pieces: Buffer[] = [];
+  const hold = (bytes: number): void => {
+    if (bytes > MAX_HELD_BYTES)
+      throw new VolleyError("FILE_FAILED", `cannot read ${path}: it is larger than 2 GiB`);
+  };
+  hold(size ?? 0);
+  let length = 0;
+  for await (const piece of readPieces(files, path, size)) {
+    pieces.push(piece);
+    length += piece.length;
+    hold(length);
+  }
+  return pieces.length === 1 ? pieces[0]! : Buffer.concat(pieces);
+}
 
 /** SFTP's write, create and exclusive. */
 const NEW_FILE = 2 | 8 | 32;
 /** Bytes in flight at a time. */
 const WINDOW_BYTES = 2 << 20;
 /** Leaves an id as it is: chown(2). */
-const AS_IT_IS = 0xffffffff;
+export const AS_IT_IS = 0xffffffff;
 
 /** What a file is written with. */
-export interface WriteRequest extends WriteOptions {
+interface WriteRequest extends WriteOptions {
   readonly path: string;
   readonly content: Content;
   /** What is there now, as far as it is known; undefined: to be looked at. */
@@ -36,7 +112,7 @@ export interface WriteRequest extends WriteOptions {
 }
 
 /** What a file is to be like. */
-export interface ResolvedWrite {
+interface ResolvedWrite {
   readonly path: string;
   /** The name it has while it is written. */
   readonly temporary: string;
@@ -137,12 +213,12 @@ async function upload(
 }
 
 /** As chmod(1) takes it. */
-export function octal({ mode }: ResolvedWrite): string {
+function octal({ mode }: ResolvedWrite): string {
   return mode.toString(8);
 }
 
 /** As chown(1) takes it; empty for no change. */
-export function ownerOf({ uid, gid }: ResolvedWrite): string {
+function ownerOf({ uid, gid }: ResolvedWrite): string {
   return `${uid === -1 ? "" : uid}${gid === -1 ? "" : `:${gid}`}`;
 }
 
@@ -209,4 +285,39 @@ async function writeContent(
     }
   }
   while (inFlight.length > 0) await land();
+}
+
+/** Content up to so many bytes is written by a shell where round trips are slow. */
+export const SHELL_WRITE_BYTES = 64 << 10;
+
+/** Round trips from here on are slow: three of them take longer than the shell's programs take to start. */
+export const SLOW_ROUND_TRIP_MS = 8;
+
+/** mv(1) would move a file into a directory that is there. */
+const SCRIPT = `umask 077; set -C
+[ ! -d "$1" ] || [ -L "$1" ] || exit 1
+trap 'rm -f "$2"' EXIT
+cat >"$2" || exit 1
+[ -z "$4" ] || chown "$4" "$2" || exit 1
+if [ -n "$5" ] && [ -f "$1" ] && [ ! -L "$1" ]; then
+a=$(getfacl -csnp "$1" 2>/dev/null)
+[ -z "$a" ] || printf '%s\\n' "$a" | setfacl --set-file=- "$2" 2>/dev/null
+fi
+chmod "$3" "$2" && mv -f "$2" "$1" && trap - EXIT`;
+
+/**
+ * Writes a small file as {@link writeAtomically} does, in one round trip; false when it did not come to that, for
+ * whatever reason: writing it over SFTP then tells which.
+ */
+export async function writeByShell(
+  run: (argv: readonly string[], options: ProcessOptions) => Promise<ProcessResult>,
+  resolved: ResolvedWrite,
+  content: string | Uint8Array,
+  keepsAcl: boolean,
+): Promise<boolean> {
+  const { path, temporary } = resolved;
+  const given = [path, temporary, octal(resolved), ownerOf(resolved), keepsAcl ? "acl" : ""];
+  const argv = ["sh", "-c", SCRIPT, "sh", ...given];
+  const { code } = await run(argv, { input: content });
+  return code === 0;
 }

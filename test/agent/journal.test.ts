@@ -11,7 +11,7 @@ import {
 import { tmpdir } from "node:os";
 import { basename, dirname, join } from "node:path";
 import { beforeEach, expect, test } from "vitest";
-import { findRunStore, partName, type RunStore } from "../../src/agent/run-store.ts";
+import { findRunStore, partName, type RunStore } from "../../src/agent/journal.ts";
 import { encodeLine, type WireEvent } from "../../src/core/protocol.ts";
 
 const MAX_BYTES = 4_096;
