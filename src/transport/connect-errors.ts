@@ -1,14 +1,15 @@
 import { setTimeout as sleep } from "node:timers/promises";
 import { VolleyError } from "../core/errors.ts";
+import type { Endpoint } from "./transport.ts";
 
 /**
- * Whether trying again may help: `quick` a few times (refused, reset), `once` (it took the call and said nothing),
- * `patient` (the server takes no more logins just now: sshd_config(5), MaxStartups).
+ * How a failed connection is worth a retry: `quick` a few times (refused, reset), `once` (the host accepted the connection
+ * and sent nothing), `patient` (the server takes no more logins just now: sshd_config(5), MaxStartups).
  */
-type Retry = "quick" | "once" | "patient";
+export type Retry = "quick" | "once" | "patient";
 
-/** How often to try again where nobody says otherwise. */
-export const DEFAULT_RETRIES = 2;
+/** Default number of retries. */
+const DEFAULT_RETRIES = 2;
 
 const PATIENT_TRIES = 6;
 const FIRST_DELAY_MS: Readonly<Record<Retry, number>> = { quick: 250, once: 250, patient: 300 };
@@ -16,21 +17,28 @@ const MAX_DELAY_MS = 5_000;
 
 const worth = new WeakMap<VolleyError, Retry>();
 
-/** Marks an error as one after which trying again may help. */
+/** Mark an error as worth a retry. */
 export function retryable(error: VolleyError, retry: Retry): VolleyError {
   worth.set(error, retry);
   return error;
 }
 
-/** What {@link retryable} said of an error; undefined: trying again is of no use. */
-function retryOf(error: unknown): Retry | undefined {
+/** Return the mark of {@link retryable}; undefined when a retry is of no use. */
+export function retryOf(error: unknown): Retry | undefined {
   return typeof error === "object" && error !== null ? worth.get(error as VolleyError) : undefined;
 }
 
-/** Tries again after failures worth it, waiting longer each time, by chance a little more or less. Fails as the last try did. */
+/** The limits of {@link withRetries}. */
+export interface RetryOptions {
+  /** Default: 2. */
+  readonly retries: number | undefined;
+  readonly signal: AbortSignal;
+}
+
+/** Retry after failures that are worth it, after growing pauses of random length. Fails as the last try did. */
 export async function withRetries<T>(
   attempt: () => Promise<T>,
-  { retries, signal }: { readonly retries: number; readonly signal: AbortSignal },
+  { retries = DEFAULT_RETRIES, signal }: RetryOptions,
 ): Promise<T> {
   for (let tries = 1; ; tries++) {
     try {
@@ -63,22 +71,27 @@ async function pause(delayMs: number, signal: AbortSignal): Promise<void> {
   }
 }
 
-/** What to do where a server grants too few sessions at a time. */
-export const MORE_SESSIONS_HINT =
-  "raise MaxSessions in its sshd_config (OpenSSH's own value is 10); commands and SFTP sessions both count";
+/** Return `host (address:port)`, an IPv6 address in brackets. */
+export function whereOf({ host, address, port }: Endpoint): string {
+  return `${host} (${address.includes(":") ? `[${address}]` : address}:${port})`;
+}
 
-/** The server grants no further session on this connection: MaxSessions of sshd_config(5), or a limit of its own. */
-export function sessionRefused(host: string, cause?: unknown): VolleyError {
+/** Return the error of a cancelled connection. */
+export function connectCancelled({ host }: Endpoint): VolleyError {
+  return new VolleyError("CANCELLED", `connecting to ${host} was cancelled`);
+}
+
+/** Return the error of a host that took too long. */
+export function timedOut(endpoint: Endpoint, timeoutMs: number): VolleyError {
   return new VolleyError(
-    "SESSION_REFUSED",
-    `${host} grants no further session on this connection: that is the MaxSessions of its sshd`,
-    { ...(cause === undefined ? {} : { cause }), hint: MORE_SESSIONS_HINT },
+    "CONNECT_FAILED",
+    `${whereOf(endpoint)} did not answer within ${timeoutMs / 1000} s`,
   );
 }
 
 /**
- * The error of a host that ended a login because it had refused too many tries; `offers` says how many keys it was
- * offered, where that is known.
+ * Return the error of a host that ended a login after too many refused tries; `offers` counts the keys that were offered,
+ * where that is known.
  */
 export function tooManyFailures(host: string, user: string, offers?: string, cause?: Error): VolleyError {
   return new VolleyError(
@@ -88,5 +101,18 @@ export function tooManyFailures(host: string, user: string, offers?: string, cau
       ...(cause === undefined ? {} : { cause }),
       hint: "name the right key with --private-key, or with IdentityFile and IdentitiesOnly yes in ssh_config; the host allows only so many tries (MaxAuthTries)",
     },
+  );
+}
+
+/** The hint for a server that grants too few sessions at a time. */
+export const MORE_SESSIONS_HINT =
+  "raise MaxSessions in its sshd_config (OpenSSH's own value is 10); commands and SFTP sessions both count";
+
+/** Return the error of a server that grants no further session on a connection: MaxSessions of sshd_config(5), or a limit of its own. */
+export function sessionRefused(host: string, cause?: unknown): VolleyError {
+  return new VolleyError(
+    "SESSION_REFUSED",
+    `${host} grants no further session on this connection: that is the MaxSessions of its sshd`,
+    { ...(cause === undefined ? {} : { cause }), hint: MORE_SESSIONS_HINT },
   );
 }

@@ -1,18 +1,18 @@
 import type { Readable } from "node:stream";
 
-/** A process has ended when its output has been silent for so long: a child that it left behind may hold it for ever. */
+/** An ended process counts as silent after so long: a child that it left behind may hold its output open forever. */
 const SILENT_MS = 1_000;
-/** Silence in pieces, of a child that says something now and then, counts together. */
+/** Silence of a child that writes now and then adds up to this. */
 const PIECES_MS = 3_000;
 const PIECE_MS = 100;
-/** More than this is not the ended process's own: pipes and windows hold less. */
+/** The ended process itself cannot have left more than this: pipes and windows hold less. */
 const MAX_BYTES = 16 << 20;
 
 /**
- * Reads on what a process that has just ended may still have written, and calls `leave` once no more is to be expected,
- * unless its streams end before that. What nobody has read yet is waited for as long as it takes.
+ * Read on what a process that has just ended may still have written; call `close` when no more is to be expected, unless
+ * the streams end before. Data that its reader has not taken yet is kept as long as it takes.
  */
-export function leaveWhenSilent(streams: readonly Readable[], leave: () => void): void {
+export function closeWhenSilent(streams: readonly Readable[], close: () => void): void {
   let heardAt = performance.now();
   let bytes = 0;
   let quietMs = 0;
@@ -29,13 +29,13 @@ export function leaveWhenSilent(streams: readonly Readable[], leave: () => void)
       return push(chunk, encoding);
     };
   }
-  // At once, or a process that has nothing else left to do would stay for the timer alone.
-  const stopWhenEnded = (): void => {
+  // At once: the timer alone would keep a process alive that has nothing else left to do.
+  const clearWhenEnded = (): void => {
     if (streams.every((stream) => stream.readableEnded || stream.destroyed)) clearInterval(timer);
   };
-  for (const stream of streams) stream.once("end", stopWhenEnded).once("close", stopWhenEnded);
+  for (const stream of streams) stream.once("end", clearWhenEnded).once("close", clearWhenEnded);
   const timer = setInterval(() => {
-    // Whoever reads is behind: that is no silence.
+    // A reader that is behind is no silence.
     if (streams.some((stream) => stream.readableLength > 0)) {
       heardAt = performance.now();
       return;
@@ -43,8 +43,8 @@ export function leaveWhenSilent(streams: readonly Readable[], leave: () => void)
     const gapMs = performance.now() - heardAt;
     if (gapMs < SILENT_MS && quietMs + gapMs < PIECES_MS && bytes < MAX_BYTES) return;
     clearInterval(timer);
-    leave();
+    close();
   }, PIECE_MS);
   // The streams may have ended before the process.
-  stopWhenEnded();
+  clearWhenEnded();
 }

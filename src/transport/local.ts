@@ -4,12 +4,12 @@ import { homedir, userInfo } from "node:os";
 import { dirname, join } from "node:path";
 import { VolleyError } from "../core/errors.ts";
 import { spawnOnTerminal } from "../system/terminal-child.ts";
-import { leaveWhenSilent } from "./left-open.ts";
+import { closeWhenSilent } from "./left-open.ts";
 import { openFileSession, SFTP_SERVER_SCRIPT } from "./sftp/open-file-session.ts";
 
 import type { Connection, ExecOptions, RemoteExit, RemoteProcess, Transport } from "./transport.ts";
 
-/** Reaches this machine itself, for hosts with `ansible_connection: local`. */
+/** Make the transport to this machine itself, for hosts with `ansible_connection: local`. */
 export function createLocalTransport(): Transport {
   return { connect: async ({ host }) => createLocalConnection(host), close: () => {} };
 }
@@ -49,17 +49,17 @@ function executeOnTerminal(
   closed: Promise<undefined>,
 ): RemoteProcess {
   const { shell } = userInfo();
-  // The shell is named here: what makes the terminal sets another one for itself.
+  // script(1), which makes the terminal, sets another SHELL.
   const line = `SHELL='${shell ?? "/bin/sh"}'; export SHELL; ${command ?? LOGIN_SHELL}`;
   const env = { ...process.env, TERM: term };
   const { child, resize, ...streams } = spawnOnTerminal(line, { columns, rows, env, cwd: homedir() });
-  // Its terminal goes with it, and the kernel hangs up what runs there.
+  // The terminal closes with it, and the kernel hangs up the processes on the terminal.
   void closed.then(() => child.kill("SIGKILL"));
   return { ...streams, resize, exit: exitOf(child) };
 }
 
 function execute(command: string): RemoteProcess {
-  // A group of its own: Ctrl-C at the terminal is for the controller, which tells the process in its own way.
+  // A process group of its own: Ctrl-C at the terminal must reach only the controller, which cancels the process itself.
   const child = spawn("/bin/sh", ["-c", command], {
     cwd: homedir(),
     stdio: ["pipe", "pipe", "pipe"],
@@ -74,7 +74,7 @@ function exitOf(child: ChildProcess): Promise<RemoteExit> {
     child.once("error", (error) => resolve({ kind: "lost", reason: error.message }));
     child.once("exit", () => {
       const outputs = [child.stdout, child.stderr].filter((stream) => stream !== null);
-      leaveWhenSilent(outputs, () => {
+      closeWhenSilent(outputs, () => {
         for (const stream of outputs) stream.destroy();
       });
     });

@@ -7,11 +7,11 @@ export interface RemoteProcess {
   readonly stdout: Readable;
   readonly stderr: Readable;
   /**
-   * Resolves once the process has ended and its output has been read to the end; never rejects. A child that it left
-   * behind may hold the output open: it is left alone after a second of silence. (Not by the `ssh` program, which waits.)
+   * Resolves when the process has ended and its output has been read to the end; never rejects. A child that it left
+   * behind may hold the output open: after a second of silence the output is closed. (The `ssh` program waits.)
    */
   readonly exit: Promise<RemoteExit>;
-  /** Tells the process's terminal its new size, in cells; absent without one that is resizable. */
+  /** Set the size of the process's terminal, in cells; absent without a resizable terminal. */
   resize?(columns: number, rows: number): void;
 }
 
@@ -19,26 +19,26 @@ export interface RemoteProcess {
 export type RemoteExit =
   | { readonly kind: "exited"; readonly code: number }
   | { readonly kind: "signalled"; readonly signal: string }
-  /** The connection went before the process told how it ended; or, `refused`, the server granted it no session. */
+  /** The connection was lost before the exit code arrived; or, `refused`, the server granted no session. */
   | { readonly kind: "lost"; readonly reason: string; readonly refused?: true };
 
-/** How a file is sent. */
+/** How to send a file. */
 export interface UploadOptions {
   readonly mode: number;
-  /** Called with the bytes that have arrived so far. */
+  /** Called with the number of bytes that have arrived so far. */
   readonly onProgress?: (bytes: number) => void;
   readonly signal: AbortSignal;
 }
 
-/** How a command is started. */
+/** How to start a command. */
 export interface ExecOptions {
-  /** Starts it on a terminal of this size; its stdout and stderr are then one. Default: without a terminal. */
+  /** Start the command on a terminal of this size; stdout and stderr are then one. Default: without a terminal. */
   readonly pty?: {
     readonly columns: number;
     readonly rows: number;
-    /** What kind of terminal it is told to be on. Default: this one's `$TERM`, else xterm. */
+    /** The command's `$TERM`. Default: that of this process, else xterm. */
     readonly term?: string;
-    /** Whether its size may change later, which `resize` then tells. Default: no. */
+    /** Whether `resize` can change the size later. Default: no. */
     readonly resizable?: boolean;
   };
 }
@@ -46,24 +46,24 @@ export interface ExecOptions {
 /** A connection to one host. */
 export interface Connection {
   /**
-   * Starts a script for `/bin/sh`, whatever the user's login shell is; undefined: the login shell itself, which wants a
-   * terminal.
+   * Start a script for `/bin/sh`, whatever the user's login shell is. Undefined starts the login shell itself, which needs
+   * a terminal.
    */
   exec(command: string | undefined, signal: AbortSignal, options?: ExecOptions): Promise<RemoteProcess>;
-  /** Sends a file to a path relative to the user's home. Fails with `UPLOAD_FAILED`. */
+  /** Send a file to a path relative to the user's home. Fails with `UPLOAD_FAILED`. */
   upload(bytes: Buffer, path: string, options: UploadOptions): Promise<void>;
-  /** Begins what an upload is going to need, so that it has not to wait for that. Absent: there is nothing. */
+  /** Prepare for an upload, so that it starts without a wait. Absent where an upload needs no preparation. */
   expectUpload?(): void;
-  /** Opens a session for files. Fails with `SFTP_UNAVAILABLE` where the host offers none. */
+  /** Open a file session. Fails with `SFTP_UNAVAILABLE` where the host offers none. */
   files(signal: AbortSignal): Promise<FileSession>;
   /**
-   * Opens a connection from the host to a port it can reach (RFC 4254, section 7.2). Rejects when nothing answers there,
-   * or sshd allows none. Absent where the transport cannot.
+   * Open a connection from the host to a port that it can reach (RFC 4254, section 7.2). Rejects when nothing answers
+   * there, or sshd forbids it. Absent where the transport cannot.
    */
   forward?(address: string, port: number): Promise<Duplex>;
-  /** How long it took to get here, in milliseconds. */
+  /** Durations of connecting and logging in, in milliseconds. */
   readonly timings: { readonly connectMs: number; readonly authenticateMs: number };
-  /** Resolves when the connection is gone, with the reason unless it was closed from here. */
+  /** Resolves when the connection is gone: with the reason, or with undefined after `close()`. */
   readonly closed: Promise<string | undefined>;
   close(): void;
 }
@@ -74,102 +74,97 @@ export interface Endpoint {
   readonly address: string;
   readonly port: number;
   readonly user: string;
-  /** The key to use, instead of any other. */
+  /** The only key to use. */
   readonly privateKeyFile: string | undefined;
-  /** Default: keys and agent as ssh finds them by itself, no jumps. */
+  /** Absent for a local host. */
   readonly ssh?: SshSettings;
 }
 
-/** How the controller reaches hosts. */
+/** A way of the controller to reach hosts. */
 export interface Transport {
   /**
-   * Connects and authenticates within the time limit. Fails with `CONNECT_FAILED`, `AUTH_FAILED`,
+   * Connect and log in within the time limit. Fails with `CONNECT_FAILED`, `AUTH_FAILED`,
    * `HOST_KEY_UNKNOWN`, `HOST_KEY_CHANGED` or `CANCELLED`.
    */
   connect(endpoint: Endpoint, signal: AbortSignal): Promise<Connection>;
   close(): void;
 }
 
-/** A way to log in, as SSH calls it (RFC 4252). */
+/** An authentication method of SSH (RFC 4252). */
 export type LoginMethod = "publickey" | "password" | "keyboard-interactive";
 
-/** What to do with a host whose key is not known: refuse it, ask a person, add it, or check no key at all. */
-export type HostKeyPolicy = "strict" | "ask" | "accept-new" | "off";
+/** How to treat a host with an unknown key: refuse it, ask a person, add the key, or check no key at all. */
+export type HostKeyPolicy = (typeof HOST_KEY_POLICIES)[number];
 
 /** The policies, the safest first. */
-export const HOST_KEY_POLICIES = [
-  "strict",
-  "ask",
-  "accept-new",
-  "off",
-] as const satisfies readonly HostKeyPolicy[];
+export const HOST_KEY_POLICIES = ["strict", "ask", "accept-new", "off"] as const;
 
-/** How one host is reached, beyond address and user: from the command line, the inventory and ssh_config, in this order. */
+/** How to reach one host, beyond address and user. Sources in their order: command line, inventory, ssh_config. */
 export interface SshSettings {
-  /** Keys to try, those that are there or whose public half is: the ones that are named, else those ssh tries by itself. */
+  /** Keys to try, of which at least the public half exists: the named ones, else those that ssh tries by default. */
   readonly identityFiles: readonly string[];
-  /** Whether they are named: then a person is asked for their passphrases. */
+  /** Whether `identityFiles` are named ones, for whose passphrases a person is asked. */
   readonly identitiesNamed: boolean;
-  /** Whether the agent may offer only these keys. */
+  /** Whether the agent may offer only `identityFiles`. */
   readonly identitiesOnly: boolean;
   /** Path of the agent's socket; undefined: no agent. */
   readonly agent: string | undefined;
   readonly forwardAgent: boolean;
-  /** The socket of the agent to forward, where it is another than the one logged in with. */
+  /** The socket of the agent to forward; undefined: `agent`. */
   readonly forwardedAgent: string | undefined;
-  /** Ways to log in, the first to try first: `publickey`, `password`, `keyboard-interactive`. */
+  /** Authentication methods in the order to try them. */
   readonly loginMethods: readonly LoginMethod[];
-  /** Algorithms of signatures that keys may be used with (ssh_config(5), PubkeyAcceptedAlgorithms); undefined: any. */
+  /** Signature algorithms allowed for login keys (ssh_config(5), PubkeyAcceptedAlgorithms); undefined: any. */
   readonly keyAlgorithms: readonly string[] | undefined;
-  /** RSA keys with fewer bits are taken from nobody (ssh_config(5), RequiredRSASize). */
+  /** RSA keys with fewer bits are refused, those of hosts too (ssh_config(5), RequiredRSASize). */
   readonly requiredRsaBits: number;
-  /** Whether a person may be asked (ssh_config(5), BatchMode). */
+  /** Whether questions to a person are allowed (ssh_config(5), BatchMode). */
   readonly mayAsk: boolean;
   readonly password: string | undefined;
-  /** The hosts to go through, the nearest first. */
+  /** The hosts to jump through, the nearest first. */
   readonly jumps: readonly Endpoint[];
-  /** The name to look up in known_hosts instead of the address, without a port. */
+  /** The name to look up in known_hosts in place of address and port. */
   readonly hostKeyAlias: string | undefined;
   readonly knownHostsFiles: readonly string[];
-  /** The one of them that new keys are added to; undefined: none, so that no new host can be trusted. */
+  /** The known_hosts file for new keys; undefined: no new host can be trusted. */
   readonly newKeysFile: string | undefined;
-  /** Whether names are hashed in what is added. */
+  /** Whether to hash the names of new entries. */
   readonly hashKnownHosts: boolean;
   readonly hostKeyPolicy: HostKeyPolicy;
-  /** With the policy `off`: whether a host that presents another key than the listed one gets no password. */
+  /** With the policy `off`: whether a host with another key than the listed one gets no password. */
   readonly passwordsNeedKnownKeys: boolean;
-  /** Algorithms to negotiate, the best first, of those that ssh2 has; undefined: ssh2's own choice. */
+  /** Algorithms of ssh2 to negotiate, the best first; undefined: ssh2's own choice. */
   readonly algorithms: Readonly<
     Record<"cipher" | "hmac" | "kex" | "serverHostKey", readonly string[] | undefined>
   >;
-  /** The address of this machine to connect from. */
+  /** The local address to connect from. */
   readonly bindAddress: string | undefined;
-  /** The kind of address to connect to; undefined: any. */
+  /** The address family to connect by; undefined: any. */
   readonly addressFamily: 4 | 6 | undefined;
-  /** How often to try again when a host refuses the connection; undefined: as often as is usual. */
+  /** Retries when a host refuses the connection; undefined: the default. */
   readonly connectRetries: number | undefined;
-  /** Variables that commands on the host are given, as far as its sshd takes them (sshd_config(5), AcceptEnv). */
+  /** Environment of commands on the host, as far as its sshd accepts it (sshd_config(5), AcceptEnv). */
   readonly environment: Readonly<Record<string, string>>;
-  /** For connecting, and again for logging in. */
+  /** Time limit for connecting, and again for logging in. */
   readonly connectTimeoutMs: number;
-  /** 0: none. */
+  /** Interval of keepalive messages; 0: none. */
   readonly keepAliveMs: number;
-  /** How many may stay unanswered. */
+  /** Number of keepalive messages that may stay unanswered. */
   readonly keepAliveCountMax: number;
-  /** Whether the host, or one on the way, is reached through a command: ssh2 starts none. */
+  /** Whether the host, or a jump host, is reached by a ProxyCommand, which ssh2 does not start. */
   readonly usesProxyCommand: boolean;
-  /** What is asked for that only OpenSSH's own `ssh` can do; undefined: nothing. */
+  /** The reason why only OpenSSH's `ssh` can reach the host; undefined: none. */
   readonly needsOpenSsh: string | undefined;
-  /** Of that, what a host must not be reached without. */
+  /** A reason why ssh2 must not even try; undefined: none. */
   readonly refusedBySsh2: string | undefined;
-  /** The host as OpenSSH's `ssh` is to be told of it. */
+  /** The call of OpenSSH's `ssh` for this host. */
   readonly openSsh: OpenSshCall;
 }
 
-/** How OpenSSH's `ssh` is called: it reads its configuration by itself. */
+/** A call of OpenSSH's `ssh`, which reads its configuration itself. */
 interface OpenSshCall {
-  /** The name its configuration knows the host by. */
+  /** The host's name in the configuration. */
   readonly destination: string;
-  /** What the inventory and the command line say beside it. */
+  /** Options from the inventory and the command line. */
   readonly arguments: readonly string[];
 }

@@ -1,7 +1,7 @@
 import { PassThrough } from "node:stream";
 import { finished } from "node:stream/promises";
 import { expect, it } from "vitest";
-import { leaveWhenSilent } from "../../src/transport/left-open.ts";
+import { closeWhenSilent } from "../../src/transport/left-open.ts";
 
 const timers = (): number =>
   process.getActiveResourcesInfo().filter((resource) => resource === "Timeout").length;
@@ -9,7 +9,7 @@ const timers = (): number =>
 it("leaves no timer behind once the streams have ended: the process would stay for it alone", async () => {
   const before = timers();
   const streams = [new PassThrough(), new PassThrough()];
-  leaveWhenSilent(streams, () => {});
+  closeWhenSilent(streams, () => {});
   expect(timers()).toBe(before + 1);
   for (const stream of streams) stream.resume().end("the last words");
   await Promise.all(streams.map((stream) => finished(stream)));
@@ -21,6 +21,6 @@ it("starts none when the streams have ended before", async () => {
   const stream = new PassThrough();
   stream.resume().end();
   await finished(stream);
-  leaveWhenSilent([stream], () => {});
+  closeWhenSilent([stream], () => {});
   expect(timers()).toBe(before);
 });

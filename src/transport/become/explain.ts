@@ -1,10 +1,10 @@
 import type { Become, BecomeMethod } from "../../core/become.ts";
 import { VolleyError } from "../../core/errors.ts";
 
-/** What is known of somebody who did not become another user. */
+/** A login that did not become another user. */
 export interface FailedBecome {
   readonly host: string;
-  /** Who is logged in. */
+  /** The login user. */
   readonly login: string;
   readonly become: Become;
 }
@@ -12,7 +12,7 @@ export interface FailedBecome {
 const GIVE_PASSWORD =
   "-K asks for it; --become-password-file, VOLLEY_BECOME_PASSWORD and ansible_become_password give it";
 
-/** What to do about a password that is wanted and was not given. */
+/** Return the hint for a missing password. */
 export function hintPassword(method: BecomeMethod): string {
   switch (method) {
     case "sudo":
@@ -24,7 +24,7 @@ export function hintPassword(method: BecomeMethod): string {
   }
 }
 
-/** A password is asked for, and there is none. */
+/** Return the error of a missing password. */
 export function wantedPassword({ host, login, become: { user, method } }: FailedBecome): VolleyError {
   return new VolleyError(
     "BECOME_FAILED",
@@ -35,7 +35,7 @@ export function wantedPassword({ host, login, become: { user, method } }: Failed
   );
 }
 
-/** The password was given, and asked for again; `asks`: the user whose password sudo said it wants. */
+/** Return the error of a wrong password; `asks` is the user whose password sudo asked for. */
 export function wrongPassword(
   { host, login, become: { user, method } }: FailedBecome,
   asks: string = method === "su" ? user : login,
@@ -52,7 +52,7 @@ interface Reason {
   readonly hint: (failed: FailedBecome) => string;
 }
 
-/** What sudo, doas, su and PAM say in English, and what to do about it; the first that fits. */
+/** English messages of sudo, doas, su and PAM, with hints; the first match counts. */
 const REASONS: readonly Reason[] = [
   {
     said: /must have a tty to run sudo/i,
@@ -96,10 +96,10 @@ const REASONS: readonly Reason[] = [
 const WRONG =
   /incorrect (?:password|authentication)|Authentication fail|Sorry, try again|auth(?:entication)? error/i;
 const MISSING = /(?:not found|No such file or directory)\s*$/i;
-/** Warnings that are no reason. */
+/** Warnings, which are no reason. */
 const ASIDE = /unable to resolve host/;
 
-/** Why nobody became another user, as an error that says what to do; undefined when the output does not speak of it. */
+/** Explain by a command's output why the login did not become another user; undefined when the output names no reason. */
 export function explainBecome(
   failed: FailedBecome,
   stderr: string,

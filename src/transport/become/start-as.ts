@@ -6,12 +6,12 @@ import type { RemoteProcess } from "../transport.ts";
 import { explainBecome, type FailedBecome } from "./explain.ts";
 import { makeBecomeNonce, talkBecome } from "./talk.ts";
 
-/** Who becomes whom, and what the messages say. */
+/** The user to become, and the texts for messages. */
 export interface StartAsOptions extends FailedBecome {
   readonly signal: AbortSignal;
-  /** Whether `start` starts it on a terminal, on which what is said on the way is not shown. Default: no. */
+  /** Whether `start` uses a terminal; output before the user has changed is then not shown. Default: false. */
   readonly onTerminal?: boolean;
-  /** What to do where the password is only asked for at a terminal, and there is none. */
+  /** The hint where the password is asked for only at a terminal, and there is none. */
   readonly terminalHint: string;
 }
 
@@ -19,8 +19,8 @@ const READY_MS = 30_000;
 const SAID_KEPT = 4_000;
 
 /**
- * Starts a script for `sh` as another user; `start` starts one as whoever has been reached so far. Gives the process once
- * it is that user's. Fails with `BECOME_FAILED`, `CONNECTION_LOST` or `CANCELLED`.
+ * Start a script for `sh` as another user; `start` starts a script as the login user. Resolves with the process when it
+ * belongs to the other user. Fails with `BECOME_FAILED`, `CONNECTION_LOST` or `CANCELLED`.
  */
 export async function startAs(
   start: (script: string) => Promise<RemoteProcess>,
@@ -43,7 +43,7 @@ export async function startAs(
     signal,
     onTerminal,
   });
-  // Both are read from the start, because only then does a process end; what is said early tells why it does.
+  // Read both streams from the start: a process ends only when they are read, and early output holds the reason.
   const { exit } = talk.process;
   const stdout = passOn(talk.process.stdout);
   const stderr = passOn(talk.process.stderr);
@@ -78,7 +78,7 @@ export async function startAs(
   return { stdin: talk.process.stdin, stdout, stderr, exit: read };
 }
 
-/** Passes a stream on; once nobody reads it any more it is read to its end all the same, or its process would not end. */
+/** Pass a stream on. When the reader closes, read on to the end: otherwise the process would not end. */
 function passOn(stream: Readable): PassThrough {
   const passed = stream.pipe(new PassThrough());
   passed.once("close", () => stream.resume());

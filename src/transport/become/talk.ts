@@ -7,44 +7,44 @@ import { VolleyError } from "../../core/errors.ts";
 import type { RemoteProcess } from "../transport.ts";
 import { wantedPassword, wrongPassword } from "./explain.ts";
 
-/** The terminal of a program that asks for passwords nowhere else; nothing is ever shown on it. */
+/** The terminal of a program that asks for passwords only there; its output is never shown. */
 export const BECOME_TERMINAL = { columns: 80, rows: 24 } as const;
 
 const SAID_KEPT = 4_000;
 
-/** Makes what tells the words said on the way to another user from what else is printed. */
+/** Make the nonce that marks the words of the become dialogue in other output. */
 export function makeBecomeNonce(): string {
   return `volley-${randomBytes(8).toString("hex")}`;
 }
 
-/** How a command becomes another user. */
+/** Options of a become dialogue. */
 export interface BecomeTalkOptions {
   readonly host: string;
-  /** Who is logged in. */
+  /** The login user. */
   readonly login: string;
   readonly become: Become;
-  /** What its words begin with; see launch.ts. */
+  /** The beginning of the dialogue's words. */
   readonly nonce: string;
   readonly signal: AbortSignal;
-  /** Writes the bundle to the process, whose user has no copy of it. Default: it is never asked for. */
+  /** Write the bundle to the process, whose user has no copy of it. Absent: the process never asks. */
   sendBundle?(): Promise<void>;
-  /** Whether it is on a terminal, and what is said until it is ready is not passed on. Default: no. */
+  /** Whether the process is on a terminal; its output until it is ready is then dropped. Default: false. */
   readonly onTerminal?: boolean;
 }
 
-/** A process on its way to another user. */
+/** A process that is becoming another user. */
 export interface BecomeTalk {
-  /** The process without what is said on the way. */
+  /** The process; its output is without the dialogue. */
   readonly process: RemoteProcess;
-  /** Resolves once it reads what is meant for it. Fails with `BECOME_FAILED` or `CANCELLED`; the process then ends. */
+  /** Resolves when the process belongs to the other user. Fails with `BECOME_FAILED` or `CANCELLED`; the process then ends. */
   readonly ready: Promise<void>;
-  /** Whether it has been given the password. */
+  /** Return whether the password was sent. */
   readonly asked: () => boolean;
-  /** What was said until then, the end of it: on a terminal it is not on standard error. */
+  /** Return the end of the output so far: on a terminal it is not on standard error. */
   readonly said: () => string;
 }
 
-/** Answers what a command asks on its way to another user: the password once, and the bundle. */
+/** Answer the questions of a command that becomes another user: the password once, and the bundle. */
 export function talkBecome(process: RemoteProcess, options: BecomeTalkOptions): BecomeTalk {
   const { host, become, nonce, signal, sendBundle, onTerminal = false } = options;
   const hearsStdout = onTerminal || needsTerminal(options.become);
@@ -58,7 +58,7 @@ export function talkBecome(process: RemoteProcess, options: BecomeTalkOptions): 
     resolve = resolveReady;
     reject = rejectReady;
   });
-  // Nobody may be waiting any more when the process is found to have ended.
+  // The process may end when no caller awaits this any more.
   ready.catch(() => {});
   const settle = (how: () => void): void => {
     if (settled) return;
@@ -68,7 +68,7 @@ export function talkBecome(process: RemoteProcess, options: BecomeTalkOptions): 
   };
   const fail = (error: unknown): void =>
     settle(() => {
-      // No second try with the same password: accounts get locked.
+      // No second try with the same password: it could lock the account.
       process.stdin.end();
       reject(error);
     });
@@ -108,7 +108,7 @@ export function talkBecome(process: RemoteProcess, options: BecomeTalkOptions): 
   return { process: { ...talked, exit }, ready, asked: () => asked, said: () => said };
 }
 
-/** Passes a stream on without what `hear` takes out of it; byte for byte. */
+/** Pass a stream on, byte for byte, without the words that `hear` removes. */
 function filter(stream: Readable, hear: (text: string) => string, end: () => string): PassThrough {
   const passed = new PassThrough();
   stream.on("data", (chunk: Buffer) => {

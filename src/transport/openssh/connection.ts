@@ -16,24 +16,24 @@ import type {
   UploadOptions,
 } from "../transport.ts";
 
-/** An `ssh` that has logged in and shares its connection. */
+/** An `ssh` process that has logged in and shares its connection. */
 export interface Master {
   readonly child: ChildProcess;
   readonly socket: string;
-  /** Resolves when it has ended, with the last that it said. */
+  /** Resolves when the process has ended, with its last line. */
   readonly closed: Promise<string>;
 }
 
-/** What `ssh` itself exits with when something is wrong (ssh(1), EXIT STATUS). */
+/** The exit code of `ssh` for its own errors (ssh(1), EXIT STATUS). */
 const SSH_FAILED = 255;
-/** What it says where the server refuses the session that a shared connection is asked for. */
+/** The message of `ssh` when the server refuses a session on a shared connection. */
 const REFUSED = /session request failed: Session open refused by peer/;
 const STDERR_KEPT = 1_000;
 type Kind = "command" | "terminal" | "subsystem";
 const CHUNK_BYTES = 64 << 10;
 const EXISTS = 73;
 
-/** A Connection over an `ssh` that shares its own. */
+/** Make a Connection through an `ssh` that shares its own. */
 export function createOpenSshConnection(
   master: Master,
   endpoint: Endpoint,
@@ -51,7 +51,7 @@ export function createOpenSshConnection(
     const options = ["-o", "ControlMaster=no", "-o", `ControlPath=${quotePath(master.socket)}`];
     const names = Object.keys(environment);
     if (names.length > 0) options.push("-o", `SendEnv=${names.join(" ")}`);
-    // Were the connection gone, ssh would open another by itself: this stops it.
+    // Without the shared connection, ssh would open another one: these options stop it.
     const alone = ["-F", "none", "-o", "ProxyCommand=false", "-o", "BatchMode=yes", "-o", "LogLevel=ERROR"];
     const agent = endpoint.ssh?.forwardAgent === true ? ["-A"] : [];
     const flag = { command: "-T", terminal: "-tt", subsystem: "-s" }[kind];
@@ -73,7 +73,7 @@ export function createOpenSshConnection(
         if (REFUSED.test(said())) {
           return resolve({ kind: "lost", reason: sessionRefused(endpoint.host).message, refused: true });
         }
-        // Its own 255 and the command's look the same: it is its own when the connection is gone.
+        // 255 may also be the command's exit code: it is that of ssh when the connection is gone.
         await new Promise((wait) => setTimeout(wait, 50));
         if (isGone) resolve({ kind: "lost", reason: (await closed) ?? "the connection was closed" });
         else
@@ -110,7 +110,7 @@ export function createOpenSshConnection(
     command: string | undefined,
     { columns, rows, term = "xterm" }: NonNullable<ExecOptions["pty"]>,
   ): RemoteProcess => {
-    // ssh tells the host the size of the terminal it runs on, and needs one of its own for that; `~` is for the host.
+    // ssh takes the size from its own terminal. `-e none`: `~` goes to the host.
     const words = ["ssh", "-e", "none", ...argumentsFor(command, "terminal")];
     const line = `exec ${words.map(quote).join(" ")}`;
     const { child, resize, ...streams } = spawnOnTerminal(line, {
@@ -133,14 +133,14 @@ export function createOpenSshConnection(
     upload: (bytes, path, options) => upload(exec, endpoint.host, bytes, path, options),
     close: () => {
       closedHere = true;
-      // Its input ends, so the command that keeps it there does, and then it.
+      // At the end of input, the command that keeps the connection open ends, and ssh with it.
       master.child.stdin?.end();
       setTimeout(() => master.child.kill(), 1_000).unref();
     },
   };
 }
 
-/** Sends a file on the input of a `cat`, and compares how many bytes arrived. */
+/** Send a file on the input of a `cat`, and compare the number of bytes that arrived. */
 async function upload(
   exec: (command: string) => RemoteProcess,
   host: string,
@@ -151,7 +151,7 @@ async function upload(
   const file = quote(path);
   const permissions = mode.toString(8);
   const umask = (0o777 & ~mode).toString(8);
-  // noclobber: a name planted there by somebody else is refused, not followed.
+  // noclobber: a file or link that another user planted under this name is refused, not followed.
   const script = `umask ${umask}; set -C; { [ ! -e ${file} ] || exit ${EXISTS}; }; cat > ${file} && chmod ${permissions} ${file} && wc -c < ${file}`;
   const process = exec(loginShellLine(script));
   let stdout = "";

@@ -1,10 +1,9 @@
 import { VolleyError } from "../../core/errors.ts";
-import { retryable, tooManyFailures } from "../connect-errors.ts";
-import { timedOut, whereOf } from "../ssh/open-socket.ts";
+import { retryable, timedOut, tooManyFailures, whereOf } from "../connect-errors.ts";
 
 import type { Endpoint } from "../transport.ts";
 
-/** What `ssh` said when it gave up, as an error with a code; what it says comes from its sources' messages in the C locale. */
+/** Turn the last messages of `ssh` into an error with a code. The messages are those of its sources, in the C locale. */
 export function explainSsh(stderr: string, endpoint: Endpoint, timeoutMs: number): VolleyError {
   const lines = stderr
     .split("\n")
@@ -43,7 +42,7 @@ export function explainSsh(stderr: string, endpoint: Endpoint, timeoutMs: number
     );
   }
   if (anyLine(/[Bb]ad configuration option|Bad owner or permissions|command-line( line|:)/)) {
-    return error("USAGE", `${host}: ssh does not understand what it is given: ${said}`);
+    return error("USAGE", `${host}: ssh does not understand its options: ${said}`);
   }
   if (anyLine(/timed out|Timeout, server/)) return timedOut(endpoint, timeoutMs);
   const where = whereOf(endpoint);
@@ -55,7 +54,7 @@ export function explainSsh(stderr: string, endpoint: Endpoint, timeoutMs: number
   if (anyLine(/kex_exchange_identification|banner exchange|Connection (closed|reset) by/)) {
     return retryable(
       error("CONNECT_FAILED", `${where} closed the connection before login was complete: ${said}`),
-      // Of a ProxyCommand that ended nothing more is known.
+      // The cause is unknown where a ProxyCommand ended.
       anyLine(/UNKNOWN port/) ? "quick" : "patient",
     );
   }

@@ -4,25 +4,25 @@ import { homedir, tmpdir } from "node:os";
 import { join } from "node:path";
 import { VolleyError } from "../../core/errors.ts";
 import { loginShellLine } from "../../core/shell-quote.ts";
-import { DEFAULT_RETRIES, withRetries } from "../connect-errors.ts";
-import { timedOut } from "../ssh/open-socket.ts";
+import { connectCancelled, timedOut, withRetries } from "../connect-errors.ts";
+
 import { quotePath } from "../ssh-config/openssh.ts";
 import type { Connection, Endpoint, Transport } from "../transport.ts";
 import { createOpenSshConnection, type Master } from "./connection.ts";
 import { explainSsh } from "./explain.ts";
 
-/** What an OpenSSH transport is made with. */
+/** Options of an OpenSSH transport. */
 export interface OpenSshTransportOptions {
-  /** How often to try again when a host refuses or resets the connection. Default: what ssh_config says, else 2. */
+  /** Retries when a host refuses or resets the connection. Default: from ssh_config, else 2. */
   readonly connectRetries: number | undefined;
 }
 
 const STDERR_KEPT = 8_000;
 const READY = "volley-is-in";
-/** Ends when its input does: so the connection ends with this process, however that ends. */
+/** Ends with its input, so the connection closes with this process, however it ends. */
 const STAY = `echo ${READY}; exec cat >/dev/null`;
 
-/** Reaches hosts with the system's `ssh`: it can do what ssh2 cannot, at several times the cost. One login per host. */
+/** Make a transport by the system's `ssh`, which can do more than ssh2 at several times the cost. One login per host. */
 export function createOpenSshTransport({ connectRetries }: OpenSshTransportOptions): Transport {
   let directory: string | undefined;
   let count = 0;
@@ -34,24 +34,24 @@ export function createOpenSshTransport({ connectRetries }: OpenSshTransportOptio
         directory ??= makePrivateDirectory();
         const name = (count++).toString(36);
         const master = await startMaster(endpoint, directory, name, signal, children);
-        // ssh does not say when it had connected and began to log in.
+        // ssh does not report when it has connected and begins to log in.
         return createOpenSshConnection(master, endpoint, {
           connectMs: performance.now() - startedAt,
           authenticateMs: 0,
         });
       };
-      const retries = connectRetries ?? endpoint.ssh?.connectRetries ?? DEFAULT_RETRIES;
+      const retries = connectRetries ?? endpoint.ssh?.connectRetries;
       return await withRetries(attempt, { retries, signal });
     },
     close: () => {
       for (const child of children) child.kill();
-      if (directory !== undefined) removePrivateDirectory(directory);
+      if (directory !== undefined) rmSync(directory, { recursive: true, force: true });
       directory = undefined;
     },
   };
 }
 
-/** Logs in, and leaves a socket for others to use the connection by (ssh_config(5), ControlMaster). */
+/** Log in, and share the connection by a socket (ssh_config(5), ControlMaster). */
 function startMaster(
   endpoint: Endpoint,
   directory: string,
@@ -82,19 +82,19 @@ function startMaster(
   const env = { ...process.env, LC_ALL: "C" };
   if (password !== undefined) Object.assign(env, passwordEnvironment(directory, name, password));
   return new Promise((resolve, reject) => {
-    // A group of its own: Ctrl-C at the terminal is for Volley.
+    // A process group of its own: Ctrl-C at the terminal must reach only Volley.
     const child = spawn("ssh", args, { stdio: ["pipe", "pipe", "pipe"], env, detached: true });
     children.add(child);
     let stdout = "";
     let stderr = "";
-    let ready = false;
+    let isReady = false;
     const fail = (error: VolleyError): void => {
       settle();
       child.kill();
       reject(error);
     };
-    const onAbort = (): void => fail(new VolleyError("CANCELLED", `connecting to ${host} was cancelled`));
-    // Connecting and logging in have the limit each.
+    const onAbort = (): void => fail(connectCancelled(endpoint));
+    // Connecting and logging in have the same limit each.
     const timer = setTimeout(() => fail(timedOut(endpoint, connectTimeoutMs)), connectTimeoutMs * 2);
     const settle = (): void => {
       clearTimeout(timer);
@@ -118,7 +118,7 @@ function startMaster(
       });
       child.once("close", () => {
         children.delete(child);
-        if (!ready) fail(explainSsh(stderr, endpoint, connectTimeoutMs));
+        if (!isReady) fail(explainSsh(stderr, endpoint, connectTimeoutMs));
         resolveClosed(stderr.trim().split("\n").at(-1) || "the connection was closed by the host");
       });
     });
@@ -127,10 +127,10 @@ function startMaster(
       stderr = (stderr + chunk).slice(-STDERR_KEPT);
     });
     child.stdout.setEncoding("utf8").on("data", (chunk: string) => {
-      if (ready) return;
+      if (isReady) return;
       stdout = (stdout + chunk).slice(-STDERR_KEPT);
       if (!stdout.includes(READY)) return;
-      ready = true;
+      isReady = true;
       settle();
       resolve({ child, socket, closed });
     });
@@ -138,8 +138,8 @@ function startMaster(
 }
 
 /**
- * Makes `ssh` take a password from a file instead of a terminal (ssh(1), SSH_ASKPASS), once: asked again it gets none,
- * because the first was wrong. Gives the environment to start it with.
+ * Make `ssh` read a password from a file in place of a terminal (ssh(1), SSH_ASKPASS), once: it gets no second one, because
+ * the first was wrong. Return the environment for `ssh`.
  */
 export function passwordEnvironment(directory: string, name: string, password: string): NodeJS.ProcessEnv {
   const secret = join(directory, `${name}.pw`);
@@ -157,10 +157,10 @@ export function passwordEnvironment(directory: string, name: string, password: s
   return { SSH_ASKPASS: helper, SSH_ASKPASS_REQUIRE: "force", DISPLAY: process.env.DISPLAY ?? "none:0" };
 }
 
-/** A path of a socket may have 104 bytes on some systems, and `ssh` adds 17 to it while it makes one. */
+/** Some systems limit the path of a socket to 104 bytes; `ssh` adds 17 while it makes one. */
 const MAX_DIRECTORY = 104 - 17 - 10;
 
-/** Makes a directory that only its owner can enter, short enough for sockets in it. */
+/** Make a directory that only its owner can enter, with a path short enough for sockets. */
 export function makePrivateDirectory(): string {
   const runtime = process.env.XDG_RUNTIME_DIR;
   const cache = process.env.XDG_CACHE_HOME || join(homedir(), ".cache");
@@ -171,14 +171,9 @@ export function makePrivateDirectory(): string {
       mkdirSync(parent, { recursive: true, mode: 0o700 });
       return mkdtempSync(join(parent, "ssh-"));
     } catch {
-      // The next one, then.
+      // Try the next parent.
     }
   }
-  // mkdtemp makes it with mode 0700, under a name nobody can know before.
+  // mkdtemp gives it mode 0700 and an unpredictable name.
   return mkdtempSync(join(tmpdir(), "volley-ssh-"));
-}
-
-/** Removes it and what is in it. */
-export function removePrivateDirectory(path: string): void {
-  rmSync(path, { recursive: true, force: true });
 }

@@ -2,14 +2,14 @@ import { VolleyError } from "../../core/errors.ts";
 import { printable } from "../../core/text.ts";
 import { parseLine, readOption, type WrittenOption } from "./parse-line.ts";
 
-/** Arguments of `ssh`, as the options they stand for. */
+/** Parsed arguments of `ssh`. */
 export interface SshArguments {
   readonly options: readonly WrittenOption[];
-  /** As words, for `ssh` itself. */
+  /** The arguments as words for `ssh` itself. */
   readonly words: readonly string[];
 }
 
-/** Flags with a value that stand for an option. */
+/** Options behind flags with a value. */
 const VALUE_FLAGS: Readonly<Record<string, string>> = {
   J: "proxyjump",
   i: "identityfile",
@@ -21,7 +21,7 @@ const VALUE_FLAGS: Readonly<Record<string, string>> = {
   b: "bindaddress",
   B: "bindinterface",
 };
-/** Flags that stand for an option and its value. */
+/** Options and values behind flags without one. */
 const FLAGS: Readonly<Record<string, readonly [string, string]>> = {
   A: ["forwardagent", "yes"],
   a: ["forwardagent", "no"],
@@ -31,12 +31,12 @@ const FLAGS: Readonly<Record<string, readonly [string, string]>> = {
   K: ["gssapiauthentication", "yes"],
   k: ["gssapidelegatecredentials", "no"],
 };
-/** Say how it is shown, or what is not wanted anyway: nothing to do. */
+/** Flags without effect on a run: they change only the display, or a person's session. */
 const WITHOUT_EFFECT = /^[qvTntxXfNy]$/;
 
 /**
- * Reads arguments of `ssh` as `ansible_ssh_common_args` holds them: `-o Name=value`, `-J`, `-i`, `-p`, `-l`, `-A` and
- * what goes with them. Fails with `USAGE`, naming what it does not understand.
+ * Parse arguments of `ssh`, such as those of `ansible_ssh_common_args`: `-o Name=value`, `-J`, `-i`, `-p`, `-l`, `-A` and
+ * others. Fails with `USAGE` for an unknown argument.
  */
 export function parseSshArguments(text: string, where: string): SshArguments {
   const words = splitWords(text, where);
@@ -50,10 +50,10 @@ export function parseSshArguments(text: string, where: string): SshArguments {
       if (letter === "o" || letter === "E" || letter in VALUE_FLAGS) {
         const value = word.slice(at + 1) || words[++index];
         if (value === undefined) refuse(where, `-${letter} without a value`);
-        // A file for ssh's own messages.
+        // -E names a file for ssh's own messages.
         if (letter === "E") break;
         options.push(letter === "o" ? parseOption(value, where) : ofFlag(VALUE_FLAGS[letter]!, value, where));
-        // As -J, it would clash with a ProxyCommand.
+        // As -J, it would conflict with a ProxyCommand.
         if (letter === "J") kept.push("-o", `ProxyJump=${value}`);
         else kept.push(`-${letter}`, value);
         break;
@@ -67,7 +67,7 @@ export function parseSshArguments(text: string, where: string): SshArguments {
   return { options, words: kept };
 }
 
-/** `Name=value` or `Name value`, as a line of ssh_config; what newer releases of `ssh` know is left to them. */
+/** Parse `Name=value` or `Name value` as a line of ssh_config; options of newer releases are left to `ssh`. */
 function parseOption(text: string, where: string): WrittenOption {
   const line = parse(text, where, () => parseLine(text, { file: where }));
   if (line?.kind === "option") return line;
@@ -94,7 +94,7 @@ function refuse(where: string, what: string, cause?: unknown): never {
   });
 }
 
-/** Words as a shell would split them, with its quotes and backslashes. */
+/** Split text into words as a shell does, with quotes and backslashes. */
 export function splitWords(text: string, where: string): readonly string[] {
   const words: string[] = [];
   let word: string | undefined;

@@ -3,39 +3,39 @@ import { BlockList, isIP } from "node:net";
 import { networkInterfaces, userInfo } from "node:os";
 import { VolleyError } from "../../core/errors.ts";
 import { printable } from "../../core/text.ts";
-import { fillTokens, tokensOf } from "./interpret.ts";
 import { ALGORITHM_OPTIONS, ALGORITHMS, algorithmsOf } from "./option-readers.ts";
 import { spelled } from "./option-table.ts";
-import { createOptions, type OptionStore, type SshOptions } from "./options.ts";
+import { createOptions, fillTokens, type OptionStore, type SshOptions, tokensOf } from "./options.ts";
+
 import { type Criterion, unknownOption, type WrittenOption } from "./parse-line.ts";
 import { lowerAscii, matchesHostLine, matchesHostList, matchesPatternList } from "./pattern.ts";
 
 import type { ConfigFile } from "./read.ts";
 
-/** The host whose options are wanted. */
+/** The host to evaluate the files for. */
 interface ConfigSubject {
-  /** The name given, as on ssh's command line. */
+  /** The name, as on ssh's command line. */
   readonly name: string;
-  /** What is given beside the files, and wins over them. */
+  /** Options that override the files. */
   readonly given: readonly WrittenOption[];
 }
 
-/** Runs the command of a `Match exec`; true: it exited with 0. */
+/** Runs the command of a `Match exec`; resolves with true for exit code 0. */
 export type RunCommand = (command: string) => Promise<boolean>;
 
-/** What the files say of a host. */
+/** The result of the files for a host. */
 export interface Evaluated {
   readonly options: SshOptions;
   /** The name or address to connect to: HostName with its tokens, in lower case; addresses in their usual form. */
   readonly hostName: string;
-  /** Criteria of Match that only the `ssh` that runs can decide; they are taken for not true. */
+  /** Criteria of Match that only the running `ssh` can decide; they count as false. */
   readonly undecided: readonly string[];
 }
 
 interface State {
   readonly name: string;
   readonly options: OptionStore;
-  /** What Host lines are matched with: in the last pass no longer the name given. */
+  /** The name that Host lines are matched with; in the last pass HostName. */
   readonly host: string;
   readonly final: boolean;
   readonly asked: { final: boolean; readonly undecided: Set<string> };
@@ -43,8 +43,8 @@ interface State {
 }
 
 /**
- * Finds out what files say of a host, as `ssh` does: line by line, the first value winning; and once more from the
- * beginning, with the name found so far, where `Match final` or CanonicalizeHostname asks for that. Fails with `USAGE`.
+ * Evaluate the files for a host as `ssh` does: line by line, the first value wins. `Match final` and CanonicalizeHostname
+ * cause a second pass with the name found in the first. Fails with `USAGE`.
  */
 export async function evaluateConfig(
   files: readonly ConfigFile[],
@@ -64,7 +64,7 @@ export async function evaluateConfig(
   return { options, hostName, undecided: [...asked.undecided] };
 }
 
-/** `ssh` refuses a list that leaves nothing, unless it only takes names away. */
+/** Refuse lists that leave no algorithm, as `ssh` does, unless they only remove names. */
 function checkAlgorithms(options: SshOptions): void {
   for (const [name, kind] of Object.entries(ALGORITHM_OPTIONS)) {
     const list = options.first(name);
@@ -77,7 +77,7 @@ function checkAlgorithms(options: SshOptions): void {
   }
 }
 
-/** The lines of a file; `active`: whether the place where it is included is. */
+/** Evaluate the lines of a file; `active`: whether its Include line holds for the host. */
 async function walk({ nodes, isUsers }: ConfigFile, state: State, active: boolean): Promise<void> {
   let holds = active;
   for (const node of nodes) {
@@ -89,11 +89,11 @@ async function walk({ nodes, isUsers }: ConfigFile, state: State, active: boolea
         holds = active && matchesHostLine(node.patterns, state.host);
         break;
       case "match":
-        // Also where it cannot hold: `final` in it asks for the last pass.
+        // Evaluated even where it cannot hold: `final` causes the second pass.
         holds = (await criteriaHold(node.criteria, state, active)) && active;
         break;
       case "files":
-        // A Host line in an included file ends with that file.
+        // A Host line of an included file ends with that file.
         for (const file of node.files) await walk(file, state, holds);
         break;
       case "wrong":
@@ -113,7 +113,7 @@ async function criteriaHold(criteria: readonly Criterion[], state: State, active
     if (name === "final") state.asked.final = true;
     if (!hold) continue;
     const result = await criterionHolds(name, value, state);
-    // What cannot be decided holds in neither form.
+    // An undecided criterion holds neither plain nor negated.
     if (result === undefined || result === negated) hold = false;
   }
   return hold;
@@ -172,14 +172,14 @@ function currentHost({ options, host, final }: State): string {
   return final || given === undefined ? host : fillTokens(given, { h: host });
 }
 
-/** A name in lower case, an address in its usual form: `ssh` turns 127.1 into 127.0.0.1 as well. */
+/** Return a name in lower case, an address in its usual form: `ssh`, too, turns 127.1 into 127.0.0.1. */
 function plainName(name: string, family: string | undefined): string {
   const address = usualAddress(name, family);
   if (address !== undefined) return address.toLowerCase() === name.toLowerCase() ? name : address;
   return /[%:]|^[\d.]*$/.test(name) ? name : lowerAscii(name);
 }
 
-/** An address as it is usually written; undefined for what is none of the family that is asked for. */
+/** Return an address in its usual form; undefined for names, and for addresses of another family. */
 function usualAddress(name: string, family: string | undefined): string | undefined {
   try {
     if (isIP(name) === 6) {
@@ -187,7 +187,7 @@ function usualAddress(name: string, family: string | undefined): string | undefi
       return new URL(`http://[${name}]`).hostname.slice(1, -1);
     }
     if (family === "inet6" || !/^(0x[\da-f]+|\d+)(\.(0x[\da-f]+|\d+)){0,3}$/i.test(name)) return undefined;
-    // The short forms of inet(3), which URLs know as well.
+    // URLs know the short forms of inet(3) as well.
     const { hostname } = new URL(`http://${name}`);
     return isIP(hostname) === 4 ? hostname : undefined;
   } catch {
@@ -196,9 +196,9 @@ function usualAddress(name: string, family: string | undefined): string | undefi
 }
 
 /**
- * Runs commands of `Match exec` as `ssh` does: by the user's shell, with nothing on standard input, what they print thrown
- * away, and errors on the terminal. The same command runs once. Fails with `USAGE` where a command cannot be started or
- * is killed, with `CANCELLED` when the signal is given.
+ * Return a runner of `Match exec` commands. As with `ssh`, the user's shell runs them, with an empty standard input, no
+ * output, and errors on the terminal. Each command runs once. Fails with `USAGE` where a command cannot start or is killed,
+ * and with `CANCELLED`.
  */
 export function createCommands(signal: AbortSignal): RunCommand {
   const answers = new Map<string, Promise<boolean>>();
@@ -233,7 +233,7 @@ function run(command: string, signal: AbortSignal): Promise<boolean> {
   });
 }
 
-/** Whether one of these addresses lies in one of the networks of a list: `10.0.0.0/8`, with commas between, `!` before one that must not hold (ssh_config(5), Match localnetwork). */
+/** Return whether an address lies in a network of a list such as `10.0.0.0/8,!10.1.0.0/16`; `!` excludes a network (ssh_config(5), Match localnetwork). */
 function isInNetworks(
   addresses: readonly { readonly address: string; readonly family: string }[],
   list: string,

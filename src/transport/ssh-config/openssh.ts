@@ -1,22 +1,21 @@
 import { existsSync, readFileSync } from "node:fs";
 import { homedir } from "node:os";
 import { join } from "node:path";
+import { quote } from "../../core/shell-quote.ts";
 import type { Endpoint, SshSettings } from "../transport.ts";
-import { defaultKeyFiles, listOf } from "./interpret.ts";
 import { rowOf, spelled } from "./option-table.ts";
-import type { SshOptions } from "./options.ts";
-import type { HostWish, RunSettings } from "./resolve.ts";
+import { defaultKeyFiles, listOf, type SshOptions } from "./options.ts";
 
-/** Looks at files once each: every host of a fleet asks for the same ones. */
+/** Facts about key files, each read once: all hosts of a fleet ask for the same files. */
 export interface KeyFiles {
   exists(path: string): boolean;
-  /** Whether a certificate lies next to a private key. */
+  /** Return whether a certificate lies beside a private key. */
   hasCertificate(path: string): boolean;
-  /** Whether a private key is one of a security key (FIDO). */
+  /** Return whether a private key belongs to a security key (FIDO). */
   isSecurityKey(path: string): boolean;
 }
 
-/** Makes a {@link KeyFiles}. */
+/** Make a {@link KeyFiles}. */
 export function createKeyFiles(): KeyFiles {
   const known = new Map<string, boolean>();
   const memo = (question: string, path: string, answer: () => boolean): boolean => {
@@ -41,7 +40,7 @@ export function createKeyFiles(): KeyFiles {
 
 const DEFAULT_SECURITY_KEYS = ["id_ed25519_sk", "id_ecdsa_sk"];
 
-/** What ssh2 has of the algorithms that OpenSSH knows. */
+/** The algorithms of OpenSSH that ssh2 has. */
 const SSH2_ALGORITHMS = {
   ciphers: `aes128-gcm@openssh.com aes256-gcm@openssh.com aes128-ctr aes192-ctr aes256-ctr
     chacha20-poly1305@openssh.com aes256-cbc aes192-cbc aes128-cbc 3des-cbc`.split(/\s+/),
@@ -55,7 +54,7 @@ const SSH2_ALGORITHMS = {
     rsa-sha2-256 ssh-rsa ssh-dss`.split(/\s+/),
 } as const;
 
-/** The algorithms that a list leaves ssh2 with; undefined where it is not set. */
+/** Return the algorithms of an option that ssh2 has; undefined where the option is not set. */
 export function ssh2Algorithms(
   options: SshOptions,
   name: keyof typeof SSH2_ALGORITHMS,
@@ -63,15 +62,15 @@ export function ssh2Algorithms(
   return listOf(options, name)?.filter((each) => SSH2_ALGORITHMS[name].includes(each));
 }
 
-/** Why a host is left to OpenSSH's own `ssh`. */
+/** The reasons to leave a host to OpenSSH's `ssh`. */
 interface OpenSshNeeds {
-  /** What is asked for that only it can do, for a person; undefined: nothing. */
+  /** The reason why only `ssh` can reach the host; undefined: none. */
   readonly reason: string | undefined;
-  /** The same, of what a host must not be reached without. */
+  /** A reason why ssh2 must not even try; undefined: none. */
   readonly vital: string | undefined;
 }
 
-/** What a host's keys are, for {@link openSshNeeds}. */
+/** A host's keys, for {@link openSshNeeds}. */
 interface KeysInUse {
   readonly keys: readonly string[];
   readonly isNamed: boolean;
@@ -79,7 +78,7 @@ interface KeysInUse {
   readonly files: KeyFiles;
 }
 
-/** What is asked for that only OpenSSH's own `ssh` can do. */
+/** Return the reasons to leave a host to OpenSSH's `ssh`. */
 export function openSshNeeds(options: SshOptions, inUse: KeysInUse): OpenSshNeeds {
   const vital = optionReason(options, true) ?? algorithmReason(options);
   return { vital, reason: vital ?? optionReason(options, false) ?? keyReason(options, inUse) };
@@ -94,7 +93,7 @@ function optionReason(options: SshOptions, must: boolean): string | undefined {
     }
     if (row.by !== "openssh" || (row.must ?? false) !== must) continue;
     if (row.when !== undefined && !row.when(options.all(name))) continue;
-    // Debian sets it for everybody: only with a ticket is it meant.
+    // Debian sets GSSAPI options for all users; they matter only with a ticket.
     if (/^gssapi/.test(name)) {
       if (hasTicket()) return `${spelled(name)} is set, and there is a Kerberos ticket`;
     } else return `${spelled(name)} is set`;
@@ -106,7 +105,7 @@ function algorithmReason(options: SshOptions): string | undefined {
   for (const name of Object.keys(SSH2_ALGORITHMS) as (keyof typeof SSH2_ALGORITHMS)[])
     if (ssh2Algorithms(options, name)?.length === 0)
       return `${spelled(name)} leaves nothing that ssh2 can do`;
-  // ssh2 chooses by itself which of the two an RSA key signs with.
+  // ssh2 itself chooses between the two signature algorithms of RSA keys.
   const accepted = listOf(options, "pubkeyacceptedalgorithms") ?? [];
   const rsa = ["rsa-sha2-256", "rsa-sha2-512"].filter((each) => accepted.includes(each));
   return rsa.length === 1 || (rsa.length === 0 && accepted.includes("ssh-rsa"))
@@ -127,34 +126,51 @@ function keyReason(options: SshOptions, { keys, isNamed, agent, files }: KeysInU
   return undefined;
 }
 
-/** Where MIT Kerberos keeps tickets by default (kerberos(7)). */
+/** Return whether there is a Kerberos ticket in the default place of MIT Kerberos (kerberos(7)). */
 function hasTicket(): boolean {
   const named = process.env.KRB5CCNAME?.replace(/^FILE:/, "");
   if (named !== undefined && named !== "") return !named.startsWith("/") || existsSync(named);
   return existsSync(`/tmp/krb5cc_${process.getuid?.() ?? 0}`);
 }
 
+/** Settings of one host that `ssh` does not find in its configuration. */
+export interface HostPart {
+  readonly port: number | undefined;
+  readonly user: string | undefined;
+  readonly privateKeyFile: string | undefined;
+  /** Arguments of `ssh`, from `ansible_ssh_common_args` and the like. */
+  readonly words: readonly string[];
+}
+
+/** Settings of the whole run that `ssh` does not find in its configuration. */
+export interface RunPart {
+  /** The file to read in place of the usual ones. */
+  readonly configFile: string | undefined;
+  readonly knownHostsFiles: readonly string[] | undefined;
+  readonly forwardAgent: boolean | undefined;
+}
+
 /**
- * For `ssh`, which reads its configuration by itself: only what is said elsewhere, the first given winning there too,
- * and the way there, which `ssh` would follow with none of the options given for the host.
+ * Return the arguments for `ssh`, which reads its configuration itself: the settings from elsewhere, the first of which
+ * wins, and the jump hosts, to which `ssh` would not apply the options given for the host.
  */
 export function openSshArguments(
-  { port, user, privateKeyFile, words }: HostWish,
+  { port, user, privateKeyFile, words }: HostPart,
   settings: Omit<SshSettings, "openSsh">,
-  run: RunSettings,
-  onTheWay: boolean,
+  run: RunPart,
+  isJump: boolean,
 ): readonly string[] {
   const option = (name: string, value: string): readonly string[] => ["-o", `${name}=${value}`];
   const quoted = (files: readonly string[]): string => files.map(quotePath).join(" ");
   const { hostKeyPolicy, jumps, keepAliveMs, keepAliveCountMax, connectTimeoutMs } = settings;
-  // What ssh_config says `ssh` follows by itself: without host keys it keeps passwords back.
+  // Where ssh_config sets the policy `off`, `ssh` follows it itself, and withholds passwords.
   const off = hostKeyPolicy === "off" && !settings.passwordsNeedKnownKeys;
   const direct = jumps.length === 0;
   return [
     ...(run.configFile === undefined ? [] : ["-F", run.configFile]),
     ...(direct ? [] : option("ProxyCommand", proxyCommand(jumps))),
-    // A ProxyJump for everybody holds for the host on the way, too, which ssh calls a loop.
-    ...(direct && onTheWay && !settings.usesProxyCommand ? option("ProxyJump", "none") : []),
+    // A ProxyJump for all hosts holds for the jump host, too, which ssh would call a loop.
+    ...(direct && isJump && !settings.usesProxyCommand ? option("ProxyJump", "none") : []),
     ...option(
       "StrictHostKeyChecking",
       { strict: "yes", ask: "yes", "accept-new": "accept-new", off: "no" }[hostKeyPolicy],
@@ -175,12 +191,12 @@ export function openSshArguments(
   ];
 }
 
-/** A path as a value of an option, whatever is in it; ssh fills in tokens and variables. */
+/** Quote a path as an option's value; ssh expands tokens and variables. */
 export function quotePath(path: string): string {
   return `"${path.replaceAll(/["\\]/g, "\\$&").replaceAll("%", "%%")}"`;
 }
 
-/** ssh looks for loops in a ProxyJump even where a ProxyCommand has won. */
+/** Drop ProxyJump options: ssh looks for loops in them even where a ProxyCommand has won. */
 function withoutJumps(words: readonly string[]): readonly string[] {
   return words.filter((word, index) => {
     const option = word === "-o" ? (words[index + 1] ?? "") : words[index - 1] === "-o" ? word : "";
@@ -189,19 +205,15 @@ function withoutJumps(words: readonly string[]): readonly string[] {
 }
 
 /**
- * A ProxyCommand that goes through these hosts, the nearest first. `ssh -J` would do, but gives the hosts on the way
- * none of the options it was called with, such as where known keys are.
+ * Return a ProxyCommand through these jump hosts, the nearest first. `ssh -J` would not pass on the options of its call,
+ * such as the known_hosts file.
  */
 function proxyCommand(jumps: readonly Endpoint[]): string {
   const last = jumps.at(-1)!;
   const { destination, arguments: given } = last.ssh!.openSsh;
-  // ssh fills in tokens, once for each command that holds another: what is not meant for this one is doubled.
+  // ssh expands tokens once for each nested command, so a percent sign for an inner command is doubled.
   const words = ["ssh", "-o", "BatchMode=yes", ...given, "-W", "TARGET", "--", destination].map((word) =>
-    word === "TARGET" ? "'[%h]:%p'" : shellQuote(word.replaceAll("%", "%%")),
+    word === "TARGET" ? "'[%h]:%p'" : quote(word.replaceAll("%", "%%")),
   );
   return words.join(" ");
-}
-
-function shellQuote(word: string): string {
-  return /^[\w@%+=:,./-]+$/.test(word) ? word : `'${word.replaceAll("'", "'\\''")}'`;
 }

@@ -2,25 +2,25 @@ import { VolleyError } from "../../core/errors.ts";
 import { printable } from "../../core/text.ts";
 import { matchesPatternList } from "./pattern.ts";
 
-/** What a line says behind its keyword: as words, and as written. */
+/** A line's text after its keyword: as words, and as written. */
 export interface Written {
   readonly words: readonly string[];
   readonly rest: string;
 }
 
-/** The values of an option, in the form that `ssh -G` prints them in. */
+/** The values of an option, in the form of `ssh -G`. */
 export interface Read {
   readonly values: readonly string[];
-  /** How many words they took: more of them are an error. */
+  /** Number of words that the option took; more words are an error. */
   readonly took: number;
 }
 
-/** Reads an option's value; a text says what is wrong with it. */
+/** Reads an option's value; returns a text when the value is wrong. */
 export type Reader = (written: Written) => Read | string;
 
 const MISSING = "missing argument";
 
-/** One word, or what a function makes of it: undefined refuses it. */
+/** Read one word, converted by `value`; undefined refuses the word. */
 export function one(value: (word: string) => string | undefined = (word) => word): Reader {
   return ({ words: [word] }) => {
     if (word === undefined || word === "") return MISSING;
@@ -29,7 +29,7 @@ export function one(value: (word: string) => string | undefined = (word) => word
   };
 }
 
-/** One of these; words that mean the same stand together, the first of them for all. */
+/** Read one of these words; each group holds synonyms, of which the first is the value. */
 export function states(...groups: readonly (readonly string[])[]): Reader {
   return one((word) => groups.find((group) => group.some((each) => isSame(each, word)))?.[0]);
 }
@@ -38,39 +38,39 @@ function isSame(one: string, other: string): boolean {
   return one.toLowerCase() === other.toLowerCase();
 }
 
-/** `yes` or `no`. */
+/** Read `yes` or `no`. */
 export const flag: Reader = states(["yes", "true"], ["no", "false"]);
 
-/** One word that fits. */
+/** Read one word of this shape. */
 export function shaped(shape: RegExp): Reader {
   return one((word) => (shape.test(word) ? word : undefined));
 }
 
-/** A time in seconds; `none` is no value: what comes later counts. */
+/** Read a time in seconds; `none` sets no value, so a later one counts. */
 export const time: Reader = (written) => {
   if (written.words[0] === "none") return { values: [], took: 1 };
   return one((word) => parseSeconds(word)?.toString())(written);
 };
 
-/** A whole number that is not negative. */
+/** Read a whole number from 0. */
 export const integer: Reader = one((word) => {
   const number = /^\+?\d+$/.test(word) ? Number(word) : Number.NaN;
   return number < 2 ** 31 ? String(number) : undefined;
 });
 
-/** A port's number. */
+/** Read a port's number. */
 export const port: Reader = one((word) => {
   const number = /^\+?\d+$/.test(word) ? Number(word) : word === "ssh" ? 22 : Number.NaN;
   return number >= 1 && number <= 65_535 ? String(number) : undefined;
 });
 
-/** The rest of the line as it stands: a command. */
+/** Read the rest of the line as a command. */
 export const line: Reader = ({ words, rest }) => {
   const text = rest.replace(/^[ \t\r\n=]+/, "");
   return text === "" ? MISSING : { values: [text], took: words.length };
 };
 
-/** Hosts to jump through. */
+/** Read the hosts to jump through. */
 export const jump: Reader = ({ words, rest }) => {
   const text = rest
     .replace(/^[ \t\r\n=]+/, "")
@@ -85,7 +85,7 @@ export const jump: Reader = ({ words, rest }) => {
   return { values: [text], took: words.length };
 };
 
-/** All words of the line, none of them empty; `alone` may stand only by itself. */
+/** Read all words of the line, none of them empty; a word like `alone` allows no other. */
 export function list(alone?: RegExp, fits: RegExp = /./): Reader {
   return ({ words }) => {
     const wrong = words.find((word) => !fits.test(word));
@@ -97,12 +97,12 @@ export function list(alone?: RegExp, fits: RegExp = /./): Reader {
   };
 }
 
-/** A list of algorithms. */
+/** Read a list of algorithms. */
 export function algorithms(kind: AlgorithmKind): Reader {
   return one((word) => (isAlgorithmList(kind, word) ? word : undefined));
 }
 
-/** A port to forward, and where to: one word for two. */
+/** Read a port to forward, and its target. */
 export function forward(needsTarget: boolean): Reader {
   return ({ words: [from, to] }) => {
     if (from === undefined || from === "") return MISSING;
@@ -112,18 +112,18 @@ export function forward(needsTarget: boolean): Reader {
   };
 }
 
-/** A path of an agent's socket, or where it is to be found. */
+/** Read the path of an agent's socket, or the variable that holds it. */
 export const agent: Reader = one((word) =>
   /^\$(?!\{)/.test(word) && !/^\$[A-Za-z_]\w*$/.test(word) ? undefined : word,
 );
 
-/** Whether to forward an agent, or which. */
+/** Read whether to forward an agent, or which. */
 export const forwardAgent: Reader = (written) => {
   const asFlag = flag(written);
   return typeof asFlag === "string" ? agent(written) : asFlag;
 };
 
-/** Names of variables to set, each with a value. */
+/** Read variables to set, as NAME=value. */
 export const settings: Reader = ({ words }) => {
   const wrong = words.find((word) => !word.includes("="));
   if (wrong !== undefined) return `${JSON.stringify(wrong)} is not NAME=value`;
@@ -134,7 +134,7 @@ export const settings: Reader = ({ words }) => {
   };
 };
 
-/** One word, or two. */
+/** Read one word, or two. */
 export function oneOrTwo(first: RegExp, second: RegExp): Reader {
   return ({ words: [one, two] }) => {
     if (one === undefined || one === "") return MISSING;
@@ -146,7 +146,7 @@ export function oneOrTwo(first: RegExp, second: RegExp): Reader {
 
 const UNITS_S: Readonly<Record<string, number>> = { "": 1, s: 1, m: 60, h: 3_600, d: 86_400, w: 604_800 };
 
-/** A time such as `10`, `90s` or `1m30s` in seconds (sshd_config(5), TIME FORMATS); undefined when it is none. */
+/** Parse a time such as `10`, `90s` or `1m30s` into seconds (sshd_config(5), TIME FORMATS); undefined for other text. */
 export function parseSeconds(text: string): number | undefined {
   if (text === "" || !/^(?:\d+[smhdw])*\d*$/i.test(text)) return undefined;
   let seconds = 0;
@@ -155,14 +155,14 @@ export function parseSeconds(text: string): number | undefined {
   return seconds < 2 ** 31 ? seconds : undefined;
 }
 
-/** Kinds of algorithms that ssh_config has lists of. */
+/** Kinds of algorithms that options list. */
 export type AlgorithmKind = "ciphers" | "macs" | "kex" | "keys" | "signatures";
 
-/** What there is of a kind of algorithm. */
+/** The algorithms of one kind. */
 export interface AlgorithmNames {
-  /** What `ssh` takes without being told, the best first. */
+  /** The defaults of `ssh`, the best first. */
   readonly defaults: readonly string[];
-  /** What it knows at all, in the order of its own lists. */
+  /** All that `ssh` knows, in the order of its own lists. */
   readonly all: readonly string[];
 }
 
@@ -181,7 +181,7 @@ const ALL_KEYS = [
   ...["ssh-dss", "ssh-rsa", "rsa-sha2-256", "rsa-sha2-512"].flatMap((name) => [name, certificateOf(name)]),
 ];
 
-/** OpenSSH 9.2's names: newer releases add some, and take few away. */
+/** The names of OpenSSH 9.2; newer releases add some, and remove few. */
 export const ALGORITHMS: Readonly<Record<AlgorithmKind, AlgorithmNames>> = {
   ciphers: {
     defaults: `chacha20-poly1305@openssh.com aes128-ctr aes192-ctr aes256-ctr aes128-gcm@openssh.com
@@ -213,7 +213,7 @@ export const ALGORITHMS: Readonly<Record<AlgorithmKind, AlgorithmNames>> = {
   signatures: { defaults: PLAIN, all: ALL_KEYS.filter((name) => !name.includes("-cert-")) },
 };
 
-/** Options that hold such lists. */
+/** Options with lists of algorithms. */
 export const ALGORITHM_OPTIONS = {
   casignaturealgorithms: "signatures",
   ciphers: "ciphers",
@@ -224,10 +224,10 @@ export const ALGORITHM_OPTIONS = {
   pubkeyacceptedalgorithms: "keys",
 } as const satisfies Readonly<Record<string, AlgorithmKind>>;
 
-/** Newer names, which ssh2 has none of: no reason to refuse a file. */
+/** Newer names, which ssh2 lacks; they are no reason to refuse a file. */
 const NEWER = /^(mlkem|sntrup|ssh-mldsa|webauthn-)/;
 
-/** Whether a list is one that `ssh` takes: known names, or for keys patterns of them. */
+/** Return whether `ssh` accepts a list: known names, or patterns for keys. */
 export function isAlgorithmList(kind: AlgorithmKind, list: string): boolean {
   if (list.startsWith("-")) return true;
   const names = list.replace(/^[+^]/, "").split(",");
@@ -240,7 +240,7 @@ export function isAlgorithmList(kind: AlgorithmKind, list: string): boolean {
   });
 }
 
-/** The algorithms a list stands for, with its `+`, `-` or `^` and its patterns (ssh_config(5), Ciphers). */
+/** Return the algorithms of a list with `+`, `-` or `^` and patterns (ssh_config(5), Ciphers). */
 export function algorithmsOf(list: string, { defaults, all }: AlgorithmNames): readonly string[] {
   const names = list.replace(/^[+^-]/, "");
   if (list.startsWith("-")) return defaults.filter((name) => !matchesPatternList(names, name));
@@ -253,14 +253,14 @@ export function algorithmsOf(list: string, { defaults, all }: AlgorithmNames): r
   return [...new Set(patterns.flatMap((pattern) => all.filter((name) => matchesPatternList(pattern, name))))];
 }
 
-/** A host to go through, as ProxyJump names it. */
+/** A jump host as ProxyJump names it. */
 export interface JumpName {
   readonly host: string;
   readonly user: string | undefined;
   readonly port: number | undefined;
 }
 
-/** Reads `[user@]host[:port]` or an `ssh://` URI, several with commas between (ssh_config(5), ProxyJump). Fails with `USAGE`. */
+/** Parse a list of `[user@]host[:port]` or `ssh://` URIs, separated by commas (ssh_config(5), ProxyJump). Fails with `USAGE`. */
 export function parseJumps(text: string): readonly JumpName[] {
   if (text.toLowerCase() === "none") return [];
   return text.split(",").map((part) => parseJump(part.trim()));
@@ -269,13 +269,13 @@ export function parseJumps(text: string): readonly JumpName[] {
 function parseJump(text: string): JumpName {
   const uri = /^ssh:\/\/(.*?)\/?$/.exec(text)?.[1];
   const bare = uri ?? text;
-  // A user name may hold an @.
+  // A user name may contain an @.
   const at = bare.lastIndexOf("@");
   const user = at >= 0 ? bare.slice(0, at) : undefined;
   const rest = bare.slice(at + 1);
   const bracketed = /^\[([^\]]+)\](?::(\d*))?$/.exec(rest);
   const plain = /^([^:[\]\s/]+)(?::(\d*))?$/.exec(rest);
-  // More colons than one, and no brackets: an IPv6 address without a port.
+  // Several colons without brackets: an IPv6 address without a port.
   const ipv6 = rest.split(":").length > 2 ? /^([\da-f:.]+(?:%\w+)?)$/i.exec(rest) : null;
   const [, host, port = ""] = bracketed ?? plain ?? ipv6 ?? [];
   const isPort = port === "" || (Number(port) >= 1 && Number(port) <= 65_535);
@@ -284,7 +284,7 @@ function parseJump(text: string): JumpName {
       hint: "write user@host:port, several with commas between",
     });
   }
-  // Of the user in a URI parameters may follow, which ssh passes over.
+  // In a URI, parameters may follow the user; ssh ignores them.
   const name = uri === undefined || user === undefined ? user : decode(user.replace(/;.*$/, ""));
   return { host, user: name, port: port === "" ? undefined : Number(port) };
 }

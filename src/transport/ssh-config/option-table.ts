@@ -1,18 +1,18 @@
 import * as read from "./option-readers.ts";
 
-/** How an option of ssh_config is treated. */
+/** The treatment of an option of ssh_config. */
 export interface OptionRow {
   readonly read: read.Reader;
   /**
-   * - `ssh2`: followed, whichever way the host is reached.
-   * - `nothing`: nothing to do, for the reason that `why` gives.
-   * - `openssh`: what it asks for only OpenSSH's `ssh` can do, which the host is then left to.
+   * - `ssh2`: followed by both ways to reach the host.
+   * - `nothing`: without effect on a run; `why` gives the reason.
+   * - `openssh`: only OpenSSH's `ssh` can follow it, so the host is left to `ssh`.
    */
   readonly by: "ssh2" | "nothing" | "openssh";
   readonly why?: string;
-  /** Of `openssh`: for which values; default: for all. */
+  /** For `openssh`: the values that need `ssh`. Default: all. */
   readonly when?: (values: readonly string[]) => boolean;
-  /** Of `openssh`: with ssh2 instead, as `--transport ssh2` asks for, the host is refused, not reached without. */
+  /** For `openssh`: `--transport ssh2` refuses the host, and does not ignore the option. */
   readonly must?: true;
 }
 
@@ -44,8 +44,8 @@ const GSSAPI = "GSSAPIAuthentication decides";
 const OLD = "OpenSSH passes it over, too";
 
 /**
- * Every option of ssh_config(5) in OpenSSH 9.2, those that Debian adds, and what newer releases have: how it is read, and
- * how it is treated. What is not here is refused, as `ssh` does, unless IgnoreUnknown names it.
+ * Every option of ssh_config(5) in OpenSSH 9.2, with those of Debian and of newer releases: its reader and its treatment.
+ * Other options are refused, as by `ssh`, unless IgnoreUnknown names them.
  */
 export const OPTIONS: Readonly<Record<string, OptionRow>> = {
   AddressFamily: followed(read.states(["any"], ["inet"], ["inet6"])),
@@ -239,19 +239,19 @@ const BY_NAME: ReadonlyMap<string, string> = new Map(
   Object.keys(OPTIONS).map((name) => [name.toLowerCase(), name]),
 );
 
-/** The name, in lower case, that an option goes by; undefined: there is no such option. */
+/** Return an option's main name, in lower case; undefined for an unknown option. */
 export function optionName(keyword: string): string | undefined {
   const name = ALIASES[keyword] ?? keyword;
   return BY_NAME.has(name) ? name : undefined;
 }
 
-/** The row of an option by its name in lower case; undefined: there is no such option. */
+/** Return an option's row by its name in lower case; undefined for an unknown option. */
 export function rowOf(name: string): OptionRow | undefined {
   const key = BY_NAME.get(name);
   return key === undefined ? undefined : OPTIONS[key];
 }
 
-/** An option's name as the manual writes it. */
+/** Return an option's name as the manual spells it. */
 export function spelled(name: string): string {
   return BY_NAME.get(name) ?? name;
 }

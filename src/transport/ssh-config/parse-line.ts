@@ -4,25 +4,25 @@ import type { Written } from "./option-readers.ts";
 import { optionName, rowOf, spelled } from "./option-table.ts";
 import { lowerAscii } from "./pattern.ts";
 
-/** One option as it is written somewhere. */
+/** One option of a file, the inventory or the command line. */
 export interface WrittenOption {
-  /** In lower case, the one name of those it has. */
+  /** The option's main name, in lower case. */
   readonly name: string;
-  /** Of an option that takes the rest of its line, one; else its words, as `ssh -G` would print them. */
+  /** The words as `ssh -G` prints them; the rest of the line counts as one word where the option takes it. */
   readonly words: readonly string[];
   readonly where?: SourceLocation;
 }
 
-/** What a line of ssh_config says. */
+/** A parsed line of ssh_config. */
 export type ConfigLine =
   | ({ readonly kind: "option" } & WrittenOption)
   | { readonly kind: "host"; readonly patterns: readonly string[] }
   | { readonly kind: "match"; readonly criteria: readonly Criterion[]; readonly where: SourceLocation }
   | { readonly kind: "include"; readonly patterns: readonly string[]; readonly where: SourceLocation }
-  /** Refused unless IgnoreUnknown names it, which is known only when a host is looked up. */
+  /** An unknown option, refused unless IgnoreUnknown names it; only a host's evaluation knows that. */
   | { readonly kind: "unknown"; readonly name: string; readonly where: SourceLocation };
 
-/** Reads a line; undefined for an empty one. Fails with `USAGE`, with file and line, where `ssh` would give up. */
+/** Parse a line; undefined for an empty one. Fails with `USAGE`, with file and line, where `ssh` would give up. */
 export function parseLine(text: string, where: SourceLocation): ConfigLine | undefined {
   const head = splitKeyword(text);
   if (head === undefined) return undefined;
@@ -45,7 +45,7 @@ export function parseLine(text: string, where: SourceLocation): ConfigLine | und
   return { kind: "option", ...readOption(name, { words, rest }, where) };
 }
 
-/** Reads the value of an option that there is. Fails with `USAGE`. */
+/** Read the value of a known option. Fails with `USAGE`. */
 export function readOption(name: string, written: Written, where: SourceLocation): WrittenOption {
   const read = rowOf(name)!.read(written);
   if (typeof read === "string") throw refused(`${spelled(name)}: ${printable(read, 300)}`, where);
@@ -58,12 +58,12 @@ export function readOption(name: string, written: Written, where: SourceLocation
   return { name, words: read.values, where };
 }
 
-/** The error of a line that `ssh` would not take. */
+/** Return the error of a line that `ssh` would refuse. */
 export function refused(what: string, where: SourceLocation): VolleyError {
   return new VolleyError("USAGE", `ssh_config: ${what}`, { location: where });
 }
 
-/** The error of an option that there is none of. */
+/** Return the error of an unknown option. */
 export function unknownOption(name: string, where: SourceLocation): VolleyError {
   return new VolleyError("USAGE", `ssh_config: there is no option ${printable(JSON.stringify(name), 100)}`, {
     location: where,
@@ -81,14 +81,14 @@ export interface Criterion {
 
 const WITHOUT_VALUE = ["all", "canonical", "final"] as const;
 const WITH_VALUE = ["host", "originalhost", "user", "localuser", "exec", "tagged", "localnetwork"] as const;
-/** Of OpenSSH 10: only the `ssh` that runs can say. */
+/** Criteria of OpenSSH 10, which only the running `ssh` can decide. */
 const OF_THE_PROGRAM = ["version", "sessiontype", "command"] as const;
 type CriterionName =
   | (typeof WITHOUT_VALUE)[number]
   | (typeof WITH_VALUE)[number]
   | (typeof OF_THE_PROGRAM)[number];
 
-/** Reads what stands behind Match (ssh_config(5)). Fails with `USAGE`. */
+/** Parse the criteria of a Match line (ssh_config(5)). Fails with `USAGE`. */
 function parseCriteria(text: string, where: SourceLocation): readonly Criterion[] {
   const criteria: Criterion[] = [];
   const tokens = matchTokens(text);
@@ -105,7 +105,7 @@ function parseCriteria(text: string, where: SourceLocation): readonly Criterion[
     if (name === undefined) return refuse(`there is no criterion ${printable(JSON.stringify(written), 100)}`);
     if (name === "all") {
       const next = tokens.next().value;
-      // `Match final all` is how one says: at the end, everywhere.
+      // `Match final all` means: in the last pass, for every host.
       if (criteria.length > 1 || (next !== undefined && !next.startsWith("#")))
         return refuse("all cannot stand beside other criteria");
       return [...criteria, { name, negated, value: "" }];
@@ -120,19 +120,19 @@ function parseCriteria(text: string, where: SourceLocation): readonly Criterion[
   return criteria.length === 0 ? refuse("a criterion is missing") : criteria;
 }
 
-/** What one line of ssh_config begins with, and the rest of it. */
+/** The keyword of a line, and its rest. */
 interface LineHead {
   /** In lower case. */
   readonly keyword: string;
-  /** Behind the keyword and its `=`, as written. */
+  /** The text after the keyword and its `=`. */
   readonly rest: string;
 }
 
-/** What `ssh` takes for white space between words of a line. */
+/** White space between the words of a line, as `ssh` sees it. */
 const BLANKS = " \t\r\n";
 
 /**
- * Takes the keyword off a line (ssh_config(5)): `Name value`, `Name=value` or `Name = value`, the name quoted or not.
+ * Split the keyword off a line (ssh_config(5)): `Name value`, `Name=value` or `Name = value`, the name quoted or not.
  * Undefined for empty lines and comments.
  */
 function splitKeyword(line: string): LineHead | undefined {
@@ -144,7 +144,7 @@ function splitKeyword(line: string): LineHead | undefined {
   return { keyword: lowerAscii(taken.token), rest: trimStart(taken.rest, BLANKS) };
 }
 
-/** The words of the older notation that Match lines are written in: only double quotes count, and `=` parts words. */
+/** Yield the words of a Match line, in the older notation: only double quotes count, and `=` separates words. */
 function* matchTokens(text: string): Generator<string, void, undefined> {
   for (let taken = takeToken(text); taken !== undefined; taken = takeToken(taken.rest)) {
     if (taken.token === "") return;
@@ -153,12 +153,12 @@ function* matchTokens(text: string): Generator<string, void, undefined> {
   }
 }
 
-/** One token of the older notation; undefined where a quote is not closed. The token is empty at the end of the text. */
+/** Take one token of the older notation; undefined where a quote is not closed. The token is empty at the end of the text. */
 function takeToken(text: string): { readonly token: string; readonly rest: string } | undefined {
   const end = text.search(/[ \t\r\n"=]/);
   if (end < 0) return { token: text, rest: "" };
   if (text[end] === '"') {
-    // A quote may begin in the middle of a word, and always ends it.
+    // A quote may begin inside a word; its end always ends the word.
     const close = text.indexOf('"', end + 1);
     if (close < 0) return undefined;
     return {
@@ -167,14 +167,14 @@ function takeToken(text: string): { readonly token: string; readonly rest: strin
     };
   }
   let rest = trimStart(text.slice(end + 1), BLANKS);
-  // Only one `=` is passed over.
+  // Skip one `=` only.
   if (text[end] !== "=" && rest.startsWith("=")) rest = trimStart(rest.slice(1), BLANKS);
   return { token: text.slice(0, end), rest };
 }
 
 /**
- * The words of a value, as `ssh` splits them: single and double quotes, a backslash before a quote, a backslash or (outside
- * of quotes) a blank, and a `#` at the beginning of a word, which ends the line. Undefined where a quote is not closed.
+ * Split a value into words as `ssh` does: with single and double quotes, a backslash before a quote, a backslash or (outside
+ * quotes) a blank, and a `#` at the beginning of a word, which ends the line. Undefined where a quote is not closed.
  */
 function splitArguments(text: string): readonly string[] | undefined {
   const words: string[] = [];

@@ -5,33 +5,33 @@ import { isAbsolute, join } from "node:path";
 import { fileReason, isVolleyError, type SourceLocation, VolleyError } from "../../core/errors.ts";
 
 import { type GlobPiece, matchesGlob } from "../../core/text.ts";
-import { expandHome } from "./interpret.ts";
+import { expandHome } from "./options.ts";
 import { type ConfigLine, parseLine, refused } from "./parse-line.ts";
 
-/** A line, or the files that one includes. */
+/** A line, or the files that it includes. */
 type ConfigNode =
   | Exclude<ConfigLine, { kind: "include" }>
   | { readonly kind: "files"; readonly files: readonly ConfigFile[] }
-  /** A line that is wrong, which is told when it is come to: one before it may be wrong as well. */
+  /** A wrong line. Its error is thrown when evaluation reaches the line: an earlier one may be wrong as well. */
   | { readonly kind: "wrong"; readonly error: VolleyError };
 
-/** A file of ssh_config(5), read. */
+/** A parsed file of ssh_config(5). */
 export interface ConfigFile {
   readonly nodes: readonly ConfigNode[];
-  /** Whether it is the user's: not the system's, nor included by that. */
+  /** Whether the file belongs to the user: it is not the system's, nor included by that. */
   readonly isUsers: boolean;
 }
 
 const MAX_INCLUDES = 16;
-/** Files that each include the next twice would be read two to the power of sixteen times. */
+/** Limits files that each include the next one twice: they would be read 65536 times. */
 const MAX_FILES = 1_000;
 
-/** Which files to read: one, none, or those ssh reads. */
+/** The files to read: one, none, or those of ssh. */
 export type SshConfigChoice = string | "none" | undefined;
 
 /**
- * Reads ssh_config(5) files with what they include: `file` only, or `~/.ssh/config` and `/etc/ssh/ssh_config`. Fails
- * with `USAGE` when one cannot be read, or others could write one that must be safe.
+ * Read ssh_config(5) files with their includes: the chosen file, or `~/.ssh/config` and `/etc/ssh/ssh_config`. Fails with
+ * `USAGE` when a file cannot be read, or when others may write a file that must be safe.
  */
 export function readSshConfig(choice: SshConfigChoice): readonly ConfigFile[] {
   if (choice?.toLowerCase() === "none") return [];
@@ -41,7 +41,7 @@ export function readSshConfig(choice: SshConfigChoice): readonly ConfigFile[] {
   }
   const mine = join(homedir(), ".ssh", "config");
   const system = "/etc/ssh/ssh_config";
-  // As for ssh, one that cannot be read is as good as none; it may be another user's.
+  // As for ssh, an unreadable file counts as missing; it may be another user's.
   const files = [mine, system].filter(isReadable);
   if (files[0] === mine) refuseOthersFile(mine);
   return files.map((file) => readFile(file, { isUsers: file === mine, depth: 0, count: { files: 0 } }));
@@ -56,7 +56,7 @@ function isReadable(file: string): boolean {
   }
 }
 
-/** ssh refuses it too: whoever can write it can run programs as its owner. */
+/** Refuse a file that others can write, as ssh does: they could run programs as its owner. */
 function refuseOthersFile(file: string, where?: SourceLocation): void {
   const { uid, mode } = fs.statSync(file);
   const location = where === undefined ? {} : { location: where };
@@ -75,7 +75,7 @@ function refuseOthersFile(file: string, where?: SourceLocation): void {
 interface Place {
   readonly isUsers: boolean;
   readonly depth: number;
-  /** Read so far, each as often as it is included. */
+  /** Files read so far, each as often as it is included. */
   readonly count: { files: number };
 }
 
@@ -84,7 +84,7 @@ function readFile(file: string, place: Place, where?: SourceLocation): ConfigFil
     throw new VolleyError("USAGE", `more than ${MAX_FILES} files are included`, { location: { file } });
   let text: string;
   try {
-    // A directory has no lines, for ssh.
+    // For ssh, a directory is an empty file.
     text = fs.statSync(file).isDirectory() ? "" : fs.readFileSync(file, "utf8");
   } catch (thrown) {
     throw new VolleyError("USAGE", `cannot read the ssh_config file ${file}: ${fileReason(thrown)}`, {
@@ -113,7 +113,7 @@ function include(patterns: readonly string[], where: SourceLocation, place: Plac
   const { isUsers, depth } = place;
   return patterns.flatMap((pattern) => {
     if (pattern.startsWith("~") && !isUsers)
-      throw refused("Include: ~ means nothing in the system's file", where);
+      throw refused("Include: ~ has no meaning in the system's file", where);
     const path = expandHome(pattern);
     const directory = isUsers ? join(homedir(), ".ssh") : "/etc/ssh";
     return globFiles(isAbsolute(path) ? path : `${directory}/${path}`).map((file) => {
@@ -124,10 +124,10 @@ function include(patterns: readonly string[], where: SourceLocation, place: Plac
   });
 }
 
-/** No path is longer (PATH_MAX of Linux). */
+/** Longest path (PATH_MAX of Linux). */
 const MAX_PATH = 4_096;
 
-/** The files an absolute path with `*`, `?` and `[…]` in it stands for, sorted; none when there are none (glob(7)). */
+/** Return the files that an absolute path with `*`, `?` and `[…]` matches, sorted (glob(7)). */
 function globFiles(pattern: string): readonly string[] {
   if (pattern.length > MAX_PATH) return [];
   let found = ["/"];
@@ -152,7 +152,7 @@ function piecesOf(part: string): readonly GlobPiece[] {
     if (written === "*") pieces.push("*");
     else if (written === "?") pieces.push(() => true);
     else if (written === "[") {
-      // A `]` that comes first is one of the set.
+      // A `]` in the first place belongs to the set.
       const first = /[!^]/.test(characters[at + 1] ?? "") ? at + 2 : at + 1;
       const end = characters.indexOf("]", first + 1);
       if (end < 0) pieces.push((character) => character === "[");

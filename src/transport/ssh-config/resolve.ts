@@ -5,6 +5,17 @@ import type { Endpoint, HostKeyPolicy, SshSettings } from "../transport.ts";
 
 import { type Evaluated, evaluateConfig, type RunCommand } from "./evaluate.ts";
 import {
+  createKeyFiles,
+  type HostPart,
+  type KeyFiles,
+  openSshArguments,
+  openSshNeeds,
+  quotePath,
+  type RunPart,
+  ssh2Algorithms,
+} from "./openssh.ts";
+import { type JumpName, parseJumps } from "./option-readers.ts";
+import {
   agentOf,
   environmentOf,
   fillTokens,
@@ -14,60 +25,44 @@ import {
   listOf,
   loginMethodsOf,
   policyOf,
+  type SshOptions,
+  saysYes,
   type Tokens,
+  timeMs,
   tokensOf,
-} from "./interpret.ts";
-import {
-  createKeyFiles,
-  type KeyFiles,
-  openSshArguments,
-  openSshNeeds,
-  quotePath,
-  ssh2Algorithms,
-} from "./openssh.ts";
+} from "./options.ts";
 
-import { type JumpName, parseJumps } from "./option-readers.ts";
-import { type SshOptions, saysYes, timeMs } from "./options.ts";
 import type { WrittenOption } from "./parse-line.ts";
 import type { ConfigFile } from "./read.ts";
 
-/** What holds for every host of a run. */
-export interface RunSettings {
+/** Settings of the whole run. */
+export interface RunSettings extends RunPart {
   readonly files: readonly ConfigFile[];
-  /** For `Match exec`. */
+  /** Runs the commands of `Match exec`. */
   readonly runCommand: RunCommand;
-  /** The file given instead of those ssh reads, for `ssh` itself. */
-  readonly configFile: string | undefined;
   readonly user: string | undefined;
   readonly privateKeyFile: string | undefined;
   readonly password: string | undefined;
-  /** Given on purpose: over what the inventory and ssh_config say. */
+  /** The policy from the command line, which overrides inventory and ssh_config. */
   readonly hostKeyPolicy: HostKeyPolicy | undefined;
-  /** Where nobody says anything. */
+  /** The policy where no source sets one. */
   readonly defaultHostKeyPolicy: HostKeyPolicy;
-  readonly knownHostsFiles: readonly string[] | undefined;
   readonly connectTimeoutMs: number | undefined;
-  readonly forwardAgent: boolean | undefined;
 }
 
-/** What is said of one host before ssh_config is asked. */
-export interface HostWish {
+/** Settings of one host from the inventory and the command line. */
+export interface HostWish extends HostPart {
   readonly host: string;
-  /** The name or address ssh would be given. */
+  /** The name or address for `ssh`. */
   readonly name: string;
-  readonly port: number | undefined;
-  readonly user: string | undefined;
-  readonly privateKeyFile: string | undefined;
   readonly password: string | undefined;
-  /** From `ansible_ssh_common_args` and the like. */
+  /** The options of `words`. */
   readonly written: readonly WrittenOption[];
-  /** The same, as words for `ssh`. */
-  readonly words: readonly string[];
 }
 
-/** Turns what is said of hosts into how to reach them. */
+/** Finds out how to reach hosts. */
 export interface Resolver {
-  /** Fails with `USAGE`. */
+  /** Resolve one host by ssh_config. Fails with `USAGE`. */
   resolve(wish: HostWish): Promise<Endpoint>;
 }
 
@@ -80,7 +75,7 @@ const PASSWORD_ORDER = [
   "PreferredAuthentications=publickey,gssapi-with-mic,password,keyboard-interactive",
 ];
 
-/** Makes a {@link Resolver} for a run. */
+/** Make the {@link Resolver} of a run. */
 export function createResolver(run: RunSettings): Resolver {
   const files = createKeyFiles();
   return {
@@ -95,11 +90,11 @@ export function createResolver(run: RunSettings): Resolver {
 interface Context {
   readonly run: RunSettings;
   readonly files: KeyFiles;
-  /** Names on the way to here, to find circles. */
+  /** Names of the hosts behind this one, to find circles. */
   readonly above: readonly string[];
-  /** For a host on the way: the key of the host behind it. */
+  /** For a jump host: the key of the host behind it. */
   readonly fallbackKey: string | undefined;
-  /** For a host on the way that is named after others: these. */
+  /** For a jump host that is not the first of its list: the ones before it. */
   readonly before: readonly JumpName[] | undefined;
 }
 
@@ -164,16 +159,16 @@ async function resolveHost(wish: HostWish, context: Context): Promise<Endpoint> 
       (behind === undefined ? undefined : `${behind.host}, on the way: ${behind.ssh!.needsOpenSsh}`),
     refusedBySsh2: vital ?? undecidedReason(evaluated),
   };
-  const onTheWay = fallbackKey === undefined ? [] : identityFiles;
+  const fallbackFiles = fallbackKey === undefined ? [] : identityFiles;
   const openSsh = {
     destination: name,
     arguments: [
       ...openSshArguments(wish, settings, run, context.above.length > 0),
-      // What forwards something to the host is wanted; the rest is for a person's session.
+      // Keep forwardings to the host; the others are for a person's session.
       ...(isOn(options, "remoteforward") || isOn(options, "tunnel") ? [] : ["-o", "ClearAllForwardings=yes"]),
-      // The password is given once: the way that a host asks for it most plainly comes first.
+      // The password is sent once, so the plainest method comes first.
       ...(settings.password === undefined || isOn(options, "preferredauthentications") ? [] : PASSWORD_ORDER),
-      ...onTheWay.flatMap((file) => ["-o", `IdentityFile=${quotePath(file)}`]),
+      ...fallbackFiles.flatMap((file) => ["-o", `IdentityFile=${quotePath(file)}`]),
     ],
   };
   return { host, address, port, user, privateKeyFile, ssh: { ...settings, openSsh } };
@@ -184,7 +179,7 @@ function isOn(options: SshOptions, name: string): boolean {
   return value !== undefined && value !== "false";
 }
 
-/** What the inventory and the command line say, which wins over the files. */
+/** Return the options from the inventory and the command line, which override the files. */
 function givenOf({ port, user, written }: HostWish): readonly WrittenOption[] {
   return [
     ...(port === undefined ? [] : [{ name: "port", words: [String(port)] }]),
@@ -201,7 +196,7 @@ function undecidedReason({ undecided: [name] }: Evaluated): string | undefined {
   return name === undefined ? undefined : `only the ssh that runs can decide Match ${name}`;
 }
 
-/** The hosts on the way, the nearest first; each has its own configuration. */
+/** Resolve the jump hosts, the nearest first; each has a configuration of its own. */
 async function jumpsOf(
   { options, hostName }: Evaluated,
   wish: HostWish,
@@ -209,11 +204,11 @@ async function jumpsOf(
   context: Context,
 ): Promise<readonly Endpoint[]> {
   const { above, before } = context;
-  // Which of the two comes first wins (ssh_config(5)).
+  // Of ProxyJump and ProxyCommand the first one wins (ssh_config(5)); the option store has dropped the other.
   const names =
     before ?? parseJumps(options.first("proxyjump") ?? "none").map((jump) => filled(jump, here.tokens));
   const last = names.at(-1);
-  // `Host *` with a ProxyJump holds for the host on the way too: there `ssh` speaks of a loop.
+  // `Host *` with a ProxyJump holds for the jump host, too; `ssh` would call that a loop.
   const isItself = (jump: JumpName): boolean =>
     [wish.name, hostName].includes(jump.host) && (jump.port ?? here.port) === here.port;
   if (last === undefined || names.some(isItself)) return [];
@@ -244,7 +239,7 @@ async function jumpsOf(
   return [...hop.ssh!.jumps, hop];
 }
 
-/** `ssh` makes a command of it, in which the tokens of the host behind it are filled in. */
+/** Expand the tokens of the host behind the jump host, as `ssh` does in the command that it makes of ProxyJump. */
 function filled({ host, user, port }: JumpName, tokens: Tokens): JumpName {
   const some = Object.fromEntries(["h", "k", "n", "p", "r"].map((letter) => [letter, tokens[letter]!]));
   return {

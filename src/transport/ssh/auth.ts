@@ -12,41 +12,41 @@ import { type Agents, agentWithKey, isSameKey, type KeyRing } from "./keys.ts";
 
 import { rsaBits } from "./known-hosts.ts";
 
-/** What logging in draws on. */
+/** The keys and agents for logins. */
 export interface Credentials {
   readonly keys: KeyRing;
   readonly agents: Agents;
-  /** Whether a person can be asked for passphrases. */
+  /** Whether a person can answer questions for passphrases. */
   readonly interactive: boolean;
 }
 
-/** The attempts of one login, in their order. */
+/** The attempts of one login. */
 export interface LoginPlan {
   readonly handler: AuthHandlerMiddleware;
-  /** Whether a password has left this machine: then trying again could lock the account. */
+  /** Return whether a password was sent: a retry could then lock the account. */
   readonly passwordSent: () => boolean;
-  /** How many attempts the host has refused. */
+  /** Return the number of attempts that the host has refused. */
   readonly refusals: () => number;
-  /** Why the host let nobody in. */
+  /** Return the error of a refused login. */
   readonly refused: (cause: Error) => VolleyError;
-  /** The same, where it ended the connection after too many attempts. */
+  /** Return the error of a host that closed the connection after too many attempts. */
   readonly tooMany: (cause: Error | undefined) => VolleyError;
-  /** From now on no password is sent: the host is not who it was. */
+  /** Send no password from now on: the host key has changed. */
   readonly withholdPasswords: () => void;
 }
 
-interface Step {
+interface Attempt {
   readonly type: AuthenticationType;
-  /** Undefined: nothing to try after all. */
+  /** Make ssh2's method; undefined skips the attempt. */
   readonly make: () => Promise<AnyAuthMethod | undefined>;
-  /** Methods that the host must not offer for this one to be worth trying. */
+  /** Skip the attempt where the host offers this method. */
   readonly unless?: AuthenticationType;
 }
 
 /**
- * Plans a login as ssh does it: keys of the agent that are asked for, its others, keys from files, the password. There
- * is no `none` attempt: it costs a round trip and is never accepted. Fails with `AUTH_FAILED` when there is nothing to
- * try, or the one key to use cannot be read.
+ * Plan a login as ssh does: named keys of the agent, its other keys, keys from files, the password. A `none` attempt would
+ * cost a round trip and is never accepted. Fails with `AUTH_FAILED` when there is nothing to try, or the only key to use
+ * cannot be read.
  */
 export async function planLogin(
   endpoint: Endpoint,
@@ -61,16 +61,16 @@ export async function planLogin(
   let offered: readonly string[] | undefined;
   let unanswered: string | undefined;
   const keys = loginMethods.includes("publickey")
-    ? await keySteps(endpoint, settings, credentials, problems)
+    ? await keyAttempts(endpoint, settings, credentials, problems)
     : [];
   const [byPassword] = loginMethods.filter((method) => method !== "publickey");
-  const stepsOf = (method: LoginMethod): readonly Step[] => {
+  const attemptsBy = (method: LoginMethod): readonly Attempt[] => {
     if (method === "publickey") return keys;
     if (password === undefined) return [];
     const prompt = answerPrompts(password, (question) => {
       unanswered = question;
     });
-    // It is the same password both ways: it is not to be refused twice.
+    // Both methods send the same password, which the host must not refuse twice.
     const unless = method === byPassword ? {} : { unless: byPassword! };
     const make = async (): Promise<AnyAuthMethod | undefined> => {
       if (passwordWithheld) return undefined;
@@ -81,20 +81,20 @@ export async function planLogin(
     };
     return [{ type: method, make, ...unless }];
   };
-  const steps = loginMethods.flatMap(stepsOf);
-  if (steps.length === 0) throw nothingToTry(host, settings, problems);
-  let attempts = 0;
+  const plan = loginMethods.flatMap(attemptsBy);
+  if (plan.length === 0) throw nothingToTry(host, settings, problems);
+  let tried = 0;
   let keysOffered = 0;
   const next = async (left: readonly AuthenticationType[] | null): Promise<AnyAuthMethod | false> => {
     if (left !== null && left !== undefined) offered = left;
-    for (let step = steps.shift(); step !== undefined; step = steps.shift()) {
-      const { type, unless } = step;
+    for (let attempt = plan.shift(); attempt !== undefined; attempt = plan.shift()) {
+      const { type, make, unless } = attempt;
       if (offered?.includes(type) === false) continue;
       if (unless !== undefined && offered?.includes(unless) === true) continue;
       try {
-        const method = await step.make();
+        const method = await make();
         if (method === undefined) continue;
-        attempts++;
+        tried++;
         if (type === "publickey") keysOffered++;
         return method;
       } catch (thrown) {
@@ -108,7 +108,7 @@ export async function planLogin(
       void next(left).then((method) => done(method as AnyAuthMethod));
     },
     passwordSent: () => passwordSent,
-    refusals: () => Math.max(0, attempts - 1),
+    refusals: () => Math.max(0, tried - 1),
     refused: (cause) => {
       if (unanswered !== undefined) {
         return new VolleyError(
@@ -120,11 +120,12 @@ export async function planLogin(
         );
       }
       if (passwordWithheld && password !== undefined) problems.push(WITHHELD);
-      const tried = [
+      const refusedWays = [
         ...(keys.length > 0 ? ["none of the keys"] : []),
         ...(passwordSent ? ["the password"] : []),
       ];
-      const what = tried.length === 2 ? "neither the password nor any of the keys" : (tried[0] ?? "nothing");
+      const what =
+        refusedWays.length === 2 ? "neither the password nor any of the keys" : (refusedWays[0] ?? "nothing");
       const verb = what === "the password" ? "did not accept" : "accepted";
       return new VolleyError("AUTH_FAILED", `${host} ${verb} ${what} for user ${username}`, {
         cause,
@@ -180,12 +181,12 @@ function hintFor(
   return `check the user, and that the public key is in that user's authorized_keys${passwords}${also}`;
 }
 
-async function keySteps(
+async function keyAttempts(
   { user: username, privateKeyFile }: Endpoint,
   settings: SshSettings,
   { keys, agents, interactive }: Credentials,
   problems: string[],
-): Promise<readonly Step[]> {
+): Promise<readonly Attempt[]> {
   const { agent, identitiesOnly } = settings;
   const held = agent === undefined ? { keys: [] } : await agents.keysOf(agent);
   if (held.problem !== undefined) problems.push(`the SSH agent at ${agent} failed: ${held.problem}`);
@@ -196,11 +197,11 @@ async function keySteps(
     publicKeys.some((named) => named !== undefined && isSameKey(named, key));
   const named = usable.filter(isNamed);
   const others = identitiesOnly ? [] : usable.filter((key) => !isNamed(key));
-  const steps: Step[] = [];
+  const attempts: Attempt[] = [];
   for (const key of agent === undefined ? [] : [...named, ...others]) {
-    // One at a time, so that it is known how many were refused.
+    // One key at a time, to count how many the host refused.
     const narrowed = agentWithKey(agent!, key);
-    steps.push({ type: "publickey", make: async () => ({ type: "agent", username, agent: narrowed }) });
+    attempts.push({ type: "publickey", make: async () => ({ type: "agent", username, agent: narrowed }) });
   }
   for (const [index, file] of files.entries()) {
     const publicKey = publicKeys[index];
@@ -209,24 +210,24 @@ async function keySteps(
       problems.push(`PubkeyAcceptedAlgorithms or RequiredRSASize forbids the key ${file}`);
       continue;
     }
-    // The one key to use must be usable: that is known before there is a connection.
+    // Fail before connecting when the only key to use is unusable.
     if (privateKeyFile !== undefined) {
       const key = await keys.load(file);
-      steps.push({ type: "publickey", make: async () => ({ type: "publickey", username, key }) });
+      attempts.push({ type: "publickey", make: async () => ({ type: "publickey", username, key }) });
     } else if (!keys.hasPrivateKey(file) && publicKey !== undefined) {
       problems.push(`of the key ${file} only the public half is here, and no agent holds it`);
-    } else if (!keys.isEncrypted(file) || asksFor(settings, interactive)) {
-      steps.push({
+    } else if (!keys.isEncrypted(file) || asksPassphrases(settings, interactive)) {
+      attempts.push({
         type: "publickey",
         make: async () => ({ type: "publickey", username, key: await keys.load(file) }),
       });
     } else if (settings.identitiesNamed)
       problems.push(`the private key ${file} is encrypted, and nobody may be asked`);
   }
-  return steps;
+  return attempts;
 }
 
-/** Whether PubkeyAcceptedAlgorithms and RequiredRSASize let a key be used. */
+/** Return true when PubkeyAcceptedAlgorithms and RequiredRSASize allow a key. */
 function mayUse(key: ParsedKey, { keyAlgorithms, requiredRsaBits }: SshSettings): boolean {
   const bits = rsaBits(key.getPublicSSH());
   if (bits !== undefined && bits < requiredRsaBits) return false;
@@ -234,8 +235,8 @@ function mayUse(key: ParsedKey, { keyAlgorithms, requiredRsaBits }: SshSettings)
   return keyAlgorithms === undefined || signsWith.some((name) => keyAlgorithms.includes(name));
 }
 
-/** Of the keys ssh tries by itself, encrypted ones are asked for only when there is no agent to hold them. */
-function asksFor({ identitiesNamed, agent, mayAsk }: SshSettings, interactive: boolean): boolean {
+/** Return whether to ask for passphrases. For keys that ssh tries by default, only without an agent, which would hold them. */
+function asksPassphrases({ identitiesNamed, agent, mayAsk }: SshSettings, interactive: boolean): boolean {
   if (!mayAsk) return false;
   return identitiesNamed || (agent === undefined && interactive);
 }
@@ -244,14 +245,14 @@ function filesToTry(privateKeyFile: string | undefined, { identityFiles }: SshSe
   return privateKeyFile === undefined ? identityFiles : [privateKeyFile];
 }
 
-/** The encrypted keys whose passphrases a login will need: to be asked for before a screen is opened. */
+/** Return the encrypted keys whose passphrases a login will need, to ask for them before a screen opens. */
 export async function lockedKeys(
   { privateKeyFile }: Endpoint,
   settings: SshSettings,
   { keys, agents, interactive }: Credentials,
 ): Promise<readonly string[]> {
   if (!interactive || !settings.loginMethods.includes("publickey")) return [];
-  if (privateKeyFile === undefined && !asksFor(settings, interactive)) return [];
+  if (privateKeyFile === undefined && !asksPassphrases(settings, interactive)) return [];
   const encrypted = filesToTry(privateKeyFile, settings).filter((file) => keys.isEncrypted(file));
   if (encrypted.length === 0 || settings.agent === undefined) return encrypted;
   const held = await agents.keysOf(settings.agent);
@@ -262,8 +263,8 @@ export async function lockedKeys(
 }
 
 /**
- * Answers the one question a host asks for a password by (RFC 4256), once; `onOther` is told of a question that a
- * password is no answer to.
+ * Answer a host's single question for a password (RFC 4256), once. Calls `onOther` with a question that a password does
+ * not answer.
  */
 function answerPrompts(
   password: string,
@@ -277,7 +278,7 @@ function answerPrompts(
       finish([password]);
       return;
     }
-    // Asked again, the password was wrong; once more would count as another failure.
+    // A second question means that the password was wrong. Empty answers do not lock the account.
     if (!answered)
       onOther((prompts.find(({ echo }) => echo === true) ?? prompts.at(-1))?.prompt.trim() ?? "");
     finish(prompts.map(() => ""));

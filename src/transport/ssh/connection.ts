@@ -4,7 +4,7 @@ import { isVolleyError, VolleyError } from "../../core/errors.ts";
 import { loginShellLine } from "../../core/shell-quote.ts";
 import { sessionRefused } from "../connect-errors.ts";
 import type { FileSession } from "../file-session.ts";
-import { leaveWhenSilent } from "../left-open.ts";
+import { closeWhenSilent } from "../left-open.ts";
 import { NO_SUBSYSTEM_HINT, openFileSession } from "../sftp/open-file-session.ts";
 import { PROFILE_HINT } from "../sftp/requests.ts";
 
@@ -20,7 +20,7 @@ import { sendFile } from "./send-file.ts";
 
 const CLOSING_MS = 100;
 
-/** A Connection over an ssh2 client that is ready. */
+/** Make a Connection of an ssh2 client that has logged in. */
 export function createSshConnection(
   client: Client,
   { host, ssh }: Endpoint,
@@ -39,7 +39,7 @@ export function createSshConnection(
       resolve(closedHere ? undefined : (reason ?? "the connection was closed by the host")),
     );
   });
-  // A connection can go before an operation calls back: it then never does.
+  // When the connection is lost, ssh2 never calls back pending operations.
   const orLost = async <T>(what: string, operation: Promise<T>): Promise<T> => {
     const lost = closed.then((why) => {
       throw new VolleyError(
@@ -50,13 +50,13 @@ export function createSshConnection(
     try {
       return await Promise.race([operation, lost]);
     } catch (thrown) {
-      // What fails because the connection goes fails a moment before that is known.
+      // An operation may fail a moment before the loss of the connection is known.
       if (!isCancelled(thrown)) await Promise.race([lost, sleep(CLOSING_MS)]);
       throw thrown;
     }
   };
-  /** Ends the session for uploads where none is at work, and says whether there was one. */
-  const freeSftp = async (): Promise<boolean> => {
+  /** Close the session for uploads when it is idle; return whether there was one. */
+  const freeUploadSession = async (): Promise<boolean> => {
     if (sftp === undefined || uploads > 0) return false;
     const opened = await sftp.catch(() => undefined);
     sftp = undefined;
@@ -66,7 +66,7 @@ export function createSshConnection(
     await Promise.race([ended, closed]);
     return true;
   };
-  const opener = createOpener(freeSftp);
+  const opener = createOpener(freeUploadSession);
   const openSftp = (): Promise<SFTPWrapper> => {
     sftp ??= opener.open(
       () =>
@@ -74,9 +74,9 @@ export function createSshConnection(
           client.sftp((error, opened) => {
             if (error === undefined || error === null) return resolve(opened);
             if (isRefused(error)) return reject(sessionRefused(host, error));
-            // What a server says instead of SFTP is found by another than what says that there is none.
+            // Output of a profile in place of SFTP is another fault than a missing subsystem.
             const isMissing = /Unable to start subsystem/i.test(error.message);
-            const why = isMissing ? "has no SFTP" : "begins no SFTP";
+            const why = isMissing ? "has no SFTP" : "does not start SFTP";
             const hint = isMissing ? NO_SUBSYSTEM_HINT : PROFILE_HINT;
             reject(
               new VolleyError("UPLOAD_FAILED", `${host} ${why}: ${error.message}`, { cause: error, hint }),
@@ -116,7 +116,7 @@ export function createSshConnection(
     timings,
     exec: (command, signal, options) => orLost("starting a command", exec(command, signal, options)),
     upload: (bytes, path, options) => orLost("sending a file", upload(bytes, path, options)),
-    // What fails is told to whoever uploads.
+    // The upload reports the error.
     expectUpload: () => void openSftp().catch(() => {}),
     files: (signal) => orLost("opening SFTP", files(signal)),
     forward: (address, port) =>
@@ -188,7 +188,7 @@ function execute(
   });
 }
 
-/** A channel of its own for the subsystem (RFC 4254, section 6.5). */
+/** Open a channel for the subsystem (RFC 4254, section 6.5). */
 async function openFiles(
   client: Client,
   host: string,
@@ -225,9 +225,9 @@ function exitOf(channel: ClientChannel, closed: Promise<string | undefined>): Pr
     let told: RemoteExit | undefined;
     channel.once("exit", (code: number | null, signal?: string) => {
       told = code === null ? { kind: "signalled", signal: signal ?? "unknown" } : { kind: "exited", code };
-      leaveWhenSilent([channel, channel.stderr], () => channel.close());
+      closeWhenSilent([channel, channel.stderr], () => channel.close());
     });
-    // A write to a process that has ended is not news: how it ended is.
+    // A failed write to an ended process is no error: `exit` reports the end.
     channel.stdin.on("error", () => {});
     channel.once("close", () =>
       resolve(told ?? { kind: "lost", reason: "the connection went before the process ended" }),
@@ -238,26 +238,26 @@ function exitOf(channel: ClientChannel, closed: Promise<string | undefined>): Pr
   });
 }
 
-/** How long sshd may count a session that has been closed: it frees the place after both ends have closed it. */
+/** How long sshd may count a closed session: it frees the place after both ends have closed it. */
 const FREED_MS = 1_000;
 const FIRST_PAUSE_MS = 5;
 const LONGEST_PAUSE_MS = 200;
 
-/** How a session is opened. */
+/** How to open a session. */
 interface OpenOptions {
-  /** Whether one that is not needed gives way to it. False for that one itself: it would wait for its own end. Default: yes. */
+  /** Whether to free the idle upload session for this one; false for the upload session itself. Default: true. */
   readonly frees?: boolean;
 }
 
 /** Opens the sessions of one connection. */
 interface Opener {
-  /** Opens one; a refusal just after another was closed, or beside one that is not needed, is not taken for an answer. */
+  /** Open a session. After a refusal, retry where another session was just closed or can be freed. */
   open<T>(attempt: () => Promise<T>, options?: OpenOptions): Promise<T>;
-  /** To be told when a session has been closed. */
+  /** Report that a session was closed. */
   freed(): void;
 }
 
-/** Makes what opens sessions; `free` ends one that is not needed, and says whether there was one. */
+/** Make an {@link Opener}; `free` closes an idle session and returns whether there was one. */
 function createOpener(free: () => Promise<boolean>): Opener {
   let freedAt = Number.NEGATIVE_INFINITY;
   return {
@@ -279,7 +279,7 @@ function createOpener(free: () => Promise<boolean>): Opener {
   };
 }
 
-/** Whether the server refused to open a channel (RFC 4254, section 5.1), which is not what it says of a command it cannot run. */
+/** Return true when the server refused to open a channel (RFC 4254, section 5.1); a command that cannot run is another error. */
 function isRefused(error: Error | null | undefined): boolean {
   return error instanceof Error && typeof (error as { readonly reason?: unknown }).reason === "number";
 }

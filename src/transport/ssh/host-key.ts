@@ -2,7 +2,7 @@ import { VolleyError } from "../../core/errors.ts";
 import type { Endpoint, SshSettings } from "../transport.ts";
 import { fingerprintOf, hostName, type KnownHosts, keyType, rsaBits } from "./known-hosts.ts";
 
-/** Checks the key a host presents; undefined when it may be trusted, else why not. `unsafe` is told where it is used although it is another than before. */
+/** Check a host's key; return undefined when it is trusted, else the error. Calls `unsafe` when a changed key is accepted all the same. */
 export function verifyHostKey(
   endpoint: Endpoint,
   key: Buffer,
@@ -68,7 +68,7 @@ export function verifyHostKey(
   }
 }
 
-/** What {@link verifyHostKey} goes by. */
+/** The inputs of {@link verifyHostKey}. */
 export interface HostKeyCheck {
   readonly knownHosts: KnownHosts;
   readonly settings: Pick<
@@ -83,7 +83,7 @@ function unreadable(knownHosts: KnownHosts): string {
   return problems.length === 0 ? "" : ` (${problems.join("; ")})`;
 }
 
-/** How a host is looked up in known_hosts; an alias stands for itself, whatever the port (ssh_config(5), HostKeyAlias). */
+/** Return the address and port to look up in known_hosts; an alias counts without the port (ssh_config(5), HostKeyAlias). */
 export function knownAs({ address, port, ssh }: Endpoint): {
   readonly address: string;
   readonly port: number;
@@ -91,7 +91,7 @@ export function knownAs({ address, port, ssh }: Endpoint): {
   return ssh?.hostKeyAlias === undefined ? { address, port } : { address: ssh.hostKeyAlias, port: 22 };
 }
 
-/** What ssh2 can verify and ssh offers by itself, the best first: no signatures with SHA-1. */
+/** Algorithms that ssh2 can verify and ssh offers by default, the best first: no signatures with SHA-1. */
 const USUAL: readonly string[] = [
   "ssh-ed25519",
   "ecdsa-sha2-nistp256",
@@ -101,18 +101,18 @@ const USUAL: readonly string[] = [
   "rsa-sha2-256",
 ];
 
-/** The types of a host's keys that known_hosts lists. */
+/** The types of a host's keys in known_hosts. */
 export interface ListedTypes {
-  /** Under its own name. */
+  /** Under the host's own name. */
   readonly exact: readonly string[];
-  /** Under its name without the port, where there are none under its own. */
+  /** Under the name without the port, where the own name lists none. */
   readonly withoutPort: readonly string[];
 }
 
 /**
- * The host key algorithms to ask a host for, the best first: those that HostKeyAlgorithms leaves (`configured`), by default
- * those that are safe. Of them only those of keys that are listed, because a host that has another as well would look
- * changed; where none of them is, all.
+ * Return the host key algorithms to negotiate, the best first: those of HostKeyAlgorithms (`configured`), by default the
+ * safe ones. Where keys of the host are listed, only the algorithms of their types: with another type of key the host would
+ * seem to have changed.
  */
 export function hostKeyAlgorithms(
   { exact, withoutPort }: ListedTypes,
@@ -125,7 +125,7 @@ export function hostKeyAlgorithms(
   return [...new Set([...first, ...wanted])];
 }
 
-/** RSA keys sign in several ways (RFC 8332). */
+/** Return the key type of an algorithm; RSA keys sign by several (RFC 8332). */
 function typeOf(algorithm: string): string {
   return algorithm.startsWith("rsa-sha2-") ? "ssh-rsa" : algorithm;
 }

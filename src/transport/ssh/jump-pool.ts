@@ -1,18 +1,18 @@
 import type { Duplex } from "node:stream";
 import type { Client, ClientChannel } from "ssh2";
 import { isVolleyError, VolleyError } from "../../core/errors.ts";
-import { retryable } from "../connect-errors.ts";
+import { connectCancelled, retryable, timedOut, whereOf } from "../connect-errors.ts";
 import type { Endpoint } from "../transport.ts";
-import { openSocket, timedOut, whereOf } from "./open-socket.ts";
+import { openSocket } from "./open-socket.ts";
 
-/** Connections to the hosts that others are reached through: one login each, however many are behind it. */
+/** Connections to jump hosts: one login for all the hosts behind each. */
 export interface JumpPool {
-  /** Opens a stream to a host, through its jumps or directly. Fails as `Transport.connect` does. */
+  /** Open a stream to a host, through its jump hosts or directly. Fails as `Transport.connect` does. */
   open(endpoint: Endpoint, timeoutMs: number, signal: AbortSignal): Promise<Duplex>;
   close(): void;
 }
 
-/** Logs in to a host on the way, trying as often as is worth it. */
+/** Logs in to a jump host, with retries. */
 export type LoginToJump = (hop: Endpoint, signal: AbortSignal) => Promise<Client>;
 
 /** RFC 4254, section 5.1. */
@@ -20,12 +20,12 @@ const PROHIBITED = 1;
 const CONNECT_FAILED = 2;
 const RESOURCE_SHORTAGE = 4;
 
-/** How long a jump that could not be reached is not tried again: many hosts may be behind it. */
+/** Pause before the next try of an unreachable jump host, which many hosts may share. */
 const REMEMBER_FAILURE_MS = 10_000;
 
 const WAY = "on the way there, ";
 
-/** Makes a {@link JumpPool}. */
+/** Make a {@link JumpPool}. */
 export function createJumpPool(loginTo: LoginToJump): JumpPool {
   const clients = new Map<string, Promise<Client>>();
   const closing = new AbortController();
@@ -36,7 +36,7 @@ export function createJumpPool(loginTo: LoginToJump): JumpPool {
     const key = JSON.stringify(hop);
     const before = clients.get(key);
     if (before !== undefined) return before;
-    // Not one host's signal: others wait for the same login.
+    // The pool's own signal: several hosts wait for the same login.
     const client = loginTo(hop, closing.signal);
     clients.set(key, client);
     client.then(
@@ -77,10 +77,10 @@ export function createJumpPool(loginTo: LoginToJump): JumpPool {
   };
 }
 
-/** Says which host it is for; it is not tried again: the login to the jump was. */
+/** Name the host behind the failed jump. The error is not retryable: the login to the jump host was retried. */
 function onTheWay({ host }: Endpoint, hop: Endpoint, thrown: unknown): unknown {
   if (!isVolleyError(thrown) || thrown.code === "CANCELLED") return thrown;
-  // What went wrong farther up the way has been said so already.
+  // An error of a farther jump host names the way already.
   const said = thrown.message.replace(`${hop.host}: ${WAY}`, "");
   return new VolleyError(thrown.code, `${host}: ${WAY}${said}`, {
     cause: thrown,
@@ -88,10 +88,10 @@ function onTheWay({ host }: Endpoint, hop: Endpoint, thrown: unknown): unknown {
   });
 }
 
-async function orCancelled<T>(wanted: Promise<T>, { host }: Endpoint, signal: AbortSignal): Promise<T> {
+async function orCancelled<T>(wanted: Promise<T>, endpoint: Endpoint, signal: AbortSignal): Promise<T> {
   let onAbort = (): void => {};
   const cancelled = new Promise<never>((_, reject) => {
-    onAbort = () => reject(new VolleyError("CANCELLED", `connecting to ${host} was cancelled`));
+    onAbort = () => reject(connectCancelled(endpoint));
   });
   if (signal.aborted) onAbort();
   signal.addEventListener("abort", onAbort, { once: true });
@@ -110,26 +110,25 @@ function openChannel(
   signal: AbortSignal,
 ): Promise<Duplex> {
   return new Promise((resolve, reject) => {
-    let over = false;
-    const end = (settle: () => void): void => {
-      if (over) return;
-      over = true;
+    let isSettled = false;
+    const settle = (how: () => void): void => {
+      if (isSettled) return;
+      isSettled = true;
       clearTimeout(timer);
       signal.removeEventListener("abort", onAbort);
       client.removeListener("close", onLost);
-      settle();
+      how();
     };
-    const onAbort = (): void =>
-      end(() => reject(new VolleyError("CANCELLED", `connecting to ${endpoint.host} was cancelled`)));
-    const onLost = (): void => end(() => reject(lost(endpoint, hop)));
-    const timer = setTimeout(() => end(() => reject(timedOut(endpoint, timeoutMs))), timeoutMs);
+    const onAbort = (): void => settle(() => reject(connectCancelled(endpoint)));
+    const onLost = (): void => settle(() => reject(lost(endpoint, hop)));
+    const timer = setTimeout(() => settle(() => reject(timedOut(endpoint, timeoutMs))), timeoutMs);
     signal.addEventListener("abort", onAbort, { once: true });
     client.once("close", onLost);
     try {
       client.forwardOut("127.0.0.1", 0, endpoint.address, endpoint.port, (error, channel) => {
-        if (over) channel?.destroy();
-        else if (error) end(() => reject(explainRefusal(error, hop, endpoint)));
-        else end(() => resolve(tolerant(channel)));
+        if (isSettled) channel?.destroy();
+        else if (error) settle(() => reject(explainRefusal(error, hop, endpoint)));
+        else settle(() => resolve(tolerant(channel)));
       });
     } catch {
       onLost();
@@ -137,7 +136,7 @@ function openChannel(
   });
 }
 
-/** What goes wrong with a channel is told by the connection that runs over it. */
+/** Ignore errors of a channel: the connection over it reports them. */
 function tolerant(channel: ClientChannel): Duplex {
   channel.on("error", () => {});
   channel.stderr.resume();

@@ -7,12 +7,12 @@ import { fileReason, VolleyError } from "../../core/errors.ts";
 
 import { printable } from "../../core/text.ts";
 
-/** Asks a person for a passphrase; null when there is nobody to ask. */
+/** Asks a person for a passphrase; null when no person can be asked. */
 export type AskPassphrase = (prompt: string) => Promise<string | null>;
 
 const MAX_TRIES = 3;
 
-/** The private keys of a run: each file is read, and its passphrase asked, once. */
+/** The private keys of a run. Each file is read once, and its passphrase asked for once. */
 export class KeyRing {
   readonly #ask: AskPassphrase;
   readonly #parsed = new Map<string, Promise<ParsedKey>>();
@@ -22,7 +22,7 @@ export class KeyRing {
     this.#ask = ask;
   }
 
-  /** The key in a file. Fails with `AUTH_FAILED` when it cannot be read, parsed or decrypted. */
+  /** Return the key in a file. Fails with `AUTH_FAILED` when it cannot be read, parsed or decrypted. */
   load(file: string): Promise<ParsedKey> {
     const path = expandHome(file);
     let key = this.#parsed.get(path);
@@ -33,20 +33,20 @@ export class KeyRing {
     return key;
   }
 
-  /** Whether a file's key needs a passphrase; false also for what is no key. */
+  /** Return whether a file's key needs a passphrase; false for other files. */
   isEncrypted(file: string): boolean {
     return this.#peek(file)?.encrypted === true;
   }
 
-  /** Whether a file holds a private key, be it an encrypted one. */
+  /** Return whether a file holds a private key, encrypted or not. */
   hasPrivateKey(file: string): boolean {
     const peeked = this.#peek(file);
     return peeked !== undefined && (peeked.encrypted || peeked.key?.isPrivateKey() === true);
   }
 
   /**
-   * The public half of a file's key, as ssh finds it: in the file itself, which an encrypted key in OpenSSH's format holds
-   * in clear, else in `FILE.pub`; undefined when there is none.
+   * Return the public half of a file's key, as ssh finds it: in the file itself, where an encrypted key in OpenSSH's format
+   * holds it in clear, else in `FILE.pub`. Undefined when there is none.
    */
   publicKey(file: string): ParsedKey | undefined {
     return this.#peek(file)?.key ?? this.#peek(`${expandHome(file)}.pub`)?.key;
@@ -105,7 +105,7 @@ function expandHome(file: string): string {
   return file.startsWith("~/") ? join(homedir(), file.slice(2)) : file;
 }
 
-/** What can be seen of a key without its passphrase. */
+/** The parts of a key that are readable without its passphrase. */
 interface Peeked {
   readonly encrypted: boolean;
   readonly key: ParsedKey | undefined;
@@ -127,18 +127,18 @@ function isEncrypted(error: Error): boolean {
   return /encrypted|passphrase|integrity check|bad decrypt/i.test(error.message);
 }
 
-/** Reads a key in OpenSSH's format, PEM or PKCS#8 (RFC 5958), as ssh-keygen writes them; an Error says why it cannot. */
+/** Parse a key in OpenSSH's format, PEM or PKCS#8 (RFC 5958), as ssh-keygen writes them; return an Error for other content. */
 export function parseKey(content: Buffer, passphrase?: string): ParsedKey | Error {
   const kind = /^-----BEGIN (ENCRYPTED )?PRIVATE KEY-----/m.exec(content.toString("latin1"));
   if (kind !== null) return parsePkcs8(content, kind[1] !== undefined, passphrase);
-  return single(() => ssh2.utils.parseKey(content, passphrase));
+  return oneKey(() => ssh2.utils.parseKey(content, passphrase));
 }
 
 const MAGIC = "openssh-key-v1\0";
 
 /**
- * The public half of an encrypted key in OpenSSH's format, which holds it in clear (PROTOCOL.key); undefined for other
- * formats.
+ * Return the public half of an encrypted key in OpenSSH's format, which holds it in clear (PROTOCOL.key); undefined for
+ * other formats.
  */
 export function parsePublicHalf(content: Buffer): ParsedKey | undefined {
   const [, base64] =
@@ -154,19 +154,19 @@ export function parsePublicHalf(content: Buffer): ParsedKey | undefined {
       at = start + bytes.readUInt32BE(at);
       return bytes.subarray(start, at);
     };
-    // The cipher, how the passphrase makes a key for it, and that one's options.
+    // The cipher, the key derivation and its options.
     for (let part = 0; part < 3; part++) string();
     at += 4;
     const blob = string();
     const type = blob.toString("latin1", 4, 4 + blob.readUInt32BE(0));
-    const parsed = single(() => ssh2.utils.parseKey(`${type} ${blob.toString("base64")}`));
+    const parsed = oneKey(() => ssh2.utils.parseKey(`${type} ${blob.toString("base64")}`));
     return parsed instanceof Error ? undefined : parsed;
   } catch {
     return undefined;
   }
 }
 
-/** ssh2 does not read it: it is given the same key in the PEM that it does read. */
+/** Convert a PKCS#8 key, which ssh2 does not read, to a PEM format that it reads. */
 function parsePkcs8(
   content: Buffer,
   isEncrypted: boolean,
@@ -180,41 +180,41 @@ function parsePkcs8(
     return thrown as Error;
   }
   const { asymmetricKeyType: type } = key;
-  if (type === "rsa") return single(() => ssh2.utils.parseKey(key.export({ type: "pkcs1", format: "pem" })));
-  if (type === "ec") return single(() => ssh2.utils.parseKey(key.export({ type: "sec1", format: "pem" })));
-  return new Error("ssh2 reads no such key in PKCS#8: write it anew with ssh-keygen -p -m RFC4716");
+  if (type === "rsa") return oneKey(() => ssh2.utils.parseKey(key.export({ type: "pkcs1", format: "pem" })));
+  if (type === "ec") return oneKey(() => ssh2.utils.parseKey(key.export({ type: "sec1", format: "pem" })));
+  return new Error("ssh2 reads no such key in PKCS#8: convert it with ssh-keygen -p -m RFC4716");
 }
 
-function single(parse: () => ParsedKey | readonly ParsedKey[] | Error): ParsedKey | Error {
+function oneKey(parse: () => ParsedKey | readonly ParsedKey[] | Error): ParsedKey | Error {
   let parsed: ParsedKey | readonly ParsedKey[] | Error | undefined;
   try {
     parsed = parse();
   } catch (thrown) {
-    // A damaged key makes it read beyond the end.
+    // ssh2 reads beyond the end of a damaged key.
     return new Error("it is damaged", { cause: thrown });
   }
-  // Of a file that says it holds none, ssh2 gives neither a key nor an error.
+  // For a file that claims to hold no key, ssh2 returns neither a key nor an error.
   const first = Array.isArray(parsed)
     ? (parsed as readonly ParsedKey[])[0]
     : (parsed as ParsedKey | Error | undefined);
   return first ?? new Error("it holds no key");
 }
 
-/** The keys of SSH agents, asked for once per run. */
+/** The keys of SSH agents; each agent is asked once per run. */
 export interface Agents {
-  /** Its keys; none when it cannot be asked, with the reason. */
+  /** Return an agent's keys; no keys and the reason when the agent does not answer. */
   keysOf(socket: string): Promise<AgentKeys>;
 }
 
-/** What an agent holds. */
+/** The keys of one agent. */
 export interface AgentKeys {
   readonly keys: readonly ParsedKey[];
   readonly problem?: string;
 }
 
-const TIMEOUT_MS = 5_000;
+const AGENT_TIMEOUT_MS = 5_000;
 
-/** Makes an {@link Agents}. */
+/** Make an {@link Agents}. */
 export function createAgents(): Agents {
   const asked = new Map<string, Promise<AgentKeys>>();
   return {
@@ -231,7 +231,7 @@ export function createAgents(): Agents {
 
 function askAgent(socket: string): Promise<AgentKeys> {
   return new Promise((resolve) => {
-    const timer = setTimeout(() => resolve({ keys: [], problem: "it does not answer" }), TIMEOUT_MS);
+    const timer = setTimeout(() => resolve({ keys: [], problem: "it does not answer" }), AGENT_TIMEOUT_MS);
     ssh2.createAgent(socket).getIdentities((error, found) => {
       clearTimeout(timer);
       if (error !== undefined && error !== null) return resolve({ keys: [], problem: error.message });
@@ -241,15 +241,15 @@ function askAgent(socket: string): Promise<AgentKeys> {
   });
 }
 
-/** An agent that offers only one of its keys. */
+/** Return an agent that offers only one of its keys. */
 export function agentWithKey(socket: string, key: ParsedKey): BaseAgent {
   const agent = ssh2.createAgent(socket) as BaseAgent<ParsedKey>;
-  // The agent does the rest: only what it offers is narrowed.
+  // The agent still signs; only its list of keys is narrowed.
   agent.getIdentities = (callback) => callback(undefined, [key]);
   return agent as BaseAgent;
 }
 
-/** Whether two keys are the same pair. */
+/** Return whether two keys are the same pair. */
 export function isSameKey(one: ParsedKey, other: ParsedKey): boolean {
   return one.getPublicSSH().equals(other.getPublicSSH());
 }

@@ -14,35 +14,35 @@ interface KnownHost {
   readonly key: Buffer;
 }
 
-/** What the files say of a host's key. */
+/** The verdict of the files on a host's key. */
 export type KeyVerdict =
   | { readonly kind: "known" }
   | { readonly kind: "unknown" }
-  /** Not known, but a certificate would be (sshd(8), @cert-authority). */
+  /** Unknown, but a certificate authority is listed for the host (sshd(8), @cert-authority). */
   | { readonly kind: "certified"; readonly file: string; readonly line: number }
   | { readonly kind: "changed"; readonly file: string; readonly line: number }
   | { readonly kind: "revoked"; readonly file: string; readonly line: number };
 
 /** The known_hosts files of a run. */
 export interface KnownHosts {
-  /** A host on another port than 22 may be listed without it: then that counts, where nothing is listed with it. */
+  /** Judge a host's key. For another port than 22, entries without a port count where none has the port. */
   check(address: string, port: number, key: Buffer): KeyVerdict;
-  /** The key types listed for a host, in the order found: only these are worth asking it for. */
+  /** Return the key types listed for a host, in the order of the files: only these are worth negotiating. */
   keyTypes(address: string, port: number): readonly string[];
-  /** Those listed for it without its port: worth asking for first. */
+  /** Return the key types listed for the host without its port: worth negotiating first. */
   keyTypesWithoutPort(address: string, port: number): readonly string[];
-  /** Whether only a certificate could vouch for a host: there is a @cert-authority line for it, and no key. */
+  /** Return whether only a certificate can vouch for a host: it has a @cert-authority line and no key. */
   needsCertificate(address: string, port: number): boolean;
-  /** Files that could not be read, with the reason; they count as empty, as they do for `ssh`. */
+  /** Return the files that could not be read, with the reason; they count as empty, as for `ssh`. */
   unreadable(): readonly string[];
-  /** Adds a key to the file for new ones, and to what is known from now on; `hashed`: without the name in clear. Fails with `HOST_KEY_UNKNOWN`. */
+  /** Add a key to the file for new keys; `hashed` hides the name. Fails with `HOST_KEY_UNKNOWN`. */
   add(address: string, port: number, key: Buffer, hashed?: boolean): void;
 }
 
 const NEWLINE = 0x0a;
 const USUAL_PORT = 22;
 
-/** Reads known_hosts files, those that are there; new keys are added to `newKeysFile`, by default the first; null: to none. */
+/** Open the known_hosts files that exist. New keys go to `newKeysFile`, by default the first file; null allows no new keys. */
 export function openKnownHosts(
   files: readonly string[],
   newKeysFile: string | null = files[0] ?? null,
@@ -57,7 +57,7 @@ export function openKnownHosts(
   const entriesOf = (address: string, port: number): readonly KnownHost[] => {
     const name = hostName(address, port);
     let found = byName.get(name);
-    // Hashed lines cost an HMAC each: every name is looked up once.
+    // Each hashed line costs an HMAC, so each name is looked up once.
     if (found === undefined) {
       found = load().filter((entry) => entry.matches(name));
       byName.set(name, found);
@@ -74,7 +74,7 @@ export function openKnownHosts(
       const verdict = judge(entriesOf(address, port), key);
       if (port === USUAL_PORT || (verdict.kind !== "unknown" && verdict.kind !== "certified")) return verdict;
       const plain = judge(entriesOf(address, USUAL_PORT), key);
-      // Another key under the plain name says nothing: another sshd may listen there.
+      // Another key under the plain name proves nothing: another sshd may listen there.
       return plain.kind === "changed" || plain.kind === "unknown" ? verdict : plain;
     },
     keyTypes: keyTypesOf,
@@ -93,7 +93,7 @@ export function openKnownHosts(
     add: (address, port, key, hashed = false) => {
       const name = hostName(address, port);
       if (newKeysFile === null) throw noFile(name);
-      // As for ssh: with such a name, the line would speak of other hosts.
+      // As for ssh: the line of such a name would match other hosts.
       if (/[@?*#|'"\\\s,]/.test(address))
         throw new VolleyError("HOST_KEY_UNKNOWN", `${printable(name, 300)} is no name to add a key for`);
       const line = `${hashed ? hashName(name) : name} ${keyType(key)} ${key.toString("base64")}\n`;
@@ -116,7 +116,7 @@ export function openKnownHosts(
   };
 }
 
-/** The error of a key that no file is there for. */
+/** Return the error of a key without a file to add it to. */
 export function noFile(name: string): VolleyError {
   return new VolleyError("HOST_KEY_UNKNOWN", `there is no file to add the key of ${name} to`, {
     hint: "UserKnownHostsFile is none: add the key to GlobalKnownHostsFile, or name a file with --known-hosts",
@@ -130,7 +130,7 @@ function judge(found: readonly KnownHost[], key: Buffer): KeyVerdict {
   if (same.some(({ marker }) => marker === undefined)) return { kind: "known" };
   const type = keyType(key);
   const listed = found.filter(({ marker }) => marker === undefined);
-  // Of another type it is another key all the same: the host is asked for those that are listed.
+  // A key of another type counts as changed, too: only listed types were negotiated.
   const other = listed.find((entry) => entry.type === type) ?? listed[0];
   if (other !== undefined) return { kind: "changed", file: other.file, line: other.line };
   const authority = found.find(({ marker }) => marker === "@cert-authority");
@@ -139,7 +139,7 @@ function judge(found: readonly KnownHost[], key: Buffer): KeyVerdict {
     : { kind: "certified", file: authority.file, line: authority.line };
 }
 
-/** Lines, the last one also when it has no end. */
+/** Count the lines, including a last one without an end. */
 function countLines(content: Buffer): number {
   let lines = 0;
   for (let at = 0; at < content.length; lines++) {
@@ -149,29 +149,29 @@ function countLines(content: Buffer): number {
   return lines;
 }
 
-/** As ssh-keygen -H writes it: salted, so that the file does not tell where one logs in. */
+/** Hash a name as ssh-keygen -H does: salted, so that the file does not reveal the hosts. */
 export function hashName(name: string): string {
   const salt = randomBytes(20);
   return `|1|${salt.toString("base64")}|${createHmac("sha1", salt).update(name).digest("base64")}`;
 }
 
-/** How a host is called in known_hosts: `[address]:port` unless the port is 22. */
+/** Return a host's name in known_hosts: `[address]:port` unless the port is 22. */
 export function hostName(address: string, port: number): string {
   const name = address.toLowerCase();
   return port === USUAL_PORT ? name : `[${name}]:${port}`;
 }
 
-/** The type a key blob names itself (RFC 4253, section 6.6). */
+/** Return the type that a key blob begins with (RFC 4253, section 6.6). */
 export function keyType(key: Buffer): string {
   return key.toString("latin1", 4, 4 + key.readUInt32BE(0));
 }
 
-/** `SHA256:…`, as ssh-keygen -l prints it. */
+/** Return a key's fingerprint as ssh-keygen -l prints it: `SHA256:` and unpadded base64. */
 export function fingerprintOf(key: Buffer): string {
   return `SHA256:${createHash("sha256").update(key).digest("base64").replace(/=+$/, "")}`;
 }
 
-/** Bits of an RSA key's modulus (RFC 4253, section 6.6); undefined for keys of other types. */
+/** Return the bits of an RSA key's modulus (RFC 4253, section 6.6); undefined for keys of other types. */
 export function rsaBits(key: Buffer): number | undefined {
   if (keyType(key) !== "ssh-rsa") return undefined;
   const exponentAt = 4 + key.readUInt32BE(0);
@@ -193,7 +193,7 @@ function parseFile(file: string, problems: string[]): readonly KnownHost[] {
   return text.split("\n").flatMap((line, index) => parseLine(file, index + 1, line) ?? []);
 }
 
-/** A line that is damaged counts for nothing, as it does for `ssh`. */
+/** Parse one line; damaged lines are skipped, as by `ssh`. */
 function parseLine(file: string, line: number, text: string): KnownHost | undefined {
   const fields = text.trim().split(/\s+/);
   const marker = fields[0] === "@revoked" || fields[0] === "@cert-authority" ? fields.shift() : undefined;
@@ -216,7 +216,7 @@ function nameMatcher(names: string): KnownHost["matches"] {
     const wanted = hash.toString("base64");
     return (name) => createHmac("sha1", salt).update(name).digest("base64") === wanted;
   }
-  // Most lines are names: of thousands of them a regular expression each would take seconds.
+  // Most lines hold plain names, which need no pattern.
   if (!/[*?!]/.test(names)) {
     const plain = names.toLowerCase().split(",");
     return (name) => plain.includes(name);

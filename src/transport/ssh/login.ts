@@ -1,16 +1,15 @@
 import type { Duplex } from "node:stream";
 import ssh2, { type Client, type ConnectConfig } from "ssh2";
 import { VolleyError } from "../../core/errors.ts";
-import { retryable } from "../connect-errors.ts";
+import { connectCancelled, retryable, timedOut, whereOf } from "../connect-errors.ts";
 import type { Endpoint, SshSettings } from "../transport.ts";
 
 import { type Credentials, type LoginPlan, planLogin } from "./auth.ts";
 import { hostKeyAlgorithms, knownAs, type ListedTypes, verifyHostKey } from "./host-key.ts";
 
 import type { KnownHosts } from "./known-hosts.ts";
-import { timedOut, whereOf } from "./open-socket.ts";
 
-/** AES-GCM first: it is what costs the least on processors of today. */
+/** AES-GCM first: it costs the least on current processors. */
 const CIPHERS = [
   "aes128-gcm@openssh.com",
   "aes256-gcm@openssh.com",
@@ -19,22 +18,22 @@ const CIPHERS = [
   "aes256-ctr",
 ] as const;
 
-/** What a login needs beside the host. */
+/** The context of a login. */
 export interface LoginContext extends Credentials {
-  /** The known_hosts files of an endpoint. */
+  /** Open the known_hosts files of an endpoint. */
   knownHostsOf(settings: SshSettings): KnownHosts;
 }
 
-/** Somebody logged in to a host. */
+/** A login to a host. */
 export interface Login {
   readonly client: Client;
   readonly timings: { readonly connectMs: number; readonly authenticateMs: number };
 }
 
-/** What sshd says before closing when it takes no more logins just now (sshd_config(5), MaxStartups). */
+/** sshd's text before it closes the connection because of too many logins (sshd_config(5), MaxStartups). */
 const BUSY = /^(Exceeded MaxStartups|Not allowed at this time)/;
 
-/** Opens a stream to a host's sshd, checks its key and logs in, within the time limits. Fails as `Transport.connect` does. */
+/** Open a stream to a host's sshd, check its key and log in, within the time limits. Fails as `Transport.connect` does. */
 export async function login(
   endpoint: Endpoint,
   settings: SshSettings,
@@ -42,10 +41,9 @@ export async function login(
   context: LoginContext,
   signal: AbortSignal,
 ): Promise<Login> {
-  const { host } = endpoint;
   const plan = await planLogin(endpoint, settings, context);
   const knownHosts = context.knownHostsOf(settings);
-  // Before there is a stream: reading the files can fail.
+  // Read the files before the stream opens: reading can fail.
   const listed = listedTypes(endpoint, knownHosts);
   const startedAt = performance.now();
   const stream = await open();
@@ -63,19 +61,19 @@ export async function login(
     authHandler: plan.handler,
   };
   return new Promise<Login>((resolve, reject) => {
-    const settle = (): void => signal.removeEventListener("abort", stop);
+    const settle = (): void => signal.removeEventListener("abort", onAbort);
     const fail = (error: VolleyError): void => {
       settle();
       client.destroy();
       stream.destroy();
       reject(error);
     };
-    const stop = (): void => fail(new VolleyError("CANCELLED", `connecting to ${host} was cancelled`));
-    if (signal.aborted) return stop();
-    signal.addEventListener("abort", stop, { once: true });
+    const onAbort = (): void => fail(connectCancelled(endpoint));
+    if (signal.aborted) return onAbort();
+    signal.addEventListener("abort", onAbort, { once: true });
     const failure = (error?: Error & { readonly level?: string }): VolleyError =>
       refusal ??
-      explain(error, { endpoint, settings, plan, listed, greeting, handshaken: handshakeAt !== undefined });
+      explain(error, { endpoint, settings, plan, listed, greeting, isHandshaken: handshakeAt !== undefined });
     client.once("handshake", () => {
       handshakeAt = performance.now();
     });
@@ -90,7 +88,7 @@ export async function login(
       });
     });
     client.on("error", (error: Error & { readonly level?: string }) => {
-      // An agent that will not sign with one key may with another: ssh2 goes on by itself.
+      // An agent that refuses to sign with one key may sign with another: ssh2 continues.
       if (error.level !== "agent") fail(failure(error));
     });
     const onClose = (): void => fail(failure());
@@ -102,7 +100,7 @@ export async function login(
   });
 }
 
-/** What known_hosts lists of an endpoint. */
+/** Return the key types of an endpoint in known_hosts. */
 export function listedTypes(endpoint: Endpoint, knownHosts: KnownHosts): ListedTypes {
   const { address, port } = knownAs(endpoint);
   return {
@@ -111,12 +109,12 @@ export function listedTypes(endpoint: Endpoint, knownHosts: KnownHosts): ListedT
   };
 }
 
-/** For hosts that may present a key of any type: what is listed is asked for first, so that it can be compared. */
+/** Return listed types as mere preferences, for hosts that may present a key of any type. */
 export function preferred({ exact, withoutPort }: ListedTypes): ListedTypes {
   return { exact: [], withoutPort: [...exact, ...withoutPort] };
 }
 
-/** What ssh2 is told of a host, apart from how to log in. */
+/** Return the options of ssh2 for a host, without those for authentication. */
 export function connectConfig({ user }: Endpoint, settings: SshSettings, listed: ListedTypes): ConnectConfig {
   const { agent, forwardAgent, forwardedAgent = agent, algorithms } = settings;
   const { connectTimeoutMs, keepAliveMs, keepAliveCountMax } = settings;
@@ -142,20 +140,20 @@ interface Situation {
   readonly settings: SshSettings;
   readonly plan: LoginPlan;
   readonly listed: ListedTypes;
-  /** The first that the host said. */
+  /** The first bytes from the host. */
   readonly greeting: string;
-  readonly handshaken: boolean;
+  readonly isHandshaken: boolean;
 }
 
 function explain(
   error: (Error & { readonly level?: string; readonly code?: unknown }) | undefined,
-  { endpoint, settings, plan, listed, greeting, handshaken }: Situation,
+  { endpoint, settings, plan, listed, greeting, isHandshaken }: Situation,
 ): VolleyError {
   const where = whereOf(endpoint);
   const again = (failed: VolleyError): VolleyError => {
-    // A password that was sent may have been wrong: sending it again could lock the account.
+    // The password may have been wrong: a second try could lock the account.
     if (plan.passwordSent()) return failed;
-    const busy = !handshaken && (greeting === "" || BUSY.test(greeting));
+    const busy = !isHandshaken && (greeting === "" || BUSY.test(greeting));
     return retryable(failed, busy ? "patient" : "quick");
   };
   const closed = new VolleyError(
@@ -167,13 +165,13 @@ function explain(
   );
   if (error !== undefined && /too many authentication failures/i.test(error.message))
     return plan.tooMany(error);
-  // Some servers end the connection without a word when they have seen enough wrong keys (sshd_config(5), MaxAuthTries).
+  // Some servers close the connection without a message after too many wrong keys (sshd_config(5), MaxAuthTries).
   if (error === undefined && plan.refusals() >= MANY_REFUSALS) return plan.tooMany(undefined);
   if (error === undefined) return again(closed);
   if (error.level === "client-authentication") return plan.refused(error);
   if (error.level === "client-timeout") {
     const late = timedOut(endpoint, settings.connectTimeoutMs);
-    return handshaken ? late : retryable(late, "once");
+    return isHandshaken ? late : retryable(late, "once");
   }
   if (/no matching host key format/.test(error.message)) return noHostKey(endpoint, settings, listed, error);
   const code = (error as NodeJS.ErrnoException).code;
@@ -183,7 +181,7 @@ function explain(
   return BUSY.test(greeting) ? again(failed) : failed;
 }
 
-/** A host that has no key of a type that it is asked for. */
+/** Return the error of a host that has no key of the negotiated types. */
 function noHostKey(
   { host }: Endpoint,
   { hostKeyPolicy }: SshSettings,

@@ -1,22 +1,22 @@
 import { readFileSync } from "node:fs";
 import { connect as connectSocket, isIP, type Socket } from "node:net";
 import { VolleyError } from "../../core/errors.ts";
-import { retryable } from "../connect-errors.ts";
+import { connectCancelled, retryable, timedOut, whereOf } from "../connect-errors.ts";
 import type { Endpoint } from "../transport.ts";
 
-/** Opens a TCP connection to a host. Fails with `CONNECT_FAILED` or `CANCELLED`. */
+/** Open a TCP connection to a host. Fails with `CONNECT_FAILED` or `CANCELLED`. */
 export function openSocket(endpoint: Endpoint, timeoutMs: number, signal: AbortSignal): Promise<Socket> {
-  const { host, address, ssh } = endpoint;
+  const { address, ssh } = endpoint;
   return new Promise((resolve, reject) => {
     const [family, wanted] = [isIP(address), ssh?.addressFamily];
     if (family !== 0 && wanted !== undefined && family !== wanted) {
       const what = `${whereOf(endpoint)} is no IPv${wanted} address, which AddressFamily asks for`;
       return reject(new VolleyError("CONNECT_FAILED", what));
     }
-    // ssh2 leaves Nagle's algorithm on, which holds small packets back for the peer's acknowledgement.
+    // ssh2 leaves Nagle's algorithm on, which delays small packets until the peer acknowledges earlier ones.
     const socket = connectSocket({
       ...routeOf(endpoint),
-      ...fromWhere(endpoint),
+      ...bindingOf(endpoint),
       noDelay: true,
       keepAlive: true,
     });
@@ -26,7 +26,7 @@ export function openSocket(endpoint: Endpoint, timeoutMs: number, signal: AbortS
       reject(error);
     };
     const timer = setTimeout(() => fail(timedOut(endpoint, timeoutMs)), timeoutMs);
-    const onAbort = (): void => fail(new VolleyError("CANCELLED", `connecting to ${host} was cancelled`));
+    const onAbort = (): void => fail(connectCancelled(endpoint));
     const onError = (error: NodeJS.ErrnoException): void => fail(explainSocket(error, endpoint));
     const done = (): void => {
       clearTimeout(timer);
@@ -43,25 +43,12 @@ export function openSocket(endpoint: Endpoint, timeoutMs: number, signal: AbortS
   });
 }
 
-/** What BindAddress and AddressFamily say. */
-function fromWhere({ ssh }: Endpoint): { readonly localAddress?: string; readonly family?: number } {
+/** Return the socket options of BindAddress and AddressFamily. */
+function bindingOf({ ssh }: Endpoint): { readonly localAddress?: string; readonly family?: number } {
   return {
     ...(ssh?.bindAddress === undefined ? {} : { localAddress: ssh.bindAddress }),
     ...(ssh?.addressFamily === undefined ? {} : { family: ssh.addressFamily }),
   };
-}
-
-/** `host (address:port)`, an IPv6 address in brackets. */
-export function whereOf({ host, address, port }: Endpoint): string {
-  return `${host} (${address.includes(":") ? `[${address}]` : address}:${port})`;
-}
-
-/** The error of a host that took too long. */
-export function timedOut(endpoint: Endpoint, timeoutMs: number): VolleyError {
-  return new VolleyError(
-    "CONNECT_FAILED",
-    `${whereOf(endpoint)} did not answer within ${timeoutMs / 1000} s`,
-  );
 }
 
 function explainSocket(error: NodeJS.ErrnoException, endpoint: Endpoint): VolleyError {
@@ -87,21 +74,21 @@ function explainSocket(error: NodeJS.ErrnoException, endpoint: Endpoint): Volley
     case "ECONNRESET":
       return retryable(failed(`${where} closed the connection before login was complete`), "patient");
     case "ETIMEDOUT":
-      // The kernel has tried several times already.
+      // The kernel has already tried several times.
       return failed(`${where} did not answer`);
     default:
       return failed(`${where}: ${error.message}`);
   }
 }
 
-/** Names a file, JSON, that says for `address port` which port of this machine to connect to instead: `volley compare` measures there. */
+/** The variable with the path of a JSON file that maps `address port` to a local port: `volley compare` measures there. */
 export const ROUTES_VARIABLE = "VOLLEY_ROUTES";
 
 let routes: Readonly<Record<string, number>> | undefined;
 
 /**
- * Where the socket to an endpoint goes: to itself, unless {@link ROUTES_VARIABLE} says otherwise. Host keys are looked up
- * under the endpoint's own name all the same.
+ * Return the destination of an endpoint's socket: the endpoint itself, unless {@link ROUTES_VARIABLE} routes it elsewhere.
+ * Host keys are looked up under the endpoint's own name in either case.
  */
 function routeOf({ address, port }: Pick<Endpoint, "address" | "port">): {
   readonly host: string;

@@ -12,7 +12,7 @@ const STATUS: Readonly<Record<number, string>> = {
   4: "the host could not write it (disk full, or a quota?)",
 };
 
-/** Writes a new file over SFTP with many writes in flight, so that its time depends on bandwidth, not on distance. */
+/** Write a new file over SFTP with many writes in flight, so that the time depends on bandwidth and not on distance. */
 export function sendFile(
   sftp: SFTPWrapper,
   host: string,
@@ -36,13 +36,13 @@ export function sendFile(
     };
     if (signal.aborted) return onAbort();
     signal.addEventListener("abort", onAbort, { once: true });
-    // O_EXCL: a name planted there by somebody else is refused, not followed.
+    // O_EXCL: a file or link that another user planted under this name is refused, not followed.
     sftp.open(path, "wx", { mode }, (openError, handle) => {
       if (openError) return fail(openError);
       let sent = 0;
       let arrived = 0;
       let failed = false;
-      // Behind the last write, not after its answer: they are answered in order, and a round trip is saved.
+      // Sent right after the last write: answers come in order, so the close saves a round trip.
       const close = (): void => {
         sftp.close(handle, (closeError) => {
           if (failed) return;
@@ -76,7 +76,7 @@ export function sendFile(
   });
 }
 
-/** SFTP's own words for its status are poor: `Failure` can be a full disk. */
+/** Return better words than SFTP's own status texts: `Failure` may be a full disk. */
 function describe(error: Error & { readonly code?: unknown }): string | undefined {
   const said = error.message;
   if (said !== "" && !/^(failure|no such file|permission denied)$/i.test(said)) return said;

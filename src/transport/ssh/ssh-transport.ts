@@ -1,6 +1,6 @@
 import ssh2 from "ssh2";
 import { VolleyError } from "../../core/errors.ts";
-import { DEFAULT_RETRIES, withRetries } from "../connect-errors.ts";
+import { withRetries } from "../connect-errors.ts";
 import type { Endpoint, SshSettings, Transport } from "../transport.ts";
 import { lockedKeys } from "./auth.ts";
 import { createSshConnection } from "./connection.ts";
@@ -11,42 +11,42 @@ import { createAgents, type KeyRing } from "./keys.ts";
 import type { KnownHosts } from "./known-hosts.ts";
 import { connectConfig, type Login, type LoginContext, listedTypes, login, preferred } from "./login.ts";
 
-/** What an ssh transport is made with. */
+/** Options of an ssh transport. */
 export interface SshTransportOptions {
   readonly keys: KeyRing;
-  /** Opens known_hosts files; each list of files is asked for once. */
+  /** Open the known_hosts files of a host. */
   knownHostsOf(settings: SshSettings): KnownHosts;
-  /** Whether a person can be asked for passphrases. */
+  /** Whether a person can answer questions for passphrases. */
   readonly interactive: boolean;
-  /** How often to try again when a host refuses or resets the connection. Default: what ssh_config says, else 2. */
+  /** Retries when a host refuses or resets the connection. Default: from ssh_config, else 2. */
   readonly connectRetries: number | undefined;
 }
 
-/** Reaches hosts with ssh2. */
+/** A transport by ssh2. */
 export interface SshTransport extends Transport {
-  /** The encrypted keys that logging in to these hosts will need. */
+  /** Return the encrypted keys that logging in to these hosts will need. */
   lockedKeys(endpoints: readonly Endpoint[]): Promise<readonly string[]>;
-  /** Asks for a key's passphrase, once; that it is wrong is told by those who need the key. */
+  /** Ask once for a key's passphrase. The logins that need the key report a wrong one. */
   unlock(file: string): Promise<void>;
-  /** The key a host presents, unverified; undefined when it cannot be reached. Logs in to the hosts on the way. */
+  /** Return the host's key, unverified; undefined when the host cannot be reached. Logs in to its jump hosts. */
   scan(endpoint: Endpoint, signal: AbortSignal): Promise<OfferedKey | undefined>;
 }
 
-/** Makes an {@link SshTransport}. */
+/** Make an {@link SshTransport}. */
 export function createSshTransport(options: SshTransportOptions): SshTransport {
   const context: LoginContext = { ...options, agents: createAgents() };
   const loginTo = async (endpoint: Endpoint, signal: AbortSignal): Promise<Login> => {
     const settings = settingsOf(endpoint);
     if (settings.refusedBySsh2 !== undefined) throw needsOpenSsh(endpoint, settings.refusedBySsh2);
     const open = () => pool.open(endpoint, settings.connectTimeoutMs, signal);
-    const retries = options.connectRetries ?? settings.connectRetries ?? DEFAULT_RETRIES;
+    const retries = options.connectRetries ?? settings.connectRetries;
     return await withRetries(() => login(endpoint, settings, open, context, signal), { retries, signal });
   };
   const pool = createJumpPool(async (hop, signal) => {
     const { client } = await loginTo(hop, signal);
-    // What goes wrong later is told by the connections over it.
+    // The connections through this client report its later errors.
     client.on("error", () => {});
-    // Every host behind it listens.
+    // Every host behind this one adds a listener.
     client.setMaxListeners(0);
     return client;
   });
@@ -78,7 +78,7 @@ export function createSshTransport(options: SshTransportOptions): SshTransport {
 
 function needsOpenSsh({ host }: Endpoint, what: string): VolleyError {
   return new VolleyError("CONNECT_FAILED", `${host}: ${what}, which ssh2 cannot do`, {
-    hint: "leave it to --transport auto or openssh",
+    hint: "use --transport auto or openssh",
   });
 }
 
@@ -87,13 +87,13 @@ function settingsOf({ host, ssh }: Endpoint): SshSettings {
   return ssh;
 }
 
-/** A key that a host presented, which nobody has vouched for. */
+/** An unverified key that a host presented. */
 export interface OfferedKey {
   readonly endpoint: Endpoint;
   readonly key: Buffer;
 }
 
-/** Fetches the key a host presents, if it can one of a type that is listed, and leaves without logging in; undefined when it cannot be reached. */
+/** Fetch a host's key, of a listed type if the host has one, without logging in; undefined when the host cannot be reached. */
 export async function scanHostKey(
   endpoint: Endpoint,
   settings: SshSettings,
@@ -105,7 +105,7 @@ export async function scanHostKey(
   try {
     stream = await pool.open(endpoint, settings.connectTimeoutMs, signal);
   } catch {
-    // Whether it can be reached is found out by connecting, which says why not.
+    // Connecting later fails with the reason.
     return undefined;
   }
   const client = new ssh2.Client();

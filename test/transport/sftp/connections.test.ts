@@ -65,7 +65,7 @@ describe.each(kinds)("files over %s", (transport) => {
     else {
       await expect(sent).rejects.toMatchObject({
         code: "UPLOAD_FAILED",
-        message: expect.stringMatching(/^web01 begins no SFTP: /),
+        message: expect.stringMatching(/^web01 does not start SFTP: /),
         hint: expect.stringContaining("~/.bashrc"),
       });
     }

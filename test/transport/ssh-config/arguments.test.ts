@@ -1,7 +1,7 @@
 import { expect, test } from "vitest";
 import { parseSshArguments, splitWords } from "../../../src/transport/ssh-config/arguments.ts";
-import { fillPath } from "../../../src/transport/ssh-config/interpret.ts";
 import { parseJumps, parseSeconds } from "../../../src/transport/ssh-config/option-readers.ts";
+import { fillPath } from "../../../src/transport/ssh-config/options.ts";
 
 function options(text: string): readonly (readonly [string, ...string[]])[] {
   return parseSshArguments(text, "args").options.map(({ name, words }) => [name, ...words]);
