@@ -6,7 +6,7 @@ import { isRecord } from "../core/json.ts";
 
 import type { ReadSystem, System } from "../core/system.ts";
 
-/** One idempotent operation: what {@link defineAction} takes. */
+/** The definition of one idempotent operation. */
 export interface ActionDefinition<S extends GenericSchema, C extends Change, D, X = never> {
   readonly name: string;
   /** Markdown; the first sentence is the summary. */
@@ -14,25 +14,25 @@ export interface ActionDefinition<S extends GenericSchema, C extends Change, D, 
   /** A valibot `strictObject` whose entries carry descriptions. */
   readonly params: S;
   readonly examples?: readonly InferInput<S>[];
-  /** A shorter way to call it, `command("ls -l")`: turns whatever is not an object of parameters into one. */
+  /** Turns an input that is no object of parameters into one, for short calls such as `command("ls -l")`. */
   readonly shorthand?: (input: X) => InferInput<S>;
-  /** What of its parameters is shown beside its name, such as the path. */
+  /** The text shown beside the action's name, such as a path. */
   readonly title?: (params: InferOutput<S>) => string;
-  /** Finds out what is needed: a Change, or null when nothing is. May only read. */
+  /** Compare the system with the parameters; null when nothing is to be done. May only read. */
   inspect(
     params: InferOutput<S>,
     system: ReadSystem,
     context: ActionContext,
   ): Promise<C | Unchanged<D> | null>;
-  /** Makes it so; the only place that writes. An action that only asks has none. */
+  /** Carry the Change out; the only place that writes. An action that only reads has none. */
   apply?(
     change: C,
     params: InferOutput<S>,
     system: System,
     context: ActionContext,
-    // biome-ignore lint/suspicious/noConfusingVoidType: an apply with nothing to tell returns nothing
+    // biome-ignore lint/suspicious/noConfusingVoidType: an apply without a result returns nothing
   ): Promise<Applied<D> | void>;
-  /** What is left to do once the host is back that `apply` restarted; see {@link ActionCall.afterRestart}. */
+  /** Finish the action after `apply` restarted the host and the host is back; see {@link ActionCall.afterRestart}. */
   afterRestart?(
     params: InferOutput<S>,
     system: System,
@@ -42,7 +42,7 @@ export interface ActionDefinition<S extends GenericSchema, C extends Change, D, 
   ): Promise<Applied<D> | void>;
 }
 
-/** What documentation and tests need of an action. */
+/** The part of an action that documentation and tests read. */
 export interface ActionDescription {
   readonly name: string;
   readonly doc: string;
@@ -50,13 +50,13 @@ export interface ActionDescription {
   readonly examples: readonly unknown[];
 }
 
-/** An action: called with its parameters it gives a call to be declared as a task. Wrong parameters throw `PARAMS_INVALID`. */
+/** A function from parameters to the call that a task declares. Throws `PARAMS_INVALID` for wrong parameters. */
 export interface Action<I, D> {
   (params: I): ActionCall<D>;
   readonly description: ActionDescription;
 }
 
-/** Defines an action from its parameters, its `inspect` and its `apply`. */
+/** Make an action of its definition. */
 export function defineAction<S extends GenericSchema, C extends Change, D = undefined, X = never>(
   definition: ActionDefinition<S, C, D, X>,
 ): Action<InferInput<S> | X, D> {
@@ -102,7 +102,7 @@ function parseParams<S extends GenericSchema>(name: string, schema: S, input: un
   });
 }
 
-/** What is wrong with a value, on one line whatever it holds, in words where valibot has only its own. */
+/** Say on one line what is wrong with a value, and replace valibot's standard messages by plain ones. */
 function explain({ message, expected, received }: BaseIssue<unknown>): string {
   const words =
     expected !== null && /^Invalid (?:type|value): /.test(message)
@@ -111,7 +111,7 @@ function explain({ message, expected, received }: BaseIssue<unknown>): string {
   return words.replace(/[\n\r]/g, (end) => (end === "\n" ? "\\n" : "\\r"));
 }
 
-/** The names of an object schema's parameters, also when it is wrapped in a pipe; empty when it is no object. */
+/** List the parameters of an object schema, also of one within a pipe; empty for other schemas. */
 export function parameterNames(schema: GenericSchema): readonly string[] {
   const entries = (schema as { readonly entries?: Record<string, unknown> }).entries;
   return entries === undefined ? [] : Object.keys(entries);

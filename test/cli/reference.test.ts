@@ -101,7 +101,7 @@ describe("volley doc", () => {
 
   it("shows an action's description, parameters, constraints and examples", () => {
     const text = documentAction("copy");
-    expect(text).toMatch(/^copy\n {2}Copies a file/);
+    expect(text).toMatch(/^copy\n {2}Copy a file/);
     expect(text).toContain("\nParameters\n  src: string\n      A file or directory");
     expect(text).toContain("\n  dest: string, required\n");
     expect(text).toContain("\n  force: boolean, default true\n");

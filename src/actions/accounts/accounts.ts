@@ -1,3 +1,5 @@
+import type { ActionContext } from "../../core/action.ts";
+import { VolleyError } from "../../core/errors.ts";
 import type { ReadSystem } from "../../core/system.ts";
 
 /** One line of `/etc/passwd`. */
@@ -17,7 +19,7 @@ export interface GroupEntry {
   readonly members: readonly string[];
 }
 
-/** One line of `/etc/shadow`; days count from 1970-01-01, and what is not set is null. */
+/** One line of `/etc/shadow`; days count from 1970-01-01, and fields that are not set are null. */
 export interface ShadowEntry {
   readonly name: string;
   readonly password: string;
@@ -72,27 +74,166 @@ async function textOf(system: ReadSystem, path: string): Promise<string> {
   return (await system.readIfExists(path))?.toString("utf8") ?? "";
 }
 
-/** The accounts of `/etc/passwd`; those of a directory service are not in it. */
+/** Read the accounts of `/etc/passwd`, without those of directory services. */
 export async function readPasswd(system: ReadSystem): Promise<readonly PasswdEntry[]> {
   return parsePasswd(await textOf(system, "/etc/passwd"));
 }
 
-/** The groups of `/etc/group`. */
+/** Read the groups of `/etc/group`. */
 export async function readGroups(system: ReadSystem): Promise<readonly GroupEntry[]> {
   return parseGroup(await textOf(system, "/etc/group"));
 }
 
-/** The entries of `/etc/shadow`, which only root can read. */
+/** Read the entries of `/etc/shadow`, which only root can read. */
 export async function readShadow(system: ReadSystem): Promise<readonly ShadowEntry[]> {
   return parseShadow(await textOf(system, "/etc/shadow"));
 }
 
-/** The account of a name: from `/etc/passwd`, else from whatever directory service the host asks; null when there is none. */
+/** Find an account by name in `/etc/passwd`, else with getent; null when no such account exists. */
 export async function findAccount(system: ReadSystem, name: string): Promise<PasswdEntry | null> {
   const local = (await readPasswd(system)).find((entry) => entry.name === name);
   if (local !== undefined) return local;
-  // getent would take a name that begins with a dash for an option; no account has one.
+  // getent would take a name with a leading dash for an option; no account has one.
   if (name.startsWith("-") || (await system.which("getent")) === null) return null;
   const asked = await system.query(["getent", "passwd", name]);
   return asked.code === 0 ? (parsePasswd(asked.stdout)[0] ?? null) : null;
+}
+
+/** The part of a context that file helpers use. Without it nothing is cached, and check mode is off. */
+export type FileContext = Pick<ActionContext, "memo" | "check" | "signal">;
+
+type Database = "passwd" | "group";
+
+interface Names {
+  readonly idByName: ReadonlyMap<string, number>;
+  readonly nameById: ReadonlyMap<number, string>;
+}
+
+const WORDS: Readonly<Record<Database, { readonly noun: string; readonly action: string }>> = {
+  passwd: { noun: "user", action: "user" },
+  group: { noun: "group", action: "group" },
+};
+
+// NAME:x:ID:… in both files.
+function parseNames(text: string): Names {
+  const idByName = new Map<string, number>();
+  const nameById = new Map<number, string>();
+  for (const line of text.split("\n")) {
+    const [name, , digits] = line.split(":");
+    if (name === undefined || name === "" || digits === undefined || !/^\d+$/.test(digits)) continue;
+    const id = Number(digits);
+    if (!idByName.has(name)) idByName.set(name, id);
+    if (!nameById.has(id)) nameById.set(id, name);
+  }
+  return { idByName, nameById };
+}
+
+function namesKey(database: Database): string {
+  return `ownership:${database}`;
+}
+
+async function readNames(system: ReadSystem, database: Database, context?: FileContext): Promise<Names> {
+  const read = async (): Promise<Names> =>
+    parseNames((await system.readIfExists(`/etc/${database}`))?.toString("utf8") ?? "");
+  return context === undefined ? read() : context.memo.get(namesKey(database), read);
+}
+
+async function askGetent(system: ReadSystem, database: Database, key: string): Promise<string | null> {
+  // getent would take a name with a leading dash for an option; no account has one.
+  if (key.startsWith("-") || (await system.which("getent")) === null) return null;
+  const { code, stdout } = await system.query(["getent", database, key]);
+  return code === 0 ? stdout : null;
+}
+
+/** Drop the cached names of users and groups, for actions that change them. */
+export function forgetNames(context: FileContext): void {
+  for (const database of ["passwd", "group"] as const) context.memo.forget(namesKey(database));
+}
+
+async function findId(
+  system: ReadSystem,
+  database: Database,
+  name: string | number,
+  context?: FileContext,
+): Promise<number | null> {
+  if (typeof name === "number") return name;
+  if (/^\d+$/.test(name)) return Number(name);
+  const known = (await readNames(system, database, context)).idByName.get(name);
+  if (known !== undefined) return known;
+  // Another task may have made the user since the file was read.
+  context?.memo.forget(namesKey(database));
+  const fresh =
+    context === undefined ? undefined : (await readNames(system, database, context)).idByName.get(name);
+  if (fresh !== undefined) return fresh;
+  const entry = await askGetent(system, database, name);
+  return entry === null ? null : ([...parseNames(entry).idByName.values()][0] ?? null);
+}
+
+async function resolveId(
+  system: ReadSystem,
+  database: Database,
+  name: string | number,
+  context?: FileContext,
+): Promise<number> {
+  const id = await findId(system, database, name, context);
+  if (id !== null) return id;
+  const { noun, action } = WORDS[database];
+  throw new VolleyError(
+    "ACTION_FAILED",
+    `there is no ${noun} "${name}"; make it first with the ${action} action`,
+  );
+}
+
+/** Find the uid of a user given by name or id; null for an unknown name. As in Ansible, digits are an id. */
+export function findOwner(
+  system: ReadSystem,
+  owner: string | number,
+  context?: FileContext,
+): Promise<number | null> {
+  return findId(system, "passwd", owner, context);
+}
+
+/** Find the gid of a group given by name or id; null for an unknown name. */
+export function findGroup(
+  system: ReadSystem,
+  group: string | number,
+  context?: FileContext,
+): Promise<number | null> {
+  return findId(system, "group", group, context);
+}
+
+/** Find the uid of a user given by name or id. Fails with `ACTION_FAILED` for an unknown name. */
+export function resolveOwner(
+  system: ReadSystem,
+  owner: string | number,
+  context?: FileContext,
+): Promise<number> {
+  return resolveId(system, "passwd", owner, context);
+}
+
+/** Find the gid of a group given by name or id. Fails with `ACTION_FAILED` for an unknown name. */
+export function resolveGroup(
+  system: ReadSystem,
+  group: string | number,
+  context?: FileContext,
+): Promise<number> {
+  return resolveId(system, "group", group, context);
+}
+
+/** Return the name of a uid in `/etc/passwd`, or undefined. */
+export async function ownerName(
+  system: ReadSystem,
+  uid: number,
+  context?: FileContext,
+): Promise<string | undefined> {
+  return (await readNames(system, "passwd", context)).nameById.get(uid);
+}
+
+/** Return the name of a gid in `/etc/group`, or undefined. */
+export async function groupName(
+  system: ReadSystem,
+  gid: number,
+  context?: FileContext,
+): Promise<string | undefined> {
+  return (await readNames(system, "group", context)).nameById.get(gid);
 }

@@ -11,12 +11,6 @@ import { flag, oneOf, optionalText, text } from "../shared/params.ts";
 import { followLinks, missingDirectories, requireOwnLinks } from "../shared/paths.ts";
 import { applyFile, type FileChange, inspectFile } from "../shared/write-file.ts";
 import { findAccount, type PasswdEntry } from "./accounts.ts";
-import {
-  type AuthorizedKey,
-  editAuthorizedKeys,
-  normalizeKeyOptions,
-  parseAuthorizedKey,
-} from "./ssh-key.ts";
 
 const DIRECTORY_MODE = 0o700;
 const PARENT_MODE = 0o755;
@@ -24,9 +18,9 @@ const FILE_MODE = 0o600;
 
 const params = v.pipe(
   v.strictObject({
-    user: text("The user who may log in with the key."),
+    user: text("The user who logs in with the key."),
     key: v.pipe(
-      text("Public keys, one a line."),
+      text("Public keys, one per line."),
       v.check((value) => !/^https?:\/\//.test(value), "a URL is not fetched; give the key itself"),
       v.check(
         (value) =>
@@ -37,11 +31,11 @@ const params = v.pipe(
         },
       ),
     ),
-    state: oneOf(["present", "absent"], "present", "Whether the key may be used."),
-    exclusive: flag("Remove every other key of the file."),
+    state: oneOf(["present", "absent"], "present", "Add or remove the key."),
+    exclusive: flag("Remove all other keys from the file."),
     key_options: v.optional(
       v.pipe(
-        text('Options of the key, such as `no-pty,from="10.0.0.1"`; they replace those before the key.'),
+        text('Options of the key, such as `no-pty,from="10.0.0.1"`; they replace the options in `key`.'),
         v.check(
           (value) => normalizeKeyOptions(value) !== null,
           "must be options with commas between them, blanks only within double quotes",
@@ -54,12 +48,12 @@ const params = v.pipe(
         v.string(),
         v.trim(),
         v.regex(/^[^\n\r]*$/, "must be one line"),
-        v.description("Replaces the comment after the key."),
+        v.description("Comment of the key; replaces the comment in `key`."),
       ),
     ),
-    path: optionalText("The file. Default `.ssh/authorized_keys` in the user's home directory."),
-    manage_dir: flag("Make the file's directory, and have it belong to the user with mode 0700.", true),
-    follow: flag("Follow the file when it is a link, instead of replacing it."),
+    path: optionalText("The file. Default: `.ssh/authorized_keys` in the user's home directory."),
+    manage_dir: flag("Make the file's directory, and give it to the user with mode 0700.", true),
+    follow: flag("Follow a link at `path` instead of replacing it."),
     validate_certs: flag("Accepted and ignored: no URL is fetched.", true),
   }),
   v.check(({ path }) => path === undefined || path.startsWith("/"), "path must be absolute"),
@@ -68,15 +62,15 @@ const params = v.pipe(
 type KeyParams = v.InferOutput<typeof params>;
 
 interface KeyChange extends Change {
-  /** To be made first, outermost first; the last is the file's own. */
+  /** Directories to make first, outermost first; the last is the file's own. */
   readonly directories: readonly string[];
   readonly directoryAttributes: AttributeChange | null;
   readonly file: FileChange | null;
   readonly keyfile: string;
 }
 
-/** What the authorized_key action returns. */
-export interface AuthorizedKeyData {
+/** The data of an authorized_key task. */
+interface AuthorizedKeyData {
   readonly user: string;
   readonly keyfile: string;
   readonly state: "present" | "absent";
@@ -100,12 +94,12 @@ function wantedKeys({ key, key_options, comment }: KeyParams): readonly Authoriz
     }));
 }
 
-/** Adds and removes keys that a user may log in with. */
+/** Add and remove SSH keys of a user. */
 export const authorized_key = defineAction<typeof params, KeyChange, AuthorizedKeyData>({
   name: "authorized_key",
-  doc: `Add or remove SSH keys a user may log in with.
+  doc: `Add or remove SSH keys with which a user can log in.
 
-A key is recognised by the key itself; with other options or another comment its line is replaced, one given several times with different options has a line for each, and a key given without a comment keeps the one it has. As with Ansible, \`exclusive\` removes every key not named in the same call, and \`manage_dir\` gives the directory to the user with mode 0700: set it to false for a \`path\` in a directory that several users share. The file is made the user's own with mode 0600, also when the keys are right already, because sshd ignores a file others can write to; comments in it stay.
+The key itself identifies a line: other options or another comment replace the line, a key given several times with different options has a line for each, and a key given without a comment keeps its comment. As with Ansible, \`exclusive\` removes every key not named in the same call, and \`manage_dir\` gives the directory to the user with mode 0700: set it to false for a \`path\` in a directory that several users share. The file is given to the user with mode 0600, even when the keys need no change, because sshd ignores a file that others can write. Comments in it stay.
 
 Unlike Ansible's module, keys are not fetched from a URL.`,
   params,
@@ -181,4 +175,96 @@ async function inspectDirectory(
     directories: stat === null ? await missingDirectories(system, directory) : [],
     directoryAttributes,
   };
+}
+
+/** A key line of an authorized_keys file (sshd(8)). */
+interface AuthorizedKey {
+  /** Options before the key, such as `no-pty,from="10.0.0.1"`; may be empty. */
+  readonly options: string;
+  readonly type: string;
+  /** The key itself, in base64; it identifies the line. */
+  readonly blob: string;
+  readonly comment: string;
+}
+
+const TYPE = "(?:sk-)?(?:ssh|ecdsa)-[A-Za-z0-9@.-]+";
+const WITHOUT_OPTIONS = new RegExp(`^(${TYPE})\\s+([A-Za-z0-9+/=]+)(?:\\s+(.*))?$`);
+// Options end at the first space that is not within double quotes.
+const OPTIONS = /^((?:"(?:\\"|[^"])*"|[^\s"])+)\s+(.*)$/;
+
+/** Parse a line; null for an empty line, a comment, or a line without a key. */
+export function parseAuthorizedKey(line: string): AuthorizedKey | null {
+  const text = line.trim();
+  if (text === "" || text.startsWith("#")) return null;
+  const plain = WITHOUT_OPTIONS.exec(text);
+  if (plain !== null) return { options: "", type: plain[1]!, blob: plain[2]!, comment: plain[3] ?? "" };
+  const [, options = "", rest = ""] = OPTIONS.exec(text) ?? [];
+  const keyed = WITHOUT_OPTIONS.exec(rest);
+  return keyed === null ? null : { options, type: keyed[1]!, blob: keyed[2]!, comment: keyed[3] ?? "" };
+}
+
+/** Format a key as a line, without line ending. */
+function formatAuthorizedKey({ options, type, blob, comment }: AuthorizedKey): string {
+  return [options, type, blob, comment].filter((part) => part !== "").join(" ");
+}
+
+/** An edit of an authorized_keys file. */
+interface KeyEdit {
+  readonly keys: readonly AuthorizedKey[];
+  readonly present: boolean;
+  /** Remove every other key. */
+  readonly exclusive: boolean;
+}
+
+function sameKey(a: AuthorizedKey, b: AuthorizedKey): boolean {
+  // A key given without a comment keeps its comment.
+  return a.options === b.options && a.type === b.type && (b.comment === "" || a.comment === b.comment);
+}
+
+/**
+ * Edit the text of an authorized_keys file. Comments and lines without a key stay in place. A key wanted with several
+ * options gets a line for each.
+ */
+function editAuthorizedKeys(text: string, { keys, present, exclusive }: KeyEdit): string {
+  const lines = text === "" ? [] : text.replace(/\n$/, "").split("\n");
+  const found = lines.map(parseAuthorizedKey);
+  const named = new Set(keys.map(({ blob }) => blob));
+  // Of a key given twice with the same options the last counts.
+  const open = new Map(present ? keys.map((key) => [`${key.options}\n${key.blob}`, key] as const) : []);
+  const put = new Map<number, string>();
+  const take = (index: number, key: AuthorizedKey, fits: (want: AuthorizedKey) => boolean): void => {
+    const taken = [...open].find(([, want]) => want.blob === key.blob && fits(want));
+    if (taken === undefined || put.has(index)) return;
+    const [id, want] = taken;
+    open.delete(id);
+    const comment = want.comment || key.comment;
+    put.set(index, sameKey(key, want) ? lines[index]! : formatAuthorizedKey({ ...want, comment }));
+  };
+  // Match equal lines first, then similar ones, so that as many lines as possible are kept.
+  for (const fits of [sameKey, hasOptions, () => true])
+    for (const [index, key] of found.entries()) if (key !== null) take(index, key, (want) => fits(key, want));
+  const all = [
+    ...lines.flatMap((line, index) => {
+      const key = found[index];
+      if (key == null || put.has(index)) return [put.get(index) ?? line];
+      return named.has(key.blob) || (present && exclusive) ? [] : [line];
+    }),
+    ...[...open.values()].map(formatAuthorizedKey),
+  ];
+  // Without a changed line, leave a missing newline at the end alone.
+  if (all.length === lines.length && all.every((line, index) => line === lines[index])) return text;
+  return all.map((line) => `${line}\n`).join("");
+}
+
+function hasOptions(a: AuthorizedKey, b: AuthorizedKey): boolean {
+  return a.options === b.options;
+}
+
+const OPTION = /(?:[^\s",]|"(?:\\"|[^"\n])*")+/;
+const OPTION_LIST = new RegExp(`^\\s*${OPTION.source}(?:\\s*,\\s*${OPTION.source})*\\s*$`);
+
+/** Remove blanks beside the commas of options, as sshd requires; null for invalid options. */
+function normalizeKeyOptions(options: string): string | null {
+  if (/[\n\r]/.test(options) || !OPTION_LIST.test(options)) return null;
+  return options.match(new RegExp(OPTION, "g"))!.join(",");
 }

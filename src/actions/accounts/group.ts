@@ -4,39 +4,38 @@ import { VolleyError } from "../../core/errors.ts";
 import { defineAction } from "../define.ts";
 import { flag, nameText, oneOf } from "../shared/params.ts";
 import { runTool } from "../shared/run-tool.ts";
-import { readGroups } from "./accounts.ts";
-import { forgetNames } from "./ownership.ts";
+import { forgetNames, readGroups } from "./accounts.ts";
 
 interface GroupChange extends Change {
   readonly argv: readonly string[];
 }
 
-/** What the group action returns. */
+/** The data of a group task. */
 export interface GroupData {
   readonly name: string;
   readonly state: "present" | "absent";
-  /** Absent when the group is. */
+  /** Missing when the group is absent. */
   readonly gid?: number;
 }
 
 const params = v.strictObject({
   name: nameText("Name of the group."),
   gid: v.optional(
-    v.pipe(v.number(), v.integer(), v.minValue(0), v.description("Its id. Default: the next free one.")),
+    v.pipe(v.number(), v.integer(), v.minValue(0), v.description("Group id. Default: the next free one.")),
   ),
-  state: oneOf(["present", "absent"], "present", "Whether it exists."),
-  system: flag("Take the id from the range for system groups."),
-  non_unique: flag("Let the id be that of another group as well."),
-  force: flag("Remove the group even when it is some user's primary group."),
-  local: flag("Accepted and ignored: local files are always what is changed."),
+  state: oneOf(["present", "absent"], "present", "Make or remove the group."),
+  system: flag("Make a system group, with an id of that range."),
+  non_unique: flag("Allow an id that another group has."),
+  force: flag("Remove the group even if it is a user's primary group."),
+  local: flag("Accepted and ignored: only local files are ever changed."),
 });
 
-/** Makes, changes and removes groups. */
+/** Make, change and remove groups. */
 export const group = defineAction<typeof params, GroupChange, GroupData>({
   name: "group",
   doc: `Make, change or remove a group.
 
-Only \`/etc/group\` is read and changed, with \`groupadd\`, \`groupmod\` and \`groupdel\`, as Ansible does. \`system\` counts only when the group is made. A group that is some user's primary group is removed only with \`force\`.`,
+Only \`/etc/group\` is read and changed, with \`groupadd\`, \`groupmod\` and \`groupdel\`, as Ansible does. \`system\` matters only when the group is made. A user's primary group is removed only with \`force\`.`,
   params,
   examples: [{ name: "deploy" }, { name: "media", gid: 2000 }, { name: "old", state: "absent" }],
   title: ({ name }) => name,

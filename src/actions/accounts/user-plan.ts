@@ -1,23 +1,127 @@
+import * as v from "valibot";
 import type { Diff } from "../../core/result.ts";
+import { describe, flag, nameText, oneOf, optionalText, text } from "../shared/params.ts";
 import type { GroupEntry, PasswdEntry, ShadowEntry } from "./accounts.ts";
-import type { UserParams } from "./user-params.ts";
 
-/** One command that makes or changes an account; what is secret is its input, never its arguments. */
+// crypt(5): `$id$…`, bsdicrypt's `_…`, the 13 characters of DES; `!` and `*` lock.
+const CRYPT_HASH = /^(?:[!*].*|\$[^:\s]+|_[./0-9A-Za-z]{19}|[./0-9A-Za-z]{13}|)$/;
+
+const optionalInteger = (description: string) =>
+  v.optional(v.pipe(v.number(), v.integer(), v.description(description)));
+
+/** The parameters of the user action, under Ansible's names. */
+export const userParams = v.pipe(
+  v.strictObject({
+    name: v.optional(nameText("Login name.")),
+    user: v.optional(nameText("The same as `name`.")),
+    state: oneOf(["present", "absent"], "present", "Make or remove the account."),
+    uid: optionalInteger("User id. Default: the next free one."),
+    non_unique: flag("Allow an id that another user has."),
+    group: v.optional(describe(v.union([v.string(), v.number()]), "Primary group, by name or id.")),
+    groups: v.optional(
+      v.pipe(
+        v.union(
+          [v.string(), v.array(v.union([v.string(), v.number()]))],
+          "a group name or a list of them is expected",
+        ),
+        v.transform((value): readonly string[] =>
+          (typeof value === "string" ? value.split(",") : value.map(String))
+            .map((name) => name.trim())
+            .filter((name) => name !== ""),
+        ),
+        v.description(
+          "Supplementary groups, as a list or separated by commas; the user leaves all others unless `append`.",
+        ),
+      ),
+    ),
+    append: flag("Add the user to `groups` without removing it from others."),
+    comment: v.optional(describe(v.string(), "Full name or description (GECOS).")),
+    home: optionalText("Home directory."),
+    create_home: v.optional(
+      v.pipe(v.boolean(), v.description("Make the home directory when it does not exist. Default: true.")),
+    ),
+    createhome: v.optional(v.pipe(v.boolean(), v.description("The same as `create_home`."))),
+    move_home: flag("Move the old home directory when `home` changes."),
+    skeleton: optionalText("Directory to fill a new home directory from. Default: `/etc/skel`."),
+    umask: optionalText("Umask for a new home directory."),
+    shell: optionalText("Login shell."),
+    system: flag("Make a system account; matters only for a new one."),
+    password: v.optional(
+      v.pipe(
+        v.string(),
+        v.regex(
+          CRYPT_HASH,
+          "must be a hash as `openssl passwd -6` makes it (or `!` to lock), not the password itself",
+        ),
+        v.description("Hash of the password, as crypt(5) makes it; `!` or `*` for none."),
+      ),
+    ),
+    update_password: oneOf(
+      ["always", "on_create"],
+      "always",
+      "`on_create` leaves the password of an existing account alone.",
+    ),
+    password_lock: v.optional(v.pipe(v.boolean(), v.description("Lock or unlock the password."))),
+    password_expire_max: optionalInteger("Days after which the password must be changed."),
+    password_expire_min: optionalInteger("Days before which the password cannot be changed."),
+    expires: v.optional(
+      v.pipe(
+        v.number(),
+        v.description(
+          "When the account expires, in seconds since 1970; a negative number removes the expiry.",
+        ),
+      ),
+    ),
+    remove: flag('With `state: "absent"`, remove home directory and mail too.'),
+    force: flag(
+      'With `state: "absent"`, remove a logged-in user; with `generate_ssh_key`, replace an existing key.',
+    ),
+    generate_ssh_key: flag("Make an SSH key pair when none exists."),
+    ssh_key_type: v.optional(text("`rsa`, `ed25519` or `ecdsa`."), "rsa"),
+    ssh_key_bits: optionalInteger("Length of the key. Default: ssh-keygen's."),
+    ssh_key_file: optionalText(
+      "Path of the private key, relative to the home directory. Default: `.ssh/id_TYPE`.",
+    ),
+    ssh_key_comment: optionalText("Comment of the key. Default: `volley-generated on HOSTNAME`."),
+    ssh_key_passphrase: optionalText("Passphrase of the key. Default: none."),
+    seuser: optionalText("SELinux user."),
+    local: flag("Accepted and ignored: only local files are ever changed."),
+    login_class: optionalText("Accepted and ignored on Linux."),
+    hidden: v.optional(describe(v.boolean(), "Accepted and ignored on Linux.")),
+    profile: optionalText("Accepted and ignored on Linux."),
+    role: optionalText("Accepted and ignored on Linux."),
+    authorization: optionalText("Accepted and ignored on Linux."),
+  }),
+  v.check(
+    ({ name, user }) => (name === undefined) !== (user === undefined),
+    "name is required, and user is the same; give one of them",
+  ),
+  v.transform(({ name, user, create_home, createhome, ...rest }) => ({
+    ...rest,
+    name: name ?? user ?? "",
+    create_home: create_home ?? createhome ?? true,
+  })),
+);
+
+/** The validated parameters of the user action. */
+export type UserParams = v.InferOutput<typeof userParams>;
+
+/** A command that makes or changes an account; secrets are its input, never its arguments. */
 export interface AccountCommand {
   readonly argv: readonly string[];
   readonly input?: string;
 }
 
-/** What an account needs. */
-export interface AccountPlan {
+/** The commands that an account needs, and the attributes they change. */
+interface AccountPlan {
   readonly commands: readonly AccountCommand[];
   readonly attributes: NonNullable<Diff["attributes"]>;
 }
 
-/** What is known of an account that exists. */
-export interface KnownAccount {
+/** An existing account. */
+interface KnownAccount {
   readonly entry: PasswdEntry;
-  /** Undefined when nothing that was asked for is in it. */
+  /** Undefined when no parameter needs it. */
   readonly shadow: ShadowEntry | undefined;
   readonly groups: readonly GroupEntry[];
 }
@@ -25,7 +129,7 @@ export interface KnownAccount {
 const DAY_SECONDS = 86_400;
 const HIDDEN = "(hidden)";
 
-/** The group of a name or id given as either. */
+/** Find a group by name or id. */
 export function findGroupEntry(
   groups: readonly GroupEntry[],
   wanted: string | number,
@@ -38,13 +142,13 @@ function expiryDay(expires: number): number {
   return expires < 0 ? -1 : Math.floor(expires / DAY_SECONDS);
 }
 
-/** `YYYY-MM-DD`, or nothing for never. */
+/** Format a day as `YYYY-MM-DD`; empty for never. */
 function formatDay(day: number | null): string {
   return day === null || day < 0 ? "" : new Date(day * DAY_SECONDS * 1_000).toISOString().slice(0, 10);
 }
 
 function passwordCommand(name: string, hash: string): AccountCommand {
-  // A hash must not be seen by who lists the processes; a mere "!" or "*" is no secret, and some chpasswd refuse it.
+  // A list of processes must not show a hash. A mere "!" or "*" is no secret, and some versions of chpasswd refuse it.
   return hash.includes("$") || hash.length > 2
     ? { argv: ["chpasswd", "--encrypted"], input: `${name}:${hash}\n` }
     : { argv: ["usermod", "--password", hash, name] };
@@ -60,7 +164,7 @@ function agingOptions(
   ];
 }
 
-/** The commands that make an account. */
+/** Plan the commands that make an account. */
 export function planCreation(params: UserParams, groups: readonly GroupEntry[]): AccountPlan {
   const { name, uid, group, comment, home, shell, password } = params;
   const sameNamed = groups.some((entry) => entry.name === name);
@@ -68,7 +172,7 @@ export function planCreation(params: UserParams, groups: readonly GroupEntry[]):
     "useradd",
     ...(params.system ? ["--system"] : []),
     ...(uid === undefined ? [] : ["--uid", String(uid), ...(params.non_unique ? ["--non-unique"] : [])]),
-    // useradd refuses to make the user's own group when there is one of that name already.
+    // useradd refuses to make the user's own group when a group of that name exists.
     ...(group === undefined ? (sameNamed ? ["--no-user-group"] : []) : ["--gid", String(group)]),
     ...(params.groups === undefined || params.groups.length === 0
       ? []
@@ -166,7 +270,7 @@ function lockOption(lock: boolean | undefined, shadow: ShadowEntry | undefined):
   return lock === undefined || lock === locked ? [] : [lock ? "--lock" : "--unlock"];
 }
 
-/** The commands that make an account what it should be; none when it is. */
+/** Plan the commands that change an account as wanted; none when nothing differs. */
 export function planModification(params: UserParams, known: KnownAccount): AccountPlan {
   const { name } = params;
   const modifications = [...modifyFields(params, known), modifyGroups(params, known)];

@@ -1,27 +1,38 @@
 import { posix } from "node:path";
 import { type Change, unchanged } from "../../core/action.ts";
 import { VolleyError } from "../../core/errors.ts";
-import type { ReadSystem } from "../../core/system.ts";
+import type { ReadSystem, System } from "../../core/system.ts";
 import { defineAction } from "../define.ts";
-import { requireOwnLinks } from "../shared/paths.ts";
+import { missingDirectories, requireOwnLinks } from "../shared/paths.ts";
 import { runTool } from "../shared/run-tool.ts";
-import { type GroupEntry, type PasswdEntry, readGroups, readPasswd, readShadow } from "./accounts.ts";
-import { forgetNames } from "./ownership.ts";
-import { type KeyPlan, keyFile, makeHome, makeKey, makeParents } from "./user-home.ts";
-import { type UserParams, userParams } from "./user-params.ts";
-import { type AccountCommand, findGroupEntry, planCreation, planModification } from "./user-plan.ts";
+import {
+  forgetNames,
+  type GroupEntry,
+  type PasswdEntry,
+  readGroups,
+  readPasswd,
+  readShadow,
+} from "./accounts.ts";
+import {
+  type AccountCommand,
+  findGroupEntry,
+  planCreation,
+  planModification,
+  type UserParams,
+  userParams,
+} from "./user-plan.ts";
 
 interface UserChange extends Change {
   readonly commands: readonly AccountCommand[];
-  /** A home directory whose parents useradd would miss. */
+  /** The home directory of a new account, whose parents useradd would not make. */
   readonly homeOfNew: string | null;
-  /** Whether an account that exists needs its home directory made. */
+  /** Whether to make the home directory of an existing account. */
   readonly makeHome: boolean;
   readonly key: KeyPlan | null;
 }
 
-/** What the user action returns; of an account that is absent only its name. */
-export interface UserData {
+/** The data of a user task; for an absent account only name and state. */
+interface UserData {
   readonly name: string;
   readonly state: "present" | "absent";
   readonly uid?: number;
@@ -34,14 +45,14 @@ export interface UserData {
   readonly ssh_public_key?: string;
 }
 
-/** Makes, changes and removes user accounts. */
+/** Make, change and remove user accounts. */
 export const user = defineAction<typeof userParams, UserChange, UserData>({
   name: "user",
   doc: `Make, change or remove a user account.
 
-What is there is read from \`/etc/passwd\`, \`/etc/group\` and, when a password or an expiry is asked for, \`/etc/shadow\`; \`useradd\`, \`usermod\` and \`userdel\` make the changes. As with Ansible, \`groups\` without \`append\` leaves every other supplementary group, \`system\` counts only when the account is made, and a home directory that is missing is made unless \`create_home\` is false.
+The account is read from \`/etc/passwd\`, \`/etc/group\` and, for passwords and expiry, \`/etc/shadow\`; \`useradd\`, \`usermod\` and \`userdel\` make the changes. As with Ansible, \`groups\` without \`append\` removes the user from every other supplementary group, \`system\` matters only when the account is made, and a missing home directory is made unless \`create_home\` is false.
 
-\`password\` is a hash as \`openssl passwd -6\` makes it. Unlike Ansible's module, this one refuses what is no hash, so that no password ends in clear text in \`/etc/shadow\`; the hash reaches the host's tools on their standard input and is shown in no diff. The passphrase of a generated key is an argument of ssh-keygen and can be seen on the host while that runs.`,
+\`password\` is a hash as \`openssl passwd -6\` makes it. Unlike Ansible's module, this one refuses text that is no hash, so that no password ends in clear text in \`/etc/shadow\`. The hash reaches the host's tools on their standard input and appears in no diff. The passphrase of a generated key is an argument of ssh-keygen, and visible on the host while that runs.`,
   params: userParams,
   examples: [
     { name: "deploy", shell: "/bin/bash", groups: ["sudo"], append: true },
@@ -173,4 +184,75 @@ async function describeUser(params: UserParams, entry: PasswdEntry, system: Read
     ssh_key_file: file,
     ...(publicKey === null ? {} : { ssh_public_key: publicKey.toString("utf8").trim() }),
   };
+}
+
+const DEFAULT_SKELETON = "/etc/skel";
+const DEFAULT_UMASK = 0o022;
+const PARENT_MODE = 0o755;
+
+/** Make the directories above a home directory. */
+async function makeParents(system: System, home: string): Promise<void> {
+  for (const path of await missingDirectories(system, posix.dirname(home)))
+    await system.makeDirectory(path, PARENT_MODE);
+}
+
+async function homeMode(system: ReadSystem, umask: string | undefined): Promise<number> {
+  if (umask !== undefined) return 0o777 & ~Number.parseInt(umask, 8);
+  const definitions = (await system.readIfExists("/etc/login.defs"))?.toString("utf8") ?? "";
+  const setting = (name: string): number | undefined => {
+    const digits = new RegExp(`^${name}\\s+([0-7]+)`, "m").exec(definitions)?.[1];
+    return digits === undefined ? undefined : Number.parseInt(digits, 8);
+  };
+  return setting("HOME_MODE") ?? 0o777 & ~(setting("UMASK") ?? DEFAULT_UMASK);
+}
+
+/** Make the home directory of an existing account from the skeleton, as `useradd --create-home` does. */
+async function makeHome(system: System, { home, uid, gid }: PasswdEntry, params: UserParams): Promise<void> {
+  const skeleton = params.skeleton ?? DEFAULT_SKELETON;
+  await makeParents(system, home);
+  await system.makeDirectory(home, 0o700);
+  if ((await system.stat(skeleton))?.type === "directory") {
+    await runTool(system, ["cp", "-R", `${skeleton}/.`, home], `fill ${home} from ${skeleton}`);
+  }
+  await runTool(system, ["chown", "-R", `${uid}:${gid}`, home], `give ${home} to its user`);
+  await system.chmod(home, await homeMode(system, params.umask));
+}
+
+/** A key pair to make. */
+interface KeyPlan {
+  readonly file: string;
+  readonly replaces: boolean;
+}
+
+/** Return the path of a user's private key. */
+function keyFile({ ssh_key_file: file, ssh_key_type: type }: UserParams, home: string): string {
+  return posix.resolve(home, file ?? `.ssh/id_${type}`);
+}
+
+/** Make a key pair that belongs to its user. */
+async function makeKey(
+  system: System,
+  { uid, gid }: PasswdEntry,
+  params: UserParams,
+  plan: KeyPlan,
+): Promise<void> {
+  const { file } = plan;
+  const directory = posix.dirname(file);
+  for (const path of await missingDirectories(system, directory)) {
+    await system.makeDirectory(path, 0o700);
+    await system.chown(path, uid, gid);
+  }
+  // In a directory of root's: ssh-keygen would follow links in the user's own.
+  const temporary = await system.temporaryDirectory();
+  const made = posix.join(temporary, "key");
+  const host = (await system.readIfExists("/proc/sys/kernel/hostname"))?.toString("utf8").trim() ?? "";
+  const argv = [
+    ...["ssh-keygen", "-q", "-t", params.ssh_key_type, "-f", made, "-N", params.ssh_key_passphrase ?? ""],
+    ...["-C", params.ssh_key_comment ?? `volley-generated on ${host}`],
+    ...(params.ssh_key_bits === undefined ? [] : ["-b", String(params.ssh_key_bits)]),
+  ];
+  await runTool(system, argv, `make the key ${file}`);
+  await system.writeFile(file, await system.readFile(made), { mode: 0o600, uid, gid });
+  await system.writeFile(`${file}.pub`, await system.readFile(`${made}.pub`), { mode: 0o644, uid, gid });
+  await system.remove(temporary);
 }

@@ -1,18 +1,23 @@
 import * as v from "valibot";
 import { unchanged } from "../../core/action.ts";
 import { defineAction } from "../define.ts";
-import { backup, filePath, validate } from "../shared/file-params.ts";
-import { fileAttributes, flag, oneOf, optionalText } from "../shared/params.ts";
+import { backup, fileAttributes, filePath, flag, oneOf, optionalText, validate } from "../shared/params.ts";
+
 import { applyFile } from "../shared/write-file.ts";
-import { type Edited, inspectEdit } from "./edit-file.ts";
-import { insertionIndex } from "./insertion.ts";
-import { lineText, splitLines, withFinalNewline } from "./text.ts";
+import {
+  type Edited,
+  insertionIndex,
+  inspectEdit,
+  lineText,
+  splitLines,
+  withFinalNewline,
+} from "./edit-file.ts";
 
 const params = v.pipe(
   v.strictObject({
     path: filePath,
     block: v.optional(
-      v.pipe(v.string(), v.description("The lines between the markers; empty removes the block.")),
+      v.pipe(v.string(), v.description("The lines between the markers; an empty block is removed.")),
       "",
     ),
     marker: v.optional(
@@ -20,24 +25,27 @@ const params = v.pipe(
         v.string(),
         v.nonEmpty("must not be empty"),
         v.description(
-          "The line before and after the block, with `{mark}` for `marker_begin` and `marker_end`. Give each block of a file its own.",
+          "The line before and after the block, with `{mark}` for `marker_begin` and `marker_end`. Each block of a file needs its own.",
         ),
       ),
       "# {mark} ANSIBLE MANAGED BLOCK",
     ),
     marker_begin: v.optional(
-      v.pipe(v.string(), v.description("What `{mark}` is before the block.")),
+      v.pipe(v.string(), v.description("The text for `{mark}` before the block.")),
       "BEGIN",
     ),
-    marker_end: v.optional(v.pipe(v.string(), v.description("What `{mark}` is after the block.")), "END"),
-    state: oneOf(["present", "absent"], "present", "Whether the block is to be there."),
+    marker_end: v.optional(
+      v.pipe(v.string(), v.description("The text for `{mark}` after the block.")),
+      "END",
+    ),
+    state: oneOf(["present", "absent"], "present", "Insert or remove the block."),
     insertafter: optionalText(
-      "Where a new block goes: after the last line this Python regular expression matches, or `EOF`.",
+      "Insert a new block after the last line that this Python regular expression matches, or at `EOF`.",
     ),
     insertbefore: optionalText(
-      "Where a new block goes: before the last line this expression matches, or `BOF`.",
+      "Insert a new block before the last line that this expression matches, or at `BOF`.",
     ),
-    create: flag("Make the file, and the directories it is in, when it is missing."),
+    create: flag("Make the file and its directories when missing."),
     append_newline: flag("Keep an empty line after the block, unless it ends the file."),
     prepend_newline: flag("Keep an empty line before the block, unless it begins the file."),
     ...fileAttributes,
@@ -64,15 +72,15 @@ const params = v.pipe(
 
 type Params = v.InferOutput<typeof params>;
 
-/** Keeps a block of lines in a text file. */
+/** Keep a block of lines in a text file. */
 export const blockinfile = defineAction({
   name: "blockinfile",
-  doc: `Makes sure that a block of lines, between two marker lines, is in a text file, or that it is not.
+  doc: `Insert, update or remove a block of lines between two markers in a text file.
 
-A block that is there already is replaced where it is; a new one goes where \`insertafter\` or \`insertbefore\` says
-(default: at the end). The markers are Ansible's own by default, so blocks made by either are known to both. An empty
-block is removed, markers included. The file's link is followed. Unlike Ansible, a \`marker\` without \`{mark}\` is refused: it
-would add the block again every time.`,
+An existing block is replaced in place; \`insertafter\` or \`insertbefore\` gives the place of a new one (default: the
+end). The default markers are Ansible's, so each tool finds the other's blocks. An empty block is removed with its
+markers. A link is followed. Unlike Ansible, a \`marker\` without \`{mark}\` is refused: it would add the block again
+every time.`,
   params,
   examples: [
     { path: "/etc/hosts", block: "10.0.0.11 web1\n10.0.0.12 web2" },
@@ -98,7 +106,7 @@ would add the block again every time.`,
   },
 });
 
-/** The lines before and after the block. */
+/** Return the lines before and after the block. */
 function markers({
   marker,
   marker_begin,

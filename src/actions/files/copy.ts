@@ -1,21 +1,33 @@
 import { posix } from "node:path";
 import * as v from "valibot";
 import { type ActionContext, unchanged } from "../../core/action.ts";
-
-import { VolleyError } from "../../core/errors.ts";
-import type { ReadSystem } from "../../core/system.ts";
+import type { Asset } from "../../core/asset.ts";
+import { isVolleyError, VolleyError } from "../../core/errors.ts";
+import { modeAfterChown } from "../../core/permissions.ts";
+import type { Diff } from "../../core/result.ts";
+import type { ReadSystem, Stat } from "../../core/system.ts";
+import { type FileContext, findGroup, findOwner } from "../accounts/accounts.ts";
 import { defineAction } from "../define.ts";
-import { destinationFile } from "../shared/destination.ts";
-import { backup, directoryMode, validate } from "../shared/file-params.ts";
-import { copiedAttributes, flag, optionalText, text } from "../shared/params.ts";
-import { parentOf } from "../shared/paths.ts";
-import { type CopyTarget, planCopy } from "./copy-plan.ts";
-import { type CopySource, findAssetSource, findRemoteSource } from "./copy-source.ts";
-import { jsonText } from "./json-text.ts";
-import { applySteps, type StepsChange } from "./steps.ts";
+import { type FileAttributes, inspectAttributes } from "../shared/attributes.ts";
+import { assetContent, type FileContent, systemContent } from "../shared/content.ts";
+import {
+  backup,
+  copiedAttributes,
+  directoryMode,
+  flag,
+  optionalText,
+  text,
+  validate,
+} from "../shared/params.ts";
+import { destinationFile, parentOf } from "../shared/paths.ts";
 
-/** What `copy` tells. */
-export interface CopyData {
+import { inspectFile } from "../shared/write-file.ts";
+import { NOTHING_TO_DO, newLink, type Plan } from "./file-plan.ts";
+
+import { applySteps, inspectMissingDirectories, type Step, type StepsChange, stepsChange } from "./steps.ts";
+
+/** The data of a copy task. */
+interface CopyData {
   /** The file, or the directory of a tree. */
   readonly dest: string;
   readonly backup_file?: string;
@@ -28,23 +40,23 @@ interface CopyChange extends StepsChange {
 const params = v.pipe(
   v.strictObject({
     src: optionalText(
-      "A file or directory of the role's `files`; with `remote_src` a path on the host. A directory with `/` at its end means what is in it, without it the directory itself.",
+      "A file or directory of the role's `files`; with `remote_src` a path on the host. With `/` at its end, a directory stands for its content.",
     ),
     content: v.optional(
       v.pipe(
-        // The array first: to valibot it is a record as well, of numbered entries.
+        // The array first: for valibot it is also a record with numbered entries.
         v.union([v.string(), v.array(v.unknown()), v.record(v.string(), v.unknown())]),
-        v.description("The content itself instead of `src`; an object or array is written as JSON."),
+        v.description("The content, instead of `src`; an object or array is written as JSON."),
       ),
     ),
-    dest: text("Where it goes. When it ends with `/` or is a directory, the name of `src` is added."),
-    remote_src: flag("Take `src` from the host itself."),
-    force: flag("Replace a file that differs; false writes it only when there is none.", true),
+    dest: text("Destination. If it ends with `/` or is a directory, the name of `src` is added."),
+    remote_src: flag("Take `src` from the host."),
+    force: flag("Replace a file that differs; false only writes a missing file.", true),
     ...copiedAttributes,
     directory_mode: directoryMode,
     backup,
     validate,
-    follow: flag("When `dest` is a link, write the file it leads to instead of replacing the link."),
+    follow: flag("Write the target of a link at `dest` instead of replacing the link."),
   }),
   v.check(
     ({ src, content }) => (src === undefined) !== (content === undefined),
@@ -54,21 +66,22 @@ const params = v.pipe(
 
 type Params = v.InferOutput<typeof params>;
 
-/** Copies files to the host. */
+/** Copy files to the host. */
 export const copy = defineAction({
   name: "copy",
-  doc: `Copies a file or a directory of the role to the host, or writes content given in place.
+  doc: `Copy a file or a directory of the role to the host, or write given content.
 
-Content, owner, group and mode are each compared, and only what differs is changed; the file is replaced atomically.
-Its ACL is kept where the host has getfacl and setfacl. A file that is a mount is written in place, which the result says.
-Small assets are compared byte by byte, larger ones by checksum without being held in memory. \`mode: "preserve"\` gives
-an asset the mode its file has where the playbook is, without write permission for group and others: a 0600 source
-stays 0600. With \`remote_src\` it is the mode of the source, which a directory keeps by default. A copy that belongs to somebody else than its source loses setuid and setgid.
+Content, owner, group and mode are each compared, and only differences are changed; the file is replaced atomically.
+Its ACL is kept where the host has getfacl and setfacl. A file that is a mount is written in place, and the result says
+so. Small assets are compared byte by byte, larger ones by checksum without holding them in memory. \`mode: "preserve"\`
+uses the mode of the role's file, without write permission for group and others: a 0600 source stays 0600. With
+\`remote_src\` it uses the source's mode, which a directory keeps by default. A copy with another owner or group than its
+source loses setuid and setgid.
 
-As in Ansible, missing directories are made only when \`dest\` ends with \`/\` or a directory is copied, \`directory_mode\`
-is for directories that are made, and nothing is ever deleted from a directory. Links inside a tree
-of the host are copied as they are. Unlike Ansible, empty directories of a role are not copied, and \`mode\` is for the files of a
-tree on the host, not for its topmost directory.`,
+As in Ansible, missing directories are made only when \`dest\` ends with \`/\` or a directory is copied,
+\`directory_mode\` applies to new directories only, and nothing is ever deleted from a directory. Links inside a tree of
+the host are copied as links. Unlike Ansible, empty directories of a role are not copied, and \`mode\` applies to the
+files of a tree on the host, not to its topmost directory.`,
   params,
   examples: [
     { src: "motd", dest: "/etc/motd", mode: "0644" },
@@ -85,7 +98,7 @@ tree on the host, not for its topmost directory.`,
       return { steps: [], diff: [], dest: given.dest, unknown: `there is no ${given.src} yet` };
     }
     const target = await findTarget(given, source, system);
-    // As in Ansible, a tree of the host keeps its modes: copying must not open what was closed.
+    // As in Ansible, a tree of the host keeps its modes: a copy must not widen access.
     const mode = given.mode ?? (source.tree && given.remote_src ? "preserve" : undefined);
     const plan = await planCopy({ ...given, mode }, source, target, system, context);
     const change = { dest: target.dest, ...plan };
@@ -109,7 +122,7 @@ async function findSource(
   return { tree: false, directories: [], files: [file], links: [] };
 }
 
-/** A tree that is copied to somewhere in itself would grow by one level every time. */
+/** Refuse to copy a tree into itself: it would grow by one level every time. */
 async function refuseOwnTree(src: string, base: string, system: ReadSystem): Promise<void> {
   let there = base;
   while ((await system.stat(there)) === null && there !== parentOf(there)) there = parentOf(there);
@@ -131,4 +144,245 @@ async function findTarget(
   }
   const path = await destinationFile(system, dest, source.files[0]!.path);
   return { dest: path, at: () => path, ...(dest.endsWith("/") ? { directory: dest } : {}) };
+}
+
+/** A file to copy. */
+interface SourceFile {
+  /** Path below the tree; for a single file its name. */
+  readonly path: string;
+  /** Permission bits, as far as known. */
+  readonly mode: number;
+  /** Owner on the machine itself. */
+  readonly owner?: Pick<Stat, "uid" | "gid">;
+  content(): Promise<FileContent>;
+}
+
+/** The source of a copy: one file, or everything below a directory. */
+interface CopySource {
+  readonly tree: boolean;
+  readonly files: readonly SourceFile[];
+  /** Directories of the tree, each after its parent, the tree itself first. */
+  readonly directories: readonly SourceDirectory[];
+  /** Links of a tree on the machine itself. */
+  readonly links: readonly LinkCopy[];
+}
+
+/** A directory of a tree; only one on the machine itself has known permission bits. */
+interface SourceDirectory {
+  readonly path: string;
+  readonly mode?: number;
+}
+
+function trimSlashes(path: string): string {
+  return path.replace(/(?<=.)\/+$/, "");
+}
+
+/** Find a file or a directory of the role's assets. Fails with `ASSET_MISSING`. */
+function findAssetSource(context: ActionContext, src: string): CopySource {
+  const name = trimSlashes(src);
+  if (!src.endsWith("/")) {
+    try {
+      return {
+        tree: false,
+        files: [assetFile(context.asset("files", name), posix.basename(name))],
+        directories: [],
+        links: [],
+      };
+    } catch (thrown) {
+      if (
+        !isVolleyError(thrown) ||
+        thrown.code !== "ASSET_MISSING" ||
+        context.assetTree("files", name) === null
+      )
+        throw thrown;
+    }
+  }
+  const paths = context.assetTree("files", name);
+  if (paths === null) {
+    const { path } = context.asset("files", name);
+    throw new VolleyError(
+      "ASSET_MISSING",
+      `${path} is a file, not a directory; write it without the / at its end`,
+    );
+  }
+  const directories = new Set([""]);
+  for (const path of paths) {
+    const parts = path.split("/");
+    for (let depth = 1; depth < parts.length; depth++) directories.add(parts.slice(0, depth).join("/"));
+  }
+  const files = paths.map((path) => assetFile(context.asset("files", posix.join(name, path)), path));
+  return { tree: true, files, directories: [...directories].map((path) => ({ path })), links: [] };
+}
+
+function assetFile(asset: Asset, path: string): SourceFile {
+  return { path, mode: asset.mode, content: () => assetContent(asset) };
+}
+
+/** Find a file or a directory on the machine itself; null for a missing path. */
+async function findRemoteSource(system: ReadSystem, src: string): Promise<CopySource | null> {
+  const name = trimSlashes(src);
+  const stat = await system.stat(name);
+  if (stat === null) return null;
+  if (stat.type !== "directory") {
+    const file = remoteFile(system, name, posix.basename(name), stat);
+    return { tree: false, files: [file], directories: [], links: [] };
+  }
+  const files: SourceFile[] = [];
+  const directories: SourceDirectory[] = [{ path: "", mode: stat.mode }];
+  const links: LinkCopy[] = [];
+  const walk = async (below: string): Promise<void> => {
+    for (const entry of await system.list(posix.join(name, below))) {
+      const path = posix.join(below, entry);
+      const full = posix.join(name, path);
+      const found = await system.lstat(full);
+      if (found?.type === "link") links.push({ path, target: await system.readLink(full) });
+      else if (found?.type === "directory") {
+        directories.push({ path, mode: found.mode });
+        await walk(path);
+      } else if (found?.type === "file") files.push(remoteFile(system, full, path, found));
+    }
+  };
+  await walk("");
+  return { tree: true, files, directories, links };
+}
+
+function remoteFile(system: ReadSystem, full: string, path: string, stat: Stat): SourceFile {
+  if (stat.type !== "file")
+    throw new VolleyError("ACTION_FAILED", `${full} is a ${stat.type} and cannot be copied`);
+  return { path, mode: stat.mode, owner: stat, content: () => systemContent(system, full, stat) };
+}
+
+/** How to copy files. */
+interface CopyRequest extends FileAttributes {
+  readonly directory_mode?: string | number | undefined;
+  readonly force: boolean;
+  readonly backup: boolean;
+  readonly validate?: string | undefined;
+  readonly follow: boolean;
+}
+
+/** The destination of a copy. */
+interface CopyTarget {
+  readonly dest: string;
+  /** Returns the destination of one file of the source. */
+  readonly at: (path: string) => string;
+  /** A directory to make when missing, for a single file; those of a tree are always made. */
+  readonly directory?: string;
+}
+
+// Show only this much text of a large tree.
+const MAX_TREE_DIFF_CHARACTERS = 500_000;
+
+/** Plan the steps that make the target match the source; none when it does. */
+async function planCopy(
+  request: CopyRequest,
+  source: CopySource,
+  target: CopyTarget,
+  system: ReadSystem,
+  context: ActionContext,
+): Promise<StepsChange> {
+  const { owner, group, mode, directory_mode, force, backup, validate, follow } = request;
+  const steps: Step[] = [];
+  const diff: Diff[] = [];
+  const messages: string[] = [];
+  const planned = new Set<string>();
+  const directories = source.tree
+    ? source.directories.map(({ path, mode }) => ({ path: target.at(path), mode }))
+    : target.directory === undefined
+      ? []
+      : [{ path: target.directory, mode: undefined }];
+  for (const one of directories) {
+    const wanted = { owner, group, mode: directory_mode ?? one.mode };
+    const missing = await inspectMissingDirectories(system, one.path, wanted, context, planned);
+    steps.push(...missing.steps);
+    diff.push(...missing.diff);
+  }
+  let shown = 0;
+  for (const file of source.files) {
+    context.signal.throwIfAborted();
+    const path = target.at(file.path);
+    if (!force && (await system.stat(path)) !== null) continue;
+    const change = await inspectFile({
+      ...{ system, context, path, content: await file.content(), owner, group, backup, validate, follow },
+      mode: mode === "preserve" ? await preservedMode(file, request, system, context) : mode,
+      parents: directories.length === 0 ? "required" : "given",
+      secret: shown > MAX_TREE_DIFF_CHARACTERS,
+    });
+    if (change === null) continue;
+    steps.push({ do: "file", change });
+    diff.push(change.diff);
+    if (change.message !== undefined) messages.push(change.message);
+    shown += (change.diff.before?.length ?? 0) + (change.diff.after?.length ?? 0);
+  }
+  for (const { path, target: leadsTo } of source.links) {
+    const link = { path: target.at(path), target: leadsTo };
+    const plan = await planLinkCopy(link, { owner, group, force }, system, context);
+    steps.push(...plan.steps);
+    diff.push(...plan.diff);
+  }
+  return stepsChange(steps, diff, messages);
+}
+
+/** Return the mode of a file's copy, without setuid and setgid when its owner or group differs. */
+async function preservedMode(
+  { mode, owner: source }: SourceFile,
+  { owner, group }: FileAttributes,
+  system: ReadSystem,
+  context: ActionContext,
+): Promise<number> {
+  if (source === undefined) return mode;
+  const uid = owner === undefined ? system.uid : await findOwner(system, owner, context);
+  const gid = group === undefined ? system.gid : await findGroup(system, group, context);
+  return uid === source.uid && gid === source.gid ? mode : modeAfterChown({ mode, type: "file" });
+}
+
+/** A link of a tree to copy, and its target. */
+interface LinkCopy {
+  readonly path: string;
+  readonly target: string;
+}
+
+/** Plan the same link at `path`, whether its target exists there or not. */
+async function planLinkCopy(
+  { path, target }: LinkCopy,
+  { owner, group, force }: FileAttributes & { readonly force: boolean },
+  system: ReadSystem,
+  context: FileContext,
+): Promise<Plan> {
+  const stat = await system.lstat(path);
+  if (stat !== null && !force) return NOTHING_TO_DO;
+  if (stat?.type === "directory") {
+    throw new VolleyError(
+      "ACTION_FAILED",
+      `${path} is a directory where there should be a link; remove it first`,
+    );
+  }
+  const current = stat?.type === "link" ? await system.readLink(path) : undefined;
+  const same = current === target;
+  const attributed = same ? stat : newLink(system);
+  const change = await inspectAttributes(system, path, attributed, { owner, group }, context);
+  const before = stat === null ? "absent" : current === undefined ? stat.type : `link to ${current}`;
+  const state: Diff["attributes"] = same ? {} : { state: [before, `link to ${target}`] };
+  return {
+    steps: [
+      ...(same ? [] : [{ do: "symlink", path, target } as const]),
+      ...(change === null ? [] : [{ do: "attributes", change } as const]),
+    ],
+    diff: same && change === null ? [] : [{ path, attributes: { ...state, ...change?.diff.attributes } }],
+  };
+}
+
+/** Format a value as JSON on one line with a space after `,` and `:`, as Ansible writes a dictionary given as content. */
+function jsonText(value: unknown): string {
+  if (Array.isArray(value)) return `[${value.map(jsonText).join(", ")}]`;
+  if (typeof value === "object" && value !== null) {
+    const entries = Object.entries(value).filter(([, item]) => item !== undefined);
+    return `{${entries.map(([key, item]) => `${jsonText(key)}: ${jsonText(item)}`).join(", ")}}`;
+  }
+  const text = JSON.stringify(value) ?? "null";
+  // Python's json.dumps writes ASCII only.
+  return text.replace(
+    /[\u0080-\uffff]/g,
+    (character) => `\\u${character.charCodeAt(0).toString(16).padStart(4, "0")}`,
+  );
 }

@@ -1,23 +1,25 @@
 import { constants } from "node:buffer";
 import { type ActionContext, type Unchanged, unchanged } from "../../core/action.ts";
-
 import { VolleyError } from "../../core/errors.ts";
+import { pythonRegex } from "../../core/python-regex.ts";
 import type { ReadSystem } from "../../core/system.ts";
 import { bytesToText } from "../../core/text.ts";
+
+import { findMatches } from "../../system/endable.ts";
 import type { FileAttributes } from "../shared/attributes.ts";
 import { followLinks } from "../shared/paths.ts";
 import { type FileChange, inspectFile } from "../shared/write-file.ts";
 
-/** The parameters that actions which edit text files share. */
-export interface EditParams extends FileAttributes {
+/** Parameters of all actions that edit text files. */
+interface EditParams extends FileAttributes {
   readonly path: string;
-  /** Starts from nothing when there is no file. */
+  /** Start from an empty text when the file is missing. */
   readonly create?: boolean;
   readonly backup: boolean;
   readonly validate?: string | undefined;
 }
 
-/** What an edit made of a text. */
+/** The outcome of an edit. */
 export interface Edited {
   readonly text: string;
   /** One line for a person: `line added`. */
@@ -25,8 +27,8 @@ export interface Edited {
 }
 
 /**
- * Compares a text file with what an edit makes of it; links are followed. Where there is no file and none is to be
- * made it fails with `ACTION_FAILED`; in check mode, where an earlier task might have made it, it is unknown.
+ * Edit the text of a file and compare it with the file; links are followed. A missing file without `create` fails with
+ * `ACTION_FAILED`; in check mode it is unknown, because an earlier task might make it.
  */
 export async function inspectEdit(
   params: EditParams,
@@ -60,3 +62,54 @@ export async function inspectEdit(
 }
 
 const NOTHING = { attributes: null, directories: [], backup: false } as const;
+
+/** The place of new lines in a file. */
+interface Place {
+  /** `EOF`, or a Python regular expression: insert after its match. */
+  readonly insertafter?: string | undefined;
+  /** `BOF`, or a Python regular expression: insert before its match. */
+  readonly insertbefore?: string | undefined;
+  /** Use the first matching line instead of the last. */
+  readonly firstmatch?: boolean | undefined;
+}
+
+/** Return the index for new lines among lines with endings; the end when no line matches. */
+export async function insertionIndex(
+  lines: readonly string[],
+  { insertafter, insertbefore, firstmatch }: Place,
+  signal: AbortSignal,
+): Promise<number> {
+  if (insertbefore === "BOF" || insertafter === "BOF") return 0;
+  const pattern = insertbefore ?? insertafter;
+  if (pattern === undefined || pattern === "EOF") return lines.length;
+  const found = await findMatches(pythonRegex(pattern), lines.map(withNewline), signal);
+  const isMatch = (matches: readonly unknown[]): boolean => matches.length > 0;
+  const index = firstmatch === true ? found.findIndex(isMatch) : found.findLastIndex(isMatch);
+  if (index === -1) return lines.length;
+  return insertbefore === undefined ? index + 1 : index;
+}
+
+/** Split text into lines with their endings; the last may have none, and empty text has no line. */
+export function splitLines(text: string): string[] {
+  return text.match(/[^\n]*\n|[^\n]+$/g) ?? [];
+}
+
+/** Return a line's ending: `\r\n`, `\n` or nothing. */
+export function lineEnding(line: string): string {
+  return line.endsWith("\r\n") ? "\r\n" : line.endsWith("\n") ? "\n" : "";
+}
+
+/** Return a line without its ending. */
+export function lineText(line: string): string {
+  return line.slice(0, line.length - lineEnding(line).length);
+}
+
+/** Return a line with `\n` for `\r\n`, as Python's patterns see it. */
+export function withNewline(line: string): string {
+  return line.endsWith("\r\n") ? `${line.slice(0, -2)}\n` : line;
+}
+
+/** Add a newline to the end of text that lacks one and is not empty. */
+export function withFinalNewline(text: string): string {
+  return text === "" || text.endsWith("\n") ? text : `${text}\n`;
+}

@@ -6,17 +6,24 @@ import { defineAction } from "../define.ts";
 import { fileAttributes, flag, optionalText, text } from "../shared/params.ts";
 import { followLinks } from "../shared/paths.ts";
 import { inspectFile } from "../shared/write-file.ts";
-import { planDirectory } from "./file-directory.ts";
-import { planHardLink, planSymlink } from "./file-link.ts";
-import { NOTHING_TO_DO, type PathRequest, type Plan, planAttributes } from "./file-request.ts";
-import { timesOfNew } from "./file-times.ts";
+import {
+  NOTHING_TO_DO,
+  type PathRequest,
+  type Plan,
+  planAttributes,
+  planDirectory,
+  planHardLink,
+  planSymlink,
+  timesOfNew,
+} from "./file-plan.ts";
+
 import { applySteps, type StepsChange, stepsChange } from "./steps.ts";
 
 const STATES = ["file", "directory", "touch", "link", "hard", "absent"] as const;
 
 type FileState = (typeof STATES)[number];
 
-/** What `file` tells. */
+/** The data of a file task. */
 export interface FileData {
   readonly path: string;
   readonly state: FileState;
@@ -26,43 +33,45 @@ interface FileActionChange extends StepsChange {
   readonly data: FileData;
 }
 
-/** Makes files, directories and links what they should be. */
+/** Make, change and remove files, directories and links. */
 export const file = defineAction({
   name: "file",
-  doc: `Makes directories and links, sets owner, group and mode, and removes files.
+  doc: `Make directories and links, set owner, group and mode, and remove files.
 
-\`state\` is what there should be: \`file\` (it must be there already: only attributes are set), \`directory\` (made with all
-above it), \`touch\` (made empty, else given the time of now), \`link\` to \`src\`, \`hard\` link to \`src\`, or \`absent\` (a
-directory is removed with all that is in it). Without it, what is there is kept; \`recurse\` means a directory.
+States: \`file\` sets attributes of an existing file; \`directory\` makes a directory and its parents; \`touch\` makes an
+empty file, or sets an existing file's times to now; \`link\` and \`hard\` make a link to \`src\`; \`absent\` removes a file,
+or a directory with its content. Default: the existing type; with \`recurse\` a directory.
 
-As in Ansible, links are followed unless \`follow\` is false, so that attributes are those of the file a link leads to;
-a link in the place of a file, or to nothing, needs \`force\`; directories on the way get the same attributes; and \`touch\`
-changes something every time unless both times are \`preserve\`.
+As in Ansible, links are followed unless \`follow\` is false, and attributes are set on the target of a link. A link in
+the place of a file, or to a missing target, needs \`force\`. New parent directories get the same attributes. \`touch\` is
+a change every time unless both times are \`preserve\`.
 
-Unlike Ansible, \`recurse\` follows the links it finds below a directory only with \`follow: true\`; and root follows a link of
-another user only to what belongs to that user.`,
+Unlike Ansible, \`recurse\` follows links below a directory only with \`follow: true\`, and root follows another user's
+link only to a target that the same user owns.`,
   params: v.pipe(
     v.strictObject({
       path: text("The file, directory or link: an absolute path, or one from `~/`."),
-      state: v.optional(v.pipe(v.picklist(STATES), v.description("What there should be."))),
+      state: v.optional(v.pipe(v.picklist(STATES), v.description("The wanted state."))),
       src: optionalText(
-        "Where a link leads: absolute, or from the directory the link is in. For `hard`, an absolute path.",
+        "Target of a link: absolute, or relative to the link's directory. For `hard`, an absolute path.",
       ),
       ...fileAttributes,
-      recurse: flag("Set the attributes of everything below a directory as well."),
-      force: flag("Make a link to nothing, or in the place of a file or an empty directory."),
+      recurse: flag("Set the attributes of everything below a directory too."),
+      force: flag(
+        "Make a link even if its target is missing, or in the place of a file or an empty directory.",
+      ),
       follow: v.optional(
         v.pipe(
           v.boolean(),
           v.description(
-            "Work on what a link leads to. Default true for `path` itself; `recurse` follows the links below it only when this is true.",
+            "Work on the target of a link. Default: true for `path` itself; `recurse` follows links below it only with an explicit true.",
           ),
         ),
       ),
       modification_time: optionalText(
         "`preserve`, `now`, or `YYYYMMDDHHMM.SS`. Default: `now` for touch, else `preserve`.",
       ),
-      access_time: optionalText("As `modification_time`."),
+      access_time: optionalText("The same for the access time."),
     }),
     v.check(
       ({ state, src }) => src === undefined || state === undefined || state === "link" || state === "hard",
@@ -117,7 +126,7 @@ another user only to what belongs to that user.`,
   },
 });
 
-/** The state that keeps what is there. */
+/** Return the state that keeps an existing entry. */
 function presentState(stat: Stat | null): FileState | undefined {
   if (stat === null) return undefined;
   return stat.type === "directory" || stat.type === "link" ? stat.type : "file";

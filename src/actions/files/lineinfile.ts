@@ -4,35 +4,39 @@ import { VolleyError } from "../../core/errors.ts";
 import { expandPythonTemplate, pythonRegex } from "../../core/python-regex.ts";
 import { findMatches } from "../../system/endable.ts";
 import { defineAction } from "../define.ts";
-import { backup, filePath, validate } from "../shared/file-params.ts";
-import { fileAttributes, flag, oneOf, optionalText } from "../shared/params.ts";
+import { backup, fileAttributes, filePath, flag, oneOf, optionalText, validate } from "../shared/params.ts";
+
 import { applyFile } from "../shared/write-file.ts";
-import { type Edited, inspectEdit } from "./edit-file.ts";
-import { insertionIndex } from "./insertion.ts";
-import { lineEnding, lineText, splitLines, withNewline } from "./text.ts";
+import {
+  type Edited,
+  insertionIndex,
+  inspectEdit,
+  lineEnding,
+  lineText,
+  splitLines,
+  withNewline,
+} from "./edit-file.ts";
 
 const params = v.pipe(
   v.strictObject({
     path: filePath,
-    line: v.optional(
-      v.pipe(v.string(), v.description("The line as it should be; needed when it is to be present.")),
-    ),
+    line: v.optional(v.pipe(v.string(), v.description("The wanted line; required for `present`."))),
     regexp: optionalText(
-      "A Python regular expression: the last line it matches is replaced; with `absent` all are removed.",
+      "A Python regular expression: replace the last line it matches; with `absent` remove all of them.",
     ),
-    search_string: optionalText("As `regexp`, but plain text that the line contains."),
-    state: oneOf(["present", "absent"], "present", "Whether the line is to be there."),
+    search_string: optionalText("The same as `regexp`, but plain text that the line contains."),
+    state: oneOf(["present", "absent"], "present", "Set or remove the line."),
     backrefs: flag(
-      "Groups of `regexp` stand in `line` as `\\1` or `\\g<name>`; without a match nothing happens.",
+      "Replace `\\1` or `\\g<name>` in `line` by groups of `regexp`; do nothing without a match.",
     ),
     insertafter: optionalText(
-      "Where a new line goes: after the last line this expression matches, or `EOF`.",
+      "Insert a new line after the last line that this expression matches, or at `EOF`.",
     ),
     insertbefore: optionalText(
-      "Where a new line goes: before the last line this expression matches, or `BOF`.",
+      "Insert a new line before the last line that this expression matches, or at `BOF`.",
     ),
-    firstmatch: flag("The first line that matches counts instead of the last."),
-    create: flag("Make the file, and the directories it is in, when it is missing."),
+    firstmatch: flag("Use the first matching line instead of the last."),
+    create: flag("Make the file and its directories when missing."),
     ...fileAttributes,
     backup,
     validate,
@@ -60,15 +64,15 @@ const params = v.pipe(
 
 type Params = v.InferOutput<typeof params>;
 
-/** Keeps one line in a text file. */
+/** Keep a line in a text file. */
 export const lineinfile = defineAction({
   name: "lineinfile",
-  doc: `Makes sure that a line is in a text file, replacing the one that matches, or that it is not.
+  doc: `Set or remove a line in a text file.
 
-As in Ansible: without a match the line is added where \`insertafter\` or \`insertbefore\` says (default: at the end),
-unless the very same line is there already. Patterns are Python's, searched for in each line with its newline; so write
-\`regexp\` to match the line before and after the change. The file's link is followed, and bytes that are not UTF-8
-survive. Unlike Ansible, a line that ended with CR LF keeps doing so.`,
+As in Ansible, the line replaces the one that matches; without a match it is added at \`insertafter\` or
+\`insertbefore\` (default: the end), unless the same line exists already. Patterns are Python's, and search each line
+with its newline; write \`regexp\` so that it matches the line before and after the change. A link is followed, and
+bytes that are not UTF-8 survive. Unlike Ansible, a line that ended with CR LF still does.`,
   params,
   examples: [
     {
@@ -102,10 +106,10 @@ interface Edit {
   readonly signal: AbortSignal;
 }
 
-/** What is found in a line, where it is one of those looked for. */
+/** The match of a line; false for other lines. */
 type Match = RegExpExecArray | boolean;
 
-/** The line as it should be, without the newline that a YAML block gives it. */
+/** Return the wanted line, without the newline that a YAML block adds. */
 function wantedLine({ line = "" }: Params): string {
   return withoutNewline(line);
 }
@@ -114,7 +118,7 @@ function withoutNewline(line: string): string {
   return line.replace(/\r?\n$/, "");
 }
 
-/** Which lines are found: by `regexp`, by `search_string`, else by being `line` itself. */
+/** Match lines by `regexp`, by `search_string`, else by equality with `line`. */
 async function matchLines({ given, signal }: Edit, lines: readonly string[]): Promise<readonly Match[]> {
   const { regexp, search_string } = given;
   if (regexp !== undefined) {

@@ -2,26 +2,26 @@ import * as v from "valibot";
 import { pythonRegex, pythonReplace } from "../../core/python-regex.ts";
 import { findMatches } from "../../system/endable.ts";
 import { defineAction } from "../define.ts";
-import { backup, filePath, validate } from "../shared/file-params.ts";
-import { fileAttributes, optionalText, text } from "../shared/params.ts";
+import { backup, fileAttributes, filePath, optionalText, text, validate } from "../shared/params.ts";
+
 import { applyFile } from "../shared/write-file.ts";
 import { type Edited, inspectEdit } from "./edit-file.ts";
 
-/** Replaces every match of a pattern in a file. */
+/** Replace every match of a pattern in a file. */
 export const replace = defineAction({
   name: "replace",
-  doc: `Replaces every match of a Python regular expression in a file.
+  doc: `Replace every match of a Python regular expression in a file.
 
-As in Ansible, \`^\` and \`$\` match at every line, and \`\\w\` is a letter of any script; \`replace\` may name groups as \`\\1\` or \`\\g<name>\`, and without it matches
-are removed. It is up to the expression not to match its own result. \`after\` and \`before\` are expressions that
-limit where it looks, with \`.\` matching newlines too; when they do not match, nothing happens. The file's link is
-followed.`,
+As in Ansible, \`^\` and \`$\` match at every line, and \`\\w\` matches letters of any script; \`replace\` may refer to
+groups as \`\\1\` or \`\\g<name>\`, and without it matches are removed. The expression must not match its own result.
+\`after\` and \`before\` are expressions that limit the search, in which \`.\` matches newlines too; without a match of
+these, nothing happens. A link is followed.`,
   params: v.strictObject({
     path: filePath,
-    regexp: text("The Python regular expression to look for."),
-    replace: v.optional(v.pipe(v.string(), v.description("What a match becomes.")), ""),
-    after: optionalText("Only what comes after the first match of this expression is changed."),
-    before: optionalText("Only what comes before this expression is changed."),
+    regexp: text("The Python regular expression."),
+    replace: v.optional(v.pipe(v.string(), v.description("The replacement for a match.")), ""),
+    after: optionalText("Change only text after the first match of this expression."),
+    before: optionalText("Change only text before the match of this expression."),
     ...fileAttributes,
     backup,
     validate,
@@ -59,7 +59,7 @@ interface Section {
   readonly end: number;
 }
 
-/** The part of a text to look in; null when what limits it does not match. */
+/** Find the section to search; null when `after` and `before` do not match. */
 async function findSection(
   text: string,
   after: string | undefined,

@@ -1,15 +1,14 @@
 import * as v from "valibot";
 import { type ActionContext, unchanged } from "../../core/action.ts";
 import type { ReadSystem, Stat } from "../../core/system.ts";
-import { groupName, ownerName } from "../accounts/ownership.ts";
+import { groupName, ownerName } from "../accounts/accounts.ts";
 import { defineAction } from "../define.ts";
-import { formatMode } from "../shared/mode.ts";
+import { formatMode } from "../shared/attributes.ts";
 import { flag, oneOf, text } from "../shared/params.ts";
 import { linkTarget } from "../shared/paths.ts";
-import { type Access, accessOf } from "./access.ts";
 
-/** What `stat` finds out, under Ansible's names; all but `exists` is absent when there is nothing. */
-export interface FileFacts {
+/** Facts of a file, under Ansible's names; for a missing file only `exists`. */
+interface FileFacts {
   readonly exists: boolean;
   readonly path?: string;
   /** Octal: `0644`. */
@@ -45,40 +44,40 @@ export interface FileFacts {
   readonly roth?: boolean;
   readonly woth?: boolean;
   readonly xoth?: boolean;
-  /** What the running user may do with it, or with what a link leads to, by owner, group and mode. */
+  /** Access of the running user to the file, or to a link's target, by owner, group and mode. */
   readonly readable?: boolean;
   readonly writeable?: boolean;
   readonly executable?: boolean;
   readonly checksum?: string;
-  /** Where a link leads in the end, as an absolute path. */
+  /** The final target of a link, as an absolute path. */
   readonly lnk_source?: string;
-  /** Where a link leads, as it is written. */
+  /** The target of a link, as written. */
   readonly lnk_target?: string;
 }
 
-/** What `stat` tells. */
-export interface StatData {
+/** The data of a stat task. */
+interface StatData {
   readonly stat: FileFacts;
 }
 
-/** Finds out about a file. */
+/** Read facts about a file. */
 export const stat = defineAction({
   name: "stat",
-  doc: `Finds out what is at a path, for later tasks to decide by: \`data.stat.exists\`, \`data.stat.isdir\` and so on.
+  doc: `Read facts about a path, on which later tasks can decide: \`data.stat.exists\`, \`data.stat.isdir\` and so on.
 
-Never changes anything, and a missing file is not an error. The names are Ansible's; the MIME type, extended attributes
-and the change time are not found out.`,
+It never changes anything, and a missing file is not an error. The names are Ansible's; MIME type, extended attributes
+and change time are not read.`,
   params: v.strictObject({
     path: text("The path: absolute, or from `~/`."),
-    follow: flag("Of a link, tell what it leads to."),
-    get_checksum: flag("Read the file to tell its checksum.", true),
+    follow: flag("Read the target of a link instead of the link."),
+    get_checksum: flag("Calculate the file's checksum.", true),
     checksum_algorithm: oneOf(
       ["md5", "sha1", "sha224", "sha256", "sha384", "sha512"],
       "sha1",
-      "How the checksum is made.",
+      "The checksum's algorithm.",
     ),
-    get_mime: flag("Taken for Ansible's sake, and without effect."),
-    get_attributes: flag("Taken for Ansible's sake, and without effect."),
+    get_mime: flag("Accepted and ignored."),
+    get_attributes: flag("Accepted and ignored."),
   }),
   examples: [{ path: "/etc/nginx/nginx.conf", get_checksum: false }],
   title: ({ path }) => path,
@@ -168,7 +167,7 @@ async function checksumIfReadable(
   try {
     return await system.checksum(path, algorithm);
   } catch {
-    // As in Ansible, a file that may not be read has no checksum.
+    // As in Ansible, an unreadable file has no checksum.
     return undefined;
   }
 }
@@ -177,4 +176,23 @@ async function describeLink(system: ReadSystem, path: string): Promise<Partial<F
   const target = await system.readLink(path);
   const there = (await system.stat(path)) !== null;
   return { lnk_target: target, lnk_source: there ? await system.realPath(path) : linkTarget(path, target) };
+}
+
+/** A user's access to a file, under Ansible's names. */
+interface Access {
+  readonly readable: boolean;
+  readonly writeable: boolean;
+  readonly executable: boolean;
+}
+
+/** Calculate a user's access by owner, group and mode. Root may do everything but execute a file that no one may execute. */
+export function accessOf(
+  { type, mode, uid, gid }: Pick<Stat, "type" | "mode" | "uid" | "gid">,
+  user: { readonly uid: number; readonly groups: readonly number[] },
+): Access {
+  if (user.uid === 0)
+    return { readable: true, writeable: true, executable: type === "directory" || (mode & 0o111) !== 0 };
+  const shift = uid === user.uid ? 6 : user.groups.includes(gid) ? 3 : 0;
+  const may = (bit: number): boolean => ((mode >> shift) & bit) !== 0;
+  return { readable: may(4), writeable: may(2), executable: may(1) };
 }

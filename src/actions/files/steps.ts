@@ -2,7 +2,7 @@ import { posix } from "node:path";
 import type { Change } from "../../core/action.ts";
 import type { Diff } from "../../core/result.ts";
 import type { ReadSystem, System } from "../../core/system.ts";
-import type { FileContext } from "../accounts/ownership.ts";
+import type { FileContext } from "../accounts/accounts.ts";
 import {
   type AttributeChange,
   applyAttributes,
@@ -12,15 +12,15 @@ import {
 import { missingDirectories } from "../shared/paths.ts";
 import { applyFile, type FileApplied, type FileChange } from "../shared/write-file.ts";
 
-/** One thing done to one path. */
+/** One change of one path. */
 export type Step =
   | { readonly do: "directory"; readonly path: string; readonly mode?: number }
   | { readonly do: "file"; readonly change: FileChange }
   | { readonly do: "attributes"; readonly change: AttributeChange }
   | { readonly do: "remove"; readonly path: string }
-  /** Replaces what is at `path`, which is no directory. */
+  /** Replaces an entry at `path` that is no directory. */
   | { readonly do: "symlink"; readonly path: string; readonly target: string }
-  /** Replaces what is at `path`, which is no directory. */
+  /** Replaces an entry at `path` that is no directory. */
   | { readonly do: "hardlink"; readonly path: string; readonly existing: string }
   | {
       readonly do: "times";
@@ -29,7 +29,7 @@ export type Step =
       readonly mtimeMs: number | "now";
     };
 
-/** A Change made of steps, carried out in order. */
+/** A Change made of steps, which are carried out in order. */
 export interface StepsChange extends Change {
   readonly steps: readonly Step[];
   readonly diff: readonly Diff[];
@@ -37,7 +37,7 @@ export interface StepsChange extends Change {
 
 const MAX_DIFFS = 200;
 
-/** A change of those steps; of very many differences only the first are shown, and the message says so. */
+/** Make a Change of steps; of very many diffs only the first are kept, and the message says so. */
 export function stepsChange(
   steps: readonly Step[],
   diff: readonly Diff[],
@@ -52,7 +52,7 @@ export function stepsChange(
   };
 }
 
-/** The steps that make a directory and all above it that are missing, each with these attributes, as Ansible does; `planned` are left out and added to. */
+/** Plan a missing directory and its missing parents, all with the wanted attributes, as Ansible does. Skips paths in `planned`, and adds to it. */
 export async function inspectMissingDirectories(
   system: ReadSystem,
   directory: string,
@@ -73,7 +73,7 @@ export async function inspectMissingDirectories(
   return { steps, diff };
 }
 
-/** Carries steps out in order. */
+/** Carry steps out in order. */
 export async function applySteps(steps: readonly Step[], system: System): Promise<FileApplied> {
   let applied: FileApplied = { data: {} };
   for (const step of steps) {

@@ -2,12 +2,12 @@ import { posix } from "node:path";
 import * as v from "valibot";
 import { unchanged } from "../../core/action.ts";
 import { defineAction } from "../define.ts";
-import { destinationFile } from "../shared/destination.ts";
-import { backup, validate } from "../shared/file-params.ts";
-import { copiedAttributes, flag, oneOf, text } from "../shared/params.ts";
+import { backup, copiedAttributes, flag, oneOf, text, validate } from "../shared/params.ts";
+import { destinationFile } from "../shared/paths.ts";
+
 import { applyFile, inspectFile } from "../shared/write-file.ts";
 
-/** What `template` tells. */
+/** The data of a template task. */
 export interface TemplateData {
   readonly dest: string;
   readonly backup_file?: string;
@@ -15,25 +15,26 @@ export interface TemplateData {
 
 const ANSIBLE_MANAGED = "Ansible managed";
 
-/** Writes a file from a template. */
+/** Write a file from a template. */
 export const template = defineAction({
   name: "template",
-  doc: `Renders a Jinja template of the role and writes the result to a file.
+  doc: `Render a Jinja template of the role, and write the result to a file.
 
-The template has the task's vars, the host's vars and its facts, and \`ansible_managed\`, \`template_path\` and
-\`template_destpath\`. The rendered text, owner, group and mode are each compared, and the file is replaced atomically.
-A \`#jinja2: lstrip_blocks:True\` line at its top sets how it is trimmed, or what its tags begin and end with, as in Ansible. Missing directories are not made.`,
+The template sees the task's vars, the host's vars and facts, and \`ansible_managed\`, \`template_path\` and
+\`template_destpath\`. Content, owner, group and mode are each compared, and the file is replaced atomically. As in
+Ansible, a first line such as \`#jinja2: lstrip_blocks:True\` sets trimming or delimiters. Missing directories are not
+made.`,
   params: v.strictObject({
     src: text("The template, in the role's `templates`."),
-    dest: text("Where the result goes. When it ends with `/` or is a directory, the name of `src` is added."),
-    force: flag("Replace a file that differs; false writes it only when there is none.", true),
+    dest: text("Destination. If it ends with `/` or is a directory, the name of `src` is added."),
+    force: flag("Replace a file that differs; false only writes a missing file.", true),
     trim_blocks: flag("Remove the newline after a block tag.", true),
     lstrip_blocks: flag("Remove white space before a block tag."),
-    newline_sequence: oneOf(["\n", "\r", "\r\n"], "\n", "How lines end in the file."),
+    newline_sequence: oneOf(["\n", "\r", "\r\n"], "\n", "The line ending of the file."),
     ...copiedAttributes,
     backup,
     validate,
-    follow: flag("When `dest` is a link, write the file it leads to instead of replacing the link."),
+    follow: flag("Write the target of a link at `dest` instead of replacing the link."),
   }),
   examples: [
     { src: "nginx.conf.j2", dest: "/etc/nginx/nginx.conf", mode: "0644", validate: "nginx -t -c %s" },

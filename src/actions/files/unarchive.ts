@@ -8,11 +8,15 @@ import type { ReadSystem, System } from "../../core/system.ts";
 import { defineAction } from "../define.ts";
 import { isWebUrl, openDownload } from "../network/download.ts";
 import { applyAttributes, inspectAttributes } from "../shared/attributes.ts";
-import { firstMatch } from "../shared/glob.ts";
 import { fileAttributes, flag, optionalText, text, textList } from "../shared/params.ts";
-import type { ArchiveKind, ArchiveSource, UnpackOptions } from "./archive.ts";
-import { tarArchive } from "./archive-tar.ts";
-import { zipArchive } from "./archive-zip.ts";
+import { firstMatch } from "../shared/paths.ts";
+import {
+  type ArchiveKind,
+  type ArchiveSource,
+  tarArchive,
+  type UnpackOptions,
+  zipArchive,
+} from "./archive.ts";
 
 const patterns = (description: string) => v.optional(textList(description), []);
 
@@ -20,14 +24,17 @@ const params = v.pipe(
   v.strictObject({
     src: text("The archive: a file of the role, or with `remote_src` an absolute path on the host or a URL."),
     dest: text("Absolute path of an existing directory."),
-    remote_src: flag("`src` is on the host already, or a URL."),
-    creates: optionalText("Path or pattern; when it exists, nothing is unpacked."),
-    exclude: patterns("Patterns of files left out. Not together with `include`."),
-    include: patterns("Patterns of the only files unpacked."),
-    keep_newer: flag("Leaves files alone that are newer than those in the archive."),
-    list_files: flag("Gives the names in the archive as `files`; those of directories end with `/`."),
-    extra_opts: v.optional(textList("More options for tar or unzip, such as `--strip-components=1`."), []),
-    validate_certs: flag("Verifies the certificate of a URL's server.", true),
+    remote_src: flag("Take `src` from the host or, for a URL, from its server."),
+    creates: optionalText("Path or pattern; if it exists, nothing is unpacked."),
+    exclude: patterns("Patterns of files to leave out. Not together with `include`."),
+    include: patterns("Patterns of the only files to unpack."),
+    keep_newer: flag("Keep files that are newer than those in the archive."),
+    list_files: flag("Return the names in the archive as `files`; directories end with `/`."),
+    extra_opts: v.optional(
+      textList("Additional options for tar or unzip, such as `--strip-components=1`."),
+      [],
+    ),
+    validate_certs: flag("Verify the certificate of a URL's server.", true),
     ...fileAttributes,
   }),
   v.check(
@@ -37,7 +44,7 @@ const params = v.pipe(
 );
 type Params = v.InferOutput<typeof params>;
 
-/** What `unarchive` tells. */
+/** The data of an unarchive task. */
 export interface UnarchiveData {
   readonly src: string;
   readonly dest: string;
@@ -47,25 +54,25 @@ export interface UnarchiveData {
 
 interface UnarchiveChange extends Change {
   readonly diff: Diff;
-  /** The paths whose content differs; null when that was not known yet. */
+  /** The paths whose content differs; null when not known yet. */
   readonly differing: readonly string[] | null;
 }
 
 const SHOWN_PATHS = 200;
 const URL_SILENCE_MS = 30_000;
 
-/** Unpacks an archive. */
+/** Unpack an archive. */
 export const unarchive = defineAction({
   name: "unarchive",
-  doc: `Unpack a tar or zip archive into a directory that exists.
+  doc: `Unpack a tar or zip archive into an existing directory.
 
-Formats: tar, plain or compressed with gzip, bzip2, xz or zstd, through GNU tar; zip, through unzip. They must be
-installed on the host.
+Formats: tar, plain or compressed with gzip, bzip2, xz or zstd, through GNU tar; zip, through unzip. Both programs must
+be installed on the host.
 
-It is a change when something in the archive is missing below \`dest\` or differs from it in content, permissions or,
-for files in a tar archive unpacked as root, owner. A file that differs only in its time is left alone, unlike with Ansible. \`owner\`, \`group\` and
-\`mode\` are set on everything unpacked, and on directories that are made for it. A URL is downloaded at every run unless \`creates\` says that it is not
-needed.`,
+It is a change when a file of the archive is missing below \`dest\`, or differs in content, permissions or, for a tar
+archive unpacked as root, owner. Unlike Ansible, a file that differs only in its time is left alone. \`owner\`, \`group\`
+and \`mode\` are set on all unpacked files and on directories made for them. A URL is downloaded by every run unless
+\`creates\` makes it unnecessary.`,
   params,
   examples: [
     { src: "site.tar.gz", dest: "/srv/site", owner: "www-data" },
@@ -165,7 +172,7 @@ async function kindOf(system: ReadSystem, { path, bytes }: ArchiveSource): Promi
   return start.startsWith("PK") ? zipArchive : tarArchive;
 }
 
-/** The first bytes of a file that may be too large to be read whole. */
+/** Read the first bytes of a file that may be large. */
 async function startOf(system: ReadSystem, path: string): Promise<string> {
   const real = await system.realPath(path);
   const { stdout } = await system.query(["head", "-c", "2", `./${posix.basename(real)}`], {
@@ -179,12 +186,12 @@ async function anyMissing(system: ReadSystem, dest: string, paths: readonly stri
   return false;
 }
 
-/** Where something of the archive is; the archive may hold the destination itself, as `./`. */
+/** Return the path of an archive's member; `./` stands for the destination itself. */
 async function placeOf(system: ReadSystem, dest: string, name: string): Promise<string> {
   return posix.join(await system.realPath(dest), name).replace(/(?<=.)\/$/, "");
 }
 
-/** Paths of the archive that are there with another owner, group or mode than the parameters ask for. */
+/** List the archive's existing paths whose owner, group or mode differ from the parameters. */
 async function wronglyDressed(
   kind: ArchiveKind,
   source: ArchiveSource,
@@ -203,7 +210,7 @@ async function wronglyDressed(
   return found;
 }
 
-/** Directories that are in no entry of the archive, and that unpacking makes: they get owner, group and mode too. */
+/** List the missing directories without an entry in the archive, which unpacking makes: they get the attributes too. */
 async function missingImplied(
   kind: ArchiveKind,
   source: ArchiveSource,
@@ -245,7 +252,7 @@ async function apply(
   const before = change.differing ?? (await kind.differing(system, source, dest, options));
   const made = await missingImplied(kind, source, given, system);
   if (before === null || before.length > 0) await kind.extract(system, path, dest, options);
-  // With keep_newer some of them may be left as they were.
+  // With keep_newer some of them may stay as they were.
   const after =
     before === null ? null : given.keep_newer ? await kind.differing(system, source, dest, options) : [];
   let changed = before === null || before.length !== after?.length;
@@ -260,7 +267,7 @@ async function apply(
   return { changed, data: { src, dest, handler: kind.handler, ...files } };
 }
 
-/** Where the archive lies on the system, once it has been brought there. */
+/** Bring the archive to the system, and return its path there. */
 async function bringHere(given: Params, system: System, context: ActionContext): Promise<string> {
   const { src, remote_src, validate_certs } = given;
   if (remote_src && !isUrl(src, remote_src)) return src;

@@ -1,7 +1,7 @@
 import { VolleyError } from "../../core/errors.ts";
 import { bytesToText } from "../../core/text.ts";
 
-/** One file of a zip archive, from its central directory. */
+/** An entry of a zip archive's central directory. */
 export interface ZipEntry {
   /** Directories end with `/`. */
   readonly name: string;
@@ -22,7 +22,7 @@ const MADE_ON_UNIX = 3;
 const LINK = 0o120000;
 const FORMAT = 0o170000;
 
-/** Reads a zip archive's central directory (PKWARE's APPNOTE, section 4.3). Fails with `ACTION_FAILED` when it is none. */
+/** Read a zip archive's central directory (PKWARE's APPNOTE, section 4.3). Fails with `ACTION_FAILED`. */
 export function listZip(archive: Buffer, name: string): readonly ZipEntry[] {
   const end = findEnd(archive);
   if (end < 0) throw new VolleyError("ACTION_FAILED", `${name} is not a zip archive, or is incomplete`);
@@ -81,7 +81,7 @@ function dosTime(date: number, time: number): number {
 
 let table: Uint32Array | undefined;
 
-/** The CRC-32 of zip (ISO 3309); node:zlib has it only from Node 22 on. */
+/** Calculate the CRC-32 of zip (ISO 3309); node:zlib has it from Node 22 on. */
 export function crc32(bytes: Uint8Array): number {
   table ??= Uint32Array.from({ length: 256 }, (_, index) => {
     let value = index;

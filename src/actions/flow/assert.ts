@@ -3,7 +3,7 @@ import { ActionFailure, unchanged } from "../../core/action.ts";
 import { defineAction } from "../define.ts";
 import { describe, flag, optionalText } from "../shared/params.ts";
 
-/** Something that must hold: a value, or a function asked when the task's turn comes. */
+/** A condition: a value, or a function called when the task runs. */
 export type Assertion = boolean | (() => boolean | Promise<boolean>);
 
 const assertion = v.custom<Assertion>(
@@ -11,23 +11,23 @@ const assertion = v.custom<Assertion>(
   "must be true, false or a function that says which",
 );
 
-/** Fails unless all of some conditions hold. */
+/** Fail unless all conditions hold. */
 export const assert = defineAction({
   name: "assert",
   doc: `Fail unless all conditions hold.
 
-Conditions are TypeScript: booleans, or functions for what is known only when the task's turn comes. Beside each may
-stand what it says, for the message: \`[port > 1024, "the port is unprivileged"]\`. (Ansible's conditions are
-template expressions; in an Ansible role they are evaluated as such before they come here.)`,
+Conditions are TypeScript: booleans, or functions that are called when the task runs. A condition may have a
+description for the message: \`[port > 1024, "the port is unprivileged"]\`. (Ansible's conditions are template
+expressions; those of an Ansible role are evaluated before they reach this action.)`,
   params: v.strictObject({
     that: describe(
       v.union([assertion, v.array(v.union([assertion, v.tuple([assertion, v.string()])]))]),
-      "A condition, or a list of conditions, each alone or as `[condition, what it says]`.",
+      "A condition, or a list of conditions, each alone or as `[condition, description]`.",
     ),
-    fail_msg: optionalText("The message when one does not hold."),
+    fail_msg: optionalText("The message when a condition does not hold."),
     msg: optionalText("The same as `fail_msg`."),
-    success_msg: optionalText("The message when all hold."),
-    quiet: flag("Says nothing when all hold."),
+    success_msg: optionalText("The message when all conditions hold."),
+    quiet: flag("Give no message when all conditions hold."),
   }),
   examples: [{ that: [[true, "memory suffices"]], fail_msg: "This host is too small" }],
   async inspect({ that, fail_msg, msg, success_msg = "All assertions passed", quiet }) {

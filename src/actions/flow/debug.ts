@@ -7,22 +7,25 @@ import { keyText } from "../../core/value.ts";
 import { defineAction } from "../define.ts";
 import { describe, optionalText } from "../shared/params.ts";
 
-/** Shows a message or a variable. */
+/** Show a message or a variable. */
 export const debug = defineAction({
   name: "debug",
   doc: `Show a message, or the value of a variable.
 
-It never changes anything. What is longer than a line is shown as output. \`debug("text")\` is short for \`msg\`.`,
+It never changes anything. Text longer than one line is shown as output. \`debug("text")\` is short for \`msg\`.`,
   params: v.pipe(
     v.strictObject({
       msg: v.optional(
-        describe(v.unknown(), "What to show; what is not text is shown as JSON. Default: `Hello world!`"),
+        describe(
+          v.unknown(),
+          "The message; values other than text are shown as JSON. Default: `Hello world!`",
+        ),
       ),
       var: optionalText("The variable to show: `os_release`, `users[0].name`. Not together with `msg`."),
       verbosity: v.optional(
         describe(
           v.pipe(v.number(), v.integer(), v.minValue(0)),
-          "Show it only from this verbosity (`ansible_verbosity`) on.",
+          "The lowest verbosity (`ansible_verbosity`) at which it is shown.",
         ),
         0,
       ),
@@ -50,7 +53,7 @@ It never changes anything. What is longer than a line is shown as output. \`debu
   },
 });
 
-/** The value at a path such as `a.b[0]['c d']`. */
+/** Return the value at a path such as `a.b[0]['c d']`. */
 function lookUp(vars: Vars, path: string): unknown {
   let value: unknown = vars;
   for (const match of path.matchAll(/\[\s*(?:'([^']*)'|"([^"]*)"|(\d+))\s*\]|([^.[\]]+)/g)) {

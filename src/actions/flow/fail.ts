@@ -3,14 +3,14 @@ import { ActionFailure } from "../../core/action.ts";
 import { defineAction } from "../define.ts";
 import { describe } from "../shared/params.ts";
 
-/** Fails on purpose. */
+/** Fail with a message. */
 export const fail = defineAction({
   name: "fail",
-  doc: `Fail with a message, which ends the role: for a \`when\` that must not hold.
+  doc: `Fail with a message, which ends the role. Use it with a \`when\` that must not hold.
 
 It fails in check mode too. \`fail("why")\` is short for \`msg\`.`,
   params: v.strictObject({
-    msg: v.optional(describe(v.string(), "Why."), "Failed as requested from task"),
+    msg: v.optional(describe(v.string(), "The message."), "Failed as requested from task"),
   }),
   examples: [{ msg: "This role needs Debian 12 or later" }],
   shorthand: (input: string) => ({ msg: input }),

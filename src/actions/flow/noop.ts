@@ -2,13 +2,13 @@ import * as v from "valibot";
 import { defineAction } from "../define.ts";
 import { flag, optionalText } from "../shared/params.ts";
 
-/** Does nothing. */
+/** Do nothing. */
 export const noop = defineAction({
   name: "noop",
-  doc: "Do nothing; with `changed`, say that something changed: to notify a handler, or to try out a playbook.",
+  doc: "Do nothing; with `changed`, report a change: to notify a handler, or to try out a playbook.",
   params: v.strictObject({
-    changed: flag("Whether it counts as a change."),
-    message: optionalText("Shown as its result."),
+    changed: flag("Count as a change."),
+    message: optionalText("The message of the result."),
   }),
   examples: [{ changed: true }],
   async inspect({ changed, message = "nothing to do" }) {

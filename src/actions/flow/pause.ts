@@ -1,11 +1,11 @@
 import * as v from "valibot";
 import { type Applied, type Change, type Unchanged, unchanged } from "../../core/action.ts";
+import { VolleyError } from "../../core/errors.ts";
 import { defineAction } from "../define.ts";
 import { describe, flag } from "../shared/params.ts";
-import { sleep } from "./sleep.ts";
 
-/** What a pause came to, under Ansible's names. */
-export interface PauseData {
+/** The result of a pause, under Ansible's names. */
+interface PauseData {
   /** Seconds. */
   readonly delta: number;
   readonly stdout: string;
@@ -17,29 +17,29 @@ interface PauseChange extends Change {
 
 const length = (unit: string) => v.optional(describe(v.number(), `How many ${unit} to wait.`));
 
-/** Waits. */
+/** Wait. */
 export const pause = defineAction({
   name: "pause",
   doc: `Wait a number of seconds or minutes.
 
-It changes nothing. As in Ansible, what is not positive is a pause of a second. Every host waits for itself: there is nobody
-to ask on a host, so a \`prompt\`, and a pause without end, is refused. Check mode does not wait.
+It changes nothing. As in Ansible, a time of zero or less is one second. Each host waits on its own. A \`prompt\` and a
+pause without an end are refused, because nobody can answer on a host. Check mode does not wait.
 
-To wait for something to happen, use \`wait_for\`, or \`until\` of any task.`,
+To wait for an event, use \`wait_for\`, or \`until\` of any task.`,
   params: v.pipe(
     v.strictObject({
       seconds: length("seconds"),
       minutes: length("minutes"),
-      prompt: v.optional(describe(v.string(), "Refused: there is nobody to ask on a host.")),
-      echo: flag("Taken for Ansible's sake: there is nothing to type.", true),
+      prompt: v.optional(describe(v.string(), "Refused: nobody can answer on a host.")),
+      echo: flag("Accepted and ignored: nothing is typed.", true),
     }),
     v.check(
       ({ prompt }) => prompt === undefined,
-      "prompt cannot be asked: there is nobody to answer on a host; ask before the run, and give the answer as a var",
+      "prompt cannot be asked: nobody can answer on a host; ask before the run, and give the answer as a var",
     ),
     v.check(
       ({ seconds, minutes }) => (seconds === undefined) !== (minutes === undefined),
-      "give either seconds or minutes: there is nobody on a host to end a pause",
+      "give either seconds or minutes: nobody on a host can end a pause",
     ),
   ),
   examples: [{ seconds: 10 }, { minutes: 5 }],
@@ -57,3 +57,19 @@ To wait for something to happen, use \`wait_for\`, or \`until\` of any task.`,
     return { changed: false, message: stdout, data: { delta, stdout } };
   },
 });
+
+/** Wait. Fails with `CANCELLED` when the signal is aborted. */
+export function sleep(milliseconds: number, signal: AbortSignal): Promise<void> {
+  return new Promise((resolve, reject) => {
+    const onAbort = (): void => {
+      clearTimeout(timer);
+      reject(new VolleyError("CANCELLED", "cancelled while waiting"));
+    };
+    const timer = setTimeout(() => {
+      signal.removeEventListener("abort", onAbort);
+      resolve();
+    }, milliseconds);
+    if (signal.aborted) onAbort();
+    else signal.addEventListener("abort", onAbort, { once: true });
+  });
+}

@@ -3,18 +3,18 @@ import { unchanged } from "../../core/action.ts";
 import { defineAction } from "../define.ts";
 import { seconds } from "../shared/params.ts";
 
-/** Waits for what is there already: the connection. */
+/** Accept Ansible's `wait_for_connection`; the host is connected already. */
 export const wait_for_connection = defineAction({
   name: "wait_for_connection",
-  doc: `Wait until the host can be reached, which it can: the task runs there.
+  doc: `Accept Ansible's task that waits until the host can be reached.
 
-It is here for roles written for Ansible, and is unchanged at once, whatever its parameters: the run goes on at the host
-without a connection, and after \`reboot\` only once the host is back.`,
+The task runs on the host, so it is unchanged at once, whatever its parameters. A run continues on the host without a
+connection, and after \`reboot\` only once the host is back.`,
   params: v.strictObject({
-    timeout: seconds("Taken for Ansible's sake and not used.", 600),
-    connect_timeout: seconds("Taken for Ansible's sake and not used.", 5),
-    delay: seconds("Taken for Ansible's sake and not used.", 0),
-    sleep: seconds("Taken for Ansible's sake and not used.", 1),
+    timeout: seconds("Accepted and ignored.", 600),
+    connect_timeout: seconds("Accepted and ignored.", 5),
+    delay: seconds("Accepted and ignored.", 0),
+    sleep: seconds("Accepted and ignored.", 1),
   }),
   examples: [{}],
   async inspect() {

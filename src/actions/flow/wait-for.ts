@@ -7,22 +7,29 @@ import {
   type Unchanged,
   unchanged,
 } from "../../core/action.ts";
+import { pythonRegex } from "../../core/python-regex.ts";
 import type { ReadSystem } from "../../core/system.ts";
 import { defineAction } from "../define.ts";
 import { describe, oneOf, optionalText, seconds, textList } from "../shared/params.ts";
-import { CONNECTION_STATES, type ConnectionState } from "./active-connections.ts";
-import { sleep } from "./sleep.ts";
-import { type Look, lookOnce, type WaitRequest } from "./wait-look.ts";
+import { sleep } from "./pause.ts";
+import {
+  CONNECTION_STATES,
+  type ConnectionState,
+  countConnections,
+  findIn,
+  kernelAddresses,
+  lookAtPort,
+} from "./wait-port.ts";
 
-/** What waiting came to, under Ansible's names. */
-export interface WaitForData {
+/** The result of waiting, under Ansible's names. */
+interface WaitForData {
   /** Seconds. */
   readonly elapsed: number;
   readonly state: string;
   readonly port?: number;
   readonly path?: string;
   readonly search_regex?: string;
-  /** What the groups of `search_regex` matched. */
+  /** The text that each group of `search_regex` matched. */
   readonly match_groups: readonly (string | undefined)[];
   readonly match_groupdict: Readonly<Record<string, string>>;
 }
@@ -34,22 +41,22 @@ const params = v.pipe(
   v.strictObject({
     host: v.optional(describe(v.string(), "Name or address to connect to, from the host."), "127.0.0.1"),
     port: v.optional(
-      describe(v.pipe(v.number(), v.integer(), v.minValue(1), v.maxValue(65_535)), "Port to look at."),
+      describe(v.pipe(v.number(), v.integer(), v.minValue(1), v.maxValue(65_535)), "The port."),
     ),
-    path: optionalText("File to look at; give this or `port`."),
+    path: optionalText("The file; give this or `port`."),
     state: oneOf(
       STATES,
       "started",
-      "`started` and `present`: the port is open, the path exists, `search_regex` is found. `stopped` and `absent`: the port is closed, the path does not exist, `search_regex` is not found in it. `drained`: nobody is connected to the port.",
+      "`started` and `present`: the port is open, the path exists, `search_regex` is found. `stopped` and `absent`: the port is closed, the path does not exist, `search_regex` is not found in it. `drained`: the port has no connections.",
     ),
     search_regex: optionalText(
-      "Python regular expression to find in the file, or in what the port says first.",
+      "Python regular expression to find in the file, or in the first data from the port.",
     ),
     timeout: seconds("Seconds to wait at most.", 300),
-    delay: seconds("Seconds to wait before looking for the first time.", 0),
-    sleep: seconds("Seconds between one look and the next.", 1),
+    delay: seconds("Seconds to wait before the first check.", 0),
+    sleep: seconds("Seconds between two checks.", 1),
     connect_timeout: seconds("Seconds one connection to the port may take.", 5),
-    msg: optionalText("What to fail with instead of what was waited for."),
+    msg: optionalText("The message of a failure. Default: a description of the condition."),
     exclude_hosts: v.optional(textList("For `drained`: names or addresses whose connections do not count.")),
     active_connection_states: v.optional(
       describe(v.array(v.picklist(CONNECTION_NAMES)), "For `drained`: states in which a connection counts."),
@@ -72,16 +79,16 @@ const params = v.pipe(
   ),
 );
 
-/** Waits for a port or a file. */
+/** Wait for a port or a file. */
 export const wait_for = defineAction({
   name: "wait_for",
-  doc: `Wait until a port is open or closed, a file is there or gone, or either says something.
+  doc: `Wait until a port is open or closed, a file exists or is gone, or a text is found in either.
 
-It looks from the host the task runs on, and changes nothing: the task is unchanged, with \`elapsed\` in its data, or
-fails once \`timeout\` is over. With neither \`port\` nor \`path\` it waits for as long as \`timeout\` says.
+It checks from the host the task runs on, and changes nothing: the task is unchanged, with \`elapsed\` in its data, or
+fails after \`timeout\`. With neither \`port\` nor \`path\` it waits for the whole \`timeout\`.
 
-Check mode looks once. What is not so yet may become so by what earlier tasks would have changed: then the result is
-unknown. (Ansible skips the task.)`,
+Check mode checks once. If the condition does not hold, the result is unknown, because earlier tasks might have made it
+hold. (Ansible skips the task.)`,
   params,
   examples: [
     { port: 8080 },
@@ -105,7 +112,7 @@ unknown. (Ansible skips the task.)`,
   },
 });
 
-/** The last look is a whole one. */
+/** The least time for one check: the last one must not be cut short. */
 const MIN_LOOK_MS = 1_000;
 
 type Params = v.InferOutput<typeof params>;
@@ -135,7 +142,7 @@ async function waitFor(
   }
 }
 
-/** Looks once, for so many milliseconds at most: an expression may take longer. */
+/** Check once, for at most `leftMs` milliseconds: a regular expression might take longer. */
 async function lookFor(
   given: Params,
   leftMs: number,
@@ -194,4 +201,70 @@ function goal({ host, port, path, state, search_regex, timeout }: Params): strin
   if (state === "drained") return `nobody is connected to ${where}`;
   if (gone) return `${where} is closed`;
   return search_regex === undefined ? `${where} is open` : `${where} says /${search_regex}/`;
+}
+
+/** The condition to wait for. */
+interface WaitRequest {
+  readonly host: string;
+  readonly port?: number | undefined;
+  readonly path?: string | undefined;
+  readonly state: "started" | "stopped" | "present" | "absent" | "drained";
+  readonly search_regex?: string | undefined;
+  readonly connectTimeoutMs: number;
+  readonly exclude_hosts?: readonly string[] | undefined;
+  readonly active_connection_states: readonly ConnectionState[];
+}
+
+/** The outcome of one check. */
+interface Look {
+  readonly holds: boolean;
+  readonly match: RegExpExecArray | null;
+}
+
+/** Check once whether the condition holds. */
+async function lookOnce(request: WaitRequest, system: ReadSystem, signal: AbortSignal): Promise<Look> {
+  const { port, path, state, search_regex } = request;
+  const regex = search_regex === undefined ? undefined : pythonRegex(search_regex, { multiline: true });
+  const wantsGone = state === "stopped" || state === "absent";
+  if (path !== undefined) {
+    const { there, match } = await lookAtPath(system, path, regex, signal);
+    return { holds: there !== wantsGone, match };
+  }
+  if (port === undefined) return { holds: true, match: null };
+  if (state === "drained") return { holds: (await connected(request, port, system)) === 0, match: null };
+  const { open, match } = await lookAtPort({
+    host: request.host,
+    port,
+    timeoutMs: request.connectTimeoutMs,
+    regex: wantsGone ? undefined : regex,
+    signal,
+    ...(system.dial === undefined ? {} : { dial: system.dial }),
+  });
+  if (wantsGone) return { holds: !open, match: null };
+  return { holds: open && (regex === undefined || match !== null), match };
+}
+
+async function lookAtPath(
+  system: ReadSystem,
+  path: string,
+  regex: RegExp | undefined,
+  signal: AbortSignal,
+): Promise<{ readonly there: boolean; readonly match: RegExpExecArray | null }> {
+  if (regex === undefined) return { there: (await system.stat(path)) !== null, match: null };
+  const text = (await system.readIfExists(path))?.toString("utf8");
+  const match = text === undefined ? null : await findIn(regex, text, signal);
+  return { there: match !== null, match };
+}
+
+async function connected(
+  { host, exclude_hosts = [], active_connection_states }: WaitRequest,
+  port: number,
+  system: ReadSystem,
+): Promise<number> {
+  return countConnections(system, {
+    port,
+    local: await kernelAddresses(host),
+    excluded: (await Promise.all(exclude_hosts.map(kernelAddresses))).flat(),
+    states: active_connection_states,
+  });
 }

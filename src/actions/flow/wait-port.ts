@@ -7,27 +7,27 @@ import { findMatches } from "../../system/endable.ts";
 
 const MAX_READ = 1 << 20;
 
-/** How a port is looked at. */
-export interface PortOptions {
+/** How to check a port. */
+interface PortOptions {
   readonly host: string;
   readonly port: number;
-  /** For connecting, and after it for `regex` to be said. */
+  /** Limit for connecting, and then again for a match of `regex`. */
   readonly timeoutMs: number;
-  /** What the other end must say. */
+  /** The expression that the data from the port must match. */
   readonly regex?: RegExp | undefined;
   readonly signal: AbortSignal;
-  /** How a System that is far away connects. */
+  /** Connects from a remote System. Default: from this machine. */
   readonly dial?: NonNullable<ReadSystem["dial"]>;
 }
 
-/** What a port has to say. */
-export interface PortState {
+/** The state of a port. */
+interface PortState {
   readonly open: boolean;
-  /** What it said that `regex` matches; null when it did not, or was not asked. */
+  /** The match of `regex` in its data, or null. */
   readonly match: RegExpExecArray | null;
 }
 
-/** The first match of an expression in a text. Fails with `CANCELLED`. */
+/** Find the first match of an expression in a text. Fails with `CANCELLED`. */
 export async function findIn(
   regex: RegExp,
   text: string,
@@ -37,7 +37,7 @@ export async function findIn(
   return matches?.[0] ?? null;
 }
 
-/** Connects to a port, and listens to what it says when there is something to be found in it. */
+/** Connect to a port and, with `regex`, read from it until the expression matches. */
 export function lookAtPort({ host, port, timeoutMs, regex, signal, dial }: PortOptions): Promise<PortState> {
   return new Promise((resolve, reject) => {
     let socket: Duplex | undefined;
@@ -63,7 +63,7 @@ export function lookAtPort({ host, port, timeoutMs, regex, signal, dial }: PortO
       connected.on("data", (chunk: Buffer) => {
         text = (text + chunk.toString("latin1")).slice(-MAX_READ);
         if (regex === undefined) return;
-        // In the order in which it is said: a look at less of it is over first.
+        // One search after the other, so that the earliest match counts.
         looking = looking.then(async () => {
           if (ended) return;
           const match = await findIn(regex, Buffer.from(text, "latin1").toString("utf8"), over.signal);
@@ -99,7 +99,7 @@ export function lookAtPort({ host, port, timeoutMs, regex, signal, dial }: PortO
   });
 }
 
-/** Every address of a host, as `/proc/net/tcp` and `tcp6` write them; empty when its name is not known. */
+/** Return every address of a host as `/proc/net/tcp` and `tcp6` write it; empty for an unknown name. */
 export async function kernelAddresses(host: string): Promise<readonly string[]> {
   const found = await lookup(host, { all: true }).catch(() => []);
   return found.flatMap(({ address }) =>
@@ -115,7 +115,7 @@ function kernelIPv4(address: string): string {
   return kernelWord(address.split(".").map(Number));
 }
 
-/** 16 bytes as four words in the machine's order, which is little-endian wherever Node runs but on s390x. */
+/** Format 16 bytes as four words in the machine's byte order, which is little-endian on all of Node's platforms but s390x. */
 function kernelIPv6(address: string): string {
   const bytes = bytesOfIPv6(address);
   return [0, 4, 8, 12].map((from) => kernelWord(bytes.slice(from, from + 4))).join("");
@@ -140,4 +140,54 @@ function bytesOfIPv6(address: string): readonly number[] {
     const value = Number.parseInt(group, 16);
     return [value >> 8, value & 0xff];
   });
+}
+
+/** The numbers of TCP states in `/proc/net/tcp` (the kernel's tcp_states.h), by Ansible's names. */
+export const CONNECTION_STATES = {
+  ESTABLISHED: "01",
+  SYN_SENT: "02",
+  SYN_RECV: "03",
+  FIN_WAIT1: "04",
+  FIN_WAIT2: "05",
+  TIME_WAIT: "06",
+} as const;
+
+/** The name of a TCP state. */
+export type ConnectionState = keyof typeof CONNECTION_STATES;
+
+/** The connections to count. */
+interface ConnectionFilter {
+  readonly port: number;
+  /** Local addresses, as the kernel writes them; that of 0.0.0.0 or :: stands for any. */
+  readonly local: readonly string[];
+  /** Remote addresses to leave out. */
+  readonly excluded: readonly string[];
+  readonly states: readonly ConnectionState[];
+}
+
+const ANY = ["00000000", "0".repeat(32), "0000000000000000FFFF000000000000"];
+
+/** Count the connections to a port of this machine (proc(5), `/proc/net/tcp` and `tcp6`). */
+export async function countConnections(
+  system: ReadSystem,
+  { port, local, excluded, states }: ConnectionFilter,
+): Promise<number> {
+  const wanted = states.map((state): string => CONNECTION_STATES[state]);
+  const hexPort = port.toString(16).toUpperCase().padStart(4, "0");
+  const anywhere = local.some((address) => ANY.includes(address));
+  let count = 0;
+  for (const path of ["/proc/net/tcp", "/proc/net/tcp6"]) {
+    const table = (await system.readIfExists(path))?.toString("utf8") ?? "";
+    for (const line of table.split("\n").slice(1)) {
+      const [, here = "", there = "", state = ""] = line.trim().split(/\s+/);
+      const [address = "", itsPort] = here.split(":");
+      const counts =
+        itsPort === hexPort &&
+        wanted.includes(state) &&
+        (anywhere || local.includes(address)) &&
+        !excluded.includes(there.split(":")[0] ?? "");
+      if (counts) count++;
+    }
+  }
+  return count;
 }

@@ -3,32 +3,31 @@ import * as https from "node:https";
 import type { Socket } from "node:net";
 import { connect as connectTls } from "node:tls";
 import { VolleyError } from "../../core/errors.ts";
-import { proxyFor } from "./proxy.ts";
 
-/** What to ask of a web server. */
+/** A request to a web server. */
 export interface DownloadRequest {
   readonly url: string;
   readonly method?: "GET" | "HEAD";
   readonly headers?: Readonly<Record<string, string>>;
-  /** Of silence: connecting, waiting for the answer, or between two pieces of it. */
+  /** Limit of silence: while connecting, before the answer, and between two parts of it. */
   readonly timeoutMs: number;
   readonly username?: string | undefined;
   readonly password?: string | undefined;
-  /** Sends the user's name and password with the first request; default: only once asked for them (401). */
+  /** Send user name and password with the first request. Default: only after a 401. */
   readonly forceBasicAuth?: boolean;
   /** Default true. */
   readonly validateCertificates?: boolean;
-  /** Where proxies are looked up; none are used without. */
+  /** The environment that names proxies. Default: no proxy. */
   readonly environment?: Readonly<Record<string, string | undefined>> | undefined;
   readonly signal?: AbortSignal;
 }
 
-/** An answer whose body is still to be read, or dropped with `close`. */
+/** An answer; its body must be read, or dropped with `close`. */
 export interface DownloadResponse {
   readonly status: number;
   readonly statusText: string;
   readonly headers: Readonly<http.IncomingHttpHeaders>;
-  /** Where redirects led. */
+  /** The URL after redirects. */
   readonly url: URL;
   readonly body: AsyncIterable<Uint8Array>;
   close(): void;
@@ -38,13 +37,13 @@ const MAX_REDIRECTS = 10;
 const REDIRECTS: readonly number[] = [301, 302, 303, 307, 308];
 const MAX_TEXT_BYTES = 1 << 20;
 
-/** Asks for a URL, following redirects. Any status is an answer; a server that cannot be reached fails with `ACTION_FAILED` or `TIMEOUT`. */
+/** Request a URL and follow redirects. Any status is an answer; fails with `ACTION_FAILED` or `TIMEOUT` when the server cannot be reached. */
 export async function openDownload(request: DownloadRequest): Promise<DownloadResponse> {
   let url = parseUrl(request.url);
   const { origin } = url;
   let authorize = request.forceBasicAuth === true;
   for (let redirects = 0; redirects <= MAX_REDIRECTS; redirects++) {
-    // Credentials are for the server they were given for, not for one it names.
+    // Credentials belong to the first server, not to the target of a redirect.
     const sameOrigin = url.origin === origin;
     const response = await requestOnce(url, request, authorize && sameOrigin, sameOrigin);
     const { status, headers } = response;
@@ -59,7 +58,7 @@ export async function openDownload(request: DownloadRequest): Promise<DownloadRe
   throw new VolleyError("ACTION_FAILED", `${request.url} redirects more than ${MAX_REDIRECTS} times`);
 }
 
-/** Reads a short text, such as a list of checksums. Fails with `ACTION_FAILED` unless the answer is 200. */
+/** Download a text of at most 1 MiB, such as a list of checksums. Fails with `ACTION_FAILED` unless the status is 200. */
 export async function downloadText(request: DownloadRequest): Promise<string> {
   const response = await openDownload(request);
   if (response.status !== 200) {
@@ -79,12 +78,12 @@ export async function downloadText(request: DownloadRequest): Promise<string> {
   return Buffer.concat(chunks).toString("utf8");
 }
 
-/** Whether a text is an `http:` or `https:` URL. */
+/** Tell whether a text is an `http:` or `https:` URL. */
 export function isWebUrl(text: string): boolean {
   return URL.canParse?.(text) !== false && /^https?:\/\/[^/]/i.test(text);
 }
 
-/** Percent signs decoded, or left alone where they stand for nothing. */
+/** Decode percent-encoding; return invalid text unchanged. */
 export function decodeName(text: string): string {
   try {
     return decodeURIComponent(text);
@@ -183,7 +182,7 @@ function proxyHeaders(proxy: URL): Record<string, string> {
   return { "proxy-authorization": `Basic ${Buffer.from(user).toString("base64")}` };
 }
 
-/** A connection through an HTTP proxy (RFC 9110, section 9.3.6). */
+/** Open a connection through an HTTP proxy (RFC 9110, section 9.3.6). */
 function openTunnel(proxy: URL, url: URL, options: https.RequestOptions): Promise<Socket> {
   const target = `${url.hostname}:${url.port || 443}`;
   return new Promise((resolve, reject) => {
@@ -234,7 +233,7 @@ function send(
   { timeoutMs, signal }: DownloadRequest,
 ): Promise<DownloadResponse> {
   return new Promise((resolve, reject) => {
-    // An answer that ends in the middle is told by its body as a cut connection, whichever side cut it.
+    // A body that ends early shows a cut connection, whichever side cut it: remember a timeout.
     let stalled = false;
     asked.once("timeout", () => {
       stalled = true;
@@ -322,9 +321,42 @@ function explain(
   });
 }
 
-/** A URL without the password it may carry. */
+/** Return a URL with its password hidden. */
 function hide(url: URL): string {
   const shown = new URL(url.href);
   if (shown.password !== "") shown.password = "***";
   return shown.href;
+}
+
+/** Return the proxy for a URL by the variables that curl reads (`http_proxy`, `https_proxy`, `all_proxy`, `no_proxy`), or null. */
+export function proxyFor(url: URL, env: Readonly<Record<string, string | undefined>>): URL | null {
+  const of = (name: string): string => env[name] || env[name.toUpperCase()] || "";
+  const scheme = url.protocol.slice(0, -1);
+  // Ignore HTTP_PROXY in capitals: CGI sets it from a request's header.
+  const value = (scheme === "http" ? env.http_proxy : of(`${scheme}_proxy`)) || of("all_proxy");
+  if (!value || isExcluded(url, of("no_proxy"))) return null;
+  const text = /^[a-z0-9]+:\/\//i.test(value) ? value : `http://${value}`;
+  let proxy: URL;
+  try {
+    proxy = new URL(text);
+  } catch (cause) {
+    throw new VolleyError("ACTION_FAILED", `the proxy ${value.replace(/:[^@/]*@/, ":***@")} is not a URL`, {
+      cause,
+      hint: `it stands in the environment: ${scheme}_proxy or all_proxy`,
+    });
+  }
+  return proxy.protocol === "http:" ? proxy : null;
+}
+
+function isExcluded(url: URL, list: string): boolean {
+  const name = url.hostname.replace(/^\[|\]$/g, "");
+  return list
+    .split(/[\s,]+/)
+    .filter((entry) => entry !== "")
+    .some((entry) => {
+      if (entry === "*") return true;
+      const [, host = "", port] = /^\*?\.?(.*?)(?::(\d+))?$/.exec(entry) ?? [];
+      const ports = port === undefined || port === (url.port || (url.protocol === "https:" ? "443" : "80"));
+      return ports && (name === host || name.endsWith(`.${host}`));
+    });
 }

@@ -1,25 +1,28 @@
-import { createHash, randomBytes } from "node:crypto";
+import { createHash, getHashes, randomBytes } from "node:crypto";
 import { posix } from "node:path";
 import type { ActionContext } from "../../core/action.ts";
 import { VolleyError } from "../../core/errors.ts";
 import type { Stat, System, Written } from "../../core/system.ts";
-import { applyAttributes, type FileAttributes, inspectAttributes } from "../shared/attributes.ts";
-import { makeBackup } from "../shared/backup.ts";
-import { NEW_FILE_MODE } from "../shared/mode.ts";
+import {
+  applyAttributes,
+  type FileAttributes,
+  inspectAttributes,
+  NEW_FILE_MODE,
+} from "../shared/attributes.ts";
 import { parentOf } from "../shared/paths.ts";
-import type { Checksum } from "./checksum.ts";
+import { makeBackup } from "../shared/write-file.ts";
 import type { DownloadResponse } from "./download.ts";
 
-/** Where an answer's body is to go. */
-export interface StoreRequest extends FileAttributes {
+/** The file that receives an answer's body. */
+interface StoreRequest extends FileAttributes {
   readonly path: string;
   readonly checksum?: Checksum | undefined;
   readonly backup: boolean;
 }
 
-/** What came of it. */
-export interface Stored {
-  /** False when the file had that content already. */
+/** The outcome of {@link storeBody}. */
+interface Stored {
+  /** False when the file had the same content already. */
   readonly replaced: boolean;
   readonly written?: Written;
   /** Bytes. */
@@ -29,8 +32,8 @@ export interface Stored {
 }
 
 /**
- * Writes an answer's body beside the file it is for, checks it, gives it the attributes wanted, and only then puts it
- * in that file's place; nothing of it is left when it is not what it should be, or what is there already.
+ * Write an answer's body beside its file, check it, set the attributes, then replace the file. Nothing is left behind
+ * when the body fails its check or equals the file.
  */
 export async function storeBody(
   response: DownloadResponse,
@@ -62,7 +65,7 @@ export async function storeBody(
     try {
       await system.writeFile(temporary, body(), { mode: 0o600 });
     } catch (thrown) {
-      // What broke the download says more than that the file could not be written.
+      // The download's own error says more than the error of writing.
       throw broken ?? thrown;
     }
     const found = checked?.digest("hex");
@@ -97,4 +100,45 @@ async function dress(
   await system.chmod(path, before?.type === "file" ? before.mode : NEW_FILE_MODE);
   const attributes = await inspectAttributes(system, path, await system.lstat(path), wanted, context);
   if (attributes !== null) await applyAttributes(attributes, system);
+}
+
+/** The digest that a file must have. */
+export interface Checksum {
+  /** Name in node:crypto. */
+  readonly algorithm: string;
+  /** In lower case. */
+  readonly hex: string;
+}
+
+/** Resolve `sha256:HEX`, or `sha256:URL` of a list of checksums that names the file. Fails with `ACTION_FAILED`. */
+export async function resolveChecksum(
+  given: string,
+  names: readonly string[],
+  readList: (url: string) => Promise<string>,
+): Promise<Checksum> {
+  const [, algorithm = "", value = ""] = /^([A-Za-z0-9-]+):(.+)$/.exec(given.trim()) ?? [];
+  const name = algorithm.toLowerCase().replace(/^sha-/, "sha");
+  if (!getHashes().includes(name))
+    throw new VolleyError("ACTION_FAILED", `cannot check ${given}: write it as sha256:HEX or sha256:URL`);
+  const isUrl = /^https?:\/\//.test(value);
+  const hex = isUrl ? findInList(await readList(value), names) : value.replace(/\s/g, "");
+  if (hex === null)
+    throw new VolleyError("ACTION_FAILED", `${value} has no checksum for ${names.join(" or ")}`);
+  if (!/^[0-9a-f]+$/i.test(hex))
+    throw new VolleyError("ACTION_FAILED", `${given} is not a hexadecimal checksum`);
+  return { algorithm: name, hex: hex.toLowerCase() };
+}
+
+/** Find a checksum in the output of `sha256sum`, in its `--tag` form, or in a file that holds nothing else. */
+function findInList(list: string, names: readonly string[]): string | null {
+  const lines = list.split(/\r?\n/).filter((line) => line.trim() !== "");
+  const only = lines.length === 1 ? /^\s*([0-9a-fA-F]{32,})\s*$/.exec(lines[0] ?? "")?.[1] : undefined;
+  if (only !== undefined) return only;
+  for (const line of lines) {
+    const plain = /^\\?([0-9a-fA-F]{32,})\s+\*?(?:\.\/)?(.+?)\s*$/.exec(line);
+    const tagged = /^\S+ \((?:\.\/)?(.+)\) = ([0-9a-fA-F]{32,})\s*$/.exec(line);
+    const [hex, name] = plain ? [plain[1], plain[2]] : [tagged?.[2], tagged?.[1]];
+    if (hex !== undefined && name !== undefined && names.includes(name)) return hex;
+  }
+  return null;
 }

@@ -9,7 +9,6 @@ import { type AttributeChange, applyAttributes, inspectAttributes } from "../sha
 import { describe, fileAttributes, flag, optionalText, text } from "../shared/params.ts";
 import { followLinks, parentOf } from "../shared/paths.ts";
 import { writtenInPlace } from "../shared/write-file.ts";
-import { type Checksum, resolveChecksum } from "./checksum.ts";
 import {
   type DownloadRequest,
   type DownloadResponse,
@@ -18,33 +17,33 @@ import {
   isWebUrl,
   openDownload,
 } from "./download.ts";
-import { storeBody } from "./fetch-file.ts";
+import { type Checksum, resolveChecksum, storeBody } from "./fetch-file.ts";
 
 const params = v.strictObject({
-  url: v.pipe(
-    text("What to download: an `http:` or `https:` URL."),
-    v.check(isWebUrl, "must be an http or https URL"),
-  ),
+  url: v.pipe(text("The `http:` or `https:` URL."), v.check(isWebUrl, "must be an http or https URL")),
   dest: text(
-    "Absolute path of the file, or of an existing directory: the name is then the server's or the URL's.",
+    "Absolute path of the file, or of an existing directory, which gets a file named by the server or the URL.",
   ),
   checksum: optionalText(
-    "`sha256:HEX`, or `sha256:URL` of a list that names the file; any digest Node knows.",
+    "`sha256:HEX`, or `sha256:URL` of a list that names the file; any digest of Node's.",
   ),
-  force: flag("Downloads even if the server says that nothing is newer than the file."),
-  backup: flag("Keeps a copy of the file replaced."),
-  headers: v.optional(describe(v.record(v.string(), v.string()), "Headers of the request.")),
-  timeout: v.optional(describe(v.pipe(v.number(), v.gtValue(0)), "Seconds the server may be silent."), 10),
+  force: flag("Download even if the server has nothing newer than the file."),
+  backup: flag("Keep a copy of the replaced file."),
+  headers: v.optional(describe(v.record(v.string(), v.string()), "Additional headers of the request.")),
+  timeout: v.optional(
+    describe(v.pipe(v.number(), v.gtValue(0)), "Seconds of silence after which the download fails."),
+    10,
+  ),
   url_username: optionalText("User name for basic authentication."),
   url_password: v.optional(describe(v.string(), "Password for basic authentication.")),
-  force_basic_auth: flag("Sends them with the first request, not only once asked."),
-  use_proxy: flag("Goes through the proxy that `http_proxy`, `https_proxy` and `no_proxy` name.", true),
-  validate_certs: flag("Verifies the server's certificate.", true),
+  force_basic_auth: flag("Send user name and password with the first request, instead of only when asked."),
+  use_proxy: flag("Use the proxy of the variables `http_proxy`, `https_proxy` and `no_proxy`.", true),
+  validate_certs: flag("Verify the server's certificate.", true),
   ...fileAttributes,
 });
 type Params = v.InferOutput<typeof params>;
 
-/** What `get_url` tells. */
+/** The data of a get_url task. */
 export interface GetUrlData {
   readonly url: string;
   readonly dest: string;
@@ -52,40 +51,40 @@ export interface GetUrlData {
   readonly status_code?: number;
   /** Bytes. */
   readonly size?: number;
-  /** SHA-1, as Ansible has it. */
+  /** SHA-1, as in Ansible. */
   readonly checksum_dest?: string;
   readonly backup_file?: string;
 }
 
 interface GetUrlChange extends Change {
   readonly diff: Diff;
-  /** Absent for a directory: the name is known with the answer. */
+  /** Absent for a directory: the server's answer names the file. */
   readonly path?: string;
   readonly directory?: string;
   readonly checksum?: Checksum;
-  /** HTTP date: nothing is downloaded unless the server has something newer. */
+  /** HTTP date for `If-Modified-Since`. */
   readonly modifiedSince?: string;
   readonly attributes: AttributeChange | null;
   /** False when only attributes differ. */
   readonly download: boolean;
 }
 
-/** Downloads a file. */
+/** Download a file. */
 export const get_url = defineAction({
   name: "get_url",
   doc: `Download a file over HTTP or HTTPS.
 
-- With a \`checksum\`, a file that has it is left alone without asking the server, and a download that does not have
-  it is thrown away.
-- Without one, a file that is there is downloaded only if the server has something newer (\`If-Modified-Since\`), and
-  is replaced only if its content differs. \`force\` leaves the question out.
-- The file is replaced at once when all of it is there, never in part.
-- A link is followed: the file it leads to is replaced. (Ansible replaces the link.)
-- Redirects are followed, ten at most; name and password are sent to the server they are for, and to no other.
+- With a \`checksum\`, a file that matches it is left alone without a request, and a download that does not match is
+  discarded.
+- Without one, an existing file is downloaded only if the server has something newer (\`If-Modified-Since\`), and
+  replaced only if its content differs. \`force\` downloads it in any case.
+- The file is replaced atomically, after the whole download.
+- A link is followed, and its target replaced. (Ansible replaces the link.)
+- At most ten redirects are followed; user name and password are sent to no other server.
 
-In check mode the server is asked with HEAD, so that nothing is downloaded; when that cannot tell whether the content
-differs, the result is unknown. (Ansible says changed.) There is no \`tmp_dest\`: what is downloaded lies beside
-the file until it is whole.`,
+Check mode sends a HEAD request and downloads nothing; if the answer does not tell whether the content differs, the
+result is unknown. (Ansible says changed.) \`tmp_dest\` does not exist: a download lies beside the file until it is
+complete.`,
   params,
   examples: [
     {
@@ -114,7 +113,7 @@ function requestFor(given: Params, context: ActionContext): DownloadRequest {
   };
 }
 
-/** The name the URL itself gives; `index.html` when it gives none. */
+/** Return the last part of a URL's path; `index.html` when it is empty. */
 function nameInUrl(url: URL): string {
   return decodeName(url.pathname.slice(url.pathname.lastIndexOf("/") + 1)) || "index.html";
 }
@@ -163,11 +162,11 @@ async function inspect(given: Params, system: ReadSystem, context: ActionContext
     },
     message: `download ${url}`,
   };
-  // Only downloading tells whether a file without a checksum changes; apply says so.
+  // Without a checksum only the download tells whether the file changes; apply reports it.
   return context.check ? predict(change, request, system) : change;
 }
 
-/** Asks the server, without downloading, what `apply` would find. */
+/** Ask the server with HEAD what `apply` would find. */
 async function predict(change: GetUrlChange, request: DownloadRequest, system: ReadSystem) {
   let response: DownloadResponse;
   try {
@@ -206,7 +205,7 @@ function refused(url: string, status: number, statusText: string): VolleyError {
   );
 }
 
-/** Where in a directory an answer goes: the name the server gives it (RFC 6266), else the URL's. */
+/** Return the path of a download within a directory: named by the server (RFC 6266), else by the URL. */
 function pathIn(directory: string, { headers, url }: DownloadResponse): string {
   const disposition = headers["content-disposition"] ?? "";
   const encoded = /filename\*=(?:UTF-8|utf-8)''([^;\s]+)/.exec(disposition)?.[1];

@@ -2,10 +2,10 @@ import type { ActionContext } from "../../core/action.ts";
 import { VolleyError } from "../../core/errors.ts";
 import type { Diff } from "../../core/result.ts";
 import type { ProcessResult, ReadSystem, System } from "../../core/system.ts";
-import { sleep } from "../flow/sleep.ts";
+import { sleep } from "../flow/pause.ts";
 import { failureText } from "../shared/run-tool.ts";
 
-/** What every apt and dpkg process is started with: it must never ask, and speak English. */
+/** The environment of every apt and dpkg process: no questions, and messages in English. */
 export const APT_ENVIRONMENT = {
   DEBIAN_FRONTEND: "noninteractive",
   DEBIAN_PRIORITY: "critical",
@@ -21,28 +21,28 @@ const MAX_SIMULATION_BYTES = 16 << 20;
 /** One package that apt installs, upgrades, configures or removes. */
 export interface PackageStep {
   readonly name: string;
-  /** Null when it is not installed. */
+  /** Version before; null when not installed. */
   readonly before: string | null;
-  /** Null when it is removed. */
+  /** Version afterwards; null when removed. */
   readonly after: string | null;
 }
 
-/** What `apt-get --simulate` answered. */
+/** The answer of `apt-get --simulate`. */
 export interface Simulation {
   readonly steps: readonly PackageStep[];
-  /** Why apt would not do it. */
+  /** Why apt would fail. */
   readonly failure?: string;
 }
 
 const STEP = /^(Inst|Conf|Remv|Purg) (\S+)(?: \[([^\]]*)\])?(?: \((\S+))?/;
 
-/** Reads the steps from what `apt-get --simulate` prints. */
+/** Parse the output of `apt-get --simulate`. */
 export function parseSimulation(stdout: string): readonly PackageStep[] {
   const steps = new Map<string, PackageStep>();
   for (const line of stdout.split("\n")) {
     const [, verb, name, before, after] = STEP.exec(line) ?? [];
     if (verb === undefined || name === undefined) continue;
-    // What is installed is configured too: only a package that waited for it has nothing but a Conf line.
+    // Every installed package is configured too: a package with only a Conf line was unpacked before.
     if (verb === "Conf" && steps.has(name)) continue;
     const removed = verb === "Remv" || verb === "Purg";
     const was = before || (verb === "Conf" ? "unconfigured" : removed ? "configuration files" : null);
@@ -51,7 +51,7 @@ export function parseSimulation(stdout: string): readonly PackageStep[] {
   return [...steps.values()];
 }
 
-/** The steps as a diff: one line a package. */
+/** Format steps as a diff with one line per package. */
 export function packageDiff(steps: readonly PackageStep[]): Diff {
   const sorted = [...steps].sort((a, b) => (a.name < b.name ? -1 : 1));
   const text = (side: "before" | "after"): string =>
@@ -59,7 +59,7 @@ export function packageDiff(steps: readonly PackageStep[]): Diff {
   return { path: "packages", before: text("before"), after: text("after") };
 }
 
-/** Asks apt what it would do; neither locks nor changes anything. */
+/** Ask apt for its plan, without locking or changing anything. */
 export async function simulateApt(
   system: ReadSystem,
   args: readonly string[],
@@ -74,20 +74,20 @@ export async function simulateApt(
   return { steps: parseSimulation(result.stdout) };
 }
 
-/** The `E:` lines of what apt printed, or its last lines when it has none. */
+/** Return the `E:` lines of apt's output, or its last lines without any. */
 export function aptErrors(result: ProcessResult): string {
   const errors = result.stderr.split("\n").filter((line) => line.startsWith("E: "));
   return errors.length > 0 ? errors.join("; ") : failureText(result);
 }
 
-/** How {@link runApt} waits and what it tells dpkg. */
+/** Options of {@link runApt}. */
 export interface AptRunOptions {
-  /** Of dpkg, without the leading dashes. */
+  /** Options for dpkg, without leading dashes. */
   readonly dpkgOptions: readonly string[];
   readonly lockTimeoutSeconds: number;
 }
 
-/** Runs apt-get with live output, waiting while another process holds apt's or dpkg's lock. */
+/** Run apt-get with live output, and wait while another process holds apt's or dpkg's lock. */
 export async function runApt(
   system: System,
   args: readonly string[],
@@ -108,5 +108,73 @@ export async function runApt(
       );
     }
     await sleep(LOCK_POLL_MS, signal);
+  }
+}
+
+// Hooks of Ubuntu and of unattended-upgrades write the stamp; without it the directory's own time counts.
+const STAMP = "/var/lib/apt/periodic/update-success-stamp";
+const LISTS = "/var/lib/apt/lists";
+const FETCH_FAILED = /^(?:W: Failed to fetch|W: Some index files failed|E: )/m;
+
+/** Return when the package lists last changed, in milliseconds since 1970; 0 for never. */
+export async function listsTimeMs(system: ReadSystem): Promise<number> {
+  return ((await system.stat(STAMP)) ?? (await system.stat(LISTS)))?.mtimeMs ?? 0;
+}
+
+/** Return when package lists were last fetched, changed or not, in milliseconds since 1970; 0 without lists. */
+export async function fetchedTimeMs(system: ReadSystem): Promise<number> {
+  if (await listsAreEmpty(system)) return 0;
+  // Every fetch makes files in partial/; the lists' own directory changes with new lists only.
+  const partial = await system.stat(`${LISTS}/partial`);
+  return Math.max(await listsTimeMs(system), partial?.mtimeMs ?? 0);
+}
+
+/** Tell whether the host has no package lists, as in a new container image. */
+export async function listsAreEmpty(system: ReadSystem): Promise<boolean> {
+  if ((await system.stat(LISTS))?.type !== "directory") return true;
+  return !(await system.list(LISTS)).some((name) => /_(?:Packages|InRelease|Release)/.test(name));
+}
+
+/** How often fetching the lists is retried, and the longest wait before a retry. */
+interface FetchRetries {
+  readonly retries: number;
+  readonly maxDelaySeconds: number;
+}
+
+/** Fetch the package lists. Fails with `ACTION_FAILED` for lists that cannot be fetched, even where apt-get only warns. */
+export async function fetchLists(
+  system: System,
+  options: AptRunOptions,
+  { retries, maxDelaySeconds }: FetchRetries,
+  context: Pick<ActionContext, "signal" | "output">,
+): Promise<void> {
+  for (let attempt = 0; ; attempt++) {
+    const result = await runApt(system, ["update"], options, context);
+    if (result.code === 0 && !FETCH_FAILED.test(result.stderr)) return;
+    if (attempt >= retries) {
+      throw new VolleyError("ACTION_FAILED", `cannot fetch the package lists: ${failureText(result)}`);
+    }
+    await sleep(Math.min(2 ** attempt, maxDelaySeconds) * 1_000, context.signal);
+  }
+}
+
+const POLICY = "/usr/sbin/policy-rc.d";
+const SAVED = `${POLICY}.volley-saved`;
+
+/** Run `work` while `/usr/sbin/policy-rc.d` exits with `exitCode`, then restore the old file; undefined leaves it alone. */
+export async function withPolicy<T>(
+  system: System,
+  exitCode: number | undefined,
+  work: () => Promise<T>,
+): Promise<T> {
+  if (exitCode === undefined) return work();
+  const present = (await system.lstat(POLICY)) !== null;
+  if (present) await system.rename(POLICY, SAVED);
+  try {
+    await system.writeFile(POLICY, `#!/bin/sh\nexit ${exitCode}\n`, { mode: 0o755 });
+    return await work();
+  } finally {
+    if (present) await system.rename(SAVED, POLICY);
+    else await system.remove(POLICY);
   }
 }

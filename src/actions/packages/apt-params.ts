@@ -1,7 +1,7 @@
 import * as v from "valibot";
 import { flag, oneOf, optionalText } from "../shared/params.ts";
 import { type AptRequest, AUTO_REMOVE } from "./apt-plan.ts";
-import { type PackageSpec, parsePackageSpec } from "./package-spec.ts";
+import { type PackageSpec, parsePackageSpec } from "./dpkg.ts";
 
 function toList(value: string | readonly string[]): readonly string[] {
   const items = typeof value === "string" ? value.split(",") : value;
@@ -33,57 +33,60 @@ function seconds(initial: number, description: string) {
 
 const UPGRADE_WORDS = ["no", "yes", "safe", "full", "dist"] as const;
 
-/** The apt action's parameters, under Ansible's names. */
+/** The parameters of the apt action, under Ansible's names. */
 export const aptParams = v.pipe(
   v.strictObject({
     name: packageNames(
-      'Packages: `"nginx"`, `"nginx=1.22*"`, `"nginx>=1.22"`, `"php8.2-*"`, or a list. With `"*"` and `state: "latest"` all are upgraded.',
+      'Packages: `"nginx"`, `"nginx=1.22*"`, `"nginx>=1.22"`, `"php8.2-*"`, or a list. `"*"` with `state: "latest"` upgrades all packages.',
     ),
     pkg: packageNames("The same as `name`."),
     package: packageNames("The same as `name`."),
     state: oneOf(
       ["present", "latest", "absent", "build-dep", "fixed"],
       "present",
-      "`latest` upgrades too; `build-dep` installs what building needs; `fixed` mends broken dependencies.",
+      "`latest` upgrades too; `build-dep` installs build dependencies; `fixed` repairs broken dependencies.",
     ),
     update_cache: v.optional(v.pipe(v.boolean(), v.description("Fetch the package lists first."))),
     cache_valid_time: seconds(
       0,
-      "Seconds for which fetched package lists count as new; implies `update_cache`.",
+      "Seconds for which fetched package lists stay valid; implies `update_cache`.",
     ),
-    update_cache_retries: seconds(5, "How often lists that cannot be fetched are tried again."),
-    update_cache_retry_max_delay: seconds(12, "The longest wait between such tries, in seconds."),
+    update_cache_retries: seconds(5, "How often fetching the lists is retried."),
+    update_cache_retry_max_delay: seconds(12, "The longest wait before a retry, in seconds."),
     upgrade: v.optional(
       v.pipe(
         v.union([v.picklist(UPGRADE_WORDS), v.boolean()]),
         v.transform((value) => (typeof value === "boolean" ? (value ? "yes" : "no") : value)),
-        v.description("Upgrade everything: `yes` and `safe` remove nothing, `full` and `dist` may."),
+        v.description("Upgrade all packages: `yes` and `safe` remove nothing, `full` and `dist` may."),
       ),
       "no",
     ),
     purge: flag("Remove configuration files as well."),
     autoremove: flag(
-      "Remove packages that were installed for others and are no longer needed; may be the only parameter.",
+      "Remove packages that were installed as dependencies and are no longer needed; may be the only parameter.",
     ),
     autoclean: flag("Remove downloaded packages that can no longer be fetched."),
     clean: flag("Remove all downloaded packages."),
     install_recommends: v.optional(
-      v.pipe(v.boolean(), v.description("Default: as the host's apt is configured.")),
+      v.pipe(
+        v.boolean(),
+        v.description("Install recommended packages too. Default: the host's apt configuration."),
+      ),
     ),
-    default_release: optionalText("Release that is preferred, such as `bookworm-backports`."),
+    default_release: optionalText("Release to prefer, such as `bookworm-backports`."),
     deb: optionalText(
-      "Path of a package file on the host, installed with what it depends on. Where packages would be removed for it, it is refused with their names; `force` allows that.",
+      "Path of a package file on the host, installed with its dependencies. Refused if it would remove packages, unless `force` is set.",
     ),
-    only_upgrade: flag("Upgrade packages that are installed, install none."),
+    only_upgrade: flag("Upgrade installed packages; install no new ones."),
     allow_downgrade: flag("Let an older version replace a newer one."),
-    allow_unauthenticated: flag("Install packages whose origin cannot be verified."),
+    allow_unauthenticated: flag("Install packages that cannot be authenticated."),
     allow_change_held_packages: flag("Change packages that are on hold."),
     force: flag(
-      "Implies `allow_unauthenticated`, `allow_downgrade` and `allow_change_held_packages`. Better not.",
+      "Implies `allow_unauthenticated`, `allow_downgrade` and `allow_change_held_packages`. Avoid it.",
     ),
     fail_on_autoremove: flag("Fail rather than remove any package."),
     dpkg_options: v.optional(
-      v.pipe(v.string(), v.description("Options of dpkg, separated by commas, without leading dashes.")),
+      v.pipe(v.string(), v.description("Options for dpkg, separated by commas, without leading dashes.")),
       "force-confdef,force-confold",
     ),
     policy_rc_d: v.optional(
@@ -91,12 +94,12 @@ export const aptParams = v.pipe(
         v.number(),
         v.integer(),
         v.description(
-          "Exit code of `/usr/sbin/policy-rc.d` meanwhile: 101 keeps new services from starting.",
+          "Exit code of `/usr/sbin/policy-rc.d` during the task: 101 keeps new services from starting.",
         ),
       ),
     ),
     force_apt_get: flag("Accepted and ignored: apt-get is always used."),
-    lock_timeout: seconds(60, "Seconds to wait for another apt or dpkg."),
+    lock_timeout: seconds(60, "Seconds to wait for another apt or dpkg to end."),
   }),
   v.check(
     ({ name, pkg, package: packageName }) =>
@@ -120,10 +123,10 @@ export const aptParams = v.pipe(
   ),
 );
 
-/** The apt action's parameters once validated. */
+/** The validated parameters of the apt action. */
 export type AptParams = v.InferOutput<typeof aptParams>;
 
-/** What the parameters ask of apt beside fetching its lists. */
+/** Translate the parameters into the request that {@link planApt} takes. */
 export function requestOf(params: AptParams): AptRequest {
   const names = params.name ?? params.pkg ?? params.package;
   const specs = (names ?? [])

@@ -1,20 +1,21 @@
 import type { ActionContext } from "../../core/action.ts";
 import { VolleyError } from "../../core/errors.ts";
 import type { ReadSystem } from "../../core/system.ts";
-import { globExpression } from "../shared/glob.ts";
+import { globExpression } from "../shared/paths.ts";
 import { failureText } from "../shared/run-tool.ts";
 import { APT_ENVIRONMENT, type PackageStep, type Simulation, simulateApt } from "./apt-get.ts";
-import { compareDebianVersions } from "./debian-version.ts";
-import { type DpkgDatabase, readDpkg } from "./dpkg.ts";
 import {
+  compareDebianVersions,
+  type DpkgDatabase,
   formatPackageSpec,
   isGlob,
   isInstalled,
   type PackageSpec,
+  readDpkg,
   versionSatisfies,
-} from "./package-spec.ts";
+} from "./dpkg.ts";
 
-/** What is asked of apt beside fetching its lists. */
+/** The wanted state of packages. */
 export interface AptRequest {
   readonly specs: readonly PackageSpec[];
   readonly state: "present" | "latest" | "absent" | "build-dep" | "fixed";
@@ -23,34 +24,34 @@ export interface AptRequest {
   readonly upgrade: "upgrade" | "dist-upgrade" | null;
   /** Path of a .deb on the host. */
   readonly deb: string | null;
-  /** Whether the .deb may have packages removed that it conflicts with. */
+  /** Whether installing the .deb may remove packages. */
   readonly mayRemove: boolean;
   readonly allowDowngrade: boolean;
   /** Only `apt-get autoremove`. */
   readonly autoremoveAlone: boolean;
-  /** Options of apt-get for whatever it is to do. */
+  /** Options for every run of apt-get. */
   readonly flags: readonly string[];
 }
 
-/** One run of apt-get and what it does to packages. */
+/** One run of apt-get and its effect on packages. */
 export interface AptOperation {
   readonly args: readonly string[];
   readonly steps: readonly PackageStep[];
 }
 
-/** Runs of apt-get that are needed; none when everything is as asked. */
+/** The runs of apt-get that are needed; none when the state is as wanted. */
 export interface AptPlan {
   readonly operations: readonly AptOperation[];
-  /** Why apt would not do it, with what to do. */
+  /** Why apt would fail, with a hint. */
   readonly failure?: VolleyError;
 }
 
-/** apt-get's option to remove what nothing needs any more. */
+/** apt-get's option that removes unneeded dependencies. */
 export const AUTO_REMOVE = "--auto-remove";
 
 const NOTHING: AptPlan = { operations: [] };
 
-/** Finds out what apt has to do: from dpkg's own file when all is there already, else by asking apt to simulate it. */
+/** Plan the runs of apt-get: from dpkg's status file where nothing is missing, else by a simulation. */
 export async function planApt(
   request: AptRequest,
   system: ReadSystem,
@@ -87,7 +88,7 @@ export async function planApt(
   return wanted.length === 0 ? NOTHING : simulate(["install", ...wanted]);
 }
 
-/** A file is asked for, and nothing else: as in Ansible it takes no other package's place; `alone` is the plan without what is to be removed anyway. */
+/** Fail when installing a .deb would remove packages, as in Ansible. `alone` is the plan without automatic removals. */
 function refuseRemoval(deb: string, plan: AptPlan, alone: AptPlan): AptPlan {
   const removed = alone.operations
     .flatMap(({ steps }) => steps)
@@ -134,7 +135,7 @@ function explainFailure({ failure = "" }: Simulation): VolleyError {
   return new VolleyError("ACTION_FAILED", `apt cannot do this: ${failure}`);
 }
 
-/** What the lists do not have; the hint marks it as something that fetching them may mend. */
+/** Make the error for something missing from the lists. Its hint tells callers that fetching the lists may help. */
 function missingPackage(what: string): VolleyError {
   return new VolleyError("ACTION_FAILED", `the package lists have no ${what}`, {
     hint: "check its name, or set update_cache: true when its repository is new",
@@ -187,7 +188,7 @@ async function expandGlob(
   throw missingPackage(`package that matches ${spec.name}`);
 }
 
-/** Whether it is a purely virtual package, and one that provides it is installed. */
+/** Tell whether a package is purely virtual and an installed package provides it. */
 async function isProvided(
   { name, relation }: PackageSpec,
   dpkg: DpkgDatabase,
@@ -196,7 +197,7 @@ async function isProvided(
 ): Promise<boolean> {
   if (relation !== undefined || dpkg.find(name)?.status === "installed") return false;
   if (dpkg.providers(name).length === 0) return false;
-  // A real package of that name would be the one to install; only apt's lists know whether there is one.
+  // A real package of that name takes precedence; only apt's lists tell whether one exists.
   const { stdout } = await system.query(["apt-cache", "policy", name], {
     env: APT_ENVIRONMENT,
     signal: context.signal,
@@ -204,7 +205,7 @@ async function isProvided(
   return !/^ {2}Candidate: (?!\(none\))/m.test(stdout);
 }
 
-/** Fails where apt would take a name that no package has for a regular expression, and install what matches it. */
+/** Fail for a name that no package has: apt would take it for a regular expression and install every match. */
 async function refuseGuess(
   { name }: PackageSpec,
   dpkg: DpkgDatabase,
@@ -216,7 +217,7 @@ async function refuseGuess(
     env: APT_ENVIRONMENT,
     signal: context.signal,
   });
-  // Virtual packages are listed too; what only matches the expression stands under other names.
+  // The output lists virtual packages too, but matches of the expression only under their own names.
   if (!stdout.split("\n").includes(`${name.replace(/:.*/, "")}:`)) throw missingPackage(`package ${name}`);
 }
 

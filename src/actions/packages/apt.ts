@@ -9,22 +9,32 @@ import {
 import { VolleyError } from "../../core/errors.ts";
 import type { ReadSystem, System } from "../../core/system.ts";
 import { defineAction } from "../define.ts";
-import { type AptRunOptions, aptErrors, type PackageStep, packageDiff, runApt } from "./apt-get.ts";
-import { fetchedTimeMs, fetchLists, listsAreEmpty, listsTimeMs } from "./apt-lists.ts";
+import {
+  type AptRunOptions,
+  aptErrors,
+  fetchedTimeMs,
+  fetchLists,
+  listsAreEmpty,
+  listsTimeMs,
+  type PackageStep,
+  packageDiff,
+  runApt,
+  withPolicy,
+} from "./apt-get.ts";
+
 import { type AptParams, aptParams, requestOf } from "./apt-params.ts";
 import { type AptOperation, type AptPlan, planApt } from "./apt-plan.ts";
-import { withPolicy } from "./policy-rc-d.ts";
 
 const ARCHIVES = "/var/cache/apt/archives";
 
 interface AptChange extends Change {
   readonly fetch: boolean;
   readonly operations: readonly AptOperation[];
-  /** `clean` or `autoclean`, when there is something for it to remove. */
+  /** `clean` or `autoclean`, where they would remove something. */
   readonly cleaning: readonly string[];
 }
 
-/** What the apt action returns. */
+/** The data of an apt task. */
 export interface AptData {
   readonly stdout: string;
   readonly stderr: string;
@@ -33,19 +43,19 @@ export interface AptData {
   readonly cache_update_time: number;
 }
 
-/** Installs, upgrades and removes Debian packages. */
+/** Install, upgrade and remove Debian packages. */
 export const apt = defineAction<typeof aptParams, AptChange, AptData>({
   name: "apt",
   doc: `Install, upgrade and remove Debian packages.
 
-What is installed is read from dpkg's own status file: a task that has nothing to do starts no process. What is missing is worked out by apt itself, which shows every package that comes or goes along with the named ones, in check mode as well as before the change is made. As with Ansible:
+Installed packages are read from dpkg's own status file: a task that has nothing to do starts no process. For everything else apt itself is asked for its plan, so check mode and the diff show every package that is installed or removed along with the named ones. As with Ansible:
 
 - \`cache_valid_time\` implies \`update_cache\`. Fetching the lists alone is a change only when they are newer afterwards; together with packages it never counts.
 - \`pkg=1.2*\`, \`pkg>=1.2\` and globs such as \`php8.2-*\` are understood; an older version than the one installed needs \`allow_downgrade\`.
 - A virtual package counts as installed when a package that provides it is.
 - It waits up to \`lock_timeout\` seconds for another apt or dpkg to end.
 
-It differs from Ansible's in always using apt-get, never aptitude, in needing no Python library on the host, and in \`deb\`, which is a path on the host and never a URL. Lists that cannot be fetched are an error, even where apt-get only warns.`,
+Unlike Ansible's module, it always uses apt-get, never aptitude; it needs no Python library on the host; and \`deb\` is a path on the host, never a URL. Lists that cannot be fetched are an error, even where apt-get only warns.`,
   params: aptParams,
   examples: [
     { name: "nginx" },
@@ -118,7 +128,7 @@ function asFailure(thrown: unknown): AptPlan {
   throw thrown;
 }
 
-/** What cannot be done now may become possible: by the lists about to be fetched, or in check mode by an earlier task. */
+/** Turn a failed plan into a Change where fetching the lists, or in check mode an earlier task, may mend it; else throw it. */
 async function handleFailure(
   failure: VolleyError,
   fetch: boolean,
@@ -154,7 +164,7 @@ function asksOnlyForLists(params: AptParams): boolean {
 async function predictFetch(params: AptParams, system: ReadSystem): Promise<AptChange | Unchanged<AptData>> {
   const needed = { fetch: true, operations: [], cleaning: [] };
   if (asksOnlyForLists(params))
-    return { ...needed, unknown: "whether the package lists are new is known only by fetching them" };
+    return { ...needed, unknown: "only fetching the package lists tells whether they are new" };
   if (params.state === "latest" || params.upgrade !== "no") {
     return {
       ...needed,

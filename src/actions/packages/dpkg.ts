@@ -1,24 +1,67 @@
 import type { Memo } from "../../core/action.ts";
 import type { ReadSystem } from "../../core/system.ts";
+import { globExpression } from "../shared/paths.ts";
 
-/** One package dpkg knows of. */
-export interface DpkgPackage {
+/** A package specification: `nginx`, `libc6:i386`, `nginx=1.22*`, `nginx>=1.22`, `php8.*`. */
+export interface PackageSpec {
+  /** May have an architecture, and may be a glob. */
+  readonly name: string;
+  readonly relation?: "=" | ">=";
+  /** May be a glob with `=`. */
+  readonly version?: string;
+}
+
+const SPEC = /^([A-Za-z0-9*?[][A-Za-z0-9+.*?[\]_-]*(?::[a-z0-9-]+)?)(?:(>=|=)(\S+))?$/;
+
+/** Parse a package specification; null for other text. */
+export function parsePackageSpec(text: string): PackageSpec | null {
+  const [, name, relation, version] = SPEC.exec(text.trim()) ?? [];
+  // apt-get would take "foo-" as a request to remove foo.
+  if (name === undefined || name.endsWith("-")) return null;
+  if (relation === undefined || version === undefined) return { name };
+  return { name, relation: relation as "=" | ">=", version };
+}
+
+/** Tell whether a name is a pattern for several packages. */
+export function isGlob(name: string): boolean {
+  return /[*?[]/.test(name);
+}
+
+/** Tell whether an installed version satisfies a specification. */
+export function versionSatisfies(installed: string, { relation, version = "*" }: PackageSpec): boolean {
+  if (relation === ">=") return compareDebianVersions(installed, version) >= 0;
+  return relation === undefined || globExpression(version).test(installed);
+}
+
+/** Tell whether a package is installed in a version that satisfies the specification. */
+export function isInstalled(dpkg: DpkgDatabase, spec: PackageSpec): boolean {
+  const found = dpkg.find(spec.name);
+  return found !== null && found.status === "installed" && versionSatisfies(found.version, spec);
+}
+
+/** Format a specification for apt-get. */
+export function formatPackageSpec({ name, relation, version }: PackageSpec): string {
+  return relation === undefined ? name : `${name}${relation}${version}`;
+}
+
+/** One package in dpkg's database. */
+interface DpkgPackage {
   readonly name: string;
   readonly architecture: string;
   readonly version: string;
-  /** `installed`, `config-files` (removed, configuration left), or a state in between such as `half-configured`. */
+  /** `installed`, `config-files` (removed, configuration left), or a state between, such as `half-configured`. */
   readonly status: string;
-  /** True when it is on hold. */
+  /** Whether it is on hold. */
   readonly held: boolean;
 }
 
-/** The packages dpkg knows of, looked up as they are asked for. */
+/** dpkg's database, searched on demand. */
 export interface DpkgDatabase {
-  /** By `name` or `name:architecture`; of several architectures the name alone means an installed one, the native first. */
+  /** Find by `name` or `name:architecture`; the name alone prefers an installed package, then the native architecture. */
   find(name: string): DpkgPackage | null;
-  /** The installed packages that provide a virtual one. */
+  /** Names of the installed packages that provide a virtual package. */
   providers(virtual: string): readonly string[];
-  /** The names of all installed packages. */
+  /** Names of all installed packages. */
   installedNames(): readonly string[];
 }
 
@@ -33,7 +76,7 @@ function fieldOf(paragraph: string, name: string): string {
   return paragraph.slice(valueStart, end === -1 ? undefined : end);
 }
 
-/** `paragraph` starts with its Package field. */
+/** Parse a paragraph that starts with its Package field. */
 function parseParagraph(paragraph: string): DpkgPackage {
   const [want = "", , status = ""] = fieldOf(paragraph, "Status").split(" ");
   return {
@@ -49,7 +92,7 @@ function virtualNames(provides: string): readonly string[] {
   return provides.split(",").map((provided) => provided.replace(/\(.*/, "").trim());
 }
 
-/** A database from the text of `/var/lib/dpkg/status`, which it searches rather than parses: that is a matter of microseconds. */
+/** Open the text of `/var/lib/dpkg/status`. It is searched, not parsed: a lookup takes microseconds. */
 export function openDpkgStatus(status: string): DpkgDatabase {
   const text = `\n\n${status}\n\n`;
   const paragraphAt = (start: number): string => text.slice(start, text.indexOf("\n\n", start));
@@ -96,13 +139,72 @@ export function openDpkgStatus(status: string): DpkgDatabase {
   };
 }
 
-/** What dpkg knows, read once and again only when its status file is another. */
+/** Read dpkg's database once per state of its status file. */
 export async function readDpkg(system: ReadSystem, memo: Memo): Promise<DpkgDatabase> {
   const stat = await system.stat(STATUS_PATH, true);
   if (stat === null) return openDpkgStatus("");
-  // The file is replaced by every change, whoever makes it, so that nothing needs to be forgotten by hand.
+  // Every change replaces the file, so that the key of the memo changes with it.
   return memo.get(`dpkg:${stat.inode}:${stat.mtimeMs}:${stat.size}`, async () =>
-    // Latin-1 because what is looked at is ASCII, and decoding UTF-8 would take longer than all the rest.
+    // The fields read are ASCII, and decoding UTF-8 would take longer than everything else here.
     openDpkgStatus((await system.readFile(STATUS_PATH)).toString("latin1")),
+  );
+}
+
+/** Weigh a character of a non-digit part: `~` before the end, the end before letters, letters before the rest. */
+function weigh(character: string | undefined): number {
+  if (character === undefined || (character >= "0" && character <= "9")) return 0;
+  if (character === "~") return -1;
+  const code = character.charCodeAt(0);
+  return /[A-Za-z]/.test(character) ? code : code + 256;
+}
+
+function isDigit(character: string | undefined): boolean {
+  return character !== undefined && character >= "0" && character <= "9";
+}
+
+function comparePart(a: string, b: string): number {
+  let i = 0;
+  let j = 0;
+  while (i < a.length || j < b.length) {
+    while ((i < a.length && !isDigit(a[i])) || (j < b.length && !isDigit(b[j]))) {
+      const difference = weigh(a[i]) - weigh(b[j]);
+      if (difference !== 0) return difference;
+      i++;
+      j++;
+    }
+    const left = /^\d*/.exec(a.slice(i))?.[0] ?? "";
+    const right = /^\d*/.exec(b.slice(j))?.[0] ?? "";
+    i += left.length;
+    j += right.length;
+    const [x, y] = [left.replace(/^0+/, ""), right.replace(/^0+/, "")];
+    if (x.length !== y.length) return x.length - y.length;
+    if (x !== y) return x < y ? -1 : 1;
+  }
+  return 0;
+}
+
+function split(version: string): {
+  readonly epoch: number;
+  readonly upstream: string;
+  readonly revision: string;
+} {
+  const colon = version.indexOf(":");
+  const rest = version.slice(colon + 1);
+  const dash = rest.lastIndexOf("-");
+  return {
+    epoch: colon === -1 ? 0 : Number(version.slice(0, colon)),
+    upstream: dash === -1 ? rest : rest.slice(0, dash),
+    revision: dash === -1 ? "" : rest.slice(dash + 1),
+  };
+}
+
+/** Compare two Debian package versions (deb-version(7)): negative when `a` is older, 0 when they are equal. */
+export function compareDebianVersions(a: string, b: string): number {
+  const left = split(a);
+  const right = split(b);
+  return (
+    left.epoch - right.epoch ||
+    comparePart(left.upstream, right.upstream) ||
+    comparePart(left.revision, right.revision)
   );
 }

@@ -1,38 +1,46 @@
 import * as v from "valibot";
-import type { ReadSystem } from "../../core/system.ts";
+import {
+  type ActionContext,
+  type Applied,
+  type Change,
+  type Unchanged,
+  unchanged,
+} from "../../core/action.ts";
+import { VolleyError } from "../../core/errors.ts";
+import type { ReadSystem, System } from "../../core/system.ts";
 import { defineAction } from "../define.ts";
+import { sleep } from "../flow/pause.ts";
 import { oneOf, optionalText } from "../shared/params.ts";
-import { applyScript, inspectScript, type ScriptChange, type ScriptRequest } from "./sysv-service.ts";
+import { runTool } from "../shared/run-tool.ts";
 import { applyUnit, inspectUnit, type UnitChange, type UnitData, type UnitRequest } from "./unit-plan.ts";
-import { runsSystemd } from "./unit-state.ts";
-import { unitText } from "./unit-text.ts";
+import { runsSystemd, startsInRunlevel, unitText } from "./unit-state.ts";
 
 const params = v.pipe(
   v.strictObject({
-    name: unitText("The service, one."),
+    name: unitText("The name of one service."),
     state: v.optional(
       v.pipe(
         v.picklist(["started", "stopped", "restarted", "reloaded"]),
         v.description("`restarted` and `reloaded` are always a change, and start a service that is stopped."),
       ),
     ),
-    enabled: v.optional(v.pipe(v.boolean(), v.description("Whether it starts at boot."))),
+    enabled: v.optional(v.pipe(v.boolean(), v.description("Start it at boot, or not."))),
     use: oneOf(
       ["auto", "systemd", "sysvinit", "service"],
       "auto",
-      "The service manager; `auto` is systemd where it runs.",
+      "The service manager; `auto` means systemd where it runs, else sysvinit.",
     ),
-    arguments: optionalText("Given to an init script after the verb; ignored by systemd."),
+    arguments: optionalText("Arguments for the init script, after the verb; ignored by systemd."),
     args: optionalText("The same as `arguments`."),
     sleep: v.optional(
       v.pipe(
         v.number(),
         v.minValue(0),
-        v.description("Seconds between stop and start of an init script that is restarted."),
+        v.description("Seconds between stop and start when an init script is restarted."),
       ),
       0,
     ),
-    pattern: optionalText("Accepted and ignored: an init script is asked for its status."),
+    pattern: optionalText("Accepted and ignored: the init script reports its status."),
     runlevel: optionalText("Accepted and ignored: the init script's own runlevels are used."),
   }),
   v.check(({ state, enabled }) => state !== undefined || enabled !== undefined, "give state or enabled"),
@@ -63,12 +71,12 @@ async function usesSystemd({ use }: ServiceParams, system: ReadSystem): Promise<
   return use === "auto" ? runsSystemd(system) : use === "systemd";
 }
 
-/** Starts, stops and enables services, whatever manages them. */
+/** Start, stop and enable services under systemd or sysvinit. */
 export const service = defineAction<typeof params, UnitChange | ScriptChange, UnitData>({
   name: "service",
-  doc: `Start, stop, restart or enable a service, whatever manages it.
+  doc: `Start, stop, restart or enable a service, under systemd or sysvinit.
 
-Where systemd runs it does what the \`systemd\` action does; elsewhere it uses the init script in \`/etc/init.d\` through \`service\` and \`update-rc.d\`. \`restarted\` and \`reloaded\` are always a change, as with Ansible.`,
+Under systemd it works as the \`systemd\` action does; elsewhere it uses the init script in \`/etc/init.d\` through \`service\` and \`update-rc.d\`. \`restarted\` and \`reloaded\` are always a change, as with Ansible.`,
   params,
   examples: [
     { name: "nginx", state: "started", enabled: true },
@@ -84,3 +92,81 @@ Where systemd runs it does what the \`systemd\` action does; elsewhere it uses t
       ? applyUnit(change, unitRequest(given), system, context)
       : applyScript(change, scriptRequest(given), system, context),
 });
+
+/** The wanted state of a service without systemd. */
+interface ScriptRequest {
+  readonly name: string;
+  readonly state: "started" | "stopped" | "restarted" | "reloaded" | undefined;
+  readonly enabled: boolean | undefined;
+  /** Arguments of the init script after the verb. */
+  readonly args: readonly string[];
+  /** Milliseconds between stop and start of a restart. */
+  readonly pauseMs: number;
+}
+
+/** The commands of `update-rc.d` and `service` that are needed. */
+interface ScriptChange extends Change {
+  readonly commands: readonly (readonly string[])[];
+}
+
+/** Compare a service with the wanted state; the exit code of its `status` tells whether it runs (LSB). */
+async function inspectScript(
+  { name, state, enabled, args }: ScriptRequest,
+  system: ReadSystem,
+  { check, signal }: ActionContext,
+): Promise<ScriptChange | Unchanged<UnitData>> {
+  if ((await system.stat(`/etc/init.d/${name}`)) === null) {
+    const message = `there is no service ${name} on this host`;
+    if (check) return { commands: [], unknown: `${message}; an earlier task may bring it` };
+    throw new VolleyError("ACTION_FAILED", message, { hint: "install the package that brings it first" });
+  }
+  const commands: (readonly string[])[] = [];
+  const attributes: Record<string, readonly [string, string]> = {};
+  const enabledNow = await startsInRunlevel(system, name);
+  if (enabled !== undefined && enabled !== enabledNow) {
+    if (enabled) commands.push(["update-rc.d", name, "defaults"]);
+    commands.push(["update-rc.d", name, enabled ? "enable" : "disable"]);
+    attributes.enabled = [String(enabledNow), String(enabled)];
+  }
+  const isUp = (await system.query(["service", name, "status"], { signal })).code === 0;
+  const verbs = state === undefined ? [] : verbsFor(state, isUp);
+  if (verbs.length > 0) {
+    commands.push(...verbs.map((verb) => ["service", name, verb, ...args]));
+    attributes.state = [isUp ? "started" : "stopped", state ?? ""];
+  }
+  if (commands.length === 0)
+    return unchanged({ name, state: isUp ? "started" : "stopped", enabled: enabledNow });
+  return {
+    commands,
+    diff: { path: `service ${name}`, attributes },
+    message: commands.map((argv) => argv.join(" ")).join(", "),
+  };
+}
+
+function verbsFor(state: NonNullable<ScriptRequest["state"]>, isUp: boolean): readonly string[] {
+  switch (state) {
+    case "started":
+      return isUp ? [] : ["start"];
+    case "stopped":
+      return isUp ? ["stop"] : [];
+    case "restarted":
+      return isUp ? ["stop", "start"] : ["start"];
+    case "reloaded":
+      return isUp ? ["reload"] : ["start"];
+  }
+}
+
+/** Carry out the change that {@link inspectScript} found. */
+async function applyScript(
+  { commands }: ScriptChange,
+  { name, pauseMs }: ScriptRequest,
+  system: System,
+  { signal, output }: ActionContext,
+): Promise<Applied<UnitData>> {
+  for (const argv of commands) {
+    const verb = argv[2] ?? "";
+    await runTool(system, argv, `${verb} the service ${name}`, { signal, onOutput: output });
+    if (verb === "stop" && pauseMs > 0) await sleep(pauseMs, signal);
+  }
+  return { data: { name, enabled: await startsInRunlevel(system, name) } };
+}

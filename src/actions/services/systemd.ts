@@ -2,13 +2,13 @@ import * as v from "valibot";
 import { defineAction } from "../define.ts";
 import { flag, oneOf } from "../shared/params.ts";
 import { applyUnit, inspectUnit, type UnitChange, type UnitData, type UnitRequest } from "./unit-plan.ts";
-import { unitText } from "./unit-text.ts";
+import { unitText } from "./unit-state.ts";
 
 const optionalFlag = (description: string) => v.optional(v.pipe(v.boolean(), v.description(description)));
 
 const params = v.pipe(
   v.strictObject({
-    name: v.optional(unitText("The unit, one; without a suffix a service is meant.")),
+    name: v.optional(unitText("The name of one unit; without a suffix it means a service.")),
     unit: v.optional(unitText("The same as `name`.")),
     service: v.optional(unitText("The same as `name`.")),
     state: v.optional(
@@ -17,17 +17,17 @@ const params = v.pipe(
         v.description("`restarted` and `reloaded` are always a change, and start a unit that is stopped."),
       ),
     ),
-    enabled: optionalFlag("Whether it starts at boot."),
-    masked: optionalFlag("Whether it is kept from being started at all."),
-    daemon_reload: flag("Let systemd read its unit files anew first. Never a change by itself."),
-    daemon_reexec: flag("Let systemd start itself anew first. Never a change by itself."),
+    enabled: optionalFlag("Start it at boot, or not."),
+    masked: optionalFlag("Make it impossible to start, or possible again."),
+    daemon_reload: flag("Make systemd reload its unit files first. Never a change by itself."),
+    daemon_reexec: flag("Make systemd re-execute itself first. Never a change by itself."),
     scope: oneOf(
       ["system", "user", "global"],
       "system",
-      "The system's manager, this user's, or the defaults of all users'.",
+      "The manager: the system's, this user's own, or the defaults of all users.",
     ),
-    no_block: flag("Do not wait for the unit to be started or stopped."),
-    force: flag("Replace links that are in the way when enabling."),
+    no_block: flag("Do not wait until the unit has started or stopped."),
+    force: flag("Replace existing links when enabling."),
   }),
   v.check(
     ({ name, unit, service }) => [name, unit, service].filter((given) => given !== undefined).length < 2,
@@ -59,12 +59,12 @@ function requestOf(given: v.InferOutput<typeof params>): UnitRequest {
   };
 }
 
-/** Starts, stops, enables and masks systemd units. */
+/** Start, stop, enable and mask systemd units. */
 export const systemd = defineAction<typeof params, UnitChange, UnitData>({
   name: "systemd",
   doc: `Start, stop, restart, enable or mask a systemd unit.
 
-A service that runs, is enabled and is not masked is recognised by systemd's own files, without a process; everything else is asked of \`systemctl show\`. As with Ansible, \`restarted\` and \`reloaded\` are always a change and start a unit that is stopped, \`daemon_reload\` never is one, and a unit whose state is \`indirect\` or \`enabled-runtime\` counts as disabled. A \`static\` unit has nothing to enable or disable: both are right. An alias (\`sshd\`) stands for its unit (\`ssh\`). A template (\`getty@\`) can be enabled, disabled and masked; only its instances can be started.
+Systemd's own files tell whether a service runs, is enabled and is not masked, without a process; \`systemctl show\` answers everything else. As with Ansible, \`restarted\` and \`reloaded\` are always a change and start a unit that is stopped, \`daemon_reload\` never is one, and a unit whose state is \`indirect\` or \`enabled-runtime\` counts as disabled. A \`static\` unit cannot be enabled or disabled, and fits both values. An alias (\`sshd\`) stands for its unit (\`ssh\`). A template (\`getty@\`) can be enabled, disabled and masked; only its instances can be started.
 
 A unit that does not exist is an error; in check mode it is unknown, because an earlier task may install it.`,
   params,

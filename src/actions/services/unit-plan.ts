@@ -23,9 +23,9 @@ import {
   unitName,
 } from "./unit-state.ts";
 
-/** What a unit should be. */
+/** The wanted state of a unit. */
 export interface UnitRequest {
-  /** Undefined when only the manager is to reload. */
+  /** Undefined to reload the manager only. */
   readonly name: string | undefined;
   readonly state: "started" | "stopped" | "restarted" | "reloaded" | undefined;
   readonly enabled: boolean | undefined;
@@ -37,13 +37,13 @@ export interface UnitRequest {
   readonly force: boolean;
 }
 
-/** What systemctl has to do. */
+/** The systemctl commands that are needed. */
 export interface UnitChange extends Change {
-  /** Arguments of systemctl, one command after the other. */
+  /** Arguments of systemctl, command by command. */
   readonly commands: readonly (readonly string[])[];
 }
 
-/** What the systemd and service actions return. */
+/** The data of the systemd and service actions. */
 export interface UnitData {
   readonly name?: string;
   readonly state?: "started" | "stopped";
@@ -53,7 +53,7 @@ export interface UnitData {
 
 const UP = ["active", "activating", "reloading", "refreshing"];
 
-/** Finds out what systemctl has to do for a unit. */
+/** Compare a unit with the wanted state. */
 export async function inspectUnit(
   request: UnitRequest,
   system: ReadSystem,
@@ -79,14 +79,14 @@ export async function inspectUnit(
 }
 
 function reloadOnly({ check }: ActionContext): UnitChange | Unchanged<UnitData> {
-  // Reading the unit files anew is no change, with Ansible and here; only apply can do it.
+  // As in Ansible, a reload is no change, but only apply can do it.
   return check ? unchanged({}, "systemd would reload its configuration") : { commands: [] };
 }
 
 function unitMissing({ name = "", daemonReload, scope }: UnitRequest, { check }: ActionContext): UnitChange {
   const message = `there is no unit ${unitName(name)}${scope === "system" ? "" : ` in the ${scope} scope`} on this host`;
   if (check) return { commands: [], unknown: `${message}; an earlier task may bring it` };
-  // A unit file written just now is found after the reload.
+  // The reload may find a new unit file.
   if (daemonReload) return { commands: [] };
   throw new VolleyError("ACTION_FAILED", message, {
     hint: "install the package that brings it first; when its unit file is new, set daemon_reload: true",
@@ -114,7 +114,7 @@ async function planUnit(
   }
   const enabledNow = isMasked ? false : await isEnabled(system, unit);
   if (enabled !== undefined && enabledNow !== null && enabled !== enabledNow) {
-    // An alias cannot be enabled: the unit itself is.
+    // An alias cannot be enabled: name the unit itself.
     commands.push([enabled ? "enable" : "disable", ...(force ? ["--force"] : []), "--", unit.Id]);
     attributes.enabled = [unit.UnitFileState || "disabled", enabled ? "enabled" : "disabled"];
   }
@@ -171,7 +171,7 @@ async function describeUnit(name: string, unit: UnitState, system: ReadSystem): 
   };
 }
 
-/** Does what {@link inspectUnit} found; when the manager reloads first, what is needed is found out anew after that. */
+/** Carry out the change that {@link inspectUnit} found; after a reload of the manager, inspect again first. */
 export async function applyUnit(
   change: UnitChange,
   request: UnitRequest,

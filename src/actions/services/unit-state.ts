@@ -1,12 +1,14 @@
+import * as v from "valibot";
 import type { ActionContext } from "../../core/action.ts";
 import { VolleyError } from "../../core/errors.ts";
 import type { ReadSystem } from "../../core/system.ts";
+import { text } from "../shared/params.ts";
 import { failureText } from "../shared/run-tool.ts";
 
-/** Which service manager is spoken to: the system's, the user's own, or the defaults of all users'. */
+/** The service manager: the system's, the user's own, or the defaults of all users. */
 export type UnitScope = "system" | "user" | "global";
 
-/** What is known of a unit, under systemd's own names; `ActiveState` is `unknown` where no manager runs. */
+/** The state of a unit, under systemd's own names; `ActiveState` is `unknown` where no manager runs. */
 export interface UnitState {
   readonly Id: string;
   readonly LoadState: string;
@@ -23,17 +25,17 @@ const UNIT_DIRECTORIES = ["/usr/lib/systemd/system", "/lib/systemd/system"];
 const CGROUPS = ["/sys/fs/cgroup", "/sys/fs/cgroup/systemd", "/sys/fs/cgroup/unified"];
 const TOUCHED = "systemd:touched";
 
-/** A unit's full name: without a suffix a service is meant. */
+/** Return a unit's full name; a name without a suffix means a service. */
 export function unitName(name: string): string {
   return SUFFIX.test(name) ? name : `${name}.service`;
 }
 
-/** Whether a name is that of a template (systemd.unit(5)): it can be enabled, but only its instances run. */
+/** Tell whether a name is that of a template (systemd.unit(5)): it can be enabled, but only its instances run. */
 export function isTemplate(name: string): boolean {
   return unitName(name).replace(SUFFIX, "").endsWith("@");
 }
 
-/** Why a text does not name one unit; undefined where it does. systemctl takes a glob for every unit that fits. */
+/** Say why a text does not name one unit; undefined when it does. systemctl would expand a glob to all matching units. */
 export function refuseUnitName(name: string): string | undefined {
   const glob = /[*?[]/.exec(name)?.[0];
   if (glob !== undefined)
@@ -42,17 +44,17 @@ export function refuseUnitName(name: string): string | undefined {
   return undefined;
 }
 
-/** Whether systemd is the running init. */
+/** Tell whether systemd is the running init. */
 export async function runsSystemd(system: ReadSystem): Promise<boolean> {
   return (await system.stat("/run/systemd/system"))?.type === "directory";
 }
 
-/** How systemctl is started for a scope. */
+/** Return the systemctl command for a scope. */
 export function systemctl(scope: UnitScope): readonly string[] {
   return scope === "system" ? ["systemctl"] : ["systemctl", `--${scope}`];
 }
 
-/** What systemctl needs in its environment: a user's manager is found by the runtime directory. */
+/** Return the environment of systemctl: it finds a user's manager by the runtime directory. */
 export function systemctlEnvironment(scope: UnitScope, uid: number): Readonly<Record<string, string>> {
   return { LC_ALL: "C", ...(scope === "user" ? { XDG_RUNTIME_DIR: `/run/user/${uid}` } : {}) };
 }
@@ -61,15 +63,14 @@ function touchedUnits({ memo }: Pick<ActionContext, "memo">): Promise<Set<string
   return memo.get(TOUCHED, async () => new Set<string>());
 }
 
-/** Notes that an action works on a unit, so that {@link isSurelyUp} no longer speaks for it. */
+/** Note that an action changes a unit, so that {@link isSurelyUp} returns false for it from then on. */
 export async function touchUnit(name: string, context: Pick<ActionContext, "memo">): Promise<void> {
   (await touchedUnits(context)).add(unitName(name));
 }
 
 /**
- * Whether files alone tell that a service runs, is enabled and is not masked, which they do for most; asking systemctl
- * takes a hundred times as long. False when it is not so, or not certain. A service that is just being stopped, by
- * someone else, still counts as up.
+ * Tell from files alone whether a service runs, is enabled and is not masked; systemctl would take a hundred times as
+ * long. False also when the files are not conclusive. A service that another process is just stopping counts as up.
  */
 export async function isSurelyUp(
   system: ReadSystem,
@@ -94,7 +95,7 @@ export async function isSurelyUp(
     );
     if (!files.some((file) => file?.type === "file")) return false;
   }
-  // The link is also there while a crashed service waits to be started again: only processes prove that it runs.
+  // The link also exists while a crashed service waits for its restart: only processes prove that it runs.
   for (const root of CGROUPS) {
     const processes = await system.readIfExists(`${root}/system.slice/${unit}/cgroup.procs`);
     if (processes !== null) return processes.length > 0;
@@ -102,9 +103,9 @@ export async function isSurelyUp(
   return false;
 }
 
-/** A unit's state; `LoadState` is `not-found` when there is no such unit. */
+/** Read a unit's state; `LoadState` is `not-found` for a unit that does not exist. */
 export async function readUnit(system: ReadSystem, name: string, scope: UnitScope): Promise<UnitState> {
-  // systemd shows no template: what is known of one is its file.
+  // `systemctl show` knows no templates: read the file's state instead.
   if (scope === "global" || isTemplate(name) || (scope === "system" && !(await runsSystemd(system))))
     return readUnitFile(system, name, scope);
   const shown = await system.query([...systemctl(scope), "show", `--property=${PROPERTIES}`, "--", name], {
@@ -142,18 +143,18 @@ async function readUnitFile(system: ReadSystem, name: string, scope: UnitScope):
   return { Id: unitName(name), LoadState, ActiveState: "unknown", UnitFileState };
 }
 
-/** Whether it starts at boot; null for a unit that has nothing to enable, which is right whatever is asked. */
+/** Tell whether a unit starts at boot; null for a unit that cannot be enabled or disabled. */
 export async function isEnabled(
   system: ReadSystem,
   { UnitFileState, Id }: UnitState,
 ): Promise<boolean | null> {
   if (UnitFileState === "static") return null;
-  // Made from an init script: what counts is whether a runlevel starts it.
+  // Generated from an init script: enabled when a runlevel starts it.
   if (UnitFileState === "generated") return startsInRunlevel(system, Id.replace(/\.service$/, ""));
   return UnitFileState === "enabled";
 }
 
-/** Whether a runlevel has a start link of an init script. */
+/** Tell whether a runlevel has a start link for an init script. */
 export async function startsInRunlevel(system: ReadSystem, script: string): Promise<boolean> {
   for (const runlevel of [2, 3, 4, 5]) {
     const directory = `/etc/rc${runlevel}.d`;
@@ -162,4 +163,15 @@ export async function startsInRunlevel(system: ReadSystem, script: string): Prom
       return true;
   }
   return false;
+}
+
+/** A parameter that names one unit or service; patterns are refused, as in Ansible. */
+export function unitText(description: string) {
+  return v.pipe(
+    text(description),
+    v.check(
+      (name) => refuseUnitName(name) === undefined,
+      ({ input }) => refuseUnitName(input) ?? "",
+    ),
+  );
 }

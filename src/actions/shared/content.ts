@@ -1,42 +1,43 @@
 import { createHash } from "node:crypto";
 import { type Asset, INLINE_ASSET_BYTES } from "../../core/asset.ts";
+import type { Diff } from "../../core/result.ts";
 import type { Content, ReadSystem, Stat } from "../../core/system.ts";
 import { textToBytes } from "../../core/text.ts";
-import { MAX_DIFF_BYTES } from "../files/text.ts";
 
-/** Content too large to be held: read piece by piece, as often as needed. */
+
+/** Content too large to hold in memory; it can be streamed any number of times. */
 export interface StreamedContent {
   /** Bytes. */
   readonly size: number;
-  /** Hex digest; by default of what `stream` gives. */
+  /** Hex digest. Default: that of the streamed bytes. */
   checksum?(algorithm: string): Promise<string>;
-  /** The file of the machine itself that it is. */
+  /** The file of the machine itself that has this content. */
   readonly copyOf?: string;
   stream(): AsyncIterable<Uint8Array>;
 }
 
-/** What a file should contain. */
+/** The wanted content of a file. */
 export type FileContent = string | Uint8Array | StreamedContent;
 
 const CHECKSUM_ALGORITHM = "sha256";
 
-/** Whether content is a {@link StreamedContent}. */
+/** Tell whether content is a {@link StreamedContent}. */
 export function isStreamed(content: FileContent): content is StreamedContent {
   return typeof content !== "string" && !(content instanceof Uint8Array);
 }
 
-/** Content as a System writes it. */
+/** Convert content to the form that a System writes. */
 export function toContent(content: FileContent): Content {
   if (!isStreamed(content)) return content;
   return content.copyOf === undefined ? content.stream() : { copyOf: content.copyOf };
 }
 
-/** An asset's content: whole when it is small, else streamed. */
+/** Return an asset's content: in memory when small, else streamed. */
 export async function assetContent(asset: Asset): Promise<FileContent> {
   return asset.size <= INLINE_ASSET_BYTES ? asset.read() : asset;
 }
 
-/** A file's content as what another file should contain: whole when it is small, else compared by checksum. */
+/** Return a file's content for another file: in memory when small, else compared by checksum. */
 export async function systemContent(system: ReadSystem, path: string, stat: Stat): Promise<FileContent> {
   if (stat.size <= INLINE_ASSET_BYTES) return system.readFile(path);
   return {
@@ -49,7 +50,7 @@ export async function systemContent(system: ReadSystem, path: string, stat: Stat
   };
 }
 
-/** Content as bytes; streamed content is gathered. */
+/** Return content as bytes. */
 async function gather(content: FileContent): Promise<Uint8Array> {
   if (typeof content === "string") return textToBytes(content);
   if (content instanceof Uint8Array) return content;
@@ -58,12 +59,12 @@ async function gather(content: FileContent): Promise<Uint8Array> {
   return Buffer.concat(chunks);
 }
 
-/** Content as a diff can show it: without reading what is too long to be shown. */
+/** Return content for a diff, without reading content too long to show. */
 export async function gatherForDiff(content: FileContent): Promise<Uint8Array | "unshown"> {
   return isStreamed(content) && content.size > MAX_DIFF_BYTES ? "unshown" : gather(content);
 }
 
-/** Whether a file of that size has the streamed content. */
+/** Tell whether a file of a size has the streamed content. */
 export async function sameAsStreamed(
   system: ReadSystem,
   path: string,
@@ -79,4 +80,35 @@ async function hashStream(stream: AsyncIterable<Uint8Array>): Promise<string> {
   const hash = createHash(CHECKSUM_ALGORITHM);
   for await (const chunk of stream) hash.update(chunk);
   return hash.digest("hex");
+}
+
+/** A diff shows no content longer than this, in bytes. */
+export const MAX_DIFF_BYTES = 100_000;
+
+/** Decode UTF-8; null for invalid bytes. A byte order mark stays part of the text. */
+function decodeUtf8(bytes: Uint8Array): string | null {
+  try {
+    return new TextDecoder("utf-8", { fatal: true, ignoreBOM: true }).decode(bytes);
+  } catch {
+    return null;
+  }
+}
+
+/** Decode bytes for a diff; undefined for binary or too long content. */
+function shownText(bytes: Uint8Array): string | undefined {
+  if (bytes.length > MAX_DIFF_BYTES || bytes.includes(0)) return undefined;
+  return decodeUtf8(bytes) ?? undefined;
+}
+
+/** Return the content part of a Diff; null means no file. Binary content, or content longer than {@link MAX_DIFF_BYTES}, is `binary`. */
+export function contentDiff(
+  before: Uint8Array | "unshown" | null,
+  after: Uint8Array | "unshown" | null,
+): Pick<Diff, "before" | "after" | "binary"> {
+  const show = (bytes: Uint8Array | "unshown" | null): string | null | undefined =>
+    bytes === null ? null : bytes === "unshown" ? undefined : shownText(bytes);
+  const [old, now] = [show(before), show(after)];
+  if (old === undefined || now === undefined)
+    return { binary: true, ...(old === null ? { before: null } : {}) };
+  return { before: old, after: now };
 }

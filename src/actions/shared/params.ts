@@ -1,7 +1,7 @@
 import * as v from "valibot";
-import { modeProblem } from "./mode.ts";
+import { modeProblem } from "./attributes.ts";
 
-/** A parameter's schema with the sentence the reference shows for it. */
+/** Add the reference's sentence to a parameter's schema. */
 export function describe<const S extends v.GenericSchema>(schema: S, text: string) {
   return v.pipe(schema, v.description(text));
 }
@@ -11,7 +11,7 @@ export function text(description: string) {
   return v.pipe(v.string(), v.nonEmpty("must not be empty"), v.description(description));
 }
 
-/** A flag, off unless said. */
+/** A flag. Default: off. */
 export function flag(description: string, initial = false) {
   return v.optional(v.pipe(v.boolean(), v.description(description)), initial);
 }
@@ -21,12 +21,12 @@ export function optionalText(description: string) {
   return v.optional(text(description));
 }
 
-/** A name that commands are given as an argument, which they must not take for an option. */
+/** A name that commands get as an argument, and must not take for an option. */
 export function nameText(description: string) {
   return v.pipe(text(description), v.regex(/^[^-]/, "must not begin with a dash"));
 }
 
-/** One of some words, with a default. */
+/** One of several words, with a default. */
 export function oneOf<const W extends readonly string[]>(words: W, initial: W[number], description: string) {
   return v.optional(v.pipe(v.picklist(words), v.description(description)), initial);
 }
@@ -36,7 +36,7 @@ export function seconds(description: string, initial: number) {
   return v.optional(v.pipe(v.number(), v.minValue(0), v.description(description)), initial);
 }
 
-/** One string or a list of them; always a list afterwards. */
+/** A string or a list of strings; the output is a list. */
 export function textList(description: string) {
   return v.pipe(
     v.union([v.pipe(v.string(), v.nonEmpty()), v.pipe(v.array(v.pipe(v.string(), v.nonEmpty())))]),
@@ -46,10 +46,10 @@ export function textList(description: string) {
 }
 
 const MODE =
-  'Permission bits: `"0644"`, `0o644`, or symbolic as chmod takes it: `"u=rw,g=r,o="`. Decimal numbers that read as octal (`644`, `400`) are refused.';
+  'Permission bits: `"0644"`, `0o644`, or symbolic as chmod takes it: `"u=rw,g=r,o="`. Decimal numbers that look like octal ones (`644`, `400`) are refused.';
 
-/** Permission bits; with `preserve`, that word as well. Known to be sound before any host is touched. */
-export function modeText(description: string, also?: "preserve") {
+/** Permission bits, optionally also the word `preserve`; checked before any host is touched. */
+function modeText(description: string, also?: "preserve") {
   const problem = (mode: string | number): string | undefined =>
     mode === also ? undefined : modeProblem(mode);
   return v.optional(
@@ -64,20 +64,42 @@ export function modeText(description: string, also?: "preserve") {
   );
 }
 
-/** The file attributes every action that makes files shares. */
+/** The attributes of all actions that make files. */
 export const fileAttributes = {
   owner: v.optional(
-    v.pipe(v.union([v.string(), v.number()]), v.description("User name or id the file belongs to.")),
+    v.pipe(v.union([v.string(), v.number()]), v.description("Owner of the file, by name or id.")),
   ),
-  group: v.optional(v.pipe(v.union([v.string(), v.number()]), v.description("Group name or id."))),
+  group: v.optional(
+    v.pipe(v.union([v.string(), v.number()]), v.description("Group of the file, by name or id.")),
+  ),
   mode: modeText(MODE),
 };
 
-/** Those of actions that know the mode of what they make a file from. */
+/** The attributes of actions that copy a file with a known mode. */
 export const copiedAttributes = {
   ...fileAttributes,
   mode: modeText(
-    `${MODE} \`preserve\` is that of the source; of a role's file without write permission for group and others.`,
+    `${MODE} \`preserve\` takes the source's mode; that of a role's file without write permission for group and others.`,
     "preserve",
   ),
 };
+
+/** The file that an action edits. */
+export const filePath = text("The file: an absolute path, or one from `~/`.");
+
+/** `backup` of every action that writes whole files. */
+export const backup = flag("Keep a copy of the replaced file beside it; `backup_file` returns its path.");
+
+/** `validate` of every action that writes whole files. */
+export const validate = v.optional(
+  v.pipe(
+    v.string(),
+    v.includes("%s", "must contain %s, which stands for the file to check"),
+    v.description(
+      "A command that must accept the new content before it replaces the file, with `%s` for a temporary file with that content: `visudo -cf %s`. It runs without a shell, and not in check mode.",
+    ),
+  ),
+);
+
+/** `directory_mode` of actions that make directories on the way. */
+export const directoryMode = modeText("Permission bits of new directories, as for `mode`.");

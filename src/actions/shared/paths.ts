@@ -5,13 +5,13 @@ import type { ReadSystem } from "../../core/system.ts";
 
 const MAX_LINKS = 40;
 
-/** The directory a path is in; of `~/x` it is `~/`, which a System understands where `~` it does not. */
+/** Return the directory of a path; `~/` for `~/x`, because a System does not take `~`. */
 export function parentOf(path: string): string {
   const parent = posix.dirname(path);
   return parent === "~" ? "~/" : parent;
 }
 
-/** Where a link leads that is at `path` and says `target`; from `~/` it stays so. */
+/** Resolve the target of a link at `path`; the result of a path below `~/` is below `~/` too. */
 export function linkTarget(path: string, target: string): string {
   if (posix.isAbsolute(target)) return target;
   const directory = parentOf(path);
@@ -21,8 +21,8 @@ export function linkTarget(path: string, target: string): string {
 }
 
 /**
- * Where a path leads once links are followed, also when nothing is there yet (as Python's realpath). Root follows a
- * link of another user only to what is that user's ({@link resolveForRoot}).
+ * Follow the links at a path, also to a missing target (as Python's realpath). Root follows another user's link only to
+ * a target that the same user owns ({@link resolveForRoot}).
  */
 export async function followLinks(system: ReadSystem, path: string): Promise<string> {
   let at = path;
@@ -36,7 +36,7 @@ export async function followLinks(system: ReadSystem, path: string): Promise<str
   throw new VolleyError("ACTION_FAILED", `${path} is a link that leads to itself`);
 }
 
-/** Fails with `FILE_FAILED` where root would follow another user's link to what is not that user's. */
+/** Fail with `FILE_FAILED` when root would follow another user's link to a target that the same user does not own. */
 export async function requireOwnLinks(system: ReadSystem, path: string): Promise<void> {
   if (system.uid !== 0 || !posix.isAbsolute(path)) return;
   const walk = resolveForRoot(path);
@@ -47,7 +47,7 @@ export async function requireOwnLinks(system: ReadSystem, path: string): Promise
   }
 }
 
-/** Those of a directory and the directories above it that do not exist, outermost first. Fails when one of them is not a directory. */
+/** List a directory and its parents that do not exist, outermost first. Fails when one of them is not a directory. */
 export async function missingDirectories(system: ReadSystem, directory: string): Promise<readonly string[]> {
   const missing: string[] = [];
   for (let path = posix.normalize(directory).replace(/(?<=[^/])\/$/, ""); ; path = parentOf(path)) {
@@ -60,4 +60,59 @@ export async function missingDirectories(system: ReadSystem, directory: string):
     if (path === parentOf(path)) return missing.reverse();
     missing.push(path);
   }
+}
+
+/** Return the file of `dest`: `name` is added when it ends with `/` or is a directory, as in Ansible's copy and template. */
+export async function destinationFile(system: ReadSystem, dest: string, name: string): Promise<string> {
+  if (!dest.endsWith("/") && (await system.stat(dest))?.type !== "directory") return dest;
+  if (name === "")
+    throw new VolleyError("ACTION_FAILED", `${dest} is a directory; name the file the content goes to`);
+  return posix.join(dest, name);
+}
+
+const MAGIC = /[*?[]/;
+
+/**
+ * Return the first path that a shell pattern (`*`, `?`, `[…]`; not `**`) matches, or null. A path without these signs
+ * matches itself. A broken link matches too.
+ */
+export async function firstMatch(system: ReadSystem, pattern: string): Promise<string | null> {
+  if (!MAGIC.test(pattern)) return (await system.lstat(pattern)) === null ? null : pattern;
+  const [first = "", ...rest] = pattern.split("/");
+  return matchBelow(system, first === "" ? "/" : `${first}/`, rest);
+}
+
+async function matchBelow(
+  system: ReadSystem,
+  directory: string,
+  parts: readonly string[],
+): Promise<string | null> {
+  const [part, ...rest] = parts;
+  if (part === undefined) return directory;
+  if (!MAGIC.test(part)) {
+    const next = posix.join(directory, part);
+    return (await system.lstat(next)) === null ? null : matchBelow(system, next, rest);
+  }
+  if ((await system.stat(directory))?.type !== "directory") return null;
+  const wanted = globExpression(part);
+  for (const name of await system.list(directory)) {
+    if (name.startsWith(".") && !part.startsWith(".")) continue;
+    const found = wanted.test(name) ? await matchBelow(system, posix.join(directory, name), rest) : null;
+    if (found !== null) return found;
+  }
+  return null;
+}
+
+/** Translate a shell pattern for one name into a regular expression. */
+export function globExpression(pattern: string): RegExp {
+  const source = pattern.replace(
+    /\[([!^]?)([^\]]+)\]|[\s\S]/g,
+    (part, not: string | undefined, set: string | undefined) => {
+      if (set !== undefined) return `[${not ? "^" : ""}${set.replace(/[\\^[]/g, "\\$&")}]`;
+      if (part === "*") return "[^/]*";
+      if (part === "?") return "[^/]";
+      return part.replace(/[.+^${}()|[\]\\]/g, "\\$&");
+    },
+  );
+  return new RegExp(`^${source}$`);
 }

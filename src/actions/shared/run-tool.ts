@@ -1,16 +1,17 @@
 import { VolleyError } from "../../core/errors.ts";
 import type { ProcessOptions, ProcessResult, System } from "../../core/system.ts";
+import { splitWords } from "../../core/words.ts";
 
 const SHOWN_LINES = 6;
 
-/** The lines of a tool's output that say why it failed: its last lines of stderr, or of stdout when there are none. */
+/** Return why a tool failed: the last lines of its stderr, else of its stdout, else its exit code. */
 export function failureText({ stdout, stderr, code }: ProcessResult): string {
   const lines = (stderr.trim() === "" ? stdout : stderr).trim().split("\n").slice(-SHOWN_LINES);
   const text = lines.map((line) => line.trim()).join("; ");
   return text === "" ? `exit code ${code}` : text;
 }
 
-/** Runs a command that must succeed; `ACTION_FAILED` says what was tried and what the command answered. */
+/** Run a command that must succeed. Fails with `ACTION_FAILED`, with the attempted deed and the command's output. */
 export async function runTool(
   system: System,
   argv: readonly string[],
@@ -22,4 +23,14 @@ export async function runTool(
     throw new VolleyError("ACTION_FAILED", `cannot ${attempted}: ${failureText(result)}`);
   }
   return result;
+}
+
+/** Split a command line into words as a POSIX shell does, without expansion. Fails with `ACTION_FAILED` for an open quote. */
+export function commandWords(line: string): readonly string[] {
+  return splitWords(line, {
+    escapes: "shell",
+    fail: ({ kind }) => {
+      throw new VolleyError("ACTION_FAILED", `the command line \`${line}\` has an unfinished ${kind}`);
+    },
+  });
 }

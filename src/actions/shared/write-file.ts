@@ -1,72 +1,81 @@
+import { posix } from "node:path";
 import type { Change } from "../../core/action.ts";
 import { VolleyError } from "../../core/errors.ts";
 import type { Diff } from "../../core/result.ts";
-import type { ReadSystem, Stat, System } from "../../core/system.ts";
+import type { ReadSystem, Stat, System, WriteOptions } from "../../core/system.ts";
 import { textToBytes } from "../../core/text.ts";
-import type { FileContext } from "../accounts/ownership.ts";
-import { contentDiff, MAX_DIFF_BYTES } from "../files/text.ts";
+import type { FileContext } from "../accounts/accounts.ts";
 import {
   type AttributeChange,
   applyAttributes,
   type FileAttributes,
   inspectAttributes,
 } from "./attributes.ts";
-import { makeBackup } from "./backup.ts";
-import { type FileContent, gatherForDiff, isStreamed, sameAsStreamed, toContent } from "./content.ts";
-import { followLinks, missingDirectories, parentOf } from "./paths.ts";
-import { validateContent } from "./validate.ts";
+import {
+  contentDiff,
+  type FileContent,
+  gatherForDiff,
+  isStreamed,
+  MAX_DIFF_BYTES,
+  sameAsStreamed,
+  toContent,
+} from "./content.ts";
 
-/** A whole file as it should be. */
+import { followLinks, missingDirectories, parentOf } from "./paths.ts";
+
+import { commandWords } from "./run-tool.ts";
+
+/** The wanted state of a whole file. */
 export interface FileRequest extends FileAttributes {
   readonly system: ReadSystem;
-  /** Without it nothing is cached and it is not check mode. */
+  /** Without it nothing is cached, and check mode is off. */
   readonly context?: FileContext | undefined;
   readonly path: string;
   readonly content: FileContent;
-  /** The content it has now, when the caller has read it: null for no file. */
+  /** The current content, when the caller has read it: null for no file. */
   readonly current?: Uint8Array | null | undefined;
-  /** Whether a link at `path` is followed (the default) or replaced. */
+  /** Follow a link at `path`, or replace it. Default: true. */
   readonly follow?: boolean | undefined;
   /**
-   * What of the directory it is in: it is `required` (the default; in check mode an earlier task would make it), it is
-   * to be made with all above it (`make`), or the caller sees to it (`given`).
+   * The file's directory: it must exist (`required`, the default; check mode assumes that an earlier task makes it), it
+   * is made with its parents (`make`), or the caller makes it (`given`).
    */
   readonly parents?: "required" | "make" | "given" | undefined;
-  /** Keeps a copy of the file replaced. */
+  /** Keep a copy of the replaced file. */
   readonly backup?: boolean | undefined;
-  /** A command that must accept the new content, with `%s` for the file it is in. */
+  /** A command that must accept the new content, with `%s` for a file with that content. */
   readonly validate?: string | undefined;
-  /** Keeps the content out of the diff: for files that hold secrets, and where too much is shown already. */
+  /** Keep the content out of the diff: for secrets, and where the diff is long already. */
   readonly secret?: boolean | undefined;
 }
 
-/** That content or attributes of one file differ. */
+/** A change of content or attributes of one file. */
 export interface FileChange extends Change {
   readonly path: string;
   /** Absent when only attributes differ. */
   readonly content?: FileContent;
   readonly attributes: AttributeChange | null;
-  /** Directories to be made first, outermost first. */
+  /** Directories to make first, outermost first. */
   readonly directories: readonly string[];
   readonly backup: boolean;
   readonly validate?: string;
-  /** Ends the validation when the run is cancelled. */
+  /** Cancels the validation. */
   readonly signal?: AbortSignal;
   readonly diff: Diff;
 }
 
-/** What came of writing a file: `message` when it was not replaced as files are. */
+/** The outcome of writing a file; `message` when the file was not replaced atomically. */
 export interface FileApplied {
   readonly data: {
-    /** Where the copy of the file replaced is, if one was asked for and there was one. */
+    /** Path of the copy of the replaced file, if wanted. */
     readonly backup_file?: string;
   };
   readonly message?: string;
 }
 
 /**
- * Compares a file with the content and attributes wanted; null when nothing differs. Fails with `ACTION_FAILED` when
- * something else than a file is there, or no directory for it (in check mode an earlier task would make that).
+ * Compare a file with the wanted content and attributes; null when nothing differs. Fails with `ACTION_FAILED` when the
+ * path is no file, or its directory is missing (check mode assumes that an earlier task makes it).
  */
 export async function inspectFile(request: FileRequest): Promise<FileChange | null> {
   const { system, context, content } = request;
@@ -141,7 +150,7 @@ async function diffContent(
   content: FileContent,
 ): Promise<Pick<Diff, "before" | "after" | "binary">> {
   if (secret === true) return { binary: true };
-  // Of a link that is to be replaced there is no text before: its target keeps its own.
+  // A link to be replaced has no text before: its target stays.
   const before =
     stat?.type !== "file"
       ? null
@@ -151,12 +160,12 @@ async function diffContent(
   return contentDiff(before, await gatherForDiff(content));
 }
 
-/** Says that a file was not replaced. */
+/** The message for a file that was not replaced atomically. */
 export function writtenInPlace(path: string): string {
   return `${path} is a mount, so it was written in place`;
 }
 
-/** Makes a file what {@link inspectFile} found it should be: content and attributes at once, atomically. */
+/** Carry out the change that {@link inspectFile} found: content and attributes at once, atomically. */
 export async function applyFile(change: FileChange, system: System): Promise<FileApplied> {
   const { path, content, attributes } = change;
   if (content === undefined) {
@@ -178,4 +187,66 @@ export async function applyFile(change: FileChange, system: System): Promise<Fil
     data: backup === undefined ? {} : { backup_file: backup },
     ...(written === "in place" ? { message: said } : {}),
   };
+}
+
+/** Content to write. */
+interface Candidate {
+  /** The file that will get it. */
+  readonly path: string;
+  readonly content: FileContent;
+  readonly options: WriteOptions;
+  readonly signal?: AbortSignal | undefined;
+}
+
+/**
+ * Run a command on content before it replaces a file; `%s` stands for a temporary file, as in Ansible. No shell is
+ * involved. Fails with `ACTION_FAILED`, with the command's output.
+ */
+async function validateContent(
+  system: System,
+  command: string,
+  { path, content, options, signal }: Candidate,
+): Promise<void> {
+  const directory = await system.temporaryDirectory();
+  const temporary = posix.join(directory, posix.basename(path));
+  await system.writeFile(temporary, toContent(content), options);
+  try {
+    const argv = commandWords(command).map((word) => word.replaceAll("%s", temporary));
+    const { code, stdout, stderr } = await system.run(argv, signal === undefined ? {} : { signal });
+    if (code === 0) return;
+    const said = `${stderr}\n${stdout}`
+      .trim()
+      .replaceAll(temporary, path)
+      .split("\n")
+      .slice(0, 5)
+      .join(" | ");
+    throw new VolleyError(
+      "ACTION_FAILED",
+      `${path} was left as it is: \`${command}\` rejects the new content with exit code ${code}${said === "" ? "" : `: ${said}`}`,
+    );
+  } finally {
+    await system.remove(directory);
+  }
+}
+
+function twoDigits(value: number): string {
+  return String(value).padStart(2, "0");
+}
+
+/** Return the path of a file's backup, named as Ansible does: `PATH.PID.YYYY-MM-DD@HH:MM:SS~`, in local time. */
+export function backupPath(path: string, now: Date, pid: number): string {
+  const date = [now.getFullYear(), twoDigits(now.getMonth() + 1), twoDigits(now.getDate())].join("-");
+  const time = [now.getHours(), now.getMinutes(), now.getSeconds()].map(twoDigits).join(":");
+  return `${path}.${pid}.${date}@${time}~`;
+}
+
+/** Copy a file beside itself with its owner, times and mode, without setuid and setgid, which would keep an old program usable. Returns the copy's path; undefined without a file. */
+export async function makeBackup(system: System, path: string): Promise<string | undefined> {
+  const stat = await system.stat(path);
+  if (stat?.type !== "file") return undefined;
+  const backup = backupPath(path, new Date(), process.pid);
+  const { mode, uid, gid } = stat;
+  await system.writeFile(backup, { copyOf: path }, { mode: mode & 0o777, uid, gid });
+  await system.setTimes(backup, stat.atimeMs, stat.mtimeMs);
+  return backup;
 }

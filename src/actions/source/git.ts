@@ -7,17 +7,19 @@ import type { ReadSystem, System } from "../../core/system.ts";
 import { defineAction } from "../define.ts";
 import { describe, flag, optionalText, text } from "../shared/params.ts";
 import { missingDirectories, parentOf } from "../shared/paths.ts";
-import { type CheckoutRequest, cloneRepository, updateRepository } from "./git-checkout.ts";
 import {
   type AskGit,
   askGit,
   askRemote,
+  type CheckoutRequest,
+  cloneRepository,
   gitFailure,
   hidePassword,
   isCommit,
   type RemoteVersion,
   runGit,
-} from "./git-tool.ts";
+  updateRepository,
+} from "./git-repository.ts";
 
 const notAnOption = v.regex(/^[^-]/, "must not begin with a dash");
 
@@ -28,25 +30,32 @@ const params = v.strictObject({
     v.pipe(text("Branch, tag or commit id; `HEAD` is the default branch."), notAnOption),
     "HEAD",
   ),
-  remote: v.optional(v.pipe(text("What the copy calls the repository."), notAnOption), "origin"),
-  force: flag("Throws local modifications away; otherwise they are an error."),
-  update: flag("Updates a copy that is there.", true),
-  clone: flag("Makes a copy when there is none.", true),
+  remote: v.optional(v.pipe(text("Name of the remote in the copy."), notAnOption), "origin"),
+  force: flag("Discard local modifications, which are an error otherwise."),
+  update: flag("Update an existing copy.", true),
+  clone: flag("Make a copy when none exists.", true),
   depth: v.optional(
-    describe(v.pipe(v.number(), v.integer(), v.minValue(1)), "Commits of history to fetch. Default: all."),
+    describe(
+      v.pipe(v.number(), v.integer(), v.minValue(1)),
+      "Number of commits of history to fetch. Default: all.",
+    ),
   ),
-  single_branch: flag("Clones only the history of one branch."),
-  bare: flag("A repository without a working tree."),
-  recursive: flag("Submodules, and theirs.", true),
-  track_submodules: flag("Submodules at the newest commit of their branch, not at the one recorded."),
-  refspec: v.optional(v.pipe(text("More to fetch, such as `+refs/pull/*:refs/heads/*`."), notAnOption)),
-  accept_hostkey: flag("Accepts the key of an SSH server not known yet (not one that has changed)."),
-  key_file: optionalText("Private key for SSH."),
-  ssh_opts: optionalText("More options for ssh."),
+  single_branch: flag("Clone the history of one branch only."),
+  bare: flag("Make a repository without a working tree."),
+  recursive: flag("Check out submodules, at any depth.", true),
+  track_submodules: flag(
+    "Check out submodules at the newest commit of their branch instead of the recorded one.",
+  ),
+  refspec: v.optional(
+    v.pipe(text("An additional refspec to fetch, such as `+refs/pull/*:refs/heads/*`."), notAnOption),
+  ),
+  accept_hostkey: flag("Accept the key of an unknown SSH server, but not a changed key."),
+  key_file: optionalText("Path of the private key for SSH."),
+  ssh_opts: optionalText("Additional options for ssh."),
 });
 type Params = v.InferOutput<typeof params>;
 
-/** Commit ids before and after; null when there is no copy. */
+/** Commit ids before and after; null without a copy. */
 export interface GitData {
   readonly before: string | null;
   readonly after: string | null;
@@ -61,18 +70,17 @@ interface GitChange extends Change {
   readonly diff: Diff;
 }
 
-/** Keeps a copy of a git repository at a version. */
+/** Keep a copy of a git repository at a version. */
 export const git = defineAction({
   name: "git",
   doc: `Keep a copy of a git repository at a branch, tag or commit.
 
-The remote repository is asked what the version names, which is all that happens when the copy is there already; a
-commit id that the copy has needs no question. Local modifications are an error unless \`force\`; files git does not
-know are left alone. Git never asks for a password: give a key with \`key_file\`.
+The remote repository resolves the version; nothing else happens when the copy is up to date. A commit id that the copy
+contains needs no connection. Local modifications are an error unless \`force\`; untracked files are left alone. Git
+never asks for a password: give a key with \`key_file\`.
 
-As with Ansible's module, commits made in the copy are left behind when its branch is updated. Differently,
-\`accept_hostkey\` accepts only keys of servers not known yet, and a copy that \`clone: false\` keeps from being
-made is not a change.`,
+As with Ansible's module, updating a branch drops commits made in the copy. Unlike Ansible, \`accept_hostkey\` accepts
+only the keys of unknown servers, and a missing copy with \`clone: false\` is not a change.`,
   params,
   examples: [
     { repo: "https://git.example.org/site.git", dest: "/srv/site", version: "v1.2" },
@@ -166,12 +174,12 @@ function unknownVersion({ repo, version }: Params): VolleyError {
   return new VolleyError("ACTION_FAILED", `${hidePassword(repo)} ${missing}`);
 }
 
-/** Whether a version may be the beginning of a commit id, which only the commits themselves can tell. */
+/** Tell whether a version may be an abbreviated commit id, which only a repository with the commit can resolve. */
 function isShort(version: string): boolean {
   return /^[0-9a-f]{7,39}$/.test(version);
 }
 
-/** Fails when something else than a repository is in the way. */
+/** Tell whether a copy exists. Fails when `dest` is something else than a repository or an empty directory. */
 async function hasRepository(system: ReadSystem, { dest, bare }: Params): Promise<boolean> {
   const stat = await system.stat(dest);
   if (stat === null) return false;
@@ -201,10 +209,10 @@ async function askOrNull(
 
 async function currentCommit(ask: AskGit, { dest, bare, version }: Params): Promise<string | null> {
   const parse = (name: string) => ask(["rev-parse", "--verify", "--quiet", `${name}^{commit}`], dest);
-  // A name alone is a tag first for git, and a branch first here.
+  // A bare name means a tag first for git, but a branch first here.
   const branch = bare && version !== "HEAD" ? await parse(`refs/heads/${version}`) : null;
   const result = branch?.code === 0 ? branch : await parse(bare ? version : "HEAD");
-  // 1 with nothing to say: no commit yet. Anything else is trouble, such as a copy that belongs to someone else.
+  // Exit code 1 without a message means no commit yet. Anything else is an error, such as a copy of another owner.
   if (result.code !== 0 && result.stderr.trim() !== "") throw gitFailure(`cannot read ${dest}`, result, dest);
   return result.code === 0 ? result.stdout.trim() : null;
 }
@@ -212,12 +220,12 @@ async function currentCommit(ask: AskGit, { dest, bare, version }: Params): Prom
 async function commitHere(ask: AskGit, { dest, version }: Params): Promise<RemoteVersion | null> {
   const { code, stdout } = await ask(["rev-parse", "--verify", "--quiet", `${version}^{commit}`], dest);
   const commit = stdout.trim();
-  // A branch or tag may be called as a commit is: then the remote decides.
+  // A branch or tag may look like a commit id: then the remote decides.
   return code === 0 && commit.startsWith(version) ? { commit, kind: "commit", name: commit } : null;
 }
 
 async function localModifications(ask: AskGit, dest: string): Promise<readonly string[]> {
-  // Submodules are brought to their commit by the update: that is no modification to be lost.
+  // The update checks submodules out anew: their state is no modification to lose.
   const result = await ask(
     ["status", "--porcelain", "--untracked-files=no", "--ignore-submodules=all"],
     dest,
@@ -260,7 +268,7 @@ async function apply(
   const submodules = await state();
   await updateRepository(run, request);
   const after = await currentCommit(ask, given);
-  // With submodules that are followed, only having fetched them tells.
+  // With track_submodules only the fetch tells whether anything changed.
   const changed = change.unknown === undefined || after !== change.before || (await state()) !== submodules;
   return {
     changed,

@@ -1,14 +1,14 @@
 import { posix } from "node:path";
+import * as v from "valibot";
 import { type ActionContext, type Change, unchanged } from "../../core/action.ts";
 import { VolleyError } from "../../core/errors.ts";
 import type { ReadSystem, System } from "../../core/system.ts";
 import { bytesToText } from "../../core/text.ts";
 import { readPasswd } from "../accounts/accounts.ts";
 import { defineAction } from "../define.ts";
-import { backupPath, makeBackup } from "../shared/backup.ts";
+import { describe, flag, oneOf, optionalText, text } from "../shared/params.ts";
 import { failureText, runTool } from "../shared/run-tool.ts";
-import { applyFile, type FileChange, inspectFile } from "../shared/write-file.ts";
-import { type CronParams, cronParams } from "./cron-params.ts";
+import { applyFile, backupPath, type FileChange, inspectFile, makeBackup } from "../shared/write-file.ts";
 import {
   formatCronLine,
   jobNames,
@@ -21,35 +21,118 @@ import {
   variableNames,
 } from "./crontab.ts";
 
+const time = (description: string) =>
+  v.optional(
+    v.pipe(
+      v.union([v.string(), v.number()]),
+      v.transform((value) => String(value).trim()),
+      v.regex(/^\S+$/, "must be one cron field, without spaces"),
+      v.description(description),
+    ),
+  );
+
+/** The parameters of the cron action, under Ansible's names. */
+const cronParams = v.pipe(
+  v.strictObject({
+    name: text("Name of the job, kept in a comment above it; with `env` the name of the variable."),
+    job: v.optional(
+      describe(
+        v.string(),
+        "The command, on one line; with `env` the variable's value, which may be empty. Required unless `state` is `absent`.",
+      ),
+    ),
+    value: v.optional(describe(v.string(), "The same as `job`.")),
+    state: oneOf(["present", "absent"], "present", "Set or remove it."),
+    user: optionalText(
+      "Owner of the crontab, or with `cron_file` the user who runs the job. Default: the user of the task.",
+    ),
+    cron_file: optionalText("File to use instead of a user's crontab; relative to `/etc/cron.d`."),
+    minute: time("`0` to `59`, `*`, `*/2` …"),
+    hour: time("`0` to `23`, `*`, `*/2` …"),
+    day: time("Day of the month."),
+    dom: time("The same as `day`."),
+    month: time("`1` to `12`, or a name."),
+    weekday: time("`0` to `6` from Sunday, or a name."),
+    dow: time("The same as `weekday`."),
+    special_time: v.optional(
+      v.pipe(
+        v.picklist(["reboot", "yearly", "annually", "monthly", "weekly", "daily", "hourly"]),
+        v.description("A named schedule, instead of the times."),
+      ),
+    ),
+    disabled: flag("Comment out the job."),
+    env: flag("Set a variable instead of a job."),
+    insertafter: optionalText("With `env`, the variable to insert a new one below. Default: the top."),
+    insertbefore: optionalText("With `env`, the variable to insert a new one above."),
+    backup: flag("Keep a copy of the old crontab."),
+  }),
+  v.check(
+    ({ job, value }) => job === undefined || value === undefined,
+    "job and value are the same; give one of them",
+  ),
+  v.check(
+    ({ job, value, state }) => state === "absent" || (job ?? value) !== undefined,
+    "job is required to set it",
+  ),
+  v.check(
+    ({ job, value, env, state }) => env || state === "absent" || (job ?? value) !== "",
+    "job must not be empty",
+  ),
+  v.check(({ job, value }) => !/[\r\n]+(?=.)/.test(job ?? value ?? ""), "job must be one line"),
+  v.check(({ name }) => !/[\r\n]/.test(name), "name must be one line"),
+  v.check(
+    ({ cron_file, user, state, env }) =>
+      cron_file === undefined || user !== undefined || state === "absent" || env,
+    "user is required with cron_file: it says who runs the job",
+  ),
+  v.check(
+    ({ special_time, minute, hour, day, dom, month, weekday, dow }) =>
+      special_time === undefined ||
+      [minute, hour, day, dom, month, weekday, dow].every((field) => (field ?? "*") === "*"),
+    "special_time stands for the times; give one or the other",
+  ),
+  v.check(
+    ({ insertafter, insertbefore, env }) => env || (insertafter ?? insertbefore) === undefined,
+    "insertafter and insertbefore go with env",
+  ),
+  v.check(
+    ({ insertafter, insertbefore }) => insertafter === undefined || insertbefore === undefined,
+    "give insertafter or insertbefore, not both",
+  ),
+);
+
+/** The validated parameters of the cron action. */
+type CronParams = v.InferOutput<typeof cronParams>;
+
 const SPOOL = "/var/spool/cron/crontabs";
 const BACKUPS = "/var/backups";
 const FILE_MODE = 0o644;
 
 interface CronChange extends Change {
-  /** The file to write, or null for a user's crontab and for a file that is removed. */
+  /** The file to write; null for a user's crontab and for a file to remove. */
   readonly file: FileChange | null;
   readonly removes: string | null;
-  /** The crontab as it was, and as it should be. */
+  /** The old and the wanted crontab. */
   readonly before: string;
   readonly after: string;
 }
 
-/** What the cron action returns. */
-export interface CronData {
+/** The data of a cron task. */
+interface CronData {
   readonly jobs: readonly string[];
   readonly envs: readonly string[];
   readonly cron_file?: string;
   readonly backup_file?: string;
 }
 
-/** Sets jobs and variables of crontabs. */
+/** Set jobs and variables of crontabs. */
 export const cron = defineAction<typeof cronParams, CronChange, CronData>({
   name: "cron",
   doc: `Set or remove a job, or with \`env\` a variable, of a user's crontab or of a file in \`/etc/cron.d\`.
 
-A job is known by its name, which stands in a comment above it: \`#Ansible: NAME\`, the very comment Ansible's module writes, so that crontabs made by it are taken over as they are. Another name makes another job. Everything else in the crontab is left as it is. A \`cron_file\` that is left without a line is removed.
+A comment above a job holds its name: \`#Ansible: NAME\`, the same comment that Ansible's module writes, so that its crontabs need no change. Another name makes another job. Everything else in the crontab stays as it is. A \`cron_file\` without any line left is removed.
 
-A \`%\` in a job must be escaped, as cron demands. As root the crontab is read from the spool directory, otherwise asked of \`crontab -l\`; it is always written by \`crontab\`.`,
+A \`%\` in a job must be escaped, as cron requires. Root reads the crontab from the spool directory, other users with \`crontab -l\`; \`crontab\` always writes it.`,
   params: cronParams,
   examples: [
     { name: "backup", minute: 0, hour: "2", job: "/usr/local/bin/backup" },
@@ -72,7 +155,7 @@ A \`%\` in a job must be escaped, as cron demands. As root the crontab is read f
       params.state === "absent" &&
       edited.every((line) => line.trim() === "");
     const same = edited.length === lines.length && edited.every((line, index) => line === lines[index]);
-    if (same && !removes) return unchanged(describe(edited, path));
+    if (same && !removes) return unchanged(describeCrontab(edited, path));
     const after = joinCrontab(edited);
     const change = { file: null, removes: removes ? path : null, before: joinCrontab(lines), after };
     if (removes) return { ...change, diff: { path: path ?? "", before: before ?? "", after: null } };
@@ -83,12 +166,12 @@ A \`%\` in a job must be escaped, as cron demands. As root the crontab is read f
       };
     const mode = before === undefined ? { mode: FILE_MODE } : {};
     const file = await inspectFile({ system, context, path, content: after, backup: params.backup, ...mode });
-    return file === null ? unchanged(describe(edited, path)) : { ...change, file, diff: file.diff };
+    return file === null ? unchanged(describeCrontab(edited, path)) : { ...change, file, diff: file.diff };
   },
 
   async apply(change, params, system, context) {
     const path = cronFilePath(params);
-    const data = describe(fileLines(change.after), path);
+    const data = describeCrontab(fileLines(change.after), path);
     if (change.file !== null) {
       const applied = await applyFile(change.file, system);
       return { ...applied, data: { ...data, ...applied.data } };
@@ -117,7 +200,7 @@ function fileLines(text: string): readonly string[] {
   return text === "" ? [] : text.replace(/\n$/, "").split("\n");
 }
 
-/** The crontab's lines as they should be; null when the variable that a new one goes beside is not there. */
+/** Return the wanted lines of a crontab; null when it lacks the variable to insert a new one beside. */
 function edit(lines: readonly string[], params: CronParams): readonly string[] | null {
   const { name, job, value, state, env, insertafter, insertbefore } = params;
   const text = job ?? value ?? "";
@@ -169,7 +252,7 @@ async function crontabUser({ user }: CronParams, system: ReadSystem): Promise<st
   return user ?? (await readPasswd(system)).find(({ uid }) => uid === system.uid)?.name ?? String(system.uid);
 }
 
-/** A user's crontab, or undefined when there is none. */
+/** Read a user's crontab; undefined when the user has none. */
 async function readCrontab(params: CronParams, system: ReadSystem): Promise<string | undefined> {
   if (system.uid === 0 && (await system.stat(SPOOL))?.type === "directory") {
     return asText(await system.readIfExists(`${SPOOL}/${await crontabUser(params, system)}`));
@@ -219,6 +302,6 @@ async function backupCrontab(
   return { backup_file: path };
 }
 
-function describe(lines: readonly string[], path: string | null): CronData {
+function describeCrontab(lines: readonly string[], path: string | null): CronData {
   return { jobs: jobNames(lines), envs: variableNames(lines), ...(path === null ? {} : { cron_file: path }) };
 }

@@ -16,9 +16,9 @@ const params = v.strictObject({
   name: v.pipe(
     v.string(),
     v.regex(NAME, "must be letters, digits, hyphens and dots, at most 64 of them"),
-    v.description("The name."),
+    v.description("The host name."),
   ),
-  use: v.optional(v.pipe(v.string(), v.description("Accepted and ignored: what the host has is used."))),
+  use: v.optional(v.pipe(v.string(), v.description("Accepted and ignored: the host's own method is used."))),
 });
 
 interface HostnameChange extends Change {
@@ -26,17 +26,17 @@ interface HostnameChange extends Change {
   readonly setsKernel: boolean;
 }
 
-/** What the hostname action returns. */
+/** The data of a hostname task. */
 export interface HostnameData {
   readonly name: string;
 }
 
-/** Sets the system's host name. */
+/** Set the system's host name. */
 export const hostname = defineAction<typeof params, HostnameChange, HostnameData>({
   name: "hostname",
   doc: `Set the system's host name, now and for the next boot.
 
-\`/etc/hostname\` and the kernel's own name are both compared; \`hostnamectl\`, or \`hostname\` where systemd does not run, sets the latter. \`/etc/hosts\` is left alone, as by Ansible. In a container that may not change its name this fails, and says so.`,
+\`/etc/hostname\` and the kernel's name are both compared; \`hostnamectl\`, or \`hostname\` without systemd, sets the latter. As in Ansible, \`/etc/hosts\` is left alone. The task fails in a container that may not change its name.`,
   params,
   examples: [{ name: "web1" }],
   title: ({ name }) => name,
@@ -48,7 +48,7 @@ export const hostname = defineAction<typeof params, HostnameChange, HostnameData
       ? null
       : await inspectFile({ system, context, path: FILE, content: `${name}\n`, current });
     const kernel = (await system.readIfExists(KERNEL))?.toString("utf8").trim();
-    // Without /proc this is the tree of an image being built: the name is for its next boot.
+    // Without /proc this is the tree of an image under construction: set the name of its next boot only.
     const setsKernel = kernel !== undefined && kernel !== name;
     if (file === null && !setsKernel) return unchanged({ name });
     const diff = [
@@ -62,7 +62,7 @@ export const hostname = defineAction<typeof params, HostnameChange, HostnameData
     if (setsKernel) {
       const withSystemd = (await runsSystemd(system)) && (await system.which("hostnamectl")) !== null;
       const first = withSystemd ? await system.run(["hostnamectl", "set-hostname", name], { signal }) : null;
-      // hostnamectl needs D-Bus, which a small system may not run.
+      // hostnamectl needs D-Bus, which a small system may lack.
       const result =
         first === null || first.code !== 0 ? await system.run(["hostname", name], { signal }) : first;
       if (result.code !== 0) {
@@ -75,7 +75,7 @@ export const hostname = defineAction<typeof params, HostnameChange, HostnameData
         );
       }
     }
-    // After hostnamectl, which writes the file too but may leave another mode.
+    // After hostnamectl, which writes the file too, but perhaps with another mode.
     const applied = file === null ? {} : await applyFile(file, system);
     return { ...applied, data: { name } };
   },

@@ -3,14 +3,14 @@ import { type ActionContext, ActionFailure, type Applied, type Change } from "..
 import { isVolleyError, VolleyError } from "../../core/errors.ts";
 import type { ReadSystem } from "../../core/system.ts";
 import { defineAction } from "../define.ts";
-import { sleep } from "../flow/sleep.ts";
+import { sleep } from "../flow/pause.ts";
 import { describe, optionalText, seconds } from "../shared/params.ts";
 import { failureText } from "../shared/run-tool.ts";
 
-/** What a restart came to, under Ansible's names. */
+/** The data of a reboot task, under Ansible's names. */
 export interface RebootData {
   readonly rebooted: boolean;
-  /** Seconds from the task's beginning until the host was back and its test had succeeded. */
+  /** Seconds from the start of the task until the host was back and its test succeeded. */
   readonly elapsed: number;
 }
 
@@ -20,43 +20,43 @@ interface RebootChange extends Change {
 
 const TEST_PAUSE_MS = 1_000;
 
-/** Restarts the host. */
+/** Restart the host. */
 export const reboot = defineAction({
   name: "reboot",
-  doc: `Restart the host, and go on with the run once it is back.
+  doc: `Restart the host, and continue the run once it is back.
 
-The run is told of it beforehand: the controller waits until the host is back, for \`reboot_timeout\` at most, and
-starts the run again there, which goes on behind this task. Nothing that was done before is done again, what earlier
-tasks found out is still known, and handlers notified before run in their time. Whether the host has restarted is
-told by the kernel's boot id, not by its silence. A role's own reads of the system (not its tasks) are done anew.
+The controller waits for the host for at most \`reboot_timeout\`, then starts the run there again, which continues after
+this task. Earlier tasks do not run again, their results are kept, and handlers they notified run at their usual time.
+The kernel's boot id tells whether the host has restarted. A role's own reads of the system (not its tasks) are done
+again.
 
-It always counts as a change, so give it a \`when\`. A bundle that was carried to the host and is run there with
-\`--local\` has nobody to go on with it: the task fails, in check mode too.
+It always counts as a change, so give it a \`when\`. A bundle that runs on the host with \`--local\` has no controller
+to continue it: the task fails, in check mode too.
 
-Unlike Ansible, which logs in and runs \`whoami\`, no \`test_command\` is run unless it is given: that the run goes on
-there says as much. \`boot_time_command\` is taken and not needed.`,
+Unlike Ansible, which logs in and runs \`whoami\`, no \`test_command\` runs by default: the run itself shows that the
+host works. \`boot_time_command\` is accepted and ignored.`,
   params: v.strictObject({
-    msg: v.optional(describe(v.string(), "What users and the log are told."), "Reboot initiated by Volley"),
+    msg: v.optional(describe(v.string(), "Message for users and the log."), "Reboot initiated by Volley"),
     reboot_timeout: seconds(
-      "Seconds the host may take to go down and be back, and after that `test_command` to succeed.",
+      "Seconds until the host must be back, and then again until `test_command` must succeed.",
       600,
     ),
-    pre_reboot_delay: seconds("Seconds to wait before.", 0),
-    post_reboot_delay: seconds("Seconds to wait once the host is back, before anything else is done.", 0),
+    pre_reboot_delay: seconds("Seconds to wait before the restart.", 0),
+    post_reboot_delay: seconds("Seconds to wait after the host is back, before the test.", 0),
     test_command: optionalText(
       "Shell command that succeeds once the host is ready; it is tried every second.",
     ),
     reboot_command: optionalText(
-      "Shell command to restart with. Default: `systemctl reboot`, without systemd `shutdown -r now`.",
+      "Shell command for the restart. Default: `systemctl reboot`, without systemd `shutdown -r now`.",
     ),
-    boot_time_command: optionalText("Taken for Ansible's sake and not used."),
+    boot_time_command: optionalText("Accepted and ignored."),
   }),
   examples: [{}, { msg: "New kernel", reboot_timeout: 900, test_command: "systemctl is-active nginx" }],
   async inspect({ msg, reboot_command }, system, context): Promise<RebootChange> {
     if (context.restart === undefined) {
       throw new VolleyError(
         "ACTION_FAILED",
-        "there is nobody to go on with the run after a restart of this host: restart it yourself and run the bundle again without this task, or run the playbook from another machine with `volley run --via bundle`",
+        "no controller could continue the run after a restart of this host: restart it yourself and run the bundle again without this task, or run the playbook from another machine with `volley run --via bundle`",
       );
     }
     const argv =
@@ -66,7 +66,7 @@ there says as much. \`boot_time_command\` is taken and not needed.`,
   async apply({ argv }, { reboot_timeout, pre_reboot_delay }, system, context) {
     const { signal, restart, output } = context;
     await sleep(pre_reboot_delay * 1000, signal);
-    // Before the command: there may be no time left after it.
+    // Before the command, which may leave no time.
     restart?.(reboot_timeout * 1000);
     const startedAt = Date.now();
     const limitMs = reboot_timeout * 1000;
@@ -75,7 +75,7 @@ there says as much. \`boot_time_command\` is taken and not needed.`,
       .catch((thrown) => {
         throw isVolleyError(thrown) && thrown.code === "TIMEOUT" ? stillUp(reboot_timeout) : thrown;
       });
-    // A signal is the host going down already.
+    // A signal means that the host is going down already.
     if (result.code !== 0 && result.signal === undefined) {
       const { code: rc, stdout, stderr } = result;
       throw new ActionFailure("ACTION_FAILED", `cannot restart the host: ${failureText(result)}`, {
@@ -85,7 +85,7 @@ there says as much. \`boot_time_command\` is taken and not needed.`,
         stderr,
       });
     }
-    // This process goes with the host: who comes back is another one.
+    // This process ends with the host; a new one continues the run.
     await sleep(Math.max(0, limitMs - (Date.now() - startedAt)), signal);
     throw stillUp(reboot_timeout);
   },
@@ -131,7 +131,7 @@ function elapsed(startedAt: number): number {
 
 async function defaultCommand(system: ReadSystem, msg: string): Promise<readonly string[]> {
   const systemctl = await system.which("systemctl");
-  // sd_booted(3): systemd runs the host, rather than lying about on it.
+  // sd_booted(3): systemd is the running init, not just installed.
   if (systemctl !== null && (await system.stat("/run/systemd/system")) !== null)
     return [systemctl, "reboot", `--message=${msg}`];
   for (const [name, ...rest] of [["shutdown", "-r", "--", "now", msg], ["reboot"]] as const) {

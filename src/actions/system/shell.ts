@@ -1,21 +1,21 @@
 import * as v from "valibot";
 import { defineAction } from "../define.ts";
 import { optionalText, text } from "../shared/params.ts";
-import { applyCommand, type CommandRequest, commandParams, inspectCommand } from "./run-command.ts";
+import { applyCommand, type CommandRequest, commandParams, inspectCommand } from "./command.ts";
 
 const params = v.strictObject({
-  cmd: text("What the shell is given to run; it may have several lines."),
-  executable: optionalText("The shell. Default `/bin/sh`."),
+  cmd: text("The script, of one or more lines."),
+  executable: optionalText("The shell. Default: `/bin/sh`."),
   ...commandParams,
 });
 
-/** Runs a shell script. */
+/** Run a shell script. */
 export const shell = defineAction({
   name: "shell",
   doc: `Run a command line in a shell: with pipes, redirections and variables.
 
-It is \`command\` in all other respects. Prefer \`command\` where no shell is needed, and quote what comes from
-vars: \`shell\` gives its text to the shell as it is. \`shell("a | b")\` is short for \`cmd\`.`,
+Otherwise it works as \`command\`. Prefer \`command\` where no shell is needed, and quote values of vars: the shell gets
+the text as it is. \`shell("a | b")\` is short for \`cmd\`.`,
   params,
   examples: [{ cmd: "zcat dump.sql.gz | psql shop", chdir: "/srv", creates: "/srv/.imported" }],
   shorthand: (input: string) => ({ cmd: input }),

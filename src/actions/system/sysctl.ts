@@ -7,18 +7,17 @@ import { defineAction } from "../define.ts";
 import { flag, oneOf, text } from "../shared/params.ts";
 import { failureText, runTool } from "../shared/run-tool.ts";
 import { applyFile, type FileChange, inspectFile } from "../shared/write-file.ts";
-import { editSysctl, normalizeSysctl, sysctlPath } from "./sysctl-file.ts";
 
 const valueSchema = v.optional(
   v.pipe(
     v.union([v.string(), v.number(), v.boolean()]),
     v.transform((given) => (typeof given === "boolean" ? String(Number(given)) : String(given).trim())),
     v.regex(/^.*$/, "must be one line"),
-    v.description("Its value; required unless `state` is `absent`."),
+    v.description("The value; required unless `state` is `absent`."),
   ),
 );
 
-// What the file has otherwise is no setting, and would be added again every time.
+// A name of another form would not be recognised in the file, and added again by every run.
 const nameSchema = (description: string) =>
   v.optional(
     v.pipe(text(description), v.regex(/^[^\s=#;-][^\s=#;]*$/, 'must be a setting, such as "vm.swappiness"')),
@@ -33,19 +32,19 @@ const params = v.pipe(
     state: oneOf(
       ["present", "absent"],
       "present",
-      "Whether the file has it; what is set now is never taken back.",
+      "Set or remove it in the file; the running kernel keeps its value when it is removed.",
     ),
     sysctl_file: v.optional(
       v.pipe(
         v.string(),
         v.startsWith("/", "must be an absolute path"),
-        v.description("The file, made when it does not exist."),
+        v.description("The file; it is made when it does not exist."),
       ),
       "/etc/sysctl.conf",
     ),
-    sysctl_set: flag("Compare the running kernel too, and set the value there."),
-    reload: flag("Load the file when it has changed.", true),
-    ignoreerrors: flag("Pass over settings the kernel does not know."),
+    sysctl_set: flag("Compare and set the value in the running kernel too."),
+    reload: flag("Load the file after a change.", true),
+    ignoreerrors: flag("Skip settings that the kernel does not know."),
   }),
   v.check(
     ({ name, key }) => (name === undefined) !== (key === undefined),
@@ -61,17 +60,17 @@ type SysctlParams = v.InferOutput<typeof params>;
 
 interface SysctlChange extends Change {
   readonly file: FileChange | null;
-  /** Of the file. */
+  /** The wanted content of the file. */
   readonly content: string;
   readonly setsKernel: boolean;
 }
 
-/** Sets kernel settings. */
+/** Set kernel settings. */
 export const sysctl = defineAction<typeof params, SysctlChange>({
   name: "sysctl",
   doc: `Set a kernel setting in a sysctl file, and with \`sysctl_set\` in the running kernel.
 
-As with Ansible, the file is what counts unless \`sysctl_set\`: then \`/proc/sys\` is compared as well. When the file is to change, \`reload\` loads it whole with \`sysctl -p\`; unlike with Ansible, a file that cannot be loaded is not written, so that the next run does not take it for done. White space within a value does not matter; a setting that occurs several times is left once.`,
+As with Ansible, only the file is compared unless \`sysctl_set\` is true: then \`/proc/sys\` too. When the file changes, \`reload\` loads the whole file with \`sysctl -p\`. Unlike Ansible, a file that cannot be loaded is not written, so that the next run tries again. White space within a value does not matter; of a setting that occurs several times one line is kept.`,
   params,
   examples: [
     { name: "vm.swappiness", value: 10 },
@@ -120,7 +119,7 @@ As with Ansible, the file is what counts unless \`sysctl_set\`: then \`/proc/sys
       );
     }
     if (file === null) return;
-    // Loaded before it is put in place, so that the next run finds a file that could not be loaded still to be written.
+    // Load the content before writing it: if that fails, the next run tries again.
     if (given.reload) await load(content, given, system, context);
     await applyFile(file, system);
   },
@@ -146,4 +145,35 @@ async function load(
         : "set ignoreerrors to pass over settings this kernel does not know",
     },
   );
+}
+
+const ENTRY = /^\s*-?\s*([^\s=#;]+)\s*=\s*(.*?)\s*$/;
+
+/** Return the path of a key in `/proc/sys`: of `.` and `/` the first in the key is the separator (sysctl.d(5)). */
+export function sysctlPath(key: string): string {
+  const slashed = /^[^./]*\//.test(key)
+    ? key
+    : key.replace(/[./]/g, (separator) => (separator === "." ? "/" : "."));
+  return `/proc/sys/${slashed}`;
+}
+
+/** Collapse the white space of a value, as the kernel compares lists of numbers. */
+function normalizeSysctl(value: string): string {
+  return value.trim().split(/\s+/).join(" ");
+}
+
+/** Set a key in the text of a sysctl.conf(5) file, or remove it with null; comments and other keys stay. */
+function editSysctl(text: string, key: string, value: string | null): string {
+  const lines = text === "" ? [] : text.replace(/\n$/, "").split("\n");
+  let done = value === null;
+  const edited = lines.flatMap((line) => {
+    const [, name, current = ""] = /^\s*[#;]/.test(line) ? [] : (ENTRY.exec(line) ?? []);
+    if (name === undefined || sysctlPath(name) !== sysctlPath(key)) return [line];
+    if (value === null || done) return [];
+    done = true;
+    return normalizeSysctl(current) === normalizeSysctl(value) ? [line] : [`${key}=${value}`];
+  });
+  if (!done) edited.push(`${key}=${value}`);
+  if (edited.length === lines.length && edited.every((line, index) => line === lines[index])) return text;
+  return edited.map((line) => `${line}\n`).join("");
 }

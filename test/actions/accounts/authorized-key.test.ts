@@ -1,8 +1,8 @@
 import { chmodSync, existsSync, mkdirSync, readFileSync, statSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { beforeEach, describe, expect, it } from "vitest";
-import { authorized_key } from "../../../src/actions/accounts/authorized-key.ts";
-import { parseAuthorizedKey } from "../../../src/actions/accounts/ssh-key.ts";
+import { authorized_key, parseAuthorizedKey } from "../../../src/actions/accounts/authorized-key.ts";
+
 import { checkApplyAgain, makeSandbox, pass, type Sandbox } from "../harness.ts";
 
 const ONE = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIGZpcnN0 one@example";

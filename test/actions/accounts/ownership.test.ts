@@ -8,7 +8,7 @@ import {
   ownerName,
   resolveGroup,
   resolveOwner,
-} from "../../../src/actions/accounts/ownership.ts";
+} from "../../../src/actions/accounts/accounts.ts";
 import { makeSandbox, type Sandbox } from "../harness.ts";
 
 let sandbox: Sandbox;

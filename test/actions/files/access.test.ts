@@ -1,5 +1,5 @@
 import { expect, it } from "vitest";
-import { accessOf } from "../../../src/actions/files/access.ts";
+import { accessOf } from "../../../src/actions/files/stat.ts";
 
 const file = { type: "file", mode: 0o751, uid: 7, gid: 70 } as const;
 

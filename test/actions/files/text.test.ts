@@ -1,6 +1,6 @@
 import { expect, it } from "vitest";
-import { lineEnding, lineText, splitLines } from "../../../src/actions/files/text.ts";
-import { backupPath } from "../../../src/actions/shared/backup.ts";
+import { lineEnding, lineText, splitLines } from "../../../src/actions/files/edit-file.ts";
+import { backupPath } from "../../../src/actions/shared/write-file.ts";
 
 it.each([
   ["", []],

@@ -25,7 +25,7 @@ test("minutes are minutes, and end with the run", async () => {
 });
 
 test.each([
-  [{ prompt: "Go on?" }, "nobody to answer on a host"],
+  [{ prompt: "Go on?" }, "nobody can answer on a host"],
   [{}, "give either seconds or minutes"],
   [{ seconds: 1, minutes: 1 }, "give either seconds or minutes"],
   [{ second: 1 }, 'did you mean "seconds"?'],

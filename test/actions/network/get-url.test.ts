@@ -18,9 +18,9 @@ import { type AddressInfo, connect } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterEach, describe, expect, test } from "vitest";
-import { openDownload } from "../../../src/actions/network/download.ts";
+import { openDownload, proxyFor } from "../../../src/actions/network/download.ts";
 import { get_url } from "../../../src/actions/network/get-url.ts";
-import { proxyFor } from "../../../src/actions/network/proxy.ts";
+
 import { checkApplyAgain, makeSandbox, pass, snapshot } from "../harness.ts";
 
 const BODY = "the content of the tool\n";

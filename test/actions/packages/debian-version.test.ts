@@ -1,5 +1,5 @@
 import { describe, expect, it } from "vitest";
-import { compareDebianVersions } from "../../../src/actions/packages/debian-version.ts";
+import { compareDebianVersions } from "../../../src/actions/packages/dpkg.ts";
 
 // Oldest first; those in one line are equal. By deb-version(7).
 const ORDER = [

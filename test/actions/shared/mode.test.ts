@@ -1,5 +1,5 @@
 import { describe, expect, it } from "vitest";
-import { formatMode, parseMode } from "../../../src/actions/shared/mode.ts";
+import { formatMode, parseMode } from "../../../src/actions/shared/attributes.ts";
 import { resolveScalar } from "../../../src/yaml/scalar.ts";
 
 describe("parseMode", () => {

@@ -3,7 +3,7 @@ import { existsSync, mkdirSync, readFileSync, rmSync, writeFileSync } from "node
 import { join } from "node:path";
 import { describe, expect, test } from "vitest";
 import { git } from "../../../src/actions/source/git.ts";
-import { gitEnvironment, hidePassword } from "../../../src/actions/source/git-tool.ts";
+import { gitEnvironment, hidePassword } from "../../../src/actions/source/git-repository.ts";
 import { checkApplyAgain, makeSandbox, pass, type Sandbox, snapshot } from "../harness.ts";
 
 const IDENTITY = {

@@ -84,7 +84,7 @@ test("without anybody to go on it fails, and says what to do, in check mode too"
   using sandbox = makeSandbox();
   for (const check of [true, false]) {
     await expect(pass(reboot({}), sandbox.system, sandbox.context({ check }))).rejects.toThrow(
-      "nobody to go on with the run after a restart of this host: restart it yourself",
+      "no controller could continue the run after a restart of this host: restart it yourself",
     );
   }
 });

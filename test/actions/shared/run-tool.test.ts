@@ -1,5 +1,5 @@
 import { expect, it } from "vitest";
-import { commandWords } from "../../../src/actions/shared/words.ts";
+import { commandWords } from "../../../src/actions/shared/run-tool.ts";
 
 it.each([
   ["nginx -t -c %s", ["nginx", "-t", "-c", "%s"]],

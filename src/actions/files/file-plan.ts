@@ -1,0 +1,282 @@
+import { posix } from "node:path";
+import type { ActionContext } from "../../core/action.ts";
+import { VolleyError } from "../../core/errors.ts";
+import type { Diff } from "../../core/result.ts";
+import type { ReadSystem, Stat } from "../../core/system.ts";
+import { type FileAttributes, inspectAttributes } from "../shared/attributes.ts";
+import { followLinks, linkTarget, parentOf, requireOwnLinks } from "../shared/paths.ts";
+import { inspectMissingDirectories, type Step } from "./steps.ts";
+
+/** The request that each state of the `file` action plans for. */
+export interface PathRequest extends FileAttributes {
+  readonly system: ReadSystem;
+  readonly context: ActionContext;
+  /** The path, with links followed where wanted. */
+  readonly path: string;
+  /** The existing entry (`lstat`). */
+  readonly stat: Stat | null;
+  readonly src: string | undefined;
+  readonly force: boolean;
+  readonly follow: boolean;
+  /** Whether `recurse` follows links. */
+  readonly followsInTree: boolean;
+  readonly recurse: boolean;
+  readonly modification_time: FileTime;
+  readonly access_time: FileTime;
+}
+
+/** Steps with their diff and messages. */
+export interface Plan {
+  readonly steps: readonly Step[];
+  readonly diff: readonly Diff[];
+  readonly messages?: readonly string[];
+  /** Why check mode cannot know the outcome. */
+  readonly unknown?: string;
+}
+
+/** A plan without steps. */
+export const NOTHING_TO_DO: Plan = { steps: [], diff: [] };
+
+/** Join plans in order. */
+function joinPlans(...plans: readonly Plan[]): Plan {
+  return {
+    steps: plans.flatMap((plan) => plan.steps),
+    diff: plans.flatMap((plan) => plan.diff),
+    messages: plans.flatMap((plan) => plan.messages ?? []),
+  };
+}
+
+/** Plan changes of attributes and times for an existing entry. */
+export async function planAttributes(request: PathRequest, path: string, stat: Stat): Promise<Plan> {
+  const change = await inspectAttributes(request.system, path, stat, request, request.context);
+  const times =
+    stat.type === "link" ? null : inspectTimes(path, stat, request.modification_time, request.access_time);
+  if (change === null && times === null) return NOTHING_TO_DO;
+  return {
+    steps: [
+      ...(change === null ? [] : [{ do: "attributes", change } as const]),
+      ...(times === null ? [] : [times.step]),
+    ],
+    diff: [{ path, attributes: { ...change?.diff.attributes, ...times?.attributes } }],
+    ...(change?.message === undefined ? {} : { messages: [change.message] }),
+  };
+}
+
+/** Plan a directory, with everything below it when `recurse` is set. */
+export async function planDirectory(request: PathRequest): Promise<Plan> {
+  const { path, stat, system, context, recurse } = request;
+  if (stat === null) {
+    const { steps, diff } = await inspectMissingDirectories(system, path, request, context);
+    const times = timesOfNew(path, request.modification_time, request.access_time);
+    return { steps: times === null ? steps : [...steps, times], diff };
+  }
+  if (stat.type !== "directory") {
+    throw new VolleyError("ACTION_FAILED", `${path} is a ${stat.type}, not a directory; remove it first`);
+  }
+  const own = await planAttributes(request, path, stat);
+  return recurse ? joinPlans(own, ...(await planBelow(request, path, new Set()))) : own;
+}
+
+/**
+ * Plan everything below a directory. Links are followed only with `follow: true`; their targets within the tree are
+ * found anyway. `seen` holds the inodes of directories, against circles of links.
+ */
+async function planBelow(
+  request: PathRequest,
+  directory: string,
+  seen: Set<string>,
+): Promise<readonly Plan[]> {
+  const { system, context, followsInTree } = request;
+  if (followsInTree) {
+    const own = await system.stat(directory, true);
+    const key = `${own?.device}:${own?.inode}`;
+    if (seen.has(key)) return [];
+    seen.add(key);
+  }
+  const plans: Plan[] = [];
+  for (const name of await system.list(directory)) {
+    context.signal.throwIfAborted();
+    const path = posix.join(directory, name);
+    const stat = await system.lstat(path);
+    if (stat === null) continue;
+    plans.push(await planAttributes(request, path, stat));
+    if (stat.type === "directory") plans.push(...(await planBelow(request, path, seen)));
+    if (stat.type === "link" && followsInTree) plans.push(...(await planLinkTarget(request, path, seen)));
+  }
+  return plans;
+}
+
+async function planLinkTarget(
+  request: PathRequest,
+  link: string,
+  seen: Set<string>,
+): Promise<readonly Plan[]> {
+  if ((await request.system.stat(link)) === null) return [];
+  const path = await request.system.realPath(link);
+  const stat = await request.system.lstat(path);
+  if (stat === null) return [];
+  const own = await planAttributes(request, path, stat);
+  return stat.type === "directory" ? [own, ...(await planBelow(request, path, seen))] : [own];
+}
+
+function fail(message: string): never {
+  throw new VolleyError("ACTION_FAILED", message);
+}
+
+/** Plan the removal of an empty directory in the place of a link. Fails when more than `force` allows would be lost. */
+async function planClearing({ path, stat, system, force }: PathRequest): Promise<readonly Step[]> {
+  if (stat === null || stat.type === "link") return [];
+  if (!force) fail(`${path} is a ${stat.type}; set force: true to replace it by a link`);
+  if (stat.type !== "directory") return [];
+  if ((await system.list(path)).length > 0) fail(`${path} is a directory that is not empty; remove it first`);
+  return [{ do: "remove", path }];
+}
+
+async function requireParent({ path, system, context }: PathRequest): Promise<void> {
+  const parent = parentOf(path);
+  if (!context.check && (await system.stat(parent)) === null) {
+    fail(`${parent} does not exist; make it first with file({ path, state: "directory" })`);
+  }
+}
+
+/** Plan a symbolic link to `src`. As in Ansible, attributes are set on the link's target when it is followed. */
+export async function planSymlink(request: PathRequest): Promise<Plan> {
+  const { path, stat, system, context, src, force, follow } = request;
+  const current = stat?.type === "link" ? await system.readLink(path) : undefined;
+  const target = src ?? current ?? fail(`parameter "src" is required: where the link ${path} leads`);
+  const leadsTo = linkTarget(path, target);
+  const there = await system.stat(leadsTo);
+  // Without `src` an existing link is only inspected, and may be broken.
+  if (there === null && src !== undefined && !force && !context.check) {
+    fail(`${path} would lead to ${leadsTo}, which does not exist; set force: true to make it all the same`);
+  }
+  const attributes = await planLinkAttributes(
+    request,
+    current === target ? stat : null,
+    follow ? leadsTo : null,
+  );
+  if (current === target) return attributes;
+  const clearing = await planClearing(request);
+  await requireParent(request);
+  const before = stat === null ? "absent" : current === undefined ? stat.type : `link to ${current}`;
+  return joinPlans(
+    {
+      steps: [...clearing, { do: "symlink", path, target }],
+      diff: [{ path, attributes: { state: [before, `link to ${target}`] } }],
+    },
+    attributes,
+  );
+}
+
+/** Plan the attributes of the link itself, or of its target. */
+async function planLinkAttributes(
+  request: PathRequest,
+  link: Stat | null,
+  leadsTo: string | null,
+): Promise<Plan> {
+  const { system, owner, group, path } = request;
+  if (leadsTo === null) {
+    if (link !== null) return planAttributes(request, path, link);
+    return owner === undefined && group === undefined
+      ? NOTHING_TO_DO
+      : planAttributes(request, path, newLink(system));
+  }
+  const real = (await system.stat(leadsTo)) === null ? leadsTo : await followLinks(system, leadsTo);
+  const stat = await system.lstat(real);
+  if (stat === null) return NOTHING_TO_DO;
+  const plan = await planAttributes(request, real, stat);
+  if (link !== null && plan.steps.length > 0) await requireOwnLinks(system, path);
+  return plan;
+}
+
+/** Return the stat of a new link. */
+export function newLink({ uid, gid }: ReadSystem): Stat {
+  const zero = { size: 0, mtimeMs: 0, atimeMs: 0, inode: 0, device: 0 };
+  return { type: "link", mode: 0o777, uid, gid, links: 1, ...zero };
+}
+
+/** Plan a hard link to `src`. */
+export async function planHardLink(request: PathRequest): Promise<Plan> {
+  const { path, stat, system, context, src } = request;
+  const existing = src ?? fail(`parameter "src" is required: the file ${path} is to be another name of`);
+  const source = await system.stat(existing, true);
+  if (source === null) {
+    if (!context.check) fail(`${existing} does not exist, so ${path} cannot be another name of it`);
+    return {
+      steps: [{ do: "hardlink", path, existing }],
+      diff: [{ path, attributes: { state: ["absent", `hard link to ${existing}`] } }],
+    };
+  }
+  if (source.type === "directory") fail(`${existing} is a directory; hard links are for files`);
+  const attributes = await planAttributes(request, path, source);
+  const own = stat === null ? null : await system.lstat(path, true);
+  if (own !== null && own.inode === source.inode && own.device === source.device) return attributes;
+  const clearing = await planClearing(request);
+  await requireParent(request);
+  return joinPlans(
+    {
+      steps: [...clearing, { do: "hardlink", path, existing }],
+      diff: [{ path, attributes: { state: [stat?.type ?? "absent", `hard link to ${existing}`] } }],
+    },
+    attributes,
+  );
+}
+
+/** `preserve`, `now`, or a moment as `YYYYMMDDHHMM.SS` in local time. */
+type FileTime = string;
+
+const MOMENT = /^(\d{4})(\d{2})(\d{2})(\d{2})(\d{2})(?:\.(\d{2}))?$/;
+
+function parseTime(time: FileTime): number {
+  const parts = MOMENT.exec(time)
+    ?.slice(1)
+    .map((digits) => Number(digits ?? 0));
+  if (parts === undefined) {
+    throw new VolleyError(
+      "ACTION_FAILED",
+      `"${time}" is not a time; write preserve, now, or YYYYMMDDHHMM.SS`,
+    );
+  }
+  const [year, month, day, hour, minute, second] = parts as [number, number, number, number, number, number];
+  return new Date(year, month - 1, day, hour, minute, second).getTime();
+}
+
+/** Return the time to set; undefined when the file has it already, to the second. */
+function wantedTime(time: FileTime, currentMs: number): number | "now" | undefined {
+  if (time === "preserve") return undefined;
+  if (time === "now") return "now";
+  const wantedMs = parseTime(time);
+  return Math.floor(wantedMs / 1000) === Math.floor(currentMs / 1000) ? undefined : wantedMs;
+}
+
+function formatTime(time: number | "now"): string {
+  return time === "now" ? time : new Date(time).toISOString();
+}
+
+/** Return the step that sets the times of a new entry; null when both are to be the time of its creation. */
+export function timesOfNew(path: string, modification: FileTime, access: FileTime): Step | null {
+  const [mtimeMs, atimeMs] = [modification, access].map((time) =>
+    time === "preserve" || time === "now" ? undefined : parseTime(time),
+  );
+  if (mtimeMs === undefined && atimeMs === undefined) return null;
+  return { do: "times", path, atimeMs: atimeMs ?? "now", mtimeMs: mtimeMs ?? "now" };
+}
+
+/** Compare a file's times with the wanted ones; null when neither differs. */
+function inspectTimes(
+  path: string,
+  stat: Stat,
+  modification: FileTime,
+  access: FileTime,
+): { readonly step: Step; readonly attributes: NonNullable<Diff["attributes"]> } | null {
+  const mtimeMs = wantedTime(modification, stat.mtimeMs);
+  const atimeMs = wantedTime(access, stat.atimeMs);
+  if (mtimeMs === undefined && atimeMs === undefined) return null;
+  return {
+    step: { do: "times", path, atimeMs: atimeMs ?? stat.atimeMs, mtimeMs: mtimeMs ?? stat.mtimeMs },
+    attributes: {
+      ...(mtimeMs === undefined ? {} : { mtime: [formatTime(stat.mtimeMs), formatTime(mtimeMs)] as const }),
+      ...(atimeMs === undefined ? {} : { atime: [formatTime(stat.atimeMs), formatTime(atimeMs)] as const }),
+    },
+  };
+}
