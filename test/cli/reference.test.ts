@@ -112,7 +112,7 @@ describe("volley doc", () => {
 
   it("takes an action's name, or none", async () => {
     expect(await volleyDoc()).toContain("volley doc ACTION");
-    expect(await volleyDoc("copy")).toContain("content given");
+    expect(await volleyDoc("copy")).toContain("given content");
     await expect(volleyDoc("nothing-like-it")).rejects.toMatchObject({ code: "USAGE" });
   });
 

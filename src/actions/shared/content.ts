@@ -4,7 +4,6 @@ import type { Diff } from "../../core/result.ts";
 import type { Content, ReadSystem, Stat } from "../../core/system.ts";
 import { textToBytes } from "../../core/text.ts";
 
-
 /** Content too large to hold in memory; it can be streamed any number of times. */
 export interface StreamedContent {
   /** Bytes. */
