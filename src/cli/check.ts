@@ -2,60 +2,53 @@ import { spawnSync } from "node:child_process";
 import { existsSync, realpathSync } from "node:fs";
 import { createRequire } from "node:module";
 import { dirname, isAbsolute, join, relative } from "node:path";
-import { findProject, type Project } from "../bundle/playbook.ts";
-import { concernedBy, openPlan, planHosts } from "../controller/prepare/plan.ts";
-import { preflight } from "../controller/prepare/preflight.ts";
-import { preparePlaybook, readInventory } from "../controller/prepare/read.ts";
-
+import type { Command } from "commander";
+import type { Project } from "../bundle/playbook.ts";
+import type { PreparedPlaybook } from "../controller/prepare/read.ts";
 import { VolleyError } from "../core/errors.ts";
-import { createSecretStore, type SecretStore } from "../vars/secrets/store.ts";
-import { askPassphrase } from "./ask.ts";
-import { type InventoryFlags, inventoryPaths } from "./options.ts";
-import { expandLimit } from "./past-runs.ts";
-import { type SecretFlags, secretOptions } from "./secret-options.ts";
+import type { SecretStore } from "../vars/secrets/store.ts";
+import {
+  addInventoryOptions,
+  addSecretOptions,
+  type InventoryFlags,
+  inventoryPaths,
+  type SecretFlags,
+  secretOptions,
+} from "./options.ts";
+import { expandLimit } from "./runs.ts";
 
-/** Checks a playbook as far as that goes without a host; 0 when all is well, 1 when types are wrong. Other faults are thrown. */
-export async function checkPlaybook(
-  playbook: string,
-  flags: InventoryFlags & SecretFlags & { readonly types: boolean },
-): Promise<number> {
-  const cwd = process.cwd();
-  const project = findProject(playbook, cwd);
-  const prepared = await preparePlaybook(playbook, cwd);
-  const plays = prepared.playbook.plays.length;
-  const told = [`${prepared.name}: ${plays === 1 ? "1 play compiles" : `${plays} plays compile`}`];
-  const paths = optionalInventory(flags);
-  if (paths === undefined) told.push("no inventory: vars and assets were not checked");
-  else {
-    const secrets = secretsOf(flags, cwd);
-    const limit = await expandLimit(flags.limit);
-    const { inventory, select } = await readInventory(paths, {
-      cwd,
-      concerned: concernedBy(prepared.playbook, limit),
-      playbookDirectory: prepared.directory,
-      ...(secrets === undefined ? {} : { secrets }),
+interface CheckFlags extends InventoryFlags, SecretFlags {
+  readonly types: boolean;
+}
+
+/** Add `volley check`. */
+export function addCheckCommand(program: Command): void {
+  const command = program
+    .command("check <playbook>")
+    .summary("check a playbook without touching any host")
+    .description(
+      "Compile a playbook, check its types with the project's own TypeScript and, with an inventory, its roles' vars, actions and assets for every host. Secrets are opened only where a flag says how; other hosts with secrets are passed over.",
+    );
+  addSecretOptions(addInventoryOptions(command))
+    .option("--no-types", "do not check types")
+    .action(async (playbook: string, flags: CheckFlags) => {
+      process.exitCode = await check(playbook, flags);
     });
-    const closed = planHosts(prepared.playbook, inventory, (pattern) => select(pattern, limit), limit);
-    const plan = secrets === undefined ? closed : await openPlan(closed, secrets);
-    let passedOver: ReadonlySet<string>;
-    try {
-      passedOver = await preflight({
-        plays: plan.plays,
-        assets: prepared.assets,
-        groups: plan.groups,
-        check: false,
-      });
-    } catch (thrown) {
-      throw prepared.locate(thrown);
-    }
-    const checked = plan.hosts.length - passedOver.size;
-    if (checked > 0) told.push(`vars, actions and assets fit for ${countHosts(checked)}`);
-    if (passedOver.size > 0) {
-      told.push(
-        `${countHosts(passedOver.size)} passed over: secrets and templates in vars are known only in a run`,
-      );
-    }
-  }
+}
+
+/** Check a playbook without a host. Returns 0 when all is well, 1 when types are wrong; throws other faults. */
+async function check(file: string, flags: CheckFlags): Promise<number> {
+  const [{ findProject }, { preparePlaybook }] = await Promise.all([
+    import("../bundle/playbook.ts"),
+    import("../controller/prepare/read.ts"),
+  ]);
+  const project = findProject(file, process.cwd());
+  const playbook = await preparePlaybook(file, process.cwd());
+  const plays = playbook.playbook.plays.length;
+  const told = [
+    `${playbook.name}: ${plays === 1 ? "1 play compiles" : `${plays} plays compile`}`,
+    ...(await checkHosts(playbook, flags)),
+  ];
   if (flags.types) {
     const problems = checkTypes(project);
     if (problems !== "") {
@@ -68,16 +61,54 @@ export async function checkPlaybook(
   return 0;
 }
 
-function countHosts(count: number): string {
-  return count === 1 ? "1 host" : `${count} hosts`;
+/** Check vars, actions and assets for every host of an inventory; returns what was checked. */
+async function checkHosts(
+  { playbook, directory, assets, locate }: PreparedPlaybook,
+  flags: CheckFlags,
+): Promise<readonly string[]> {
+  const paths = optionalInventory(flags);
+  if (paths === undefined) return ["no inventory: vars and assets were not checked"];
+  const [{ readInventory }, { concernedBy, openPlan, planHosts }, { preflight }] = await Promise.all([
+    import("../controller/prepare/read.ts"),
+    import("../controller/prepare/plan.ts"),
+    import("../controller/prepare/preflight.ts"),
+  ]);
+  const cwd = process.cwd();
+  const secrets = await openSecrets(flags, cwd);
+  const limit = await expandLimit(flags.limit);
+  const { inventory, select } = await readInventory(paths, {
+    cwd,
+    concerned: concernedBy(playbook, limit),
+    playbookDirectory: directory,
+    ...(secrets === undefined ? {} : { secrets }),
+  });
+  const closed = planHosts(playbook, inventory, (pattern) => select(pattern, limit), limit);
+  const { plays, hosts, groups } = secrets === undefined ? closed : await openPlan(closed, secrets);
+  let passedOver: number;
+  try {
+    passedOver = (await preflight({ plays, assets, groups, check: false })).size;
+  } catch (thrown) {
+    throw locate(thrown);
+  }
+  const checked = hosts.length - passedOver;
+  const count = (hosts: number): string => (hosts === 1 ? "1 host" : `${hosts} hosts`);
+  return [
+    ...(checked > 0 ? [`vars, actions and assets fit for ${count(checked)}`] : []),
+    ...(passedOver > 0
+      ? [`${count(passedOver)} passed over: secrets and templates in vars are known only in a run`]
+      : []),
+  ];
 }
 
-/** What opens secrets, where the flags say how; nobody is asked for anything otherwise. */
-function secretsOf(flags: SecretFlags, cwd: string): SecretStore | undefined {
+/** Make the store of secrets where the flags say how to open them. */
+async function openSecrets(flags: SecretFlags, cwd: string): Promise<SecretStore | undefined> {
   const options = secretOptions(flags);
   if (Object.keys(options).length === 0) return undefined;
-  const { signal } = new AbortController();
-  return createSecretStore({ ...options, cwd, signal, ask: askPassphrase });
+  const [{ createSecretStore }, { askPassphrase }] = await Promise.all([
+    import("../vars/secrets/store.ts"),
+    import("./ask.ts"),
+  ]);
+  return createSecretStore({ ...options, cwd, ask: askPassphrase });
 }
 
 function optionalInventory(flags: InventoryFlags): readonly string[] | undefined {
@@ -88,11 +119,14 @@ function optionalInventory(flags: InventoryFlags): readonly string[] | undefined
   }
 }
 
-/** What tsc says is wrong, with file, line and column in front. */
+/** File, line and column in front of a problem that tsc reports. */
 const DIAGNOSTIC = /\(\d+,\d+\): /;
 const MAX_OUTPUT_BYTES = 256 * 1024 * 1024;
 
-/** What the project's own TypeScript has to say; empty when nothing. Fails with `USAGE` when the project has none, or keeps the playbook from it. */
+/**
+ * Run the project's own TypeScript and return its problems; empty when there are none. Fails with `USAGE` when the
+ * project has no TypeScript, or its tsconfig.json leaves the playbook out.
+ */
 function checkTypes({ file, directory }: Project): string {
   let compiler: string;
   try {
@@ -107,14 +141,8 @@ function checkTypes({ file, directory }: Project): string {
   const args = existsSync(config)
     ? ["--noEmit", "-p", config]
     : [
-        "--noEmit",
-        "--strict",
-        "--skipLibCheck",
-        "--allowImportingTsExtensions",
-        "--module",
-        "nodenext",
-        "--target",
-        "es2022",
+        ...["--noEmit", "--strict", "--skipLibCheck", "--allowImportingTsExtensions"],
+        ...["--module", "nodenext", "--target", "es2022"],
         relative(directory, file),
       ];
   const { status, stdout, stderr } = spawnSync(
@@ -126,14 +154,12 @@ function checkTypes({ file, directory }: Project): string {
   const isFile = (line: string): boolean => isAbsolute(line) && !DIAGNOSTIC.test(line);
   const problems = lines.filter((line) => !isFile(line));
   if (status !== 0) return problems.join("\n") || stderr || `tsc ended with ${status}\n`;
-  // JavaScript is checked only where the project wants it to be.
+  // JavaScript is checked only where the project asks for it.
   if (/tsx?$/.test(file) && !lines.includes(file) && !lines.includes(realpathSync(file))) {
     throw new VolleyError(
       "USAGE",
       `tsconfig.json leaves ${relative(directory, file)} out: its types were not checked`,
-      {
-        hint: `add it to "include" there, or leave types out with --no-types`,
-      },
+      { hint: `add it to "include" there, or leave types out with --no-types` },
     );
   }
   return "";

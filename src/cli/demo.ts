@@ -2,21 +2,41 @@ import { cpSync, existsSync, mkdtempSync, rmSync, writeFileSync } from "node:fs"
 import { availableParallelism, tmpdir } from "node:os";
 import { dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
-import { run } from "../controller/run.ts";
+import type { Command } from "commander";
 import type { Summary } from "../core/events.ts";
-import { startEmbeddedFleet } from "../embedded/fleet.ts";
 import type { ReporterKind } from "../reporter/reporter.ts";
+import { positiveInteger } from "./options.ts";
+import { outputOption } from "./terminal.ts";
 import { watchRun } from "./watch-run.ts";
 
-/** What `volley demo` was asked for. */
-export interface DemoFlags {
+interface DemoFlags {
   readonly hosts: number;
   readonly output: ReporterKind;
   readonly keep?: boolean;
 }
 
-/** Starts an embedded fleet and provisions it twice; 0 when the second run changed and sent nothing. */
-export async function demo({ hosts, output, keep }: DemoFlags): Promise<number> {
+/** Add `volley demo`. */
+export function addDemoCommand(program: Command): void {
+  program
+    .command("demo")
+    .summary("provision an embedded fleet, to see what it looks like")
+    .description(
+      "Start SSH servers on this machine, each in a directory of its own, provision them for real, then do so again to show that nothing changes.",
+    )
+    .option("--hosts <number>", "number of hosts", positiveInteger, 12)
+    .addOption(outputOption())
+    .option("--keep", "leave the fleet's directories behind")
+    .action(async (flags: DemoFlags) => {
+      process.exitCode = await demo(flags);
+    });
+}
+
+/** Start an embedded fleet and provision it twice. Returns 0 when the second run changed and sent nothing. */
+async function demo({ hosts, output, keep }: DemoFlags): Promise<number> {
+  const [{ startEmbeddedFleet }, { run }] = await Promise.all([
+    import("../embedded/fleet.ts"),
+    import("../controller/run.ts"),
+  ]);
   const directory = mkdtempSync(join(tmpdir(), "volley-demo-"));
   const tell = (text: string): void => {
     if (output !== "json") process.stdout.write(`${text}\n`);
@@ -27,7 +47,7 @@ export async function demo({ hosts, output, keep }: DemoFlags): Promise<number> 
     keepRoot: keep === true,
   });
   try {
-    // A copy of its own: the first run builds, whatever was built before.
+    // A copy of its own, so that the first run builds.
     cpSync(demoPlaybook(), join(directory, "playbook"), { recursive: true });
     const inventory = join(directory, "inventory.yaml");
     writeFileSync(inventory, fleet.inventoryYaml());
@@ -37,9 +57,9 @@ export async function demo({ hosts, output, keep }: DemoFlags): Promise<number> 
           inventory,
           playbook: join(directory, "playbook", "site.ts"),
           knownHostsFiles: [fleet.knownHostsPath],
-          // All hosts are this machine: more at a time would only wait for each other.
+          // All hosts share this machine's processors: more at a time would only wait for each other.
           concurrency: Math.max(4, 2 * availableParallelism()),
-          // It goes with the fleet: nobody will want to come back to it.
+          // The fleet is gone afterwards, and so is any use of the runs' records.
           logDirectory: join(directory, "runs"),
         }),
         { output, verbosity: 0, diff: false },
@@ -64,7 +84,7 @@ export async function demo({ hosts, output, keep }: DemoFlags): Promise<number> 
   }
 }
 
-/** The demo's playbook: beside this file in a checkout that runs from source, below dist in the package. */
+/** Find the demo's playbook: beside this folder in a checkout that runs from source, below dist in the package. */
 function demoPlaybook(): string {
   const here = dirname(fileURLToPath(import.meta.url));
   const found = ["../demo", "../../demo"]

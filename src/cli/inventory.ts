@@ -1,139 +1,167 @@
+import { Argument, type Command } from "commander";
 import { VolleyError } from "../core/errors.ts";
 import type { Host, Inventory } from "../core/inventory.ts";
 import { writeJson } from "../core/json-text.ts";
 import { Data, mapLeaves } from "../core/value.ts";
-import {
-  formatInventoryGraph,
-  formatInventoryHost,
-  formatInventoryList,
-  inventoryToJson,
-} from "../inventory/format.ts";
-
-import { loadInventory } from "../inventory/load.ts";
-import { limitHosts, selectHosts } from "../inventory/select.ts";
 import type { SecretStore } from "../vars/secrets/store.ts";
+import {
+  addInventoryOptions,
+  addSecretOptions,
+  inventoryPaths,
+  type SecretFlags,
+  type InventoryFlags as SharedFlags,
+  secretOptions,
+} from "./options.ts";
+import { expandLimit } from "./runs.ts";
 
-/** What `volley inventory` can be asked. */
+/** Views of the inventory. */
 export type InventoryAction = "list" | "graph" | "host";
 
-/** The flags of `volley inventory`. */
+/** Add `volley inventory`. */
+export function addInventoryCommand(program: Command): void {
+  addSecretOptions(
+    addInventoryOptions(
+      program
+        .command("inventory")
+        .summary("show what was understood of the inventory")
+        .description("Show hosts, groups, and where each var came from.")
+        .addArgument(new Argument("<action>", "what to show").choices(["list", "graph", "host"]))
+        .argument("[pattern...]", "hosts to show"),
+    ),
+  )
+    .option("--json", "print JSON; list prints what ansible-inventory --list does")
+    .action(
+      async (
+        action: InventoryAction,
+        patterns: readonly string[],
+        flags: SharedFlags & SecretFlags & { readonly json?: boolean },
+      ) => {
+        const [{ loadInventoryModule }, { createSecretStore }, { askPassphrase }] = await Promise.all([
+          import("../controller/prepare/read.ts"),
+          import("../vars/secrets/store.ts"),
+          import("./ask.ts"),
+        ]);
+        const cwd = process.cwd();
+        const limit = await expandLimit(flags.limit);
+        process.exitCode = await inventoryCommand(
+          action,
+          await Promise.all(patterns.map(expandLimit)),
+          {
+            inventory: inventoryPaths(flags),
+            ...(limit === undefined ? {} : { limit }),
+            ...(flags.json === undefined ? {} : { json: flags.json }),
+          },
+          {
+            stdout: (text) => process.stdout.write(text),
+            stderr: (text) => process.stderr.write(text),
+            color: process.stdout.isTTY === true && (process.env.NO_COLOR ?? "") === "",
+            cwd,
+            columns: process.stdout.columns ?? 80,
+            loadModule: loadInventoryModule,
+            secrets: createSecretStore({ ...secretOptions(flags), cwd, ask: askPassphrase }),
+          },
+        );
+      },
+    );
+}
+
+/** What to show. */
 export interface InventoryFlags {
   readonly inventory: readonly string[];
   readonly limit?: string;
   readonly json?: boolean;
-  /** Where the playbook lies, for the `group_vars` and `host_vars` beside it. */
-  readonly playbookDirectory?: string;
 }
 
-/** Where `volley inventory` prints, and what it needs to read inventories. */
+/** Where to print, and how to read inventories. */
 export interface InventoryIo {
   readonly stdout: (text: string) => void;
-  /** Where what is left out is told. */
+  /** Gets warnings. */
   readonly stderr: (text: string) => void;
   readonly color: boolean;
   readonly cwd: string;
   readonly loadModule: (file: string) => Promise<unknown>;
-  /** The terminal's width in characters; default 80. */
+  /** Width of the terminal in characters. Default 80. */
   readonly columns?: number;
-  readonly signal?: AbortSignal;
-  /** Opens encrypted files. Default: nobody is asked. */
+  /** Opens encrypted files. Default: they stay closed. */
   readonly secrets?: SecretStore;
 }
 
-function pickHosts(
-  inventory: Inventory,
-  patterns: readonly string[],
-  limit: string | undefined,
-  cwd: string,
-): readonly Host[] {
-  const hosts =
-    patterns.length === 0 ? [...inventory.hosts.values()] : selectHosts(inventory, patterns.join(","));
-  return limit === undefined ? hosts : limitHosts(hosts, inventory, limit, { cwd });
+/**
+ * Print what the inventory holds: `list [PATTERN]`, `graph [GROUP]` or `host NAME`; with `json` what ansible-inventory
+ * would print. Returns the exit code. Fails with `INVENTORY_*`, `PATTERN_UNKNOWN` or `USAGE`.
+ */
+export async function inventoryCommand(
+  action: InventoryAction,
+  args: readonly string[],
+  { inventory: paths, limit, json = false }: InventoryFlags,
+  io: InventoryIo,
+): Promise<number> {
+  const [{ loadInventory }, { limitHosts, selectHosts }] = await Promise.all([
+    import("../inventory/load.ts"),
+    import("../inventory/select.ts"),
+  ]);
+  const { cwd, loadModule, secrets, color, columns = 80 } = io;
+  const inventory = await loadInventory(paths, {
+    cwd,
+    loadModule,
+    ...(secrets === undefined ? {} : { secrets }),
+  });
+  for (const warning of inventory.warnings ?? []) io.stderr(`volley: warning: ${warning}\n`);
+  const pickHosts = (patterns: readonly string[]): readonly Host[] => {
+    const hosts =
+      patterns.length === 0 ? [...inventory.hosts.values()] : selectHosts(inventory, patterns.join(","));
+    return limit === undefined ? hosts : limitHosts(hosts, inventory, limit, { cwd });
+  };
+  switch (action) {
+    case "list":
+      io.stdout(await listText(inventory, pickHosts(args)));
+      return 0;
+    case "graph": {
+      const hosts = new Set(pickHosts([]).map(({ name }) => name));
+      const root = args[0]?.replace(/^@/, "");
+      if (json) throw new VolleyError("USAGE", "graph has no --json; use: volley inventory list --json");
+      const { formatInventoryGraph } = await import("../inventory/format.ts");
+      io.stdout(formatInventoryGraph(inventory, { color, hosts, ...(root === undefined ? {} : { root }) }));
+      return 0;
+    }
+    case "host":
+      if (args.length === 0) throw new VolleyError("USAGE", "which host? Write: volley inventory host NAME");
+      io.stdout(await hostsText(pickHosts(args)));
+      return 0;
+  }
+
+  async function listText(from: Inventory, hosts: readonly Host[]): Promise<string> {
+    const { formatInventoryList, inventoryToJson } = await import("../inventory/format.ts");
+    warnOfLocked(hosts, io);
+    return json ? toJson(inventoryToJson(from, hosts)) : formatInventoryList(from, hosts, { color, columns });
+  }
+
+  async function hostsText(hosts: readonly Host[]): Promise<string> {
+    if (json) {
+      warnOfLocked(hosts, io);
+      return toJson(
+        hosts.length === 1 ? hosts[0]!.vars : Object.fromEntries(hosts.map(({ name, vars }) => [name, vars])),
+      );
+    }
+    const { formatInventoryHost } = await import("../inventory/format.ts");
+    return hosts.map((host) => formatInventoryHost(host, { color, columns })).join("\n\n");
+  }
 }
 
-/** What Ansible writes, and reads from a program, for a text that is never a template. */
-function toAnsible(leaf: unknown): unknown {
-  return leaf instanceof Data ? { __ansible_unsafe: leaf.text } : leaf;
+/** Warn of files that could not be opened, where the output has no place for them. */
+function warnOfLocked(hosts: readonly Host[], { stderr }: InventoryIo): void {
+  const locked = new Map<string, VolleyError>();
+  for (const why of hosts.flatMap((host) => host.locked ?? []))
+    locked.set(`${why.location?.file}: ${why.message}`, why);
+  for (const [text, { hint }] of locked)
+    stderr(`volley: warning: what it sets is left out: ${text}${hint === undefined ? "" : ` (${hint})`}\n`);
 }
 
 function toJson(value: unknown): string {
   return `${writeJson(mapLeaves(value, toAnsible), { indent: "  " })}\n`;
 }
 
-/** Says what could not be opened, where the output has no place for it. */
-function tellLocked(hosts: readonly Host[], io: InventoryIo): void {
-  const locked = new Map<string, VolleyError>();
-  for (const why of hosts.flatMap((host) => host.locked ?? []))
-    locked.set(`${why.location?.file}: ${why.message}`, why);
-  for (const [text, { hint }] of locked)
-    io.stderr(
-      `volley: warning: what it sets is left out: ${text}${hint === undefined ? "" : ` (${hint})`}\n`,
-    );
-}
-
-function showHosts(
-  inventory: Inventory,
-  args: readonly string[],
-  flags: InventoryFlags,
-  io: InventoryIo,
-): void {
-  if (args.length === 0) throw new VolleyError("USAGE", "which host? Write: volley inventory host NAME");
-  const hosts = pickHosts(inventory, args, flags.limit, io.cwd);
-  if (flags.json === true) {
-    tellLocked(hosts, io);
-    io.stdout(
-      toJson(
-        hosts.length === 1 ? hosts[0]!.vars : Object.fromEntries(hosts.map(({ name, vars }) => [name, vars])),
-      ),
-    );
-    return;
-  }
-  const options = { color: io.color, columns: io.columns ?? 80 };
-  io.stdout(hosts.map((host) => formatInventoryHost(host, options)).join("\n\n"));
-}
-
-/**
- * `volley inventory list [PATTERN]`, `graph [GROUP]` and `host NAME`: prints what the inventory holds; `--json` prints
- * what ansible-inventory would. Gives the exit code. Fails with `INVENTORY_*`, `PATTERN_UNKNOWN` or `USAGE`.
- */
-export async function inventoryCommand(
-  action: InventoryAction,
-  args: readonly string[],
-  flags: InventoryFlags,
-  io: InventoryIo,
-): Promise<number> {
-  const inventory = await loadInventory(flags.inventory, {
-    cwd: io.cwd,
-    loadModule: io.loadModule,
-    ...(flags.playbookDirectory === undefined ? {} : { playbookDirectory: flags.playbookDirectory }),
-    ...(io.signal === undefined ? {} : { signal: io.signal }),
-    ...(io.secrets === undefined ? {} : { secrets: io.secrets }),
-  });
-  for (const warning of inventory.warnings ?? []) io.stderr(`volley: warning: ${warning}\n`);
-  switch (action) {
-    case "list": {
-      const hosts = pickHosts(inventory, args, flags.limit, io.cwd);
-      tellLocked(hosts, io);
-      const options = { color: io.color, columns: io.columns ?? 80 };
-      io.stdout(
-        flags.json === true
-          ? toJson(inventoryToJson(inventory, hosts))
-          : formatInventoryList(inventory, hosts, options),
-      );
-      return 0;
-    }
-    case "graph": {
-      const hosts = new Set(pickHosts(inventory, [], flags.limit, io.cwd).map(({ name }) => name));
-      const root = args[0]?.replace(/^@/, "");
-      if (flags.json === true)
-        throw new VolleyError("USAGE", "graph has no --json; use: volley inventory list --json");
-      io.stdout(
-        formatInventoryGraph(inventory, { color: io.color, hosts, ...(root === undefined ? {} : { root }) }),
-      );
-      return 0;
-    }
-    case "host":
-      showHosts(inventory, args, flags, io);
-      return 0;
-  }
+/** Ansible's form, in inventories from programs, of a text that is no template. */
+function toAnsible(leaf: unknown): unknown {
+  return leaf instanceof Data ? { __ansible_unsafe: leaf.text } : leaf;
 }

@@ -4,24 +4,20 @@ import { volleyVersion } from "../bundle/runtime.ts";
 import { describeError, exitCodeFor } from "../core/errors.ts";
 import { safeErrorLines } from "../reporter/rows/sanitize.ts";
 import { watchEventLoop } from "../system/this-process.ts";
-import { addAttachCommand } from "./attach-command.ts";
-import { addBundleCommand } from "./bundle-command.ts";
-import { addCheckCommand } from "./check-command.ts";
-import { addCompareCommand } from "./compare-command.ts";
-import { addDemoCommand } from "./demo-command.ts";
-import { addDocCommand } from "./doc-command.ts";
-import { addExecCommand } from "./exec-command.ts";
-import { addGetCommand } from "./get-command.ts";
-import { addHostsCommand } from "./hosts-command.ts";
-import { addInventoryCommand } from "./inventory-command.ts";
-import { addPutCommand } from "./put-command.ts";
-import { addReportCommand } from "./report-command.ts";
-import { addRunCommand } from "./run-command.ts";
-import { addRunsCommand } from "./runs-command.ts";
-import { addShellCommand } from "./shell-command.ts";
-
-/** What a command whose event loop ran dry may take to end by itself. */
-const STARVED_MS = 1_000;
+import { addAttachCommand } from "./attach.ts";
+import { addBundleCommand } from "./bundle.ts";
+import { addCheckCommand } from "./check.ts";
+import { addCompareCommand } from "./compare.ts";
+import { addDemoCommand } from "./demo.ts";
+import { addDocCommand } from "./doc.ts";
+import { addExecCommand } from "./exec/exec.ts";
+import { addHostsCommand } from "./hosts.ts";
+import { addInventoryCommand } from "./inventory.ts";
+import { addReportCommand } from "./report.ts";
+import { addRunCommand } from "./run.ts";
+import { addRunsCommand } from "./runs.ts";
+import { addShellCommand } from "./shell.ts";
+import { addGetCommand, addPutCommand } from "./transfer/transfer.ts";
 
 const program = new Command("volley")
   .description(
@@ -31,6 +27,7 @@ const program = new Command("volley")
   .showHelpAfterError("(--help shows what can be given)")
   .exitOverride();
 
+// Every command loads its own modules when it runs, so that `volley doc` does not load ssh2.
 addRunCommand(program);
 addRunsCommand(program);
 addReportCommand(program);
@@ -47,18 +44,20 @@ addHostsCommand(program);
 addDocCommand(program);
 addDemoCommand(program);
 
-// A reader that leaves, as `head` does, is no error: a run goes on without it.
+// When stdout's reader goes away, as `head` does, a run goes on without it.
 process.stdout.on("error", (error: NodeJS.ErrnoException) => {
   if (error.code !== "EPIPE") throw error;
 });
 
+/** Time limit of a command to end by itself once the event loop ran dry. */
+const STARVED_MS = 1_000;
 const watch = watchEventLoop("the command");
-/** A run that watches itself tells first, and gives the terminal back. */
+// A run watches itself, and gives the terminal back before it reports: let it go first.
 const starved = watch.starved.catch(async (thrown: unknown) => {
   await pause(STARVED_MS);
   throw thrown;
 });
-// Not awaited at the top: what is compiled from this is one file that a module cannot be (see launch.ts).
+// No top-level await: the build compiles this into one script, not a module (see launch.ts).
 void Promise.race([program.parseAsync().finally(watch.close), starved]).catch((thrown: unknown) => {
   if (thrown instanceof CommanderError) process.exitCode = thrown.exitCode === 0 ? 0 : 1;
   else {

@@ -1,7 +1,14 @@
 import { existsSync } from "node:fs";
-import { type Command, InvalidArgumentError } from "commander";
+import { type Command, InvalidArgumentError, Option } from "commander";
+import type { BecomeOptions } from "../controller/prepare/become.ts";
+import type { TransportsOptions } from "../controller/prepare/reach.ts";
+import type { BecomeMethod } from "../core/become.ts";
 import { VolleyError } from "../core/errors.ts";
-import { addReachOptions, type ReachFlags } from "./reach-options.ts";
+import { HOST_KEY_POLICIES, type HostKeyPolicy } from "../transport/transport.ts";
+import type { SecretOptions } from "../vars/secrets/sources.ts";
+import { askHostKeys, askPassphrase, expandHome, readGivenPassword } from "./ask.ts";
+
+// Options that several commands share. Every command line loads this file, so it imports nothing heavy.
 
 /** Flags of every command that reads an inventory. */
 export interface InventoryFlags {
@@ -9,35 +16,7 @@ export interface InventoryFlags {
   readonly limit?: string;
 }
 
-/** Flags of every command that works on hosts. */
-export interface ConnectionFlags extends ReachFlags {
-  readonly forks: number;
-  readonly become?: boolean;
-  readonly becomeUser?: string;
-}
-
-/** A whole number of at least 1. */
-export function positiveInteger(text: string): number {
-  const value = Number(text);
-  if (!Number.isInteger(value) || value < 1)
-    throw new InvalidArgumentError("It must be a whole number of 1 or more.");
-  return value;
-}
-
-/** For options that may be given several times. */
-export function collect(value: string, before: readonly string[] | undefined): readonly string[] {
-  return [...(before ?? []), value];
-}
-
-/** `a,b` given once or several times. */
-export function splitList(values: readonly string[] | undefined): readonly string[] {
-  return (values ?? [])
-    .flatMap((value) => value.split(","))
-    .map((value) => value.trim())
-    .filter((value) => value !== "");
-}
-
-/** Adds `-i` and `-l`; `without` says what is used when no inventory is given. */
+/** Add `-i` and `-l`; `without` names the default inventory in the help. */
 export function addInventoryOptions(command: Command, without = "./inventory"): Command {
   return command
     .option(
@@ -47,19 +26,11 @@ export function addInventoryOptions(command: Command, without = "./inventory"): 
     )
     .option(
       "-l, --limit <pattern>",
-      "only these hosts: web:&prod:!db, web[01:20], a glob, ~regex, @failed, @changed, a run, or - for names on stdin",
+      "work on these hosts only: web:&prod:!db, web[01:20], a glob, ~regex, @failed, @changed, a run, or - for names on stdin",
     );
 }
 
-/** Adds what every command that works on hosts takes. */
-export function addConnectionOptions(command: Command): Command {
-  return addReachOptions(command)
-    .option("-b, --become", "become root, with sudo where nothing else is said")
-    .option("--become-user <name>", "become this user instead")
-    .option("-f, --forks <number>", "hosts worked on at a time", positiveInteger, 50);
-}
-
-/** The inventories to read: those given, `$VOLLEY_INVENTORY`, or `./inventory`. Fails with `INVENTORY_MISSING`. */
+/** Return the inventories to read: those given, `$VOLLEY_INVENTORY`, or `./inventory`. Fails with `INVENTORY_MISSING`. */
 export function inventoryPaths({ inventory }: InventoryFlags): readonly string[] {
   if (inventory !== undefined) return inventory;
   const fromEnvironment = process.env.VOLLEY_INVENTORY;
@@ -72,9 +43,236 @@ export function inventoryPaths({ inventory }: InventoryFlags): readonly string[]
   });
 }
 
-/** The way of showing that was asked for, or plain lines, said on stderr, where a screen was and there is no terminal. */
-export function shownAs<Kind extends string>(output: Kind): Kind | "plain" {
-  if (output !== "ink" || process.stdout.isTTY === true) return output;
-  process.stderr.write("volley: --output ink needs a terminal; plain lines follow\n");
-  return "plain";
+/** Flags of every command that works on hosts. */
+export interface ConnectionFlags extends ReachFlags {
+  readonly forks: number;
+  readonly become?: boolean;
+  readonly becomeUser?: string;
+}
+
+/** Add the options of every command that works on hosts. */
+export function addConnectionOptions(command: Command): Command {
+  return addReachOptions(command)
+    .option("-b, --become", "become root, with sudo unless another method is set")
+    .option("--become-user <name>", "become this user instead of root")
+    .option("-f, --forks <number>", "hosts to work on at a time", positiveInteger, 50);
+}
+
+/** Flags about reaching hosts. */
+export interface ReachFlags {
+  readonly user?: string;
+  readonly privateKey?: string;
+  readonly hostKeys?: HostKeyPolicy;
+  readonly knownHosts?: readonly string[];
+  readonly connectTimeout?: number;
+  readonly connectRetries?: number;
+  readonly sshConfig?: string;
+  readonly transport: "auto" | "ssh2" | "openssh";
+  readonly forwardAgent?: boolean;
+  readonly askPass?: boolean;
+  readonly passwordFile?: string;
+  readonly passwordFd?: number;
+}
+
+/** Add the options about reaching hosts. */
+export function addReachOptions(command: Command): Command {
+  return command
+    .option("-u, --user <name>", "login user where the inventory names none")
+    .option("--private-key <file>", "private key where the inventory names none")
+    .option("-k, --ask-pass", "ask for the login password, once for all hosts")
+    .option("--password-file <file>", "read the login password from this file (or $VOLLEY_SSH_PASSWORD)")
+    .addOption(
+      new Option("--password-fd <number>", "read the login password from this file descriptor").argParser(
+        wholeNumber,
+      ),
+    )
+    .option("-A, --forward-agent", "let the hosts use this machine's SSH agent")
+    .addOption(
+      new Option(
+        "--host-keys <policy>",
+        "how to treat an unknown host key (default: ssh_config's setting; else ask at a terminal, strict elsewhere)",
+      ).choices(HOST_KEY_POLICIES),
+    )
+    .option("--known-hosts <file>", "known_hosts file to use instead of ssh's own; repeatable", collectPaths)
+    .option(
+      "--ssh-config <file>",
+      "read this file instead of ~/.ssh/config and /etc/ssh/ssh_config; none: read none",
+    )
+    .addOption(
+      new Option(
+        "--transport <kind>",
+        "auto: use OpenSSH's ssh only for hosts whose settings ssh2 does not support",
+      )
+        .choices(["auto", "ssh2", "openssh"])
+        .default("auto"),
+    )
+    .option(
+      "--connect-timeout <seconds>",
+      "time limit to connect, and again to log in (default: 15)",
+      seconds,
+    )
+    .addOption(
+      new Option(
+        "--connect-retries <number>",
+        "times to try again when a host refuses the connection (default: 2)",
+      ).argParser(wholeNumber),
+    );
+}
+
+/** Turn the flags into options of the controller; ask for the login password on `--ask-pass`. Fails with `USAGE`. */
+export async function reachOptions(flags: ReachFlags): Promise<TransportsOptions> {
+  const { user, privateKey, hostKeys, knownHosts, connectTimeout, connectRetries, sshConfig, transport } =
+    flags;
+  const password = await readGivenPassword({
+    name: "password",
+    question: "SSH password",
+    ask: flags.askPass === true,
+    file: flags.passwordFile ?? flags.passwordFd,
+    variable: "VOLLEY_SSH_PASSWORD",
+    hint: "give it with --password-file, --password-fd or VOLLEY_SSH_PASSWORD",
+  });
+  return {
+    transport,
+    ...(process.stdin.isTTY === true ? { askPassphrase, askHostKeys } : {}),
+    ...(user === undefined ? {} : { user }),
+    ...(privateKey === undefined ? {} : { privateKeyFile: expandHome(privateKey) }),
+    ...(hostKeys === undefined ? {} : { hostKeys }),
+    ...(knownHosts === undefined ? {} : { knownHostsFiles: knownHosts }),
+    ...(connectTimeout === undefined ? {} : { connectTimeoutMs: connectTimeout * 1_000 }),
+    ...(connectRetries === undefined ? {} : { connectRetries }),
+    ...(sshConfig === undefined ? {} : { sshConfig: expandHome(sshConfig) }),
+    ...(flags.forwardAgent === undefined ? {} : { forwardAgent: flags.forwardAgent }),
+    ...(password === undefined ? {} : { password }),
+  };
+}
+
+/** Flags of commands whose hosts may need a password to become another user. */
+export interface BecomeFlags {
+  readonly become?: boolean;
+  readonly becomeUser?: string;
+  readonly becomeMethod?: BecomeMethod;
+  readonly askBecomePass?: boolean;
+  readonly becomePasswordFile?: string;
+}
+
+/** Add the become method and password; the user to become is an option of {@link addConnectionOptions}. */
+export function addBecomeOptions(command: Command): Command {
+  return addBecomeMethodOption(addBecomePasswordOptions(command));
+}
+
+/** Add the become method alone, for commands in which the user types the password on the host's own terminal. */
+export function addBecomeMethodOption(command: Command): Command {
+  return command.addOption(
+    new Option(
+      "--become-method <method>",
+      "method to become another user, where the inventory sets none (default: sudo)",
+    ).choices(["sudo", "doas", "su"]),
+  );
+}
+
+/** Add the sources of the become password. */
+export function addBecomePasswordOptions(command: Command): Command {
+  return command
+    .option("-K, --ask-become-pass", "ask for the password of sudo, doas or su, once for all hosts")
+    .option(
+      "--become-password-file <file>",
+      "read that password from the first line of this file (or $VOLLEY_BECOME_PASSWORD)",
+    );
+}
+
+/** Turn the flags into options of the controller; ask for the become password on `--ask-become-pass`. Fails with `USAGE`. */
+export async function becomeOptions(flags: BecomeFlags): Promise<BecomeOptions> {
+  const { become, becomeUser, becomeMethod } = flags;
+  const wanted = becomeUser ?? become;
+  const becomePassword = await readGivenPassword({
+    name: "become password",
+    question: "Become password",
+    ask: flags.askBecomePass === true,
+    file: flags.becomePasswordFile,
+    variable: "VOLLEY_BECOME_PASSWORD",
+    hint: "give it with --become-password-file or VOLLEY_BECOME_PASSWORD",
+  });
+  return {
+    ...(wanted === undefined ? {} : { become: wanted }),
+    ...(becomeMethod === undefined ? {} : { becomeMethod }),
+    ...(becomePassword === undefined ? {} : { becomePassword }),
+  };
+}
+
+/** Flags of every command that may need secrets. */
+export interface SecretFlags {
+  readonly vaultPasswordFile?: readonly string[];
+  readonly vaultId?: readonly string[];
+  readonly askVaultPass?: boolean;
+  readonly ageIdentity?: readonly string[];
+}
+
+/** Add the keys to encrypted files and values. */
+export function addSecretOptions(command: Command): Command {
+  return command
+    .option(
+      "--vault-password-file <file>",
+      "Ansible Vault password: a file, or a program that prints it (also $ANSIBLE_VAULT_PASSWORD_FILE); repeatable",
+      collect,
+    )
+    .option(
+      "--vault-id <label@source>",
+      "Ansible Vault password of an id; the source is prompt, a file or a program; repeatable",
+      collect,
+    )
+    .option("--ask-vault-pass", "ask for the Ansible Vault password")
+    .option(
+      "--age-identity <file>",
+      "age identity for *.age files (default: $VOLLEY_AGE_IDENTITY, $SOPS_AGE_KEY_FILE, ~/.config/volley/age.key); repeatable",
+      collect,
+    );
+}
+
+/** Turn the flags into options of the controller. */
+export function secretOptions(flags: SecretFlags): SecretOptions {
+  const { vaultPasswordFile, vaultId, askVaultPass, ageIdentity } = flags;
+  return {
+    ...(vaultPasswordFile === undefined ? {} : { vaultPasswordFiles: vaultPasswordFile }),
+    ...(vaultId === undefined ? {} : { vaultIds: vaultId }),
+    ...(askVaultPass === undefined ? {} : { askVaultPassword: askVaultPass }),
+    ...(ageIdentity === undefined ? {} : { ageIdentityFiles: ageIdentity }),
+  };
+}
+
+/** Parse a whole number of at least 1. */
+export function positiveInteger(text: string): number {
+  const value = Number(text);
+  if (!Number.isInteger(value) || value < 1)
+    throw new InvalidArgumentError("It must be a whole number of 1 or more.");
+  return value;
+}
+
+/** Parse a whole number of at least 0. */
+export function wholeNumber(text: string): number {
+  if (!/^\d+$/.test(text)) throw new InvalidArgumentError("It must be a whole number.");
+  return Number(text);
+}
+
+/** Parse a number of seconds above 0. */
+export function seconds(text: string): number {
+  const value = Number(text);
+  if (!(value > 0)) throw new InvalidArgumentError("It must be a number of seconds above 0.");
+  return value;
+}
+
+/** Gather the values of a repeatable option. */
+export function collect(value: string, before: readonly string[] | undefined): readonly string[] {
+  return [...(before ?? []), value];
+}
+
+function collectPaths(value: string, before: readonly string[] | undefined): readonly string[] {
+  return collect(expandHome(value), before);
+}
+
+/** Split `a,b`, given once or several times. */
+export function splitList(values: readonly string[] | undefined): readonly string[] {
+  return (values ?? [])
+    .flatMap((value) => value.split(","))
+    .map((value) => value.trim())
+    .filter((value) => value !== "");
 }

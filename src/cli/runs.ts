@@ -1,60 +1,138 @@
-import { basename } from "node:path";
-import {
-  fanOutKindOf,
-  isControlled,
-  listRuns,
-  type RunRecord,
-  readRecord,
-  readSummary,
-  runsDirectory,
-} from "../controller/records/records.ts";
+import { existsSync } from "node:fs";
+import { basename, resolve } from "node:path";
+import { text as readText } from "node:stream/consumers";
+import type { Command } from "commander";
+import type { RunRecord } from "../controller/records/records.ts";
+import { VolleyError } from "../core/errors.ts";
 import type { Outcome, Summary } from "../core/events.ts";
-import { count } from "../reporter/rows/amounts.ts";
+import { positiveInteger } from "./options.ts";
 
 const OUTCOMES: readonly Outcome[] = ["ok", "failed", "unreachable", "lost", "cancelled"];
 
-/** The latest runs, a line each: when, what, on how many hosts, and how they ended. */
-export function formatRuns(most: number): string {
-  const directory = runsDirectory();
-  const runs = listRuns(directory).slice(0, most);
+/** Add `volley runs`. */
+export function addRunsCommand(program: Command): void {
+  program
+    .command("runs")
+    .summary("list recent runs and how they ended")
+    .option("-n, --number <count>", "number of runs to list", positiveInteger, 20)
+    .action(async ({ number }: { readonly number: number }) => {
+      process.stdout.write(await formatRuns(number));
+    });
+}
+
+/** Format the latest runs, a line each: when, what, on how many hosts, and how they ended. */
+async function formatRuns(most: number): Promise<string> {
+  const records = await import("../controller/records/records.ts");
+  const directory = records.runsDirectory();
+  const runs = records.listRuns(directory).slice(0, most);
   if (runs.length === 0) return "There has been no run yet.\n";
+  const { count } = await import("../reporter/rows/amounts.ts");
+
+  const openState = (record: RunRecord): string =>
+    records.isControlled(record)
+      ? `going on, process ${record.pid}`
+      : `its controller was ended: volley attach ${record.run} asks the hosts how it goes on`;
+  const endState = ({ run, outcomes, hosts, tally }: Summary): string => {
+    const counts = OUTCOMES.filter((outcome) => outcomes[outcome] > 0).map(
+      (outcome) => `${outcomes[outcome]} ${outcome}`,
+    );
+    // A fan-out has no tasks.
+    const isPlaybook = records.fanOutKindOf(run) === undefined;
+    const tasks = isPlaybook ? `; tasks: ${tally.changed} changed, ${tally.failed} failed` : "";
+    return `${count(hosts.length, "host")}: ${counts.join(", ")}${tasks}`;
+  };
   const rows = runs.map((run) => {
     try {
-      return rowOf(readRecord(directory, run), readSummary(directory, run));
+      const record = records.readRecord(directory, run);
+      const summary = records.readSummary(directory, run);
+      const { playbook, check } = record.options;
+      const started = new Date(record.startedAt).toLocaleString("sv");
+      const title = basename(String(playbook ?? "")) + (check === true ? " (check)" : "");
+      return [run, started, title, summary === undefined ? openState(record) : endState(summary)];
     } catch {
       return [run, "", "", "its record cannot be read"];
     }
   });
   const widths = [0, 1, 2].map((column) => Math.max(...rows.map((row) => row[column]!.length)));
-  return `${rows
-    .map((row) =>
-      row
-        .map((cell, column) => cell.padEnd(widths[column] ?? 0))
-        .join("  ")
-        .trimEnd(),
-    )
-    .join("\n")}\n`;
+  const lines = rows.map((row) => row.map((cell, column) => cell.padEnd(widths[column] ?? 0)).join("  "));
+  return `${lines.map((line) => line.trimEnd()).join("\n")}\n`;
 }
 
-function rowOf(record: RunRecord, summary: Summary | undefined): readonly string[] {
-  const { run, options } = record;
-  const playbook = basename(String(options.playbook ?? "")) + (options.check === true ? " (check)" : "");
-  const started = new Date(record.startedAt).toLocaleString("sv");
-  return [run, started, playbook, summary === undefined ? openState(record) : endState(summary)];
+/** Return the latest run of a playbook that was not a check. Fails with `USAGE` when there is none. */
+export async function latestRunOf(playbook: string): Promise<string> {
+  const { listPlaybookRuns, readRecord, runsDirectory } = await import("../controller/records/records.ts");
+  const directory = runsDirectory();
+  const run = listPlaybookRuns(directory).find((name) => {
+    try {
+      const { options } = readRecord(directory, name);
+      const file = resolve(String(options.cwd ?? ""), String(options.playbook ?? ""));
+      return file === resolve(playbook) && options.check !== true;
+    } catch {
+      // A run whose record cannot be read cannot be resumed.
+      return false;
+    }
+  });
+  if (run === undefined) {
+    throw new VolleyError("USAGE", `there has been no run of ${playbook} yet: nothing can be resumed`, {
+      hint: "volley runs lists those of other playbooks",
+    });
+  }
+  return run;
 }
 
-function openState(record: RunRecord): string {
-  return isControlled(record)
-    ? `going on, process ${record.pid}`
-    : `its controller was ended: volley attach ${record.run} asks the hosts how it goes on`;
-}
-
-/** What a fan-out did on a host is no task: it has hosts that are ok or not. */
-function endState({ run, outcomes, hosts, tally }: Summary): string {
-  const counts = OUTCOMES.filter((outcome) => outcomes[outcome] > 0).map(
-    (outcome) => `${outcomes[outcome]} ${outcome}`,
+/**
+ * Resolve `@last`, a run's name (with or without an @ before it), or the beginning of a name. Fails with `USAGE` when no
+ * run matches, or several do.
+ */
+export async function namedRun(name: string): Promise<string> {
+  const { listPlaybookRuns, listRuns, runsDirectory } = await import("../controller/records/records.ts");
+  const runs = listRuns(runsDirectory());
+  const last = listPlaybookRuns(runsDirectory())[0];
+  if (runs.length === 0 || (name === "@last" && last === undefined))
+    throw new VolleyError("USAGE", "there has been no run yet");
+  if (name === "@last") return last!;
+  const wanted = name.startsWith("@") ? name.slice(1) : name;
+  const found = runs.includes(wanted)
+    ? [wanted]
+    : runs.filter((run) => wanted !== "" && run.startsWith(wanted));
+  if (found.length === 1) return found[0]!;
+  throw new VolleyError(
+    "USAGE",
+    found.length === 0
+      ? `there is no run ${name} here`
+      : `${name} may be ${found.slice(0, 3).join(", ")}${found.length > 3 ? ", …" : ""}`,
+    { hint: "volley runs lists them" },
   );
-  const tasks =
-    fanOutKindOf(run) === undefined ? `; tasks: ${tally.changed} changed, ${tally.failed} failed` : "";
-  return `${count(hosts.length, "host")}: ${counts.join(", ")}${tasks}`;
+}
+
+/**
+ * Replace `@failed`, `@changed` and `@RUN` in a pattern by their hosts, and `-` by the names on stdin. `@FILE`, and
+ * everything else, is left to the inventory.
+ */
+export async function expandLimit<Limit extends string | undefined>(limit: Limit): Promise<Limit | string> {
+  if (limit === "-") return patternFromStdin();
+  if (limit === undefined || !limit.includes("@")) return limit;
+  const { hostsOfRuns, runsDirectory } = await import("../controller/records/records.ts");
+  const parts = limit.split(/([:,]&?!?)/).map((part) => {
+    if (!part.startsWith("@") || existsSync(part.slice(1))) return part;
+    const hosts = hostsOfRuns(runsDirectory(), part.slice(1));
+    if (hosts.length === 0)
+      throw new VolleyError("PATTERN_UNKNOWN", `${part} stands for no host: there is none to run on`);
+    return hosts.join(",");
+  });
+  return parts.join("");
+}
+
+/** Stdin can be read once; several patterns may ask for its names. */
+let namesOfStdin: Promise<string> | undefined;
+
+/** Join the names on stdin to a pattern; `#` begins a comment. Fails with `USAGE` when there is no name. */
+async function patternFromStdin(): Promise<string> {
+  namesOfStdin ??= readText(process.stdin);
+  const names = (await namesOfStdin)
+    .split("\n")
+    .map((line) => line.replace(/#.*/, "").trim())
+    .filter((line) => line !== "");
+  if (names.length === 0) throw new VolleyError("USAGE", "there is no host name on stdin");
+  return names.join(",");
 }

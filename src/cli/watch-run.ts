@@ -2,7 +2,7 @@ import type { Run } from "../controller/prepare/options.ts";
 import type { Event, Summary } from "../core/events.ts";
 import { createReporter, type Reporter, type ReporterKind } from "../reporter/reporter.ts";
 
-import { shownAs } from "./options.ts";
+import { shownAs } from "./terminal.ts";
 
 /** How a run is shown. */
 export interface WatchOptions {

@@ -1,14 +1,21 @@
 import { setMaxListeners } from "node:events";
-import { requireAgreement } from "./agreement.ts";
-import type { CacheState, Comparison, Condition, MeasuredRoundTrip, Method, Sample } from "./comparison.ts";
-import { createHostControl } from "./host-control.ts";
-import { type HostsOptions, openHosts } from "./hosts.ts";
-import { measureRoundTrip } from "./measured-delay.ts";
-import { createNotes, type Notes } from "./notes.ts";
-import { orderOfRound } from "./order.ts";
-import { cpuBetween, ownMachine, whyNotMeasurable } from "./remote-cpu.ts";
-import { openRoad } from "./road.ts";
-import { type CpuMeter, readCpu, type SamplerOptions, takeSample } from "./sampler.ts";
+import { VolleyError } from "../core/errors.ts";
+import { TALLY_KEYS } from "../core/result.ts";
+import {
+  type CacheState,
+  type Comparison,
+  type Condition,
+  type HostResult,
+  INVENTORY_PLACEHOLDER,
+  type MeasuredRoundTrip,
+  type Method,
+  type Sample,
+} from "./comparison.ts";
+import { cpuBetween, createHostControl, ownMachine, whyNotMeasurable } from "./host-control.ts";
+import { measureRoundTrip } from "./proxy.ts";
+import { type HostsOptions, openHosts, openRoad, type Road } from "./road.ts";
+
+import { type CpuMeter, readCpu, type SamplerOptions, type Taken, takeSample } from "./sampler.ts";
 import { median } from "./statistics.ts";
 
 /** Readings that are taken to know what one costs. */
@@ -151,4 +158,104 @@ async function openCpuMeter(
     before = after;
   }
   return { source: "cgroup", readingMs: median(costs) ?? 0 };
+}
+
+/**
+ * The order of a round, counted from 1: as given, and in every second round the other way round, so that what drifts in
+ * the course of time (a processor that grows warm, a cache that fills) weighs on all alike.
+ */
+export function orderOfRound<T>(entries: readonly T[], round: number): readonly T[] {
+  return round % 2 === 1 ? entries : [...entries].reverse();
+}
+
+type Told = Pick<Sample, "method" | "cache" | "round" | "hosts">;
+
+const MAX_NAMED = 3;
+
+/**
+ * Refuses a run that has done something else than the one before it: the two are no two ways of the same work. Runs that
+ * tell of no hosts are passed over. Fails with `COMPARE_FAILED`.
+ */
+export function requireAgreement(first: Told, other: Told): void {
+  if (first.hosts.length === 0 || other.hosts.length === 0) return;
+  const before = new Map(first.hosts.map((host) => [host.host, describeResult(host)]));
+  const after = new Map(other.hosts.map((host) => [host.host, describeResult(host)]));
+  const differing = [...new Set([...before.keys(), ...after.keys()])].filter(
+    (host) => before.get(host) !== after.get(host),
+  );
+  if (differing.length === 0) return;
+  const named = differing
+    .slice(0, MAX_NAMED)
+    .map((host) => `${host}: ${before.get(host) ?? "not there"}, then ${after.get(host) ?? "not there"}`);
+  const more = differing.length > MAX_NAMED ? `; and ${differing.length - MAX_NAMED} more hosts` : "";
+  throw new VolleyError(
+    "COMPARE_FAILED",
+    `${nameOf(first)} and ${nameOf(other)} did not do the same, so they are not compared: ${named.join("; ")}${more}`,
+    { hint: "bring the hosts to the same state before every run with --reset or --reset-hosts" },
+  );
+}
+
+function nameOf({ method, cache, round }: Told): string {
+  return `${method} (${cache}, run ${round})`;
+}
+
+function describeResult({ outcome, tally }: HostResult): string {
+  const counts = TALLY_KEYS.filter((key) => tally[key] > 0).map(
+    (key) => `${tally[key]} ${key === "notExecuted" ? "not executed" : key}`,
+  );
+  return `${outcome} with ${counts.join(", ") || "no tasks"}`;
+}
+
+/** Gathers what a reader must know of what was not measured, each once. */
+export interface Notes {
+  /** Looks at a run; fails with `COMPARE_FAILED` when a delay was asked for that our own runs did not get. */
+  take(method: Method, condition: Condition, round: number, taken: Taken): void;
+  /** The hosts' processor time cannot be had from cgroups, and why; `tells`: some targets tell of theirs. */
+  noCgroup(reason: string, tells: boolean): void;
+  all(): readonly string[];
+}
+
+/** Makes {@link Notes}. */
+export function createNotes({ endpoints: expected }: Pick<Road, "endpoints">): Notes {
+  const notes = new Set<string>();
+  return {
+    take: (method, { cache, roundTripMs }, round, { endpoints, hostsWithBundle }) => {
+      if (endpoints === 0) {
+        if (method.kind === "volley" && roundTripMs > 0) {
+          throw new VolleyError(
+            "COMPARE_FAILED",
+            "no delay can be added: these hosts are not reached over ssh2, so nothing passes through the proxies",
+          );
+        }
+        notes.add(uncounted(method));
+      } else if (endpoints < expected) {
+        notes.add(
+          `${method.name}: only ${endpoints} of ${expected} hosts were reached through the proxies; bytes and delays are those of these`,
+        );
+      }
+      if (cache === "cold" && round > 0 && method.kind === "volley" && method.via === "bundle") {
+        const [host] = hostsWithBundle;
+        if (host !== undefined)
+          notes.add(
+            `cold: ${host} had the bundle all the same, kept by another user than the one who logs in`,
+          );
+      }
+    },
+    noCgroup: (reason, tells) => {
+      notes.add(
+        tells
+          ? `Remote CPU is what bundles tell of themselves, their children included and sshd not, and is not known of other methods: ${reason}.`
+          : `Remote CPU was not measured: ${reason}.`,
+      );
+    },
+    all: () => [...notes],
+  };
+}
+
+function uncounted({ kind, name }: Method): string {
+  const how =
+    kind === "command"
+      ? `; a command goes through them when it uses ${INVENTORY_PLACEHOLDER} or $VOLLEY_INVENTORY`
+      : "";
+  return `${name}: its connections did not go through the proxies, so bytes and round trips were not counted and no delay was added${how}`;
 }

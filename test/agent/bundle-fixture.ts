@@ -2,7 +2,7 @@ import { type ChildProcess, spawn } from "node:child_process";
 import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
-import { carryBundle } from "../../src/controller/carry.ts";
+import { carryBundle } from "../../src/controller/prepare/carry.ts";
 import { type Job, type JobOptions, PROTOCOL_VERSION, type WireEvent } from "../../src/core/protocol.ts";
 import { textToBytes } from "../../src/core/text.ts";
 

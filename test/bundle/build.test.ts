@@ -13,7 +13,7 @@ import {
 } from "node:fs";
 import { join } from "node:path";
 import { expect, test } from "vitest";
-import { carryBundle } from "../../src/controller/carry.ts";
+import { carryBundle } from "../../src/controller/prepare/carry.ts";
 import { preparePlaybook } from "../../src/controller/prepare/read.ts";
 import { makeProject, type Project, playbookText, scratchDirectory, TWO_FILES } from "../e2e/lib/project.ts";
 

@@ -3,7 +3,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { Command } from "commander";
 import { afterEach, beforeEach, expect, test } from "vitest";
-import { addBecomeOptions, type BecomeFlags, becomeOptions } from "../../src/cli/become-options.ts";
+import { addBecomeOptions, type BecomeFlags, becomeOptions } from "../../src/cli/options.ts";
 
 let directory: string;
 beforeEach(() => {

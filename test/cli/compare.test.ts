@@ -1,8 +1,8 @@
 import { Command } from "commander";
 import { describe, expect, it, test } from "vitest";
-import { childArguments } from "../../src/cli/compare/child-arguments.ts";
-import { resultRows } from "../../src/cli/compare/table.ts";
-import { roundTrips } from "../../src/cli/compare-command.ts";
+import { childArguments, roundTrips } from "../../src/cli/compare.ts";
+
+import { resultRows } from "../../src/compare/output.ts";
 import { resultsOf } from "../../src/compare/results.ts";
 import { rowText } from "../../src/reporter/rows/row.ts";
 import { ASCII_SYMBOLS } from "../../src/reporter/rows/wording.ts";

@@ -1,5 +1,5 @@
 import { describe, expect, it } from "vitest";
-import { createHostLines, MAX_LINE_BYTES, type OutputLine, shownLine } from "../../src/cli/exec/lines.ts";
+import { createHostLines, MAX_LINE_BYTES, type OutputLine, shownLine } from "../../src/cli/exec/printer.ts";
 import { drawFrom } from "../fuzz/lib/random.ts";
 
 /** The lines of some bytes that arrive in pieces of these sizes. */

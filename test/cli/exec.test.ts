@@ -4,7 +4,7 @@ import { mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "n
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
-import { readWords } from "../../src/cli/exec-command.ts";
+import { readWords } from "../../src/cli/exec/exec.ts";
 import { startEmbeddedFleet } from "../../src/embedded/fleet.ts";
 import type { EmbeddedFleet } from "../../src/embedded/types.ts";
 import { builtCli, type CliEnd } from "../e2e/lib/cli.ts";
@@ -362,7 +362,7 @@ describe("what is loaded", () => {
     ];
     expect([...packages].filter((name) => !allowed.includes(name))).toEqual([]);
     const unwanted =
-      /^src\/(template|actions|target|system\/(local|remote-process)\/|reporter\/ink|bundle\/(?!version))/;
+      /^src\/(template|actions|agent|engine|system\/(local|remote-process)|reporter\/ink|bundle\/(?!runtime))/;
     expect(loaded.filter((name) => unwanted.test(name))).toEqual([]);
   });
 });

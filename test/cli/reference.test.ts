@@ -3,13 +3,22 @@ import { fileURLToPath } from "node:url";
 import { Command } from "commander";
 import * as v from "valibot";
 import { describe, expect, it, vi } from "vitest";
-import { addDocCommand } from "../../src/cli/doc-command.ts";
-import { actions, findAction, summaryOf } from "../../src/cli/reference/actions.ts";
-import { callText, literal } from "../../src/cli/reference/literal.ts";
+import { addDocCommand } from "../../src/cli/doc.ts";
+import {
+  actions,
+  callText,
+  constraintsOf,
+  findAction,
+  literal,
+  parametersOf,
+  summaryOf,
+  typeText,
+} from "../../src/cli/reference/actions.ts";
+
 import { referenceMarkdown } from "../../src/cli/reference/markdown.ts";
-import { constraintsOf, parametersOf, typeText } from "../../src/cli/reference/schema.ts";
-import { renderMarkdown, wrap } from "../../src/cli/reference/wrap.ts";
-import { documentAction, listActions } from "../../src/cli/reference.ts";
+
+import { documentAction, listActions, renderMarkdown, wrap } from "../../src/cli/reference/terminal.ts";
+
 import * as volley from "../../src/index.ts";
 
 const REFERENCE = fileURLToPath(new URL("../../REFERENCE.md", import.meta.url));

@@ -1,6 +1,12 @@
 import { describe, expect, it } from "vitest";
-import { type FrameState, liveFrame } from "../../src/cli/transfer/live-frame.ts";
-import { createRateMeter, type HostProgress, remainingMs } from "../../src/cli/transfer/progress-model.ts";
+import {
+  createRateMeter,
+  type FrameState,
+  type HostProgress,
+  liveFrame,
+  remainingMs,
+} from "../../src/cli/transfer/live-printer.ts";
+
 import type { TransferOutcome } from "../../src/fanout/transfer/result.ts";
 import { textWidth } from "../../src/reporter/rows/layout.ts";
 import { ASCII_SYMBOLS } from "../../src/reporter/rows/wording.ts";

@@ -1,5 +1,5 @@
 import { expect, it } from "vitest";
-import { requireAgreement } from "../../src/compare/agreement.ts";
+import { requireAgreement } from "../../src/compare/compare.ts";
 import type { HostResult, Sample } from "../../src/compare/comparison.ts";
 import { EMPTY_TALLY } from "../../src/core/result.ts";
 import { sample } from "./lib/samples.ts";

@@ -2,7 +2,7 @@ import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { expect, it } from "vitest";
-import { type ReachedHost, toAnsibleInventory } from "../../src/compare/ansible-inventory.ts";
+import { type ReachedHost, toAnsibleInventory } from "../../src/compare/road.ts";
 import { openReach } from "../../src/controller/prepare/reach.ts";
 import { loadInventory } from "../../src/inventory/load.ts";
 

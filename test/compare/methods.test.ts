@@ -1,6 +1,6 @@
 import { expect, it } from "vitest";
-import { parseMethods } from "../../src/compare/methods.ts";
-import { orderOfRound } from "../../src/compare/order.ts";
+import { orderOfRound } from "../../src/compare/compare.ts";
+import { parseMethods } from "../../src/compare/comparison.ts";
 
 it("takes our own methods first, then others", () => {
   expect(parseMethods(["bundle", "direct"], ["script=./deploy.sh a=b"], [])).toEqual([

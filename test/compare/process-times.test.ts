@@ -1,7 +1,6 @@
 import { tmpdir } from "node:os";
 import { expect, it } from "vitest";
-import { parseTimes } from "../../src/compare/process-times.ts";
-import { runTimed, type TimedResult } from "../../src/compare/timed-process.ts";
+import { parseTimes, runTimed, type TimedResult } from "../../src/compare/timed-process.ts";
 
 const run = (line: string): Promise<TimedResult> =>
   runTimed({

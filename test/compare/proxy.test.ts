@@ -3,8 +3,7 @@ import { type AddressInfo, connect, createServer, type Server, type Socket } fro
 import { buffer } from "node:stream/consumers";
 import { setTimeout as sleep } from "node:timers/promises";
 import { afterEach, expect, it } from "vitest";
-import { measureRoundTrip } from "../../src/compare/measured-delay.ts";
-import { ProxySet } from "../../src/compare/proxy.ts";
+import { measureRoundTrip, ProxySet } from "../../src/compare/proxy.ts";
 
 const cleanups: (() => unknown)[] = [];
 afterEach(async () => {

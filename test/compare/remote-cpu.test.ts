@@ -7,7 +7,7 @@ import {
   ownMachine,
   parseCpuReading,
   whyNotMeasurable,
-} from "../../src/compare/remote-cpu.ts";
+} from "../../src/compare/host-control.ts";
 
 const readings = (...usages: readonly (readonly [machine: string, usageMs: number | undefined])[]) =>
   new Map(

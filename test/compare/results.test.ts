@@ -1,8 +1,8 @@
 import { describe, expect, it, test } from "vitest";
-import { csvField, toCsv } from "../../src/compare/csv.ts";
-import { toPageData } from "../../src/compare/page-data.ts";
-import { resultsOf } from "../../src/compare/results.ts";
-import { verdictSentence } from "../../src/compare/wording.ts";
+import { csvField, toCsv, toPageData } from "../../src/compare/output.ts";
+
+import { resultsOf, verdictSentence } from "../../src/compare/results.ts";
+
 import { comparison, sample } from "./lib/samples.ts";
 
 const rounds = [1, 2, 3, 4, 5, 6];

@@ -1,4 +1,4 @@
-import { existsSync, readdirSync, readFileSync } from "node:fs";
+import { existsSync, readFileSync } from "node:fs";
 import { Command, CommanderError } from "commander";
 import { ROOT } from "./markdown.ts";
 
@@ -16,8 +16,9 @@ const { scripts } = JSON.parse(readFileSync(`${ROOT}package.json`, "utf8")) as {
 async function createProgram(): Promise<Command> {
   const silent = { writeOut: () => {}, writeErr: () => {} };
   const program = new Command("volley").version("0.0.0").exitOverride().configureOutput(silent);
-  for (const name of readdirSync(`${ROOT}src/cli`)) {
-    if (!name.endsWith("-command.ts")) continue;
+  // Its table of contents says where the commands are.
+  const main = readFileSync(`${ROOT}src/cli/main.ts`, "utf8");
+  for (const [, name] of main.matchAll(/ from "\.\/(.+)";$/gm)) {
     const module = (await import(`${ROOT}src/cli/${name}`)) as Readonly<Record<string, unknown>>;
     for (const [exported, add] of Object.entries(module))
       if (/^add\w+Command$/.test(exported)) (add as (program: Command) => void)(program);

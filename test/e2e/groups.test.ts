@@ -1,7 +1,7 @@
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import { expect, test } from "vitest";
-import { carryBundle } from "../../src/controller/carry.ts";
+import { carryBundle } from "../../src/controller/prepare/carry.ts";
 import { fleetStarter, ofType, provision, type Ran } from "./lib/drive.ts";
 import { makeProject, type Project, play, playbookText, scratchDirectory } from "./lib/project.ts";
 

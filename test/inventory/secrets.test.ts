@@ -2,7 +2,7 @@ import { mkdir, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { Encrypter, generateX25519Identity, identityToRecipient } from "age-encryption";
 import { describe, expect, it } from "vitest";
-import { hostsToWorkOn } from "../../src/cli/exec/select.ts";
+import { hostsToWorkOn } from "../../src/cli/fan-out.ts";
 import { concernedBy, openPlan } from "../../src/controller/prepare/plan.ts";
 import { loadInventoryModule, readInventory } from "../../src/controller/prepare/read.ts";
 
@@ -217,8 +217,8 @@ describe("encrypted files", () => {
     const cwd = await project(files);
     const secrets = storeOf({ cwd, vaultPasswordFiles: ["pw"] });
     const flags = { inventory: [join(cwd, "hosts.yml")] };
-    expect((await hostsToWorkOn({ hosts: "web" }, flags, secrets)).map(({ name }) => name)).toEqual(["web1"]);
-    expect(await failure(hostsToWorkOn({ hosts: "db" }, flags, secrets))).toMatch(
+    expect((await hostsToWorkOn("web", flags, secrets)).map(({ name }) => name)).toEqual(["web1"]);
+    expect(await failure(hostsToWorkOn("db", flags, secrets))).toMatch(
       /^SECRET_FAILED .*host_vars\/db1\/secrets\.yml this file cannot be read: it is encrypted/,
     );
   });

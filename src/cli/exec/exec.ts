@@ -1,98 +1,215 @@
 import { readFile } from "node:fs/promises";
 import { basename } from "node:path";
-import { openTransports } from "../../controller/prepare/transports.ts";
+import type { Command } from "commander";
 import { fileReason, VolleyError } from "../../core/errors.ts";
 
 import { loginShellLine } from "../../core/shell-quote.ts";
-import { exitCodeOf, type FanOutHost, outcomeOf } from "../../fanout/exec/exec-host.ts";
-import { type FanOutListener, fanOut } from "../../fanout/exec/fan-out.ts";
-import { type CommandInput, keepInput, openInputFile } from "../../fanout/exec/input.ts";
-import { type OutDirectory, openOutDirectory } from "../../fanout/exec/out-directory.ts";
-import { type RemoteCommand, startCommand } from "../../fanout/exec/remote-command.ts";
-import { colorsWanted, unicodeWanted } from "../../reporter/output.ts";
-import { ASCII_SYMBOLS, UNICODE_SYMBOLS } from "../../reporter/rows/wording.ts";
+import type { FanOutListener } from "../../fanout/exec/fan-out.ts";
+import type { RemoteCommand } from "../../fanout/exec/remote-command.ts";
+import type { FanOutTarget } from "../fan-out.ts";
+import {
+  addBecomeOptions,
+  addConnectionOptions,
+  addInventoryOptions,
+  addSecretOptions,
+  type BecomeFlags,
+  type ConnectionFlags,
+  collect,
+  type InventoryFlags,
+  type SecretFlags,
+  seconds,
+} from "../options.ts";
+import { onSignals, outputOption, shownAs } from "../terminal.ts";
+import type { ExecPrinter } from "./printer.ts";
 
-import { createSecretStore } from "../../vars/secrets/store.ts";
-import type { ExecFlags, ExecWords } from "../exec-command.ts";
-import { readBecome } from "../fan-out-become.ts";
-import { shownAs } from "../options.ts";
-import { withPasswords } from "../passwords.ts";
-import { reachOptions } from "../reach-options.ts";
-import { secretOptions } from "../secret-options.ts";
-import { createPacedWriter, type ExecPrinter, type PrinterStream } from "./printer.ts";
-import { hostsToWorkOn } from "./select.ts";
+interface ExecFlags extends InventoryFlags, ConnectionFlags, BecomeFlags, SecretFlags {
+  readonly script?: string;
+  readonly stdin?: string;
+  readonly env?: readonly string[];
+  readonly timeout?: number;
+  readonly pty?: boolean;
+  readonly output: "auto" | "ink" | "plain" | "fold" | "json";
+  readonly fold?: boolean;
+  readonly diff?: boolean;
+  readonly outDir?: string;
+}
 
-/** Above this, Linux takes no single argument. */
-const MAX_COMMAND_BYTES = 100 * 1024;
+/** Add `volley exec`. */
+export function addExecCommand(program: Command): void {
+  const command = program
+    .command("exec")
+    .summary("run a command on many hosts at a time")
+    .description(
+      "Run a command or a script on every host. A host needs nothing but sshd.\n\n" +
+        "Name the hosts first: a pattern, host names, web[01-17,19], or - for names on stdin. Then the command, either as one quoted line for sh, or behind -- as a program and its arguments, which are passed as they are.",
+    )
+    .usage(
+      "[options] <hosts> '<line>'\n       volley exec [options] [hosts] -- <program> [arguments...]\n       volley exec [options] [hosts] --script <file> [-- arguments...]",
+    )
+    .argument("[words...]")
+    .helpOption("--help", "show this help")
+    .showHelpAfterError(
+      "(-- comes before a command with options of its own; --help shows what can be given)",
+    );
+  addSecretOptions(addBecomeOptions(addConnectionOptions(addInventoryOptions(command))))
+    .option("--script <file>", "run this local script, with the interpreter its first line names, else sh")
+    .option("--stdin <file>", "pass this file to every command on its stdin; -: pass volley's own stdin")
+    .option("--env <NAME=VALUE>", "set this environment variable of the command; repeatable", collect)
+    .option("--timeout <seconds>", "end a command that takes longer", seconds)
+    .option("--pty", "run it on a terminal, which merges stderr into stdout")
+    .addOption(
+      outputOption(
+        "how to show it: a screen of hosts, lines as they come, folded at the end, or JSON (default: lines)",
+        ["auto", "ink", "plain", "fold", "json"],
+      ),
+    )
+    .option("-B, --fold", "the same as --output fold: show hosts with the same output together, at the end")
+    .option("-D, --diff", "fold, and show other outputs as a diff from the most frequent one")
+    .option("--out-dir <dir>", "also write each host's output there, and exit-status.tsv")
+    .addHelpText(
+      "after",
+      `
+Examples:
+  volley exec web 'df -h / | tail -1'
+  volley exec -B 'web[01-17,19]' -- uname -r
+  volley exec 'web:&prod' --script check.sh --become -- --verbose
+  list-hosts | volley exec - uptime
 
-/** Carries `volley exec` out and gives its exit code. Fails with what is wrong before any host is touched. */
-export async function exec(words: ExecWords, flags: ExecFlags): Promise<number> {
+Ctrl-C ends the running commands, with TERM first and KILL 5 seconds later; once more leaves at once.
+Exit codes: 0 all ok, 1 usage or set-up (nothing was run), 2 some host failed, 4 some host unreachable or lost, 130 cancelled.
+`,
+    )
+    .action(async (operands: readonly string[], flags: ExecFlags) => {
+      // Commander joins the words before and behind `--`; its raw arguments keep them apart.
+      const { rawArgs } = program as Command & { readonly rawArgs: readonly string[] };
+      process.exitCode = await exec(readWords(operands, rawArgs, flags), flags);
+    });
+}
+
+/** The words of the command line beside its flags. */
+interface ExecWords {
+  /** The hosts in front of the command; undefined: the hosts of `--limit`. */
+  readonly hosts: string | undefined;
+  /** A line for the shell; undefined when `words` or a script are given. */
+  readonly line: string | undefined;
+  /** The words behind `--`. */
+  readonly words: readonly string[];
+}
+
+/** Tell hosts and command apart. Fails with `USAGE` where one could be taken for the other. */
+export function readWords(
+  operands: readonly string[],
+  raw: readonly string[],
+  { script, limit }: Pick<ExecFlags, "script" | "limit">,
+): ExecWords {
+  const dashes = raw.indexOf("--");
+  const words = dashes === -1 ? [] : raw.slice(dashes + 1);
+  const before = operands.slice(0, operands.length - words.length);
+  const [hosts, line] = before;
+  const isLine = script === undefined && words.length === 0;
+  if (before.length > (isLine ? 2 : 1)) {
+    throw usage(
+      isLine
+        ? "a command of several words is quoted, or stands behind --"
+        : `only the hosts stand before the command, not "${before.join(" ")}"`,
+      `volley exec ${hosts} -- ${[...before.slice(1), ...words].join(" ")}`,
+    );
+  }
+  if (isLine && line === undefined) {
+    const example =
+      hosts === undefined || limit === undefined ? `${hosts ?? "all"} -- uptime` : `-l ${limit} -- ${hosts}`;
+    throw usage("there is no command", `volley exec ${example}`);
+  }
+  // In `volley exec web cat -n` the flag is meant for cat. A quoted line holds its own flags.
+  if (line !== undefined && !/\s/.test(line) && raw.at(-1) !== line)
+    throw usage(
+      "the command comes last: quote it with its arguments, or put -- before it",
+      `volley exec ${hosts} -- ${line} …`,
+    );
+  if (hosts === undefined && limit === undefined) throw usage("which hosts?", "volley exec all -- uptime");
+  return { hosts, line, words };
+}
+
+function usage(problem: string, example: string): VolleyError {
+  return new VolleyError("USAGE", problem, { hint: `write: ${example}` });
+}
+
+/** Run the command; returns the exit code. Fails with whatever is wrong before any host is touched. */
+async function exec(words: ExecWords, flags: ExecFlags): Promise<number> {
+  const [{ startCommand }, { planFanOut }] = await Promise.all([
+    import("../../fanout/exec/remote-command.ts"),
+    import("../fan-out.ts"),
+  ]);
   checkFlags(words, flags);
   const command = await readCommand(words, flags);
   const env = readEnvironment(flags.env ?? []);
-  if (flags.pty === true) checkLine(startCommand(command, { env, stdinBytes: undefined, pty: true }).script);
-  const { askPassphrase } = await import("../ask.ts");
-  const secrets = createSecretStore({ ...secretOptions(flags), cwd: process.cwd(), ask: askPassphrase });
-  const selected = await hostsToWorkOn(words, flags, secrets);
-  const hosts = await Promise.all(selected.map((host) => withPasswords(host, secrets)));
-  const becomeOn = await readBecome(flags);
+  if (flags.pty === true) {
+    // With a terminal the whole script is one argument of the login shell, which needs more characters to quote it.
+    const { script } = startCommand(command, { env, stdinBytes: undefined, pty: true });
+    checkLength(loginShellLine(script), "leave --pty out, or put it in a file on the hosts first");
+  }
+  const { open } = await planFanOut(words.hosts, flags);
   const interruption = onInterruption();
-  const transports = await openTransports(hosts, await reachOptions(flags), interruption.stop.signal);
-  const closers: (() => Promise<unknown> | undefined)[] = [async () => transports.close()];
+  const closers: (() => unknown)[] = [];
   let failed: readonly string[] = [];
   let wantsShell = false;
   let exitCode: number;
   try {
-    for (const { host, text } of transports.notes) process.stderr.write(`${host}: ${text}\n`);
-    const input = await openInput(flags.stdin);
+    const { targets, close } = await open(interruption.clean.signal);
+    closers.push(close);
+    const [{ fanOut }, { exitCodeOf, outcomeOf }, { keepInput, openInputFile }, { openOutDirectory }] =
+      await Promise.all([
+        import("../../fanout/exec/fan-out.ts"),
+        import("../../fanout/exec/exec-host.ts"),
+        import("../../fanout/exec/input.ts"),
+        import("../../fanout/exec/out-directory.ts"),
+      ]);
+    const { stdin, outDir, timeout, pty } = flags;
+    const input =
+      stdin === undefined
+        ? undefined
+        : await (stdin === "-" ? keepInput(process.stdin) : openInputFile(stdin));
     closers.push(() => input?.close());
-    const outDirectory = flags.outDir === undefined ? undefined : await openOutDirectory(flags.outDir);
+    const outDirectory = outDir === undefined ? undefined : await openOutDirectory(outDir);
     closers.push(() => outDirectory?.close());
-    const targets = hosts.map((host) => ({
-      name: host.name,
-      become: becomeOn(host),
-      ...transports.of(host),
-    }));
-    const title = titleOf(words, flags);
-    const printer = await createPrinter(targets, flags, { title, onCancel: interruption.cancel });
+    const printer = await createPrinter(targets, flags, {
+      title: words.line ?? [...(flags.script === undefined ? [] : [flags.script]), ...words.words].join(" "),
+      onCancel: interruption.cancel,
+    });
     closers.push(() => printer.close());
     const [begunAt, startedAt] = [Date.now(), performance.now()];
     const results = await fanOut(targets, {
       command,
       env,
       ...(input === undefined ? {} : { input }),
-      ...(flags.pty === true
+      ...(pty === true
         ? { pty: { columns: process.stdout.columns ?? 80, rows: process.stdout.rows ?? 24 } }
         : {}),
       forks: flags.forks,
-      ...(flags.timeout === undefined ? {} : { timeoutMs: flags.timeout * 1_000 }),
+      ...(timeout === undefined ? {} : { timeoutMs: timeout * 1_000 }),
       listener: both(outDirectory, printer),
-      stop: interruption.stop.signal,
-      drop: interruption.drop.signal,
+      stop: interruption.clean.signal,
+      drop: interruption.now.signal,
     });
     const { recordFanOut } = await import("../../controller/records/fan-out-record.ts");
-    const ends = results.map(({ outcome, ...result }) => ({ ...result, outcome: outcomeOf(outcome) }));
     recordFanOut({
       kind: "exec",
       title: programOf(words, flags),
       startedAt: begunAt,
       concurrency: flags.forks,
-      ends,
+      ends: results.map(({ outcome, ...result }) => ({ ...result, outcome: outcomeOf(outcome) })),
     });
     failed = results.filter(({ outcome }) => outcome !== "ok").map(({ host }) => host);
     wantsShell = (await printer.end(results, performance.now() - startedAt)) === "shell";
-    exitCode = interruption.stop.signal.aborted ? 130 : exitCodeOf(results);
+    exitCode = interruption.clean.signal.aborted ? 130 : exitCodeOf(results);
   } finally {
     interruption.release();
     for (const close of closers.reverse()) await close();
   }
   if (wantsShell) {
-    const [{ shell }, { DEFAULT_SCROLLBACK }] = await Promise.all([
-      import("../shell/shell.ts"),
-      import("../shell-command.ts"),
-    ]);
+    const { shell } = await import("../shell.ts");
     const { limit: _limit, ...rest } = flags;
-    await shell(failed.join(","), { ...rest, scrollback: DEFAULT_SCROLLBACK });
+    await shell(failed.join(","), rest);
   }
   return exitCode;
 }
@@ -109,14 +226,12 @@ function checkFlags({ hosts, words }: ExecWords, { pty, script, stdin, limit }: 
     throw new VolleyError("USAGE", "a word of the command holds a NUL");
 }
 
+/** The longest argument that Linux takes is 128 KiB. */
+const MAX_COMMAND_BYTES = 100 * 1024;
+
 function checkLength(text: string, hint: string): void {
   if (Buffer.byteLength(text) > MAX_COMMAND_BYTES)
     throw new VolleyError("USAGE", "the command is too long for a command line", { hint });
-}
-
-/** On a terminal all of it is one argument of the login shell's, in which quotes and the like are numbers. */
-function checkLine(script: string): void {
-  checkLength(loginShellLine(script), "leave --pty out, or put it in a file on the hosts first");
 }
 
 async function readCommand({ line, words }: ExecWords, { script }: ExecFlags): Promise<RemoteCommand> {
@@ -126,9 +241,7 @@ async function readCommand({ line, words }: ExecWords, { script }: ExecFlags): P
   try {
     return { kind: "script", bytes: await readFile(script), words };
   } catch (cause) {
-    throw new VolleyError("USAGE", `cannot read the script ${script}: ${fileReason(cause)}`, {
-      cause,
-    });
+    throw new VolleyError("USAGE", `cannot read the script ${script}: ${fileReason(cause)}`, { cause });
   }
 }
 
@@ -142,94 +255,87 @@ function readEnvironment(assignments: readonly string[]): Readonly<Record<string
   );
 }
 
-async function openInput(stdin: string | undefined): Promise<CommandInput | undefined> {
-  if (stdin === undefined) return undefined;
-  return stdin === "-" ? keepInput(process.stdin) : openInputFile(stdin);
-}
-
-/** The command as whoever typed it sees it. */
-function titleOf({ line, words }: ExecWords, { script }: ExecFlags): string {
-  return line ?? [...(script === undefined ? [] : [script]), ...words].join(" ");
-}
-
-/** What is written down of a command: its program, for what stands behind that may be secret. */
+/** Return the command's program, for the record. Its arguments are left out: they may hold secrets. */
 function programOf({ line, words }: ExecWords, { script }: ExecFlags): string {
   const program = basename(script ?? words[0] ?? /^\s*(\S+)/.exec(line ?? "")?.[1] ?? "");
   return /^[\w.+-]+$/.test(program) ? program : "sh";
 }
 
+/** Make the printer that the flags and the terminal ask for. */
 async function createPrinter(
-  hosts: readonly FanOutHost[],
-  flags: ExecFlags,
+  targets: readonly FanOutTarget[],
+  { fold, diff = false, output }: ExecFlags,
   { title, onCancel }: { readonly title: string; onCancel(): void },
 ): Promise<ExecPrinter> {
+  const [{ createPacedWriter }, { ASCII_SYMBOLS, UNICODE_SYMBOLS }, { colorsWanted, unicodeWanted }] =
+    await Promise.all([
+      import("./printer.ts"),
+      import("../../reporter/rows/wording.ts"),
+      import("../../reporter/output.ts"),
+    ]);
   const { stdout, stderr, env } = process;
-  const isFolded = flags.fold === true || flags.diff === true || flags.output === "fold";
-  const streamOf = (stream: NodeJS.WriteStream): PrinterStream => ({
+  if (output === "json")
+    return (await import("./json-printer.ts")).createJsonPrinter(createPacedWriter(stdout));
+  const streamOf = (stream: NodeJS.WriteStream) => ({
     writer: createPacedWriter(stream),
     colors: colorsWanted(stream, env),
     columns: stream.isTTY === true ? stream.columns : undefined,
   });
-  if (flags.output === "json")
-    return (await import("./json-printer.ts")).createJsonPrinter(createPacedWriter(stdout));
   const options = {
     stdout: streamOf(stdout),
     stderr: streamOf(stderr),
     symbols: unicodeWanted(env) ? UNICODE_SYMBOLS : ASCII_SYMBOLS,
-    hosts: hosts.map(({ name }) => name),
+    hosts: targets.map(({ name }) => name),
   };
-  if (!isFolded && shownAs(flags.output) === "ink") {
-    const endpoints = new Map(hosts.map(({ name, endpoint }) => [name, endpoint]));
+  if (fold === true || diff || output === "fold")
+    return (await import("./fold-printer.ts")).createFoldPrinter({ ...options, diff });
+  if (shownAs(output) === "ink") {
+    const endpoints = new Map(targets.map(({ name, endpoint }) => [name, endpoint]));
     return (await import("./ink-printer.ts")).createInkPrinter({ ...options, title, endpoints, onCancel });
   }
-  return isFolded
-    ? (await import("./fold-printer.ts")).createFoldPrinter({ ...options, diff: flags.diff ?? false })
-    : (await import("./live-printer.ts")).createLivePrinter(options);
+  return (await import("./live-printer.ts")).createLivePrinter(options);
 }
 
-/** What is written to disk is written before it is shown: a reader who has gone away costs nothing. */
-function both(outDirectory: OutDirectory | undefined, printer: ExecPrinter): FanOutListener {
-  if (outDirectory === undefined) return printer.listener;
-  const { listener } = outDirectory;
+/** Write each output to disk before showing it, so that a reader who goes away loses nothing there. */
+function both(
+  outDirectory: { readonly listener: FanOutListener } | undefined,
+  { listener: shown }: ExecPrinter,
+): FanOutListener {
+  if (outDirectory === undefined) return shown;
+  const { listener: written } = outDirectory;
   return {
-    start: (host) => printer.listener.start?.(host),
+    start: (host) => shown.start?.(host),
     output: async (host, stream, chunk) => {
-      await listener.output(host, stream, chunk);
-      await printer.listener.output(host, stream, chunk);
+      await written.output(host, stream, chunk);
+      await shown.output(host, stream, chunk);
     },
     end: async (result) => {
-      await listener.end(result);
-      await printer.listener.end(result);
+      await written.end(result);
+      await shown.end(result);
     },
   };
 }
 
-interface Interruption {
-  readonly stop: AbortController;
-  readonly drop: AbortController;
-  /** As Ctrl-C does it where it is a key and no signal. */
-  cancel(): void;
-  release(): void;
-}
-
-/** Ctrl-C once: the commands are ended; twice: nothing is waited for. A reader of the output who goes away is one Ctrl-C. */
-function onInterruption(): Interruption {
-  const [stop, drop] = [new AbortController(), new AbortController()];
-  const onSignal = (): void => {
-    if (stop.signal.aborted) return drop.abort();
-    stop.abort();
+/**
+ * Listen for interruptions: the first Ctrl-C ends the commands, the second ends the waiting. The end of stdout's reader
+ * counts as one.
+ */
+function onInterruption() {
+  const [clean, now] = [new AbortController(), new AbortController()];
+  const releaseSignals = onSignals(() => {
+    if (clean.signal.aborted) return now.abort();
+    clean.abort();
     process.stderr.write("\nending the commands; Ctrl-C once more leaves at once\n");
-  };
-  const onGone = (): void => stop.abort();
-  const signals = ["SIGINT", "SIGTERM", "SIGHUP"] as const;
-  for (const signal of signals) process.on(signal, onSignal);
+  });
+  const onGone = (): void => clean.abort();
   process.stdout.once("error", onGone);
   return {
-    stop,
-    drop,
-    cancel: () => (stop.signal.aborted ? drop : stop).abort(),
+    clean,
+    now,
+    /** For Ctrl-C as a key, on a terminal in raw mode. */
+    cancel: () => (clean.signal.aborted ? now : clean).abort(),
     release: () => {
-      for (const signal of signals) process.off(signal, onSignal);
+      releaseSignals();
       process.stdout.off("error", onGone);
     },
   };

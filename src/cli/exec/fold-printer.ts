@@ -3,13 +3,17 @@ import { createFold, type FoldedHosts, type KeptOutput } from "../../fanout/exec
 
 import { formatNodeSet } from "../../inventory/node-set.ts";
 import { count } from "../../reporter/rows/amounts.ts";
-import { BOLD, DIM, line, paintRow, type Row, segment } from "../../reporter/rows/row.ts";
-
-import { headingRow } from "./heading.ts";
-import { createHostLines, type OutputLine, shownLine } from "./lines.ts";
-import { printStatus } from "./print-status.ts";
-import type { ExecPrinter, ExecPrinterOptions } from "./printer.ts";
-import { describeEnd, styleOf } from "./status.ts";
+import { textWidth } from "../../reporter/rows/layout.ts";
+import { BOLD, DIM, line, paintRow, type Row, type Style, segment } from "../../reporter/rows/row.ts";
+import type { Symbols } from "../../reporter/rows/wording.ts";
+import {
+  createHostLines,
+  type ExecPrinter,
+  type ExecPrinterOptions,
+  type OutputLine,
+  shownLine,
+} from "./printer.ts";
+import { describeEnd, printStatus, styleOf } from "./status.ts";
 
 const DEFAULT_COLUMNS = 80;
 /** Beyond this outputs are not compared, only shown. */
@@ -140,4 +144,22 @@ async function differences(usual: FoldedHosts, group: FoldedHosts): Promise<read
     rows.push(...diffRows([{ path: stream, before, after }], { maxRows: MAX_DIFF_ROWS }).slice(2));
   }
   return rows.length === 2 ? [line("(the same output)", DIM)] : rows;
+}
+
+/** A heading across the terminal: `── web[01-17] ── 18 hosts ───`. */
+export function headingRow(
+  parts: readonly [text: string, style: Style][],
+  columns: number,
+  symbols: Symbols,
+): Row {
+  const row: Row = [
+    segment(`${symbols.rule}${symbols.rule} `, DIM),
+    ...parts.flatMap(([text, style], index) => [
+      ...(index === 0 ? [] : [segment(" · ", DIM)]),
+      segment(text, style),
+    ]),
+    segment(" "),
+  ];
+  const width = row.reduce((sum, { text }) => sum + textWidth(text), 0);
+  return [...row, segment(symbols.rule.repeat(Math.max(2, columns - width)), DIM)];
 }

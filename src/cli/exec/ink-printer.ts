@@ -3,9 +3,8 @@ import type { Event, TaskRef } from "../../core/events.ts";
 import { EMPTY_TALLY } from "../../core/result.ts";
 import { outcomeOf } from "../../fanout/exec/exec-host.ts";
 import { openLiveView } from "../../reporter/ink/live-view.ts";
-import { printStatus } from "./print-status.ts";
 import type { ExecPrinter, ExecPrinterOptions } from "./printer.ts";
-import { describeEnd, reasonOf } from "./status.ts";
+import { describeEnd, printStatus, reasonOf } from "./status.ts";
 
 /** What the live view of a fan-out needs. */
 export interface InkPrinterOptions extends ExecPrinterOptions {

@@ -1,7 +1,6 @@
 import { exitCodeOf, type HostResult } from "../../fanout/exec/exec-host.ts";
 
-import { createHostLines, type OutputLine } from "./lines.ts";
-import type { ExecPrinter, PacedWriter } from "./printer.ts";
+import { createHostLines, type ExecPrinter, type OutputLine, type PacedWriter } from "./printer.ts";
 
 /**
  * One JSON object per line: `exec:start`, `exec:line`, `exec:end` for each host, then `exec:total`. An `exec:line` whose

@@ -1,9 +1,14 @@
 import { type Color, paintRow, type Segment } from "../../reporter/rows/row.ts";
 
-import { createHostLines, type OutputLine, shownLine } from "./lines.ts";
-import { printStatus } from "./print-status.ts";
-import type { ExecPrinter, ExecPrinterOptions, PrinterStream } from "./printer.ts";
-import { describeEnd, reasonOf, styleOf, symbolOf } from "./status.ts";
+import {
+  createHostLines,
+  type ExecPrinter,
+  type ExecPrinterOptions,
+  type OutputLine,
+  type PrinterStream,
+  shownLine,
+} from "./printer.ts";
+import { describeEnd, printStatus, reasonOf, styleOf, symbolOf } from "./status.ts";
 
 /** Red is for failures. */
 const COLORS: readonly Color[] = ["cyan", "green", "yellow", "magenta"];

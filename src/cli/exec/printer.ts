@@ -1,6 +1,8 @@
+import { isUtf8 } from "node:buffer";
 import type { HostResult } from "../../fanout/exec/exec-host.ts";
 import type { FanOutListener } from "../../fanout/exec/fan-out.ts";
 import { createTextWriter, type TextWriter } from "../../reporter/output.ts";
+import { safeWhole } from "../../reporter/rows/sanitize.ts";
 import type { Symbols } from "../../reporter/rows/wording.ts";
 
 /** Shows what a fan-out prints. */
@@ -57,4 +59,108 @@ export function createPacedWriter(stream: NodeJS.WritableStream): PacedWriter {
       return flushing;
     },
   };
+}
+
+/** A line of output, or a piece of one. */
+export interface OutputLine {
+  /** Bytes that are no UTF-8 stand in it as U+FFFD. */
+  readonly text: string;
+  /** The bytes, where the text does not say what they are. */
+  readonly bytes?: Buffer;
+  /** The line goes on in the next piece: it is too long to be held. */
+  readonly continues?: true;
+}
+
+/** A line of this many bytes and more is given out in pieces, so that one host cannot fill the memory. */
+export const MAX_LINE_BYTES = 1 << 20;
+/** What stands at the end of a piece, where lines are shown. */
+const GOES_ON = " [the line goes on]";
+const NEWLINE = 10;
+
+/** A line made safe to show: what a carriage return would have overwritten stays, behind a `^M`. */
+export function shownLine({ text, continues }: OutputLine): string {
+  const shown = safeWhole(text.endsWith("\r") && continues === undefined ? text.slice(0, -1) : text);
+  return continues === undefined ? shown : `${shown}${GOES_ON}`;
+}
+
+/** Puts the bytes of each host's streams together into lines. */
+export interface HostLines {
+  /** The lines that are now complete. */
+  add(host: string, stream: "stdout" | "stderr", chunk: Buffer): readonly OutputLine[];
+  /** What a host left without an end, by stream; nothing is kept of it. */
+  finish(host: string): readonly { readonly stream: "stdout" | "stderr"; readonly line: OutputLine }[];
+}
+
+/** Starts with nothing. */
+export function createHostLines(): HostLines {
+  const hosts = new Map<string, ReturnType<typeof streamLines>[]>();
+  const of = (host: string) => {
+    const streams = hosts.get(host) ?? [streamLines("stdout"), streamLines("stderr")];
+    hosts.set(host, streams);
+    return streams;
+  };
+  return {
+    add: (host, stream, chunk) => of(host)[stream === "stdout" ? 0 : 1]!.add(chunk),
+    finish: (host) => {
+      const streams = hosts.get(host) ?? [];
+      hosts.delete(host);
+      return streams.flatMap(({ stream, rest }) => rest().map((line) => ({ stream, line })));
+    },
+  };
+}
+
+function streamLines(stream: "stdout" | "stderr") {
+  let held: Buffer[] = [];
+  let heldBytes = 0;
+  let isPiece = false;
+  const take = (): Buffer => {
+    const bytes = held.length === 1 ? held[0]! : Buffer.concat(held);
+    held = [];
+    heldBytes = 0;
+    return bytes;
+  };
+  const hold = (bytes: Buffer): void => {
+    if (bytes.length === 0) return;
+    held.push(bytes);
+    heldBytes += bytes.length;
+  };
+  return {
+    stream,
+    add: (chunk: Buffer): readonly OutputLine[] => {
+      const lines: OutputLine[] = [];
+      let from = 0;
+      for (let end = chunk.indexOf(NEWLINE); end >= 0; end = chunk.indexOf(NEWLINE, from)) {
+        hold(chunk.subarray(from, end));
+        lines.push(lineOf(take()));
+        isPiece = false;
+        from = end + 1;
+      }
+      // A copy: what arrives is a view of a larger packet.
+      hold(Buffer.from(chunk.subarray(from)));
+      if (heldBytes >= MAX_LINE_BYTES) {
+        const bytes = take();
+        const end = bytes.length - cutCharacter(bytes);
+        lines.push({ ...lineOf(bytes.subarray(0, end)), continues: true });
+        hold(bytes.subarray(end));
+        isPiece = true;
+      }
+      return lines;
+    },
+    rest: (): readonly OutputLine[] => (heldBytes > 0 || isPiece ? [lineOf(take())] : []),
+  };
+}
+
+function lineOf(bytes: Buffer): OutputLine {
+  const text = bytes.toString("utf8");
+  return isUtf8(bytes) ? { text } : { text, bytes };
+}
+
+/** Bytes at the end that begin a character of UTF-8 which goes on behind them. */
+function cutCharacter(bytes: Buffer): number {
+  for (let back = 1; back <= Math.min(3, bytes.length); back++) {
+    const byte = bytes[bytes.length - back]!;
+    if (byte >= 0xc0) return back < (byte >= 0xf0 ? 4 : byte >= 0xe0 ? 3 : 2) ? back : 0;
+    if (byte < 0x80) return 0;
+  }
+  return 0;
 }

@@ -1,7 +1,6 @@
 import { exitCodeOf } from "../../fanout/exec/exec-host.ts";
 import type { TransferResult } from "../../fanout/transfer/result.ts";
-import { sumOf } from "./end-table.ts";
-import type { TransferPrinter, TransferPrinterOptions } from "./printer.ts";
+import { sumOf, type TransferPrinter, type TransferPrinterOptions } from "./printer.ts";
 
 const PROGRESS_MS = 1_000;
 

@@ -3,8 +3,15 @@ import { count, formatBytes, formatElapsed, formatRate } from "../../reporter/ro
 import { padText, textWidth } from "../../reporter/rows/layout.ts";
 import { DIM, paintRow, type Row, segment } from "../../reporter/rows/row.ts";
 import { safeLine } from "../../reporter/rows/sanitize.ts";
-import { endRows, reasonOf, signOf, styleOf } from "./end-table.ts";
-import type { TransferPrinter, TransferPrinterOptions } from "./printer.ts";
+
+import {
+  endRows,
+  reasonOf,
+  signOf,
+  styleOf,
+  type TransferPrinter,
+  type TransferPrinterOptions,
+} from "./printer.ts";
 
 /** Of one host's files that failed, so many are told. */
 const FAILURES_TOLD = 20;

@@ -1,15 +1,13 @@
 import { type Command, Option } from "commander";
 
-/** Adds `volley doc`. */
+/** Add `volley doc`. */
 export function addDocCommand(program: Command): void {
   program
     .command("doc")
     .summary("list the actions, or show one's parameters and examples")
-    .description(
-      "Lists the actions, or shows one: its parameters with their types and defaults, and examples.",
-    )
+    .description("List the actions, or show one: its parameters with their types and defaults, and examples.")
     .argument("[action]", "its name, such as copy")
-    .addOption(new Option("--markdown", "the whole reference, as REFERENCE.md has it").hideHelp())
+    .addOption(new Option("--markdown", "print the whole reference, as in REFERENCE.md").hideHelp())
     .action(async (action: string | undefined, { markdown }: { readonly markdown?: boolean }) => {
       if (markdown === true) {
         const { referenceMarkdown } = await import("./reference/markdown.ts");
@@ -17,7 +15,7 @@ export function addDocCommand(program: Command): void {
         return;
       }
       const [{ documentAction, listActions }, { colorsWanted }] = await Promise.all([
-        import("./reference.ts"),
+        import("./reference/terminal.ts"),
         import("../reporter/output.ts"),
       ]);
       const options = {

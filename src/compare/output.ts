@@ -1,18 +1,38 @@
-import { COMPARED_PHASES, type Comparison, conditionLabel } from "../../compare/comparison.ts";
-import type { ConditionResult, Measure, MethodResult, Results, Spread } from "../../compare/results.ts";
+import { availableParallelism, cpus, release, totalmem, type } from "node:os";
+import type {
+  ComparedGroup,
+  ComparedMethod,
+  ComparedSlope,
+  ComparePageData,
+} from "../reporter/html/compare-page.ts";
+import { count, formatBytes, formatElapsed } from "../reporter/rows/amounts.ts";
+import { cell, textWidth, wrapRanges } from "../reporter/rows/layout.ts";
+import { BOLD, DIM, line, type Row, type Style } from "../reporter/rows/row.ts";
+import { safeLine } from "../reporter/rows/sanitize.ts";
+import type { Symbols } from "../reporter/rows/wording.ts";
+
 import {
+  COMPARED_PHASES,
+  type Comparison,
+  conditionLabel,
+  type Method,
+  type Sample,
+  samplesOf,
+} from "./comparison.ts";
+import {
+  type ConditionResult,
   cacheSentence,
   formatRatio,
+  type Measure,
+  type MethodResult,
   meaningOf,
   methodNotes,
+  type Results,
+  type SlopeResult,
+  type Spread,
   slopeSentence,
   verdictSentence,
-} from "../../compare/wording.ts";
-import { count, formatBytes, formatElapsed } from "../../reporter/rows/amounts.ts";
-import { cell, textWidth, wrapRanges } from "../../reporter/rows/layout.ts";
-import { BOLD, DIM, line, type Row, type Style } from "../../reporter/rows/row.ts";
-import { safeLine } from "../../reporter/rows/sanitize.ts";
-import type { Symbols } from "../../reporter/rows/wording.ts";
+} from "./results.ts";
 
 /** How results are laid out. */
 export interface TableLayout {
@@ -178,4 +198,126 @@ function styleOf(meaning: string): Style | undefined {
 function formatTime(ms: number): string {
   if (ms >= 9_995) return formatElapsed(ms);
   return `${ms < 9.95 ? ms.toFixed(1) : Math.round(ms)} ms`;
+}
+
+type Column = readonly [title: string, value: (sample: Sample) => string | number | undefined];
+
+const COLUMNS: readonly Column[] = [
+  ["method", ({ method }) => method],
+  ["cache", ({ cache }) => cache],
+  ["round_trip_added_ms", ({ roundTripMs }) => roundTripMs],
+  ["round", ({ round }) => round],
+  ["wall_ms", ({ wallMs }) => rounded(wallMs)],
+  ["controller_cpu_ms", ({ controllerCpuMs }) => rounded(controllerCpuMs)],
+  ["remote_cpu_ms", ({ remoteCpuMs }) => rounded(remoteCpuMs)],
+  ["sent_bytes", ({ sentBytes }) => sentBytes],
+  ["received_bytes", ({ receivedBytes }) => receivedBytes],
+  ["flights_per_host", ({ flights }) => rounded(flights)],
+  ...COMPARED_PHASES.map((phase): Column => [`${phase}_ms`, ({ phasesMs }) => rounded(phasesMs[phase])]),
+  ["run", ({ run }) => run],
+];
+
+/** Samples as CSV (RFC 4180), a line each in the order they were taken; what was not measured is empty. */
+export function toCsv(samples: readonly Sample[]): string {
+  const lines = [
+    COLUMNS.map(([title]) => title),
+    ...samples.map((sample) => COLUMNS.map(([, value]) => csvField(value(sample)))),
+  ];
+  return lines.map((fields) => `${fields.join(",")}\r\n`).join("");
+}
+
+/** A field, in quotes where it must be (RFC 4180, section 2). */
+export function csvField(value: string | number | undefined): string {
+  const text = String(value ?? "");
+  return /[",\r\n]/.test(text) ? `"${text.replaceAll('"', '""')}"` : text;
+}
+
+function rounded(value: number | undefined): number | undefined {
+  return value === undefined ? undefined : Math.round(value * 1_000) / 1_000;
+}
+
+/** What the page needs beside what was measured. */
+export interface PageContext {
+  /** Volley's. */
+  readonly version: string;
+}
+
+/** The data of the HTML page. */
+export function toPageData(
+  comparison: Comparison,
+  results: Results,
+  { version }: PageContext,
+): ComparePageData {
+  const { playbook, hosts, startedAtMs } = comparison;
+  return {
+    title: `${playbook} on ${hosts.length === 1 ? "1 host" : `${hosts.length} hosts`}`,
+    playbook,
+    hosts,
+    startedAtMs,
+    notes: [...results.caches.map(cacheSentence), ...methodNotes(comparison)],
+    environment: [
+      ["Volley", version],
+      ["Node", process.version],
+      ["System", `${type()} ${release()}`],
+      ["Processor", `${cpus()[0]?.model ?? "unknown"}, ${availableParallelism()} cores`],
+      ["Memory", `${(totalmem() / 2 ** 30).toFixed(1)} GB`],
+    ],
+    confidence: results.confidence,
+    groups: results.conditions.map((each) => groupOf(comparison, each)),
+    slopes: results.slopes.map(slopeOf),
+  };
+}
+
+function slopeOf({ method, cache, roundTrips, interval }: SlopeResult): ComparedSlope {
+  return {
+    method,
+    condition: `${cache} caches`,
+    roundTrips,
+    ...(interval === undefined ? {} : { interval: { low: interval.low, high: interval.high } }),
+  };
+}
+
+function groupOf(comparison: Comparison, { condition, methods }: ConditionResult): ComparedGroup {
+  return {
+    label: conditionLabel(condition),
+    roundTripMs: condition.roundTripMs,
+    methods: methods.map((result, index): ComparedMethod => {
+      const { measures, phasesMs, ratio, method } = result;
+      const samples = samplesOf(comparison.samples, method, condition);
+      const bytes = bytesOf(result);
+      const { flights } = measures;
+      return {
+        label: method,
+        command: commandOf(comparison.methods[index]!, comparison.playbook),
+        samples: samples.map(({ wallMs, run }) => ({ wallMs, ...(run === undefined ? {} : { run }) })),
+        ...(Object.keys(phasesMs).length === 0 ? {} : { phasesMs }),
+        ...(bytes === undefined ? {} : { bytes }),
+        ...(flights === undefined ? {} : { roundTrips: Math.round(flights.median) }),
+        ...(ratio?.interval === undefined
+          ? {}
+          : {
+              ratios: [
+                {
+                  baseline: ratio.baseline,
+                  median: ratio.median,
+                  low: ratio.interval.low,
+                  high: ratio.interval.high,
+                  means: false,
+                },
+              ],
+            }),
+        ...(samples.length === 0 ? { missing: "ended before its first run" } : {}),
+      };
+    }),
+  };
+}
+
+function bytesOf({ measures }: MethodResult): ComparedMethod["bytes"] {
+  const { sentBytes, receivedBytes } = measures;
+  if (sentBytes === undefined || receivedBytes === undefined) return undefined;
+  return { sent: sentBytes.median, received: receivedBytes.median };
+}
+
+function commandOf(method: Method, playbook: string): string {
+  return method.kind === "command" ? method.line : `volley run ${playbook} --via ${method.via}`;
 }

@@ -1,13 +1,13 @@
-import { encodeVars } from "../agent/whole-value.ts";
-import type { Bundle } from "../bundle/build.ts";
-import type { CarriedHost } from "../core/bundle.ts";
-import { VolleyError } from "../core/errors.ts";
-import { findSecrets } from "../core/secret.ts";
-import { createMask, maskError } from "../vars/mask.ts";
-import type { AskSecret, SecretOptions } from "../vars/secrets/sources.ts";
-import { createSecretStore } from "../vars/secrets/store.ts";
+import { encodeVars } from "../../agent/whole-value.ts";
+import type { Bundle } from "../../bundle/build.ts";
+import type { CarriedHost } from "../../core/bundle.ts";
+import { VolleyError } from "../../core/errors.ts";
+import { findSecrets } from "../../core/secret.ts";
+import { createMask, maskError } from "../../vars/mask.ts";
+import type { AskSecret, SecretOptions } from "../../vars/secrets/sources.ts";
+import { createSecretStore } from "../../vars/secrets/store.ts";
 
-import { PASSWORD_VARS } from "./prepare/become.ts";
+import { PASSWORD_VARS } from "./become.ts";
 import {
   concernedBy,
   makeJob,
@@ -17,9 +17,9 @@ import {
   planHosts,
   secretsOf,
   varsOfJobs,
-} from "./prepare/plan.ts";
-import { preflight } from "./prepare/preflight.ts";
-import { preparePlaybook, readInventory } from "./prepare/read.ts";
+} from "./plan.ts";
+import { preflight } from "./preflight.ts";
+import { preparePlaybook, readInventory } from "./read.ts";
 
 /** What a bundle to be carried is made from. */
 export interface CarryOptions {

@@ -1,29 +1,35 @@
 import type { Command } from "commander";
-import { addInventoryOptions, type InventoryFlags, inventoryPaths } from "./options.ts";
-import { addReachOptions, type ReachFlags, reachOptions } from "./reach-options.ts";
+import {
+  addInventoryOptions,
+  addReachOptions,
+  type InventoryFlags,
+  inventoryPaths,
+  type ReachFlags,
+  reachOptions,
+} from "./options.ts";
 
 interface TrustFlags extends InventoryFlags, ReachFlags {
   readonly yes?: boolean;
 }
 
-/** Adds `volley hosts`. */
+/** Add `volley hosts`. */
 export function addHostsCommand(program: Command): void {
-  const hosts = program.command("hosts").summary("prepare reaching the hosts of an inventory");
+  const hosts = program.command("hosts").summary("prepare to reach the hosts of an inventory");
   addReachOptions(
     addInventoryOptions(
       hosts
         .command("trust")
         .summary("learn the host keys that known_hosts does not list")
         .description(
-          "Fetches the keys of hosts, shows the fingerprints of those that known_hosts does not list and, once you agree, adds them. Of keys that have changed or are revoked it says so, and touches nothing.",
+          "Fetch the hosts' keys, show the fingerprints of those that known_hosts does not list and, once you agree, add them. A key that has changed or is revoked is reported and never added.",
         )
-        .argument("[pattern...]", "which hosts (default: all)"),
+        .argument("[pattern...]", "hosts to look at (default: all)"),
     ),
   )
-    .option("-y, --yes", "add them without asking")
+    .option("-y, --yes", "add the keys without asking")
     .addHelpText(
       "after",
-      "\nExit codes: 0 all are known, 1 not agreed to, or a key has changed or is revoked, 4 some host did not show a key.\n",
+      "\nExit codes: 0 all keys are known, 1 you did not agree, or a key has changed or is revoked, 4 some host did not show a key.\n",
     )
     .action(async (patterns: readonly string[], flags: TrustFlags) => {
       process.exitCode = await trust(patterns, flags);
@@ -33,7 +39,7 @@ export function addHostsCommand(program: Command): void {
 async function trust(patterns: readonly string[], flags: TrustFlags): Promise<number> {
   const [{ trustHosts }, { askHostKeys, formatHostKeys }] = await Promise.all([
     import("../controller/prepare/trust.ts"),
-    import("./ask-host-keys.ts"),
+    import("./ask.ts"),
   ]);
   const { limit } = flags;
   const { added, refused, silent, skipped, distrusted, known } = await trustHosts({

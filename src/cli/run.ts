@@ -1,19 +1,25 @@
 import { type Command, InvalidArgumentError, Option } from "commander";
 import type { Via } from "../controller/session/state.ts";
 import type { ReporterKind } from "../reporter/reporter.ts";
-import { addBecomeOptions, type BecomeFlags, becomeOptions } from "./become-options.ts";
 import {
+  addBecomeOptions,
   addConnectionOptions,
   addInventoryOptions,
+  addSecretOptions,
+  type BecomeFlags,
+  becomeOptions,
   type ConnectionFlags,
   collect,
   type InventoryFlags,
   inventoryPaths,
+  reachOptions,
+  type SecretFlags,
+  seconds,
+  secretOptions,
   splitList,
 } from "./options.ts";
-import { expandLimit, latestRunOf } from "./past-runs.ts";
-import { reachOptions, seconds } from "./reach-options.ts";
-import { addSecretOptions, type SecretFlags, secretOptions } from "./secret-options.ts";
+import { expandLimit, latestRunOf } from "./runs.ts";
+import { outputOption } from "./terminal.ts";
 import { watchRun } from "./watch-run.ts";
 
 interface RunFlags extends InventoryFlags, ConnectionFlags, BecomeFlags, SecretFlags {
@@ -30,45 +36,45 @@ interface RunFlags extends InventoryFlags, ConnectionFlags, BecomeFlags, SecretF
   readonly timing?: boolean;
 }
 
-/** Adds `volley run`. */
+/** Add `volley run`. */
 export function addRunCommand(program: Command): void {
   const command = program
     .command("run <playbook>")
     .summary("carry out a playbook on its hosts")
     .description(
-      "Bundles a playbook, sends the bundle to every host that lacks it, runs it there and shows what happens.",
+      "Bundle a playbook, send the bundle to every host that lacks it, run it there and show what happens.",
     );
   addSecretOptions(addBecomeOptions(addConnectionOptions(addInventoryOptions(command))))
-    .option("-C, --check", "change nothing, say what would change")
+    .option("-C, --check", "change nothing, show what would change")
     .option("-D, --diff", "show what changes inside files")
     .option(
       "--host-timeout <seconds>",
-      "time a host may take for each play that does not say it itself (default: no limit)",
+      "time limit of a host for each play that sets none itself (default: no limit)",
       seconds,
     )
     .addOption(
       new Option(
         "--via <method>",
-        "auto: a bundle where the host has a usable Node, else directly; bundle: sent to each host and run there; direct: action by action over one connection",
+        "bundle: send a bundle to each host and run it there; direct: work action by action over one connection; auto: bundle where the host has a usable Node, else direct",
       )
         .choices(["auto", "bundle", "direct"])
         .default("auto"),
     )
-    .option("--seed <text>", "what plays in shuffled order are shuffled by (default: the run's name)")
-    .option("-t, --tags <tags>", "only tasks with one of these tags (comma separated); repeatable", collect)
-    .option("--skip-tags <tags>", "not the tasks with one of these tags; repeatable", collect)
-    .addOption(
-      new Option("-o, --output <kind>", "how to show it")
-        .choices(["auto", "ink", "plain", "json"])
-        .default("auto"),
+    .option("--seed <text>", "seed of plays in shuffled order (default: the run's name)")
+    .option(
+      "-t, --tags <tags>",
+      "run only tasks with one of these tags (comma separated); repeatable",
+      collect,
     )
+    .option("--skip-tags <tags>", "skip tasks with one of these tags; repeatable", collect)
+    .addOption(outputOption())
     .option(
       "-v, --verbose",
-      "plain output: also unchanged tasks; twice: also what they print",
+      "plain output: show unchanged tasks too; twice: also the output of tasks",
       (_value: string, before: number) => before + 1,
       0,
     )
-    .option("--timing", "at the end, say where the time went: phases, and the slowest actions")
+    .option("--timing", "show at the end where the time went: phases, and the slowest actions")
     .option(
       "--resume [run]",
       "go on where an earlier run stopped on each host (default: the latest run of this playbook)",
@@ -83,7 +89,7 @@ export function addRunCommand(program: Command): void {
     });
 }
 
-/** What stands behind `--resume` is a run; a playbook there would be missed elsewhere. */
+/** Refuse a playbook behind `--resume`: commander would take it for the run's name, and miss the playbook. */
 function runToResume(value: string): string {
   if (!/\.[cm]?[jt]s$/.test(value)) return value;
   throw new InvalidArgumentError("It is a playbook, not a run: write it before --resume.");
@@ -104,7 +110,7 @@ async function runPlaybook(playbook: string, flags: RunFlags): Promise<number> {
     ...(flags.seed === undefined ? {} : { seed: flags.seed }),
     via: flags.via,
     check: flags.check ?? false,
-    // The screen shows diffs in each host's log; a pipe gets them when asked.
+    // The screen shows diffs in each host's log; other output shows them only with --diff.
     diff:
       flags.diff ?? (flags.output === "ink" || (flags.output === "auto" && process.stdout.isTTY === true)),
     tags: splitList(flags.tags),

@@ -1,6 +1,6 @@
 import { expect, it } from "vitest";
-import { selectAmong } from "../../../src/cli/shell/select-among.ts";
-import { bareHost } from "../../../src/inventory/connection.ts";
+import { selectAmong } from "../../src/cli/fan-out.ts";
+import { bareHost } from "../../src/inventory/connection.ts";
 
 const hosts = ["web01", "web02", "web10", "db1"].map((name) =>
   bareHost(name, "ssh", name === "db1" ? ["db"] : ["web"]),

@@ -1,28 +1,25 @@
-import { type Command, Option } from "commander";
+import type { Command } from "commander";
 import { VolleyError } from "../core/errors.ts";
 import type { ReporterKind } from "../reporter/reporter.ts";
-import { addBecomePasswordOptions, type BecomeFlags, becomeOptions } from "./become-options.ts";
+import { addBecomePasswordOptions, type BecomeFlags, becomeOptions } from "./options.ts";
+import { outputOption } from "./terminal.ts";
 
 interface AttachFlags extends Pick<BecomeFlags, "askBecomePass" | "becomePasswordFile"> {
   readonly output: ReporterKind;
   readonly timing?: boolean;
 }
 
-/** Adds `volley attach`. */
+/** Add `volley attach`. */
 export function addAttachCommand(program: Command): void {
   const command = program
     .command("attach [run]")
     .summary("pick up a run whose controller was ended")
     .description(
-      "Asks the hosts of a run for what they have done since, and goes on with it; of a run that has ended, shows how. Without a name: the latest run.",
+      "Ask the hosts of a run for what they have done since its controller ended, and go on with the run. Of a run that has ended, show the result. Default: the latest run.",
     );
   addBecomePasswordOptions(command)
-    .addOption(
-      new Option("-o, --output <kind>", "how to show it")
-        .choices(["auto", "ink", "plain", "json"])
-        .default("auto"),
-    )
-    .option("--timing", "at the end, say where the time went: phases, and the slowest actions")
+    .addOption(outputOption())
+    .option("--timing", "show at the end where the time went: phases, and the slowest actions")
     .action(async (name: string | undefined, flags: AttachFlags) => {
       process.exitCode = await attach(name, flags);
     });
@@ -49,11 +46,11 @@ async function attach(name: string | undefined, flags: AttachFlags): Promise<num
       hint: "end that process first if it hangs",
     });
   }
-  const [{ attachOptions }, { run: start }] = await Promise.all([
+  const [{ attachOptions }, { run: start }, { askPassphrase }] = await Promise.all([
     import("../controller/prepare/options.ts"),
     import("../controller/run.ts"),
+    import("./ask.ts"),
   ]);
-  const { askPassphrase } = await import("./ask.ts");
   const password = await becomeOptions(flags);
   const asking = process.stdin.isTTY === true ? { askPassphrase } : {};
   return (await watchRun(start({ ...attachOptions(run), ...asking, ...password }), view)).exitCode;
