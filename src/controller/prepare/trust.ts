@@ -20,8 +20,6 @@ import {
   type UnknownHostKey,
 } from "./reach.ts";
 
-import { readInventory } from "./read.ts";
-
 /** What learning host keys takes. */
 export interface LearnOptions {
   readonly endpoints: readonly Endpoint[];
@@ -208,6 +206,8 @@ export interface TrustedHosts extends Learned {
 /** Adds the keys of hosts that known_hosts does not list, once somebody has agreed to them. Fails as `run` does before its first host. */
 export async function trustHosts(options: TrustHostsOptions): Promise<TrustedHosts> {
   const cwd = options.cwd ?? process.cwd();
+  // Loads every action: what only learns keys for a run must not wait for that.
+  const { readInventory } = await import("./read.ts");
   const { select } = await readInventory(options.inventory, { cwd, playbookDirectory: cwd });
   const hosts = select(options.pattern ?? "all", options.limit).filter(
     ({ connection }) => connection.connection !== "local",
