@@ -7,7 +7,7 @@ import type { TransferContext } from "./context.ts";
 import { changedMeanwhile } from "./failures.ts";
 import type { LocalFile } from "./local-tree.ts";
 
-/** Writes from a position to the end, as much at a time as the window has room for. */
+/** Write a file from a position to its end, with as many requests in flight as the window has room for. */
 export async function writeAll(
   { files, window, tally, signal }: TransferContext,
   handle: FileHandle,
@@ -16,9 +16,9 @@ export async function writeAll(
   from: number,
 ): Promise<void> {
   const chunkBytes = Math.min(files.maxWriteBytes, Math.max(1, size - from));
-  // Requests are copies: one buffer serves all of them.
+  // Requests copy their data, so one buffer serves all of them.
   const buffer = Buffer.allocUnsafe(chunkBytes);
-  const flying = new Set<Promise<void>>();
+  const inFlight = new Set<Promise<void>>();
   let failure: { readonly thrown: unknown } | undefined;
   try {
     for (let position = from; position < size; ) {
@@ -44,18 +44,18 @@ export async function writeAll(
         )
         .finally(() => {
           window.give(wanted);
-          flying.delete(written);
+          inFlight.delete(written);
         });
-      flying.add(written);
+      inFlight.add(written);
       position += bytesRead;
     }
   } finally {
-    await Promise.all(flying);
+    await Promise.all(inFlight);
   }
   if (failure !== undefined) throw failure.thrown;
 }
 
-/** Fails with `FILE_FAILED` when a file is not any more the one that was looked at. */
+/** Fail with `FILE_FAILED` when a file has changed since the scan. */
 export async function refuseChanged(
   local: LocalHandle,
   { local: path, size, mtimeMs }: LocalFile,
@@ -64,15 +64,15 @@ export async function refuseChanged(
   if (now.size !== size || now.mtimeMs !== mtimeMs) throw changedMeanwhile(path);
 }
 
-interface Flying {
+interface ReadInFlight {
   readonly at: number;
   readonly bytes: number;
   readonly reply: Promise<Buffer | null>;
 }
 
 /**
- * Reads a part of a host's file with as many requests under way as the window has room for, and gives its pieces in
- * their order. Resolves with where it ended, which is before `to` when the file does.
+ * Read a part of a host's file with as many requests in flight as the window has room for, and pass its pieces on in their
+ * order. Resolves with the position of the end, which is before `to` when the file is shorter.
  */
 export async function readInOrder(
   { files, window, signal }: TransferContext,
@@ -80,29 +80,29 @@ export async function readInOrder(
   { from, to }: { readonly from: number; readonly to: number },
   take: (piece: Buffer) => Promise<void>,
 ): Promise<number> {
-  const flying: Flying[] = [];
+  const inFlight: ReadInFlight[] = [];
   let asked = from;
   let position = from;
   const askNext = async (): Promise<void> => {
     const bytes = Math.min(files.maxReadBytes, to - asked);
     await window.take(bytes);
-    flying.push({ at: asked, bytes, reply: files.read(handle, asked, bytes) });
+    inFlight.push({ at: asked, bytes, reply: files.read(handle, asked, bytes) });
     asked += bytes;
   };
   const ahead = Math.max(1, Math.floor(window.bytes / files.maxReadBytes));
   try {
     while (position < to) {
-      // What is waited for here is given back by other files of the host, or by none when this one has it all.
-      while (asked < to && flying.length < ahead) {
-        if (flying.length > 0 && !window.hasRoom(Math.min(files.maxReadBytes, to - asked))) break;
+      // Wait for room only when nothing is in flight here: other files of the host then hold the window and give it back.
+      while (asked < to && inFlight.length < ahead) {
+        if (inFlight.length > 0 && !window.hasRoom(Math.min(files.maxReadBytes, to - asked))) break;
         await askNext();
       }
       if (signal.aborted) throw new VolleyError("CANCELLED", "cancelled");
-      const { at, bytes, reply } = flying[0]!;
+      const { at, bytes, reply } = inFlight[0]!;
       let piece = await reply;
-      flying.shift();
+      inFlight.shift();
       window.give(bytes);
-      // Servers may give less than was asked for: the rest of the piece is asked for again.
+      // A server may send less than the request: request the rest of the piece.
       while (piece !== null) {
         await take(piece);
         position += piece.length;
@@ -114,14 +114,14 @@ export async function readInOrder(
     }
     return position;
   } finally {
-    for (const { bytes, reply } of flying) {
+    for (const { bytes, reply } of inFlight) {
       await reply.catch(() => null);
       window.give(bytes);
     }
   }
 }
 
-/** SHA-256 of the first bytes of a file on a host that cannot tell it: reads them. */
+/** Compute the SHA-256 of the first bytes of a file by reading it, for a host that computes no hashes. */
 export async function readBackHash(context: TransferContext, path: string, bytes: number): Promise<string> {
   const { files } = context;
   const handle = await files.open(path, OPEN.read);

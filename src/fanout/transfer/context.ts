@@ -4,23 +4,23 @@ import type { Parts } from "./parts.ts";
 
 import type { Tally } from "./result.ts";
 
-/** What decides how files are sent. */
+/** Settings of a transfer. */
 export interface TransferSettings {
   /** Keep modes and times. */
   readonly preserve: boolean;
-  /** Compare what is there by content even when size and time are the same. */
+  /** Compare existing files by content even when size and time are equal. */
   readonly checksum: boolean;
-  /** Say what would be done, and do nothing. */
+  /** Report the changes without making them. */
   readonly check: boolean;
 }
 
-/** One host's part of a transfer while it goes on. */
+/** One host's part of a running transfer. */
 export interface TransferContext extends TransferSettings {
   readonly host: string;
   readonly files: FileSession;
   readonly remoteHashes: RemoteHasher;
   readonly localHashes: LocalHashes;
-  /** Temporary files on the host, and here. */
+  /** Temporary files on the host, and on this machine. */
   readonly remoteParts: Parts;
   readonly localParts: Parts;
   readonly window: ByteWindow;
@@ -31,25 +31,25 @@ export interface TransferContext extends TransferSettings {
 /** Type bits of a mode (stat(2)). */
 const TYPE_MASK = 0o170000;
 
-/** Whether a mode is that of a directory. */
+/** Return whether a mode is that of a directory. */
 export function isDirectory({ mode }: { readonly mode?: number }): boolean {
   return mode !== undefined && (mode & TYPE_MASK) === 0o040000;
 }
 
-/** Whether a mode is that of a file. */
+/** Return whether a mode is that of a regular file. */
 export function isFile({ mode }: { readonly mode?: number }): boolean {
   return mode !== undefined && (mode & TYPE_MASK) === 0o100000;
 }
 
-/** Whether a mode is that of a symbolic link. */
+/** Return whether a mode is that of a symbolic link. */
 export function isLink({ mode }: { readonly mode?: number }): boolean {
   return mode !== undefined && (mode & TYPE_MASK) === 0o120000;
 }
 
-/** A time so near that a file may have changed after it was looked at, without another time. */
+/** Age below which a file may change without a change of its time. */
 const RACY_SECONDS = 2;
 
-/** Whether size and time alone say that two files are the same. */
+/** Return whether two files are the same by size and time alone. */
 export function looksUnchanged(
   one: { readonly size?: number; readonly mtime?: number },
   other: { readonly size?: number; readonly mtime?: number },
@@ -59,28 +59,28 @@ export function looksUnchanged(
   return one.mtime < Date.now() / 1_000 - RACY_SECONDS;
 }
 
-/** Bounds the bytes that are under way to or from a host. */
+/** Limits the bytes in flight to or from a host. */
 interface ByteWindow {
   readonly bytes: number;
-  /** Resolves when there is room; what is larger than the window has it to itself. */
+  /** Resolves when there is room; a piece larger than the window gets all of it. */
   take(bytes: number): Promise<void>;
   give(bytes: number): void;
-  /** Whether `take` would resolve at once. */
+  /** Return whether `take` would resolve at once. */
   hasRoom(bytes: number): boolean;
 }
 
-/** OpenSSH's own window of a channel: more than that is never under way (RFC 4254, section 5.2). */
+/** OpenSSH's window of a channel: more is never in flight (RFC 4254, section 5.2). */
 const MAX_WINDOW_BYTES = 2 << 20;
 const MIN_WINDOW_BYTES = 512 << 10;
-/** For all hosts that are at work together. */
+/** Limit for all hosts together. */
 const ALL_WINDOWS_BYTES = 64 << 20;
 
-/** The window of each host when so many are at work. */
+/** Return the window of each host when so many hosts are at work. */
 export function windowBytes(hosts: number): number {
   return Math.max(MIN_WINDOW_BYTES, Math.min(MAX_WINDOW_BYTES, Math.floor(ALL_WINDOWS_BYTES / hosts)));
 }
 
-/** Makes a window with all its room free. Those who wait are served in their order. */
+/** Make an empty window. Waiting callers are served in their order. */
 export function createWindow(bytes: number): ByteWindow {
   let free = bytes;
   const waiting: { readonly wanted: number; readonly resolve: () => void }[] = [];
@@ -106,10 +106,10 @@ export function createWindow(bytes: number): ByteWindow {
   };
 }
 
-/** Files that are worked on together per host: enough to hide the distance with small ones. */
+/** Files in work at a time on each host: enough to hide the latency with small files. */
 export const FILES_AT_ONCE = 32;
 
-/** Does something for each item, so many at a time, in their order; rejects with the first that did, when all have settled. */
+/** Act on each item in order, so many at a time. Rejects with the first error after all calls have settled. */
 export async function each<Item>(
   items: Iterable<Item>,
   atOnce: number,

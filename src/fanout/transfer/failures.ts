@@ -4,26 +4,26 @@ import { STATUS } from "../../transport/sftp/codec.ts";
 import { SftpError } from "../../transport/sftp/error.ts";
 import type { TransferContext } from "./context.ts";
 
-/** Less than this free is a full disk: file systems keep some to themselves. */
+/** A disk with less free room counts as full: file systems reserve some. */
 const FULL_BYTES = 1 << 20;
 
-/** No room on the host: going on with other files would only fill it. */
+/** The host has no room left, so further files would fail as well. */
 export class HostFullError extends SftpError {}
 
-/** What ends a host's whole part, and not one file's alone. */
+/** Return whether an error ends a host's whole part, and not only one file. */
 export function endsAll(thrown: unknown): boolean {
   if (thrown instanceof HostFullError) return true;
   if (!isVolleyError(thrown)) return isLocalDiskFull(thrown);
   return ["CONNECTION_LOST", "CANCELLED", "SFTP_UNAVAILABLE"].includes(thrown.code);
 }
 
-/** Whether this machine has no room left. */
+/** Return whether this machine has no room left. */
 export function isLocalDiskFull(thrown: unknown): boolean {
   const code = (thrown as NodeJS.ErrnoException | undefined)?.code;
   return code === "ENOSPC" || code === "EDQUOT";
 }
 
-/** OpenSSH says no more than "Failure" when a disk is full: this looks. */
+/** Explain a failed write: OpenSSH reports a full disk only as "Failure", so look at the file system. */
 export async function explainWriteFailure(
   { files, host }: TransferContext,
   path: string,
@@ -31,7 +31,7 @@ export async function explainWriteFailure(
   thrown: unknown,
 ): Promise<unknown> {
   if (!(thrown instanceof SftpError)) return thrown;
-  // The temporary name is nothing that anybody asked for.
+  // Name the file, not its temporary part.
   const said = thrown.message.replaceAll(part, path);
   const named = new SftpError(thrown.status, said, thrown.hint);
   if (thrown.status !== STATUS.failure) return named;
@@ -53,12 +53,12 @@ export async function explainWriteFailure(
   return named;
 }
 
-/** A file changed between being looked at and being sent. */
+/** Return the error of a file that changed while it was read. */
 export function changedMeanwhile(path: string): VolleyError {
   return new VolleyError("FILE_FAILED", `${path} changed while it was read`, { hint: "try again" });
 }
 
-/** An error of this machine's file system, with the path and what to do. */
+/** Return an error of this machine's file system with the path in words. */
 export function localFailure(path: string, thrown: unknown): unknown {
   if (isVolleyError(thrown)) return thrown;
   const { code, message } = thrown as NodeJS.ErrnoException;

@@ -8,13 +8,13 @@ import { OPEN } from "../../transport/sftp/codec.ts";
 import { readInOrder } from "./content.ts";
 import { each, FILES_AT_ONCE, looksUnchanged, type TransferContext } from "./context.ts";
 import { changedMeanwhile, endsAll, isLocalDiskFull, localFailure } from "./failures.ts";
-import { hashFile } from "./hashes.ts";
+import { hashFile, updateHash } from "./hashes.ts";
 import { createLocalPlace, type LocalPlace } from "./local-place.ts";
 import { type RemoteEntry, type WalkOptions, walkRemoteTree } from "./remote-tree.ts";
 
 import type { FileAction } from "./result.ts";
 
-/** Gets a tree from a host into a directory of its own. What fails for one file is in the tally; rejects with what ends it all. */
+/** Get a tree from a host into a directory of its own. The tally counts failures of single files; rejects with an error that ends the host's part. */
 export async function getTree(context: TransferContext, options: WalkOptions, root: string): Promise<void> {
   const { tally, check, preserve } = context;
   const tree = await walkRemoteTree(context, options);
@@ -31,7 +31,7 @@ export async function getTree(context: TransferContext, options: WalkOptions, ro
     }
   };
   await attempt(root, async () => void (await place.makeDirectory("", check)));
-  // In their order: those above come first.
+  // In their order: parents come first.
   for (const { path, remote } of tree.directories) {
     await attempt(remote, async () => {
       if (await place.makeDirectory(path, check)) tally.done({ path: remote, action: "made", bytes: 0 });
@@ -44,7 +44,7 @@ export async function getTree(context: TransferContext, options: WalkOptions, ro
       tally.done({ path: entry.remote, action, bytes: entry.attributes.size ?? 0 });
     }),
   );
-  // Links come last: nothing is ever written through one.
+  // Links come last, so that no file is written through a link.
   for (const { path, remote, target } of tree.links) {
     await attempt(remote, async () => {
       const wasNeeded = await place.makeLink(path, target, check);
@@ -58,10 +58,10 @@ export async function getTree(context: TransferContext, options: WalkOptions, ro
   }
 }
 
-/** Less than this is got sooner than it is verified. */
+/** Getting less than this is quicker than verifying it. */
 const MIN_RESUMED_BYTES = 256 << 10;
 
-/** Gets one file in the way that `putFile` puts one. Gives what was done. */
+/** Get one file, as `putFile` puts one. Return the action. */
 async function getFile(context: TransferContext, entry: RemoteEntry, place: LocalPlace): Promise<FileAction> {
   const { tally, check } = context;
   const destination = await place.resolve(entry.path);
@@ -88,7 +88,7 @@ async function getFile(context: TransferContext, entry: RemoteEntry, place: Loca
   tally.kept(kept?.bytes ?? 0);
   const action: FileAction = kept === undefined ? "sent" : "resumed";
   if (await receive(context, entry, destination, kept)) return action;
-  // What was counted as there is got after all.
+  // The bytes that counted as kept are got after all.
   tally.kept(-(kept?.bytes ?? 0));
   if (await receive(context, entry, destination, undefined)) return action;
   throw new VolleyError("SFTP_FAILED", `${context.host}: ${entry.remote} arrived damaged 2 times`, {
@@ -120,7 +120,7 @@ async function keepAttributes(
   destination: string,
 ): Promise<void> {
   if (!preserve) return;
-  // Of a link that has come into its place meanwhile nothing is changed.
+  // O_NOFOLLOW: a link that took the file's place meanwhile is not followed.
   const file = await open(destination, constants.O_RDONLY | constants.O_NOFOLLOW);
   try {
     await setAttributes(file, attributes);
@@ -129,7 +129,7 @@ async function keepAttributes(
   }
 }
 
-/** Set-user-id and the like are not taken from a host. */
+/** Set mode and times; the set-id bits of a host's file are not taken over. */
 async function setAttributes(
   file: LocalHandle,
   { mode, atime, mtime }: RemoteEntry["attributes"],
@@ -138,13 +138,13 @@ async function setAttributes(
   if (mtime !== undefined) await file.utimes(atime ?? mtime, mtime);
 }
 
-/** A part of a file, got by a transfer that was cut. */
+/** A part of a file, got by an interrupted transfer. */
 interface Beginning {
   readonly part: string;
   readonly bytes: number;
 }
 
-/** The largest of the parts left over that is the beginning of this file; the others are removed. */
+/** Return the largest part that is a beginning of this file; remove the others. */
 async function findBeginning(
   context: TransferContext,
   entry: RemoteEntry,
@@ -161,7 +161,7 @@ async function findBeginning(
   return beginning;
 }
 
-/** How many bytes of a file a part holds, which is all of it; 0 where there is anything else. */
+/** Return the size of a part that is a beginning of the file; 0 for any other file. */
 async function beginningOf(
   { remoteHashes }: TransferContext,
   { remote, attributes }: RemoteEntry,
@@ -174,7 +174,7 @@ async function beginningOf(
   return theirs !== undefined && theirs === (await hashFile(part, stats.size)) ? stats.size : 0;
 }
 
-/** Gets the rest of a file and renames it; gives false when what arrived is not what is there, which is then removed. */
+/** Get the rest of a file and rename it. Return false when it arrived damaged; the part is then removed. */
 async function receive(
   context: TransferContext,
   entry: RemoteEntry,
@@ -203,7 +203,7 @@ async function receive(
     await localParts.forget(part);
     return isWhole;
   } catch (thrown) {
-    // What has arrived is gone on with when the connection went; of all else nothing is left over.
+    // Keep the part when the connection is lost, to continue it later; remove it after other errors.
     if (endsAll(thrown) && !isLocalDiskFull(thrown)) await localParts.keep(path, part);
     else await discard(context, part);
     throw thrown;
@@ -212,7 +212,7 @@ async function receive(
   }
 }
 
-/** Nothing is written through a link, and a new part is in the place of nothing. */
+/** Open a part without following a link; a new part must not exist yet. */
 function openPart(part: string, mode: number | undefined, from: number): Promise<LocalHandle> {
   const { O_RDWR, O_CREAT, O_NOFOLLOW, O_EXCL } = constants;
   const flags = O_RDWR | O_NOFOLLOW | (from > 0 ? 0 : O_CREAT | O_EXCL);
@@ -225,7 +225,7 @@ interface Filling {
   readonly from: number;
 }
 
-/** Gets the rest of a file; gives whether all of it is what is on the host. */
+/** Get the rest of a file; return whether it is the host's file. */
 async function fill(
   context: TransferContext,
   { remote, attributes }: RemoteEntry,
@@ -234,7 +234,7 @@ async function fill(
   const { files, tally } = context;
   const size = (await files.fstat(handle)).size ?? attributes.size ?? 0;
   const hash = createHash("sha256");
-  if (from > 0) await hashBeginning(local, from, hash);
+  if (from > 0) await updateHash(hash, local, from);
   let position = from;
   const end = await readInOrder(context, handle, { from, to: size }, async (piece) => {
     hash.update(piece);
@@ -253,21 +253,6 @@ async function writeWhole(local: LocalHandle, piece: Buffer, position: number): 
   }
 }
 
-async function hashBeginning(
-  local: LocalHandle,
-  bytes: number,
-  hash: ReturnType<typeof createHash>,
-): Promise<void> {
-  const buffer = Buffer.allocUnsafe(1 << 20);
-  for (let position = 0; position < bytes; ) {
-    const wanted = Math.min(buffer.length, bytes - position);
-    const { bytesRead } = await local.read(buffer, 0, wanted, position);
-    if (bytesRead === 0) return;
-    hash.update(buffer.subarray(0, bytesRead));
-    position += bytesRead;
-  }
-}
-
 async function verify(
   { remoteHashes, tally }: TransferContext,
   remote: string,
@@ -275,13 +260,13 @@ async function verify(
   hash: string,
 ): Promise<boolean> {
   let theirs = await remoteHashes.whole(remote, size);
-  // A log that has grown meanwhile is whole up to where it was got.
+  // A log may have grown meanwhile: compare the part that was got.
   if (theirs !== undefined && theirs !== hash) theirs = await remoteHashes.prefix(remote, size);
   tally.verified(theirs === undefined ? "size" : "sha256");
   return theirs === undefined || theirs === hash;
 }
 
-/** Sets a directory's mode and times as they are on the host. */
+/** Set a directory's mode and times to those on the host. */
 async function keepDirectory(path: string, { attributes }: RemoteEntry): Promise<void> {
   const { mode, atime, mtime } = attributes;
   const directory = await open(path, constants.O_RDONLY | constants.O_DIRECTORY | constants.O_NOFOLLOW);

@@ -1,41 +1,41 @@
-import { createHash } from "node:crypto";
-import { open } from "node:fs/promises";
+import { createHash, type Hash } from "node:crypto";
+import { type FileHandle, open } from "node:fs/promises";
 import { isVolleyError } from "../../core/errors.ts";
 import { createLineSplitter } from "../../system/lines.ts";
 import type { RemoteProcess } from "../../transport/transport.ts";
 
-/** Why a host tells no hashes: no program of its can, its server grants no session for one, or what was started says nothing. */
+/** The reason why a host computes no hashes: no program for it, no session granted for it, or a process that does not answer. */
 export type NoHashes = "program" | "sessions" | "silence";
 
-/** SHA-256 of files on a host, by a program of the host's. */
+/** SHA-256 of files on a host, computed by a program there. */
 export interface RemoteHasher {
-  /** Of a whole file of so many bytes, in hex; undefined when the host cannot tell. The path is a full one. */
+  /** Return the hash of a whole file of so many bytes, in hex; undefined when the host cannot. `path` is absolute. */
   whole(path: string, bytes: number): Promise<string | undefined>;
-  /** Of its first so many bytes. */
+  /** Return the hash of the first `bytes` of a file. */
   prefix(path: string, bytes: number): Promise<string | undefined>;
-  /** Whose process it is, once it has answered; undefined where that is not known. */
+  /** The user id of the hashing process, once it has answered; undefined where unknown. */
   readonly userId: number | undefined;
-  /** Why it tells none, once that is known. */
+  /** The reason for no hashes, once known. */
   readonly cannot: NoHashes | undefined;
-  end(): void;
+  close(): void;
 }
 
-/** Asked before anything else; a host that cannot is not asked again. What a profile or ~/.ssh/rc prints stands before it. */
+/** The first line of the script; output of a profile or ~/.ssh/rc may come before it. */
 const GREETING = "volley-hash";
 const GREETED = new RegExp(`${GREETING}(?: (none|\\d{1,10}))?$`);
 const GREETING_MS = 15_000;
 const MAX_NOISE = 64 << 10;
-/** A file that is worth a process of its own. */
+/** Size from which a file gets a process of its own. */
 const LARGE_BYTES = 4 << 20;
 const BATCH_FILES = 128;
 const BATCH_BYTES = 32 << 10;
 const MAX_HELD = 1 << 20;
 
 /**
- * A loop that reads requests: `w`, paths and a dot for whole files, which one process then reads; `f` and a path for a
- * large one; `b` and a path that is written with backslashes, for one whose name holds a line feed; a number and a path
- * for the beginning of one. Each is answered with hashes and a dot. For much at a time
- * openssl is taken where there is one: it uses the processor's own instructions, six times as fast as Debian's sha256sum.
+ * A shell loop that reads requests: `w`, paths and a dot for whole files, which one process reads; `f` and a path for a
+ * large file; `b` and an escaped path for a file with a line feed in its name; a number and a path for the beginning of a
+ * file. Each answer is hashes and a dot. Large amounts go to openssl where the host has it: openssl uses the processor's
+ * SHA instructions and is six times as fast as Debian's sha256sum.
  */
 export const HASH_SCRIPT = [
   `o="openssl dgst -sha256 -r";h=;for c in sha256sum "shasum -a 256" "$o";do command -v \${c%% *} >/dev/null 2>&1&&{ h=$c;break;};done`,
@@ -50,12 +50,12 @@ export const HASH_SCRIPT = [
 
 interface Wanted {
   readonly path: string;
-  /** What is read: one of many small files, a large one, one with a line feed in its name, or so many bytes of one. */
+  /** The kind of request: a small file, a large one, one with a line feed in its name, or a number of bytes. */
   readonly what: "w" | "f" | "b" | number;
   resolve(hash: string | undefined): void;
 }
 
-/** Starts the loop on the host when a hash is first wanted. What goes wrong with it only means that the host cannot tell. */
+/** Make a hasher that starts the loop with the first request. Any failure means only that the host computes no hashes. */
 export function createRemoteHasher(start: () => Promise<RemoteProcess>): RemoteHasher {
   const queue: Wanted[] = [];
   let process: RemoteProcess | undefined;
@@ -152,10 +152,10 @@ export function createRemoteHasher(start: () => Promise<RemoteProcess>): RemoteH
   return {
     whole: (path, bytes) => {
       if (path.includes("\n")) return ask(path, "b");
-      // A name with a backslash is printed in another form.
+      // sha256sum prints a name with a backslash in another form.
       return ask(path, bytes >= LARGE_BYTES || path.includes("\\") ? "f" : "w");
     },
-    // The beginning of a file whose name is two lines is not asked for: it is sent anew.
+    // The loop has no request for the beginning of a file with a line feed in its name: such a file is sent anew.
     prefix: (path, bytes) => (path.includes("\n") ? Promise.resolve(undefined) : ask(path, bytes)),
     get userId() {
       return userId;
@@ -163,11 +163,11 @@ export function createRemoteHasher(start: () => Promise<RemoteProcess>): RemoteH
     get cannot() {
       return cannot;
     },
-    end: () => giveUp("silence"),
+    close: () => giveUp("silence"),
   };
 }
 
-/** As many whole files as one process takes, or one beginning. */
+/** Take as many whole files as one process hashes, or one other request. */
 function nextBatch(queue: Wanted[]): readonly Wanted[] {
   let bytes = 0;
   let count = 0;
@@ -179,15 +179,15 @@ function nextBatch(queue: Wanted[]): readonly Wanted[] {
   return queue.splice(0, Math.max(1, count));
 }
 
-/** SHA-256 of this machine's files; each is read once, however many hosts get it. */
+/** SHA-256 of local files; each file is read once for all hosts. */
 export interface LocalHashes {
-  /** Of the first `bytes` of a file, in hex. */
+  /** Return the hash of the first `bytes` of a file, in hex. */
   of(path: string, bytes: number): Promise<string>;
 }
 
 const CHUNK_BYTES = 1 << 20;
 
-/** Starts with none. Those that are wanted at the same time are made together, and kept until the end. */
+/** Make a cache of hashes, which also joins concurrent requests for one file. */
 export function createLocalHashes(): LocalHashes {
   const known = new Map<string, Promise<string>>();
   return {
@@ -200,21 +200,26 @@ export function createLocalHashes(): LocalHashes {
   };
 }
 
-/** SHA-256 of the first `bytes` of a file, or of all there is, in hex. */
+/** Return the SHA-256 of the first `bytes` of a file, or of a shorter file, in hex. */
 export async function hashFile(path: string, bytes: number): Promise<string> {
   const hash = createHash("sha256");
   const file = await open(path, "r");
   try {
-    const buffer = Buffer.allocUnsafe(Math.max(1, Math.min(CHUNK_BYTES, bytes)));
-    for (let position = 0; position < bytes; ) {
-      const wanted = Math.min(buffer.length, bytes - position);
-      const { bytesRead } = await file.read(buffer, 0, wanted, position);
-      if (bytesRead === 0) break;
-      hash.update(buffer.subarray(0, bytesRead));
-      position += bytesRead;
-    }
+    await updateHash(hash, file, bytes);
     return hash.digest("hex");
   } finally {
     await file.close();
+  }
+}
+
+/** Add the first `bytes` of an open file to a hash. */
+export async function updateHash(hash: Hash, file: FileHandle, bytes: number): Promise<void> {
+  const buffer = Buffer.allocUnsafe(Math.max(1, Math.min(CHUNK_BYTES, bytes)));
+  for (let position = 0; position < bytes; ) {
+    const wanted = Math.min(buffer.length, bytes - position);
+    const { bytesRead } = await file.read(buffer, 0, wanted, position);
+    if (bytesRead === 0) return;
+    hash.update(buffer.subarray(0, bytesRead));
+    position += bytesRead;
   }
 }

@@ -4,23 +4,23 @@ import { dirname, join } from "node:path";
 import { VolleyError } from "../../core/errors.ts";
 import { partPath } from "./parts.ts";
 
-/** A host's own directory on this machine; nothing outside of it is ever written. */
+/** A host's own directory on this machine; no file outside it is ever written. */
 export interface LocalPlace {
-  /** The full path of something in it, whose directories are real ones: a link that lies there is not followed. */
+  /** Return the full path of an entry; fails where a parent is a link. */
   resolve(path: string): Promise<string>;
-  /** Makes a directory in it, where it is missing; gives whether it was. */
+  /** Make a directory where it is missing; return whether it was. */
   makeDirectory(path: string, check: boolean): Promise<boolean>;
-  /** What is there, without following a link. */
+  /** Return the state of an entry, without following a link; null when nothing is there. */
   look(path: string): Promise<Stats | null>;
-  /** Makes a link, in place of a file or link that is there; gives whether it was needed. */
+  /** Make a link, replacing a file or link; return whether it was needed. */
   makeLink(path: string, target: string, check: boolean): Promise<boolean>;
 }
 
-/** Makes it. `root` is made with the first directory. */
+/** Make a {@link LocalPlace}. `root` is made with the first directory. */
 export function createLocalPlace(root: string): LocalPlace {
   const real = new Map<string, Promise<void>>();
 
-  /** A host may have said "link" in an earlier transfer and "directory" now. */
+  /** Fail where a directory is a link: a host may name a link in one transfer, and a directory of that name in the next. */
   const assertReal = (directory: string): Promise<void> => {
     const known = real.get(directory) ?? check();
     real.set(directory, known);
@@ -51,7 +51,7 @@ export function createLocalPlace(root: string): LocalPlace {
       try {
         await mkdir(full, { recursive: path === "" });
       } catch (thrown) {
-        // Another transfer has made it meanwhile.
+        // Another transfer may have made the directory meanwhile.
         const isThere = (await orNull(lstat(full)))?.isDirectory() === true;
         if (!isThere) throw thrown;
         return false;

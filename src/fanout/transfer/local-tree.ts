@@ -4,7 +4,7 @@ import { basename, join, resolve } from "node:path";
 import { VolleyError } from "../../core/errors.ts";
 import { HERE, openParts } from "./parts.ts";
 
-/** One thing to put: where it is here, and its path below the destination; empty: the destination itself. */
+/** One entry to put: its local path, and its path below the destination; empty for the destination itself. */
 export interface LocalEntry {
   readonly path: string;
   readonly local: string;
@@ -17,7 +17,7 @@ export interface LocalEntry {
 /** A file to put. */
 export interface LocalFile extends LocalEntry {
   readonly size: number;
-  /** As exactly as this machine tells it. */
+  /** The time as exactly as this machine has it. */
   readonly mtimeMs: number;
 }
 
@@ -27,35 +27,34 @@ export interface LocalLink {
   readonly target: string;
 }
 
-/** All that is put, the same for every host; directories before what is in them. */
+/** The entries to put, the same for every host; directories before their content. */
 export interface LocalTree {
   readonly directories: readonly LocalEntry[];
   readonly files: readonly LocalFile[];
   readonly links: readonly LocalLink[];
-  /** Paths of what is neither file, directory nor link. */
+  /** Paths of entries that are neither file, directory nor link. */
   readonly skipped: readonly string[];
   readonly totalBytes: number;
   /**
-   * The name of the one file that is put; where the destination turns out to be a directory, it goes into it.
-   * Undefined for anything else.
+   * The name of a single file, which goes into the destination where that is a directory. Undefined for other trees.
    */
   readonly singleName: string | undefined;
 }
 
-/** What is put where. */
+/** Options of {@link scanLocalTree}. */
 export interface ScanOptions {
   readonly sources: readonly string[];
   readonly destination: string;
-  /** Put what links lead to instead of links. */
+  /** Put the targets of links in place of links. */
   readonly follow: boolean;
 }
 
 const MAX_DEPTH = 200;
 
 /**
- * Goes through what is to be put. A directory's content goes to the destination; into a directory of its name below it
- * when the destination ends in a slash, or several are put, unless the source ends in one. Links that are named are
- * followed. Fails with `USAGE` for what cannot be read.
+ * Scan the sources. The content of a directory goes to the destination. With a slash at the end of the destination, or with
+ * several sources, it goes into a directory of its name below, unless the source ends in a slash. Sources that are links are
+ * followed. Fails with `USAGE` for an unreadable file.
  */
 export async function scanLocalTree({ sources, destination, follow }: ScanOptions): Promise<LocalTree> {
   const into = destination.endsWith("/") || sources.length > 1;
@@ -96,7 +95,7 @@ export async function scanLocalTree({ sources, destination, follow }: ScanOption
       throw new VolleyError("USAGE", `${local} leads back to ${real}: a link goes round in a circle`);
     await readable(local, constants.R_OK | constants.X_OK);
     for (const name of (await readdir(local)).sort()) {
-      // Of what was being got into this tree there is a part, which is nobody's file.
+      // Skip parts that a transfer into this tree has left.
       if (leftOver.has(resolve(local, name))) continue;
       if (name.includes("\ufffd")) throw new VolleyError("USAGE", `a name in ${local} is not UTF-8: ${name}`);
       await visit(path === "" ? name : `${path}/${name}`, join(local, name), false, [...above, real]);

@@ -7,26 +7,26 @@ import { stateDirectory } from "../../system/directories.ts";
 import { bootId, isAlive, processStart } from "../../system/this-process.ts";
 
 /**
- * Files under temporary names: each has a name that nobody can guess, and that is in no file's way. What was written to
- * one that is left over is known from a record on this machine, so nothing else is ever taken for one.
+ * Files under temporary names ("parts"). Each name is unpredictable and collides with no file. A record on this machine names
+ * each part that is left over, so no other file is ever taken for a part.
  */
 export interface Parts {
-  /** A temporary name beside a file. `isLasting`: it is written down at once, before there is such a file. */
+  /** Return a temporary name beside a file. `isLasting`: record it at once, before the part exists. */
   begin(path: string, isLasting: boolean): Promise<string>;
-  /** It was left over: a later transfer of the same file finds it. */
+  /** Record a part that is left over, for a later transfer of the same file. */
   keep(path: string, part: string): Promise<void>;
-  /** It is no more. */
+  /** Forget a part that no longer exists. */
   forget(part: string): Promise<void>;
-  /** Those of a file that earlier transfers left over; nobody else is given them. */
+  /** Return the parts that earlier transfers of a file left; no other caller gets them. */
   claim(path: string): Promise<readonly string[]>;
-  /** All that are known, of transfers that go on too. */
+  /** Return all recorded parts, including those of running transfers. */
   known(): Promise<ReadonlySet<string>>;
 }
 
 interface PartRecord {
   readonly path: string;
   readonly part: string;
-  /** The process that writes to it, and its machine: a home may be that of several. */
+  /** The writing process and its machine: machines may share a home. */
   readonly machine: string;
   readonly pid: number;
   readonly start: string;
@@ -35,17 +35,17 @@ interface PartRecord {
   readonly writtenAt: number;
 }
 
-/** For {@link openParts}: the files of this machine. */
+/** The place of this machine's files, for {@link openParts}. */
 export const HERE = "here";
 
 const MAX_NAME_BYTES = 255;
 const NONCE = /\.volley-([0-9a-f]{32})$/;
-/** A process of another machine cannot be asked for: what it wrote down counts as left over after a day. */
+/** Age after which another machine's part counts as left over: its process cannot be checked. */
 const OTHERS_MS = 24 * 60 * 60 * 1_000;
-/** What transfers of this very process write to. */
+/** Parts that this process is writing. */
 const inUse = new Set<string>();
 
-/** `.NAME.volley-NONCE` beside a file; without the name where that would be too long. */
+/** Return `.NAME.volley-NONCE` beside a file, without the name where that would be too long. */
 export function partPath(path: string): string {
   const suffix = `.volley-${randomBytes(16).toString("hex")}`;
   const part = `.${posix.basename(path)}${suffix}`;
@@ -53,8 +53,8 @@ export function partPath(path: string): string {
 }
 
 /**
- * Opens what is known of a place: {@link HERE}, or a user's files on a host. Where no record can be written, nothing is
- * gone on with later.
+ * Open the records of a place: {@link HERE}, or a user's files on a host. Where no record can be written, no part is
+ * continued later.
  */
 export function openParts(place: string): Parts {
   const name = createHash("sha256").update(place).digest("hex").slice(0, 32);
@@ -92,7 +92,7 @@ export function openParts(place: string): Parts {
       for (const record of await all()) {
         if (record.path !== path || isGoingOn(record)) continue;
         try {
-          // Of two that claim it, one finds it gone.
+          // Of two concurrent claims, one finds the record gone.
           await unlink(recordOf(record.part));
           inUse.add(record.part);
           await write(path, record.part);
@@ -114,7 +114,7 @@ function isGoingOn({ part, machine, pid, start, boot, writtenAt }: PartRecord): 
   return start === "" ? hasProcess(pid) : isAlive({ pid, start, boot });
 }
 
-/** Where there is no /proc: whether there is a process of that number. */
+/** Return whether a process of this number runs, on systems without /proc. */
 function hasProcess(pid: number): boolean {
   try {
     return process.kill(pid, 0);

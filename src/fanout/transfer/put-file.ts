@@ -11,22 +11,22 @@ import type { LocalFile } from "./local-tree.ts";
 import { partPath } from "./parts.ts";
 import type { FileAction } from "./result.ts";
 
-/** What is on the host before a file is put. */
+/** The state of the host before a file is put. */
 export interface RemoteState {
   readonly existing: FileAttributes | null;
-  /** What earlier transfers of this file left, known for theirs. */
+  /** Parts that earlier transfers of this file left, by their records. */
   readonly leftOver: readonly LeftOver[];
 }
 
-/** A part of a file, sent by a transfer that was cut. */
+/** A part of a file, sent by an interrupted transfer. */
 export interface LeftOver {
   readonly part: string;
   readonly attributes: FileAttributes;
 }
 
 /**
- * Puts one file: to a temporary name, from where an earlier transfer was cut, then verified, flushed to the disk and
- * renamed. What is the same is left alone. Gives what was done.
+ * Put one file: send it to a temporary name, continue an interrupted transfer, verify it, flush it to the disk and rename it.
+ * An identical file is left alone. Return the action.
  */
 export async function putFile(
   context: TransferContext,
@@ -55,7 +55,7 @@ export async function putFile(
   tally.kept(kept?.attributes.size ?? 0);
   const [first, again] = [kept, undefined].map((from) => ({ from, existing }));
   if (await send(context, source, destination, first!)) return action;
-  // What was counted as there is sent after all.
+  // The bytes that counted as kept are sent after all.
   tally.kept(-(kept?.attributes.size ?? 0));
   if (await send(context, source, destination, again!)) return action;
   throw new VolleyError("SFTP_FAILED", `${host}: ${destination} arrived damaged 2 times`, {
@@ -68,7 +68,7 @@ async function discard({ files, remoteParts }: TransferContext, part: string): P
   await remoteParts.forget(part);
 }
 
-/** What is not there any more, or may not be removed, is in nobody's way: its name is its own. */
+/** Ignore a refusal: a part that is gone, or cannot be removed, has a name of its own and is harmless. */
 function ifRefused(thrown: unknown): void {
   if (sftpStatus(thrown) === undefined) throw thrown;
 }
@@ -97,7 +97,7 @@ async function keepAttributes(
   if (!isSame) await files.setstat(destination, { mode, mtime });
 }
 
-/** The largest of the parts left over that is the beginning of this file; the others are removed. */
+/** Return the largest part that is a beginning of this file; remove the others. */
 async function findBeginning(
   context: TransferContext,
   source: LocalFile,
@@ -120,13 +120,13 @@ async function isBeginning(
   { part, attributes }: LeftOver,
 ): Promise<boolean> {
   const { files, remoteHashes, localHashes } = context;
-  // A link could have been planted there: only a file is gone on with.
+  // Another user may have planted a link: continue only with a regular file.
   if (!isFile(attributes)) return false;
   const size = attributes.size ?? 0;
-  // Less than one request is sent sooner than it is verified.
+  // Sending less than one request is quicker than verifying it.
   if (size < files.maxWriteBytes || size > source.size) return false;
   const remote = (await remoteHashes.prefix(part, size)) ?? (await readBackHash(context, part, size));
-  // What another user has put there stays that user's, who could change it once it has been verified.
+  // Another user who owns the part could change it after it is verified.
   if (
     remoteHashes.userId !== undefined &&
     attributes.uid !== undefined &&
@@ -137,12 +137,12 @@ async function isBeginning(
 }
 
 interface SendOptions {
-  /** What is gone on with. */
+  /** The part to continue. */
   readonly from: LeftOver | undefined;
   readonly existing: FileAttributes | null;
 }
 
-/** Sends the rest of a file and renames it; gives false when what arrived is not what was sent, which is then removed. */
+/** Send the rest of a file and rename it. Return false when it arrived damaged; the part is then removed. */
 async function send(
   context: TransferContext,
   source: LocalFile,
@@ -175,7 +175,7 @@ async function send(
   } catch (thrown) {
     const explained = await explainWriteFailure(context, destination, part, thrown);
     if (handle !== undefined) await files.closeHandle(handle).catch(() => {});
-    // What has arrived is gone on with when the connection went; of all else nothing is left over.
+    // Keep the part when the connection is lost, to continue it later; remove it after other errors.
     if (endsAll(explained) && !(explained instanceof HostFullError))
       await remoteParts.keep(destination, part);
     else await discard(context, part);
@@ -185,26 +185,26 @@ async function send(
   }
 }
 
-/** Opens a part to be written: a new one, or one that is gone on with. */
+/** Open a part for writing: a new one, or the one to continue. */
 async function openPart(
   { files, host }: TransferContext,
   part: string,
   mode: number,
   from: LeftOver | undefined,
 ): Promise<FileHandle> {
-  // Exclusive: what is there already is somebody's. The host's umask applies to the mode.
+  // Exclusive: never write to an existing file. The host's umask applies to the mode.
   if (from === undefined)
     return files.open(part, OPEN.write | OPEN.create | OPEN.exclusive, { mode: mode & 0o777 });
   const handle = await files.open(part, OPEN.write);
   const now = await files.fstat(handle);
   const isSame = (["size", "uid", "mtime"] as const).every((name) => now[name] === from.attributes[name]);
   if (isSame) return handle;
-  // Somebody has put something else there since it was looked at.
+  // The part was replaced since it was verified.
   await files.closeHandle(handle);
   throw new VolleyError("SFTP_FAILED", `${host}: ${part} was changed meanwhile`, { hint: "try again" });
 }
 
-/** Whether the part is the file: by SHA-256 where the host can tell it, else by its size. */
+/** Return whether the part is the file: by SHA-256 where the host computes it, else by its size. */
 async function verify(
   context: TransferContext,
   source: LocalFile,
@@ -216,7 +216,7 @@ async function verify(
     remoteHashes.whole(part, source.size),
     localHashes.of(source.local, source.size),
   ]);
-  // Where only the session for files is granted, what was written is read back.
+  // Where the host grants no second session, read the part back.
   const isAlone = told === undefined && remoteHashes.cannot === "sessions";
   const remote = isAlone ? await readBackHash(context, part, source.size) : told;
   if (remote !== undefined) {
@@ -227,7 +227,7 @@ async function verify(
   return (await files.fstat(handle)).size === source.size;
 }
 
-/** Modes and times as they are to be: kept on request; else a replaced file's own mode stays. */
+/** Return the attributes to set: the source's on request; else the mode of the replaced file. */
 function attributesFor(
   { preserve }: TransferContext,
   { mode, mtime }: LocalFile,
@@ -238,7 +238,7 @@ function attributesFor(
   return [{ mode: existing.mode & 0o7777 }];
 }
 
-/** The owner of what is replaced stays, where that is allowed: root puts files of others. */
+/** Keep the owner of the replaced file, where the user may: root puts files of other users. */
 function ownerFor(
   { files }: TransferContext,
   handle: FileHandle,
@@ -251,13 +251,13 @@ function ownerFor(
     const own = await files.fstat(handle);
     if (own.uid === uid && own.gid === gid) return;
     await files.fsetstat(handle, { uid, gid }).catch(() => {});
-    // Changing the owner takes bits of a mode away (chown(2)).
+    // Changing the owner clears the set-id bits of the mode (chown(2)).
     if ((mode & 0o6000) !== 0) await files.fsetstat(handle, { mode: mode & 0o7777 }).catch(() => {});
   };
   return [set()];
 }
 
-/** Puts a symbolic link: to a temporary name, then renamed over what is there. */
+/** Put a symbolic link: make it under a temporary name, then rename it over the existing file. */
 export async function putLink(
   { files, tally, check, host }: TransferContext,
   path: string,

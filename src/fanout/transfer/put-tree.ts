@@ -12,11 +12,11 @@ import { type LeftOver, putFile, putLink, type RemoteState } from "./put-file.ts
 
 import { below, remotePath } from "./remote-tree.ts";
 
-/** With fewer names in a directory each is asked for by itself: the directory may hold many others. */
+/** From so many names on, list a directory; ask for fewer one by one, because the directory may hold many others. */
 const LISTED_FROM = 8;
 const LOOK_AT_ONCE = 16;
 
-/** Puts a tree on a host. What fails for one file is in the tally; rejects with what ends it all. */
+/** Put a tree on a host. The tally counts failures of single files; rejects with an error that ends the host's part. */
 export async function putTree(context: TransferContext, tree: LocalTree, destination: string): Promise<void> {
   const { tally, check } = context;
   const base = await findBase(context, tree, destination);
@@ -25,7 +25,7 @@ export async function putTree(context: TransferContext, tree: LocalTree, destina
   const made = new Set<string>();
   const unmade = new Set<string>();
   await makeAbove(context, tree, base, made);
-  // Each level at a time: a directory is made before what is in it.
+  // Level by level: a directory is made before its content.
   for (const level of levelsOf(tree.directories)) {
     await each(level, FILES_AT_ONCE, async ({ path, mode }) => {
       const remote = below(base, path);
@@ -69,7 +69,7 @@ export async function putTree(context: TransferContext, tree: LocalTree, destina
 
 const NOTHING: RemoteState = { existing: null, leftOver: [] };
 
-/** The destination in full; one file goes into it when it is a directory. */
+/** Return the destination's full path; a single file goes into a directory that is there. */
 async function findBase(context: TransferContext, tree: LocalTree, destination: string): Promise<string> {
   const base = await remotePath(context, destination);
   if (tree.singleName === undefined) return base;
@@ -77,7 +77,7 @@ async function findBase(context: TransferContext, tree: LocalTree, destination: 
   return there !== null && isDirectory(there) ? below(base, tree.singleName) : base;
 }
 
-/** Makes what is missing above the destination, and it, unless it is the thing that is put. */
+/** Make the missing directories above the destination, and the destination unless it is the file or tree itself. */
 async function makeAbove(
   context: TransferContext,
   tree: LocalTree,
@@ -101,7 +101,7 @@ async function makeAbove(
   }
 }
 
-/** Whether it had to be made. */
+/** Make a directory where it is missing; return whether it was. */
 async function ensureDirectory(
   { files, tally, check, host }: TransferContext,
   path: string,
@@ -113,13 +113,13 @@ async function ensureDirectory(
     if (!isDirectory(there)) throw inTheWay({ host }, path);
     return false;
   }
-  // Its owner must be able to fill it, whatever its mode is in the end.
+  // The owner must be able to fill the directory, whatever its final mode is.
   if (!check && !(await makeDirectory(files, path, { mode: (mode & 0o777) | 0o700 }))) return false;
   tally.done({ path, action: "made", bytes: 0 });
   return true;
 }
 
-/** Whether it was made, and not by another transfer meanwhile. */
+/** Make a directory; return false when another transfer made it meanwhile. */
 async function makeDirectory(
   files: FileSession,
   path: string,
@@ -158,7 +158,7 @@ function levelsOf<Entry extends { readonly path: string }>(
   return levels.filter((level) => level !== undefined);
 }
 
-/** What is on the host of all that is put: by listing directories, or asking for each name. */
+/** Look at the host's files in the places of the tree: by listing directories, or by asking for each name. */
 async function lookAt(
   context: TransferContext,
   tree: LocalTree,
@@ -186,7 +186,7 @@ async function lookAt(
         const [existing, leftOver] = await Promise.all([look(path), findLeftOver(context, path)]);
         states.set(path, { existing, leftOver });
       } catch (thrown) {
-        // What may not be looked at is refused again, by name, when it is written.
+        // The write of this file will be refused as well, and counted then.
         if (sftpStatus(thrown) === undefined) throw thrown;
       }
     }
@@ -194,7 +194,7 @@ async function lookAt(
   return states;
 }
 
-/** What earlier transfers of a file left on the host. */
+/** Return the parts that earlier transfers of a file left on the host. */
 async function findLeftOver(
   { files, remoteParts, check }: TransferContext,
   path: string,
@@ -222,7 +222,7 @@ async function listed(
   }
 }
 
-/** Says before anything is sent that it cannot fit. */
+/** Fail before anything is sent when the tree does not fit. */
 async function refuseWhenFull(
   { files, host, check }: TransferContext,
   tree: LocalTree,
@@ -237,7 +237,7 @@ async function refuseWhenFull(
   const space = await files.freeSpace(isThing ? posix.dirname(base) : base).catch(() => undefined);
   if (space === undefined || space.isReadOnly || space.freeBytes >= more) return;
   throw new HostFullError(
-    4,
+    STATUS.failure,
     `${host}: no space left on the host: ${base} takes ${mebibytes(more)} more, and ${mebibytes(space.freeBytes)} are free`,
     "free some room on the host, or put it elsewhere",
   );
@@ -247,7 +247,7 @@ function mebibytes(bytes: number): string {
   return `${(bytes / (1 << 20)).toFixed(1)} MiB`;
 }
 
-/** How much more room a file will take; what is replaced goes away only behind it. */
+/** Return how many more bytes a file will take than the file that it replaces and the parts left over. */
 function growth(state: RemoteState | undefined, size: LocalFile["size"]): number {
   const old = state?.existing?.size ?? 0;
   return (state?.leftOver ?? []).reduce((more, { attributes }) => more - (attributes.size ?? 0), size - old);
@@ -259,7 +259,7 @@ async function keepDirectories(
   base: string,
   unmade: ReadonlySet<string>,
 ): Promise<void> {
-  // From within: what is put into a directory changes its time.
+  // From the inside out: a new entry changes the time of its directory.
   await each([...tree.directories].reverse(), 1, async ({ path, mode, mtime }) => {
     const remote = below(base, path);
     if (unmade.has(remote)) return;

@@ -8,41 +8,41 @@ import { sftpStatus } from "../../transport/sftp/error.ts";
 import { each, isDirectory, isFile, isLink, type TransferContext } from "./context.ts";
 import { endsAll } from "./failures.ts";
 
-/** One thing on a host, and its path below the host's directory here; empty: that directory itself. */
+/** One entry on a host, and its path below the host's local directory; empty for that directory itself. */
 export interface RemoteEntry {
   readonly path: string;
   readonly remote: string;
   readonly attributes: FileAttributes;
 }
 
-/** A link on a host that leads to somewhere in the tree. */
+/** A link on a host that points into the tree. */
 interface RemoteLink extends RemoteEntry {
   readonly target: string;
 }
 
-/** What is to be got from a host; directories before what is in them. */
+/** The entries to get from a host; directories before their content. */
 interface RemoteTree {
   readonly directories: readonly RemoteEntry[];
   readonly files: readonly RemoteEntry[];
   readonly links: readonly RemoteLink[];
 }
 
-/** What is got. */
+/** Options of {@link walkRemoteTree}. */
 export interface WalkOptions {
   readonly sources: readonly string[];
-  /** Get what links lead to instead of links. */
+  /** Get the targets of links in place of links. */
   readonly follow: boolean;
 }
 
 const LISTS_AT_ONCE = 8;
-/** A host could go on for ever. */
+/** Limits against a hostile host, which could list without end. */
 const MAX_DEPTH = 100;
 const MAX_ENTRIES = 2_000_000;
 
 /**
- * Goes through what is to be got from a host. What cannot be read, and names that are refused, are in the tally as
- * failed; what is neither file nor directory, and links that lead out of the tree, as skipped. Fails with
- * `SFTP_FAILED` when a source is not there.
+ * Walk the sources on a host. Unreadable entries and refused names count as failed in the tally; entries that are neither file
+ * nor directory, and links that point out of the tree, count as skipped. Fails with `SFTP_FAILED` when a source does not
+ * exist.
  */
 export async function walkRemoteTree(
   context: TransferContext,
@@ -65,7 +65,7 @@ export async function walkRemoteTree(
       attributes = led;
     }
     const isTree = isDirectory(attributes);
-    // A host that names something twice, once as a link, could lead what follows elsewhere.
+    // A host that names an entry twice, once as a link, could redirect later writes.
     if (taken.has(entry.path) && !(isTree && isNamed)) return refuse(entry.remote, "it is there twice");
     taken.add(entry.path);
     const seen = { ...entry, attributes };
@@ -110,7 +110,7 @@ export async function walkRemoteTree(
         if (depth >= MAX_DEPTH) return refuse(directory.remote, "directories in it go too deep");
         for (const { name, attributes } of await files.list(directory.remote)) {
           const remote = below(directory.remote, name);
-          // Of what was being put into this tree there is a part, which is nobody's file.
+          // Skip parts that a transfer into this tree has left.
           if (leftOver.has(remote)) continue;
           const why = refusedName(name);
           if (why !== undefined) {
@@ -131,7 +131,7 @@ export async function walkRemoteTree(
   return found;
 }
 
-/** A source in full, without what `~/` and `..` stand for. */
+/** Return a source's full path, with `~/` and `..` resolved. */
 async function sourcePath(context: TransferContext, source: string): Promise<string> {
   const { host } = context;
   const path = await remotePath(context, source);
@@ -144,9 +144,9 @@ async function sourcePath(context: TransferContext, source: string): Promise<str
 }
 
 /**
- * A path on a host in full: relative ones are below the home, `~/` is the home and `~user/` that user's, as the host
- * knows it (`./~user` is a name). Fails with `SFTP_FAILED` where there is no such user, or the host's SFTP server cannot
- * tell.
+ * Return the full path of a path on a host: relative ones start at the home, `~/` is the home and `~user/` the home of that
+ * user, as the host knows it (`./~user` is a name). Fails with `SFTP_FAILED` for an unknown user, or when the host's SFTP
+ * server cannot tell.
  */
 export async function remotePath(
   { files, host }: Pick<TransferContext, "files" | "host">,
@@ -175,7 +175,8 @@ export async function remotePath(
 }
 
 const MAX_NAME_BYTES = 255;
-/** Why a name that a host gives is not written to this machine's disk; undefined when it may be. */
+
+/** Return why a name from a host is refused for a local file; undefined when it is allowed. */
 export function refusedName(name: string): string | undefined {
   if (name === "" || name === "." || name === "..") return "it is no name of a file";
   if (name.includes("/") || name.includes("\0")) return "it is no name of a file";
@@ -185,20 +186,20 @@ export function refusedName(name: string): string | undefined {
   return undefined;
 }
 
-/** A path below a directory; the directory itself for the empty one. */
+/** Return a path below a directory; the directory itself for the empty path. */
 export function below(directory: string, path: string): string {
   if (path === "") return directory;
   return directory.endsWith("/") ? `${directory}${path}` : `${directory}/${path}`;
 }
 
-/** Whether a link at `path`, relative to the tree's root, leads to somewhere in the tree. */
+/** Return whether a link at `path`, relative to the tree's root, points into the tree. */
 export function staysInside(path: string, target: string): boolean {
   if (target === "" || target.startsWith("/") || target.includes("\0")) return false;
   const led = posix.normalize(posix.join(posix.dirname(path), target));
   return led !== ".." && !led.startsWith("../");
 }
 
-/** The name of a host's own directory below the destination: one name, whatever the host is called. */
+/** Return the name of a host's own directory below the destination: a single path component for every host name. */
 export function hostDirectoryName(host: string): string {
   return host.replace(/[/\\\p{Cc}]|^\.+$/gu, "_");
 }

@@ -1,87 +1,87 @@
 import { isVolleyError, type SerializedError, serializeError } from "../../core/errors.ts";
 import type { NoHashes } from "./hashes.ts";
 
-/** What became of a host's part of a transfer. */
+/** The outcome of a host's part of a transfer. */
 export type TransferOutcome = "ok" | "failed" | "unreachable" | "lost" | "cancelled";
 
-/** What became of one file, directory or link. In check mode it is what would. */
+/** The action on one file, directory or link. In check mode it is a prediction. */
 export type FileAction =
   | "sent"
-  /** Sent from where an earlier transfer was cut. */
+  /** Sent from the end of an interrupted transfer. */
   | "resumed"
-  /** The same was there already. */
+  /** An identical file was there already. */
   | "unchanged"
   | "linked"
   | "made"
-  /** Neither file, directory nor link, or a link that leads out of the tree. */
+  /** Neither file, directory nor link, or a link that points out of the tree. */
   | "skipped"
   | "failed";
 
-/** One entry of a tree that is done. */
+/** One finished entry of a tree. */
 export interface FileEvent {
   readonly path: string;
   readonly action: FileAction;
-  /** Bytes of its content. */
+  /** Bytes of the content. */
   readonly bytes: number;
-  /** Why it failed or was skipped. */
+  /** The reason for `failed` or `skipped`. */
   readonly error?: SerializedError;
 }
 
-/** What a host's part came to. */
+/** The counts of a host's part. */
 interface TransferCounts {
   readonly files: Readonly<Record<FileAction, number>>;
-  /** Bytes of content that went over the wire and were taken. */
+  /** Bytes of content that were sent and accepted. */
   readonly sentBytes: number;
-  /** Bytes not sent because they were there already, whole files and beginnings of them. */
+  /** Bytes that were there already, in whole files and beginnings of files. */
   readonly keptBytes: number;
 }
 
-/** How a transfer went with one host. */
+/** The result of one host. */
 export interface TransferResult extends TransferCounts {
   readonly host: string;
   readonly outcome: TransferOutcome;
-  /** What ended it all, or the first of the files that failed. */
+  /** The error that ended the host's part, or that of the first failed file. */
   readonly error: SerializedError | undefined;
-  /** How it was made sure that what was sent arrived: undefined when nothing was. */
+  /** How the sent files were verified; undefined when none was sent. */
   readonly verifiedBy: "sha256" | "size" | undefined;
-  /** Why it was made sure by size only, where it was. */
+  /** The reason for verifying by size only. */
   readonly noHashes: NoHashes | undefined;
-  /** From the beginning of the connection. */
+  /** Time since connecting began. */
   readonly elapsedMs: number;
 }
 
-/** Follows a transfer as it happens. */
+/** Follows a running transfer. */
 export interface TransferListener {
   start?(host: string): void;
-  /** How much is to be gone through; told again when more is found. */
+  /** Called with the totals, again when they grow. */
   total?(host: string, total: { readonly files: number; readonly bytes: number }): void;
-  /** So many bytes more are there: they were sent, or were there already. */
+  /** Called with the number of bytes just sent, or found to be there already. */
   progress?(host: string, bytes: number, how: "sent" | "kept"): void;
   file?(host: string, event: FileEvent): void;
   end?(result: TransferResult): void;
-  /** A promise while there is more to show than is read; files that are begun wait for it. */
+  /** Return a promise while the output is behind; the next files wait for it. */
   ready?(): Promise<void> | undefined;
 }
 
-/** Counts what becomes of a host's files, and tells of it. */
+/** Counts the actions on a host's files and reports them to the listener. */
 export interface Tally {
   total(files: number, bytes: number): void;
-  /** Bytes that were taken by the other side. */
+  /** Count bytes that the other side has accepted. */
   sent(bytes: number): void;
-  /** Bytes that need not be sent. */
+  /** Count bytes that need not be sent. */
   kept(bytes: number): void;
   done(event: FileEvent): void;
   failed(path: string, thrown: unknown): void;
   verified(by: "sha256" | "size"): void;
   counts(): TransferCounts;
-  /** Resolves when what was told has been shown. */
+  /** Resolves when the listener can take more. */
   ready(): Promise<void>;
   readonly verifiedBy: "sha256" | "size" | undefined;
-  /** The first of the files that failed. */
+  /** The error of the first failed file. */
   readonly firstError: SerializedError | undefined;
 }
 
-/** Starts at nothing. */
+/** Make an empty tally. */
 export function createTally(host: string, listener: TransferListener): Tally {
   const files: Record<FileAction, number> = {
     sent: 0,
@@ -122,7 +122,7 @@ export function createTally(host: string, listener: TransferListener): Tally {
       firstError ??= error;
       done({ path, action: "failed", bytes: 0, error });
     },
-    // One file that could only be measured makes the whole less than certain.
+    // One file verified by size makes the whole result less certain.
     verified: (by) => {
       verifiedBy = verifiedBy === "size" ? "size" : by;
     },
@@ -137,7 +137,7 @@ export function createTally(host: string, listener: TransferListener): Tally {
   };
 }
 
-/** A file's error is told in thousands: where in the program it was made is of no use there. */
+/** Serialize a file's error without its stack: thousands of files may fail, and the place in the program does not matter. */
 function withoutStack(thrown: unknown): SerializedError {
   const { code, message, hint, location, stack } = serializeError(thrown);
   return {

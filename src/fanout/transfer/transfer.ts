@@ -23,7 +23,7 @@ import { hostDirectoryName, type WalkOptions } from "./remote-tree.ts";
 
 import { createTally, type TransferListener, type TransferOutcome, type TransferResult } from "./result.ts";
 
-/** Puts a tree on many hosts; see {@link scanLocalTree} for what goes where. */
+/** Put a tree on many hosts; see {@link scanLocalTree} for the places of its files. */
 export function putOnHosts(
   hosts: readonly TransferHost[],
   tree: LocalTree,
@@ -33,7 +33,7 @@ export function putOnHosts(
   return transfer(hosts, options, (context) => putTree(context, tree, destination));
 }
 
-/** Gets trees from many hosts into `destination/HOST/`. Fails with `USAGE` when two hosts would share a directory. */
+/** Get trees from many hosts into `destination/HOST/`. Fails with `USAGE` when two hosts would share a directory. */
 export async function getFromHosts(
   hosts: readonly TransferHost[],
   walk: WalkOptions,
@@ -53,25 +53,24 @@ export async function getFromHosts(
   );
 }
 
-/** How a transfer is done. */
+/** Options of a transfer. */
 export interface TransferOptions extends TransferSettings {
-  /** How many hosts are worked on at a time. */
+  /** Most hosts at a time. */
   readonly forks: number;
   readonly listener: TransferListener;
-  /** Drops all connections; what has been sent stays, for the next time. */
+  /** Closes all connections; a later transfer continues with the parts that were sent. */
   readonly signal: AbortSignal;
 }
 
 /**
- * Works on many hosts, some at a time, and gives how it went in the hosts' order. What goes wrong on a host is in its
- * result.
+ * Work on many hosts, some at a time, and return their results in the hosts' order. A failure of a host is in its result.
  */
 async function transfer(
   hosts: readonly TransferHost[],
   { forks, listener, signal, preserve, checksum, check }: TransferOptions,
   work: (context: TransferContext, host: TransferHost) => Promise<void>,
 ): Promise<readonly TransferResult[]> {
-  // Every host at work listens: that is no leak.
+  // Every host at work adds a listener; that is no leak.
   setMaxListeners(0, signal);
   const localHashes = createLocalHashes();
   const localParts = openParts(HERE);
@@ -99,29 +98,29 @@ async function transfer(
   return results;
 }
 
-/** A host that files are put on or got from. */
+/** A host to put files on or get files from. */
 export interface TransferHost {
   readonly name: string;
   readonly endpoint: Endpoint;
   readonly transport: Transport;
-  /** The user to become; null: none. */
+  /** The user to become; null: the login user. */
   readonly become: Become | null;
 }
 
-/** What one host's part takes. */
+/** Options of one host's part. */
 interface HostTransferOptions {
   readonly settings: TransferSettings;
   readonly localHashes: LocalHashes;
   readonly localParts: Parts;
-  /** Bytes under way at a time. */
+  /** Most bytes in flight. */
   readonly windowBytes: number;
   readonly listener: TransferListener;
   readonly signal: AbortSignal;
-  /** Does the host's part. */
+  /** Carries out the host's part. */
   readonly work: (context: TransferContext) => Promise<void>;
 }
 
-/** Connects, opens a session for files, does the host's part and gives how it went; never rejects. */
+/** Connect, open a file session, carry out the host's part and return its result; never rejects. */
 export async function transferHost(
   host: TransferHost,
   options: HostTransferOptions,
@@ -169,18 +168,18 @@ export async function transferHost(
     return resultOf(isLost ? "lost" : "failed", serializeError(thrown));
   } finally {
     signal.removeEventListener("abort", onAbort);
-    remoteHashes.end();
+    remoteHashes.close();
     files?.close();
     connection.close();
   }
 }
 
-/** A user's files on a host, whatever the inventory calls it. */
+/** Return a key for a user's files on a host, independent of the inventory's name for the host. */
 function placeOf({ endpoint: { address, port, user }, become }: TransferHost): string {
   return JSON.stringify([address, port, become?.user ?? user]);
 }
 
-/** The host's own subsystem, or an sftp-server of the user that is to be become. */
+/** Open the host's subsystem, or an sftp-server of the user to become. */
 async function openFiles(
   connection: Connection,
   startsAs: Parameters<typeof startAs>[2],

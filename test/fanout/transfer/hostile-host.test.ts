@@ -58,7 +58,7 @@ async function getFrom(files: FileSession, root: string): Promise<readonly FileE
   const context: TransferContext = {
     host: "web01",
     files,
-    remoteHashes: { whole: cannot, prefix: cannot, userId: undefined, cannot: undefined, end: () => {} },
+    remoteHashes: { whole: cannot, prefix: cannot, userId: undefined, cannot: undefined, close: () => {} },
     localHashes: createLocalHashes(),
     localParts: openParts(HERE),
     remoteParts: openParts("web01"),

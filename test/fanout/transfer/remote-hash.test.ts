@@ -83,7 +83,7 @@ describe("hashes on a host", () => {
       undefined,
     ]);
     expect(starts).toBe(1);
-    hasher.end();
+    hasher.close();
     expect(await hasher.whole(join(root, "f1"), 1)).toBeUndefined();
   });
 
@@ -100,7 +100,7 @@ describe("hashes on a host", () => {
       undefined,
       undefined,
     ]);
-    hasher.end();
+    hasher.close();
   });
 
   it("are had behind what a profile or ~/.ssh/rc prints, with an end or without", async () => {
@@ -108,7 +108,7 @@ describe("hashes on a host", () => {
     for (const noise of ["echo Welcome", "echo; printf Welcome", "printf 'none\\n.\\n'"]) {
       const hasher = createRemoteHasher(async () => start(`${noise}; ${HASH_SCRIPT}`));
       expect(await hasher.whole(join(root, "f"), 1), noise).toBe(sum("x"));
-      hasher.end();
+      hasher.close();
     }
   });
 
