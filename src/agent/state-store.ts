@@ -67,9 +67,13 @@ export function forgetResults(store: RunStore): void {
   const lines = store.lines();
   const last = lines.at(-1)?.event;
   if (last?.type !== "bye" || last.error !== undefined || last.cancelled === true) return;
+  const rescued = rescuedIn(lines);
   const failed = lines.some(
     ({ event }) =>
-      event.type === "task:end" && event.result.state === "failed" && event.result.ignored !== true,
+      event.type === "task:end" &&
+      event.result.state === "failed" &&
+      event.result.ignored !== true &&
+      !rescued.has(event.task),
   );
   if (!failed) openResults(store.directory).remove();
 }
@@ -104,7 +108,11 @@ interface ReplayOptions {
   readonly results: ReadonlyMap<number, string>;
 }
 
-/** Reads what a journal says was done; what failed, could not be known, or cannot be told again is not. */
+/**
+ * Read the results in a journal. A task that failed, could not be known, or whose result is not whole is done again. So is
+ * everything a role did behind a failure that it had not rescued: another try may take another way. A run that goes on
+ * under its own name, though, keeps the failures it has gone on behind.
+ */
 export function readReplay(
   lines: readonly JournalLine[],
   { sameRun, restarted, results }: ReplayOptions,
@@ -112,6 +120,13 @@ export function readReplay(
   /** By number, in the order they were begun. One that cannot be used still takes its place, so that those after it keep theirs. */
   const tasks = new Map<number, { task: TaskIdentity; begunAt: number; recorded?: Recorded }>();
   const plays = new Set<number>();
+  const rescued = rescuedIn(lines);
+  const lastBegun = lines.reduce(
+    (last, { event }) => (event.type === "task:start" ? Math.max(last, event.task) : last),
+    0,
+  );
+  /** Roles with a failure that they had not rescued. */
+  const broken = new Set<string>();
   for (const { event } of lines) {
     switch (event.type) {
       case "play:start":
@@ -129,11 +144,18 @@ export function readReplay(
       case "task:end": {
         const { task } = event;
         const whole = readResult(results.get(task));
-        const known = sameRun ? resultSoFar(event, whole) : resultToTrust(event, whole);
+        const isFailure = event.result.state === "failed" && event.result.ignored !== true;
+        const known = sameRun
+          ? resultSoFar(event, whole, !isFailure || rescued.has(task) || task < lastBegun)
+          : resultToTrust(event, whole, rescued.has(task));
+        const role = JSON.stringify([event.play, event.role]);
+        if (!sameRun && isFailure && known === undefined) broken.add(role);
+        const usable = broken.has(role) ? undefined : known;
         tasks.set(task, {
-          task: event,
+          // The event of its start has the name of its action as it was declared.
+          task: tasks.get(task)?.task ?? event,
           begunAt: event.time,
-          ...(known === undefined ? {} : { recorded: { kind: "done", result: known } }),
+          ...(usable === undefined ? {} : { recorded: { kind: "done", result: usable } }),
         });
         break;
       }
@@ -149,17 +171,30 @@ export function readReplay(
   return { sameRun, take: (task) => done.get(keyOf(task))?.shift(), begun: (index) => plays.has(index) };
 }
 
+/** The numbers of the tasks whose failure was rescued. */
+function rescuedIn(lines: readonly JournalLine[]): ReadonlySet<number> {
+  return new Set(lines.flatMap(({ event }) => (event.type === "task:rescued" ? [event.task] : [])));
+}
+
 type TaskEnd = Extract<WireEvent, { readonly type: "task:end" }>;
 
 /** What another run can take for done. */
-function resultToTrust({ result, partial }: TaskEnd, whole: Result | undefined): Result | undefined {
-  if (result.state === "failed" || result.unknown === true) return undefined;
+function resultToTrust(
+  { result, partial }: TaskEnd,
+  whole: Result | undefined,
+  isRescued: boolean,
+): Result | undefined {
+  if ((result.state === "failed" && !isRescued) || result.unknown === true) return undefined;
   return whole ?? (partial === true ? undefined : result);
 }
 
 /** What the same run has gone on behind: done is done, also where not all of it could be written down. */
-function resultSoFar({ result, partial }: TaskEnd, whole: Result | undefined): Result | undefined {
-  if (result.state === "failed" && result.ignored !== true) return undefined;
+function resultSoFar(
+  { result, partial }: TaskEnd,
+  whole: Result | undefined,
+  isPast: boolean,
+): Result | undefined {
+  if (!isPast) return undefined;
   if (whole !== undefined || partial !== true) return whole ?? result;
   return withoutData(
     result,

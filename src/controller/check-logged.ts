@@ -11,7 +11,7 @@ const isText = (value: unknown): boolean => typeof value === "string";
 const isNumber = (value: unknown): boolean => Number.isFinite(value);
 const isTexts = (value: unknown): boolean => Array.isArray(value) && value.every(isText);
 const isTally = (value: unknown): boolean =>
-  isRecord(value) && TALLY_KEYS.every((key) => isNumber(value[key]));
+  isRecord(value) && TALLY_KEYS.every((key) => isNumber(value[key] ?? (key === "rescued" ? 0 : undefined)));
 const isError = (value: unknown): boolean => isRecord(value) && isText(value.code) && isText(value.message);
 const isPhases = (value: unknown): boolean => isRecord(value) && Object.values(value).every(isNumber);
 

@@ -108,6 +108,8 @@ export type TargetEvent =
       /** True when code has more of the result than is told here, where texts are masked and cut. */
       readonly partial?: boolean;
     })
+  /** The role's code has caught the failure of this task, and has ended well. */
+  | (TaskRef & { readonly type: "task:rescued" })
   /**
    * What a task came to that one host of a batch does, for the code of the others; for the controller alone, no program
    * sees it, and it is written down nowhere but with other results.
@@ -243,7 +245,7 @@ export interface HostSummary {
   readonly uploadedBytes: number;
   /** Why it was unreachable, lost, or could not start. */
   readonly error?: SerializedError;
-  /** Tasks that failed and were not ignored. */
+  /** Tasks that failed and were neither ignored nor rescued. */
   readonly failures: readonly Failure[];
 }
 

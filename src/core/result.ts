@@ -57,25 +57,34 @@ export interface Tally {
   readonly changed: number;
   readonly skipped: number;
   readonly failed: number;
+  /** Tasks whose failure the role's code caught. */
+  readonly rescued: number;
   readonly notExecuted: number;
 }
 
 /** The states a {@link Tally} counts, in the order they are shown. */
-export const TALLY_KEYS = ["unchanged", "changed", "skipped", "failed", "notExecuted"] as const;
+export const TALLY_KEYS = ["unchanged", "changed", "skipped", "failed", "rescued", "notExecuted"] as const;
 
 /** A tally of nothing. */
-export const EMPTY_TALLY: Tally = { unchanged: 0, changed: 0, skipped: 0, failed: 0, notExecuted: 0 };
+export const EMPTY_TALLY: Tally = {
+  unchanged: 0,
+  changed: 0,
+  skipped: 0,
+  failed: 0,
+  rescued: 0,
+  notExecuted: 0,
+};
 
-/** Adds tallies up. */
+/** Adds tallies up. Logs of earlier versions have tallies without `rescued`. */
 export function addTallies(tallies: Iterable<Tally>): Tally {
   const sum = { ...EMPTY_TALLY };
-  for (const tally of tallies) for (const key of TALLY_KEYS) sum[key] += tally[key];
+  for (const tally of tallies) for (const key of TALLY_KEYS) sum[key] += tally[key] ?? 0;
   return sum;
 }
 
 /** The total number of actions in a tally, those not executed included. */
 export function tallyTotal(tally: Tally): number {
-  return TALLY_KEYS.reduce((total, key) => total + tally[key], 0);
+  return TALLY_KEYS.reduce((total, key) => total + (tally[key] ?? 0), 0);
 }
 
 /** The tally with one more task that ended in `state`; a failure that was ignored counts as `failed` all the same. */
@@ -83,11 +92,17 @@ export function countState(tally: Tally, state: State | "notExecuted"): Tally {
   return { ...tally, [state]: tally[state] + 1 };
 }
 
+/** The tally in which one failure counts as rescued. */
+export function countRescued(tally: Tally): Tally {
+  return { ...tally, failed: Math.max(0, tally.failed - 1), rescued: tally.rescued + 1 };
+}
+
 /** `88 total actions in 0.31s: 87 unchanged, 0 changed, 1 skipped, 0 failed, 0 not executed.` */
 export function formatTally(tally: Tally, elapsedMs: number): string {
-  const { unchanged, changed, skipped, failed, notExecuted } = tally;
+  const { unchanged, changed, skipped, failed, rescued, notExecuted } = tally;
   return (
     `${tallyTotal(tally)} total actions in ${(elapsedMs / 1000).toFixed(2)}s: ` +
-    `${unchanged} unchanged, ${changed} changed, ${skipped} skipped, ${failed} failed, ${notExecuted} not executed.`
+    `${unchanged} unchanged, ${changed} changed, ${skipped} skipped, ${failed} failed, ` +
+    `${rescued > 0 ? `${rescued} rescued, ` : ""}${notExecuted} not executed.`
   );
 }

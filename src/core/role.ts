@@ -1,4 +1,5 @@
 import type { ActionCall } from "./action.ts";
+import { VolleyError } from "./errors.ts";
 import type { Facts } from "./facts.ts";
 import type { Vars } from "./json.ts";
 import type { Result, State } from "./result.ts";
@@ -65,8 +66,8 @@ export interface TaskResult<D = unknown> extends Result {
 }
 
 /**
- * A declared task. Awaiting it waits for its turn and gives its result; its other properties can be read in a
- * later task's `when`. Awaiting a task that fails ends the role.
+ * A declared task. Awaiting it waits for its turn and gives its result, or throws {@link TaskFailed} if the task fails and
+ * has no `ignoreErrors`. Its other properties can be read in a later task's `when`.
  */
 export interface TaskHandle<D = unknown> extends PromiseLike<TaskResult<D>> {
   readonly name: string;
@@ -75,6 +76,23 @@ export interface TaskHandle<D = unknown> extends PromiseLike<TaskResult<D>> {
   readonly skipped: boolean;
   readonly failed: boolean;
   readonly data: D;
+}
+
+/**
+ * Thrown by awaiting a task that failed, or a task behind it that was therefore not executed. Code that catches it goes on,
+ * and the failure counts as rescued when the role's code ends without throwing it again.
+ */
+export class TaskFailed<D = unknown> extends VolleyError {
+  /** The name of the task that failed. */
+  readonly task: string;
+  readonly result: TaskResult<D>;
+
+  constructor(task: string, result: TaskResult<D>) {
+    const { code = "ACTION_FAILED", message = "it failed", hint } = result.error ?? {};
+    super(code, `task "${task}" failed: ${message}`, hint === undefined ? {} : { hint });
+    this.task = task;
+    this.result = result;
+  }
 }
 
 /** Declares a task. */
@@ -88,6 +106,23 @@ interface DeclareTask<H extends string = string> {
   /** A function is asked for the action when the task's turn comes: it may read what earlier tasks found out. */
   <D>(name: string, call: ActionCall<D> | (() => ActionCall<D>), options?: TaskOptions<H, D>): TaskHandle<D>;
 }
+
+/** Declares a handler, behind those declared so far. Tasks declared from now on may notify it. */
+export interface DeclareHandler {
+  <D, T>(
+    name: string,
+    call: (item: T) => ActionCall<D>,
+    options: HandlerOptions<LoopOptions<T, string, D>>,
+  ): void;
+  <D>(
+    name: string,
+    call: ActionCall<D> | (() => ActionCall<D>),
+    options?: HandlerOptions<TaskOptions<string, D>>,
+  ): void;
+}
+
+/** The options of a task but those that make no sense for a task which may run several times, or not on every host. */
+export type HandlerOptions<O> = Omit<O, "runOnce" | "delegateTo" | "tags">;
 
 /** The host a role runs for. */
 interface HostInfo {
@@ -112,6 +147,8 @@ export interface RoleContext<V = Vars, F = unknown> {
 /** The context of a role's `tasks`. */
 export interface TasksContext<V = Vars, H extends string = string, F = unknown> extends RoleContext<V, F> {
   readonly task: DeclareTask<H>;
+  /** Declares a handler with the options of a task; `handlers` of the role holds those known before its code runs. */
+  readonly handler: DeclareHandler;
   /** The machine, for reading; a read waits for the role's turn. */
   readonly system: ReadSystem;
   /** Runs the handlers notified so far when its turn comes. */

@@ -1,13 +1,14 @@
 import type { ErrorCode } from "./errors.ts";
 import type { Event, Failure, HostSummary, Outcome, Summary } from "./events.ts";
-import { addTallies, countState, EMPTY_TALLY, type Tally } from "./result.ts";
+import { addTallies, countRescued, countState, EMPTY_TALLY, type Tally } from "./result.ts";
 
 const KEPT_OUTPUT_LINES = 20;
 const KEPT_OUTPUT_CHARACTERS = 16_384;
 
 interface HostFold {
   tally: Tally;
-  readonly failures: Failure[];
+  /** Failures by the number of their task. */
+  readonly failures: Map<number, Failure>;
   /** The end of what the task now running has printed. */
   output: string;
   end: HostSummary | undefined;
@@ -32,7 +33,7 @@ export function foldSummary(): SummaryFold {
   const hostOf = (name: string): HostFold => {
     let host = hosts.get(name);
     if (host === undefined) {
-      host = { tally: EMPTY_TALLY, failures: [], output: "", end: undefined };
+      host = { tally: EMPTY_TALLY, failures: new Map(), output: "", end: undefined };
       hosts.set(name, host);
     }
     return host;
@@ -55,11 +56,16 @@ export function foldSummary(): SummaryFold {
       }
       case "task:end": {
         const host = hostOf(event.host);
-        const { result, role, name } = event;
+        const { result, role, name, task } = event;
         host.tally = countState(host.tally, result.state);
         if (result.state === "failed" && result.ignored !== true && result.error !== undefined) {
-          host.failures.push({ role, name, error: result.error, output: lastLines(host.output) });
+          host.failures.set(task, { role, name, error: result.error, output: lastLines(host.output) });
         }
+        return;
+      }
+      case "task:rescued": {
+        const host = hostOf(event.host);
+        if (host.failures.delete(event.task)) host.tally = countRescued(host.tally);
         return;
       }
       case "host:end": {
@@ -73,7 +79,7 @@ export function foldSummary(): SummaryFold {
           elapsedMs,
           phases,
           uploadedBytes,
-          failures: host.failures,
+          failures: [...host.failures.values()],
           ...(error === undefined ? {} : { error }),
         };
         return;
@@ -93,7 +99,7 @@ export function foldSummary(): SummaryFold {
           elapsedMs: nowMs - startedAt,
           phases: {},
           uploadedBytes: 0,
-          failures: host.failures,
+          failures: [...host.failures.values()],
         },
     );
     const outcomes: Record<Outcome, number> = { ok: 0, failed: 0, unreachable: 0, lost: 0, cancelled: 0 };

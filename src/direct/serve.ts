@@ -267,7 +267,9 @@ async function carryOut(
         forget();
       }
       emit(event);
-      if (event.type !== "task:start" || event.action !== "get_url" || toldOfDownloads) return;
+      // The name of an action that is made late is known only at the task's end.
+      if (event.type !== "task:start" && event.type !== "task:end") return;
+      if (event.action !== "get_url" || toldOfDownloads) return;
       toldOfDownloads = true;
       emit({ type: "log", level: "info", text: DOWNLOADS });
     },

@@ -50,6 +50,15 @@ export function checkTask(role: string, name: unknown, call: unknown, options: u
   if (become !== undefined) refuse(`task "${name}": a delegated task has no become`);
 }
 
+/** Refuse options that no handler has: it may run several times, and not on every host. */
+export function checkHandler(role: string, name: unknown, call: unknown, options: unknown): void {
+  checkTask(role, name, call, options);
+  for (const key of ["runOnce", "delegateTo", "tags"]) {
+    if (!isRecord(options) || options[key] === undefined) continue;
+    throw new VolleyError("PLAYBOOK_INVALID", `role "${role}": handler "${name}" cannot have \`${key}\``);
+  }
+}
+
 /** Refuses a `notify` that names no handler: `known` are the role's own, `others` those of the play as `role:handler`. */
 export function checkNotify(
   role: string,

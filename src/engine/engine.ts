@@ -69,15 +69,16 @@ async function runPlays(playbook: Playbook, job: Job, effects: Effects, ledger: 
     const total = ledger.total(roles.reduce((sum, role) => sum + role.waiting, 0));
     ledger.emit({ type: "play:start", index, play: play.name, total });
     const end = await runPlay(roles, {
-      perform: (role, task) => turns.take(at, role, task),
+      perform: (role, task, ends) => turns.take(at, role, task, ends),
+      rescue: (task) => ledger.rescue(task),
       planned: (waiting) => ledger.plan(waiting),
-      cancel,
+      ends: effects,
       log: (level, text) => ledger.log(level, text),
       leftOver: state.leftovers?.load(play.name) ?? [],
     });
     state.leftovers?.save(play.name, end.pending);
     ledger.count("notExecuted", end.notExecuted);
-    cancelled = cancel.aborted || turns.isOrphaned;
+    cancelled = end.cancelled || turns.isOrphaned;
     failed = end.failed;
     ledger.emit({ type: "play:end", index, play: play.name, failed });
     const next = indexes[position + 1];

@@ -1,103 +1,121 @@
+import { AsyncLocalStorage } from "node:async_hooks";
 import { VolleyError } from "../core/errors.ts";
 import type { Result, State } from "../core/result.ts";
-import type { TaskHandle, TaskResult } from "../core/role.ts";
+import type { TaskFailed, TaskHandle, TaskResult } from "../core/role.ts";
+
+/** The value of everything that check mode cannot know. */
+export class Unknown {
+  readonly reason: string;
+
+  constructor(reason: string) {
+    this.reason = reason;
+  }
+}
+
+/** Thrown into a role's code that waits for a task which will not be executed, because the run was cancelled. */
+export class Cancelled extends VolleyError {
+  constructor(message = "the run was cancelled") {
+    super("CANCELLED", message);
+  }
+}
+
+/** Code of the playbook's that asks tasks for their results. */
+interface Asker {
+  /** It asked for something unknown. It may catch the error that it gets, but cannot undo this. */
+  onUnknown(unknown: Unknown): void;
+}
+
+const asking = new AsyncLocalStorage<Asker>();
+
+/** Run a role's own code; `onUnknown` is called as soon as it asks for something unknown. */
+export function runAsking<T>(onUnknown: (unknown: Unknown) => void, code: () => T): T {
+  return asking.run({ onUnknown }, code);
+}
 
 /**
- * Thrown, in check mode, by whatever asks a result that check mode cannot know. What asked is then unknown too,
- * instead of going on with a guess.
+ * Evaluate a function that decides about a task: its condition, its action, its loop. The value is Unknown when the
+ * function returns an Unknown, or when it asked a task for something unknown, whatever it caught and returned then.
  */
-export class UnknownInCheckMode extends Error {
-  override readonly name = "UnknownInCheckMode";
+export async function evaluate<T>(work: () => T | Unknown | Promise<T | Unknown>): Promise<T | Unknown> {
+  const found: Unknown[] = [];
+  try {
+    const value = await asking.run({ onUnknown: (unknown) => found.push(unknown) }, work);
+    return found[0] ?? value;
+  } catch (thrown) {
+    if (found[0] !== undefined) return found[0];
+    throw thrown;
+  }
 }
 
-/** Thrown by awaiting a task that ended its role: it unwinds the role's own code, `finally` blocks included. */
-export class RoleStopped extends Error {
-  override readonly name = "RoleStopped";
-}
-
+/** What became of a task. */
 type Settled =
-  | { readonly kind: "result"; readonly result: Result; readonly ended: boolean }
-  /** The role ended before this task's turn. */
-  | { readonly kind: "stopped" };
+  | { readonly kind: "done"; readonly result: Result }
+  | { readonly kind: "failed"; readonly result: Result; readonly error: TaskFailed }
+  /** The task was not executed, or its role was skipped. */
+  | { readonly kind: "dropped"; readonly result?: Result; readonly error: TaskFailed | Cancelled };
 
 /** The engine's side of a task's handle. */
 export interface HandleControl {
   readonly handle: TaskHandle;
-  /** The task has run; `ended` says that its failure ended the role. */
-  settle(result: Result, ended: boolean): void;
-  /** The task will never run. */
-  drop(): void;
+  settle(settled: Settled): void;
 }
 
-/** Makes the handle that `task()` returns. */
-export function createHandle(name: string): HandleControl {
+/**
+ * Make the handle that `task()` returns. `tell` is called before an error is thrown into code that awaits the handle;
+ * where it is false the code stays where it is.
+ */
+export function createHandle(name: string, tell: (error: TaskFailed | Cancelled) => boolean): HandleControl {
   let settled: Settled | undefined;
-  let waiting: (() => void)[] = [];
-  const wake = (value: Settled): void => {
-    if (settled !== undefined) return;
-    settled = value;
-    for (const resume of waiting) resume();
-    waiting = [];
-  };
-  const resultNow = (property: string): Result => {
+  let waiting: ((settled: Settled) => void)[] = [];
+  const ask = (property: string): TaskResult => {
     if (settled === undefined) {
       throw new VolleyError(
         "PLAYBOOK_INVALID",
         `"${name}" has not run yet: its \`${property}\` is not known`,
-        {
-          hint: "await the task first, or ask inside a later task's `when: () => …`",
-        },
+        { hint: "await the task first, or ask inside a later task's `when: () => …`" },
       );
     }
-    if (settled.kind === "stopped") throw new RoleStopped();
-    if (settled.result.unknown === true)
-      throw new UnknownInCheckMode(`depends on "${name}", which check mode cannot know`);
-    return settled.result;
-  };
-  const outcome = (): TaskResult => {
-    if (settled?.kind === "result" && settled.ended) throw new RoleStopped();
-    return toTaskResult(resultNow("result"));
+    if (settled.result === undefined)
+      throw new VolleyError("PLAYBOOK_INVALID", `"${name}" was not executed: it has no \`${property}\``);
+    if (settled.result.unknown === true) return refuse(`depends on "${name}", which check mode cannot know`);
+    return toTaskResult(settled.result);
   };
   const handle: TaskHandle = {
     name,
     get state(): State {
-      return resultNow("state").state;
+      return ask("state").state;
     },
     get changed(): boolean {
-      return resultNow("changed").state === "changed";
+      return ask("changed").changed;
     },
     get skipped(): boolean {
-      return resultNow("skipped").state === "skipped";
+      return ask("skipped").skipped;
     },
     get failed(): boolean {
-      return resultNow("failed").state === "failed";
+      return ask("failed").failed;
     },
     get data(): unknown {
-      return resultNow("data").data;
+      return ask("data").data;
     },
     // biome-ignore lint/suspicious/noThenProperty: a handle is awaited in roles, and makes a promise only when it is
     then: (onFulfilled, onRejected) =>
       new Promise<TaskResult>((resolve, reject) => {
-        const finish = (): void => {
-          // An unknown result may be awaited: it is asking it for something that cannot be answered.
-          if (settled?.kind === "result" && settled.result.unknown === true)
-            resolve(unknownResult(settled.result, handle));
-          else {
-            try {
-              resolve(outcome());
-            } catch (thrown) {
-              reject(thrown);
-            }
-          }
+        const finish = (end: Settled): void => {
+          if (end.kind === "done") resolve(awaited(end.result, handle));
+          else if (tell(end.error)) reject(end.error);
         };
         if (settled === undefined) waiting.push(finish);
-        else finish();
+        else finish(settled);
       }).then(onFulfilled, onRejected),
   };
   return {
     handle,
-    settle: (result, ended) => wake({ kind: "result", result, ended }),
-    drop: () => wake({ kind: "stopped" }),
+    settle: (end) => {
+      if (settled !== undefined) return;
+      settled = end;
+      for (const resume of waiting) resume(end);
+      waiting = [];
+    },
   };
 }
 
@@ -105,7 +123,7 @@ export function createHandle(name: string): HandleControl {
 export function toTaskResult(result: Result): TaskResult {
   return {
     ...result,
-    // Asked only when it is: what was not kept over a restart says so.
+    // Read only when it is asked for: data that was not kept over a restart throws.
     get data(): unknown {
       return result.data;
     },
@@ -115,7 +133,9 @@ export function toTaskResult(result: Result): TaskResult {
   };
 }
 
-function unknownResult(result: Result, handle: TaskHandle): TaskResult {
+/** The result that awaiting a task gives. An unknown result may be awaited and passed on, but answers no question. */
+function awaited(result: Result, handle: TaskHandle): TaskResult {
+  if (result.unknown !== true) return toTaskResult(result);
   const asked = (property: "data" | "changed" | "skipped" | "failed") => ({
     get: () => handle[property],
     enumerable: true,
@@ -126,4 +146,9 @@ function unknownResult(result: Result, handle: TaskHandle): TaskResult {
     skipped: asked("skipped"),
     failed: asked("failed"),
   });
+}
+
+function refuse(reason: string): never {
+  asking.getStore()?.onUnknown(new Unknown(reason));
+  throw new VolleyError("PLAYBOOK_INVALID", reason);
 }

@@ -1,5 +1,5 @@
-import type { TargetEvent } from "../core/events.ts";
-import { countState, EMPTY_TALLY, type Result, type Tally } from "../core/result.ts";
+import type { TargetEvent, TaskRef } from "../core/events.ts";
+import { countRescued, countState, EMPTY_TALLY, type Result, type Tally } from "../core/result.ts";
 import type { Effects } from "./effects.ts";
 
 /** What a run has told and counted so far. */
@@ -52,13 +52,19 @@ export class Ledger {
     this.#tasks++;
   }
 
-  count(state: keyof Tally, many = 1): void {
+  count(state: Parameters<typeof countState>[1], many = 1): void {
     for (let index = 0; index < many; index++) this.#tally = countState(this.#tally, state);
+  }
+
+  /** A task that failed counts as rescued. */
+  rescue(ref: TaskRef): void {
+    this.#tally = countRescued(this.#tally);
+    this.emit({ type: "task:rescued", ...ref });
   }
 
   /** The number of tasks known of when so many are waiting. */
   total(waiting: number): number {
-    this.#announced = this.#tasks + waiting;
+    this.#announced = this.#tasks + this.#tally.notExecuted + waiting;
     return this.#announced;
   }
 

@@ -1,196 +1,233 @@
-import { VolleyError } from "../core/errors.ts";
+import type { TaskRef } from "../core/events.ts";
 import type { Result } from "../core/result.ts";
-import { notifyList, splitHandlerName } from "./check-task.ts";
-import { createHandle, UnknownInCheckMode } from "./handle.ts";
+import type { TaskFailed } from "../core/role.ts";
+import { Cancelled, createHandle } from "./handle.ts";
+import { type Handler, Handlers } from "./handlers.ts";
 import type { DeclaredTask, RoleRun } from "./role.ts";
 import { ROLE_SKIPPED } from "./task.ts";
 
-/** What a play needs from the engine. */
+/** Everything a play needs of its run. */
 export interface PlayHost {
-  /** Runs one task, tells of it, and counts it; null when it is not to be run because the run ends. */
-  perform(role: RoleRun, task: DeclaredTask): Promise<Result | null>;
-  /** How many tasks are still waiting has changed. */
+  /** Give a task its turn and count it; null: nobody is left to say whether it is to be done here. */
+  perform(role: RoleRun, task: DeclaredTask, ends: Ends): Promise<Ended | null>;
+  /** A failure counts as rescued. */
+  rescue(task: TaskRef): void;
+  /** Tell the number of tasks that are still waiting. */
   planned(waiting: number): void;
-  /** Aborted: the run is to end after the action now running. */
-  readonly cancel: AbortSignal;
+  readonly ends: Ends;
   readonly log: (level: "info" | "warn", text: string) => void;
-  /** Handlers, as `role:handler`, that were notified in an earlier run that failed. */
+  /** Handlers, as `role:handler`, that were notified in an earlier run and have not run. */
   readonly leftOver: readonly string[];
+}
+
+/** How a task had its turn. */
+export interface Ended {
+  readonly ref: TaskRef;
+  readonly result: Result;
+}
+
+/** The ends of a run. */
+export interface Ends {
+  /** Aborted: end after the action now running. */
+  readonly cancel: AbortSignal;
+  /** Aborted: end the action now running, too. */
+  readonly kill: AbortSignal;
 }
 
 /** How a play ended on this host. */
 export interface PlayEnd {
   readonly failed: boolean;
+  readonly cancelled: boolean;
   readonly notExecuted: number;
   /** Handlers, as `role:handler`, that were notified and have not run. */
   readonly pending: readonly string[];
 }
 
-/** A handler that was notified and has not run. */
-interface PendingHandler {
-  readonly role: RoleRun;
-  readonly name: string;
-}
-
-/** Runs the declared roles of one play in order, and its handlers at the end. */
+/** Run the declared roles of one play in order, and its handlers at the end. */
 export async function runPlay(roles: readonly RoleRun[], host: PlayHost): Promise<PlayEnd> {
-  const onCancel = (): void => {
-    for (const role of roles) role.cancel();
-  };
-  host.cancel.addEventListener("abort", onCancel, { once: true });
-  try {
-    return await runRoles(roles, host);
-  } finally {
-    host.cancel.removeEventListener("abort", onCancel);
-  }
+  return new PlayRun(roles, host).run();
 }
 
-async function runRoles(roles: readonly RoleRun[], host: PlayHost): Promise<PlayEnd> {
-  /** Handlers to run, by key; those of `unknown` may have been notified, which only a real run tells. */
-  const pending = new Set<string>();
-  const unknown = new Set<string>();
-  /** Actions left of the handler now running. */
-  let unfinished = 0;
-  /** The handler now running: when it fails it has not run. */
-  let running: PendingHandler | undefined;
-  const keyOf = (role: RoleRun, name: string): string => `${roles.indexOf(role)}:${name}`;
-  for (const role of roles) {
-    for (const name of role.handlers.keys()) {
-      const full = `${role.use.role.name}:${name}`;
-      if (!host.leftOver.includes(full)) continue;
-      pending.add(keyOf(role, name));
-      host.log(
-        "info",
-        `handler ${full} is left over from a run that failed: it runs at the end of this play`,
-      );
+class PlayRun {
+  readonly #roles: readonly RoleRun[];
+  readonly #host: PlayHost;
+  readonly #handlers: Handlers;
+  /** The tasks that failed, for those whose failure is rescued. */
+  readonly #failures = new Map<TaskFailed, TaskRef>();
+  /** The role whose turn it is. */
+  #active: RoleRun | undefined;
+  #isBusy = false;
+  /** The handler now running, and the number of its tasks that are left. */
+  #running: { readonly handler: Handler; readonly left: number } | undefined;
+  /** Tasks of handlers that failed before them. */
+  #dropped = 0;
+  #isFailed = false;
+  /** True once nobody was left to say what is to be done here. */
+  #isOrphaned = false;
+
+  constructor(roles: readonly RoleRun[], host: PlayHost) {
+    this.#roles = roles;
+    this.#host = host;
+    this.#handlers = new Handlers(roles, host.leftOver);
+  }
+
+  async run(): Promise<PlayEnd> {
+    const { cancel, kill } = this.#host.ends;
+    const onCancel = (): void => {
+      this.#active?.cancel();
+      // The code has its time to clean up from the end of the action now running.
+      if (!this.#isBusy) this.#active?.limit();
+    };
+    const onKill = (): void => this.#active?.close();
+    cancel.addEventListener("abort", onCancel, { once: true });
+    kill.addEventListener("abort", onKill, { once: true });
+    try {
+      this.#takeLeftOver();
+      for (const role of this.#roles) {
+        if (this.#isOver) break;
+        await this.#runRole(role);
+      }
+      if (!this.#isOver) await this.#flush();
+      return {
+        failed: this.#isFailed,
+        cancelled: this.#isCancelled,
+        notExecuted: this.#close(),
+        pending: this.#isOver ? this.#handlers.pending(this.#running?.handler) : [],
+      };
+    } finally {
+      cancel.removeEventListener("abort", onCancel);
+      kill.removeEventListener("abort", onKill);
     }
   }
-  const waitingTasks = (): number => {
-    let count = unfinished;
-    for (const role of roles) {
-      count += role.waiting;
-      for (const [name, calls] of role.handlers) {
-        const key = keyOf(role, name);
-        if (pending.has(key) || unknown.has(key)) count += calls.length;
-      }
-    }
-    return count;
-  };
 
-  const notify = (from: RoleRun, task: DeclaredTask, result: Result): void => {
-    // What another host has done is no change here.
-    if ((result.state !== "changed" && result.unknown !== true) || result.from !== undefined) return;
-    for (const name of notifyList(task.options.notify)) {
-      const target = findHandler(roles, from, name);
-      (result.state === "changed" ? pending : unknown).add(keyOf(target.role, target.name));
-    }
-  };
+  get #isCancelled(): boolean {
+    const { cancel, kill } = this.#host.ends;
+    return cancel.aborted || kill.aborted || this.#isOrphaned;
+  }
 
-  const end = (failed: boolean, notStarted = 0): PlayEnd => {
-    const notExecuted = waitingTasks() + notStarted;
-    const left = roles.flatMap((role) =>
-      [...role.handlers.keys()]
-        .filter((name) => pending.has(keyOf(role, name)) || (running?.role === role && running.name === name))
-        .map((name) => `${role.use.role.name}:${name}`),
+  get #isOver(): boolean {
+    return this.#isFailed || this.#isCancelled;
+  }
+
+  /** The number of tasks that are known of and have not had their turn. */
+  get #waiting(): number {
+    return this.#roles.reduce(
+      (sum, { waiting, dropped }) => sum + waiting + dropped,
+      this.#handlers.waiting + (this.#running?.left ?? 0) + this.#dropped,
     );
-    for (const role of roles) role.close();
-    return { failed, notExecuted, pending: left };
-  };
+  }
 
-  /** Gives how the play ended, when a handler ended it. */
-  const runHandlers = async (): Promise<PlayEnd | null> => {
-    for (const role of roles) {
-      for (const [name, calls] of role.handlers) {
-        const key = keyOf(role, name);
-        const certain = pending.delete(key);
-        const perhaps = unknown.delete(key);
-        if (!certain && !perhaps) continue;
-        running = { role, name };
-        for (const [index, call] of calls.entries()) {
-          unfinished = calls.length - index;
-          if (host.cancel.aborted) return end(false);
-          host.planned(waitingTasks());
-          unfinished--;
-          const result = await host.perform(role, {
-            kind: "task",
-            name: calls.length === 1 ? name : `${name} (${call.action})`,
-            action: call.action,
-            call,
-            options: certain ? {} : { when: unknownNotification as never },
-            control: createHandle(name),
-            handler: true,
-          });
-          if (result?.state === "failed") return end(true);
-        }
-        running = undefined;
-      }
-    }
-    return null;
-  };
+  /** Close every role, and give the number of tasks that were not executed. */
+  #close(): number {
+    const handlers = this.#isOver ? this.#handlers.waiting + (this.#running?.left ?? 0) : 0;
+    for (const role of this.#roles) role.close();
+    return this.#roles.reduce((sum, { dropped }) => sum + dropped, handlers + this.#dropped);
+  }
 
-  for (const role of roles) {
-    for (;;) {
-      const queued = await role.next();
-      if (queued === null) break;
-      const isTask = queued.kind === "task";
-      if (host.cancel.aborted) {
-        if (isTask) queued.control.drop();
-        return end(false, isTask ? 1 : 0);
-      }
-      host.planned(waitingTasks() + (isTask ? 1 : 0));
-      if (!isTask) {
-        const ended = await runHandlers();
-        if (ended !== null) return ended;
-        continue;
-      }
-      const result = await host.perform(role, queued);
-      if (result === null) {
-        queued.control.drop();
-        return end(false, 1);
-      }
-      notify(role, queued, result);
-      const failed = result.state === "failed" && result.ignored !== true;
-      // A role that is not wanted on this host must not go on with results that are not there.
-      if (result === ROLE_SKIPPED) queued.control.drop();
-      else queued.control.settle(result, failed);
-      if (failed) return end(true);
+  #takeLeftOver(): void {
+    for (const name of this.#handlers.takeLeftOver())
+      this.#host.log(
+        "info",
+        `handler ${name} is left over from a run that failed: it runs at the end of this play`,
+      );
+  }
+
+  async #runRole(role: RoleRun): Promise<void> {
+    this.#active = role;
+    for (let queued = await role.next(); queued !== null; queued = await role.next()) {
+      this.#takeLeftOver();
+      this.#host.planned(this.#waiting + (queued.kind === "task" ? 1 : 0));
+      if (queued.kind === "task") await this.#runTask(role, queued);
+      else await this.#flush(role);
     }
-    if (role.end === undefined) return end(false);
-    const error = codeError(role);
-    if (error !== undefined) {
-      host.planned(waitingTasks() + 1);
-      await host.perform(role, codeFailure(role, error.thrown));
-      return end(true);
+    this.#active = undefined;
+    this.#takeLeftOver();
+    this.#host.planned(this.#waiting);
+    const { rescued, failed, fault, unknown } = role.outcome();
+    for (const error of rescued) this.#host.rescue(this.#failures.get(error)!);
+    if (fault !== undefined) {
+      this.#host.planned(this.#waiting + 1);
+      await this.#perform(role, faultTask(role, fault.thrown));
     }
-    if (role.end.kind === "unknown") {
-      host.log("warn", `role "${role.use.role.name}": the rest cannot be predicted: ${role.end.message}`);
+    if (failed) this.#isFailed = true;
+    if (unknown !== undefined)
+      this.#host.log("warn", `role "${role.use.role.name}": the rest cannot be predicted: ${unknown}`);
+  }
+
+  async #runTask(role: RoleRun, task: DeclaredTask): Promise<void> {
+    const ended = await this.#perform(role, task);
+    if (ended === null) {
+      this.#isOrphaned = true;
+      role.cancel(task);
+    } else {
+      const { result } = ended;
+      this.#handlers.notify(role, task, result);
+      if (hasFailed(result)) this.#failures.set(role.fail(task, result), ended.ref);
+      else if (result === ROLE_SKIPPED) {
+        // The code of a role that is not wanted on this host must not go on with results that are not there.
+        task.control.settle({ kind: "dropped", result, error: new Cancelled("the role is skipped") });
+      } else task.control.settle({ kind: "done", result });
+    }
+    if (this.#isCancelled) role.limit();
+  }
+
+  /**
+   * Run the notified handlers in the order declared, each once. At the end of the play handlers that handlers notify run
+   * too; at a flush point within a role those that come earlier wait for the next one.
+   */
+  async #flush(role?: RoleRun): Promise<void> {
+    const ran = new Set<string>();
+    const isDue = (handler: Handler): boolean => this.#handlers.isNotified(handler) && !ran.has(handler.key);
+    do {
+      for (const handler of this.#handlers.all()) {
+        if (!isDue(handler)) continue;
+        if (this.#isCancelled) return;
+        ran.add(handler.key);
+        if (!(await this.#runHandler(handler, role))) return;
+      }
+    } while (role === undefined && [...this.#handlers.all()].some(isDue));
+  }
+
+  /** Gives whether the flush goes on. A failure at a flush point comes back to the code of the role. */
+  async #runHandler(handler: Handler, flushing: RoleRun | undefined): Promise<boolean> {
+    const tasks = this.#handlers.take(handler);
+    for (const [index, task] of tasks.entries()) {
+      this.#running = { handler, left: tasks.length - index };
+      if (this.#isCancelled) return false;
+      this.#host.planned(this.#waiting);
+      this.#running = { handler, left: tasks.length - index - 1 };
+      const ended = await this.#perform(handler.role, task);
+      if (ended === null) continue;
+      this.#handlers.notify(handler.role, task, ended.result);
+      if (!hasFailed(ended.result)) continue;
+      this.#dropped += tasks.length - index - 1;
+      this.#running = { handler, left: 0 };
+      if (flushing === undefined) this.#isFailed = true;
+      else this.#failures.set(flushing.fail(task, ended.result), ended.ref);
+      return false;
+    }
+    this.#running = undefined;
+    return true;
+  }
+
+  async #perform(role: RoleRun, task: DeclaredTask): Promise<Ended | null> {
+    // The tasks that clean up after a cancel end with the time they have.
+    const ends = this.#isCancelled ? { cancel: role.closed, kill: role.closed } : this.#host.ends;
+    this.#isBusy = true;
+    try {
+      return await this.#host.perform(role, task, ends);
+    } finally {
+      this.#isBusy = false;
     }
   }
-  return (await runHandlers()) ?? { failed: false, notExecuted: 0, pending: [] };
 }
 
-/** What a role's own code failed with; not knowing is a failure too, outside check mode. */
-function codeError({ end, context }: RoleRun): { readonly thrown: unknown } | undefined {
-  if (end?.kind === "failed") return { thrown: end.error };
-  if (end?.kind !== "unknown" || context.check) return undefined;
-  return { thrown: new VolleyError("PLAYBOOK_INVALID", `the role's code ${end.message}`) };
+function hasFailed({ state, ignored }: Result): boolean {
+  return state === "failed" && ignored !== true;
 }
 
-function findHandler(roles: readonly RoleRun[], from: RoleRun, name: string): PendingHandler {
-  if (from.handlers.has(name)) return { role: from, name };
-  const [roleName, handler = ""] = splitHandlerName(name);
-  const role = roles.find(({ use, handlers }) => use.role.name === roleName && handlers.has(handler));
-  if (role === undefined)
-    throw new VolleyError("PLAYBOOK_INVALID", `there is no handler "${name}" in this play`);
-  return { role, name: handler };
-}
-
-function unknownNotification(): boolean {
-  throw new UnknownInCheckMode("whether it is notified depends on what check mode cannot know");
-}
-
-/** A role's own code threw: shown and counted as a task that failed. */
-function codeFailure(role: RoleRun, error: unknown): DeclaredTask {
+/** Code of a role's own that threw is shown and counted as a task that failed. */
+function faultTask(role: RoleRun, error: unknown): DeclaredTask {
   return {
     kind: "task",
     name: "the role's own code",
@@ -203,7 +240,7 @@ function codeFailure(role: RoleRun, error: unknown): DeclaredTask {
       apply: () => Promise.reject(error),
     },
     options: {},
-    control: createHandle(role.use.role.name),
+    control: createHandle(role.use.role.name, () => false),
     handler: false,
   };
 }

@@ -6,32 +6,51 @@ import type { Vars } from "../core/json.ts";
 import { plain, plainVars } from "../core/plain-vars.ts";
 import type { PlayDefinition } from "../core/playbook.ts";
 import type { Job } from "../core/protocol.ts";
-import type {
-  HandlerSpec,
-  LoopOptions,
-  RoleContext,
-  RoleUse,
-  TaskHandle,
-  TaskOptions,
-  TasksContext,
+import type { Result } from "../core/result.ts";
+import {
+  type HandlerSpec,
+  type LoopOptions,
+  type RoleContext,
+  type RoleUse,
+  TaskFailed,
+  type TaskHandle,
+  type TaskOptions,
+  type TasksContext,
 } from "../core/role.ts";
 import type { ReadSystem } from "../core/system.ts";
 import { isRendered, viewScope } from "../vars/scope.ts";
-import { checkNotify, checkTask, isActionCall, isWanted, type TagSelection, tagList } from "./check-task.ts";
+import {
+  checkHandler,
+  checkNotify,
+  checkTask,
+  isActionCall,
+  isWanted,
+  type TagSelection,
+  tagList,
+} from "./check-task.ts";
 import { roleVariables } from "./context.ts";
-import { createHandle, type HandleControl, RoleStopped, UnknownInCheckMode } from "./handle.ts";
+import {
+  Cancelled,
+  createHandle,
+  type HandleControl,
+  runAsking,
+  toTaskResult,
+  type Unknown,
+} from "./handle.ts";
 import { whenLooked } from "./render.ts";
 
 /** A task as its role declared it, waiting for its turn. */
 export interface DeclaredTask {
   readonly kind: "task";
   readonly name: string;
-  /** The action's name; of a loop, that of its first item. */
+  /** The action's name; empty for an action that is made when the task's turn comes. */
   readonly action: string;
   readonly call: ActionCall | ((item: unknown) => ActionCall);
   readonly options: TaskOptions<string, never> & Partial<LoopOptions<unknown, string, never>>;
   readonly control: HandleControl;
   readonly handler: boolean;
+  /** Set for a handler that may have been notified, which only a real run tells. */
+  readonly unknown?: Unknown;
 }
 
 /** An entry of a role's queue. */
@@ -121,26 +140,56 @@ interface RoleRunOptions {
   readonly log: (text: string) => void;
 }
 
+/** How long the code of a role may take to learn of a failure, and to clean up once the run was cancelled. */
+const CODE_MS = 30_000;
+
 /** How a role's own code ended. */
-type RoleEnd =
-  | { readonly kind: "done" }
-  | { readonly kind: "failed"; readonly error: unknown }
-  /** Its code asked something check mode cannot know. */
-  | { readonly kind: "unknown"; readonly message: string };
+type CodeEnd =
+  | { readonly kind: "returned" }
+  | { readonly kind: "thrown"; readonly error: unknown }
+  /** It asked for something unknown, and was left there. */
+  | { readonly kind: "unknown"; readonly reason: string }
+  /** It did not end in its time, and was left where it was. */
+  | { readonly kind: "left" };
+
+/** What becomes of the tasks that a role's code declares. */
+type Phase =
+  /** They are executed. */
+  | { readonly kind: "open" }
+  /** They are dropped: a failure, or the end of the run, has not yet come back to the code. */
+  | { readonly kind: "interrupted"; readonly error: TaskFailed | Cancelled }
+  /** They are passed over in silence: the code is left, and never goes on behind its next `await` of a task. */
+  | { readonly kind: "left" };
+
+/** How a role ended. */
+export interface RoleEnd {
+  /** Failures that its code caught. */
+  readonly rescued: readonly TaskFailed[];
+  readonly failed: boolean;
+  /** Set when its own code threw something else than the failure of a task. */
+  readonly fault?: { readonly thrown: unknown };
+  /** Set when the rest of it cannot be predicted in check mode. */
+  readonly unknown?: string;
+}
 
 /** One role of one play on this host: the queue between its code, which declares tasks, and the play, which runs them. */
 export class RoleRun {
   readonly use: RoleUse;
   readonly context: RoleContext;
-  readonly handlers: ReadonlyMap<string, readonly ActionCall[]>;
   readonly #options: RoleRunOptions;
+  readonly #handlers = new Map<string, readonly DeclaredTask[]>();
   readonly #queue: Queued[] = [];
-  #end: RoleEnd | undefined;
+  /** Failures of its tasks, each with whether an `await` has thrown it into the code. */
+  readonly #failures = new Map<TaskFailed, boolean>();
+  readonly #closing = new AbortController();
+  #phase: Phase = { kind: "open" };
+  #isCancelled = false;
+  #dropped = 0;
+  #end: CodeEnd | undefined;
   #wake: (() => void) | undefined;
   #openGate: (() => void) | undefined;
   readonly #turn: Promise<void>;
-  #isClosed = false;
-  #isCancelled = false;
+  #limit: NodeJS.Timeout | undefined;
 
   constructor(options: RoleRunOptions) {
     this.#options = options;
@@ -149,7 +198,12 @@ export class RoleRun {
     this.#turn = new Promise((resolve) => {
       this.#openGate = resolve;
     });
-    this.handlers = readHandlers(options.use, options.context);
+    for (const [name, calls] of readHandlers(options.use, options.context)) {
+      const tasks = calls.map((call) =>
+        this.#handlerTask(calls.length === 1 ? name : `${name} (${call.action})`, call, {}),
+      );
+      this.#handlers.set(name, tasks);
+    }
   }
 
   /** Run the role's code up to its first `await`: the tasks it declares until then are known up front. */
@@ -159,26 +213,33 @@ export class RoleRun {
       ...context,
       task: ((name: string, call: DeclaredTask["call"], options: DeclaredTask["options"] = {}) =>
         this.#declareTask(name, call, options)) as TasksContext["task"],
+      handler: ((name: string, call: DeclaredTask["call"], options: DeclaredTask["options"] = {}) =>
+        this.#declareHandler(name, call, options)) as TasksContext["handler"],
       system: this.#gatedSystem(),
-      flushHandlers: () => this.#push({ kind: "flush" }),
+      flushHandlers: () => {
+        if (this.#phase.kind === "open") this.#push({ kind: "flush" });
+      },
       log,
     };
     try {
-      const running = use.role.tasks(tasksContext);
-      if (running === undefined) this.#finish({ kind: "done" });
+      const running = runAsking(
+        (unknown) => this.#leave({ kind: "unknown", reason: unknown.reason }),
+        () => use.role.tasks(tasksContext),
+      );
+      if (running === undefined) this.#finish({ kind: "returned" });
       else
         running.then(
-          () => this.#finish({ kind: "done" }),
-          (thrown) => this.#finishThrown(thrown),
+          () => this.#finish({ kind: "returned" }),
+          (error: unknown) => this.#finish({ kind: "thrown", error }),
         );
-    } catch (thrown) {
-      this.#finishThrown(thrown);
+    } catch (error) {
+      this.#finish({ kind: "thrown", error });
     }
   }
 
-  /** The number of tasks that are waiting. */
-  get waiting(): number {
-    return this.declared.length;
+  /** Its handlers by name, each a list of tasks, in the order declared. */
+  get handlers(): ReadonlyMap<string, readonly DeclaredTask[]> {
+    return this.#handlers;
   }
 
   /** The tasks that are waiting, in order. */
@@ -186,51 +247,130 @@ export class RoleRun {
     return this.#queue.filter((queued): queued is DeclaredTask => queued.kind === "task");
   }
 
-  get end(): RoleEnd | undefined {
-    return this.#end;
+  /** The number of tasks that are waiting. */
+  get waiting(): number {
+    return this.declared.length;
   }
 
-  /** The next entry, waiting for the role's code where it may declare more; null when it is done or {@link cancel}led. */
+  /** The number of tasks that were declared and will not be executed. */
+  get dropped(): number {
+    return this.#dropped;
+  }
+
+  /** Aborted once nothing of the role is executed any more. */
+  get closed(): AbortSignal {
+    return this.#closing.signal;
+  }
+
+  /** The next entry, waiting for the role's code where it may declare more; null when there is none to come. */
   async next(): Promise<Queued | null> {
     this.#openGate?.();
     for (;;) {
       const queued = this.#queue.shift();
       if (queued !== undefined) return queued;
-      if (this.#end !== undefined || this.#isCancelled) return null;
+      if (this.#end !== undefined) return null;
       await new Promise<void>((resolve) => {
         this.#wake = resolve;
       });
     }
   }
 
-  /** Wait no longer for the role's code. */
-  cancel(): void {
-    this.#isCancelled = true;
-    this.#wake?.();
+  /** A task of the role failed: the tasks behind it are dropped, and the failure comes back to code that awaits one of them. */
+  fail(task: DeclaredTask, result: Result): TaskFailed {
+    const error = new TaskFailed(task.name, toTaskResult(result));
+    this.#failures.set(error, false);
+    // Code that is to be unwound by the cancel anyway learns of the failure only if it awaits this very task.
+    if (this.#phase.kind !== "interrupted" || !(this.#phase.error instanceof Cancelled))
+      this.#interrupt(error);
+    task.control.settle({ kind: "failed", result, error });
+    if (this.#phase.kind === "interrupted" && !this.#isCancelled) this.limit();
+    return error;
   }
 
-  /** Run nothing more of this role; code that waits for its tasks is unwound. */
+  /** The run is to end: the tasks that are waiting are dropped, and the code that awaits one of them is unwound. */
+  cancel(also?: DeclaredTask): void {
+    this.#isCancelled = true;
+    this.#interrupt(new Cancelled(), also);
+  }
+
+  /** Close the role after 30 s, unless its code ends before. */
+  limit(): void {
+    if (this.#end === undefined) this.#limit ??= setTimeout(() => this.close(), CODE_MS);
+  }
+
+  /** Execute nothing more of this role; its code is left where it waits. */
   close(): void {
-    this.#isClosed = true;
-    for (const queued of this.#queue.splice(0)) if (queued.kind === "task") queued.control.drop();
-    this.#wake?.();
+    for (const { kind } of this.#queue.splice(0)) if (kind === "task") this.#dropped++;
+    this.#leave({ kind: "left" });
+    this.#closing.abort();
+  }
+
+  /** How the role ended, once {@link next} gave null. */
+  outcome(): RoleEnd {
+    const end = this.#end ?? { kind: "left" };
+    const failures = [...this.#failures];
+    const told = failures.filter(([, isTold]) => isTold).map(([error]) => error);
+    switch (end.kind) {
+      case "returned":
+        return { rescued: told, failed: told.length < failures.length };
+      case "thrown": {
+        const thrown = causesOf(end.error);
+        const isCancel = [...thrown].some((cause) => cause instanceof Cancelled);
+        const rescued = isCancel ? [] : told.filter((error) => !thrown.has(error));
+        const isOwn = !isCancel && !this.#failures.has(end.error as TaskFailed);
+        return {
+          rescued,
+          failed: isOwn || rescued.length < failures.length,
+          ...(isOwn ? { fault: { thrown: end.error } } : {}),
+        };
+      }
+      case "unknown":
+        // In a real run too nothing is guessed.
+        return this.context.check
+          ? { rescued: [], failed: failures.length > 0, unknown: end.reason }
+          : {
+              rescued: [],
+              failed: true,
+              fault: { thrown: new VolleyError("PLAYBOOK_INVALID", `the role's code ${end.reason}`) },
+            };
+      case "left":
+        return { rescued: [], failed: failures.length > 0 };
+    }
   }
 
   #declareTask(name: string, call: DeclaredTask["call"], options: DeclaredTask["options"]): TaskHandle {
     const { use, selection, playTags, handlersOfPlay } = this.#options;
     checkTask(use.role.name, name, call, options);
-    const control = createHandle(name);
-    checkNotify(use.role.name, name, options.notify, [...this.handlers.keys()], handlersOfPlay());
+    checkNotify(use.role.name, name, options.notify, [...this.#handlers.keys()], handlersOfPlay());
+    const control = createHandle(name, (error) => this.#tell(error));
     const tags = [...playTags, ...tagList(use.options.tags), ...tagList(options.tags)];
     if (!isWanted(tags, selection)) {
-      control.settle({ state: "skipped", message: "not among the tags asked for" }, false);
-    } else if (this.#isClosed) {
-      control.drop();
-    } else {
-      const action = typeof call === "function" ? lateAction(call, options.loop) : call.action;
-      this.#push({ kind: "task", name, action, call, options, control, handler: false });
+      const result: Result = { state: "skipped", message: "not among the tags asked for" };
+      control.settle({ kind: "done", result });
+    } else if (this.#phase.kind === "interrupted") {
+      this.#dropped++;
+      control.settle({ kind: "dropped", error: this.#phase.error });
+    } else if (this.#phase.kind === "open") {
+      this.#push({ kind: "task", name, action: actionOf(call), call, options, control, handler: false });
     }
     return control.handle;
+  }
+
+  #declareHandler(name: string, call: DeclaredTask["call"], options: DeclaredTask["options"]): void {
+    const { use } = this.#options;
+    // A handler may notify one that is declared later: names are looked up when it does.
+    checkHandler(use.role.name, name, call, options);
+    if (this.#handlers.has(name))
+      throw new VolleyError(
+        "PLAYBOOK_INVALID",
+        `role "${use.role.name}": there is a handler "${name}" already`,
+      );
+    this.#handlers.set(name, [this.#handlerTask(name, call, options)]);
+  }
+
+  #handlerTask(name: string, call: DeclaredTask["call"], options: DeclaredTask["options"]): DeclaredTask {
+    const control = createHandle(name, () => false);
+    return { kind: "task", name, action: actionOf(call), call, options, control, handler: true };
   }
 
   #push(queued: Queued): void {
@@ -238,47 +378,93 @@ export class RoleRun {
     this.#wake?.();
   }
 
-  #finish(end: RoleEnd): void {
-    this.#end = end;
+  #interrupt(error: TaskFailed | Cancelled, also?: DeclaredTask): void {
+    if (this.#phase.kind === "left") return;
+    this.#phase = { kind: "interrupted", error };
+    for (const queued of [...(also === undefined ? [] : [also]), ...this.#queue.splice(0)]) {
+      if (queued.kind !== "task") continue;
+      this.#dropped++;
+      queued.control.settle({ kind: "dropped", error });
+    }
+  }
+
+  /** Called before an error is thrown into the code: false where the code is left instead. */
+  #tell(error: TaskFailed | Cancelled): boolean {
+    const phase = this.#phase;
+    if (phase.kind === "left") return false;
+    if (error instanceof TaskFailed && this.#failures.has(error)) this.#failures.set(error, true);
+    // Whatever unwinds the code of a role that is cancelled lets its `finally` blocks run.
+    if (phase.kind === "interrupted" && (phase.error === error || phase.error instanceof Cancelled)) {
+      this.#phase = { kind: "open" };
+      if (!this.#isCancelled) this.#endLimit();
+    }
+    return true;
+  }
+
+  #leave(end: CodeEnd): void {
+    this.#phase = { kind: "left" };
+    this.#finish(end);
+  }
+
+  #finish(end: CodeEnd): void {
+    this.#end ??= end;
+    this.#endLimit();
     this.#wake?.();
   }
 
-  #finishThrown(thrown: unknown): void {
-    if (thrown instanceof RoleStopped) this.#finish({ kind: "done" });
-    else if (thrown instanceof UnknownInCheckMode) this.#finish({ kind: "unknown", message: thrown.message });
-    else this.#finish({ kind: "failed", error: thrown });
+  #endLimit(): void {
+    clearTimeout(this.#limit);
+    this.#limit = undefined;
   }
 
-  /** The system, with every read waiting until the role's turn has come: earlier roles may still be at work. */
+  /**
+   * The system, with every read waiting until the role's turn has come: earlier roles may still be at work. A read that the
+   * cancel finds under way, and the next one after it, unwinds the code.
+   */
   #gatedSystem(): ReadSystem {
     const { system, cancel } = this.#options;
-    const query: ReadSystem["query"] = (argv, options) => system.query(argv, { signal: cancel, ...options });
+    const query: ReadSystem["query"] = (argv, options) =>
+      system.query(argv, { signal: this.#isCancelled ? this.closed : cancel, ...options });
     // Not a copy, because uid and gid may be known only when they are asked for.
     const target = Object.assign(Object.create(system) as ReadSystem, { query });
+    const unwind = (): void => {
+      if (this.#phase.kind !== "interrupted" || !(this.#phase.error instanceof Cancelled)) return;
+      const { error } = this.#phase;
+      if (this.#tell(error)) throw error;
+    };
     return new Proxy(target, {
       get: (_target, property) => {
         const value: unknown = Reflect.get(target, property);
         if (typeof value !== "function") return value;
         return async (...args: unknown[]) => {
           await this.#turn;
-          return (value as (...args: unknown[]) => unknown).apply(target, args);
+          unwind();
+          try {
+            return await (value as (...args: unknown[]) => unknown).apply(target, args);
+          } finally {
+            unwind();
+          }
         };
       },
     });
   }
 }
 
-/** The name of an action that is made when its turn comes, for display; a loop is asked for its first item's, if it can be. */
-function lateAction(call: (item: unknown) => ActionCall, loop: Iterable<unknown> | undefined): string {
-  // Any other iterable may be one that can be gone through only once.
-  if (loop !== undefined && !Array.isArray(loop)) return "";
-  const items: readonly unknown[] = loop ?? [undefined];
-  try {
-    if (items.length > 0) return call(items[0]).action;
-  } catch {
-    // The action needs what earlier tasks find out.
-  }
-  return "";
+/** An error and everything that caused it. */
+function causesOf(thrown: unknown): ReadonlySet<unknown> {
+  const found = new Set<unknown>();
+  const add = (cause: unknown): void => {
+    if (!(cause instanceof Error) || found.has(cause)) return;
+    found.add(cause);
+    add(cause.cause);
+    for (const each of (cause as Partial<AggregateError>).errors ?? []) add(each);
+  };
+  add(thrown);
+  return found;
+}
+
+function actionOf(call: DeclaredTask["call"]): string {
+  return typeof call === "function" ? "" : call.action;
 }
 
 function readHandlers(use: RoleUse, context: RoleContext): ReadonlyMap<string, readonly ActionCall[]> {

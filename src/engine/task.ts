@@ -7,7 +7,7 @@ import type { ItemResult, Result, State } from "../core/result.ts";
 import type { TaskOptions, TaskResult } from "../core/role.ts";
 import type { System } from "../core/system.ts";
 import { taskVariables } from "./context.ts";
-import { toTaskResult, UnknownInCheckMode } from "./handle.ts";
+import { evaluate, toTaskResult, Unknown } from "./handle.ts";
 import { askWithin, leftUntil, withEither, withTimeLimit } from "./limits.ts";
 import { finishRestarted, type Performed, performAction } from "./perform.ts";
 import type { DeclaredTask } from "./role.ts";
@@ -27,6 +27,8 @@ export interface TaskEnvironment {
   readonly kill: AbortSignal;
   /** Aborted: a task with `until` or `retries` is not tried again. */
   readonly cancel: AbortSignal;
+  /** Called with the name of each action that is about to be performed. */
+  onAction(action: string): void;
   /** Have the controller perform the action of an item, within a time, for a task that is delegated to it. */
   delegate(item: number, attempt: number, limitMs: number): Promise<Result>;
   /** Set for a task that has restarted the host: milliseconds since it began. Only the rest of it is done. */
@@ -39,9 +41,12 @@ export const ROLE_SKIPPED: Result = { state: "skipped", message: "the role's con
 /** Run one declared task to its Result. Never throws: every fault is a failed Result. */
 export async function runTask(task: DeclaredTask, environment: TaskEnvironment): Promise<Result> {
   try {
-    const { roleCondition, restartedMs } = environment;
-    if (restartedMs === undefined && roleCondition !== undefined && !(await roleCondition())) {
-      return ROLE_SKIPPED;
+    const { roleCondition, restartedMs, check } = environment;
+    if (task.unknown !== undefined) return resultOfUnknown(task.unknown, check);
+    if (restartedMs === undefined && roleCondition !== undefined) {
+      const isWanted = await evaluate(roleCondition);
+      if (isWanted instanceof Unknown) return resultOfUnknown(isWanted, check);
+      if (!isWanted) return ROLE_SKIPPED;
     }
     const { loop, timeout } = task.options;
     return await withTimeLimit(timeout, environment.kill, environment.system, (kill, system) => {
@@ -53,14 +58,15 @@ export async function runTask(task: DeclaredTask, environment: TaskEnvironment):
         : Promise.resolve({ state: "changed", message: "the host was restarted" });
     });
   } catch (thrown) {
-    return resultOfThrown(thrown, environment.check);
+    return { state: "failed", error: serializeError(thrown) };
   }
 }
 
-function resultOfThrown(thrown: unknown, check: boolean): Result {
-  if (thrown instanceof UnknownInCheckMode && check)
-    return { state: "skipped", unknown: true, message: thrown.message };
-  return { state: "failed", error: serializeError(thrown) };
+/** The result of a task about which something that decides is unknown: in a real run too, nothing is guessed. */
+function resultOfUnknown({ reason }: Unknown, check: boolean): Result {
+  return check
+    ? { state: "skipped", unknown: true, message: reason }
+    : { state: "failed", error: { code: "PLAYBOOK_INVALID", message: reason } };
 }
 
 const STATE_ORDER: readonly State[] = ["failed", "changed", "unchanged", "skipped"];
@@ -71,18 +77,25 @@ async function runLoop(
   loop: Iterable<unknown>,
   environment: TaskEnvironment,
 ): Promise<Result> {
+  const { kill, check } = environment;
   const label = (task.options.label as ((item: unknown) => string) | undefined) ?? defaultLabel;
   const results: { readonly label: string; readonly result: Result }[] = [];
   // Templates see an item as its list was written, floats and order of keys included.
   const written = Array.isArray(loop) ? (restore(loop) as readonly unknown[]) : undefined;
-  for (const item of loop) {
-    const position = results.length;
-    const named = String(label(item));
-    const shown = written?.[position] ?? item;
-    const result = environment.kill.aborted
+  const items = loop[Symbol.iterator]();
+  for (let position = 0; ; position++) {
+    const next = await evaluate(() => {
+      const { done, value } = items.next();
+      return done === true ? undefined : { item: value as unknown, named: String(label(value)) };
+    });
+    if (next instanceof Unknown) return resultOfUnknown(next, check);
+    if (next === undefined) break;
+    const { item, named } = next;
+    const pass: Pass = { values: [item], position, shown: written?.[position] ?? item };
+    const result = kill.aborted
       ? CANCELLED
-      : await runItem(task, { values: [item], position, shown }, environment).catch((thrown) =>
-          resultOfThrown(thrown, environment.check),
+      : await runItem(task, pass, environment).catch(
+          (thrown): Result => ({ state: "failed", error: serializeError(thrown) }),
         );
     results.push({ label: named, result });
   }
@@ -131,41 +144,56 @@ interface Pass {
 async function runItem(
   { call, options }: DeclaredTask,
   { values, position, shown }: Pass,
-  { system, check: checkMode, context, kill, cancel, restartedMs, delegate }: TaskEnvironment,
+  { system, check: checkMode, context, kill, cancel, restartedMs, onAction, delegate }: TaskEnvironment,
 ): Promise<Result> {
   const { when, changedWhen, failedWhen, vars = {}, delegateTo } = options;
-  const condition = when as
-    | boolean
-    | ((...args: readonly unknown[]) => boolean | Promise<boolean>)
-    | undefined;
-  const holds =
-    restartedMs !== undefined ||
-    (typeof condition === "function"
-      ? await askWithin("its condition", kill, () => condition(...values))
-      : (condition ?? true));
-  if (!holds) return { state: "skipped", message: "the condition does not hold" };
+  if (restartedMs === undefined && when !== undefined) {
+    const condition = when as Condition;
+    const holds = await evaluate(() =>
+      typeof condition === "function"
+        ? askWithin("its condition", kill, () => condition(...values))
+        : condition,
+    );
+    if (holds instanceof Unknown) return resultOfUnknown(holds, checkMode);
+    if (!holds) return { state: "skipped", message: "the condition does not hold" };
+  }
   const check = options.check ?? checkMode;
-  const action = (): ActionCall => (typeof call === "function" ? call(values[0]) : call);
   const actionContext = context(check, taskVariables(vars, values.length === 0 ? values : [shown]), kill);
-  let attempts = 0;
-  const perform = async (): Promise<Performed> => {
-    if (restartedMs !== undefined) return finishRestarted(action(), system, actionContext, restartedMs);
-    if (delegateTo === undefined) return performAction(action(), system, actionContext);
-    const result = await delegate(position, ++attempts, leftUntil(kill));
-    return { result, applied: result.state === "changed" };
+  const make = call as ActionCall | ((item?: unknown) => ActionCall | Unknown);
+  const perform = async (attempt: number): Promise<Performed | Unknown> => {
+    if (delegateTo !== undefined && restartedMs === undefined) {
+      const result = await delegate(position, attempt, leftUntil(kill));
+      return { result, applied: result.state === "changed" };
+    }
+    const action = await evaluate(() => (typeof make === "function" ? make(values[0]) : make));
+    if (action instanceof Unknown) return action;
+    onAction(action.action);
+    return evaluate(() =>
+      restartedMs === undefined
+        ? performAction(action, system, actionContext)
+        : finishRestarted(action, system, actionContext, restartedMs),
+    );
   };
   const within = (rule: unknown): Judgement =>
     typeof rule !== "function"
       ? (rule as Judgement)
       : (told) => askWithin("its rule", kill, () => rule(told));
-  return withRetries(options as RetryOptions, actionContext, cancel, async () => {
-    const { result, applied } = await perform();
+  const attempt = async (nth: number): Promise<Result> => {
+    const performed = await perform(nth);
+    if (performed instanceof Unknown) return resultOfUnknown(performed, checkMode);
+    const { result, applied } = performed;
     if (result.state === "skipped") return result;
-    const judged = judge(result, within(failedWhen), "failed", applied ? "changed" : "unchanged");
-    return judged.state === "failed" ? judged : judge(judged, within(changedWhen), "changed", "unchanged");
-  });
+    const judged = await evaluate(() => {
+      const first = judge(result, within(failedWhen), "failed", applied ? "changed" : "unchanged");
+      return first.state === "failed" ? first : judge(first, within(changedWhen), "changed", "unchanged");
+    });
+    return judged instanceof Unknown ? resultOfUnknown(judged, checkMode) : judged;
+  };
+  const result = await evaluate(() => withRetries(options as RetryOptions, actionContext, cancel, attempt));
+  return result instanceof Unknown ? resultOfUnknown(result, checkMode) : result;
 }
 
+type Condition = boolean | ((...args: readonly unknown[]) => boolean | Unknown | Promise<boolean | Unknown>);
 type Judgement = boolean | ((result: TaskResult) => boolean) | undefined;
 
 /** Let the author's own rule decide whether a result counts as `state`. */
@@ -194,14 +222,14 @@ async function withRetries(
   { until, retries, delay = DEFAULT_DELAY_S }: RetryOptions,
   { check, signal, output }: ActionContext,
   cancel: AbortSignal,
-  attempt: () => Promise<Result>,
+  attempt: (nth: number) => Promise<Result>,
 ): Promise<Result> {
   const tries = 1 + Math.max(0, retries ?? (until === undefined ? 0 : DEFAULT_RETRIES));
-  if (until === undefined && tries === 1) return attempt();
+  if (until === undefined && tries === 1) return attempt(1);
   const rule = (until ?? (({ failed }: TaskResult) => !failed)) as (result: TaskResult) => boolean;
-  if (check) return predict(await attempt(), rule);
+  if (check) return predict(await attempt(1), rule);
   for (let attempts = 1; ; attempts++) {
-    const result: Result = { ...(await attempt()), attempts };
+    const result: Result = { ...(await attempt(attempts)), attempts };
     if (result.state === "skipped" || holds(rule, result) || signal.aborted) return result;
     if (attempts >= tries) return exhausted(result);
     if (cancel.aborted) return cancelled(result);

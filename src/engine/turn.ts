@@ -13,6 +13,7 @@ import { extendScope } from "../vars/scope.ts";
 import { createActionContext, roleVariables } from "./context.ts";
 import type { Done, Effects, HostView, Reply } from "./effects.ts";
 import type { Ledger } from "./ledger.ts";
+import type { Ended, Ends } from "./play.ts";
 import { hideResult, maskOfJob, maskOutput, resultFrom, tellResult, toldFrom } from "./results.ts";
 import type { DeclaredTask, RoleRun } from "./role.ts";
 import { runTask } from "./task.ts";
@@ -48,7 +49,7 @@ export class Turns {
   }
 
   /** Give a task its turn. Null: nobody is left to say whether this host does the task, so the run ends. */
-  async take(at: PlayOnHost, role: RoleRun, declared: DeclaredTask): Promise<Result | null> {
+  async take(at: PlayOnHost, role: RoleRun, declared: DeclaredTask, ends: Ends): Promise<Ended | null> {
     const { runOnce, delegateTo } = declared.options;
     const ref: TaskRef = {
       task: this.#ledger.nextTask,
@@ -65,16 +66,17 @@ export class Turns {
     const reply = runOnce === true ? await this.#askOnce(asked) : DO;
     if (reply.kind === "gone") return null;
     this.#ledger.begin();
-    if (reply.kind === "done") return this.#takeOver(ref, declared, reply, taken !== undefined);
+    if (reply.kind === "done")
+      return { ref, result: this.#takeOver(ref, declared, reply, taken !== undefined) };
     // Another host did the task in the earlier run; this run gave it to this host.
     const recorded = taken?.kind === "done" && taken.result.from !== undefined ? undefined : taken;
-    if (recorded?.kind === "done") return this.#repeat(ref, declared, recorded.result);
+    if (recorded?.kind === "done") return { ref, result: this.#repeat(ref, declared, recorded.result) };
     this.#ledger.stopRetracing();
     // An earlier life of the run told that the task which restarted the host had begun.
     if (recorded === undefined || earlier?.sameRun !== true)
       this.#ledger.emit({ type: "task:start", ...ref });
     const restartedMs = recorded === undefined ? undefined : Math.max(0, Date.now() - recorded.begunAt);
-    return this.#run(at, role, declared, asked, restartedMs);
+    return { ref, result: await this.#run(at, role, declared, asked, { ...ends, restartedMs }) };
   }
 
   async #run(
@@ -82,9 +84,9 @@ export class Turns {
     { use, context }: RoleRun,
     declared: DeclaredTask,
     asked: AskedTask,
-    restartedMs: number | undefined,
+    { cancel, kill, restartedMs }: Ends & { readonly restartedMs: number | undefined },
   ): Promise<Result> {
-    const { assets, render, cancel, kill, survivesRestart } = this.#effects;
+    const { assets, render, survivesRestart } = this.#effects;
     const { index: _index, nth: _nth, ...ref } = asked;
     const { task } = ref;
     const { noLog = false, ignoreErrors = false, become } = declared.options;
@@ -94,6 +96,7 @@ export class Turns {
     );
     // An action that was left behind when its time was up tells nothing any more.
     let isOver = false;
+    let { action } = ref;
     const variables = roleVariables(hostVars, play.vars ?? {}, use, context.vars);
     const result = await runTask(declared, {
       system: view.systemOf(become ?? use.options.become),
@@ -102,6 +105,9 @@ export class Turns {
       kill,
       cancel,
       restartedMs,
+      onAction: (name) => {
+        action ||= name;
+      },
       delegate: (item, attempt, limitMs) =>
         this.#delegate({ ...asked, item, attempt, ...(limitMs < Infinity ? { limitMs } : {}) }),
       context: (check, vars, signal) =>
@@ -128,7 +134,7 @@ export class Turns {
     const ended: Result = result.state === "failed" && ignoreErrors ? { ...result, ignored: true } : result;
     this.#ledger.count(ended.state);
     output.end();
-    this.#tellEnd(ref, declared, ended, { elapsedMs: round(performance.now() - startedAt) });
+    this.#tellEnd({ ...ref, action }, declared, ended, { elapsedMs: round(performance.now() - startedAt) });
     return ended;
   }
 

@@ -7,7 +7,14 @@ import { errorRows, taskDetails, taskRow } from "./rows/details.ts";
 import { padText, textWidth } from "./rows/layout.ts";
 import { BOLD, DIM, line, paintRow, type Row, rowText, type Style, segment } from "./rows/row.ts";
 import { safeLine, safeLines } from "./rows/sanitize.ts";
-import { CHECK_MODE, cancelText, outcomeWording, resultWording, type Symbols } from "./rows/wording.ts";
+import {
+  CHECK_MODE,
+  cancelText,
+  outcomeWording,
+  resultWording,
+  type Symbols,
+  taskTitle,
+} from "./rows/wording.ts";
 import { foldHostNames } from "./summary/host-sets.ts";
 import { countUnknownResults, summaryRows } from "./summary/summary-rows.ts";
 
@@ -122,6 +129,9 @@ export function createPlainReporter({ stdout, colors, symbols, verbosity, diff }
         break;
       case "task:end":
         taskEnd(event);
+        break;
+      case "task:rescued":
+        say(host, "rescued", { color: "magenta" }, line(taskTitle(event)));
         break;
       case "log":
         if (event.level === "warn")

@@ -7,6 +7,7 @@ import { fail } from "../../src/actions/flow/fail.ts";
 import { noop } from "../../src/actions/flow/noop.ts";
 import { command } from "../../src/actions/system/command.ts";
 import { shell } from "../../src/actions/system/shell.ts";
+import { Unknown } from "../../src/engine/handle.ts";
 import { snapshot } from "../actions/harness.ts";
 import { makeWorkplace, roleOf, runPlays, runTasks } from "./run-plays.ts";
 
@@ -218,4 +219,122 @@ test("a role knows that it is only being checked", async () => {
   }, check);
   expect(run.ended).toEqual(["skipped r t"]);
   expect(existsSync(place.path("f"))).toBe(false);
+});
+
+test("an unknown that code swallows is unknown all the same: condition, action, rule and loop", async () => {
+  const run = await runTasks(({ task }) => {
+    const ran = task("Run", command(["true"]));
+    const swallow = (): boolean => {
+      try {
+        return ran.changed;
+      } catch {
+        return true;
+      }
+    };
+    task("when", noop({ changed: true }), { when: swallow });
+    task("async when", noop({ changed: true }), {
+      when: async () => {
+        await null;
+        return swallow();
+      },
+    });
+    task("action", () => noop({ changed: swallow() }));
+    task("changedWhen", noop({}), { changedWhen: swallow });
+    task("failedWhen", noop({}), { failedWhen: swallow });
+    task("until", noop({}), { until: swallow });
+    task("label", (_: number) => noop({}), { loop: [1], label: () => String(swallow()) });
+    task("loop", (_: number) => noop({}), {
+      loop: (function* () {
+        if (swallow()) yield 1;
+      })(),
+    });
+    task("known", noop({}), { when: () => !swallow === false });
+  }, check);
+  expect(run.ended).toEqual([
+    "unknown r Run",
+    "unknown r when",
+    "unknown r async when",
+    "unknown r action",
+    "unknown r changedWhen",
+    "unknown r failedWhen",
+    "unknown r until",
+    "unknown r label",
+    "unknown r loop",
+    "unchanged r known",
+  ]);
+});
+
+test("in a real run too, a task does nothing by a guess that its condition made", async () => {
+  using place = makeWorkplace();
+  const run = await runTasks(({ task }) => {
+    const looked = task("Look", command(["true"]), { check: true });
+    task("Touch", shell(`touch ${place.path("touched")}`), {
+      when: () => {
+        try {
+          return looked.changed;
+        } catch {
+          return true;
+        }
+      },
+    });
+  });
+  expect(run.ended).toEqual(["unknown r Look", "failed r Touch"]);
+  expect(existsSync(place.path("touched"))).toBe(false);
+});
+
+test.each(["awaited", "asked by its handle"])(
+  "a role whose code swallows that a result is unknown is left there all the same (%s)",
+  async (how) => {
+    const seen: string[] = [];
+    const role = roleOf("asks", async ({ task, system }) => {
+      const ran = task("Run", command(["true"]));
+      const result = await ran;
+      task("before", noop({}));
+      try {
+        seen.push(String((how === "awaited" ? result : ran).changed));
+      } catch {
+        seen.push("swallowed");
+      }
+      task("guess", noop({ changed: true }));
+      await Promise.race([task("another", noop({})), system.stat("/")]);
+      task("and another", noop({}));
+    });
+    const run = await runPlays(
+      [{ hosts: "all", roles: [role, roleOf("other", ({ task }) => void task("t", noop({})))] }],
+      check,
+    );
+    expect(seen).toEqual(["swallowed"]);
+    expect(run.ended).toEqual(["unknown asks Run", "unchanged asks before", "unchanged other t"]);
+    expect(run.tally).toMatchObject({ failed: 0, notExecuted: 0 });
+    expect(run.of("log").map(({ text }) => text)).toEqual([
+      'role "asks": the rest cannot be predicted: depends on "Run", which check mode cannot know',
+    ]);
+    const real = await runPlays([
+      {
+        hosts: "all",
+        roles: [
+          roleOf("r", async ({ task }) => {
+            const looked = await task("Look", command(["true"]), { check: true });
+            try {
+              if (looked.changed) task("guess", noop({}));
+            } catch {
+              task("guess", noop({}));
+            }
+          }),
+        ],
+      },
+    ]);
+    expect(real.ended).toEqual(["unknown r Look", "failed r the role's own code"]);
+  },
+);
+
+test("Unknown is a value that a function may pass on: only what is decided by it is unknown", async () => {
+  const run = await runTasks(({ task }) => {
+    const registered = { changed: new Unknown("depends on a registered result") };
+    task("when", noop({ changed: true }), { when: () => registered.changed as unknown as boolean });
+    task("action", () => registered.changed as unknown as ReturnType<typeof noop>);
+    task("not asked", noop({}), { vars: { registered } });
+  }, check);
+  expect(run.ended).toEqual(["unknown r when", "unknown r action", "unchanged r not asked"]);
+  expect(run.task("when").message).toBe("depends on a registered result");
 });

@@ -145,7 +145,7 @@ test("a handler that fails ends the run: those after it are counted, actions of 
     { hosts: "all", roles: [roleOf("later", ({ task }) => void task("t", changed))] },
   ]);
   expect(run.ended).toEqual(["changed r t", "unchanged r broken (noop)", "failed r broken (fail)"]);
-  expect(run.tally).toEqual({ unchanged: 1, changed: 1, skipped: 0, failed: 1, notExecuted: 4 });
+  expect(run.tally).toEqual({ unchanged: 1, changed: 1, skipped: 0, failed: 1, rescued: 0, notExecuted: 4 });
 });
 
 test("a role that fails leaves its handlers unrun, and counts them", async () => {
@@ -224,3 +224,113 @@ test.each(["failed", "cancelled"])(
     expect([...kept.values()]).toEqual([["r:broken"]]);
   },
 );
+
+test("a handler is a task: it has a condition, a loop, vars and rules of its own", async () => {
+  using place = makeWorkplace();
+  const run = await runTasks(({ task, handler }) => {
+    let wanted = false;
+    handler("skipped", changed, { when: false });
+    handler("late", () => shell(`echo ${wanted} > ${place.path("late")}`), { when: () => wanted });
+    handler("each", (name: string) => shell(`touch ${place.path(name)}`), { loop: ["a", "b"] });
+    handler("quiet", shell("true"), { changedWhen: false });
+    handler("tried", fail("no"), { ignoreErrors: true, retries: 1, delay: 0 });
+    task("t", changed, { notify: ["tried", "quiet", "each", "late", "skipped"] });
+    task("sets", () => {
+      wanted = true;
+      return noop({});
+    });
+  });
+  expect(run.ended).toEqual([
+    "changed r t",
+    "unchanged r sets",
+    "skipped r skipped",
+    "changed r late",
+    "changed r each",
+    "unchanged r quiet",
+    "failed r tried",
+  ]);
+  expect(readFileSync(place.path("late"), "utf8")).toBe("true\n");
+  expect(run.task("each").items?.map(({ label }) => label)).toEqual(["a", "b"]);
+  expect(run.task("tried")).toMatchObject({ ignored: true, attempts: 2 });
+  expect(run.of("task:end").filter(({ handler }) => handler === true)).toHaveLength(5);
+  expect(totals(run)).toEqual([2, 7]);
+});
+
+test("handlers are added while the play runs, behind those of the role, and may be notified from then on", async () => {
+  const run = await runTasks(
+    async ({ task, handler, flushHandlers }) => {
+      await task("first", changed, { notify: "reload" });
+      handler("added", noop({}));
+      task("second", changed, { notify: ["added", "restart"] });
+      flushHandlers();
+      await task("third", noop({}));
+      handler("later", noop({}));
+      task("fourth", changed, { notify: ["later", "added"] });
+    },
+    { handlers },
+  );
+  expect(run.ended).toEqual([
+    "changed r first",
+    "changed r second",
+    "unchanged r restart",
+    "unchanged r reload",
+    "unchanged r added",
+    "unchanged r third",
+    "changed r fourth",
+    "unchanged r added",
+    "unchanged r later",
+  ]);
+});
+
+test("handlers notify handlers: at a flush point those behind them, at the end of the play all, each once", async () => {
+  const run = await runTasks(({ task, handler, flushHandlers }) => {
+    handler("a", noop({}));
+    handler("b", changed, { notify: ["a", "c"] });
+    handler("c", changed, { notify: "b" });
+    task("t", changed, { notify: "b" });
+    flushHandlers();
+    task("u", noop({}));
+  });
+  expect(run.ended).toEqual([
+    "changed r t",
+    "changed r b",
+    "changed r c",
+    "unchanged r u",
+    "unchanged r a",
+    "changed r b",
+    "changed r c",
+  ]);
+});
+
+test.each([
+  ["twice", 'there is a handler "h" already'],
+  ["runOnce", 'handler "once" cannot have `runOnce`'],
+  ["unknown option", 'task "h": unknown option "wen"'],
+])("a handler declared wrongly is refused: %s", async (how, expected) => {
+  const run = await runTasks(({ handler }) => {
+    if (how === "runOnce") handler("once", noop({}), { runOnce: true } as never);
+    else if (how === "twice") {
+      handler("h", noop({}));
+      handler("h", noop({}));
+    } else handler("h", noop({}), { wen: true } as never);
+  });
+  expect(run.of("task:end")[0]?.result.error?.message).toContain(expected);
+});
+
+test("a handler that was left over runs though its role adds it only while it runs", async () => {
+  const kept = new Map([["all", ["r:added"]]] as readonly [string, readonly string[]][]);
+  const run = await runTasks(
+    async ({ task, handler }) => {
+      await task("first", noop({}));
+      handler("added", changed);
+    },
+    {
+      leftovers: {
+        load: (play) => kept.get(play) ?? [],
+        save: (play, names) => void kept.set(play, names),
+      },
+    },
+  );
+  expect(run.ended).toEqual(["unchanged r first", "changed r added"]);
+  expect(kept.get("all")).toEqual([]);
+});

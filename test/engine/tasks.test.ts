@@ -317,3 +317,44 @@ test("a missing asset fails its task, and names the one that was probably meant"
   });
   expect(run.task("t").error).toMatchObject({ code: "ASSET_MISSING", hint: "did you mean files/motd?" });
 });
+
+test("nothing of the playbook's is called to be counted or shown", async () => {
+  const called: string[] = [];
+  const run = await runTasks(({ task }) => {
+    task("fails", fail("no"));
+    task("late", () => {
+      called.push("late");
+      return noop({});
+    });
+    task(
+      "each",
+      (item: number) => {
+        called.push(`item ${item}`);
+        return noop({});
+      },
+      { loop: [1, 2] },
+    );
+    task("generated", (_: number) => noop({}), {
+      loop: (function* () {
+        called.push("loop");
+        yield 1;
+      })(),
+      label: () => {
+        called.push("label");
+        return "";
+      },
+    });
+  });
+  expect(called).toEqual([]);
+  expect(run.tally).toMatchObject({ failed: 1, notExecuted: 3 });
+});
+
+test("the name of an action that is made late is told at its task's end", async () => {
+  const run = await runTasks(({ task }) => {
+    task("late", () => noop({}));
+    task("each", (_: number) => debug("x"), { loop: [1, 2] });
+    task("skipped", () => noop({}), { when: false });
+  });
+  expect(run.of("task:start").map(({ action }) => action)).toEqual(["", "", ""]);
+  expect(run.of("task:end").map(({ action }) => action)).toEqual(["noop", "debug", ""]);
+});

@@ -86,7 +86,14 @@ describe.skipIf(!fleetAvailable())("a host that is restarted by its playbook", (
       "changed Leave the last trace",
     ]);
     const summary = done.summary.hosts.find(({ host }) => host === first.name);
-    expect(summary?.tally).toEqual({ unchanged: 1, changed: 8, skipped: 0, failed: 1, notExecuted: 0 });
+    expect(summary?.tally).toEqual({
+      unchanged: 1,
+      changed: 8,
+      skipped: 0,
+      failed: 1,
+      rescued: 0,
+      notExecuted: 0,
+    });
     expect(done.summary.exitCode).toBe(0);
     const logs = done.events.flatMap((event) =>
       event.type === "log" && event.host === first.name ? [event.text] : [],

@@ -154,7 +154,7 @@ function show(received: readonly WireEvent[], draw: Draw): void {
   emit({
     type: "host:end",
     host: HOST,
-    outcome: heard.failed > 0 ? "failed" : "ok",
+    outcome: heard.failed.size > 0 ? "failed" : "ok",
     tally: fullTally(heard),
     elapsedMs: 10,
     phases: { tasks: 3 },

@@ -185,7 +185,14 @@ export const roleKeys: Entries<keyof RoleDefinition<unknown, string, unknown>> =
 
 /** What a role's `tasks` gets. */
 export const tasksContext: Entries<keyof TasksContext> = {
-  task: { type: "(name, action, options?) => TaskHandle", text: "Declares a task." },
+  task: {
+    type: "(name, action, options?) => TaskHandle",
+    text: "Declares a task. Awaiting it throws `TaskFailed` if the task fails.",
+  },
+  handler: {
+    type: "(name, action, options?) => void",
+    text: "Declares a handler with the options of a task, behind the role's other handlers.",
+  },
   vars: { type: "V", text: "The role's vars, checked." },
   facts: { type: "Facts & F", text: "What is known of the host, with what the role's own `facts` gave." },
   host: {

@@ -18,7 +18,7 @@ import type {
   TasksContext,
 } from "../../core/role.ts";
 import { findSecrets } from "../../core/secret.ts";
-import { checkNotify, checkTask, notifyList } from "../../engine/check-task.ts";
+import { checkHandler, checkNotify, checkTask, notifyList } from "../../engine/check-task.ts";
 import { findAsset, magicVariables } from "../../engine/context.ts";
 import { mayTakeLong, RENDER_MS, renderWithin } from "../../engine/limits.ts";
 import { createTemplates } from "../../template/index.ts";
@@ -92,8 +92,14 @@ async function declareRole(
       const own = notifyList(options?.notify).filter((handler) => !handler.includes(":"));
       checkNotify(use.role.name, name, own, handlerNames, []);
       look(call);
-      return unknowable<TaskHandle>();
+      // Code that would catch an error, and try again for ever, must not keep the controller.
+      return unknowable<TaskHandle>("leave");
     }) as TasksContext["task"],
+    handler: (name: string, call: unknown, options?: unknown) => {
+      checkHandler(use.role.name, name, call, options);
+      handlerNames = [...handlerNames, name];
+      look(call);
+    },
     system: unknowable(),
     flushHandlers: () => {},
     log: () => {},

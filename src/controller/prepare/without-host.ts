@@ -1,11 +1,12 @@
 /** Thrown by whatever only a host can answer: the rest of the role is then left to the host. */
 export class OnlyTheHostKnows extends Error {}
 
-/** Something whose every property only a host can tell. */
-export function unknowable<T extends object>(): T {
+/** Something whose every property only a host can tell. Code that awaits it gets an error, or is left there. */
+export function unknowable<T extends object>(awaiting: "throw" | "leave" = "throw"): T {
   return new Proxy({} as T, {
     get: (_target, property) => {
       if (typeof property === "symbol") return undefined;
+      if (property === "then" && awaiting === "leave") return () => {};
       throw new OnlyTheHostKnows();
     },
     has: () => {

@@ -49,7 +49,10 @@ const error = record({
   stack: optional(text),
   location: optional(location),
 });
-const tally = record(Object.fromEntries(TALLY_KEYS.map((key) => [key, count])));
+// Logs of earlier versions have tallies without `rescued`.
+const tally = record(
+  Object.fromEntries(TALLY_KEYS.map((key) => [key, key === "rescued" ? optional(count) : count])),
+);
 const task = { task: count, play: text, role: text, name: text, action: text, handler: optional(flag) };
 const diff = record({
   path: text,
@@ -94,6 +97,7 @@ const SHAPES: Readonly<Record<WireEvent["type"], Shape>> = {
   },
   "task:output": { task: count, stream: oneOf("stdout", "stderr"), text },
   "task:end": { ...task, result, elapsedMs: milliseconds, partial: optional(flag) },
+  "task:rescued": task,
   "task:result": { task: count, whole: optional(text) },
   log: { level: oneOf("info", "warn"), text },
   bye: {

@@ -246,7 +246,7 @@ export function isAt({ state, known, told }: Session, index: number): boolean {
 
 /** Whether the host's part was over, or as good as over, before it came to the play with this index. */
 export function hasEndedBefore({ state, told }: Session, index: number): boolean {
-  return (state.is === "ended" || told.failed > 0) && (told.play ?? 0) < index;
+  return (state.is === "ended" || [...told.endedPlays.values()].includes(true)) && (told.play ?? 0) < index;
 }
 
 /** The loss that is not over. */

@@ -455,7 +455,7 @@ function exited(session: Session, processEnd: ProcessEnd, now: number): Next {
   if (last?.type === "bye") {
     if (last.cancelled === true) return end(done, "cancelled", undefined, now);
     if (last.error !== undefined) return end(done, "failed", last.error, now);
-    return end(done, told.failed > 0 ? "failed" : "ok", undefined, now);
+    return end(done, told.failed.size > 0 ? "failed" : "ok", undefined, now);
   }
   if (ending !== undefined) return end(done, "cancelled", undefined, now);
   const silence = explainSilence(setup.endpoint.host, processEnd, last, told.endsWithLogin);
@@ -599,6 +599,6 @@ function withReason(
   error: SerializedError | undefined,
 ): Pick<HostEnd, "outcome" | "error"> {
   const why = outcome === "cancelled" ? ending?.why : undefined;
-  if (why !== undefined && (why.outcome === "failed" || told.failed === 0)) return why;
+  if (why !== undefined && (why.outcome === "failed" || told.failed.size === 0)) return why;
   return { outcome: why === undefined ? outcome : "failed", ...(error === undefined ? {} : { error }) };
 }

@@ -1,7 +1,7 @@
 import { VolleyError } from "../../core/errors.ts";
 import type { Event, HostEnd, TargetEvent } from "../../core/events.ts";
 import type { WireEvent } from "../../core/protocol.ts";
-import { countState, EMPTY_TALLY, type Tally, tallyTotal } from "../../core/result.ts";
+import { countRescued, countState, EMPTY_TALLY, type Tally, tallyTotal } from "../../core/result.ts";
 import { printable } from "../../core/text.ts";
 
 /** What a host has told of its part of a run, over all connections. */
@@ -11,8 +11,8 @@ export interface Told {
   readonly tally: Tally;
   /** Number of tasks known so far. */
   readonly total: number;
-  /** Number of tasks that failed and were not ignored. */
-  readonly failed: number;
+  /** Tasks that failed and were neither ignored nor, so far, rescued. */
+  readonly failed: ReadonlySet<number>;
   /** Tasks that have started and not ended. Undefined after a takeover, until the first task is heard of. */
   readonly started: ReadonlySet<number> | undefined;
   /** Index of the play that the host is at, or begins next. */
@@ -45,7 +45,7 @@ export interface EarlierPart extends Told {
 /** Sequence number of the first event in a journal: the first event is the `hello` of the process that tells it. */
 export const FIRST_JOURNALED = 2;
 
-/** An honest host sends one such failure a play, because the first failure ends the play. */
+/** The failures that the code of one role may catch before it ends; a failure that it does not catch ends the host. */
 const MAX_FAILED = 1_000;
 
 /** A host that has told nothing. */
@@ -53,7 +53,7 @@ export const NOTHING_TOLD: Told = {
   lastSequence: 0,
   tally: EMPTY_TALLY,
   total: 0,
-  failed: 0,
+  failed: new Set(),
   started: new Set(),
   play: undefined,
   endedPlays: new Map(),
@@ -74,7 +74,8 @@ export function hear(told: Told, event: WireEvent, plays: readonly number[]): To
         throw invalid(
           `the end of task ${event.task}, "${printable(event.name, 100)}", which has not started`,
         );
-      if (told.failed >= MAX_FAILED && isFailure(event)) throw invalid(`more than ${MAX_FAILED} failures`);
+      if (told.failed.size >= MAX_FAILED && isFailure(event))
+        throw invalid(`more than ${MAX_FAILED} failures`);
       break;
     default:
       break;
@@ -87,9 +88,9 @@ export function hear(told: Told, event: WireEvent, plays: readonly number[]): To
  * executed, and counts as failed.
  */
 export function fullTally({ tally, total, started }: Told): Tally {
-  const { unchanged, changed, skipped } = tally;
+  const { unchanged, changed, skipped, rescued } = tally;
   const failed = tally.failed + (started?.size ?? 0);
-  const notExecuted = Math.max(0, total - unchanged - changed - skipped - failed);
+  const notExecuted = Math.max(0, total - unchanged - changed - skipped - failed - rescued);
   return { ...tally, failed, notExecuted };
 }
 
@@ -163,9 +164,14 @@ function fold(told: Told, event: TargetEvent, seq: number): Told {
         lastSequence,
         started,
         tally: countState(told.tally, event.result.state),
-        failed: told.failed + (isFailure(event) ? 1 : 0),
+        failed: isFailure(event) ? new Set(told.failed).add(event.task) : told.failed,
         restart: told.restart?.task === event.task ? undefined : told.restart,
       };
+    }
+    case "task:rescued": {
+      const failed = new Set(told.failed);
+      const tally = failed.delete(event.task) ? countRescued(told.tally) : told.tally;
+      return { ...told, lastSequence, tally, failed };
     }
     case "bye":
       return {

@@ -1,5 +1,5 @@
 import { PHASES } from "../../core/events.ts";
-import { TALLY_KEYS } from "../../core/result.ts";
+import { TALLY_KEYS, type Tally } from "../../core/result.ts";
 import { formatDuration } from "../rows/amounts.ts";
 import { safeLine } from "../rows/sanitize.ts";
 import { taskTitle } from "../rows/wording.ts";
@@ -11,9 +11,20 @@ import type { ReportData, ReportHost } from "./report-data.ts";
 /** A row takes about a kilobyte. */
 const MAX_HOSTS = 400;
 
+const COUNT_TITLES: Readonly<Record<keyof Tally, string>> = {
+  unchanged: "Unchanged",
+  changed: "Changed",
+  skipped: "Skipped",
+  failed: "Failed",
+  rescued: "Rescued",
+  notExecuted: "Not executed",
+};
+
 /** Hosts and when each was at what. */
-export function hostsSection({ hosts, elapsedMs }: ReportData): Html {
+export function hostsSection({ hosts, elapsedMs, summary }: ReportData): Html {
   const shown = shownHosts(hosts);
+  // Few runs have rescued failures.
+  const counts = TALLY_KEYS.filter((key) => key !== "rescued" || summary.tally[key] > 0);
   const used = TIMELINE_PHASES.filter((phase) =>
     shown.some(({ segments }) => segments.some((segment) => segment.phase === phase)),
   );
@@ -22,9 +33,9 @@ ${shown.length < hosts.length && html`<p class="note">${shown.length} of ${hosts
 <div class="scroll" role="region" aria-label="Table of hosts" tabindex="0">
 <table class="hosts" data-sortable data-found="host">
 <caption class="vh">Hosts: how each ended, when it was at what, and what its actions came to</caption>
-<thead><tr><th scope="col">Host</th><th scope="col">Outcome</th><th scope="col" class="wide" data-sort="start"><span>Waterfall</span>${axis(elapsedMs)}</th><th scope="col" class="n">Time</th><th scope="col" class="n">Unchanged</th><th scope="col" class="n">Changed</th><th scope="col" class="n">Skipped</th><th scope="col" class="n">Failed</th><th scope="col" class="n">Not executed</th></tr></thead>
+<thead><tr><th scope="col">Host</th><th scope="col">Outcome</th><th scope="col" class="wide" data-sort="start"><span>Waterfall</span>${axis(elapsedMs)}</th><th scope="col" class="n">Time</th>${counts.map((key) => html`<th scope="col" class="n">${COUNT_TITLES[key]}</th>`)}</tr></thead>
 <tbody>
-${shown.map((host) => hostRow(host, elapsedMs))}</tbody>
+${shown.map((host) => hostRow(host, elapsedMs, counts))}</tbody>
 </table>
 </div>
 <details><summary>Phases of each host, in numbers</summary>
@@ -45,13 +56,13 @@ export function shownHosts(hosts: readonly ReportHost[]): readonly ReportHost[] 
   return hosts.filter((host) => kept.has(host));
 }
 
-function hostRow(host: ReportHost, elapsedMs: number): Html {
+function hostRow(host: ReportHost, elapsedMs: number, counts: readonly (keyof Tally)[]): Html {
   const { segments, tally } = host;
   // The script finds the host's tasks by this name.
   const name = safeLine(host.host);
   return html`<tr data-host="${name}"><th scope="row">${name}</th><td>${outcomeBadge(host.outcome)}</td><td class="wide" data-v="${Math.round(segments[0]?.fromMs ?? 0)}">${
     segments.length > 0 && timelineBar(segments, elapsedMs, barLabel(host))
-  }</td>${elapsedCell(host.elapsedMs)}${TALLY_KEYS.map((key) => countCell(tally[key], key))}</tr>
+  }</td>${elapsedCell(host.elapsedMs)}${counts.map((key) => countCell(tally[key], key))}</tr>
 `;
 }
 

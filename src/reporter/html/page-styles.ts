@@ -106,7 +106,7 @@ tr.detail table { width: auto; max-width: 60rem; }
 .changed, .yellow { color: var(--changed); }
 .failed, .ignored { color: var(--failed); font-weight: 600; }
 .skipped, .cancelled, .cyan { color: var(--skipped); }
-.unreachable, .lost, .notExecuted, .unknown, .magenta, .open { color: var(--lost); }
+.unreachable, .lost, .notExecuted, .rescued, .unknown, .magenta, .open { color: var(--lost); }
 .none { font-weight: normal; }
 .p-connect { fill: var(--connect); } .p-authenticate { fill: var(--authenticate); } .p-upload { fill: var(--upload); }
 .p-start { fill: var(--start); } .p-facts { fill: var(--facts); } .p-tasks { fill: var(--tasks); }

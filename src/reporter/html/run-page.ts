@@ -98,6 +98,7 @@ const TALLY_WORDS: Readonly<Record<keyof Tally, string>> = {
   changed: "changed",
   skipped: "skipped",
   failed: "failed",
+  rescued: "rescued",
   notExecuted: "not executed",
 };
 

@@ -87,7 +87,7 @@ function columnWidths(run: RunView, { columns }: Surface): Columns {
   return { name, status: Math.max(0, columns - fixed), progress, counts };
 }
 
-const SHOWN_COUNTS = tallyColumns(true).filter(({ key }) => key !== "notExecuted");
+const SHOWN_COUNTS = tallyColumns(true).filter(({ key }) => key !== "notExecuted" && key !== "rescued");
 
 function titleRow(widths: Columns, { columns, symbols }: Surface): Row {
   const { ellipsis } = symbols;
@@ -174,5 +174,5 @@ export function endKeys(run: RunView, view: ViewState): string {
 }
 
 function tallySign(key: keyof Tally, { ok, changed, skipped, failed, cancelled }: Symbols): string {
-  return { unchanged: ok, changed, skipped, failed, notExecuted: cancelled }[key];
+  return { unchanged: ok, changed, skipped, failed, rescued: failed, notExecuted: cancelled }[key];
 }

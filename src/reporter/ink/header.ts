@@ -117,7 +117,9 @@ function tallyRow(run: RunView): Row {
   const tally = fleetTally(run);
   const unknown = run.hosts.reduce((sum, host) => sum + host.unknown, 0);
   const styles = new Map(tallyColumns(true).map(({ key, title, style }) => [key, { title, style }]));
-  const parts = TALLY_KEYS.filter((key) => key !== "notExecuted" || tally[key] > 0).map((key): Segment => {
+  const parts = TALLY_KEYS.filter(
+    (key) => (key !== "notExecuted" && key !== "rescued") || tally[key] > 0,
+  ).map((key): Segment => {
     const { title, style } = styles.get(key) ?? { title: key, style: DIM };
     return segment(`${tally[key]} ${title}`, tally[key] === 0 ? DIM : style);
   });

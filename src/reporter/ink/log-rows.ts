@@ -49,6 +49,8 @@ export function logRows(
       return printed(host, host.output.add(event.stream, event.text), symbols);
     case "task:end":
       return kind === "run" ? taskEnd(event, host, symbols) : printed(host, host.output.rest(), symbols);
+    case "task:rescued":
+      return note(`rescued: ${taskTitle(event)}`);
     case "log":
       return safeLines(event.text).map((text) =>
         line(`${symbols.bullet} ${text}`, event.level === "warn" ? { color: "yellow" } : DIM),

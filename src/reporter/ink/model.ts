@@ -1,6 +1,6 @@
 import type { SerializedError } from "../../core/errors.ts";
 import type { Event, Outcome, TaskRef } from "../../core/events.ts";
-import { addTallies, countState, EMPTY_TALLY, type Tally } from "../../core/result.ts";
+import { addTallies, countRescued, countState, EMPTY_TALLY, type Tally } from "../../core/result.ts";
 import { createOutputLines, type OutputLines } from "../output.ts";
 import type { Symbols } from "../rows/wording.ts";
 import { createHostLog, type HostLog } from "./host-log.ts";
@@ -215,6 +215,13 @@ function foldHostEvent(host: HostState, event: Extract<Event, { host: string }>)
       if (event.result.state === "failed" && event.result.ignored !== true) {
         host.error = event.result.error;
         host.failedTask = event;
+      }
+      return;
+    case "task:rescued":
+      host.tally = countRescued(host.tally);
+      if (host.failedTask?.task === event.task) {
+        host.error = undefined;
+        host.failedTask = undefined;
       }
       return;
     case "bye":

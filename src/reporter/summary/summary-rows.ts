@@ -71,6 +71,7 @@ const TITLES: Readonly<Record<keyof Tally, readonly [full: string, short: string
   changed: ["changed", "chg"],
   skipped: ["skipped", "skip"],
   failed: ["failed", "fail"],
+  rescued: ["rescued", "resc"],
   notExecuted: ["not executed", "not run"],
 };
 const STYLES: Readonly<Record<keyof Tally, Style>> = {
@@ -78,6 +79,7 @@ const STYLES: Readonly<Record<keyof Tally, Style>> = {
   changed: { color: "yellow" },
   skipped: { color: "cyan" },
   failed: { color: "red", bold: true },
+  rescued: { color: "magenta" },
   notExecuted: { color: "magenta" },
 };
 const OUTCOME_COLUMNS = 13;
@@ -104,11 +106,13 @@ function tableRows(summary: Summary, columns: number, symbols: Symbols): readonl
   });
   const times = lines.map(({ hosts }) => elapsedRange(hosts, symbols));
   const timeWidth = Math.max(4, ...times.map(textWidth));
-  const all = tallyColumns(columns >= 100).map((column) => ({
-    ...column,
-    width: Math.max(6, column.title.length + 2),
-  }));
-  const told = all.filter(({ key }) => lines.some(({ hosts: [host] }) => (host?.tally[key] ?? 0) > 0));
+  const isTold = ({ key }: { readonly key: keyof Tally }): boolean =>
+    lines.some(({ hosts: [host] }) => (host?.tally[key] ?? 0) > 0);
+  // Few runs have rescued failures.
+  const all = tallyColumns(columns >= 100)
+    .filter((column) => column.key !== "rescued" || isTold(column))
+    .map((column) => ({ ...column, width: Math.max(6, column.title.length + 2) }));
+  const told = all.filter(isTold);
   const widthOf = (counts: typeof all, time: number): number =>
     MIN_NAME_COLUMNS + 2 + OUTCOME_COLUMNS + counts.reduce((sum, { width }) => sum + width, 0) + time;
   // On a narrow terminal the counts that are 0 everywhere give way, then the times, then all counts.

@@ -23,7 +23,7 @@ export interface TaskTimes {
   readonly name: string;
   readonly action: string;
   readonly handler: boolean;
-  /** Counted from 1: which of the tasks of the same play, role, name and action. */
+  /** Counted from 1: which of the tasks of the same play, role and name. */
   readonly nth: number;
   readonly ends: readonly TaskEnd[];
   readonly states: Readonly<Partial<Record<TaskState, number>>>;
@@ -40,7 +40,10 @@ interface TaskTimesFold {
   tasks(): readonly TaskTimes[];
 }
 
-type Entry = Omit<TaskTimes, "ends" | "states" | "elapsed" | "slowest"> & { readonly ends: TaskEnd[] };
+type Entry = Omit<TaskTimes, "action" | "ends" | "states" | "elapsed" | "slowest"> & {
+  action: string;
+  readonly ends: TaskEnd[];
+};
 
 /** Starts a fold. */
 export function foldTaskTimes(): TaskTimesFold {
@@ -55,10 +58,12 @@ export function foldTaskTimes(): TaskTimesFold {
       seen.set(`${host}\0${key}`, nth);
       let entry = entries.get(`${nth}\0${key}`);
       if (entry === undefined) {
-        const { play, role, name, action, handler = false } = event;
-        entry = { play, role, name, action, handler, nth, ends: [] };
+        const { play, role, name, handler = false } = event;
+        entry = { play, role, name, action: "", handler, nth, ends: [] };
         entries.set(`${nth}\0${key}`, entry);
       }
+      // An action that is made late has no name where the task was skipped.
+      entry.action ||= event.action;
       entry.ends.push({ host, state: taskState(result), elapsedMs, worked: hasWorked(result) });
     },
     tasks: () => [...entries.values()].map(timesOf),
@@ -80,8 +85,8 @@ function hasWorked({ state, from, resumed }: Result): boolean {
   return state !== "skipped" && from === undefined && resumed !== true;
 }
 
-function keyOf({ play, role, name, action, handler = false }: TaskRef): string {
-  return JSON.stringify([play, role, name, action, handler]);
+function keyOf({ play, role, name, handler = false }: TaskRef): string {
+  return JSON.stringify([play, role, name, handler]);
 }
 
 function timesOf(entry: Entry): TaskTimes {

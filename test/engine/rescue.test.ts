@@ -1,0 +1,525 @@
+import { existsSync, readFileSync } from "node:fs";
+import { describe, expect, test } from "vitest";
+import type { JournalLine } from "../../src/agent/journal.ts";
+import { readReplay } from "../../src/agent/state-store.ts";
+import type { ActionCall } from "../../src/core/action.ts";
+import { isVolleyError } from "../../src/core/errors.ts";
+import type { TargetEvent } from "../../src/core/events.ts";
+import type { RoleDefinition } from "../../src/core/role.ts";
+import { command, debug, fail, noop, reboot, shell, TaskFailed } from "../../src/index.ts";
+import { until } from "../lib/patience.ts";
+import { makeWorkplace, roleOf, runPlays, runTasks, totals } from "./run-plays.ts";
+
+type Tasks = RoleDefinition<never, string, unknown>["tasks"];
+
+const changed = noop({ changed: true });
+
+/** What a journal holds of these events. */
+function journal(events: readonly TargetEvent[]): readonly JournalLine[] {
+  return events.map((event, index) => {
+    const line = `${JSON.stringify({ ...event, seq: index + 2, time: 1_000 * index })}\n`;
+    return { line, event: JSON.parse(line) };
+  });
+}
+
+describe("a failed task comes back to the code that declared it", () => {
+  const cases: readonly (readonly [string, Tasks, object])[] = [
+    [
+      "caught: the role goes on, and the failure is rescued",
+      async ({ task }) => {
+        try {
+          await task("a", fail("no"));
+        } catch {
+          task("repair", changed);
+        }
+        task("after", noop({}));
+      },
+      { ended: ["failed r a", "changed r repair", "unchanged r after"], rescued: 1 },
+    ],
+    [
+      "a block: what is declared behind the failed task is not executed",
+      async ({ task }) => {
+        try {
+          task("a", noop({}));
+          task("b", fail("no"));
+          task("c", noop({}));
+          await task("d", noop({}));
+        } catch {
+          task("repair", noop({}));
+        } finally {
+          await task("always", noop({}));
+        }
+      },
+      {
+        ended: ["unchanged r a", "failed r b", "unchanged r repair", "unchanged r always"],
+        rescued: 1,
+        notExecuted: 2,
+      },
+    ],
+    [
+      "thrown on: not rescued",
+      async ({ task }) => {
+        try {
+          await task("a", fail("no"));
+        } catch (error) {
+          await task("note", noop({}));
+          throw error;
+        }
+      },
+      { ended: ["failed r a", "unchanged r note"], failed: 1 },
+    ],
+    [
+      "a pure try/finally cleans up, and the failure goes on",
+      async ({ task }) => {
+        try {
+          await task("a", fail("no"));
+          task("never", noop({}));
+        } finally {
+          await task("clean up", changed);
+        }
+      },
+      { ended: ["failed r a", "changed r clean up"], failed: 1 },
+    ],
+    [
+      "thrown on as the cause of another error: not rescued either",
+      async ({ task }) => {
+        try {
+          await task("a", fail("no"));
+        } catch (cause) {
+          throw new Error("it is broken", { cause });
+        }
+      },
+      { ended: ["failed r a", "failed r the role's own code"], failed: 2 },
+    ],
+    [
+      "a rescue that fails: the first failure is rescued, the second is not",
+      async ({ task }) => {
+        try {
+          await task("a", fail("no"));
+        } catch {
+          await task("repair", fail("no either"));
+        }
+      },
+      { ended: ["failed r a", "failed r repair"], failed: 1, rescued: 1 },
+    ],
+    [
+      "not awaited: the host ends, also when the code has ended before",
+      ({ task }) => {
+        task("a", fail("no"));
+        task("never", noop({}));
+      },
+      { ended: ["failed r a"], failed: 1, notExecuted: 1 },
+    ],
+    [
+      "not awaited though the code goes on: what it declares is not executed",
+      async ({ task, system }) => {
+        task("a", fail("no"));
+        for (let time = 0; time < 20; time++) await system.stat("/");
+        task("never", noop({}));
+      },
+      { ended: ["failed r a"], failed: 1, notExecuted: 1 },
+    ],
+    [
+      "awaited only after other things: caught all the same",
+      async ({ task, system }) => {
+        const a = task("a", fail("no"));
+        for (let time = 0; time < 20; time++) await system.stat("/");
+        task("behind", noop({}));
+        try {
+          await a;
+        } catch {
+          task("repair", noop({}));
+        }
+      },
+      { ended: ["failed r a", "unchanged r repair"], rescued: 1, notExecuted: 1 },
+    ],
+    [
+      "Promise.allSettled catches",
+      async ({ task }) => {
+        await Promise.allSettled([task("a", noop({})), task("b", fail("no")), task("c", noop({}))]);
+        task("after", noop({}));
+      },
+      { ended: ["unchanged r a", "failed r b", "unchanged r after"], rescued: 1, notExecuted: 1 },
+    ],
+    [
+      "ignored: nothing is thrown, and nothing is rescued",
+      async ({ task }) => {
+        await task("a", fail("no"), { ignoreErrors: true });
+        task("after", noop({}));
+      },
+      { ended: ["failed r a", "unchanged r after"], ignored: 1 },
+    ],
+    [
+      "a loop fails as one task",
+      async ({ task }) => {
+        await task("a", (item: number) => (item === 2 ? fail("no") : noop({})), { loop: [1, 2, 3] }).then(
+          undefined,
+          () => {},
+        );
+        task("after", noop({}));
+      },
+      { ended: ["failed r a", "unchanged r after"], rescued: 1 },
+    ],
+    [
+      "tried again until it works",
+      async ({ task }) => {
+        for (let tries = 1; ; tries++) {
+          try {
+            await task(`try ${tries}`, tries < 3 ? fail("not yet") : noop({}));
+            return;
+          } catch (error) {
+            if (!(error instanceof TaskFailed)) throw error;
+          }
+        }
+      },
+      { ended: ["failed r try 1", "failed r try 2", "unchanged r try 3"], rescued: 2 },
+    ],
+  ];
+
+  test.each(cases)("%s", async (_what, tasks, expected) => {
+    const {
+      ended,
+      failed = 0,
+      rescued = 0,
+      notExecuted = 0,
+      ignored = 0,
+    } = expected as {
+      readonly ended: readonly string[];
+    } & Readonly<Record<string, number>>;
+    for (const check of [false, true]) {
+      const run = await runPlays(
+        [
+          { hosts: "all", roles: [roleOf("r", tasks)] },
+          { hosts: "all", roles: [roleOf("next", ({ task }) => void task("t", noop({})))] },
+        ],
+        { options: { check } },
+      );
+      const goesOn = failed === 0;
+      expect(run.ended).toEqual([...ended, ...(goesOn ? ["unchanged next t"] : [])]);
+      expect(run.tally).toMatchObject({
+        failed: failed + ignored,
+        rescued,
+        notExecuted: notExecuted + (goesOn ? 0 : 1),
+      });
+      expect(run.failed).toBe(!goesOn);
+      expect(run.of("play:end")[0]?.failed).toBe(!goesOn);
+      expect(run.of("task:rescued")).toHaveLength(rescued);
+      const { unchanged, changed: changes, skipped } = run.tally;
+      const sum = unchanged + changes + skipped + run.tally.failed + rescued + notExecuted;
+      expect(Math.max(...totals(run))).toBe(sum);
+      expect(totals(run)).toEqual([...totals(run)].sort((one, other) => one - other));
+    }
+  });
+
+  test("TaskFailed has the task's name and its result", async () => {
+    const caught: unknown[] = [];
+    await runTasks(async ({ task }) => {
+      const failing = task("Ask", command(["sh", "-c", "echo out; exit 3"]));
+      await failing.then(undefined, (error: unknown) => caught.push(error, failing.failed));
+    });
+    const [error, failed] = caught as [TaskFailed<{ readonly rc: number }>, boolean];
+    expect(error).toBeInstanceOf(TaskFailed);
+    expect(isVolleyError(error) && error.code).toBe("ACTION_FAILED");
+    expect(error.task).toBe("Ask");
+    expect(error.message).toMatch(/^task "Ask" failed: /);
+    expect(error.result).toMatchObject({ failed: true, data: { rc: 3, stdout: "out" } });
+    expect(failed).toBe(true);
+  });
+
+  test("a task that was not executed answers no question", async () => {
+    const run = await runTasks(async ({ task }) => {
+      const a = task("a", fail("no"));
+      const b = task("b", noop({}));
+      await a.then(undefined, () => {});
+      task("asks", noop({}), { when: () => b.changed });
+    });
+    expect(run.task("asks").error?.message).toBe('"b" was not executed: it has no `changed`');
+  });
+
+  test("handlers notified before the failure run at the end of the play", async () => {
+    const run = await runTasks(
+      async ({ task }) => {
+        task("change", changed, { notify: "h" });
+        await task("a", fail("no")).then(undefined, () => {});
+      },
+      { handlers: { h: noop({}) } },
+    );
+    expect(run.ended).toEqual(["changed r change", "failed r a", "unchanged r h"]);
+  });
+
+  test("a handler that fails at a flush point comes back to the code, as in Ansible", async () => {
+    const run = await runTasks(
+      async ({ task, flushHandlers }) => {
+        task("change", changed, { notify: "bad" });
+        flushHandlers();
+        try {
+          await task("never", noop({}));
+        } catch {
+          task("repair", noop({}));
+        }
+      },
+      { handlers: { bad: fail("no") } },
+    );
+    expect(run.ended).toEqual(["changed r change", "failed r bad", "unchanged r repair"]);
+    expect(run.tally).toMatchObject({ failed: 0, rescued: 1, notExecuted: 1 });
+  });
+
+  test("a runOnce task that failed on another host can be rescued here", async () => {
+    const run = await runTasks(
+      async ({ task }) => {
+        await task("once", noop({}), { runOnce: true }).then(undefined, () => task("repair", noop({})));
+      },
+      {
+        options: { barriers: true },
+        ask: async () => ({
+          result: { state: "failed", from: "web9", error: { code: "ACTION_FAILED", message: "no" } },
+        }),
+      },
+    );
+    expect(run.ended).toEqual(["failed r once", "unchanged r repair"]);
+    expect(run.tally).toMatchObject({ failed: 0, rescued: 1 });
+    expect(run.failed).toBe(false);
+  });
+});
+
+describe("a run that goes on behind a rescued failure", () => {
+  /** Fails, repairs, and restarts the host; a restart does nothing but end the process. */
+  const play = (traces: string, isRestarting: boolean) => {
+    const trace = (word: string): ActionCall => shell(`echo ${word} >> ${traces}`) as ActionCall;
+    return [
+      {
+        hosts: "all",
+        roles: [
+          roleOf("r", async ({ task }) => {
+            try {
+              task("before", trace("before"));
+              await task("breaks", shell(`echo breaks >> ${traces}; exit 1`));
+            } catch {
+              await task("repair", trace("repair"));
+            }
+            if (isRestarting)
+              await task(
+                "restart",
+                reboot({ reboot_command: `echo down >> ${traces}; exit 0`, reboot_timeout: 30 }),
+              );
+            else await task("ends", fail("here"));
+          }),
+        ],
+      },
+    ];
+  };
+
+  test("the same run keeps the failure, and what repaired it", async () => {
+    using place = makeWorkplace();
+    const traces = place.path("traces");
+    const kill = new AbortController();
+    const told: TargetEvent[] = [];
+    await runPlays(play(traces, true), {
+      survivesRestart: true,
+      stop: kill.signal,
+      kill: kill.signal,
+      onEvent: (event) => {
+        if (kill.signal.aborted) return;
+        told.push(event);
+        if (event.type !== "restart") return;
+        const timer = setInterval(() => {
+          if (!readFileSync(traces, "utf8").includes("down")) return;
+          clearInterval(timer);
+          kill.abort();
+        }, 5);
+      },
+    });
+    const run = await runPlays(play(traces, true), {
+      survivesRestart: true,
+      replay: readReplay(journal(told), { sameRun: true, restarted: true, results: new Map() }),
+    });
+    expect(readFileSync(traces, "utf8").trim().split("\n")).toEqual(["before", "breaks", "repair", "down"]);
+    expect(run.ended).toEqual(["changed r restart"]);
+    expect(run.tally).toMatchObject({ changed: 3, failed: 0, rescued: 1 });
+    expect(run.failed).toBe(false);
+  });
+
+  test("another run does again what the role had not rescued, and all behind it", async () => {
+    using place = makeWorkplace();
+    const traces = place.path("traces");
+    const first = await runPlays(play(traces, false));
+    expect(first.tally).toMatchObject({ failed: 1, rescued: 1 });
+    // The role's code ended with another failure, but had rescued the first.
+    const run = await runPlays(play(traces, false), {
+      replay: readReplay(journal(first.events), { sameRun: false, restarted: false, results: new Map() }),
+    });
+    expect(readFileSync(traces, "utf8").trim().split("\n")).toEqual(["before", "breaks", "repair"]);
+    expect(run.tally).toMatchObject({ failed: 1, rescued: 1 });
+    const unrescued = first.events.filter(({ type }) => type !== "task:rescued");
+    await runPlays(play(traces, false), {
+      replay: readReplay(journal(unrescued), { sameRun: false, restarted: false, results: new Map() }),
+    });
+    expect(readFileSync(traces, "utf8").trim().split("\n").slice(3)).toEqual(["breaks", "repair"]);
+  });
+});
+
+describe("finally runs under cancel", () => {
+  /** Cancels the run once a task has printed this. */
+  const cancelAt = (text: string, stop: AbortController) => ({
+    stop: stop.signal,
+    onEvent: (event: TargetEvent) => {
+      if (event.type === "task:output" && event.text.includes(text)) stop.abort();
+    },
+  });
+
+  test("the tasks of a finally block are carried out, and no others", async () => {
+    using place = makeWorkplace();
+    const stop = new AbortController();
+    const errors: unknown[] = [];
+    const run = await runPlays(
+      [
+        {
+          hosts: "all",
+          roles: [
+            roleOf("r", async ({ task }) => {
+              try {
+                await task("mount", shell("echo mounted"));
+                task("one more", noop({}));
+                await task("work", noop({}));
+              } catch (error) {
+                errors.push(error);
+                throw error;
+              } finally {
+                task("umount", shell(`touch ${place.path("umounted")}`), { until: () => true });
+                await task("forget", noop({}));
+              }
+              task("never", noop({}));
+            }),
+            roleOf("next", ({ task }) => void task("never", noop({}))),
+          ],
+        },
+      ],
+      cancelAt("mounted", stop),
+    );
+    expect(run.ended).toEqual(["changed r mount", "changed r umount", "unchanged r forget"]);
+    expect(run).toMatchObject({ cancelled: true, failed: false, tally: { failed: 0, notExecuted: 3 } });
+    expect(existsSync(place.path("umounted"))).toBe(true);
+    expect(errors).toHaveLength(1);
+    expect(errors[0]).not.toBeInstanceOf(TaskFailed);
+    expect(isVolleyError(errors[0]) && errors[0].code).toBe("CANCELLED");
+  });
+
+  test("code that asks the system is unwound too", async () => {
+    const stop = new AbortController();
+    const run = await runTasks(
+      async ({ task, system }) => {
+        try {
+          await task("first", noop({}));
+          setImmediate(() => stop.abort());
+          await system.query(["sleep", "600"]);
+          task("never", noop({}));
+        } finally {
+          await task("clean up", debug((await system.query(["echo", "ok"])).stdout.trim()));
+        }
+      },
+      { stop: stop.signal },
+    );
+    expect(run.ended).toEqual(["unchanged r first", "unchanged r clean up"]);
+    expect(run.task("clean up").message).toBe("ok");
+  });
+
+  test("kill ends what cleans up", async () => {
+    const stop = new AbortController();
+    const kill = new AbortController();
+    const run = await runTasks(
+      async ({ task }) => {
+        try {
+          task("first", shell("echo first"));
+          await task("never", noop({}));
+        } finally {
+          await task("clean up", shell("echo cleaning; sleep 600"));
+          task("nor this", noop({}));
+        }
+      },
+      {
+        stop: stop.signal,
+        kill: kill.signal,
+        onEvent: (event) => {
+          if (event.type !== "task:output") return;
+          if (event.text.includes("first")) stop.abort();
+          if (event.text.includes("cleaning")) kill.abort();
+        },
+      },
+    );
+    expect(run.ended).toEqual(["changed r first", "failed r clean up"]);
+    expect(run.task("clean up").error?.code).toBe("CANCELLED");
+    expect(run.cancelled).toBe(true);
+  });
+
+  test("code that swallows the cancel and goes on ends with the kill, and is left behind", async () => {
+    const stop = new AbortController();
+    const kill = new AbortController();
+    let tries = 0;
+    const run = await runTasks(
+      async ({ task }) => {
+        for (;;) {
+          try {
+            tries++;
+            await task("again", shell("echo again"));
+          } catch {
+            // Whatever it is.
+          }
+        }
+      },
+      {
+        stop: stop.signal,
+        kill: kill.signal,
+        onEvent: ({ type }) => {
+          if (type !== "task:output") return;
+          stop.abort();
+          if (tries > 3) kill.abort();
+        },
+      },
+    );
+    expect(run.cancelled).toBe(true);
+    const before = tries;
+    await new Promise((resolve) => setImmediate(resolve));
+    expect(tries).toBe(before);
+  });
+
+  test("a failure that the code was rescuing when the run was cancelled is not rescued", async () => {
+    const stop = new AbortController();
+    const run = await runTasks(
+      async ({ task }) => {
+        try {
+          await task("a", fail("no"));
+        } catch {
+          task("repair", shell("echo repairing"));
+          await task("more", noop({}));
+        }
+      },
+      cancelAt("repairing", stop),
+    );
+    expect(run.ended).toEqual(["failed r a", "changed r repair"]);
+    expect(run).toMatchObject({
+      cancelled: true,
+      failed: true,
+      tally: { failed: 1, rescued: 0, notExecuted: 1 },
+    });
+  });
+
+  test("code that waits for nothing of the host is waited for until it is killed", async () => {
+    const stop = new AbortController();
+    const kill = new AbortController();
+    let isOver = false;
+    const running = runTasks(
+      async ({ task }) => {
+        await task("first", noop({}));
+        setImmediate(() => stop.abort());
+        await new Promise(() => {});
+      },
+      { stop: stop.signal, kill: kill.signal },
+    ).finally(() => {
+      isOver = true;
+    });
+    await until(() => stop.signal.aborted);
+    expect(isOver).toBe(false);
+    kill.abort();
+    expect(await running).toMatchObject({ cancelled: true });
+  });
+});
