@@ -9,7 +9,7 @@ import type { createTemplates } from "../../src/template/index.ts";
 import { type GoldenFile, outcome, readGolden } from "../template/golden.ts";
 
 /** What the parts of a bundle without YAML may take together, packed, in bytes: see ARCHITECTURE.md. */
-const BUDGET = 137_000;
+const BUDGET = 138_500;
 
 let parts: RuntimeFiles;
 

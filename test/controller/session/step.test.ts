@@ -759,6 +759,18 @@ describe("what the host tells", () => {
     ["ok", [bye(2)], "ok", {}],
     ["a failed task", [playStart, taskStart(3), taskEnd(4, 1, "failed"), bye(5)], "failed", {}],
     [
+      "a rescued failure",
+      [
+        playStart,
+        taskStart(3),
+        taskEnd(4, 1, "failed"),
+        event(5, { type: "task:rescued", task: 1, ...TASK }),
+        bye(6),
+      ],
+      "ok",
+      {},
+    ],
+    [
       "an error of its own",
       [bye(2, { error: { code: "LOCKED", message: "m" } })],
       "failed",
@@ -785,7 +797,9 @@ describe("what the host tells", () => {
     expect(at([], { known: true, play: 2 })).toEqual([false, true, false, false]);
     expect(at([...RUNNING, playStart, playEnd(3)])).toEqual([true, false, false, false]);
     expect(at([...RUNNING, playStart, playEnd(3), goOn])).toEqual([false, true, false, false]);
-    expect(at([...AT_WORK, taskEnd(4, 1, "failed")])).toEqual([true, false, false, true]);
+    // The role's code may still rescue the failure.
+    expect(at([...AT_WORK, taskEnd(4, 1, "failed")])).toEqual([true, false, false, false]);
+    expect(at([...AT_WORK, taskEnd(4, 1, "failed"), playEnd(5, true)])).toEqual([true, false, false, true]);
     expect(at([begin, failed("CONNECT_FAILED")])).toEqual([false, false, false, true]);
   });
 });
