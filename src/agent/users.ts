@@ -4,6 +4,7 @@ import { userInfo } from "node:os";
 import type { Readable, Writable } from "node:stream";
 import { type Become, becomeUser } from "../core/become.ts";
 import { serializeError, VolleyError } from "../core/errors.ts";
+import { findPasswd, type PasswdEntry } from "../core/passwd.ts";
 import type { JobBecome } from "../core/protocol.ts";
 import type { ProcessOptions, System } from "../core/system.ts";
 import { readLines } from "../system/lines.ts";
@@ -108,26 +109,22 @@ const KEPT =
 
 /** Finds an account, wherever the host keeps it. Fails with `BECOME_FAILED` when there is none. */
 function findAccount(user: string): Account {
-  const [name, , uid, gid, , home, shell] = passwdLine(user)?.split(":") ?? [];
-  if (name === undefined || uid === undefined || gid === undefined) {
+  const entry = findPasswd(readFileSync("/etc/passwd", "utf8"), user) ?? askDirectory(user);
+  if (entry === undefined) {
     throw new VolleyError("BECOME_FAILED", `cannot become ${user}: there is no such user`);
   }
-  return { name, uid: Number(uid), gid: Number(gid), home: home || "/", shell: shell || "/bin/sh" };
+  const { name, uid, gid, home, shell } = entry;
+  return { name, uid, gid, home: home || "/", shell: shell || "/bin/sh" };
 }
 
-function passwdLine(user: string): string | undefined {
-  const find = (text: string): string | undefined =>
-    text.split("\n").find((line) => line.startsWith(`${user}:`));
-  const local = find(readFileSync("/etc/passwd", "utf8"));
-  if (local !== undefined) return local;
+/** Find an account of a directory service. */
+function askDirectory(user: string): PasswdEntry | undefined {
   try {
-    // Accounts of a directory service.
-    return find(
-      execFileSync("getent", ["passwd", "--", user], {
-        encoding: "utf8",
-        stdio: ["ignore", "pipe", "ignore"],
-      }),
-    );
+    const found = execFileSync("getent", ["passwd", "--", user], {
+      encoding: "utf8",
+      stdio: ["ignore", "pipe", "ignore"],
+    });
+    return findPasswd(found, user);
   } catch {
     return undefined;
   }

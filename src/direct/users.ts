@@ -1,6 +1,7 @@
 import type { UserSystems } from "../agent/users.ts";
 import { type Become, becomeUser, DEFAULT_BECOME_USER } from "../core/become.ts";
 import { VolleyError } from "../core/errors.ts";
+import { findPasswd } from "../core/passwd.ts";
 import type { JobBecome } from "../core/protocol.ts";
 import type { System } from "../core/system.ts";
 import { createLateSystem } from "../system/remote-process/remote-system.ts";
@@ -142,10 +143,10 @@ interface Account {
 }
 
 function findAccount(passwd: string, user: string): Account | undefined {
-  const line = passwd.split("\n").find((one) => one.startsWith(`${user}:`));
-  if (line === undefined) return undefined;
-  const [, , uid, gid, , home, shell] = line.split(":");
-  return { uid: Number(uid), gid: Number(gid), home: home || "/", shell: shell || "/bin/sh" };
+  const entry = findPasswd(passwd, user);
+  if (entry === undefined) return undefined;
+  const { uid, gid, home, shell } = entry;
+  return { uid, gid, home: home || "/", shell: shell || "/bin/sh" };
 }
 
 /** How to act as the login user: by the connection's own commands and SFTP. */

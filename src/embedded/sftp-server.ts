@@ -1,6 +1,7 @@
 import { readFileSync } from "node:fs";
 import { lchown, link, lutimes, rename, statfs } from "node:fs/promises";
 import type { ServerChannel } from "ssh2";
+import { findPasswd } from "../core/passwd.ts";
 import {
   encodeMessage,
   MAX_DATA_BYTES,
@@ -175,11 +176,9 @@ const EXTENSIONS: Readonly<Record<string, Extension>> = {
 /** Return a user's home: the host's for the login user, this machine's for others. */
 function homeOf(user: string, { context }: SftpSession): string {
   if (user === "") return context.home;
-  const line = readFileSync("/etc/passwd", "utf8")
-    .split("\n")
-    .find((each) => each.startsWith(`${user}:`));
-  if (line === undefined) throw systemError("ENOENT");
-  return line.split(":")[5]!;
+  const entry = findPasswd(readFileSync("/etc/passwd", "utf8"), user);
+  if (entry === undefined) throw systemError("ENOENT");
+  return entry.home;
 }
 
 async function fileSystemOf(path: string): Promise<Answer> {

@@ -1,16 +1,7 @@
 import type { ActionContext } from "../../core/action.ts";
 import { VolleyError } from "../../core/errors.ts";
+import { type PasswdEntry, parsePasswd } from "../../core/passwd.ts";
 import type { ReadSystem } from "../../core/system.ts";
-
-/** One line of `/etc/passwd`. */
-export interface PasswdEntry {
-  readonly name: string;
-  readonly uid: number;
-  readonly gid: number;
-  readonly comment: string;
-  readonly home: string;
-  readonly shell: string;
-}
 
 /** One line of `/etc/group`. */
 export interface GroupEntry {
@@ -29,30 +20,19 @@ export interface ShadowEntry {
   readonly expiresDay: number | null;
 }
 
-function lines(text: string): readonly (readonly string[])[] {
+function fieldsOf(text: string): readonly (readonly string[])[] {
   return text
     .split("\n")
     .filter((line) => line.includes(":") && !line.startsWith("#"))
     .map((line) => line.split(":"));
 }
 
-function parsePasswd(text: string): readonly PasswdEntry[] {
-  return lines(text).map(([name = "", , uid, gid, comment = "", home = "", shell = ""]) => ({
-    name,
-    uid: Number(uid),
-    gid: Number(gid),
-    comment,
-    home,
-    shell,
-  }));
-}
-
 function parseGroup(text: string): readonly GroupEntry[] {
-  return lines(text).map(([name = "", , gid, members = ""]) => ({
-    name,
-    gid: Number(gid),
-    members: members.split(",").filter((member) => member !== ""),
-  }));
+  return fieldsOf(text).flatMap(([name = "", , gid = "", members = ""]) =>
+    name === "" || !/^\d+$/.test(gid)
+      ? []
+      : [{ name, gid: Number(gid), members: members.split(",").filter((member) => member !== "") }],
+  );
 }
 
 function days(text: string | undefined): number | null {
@@ -60,7 +40,7 @@ function days(text: string | undefined): number | null {
 }
 
 function parseShadow(text: string): readonly ShadowEntry[] {
-  return lines(text).map(([name = "", password = "", , minimum, maximum, warning, , expires]) => ({
+  return fieldsOf(text).map(([name = "", password = "", , minimum, maximum, warning, , expires]) => ({
     name,
     password,
     minimumDays: days(minimum),
@@ -93,10 +73,8 @@ export async function readShadow(system: ReadSystem): Promise<readonly ShadowEnt
 export async function findAccount(system: ReadSystem, name: string): Promise<PasswdEntry | null> {
   const local = (await readPasswd(system)).find((entry) => entry.name === name);
   if (local !== undefined) return local;
-  // getent would take a name with a leading dash for an option; no account has one.
-  if (name.startsWith("-") || (await system.which("getent")) === null) return null;
-  const asked = await system.query(["getent", "passwd", name]);
-  return asked.code === 0 ? (parsePasswd(asked.stdout)[0] ?? null) : null;
+  const asked = await askGetent(system, "passwd", name);
+  return asked === null ? null : (parsePasswd(asked)[0] ?? null);
 }
 
 /** The part of a context that file helpers use. Without it nothing is cached, and check mode is off. */
@@ -109,19 +87,17 @@ interface Names {
   readonly nameById: ReadonlyMap<number, string>;
 }
 
-const WORDS: Readonly<Record<Database, { readonly noun: string; readonly action: string }>> = {
-  passwd: { noun: "user", action: "user" },
-  group: { noun: "group", action: "group" },
-};
+/** The entries of a database; the same words name the actions that make them. */
+const NOUNS: Readonly<Record<Database, string>> = { passwd: "user", group: "group" };
 
-// NAME:x:ID:… in both files.
-function parseNames(text: string): Names {
+function parseNames(database: Database, text: string): Names {
+  const entries =
+    database === "passwd"
+      ? parsePasswd(text).map(({ name, uid }) => [name, uid] as const)
+      : parseGroup(text).map(({ name, gid }) => [name, gid] as const);
   const idByName = new Map<string, number>();
   const nameById = new Map<number, string>();
-  for (const line of text.split("\n")) {
-    const [name, , digits] = line.split(":");
-    if (name === undefined || name === "" || digits === undefined || !/^\d+$/.test(digits)) continue;
-    const id = Number(digits);
+  for (const [name, id] of entries) {
     if (!idByName.has(name)) idByName.set(name, id);
     if (!nameById.has(id)) nameById.set(id, name);
   }
@@ -133,8 +109,7 @@ function namesKey(database: Database): string {
 }
 
 async function readNames(system: ReadSystem, database: Database, context?: FileContext): Promise<Names> {
-  const read = async (): Promise<Names> =>
-    parseNames((await system.readIfExists(`/etc/${database}`))?.toString("utf8") ?? "");
+  const read = async (): Promise<Names> => parseNames(database, await textOf(system, `/etc/${database}`));
   return context === undefined ? read() : context.memo.get(namesKey(database), read);
 }
 
@@ -166,7 +141,7 @@ async function findId(
     context === undefined ? undefined : (await readNames(system, database, context)).idByName.get(name);
   if (fresh !== undefined) return fresh;
   const entry = await askGetent(system, database, name);
-  return entry === null ? null : ([...parseNames(entry).idByName.values()][0] ?? null);
+  return entry === null ? null : ([...parseNames(database, entry).idByName.values()][0] ?? null);
 }
 
 async function resolveId(
@@ -177,10 +152,10 @@ async function resolveId(
 ): Promise<number> {
   const id = await findId(system, database, name, context);
   if (id !== null) return id;
-  const { noun, action } = WORDS[database];
+  const noun = NOUNS[database];
   throw new VolleyError(
     "ACTION_FAILED",
-    `there is no ${noun} "${name}"; make it first with the ${action} action`,
+    `there is no ${noun} "${name}"; make it first with the ${noun} action`,
   );
 }
 

@@ -2,6 +2,7 @@ import { posix } from "node:path";
 import * as v from "valibot";
 import { type ActionContext, type Change, unchanged } from "../../core/action.ts";
 import { VolleyError } from "../../core/errors.ts";
+import type { PasswdEntry } from "../../core/passwd.ts";
 import type { Diff } from "../../core/result.ts";
 import type { ReadSystem } from "../../core/system.ts";
 import { bytesToText } from "../../core/text.ts";
@@ -10,7 +11,7 @@ import { type AttributeChange, applyAttributes, inspectAttributes } from "../sha
 import { flag, oneOf, optionalText, text } from "../shared/params.ts";
 import { followLinks, missingDirectories, requireOwnLinks } from "../shared/paths.ts";
 import { applyFile, type FileChange, inspectFile } from "../shared/write-file.ts";
-import { findAccount, type PasswdEntry } from "./accounts.ts";
+import { findAccount } from "./accounts.ts";
 
 const DIRECTORY_MODE = 0o700;
 const PARENT_MODE = 0o755;

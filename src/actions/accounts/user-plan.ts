@@ -1,7 +1,8 @@
 import * as v from "valibot";
+import type { PasswdEntry } from "../../core/passwd.ts";
 import type { Diff } from "../../core/result.ts";
 import { describe, flag, nameText, oneOf, optionalText, text } from "../shared/params.ts";
-import type { GroupEntry, PasswdEntry, ShadowEntry } from "./accounts.ts";
+import type { GroupEntry, ShadowEntry } from "./accounts.ts";
 
 // crypt(5): `$id$…`, bsdicrypt's `_…`, the 13 characters of DES; `!` and `*` lock.
 const CRYPT_HASH = /^(?:[!*].*|\$[^:\s]+|_[./0-9A-Za-z]{19}|[./0-9A-Za-z]{13}|)$/;

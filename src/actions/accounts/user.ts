@@ -1,18 +1,12 @@
 import { posix } from "node:path";
 import { type Change, unchanged } from "../../core/action.ts";
 import { VolleyError } from "../../core/errors.ts";
+import type { PasswdEntry } from "../../core/passwd.ts";
 import type { ReadSystem, System } from "../../core/system.ts";
 import { defineAction } from "../define.ts";
 import { missingDirectories, requireOwnLinks } from "../shared/paths.ts";
 import { runTool } from "../shared/run-tool.ts";
-import {
-  forgetNames,
-  type GroupEntry,
-  type PasswdEntry,
-  readGroups,
-  readPasswd,
-  readShadow,
-} from "./accounts.ts";
+import { forgetNames, type GroupEntry, readGroups, readPasswd, readShadow } from "./accounts.ts";
 import {
   type AccountCommand,
   findGroupEntry,

@@ -1,4 +1,5 @@
 import { posix } from "node:path";
+import { crc32 } from "../../core/crc32.ts";
 import { VolleyError } from "../../core/errors.ts";
 import { modeAfterChown } from "../../core/permissions.ts";
 import type { ProcessOptions, ProcessResult, ReadSystem, System } from "../../core/system.ts";
@@ -6,7 +7,7 @@ import { bytesToText } from "../../core/text.ts";
 
 import { failureText } from "../shared/run-tool.ts";
 
-import { crc32, listZip, type ZipEntry } from "./zip-listing.ts";
+import { listZip, type ZipEntry } from "./zip-listing.ts";
 
 /** Make the error for an archive without members; Ansible refuses it too. */
 function emptyArchive(name: string): VolleyError {

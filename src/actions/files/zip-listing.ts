@@ -78,17 +78,3 @@ function dosTime(date: number, time: number): number {
     (time & 31) * 2,
   ).getTime();
 }
-
-let table: Uint32Array | undefined;
-
-/** Calculate the CRC-32 of zip (ISO 3309); node:zlib has it from Node 22 on. */
-export function crc32(bytes: Uint8Array): number {
-  table ??= Uint32Array.from({ length: 256 }, (_, index) => {
-    let value = index;
-    for (let bit = 0; bit < 8; bit++) value = value & 1 ? (value >>> 1) ^ 0xedb88320 : value >>> 1;
-    return value;
-  });
-  let crc = 0xffffffff;
-  for (const byte of bytes) crc = (crc >>> 8) ^ table[(crc ^ byte) & 255]!;
-  return ~crc >>> 0;
-}

@@ -3,6 +3,7 @@
  * It must be understood by old versions of Node, if only to tell them that they are too old, and hold no
  * apostrophe once minified, because the prelude quotes it with them.
  */
+import { crc32 } from "../../core/crc32.ts";
 import { openOwnFiles } from "../../system/own-files.ts";
 import type { BundleReader } from "../carry-out.ts";
 
@@ -39,6 +40,7 @@ function start(): void {
   const isKept = /^--(target|attach|system)$/.test(process.argv[2] || "");
   const home = process.env.HOME || (require("os") as typeof import("node:os")).homedir();
   const cached = openOwnFiles(fs, `${home}/.cache/volley`, CODE);
+  const checksumOf = (zlib as { readonly crc32?: typeof crc32 }).crc32 || crc32;
   const entries = new Map<string, Entry>();
   const compiled: {
     readonly script: InstanceType<typeof vm.Script>;
@@ -98,7 +100,7 @@ function start(): void {
     } catch (_corrupt) {
       throw damaged();
     }
-    if (crc32(bytes) !== entry.checksum) throw damaged();
+    if (checksumOf(bytes) !== entry.checksum) throw damaged();
     return bytes;
   };
 
@@ -166,21 +168,4 @@ function start(): void {
   } catch (thrown) {
     fail(thrown);
   }
-}
-
-/** The checksum of a zip's entries; Node has it itself from version 20.15 on. */
-function crc32(bytes: Buffer): number {
-  const native = (require("zlib") as { readonly crc32?: (bytes: Buffer) => number }).crc32;
-  if (native !== undefined) return native(bytes);
-  const table: number[] = [];
-  for (let value = 0; value < 256; value++) {
-    let remainder = value;
-    for (let bit = 0; bit < 8; bit++)
-      remainder = remainder & 1 ? (remainder >>> 1) ^ 0xedb88320 : remainder >>> 1;
-    table.push(remainder);
-  }
-  let checksum = -1;
-  for (let at = 0; at < bytes.length; at++)
-    checksum = (checksum >>> 8) ^ table[(checksum ^ bytes[at]!) & 255]!;
-  return ~checksum >>> 0;
 }

@@ -3,6 +3,7 @@ import { readFileSync } from "node:fs";
 import { homedir, hostname, userInfo } from "node:os";
 import { join } from "node:path";
 import { VolleyError } from "../../core/errors.ts";
+import { findPasswd } from "../../core/passwd.ts";
 import { printable } from "../../core/text.ts";
 import type { HostKeyPolicy, LoginMethod } from "../transport.ts";
 import { ALGORITHM_OPTIONS, ALGORITHMS, algorithmsOf } from "./option-readers.ts";
@@ -286,10 +287,7 @@ export function expandHome(path: string): string {
 }
 
 function homeOf(user: string): string {
-  const line = readFileSync("/etc/passwd", "utf8")
-    .split("\n")
-    .find((each) => each.startsWith(`${user}:`));
-  const home = line?.split(":")[5];
-  if (home !== undefined) return home;
+  const entry = findPasswd(readFileSync("/etc/passwd", "utf8"), user);
+  if (entry !== undefined) return entry.home;
   throw new VolleyError("USAGE", `ssh_config: there is no user ${printable(JSON.stringify(user), 100)}`);
 }

@@ -17,7 +17,8 @@ import type { AddressInfo } from "node:net";
 import { join } from "node:path";
 import { describe, expect, test } from "vitest";
 import { unarchive } from "../../../src/actions/files/unarchive.ts";
-import { crc32, listZip } from "../../../src/actions/files/zip-listing.ts";
+import { listZip } from "../../../src/actions/files/zip-listing.ts";
+import { crc32 } from "../../../src/core/crc32.ts";
 import { checkApplyAgain, makeSandbox, pass, type Sandbox, snapshot, testsWorkDirectly } from "../harness.ts";
 
 const has = (command: string): boolean => spawnSync(command, ["--help"]).error === undefined;
