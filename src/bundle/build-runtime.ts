@@ -5,7 +5,16 @@ import { promisify } from "node:util";
 import { brotliCompress, constants } from "node:zlib";
 import { build, type Plugin } from "esbuild";
 import { refuseForbidden } from "./forbidden.ts";
-import type { RuntimeFiles } from "./runtime.ts";
+
+/** The parts that every bundle has, whatever its playbook, as they lie in it: all but the bootstrap packed with Brotli. */
+export interface RuntimeFiles {
+  /** Text without apostrophes. */
+  readonly bootstrap: Buffer;
+  readonly runner: Buffer;
+  readonly template: Buffer;
+  /** The YAML reader. Few templates need it: the first that does loads it. */
+  readonly yaml: Buffer;
+}
 
 /** The source of each part, below `src/`. */
 const SOURCES: Readonly<Record<keyof RuntimeFiles, string>> = {

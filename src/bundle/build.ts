@@ -3,9 +3,10 @@ import { basename } from "node:path";
 import { BUNDLE_FORMAT, type Manifest, NO_USABLE_NODE_EXIT } from "../core/bundle.ts";
 import { isRecord } from "../core/json.ts";
 import { type AssetEntry, collectAssets } from "./assets.ts";
+import type { RuntimeFiles } from "./build-runtime.ts";
 import { type Fingerprint, isFresh, openSlot } from "./cache.ts";
 import type { LoadedPlaybook } from "./playbook.ts";
-import { loadRuntime, RUNTIME_NAMES, type RuntimeFiles, volleyVersion } from "./runtime.ts";
+import { loadRuntime, RUNTIME_NAMES, volleyVersion } from "./runtime.ts";
 
 /** The executable file. */
 export interface Bundle {

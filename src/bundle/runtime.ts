@@ -1,16 +1,7 @@
 import { existsSync, readFileSync } from "node:fs";
 import { createRequire } from "node:module";
 import { fileURLToPath } from "node:url";
-
-/** The parts that every bundle has, whatever its playbook, as they lie in it: all but the bootstrap packed with Brotli. */
-export interface RuntimeFiles {
-  /** Text without apostrophes. */
-  readonly bootstrap: Buffer;
-  readonly runner: Buffer;
-  readonly template: Buffer;
-  /** The YAML reader. Few templates need it: the first that does loads it. */
-  readonly yaml: Buffer;
-}
+import type { RuntimeFiles } from "./build-runtime.ts";
 
 /** The names of the parts in the package. */
 export const RUNTIME_NAMES = {
