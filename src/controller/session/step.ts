@@ -298,17 +298,16 @@ function notStarted(session: Session, script: Script, processEnd: ProcessEnd, no
   const code = exit.kind === "exited" ? exit.code : undefined;
   const launches = script.is === "launch" || script.is === "verify";
   if (launches && via === "auto" && code === LAUNCH_EXITS.noNode) return decline(session, now);
-  const ended = script.is === "launch" ? forgetUpload(session) : session;
   // The host may be at work all the same, or has not gone down yet.
   if ((exit.kind === "lost" || told.restart !== undefined) && mayReturn(session, now))
-    return lose(ended, reasonOf(exit), now);
+    return lose(session, reasonOf(exit), now);
   if (script.is === "attach" && code === LAUNCH_EXITS.unknownRun) {
-    if (mayLaunch) return launch(ended, now);
+    if (mayLaunch) return launch(session, now);
     const text = `${endpoint.host} was not begun, and the playbook has changed since`;
-    return failed(ended, new VolleyError("CANCELLED", text), now);
+    return failed(session, new VolleyError("CANCELLED", text), now);
   }
-  const known = script.is === "attach" && ended.known;
-  return failed({ ...ended, known }, explainFailedStart(endpoint, become, processEnd), now);
+  const known = script.is === "attach" && session.known;
+  return failed({ ...session, known }, explainFailedStart(endpoint, become, processEnd), now);
 }
 
 /* What the host tells. */

@@ -445,6 +445,13 @@ describe("the bundle", () => {
     ]);
   });
 
+  test("is sent again over another connection, however often it arrived damaged before", () => {
+    const damaged = [...STARTED, absent, uploaded, ready, corrupt, failed("CONNECTION_LOST")];
+    expect(feed({}, [...damaged, connected, ready, absent, uploaded, ready, corrupt]).last).toEqual([
+      "upload 4",
+    ]);
+  });
+
   test("is not sent for ever to a host that never admits to have it", () => {
     const { last } = feed({}, [...STARTED, absent, uploaded, ready, absent, uploaded, ready, absent]);
     expect(last).toEqual(["end failed UPLOAD_FAILED"]);
@@ -476,11 +483,18 @@ describe("the bundle", () => {
       [absent, "upload 1"],
       [failed("CONNECTION_LOST"), "leave, host:lost, connect"],
       [connected, "host:connected, launch left 1"],
+      // It may not have come to that.
+      [failed("CONNECTION_LOST"), "leave, connect after 100"],
+      [connected, "host:connected, launch left 1"],
       [ready, "job after 0"],
       [absent, "upload 2"],
       [uploaded, "verify 2"],
       [ready, "job after 0"],
       [hello, "hello, host:start, host:back"],
+      [lost, "leave, host:lost, connect after 200"],
+      [connected, "host:connected, attach from 2"],
+      [ready],
+      [exited(LAUNCH_EXITS.unknownRun), "launch"],
     ]);
   });
 
@@ -676,6 +690,8 @@ describe("a host that restarts", () => {
       [event(5, { type: "gone", restarted: true, asked: true }), "wait last word 5000"],
       [exited(0), "leave, connect after 400"],
       [failed("CONNECT_FAILED"), "leave, connect after 800"],
+      [connected, "host:connected, launch"],
+      [failed("CONNECTION_LOST"), "leave, connect after 1600"],
       [connected, "host:connected, launch"],
       [ready, "job after 4"],
       [hello, "host:cached, host:start, host:back"],
