@@ -3,10 +3,10 @@ import { isRecord } from "../../core/json.ts";
 import type { WireEvent } from "../../core/protocol.ts";
 import { TALLY_KEYS } from "../../core/result.ts";
 
-/** How deep an event's data may be nested: what is walked recursively later on must not run out of stack. */
+/** The deepest nesting of an event's data: functions that recurse into the data must not run out of stack. */
 export const MAX_DEPTH = 100;
 
-/** The largest number of tasks, or index of a play, that is believed. */
+/** The largest count or index that is accepted. */
 const MAX_COUNT = 1_000_000_000;
 
 const PROTOTYPE = "__proto__";
@@ -76,7 +76,7 @@ const result = record({
   resumed: optional(flag),
 });
 
-/** What each event of a host must look like; fields that are not listed are passed on as they are. */
+/** The fields that each event of a host must have. Other fields are passed on unchecked. */
 const SHAPES: Readonly<Record<WireEvent["type"], Shape>> = {
   hello: { bundle: text, pid: count, node: text, ends: optional(flag), next: optional(count) },
   gone: { restarted: flag, asked: optional(flag), running: optional(flag) },
@@ -109,10 +109,7 @@ const SHAPES: Readonly<Record<WireEvent["type"], Shape>> = {
   },
 };
 
-/**
- * An event of a host that is what it says to be; undefined for one of a type that is not known. Throws
- * `PROTOCOL_INVALID` for anything else.
- */
+/** Return an event once its fields are checked, or undefined for an unknown type. Throws `PROTOCOL_INVALID`. */
 export function checkEvent(
   value: Readonly<Record<string, unknown>> & { readonly type: string },
 ): WireEvent | undefined {
@@ -129,11 +126,11 @@ function invalid(what: string): VolleyError {
   return new VolleyError("PROTOCOL_INVALID", `the host sent ${what}`);
 }
 
-/** Whether a value is nested deeper than `levels`; keys that would become prototypes where it is copied are removed. */
+/** Return whether a value is nested deeper than `levels`, and remove keys that a copy would take for its prototype. */
 function isDeep(value: unknown, levels: number): boolean {
   if (typeof value !== "object" || value === null) return false;
   if (levels === 0) return true;
-  // Made by JSON.parse it is a property like any other, until somebody assigns it.
+  // JSON.parse makes an ordinary property of it; an assignment would set the prototype.
   if (Object.hasOwn(value, PROTOTYPE)) Reflect.deleteProperty(value, PROTOTYPE);
   for (const inner of Object.values(value)) if (isDeep(inner, levels - 1)) return true;
   return false;

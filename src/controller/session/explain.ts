@@ -11,22 +11,22 @@ export interface ProcessEnd {
   readonly exit: RemoteExit;
   /** The end of what it wrote to standard error. */
   readonly stderr: string;
-  /** What sudo, doas or su said before the process was the wanted user's; empty without a dialogue. */
+  /** The output of sudo, doas or su before the process was the wanted user's; empty without a dialogue. */
   readonly said: string;
-  /** Whether a password was asked for, and given. */
+  /** True if the program asked for a password, and was given one. */
   readonly asked: boolean;
 }
 
-/** Reported of hosts that end a run with its login, and what to do about them. */
+/** The message about a host that ends a run with its login, and the remedy. */
 export const ENDS = {
   text: "the host ends what a login leaves behind (KillUserProcesses=yes in logind.conf)",
   hint: "--resume goes on behind what was done; `loginctl enable-linger` for the user, once, lets the host work on without a connection",
 } as const;
 
-/** Why a host is away that was told to restart. */
+/** The reason for losing a host that a task restarts. */
 export const RESTARTS = "the host restarts";
 
-/** Reported of a host without Node that `auto` works on directly. */
+/** The message about a host without Node that `auto` works on directly. */
 export const WITHOUT_NODE =
   "there is no usable Node: worked on directly, without a bundle (--via bundle insists on one)";
 
@@ -112,7 +112,7 @@ interface Loss {
   readonly why: string;
   /** How long the controller tried to reach it again. */
   readonly limitMs: number;
-  /** What the last try failed with. */
+  /** The error of the last try. */
   readonly thrown: unknown;
   readonly endsWithLogin: boolean;
 }
@@ -121,7 +121,7 @@ interface Loss {
 export function explainLoss(host: string, { why, limitMs, thrown, endsWithLogin }: Loss): VolleyError {
   const unnamed = (text: string): string =>
     text.startsWith(`${host}: `) ? text.slice(host.length + 2) : text;
-  // A try is cancelled when the time is up: the error says nothing of the host.
+  // The driver cancels a try when the time is up: that error says nothing about the host.
   const last = isVolleyError(thrown) && thrown.code !== "CANCELLED" ? thrown.message : why;
   const tried = last === why ? "" : `; the last try: ${unnamed(last)}`;
   return new VolleyError(
@@ -172,22 +172,22 @@ function howEnded(exit: RemoteExit): string {
   return exit.kind === "exited" ? `it exited with code ${exit.code}` : "it was ended";
 }
 
-/** Return the end of a process of which nothing else is known. */
+/** Return the end of a process without any output. */
 export function silentEnd(exit: RemoteExit): ProcessEnd {
   return { exit, stderr: "", said: "", asked: false };
 }
 
-/** Return why a host was lost whose process ended in this way. */
+/** Return the reason for losing a host whose process ended in this way. */
 export function reasonOf(exit: RemoteExit): string {
   return exit.kind === "lost" ? exit.reason : "its process ended";
 }
 
-/** The last line of a text; empty when there is none. */
+/** Return the last line of a text; empty for an empty text. */
 export function lastLineOf(text: string): string {
   return text.trim().split("\n").at(-1) ?? "";
 }
 
-/** The signal that ended a process, by its name on the host: `SIGSEGV`. A shell, or sudo, turns it into an exit code. */
+/** Return the signal that ended a process, such as `SIGSEGV`. A shell, or sudo, reports a signal as an exit code. */
 function signalOf(exit: RemoteExit): string | undefined {
   if (exit.kind === "signalled") return `SIG${exit.signal.replace(/^SIG/, "")}`;
   if (exit.kind !== "exited" || exit.code <= 128) return undefined;

@@ -33,7 +33,7 @@ export const ABSENT = "volley:absent";
 /** Printed instead when the host has no Node to start a bundle with. */
 export const NO_NODE = "volley:nonode";
 
-/** What a launch script may say instead of starting a bundle. */
+/** The words that a launch script may print instead of starting a bundle. */
 export const LAUNCH_ANSWERS = [ABSENT, CORRUPT, NO_NODE] as const;
 
 /** One of {@link LAUNCH_ANSWERS}. */
@@ -55,7 +55,7 @@ export interface LaunchAs {
   readonly bytes: number;
 }
 
-/** Whether a dialogue precedes the bundle's `hello`: about a password, or about the user's own copy of the bundle. */
+/** Return whether a dialogue precedes the bundle's `hello`: about a password, or about the user's own copy. */
 export function isLaunchTalked(become: Become): boolean {
   return isTalked(become) || keepsOwnCopy(become);
 }
@@ -130,8 +130,8 @@ const LOGIND_FILES =
 /**
  * The lines that set `$k` to the command that a bundle must be started with to outlive the login. `$k` is empty except
  * on a host whose logind ends what a login leaves behind (`KillUserProcesses=yes`, logind.conf(5)). There the bundle
- * runs in a scope of its own: for root in a scope of the system's manager, for another user in one of the user's own
- * manager, where that can be reached. The user's manager ends 10 s after the last login, unless the user lingers; a
+ * runs in a scope of its own: root's in a scope of the system's manager, another user's in a scope of the user's
+ * manager, if the script can reach that. The user's manager ends 10 s after the last login, unless the user lingers; a
  * controller that comes back is a login. Other hosts run one grep.
  */
 const KEEP_ALIVE = `k=; if grep -qsiE '^[[:blank:]]*KillUserProcesses[[:blank:]]*=[[:blank:]]*${TRUE}[[:blank:]]*$' ${LOGIND_FILES} && grep -qs '/user-[0-9]*[.]slice/session-' /proc/self/cgroup; then

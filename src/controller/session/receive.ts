@@ -18,14 +18,14 @@ import { checkEvent } from "./check-event.ts";
 import { LAUNCH_ANSWERS, type LaunchAnswer } from "./launch.ts";
 import { FIRST_JOURNALED } from "./told.ts";
 
-/** What a process's standard output consists of. */
+/** The parts of a process's standard output. */
 export interface ReceiveHandlers {
   event(event: WireEvent): void;
   /** A line before `hello`, or one that is not of the protocol. */
   noise(text: string): void;
-  /** A launch script says why it does not start the bundle. */
+  /** A launch script names its reason not to start the bundle. */
   answer(word: LaunchAnswer): void;
-  /** The host sent what cannot be understood; nothing after it is read. */
+  /** The host broke the protocol; the rest of the output is dropped. */
   broken(error: VolleyError): void;
 }
 
@@ -38,7 +38,7 @@ export interface ReceiveLimits {
   readonly events: number;
 }
 
-/** Far more than a run has to tell: a process that sends more is no bundle of Volley's. */
+/** Limits far above the output of a real run: a process that sends more is no bundle of Volley's. */
 export const RECEIVE_LIMITS: ReceiveLimits = {
   noiseBytes: 16 << 20,
   totalBytes: 1 << 30,
@@ -48,7 +48,7 @@ export const RECEIVE_LIMITS: ReceiveLimits = {
 /** Lines beside the protocol that are passed on of one process, each cut to 1,000 characters. */
 const MAX_NOISE_LINES = 200;
 const MAX_NOISE_LENGTH = 1_000;
-/** What a process that is started anew may tell before it goes on where the one before it was. */
+/** Events of a process that begins the run anew, before it continues where the process before it stopped. */
 const FIRST_WORDS: ReadonlySet<WireEvent["type"]> = new Set(["hello", "log", "gone", "bye"]);
 
 /**
@@ -175,7 +175,7 @@ const MAX_HOST_LINES = 500;
 /** The end of standard error that is kept, in characters. */
 const STDERR_KEPT = 4_000;
 
-/** What a host says beside the protocol: on standard error, and before the bundle's first word. */
+/** Reports the output of a host beside the protocol: standard error, and lines before the bundle's first word. */
 export class HostNoise {
   readonly #host: string;
   readonly #emit: (event: ControllerEvent) => void;

@@ -9,7 +9,7 @@ import type { Place } from "../schedule/places.ts";
 import type { EndReason, PlayLimit, Via } from "./state.ts";
 import type { EarlierPart } from "./told.ts";
 
-/** What one host's part of a run needs. */
+/** Options of a session. */
 export interface SessionOptions {
   readonly endpoint: Endpoint;
   readonly transport: Transport;
@@ -20,7 +20,7 @@ export interface SessionOptions {
   /** Masks secrets in standard error; `emit` and `ask` mask the rest. */
   readonly mask: Mask | null;
   emit(event: ReceivedEvent | ControllerEvent): void;
-  /** Take a question of the host, which `tell` answers. */
+  /** Take a question of the host; `tell` sends the answer. */
   ask(question: ReceivedEvent): void;
   /** Keep the whole result of a task that other hosts are told; called before the event that ends the task. */
   keepResult(task: number, whole: string | undefined): void;
@@ -35,35 +35,35 @@ export interface SessionOptions {
   readonly via: Via;
   /** Carried out where no bundle is sent. */
   readonly playbook: DirectPlaybook;
-  /** What a controller before this one was told of the host. */
+  /** The host's part as the log of an earlier controller has it. */
   readonly earlier: EarlierPart | undefined;
 }
 
-/** One host's part of a run, from connecting to its end. It never throws: what goes wrong is the outcome. */
+/** One host's part of a run, from connecting to its end, as the rest of the controller sees it. Errors become outcomes. */
 export interface HostSession {
   readonly host: string;
   readonly isOver: boolean;
   /** Resolves once the host's part is over. */
   readonly end: Promise<HostEnd>;
-  /** Whether the host has begun the play with this index and not ended. */
+  /** Return whether the host is at the play with this index. */
   isAt(index: number): boolean;
-  /** Whether the host's part was over, or as good as over, before it came to the play with this index. */
+  /** Return whether the host ended, or failed, before it came to the play with this index. */
   hasEndedBefore(index: number): boolean;
   /**
    * Resolves when the host has ended the play with this index, or altogether: true when it failed, was not reached or
    * was lost.
    */
   playEnd(index: number): Promise<boolean>;
-  /** Connect, and begin the first play. The place is lent to others while the host does not answer. */
+  /** Connect, and begin the first play. The session lends the place to other hosts while the host does not answer. */
   begin(place: Place): void;
   /** Go on after the play with this index. */
   goOn(after: number): void;
   /** Limit the time of the play that begins now. */
   limit(limit: PlayLimit): void;
-  /** Say something to the host, again after every time it was lost. */
+  /** Send a command to the host, and send it again whenever the host was lost. */
   tell(command: Command): void;
-  /** End after the action now running. `why`: what the host's part then ends with, unless it had failed before. */
+  /** End after the action now running. `why` becomes the outcome, unless the host had failed before. */
   cancel(why?: EndReason): void;
-  /** End now, the running action too. */
+  /** End now, and end the running action too. */
   kill(): void;
 }

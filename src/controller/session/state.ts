@@ -7,15 +7,12 @@ import type { ProcessEnd } from "./explain.ts";
 import type { LaunchAnswer } from "./launch.ts";
 import { NOTHING_EARLIER, type Told } from "./told.ts";
 
-/*
- * The words of step.ts: one host's part of a run as a state, what happens to it as inputs, and what must be done about
- * that as effects.
- */
+/* The types of step.ts: the state of one host's part of a run, its inputs, and the effects of a step. */
 
-/** How hosts are worked on: by a bundle there, directly from here, or by a bundle where the host has a usable Node. */
+/** How to work on hosts: by a bundle there, directly from here, or by a bundle if the host has a usable Node. */
 export type Via = "bundle" | "direct" | "auto";
 
-/** What does not change during a session. */
+/** The constants of a session. */
 export interface Setup {
   readonly endpoint: Pick<Endpoint, "host" | "address" | "port" | "user">;
   readonly become: Become | null;
@@ -26,23 +23,23 @@ export interface Setup {
   };
   /** Indexes of the plays that the host takes part in. */
   readonly plays: readonly number[];
-  /** False when the playbook has changed since the run began: the host may then only report how the run went on. */
+  /** False when the playbook has changed since the run began: the host may then only report. */
   readonly mayLaunch: boolean;
-  /** From starting a script to its first word. */
+  /** Limit from starting a script to its first word. */
   readonly startTimeoutMs: number;
-  /** How long the controller tries to reach a lost host again. */
+  /** Limit for reaching a lost host again. */
   readonly returnTimeoutMs: number;
 }
 
-/** Everything the controller knows of one host's part. */
+/** One host's part of a run as the controller knows it. */
 export interface Session {
   readonly setup: Setup;
   readonly via: Via;
   readonly state: State;
   readonly told: Told;
-  /** Commands that the host is told again whenever its process is found again. */
+  /** Commands to send again whenever the controller finds the host's process again. */
   readonly said: readonly Command[];
-  /** Whether the host may have received its job: it may then be at work, whatever becomes of the connection. */
+  /** True once the host may have received its job: it may then be at work without a connection. */
   readonly known: boolean;
   readonly ending: Ending | undefined;
   readonly limit: (PlayLimit & { readonly expired: boolean }) | undefined;
@@ -65,7 +62,7 @@ export type State =
       readonly limitMs: number;
       /** False until sudo or su is done: they would read standard input as a password. */
       readonly listening: boolean;
-      /** What the host told before: standard output may overtake the dialogue on standard error. */
+      /** Events that arrived before that: standard output may overtake the dialogue on standard error. */
       readonly early: readonly Input[];
       readonly away?: Away | undefined;
     }
@@ -100,30 +97,30 @@ export type Script =
   | { readonly is: "attach"; readonly from: number }
   | { readonly is: "direct" };
 
-/** The time from losing a host to having it back. */
+/** The time from losing a host to its return. */
 export interface Away {
   readonly since: number;
   readonly until: number;
   readonly limitMs: number;
   readonly why: string;
-  /** How often the host was tried since it told anything new. */
+  /** Number of tries since the host last told anything new. */
   readonly tries: number;
-  /** What to do once connected. */
+  /** The script to start once connected. */
   readonly next: "launch" | "attach";
 }
 
-/** A host that came back and has not told anything new: when it is lost again, it gets no more time. */
+/** A host that came back and has told nothing new: when it is lost again, it gets no more time. */
 export interface Back extends Pick<Away, "until" | "tries"> {
   readonly at: number;
 }
 
-/** The order to end, and what the host's part then ended with. */
+/** The order to end, and its reason. */
 interface Ending {
   readonly how: "cancel" | "kill";
   readonly why: EndReason | undefined;
 }
 
-/** Why a host's part is cancelled, where Ctrl-C is not the reason. */
+/** The reason for cancelling a host's part other than Ctrl-C; it becomes the outcome. */
 export interface EndReason {
   readonly outcome: "cancelled" | "failed";
   readonly error: SerializedError;
@@ -134,7 +131,7 @@ export interface PlayLimit {
   readonly index: number;
   readonly name: string;
   readonly limitMs: number;
-  /** How long a host whose time is up may take to end cleanly. */
+  /** Limit for ending cleanly once the time is up. */
   readonly graceMs: number;
 }
 
@@ -142,7 +139,7 @@ interface Uploads {
   readonly bytes: number;
   /** Number of the last upload. */
   readonly count: number;
-  /** How often what was sent was not whole on the host. */
+  /** Number of uploads over this connection that arrived damaged. */
   readonly damaged: number;
   /** Number of an upload that may have left a part behind. */
   readonly left: number | undefined;
@@ -150,20 +147,20 @@ interface Uploads {
 
 interface Clock {
   readonly startedAt: number;
-  /** When the current phase began. */
+  /** The start of the current phase. */
   readonly mark: number;
   readonly phases: Readonly<Partial<Record<Phase, number>>>;
-  /** When the host came to the last barrier. */
+  /** The time at which the host reached the last barrier. */
   readonly waitingSince: number | undefined;
 }
 
-/** Questions of a host to the controller. */
+/** A question of a host to the controller. */
 export type Question = Extract<WireEvent, { type: "task:once" | "task:delegate" }>;
 
 /** Timers of a session: starting one again replaces it. */
 export type TimerName = "last word" | "kill" | "play" | "grace";
 
-/** What happens to a session. */
+/** Everything that can happen to a session. */
 export type Input =
   /* From the schedule. */
   | { readonly type: "begin" }
@@ -181,20 +178,20 @@ export type Input =
   /** Connecting, uploading or starting a script failed. */
   | { readonly type: "failed"; readonly error: unknown }
   /* From the host's process. */
-  /** The process reads what is meant for it. */
+  /** The process reads commands from now on. */
   | { readonly type: "ready" }
-  /** The script ended and said why it has not started the bundle. */
+  /** The script ended, and named its reason not to start the bundle. */
   | { readonly type: "word"; readonly word: LaunchAnswer }
   | { readonly type: "event"; readonly event: WireEvent }
   | { readonly type: "question"; readonly event: Question }
-  /** The host sent what cannot be understood. */
+  /** The host broke the protocol. */
   | { readonly type: "broken"; readonly error: VolleyError }
   | { readonly type: "exited"; readonly end: ProcessEnd }
   /** The script did not say its first word in time. */
   | { readonly type: "late" }
   | { readonly type: "timer"; readonly timer: TimerName };
 
-/** What must be done about an input, in this order. */
+/** An action of the driver. The effects of a step are carried out in order. */
 export type Effect =
   /** Wait, connect, and give up at `until`. */
   | { readonly type: "connect"; readonly pauseMs: number; readonly until: number | undefined }
@@ -219,10 +216,10 @@ export type Effect =
   /** Close everything, and tell how the host's part ended. */
   | { readonly type: "end"; readonly end: HostEnd };
 
-/** What follows from an input. */
+/** The session after a step, and the effects of the step. */
 export type Next = readonly [Session, readonly Effect[]];
 
-/** Return the session before its first input. `earlier`: what the controller before this one was told. */
+/** Return the session before its first input. `earlier`: the host's part in the log of an earlier controller. */
 export function openSession(setup: Setup, via: Via, now: number, earlier = NOTHING_EARLIER): Session {
   const { end, known, uploadedBytes, method, ...told } = earlier;
   return {
@@ -239,17 +236,17 @@ export function openSession(setup: Setup, via: Via, now: number, earlier = NOTHI
   };
 }
 
-/** Whether the host has begun the play with this index and not ended. */
+/** Return whether the host is at the play with this index. */
 export function isAt({ state, known, told }: Session, index: number): boolean {
   return state.is !== "ended" && (state.is !== "waiting" || known) && told.play === index;
 }
 
-/** Whether the host's part was over, or as good as over, before it came to the play with this index. */
+/** Return whether the host ended, or failed, before it came to the play with this index. */
 export function hasEndedBefore({ state, told }: Session, index: number): boolean {
   return (state.is === "ended" || [...told.endedPlays.values()].includes(true)) && (told.play ?? 0) < index;
 }
 
-/** The loss that is not over. */
+/** Return the loss that is not over. */
 export function awayOf(state: State): Away | undefined {
   return "away" in state ? state.away : undefined;
 }
@@ -259,33 +256,33 @@ export function after(effects: readonly Effect[], [session, more]: Next): Next {
   return [session, [...effects, ...more]];
 }
 
-/** Whether there is a process that reads commands. */
+/** Return whether a process reads commands. */
 export function isListening(state: State): boolean {
   return state.is === "running" || state.is === "closing" || (state.is === "starting" && state.listening);
 }
 
-/** Say something to the process, if there is one that listens. */
+/** Return the effect of sending a command to a process, if one listens. */
 export function write({ state }: Session, command: Command): readonly Effect[] {
   return isListening(state) ? [{ type: "write", command }] : [];
 }
 
-/** What the host was told already, to a process or over a connection that may not have taken it in. */
+/** Return the effects of sending every command again: the process, or the connection, may not have delivered them. */
 export function sayAgain({ said, ending }: Session): readonly Effect[] {
   const commands: readonly Command[] = ending === undefined ? said : [...said, { type: "cancel" }];
   return commands.map((command) => ({ type: "write", command }));
 }
 
-/** An event of the host as the run tells it. */
+/** Return an event of the host as the run reports it. */
 export function asReceived({ setup }: Session, { seq, time: _time, ...event }: WireEvent): ReceivedEvent {
   return { ...event, host: setup.endpoint.host, hostSeq: seq };
 }
 
-/** Whether the user to become keeps its own copy of the bundle, and is sent it on standard input. */
+/** Return whether the bundle is sent on standard input, to a user that keeps its own copy. */
 export function sendsToUser({ become }: Setup): boolean {
   return become !== null && keepsOwnCopy(become);
 }
 
-/** Every upload has been taken over, or removed. */
+/** Note that no upload has left a part behind. */
 export function forgetUpload(session: Session): Session {
   return { ...session, uploads: { ...session.uploads, left: undefined } };
 }

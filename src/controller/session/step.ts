@@ -40,21 +40,21 @@ import {
 import { FIRST_JOURNALED, fullTally, hear } from "./told.ts";
 
 const MAX_DAMAGED = 2;
-/** The least time that a host that is back gets for its first word. */
+/** The shortest limit for the first word of a host that is back. */
 const MIN_START_MS = 2_000;
-/** How long a process may take to end after its last word. */
+/** Limit for a process to end after its last word. */
 const LAST_WORD_MS = 5_000;
-/** How long a host may take to end after `kill`. */
+/** Limit for a host to end after `kill`. */
 const KILL_MS = 1_000;
 /** Pauses between tries to reach a lost host, doubled each time. */
 const PAUSE_MS = 100;
 const MAX_PAUSE_MS = 3_000;
-/** A host that stays this long has really been back, though it told nothing new. */
+/** A host that stays this long was really back, even if it told nothing new. */
 const LASTING_MS = 10_000;
 
 /**
- * Return what an input makes of one host's part of a run, and what must be done about it. `now`: in milliseconds, of a
- * clock that never goes back. Pure: driver.ts waits, connects and tells the time.
+ * Return the next state of one host's part of a run, and the effects of the input. `now`: milliseconds of a clock that
+ * never goes back. Pure: driver.ts carries the effects out, and turns their results into inputs.
  */
 export function step(session: Session, input: Input, now: number): Next {
   if (session.state.is === "ended") return [session, []];
@@ -96,7 +96,7 @@ export function step(session: Session, input: Input, now: number): Next {
   }
 }
 
-/* What the schedule wants. */
+/* Orders of the schedule. */
 
 function begin(session: Session, now: number): Next {
   if (session.state.is !== "waiting") return [session, []];
@@ -132,7 +132,7 @@ function setLimit(session: Session, limit: PlayLimit): Next {
   ];
 }
 
-/** Tell the host something, now if it listens, and again whenever its process is found again. */
+/** Send a command now if the host listens, and again whenever its process is found again. */
 function say(session: Session, command: Command): Next {
   return [{ ...session, said: [...session.said, command] }, write(session, command)];
 }
@@ -142,9 +142,9 @@ function cancel(session: Session, why: EndReason | undefined, now: number): Next
   const { state, known } = session;
   const ending: Session = { ...session, ending: { how: "cancel", why } };
   if (isListening(state)) return [ending, write(ending, { type: "cancel" })];
-  // The part that was sent is removed first.
+  // The driver first removes the part that was sent.
   if (state.is === "uploading") return [ending, [{ type: "abort" }]];
-  // A host that may be at work is told as soon as its process is found.
+  // A host that may be at work is told once its process is found.
   return known && state.is !== "waiting" ? [ending, []] : end(ending, "cancelled", undefined, now);
 }
 
@@ -182,7 +182,7 @@ function expired(session: Session, timer: TimerName, now: number): Next {
   }
 }
 
-/* From connecting to the host's first word. */
+/* From the connection to the host's first word. */
 
 function connected(
   session: Session,
@@ -252,7 +252,7 @@ function late(session: Session, now: number): Next {
   return failed(session, new VolleyError("TIMEOUT", text), now);
 }
 
-/** The script has ended, and says why it has not started the bundle. */
+/** The script ended, and named its reason not to start the bundle. */
 function answered(session: Session, word: LaunchAnswer, now: number): Next {
   const { state, setup, uploads } = session;
   if (state.is !== "starting") return [session, []];
@@ -261,7 +261,7 @@ function answered(session: Session, word: LaunchAnswer, now: number): Next {
   if (word === NO_NODE && asks && session.via === "auto") return decline(session, now);
   if (word === NO_NODE || !asks) return exited(session, silentEnd({ kind: "exited", code: 0 }), now);
   const toUser = sendsToUser(setup);
-  // A script that was sent the bundle can only miss it because it did not arrive whole.
+  // The script misses a bundle that was sent: the bundle arrived damaged.
   const damaged = uploads.damaged + (word === CORRUPT || script.is === "verify" || toUser ? 1 : 0);
   const absent: Session = { ...session, known: false, uploads: { ...uploads, damaged, left: undefined } };
   if (damaged === MAX_DAMAGED)
@@ -284,13 +284,13 @@ function uploaded(session: Session, now: number): Next {
   if (state.is !== "uploading" && state.is !== "starting") return [session, []];
   const bytes = uploads.bytes + setup.bundle.bytes.length;
   const sent = takePhase({ ...session, uploads: { ...uploads, bytes } }, "upload", now);
-  // A process on its way to another user was sent the bundle on standard input, and goes on by itself.
+  // A process on its way to another user received the bundle on standard input, and goes on by itself.
   if (state.is === "starting") return [sent, []];
   if (session.ending !== undefined) return end(sent, "cancelled", undefined, now);
   return start(sent, { is: "verify", upload: uploads.count }, now);
 }
 
-/** A script has ended before the bundle said hello. */
+/** The script, or the bundle, ended before `hello`. */
 function notStarted(session: Session, script: Script, processEnd: ProcessEnd, now: number): Next {
   const { setup, via, told } = session;
   const { exit } = processEnd;
@@ -298,7 +298,7 @@ function notStarted(session: Session, script: Script, processEnd: ProcessEnd, no
   const code = exit.kind === "exited" ? exit.code : undefined;
   const launches = script.is === "launch" || script.is === "verify";
   if (launches && via === "auto" && code === LAUNCH_EXITS.noNode) return decline(session, now);
-  // The host may be at work all the same, or has not gone down yet.
+  // The host may be at work nevertheless, or about to restart.
   if ((exit.kind === "lost" || told.restart !== undefined) && mayReturn(session, now))
     return lose(session, reasonOf(exit), now);
   if (script.is === "attach" && code === LAUNCH_EXITS.unknownRun) {
@@ -310,7 +310,7 @@ function notStarted(session: Session, script: Script, processEnd: ProcessEnd, no
   return failed({ ...session, known }, explainFailedStart(endpoint, become, processEnd), now);
 }
 
-/* What the host tells. */
+/* Events of the host. */
 
 function heard(session: Session, input: Extract<Input, { type: "event" }>, now: number): Next {
   const { event } = input;
@@ -318,7 +318,7 @@ function heard(session: Session, input: Extract<Input, { type: "event" }>, now: 
     const emit: Effect = { type: "emit", event: asReceived(session, event) };
     switch (event.type) {
       case "hello": {
-        // A process that was started before, or again, says hello to this controller: that is no event of the run.
+        // The greeting of a process that was started before, or again, is no event of the run.
         const isOfRun = event.next === undefined && session.told.lastSequence <= event.seq;
         return after(isOfRun ? [emit] : [], greeted(received, now));
       }
@@ -352,7 +352,7 @@ function asked(session: Session, input: Extract<Input, { type: "question" }>, no
   ]);
 }
 
-/** Add an event to what the host has told; a host that tells what cannot be true is not listened to any more. */
+/** Record an event, then handle it. An event that cannot be true breaks the protocol. */
 function listen(
   session: Session,
   input: Extract<Input, { readonly event: WireEvent }>,
@@ -380,19 +380,19 @@ function take(session: Session, event: WireEvent): Session {
   const received = { ...session, told: hear(told, event, setup.plays) };
   const isNew = event.type !== "hello" && event.type !== "gone" && event.seq > told.lastSequence;
   if (!isNew || state.is !== "running" || (state.back ?? state.away) === undefined) return received;
-  // When the host is lost again, the controller tries it at once, and for the whole time.
+  // The host is really back: a new loss gets the whole time, and a first try at once.
   const away = state.away === undefined ? undefined : { ...state.away, tries: 0 };
   return { ...received, state: { is: "running", away } };
 }
 
-/** The bundle, or the process that carries the run out, has said hello. */
+/** The bundle, or the process found again, said hello. */
 function greeted(session: Session, now: number): Next {
   const { state, setup, via, uploads, told } = session;
   if (state.is !== "starting") return [session, []];
   const { script, away } = state;
   const running: Session = { ...session, state: { is: "running", away } };
   if (script.is === "attach") {
-    // A host that is about to restart has only not gone down yet.
+    // A host that is about to restart has not gone down yet: it is not back.
     const [back, effects] = told.restart === undefined ? comeBack(running, now) : [running, []];
     return [back, [...effects, ...sayAgain(back)]];
   }
@@ -461,15 +461,15 @@ function exited(session: Session, processEnd: ProcessEnd, now: number): Next {
   return end(done, "lost", silence, now);
 }
 
-/** The host sent what cannot be understood, and is not listened to any more. */
+/** The host broke the protocol: do not listen to it any more. */
 function broken(session: Session, thrown: unknown, now: number): Next {
   if (session.state.is === "starting") return conclude(session, thrown, now);
   return end(session, "lost", serializeError(thrown), now);
 }
 
-/* Losing the host, and the end. */
+/* Loss, return and end. */
 
-/** Whether a process that ended without saying bye has left a run behind that goes on, or can. */
+/** Return whether the run goes on, or can go on, although its process ended without `bye`. */
 function goesOn(
   session: Session,
   gone: Extract<WireEvent, { type: "gone" }> | undefined,
@@ -481,13 +481,13 @@ function goesOn(
   return gone.running === true || (gone.asked === true && (!gone.restarted || session.setup.mayLaunch));
 }
 
-/** Whether trying to reach the host again makes sense, and there is time for it. */
+/** Return whether the host may be tried again, and has time left. */
 function mayReturn({ state, via, ending }: Session, now: number): boolean {
   const away = awayOf(state);
   return via !== "direct" && ending?.how !== "kill" && (away === undefined || now < away.until);
 }
 
-/** Something was not to be had from the host: try again where that may help. */
+/** Try again after an error where that may help, else end. */
 function failed(session: Session, thrown: unknown, now: number): Next {
   const { state } = session;
   if (state.is === "waiting" || state.is === "running" || state.is === "closing") return [session, []];
@@ -495,7 +495,7 @@ function failed(session: Session, thrown: unknown, now: number): Next {
   return conclude(session, thrown, now);
 }
 
-/** Whether another try may succeed where this one failed. */
+/** Return whether another try may succeed after this error. */
 function mayHelp({ state, told, ending, known }: Session, thrown: unknown): thrown is VolleyError {
   if (!isVolleyError(thrown) || state.is === "connecting") return false;
   if (ending !== undefined && !known) return false;
@@ -514,7 +514,7 @@ function mayHelp({ state, told, ending, known }: Session, thrown: unknown): thro
   }
 }
 
-/** Leave this connection, and try to reach the host again. */
+/** Close this connection, and try to reach the host again. */
 function lose(session: Session, reason: string, now: number): Next {
   const { state, setup, told } = session;
   const known = awayOf(state);
@@ -555,7 +555,7 @@ function newAway(session: Session, reason: string, now: number): Away {
   };
 }
 
-/** What to do over the next connection: the host is asked to begin where no process of the run can be there. */
+/** Return the script for the next connection: launch where no process of the run can be there. */
 function nextOf({ state, setup, known }: Session): Away["next"] {
   if (state.is === "away") return state.away.next;
   if (!setup.mayLaunch) return "attach";
@@ -564,7 +564,7 @@ function nextOf({ state, setup, known }: Session): Away["next"] {
   return !known || hasRestarted || isUntold ? "launch" : "attach";
 }
 
-/** End a session that an error has broken off. */
+/** End the session with an error. */
 function conclude(session: Session, thrown: unknown, now: number): Next {
   const { state, setup, told, known, ending } = session;
   if (ending !== undefined) return end(session, "cancelled", undefined, now);

@@ -4,7 +4,7 @@ import type { WireEvent } from "../../core/protocol.ts";
 import { countRescued, countState, EMPTY_TALLY, type Tally, tallyTotal } from "../../core/result.ts";
 import { printable } from "../../core/text.ts";
 
-/** What a host has told of its part of a run, over all connections. */
+/** The host's account of its part of a run, over all connections. */
 export interface Told {
   /** Sequence number of the last event in the host's own stream; 0 before the first. */
   readonly lastSequence: number;
@@ -17,11 +17,11 @@ export interface Told {
   readonly started: ReadonlySet<number> | undefined;
   /** Index of the play that the host is at, or begins next. */
   readonly play: number | undefined;
-  /** By index of the plays that have ended: whether the host failed there. */
+  /** True for each play, by index, in which the host failed; false for other plays that ended. */
   readonly endedPlays: ReadonlyMap<number, boolean>;
   /** The restart of the host that a task asked for, until that task ends. */
   readonly restart: PendingRestart | undefined;
-  /** Whether the host ends the run when the login ends (`KillUserProcesses=yes`). */
+  /** True if the host ends the run with the login (`KillUserProcesses=yes`). */
   readonly endsWithLogin: boolean;
 }
 
@@ -31,11 +31,11 @@ export interface PendingRestart {
   readonly timeoutMs: number;
 }
 
-/** What the log of an earlier controller holds of one host. */
+/** The host's part in the log of an earlier controller. */
 export interface EarlierPart extends Told {
   /** Set when the host's part was over. */
   readonly end: HostEnd | undefined;
-  /** Whether the host may have received its job. */
+  /** True if the host may have received its job. */
   readonly known: boolean;
   readonly uploadedBytes: number;
   /** Undefined before the host's part was started. */
