@@ -2,20 +2,19 @@ import { setMaxListeners } from "node:events";
 import { VolleyError } from "../core/errors.ts";
 import type { Event, Summary } from "../core/events.ts";
 import { watchEventLoop } from "../system/this-process.ts";
-import { EventQueue } from "./event-queue.ts";
-import { createHostRuns } from "./host-runs.ts";
 import { DEFAULTS, type Run, type RunOptions } from "./prepare/options.ts";
 import { prepareRun } from "./prepare/prepare.ts";
 import { openTransports } from "./prepare/transports.ts";
 import { beginRecord } from "./records/recorder.ts";
 import { schedule } from "./schedule/schedule.ts";
+import { openSessions } from "./sessions.ts";
 
-/** Starts a run. */
+/** Start a run. */
 export function run(options: RunOptions): Run {
   const queue = new EventQueue<Event>();
   const clean = new AbortController();
   const now = new AbortController();
-  // Every host listens to it.
+  // Every connection listens to it.
   setMaxListeners(0, now.signal);
   const cancel = (): void => {
     if (clean.signal.aborted) now.abort();
@@ -41,11 +40,11 @@ export function run(options: RunOptions): Run {
       options.signal?.removeEventListener("abort", cancel);
       queue.end();
     });
-  // Those who only iterate get the error from the iterator.
+  // A caller that only iterates gets the error from the iterator.
   summary.catch(() => {});
   return {
     get summary() {
-      // Who iterates as well does so at once: a long run's events would fill the memory for nobody.
+      // A caller that wants the events too iterates at once. Otherwise, a long run's events would fill the memory.
       setImmediate(() => queue.forget());
       return summary;
     },
@@ -57,7 +56,7 @@ export function run(options: RunOptions): Run {
   };
 }
 
-/** What a run is carried out with. */
+/** The signals of a run, and where its events go. */
 interface Course {
   readonly queue: EventQueue<Event>;
   readonly starved: Promise<never>;
@@ -76,7 +75,7 @@ async function carryOut(options: RunOptions, { queue, starved, clean, now }: Cou
   }
   const prepared = await prepareRun(options, { cwd, signal: clean });
   const { plays, hosts, warnings } = prepared.plan;
-  // Before the first event, because it may ask something.
+  // Transports may ask for passphrases and host keys, which must not mix with events on the screen.
   const transports = await openTransports(hosts, options, now).catch((thrown: unknown) => {
     throw prepared.hideSecrets(thrown);
   });
@@ -85,20 +84,20 @@ async function carryOut(options: RunOptions, { queue, starved, clean, now }: Cou
   starved.catch(record.save);
   for (const { host, text } of transports.notes) emit({ type: "log", host, level: "notice", text });
   for (const { host, text } of warnings) emit({ type: "log", host, level: "warn", text });
-  const { runs, once, forget } = createHostRuns(options, prepared, record, { transports, now });
+  const { sessions, once, forget } = openSessions(options, prepared, record, { transports, now });
   const onClean = (): void => {
     emit({ type: "run:cancel", how: "clean" });
-    for (const session of runs.values()) session.cancel();
+    for (const session of sessions.values()) session.cancel();
   };
   const onNow = (): void => {
     emit({ type: "run:cancel", how: "now" });
-    for (const session of runs.values()) session.kill();
+    for (const session of sessions.values()) session.kill();
   };
   clean.addEventListener("abort", onClean, { once: true });
   now.addEventListener("abort", onNow, { once: true });
   if (clean.aborted) onClean();
   try {
-    await schedule(plays, runs, {
+    await schedule(plays, sessions, {
       concurrency,
       seed: options.seed ?? id,
       limits: { playMs: options.hostTimeoutMs, graceMs: options.graceMs ?? DEFAULTS.graceMs },
@@ -113,4 +112,57 @@ async function carryOut(options: RunOptions, { queue, starved, clean, now }: Cou
   const summary = finish();
   forget();
   return summary;
+}
+
+/** A queue of values that are pushed on one side and iterated on the other. Values are kept while a reader may come. */
+export class EventQueue<T> implements AsyncIterable<T> {
+  #values: T[] = [];
+  #wake: (() => void) | undefined;
+  #ended = false;
+  /** Number of iterators. */
+  #readers = 0;
+  #wanted = true;
+
+  push(value: T): void {
+    if (!this.#wanted) return;
+    this.#values.push(value);
+    this.#wake?.();
+  }
+
+  end(): void {
+    this.#ended = true;
+    this.#wake?.();
+  }
+
+  /** Keep no more values, unless a reader iterates already. */
+  forget(): void {
+    if (this.#readers > 0) return;
+    this.#wanted = false;
+    this.#values = [];
+  }
+
+  /** Iterate over the kept values, then over new ones. After an iteration that ends early, no more values are kept. */
+  [Symbol.asyncIterator](): AsyncIterator<T> {
+    this.#readers++;
+    this.#wanted = true;
+    return this.#iterate();
+  }
+
+  async *#iterate(): AsyncGenerator<T, void, undefined> {
+    try {
+      for (;;) {
+        const values = this.#values;
+        this.#values = [];
+        yield* values;
+        if (this.#values.length > 0) continue;
+        if (this.#ended) return;
+        await new Promise<void>((resolve) => {
+          this.#wake = resolve;
+        });
+      }
+    } finally {
+      this.#readers--;
+      this.forget();
+    }
+  }
 }

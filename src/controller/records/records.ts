@@ -8,7 +8,7 @@ import { printable } from "../../core/text.ts";
 import { stateDirectory } from "../../system/directories.ts";
 import { parseJsonLines } from "../../system/lines.ts";
 import { bootId, isAlive, processStart } from "../../system/this-process.ts";
-import { isLoggedEvent } from "../check-logged.ts";
+import { isLoggedEvent } from "./check-logged.ts";
 
 /** What is needed to pick a run up again: what it was asked for, and nothing secret. */
 export interface RunRecord {

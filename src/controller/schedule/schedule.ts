@@ -41,13 +41,13 @@ interface ScheduleOptions {
  */
 export async function schedule(
   plays: readonly PlayHosts[],
-  runs: ReadonlyMap<string, HostSession>,
+  sessions: ReadonlyMap<string, HostSession>,
   options: ScheduleOptions,
 ): Promise<void> {
   const { concurrency, seed, emit, once } = options;
   const places = createPlaces(concurrency);
   const parts = new Map(
-    [...runs.keys()].map((host) => [host, { stretches: stretchesOf(plays, host), place: places.join() }]),
+    [...sessions.keys()].map((host) => [host, { stretches: stretchesOf(plays, host), place: places.join() }]),
   );
   let stopped = false;
   let free: Promise<void>[] = [];
@@ -78,7 +78,7 @@ export async function schedule(
       if (reason === undefined) return;
       stopped = true;
       emit({ type: "play:stop", index, play: play.name, reason });
-      for (const other of runs.values()) other.cancel({ outcome: "cancelled", error: reason });
+      for (const other of sessions.values()) other.cancel({ outcome: "cancelled", error: reason });
     });
   };
 
@@ -87,7 +87,7 @@ export async function schedule(
     // Whoever has failed before is in no batch.
     if (play.serial !== undefined || play.throttle !== undefined) await Promise.all(free.splice(0));
     const ordered = orderHosts(hosts, play.order, `${seed}:${index}`)
-      .map(({ name }) => runs.get(name)!)
+      .map(({ name }) => sessions.get(name)!)
       .filter((session) => !session.hasEndedBefore(index));
     const batches = splitBatches(ordered, play.serial);
     const throttle = play.throttle === undefined ? undefined : pLimit(play.throttle);
@@ -115,7 +115,7 @@ export async function schedule(
     }
     if (stopped) break;
   }
-  await Promise.all([...runs.values()].map((session) => session.end));
+  await Promise.all([...sessions.values()].map((session) => session.end));
 }
 
 /** Plays that a host takes one after the other without waiting for word from here. */

@@ -1,6 +1,7 @@
 import { setTimeout as sleep } from "node:timers/promises";
 import { encodeVars } from "../../agent/whole-value.ts";
 import { needsTerminal } from "../../core/become.ts";
+import { VolleyError } from "../../core/errors.ts";
 import type { HostEnd } from "../../core/events.ts";
 import { type Command, encodeLine, type Job, type WireEvent } from "../../core/protocol.ts";
 import { startDirect } from "../../direct/serve.ts";
@@ -264,7 +265,10 @@ class Driver implements HostSession {
     );
     if (!report.counts) return;
     this.#stdin = process.stdin;
-    this.#wait("first word", limitMs, () => report.input({ type: "late" }));
+    this.#wait("first word", limitMs, () => {
+      const message = `${this.host}: the bundle did not start within ${limitMs / 1_000} s`;
+      report.input({ type: "failed", error: new VolleyError("TIMEOUT", message) });
+    });
     // A script that only answers must be gone before the next one is started in its place.
     void process.exit.then(async (exit) => {
       if (!report.counts) return;

@@ -59,7 +59,6 @@ export type State =
   | {
       readonly is: "starting";
       readonly script: Script;
-      readonly limitMs: number;
       /** False until sudo or su is done: they would read standard input as a password. */
       readonly listening: boolean;
       /** Events that arrived before that: standard output may overtake the dialogue on standard error. */
@@ -175,7 +174,7 @@ export type Input =
   /* From the connection. */
   | { readonly type: "connected"; readonly connectMs: number; readonly authenticateMs: number }
   | { readonly type: "uploaded" }
-  /** Connecting, uploading or starting a script failed. */
+  /** Connecting, uploading or starting a script failed, or the first word did not come in time. */
   | { readonly type: "failed"; readonly error: unknown }
   /* From the host's process. */
   /** The process reads commands from now on. */
@@ -187,14 +186,13 @@ export type Input =
   /** The host broke the protocol. */
   | { readonly type: "broken"; readonly error: VolleyError }
   | { readonly type: "exited"; readonly end: ProcessEnd }
-  /** The script did not say its first word in time. */
-  | { readonly type: "late" }
   | { readonly type: "timer"; readonly timer: TimerName };
 
 /** An action of the driver. The effects of a step are carried out in order. */
 export type Effect =
   /** Wait, connect, and give up at `until`. */
   | { readonly type: "connect"; readonly pauseMs: number; readonly until: number | undefined }
+  /** Start a script, which must say its first word in time. */
   | { readonly type: "exec"; readonly script: Script; readonly limitMs: number }
   /** Send the bundle to a temporary name with this number. */
   | { readonly type: "upload"; readonly upload: number }

@@ -87,8 +87,6 @@ export function step(session: Session, input: Input, now: number): Next {
       return broken(session, input.error, now);
     case "exited":
       return exited(session, input.end, now);
-    case "late":
-      return late(session, now);
     case "failed":
       return failed(session, input.error, now);
     case "timer":
@@ -228,7 +226,7 @@ function start(session: Session, script: Script, now: number): Next {
   const leftMs = away === undefined ? Number.POSITIVE_INFINITY : Math.max(MIN_START_MS, away.until - now);
   const limitMs = Math.min(session.setup.startTimeoutMs, leftMs);
   return [
-    { ...session, state: { is: "starting", script, limitMs, listening: false, early: [], away } },
+    { ...session, state: { is: "starting", script, listening: false, early: [], away } },
     [{ type: "exec", script, limitMs }],
   ];
 }
@@ -242,14 +240,6 @@ function ready(session: Session, now: number): Next {
       ? [listening, []]
       : [{ ...listening, known: true }, [{ type: "job", after: told.lastSequence }, ...sayAgain(listening)]];
   return state.early.reduce(([next, effects], input) => after(effects, step(next, input, now)), begun);
-}
-
-function late(session: Session, now: number): Next {
-  const { state, setup } = session;
-  if (state.is !== "starting") return [session, []];
-  const { host } = setup.endpoint;
-  const text = `${host}: the bundle did not start within ${state.limitMs / 1_000} s`;
-  return failed(session, new VolleyError("TIMEOUT", text), now);
 }
 
 /** The script ended, and named its reason not to start the bundle. */

@@ -51,7 +51,6 @@ const begin: Input = { type: "begin" };
 const connected: Input = { type: "connected", connectMs: 3, authenticateMs: 4 };
 const ready: Input = { type: "ready" };
 const uploaded: Input = { type: "uploaded" };
-const late: Input = { type: "late" };
 const cancel: Input = { type: "cancel" };
 const kill: Input = { type: "kill" };
 const stop: Input = {
@@ -333,19 +332,19 @@ describe("every state, every way to end it", () => {
     "about to restart": LOST,
   });
 
-  table("the first word is late", late, {
+  table("the first word is late, or a try takes too long", failed("TIMEOUT"), {
     waiting: "",
-    connecting: "",
+    connecting: "end failed TIMEOUT",
     "asking, before it listens": "end failed TIMEOUT",
     asking: "end failed TIMEOUT",
-    uploading: "",
+    uploading: "end failed TIMEOUT",
     "verifying, before it listens": "end failed TIMEOUT",
     verifying: "end failed TIMEOUT",
     running: "",
     "at a barrier": "",
     "closing after bye": "",
-    "away, not begun": "",
-    "away, at work": "",
+    "away, not begun": "leave, connect after 100",
+    "away, at work": "leave, connect after 100",
     "attaching, before it listens": "leave, connect after 100",
     attaching: "leave, connect after 100",
     "running again": "",

@@ -120,7 +120,6 @@ function answer(world: World, failed: () => Input): Input {
   return draw.pick<() => Input>([
     () => ({ type: "word", word: draw.pick([ABSENT, ABSENT, CORRUPT, NO_NODE]) }),
     () => exited(draw),
-    () => ({ type: "late" }),
     () => ({ type: "broken", error: new VolleyError("PROTOCOL_INVALID", "nonsense") }),
     failed,
   ])();

@@ -14,22 +14,22 @@ import { createOnceRelay, type OnceRelay, openOnceResults } from "./schedule/onc
 import { openHostSession } from "./session/driver.ts";
 import type { HostSession } from "./session/session.ts";
 
-/** The hosts' parts of a run, none of them begun. */
-export interface HostRuns {
-  readonly runs: ReadonlyMap<string, HostSession>;
-  /** Tells hosts of a batch what another one has done for them. */
+/** The sessions of a run, by inventory name. */
+export interface Sessions {
+  readonly sessions: ReadonlyMap<string, HostSession>;
+  /** Tells the hosts of a batch the results of tasks that one of them does for all. */
   readonly once: OnceRelay;
-  /** Removes what was kept for the code of hosts: the run has ended. */
+  /** Remove the results that were kept for hosts, once the run has ended. */
   forget(): void;
 }
 
-/** Makes each host's job, and its part of the run. Fails with `INVENTORY_INVALID` or `USAGE`. */
-export function createHostRuns(
+/** Make each host's job, and open its session; no session has begun. Fails with `INVENTORY_INVALID` or `USAGE`. */
+export function openSessions(
   options: RunOptions,
   { playbook, plan }: PreparedRun,
   { id, events, earlier, bundle, changed, onceFile, emit }: BegunRecord,
   { transports, now }: { readonly transports: Transports; readonly now: AbortSignal },
-): HostRuns {
+): Sessions {
   const session: Session = {
     run: id,
     controller: `${userInfo().username}@${hostname()}`,
@@ -39,9 +39,9 @@ export function createHostRuns(
   };
   const maskOf = createMasks();
   const results = openOnceResults(onceFile);
-  const runs = new Map<string, HostSession>();
+  const sessions = new Map<string, HostSession>();
   const jobs = new Map<string, Job>();
-  /** Other hosts' secrets that a host has been told of. */
+  /** Secrets of other hosts that a host was told with their results. */
   const learnt = new Map<string, readonly string[]>();
   const secretsOf = (host: string): readonly string[] => [
     ...(jobs.get(host)?.secrets ?? []),
@@ -60,7 +60,7 @@ export function createHostRuns(
     playbook: playbook.playbook,
     assets: playbook.assets,
     jobOf: (host) => jobs.get(host),
-    tell: (host, command) => runs.get(host)?.tell(command),
+    tell: (host, command) => sessions.get(host)?.tell(command),
     earlier: events,
     signal: now,
   });
@@ -77,14 +77,14 @@ export function createHostRuns(
     );
     jobs.set(host.name, job);
     const mask = (): Mask | null => maskOf(secretsOf(host.name));
-    const tell = (event: ReceivedEvent | ControllerEvent): void => {
+    const tell = (event: ReceivedEvent | ControllerEvent): ReceivedEvent | ControllerEvent => {
       const by = mask();
       const told = by === null ? event : maskEvent(by, event);
       emit(told);
       once.take(told);
-      delegates(told);
+      return told;
     };
-    runs.set(
+    sessions.set(
       host.name,
       openHostSession({
         ...reached,
@@ -96,7 +96,7 @@ export function createHostRuns(
         },
         keepResult: (task, whole) => results.keep(host.name, task, whole),
         emit: tell,
-        ask: tell,
+        ask: (question) => delegates(tell(question)),
         locate: playbook.locateRemote,
         startTimeoutMs: options.startTimeoutMs ?? DEFAULTS.startTimeoutMs,
         returnTimeoutMs: options.returnTimeoutMs ?? DEFAULTS.returnTimeoutMs,
@@ -107,7 +107,7 @@ export function createHostRuns(
       }),
     );
   }
-  return { runs, once, forget: results.remove };
+  return { sessions, once, forget: results.remove };
 }
 
 function jobOptionsOf({ check = false, diff = false, tags = [], skipTags = [] }: RunOptions): JobOptions {

@@ -1,7 +1,7 @@
-import type { ControllerEvent, Event } from "../core/events.ts";
-import { isRecord } from "../core/json.ts";
-import { TALLY_KEYS } from "../core/result.ts";
-import { checkEvent } from "./session/check-event.ts";
+import type { ControllerEvent, Event } from "../../core/events.ts";
+import { isRecord } from "../../core/json.ts";
+import { TALLY_KEYS } from "../../core/result.ts";
+import { checkEvent } from "../session/check-event.ts";
 
 type Fields = Readonly<Record<string, unknown>>;
 
