@@ -125,7 +125,7 @@ async function withPasswords(host: Host, secrets: SecretStore): Promise<Host> {
   const own = Object.entries(host.vars).filter(([name]) => name.startsWith("ansible_"));
   if (!own.some(([name, value]) => /pass/.test(name) && value !== "") || findSecrets(host.vars).length === 0)
     return host;
-  const { resolveVars } = await import("../vars/secrets/resolve-vars.ts");
+  const { resolveVars } = await import("../vars/secrets/resolve.ts");
   const { vars } = await resolveVars(
     host.vars,
     { name: `host ${host.name}`, locate: () => undefined },

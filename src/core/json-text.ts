@@ -1,16 +1,16 @@
 import { Data, dictEntries, Float, isDict, keyText, makeDict, numberText } from "./value.ts";
 
-/** How {@link writeJson} writes; the names are those of Python's `json.dumps`. */
+/** The style of {@link writeJson}; the names are those of Python's `json.dumps`. */
 export interface JsonStyle {
   /** The margin of each level; null writes one line. Default: null. */
   readonly indent?: string | null;
-  /** Sorts keys; default: their own order. */
+  /** Sort keys by this order. Default: their own order. */
   readonly compareKeys?: (a: unknown, b: unknown) => number;
-  /** Whether what is not ASCII is escaped; default: not. */
+  /** Escape characters beyond ASCII. Default: false. */
   readonly ensureAscii?: boolean;
-  /** Between items, and between key and value. Default: `, ` and `: `. */
+  /** The text between items, and between key and value. Default: `, ` and `: `. */
   readonly separators?: readonly [item: string, key: string];
-  /** What stands for a value JSON knows nothing of; default: what its `toJSON` gives, else null. */
+  /** Return a substitute for a value that JSON has no type for. Default: the result of its `toJSON`, otherwise null. */
   readonly other?: (value: unknown) => unknown;
 }
 
@@ -28,7 +28,7 @@ function toJson(value: unknown): unknown {
   return typeof toJSON === "function" ? toJSON.call(value) : null;
 }
 
-/** A value as JSON, as Python's `json.dumps` writes it: every digit of an integer, `8.0`, `NaN`, keys in their order. */
+/** Write a value as Python's `json.dumps` does: every digit of an integer, `8.0`, `NaN`, keys in their order. */
 export function writeJson(value: unknown, style: JsonStyle = {}, level = 1): string {
   const { indent = null, compareKeys, ensureAscii, separators = [", ", ": "], other = toJson } = style;
   if (value === null || value === undefined || typeof value === "boolean") return String(value ?? null);
@@ -55,11 +55,11 @@ export function writeJson(value: unknown, style: JsonStyle = {}, level = 1): str
   return wrap("{", written, "}");
 }
 
-/** What `JSON.parse` reads otherwise than Python: floats of a whole value, long integers, and keys it would put in another order. */
+/** Text that `JSON.parse` reads differently from Python: whole floats, long integers, and keys that it would reorder. */
 const UNLIKE_PYTHON = /\d\.0+(?!\d)|\d[eE]|\d{16}|"(?:\d+|__proto__)"\s*:/;
 const TOKEN = /"(?:[^"\\]|\\.)*"(\s*:)?|-?(?:NaN|Infinity|(?:0|[1-9]\d*)(\.\d+)?([eE][-+]?\d+)?(?![\d.eE]))/g;
 
-/** Reads JSON as Python does, with nothing lost. Fails with JSON.parse's SyntaxError. */
+/** Read JSON as Python does, without loss. Fail with the SyntaxError of JSON.parse. */
 export function parseJson(text: string): unknown {
   let parsed: unknown;
   try {
@@ -71,7 +71,7 @@ export function parseJson(text: string): unknown {
   return UNLIKE_PYTHON.test(text) ? readMarked(text) : parsed;
 }
 
-/** Every token is made a text with a letter in front: `k` a key, `s` a text, `f` a float, `i` an integer. */
+/** Read JSON with every token turned into a text that begins with its kind: `k` a key, `s` a text, `f` a float, `i` an integer. */
 function readMarked(text: string): unknown {
   const marked = text.replace(TOKEN, (token, colon?: string, fraction?: string, exponent?: string) => {
     if (token.startsWith('"')) return `"${colon === undefined ? "s" : "k"}${token.slice(1)}`;

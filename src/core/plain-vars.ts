@@ -1,15 +1,15 @@
 import { isLate, LATE, type Vars } from "./json.ts";
 import { Data, dictEntries, Float, isDict, keyText, makeDict } from "./value.ts";
 
-/** For what {@link plain} made: what it made it from. */
+/** The origin of each value that {@link plain} made. */
 const origins = new WeakMap<object, unknown>();
-/** For what {@link plain} was given: what it made of it. */
+/** The value that {@link plain} made of each origin. */
 const made = new WeakMap<object, unknown>();
 
 /**
- * A value as code in TypeScript sees it: floats are numbers, dicts objects with keys that are texts, data a string. Whole
- * numbers that a number cannot hold stay bigints. The same value gives the same object each time, and what needs no
- * change is given back as it is. {@link restore} takes it back.
+ * Return a value as code in TypeScript sees it: floats are numbers, dicts are objects with texts as keys, data is a
+ * string; integers that a number cannot hold stay bigints. The same value gives the same object each time, and a value
+ * that needs no change is returned itself. {@link restore} is the reverse.
  */
 export function plain(value: unknown): unknown {
   if (typeof value !== "object" || value === null) return value;
@@ -32,21 +32,21 @@ export function plain(value: unknown): unknown {
   return result;
 }
 
-/** Vars as code in TypeScript sees them; what is worked out when it is asked for stays so. `own` are from such code, and stay as they are. */
+/** Return vars as code in TypeScript sees them; late ones stay late. The vars named in `own` come from such code, and stay unchanged. */
 export function plainVars(vars: Vars, own: Vars = {}): Vars {
   const seen = mapVars(vars, (name, value) => (Object.hasOwn(own, name) ? value : plain(value)));
   origins.set(seen, vars);
   return seen;
 }
 
-/** The vars that {@link plainVars} made these from. */
+/** Return the vars that {@link plainVars} made these from. */
 export function modelOf(seen: Vars): Vars {
   return (origins.get(seen) ?? seen) as Vars;
 }
 
 /**
- * A value that comes from code in TypeScript as templates are to see it: what was not changed on the way is what
- * {@link plain} made it from. `from` is that, where it is known otherwise than by the object.
+ * Return a value from code in TypeScript as templates see it: parts that the code did not change become their origins
+ * again. `from` is the origin, for a value that does not show it by identity.
  */
 export function restore(value: unknown, from?: unknown): unknown {
   if (typeof value === "number") return from instanceof Float && from.value === value ? from : value;
@@ -76,8 +76,8 @@ export function restore(value: unknown, from?: unknown): unknown {
 }
 
 /**
- * Vars that come from code in TypeScript as templates are to see them; `from` gives what the var of a name was made from,
- * where that is known, and is asked only for values that may have been another.
+ * Return vars from code in TypeScript as templates see them. `from` returns the known origin of a var; it is called only
+ * for values that may have had one.
  */
 export function restoreVars(vars: Vars, from: (name: string) => unknown = () => undefined): Vars {
   return mapVars(vars, (name, value) =>

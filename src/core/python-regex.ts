@@ -1,6 +1,6 @@
 import { VolleyError } from "./errors.ts";
 
-/** Flags as Python's `re` has them. */
+/** Flags of Python's `re`. */
 export interface PythonRegexFlags {
   readonly ignoreCase?: boolean;
   /** `^` and `$` match at every line. */
@@ -9,9 +9,9 @@ export interface PythonRegexFlags {
   readonly dotAll?: boolean;
   /** `\d`, `\s`, `\w` and `\b` go by Unicode, as in Python's `str`; without it by ASCII, as in its `bytes`. */
   readonly unicode?: boolean;
-  /** Python's `match` and `fullmatch`: only at the start, or from the start to the end. */
+  /** Match only at the start, or from the start to the end, as Python's `match` and `fullmatch` do. */
   readonly anchored?: "start" | "both";
-  /** Matches all, as `matchAll` and `replace` need it. */
+  /** Set JavaScript's flag `g`, for `matchAll` and `replace`. */
   readonly global?: boolean;
 }
 
@@ -23,7 +23,7 @@ interface Modes {
   readonly verbose: boolean;
 }
 
-/** What `\d`, `\s` and `\w` mean to Python: by Unicode in `str`, ASCII only in `bytes`. Each is the inside of a JavaScript class. */
+/** Python's `\d`, `\s` and `\w`, each as the inside of a JavaScript class: Unicode in `str`, ASCII only in `bytes`. */
 interface Classes {
   readonly [letter: string]: string;
 }
@@ -37,7 +37,7 @@ const IN_BYTES: Classes = {
   W: "\\0-/:-@\\[-\\^`\\{-\\u{10ffff}",
 };
 
-// What is no letter, number or underscore is written as all the other categories: a class cannot hold a negated one.
+// `\W` is written as all the other categories, because a class cannot hold a negated class.
 const IN_TEXT: Classes = {
   d: "\\p{Nd}",
   D: "\\P{Nd}",
@@ -47,15 +47,15 @@ const IN_TEXT: Classes = {
   W: "\\p{M}\\p{S}\\p{Z}\\p{C}\\p{Pd}\\p{Ps}\\p{Pe}\\p{Pi}\\p{Pf}\\p{Po}\\u203f\\u2040\\u2054\\ufe33\\ufe34\\ufe4d-\\ufe4f\\uff3f",
 };
 
-/** The inside of a class that holds what `\d`, `\D`, `\s`, `\S`, `\w` or `\W` matches; undefined for any other letter. */
+/** Return the inside of a class for `\d`, `\D`, `\s`, `\S`, `\w` or `\W`; undefined for any other letter. */
 function pythonClass(letter: string, unicode: boolean): string | undefined {
   return (unicode ? IN_TEXT : IN_BYTES)[letter];
 }
 
-/** `\b`, or with `not` `\B`: where a word begins or ends. */
+/** Return the translation of `\b`, or with `not` of `\B`. */
 function wordBoundary(unicode: boolean, not: boolean): string {
   const word = `[${pythonClass("w", unicode)}]`;
-  // Python finds neither in an empty text.
+  // Python matches neither in an empty text.
   return not
     ? `(?!^$)(?:(?<=${word})(?=${word})|(?<!${word})(?!${word}))`
     : `(?:(?<=${word})(?!${word})|(?<!${word})(?=${word}))`;
@@ -64,7 +64,7 @@ function wordBoundary(unicode: boolean, not: boolean): string {
 const CONTROL: Readonly<Record<string, number>> = { a: 7, f: 12, n: 10, r: 13, t: 9, v: 11 };
 const SYNTAX = "^$\\.*+?()[]{}|/";
 
-// JavaScript has no `m` of ours: what ends a line to it is more than Python's newline.
+// JavaScript's flag `m` is of no use: it knows more ends of lines than Python's newline.
 const START = "(?:^)";
 const END = "(?:$)";
 const LINE_START = "(?:^|(?<=\\n))";
@@ -85,7 +85,7 @@ function literalInClass(character: string): string {
   return "\\]^-[".includes(character) ? `\\${character}` : character;
 }
 
-/** The letters that are the same but for their case, the given one included; without `unicode` only ASCII's. */
+/** Return the letters that differ from one in their case only, that one included; without `unicode` only those of ASCII. */
 function casesOf(character: string, unicode: boolean): readonly string[] {
   const cases = [character, character.toLowerCase(), character.toUpperCase()];
   if (unicode && /[ks]/i.test(character)) cases.push(/k/i.test(character) ? "\u212a" : "\u017f");
@@ -95,7 +95,7 @@ function casesOf(character: string, unicode: boolean): readonly string[] {
   );
 }
 
-/** Where letters with two cases are, for ranges of classes. */
+/** The ranges with letters of two cases, for ranges in classes. */
 const CASED: readonly (readonly [number, number])[] = [
   [0x41, 0x7a],
   [0xb5, 0x24f],
@@ -106,15 +106,15 @@ const CASED: readonly (readonly [number, number])[] = [
 class Translator {
   readonly #source: string;
   #at = 0;
-  /** Groups that are open. */
+  /** The number of open groups. */
   #depth = 0;
   #modes: Modes;
-  /** Cases are written out, because the flag holds for the whole: of a part, or of ASCII only. */
+  /** Write cases out, because the flag `i` holds for the whole expression and for all of Unicode. */
   readonly #expands: boolean;
-  /** How case counted where something was read: both ways, when only parts are to be read without regard to it. */
+  /** The values of `ignoreCase` for the letters read so far; both where only parts of the expression ignore case. */
   readonly #seen = new Set<boolean>();
   #hasReferences = false;
-  /** Whether what was read last is an anchor. */
+  /** True after an anchor. */
   #afterAnchor = false;
 
   constructor(source: string, flags: PythonRegexFlags, expands: boolean) {
@@ -129,14 +129,14 @@ class Translator {
     };
   }
 
-  /** JavaScript's source, and its flags. */
+  /** Return JavaScript's source, and whether it needs the flag `i`. */
   translate(): { readonly body: string; readonly ignoreCase: boolean } {
     const body = this.#alternatives();
     if (this.#at < this.#source.length) this.#fail("unbalanced )");
     return { body, ignoreCase: !this.#expands && this.#seen.has(true) };
   }
 
-  /** Whether the translation is right only with cases written out. */
+  /** True if the translation is right only with cases written out. */
   get needsExpansion(): boolean {
     return this.#seen.has(true) && (this.#seen.has(false) || (!this.#modes.unicode && !this.#hasReferences));
   }
@@ -164,7 +164,7 @@ class Translator {
     return character;
   }
 
-  /** Everything up to the closing parenthesis or the end. */
+  /** Translate up to the closing parenthesis or the end. */
   #alternatives(): string {
     let out = "";
     while (this.#at < this.#source.length && this.#source[this.#at] !== ")") {
@@ -175,7 +175,7 @@ class Translator {
     return out;
   }
 
-  /** One character as it is, in both cases where that is asked for. */
+  /** Translate a literal character, to both cases if cases are written out. */
   #literal(character: string): string {
     const { ignoreCase, unicode } = this.#modes;
     if (character.toLowerCase() === character.toUpperCase()) return literal(character);
@@ -234,7 +234,7 @@ class Translator {
     if (open === null && this.#source[this.#at] === "?") {
       this.#fail(`JavaScript has no group that begins with (${this.#source.slice(this.#at, this.#at + 2)}`);
     }
-    // Python may repeat what looks ahead or behind, JavaScript only what is in a group.
+    // Python may repeat a lookaround, JavaScript only a group.
     if (open?.[2] !== undefined) return `${this.#close(`(?:(?${open[2]}`)})`;
     return this.#close(open === null ? "(" : `(?${open[1]}`);
   }
@@ -253,7 +253,7 @@ class Translator {
     return rest ? "" : this.#close("(?:", outside);
   }
 
-  /** What an earlier group matched. */
+  /** Translate a reference to an earlier group. */
   #reference(written: string): string {
     this.#hasReferences = true;
     if (this.#modes.ignoreCase) {
@@ -263,7 +263,7 @@ class Translator {
     return `(?:${written})`;
   }
 
-  /** A group's body up to its end; flags set inside hold no longer outside. */
+  /** Translate a group's body up to its end; flags set inside end there. */
   #close(open: string, outside: Modes = this.#modes): string {
     this.#depth++;
     this.#afterAnchor = false;
@@ -290,7 +290,7 @@ class Translator {
     return literal(character);
   }
 
-  /** The code point an escape stands for, or null when it stands for something else. */
+  /** Return the code point of an escape, or null for an escape of another kind. */
   #codePoint(): number | null {
     const hex = this.#take(/x([\da-fA-F]{2})|u([\da-fA-F]{4})|U([\da-fA-F]{8})/y);
     if (hex !== null) return Number.parseInt(hex[1] ?? hex[2] ?? hex[3]!, 16);
@@ -304,7 +304,7 @@ class Translator {
     let out = this.#take(/\^/y) === null ? "[" : "[^";
     for (let first = true; first || this.#source[this.#at] !== "]"; first = false) {
       const from = this.#classItem();
-      // A hyphen is a range only between two characters: `[\w-]` and `[a-]` mean the hyphen itself, `[\w-a]` means nothing.
+      // A hyphen is a range only between two characters: in `[\w-]` and `[a-]` it is a hyphen; `[\w-a]` is an error.
       const range = this.#take(/-(?!\])/y) !== null;
       const to = range ? this.#classItem() : from;
       if (from.code === undefined || to.code === undefined) {
@@ -319,7 +319,7 @@ class Translator {
     return `${out}]`;
   }
 
-  /** What a range of a class holds besides, where case does not count. */
+  /** Return the other cases of a range in a class, if cases are written out. */
   #otherCases(from: number, to: number): string {
     const { ignoreCase, unicode } = this.#modes;
     let others = "";
@@ -338,7 +338,7 @@ class Translator {
     return others;
   }
 
-  /** One character of a class, or what stands for several. */
+  /** Translate one character of a class, or an escape for several. */
   #classItem(): { readonly text: string; readonly code?: number } {
     const one = (character: string) => ({ text: literalInClass(character), code: character.codePointAt(0)! });
     const character = this.#next();
@@ -360,11 +360,11 @@ class Translator {
 }
 
 /**
- * A Python regular expression as a RegExp: named groups, `\A` and `\Z`, inline flags (`(?i)` first, `(?ms:…)` anywhere),
- * comments, and Python's `^`, `$` and `.`. Behaviour from the documentation of Python's `re`. Fails with
- * `ACTION_FAILED` for what JavaScript cannot express: atomic and conditional groups, possessive quantifiers. Two things
- * are JavaScript's: a group inside a repeated one is forgotten with each round, and one that took no part matches nothing
- * when it is referred to.
+ * Translate a Python regular expression to a RegExp: named groups, `\A` and `\Z`, inline flags (`(?i)` first, `(?ms:…)`
+ * anywhere), comments, and Python's `^`, `$` and `.`. Behaviour from the documentation of Python's `re`. Fail with
+ * `ACTION_FAILED` for syntax that JavaScript lacks: atomic and conditional groups, possessive quantifiers. Two
+ * behaviours stay JavaScript's: each round of a repeated group forgets the groups inside, and a reference to a group
+ * that took no part matches the empty text.
  */
 export function pythonRegex(pattern: string, flags: PythonRegexFlags = {}): RegExp {
   let translator = new Translator(pattern, flags, false);
@@ -383,7 +383,7 @@ export function pythonRegex(pattern: string, flags: PythonRegexFlags = {}): RegE
 
 const TEMPLATE_PART = /\\(?:g<(\w+)>|(0[0-7]{0,2}|[1-3][0-7]{2})|([1-9]\d?)|([\s\S]))|[^\\]+|\\$/g;
 
-/** The text Python's `Match.expand` makes of a template: `\1`, `\g<1>`, `\g<name>`, `\n`; a group that took no part is empty. */
+/** Expand a template as Python's `Match.expand` does: `\1`, `\g<1>`, `\g<name>`, `\n`; a group that took no part is empty. */
 export function expandPythonTemplate(template: string, match: RegExpMatchArray): string {
   return template.replace(
     TEMPLATE_PART,
@@ -416,7 +416,7 @@ function groupOf(match: RegExpMatchArray, name: string, template: string): strin
   return (/^\d+$/.test(name) ? match[Number(name)] : match.groups?.[name]) ?? "";
 }
 
-/** What Python's `re.subn` gives of the matches of an expression in a text: with every one replaced, and how many. */
+/** Replace matches in a text as Python's `re.subn` does; return the text and the number of matches. */
 export function pythonReplace(
   matches: Iterable<RegExpMatchArray>,
   template: string,

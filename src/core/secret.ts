@@ -3,26 +3,26 @@ import { isRecord } from "./json.ts";
 import { type Data, type Float, mapLeaves } from "./value.ts";
 
 const SECRET = Symbol.for("volley.secret");
-/** Of every secret, so that none is taken for a dict. */
+/** The prototype of every secret, which keeps it from being taken for a dict. */
 const PROTOTYPE: object = Object.freeze({});
 
-/** What a secret comes to. */
+/** The value of a secret. */
 export type SecretValue = string | number | bigint | Float | Data;
 
-/** Where a secret's value is to be had; only the controller ever asks there. */
+/** The source of a secret's value; only the controller asks there. */
 export type SecretSource =
   | { readonly kind: "env"; readonly name: string }
   | { readonly kind: "file"; readonly path: string; readonly directory?: string }
   | { readonly kind: "command"; readonly command: string | readonly string[]; readonly directory?: string }
   | { readonly kind: "prompt"; readonly prompt: string }
-  /** A value encrypted on its own with Ansible Vault, which is decrypted when it is needed. */
+  /** A value encrypted on its own with Ansible Vault, decrypted when it is needed. */
   | { readonly kind: "vault"; readonly text: string }
-  /** A value of a file that was encrypted as a whole, decrypted already. */
+  /** A value of a file that was encrypted as a whole and is decrypted already. */
   | { readonly kind: "opened"; readonly from: string; readonly value: SecretValue };
 
-/** Stands for a secret in an inventory until it is needed: it has no value, and cannot be made part of a text. */
+/** The stand-in of a secret in an inventory until a run needs it: it has no value, and cannot become part of a text. */
 export interface Secret {
-  /** So that no other value is taken for one. */
+  /** Keeps the type apart from all others. */
   readonly [SECRET_TYPE]: true;
 }
 declare const SECRET_TYPE: unique symbol;
@@ -30,11 +30,11 @@ declare const SECRET_TYPE: unique symbol;
 interface SecretBody {
   readonly source: SecretSource;
   readonly location: SourceLocation | undefined;
-  /** Where in a TypeScript inventory it was made, until it has a location. */
+  /** The stack of its making in a TypeScript inventory, until it has a location. */
   readonly stack: string | undefined;
 }
 
-/** Makes the stand-in of a secret. */
+/** Make the stand-in of a secret. */
 export function makeSecret(
   source: SecretSource,
   at: { location?: SourceLocation | undefined; stack?: string } = {},
@@ -42,7 +42,7 @@ export function makeSecret(
   const body: SecretBody = { source, location: at.location, stack: at.stack };
   const text = describeSource(source);
   const hidden = (value: unknown): PropertyDescriptor => ({ value, enumerable: false });
-  // Nothing of it is enumerable: whatever copies, merges or prints vars finds an empty object.
+  // Nothing of it is enumerable: code that copies, merges or prints vars finds an empty object.
   return Object.freeze(
     Object.defineProperties(Object.create(PROTOTYPE) as object, {
       [SECRET]: hidden(body),
@@ -68,22 +68,22 @@ function bodyOf(secret: Secret): SecretBody {
   return (secret as unknown as { readonly [SECRET]: SecretBody })[SECRET];
 }
 
-/** Whether a value stands for a secret. */
+/** Tell whether a value stands for a secret. */
 export function isSecret(value: unknown): value is Secret {
   return typeof value === "object" && value !== null && SECRET in value;
 }
 
-/** Where a secret's value is to be had. */
+/** Return the source of a secret's value. */
 export function secretSource(secret: Secret): SecretSource {
   return bodyOf(secret).source;
 }
 
-/** Where a secret was written, as far as that is known. */
+/** Return the place where a secret was written, if it is known. */
 export function secretLocation(secret: Secret): SourceLocation | undefined {
   return bodyOf(secret).location;
 }
 
-/** `secret from env:NAME`: all that anybody is told of a secret. */
+/** Return `secret from env:NAME`, all that people are told of a secret. */
 export function describeSecret(secret: Secret): string {
   return describeSource(bodyOf(secret).source);
 }
@@ -105,12 +105,12 @@ function describeSource(source: SecretSource): string {
   }
 }
 
-/** Every secret in a value replaced, at any depth; what holds none is given back as it is. */
+/** Replace every secret in a value, at any depth; return a value without any unchanged. */
 export function mapSecrets(value: unknown, replace: (secret: Secret) => unknown): unknown {
   return mapLeaves(value, (leaf) => (isSecret(leaf) ? replace(leaf) : leaf));
 }
 
-/** The secrets in a value, at any depth. */
+/** Return the secrets in a value, at any depth. */
 export function findSecrets(value: unknown): readonly Secret[] {
   const found: Secret[] = [];
   mapSecrets(value, (secret) => {
@@ -120,7 +120,7 @@ export function findSecrets(value: unknown): readonly Secret[] {
   return found;
 }
 
-/** The value with relative paths in its secrets bound to a directory. */
+/** Bind relative paths in the secrets of a value to a directory. */
 export function bindSecrets(value: unknown, directory: string): unknown {
   return mapSecrets(value, (secret) => {
     const { source, location } = bodyOf(secret);
@@ -130,7 +130,7 @@ export function bindSecrets(value: unknown, directory: string): unknown {
   });
 }
 
-/** The value with the place each secret was made at, found from the stack it was made with. */
+/** Give each secret in a value its location, found from the stack of its making. */
 export function locateSecrets(
   value: unknown,
   locate: (stack: string) => SourceLocation | undefined,
@@ -152,8 +152,8 @@ function requireText(what: string, value: unknown): void {
 }
 
 /**
- * Secrets for an inventory's vars. Each is asked for on the controller, once in a run and only when a host that has it
- * takes part; wherever its value shows up afterwards it is masked.
+ * Secrets for an inventory's vars. The controller asks for each once in a run, and only if a host that has it takes
+ * part. The value is masked in all output.
  */
 export const secret = {
   /** An environment variable of the controller. */
@@ -166,22 +166,22 @@ export const secret = {
     requireText("file", path);
     return written({ kind: "file", path });
   },
-  /** What a command prints, without the newline at the end of a single line: a line for `sh`, or an argument list. Runs in the inventory's directory, for at most 60 s. */
+  /** The output of a command, without the newline at the end of a single line: a line for `sh`, or an argument list. It runs in the inventory's directory, for at most 60 s. */
   command: (command: string | readonly string[]): Secret => {
     requireText("command", typeof command === "string" ? command : command[0]);
     return written({ kind: "command", command });
   },
-  /** What is typed at the terminal, unseen; asked once in a run for each different text. */
+  /** The answer at the terminal, typed unseen; each text is asked once in a run. */
   prompt: (prompt: string): Secret => {
     requireText("prompt", prompt);
     return written({ kind: "prompt", prompt });
   },
 } as const;
 
-/** The kinds that can be written in YAML. */
+/** The kinds of secrets that YAML can name. */
 const WRITTEN_KINDS = ["env", "file", "command", "prompt"] as const;
 
-/** The secret that `!secret` stands for: `kind:what`, or a mapping of one kind to what. Fails with a text that says what is wrong. */
+/** Return the secret that `!secret` names: `kind:what`, or a mapping of one kind. Fail with `INVENTORY_INVALID`. */
 export function parseSecret(value: unknown, location: SourceLocation): Secret {
   const fail = (): never => {
     throw new VolleyError("INVENTORY_INVALID", "!secret must say where the secret is to be had", {

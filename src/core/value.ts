@@ -1,16 +1,16 @@
 /**
- * What vars are made of: JSON's values, and what Python, and so Ansible, tells apart where JavaScript does not.
+ * The values of vars: those of JSON, with the differences that Python, and so Ansible, makes and JavaScript does not.
  *
  * - an integer is a number, or a bigint where a number would not be exact;
  * - a float is a number, or a {@link Float} where its value is whole: `8.0` is not `8`;
  * - a dict is a plain object, or a Map where an object would lose the order or the type of its keys: `{20: blue}`;
  * - a text is a string, or {@link Data} where it must never be taken for a template.
  *
- * Readers of inventories make these values, a Job carries them (`agent/whole-value.ts`), templates work on them. The code of roles
+ * Readers of inventories make these values; a Job carries them (`agent/whole-value.ts`), templates work on them. The code of roles
  * and the schemas of their vars see {@link plain} values instead: numbers, strings and objects.
  */
 
-/** A float whose value is whole, which a number alone could not tell from an integer. */
+/** A float with a whole value, which as a number would look like an integer. */
 export class Float {
   readonly value: number;
   constructor(value: number) {
@@ -28,8 +28,8 @@ export class Float {
 }
 
 /**
- * A text that came as data and is never a template, though it may look like one: `!unsafe`, and secrets. Whoever renders
- * vars gives its `text` on as it is; templates themselves never meet one.
+ * A text that is never a template, though it may look like one: `!unsafe`, and secrets. Rendering vars replaces it by
+ * its `text`, so templates themselves never meet one.
  */
 export class Data {
   readonly text: string;
@@ -44,29 +44,29 @@ export class Data {
   }
 }
 
-/** A dict. Keys of an object are texts, none of which JavaScript would move before the others. */
+/** A dict. The keys of an object are texts that JavaScript leaves in their order. */
 export type Dict = Map<unknown, unknown> | Record<string, unknown>;
 
-/** Whether a value is a dict. */
+/** Tell whether a value is a dict. */
 export function isDict(value: unknown): value is Dict {
   if (value instanceof Map) return true;
   if (typeof value !== "object" || value === null) return false;
   const prototype: unknown = Object.getPrototypeOf(value);
-  // Objects made in another realm have another Object.prototype, whose own prototype is null too.
+  // Objects of another realm have another Object.prototype, whose own prototype is null too.
   return prototype === null || Object.getPrototypeOf(prototype) === null;
 }
 
-/** A number that is a float: wrapped when it is whole. */
+/** Return a float: wrapped if it is whole. */
 export function float(value: number): number | Float {
   return Number.isInteger(value) ? new Float(value) : value;
 }
 
-/** An integer in its shortest form: a number where that is exact. */
+/** Return an integer in its shortest form: a number if that is exact. */
 export function integer(value: bigint): number | bigint {
   return value >= Number.MIN_SAFE_INTEGER && value <= Number.MAX_SAFE_INTEGER ? Number(value) : value;
 }
 
-/** A float as Python prints it: `1.0`, `1e+16`, `inf`. */
+/** Write a float as Python does: `1.0`, `1e+16`, `inf`. */
 export function floatText(value: number): string {
   if (Number.isNaN(value)) return "nan";
   if (!Number.isFinite(value)) return value > 0 ? "inf" : "-inf";
@@ -78,7 +78,7 @@ export function floatText(value: number): string {
   return text.includes(".") ? text : `${text}.0`;
 }
 
-/** A number as Python prints it. */
+/** Write a number as Python does. */
 export function numberText(value: number | bigint | Float): string {
   if (value instanceof Float) return floatText(value.value);
   return Number.isInteger(value)
@@ -88,26 +88,26 @@ export function numberText(value: number | bigint | Float): string {
       : floatText(value);
 }
 
-/** What a number or boolean counts as; undefined for anything else. */
+/** Return the number that a number or boolean counts as; undefined for any other value. */
 export function numeric(value: unknown): number | bigint | undefined {
   if (typeof value === "number" || typeof value === "bigint") return value;
   if (typeof value === "boolean") return value ? 1 : 0;
   return value instanceof Float ? value.value : undefined;
 }
 
-/** For each float that is a key of a Map somewhere, the one object that stands for it: Maps know objects by what they are alone. */
+/** One object for each float that is a key of a Map, because Maps compare objects by identity. */
 const floatKeys = new Map<string, Float>();
 
-/** A Float that is the same object for the same value, as keys must be. */
+/** Return the one Float that is the key for a value. */
 export function floatKey(value: number): Float {
-  // By its text: to a Map the numbers 0 and -0 are the same key.
+  // The text tells 0 and -0 apart, which are the same key to a Map.
   const text = floatText(value);
   const known = floatKeys.get(text) ?? new Float(value);
   floatKeys.set(text, known);
   return known;
 }
 
-/** The key of a Map that equals this one as Python has it, where `1`, `1.0` and `true` are one key; a new one as it is to be put in. */
+/** Return the key of a Map that equals this one in Python, where `1`, `1.0` and `true` are one key; for a new key, the key to put in. */
 export function keyOf(map: ReadonlyMap<unknown, unknown>, key: unknown): unknown {
   const own = key instanceof Float ? floatKey(key.value) : key;
   const number = numeric(key);
@@ -121,14 +121,14 @@ export function keyOf(map: ReadonlyMap<unknown, unknown>, key: unknown): unknown
   return same.find((one) => map.has(one)) ?? own;
 }
 
-/** A Map of these keys and values: of equal keys the first stays, with the last one's value. */
+/** Make a Map. Of equal keys the first stays, with the last one's value. */
 export function makeMap(entries: Iterable<readonly [unknown, unknown]>): Map<unknown, unknown> {
   const map = new Map<unknown, unknown>();
   for (const [key, value] of entries) map.set(keyOf(map, key), value);
   return map;
 }
 
-/** A dict of these keys and values: an object where that can be. */
+/** Make a dict: an object if possible. */
 export function makeDict(entries: Iterable<readonly [unknown, unknown]>): Dict {
   const map = makeMap(entries);
   for (const key of map.keys())
@@ -136,20 +136,20 @@ export function makeDict(entries: Iterable<readonly [unknown, unknown]>): Dict {
   return Object.fromEntries(map) as Record<string, unknown>;
 }
 
-/** Keys and values in order; keys without a value (JavaScript's undefined) are not there. */
+/** Return keys and values in order, without keys whose value is JavaScript's undefined. */
 export function dictEntries(dict: Dict): [unknown, unknown][] {
   if (dict instanceof Map) return [...dict];
   return Object.entries(dict).filter(([, value]) => value !== undefined);
 }
 
-/** A dict's key as JSON has it. */
+/** Return a dict's key as JSON has it. */
 export function keyText(key: unknown): string {
   return typeof key === "number" || typeof key === "bigint" || key instanceof Float
     ? numberText(key)
     : String(key);
 }
 
-/** A value with everything in it that is neither a list nor a dict replaced; what stays as it is is not copied. */
+/** Replace every part of a value that is neither a list nor a dict. Unchanged lists and dicts are not copied. */
 export function mapLeaves(value: unknown, replace: (leaf: unknown) => unknown): unknown {
   if (Array.isArray(value)) {
     const items = value.map((item: unknown) => mapLeaves(item, replace));

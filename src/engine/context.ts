@@ -93,6 +93,7 @@ export function hostVariables(job: Job, facts: Facts, render: RenderVar): Vars {
   const scope = createScope(
     [
       {
+        kind: "data",
         vars: {
           ansible_managed: "Volley managed",
           ansible_check_mode: job.options.check,
@@ -100,8 +101,8 @@ export function hostVariables(job: Job, facts: Facts, render: RenderVar): Vars {
         },
       },
       inventoryLayer(job, job.vars),
-      { vars: factVariables(facts) },
-      { vars: magic },
+      { kind: "data", vars: factVariables(facts) },
+      { kind: "data", vars: magic },
     ],
     render,
   );
@@ -163,6 +164,7 @@ export function taskVariables(vars: Vars, item: readonly unknown[]): Vars {
 /** The inventory's vars of a host: their texts are templates, unless they are marked as data. */
 function inventoryLayer({ sources = {} }: Job, vars: Vars): VarLayer {
   return {
+    kind: "template",
     vars,
     origin: (name) => ({ name, ...(Object.hasOwn(sources, name) ? sources[name] : undefined) }),
   };
@@ -174,7 +176,10 @@ function hostVarsOf(job: Job, own: Vars, render: RenderVar): Vars {
   for (const [host, vars] of Object.entries(job.hostVars)) {
     let scope: Vars | undefined;
     const get = (): Vars => {
-      scope ??= createScope([inventoryLayer(job, vars), { vars: magicVariables(host, job) }], render);
+      scope ??= createScope(
+        [inventoryLayer(job, vars), { kind: "data", vars: magicVariables(host, job) }],
+        render,
+      );
       return scope;
     };
     Object.defineProperty(all, host, { get, enumerable: true, configurable: true });

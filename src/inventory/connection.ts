@@ -1,3 +1,4 @@
+import { isIPv6 } from "node:net";
 import { homedir } from "node:os";
 import { join, resolve } from "node:path";
 import { VolleyError } from "../core/errors.ts";
@@ -9,7 +10,6 @@ import { Data, numeric } from "../core/value.ts";
 import { fillReferences, own } from "../vars/references.ts";
 import { BOOLEAN_WORDS } from "../yaml/scalar.ts";
 import type { Entry } from "./draft.ts";
-import { isIpv6 } from "./names.ts";
 
 const ADDRESS = /^[\p{L}\p{N}_][\p{L}\p{N}_.%:-]*$/u;
 const SSH_NAMES = [
@@ -29,11 +29,11 @@ interface Setting {
   readonly value: unknown;
 }
 
-/** What a connection is read from. */
+/** The vars of a host, from which its connection is read. */
 interface ConnectionInput {
   readonly host: string;
   readonly vars: ReadonlyMap<string, Entry>;
-  /** Absolute; what `{{ playbook_dir }}` stands for. */
+  /** The value of `{{ playbook_dir }}`, an absolute path. */
   readonly playbookDirectory: string | undefined;
 }
 
@@ -45,14 +45,14 @@ function refuse(input: ConnectionInput, name: string, entry: Entry, problem: str
   });
 }
 
-/** What an encrypted file says is known by now; other secrets are not. */
+/** Return the value of a secret from an encrypted file, which is open by now; other secrets stay. */
 function opened(value: unknown): unknown {
   if (!isSecret(value)) return value;
   const source = secretSource(value);
   return source.kind === "opened" ? source.value : value;
 }
 
-/** The first of these vars that is set; an `ansible_ssh_` name is nearer than a plain one, whatever its scope, as in Ansible. */
+/** Return the first of these vars that is set. In Ansible an `ansible_ssh_` name wins over a plain one, whatever its scope. */
 function read(input: ConnectionInput, ...names: readonly string[]): Setting | undefined {
   for (const name of names) {
     const entry = input.vars.get(name);
@@ -99,7 +99,7 @@ function readAddress(input: ConnectionInput): string {
   const address = text(input, setting);
   if (setting === undefined || address === undefined) return input.host;
   const bare = /^\[(.+)\]$/.exec(address)?.[1] ?? address;
-  if (isIpv6(bare)) return bare;
+  if (isIPv6(bare)) return bare;
   if (ADDRESS.test(address) && !address.includes(":")) return address;
   const hint = /^[^:]+:\d+$/.test(address) ? "Set the port with ansible_port." : undefined;
   return refuse(input, setting.name, setting.entry, `"${address}" is not an address`, hint);
@@ -147,7 +147,7 @@ function readKind(input: ConnectionInput): "ssh" | "local" {
   return refuse(input, setting.name, setting.entry, `Volley connects by "ssh" or "local", not by "${kind}"`);
 }
 
-/** What the vars of a host say about reaching it, under the names Ansible gives them. Fails with `INVENTORY_INVALID`, naming var, host and line. */
+/** Read how to reach a host from its vars, under the names that Ansible gives them. Fail with `INVENTORY_INVALID`, naming var, host and line. */
 export function readConnection(input: ConnectionInput): ConnectionSettings {
   return {
     address: readAddress(input),
@@ -160,7 +160,7 @@ export function readConnection(input: ConnectionInput): ConnectionSettings {
   };
 }
 
-/** A host of which no more is known than its name and its groups. */
+/** Make a host of which nothing is known but its name and its groups. */
 export function bareHost(
   name: string,
   connection: ConnectionSettings["connection"],

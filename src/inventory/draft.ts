@@ -4,47 +4,47 @@ import { bindSecrets } from "../core/secret.ts";
 import { printable } from "../core/text.ts";
 import { checkGroupName, parseHostName } from "./names.ts";
 
-/** One var as it was written. */
+/** One var as its file has it. */
 export interface Entry {
   readonly value: unknown;
   readonly source: VarSource;
-  /** Absolute; what a relative path in the value is relative to. */
+  /** An absolute path; relative paths in the value begin there. */
   readonly directory: string;
 }
 
 /** Vars of one group or host, by name. */
 export type Entries = Map<string, Entry>;
 
-/** A group while inventories are being read. */
+/** A group of a draft. */
 export interface DraftGroup {
   readonly name: string;
   readonly hosts: Set<string>;
-  /** With the place that names them as children. */
+  /** The names of its children, each with the place that says so. */
   readonly children: Map<string, SourceLocation>;
   readonly vars: Entries;
-  /** Ansible's `ansible_group_priority`: among groups of one depth, the higher wins. */
+  /** Ansible's `ansible_group_priority`: the higher wins among groups of one depth. */
   priority: number;
-  /** Null once something declares it; else the place that first mentions it. */
+  /** Null for a declared group; otherwise the first place that mentions it. */
   mentioned: SourceLocation | null;
 }
 
-/** An inventory while it is being read: several sources add to one draft. */
+/** An inventory that is still being read: several sources add to one draft. */
 export interface Draft {
   readonly groups: Map<string, DraftGroup>;
-  /** Host vars by host, in the inventory's order. */
+  /** The vars of each host, in the inventory's order. */
   readonly hosts: Map<string, Entries>;
 }
 
-/** Where a reader is reading, and what it adds to. */
+/** The file that a reader reads, and the draft that it adds to. */
 export interface ReadContext {
   readonly draft: Draft;
-  /** As people are shown it. */
+  /** The path that people are shown. */
   readonly file: string;
-  /** Absolute; what relative paths in it are relative to. */
+  /** An absolute path; relative paths in the file begin there. */
   readonly directory: string;
 }
 
-/** A draft that holds `all` and `ungrouped` and nothing else. */
+/** Make a draft that holds `all` and `ungrouped` and nothing else. */
 export function createDraft(): Draft {
   const draft: Draft = { groups: new Map(), hosts: new Map() };
   declareGroup(draft, "all", { file: "" });
@@ -52,7 +52,7 @@ export function createDraft(): Draft {
   return draft;
 }
 
-/** The group of this name, made when it is new, without declaring it: naming one that nothing declares is an error in the end. */
+/** Return the group of a name, made when it is new. This does not declare it: a group that nothing declares is an error in the end. */
 export function mentionGroup(draft: Draft, name: string, location: SourceLocation): DraftGroup {
   const known = draft.groups.get(name);
   if (known !== undefined) return known;
@@ -69,12 +69,12 @@ export function mentionGroup(draft: Draft, name: string, location: SourceLocatio
   return group;
 }
 
-/** Declares a group. Fails with `INVENTORY_INVALID` when the name will not do. */
+/** Declare a group. Fail with `INVENTORY_INVALID` for a name that no group can have. */
 export function declareGroup(draft: Draft, name: string, location: SourceLocation): DraftGroup {
   const isNew = !draft.groups.has(name);
   const group = mentionGroup(draft, name, location);
   if (!isNew && group.mentioned !== null) {
-    // As in Ansible a group has its place, among all and among its siblings, from where it is declared.
+    // In Ansible the declaration gives a group its place among all groups and among its siblings.
     moveToEnd(draft.groups, name);
     for (const { children } of draft.groups.values()) if (children.has(name)) moveToEnd(children, name);
   }
@@ -88,12 +88,12 @@ function moveToEnd<T>(map: Map<string, T>, key: string): void {
   map.set(key, value);
 }
 
-/** Puts one group below another. */
+/** Put one group below another. */
 export function addChild(parent: DraftGroup, child: string, location: SourceLocation): void {
   if (!parent.children.has(child)) parent.children.set(child, location);
 }
 
-/** Sets a var of a group; `ansible_group_priority` is kept apart, as Ansible does. Fails when that is no whole number. */
+/** Set a var of a group; `ansible_group_priority`, which Ansible keeps apart, sets the priority. Fail when that is no whole number. */
 export function setGroupVar(group: DraftGroup, name: string, entry: Entry): void {
   if (name !== "ansible_group_priority") {
     group.vars.set(name, entry);
@@ -114,7 +114,7 @@ export function setGroupVar(group: DraftGroup, name: string, entry: Entry): void
   group.priority = priority;
 }
 
-/** Adds the hosts one written name stands for to a group, and gives back their vars to be filled. */
+/** Add the hosts that a written name stands for to a group; return their vars, to be filled. */
 export function addHosts(
   context: ReadContext,
   group: DraftGroup,
@@ -134,22 +134,22 @@ export function addHosts(
   });
 }
 
-/** A var as it is written here. */
+/** Make the entry of a var in this file. */
 export function entry(context: ReadContext, value: unknown, scope: string, line?: number): Entry {
   const source = { file: context.file, ...(line === undefined ? {} : { line }), scope };
   return { value: bindSecrets(value, context.directory), source, directory: context.directory };
 }
 
-/** How a group's scope is called: `all`, `group web`. */
+/** Return the name of a group's scope: `all`, `group web`. */
 export function groupScope(name: string): string {
   return name === "all" ? "all" : `group ${name}`;
 }
 
-/** How the groups of an inventory hang together. */
+/** The precedence of groups, and which groups are below which. */
 export interface GroupOrder {
-  /** From lowest to highest precedence: by depth, then priority, then name; `all` first. */
+  /** The groups from lowest to highest precedence: by depth, then priority, then name; `all` is first. */
   readonly sorted: readonly DraftGroup[];
-  /** The groups each is below, itself and `all` included. */
+  /** For each group those above it, itself and `all` included. */
   readonly ancestors: ReadonlyMap<string, ReadonlySet<string>>;
 }
 
@@ -192,7 +192,7 @@ function compareNames(a: string, b: string): number {
   return a < b ? -1 : a > b ? 1 : 0;
 }
 
-/** Puts every group without a parent below `all`, and orders groups by precedence. Fails with `INVENTORY_INVALID` for circles and groups that nothing declares. */
+/** Put every group without a parent below `all`, and order groups by precedence. Fail with `INVENTORY_INVALID` for circles and groups that nothing declares. */
 export function orderGroups(draft: Draft): GroupOrder {
   checkMentions(draft);
   checkCycles(draft);
@@ -204,7 +204,7 @@ export function orderGroups(draft: Draft): GroupOrder {
   const all = draft.groups.get("all")!;
   const named = [...all.children];
   all.children.clear();
-  // First, as ansible-inventory shows it.
+  // ansible-inventory shows `ungrouped` first.
   if (!parents.has("ungrouped")) all.children.set("ungrouped", { file: "" });
   for (const [child, location] of named) all.children.set(child, location);
   for (const name of draft.groups.keys()) {

@@ -2,14 +2,14 @@ import { isAbsolute, relative } from "node:path";
 import { VolleyError } from "../core/errors.ts";
 import { decodeUtf8 } from "../core/text.ts";
 
-/** A path as people are shown it: relative to the working directory where it lies below it, else as it is. */
+/** Return the path to show people: relative to the working directory for a path below it, otherwise unchanged. */
 export function displayPath(path: string, cwd: string): string {
   const below = relative(cwd, path);
   if (below === "") return ".";
   return below === ".." || below.startsWith("../") || isAbsolute(below) ? path : below;
 }
 
-/** Bytes of an inventory or vars file as text. Fails with `INVENTORY_INVALID` and the line where they are not UTF-8. */
+/** Decode an inventory or vars file. Fail with `INVENTORY_INVALID` and the line for bytes that are not UTF-8. */
 export function textOf(bytes: Uint8Array, file: string): string {
   const decoded = decodeUtf8(bytes);
   if ("text" in decoded) return decoded.text;
@@ -19,7 +19,7 @@ export function textOf(bytes: Uint8Array, file: string): string {
   });
 }
 
-/** What a file is that is none to read: a pipe may have nobody to write into it, and a device no end. Undefined: a file, or the empty one. */
+/** Name the kind of a file that must not be read: nobody may write into a pipe, and a device may have no end. Undefined for a regular file and /dev/null. */
 export function unreadableKind(stats: {
   isFile(): boolean;
   isFIFO(): boolean;
@@ -30,5 +30,10 @@ export function unreadableKind(stats: {
   return stats.isFIFO() ? "a named pipe" : stats.isSocket() ? "a socket" : "a device";
 }
 
-/** /dev/null, which a link may lead to so that a file says nothing. */
+/** The device number of /dev/null, to which people link a file that is to be empty. */
 const NULL_DEVICE = 0x103;
+
+/** Tell whether a file's name marks it as hidden, a backup, or an editor's. */
+export function isLeftover(name: string): boolean {
+  return /^[.#]|~$|\.(?:orig|bak|swp|retry|rej|pyc|pyo)$/.test(name);
+}

@@ -22,7 +22,7 @@ function describeAddress({ name, connection }: Host): string {
   return address.includes(":") ? `[${address}]:${port}` : `${address}:${port}`;
 }
 
-/** Breaks words into lines no wider than `width`; a word that is wider has a line of its own. */
+/** Break words into lines of at most `width` characters; a longer word has a line of its own. */
 function wrapWords(words: readonly string[], width: number): readonly string[] {
   const lines: string[] = [];
   for (const word of words) {
@@ -34,7 +34,7 @@ function wrapWords(words: readonly string[], width: number): readonly string[] {
   return lines.length === 0 ? [""] : lines;
 }
 
-/** Hosts as a table: how each is reached, who one becomes there, and its groups, nearest first. */
+/** Format hosts as a table: address, user, user to become, and groups, nearest first. */
 export function formatInventoryList(
   inventory: Inventory,
   hosts: readonly Host[],
@@ -75,7 +75,7 @@ export function formatInventoryList(
   return `${lines.join("\n")}\n\n${dim(`${shown} in ${count(groups, "group")}`)}\n`;
 }
 
-/** What `ansible-inventory --list` prints, so that it can be an executable inventory for Ansible too. */
+/** Return the value that `ansible-inventory --list` prints, so that the output can serve Ansible as an inventory too. */
 export function inventoryToJson(
   inventory: Inventory,
   hosts: readonly Host[],
@@ -97,7 +97,7 @@ export function inventoryToJson(
   };
 }
 
-/** Groups and their hosts as a tree, the way `ansible-inventory --graph` draws it. Fails with `PATTERN_UNKNOWN` for an unknown root. */
+/** Format groups and their hosts as a tree, as `ansible-inventory --graph` does. Fail with `PATTERN_UNKNOWN` for an unknown root. */
 export function formatInventoryGraph(
   inventory: Inventory,
   options: { readonly color: boolean; readonly root?: string; readonly hosts?: ReadonlySet<string> },
@@ -127,7 +127,7 @@ interface Row {
   readonly name: string;
   readonly value: unknown;
   readonly source: VarSource;
-  /** Where the value that won over this one was set. */
+  /** The place of the value that won over this one. */
   readonly winner?: VarSource;
 }
 
@@ -167,14 +167,14 @@ function connectionRows({
 function rowsOf(host: Host): readonly Row[] {
   return Object.entries(host.vars).flatMap(([name, value]) => {
     const winner = host.sources[name]!;
-    // A var may be called constructor.
+    // A Map, because a var may be called constructor.
     const others = new Map(Object.entries(host.overridden ?? {})).get(name) ?? [];
     const lost = others.map((other) => ({ name, ...other, winner }));
     return [{ name, value, source: winner }, ...lost];
   });
 }
 
-/** Rows by the place they were set in, nearest place first. */
+/** Group rows by the place that sets them, nearest place first. */
 function sections(host: Host): readonly (readonly Row[])[] {
   const places = new Map<string, Row[]>();
   for (const row of rowsOf(host)) {
@@ -209,7 +209,7 @@ function formatRow(row: Row, nameWidth: number, { columns, color }: FormatOption
   return [...out, `${" ".repeat(indent)}${dim(note)}`];
 }
 
-/** One host: how it is reached, then every var by the place it was set in, nearest first, with the values that lost. Passwords are hidden. */
+/** Format one host: its connection, then every var by the place that sets it, nearest first, with the values that lost. Passwords are hidden. */
 export function formatInventoryHost(host: Host, options: FormatOptions): string {
   const { dim, bold } = paint(options.color);
   const lines = [bold(host.name)];
@@ -246,7 +246,7 @@ function formatScalar(value: unknown): string {
   if (value instanceof Data) return `!unsafe ${JSON.stringify(value.text)}`;
   if (typeof value === "number" && !Number.isFinite(value))
     return String(value).replace(/Infinity|NaN/, (word) => (word === "NaN" ? ".nan" : ".inf"));
-  // YAML 1.1 wants a fraction in what has an exponent.
+  // YAML 1.1 wants a fraction before an exponent.
   if (value instanceof Float) return String(value).replace(/^(-?\d+)e/, "$1.0e");
   if (typeof value !== "string") return writeJson(value);
   const ambiguous = resolveScalar(value) !== value || value !== value.trim() || /\p{Cc}/u.test(value);
@@ -257,7 +257,7 @@ function isNested(value: unknown): value is Dict | readonly unknown[] {
   return (Array.isArray(value) && value.length > 0) || (isDict(value) && dictEntries(value).length > 0);
 }
 
-/** A value as lines of YAML, close enough for reading; text is quoted only where it could be taken for something else. */
+/** Format a value as lines of YAML for reading; a text is quoted only where it could be taken for another value. */
 function formatValue(value: unknown, width: number): readonly string[] {
   if (typeof value === "string" && /\S\n/.test(value) && !/(?!\n)\p{Cc}/u.test(value)) {
     return [
@@ -288,7 +288,7 @@ function formatValue(value: unknown, width: number): readonly string[] {
   });
 }
 
-/** Breaks a line that is wider than `width`, preferably at spaces. */
+/** Break a line that is wider than `width`, at spaces if possible. */
 function wrapLine(line: string, width: number): readonly string[] {
   const lines: string[] = [];
   let rest = line;
@@ -306,15 +306,15 @@ const SECRET_NAME =
 const CAMEL_CASE =
   /[a-z0-9](?:Pass|Password|Passwd|Passphrase|Secret|Token|Credentials?|(?:Api|Secret|Private|Access)Key)$/;
 
-/** What is shown in place of a value whose name says that it is secret. */
+/** The text in place of a value whose name says that it is secret. */
 const HIDDEN = "••••••••";
 
-/** Whether a var is named as passwords and keys are. */
+/** Tell whether a var has the name of a password or a key. */
 function isSecretName(name: string): boolean {
   return SECRET_NAME.test(name) || CAMEL_CASE.test(name);
 }
 
-/** How text is laid out. */
+/** The layout of text. */
 export interface FormatOptions {
   readonly color: boolean;
   /** The terminal's width in characters. */
@@ -328,7 +328,7 @@ interface Paint {
   readonly cyan: (text: string) => string;
 }
 
-/** Ways to mark text, which leave it as it is without colour. */
+/** Make functions that mark text; without colour they change nothing. */
 export function paint(color: boolean): Paint {
   const mark = (on: number, off: number) => (text: string) =>
     color && text !== "" ? `\u001b[${on}m${text}\u001b[${off}m` : text;

@@ -1,3 +1,4 @@
+import { isIPv6 } from "node:net";
 import { didYouMean, type SourceLocation, VolleyError } from "../core/errors.ts";
 import { readPythonLiteral } from "../core/python-literal.ts";
 import { printable } from "../core/text.ts";
@@ -13,7 +14,6 @@ import {
   type ReadContext,
   setGroupVar,
 } from "./draft.ts";
-import { isIpv6 } from "./names.ts";
 
 const SECTION = /^\[([^:\]\s]*)(?::([^\]\s]*))?\]\s*(?:[#;].*)?$/;
 const KINDS = ["hosts", "vars", "children"] as const;
@@ -94,12 +94,12 @@ function openSection(
     const suggestion = kind === undefined ? didYouMean(written, KINDS) : "";
     throw invalid(`unknown section ${match[0].trim()}${suggestion}`, location, hint);
   }
-  // Vars alone do not make a group: a misspelt one would otherwise come into being.
+  // Vars alone do not declare a group; otherwise a misspelt name would make one.
   const group = (kind === "vars" ? mentionGroup : declareGroup)(context.draft, name!, location);
   return [group, kind];
 }
 
-/** Reads an inventory in Ansible's INI format into a draft. Fails with `INVENTORY_INVALID` and the line. */
+/** Read an inventory in Ansible's INI format into a draft. Fail with `INVENTORY_INVALID` and the line. */
 export function readIniInventory(context: ReadContext, text: string): void {
   let group = declareGroup(context.draft, "ungrouped", { file: context.file });
   let kind: Kind = "hosts";
@@ -108,7 +108,7 @@ export function readIniInventory(context: ReadContext, text: string): void {
     if (line === "" || line.startsWith("#") || line.startsWith(";")) continue;
     const location = { file: context.file, line: index + 1 };
     const section = SECTION.exec(line);
-    if (section !== null && !isIpv6(line.slice(1, -1))) {
+    if (section !== null && !isIPv6(line.slice(1, -1))) {
       [group, kind] = openSection(context, section, location);
       continue;
     }

@@ -18,13 +18,13 @@ import {
 import { readSource, type SourceOptions } from "./source.ts";
 import { readVarsFiles, type VarsFiles } from "./vars-files.ts";
 
-/** What {@link loadInventory} needs. */
+/** The options of {@link loadInventory}. */
 export interface LoadInventoryOptions extends SourceOptions {
   /** The playbook's directory, whose `group_vars` and `host_vars` win over the inventory's. */
   readonly playbookDirectory?: string;
   /**
-   * The hosts whose vars are asked for, of an inventory that knows nothing but groups: encrypted vars files of others stay
-   * closed. Not called where no file is encrypted. Default: all.
+   * Return the hosts whose vars are needed, given an outline that has groups only: encrypted vars files of other hosts
+   * stay closed. It is not called where no file is encrypted. Default: all hosts.
    */
   readonly concerned?: (outline: Inventory) => readonly Host[];
 }
@@ -34,7 +34,7 @@ interface VarsLayers {
   readonly playbook: readonly VarsFiles[];
 }
 
-/** Everything a group sets, in Ansible's order: files first, `group_vars` over them, `all` below every other group. */
+/** Return all vars of groups in Ansible's order: inventory files first, `group_vars` over them, `all` below every other group. */
 function groupLayers(groups: readonly DraftGroup[], files: VarsLayers): (Entries | undefined)[] {
   const [all, rest] = [groups.slice(0, 1), groups.slice(1)];
   const from = (sources: readonly VarsFiles[], some: readonly DraftGroup[]): (Entries | undefined)[] =>
@@ -60,7 +60,7 @@ function placeUngrouped(draft: Draft): void {
   }
 }
 
-/** The groups each host is in, `all` included. */
+/** Return the groups of each host, `all` included. */
 function findMemberships(draft: Draft, order: GroupOrder): ReadonlyMap<string, ReadonlySet<string>> {
   const memberships = new Map([...draft.hosts.keys()].map((host) => [host, new Set(["all"])]));
   for (const group of draft.groups.values()) {
@@ -70,7 +70,7 @@ function findMemberships(draft: Draft, order: GroupOrder): ReadonlyMap<string, R
   return memberships;
 }
 
-/** The scopes that some of the hosts asked for are in. */
+/** Return the scopes of the hosts whose vars are needed. */
 function findScopes(
   draft: Draft,
   order: GroupOrder,
@@ -136,11 +136,11 @@ function lockedFiles({ inventory, playbook }: VarsLayers, scopes: readonly strin
   return sources.flatMap(({ locked }) => scopes.flatMap((scope) => locked.get(scope) ?? []));
 }
 
-/** A group's hosts in Ansible's order: first its own, then those of its children, then of theirs. */
+/** Return a group's hosts in Ansible's order: its own, then those of its children, then of theirs. */
 function membersOf(draft: Draft, group: DraftGroup): readonly string[] {
   const members = new Set<string>();
   const groups = new Set([group]);
-  // Those added on the way are gone through too.
+  // A Set is iterated to the end even as it grows.
   for (const { hosts, children } of groups) {
     for (const host of hosts) members.add(host);
     for (const child of children.keys()) groups.add(draft.groups.get(child)!);
@@ -165,18 +165,18 @@ function buildGroups(draft: Draft, files: VarsLayers): Map<string, Group> {
 }
 
 /**
- * Reads inventories and merges them, later ones over earlier ones. Each is a file (YAML, INI, TypeScript, an
+ * Read inventories and merge them, later ones over earlier ones. Each is a file (YAML, INI, TypeScript, an
  * executable), a directory of those, or a list such as `web1,web2:2222,`.
  *
- * A var is taken from the nearest place that sets it, in Ansible's order, lowest first: vars of groups in inventory
+ * The nearest place that sets a var wins, in Ansible's order, lowest first: vars of groups in inventory
  * files (`all`, then by depth, `ansible_group_priority` and name); `group_vars/all` beside the inventory, then
  * beside the playbook; other `group_vars` beside the inventory, then beside the playbook; vars of the host in
  * inventory files; `host_vars` beside the inventory, then beside the playbook.
  *
- * Secrets that vars name stay stand-ins here; see src/secrets. What is encrypted as a whole is decrypted; a vars file
- * that cannot be, or that concerns none of the hosts asked for, is told by its hosts.
+ * Secrets in vars stay stand-ins; see src/vars/secrets. Files that are encrypted as a whole are decrypted; a vars file
+ * that cannot be decrypted, or that no needed host uses, is listed in `locked` of its hosts.
  *
- * Fails with `INVENTORY_MISSING` or `INVENTORY_INVALID`, with the file and, for YAML and INI, the line.
+ * Fail with `INVENTORY_MISSING` or `INVENTORY_INVALID`, with the file and, for YAML and INI, the line.
  */
 export async function loadInventory(
   paths: readonly string[],
@@ -230,14 +230,14 @@ export async function loadInventory(
   };
 }
 
-/** Vars merged from many places: the last to set one wins. */
+/** Vars merged from many places: the last place that sets one wins. */
 interface MergedVars {
   readonly winners: Map<string, Entry>;
-  /** What lost, nearest first. */
+  /** The values that lost, nearest first. */
   readonly losers: Map<string, readonly Entry[]>;
 }
 
-/** Merges layers over a base, which is left as it is; a whole value replaces another, as in Ansible. */
+/** Merge layers over a base, which stays unchanged. As in Ansible, a value replaces another as a whole. */
 function mergeVars(base: MergedVars | null, layers: Iterable<Entries | undefined>): MergedVars {
   const winners = new Map(base?.winners);
   const losers = new Map(base?.losers);
@@ -252,7 +252,7 @@ function mergeVars(base: MergedVars | null, layers: Iterable<Entries | undefined
   return { winners, losers };
 }
 
-/** Merged vars as a host shows them. */
+/** Return merged vars as a host has them. */
 function shownVars({ winners, losers }: MergedVars): {
   readonly vars: Readonly<Record<string, unknown>>;
   readonly sources: Readonly<Record<string, VarSource>>;

@@ -2,27 +2,21 @@ import { isIPv6 } from "node:net";
 import { type SourceLocation, VolleyError } from "../core/errors.ts";
 import { printable } from "../core/text.ts";
 
-/** Whether text is an IPv6 address without brackets. */
-export function isIpv6(text: string): boolean {
-  // Node's own check is a long regex, and host names by the thousand come by here.
-  return text.includes(":") && isIPv6(text);
-}
-
 const BRACKETS = /\[([^[\]]*)\]/;
 const ALL_BRACKETS = /\[([^[\]]*)\]/g;
 const RANGE = /^(\d*|[A-Za-z]):(\d+|[A-Za-z])(?::(\d+))?$/;
 const MAX_NAMES = 65_536;
-/** In one name. */
+/** The limit for ranges in one name. */
 const MAX_RANGES = 32;
 
-/** What stands between commas in ClusterShell's ranges: a number, or two, with a step. */
+/** A piece of ClusterShell's ranges between commas: a number, or two, with a step. */
 const PIECE = /^(\d+)(?:-(\d+)(?:\/(\d+))?)?$/;
-/** Two pieces, or one that is more than a number. */
+/** Two pieces, or one piece that is more than a number. */
 const PIECES = /^\d+(?:-\d+(?:\/\d+)?|,)[\d,/-]*$/;
 
 /**
- * Whether a name in a pattern holds a range: `[01:20]`, or as ClusterShell writes them `[01-17,19]`. Brackets around
- * single digits, `[1-3]`, are left to be a glob's character class: as one they stand for the same names.
+ * Tell whether a name in a pattern holds a range: `[01:20]`, or ClusterShell's `[01-17,19]`. Brackets around single
+ * digits, `[1-3]`, are a glob's character class, which stands for the same names.
  */
 export function hasRange(text: string): boolean {
   return [...text.matchAll(ALL_BRACKETS)].some(
@@ -80,9 +74,8 @@ function pieces(inner: string, fail: (problem: string) => never): string[] {
 }
 
 /**
- * The names a name with ranges stands for, as Ansible's inventories write them (`web[01:20]`, `db-[a:c]`, `[1:9:2]`)
- * and as ClusterShell does (`web[01-17,19]`, `[0-8/2]`); several ranges multiply. `fail` is told what is wrong and
- * must throw.
+ * Expand the ranges in a name, as Ansible's inventories write them (`web[01:20]`, `db-[a:c]`, `[1:9:2]`) and as
+ * ClusterShell does (`web[01-17,19]`, `[0-8/2]`); several ranges multiply. `fail` gets the fault, and must throw.
  */
 export function expandRanges(text: string, fail: (problem: string) => never): readonly string[] {
   return expand(text, fail, 0);
@@ -102,25 +95,25 @@ function expand(text: string, fail: (problem: string) => never, ranges: number):
 const HOST = /^[\p{L}\p{N}_][\p{L}\p{N}_.+-]*$/u;
 const GROUP = /^[\p{L}\p{N}_][\p{L}\p{N}_.+-]*$/u;
 
-/** The longest name of a host or group: no name of the DNS is longer (RFC 1035), nor any file in host_vars. */
+/** The longest name of a host or group: that of a name in the DNS (RFC 1035) and of a file in host_vars. */
 const MAX_NAME = 255;
 
-/** Names with the port that was written behind them, if any. */
+/** The hosts of a written name, and the port written behind it. */
 interface WrittenHosts {
   readonly names: readonly string[];
   readonly port: number | undefined;
 }
 
 function splitPort(text: string): readonly [name: string, port: string | undefined] {
-  if (isIpv6(text)) return [text, undefined];
+  if (isIPv6(text)) return [text, undefined];
   const bracketed = /^\[([^\]]+)\](?::(\d+))?$/.exec(text);
-  if (bracketed !== null && isIpv6(bracketed[1]!)) return [bracketed[1]!, bracketed[2]];
+  if (bracketed !== null && isIPv6(bracketed[1]!)) return [bracketed[1]!, bracketed[2]];
   // A colon inside brackets belongs to a range.
   const match = /^((?:[^:[\]]|\[[^\]]*\])+):(\d+)$/.exec(text);
   return match === null ? [text, undefined] : [match[1]!, match[2]];
 }
 
-/** A list on the command line has no lines, and no place for vars. */
+/** Say what is wrong with a name. Without a line it stands in a list on the command line, which has no place for vars. */
 function describeProblem(name: string, { line }: SourceLocation): string {
   if (name.includes("@"))
     return `it holds a user; ${line === undefined ? "give the user with -u" : "set ansible_user instead"}`;
@@ -133,8 +126,8 @@ function describeProblem(name: string, { line }: SourceLocation): string {
 }
 
 /**
- * The hosts that one written name stands for: `web1`, `web1:2222`, `web[01:20]`, `2001:db8::1`, `[2001:db8::1]:22`.
- * Fails with `INVENTORY_INVALID`.
+ * Return the hosts that a written name stands for: `web1`, `web1:2222`, `web[01:20]`, `2001:db8::1`,
+ * `[2001:db8::1]:22`. Fail with `INVENTORY_INVALID`.
  */
 export function parseHostName(text: string, location: SourceLocation): WrittenHosts {
   const fail = (problem: string): never => {
@@ -145,15 +138,15 @@ export function parseHostName(text: string, location: SourceLocation): WrittenHo
     );
   };
   const [written, portText] = splitPort(text);
-  const names = isIpv6(written) ? [written] : expandRanges(written, fail);
+  const names = isIPv6(written) ? [written] : expandRanges(written, fail);
   for (const name of names)
-    if (name.length > MAX_NAME || (!HOST.test(name) && !isIpv6(name))) fail(describeProblem(name, location));
+    if (name.length > MAX_NAME || (!HOST.test(name) && !isIPv6(name))) fail(describeProblem(name, location));
   const port = portText === undefined ? undefined : Number(portText);
   if (port !== undefined && (port < 1 || port > 65_535)) fail(`port ${port} is not between 1 and 65535`);
   return { names, port };
 }
 
-/** Refuses group names that patterns could not name. Fails with `INVENTORY_INVALID`. */
+/** Refuse a group name that no pattern could name. Fail with `INVENTORY_INVALID`. */
 export function checkGroupName(name: string, location: SourceLocation): void {
   if (GROUP.test(name) && name.length <= MAX_NAME) return;
   throw new VolleyError(

@@ -2,19 +2,19 @@ import { VolleyError } from "../core/errors.ts";
 import { printable } from "../core/text.ts";
 import { expandRanges } from "./names.ts";
 
-/** Longer runs of digits are no longer exact as numbers, and are text. */
+/** A run of digits that is exact as a number; longer runs are text. */
 const NUMBER = /\d{1,15}/g;
-/** As in inventories. */
+/** The limit of inventories. */
 const MAX_NAME_LENGTH = 255;
-/** That one set is made of. */
+/** The limit for the names of one set. */
 const MAX_NAMES = 1_000_000;
 const OPERATORS = [",", "!", "&", "^"] as const;
 type Operator = (typeof OPERATORS)[number];
 
 /**
- * The names a node set stands for, each once, as ClusterShell writes them: `web[01-17,19],db[1-3]`, `rack[1-2]n[1-4]`,
- * blanks or commas between sets; from left to right `a!b` is a without b, `a&b` what both have, `a^b` what one of them
- * has. Fails with `PATTERN_UNKNOWN`.
+ * Return the names that a node set of ClusterShell stands for, each once: `web[01-17,19],db[1-3]`, `rack[1-2]n[1-4]`,
+ * blanks or commas between sets. From left to right, `a!b` is a without b, `a&b` the names in both, `a^b` the names in
+ * one of them. Fail with `PATTERN_UNKNOWN`.
  */
 export function parseNodeSet(text: string): readonly string[] {
   let names = new Set<string>();
@@ -37,24 +37,24 @@ export function parseNodeSet(text: string): readonly string[] {
   return [...names];
 }
 
-/** The names of both, each once. */
+/** Return the names of both, each once. */
 export function unionOf(one: readonly string[], other: readonly string[]): readonly string[] {
   return [...new Set([...one, ...other])];
 }
 
-/** The names of the first that the second lacks. */
+/** Return the names of the first that the second lacks. */
 export function differenceOf(one: readonly string[], other: readonly string[]): readonly string[] {
   const dropped = new Set(other);
   return one.filter((name) => !dropped.has(name));
 }
 
-/** The names of the first that the second has, too. */
+/** Return the names of the first that the second has too. */
 export function intersectionOf(one: readonly string[], other: readonly string[]): readonly string[] {
   const kept = new Set(other);
   return one.filter((name) => kept.has(name));
 }
 
-/** Changes `names` where it can: there may be a term for every name. */
+/** Apply an operator; change `names` where possible, because a set may have a term for every name. */
 function combine(names: Set<string>, set: readonly string[], operator: Operator): Set<string> {
   switch (operator) {
     case ",":
@@ -97,26 +97,26 @@ function cut(text: string): readonly { readonly operator: Operator; readonly ter
   return terms;
 }
 
-/** One number of a name, as written. */
+/** A number of a name, as it is written. */
 interface Digits {
   readonly value: number;
   readonly text: string;
 }
 
-/** Names that differ in their numbers alone: for each place, the numbers it takes. */
+/** Names that differ in their numbers alone: for each place, its numbers. */
 type Block = readonly (readonly Digits[])[];
 
-/** Names as the shortest node set found: `web[01-17,19],db[1-3]`; each set stands where its first name stood. */
+/** Write names as the shortest node set found: `web[01-17,19],db[1-3]`. A set takes the place of its first name. */
 export function formatNodeSet(names: readonly string[]): string {
   return foldNodeSet(names).join(",");
 }
 
-/** The sets of {@link formatNodeSet}, one by one. */
+/** Return the sets of {@link formatNodeSet} one by one. */
 export function foldNodeSet(names: readonly string[]): readonly string[] {
   const skeletons = new Map<string, Digits[][]>();
   for (const name of new Set(names)) {
     const digits = [...name.matchAll(NUMBER)].map(([text]) => ({ value: Number(text), text }));
-    // No NUL is in a host's name.
+    // No host's name holds a NUL.
     const skeleton = name.replace(NUMBER, "\0");
     const group = skeletons.get(skeleton);
     if (group === undefined) skeletons.set(skeleton, [digits]);
@@ -128,7 +128,7 @@ export function foldNodeSet(names: readonly string[]): readonly string[] {
   });
 }
 
-/** Where a place has leading zeros, only numbers of the same length share a range. */
+/** In a place with leading zeros, only numbers of the same length share a range. */
 function samePadding(group: readonly (readonly Digits[])[]): readonly (readonly (readonly Digits[])[])[] {
   const places = group[0]!.length;
   const padded = Array.from({ length: places }, (_, place) =>
@@ -145,7 +145,7 @@ function samePadding(group: readonly (readonly Digits[])[]): readonly (readonly 
   return [...classes.values()];
 }
 
-/** Puts names together that differ in one place only, the last place first, then the blocks that came of it. */
+/** Join names that differ in one place only, the last place first, then the joined blocks. */
 function mergeBlocks(group: readonly (readonly Digits[])[]): readonly Block[] {
   let blocks: readonly Block[] = group.map((digits) => digits.map((each) => [each]));
   for (let place = group[0]!.length - 1; place >= 0; place--) {

@@ -19,13 +19,13 @@ import { textOf } from "./files.ts";
 const TIMEOUT_MS = 60_000;
 const MAX_OUTPUT_BYTES = 256 * 1024 * 1024;
 const HOSTS_ASKED_AT_ONCE = 4;
-/** How deep a var may be nested. */
+/** The limit for the nesting of a var. */
 const MAX_DEPTH = 100;
 const GROUP_KEYS = ["hosts", "children", "vars"];
 
-/** How an inventory script is started. */
+/** The program of an inventory, and its surroundings. */
 export interface ScriptOptions {
-  /** Absolute. */
+  /** An absolute path. */
   readonly path: string;
   readonly cwd: string;
   readonly signal?: AbortSignal;
@@ -89,7 +89,7 @@ function names(value: unknown, what: string, file: string): readonly string[] {
   throw invalid(`${what} must be a list of names`, file);
 }
 
-/** A value with what `ansible-inventory` leaves encrypted, `{ __ansible_vault: … }`, made secrets, and `{ __ansible_unsafe: … }` data. */
+/** Replace the stand-ins of `ansible-inventory` in a value: `{ __ansible_vault: … }` becomes a secret, `{ __ansible_unsafe: … }` data. */
 function openable(value: unknown, file: string, depth = 0): unknown {
   if (depth > MAX_DEPTH) throw invalid(`a var is nested more than ${MAX_DEPTH} levels deep`, file);
   if (Array.isArray(value)) return value.map((item) => openable(item, file, depth + 1));
@@ -106,7 +106,7 @@ function vars(value: unknown, what: string, file: string): readonly (readonly [s
   throw invalid(`${what} must be an object`, file);
 }
 
-/** Reads what `--list` prints, `_meta` aside, into a draft. Fails with `INVENTORY_INVALID`. */
+/** Read the output of `--list` into a draft. Fail with `INVENTORY_INVALID`. */
 export function readInventoryJson(context: ReadContext, listing: Dict): void {
   const { draft, file } = context;
   const location: SourceLocation = { file };
@@ -132,7 +132,7 @@ export function readInventoryJson(context: ReadContext, listing: Dict): void {
   }
   const meta = vars(sections.get("_meta"), "_meta", file).find(([key]) => key === "hostvars")?.[1];
   for (const [host, values] of vars(meta, "_meta.hostvars", file)) {
-    // As in Ansible, vars alone do not make a host.
+    // In Ansible, vars alone do not make a host.
     if (draft.hosts.has(host)) readHostVars(context, host, values);
   }
 }
@@ -144,8 +144,8 @@ function readHostVars(context: ReadContext, host: string, values: unknown): void
 }
 
 /**
- * Runs an executable inventory with `--list` and reads its JSON into a draft; without `_meta` it is asked `--host`
- * for each host, as Ansible's older protocol has it. Fails with `INVENTORY_INVALID`; a script has 60 s.
+ * Run an executable inventory with `--list` and read its JSON into a draft. Without `_meta` it is run with `--host` for
+ * each host, as in Ansible's older protocol. A run has 60 s. Fail with `INVENTORY_INVALID`.
  */
 export async function readScriptInventory(context: ReadContext, options: ScriptOptions): Promise<void> {
   const { file } = context;

@@ -1,4 +1,5 @@
 import { readFileSync } from "node:fs";
+import { isIPv6 } from "node:net";
 import { resolve } from "node:path";
 import { didYouMean, isVolleyError, VolleyError } from "../core/errors.ts";
 import type { Host, Inventory } from "../core/inventory.ts";
@@ -7,11 +8,11 @@ import { type GlobPiece, matchesGlob, printable } from "../core/text.ts";
 
 import { within } from "../system/endable.ts";
 import { bareHost } from "./connection.ts";
-import { expandRanges, hasRange, isIpv6 } from "./names.ts";
+import { expandRanges, hasRange } from "./names.ts";
 
 const LOCAL_NAMES = ["localhost", "127.0.0.1", "::1"];
 
-/** This machine, for patterns that name it where the inventory does not. */
+/** Make the host for this machine, where a pattern names it and the inventory does not. */
 const implicitLocalhost = (name: string): Host => bareHost(name, "local");
 
 function matchParts(
@@ -38,10 +39,10 @@ function matchParts(
 }
 
 /**
- * The hosts a pattern stands for: names, groups, `all`, globs, `~regex`, ranges, `a:b` and `a,b` for both, `:&c` for
- * those also in c, `:!d` for those not in d. As in Ansible they come in the order the pattern names them, and those of
- * a group in the group's. `localhost` is this machine, also where the inventory does not know it. A group without hosts
- * gives none. Fails with `PATTERN_UNKNOWN` when a part names nothing.
+ * Return the hosts that a pattern stands for: names, groups, `all`, globs, `~regex`, ranges, `a:b` and `a,b` for both,
+ * `:&c` for those also in c, `:!d` for those not in d. As in Ansible they come in the pattern's order, and hosts of a
+ * group in the group's. `localhost` is this machine, even if the inventory does not know it. A group without hosts gives
+ * none. Fail with `PATTERN_UNKNOWN` for a part that names nothing.
  */
 export function selectHosts(inventory: Inventory, pattern: string): readonly Host[] {
   const parts = parsePattern(pattern);
@@ -70,7 +71,7 @@ function readNames(file: string, cwd: string): string {
   }
 }
 
-/** The error that nobody is left of the hosts of these patterns; a limit that leaves nobody is named. */
+/** Make the error for patterns, or a limit, that leave no host. */
 export function nobodyLeft(
   patterns: readonly string[],
   limit: string | undefined,
@@ -92,8 +93,8 @@ export function nobodyLeft(
 }
 
 /**
- * Those of the hosts that a limit also names. A limit is a pattern; `@FILE` in it stands for the names in a file, one
- * to a line, relative to `cwd`. Fails with `PATTERN_UNKNOWN`, and `USAGE` when the file cannot be read.
+ * Return those of the hosts that a limit names too. A limit is a pattern in which `@FILE`, relative to `cwd`, stands for
+ * the names in a file, one per line. Fail with `PATTERN_UNKNOWN`, and with `USAGE` for a file that cannot be read.
  */
 export function limitHosts(
   hosts: readonly Host[],
@@ -110,14 +111,14 @@ export function limitHosts(
   return hosts.filter(({ name }) => names.has(name));
 }
 
-// A position has no leading zero: web[01:20] are names even where web is a group.
+// A position has no leading zero: web[01:20] names hosts even if web is a group.
 const SUBSCRIPT = /^(.+)\[(?:(-?(?:0|[1-9]\d*))|(0|[1-9]\d*):(0|[1-9]\d*|))\]$/;
 const MAX_GROUPS_NAMED = 12;
-/** How much of a pattern an error shows, in characters. */
+/** The part of a pattern that an error shows, in characters. */
 const MAX_SHOWN = 300;
-/** The longest part of a pattern, in characters: that a regular expression is too large one hears only as it is used. */
+/** The longest part of a pattern, in characters: V8 finds a regular expression too large only as it uses it. */
 const MAX_LENGTH = 4_000;
-/** What a regular expression may take with one name, in milliseconds. */
+/** The time that a regular expression has for one name, in milliseconds. */
 const REGEX_MS = 3_000;
 
 function describeGroups(inventory: Inventory): string {
@@ -143,7 +144,7 @@ function unknown(inventory: Inventory, text: string, verb: "is called" | "matche
 
 type Matcher = (name: string) => boolean;
 
-/** `*`, `?`, and `[abc]`, `[a-c]`, `[!abc]` (glob(7)). */
+/** Compile `*`, `?`, and `[abc]`, `[a-c]`, `[!abc]` (glob(7)). */
 function globMatcher(glob: string): Matcher {
   const pieces = (glob.match(/\[!?[^\]]+\]|[\s\S]/gu) ?? []).map((piece): GlobPiece => {
     if (piece === "*") return "*";
@@ -184,7 +185,7 @@ function compile(text: string): Matcher {
   }
 }
 
-/** The hosts of the groups that match, and then the hosts that do: as in Ansible a host may be there twice, and a position counts it so. */
+/** Return the hosts of matching groups, then matching hosts. As in Ansible a host may occur twice, and a position counts it twice. */
 function matchAll(inventory: Inventory, text: string): readonly string[] {
   const fits = compile(text);
   const groups = [...inventory.groups.values()].filter(({ name }) => fits(name));
@@ -193,7 +194,7 @@ function matchAll(inventory: Inventory, text: string): readonly string[] {
   return [...groups.flatMap((group) => group.hosts), ...hosts];
 }
 
-/** The hosts a position counts: of a group, of a glob, or a host itself; undefined where the text is none of these. */
+/** Return the hosts that a position counts: those of a group or a glob, or a host itself; undefined for any other text. */
 function counted(inventory: Inventory, text: string): readonly string[] | undefined {
   const group = inventory.groups.get(text);
   if (group !== undefined) return group.hosts;
@@ -201,7 +202,7 @@ function counted(inventory: Inventory, text: string): readonly string[] | undefi
   return /[*?]/.test(text) ? matchAll(inventory, text) : undefined;
 }
 
-/** Hosts of a group by position, counted from 0 or, when negative, from the end; `[0:2]` includes both ends. */
+/** Pick hosts by position, counted from 0 or, if negative, from the end; `[0:2]` includes both ends. */
 function subscript(
   hosts: readonly string[],
   index: string | undefined,
@@ -230,20 +231,20 @@ function matchRange(inventory: Inventory, text: string): readonly string[] {
 }
 
 /**
- * The names of the hosts one part of a pattern stands for, in their order. `web[0]` and `web[0:2]` pick from what `web` stands for where
- * it is a group, a host or a glob and the position has no leading zero; else `web[01:20]` is a range of names, and
- * `web[12]` a glob. Fails with `PATTERN_UNKNOWN` when nothing is called that.
+ * Return the names of the hosts that one part of a pattern stands for, in order. `web[0]` and `web[0:2]` pick from the
+ * hosts of `web` if that is a group, a host or a glob and the position has no leading zero. Otherwise `web[01:20]` is a
+ * range of names, and `web[12]` a glob. Fail with `PATTERN_UNKNOWN` for a part that names nothing.
  */
 function matchPart(inventory: Inventory, written: string): readonly string[] {
   const address = /^\[(.+)\]$/.exec(written)?.[1];
-  const text = address !== undefined && isIpv6(address) ? address : written;
+  const text = address !== undefined && isIPv6(address) ? address : written;
   if (text.length > MAX_LENGTH) {
     throw new VolleyError(
       "PATTERN_UNKNOWN",
       `a pattern with a part of more than ${MAX_LENGTH} characters: "${printable(text, 60)}"`,
     );
   }
-  // As in Ansible a group goes before a host of the same name.
+  // In Ansible a group wins over a host of the same name.
   const group = inventory.groups.get(text);
   if (group !== undefined) return group.hosts;
   if (inventory.hosts.has(text)) return [text];
@@ -256,11 +257,11 @@ function matchPart(inventory: Inventory, written: string): readonly string[] {
   throw unknown(inventory, text, "is called");
 }
 
-/** One part of a pattern: `web`, `&prod`, `!db`. */
+/** A part of a pattern: `web`, `&prod`, `!db`. */
 interface PatternPart {
-  /** `add` hosts, `keep` only these, or `drop` these. */
+  /** Add hosts, keep only these, or drop these. */
   readonly operation: "add" | "keep" | "drop";
-  /** Without the sign. */
+  /** The part without its sign. */
   readonly text: string;
 }
 
@@ -268,7 +269,7 @@ const SIGNS = { "&": "keep", "!": "drop" } as const;
 const OPENING = "([{";
 const CLOSING = ")]}";
 
-/** Cuts at separators that stand outside brackets: a range, a subscript and a regex hold colons and commas of their own. */
+/** Cut at separators outside brackets: ranges, subscripts and regular expressions have colons and commas of their own. */
 function cut(pattern: string, isSeparator: (character: string) => boolean): readonly string[] {
   const parts: string[] = [];
   let part = "";
@@ -296,12 +297,12 @@ function cut(pattern: string, isSeparator: (character: string) => boolean): read
 }
 
 function isAddress(text: string): boolean {
-  return isIpv6(text.replace(/^[&!]/, ""));
+  return isIPv6(text.replace(/^[&!]/, ""));
 }
 
 /**
- * Takes a pattern apart at `,` and `:`, leaving IPv6 addresses whole. As in Ansible the order of the parts does not
- * matter: first what is added, then what is kept, then what is dropped. A pattern that adds nothing is about all hosts.
+ * Take a pattern apart at `,` and `:`, leaving IPv6 addresses whole. As in Ansible the order of the parts does not
+ * matter: hosts are added first, then kept, then dropped. A pattern that adds nothing begins with all hosts.
  */
 function parsePattern(pattern: string): readonly PatternPart[] {
   return cut(pattern, (character) => character === "," || /\s/.test(character))

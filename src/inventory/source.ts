@@ -7,22 +7,21 @@ import { dictEntries, isDict } from "../core/value.ts";
 import type { SecretStore } from "../vars/secrets/store.ts";
 import { isVault } from "../vars/secrets/vault.ts";
 import { addHosts, type Draft, type ReadContext } from "./draft.ts";
-import { displayPath, textOf, unreadableKind } from "./files.ts";
+import { displayPath, isLeftover, textOf, unreadableKind } from "./files.ts";
 import { readIniInventory } from "./ini.ts";
 
 import { readInventoryJson, readScriptInventory } from "./script.ts";
 import { readTypeScriptInventory } from "./typescript.ts";
-import { isLeftover } from "./vars-files.ts";
 import { readYamlInventory } from "./yaml.ts";
 
-/** What reading inventories needs. */
+/** The surroundings in which inventories are read. */
 export interface SourceOptions {
-  /** Absolute; what relative paths are relative to. */
+  /** An absolute path; relative paths begin there. */
   readonly cwd: string;
-  /** Compiles and imports a TypeScript or JavaScript inventory and gives its default export. */
+  /** Compile and import a TypeScript or JavaScript inventory; return its default export. */
   readonly loadModule: (file: string) => Promise<unknown>;
   readonly signal?: AbortSignal;
-  /** Opens what is encrypted. Default: nobody is asked, and passwords come from where the environment says. */
+  /** Opens encrypted files. Default: nobody is asked, and passwords come from the places that the environment names. */
   readonly secrets?: SecretStore;
 }
 
@@ -57,7 +56,7 @@ function startsLikeProgram(bytes: Buffer): boolean {
   return start.startsWith("#!") || start === "\x7fELF";
 }
 
-/** The first bytes of a file, which may be a large program. */
+/** Read the first bytes of a file, which may be a large program. */
 async function readStart(path: string): Promise<Buffer> {
   const handle = await open(path, "r");
   try {
@@ -92,7 +91,7 @@ async function readFileInventory(
     return readTypeScriptInventory(context, await importModule(path, file, options));
   }
   const isYaml = extension === ".yml" || extension === ".yaml";
-  // What a pipe gives, such as `<(command)`, it gives once.
+  // A pipe such as `<(command)` can be read only once.
   const piped = stats.isFile() ? undefined : await readFile(path);
   if (!isYaml && startsLikeProgram(piped ?? (await readStart(path)))) {
     if (piped !== undefined) {
@@ -128,13 +127,13 @@ async function readFileInventory(
   return readIniInventory(context, text);
 }
 
-/** A `.json` file holds groups as YAML does, or what an inventory script printed, which has `_meta`. */
+/** Read a `.json` file: groups, as YAML has them, or the output of an inventory script, which has `_meta`. */
 async function readJson(context: ReadContext, text: string): Promise<void> {
   let parsed: unknown;
   try {
     parsed = parseJson(text);
   } catch {
-    // Read as YAML below, whose errors name the line.
+    // It is read as YAML below, whose errors name the line.
   }
   if (isDict(parsed) && dictEntries(parsed).some(([key]) => key === "_meta"))
     readInventoryJson(context, parsed);
@@ -177,8 +176,8 @@ async function readPath(
 }
 
 /**
- * Adds one inventory to a draft: a file, a directory of them in name order, or a comma list of hosts. Gives the
- * directory `group_vars` and `host_vars` lie in, or null for a list. Fails with `INVENTORY_MISSING` or `INVENTORY_INVALID`.
+ * Add one inventory to a draft: a file, a directory of files in name order, or a comma list of hosts. Return the
+ * directory of its `group_vars` and `host_vars`; null for a list. Fail with `INVENTORY_MISSING` or `INVENTORY_INVALID`.
  */
 export async function readSource(
   draft: Draft,

@@ -50,7 +50,7 @@ function checked(
   return value;
 }
 
-/** Volley's own settings under the names Ansible gives them, so that one order of precedence holds for both. */
+/** Return Volley's own settings under Ansible's names, so that one order of precedence holds for both. */
 function settings(declared: Readonly<Record<string, unknown>>): readonly (readonly [string, unknown])[] {
   const { address, port, user, privateKeyFile, become } = declared;
   const written: [string, unknown][] = [
@@ -59,7 +59,7 @@ function settings(declared: Readonly<Record<string, unknown>>): readonly (readon
     ["ansible_user", user],
     ["ansible_private_key_file", privateKeyFile],
     ["ansible_become", become === undefined ? undefined : become !== false],
-    // `true` means root here even below a group that becomes somebody else.
+    // `true` means root, even below a group that becomes another user.
     ["ansible_become_user", become === true ? "root" : become === false ? undefined : become],
   ];
   return written.filter(([, value]) => value !== undefined);
@@ -122,7 +122,7 @@ function readGroup(context: ReadContext, name: string, body: unknown, ancestors:
   }
 }
 
-/** Reads an inventory declared in TypeScript (or JavaScript) into a draft. Fails with `INVENTORY_INVALID`. */
+/** Read an inventory declared in TypeScript or JavaScript into a draft. Fail with `INVENTORY_INVALID`. */
 export function readTypeScriptInventory(context: ReadContext, exported: unknown): void {
   if (exported === undefined)
     throw invalid(context, "it has no default export; write `export default defineInventory({ … })`");

@@ -6,36 +6,31 @@ import type { SecretStore } from "../vars/secrets/store.ts";
 import { isVault } from "../vars/secrets/vault.ts";
 import { readYaml } from "../yaml/read.ts";
 import { type Entries, groupScope } from "./draft.ts";
-import { displayPath, textOf, unreadableKind } from "./files.ts";
+import { displayPath, isLeftover, textOf, unreadableKind } from "./files.ts";
 
 const AGE = ".age";
 const EXTENSIONS = ["", ".yml.age", ".yaml.age", ".json.age", ".yml", ".yaml", ".json", AGE];
 
-/** `group_vars` and `host_vars` of one directory, by group and host name. */
+/** The `group_vars` and `host_vars` of one directory, by group and host name. */
 export interface VarsFiles {
   readonly groups: ReadonlyMap<string, Entries>;
   readonly hosts: ReadonlyMap<string, Entries>;
-  /** Of groups and hosts, under the scope's name: why files could not be decrypted. */
+  /** The reasons why files could not be decrypted, by the scope of their group or host. */
   readonly locked: ReadonlyMap<string, readonly VolleyError[]>;
 }
 
-/** What vars files are looked for and read with. */
+/** The names to look for, and the means to read their files. */
 export interface VarsFilesOptions {
   readonly groups: ReadonlySet<string>;
   readonly hosts: ReadonlySet<string>;
   readonly cwd: string;
   readonly secrets: SecretStore;
-  /** Whether what is encrypted is opened for a scope. */
+  /** Tell whether encrypted files of a scope are opened. */
   isConcerned(scope: string): boolean;
 }
 
-/** Whether a file's name marks it as hidden, a backup, or an editor's. */
-export function isLeftover(name: string): boolean {
-  return /^[.#]|~$|\.(?:orig|bak|swp|retry|rej|pyc|pyo)$/.test(name);
-}
-
-// Synchronous calls: a fleet has a small file for each host, and a trip through Node's thread pool costs several
-// times what reading one does.
+// Files are read synchronously: a fleet has a small file for each host, and a trip through Node's thread pool costs
+// several times the reading.
 
 function attempt<T>(path: string, cwd: string, operation: () => T, missing?: T): T {
   try {
@@ -85,7 +80,7 @@ function filesBelow(path: string, cwd: string): readonly string[] {
   return wanted.flatMap((name) => filesBelow(join(path, name), cwd));
 }
 
-/** A vars file's text, decrypted where it is encrypted. */
+/** Return a vars file's text, decrypted if it is encrypted. */
 async function readText(
   path: string,
   scope: string,
@@ -133,7 +128,7 @@ async function readVarsFile(
   }
 }
 
-/** The files of each wanted name, in the order they are read: what is encrypted with age lies over what lies beside it in clear. */
+/** Return the files of each wanted name in the order of reading: a file encrypted with age wins over the clear one beside it. */
 function findFiles(
   directory: string,
   kind: "group_vars" | "host_vars",
@@ -169,10 +164,10 @@ function findFiles(
 }
 
 /**
- * Reads the `group_vars` and `host_vars` that lie in a directory, for the groups and hosts there are: `NAME`,
- * `NAME.yml`, `.yaml` or `.json`, or a directory `NAME` of such files, merged in name order. A file may be encrypted as
- * a whole with Ansible Vault, or with age when its name ends in `.age`; one that cannot be decrypted concerns only those
- * whose vars it holds. Fails with `INVENTORY_INVALID`.
+ * Read the `group_vars` and `host_vars` of a directory for these groups and hosts: `NAME`, `NAME.yml`, `.yaml` or
+ * `.json`, or a directory `NAME` of such files, merged in name order. A file may be encrypted as a whole with Ansible
+ * Vault, or with age if its name ends in `.age`; a file that cannot be decrypted locks only the group or host it belongs
+ * to. Fail with `INVENTORY_INVALID`.
  */
 export async function readVarsFiles(directory: string, options: VarsFilesOptions): Promise<VarsFiles> {
   const locked = new Map<string, VolleyError[]>();

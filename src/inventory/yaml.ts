@@ -22,7 +22,7 @@ function invalid(message: string, location: SourceLocation, hint?: string): Voll
   });
 }
 
-/** The entries of a mapping; one bare name stands for a mapping of it to nothing, as in Ansible. */
+/** Return the entries of a mapping. As in Ansible, a lone name stands for a mapping from it to nothing. */
 function mapping(
   reader: YamlReader,
   { value: node, location }: YamlEntry,
@@ -94,8 +94,8 @@ function readGroup(
 }
 
 /**
- * Reads an inventory in Ansible's YAML format into a draft; unlike Ansible it refuses unknown keys in a group.
- * `secretFrom`: what the file was decrypted from. Fails with `INVENTORY_INVALID` and the line.
+ * Read an inventory in Ansible's YAML format into a draft; unlike Ansible, refuse unknown keys in a group. `secretFrom`
+ * names the origin of a decrypted text. Fail with `INVENTORY_INVALID` and the line.
  */
 export async function readYamlInventory(
   context: ReadContext,

@@ -58,7 +58,7 @@ function missing(value: unknown, name: string): Undefined {
   return new Undefined(`'${name}' is undefined: this ${typeName(value)} has no attribute '${name}'`);
 }
 
-/** `value.name`: a method of Python's first, then an item of a dict; never a JavaScript property. */
+/** Return `value.name`: a method of Python first, then an item of a dict; never a JavaScript property. */
 export function attribute(value: unknown, name: string): unknown {
   if (value instanceof Undefined) return value;
   if (name === "__class__")
@@ -66,7 +66,7 @@ export function attribute(value: unknown, name: string): unknown {
   return method(value, name) ?? own(value, name) ?? (own(value, name) === null ? null : missing(value, name));
 }
 
-/** `value[key]`: an item first, then an attribute. */
+/** Return `value[key]`: an item first, then an attribute. */
 export function item(value: unknown, key: unknown): unknown {
   if (value instanceof Undefined) return value;
   if (key instanceof Undefined) return failUndefined(key);
@@ -90,7 +90,7 @@ function bound(value: unknown): number | undefined {
   return isInt(defined(value)) ? Number(value) : fail("slice indices must be integers or None");
 }
 
-/** `value[start:stop:step]` of a list, tuple or string. */
+/** Return `value[start:stop:step]` of a list, tuple or string. */
 export function slice(value: unknown, start: unknown, stop: unknown, step: unknown): unknown {
   defined(value);
   if (typeof value !== "string" && !isList(value))
@@ -111,7 +111,7 @@ export function slice(value: unknown, start: unknown, stop: unknown, step: unkno
   return typeof value === "string" ? result.join("") : result;
 }
 
-/** The value at a dotted path, as filters take it: `a.b.0`; an int is an index. */
+/** Return the value at a dotted path as filters take it: `a.b.0`; an int is an index. */
 export function attributePath(value: unknown, path: unknown): unknown {
   if (typeof path !== "string") return item(value, path);
   let current = value;

@@ -17,7 +17,7 @@ import {
   walk,
 } from "./nodes.ts";
 
-/** Jinja's statements and scopes; the code it makes is straight-line and synchronous. */
+/** Compiles Jinja's statements and scopes to synchronous code. */
 class JinjaCompiler extends ExpressionCompiler {
   compileRoot(node: Node): void {
     const blocks: BlockNode[] = [];
@@ -56,7 +56,7 @@ class JinjaCompiler extends ExpressionCompiler {
     });
   }
 
-  /** A function's body: collects output, keeps the caller's line, and adds the place to an error that leaves it. */
+  /** Emit a function's body, which collects output, restores the caller's line, and adds the place to an error. */
   private emitBody(content: () => void): void {
     this.writeLine('{ var output = "", line = here.line; try {');
     content();
@@ -125,7 +125,7 @@ class JinjaCompiler extends ExpressionCompiler {
     this.writeLine(" }, 0);");
   }
 
-  /** Assigns the value of a JavaScript expression to a target. */
+  /** Emit the assignment of a JavaScript expression to a target. */
   private emitAssignment(target: Node, value: string): void {
     if (target.typename === "Symbol") {
       this.writeLine(`frame.set(${this.text(target.value)}, ${value});`);
@@ -274,14 +274,14 @@ class JinjaCompiler extends ExpressionCompiler {
   }
 }
 
-/** JavaScript for a template: a function body that returns its root and blocks, given `runtime`. */
+/** Compile a template to JavaScript: a function body that returns its root and blocks, given `runtime`. */
 export function compileTemplate(root: Node, templateName: string): string {
   const compiler = new JinjaCompiler(templateName);
   compiler.compile(root);
   return compiler.getCode();
 }
 
-/** JavaScript for a lone expression: a function body that returns a function of `context` and `frame`. */
+/** Compile a lone expression to JavaScript: a function body that returns a function of `context` and `frame`. */
 export function compileExpression(expression: Node, templateName: string): string {
   const compiler = new JinjaCompiler(templateName);
   compiler.write("return function (context, frame) { return ");

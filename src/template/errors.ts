@@ -1,30 +1,30 @@
 import { isVolleyError, VolleyError } from "../core/errors.ts";
 import type { VarOrigin } from "../vars/scope.ts";
 
-/** Where a template is being read or carried out; one per compiled template, moved along as it runs. */
+/** The position in a template that is read or rendered. Each compiled template has one, which moves as it runs. */
 export interface Position {
   readonly template: string;
   /** Counted from 1. */
   line: number;
 }
 
-/** An error of the template's author, raised where the line is not yet known; {@link locate} adds it. */
+/** An error of the template's author, thrown where the line is not known yet; {@link locate} adds the line. */
 export class TemplateFailure extends Error {
   override readonly name = "TemplateFailure";
 }
 
-/** Raised by the use of what is not defined. */
+/** The use of an undefined value. */
 class UndefinedFailure extends TemplateFailure {}
 
-/** The errors that come of something not defined, which `default()` and `is defined` look over. */
+/** The errors that come from an undefined value, which `default()` and `is defined` ignore. */
 const ofUndefined = new WeakSet<Error>();
 
-/** Whether an error comes of something that is not defined. */
+/** Tell whether an error comes from an undefined value. */
 export function isOfUndefined(thrown: unknown): thrown is VolleyError {
   return isVolleyError(thrown) && ofUndefined.has(thrown);
 }
 
-/** Raises what the use of an undefined value is: the error it comes of, where it is a var that could not be rendered. */
+/** Throw the error for the use of an undefined value: its cause, for a var that could not be rendered. */
 export function failUndefined({
   message,
   cause,
@@ -35,7 +35,7 @@ export function failUndefined({
   throw cause ?? new UndefinedFailure(message);
 }
 
-/** Says of an error about a text of a var which var it is, and where that is set; others are left alone. */
+/** Add to an error about the text of a var which var it is and where it is set; return any other error unchanged. */
 export function nameVar(thrown: unknown, text: string, { name, file, line }: VarOrigin): unknown {
   if (!isVolleyError(thrown) || thrown.location?.file !== text) return thrown;
   const error = new VolleyError(
@@ -50,19 +50,19 @@ export function nameVar(thrown: unknown, text: string, { name, file, line }: Var
   return error;
 }
 
-/** Raised where a template is about to change a list or a dict that may be its caller's: it is begun anew, with copies. */
+/** Thrown where a template is about to change a list or dict that may be its caller's: rendering begins anew, with copies. */
 export class NeedsCopies extends Error {
   override readonly name = "NeedsCopies";
 }
 
-/** Raises an error whose location is added on its way out of the template. */
+/** Throw an error whose location is added on its way out of the template. */
 export function fail(message: string): never {
   throw new TemplateFailure(message);
 }
 
-/** The error as a VolleyError `TEMPLATE_FAILED` that says where; one that already says so is left alone. */
+/** Return the error as a VolleyError `TEMPLATE_FAILED` with a location; an error that has a location stays unchanged. */
 export function locate(thrown: unknown, position: Position): Error {
-  // What is raised to begin anew is no error.
+  // These begin the rendering anew and are no errors.
   if (thrown instanceof NeedsCopies || (thrown instanceof Error && thrown.name === "NeedsLook"))
     return thrown;
   if (isVolleyError(thrown) && thrown.location !== undefined) return thrown;

@@ -15,8 +15,8 @@ import type {
 } from "./nodes.ts";
 
 /**
- * Turns a tree of nodes into JavaScript: what compiles a node of a kind is the method `compileKIND`. nunjucks' own
- * compiler is not the base: next to nothing of it would be left, and all of it would ride in every bundle.
+ * Turns a tree of nodes into JavaScript: the method `compileKIND` compiles nodes of a kind. The base is not nunjucks' own
+ * compiler: almost nothing of it would be used, and all of it would ride in every bundle.
  */
 class CodeWriter {
   private code = "";
@@ -47,7 +47,7 @@ class CodeWriter {
     this.write(`${code}\n`);
   }
 
-  /** A name for a variable that nothing else has. */
+  /** Return a new name for a variable. */
   protected temporary(): string {
     return `t_${++this.lastTemporary}`;
   }
@@ -57,14 +57,14 @@ class CodeWriter {
   }
 }
 
-/** Expressions: every operator, lookup and call goes through a runtime that knows Python's rules. */
+/** Compiles expressions: every operator, lookup and call goes through a runtime that knows Python's rules. */
 export class ExpressionCompiler extends CodeWriter {
-  /** A JavaScript literal for a constant. */
+  /** Return the JavaScript literal of a constant. */
   protected text(value: unknown): string {
     return typeof value === "bigint" ? `${value}n` : JSON.stringify(value);
   }
 
-  /** Emits `runtime.name(arg, …)`; strings are code, nodes are compiled. */
+  /** Emit `runtime.name(arg, …)`; strings are code, nodes are compiled. */
   private emitRuntime(name: string, ...args: readonly (string | Node)[]): void {
     this.write(`runtime.${name}(`);
     args.forEach((arg, index) => {
@@ -75,7 +75,7 @@ export class ExpressionCompiler extends CodeWriter {
     this.write(")");
   }
 
-  /** Emits a function that evaluates a node when called. */
+  /** Emit a function that evaluates a node when it is called. */
   protected emitLazily(node: Node, parameters = ""): void {
     this.write(`function (${parameters}) { return `);
     this.compile(node);
@@ -89,7 +89,7 @@ export class ExpressionCompiler extends CodeWriter {
     }
   }
 
-  /** Emits `[positional], {named}`; `first` is what comes before the written arguments, `last` adds named ones. */
+  /** Emit `[positional], {named}`. `first` emits an argument before the written ones, `last` adds named ones. */
   protected emitArguments(first: (() => void) | null, args: Arguments, last?: () => void): void {
     this.write("[");
     if (first !== null) {
@@ -239,7 +239,7 @@ export class ExpressionCompiler extends CodeWriter {
     this.write(", context)");
   }
 
-  /** Emits a chain of filters whose innermost target is a JavaScript variable. */
+  /** Emit a chain of filters whose innermost target is a JavaScript variable. */
   protected emitFilterChain(filters: Node, variable: string): void {
     const { name, target, args } = filters as FilterNode;
     this.emitFilter(

@@ -49,7 +49,7 @@ export class ExpressionParser extends nunjucksParser.Parser {
     throw new SyntaxFailure(message, (lineno ?? this.peekToken()?.lineno ?? this.lastLine) + 1);
   }
 
-  /** The next token's value when it is of one of these types, which is then consumed. */
+  /** Consume and return the next token if it has this type and one of these values. */
   protected accept(type: string, ...values: readonly string[]): Token | null {
     const token = this.peekToken();
     if (token === null || token.type !== type || (values.length > 0 && !values.includes(token.value)))
@@ -94,7 +94,7 @@ export class ExpressionParser extends nunjucksParser.Parser {
     return node;
   }
 
-  /** An expression, or several separated by commas: a tuple. */
+  /** Parse an expression, or several separated by commas: a tuple. */
   parseTuple(
     parse: () => Node = () => this.parseExpression(),
     endsAt: (token: Token) => boolean = () => false,
@@ -325,7 +325,7 @@ export class ExpressionParser extends nunjucksParser.Parser {
     }
   }
 
-  /** `| name(args)` repeatedly; in a filter block the first name has no pipe before it. */
+  /** Parse `| name(args)` repeatedly; in a filter block the first name has no pipe before it. */
   protected parseFilterChain(target: Node | null, startInline = false): Node {
     let node = target;
     for (let first = startInline; first || this.accept("pipe") !== null; first = false) {

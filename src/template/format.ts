@@ -47,7 +47,7 @@ function groupDigits(digits: string, separator: string): string {
   return [whole.replace(/\B(?=(\d{3})+$)/g, separator), ...rest].join(".");
 }
 
-/** `%e` and the like: JavaScript writes one exponent digit where C writes at least two. */
+/** Write a number with an exponent of at least two digits, as C does; JavaScript writes one. */
 function exponent(value: number, precision: number): string {
   return value.toExponential(precision).replace(/e([+-])(\d)$/, "e$10$2");
 }
@@ -63,7 +63,7 @@ function general(value: number, precision: number, alternate: boolean): string {
   return alternate || !text.includes(".") ? text : text.replace(/\.?0+$/, "");
 }
 
-/** Rounds half to even at the exact decimal, as C does; toFixed is exact but rounds halves up. */
+/** Round half to even at the exact decimal, as C does; toFixed is exact but rounds halves up. */
 export function fixed(value: number, precision: number): string {
   const text = value.toFixed(Math.min(100, precision));
   const scaled = value * 10 ** precision;
@@ -78,11 +78,11 @@ export function fixed(value: number, precision: number): string {
 }
 
 function isExact(value: number): boolean {
-  // A decimal half is only a real tie when the value is a sum of few powers of two.
+  // A decimal half is a real tie only for a sum of few powers of two.
   return Number.isInteger(value * 2 ** 20);
 }
 
-/** An int in one of the bases, as Python writes it. */
+/** Write an int in one of the bases, as Python does. */
 function intBody(value: bigint, { type, precision, alternate }: Spec): string {
   if (precision !== undefined) return fail("Precision not allowed in integer format specifier");
   const prefix = alternate ? ({ x: "0x", X: "0X", o: "0o", b: "0b" }[type] ?? "") : "";
@@ -129,7 +129,7 @@ function pad(text: string, sign: string, spec: Spec, align: string): string {
   }
 }
 
-/** A value by a format specification of Python's: `>10`, `05.2f`, `,`. */
+/** Format a value by a format specification of Python: `>10`, `05.2f`, `,`. */
 function formatValue(value: unknown, specification: string): string {
   defined(value);
   if (specification === "") return str(value);
@@ -160,7 +160,7 @@ function formatValue(value: unknown, specification: string): string {
 
 const PERCENT = /%(?:\(([^)]*)\))?([-+ #0]*)(\*|\d+)?(?:\.(\*|\d+))?[hlL]?([a-zA-Z%])/g;
 
-/** Python's `text % values`: a tuple gives several values, a dict gives them by name. */
+/** Return Python's `text % values`: a tuple gives several values, a dict gives them by name. */
 export function formatPercent(template: string, values: unknown): string {
   const list: readonly unknown[] = values instanceof Tuple ? values : [values];
   let next = 0;
@@ -233,7 +233,7 @@ function percentValue(value: unknown, { flags, columns, decimals, type }: Percen
 
 const FIELD = /\{\{|\}\}|\{([^{}!:]*)(?:!([rsa]))?(?::((?:[^{}]|\{[^{}]*\})*))?\}/g;
 
-/** Python's `text.format(…)`; `lookup` finds a field's value (`0`, `name`, `user.name`, `list[0]`). */
+/** Return Python's `text.format(…)`; `lookup` finds a field's value (`0`, `name`, `user.name`, `list[0]`). */
 export function formatFields(template: string, lookup: (field: string) => unknown): string {
   let automatic = 0;
   const find = (field: string): unknown =>

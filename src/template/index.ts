@@ -26,74 +26,74 @@ import {
 import { tests } from "./tests.ts";
 import { type Callable, type CallState, isDict, isList, Tuple, toValue } from "./values.ts";
 
-/** Where templates come from. */
+/** A source of templates. */
 export interface TemplateLoader {
-  /** A text by its name relative to the role's templates, or its files, or null when there is none. */
+  /** Return a text by its name relative to the role's templates, or its files; null for none. */
   read(name: string, kind?: AssetKind): string | null;
-  /** Every file below a directory of the role's files, relative to it; none unless given. */
+  /** List every file below a directory of the role's files, relative to it. Default: none. */
   list?(name: string): readonly string[];
 }
 
-/** How templates treat the text around tags; the names are Jinja's, the defaults those of Ansible's template module. */
+/** The treatment of the text around tags; the names are Jinja's, the defaults those of Ansible's template module. */
 export interface TemplateStyle {
-  /** Drop the first newline after a block tag; true unless said otherwise. */
+  /** Drop the first newline after a block tag. Default: true. */
   readonly trimBlocks?: boolean;
-  /** Drop the blanks before a block tag that is first on its line; false unless said otherwise. */
+  /** Drop the blanks before a block tag that is first on its line. Default: false. */
   readonly lstripBlocks?: boolean;
-  /** Keep the newline at the very end; true unless said otherwise. */
+  /** Keep the newline at the very end. Default: true. */
   readonly keepTrailingNewline?: boolean;
 }
 
-/** What {@link createTemplates} takes; everything has a default. */
+/** The options of {@link createTemplates}. */
 export interface TemplateOptions extends TemplateStyle {
   readonly loader?: TemplateLoader;
-  /** What `lookup('env', …)` reads; empty unless given. */
+  /** The environment that `lookup('env', …)` reads. Default: empty. */
   readonly env?: Readonly<Record<string, string | undefined>>;
-  /** What is at a path, links followed or not; null: nothing. Default: of the machine that this runs on. */
+  /** Return the type of the file at a path, links followed or not; null for none. Default: on this machine. */
   readonly look?: (path: string, follow: boolean) => FileType | null;
-  /** Further lookups by name, over the built-in ones. */
+  /** Lookups by name, which win over the built-in ones. */
   readonly lookups?: Readonly<Record<string, (...terms: unknown[]) => unknown>>;
 }
 
 /** Variables of a template. */
 export type TemplateVars = Readonly<Record<string, unknown>>;
 
-/** Templates that share a loader, options and a cache of what was compiled. Failures are VolleyErrors `TEMPLATE_FAILED`. */
+/** Templates that share a loader, options and a cache of compiled code. Failures are VolleyErrors `TEMPLATE_FAILED`. */
 export interface Templates {
-  /** Renders a template of the loader. */
+  /** Render a template of the loader. */
   render(name: string, vars: TemplateVars, overrides?: TemplateStyle): string;
-  /** Renders a text; `info.name` is what errors call it. */
+  /** Render a text, which errors call `info.name`. */
   renderString(source: string, vars: TemplateVars, info?: { readonly name?: string }): string;
   /**
-   * The value of a text that stands in a var: what it renders to, or the list, dict or bool which that says, as in
-   * Ansible. Backslashes in its expressions stand for themselves. Errors name the var and where it is set.
+   * Render the text of a var. As in Ansible the value is the rendered text, or the list, dict or bool that this text
+   * is. Backslashes in expressions stand for themselves. Errors name the var and the place where it is set.
    */
   renderValue(source: string, scope: VarScope, origin: VarOrigin): RenderedVar;
-  /** The native value of an expression such as `a.b | length > 2`; an undefined result is an error. */
+  /** Return the native value of an expression such as `a.b | length > 2`; an undefined result is an error. */
   evaluate(expression: string, vars: TemplateVars): unknown;
 }
 
 type Expression = (context: Context, frame: FrameType) => unknown;
 
-/** A text of a var, ready to be rendered. */
+/** The compiled text of a var. */
 interface CompiledText {
   readonly template: CompiledTemplate;
-  /** The expression that is all there is. */
+  /** The expression of a text that is nothing but one expression. */
   readonly lone: Expression | undefined;
-  /** What the lone expression gives is text and stays it. */
+  /** The value of the lone expression is text and stays text. */
   readonly isText: boolean;
-  /** The name that is the lone expression. */
+  /** The name, for a lone expression that is one. */
   readonly name: string | undefined;
   readonly newlines: number;
 }
 
-/** What texts of vars are called until an error says which var it is. */
+/** The name of every text of a var, until an error says which var it is. */
 const VAR_TEXT = "<var>";
 
-/** The filters whose text is not read as a list or dict. */
+/** The filters whose text is never read as a list or dict. */
 const TEXT_FILTERS = new Set(["string", "to_json", "to_nice_json", "to_yaml", "to_nice_yaml"]);
 
-/** How templates are cut up, and whether a result ends as its template does. */
+/** The options of the lexer, and whether a result ends with the newlines of its template. */
 interface Style {
   readonly lexer: LexerOptions;
   readonly keepTrailingNewline: boolean;
@@ -115,7 +115,7 @@ function withStyle({ lexer, keepTrailingNewline }: Style, changes: TemplateStyle
 function lookHere(path: string, follow: boolean): FileType | null {
   const stats = (follow ? statSync : lstatSync)(path, { throwIfNoEntry: false });
   if (stats === undefined) return null;
-  // Templates tell no others apart.
+  // Templates tell no other types apart.
   return stats.isFile()
     ? "file"
     : stats.isDirectory()
@@ -134,12 +134,12 @@ function found(kind: string, table: Readonly<Record<string, Callable>>, name: st
   return (Object.hasOwn(table, short) ? table[short] : undefined) ?? fail(`there is no ${kind} '${name}'`);
 }
 
-/** Makes code with the one variable it may use; the compiled text holds nothing of a template but quoted constants and names. */
+/** Make a function of compiled code, which holds nothing of a template but quoted constants and names. */
 function build<T>(code: string, runtime: Runtime): T {
   return new Function("runtime", code)(runtime) as T;
 }
 
-/** The expression that is all of a template. */
+/** Return the expression of a template that is nothing but one expression. */
 function loneExpression(root: Node): Node | undefined {
   const [output, ...more] = root.children as readonly Node[];
   if (output?.typename !== "Output" || more.length > 0) return undefined;
@@ -147,14 +147,14 @@ function loneExpression(root: Node): Node | undefined {
   return only === undefined || only.typename === "TemplateData" ? undefined : only;
 }
 
-/** Whether an expression ends with a filter that gives text, in either branch of an inline `if`. */
+/** Tell whether an expression ends with a filter that gives text, in the first branch of an inline `if` too. */
 function givesText(node: Node): boolean {
   if (node.typename === "ApplyFilter")
     return TEXT_FILTERS.has((node as FilterNode).name.replace(/^ansible\.builtin\./, ""));
   return node.typename === "InlineIf" && givesText(node.body as Node);
 }
 
-/** Templates that behave as Jinja2 does in Ansible. */
+/** Make templates that behave as Jinja2 does in Ansible. */
 export function createTemplates(options: TemplateOptions = {}): Templates {
   let style = withStyle(DEFAULT_STYLE, options);
   const readText = (name: string, kind?: AssetKind): string | null =>
@@ -221,7 +221,7 @@ export function createTemplates(options: TemplateOptions = {}): Templates {
   /** The templates and expressions that change lists or dicts. */
   const changing = new WeakSet<object>();
 
-  /** Renders so that lists and dicts among `vars` stay as they are: what changes some works on copies. */
+  /** Render without changing lists and dicts among `vars`: a template that changes some works on copies. */
   const untouched = <T>(
     of: object,
     vars: TemplateVars,
@@ -272,7 +272,7 @@ export function createTemplates(options: TemplateOptions = {}): Templates {
       return template.root(context, context.frame);
     });
     if (!style.keepTrailingNewline) return text;
-    // Ansible lets Jinja drop the last newline, then gives the result as many as the template ends with.
+    // Ansible lets Jinja drop the last newline, then gives the result as many newlines as the template ends with.
     return text + "\n".repeat(Math.max(0, trailingNewlines(source) - trailingNewlines(text)));
   };
 
@@ -304,7 +304,7 @@ export function createTemplates(options: TemplateOptions = {}): Templates {
             const context = createContext(template, frame, state);
             return template.root(context, context.frame);
           });
-          // What is no list, dict or text is what it is printed as.
+          // Any value but a list, a dict or a text becomes its printed text.
           if ((!isList(value) && !isDict(value)) || value instanceof Tuple || !isLiteral(value))
             value = runtime.print(value);
         } catch (error) {

@@ -2,10 +2,10 @@ import type { Token } from "nunjucks/src/parser.js";
 import { unescapePython } from "../core/python-literal.ts";
 import { fail, TemplateFailure } from "./errors.ts";
 
-/** What tags begin and end with, when it is not what they usually do: `variable_start_string` and so on. */
+/** The marks of tags that differ from the usual ones, by names such as `variable_start_string`. */
 type Marks = Readonly<Record<string, string>>;
 
-/** How the text around tags is trimmed; the names are Jinja's. */
+/** The trimming of the text around tags; the names are Jinja's. */
 export interface LexerOptions {
   /** Drop the first newline after a block tag. */
   readonly trimBlocks: boolean;
@@ -13,9 +13,9 @@ export interface LexerOptions {
   readonly lstripBlocks: boolean;
   /** Keep one newline at the very end of the template. */
   readonly keepTrailingNewline: boolean;
-  /** How many lines of the file come before the text; 0 unless given. */
+  /** The number of lines of the file before the text. Default: 0. */
   readonly firstLine?: number;
-  /** Texts in expressions, `{{ … }}`, keep their backslashes, as Ansible has it in vars. */
+  /** Texts in expressions, `{{ … }}`, keep their backslashes, as in the vars of Ansible. */
   readonly keepBackslashes?: boolean;
   readonly marks?: Marks;
 }
@@ -63,11 +63,11 @@ function matchAt(pattern: RegExp, source: string, index: number): string | undef
 
 const literally = (text: string): string => text.replace(/[\\^$.*+?()[\]{}|/-]/g, "\\$&");
 
-/** Splits a template into the tokens nunjucks' parser reads, with Jinja's whitespace rules already applied. */
+/** Split a template into the tokens of nunjucks' parser, with Jinja's whitespace rules applied. */
 export function lex(template: string, options: LexerOptions): Token[] {
   let source = template.replace(/\r\n?/g, "\n");
   if (!options.keepTrailingNewline && source.endsWith("\n")) source = source.slice(0, -1);
-  // Where one mark begins like another, the longer one is meant.
+  // Of two marks that begin alike, the longer one is meant.
   const marks = MARKS.map(
     ([kind, start, end]) =>
       [
@@ -213,7 +213,7 @@ const OPTIONS: Readonly<Record<string, "trimBlocks" | "lstripBlocks" | "keepTrai
 };
 const MARK = /^(block|variable|comment)_(start|end)_string$/;
 
-/** Takes Ansible's `#jinja2: trim_blocks:False, variable_start_string:'[%', …` line off a template, and what it says into the options. */
+/** Take Ansible's line `#jinja2: trim_blocks:False, variable_start_string:'[%', …` off a template, and its settings into the options. */
 export function readHeader(
   source: string,
   options: LexerOptions,

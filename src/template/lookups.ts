@@ -53,7 +53,7 @@ const entries = (terms: readonly unknown[]): unknown[] =>
       : fail("lookup dict needs dicts"),
   );
 
-/** `start=1 end=5 stride=2 format=%02d`, or `count=3`; ends are included. */
+/** Expand `start=1 end=5 stride=2 format=%02d`, or `count=3`; ends are included. */
 function sequence(term: string, keywords: Keywords): string[] {
   const given = new Map([
     ...Object.entries(keywords).map(([key, value]) => [key, str(value)] as const),
@@ -76,7 +76,7 @@ function missing(kind: "file" | "template", term: unknown): never {
   return fail(`lookup ${kind}: there is no ${kind} '${str(term)}': ${path}`);
 }
 
-/** The files in one directory whose names match, as the playbook's author would name them in `src`. */
+/** List the files in one directory whose names match, as the playbook's author would name them in `src`. */
 function glob(term: string, list: (directory: string) => readonly string[]): string[] {
   const [, directory = "", pattern = ""] = /^(.*?\/?)([^/]*)$/s.exec(term) ?? [];
   const regex = pattern.replace(/\[(!?)([^\]]+)\]|[^\w]/g, (part, not: string | undefined, inside = "") => {
@@ -90,7 +90,7 @@ function glob(term: string, list: (directory: string) => readonly string[]): str
     .map((name) => `${directory}${name}`);
 }
 
-/** Every built-in lookup; each gives a list, as Ansible's do. */
+/** Every built-in lookup. Each returns a list, as in Ansible. */
 const lookups: Readonly<Record<string, Callable>> = {
   env: (terms, { default: fallback = "" }, { env }) => terms.map((term) => env[str(term)] ?? fallback),
   vars: (terms, keywords, state) => terms.map((term) => variable(term, keywords, state)),
@@ -130,7 +130,7 @@ const lookups: Readonly<Record<string, Callable>> = {
   pipe: () => fail("lookup pipe is not available: templates do not run commands; use a task and its result"),
 };
 
-/** A lookup by name: built in, or one the caller supplied as a plain function. */
+/** Return a lookup by name: a plain function that the caller supplied, or a built-in one. */
 export function findLookup(
   name: string,
   custom: Readonly<Record<string, (...terms: unknown[]) => unknown>>,
@@ -161,7 +161,7 @@ function lookup(args: readonly unknown[], keywords: Keywords, state: CallState, 
   }
   if (truth(wantlist)) return found;
   if (found.length === 1) return found[0];
-  // Ansible joins what is text, and gives the list when it is not.
+  // Ansible joins texts, and returns a list of anything else.
   return found.every((one) => typeof one === "string") ? found.join(",") : found;
 }
 
@@ -234,7 +234,7 @@ function cycler(values: readonly unknown[]): Namespace {
   return new Namespace(attributes);
 }
 
-/** The global functions of a template, by name. */
+/** Return the global functions of templates, by name. */
 export function globals(): Record<string, unknown> {
   return Object.fromEntries(Object.entries(functions).map(([name, call]) => [name, new Func(name, call)]));
 }

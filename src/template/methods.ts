@@ -28,7 +28,7 @@ import {
 
 const SPACE = /\s+/u;
 
-/** Python's `split`: by runs of blanks when no separator is given. */
+/** Split as Python's `split` does: at runs of blanks without a separator. */
 export function splitText(text: string, separator: unknown = null, limit: unknown = -1): string[] {
   const most = intArgument(limit, -1);
   if (separator === null) {
@@ -65,7 +65,7 @@ function stripSet(chars: unknown): (char: string) => boolean {
   return (char) => set.has(char);
 }
 
-/** Python's `strip`, `lstrip`, `rstrip`: the characters are a set. */
+/** Strip as Python's `strip`, `lstrip` and `rstrip` do: the characters are a set. */
 export function strip(text: string, chars: unknown, sides: "both" | "left" | "right" = "both"): string {
   const drop = stripSet(chars);
   const items = [...text];
@@ -75,18 +75,18 @@ export function strip(text: string, chars: unknown, sides: "both" | "left" | "ri
   return items.slice(start, end).join("");
 }
 
-// Every character Python's splitlines ends a line at.
+// The characters at which Python's splitlines ends a line.
 const LINE_BREAKS = "\\n\\r\\v\\f\\x1c-\\x1e\\x85\\u2028\\u2029";
 const LINE = new RegExp(`[^${LINE_BREAKS}]*(?:\\r\\n|[${LINE_BREAKS}])|[^${LINE_BREAKS}]+$`, "g");
 const LINE_END = new RegExp(`(?:\\r\\n|[${LINE_BREAKS}])$`);
 
-/** Python's `splitlines`. */
+/** Split as Python's `splitlines` does. */
 export function splitLines(text: string, keepEnds: unknown = false): string[] {
   const lines = text.match(LINE) ?? [];
   return truth(keepEnds) ? [...lines] : lines.map((line) => line.replace(LINE_END, ""));
 }
 
-/** Python's `capitalize`: the first letter large, the others small. */
+/** Write the first letter large and the others small, as Python's `capitalize` does. */
 export function capitalize(text: string): string {
   const [first = "", ...rest] = text;
   return first.toUpperCase() + rest.join("").toLowerCase();
@@ -136,7 +136,7 @@ function partition(self: string, separator: unknown, fromRight: boolean): unknow
   return tuple(self.slice(0, index), by, self.slice(index + by.length));
 }
 
-/** The value at a dotted path of another. */
+/** Return the value at a dotted path of another. */
 type PathOf = (value: unknown, path: string) => unknown;
 
 function fieldValue(pathOf: PathOf, args: readonly unknown[], named: unknown, field: string): unknown {
@@ -149,7 +149,7 @@ function fieldValue(pathOf: PathOf, args: readonly unknown[], named: unknown, fi
 const all = (pattern: RegExp) => callable(["self"], (self: string) => pattern.test(self));
 const self = (body: (text: string) => unknown) => callable(["self"], body);
 
-/** Python's methods of str; the first argument is the text. `pathOf` gives what the fields of a format lead to. */
+/** Python's methods of str; the first argument is the text. `pathOf` finds the values of a format's fields. */
 export const stringMethods = (pathOf: PathOf): Readonly<Record<string, Callable>> => ({
   split: callable(["self", "sep", "maxsplit"], splitText),
   rsplit: callable(["self", "sep", "maxsplit"], splitFromRight),

@@ -3,7 +3,7 @@ import nunjucksNodes from "nunjucks/src/nodes.js";
 
 const { Node: BaseNode } = nunjucksNodes;
 
-/** An argument list: positional, by name, and what `*` and `**` spread. */
+/** An argument list: positional and named arguments, and the values that `*` and `**` spread. */
 export interface Arguments {
   readonly positional: readonly Node[];
   readonly named: readonly (readonly [name: string, value: Node])[];
@@ -14,7 +14,7 @@ export interface Arguments {
 /** The parameters of a macro or call block, with their defaults. */
 export interface Parameters {
   readonly names: readonly string[];
-  /** By parameter name. */
+  /** The defaults by parameter name. */
   readonly defaults: ReadonlyMap<string, Node>;
 }
 
@@ -119,7 +119,7 @@ export interface FromImportNode extends Node {
   readonly withContext: boolean;
 }
 
-/** The kinds of node Jinja has and nunjucks lacks, or gives another shape. */
+/** The kinds of node that nunjucks lacks, or gives another shape. */
 export const jinjaNodes = {
   Binary: BaseNode.extend("Binary", { fields: ["operator", "left", "right"] }),
   Unary: BaseNode.extend("Unary", { fields: ["operator", "target"] }),
@@ -148,7 +148,7 @@ export const jinjaNodes = {
   ImportNames: BaseNode.extend("ImportNames", { fields: ["template", "names", "withContext"] }),
 } as const;
 
-/** Calls `visit` on a node and all below it. */
+/** Call `visit` on a node and every node below it. */
 export function walk(value: unknown, visit: (node: Node) => void): void {
   if (value instanceof Map || Array.isArray(value)) {
     for (const item of value.values()) walk(item, visit);

@@ -21,7 +21,7 @@ import {
   Undefined,
 } from "./values.ts";
 
-/** Python's `==`: by value for lists, tuples and dicts; ints, floats and bools compare as numbers. */
+/** Compare as Python's `==` does: lists, tuples and dicts by value, ints, floats and bools as numbers. */
 export function equals(left: unknown, right: unknown): boolean {
   if (left === right) return true;
   const [a, b] = [numeric(left), numeric(right)];
@@ -46,7 +46,7 @@ export function equals(left: unknown, right: unknown): boolean {
   return false;
 }
 
-/** Negative, zero or positive as `left` sorts before, with or after `right`; fails for what Python cannot order. */
+/** Return a negative, zero or positive number as `left` sorts before, with or after `right`. Fail for values that Python cannot order. */
 export function order(left: unknown, right: unknown, operator = "<"): number {
   const [a, b] = [numeric(left), numeric(right)];
   if (a !== undefined && b !== undefined) return a < b ? -1 : a > b ? 1 : a <= b ? 0 : Number.NaN;
@@ -65,7 +65,7 @@ export function order(left: unknown, right: unknown, operator = "<"): number {
   );
 }
 
-/** Python's `in`: a part of a string, an item of a list, a key of a dict. */
+/** Search as Python's `in` does: a part of a string, an item of a list, a key of a dict. */
 export function contains(container: unknown, item: unknown): boolean {
   if (typeof container === "string") {
     return typeof item === "string"
@@ -78,7 +78,7 @@ export function contains(container: unknown, item: unknown): boolean {
   return iterate(container).some((other) => equals(other, item));
 }
 
-/** One comparison; the operator is Jinja's, `in` and `not in` included. */
+/** Compare by an operator of Jinja, `in` and `not in` included. */
 export function compare(operator: string, left: unknown, right: unknown): boolean {
   if (left instanceof Blank || right instanceof Blank) {
     if (operator === "==" || operator === "!=")
@@ -106,7 +106,7 @@ export function compare(operator: string, left: unknown, right: unknown): boolea
   }
 }
 
-/** `a < b < c`: each operand is evaluated once, and only as far as needed. */
+/** Compare `a < b < c`: each operand is evaluated once, and only as far as needed. */
 export function compareChain(
   first: unknown,
   rest: readonly (readonly [operator: string, operand: () => unknown])[],
@@ -120,12 +120,12 @@ export function compareChain(
   });
 }
 
-/** `a or b`: the first that is true, or the last. */
+/** Return the first operand of `a or b` that is true, or the last. */
 export function or(left: unknown, right: () => unknown): unknown {
   return truth(left) ? left : right();
 }
 
-/** `a and b`: the first that is false, or the last. */
+/** Return the first operand of `a and b` that is false, or the last. */
 export function and(left: unknown, right: () => unknown): unknown {
   return truth(left) ? right() : left;
 }
@@ -137,7 +137,7 @@ function repeat(items: string | readonly unknown[], count: number): unknown {
   return result;
 }
 
-/** How much an int may have, in bits: Python goes on for minutes, and then prints nothing. */
+/** The limit for an int, in bits: Python computes for minutes, and then prints nothing. */
 const MAX_BITS = 100_000;
 
 function floorModulo(a: number, b: number): number {
@@ -192,12 +192,12 @@ function arithmetic(operator: string, a: number | bigint, b: number | bigint, is
   const asFloat = isFloating || operator === "/" || (operator === "**" && b < 0);
   const value = floatArithmetic(operator, Number(a), Number(b));
   if (asFloat) return float(value);
-  // Exact as it is, if nothing of it ever left what a number can hold.
+  // The float result is exact if operands and result are safe integers.
   const isExact = [a, b, value].every((number) => Number.isSafeInteger(number));
   return isExact ? value : integer(intArithmetic(operator, BigInt(a), BigInt(b)));
 }
 
-/** A binary operator of Jinja on any two values; fails where Python raises TypeError. */
+/** Apply a binary operator of Jinja to any two values. Fail where Python raises TypeError. */
 export function binary(operator: string, left: unknown, right: unknown): unknown {
   if (operator === "~") return str(left) + str(right);
   defined(left);
@@ -223,7 +223,7 @@ export function binary(operator: string, left: unknown, right: unknown): unknown
   return fail(`unsupported operand type(s) for ${operator}: '${typeName(left)}' and '${typeName(right)}'`);
 }
 
-/** Unary minus and plus. */
+/** Apply unary minus or plus. */
 export function unary(operator: string, value: unknown): unknown {
   const number =
     numeric(defined(value)) ??

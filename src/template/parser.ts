@@ -77,7 +77,7 @@ class JinjaParser extends ExpressionParser {
     return value;
   }
 
-  /** What stands up to one of these tags, and which one it was; that tag's name is consumed. */
+  /** Parse up to one of these tags and consume its name; return the nodes before it, and the name. */
   private body(opened: Token, ...closers: readonly string[]): [NodeList, string] {
     this.require("block-end", "'%}'");
     const nodes = this.parseUntilBlocks(...closers);
@@ -113,7 +113,7 @@ class JinjaParser extends ExpressionParser {
     return this.end(this.node("Loop", token, target, iterable, test, recursive, body, otherwise));
   }
 
-  /** A name, a namespace's attribute, or a tuple of these. */
+  /** Parse a name, a namespace's attribute, or a tuple of these. */
   private parseTarget(endsAt: (token: Token) => boolean = () => false): Node {
     const single = (): Node => {
       const start = this.here();
@@ -233,14 +233,14 @@ class JinjaParser extends ExpressionParser {
   }
 }
 
-/** The syntax tree of a template. */
+/** Parse a template. */
 export function parseTemplate(source: string, options: LexerOptions): Node {
   return new JinjaParser(source, options).parseAsRoot();
 }
 
-/** The syntax tree of a lone expression. */
+/** Parse a lone expression. */
 export function parseExpression(expression: string): Node {
-  // The blanks keep a leading minus from reading as whitespace control.
+  // Without the blanks a leading minus would be whitespace control.
   const parser = new JinjaParser(`{{ ${expression} }}`, {
     trimBlocks: false,
     lstripBlocks: false,

@@ -33,7 +33,7 @@ export interface Block {
   readonly required: boolean;
 }
 
-/** What a template's code compiles to. */
+/** A template's code, ready to run. */
 export interface CompiledTemplate {
   readonly root: (context: Context, frame: FrameType) => string;
   readonly blocks: Readonly<Record<string, Block>>;
@@ -47,9 +47,9 @@ export interface Context {
   readonly blocks: Map<string, Block[]>;
 }
 
-/** What the runtime asks of the templates it belongs to. */
+/** The templates that a runtime belongs to. */
 interface TemplateSource {
-  /** The compiled template, or null when there is none of that name. */
+  /** Return the compiled template of a name, or null. */
   find(name: string): CompiledTemplate | null;
   createContext(template: CompiledTemplate, parent: FrameType | null, state: CallState): Context;
 }
@@ -127,7 +127,7 @@ function unpack(value: unknown, count: number): unknown[] {
   return items;
 }
 
-/** A value as it is printed: Ansible prints None as nothing. */
+/** Print a value; None is printed as nothing, as in Ansible. */
 function print(value: unknown): string {
   return value === null ? "" : str(value);
 }
@@ -137,7 +137,7 @@ function name(frame: FrameType, identifier: string): unknown {
   return value === undefined ? new Undefined(`'${identifier}' is undefined`) : value;
 }
 
-/** What an included template sees of the including one: everything but its `loop`, as in Jinja. */
+/** Return the scope of an included template: as in Jinja, all of the including one but its `loop`. */
 function withoutLoop(frame: FrameType): FrameType {
   const inner = frame.push();
   inner.set("loop", new Undefined("'loop' is undefined"));
@@ -165,7 +165,7 @@ function superBlock(context: Context, blockName: string, render: Block["render"]
   );
 }
 
-/** What the code of compiled templates calls. */
+/** Make the functions that the code of compiled templates calls. */
 export function createRuntime(source: TemplateSource) {
   const find = (target: unknown): CompiledTemplate | null => {
     for (const one of Array.isArray(target) ? (target as unknown[]) : [target]) {
@@ -238,15 +238,15 @@ export function createRuntime(source: TemplateSource) {
   };
 }
 
-/** What {@link createRuntime} makes. */
+/** The functions of {@link createRuntime}. */
 export type Runtime = ReturnType<typeof createRuntime>;
 
 type Frame = InstanceType<typeof nunjucksRuntime.Frame>;
 
-/** A scope over the caller's variables: they are read when asked for, never copied unless `copies` says so, and never changed by an assignment. */
+/** A scope over the caller's variables: they are read on lookup, copied only if `copies` says so, and never changed by an assignment. */
 export class VarsFrame extends nunjucksRuntime.Frame {
   readonly #vars: Readonly<Record<string, unknown>>;
-  /** What has been asked for, where each is to be a copy: one for the whole rendering, so that changes are seen in it. */
+  /** The copies made so far; one copy serves the whole rendering, so that it sees its own changes. */
   readonly #copies: Map<string, unknown> | undefined;
 
   constructor(parent: Frame, vars: Readonly<Record<string, unknown>>, copies: boolean) {
@@ -266,7 +266,7 @@ export class VarsFrame extends nunjucksRuntime.Frame {
     return copy;
   }
 
-  /** What the caller has under a name: a var that needs what is not defined is not defined itself. */
+  /** Return the caller's variable; a var that needs an undefined one is undefined itself. */
   #given(name: string): unknown {
     if (!Object.hasOwn(this.#vars, name)) return undefined;
     try {
@@ -278,7 +278,7 @@ export class VarsFrame extends nunjucksRuntime.Frame {
   }
 }
 
-/** A value whose lists and dicts, at any depth, are others. */
+/** Copy lists and dicts at any depth. */
 function copyOf(value: unknown): unknown {
   if (isList(value)) {
     const copy = Array.from(value, copyOf);
@@ -291,7 +291,7 @@ function copyOf(value: unknown): unknown {
   const copy = {};
   const late = isLate(value);
   for (const key of Object.keys(value)) {
-    // What is worked out when it is asked for may fail, and stays unasked.
+    // A late value may fail, so it is not worked out here.
     if (late) defineLate(copy, key, () => copyOf(value[key]));
     else
       Object.defineProperty(copy, key, {

@@ -3,7 +3,7 @@ import { fail } from "./errors.ts";
 import { equals } from "./operators.ts";
 import { Attributes, Func, iterate, type Keywords, truth, tuple, Undefined } from "./values.ts";
 
-/** The parts of a `for` statement, as compiled. */
+/** The compiled parts of a `for` statement. */
 interface LoopParts {
   readonly recursive: boolean;
   readonly assign: (frame: Frame, value: unknown) => void;
@@ -51,7 +51,7 @@ const VARIABLES: Readonly<Record<string, (state: LoopState) => unknown>> = {
   __call__: ({ recurse }) => recurse,
 };
 
-/** Carries out a `for` statement; `depth` counts recursion, from 0. */
+/** Run a `for` statement; `depth` counts recursion, from 0. */
 export function loop(frame: Frame, iterable: unknown, parts: LoopParts, depth: number): string {
   let items: readonly unknown[] = [...iterate(iterable)];
   if (parts.test !== null) {
@@ -132,7 +132,7 @@ function bind(frame: Frame, signature: MacroSignature, args: readonly unknown[],
   }
 }
 
-/** A macro as a value: callable, and with the attributes Jinja gives it. */
+/** Make the value of a macro: callable, with the attributes that Jinja gives it. */
 export function macro(frame: Frame, signature: MacroSignature, body: (frame: Frame) => string): Attributes {
   const call = new Func(signature.name, (args, keywords) => {
     const inner = frame.push();

@@ -73,7 +73,7 @@ function regex(position: "match" | "fullmatch" | "search"): Callable {
   };
 }
 
-/** A registered result's field, as Ansible's tests of results read it. */
+/** Make a test of a registered result's fields, as Ansible's tests of results read them. */
 function result(body: (field: (name: string) => boolean) => boolean): Callable {
   return is((value) => {
     if (!isDict(value)) return fail("this test needs the registered result of a task");
@@ -92,7 +92,7 @@ function changed(value: unknown): boolean {
   return isList(results) && results.some((one) => isDict(one) && changed(one));
 }
 
-/** A test of what is at a path of the host being worked on. */
+/** Make a test of the file at a path of the host being worked on. */
 function at(is: (type: FileType | null) => boolean, follow = true): Callable {
   return callable(["value"], (value: unknown, { look }: CallState) => is(look(str(value), follow)));
 }
@@ -208,7 +208,7 @@ function looseParts(version: string): Part[] {
   );
 }
 
-/** Loose order, as distutils' LooseVersion: numbers by value, words by letter, a longer version after its beginning. */
+/** Compare as distutils' LooseVersion does: numbers by value, words by letter, a longer version after its beginning. */
 function compareLoose(left: string, right: string): number {
   const [a, b] = [looseParts(left), looseParts(right)];
   for (let index = 0; index < Math.min(a.length, b.length); index++) {
@@ -248,7 +248,7 @@ function compareSemantic(left: string, right: string): number {
   return 0;
 }
 
-/** PEP 440 order of the parts in common use: release, then a/b/rc before it, .dev before those, .post after. */
+/** Compare by PEP 440, for the parts in common use: .dev, then a/b/rc, then the release, then .post. */
 function compareEpoch(left: string, right: string): number {
   const parse = (text: string) => {
     const match =
@@ -277,7 +277,7 @@ function compareEpoch(left: string, right: string): number {
   return order(parse(left), parse(right));
 }
 
-/** Negative, zero or positive as a version is before, equal to or after another; `type` is Ansible's `version_type`. */
+/** Return a negative, zero or positive number as a version is before, equal to or after another; `type` is Ansible's `version_type`. */
 function compareVersions(left: string, right: string, type: string): number {
   if (left === "" || right === "") return fail("a version is empty");
   switch (type) {

@@ -14,10 +14,10 @@ import {
 } from "../core/value.ts";
 import { fail, failUndefined } from "./errors.ts";
 
-/** A name, attribute or item that is not there; using it for anything but a check or a default is an error. */
+/** A missing name, attribute or item; its use for anything but a check or a default is an error. */
 export class Undefined {
   readonly message: string;
-  /** Why a var could not be rendered. */
+  /** The reason why a var could not be rendered. */
   readonly cause: Error | undefined;
   constructor(message: string, cause?: Error) {
     this.message = message;
@@ -25,14 +25,14 @@ export class Undefined {
   }
 }
 
-/** What an inline `if` without `else` gives: it prints as nothing instead of failing, as in Jinja. */
+/** The value of an inline `if` without `else`: as in Jinja it prints as nothing instead of failing. */
 export class Blank extends Undefined {}
 
 /** A Python tuple: an array that prints with parentheses and never equals a list. */
 export class Tuple extends Array<unknown> {
-  /** The names of its items, when it is a named tuple. */
+  /** The names of the items of a named tuple. */
   declare names?: readonly string[];
-  /** What `map`, `filter` and `slice` of a tuple make: a list, as Python's filters do. */
+  /** `map`, `filter` and `slice` of a tuple make a list, as Python's filters do. */
   static override get [Symbol.species](): ArrayConstructor {
     return Array;
   }
@@ -41,26 +41,26 @@ export class Tuple extends Array<unknown> {
 /** Keyword arguments of a call, by name. */
 export type Keywords = Readonly<Record<string, unknown>>;
 
-/** What a filter, test, method or global can ask about the render it is part of. */
+/** The rendering that a filter, test, method or global function is part of. */
 export interface CallState {
-  /** Whether lists and dicts of the caller are copies, so that methods may change them. */
+  /** True if lists and dicts of the caller are copies, which methods may change. */
   readonly ownsVars: boolean;
   readonly vars: Readonly<Record<string, unknown>>;
   readonly env: Readonly<Record<string, string | undefined>>;
-  /** What is at a path of the host being worked on, links followed or not; null: nothing. */
+  /** Return the type of the file at a path of the host being worked on, links followed or not; null for none. */
   look(path: string, follow: boolean): FileType | null;
   filter(name: string): Callable;
   test(name: string): Callable;
   lookup(name: string): Callable;
-  /** Null when there is no such file. */
+  /** Return the text of a file, or null. */
   readText(name: string, kind: "files" | "templates"): string | null;
-  /** Every file below a directory of the role's files. */
+  /** List every file below a directory of the role's files. */
   listFiles(name: string): readonly string[];
-  /** Null when there is no such template; `more` are variables over those of this render. */
+  /** Render a template; null for an unknown one. `more` are variables over those of this rendering. */
   renderTemplate(name: string, more: Readonly<Record<string, unknown>>): string | null;
 }
 
-/** Something a template can call: positional arguments, keyword arguments, and the render it is part of. */
+/** A function that templates can call, with positional arguments, keyword arguments, and the rendering. */
 export type Callable = (args: readonly unknown[], keywords: Keywords, state: CallState) => unknown;
 
 /** A callable as a value of the template language: a macro, a bound method, a global function. */
@@ -73,7 +73,7 @@ export class Func {
   }
 }
 
-/** What `namespace()` makes: the one thing whose attributes `{% set %}` may assign. */
+/** The value of `namespace()`, the only one whose attributes `{% set %}` may assign. */
 export class Namespace {
   readonly values: Map<string, unknown>;
   constructor(values: Map<string, unknown>) {
@@ -91,40 +91,40 @@ export class Attributes {
   }
 }
 
-/** A tuple of these values. */
+/** Make a tuple. */
 export function tuple(...items: unknown[]): Tuple {
   const result = new Tuple();
   for (const item of items) result.push(item);
   return result;
 }
 
-/** A named tuple: its items can be read as attributes too. */
+/** Make a named tuple, whose items can be read as attributes too. */
 export function named(names: readonly string[], ...items: unknown[]): Tuple {
   return Object.assign(tuple(...items), { names });
 }
 
-/** Whether a value is a Python int (bool excluded). */
+/** Tell whether a value is a Python int; a bool is not. */
 export function isInt(value: unknown): value is number | bigint {
   return typeof value === "bigint" || (typeof value === "number" && Number.isInteger(value));
 }
 
-/** Whether a value is a Python float. */
+/** Tell whether a value is a Python float. */
 export function isFloat(value: unknown): value is number | Float {
   return value instanceof Float || (typeof value === "number" && !Number.isInteger(value));
 }
 
-/** Whether a value is a list or tuple. */
+/** Tell whether a value is a list or tuple. */
 export function isList(value: unknown): value is unknown[] {
   return Array.isArray(value);
 }
 
-/** The number a value stands for (bools count as 0 and 1), as exactly as JavaScript's numbers can, or undefined. */
+/** Return the number that a value stands for, as exactly as JavaScript's numbers can, or undefined; bools are 0 and 1. */
 export function asNumber(value: unknown): number | undefined {
   const number = numeric(value);
   return number === undefined ? undefined : Number(number);
 }
 
-/** Python's name of a value's type. */
+/** Return Python's name of a value's type. */
 export function typeName(value: unknown): string {
   if (value === null) return "NoneType";
   if (value instanceof Undefined || value === undefined) return "Undefined";
@@ -139,15 +139,15 @@ export function typeName(value: unknown): string {
   return isDict(value) ? "dict" : "function";
 }
 
-/** The value under a key, or undefined when there is none; never what an object inherits. */
+/** Return the value of a key, or undefined; never an inherited property. */
 export function dictGet(dict: Dict, key: unknown): unknown {
   if (dict instanceof Map) return dict.get(keyOf(dict, key));
-  // Only TypeScript makes objects with such keys, and there `{ 20: … }` has the text "20".
+  // Only TypeScript makes objects with such keys, and there `{ 20: … }` has the key "20".
   const name = typeof key === "number" && key >= 0 && Number.isInteger(key) ? String(key) : key;
   return typeof name === "string" && Object.hasOwn(dict, name) ? dict[name] : undefined;
 }
 
-/** Sets a key in place. */
+/** Set a key in place. */
 export function dictSet(dict: Dict, key: unknown, value: unknown): void {
   if (dict instanceof Map) dict.set(keyOf(dict, key), value);
   else
@@ -159,18 +159,18 @@ export function dictSet(dict: Dict, key: unknown, value: unknown): void {
     });
 }
 
-/** Removes a key in place. */
+/** Remove a key in place. */
 export function dictDelete(dict: Dict, key: unknown): void {
   if (dict instanceof Map) dict.delete(keyOf(dict, key));
   else delete dict[keyText(key)];
 }
 
-/** Keys in order. */
+/** Return the keys in order. */
 export function dictKeys(dict: Dict): unknown[] {
   return dictEntries(dict).map(([key]) => key);
 }
 
-/** The items of anything Python can iterate: list, tuple, dict (its keys), string (its characters). */
+/** Return the items of any value that Python can iterate: list, tuple, dict (its keys), string (its characters). */
 export function iterate(value: unknown): unknown[] {
   if (isList(value)) return value;
   if (typeof value === "string") return [...value];
@@ -180,13 +180,13 @@ export function iterate(value: unknown): unknown[] {
   return fail(`'${typeName(value)}' object is not iterable`);
 }
 
-/** Fails on an undefined value, otherwise returns it. */
+/** Return a value. Fail for an undefined one. */
 export function defined(value: unknown): unknown {
   if (!(value instanceof Undefined)) return value;
   return value instanceof Blank ? "" : failUndefined(value);
 }
 
-/** Python's truth: empty strings, lists and dicts, zero and None are false. */
+/** Return Python's truth of a value: empty strings, lists and dicts, zero and None are false. */
 export function truth(value: unknown): boolean {
   if (value === null || value === undefined || value === false || value === "" || value instanceof Blank)
     return false;
@@ -198,7 +198,7 @@ export function truth(value: unknown): boolean {
   return value !== 0 && value !== 0n;
 }
 
-/** The value as vars have it, see core/value.ts: tuples as lists, dicts as objects where that can be; fails on undefined. */
+/** Return a value as vars have it, see core/value.ts: tuples as lists, dicts as objects if possible. Fail for undefined. */
 export function toValue(value: unknown): unknown {
   if (value instanceof Undefined) return failUndefined(value);
   if (isList(value)) return Array.from(value, toValue);
@@ -207,7 +207,7 @@ export function toValue(value: unknown): unknown {
     : value;
 }
 
-/** The value as a function in TypeScript gets it: floats as numbers, tuples as arrays, dicts as objects; fails on undefined. */
+/** Return a value as functions in TypeScript get it: floats as numbers, tuples as arrays, dicts as objects. Fail for undefined. */
 export function toNative(value: unknown): unknown {
   return plain(toValue(value));
 }
@@ -229,7 +229,7 @@ function quoteText(value: string): string {
   return quote + body + quote;
 }
 
-/** A value as Python's `repr` writes it; fails on undefined. */
+/** Write a value as Python's `repr` does. Fail for undefined. */
 export function repr(value: unknown): string {
   if (typeof value === "string") return quoteText(value);
   if (value instanceof Tuple)
@@ -246,7 +246,7 @@ export function repr(value: unknown): string {
   return str(value);
 }
 
-/** A value as Python's `str` writes it; fails on undefined. */
+/** Write a value as Python's `str` does. Fail for undefined. */
 export function str(value: unknown): string {
   if (typeof value === "string") return value;
   if (value === null) return "None";
@@ -268,7 +268,7 @@ export function str(value: unknown): string {
   return `<${typeName(value)}>`;
 }
 
-/** A callable from parameter names (`*rest` gathers the remaining positional arguments) and a function of their values. */
+/** Make a callable of parameter names (`*rest` gathers the remaining positional arguments) and a function of their values. */
 export function callable(parameters: readonly string[], body: (...values: never[]) => unknown): Callable {
   const names = parameters.filter((name) => !name.startsWith("*"));
   const gathers = names.length < parameters.length;
@@ -289,7 +289,7 @@ export function callable(parameters: readonly string[], body: (...values: never[
   };
 }
 
-/** An argument as an int, with a default for one not given. */
+/** Return an argument as an int, with a default for a missing one. */
 export function intArgument(value: unknown, fallback: number): number {
   if (value === undefined) return fallback;
   const number =
@@ -298,17 +298,17 @@ export function intArgument(value: unknown, fallback: number): number {
   return number === undefined ? fail(`expected a number, got ${typeName(value)}`) : Math.trunc(number);
 }
 
-/** An argument as text, with a default for one not given. */
+/** Return an argument as text, with a default for a missing one. */
 export function textArgument(value: unknown, fallback: string): string {
   return value === undefined ? fallback : str(value);
 }
 
-/** A value that must be text already: Python's own functions of text and paths take nothing else. */
+/** Return a text. Fail for other values: Python's own functions of text and paths take nothing else. */
 export function text(value: unknown): string {
   return typeof defined(value) === "string" ? str(value) : fail(`expected text, got ${typeName(value)}`);
 }
 
-/** The entries of what `**` spreads, which must be a dict. */
+/** Return the keyword arguments that `**` spreads from a dict. */
 export function keywords(value: unknown): Keywords {
   defined(value);
   if (!isDict(value)) return fail(`argument after ** must be a dict, not ${typeName(value)}`);

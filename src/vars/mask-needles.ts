@@ -1,17 +1,17 @@
-/** The shortest text that is masked, in characters: shorter ones would blot out half of what is printed. */
+/** The shortest text to mask, in characters: shorter ones would hide half of all output. */
 export const MIN_SECRET_LENGTH = 4;
 
-/** Above this many characters a secret is a file, and only what happens to files is looked for. */
+/** A secret of more characters is a file: only the encodings common for files are looked for. */
 const LONG_SECRET = 512;
 
-/** A character for each byte, as `btoa` takes them. */
+/** Return a text with one character for each byte, as `btoa` takes it. */
 function byteText(text: string): string {
   let bytes = "";
   for (const byte of new TextEncoder().encode(text)) bytes += String.fromCharCode(byte);
   return bytes;
 }
 
-/** The characters of the base64 of `before` unknown bytes and then these that these alone decide. */
+/** Encode bytes that follow `before` unknown ones; return the characters that depend on no unknown byte. */
 function base64Core(bytes: string, before: number): string {
   const bits = before * 8;
   return btoa("\0".repeat(before) + bytes).slice(
@@ -22,7 +22,7 @@ function base64Core(bytes: string, before: number): string {
 
 function base64Forms(text: string): readonly string[] {
   const bytes = byteText(text);
-  // The last as `echo secret | base64` has it.
+  // The last form is that of `echo secret | base64`.
   const forms = [btoa(bytes), ...[0, 1, 2].map((before) => base64Core(bytes, before)), btoa(`${bytes}\n`)];
   return forms.flatMap((form) => [
     form,
@@ -48,7 +48,7 @@ function urlForms(text: string): readonly string[] {
       component.replaceAll("%20", "+"),
     );
   } catch {
-    // Half a surrogate pair has no such form.
+    // Half a surrogate pair has no URL form.
   }
   return encoded.flatMap((form) => [form, form.replace(/%[0-9A-F]{2}/g, (code) => code.toLowerCase())]);
 }
@@ -68,7 +68,7 @@ function shellForms(text: string): readonly string[] {
     text.replaceAll("'", `'"'"'`),
     text.replace(/["\\$`]/g, "\\$&"),
     text.replace(/["\\$`!]/g, "\\$&"),
-    // bash's printf %q and $'…'; Python's and JavaScript's own notations.
+    // bash's printf %q and $'…'; the notations of Python and JavaScript.
     text.replace(/[^\w@%+=:,./\n-]/g, "\\$&"),
     text.replace(/[\\']/g, "\\$&").replaceAll("\n", "\\n").replaceAll("\t", "\\t"),
   ];
@@ -93,16 +93,17 @@ function hexForms(text: string): readonly string[] {
   return [hex, hex.toUpperCase()];
 }
 
-/** The texts that give secrets away; none is shorter than {@link MIN_SECRET_LENGTH}. */
+/** The texts that reveal secrets; none is shorter than {@link MIN_SECRET_LENGTH}. */
 export interface Needles {
   readonly plain: ReadonlySet<string>;
-  /** In base64, which may be broken into lines anywhere. */
+  /** Texts in base64, which may be broken into lines anywhere. */
   readonly base64: ReadonlySet<string>;
 }
 
 /**
- * Every text that gives secrets away: each as it is, each line of it on its own, and both as they look in base64 at any
- * alignment, in URLs, JSON, shell and markup quoting, and hex. A long one's lines are not looked for in base64 and hex.
+ * Return every text that reveals secrets: each secret and each of its lines, as they are and as they look in base64 at
+ * any alignment, in URLs, JSON, shell and markup quoting, and hex. A long secret's lines are not looked for in base64
+ * and hex.
  */
 export function needlesOf(secrets: Iterable<string>): Needles {
   const plain = new Set<string>();

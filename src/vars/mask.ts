@@ -1,35 +1,127 @@
 import { isVolleyError, VolleyError } from "../core/errors.ts";
 import { needlesOf } from "./mask-needles.ts";
 
-/** What a secret is shown as. */
+/** The text in place of a secret. */
 export const MASK = "********";
 
 /** Masks secrets in texts. */
 export interface Mask {
-  /** The text with every secret in it masked, and the greater part of one it ends in the middle of. */
+  /** Mask every secret in a text, and a secret cut off by the text's end if half of it or more is there. */
   text(text: string): string;
-  /** A way to mask a text that comes in pieces. */
+  /** Mask a text that comes in pieces. */
   stream(): MaskStream;
 }
 
-/** Masks a text that comes in pieces: what could be the beginning of a secret is held back until it is known. */
+/** Masks a text that comes in pieces. The end of a piece is held back while it may be the beginning of a secret. */
 export interface MaskStream {
-  /** What can be shown by now. */
+  /** Return the text that can be shown by now. */
   push(piece: string): string;
-  /** What was held back; a new text begins. */
+  /** Return the text that was held back; a new text begins. */
   end(): string;
 }
 
-/** Stretches to mask, as begin and end in turn: sorted, apart from each other. */
+/** Make the mask of these secrets; null without any secret to mask, so that masking costs nothing then. */
+export function createMask(secrets: Iterable<string>): Mask | null {
+  const { plain, base64 } = needlesOf(secrets);
+  if (plain.size === 0) return null;
+  const search = searchBoth(
+    searchWith(new Automaton(plain)),
+    searchAcrossLines(searchWith(new Automaton(base64))),
+  );
+  return {
+    text: (text) => {
+      const runs = finalRuns(text, search(text));
+      return runs.length === 0 ? text : render(text, runs, false);
+    },
+    stream: () => openStream(search),
+  };
+}
+
+/** The fields by which programs tell events and results apart; a secret that happens to be such a word is no secret there. */
+const FIXED: ReadonlySet<string> = new Set([
+  "type",
+  "host",
+  "hosts",
+  "play",
+  "plays",
+  "role",
+  "action",
+  "stream",
+  "level",
+  "outcome",
+  "state",
+  "code",
+  "run",
+  "playbook",
+  "bundle",
+  "node",
+  "how",
+  "address",
+  "user",
+  "tally",
+  "phases",
+]);
+/** The fields whose content the task makes. */
+const FREE: ReadonlySet<string> = new Set(["data", "attributes", "facts"]);
+const SHORTEST_NUMBER = 6;
+
+/** Mask every secret in the texts of a value, keys and long numbers included. */
+export function maskValue(mask: Mask, value: unknown): unknown {
+  return walk(mask, value, false);
+}
+
+/** Mask every secret in an event or a part of one; {@link FIXED} fields stay. */
+export function maskEvent<E extends object>(mask: Mask, event: E): E {
+  return walk(mask, event, true) as E;
+}
+
+function walk(mask: Mask, value: unknown, structured: boolean): unknown {
+  if (typeof value === "string") return mask.text(value);
+  if (typeof value === "number" || typeof value === "bigint") {
+    if (structured) return value;
+    const digits = String(value);
+    const masked = digits.length < SHORTEST_NUMBER ? digits : mask.text(digits);
+    return masked === digits ? value : masked;
+  }
+  if (typeof value !== "object" || value === null || value instanceof Uint8Array) return value;
+  if (Array.isArray(value)) return value.map((item) => walk(mask, item, structured));
+  const { toJSON } = value as { readonly toJSON?: unknown };
+  if (typeof toJSON === "function") return walk(mask, toJSON.call(value), structured);
+  const masked: Record<string, unknown> = {};
+  for (const [key, inner] of Object.entries(value)) {
+    if (structured && FIXED.has(key)) masked[key] = inner;
+    else masked[structured ? key : mask.text(key)] = walk(mask, inner, structured && !FREE.has(key));
+  }
+  return masked;
+}
+
+/** Mask every secret in the texts of an error. Its cause, which may hold secrets too, is left out. */
+export function maskError(mask: Mask, thrown: unknown): unknown {
+  if (!(thrown instanceof Error)) return typeof thrown === "string" ? mask.text(thrown) : thrown;
+  const { message, stack } = thrown;
+  const hint = isVolleyError(thrown) ? thrown.hint : undefined;
+  const texts = [message, stack ?? "", hint ?? ""];
+  if (thrown.cause === undefined && texts.every((text) => mask.text(text) === text)) return thrown;
+  const masked = isVolleyError(thrown)
+    ? new VolleyError(thrown.code, mask.text(message), {
+        ...(thrown.location === undefined ? {} : { location: thrown.location }),
+        ...(hint === undefined ? {} : { hint: mask.text(hint) }),
+      })
+    : Object.assign(new Error(mask.text(message)), { name: thrown.name });
+  if (stack !== undefined) masked.stack = mask.text(stack);
+  return masked;
+}
+
+/** Stretches to mask, as begin and end in turn: sorted, none touching another. */
 type Runs = number[];
 
 const NOT_FEWER_THAN = 4;
 
-/** An Aho-Corasick automaton: one pass over a text finds every needle, however they overlap. */
+/** An Aho-Corasick automaton: one pass over a text finds every needle, overlapping ones included. */
 class Automaton {
-  /** The node a node leads to by a character, under `node * 65536 + character`. */
+  /** The next node for a node and a character, under `node * 65536 + character`. */
   readonly #edges = new Map<number, number>();
-  /** Which two characters needles begin with, by their lower bytes, one bit each: most of a text is passed over with it. */
+  /** One bit for each pair of lower bytes that a needle begins with: most of a text is skipped by it. */
   readonly #begins = new Uint32Array(2_048);
   readonly #depth: number[] = [0];
   /** The node of the longest proper ending of a node's text that is a beginning of a needle. */
@@ -66,7 +158,7 @@ class Automaton {
   }
 
   #link(): void {
-    // An edge's end is always numbered after its start; by depth, what a link needs is there already.
+    // In the order of depth, the shorter texts that a link needs have their links already.
     const byDepth = [...this.#edges].sort(([, a], [, b]) => this.#depth[a]! - this.#depth[b]!);
     for (const [key, node] of byDepth) {
       const from = Math.floor(key / 65_536);
@@ -83,7 +175,7 @@ class Automaton {
     }
   }
 
-  /** Adds what is to be masked to `runs`, and gives the node the text ends at. */
+  /** Add the needles in a text to `runs`; return the node at the end of the text. */
   scan(text: string, runs: Runs): number {
     let node = 0;
     for (let at = 0; at < text.length; at++) {
@@ -97,12 +189,12 @@ class Automaton {
     return node;
   }
 
-  /** How many characters of a text that ends at a node may be the beginning of a needle. */
+  /** Count the characters before a node that may be the beginning of a needle. */
   pending(node: number): number {
     return this.#depth[node]!;
   }
 
-  /** The same, counting only beginnings that give away half of a needle or more. */
+  /** Count them for beginnings that give away half of a needle or more. */
   tellingEnd(last: number): number {
     for (let node = last; node !== 0; node = this.#fail[node]!) {
       const depth = this.#depth[node]!;
@@ -116,7 +208,7 @@ function pairOf(text: string, at: number): number {
   return ((text.charCodeAt(at) & 255) << 8) | (text.charCodeAt(at + 1) & 255);
 }
 
-/** Adds a stretch that ends behind the begin of all that are there, and joins it with those it overlaps by more than `gap`. */
+/** Add a stretch that ends after every earlier one begins; join it with those that it overlaps by more than `gap`. */
 function addRun(runs: Runs, start: number, end: number, gap: 0 | -1): void {
   let [begin, stop] = [start, end];
   while (runs.length > 0 && runs.at(-1)! - begin > gap) {
@@ -126,7 +218,7 @@ function addRun(runs: Runs, start: number, end: number, gap: 0 | -1): void {
   runs.push(begin, stop);
 }
 
-/** Runs of two searches as one list, those that touch as one. */
+/** Merge the runs of two searches; touching runs become one. */
 function joinRuns(one: Runs, other: Runs): Runs {
   if (one.length + other.length === 0) return one;
   const joined: Runs = [];
@@ -140,12 +232,12 @@ function joinRuns(one: Runs, other: Runs): Runs {
   return joined;
 }
 
-/** What a search of a text found. */
+/** The result of searching a text. */
 interface Found {
   readonly runs: Runs;
-  /** Where what may be the beginning of a secret begins; the text's length when nothing may. */
+  /** The index from which the text may be the beginning of a secret; the text's length if it cannot. */
   readonly pending: number;
-  /** The same, of a beginning that gives away half of it or more. */
+  /** The same for a beginning that gives away half of the secret or more. */
   readonly telling: number;
 }
 
@@ -163,7 +255,7 @@ function searchWith(automaton: Automaton): Search {
   };
 }
 
-/** Searches a text as if its lines were one: what is found has its place in the text as it is. */
+/** Search a text as if it were one line; the runs are places in the text itself. */
 function searchAcrossLines(search: Search): Search {
   return (text) => {
     if (!/[\r\n]/.test(text)) return search(text);
@@ -193,7 +285,7 @@ function searchBoth(one: Search, other: Search): Search {
   };
 }
 
-/** The text with its runs masked; `open`: a run at its very start goes on from one that has been masked already. */
+/** Mask the runs of a text. `open`: a run at its very start continues one whose mask was shown already. */
 function render(text: string, runs: Runs, open: boolean): string {
   let shown = "";
   let from = 0;
@@ -205,16 +297,16 @@ function render(text: string, runs: Runs, open: boolean): string {
   return shown + text.slice(from);
 }
 
-/** All that is to be masked in a text that ends here. */
+/** Return the runs of a text that ends here. */
 function finalRuns(text: string, { runs, telling }: Found): Runs {
   return telling < text.length ? joinRuns(runs, [telling, text.length]) : runs;
 }
 
 function openStream(search: Search): MaskStream {
   let held = "";
-  /** How much of what is held is known to be of a secret. */
+  /** The length of the held text that certainly belongs to a secret. */
   let marked = 0;
-  /** Whether what was shown last is a mask. */
+  /** True after a mask was shown last. */
   let open = false;
   return {
     push: (piece) => {
@@ -245,96 +337,4 @@ function openStream(search: Search): MaskStream {
       return shown;
     },
   };
-}
-
-/** Makes the mask of these secrets; null when there is nothing to mask, so that nothing is spent on it. */
-export function createMask(secrets: Iterable<string>): Mask | null {
-  const { plain, base64 } = needlesOf(secrets);
-  if (plain.size === 0) return null;
-  const search = searchBoth(
-    searchWith(new Automaton(plain)),
-    searchAcrossLines(searchWith(new Automaton(base64))),
-  );
-  return {
-    text: (text) => {
-      const runs = finalRuns(text, search(text));
-      return runs.length === 0 ? text : render(text, runs, false);
-    },
-    stream: () => openStream(search),
-  };
-}
-
-/** What events and results are told apart by; a secret that happens to be such a word is no secret there. */
-const FIXED: ReadonlySet<string> = new Set([
-  "type",
-  "host",
-  "hosts",
-  "play",
-  "plays",
-  "role",
-  "action",
-  "stream",
-  "level",
-  "outcome",
-  "state",
-  "code",
-  "run",
-  "playbook",
-  "bundle",
-  "node",
-  "how",
-  "address",
-  "user",
-  "tally",
-  "phases",
-]);
-/** Fields that are of the task's own making. */
-const FREE: ReadonlySet<string> = new Set(["data", "attributes", "facts"]);
-const SHORTEST_NUMBER = 6;
-
-/** A value with every secret in its texts masked, keys and long numbers included. */
-export function maskValue(mask: Mask, value: unknown): unknown {
-  return walk(mask, value, false);
-}
-
-/** An event, or a part of one, with every secret in it masked; what reporters tell events apart by is left alone. */
-export function maskEvent<E extends object>(mask: Mask, event: E): E {
-  return walk(mask, event, true) as E;
-}
-
-function walk(mask: Mask, value: unknown, structured: boolean): unknown {
-  if (typeof value === "string") return mask.text(value);
-  if (typeof value === "number" || typeof value === "bigint") {
-    if (structured) return value;
-    const digits = String(value);
-    const masked = digits.length < SHORTEST_NUMBER ? digits : mask.text(digits);
-    return masked === digits ? value : masked;
-  }
-  if (typeof value !== "object" || value === null || value instanceof Uint8Array) return value;
-  if (Array.isArray(value)) return value.map((item) => walk(mask, item, structured));
-  const { toJSON } = value as { readonly toJSON?: unknown };
-  if (typeof toJSON === "function") return walk(mask, toJSON.call(value), structured);
-  const masked: Record<string, unknown> = {};
-  for (const [key, inner] of Object.entries(value)) {
-    if (structured && FIXED.has(key)) masked[key] = inner;
-    else masked[structured ? key : mask.text(key)] = walk(mask, inner, structured && !FREE.has(key));
-  }
-  return masked;
-}
-
-/** An error with every secret in its texts masked; what caused it, which may say them too, is left behind. */
-export function maskError(mask: Mask, thrown: unknown): unknown {
-  if (!(thrown instanceof Error)) return typeof thrown === "string" ? mask.text(thrown) : thrown;
-  const { message, stack } = thrown;
-  const hint = isVolleyError(thrown) ? thrown.hint : undefined;
-  const texts = [message, stack ?? "", hint ?? ""];
-  if (thrown.cause === undefined && texts.every((text) => mask.text(text) === text)) return thrown;
-  const masked = isVolleyError(thrown)
-    ? new VolleyError(thrown.code, mask.text(message), {
-        ...(thrown.location === undefined ? {} : { location: thrown.location }),
-        ...(hint === undefined ? {} : { hint: mask.text(hint) }),
-      })
-    : Object.assign(new Error(mask.text(message)), { name: thrown.name });
-  if (stack !== undefined) masked.stack = mask.text(stack);
-  return masked;
 }

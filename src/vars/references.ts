@@ -3,27 +3,12 @@ import { isTemplate } from "./scope.ts";
 
 const REFERENCE = /\{\{\s*([A-Za-z_]\w*(?:\.[A-Za-z_]\w*)*)\s*\}\}/g;
 const MAX_DEPTH = 20;
-/** No setting is longer, in characters: vars that hold others twice each grow without end. */
+/** The longest setting, in characters: vars that hold others twice each grow without end. */
 const MAX_LENGTH = 10_000;
 
-/** A property of a value's own; undefined for what every object inherits. */
-export function own(value: unknown, key: string): unknown {
-  if (typeof value !== "object" || value === null || !Object.hasOwn(value, key)) return undefined;
-  return (value as Record<string, unknown>)[key];
-}
-
-function lookUp(path: string, look: (name: string) => unknown): unknown {
-  const [name, ...keys] = path.split(".");
-  let value = look(name!);
-  for (const key of keys) {
-    value = own(value, key);
-  }
-  return value;
-}
-
 /**
- * Fills `{{ name }}` and `{{ name.key }}` in a setting that is needed before any template can be rendered; `fail` is
- * told what cannot be filled and must throw.
+ * Fill `{{ name }}` and `{{ name.key }}` in a setting that is needed before templates can be rendered. `fail` gets the
+ * reason why a reference cannot be filled, and must throw.
  */
 export function fillReferences(
   value: unknown,
@@ -52,4 +37,19 @@ export function fillReferences(
     length += text.length;
     return length > MAX_LENGTH ? fail(`it comes to more than ${MAX_LENGTH} characters`) : text;
   });
+}
+
+/** Return a value's own property; undefined for an inherited one. */
+export function own(value: unknown, key: string): unknown {
+  if (typeof value !== "object" || value === null || !Object.hasOwn(value, key)) return undefined;
+  return (value as Record<string, unknown>)[key];
+}
+
+function lookUp(path: string, look: (name: string) => unknown): unknown {
+  const [name, ...keys] = path.split(".");
+  let value = look(name!);
+  for (const key of keys) {
+    value = own(value, key);
+  }
+  return value;
 }

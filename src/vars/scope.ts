@@ -2,40 +2,82 @@ import { VolleyError } from "../core/errors.ts";
 import { LATE, type Vars } from "../core/json.ts";
 import { Data, mapLeaves, numeric } from "../core/value.ts";
 
-/** Where a var is set. */
+/** The vars of one place, such as the inventory or a play. */
+export type VarLayer =
+  /** Texts in these vars may be templates. `origin` says where a var is set, for errors. */
+  | { readonly kind: "template"; readonly vars: Vars; readonly origin: (name: string) => VarOrigin }
+  /** Texts in these vars are never templates, whatever they look like. */
+  | { readonly kind: "data"; readonly vars: Vars };
+
+/** The place where a var is set. */
 export interface VarOrigin {
   readonly name: string;
   readonly file?: string | undefined;
   readonly line?: number | undefined;
 }
 
-/** What a template of a var came to. */
-export interface RenderedVar {
-  readonly value: unknown;
-  /** It is text whatever it looks like: what `to_json` and its like give is not read as a list or a dict. */
-  readonly verbatim: boolean;
-}
-
-/** Gives a template that stands in a var its value; see `renderValue` of the template engine. */
+/** Render a template that stands in a var; see `renderValue` of the template engine. */
 export type RenderVar = (text: string, scope: VarScope, origin: VarOrigin) => RenderedVar;
 
-/** What the renderer of a var sees. */
+/** The variables that the renderer of a var sees. */
 export interface VarScope {
   readonly vars: Vars;
   isVerbatim(name: string): boolean;
 }
 
-/** Vars of one place. Later layers are over earlier ones. */
-export interface VarLayer {
-  readonly vars: Vars;
-  /** Where each var is set, of a layer whose texts are templates. Absent: they are data, and never taken for any. */
-  readonly origin?: (name: string) => VarOrigin;
+/** The value of a rendered var. */
+export interface RenderedVar {
+  readonly value: unknown;
+  /** The value stays text even if it looks like a list or a dict: `to_json` and similar filters made it. */
+  readonly verbatim: boolean;
 }
 
-/** Stands, in a layer, for the whole scope of whoever asks. */
+/** In a layer, the value of this var is the whole scope. */
 export const SELF = Symbol("the scope itself");
 
-/** Text that is one name and nothing else. */
+/**
+ * Stack layers of vars; the last layer that sets a var wins. A var that holds templates is rendered on lookup, with all
+ * layers as its variables: it may refer to vars that are set elsewhere, and a wrong template fails only when it is asked
+ * for. A lookup fails with `TEMPLATE_FAILED`, also for vars that refer to each other in a circle.
+ */
+export function createScope(layers: readonly VarLayer[], render: RenderVar): Vars {
+  return new Scope(layers, render).vars;
+}
+
+/** Stack layers of data on a scope. */
+export function extendScope(vars: Vars, ...data: readonly Vars[]): Vars {
+  const added = data.filter((one) => Object.keys(one).length > 0);
+  if (added.length === 0) return vars;
+  const { layers, render } = scopeOf(vars);
+  return new Scope([...layers, ...added.map(dataLayer)], render).vars;
+}
+
+/** Tell whether a var of a scope is made from a template. */
+export function isRendered(vars: Vars, name: string): boolean {
+  return scopeOf(vars).isRendered(name);
+}
+
+/** Return the vars of a scope that `named` have, and no others. */
+export function viewScope(vars: Vars, ...named: readonly Vars[]): Vars {
+  return scopeOf(vars).view(named);
+}
+
+/** Tell whether a text is a template by Ansible's rule: it holds the start of an expression, a block or a comment. */
+export function isTemplate(value: unknown): value is string {
+  return typeof value === "string" && /\{[{%#]/.test(value);
+}
+
+const scopes = new WeakMap<Vars, Scope>();
+
+function scopeOf(vars: Vars): Scope {
+  return scopes.get(vars) ?? new Scope([dataLayer(vars)], () => ({ value: undefined, verbatim: false }));
+}
+
+function dataLayer(vars: Vars): VarLayer {
+  return { kind: "data", vars };
+}
+
+/** A text that is one name and nothing else. */
 const LONE_NAME = /^\{\{\s*(\w+)\s*\}\}\n?$/;
 
 class Scope implements VarScope {
@@ -43,7 +85,7 @@ class Scope implements VarScope {
   readonly render: RenderVar;
   readonly vars: Vars;
   readonly #rendered = new Map<string, RenderedVar>();
-  /** The vars being rendered, each because of the one before it. */
+  /** The vars being rendered; each was asked for by the one before it. */
   readonly #busy = new Set<string>();
 
   constructor(layers: readonly VarLayer[], render: RenderVar) {
@@ -58,56 +100,10 @@ class Scope implements VarScope {
 
   isRendered(name: string): boolean {
     const layer = this.#layerOf(name);
-    return layer?.origin !== undefined && holdsTemplate(layer.vars[name]);
+    return layer?.kind === "template" && holdsTemplate(layer.vars[name]);
   }
 
-  #layerOf(name: string): VarLayer | undefined {
-    return this.layers.findLast(({ vars }) => Object.hasOwn(vars, name) && vars[name] !== undefined);
-  }
-
-  #value(name: string): unknown {
-    const known = this.#rendered.get(name);
-    if (known !== undefined) return known.value;
-    const layer = this.#layerOf(name);
-    if (layer === undefined) return undefined;
-    const value = layer.vars[name];
-    if (value === SELF) return this.vars;
-    if (layer.origin === undefined || !holdsTemplate(value)) return value;
-    const origin = layer.origin(name);
-    if (this.#busy.has(name)) throw this.#circle(origin);
-    this.#busy.add(name);
-    try {
-      const rendered = this.#render(value, origin);
-      this.#rendered.set(name, rendered);
-      return rendered.value;
-    } finally {
-      this.#busy.delete(name);
-    }
-  }
-
-  #render(value: unknown, origin: VarOrigin): RenderedVar {
-    const one = (text: string): RenderedVar => {
-      const name = LONE_NAME.exec(text)?.[1];
-      const named = name === undefined ? undefined : this.#layerOf(name)?.vars[name];
-      // What is no text keeps its type where it is all there is.
-      if (named === null || numeric(named) !== undefined) return { value: named, verbatim: false };
-      return this.render(text, this, origin);
-    };
-    return isTemplate(value)
-      ? one(value)
-      : { value: mapTemplates(value, (text) => one(text).value), verbatim: false };
-  }
-
-  #circle({ name, file, line }: VarOrigin): VolleyError {
-    const busy = [...this.#busy];
-    const others = busy.slice(busy.indexOf(name) + 1);
-    const way = others.length === 0 ? "" : ` (through ${others.map((other) => `"${other}"`).join(", ")})`;
-    return new VolleyError("TEMPLATE_FAILED", `the var "${name}" refers to itself${way}`, {
-      ...(file === undefined ? {} : { location: { file, ...(line === undefined ? {} : { line }) } }),
-    });
-  }
-
-  /** Those vars of the scope that some vars name, as vars: each is worked out when it is asked for. */
+  /** Return those vars of the scope that some vars name; each is worked out on lookup. */
   view(named: readonly Vars[]): Vars {
     const descriptor = (key: string | symbol): PropertyDescriptor | undefined =>
       typeof key === "string" && named.some((vars) => Object.hasOwn(vars, key) && vars[key] !== undefined)
@@ -125,47 +121,58 @@ class Scope implements VarScope {
     scopes.set(view, this);
     return view;
   }
+
+  #layerOf(name: string): VarLayer | undefined {
+    return this.layers.findLast(({ vars }) => Object.hasOwn(vars, name) && vars[name] !== undefined);
+  }
+
+  #value(name: string): unknown {
+    const known = this.#rendered.get(name);
+    if (known !== undefined) return known.value;
+    const layer = this.#layerOf(name);
+    if (layer === undefined) return undefined;
+    const value = layer.vars[name];
+    if (value === SELF) return this.vars;
+    if (layer.kind === "data" || !holdsTemplate(value)) return value;
+    const origin = layer.origin(name);
+    if (this.#busy.has(name)) throw this.#circle(origin);
+    this.#busy.add(name);
+    try {
+      const rendered = this.#render(value, origin);
+      this.#rendered.set(name, rendered);
+      return rendered.value;
+    } finally {
+      this.#busy.delete(name);
+    }
+  }
+
+  #render(value: unknown, origin: VarOrigin): RenderedVar {
+    const one = (text: string): RenderedVar => {
+      const name = LONE_NAME.exec(text)?.[1];
+      const named = name === undefined ? undefined : this.#layerOf(name)?.vars[name];
+      // A lone name keeps the type of a value that is no text.
+      if (named === null || numeric(named) !== undefined) return { value: named, verbatim: false };
+      return this.render(text, this, origin);
+    };
+    if (isTemplate(value)) return one(value);
+    const whole = mapLeaves(value, (leaf) => {
+      if (leaf instanceof Data) return leaf.text;
+      return isTemplate(leaf) ? one(leaf).value : leaf;
+    });
+    return { value: whole, verbatim: false };
+  }
+
+  #circle({ name, file, line }: VarOrigin): VolleyError {
+    const busy = [...this.#busy];
+    const others = busy.slice(busy.indexOf(name) + 1);
+    const way = others.length === 0 ? "" : ` (through ${others.map((other) => `"${other}"`).join(", ")})`;
+    return new VolleyError("TEMPLATE_FAILED", `the var "${name}" refers to itself${way}`, {
+      ...(file === undefined ? {} : { location: { file, ...(line === undefined ? {} : { line }) } }),
+    });
+  }
 }
 
-const scopes = new WeakMap<Vars, Scope>();
-
-function scopeOf(vars: Vars): Scope {
-  return scopes.get(vars) ?? new Scope([{ vars }], () => ({ value: undefined, verbatim: false }));
-}
-
-/**
- * Vars in layers, as those see them who ask: a var that holds templates is rendered when it is asked for, with all the
- * layers as its variables, so that it may refer to others that are set elsewhere, and one that nobody asks for may be
- * wrong. Asking fails with `TEMPLATE_FAILED`.
- */
-export function createScope(layers: readonly VarLayer[], render: RenderVar): Vars {
-  return new Scope(layers, render).vars;
-}
-
-/** A scope with data over what it has. */
-export function extendScope(vars: Vars, ...data: readonly Vars[]): Vars {
-  const added = data.filter((one) => Object.keys(one).length > 0);
-  if (added.length === 0) return vars;
-  const { layers, render } = scopeOf(vars);
-  return new Scope([...layers, ...added.map((one) => ({ vars: one }))], render).vars;
-}
-
-/** Whether a var of a scope is made from a template. */
-export function isRendered(vars: Vars, name: string): boolean {
-  return scopeOf(vars).isRendered(name);
-}
-
-/** Of a scope the vars that `named` have, and no others. */
-export function viewScope(vars: Vars, ...named: readonly Vars[]): Vars {
-  return scopeOf(vars).view(named);
-}
-
-/** Whether a text is a template, as Ansible tells: it has the start of an expression, a block or a comment in it. */
-export function isTemplate(value: unknown): value is string {
-  return typeof value === "string" && /\{[{%#]/.test(value);
-}
-
-/** Whether a value holds a template or {@link Data}, at any depth: it is not yet what templates are to see. Keys of dicts are none. */
+/** Tell whether a value holds a template or {@link Data}, at any depth; keys of dicts are no templates. */
 export function holdsTemplate(value: unknown): boolean {
   let found = false;
   mapLeaves(value, (leaf) => {
@@ -173,12 +180,4 @@ export function holdsTemplate(value: unknown): boolean {
     return leaf;
   });
   return found;
-}
-
-/** A value with the templates in it, at any depth, replaced, and data as the text it is. */
-function mapTemplates(value: unknown, replace: (template: string) => unknown): unknown {
-  return mapLeaves(value, (leaf) => {
-    if (leaf instanceof Data) return leaf.text;
-    return isTemplate(leaf) ? replace(leaf) : leaf;
-  });
 }

@@ -35,6 +35,7 @@ test("tests of paths look at the host that is worked on, wherever templates are 
   const vars = createScope(
     [
       {
+        kind: "template",
         vars: { from_var: "{% if '/etc/later' is exists %}there{% else %}not there{% endif %}" },
         origin: (name) => ({ name }),
       },

@@ -14,7 +14,10 @@ function inventory(vars: Vars, ...data: readonly Vars[]): Vars {
     file: "group_vars/all.yml",
     line: Object.keys(vars).indexOf(name) + 1,
   });
-  return createScope([{ vars, origin }, ...data.map((one) => ({ vars: one }))], renderValue);
+  return createScope(
+    [{ kind: "template", vars, origin }, ...data.map((one) => ({ kind: "data", vars: one }) as const)],
+    renderValue,
+  );
 }
 
 function failure(body: () => unknown): VolleyError {

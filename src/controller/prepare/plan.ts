@@ -7,7 +7,7 @@ import { findSecrets } from "../../core/secret.ts";
 import { nobodyLeft } from "../../inventory/select.ts";
 import { createMask, type Mask } from "../../vars/mask.ts";
 import { holdsTemplate } from "../../vars/scope.ts";
-import { type ResolvedVars, resolveVars } from "../../vars/secrets/resolve-vars.ts";
+import { type ResolvedVars, resolveVars } from "../../vars/secrets/resolve.ts";
 import type { SecretStore } from "../../vars/secrets/store.ts";
 import { PASSWORD_VARS } from "./become.ts";
 import type { Concerned } from "./read.ts";

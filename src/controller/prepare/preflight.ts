@@ -164,12 +164,9 @@ function foreseenScope(host: Host, play: Vars, groups: Readonly<Record<string, r
   };
   return createScope(
     [
-      {
-        vars: host.vars,
-        origin: (name) => ({ name }),
-      },
-      { vars: magic },
-      { vars: play },
+      { kind: "template", vars: host.vars, origin: (name) => ({ name }) },
+      { kind: "data", vars: magic },
+      { kind: "data", vars: play },
     ],
     render,
   );

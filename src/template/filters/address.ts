@@ -20,7 +20,7 @@ function realpath(path: string): string {
   try {
     return realpathSync(absolute);
   } catch {
-    // As in Python, what does not exist is resolved as far as it does.
+    // As in Python, a path is resolved as far as it exists.
     const parent = posix.dirname(absolute);
     return parent === absolute ? absolute : posix.join(realpath(parent), posix.basename(absolute));
   }
@@ -71,7 +71,7 @@ export const pathFilters: Readonly<Record<string, Callable>> = {
   win_dirname: ofPath((path) => path.replace(/[\\/]?[^\\/]*$/, "")),
 };
 
-/** The parts of a URL, by the names of Python's `urlsplit`; RFC 3986 appendix B. */
+/** Split a URL into the parts of Python's `urlsplit`; RFC 3986, appendix B. */
 function urlSplit(url: string, query: unknown): unknown {
   const [, scheme = "", netloc = "", path = "", search = "", fragment = ""] =
     /^(?:([A-Za-z][\w+.-]*):)?(?:\/\/([^/?#]*))?([^?#]*)(?:\?([^#]*))?(?:#(.*))?$/s.exec(url) ?? [];
@@ -102,7 +102,7 @@ export const urlFilters: Readonly<Record<string, Callable>> = {
 interface Address {
   readonly version: 4 | 6;
   readonly value: bigint;
-  /** Bits of the network; null when the text named none. */
+  /** The bits of the network; null for a text without them. */
   readonly prefix: number | null;
 }
 
@@ -157,7 +157,7 @@ function write(version: 4 | 6, value: bigint): string {
   return `${words.slice(0, at).replace(/:$/, "")}::${words.slice(at + longest.length).replace(/^:/, "")}`;
 }
 
-/** What `ipaddr` answers about an address, by the name of the question; false and null mean "not so". */
+/** Answer a question of `ipaddr` about an address; false and null mean "no". */
 function answer(text: string, address: Address, query: string): unknown {
   const { version, value } = address;
   const bits = bitsOf(version);

@@ -28,7 +28,7 @@ const MONTHS = [
 ];
 const DAY_MS = 86_400_000;
 
-/** A wall-clock time without zone, as Python's naive datetime is: kept in the UTC fields of a Date. */
+/** A wall-clock time without zone, such as Python's naive datetime, in the UTC fields of a Date. */
 type WallClock = Date;
 
 const two = (value: number): string => String(value).padStart(2, "0");
@@ -39,7 +39,7 @@ const isoWeek = (date: WallClock): [year: number, week: number] => {
   return [thursday.getUTCFullYear(), Math.ceil(dayOfYear(thursday) / 7)];
 };
 
-/** The offset of a zone from UTC, written `+0200`. */
+/** Write the offset of a zone from UTC: `+0200`. */
 function offsetText(minutes: number): string {
   const size = Math.abs(minutes);
   return `${minutes < 0 ? "-" : "+"}${two(Math.floor(size / 60))}${two(size % 60)}`;
@@ -48,7 +48,7 @@ function offsetText(minutes: number): string {
 const dayName = (date: WallClock): string => DAYS[date.getUTCDay()] ?? "";
 const monthName = (date: WallClock): string => MONTHS[date.getUTCMonth()] ?? "";
 
-/** What each letter after `%` writes. */
+/** The writers of the letters after `%`. */
 const PARTS: Readonly<Record<string, (date: WallClock, offset: number) => string>> = {
   Y: (date) => String(date.getUTCFullYear()),
   y: (date) => two(date.getUTCFullYear() % 100),
@@ -90,7 +90,7 @@ const PARTS: Readonly<Record<string, (date: WallClock, offset: number) => string
   r: (date) => strftime(date, "%I:%M:%S %p"),
 };
 
-/** A wall-clock time by a format of C's strftime; `offsetMinutes` is how far its zone is ahead of UTC. */
+/** Write a wall-clock time by a format of C's strftime; its zone is `offsetMinutes` ahead of UTC. */
 function strftime(date: WallClock, format: string, offsetMinutes = 0): string {
   return format.replace(/%(-?)([A-Za-z%])/g, (whole, dash: string, letter: string) => {
     const text = Object.hasOwn(PARTS, letter) ? PARTS[letter]?.(date, offsetMinutes) : undefined;
@@ -119,7 +119,7 @@ const FIELDS: Readonly<Record<string, string>> = {
   "%": "%",
 };
 
-/** Reads a time by a format of Python's strptime; fails when the text is not in it. */
+/** Read a time by a format of Python's strptime. Fail for a text of another format. */
 function strptime(text: string, format: string): WallClock {
   const expanded = format.replace(/%T/g, "%H:%M:%S").replace(/%F/g, "%Y-%m-%d");
   const pattern = expanded.replace(/%(.)|[.*+?^${}()|[\]\\]/g, (part, letter?: string) =>
@@ -152,7 +152,7 @@ function method(name: string, body: (args: readonly unknown[]) => unknown): Func
   return new Func(name, (args) => body(args));
 }
 
-/** A length of time, as Python's timedelta. */
+/** Make a length of time, as Python's timedelta. */
 function timedelta(ms: number): Attributes {
   const days = Math.floor(ms / DAY_MS);
   const rest = ms - days * DAY_MS;
@@ -176,7 +176,7 @@ function keyOf(value: unknown): number {
   return typeof key === "number" ? key : fail("unsupported operand type for a date or length of time");
 }
 
-/** A wall-clock time as a value of the template language, as Python's datetime. */
+/** Make the value of a wall-clock time, as Python's datetime. */
 export function datetime(date: WallClock): Attributes {
   const iso =
     strftime(date, "%Y-%m-%dT%H:%M:%S") + (date.getUTCMilliseconds() === 0 ? "" : strftime(date, ".%f"));
@@ -215,7 +215,7 @@ export function datetime(date: WallClock): Attributes {
   return new Attributes("datetime", (name) => (Object.hasOwn(values, name) ? values[name] : undefined));
 }
 
-/** A day without a time, as Python's date; it prints and writes as `2020-01-31`. */
+/** Make the value of a day, as Python's date; it prints as `2020-01-31`. */
 export function date(day: WallClock): Attributes {
   const whole = datetime(day);
   const text = strftime(day, "%Y-%m-%d");
@@ -226,12 +226,12 @@ export function date(day: WallClock): Attributes {
   });
 }
 
-/** The wall-clock time of an instant, in UTC or in this machine's zone. */
+/** Return the wall-clock time of an instant, in UTC or in this machine's zone. */
 export function wallClock(instant: Date, utc: boolean): WallClock {
   return utc ? instant : new Date(instant.getTime() - instant.getTimezoneOffset() * 60_000);
 }
 
-/** `format|strftime(seconds, utc)`: seconds since 1970, now when not given. */
+/** Format `format|strftime(seconds, utc)`: seconds since 1970; default: now. */
 function format(text: unknown, seconds: unknown = null, utc: unknown = false): string {
   const since = seconds === null ? Date.now() / 1000 : (asNumber(seconds) ?? Number(str(seconds)));
   if (Number.isNaN(since)) return fail(`strftime: '${str(seconds)}' is not a number of seconds`);

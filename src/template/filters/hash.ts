@@ -27,7 +27,7 @@ function passwordHash(
   return sha2Crypt(kind, str(value), text, rounds === null ? undefined : intArgument(rounds, 5000));
 }
 
-/** The UUIDs Ansible's `to_uuid` makes: version 5, in Ansible's own namespace unless another is given. */
+/** Make a UUID as Ansible's `to_uuid` does: version 5. Default: Ansible's own namespace. */
 function toUuid(value: unknown, namespace: unknown = "361E6D51-FAEC-444A-9079-341386DA8E2E"): string {
   const bytes = createHash("sha1")
     .update(Buffer.from(str(namespace).replaceAll("-", ""), "hex"))
@@ -56,7 +56,7 @@ interface Scheme {
   readonly id: string;
   readonly hash: "sha256" | "sha512";
   readonly size: number;
-  /** How the digest's bytes are taken, three at a time, when it is written. */
+  /** The order of the digest's bytes in the text, three at a time. */
   readonly order: readonly (readonly number[])[];
 }
 
@@ -98,7 +98,7 @@ function stretch(digest: Buffer, length: number): Buffer {
   return Buffer.alloc(length, digest);
 }
 
-/** A password's crypt(3) hash by sha512-crypt or sha256-crypt; `rounds` is written only when it is not the default, 5000. */
+/** Hash a password as crypt(3) does, by sha512-crypt or sha256-crypt. Rounds are written unless they are the default, 5000. */
 export function sha2Crypt(kind: string, password: string, salt: string, rounds: number | undefined): string {
   const scheme = SCHEMES[kind] ?? fail(`password_hash has no scheme '${kind}': use sha512 or sha256`);
   const key = Buffer.from(password);

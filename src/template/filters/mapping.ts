@@ -32,7 +32,7 @@ function ternary(value: unknown, whenTrue: unknown, whenFalse: unknown, whenNone
   return truth(value) ? whenTrue : whenFalse;
 }
 
-/** Ansible's `bool`: yes, on, 1 and true are true; anything else is false. */
+/** Convert as Ansible's `bool` does: yes, on, 1 and true are true, anything else is false. */
 function bool(value: unknown): boolean | null {
   if (value === null || typeof value === "boolean") return value;
   return typeof value === "string"
@@ -74,7 +74,7 @@ function mergeLists(left: readonly unknown[], right: readonly unknown[], how: st
   }
 }
 
-/** Ansible's `combine` of two dicts: what `right` says wins. */
+/** Combine two dicts as Ansible's `combine` does: `right` wins. */
 function merge(left: Dict, right: Dict, recursive: boolean, listMerge: string): Dict {
   const result = new Map(dictEntries(left));
   for (const [written, value] of dictEntries(right)) {

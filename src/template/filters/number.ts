@@ -42,12 +42,12 @@ function toInt(value: unknown, fallback: unknown = 0, base: unknown = 10): unkno
   return found === undefined ? fallback : whole(found, fallback);
 }
 
-/** The whole part of a float, with all of its digits. */
+/** Return the whole part of a float, with all of its digits. */
 function whole(value: number, fallback: unknown): unknown {
   return Number.isFinite(value) ? integer(BigInt(Math.trunc(value))) : fallback;
 }
 
-/** Digits of any base as a number, however many there are. */
+/** Parse any number of digits of any base. */
 function parseDigits(text: string, radix: number): number | bigint {
   const short = Number.parseInt(text, radix);
   if (Number.isSafeInteger(short)) return short;
@@ -180,7 +180,7 @@ function seedWords(seed: unknown): number[] {
   return words;
 }
 
-/** The 32-bit outputs of MT19937 (Matsumoto and Nishimura), seeded as Python's `random.Random(seed)` is. */
+/** Make the generator MT19937 (Matsumoto and Nishimura) of 32-bit numbers, seeded as Python's `random.Random(seed)`. */
 function mersenneTwister(seed: unknown): () => number {
   const state = new Uint32Array(SIZE);
   const at = (index: number): number => state[index] ?? 0;
@@ -220,7 +220,7 @@ function mersenneTwister(seed: unknown): () => number {
   };
 }
 
-/** A function of n giving an int from 0 to n - 1, the same one Python gives for the same seed. */
+/** Make a function of n that returns an int from 0 to n - 1, the one that Python returns for the same seed. */
 function below(seed: unknown): (limit: number) => number {
   if (seed === undefined || seed === null) return (limit) => randomInt(limit);
   const word = mersenneTwister(seed);
@@ -254,7 +254,7 @@ function shuffle(value: unknown, seed: unknown): unknown[] {
   return items;
 }
 
-/** Ansible's filters of chance: with a seed they give what Ansible gives. */
+/** Ansible's filters of chance; with a seed they return the values that Ansible does. */
 export const randomFilters: Readonly<Record<string, Callable>> = {
   random: callable(["end", "start", "step", "seed"], random),
   shuffle: callable(["value", "seed"], shuffle),

@@ -22,19 +22,19 @@ import {
   Undefined,
 } from "../values.ts";
 
-/** A value as comparisons that ignore case see it. */
+/** Return a value for comparisons, which may ignore case. */
 export function foldCase(value: unknown, caseSensitive: boolean): unknown {
   return typeof value === "string" && !caseSensitive ? value.toLowerCase() : value;
 }
 
-/** What a filter's `attribute` names in an item; the item itself when there is none. */
+/** Return the part of an item that a filter's `attribute` names; without one the item itself. */
 function pick(value: unknown, attribute: unknown, fallback?: unknown): unknown {
   if (attribute === undefined || attribute === null) return value;
   const found = attributePath(value, attribute);
   return found instanceof Undefined && fallback !== undefined ? fallback : found;
 }
 
-/** A stable sort by keys, given once per item. */
+/** Sort by keys, stably; each key is computed once. */
 export function sortBy(
   items: readonly unknown[],
   key: (item: unknown) => unknown,
@@ -69,7 +69,7 @@ function extreme(sign: number) {
   };
 }
 
-/** The items without those equal to one before. */
+/** Return the items without repeated ones. */
 function distinct(items: readonly unknown[], key: (item: unknown) => unknown = (item) => item): unknown[] {
   const seen: unknown[] = [];
   const simple = new Set<unknown>();

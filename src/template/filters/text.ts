@@ -43,7 +43,7 @@ const COMMENT_STYLES: Readonly<Record<string, Readonly<Record<string, string>>>>
   xml: { beginning: "<!--", decoration: " - ", end: "-->" },
 };
 
-/** Ansible's `comment`: every line decorated, an empty decorated line around it. */
+/** Decorate as Ansible's `comment` does: every line, with an empty decorated line before and after. */
 function comment(text: string, style: string, options: Readonly<Record<string, unknown>>): string {
   const preset = { ...(COMMENT_STYLES[style] ?? fail(`comment has no style '${style}'`)), ...options };
   const option = (name: string, fallback: string): string => str(preset[name] ?? fallback);
@@ -72,7 +72,7 @@ function quote(text: string): string {
   return text === "" ? "''" : /^[\w@%+=:,./-]+$/.test(text) ? text : `'${text.replaceAll("'", `'"'"'`)}'`;
 }
 
-/** Filters of text: Jinja's, and Ansible's that take text apart or dress it. */
+/** Filters of text, Jinja's and Ansible's. */
 export const textFilters: Readonly<Record<string, Callable>> = {
   upper: ordinary((text) => text.toUpperCase()),
   lower: ordinary((text) => text.toLowerCase()),
@@ -202,7 +202,7 @@ function fileSize(size: number, binary: boolean): string {
   return `${(size / base ** power).toFixed(1)} ${units[power - 1]}`;
 }
 
-/** Splits one line into lines of at most `width` columns, breaking at blanks, after hyphens and, if need be, inside words. */
+/** Split one line into lines of at most `width` columns: at blanks, after hyphens and, if need be, inside words. */
 function wrapText(line: string, width: number, breakLongWords: boolean, breakOnHyphens: boolean): string[] {
   const pattern = breakOnHyphens
     ? /\s+|[^\s-]*\p{L}-(?=\p{L}{2})|\S+?(?=\s|$|(?<=\p{L}-)\p{L}{2})/gu
@@ -261,7 +261,7 @@ function replace(
   return result + text.slice(at);
 }
 
-/** `regex_search` with `\1` or `\g<name>` arguments gives a list of those groups. */
+/** Search for an expression; arguments such as `\1` or `\g<name>` ask for a list of those groups. */
 const search: Callable = ([value, pattern, ...groups], { ignorecase = false, multiline = false }) => {
   const match = compile(pattern, ignorecase, multiline).exec(str(value));
   if (match === null) return null;

@@ -18,15 +18,15 @@ const ARMOR = "-----BEGIN AGE ENCRYPTED FILE-----";
 const MAGIC = "age-encryption.org/v1\n";
 const IDENTITY = /^AGE-SECRET-KEY-(?:PQ-)?1[0-9A-Z]+$/;
 
-/** Opens what is encrypted with age; identities are read, and passphrases asked for, once, when they are first needed. */
+/** Opens text encrypted with age. Identities are read and passphrases asked for once, when they are first needed. */
 export interface AgeKeys {
-  /** The text in clear; `file` is what a passphrase is asked for. Fails with a {@link SecretProblem}. */
+  /** Return the text in clear; the question for a passphrase names `file`. Fail with a {@link SecretProblem}. */
   open(content: Uint8Array, file: string): Promise<string>;
 }
 
-/** Makes the keys that these options name. */
+/** Make the keys that the options name. */
 export function createAgeKeys(options: SecretStoreOptions, env: NodeJS.ProcessEnv, ask: AskSecret): AgeKeys {
-  /** Those that opened something: the next file is likely to have the same. */
+  /** The passphrases that opened a file: the next file is likely to have one of them. */
   const passphrases: string[] = [];
 
   const openWithPassphrase = async (age: Age, content: Uint8Array, file: string): Promise<string> => {
@@ -56,7 +56,7 @@ export function createAgeKeys(options: SecretStoreOptions, env: NodeJS.ProcessEn
           `the age identity file ${path} cannot be read: ${code === "ENOENT" ? "there is no such file" : code}`,
         );
       });
-      // age-keygen's files may be encrypted with a passphrase themselves.
+      // age-keygen can encrypt its files with a passphrase.
       const text = isAge(content)
         ? await openWithPassphrase(age, dearmor(age, content), path)
         : content.toString("utf8");
@@ -100,7 +100,7 @@ export function createAgeKeys(options: SecretStoreOptions, env: NodeJS.ProcessEn
   };
 }
 
-/** Whether content is encrypted with age, armored or not. */
+/** Tell whether content is encrypted with age, armored or not. */
 export function isAge(content: Uint8Array): boolean {
   const start = Buffer.from(content.subarray(0, 64)).toString("latin1");
   return start.startsWith(MAGIC) || start.trimStart().startsWith(ARMOR);
@@ -135,7 +135,7 @@ async function attempt(
   try {
     opened = await decrypter.decrypt(content, "uint8array");
   } catch (thrown) {
-    // The library has no code for a key that is not the right one, only these words.
+    // The library has no code for a wrong key, only these words.
     if (String(thrown).includes("no identity matched")) return null;
     throw new SecretProblem("it is damaged or cut off", undefined, thrown);
   }

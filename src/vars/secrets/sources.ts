@@ -6,33 +6,33 @@ import type { SecretSource } from "../../core/secret.ts";
 
 import { decodeUtf8 } from "../../core/text.ts";
 
-/** How encrypted files and values are opened. */
+/** The keys to encrypted files and values. */
 export interface SecretOptions {
-  /** Files that hold an Ansible Vault password; an executable one is run and prints it. Beside them `ANSIBLE_VAULT_PASSWORD_FILE` is read. */
+  /** Files that hold an Ansible Vault password; an executable file is run and prints it. `ANSIBLE_VAULT_PASSWORD_FILE` names one more. */
   readonly vaultPasswordFiles?: readonly string[];
-  /** `label@source` or `source`, where the source is `prompt` or a file as above; one named `…-client` is told the label. */
+  /** `label@source` or `source`, where the source is `prompt` or a file as above; a program named `…-client` gets the label. */
   readonly vaultIds?: readonly string[];
-  /** Asks for an Ansible Vault password. Default false. */
+  /** Ask for an Ansible Vault password. Default: false. */
   readonly askVaultPassword?: boolean;
   /** Files of age identities. Default: those in `VOLLEY_AGE_IDENTITY`, then in `SOPS_AGE_KEY_FILE`, then `~/.config/volley/age.key`. */
   readonly ageIdentityFiles?: readonly string[];
 }
 
-/** Asks at the terminal without showing what is typed; null when nobody can be asked. */
+/** Ask at the terminal, the answer unseen; null where nobody can be asked. */
 export type AskSecret = (prompt: string) => Promise<string | null>;
 
-/** What secrets are had with. */
+/** The settings of a secret store. */
 export interface SecretStoreOptions extends SecretOptions {
-  /** Absolute; what relative paths in the options are relative to. */
+  /** An absolute path; relative paths in the options begin there. */
   readonly cwd: string;
-  /** Default: the process's own. */
+  /** Default: the process's own environment. */
   readonly env?: NodeJS.ProcessEnv;
   /** Default: nobody is asked. */
   readonly ask?: AskSecret;
   readonly signal?: AbortSignal;
 }
 
-/** Why a secret cannot be had, in words that go on a sentence naming it; whoever knows the var and the file makes an error of it. */
+/** The reason why a secret has no value, worded to follow a sentence that names it. The store, which knows var and file, makes an error of it. */
 export class SecretProblem extends Error {
   override readonly name = "SecretProblem";
   readonly hint: string | undefined;
@@ -43,7 +43,7 @@ export class SecretProblem extends Error {
   }
 }
 
-/** What secrets that are written in an inventory are read with. */
+/** The surroundings in which secrets of an inventory are read. */
 interface ReadSecretOptions {
   readonly cwd: string;
   readonly env: NodeJS.ProcessEnv;
@@ -51,7 +51,7 @@ interface ReadSecretOptions {
   readonly signal?: AbortSignal | undefined;
 }
 
-/** The value of a secret that is not encrypted. Fails with a {@link SecretProblem}. */
+/** Return the value of a secret that is not encrypted. Fail with a {@link SecretProblem}. */
 export async function readSecret(
   source: Exclude<SecretSource, { kind: "vault" | "opened" }>,
   options: ReadSecretOptions,
@@ -94,12 +94,12 @@ function readVariable(name: string, env: NodeJS.ProcessEnv): string {
   return value;
 }
 
-/** `~/` at the start of a path filled in. */
+/** Replace `~/` at the start of a path. */
 export function expandHome(path: string, env: NodeJS.ProcessEnv): string {
   return path.replace(/^~(?=\/|$)/, () => env.HOME || homedir());
 }
 
-/** A file's text. Fails with a {@link SecretProblem} that calls it `shown`. */
+/** Return a file's text. Fail with a {@link SecretProblem} that calls the file `shown`. */
 export async function readText(path: string, shown: string): Promise<string> {
   let bytes: Buffer;
   try {
@@ -120,7 +120,7 @@ export async function readText(path: string, shown: string): Promise<string> {
   return secretText(bytes, `the file ${shown}`);
 }
 
-/** A single line loses its end, as shells do it; a file of several, such as a private key, needs it. */
+/** Remove the end of a single line, as shells do. A file of several lines, such as a private key, needs its last line end. */
 function withoutLineEnd(text: string): string {
   return /^[^\r\n]*\r?\n$/.test(text) ? text.replace(/\r?\n$/, "") : text;
 }
@@ -128,14 +128,14 @@ function withoutLineEnd(text: string): string {
 const TIMEOUT_MS = 60_000;
 const MAX_BYTES = 4 << 20;
 
-/** How a program that prints a secret is run. */
+/** The surroundings of a program that prints a secret. */
 interface ProgramOptions {
   readonly cwd: string;
   readonly env: NodeJS.ProcessEnv;
   readonly signal?: AbortSignal | undefined;
 }
 
-/** What a program prints. It may use the terminal; it has 60 s. Fails with a {@link SecretProblem} that repeats nothing it printed on standard output. */
+/** Run a program for at most 60 s and return its output; it may use the terminal. Fail with a {@link SecretProblem} that repeats nothing of its standard output. */
 export function runProgram(argv: readonly string[], { cwd, env, signal }: ProgramOptions): Promise<string> {
   const [command = "", ...args] = argv;
   const name = command === "sh" && args[0] === "-c" ? "the command" : basename(command);
@@ -186,14 +186,14 @@ export function runProgram(argv: readonly string[], { cwd, env, signal }: Progra
   });
 }
 
-/** Bytes of a secret as text. Fails with a {@link SecretProblem} that calls what they are of `what`. */
+/** Return the text of a secret's bytes. Fail with a {@link SecretProblem} that calls their origin `what`. */
 export function secretText(bytes: Uint8Array, what: string): string {
   const decoded = decodeUtf8(bytes);
   if ("text" in decoded) return decoded.text;
   throw new SecretProblem(`line ${decoded.line} of ${what} is not UTF-8`);
 }
 
-/** The function, called once for each argument: at the same time or later, everybody gets the same answer. */
+/** Return the function with its answers kept: it is called once for each argument, and concurrent callers share the answer. */
 export function memoOf<A, R>(work: (argument: A) => Promise<R>): (argument: A) => Promise<R> {
   const answers = new Map<A, Promise<R>>();
   return (argument) => {
@@ -203,22 +203,5 @@ export function memoOf<A, R>(work: (argument: A) => Promise<R>): (argument: A) =
       answers.set(argument, answer);
     }
     return answer;
-  };
-}
-
-/** The function, with no more than `limit` calls at work at a time. */
-export function limited<A, R>(limit: number, work: (argument: A) => Promise<R>): (argument: A) => Promise<R> {
-  const waiting: (() => void)[] = [];
-  let free = limit;
-  return async (argument) => {
-    if (free > 0) free--;
-    else await new Promise<void>((go) => waiting.push(go));
-    try {
-      return await work(argument);
-    } finally {
-      const next = waiting.shift();
-      if (next === undefined) free++;
-      else next();
-    }
   };
 }

@@ -2,33 +2,26 @@ import { type SourceLocation, VolleyError } from "../../core/errors.ts";
 import { type Secret, type SecretSource, type SecretValue, secretSource } from "../../core/secret.ts";
 import { printable } from "../../core/text.ts";
 import { createAgeKeys } from "./age.ts";
-import {
-  type AskSecret,
-  limited,
-  memoOf,
-  readSecret,
-  SecretProblem,
-  type SecretStoreOptions,
-} from "./sources.ts";
+import { type AskSecret, memoOf, readSecret, SecretProblem, type SecretStoreOptions } from "./sources.ts";
 
 import { createVaultKeys } from "./vault.ts";
 
-/** Where a run has its secrets from: each is asked for once, however many hosts need it. */
+/** A run's source of secrets: each is asked for once, however many hosts need it. */
 export interface SecretStore {
-  /** A secret's value. Fails with `SECRET_FAILED`, saying that it is `what` that cannot be had. */
+  /** Return a secret's value. Fail with `SECRET_FAILED` and an error that names `what`. */
   value(secret: Secret, what: string, location: SourceLocation | undefined): Promise<SecretValue>;
-  /** The text of a file encrypted with Ansible Vault. Fails with `SECRET_FAILED`. */
+  /** Return the text of a file encrypted with Ansible Vault. Fail with `SECRET_FAILED`. */
   openVaultFile(text: string, file: string): Promise<string>;
-  /** The text of a file encrypted with age. Fails with `SECRET_FAILED`. */
+  /** Return the text of a file encrypted with age. Fail with `SECRET_FAILED`. */
   openAgeFile(content: Uint8Array, file: string): Promise<string>;
 }
 
 const PROGRAMS_AT_ONCE = 4;
 
-/** Opens a store; nothing is read or asked for before it is needed. */
+/** Open a store. Nothing is read or asked for before it is needed. */
 export function createSecretStore(options: SecretStoreOptions): SecretStore {
   const { cwd, signal, env = process.env } = options;
-  // One question at a time, and none twice.
+  // Ask one question at a time, and none twice.
   const askOnce: AskSecret = memoOf(limited(1, options.ask ?? (async () => null)));
   const vault = createVaultKeys(options, env, askOnce);
   const age = createAgeKeys(options, env, askOnce);
@@ -71,4 +64,21 @@ async function explain<T>(
       ...(thrown.hint === undefined ? {} : { hint: thrown.hint }),
     });
   }
+}
+
+/** Return the function with at most `limit` calls at work at a time. */
+function limited<A, R>(limit: number, work: (argument: A) => Promise<R>): (argument: A) => Promise<R> {
+  const waiting: (() => void)[] = [];
+  let free = limit;
+  return async (argument) => {
+    if (free > 0) free--;
+    else await new Promise<void>((go) => waiting.push(go));
+    try {
+      return await work(argument);
+    } finally {
+      const next = waiting.shift();
+      if (next === undefined) free++;
+      else next();
+    }
+  };
 }

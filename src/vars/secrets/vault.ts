@@ -21,9 +21,9 @@ interface PasswordSource {
   readonly from: string;
 }
 
-/** Opens what is encrypted with Ansible Vault; each password is read or asked for once, when it is first needed. */
+/** Opens text encrypted with Ansible Vault. Each password is read or asked for once, when it is first needed. */
 interface VaultKeys {
-  /** The text in clear. Fails with a {@link SecretProblem}. */
+  /** Return the text in clear. Fail with a {@link SecretProblem}. */
   open(text: string): Promise<string>;
 }
 
@@ -45,7 +45,7 @@ function passwordSources(options: SecretStoreOptions, env: NodeJS.ProcessEnv): r
   return sources;
 }
 
-/** Makes the keys that these options name. */
+/** Make the keys that the options name. */
 export function createVaultKeys(
   options: SecretStoreOptions,
   env: NodeJS.ProcessEnv,
@@ -65,7 +65,7 @@ export function createVaultKeys(
           `give one with ${label === null ? "" : `--vault-id ${label}@FILE, `}--vault-password-file FILE or --ask-vault-pass`,
         );
       }
-      // As in Ansible the label is a hint: the password of that name first, then the others.
+      // In Ansible the label is a hint: its password is tried first, then the others.
       const rank = (source: PasswordSource): number => (source.label === label ? 0 : 1);
       for (const source of sources.toSorted((a, b) => rank(a) - rank(b))) {
         const opened = await openVault(envelope, await passwordOf(source));
@@ -116,7 +116,7 @@ async function readPasswordFile(path: string, { label, shown, ...how }: Password
     () => false,
   );
   if (!executable) return (await readText(path, shown)).trim();
-  // Ansible's protocol for programs that keep several passwords.
+  // Ansible's protocol for programs that hold several passwords.
   const args = /-client(?:\.[^.]+)?$/.test(basename(path)) ? ["--vault-id", label] : [];
   return (await runProgram([path, ...args], how)).trim();
 }
@@ -131,21 +131,21 @@ const BLOCK_BYTES = 16;
 
 const deriveBytes = promisify(pbkdf2);
 
-/** What an encrypted text says of itself. */
+/** The parts of an encrypted text. */
 export interface VaultEnvelope {
-  /** The vault id it was encrypted for; null before format 1.2. */
+  /** The vault id; null before format 1.2. */
   readonly label: string | null;
   readonly salt: Buffer;
   readonly mac: Buffer;
   readonly ciphertext: Buffer;
 }
 
-/** Whether a text is encrypted with Ansible Vault. */
+/** Tell whether a text is encrypted with Ansible Vault. */
 export function isVault(text: string): boolean {
   return text.trimStart().startsWith("$ANSIBLE_VAULT;");
 }
 
-/** Takes an encrypted text apart; a text in words when it is damaged or of another format than 1.1 and 1.2 with AES256. */
+/** Take an encrypted text apart; return the fault in words for a damaged text, or for another format than 1.1 and 1.2 with AES256. */
 export function parseVault(written: string): VaultEnvelope | string {
   const text = `${written.trim()}\n`;
   const header = HEADER.exec(text);
@@ -171,7 +171,7 @@ function fromHex(text: string): Buffer | undefined {
   return text.length % 2 === 0 && /^[0-9a-fA-F]*$/.test(text) ? Buffer.from(text, "hex") : undefined;
 }
 
-/** Decrypts with a password; null when it is not the right one. */
+/** Decrypt with a password; null for a wrong one. */
 export async function openVault(envelope: VaultEnvelope, password: string): Promise<Buffer | null> {
   const { salt, mac, ciphertext } = envelope;
   const derived = await deriveBytes(password, salt, ITERATIONS, 2 * KEY_BYTES + IV_BYTES, "sha256");

@@ -13,30 +13,30 @@ import { MIN_SECRET_LENGTH } from "../mask-needles.ts";
 import { isTemplate } from "../scope.ts";
 import type { SecretStore } from "./store.ts";
 
-/** Whose vars are resolved, for errors to say. */
+/** The owner of vars, for errors to name. */
 export interface VarsOwner {
   /** `host web1`. */
   readonly name: string;
-  /** Where a var was set. */
+  /** Return the place where a var was set. */
   locate(name: string): SourceLocation | undefined;
 }
 
-/** Vars with the values of their secrets, and what of them must never be shown. */
+/** Vars with the values of their secrets, and the texts that must never be shown. */
 export interface ResolvedVars {
   readonly vars: Readonly<Record<string, unknown>>;
   /** By var, the texts to mask. */
   readonly secretTexts: Readonly<Record<string, readonly string[]>>;
-  /** The vars whose secrets are too short to be masked, with what they are. */
+  /** The vars whose secrets are too short to be masked. */
   readonly tooShort: readonly { readonly name: string; readonly source: SecretSource }[];
 }
 
 const TEMPLATE = /\{\{[\s\S]*?\}\}|\{%[\s\S]*?%\}|\{#[\s\S]*?#\}/;
-/** What stands around the expressions of a template is masked too, unless it says as little as `https://`. */
+/** The text around the expressions of a template is masked too, unless it says as little as `https://`. */
 const MIN_PIECE_LENGTH = 6;
-/** A shorter number is a port or a size, also in an encrypted file. */
+/** A shorter number is a port or a size, in an encrypted file too. */
 const MIN_DIGITS = 6;
 
-/** The texts that give a value away. */
+/** Return the texts that reveal a value. */
 function textsOf(value: SecretValue): readonly string[] {
   if (value instanceof Data) return [value.text];
   if (typeof value !== "string") return String(value).length < MIN_DIGITS ? [] : [String(value)];
@@ -48,7 +48,7 @@ function textsOf(value: SecretValue): readonly string[] {
   ];
 }
 
-/** Gets the values of the secrets in vars: questions one after another, the rest at the same time. Fails with `SECRET_FAILED`. */
+/** Get the values of the secrets in vars: ask questions one after another, read the rest at the same time. Fail with `SECRET_FAILED`. */
 export async function resolveVars(
   vars: Readonly<Record<string, unknown>>,
   owner: VarsOwner,
@@ -62,7 +62,7 @@ export async function resolveVars(
   const ask = async ({ name, secret }: (typeof asked)[number]): Promise<void> => {
     const location = secretLocation(secret) ?? owner.locate(name);
     const value = await store.value(secret, `${name} of ${owner.name}`, location);
-    // As in Ansible, text of a file that was encrypted as a whole may be a template; a secret by itself never is one.
+    // As in Ansible, a text in a file that was encrypted as a whole may be a template; a secret by itself never is.
     const isData = isTemplate(value) && secretSource(secret).kind !== "opened";
     values.set(secret, isData ? new Data(value) : value);
   };
