@@ -7,7 +7,7 @@ import type { SerializedError, VolleyError } from "../../src/core/errors.ts";
 import type { ControllerEvent, Event, ReceivedEvent } from "../../src/core/events.ts";
 import type { WireEvent } from "../../src/core/protocol.ts";
 import { foldSummary } from "../../src/core/summary.ts";
-import { logLayout } from "../../src/reporter/ink/log-layout.ts";
+import { logLayout } from "../../src/reporter/ink/log.ts";
 import { createRunModel } from "../../src/reporter/ink/model.ts";
 import { createJsonReporter } from "../../src/reporter/json.ts";
 import { createPlainReporter } from "../../src/reporter/plain.ts";

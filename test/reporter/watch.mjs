@@ -1,10 +1,14 @@
 // Plays a simulated run in this terminal: node test/reporter/watch.mjs [--hosts 200] [--speed 1] [--kind ink]
 // [--check] [--seed 1] [--slowness 1] [--verbosity 0] [--diff] [--measure]
-import { mkdtemp, rm, writeFile } from "node:fs/promises";
-import { dirname, join } from "node:path";
-import { fileURLToPath, pathToFileURL } from "node:url";
 import { parseArgs } from "node:util";
-import { build } from "esbuild";
+import {
+  createReporter,
+  hostNames,
+  removeCompiled,
+  START_MS,
+  simulate,
+  summaryOf,
+} from "./fixtures/compiled.mjs";
 
 const { values } = parseArgs({
   options: {
@@ -20,30 +24,6 @@ const { values } = parseArgs({
     measure: { type: "boolean", default: false },
   },
 });
-
-const here = dirname(fileURLToPath(import.meta.url));
-// Beside the sources, so that packages are found from there.
-const directory = await mkdtemp(join(here, ".watch-"));
-const { outputFiles } = await build({
-  stdin: {
-    contents: `export { createReporter } from "../../src/reporter/reporter.ts";
-      export { simulate, hostNames, summaryOf, START_MS } from "./fixtures/simulate.ts";`,
-    resolveDir: here,
-    loader: "ts",
-  },
-  bundle: true,
-  splitting: true,
-  platform: "node",
-  format: "esm",
-  packages: "external",
-  jsx: "automatic",
-  outdir: directory,
-  write: false,
-});
-for (const { path, contents } of outputFiles) await writeFile(path, contents);
-const { createReporter, simulate, hostNames, summaryOf, START_MS } = await import(
-  pathToFileURL(join(directory, "stdin.js")).href
-);
 
 let written = 0;
 let clears = 0;
@@ -70,7 +50,7 @@ const reporter = await createReporter(values.kind, {
   },
 });
 let cancels = 0;
-await rm(directory, { recursive: true, force: true });
+await removeCompiled();
 
 const speed = Number(values.speed);
 const events = simulate(hostNames(Number(values.hosts)), {

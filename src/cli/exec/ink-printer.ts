@@ -2,7 +2,7 @@ import { StringDecoder } from "node:string_decoder";
 import type { Event, TaskRef } from "../../core/events.ts";
 import { EMPTY_TALLY } from "../../core/result.ts";
 import { outcomeOf } from "../../fanout/exec/exec-host.ts";
-import { openLiveView } from "../../reporter/ink/live-view.ts";
+import { openLiveView } from "../../reporter/ink/live-view.tsx";
 import type { ExecPrinter, ExecPrinterOptions } from "./printer.ts";
 import { describeEnd, printStatus, reasonOf } from "./status.ts";
 

@@ -1,80 +1,112 @@
-import { Box, type Key as InkKey, Text, useInput } from "ink";
-import { memo, type ReactNode, useLayoutEffect, useSyncExternalStore } from "react";
-import { type Row, rowText, type Style } from "../rows/row.ts";
-import { keysOf } from "./ink-keys.ts";
-import type { Key } from "./keys.ts";
+import { Box, type Key as InkKey, useApp, useInput } from "ink";
+import { type ReactNode, useEffect } from "react";
+import { Header } from "./header.tsx";
+import { Footer, Help } from "./help.tsx";
+import { HostLog } from "./host-log.tsx";
+import { HostTable } from "./host-table.tsx";
+import { type Key, keysOf } from "./keys.ts";
+import { firstRow, logLayout } from "./log.ts";
+import type { HostView, RunView } from "./model.ts";
+import { Colors } from "./text.tsx";
+import {
+  hostRoom,
+  isLow,
+  listedHosts,
+  logRoom,
+  type Surface,
+  shownHost,
+  type ViewState,
+} from "./view-state.ts";
 
-/** A row of a frame, and its place on the screen, counted from 0. */
-export interface ChangedRow {
-  readonly line: number;
-  readonly row: Row;
+/** What every screen is a function of. */
+interface ScreenProps {
+  readonly run: RunView;
+  readonly view: ViewState;
+  readonly surface: Surface;
 }
 
-/** Where the components get what to show, and bring the keys. */
-export interface FrameStore {
-  subscribe(listener: () => void): () => void;
-  /** The rows that have changed since the last frame; the others stay on the screen as they are. */
-  changes(): readonly ChangedRow[];
-  press(key: Key): void;
-  redraw(): void;
-  /** The UI has gone, for whatever reason: the terminal must be as it was. */
-  unmounted(): void;
+/** The whole screen: one row less than the terminal has, because ink clears a terminal that its output fills. */
+export function App({ colors, ...props }: ScreenProps & { readonly colors: boolean }): ReactNode {
+  const { run, view, surface } = props;
+  const host = shownHost(run, view);
+  return (
+    <Colors value={colors}>
+      <Box
+        flexDirection="column"
+        justifyContent="space-between"
+        width={Math.max(1, surface.columns)}
+        height={Math.max(1, surface.rows - 1)}
+        // Only a low terminal can lack rows for what is always shown; cutting takes time for each row.
+        overflow={isLow(surface) ? "hidden" : "visible"}
+      >
+        {view.help ? (
+          <Help surface={surface} />
+        ) : host === undefined ? (
+          <Fleet {...props} />
+        ) : (
+          <Host host={host} {...props} />
+        )}
+      </Box>
+    </Colors>
+  );
 }
 
-/** The UI: the rows of a frame that have changed, one below the other, and the keys. */
-export function App({
-  store,
-  colors,
-  keyboard,
+function Fleet({ run, view, surface }: ScreenProps): ReactNode {
+  const listed = listedHosts(run, view);
+  const room = hostRoom(run, view, surface);
+  // The chosen host is in sight, near the middle.
+  const chosen = listed.findIndex(({ name }) => name === view.selected);
+  const first = chosen < 0 ? 0 : Math.max(0, Math.min(chosen - Math.floor(room / 2), listed.length - room));
+  const shown = listed.slice(first, first + room);
+  const position =
+    listed.length > shown.length && shown.length > 0
+      ? `${first + 1}-${first + shown.length} of ${listed.length}`
+      : "";
+  return (
+    <>
+      <Box flexDirection="column" flexShrink={0}>
+        <Header run={run} view={view} surface={surface} />
+        <HostTable run={run} hosts={shown} view={view} surface={surface} />
+      </Box>
+      <Footer run={run} view={{ ...view, screen: "fleet" }} position={position} surface={surface} />
+    </>
+  );
+}
+
+function Host({ run, host, view, surface }: ScreenProps & { readonly host: HostView }): ReactNode {
+  const { log } = host;
+  const all = logLayout(log, surface.columns);
+  const room = logRoom(run, view, surface);
+  const first = firstRow(all, view.scroll, room);
+  const shown = all.slice(first, first + room);
+  const left = all.length - first - shown.length;
+  const place =
+    view.scroll === undefined ? (host.phase === "done" ? "end" : "following") : `${left} more below`;
+  const position = log.dropped > 0 ? `${log.dropped} early lines dropped, ${place}` : place;
+  return (
+    <>
+      <HostLog run={run} host={host} rows={shown} view={view} surface={surface} />
+      <Footer run={run} view={view} position={position} surface={surface} />
+    </>
+  );
+}
+
+/** The keyboard: draws nothing. */
+export function Keyboard({
+  onKey,
+  onRedraw,
+  onExit,
 }: {
-  store: FrameStore;
-  colors: boolean;
-  keyboard: boolean;
+  readonly onKey: (key: Key) => void;
+  readonly onRedraw: () => void;
+  /** Called with what ends the app and gives the keyboard back at once; unmounting gives it back some turns later. */
+  readonly onExit: (exit: () => void) => void;
 }): ReactNode {
-  const changes = useSyncExternalStore(store.subscribe, store.changes);
-  useLayoutEffect(() => () => store.unmounted(), [store]);
-  return (
-    <Box flexDirection="column">
-      {keyboard ? <Keyboard store={store} /> : null}
-      {changes.map(({ row }, index) => (
-        // biome-ignore lint/suspicious/noArrayIndexKey: reusing lines is cheaper than making new ones
-        <Line key={index} row={row} colors={colors} />
-      ))}
-    </Box>
-  );
-}
-
-function Keyboard({ store }: { store: FrameStore }): ReactNode {
+  const { exit } = useApp();
   useInput((input: string, key: InkKey) => {
-    if (key.ctrl && input === "l") store.redraw();
-    for (const each of keysOf(input, key)) store.press(each);
+    if (key.ctrl && input === "l") onRedraw();
+    for (const each of keysOf(input, key)) onKey(each);
   });
+  useEffect(() => onExit(exit), [onExit, exit]);
   return null;
-}
-
-// Ink gives an empty text no height: a blank keeps the rows below in place.
-const Line = memo(function Line({ row, colors }: { row: Row; colors: boolean }): ReactNode {
-  return (
-    <Text wrap="truncate">
-      {rowText(row) === ""
-        ? " "
-        : row.map((piece, index) => (
-            // biome-ignore lint/suspicious/noArrayIndexKey: a piece is its place in the row
-            <Text key={index} {...textProps(piece.style, colors)}>
-              {piece.text}
-            </Text>
-          ))}
-    </Text>
-  );
-});
-
-function textProps(style: Style | undefined, colors: boolean): Record<string, string | boolean> {
-  if (style === undefined) return {};
-  const { color, bold, dim, inverse } = style;
-  return {
-    ...(color === undefined || !colors ? {} : { color }),
-    ...(bold === true ? { bold } : {}),
-    ...(dim === true ? { dimColor: true } : {}),
-    ...(inverse === true ? { inverse } : {}),
-  };
 }

@@ -5,6 +5,14 @@ import { outcomeWording, type Symbols, taskTitle, type Wording } from "../rows/w
 
 import type { HostView } from "./model.ts";
 
+/** Whether a task failed on a host, or the host itself; true as soon as it happened. */
+export function hasFailed(host: HostView): boolean {
+  return (
+    host.failedTask !== undefined ||
+    (host.outcome !== undefined && host.outcome !== "ok" && host.outcome !== "cancelled")
+  );
+}
+
 /** The sign and word for what a host is doing, or how it ended. */
 export function hostWording(host: HostView, symbols: Symbols): Wording {
   if (host.outcome !== undefined) return outcomeWording(host.outcome, symbols);

@@ -7,7 +7,7 @@ import { safeLine } from "../rows/sanitize.ts";
 import type { Symbols } from "../rows/wording.ts";
 import { countUnknownResults, summaryRows } from "../summary/summary-rows.ts";
 
-import { openLiveView, sizeOf } from "./live-view.ts";
+import { openLiveView, sizeOf } from "./live-view.tsx";
 
 /** What the UI needs beside what every reporter is given. */
 export interface InkReporterOptions extends ReporterOptions {

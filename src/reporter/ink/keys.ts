@@ -1,9 +1,8 @@
-import type { Surface } from "./header.ts";
-import { hasFailed, listedHosts } from "./host-order.ts";
-import { logRoom } from "./host-screen.ts";
-import { firstRow, logLayout } from "./log-layout.ts";
+import type { Key as InkKey } from "ink";
+import { hasFailed } from "./host-status.ts";
+import { firstRow, logLayout } from "./log.ts";
 import type { HostView, RunView } from "./model.ts";
-import type { ViewState } from "./view-state.ts";
+import { listedHosts, logRoom, type Surface, shownHost, type ViewState } from "./view-state.ts";
 
 /** A key by name, or the character it types. */
 export type Key =
@@ -21,9 +20,33 @@ export type Key =
   | "ctrl-c"
   | { readonly text: string };
 
+/** A piece of input that ink has parsed, as keys; text typed or pasted in one go becomes one key a character. */
+export function keysOf(input: string, key: InkKey): readonly Key[] {
+  if (key.ctrl) return input === "c" ? ["ctrl-c"] : [];
+  if (key.upArrow) return ["up"];
+  if (key.downArrow) return ["down"];
+  if (key.leftArrow) return ["left"];
+  if (key.rightArrow) return ["right"];
+  if (key.pageUp) return ["pageUp"];
+  if (key.pageDown) return ["pageDown"];
+  if (key.home) return ["home"];
+  if (key.end) return ["end"];
+  if (key.return) return ["enter"];
+  if (key.escape) return ["escape"];
+  // Terminals send DEL for the backspace key, which ink calls delete.
+  if (key.backspace || key.delete) return ["backspace"];
+  if (key.tab || key.meta) return [];
+  return [...input].flatMap((text): readonly Key[] => {
+    if (text === "\x03") return ["ctrl-c"];
+    if (text === "\r" || text === "\n") return ["enter"];
+    if (text === "\x7f" || text === "\b") return ["backspace"];
+    return text < " " ? [] : [{ text }];
+  });
+}
+
 const MAX_FILTER = 60;
 
-/** What is seen after a key. */
+/** Return the view after a key. */
 export function press(view: ViewState, key: Key, run: RunView, surface: Surface): ViewState {
   if (view.held && run.ended && !view.typing) {
     const choice = chosen(key, view, run);
@@ -33,13 +56,13 @@ export function press(view: ViewState, key: Key, run: RunView, surface: Surface)
   if (view.help) return { ...view, help: false };
   if (view.typing) return typeFilter(view, key);
   if (typeof key === "object" && key.text === "?") return { ...view, help: true };
-  const host = view.screen === "host" ? run.hosts.find(({ name }) => name === view.selected) : undefined;
+  const host = shownHost(run, view);
   return host === undefined
     ? pressInFleet({ ...view, screen: "fleet" }, key, run, surface)
     : pressInHost(view, key, host, run, surface);
 }
 
-/** What a key makes come next, once all is over. */
+/** What a key chooses to come next after the end of the run. */
 function chosen(key: Key, view: ViewState, run: RunView): ViewState["choice"] {
   if (key === "ctrl-c") return "leave";
   if (typeof key !== "object" || view.help) return undefined;
@@ -144,7 +167,7 @@ function pressInHost(view: ViewState, key: Key, host: HostView, run: RunView, su
   }
 }
 
-/** The host `by` places further; the first one when none was chosen, or the one chosen is not listed any more. */
+/** The name of the host `by` places further; the first one when no host is chosen, or the chosen one is no longer listed. */
 function neighbour(
   listed: readonly HostView[],
   selected: string | undefined,
@@ -165,7 +188,7 @@ function scrollLog(
   const last = Math.max(0, rows.length - room);
   const next = Math.max(0, firstRow(rows, view.scroll, room) + by);
   const target = rows[next];
-  // At the end again: follow it.
+  // At the end again, follow it.
   if (next >= last || target === undefined) return { ...view, scroll: undefined };
   return { ...view, scroll: { line: target.line, part: target.part } };
 }

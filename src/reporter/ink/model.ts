@@ -1,10 +1,8 @@
 import type { SerializedError } from "../../core/errors.ts";
 import type { Event, Outcome, TaskRef } from "../../core/events.ts";
 import { addTallies, countRescued, countState, EMPTY_TALLY, type Tally } from "../../core/result.ts";
-import { createOutputLines, type OutputLines } from "../output.ts";
 import type { Symbols } from "../rows/wording.ts";
-import { createHostLog, type HostLog } from "./host-log.ts";
-import { logRows } from "./log-rows.ts";
+import { createHostLog, createLogRows, type HostLog, type RunKind } from "./log.ts";
 
 /** What a host is doing. */
 export type HostPhase =
@@ -17,14 +15,14 @@ export type HostPhase =
   | "running"
   | "barrier"
   | "ending"
-  /** Its connection is gone and the controller tries to come back. */
+  /** The connection is gone, and the controller tries to connect again. */
   | "away"
   | "done";
 
-/** One host as the UI shows it. */
+/** One host as the UI shows it. Every change makes a new object, so that a row knows by identity whether to draw again. */
 export interface HostView {
   readonly name: string;
-  /** Its place in the run's list of hosts. */
+  /** The place in the run's list of hosts. */
   readonly index: number;
   readonly phase: HostPhase;
   readonly address: string | undefined;
@@ -39,22 +37,19 @@ export interface HostView {
   readonly elapsedMs: number | undefined;
   readonly outcome: Outcome | undefined;
   readonly tally: Tally;
-  /** Among the skipped: what check mode could not know. */
+  /** How many of the skipped tasks check mode could not know. */
   readonly unknown: number;
-  /** Tasks known of so far in the host's run, those that have ended included. */
+  /** The number of tasks known so far, those that have ended included. */
   readonly total: number;
-  /** The last thing that went wrong and was not ignored. */
+  /** The last error that was not ignored. */
   readonly error: SerializedError | undefined;
   readonly failedTask: TaskRef | undefined;
+  /** The one part that grows in place. */
   readonly log: HostLog;
 }
 
-/** What the UI shows. */
-export type RunKind = "run" | "command";
-
 /** The whole run as the UI shows it. */
 export interface RunView {
-  /** A run of a playbook, or one command on every host: a command has an end but no task states. */
   readonly kind: RunKind;
   readonly playbook: string;
   readonly check: boolean;
@@ -62,7 +57,7 @@ export interface RunView {
   readonly hosts: readonly HostView[];
   readonly cancelling: "clean" | "now" | undefined;
   readonly ended: boolean;
-  /** Milliseconds since the epoch; undefined while it goes on. */
+  /** Milliseconds since the epoch; undefined while the run goes on. */
   readonly endedAt: number | undefined;
 }
 
@@ -75,36 +70,31 @@ export interface RunModel {
 }
 
 type Writable<Type> = { -readonly [Key in keyof Type]: Type[Key] };
+type HostEvent = Extract<Event, { host: string }>;
 
-/** What is kept of a host beside what is shown. */
-export interface HostState extends Writable<HostView> {
-  readonly output: OutputLines;
-  /** Whether the running task's title is in the log, because it has printed something. */
-  titled: boolean;
-}
-
-/** Starts a fold with no hosts. */
+/** Start a fold with no hosts. */
 export function createRunModel(symbols: Symbols, kind: RunKind = "run"): RunModel {
-  const hosts = new Map<string, HostState>();
-  const list: HostState[] = [];
+  const hosts: HostView[] = [];
+  const known = new Map<
+    string,
+    { readonly index: number; readonly logRows: ReturnType<typeof createLogRows> }
+  >();
   const view: Writable<RunView> = {
     kind,
     playbook: "",
     check: false,
     startedAt: undefined,
-    hosts: list,
+    hosts,
     cancelling: undefined,
     ended: false,
     endedAt: undefined,
   };
   let version = 0;
-  const hostOf = (name: string): HostState => {
-    const known = hosts.get(name);
-    if (known !== undefined) return known;
-    const fresh = newHost(name, list.length);
-    hosts.set(name, fresh);
-    list.push(fresh);
-    return fresh;
+  const addHost = (name: string) => {
+    const added = { index: hosts.length, logRows: createLogRows(symbols, kind) };
+    known.set(name, added);
+    hosts.push(newHost(name, added.index));
+    return added;
   };
   return {
     view,
@@ -114,9 +104,10 @@ export function createRunModel(symbols: Symbols, kind: RunKind = "run"): RunMode
     apply(event) {
       version++;
       if ("host" in event) {
-        const host = hostOf(event.host);
-        host.log.add(logRows(event, host, symbols, kind));
-        foldHostEvent(host, event);
+        const { index, logRows } = known.get(event.host) ?? addHost(event.host);
+        const host = hosts[index]!;
+        host.log.add(logRows(event));
+        hosts[index] = foldHost(host, event);
         return;
       }
       switch (event.type) {
@@ -124,7 +115,7 @@ export function createRunModel(symbols: Symbols, kind: RunKind = "run"): RunMode
           view.playbook = event.playbook;
           view.check = event.check;
           view.startedAt = event.time;
-          for (const name of event.hosts) hostOf(name);
+          for (const name of event.hosts) if (!known.has(name)) addHost(name);
           return;
         case "run:cancel":
           view.cancelling = event.how;
@@ -140,7 +131,12 @@ export function createRunModel(symbols: Symbols, kind: RunKind = "run"): RunMode
   };
 }
 
-function newHost(name: string, index: number): HostState {
+/** The tally of all hosts together. */
+export function fleetTally(view: RunView): Tally {
+  return addTallies(view.hosts.map(({ tally }) => tally));
+}
+
+function newHost(name: string, index: number): HostView {
   return {
     name,
     index,
@@ -158,92 +154,76 @@ function newHost(name: string, index: number): HostState {
     error: undefined,
     failedTask: undefined,
     log: createHostLog(),
-    output: createOutputLines(),
-    titled: false,
   };
 }
 
-function foldHostEvent(host: HostState, event: Extract<Event, { host: string }>): void {
-  if (event.type !== "host:end") host.startedAt ??= event.time;
+function foldHost(host: HostView, event: HostEvent): HostView {
+  const changes = changesOf(host, event);
+  if (event.type === "host:end" || host.startedAt !== undefined)
+    return changes === undefined ? host : { ...host, ...changes };
+  return { ...host, startedAt: event.time, ...changes };
+}
+
+/** What an event changes about a host; undefined for those that only add to its log. */
+function changesOf(host: HostView, event: HostEvent): Partial<HostView> | undefined {
   switch (event.type) {
     case "host:lost":
-      host.phase = "away";
-      return;
+      return { phase: "away" };
     case "host:back":
-      host.phase = "running";
-      return;
-    case "host:connect":
-      if (host.phase !== "away") host.phase = "connecting";
-      host.address = `${event.user}@${event.address}${event.port === 22 ? "" : `:${event.port}`}`;
-      return;
+      return { phase: "running" };
+    case "host:connect": {
+      const port = event.port === 22 ? "" : `:${event.port}`;
+      const phase = host.phase === "away" ? host.phase : "connecting";
+      return { phase, address: `${event.user}@${event.address}${port}` };
+    }
     case "host:connected":
-      if (host.phase !== "away") host.phase = "connected";
-      return;
+      return host.phase === "away" ? undefined : { phase: "connected" };
     case "host:upload":
-      host.phase = event.bytes < event.totalBytes ? "uploading" : "starting";
-      host.upload = event;
-      return;
+      return { phase: event.bytes < event.totalBytes ? "uploading" : "starting", upload: event };
     case "host:cached":
     case "host:start":
-      host.phase = "starting";
-      return;
+      return { phase: "starting" };
     case "hello":
-      host.phase = "facts";
-      return;
+      return { phase: "facts" };
     case "play:start":
-      host.play = event.play;
-      host.task = undefined;
-      host.phase = "running";
-      host.total = event.total;
-      return;
+      return { play: event.play, task: undefined, phase: "running", total: event.total };
     case "play:plan":
-      host.total = event.total;
-      return;
+      return { total: event.total };
     case "play:end":
-      host.phase = "barrier";
-      host.task = undefined;
-      return;
+      return { phase: "barrier", task: undefined };
     case "task:start":
-      host.phase = "running";
-      host.task = event;
-      host.titled = false;
-      return;
-    case "task:end":
-      // It stays in sight until the next one starts.
-      host.tally = countState(host.tally, event.result.state);
-      if (event.result.unknown === true) host.unknown++;
-      if (event.result.state === "failed" && event.result.ignored !== true) {
-        host.error = event.result.error;
-        host.failedTask = event;
-      }
-      return;
-    case "task:rescued":
-      host.tally = countRescued(host.tally);
-      if (host.failedTask?.task === event.task) {
-        host.error = undefined;
-        host.failedTask = undefined;
-      }
-      return;
+      return { phase: "running", task: event };
+    case "task:end": {
+      const { result } = event;
+      const failed = result.state === "failed" && result.ignored !== true;
+      // The task stays in sight until the next one starts.
+      return {
+        tally: countState(host.tally, result.state),
+        ...(result.unknown === true ? { unknown: host.unknown + 1 } : {}),
+        ...(failed ? { error: result.error, failedTask: event } : {}),
+      };
+    }
+    case "task:rescued": {
+      const tally = countRescued(host.tally);
+      return host.failedTask?.task === event.task
+        ? { tally, error: undefined, failedTask: undefined }
+        : { tally };
+    }
     case "bye":
-      host.phase = "ending";
-      return;
+      return { phase: "ending" };
     case "host:end":
-      host.phase = "done";
-      host.task = undefined;
-      host.outcome = event.outcome;
-      host.tally = event.tally;
-      host.elapsedMs = event.elapsedMs;
-      host.error = event.error ?? host.error;
-      return;
+      return {
+        phase: "done",
+        task: undefined,
+        outcome: event.outcome,
+        tally: event.tally,
+        elapsedMs: event.elapsedMs,
+        error: event.error ?? host.error,
+      };
     case "facts":
     case "task:output":
     case "log":
     case "host:noise":
-      return;
+      return undefined;
   }
-}
-
-/** The tally of all hosts together. */
-export function fleetTally(view: RunView): Tally {
-  return addTallies(view.hosts.map(({ tally }) => tally));
 }

@@ -1,14 +1,14 @@
-/** A place in a host's log: a line's number, and which of the rows it is wrapped into, from 0. */
-export interface LogPosition {
-  readonly line: number;
-  readonly part: number;
-}
+import { safeLine } from "../rows/sanitize.ts";
+import type { Symbols } from "../rows/wording.ts";
+import { hasFailed, statusText } from "./host-status.ts";
+import type { LogPosition } from "./log.ts";
+import type { HostView, RunView } from "./model.ts";
 
 /** What the person watching has chosen to see. */
 export interface ViewState {
   readonly screen: "fleet" | "host";
   readonly help: boolean;
-  /** The host chosen; none means the list shows its top. */
+  /** The chosen host; undefined shows the top of the list. */
   readonly selected: string | undefined;
   readonly failedOnly: boolean;
   readonly filter: string;
@@ -18,13 +18,13 @@ export interface ViewState {
   readonly scroll: LogPosition | undefined;
   /** How often Ctrl-C was pressed. */
   readonly cancels: number;
-  /** Whether the screen stays once all is over, until somebody leaves it. */
+  /** Whether the screen stays after the end of the run, until a key leaves it. */
   readonly held: boolean;
-  /** What was chosen to come next. */
+  /** What comes next, chosen at the end of a run that is held. */
   readonly choice: "leave" | "shell" | undefined;
 }
 
-/** What is seen at first. */
+/** The view at the start. */
 export const INITIAL_VIEW: ViewState = {
   screen: "fleet",
   help: false,
@@ -37,3 +37,68 @@ export const INITIAL_VIEW: ViewState = {
   held: false,
   choice: undefined,
 };
+
+/** What a screen is laid out for. */
+export interface Surface {
+  readonly columns: number;
+  /** Rows of the terminal; a screen takes one less. */
+  readonly rows: number;
+  readonly symbols: Symbols;
+  /** Milliseconds since the epoch. */
+  readonly nowMs: number;
+}
+
+/** Below this many rows, hosts matter more than totals and titles. */
+const LOW_ROWS = 10;
+
+/** Whether a screen leaves out totals and titles. */
+export function isLow({ rows }: Surface): boolean {
+  return rows < LOW_ROWS;
+}
+
+/** How the run is being cancelled, as the key or the controller said last. */
+export function cancelling(run: RunView, { cancels }: ViewState): "clean" | "now" | undefined {
+  return run.cancelling ?? (cancels > 1 ? "now" : cancels === 1 ? "clean" : undefined);
+}
+
+/** How many hosts of the list are in sight: the rows that header, titles and footer leave. */
+export function hostRoom(run: RunView, view: ViewState, surface: Surface): number {
+  const header = (isLow(surface) ? 1 : 3) + cancelRows(run, view);
+  return Math.max(0, surface.rows - 1 - header - (isLow(surface) ? 1 : 2));
+}
+
+/** How many rows of a host's log are in sight: the others are the host, its status, the rule and the footer. */
+export function logRoom(run: RunView, view: ViewState, surface: Surface): number {
+  return Math.max(0, surface.rows - 1 - 4 - cancelRows(run, view));
+}
+
+function cancelRows(run: RunView, view: ViewState): number {
+  return cancelling(run, view) === undefined ? 0 : 1;
+}
+
+/** The host whose log is shown; undefined while the list is. */
+export function shownHost(run: RunView, view: ViewState): HostView | undefined {
+  return view.screen === "host" ? run.hosts.find(({ name }) => name === view.selected) : undefined;
+}
+
+/** The hosts to list, in order: failures, then running, then done, then those whose turn has not come. */
+export function listedHosts(run: RunView, view: ViewState): readonly HostView[] {
+  const wanted = view.filter.toLowerCase();
+  return run.hosts
+    .filter((host) => (!view.failedOnly || hasFailed(host)) && (wanted === "" || matches(host, wanted)))
+    .map((host) => ({ host, rank: rank(host) }))
+    .sort((one, other) => one.rank - other.rank || one.host.index - other.host.index)
+    .map(({ host }) => host);
+}
+
+function matches(host: HostView, wanted: string): boolean {
+  return `${safeLine(host.name)} ${host.outcome ?? host.phase} ${statusText(host)}`
+    .toLowerCase()
+    .includes(wanted);
+}
+
+function rank(host: HostView): number {
+  if (hasFailed(host)) return 0;
+  if (host.phase === "waiting") return 3;
+  return host.phase === "done" ? 2 : 1;
+}

@@ -12,6 +12,11 @@ function graphemesOf(text: string): Iterable<Intl.SegmentData> {
   return segmenter.segment(text);
 }
 
+/** Whether every character of a text is known to take one column, alone and beside any other. */
+export function isNarrow(text: string): boolean {
+  return NARROW.test(text);
+}
+
 /** How many columns a text without control characters takes: wide characters two, combining ones none. */
 export function textWidth(text: string): number {
   // Measuring by grapheme clusters costs a hundred times as much, and is done for every row of every frame.

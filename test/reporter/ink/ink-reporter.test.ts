@@ -1,9 +1,10 @@
+import { Writable } from "node:stream";
 import { afterEach, beforeEach, describe, expect, test, vi } from "vitest";
 import type { Event } from "../../../src/core/events.ts";
 import { createReporter, type Reporter } from "../../../src/reporter/reporter.ts";
 import { PATIENT } from "../../lib/patience.ts";
 import { FakeKeyboard, FakeTerminal } from "../fixtures/fake-terminal.ts";
-import { HOSTILE, runStart, stamp } from "../fixtures/play.ts";
+import { HOSTILE, runStart, SGR, stamp } from "../fixtures/play.ts";
 import { hostNames, simulate, summaryOf } from "../fixtures/simulate.ts";
 
 const env = { TERM: "xterm-256color", LANG: "C.UTF-8" };
@@ -131,9 +132,12 @@ describe("the terminal UI", () => {
       [80, 24],
     ] as const) {
       terminal.resize(columns, rows);
-      await vi.waitFor(() => expect(terminal.screen[rows - 2]).not.toBe(""), PATIENT);
-      expect(terminal.screen[rows - 1]).toBe("");
-      expect(Math.max(...terminal.screen.map((text) => text.length))).toBeLessThan(columns);
+      await vi.waitFor(() => {
+        expect(terminal.screen[rows - 2]).toMatch(/^↑↓ choose/);
+        expect(terminal.screen[rows - 1]).toBe("");
+        expect(Math.max(...terminal.screen.map((text) => text.length))).toBeLessThan(columns);
+        expect(terminal.screen.filter((text) => text.startsWith("volley "))).toHaveLength(1);
+      }, PATIENT);
     }
   });
 
@@ -155,6 +159,72 @@ describe("the terminal UI", () => {
     reporter?.event({ type: "host:connected", host: "web1", elapsedMs: 5, seq: 9, time: 0 });
     await shows(/ connected /);
     expect(terminal.raw.split("Ctrl-C stop")).toHaveLength(2);
+  });
+
+  test("of a row only what differs is written", async () => {
+    await start(stamp([runStart(["web1"])]));
+    await shows("waiting for its turn");
+    const before = terminal.raw.length;
+    reporter?.event({
+      type: "host:connect",
+      host: "web1",
+      address: "a",
+      port: 22,
+      user: "u",
+      seq: 9,
+      time: 0,
+    });
+    await shows("connecting to u@a");
+    const written = terminal.raw.slice(before).replaceAll(SGR, "");
+    expect(written).toContain("connecting to u@a");
+    expect(written).not.toContain("site.ts");
+    expect(written).not.toContain("doing");
+    expect(written).not.toContain("choose");
+  });
+
+  test("a slow terminal gets the latest frame, not every one", async () => {
+    const written: string[] = [];
+    let release = (): void => {};
+    const slow = new Writable({
+      decodeStrings: false,
+      highWaterMark: 1,
+      write(chunk, _encoding, done) {
+        written.push(String(chunk));
+        release = () => {
+          release = () => {};
+          done();
+        };
+      },
+    });
+    const stdout = Object.assign(slow, { isTTY: true, columns: 80, rows: 24 });
+    reporter = await createReporter("ink", {
+      stdout: stdout as unknown as NodeJS.WriteStream,
+      env,
+      verbosity: 0,
+      diff: false,
+      onCancel: () => {},
+    });
+    const host = "web1";
+    for (const event of stamp([runStart([host])])) reporter.event(event);
+    // Ten frames' time, in which the terminal takes nothing in.
+    for (let play = 0; play < 1_000; play++) {
+      reporter.event({
+        type: "play:start",
+        host,
+        index: 0,
+        play: `frame ${play}`,
+        total: 1,
+        seq: play,
+        time: 0,
+      });
+      if (play % 100 === 99) await new Promise((resolve) => setTimeout(resolve, 100));
+    }
+    const drain = setInterval(() => release(), 1);
+    await vi.waitFor(() => expect(written.join("")).toContain("frame 999"), PATIENT);
+    await reporter.close();
+    clearInterval(drain);
+    reporter = undefined;
+    expect(written.filter((text) => text.includes("frame ")).length).toBeLessThanOrEqual(2);
   });
 
   test("hosts cannot write to the terminal", async () => {

@@ -1,9 +1,8 @@
 import { describe, expect, test } from "vitest";
-import { listedHosts } from "../../../src/reporter/ink/host-order.ts";
 import { type Key, press } from "../../../src/reporter/ink/keys.ts";
-import { firstRow, logLayout } from "../../../src/reporter/ink/log-layout.ts";
+import { firstRow, logLayout } from "../../../src/reporter/ink/log.ts";
 import type { RunModel } from "../../../src/reporter/ink/model.ts";
-import { INITIAL_VIEW, type ViewState } from "../../../src/reporter/ink/view-state.ts";
+import { INITIAL_VIEW, listedHosts, type ViewState } from "../../../src/reporter/ink/view-state.ts";
 import { rowText } from "../../../src/reporter/rows/row.ts";
 import { UNICODE_SYMBOLS } from "../../../src/reporter/rows/wording.ts";
 import { modelAt, runStart, stamp } from "../fixtures/play.ts";

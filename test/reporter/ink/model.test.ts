@@ -1,6 +1,6 @@
 import { describe, expect, test } from "vitest";
-import { createHostLog } from "../../../src/reporter/ink/host-log.ts";
 import { progressText, statusText } from "../../../src/reporter/ink/host-status.ts";
+import { createHostLog } from "../../../src/reporter/ink/log.ts";
 import { createRunModel, fleetTally, type HostView } from "../../../src/reporter/ink/model.ts";
 
 import { rowText } from "../../../src/reporter/rows/row.ts";

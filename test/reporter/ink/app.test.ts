@@ -1,10 +1,9 @@
 import { describe, expect, test } from "vitest";
-import { frame } from "../../../src/reporter/ink/frame.ts";
 import type { RunModel } from "../../../src/reporter/ink/model.ts";
-import { INITIAL_VIEW, type ViewState } from "../../../src/reporter/ink/view-state.ts";
-import { rowWidth } from "../../../src/reporter/rows/layout.ts";
-import { rowText } from "../../../src/reporter/rows/row.ts";
+import type { ViewState } from "../../../src/reporter/ink/view-state.ts";
+import { textWidth } from "../../../src/reporter/rows/layout.ts";
 import { ASCII_SYMBOLS, UNICODE_SYMBOLS } from "../../../src/reporter/rows/wording.ts";
+import { screenRows } from "../fixtures/draw.ts";
 import { CONTROL, HOSTILE, modelAt, runStart, stamp } from "../fixtures/play.ts";
 import { hostNames, START_MS, simulate } from "../fixtures/simulate.ts";
 
@@ -12,9 +11,7 @@ const events = simulate(hostNames(200), { seed: 2, slowness: 1, concurrency: 60 
 
 function draw(model: RunModel, view: Partial<ViewState> = {}, columns = 80, rows = 24, atMs = 2_000): string {
   const surface = { columns, rows, symbols: UNICODE_SYMBOLS, nowMs: START_MS + atMs };
-  return frame(model.view, { ...INITIAL_VIEW, ...view }, surface)
-    .map((row) => rowText(row).trimEnd())
-    .join("\n");
+  return screenRows(model, view, surface).join("\n");
 }
 
 describe("the fleet", () => {
@@ -188,14 +185,10 @@ describe("whatever the size", () => {
       for (const symbols of [UNICODE_SYMBOLS, ASCII_SYMBOLS]) {
         for (const model of Object.values(models)) {
           for (const view of views) {
-            const drawn = frame(
-              model.view,
-              { ...INITIAL_VIEW, ...view },
-              { columns, rows, symbols, nowMs: START_MS },
-            );
+            const drawn = screenRows(model, view, { columns, rows, symbols, nowMs: START_MS });
             expect(drawn.length).toBeLessThanOrEqual(Math.max(1, rows - 1));
-            expect(Math.max(...drawn.map(rowWidth))).toBeLessThanOrEqual(columns);
-            for (const row of drawn) expect(rowText(row)).not.toMatch(CONTROL);
+            expect(Math.max(...drawn.map(textWidth))).toBeLessThanOrEqual(columns);
+            for (const row of drawn) expect(row).not.toMatch(CONTROL);
           }
         }
       }
@@ -205,7 +198,7 @@ describe("whatever the size", () => {
   test("a frame fills the screen, so that nothing of the one before remains", () => {
     for (const view of views) {
       const surface = { columns: 80, rows: 24, symbols: UNICODE_SYMBOLS, nowMs: START_MS };
-      expect(frame(models.simulated.view, { ...INITIAL_VIEW, ...view }, surface)).toHaveLength(23);
+      expect(screenRows(models.simulated, view, surface)).toHaveLength(23);
     }
   });
 });

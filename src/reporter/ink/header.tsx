@@ -1,62 +1,69 @@
+import { Box } from "ink";
+import type { ReactNode } from "react";
 import type { Outcome } from "../../core/events.ts";
 import { TALLY_KEYS } from "../../core/result.ts";
 import { formatClock } from "../rows/amounts.ts";
-import { rowWidth, spread, truncateRow } from "../rows/layout.ts";
+import { rowWidth, truncateRow } from "../rows/layout.ts";
 import { BOLD, DIM, type Row, type Segment, type Style, segment } from "../rows/row.ts";
 import { safeLine } from "../rows/sanitize.ts";
 import { CHECK_MODE, cancelText, type Symbols } from "../rows/wording.ts";
-
 import { tallyColumns } from "../summary/summary-rows.ts";
-import { hasFailed } from "./host-order.ts";
+import { hasFailed } from "./host-status.ts";
 import { fleetTally, type HostPhase, type RunView } from "./model.ts";
-import type { ViewState } from "./view-state.ts";
-
-/** What a frame is laid out for. */
-export interface Surface {
-  readonly columns: number;
-  /** Rows of the terminal; a frame takes one less. */
-  readonly rows: number;
-  readonly symbols: Symbols;
-  /** Milliseconds since the epoch. */
-  readonly nowMs: number;
-}
+import { Ends, Line } from "./text.tsx";
+import { cancelling, isLow, type Surface, type ViewState } from "./view-state.ts";
 
 const SPINNER_STEP_MS = 200;
 
-/** The top of the screen: playbook and clock, hosts and progress, the fleet's tally, and word of a cancel. */
-export function headerRows(run: RunView, view: ViewState, surface: Surface): readonly Row[] {
-  const { columns, symbols } = surface;
-  const cancelling = run.cancelling ?? (view.cancels > 1 ? "now" : view.cancels === 1 ? "clean" : undefined);
-  return [
-    titleRow(run, surface),
-    truncateRow(progressRow(run, surface), columns, symbols.ellipsis),
-    truncateRow(run.kind === "run" ? tallyRow(run) : commandRow(run), columns, symbols.ellipsis),
-    ...(cancelling === undefined
-      ? []
-      : [
-          truncateRow(
-            [segment(cancelText(cancelling), { color: "red", bold: true })],
-            columns,
-            symbols.ellipsis,
-          ),
-        ]),
-  ];
+/** The top of the list: playbook and clock, hosts and progress, the fleet's tally, and how a run is cancelled. */
+export function Header({
+  run,
+  view,
+  surface,
+}: {
+  readonly run: RunView;
+  readonly view: ViewState;
+  readonly surface: Surface;
+}): ReactNode {
+  const { columns, symbols, nowMs } = surface;
+  const { ellipsis } = symbols;
+  const clock = run.startedAt === undefined ? "" : formatClock((run.endedAt ?? nowMs) - run.startedAt);
+  const spinner = symbols.spinner[Math.floor(nowMs / SPINNER_STEP_MS) % symbols.spinner.length] ?? "";
+  const counts = run.kind === "run" ? tallyRow(run) : commandRow(run);
+  return (
+    <Box flexDirection="column" flexShrink={0}>
+      <Ends
+        left={[
+          segment("volley ", DIM),
+          segment(safeLine(run.playbook), BOLD),
+          ...(run.check ? [segment("  "), segment(CHECK_MODE, { color: "magenta", bold: true })] : []),
+        ]}
+        right={[segment(`${run.ended ? "" : spinner} `, { color: "cyan" }), segment(clock, BOLD)]}
+        columns={columns}
+        ellipsis={ellipsis}
+      />
+      {!isLow(surface) && <Line row={truncateRow(progressRow(run, surface), columns, ellipsis)} />}
+      {!isLow(surface) && <Line row={truncateRow(counts, columns, ellipsis)} />}
+      <CancelNotice run={run} view={view} surface={surface} />
+    </Box>
+  );
 }
 
-function titleRow(run: RunView, { columns, symbols, nowMs }: Surface): Row {
-  const spinner = symbols.spinner[Math.floor(nowMs / SPINNER_STEP_MS) % symbols.spinner.length] ?? "";
-  const left: Row = [
-    segment("volley ", DIM),
-    segment(safeLine(run.playbook), BOLD),
-    ...(run.check ? [segment("  "), segment(CHECK_MODE, { color: "magenta", bold: true })] : []),
-  ];
-  const clock = run.startedAt === undefined ? "" : formatClock((run.endedAt ?? nowMs) - run.startedAt);
-  return spread(
-    left,
-    [segment(`${run.ended ? "" : spinner} `, { color: "cyan" }), segment(clock, BOLD)],
-    columns,
-    symbols.ellipsis,
-  );
+/** The row that says how the run is cancelled; none while it is not. */
+export function CancelNotice({
+  run,
+  view,
+  surface,
+}: {
+  readonly run: RunView;
+  readonly view: ViewState;
+  readonly surface: Surface;
+}): ReactNode {
+  const how = cancelling(run, view);
+  if (how === undefined) return null;
+  const { columns, symbols } = surface;
+  const row: Row = [segment(cancelText(how), { color: "red", bold: true })];
+  return <Line row={truncateRow(row, columns, symbols.ellipsis)} />;
 }
 
 function progressRow(run: RunView, { columns, symbols }: Surface): Row {
@@ -80,7 +87,7 @@ function progressRow(run: RunView, { columns, symbols }: Surface): Row {
     ]);
   const start: Row = [segment("hosts "), segment(`${done}/${total}`, BOLD), segment(" done")];
   const progress = [segment(" "), ...bar(total === 0 ? 0 : done / total, columns >= 100 ? 20 : 10, symbols)];
-  // What does not fit gives way: first the bar, then the words that the signs stand for.
+  // On a narrow screen the bar gives way first, then the words beside the signs.
   const forms: readonly Row[] = [
     [...start, ...progress, ...trouble, ...ongoing(true)],
     [...start, ...trouble, ...ongoing(true)],
@@ -107,7 +114,7 @@ function bar(share: number, width: number, symbols: Symbols): readonly Segment[]
   ];
 }
 
-/** How many commands went well so far; the row above counts the others. */
+/** The number of commands that succeeded; the row above counts the others. */
 function commandRow(run: RunView): Row {
   const ok = run.hosts.filter(({ outcome }) => outcome === "ok").length;
   return [segment("fleet "), segment(`${ok} ok`, ok === 0 ? DIM : { color: "green" })];

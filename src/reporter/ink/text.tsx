@@ -1,0 +1,116 @@
+import { Box, Text } from "ink";
+import { createContext, memo, type ReactNode, useContext } from "react";
+import { isNarrow, rowWidth, textWidth, truncateRow } from "../rows/layout.ts";
+import { type Row, rowText, type Segment, type Style } from "../rows/row.ts";
+
+/** Whether colours are drawn. Bold, dim and inverse text is drawn in any case. */
+export const Colors = createContext(true);
+
+/** A row of text, no wider than the screen. */
+export const Line = memo(function Line({ row }: { readonly row: Row }): ReactNode {
+  const colors = useContext(Colors);
+  // Ink gives an empty text no height.
+  if (rowText(row) === "") return <Text> </Text>;
+  return (
+    <Box flexShrink={0}>
+      {piecesOf(row).map(({ at, text, style }) => (
+        <Piece key={at} text={text} colors={colors} {...style} />
+      ))}
+    </Box>
+  );
+});
+
+/** Two rows at the two ends of one; the left one gives way. */
+export function Ends({
+  left,
+  right,
+  columns,
+  ellipsis,
+}: {
+  readonly left: Row;
+  readonly right: Row;
+  readonly columns: number;
+  readonly ellipsis: string;
+}): ReactNode {
+  const end = truncateRow(right, columns, ellipsis);
+  const room = columns - rowWidth(end) - 1;
+  return (
+    <Box width={columns} justifyContent="space-between">
+      {room > 0 && <Line row={truncateRow(left, room, ellipsis)} />}
+      {rowText(end) !== "" && <Line row={end} />}
+    </Box>
+  );
+}
+
+/** Fewer blanks than these cost less as text than as a box. */
+const MIN_BLANKS = 6;
+
+/** Text in one style, drawn again only when it changes. Long blanks at its start or end are left to the layout. */
+const Piece = memo(function Piece({
+  text,
+  colors,
+  color,
+  bold = false,
+  dim = false,
+  inverse = false,
+}: Style & { readonly text: string; readonly colors: boolean }): ReactNode {
+  const left = text.trimEnd();
+  const right = text.trimStart();
+  const shown =
+    inverse || left === ""
+      ? text
+      : text.length - left.length >= MIN_BLANKS
+        ? left
+        : text.length - right.length >= MIN_BLANKS
+          ? right
+          : text;
+  const drawn = (
+    <Text bold={bold} dimColor={dim} inverse={inverse} {...(color === undefined || !colors ? {} : { color })}>
+      {shown}
+    </Text>
+  );
+  if (shown === text) return drawn;
+  return (
+    <Box width={textWidth(text)} flexShrink={0} justifyContent={shown === left ? "flex-start" : "flex-end"}>
+      {drawn}
+    </Box>
+  );
+});
+
+/** A piece of a row, and where in its text it begins. */
+interface PlacedSegment extends Segment {
+  readonly at: number;
+}
+
+/**
+ * A row as the pieces that ink draws fastest. For every frame it measures each text anew, slowly where one character is
+ * not ASCII: signs stand alone, and neighbours in the same style are one.
+ */
+function piecesOf(row: Row): readonly PlacedSegment[] {
+  const pieces: PlacedSegment[] = [];
+  let at = 0;
+  for (const { text, style } of row) {
+    const runs = isNarrow(text) ? (text.match(/[ -~]+|[^ -~]+/g) ?? []) : [text];
+    for (const run of runs) {
+      const last = pieces.at(-1);
+      if (last !== undefined && isAscii(last.text) && isAscii(run) && looksSame(last.style, style))
+        pieces[pieces.length - 1] = { ...last, text: last.text + run };
+      else pieces.push({ at, text: run, ...(style === undefined ? {} : { style }) });
+      at += run.length;
+    }
+  }
+  return pieces;
+}
+
+function isAscii(text: string): boolean {
+  return /^[ -~]*$/.test(text);
+}
+
+function looksSame(one: Style = {}, other: Style = {}): boolean {
+  return (
+    one.color === other.color &&
+    one.bold === other.bold &&
+    one.dim === other.dim &&
+    one.inverse === other.inverse
+  );
+}
