@@ -81,6 +81,25 @@ export function connectCancelled({ host }: Endpoint): VolleyError {
   return new VolleyError("CANCELLED", `connecting to ${host} was cancelled`);
 }
 
+/** Await a promise until the signal is given; then fail with an error at once. */
+export async function orAborted<T>(
+  wanted: Promise<T>,
+  signal: AbortSignal,
+  cancelled: () => VolleyError,
+): Promise<T> {
+  let onAbort = (): void => {};
+  const aborted = new Promise<never>((_, reject) => {
+    onAbort = () => reject(cancelled());
+  });
+  signal.addEventListener("abort", onAbort, { once: true });
+  if (signal.aborted) onAbort();
+  try {
+    return await Promise.race([wanted, aborted]);
+  } finally {
+    signal.removeEventListener("abort", onAbort);
+  }
+}
+
 /** Return the error of a host that took too long. */
 export function timedOut(endpoint: Endpoint, timeoutMs: number): VolleyError {
   return new VolleyError(

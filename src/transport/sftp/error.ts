@@ -5,10 +5,13 @@ import { STATUS } from "./codec.ts";
 export class SftpError extends VolleyError {
   /** The protocol's status code; see {@link STATUS}. */
   readonly status: number;
+  /** The server's own text, in one line; empty where there is none. */
+  readonly said: string;
 
-  constructor(status: number, message: string, hint?: string) {
+  constructor(status: number, message: string, hint?: string, said = "") {
     super("SFTP_FAILED", message, hint === undefined ? {} : { hint });
     this.status = status;
+    this.said = said;
   }
 }
 
@@ -53,6 +56,7 @@ export function refused(host: string, what: string, status: number, text: string
     status,
     `${host}: cannot ${what}: ${reason}`,
     isFull ? "free some room on the host" : HINTS[status],
+    said,
   );
 }
 

@@ -1,13 +1,11 @@
-import { setTimeout as pause, setTimeout as sleep } from "node:timers/promises";
-import type { Client, ClientChannel, SFTPWrapper } from "ssh2";
+import { setTimeout as sleep } from "node:timers/promises";
+import type { Client, ClientChannel } from "ssh2";
 import { isVolleyError, VolleyError } from "../../core/errors.ts";
 import { loginShellLine } from "../../core/shell-quote.ts";
 import { sessionRefused } from "../connect-errors.ts";
 import type { FileSession } from "../file-session.ts";
 import { closeWhenSilent } from "../left-open.ts";
 import { NO_SUBSYSTEM_HINT, openFileSession } from "../sftp/open-file-session.ts";
-import { PROFILE_HINT } from "../sftp/requests.ts";
-
 import type {
   Connection,
   Endpoint,
@@ -29,7 +27,7 @@ export function createSshConnection(
   const env = ssh?.environment ?? {};
   let reason: string | undefined;
   let closedHere = false;
-  let sftp: Promise<SFTPWrapper> | undefined;
+  let uploadSession: Promise<FileSession> | undefined;
   let uploads = 0;
   client.on("error", (error: Error) => {
     reason ??= error.message;
@@ -57,43 +55,32 @@ export function createSshConnection(
   };
   /** Close the session for uploads when it is idle; return whether there was one. */
   const freeUploadSession = async (): Promise<boolean> => {
-    if (sftp === undefined || uploads > 0) return false;
-    const opened = await sftp.catch(() => undefined);
-    sftp = undefined;
+    if (uploadSession === undefined || uploads > 0) return false;
+    const opened = await uploadSession.catch(() => undefined);
+    uploadSession = undefined;
     if (opened === undefined) return false;
-    const ended = new Promise<void>((resolve) => void opened.once("close", () => resolve()));
-    opened.end();
-    await Promise.race([ended, closed]);
+    opened.close();
+    await Promise.race([opened.closed, closed]);
     return true;
   };
   const opener = createOpener(freeUploadSession);
-  const openSftp = (): Promise<SFTPWrapper> => {
-    sftp ??= opener.open(
-      () =>
-        new Promise((resolve, reject) => {
-          client.sftp((error, opened) => {
-            if (error === undefined || error === null) return resolve(opened);
-            if (isRefused(error)) return reject(sessionRefused(host, error));
-            // Output of a profile in place of SFTP is another fault than a missing subsystem.
-            const isMissing = /Unable to start subsystem/i.test(error.message);
-            const why = isMissing ? "has no SFTP" : "does not start SFTP";
-            const hint = isMissing ? NO_SUBSYSTEM_HINT : PROFILE_HINT;
-            reject(
-              new VolleyError("UPLOAD_FAILED", `${host} ${why}: ${error.message}`, { cause: error, hint }),
-            );
-          });
-        }),
-      { frees: false },
-    );
-    sftp.catch(() => {
-      sftp = undefined;
-    });
-    return sftp;
+  const openUploadSession = (): Promise<FileSession> => {
+    if (uploadSession !== undefined) return uploadSession;
+    const forget = (): void => {
+      if (uploadSession === opening) uploadSession = undefined;
+    };
+    // Not an upload's signal: the next upload uses the same session.
+    const { signal } = new AbortController();
+    const opening = opener.open(() => openFiles(client, host, signal, closed), { frees: false });
+    opening.then((session) => session.closed.then(forget), forget);
+    uploadSession = opening;
+    return opening;
   };
   const upload = async (bytes: Buffer, path: string, options: UploadOptions): Promise<void> => {
     uploads++;
     try {
-      await sendFile(await orLost("opening SFTP", openSftp()), host, bytes, path, options);
+      const session = await orLost("opening SFTP", openUploadSession().catch(asUploadError));
+      await sendFile(session, host, bytes, path, options);
     } finally {
       uploads--;
     }
@@ -117,7 +104,7 @@ export function createSshConnection(
     exec: (command, signal, options) => orLost("starting a command", exec(command, signal, options)),
     upload: (bytes, path, options) => orLost("sending a file", upload(bytes, path, options)),
     // The upload reports the error.
-    expectUpload: () => void openSftp().catch(() => {}),
+    expectUpload: () => void openUploadSession().catch(() => {}),
     files: (signal) => orLost("opening SFTP", files(signal)),
     forward: (address, port) =>
       orLost(
@@ -136,6 +123,15 @@ export function createSshConnection(
       setTimeout(() => client.destroy(), 1_000).unref();
     },
   };
+}
+
+/** Rethrow the error of a host without SFTP as one of the upload. */
+function asUploadError(thrown: unknown): never {
+  if (!isVolleyError(thrown) || thrown.code !== "SFTP_UNAVAILABLE") throw thrown;
+  throw new VolleyError("UPLOAD_FAILED", thrown.message, {
+    cause: thrown,
+    ...(thrown.hint === undefined ? {} : { hint: thrown.hint }),
+  });
 }
 
 function isCancelled(thrown: unknown): boolean {
@@ -272,7 +268,7 @@ function createOpener(free: () => Promise<boolean>): Opener {
           if (!isVolleyError(thrown) || thrown.code !== "SESSION_REFUSED") throw thrown;
           if (frees && (await free())) freedAt = performance.now();
           else if (performance.now() - freedAt > FREED_MS) throw thrown;
-          else await pause(wait);
+          else await sleep(wait);
         }
       }
     },

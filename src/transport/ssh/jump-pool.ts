@@ -1,7 +1,7 @@
 import type { Duplex } from "node:stream";
 import type { Client, ClientChannel } from "ssh2";
 import { isVolleyError, VolleyError } from "../../core/errors.ts";
-import { connectCancelled, retryable, timedOut, whereOf } from "../connect-errors.ts";
+import { connectCancelled, orAborted, retryable, timedOut, whereOf } from "../connect-errors.ts";
 import type { Endpoint } from "../transport.ts";
 import { openSocket } from "./open-socket.ts";
 
@@ -54,7 +54,7 @@ export function createJumpPool(loginTo: LoginToJump): JumpPool {
       if (hop === undefined) return await openSocket(endpoint, timeoutMs, signal);
       let client: Client;
       try {
-        client = await orCancelled(clientOf(hop), endpoint, signal);
+        client = await orAborted(clientOf(hop), signal, () => connectCancelled(endpoint));
       } catch (thrown) {
         throw onTheWay(endpoint, hop, thrown);
       }
@@ -86,20 +86,6 @@ function onTheWay({ host }: Endpoint, hop: Endpoint, thrown: unknown): unknown {
     cause: thrown,
     ...(thrown.hint === undefined ? {} : { hint: thrown.hint }),
   });
-}
-
-async function orCancelled<T>(wanted: Promise<T>, endpoint: Endpoint, signal: AbortSignal): Promise<T> {
-  let onAbort = (): void => {};
-  const cancelled = new Promise<never>((_, reject) => {
-    onAbort = () => reject(connectCancelled(endpoint));
-  });
-  if (signal.aborted) onAbort();
-  signal.addEventListener("abort", onAbort, { once: true });
-  try {
-    return await Promise.race([wanted, cancelled]);
-  } finally {
-    signal.removeEventListener("abort", onAbort);
-  }
 }
 
 function openChannel(

@@ -1,84 +1,86 @@
 import { posix } from "node:path";
-import type { SFTPWrapper } from "ssh2";
-import { VolleyError } from "../../core/errors.ts";
+import { isVolleyError, VolleyError } from "../../core/errors.ts";
+import { orAborted } from "../connect-errors.ts";
+import type { FileHandle, FileSession } from "../file-session.ts";
+import { OPEN, STATUS } from "../sftp/codec.ts";
+import { SftpError } from "../sftp/error.ts";
 import type { UploadOptions } from "../transport.ts";
 
-const CHUNK_BYTES = 32 << 10;
-const IN_FLIGHT = 64;
+/** Large writes cost less than many small ones; a server may allow less. */
+const CHUNK_BYTES = 128 << 10;
+/** OpenSSH's window of a channel: more is never in flight. */
+const IN_FLIGHT_BYTES = 2 << 20;
 
-const STATUS: Readonly<Record<number, string>> = {
-  2: "no such directory",
-  3: "permission denied",
-  4: "the host could not write it (disk full, or a quota?)",
-};
-
-/** Write a new file over SFTP with many writes in flight, so that the time depends on bandwidth and not on distance. */
-export function sendFile(
-  sftp: SFTPWrapper,
+/**
+ * Write a new file with many writes in flight, so that the time depends on bandwidth and not on distance. Fails with
+ * `UPLOAD_FAILED` or `CANCELLED`.
+ */
+export async function sendFile(
+  session: FileSession,
   host: string,
   bytes: Buffer,
   path: string,
-  { mode, onProgress, signal }: UploadOptions,
+  options: UploadOptions,
 ): Promise<void> {
-  return new Promise((resolve, reject) => {
-    const fail = (error: Error & { readonly code?: unknown }): void => {
-      signal.removeEventListener("abort", onAbort);
-      const why = typeof error.code === "number" ? (describe(error) ?? error.message) : error.message;
-      reject(
-        new VolleyError("UPLOAD_FAILED", `${host}: cannot write in ~/${posix.dirname(path)}: ${why}`, {
-          cause: error,
-        }),
-      );
-    };
-    const onAbort = (): void => {
-      signal.removeEventListener("abort", onAbort);
-      reject(new VolleyError("CANCELLED", `${host}: sending was cancelled`));
-    };
-    if (signal.aborted) return onAbort();
-    signal.addEventListener("abort", onAbort, { once: true });
-    // O_EXCL: a file or link that another user planted under this name is refused, not followed.
-    sftp.open(path, "wx", { mode }, (openError, handle) => {
-      if (openError) return fail(openError);
-      let sent = 0;
-      let arrived = 0;
-      let failed = false;
-      // Sent right after the last write: answers come in order, so the close saves a round trip.
-      const close = (): void => {
-        sftp.close(handle, (closeError) => {
-          if (failed) return;
-          if (closeError) return fail(closeError);
-          signal.removeEventListener("abort", onAbort);
-          resolve();
-        });
-      };
-      const sendNext = (): void => {
-        if (failed || sent >= bytes.length || signal.aborted) return;
-        const from = sent;
-        const length = Math.min(CHUNK_BYTES, bytes.length - from);
-        sent += length;
-        sftp.write(handle, bytes, from, length, from, (writeError) => {
-          if (failed) return;
-          if (writeError) {
-            failed = true;
-            if (sent >= bytes.length) fail(writeError);
-            else sftp.close(handle, () => fail(writeError));
-            return;
-          }
-          arrived += length;
-          onProgress?.(arrived);
-          sendNext();
-        });
-        if (sent >= bytes.length) close();
-      };
-      if (bytes.length === 0) return close();
-      for (let index = 0; index < IN_FLIGHT; index++) sendNext();
-    });
-  });
+  const { mode, signal } = options;
+  const cancelled = (): VolleyError => new VolleyError("CANCELLED", `${host}: sending was cancelled`);
+  const send = async (): Promise<void> => {
+    // Exclusive: a file or link that another user planted under this name is refused, not followed.
+    const handle = await session.open(path, OPEN.write | OPEN.create | OPEN.exclusive, { mode });
+    await writeAll(session, handle, bytes, options);
+  };
+  try {
+    await orAborted(send(), signal, cancelled);
+  } catch (thrown) {
+    if (isVolleyError(thrown) && thrown.code === "CANCELLED") throw thrown;
+    const why = thrown instanceof SftpError ? reasonOf(thrown) : (thrown as Error).message;
+    const message = `${host}: cannot write in ~/${posix.dirname(path)}: ${why}`;
+    throw new VolleyError("UPLOAD_FAILED", message, { cause: thrown });
+  }
 }
 
-/** Return better words than SFTP's own status texts: `Failure` may be a full disk. */
-function describe(error: Error & { readonly code?: unknown }): string | undefined {
-  const said = error.message;
-  if (said !== "" && !/^(failure|no such file|permission denied)$/i.test(said)) return said;
-  return STATUS[error.code as number];
+async function writeAll(
+  session: FileSession,
+  handle: FileHandle,
+  bytes: Buffer,
+  { onProgress, signal }: UploadOptions,
+): Promise<void> {
+  const chunkBytes = Math.min(CHUNK_BYTES, session.maxWriteBytes);
+  let sent = 0;
+  let arrived = 0;
+  let isStopped = false;
+  let closed: Promise<void> | undefined;
+  const sendChunks = async (): Promise<void> => {
+    while (sent < bytes.length && !isStopped && !signal.aborted) {
+      const from = sent;
+      const chunk = bytes.subarray(from, from + chunkBytes);
+      sent += chunk.length;
+      const written = session.write(handle, from, chunk);
+      // Sent right after the last write: answers come in order, so the close saves a round trip.
+      if (sent >= bytes.length) closed = session.closeHandle(handle);
+      await written;
+      arrived += chunk.length;
+      if (!isStopped) onProgress?.(arrived);
+    }
+  };
+  try {
+    await Promise.all(Array.from({ length: Math.ceil(IN_FLIGHT_BYTES / chunkBytes) }, sendChunks));
+  } catch (thrown) {
+    isStopped = true;
+    await (closed ?? session.closeHandle(handle)).catch(() => {});
+    throw thrown;
+  }
+  await (closed ?? session.closeHandle(handle));
+}
+
+const REASONS: Readonly<Record<number, string>> = {
+  [STATUS.noSuchFile]: "no such directory",
+  [STATUS.permissionDenied]: "permission denied",
+  [STATUS.failure]: "the host could not write it (disk full, or a quota?)",
+};
+
+/** Return the server's own words, unless a reason says more: OpenSSH's `Failure` may be a full disk. */
+function reasonOf({ status, said, message }: SftpError): string {
+  const isEmpty = said === "" || /^(failure|no such file|permission denied)$/i.test(said);
+  return isEmpty ? (REASONS[status] ?? message) : said;
 }

@@ -65,7 +65,7 @@ describe.each(kinds)("files over %s", (transport) => {
     else {
       await expect(sent).rejects.toMatchObject({
         code: "UPLOAD_FAILED",
-        message: expect.stringMatching(/^web01 does not start SFTP: /),
+        message: 'web01: the answer is not SFTP: it begins with "Welcome!"',
         hint: expect.stringContaining("~/.bashrc"),
       });
     }
