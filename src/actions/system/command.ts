@@ -16,7 +16,7 @@ import { firstMatch } from "../shared/paths.ts";
 import { commandWords } from "../shared/run-tool.ts";
 
 /** The data of a command, under Ansible's names. */
-interface CommandData {
+export interface CommandData {
   readonly cmd: string | readonly string[];
   readonly rc: number;
   readonly stdout: string;
