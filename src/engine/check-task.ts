@@ -26,7 +26,7 @@ const OPTIONS: Readonly<Record<keyof LoopOptions<unknown>, true>> = {
 };
 const OPTION_NAMES = Object.keys(OPTIONS);
 
-/** Refuses what no task can be declared with, whatever the host: says so with `PLAYBOOK_INVALID`. */
+/** Refuse what no task can be declared with, whatever the host. Fails with `PLAYBOOK_INVALID`. */
 export function checkTask(role: string, name: unknown, call: unknown, options: unknown): void {
   const refuse = (what: string, hint?: string): never => {
     throw new VolleyError("PLAYBOOK_INVALID", `role "${role}": ${what}`, hint === undefined ? {} : { hint });
@@ -59,7 +59,7 @@ export function checkHandler(role: string, name: unknown, call: unknown, options
   }
 }
 
-/** Refuses a `notify` that names no handler: `known` are the role's own, `others` those of the play as `role:handler`. */
+/** Refuse a `notify` that names no handler: `known` are the role's own, `others` those of the play as `role:handler`. */
 export function checkNotify(
   role: string,
   task: string,
@@ -79,37 +79,37 @@ export function checkNotify(
   }
 }
 
-/** The handlers a `notify` names. */
+/** Return the names of the handlers in a `notify`. */
 export function notifyList(notify: TaskOptions["notify"]): readonly string[] {
   return notify === undefined ? [] : typeof notify === "string" ? [notify] : notify;
 }
 
-/** `role:handler` taken apart. */
+/** Split `role:handler`. */
 export function splitHandlerName(name: string): readonly string[] {
   const colon = name.lastIndexOf(":");
   return colon < 0 ? [name] : [name.slice(0, colon).trim(), name.slice(colon + 1).trim()];
 }
 
-/** Whether a value is what actions are called to make. */
+/** Return whether a value is an action with its parameters. */
 export function isActionCall(value: unknown): value is ActionCall {
   return isRecord(value) && typeof value.action === "string" && typeof value.inspect === "function";
 }
 
-/** What `--tags` and `--skip-tags` say. */
+/** The values of `--tags` and `--skip-tags`. */
 export interface TagSelection {
   readonly tags: readonly string[];
   readonly skipTags: readonly string[];
 }
 
-/** One tag, several, or none, as a list. */
+/** Return one tag, several, or none as a list. */
 export function tagList(tags: string | readonly string[] | undefined): readonly string[] {
   return tags === undefined ? [] : typeof tags === "string" ? [tags] : tags;
 }
 
 /**
- * Whether a task with these tags (its role's and its play's among them) is wanted. As in Ansible `always` is wanted
- * unless it is skipped by name, `never` only when asked for by one of its other tags, and `tagged`, `untagged` and
- * `all` may stand for what they say.
+ * Return whether a task with these tags, its role's and its play's among them, is selected. As in Ansible, `always` is
+ * selected unless `--skip-tags` names it, and `never` only by another tag of the task; `tagged`, `untagged` and `all`
+ * select what they say.
  */
 export function isWanted(tags: readonly string[], { tags: only, skipTags }: TagSelection): boolean {
   const names = (name: string): boolean =>

@@ -21,7 +21,7 @@ import type { Render } from "./effects.ts";
 import { leftUntil, RENDER_MS, renderWithin } from "./limits.ts";
 import { whenLooked } from "./render.ts";
 
-/** Everything the ActionContext of one task is made from. */
+/** The parts of a task's ActionContext. */
 export interface ActionContextOptions {
   readonly role: string;
   readonly vars: Vars;

@@ -8,7 +8,7 @@ import type { System } from "../core/system.ts";
 import type { RenderVar } from "../vars/scope.ts";
 
 /**
- * Everything the engine knows of the world. The agent supplies it on a host, `direct` over a connection; the engine
+ * The engine's only way to the world. The agent supplies it on a host, `direct` over a connection; the engine
  * itself reads no file, runs no process and speaks to no controller.
  */
 export interface Effects {
@@ -28,7 +28,7 @@ export interface Effects {
   /** Give the controller the whole result of a `runOnce` task, for the code of the other hosts. */
   share?(task: number, result: Result): void;
   readonly state: RunState;
-  /** Whether a controller is there to go on with the run after a restart of the host. */
+  /** True when a controller takes the run up again after a restart of the host. */
   readonly survivesRestart: boolean;
   /** Aborted: end after the action now running. */
   readonly cancel: AbortSignal;
@@ -48,7 +48,7 @@ export interface HostView {
 
 /** A question that only the controller can answer; the same question is asked again after a restart. */
 export type Question =
-  /** Whether this host does a `runOnce` task. */
+  /** To decide whether this host does a `runOnce` task. */
   | ({ readonly kind: "once" } & AskedTask)
   /** To perform a delegated action: the controller knows which, and learns only the names of task and item. */
   | ({ readonly kind: "delegate" } & DelegatedTask);
@@ -72,7 +72,7 @@ export interface Done {
   readonly partial?: boolean;
 }
 
-/** What outlives the process that carries out a run. */
+/** State that outlives the process which carries out a run. */
 export interface RunState {
   /** Results of an earlier life of this run, or of the run it resumes. */
   readonly earlier?: Earlier | undefined;
@@ -99,11 +99,11 @@ export interface Earlier {
   readonly sameRun: boolean;
   /** Take the record of a task that need not be repeated. */
   take(task: TaskIdentity): Recorded | undefined;
-  /** Whether a play had begun. */
+  /** Return whether a play had begun. */
   begun(play: number): boolean;
 }
 
-/** What an earlier run came to with a task. */
+/** The record of a task in an earlier run. */
 export type Recorded =
   | { readonly kind: "done"; readonly result: Result }
   /** The task restarted the host, and its end was never told. It began at this time, in milliseconds since the epoch. */

@@ -6,17 +6,17 @@ import { type Playbook, type PlayDefinition, waitsBetween } from "../core/playbo
 import type { Job } from "../core/protocol.ts";
 import { EMPTY_TALLY, type Tally } from "../core/result.ts";
 import { hostVariables } from "./context.ts";
+import { declareRoles } from "./declare.ts";
 import type { Effects, HostView } from "./effects.ts";
-import { Ledger } from "./ledger.ts";
 import { runPlay } from "./play.ts";
-import { declareRoles, type RoleRun } from "./role.ts";
-import { type PlayOnHost, Turns } from "./turn.ts";
+import type { RoleRun } from "./role.ts";
+import { Ledger, type PlayOnHost, Turns } from "./turn.ts";
 
 /** How a Job ended. */
 export interface JobEnd {
   readonly tally: Tally;
   readonly cancelled: boolean;
-  /** Whether a task failed and was not ignored. */
+  /** True when a task failed and was neither ignored nor rescued. */
   readonly failed: boolean;
   /** The reason of an early end that no task's failure gives. */
   readonly error?: SerializedError;
@@ -36,7 +36,7 @@ export async function runJob(playbook: Playbook, job: Job, effects: Effects): Pr
 async function runPlays(playbook: Playbook, job: Job, effects: Effects, ledger: Ledger): Promise<JobEnd> {
   const { cancel, state } = effects;
   const turns = new Turns(job, effects, ledger);
-  /** Plays of one user share their view, and what was rendered for it. */
+  /** Plays of one user share their view and the vars rendered for it. */
   const scopes = new Map<HostView, Vars>();
   const onHost = async (play: PlayDefinition, index: number): Promise<PlayOnHost> => {
     const view = await effects.view(index);
@@ -103,7 +103,7 @@ function declare(
   return declareRoles({ play, job, hostVars, facts, systemOf, cancel, log });
 }
 
-/** Count the tasks of plays that are not begun. Nothing of them is executed, their roles' code included. */
+/** Count the tasks of plays that are not begun. None of their code is executed, so the number is an estimate. */
 function countNotBegun(plays: readonly PlayDefinition[], ledger: Ledger): void {
   const many = plays.reduce((sum, play) => sum + estimateTasks(play), 0);
   if (many === 0) return;

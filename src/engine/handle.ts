@@ -21,7 +21,7 @@ export class Cancelled extends VolleyError {
 
 /** Code of the playbook's that asks tasks for their results. */
 interface Asker {
-  /** It asked for something unknown. It may catch the error that it gets, but cannot undo this. */
+  /** Called when the code asks for something unknown; catching the error that it gets undoes nothing. */
   onUnknown(unknown: Unknown): void;
 }
 
@@ -47,7 +47,7 @@ export async function evaluate<T>(work: () => T | Unknown | Promise<T | Unknown>
   }
 }
 
-/** What became of a task. */
+/** The end of a task. */
 type Settled =
   | { readonly kind: "done"; readonly result: Result }
   | { readonly kind: "failed"; readonly result: Result; readonly error: TaskFailed }

@@ -55,7 +55,7 @@ export class Handlers {
       for (const [name, tasks] of role.handlers) yield { key: this.#keyOf(role, name), role, name, tasks };
   }
 
-  /** Whether a handler was notified and has not run. */
+  /** Return whether a handler was notified and has not run. */
   isNotified(handler: Handler): boolean {
     return this.#notified.has(handler.key);
   }

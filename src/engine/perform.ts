@@ -9,14 +9,14 @@ import { serializeError, VolleyError } from "../core/errors.ts";
 import type { Result } from "../core/result.ts";
 import type { System } from "../core/system.ts";
 
-/** What came of one action. */
+/** The result of one action. */
 export interface Performed {
   readonly result: Result;
-  /** Whether anything may have been changed, whatever became of it. */
+  /** True when the action may have changed something, even if it failed. */
   readonly applied: boolean;
 }
 
-/** Inspects one action and, unless in check mode, applies what was found; a failure is a Result too. */
+/** Inspect with one action and, except in check mode, apply the change it found. A failure is a Result too. */
 export async function performAction(
   call: ActionCall,
   system: System,
@@ -39,7 +39,7 @@ export async function performAction(
           : { state: "skipped", unknown: true, ...shown, message: unknown };
       return { result, applied };
     }
-    // An `inspect` that did not heed it was too late.
+    // An `inspect` that ignored the signal was too late.
     if (context.signal.aborted) throw new VolleyError("CANCELLED", "it was ended before it changed anything");
     applied = true;
     const done = (await call.apply(found, system, context)) ?? {};
@@ -55,7 +55,7 @@ export async function performAction(
   }
 }
 
-/** Does what is left of an action that has restarted the host. */
+/** Do the rest of an action that has restarted the host. */
 export async function finishRestarted(
   call: ActionCall,
   system: System,

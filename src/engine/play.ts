@@ -6,7 +6,7 @@ import { type Handler, Handlers } from "./handlers.ts";
 import type { DeclaredTask, RoleRun } from "./role.ts";
 import { ROLE_SKIPPED } from "./task.ts";
 
-/** Everything a play needs of its run. */
+/** The side of the run that a play uses. */
 export interface PlayHost {
   /** Give a task its turn and count it; null: nobody is left to say whether it is to be done here. */
   perform(role: RoleRun, task: DeclaredTask, ends: Ends): Promise<Ended | null>;

@@ -15,11 +15,11 @@ export interface Renderer {
 
 /** How a Renderer works. */
 export interface RendererOptions {
-  /** What `lookup("env")` finds. Default: the environment of this process. */
+  /** The environment for `lookup("env")`. Default: that of this process. */
   readonly env?: NodeJS.ProcessEnv;
   /** How long each template may take. */
   readonly limitMs?: number;
-  /** What tests of paths see. Default: this machine. */
+  /** Answers tests of paths. Default: by this machine. */
   readonly look?: HostLook;
 }
 

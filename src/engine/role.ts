@@ -1,11 +1,5 @@
 import type { ActionCall } from "../core/action.ts";
-import { resolveRoleVars } from "../core/define.ts";
 import { VolleyError } from "../core/errors.ts";
-import type { Facts } from "../core/facts.ts";
-import type { Vars } from "../core/json.ts";
-import { plain, plainVars } from "../core/plain-vars.ts";
-import type { PlayDefinition } from "../core/playbook.ts";
-import type { Job } from "../core/protocol.ts";
 import type { Result } from "../core/result.ts";
 import {
   type HandlerSpec,
@@ -18,7 +12,6 @@ import {
   type TasksContext,
 } from "../core/role.ts";
 import type { ReadSystem } from "../core/system.ts";
-import { isRendered, viewScope } from "../vars/scope.ts";
 import {
   checkHandler,
   checkNotify,
@@ -28,7 +21,6 @@ import {
   type TagSelection,
   tagList,
 } from "./check-task.ts";
-import { roleVariables } from "./context.ts";
 import {
   Cancelled,
   createHandle,
@@ -37,7 +29,6 @@ import {
   toTaskResult,
   type Unknown,
 } from "./handle.ts";
-import { whenLooked } from "./render.ts";
 
 /** A task as its role declared it, waiting for its turn. */
 export interface DeclaredTask {
@@ -56,78 +47,7 @@ export interface DeclaredTask {
 /** An entry of a role's queue. */
 type Queued = DeclaredTask | { readonly kind: "flush" };
 
-/** Everything the roles of a play are declared with. */
-export interface DeclareOptions {
-  readonly play: PlayDefinition;
-  readonly job: Job;
-  /** The vars every template of the play sees. */
-  readonly hostVars: Vars;
-  readonly facts: Facts;
-  readonly systemOf: (become: boolean | string | undefined) => ReadSystem;
-  /** Aborted: queries of a role's own code are ended. */
-  readonly cancel: AbortSignal;
-  readonly log: (text: string) => void;
-}
-
-/** Have the roles of a play declare their tasks, each up to its first `await`. */
-export async function declareRoles(options: DeclareOptions): Promise<readonly RoleRun[]> {
-  const roles: RoleRun[] = [];
-  const handlersOfPlay = (): readonly string[] =>
-    roles.flatMap(({ use, handlers }) => [...handlers.keys()].map((name) => `${use.role.name}:${name}`));
-  for (const use of options.play.roles) roles.push(await prepareRole(use, handlersOfPlay, options));
-  for (const role of roles) role.declare();
-  return roles;
-}
-
-async function prepareRole(
-  use: RoleUse,
-  handlersOfPlay: () => readonly string[],
-  { play, job, hostVars, facts, systemOf, cancel, log }: DeclareOptions,
-): Promise<RoleRun> {
-  const system = systemOf(use.options.become);
-  const { vars: playVars = {} } = play;
-  const scope = roleVariables(hostVars, playVars, use, use.vars);
-  const seen = plainVars(viewScope(scope, job.vars, playVars), playVars);
-  const vars = await whenLooked(() =>
-    resolveRoleVars(use, seen, job.host, (name) => isRendered(scope, name)),
-  );
-  const own = use.role.facts === undefined ? {} : ((await use.role.facts(system, facts)) as object);
-  const context: RoleContext = {
-    vars,
-    // Facts may be known only when they are asked for, so they are copied only where the role adds its own.
-    facts: use.role.facts === undefined ? facts : { ...facts, ...own },
-    host: { name: job.host, groups: job.groups, vars: plainVars(viewScope(hostVars, job.vars)) },
-    groups: job.inventoryGroups ?? UNSENT,
-    hostVars: plain(job.hostVars) as Job["hostVars"],
-    check: job.options.check,
-  };
-  const playTags = tagList(play.tags);
-  return new RoleRun({
-    use,
-    context,
-    system,
-    selection: job.options,
-    playTags,
-    handlersOfPlay,
-    cancel,
-    log,
-  });
-}
-
-/** Stands for groups that were not sent because nothing seemed to ask for them: an error is better than no groups. */
-const UNSENT: RoleContext["groups"] = new Proxy(
-  {},
-  {
-    get: (_groups, name) => {
-      if (typeof name === "symbol") return undefined;
-      throw new VolleyError("PLAYBOOK_INVALID", "the inventory's groups were not sent to this host", {
-        hint: "they are where the playbook's code has the word `groups`",
-      });
-    },
-  },
-);
-
-/** Everything a role's tasks are declared with. */
+/** The options of a role's run. */
 interface RoleRunOptions {
   readonly use: RoleUse;
   readonly context: RoleContext;
@@ -152,14 +72,16 @@ type CodeEnd =
   /** It did not end in its time, and was left where it was. */
   | { readonly kind: "left" };
 
-/** What becomes of the tasks that a role's code declares. */
+/** The phases of a role: they decide about the tasks its code declares. */
 type Phase =
-  /** They are executed. */
-  | { readonly kind: "open" }
-  /** They are dropped: a failure, or the end of the run, has not yet come back to the code. */
-  | { readonly kind: "interrupted"; readonly error: TaskFailed | Cancelled }
+  /** They are executed; once the run was cancelled, to clean up. */
+  | { readonly kind: Executing }
+  /** They are dropped: a failure, or the cancel, has not yet come back to the code. */
+  | { readonly kind: "interrupted"; readonly error: TaskFailed | Cancelled; readonly next: Executing }
   /** They are passed over in silence: the code is left, and never goes on behind its next `await` of a task. */
   | { readonly kind: "left" };
+
+type Executing = "running" | "cleaning";
 
 /** How a role ended. */
 export interface RoleEnd {
@@ -182,8 +104,7 @@ export class RoleRun {
   /** Failures of its tasks, each with whether an `await` has thrown it into the code. */
   readonly #failures = new Map<TaskFailed, boolean>();
   readonly #closing = new AbortController();
-  #phase: Phase = { kind: "open" };
-  #isCancelled = false;
+  #phase: Phase = { kind: "running" };
   #dropped = 0;
   #end: CodeEnd | undefined;
   #wake: (() => void) | undefined;
@@ -217,7 +138,7 @@ export class RoleRun {
         this.#declareHandler(name, call, options)) as TasksContext["handler"],
       system: this.#gatedSystem(),
       flushHandlers: () => {
-        if (this.#phase.kind === "open") this.#push({ kind: "flush" });
+        if (this.#phase.kind === "running") this.#push({ kind: "flush" });
       },
       log,
     };
@@ -283,13 +204,12 @@ export class RoleRun {
     if (this.#phase.kind !== "interrupted" || !(this.#phase.error instanceof Cancelled))
       this.#interrupt(error);
     task.control.settle({ kind: "failed", result, error });
-    if (this.#phase.kind === "interrupted" && !this.#isCancelled) this.limit();
+    if (this.#phase.kind === "interrupted" && this.#phase.next === "running") this.limit();
     return error;
   }
 
   /** The run is to end: the tasks that are waiting are dropped, and the code that awaits one of them is unwound. */
   cancel(also?: DeclaredTask): void {
-    this.#isCancelled = true;
     this.#interrupt(new Cancelled(), also);
   }
 
@@ -350,7 +270,7 @@ export class RoleRun {
     } else if (this.#phase.kind === "interrupted") {
       this.#dropped++;
       control.settle({ kind: "dropped", error: this.#phase.error });
-    } else if (this.#phase.kind === "open") {
+    } else if (this.#phase.kind !== "left") {
       this.#push({ kind: "task", name, action: actionOf(call), call, options, control, handler: false });
     }
     return control.handle;
@@ -380,7 +300,8 @@ export class RoleRun {
 
   #interrupt(error: TaskFailed | Cancelled, also?: DeclaredTask): void {
     if (this.#phase.kind === "left") return;
-    this.#phase = { kind: "interrupted", error };
+    const next = error instanceof Cancelled || this.#isCleaning ? "cleaning" : "running";
+    this.#phase = { kind: "interrupted", error, next };
     for (const queued of [...(also === undefined ? [] : [also]), ...this.#queue.splice(0)]) {
       if (queued.kind !== "task") continue;
       this.#dropped++;
@@ -393,12 +314,17 @@ export class RoleRun {
     const phase = this.#phase;
     if (phase.kind === "left") return false;
     if (error instanceof TaskFailed && this.#failures.has(error)) this.#failures.set(error, true);
-    // Whatever unwinds the code of a role that is cancelled lets its `finally` blocks run.
+    // Any error unwinds the code of a cancelled role, so its `finally` blocks may now declare tasks.
     if (phase.kind === "interrupted" && (phase.error === error || phase.error instanceof Cancelled)) {
-      this.#phase = { kind: "open" };
-      if (!this.#isCancelled) this.#endLimit();
+      this.#phase = { kind: phase.next };
+      if (phase.next === "running") this.#endLimit();
     }
     return true;
+  }
+
+  get #isCleaning(): boolean {
+    const phase = this.#phase;
+    return (phase.kind === "interrupted" ? phase.next : phase.kind) === "cleaning";
   }
 
   #leave(end: CodeEnd): void {
@@ -424,7 +350,7 @@ export class RoleRun {
   #gatedSystem(): ReadSystem {
     const { system, cancel } = this.#options;
     const query: ReadSystem["query"] = (argv, options) =>
-      system.query(argv, { signal: this.#isCancelled ? this.closed : cancel, ...options });
+      system.query(argv, { signal: this.#isCleaning ? this.closed : cancel, ...options });
     // Not a copy, because uid and gid may be known only when they are asked for.
     const target = Object.assign(Object.create(system) as ReadSystem, { query });
     const unwind = (): void => {

@@ -15,7 +15,7 @@ import type { DeclaredTask } from "./role.ts";
 const DEFAULT_RETRIES = 3;
 const DEFAULT_DELAY_S = 5;
 
-/** Everything a task is run with. */
+/** The surroundings of a task. */
 export interface TaskEnvironment {
   readonly system: System;
   readonly check: boolean;

@@ -1,18 +1,17 @@
 import { isDeepStrictEqual } from "node:util";
 import { createMemo, type Memo } from "../core/action.ts";
 import { VolleyError } from "../core/errors.ts";
-import type { AskedTask, DelegatedTask, TaskRef } from "../core/events.ts";
+import type { AskedTask, DelegatedTask, TargetEvent, TaskRef } from "../core/events.ts";
 import type { Vars } from "../core/json.ts";
 
 import { restoreVars } from "../core/plain-vars.ts";
 import type { PlayDefinition } from "../core/playbook.ts";
 import type { Job } from "../core/protocol.ts";
-import type { Result } from "../core/result.ts";
+import { countRescued, countState, EMPTY_TALLY, type Result, type Tally } from "../core/result.ts";
 import type { RoleContext, RoleUse } from "../core/role.ts";
 import { extendScope } from "../vars/scope.ts";
 import { createActionContext, roleVariables } from "./context.ts";
 import type { Done, Effects, HostView, Reply } from "./effects.ts";
-import type { Ledger } from "./ledger.ts";
 import type { Ended, Ends } from "./play.ts";
 import { hideResult, maskOfJob, maskOutput, resultFrom, tellResult, toldFrom } from "./results.ts";
 import type { DeclaredTask, RoleRun } from "./role.ts";
@@ -227,4 +226,78 @@ function roleCondition(use: RoleUse, context: RoleContext): (() => boolean | Pro
 
 function round(milliseconds: number): number {
   return Math.round(milliseconds * 100) / 100;
+}
+
+/** The events and counts of a run. */
+export class Ledger {
+  readonly #effects: Effects;
+  #tally: Tally = EMPTY_TALLY;
+  #tasks = 0;
+  #announced = 0;
+  /** True as long as an earlier life of the run told everything that happens. */
+  #isRetracing: boolean;
+
+  constructor(effects: Effects) {
+    this.#effects = effects;
+    this.#isRetracing = effects.state.earlier?.sameRun ?? false;
+  }
+
+  get tally(): Tally {
+    return this.#tally;
+  }
+
+  get isRetracing(): boolean {
+    return this.#isRetracing;
+  }
+
+  /** From here on events are new: no earlier life of the run told them. */
+  stopRetracing(): void {
+    this.#isRetracing = false;
+  }
+
+  /** Tell an event, unless an earlier life of the run has. */
+  emit(event: TargetEvent): void {
+    if (!this.#isRetracing) this.#effects.emit(event);
+  }
+
+  log(level: "info" | "warn", text: string): void {
+    this.emit({ type: "log", level, text });
+  }
+
+  /** Share a result with the other hosts, unless an earlier life of the run has. */
+  share(task: number, result: Result): void {
+    if (!this.#isRetracing) this.#effects.share?.(task, result);
+  }
+
+  /** The number of the task that begins next. */
+  get nextTask(): number {
+    return this.#tasks + 1;
+  }
+
+  begin(): void {
+    this.#tasks++;
+  }
+
+  count(state: Parameters<typeof countState>[1], many = 1): void {
+    for (let index = 0; index < many; index++) this.#tally = countState(this.#tally, state);
+  }
+
+  /** A task that failed counts as rescued. */
+  rescue(ref: TaskRef): void {
+    this.#tally = countRescued(this.#tally);
+    this.emit({ type: "task:rescued", ...ref });
+  }
+
+  /** The number of tasks known of when so many are waiting. */
+  total(waiting: number): number {
+    this.#announced = this.#tasks + this.#tally.notExecuted + waiting;
+    return this.#announced;
+  }
+
+  /** Tell the number of tasks known of, where it is another than told before. */
+  plan(waiting: number): void {
+    const before = this.#announced;
+    const total = this.total(waiting);
+    if (total !== before) this.emit({ type: "play:plan", total });
+  }
 }

@@ -13,10 +13,11 @@ import type { Command, Job } from "../../core/protocol.ts";
 import type { Result } from "../../core/result.ts";
 import type { AnyRole } from "../../core/role.ts";
 import { createActionContext, hostVariables, roleVariables, taskVariables } from "../../engine/context.ts";
+import { declareRoles } from "../../engine/declare.ts";
 import { RENDER_BESIDE_OTHERS_MS, withTimeLimit } from "../../engine/limits.ts";
 import { performAction } from "../../engine/perform.ts";
 import { createRenderer, type Renderer } from "../../engine/render.ts";
-import { type DeclaredTask, declareRoles, type RoleRun } from "../../engine/role.ts";
+import type { DeclaredTask, RoleRun } from "../../engine/role.ts";
 
 import { extendScope } from "../../vars/scope.ts";
 import { silenceConsole, unknowable } from "../prepare/without-host.ts";
