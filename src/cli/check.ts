@@ -62,33 +62,23 @@ async function check(file: string, flags: CheckFlags): Promise<number> {
 }
 
 /** Check vars, actions and assets for every host of an inventory; returns what was checked. */
-async function checkHosts(
-  { playbook, directory, assets, locate }: PreparedPlaybook,
-  flags: CheckFlags,
-): Promise<readonly string[]> {
+async function checkHosts(prepared: PreparedPlaybook, flags: CheckFlags): Promise<readonly string[]> {
   const paths = optionalInventory(flags);
   if (paths === undefined) return ["no inventory: vars and assets were not checked"];
-  const [{ readInventory }, { concernedBy, openPlan, planHosts }, { preflight }] = await Promise.all([
-    import("../controller/prepare/read.ts"),
+  const [{ openPlan, readHostPlan }, { preflight }] = await Promise.all([
     import("../controller/prepare/plan.ts"),
     import("../controller/prepare/preflight.ts"),
   ]);
   const cwd = process.cwd();
   const secrets = await openSecrets(flags, cwd);
   const limit = await expandLimit(flags.limit);
-  const { inventory, select } = await readInventory(paths, {
-    cwd,
-    concerned: concernedBy(playbook, limit),
-    playbookDirectory: directory,
-    ...(secrets === undefined ? {} : { secrets }),
-  });
-  const closed = planHosts(playbook, inventory, (pattern) => select(pattern, limit), limit);
+  const closed = await readHostPlan(prepared, { inventory: paths, limit, cwd, secrets });
   const { plays, hosts, groups } = secrets === undefined ? closed : await openPlan(closed, secrets);
   let passedOver: number;
   try {
-    passedOver = (await preflight({ plays, assets, groups, check: false })).size;
+    passedOver = (await preflight({ plays, assets: prepared.assets, groups, check: false })).size;
   } catch (thrown) {
-    throw locate(thrown);
+    throw prepared.locate(thrown);
   }
   const checked = hosts.length - passedOver;
   const count = (hosts: number): string => (hosts === 1 ? "1 host" : `${hosts} hosts`);

@@ -1,4 +1,4 @@
-import type { Run } from "../controller/prepare/options.ts";
+import type { Run } from "../controller/run.ts";
 import type { Event, Summary } from "../core/events.ts";
 import { createReporter, type Reporter, type ReporterKind } from "../reporter/reporter.ts";
 

@@ -1,9 +1,9 @@
 import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { concernedBy, openPlan, planHosts } from "../controller/prepare/plan.ts";
+import { openPlan, readHostPlan } from "../controller/prepare/plan.ts";
 import type { TransportsOptions } from "../controller/prepare/reach.ts";
-import { preparePlaybook, readInventory } from "../controller/prepare/read.ts";
+import { preparePlaybook } from "../controller/prepare/read.ts";
 import { openTransports, type Transports } from "../controller/prepare/transports.ts";
 import type { Host } from "../core/inventory.ts";
 import { quote } from "../core/shell-quote.ts";
@@ -43,14 +43,8 @@ export async function openHosts(options: HostsOptions): Promise<PlannedHosts> {
     signal,
     ...(ask === undefined ? {} : { ask }),
   });
-  const { inventory, select } = await readInventory(options.inventory, {
-    cwd,
-    playbookDirectory: prepared.directory,
-    secrets,
-    concerned: concernedBy(prepared.playbook, limit),
-  });
   const { hosts } = await openPlan(
-    planHosts(prepared.playbook, inventory, (pattern) => select(pattern, limit), limit),
+    await readHostPlan(prepared, { inventory: options.inventory, limit, cwd, secrets }),
     secrets,
   );
   return { playbook: prepared.name, hosts, transports: await openTransports(hosts, reach, signal) };

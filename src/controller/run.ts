@@ -1,13 +1,22 @@
 import { setMaxListeners } from "node:events";
-import { VolleyError } from "../core/errors.ts";
 import type { Event, Summary } from "../core/events.ts";
 import { watchEventLoop } from "../system/this-process.ts";
-import { DEFAULTS, type Run, type RunOptions } from "./prepare/options.ts";
-import { prepareRun } from "./prepare/prepare.ts";
-import { openTransports } from "./prepare/transports.ts";
-import { beginRecord } from "./records/recorder.ts";
+import type { RunOptions } from "./prepare/options.ts";
+import { prepare } from "./prepare/prepare.ts";
+import { openRecorder } from "./records/recorder.ts";
 import { schedule } from "./schedule/schedule.ts";
-import { openSessions } from "./sessions.ts";
+import { openSessions } from "./schedule/sessions.ts";
+
+/**
+ * A run: iterate its events, await its summary. Events are kept for an iterator from the first one on. Once the summary
+ * is asked for and nothing iterates, or the iterator has returned, events are kept no longer.
+ */
+export interface Run extends AsyncIterable<Event> {
+  /** Rejects for whatever is wrong before the first host is touched, and with `STARVED` when the event loop ran dry. */
+  readonly summary: Promise<Summary>;
+  /** Cancel: hosts end after the action they are at. Called again, they end now. */
+  cancel(): void;
+}
 
 /** Start a run. */
 export function run(options: RunOptions): Run {
@@ -25,7 +34,7 @@ export function run(options: RunOptions): Run {
   let failure: unknown;
   const watch = watchEventLoop("the run");
   const carriedOut = carryOut(options, {
-    queue,
+    push: (event) => queue.push(event),
     starved: watch.starved,
     clean: clean.signal,
     now: now.signal,
@@ -44,7 +53,7 @@ export function run(options: RunOptions): Run {
   summary.catch(() => {});
   return {
     get summary() {
-      // A caller that wants the events too iterates at once. Otherwise, a long run's events would fill the memory.
+      // A caller that also iterates begins at once; for others a long run's events would fill the memory.
       setImmediate(() => queue.forget());
       return summary;
     },
@@ -56,71 +65,49 @@ export function run(options: RunOptions): Run {
   };
 }
 
-/** The signals of a run, and where its events go. */
 interface Course {
-  readonly queue: EventQueue<Event>;
+  push(event: Event): void;
+  /** Rejects when the event loop ran dry. */
   readonly starved: Promise<never>;
   readonly clean: AbortSignal;
   readonly now: AbortSignal;
 }
 
-async function carryOut(options: RunOptions, { queue, starved, clean, now }: Course): Promise<Summary> {
-  const cwd = options.cwd ?? process.cwd();
-  const concurrency = options.concurrency ?? DEFAULTS.concurrency;
-  if (!Number.isInteger(concurrency) || concurrency < 1) {
-    throw new VolleyError(
-      "USAGE",
-      `concurrency must be a whole number of 1 or more, not ${String(concurrency)}`,
-    );
-  }
-  const prepared = await prepareRun(options, { cwd, signal: clean });
-  const { plays, hosts, warnings } = prepared.plan;
-  // Transports may ask for passphrases and host keys, which must not mix with events on the screen.
-  const transports = await openTransports(hosts, options, now).catch((thrown: unknown) => {
-    throw prepared.hideSecrets(thrown);
-  });
-  const record = beginRecord(options, cwd, prepared, (event) => queue.push(event));
-  const { id, emit, finish } = record;
-  starved.catch(record.save);
-  for (const { host, text } of transports.notes) emit({ type: "log", host, level: "notice", text });
-  for (const { host, text } of warnings) emit({ type: "log", host, level: "warn", text });
-  const { sessions, once, forget } = openSessions(options, prepared, record, { transports, now });
+/** Take a run's path: prepare, schedule the hosts' sessions, record their events, sum up. */
+async function carryOut(options: RunOptions, { push, starved, clean, now }: Course): Promise<Summary> {
+  const { plan, transports } = await prepare(options, { clean, now });
+  const recorder = openRecorder(plan, push);
+  starved.catch(recorder.save);
+  const sessions = openSessions(plan, recorder, now);
   const onClean = (): void => {
-    emit({ type: "run:cancel", how: "clean" });
-    for (const session of sessions.values()) session.cancel();
+    recorder.emit({ type: "run:cancel", how: "clean" });
+    for (const session of sessions.byHost.values()) session.cancel();
   };
   const onNow = (): void => {
-    emit({ type: "run:cancel", how: "now" });
-    for (const session of sessions.values()) session.kill();
+    recorder.emit({ type: "run:cancel", how: "now" });
+    for (const session of sessions.byHost.values()) session.kill();
   };
   clean.addEventListener("abort", onClean, { once: true });
   now.addEventListener("abort", onNow, { once: true });
   if (clean.aborted) onClean();
   try {
-    await schedule(plays, sessions, {
-      concurrency,
-      seed: options.seed ?? id,
-      limits: { playMs: options.hostTimeoutMs, graceMs: options.graceMs ?? DEFAULTS.graceMs },
-      once,
-      emit,
-    });
+    await schedule(plan, sessions, recorder.emit);
   } finally {
     clean.removeEventListener("abort", onClean);
     now.removeEventListener("abort", onNow);
     transports.close();
   }
-  const summary = finish();
-  forget();
+  const summary = recorder.finish();
+  sessions.forget();
   return summary;
 }
 
-/** A queue of values that are pushed on one side and iterated on the other. Values are kept while a reader may come. */
+/** Values pushed on one side and iterated on the other. Values are kept until they are taken, or {@link EventQueue.forget}. */
 export class EventQueue<T> implements AsyncIterable<T> {
   #values: T[] = [];
   #wake: (() => void) | undefined;
   #ended = false;
-  /** Number of iterators. */
-  #readers = 0;
+  #iterators = 0;
   #wanted = true;
 
   push(value: T): void {
@@ -134,16 +121,16 @@ export class EventQueue<T> implements AsyncIterable<T> {
     this.#wake?.();
   }
 
-  /** Keep no more values, unless a reader iterates already. */
+  /** Drop the values and those to come, unless an iterator takes them. */
   forget(): void {
-    if (this.#readers > 0) return;
+    if (this.#iterators > 0) return;
     this.#wanted = false;
     this.#values = [];
   }
 
-  /** Iterate over the kept values, then over new ones. After an iteration that ends early, no more values are kept. */
+  /** Begin with the values kept. When the iterator returns early, no more are kept. */
   [Symbol.asyncIterator](): AsyncIterator<T> {
-    this.#readers++;
+    this.#iterators++;
     this.#wanted = true;
     return this.#iterate();
   }
@@ -161,7 +148,7 @@ export class EventQueue<T> implements AsyncIterable<T> {
         });
       }
     } finally {
-      this.#readers--;
+      this.#iterators--;
       this.forget();
     }
   }

@@ -9,32 +9,31 @@ import { createSecretStore } from "../../vars/secrets/store.ts";
 
 import { PASSWORD_VARS } from "./become.ts";
 import {
-  concernedBy,
+  type HostPlan,
   makeJob,
-  type OpenPlan,
+  type OpenHostPlan,
   openPlan,
-  type Plan,
-  planHosts,
+  readHostPlan,
   secretsOf,
   varsOfJobs,
 } from "./plan.ts";
 import { preflight } from "./preflight.ts";
-import { preparePlaybook, readInventory } from "./read.ts";
+import { preparePlaybook } from "./read.ts";
 
-/** What a bundle to be carried is made from. */
+/** Ingredients of a bundle to be carried. */
 export interface CarryOptions {
   readonly playbook: string;
   readonly cwd: string;
-  /** Without one, the bundle knows no hosts and no vars. */
+  /** Default: the bundle holds no hosts and no vars. */
   readonly inventory?: readonly string[];
   readonly limit?: string;
-  /** Whether the secrets of its hosts may be in it, in clear. Default false: a bundle that would hold some is refused. */
+  /** Whether the bundle may hold the secrets of its hosts, in clear. Default false: such a bundle is refused. */
   readonly withSecrets?: boolean;
   readonly secrets?: SecretOptions;
   readonly ask?: AskSecret;
 }
 
-/** Makes a bundle that is carried to its hosts and run there with `--local`: it holds their vars, and no other host's. */
+/** Make a bundle that is carried to its hosts and run there with `--local`. It holds the vars of these hosts alone. */
 export async function carryBundle(
   options: CarryOptions,
 ): Promise<Bundle & { readonly hosts: readonly string[] }> {
@@ -46,13 +45,7 @@ export async function carryBundle(
     return { ...(await prepared.bundle({ vars: [] })), hosts: [] };
   }
   const secrets = createSecretStore({ ...options.secrets, cwd, ...(ask === undefined ? {} : { ask }) });
-  const { inventory, select } = await readInventory(paths, {
-    cwd,
-    playbookDirectory: prepared.directory,
-    secrets,
-    concerned: concernedBy(prepared.playbook, limit),
-  });
-  const planned = planHosts(prepared.playbook, inventory, (pattern) => select(pattern, limit), limit);
+  const planned = await readHostPlan(prepared, { inventory: paths, limit, cwd, secrets });
   if (!withSecrets) refuseSecrets(planned);
   const plan = await openPlan(planned, secrets);
   try {
@@ -69,7 +62,7 @@ export async function carryBundle(
   return { ...bundle, hosts: plan.hosts.map(({ name }) => name) };
 }
 
-function carriedHosts(plan: OpenPlan, asksForGroups: boolean): Readonly<Record<string, CarriedHost>> {
+function carriedHosts(plan: OpenHostPlan, asksForGroups: boolean): Readonly<Record<string, CarriedHost>> {
   const options = { check: false, diff: false, tags: [], skipTags: [], barriers: false };
   return Object.fromEntries(
     plan.hosts.map((host) => {
@@ -87,13 +80,13 @@ function carriedHosts(plan: OpenPlan, asksForGroups: boolean): Readonly<Record<s
   );
 }
 
-/** Fails with `USAGE` when hosts of a plan, or those whose vars its plays may read, have secrets. */
-function refuseSecrets({ hosts, plays, inventory }: Plan): void {
+/** Fail with `USAGE` when the plan's hosts, or hosts whose vars its plays may read, have secrets. */
+function refuseSecrets({ hosts, plays, inventory }: HostPlan): void {
   const shared = new Set(plays.flatMap(({ play }) => play.hostVars ?? []));
   const found = [...inventory.hosts.values()].flatMap((host) => {
     const all = hosts.includes(host);
     const names = Object.entries(host.vars)
-      // Those to become another user never travel.
+      // Become passwords never leave the controller.
       .filter(([name]) => !PASSWORD_VARS.includes(name))
       .filter(([name, value]) => (all || shared.has(name)) && findSecrets(value).length > 0)
       .map(([name]) => `${name} of ${host.name}`);

@@ -1,6 +1,5 @@
 import { fileURLToPath } from "node:url";
 import { VolleyError } from "../../core/errors.ts";
-import type { Event, Summary } from "../../core/events.ts";
 import type { Inventory } from "../../core/inventory.ts";
 import type { AskPassphrase } from "../../transport/ssh/keys.ts";
 import type { SecretOptions } from "../../vars/secrets/sources.ts";
@@ -55,17 +54,6 @@ export interface RunOptions extends ReachOptions, BecomeOptions {
   readonly cwd?: string;
   /** Where the run's log goes; false: nowhere. Default `~/.local/state/volley/runs`. */
   readonly logDirectory?: string | false;
-}
-
-/**
- * A run going on: iterate its events, await its summary. Events are kept for whoever iterates, from the first one on;
- * once the summary is asked for and nobody iterates, or who did has left, they are kept no more.
- */
-export interface Run extends AsyncIterable<Event> {
-  /** Rejects for what is wrong before the first host is touched, and with `STARVED` when nothing brings the run on any more. */
-  readonly summary: Promise<Summary>;
-  /** Stops: hosts finish the action they are at. Called again, they end that too. */
-  cancel(): void;
 }
 
 /** What is done where the options say nothing. */

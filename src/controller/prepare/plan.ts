@@ -5,22 +5,21 @@ import type { Playbook, PlayDefinition } from "../../core/playbook.ts";
 import { type Job, type JobOptions, PROTOCOL_VERSION } from "../../core/protocol.ts";
 import { findSecrets } from "../../core/secret.ts";
 import { nobodyLeft } from "../../inventory/select.ts";
-import { createMask, type Mask } from "../../vars/mask.ts";
 import { holdsTemplate } from "../../vars/scope.ts";
 import { type ResolvedVars, resolveVars } from "../../vars/secrets/resolve.ts";
 import type { SecretStore } from "../../vars/secrets/store.ts";
 import { PASSWORD_VARS } from "./become.ts";
-import type { Concerned } from "./read.ts";
+import { type Concerned, type PreparedPlaybook, readInventory } from "./read.ts";
 
-/** A play with the hosts it is for. */
+/** A play with its hosts. */
 export interface PlayHosts {
   readonly index: number;
   readonly play: PlayDefinition;
   readonly hosts: readonly Host[];
 }
 
-/** Which host does what. */
-export interface Plan {
+/** The hosts that a playbook works on. */
+export interface HostPlan {
   readonly plays: readonly PlayHosts[];
   /** Every host of every play, once. */
   readonly hosts: readonly Host[];
@@ -29,19 +28,42 @@ export interface Plan {
   readonly inventory: Inventory;
 }
 
-/** Whose vars a playbook's run asks for; undefined: everybody's, because a play reads those of others. */
+/** Where the hosts of a playbook come from. */
+export interface HostSource {
+  readonly inventory: string | readonly string[] | Inventory;
+  readonly limit: string | undefined;
+  readonly cwd: string;
+  /** Opens the encrypted files of the playbook's hosts. Default: they stay closed. */
+  readonly secrets?: SecretStore | undefined;
+}
+
+/** Read an inventory and plan the hosts of a playbook. Fails with `INVENTORY_*` or `PATTERN_UNKNOWN`. */
+export async function readHostPlan(
+  { playbook, directory }: Pick<PreparedPlaybook, "playbook" | "directory">,
+  { inventory: from, limit, cwd, secrets }: HostSource,
+): Promise<HostPlan> {
+  const { inventory, select } = await readInventory(from, {
+    cwd,
+    playbookDirectory: directory,
+    concerned: concernedBy(playbook, limit),
+    ...(secrets === undefined ? {} : { secrets }),
+  });
+  return planHosts(playbook, inventory, (pattern) => select(pattern, limit), limit);
+}
+
+/** Return whose vars a playbook needs; undefined: everybody's, because a play reads those of other hosts. */
 export function concernedBy(playbook: Playbook, limit: string | undefined): Concerned | undefined {
   if (playbook.plays.some(({ hostVars = [] }) => hostVars.length > 0)) return undefined;
   return { patterns: playbook.plays.map(({ hosts }) => hosts), limit };
 }
 
-/** Finds the hosts of each play, of which `select` leaves those that a limit names. Fails with `PATTERN_UNKNOWN` when none is left. */
+/** Find the hosts of each play with `select`, which applies the limit. Fails with `PATTERN_UNKNOWN` when no host is left. */
 export function planHosts(
   playbook: Playbook,
   inventory: Inventory,
   select: (pattern: string) => readonly Host[],
   limit?: string,
-): Plan {
+): HostPlan {
   const plays = playbook.plays.map((play, index) => ({ index, play, hosts: select(play.hosts) }));
   const hosts = [...new Set(plays.flatMap((play) => play.hosts))];
   if (hosts.length === 0)
@@ -50,77 +72,14 @@ export function planHosts(
   return { plays, hosts, groups, inventory };
 }
 
-/** What becoming another user takes is for the controller alone. */
-function withoutPasswords<T>(byVar: Readonly<Record<string, T>>): Readonly<Record<string, T>> {
-  if (!PASSWORD_VARS.some((name) => name in byVar)) return byVar;
-  return Object.fromEntries(Object.entries(byVar).filter(([name]) => !PASSWORD_VARS.includes(name)));
-}
-
-/** Where the vars are set that hold templates: an error of one says so. */
-function sourcesOf({ vars, sources }: Host): Pick<Job, "sources"> {
-  const templates = Object.keys(vars).flatMap((name) => {
-    const { file, line } = sources[name] ?? {};
-    if (file === undefined || !holdsTemplate(vars[name])) return [];
-    return [[name, { file, ...(line === undefined ? {} : { line }) }] as const];
-  });
-  return templates.length === 0 ? {} : { sources: Object.fromEntries(templates) };
-}
-
-/** What hosts are asked beside the plan. */
-interface JobCourse {
-  readonly options: JobOptions;
-  /** Whether the playbook may ask for the inventory's groups: in a large fleet they are most of what is sent. */
-  readonly asksForGroups: boolean;
-}
-
-/** What one host is asked to do. */
-export function makeJob(
-  host: Host,
-  { plays, groups, inventory }: Plan,
-  { options, asksForGroups }: JobCourse,
-): Job {
-  const mine = plays.filter(({ hosts }) => hosts.includes(host));
-  const shared = [...new Set(mine.flatMap(({ play }) => play.hostVars ?? []))];
-  const hostVars: Record<string, Vars> = {};
-  if (shared.length > 0) {
-    for (const { name, vars } of inventory.hosts.values()) {
-      hostVars[name] = withoutPasswords(
-        Object.fromEntries(shared.filter((key) => key in vars).map((key) => [key, vars[key]])),
-      );
-    }
-  }
-  const others = shared.length === 0 ? [] : [...inventory.hosts.values()].filter((each) => each !== host);
-  const secrets = new Set(Object.values(withoutPasswords(host.secretTexts ?? {})).flat());
-  for (const key of shared)
-    for (const { secretTexts } of others) for (const text of secretTexts?.[key] ?? []) secrets.add(text);
-  return {
-    protocol: PROTOCOL_VERSION,
-    host: host.name,
-    groups: host.groups,
-    vars: withoutPasswords(host.vars),
-    ...(asksForGroups ? { inventoryGroups: groups } : {}),
-    hostVars,
-    plays: mine.map(({ index }) => index),
-    ...(secrets.size === 0 ? {} : { secrets: [...secrets] }),
-    ...sourcesOf(host),
-    options,
-  };
-}
-
-/** The vars in which templates may stand that a host renders: those of the plan's hosts, and of others it is told of. */
-export function varsOfJobs({ plays, hosts, inventory }: Plan): Iterable<Vars> {
-  const all = plays.some(({ play }) => (play.hostVars ?? []).length > 0);
-  return (all ? [...inventory.hosts.values()] : hosts).map(({ vars }) => vars);
-}
-
-/** A plan whose hosts have the values of their secrets. */
-export interface OpenPlan extends Plan {
-  /** What a person should know of secrets that could not be made safe. */
+/** A plan whose hosts hold the values of their secrets. */
+export interface OpenHostPlan extends HostPlan {
+  /** Secrets that cannot be masked, and warnings of the inventory. */
   readonly warnings: readonly { readonly host: string; readonly text: string }[];
 }
 
-/** Gets the secrets of the hosts that take part, and of no others. Fails with `SECRET_FAILED`. */
-export async function openPlan(plan: Plan, store: SecretStore): Promise<OpenPlan> {
+/** Get the secrets of the hosts that take part, and of no others. Fails with `SECRET_FAILED`. */
+export async function openPlan(plan: HostPlan, store: SecretStore): Promise<OpenHostPlan> {
   refuseInPlays(plan);
   const warnings = new Map<string, { readonly host: string; readonly text: string }>();
   const opened = new Map<string, Host>();
@@ -138,7 +97,7 @@ export async function openPlan(plan: Plan, store: SecretStore): Promise<OpenPlan
     if (first !== undefined) warnings.set(text, { host: first.name, text });
   const hosts = new Map(plan.inventory.hosts);
   for (const [name, host] of opened) if (hosts.has(name)) hosts.set(name, host);
-  // A play may read some vars of hosts that do not take part.
+  // Plays may read some vars of hosts that do not take part.
   const shared = new Set(plan.plays.flatMap(({ play }) => play.hostVars ?? []));
   if (shared.size > 0) {
     for (const host of plan.inventory.hosts.values()) {
@@ -176,8 +135,8 @@ function withSecrets(host: Host, { vars, secretTexts }: ResolvedVars): Host {
   return { ...host, vars, secretTexts };
 }
 
-/** The playbook is in the bundle and runs on every host: a secret in it would have to be in both. */
-function refuseInPlays({ plays }: Plan): void {
+/** Refuse secrets in the playbook: the bundle holds the playbook, and would hold them too. */
+function refuseInPlays({ plays }: HostPlan): void {
   for (const { play } of plays) {
     const places = [
       ["its vars", play.vars] as const,
@@ -192,21 +151,70 @@ function refuseInPlays({ plays }: Plan): void {
   }
 }
 
-/** The texts to mask in whatever is told of a host: its own secrets, and those of others its plays may read. */
+/** Return the texts to mask in all output about a host. */
 export function secretsOf(host: Host): readonly string[] {
   return Object.values(host.secretTexts ?? {}).flat();
 }
 
-/** Makes masks of secrets; hosts with the same secrets have the same one. */
-export function createMasks(): (secrets: readonly string[]) => Mask | null {
-  const made = new Map<string, Mask | null>();
-  return (secrets) => {
-    const key = JSON.stringify(secrets);
-    let mask = made.get(key);
-    if (mask === undefined) {
-      mask = createMask(secrets);
-      made.set(key, mask);
+/** Leave out the become passwords: they never leave the controller. */
+function withoutPasswords<T>(byVar: Readonly<Record<string, T>>): Readonly<Record<string, T>> {
+  if (!PASSWORD_VARS.some((name) => name in byVar)) return byVar;
+  return Object.fromEntries(Object.entries(byVar).filter(([name]) => !PASSWORD_VARS.includes(name)));
+}
+
+/** Return where the vars with templates are set, for errors of these templates. */
+function sourcesOf({ vars, sources }: Host): Pick<Job, "sources"> {
+  const templates = Object.keys(vars).flatMap((name) => {
+    const { file, line } = sources[name] ?? {};
+    if (file === undefined || !holdsTemplate(vars[name])) return [];
+    return [[name, { file, ...(line === undefined ? {} : { line }) }] as const];
+  });
+  return templates.length === 0 ? {} : { sources: Object.fromEntries(templates) };
+}
+
+/** The part of a job that all hosts share. */
+interface JobCourse {
+  readonly options: JobOptions;
+  /** Whether the playbook may ask for the inventory's groups: in a large fleet they are most of the job. */
+  readonly asksForGroups: boolean;
+}
+
+/** Make the job of one host: its vars, its plays, and the secrets to mask. */
+export function makeJob(
+  host: Host,
+  { plays, groups, inventory }: HostPlan,
+  { options, asksForGroups }: JobCourse,
+): Job {
+  const mine = plays.filter(({ hosts }) => hosts.includes(host));
+  const shared = [...new Set(mine.flatMap(({ play }) => play.hostVars ?? []))];
+  const hostVars: Record<string, Vars> = {};
+  if (shared.length > 0) {
+    for (const { name, vars } of inventory.hosts.values()) {
+      hostVars[name] = withoutPasswords(
+        Object.fromEntries(shared.filter((key) => key in vars).map((key) => [key, vars[key]])),
+      );
     }
-    return mask;
+  }
+  const others = shared.length === 0 ? [] : [...inventory.hosts.values()].filter((each) => each !== host);
+  const secrets = new Set(Object.values(withoutPasswords(host.secretTexts ?? {})).flat());
+  for (const key of shared)
+    for (const { secretTexts } of others) for (const text of secretTexts?.[key] ?? []) secrets.add(text);
+  return {
+    protocol: PROTOCOL_VERSION,
+    host: host.name,
+    groups: host.groups,
+    vars: withoutPasswords(host.vars),
+    ...(asksForGroups ? { inventoryGroups: groups } : {}),
+    hostVars,
+    plays: mine.map(({ index }) => index),
+    ...(secrets.size === 0 ? {} : { secrets: [...secrets] }),
+    ...sourcesOf(host),
+    options,
   };
+}
+
+/** Return the vars whose templates a host renders: those of the plan's hosts, and of other hosts that plays may read. */
+export function varsOfJobs({ plays, hosts, inventory }: HostPlan): Iterable<Vars> {
+  const all = plays.some(({ play }) => (play.hostVars ?? []).length > 0);
+  return (all ? [...inventory.hosts.values()] : hosts).map(({ vars }) => vars);
 }

@@ -1,57 +1,233 @@
+import { realpathSync } from "node:fs";
+import { hostname, userInfo } from "node:os";
 import { fileURLToPath } from "node:url";
 import type { Bundle } from "../../bundle/build.ts";
+import type { Become } from "../../core/become.ts";
+import { VolleyError } from "../../core/errors.ts";
+import type { Event } from "../../core/events.ts";
+import type { Job, Session } from "../../core/protocol.ts";
+import type { Endpoint, Transport } from "../../transport/transport.ts";
 import { createMask, maskError } from "../../vars/mask.ts";
 import { createSecretStore } from "../../vars/secrets/store.ts";
-import type { RunOptions } from "./options.ts";
-import { concernedBy, type OpenPlan, openPlan, planHosts, secretsOf, varsOfJobs } from "./plan.ts";
+import { makeRunId, type RunRecord, readEvents, readRecord, runsDirectory } from "../records/records.ts";
+import type { Via } from "../session/state.ts";
+import { hostBecome } from "./become.ts";
+import { DEFAULTS, type RunOptions, recordable } from "./options.ts";
+import {
+  makeJob,
+  type OpenHostPlan,
+  openPlan,
+  type PlayHosts,
+  readHostPlan,
+  secretsOf,
+  varsOfJobs,
+} from "./plan.ts";
 import { preflight } from "./preflight.ts";
-import { type PreparedPlaybook, preparePlaybook, readInventory } from "./read.ts";
+import { type PreparedPlaybook, preparePlaybook } from "./read.ts";
+import { openTransports, type Transports } from "./transports.ts";
 
-/** All that is known of a run before any host is touched. */
-export interface PreparedRun {
+/** A run as it is decided before any host is touched: what schedule, sessions and recorder go by. Frozen. */
+export interface Plan {
+  /** The run's name. */
+  readonly run: string;
   readonly playbook: PreparedPlaybook;
-  readonly plan: OpenPlan;
+  readonly plays: readonly PlayHosts[];
+  readonly hosts: readonly PlannedHost[];
+  /** The bundle, under the id by which the hosts know the run. */
   readonly bundle: Bundle;
-  /** What all of it took. */
+  /** Milliseconds that preparing took, up to the bundle. */
   readonly buildMs: number;
-  /** An error without the secrets that may stand in it. */
-  hideSecrets(thrown: unknown): unknown;
+  readonly method: Via;
+  readonly check: boolean;
+  /** Seed of plays in shuffled order. */
+  readonly seed: string;
+  readonly limits: Limits;
+  readonly notes: readonly Note[];
+  /** Where and how the run is written down; undefined: nowhere. */
+  readonly record: PlannedRecord | undefined;
+  /** Set when a run is picked up whose controller was ended. */
+  readonly attached: Attached | undefined;
 }
 
-/** Reads playbook and inventory, asks for secrets, checks what can be checked, and makes the bundle. */
-export async function prepareRun(
+/** One host, and the job it is asked to do. */
+export interface PlannedHost {
+  readonly name: string;
+  readonly endpoint: Endpoint;
+  readonly transport: Transport;
+  /** The user to start the bundle as; null: the login user. */
+  readonly become: Become | null;
+  readonly job: Job & { readonly session: Session };
+}
+
+/** Limits of a run; times in milliseconds. */
+export interface Limits {
+  /** Hosts at work at a time. */
+  readonly concurrency: number;
+  /** For each play that sets none itself; undefined: no limit. */
+  readonly playMs: number | undefined;
+  /** For a host whose time is up to end cleanly. */
+  readonly graceMs: number;
+  /** From starting the bundle to its `hello`. */
+  readonly startMs: number;
+  /** For a lost host to come back. */
+  readonly returnMs: number;
+}
+
+/** A line about a host to show at the start of the run. */
+interface Note {
+  readonly host: string;
+  readonly level: "notice" | "warn";
+  readonly text: string;
+}
+
+interface PlannedRecord extends Omit<RunRecord, "run" | "pid" | "process"> {
+  readonly directory: string;
+}
+
+interface Attached {
+  /** The events that the earlier controller wrote down. */
+  readonly events: readonly Event[];
+  /** Whether the playbook now makes another bundle: the hosts may then only report, and no host may begin. */
+  readonly changed: boolean;
+}
+
+/** A plan, and the transports that its hosts are reached by. */
+export interface Prepared {
+  readonly plan: Plan;
+  readonly transports: Pick<Transports, "close">;
+}
+
+/**
+ * Turn the options of `run()` into a plan: read playbook and inventory, ask for secrets, check what can be checked, make
+ * the bundle, and find out how to reach the hosts. `clean` and `now` interrupt it. Whatever is wrong is thrown here,
+ * before any host is touched.
+ */
+export async function prepare(
   options: RunOptions,
-  { cwd, signal }: { readonly cwd: string; readonly signal: AbortSignal },
-): Promise<PreparedRun> {
+  { clean, now }: { readonly clean: AbortSignal; readonly now: AbortSignal },
+): Promise<Prepared> {
   const startedAt = performance.now();
+  const { limit, askPassphrase, check = false } = options;
+  const cwd = options.cwd ?? process.cwd();
+  const limits = limitsOf(options);
   const file = options.playbook instanceof URL ? fileURLToPath(options.playbook) : options.playbook;
   const playbook = await preparePlaybook(file, cwd);
   const secrets = createSecretStore({
     ...options.secrets,
     cwd,
-    signal,
-    ...(options.askPassphrase === undefined ? {} : { ask: options.askPassphrase }),
+    signal: clean,
+    ...(askPassphrase === undefined ? {} : { ask: askPassphrase }),
   });
-  const { inventory, select } = await readInventory(options.inventory, {
-    cwd,
-    playbookDirectory: playbook.directory,
-    secrets,
-    concerned: concernedBy(playbook.playbook, options.limit),
-  });
-  const plan = await openPlan(
-    planHosts(playbook.playbook, inventory, (pattern) => select(pattern, options.limit), options.limit),
-    secrets,
-  );
-  const { plays, hosts, groups } = plan;
-  const hideSecrets = (thrown: unknown): unknown => {
-    const mask = createMask(hosts.flatMap(secretsOf));
-    return mask === null ? thrown : maskError(mask, thrown);
-  };
+  const source = { inventory: options.inventory, limit, cwd, secrets };
+  const selected = await openPlan(await readHostPlan(playbook, source), secrets);
+  let transports: Transports | undefined;
   try {
-    await preflight({ plays, assets: playbook.assets, groups, check: options.check ?? false });
+    await preflight({ ...selected, assets: playbook.assets, check }).catch((thrown: unknown) => {
+      throw playbook.locate(thrown);
+    });
+    const bundle = await playbook.bundle({ vars: varsOfJobs(selected) });
+    const buildMs = performance.now() - startedAt;
+    transports = await openTransports(selected.hosts, options, now);
+    const { run, record, attached } = planRecord({ ...options, cwd }, bundle);
+    const session: Session = {
+      run,
+      controller: `${userInfo().username}@${hostname()}`,
+      lockWaitMs: options.lockWaitMs ?? DEFAULTS.lockWaitMs,
+      project: realpathSync(playbook.directory),
+      ...(options.resume === undefined ? {} : { resume: options.resume }),
+    };
+    const plan: Plan = {
+      run,
+      playbook,
+      plays: Object.freeze(selected.plays),
+      hosts: Object.freeze(planJobs(selected, options, { bundle, transports, session })),
+      bundle: attached?.changed === true ? { ...bundle, id: record!.bundle } : bundle,
+      buildMs,
+      method: options.via ?? DEFAULTS.via,
+      check,
+      seed: options.seed ?? run,
+      limits: Object.freeze(limits),
+      notes: [
+        ...transports.notes.map((note) => ({ ...note, level: "notice" as const })),
+        ...selected.warnings.map((note) => ({ ...note, level: "warn" as const })),
+      ],
+      record,
+      attached,
+    };
+    return { plan: Object.freeze(plan), transports };
   } catch (thrown) {
-    throw hideSecrets(playbook.locate(thrown));
+    transports?.close();
+    const mask = createMask(selected.hosts.flatMap(secretsOf));
+    throw mask === null ? thrown : maskError(mask, thrown);
   }
-  const bundle = await playbook.bundle({ vars: varsOfJobs(plan) });
-  return { playbook, plan, bundle, buildMs: performance.now() - startedAt, hideSecrets };
+}
+
+function limitsOf(options: RunOptions): Limits {
+  const concurrency = options.concurrency ?? DEFAULTS.concurrency;
+  if (!Number.isInteger(concurrency) || concurrency < 1) {
+    throw new VolleyError(
+      "USAGE",
+      `concurrency must be a whole number of 1 or more, not ${String(concurrency)}`,
+    );
+  }
+  return {
+    concurrency,
+    playMs: options.hostTimeoutMs,
+    graceMs: options.graceMs ?? DEFAULTS.graceMs,
+    startMs: options.startTimeoutMs ?? DEFAULTS.startTimeoutMs,
+    returnMs: options.returnTimeoutMs ?? DEFAULTS.returnTimeoutMs,
+  };
+}
+
+/** Name the run, and read what an earlier controller has written down of it. Fails with `USAGE` when there is no such run. */
+function planRecord(options: RunOptions, bundle: Bundle): Pick<Plan, "run" | "record" | "attached"> {
+  const { attach, logDirectory } = options;
+  const run = attach ?? makeRunId();
+  if (logDirectory === false) {
+    const attached = attach === undefined ? undefined : { events: [], changed: false };
+    return { run, record: undefined, attached };
+  }
+  const directory = logDirectory ?? runsDirectory();
+  const before = attach === undefined ? undefined : readRecord(directory, attach);
+  return {
+    run,
+    record: {
+      directory,
+      startedAt: before?.startedAt ?? new Date().toISOString(),
+      bundle: before?.bundle ?? bundle.id,
+      options: recordable(options),
+    },
+    attached:
+      before === undefined
+        ? undefined
+        : { events: readEvents(directory, before.run), changed: before.bundle !== bundle.id },
+  };
+}
+
+/** Make the job of each host. Fails with `INVENTORY_INVALID` or `USAGE`. */
+function planJobs(
+  selected: OpenHostPlan,
+  options: RunOptions,
+  {
+    bundle: { asksForGroups },
+    transports,
+    session,
+  }: { readonly bundle: Bundle; readonly transports: Transports; readonly session: Session },
+): readonly PlannedHost[] {
+  const { check = false, diff = false, tags = [], skipTags = [] } = options;
+  const jobOptions = { check, diff, tags, skipTags, barriers: true };
+  return selected.hosts.map((host) => {
+    const { endpoint, transport } = transports.of(host);
+    const plays = selected.plays.filter(({ hosts }) => hosts.includes(host));
+    const become = hostBecome(host, endpoint.user, plays, options);
+    const job = makeJob(host, selected, { options: jobOptions, asksForGroups });
+    const secrets = [...new Set([...(job.secrets ?? []), ...become.secrets])];
+    return Object.freeze({
+      name: host.name,
+      endpoint,
+      transport,
+      become: become.start,
+      job: { ...job, session, become: become.job, ...(secrets.length === 0 ? {} : { secrets }) },
+    });
+  });
 }

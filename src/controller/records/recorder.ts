@@ -1,47 +1,30 @@
 import { closeSync, mkdirSync, openSync, writeFileSync } from "node:fs";
 import { dirname } from "node:path";
 import { type Logger, pino } from "pino";
-import type { Bundle } from "../../bundle/build.ts";
 import type { ControllerEvent, Event, ReceivedEvent, Summary } from "../../core/events.ts";
 import { foldSummary } from "../../core/summary.ts";
-import { DEFAULTS, type RunOptions, recordable } from "../prepare/options.ts";
-import type { PreparedRun } from "../prepare/prepare.ts";
-import { type EarlierPart, readEarlier } from "../session/told.ts";
-import {
-  logFileOf,
-  makeRunId,
-  onceFileOf,
-  readEvents,
-  readRecord,
-  runsDirectory,
-  writeRecord,
-} from "./records.ts";
+import type { Plan } from "../prepare/prepare.ts";
+import { logFileOf, writeRecord } from "./records.ts";
 
-/** Where the events of a run go to. */
-interface Recorder {
-  readonly emit: (event: ReceivedEvent | ControllerEvent) => void;
-  /** Writes down what there is: what follows may be lost with this process. */
+/** The one place that the events of a run go to: it numbers them, folds them, writes them down and passes them on. */
+export interface Recorder {
+  emit(event: ReceivedEvent | ControllerEvent): void;
+  /** Write down the events so far: what is held back is lost when this process is killed. */
   save(): void;
-  /** Ends the run with its summary. */
+  /** End the run with its summary. */
   finish(): Summary;
 }
 
-/** What a recorder is made with. */
-interface RecorderOptions {
-  readonly run: string;
-  /** Undefined: nothing is written down. */
-  readonly directory: string | undefined;
-  readonly push: (event: Event) => void;
-  /** Events an earlier controller has written down: they are told again, and count. */
-  readonly earlier: readonly Event[];
-}
-
-/** Stamps the events of a run, folds them, writes them down and passes them on. */
-function openRecorder({ run, directory, push, earlier }: RecorderOptions): Recorder {
+/**
+ * Open a run's log and record, and emit how the run begins. Of an attached run, pass on what the earlier controller has
+ * written down instead.
+ */
+export function openRecorder(plan: Plan, push: (event: Event) => void): Recorder {
+  const { run, playbook, plays, hosts, bundle, record, attached } = plan;
   const fold = foldSummary();
-  const log = directory === undefined ? undefined : openRunLog(logFileOf(directory, run));
+  const log = record === undefined ? undefined : openRunLog(logFileOf(record.directory, run));
   let seq = 0;
-  for (const event of earlier) {
+  for (const event of attached?.events ?? []) {
     fold.add(event);
     push(event);
     seq = event.seq;
@@ -52,6 +35,30 @@ function openRecorder({ run, directory, push, earlier }: RecorderOptions): Recor
     log?.event(stamped);
     push(stamped);
   };
+  if (record !== undefined) {
+    const { directory, ...rest } = record;
+    writeRecord(directory, { run, ...rest });
+  }
+  if (attached === undefined) {
+    emit({
+      type: "run:start",
+      run,
+      playbook: playbook.name,
+      hosts: hosts.map(({ name }) => name),
+      plays: plays.map(({ play, hosts: some }) => ({ name: play.name, hosts: some.map(({ name }) => name) })),
+      check: plan.check,
+      concurrency: plan.limits.concurrency,
+    });
+    emit({
+      type: "run:build",
+      bundle: bundle.id,
+      bytes: bundle.bytes.length,
+      elapsedMs: plan.buildMs,
+      reused: bundle.reused,
+    });
+  }
+  log?.save();
+  for (const { host, level, text } of plan.notes) emit({ type: "log", host, level, text });
   return {
     emit,
     save: () => log?.save(),
@@ -67,19 +74,19 @@ function openRecorder({ run, directory, push, earlier }: RecorderOptions): Recor
   };
 }
 
-/** The log of one run: NDJSON, one file, for finding out afterwards. */
-interface RunLog {
+/** The log of one run: a file of NDJSON, for finding out afterwards. */
+export interface RunLog {
+  /** Undefined when the file cannot be written. */
   readonly file: string | undefined;
   event(event: Event): void;
-  /** Writes what has been held back so far. */
+  /** Write what is held back. */
   save(): void;
-  /** Writes what is left. */
   close(): void;
 }
 
 const SAVE_MS = 200;
 
-/** Opens the log of a run; without a directory to write in, the run goes on without one. */
+/** Open the log of a run. Where the file cannot be written, the run goes on without a log. */
 export function openRunLog(file: string): RunLog {
   let lines: LineFile | undefined;
   let logger: Logger | undefined;
@@ -96,19 +103,12 @@ export function openRunLog(file: string): RunLog {
       opened,
     );
   } catch (thrown) {
-    // Read-only home or full disk: the log is for finding out, not for running.
+    // A read-only home or a full disk. Errors without a code are bugs.
     if ((thrown as NodeJS.ErrnoException).code === undefined) throw thrown;
   }
   return {
     file: logger === undefined ? undefined : file,
-    event: (event) => {
-      const level = isTrouble(event)
-        ? "warn"
-        : event.type === "task:output" || event.type === "host:upload"
-          ? "debug"
-          : "info";
-      logger?.[level](event);
-    },
+    event: (event) => logger?.[levelOf(event)](event),
     save: () => lines?.save(),
     close: () => {
       clearInterval(timer);
@@ -117,33 +117,36 @@ export function openRunLog(file: string): RunLog {
   };
 }
 
-function isTrouble(event: Event): boolean {
+function levelOf(event: Event): "debug" | "info" | "warn" {
   switch (event.type) {
+    case "task:output":
+    case "host:upload":
+      return "debug";
     case "task:end":
-      return event.result.state === "failed";
+      return event.result.state === "failed" ? "warn" : "info";
     case "host:end":
-      return event.outcome !== "ok";
+      return event.outcome === "ok" ? "info" : "warn";
     case "log":
-      return event.level === "warn";
+      return event.level === "warn" ? "warn" : "info";
     default:
-      return false;
+      return "info";
   }
 }
 
-/** A file that lines are added to, in pieces of 8 KiB; on a full disk it ends where the space did. */
-interface LineFile {
+/** A file to add lines to, written in pieces of 8 KiB. On a full disk it ends where the space did. */
+export interface LineFile {
   write(line: string): void;
-  /** Writes what has been held back so far: it is the system's then, and outlives this process. */
+  /** Write what is held back: the system has it then, and it outlives this process. */
   save(): void;
-  /** Writes what is left; nothing can be added any more. */
+  /** Write what is held back, and close the file. */
   close(): void;
 }
 
 const HELD_CHARACTERS = 8_192;
 
 /**
- * Opens a file to add lines to, for its owner alone to read. pino's own destination would wait for the disk at each
- * flush and once more at the end, which a run of half a second notices. Fails when the file cannot be opened.
+ * Open a file to add lines to, mode 0600. pino's own destination would wait for the disk at each flush and once more at
+ * the end, which a run of half a second notices. Throws when the file cannot be opened.
  */
 export function openLineFile(file: string): LineFile {
   const descriptor = openSync(file, "a", 0o600);
@@ -171,64 +174,4 @@ export function openLineFile(file: string): LineFile {
       closeSync(descriptor);
     },
   };
-}
-
-/** A run that is written down: begun, or gone on with by another controller. */
-export interface BegunRecord extends Recorder {
-  readonly id: string;
-  /** What a controller before this one has told, as it is and by host. */
-  readonly events: readonly Event[];
-  readonly earlier: ReadonlyMap<string, EarlierPart>;
-  /** The bundle that hosts know the run by. */
-  readonly bundle: Bundle;
-  /** Whether that is not the one the playbook makes now. */
-  readonly changed: boolean;
-  /** Where results that hosts are told of are kept, for a controller that picks the run up. */
-  readonly onceFile: string | undefined;
-}
-
-/** Opens a run's log and record, and tells how it begins. */
-export function beginRecord(
-  options: RunOptions,
-  cwd: string,
-  { playbook, plan, bundle, buildMs }: PreparedRun,
-  push: (event: Event) => void,
-): BegunRecord {
-  const { attach } = options;
-  const id = attach ?? makeRunId();
-  const directory = options.logDirectory === false ? undefined : (options.logDirectory ?? runsDirectory());
-  const events = attach === undefined || directory === undefined ? [] : readEvents(directory, attach);
-  const record = attach === undefined || directory === undefined ? undefined : readRecord(directory, attach);
-  const changed = record !== undefined && record.bundle !== bundle.id;
-  const used = changed ? { ...bundle, id: record.bundle } : bundle;
-  const recorder = openRecorder({ run: id, directory, push, earlier: events });
-  if (directory !== undefined) {
-    writeRecord(directory, {
-      run: id,
-      startedAt: record?.startedAt ?? new Date().toISOString(),
-      bundle: used.id,
-      options: recordable({ ...options, cwd }),
-    });
-  }
-  if (attach === undefined) {
-    recorder.emit({
-      type: "run:start",
-      run: id,
-      playbook: playbook.name,
-      hosts: plan.hosts.map(({ name }) => name),
-      plays: plan.plays.map(({ play, hosts }) => ({ name: play.name, hosts: hosts.map(({ name }) => name) })),
-      check: options.check ?? false,
-      concurrency: options.concurrency ?? DEFAULTS.concurrency,
-    });
-    recorder.emit({
-      type: "run:build",
-      bundle: bundle.id,
-      bytes: bundle.bytes.length,
-      elapsedMs: buildMs,
-      reused: bundle.reused,
-    });
-  }
-  recorder.save();
-  const onceFile = directory === undefined ? undefined : onceFileOf(directory, id);
-  return { ...recorder, id, events, earlier: readEarlier(events), bundle: used, changed, onceFile };
 }

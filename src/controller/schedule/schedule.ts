@@ -10,46 +10,28 @@ import {
   waitsBetween,
 } from "../../core/playbook.ts";
 import type { PlayHosts } from "../prepare/plan.ts";
+import type { Limits, Plan } from "../prepare/prepare.ts";
 import type { HostSession } from "../session/session.ts";
-import type { OnceRelay } from "./once.ts";
 import { createPlaces, type Place } from "./places.ts";
-
-/** How long hosts may take for a play. */
-export interface TimeLimits {
-  /** For plays without a `timeout`, in milliseconds; undefined: no limit. */
-  readonly playMs: number | undefined;
-  /** How long a host whose time is up may take to end cleanly, in milliseconds. */
-  readonly graceMs: number;
-}
-
-/** How the hosts of a run share their time. */
-interface ScheduleOptions {
-  /** Hosts at work at a time. */
-  readonly concurrency: number;
-  /** What shuffled plays are shuffled by. */
-  readonly seed: string;
-  readonly limits: TimeLimits;
-  /** Is told who goes together. */
-  readonly once: OnceRelay;
-  emit(event: ControllerEvent): void;
-}
+import type { Sessions } from "./sessions.ts";
 
 /**
- * Takes the plays in order, at most `concurrency` hosts at work at a time: a play is a barrier for the hosts of the
- * plays after it, unless it is free. A host keeps its place from one barrier to the next, because after a free play it
- * goes on by itself; while it does not answer, or is away, the place is another's.
+ * Carry out a plan: take the plays in order, with at most `concurrency` hosts at work at a time. A play is a barrier for
+ * the hosts of the plays after it, unless it is free. A host keeps its place from one barrier to the next, because after
+ * a free play it goes on by itself; while it does not answer, or is away, another host has the place.
  */
 export async function schedule(
-  plays: readonly PlayHosts[],
-  sessions: ReadonlyMap<string, HostSession>,
-  options: ScheduleOptions,
+  { plays, limits, seed }: Pick<Plan, "plays" | "limits" | "seed">,
+  { byHost, once }: Sessions,
+  emit: (event: ControllerEvent) => void,
 ): Promise<void> {
-  const { concurrency, seed, emit, once } = options;
-  const places = createPlaces(concurrency);
+  const sessions = [...byHost.values()];
+  const places = createPlaces(limits.concurrency);
   const parts = new Map(
-    [...sessions.keys()].map((host) => [host, { stretches: stretchesOf(plays, host), place: places.join() }]),
+    sessions.map(({ host }) => [host, { stretches: stretchesOf(plays, host), place: places.join() }]),
   );
-  let stopped = false;
+  let isOver = false;
+  /** Ends of free plays that no barrier has waited for. */
   let free: Promise<void>[] = [];
 
   const beginBatch = (
@@ -63,39 +45,40 @@ export async function schedule(
       const { stretches, place } = parts.get(session.host)!;
       const stretch = stretches.find(({ plays: [first] }) => first?.index === index);
       if (stretch !== undefined) {
-        const begin = (): Promise<void> => work(session, stretch, { place, limits: options.limits });
-        // What comes after this play is not throttled by it.
+        const begin = (): Promise<void> => work(session, stretch, place, limits);
         if (throttle === undefined) void begin();
         else {
+          // The throttle limits this play alone, not the rest of the stretch.
           void throttle(async () => {
             void begin();
             await session.playEnd(index);
           });
         }
       }
-      if (!(await session.playEnd(index)) || stopped) return;
+      if (!(await session.playEnd(index)) || isOver) return;
       const reason = failures.add(session.host);
       if (reason === undefined) return;
-      stopped = true;
+      isOver = true;
       emit({ type: "play:stop", index, play: play.name, reason });
-      for (const other of sessions.values()) other.cancel({ outcome: "cancelled", error: reason });
+      for (const other of sessions) other.cancel({ outcome: "cancelled", error: reason });
     });
   };
 
   for (const entry of plays) {
     const { index, play, hosts } = entry;
-    // Whoever has failed before is in no batch.
+    // Batches leave out hosts that failed before: wait until that is known.
     if (play.serial !== undefined || play.throttle !== undefined) await Promise.all(free.splice(0));
     const ordered = orderHosts(hosts, play.order, `${seed}:${index}`)
-      .map(({ name }) => sessions.get(name)!)
+      .map(({ name }) => byHost.get(name)!)
       .filter((session) => !session.hasEndedBefore(index));
     const batches = splitBatches(ordered, play.serial);
     const throttle = play.throttle === undefined ? undefined : pLimit(play.throttle);
     let ended: readonly Promise<void>[] = [];
     for (const [position, batch] of batches.entries()) {
       await Promise.all(ended);
-      if (stopped) break;
-      if ((play.serial !== undefined || play.order === "shuffle") && batch.some(({ isOver }) => !isOver)) {
+      if (isOver) break;
+      const isTold = play.serial !== undefined || play.order === "shuffle";
+      if (isTold && batch.some((session) => !session.isOver)) {
         emit({
           type: "play:batch",
           index,
@@ -113,17 +96,17 @@ export async function schedule(
       await Promise.all([...free, ...ended]);
       free = [];
     }
-    if (stopped) break;
+    if (isOver) break;
   }
-  await Promise.all([...sessions.values()].map((session) => session.end));
+  await Promise.all(sessions.map(({ end }) => end));
 }
 
-/** Plays that a host takes one after the other without waiting for word from here. */
+/** Plays that a host takes one after the other without waiting for the controller. */
 interface Stretch {
   readonly plays: readonly PlayHosts[];
-  /** The last play of the stretch before, after which the host waits; undefined for its first. */
+  /** The last play of the stretch before, after which the host waits; undefined for the first stretch. */
   readonly after: number | undefined;
-  /** Whether nothing comes after it. */
+  /** Whether this is the last stretch. */
   readonly final: boolean;
 }
 
@@ -145,21 +128,22 @@ function stretchesOf(plays: readonly PlayHosts[], host: string): readonly Stretc
 async function work(
   session: HostSession,
   { plays, after, final }: Stretch,
-  { place, limits }: { readonly place: Place; readonly limits: TimeLimits },
+  place: Place,
+  { playMs, graceMs }: Limits,
 ): Promise<void> {
   await place.take();
   if (after === undefined) session.begin(place);
   else session.goOn(after);
   for (const { index, play } of plays) {
-    const limitMs = play.timeout === undefined ? limits.playMs : play.timeout * 1_000;
-    if (limitMs !== undefined) session.limit({ index, name: play.name, limitMs, graceMs: limits.graceMs });
+    const limitMs = play.timeout === undefined ? playMs : play.timeout * 1_000;
+    if (limitMs !== undefined) session.limit({ index, name: play.name, limitMs, graceMs });
     await session.playEnd(index);
   }
   if (final) await session.end;
   place.leave();
 }
 
-/** The hosts of a play in the order they begin; `shuffle` gives the same order for the same seed and hosts. */
+/** Put the hosts of a play in the order they begin; `shuffle` gives the same order for the same seed and hosts. */
 export function orderHosts(
   hosts: readonly Host[],
   order: PlayOrder = "inventory",
@@ -179,7 +163,7 @@ export function orderHosts(
   }
 }
 
-/** Takes hosts apart into batches, as Ansible's `serial` does; without sizes they are one. */
+/** Split hosts into batches, as Ansible's `serial` does; without sizes into one. */
 export function splitBatches<T>(
   hosts: readonly T[],
   serial?: BatchSize | readonly BatchSize[],
@@ -206,7 +190,7 @@ function byName(one: Host, other: Host): number {
   return one.name < other.name ? -1 : one.name > other.name ? 1 : 0;
 }
 
-/** Fisher and Yates's shuffle. */
+/** Shuffle by Fisher and Yates's method. */
 function shuffle<T>(values: readonly T[], seed: string): readonly T[] {
   const shuffled = [...values];
   const random = createRandom(seed);
@@ -217,11 +201,11 @@ function shuffle<T>(values: readonly T[], seed: string): readonly T[] {
   return shuffled;
 }
 
-/** Numbers from 0 up to 1, the same for the same seed: a 32-bit xorshift (Marsaglia 2003), begun with an FNV-1a hash. */
+/** Make numbers from 0 up to 1, the same for the same seed: a 32-bit xorshift (Marsaglia 2003), seeded with an FNV-1a hash. */
 function createRandom(seed: string): () => number {
   let state = 0x811c9dc5;
   for (const byte of Buffer.from(seed)) state = Math.imul(state ^ byte, 0x01000193);
-  // It never leaves 0.
+  // From 0 a xorshift gives 0 for ever.
   state = state === 0 ? 1 : state;
   return () => {
     state ^= state << 13;
@@ -231,26 +215,26 @@ function createRandom(seed: string): () => number {
   };
 }
 
-/** Counts the hosts of one batch that fail, until they are too many for the run to go on. */
+/** Counts the failed hosts of a batch, until they are too many for the run to go on. */
 interface FailureLimit {
-  /** Takes in that a host has failed; gives why the run is to end, when it is. */
+  /** Count a failed host; returns why the run must end, once it must. */
   add(host: string): SerializedError | undefined;
 }
 
-/** What a batch is called. */
+/** A batch whose failures are counted. */
 interface BatchOf {
   readonly play: PlaySchedule & { readonly name: string };
   /** Counted from 1. */
   readonly batch: number;
-  /** How many hosts are in it. */
+  /** Number of hosts in the batch. */
   readonly size: number;
 }
 
 const MAX_NAMES = 5;
 
 /**
- * The limit of a batch, as Ansible counts: `maxFailPercentage` must be exceeded, `anyErrorsFatal` is any, and of a
- * serial play a batch that failed as a whole is enough.
+ * Count failures as Ansible does. The run ends when they exceed `maxFailPercentage`, at the first one with
+ * `anyErrorsFatal`, and when a whole batch of a serial play has failed.
  */
 export function limitFailures({ play, batch, size }: BatchOf): FailureLimit {
   const { serial, maxFailPercentage, anyErrorsFatal } = play;

@@ -1,0 +1,100 @@
+import type { ControllerEvent, ReceivedEvent } from "../../core/events.ts";
+import { createMask, type Mask, maskEvent } from "../../vars/mask.ts";
+import type { Plan, PlannedHost } from "../prepare/prepare.ts";
+import type { Recorder } from "../records/recorder.ts";
+import { onceFileOf } from "../records/records.ts";
+import { openHostSession } from "../session/driver.ts";
+import type { HostSession } from "../session/session.ts";
+import { readEarlier } from "../session/told.ts";
+import { createDelegates } from "./delegate.ts";
+import { createOnceRelay, type OnceRelay, openOnceResults } from "./once.ts";
+
+/** The sessions of a run, one for each host, none of them begun. */
+export interface Sessions {
+  readonly byHost: ReadonlyMap<string, HostSession>;
+  /** Tells the hosts of a batch the results of `runOnce` tasks. */
+  readonly once: OnceRelay;
+  /** Remove the results kept for another controller: the run has ended. */
+  forget(): void;
+}
+
+/** Open a session for each host of a plan, and answer what the hosts ask. `now` ends actions on the controller. */
+export function openSessions(plan: Plan, { emit }: Recorder, now: AbortSignal): Sessions {
+  const { playbook, hosts, limits, record, attached } = plan;
+  const events = attached?.events ?? [];
+  const earlier = readEarlier(events);
+  const results = openOnceResults(record === undefined ? undefined : onceFileOf(record.directory, plan.run));
+  const jobs = new Map(hosts.map(({ name, job }) => [name, job]));
+  const byHost = new Map<string, HostSession>();
+  const secrets = createSecretBook(hosts);
+  const once = createOnceRelay({ earlier: events, wholeOf: results.of, share: secrets.share });
+  const delegates = createDelegates({
+    playbook: playbook.playbook,
+    assets: playbook.assets,
+    jobOf: (host) => jobs.get(host),
+    tell: (host, command) => byHost.get(host)?.tell(command),
+    earlier: events,
+    signal: now,
+  });
+  for (const { name, ...host } of hosts) {
+    const tell = (event: ReceivedEvent | ControllerEvent): ReceivedEvent | ControllerEvent => {
+      const mask = secrets.maskOf(name);
+      const told = mask === null ? event : maskEvent(mask, event);
+      emit(told);
+      once.take(told);
+      return told;
+    };
+    const session = openHostSession({
+      ...host,
+      bundle: plan.bundle,
+      get mask() {
+        return secrets.maskOf(name);
+      },
+      keepResult: (task, whole) => results.keep(name, task, whole),
+      emit: tell,
+      ask: (question) => delegates(tell(question)),
+      locate: playbook.locateRemote,
+      startTimeoutMs: limits.startMs,
+      returnTimeoutMs: limits.returnMs,
+      mayLaunch: attached?.changed !== true,
+      via: plan.method,
+      playbook,
+      earlier: earlier.get(name),
+    });
+    byHost.set(name, session);
+  }
+  return { byHost, once, forget: results.remove };
+}
+
+/** The secrets that each host knows: those of its job, and those in results of other hosts. */
+interface SecretBook {
+  /** Return the mask of all output about a host. */
+  maskOf(host: string): Mask | null;
+  /** Note that `to` gets a text of `from`; returns the secrets in the text. */
+  share(text: string, from: string, to: string): readonly string[];
+}
+
+function createSecretBook(hosts: readonly PlannedHost[]): SecretBook {
+  const known = new Map(hosts.map(({ name, job: { secrets = [] } }) => [name, secrets]));
+  /** Hosts with the same secrets have the same mask. */
+  const masks = new Map<string, Mask | null>();
+  return {
+    maskOf: (host) => {
+      const secrets = known.get(host) ?? [];
+      const key = JSON.stringify(secrets);
+      let mask = masks.get(key);
+      if (mask === undefined) {
+        mask = createMask(secrets);
+        masks.set(key, mask);
+      }
+      return mask;
+    },
+    share: (text, from, to) => {
+      const found = (known.get(from) ?? []).filter(
+        (secret) => (createMask([secret])?.text(text) ?? text) !== text,
+      );
+      known.set(to, [...new Set([...(known.get(to) ?? []), ...found])]);
+      return found;
+    },
+  };
+}
