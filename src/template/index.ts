@@ -10,8 +10,6 @@ import { compileExpression, compileTemplate } from "./compiler.ts";
 import { fail, locate, NeedsCopies, nameVar, type Position } from "./errors.ts";
 import { filters } from "./filters/index.ts";
 import { type LexerOptions, readHeader, SyntaxFailure } from "./lexer.ts";
-
-import { isLiteral, readLiteral } from "./literal.ts";
 import { findLookup, globals } from "./lookups.ts";
 import type { FilterNode } from "./nodes.ts";
 import { parseExpression, parseTemplate } from "./parser.ts";
@@ -24,7 +22,16 @@ import {
   VarsFrame,
 } from "./runtime.ts";
 import { tests } from "./tests.ts";
-import { type Callable, type CallState, isDict, isList, Tuple, toValue } from "./values.ts";
+import {
+  type Callable,
+  type CallState,
+  isDict,
+  isList,
+  isLiteral,
+  readLiteral,
+  Tuple,
+  toValue,
+} from "./values.ts";
 
 /** A source of templates. */
 export interface TemplateLoader {

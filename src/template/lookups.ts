@@ -3,7 +3,6 @@ import { makeMap } from "../core/value.ts";
 import { fail, NeedsCopies } from "./errors.ts";
 import { datetime, wallClock } from "./filters/date.ts";
 import { formatPercent } from "./format.ts";
-import { readLiteral } from "./literal.ts";
 import {
   asNumber,
   type Callable,
@@ -19,6 +18,7 @@ import {
   type Keywords,
   keywords,
   Namespace,
+  readLiteral,
   str,
   toNative,
   truth,

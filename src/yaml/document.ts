@@ -18,7 +18,7 @@ import {
 import { type ErrorCode, type SourceLocation, VolleyError } from "../core/errors.ts";
 import { printable } from "../core/text.ts";
 import { keyOf, makeDict } from "../core/value.ts";
-import { resolveScalar, resolveTagged } from "./scalar.ts";
+import { parseTimestamp, resolveScalar, resolveTagged } from "./scalar.ts";
 
 /** A node of a YAML document. Only the reader that made it can look inside. */
 export type YamlNode = object;
@@ -65,8 +65,8 @@ export interface YamlDialect {
   readonly lastWins?: boolean;
   /** Return the value of a tagged node; undefined refuses the tag. */
   tagged(node: TaggedNode): unknown;
-  /** Return the value of a scalar without quotes and tag. Default: {@link resolveScalar}. */
-  plain?(text: string): unknown;
+  /** Return the value of a timestamp, which is in UTC. Default: its text. */
+  timestamp?(time: Date, hasClock: boolean): unknown;
   /** Replace a scalar's value. Default: the value stays. */
   scalar?(value: unknown, location: SourceLocation): unknown;
 }
@@ -231,8 +231,11 @@ class DocumentReader implements YamlReader {
 
   #resolve(node: Scalar, isKey = false): unknown {
     const text = String(node.value);
-    const { plain = resolveScalar } = this.#dialect;
-    const untagged = (): unknown => (node.type === "PLAIN" ? plain(text) : text);
+    const timestamp = (): unknown => {
+      const parsed = this.#dialect.timestamp && parseTimestamp(text);
+      return parsed ? this.#dialect.timestamp?.(parsed.time, parsed.hasClock) : undefined;
+    };
+    const untagged = (): unknown => (node.type === "PLAIN" ? (timestamp() ?? resolveScalar(text)) : text);
     const tag = shortTag(node);
     switch (tag) {
       case "":
@@ -247,8 +250,10 @@ class DocumentReader implements YamlReader {
         const value = resolveTagged(tag, text);
         return value === undefined ? this.#fail(`"${text}" is no ${tag}`, node) : value;
       }
-      default:
-        return this.#tagged(node, { tag, text, isKey, value: untagged });
+      default: {
+        const value = tag === "!!timestamp" ? timestamp() : undefined;
+        return value ?? this.#tagged(node, { tag, text, isKey, value: untagged });
+      }
     }
   }
 

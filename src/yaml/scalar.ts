@@ -98,9 +98,8 @@ export function resolveTagged(tag: string, text: string): YamlNumber | boolean |
 
 /** Return the time that a timestamp names, in UTC, and whether it names a time of day; null for any other text. */
 export function parseTimestamp(text: string): { readonly time: Date; readonly hasClock: boolean } | null {
-  const match = TIMESTAMP.exec(text);
-  // PyYAML wants two digits each in a date alone.
-  if (match === null || (match[4] === undefined && text.length !== 10)) return null;
+  const match = matchTimestamp(text);
+  if (match === null) return null;
   const [year, month, day, hour = 0, minute = 0, second = 0] = match
     .slice(1, 7)
     .map((part) => Number(part ?? 0));
@@ -117,8 +116,14 @@ export function isAmbiguous(text: string): boolean {
     NULLS.has(text) ||
     BOOLEAN_WORDS.has(text) ||
     [...INTEGERS, ...FLOATS, SEXAGESIMAL].some((form) => form.test(text)) ||
-    parseTimestamp(text) !== null ||
+    matchTimestamp(text) !== null ||
     text === "<<" ||
     text === "="
   );
+}
+
+function matchTimestamp(text: string): RegExpExecArray | null {
+  const match = TIMESTAMP.exec(text);
+  // PyYAML wants two digits each in a date alone.
+  return match?.[4] === undefined && text.length !== 10 ? null : match;
 }

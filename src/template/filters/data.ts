@@ -2,7 +2,6 @@ import { isVolleyError } from "../../core/errors.ts";
 import { parseJson, writeJson } from "../../core/json-text.ts";
 import { bytesToText, textToBytes } from "../../core/text.ts";
 import { parseYamlDocument, parseYamlStream, type YamlDialect } from "../../yaml/document.ts";
-import { parseTimestamp, resolveScalar } from "../../yaml/scalar.ts";
 import { writeYaml } from "../../yaml/write.ts";
 import { fail } from "../errors.ts";
 import { order } from "../operators.ts";
@@ -11,13 +10,16 @@ import {
   type Callable,
   callable,
   defined,
+  dictEntries,
   dictKeys,
   intArgument,
   isDict,
+  iterate,
   type Keywords,
   repr,
   str,
   truth,
+  tuple,
 } from "../values.ts";
 import { date, datetime } from "./date.ts";
 
@@ -87,27 +89,25 @@ function toYaml(value: unknown, keywords: Keywords, nice: boolean): string {
 const PYYAML: YamlDialect = {
   code: "TEMPLATE_FAILED",
   lastWins: true,
-  plain: (text) => timestamp(text) ?? resolveScalar(text),
+  timestamp: (time, hasClock) => (hasClock ? datetime : date)(time),
   tagged: ({ tag, text = "", value }) => {
     switch (tag) {
-      case "!!timestamp":
-        return timestamp(text) ?? text;
       case "!!binary":
         return bytesToText(Buffer.from(text, "base64"));
       case "!!set": {
         const members = value();
         return isDict(members) ? dictKeys(members) : members;
       }
+      case "!!omap":
+      case "!!pairs":
+        return iterate(value()).flatMap((pair) =>
+          isDict(pair) ? dictEntries(pair).map(([key, item]) => tuple(key, item)) : [pair],
+        );
       default:
         return value();
     }
   },
 };
-
-function timestamp(text: string): Attributes | null {
-  const parsed = parseTimestamp(text);
-  return parsed && (parsed.hasClock ? datetime : date)(parsed.time);
-}
 
 function readYaml(text: string, parse: typeof parseYamlStream): unknown[] {
   try {

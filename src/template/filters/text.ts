@@ -1,4 +1,4 @@
-import { expandPythonTemplate, pythonRegex } from "../../core/python-regex.ts";
+import { pythonRegex, pythonReplace } from "../../core/python-regex.ts";
 import { fail } from "../errors.ts";
 import { formatPercent } from "../format.ts";
 import { capitalize, splitLines, splitText, strip } from "../methods.ts";
@@ -248,17 +248,18 @@ function replace(
   multiLine: unknown = false,
   count: unknown = 0,
 ): string {
-  const regex = compile(pattern, ignoreCase, multiLine);
-  const most = intArgument(count, 0);
   const text = str(value);
-  let [result, at, done] = ["", 0, 0];
-  for (const match of text.matchAll(regex)) {
-    if (most > 0 && done >= most) break;
-    result += text.slice(at, match.index) + expandPythonTemplate(str(by), match);
-    at = match.index + match[0].length;
-    done++;
+  const matches = text.matchAll(compile(pattern, ignoreCase, multiLine));
+  const most = intArgument(count, 0);
+  return pythonReplace(most > 0 ? firstOf(matches, most) : matches, str(by), text).text;
+}
+
+function* firstOf<T>(items: Iterable<T>, count: number): Iterable<T> {
+  let left = count;
+  for (const item of items) {
+    yield item;
+    if (--left === 0) return;
   }
-  return result + text.slice(at);
 }
 
 /** Search for an expression; arguments such as `\1` or `\g<name>` ask for a list of those groups. */
