@@ -1,5 +1,6 @@
 import { VolleyError } from "../../core/errors.ts";
 import { printable } from "../../core/text.ts";
+import { splitWords } from "../../core/words.ts";
 import { parseLine, readOption, type WrittenOption } from "./parse-line.ts";
 
 /** Parsed arguments of `ssh`. */
@@ -39,7 +40,7 @@ const WITHOUT_EFFECT = /^[qvTntxXfNy]$/;
  * others. Fails with `USAGE` for an unknown argument.
  */
 export function parseSshArguments(text: string, where: string): SshArguments {
-  const words = splitWords(text, where);
+  const words = argumentWords(text, where);
   const options: WrittenOption[] = [];
   const kept: string[] = [];
   for (let index = 0; index < words.length; index++) {
@@ -94,26 +95,13 @@ function refuse(where: string, what: string, cause?: unknown): never {
   });
 }
 
-/** Split text into words as a shell does, with quotes and backslashes. */
-export function splitWords(text: string, where: string): readonly string[] {
-  const words: string[] = [];
-  let word: string | undefined;
-  let quote = "";
-  for (let at = 0; at < text.length; at++) {
-    const character = text[at]!;
-    if (quote !== "") {
-      if (character === quote) quote = "";
-      else if (character === "\\" && quote === '"' && /["\\$`]/.test(text[at + 1] ?? "")) word += text[++at]!;
-      else word += character;
-    } else if (/\s/.test(character)) {
-      if (word !== undefined) words.push(word);
-      word = undefined;
-    } else {
-      word ??= "";
-      if (character === "'" || character === '"') quote = character;
-      else word += character === "\\" ? (text[++at] ?? "") : character;
-    }
-  }
-  if (quote !== "") throw new VolleyError("USAGE", `${where}: a quote is not closed`);
-  return word === undefined ? words : [...words, word];
+/** Split arguments into words as a shell does, with quotes and backslashes. Fails with `USAGE`. */
+export function argumentWords(text: string, where: string): readonly string[] {
+  return splitWords(text, {
+    escapes: "shell",
+    fail: ({ kind }) => {
+      const what = kind === "escape" ? "a backslash at the end escapes nothing" : "a quote is not closed";
+      throw new VolleyError("USAGE", `${where}: ${what}`);
+    },
+  });
 }

@@ -1,5 +1,5 @@
 import { expect, test } from "vitest";
-import { parseSshArguments, splitWords } from "../../../src/transport/ssh-config/arguments.ts";
+import { argumentWords, parseSshArguments } from "../../../src/transport/ssh-config/arguments.ts";
 import { parseJumps, parseSeconds } from "../../../src/transport/ssh-config/option-readers.ts";
 import { fillPath } from "../../../src/transport/ssh-config/options.ts";
 
@@ -65,11 +65,11 @@ test.each([
   [`a'b'"c"`, ["abc"]],
   [`"a\\"b" '' "\\x"`, [`a"b`, "", "\\x"]],
 ])("words of %s", (text, words) => {
-  expect(splitWords(text, "args")).toEqual(words);
+  expect(argumentWords(text, "args")).toEqual(words);
 });
 
 test("a quote that is not closed", () => {
-  expect(() => splitWords("'a", "args")).toThrow("args: a quote is not closed");
+  expect(() => argumentWords("'a", "args")).toThrow("args: a quote is not closed");
 });
 
 test.each([
