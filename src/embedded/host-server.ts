@@ -9,7 +9,6 @@ import ssh2, {
 } from "ssh2";
 import { findFault, type HostFault } from "./faults.ts";
 import { forwardTcp, type SessionContext, serveSessions } from "./session.ts";
-
 import { holdPort, ShapedSocket, type SocketShape } from "./sockets.ts";
 import type { ConnectionPassword, ConnectionPrompts } from "./types.ts";
 

@@ -6,7 +6,6 @@ import { VolleyError } from "../core/errors.ts";
 import { spawnOnTerminal } from "../system/terminal-child.ts";
 import { closeWhenSilent } from "./left-open.ts";
 import { openFileSession, SFTP_SERVER_SCRIPT } from "./sftp/open-file-session.ts";
-
 import type { Connection, ExecOptions, RemoteExit, RemoteProcess, Transport } from "./transport.ts";
 
 /** Make the transport to this machine itself, for hosts with `ansible_connection: local`. */

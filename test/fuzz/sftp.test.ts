@@ -4,7 +4,6 @@ import { test } from "vitest";
 import { MalformedSftpError, SftpReader } from "../../src/transport/sftp/codec.ts";
 import { openFileSession } from "../../src/transport/sftp/open-file-session.ts";
 import { readReply } from "../../src/transport/sftp/requests.ts";
-
 import type { RemoteExit } from "../../src/transport/transport.ts";
 import { FUZZ_TIMEOUT_MS, fuzz } from "./lib/fuzz.ts";
 import { must, mustBeRefusal, mustEqual } from "./lib/judge.ts";

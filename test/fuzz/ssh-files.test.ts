@@ -8,7 +8,6 @@ import { KeyRing } from "../../src/transport/ssh/keys.ts";
 import { keyType, openKnownHosts } from "../../src/transport/ssh/known-hosts.ts";
 import { parseSshArguments } from "../../src/transport/ssh-config/arguments.ts";
 import { parseJumps, parseSeconds } from "../../src/transport/ssh-config/option-readers.ts";
-
 import { readSshConfig } from "../../src/transport/ssh-config/read.ts";
 import { createResolver } from "../../src/transport/ssh-config/resolve.ts";
 import type { Endpoint } from "../../src/transport/transport.ts";

@@ -8,7 +8,6 @@ import { findRunStore } from "../../src/agent/journal.ts";
 import { leftoversName, openLeftovers } from "../../src/agent/leftovers.ts";
 import { LOCK_PREFIX, takeLock } from "../../src/agent/lock.ts";
 import { openResults, readReplay } from "../../src/agent/state-store.ts";
-
 import { openWire } from "../../src/agent/wire.ts";
 import { machineId } from "../../src/system/this-process.ts";
 import { FUZZ_TIMEOUT_MS, fuzz } from "./lib/fuzz.ts";

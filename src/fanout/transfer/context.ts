@@ -1,7 +1,6 @@
 import type { FileSession } from "../../transport/file-session.ts";
 import type { LocalHashes, RemoteHasher } from "./hashes.ts";
 import type { Parts } from "./parts.ts";
-
 import type { Tally } from "./result.ts";
 
 /** Settings of a transfer. */

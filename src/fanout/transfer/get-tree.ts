@@ -11,7 +11,6 @@ import { changedMeanwhile, endsAll, isLocalDiskFull, localFailure } from "./fail
 import { hashFile, updateHash } from "./hashes.ts";
 import { createLocalPlace, type LocalPlace } from "./local-place.ts";
 import { type RemoteEntry, type WalkOptions, walkRemoteTree } from "./remote-tree.ts";
-
 import type { FileAction } from "./result.ts";
 
 /** Get a tree from a host into a directory of its own. The tally counts failures of single files; rejects with an error that ends the host's part. */

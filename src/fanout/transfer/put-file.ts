@@ -2,7 +2,6 @@ import { open } from "node:fs/promises";
 import { VolleyError } from "../../core/errors.ts";
 import type { FileHandle } from "../../transport/file-session.ts";
 import { type FileAttributes, OPEN } from "../../transport/sftp/codec.ts";
-
 import { sftpStatus } from "../../transport/sftp/error.ts";
 import { readBackHash, refuseChanged, writeAll } from "./content.ts";
 import { isDirectory, isFile, isLink, looksUnchanged, type TransferContext } from "./context.ts";

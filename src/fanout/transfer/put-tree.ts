@@ -2,14 +2,11 @@ import { posix } from "node:path";
 import { VolleyError } from "../../core/errors.ts";
 import type { FileSession } from "../../transport/file-session.ts";
 import { type FileAttributes, STATUS } from "../../transport/sftp/codec.ts";
-
 import { sftpStatus } from "../../transport/sftp/error.ts";
 import { each, FILES_AT_ONCE, isDirectory, isLink, type TransferContext } from "./context.ts";
-
 import { endsAll, HostFullError } from "./failures.ts";
 import type { LocalFile, LocalTree } from "./local-tree.ts";
 import { type LeftOver, putFile, putLink, type RemoteState } from "./put-file.ts";
-
 import { below, remotePath } from "./remote-tree.ts";
 
 /** From so many names on, list a directory; ask for fewer one by one, because the directory may hold many others. */

@@ -18,9 +18,7 @@ import {
 import type { LocalTree } from "./local-tree.ts";
 import { HERE, openParts, type Parts } from "./parts.ts";
 import { putTree } from "./put-tree.ts";
-
 import { hostDirectoryName, type WalkOptions } from "./remote-tree.ts";
-
 import { createTally, type TransferListener, type TransferOutcome, type TransferResult } from "./result.ts";
 
 /** Put a tree on many hosts; see {@link scanLocalTree} for the places of its files. */

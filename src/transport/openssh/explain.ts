@@ -1,6 +1,5 @@
 import { VolleyError } from "../../core/errors.ts";
 import { retryable, timedOut, tooManyFailures, whereOf } from "../connect-errors.ts";
-
 import type { Endpoint } from "../transport.ts";
 
 /** Turn the last messages of `ssh` into an error with a code. The messages are those of its sources, in the C locale. */

@@ -5,7 +5,6 @@ import { join } from "node:path";
 import { VolleyError } from "../../core/errors.ts";
 import { loginShellLine } from "../../core/shell-quote.ts";
 import { connectCancelled, timedOut, withRetries } from "../connect-errors.ts";
-
 import { quotePath } from "../ssh-config/openssh.ts";
 import type { Connection, Endpoint, Transport } from "../transport.ts";
 import { createOpenSshConnection, type Master } from "./connection.ts";

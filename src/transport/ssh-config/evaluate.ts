@@ -6,10 +6,8 @@ import { printable } from "../../core/text.ts";
 import { ALGORITHM_OPTIONS, ALGORITHMS, algorithmsOf } from "./option-readers.ts";
 import { spelled } from "./option-table.ts";
 import { createOptions, fillTokens, type OptionStore, type SshOptions, tokensOf } from "./options.ts";
-
 import { type Criterion, unknownOption, type WrittenOption } from "./parse-line.ts";
 import { lowerAscii, matchesHostLine, matchesHostList, matchesPatternList } from "./pattern.ts";
-
 import type { ConfigFile } from "./read.ts";
 
 /** The host to evaluate the files for. */

@@ -3,7 +3,6 @@ import { existsSync, readdirSync, statSync } from "node:fs";
 import { homedir } from "node:os";
 import { isAbsolute, join } from "node:path";
 import { fileReason, isVolleyError, type SourceLocation, VolleyError } from "../../core/errors.ts";
-
 import { type GlobPiece, matchesGlob } from "../../core/text.ts";
 import { expandHome } from "./options.ts";
 import { type ConfigLine, parseLine, refused } from "./parse-line.ts";

@@ -2,7 +2,6 @@ import { userInfo } from "node:os";
 import { VolleyError } from "../../core/errors.ts";
 import { printable } from "../../core/text.ts";
 import type { Endpoint, HostKeyPolicy, SshSettings } from "../transport.ts";
-
 import { type Evaluated, evaluateConfig, type RunCommand } from "./evaluate.ts";
 import {
   createKeyFiles,
@@ -31,7 +30,6 @@ import {
   timeMs,
   tokensOf,
 } from "./options.ts";
-
 import type { WrittenOption } from "./parse-line.ts";
 import type { ConfigFile } from "./read.ts";
 

@@ -9,7 +9,6 @@ import { VolleyError } from "../../core/errors.ts";
 import { tooManyFailures } from "../connect-errors.ts";
 import type { Endpoint, LoginMethod, SshSettings } from "../transport.ts";
 import { type Agents, agentWithKey, isSameKey, type KeyRing } from "./keys.ts";
-
 import { rsaBits } from "./known-hosts.ts";
 
 /** The keys and agents for logins. */

@@ -4,7 +4,6 @@ import { homedir } from "node:os";
 import { join } from "node:path";
 import ssh2, { type BaseAgent, type ParsedKey } from "ssh2";
 import { fileReason, VolleyError } from "../../core/errors.ts";
-
 import { printable } from "../../core/text.ts";
 
 /** Asks a person for a passphrase; null when no person can be asked. */

@@ -3,10 +3,8 @@ import ssh2, { type Client, type ConnectConfig } from "ssh2";
 import { VolleyError } from "../../core/errors.ts";
 import { connectCancelled, retryable, timedOut, whereOf } from "../connect-errors.ts";
 import type { Endpoint, SshSettings } from "../transport.ts";
-
 import { type Credentials, type LoginPlan, planLogin } from "./auth.ts";
 import { hostKeyAlgorithms, knownAs, type ListedTypes, verifyHostKey } from "./host-key.ts";
-
 import type { KnownHosts } from "./known-hosts.ts";
 
 /** AES-GCM first: it costs the least on current processors. */

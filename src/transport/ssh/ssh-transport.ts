@@ -7,7 +7,6 @@ import { createSshConnection } from "./connection.ts";
 import type { ListedTypes } from "./host-key.ts";
 import { createJumpPool, type JumpPool } from "./jump-pool.ts";
 import { createAgents, type KeyRing } from "./keys.ts";
-
 import type { KnownHosts } from "./known-hosts.ts";
 import { connectConfig, type Login, type LoginContext, listedTypes, login, preferred } from "./login.ts";
 

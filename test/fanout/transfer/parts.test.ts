@@ -1,6 +1,5 @@
 import { randomBytes } from "node:crypto";
 import { chownSync, existsSync, readdirSync, readFileSync, statSync } from "node:fs";
-
 import { join } from "node:path";
 import { describe, expect, it } from "vitest";
 import { exitCodeOf } from "../../../src/fanout/exec/exec-host.ts";

@@ -5,7 +5,6 @@ import type { TransportsOptions } from "../../../src/controller/prepare/reach.ts
 import type { EmbeddedFleetOptions } from "../../../src/embedded/types.ts";
 import { OPEN } from "../../../src/transport/sftp/codec.ts";
 import { openFileSession, SFTP_SERVER_SCRIPT } from "../../../src/transport/sftp/open-file-session.ts";
-
 import { connectTo, fleetStarter, hostsOf, makeHost, transportsOpener } from "../lib/reach.ts";
 import { scratchDirectory, sftpServer } from "./server.ts";
 

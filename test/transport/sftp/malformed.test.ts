@@ -10,7 +10,6 @@ import {
 } from "../../../src/transport/sftp/codec.ts";
 import { openFileSession } from "../../../src/transport/sftp/open-file-session.ts";
 import { readReply } from "../../../src/transport/sftp/requests.ts";
-
 import { type ScriptedServer, scriptedServer } from "./server.ts";
 
 function message(type: number, ...fields: readonly Buffer[]): Buffer {

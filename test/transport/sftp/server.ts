@@ -10,7 +10,6 @@ import {
   SFTP_SERVER_PATHS,
   type SftpDuplex,
 } from "../../../src/transport/sftp/open-file-session.ts";
-
 import type { RemoteExit } from "../../../src/transport/transport.ts";
 
 /** OpenSSH's own server, where this machine has one. */

@@ -7,7 +7,6 @@ import { isVolleyError } from "../../../src/core/errors.ts";
 import { createCommands, evaluateConfig } from "../../../src/transport/ssh-config/evaluate.ts";
 import type { AlgorithmNames } from "../../../src/transport/ssh-config/option-readers.ts";
 import { readSshConfig } from "../../../src/transport/ssh-config/read.ts";
-
 import { drawFrom } from "../../fuzz/lib/random.ts";
 import { type Dump, dumpOf, readDump } from "./lib/dump.ts";
 import { type GeneratedFiles, type Ground, generateFiles, NAMES } from "./lib/generate.ts";

@@ -3,7 +3,6 @@ import { userInfo } from "node:os";
 import { expect, test } from "vitest";
 import { createCommands, evaluateConfig } from "../../../src/transport/ssh-config/evaluate.ts";
 import { readSshConfig } from "../../../src/transport/ssh-config/read.ts";
-
 import { until } from "../../lib/patience.ts";
 import { scratchHome } from "../lib/scratch.ts";
 

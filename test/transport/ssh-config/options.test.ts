@@ -9,7 +9,6 @@ import { OPTIONS, optionName, rowOf } from "../../../src/transport/ssh-config/op
 import { readSshConfig } from "../../../src/transport/ssh-config/read.ts";
 import { createResolver } from "../../../src/transport/ssh-config/resolve.ts";
 import type { Endpoint, SshSettings } from "../../../src/transport/transport.ts";
-
 import { makeHost } from "../lib/reach.ts";
 import { scratchHome } from "../lib/scratch.ts";
 
