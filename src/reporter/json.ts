@@ -4,7 +4,7 @@ import type { Reporter } from "./reporter.ts";
 
 const LEFT_BARE = /[\x7f-\x9f\u2028\u2029]/g;
 
-/** JSON in which no control character stands as it is: a terminal obeys some that JSON need not escape. */
+/** Encode an event as JSON without raw control characters: a terminal obeys some that JSON need not escape. */
 function encode(event: Event): string {
   return JSON.stringify(event).replace(
     LEFT_BARE,
@@ -12,7 +12,7 @@ function encode(event: Event): string {
   );
 }
 
-/** The event stream as NDJSON: one event a line, as it happened, the last being `run:end` with the summary. */
+/** Write the event stream as NDJSON: one event a line; the last one is `run:end` with the summary. */
 export function createJsonReporter(stdout: NodeJS.WritableStream): Reporter {
   const writer = createTextWriter(stdout);
   return {

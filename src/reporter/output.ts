@@ -1,11 +1,11 @@
-/** Writes text to a stream in order, never more at a time than it takes, and tells when all of it has left. */
+/** Writes text to a stream in order, at the pace of its reader. */
 export interface TextWriter {
   write(text: string): void;
   /** Resolves once everything written so far is with the operating system, or can never be. */
   flush(): Promise<void>;
 }
 
-/** A writer that waits for `drain`; when the reader has gone away (`EPIPE`) it drops the rest quietly. */
+/** Create a writer that waits for `drain`, and drops the rest without an error when the reader has gone away (`EPIPE`). */
 export function createTextWriter(stream: NodeJS.WritableStream): TextWriter {
   let waiting: string[] = [];
   let blocked = false;
@@ -59,15 +59,15 @@ export function createTextWriter(stream: NodeJS.WritableStream): TextWriter {
 
 const MAX_PARTIAL = 4_000;
 
-/** Puts pieces of output together into lines, per stream. */
+/** Joins pieces of output into lines, per stream. */
 export interface OutputLines {
-  /** Takes a piece in and returns the lines that are now complete. */
+  /** Add a piece and return the lines that it completes. */
   add(stream: "stdout" | "stderr", text: string): readonly string[];
-  /** The lines that were left without an end. */
+  /** Return the lines that were left without an end. */
   rest(): readonly string[];
 }
 
-/** Starts with nothing; a line that grows too long is given out in parts. */
+/** Start without lines; a line that grows too long is returned in parts. */
 export function createOutputLines(): OutputLines {
   const partial = { stdout: "", stderr: "" };
   return {
@@ -90,8 +90,8 @@ export function createOutputLines(): OutputLines {
 export type Environment = Readonly<Record<string, string | undefined>>;
 
 /**
- * Whether to colour what is written to a stream: `NO_COLOR` (no-color.org) wins, then `FORCE_COLOR` (force-color.org),
- * then whether it is a terminal that is not `dumb`.
+ * Return whether a stream gets colours: `NO_COLOR` (no-color.org) wins, then `FORCE_COLOR` (force-color.org); without
+ * them, terminals that are not `dumb` do.
  */
 export function colorsWanted(stream: { readonly isTTY?: boolean | undefined }, env: Environment): boolean {
   if ((env.NO_COLOR ?? "") !== "") return false;
@@ -100,14 +100,14 @@ export function colorsWanted(stream: { readonly isTTY?: boolean | undefined }, e
   return stream.isTTY === true && env.TERM !== "dumb";
 }
 
-/** Whether the locale is UTF-8, as POSIX has it: `LC_ALL` over `LC_CTYPE` over `LANG`; the Linux console lacks the signs. */
+/** Return whether the locale is UTF-8 by POSIX (`LC_ALL` over `LC_CTYPE` over `LANG`); the Linux console lacks the signs. */
 export function unicodeWanted(env: Environment): boolean {
   if (env.TERM === "linux") return false;
   const locale = [env.LC_ALL, env.LC_CTYPE, env.LANG].find((value) => value !== undefined && value !== "");
   return locale !== undefined && /utf-?8/i.test(locale);
 }
 
-/** Whether a person can watch: a terminal that can be drawn on, not a build server's, and not read aloud (ink's variable). */
+/** Return whether to draw a screen: on a terminal that is not `dumb`, not a build server's (`CI`) and not read aloud (ink's `INK_SCREEN_READER`). */
 export function isWatched(stream: { readonly isTTY?: boolean | undefined }, env: Environment): boolean {
   if (stream.isTTY !== true || env.TERM === "dumb" || env.INK_SCREEN_READER === "true") return false;
   return env.CI === undefined || env.CI === "" || env.CI === "false" || env.CI === "0";

@@ -24,7 +24,7 @@ const INDENT = "    ";
 const KEPT_OUTPUT_LINES = 10;
 const DEFAULT_COLUMNS = 120;
 
-/** How plain output is made. */
+/** The options of plain output. */
 export interface PlainOptions {
   readonly stdout: NodeJS.WritableStream & { readonly columns?: number };
   readonly colors: boolean;
@@ -41,7 +41,7 @@ interface HostOutput {
 type Unstamped = ControllerEvent | ReceivedEvent;
 type EventOf<Type extends Unstamped["type"]> = Extract<Unstamped, { type: Type }>;
 
-/** One line for each thing that matters, prefixed by its host; failures again, together, at the end. */
+/** Print one line for each change and failure, prefixed by its host; failures again, together, at the end. */
 export function createPlainReporter({ stdout, colors, symbols, verbosity, diff }: PlainOptions): Reporter {
   const writer = createTextWriter(stdout);
   const unknown = countUnknownResults();
@@ -101,7 +101,7 @@ export function createPlainReporter({ stdout, colors, symbols, verbosity, diff }
     if (!quiet || verbosity >= 1) {
       const end = { task: event, result, elapsedMs: event.elapsedMs };
       const { word, style } = resultWording(result, symbols);
-      // At verbosity 2 the lines have just been shown.
+      // Verbosity 2 has just shown these lines.
       const details = taskDetails(end, { symbols, diff, output: verbosity >= 2 ? [] : output.last });
       say(host, word, style, taskRow(end), foldDetails(host, details));
     }
@@ -110,7 +110,7 @@ export function createPlainReporter({ stdout, colors, symbols, verbosity, diff }
   const hostEnd = (event: EventOf<"host:end">): void => {
     const { host, outcome, tally, elapsedMs, error } = event;
     const { word, style } = outcomeWording(outcome, symbols);
-    // The summary's last line says the counts of a single host.
+    // The summary's last line has the counts of a single host.
     const counts = isSingle ? `in ${formatElapsed(elapsedMs)}` : formatTally(tally, elapsedMs);
     say(host, word, style, line(counts), error === undefined ? [] : errorRows(error));
     outputs.delete(host);
@@ -230,14 +230,14 @@ function isReceived(event: Event): event is Extract<Event, ReceivedEvent> {
   return "host" in event && !event.type.startsWith("host:");
 }
 
-/** Shorter details are repeated rather than referred to. */
+/** Shorter details are repeated. */
 const MIN_FOLDED_ROWS = 3;
 const MAX_REMEMBERED = 500;
 
-/** What is told of a host, or that another has just been told the same of. */
+/** Returns the details of a host, or a reference to another host with the same ones. */
 export type DetailsFold = (host: string, details: readonly Row[]) => readonly Row[];
 
-/** Starts remembering: a diff or an error that many hosts have in common is told once, then by the first host's name. */
+/** Start remembering: a diff or an error that many hosts have in common is printed once, then by the name of the first host. */
 export function createDetailsFold(): DetailsFold {
   const told = new Map<string, string>();
   return (host, details) => {
@@ -261,12 +261,12 @@ export function batchText({
   seed,
 }: Extract<ControllerEvent, { type: "play:batch" }>): string {
   const title = batches === 1 ? safeLine(play) : `${safeLine(play)}, batch ${batch} of ${batches}`;
-  // Of a shuffled play the order is what is of interest.
+  // A shuffled play shows its order.
   const names = seed === undefined ? foldHostNames(hosts.map(safeLine)) : hosts.map(safeLine).join(" ");
   return `${title}: ${names}${seed === undefined ? "" : ` (shuffled, seed ${safeLine(seed)})`}`;
 }
 
-/** Why the run ends early. */
+/** The reason of a run's early end. */
 export function stopText({ reason }: Extract<ControllerEvent, { type: "play:stop" }>): string {
   return `The run ends early: ${reason.message}`;
 }

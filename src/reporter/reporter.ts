@@ -2,33 +2,33 @@ import type { Event, Summary } from "../core/events.ts";
 import { colorsWanted, type Environment, isWatched, unicodeWanted } from "./output.ts";
 import { ASCII_SYMBOLS, UNICODE_SYMBOLS } from "./rows/wording.ts";
 
-/** Turns a run's events into what a person sees or a program reads. */
+/** Turns a run's events into text or a screen. */
 export interface Reporter {
   event(event: Event): void;
-  /** Says what the run came to; resolves once everything has been written and the terminal is as it was. */
+  /** Show the summary; resolves once everything has been written and the terminal is as it was. */
   end(summary: Summary): Promise<void> | void;
-  /** Gives the terminal back without a summary, for a run that broke off and has none; not needed after `end`. */
+  /** Give the terminal back without a summary, after a run that broke off; not needed after `end`. */
   close(): Promise<void>;
 }
 
-/** Which reporter; `auto` is `ink` on a terminal that is watched by a person, else `plain`. */
+/** The kinds of reporters; `auto` is `ink` on a terminal that a person watches, else `plain`. */
 export type ReporterKind = "auto" | "ink" | "plain" | "json";
 
-/** What a reporter works with. */
+/** The options of a reporter. */
 export interface ReporterOptions {
   readonly stdout: NodeJS.WriteStream;
-  /** Where keys come from; without it, or when it is no terminal, the UI is only watched. */
+  /** The keyboard; without it, or when it is not a terminal, the UI takes no keys. */
   readonly stdin?: NodeJS.ReadStream;
   readonly env: Environment;
-  /** Plain: 0 changed, failed and unknown tasks; 1 all tasks; 2 also what they print. */
+  /** Plain output shows at 0 changed, failed and unknown tasks, at 1 all tasks, at 2 their output too. */
   readonly verbosity: 0 | 1 | 2;
-  /** Whether plain output shows diffs; the ink UI has them in each host's log whenever events carry them. */
+  /** Whether plain output shows diffs. The logs of the ink UI show all diffs that events carry. */
   readonly diff: boolean;
-  /** Called for every Ctrl-C the UI takes in raw mode: the first asks for a clean stop, the next for one at once. */
+  /** Called for every Ctrl-C that the UI takes in raw mode: the first cancels the run, the next kills it. */
   onCancel(): void;
 }
 
-/** Makes a reporter; what the other kinds need, ink and react above all, is not loaded. */
+/** Create a reporter, loading only the packages of its kind: ink and react are large. */
 export async function createReporter(kind: ReporterKind, options: ReporterOptions): Promise<Reporter> {
   const { stdout, env, verbosity, diff } = options;
   const colors = colorsWanted(stdout, env);
@@ -44,8 +44,8 @@ export async function createReporter(kind: ReporterKind, options: ReporterOption
 }
 
 /**
- * React and its reconciler look at NODE_ENV once, when they are first loaded; their development builds take a third
- * more time for every frame. It is taken back at once, since processes started later inherit it.
+ * React and its reconciler read NODE_ENV once, when they are first loaded; their development builds take a third more
+ * time for every frame. The variable is removed at once, because processes started later inherit it.
  */
 async function importInk(): Promise<typeof import("./ink/ink-reporter.ts")> {
   if (process.env.NODE_ENV !== undefined) return import("./ink/ink-reporter.ts");

@@ -8,7 +8,7 @@ import type { Segment, TimelinePhase } from "./report-data.ts";
 const BAR_WIDTH = 1_000;
 const BAR_HEIGHT = 12;
 
-/** How far a phase's bar stays from the edges: what it is shows by its form, not by its colour alone. */
+/** The distance of a phase's bar from the edges, so that its height tells the phase beside its colour. */
 const INSETS: Readonly<Record<TimelinePhase, number>> = {
   connect: 4,
   authenticate: 3,
@@ -21,23 +21,23 @@ const INSETS: Readonly<Record<TimelinePhase, number>> = {
   away: 5,
 };
 
-/** All that a waterfall can show, in order. */
+/** The phases of a waterfall, in order. */
 export const TIMELINE_PHASES: readonly TimelinePhase[] = [...PHASES, "away"];
 
-/** One host's time as a bar over the whole run's; `label` says the same in words. */
+/** Draw one host's time as a bar over the time of the whole run; `label` says the same in words. */
 export function timelineBar(segments: readonly Segment[], elapsedMs: number, label: string): Html {
   return html`<svg class="bar" role="img" viewBox="0 0 ${BAR_WIDTH} ${BAR_HEIGHT}" preserveAspectRatio="none"><title>${label}</title>${segments.map(
     ({ phase, fromMs, toMs }) => rectangle(`p-${phase}`, [fromMs, toMs], elapsedMs, INSETS[phase]),
   )}</svg>`;
 }
 
-/** Minimum, median and maximum as a bar, with `fullMs` as its whole width; decoration beside the numbers. */
+/** Draw minimum, median and maximum as a bar `fullMs` long; screen readers read the numbers beside it instead. */
 export function spreadBar({ min, median, max }: Spread, fullMs: number): Html {
   const place = placeOf(median, fullMs);
   return html`<svg class="bar spread" aria-hidden="true" viewBox="0 0 ${BAR_WIDTH} ${BAR_HEIGHT}" preserveAspectRatio="none">${rectangle("reach", [0, median], fullMs, 2)}${rectangle("range", [min, max], fullMs, 4)}<rect class="median" x="${Math.min(place, BAR_WIDTH - 6)}" y="0" width="6" height="${BAR_HEIGHT}"/></svg>`;
 }
 
-/** Parts one behind the other, each as long as its time. */
+/** Draw parts one behind the other, each as long as its time. */
 export function stackedBar(
   parts: readonly { readonly name: string; readonly elapsedMs: number }[],
   fullMs: number,
@@ -54,7 +54,7 @@ export function stackedBar(
   )}</svg>`;
 }
 
-/** What each colour and form stands for. */
+/** Name each colour and height. */
 export function legend(names: readonly string[]): Html {
   return html`<ul class="legend" aria-label="Phases, in order">${names.map(
     (name) =>
@@ -62,7 +62,7 @@ export function legend(names: readonly string[]): Html {
   )}</ul>`;
 }
 
-/** Five times from 0 to the end, above bars. */
+/** Write five times from 0 to the end, above bars. */
 export function axis(fullMs: number): Html {
   return html`<span class="axis" aria-hidden="true">${[0, 0.25, 0.5, 0.75, 1].map(
     (share) => html`<span>${formatDuration(fullMs * share)}</span>`,
@@ -76,7 +76,7 @@ function rectangle(
   inset: number,
 ): Html {
   const x = placeOf(fromMs, fullMs);
-  // What took no time to speak of is still seen to have been.
+  // A very short phase stays visible.
   const width = Math.max(2, placeOf(toMs, fullMs) - x);
   return html`<rect class="${className}" x="${Math.min(x, BAR_WIDTH - width)}" y="${inset}" width="${width}" height="${BAR_HEIGHT - 2 * inset}"/>`;
 }
@@ -89,7 +89,7 @@ function placeOf(ms: number, fullMs: number): number {
   return fullMs <= 0 ? 0 : Math.round((Math.max(0, Math.min(ms, fullMs)) / fullMs) * BAR_WIDTH);
 }
 
-/** What a row of a strip plot shows. */
+/** A row of a strip plot. */
 interface StripRow {
   readonly label: string;
   /** Milliseconds, in any order. */
@@ -103,12 +103,12 @@ const ROW = 44;
 const TOP = 8;
 const AXIS = 26;
 const TICKS = 5;
-/** Characters there is room for beside a plot. */
+/** The number of characters that fit beside a plot. */
 const MAX_LABEL = 28;
 
 /**
- * Distributions below each other on one scale from 0: every sample as a dot, a box from the lower to the upper
- * quartile, and the median as a thick line. `describedBy` is the id of the table that has the same in numbers.
+ * Draw distributions below each other on one scale from 0: every sample as a dot, a box from the lower to the upper
+ * quartile, and the median as a thick line. `describedBy` is the id of the table with the same numbers.
  */
 export function stripPlot(rows: readonly StripRow[], title: string, describedBy: string): Html {
   const height = TOP + rows.length * ROW + AXIS;
@@ -130,7 +130,7 @@ function stripRow({ label, values }: StripRow, middle: number, place: (ms: numbe
   return html`<text x="0" y="${middle + 4}">${labelText(label)}</text>${
     sorted.length > 0 &&
     html`${sorted.length > 2 && html`<rect class="box" x="${lower}" y="${middle - 11}" width="${round(Math.max(1, upper - lower))}" height="22"/>`}${values.map(
-      // Samples of the same time would hide each other on one line; their place is by turns, not by chance.
+      // Three lines in turn, because equal samples would hide each other on one.
       (ms, index) =>
         html`<circle class="dot" cx="${place(ms)}" cy="${middle + ((index % 3) - 1) * 5}" r="3.5"/>`,
     )}<path class="middle" d="M${median} ${middle - 13}V${middle + 13}"/>`
@@ -141,14 +141,14 @@ function stripRow({ label, values }: StripRow, middle: number, place: (ms: numbe
 /** A row of a plot of ratios. */
 interface IntervalRow {
   readonly label: string;
-  /** What it is divided by. */
+  /** The label of the divisor. */
   readonly baseline: string;
   readonly estimate: number;
   readonly low: number;
   readonly high: number;
 }
 
-/** Ratios with their confidence intervals, around the line at 1 that means no difference. */
+/** Draw ratios with their confidence intervals, around the line at 1 that means no difference. */
 export function intervalPlot(rows: readonly IntervalRow[], title: string, describedBy: string): Html {
   const height = TOP + rows.length * ROW + AXIS;
   const most = Math.max(1.25, ...rows.map(({ high }) => high).filter(Number.isFinite)) * 1.05;
@@ -170,7 +170,7 @@ function labelText(label: string): string {
   return label.length > MAX_LABEL ? `${label.slice(0, MAX_LABEL - 1)}…` : label;
 }
 
-/** A round step that gives about {@link TICKS} of them, and where the last one is. */
+/** Return a round step between about {@link TICKS} ticks, and the place of the last tick. */
 function scaleOf(most: number): { readonly step: number; readonly end: number } {
   const rough = most / TICKS;
   const power = 10 ** Math.floor(Math.log10(rough));

@@ -5,7 +5,7 @@ import { axis, intervalPlot, legend, stackedBar, stripPlot } from "./charts.ts";
 import { elapsedCell, type Html, hostsText, html } from "./html.ts";
 import { renderPage } from "./page.ts";
 
-/** The page of a comparison: HTML that is complete in itself; `generator` is what made it, `volley 0.1.0`. */
+/** Render the page of a comparison as HTML that loads nothing; `generator` names its maker, `volley 0.1.0`. */
 export function renderComparePage(
   data: ComparePageData,
   options: { readonly generator?: string } = {},
@@ -31,7 +31,7 @@ export function renderComparePage(
   });
 }
 
-/** Medians of all methods under all conditions. Conditions go down: there are often more of them, with longer names. */
+/** The medians of all methods under all conditions. Conditions are rows, because most comparisons have more of them than methods. */
 function overview({ groups, playbook, hosts }: ComparePageData): Html {
   const labels = [...new Set(groups.flatMap(({ methods }) => methods.map(({ label }) => label)))];
   return html`<p>${playbook} on ${hostsText(hosts)}. Medians of wall-clock time:</p>
@@ -78,7 +78,7 @@ ${
 /** The parts of a method's time in order, the build first. */
 const COMPARED_PHASES: readonly ComparedPhase[] = ["build", ...PHASES];
 
-/** Everything measured under one condition; `id` tells its tables from those of other groups. */
+/** The measurements under one condition; `id` makes the ids of its tables unique. */
 export function groupSection(group: ComparedGroup, id: string, confidence: number): Html {
   return html`${timesPart(group, id)}
 ${ratiosPart(group, id, confidence)}
@@ -188,7 +188,7 @@ ${used.map(
 )}</tbody></table></div>`;
 }
 
-/** How many round trips methods wait for. */
+/** The number of round trips that methods wait for. */
 export function slopesPart(slopes: readonly ComparedSlope[], confidence: number): Html {
   return html`<p>By how many milliseconds a method's time grows for each millisecond of round trip: the round trips it waits for one after the other.</p>
 <div class="scroll" role="region" aria-label="Table of round trips" tabindex="0">
@@ -219,23 +219,23 @@ function bytesCell(bytes: number | undefined): Html {
     : html`<td class="n" data-v="${bytes}">${formatBytes(bytes)}</td>`;
 }
 
-/** The wall-clock times that count: those of runs that did not fail. */
+/** The wall-clock times of the runs that did not fail. */
 function timesOf({ samples }: ComparedMethod): readonly number[] {
   return samples
     .filter(({ exitCode }) => exitCode === undefined || exitCode === 0)
     .map(({ wallMs }) => wallMs);
 }
 
-/** A part of a method's time: what a run tells of per host, and the build before it. */
+/** A part of a method's time: a phase of a host, or the build before them. */
 export type ComparedPhase = "build" | Phase;
 
 /** One timed run of a method. */
 export interface ComparedSample {
   /** From start to end, in milliseconds. */
   readonly wallMs: number;
-  /** Exit code of the run; a sample that is not 0 is told of, and not among the distributions. */
+  /** Exit code of the run. A sample with another code than 0 is mentioned, but left out of distributions. */
   readonly exitCode?: number;
-  /** Name of the run, where it has one. */
+  /** Name of the run, if any. */
   readonly run?: string;
 }
 
@@ -253,22 +253,22 @@ export interface ComparedRatio {
   readonly means: boolean;
 }
 
-/** One method under one condition: everything measured of it. */
+/** The measurements of one method under one condition. */
 export interface ComparedMethod {
-  /** What it is called wherever it is shown: `volley bundle`, `volley direct`, `Ansible, pipelining`. */
+  /** Name of the method: `volley bundle`, `volley direct`, `Ansible, pipelining`. */
   readonly label: string;
-  /** What was started, for the reader who wants to do it again. */
+  /** The command line of a run, for repeating it. */
   readonly command?: string;
   readonly version?: string;
   /** Runs that were counted, in the order they were made. */
   readonly samples: readonly ComparedSample[];
-  /** Median over samples of each phase's median over hosts, in milliseconds; of a method that does not tell: absent. */
+  /** Median over samples of each phase's median over hosts, in milliseconds; absent for a method without phases. */
   readonly phasesMs?: Readonly<Partial<Record<ComparedPhase, number>>>;
   /** Bytes between controller and hosts, both ways together, per run and over all hosts; median over samples. */
   readonly bytes?: { readonly sent: number; readonly received: number };
   /** Waits for an answer from one host, one after the other; median over samples and hosts. */
   readonly roundTrips?: number;
-  /** Ratios of this method's times to others'; none of the baseline itself. */
+  /** Ratios of this method's times to those of others; the baseline has none. */
   readonly ratios?: readonly ComparedRatio[];
   /** Why there are no samples: `not installed`. */
   readonly missing?: string;
@@ -278,25 +278,25 @@ export interface ComparedMethod {
 export interface ComparedGroup {
   /** `no delay added`, `20 ms round trip`, `first run`, `second run (nothing to change)`. */
   readonly label: string;
-  /** Round-trip time that was added, in milliseconds; absent where that is not what tells groups apart. */
+  /** Added round-trip time in milliseconds; absent where groups differ in something else. */
   readonly roundTripMs?: number;
   /** In the order they are shown; the same labels in the same order in each group. */
   readonly methods: readonly ComparedMethod[];
 }
 
-/** How many round trips a method waits for, one after the other, by how its time grows with distance. */
+/** The number of round trips that a method waits for one after the other, computed from the growth of its time with distance. */
 export interface ComparedSlope {
   /** A `label` of {@link ComparedMethod}. */
   readonly method: string;
-  /** What was the same at all distances: `cold caches`. */
+  /** The condition common to all distances: `cold caches`. */
   readonly condition: string;
   /** Growth of wall time for each millisecond of round trip: median over the rounds. */
   readonly roundTrips: number;
-  /** Its confidence interval; absent where there were too few rounds. */
+  /** Confidence interval of the growth; absent after too few rounds. */
   readonly interval?: { readonly low: number; readonly high: number };
 }
 
-/** What the page of `volley compare` is made from. */
+/** The data of the page of `volley compare`. */
 export interface ComparePageData {
   /** Title of the page: `site.ts on 3 hosts`. */
   readonly title: string;
@@ -304,9 +304,9 @@ export interface ComparePageData {
   readonly hosts: readonly string[];
   /** Milliseconds since the epoch. */
   readonly startedAtMs: number;
-  /** What was done, how often, in what order, and how intervals were computed; a paragraph each. */
+  /** Paragraphs about the method: commands, number and order of runs, how intervals were computed. */
   readonly notes: readonly string[];
-  /** The machine and the versions it was measured with: `["Processor", "2 cores"]`. */
+  /** The machine and the versions of the measurement: `["Processor", "2 cores"]`. */
   readonly environment: readonly (readonly [name: string, value: string])[];
   /** Confidence of the intervals, such as 0.95. */
   readonly confidence: number;

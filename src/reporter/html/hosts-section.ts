@@ -20,7 +20,7 @@ const COUNT_TITLES: Readonly<Record<keyof Tally, string>> = {
   notExecuted: "Not executed",
 };
 
-/** Hosts and when each was at what. */
+/** The table of hosts, with a waterfall of each host's phases. */
 export function hostsSection({ hosts, elapsedMs, summary }: ReportData): Html {
   const shown = shownHosts(hosts);
   // Few runs have rescued failures.
@@ -42,7 +42,7 @@ ${shown.map((host) => hostRow(host, elapsedMs, counts))}</tbody>
 ${phaseTable(shown)}</details>`;
 }
 
-/** The hosts there is room for, in the inventory's order. */
+/** The hosts that fit on the page, in the inventory's order. */
 export function shownHosts(hosts: readonly ReportHost[]): readonly ReportHost[] {
   if (hosts.length <= MAX_HOSTS) return hosts;
   const kept = new Set(
@@ -95,7 +95,7 @@ function secondsCell(elapsedMs: number | undefined): Html {
     : html`<td class="n">${(elapsedMs / 1000).toFixed(2)}</td>`;
 }
 
-/** One letter a state, in the data of a page; a point stands for a task that was not reached. */
+/** The letter of each state in the data of a page; a full stop stands for a task that was not reached. */
 const LETTERS: Readonly<Record<TaskState, string>> = {
   unchanged: "u",
   changed: "c",
@@ -105,10 +105,10 @@ const LETTERS: Readonly<Record<TaskState, string>> = {
   failed: "f",
 };
 
-/** Entries of all hosts together; beyond these, hosts' own tasks are left out. */
+/** The limit on entries of all hosts together; a page with more leaves the tasks of each host out. */
 const MAX_ENTRIES = 60_000;
 
-/** Each host's tasks in a compact form, which the page's script shows when a host is opened. */
+/** The tasks of each host in a compact form; the page's script shows them when a host is opened. */
 interface HostDetails {
   readonly states: Readonly<Record<string, string>>;
   /** Title and action. */
@@ -117,7 +117,7 @@ interface HostDetails {
   readonly hosts: Readonly<Record<string, readonly [letters: string, elapsedMs: readonly number[]]>>;
 }
 
-/** Packs hosts' tasks. */
+/** Pack the tasks of hosts. */
 export function packHostDetails(
   tasks: readonly TaskTimes[],
   hosts: readonly ReportHost[],

@@ -7,12 +7,12 @@ import type { ReportOutcome } from "./report-data.ts";
 
 const MARKUP = Symbol("markup");
 
-/** Markup that may stand in a page as it is; made by {@link html} and {@link markup} alone. */
+/** Markup for a page; only {@link html} and {@link markup} make it. */
 export interface Html {
   readonly [MARKUP]: string;
 }
 
-/** What can stand in a template: text is escaped, markup is not, lists are joined, and nothing of `undefined` and `false`. */
+/** A value in a template: text is escaped, markup is not, lists are joined, `undefined` and `false` are left out. */
 type HtmlValue = Html | string | number | undefined | false | readonly HtmlValue[];
 
 const ENTITIES: Readonly<Record<string, string>> = {
@@ -23,30 +23,30 @@ const ENTITIES: Readonly<Record<string, string>> = {
   "'": "&#39;",
 };
 
-/** A template whose values are made harmless: escape sequences and hidden characters shown or removed, markup escaped. */
+/** Fill a template with values made harmless: escape sequences and hidden characters are shown or removed, markup is escaped. */
 export function html(strings: TemplateStringsArray, ...values: readonly HtmlValue[]): Html {
   let text = strings[0] ?? "";
   for (const [index, value] of values.entries()) text += textOf(value) + (strings[index + 1] ?? "");
   return { [MARKUP]: text };
 }
 
-/** Takes text for markup; only for what this program has itself written. */
+/** Take text for markup; only for text of this program. */
 export function markup(text: string): Html {
   return { [MARKUP]: text };
 }
 
-/** The text of a page. */
+/** Return the text of a page. */
 export function renderHtml(value: Html): string {
   return value[MARKUP];
 }
 
-/** Text that is safe between tags and in quoted attributes; ends of lines are kept. */
+/** Escape text for use between tags and in quoted attributes; ends of lines are kept. */
 function escapeText(text: string): string {
   const safe = text.includes("\n") ? text.split("\n").map(safeLine).join("\n") : safeLine(text);
   return safe.replace(/[&<>"']/g, (character) => ENTITIES[character] ?? "");
 }
 
-/** JSON for a `script` element: nothing in it ends the element or begins a comment. */
+/** Write JSON for a `script` element, in which nothing ends the element or begins a comment. */
 export function jsonMarkup(value: unknown): Html {
   const text = JSON.stringify(value).replace(
     /[<>&\u2028\u2029]/g,
@@ -93,7 +93,7 @@ export function elapsedCell(elapsedMs: number | undefined): Html {
     : html`<td class="n" data-v="${Math.round(elapsedMs)}">${formatDuration(elapsedMs)}</td>`;
 }
 
-/** A cell with a count; a count of nothing is dim, others have the colour of what they count. */
+/** A cell with a count: dim for 0, else in the colour of its state. */
 export function countCell(amount: number, className: string): Html {
   return html`<td class="n ${amount === 0 ? "none" : className}">${amount}</td>`;
 }
@@ -105,22 +105,22 @@ export function hostsText(hosts: readonly string[]): Html {
 
 const MAX_NAMES = 60;
 
-/** `web[01-17], db1`, or only how many hosts it is when that would be long. */
+/** `web[01-17], db1`, or only the number of hosts where the names would be long. */
 export function hostsBrief(hosts: readonly string[]): Html {
   return isBrief(hosts) ? hostsText(hosts) : html`<b>${count(hosts.length, "host")}</b>`;
 }
 
-/** Whether {@link hostsBrief} names hosts. */
+/** True where {@link hostsBrief} names hosts. */
 export function isBrief(hosts: readonly string[]): boolean {
   return foldHostNames(hosts.map(safeLine)).length <= MAX_NAMES;
 }
 
-/** Names a search finds although a set stands for them. */
+/** The names behind a set, for the search. */
 export function searchedNames(hosts: readonly string[]): string {
   return hosts.length > 1 ? hosts.join(" ") : "";
 }
 
-/** Rows as they are made for terminals, one below the other; what was added and removed is marked as such. */
+/** Rows made for terminals, one below the other; added and removed lines are marked as such. */
 export function rowsMarkup(rows: readonly Row[], className = "text"): Html {
   return html`<pre class="${className}">${rows.map((row) => html`${row.map(({ text, style }) => styled(text, style))}\n`)}</pre>`;
 }

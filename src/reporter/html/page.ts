@@ -3,32 +3,32 @@ import { type Html, html, jsonMarkup, markup, renderHtml } from "./html.ts";
 import { PAGE_SCRIPT } from "./page-script.ts";
 import { PAGE_STYLES } from "./page-styles.ts";
 
-/** A page's part, which its list of contents names. */
+/** A section of a page, named in the list of contents. */
 export interface PageSection {
   readonly id: string;
   readonly title: string;
-  /** Said beside the title: how many there are. */
+  /** The number of entries, beside the title. */
   readonly amount?: number;
   readonly content: Html;
 }
 
-/** What a page is made of. */
+/** The parts of a page. */
 export interface Page {
   readonly title: string;
-  /** Said below the title. */
+  /** The line below the title. */
   readonly subtitle: Html;
   readonly sections: readonly PageSection[];
-  /** What the script shows on demand. */
+  /** The data that the script shows on demand. */
   readonly data?: unknown;
-  /** What the search field looks through: `hosts, actions, failures`; without it there is none. */
+  /** The scope of the search, as its field names it: `hosts, actions, failures`. Without it the page has no search field. */
   readonly searches?: string;
-  /** What made the page: `volley 0.1.0`. */
+  /** The maker of the page: `volley 0.1.0`. */
   readonly generator?: string;
 }
 
 /**
- * A page that needs nothing but itself. Its Content-Security-Policy allows its own style and script by their hashes
- * and nothing else, so that text which slipped through all escaping could still neither run nor load anything.
+ * Render a page that loads nothing. Its Content-Security-Policy allows its own style and script by their hashes and
+ * nothing else, so that even text that slipped through all escaping could neither run nor load anything.
  */
 export function renderPage({ title, subtitle, sections, data, searches, generator }: Page): string {
   const policy = [

@@ -8,10 +8,10 @@ import { taskTitle } from "../rows/wording.ts";
 import { type FailureGroup, groupFailures } from "../summary/failure-groups.ts";
 import { foldTaskTimes, type TaskTimes } from "../timing/times.ts";
 
-/** How far a run has come: its log ends with it, or it is still written, or its controller was ended. */
+/** The state of a run's log: complete, still written, or cut off when the controller was killed. */
 type RunState = "ended" | "going on" | "cut off";
 
-/** How a host's part ended; `open` when the log does not say. */
+/** The end of a host's part; `open` when the log has none. */
 export type ReportOutcome = Outcome | "open";
 
 /** A host as its page shows it. */
@@ -20,12 +20,12 @@ export interface ReportHost extends Omit<HostSummary, "outcome"> {
   readonly segments: readonly Segment[];
 }
 
-/** What many hosts failed with, and what the first of them left behind. */
+/** A failure of one or many hosts, with the details of the first one. */
 export interface ReportFailure extends FailureGroup {
   readonly details: FailureDetails | undefined;
 }
 
-/** What the page of a run is made from. */
+/** The data of the page of a run. */
 export interface ReportData {
   readonly summary: Summary;
   readonly state: RunState;
@@ -36,7 +36,7 @@ export interface ReportData {
   readonly plays: readonly { readonly name: string; readonly hosts: readonly string[] }[];
   readonly build: Extract<Event, { type: "run:build" }> | undefined;
   readonly hosts: readonly ReportHost[];
-  /** How many hosts were worked on action by action from the controller, without a bundle. */
+  /** The number of hosts reached directly, without a bundle. */
   readonly directHosts: number;
   readonly failures: readonly ReportFailure[];
   readonly tasks: readonly TaskTimes[];
@@ -44,7 +44,7 @@ export interface ReportData {
   readonly notes: readonly Note[];
 }
 
-/** Folds the events of a run's log; `goingOn` says of one without an end whether its controller works on it. */
+/** Fold the events of a run's log; `goingOn` tells whether the controller of a run without an end still works on it. */
 export function foldReport(events: readonly Event[], goingOn = false): ReportData {
   const summaries = foldSummary();
   const tasks = foldTaskTimes();
@@ -69,7 +69,7 @@ export function foldReport(events: readonly Event[], goingOn = false): ReportDat
   const lastMs = events.at(-1)?.time ?? startedAtMs;
   const summary = end ?? summaries.summary(lastMs);
   const isOpen = ({ host }: HostSummary): boolean => end === undefined && !ended.has(host);
-  // Hosts of which no end is known have failed at nothing yet but what their tasks say.
+  // A host without a known end has failed in its failed tasks only.
   const settled: Summary = {
     ...summary,
     hosts: summary.hosts.map((host) => (isOpen(host) ? { ...host, outcome: "ok" } : host)),
@@ -88,7 +88,7 @@ export function foldReport(events: readonly Event[], goingOn = false): ReportDat
       outcome: isOpen(host) ? "open" : host.outcome,
       segments: timeline.segmentsOf(host.host),
     })),
-    // The most widespread first: on a page one reads from the top.
+    // The most widespread first, because a page is read from the top.
     failures: [...groupFailures(settled)].reverse().map((group) => ({
       ...group,
       details: group.task === undefined ? undefined : details.failureOf(group.hosts[0] ?? "", group.task),
@@ -99,7 +99,7 @@ export function foldReport(events: readonly Event[], goingOn = false): ReportDat
   };
 }
 
-/** What a host was at: a phase, or working on without a connection. */
+/** The state of a host over a stretch of time: a phase, or work without a connection. */
 export type TimelinePhase = Phase | "away";
 
 /** A stretch of a host's time; milliseconds since the run's first event. */
@@ -109,7 +109,7 @@ export interface Segment {
   readonly toMs: number;
 }
 
-/** Folds events into when each host was at what. */
+/** Folds events into the stretches of each host's time. */
 interface TimelineFold {
   add(event: Event): void;
   /** The segments of a host; the last one of a host that has not ended lasts until now. */
@@ -149,11 +149,11 @@ function foldTimeline(): TimelineFold {
         line = { segments: [], at: undefined, sinceMs: 0 };
         lines.set(event.host, line);
       }
-      // Until the first bytes are sent nobody knows that looking for the bundle is part of sending it.
+      // Only the first bytes sent tell that the search for the bundle was part of sending it.
       if (event.type === "host:upload" && line.at === "start") line.at = "upload";
       const next = phaseAfter(event, line.at);
       if (next !== "same") enter(line, next);
-      // What looked like waiting for others was the end.
+      // The wait for other hosts was the end.
       if (event.type === "bye") relabelWait(line);
       if (event.type === "host:end") splitConnect(line.segments, event);
     },
@@ -205,7 +205,7 @@ function relabelWait({ segments }: HostLine): void {
   if (last?.phase === "wait") segments[segments.length - 1] = { ...last, phase: "collect" };
 }
 
-/** Where connecting ended and logging in began is told only when all is over. */
+/** Only the end of the host tells where connecting ended and logging in began. */
 function splitConnect(segments: Segment[], { phases }: HostEnd): void {
   const index = segments.findIndex(({ phase }) => phase === "connect");
   const segment = segments[index];
@@ -222,11 +222,11 @@ function splitConnect(segments: Segment[], { phases }: HostEnd): void {
   );
 }
 
-/** What a task that failed left behind on one host. */
+/** The result and output of a failed task on one host. */
 export interface FailureDetails {
-  /** The end of what it printed. */
+  /** The end of the task's output. */
   readonly output: string;
-  /** How much came before that, in characters. */
+  /** The number of characters before that. */
   readonly cutCharacters: number;
   readonly diff: readonly Diff[];
   readonly items: readonly ItemResult[];
@@ -234,7 +234,7 @@ export interface FailureDetails {
   readonly ignored: boolean;
 }
 
-/** What one task changed, in the same way on these hosts. */
+/** A change that one task made in the same way on these hosts. */
 export interface ChangeGroup {
   readonly title: string;
   readonly action: string;
@@ -243,7 +243,7 @@ export interface ChangeGroup {
   readonly diff: readonly Diff[];
 }
 
-/** Folds events into what is told of tasks beyond counts and times. */
+/** Folds events into failures and changes. */
 interface TaskDetailsFold {
   add(event: Event): void;
   failureOf(host: string, title: string): FailureDetails | undefined;
@@ -252,7 +252,7 @@ interface TaskDetailsFold {
 }
 
 const MAX_OUTPUT_CHARACTERS = 16_384;
-/** A playbook that writes a different file on each of many hosts has as many diffs: beyond these they are not kept. */
+/** The number of diffs kept: a playbook may write a different file on each of many hosts. */
 const MAX_CHANGE_GROUPS = 1_000;
 
 interface Output {
@@ -317,7 +317,7 @@ function foldTaskDetails(): TaskDetailsFold {
   };
 }
 
-/** What processes printed, where it came with the Result rather than live. */
+/** The output of processes that came with the Result rather than live. */
 function outputOf({ data }: Result): string {
   if (typeof data !== "object" || data === null) return "";
   const { stdout, stderr } = data as { readonly stdout?: unknown; readonly stderr?: unknown };
@@ -327,12 +327,12 @@ function outputOf({ data }: Result): string {
     .slice(-MAX_OUTPUT_CHARACTERS);
 }
 
-/** Something worth knowing that is no task's result; told once for all hosts that said it. */
+/** A warning or notice that is not a task's result, once for all hosts that gave it. */
 export interface Note {
   readonly kind: "warning" | "connection" | "schedule" | "cancelled";
   readonly text: string;
   readonly hosts: readonly string[];
-  /** When it was first said; milliseconds since the run's first event. */
+  /** The time of the first such event; milliseconds since the run's first event. */
   readonly atMs: number;
 }
 

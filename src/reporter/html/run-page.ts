@@ -39,15 +39,15 @@ import {
   type ReportOutcome,
 } from "./report-data.ts";
 
-/** What a run's page is told beside the events. */
+/** The options of a run's page. */
 interface RunPageOptions {
-  /** Of a run whose log has no end: whether its controller works on it. Default false. */
+  /** Whether the controller of a run without an end still works on it. Default false. */
   readonly goingOn?: boolean;
-  /** What made the page: `volley 0.1.0`. */
+  /** The maker of the page: `volley 0.1.0`. */
   readonly generator?: string;
 }
 
-/** The page of one run, made from the events of its log: HTML that is complete in itself. */
+/** Render the page of one run from the events of its log, as HTML that loads nothing. */
 export function renderRunPage(events: readonly Event[], options: RunPageOptions = {}): string {
   const data = foldReport(events, options.goingOn ?? false);
   const { hosts, tasks, failures, changes, notes, summary } = data;
@@ -102,7 +102,7 @@ const TALLY_WORDS: Readonly<Record<keyof Tally, string>> = {
   notExecuted: "not executed",
 };
 
-/** What the run came to, over all hosts. */
+/** The totals of the run. */
 function summarySection(data: ReportData): Html {
   const { summary, hosts, directHosts, elapsedMs, build, plays, concurrency } = data;
   const uploads = hosts.filter(({ uploadedBytes }) => uploadedBytes > 0);
@@ -158,10 +158,10 @@ const MAX_GROUPS = 50;
 const MAX_OUTPUT_LINES = 200;
 const MAX_DIFF_ROWS = 200;
 const MAX_ITEMS = 20;
-/** With no more failures than these, nothing is folded away. */
+/** A page with more failures than these folds their details away. */
 const OPEN_GROUPS = 3;
 
-/** What went wrong, each thing once with the hosts it went wrong on. */
+/** The failures, each once with its hosts. */
 function failuresSection(failures: readonly ReportFailure[]): Html {
   const shown = failures.slice(0, MAX_GROUPS);
   const open = shown.length <= OPEN_GROUPS;
@@ -224,7 +224,7 @@ function openness(open: boolean): Html | undefined {
   return open ? html` open` : undefined;
 }
 
-/** Where the time went: each phase over all hosts. */
+/** The times of each phase over all hosts. */
 function timeSection({ hosts, build }: ReportData): Html {
   const phases = phaseTimes(hosts);
   const fullMs = Math.max(1, ...phases.map(({ elapsed }) => elapsed.max));
@@ -245,7 +245,7 @@ ${
 )}</tbody></table></div>`;
 }
 
-/** Rows of the table; the tasks with the least total time are left out. */
+/** The rows of the table; tasks with less total time are left out. */
 const MAX_TASKS = 400;
 
 /** Actions by time over all hosts, the slowest first. */
@@ -275,11 +275,11 @@ function headingOf(state: TaskState): string {
   return `${state[0]?.toUpperCase()}${state.slice(1)}`;
 }
 
-/** Characters of markup all differences may take together. */
+/** The limit on the markup of all differences together, in characters. */
 const BUDGET = 200_000;
 const MAX_CHANGE_ROWS = 80;
 
-/** What was changed inside files and elsewhere, the same difference on many hosts told once. */
+/** The differences that tasks made, equal ones of many hosts once. */
 function changesSection(changes: readonly ChangeGroup[]): Html {
   const shown: Html[] = [];
   let left = BUDGET;
@@ -301,7 +301,7 @@ ${!isBrief(hosts) && html`<p>${hostsText(hosts)}</p>`}${rowsMarkup(diffRows(diff
 
 const MAX_NOTES = 200;
 
-/** Warnings, lost connections, batches: what is no task's result. */
+/** Warnings, lost connections, batches. */
 function notesSection(notes: readonly Note[]): Html {
   return html`<ul class="notes">${notes.slice(0, MAX_NOTES).map(
     ({ kind, text, hosts, atMs }) =>

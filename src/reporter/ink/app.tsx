@@ -18,7 +18,7 @@ import {
   type ViewState,
 } from "./view-state.ts";
 
-/** What every screen is a function of. */
+/** The properties of every screen. */
 interface ScreenProps {
   readonly run: RunView;
   readonly view: ViewState;

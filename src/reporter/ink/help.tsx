@@ -62,7 +62,7 @@ function endKeys(run: RunView, view: ViewState): string {
 
 const KEY_COLUMNS = 19;
 
-/** What the keys do and what the signs mean. */
+/** The meaning of keys and signs. */
 export function Help({ surface }: { readonly surface: Surface }): ReactNode {
   const { columns, rows, symbols } = surface;
   const { ellipsis } = symbols;

@@ -5,7 +5,7 @@ import { outcomeWording, type Symbols, taskTitle, type Wording } from "../rows/w
 
 import type { HostView } from "./model.ts";
 
-/** Whether a task failed on a host, or the host itself; true as soon as it happened. */
+/** Return whether a task failed on a host, or the host itself; true as soon as it happened. */
 export function hasFailed(host: HostView): boolean {
   return (
     host.failedTask !== undefined ||
@@ -13,7 +13,7 @@ export function hasFailed(host: HostView): boolean {
   );
 }
 
-/** The sign and word for what a host is doing, or how it ended. */
+/** Return the wording of a host's phase or outcome. */
 export function hostWording(host: HostView, symbols: Symbols): Wording {
   if (host.outcome !== undefined) return outcomeWording(host.outcome, symbols);
   if (host.failedTask !== undefined)
@@ -32,7 +32,7 @@ export function hostWording(host: HostView, symbols: Symbols): Wording {
   }
 }
 
-/** One line for what a host is doing now, or why it ended as it did. */
+/** Return one line about the present work of a host, or about its end. */
 export function statusText(host: HostView): string {
   if (host.phase === "done") return endText(host);
   switch (host.phase) {
@@ -82,7 +82,7 @@ function uploadText({ upload }: HostView): string {
   return `uploading ${percent}% of ${formatBytes(upload.totalBytes)}${rate === "" ? "" : `, ${rate}`}`;
 }
 
-/** How many of a host's tasks have ended, and how many are known of: `34/88`; nothing before any is known. */
+/** Return the number of ended and of known tasks: `34/88`; empty before any is known. */
 export function progressText({ tally, total, phase }: HostView): string {
   const done = tallyTotal(tally) - tally.notExecuted;
   const known = phase === "done" ? tallyTotal(tally) : Math.max(total, done);

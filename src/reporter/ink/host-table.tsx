@@ -92,7 +92,7 @@ const Titles = memo(function Titles({
   return <Line row={fitRow(row, widths.columns, ellipsis)} />;
 });
 
-/** One host's row. It is drawn again only when its host, its time or its place changes. */
+/** The row of one host, drawn again only when a property changes. */
 const HostRow = memo(function HostRow({
   host,
   chosen,

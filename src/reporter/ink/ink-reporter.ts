@@ -9,13 +9,13 @@ import { countUnknownResults, summaryRows } from "../summary/summary-rows.ts";
 
 import { openLiveView, sizeOf } from "./live-view.tsx";
 
-/** What the UI needs beside what every reporter is given. */
+/** The options of the UI. */
 export interface InkReporterOptions extends ReporterOptions {
   readonly colors: boolean;
   readonly symbols: Symbols;
 }
 
-/** The live UI on the alternate screen; the summary is then printed where the command was typed. Should the UI fail, plain lines follow. */
+/** Draw the UI on the alternate screen, and print the summary below the command line. Plain lines follow a UI that fails. */
 export function createInkReporter(options: InkReporterOptions): Reporter {
   const { stdout, symbols, colors } = options;
   const unknown = countUnknownResults();

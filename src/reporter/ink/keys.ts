@@ -20,7 +20,7 @@ export type Key =
   | "ctrl-c"
   | { readonly text: string };
 
-/** A piece of input that ink has parsed, as keys; text typed or pasted in one go becomes one key a character. */
+/** Turn a piece of input that ink has parsed into keys; text typed or pasted in one go becomes one key a character. */
 export function keysOf(input: string, key: InkKey): readonly Key[] {
   if (key.ctrl) return input === "c" ? ["ctrl-c"] : [];
   if (key.upArrow) return ["up"];
@@ -62,7 +62,7 @@ export function press(view: ViewState, key: Key, run: RunView, surface: Surface)
     : pressInHost(view, key, host, run, surface);
 }
 
-/** What a key chooses to come next after the end of the run. */
+/** Return the choice that a key makes after the end of the run. */
 function chosen(key: Key, view: ViewState, run: RunView): ViewState["choice"] {
   if (key === "ctrl-c") return "leave";
   if (typeof key !== "object" || view.help) return undefined;

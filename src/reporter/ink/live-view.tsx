@@ -14,7 +14,7 @@ const FRAME_MS = 100;
 const IDLE_FRAME_MS = 200;
 const DEFAULT_SIZE = { columns: 80, rows: 24 };
 
-/** What the live view needs. */
+/** The options of the live view. */
 export interface LiveViewOptions {
   readonly stdout: NodeJS.WriteStream;
   readonly stdin?: NodeJS.ReadStream;
@@ -29,7 +29,7 @@ export interface LiveViewOptions {
   onCrash(error: unknown): void;
 }
 
-/** The run as it is seen on the alternate screen. */
+/** A run shown on the alternate screen. */
 export interface LiveView {
   apply(event: Event): void;
   /** Resolves with what comes next when a key leaves a view that is held; at once where the view has no keyboard. */
@@ -136,7 +136,7 @@ export function openLiveView({
   };
 }
 
-/** A terminal's size; 80 × 24 where it does not tell. */
+/** Return the size of a terminal; 80 × 24 where it is not known. */
 export function sizeOf(stdout: NodeJS.WriteStream): { columns: number; rows: number } {
   return { columns: stdout.columns || DEFAULT_SIZE.columns, rows: stdout.rows || DEFAULT_SIZE.rows };
 }

@@ -4,7 +4,7 @@ import { addTallies, countRescued, countState, EMPTY_TALLY, type Tally } from ".
 import type { Symbols } from "../rows/wording.ts";
 import { createHostLog, createLogRows, type HostLog, type RunKind } from "./log.ts";
 
-/** What a host is doing. */
+/** The phase of a host. */
 export type HostPhase =
   | "waiting"
   | "connecting"
@@ -44,7 +44,7 @@ export interface HostView {
   /** The last error that was not ignored. */
   readonly error: SerializedError | undefined;
   readonly failedTask: TaskRef | undefined;
-  /** The one part that grows in place. */
+  /** Grows in place. */
   readonly log: HostLog;
 }
 
@@ -164,7 +164,7 @@ function foldHost(host: HostView, event: HostEvent): HostView {
   return { ...host, startedAt: event.time, ...changes };
 }
 
-/** What an event changes about a host; undefined for those that only add to its log. */
+/** Return the changes that an event makes to a host; undefined for events that only add to its log. */
 function changesOf(host: HostView, event: HostEvent): Partial<HostView> | undefined {
   switch (event.type) {
     case "host:lost":

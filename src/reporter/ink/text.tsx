@@ -3,7 +3,7 @@ import { createContext, memo, type ReactNode, useContext } from "react";
 import { isNarrow, rowWidth, textWidth, truncateRow } from "../rows/layout.ts";
 import { type Row, rowText, type Segment, type Style } from "../rows/row.ts";
 
-/** Whether colours are drawn. Bold, dim and inverse text is drawn in any case. */
+/** True where colours are drawn. Bold, dim and inverse text is drawn in any case. */
 export const Colors = createContext(true);
 
 /** A row of text, no wider than the screen. */

@@ -4,7 +4,7 @@ import { hasFailed, statusText } from "./host-status.ts";
 import type { LogPosition } from "./log.ts";
 import type { HostView, RunView } from "./model.ts";
 
-/** What the person watching has chosen to see. */
+/** The choices of the person who watches. */
 export interface ViewState {
   readonly screen: "fleet" | "host";
   readonly help: boolean;
@@ -18,9 +18,9 @@ export interface ViewState {
   readonly scroll: LogPosition | undefined;
   /** How often Ctrl-C was pressed. */
   readonly cancels: number;
-  /** Whether the screen stays after the end of the run, until a key leaves it. */
+  /** True for a screen that stays after the end of the run, until a key leaves it. */
   readonly held: boolean;
-  /** What comes next, chosen at the end of a run that is held. */
+  /** The choice at the end of a run whose screen is held. */
   readonly choice: "leave" | "shell" | undefined;
 }
 
@@ -38,7 +38,7 @@ export const INITIAL_VIEW: ViewState = {
   choice: undefined,
 };
 
-/** What a screen is laid out for. */
+/** The terminal that a screen is laid out for. */
 export interface Surface {
   readonly columns: number;
   /** Rows of the terminal; a screen takes one less. */
@@ -51,23 +51,23 @@ export interface Surface {
 /** Below this many rows, hosts matter more than totals and titles. */
 const LOW_ROWS = 10;
 
-/** Whether a screen leaves out totals and titles. */
+/** Return whether a screen leaves out totals and titles. */
 export function isLow({ rows }: Surface): boolean {
   return rows < LOW_ROWS;
 }
 
-/** How the run is being cancelled, as the key or the controller said last. */
+/** Return how the run is being cancelled, by the controller or by keys it has not yet answered. */
 export function cancelling(run: RunView, { cancels }: ViewState): "clean" | "now" | undefined {
   return run.cancelling ?? (cancels > 1 ? "now" : cancels === 1 ? "clean" : undefined);
 }
 
-/** How many hosts of the list are in sight: the rows that header, titles and footer leave. */
+/** Return the rows that header, titles and footer leave to hosts. */
 export function hostRoom(run: RunView, view: ViewState, surface: Surface): number {
   const header = (isLow(surface) ? 1 : 3) + cancelRows(run, view);
   return Math.max(0, surface.rows - 1 - header - (isLow(surface) ? 1 : 2));
 }
 
-/** How many rows of a host's log are in sight: the others are the host, its status, the rule and the footer. */
+/** Return the rows that host, status, rule and footer leave to a log. */
 export function logRoom(run: RunView, view: ViewState, surface: Surface): number {
   return Math.max(0, surface.rows - 1 - 4 - cancelRows(run, view));
 }
@@ -76,12 +76,12 @@ function cancelRows(run: RunView, view: ViewState): number {
   return cancelling(run, view) === undefined ? 0 : 1;
 }
 
-/** The host whose log is shown; undefined while the list is. */
+/** Return the host whose log is shown; undefined while the list is. */
 export function shownHost(run: RunView, view: ViewState): HostView | undefined {
   return view.screen === "host" ? run.hosts.find(({ name }) => name === view.selected) : undefined;
 }
 
-/** The hosts to list, in order: failures, then running, then done, then those whose turn has not come. */
+/** Return the hosts to list: failures, then running, then done, then waiting. */
 export function listedHosts(run: RunView, view: ViewState): readonly HostView[] {
   const wanted = view.filter.toLowerCase();
   return run.hosts

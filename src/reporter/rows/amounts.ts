@@ -16,13 +16,13 @@ export function formatClock(elapsedMs: number): string {
   return hours > 0 ? `${hours}:${two(minutes)}:${two(seconds)}` : `${minutes}:${two(seconds)}`;
 }
 
-/** A number of bytes in the largest unit that leaves at least one: `870 B`, `1.2 MB` (of 1024s). */
+/** A number of bytes in the largest unit that leaves at least 1: `870 B`, `1.2 MB`. A unit is 1024 of the one before. */
 export function formatBytes(bytes: number): string {
   if (bytes < KIB) return `${bytes} B`;
   const units = ["kB", "MB", "GB", "TB"];
   let value = bytes / KIB;
   let unit = 0;
-  // Rounding must not bring back a thousand.
+  // 999.5 would be rounded to 1000.
   while (value >= 999.5 && unit < units.length - 1) {
     value /= KIB;
     unit++;
@@ -30,12 +30,12 @@ export function formatBytes(bytes: number): string {
   return `${value < 10 ? value.toFixed(1) : Math.round(value)} ${units[unit]}`;
 }
 
-/** Bytes a second, or nothing while no time has passed: `3.9 MB/s`. */
+/** Bytes per second: `3.9 MB/s`; empty while no time has passed. */
 export function formatRate(bytes: number, elapsedMs: number): string {
   return elapsedMs <= 0 ? "" : `${formatBytes(Math.round((bytes * 1000) / elapsedMs))}/s`;
 }
 
-/** What an upload came to: `1.2 MB in 0.31s (3.9 MB/s)`. */
+/** Size, time and rate of an upload: `1.2 MB in 0.31s (3.9 MB/s)`. */
 export function uploadedText({
   bytes,
   elapsedMs,
@@ -64,7 +64,7 @@ function two(value: number): string {
   return String(value).padStart(2, "0");
 }
 
-/** A duration where milliseconds matter: `2.4ms`, `120ms`, `3.21s`, `2m 05s`. */
+/** A duration with milliseconds: `2.4ms`, `120ms`, `3.21s`, `2m 05s`. */
 export function formatDuration(elapsedMs: number): string {
   const ms = Math.max(0, elapsedMs);
   if (ms === 0) return "0";

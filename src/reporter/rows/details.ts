@@ -9,14 +9,14 @@ import { resultWording, type Symbols, taskTitle } from "./wording.ts";
 
 const MAX_ITEMS = 20;
 
-/** What is shown of a task that ended. */
+/** A task that ended. */
 export interface TaskEnd {
   readonly task: TaskRef;
   readonly result: Result;
   readonly elapsedMs: number;
 }
 
-/** How a task is told in one row, after its state: its title, how long it took, and why. */
+/** Return the row of a task, behind its state: title, duration and message. */
 export function taskRow({ task, result, elapsedMs }: TaskEnd): Row {
   const message =
     result.state === "failed" || result.message === undefined ? "" : safeLines(result.message)[0];
@@ -28,7 +28,7 @@ export function taskRow({ task, result, elapsedMs }: TaskEnd): Row {
   ];
 }
 
-/** What is told of a task beyond its row: items, diff, error, and for a failure the last lines it printed. */
+/** Return the rows below a task's row: items, diff, error, and the last lines of output of a failed task. */
 export function taskDetails(
   { result }: TaskEnd,
   options: { readonly symbols: Symbols; readonly diff: boolean; readonly output: readonly string[] },
@@ -63,7 +63,7 @@ function itemRows(items: readonly ItemResult[], symbols: Symbols): readonly Row[
 const MAX_MESSAGE_LINES = 30;
 const MAX_STACK_LINES = 12;
 
-/** An error as rows: its message, where it is, what to do about it, and for a fault of our own its stack. */
+/** Return an error as rows: message, location, hint, and the stack of an internal error. */
 export function errorRows(error: SerializedError): readonly Row[] {
   const message = safeErrorLines(error.message);
   return [
@@ -77,7 +77,7 @@ export function errorRows(error: SerializedError): readonly Row[] {
   ];
 }
 
-/** The last lines something printed, as rows behind a gutter. */
+/** Return lines of output as rows behind a gutter. */
 export function outputRows(output: readonly string[], gutter: string): readonly Row[] {
   return output.flatMap((text) => safeLines(text)).map((text) => [segment(`${gutter} `, DIM), segment(text)]);
 }
@@ -99,11 +99,11 @@ function stackRows(stack: string): readonly Row[] {
 const ADDED: Style = { color: "green" };
 const REMOVED: Style = { color: "red" };
 const HUNK: Style = { color: "cyan" };
-/** Beyond this, comparing is not worth the wait: only the sizes are told. */
+/** Comparing longer texts takes too long: only their sizes are shown. */
 const MAX_COMPARED = 512 * 1024;
 const MAX_COMPARE_MS = 200;
 
-/** How much of a diff is shown. */
+/** The limits on a diff. */
 export interface DiffLimits {
   /** Default 60. */
   readonly maxRows?: number;
@@ -111,7 +111,7 @@ export interface DiffLimits {
   readonly context?: number;
 }
 
-/** Diffs as rows: unified hunks for text, `name: before -> after` for attributes; bounded. */
+/** Return diffs as rows: unified hunks for text, `name: before -> after` for attributes. */
 export function diffRows(
   diffs: readonly Diff[],
   { maxRows = 60, context = 3 }: DiffLimits = {},
@@ -153,7 +153,7 @@ function* textDiff(path: string, { before = null, after = null }: Diff, context:
   }
 }
 
-/** The unified format has an empty range start at the line before it. */
+/** In the unified format an empty range starts at the line before it. */
 function hunkRange(start: number, lines: number): string {
   return `${lines === 0 ? start - 1 : start},${lines}`;
 }

@@ -1,42 +1,42 @@
 import stringWidth from "string-width";
 import { type Row, type Segment, type Style, segment } from "./row.ts";
 
-/** Latin, Greek and Cyrillic letters, dashes, arrows, boxes and our own signs: one column each, none of them an emoji. */
+/** Latin, Greek and Cyrillic letters, dashes, arrows, boxes and the UI's signs: one column each, none of them an emoji. */
 const NARROW =
   /^[\x20-\x7e\xa1-\xac\xae-\u02ff\u0370-\u0482\u048a-\u052f\u2010-\u2027\u2190-\u2193\u2298\u2500-\u25fc\u2714\u2718\u276f\u2800-\u28ff]*$/;
 let segmenter: Intl.Segmenter | undefined;
 
-/** Made late, because it loads the data of all scripts. */
+/** Created on first use, because it loads the data of all scripts. */
 function graphemesOf(text: string): Iterable<Intl.SegmentData> {
   segmenter ??= new Intl.Segmenter(undefined, { granularity: "grapheme" });
   return segmenter.segment(text);
 }
 
-/** Whether every character of a text is known to take one column, alone and beside any other. */
+/** Return whether every character of a text takes one column, alone and beside any other. */
 export function isNarrow(text: string): boolean {
   return NARROW.test(text);
 }
 
-/** How many columns a text without control characters takes: wide characters two, combining ones none. */
+/** Return the columns of a text without control characters: wide characters take two, combining ones none. */
 export function textWidth(text: string): number {
-  // Measuring by grapheme clusters costs a hundred times as much, and is done for every row of every frame.
+  // Every row of every frame is measured, and grapheme clusters take a hundred times as long.
   return NARROW.test(text) ? text.length : stringWidth(text);
 }
 
-/** The text cut to at most `columns`, never through a wide or combined character, ending in `ellipsis` when cut. */
+/** Cut a text to at most `columns`, never through a wide or combined character; a cut text ends in `ellipsis`. */
 export function truncateText(text: string, columns: number, ellipsis: string): string {
   if (textWidth(text) <= columns) return text;
   const end = textWidth(ellipsis) <= columns ? ellipsis : "";
   return takeColumns(text, columns - textWidth(end)) + end;
 }
 
-/** The text filled up with blanks to `columns`, at its end or, with `right`, at its start. */
+/** Fill a text with blanks to `columns`, at its end or, with `right`, at its start. */
 export function padText(text: string, columns: number, right = false): string {
   const blanks = " ".repeat(Math.max(0, columns - textWidth(text)));
   return right ? blanks + text : text + blanks;
 }
 
-/** Where to break a text: ranges `[start, end)` of at most `first` columns, then `following`; at blanks where one is near. */
+/** Break a text into ranges `[start, end)` of at most `first` columns, then `following`; at a blank where one is near. */
 export function wrapRanges(
   text: string,
   first: number,
@@ -75,12 +75,12 @@ function firstGrapheme(text: string): string {
   return text;
 }
 
-/** How many columns a row takes. */
+/** Return the columns of a row. */
 export function rowWidth(row: Row): number {
   return row.reduce((width, { text }) => width + textWidth(text), 0);
 }
 
-/** The row cut to `columns`, ending in `ellipsis` when something was cut. */
+/** Cut a row to `columns`; a cut row ends in `ellipsis`. */
 export function truncateRow(row: Row, columns: number, ellipsis: string): Row {
   if (rowWidth(row) <= columns) return row;
   const kept: Segment[] = [];
@@ -103,14 +103,14 @@ export function truncateRow(row: Row, columns: number, ellipsis: string): Row {
   return kept;
 }
 
-/** The row brought to exactly `columns`: cut, or filled with blanks that carry `style`. */
+/** Bring a row to exactly `columns`: cut it, or fill it with blanks in `style`. */
 export function fitRow(row: Row, columns: number, ellipsis: string, style?: Style): Row {
   const cut = truncateRow(row, columns, ellipsis);
   const missing = columns - rowWidth(cut);
   return missing > 0 ? [...cut, segment(" ".repeat(missing), style)] : cut;
 }
 
-/** `left` and `right` at the two ends of a row of `columns`; the left one gives way. */
+/** Put `left` and `right` at the two ends of a row of `columns`; the left one is cut. */
 export function spread(left: Row, right: Row, columns: number, ellipsis: string): Row {
   const cutRight = truncateRow(right, columns, ellipsis);
   const room = columns - rowWidth(cutRight);
@@ -118,7 +118,7 @@ export function spread(left: Row, right: Row, columns: number, ellipsis: string)
   return [...fitRow(left, room - 1, ellipsis), segment(" "), ...cutRight];
 }
 
-/** A cell of a table: `text` cut or padded to `columns`. */
+/** Return a cell of a table: `text` cut or padded to `columns`. */
 export function cell(
   text: string,
   columns: number,

@@ -1,7 +1,7 @@
-/** The colours used: those of the terminal's own palette that are readable on dark and on light. */
+/** The colours of the terminal's palette that are readable on dark and on light backgrounds. */
 export type Color = "green" | "yellow" | "red" | "cyan" | "magenta";
 
-/** How a piece of text looks. */
+/** The look of a piece of text. */
 export interface Style {
   readonly color?: Color;
   readonly bold?: boolean;
@@ -18,7 +18,7 @@ export interface Segment {
 /** One line on a screen or in a printed summary. */
 export type Row = readonly Segment[];
 
-/** The style of what matters less. */
+/** The style of secondary text. */
 export const DIM: Style = { dim: true };
 
 /** The style of titles. */
@@ -34,7 +34,7 @@ export function segment(text: string, style?: Style): Segment {
   return style === undefined ? { text } : { text, style };
 }
 
-/** What a row says, without its styles. */
+/** Return the text of a row, without its styles. */
 export function rowText(row: Row): string {
   return row.map(({ text }) => text).join("");
 }
@@ -47,7 +47,7 @@ const COLOR_CODES: Readonly<Record<Color, number>> = {
   cyan: 36,
 };
 
-/** A row as text for a terminal; without `colors` it holds no escape sequence at all. */
+/** Return a row as text for a terminal; without `colors`, without any escape sequence. */
 export function paintRow(row: Row, colors: boolean): string {
   return row
     .map(({ text, style }) => (colors && style !== undefined ? paint(text, style) : text))

@@ -7,31 +7,31 @@ const ESCAPE_SEQUENCE =
   /(?:\x1b\[|\x9b)[0-?]*[ -/]*[@-~]|(?:\x1b[\]PX^_]|[\x90\x98\x9d-\x9f])[^\x07\x1b\x90\x98\x9c-\x9f\n]*(?:\x07|\x1b\\|\x9c)|\x1b[ -/]*[0-Z\\`-~]/g;
 // biome-ignore lint/suspicious/noControlCharactersInRegex: finding control characters is its purpose
 const C0 = /[\x00-\x1f\x7f]/g;
-/** C1 controls, line separators, what reverses or hides text, and halves of surrogate pairs. */
+/** C1 controls, line separators, characters that reverse or hide text, and halves of surrogate pairs. */
 const INVISIBLE =
   /[\x80-\x9f\u00ad\u061c\u115f\u1160\u180e\u200b\u200e\u200f\u2028-\u202e\u2060-\u206f\u3164\ufeff\uffa0\ufff9-\ufffb\u{e0000}-\u{e007f}\p{Surrogate}]/gu;
 const NEEDS_WORK = /[^\x20-\x7e]/;
 
 /**
- * One line of text from elsewhere made safe to show: escape sequences are removed, other control characters and
- * those that reorder or hide text are made visible (`^G`, `<202e>`), tabs become blanks, and its length is bounded.
+ * Make one line of foreign text safe to show: remove escape sequences, make other control characters and those that
+ * reorder or hide text visible (`^G`, `<202e>`), turn tabs into blanks, and bound the length.
  */
 export function safeLine(text: string): string {
   return safeWhole(boundedLine(text));
 }
 
-/** One line as {@link safeLine} makes it, but all of it, however long. */
+/** Make a line safe like {@link safeLine}, without a bound on its length. */
 export function safeWhole(text: string): string {
   return NEEDS_WORK.test(text) ? showControls(text.replace(ESCAPE_SEQUENCE, "")) : text;
 }
 
-/** An error's message, or a name in it, made safe to show: nothing is removed, or nobody would find what it names. */
+/** Make an error's message, or a name in it, safe to show. Nothing is removed, so that the name can be found. */
 export function safeError(text: string): string {
   const bounded = boundedLine(text);
   return NEEDS_WORK.test(bounded) ? showControls(bounded) : bounded;
 }
 
-/** The lines of an error's message, each as {@link safeError} makes it. */
+/** Return the lines of an error's message, each made safe by {@link safeError}. */
 export function safeErrorLines(text: string): readonly string[] {
   return text
     .replace(/\r?\n$/, "")
@@ -50,7 +50,7 @@ function showControls(text: string): string {
     .replace(INVISIBLE, (hidden) => `<${(hidden.codePointAt(0) ?? 0).toString(16).padStart(4, "0")}>`);
 }
 
-/** A text of several lines, each made safe to show; of a line rewritten with carriage returns the last state is kept. */
+/** Return the lines of a text, each made safe to show; a line rewritten with carriage returns keeps its last state. */
 export function safeLines(text: string): readonly string[] {
   return text
     .replace(/\r?\n$/, "")

@@ -3,14 +3,14 @@ import type { Result } from "../../core/result.ts";
 import type { Style } from "./row.ts";
 import { safeLine } from "./sanitize.ts";
 
-/** How something is named and shown: a word, a sign beside it, and a style for both. */
+/** A word, the sign beside it, and the style of both. */
 export interface Wording {
   readonly word: string;
   readonly symbol: string;
   readonly style: Style;
 }
 
-/** How a task's result is shown. */
+/** Return the wording of a task's result. */
 export function resultWording(result: Result, symbols: Symbols): Wording {
   if (result.unknown === true)
     return { word: "unknown", symbol: symbols.unknown, style: { color: "magenta", bold: true } };
@@ -28,7 +28,7 @@ export function resultWording(result: Result, symbols: Symbols): Wording {
   }
 }
 
-/** How a host's end is shown. */
+/** Return the wording of a host's outcome. */
 export function outcomeWording(outcome: Outcome, symbols: Symbols): Wording {
   switch (outcome) {
     case "ok":
@@ -44,23 +44,23 @@ export function outcomeWording(outcome: Outcome, symbols: Symbols): Wording {
   }
 }
 
-/** What a person calls a task: `nginx : Write the site`. */
+/** Return the title of a task: `nginx : Write the site`. */
 export function taskTitle({ role, name }: Pick<TaskRef, "role" | "name">): string {
   const title = safeLine(name);
   return role === "" ? title : `${safeLine(role)} : ${title}`;
 }
 
-/** Said wherever check mode is on. */
+/** The notice of check mode. */
 export const CHECK_MODE = "CHECK MODE: nothing is changed";
 
-/** What is said when a run is being cancelled. */
+/** Return the notice of a cancelled run. */
 export function cancelText(how: "clean" | "now"): string {
   return how === "clean"
     ? "stopping cleanly: hosts finish the running action; press Ctrl-C again to stop now"
     : "stopping now";
 }
 
-/** The signs used beside colours, so that nothing is said by colour alone; each takes one column. */
+/** The signs beside colours, so that no state is shown by colour alone; each takes one column. */
 export interface Symbols {
   readonly ok: string;
   readonly changed: string;
@@ -79,7 +79,7 @@ export interface Symbols {
   readonly barFull: string;
   readonly barEmpty: string;
   readonly rule: string;
-  /** Ends what was cut; one column, or two. */
+  /** Ends a text that was cut; one column, or two. */
   readonly ellipsis: string;
   readonly range: string;
   readonly upDown: string;
@@ -113,7 +113,7 @@ export const UNICODE_SYMBOLS: Symbols = {
   spinner: ["⠋", "⠙", "⠹", "⠸", "⠼", "⠴", "⠦", "⠧", "⠇", "⠏"],
 };
 
-/** For all others. */
+/** For all other terminals. */
 export const ASCII_SYMBOLS: Symbols = {
   ok: "=",
   changed: "~",

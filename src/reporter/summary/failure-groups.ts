@@ -3,26 +3,26 @@ import type { HostSummary, Outcome, Summary } from "../../core/events.ts";
 import { tallyTotal } from "../../core/result.ts";
 import { taskTitle } from "../rows/wording.ts";
 
-/** Hosts on which the same thing went wrong. */
+/** Hosts with the same failure. */
 export interface FailureGroup {
   readonly hosts: readonly string[];
-  /** `failed` for a task that failed; else how the hosts ended. */
+  /** `failed` for a task that failed; else the outcome of the hosts. */
   readonly outcome: Exclude<Outcome, "ok">;
-  /** The task that failed; absent when it was the host itself. */
+  /** The task that failed; absent when the host itself did. */
   readonly task?: string;
-  /** What the first of the hosts said; absent when a host was cancelled without a reason. */
+  /** The error of the first host; absent when a host was cancelled without a reason. */
   readonly error?: SerializedError;
   /** False when the hosts ended before any of their tasks was known. */
   readonly started: boolean;
   /** The last lines printed on the first of the hosts. */
   readonly output: readonly string[];
-  /** True when all hosts said exactly the same. */
+  /** True when all hosts have exactly the same message. */
   readonly identical: boolean;
 }
 
 type Entry = Omit<FailureGroup, "hosts" | "identical"> & { readonly host: string };
 
-/** All that went wrong in a run, what many hosts have in common told once; the most widespread last, nearest the prompt. */
+/** Group the failures of a run, equal ones of many hosts once; the most widespread last, nearest the prompt. */
 export function groupFailures(summary: Summary): readonly FailureGroup[] {
   const groups = new Map<string, Entry[]>();
   for (const entry of summary.hosts.flatMap(entriesOf)) {
@@ -63,7 +63,7 @@ function entriesOf(host: HostSummary): readonly Entry[] {
   ];
 }
 
-/** The message with what differs from host to host for no reason left out: its name, addresses. */
+/** Return the message without the host's name and addresses, which differ from host to host. */
 function commonForm({ host, error }: Entry): string {
   return (error?.message ?? "").replaceAll(host, "HOST").replace(/\b\d{1,3}(?:\.\d{1,3}){3}\b/g, "ADDRESS");
 }

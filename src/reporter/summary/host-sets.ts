@@ -5,7 +5,7 @@ interface NumberedName {
   readonly suffix: string;
 }
 
-/** Names folded into sets, as patterns are written: `web[01-17], db1`; each set stands where its first name stood. */
+/** Fold names into sets, written like patterns: `web[01-17], db1`; each set stands where its first name stood. */
 export function foldHostNames(names: readonly string[]): string {
   return hostSets(names).join(", ");
 }
@@ -30,7 +30,7 @@ function hostSets(names: readonly string[]): readonly string[] {
   return [...sets.values()].flatMap(byPadding).map(formatSet);
 }
 
-/** A name read with each of its numbers in turn as the one that counts. */
+/** Return the readings of a name, each with another of its numbers as the counting one. */
 function readingsOf(name: string): readonly NumberedName[] {
   return [...name.matchAll(/\d{1,9}/g)].map((match) => ({
     name,

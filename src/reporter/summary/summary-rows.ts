@@ -9,18 +9,18 @@ import { CHECK_MODE, outcomeWording, type Symbols } from "../rows/wording.ts";
 import { type FailureGroup, groupFailures } from "./failure-groups.ts";
 import { foldHostNames } from "./host-sets.ts";
 
-/** What a printed summary needs to know beside the Summary. */
+/** The options of a printed summary. */
 interface SummaryContext {
   readonly columns: number;
   readonly symbols: Symbols;
-  /** Results check mode could not know, per host; they are among the skipped. */
+  /** The number of results that check mode could not know, per host; the skipped ones include them. */
   readonly unknown: ReadonlyMap<string, number>;
 }
 
-/** What is printed when a run has ended: the table, a line per host when there are few, what failed, the fleet's line. */
+/** Return the summary of a run: the table, a line for each of a few hosts, the failures, the fleet's line. */
 export function summaryRows(summary: Summary, { columns, symbols, unknown }: SummaryContext): readonly Row[] {
   const failures = failureRows(groupFailures(summary), symbols);
-  // The counts of a single host are those of the fleet: one line says them.
+  // The counts of a single host are those of the fleet: one line is enough.
   const single = summary.hosts.length === 1 ? summary.hosts[0] : undefined;
   const isListed = single === undefined && summary.hosts.length <= MAX_SINGLE_ROWS;
   const bad = summary.exitCode !== 0;
@@ -63,7 +63,7 @@ function unknownRows(unknown: ReadonlyMap<string, number>, symbols: Symbols): re
   return [line(text, { color: "magenta" })];
 }
 
-/** Up to this many hosts have a row each; more are folded by what they came to. */
+/** Up to this many hosts have a row each; more share rows by equal counts. */
 const MAX_SINGLE_ROWS = 20;
 
 const TITLES: Readonly<Record<keyof Tally, readonly [full: string, short: string]>> = {
@@ -90,12 +90,12 @@ interface TableLine {
   readonly hosts: readonly HostSummary[];
 }
 
-/** The title of a tally's column and how wide it is. */
+/** Return the columns of a tally: every table and total of a run shows these states, in this order. */
 export function tallyColumns(wide: boolean): readonly { key: keyof Tally; title: string; style: Style }[] {
   return TALLY_KEYS.map((key) => ({ key, title: TITLES[key][wide ? 0 : 1], style: STYLES[key] }));
 }
 
-/** The table of hosts and counts; hosts that came to the same share a row when there are many, and the worst come last. */
+/** Return the table of hosts and counts, the worst last; many hosts share rows by equal counts. */
 function tableRows(summary: Summary, columns: number, symbols: Symbols): readonly Row[] {
   const fold = summary.hosts.length > MAX_SINGLE_ROWS;
   const lines = tableLines(summary, fold);
@@ -115,7 +115,7 @@ function tableRows(summary: Summary, columns: number, symbols: Symbols): readonl
   const told = all.filter(isTold);
   const widthOf = (counts: typeof all, time: number): number =>
     MIN_NAME_COLUMNS + 2 + OUTCOME_COLUMNS + counts.reduce((sum, { width }) => sum + width, 0) + time;
-  // On a narrow terminal the counts that are 0 everywhere give way, then the times, then all counts.
+  // A narrow terminal leaves out counts that are 0 everywhere, then times, then all counts.
   const forms = [
     { counts: all, time: timeWidth + 2 },
     { counts: told, time: timeWidth + 2 },
@@ -178,7 +178,7 @@ function elapsedRange(hosts: readonly HostSummary[], symbols: Symbols): string {
   return least === most ? most : `${least}${symbols.range}${most}`;
 }
 
-/** `200 hosts: 195 ok, 3 failed, 2 unreachable`: outcomes that did not occur are left out. */
+/** `200 hosts: 195 ok, 3 failed, 2 unreachable`, without outcomes that did not occur. */
 function outcomesText(outcomes: Summary["outcomes"], hosts: number): string {
   const parts = (["ok", "failed", "unreachable", "lost", "cancelled"] as const)
     .filter((outcome) => outcomes[outcome] > 0)
@@ -190,7 +190,7 @@ const MAX_GROUPS = 25;
 const MAX_OUTPUT_LINES = 10;
 const INDENT = segment("    ");
 
-/** What went wrong, each thing once with the hosts it went wrong on. */
+/** Return the failures, each once with its hosts. */
 function failureRows(groups: readonly FailureGroup[], symbols: Symbols): readonly Row[] {
   const shown = groups.slice(-MAX_GROUPS);
   return [
@@ -242,7 +242,7 @@ interface UnknownResults {
   readonly counts: ReadonlyMap<string, number>;
 }
 
-/** Starts counting. */
+/** Start counting. */
 export function countUnknownResults(): UnknownResults {
   const counts = new Map<string, number>();
   return {

@@ -1,10 +1,10 @@
 import { type Event, type HostSummary, PHASES, type Phase, type TaskRef } from "../../core/events.ts";
 import type { Result, State } from "../../core/result.ts";
 
-/** How a task ended on a host, failures that were ignored and what check mode cannot know told apart. */
+/** The state of a task on a host; ignored failures and unknown results are states of their own. */
 export type TaskState = State | "ignored" | "unknown";
 
-/** The states in the order they are shown. */
+/** The states in the order of the page. */
 export const TASK_STATES = ["unchanged", "changed", "skipped", "unknown", "ignored", "failed"] as const;
 
 /** A task on one host. */
@@ -12,7 +12,7 @@ interface TaskEnd {
   readonly host: string;
   readonly state: TaskState;
   readonly elapsedMs: number;
-  /** False where the host did nothing itself: skipped, done by another host, or in an earlier run. */
+  /** False for a task that was skipped, done by another host, or done in an earlier run. */
   readonly worked: boolean;
 }
 
@@ -27,16 +27,16 @@ export interface TaskTimes {
   readonly nth: number;
   readonly ends: readonly TaskEnd[];
   readonly states: Readonly<Partial<Record<TaskState, number>>>;
-  /** Milliseconds on the hosts that worked on it. */
+  /** Milliseconds on the hosts that executed the task. */
   readonly elapsed: Spread;
-  /** The host it took longest on; undefined where none worked on it. */
+  /** The slowest host; undefined where none executed the task. */
   readonly slowest: string | undefined;
 }
 
 /** Folds a run's events into tasks over all hosts. */
 interface TaskTimesFold {
   add(event: Event): void;
-  /** In the order they were first heard of. */
+  /** Return the tasks in the order of their first event. */
   tasks(): readonly TaskTimes[];
 }
 
@@ -45,7 +45,7 @@ type Entry = Omit<TaskTimes, "action" | "ends" | "states" | "elapsed" | "slowest
   readonly ends: TaskEnd[];
 };
 
-/** Starts a fold. */
+/** Start a fold. */
 export function foldTaskTimes(): TaskTimesFold {
   const entries = new Map<string, Entry>();
   const seen = new Map<string, number>();
@@ -62,7 +62,7 @@ export function foldTaskTimes(): TaskTimesFold {
         entry = { play, role, name, action: "", handler, nth, ends: [] };
         entries.set(`${nth}\0${key}`, entry);
       }
-      // An action that is made late has no name where the task was skipped.
+      // A skipped task whose action is made late has no name of the action.
       entry.action ||= event.action;
       entry.ends.push({ host, state: taskState(result), elapsedMs, worked: hasWorked(result) });
     },
@@ -70,13 +70,13 @@ export function foldTaskTimes(): TaskTimesFold {
   };
 }
 
-/** How a task ended. */
+/** Return the state of a result. */
 function taskState({ state, ignored, unknown }: Pick<Result, "state" | "ignored" | "unknown">): TaskState {
   if (unknown === true) return "unknown";
   return state === "failed" && ignored === true ? "ignored" : state;
 }
 
-/** The tasks that took longest over all hosts, the slowest first. */
+/** Sort tasks by their total time, the slowest first. */
 export function bySlowness(tasks: readonly TaskTimes[]): readonly TaskTimes[] {
   return [...tasks].sort((one, other) => other.elapsed.total - one.elapsed.total);
 }
@@ -97,7 +97,7 @@ function timesOf(entry: Entry): TaskTimes {
   return { ...entry, states, elapsed, slowest: worked.find((end) => end.elapsedMs === elapsed.max)?.host };
 }
 
-/** What happens in each phase. */
+/** The meaning of each phase. */
 export const PHASE_MEANINGS: Readonly<Record<Phase, string>> = {
   connect: "TCP and the key exchange",
   authenticate: "logging in",
@@ -109,7 +109,7 @@ export const PHASE_MEANINGS: Readonly<Record<Phase, string>> = {
   collect: "receiving the rest, and disconnecting",
 };
 
-/** One phase over all hosts that came to it. */
+/** One phase over all hosts that reached it. */
 interface PhaseTimes {
   readonly phase: Phase;
   /** Milliseconds. */
@@ -117,7 +117,7 @@ interface PhaseTimes {
   readonly slowest: string;
 }
 
-/** Where hosts' time went; phases that none came to are left out. */
+/** Return the phases of hosts, without those that no host reached. */
 export function phaseTimes(hosts: readonly Pick<HostSummary, "host" | "phases">[]): readonly PhaseTimes[] {
   return PHASES.flatMap((phase): readonly PhaseTimes[] => {
     const told = hosts.flatMap(({ host, phases }) => {
@@ -130,7 +130,7 @@ export function phaseTimes(hosts: readonly Pick<HostSummary, "host" | "phases">[
   });
 }
 
-/** How values are distributed; all 0 where there are none. */
+/** A distribution of values; all 0 without values. */
 export interface Spread {
   readonly count: number;
   readonly total: number;
@@ -139,7 +139,7 @@ export interface Spread {
   readonly max: number;
 }
 
-/** The distribution of values. */
+/** Return the distribution of values. */
 export function spreadOf(values: readonly number[]): Spread {
   const sorted = [...values].sort((one, other) => one - other);
   return {
@@ -151,7 +151,7 @@ export function spreadOf(values: readonly number[]): Spread {
   };
 }
 
-/** A quantile of sorted values, between neighbours in proportion (Hyndman and Fan's type 7, as in most tools); 0 of none. */
+/** Return a quantile of sorted values, interpolated between neighbours (Hyndman and Fan's type 7, the usual one); 0 without values. */
 export function quantile(sorted: readonly number[], share: number): number {
   const place = (sorted.length - 1) * share;
   const below = sorted[Math.floor(place)] ?? 0;

@@ -11,7 +11,7 @@ import { bySlowness, foldTaskTimes, phaseTimes, type TaskTimes } from "./times.t
 
 const DEFAULT_COLUMNS = 120;
 
-/** A reporter that also says, after everything else, where the time went. */
+/** Extend a reporter by tables of times, printed after everything else. */
 export function addTiming(
   reporter: Reporter,
   { stdout, env }: { readonly stdout: NodeJS.WriteStream; readonly env: Environment },
@@ -40,14 +40,14 @@ const NUMBER_COLUMNS = 10;
 const MIN_TITLE_COLUMNS = 20;
 const MAX_HOST_COLUMNS = 24;
 
-/** Collects what `--timing` prints when a run has ended. */
+/** Collects the tables of `--timing`. */
 export interface TimingFold {
   add(event: Event): void;
-  /** Where the time went, as rows for a terminal of so many columns. */
+  /** Return the tables as rows for a terminal of `columns`. */
   rows(summary: Summary, options: { readonly columns: number; readonly ellipsis: string }): readonly Row[];
 }
 
-/** Starts collecting. */
+/** Start collecting. */
 export function foldTiming(): TimingFold {
   const tasks = foldTaskTimes();
   let build: { readonly elapsedMs: number; readonly reused: boolean } | undefined;
@@ -110,7 +110,7 @@ interface Table {
   row(title: string, numbers: readonly string[], host: string): Row;
 }
 
-/** Both tables have the room of the wider one, so that their columns stand below each other. */
+/** Lay both tables out for the wider one, so that their columns align. */
 function tableOf({
   columns,
   ellipsis,
