@@ -37,7 +37,8 @@ export const FOLDERS: Readonly<Record<string, FolderRule>> = {
   inventory: { imports: ["core", "system", "yaml", "vars", "vars/secrets"], ...onController },
   transport: { imports: ["core", "system"], ...onController },
   bundle: { imports: ["core", "system"], ...onController },
-  reporter: { imports: ["core"], ...onController },
+  // Of the inventory, only how names fold into sets.
+  reporter: { imports: ["core", "inventory"], ...onController },
   controller: {
     imports: [
       ...WHOLE_HOST.filter((name) => name !== "actions"),

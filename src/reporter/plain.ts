@@ -10,12 +10,13 @@ import { safeLine, safeLines } from "./rows/sanitize.ts";
 import {
   CHECK_MODE,
   cancelText,
+  foldHostNames,
   outcomeWording,
   resultWording,
   type Symbols,
   taskTitle,
 } from "./rows/wording.ts";
-import { foldHostNames } from "./summary/host-sets.ts";
+
 import { countUnknownResults, summaryRows } from "./summary/summary-rows.ts";
 
 const MAX_NAME_COLUMNS = 32;

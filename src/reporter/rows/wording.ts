@@ -1,5 +1,6 @@
 import type { Outcome, TaskRef } from "../../core/events.ts";
 import type { Result } from "../../core/result.ts";
+import { foldNodeSet } from "../../inventory/node-set.ts";
 import type { Style } from "./row.ts";
 import { safeLine } from "./sanitize.ts";
 
@@ -48,6 +49,11 @@ export function outcomeWording(outcome: Outcome, symbols: Symbols): Wording {
 export function taskTitle({ role, name }: Pick<TaskRef, "role" | "name">): string {
   const title = safeLine(name);
   return role === "" ? title : `${safeLine(role)} : ${title}`;
+}
+
+/** Fold names of hosts into sets: `web[01-17], db1`; each set stands where its first name stood. */
+export function foldHostNames(names: readonly string[]): string {
+  return foldNodeSet(names).join(", ");
 }
 
 /** The notice of check mode. */

@@ -5,9 +5,8 @@ import { errorRows, outputRows } from "../rows/details.ts";
 import { cell, textWidth, truncateRow } from "../rows/layout.ts";
 import { BOLD, DIM, line, type Row, type Segment, type Style, segment } from "../rows/row.ts";
 import { safeLine } from "../rows/sanitize.ts";
-import { CHECK_MODE, outcomeWording, type Symbols } from "../rows/wording.ts";
+import { CHECK_MODE, foldHostNames, outcomeWording, type Symbols } from "../rows/wording.ts";
 import { type FailureGroup, groupFailures } from "./failure-groups.ts";
-import { foldHostNames } from "./host-sets.ts";
 
 /** The options of a printed summary. */
 interface SummaryContext {

@@ -1,5 +1,5 @@
 import { expect, test } from "vitest";
-import { foldHostNames } from "../../../src/reporter/summary/host-sets.ts";
+import { foldHostNames } from "../../../src/reporter/rows/wording.ts";
 
 test.each<[readonly string[], string]>([
   [[], ""],
