@@ -6,13 +6,13 @@ import type { JobBecome } from "../../core/protocol.ts";
 import { readText, whereOf } from "./host-var.ts";
 import type { PlayHosts } from "./plan.ts";
 
-/** What the caller says of becoming another user, where inventory and plays say nothing. */
+/** How to become another user, where neither inventory nor plays say so. */
 export interface BecomeOptions {
   /** The user to become; `true` is root. */
   readonly become?: boolean | string;
   /** Default `sudo`. */
   readonly becomeMethod?: BecomeMethod;
-  /** What sudo, doas or su asks for. Default: it must not ask. */
+  /** The password that sudo, doas or su asks for. Without one, a host that asks fails. */
   readonly becomePassword?: string;
 }
 
@@ -25,10 +25,10 @@ const METHODS: Readonly<Record<string, BecomeMethod>> = {
   "community.general.doas": "doas",
 };
 
-/** Vars that hold the password; they travel to no host as vars. */
+/** Vars that hold the become password. They are never sent to a host as vars. */
 export const PASSWORD_VARS: readonly string[] = ["ansible_become_password", "ansible_become_pass"];
 
-/** How one becomes another user on a host, whoever that is. Fails with `INVENTORY_INVALID` or `USAGE`. */
+/** Return the method and the password to become any other user on a host. Fails with `INVENTORY_INVALID` or `USAGE`. */
 export function becomeWay(host: Host, options: BecomeOptions): Omit<Become, "user"> {
   const named = readText(host, "ansible_become_method");
   const method = named === undefined ? (options.becomeMethod ?? "sudo") : METHODS[named];
@@ -56,25 +56,25 @@ export function becomeWay(host: Host, options: BecomeOptions): Omit<Become, "use
   };
 }
 
-/** The user a play's part of a host is run as; null: the login user. The play says it first, then the inventory, then the caller. */
+/** Return the user of a play on a host: the play's, else the inventory's, else the caller's. Null: the login user. */
 function playUser(host: Host, play: PlayDefinition, options: BecomeOptions): string | null {
   const said = play.become ?? host.connection.become;
   return said === null ? null : becomeUser(said ?? options.become ?? false);
 }
 
-/** Who a host's part of a run is carried out as. */
+/** The users of one host's part of a run. */
 export interface HostBecome {
-  /** Whom the bundle is started as; null: whoever is logged in. */
+  /** The user to start the bundle as; null: the login user. */
   readonly start: Become | null;
-  /** What the process must know to carry out plays, roles and tasks as others. */
+  /** How the agent carries out plays, roles and tasks as other users. */
   readonly job: JobBecome;
-  /** Texts that must never be told. */
+  /** Texts to mask in all output. */
   readonly secrets: readonly string[];
 }
 
 /**
- * Finds who the bundle is started as: the user of every play; where they differ, root if a play is root's, for root can
- * be anybody, else whoever is logged in. Plays of other users are carried out by processes of those that it starts.
+ * Choose the user to start the bundle as: the user of every play; where plays differ, root if a play is root's, because
+ * root can become anybody, else the login user. The agent starts a process for each other user.
  */
 export function hostBecome(
   host: Host,
@@ -94,7 +94,7 @@ export function hostBecome(
     job: {
       login,
       users: Object.fromEntries(others),
-      // The password is the login user's to give; root needs none.
+      // sudo asks the login user for a password, and root for none.
       way: user === login && login !== DEFAULT_BECOME_USER ? way : rest,
     },
     secrets: password === undefined ? [] : [password],

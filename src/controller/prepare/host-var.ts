@@ -4,7 +4,7 @@ import { writeJson } from "../../core/json-text.ts";
 import { numeric } from "../../core/value.ts";
 import { fillReferences } from "../../vars/references.ts";
 
-/** A var as text, with plain references filled in; undefined when it is not set, or empty. */
+/** Return a var as text, with plain references filled in; undefined when the var is not set, or empty. */
 export function readText(host: Host, name: string): string | undefined {
   const value = host.vars[name];
   if (value === undefined || value === null || value === "") return undefined;
@@ -22,7 +22,7 @@ export function readText(host: Host, name: string): string | undefined {
   throw new VolleyError("INVENTORY_INVALID", `${where} must be text, not ${writeJson(filled)}`);
 }
 
-/** A var of a host, and where it was set, for errors. */
+/** Name a var of a host and where it was set, for errors. */
 export function whereOf({ name: host, sources }: Host, name: string): string {
   const source = sources[name];
   const place =

@@ -8,55 +8,58 @@ import type { Via } from "../session/state.ts";
 import type { BecomeOptions } from "./become.ts";
 import type { AskHostKeys, ReachOptions } from "./reach.ts";
 
-/** What to run, where, and how. */
+/** Options of `run()`. */
 export interface RunOptions extends ReachOptions, BecomeOptions {
   /** Paths of inventories, `host1,host2,` lists, or an inventory already loaded. */
   readonly inventory: string | readonly string[] | Inventory;
   /** The playbook's file: an entry to bundle, not a value. */
   readonly playbook: string | URL;
-  /** A pattern that narrows the hosts of every play. */
+  /** A pattern; only its hosts take part in a play. */
   readonly limit?: string;
-  /** Hosts worked on at a time. Default 50. */
+  /** Hosts at work at a time. Default 50. */
   readonly concurrency?: number;
-  /** How hosts are worked on: by a bundle there, directly from here, or (auto) directly where there is no usable Node. Default `auto`. */
+  /**
+   * By a bundle on the host, directly from here, or (`auto`) directly where the host has no usable Node. Default
+   * `auto`.
+   */
   readonly via?: Via;
-  /** How long a host may take for each play that does not say it itself. Default: no limit. */
+  /** Time limit of a host for each play that sets none itself. Default: no limit. */
   readonly hostTimeoutMs?: number;
-  /** How long a host that took too long may finish the task it is at. Default 10 s. */
+  /** Time for a host that exceeded its limit to finish the current task. Default 10 s. */
   readonly graceMs?: number;
-  /** What shuffled plays are shuffled by. Default: the run's name. */
+  /** Seed of plays in shuffled order. Default: the run's name. */
   readonly seed?: string;
-  /** Changes nothing, says what would change. Default false. */
+  /** Whether to change nothing and report what would change. Default false. */
   readonly check?: boolean;
-  /** Whether events carry the text of what changes. Default false. */
+  /** Whether events carry the text of changes. Default false. */
   readonly diff?: boolean;
   readonly tags?: readonly string[];
   readonly skipTags?: readonly string[];
-  /** From starting the bundle on a host to its first word. Default 60 s. */
+  /** Time limit from starting the bundle on a host to its first event. Default 60 s. */
   readonly startTimeoutMs?: number;
-  /** How long a host whose connection went is tried again. Default 60 s. */
+  /** Time to try a host again whose connection was lost. Default 60 s. */
   readonly returnTimeoutMs?: number;
-  /** How long to wait on a host for another run to end. Default 10 s. */
+  /** Time to wait on a host for another run to end. Default 10 s. */
   readonly lockWaitMs?: number;
-  /** A run whose controller was ended: its hosts are asked for the rest. See {@link attachOptions}. */
+  /** A run whose controller was ended, to go on with. See {@link attachOptions}. */
   readonly attach?: string;
-  /** An earlier run: what it has done on a host is not repeated there, unless the bundle has changed. */
+  /** An earlier run whose finished tasks are not repeated, unless the bundle has changed. */
   readonly resume?: string;
-  /** How what is encrypted in the inventory is opened. */
+  /** How to open the inventory's secrets. */
   readonly secrets?: SecretOptions;
-  /** Asks for the passphrase of an encrypted key, a vault password, or a secret. Default: nobody is asked. */
+  /** Asks the user for the passphrase of an encrypted key, a vault password, or a secret. Default: no question. */
   readonly askPassphrase?: AskPassphrase;
-  /** Asks, once and before the first event, whether host keys that are not known are right. Default: nobody is asked. */
+  /** Asks the user, once and before the first event, about unknown host keys. Default: no question. */
   readonly askHostKeys?: AskHostKeys;
-  /** Aborted: stop cleanly, as one Ctrl-C does. */
+  /** Its abort cancels the run cleanly, as one Ctrl-C does. */
   readonly signal?: AbortSignal;
   /** Default: the process's working directory. */
   readonly cwd?: string;
-  /** Where the run's log goes; false: nowhere. Default `~/.local/state/volley/runs`. */
+  /** Directory of the run's log and record; false: none. Default `~/.local/state/volley/runs`. */
   readonly logDirectory?: string | false;
 }
 
-/** What is done where the options say nothing. */
+/** Defaults of the options. */
 export const DEFAULTS = {
   concurrency: 50,
   startTimeoutMs: 60_000,
@@ -66,7 +69,9 @@ export const DEFAULTS = {
   via: "auto",
 } as const;
 
-/** The options that pick a run up again. Fails with `USAGE` when there is no such run, or none that can be picked up. */
+/**
+ * Return the options that pick a run up again. Fails with `USAGE` when there is no such run, or it cannot be picked up.
+ */
 export function attachOptions(run: string, directory = runsDirectory()): RunOptions {
   const { options } = readRecord(directory, run);
   const kind = fanOutKindOf(run);
@@ -80,9 +85,9 @@ export function attachOptions(run: string, directory = runsDirectory()): RunOpti
   return { ...(options as unknown as RunOptions), attach: run };
 }
 
-/** The options that another controller needs to pick the run up; passwords and the like are asked for anew. */
+/** Return the options that another controller needs to pick the run up. It asks for passwords again. */
 export function recordable(options: RunOptions): Readonly<Record<string, unknown>> {
-  // How secrets are opened says where passwords lie, and holds none.
+  // `secrets` stays in: it names the places of passwords, and holds none.
   const {
     inventory,
     playbook,
@@ -97,7 +102,7 @@ export function recordable(options: RunOptions): Readonly<Record<string, unknown
   return {
     ...Object.fromEntries(written),
     playbook: playbook instanceof URL ? fileURLToPath(playbook) : playbook,
-    // One that was given as a value cannot be read again.
+    // An inventory given as a value cannot be read again.
     ...(typeof inventory === "string" || Array.isArray(inventory) ? { inventory } : {}),
   };
 }

@@ -25,7 +25,7 @@ import { createTemplates } from "../../template/index.ts";
 import { createScope, isRendered, type RenderVar } from "../../vars/scope.ts";
 import { OnlyTheHostKnows, silenceConsole, unknowable } from "./without-host.ts";
 
-/** What the checks before a run look at. */
+/** Subject of the checks before a run. */
 interface PreflightOptions {
   readonly plays: readonly { readonly play: PlayDefinition; readonly hosts: readonly Host[] }[];
   readonly assets: AssetStore;
@@ -34,9 +34,9 @@ interface PreflightOptions {
 }
 
 /**
- * Finds what can be found wrong before any host is touched: vars that do not fit their role (for every host), and,
- * for one host of each play, wrong parameters of actions and assets that are not there, as far as its roles declare
- * their tasks without asking the host anything. Gives the hosts whose vars only a run knows: they are passed over.
+ * Check a playbook before any host is touched: the vars of every role for every host and, for one host of each play,
+ * the parameters and assets of the tasks that roles declare before they ask the host. Returns the hosts that were
+ * passed over, because only a run knows their vars.
  */
 export async function preflight({
   plays,
@@ -46,7 +46,7 @@ export async function preflight({
 }: PreflightOptions): Promise<ReadonlySet<string>> {
   const passedOver = new Set<string>();
   for (const { play, hosts } of plays) {
-    /** By role, how many hosts it has been declared for, until all that it asked for was known. */
+    /** By role, the number of hosts the role was declared for, until all of its vars were known. */
     const declared = new Map<RoleUse, number>();
     for (const host of hosts) {
       for (const use of play.roles) {
@@ -63,7 +63,7 @@ export async function preflight({
   return passedOver;
 }
 
-/** For how many hosts a role is declared whose vars only a run knows, in search of one where they are known now. */
+/** Hosts to try for a role whose vars only a run knows, in search of one whose vars are known now. */
 const MAX_TRIES = 3;
 
 async function declareRole(
@@ -88,11 +88,11 @@ async function declareRole(
     ...context,
     task: ((name: string, call: unknown, options?: TaskOptions) => {
       checkTask(use.role.name, name, call, options);
-      // What other roles' handlers are called, may be known to the host only.
+      // The handlers of other roles may depend on the host.
       const own = notifyList(options?.notify).filter((handler) => !handler.includes(":"));
       checkNotify(use.role.name, name, own, handlerNames, []);
       look(call);
-      // Code that would catch an error, and try again for ever, must not keep the controller.
+      // A role that catches the error and tries again for ever must not keep the controller.
       return unknowable<TaskHandle>("leave");
     }) as TasksContext["task"],
     handler: (name: string, call: unknown, options?: unknown) => {
@@ -105,7 +105,7 @@ async function declareRole(
     log: () => {},
   };
   let handlerNames: readonly string[] = [];
-  // What it prints it prints on the host, where secrets are masked.
+  // The role prints on the host, where secrets are masked.
   const restoreConsole = silenceConsole();
   try {
     const { handlers } = use.role;
@@ -113,10 +113,10 @@ async function declareRole(
     handlerNames = Object.keys(declared ?? {});
     for (const spec of Object.values(declared ?? {})) for (const call of [spec].flat()) look(call);
     if (use.role.facts !== undefined) return;
-    // Only what it declares before it waits for anything real.
+    // Look only at the tasks declared before the role awaits anything.
     await Promise.race([use.role.tasks(tasksContext), new Promise((resolve) => setImmediate(resolve))]);
   } catch (thrown) {
-    // Only what Volley itself says is certain here: other errors may be of this machine, not of the host.
+    // Other errors than Volley's own may come from this machine, and not happen on the host.
     if (isVolleyError(thrown)) throw thrown;
   } finally {
     restoreConsole();
@@ -132,17 +132,17 @@ function findMissingAsset({ action, params }: ActionCall, role: string, assets: 
   }
 }
 
-/** A role's vars for one host, as far as the controller can know them. */
+/** A role's vars on one host, as far as the controller can know them. */
 interface ForeseenVars {
-  /** Asking for one that only a run knows throws {@link OnlyTheHostKnows}. */
+  /** Reading a var that only a run knows throws {@link OnlyTheHostKnows}. */
   readonly vars: Vars;
-  /** The host's own, likewise. */
+  /** The host's own vars, likewise. */
   readonly hostVars: Vars;
-  /** Whether anything has been asked for so far that only a run knows. */
+  /** Whether any var was read so far that only a run knows. */
   isShort(): boolean;
 }
 
-/** What a template may ask of the host, or of the moment: what it gives here says nothing of there. */
+/** Parts of templates that depend on the host or on the moment. */
 const ASKS_HOST =
   /\b(?:lookup|query|q|now|random|shuffle|random_mac|password_hash|ansible_\w*|hostvars|vars|exists|file|is_file|directory|is_dir|link|is_link|mount|is_mount|same_file|is_same_file|expanduser|expandvars|realpath|fileglob)\b/;
 
@@ -156,7 +156,7 @@ const render: RenderVar = (text, scope, origin) => {
     : templates.renderValue(text, scope, origin);
 };
 
-/** What the inventory says of a host, with those templates rendered whose value is the same everywhere. */
+/** Make the scope of a host's vars that renders only templates whose value is the same everywhere. */
 function foreseenScope(host: Host, play: Vars, groups: Readonly<Record<string, readonly string[]>>): Vars {
   const magic = {
     ...magicVariables(host.name, { inventoryGroups: groups }),
@@ -173,8 +173,8 @@ function foreseenScope(host: Host, play: Vars, groups: Readonly<Record<string, r
 }
 
 /**
- * A role's vars on a host, checked as far as they are known before any host is touched: secrets nobody has asked for and
- * templates that need facts are not. Fails with `VARS_INVALID`.
+ * Check a role's vars on a host as far as they are known before any host is touched. Secrets that are not open, and
+ * templates that need facts, are not known. Fails with `VARS_INVALID`.
  */
 async function foreseeRoleVars(
   use: RoleUse,
@@ -188,25 +188,25 @@ async function foreseeRoleVars(
     short = true;
     throw new OnlyTheHostKnows();
   };
-  /** Some vars, each worked out when it is asked for. */
+  /** Make vars that are computed when they are read. */
   const foreseen = (names: Vars, value: (name: string) => unknown): Vars =>
     new Proxy(names, {
       get: (_target, name) => (typeof name === "string" ? value(name) : undefined),
-      // Values that are asked for by listing them are asked for like any other.
+      // Object.entries reads values through descriptors.
       getOwnPropertyDescriptor: (_target, name) =>
         Object.hasOwn(names, name)
           ? { get: () => value(name as string), enumerable: true, configurable: true }
           : undefined,
     });
   const own = (name: string): unknown => {
-    // A file that could not be opened may hold any var.
+    // A file that stays closed may hold any var.
     if (!Object.hasOwn(host.vars, name) && !Object.hasOwn(play, name))
       return host.locked === undefined ? undefined : onlyThere();
     if (findSecrets(host.vars[name]).length > 0 && play[name] === undefined) return onlyThere();
     try {
       return plain(scope[name]);
     } catch {
-      // What is wrong in it, if anything is, is told where it is used.
+      // The host reports the error where the var is used.
       return onlyThere();
     }
   };
@@ -243,13 +243,13 @@ async function foreseeRoleVars(
 
 type Fields = Readonly<Record<string, StandardSchemaV1 | undefined>>;
 
-/** The schemas of an object schema's fields (valibot's `entries`, zod's `shape`); undefined where it does not tell. */
+/** Return the schemas of an object schema's fields: valibot's `entries`, zod's `shape`. Undefined for other schemas. */
 function fieldsOf(schema: StandardSchemaV1): Fields | undefined {
   const { entries, shape } = schema as { readonly entries?: unknown; readonly shape?: unknown };
   return isRecord(entries) ? (entries as Fields) : isRecord(shape) ? (shape as Fields) : undefined;
 }
 
-/** A schema of those fields that are known. */
+/** Make a schema of the known fields. */
 function schemaOf(fields: Fields, unknown: ReadonlySet<string>): StandardSchemaV1 {
   const entries = Object.fromEntries(Object.entries(fields).filter(([name]) => !unknown.has(name)));
   const validate = async (given: unknown): Promise<StandardResult<unknown>> => {

@@ -10,27 +10,27 @@ import type { Endpoint, HostKeyPolicy, SshSettings, Transport } from "../../tran
 
 import { readText, whereOf } from "./host-var.ts";
 
-/** What the caller says of reaching hosts; where a host's inventory or ssh_config says otherwise, see each. */
+/** How to reach hosts. Each option says whether the inventory and ssh_config come before it. */
 export interface ReachOptions {
-  /** Login user where the inventory names none. Default: what ssh_config says, else the current user. */
+  /** Login user where the inventory names none. Default: ssh_config's, else the current user. */
   readonly user?: string;
-  /** The key to use where the inventory names none, instead of all others. */
+  /** The only key to use where the inventory names none. */
   readonly privateKeyFile?: string;
-  /** Over what the inventory and ssh_config say. Default: `ask` when there is somebody to ask, else `strict`. */
+  /** Comes before the inventory and ssh_config. Default: `ask` when `askHostKeys` is given, else `strict`. */
   readonly hostKeys?: HostKeyPolicy;
-  /** Instead of those that ssh reads. */
+  /** Used instead of ssh's own files. */
   readonly knownHostsFiles?: readonly string[];
-  /** For connecting, and again for logging in. Default: what ssh_config says, else 15 s. */
+  /** Time limit to connect, and again to log in. Default: ssh_config's, else 15 s. */
   readonly connectTimeoutMs?: number;
-  /** How often to try again when a host refuses or resets a connection before login. Default 2. */
+  /** Times to try again when a host refuses or resets a connection before login. Default 2. */
   readonly connectRetries?: number;
-  /** ssh_config file to read instead of `~/.ssh/config` and `/etc/ssh/ssh_config`; `none`: none. */
+  /** ssh_config file to read instead of `~/.ssh/config` and `/etc/ssh/ssh_config`; `none` reads no file. */
   readonly sshConfig?: string;
-  /** Default `auto`: ssh2, and OpenSSH's own `ssh` for hosts that ask for what ssh2 cannot do. */
+  /** Default `auto`: ssh2, and OpenSSH's own `ssh` for hosts whose settings ssh2 does not support. */
   readonly transport?: "auto" | "ssh2" | "openssh";
   /** The login password where the inventory names none. */
   readonly password?: string;
-  /** Whether the hosts may use this machine's SSH agent. Default: what ssh_config says. */
+  /** Whether the hosts may use this machine's SSH agent. Default: ssh_config's. */
   readonly forwardAgent?: boolean;
 }
 
@@ -38,13 +38,13 @@ const ARGUMENT_VARS = ["ansible_ssh_args", "ansible_ssh_common_args", "ansible_s
 /** Vars that hold a login password, the nearest first. */
 export const PASSWORD_VARS = ["ansible_ssh_password", "ansible_ssh_pass", "ansible_password"];
 
-/** Hosts as transports see them. */
+/** Turns hosts of the inventory into endpoints. */
 export interface Reach {
-  /** Fails with `USAGE`, `INVENTORY_INVALID` or `CANCELLED`: commands of `Match exec` are run. */
+  /** Resolve a host; runs the commands of `Match exec`. Fails with `USAGE`, `INVENTORY_INVALID` or `CANCELLED`. */
   endpointOf(host: Host): Promise<Endpoint>;
 }
 
-/** Reads ssh_config, once. Fails with `USAGE`. */
+/** Read ssh_config, once. Fails with `USAGE`. */
 export function openReach(options: ReachOptions, canAsk: boolean, signal: AbortSignal): Reach {
   const configFile: SshConfigChoice = options.sshConfig;
   const resolver = createResolver({
@@ -81,29 +81,29 @@ function wishOf(host: Host): HostWish {
   };
 }
 
-/** A host key that is not known, as a person is asked about it. */
+/** An unknown host key, as shown to the user. */
 export interface UnknownHostKey {
   readonly host: string;
-  /** As known_hosts would name it: an address, with a port when it is not 22. */
+  /** The host's name in known_hosts: an address, with a port when it is not 22. */
   readonly name: string;
-  /** `ssh-ed25519` and so on. */
+  /** The key's type, such as `ssh-ed25519`. */
   readonly type: string;
-  /** `SHA256:…`, as ssh-keygen -l prints it. */
+  /** `SHA256:…`, as `ssh-keygen -l` prints it. */
   readonly fingerprint: string;
-  /** The known_hosts file it would be added to. */
+  /** The known_hosts file to add the key to. */
   readonly file: string;
 }
 
-/** Asks a person whether these keys are right; true: all are added to known_hosts. */
+/** Ask the user whether these keys are right. True adds all of them to known_hosts. */
 export type AskHostKeys = (keys: readonly UnknownHostKey[]) => Promise<boolean>;
 
-/** What reaching the hosts of a run takes. */
+/** Options of transports. */
 export interface TransportsOptions extends ReachOptions {
   readonly askPassphrase?: AskPassphrase;
   readonly askHostKeys?: AskHostKeys;
 }
 
-/** The two ways to reach a host by ssh, and how each host is to be reached. */
+/** The two SSH transports, and how to reach each host. */
 export interface SshTransports {
   readonly ssh: SshTransport;
   readonly openssh: Transport;
@@ -111,7 +111,7 @@ export interface SshTransports {
   knownHostsOf(settings: SshSettings): KnownHosts;
 }
 
-/** Opens them; nothing is connected yet. Fails with `USAGE`. */
+/** Open the SSH transports, without a connection. Fails with `USAGE`. */
 export async function openSshTransports(
   options: TransportsOptions,
   signal: AbortSignal,

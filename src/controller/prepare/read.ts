@@ -14,25 +14,28 @@ import { loadInventory } from "../../inventory/load.ts";
 import { limitHosts, selectHosts } from "../../inventory/select.ts";
 import type { SecretStore } from "../../vars/secrets/store.ts";
 
-// The only place where the controller reaches what playbooks are made of: it evaluates them to know their plays.
+// The one place where the controller imports what playbooks import: it evaluates them to know their plays.
 
 /** A playbook ready to be run. */
 export interface PreparedPlaybook {
-  /** Relative to its project. */
+  /** The playbook's path in its project. */
   readonly name: string;
   readonly directory: string;
   readonly playbook: Playbook;
   readonly assets: AssetStore;
-  /** Evaluates the playbook once more, so that it shares no state with another host's; `print` is its `console`. */
+  /** Evaluate the playbook once more, so that it shares no state with another host's; `print` is its `console`. */
   evaluateAnew(print: Pick<Console, "log">): Playbook;
   bundle(options: BuildOptions): Promise<Bundle>;
-  /** An error thrown by the playbook's code here, with its place in the source. */
+  /** Return an error thrown here by the playbook's code, with its place in the source. */
   locate(thrown: unknown): unknown;
-  /** The same for one that came from a host. */
+  /** Return an error from a host with its place in the source. */
   locateRemote(error: SerializedError): SerializedError;
 }
 
-/** Compiles and evaluates a playbook. Fails with `PLAYBOOK_MISSING`, `BUILD_FAILED`, `BUNDLE_FORBIDDEN` or `PLAYBOOK_INVALID`. */
+/**
+ * Compile and evaluate a playbook. Fails with `PLAYBOOK_MISSING`, `BUILD_FAILED`, `BUNDLE_FORBIDDEN` or
+ * `PLAYBOOK_INVALID`.
+ */
 export async function preparePlaybook(file: string, cwd: string): Promise<PreparedPlaybook> {
   const project = findProject(file, cwd);
   const loaded = await loadPlaybook(project, volley);
@@ -54,7 +57,7 @@ export async function preparePlaybook(file: string, cwd: string): Promise<Prepar
   };
 }
 
-/** Compiles and evaluates a TypeScript inventory, and gives its default export. */
+/** Compile and evaluate a TypeScript inventory; returns its default export. */
 export async function loadInventoryModule(file: string): Promise<unknown> {
   const project = findProject(file, process.cwd());
   const compiled = await compile(project.file, project.directory);
@@ -67,20 +70,20 @@ export async function loadInventoryModule(file: string): Promise<unknown> {
   return locateSecrets(value, (stack) => locateStack(stack, compiled.map));
 }
 
-/** An inventory and the way hosts are picked from it. */
+/** An inventory, and how to select hosts of it. */
 export interface ReadInventory {
   readonly inventory: Inventory;
-  /** The hosts of a pattern that are also in the limit, in the pattern's order. */
+  /** Return the hosts of a pattern that are also in the limit, in the pattern's order. */
   select(pattern: string, limit?: string): readonly Host[];
 }
 
-/** What an inventory is read with. */
+/** Options of reading an inventory. */
 export interface ReadInventoryOptions {
   readonly cwd: string;
   readonly playbookDirectory: string;
-  /** Opens what is encrypted. Default: nobody is asked. */
+  /** Opens encrypted files. Default: they stay closed. */
   readonly secrets?: SecretStore;
-  /** Whose vars are asked for: what is encrypted for others stays closed. Default: everybody's. */
+  /** The hosts whose vars are needed; encrypted files of other hosts stay closed. Default: all hosts. */
   readonly concerned?: Concerned | undefined;
 }
 
@@ -90,7 +93,7 @@ export interface Concerned {
   readonly limit?: string | undefined;
 }
 
-/** Reads an inventory from wherever it lies, or takes the one given. Fails with `INVENTORY_MISSING` or `INVENTORY_INVALID`. */
+/** Read an inventory, or take the one given. Fails with `INVENTORY_MISSING` or `INVENTORY_INVALID`. */
 export async function readInventory(
   from: string | readonly string[] | Inventory,
   options: ReadInventoryOptions,

@@ -19,17 +19,17 @@ export interface Reached {
 /** The transports of a run, each opened when the first host needs it. */
 export interface Transports {
   of(host: Host): Reached;
-  /** What a person should know: by host where it is about one. */
+  /** Notes for the user about the transport of some hosts. */
   readonly notes: readonly { readonly host: string; readonly text: string }[];
   close(): void;
 }
 
-/** Commands of `Match exec` that run at the same time. */
+/** Hosts resolved at a time: each may run commands of `Match exec`. */
 const HOSTS_AT_ONCE = 16;
 
 /**
- * Finds out how to reach hosts, and asks whatever a person must be asked for it: passphrases, and host keys that are
- * not known. Fails with `USAGE` or `INVENTORY_INVALID`.
+ * Find out how to reach hosts, and ask for passphrases and about unknown host keys. Fails with `USAGE` or
+ * `INVENTORY_INVALID`.
  */
 export async function openTransports(
   hosts: readonly Host[],
@@ -87,7 +87,7 @@ async function endpointsOf(hosts: readonly Host[], reach: Reach): Promise<readon
   return await Promise.all(hosts.map((host) => limit(() => reach.endpointOf(host))));
 }
 
-/** Every host that is logged in to: those on the way as well, each once. */
+/** Return the hosts and their jump hosts, each once. */
 function withJumps(endpoints: readonly Endpoint[]): readonly Endpoint[] {
   const all = new Map<string, Endpoint>();
   for (const endpoint of endpoints) {
@@ -108,7 +108,7 @@ function needsOpenSsh(
   try {
     if (!knownHostsOf(ssh).needsCertificate(address, port)) return undefined;
   } catch {
-    // A file that cannot be read is the host's own trouble, told when it connects.
+    // A known_hosts file that cannot be read fails the host when it connects.
     return undefined;
   }
   return "only a certificate vouches for its key (@cert-authority)";

@@ -20,35 +20,35 @@ import {
   type UnknownHostKey,
 } from "./reach.ts";
 
-/** What learning host keys takes. */
+/** Options of learning host keys. */
 export interface LearnOptions {
   readonly endpoints: readonly Endpoint[];
   readonly ssh: Pick<SshTransport, "scan">;
   knownHostsOf(settings: SshSettings): KnownHosts;
   readonly ask: AskHostKeys;
-  /** Looks at every host, also at those that are listed or whose policy is not to ask. Default false. */
+  /** Whether to look at listed hosts too, and at those whose policy is not to ask. Default false. */
   readonly all?: boolean;
   readonly signal: AbortSignal;
 }
 
-/** What came of it. */
+/** The keys and hosts, by what became of them. */
 export interface Learned {
   readonly added: readonly UnknownHostKey[];
   readonly refused: readonly UnknownHostKey[];
   /** Hosts that did not present a key. */
   readonly silent: readonly Endpoint[];
-  /** Hosts whose key must not be added: it is another than the one that is listed, or revoked. */
+  /** Hosts whose key must not be added: known_hosts lists another one, or the key is revoked. */
   readonly distrusted: readonly DistrustedHost[];
-  /** Hosts that only a certificate vouches for, which ssh2 cannot check. */
+  /** Hosts known only by a certificate, which ssh2 cannot check. */
   readonly certified: readonly { readonly host: string; readonly line: string }[];
-  /** How many hosts presented a key that is listed. */
+  /** Number of hosts that presented a listed key. */
   readonly known: number;
 }
 
 /** A host whose key must not be added. */
 export interface DistrustedHost {
   readonly host: string;
-  /** What is wrong, with file and line, as one sentence. */
+  /** The problem in one sentence, with file and line. */
   readonly problem: string;
   readonly hint: string;
 }
@@ -56,8 +56,8 @@ export interface DistrustedHost {
 const SCANS_AT_ONCE = 50;
 
 /**
- * Fetches the keys of hosts that known_hosts does not list and asks about all of them at once. Hosts on the way come
- * first, in a question of their own: what is behind them is reached through them. Fails with `HOST_KEY_UNKNOWN` when a key
+ * Fetch the keys of hosts that known_hosts does not list, and ask about all of them at once. Jump hosts come first, in
+ * a question of their own: the hosts behind them are reached through them. Fails with `HOST_KEY_UNKNOWN` when a key
  * cannot be added.
  */
 export async function learnHostKeys(options: LearnOptions): Promise<Learned> {
@@ -74,7 +74,7 @@ export async function learnHostKeys(options: LearnOptions): Promise<Learned> {
     if (all) return true;
     if (settings.hostKeyPolicy !== "ask") return false;
     const { address, port } = knownAs(endpoint);
-    // Where keys cannot be added, there is no use in asking.
+    // Without a file to add the key to, the answer would change nothing.
     if (settings.newKeysFile === undefined) return false;
     const files = knownHostsOf(settings);
     const types = [...files.keyTypes(address, port), ...files.keyTypesWithoutPort(address, port)];
@@ -98,7 +98,7 @@ export async function learnHostKeys(options: LearnOptions): Promise<Learned> {
     if (nowhere !== undefined) throw noFile(nowhere.shown.name);
     if (!(await options.ask(keys))) {
       refused.push(...keys);
-      // Without the hosts on the way, those behind cannot be reached.
+      // Hosts behind a jump host that is not trusted cannot be reached.
       break;
     }
     for (const { endpoint, key } of unknown) {
@@ -168,7 +168,7 @@ function showKey(endpoint: Endpoint, key: Buffer): UnknownHostKey {
   };
 }
 
-/** The hosts that are reached directly, then those behind one other, and so on; each name in known_hosts once. */
+/** Sort hosts by the number of jumps in front of them; each name in known_hosts appears once. */
 function levelsOf(endpoints: readonly Endpoint[]): readonly (readonly Endpoint[])[] {
   const levels: Map<string, Endpoint>[] = [];
   const seen = new Set<string>();
@@ -185,28 +185,31 @@ function levelsOf(endpoints: readonly Endpoint[]): readonly (readonly Endpoint[]
   return levels.map((level) => [...level.values()]);
 }
 
-/** Whose keys to learn, and how the hosts are reached. */
+/** The hosts whose keys to learn, and how to reach them. */
 export interface TrustHostsOptions extends TransportsOptions {
   readonly inventory: string | readonly string[] | Inventory;
   /** Default `all`. */
   readonly pattern?: string;
   readonly limit?: string;
-  /** Decides whether the keys found are right. */
+  /** Asks the user whether the keys are right. */
   readonly askHostKeys: AskHostKeys;
   readonly signal?: AbortSignal;
   readonly cwd?: string;
 }
 
-/** What became of the hosts. */
+/** What became of the hosts, and those that were left out. */
 export interface TrustedHosts extends Learned {
-  /** Hosts that only OpenSSH's own `ssh` can reach: their keys are for it to learn. */
+  /** Hosts that only OpenSSH's own `ssh` reaches: `ssh` must learn their keys. */
   readonly skipped: readonly { readonly host: string; readonly reason: string }[];
 }
 
-/** Adds the keys of hosts that known_hosts does not list, once somebody has agreed to them. Fails as `run` does before its first host. */
+/**
+ * Add the keys of hosts that known_hosts does not list, once the user agrees. Fails as `run` does before its first
+ * host.
+ */
 export async function trustHosts(options: TrustHostsOptions): Promise<TrustedHosts> {
   const cwd = options.cwd ?? process.cwd();
-  // Loads every action: what only learns keys for a run must not wait for that.
+  // Imported here because it loads every action, which learning keys for a run or `exec` must not wait for.
   const { readInventory } = await import("./read.ts");
   const { select } = await readInventory(options.inventory, { cwd, playbookDirectory: cwd });
   const hosts = select(options.pattern ?? "all", options.limit).filter(
@@ -215,7 +218,7 @@ export async function trustHosts(options: TrustHostsOptions): Promise<TrustedHos
   const signal = options.signal ?? new AbortController().signal;
   const { ssh, openssh, reach, knownHostsOf } = await openSshTransports(options, signal);
   try {
-    // Nobody logs in to them: their passwords, which may be encrypted, are not needed.
+    // Fetching a key needs no login, so leave out passwords, which may be encrypted.
     const endpoints: Endpoint[] = [];
     for (const host of hosts)
       endpoints.push(await reach.endpointOf({ ...host, vars: withoutPasswords(host.vars) }));
@@ -242,7 +245,7 @@ export async function trustHosts(options: TrustHostsOptions): Promise<TrustedHos
   }
 }
 
-/** Where `ssh` decides in ways of its own whether a key is good, or how to get there, it must learn the key as well. */
+/** Return why only OpenSSH's `ssh` can check the host's key, or find the way to the host; undefined when ssh2 can. */
 function onlyForOpenSsh({ ssh }: Endpoint): string | undefined {
   return (
     ssh?.refusedBySsh2 ?? ssh?.jumps.map((hop) => hop.ssh?.refusedBySsh2).find((each) => each !== undefined)

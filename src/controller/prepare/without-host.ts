@@ -1,7 +1,7 @@
-/** Thrown by whatever only a host can answer: the rest of the role is then left to the host. */
+/** Thrown when a role asks what only its host knows: the host carries out the rest of the role. */
 export class OnlyTheHostKnows extends Error {}
 
-/** Something whose every property only a host can tell. Code that awaits it gets an error, or is left there. */
+/** Make an object whose every property only a host knows. Code that awaits it gets an error, or waits for ever. */
 export function unknowable<T extends object>(awaiting: "throw" | "leave" = "throw"): T {
   return new Proxy({} as T, {
     get: (_target, property) => {
@@ -18,7 +18,10 @@ export function unknowable<T extends object>(awaiting: "throw" | "leave" = "thro
   });
 }
 
-/** Keeps what a role prints off the controller's terminal: on the host secrets are masked in it. Gives what ends that. */
+/**
+ * Silence `console` while a role's code runs here: only the host masks secrets in its output. Returns the function that
+ * undoes it.
+ */
 export function silenceConsole(): () => void {
   const { log, info, debug, warn, error } = console;
   const nothing = (): void => {};

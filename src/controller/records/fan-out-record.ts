@@ -12,20 +12,20 @@ import {
   writeRecord,
 } from "./records.ts";
 
-/** How a fan-out went on one host. */
+/** The end of a fan-out on one host. */
 export interface FanOutEnd {
   readonly host: string;
   readonly outcome: Outcome;
   readonly elapsedMs: number;
-  /** Whether anything there is known to be different now; of a command that is not known. */
+  /** Whether a transfer changed anything on the host; undefined of a command. */
   readonly changed?: boolean;
   readonly error?: SerializedError | undefined;
 }
 
-/** A command, or a transfer, that was carried out on many hosts. */
+/** A command or a transfer on many hosts. */
 export interface FanOutRecord {
   readonly kind: FanOutKind;
-  /** What is shown of it: no arguments, for they may hold secrets. */
+  /** The command's name; arguments may hold secrets. */
   readonly title: string;
   /** Milliseconds since 1970. */
   readonly startedAt: number;
@@ -34,9 +34,8 @@ export interface FanOutRecord {
 }
 
 /**
- * Writes down which hosts a command was carried out on and how it ended there, so that `@failed`, `@changed` and `@RUN`
- * can stand for them, as for those of a run. Nothing of what they printed is kept. Where it cannot be written it is
- * left out.
+ * Write down the hosts of a fan-out and how it ended there, so that `@failed`, `@changed` and `@RUN` work as for a run.
+ * The output of hosts is not kept. Where the record cannot be written, it is left out.
  */
 export function recordFanOut(record: FanOutRecord, directory = runsDirectory()): void {
   const { kind, title, startedAt, concurrency, ends } = record;
@@ -81,6 +80,6 @@ export function recordFanOut(record: FanOutRecord, directory = runsDirectory()):
     const lines = events.map((event) => `${JSON.stringify(event)}\n`).join("");
     fs.writeFileSync(logFileOf(directory, run), lines, { mode: 0o600 });
   } catch {
-    // A read-only home or a full disk: as for a run's log.
+    // The home is read-only, or the disk full: go on, as without a run's log.
   }
 }

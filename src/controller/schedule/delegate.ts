@@ -22,25 +22,25 @@ import type { DeclaredTask, RoleRun } from "../../engine/role.ts";
 import { extendScope } from "../../vars/scope.ts";
 import { silenceConsole, unknowable } from "../prepare/without-host.ts";
 
-/** Actions performed on the controller at a time. */
+/** Delegated actions performed at a time. */
 const AT_A_TIME = 8;
 const DEFAULT_TRIES = 4;
 
 type Asked = Extract<ReceivedEvent, { type: "task:delegate" }>;
 
-/** What performing delegated actions takes. */
+/** Options of performing delegated actions. */
 export interface DelegateOptions {
   readonly playbook: Playbook;
   readonly assets: AssetStore;
   jobOf(host: string): Job | undefined;
   tell(host: string, command: Command): void;
-  /** What a controller before this one was told. */
+  /** Events of an earlier controller of this run. */
   readonly earlier: readonly (ReceivedEvent | ControllerEvent)[];
-  /** Aborted: what is being performed is ended. */
+  /** Its abort ends the running actions. */
   readonly signal: AbortSignal;
 }
 
-/** A task as this controller finds it declared, with what its action is performed with. */
+/** A task as declared here, with the means to perform its action. */
 interface Found {
   readonly task: DeclaredTask;
   readonly role: RoleRun;
@@ -49,9 +49,8 @@ interface Found {
 }
 
 /**
- * Makes what performs actions that tasks delegate to the controller, and answers the hosts. A host only names a task:
- * what is performed is what the playbook declares for that host when it is evaluated here. Each try of each item is
- * performed once, however often it is asked for.
+ * Make the function that performs delegated actions and answers the hosts. A host only names a task: the action comes
+ * from the playbook, evaluated here for that host. Each try of each item is performed once, however often a host asks.
  */
 export function createDelegates(options: DelegateOptions): (event: ReceivedEvent | ControllerEvent) => void {
   const { signal, tell, earlier } = options;
@@ -61,7 +60,7 @@ export function createDelegates(options: DelegateOptions): (event: ReceivedEvent
   const declaring = pLimit(1);
   const declare: Declare = (event) => {
     const key = JSON.stringify([event.host, event.index, event.role]);
-    // One at a time, because each keeps what roles print to itself.
+    // One at a time: each declaration silences the one `console` of this process.
     const tasks = declared.get(key) ?? declaring(() => declareHere(event, options));
     declared.set(key, tasks);
     return tasks;
@@ -98,7 +97,7 @@ function keyOf({ host, index, role, name, nth, item, attempt }: Asked): string {
   return JSON.stringify([host, index, role, name, nth, item, attempt]);
 }
 
-/** The delegated tasks of the role an event names, as they are declared here for its host. */
+/** Return the delegated tasks of the role that a question names, as declared here for its host. */
 type Declare = (event: Asked) => Promise<readonly Found[]>;
 
 async function perform(event: Asked, options: DelegateOptions, declare: Declare): Promise<Result> {
@@ -142,7 +141,7 @@ async function perform(event: Asked, options: DelegateOptions, declare: Declare)
 
 const HERE = "on the controller";
 
-/** The action a host asks for, as it is declared here. Fails with `DELEGATE_REFUSED`. */
+/** Find the action that a host asks for, as declared here. Fails with `DELEGATE_REFUSED`. */
 function find(
   { host, role, name, nth, item, attempt }: Asked,
   tasks: readonly Found[],
@@ -170,7 +169,7 @@ function withoutFacts({ facts: _facts, ...role }: AnyRole): AnyRole {
   return role;
 }
 
-/** The delegated tasks that uses of a role declare for a host up to what only the host knows, in order. */
+/** Declare a role's tasks for a host up to what only the host knows; returns the delegated ones in order. */
 async function declareHere(event: Asked, options: DelegateOptions): Promise<readonly Found[]> {
   const { host, index, role: name } = event;
   const { playbook, assets, jobOf, signal } = options;
@@ -180,13 +179,13 @@ async function declareHere(event: Asked, options: DelegateOptions): Promise<read
     throw refused(`${host} asks for a task of a play that it is not in`);
   const { createTemplates } = await import("../../template/index.ts");
   const renderer = createRenderer(assets, () => createTemplates, { limitMs: RENDER_BESIDE_OTHERS_MS });
-  // Of the host's facts nothing is known here: a template that needs one says so.
+  // The host's facts are not known here: a template that needs one fails.
   const hostVars = hostVariables(job, {} as Facts, renderer.renderVar);
   const restoreConsole = silenceConsole();
   let roles: readonly RoleRun[];
   try {
     roles = await declareRoles({
-      // A role's own facts are the host's too.
+      // A role's own facts also come from the host.
       play: { ...play, roles: play.roles.map((use) => ({ ...use, role: withoutFacts(use.role) })) },
       job,
       hostVars,

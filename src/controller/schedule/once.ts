@@ -5,32 +5,32 @@ import type { Answer } from "../../core/protocol.ts";
 import type { Result } from "../../core/result.ts";
 import type { HostSession } from "../session/session.ts";
 
-/** Sees to it that what is to be done once in a batch is done by one of its hosts, and tells the others what it came to. */
+/** Has one host of a batch do each `runOnce` task, and tells the other hosts the result. */
 export interface OnceRelay {
-  /** These hosts, in this order, go through the play with this index together. */
+  /** Begin a batch: these hosts go through the play with this index together. */
   batch(index: number, hosts: readonly HostSession[]): void;
-  /** Takes in what happened, as it is told: masked and bounded. */
+  /** Take an event of a host, masked and bounded. */
   take(event: ReceivedEvent | ControllerEvent): void;
 }
 
-/** A host that has come to the task. */
+/** A host that has reached the task. */
 interface Asker {
   readonly session: HostSession;
-  /** The task's number there. */
+  /** The task's number on that host. */
   readonly task: number;
   result?: Result;
-  /** Whether that is not all of it. */
+  /** Whether the event holds only a part of the result. */
   partial?: boolean;
   answered: boolean;
 }
 
-/** What the relay works with. */
+/** Options of the relay. */
 interface OnceOptions {
-  /** What a controller before this one was told. */
+  /** Events of an earlier controller of this run. */
   readonly earlier?: readonly (ReceivedEvent | ControllerEvent)[];
-  /** The whole result of a host's task, where its events do not tell it; undefined where it is not known. */
+  /** Return the whole result of a host's task whose event holds only a part; undefined when it is not known. */
   wholeOf(host: string, task: number): string | undefined;
-  /** The secrets of a host that are in a text, which `to` is to be told: it masks them from here on. */
+  /** Note that `to` gets a text of `from`; returns the secrets in the text, which are masked for `to` from now on. */
   share(text: string, from: string, to: string): readonly string[];
 }
 
@@ -38,7 +38,7 @@ interface OnceOptions {
 interface Question {
   readonly batch: Batch;
   readonly askers: Map<string, Asker>;
-  /** The host that does it, once it has been told to. */
+  /** The host that was told to do the task. */
   doer?: Asker;
 }
 
@@ -46,19 +46,19 @@ interface Batch {
   readonly index: number;
   readonly hosts: readonly HostSession[];
   readonly questions: Map<string, Question>;
-  /** Those that have ended the play. */
+  /** The hosts that have ended the play. */
   readonly ended: Set<HostSession>;
 }
 
 type EventOf<Type extends ReceivedEvent["type"]> = Extract<ReceivedEvent, { type: Type }>;
 
 /**
- * Makes the relay. The first host of a batch that is at work does the task; when it ends before it comes to it, the
- * next one does. What a host was told to do is given to no other: it may have been done in part.
+ * Make the relay. The first host of a batch that is at work does the task; when that host ends before the task, the
+ * next host does it. Once a host was told to do the task, no other host is: the first may have done a part of it.
  */
 export function createOnceRelay({ earlier = [], wholeOf, share }: OnceOptions): OnceRelay {
   const batches = new Map<number, Batch[]>();
-  /** Questions by host and the task's number there. */
+  /** Questions by host and the task's number on it. */
   const asked = new Map<string, Question>();
 
   const settle = (question: Question): void => {
@@ -84,7 +84,7 @@ export function createOnceRelay({ earlier = [], wholeOf, share }: OnceOptions): 
     }
   };
 
-  /** What a host is told without what only the one it comes from has use for. */
+  /** Make the answer for a host, without the parts that concern the doer alone. */
   const answerFor = ({ session: { host } }: Asker, doer: Asker, result: Result): Answer => {
     const from = doer.session.host;
     const { diff: _diff, ignored: _ignored, ...told } = result;
@@ -108,7 +108,7 @@ export function createOnceRelay({ earlier = [], wholeOf, share }: OnceOptions): 
     }
     const known = question.askers.get(host);
     if (known === undefined) question.askers.set(host, { session, task, answered: false });
-    // Its process has been started again.
+    // The host's process was started again, and asks again.
     else known.answered = false;
     asked.set(keyOf(host, task), question);
     return question;
@@ -117,20 +117,23 @@ export function createOnceRelay({ earlier = [], wholeOf, share }: OnceOptions): 
   const end = ({ host, task, result, partial = false }: EventOf<"task:end">): Question | undefined => {
     const question = asked.get(keyOf(host, task));
     const asker = question?.askers.get(host);
-    // Whoever was not told to do it has no say in what came of it.
+    // Only the host that was told to do the task reports its result.
     if (asker !== undefined && asker === question?.doer && result.from === undefined)
       Object.assign(asker, { result, partial });
     return question;
   };
 
-  /** Whoever began first was told to, by the controller before: the others begin with what they are told, after its end. */
+  /**
+   * The earlier controller told the host that began first to do the task; the other hosts begin after its end, with the
+   * result.
+   */
   const begin = ({ host, task }: EventOf<"task:start">): void => {
     const question = asked.get(keyOf(host, task));
     const asker = question?.askers.get(host);
     if (question !== undefined && asker !== undefined) question.doer ??= asker;
   };
 
-  /** Takes in what the controller before was told; nobody is answered before all of it is known. */
+  /** Take the events of the earlier controller, and answer hosts only after the last of them. */
   const recall = (batch: Batch): void => {
     const names = new Set(batch.hosts.map(({ host }) => host));
     for (const event of earlier) {
@@ -173,16 +176,16 @@ function unfinished(): Result {
   };
 }
 
-/** Whole results of tasks that one host of a batch does, for the code of the others: apart from the run's log. */
+/** Whole results of `runOnce` tasks, for the code of the other hosts. They are kept apart from the run's log. */
 interface OnceResults {
-  /** Takes one in; undefined: the host has no more of it. */
+  /** Keep a result; undefined when the host holds no more than the event tells. */
   keep(host: string, task: number, whole: string | undefined): void;
   of(host: string, task: number): string | undefined;
-  /** Removes them: the run has ended. */
+  /** Remove the results: the run has ended. */
   remove(): void;
 }
 
-/** Opens the results of a run; without a file they are held in memory only. */
+/** Open the results of a run; without a file, in memory only. */
 export function openOnceResults(file: string | undefined): OnceResults {
   const results = new Map<string, string>();
   const keyOf = (host: string, task: number): string => `${task} ${host}`;
@@ -192,7 +195,7 @@ export function openOnceResults(file: string | undefined): OnceResults {
         const [host, task, whole] = JSON.parse(line) as [string, number, string];
         results.set(keyOf(host, task), whole);
       } catch {
-        // An empty line, or one that was cut off.
+        // The line is empty, or was cut off.
       }
     }
   }
@@ -203,10 +206,10 @@ export function openOnceResults(file: string | undefined): OnceResults {
       if (file === undefined) return;
       try {
         fs.mkdirSync(dirname(file), { recursive: true, mode: 0o700 });
-        // A controller that was killed as it wrote has left a line without an end.
+        // Begin a new line: a controller that was killed as it wrote may have left one without an end.
         fs.appendFileSync(file, `\n${JSON.stringify([host, task, whole])}\n`, { mode: 0o600 });
       } catch {
-        // A full disk, or a home that may not be written to: only another controller would need it.
+        // The disk is full or the home read-only; only another controller would need the file.
       }
     },
     of: (host, task) => results.get(keyOf(host, task)),

@@ -1,37 +1,37 @@
 import { setTimeout as sleep } from "node:timers/promises";
 import pLimit from "p-limit";
 
-/** How long a host may be waited for before its place is given to another, in milliseconds. */
+/** Milliseconds to wait for a host before its place is lent to another. */
 const PATIENCE_MS = 500;
-/** Hosts without a place that are waited for, for each place: what bounds the sockets that are open. */
+/** Hosts that may lend their place at a time, for each place; limits the number of open sockets. */
 const AWAY_PER_PLACE = 4;
 
-/** The places of the hosts that are at work at a time. */
+/** The places of hosts at work. */
 export interface Places {
-  /** One host's part in them; it has no place yet. */
+  /** Return the place of one more host; the host does not hold it yet. */
   join(): Place;
 }
 
-/** One host's place among those at work. */
+/** One host's place among the hosts at work. */
 export interface Place {
-  /** Resolves once it has a place, or has been told to leave meanwhile. */
+  /** Resolves once the host holds its place, or has left. */
   take(): Promise<void>;
-  /** Gives its place to another, or no longer waits for one. */
+  /** Give the place to another host, or stop waiting for it. */
   leave(): void;
   /**
-   * Waits for what is no work of this machine's, such as a host that does not answer: the place is given to another
-   * when that takes long, and taken again, before those who have had none yet, when it has succeeded.
+   * Wait for something that is no work of this machine, such as the answer of a host. When that takes long, lend the
+   * place to another host, and take it again afterwards, before hosts that have not begun.
    */
   during<Value>(waiting: Promise<Value>): Promise<Value>;
 }
 
-/** Takes a place, and what gives it back. */
+/** Takes a place; `left` gives it back. */
 type Hold = (left: () => void) => void;
 
-/** Makes so many places. */
+/** Make a number of places. */
 export function createPlaces(count: number): Places {
   const limit = pLimit(count);
-  /** Who waits for a place: those who lent theirs come first, because their connections are open. */
+  /** Hosts that wait for a place. Hosts that lent theirs come first, because their connections are open. */
   const returning: Hold[] = [];
   const waiting: Hold[] = [];
   /** Hosts whose place is lent to another. */
@@ -48,7 +48,7 @@ export function createPlaces(count: number): Places {
           else left();
           resolve();
         });
-        // One call a host that waits; who has it is decided when there is a place.
+        // One call for each waiting host; which host gets the place is decided when one is free.
         void limit(() => new Promise<void>((left) => (returning.shift() ?? waiting.shift())?.(left)));
       });
     const letGo = (): void => {
@@ -73,7 +73,7 @@ export function createPlaces(count: number): Places {
           letGo();
         }
         const value = await work;
-        // Whoever was told to leave meanwhile has no work left to do.
+        // A host that has left needs no place.
         if (wanted) await queue(returning);
         away.delete(place);
         return value;
@@ -84,7 +84,7 @@ export function createPlaces(count: number): Places {
   return { join };
 }
 
-/** Whether it takes longer than others should wait for it; fails when it does. */
+/** Return whether a promise takes longer than other hosts should wait for it; rejects when the promise does. */
 async function isLong(waiting: Promise<unknown>): Promise<boolean> {
   const over = new AbortController();
   const patience = sleep(PATIENCE_MS, true, { signal: over.signal }).catch(() => true);
