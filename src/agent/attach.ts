@@ -2,11 +2,11 @@ import * as fs from "node:fs";
 import { connect, createServer, type Socket } from "node:net";
 import { setTimeout as pause } from "node:timers/promises";
 import { UNKNOWN_RUN_EXIT } from "../core/bundle.ts";
-import { encodeLine, PROTOCOL_VERSION } from "../core/protocol.ts";
+import { encodeLine, MAX_SHARE_BYTES, PROTOCOL_VERSION, type ShareLine } from "../core/protocol.ts";
 import { readLines } from "../system/lines.ts";
 import { bootId, isAlive } from "../system/this-process.ts";
 import { type JournalHeader, type JournalLine, openRunStore, type RunStore } from "./journal.ts";
-import { forgetResults, tellable } from "./state-store.ts";
+import { forgetState, openState } from "./state-store.ts";
 
 /** The longest line that the agent takes from a controller, in UTF-16 code units. */
 export const MAX_COMMAND_LENGTH = 64 << 20;
@@ -20,6 +20,9 @@ interface ControlHandlers {
   onLine(line: string): void;
   /** One has come or gone. */
   onChange(): void;
+  /** Lines that a controller gets before the events that it missed, and behind them. */
+  before(): Iterable<string>;
+  behind(): Iterable<string>;
 }
 
 /** The controllers attached to a running run. */
@@ -39,7 +42,7 @@ interface AttachRequest {
 export function listenForControllers(
   store: RunStore,
   bundle: string,
-  { onLine, onChange }: ControlHandlers,
+  { onLine, onChange, before, behind }: ControlHandlers,
 ): Control {
   const attached = new Set<Socket>();
   const greet = (socket: Socket, request: string): void => {
@@ -48,13 +51,12 @@ export function listenForControllers(
       socket.destroy();
       return;
     }
-    const missed = tellable(
-      store.directory,
-      store.lines().filter(({ event }) => event.seq >= from),
-    );
+    const missed = store.lines().filter(({ event }) => event.seq >= from);
     socket.write(greeting(bundle, process.pid, from));
-    // Nothing can be emitted in between: what was missed is read, and the socket added, in one go.
+    // Nothing can be emitted in between: the missed events are read, and the socket added, in one go.
+    for (const line of before()) socket.write(line);
     for (const { line } of missed) socket.write(line);
+    for (const line of behind()) socket.write(line);
     attached.add(socket);
     onChange();
   };
@@ -122,6 +124,14 @@ export function greeting(bundle: string, pid: number, next: number): string {
   return encodeLine(hello);
 }
 
+/** The line of a shared result; without it where the result is too long. */
+export function shareLine(task: number, whole: string): string {
+  const line = encodeLine({ type: "share", task, whole } satisfies ShareLine);
+  return Buffer.byteLength(line) <= MAX_SHARE_BYTES
+    ? line
+    : encodeLine({ type: "share", task } satisfies ShareLine);
+}
+
 /** A socket's path may hold 107 bytes only (unix(7)): through an open directory it is always short. */
 function socketPath(directory: string, path: string): string {
   if (Buffer.byteLength(path) <= 100) return path;
@@ -154,12 +164,14 @@ export async function attach(run: string, from: number, part: string): Promise<n
   }
   const told = createTeller(from, header, (line) => stdout.write(line));
   if (isAlive(header)) await relay(store, told, reading);
-  // Its process may not be reachable, and yet alive.
+  if (!reading.signal.aborted)
+    for (const [task, whole] of openState(store.directory).untaken()) told.pass(shareLine(task, whole));
+  // The process may be alive and yet not reachable.
   for (;;) {
     const alive = isAlive(header);
     const lines = store.lines();
     const untold = lines.filter(({ event }) => event.seq >= told.next);
-    for (const { line, event } of tellable(store.directory, untold)) told.tell(line, event.seq);
+    for (const { line, event } of untold) told.tell(line, event.seq);
     if (reading.signal.aborted || lines.at(-1)?.event.type === "bye") break;
     if (!alive) {
       const restarted = header.boot !== bootId();
@@ -170,7 +182,7 @@ export async function attach(run: string, from: number, part: string): Promise<n
     await pause(FOLLOW_PAUSE_MS);
   }
   if (!reading.signal.aborted) await new Promise<void>((resolve) => stdout.write("", () => resolve()));
-  if (!reading.signal.aborted) forgetResults(store);
+  if (!reading.signal.aborted) forgetState(store);
   return 0;
 }
 
@@ -190,6 +202,8 @@ interface Teller {
   /** Sequence number of the event that is to come. */
   readonly next: number;
   tell(line: string, sequence: number): void;
+  /** Pass on a line that is no event. */
+  pass(line: string): void;
 }
 
 function createTeller(from: number, { bundle, pid }: JournalHeader, write: (line: string) => void): Teller {
@@ -203,6 +217,7 @@ function createTeller(from: number, { bundle, pid }: JournalHeader, write: (line
       write(line);
       next = sequence + 1;
     },
+    pass: write,
   };
 }
 
@@ -224,7 +239,8 @@ function relay(store: RunStore, told: Teller, reading: AbortController): Promise
       socket,
       (line) => {
         const sequence = sequenceOf(line);
-        if (sequence === told.next) told.tell(`${line}\n`, sequence);
+        if (sequence === undefined) told.pass(`${line}\n`);
+        else if (sequence === told.next) told.tell(`${line}\n`, sequence);
         // Who reads slower than the run tells holds it up here, not there.
         if (process.stdout.writableNeedDrain) {
           socket.pause();
@@ -237,7 +253,7 @@ function relay(store: RunStore, told: Teller, reading: AbortController): Promise
   });
 }
 
-/** The sequence number on a line of the protocol, which stands behind the type. */
+/** The sequence number of an event's line, behind its type; undefined for a question or a shared result. */
 function sequenceOf(line: string): number | undefined {
   const found = /^\{"type":"[\w:]+","seq":(\d+)[,}]/.exec(line);
   return found === null ? undefined : Number(found[1]);

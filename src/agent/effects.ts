@@ -1,16 +1,17 @@
 import type { AssetStore } from "../core/asset.ts";
 import type { TargetEvent } from "../core/events.ts";
 import type { Facts } from "../core/facts.ts";
-import { type Answer, delegateQuestion, type Job } from "../core/protocol.ts";
+import type { Answer, Job, Question } from "../core/protocol.ts";
+import type { Result } from "../core/result.ts";
 import type { System } from "../core/system.ts";
-import type { Earlier, Effects, HostView, Leftovers, Question, Reply } from "../engine/effects.ts";
+import type { Earlier, Effects, HostView, Leftovers, Reply } from "../engine/effects.ts";
 import type { Renderer } from "../engine/render.ts";
 import { maskToo } from "../engine/results.ts";
 import { gatherUser } from "./facts/identity.ts";
 import { createFactReader } from "./facts/sources.ts";
-import { type ResultStore, readResult } from "./state-store.ts";
+import type { StateStore } from "./state-store.ts";
 import type { UserSystems } from "./users.ts";
-import { writeWhole } from "./whole-value.ts";
+import { readWhole, writeWhole } from "./whole-value.ts";
 
 /** What the Effects of a host are made from, on the host or over a connection. */
 export interface EffectsOptions {
@@ -25,13 +26,12 @@ export interface EffectsOptions {
   readonly renderVar: Renderer["renderVar"];
   emit(event: TargetEvent): void;
   waitForOthers(play: number): Promise<boolean>;
-  /**
-   * Wait for the controller's answer to the question that an event asked: null to do the task, else the result it came to
-   * elsewhere; undefined: nobody is left to say. Absent: there is no controller.
-   */
-  ask?(question: string): Promise<Answer | null | undefined>;
-  readonly replay?: Earlier;
-  readonly results?: Pick<ResultStore, "keep" | "sync">;
+  /** See {@link Wire.ask}. Absent: there is no controller. */
+  ask?(question: Question): Promise<Answer | null | undefined>;
+  /** See {@link Wire.share}. */
+  share?(task: number, whole: string): void;
+  readonly earlier?: Earlier;
+  readonly state?: Omit<StateStore, "read" | "taken" | "untaken" | "forget">;
   readonly leftovers?: Leftovers;
   readonly survivesRestart?: boolean;
   readonly stop: AbortSignal;
@@ -40,7 +40,8 @@ export interface EffectsOptions {
 
 /** Make the engine's Effects. */
 export function createEffects(options: EffectsOptions): Effects {
-  const { job, assets, render, renderVar, emit, waitForOthers, ask, replay, results, leftovers } = options;
+  const { job, assets, render, renderVar, emit, waitForOthers, ask, share, earlier, state, leftovers } =
+    options;
   return {
     view: createViews(options),
     assets,
@@ -51,43 +52,34 @@ export function createEffects(options: EffectsOptions): Effects {
     ...(ask === undefined
       ? {}
       : {
-          ask: (question) => askController(question, job, emit, ask),
-          share: (task, result) => emit({ type: "task:result", task, whole: writeWhole(result) }),
+          ask: async (question) => replyOf(await ask(question), job),
+          share: (task, result) => {
+            state?.share(task);
+            share?.(task, writeWhole(result));
+          },
         }),
-    state: {
-      earlier: replay,
-      keep: ({ task }, result, partial) => {
-        if (partial) results?.keep(task, writeWhole(result));
-      },
-      sync: () => results?.sync(),
-      leftovers,
-    },
+    state: { ...state, earlier, leftovers },
     survivesRestart: options.survivesRestart === true,
     cancel: options.stop,
     kill: options.kill,
   };
 }
 
-/** A question is an event; its answer comes back under the question's name. */
-async function askController(
-  { kind, ...asked }: Question,
-  job: Job,
-  emit: EffectsOptions["emit"],
-  ask: NonNullable<EffectsOptions["ask"]>,
-): Promise<Reply> {
-  const event = { type: kind === "once" ? "task:once" : "task:delegate", ...asked } as TargetEvent;
-  emit(event);
-  const answer = await ask(
-    event.type === "task:delegate"
-      ? delegateQuestion(event.task, event.item, event.attempt)
-      : String(asked.task),
-  );
+function replyOf(answer: Answer | null | undefined, job: Job): Reply {
   if (answer === undefined) return { kind: "gone" };
   if (answer === null) return { kind: "do" };
   const { result, partial = false, secrets = [] } = answer;
   maskToo(job, secrets);
   const whole = readResult(answer.whole);
   return { kind: "done", result, partial, ...(whole === undefined ? {} : { whole }) };
+}
+
+function readResult(whole: string | undefined): Result | undefined {
+  try {
+    return whole === undefined ? undefined : (readWhole(whole) as Result);
+  } catch {
+    return undefined;
+  }
 }
 
 /** Make what gives each play's view of the host, by its index: facts about the user are those of the play's user. */

@@ -3,7 +3,6 @@ import { dirname, join } from "node:path";
 import { setTimeout as pause } from "node:timers/promises";
 import { VolleyError } from "../core/errors.ts";
 import { isRecord } from "../core/json.ts";
-import { isOfOne } from "../core/protocol.ts";
 import { hostDirectory } from "../system/directories.ts";
 import { isAlive, machineId, thisProcess } from "../system/this-process.ts";
 import type { RunPart } from "./journal.ts";
@@ -114,7 +113,7 @@ export function lendingTurns(
   };
   return {
     waitForOthers: (play) => lending(waitForOthers(play)),
-    ask: (question) => (isOfOne(question) ? ask(question) : lending(ask(question))),
+    ask: (question) => (question.kind === "delegate" ? ask(question) : lending(ask(question))),
   };
 }
 

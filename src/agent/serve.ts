@@ -12,7 +12,7 @@ import type { BundleReader, CarryOut, CarryOutOptions } from "./carry-out.ts";
 import { findRunStore, type RunPart } from "./journal.ts";
 import { openLeftovers } from "./leftovers.ts";
 import { type HostLock, lendingTurns, takeLock } from "./lock.ts";
-import { openResults, type ResultStore, readReplay } from "./state-store.ts";
+import { openState, readEarlier, type StateStore } from "./state-store.ts";
 
 import { openWire, type Wire } from "./wire.ts";
 
@@ -93,19 +93,19 @@ export async function serve({ bundle, id, playbook, carryOut }: ServeOptions): P
   }
   await lock?.release();
   if (wentWell) {
-    kept.earlier?.remove();
-    // What code elsewhere is told of stays until it has been: a controller that comes back asks for it.
-    if (await wire.taken()) kept.results?.remove();
+    kept.resumed?.forget();
+    // A shared result stays until the controller has it: one that comes back asks for it.
+    if (await wire.taken()) kept.state?.forget();
   }
   await wire.flush();
   bundle.keepCompiled();
   return code;
 }
 
-type SessionParts = Pick<CarryOutOptions, "replay" | "survivesRestart" | "leftovers"> & {
-  readonly results?: ResultStore;
-  /** Those of the run that is resumed. */
-  readonly earlier?: ResultStore;
+type SessionParts = Pick<CarryOutOptions, "earlier" | "survivesRestart" | "leftovers"> & {
+  readonly state?: StateStore;
+  /** The state of the run that is resumed. */
+  readonly resumed?: StateStore;
 };
 
 /** Takes the machine's lock; undefined when another process carries out this very part. */
@@ -139,16 +139,16 @@ function openJournal(id: string, part: RunPart, { session, options }: Job, wire:
   const { resume, after } = session!;
   const store = findRunStore(part);
   const sameRun = store.header !== undefined;
-  const earlier = sameRun || resume === undefined ? store : findRunStore({ run: resume, host: part.host });
-  const lines = earlier.lines();
+  const from = sameRun || resume === undefined ? store : findRunStore({ run: resume, host: part.host });
+  const { header } = from;
   // Another bundle may mean something else by the same names.
-  const usable = lines.length > 0 && earlier.header?.bundle === id;
-  const restarted = earlier.header?.boot !== bootId();
-  const results = openResults(store.directory);
-  const of = earlier === store ? results : openResults(earlier.directory);
-  wire.keep(store, { bundle: id, check: options.check }, after);
+  const usable = header?.bundle === id;
+  const state = openState(store.directory);
+  const earlier = from === store ? state : openState(from.directory);
+  const records = usable ? earlier.read() : [];
+  wire.keep(store, { bundle: id, check: options.check, state, after });
   if (resume !== undefined && !sameRun && !usable) {
-    const why = lines.length === 0 ? "this host has no journal of it" : "the bundle has changed since";
+    const why = header === undefined ? "this host has no journal of it" : "the bundle has changed since";
     wire.emit({
       type: "log",
       level: "warn",
@@ -157,9 +157,9 @@ function openJournal(id: string, part: RunPart, { session, options }: Job, wire:
   }
   return {
     survivesRestart: true,
-    results,
-    ...(usable ? { replay: readReplay(lines, { sameRun, restarted, results: of.read() }) } : {}),
-    ...(usable && !sameRun ? { earlier: of } : {}),
+    state,
+    ...(usable ? { earlier: readEarlier(records, { sameRun, restarted: header.boot !== bootId() }) } : {}),
+    ...(usable && !sameRun ? { resumed: earlier } : {}),
   };
 }
 

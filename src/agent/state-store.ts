@@ -1,166 +1,199 @@
 import * as fs from "node:fs";
 import { join } from "node:path";
-import { encodeLine, type WireEvent } from "../core/protocol.ts";
-import type { Result } from "../core/result.ts";
-import type { Earlier, Recorded, TaskIdentity } from "../engine/effects.ts";
+import type { TaskRef } from "../core/events.ts";
+import { isRecord } from "../core/json.ts";
+import { type Result, TALLY_KEYS } from "../core/result.ts";
+import type { Earlier, Recorded, RunState, TaskIdentity } from "../engine/effects.ts";
 import { withoutData } from "../engine/results.ts";
-import type { JournalLine, RunStore } from "./journal.ts";
-import { readWhole } from "./whole-value.ts";
+import { parseJsonLines } from "../system/lines.ts";
+import type { RunStore } from "./journal.ts";
+import { decodeWhole, encodeWhole } from "./whole-value.ts";
 
-const FILE = "results.ndjson";
+/** The state of a host's part of a run, in the directory of its journal. */
+const FILE = "state.ndjson";
+
+/** One line of the state store. */
+export type StateRecord =
+  /** A play began. */
+  | { readonly play: number }
+  /** A task restarts the host; it began at this time, in milliseconds since the epoch. */
+  | { readonly task: TaskRef; readonly begunAt: number }
+  /** The controller is given the result of the task with this number. */
+  | { readonly shared: number }
+  /** The controller has it. */
+  | { readonly taken: number }
+  /** A task has begun, of those behind one that failed. */
+  | { readonly begun: number }
+  /** The failure of this task was rescued. */
+  | { readonly rescued: number }
+  /** A task has ended. */
+  | {
+      readonly task: TaskRef;
+      /** As {@link encodeWhole} writes it, neither masked nor cut. */
+      readonly result: unknown;
+      /**
+       * `told`: the event of the task's end tells all of it. `secret`: the event does not, so the result is dropped when
+       * the run has ended well. `lost`: only the state is left, because the run has ended well or the disk was full.
+       */
+      readonly kept: "told" | "secret" | "lost";
+    };
 
 /**
- * The results of a run that its events do not tell whole, for the code that goes on behind them: neither cut nor masked,
- * so apart from the journal, for this account alone, and removed when the run has ended well.
+ * What outlives the process that carries out a run, for code: whole and unmasked, so for this account alone (mode 0600).
+ * Resume, restarts of the host and other hosts of a `runOnce` task read it. People read the journal instead.
  */
-export interface ResultStore {
-  /** Keeps what a task came to, as `whole-value.ts` writes it. */
-  keep(task: number, whole: string): void;
-  /** Those that were kept, by the task's number. */
-  read(): ReadonlyMap<number, string>;
-  /** Gets what was kept onto the disk: the host is about to go down. */
-  sync(): void;
-  remove(): void;
+export interface StateStore
+  extends Required<Pick<RunState, "beginPlay" | "begin" | "keep" | "rescue" | "restart">> {
+  read(): readonly StateRecord[];
+  /** Record that the controller is given the result of a task, until it has taken it. */
+  share(task: number): void;
+  taken(task: number): void;
+  /** The shared results that the controller has not taken, as `writeWhole` writes them. */
+  untaken(): ReadonlyMap<number, string>;
+  /** Drop the results that events do not tell: the run has ended well. */
+  forget(): void;
 }
 
-/** The store in a run's directory on a host, which is made when the journal is opened. */
-export function openResults(directory: string): ResultStore {
+/** Open the state store in a directory, which exists once something is kept. */
+export function openState(directory: string): StateStore {
   const file = join(directory, FILE);
   let opened: number | undefined;
+  /** Whether the last task to end failed: the run has gone on behind it once the next task begins. */
+  let hasFailed = false;
+  const write = (record: StateRecord): boolean => {
+    try {
+      opened ??= fs.openSync(file, "a", 0o600);
+      // A process that was killed while it wrote has left a line without an end.
+      fs.writeSync(opened, `\n${JSON.stringify(record)}\n`);
+      return true;
+    } catch {
+      return false;
+    }
+  };
+  const read = (): readonly StateRecord[] =>
+    fs.existsSync(file) ? parseJsonLines(fs.readFileSync(file, "utf8")).filter(isStateRecord) : [];
   return {
-    keep: (task, whole) => {
-      try {
-        opened ??= fs.openSync(file, "a", 0o600);
-        // A process that was killed as it wrote has left a line without an end.
-        fs.writeSync(opened, `\n${JSON.stringify([task, whole])}\n`);
-      } catch {
-        // The disk is full: the journal says that there was more, and who asks for it is told.
-      }
+    read,
+    beginPlay: (play) => void write({ play }),
+    begin: (task) => {
+      if (hasFailed) write({ begun: task });
+      hasFailed = false;
     },
-    read: () => {
-      const found = new Map<number, string>();
-      const lines = fs.existsSync(file) ? fs.readFileSync(file, "utf8").split("\n") : [];
-      for (const line of lines) {
-        try {
-          const [task, whole] = JSON.parse(line) as [number, string];
-          found.set(task, whole);
-        } catch {
-          // An empty line, or one that was cut off.
-        }
-      }
-      return found;
+    rescue: (task) => void write({ rescued: task }),
+    keep: (task, result, partial) => {
+      const kept = partial ? "secret" : "told";
+      hasFailed = isFailure(result);
+      // On a full disk a short line may still have room: code that reads the result is then told why it is not there.
+      if (!write({ task, result: encodeWhole(result), kept })) write(lost(task, result));
     },
-    sync: () => {
+    restart: (task, begunAt) => {
+      write({ task, begunAt });
       try {
         if (opened !== undefined) fs.fsyncSync(opened);
       } catch {
-        // As where it cannot be written.
+        // A disk that fails here has failed for the record as well.
       }
     },
-    remove: () => fs.rmSync(file, { force: true }),
+    share: (task) => void write({ shared: task }),
+    taken: (task) => void write({ taken: task }),
+    untaken: () => untakenOf(read()),
+    forget: () => {
+      const records = read();
+      if (!records.some((record) => "kept" in record && record.kept === "secret")) return;
+      const left = records.map((record) =>
+        "kept" in record && record.kept === "secret"
+          ? lost(record.task, record.result as Partial<Result>)
+          : record,
+      );
+      if (opened !== undefined) fs.closeSync(opened);
+      opened = undefined;
+      try {
+        fs.writeFileSync(`${file}.new`, left.map((record) => `${JSON.stringify(record)}\n`).join(""), {
+          mode: 0o600,
+        });
+        fs.renameSync(`${file}.new`, file);
+      } catch {
+        fs.rmSync(`${file}.new`, { force: true });
+        fs.rmSync(file, { force: true });
+      }
+    },
   };
 }
 
-/** Removes the results of a run that has ended well, by its journal. */
-export function forgetResults(store: RunStore): void {
-  if (!fs.existsSync(join(store.directory, FILE))) return;
-  const lines = store.lines();
-  const last = lines.at(-1)?.event;
-  if (last?.type !== "bye" || last.error !== undefined || last.cancelled === true) return;
-  const rescued = rescuedIn(lines);
-  const failed = lines.some(
-    ({ event }) =>
-      event.type === "task:end" &&
-      event.result.state === "failed" &&
-      event.result.ignored !== true &&
-      !rescued.has(event.task),
-  );
-  if (!failed) openResults(store.directory).remove();
-}
-
-/** Journal lines as a controller is to be told them: the journal itself has no result for code. */
-export function tellable(directory: string, lines: readonly JournalLine[]): readonly JournalLine[] {
-  if (!lines.some(({ event }) => event.type === "task:result")) return lines;
-  const results = openResults(directory).read();
-  return lines.map((line) => {
-    const { event } = line;
-    if (event.type !== "task:result") return line;
-    const whole = results.get(event.task);
-    return whole === undefined ? line : { event, line: encodeLine({ ...event, whole }) };
-  });
-}
-
-/** What a task came to, whole; undefined when it was not written whole. */
-export function readResult(whole: string | undefined): Result | undefined {
-  try {
-    return whole === undefined ? undefined : (readWhole(whole) as Result);
-  } catch {
-    return undefined;
+function untakenOf(records: readonly StateRecord[]): ReadonlyMap<number, string> {
+  const shared = new Set<number>();
+  const results = new Map<number, string>();
+  for (const record of records) {
+    if ("shared" in record) shared.add(record.shared);
+    if ("taken" in record) shared.delete(record.taken);
+    if ("kept" in record) results.set(record.task.task, JSON.stringify(record.result));
   }
+  return new Map([...results].filter(([task]) => shared.has(task)));
 }
 
-/** How a journal is read. */
-interface ReplayOptions {
+function lost(task: TaskRef, { state, ignored, unknown, from }: Partial<Result>): StateRecord {
+  return { task, result: { state, ignored, unknown, from }, kept: "lost" };
+}
+
+/** Whether a line is a record; the disk may have kept other bytes than were written. */
+function isStateRecord(value: unknown): value is StateRecord {
+  if (!isRecord(value)) return false;
+  if (["play", "shared", "taken", "begun", "rescued"].some((key) => Number.isSafeInteger(value[key])))
+    return true;
+  const { task } = value;
+  if (!isRecord(task) || !Number.isSafeInteger(task.task)) return false;
+  if (Number.isFinite(value.begunAt)) return true;
+  return (
+    isRecord(value.result) &&
+    (TALLY_KEYS as readonly unknown[]).includes(value.result.state) &&
+    ["told", "secret", "lost"].includes(value.kept as string)
+  );
+}
+
+/** How the state of an earlier run is read. */
+interface EarlierOptions {
+  /** Whether the run goes on under its own name. */
   readonly sameRun: boolean;
-  /** Whether the host was restarted since: only then has the last task that wanted it got it. */
+  /** Whether the host was restarted since: only then has the last task that asked for it been granted it. */
   readonly restarted: boolean;
-  /** What the journal has in part, whole, by the task's number. */
-  readonly results: ReadonlyMap<number, string>;
 }
 
 /**
- * Read the results in a journal. A task that failed, could not be known, or whose result is not whole is done again. So is
- * everything a role did behind a failure that it had not rescued: another try may take another way. A run that goes on
- * under its own name, though, keeps the failures it has gone on behind.
+ * Read the results of an earlier run that need not be found out again. A task that failed, could not be known, or whose
+ * result is lost is done again. So is everything a role did behind a failure that it had not rescued: another try may
+ * take another way. A run that goes on under its own name, though, keeps the failures it has gone on behind.
  */
-export function readReplay(
-  lines: readonly JournalLine[],
-  { sameRun, restarted, results }: ReplayOptions,
+export function readEarlier(
+  records: readonly StateRecord[],
+  { sameRun, restarted }: EarlierOptions,
 ): Earlier {
-  /** By number, in the order they were begun. One that cannot be used still takes its place, so that those after it keep theirs. */
-  const tasks = new Map<number, { task: TaskIdentity; begunAt: number; recorded?: Recorded }>();
+  /** By number, in the order they ended. A result that cannot be used takes its place, so that those behind it keep theirs. */
+  const tasks = new Map<number, { readonly task: TaskIdentity; readonly recorded: Recorded | undefined }>();
   const plays = new Set<number>();
-  const rescued = rescuedIn(lines);
-  const lastBegun = lines.reduce(
-    (last, { event }) => (event.type === "task:start" ? Math.max(last, event.task) : last),
+  const rescued = new Set(records.flatMap((record) => ("rescued" in record ? [record.rescued] : [])));
+  const lastBegun = records.reduce(
+    (last, record) =>
+      Math.max(last, "begun" in record ? record.begun : "task" in record ? record.task.task : 0),
     0,
   );
   /** Roles with a failure that they had not rescued. */
   const broken = new Set<string>();
-  for (const { event } of lines) {
-    switch (event.type) {
-      case "play:start":
-        plays.add(event.index);
-        break;
-      case "task:start":
-        tasks.set(event.task, { task: event, begunAt: event.time });
-        break;
-      case "restart": {
-        const begun = tasks.get(event.task);
-        if (begun !== undefined && restarted)
-          tasks.set(event.task, { ...begun, recorded: { kind: "restarted", begunAt: begun.begunAt } });
-        break;
-      }
-      case "task:end": {
-        const { task } = event;
-        const whole = readResult(results.get(task));
-        const isFailure = event.result.state === "failed" && event.result.ignored !== true;
-        const known = sameRun
-          ? resultSoFar(event, whole, !isFailure || rescued.has(task) || task < lastBegun)
-          : resultToTrust(event, whole, rescued.has(task));
-        const role = JSON.stringify([event.play, event.role]);
-        if (!sameRun && isFailure && known === undefined) broken.add(role);
-        const usable = broken.has(role) ? undefined : known;
-        tasks.set(task, {
-          // The event of its start has the name of its action as it was declared.
-          task: tasks.get(task)?.task ?? event,
-          begunAt: event.time,
-          ...(usable === undefined ? {} : { recorded: { kind: "done", result: usable } }),
-        });
-        break;
-      }
-      default:
-        break;
+  for (const record of records) {
+    if ("play" in record) plays.add(record.play);
+    else if ("kept" in record) {
+      const { task } = record;
+      const isRescued = rescued.has(task.task);
+      const known = sameRun
+        ? resultSoFar(record, isRescued || task.task < lastBegun)
+        : resultToTrust(record, isRescued);
+      const role = JSON.stringify([task.play, task.role]);
+      if (!sameRun && known === undefined && isFailure(record.result as Partial<Result>)) broken.add(role);
+      const result = broken.has(role) ? undefined : known;
+      const recorded = result === undefined ? undefined : ({ kind: "done", result } as const);
+      tasks.set(task.task, { task, recorded });
+    } else if ("begunAt" in record) {
+      const { task, begunAt } = record;
+      tasks.set(task.task, { task, recorded: restarted ? { kind: "restarted", begunAt } : undefined });
     }
   }
   const done = new Map<string, (Recorded | undefined)[]>();
@@ -171,38 +204,51 @@ export function readReplay(
   return { sameRun, take: (task) => done.get(keyOf(task))?.shift(), begun: (index) => plays.has(index) };
 }
 
-/** The numbers of the tasks whose failure was rescued. */
-function rescuedIn(lines: readonly JournalLine[]): ReadonlySet<number> {
-  return new Set(lines.flatMap(({ event }) => (event.type === "task:rescued" ? [event.task] : [])));
+type Ended = Extract<StateRecord, { readonly kept: string }>;
+
+/** The result that another run can take for done. */
+function resultToTrust({ result, kept }: Ended, isRescued: boolean): Result | undefined {
+  const known = kept === "lost" ? undefined : readResult(result);
+  if (known === undefined || known.unknown === true) return undefined;
+  return known.state === "failed" && !isRescued ? undefined : known;
 }
 
-type TaskEnd = Extract<WireEvent, { readonly type: "task:end" }>;
-
-/** What another run can take for done. */
-function resultToTrust(
-  { result, partial }: TaskEnd,
-  whole: Result | undefined,
-  isRescued: boolean,
-): Result | undefined {
-  if ((result.state === "failed" && !isRescued) || result.unknown === true) return undefined;
-  return whole ?? (partial === true ? undefined : result);
-}
-
-/** What the same run has gone on behind: done is done, also where not all of it could be written down. */
-function resultSoFar(
-  { result, partial }: TaskEnd,
-  whole: Result | undefined,
-  isPast: boolean,
-): Result | undefined {
-  if (!isPast) return undefined;
-  if (whole !== undefined || partial !== true) return whole ?? result;
+/** The result that the same run has gone on behind: done is done, even where the result is lost. */
+function resultSoFar({ result, kept }: Ended, isPast: boolean): Result | undefined {
+  const known = readResult(result);
+  if (known === undefined || (isFailure(known) && !isPast)) return undefined;
+  if (kept !== "lost") return known;
   return withoutData(
-    result,
+    known,
     "what this task found out could not be written down, and is forgotten since the host was restarted",
     "make room on the host's disk, or find it out again in a task behind the restart",
   );
 }
 
+function isFailure({ state, ignored }: Partial<Result>): boolean {
+  return state === "failed" && ignored !== true;
+}
+
+function readResult(written: unknown): Result | undefined {
+  try {
+    return decodeWhole(written) as Result;
+  } catch {
+    return undefined;
+  }
+}
+
 function keyOf({ play, role, name, action, handler = false }: TaskIdentity): string {
   return JSON.stringify([play, role, name, action, handler]);
+}
+
+/** Forget the secret results of a run that has ended well, by its journal. */
+export function forgetState(store: RunStore): void {
+  const lines = store.lines();
+  const last = lines.at(-1)?.event;
+  if (last?.type !== "bye" || last.error !== undefined || last.cancelled === true) return;
+  const rescued = new Set(lines.flatMap(({ event }) => (event.type === "task:rescued" ? [event.task] : [])));
+  const failed = lines.some(
+    ({ event }) => event.type === "task:end" && isFailure(event.result) && !rescued.has(event.task),
+  );
+  if (!failed) openState(store.directory).forget();
 }

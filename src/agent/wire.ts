@@ -8,82 +8,99 @@ import {
   encodeLine,
   type Job,
   MAX_LINE_BYTES,
-  MAX_RESULT_BYTES,
   PROTOCOL_VERSION,
+  type Question,
+  type QuestionLine,
+  questionKey,
   type WireEvent,
 } from "../core/protocol.ts";
 import { maskOfJob } from "../engine/results.ts";
 import { readLines } from "../system/lines.ts";
 import { maskEvent } from "../vars/mask.ts";
-import { greeting, listenForControllers, MAX_COMMAND_LENGTH } from "./attach.ts";
+import { greeting, listenForControllers, MAX_COMMAND_LENGTH, shareLine } from "./attach.ts";
 import type { RunStore } from "./journal.ts";
-import { tellable } from "./state-store.ts";
+import type { StateStore } from "./state-store.ts";
 import { decodeVars } from "./whole-value.ts";
 
-/** The target's end of the protocol: events out, the Job and then commands in. */
+/** The agent's end of the protocol. Up go events, questions and shared results; down come the Job and commands. */
 export interface Wire {
+  /** Tell an event: numbered, masked, and written to the journal. */
   emit(event: TargetEvent): void;
   readJob(): Promise<Job>;
   /**
-   * From here on every event goes to the run's journal too, and a controller that lost its connection can come back.
-   * Where there is a journal already, the controller is first told what comes after the event with this number.
+   * Write every event to the run's journal from here on, and let a controller that lost its connection come back. A run
+   * that goes on first tells the events after the one with the number `after`.
    */
-  keep(store: RunStore, kind: { readonly bundle: string; readonly check: boolean }, after?: number): void;
-  /** Whether there is a controller at the other end. */
+  keep(store: RunStore, options: KeepOptions): void;
+  /** Whether a controller is at the other end. */
   isHeard(): boolean;
-  /** True when told to go on after this play; false when nobody is left to say so. */
+  /** Wait at the barrier behind a play: true to go on, false when nobody is left to say so. */
   waitForOthers(play: number): Promise<boolean>;
-  /** The answer to what an event asked: what it came to elsewhere, null to do it; undefined when nobody is left to say. */
-  ask(question: string): Promise<Answer | null | undefined>;
-  /** Resolves once the controller has taken in each `task:result`: true; false when it does not, for a while. */
+  /**
+   * Ask the controller; a controller that comes back is asked again. Returns the result that the task came to elsewhere,
+   * null to do the task, undefined when nobody is left to answer.
+   */
+  ask(question: Question): Promise<Answer | null | undefined>;
+  /** Give the controller a whole result, for the code of other hosts. It is in no event, and in no journal. */
+  share(task: number, whole: string): void;
+  /** Wait until the controller has every shared result: true; false after 5 s. */
   taken(): Promise<boolean>;
-  /** Resolves once everything emitted has left. */
+  /** Resolves when everything has been sent. */
   flush(): Promise<void>;
   readonly stop: AbortSignal;
   readonly kill: AbortSignal;
 }
 
-/** How long a run waits between plays for a controller that has gone away to come back. */
+/** How a run is kept. */
+interface KeepOptions {
+  readonly bundle: string;
+  readonly check: boolean;
+  readonly state: StateStore;
+  readonly after?: number | undefined;
+}
+
+/** How long a run waits between plays for a lost controller to come back. */
 const ORPHAN_MS = 15 * 60_000;
 
-/** What a controller that does not read may leave unread, in bytes: it is dropped, and finds the rest in the journal. */
+/** The bytes that a slow controller may leave unread. Beyond, it is dropped, and finds the rest in the journal. */
 const MAX_UNREAD_BYTES = 16 << 20;
 
-/** How long a run that has ended waits for its last words to be read. */
+/** How long a run that has ended waits for its last lines to be read. */
 const FLUSH_MS = 30_000;
 
-/** How long a run that has ended waits for the controller to say that it has taken in what code is told of. */
+/** How long a run that has ended waits for the controller to take shared results. */
 const TAKE_MS = 5_000;
 
-/** The `hello` has it. */
+/** The sequence number of `hello`. */
 const FIRST_SEQUENCE = 1;
 
-/** Speaks the protocol over a pair of streams. */
+/** Speak the protocol over a pair of streams. */
 export function openWire(input: Readable, output: Writable): Wire {
   const stop = new AbortController();
   const kill = new AbortController();
   const continued = new Set<number>();
   const waiting = new Map<number, (goOn: boolean) => void>();
   const answers = new Map<string, Answer | null>();
-  const asking = new Map<string, (answer: Answer | null | undefined) => void>();
-  /** Tasks with a `task:result` that the controller has not taken in. */
-  const untaken = new Set<number>();
+  const asking = new Map<string, Pending>();
+  /** The lines of shared results that the controller has not taken, by task. */
+  const shared = new Map<number, string>();
   let onTaken = (): void => {};
   let sequence = 0;
-  /** What was said before there was a journal to put it into. */
+  /** Events from before there was a journal. */
   const unkept: string[] = [];
   let connected = true;
   let inputOpen = true;
   let control: ReturnType<typeof listenForControllers> | undefined;
   let store: RunStore | undefined;
-  /** Everything that is told from the Job on goes through it, be it sent or kept. */
+  let state: StateStore | undefined;
+  /** The Job whose secrets are masked in every event that follows it. */
   let maskedBy: Job | undefined;
   let orphaned: NodeJS.Timeout | undefined;
   let giveJob: ((line: string | null) => void) | undefined;
-  // What else writes to the stream is kept off it from here on.
+  // Bound here, because `write` of the process's own stream is replaced: what roles print must not mix with the protocol.
   const write = output.write.bind(output);
 
-  // A controller that has gone away does not end the run: what it misses it can ask for later.
+  // A controller that is gone does not end the run: it can ask later for what it missed.
   output.on("error", () => {
     connected = false;
   });
@@ -94,10 +111,14 @@ export function openWire(input: Readable, output: Writable): Wire {
     connected = false;
     output.destroy();
   };
+  const sendToAll = (line: string): void => {
+    control?.send(line);
+    send(line);
+  };
 
   const endWaits = (): void => {
     for (const resume of waiting.values()) resume(false);
-    for (const resume of asking.values()) resume(undefined);
+    for (const { answer } of asking.values()) answer(undefined);
   };
   const obey = (line: string): void => {
     const command = parseLine(line) as Command | undefined;
@@ -110,11 +131,12 @@ export function openWire(input: Readable, output: Writable): Wire {
         const { type: _type, question, result, ...rest } = command;
         const answer = result === undefined ? null : { result, ...rest };
         answers.set(question, answer);
-        asking.get(question)?.(answer);
+        asking.get(question)?.answer(answer);
+        asking.delete(question);
         return;
       }
       case "taken":
-        untaken.delete(command.task);
+        if (shared.delete(command.task)) state?.taken(command.task);
         onTaken();
         return;
       case "cancel":
@@ -128,7 +150,7 @@ export function openWire(input: Readable, output: Writable): Wire {
         return;
     }
   };
-  /** Without anybody to say `continue`, what waits for it waits only so long. */
+  /** Without a controller, waiting for one ends after a while. */
   const watchOrphan = (): void => {
     clearTimeout(orphaned);
     if (inputOpen || (control?.count() ?? 0) > 0) return;
@@ -156,33 +178,37 @@ export function openWire(input: Readable, output: Writable): Wire {
     stop: stop.signal,
     kill: kill.signal,
     emit: (event) => {
-      const mask = maskedBy === undefined || event.type === "task:result" ? null : maskOfJob(maskedBy);
+      const mask = maskedBy === undefined ? null : maskOfJob(maskedBy);
       const { type, ...rest } = mask === null ? event : maskEvent(mask, event);
       // `type` first: the controller knows the first line of the protocol by it.
       const sent = { type, seq: ++sequence, time: Date.now(), ...rest } as WireEvent;
       const line = boundedLine(sent);
-      // What code is told of lies elsewhere, whole.
-      const kept = sent.type === "task:result" ? encodeLine({ ...sent, whole: undefined }) : line;
-      if (sent.type === "task:result") untaken.add(sent.task);
-      if (store === undefined) unkept.push(kept);
-      else store.append(kept);
+      if (store === undefined) unkept.push(line);
+      else store.append(line);
       if (type === "restart") store?.sync();
-      control?.send(line);
-      send(line);
+      sendToAll(line);
     },
     isHeard: () => inputOpen,
-    keep: (opened, { bundle, check }, after = FIRST_SEQUENCE) => {
+    keep: (opened, { bundle, check, state: kept, after = FIRST_SEQUENCE }) => {
       store = opened;
-      const kept = opened.lines();
+      state = kept;
+      const lines = opened.lines();
       opened.open(bundle, check);
-      const last = kept.at(-1)?.event.seq;
+      const last = lines.at(-1)?.event.seq;
       if (last === undefined) for (const line of unkept) opened.append(line);
       else {
         sequence = last;
+        for (const [task, whole] of kept.untaken()) shared.set(task, shareLine(task, whole));
         send(greeting(bundle, process.pid, after + 1));
-        for (const { event, line } of tellable(opened.directory, kept)) if (event.seq > after) send(line);
+        for (const line of shared.values()) send(line);
+        for (const { event, line } of lines) if (event.seq > after) send(line);
       }
-      control = listenForControllers(opened, bundle, { onLine: obey, onChange: watchOrphan });
+      control = listenForControllers(opened, bundle, {
+        onLine: obey,
+        onChange: watchOrphan,
+        before: () => shared.values(),
+        behind: () => [...asking.values()].map(({ line }) => line),
+      });
     },
     readJob: async () => {
       const line = await new Promise<string | null>((resolve) => {
@@ -210,22 +236,30 @@ export function openWire(input: Readable, output: Writable): Wire {
       return answer;
     },
     ask: (question) => {
-      const known = answers.get(question);
+      const key = questionKey(question);
+      const line = encodeLine({ type: "question", question } satisfies QuestionLine);
+      sendToAll(line);
+      const known = answers.get(key);
       if (known !== undefined) return Promise.resolve(known);
       if (stop.signal.aborted) return Promise.resolve(undefined);
-      const answer = new Promise<Answer | null | undefined>((resolve) => asking.set(question, resolve));
+      const answered = new Promise<Answer | null | undefined>((answer) => asking.set(key, { line, answer }));
       watchOrphan();
-      return answer;
+      return answered;
+    },
+    share: (task, whole) => {
+      const line = shareLine(task, whole);
+      shared.set(task, line);
+      sendToAll(line);
     },
     taken: () =>
       new Promise((resolve) => {
-        const end = (): void => {
+        const settle = (): void => {
           clearTimeout(timer);
-          resolve(untaken.size === 0);
+          resolve(shared.size === 0);
         };
-        const timer = setTimeout(end, TAKE_MS);
+        const timer = setTimeout(settle, TAKE_MS);
         onTaken = () => {
-          if (untaken.size === 0) end();
+          if (shared.size === 0) settle();
         };
         onTaken();
       }),
@@ -237,7 +271,7 @@ export function openWire(input: Readable, output: Writable): Wire {
         control?.close(),
         ...(connected ? [new Promise<void>((resolve) => write("", () => resolve()))] : []),
       ]);
-      // Who does not read now finds it in the journal.
+      // A controller that does not read now finds the rest in the journal.
       let timer: NodeJS.Timeout | undefined;
       await Promise.race([
         sent,
@@ -250,7 +284,13 @@ export function openWire(input: Readable, output: Writable): Wire {
   };
 }
 
-/** The object on a line; undefined when there is none. */
+/** A question without an answer. */
+interface Pending {
+  readonly line: string;
+  answer(answer: Answer | null | undefined): void;
+}
+
+/** Parse the object on a line; undefined for a line without one. */
 function parseLine(line: string): object | undefined {
   try {
     const value: unknown = JSON.parse(line);
@@ -260,12 +300,11 @@ function parseLine(line: string): object | undefined {
   }
 }
 
+/** The line of an event, without the details that would make it too long. */
 function boundedLine(event: WireEvent): string {
   const line = encodeLine(event);
   // A code unit takes three bytes at most.
   if (line.length * 3 <= MAX_LINE_BYTES || Buffer.byteLength(line) <= MAX_LINE_BYTES) return line;
-  if (event.type === "task:result")
-    return Buffer.byteLength(line) <= MAX_RESULT_BYTES ? line : encodeLine({ ...event, whole: undefined });
   if (event.type !== "task:end")
     return encodeLine({
       type: "log",

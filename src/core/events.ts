@@ -91,10 +91,6 @@ export type TargetEvent =
   /** The host has done its part of a play and, unless the play is free, waits for word to go on. */
   | { readonly type: "play:end"; readonly index: number; readonly play: string; readonly failed: boolean }
   | (TaskRef & { readonly type: "task:start" })
-  /** The host has come to a task that only one host of its batch does, and waits for word of what to do. */
-  | (AskedTask & { readonly type: "task:once" })
-  /** The host has come to an action that is done on the controller, and waits for what it comes to. */
-  | (DelegatedTask & { readonly type: "task:delegate" })
   | {
       readonly type: "task:output";
       readonly task: number;
@@ -110,16 +106,6 @@ export type TargetEvent =
     })
   /** The role's code has caught the failure of this task, and has ended well. */
   | (TaskRef & { readonly type: "task:rescued" })
-  /**
-   * What a task came to that one host of a batch does, for the code of the others; for the controller alone, no program
-   * sees it, and it is written down nowhere but with other results.
-   */
-  | {
-      readonly type: "task:result";
-      readonly task: number;
-      /** As `agent/whole-value.ts` writes it; absent: it was too long, or is no longer there. */
-      readonly whole?: string;
-    }
   /** `info` is shown only to who asks for more, `notice` to everybody. */
   | { readonly type: "log"; readonly level: "info" | "notice" | "warn"; readonly text: string }
   | {
@@ -135,6 +121,10 @@ export type TargetEvent =
 
 /** What the controller adds of its own. */
 export type ControllerEvent =
+  /** The controller got a host's question about a task that only one host of its batch does; the host waits for the answer. */
+  | (AskedTask & { readonly type: "task:once"; readonly host: string })
+  /** The controller got a host's request for an action that is delegated to it; the host waits for the result. */
+  | (DelegatedTask & { readonly type: "task:delegate"; readonly host: string })
   | {
       readonly type: "run:start";
       readonly run: string;

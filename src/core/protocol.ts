@@ -1,5 +1,5 @@
 import type { Become } from "./become.ts";
-import type { TargetEvent } from "./events.ts";
+import type { AskedTask, DelegatedTask, TargetEvent } from "./events.ts";
 import type { Vars } from "./json.ts";
 import { writeJson } from "./json-text.ts";
 import type { Result } from "./result.ts";
@@ -10,11 +10,11 @@ export const PROTOCOL_VERSION = 1;
 /** The longest line either side sends, in bytes; longer texts are cut before they are sent. */
 export const MAX_LINE_BYTES = 4 << 20;
 
-/** The longest result one host may tell others of, in bytes: `task:result`, and the answer made of it. */
-export const MAX_RESULT_BYTES = 32 << 20;
+/** The longest line of a result that a host shares with others, in bytes, and of the answer made of it. */
+export const MAX_SHARE_BYTES = 32 << 20;
 
-/** What such a line begins with. */
-export const RESULT_PREFIX = '{"type":"task:result"';
+/** The start of such a line. */
+export const SHARE_PREFIX = '{"type":"share"';
 
 /** What one host is asked to do: the first line of its standard input. */
 export interface Job {
@@ -80,13 +80,9 @@ export interface JobOptions {
 export type Command =
   /** Every host has ended the play with this index: go on. */
   | { readonly type: "continue"; readonly play: number }
-  /** The answer to `task:once` or `task:delegate`. */
-  | ({
-      readonly type: "answer";
-      /** The task's number; for `task:delegate` with its item and attempt: `12:0:1`. */
-      readonly question: string;
-    } & Partial<Answer>)
-  /** The `task:result` with this task's number has been taken in. */
+  /** The answer to a question, by its {@link questionKey key}. */
+  | ({ readonly type: "answer"; readonly question: string } & Partial<Answer>)
+  /** The controller has the shared result of the task with this number. */
   | { readonly type: "taken"; readonly task: number }
   /** Finish the action now running, then say bye. */
   | { readonly type: "cancel" }
@@ -105,8 +101,39 @@ export interface Answer {
   readonly secrets?: readonly string[];
 }
 
-/** A target's event with its place in the stream. */
+/** An event of a host with its place in the stream. */
 export type WireEvent = TargetEvent & { readonly seq: number; readonly time: number };
+
+/**
+ * A question of a host that only the controller can answer. It is no event: it has no number and is in no journal. A
+ * host asks the same question again, by the same key, when a controller comes back and after a restart.
+ */
+export type Question =
+  /** Whether this host does a task that one host of its batch does. */
+  | ({ readonly kind: "once" } & AskedTask)
+  /** To perform a delegated action: the controller knows which, and learns only the names of task and item. */
+  | ({ readonly kind: "delegate" } & DelegatedTask);
+
+/** The line of a question. */
+export interface QuestionLine {
+  readonly type: "question";
+  readonly question: Question;
+}
+
+/** The line of a whole result of a `runOnce` task, for the code of the other hosts. A host says it until it was `taken`. */
+export interface ShareLine {
+  readonly type: "share";
+  readonly task: number;
+  /** As `agent/whole-value.ts` writes it; absent for a result that is too long. */
+  readonly whole?: string;
+}
+
+/** The name of a question in its answer: the task's number, and for a delegated action its item and attempt: `12:0:1`. */
+export function questionKey(question: Question): string {
+  return question.kind === "once"
+    ? String(question.task)
+    : `${question.task}:${question.item}:${question.attempt}`;
+}
 
 /** One line of the protocol. */
 export function encodeLine(value: unknown): string {
@@ -121,13 +148,3 @@ export function encodeLine(value: unknown): string {
 
 /** The start of the first line of the protocol; anything before it is noise. */
 export const HELLO_PREFIX = '{"type":"hello"';
-
-/** What the controller is asked about an action that it is to perform. */
-export function delegateQuestion(task: number, item: number, attempt: number): string {
-  return `${task}:${item}:${attempt}`;
-}
-
-/** Whether a question is about this host alone, and not about what is done once for several. */
-export function isOfOne(question: string): boolean {
-  return question.includes(":");
-}

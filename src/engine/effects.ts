@@ -1,8 +1,9 @@
 import type { RenderStyle } from "../core/action.ts";
 import type { AssetStore } from "../core/asset.ts";
-import type { AskedTask, DelegatedTask, TargetEvent, TaskRef } from "../core/events.ts";
+import type { TargetEvent, TaskRef } from "../core/events.ts";
 import type { Facts } from "../core/facts.ts";
 import type { Vars } from "../core/json.ts";
+import type { Question } from "../core/protocol.ts";
 import type { Result } from "../core/result.ts";
 import type { System } from "../core/system.ts";
 import type { RenderVar } from "../vars/scope.ts";
@@ -46,13 +47,6 @@ export interface HostView {
   systemOf(become: boolean | string | undefined): System;
 }
 
-/** A question that only the controller can answer; the same question is asked again after a restart. */
-export type Question =
-  /** To decide whether this host does a `runOnce` task. */
-  | ({ readonly kind: "once" } & AskedTask)
-  /** To perform a delegated action: the controller knows which, and learns only the names of task and item. */
-  | ({ readonly kind: "delegate" } & DelegatedTask);
-
 /** The controller's answer. */
 export type Reply =
   /** This host does the task. */
@@ -76,10 +70,16 @@ export interface Done {
 export interface RunState {
   /** Results of an earlier life of this run, or of the run it resumes. */
   readonly earlier?: Earlier | undefined;
+  /** Record that a play begins. */
+  beginPlay?(index: number): void;
+  /** Record that the task with this number begins. */
+  begin?(task: number): void;
+  /** Record that the failure of a task was rescued. */
+  rescue?(task: number): void;
   /** Keep a whole result; `partial` says that the event of its task's end does not tell all of it. */
   keep?(task: TaskRef, result: Result, partial: boolean): void;
-  /** Bring everything kept onto the disk: the host is about to go down. */
-  sync?(): void;
+  /** Record that a task, begun at this time, restarts the host now. Everything kept is on the disk when this returns. */
+  restart?(task: TaskRef, begunAt: number): void;
   /** Handlers, as `role:handler`, that earlier runs of the playbook notified and did not run. */
   readonly leftovers?: Leftovers | undefined;
 }

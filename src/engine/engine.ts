@@ -67,6 +67,7 @@ async function runPlays(playbook: Playbook, job: Job, effects: Effects, ledger: 
     }
     const { at, roles } = begun;
     const total = ledger.total(roles.reduce((sum, role) => sum + role.waiting, 0));
+    state.beginPlay?.(index);
     ledger.emit({ type: "play:start", index, play: play.name, total });
     const end = await runPlay(roles, {
       perform: (role, task, ends) => turns.take(at, role, task, ends),

@@ -71,6 +71,7 @@ export class Turns {
     const recorded = taken?.kind === "done" && taken.result.from !== undefined ? undefined : taken;
     if (recorded?.kind === "done") return { ref, result: this.#repeat(ref, declared, recorded.result) };
     this.#ledger.stopRetracing();
+    this.#effects.state.begin?.(ref.task);
     // An earlier life of the run told that the task which restarted the host had begun.
     if (recorded === undefined || earlier?.sameRun !== true)
       this.#ledger.emit({ type: "task:start", ...ref });
@@ -90,6 +91,7 @@ export class Turns {
     const { task } = ref;
     const { noLog = false, ignoreErrors = false, become } = declared.options;
     const startedAt = performance.now() - (restartedMs ?? 0);
+    const begunAt = Date.now() - (restartedMs ?? 0);
     const output = maskOutput(maskOfJob(this.#job), (stream, text) =>
       this.#ledger.emit({ type: "task:output", task, stream, text }),
     );
@@ -124,7 +126,7 @@ export class Turns {
           },
           restart: survivesRestart
             ? (timeoutMs) => {
-                if (!isOver) this.#restart(task, timeoutMs);
+                if (!isOver) this.#restart(ref, begunAt, timeoutMs);
               }
             : undefined,
         }),
@@ -140,7 +142,7 @@ export class Turns {
   /** Tell the end of a task. Where the event does not tell all of it, keep the whole for code, here and on other hosts. */
   #tellEnd(
     ref: TaskRef,
-    { options: { noLog = false, runOnce = false } }: DeclaredTask,
+    { action, options: { noLog = false, runOnce = false } }: DeclaredTask,
     ended: Result,
     { elapsedMs, resumed }: { readonly elapsedMs: number; readonly resumed?: true },
   ): void {
@@ -148,7 +150,8 @@ export class Turns {
     const { diff: _diff, ...whole } = ended;
     const { diff: _shown, ...told } = shown;
     const partial = !isDeepStrictEqual(told, whole);
-    this.#effects.state.keep?.(ref, whole, partial);
+    // An earlier life of this run kept it already.
+    if (!this.#ledger.isRetracing) this.#effects.state.keep?.({ ...ref, action }, whole, partial);
     if (partial && runOnce && this.#ask !== undefined) this.#ledger.share(ref.task, whole);
     this.#ledger.emit({
       type: "task:end",
@@ -177,6 +180,7 @@ export class Turns {
     const told = toldFrom({ ...result, ...ignored });
     this.#ledger.count(told.state);
     if (!isRecorded) this.#ledger.stopRetracing();
+    if (!this.#ledger.isRetracing) this.#effects.state.keep?.(ref, told, false);
     this.#ledger.emit({ type: "task:start", ...ref });
     this.#ledger.emit({ type: "task:end", ...ref, result: told, elapsedMs: 0 });
     return ended;
@@ -203,9 +207,9 @@ export class Turns {
     return this.#job.options.barriers ? this.#effects.ask : undefined;
   }
 
-  #restart(task: number, timeoutMs: number): void {
-    this.#effects.state.sync?.();
-    this.#ledger.emit({ type: "restart", task, timeoutMs });
+  #restart(ref: TaskRef, begunAt: number, timeoutMs: number): void {
+    this.#effects.state.restart?.(ref, begunAt);
+    this.#ledger.emit({ type: "restart", task: ref.task, timeoutMs });
   }
 
   /** Count the tasks of the same play, role and name, from 1. */
@@ -285,6 +289,7 @@ export class Ledger {
   /** A task that failed counts as rescued. */
   rescue(ref: TaskRef): void {
     this.#tally = countRescued(this.#tally);
+    this.#effects.state.rescue?.(ref.task);
     this.emit({ type: "task:rescued", ...ref });
   }
 

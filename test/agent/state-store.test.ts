@@ -47,11 +47,11 @@ async function run(job: Partial<Job>): Promise<readonly WireEvent[]> {
   return target.events;
 }
 
-/** Files of a run's results, wherever they lie below the home. */
+/** The state stores of runs, wherever they lie below the home. */
 function kept(): readonly string[] {
   const home = project.path("home");
   return readdirSync(home, { recursive: true, encoding: "utf8" })
-    .filter((name) => name.endsWith("results.ndjson"))
+    .filter((name) => name.endsWith("state.ndjson"))
     .map((name) => join(home, name));
 }
 
@@ -74,7 +74,12 @@ test("what code found out in a run that failed is there whole for the one that r
   expect(readFileSync(project.path("home/found"), "utf8")).toBe("x\n");
   expect(readFileSync(project.path("home/seen"), "utf8")).toBe(`hush ********${"x".repeat(90_000)}hidden`);
   expect(JSON.stringify(resumed)).not.toContain("hush");
-  expect(kept()).toEqual([]);
+  // What the events tell stays for a run that resumes this one.
+  expect(kept()).toHaveLength(2);
+  for (const file of kept()) {
+    expect(readFileSync(file, "utf8")).not.toMatch(/hush|hidden/);
+    expect(statSync(file).mode & 0o777).toBe(0o600);
+  }
 });
 
 /** Whether a file system of its own can be mounted here. */

@@ -5,14 +5,14 @@ import { afterAll, expect, test } from "vitest";
 import { readWhole } from "../../src/agent/whole-value.ts";
 import { createDiskAssets } from "../../src/bundle/assets.ts";
 import { createDelegates } from "../../src/controller/schedule/delegate.ts";
-import type { ReceivedEvent } from "../../src/core/events.ts";
+import type { ControllerEvent } from "../../src/core/events.ts";
 import { type Command, type Job, PROTOCOL_VERSION } from "../../src/core/protocol.ts";
 import { definePlay, definePlaybook, shell, template } from "../../src/index.ts";
 
 const scratch = mkdtempSync(join(tmpdir(), "volley-delegate-"));
 afterAll(() => rmSync(scratch, { recursive: true, force: true }));
 
-type Asked = Extract<ReceivedEvent, { type: "task:delegate" }>;
+type Asked = Extract<ControllerEvent, { type: "task:delegate" }>;
 type Answer = Extract<Command, { type: "answer" }>;
 
 /** A playbook with one delegated task, one that is not, and a second play that web01 is not in. */
@@ -43,7 +43,6 @@ const job: Job = {
 const event: Asked = {
   type: "task:delegate",
   host: "web01",
-  hostSeq: 7,
   task: 1,
   play: "One",
   role: "One",
@@ -80,7 +79,7 @@ function asker(earlier: readonly Asked[] = []): (...asked: Asked[]) => Promise<r
 }
 
 test("what is asked for twice is done once", async () => {
-  const [first, again] = await asker()(event, { ...event, hostSeq: 9 });
+  const [first, again] = await asker()(event, { ...event });
   expect(first).toMatchObject({ question: "1:0:1", result: { state: "changed" } });
   expect(readWhole(first?.whole ?? "")).toMatchObject({ state: "changed", data: { stdout: "1" } });
   expect(again).toEqual(first);

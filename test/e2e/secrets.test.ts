@@ -82,7 +82,7 @@ key: !secret file:../secrets/key
 
 /** What a run that failed keeps whole for the code of a run that goes on with it: its owner's alone. */
 const isKeptForCode = (path: string): boolean =>
-  path.endsWith("/results.ndjson") && (statSync(path).mode & 0o077) === 0;
+  path.endsWith("/state.ndjson") && (statSync(path).mode & 0o077) === 0;
 
 /**
  * Everything a run leaves behind, but for where secrets are kept, the files the playbook puts them in, and the results

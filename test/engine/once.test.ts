@@ -2,15 +2,12 @@ import { existsSync, readFileSync } from "node:fs";
 import { expect, test } from "vitest";
 import { debug } from "../../src/actions/flow/debug.ts";
 import { shell } from "../../src/actions/system/shell.ts";
-import { readReplay } from "../../src/agent/state-store.ts";
+import { openState, readEarlier } from "../../src/agent/state-store.ts";
 import { readWhole, writeWhole } from "../../src/agent/whole-value.ts";
-import type { TargetEvent } from "../../src/core/events.ts";
 import type { Answer } from "../../src/core/protocol.ts";
 import { makeWorkplace, type RunOptions, roleOf, runPlays, runTasks, type Workplace } from "./run-plays.ts";
 
 const DONE: Answer = { result: { state: "changed", from: "web9", data: { stdout: "theirs" } } };
-/** No results were kept apart. */
-const results = new Map<number, string>();
 
 function traces(place: Workplace): readonly string[] {
   const path = place.path("traces");
@@ -36,18 +33,11 @@ function runOnce(place: Workplace, given: RunOptions, notes: string[] = []) {
   });
 }
 
-function journal(events: readonly TargetEvent[]) {
-  return events.map((event, index) => {
-    const line = `${JSON.stringify({ ...event, seq: index + 2, time: index })}\n`;
-    return { line, event: JSON.parse(line) };
-  });
-}
-
 test("asks, and does what it is told to do", async () => {
   using place = makeWorkplace();
   const run = await runOnce(place, { ask: async () => null });
   expect(traces(place)).toEqual(["one", "two", "handler"]);
-  expect(run.of("task:once").map(({ index, task, name, nth }) => [index, task, name, nth])).toEqual([
+  expect(run.questions.map(({ index, task, name, nth }) => [index, task, name, nth])).toEqual([
     [0, 1, "once", 1],
     [0, 2, "once", 2],
   ]);
@@ -76,7 +66,7 @@ test("asks nobody where nobody is connected", async () => {
   using place = makeWorkplace();
   const run = await runOnce(place, { options: { barriers: false }, ask: async () => DONE });
   expect(traces(place)).toEqual(["one", "two", "handler"]);
-  expect(run.of("task:once")).toEqual([]);
+  expect(run.questions).toEqual([]);
 });
 
 test("when nobody is left to say, the run ends there", async () => {
@@ -88,12 +78,11 @@ test("when nobody is left to say, the run ends there", async () => {
 test("goes on behind a restart: what it did is not done again, what it was told it asks for again", async () => {
   using place = makeWorkplace();
   const stop = new AbortController();
-  const told: TargetEvent[] = [];
   await runOnce(place, {
+    state: place.directory,
     stop: stop.signal,
     ask: async (task) => (task === "1" ? DONE : null),
     onEvent: (event) => {
-      if (!stop.signal.aborted) told.push(event);
       if (event.type === "task:end" && event.task === 2) stop.abort();
     },
   });
@@ -101,7 +90,7 @@ test("goes on behind a restart: what it did is not done again, what it was told 
   const asked: string[] = [];
   const notes: string[] = [];
   const again: RunOptions = {
-    replay: readReplay(journal(told), { sameRun: true, restarted: true, results }),
+    earlier: readEarlier(openState(place.directory).read(), { sameRun: true, restarted: true }),
     ask: async (task) => {
       asked.push(task);
       return task === "1" ? DONE : null;
@@ -118,10 +107,9 @@ test("goes on behind a restart: what it did is not done again, what it was told 
 
 test("resumed by another run, what another host had done may be this one's to do", async () => {
   using place = makeWorkplace();
-  const told: TargetEvent[] = [];
-  await runOnce(place, { ask: async () => DONE, onEvent: (event) => told.push(event) });
+  await runOnce(place, { ask: async () => DONE, state: place.directory });
   await runOnce(place, {
-    replay: readReplay(journal(told), { sameRun: false, restarted: false, results }),
+    earlier: readEarlier(openState(place.directory).read(), { sameRun: false, restarted: false }),
     ask: async () => null,
   });
   expect(traces(place)).toEqual(["one", "two", "handler"]);
@@ -168,7 +156,7 @@ test("what others are to know is told whole, apart from what is told of the task
     ({ task }) => void task("secret", shell("echo hush"), { runOnce: true, noLog: true }),
     { options: { barriers: true }, ask: async () => null },
   );
-  const [whole] = run.of("task:result");
-  expect(readWhole(whole?.whole ?? "")).toMatchObject({ state: "changed", data: { stdout: "hush" } });
+  const [whole] = run.shared;
+  expect(readWhole(whole ?? "")).toMatchObject({ state: "changed", data: { stdout: "hush" } });
   expect(run.of("task:end")[0]).toMatchObject({ partial: true, result: { hidden: true } });
 });

@@ -1,10 +1,9 @@
-import { existsSync, readFileSync } from "node:fs";
+import { existsSync, readFileSync, writeFileSync } from "node:fs";
 import { expect, test } from "vitest";
 import { command } from "../../src/actions/system/command.ts";
 import { reboot } from "../../src/actions/system/reboot.ts";
 import { shell } from "../../src/actions/system/shell.ts";
-import type { JournalLine } from "../../src/agent/journal.ts";
-import { readReplay } from "../../src/agent/state-store.ts";
+import { openState, readEarlier, type StateRecord } from "../../src/agent/state-store.ts";
 import type { ActionCall } from "../../src/core/action.ts";
 import type { TargetEvent } from "../../src/core/events.ts";
 import { makeWorkplace, roleOf, runPlays, runTasks, type Workplace } from "./run-plays.ts";
@@ -20,16 +19,8 @@ function findingOut(data: unknown): ActionCall {
   };
 }
 
-/** What a journal holds of these events. */
-function journal(events: readonly TargetEvent[]): readonly JournalLine[] {
-  return events.map((event, index) => {
-    const line = `${JSON.stringify({ ...event, seq: index + 2, time: 1_000 * index })}\n`;
-    return { line, event: JSON.parse(line) };
-  });
-}
-
-/** No results were kept apart, unless a test says so. */
-const results = new Map<number, string>();
+/** The state that a run with this state store leaves behind. */
+const stateOf = (place: Workplace): readonly StateRecord[] => openState(place.directory).read();
 
 const traces = (place: Workplace): readonly string[] =>
   existsSync(place.path("traces")) ? readFileSync(place.path("traces"), "utf8").trim().split("\n") : [];
@@ -62,17 +53,15 @@ function play(place: Workplace, { notes }: { readonly notes: string[] }) {
   ];
 }
 
-/** Runs the play until the host goes down, and gives what its journal holds then. */
-async function untilRestart(
-  place: Workplace,
-  notes: string[],
-  kept = new Map<number, string>(),
-): Promise<readonly TargetEvent[]> {
+/** Runs the play until the host goes down, and gives what it told until then. */
+async function untilRestart(place: Workplace, notes: string[]): Promise<readonly TargetEvent[]> {
   const kill = new AbortController();
   const told: TargetEvent[] = [];
+  const file = place.path("state.ndjson");
+  let state = "";
   await runPlays(play(place, { notes }), {
     survivesRestart: true,
-    results: kept,
+    state: place.directory,
     stop: kill.signal,
     kill: kill.signal,
     onEvent: (event) => {
@@ -83,10 +72,13 @@ async function untilRestart(
       const timer = setInterval(() => {
         if (!traces(place).includes("down")) return;
         clearInterval(timer);
+        state = readFileSync(file, "utf8");
         kill.abort();
       }, 5);
     },
   });
+  // A process that is gone keeps nothing of how its last task ended.
+  writeFileSync(file, state);
   return told;
 }
 
@@ -99,7 +91,7 @@ test("the same run goes on behind a restart: nothing is done or told twice", asy
 
   const run = await runPlays(play(place, { notes }), {
     survivesRestart: true,
-    replay: readReplay(journal(told), { sameRun: true, restarted: true, results }),
+    earlier: readEarlier(stateOf(place), { sameRun: true, restarted: true }),
   });
   expect(traces(place)).toEqual(["one", "secret", "down", "again", "handler"]);
   expect(notes).toEqual(["true said-one true"]);
@@ -120,10 +112,12 @@ test("the same run goes on behind a restart: nothing is done or told twice", asy
 test("another run does again what failed or was not kept, and tells of everything", async () => {
   using place = makeWorkplace();
   const notes: string[] = [];
-  const told = await untilRestart(place, notes);
+  await untilRestart(place, notes);
+  // Whatever events do not tell is gone.
+  openState(place.directory).forget();
   const run = await runPlays(play(place, { notes }), {
     survivesRestart: true,
-    replay: readReplay(journal(told), { sameRun: false, restarted: true, results }),
+    earlier: readEarlier(stateOf(place), { sameRun: false, restarted: true }),
   });
   expect(traces(place)).toEqual(["one", "secret", "down", "secret", "again", "handler"]);
   expect(run.ended).toEqual([
@@ -139,10 +133,9 @@ test("another run does again what failed or was not kept, and tells of everythin
 
 test("another run does not do again what is secret, where that was kept, and does not tell it either", async () => {
   using place = makeWorkplace();
-  const kept = new Map<number, string>();
-  const told = await untilRestart(place, [], kept);
+  await untilRestart(place, []);
   const run = await runPlays(play(place, { notes: [] }), {
-    replay: readReplay(journal(told), { sameRun: false, restarted: true, results: kept }),
+    earlier: readEarlier(stateOf(place), { sameRun: false, restarted: true }),
   });
   expect(traces(place)).toEqual(["one", "secret", "down", "again", "handler"]);
   expect(run.task("secret")).toMatchObject({ state: "changed", hidden: true, resumed: true });
@@ -175,14 +168,14 @@ test.each([true, false])(
         ],
       },
     ];
-    const kept = new Map<number, string>();
+    using place = makeWorkplace();
     const job = { secrets: ["hunter2hunter2"] };
-    const first = await runPlays(plays, { results: kept, job });
+    const first = await runPlays(plays, { state: place.directory, job });
     expect(JSON.stringify(first.events)).not.toContain("hunter2");
     expect(first.of("task:end")[0]?.partial).toBe(true);
     await runPlays(plays, {
       job,
-      replay: readReplay(journal(first.events), { sameRun, restarted: true, results: kept }),
+      earlier: readEarlier(stateOf(place), { sameRun, restarted: true }),
     });
     expect(seen).toHaveLength(2);
     expect(seen[1]).toEqual(seen[0]);
@@ -190,30 +183,28 @@ test.each([true, false])(
   },
 );
 
-test("what is told whole is kept nowhere else", async () => {
-  const kept = new Map<number, string>();
-  const run = await runTasks(({ task }) => void task("t", shell("echo '********'")), { results: kept });
+test("what is told whole is read from the state store too, and outlives a run that ended well", async () => {
+  using place = makeWorkplace();
+  const run = await runTasks(({ task }) => void task("t", shell("echo '********'")), {
+    state: place.directory,
+  });
   expect(run.of("task:end")[0]).not.toHaveProperty("partial");
-  expect(kept.size).toBe(0);
-  const replay = readReplay(journal(run.events), { sameRun: false, restarted: false, results });
+  openState(place.directory).forget();
+  const replay = readEarlier(stateOf(place), { sameRun: false, restarted: false });
   const taken = replay.take({ play: "all", role: "r", name: "t", action: "shell" });
   expect(taken).toMatchObject({ kind: "done", result: { data: { stdout: "********" } } });
 });
 
 test("a restart that did not come about is not taken for done", async () => {
   using place = makeWorkplace();
-  const told = await untilRestart(place, []);
-  const replay = readReplay(journal(told), { sameRun: false, restarted: false, results });
+  await untilRestart(place, []);
+  const replay = readEarlier(stateOf(place), { sameRun: false, restarted: false });
   expect(replay.take({ play: "all", role: "r", name: "restart", action: "reboot" })).toBeUndefined();
 });
 
 test("what a secret task found out and could not be kept is forgotten, and says so when it is asked for", async () => {
   const task = { task: 1, play: "all", role: "r", name: "t", action: "command" };
-  const told: readonly TargetEvent[] = [
-    { type: "play:start", index: 0, play: "all", total: 1 },
-    { type: "task:start", ...task },
-    { type: "task:end", ...task, result: { state: "changed", hidden: true }, elapsedMs: 1, partial: true },
-  ];
+  const records: readonly StateRecord[] = [{ play: 0 }, { task, result: { state: "changed" }, kept: "lost" }];
   const run = await runPlays(
     [
       {
@@ -227,7 +218,7 @@ test("what a secret task found out and could not be kept is forgotten, and says 
         ],
       },
     ],
-    { replay: readReplay(journal(told), { sameRun: true, restarted: true, results }) },
+    { earlier: readEarlier(records, { sameRun: true, restarted: true }) },
   );
   expect(run.ended).toEqual(["failed r the role's own code"]);
   expect(run.task("the role's own code").error?.message).toContain("forgotten since the host was restarted");
@@ -235,18 +226,14 @@ test("what a secret task found out and could not be kept is forgotten, and says 
 
 test("tasks of one name keep their order, restarted ones among them", () => {
   const ref = (task: number) => ({ task, play: "all", role: "r", name: "t", action: "a" });
-  const restart = (task: number): TargetEvent => ({ type: "restart", task, timeoutMs: 1 });
-  const replay = readReplay(
-    journal([
-      { type: "task:start", ...ref(1) },
-      restart(1),
-      { type: "task:end", ...ref(1), result: { state: "changed", message: "first" }, elapsedMs: 1 },
-      { type: "task:start", ...ref(2) },
-      { type: "task:end", ...ref(2), result: { state: "failed" }, elapsedMs: 1 },
-      { type: "task:start", ...ref(3) },
-      restart(3),
-    ]),
-    { sameRun: false, restarted: true, results },
+  const replay = readEarlier(
+    [
+      { task: ref(1), begunAt: 1_000 },
+      { task: ref(1), result: { state: "changed", message: "first" }, kept: "told" },
+      { task: ref(2), result: { state: "failed" }, kept: "told" },
+      { task: ref(3), begunAt: 5_000 },
+    ],
+    { sameRun: false, restarted: true },
   );
   const taken = [1, 2, 3, 4].map(() => replay.take(ref(0)));
   expect(taken).toMatchObject([

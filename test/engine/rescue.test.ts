@@ -1,26 +1,20 @@
 import { existsSync, readFileSync } from "node:fs";
 import { describe, expect, test } from "vitest";
-import type { JournalLine } from "../../src/agent/journal.ts";
-import { readReplay } from "../../src/agent/state-store.ts";
+import { openState, readEarlier, type StateRecord } from "../../src/agent/state-store.ts";
 import type { ActionCall } from "../../src/core/action.ts";
 import { isVolleyError } from "../../src/core/errors.ts";
 import type { TargetEvent } from "../../src/core/events.ts";
 import type { RoleDefinition } from "../../src/core/role.ts";
 import { command, debug, fail, noop, reboot, shell, TaskFailed } from "../../src/index.ts";
 import { until } from "../lib/patience.ts";
-import { makeWorkplace, roleOf, runPlays, runTasks, totals } from "./run-plays.ts";
+import { makeWorkplace, roleOf, runPlays, runTasks, totals, type Workplace } from "./run-plays.ts";
 
 type Tasks = RoleDefinition<never, string, unknown>["tasks"];
 
 const changed = noop({ changed: true });
 
-/** What a journal holds of these events. */
-function journal(events: readonly TargetEvent[]): readonly JournalLine[] {
-  return events.map((event, index) => {
-    const line = `${JSON.stringify({ ...event, seq: index + 2, time: 1_000 * index })}\n`;
-    return { line, event: JSON.parse(line) };
-  });
-}
+/** The state that a run with this state store leaves behind. */
+const stateOf = (place: Workplace): readonly StateRecord[] => openState(place.directory).read();
 
 describe("a failed task comes back to the code that declared it", () => {
   const cases: readonly (readonly [string, Tasks, object])[] = [
@@ -313,25 +307,26 @@ describe("a run that goes on behind a rescued failure", () => {
     using place = makeWorkplace();
     const traces = place.path("traces");
     const kill = new AbortController();
-    const told: TargetEvent[] = [];
+    let records: readonly StateRecord[] = [];
     await runPlays(play(traces, true), {
       survivesRestart: true,
+      state: place.directory,
       stop: kill.signal,
       kill: kill.signal,
       onEvent: (event) => {
-        if (kill.signal.aborted) return;
-        told.push(event);
         if (event.type !== "restart") return;
         const timer = setInterval(() => {
           if (!readFileSync(traces, "utf8").includes("down")) return;
           clearInterval(timer);
+          // A process that is gone keeps nothing of how its last task ended.
+          records = stateOf(place);
           kill.abort();
         }, 5);
       },
     });
     const run = await runPlays(play(traces, true), {
       survivesRestart: true,
-      replay: readReplay(journal(told), { sameRun: true, restarted: true, results: new Map() }),
+      earlier: readEarlier(records, { sameRun: true, restarted: true }),
     });
     expect(readFileSync(traces, "utf8").trim().split("\n")).toEqual(["before", "breaks", "repair", "down"]);
     expect(run.ended).toEqual(["changed r restart"]);
@@ -342,17 +337,18 @@ describe("a run that goes on behind a rescued failure", () => {
   test("another run does again what the role had not rescued, and all behind it", async () => {
     using place = makeWorkplace();
     const traces = place.path("traces");
-    const first = await runPlays(play(traces, false));
+    const first = await runPlays(play(traces, false), { state: place.directory });
+    const records = stateOf(place);
     expect(first.tally).toMatchObject({ failed: 1, rescued: 1 });
     // The role's code ended with another failure, but had rescued the first.
     const run = await runPlays(play(traces, false), {
-      replay: readReplay(journal(first.events), { sameRun: false, restarted: false, results: new Map() }),
+      earlier: readEarlier(records, { sameRun: false, restarted: false }),
     });
     expect(readFileSync(traces, "utf8").trim().split("\n")).toEqual(["before", "breaks", "repair"]);
     expect(run.tally).toMatchObject({ failed: 1, rescued: 1 });
-    const unrescued = first.events.filter(({ type }) => type !== "task:rescued");
+    const unrescued = records.filter((record) => !("rescued" in record));
     await runPlays(play(traces, false), {
-      replay: readReplay(journal(unrescued), { sameRun: false, restarted: false, results: new Map() }),
+      earlier: readEarlier(unrescued, { sameRun: false, restarted: false }),
     });
     expect(readFileSync(traces, "utf8").trim().split("\n").slice(3)).toEqual(["breaks", "repair"]);
   });

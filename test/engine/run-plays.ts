@@ -2,13 +2,20 @@ import { mkdirSync, mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { createEffects, type EffectsOptions } from "../../src/agent/effects.ts";
+import { openState } from "../../src/agent/state-store.ts";
 import { createDiskAssets } from "../../src/bundle/assets.ts";
 import { PLAYBOOK_ROLE } from "../../src/core/asset.ts";
 import { definePlaybook, defineRole } from "../../src/core/define.ts";
 import type { TargetEvent } from "../../src/core/events.ts";
 import type { Facts } from "../../src/core/facts.ts";
 import type { Play } from "../../src/core/playbook.ts";
-import { type Job, type JobOptions, PROTOCOL_VERSION } from "../../src/core/protocol.ts";
+import {
+  type Job,
+  type JobOptions,
+  PROTOCOL_VERSION,
+  type Question,
+  questionKey,
+} from "../../src/core/protocol.ts";
 import type { RoleDefinition, RoleUse } from "../../src/core/role.ts";
 import { type JobEnd, runJob } from "../../src/engine/engine.ts";
 import { createRenderer } from "../../src/engine/render.ts";
@@ -47,11 +54,12 @@ export interface RunOptions {
   readonly playbookDirectory?: string;
   readonly facts?: Readonly<Record<string, unknown>>;
   readonly waitForOthers?: (play: number) => Promise<boolean>;
-  readonly ask?: NonNullable<EffectsOptions["ask"]>;
+  /** Answers a question, by its key. */
+  readonly ask?: (key: string) => ReturnType<NonNullable<EffectsOptions["ask"]>>;
   readonly leftovers?: NonNullable<EffectsOptions["leftovers"]>;
-  readonly replay?: NonNullable<EffectsOptions["replay"]>;
-  /** Where results are kept that are not told whole. */
-  readonly results?: Map<number, string>;
+  readonly earlier?: NonNullable<EffectsOptions["earlier"]>;
+  /** The state store's directory, which exists. */
+  readonly state?: string;
   readonly survivesRestart?: boolean;
   readonly stop?: AbortSignal;
   readonly kill?: AbortSignal;
@@ -64,6 +72,9 @@ export type EventOf<T extends TargetEvent["type"]> = Extract<TargetEvent, { read
 /** What a run came to. */
 export interface PlaysRun extends JobEnd {
   readonly events: readonly TargetEvent[];
+  readonly questions: readonly Question[];
+  /** Whole results that were shared with other hosts. */
+  readonly shared: readonly string[];
   of<T extends TargetEvent["type"]>(type: T): readonly EventOf<T>[];
   /** `state role name`, as the tasks ended. */
   readonly ended: readonly string[];
@@ -84,6 +95,8 @@ export function roleOf(
 export async function runPlays(plays: readonly Play[], given: RunOptions = {}): Promise<PlaysRun> {
   const playbook = definePlaybook(plays);
   const events: TargetEvent[] = [];
+  const questions: Question[] = [];
+  const shared: string[] = [];
   const system = createLocalSystem();
   const assets = createDiskAssets((role) =>
     role === PLAYBOOK_ROLE ? given.playbookDirectory : given.roleDirectory,
@@ -111,17 +124,18 @@ export async function runPlays(plays: readonly Play[], given: RunOptions = {}): 
       given.onEvent?.(event);
     },
     waitForOthers: given.waitForOthers ?? (async () => true),
-    ...(given.ask === undefined ? {} : { ask: given.ask }),
-    ...(given.leftovers === undefined ? {} : { leftovers: given.leftovers }),
-    ...(given.replay === undefined ? {} : { replay: given.replay }),
-    ...(given.results === undefined
+    ...(given.ask === undefined
       ? {}
       : {
-          results: {
-            keep: (task: number, whole: string) => void given.results?.set(task, whole),
-            sync: () => {},
+          ask: (question: Question) => {
+            questions.push(question);
+            return given.ask!(questionKey(question));
           },
+          share: (_task: number, whole: string) => void shared.push(whole),
         }),
+    ...(given.leftovers === undefined ? {} : { leftovers: given.leftovers }),
+    ...(given.earlier === undefined ? {} : { earlier: given.earlier }),
+    ...(given.state === undefined ? {} : { state: openState(given.state) }),
     survivesRestart: given.survivesRestart ?? false,
     stop: given.stop ?? never,
     kill: given.kill ?? never,
@@ -133,6 +147,8 @@ export async function runPlays(plays: readonly Play[], given: RunOptions = {}): 
   return {
     ...end,
     events,
+    questions,
+    shared,
     of,
     ended: of("task:end").map(
       ({ role, name, result }) => `${result.unknown ? "unknown" : result.state} ${role} ${name}`,

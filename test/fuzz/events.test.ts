@@ -5,7 +5,7 @@ import { HostNoise, receive } from "../../src/controller/session/receive.ts";
 import { fullTally, hear, NOTHING_TOLD } from "../../src/controller/session/told.ts";
 import type { SerializedError, VolleyError } from "../../src/core/errors.ts";
 import type { ControllerEvent, Event, ReceivedEvent } from "../../src/core/events.ts";
-import type { WireEvent } from "../../src/core/protocol.ts";
+import type { Question, ShareLine, WireEvent } from "../../src/core/protocol.ts";
 import { foldSummary } from "../../src/core/summary.ts";
 import { logLayout } from "../../src/reporter/ink/log.ts";
 import { createRunModel } from "../../src/reporter/ink/model.ts";
@@ -40,6 +40,8 @@ const TOKENS = [
 
 type Heard =
   | { readonly kind: "event"; readonly event: WireEvent }
+  | { readonly kind: "question"; readonly question: Question }
+  | { readonly kind: "share"; readonly share: ShareLine }
   | { readonly kind: "noise" | "answer"; readonly text: string }
   | { readonly kind: "broken"; readonly error: VolleyError };
 
@@ -50,6 +52,8 @@ function listen(chunks: readonly Buffer[], after: number): readonly Heard[] {
     stream,
     {
       event: (event) => heard.push({ kind: "event", event }),
+      question: (question) => heard.push({ kind: "question", question }),
+      share: (share) => heard.push({ kind: "share", share }),
       noise: (text) => heard.push({ kind: "noise", text }),
       answer: (text) => heard.push({ kind: "answer", text }),
       broken: (error) => heard.push({ kind: "broken", error }),

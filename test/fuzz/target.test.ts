@@ -7,7 +7,8 @@ import { afterAll, beforeAll, test } from "vitest";
 import { findRunStore } from "../../src/agent/journal.ts";
 import { leftoversName, openLeftovers } from "../../src/agent/leftovers.ts";
 import { LOCK_PREFIX, takeLock } from "../../src/agent/lock.ts";
-import { openResults, readReplay } from "../../src/agent/state-store.ts";
+import { openState, readEarlier } from "../../src/agent/state-store.ts";
+
 import { openWire } from "../../src/agent/wire.ts";
 import { machineId } from "../../src/system/this-process.ts";
 import { FUZZ_TIMEOUT_MS, fuzz } from "./lib/fuzz.ts";
@@ -72,33 +73,50 @@ test(
 );
 
 test(
-  "a damaged journal: what can be read of it is told again and replayed",
+  "a damaged journal: what can be read of it is told again",
   () =>
     fuzz({
       corpus: "journal",
       inputs: 350,
       tokens: ['"seq":', '"result":', '"task":1', '"type":"restart"', '"type":"journal"', "\n"],
       make,
-      check: (bytes, draw) => {
+      check: (bytes) => {
         writeFileSync(join(home, ".cache/volley/runs/r1/web1/journal.ndjson"), bytes);
         const store = findRunStore({ run: "r1", host: "web1" });
         void store.header;
-        const lines = store.lines();
-        for (const { line, event } of lines) {
+        for (const { line, event } of store.lines()) {
           must(line.endsWith("\n") && line.indexOf("\n") === line.length - 1, "not one line");
           mustEqual(JSON.parse(line), event, "another event");
         }
-        const results = openResults(store.directory).read();
-        const replay = readReplay(lines, {
+      },
+    }),
+  FUZZ_TIMEOUT_MS,
+);
+
+test(
+  "a damaged state store: what can be read of it is given out, and forgotten",
+  () =>
+    fuzz({
+      corpus: "state",
+      inputs: 350,
+      tokens: ['"task":', '"result":', '"kept":"secret"', '"begunAt":', '"shared":1', "\n"],
+      make,
+      check: (bytes, draw) => {
+        const directory = join(home, ".cache/volley/runs/r1/web1");
+        writeFileSync(join(directory, "state.ndjson"), bytes);
+        const state = openState(directory);
+        const replay = readEarlier(state.read(), {
           sameRun: draw.chance(0.5),
           restarted: draw.chance(0.5),
-          results,
         });
         for (let tries = 0; tries < 3; tries++) {
           const recorded = replay.take({ play: "Deploy", role: "web", name: "Write", action: "copy" });
           if (recorded?.kind === "done")
             must(["unchanged", "changed", "skipped", "failed"].includes(recorded.result.state), "no state");
         }
+        void state.untaken();
+        state.forget();
+        must(!state.read().some((record) => "kept" in record && record.kept === "secret"), "not forgotten");
       },
     }),
   FUZZ_TIMEOUT_MS,

@@ -1,7 +1,7 @@
 import type { ControllerEvent, Event } from "../../core/events.ts";
 import { isRecord } from "../../core/json.ts";
 import { TALLY_KEYS } from "../../core/result.ts";
-import { checkEvent } from "../session/check-event.ts";
+import { checkEvent, isAskedTask, isDelegatedTask } from "../session/check-event.ts";
 
 type Fields = Readonly<Record<string, unknown>>;
 
@@ -68,6 +68,8 @@ const CHECKS: Readonly<Record<ControllerEvent["type"], (event: Fields) => boolea
     isNumber(concurrency) &&
     Array.isArray(plays) &&
     plays.every((play: unknown) => isRecord(play) && isText(play.name) && isTexts(play.hosts)),
+  "task:once": isAskedTask,
+  "task:delegate": isDelegatedTask,
   "run:build": ({ bytes, elapsedMs }) => isNumber(bytes) && isNumber(elapsedMs),
   "run:cancel": ({ how }) => how === "clean" || how === "now",
   "run:end": ({ summary }) => isSummary(summary),
@@ -98,7 +100,7 @@ export function isLoggedEvent(value: unknown): value is Event {
   if (Object.hasOwn(CHECKS, type)) {
     return (
       CHECKS[type as ControllerEvent["type"]](value) &&
-      (type.startsWith("host:") ? isText(host) : host === undefined)
+      (/^(?:host|task):/.test(type) ? isText(host) : host === undefined)
     );
   }
   try {

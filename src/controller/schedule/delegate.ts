@@ -9,7 +9,7 @@ import type { Vars } from "../../core/json.ts";
 
 import { restoreVars } from "../../core/plain-vars.ts";
 import type { Playbook } from "../../core/playbook.ts";
-import type { Command, Job } from "../../core/protocol.ts";
+import { type Command, type Job, questionKey } from "../../core/protocol.ts";
 import type { Result } from "../../core/result.ts";
 import type { AnyRole } from "../../core/role.ts";
 import { createActionContext, hostVariables, roleVariables, taskVariables } from "../../engine/context.ts";
@@ -26,7 +26,7 @@ import { silenceConsole, unknowable } from "../prepare/without-host.ts";
 const AT_A_TIME = 8;
 const DEFAULT_TRIES = 4;
 
-type Asked = Extract<ReceivedEvent, { type: "task:delegate" }>;
+type Asked = Extract<ControllerEvent, { type: "task:delegate" }>;
 
 /** Options of performing delegated actions. */
 export interface DelegateOptions {
@@ -77,7 +77,7 @@ export function createDelegates(options: DelegateOptions): (event: ReceivedEvent
   return (event) => {
     if (event.type !== "task:delegate") return;
     void answer(event).then((result) => {
-      const question = `${event.task}:${event.item}:${event.attempt}`;
+      const question = questionKey({ kind: "delegate", ...event });
       const { data: _data, diff: _diff, ...told } = result;
       if (!signal.aborted)
         tell(event.host, { type: "answer", question, result: told, whole: writeWhole(result) });

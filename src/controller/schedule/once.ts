@@ -50,7 +50,10 @@ interface Batch {
   readonly ended: Set<HostSession>;
 }
 
-type EventOf<Type extends ReceivedEvent["type"]> = Extract<ReceivedEvent, { type: Type }>;
+type EventOf<Type extends (ReceivedEvent | ControllerEvent)["type"]> = Extract<
+  ReceivedEvent | ControllerEvent,
+  { type: Type }
+>;
 
 /**
  * Make the relay. The first host of a batch that is at work does the task; when that host ends before the task, the

@@ -1,4 +1,5 @@
 import type { ControllerEvent, ReceivedEvent } from "../../core/events.ts";
+import { type Question, questionKey } from "../../core/protocol.ts";
 import { createMask, type Mask, maskEvent } from "../../vars/mask.ts";
 import type { Plan, PlannedHost } from "../prepare/prepare.ts";
 import type { Recorder } from "../records/recorder.ts";
@@ -37,13 +38,11 @@ export function openSessions(plan: Plan, { emit }: Recorder, now: AbortSignal): 
     signal: now,
   });
   for (const { name, ...host } of hosts) {
-    const tell = (event: ReceivedEvent | ControllerEvent): ReceivedEvent | ControllerEvent => {
+    const masked = <E extends ReceivedEvent | ControllerEvent>(event: E): E => {
       const mask = secrets.maskOf(name);
-      const told = mask === null ? event : maskEvent(mask, event);
-      emit(told);
-      once.take(told);
-      return told;
+      return mask === null ? event : maskEvent(mask, event);
     };
+    const asked = new Set<string>();
     const session = openHostSession({
       ...host,
       bundle: plan.bundle,
@@ -51,8 +50,20 @@ export function openSessions(plan: Plan, { emit }: Recorder, now: AbortSignal): 
         return secrets.maskOf(name);
       },
       keepResult: (task, whole) => results.keep(name, task, whole),
-      emit: tell,
-      ask: (question) => delegates(tell(question)),
+      emit: (event) => {
+        const told = masked(event);
+        emit(told);
+        once.take(told);
+      },
+      ask: (question) => {
+        const key = questionKey(question);
+        const event = masked(questionEvent(name, question));
+        // A host asks again after every time it was lost: the question is told once, and answered each time.
+        if (!asked.has(key)) emit(event);
+        asked.add(key);
+        once.take(event);
+        delegates(event);
+      },
       locate: playbook.locateRemote,
       startTimeoutMs: limits.startMs,
       returnTimeoutMs: limits.returnMs,
@@ -97,4 +108,9 @@ function createSecretBook(hosts: readonly PlannedHost[]): SecretBook {
       return found;
     },
   };
+}
+
+/** The controller's event about a question of a host. */
+function questionEvent(host: string, { kind, ...asked }: Question): ControllerEvent {
+  return { ...asked, type: `task:${kind}`, host } as ControllerEvent;
 }

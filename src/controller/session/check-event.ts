@@ -1,6 +1,6 @@
 import { VolleyError } from "../../core/errors.ts";
 import { isRecord } from "../../core/json.ts";
-import type { WireEvent } from "../../core/protocol.ts";
+import type { Question, ShareLine, WireEvent } from "../../core/protocol.ts";
 import { TALLY_KEYS } from "../../core/result.ts";
 
 /** The deepest nesting of an event's data: functions that recurse into the data must not run out of stack. */
@@ -86,19 +86,9 @@ const SHAPES: Readonly<Record<WireEvent["type"], Shape>> = {
   "play:plan": { total: count },
   "play:end": { index: count, play: text, failed: flag },
   "task:start": task,
-  "task:once": { ...task, index: count, nth: count },
-  "task:delegate": {
-    ...task,
-    index: count,
-    nth: count,
-    item: count,
-    attempt: count,
-    limitMs: optional(milliseconds),
-  },
   "task:output": { task: count, stream: oneOf("stdout", "stderr"), text },
   "task:end": { ...task, result, elapsedMs: milliseconds, partial: optional(flag) },
   "task:rescued": task,
-  "task:result": { task: count, whole: optional(text) },
   log: { level: oneOf("info", "warn"), text },
   bye: {
     tally,
@@ -120,6 +110,31 @@ export function checkEvent(
   if (isDeep(value, MAX_DEPTH))
     throw invalid(`an event "${value.type}" nested more than ${MAX_DEPTH} levels deep`);
   return value as unknown as WireEvent;
+}
+
+/** Whether a value names a task that the controller is asked about. */
+export const isAskedTask: Check = record({ ...task, index: count, nth: count });
+
+/** Whether a value names an action that is delegated to the controller. */
+export const isDelegatedTask: Check = (value) =>
+  isAskedTask(value) && record({ item: count, attempt: count, limitMs: optional(milliseconds) })(value);
+
+/** A question of a host that has the right form. Throws `PROTOCOL_INVALID` for anything else. */
+export function checkQuestion({ question }: Readonly<Record<string, unknown>>): Question {
+  const isValid =
+    isRecord(question) &&
+    (question.kind === "once"
+      ? isAskedTask(question)
+      : question.kind === "delegate" && isDelegatedTask(question));
+  if (!isValid || isDeep(question, MAX_DEPTH)) throw invalid("a question that cannot be understood");
+  return question as unknown as Question;
+}
+
+/** A shared result of a host that has the right form. Throws `PROTOCOL_INVALID` for anything else. */
+export function checkShare(value: Readonly<Record<string, unknown>>): ShareLine {
+  if (!record({ task: count, whole: optional(text) })(value))
+    throw invalid("a shared result that cannot be understood");
+  return value as unknown as ShareLine;
 }
 
 function invalid(what: string): VolleyError {

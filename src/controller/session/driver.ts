@@ -253,6 +253,8 @@ class Driver implements HostSession {
           report.input(this.#asInput(event));
           if (this.#state.state.is !== "starting") clearTimeout(this.#timers.get("first word"));
         },
+        question: (question) => report.input({ type: "question", question }),
+        share: ({ task, whole }) => report.input({ type: "share", task, whole }),
         noise: (text) => {
           if (report.counts) this.#noise.tell(text);
         },
@@ -327,7 +329,6 @@ class Driver implements HostSession {
   /** An event as an input, with errors from the playbook's code located in its source. */
   #asInput(event: WireEvent): Input {
     const { locate } = this.#options;
-    if (event.type === "task:once" || event.type === "task:delegate") return { type: "question", event };
     if (event.type === "task:end" && event.result.error !== undefined)
       return {
         type: "event",

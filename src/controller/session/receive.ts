@@ -6,21 +6,25 @@ import { isRecord } from "../../core/json.ts";
 import {
   HELLO_PREFIX,
   MAX_LINE_BYTES,
-  MAX_RESULT_BYTES,
+  MAX_SHARE_BYTES,
   PROTOCOL_VERSION,
-  RESULT_PREFIX,
+  type Question,
+  SHARE_PREFIX,
+  type ShareLine,
   type WireEvent,
 } from "../../core/protocol.ts";
 import { printable } from "../../core/text.ts";
 import { createLineSplitter } from "../../system/lines.ts";
 import type { Mask } from "../../vars/mask.ts";
-import { checkEvent } from "./check-event.ts";
+import { checkEvent, checkQuestion, checkShare } from "./check-event.ts";
 import { LAUNCH_ANSWERS, type LaunchAnswer } from "./launch.ts";
 import { FIRST_JOURNALED } from "./told.ts";
 
 /** The parts of a process's standard output. */
 export interface ReceiveHandlers {
   event(event: WireEvent): void;
+  question(question: Question): void;
+  share(share: ShareLine): void;
   /** A line before `hello`, or one that is not of the protocol. */
   noise(text: string): void;
   /** A launch script names its reason not to start the bundle. */
@@ -94,7 +98,8 @@ export function receive(
   };
   const takeEvent = (line: string): void => {
     const value = parse(line);
-    if (!isRecord(value) || typeof value.type !== "string" || !Number.isSafeInteger(value.seq))
+    const isAside = isRecord(value) && (value.type === "question" || value.type === "share");
+    if (!isRecord(value) || typeof value.type !== "string" || (!isAside && !Number.isSafeInteger(value.seq)))
       return noise(line);
     if (++events > limits.events) return refuse(`the host sent more than ${limits.events} events`);
     const { type, seq } = value as { readonly type: string; readonly seq: number };
@@ -104,7 +109,9 @@ export function receive(
       );
     }
     try {
-      takeChecked(checkEvent(value as { readonly type: string }), seq, line);
+      if (type === "question") handlers.question(checkQuestion(value));
+      else if (type === "share") handlers.share(checkShare(value));
+      else takeChecked(checkEvent(value as { readonly type: string }), seq, line);
     } catch (thrown) {
       // An error in the handling of one host's output ends that host's part alone.
       fail(isVolleyError(thrown) ? thrown : new VolleyError("INTERNAL", String(thrown), { cause: thrown }));
@@ -139,7 +146,7 @@ export function receive(
   const lines = createLineSplitter(takeLine, {
     maxLength: MAX_LINE_BYTES,
     onTooLong: (beginning) => {
-      const limit = beginning.startsWith(RESULT_PREFIX) ? MAX_RESULT_BYTES : MAX_LINE_BYTES;
+      const limit = beginning.startsWith(SHARE_PREFIX) ? MAX_SHARE_BYTES : MAX_LINE_BYTES;
       if (beginning.length <= limit) return "keep";
       if (greeted) refuse(`the host sent a line of more than ${limit >> 20} MiB`);
       return "drop";

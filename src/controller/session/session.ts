@@ -1,7 +1,7 @@
 import type { Become } from "../../core/become.ts";
 import type { SerializedError } from "../../core/errors.ts";
 import type { ControllerEvent, HostEnd, ReceivedEvent } from "../../core/events.ts";
-import type { Command, Job, Session } from "../../core/protocol.ts";
+import type { Command, Job, Question, Session } from "../../core/protocol.ts";
 import type { DirectPlaybook } from "../../direct/serve.ts";
 import type { Endpoint, Transport } from "../../transport/transport.ts";
 import type { Mask } from "../../vars/mask.ts";
@@ -20,8 +20,8 @@ export interface SessionOptions {
   /** Masks secrets in standard error; `emit` and `ask` mask the rest. */
   readonly mask: Mask | null;
   emit(event: ReceivedEvent | ControllerEvent): void;
-  /** Take a question of the host; `tell` sends the answer. */
-  ask(question: ReceivedEvent): void;
+  /** Take a question of the host, which `tell` answers. */
+  ask(question: Question): void;
   /** Keep the whole result of a task that other hosts are told; called before the event that ends the task. */
   keepResult(task: number, whole: string | undefined): void;
   /** Return an error from the playbook's code with its place in the source. */

@@ -1,7 +1,7 @@
 import { type Become, keepsOwnCopy } from "../../core/become.ts";
 import type { SerializedError, VolleyError } from "../../core/errors.ts";
 import type { ControllerEvent, HostEnd, Phase, ReceivedEvent } from "../../core/events.ts";
-import type { Command, WireEvent } from "../../core/protocol.ts";
+import type { Command, Question, WireEvent } from "../../core/protocol.ts";
 import type { Endpoint } from "../../transport/transport.ts";
 import type { ProcessEnd } from "./explain.ts";
 import type { LaunchAnswer } from "./launch.ts";
@@ -153,9 +153,6 @@ interface Clock {
   readonly waitingSince: number | undefined;
 }
 
-/** A question of a host to the controller. */
-export type Question = Extract<WireEvent, { type: "task:once" | "task:delegate" }>;
-
 /** Timers of a session: starting one again replaces it. */
 export type TimerName = "last word" | "kill" | "play" | "grace";
 
@@ -182,8 +179,10 @@ export type Input =
   /** The script ended, and named its reason not to start the bundle. */
   | { readonly type: "word"; readonly word: LaunchAnswer }
   | { readonly type: "event"; readonly event: WireEvent }
-  | { readonly type: "question"; readonly event: Question }
-  /** The host broke the protocol. */
+  | { readonly type: "question"; readonly question: Question }
+  /** The whole result of a task, for other hosts. */
+  | { readonly type: "share"; readonly task: number; readonly whole: string | undefined }
+  /** The host sent what cannot be understood. */
   | { readonly type: "broken"; readonly error: VolleyError }
   | { readonly type: "exited"; readonly end: ProcessEnd }
   | { readonly type: "timer"; readonly timer: TimerName };
@@ -200,7 +199,7 @@ export type Effect =
   | { readonly type: "job"; readonly after: number }
   | { readonly type: "write"; readonly command: Command }
   | { readonly type: "emit"; readonly event: ReceivedEvent | ControllerEvent }
-  | { readonly type: "ask"; readonly question: ReceivedEvent }
+  | { readonly type: "ask"; readonly question: Question }
   /** Keep the whole result of a task, which other hosts are told. */
   | { readonly type: "keep"; readonly task: number; readonly whole: string | undefined }
   /** Tell the schedule that a play has ended here. */

@@ -82,7 +82,8 @@ export function step(session: Session, input: Input, now: number): Next {
     case "event":
       return heard(session, input, now);
     case "question":
-      return asked(session, input, now);
+    case "share":
+      return heardAside(session, input, now);
     case "broken":
       return broken(session, input.error, now);
     case "exited":
@@ -316,11 +317,6 @@ function heard(session: Session, input: Extract<Input, { type: "event" }>, now: 
         return closing(received, event, []);
       case "bye":
         return closing(received, event, [emit]);
-      case "task:result":
-        return after(
-          [{ type: "keep", task: event.task, whole: event.whole }],
-          say(received, { type: "taken", task: event.task }),
-        );
       case "facts":
         return [takePhase(received, "facts", now), [emit]];
       case "play:end":
@@ -335,11 +331,21 @@ function heard(session: Session, input: Extract<Input, { type: "event" }>, now: 
   });
 }
 
-function asked(session: Session, input: Extract<Input, { type: "question" }>, now: number): Next {
-  return listen(session, input, now, (received) => [
-    received,
-    [{ type: "ask", question: asReceived(session, input.event) }],
-  ]);
+/** Take a question or a shared result. Neither is an event: it has no number, and may be said again. */
+function heardAside(
+  session: Session,
+  input: Extract<Input, { type: "question" | "share" }>,
+  now: number,
+): Next {
+  const { state } = session;
+  if (state.is !== "starting" && state.is !== "running") return [session, []];
+  if (state.is === "starting" && !state.listening)
+    return [{ ...session, state: { ...state, early: [...state.early, input] } }, []];
+  if (state.is === "starting")
+    return broken(session, new VolleyError("PROTOCOL_INVALID", `the host sent a ${input.type} first`), now);
+  if (input.type === "question") return [session, [{ type: "ask", question: input.question }]];
+  const { task, whole } = input;
+  return after([{ type: "keep", task, whole }], say(session, { type: "taken", task }));
 }
 
 /** Record an event, then handle it. An event that cannot be true breaks the protocol. */

@@ -130,6 +130,8 @@ function foldLogged(part: EarlierPart, event: Extract<Event, { readonly host: st
     case "host:back":
     case "host:cached":
     case "host:noise":
+    case "task:once":
+    case "task:delegate":
       return part;
     default:
       // Lines of a damaged log may be missing: the start of the next task that ends, for one.

@@ -130,7 +130,6 @@ export function createLogRows(symbols: Symbols, kind: RunKind): (event: HostEven
       case "task:once":
       case "task:delegate":
       case "gone":
-      case "task:result":
       case "bye":
         return [];
     }

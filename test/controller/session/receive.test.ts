@@ -23,6 +23,8 @@ async function hear(
   const heard: (readonly [string, unknown])[] = [];
   receive(stream, {
     event: (event) => heard.push([event.type, "text" in event ? event.text : event.seq]),
+    question: ({ kind, task }) => heard.push(["question", `${kind} ${task}`]),
+    share: ({ task, whole }) => heard.push(["share", `${task} ${whole}`]),
     noise: (text) => heard.push(["noise", text]),
     answer: (word) => heard.push(["answer", word]),
     broken: (error) => heard.push([error.code, error.message]),
@@ -125,6 +127,8 @@ test("an attached process must go on where the one before it was", async () => {
     const stream = new PassThrough();
     const handlers = {
       event: (event: WireEvent) => told.push(event.seq),
+      question: () => {},
+      share: () => {},
       noise: () => {},
       answer: () => {},
       broken: (error: Error) => told.push(error.message),
@@ -153,6 +157,8 @@ test("how much is read is bounded: before hello, altogether, and in events", asy
     let message = "";
     const handlers = {
       event: () => {},
+      question: () => {},
+      share: () => {},
       noise: () => {},
       answer: () => {},
       broken: (error: Error) => {
@@ -178,7 +184,11 @@ test("how much is read is bounded: before hello, altogether, and in events", asy
 test("a million events are taken in", async () => {
   const stream = new PassThrough();
   let events = 0;
-  const handlers = { event: () => events++, noise: () => {}, answer: () => {}, broken: () => {} };
+  const none = (): void => {};
+  const handlers = {
+    ...{ event: () => events++, question: none, share: none },
+    ...{ noise: none, answer: none, broken: none },
+  };
   receive(stream, handlers);
   stream.write(encodeLine(hello));
   for (let batch = 0; batch < 1_000; batch++) {
@@ -190,4 +200,30 @@ test("a million events are taken in", async () => {
   stream.end();
   await new Promise((resolve) => stream.once("close", resolve));
   expect(events).toBe(1_000_001);
+});
+
+const TASK = { task: 1, play: "P", role: "r", name: "T", action: "copy", index: 0, nth: 1 };
+
+test("questions and shared results are no events: they have no number, and may come again", async () => {
+  const question = encodeLine({ type: "question", question: { kind: "once", ...TASK } });
+  const share = encodeLine({ type: "share", task: 1, whole: "{}" });
+  expect(await hear(encodeLine(hello), question, encodeLine(log(2)), share, share, question)).toEqual([
+    ["hello", 1],
+    ["question", "once 1"],
+    ["log", "é✓"],
+    ["share", "1 {}"],
+    ["share", "1 {}"],
+    ["question", "once 1"],
+  ]);
+});
+
+test.each([
+  { type: "question", question: { kind: "once", ...TASK, nth: "1" } },
+  { type: "question", question: { kind: "delegate", ...TASK } },
+  { type: "question", question: { kind: "lookup" } },
+  { type: "question" },
+  { type: "share", task: 1, whole: {} },
+])("what is no question or shared result is not believed: %j", async (line) => {
+  const heard = await hear(encodeLine(hello), encodeLine(line));
+  expect(heard.at(-1)).toEqual(["PROTOCOL_INVALID", expect.stringContaining("cannot be understood")]);
 });

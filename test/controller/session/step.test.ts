@@ -101,11 +101,10 @@ const bye = (seq: number, more: object = {}): Input =>
   event(seq, { type: "bye", tally: { ...EMPTY_TALLY, changed: 1 }, elapsedMs: 1, ...more });
 const gone = (more: object = {}): Input =>
   event(3, { type: "gone", restarted: false, ...more } as TargetEvent);
-const asksOnceAt = (seq: number): Input => ({
+const asksOnce: Input = {
   type: "question",
-  event: { type: "task:once", seq, time: 0, task: 1, index: 0, nth: 1, ...TASK },
-});
-const asksOnce = asksOnceAt(3);
+  question: { kind: "once", task: 1, index: 0, nth: 1, ...TASK },
+};
 
 /** An effect in one line. */
 function show(effect: Effect): string {
@@ -129,7 +128,7 @@ function show(effect: Effect): string {
     case "emit":
       return effect.event.type;
     case "ask":
-      return `ask ${effect.question.type}`;
+      return `ask ${effect.question.kind}`;
     case "keep":
       return `keep ${effect.task}`;
     case "play":
@@ -730,14 +729,16 @@ describe("a host that restarts", () => {
 
 describe("what the host tells", () => {
   test("what must not be written down is kept apart, and acknowledged", () => {
-    const { last } = feed({}, [...RUNNING, event(2, { type: "task:result", task: 1, whole: "{}" })]);
+    const { last } = feed({}, [...RUNNING, { type: "share", task: 1, whole: "{}" }]);
     expect(last).toEqual(["keep 1", "write taken"]);
   });
 
   test("a question is no event of the screen's", () => {
-    expect(feed({}, [...RUNNING, playStart, asksOnce]).last).toEqual(["ask task:once"]);
+    expect(feed({}, [...RUNNING, playStart, asksOnce]).last).toEqual(["ask once"]);
     const { session } = feed({}, [...RUNNING, playStart, asksOnce]);
-    expect(session.told.lastSequence).toBe(3);
+    // It has no number of its own, and may be asked again.
+    expect(session.told.lastSequence).toBe(2);
+    expect(feed({}, [...RUNNING, playStart, asksOnce, asksOnce]).last).toEqual(["ask once"]);
   });
 
   test.each<readonly [string, Input]>([
@@ -762,8 +763,8 @@ describe("what the host tells", () => {
       "play:start",
     ]);
     expect(feed({ become: PASSWORD }, [...started, cancel]).last).toEqual(["end cancelled"]);
-    const again = [...AWAY, connected, helloAgain(4), asksOnceAt(4)];
-    expect(feed({}, [...again, ready]).last).toEqual(["host:back", "ask task:once"]);
+    const again = [...AWAY, connected, helloAgain(4), asksOnce];
+    expect(feed({}, [...again, ready]).last).toEqual(["host:back", "ask once"]);
   });
 
   test("an event before hello is not believed", () => {

@@ -134,7 +134,7 @@ function speak(world: World): Input {
     () => told(next(), { type: "play:end", index: 0, play: "One", failed: draw.chance(0.3) }),
     () => told(next(), { type: "task:start", task: 1, ...TASK }),
     () => told(next(), { type: "task:end", task: 1, ...TASK, result: { state: "changed" }, elapsedMs: 1 }),
-    () => told(next(), { type: "task:result", task: 1, whole: "{}" }),
+    () => ({ type: "share", task: 1, whole: "{}" }),
     () => told(next(), { type: "restart", task: 1, timeoutMs: 9_000 }),
     () => told(next(), { type: "log", level: "info", text: "on" }),
     () => told(next(), { type: "bye", tally: EMPTY_TALLY, elapsedMs: 1, cancelled: draw.chance(0.5) }),
