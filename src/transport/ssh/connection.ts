@@ -57,8 +57,9 @@ export function createSshConnection(
   const freeUploadSession = async (): Promise<boolean> => {
     if (uploadSession === undefined || uploads > 0) return false;
     const opened = await uploadSession.catch(() => undefined);
+    // An upload may have begun meanwhile.
+    if (opened === undefined || uploads > 0) return false;
     uploadSession = undefined;
-    if (opened === undefined) return false;
     opened.close();
     await Promise.race([opened.closed, closed]);
     return true;
@@ -167,10 +168,7 @@ function execute(
         );
       }
       resolve({
-        stdin: channel.stdin,
-        stdout: channel,
-        stderr: channel.stderr,
-        exit: exitOf(channel, closed),
+        ...processOf(channel, closed),
         ...(pty?.resizable !== true
           ? {}
           : { resize: (columns: number, rows: number) => channel.setWindow(rows, columns, 0, 0) }),
@@ -192,28 +190,26 @@ async function openFiles(
   closed: Promise<string | undefined>,
 ): Promise<FileSession> {
   if (signal.aborted) throw new VolleyError("CANCELLED", "cancelled before it started");
-  const duplex = await new Promise<Pick<RemoteProcess, "stdin" | "stdout" | "stderr" | "exit">>(
-    (resolve, reject) => {
-      client.subsys("sftp", (error, channel) => {
-        if (isRefused(error)) return reject(sessionRefused(host, error));
-        if (error !== undefined && error !== null) {
-          return reject(
-            new VolleyError("SFTP_UNAVAILABLE", `${host} has no SFTP: ${error.message}`, {
-              cause: error,
-              hint: NO_SUBSYSTEM_HINT,
-            }),
-          );
-        }
-        resolve({
-          stdin: channel.stdin,
-          stdout: channel,
-          stderr: channel.stderr,
-          exit: exitOf(channel, closed),
-        });
-      });
-    },
-  );
-  return await openFileSession(duplex, { host, signal });
+  const server = await new Promise<RemoteProcess>((resolve, reject) => {
+    client.subsys("sftp", (error, channel) => {
+      if (isRefused(error)) return reject(sessionRefused(host, error));
+      if (error !== undefined && error !== null) {
+        return reject(
+          new VolleyError("SFTP_UNAVAILABLE", `${host} has no SFTP: ${error.message}`, {
+            cause: error,
+            hint: NO_SUBSYSTEM_HINT,
+          }),
+        );
+      }
+      resolve(processOf(channel, closed));
+    });
+  });
+  return await openFileSession(server, { host, signal });
+}
+
+function processOf(channel: ClientChannel, closed: Promise<string | undefined>): RemoteProcess {
+  const { stdin, stderr } = channel;
+  return { stdin, stdout: channel, stderr, exit: exitOf(channel, closed) };
 }
 
 function exitOf(channel: ClientChannel, closed: Promise<string | undefined>): Promise<RemoteExit> {
