@@ -8,6 +8,7 @@ import { EMPTY_TALLY, type Tally } from "../core/result.ts";
 import { hostVariables } from "./context.ts";
 import { declareRoles } from "./declare.ts";
 import type { Effects, HostView } from "./effects.ts";
+import { followAskers } from "./handle.ts";
 import { runPlay } from "./play.ts";
 import type { RoleRun } from "./role.ts";
 import { Ledger, type PlayOnHost, Turns } from "./turn.ts";
@@ -24,6 +25,7 @@ export interface JobEnd {
 
 /** Carry out a Job: its plays in order, each play's roles in order, each role's tasks in order. Never throws. */
 export async function runJob(playbook: Playbook, job: Job, effects: Effects): Promise<JobEnd> {
+  if (job.options.check) followAskers();
   const ledger = new Ledger(effects);
   try {
     return await runPlays(playbook, job, effects, ledger);

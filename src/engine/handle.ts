@@ -20,16 +20,36 @@ export class Cancelled extends VolleyError {
 }
 
 /** Code of the playbook's that asks tasks for their results. */
-interface Asker {
+export interface Asker {
   /** Called when the code asks for something unknown; catching the error that it gets undoes nothing. */
   onUnknown(unknown: Unknown): void;
 }
 
-const asking = new AsyncLocalStorage<Asker>();
+/** The code now running, followed over what it awaits; see {@link followAskers}. */
+let followed: AsyncLocalStorage<Asker> | undefined;
+/** The code now running, until it awaits anything. */
+let current: Asker | undefined;
+
+/**
+ * From now on, know who asks behind an `await` too. Only check mode needs it, where unknown results are the rule: it costs
+ * some 20 ms of a short run. In a real run an unknown result that is asked for behind an `await` fails the role whose task
+ * it is.
+ */
+export function followAskers(): void {
+  followed ??= new AsyncLocalStorage();
+}
 
 /** Run a role's own code; `onUnknown` is called as soon as it asks for something unknown. */
-export function runAsking<T>(onUnknown: (unknown: Unknown) => void, code: () => T): T {
-  return asking.run({ onUnknown }, code);
+export function runAsking<T>(onUnknown: Asker["onUnknown"], code: () => T): T {
+  const asker: Asker = { onUnknown };
+  if (followed !== undefined) return followed.run(asker, code);
+  const outer = current;
+  current = asker;
+  try {
+    return code();
+  } finally {
+    current = outer;
+  }
 }
 
 /**
@@ -39,7 +59,7 @@ export function runAsking<T>(onUnknown: (unknown: Unknown) => void, code: () => 
 export async function evaluate<T>(work: () => T | Unknown | Promise<T | Unknown>): Promise<T | Unknown> {
   const found: Unknown[] = [];
   try {
-    const value = await asking.run({ onUnknown: (unknown) => found.push(unknown) }, work);
+    const value = await runAsking((unknown) => found.push(unknown), work);
     return found[0] ?? value;
   } catch (thrown) {
     if (found[0] !== undefined) return found[0];
@@ -62,9 +82,13 @@ export interface HandleControl {
 
 /**
  * Make the handle that `task()` returns. `tell` is called before an error is thrown into code that awaits the handle;
- * where it is false the code stays where it is.
+ * where it is false the code stays where it is. `owner` answers for questions whose asker is not known.
  */
-export function createHandle(name: string, tell: (error: TaskFailed | Cancelled) => boolean): HandleControl {
+export function createHandle(
+  name: string,
+  tell: (error: TaskFailed | Cancelled) => boolean,
+  owner: Asker,
+): HandleControl {
   let settled: Settled | undefined;
   let waiting: ((settled: Settled) => void)[] = [];
   const ask = (property: string): TaskResult => {
@@ -77,7 +101,8 @@ export function createHandle(name: string, tell: (error: TaskFailed | Cancelled)
     }
     if (settled.result === undefined)
       throw new VolleyError("PLAYBOOK_INVALID", `"${name}" was not executed: it has no \`${property}\``);
-    if (settled.result.unknown === true) return refuse(`depends on "${name}", which check mode cannot know`);
+    if (settled.result.unknown === true)
+      return refuse(`depends on "${name}", which check mode cannot know`, owner);
     return toTaskResult(settled.result);
   };
   const handle: TaskHandle = {
@@ -148,7 +173,7 @@ function awaited(result: Result, handle: TaskHandle): TaskResult {
   });
 }
 
-function refuse(reason: string): never {
-  asking.getStore()?.onUnknown(new Unknown(reason));
+function refuse(reason: string, owner: Asker): never {
+  (followed?.getStore() ?? current ?? owner).onUnknown(new Unknown(reason));
   throw new VolleyError("PLAYBOOK_INVALID", reason);
 }

@@ -240,7 +240,7 @@ function faultTask(role: RoleRun, error: unknown): DeclaredTask {
       apply: () => Promise.reject(error),
     },
     options: {},
-    control: createHandle(role.use.role.name, () => false),
+    control: createHandle(role.use.role.name, () => false, { onUnknown: () => {} }),
     handler: false,
   };
 }

@@ -22,6 +22,7 @@ import {
   tagList,
 } from "./check-task.ts";
 import {
+  type Asker,
   Cancelled,
   createHandle,
   type HandleControl,
@@ -104,6 +105,14 @@ export class RoleRun {
   /** Failures of its tasks, each with whether an `await` has thrown it into the code. */
   readonly #failures = new Map<TaskFailed, boolean>();
   readonly #closing = new AbortController();
+  /** The role's own code as it asks tasks for their results. */
+  readonly #asker: Asker = {
+    onUnknown: ({ reason }) => {
+      // Its code has ended, but a condition that it left behind asks.
+      if (this.#end?.kind === "returned") this.#end = undefined;
+      this.#leave({ kind: "unknown", reason });
+    },
+  };
   #phase: Phase = { kind: "running" };
   #dropped = 0;
   #end: CodeEnd | undefined;
@@ -143,10 +152,7 @@ export class RoleRun {
       log,
     };
     try {
-      const running = runAsking(
-        (unknown) => this.#leave({ kind: "unknown", reason: unknown.reason }),
-        () => use.role.tasks(tasksContext),
-      );
+      const running = runAsking(this.#asker.onUnknown, () => use.role.tasks(tasksContext));
       if (running === undefined) this.#finish({ kind: "returned" });
       else
         running.then(
@@ -262,7 +268,7 @@ export class RoleRun {
     const { use, selection, playTags, handlersOfPlay } = this.#options;
     checkTask(use.role.name, name, call, options);
     checkNotify(use.role.name, name, options.notify, [...this.#handlers.keys()], handlersOfPlay());
-    const control = createHandle(name, (error) => this.#tell(error));
+    const control = createHandle(name, (error) => this.#tell(error), this.#asker);
     const tags = [...playTags, ...tagList(use.options.tags), ...tagList(options.tags)];
     if (!isWanted(tags, selection)) {
       const result: Result = { state: "skipped", message: "not among the tags asked for" };
@@ -289,7 +295,7 @@ export class RoleRun {
   }
 
   #handlerTask(name: string, call: DeclaredTask["call"], options: DeclaredTask["options"]): DeclaredTask {
-    const control = createHandle(name, () => false);
+    const control = createHandle(name, () => false, this.#asker);
     return { kind: "task", name, action: actionOf(call), call, options, control, handler: true };
   }
 

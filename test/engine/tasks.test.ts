@@ -358,3 +358,21 @@ test("the name of an action that is made late is told at its task's end", async 
   expect(run.of("task:start").map(({ action }) => action)).toEqual(["", "", ""]);
   expect(run.of("task:end").map(({ action }) => action)).toEqual(["noop", "debug", ""]);
 });
+
+test("in a real run an unknown result that is asked for behind an await fails the role, whatever is caught", async () => {
+  const run = await runTasks(({ task }) => {
+    const looked = task("Look", command(["true"]), { check: true });
+    task("Then", noop({}), {
+      when: async () => {
+        await null;
+        try {
+          return looked.changed;
+        } catch {
+          return false;
+        }
+      },
+    });
+  });
+  expect(run.failed).toBe(true);
+  expect(run.of("task:end").at(-1)?.result.error?.message).toContain('depends on "Look"');
+});
