@@ -13,44 +13,44 @@ import type {
 import type { CommandInput } from "./input.ts";
 import { END_COMMAND, END_SECONDS } from "./remote-command.ts";
 
-/** A host that a command is run on. */
+/** A host to run a command on. */
 export interface FanOutHost {
   readonly name: string;
   readonly endpoint: Endpoint;
   readonly transport: Transport;
-  /** The user to become, and how; null: none. */
+  /** The user to become, and how; null for none. */
   readonly become: Become | null;
 }
 
-/** The size of the terminal a command is started on. */
+/** The size of a command's terminal. */
 export interface PtySize {
   readonly columns: number;
   readonly rows: number;
 }
 
-/** What is the same for one host's command from beginning to end. */
+/** Options of one host's command. */
 interface HostExecOptions {
-  /** As {@link startCommand} makes it. */
+  /** The script of {@link startCommand}. */
   readonly script: string;
-  /** Sent before the input. */
+  /** Bytes to send before the input. */
   readonly preamble: Buffer;
   readonly input: CommandInput | undefined;
   readonly pty: PtySize | undefined;
   /** Default: none. */
   readonly timeoutMs: number | undefined;
-  /** Takes what the command prints; while a promise it gave is not settled, no more is read. */
+  /** Takes output; no more is read until a returned promise settles. */
   output(stream: "stdout" | "stderr", chunk: Buffer): Promise<void> | undefined;
-  /** Ends the command, and waits for its end. */
+  /** Cancels the command, and waits for its end. */
   readonly stop: AbortSignal;
-  /** Drops the connection. */
+  /** Closes the connection at once. */
   readonly drop: AbortSignal;
 }
 
-/** Time for the word of the end to travel, beside what the command has. */
+/** Time for END_COMMAND and its effect to travel, beside the command's own time to end. */
 const TRAVEL_MS = 2_000;
 const CONTROL_C = "\x03";
 
-/** Connects, runs the command and gives how it went; rejects only when `output` does. */
+/** Connect, run the command and return its result; rejects only when `output` does. */
 export async function execOnHost(host: FanOutHost, options: HostExecOptions): Promise<HostResult> {
   const startedAt = performance.now();
   const counts = { stdout: 0, stderr: 0 };
@@ -77,7 +77,7 @@ export async function execOnHost(host: FanOutHost, options: HostExecOptions): Pr
       process = await start(connection, host, options);
     } catch (thrown) {
       if (isVolleyError(thrown) && thrown.code === "CANCELLED") return resultOf("cancelled");
-      // Behind the login the host is reached, whatever it refuses then.
+      // After the login the host counts as reached, whatever fails next.
       if (connection === undefined) return resultOf("unreachable", undefined, thrown);
       const isLost = isVolleyError(thrown) && thrown.code === "CONNECTION_LOST";
       return resultOf(isLost ? "lost" : "failed", undefined, thrown);
@@ -91,7 +91,7 @@ export async function execOnHost(host: FanOutHost, options: HostExecOptions): Pr
   }
 }
 
-/** Starts the command, as another user behind what becomes that one. */
+/** Start the command, as another user with become. */
 function start(
   connection: Connection,
   { name, endpoint, become }: FanOutHost,
@@ -105,7 +105,7 @@ interface Watched {
   readonly endedBy: "timedOut" | "cancelled" | undefined;
 }
 
-/** Feeds a process and follows it to its end, which a time limit or a person may hasten. */
+/** Feed a process and follow it to its end; a time limit or `stop` may cancel it. */
 async function watch(
   connection: Connection,
   process: RemoteProcess,
@@ -119,7 +119,7 @@ async function watch(
   const end = (why: "timedOut" | "cancelled"): void => {
     if (endedBy !== undefined) return;
     endedBy = why;
-    // Behind what has not arrived yet a word would not be read: the end of the connection is.
+    // END_COMMAND behind unsent input would not be read in time: close the connection instead.
     if (!hasInput) return close();
     process.stdin.write(pty === undefined ? END_COMMAND : CONTROL_C);
     graceTimer = setTimeout(close, END_SECONDS * 1_000 + TRAVEL_MS);
@@ -136,7 +136,7 @@ async function watch(
     if (preamble.length > 0) process.stdin.write(preamble);
     await input?.sendTo(process.stdin, process.exit);
     hasInput = true;
-    // What was wanted while the connection was being made.
+    // Requests that came while the connection was being made.
     if (stop.aborted) end("cancelled");
     if (drop.aborted) close();
     const exit = await Promise.race([process.exit, rejectionOf(followed)]);
@@ -155,7 +155,7 @@ async function rejectionOf(promise: Promise<unknown>): Promise<never> {
   return new Promise<never>(() => {});
 }
 
-/** Reads a stream to its end, at the pace of what takes it; rejects when that does. */
+/** Read a stream to its end at the pace of `take`; rejects when `take` does. */
 function follow(stream: Readable, take: (chunk: Buffer) => Promise<void> | undefined): Promise<void> {
   return new Promise((resolve, reject) => {
     let taking = Promise.resolve();
@@ -177,44 +177,44 @@ function follow(stream: Readable, take: (chunk: Buffer) => Promise<void> | undef
   });
 }
 
-/** What became of a command on a host. */
+/** The outcome of a command on a host. */
 type ExecOutcome =
   | "ok"
-  /** It exited with another code than 0, or by a signal. */
+  /** Exit code other than 0, or a signal. */
   | "failed"
   | "timedOut"
   | "unreachable"
-  /** The connection went while it ran. */
+  /** The connection was lost while the command ran. */
   | "lost"
-  /** Ended from here, or never begun. */
+  /** Cancelled by the user, perhaps before its start. */
   | "cancelled";
 
-/** How a command went on one host. */
+/** The result of a command on one host. */
 export interface HostResult {
   readonly host: string;
   readonly outcome: ExecOutcome;
-  /** Undefined when the command was not begun. */
+  /** Undefined when the command was not started. */
   readonly exit: RemoteExit | undefined;
   readonly error: SerializedError | undefined;
-  /** From the beginning of the connection. */
+  /** Since the start of connecting. */
   readonly elapsedMs: number;
   readonly stdoutBytes: number;
   readonly stderrBytes: number;
 }
 
-/** The signal that ended a process, in a few words: `killed by TERM`. */
+/** Describe the signal that killed a process: `killed by TERM`. */
 export function describeSignal(signal: string): string {
-  // sshd has no name for real-time signals, and tells this instead (RFC 4254, section 6.10).
+  // sshd has no name for real-time signals, and sends a name with @ (RFC 4254, section 6.10).
   if (signal.includes("@")) return "killed by a real-time signal";
   return `killed by ${signal.replace(/^SIG/, "")}`;
 }
 
-/** The outcome that it would be of a host's part of a run. */
+/** Translate into the outcome of a host's part of a run. */
 export function outcomeOf(outcome: ExecOutcome): Outcome {
   return outcome === "timedOut" ? "failed" : outcome;
 }
 
-/** The exit code of a whole fan-out: 130 cancelled, 4 some host unreachable or lost, 2 some host failed, else 0. */
+/** Return the exit code of a fan-out: 130 cancelled, 4 for unreachable or lost hosts, 2 for failed hosts, else 0. */
 export function exitCodeOf(results: readonly Pick<HostResult, "outcome">[]): 0 | 2 | 4 | 130 {
   const has = (...outcomes: readonly ExecOutcome[]): boolean =>
     results.some(({ outcome }) => outcomes.includes(outcome));
@@ -223,19 +223,19 @@ export function exitCodeOf(results: readonly Pick<HostResult, "outcome">[]): 0 |
   return has("failed", "timedOut") ? 2 : 0;
 }
 
-/** Whose process it is, and what the messages say. */
+/** The user of a process, and names for messages. */
 interface StartAsOptions {
   readonly host: string;
-  /** Who is logged in. */
+  /** The login user. */
   readonly login: string;
-  /** Null: the login user. */
+  /** Null for the login user. */
   readonly become: Become | null;
   readonly signal: AbortSignal;
-  /** Starts it on a terminal of this size. Default: without one. */
+  /** Size of the process's terminal. Default: no terminal. */
   readonly pty?: { readonly columns: number; readonly rows: number } | undefined;
 }
 
-/** Starts a script for `sh` in a user's home. Fails with `BECOME_FAILED`, `CONNECTION_LOST` or `CANCELLED`. */
+/** Start a script for `sh` in a user's home. Fails with `BECOME_FAILED`, `CONNECTION_LOST` or `CANCELLED`. */
 export async function startAs(
   connection: Connection,
   script: string,

@@ -3,38 +3,38 @@ import { execOnHost, type FanOutHost, type HostResult, type PtySize } from "./ex
 import type { CommandInput } from "./input.ts";
 import { type RemoteCommand, startCommand } from "./remote-command.ts";
 
-/** Follows a fan-out as it happens. */
+/** Follows a fan-out. */
 export interface FanOutListener {
   start?(host: string): void;
-  /** Takes what a host prints; no more is read from it while a promise given back is not settled. */
+  /** Takes output of a host; no more is read until a returned promise settles. */
   output(host: string, stream: "stdout" | "stderr", chunk: Buffer): Promise<void> | undefined;
-  /** The host's next place is taken once a promise given back is settled. */
+  /** Takes a host's result; the next host starts once a returned promise settles. */
   end(result: HostResult): Promise<void> | undefined;
 }
 
-/** What is run, and how. */
+/** The command of a fan-out, and its options. */
 export interface FanOutOptions {
   readonly command: RemoteCommand;
   /** Environment variables of the command. Default: none. */
   readonly env?: Readonly<Record<string, string>>;
-  /** What the command gets on its stdin. Default: nothing. */
+  /** Standard input of the command. Default: empty. */
   readonly input?: CommandInput;
-  /** Starts it on a terminal. Default: without. */
+  /** Start it on a terminal of this size. Default: no terminal. */
   readonly pty?: PtySize;
-  /** How many hosts are worked on at a time. */
+  /** Number of hosts at a time. */
   readonly forks: number;
-  /** For the command, once it is started. Default: none. */
+  /** Time limit of the started command. Default: none. */
   readonly timeoutMs?: number;
   readonly listener: FanOutListener;
-  /** Starts no more commands and ends those that run: TERM, and KILL 5 seconds later. */
+  /** Starts no more commands and cancels the running ones: TERM, and KILL 5 seconds later. */
   readonly stop: AbortSignal;
-  /** Waits for nothing any more. */
+  /** Closes all connections at once. */
   readonly drop: AbortSignal;
 }
 
 /**
- * Runs a command on many hosts, some at a time, and gives how it went in the hosts' order. What goes wrong on a host is
- * in its result; rejects when the listener fails, having dropped all connections.
+ * Run a command on many hosts, some at a time, and return the results in the hosts' order. A host's failure is in its
+ * result. When the listener fails, closes all connections and rejects.
  */
 export async function fanOut(
   hosts: readonly FanOutHost[],
@@ -43,7 +43,7 @@ export async function fanOut(
   const { command, env = {}, input, pty, forks, timeoutMs, listener, stop } = options;
   const broken = new AbortController();
   const drop = AbortSignal.any([options.drop, broken.signal]);
-  // Every host at work listens: that is no leak.
+  // Every working host listens: that is no leak.
   setMaxListeners(0, stop, drop);
   const { script, preamble } = startCommand(command, {
     env,

@@ -7,19 +7,19 @@ import { join } from "node:path";
 import type { HostResult } from "./exec-host.ts";
 import type { FanOutListener } from "./fan-out.ts";
 
-/** Hosts on which a command went the same way and printed the same. */
+/** Hosts on which a command had the same outcome and output. */
 export interface FoldedHosts {
   readonly hosts: readonly string[];
-  /** That of the first of them. */
+  /** The result of the first of them. */
   readonly result: HostResult;
   readonly stdout: KeptOutput;
   readonly stderr: KeptOutput;
 }
 
-/** Puts hosts with the same output together, holding each output once. */
+/** Groups hosts with the same output, and keeps each output once. */
 export interface Fold {
   readonly listener: FanOutListener;
-  /** The largest first; of equal ones that with the first host by name, whichever answered first. */
+  /** The groups, largest first; equal ones by the name of their first host. */
   groups(): readonly FoldedHosts[];
   close(): Promise<void>;
 }
@@ -30,7 +30,7 @@ function firstOf(hosts: readonly string[]): string {
   return hosts.reduce((first, host) => (byName.compare(host, first) < 0 ? host : first));
 }
 
-/** Makes a {@link Fold}; outputs beyond 16 KiB are kept on disk until it is closed. */
+/** Make a {@link Fold}; outputs beyond 16 KiB are kept on disk until it is closed. */
 export function createFold(): Fold {
   const store = createOutputStore();
   const working = new Map<string, { readonly stdout: OutputKeeper; readonly stderr: OutputKeeper }>();
@@ -68,35 +68,35 @@ export function createFold(): Fold {
   };
 }
 
-/** What a host printed, kept to be shown later. */
+/** A host's output, kept to show later. */
 export interface KeptOutput {
   readonly bytes: number;
-  /** The same for the same bytes. */
+  /** Equal for equal bytes. */
   readonly digest: string;
-  /** Reads it from its beginning. */
+  /** Read it from its beginning. */
   read(): AsyncIterable<Buffer>;
-  /** As text, or undefined when it is longer than this many bytes, or is none. */
+  /** Return it as text; undefined when it is longer than `maxBytes`, or not UTF-8. */
   text(maxBytes: number): Promise<string | undefined>;
   discard(): Promise<void>;
 }
 
-/** Takes output in until it ends. */
+/** Collects output until it ends. */
 interface OutputKeeper {
-  /** A promise when it must be waited for. Rejects when the disk is full. */
+  /** Add a chunk; wait for a returned promise. Rejects when the disk is full. */
   add(chunk: Buffer): Promise<void> | undefined;
   finish(): Promise<KeptOutput>;
 }
 
-/** Where output that is too long for memory goes. */
+/** A store for output too long for memory. */
 interface OutputStore {
   keeper(): OutputKeeper;
-  /** Removes everything. */
+  /** Remove all files. */
   close(): Promise<void>;
 }
 
 const IN_MEMORY_BYTES = 16 * 1024;
 
-/** A store with a directory that only this user can read, made when the first output is too long. */
+/** Make a store; its directory, which only this user can read, is made for the first long output. */
 function createOutputStore(): OutputStore {
   let directory: Promise<string> | undefined;
   let files = 0;
@@ -130,7 +130,7 @@ function createKeeper(
       hash.update(chunk);
       bytes += chunk.length;
       if (bytes <= IN_MEMORY_BYTES) {
-        // A copy: what arrives is a view of a larger packet.
+        // A copy, because a chunk is a view of a larger packet.
         memory.push(Buffer.from(chunk));
         return undefined;
       }

@@ -4,22 +4,22 @@ import { join } from "node:path";
 import type { Readable, Writable } from "node:stream";
 import { fileReason, VolleyError } from "../../core/errors.ts";
 
-/** What every command gets on its stdin, read as often as there are hosts. */
+/** The standard input of every command, read once per host. */
 export interface CommandInput {
   readonly bytes: number;
-  /** Writes it all, at the reader's pace; gives up, without an error, once `ended` resolves. */
+  /** Write all of it at the reader's pace; give up without an error once `ended` resolves. */
   sendTo(stdin: Writable, ended: Promise<unknown>): Promise<void>;
   close(): Promise<void>;
 }
 
 const CHUNK_BYTES = 64 * 1024;
 
-/** The contents of a file. Fails with `USAGE` when it cannot be read. */
+/** Open a file as input. Fails with `USAGE` when it cannot be read. */
 export async function openInputFile(path: string): Promise<CommandInput> {
   try {
     const handle = await open(path, "r");
     const stats = await handle.stat();
-    // Of a pipe the size is not known, and it can be read once only.
+    // A pipe has no known size, and can be read only once.
     if (!stats.isFile()) return await keepInput(handle.createReadStream());
     return inputOf(handle, stats.size, async () => {});
   } catch (cause) {
@@ -27,7 +27,7 @@ export async function openInputFile(path: string): Promise<CommandInput> {
   }
 }
 
-/** A stream read to its end, into a file that only this user can read and that goes with `close`. */
+/** Read a stream to its end into a temporary file that only this user can read; `close` removes it. */
 export async function keepInput(stream: Readable): Promise<CommandInput> {
   const directory = await mkdtemp(join(tmpdir(), "volley-stdin-"));
   const remove = (): Promise<void> => rm(directory, { recursive: true, force: true });
@@ -57,7 +57,7 @@ function inputOf(handle: FileHandle, bytes: number, remove: () => Promise<void>)
           CHUNK_BYTES,
           position,
         );
-        // A file that has become shorter: the host notices that something is missing.
+        // The file became shorter: the host notices missing bytes.
         if (bytesRead === 0) break;
         position = Math.min(bytes, position + bytesRead);
         const chunk = buffer.subarray(0, bytesRead);

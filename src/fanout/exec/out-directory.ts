@@ -4,24 +4,23 @@ import { VolleyError } from "../../core/errors.ts";
 import type { HostResult } from "./exec-host.ts";
 import type { FanOutListener } from "./fan-out.ts";
 
-/** A directory that gets all that hosts print. */
+/** A directory for the output of all hosts. */
 export interface OutDirectory {
   readonly listener: FanOutListener;
   close(): Promise<void>;
 }
 
-/** Name of the table of how it went: host, outcome, exit code or signal, milliseconds. */
+/** Name of the table of results: host, outcome, exit code or signal, milliseconds. */
 export const STATUS_FILE = "exit-status.tsv";
 
 /**
- * Writes `HOST.out` and, where there is any, `HOST.err` into a directory as output arrives, and a line for each host in
- * `exit-status.tsv` when it ends. What an earlier run left for these hosts is replaced. Fails with `USAGE`.
+ * Write `HOST.out` and, if needed, `HOST.err` into a directory as output arrives, and a line for each host into
+ * `exit-status.tsv` when it ends. Replaces the files of an earlier run for these hosts. Fails with `USAGE`.
  */
 export async function openOutDirectory(path: string): Promise<OutDirectory> {
   const status = await openStatus(path);
   const files = new Map<string, Promise<FileHandle>>();
-  const fileOf = (host: string, suffix: "out" | "err"): string =>
-    join(path, `${host.replace(/[/\\\0]|^\.+$/g, "_")}.${suffix}`);
+  const fileOf = (host: string, suffix: "out" | "err"): string => join(path, `${fileNameOf(host)}.${suffix}`);
   const open_ = (file: string): Promise<FileHandle> => {
     const opening = files.get(file) ?? open(file, "w");
     files.set(file, opening);
@@ -53,6 +52,11 @@ export async function openOutDirectory(path: string): Promise<OutDirectory> {
       await status.close();
     },
   };
+}
+
+/** Return a host's name as the name of a file. */
+export function fileNameOf(host: string): string {
+  return host.replace(/[/\\\0]|^\.+$/g, "_");
 }
 
 async function openStatus(path: string): Promise<FileHandle> {

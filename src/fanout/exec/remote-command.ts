@@ -1,6 +1,6 @@
 import { quote } from "../../core/shell-quote.ts";
 
-/** What is run on every host. */
+/** A command to run on every host. */
 export type RemoteCommand =
   /** A line for the host's `sh`. */
   | { readonly kind: "line"; readonly text: string }
@@ -9,45 +9,47 @@ export type RemoteCommand =
   /** A script, for the interpreter its first line names. */
   | { readonly kind: "script"; readonly bytes: Buffer; readonly words: readonly string[] };
 
-/** How a command is started. */
+/** Options of {@link startCommand}. */
 export interface StartOptions {
   readonly env: Readonly<Record<string, string>>;
-  /** Bytes the command gets on its stdin; undefined: an empty stdin. */
+  /** Number of bytes of the command's stdin; undefined for an empty stdin. */
   readonly stdinBytes: number | undefined;
-  /** Whether it is started on a terminal, which then ends it and holds no room for scripts and stdin. */
+  /** Start it on a terminal, which then ends it, and carries neither a script nor stdin. */
   readonly pty: boolean;
 }
 
-/** A command as a host starts it. */
+/** A command in the form that a host starts. */
 export interface StartedCommand {
   /** The script for `/bin/sh`, the same for every command that is started without a terminal. */
   readonly script: string;
-  /** What is sent before the command's stdin. */
+  /** Bytes to send before the command's stdin. */
   readonly preamble: Buffer;
 }
 
-/** What ends a command that was started without a terminal, written to its stdin. */
+/** Written to the stdin of a command without a terminal, cancels it. */
 export const END_COMMAND = "TERM\n";
 
-/** How long a command may take to end before it is killed. */
+/** Time from the TERM signal to the KILL signal. */
 export const END_SECONDS = 5;
 
-/** Exit code of a command that was not begun because what it needs did not arrive whole. */
+/** Exit code of a command that was not started because its script or stdin did not arrive whole. */
 export const INCOMPLETE_EXIT = 125;
 
 /**
- * Makes what carries a command out, as ssh does: the shell that begins becomes the command, so that its process, its name
- * and the signal that ends it are its own. Without a terminal, sshd neither passes signals on (to root not at all) nor
- * ends what runs when the connection goes. So stdin stays open as a lifeline for a process beside the command: the word
- * `TERM` on it ends the process group that sshd made, its end hangs it up as a terminal would unless the command has
- * ended, and what is still there 5 seconds later is killed. What others could read on a command line, or a search by
- * name could find there, arrives on stdin first: the steps to the command, as one line, then a script, then the
- * command's own stdin, which is kept in a file without a name.
+ * Make the shell script that runs a command. As with ssh, the shell becomes the command, so that process, name and the
+ * signal that ends it are the command's own.
+ *
+ * Without a terminal, sshd neither forwards signals (for root never) nor ends the processes of a lost connection. So a
+ * process beside the command reads the connection's stdin as a lifeline: the word `TERM` ends the process group that
+ * sshd made; its end sends HUP, as a terminal would, unless the command has ended; after 5 seconds the rest is killed.
+ *
+ * To keep secrets off command lines, the rest arrives on stdin first: the steps to the command, as one line, then a
+ * script, then the command's own stdin, which is kept in a file without a name.
  */
 export function startCommand(command: RemoteCommand, options: StartOptions): StartedCommand {
   const { env, stdinBytes, pty } = options;
   const exports = Object.entries(env).map(([name, value]) => `export ${name}=${quote(value)}`);
-  // A terminal is the command's own stdin: what it needs stands on the command line.
+  // The terminal is the command's own stdin: everything else stands on the command line.
   if (pty) return { script: [...exports, runOf(command, "")].join("\n"), preamble: Buffer.alloc(0) };
   const script = command.kind === "script" ? command.bytes : undefined;
   const steps = [
@@ -58,21 +60,21 @@ export function startCommand(command: RemoteCommand, options: StartOptions): Sta
     LIFELINE,
     runOf(command, " 3<&-"),
   ];
-  // The one line that `read -r` and `printf %b` give back as it was.
+  // One line, which `read -r` and `printf %b` restore.
   const line = steps.join("\n").replaceAll("\\", "\\\\").replaceAll("\n", "\\n");
   return { script: LOADER, preamble: Buffer.concat([Buffer.from(`${line}\n`), script ?? Buffer.alloc(0)]) };
 }
 
 const GIVE_UP = `{ echo "volley: what the command needs did not arrive">&2;exit ${INCOMPLETE_EXIT};}`;
-/** Names that no environment has: what they hold is removed, and the command sees them. `read` takes byte by byte. */
+/** The variables' names are unlikely in any environment: files that they name are removed. `read` takes byte by byte. */
 const LOADER = `_vp=;exec 3<&0 </dev/null;IFS= read -r _v<&3||${GIVE_UP};eval "$(printf %b "$_v")"`;
-/** `mktemp` makes files that only their owner can read. Where there is no home to write in, they lie in `$TMPDIR` or /tmp. */
+/** `mktemp` makes files that only their owner can read; without a writable home they lie in `$TMPDIR` or /tmp. */
 const SPOOL = `_vspool(){ _vt=$(umask 077;mkdir -p "$HOME/.cache/volley" 2>/dev/null;mktemp "$HOME/.cache/volley/exec.XXXXXX" 2>/dev/null||mktemp)&&head -c "$1" <&3 >"$_vt"&&[ "$(wc -c <"$_vt")" -eq "$1" ]||{ rm -f "$_vt" "$_vp";${GIVE_UP};};}`;
-/** Whether the command is still there; it may have become another user, who takes no signals. */
+/** Tests for the command by its directory in /proc: `kill -0` fails for a command that became another user. */
 const IS_THERE = `if [ -d /proc/self ];then [ -d /proc/$$ ];else kill -0 $$||ps -p $$;fi`;
 const LIFELINE = `(trap "" HUP INT QUIT TERM;read -r _v<&3;case $_v in TERM)kill -TERM 0;;*)${IS_THERE}&&kill -HUP 0||{ [ -z "$_vp" ]||rm -f "$_vp";exit;};esac;sleep ${END_SECONDS};[ -z "$_vp" ]||rm -f "$_vp";kill -KILL 0)>/dev/null 2>&1 </dev/null &`;
 
-/** The shell text that becomes the command, with redirections of Volley's own. */
+/** Return the shell text that becomes the command, with Volley's own redirections. */
 function runOf(command: RemoteCommand, redirections: string): string {
   const exec = `exec${redirections}`;
   switch (command.kind) {
@@ -88,29 +90,29 @@ function runOf(command: RemoteCommand, redirections: string): string {
   }
 }
 
-/** Says of a program that is not there what a shell says of it. */
+/** Return shell text that reports a missing program as a shell does. */
 function find(program: string): string {
   const name = quote(program);
   return `command -v ${name} >/dev/null 2>&1||{ printf 'sh: %s: not found\\n' ${name}>&2;exit 127;}`;
 }
 
-/** What is no program where it stands first: reserved words, and what shells do themselves. */
+/** First words of a line that are no programs: reserved words and builtins. */
 const OF_SHELLS =
   /^(?:\.|:|\[|alias|bg|break|case|cd|command|continue|do|done|echo|elif|else|esac|eval|exec|exit|export|false|fc|fg|fi|for|function|getopts|hash|if|in|jobs|kill|local|printf|pwd|read|readonly|return|set|shift|source|test|then|time|times|trap|true|type|ulimit|umask|unalias|unset|until|wait|while)$/;
 
 /**
- * The program of a line that is nothing but a program with its arguments, redirected perhaps. bash, which is most users'
- * login shell, becomes such a program; dash, which is most hosts' sh, stays in front of it.
+ * Return the program of a line that is only a program with arguments and perhaps redirections. For such a line bash, the
+ * usual login shell, would exec the program; dash, the usual sh, would not.
  */
 function programOf(line: string): string | undefined {
-  // What is quoted is no syntax; what quotes hold that is carried out is looked at no further.
+  // Quoted text is no syntax. Quotes with command substitution stay, and fail the next test.
   const bare = line.replace(/\\[^\n]|'[^']*'|"(?:[^"\\`$]|\\[^\n]|\$[\w{}?#@*!-])*"/g, "_").trim();
   if (!/^[^;|()\\'"`#&\n]*$/.test(bare.replace(/[<>]&[\d-]/g, ""))) return undefined;
   const [program = ""] = line.trim().split(/\s/);
   return /^[\w./+][\w./+-]*$/.test(program) && !OF_SHELLS.test(program) ? program : undefined;
 }
 
-/** As the kernel reads a first line: a program, and the rest as one argument. */
+/** Read a script's first line as the kernel does: a program, and the rest as one argument. */
 function interpreterOf(script: Buffer): string {
   const [, program, argument] =
     /^#![ \t]*(\S+)(?:[ \t]+([^\n]*\S))?[ \t]*\r?\n/.exec(script.subarray(0, 256).toString("latin1")) ?? [];

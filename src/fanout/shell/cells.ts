@@ -1,4 +1,4 @@
-/** How a cell looks. */
+/** The look of a cell. */
 export interface CellStyle {
   /** {@link DEFAULT_COLOR}, a palette index from 0 to 255, or {@link RGB} plus 0xRRGGBB. */
   readonly foreground: number;
@@ -11,14 +11,14 @@ export interface CellStyle {
 export interface Cells {
   readonly columns: number;
   readonly rows: number;
-  /** What stands in each cell; empty in the right half of a wide character. */
+  /** Character of each cell; empty in the right half of a wide character. */
   readonly chars: string[];
   readonly foreground: Int32Array;
   readonly background: Int32Array;
   readonly flags: Uint16Array;
 }
 
-/** A part of a rectangle of cells. */
+/** A part of {@link Cells}. */
 export interface Area {
   readonly column: number;
   readonly row: number;
@@ -26,16 +26,16 @@ export interface Area {
   readonly rows: number;
 }
 
-/** How many columns a text takes. */
+/** Returns the number of columns of a text. */
 export type WidthOf = (text: string) => number;
 
-/** The colour a terminal shows when none is asked for. */
+/** The terminal's default colour. */
 export const DEFAULT_COLOR = -1;
 
 /** Marks a colour as 0xRRGGBB. */
 export const RGB = 0x1000000;
 
-/** The attributes of ECMA-48's Select Graphic Rendition that terminals show. */
+/** Attributes of ECMA-48's Select Graphic Rendition that terminals show. */
 export const FLAGS = {
   bold: 1,
   dim: 2,
@@ -51,12 +51,12 @@ export const FLAGS = {
 /** No colour, no attribute. */
 export const PLAIN: CellStyle = { foreground: DEFAULT_COLOR, background: DEFAULT_COLOR, flags: 0 };
 
-/** A style of palette colours and attributes. */
+/** Make a style of palette colours and attributes. */
 export function style(flags: number, foreground = DEFAULT_COLOR, background = DEFAULT_COLOR): CellStyle {
   return { foreground, background, flags };
 }
 
-/** Blank cells. */
+/** Make blank cells. */
 export function createCells(columns: number, rows: number): Cells {
   const size = columns * rows;
   return {
@@ -69,7 +69,7 @@ export function createCells(columns: number, rows: number): Cells {
   };
 }
 
-/** Sets one cell; nothing happens outside of the rectangle. */
+/** Set one cell; a place outside is ignored. */
 export function setCell(cells: Cells, column: number, row: number, char: string, look: CellStyle): void {
   if (column < 0 || row < 0 || column >= cells.columns || row >= cells.rows) return;
   const index = row * cells.columns + column;
@@ -79,14 +79,14 @@ export function setCell(cells: Cells, column: number, row: number, char: string,
   cells.flags[index] = look.flags;
 }
 
-/** Adds and takes away attributes of an area. */
+/** Toggle attributes of an area. */
 export function restyle(cells: Cells, { column, row, columns, rows }: Area, flags: number): void {
   for (let y = Math.max(0, row); y < Math.min(cells.rows, row + rows); y++)
     for (let x = Math.max(0, column); x < Math.min(cells.columns, column + columns); x++)
       cells.flags[y * cells.columns + x]! ^= flags;
 }
 
-/** Fills an area with one character. */
+/** Fill an area with one character. */
 export function fillCells(cells: Cells, area: Area, look: CellStyle, char = " "): void {
   for (let y = area.row; y < area.row + area.rows; y++)
     for (let x = area.column; x < area.column + area.columns; x++) setCell(cells, x, y, char, look);
@@ -94,7 +94,7 @@ export function fillCells(cells: Cells, area: Area, look: CellStyle, char = " ")
 
 const graphemes = new Intl.Segmenter(undefined, { granularity: "grapheme" });
 
-/** Writes a text without control characters into at most `room` columns, and gives how many it took. */
+/** Write a text without control characters into at most `room` columns; returns the number of columns used. */
 export function drawText(
   cells: Cells,
   at: { readonly column: number; readonly row: number; readonly room: number },
@@ -114,7 +114,7 @@ export function drawText(
   return taken;
 }
 
-/** The text cut to `room` columns, with an ellipsis where something is missing. */
+/** Cut a text to `room` columns, with an ellipsis for the rest. */
 export function cutText(text: string, room: number, widthOf: WidthOf, ellipsis = "…"): string {
   if (widthOf(text) <= room) return text;
   const left = room - widthOf(ellipsis);
@@ -128,14 +128,14 @@ export function cutText(text: string, room: number, widthOf: WidthOf, ellipsis =
   return left < 0 ? "" : kept + ellipsis;
 }
 
-/** C0 and C1 controls, and what reorders or hides the text around it. */
+/** C0 and C1 controls, and characters that reorder or hide text. */
 const UNSAFE =
   // biome-ignore lint/suspicious/noControlCharactersInRegex: finding control characters is its purpose
   /[\x00-\x1f\x7f-\x9f\u00ad\u061c\u115f\u1160\u180e\u200b\u200e\u200f\u2028-\u202e\u2060-\u206f\u3164\ufeff\uffa0\ufff9-\ufffb\u{e0000}-\u{e007f}\p{Surrogate}]/gu;
-/** A base and its marks; longer heaps of marks are there to harm. */
+/** A base and its marks; more marks only occur in attacks. */
 const MAX_CODE_POINTS = 8;
 
-/** What a cell of a host's screen holds, as it may be written to the real terminal: one character with few marks, no controls. */
+/** Make a cell's content safe for the real terminal: one character with few marks, without controls. */
 export function safeCharacter(chars: string): string {
   if (chars === "") return " ";
   if (chars.length === 1 && chars >= " " && chars <= "~") return chars;
@@ -144,12 +144,12 @@ export function safeCharacter(chars: string): string {
   return safe.length <= MAX_CODE_POINTS ? safe : [...safe].slice(0, MAX_CODE_POINTS).join("");
 }
 
-/** Text from elsewhere that is to be written into a cell each: controls and what hides are gone. */
+/** Remove controls and hiding characters from text of another machine. */
 export function safeText(text: string): string {
   return text.replace(UNSAFE, "");
 }
 
-/** Bits of colour a terminal shows, as `tty.WriteStream.getColorDepth` gives them: 1 is none. */
+/** Bits of colour of a terminal, as `tty.WriteStream.getColorDepth` returns them; 1 means no colour. */
 export type ColorDepth = 1 | 4 | 8 | 24;
 
 const CODES: readonly (readonly [flag: number, code: number])[] = [
@@ -164,13 +164,13 @@ const CODES: readonly (readonly [flag: number, code: number])[] = [
   [FLAGS.overline, 53],
 ];
 
-/** The shortest Select Graphic Rendition (ECMA-48 8.3.117) from one style to another; empty when they look the same. */
+/** Return the shortest Select Graphic Rendition (ECMA-48 8.3.117) from one style to another; empty for equal looks. */
 export function sgrBetween(before: CellStyle, after: CellStyle, depth: ColorDepth): string {
   const [from, to] = [withDepth(before, depth), withDepth(after, depth)];
   if (isSame(from, to)) return "";
   const isPlain = to.flags === 0 && to.foreground === DEFAULT_COLOR && to.background === DEFAULT_COLOR;
   if (isPlain) return "\x1b[m";
-  // Attributes can only be taken away together: 22 ends both bold and dim.
+  // Attributes can only be reset together: 22 ends both bold and dim.
   const isReset = (from.flags & ~to.flags) !== 0;
   const start = isReset ? { foreground: DEFAULT_COLOR, background: DEFAULT_COLOR, flags: 0 } : from;
   const codes = [
@@ -204,7 +204,7 @@ function colorCode(color: number, base: 30 | 40): string {
 const CUBE = [0, 95, 135, 175, 215, 255];
 const FIRST_GRAY = 232;
 
-/** The colour as a terminal of less depth shows it best. */
+/** Return the nearest colour for a terminal of less depth. */
 function nearest(color: number, depth: ColorDepth): number {
   if (color === DEFAULT_COLOR || depth === 24) return color;
   if (depth === 1) return DEFAULT_COLOR;
@@ -216,7 +216,7 @@ function channels(color: number): readonly [number, number, number] {
   return [(color >> 16) & 0xff, (color >> 8) & 0xff, color & 0xff];
 }
 
-/** xterm's palette: a cube of 6×6×6 from 16, grays from 232. */
+/** Return the nearest index of xterm's palette: a cube of 6×6×6 from 16, grays from 232. */
 function indexOf([red, green, blue]: readonly [number, number, number]): number {
   const level = (value: number): number => (value < 48 ? 0 : value < 115 ? 1 : Math.floor((value - 35) / 40));
   const [r, g, b] = [level(red), level(green), level(blue)];

@@ -6,7 +6,7 @@ import { createLineEditor } from "./line-editor.ts";
 import type { Pane } from "./pane.ts";
 import { focusedPane, marksOf, type ShellMode, type ShellState } from "./shell-state.ts";
 
-/** What the keys behind the escape key ask for. */
+/** The commands behind the escape key. */
 type ShellCommand =
   | "next-page"
   | "previous-page"
@@ -38,17 +38,17 @@ type ShellCommand =
   | "quit"
   | "leave";
 
-/** A key behind the escape key. */
+/** A command with its keys. */
 interface CommandKey {
   readonly command: ShellCommand;
-  /** Characters and names of keys, any of which asks for it. */
+  /** Characters and names of keys that run the command. */
   readonly keys: readonly (string | KeyName)[];
-  /** As it is shown. */
+  /** The keys as help shows them; empty for a command explained by the one before. */
   readonly label: string;
   readonly help: string;
 }
 
-/** Every command, in the order help shows them. */
+/** All commands, in the order of the help. */
 export const COMMAND_KEYS: readonly CommandKey[] = [
   { command: "focus-up", keys: ["up"], label: "arrows", help: "go to another pane" },
   { command: "focus-down", keys: ["down"], label: "", help: "" },
@@ -81,7 +81,7 @@ export const COMMAND_KEYS: readonly CommandKey[] = [
   { command: "leave", keys: ["escape", "enter", "ctrl-c"], label: "", help: "" },
 ];
 
-/** After these more of them may follow without the escape key: none is a key that lines are typed with. */
+/** Commands that may be repeated without the escape key, because their keys type no text. */
 export const REPEATED: ReadonlySet<ShellCommand> = new Set([
   "focus-up",
   "focus-down",
@@ -90,20 +90,20 @@ export const REPEATED: ReadonlySet<ShellCommand> = new Set([
   "focus-marked",
 ]);
 
-/** What a key asks for; undefined where it means nothing. */
+/** Return the command of a key, or undefined. */
 export function commandOf(token: InputToken): ShellCommand | undefined {
   if (token.kind !== "key") return undefined;
   const key = token.name ?? token.text;
   return COMMAND_KEYS.find(({ keys }) => key !== undefined && keys.includes(key))?.command;
 }
 
-/** What commands need beside the state. */
+/** The state that commands change, and functions they use. */
 export interface ActionContext {
   readonly state: ShellState;
-  /** The hosts a pattern stands for. Fails with `PATTERN_UNKNOWN`. */
+  /** Returns the hosts of a pattern. Fails with `PATTERN_UNKNOWN`. */
   readonly select: (pattern: string) => readonly string[];
   readonly words: readonly string[];
-  /** Where recordings go. */
+  /** Directory of recordings. */
   readonly recordDirectory: string;
   readonly notify: (text: string) => void;
   readonly redraw: () => void;
@@ -113,7 +113,7 @@ export interface ActionContext {
 
 const KEYS: ShellMode = { kind: "keys" };
 
-/** Fits the panes into the screen, and tells the hosts their terminals' sizes. */
+/** Fit the panes into the screen, and send the new sizes to the hosts. */
 export function applyLayout(state: ShellState): void {
   const { panes, columns, rows, maxPerPage } = state;
   const room = { columns, rows: Math.max(2, rows - STATUS_ROWS) };
@@ -132,12 +132,12 @@ export function applyLayout(state: ShellState): void {
   }
 }
 
-/** Carries a command out; `from` is where keys went before it. */
+/** Run a command; `from` is the mode before the escape key. */
 export function runCommand(command: ShellCommand, from: ShellMode, context: ActionContext): void {
   const { state } = context;
   const mode = state.mode;
   runInMode(command, from, context);
-  // A command that asks for nothing else gives the keys back.
+  // A command without a mode of its own restores the earlier mode.
   if (state.mode === mode)
     state.mode = REPEATED.has(command) ? { kind: "command", from, isRepeating: true } : from;
 }
@@ -220,7 +220,7 @@ function runInMode(command: ShellCommand, from: ShellMode, context: ActionContex
   }
 }
 
-/** Types to, or mutes, the hosts a pattern stands for. */
+/** Select or mute the hosts of a pattern. */
 export function applyPattern(pattern: string, purpose: "select" | "mute", context: ActionContext): void {
   const { state, select, notify } = context;
   if (pattern.trim() === "") return;
@@ -260,7 +260,7 @@ function turnPage(state: ShellState, by: 1 | -1): void {
 
 function changePanes(state: ShellState, by: 1 | -1): void {
   const before = state.layout.perPage;
-  // One pane more or less may change nothing: rows and columns of the grid do.
+  // One pane more or less may fit into the same grid: then keep the old number.
   state.maxPerPage = Math.min(state.panes.length, Math.max(1, before + by));
   applyLayout(state);
   if (state.layout.perPage === before) state.maxPerPage = before;

@@ -18,46 +18,46 @@ export interface TerminalSize {
   readonly rows: number;
 }
 
-/** What a program has asked of its terminal that changes what keys send. */
+/** Modes, set by a program, that change the bytes of keys. */
 export interface KeyModes {
   /** DECCKM: cursor keys send `ESC O` instead of `ESC [`. */
   readonly applicationCursorKeys: boolean;
   readonly bracketedPaste: boolean;
 }
 
-/** What is told of a terminal. */
+/** Receives events of a terminal. */
 interface EmulatorListener {
-  /** It answers a question of the program's: bytes for that program only. */
+  /** The answer to a program's query, for that program only. */
   reply(text: string): void;
   bell(): void;
   title(text: string): void;
 }
 
-/** A terminal without a screen. Whatever is written to it stays in it: no sequence reaches the real terminal. */
+/** A headless terminal. No sequence written to it reaches the real terminal. */
 export interface Emulator {
   readonly size: TerminalSize;
   readonly modes: KeyModes;
-  /** Whether a program shows a screen of its own, as editors and pagers do. */
+  /** Whether a program uses the alternate screen, as editors and pagers do. */
   readonly isAlternate: boolean;
-  /** Lines above the screen that are kept. */
+  /** Number of lines kept above the screen. */
   readonly scrollback: number;
-  /** Undefined: the program has hidden it. */
+  /** Undefined when the program has hidden it. */
   readonly cursor: { readonly column: number; readonly row: number } | undefined;
-  /** Where the cursor is, also when it is hidden. */
+  /** The cursor's place, also when hidden. */
   readonly position: { readonly column: number; readonly row: number };
-  /** Takes bytes in; the promise resolves when all before it have been worked in. */
+  /** Write bytes; resolves when they have been processed. */
   write(bytes: Uint8Array | string): Promise<void>;
   resize(size: TerminalSize): void;
-  /** Draws it, `offset` lines back, into an area; what does not fit is cut. */
+  /** Draw the screen, `offset` lines back, into an area, cut to its size. */
   draw(cells: Cells, area: Area, offset: number): void;
-  /** The screen's text, line by line, without blanks at line ends. */
+  /** Return the screen's lines without trailing blanks. */
   text(): readonly string[];
   close(): void;
 }
 
-/** How a terminal is made. */
+/** Options of {@link createEmulator}. */
 interface EmulatorOptions extends TerminalSize {
-  /** Lines kept above the screen. */
+  /** Lines to keep above the screen. */
   readonly scrollback: number;
   readonly widthOf: WidthOf;
   readonly listener: EmulatorListener;
@@ -66,7 +66,7 @@ interface EmulatorOptions extends TerminalSize {
 const CURSOR_VISIBLE_MODE = 25;
 const MAX_TITLE = 256;
 
-/** Makes an xterm: what it knows is in xterm's ctlseqs, and what it does not know it leaves out. */
+/** Make a headless xterm, which understands xterm's ctlseqs and ignores unknown sequences. */
 export function createEmulator({ columns, rows, scrollback, widthOf, listener }: EmulatorOptions): Emulator {
   const terminal = new xterm.Terminal({
     cols: columns,
@@ -81,7 +81,7 @@ export function createEmulator({ columns, rows, scrollback, widthOf, listener }:
     if (params.includes(CURSOR_VISIBLE_MODE)) isCursorShown = shown;
     return false;
   };
-  // xterm's own API does not tell whether the cursor is hidden (DECTCEM).
+  // xterm's API does not report a hidden cursor (DECTCEM).
   terminal.parser.registerCsiHandler({ prefix: "?", final: "h" }, setMode(true));
   terminal.parser.registerCsiHandler({ prefix: "?", final: "l" }, setMode(false));
   const showCursor = (): boolean => {
@@ -132,7 +132,7 @@ export function createEmulator({ columns, rows, scrollback, widthOf, listener }:
           const cell = line.getCell(column, spare);
           if (cell === undefined) break;
           const look = cell.isAttributeDefault() ? PLAIN : lookOf(cell);
-          // Half of a wide character at the edge would make the terminal draw over what is beside it.
+          // At the edge, a wide character would overwrite the neighbouring cell.
           const isCut = cell.getWidth() === 2 && column + 1 >= width;
           const chars = cell.getWidth() === 0 ? "" : isCut ? " " : safeCharacter(cell.getChars());
           setCell(cells, area.column + column, area.row + row, chars, look);
@@ -173,7 +173,7 @@ function lookOf(cell: Cell): CellStyle {
 const VERSION = "volley";
 const FIRST_UNUSUAL = 0x300;
 
-/** Has a terminal measure characters with `widthOf`: xterm by itself knows widths as of Unicode 6, when emoji were narrow. */
+/** Make a terminal use `widthOf`: xterm's own widths are those of Unicode 6, with narrow emoji. */
 function registerWidths(terminal: xterm.Terminal, widthOf: WidthOf): void {
   const known = new Map<number, 0 | 1 | 2>();
   const wcwidth = (codePoint: number): 0 | 1 | 2 => {
@@ -186,7 +186,7 @@ function registerWidths(terminal: xterm.Terminal, widthOf: WidthOf): void {
   terminal.unicode.register({
     version: VERSION,
     wcwidth,
-    // xterm keeps a character's properties as one number: bit 0 joins it to the one before, bits 1 and 2 are the width.
+    // xterm packs a character's properties: bit 0 joins it to the one before, bits 1 and 2 are its width.
     charProperties: (codePoint, preceding) => {
       const width = wcwidth(codePoint);
       const before = (preceding >> 1) & 3;

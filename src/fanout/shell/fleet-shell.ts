@@ -13,52 +13,52 @@ import { createPainter, type TerminalStreams, takeTerminal } from "./screen.ts";
 import { type ShellState, watchMarks } from "./shell-state.ts";
 import { composeFrame } from "./view.ts";
 
-/** What a shell on many hosts is started with. */
+/** Options of {@link runFleetShell}. */
 export interface FleetShellOptions extends TerminalStreams {
   readonly hosts: readonly FanOutHost[];
   readonly escapeKey: EscapeKey;
-  /** Hosts connected to at a time. */
+  /** Number of hosts to connect to at a time. */
   readonly forks: number;
-  /** Lines kept of each host above its screen. */
+  /** Lines to keep above each host's screen. */
   readonly scrollback: number;
-  /** Panes on a page at most. Default: as many as fit. */
+  /** Most panes on a page. Default: as many as fit. */
   readonly maxPerPage?: number;
   readonly recordDirectory: string;
-  /** Whether every host is recorded from the beginning. */
+  /** Record every host from the start. */
   readonly recordAll: boolean;
   readonly widthOf: WidthOf;
   readonly depth: ColorDepth;
-  /** Whether the terminal shows ASCII only. */
+  /** The terminal shows ASCII only. */
   readonly ascii: boolean;
-  /** Words that line editors complete. */
+  /** Words for completion in line editors. */
   readonly words: readonly string[];
-  /** The hosts a pattern stands for. Fails with `PATTERN_UNKNOWN`. */
+  /** Returns the hosts of a pattern. Fails with `PATTERN_UNKNOWN`. */
   readonly select: (pattern: string) => readonly string[];
-  /** Ends it. */
+  /** Closes the shell. */
   readonly signal: AbortSignal;
 }
 
-/** How it ended. */
+/** How the shell ended. */
 export interface FleetShellEnd {
-  /** Hosts that a shell was opened on. */
+  /** Number of hosts on which a shell was opened. */
   readonly reached: number;
-  /** Hosts that were gone at the end, and why. */
+  /** Hosts without a connection at the end, and why. */
   readonly gone: readonly { readonly host: string; readonly reason: string }[];
 }
 
 const NOTICE_MS = 4_000;
 const RESIZE_MS = 50;
-/** After a lone ESC the rest of a key's sequence comes within this time. */
+/** After ESC, the rest of a key's sequence arrives within this time. */
 const SEQUENCE_MS = 40;
 const BELL_MS = 1_000;
 const BELL = "\x07";
 
-/** Opens a login shell on every host and gives the terminal over to them until somebody leaves or all have ended. */
+/** Open a login shell on every host, and connect the terminal to them until the user quits or all shells have ended. */
 export async function runFleetShell(options: FleetShellOptions): Promise<FleetShellEnd> {
   const { hosts, stdin, stdout, escapeKey, forks, scrollback, widthOf, depth, ascii, words, signal } =
     options;
   const connecting = new AbortController();
-  // Every host that is being connected to listens.
+  // Every connecting host listens.
   setMaxListeners(0, connecting.signal);
   const reached = new Set<string>();
   const history: string[] = [];
@@ -86,7 +86,7 @@ export async function runFleetShell(options: FleetShellOptions): Promise<FleetSh
     for (const { name, session } of panes) if (session.state.kind === "open") reached.add(name);
     const states = panes.map(({ session }) => session.state.kind);
     const isOver = states.every((kind) => kind === "ended" || kind === "dropped");
-    // Where a connection went, it can be had again.
+    // A lost connection can be reopened.
     if (isOver && (reached.size === 0 || !states.includes("dropped"))) finish();
   };
   const panes: readonly Pane[] = hosts.map((host) =>
@@ -161,7 +161,7 @@ export async function runFleetShell(options: FleetShellOptions): Promise<FleetSh
   let sequenceTimer: NodeJS.Timeout | undefined;
   const onInput = (chunk: Buffer | string): void => {
     clearTimeout(sequenceTimer);
-    // A screen of ink's before this one has made text of it, which cannot be undone.
+    // An earlier screen of ink's has set an encoding on stdin, which cannot be undone.
     routeInput(parser.feed(typeof chunk === "string" ? Buffer.from(chunk) : chunk), context);
     if (parser.isPending) {
       sequenceTimer = setTimeout(() => {
@@ -182,14 +182,14 @@ export async function runFleetShell(options: FleetShellOptions): Promise<FleetSh
       painter.redraw();
     }, RESIZE_MS);
   };
-  // Stopped by somebody and told to go on: the shell it was stopped from has used the terminal.
+  // After SIGSTOP and SIGCONT: another program has used the terminal meanwhile.
   const onContinue = (): void => {
     screen.enter();
     painter.redraw();
   };
   const marks = watchMarks(state, changed);
   signal.addEventListener("abort", finish, { once: true });
-  // Whoever asked for a password before has paused it.
+  // An earlier password prompt has paused stdin.
   stdin.on("data", onInput).on("end", finish).on("error", finish).resume();
   stdin.ref();
   stdout.on("resize", onResize);
@@ -212,7 +212,7 @@ export async function runFleetShell(options: FleetShellOptions): Promise<FleetSh
     for (const timer of [noticeTimer, sequenceTimer, resizeTimer]) clearTimeout(timer);
     signal.removeEventListener("abort", finish);
     stdin.off("data", onInput).off("end", finish).pause();
-    // One that is gone may tell of it later.
+    // A lost terminal may report its error later.
     if (!signal.aborted) stdin.off("error", finish);
     stdout.off("resize", onResize);
     process.off("SIGCONT", onContinue);

@@ -7,23 +7,23 @@ import { createEmulator, type Emulator, type TerminalSize } from "./emulator.ts"
 import type { Pane } from "./pane.ts";
 import type { Answer } from "./question.ts";
 
-/** The screen of fold mode: answers, one below the other, to look back through. */
+/** The screen of fold mode: a scrollable list of answers. */
 export interface FoldScreen {
   readonly emulator: Emulator;
   /** Lines scrolled back. */
   readonly offset: number;
   readonly isRunning: boolean;
-  /** Runs a line in hosts' shells; resolves when all answers are there. */
+  /** Run a line in hosts' shells; resolves when all have answered. */
   run(line: string, panes: readonly Pane[]): Promise<void>;
-  /** Interrupts what runs. */
+  /** Interrupt the running line. */
   cancel(): void;
-  /** Positive: back. */
+  /** Scroll; positive numbers scroll back. */
   scroll(lines: number): void;
   resize(size: TerminalSize): void;
   close(): void;
 }
 
-/** What it is made for. */
+/** Options of {@link createFoldScreen}. */
 interface FoldScreenOptions extends TerminalSize {
   readonly widthOf: WidthOf;
   readonly changed: () => void;
@@ -31,7 +31,7 @@ interface FoldScreenOptions extends TerminalSize {
 
 const SCROLLBACK_LINES = 10_000;
 
-/** An empty one. */
+/** Make a screen without answers. */
 export function createFoldScreen({ widthOf, changed, ...size }: FoldScreenOptions): FoldScreen {
   const emulator = createEmulator({
     ...size,
@@ -74,7 +74,7 @@ export function createFoldScreen({ widthOf, changed, ...size }: FoldScreenOption
           void write(`\r${text}\x1b[K`);
         };
         await runFolded({ line, panes, progress, write: (text) => write(`\r\x1b[K${text}`), signal });
-        // The first answer is read first.
+        // Start at the first answer.
         offset = Math.max(0, emulator.scrollback - start);
       } finally {
         running = undefined;
@@ -94,15 +94,15 @@ export function createFoldScreen({ widthOf, changed, ...size }: FoldScreenOption
   };
 }
 
-/** How a line is run on many hosts for its folded answers. */
+/** Options of {@link runFolded}. */
 interface FoldRunOptions {
   readonly line: string;
   readonly panes: readonly Pick<Pane, "name" | "ask">[];
-  /** The hosts that have not answered yet, after each that has. */
+  /** Called with the waiting hosts after each answer. */
   readonly progress: (waiting: readonly string[]) => void;
-  /** Where the answers are written, as text for a terminal that takes line feeds for line ends. */
+  /** Writes text with terminal sequences and line feeds. */
   readonly write: (text: string) => Promise<void>;
-  /** Interrupts it where it has not ended. */
+  /** Interrupts the line on hosts where it still runs. */
   readonly signal: AbortSignal;
 }
 
@@ -112,7 +112,7 @@ const PROBLEM = "\x1b[31m";
 const FAINT = "\x1b[2m";
 const RESET = "\x1b[m";
 
-/** Runs a line in the shells that hosts have open, and writes each answer once, headed by the hosts that gave it. */
+/** Run a line in hosts' open shells, and write each answer once, with its hosts as heading. */
 export async function runFolded({ line, panes, progress, write, signal }: FoldRunOptions): Promise<void> {
   const fold = createFold();
   const startedAt = performance.now();
@@ -163,7 +163,7 @@ async function writeGroup(group: FoldedHosts, write: (text: string) => Promise<v
     await write(`${FAINT}(no output)${RESET}\n`);
 }
 
-/** An answer could otherwise forge the heading of another. */
+/** Remove controls from an answer, which could forge the heading of another one. */
 function plain(text: string): string {
   const safe = text.replace(/\r\n/g, "\n").replace(/[^\P{C}\n\t]/gu, "");
   return safe.endsWith("\n") ? safe : `${safe}\n`;

@@ -7,43 +7,43 @@ import { describeSignal, type FanOutHost } from "../exec/exec-host.ts";
 
 import type { TerminalSize } from "./emulator.ts";
 
-/** Where a host's session stands. */
+/** The state of a host's session. */
 export type SessionState =
   | { readonly kind: "waiting" }
   | { readonly kind: "connecting" }
   | { readonly kind: "open" }
-  /** The shell ended by itself. */
+  /** The shell ended. */
   | { readonly kind: "ended"; readonly how: string }
-  /** It could not be reached, or the connection went. */
+  /** The host was unreachable, or the connection was lost. */
   | { readonly kind: "dropped"; readonly reason: string };
 
 /** A login shell on one host. */
 export interface HostSession {
   readonly state: SessionState;
-  /** Bytes written that the connection has not taken yet. */
+  /** Written bytes that the connection has not taken yet. */
   readonly pendingBytes: number;
-  /** Connects and starts the shell; resolves once it is open or has failed. Only where nothing is open. */
+  /** Connect and start the shell, unless open; resolves once it is open or has failed. */
   open(size: TerminalSize): Promise<void>;
   write(bytes: Buffer | string): void;
   resize(size: TerminalSize): void;
-  /** Ends it; resolves when the connection is closed. */
+  /** Close the session; resolves when the connection is closed. */
   close(): Promise<void>;
 }
 
-/** What is told of a session. */
+/** Receives events of a session. */
 export interface SessionListener {
   changed(): void;
-  /** Takes output; no more is read while the promise is not settled. */
+  /** Takes output; no more is read until the promise settles. */
   output(chunk: Buffer): Promise<void>;
 }
 
-/** What the emulator is to the programs on a host. */
+/** The type of the emulator's terminal. */
 const TERM = "xterm-256color";
 const CLOSING_MS = 100;
-/** More than this is not kept for a host that does not read what is typed. */
+/** Limit of typed bytes kept for a host that does not read them. */
 const MAX_PENDING_BYTES = 4 * 1024 * 1024;
 
-/** A session that has not been opened; `signal` gives up connecting. */
+/** Make a session, which is not open yet; `signal` cancels connecting. */
 export function createHostSession(
   host: FanOutHost,
   listener: SessionListener,
@@ -67,10 +67,10 @@ export function createHostSession(
   const follow = async (running: RemoteProcess, over: Connection): Promise<void> => {
     const read = readAll(running, (chunk) => listener.output(chunk));
     const exit = await running.exit;
-    // What it printed last is still to be seen.
+    // Show its last output first.
     await Promise.race([read, over.closed]);
     if (connection !== over) return;
-    // Why the connection went is known a moment after the shell.
+    // The reason of a lost connection is known shortly after the shell's end.
     const reason = await Promise.race([over.closed, sleep(CLOSING_MS)]);
     if (connection !== over) return;
     if (exit.kind === "lost") return end({ kind: "dropped", reason: reason ?? "the connection is gone" });
@@ -98,7 +98,7 @@ export function createHostSession(
         end({ kind: "dropped", reason: isCancelled ? "cancelled" : withoutName(host.name, thrown) });
         return;
       }
-      // It may have changed while the connection was made.
+      // The size may have changed while connecting.
       if (wantedSize !== size) process.resize?.(wantedSize.columns, wantedSize.rows);
       become({ kind: "open" });
       void follow(process, connection);
@@ -124,7 +124,7 @@ export function createHostSession(
   };
 }
 
-/** On a terminal sudo, doas or su may ask for a password: whoever types answers on all hosts at once. */
+/** Return the command of the login shell. On its terminal sudo, doas or su may ask for a password, which the user types on all hosts at once. */
 function loginLine(become: Become | null): string | undefined {
   if (become === null) return undefined;
   const { user, method, exe = method, flags = [] } = become;
@@ -139,7 +139,7 @@ function loginLine(become: Become | null): string | undefined {
   }
 }
 
-/** `web1: …` beside the name web1 would say it twice. */
+/** Remove the host's name from an error: the pane's title shows it already. */
 function withoutName(host: string, thrown: unknown): string {
   const text = describeError(thrown).split("\n")[0]!;
   return text.startsWith(host) ? text.slice(host.length).replace(/^(?:: | \([^()]*\) | )/, "") : text;

@@ -5,7 +5,7 @@ import type { EscapeKey, InputToken } from "./input.ts";
 import type { EditResult, LineEditor } from "./line-editor.ts";
 import { focusedPane, receivers, type ShellMode } from "./shell-state.ts";
 
-/** What typed keys reach. */
+/** The parts of the shell that keys can reach. */
 export interface RouterContext extends ActionContext {
   readonly escapeKey: EscapeKey;
   readonly lineEditor: LineEditor;
@@ -16,7 +16,7 @@ export interface RouterContext extends ActionContext {
 const KEYS: ShellMode = { kind: "keys" };
 const MAX_CANDIDATES = 50;
 
-/** Gives each key to what it is for: the hosts, a command, a line. */
+/** Pass each key to the hosts, a command or a line editor, by the mode. */
 export function routeInput(tokens: readonly InputToken[], context: RouterContext): void {
   const { state, escapeKey } = context;
   let typed: InputToken[] = [];
@@ -64,7 +64,7 @@ function handleToken(token: InputToken, context: RouterContext): void {
       const command = commandOf(token);
       if (mode.isRepeating && (command === undefined || !REPEATED.has(command))) {
         state.mode = mode.from;
-        // Escape only ends the moving.
+        // Escape only ends this mode.
         if (command !== "leave") routeInput([token], context);
         return;
       }

@@ -1,7 +1,7 @@
 import { VolleyError } from "../../core/errors.ts";
 import type { KeyModes } from "./emulator.ts";
 
-/** Keys that mean something to the shell itself. */
+/** Names of the keys that the shell itself uses. */
 export type KeyName =
   | "up"
   | "down"
@@ -18,25 +18,25 @@ export type KeyName =
   | "escape"
   | `ctrl-${string}`;
 
-/** What arrives from the real terminal. */
+/** A unit of input from the real terminal. */
 export type InputToken =
-  /** A key, as the bytes it sent. */
+  /** A key, with the bytes it sent. */
   | {
       readonly kind: "key";
       readonly bytes: Buffer;
       readonly name: KeyName | undefined;
-      /** The character, where it is one that can be seen. */
+      /** The character of a printable key. */
       readonly text: string | undefined;
     }
-  /** What was pasted, without the brackets around it. */
+  /** A paste, without its brackets. */
   | { readonly kind: "paste"; readonly bytes: Buffer };
 
-/** Cuts what arrives into keys and pastes; a sequence may come in several pieces. */
+/** Splits input into keys and pastes; a sequence may arrive in parts. */
 interface InputParser {
   feed(chunk: Buffer): readonly InputToken[];
-  /** Whether a sequence has begun that may go on: a lone ESC is a key of its own when nothing follows soon. */
+  /** Whether a sequence is incomplete; a lone ESC is a key when nothing follows soon. */
   readonly isPending: boolean;
-  /** What has begun, as it is. */
+  /** Return an incomplete sequence as it is. */
   flush(): readonly InputToken[];
 }
 
@@ -67,7 +67,7 @@ const SEQUENCES: Readonly<Record<string, KeyName>> = {
   "[6~": "pageDown",
 };
 
-/** Starts with nothing; pastes are told by the brackets of DEC private mode 2004. */
+/** Make a parser, which detects pastes by the brackets of DEC private mode 2004. */
 export function createInputParser(): InputParser {
   let pending: Buffer = Buffer.alloc(0);
   let pasted: Buffer[] | undefined;
@@ -78,7 +78,7 @@ export function createInputParser(): InputParser {
       if (pasted !== undefined) {
         const end = pending.indexOf(PASTE_END, at);
         if (end === -1) {
-          // The end of a paste may be cut in two.
+          // The closing bracket may arrive in two parts.
           const keep = isFinal ? pending.length : Math.max(at, pending.length - PASTE_END.length + 1);
           pasted.push(pending.subarray(at, keep));
           at = keep;
@@ -112,7 +112,7 @@ export function createInputParser(): InputParser {
   };
 }
 
-/** How many bytes the key at a place sent; undefined when more may follow. */
+/** Return the length of a key's sequence; undefined when more bytes may follow. */
 function lengthOf(bytes: Buffer, at: number): number | undefined {
   const first = bytes[at]!;
   if (first === ESC) return escapeLength(bytes, at);
@@ -125,7 +125,7 @@ function lengthOf(bytes: Buffer, at: number): number | undefined {
 function escapeLength(bytes: Buffer, at: number): number | undefined {
   const second = bytes[at + 1];
   if (second === undefined) return undefined;
-  // No Alt: an Escape, and a key that was pressed soon after it.
+  // Not Alt: Escape, and a control key pressed soon after it.
   if (second < 0x20 || second === 0x7f) return 1;
   if (second === 0x4f) return bytes[at + 2] === undefined ? undefined : 3;
   if (second !== 0x5b) {
@@ -161,8 +161,8 @@ function controlName(byte: number): KeyName {
 const CURSOR_KEYS = /^.[[O]([ABCDHF])$/;
 
 /**
- * The bytes a host gets for what was typed: as they came, but cursor keys in the form its program asked for (DECCKM),
- * and pastes with brackets where its program wants them, else with carriage returns for line ends, as a terminal does.
+ * Return the bytes for a host: cursor keys in the form that its program requested (DECCKM), and pastes with brackets if
+ * requested, else with carriage returns for line ends, as a terminal sends them.
  */
 export function bytesFor(tokens: readonly InputToken[], modes: KeyModes): Buffer {
   return Buffer.concat(
@@ -179,25 +179,25 @@ function keyBytes(bytes: Buffer, { applicationCursorKeys }: KeyModes): Buffer {
 }
 
 function pasteBytes(bytes: Buffer, { bracketedPaste }: KeyModes): Buffer {
-  // Latin-1 keeps every byte as it is. A bracket inside would let what follows it be taken for typed.
+  // Latin-1 keeps every byte. After a closing bracket inside, the rest would count as typed: remove it.
   const text = bytes.toString("latin1").replaceAll(PASTE_END.toString(), "").replace(/\r?\n/g, "\r");
   return Buffer.from(bracketedPaste ? `${PASTE_START}${text}${PASTE_END}` : text, "latin1");
 }
 
-/** The key that reaches the shell's own commands. */
+/** The key before the shell's own commands. */
 export interface EscapeKey {
   readonly byte: number;
-  /** As it is shown: `Ctrl-]`. */
+  /** Its name on the screen: `Ctrl-]`. */
   readonly label: string;
 }
 
-/** Telnet's, which editors and shells leave alone. */
+/** The default escape key: Telnet's, which editors and shells do not use. */
 export const DEFAULT_ESCAPE = "ctrl-]";
 
-/** Control characters that a terminal cannot do without, by what they are. */
+/** Control characters of keys that a terminal needs, with the keys' names. */
 const NEEDED: Readonly<Record<string, string>> = { I: "Tab", J: "line feed", M: "Enter", "[": "Escape" };
 
-/** Reads `ctrl-]`, `^]` or `C-]`: Ctrl and a letter or one of `@ \ ] ^ _`. Fails with `USAGE`. */
+/** Parse `ctrl-]`, `^]` or `C-]`: Ctrl and a letter or one of `@ \ ] ^ _`. Fails with `USAGE`. */
 export function parseEscapeKey(text: string): EscapeKey {
   const key = /^(?:\^|ctrl[-+]|c-)(.)$/i.exec(text.trim())?.[1]?.toUpperCase();
   if (key === undefined || !/[@-_]/.test(key)) {

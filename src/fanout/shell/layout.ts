@@ -1,32 +1,32 @@
 import type { Area } from "./cells.ts";
 
-/** How panes lie on the screen. Every pane of a fleet has the same size, so that their screens can be compared. */
+/** The grid of panes. All panes have the same size, so that their screens can be compared. */
 export interface Layout {
   /** Panes on one page. */
   readonly perPage: number;
   readonly pages: number;
-  /** Panes beside each other. */
+  /** Panes per row. */
   readonly across: number;
-  /** Panes above each other. */
+  /** Panes per column. */
   readonly down: number;
-  /** The terminal in each pane, its title line not counted. */
+  /** Size of each pane's terminal, without its title line. */
   readonly paneColumns: number;
   readonly paneRows: number;
 }
 
-/** What a layout is made for. */
+/** Options of {@link layoutOf}. */
 export interface LayoutOptions {
   readonly panes: number;
-  /** The room for panes, in cells. */
+  /** Room for panes, in cells. */
   readonly columns: number;
   readonly rows: number;
   /** Panes on one page at most. Default: as many as fit. */
   readonly maxPerPage?: number;
 }
 
-/** The least a shell can be used in; smaller screens show one pane a page. */
+/** Least width of a usable shell; smaller screens show one pane per page. */
 export const MIN_PANE_COLUMNS = 24;
-/** The least a shell can be used in, its title line not counted. */
+/** Least height of a usable shell, without its title line. */
 export const MIN_PANE_ROWS = 5;
 
 /** Rows below the panes, for the status line. */
@@ -34,10 +34,10 @@ export const STATUS_ROWS = 1;
 
 const TITLE_ROWS = 1;
 const SEPARATOR_COLUMNS = 1;
-/** How much wider than high, in cells, a terminal usually is. */
+/** Usual ratio of a terminal's columns to its rows. */
 const USUAL_RATIO = 80 / 24;
 
-/** Lays panes out in a grid; those that do not fit go on further pages. */
+/** Lay panes out in a grid, on as many pages as needed. */
 export function layoutOf({ panes, columns, rows, maxPerPage }: LayoutOptions): Layout {
   const mostAcross = Math.max(
     1,
@@ -68,7 +68,7 @@ export function layoutOf({ panes, columns, rows, maxPerPage }: LayoutOptions): L
   return best!;
 }
 
-/** Where the terminal of the pane at a place of its page lies; its title line is the row above. */
+/** Return the area of a pane's terminal by its place on the page; the title line is the row above. */
 export function paneArea(layout: Layout, place: number): Area {
   const { across, paneColumns, paneRows } = layout;
   return {
@@ -79,7 +79,7 @@ export function paneArea(layout: Layout, place: number): Area {
   };
 }
 
-/** Where a pane alone on the screen lies. */
+/** Return the area of a zoomed pane. */
 export function zoomedArea(columns: number, rows: number): Area {
   return {
     column: 0,
@@ -89,7 +89,7 @@ export function zoomedArea(columns: number, rows: number): Area {
   };
 }
 
-/** The pane that lies in a direction, from page to page where the edge is reached; the same one at the last edge. */
+/** Return the pane in a direction, across pages; the same pane at the last edge. */
 export function neighbourOf(
   { perPage, across }: Layout,
   pane: number,

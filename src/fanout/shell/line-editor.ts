@@ -1,43 +1,43 @@
 import type { InputToken } from "./input.ts";
 
-/** What a key did in a line editor. */
+/** The effect of a key in a line editor. */
 export type EditResult =
   | { readonly kind: "edited" }
-  /** Enter: the line is handed over, and the editor empty. */
+  /** Enter: the line is returned, and the editor is empty. */
   | { readonly kind: "entered"; readonly line: string }
   /** Ctrl-C, Ctrl-D on an empty line, Escape. */
   | { readonly kind: "left" }
-  /** Tab, where several words could be meant. */
+  /** Tab with several possible words. */
   | { readonly kind: "candidates"; readonly words: readonly string[] }
-  /** A key that it does not know. */
+  /** An unknown key. */
   | { readonly kind: "ignored" };
 
-/** One line that is being typed, or the lines of a paste, with the keys of readline's Emacs mode. */
+/** An editor for a line, or the lines of a paste, with the keys of readline's Emacs mode. */
 export interface LineEditor {
   readonly text: string;
-  /** Where the next character goes: an index into `text`. */
+  /** Index into `text` of the next character. */
   readonly cursor: number;
   handle(token: InputToken): EditResult;
 }
 
-/** What a line editor starts with. */
+/** Options of {@link createLineEditor}. */
 interface LineEditorOptions {
-  /** Earlier lines, the oldest first; lines entered are added. */
+  /** Earlier lines, oldest first; entered lines are added. */
   readonly history: string[];
-  /** Whether what is pasted keeps its lines; else they become one. Default: no. */
+  /** Keep the lines of a paste instead of joining them. Default: false. */
   readonly keepsLines?: boolean;
-  /** Words to complete beside those of earlier lines. */
+  /** Words for completion, besides those of earlier lines. */
   readonly words: readonly string[];
 }
 
 const MAX_HISTORY = 1_000;
 
-/** An empty line. */
+/** Make an empty line editor. */
 export function createLineEditor({ history, words, keepsLines = false }: LineEditorOptions): LineEditor {
   let text = "";
   let cursor = 0;
   let killed = "";
-  /** Which of the earlier lines is shown; its length: the one that is being typed. */
+  /** Index of the shown line in the history; its length for the new line. */
   let place = history.length;
   let draft = "";
 
@@ -136,7 +136,7 @@ export function createLineEditor({ history, words, keepsLines = false }: LineEdi
   };
 }
 
-/** The Enter at the end of a paste is left to the person: nothing is sent before it is pressed. */
+/** Clean a paste; a newline at its end is dropped, so that only the Enter key sends the line. */
 function pasted(text: string, keepsLines: boolean): string {
   if (!keepsLines) return printable(text.replace(/\s+/g, " "));
   return text
@@ -151,18 +151,18 @@ function printable(text: string): string {
   return text.replace(/\p{C}/gu, "");
 }
 
-/** What completing the beginning of a word comes to. */
+/** The completion of a word. */
 interface Completion {
-  /** To be inserted behind it; empty when nothing can be said. */
+  /** Text to insert; empty when nothing is certain. */
   readonly added: string;
-  /** The words it could become, sorted. */
+  /** The possible words, sorted. */
   readonly candidates: readonly string[];
 }
 
-/** Completes a word as far as all known words that begin so agree; a word that is whole gets a blank. */
+/** Complete a word as far as all candidates agree; a single candidate gets a blank. */
 export function completeWord(beginning: string, known: readonly string[]): Completion {
   if (beginning === "") return { added: "", candidates: [] };
-  // `web1,web` and `all:!web` complete the part behind the sign; `user@web` the host.
+  // Complete the part after a sign: `web1,web`, `all:!web`, `user@web`.
   const part = /[^,:!&@=]*$/.exec(beginning)![0];
   const candidates = [...new Set(known)].filter((word) => word.startsWith(part) && word !== "").sort();
   if (part === "" || candidates.length === 0) return { added: "", candidates: [] };

@@ -9,61 +9,61 @@ import { type Answer, createQuestion, MAX_TYPED_BYTES, type Question } from "./q
 
 import { type Recording, startRecording } from "./recording.ts";
 
-/** One host: its session, its terminal, and what has been noticed of them. */
+/** One host: its session, its terminal and its marks. */
 export interface Pane {
   readonly host: FanOutHost;
   readonly name: string;
   readonly session: HostSession;
   readonly emulator: Emulator;
-  /** Whether a bell rang since somebody last looked. */
+  /** Whether a bell rang since the pane last had the focus or input. */
   bell: boolean;
   /** Lines scrolled back. */
   offset: number;
   readonly recording: Recording | undefined;
-  /** The host's name as its window title has it. */
+  /** The host's name in its window title. */
   readonly alias: string | undefined;
-  /** By the clock of `performance.now`; undefined: never. */
+  /** Time of the last input by `performance.now`; undefined for never. */
   readonly inputAt: number | undefined;
   readonly outputAt: number | undefined;
   send(tokens: readonly InputToken[]): void;
   sendText(text: string): void;
-  /** Has the shell run a line, and gives what came of it; one at a time. Aborting interrupts it. */
+  /** Run a line in the shell, one at a time. Aborting interrupts it. */
   ask(line: string, asker: Asker): Promise<Answer>;
   resize(size: TerminalSize): void;
   open(): Promise<void>;
-  /** Records into a directory. Fails with `USAGE`. */
+  /** Record into a directory. Fails with `USAGE`. */
   record(directory: string): Promise<void>;
   stopRecording(): Promise<void>;
   close(): Promise<void>;
 }
 
-/** Who has a shell run a line. */
+/** Receives the output of a line, and may interrupt it. */
 export interface Asker {
-  /** Takes output of the line, as it was written. */
+  /** Takes output of the line. */
   output(chunk: Buffer): Promise<void> | undefined;
   readonly signal: AbortSignal;
 }
 
-/** What a pane is made for. */
+/** Options of {@link createPane}. */
 export interface PaneOptions extends TerminalSize {
   readonly host: FanOutHost;
   readonly scrollback: number;
   readonly widthOf: WidthOf;
-  /** Something is to be seen, or has changed. */
+  /** Called after every visible change. */
   readonly changed: () => void;
   readonly rang: () => void;
   readonly signal: AbortSignal;
 }
 
-/** What is left over of a program that was cut off: other screen, modes, colours. */
+/** Resets screen, modes and colours of a program that was cut off. */
 const AFTER_LOSS = "\x1b[?1049l\x1b[!p\x1b[?1l\x1b[?2004l\x1b[?25h\x1b[m\r\n";
 const CLOSE_MS = 1_000;
 const ENTER = "\r";
-/** To the end of what is on the line already, and away with it and a blank: where nothing is to be removed, a bell rings. */
+/** Clears the line: to its end, a blank, kill the line. Without the blank, an empty line would ring the bell. */
 const CLEAR_LINE = "\x05 \x15";
 const INTERRUPT = "\x03";
 
-/** A pane whose session has not been opened yet. */
+/** Make a pane, whose session is not open yet. */
 export function createPane({ host, scrollback, widthOf, changed, rang, signal, ...size }: PaneOptions): Pane {
   let recording: Recording | undefined;
   let alias: string | undefined;
@@ -183,7 +183,7 @@ export function createPane({ host, scrollback, widthOf, changed, rang, signal, .
       await closing?.close();
     },
     close: async () => {
-      // A host that hangs must not keep anybody here.
+      // A hanging host must not delay the end.
       await Promise.race([session.close(), sleep(CLOSE_MS, undefined, { ref: false })]);
       await pane.stopRecording();
       emulator.close();
@@ -192,7 +192,7 @@ export function createPane({ host, scrollback, widthOf, changed, rang, signal, .
   return pane;
 }
 
-/** The host's name in a window title as shells write it: `deploy@web1: ~`. */
+/** Return the host's name in a window title of a shell: `deploy@web1: ~`. */
 export function nameInTitle(title: string): string | undefined {
   return /@([\w-][\w.-]*)/.exec(title)?.[1];
 }

@@ -1,37 +1,37 @@
 import { randomBytes } from "node:crypto";
 import { quote } from "../../core/shell-quote.ts";
 
-/** How a line went that a host's shell was asked to run. */
+/** The answer to a line that a host's shell ran. */
 export type Answer =
   | { readonly kind: "exited"; readonly code: number }
-  /** There is none, and why. */
+  /** No answer, and why. */
   | { readonly kind: "none"; readonly reason: string };
 
-/** A line that is being run in the shell of a terminal. */
+/** A line that a shell in a terminal runs. */
 export interface Question {
-  /** What is to be typed for it, without the Enter. */
+  /** The text to type, without Enter. */
   readonly typed: string;
   readonly answer: Promise<Answer>;
-  /** Whether the shell has begun with it. */
+  /** Whether the shell has started the line. */
   readonly hasBegun: boolean;
-  /** Takes what the host sent, and gives what is to be shown of it. */
+  /** Take output of the host; returns the part to show. */
   take(chunk: Buffer): Promise<Buffer>;
-  /** There will be no answer. */
+  /** Give up waiting for the answer. */
   giveUp(reason: string): void;
 }
 
-/** Who follows one. */
+/** Receives the output of a question. */
 interface QuestionListener {
   /** Takes output of the line. */
   output(chunk: Buffer): Promise<void> | undefined;
-  /** Gives what was held back, where the shell does not begin with the line soon or not at all. */
+  /** Shows held output when the shell does not start the line soon. */
   show(held: Buffer): void;
 }
 
-/** What a terminal shows is held back no longer than this, to hide the echo of what is typed. */
+/** Output is held for at most this time, to hide the echo of the typed text. */
 const HOLD_MS = 1_000;
 
-/** Makes one; its time begins now. */
+/** Make a question; holding output starts now. */
 export function createQuestion(line: string, { output, show }: QuestionListener): Question {
   const token = randomBytes(8).toString("hex");
   let settle!: (answer: Answer) => void;
@@ -65,41 +65,41 @@ export function createQuestion(line: string, { output, show }: QuestionListener)
   };
 }
 
-/** What comes of a line that was asked. */
+/** Receives the answer to a line. */
 interface AnswerListener {
-  /** Takes output of the line, with the line ends that it was written with. */
+  /** Takes output of the line, with its original line ends. */
   output(chunk: Buffer): Promise<void> | undefined;
-  /** It has ended with this exit status. */
+  /** The line has ended with this exit code. */
   ended(code: number): void;
 }
 
-/** Takes the answer to an asked line out of what a terminal gets. */
+/** Extracts the answer to a line from a terminal's output. */
 interface AnswerReader {
-  /** Whether the shell has begun with the line. */
+  /** Whether the shell has started the line. */
   readonly hasBegun: boolean;
-  /** Takes what the host sent and gives what is to be shown of it, without marks and without the echo of what was typed. */
+  /** Take output of the host; returns the part to show, without marks and without the echo of the typed text. */
   take(chunk: Buffer): Promise<Buffer>;
-  /** Holds nothing back any more, and gives what was. */
+  /** Stop holding output, and return the held part. */
   release(): Buffer;
 }
 
 const MAX_HELD_BYTES = 64 * 1024;
 const MAX_MARK_BYTES = 64;
 const NEWLINE = "\r\n";
-/** What shells switch when a line is entered: bracketed pastes off, keys as usual. */
+/** Modes that shells set when a line is entered: no bracketed pastes, normal keys. */
 // biome-ignore lint/suspicious/noControlCharactersInRegex: finding control sequences is its purpose
 const MODES = /\x1b(?:\[\?[\d;]+[hl]|[=>])/g;
 
-/** A reader for one line, which is shown in place of what was typed for it. */
+/** Make a reader for one line, which is shown in place of the typed text. */
 export function createAnswerReader(line: string, token: string, listener: AnswerListener): AnswerReader {
   const start = Buffer.from(markStart(token));
   let phase: "typed" | "running" | "answering" | "over" = "typed";
   let isHolding = true;
   let held: Buffer[] = [];
   let heldBytes = 0;
-  /** What may be the beginning of a mark. */
+  /** Bytes that may start a mark. */
   let pending: Buffer = Buffer.alloc(0);
-  /** A carriage return whose line feed may follow. */
+  /** A carriage return, whose line feed may follow. */
   let isReturnPending = false;
 
   const hold = (bytes: Buffer): Buffer => {
@@ -117,7 +117,7 @@ export function createAnswerReader(line: string, token: string, listener: Answer
   const begin = (): Buffer => {
     if (!isHolding) return Buffer.alloc(0);
     const before = giveUpHolding();
-    // What came before the echo is not of the line.
+    // Output before the echo does not belong to the line.
     const at = before.indexOf(TYPED_START);
     const echo = before.subarray(Math.max(0, at)).toString("latin1");
     const modes = [...echo.matchAll(MODES)].map(([mode]) => mode).join("");
@@ -137,7 +137,7 @@ export function createAnswerReader(line: string, token: string, listener: Answer
     }
     return Buffer.alloc(0);
   };
-  /** The terminal has made CR LF of LF. */
+  /** Turn CR LF back into LF, which the terminal changed. */
   const withoutReturns = (bytes: Buffer): Buffer => {
     const text = `${isReturnPending ? "\r" : ""}${bytes.toString("latin1")}`;
     isReturnPending = text.endsWith("\r");
@@ -182,7 +182,7 @@ export function createAnswerReader(line: string, token: string, listener: Answer
   };
 }
 
-/** How many bytes at the end of some are the beginning of others. */
+/** Return how many bytes at the end of `bytes` are the start of `of`. */
 function beginning(bytes: Buffer, of: Buffer): number {
   const most = Math.min(bytes.length, of.length - 1);
   for (let length = most; length > 0; length--)
@@ -190,23 +190,23 @@ function beginning(bytes: Buffer, of: Buffer): number {
   return 0;
 }
 
-/** A terminal without a line editor takes no longer lines in (N_TTY_BUF_SIZE is 4096, with the line end). */
+/** Longest line for a terminal without a line editor (N_TTY_BUF_SIZE is 4096, with the line end). */
 export const MAX_TYPED_BYTES = 4_000;
 
-/** What a mark of {@link askedLine} begins with: an OSC that no terminal knows, and shows nothing of. */
+/** Return the start of a mark of {@link askedLine}: an OSC unknown to terminals, which show nothing of it. */
 function markStart(token: string): string {
   return `\x1b]volley;${token};`;
 }
 
-/** What a mark ends with. */
+/** The end of a mark. */
 const MARK_END = "\x07";
 
-/** What is typed begins so: it is known by that when it is echoed. The blank keeps it out of many a history. */
+/** The start of the typed text, by which its echo is found. The leading blank keeps it out of many shells' history. */
 const TYPED_START = " _v=$(umask 077;";
-/** As `volley exec` does: in /tmp, where others can write, only where there is no home to write in. */
+/** As in `volley exec`: use /tmp, where other users can write, only without a writable home. */
 const MAKE_FILE = `mkdir -p "$HOME/.cache/volley" 2>/dev/null;mktemp "$HOME/.cache/volley/fold.XXXXXX" 2>/dev/null||mktemp`;
 
-/** A line end that is typed would be taken for the end of what is typed. */
+/** Quote a text on one line: a typed newline would end the input. */
 function onOneLine(text: string): string {
   if (!text.includes("\n")) return quote(text);
   const escaped = text.replaceAll("\\", "\\\\").replaceAll("\n", "\\012");
@@ -214,10 +214,10 @@ function onOneLine(text: string): string {
 }
 
 /**
- * What is typed into a shell of the Bourne kind so that it runs a line where it is, keeping directory, variables and
- * functions the line changes, and tells what came of it between marks: `b` when it begins, `a` before the answer, and
- * `e;CODE` at the end. The line has a nameless file for output and an empty input: no pagers, no colours, no columns as
- * wide as the terminal. `command`, in zsh `builtin`, keeps a syntax error from ending more than the line.
+ * Return the text to type into a Bourne shell so that it runs a line in place, with its effects on directory, variables
+ * and functions, and prints marks: `b` at the start, `a` before the answer, `e;CODE` at the end. The line writes into a
+ * nameless file and reads empty input: no pagers, no colours, no columns of the terminal's width. `command`, in zsh
+ * `builtin`, limits a syntax error to the line.
  */
 export function askedLine(line: string, token: string): string {
   const mark = (text: string, ...words: readonly string[]): string =>

@@ -2,35 +2,36 @@ import { type FileHandle, mkdir, open } from "node:fs/promises";
 import { join } from "node:path";
 import { StringDecoder } from "node:string_decoder";
 import { VolleyError } from "../../core/errors.ts";
+import { fileNameOf } from "../exec/out-directory.ts";
 import type { TerminalSize } from "./emulator.ts";
 
-/** A recording of what one host's terminal showed. */
+/** A recording of a host's terminal. */
 export interface Recording {
   readonly path: string;
-  /** Resolves when it is written: whoever waits for that keeps little in memory. */
+  /** Record a chunk; resolves when it is written. */
   output(chunk: Buffer): Promise<void>;
   resize(size: TerminalSize): void;
-  /** Resolves when all is on disk; rejects when something could not be written. */
+  /** Close the recording; rejects when a part could not be written. */
   close(): Promise<void>;
 }
 
-/** What a recording is of. */
+/** Options of {@link startRecording}. */
 export interface RecordingOptions extends TerminalSize {
   readonly host: string;
   readonly directory: string;
-  /** Milliseconds since 1970; default: now. */
+  /** Returns milliseconds since 1970. Default: `Date.now`. */
   readonly now?: () => number;
 }
 
 const MAX_TRIES = 10_000;
 
 /**
- * Starts an asciicast of version 2 (docs.asciinema.org), `HOST.cast`, or `HOST-2.cast` and so on where there is one
- * already. It holds what was shown, not what was typed, and only its owner can read it. Fails with `USAGE`.
+ * Start an asciicast of version 2 (docs.asciinema.org): `HOST.cast`, or `HOST-2.cast` and so on if that exists. It holds
+ * output, not input, and only its owner can read it. Fails with `USAGE`.
  */
 export async function startRecording(options: RecordingOptions): Promise<Recording> {
   const { host, directory, columns, rows, now = Date.now } = options;
-  const { path, handle } = await create(directory, host.replace(/[/\\\0]|^\.+$/g, "_"));
+  const { path, handle } = await create(directory, fileNameOf(host));
   const startedAt = now();
   const decoder = new StringDecoder("utf8");
   let writing: Promise<void> = Promise.resolve();

@@ -3,23 +3,23 @@ import type { Writable } from "node:stream";
 import { WriteStream } from "node:tty";
 import { type CellStyle, type Cells, type ColorDepth, DEFAULT_COLOR, PLAIN, sgrBetween } from "./cells.ts";
 
-/** The real terminal, taken over. */
+/** The real terminal while the shell uses it. */
 interface TerminalScreen {
-  /** Where frames are written; a terminal that does not read blocks nobody. */
+  /** The stream for frames; it does not block on a terminal that does not read. */
   readonly output: WriteStream;
-  /** Takes it over again, as after having been stopped. */
+  /** Take the terminal over again, after SIGCONT. */
   enter(): void;
-  /** Gives it back as it was. Safe to repeat. */
+  /** Restore the terminal. Safe to repeat. */
   leave(): void;
 }
 
-/** What a terminal is made of: those of this process. */
+/** The streams of this process's terminal. */
 export interface TerminalStreams {
   readonly stdin: NodeJS.ReadStream;
   readonly stdout: NodeJS.WriteStream & { readonly fd: number };
 }
 
-/** The other screen, normal cursor keys, brackets around pastes; no title and no mouse. */
+/** The alternate screen, normal cursor keys, bracketed pastes; no title, no mouse. */
 const ENTER = "\x1b[?1049h\x1b[m\x1b[2J\x1b[H\x1b[?1l\x1b[?2004h";
 const LEAVE = "\x1b[?2026l\x1b[m\x1b[?2004l\x1b[?25h\x1b[?1049l";
 
@@ -28,14 +28,14 @@ interface Blocking {
 }
 
 /**
- * Takes the terminal over: raw mode, and the screen that programs like editors use. It is given back by `leave`, and
- * whenever this process ends by itself, also through an error that nobody caught.
+ * Take the terminal over: raw mode and the alternate screen. `leave` restores it, and so does the end of this process,
+ * also by an uncaught error.
  */
 export function takeTerminal({ stdin, stdout }: TerminalStreams): TerminalScreen {
-  // A stream of its own: writes to process.stdout wait for the terminal, and its errors are others' business.
+  // A separate stream: process.stdout would block, and its errors concern other code.
   const output = new WriteStream(stdout.fd);
   (output as unknown as Blocking)._handle?.setBlocking?.(false);
-  // A terminal that is gone is noticed by the signal that tells of it.
+  // A signal reports a lost terminal.
   output.on("error", () => {});
   let isTaken = false;
   const giveBack = (write: (text: string) => void): void => {
@@ -47,10 +47,10 @@ export function takeTerminal({ stdin, stdout }: TerminalStreams): TerminalScreen
       stdin.setRawMode(false);
       write(LEAVE);
     } catch {
-      // It is gone.
+      // The terminal is gone.
     }
   };
-  // Nothing is written in the background any more.
+  // Synchronous: the event loop is over.
   const onCrash = (): void => giveBack((text) => writeSync(stdout.fd, text));
   const enter = (): void => {
     if (!isTaken) {
@@ -65,19 +65,19 @@ export function takeTerminal({ stdin, stdout }: TerminalStreams): TerminalScreen
   return { output, enter, leave: () => giveBack((text) => output.write(text)) };
 }
 
-/** Keeps a terminal up to date. */
+/** Draws frames on a terminal. */
 interface Painter {
-  /** Asks for what is now to be seen; it is drawn soon, at most 30 times a second, and never faster than the terminal reads. */
+  /** Request a frame; at most 30 per second are drawn, and no more than the terminal reads. */
   invalidate(): void;
-  /** Forgets what the terminal shows, and draws all of it. */
+  /** Draw everything, whatever the terminal shows. */
   redraw(): void;
-  /** Draws nothing any more. */
+  /** Draw no more frames. */
   stop(): void;
 }
 
 const FRAME_MS = 33;
 
-/** Draws what `compose` gives. A terminal that reads slowly gets fewer frames, not later ones. */
+/** Make a painter of the frames of `compose`. A slow terminal gets fewer frames, not later ones. */
 export function createPainter(terminal: Writable, compose: () => Frame, options: DiffOptions): Painter {
   let shown: Frame | undefined;
   let isWanted = false;
@@ -122,34 +122,34 @@ export function createPainter(terminal: Writable, compose: () => Frame, options:
   };
 }
 
-/** What a screen shows. */
+/** The content of a screen. */
 export interface Frame {
   readonly cells: Cells;
-  /** Undefined: hidden. */
+  /** Undefined when hidden. */
   readonly cursor: { readonly column: number; readonly row: number } | undefined;
 }
 
-/** What the real terminal can show. */
+/** Abilities of the real terminal. */
 interface DiffOptions {
   readonly depth: ColorDepth;
-  /** Whether it shows ASCII only. */
+  /** It shows ASCII only. */
   readonly ascii: boolean;
 }
 
 const BEGIN = "\x1b[?2026h\x1b[?25l";
 const END = "\x1b[?2026l";
 const CLEAR = "\x1b[m\x1b[2J";
-/** A move costs four bytes and more: so many cells are cheaper to write again. */
+/** A cursor move costs at least four bytes: up to this many cells are cheaper to write again. */
 const BRIDGED_CELLS = 3;
 const ERASED_CELLS = 8;
 
-/** Characters of whose width no two terminals differ: Latin, Greek, Cyrillic, dashes, arrows, boxes, Braille. */
+/** Characters of certain width on all terminals: Latin, Greek, Cyrillic, dashes, arrows, boxes, Braille. */
 const CERTAIN =
   /^[\x20-\x7e\xa1-\xac\xae-\u02ff\u0370-\u0482\u048a-\u052f\u2010-\u2027\u2190-\u2193\u2500-\u25fc\u2800-\u28ff]$/;
 
 /**
- * What to write to a terminal that shows one frame so that it shows another: the cells that differ, in one synchronised
- * update (DEC private mode 2026); nothing when the frames are the same. Without a frame before, the screen is cleared.
+ * Return the output that turns one frame into another: the differing cells, in one synchronised update (DEC private
+ * mode 2026); empty for equal frames. Without a frame before, it clears the screen.
  */
 export function diffFrames(before: Frame | undefined, after: Frame, options: DiffOptions): string {
   const { cells, cursor } = after;
@@ -182,11 +182,11 @@ function diffCells(before: Cells | undefined, after: Cells, { depth, ascii }: Di
         chars[start + column + 1] === "" &&
         isChanged(before, after, start + column + 1));
     const blankFrom = blankSince(after, row);
-    /** Where the cursor is in this row; -1: not known. */
+    /** The cursor's column in this row; -1 for unknown. */
     let at = -1;
     for (let column = 0; column < columns; column++) {
       const index = start + column;
-      // The right half of a wide character comes with its left one.
+      // A wide character is written with its left half.
       if (chars[index] === "" || !differs(column)) continue;
       if (at !== column) {
         if (at >= 0 && column - at <= BRIDGED_CELLS && canBridge(after, start + at, index, look))
@@ -206,7 +206,7 @@ function diffCells(before: Cells | undefined, after: Cells, { depth, ascii }: Di
       const width = chars[index + 1] === "" && column + 1 < columns ? 2 : 1;
       const char = chars[index]!;
       text += ascii ? asciiFor(char).repeat(width) : char;
-      // Behind the last column terminals differ in where the cursor is.
+      // Terminals differ in the cursor's place after the last column.
       at = (ascii || CERTAIN.test(char)) && column + width < columns ? column + width : -1;
     }
   }
@@ -236,7 +236,7 @@ function isBlank({ chars, foreground, background, flags }: Cells, index: number)
   );
 }
 
-/** The column from which on a row is blank. */
+/** Return the first column of a row's blank end. */
 function blankSince(cells: Cells, row: number): number {
   let column = cells.columns;
   while (column > 0 && isBlank(cells, row * cells.columns + column - 1)) column--;
@@ -250,7 +250,7 @@ function countChanged(before: Cells | undefined, after: Cells, from: number, to:
   return count;
 }
 
-/** Whether cells can be written again as they are, in the style that is set. */
+/** Tell whether cells can be written again in the current style. */
 function canBridge(cells: Cells, from: number, to: number, look: CellStyle): boolean {
   for (let index = from; index < to; index++) {
     const char = cells.chars[index]!;

@@ -2,60 +2,60 @@ import type { Layout } from "./layout.ts";
 import type { LineEditor } from "./line-editor.ts";
 import type { Pane } from "./pane.ts";
 
-/** Where typed keys go. */
+/** The mode, which decides where typed keys go. */
 export type ShellMode =
-  /** To the hosts. */
+  /** Keys go to the hosts. */
   | { readonly kind: "keys" }
-  /** The key behind the escape key; afterwards keys go where they went before. */
+  /** The next key is a command, because the escape key was pressed; afterwards `from` is restored. */
   | {
       readonly kind: "command";
       readonly from: ShellMode;
-      /** Whether the focus was just moved: it can be moved on, and any other key ends this. */
+      /** The focus was just moved: further keys may move it on, any other key ends this mode. */
       readonly isRepeating: boolean;
     }
   | { readonly kind: "help" }
-  /** Looking back in the pane that has the focus. */
+  /** Keys scroll the focused pane. */
   | { readonly kind: "scroll" }
-  /** A line for the hosts' terminals. */
+  /** Keys edit a line for the hosts' terminals. */
   | { readonly kind: "line" }
-  /** A line whose answers are folded. */
+  /** Keys edit a line whose answers are folded. */
   | { readonly kind: "fold" }
-  /** A pattern that says whom to type to, or whom to mute. */
+  /** Keys edit a pattern of hosts to type to, or to mute. */
   | { readonly kind: "pattern"; readonly for: "select" | "mute"; readonly editor: LineEditor };
 
-/** All that is to be seen of a shell, beside the panes' own screens. */
+/** The visible state of the shell, besides the panes' own screens. */
 export interface ShellState {
   readonly panes: readonly Pane[];
   columns: number;
   rows: number;
   layout: Layout;
-  /** Panes on a page at most. */
+  /** Most panes on a page. */
   maxPerPage: number | undefined;
   mode: ShellMode;
-  /** An index into the panes. */
+  /** Index of the focused pane. */
   focus: number;
   zoomed: boolean;
   readonly selected: Set<string>;
   readonly muted: Set<string>;
   readonly lagging: Set<string>;
   readonly differing: Set<string>;
-  /** Said for a while at the bottom. */
+  /** A message at the bottom, for a while. */
   notice: string | undefined;
 }
 
-/** The hosts' panes that get what is typed: selected, not muted, and there. */
+/** List the panes that receive typed keys: open, selected and not muted. */
 export function receivers({ panes, selected, muted }: ShellState): readonly Pane[] {
   return panes.filter(
     ({ name, session }) => session.state.kind === "open" && selected.has(name) && !muted.has(name),
   );
 }
 
-/** The pane that has the focus. */
+/** Return the focused pane. */
 export function focusedPane({ panes, focus }: ShellState): Pane {
   return panes[focus]!;
 }
 
-/** Those that can be seen now, in the order of their places. */
+/** List the visible panes, in the order of their places. */
 export function visiblePanes(state: ShellState): readonly Pane[] {
   const { panes, layout, focus, zoomed } = state;
   if (zoomed) return [focusedPane(state)];
@@ -63,7 +63,7 @@ export function visiblePanes(state: ShellState): readonly Pane[] {
   return panes.slice(first, first + layout.perPage);
 }
 
-/** What is to be noticed of a pane, the weightiest first. */
+/** List the marks of a pane, most important first. */
 export function marksOf(state: ShellState, pane: Pane): readonly string[] {
   const { name, session, bell, recording } = pane;
   return [
@@ -78,17 +78,17 @@ export function marksOf(state: ShellState, pane: Pane): readonly string[] {
   ];
 }
 
-/** Looks again and again at which hosts lag and which differ. */
+/** A timer that looks for hosts that lag or differ. */
 interface MarkWatch {
   stop(): void;
 }
 
 const LOOK_MS = 250;
-/** Screens that are still being drawn are not compared, unless they never rest. */
+/** Screens are compared after this time without output, or every COMPARE_MS. */
 const QUIET_MS = 300;
 const COMPARE_MS = 2_000;
 
-/** Keeps the marks of a state up to date, and tells when one has changed. */
+/** Keep the marks of a state up to date, and call `changed` after a change. */
 export function watchMarks(state: ShellState, changed: () => void): MarkWatch {
   let comparedAt = 0;
   let compared = "";
@@ -117,7 +117,7 @@ export function watchMarks(state: ShellState, changed: () => void): MarkWatch {
   return { stop: () => clearInterval(timer) };
 }
 
-/** A pane of another size, as one that is zoomed, shows the same in another way. */
+/** Compare the open panes of equal size: a zoomed pane wraps the same text in another way. */
 function compare({ panes, muted, layout }: ShellState): ReadonlySet<string> {
   const comparable = panes.filter(
     ({ name, session, emulator }) =>
@@ -142,31 +142,31 @@ function replace(set: Set<string>, next: ReadonlySet<string>): boolean {
   return true;
 }
 
-/** What is known of a host when its screen is judged. */
+/** A host's screen, for the comparison of screens. */
 interface ScreenSample {
   readonly host: string;
-  /** Other names it shows of itself: what its prompt or its window title says. */
+  /** Other names of the host, from its window title. */
   readonly aliases: readonly string[];
   readonly lines: readonly string[];
 }
 
-/** What is known of a host when its pace is judged; times in milliseconds of one clock, undefined: never. */
+/** A host's last input and output, for the comparison of pace; times in milliseconds, undefined for never. */
 interface PaceSample {
   readonly host: string;
   readonly inputAt: number | undefined;
   readonly outputAt: number | undefined;
-  /** Bytes typed that its connection has not taken yet. */
+  /** Typed bytes that its connection has not taken yet. */
   readonly pendingBytes: number;
 }
 
-/** After this long without an answer that others gave, a host lags. */
+/** A host lags after this time without an answer that other hosts gave. */
 export const LAG_MS = 1_000;
 
 const MIN_NAME = 3;
 
 /**
- * The hosts whose screens differ from what most show; none where no screen is that of more than half. Where each shows
- * its own name they do not differ, nor in how many blanks stand between words.
+ * List the hosts whose screens differ from the majority's; none without a majority. A host's own name, and the number
+ * of blanks between words, are no differences.
  */
 export function differingHosts(samples: readonly ScreenSample[]): ReadonlySet<string> {
   const names = new Set(samples.flatMap((sample) => [...namesOf(sample)]));
@@ -177,19 +177,19 @@ export function differingHosts(samples: readonly ScreenSample[]): ReadonlySet<st
   }
   const isMost = (number: number): boolean => number * 2 > samples.length;
   const large = [...groups.values()].find((group) => isMost(group.length)) ?? [];
-  // A host that shows another's name is like that one, but not like most.
+  // A host that shows another host's name equals that host, but not the majority.
   const usual = large.filter((shown) => isMost(large.filter((other) => isSame(shown, other)).length));
   if (!isMost(usual.length)) return new Set();
   const same = new Set(usual.map(({ host }) => host));
   return new Set(samples.map(({ host }) => host).filter((host) => !same.has(host)));
 }
 
-/** A screen, with the names of hosts taken out of it. */
+/** A screen, without names of hosts. */
 interface Shown {
   readonly host: string;
   readonly own: ReadonlySet<string>;
   readonly text: string;
-  /** Those that were taken out, in order. */
+  /** The removed names, in order. */
   readonly names: readonly string[];
 }
 
@@ -218,7 +218,7 @@ function namesOf({ host, aliases }: ScreenSample): ReadonlySet<string> {
   return new Set([host, host.split(".")[0]!, ...aliases].filter((name) => name.length >= MIN_NAME));
 }
 
-/** The hosts that have not answered what was typed while more than half of the others have, or do not take it in. */
+/** List the hosts that do not read their input, or have not answered it while more than half of the others have. */
 export function laggingHosts(samples: readonly PaceSample[], now: number): ReadonlySet<string> {
   const typed = samples.filter(({ inputAt }) => inputAt !== undefined);
   const isSilent = ({ inputAt, outputAt, pendingBytes }: PaceSample): boolean =>

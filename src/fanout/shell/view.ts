@@ -23,14 +23,14 @@ import type { Pane } from "./pane.ts";
 import type { Frame } from "./screen.ts";
 import { focusedPane, marksOf, receivers, type ShellState, visiblePanes } from "./shell-state.ts";
 
-/** What is shown beside the panes. */
+/** The editors and the fold view, which the screen shows besides the panes. */
 interface ComposeOptions extends ViewOptions {
   readonly lineEditor: LineEditor;
   readonly foldEditor: LineEditor;
   readonly fold: Pick<FoldScreen, "emulator" | "offset">;
 }
 
-/** The whole screen as it is now to be seen. */
+/** Draw the whole screen. */
 export function composeFrame(state: ShellState, options: ComposeOptions): Frame {
   const { columns, rows, mode } = state;
   const cells = createCells(columns, rows);
@@ -53,7 +53,7 @@ export function composeFrame(state: ShellState, options: ComposeOptions): Frame 
   return { cells, cursor };
 }
 
-/** Draws those that can be seen, and gives where the cursor is. */
+/** Draw the visible panes; returns the cursor's place. */
 function drawPanes(
   state: ShellState,
   cells: ReturnType<typeof createCells>,
@@ -80,7 +80,7 @@ function drawPanes(
   return cursor;
 }
 
-/** Whether a line is being edited, in place of the status line. */
+/** Tell whether a line editor replaces the status line. */
 function isEditing({ mode }: ShellState): boolean {
   return mode.kind === "line" || mode.kind === "fold" || mode.kind === "pattern";
 }
@@ -105,20 +105,20 @@ const GREEN = 2;
 const YELLOW = 3;
 const CYAN = 6;
 
-/** What a drawing needs to know beside the state. */
+/** Options of drawing functions. */
 interface ViewOptions {
   readonly widthOf: WidthOf;
-  /** The escape key as it is shown. */
+  /** Name of the escape key. */
   readonly escapeLabel: string;
 }
 
-/** Draws a pane and, in the row above it, its title. */
+/** Draw a pane and, in the row above it, its title. */
 function drawPane(cells: Cells, state: ShellState, pane: Pane, area: Area, options: ViewOptions): void {
   const isFocused = pane === focusedPane(state);
   pane.emulator.draw(cells, area, pane.offset);
   const { cursor } = pane.emulator;
   const isOpen = pane.session.state.kind === "open";
-  // The real cursor is in the pane with the focus.
+  // The terminal's own cursor is in the focused pane: draw those of other panes.
   if (cursor !== undefined && isOpen && pane.offset === 0 && !isFocused && cursor.row < area.rows) {
     const at = { column: area.column + cursor.column, row: area.row + cursor.row, columns: 1, rows: 1 };
     restyle(cells, at, FLAGS.inverse);
@@ -127,7 +127,7 @@ function drawPane(cells: Cells, state: ShellState, pane: Pane, area: Area, optio
   drawTitle(cells, state, pane, area, options);
 }
 
-/** Over the last rows: what the host printed before stays to be read. */
+/** Draw why a pane is not open over its last rows, so that earlier output stays readable. */
 function drawReason(cells: Cells, { session, name }: Pane, area: Area, options: ViewOptions): void {
   const { state } = session;
   const { widthOf, escapeLabel } = options;
@@ -208,7 +208,7 @@ function markStyle(mark: string | undefined): ReturnType<typeof style> {
   return style(FLAGS.bold, mark === "rec" ? RED : YELLOW);
 }
 
-/** Draws the line between panes that lie beside each other; it crosses the title lines. */
+/** Draw the line between neighbouring panes, across title lines. */
 function drawSeparator(
   cells: Cells,
   {
@@ -225,10 +225,10 @@ function drawSeparator(
 
 const BAR = style(FLAGS.inverse);
 const MIN_MARK_WIDTH = 30;
-/** Where a line of a paste ends. */
+/** Sign for a line end within an edited text. */
 const LINE_END = "↵";
 
-/** The bottom row: whom is typed to, what is to be noticed, where one is. */
+/** Draw the bottom row: receivers, marked hosts, page. */
 function drawStatusLine(cells: Cells, state: ShellState, row: number, options: ViewOptions): void {
   const { widthOf, escapeLabel } = options;
   fillCells(cells, { column: 0, row, columns: cells.columns, rows: 1 }, BAR);
@@ -296,7 +296,7 @@ function leftText(state: ShellState, { escapeLabel, widthOf }: ViewOptions): str
   ].join(" · ");
 }
 
-/** A line that is being edited; gives the column of the cursor. */
+/** Draw a line editor; returns the cursor's column. */
 function drawEditor(
   cells: Cells,
   at: { readonly row: number; readonly prompt: string; readonly editor: LineEditor },
@@ -306,7 +306,7 @@ function drawEditor(
   fillCells(cells, { column: 0, row, columns: cells.columns, rows: 1 }, style(0));
   const start = drawText(cells, { column: 0, row, room: cells.columns }, prompt, style(FLAGS.bold), widthOf);
   const room = Math.max(1, cells.columns - start - 1);
-  // What is typed last is to be seen where a line is longer than the screen is wide.
+  // Keep the end of a long line visible.
   let from = 0;
   const text = editor.text.replaceAll("\n", LINE_END);
   while (widthOf(text.slice(from, editor.cursor)) > room) from++;
@@ -318,7 +318,7 @@ const BOX = style(0);
 const LABEL_COLUMNS = 8;
 const WIDTH = 48;
 
-/** A box with all commands over the middle of the screen; in two columns where it is not high enough for one. */
+/** Draw a box with all commands over the screen, in two columns on a low screen. */
 function drawHelp(cells: Cells, { escapeLabel, widthOf }: ViewOptions): void {
   const commands = COMMAND_KEYS.filter(({ label }) => label !== "").map(({ label, help }) => ({
     label,
