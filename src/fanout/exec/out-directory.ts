@@ -54,9 +54,9 @@ export async function openOutDirectory(path: string): Promise<OutDirectory> {
   };
 }
 
-/** Return a host's name as the name of a file. */
+/** Return a single path component for any host name. */
 export function fileNameOf(host: string): string {
-  return host.replace(/[/\\\0]|^\.+$/g, "_");
+  return host.replace(/[/\\\p{Cc}]|^\.+$/gu, "_");
 }
 
 async function openStatus(path: string): Promise<FileHandle> {

@@ -196,8 +196,3 @@ export function staysInside(path: string, target: string): boolean {
   const led = posix.normalize(posix.join(posix.dirname(path), target));
   return led !== ".." && !led.startsWith("../");
 }
-
-/** Return the name of a host's own directory below the destination: a single path component for every host name. */
-export function hostDirectoryName(host: string): string {
-  return host.replace(/[/\\\p{Cc}]|^\.+$/gu, "_");
-}

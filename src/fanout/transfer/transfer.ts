@@ -6,6 +6,7 @@ import type { FileSession } from "../../transport/file-session.ts";
 import { openFileSession, SFTP_SERVER_SCRIPT } from "../../transport/sftp/open-file-session.ts";
 import type { Connection, Endpoint, Transport } from "../../transport/transport.ts";
 import { startAs } from "../exec/exec-host.ts";
+import { fileNameOf } from "../exec/out-directory.ts";
 import { createWindow, type TransferContext, type TransferSettings, windowBytes } from "./context.ts";
 import { getTree } from "./get-tree.ts";
 import {
@@ -19,6 +20,7 @@ import type { LocalTree } from "./local-tree.ts";
 import { HERE, openParts, type Parts } from "./parts.ts";
 import { putTree } from "./put-tree.ts";
 import { hostDirectoryName, type WalkOptions } from "./remote-tree.ts";
+
 import { createTally, type TransferListener, type TransferOutcome, type TransferResult } from "./result.ts";
 
 /** Put a tree on many hosts; see {@link scanLocalTree} for the places of its files. */
@@ -40,14 +42,14 @@ export async function getFromHosts(
 ): Promise<readonly TransferResult[]> {
   const owners = new Map<string, string>();
   for (const { name } of hosts) {
-    const directory = hostDirectoryName(name);
+    const directory = fileNameOf(name);
     const other = owners.get(directory);
     if (other !== undefined)
       throw new VolleyError("USAGE", `${other} and ${name} would both be got into ${directory}`);
     owners.set(directory, name);
   }
   return transfer(hosts, options, (context, host) =>
-    getTree(context, walk, join(destination, hostDirectoryName(host.name))),
+    getTree(context, walk, join(destination, fileNameOf(host.name))),
   );
 }
 
