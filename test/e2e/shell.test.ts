@@ -235,7 +235,7 @@ describe.skipIf(!tmuxAvailable())("volley shell", { timeout: 240_000 }, () => {
     terminal.press("C-]", "z");
     await terminal.see((screen) => screen.includes("zoomed") && !screen.includes("● web04"));
     terminal.press("C-]", "?");
-    await terminal.see("any key goes on");
+    await terminal.see("press any key to continue");
     terminal.press("x");
     terminal.type("seq 1 100");
     terminal.press("Enter");
@@ -276,9 +276,9 @@ describe.skipIf(!tmuxAvailable())("volley shell", { timeout: 240_000 }, () => {
   it.each([
     { view: "the grid", keys: [], what: "web03" },
     { view: "one host alone", keys: ["C-]", "z"], what: "zoomed" },
-    { view: "the help", keys: ["C-]", "?"], what: "any key goes on" },
+    { view: "the help", keys: ["C-]", "?"], what: "press any key to continue" },
     { view: "the commands", keys: ["C-]"], what: "q quit" },
-    { view: "what was before", keys: ["C-]", "["], what: "looking back" },
+    { view: "what was before", keys: ["C-]", "["], what: "scrolling: arrows" },
     { view: "a line", keys: ["C-]", "l"], what: "line 3 hosts>" },
     { view: "a pattern", keys: ["C-]", "/"], what: "type to:" },
     { view: "answers", keys: ["C-]", "f", "i", "d", "Enter"], what: "1 answer" },

@@ -255,7 +255,7 @@ function isAwaitingCommand({ mode }: ShellState): boolean {
 function leftText(state: ShellState, { escapeLabel, widthOf }: ViewOptions): string {
   if (isAwaitingCommand(state))
     return `${escapeLabel}  q quit  z zoom  n/p page  a all  o only  / pattern  m mute  l line  f fold  r reconnect  c record  ? help`;
-  if (state.mode.kind === "scroll") return "looking back: arrows, PgUp, PgDn, Home, End; q goes on";
+  if (state.mode.kind === "scroll") return "scrolling: arrows, PgUp, PgDn, Home, End; q ends it";
   const to = receivers(state);
   const markWidth = Math.max(MIN_MARK_WIDTH, Math.floor(state.columns / 4));
   const all = to.length === state.panes.length;
@@ -324,7 +324,7 @@ function drawHelp(cells: Cells, { escapeLabel, widthOf }: ViewOptions): void {
     label,
     help,
   }));
-  const entries = [...commands, { label: escapeLabel, help: "again: send it to the hosts" }];
+  const entries = [...commands, { label: escapeLabel, help: "send it to the hosts" }];
   const beside = entries.length + 4 > cells.rows && cells.columns >= WIDTH ? 2 : 1;
   const perColumn = Math.ceil(entries.length / beside);
   const width = Math.min(cells.columns, WIDTH * beside);
@@ -345,7 +345,7 @@ function drawHelp(cells: Cells, { escapeLabel, widthOf }: ViewOptions): void {
     drawText(cells, { column: column + LABEL_COLUMNS, row, room }, help, BOX, widthOf);
   }
   const last = { column: left + 2, row: top + height - 2, room: width - 4 };
-  drawText(cells, last, "any key goes on", style(FLAGS.dim), widthOf);
+  drawText(cells, last, "press any key to continue", style(FLAGS.dim), widthOf);
 }
 
 interface Box {

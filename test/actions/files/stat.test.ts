@@ -2,7 +2,7 @@ import { createHash } from "node:crypto";
 import { chmodSync, mkdirSync, symlinkSync, utimesSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { afterEach, beforeEach, expect, it } from "vitest";
-import { stat } from "../../../src/actions/files/stat.ts";
+import { accessOf, stat } from "../../../src/actions/files/stat.ts";
 import { makeSandbox, pass, type Sandbox, snapshot } from "../harness.ts";
 
 let sandbox: Sandbox;
@@ -93,4 +93,26 @@ it("tells that there is nothing", async () => {
 it("names wrong parameters", () => {
   // @ts-expect-error an algorithm that does not exist
   expect(() => stat({ path: "/x", checksum_algorithm: "crc" })).toThrow('parameter "checksum_algorithm"');
+});
+
+const file = { type: "file", mode: 0o751, uid: 7, gid: 70 } as const;
+
+it.each([
+  ["root", { uid: 0, groups: [0] }, "rwx"],
+  ["the owner", { uid: 7, groups: [7] }, "rwx"],
+  ["a member of its group", { uid: 8, groups: [8, 70] }, "r-x"],
+  ["others", { uid: 8, groups: [8] }, "--x"],
+] as const)("%s", (_who, user, expected) => {
+  const { readable, writeable, executable } = accessOf(file, user);
+  expect(`${readable ? "r" : "-"}${writeable ? "w" : "-"}${executable ? "x" : "-"}`).toBe(expected);
+});
+
+it("the owner has no more than the owner's bits, even where the group has", () => {
+  expect(accessOf({ ...file, mode: 0o070 }, { uid: 7, groups: [70] }).readable).toBe(false);
+});
+
+it("root runs nothing that nobody may run, and enters every directory", () => {
+  const root = { uid: 0, groups: [0] };
+  expect(accessOf({ ...file, mode: 0o600 }, root).executable).toBe(false);
+  expect(accessOf({ ...file, mode: 0o600, type: "directory" }, root).executable).toBe(true);
 });

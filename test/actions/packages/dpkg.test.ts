@@ -1,7 +1,7 @@
 import { mkdirSync, renameSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { describe, expect, it } from "vitest";
-import { openDpkgStatus, readDpkg } from "../../../src/actions/packages/dpkg.ts";
+import { compareDebianVersions, openDpkgStatus, readDpkg } from "../../../src/actions/packages/dpkg.ts";
 import { createMemo } from "../../../src/core/action.ts";
 import { makeSandbox } from "../harness.ts";
 
@@ -98,5 +98,34 @@ describe("readDpkg", () => {
   it("finds nothing where there is no dpkg", async () => {
     using sandbox = makeSandbox();
     expect((await readDpkg(sandbox.system, createMemo())).installedNames()).toEqual([]);
+  });
+});
+
+// Oldest first; those in one line are equal. By deb-version(7).
+const ORDER = [
+  ["0.9~~"],
+  ["0.9~rc1", "0.9~rc01"],
+  ["0.9", "0.9-0", "0:0.9", "00.9"],
+  ["0.9-1~bpo12+1"],
+  ["0.9-1"],
+  ["0.9-1+b1"],
+  ["0.9a"],
+  ["0.9+git1"],
+  ["0.9.1"],
+  ["0.10"],
+  ["2.36-9+deb12u7"],
+  ["2.36-9+deb12u10"],
+  ["1:0.1"],
+  ["2:0.1-1-1"],
+];
+
+describe("compareDebianVersions", () => {
+  const all = ORDER.flatMap((versions, rank) => versions.map((version) => ({ version, rank })));
+  it.each(all)("puts $version where dpkg does", ({ version, rank }) => {
+    for (const other of all) {
+      expect(Math.sign(compareDebianVersions(version, other.version)), `against ${other.version}`).toBe(
+        Math.sign(rank - other.rank),
+      );
+    }
   });
 });
