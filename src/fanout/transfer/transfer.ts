@@ -19,7 +19,7 @@ import {
 import type { LocalTree } from "./local-tree.ts";
 import { HERE, openParts, type Parts } from "./parts.ts";
 import { putTree } from "./put-tree.ts";
-import { hostDirectoryName, type WalkOptions } from "./remote-tree.ts";
+import type { WalkOptions } from "./remote-tree.ts";
 
 import { createTally, type TransferListener, type TransferOutcome, type TransferResult } from "./result.ts";
 
