@@ -1,15 +1,13 @@
 import { isIPv6 } from "node:net";
 import { homedir } from "node:os";
 import { join, resolve } from "node:path";
-import { VolleyError } from "../core/errors.ts";
 import type { ConnectionSettings, Host } from "../core/inventory.ts";
 import { writeJson } from "../core/json-text.ts";
 import { describeSecret, isSecret, secretSource } from "../core/secret.ts";
-import { printable } from "../core/text.ts";
 import { Data, numeric } from "../core/value.ts";
 import { fillReferences, own } from "../vars/references.ts";
 import { BOOLEAN_WORDS } from "../yaml/scalar.ts";
-import type { Entry } from "./draft.ts";
+import { type Entry, invalid, locationOf } from "./draft.ts";
 
 const ADDRESS = /^[\p{L}\p{N}_][\p{L}\p{N}_.%:-]*$/u;
 const SSH_NAMES = [
@@ -38,11 +36,11 @@ interface ConnectionInput {
 }
 
 function refuse(input: ConnectionInput, name: string, entry: Entry, problem: string, hint?: string): never {
-  const { file, line } = entry.source;
-  throw new VolleyError("INVENTORY_INVALID", `${name} of host ${input.host}: ${printable(problem)}`, {
-    location: { file, ...(line === undefined ? {} : { line }) },
-    ...(hint === undefined ? {} : { hint }),
-  });
+  throw invalid(
+    `${name} of host ${input.host}: ${problem}`,
+    locationOf(entry),
+    hint === undefined ? {} : { hint },
+  );
 }
 
 /** Return the value of a secret from an encrypted file, which is open by now; other secrets stay. */

@@ -102,14 +102,7 @@ export function setGroupVar(group: DraftGroup, name: string, entry: Entry): void
   const { value } = entry;
   const priority = typeof value === "object" ? Number.NaN : Number(value);
   if (!Number.isInteger(priority)) {
-    const { file, line } = entry.source;
-    throw new VolleyError(
-      "INVENTORY_INVALID",
-      `ansible_group_priority of group ${group.name} must be a whole number`,
-      {
-        location: { file, ...(line === undefined ? {} : { line }) },
-      },
-    );
+    throw invalid(`ansible_group_priority of group ${group.name} must be a whole number`, locationOf(entry));
   }
   group.priority = priority;
 }
@@ -138,6 +131,20 @@ export function addHosts(
 export function entry(context: ReadContext, value: unknown, scope: string, line?: number): Entry {
   const source = { file: context.file, ...(line === undefined ? {} : { line }), scope };
   return { value: bindSecrets(value, context.directory), source, directory: context.directory };
+}
+
+/** Make the error for a fault of an inventory. */
+export function invalid(
+  message: string,
+  location: SourceLocation,
+  details: { readonly hint?: string; readonly cause?: unknown } = {},
+): VolleyError {
+  return new VolleyError("INVENTORY_INVALID", printable(message), { location, ...details });
+}
+
+/** Return the place of a var. */
+export function locationOf({ source: { file, line } }: Entry): SourceLocation {
+  return { file, ...(line === undefined ? {} : { line }) };
 }
 
 /** Return the name of a group's scope: `all`, `group web`. */

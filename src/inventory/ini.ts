@@ -1,7 +1,6 @@
 import { isIPv6 } from "node:net";
-import { didYouMean, type SourceLocation, VolleyError } from "../core/errors.ts";
+import { didYouMean, type SourceLocation } from "../core/errors.ts";
 import { readPythonLiteral } from "../core/python-literal.ts";
-import { printable } from "../core/text.ts";
 import { splitWords } from "../core/words.ts";
 import {
   addChild,
@@ -10,6 +9,7 @@ import {
   declareGroup,
   entry,
   groupScope,
+  invalid,
   mentionGroup,
   type ReadContext,
   setGroupVar,
@@ -18,13 +18,6 @@ import {
 const SECTION = /^\[([^:\]\s]*)(?::([^\]\s]*))?\]\s*(?:[#;].*)?$/;
 const KINDS = ["hosts", "vars", "children"] as const;
 type Kind = (typeof KINDS)[number];
-
-function invalid(message: string, location: SourceLocation, hint?: string): VolleyError {
-  return new VolleyError("INVENTORY_INVALID", printable(message), {
-    location,
-    ...(hint === undefined ? {} : { hint }),
-  });
-}
 
 function wordsOf(line: string, location: SourceLocation): readonly string[] {
   return splitWords(line, {
@@ -39,7 +32,7 @@ function wordsOf(line: string, location: SourceLocation): readonly string[] {
       throw invalid(
         `"${fault.word}#…" is cut off at the # when Ansible reads it`,
         { ...location, column: at + 1 },
-        "Put the value in quotes, or a space before the comment.",
+        { hint: "Put the value in quotes, or a space before the comment." },
       );
     },
   });
@@ -52,11 +45,9 @@ function readHostLine(context: ReadContext, group: DraftGroup, line: string, loc
   for (const assignment of assignments) {
     const equals = assignment.indexOf("=");
     if (equals < 1) {
-      throw invalid(
-        `"${assignment}" behind host ${written} must be key=value`,
-        location,
-        "One host to a line.",
-      );
+      throw invalid(`"${assignment}" behind host ${written} must be key=value`, location, {
+        hint: "One host to a line.",
+      });
     }
     const value = readValue(assignment.slice(equals + 1));
     for (const { name, vars } of added) {
@@ -92,7 +83,7 @@ function openSection(
   if (name === "" || kind === undefined) {
     const hint = "Sections are [group], [group:vars] and [group:children].";
     const suggestion = kind === undefined ? didYouMean(written, KINDS) : "";
-    throw invalid(`unknown section ${match[0].trim()}${suggestion}`, location, hint);
+    throw invalid(`unknown section ${match[0].trim()}${suggestion}`, location, { hint });
   }
   // Vars alone do not declare a group; otherwise a misspelt name would make one.
   const group = (kind === "vars" ? mentionGroup : declareGroup)(context.draft, name!, location);

@@ -1,5 +1,5 @@
 import { resolve } from "node:path";
-import { VolleyError } from "../core/errors.ts";
+import type { VolleyError } from "../core/errors.ts";
 import type { Group, Host, Inventory, OverriddenVar, VarSource } from "../core/inventory.ts";
 import { printable } from "../core/text.ts";
 import { createSecretStore } from "../vars/secrets/store.ts";
@@ -13,6 +13,8 @@ import {
   type Entry,
   type GroupOrder,
   groupScope,
+  invalid,
+  locationOf,
   orderGroups,
 } from "./draft.ts";
 import { readSource, type SourceOptions } from "./source.ts";
@@ -260,15 +262,10 @@ function shownVars({ winners, losers }: MergedVars): {
 } {
   const vars: [string, unknown][] = [];
   const sources: [string, VarSource][] = [];
-  for (const [name, { value, source }] of winners) {
-    if (name === "__proto__") {
-      const { file, line } = source;
-      throw new VolleyError("INVENTORY_INVALID", `no var can be called ${name}`, {
-        location: { file, ...(line === undefined ? {} : { line }) },
-      });
-    }
-    vars.push([name, value]);
-    sources.push([name, source]);
+  for (const [name, entry] of winners) {
+    if (name === "__proto__") throw invalid(`no var can be called ${name}`, locationOf(entry));
+    vars.push([name, entry.value]);
+    sources.push([name, entry.source]);
   }
   const overridden = [...losers].map(
     ([name, entries]) => [name, entries.map(({ value, source }) => ({ value, source }))] as const,

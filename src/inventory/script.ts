@@ -3,7 +3,6 @@ import { didYouMean, type SourceLocation, VolleyError } from "../core/errors.ts"
 import { isRecord } from "../core/json.ts";
 import { parseJson } from "../core/json-text.ts";
 import { makeSecret } from "../core/secret.ts";
-import { printable } from "../core/text.ts";
 import { Data, type Dict, dictEntries, isDict, makeDict } from "../core/value.ts";
 import {
   addChild,
@@ -11,6 +10,7 @@ import {
   declareGroup,
   entry,
   groupScope,
+  invalid,
   type ReadContext,
   setGroupVar,
 } from "./draft.ts";
@@ -29,14 +29,6 @@ export interface ScriptOptions {
   readonly path: string;
   readonly cwd: string;
   readonly signal?: AbortSignal;
-}
-
-function invalid(
-  message: string,
-  file: string,
-  details: { hint?: string; cause?: unknown } = {},
-): VolleyError {
-  return new VolleyError("INVENTORY_INVALID", printable(message), { location: { file }, ...details });
 }
 
 function run(options: ScriptOptions, file: string, args: readonly string[]): Promise<string> {
@@ -66,7 +58,7 @@ function run(options: ScriptOptions, file: string, args: readonly string[]): Pro
       const ended =
         typeof error.code === "number" ? `exited with code ${error.code}` : `could not be run: ${error.code}`;
       const reason = error.killed === true ? `gave no answer within ${TIMEOUT_MS / 1000} s` : ended;
-      reject(invalid(`the inventory script ${command} ${reason}`, file, { ...hint, cause: error }));
+      reject(invalid(`the inventory script ${command} ${reason}`, { file }, { ...hint, cause: error }));
     });
   });
 }
@@ -77,21 +69,21 @@ function parse(text: string, file: string, what: string): Dict {
     parsed = parseJson(text);
   } catch (cause) {
     const begins = text.trim() === "" ? "nothing" : JSON.stringify(text.trim().slice(0, 60));
-    throw invalid(`${what} must be JSON, but is ${begins}`, file, { cause });
+    throw invalid(`${what} must be JSON, but is ${begins}`, { file }, { cause });
   }
-  if (!isDict(parsed)) throw invalid(`${what} must be a JSON object`, file);
+  if (!isDict(parsed)) throw invalid(`${what} must be a JSON object`, { file });
   return parsed;
 }
 
 function names(value: unknown, what: string, file: string): readonly string[] {
   if (value === undefined || value === null) return [];
   if (Array.isArray(value) && value.every((name) => typeof name === "string")) return value;
-  throw invalid(`${what} must be a list of names`, file);
+  throw invalid(`${what} must be a list of names`, { file });
 }
 
 /** Replace the stand-ins of `ansible-inventory` in a value: `{ __ansible_vault: … }` becomes a secret, `{ __ansible_unsafe: … }` data. */
 function openable(value: unknown, file: string, depth = 0): unknown {
-  if (depth > MAX_DEPTH) throw invalid(`a var is nested more than ${MAX_DEPTH} levels deep`, file);
+  if (depth > MAX_DEPTH) throw invalid(`a var is nested more than ${MAX_DEPTH} levels deep`, { file });
   if (Array.isArray(value)) return value.map((item) => openable(item, file, depth + 1));
   if (!isDict(value)) return value;
   const { __ansible_vault: vault, __ansible_unsafe: unsafe } = value instanceof Map ? {} : value;
@@ -103,7 +95,7 @@ function openable(value: unknown, file: string, depth = 0): unknown {
 function vars(value: unknown, what: string, file: string): readonly (readonly [string, unknown])[] {
   if (value === undefined || value === null) return [];
   if (isDict(value)) return dictEntries(value).map(([name, inner]) => [String(name), openable(inner, file)]);
-  throw invalid(`${what} must be an object`, file);
+  throw invalid(`${what} must be an object`, { file });
 }
 
 /** Read the output of `--list` into a draft. Fail with `INVENTORY_INVALID`. */
@@ -115,10 +107,12 @@ export function readInventoryJson(context: ReadContext, listing: Dict): void {
     if (name === "_meta") continue;
     const group = declareGroup(draft, name, location);
     const parts = Array.isArray(body) ? { hosts: body } : (body ?? {});
-    if (!isRecord(parts)) throw invalid(`group ${name} must be an object or a list of hosts`, file);
+    if (!isRecord(parts)) throw invalid(`group ${name} must be an object or a list of hosts`, { file });
     const unknown = Object.keys(parts).find((key) => !GROUP_KEYS.includes(key));
     if (unknown !== undefined) {
-      throw invalid(`group ${name} has an unknown key "${unknown}"${didYouMean(unknown, GROUP_KEYS)}`, file);
+      throw invalid(`group ${name} has an unknown key "${unknown}"${didYouMean(unknown, GROUP_KEYS)}`, {
+        file,
+      });
     }
     for (const host of names(parts.hosts, `hosts of group ${name}`, file))
       addHosts(context, group, host, location);

@@ -4,7 +4,7 @@ import { resolve } from "node:path";
 import { didYouMean, isVolleyError, VolleyError } from "../core/errors.ts";
 import type { Host, Inventory } from "../core/inventory.ts";
 import { pythonRegex } from "../core/python-regex.ts";
-import { type GlobPiece, matchesGlob, printable } from "../core/text.ts";
+import { matchesGlob, printable, setGlobPieces } from "../core/text.ts";
 
 import { within } from "../system/endable.ts";
 import { bareHost } from "./connection.ts";
@@ -144,24 +144,8 @@ function unknown(inventory: Inventory, text: string, verb: "is called" | "matche
 
 type Matcher = (name: string) => boolean;
 
-/** Compile `*`, `?`, and `[abc]`, `[a-c]`, `[!abc]` (glob(7)). */
 function globMatcher(glob: string): Matcher {
-  const pieces = (glob.match(/\[!?[^\]]+\]|[\s\S]/gu) ?? []).map((piece): GlobPiece => {
-    if (piece === "*") return "*";
-    if (piece === "?") return () => true;
-    if (!/^\[.+\]$/su.test(piece)) return (character) => character === piece;
-    const source = piece
-      .replace(/[\\^[]/g, "\\$&")
-      .replace(/^\\\[!?/, (start) => (start.endsWith("!") ? "[^" : "["));
-    let regex: RegExp;
-    try {
-      regex = new RegExp(source, "u");
-    } catch {
-      // A range that runs backwards holds nothing.
-      return () => false;
-    }
-    return (character) => regex.test(character);
-  });
+  const pieces = setGlobPieces(glob, "fnmatch");
   return (name) => matchesGlob(pieces, name);
 }
 

@@ -1,6 +1,4 @@
-import { didYouMean, type SourceLocation, VolleyError } from "../core/errors.ts";
-
-import { printable } from "../core/text.ts";
+import { didYouMean } from "../core/errors.ts";
 import type { YamlEntry, YamlNode, YamlReader } from "../yaml/document.ts";
 import { readYaml } from "../yaml/read.ts";
 import {
@@ -9,18 +7,12 @@ import {
   declareGroup,
   entry,
   groupScope,
+  invalid,
   type ReadContext,
   setGroupVar,
 } from "./draft.ts";
 
 const BODY_KEYS = ["hosts", "children", "vars"] as const;
-
-function invalid(message: string, location: SourceLocation, hint?: string): VolleyError {
-  return new VolleyError("INVENTORY_INVALID", printable(message), {
-    location,
-    ...(hint === undefined ? {} : { hint }),
-  });
-}
 
 /** Return the entries of a mapping. As in Ansible, a lone name stands for a mapping from it to nothing. */
 function mapping(
@@ -87,7 +79,9 @@ function readGroup(
       default: {
         const hint = `A group has hosts, children and vars; its hosts stand under \`hosts:\`, its subgroups under \`children:\`.`;
         const nearby = didYouMean(section.key, BODY_KEYS);
-        throw invalid(`group ${name} has an unknown key "${section.key}"${nearby}`, section.location, hint);
+        throw invalid(`group ${name} has an unknown key "${section.key}"${nearby}`, section.location, {
+          hint,
+        });
       }
     }
   }
@@ -115,7 +109,7 @@ export async function readYamlInventory(
     throw invalid(
       `this configures the inventory plugin ${String(scalarOf(reader, plugin.value))}, which only Ansible can run`,
       plugin.location,
-      "Use an executable script that prints `ansible-inventory --list` for this file.",
+      { hint: "Use an executable script that prints `ansible-inventory --list` for this file." },
     );
   }
   for (const group of groups) readGroup(context, reader, group, []);

@@ -1,4 +1,5 @@
 import { pythonRegex } from "../core/python-regex.ts";
+import { matchesGlob, setGlobPieces } from "../core/text.ts";
 import { makeMap } from "../core/value.ts";
 import { fail, NeedsCopies } from "./errors.ts";
 import { datetime, wallClock } from "./filters/date.ts";
@@ -79,14 +80,10 @@ function missing(kind: "file" | "template", term: unknown): never {
 /** List the files in one directory whose names match, as the playbook's author would name them in `src`. */
 function glob(term: string, list: (directory: string) => readonly string[]): string[] {
   const [, directory = "", pattern = ""] = /^(.*?\/?)([^/]*)$/s.exec(term) ?? [];
-  const regex = pattern.replace(/\[(!?)([^\]]+)\]|[^\w]/g, (part, not: string | undefined, inside = "") => {
-    if (part === "*") return "[^/]*";
-    if (part === "?") return "[^/]";
-    return inside === "" ? `\\${part}` : `[${not === "!" ? "^" : ""}${inside.replaceAll("\\", "\\\\")}]`;
-  });
-  const matches = pythonRegex(regex, { anchored: "both", unicode: true });
+  const pieces = setGlobPieces(pattern, "fnmatch");
+  const isHidden = (name: string): boolean => name.startsWith(".") && !pattern.startsWith(".");
   return list(directory)
-    .filter((name) => matches.test(name) && (pattern.startsWith(".") || !name.startsWith(".")))
+    .filter((name) => !name.includes("/") && !isHidden(name) && matchesGlob(pieces, name))
     .map((name) => `${directory}${name}`);
 }
 

@@ -3,7 +3,7 @@ import { existsSync, readdirSync, statSync } from "node:fs";
 import { homedir } from "node:os";
 import { isAbsolute, join } from "node:path";
 import { fileReason, isVolleyError, type SourceLocation, VolleyError } from "../../core/errors.ts";
-import { type GlobPiece, matchesGlob } from "../../core/text.ts";
+import { matchesGlob, setGlobPieces } from "../../core/text.ts";
 import { expandHome } from "./options.ts";
 import { type ConfigLine, parseLine, refused } from "./parse-line.ts";
 
@@ -133,7 +133,7 @@ function globFiles(pattern: string): readonly string[] {
   for (const part of pattern.split("/").filter((name) => name !== "")) {
     found = found.flatMap((directory) => {
       if (!/[*?[\\]/.test(part)) return [join(directory, part)].filter((path) => existsSync(path));
-      const pieces = piecesOf(part);
+      const pieces = setGlobPieces(part, "glob");
       return listDirectory(directory)
         .filter((name) => (part.startsWith(".") || !name.startsWith(".")) && matchesGlob(pieces, name))
         .sort()
@@ -141,40 +141,6 @@ function globFiles(pattern: string): readonly string[] {
     });
   }
   return found.filter((path) => !isDirectory(path));
-}
-
-function piecesOf(part: string): readonly GlobPiece[] {
-  const pieces: GlobPiece[] = [];
-  const characters = [...part];
-  for (let at = 0; at < characters.length; at++) {
-    const written = characters[at]!;
-    if (written === "*") pieces.push("*");
-    else if (written === "?") pieces.push(() => true);
-    else if (written === "[") {
-      // A `]` in the first place belongs to the set.
-      const first = /[!^]/.test(characters[at + 1] ?? "") ? at + 2 : at + 1;
-      const end = characters.indexOf("]", first + 1);
-      if (end < 0) pieces.push((character) => character === "[");
-      else {
-        pieces.push(setPiece(characters.slice(first, end), first === at + 2));
-        at = end;
-      }
-    } else {
-      const literal = written === "\\" ? (characters[++at] ?? "\\") : written;
-      pieces.push((character) => character === literal);
-    }
-  }
-  return pieces;
-}
-
-function setPiece(set: readonly string[], negated: boolean): GlobPiece {
-  const ranges: (readonly [string, string])[] = [];
-  for (let at = 0; at < set.length; at++) {
-    const isRange = set[at + 1] === "-" && at + 2 < set.length;
-    ranges.push([set[at]!, isRange ? set[at + 2]! : set[at]!]);
-    if (isRange) at += 2;
-  }
-  return (character) => ranges.some(([from, to]) => from <= character && character <= to) !== negated;
 }
 
 function listDirectory(path: string): readonly string[] {
