@@ -42,7 +42,7 @@ export function Ends({
   );
 }
 
-/** Fewer blanks than these cost less as text than as a box. */
+/** Fewer blanks than these take less time as text than as a box. */
 const MIN_BLANKS = 6;
 
 /** Text in one style, drawn again only when it changes. Long blanks at its start or end are left to the layout. */
@@ -54,24 +54,19 @@ const Piece = memo(function Piece({
   dim = false,
   inverse = false,
 }: Style & { readonly text: string; readonly colors: boolean }): ReactNode {
-  const left = text.trimEnd();
-  const right = text.trimStart();
-  const shown =
-    inverse || left === ""
-      ? text
-      : text.length - left.length >= MIN_BLANKS
-        ? left
-        : text.length - right.length >= MIN_BLANKS
-          ? right
-          : text;
-  const drawn = (
+  const withoutEnd = text.trimEnd();
+  const withoutStart = text.trimStart();
+  const isRight = text.length - withoutStart.length >= MIN_BLANKS;
+  const isBoxed = !inverse && (isRight || text.length - withoutEnd.length >= MIN_BLANKS);
+  const shown = isBoxed ? (isRight ? withoutStart : withoutEnd) : text;
+  const drawn = shown !== "" && (
     <Text bold={bold} dimColor={dim} inverse={inverse} {...(color === undefined || !colors ? {} : { color })}>
       {shown}
     </Text>
   );
-  if (shown === text) return drawn;
+  if (!isBoxed) return drawn;
   return (
-    <Box width={textWidth(text)} flexShrink={0} justifyContent={shown === left ? "flex-start" : "flex-end"}>
+    <Box width={textWidth(text)} flexShrink={0} justifyContent={isRight ? "flex-end" : "flex-start"}>
       {drawn}
     </Box>
   );
@@ -93,13 +88,24 @@ function piecesOf(row: Row): readonly PlacedSegment[] {
     const runs = isNarrow(text) ? (text.match(/[ -~]+|[^ -~]+/g) ?? []) : [text];
     for (const run of runs) {
       const last = pieces.at(-1);
-      if (last !== undefined && isAscii(last.text) && isAscii(run) && looksSame(last.style, style))
-        pieces[pieces.length - 1] = { ...last, text: last.text + run };
+      const joined = last === undefined ? undefined : joinedText(last, run, style);
+      if (last !== undefined && joined !== undefined) pieces[pieces.length - 1] = { ...joined, at: last.at };
       else pieces.push({ at, text: run, ...(style === undefined ? {} : { style }) });
       at += run.length;
     }
   }
   return pieces;
+}
+
+/** Two neighbours as one piece; undefined where they look different. Blanks look alike in all styles but inverse ones. */
+function joinedText(last: Segment, text: string, style: Style | undefined): Segment | undefined {
+  if (!isAscii(last.text) || !isAscii(text)) return undefined;
+  const all = last.text + text;
+  if (looksSame(last.style, style)) return { ...last, text: all };
+  if (last.style?.inverse === true || style?.inverse === true) return undefined;
+  if (text.trim() === "") return { ...last, text: all };
+  if (last.text.trim() !== "") return undefined;
+  return style === undefined ? { text: all } : { text: all, style };
 }
 
 function isAscii(text: string): boolean {
