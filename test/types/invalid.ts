@@ -81,6 +81,13 @@ role({}, { wehn: true });
 defineRole({ name: "empty" });
 // @ts-expect-error a handler is an action or several
 defineRole({ name: "odd", handlers: { reload: "nginx" }, tasks: () => {} });
+defineRole({
+  name: "odd",
+  tasks: ({ handler }) => {
+    // @ts-expect-error a handler runs on each host that notifies it
+    handler("reload", copy({ dest: "/x", content: "y" }), { runOnce: true });
+  },
+});
 // @ts-expect-error vars are a Standard Schema
 defineRole({ name: "odd", vars: { port: "number" }, tasks: () => {} });
 

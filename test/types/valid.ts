@@ -10,6 +10,7 @@ import {
   file,
   noop,
   type ReadSystem,
+  TaskFailed,
   type TaskHandle,
   template,
 } from "volley";
@@ -88,6 +89,20 @@ const late = defineRole({
   },
 });
 
+const rescuing = defineRole({
+  name: "rescuing",
+  tasks: async ({ task, handler, log }) => {
+    handler("restart", command(["true"]), { when: () => true, changedWhen: ({ data }) => data.rc === 0 });
+    handler("each", (name: string) => debug(name), { loop: ["a"], label: (name) => name.toUpperCase() });
+    try {
+      await task("t", noop({}), { notify: "restart" });
+    } catch (error) {
+      if (!(error instanceof TaskFailed)) throw error;
+      log(`${error.task}: ${error.result.error?.message} ${error.code}`);
+    }
+  },
+});
+
 const untyped = defineRole({
   name: "untyped",
   tasks: ({ task, vars }) => void task("t", debug(String(vars.anything))),
@@ -110,6 +125,7 @@ export default definePlaybook([
     roles: [
       nginx({}, { tags: ["web"], when: ({ host }) => host.groups.includes("web") }),
       nginx(),
+      rescuing(),
       untyped({ anything: 1 }),
     ],
     handlers: { done: noop({}) },
