@@ -10,16 +10,16 @@ import { openOwnFiles } from "../system/own-files.ts";
 /** Set by the build: the SHA-256 of the program, in hexadecimal. */
 declare const __PROGRAM_HASH__: string;
 
-/** What compiling the program took last time need not be done again: of a short command it is half the time. */
+/** V8's compiled code of earlier starts: compiling takes half the time of a short command. */
 const code = openOwnFiles(fs, cacheDirectory(), "code");
 const KEPT_FILES = 24;
 
 launch(join(dirname(fileURLToPath(import.meta.url)), "volley.cjs"));
 
-/** Runs the program, with the code that V8 made of it for the same command before. */
+/** Run the program, with the code that V8 compiled for the same command before. */
 function launch(file: string): void {
   const cacheFile = cacheFileOf(process.argv[2]);
-  // It is all ASCII, which the build sees to: no decoding, and half the memory.
+  // The build makes the program pure ASCII: latin1 needs no decoding, and half the memory.
   const source = fs.readFileSync(file, "latin1");
   const cachedData = code.read(cacheFile);
   const parameters = "exports, require, module, __filename, __dirname, volleyImport";
@@ -32,11 +32,14 @@ function launch(file: string): void {
   const importHere = (specifier: string): Promise<unknown> => import(specifier);
   run.call(module.exports, module.exports, createRequire(file), module, file, dirname(file), importHere);
   if (cachedData !== undefined && script.cachedDataRejected !== true) return;
-  // Only now is compiled what the command has used.
+  // Only at the end has V8 compiled what the command uses.
   process.once("exit", () => code.write(cacheFile, script.createCachedData(), KEPT_FILES));
 }
 
-/** Each command uses other parts of the program. V8 refuses what another version of it made. */
+/**
+ * Name the cache file by command, since each uses other parts of the program, and by Node's version, since V8 refuses
+ * another version's code.
+ */
 function cacheFileOf(command: string | undefined): string {
   const name = command !== undefined && /^[a-z]{1,20}$/.test(command) ? command : "help";
   const key = `${__PROGRAM_HASH__.slice(0, 16)}-${process.version}-${process.arch}`;

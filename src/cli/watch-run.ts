@@ -4,16 +4,16 @@ import { createReporter, type Reporter, type ReporterKind } from "../reporter/re
 
 import { shownAs } from "./terminal.ts";
 
-/** How a run is shown. */
+/** Options of showing a run. */
 export interface WatchOptions {
   readonly output: ReporterKind;
   readonly verbosity: 0 | 1 | 2;
   readonly diff: boolean;
-  /** Whether to say at the end where the time went. Default false. */
+  /** Whether to show at the end where the time went. Default false. */
   readonly timing?: boolean;
 }
 
-/** Shows a run that has ended. */
+/** Show a run that has ended. */
 export async function showEvents(
   events: readonly Event[],
   summary: Summary,
@@ -30,14 +30,14 @@ export async function showEvents(
   await reporter.end(summary);
 }
 
-/** Shows a run until it ends; Ctrl-C once stops it cleanly, twice at once. */
+/** Show a run until it ends. Ctrl-C cancels it cleanly; a second one ends it now. */
 export async function watchRun(
   run: Run,
   { output: wished, verbosity, diff, timing = false }: WatchOptions,
 ): Promise<Summary> {
   const output = shownAs(wished);
   const events = run[Symbol.asyncIterator]();
-  // Whatever is wrong before the first event is told before a screen is opened.
+  // Wait for the first event: errors before it are shown without a screen.
   const first = await events.next();
   const shown = await createReporter(output, {
     stdout: process.stdout,
@@ -59,7 +59,7 @@ export async function watchRun(
     await reporter.end(summary);
     return summary;
   } catch (thrown) {
-    // The terminal is given back before the error is told.
+    // Give the terminal back before the error is shown.
     await reporter.close();
     throw thrown;
   } finally {
@@ -68,7 +68,7 @@ export async function watchRun(
   }
 }
 
-/** Beside the events of `json`, which are standard output's, timing is told on standard error. */
+/** Add timing to a reporter; with `json`, whose events go to standard output, on standard error. */
 async function withTiming(reporter: Reporter, timing: boolean, kind: ReporterKind): Promise<Reporter> {
   if (!timing) return reporter;
   const { addTiming } = await import("../reporter/timing/timing.ts");

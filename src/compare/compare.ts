@@ -18,10 +18,10 @@ import { type HostsOptions, openHosts, openRoad, type Road } from "./road.ts";
 import { type CpuMeter, readCpu, type SamplerOptions, type Taken, takeSample } from "./sampler.ts";
 import { median } from "./statistics.ts";
 
-/** Readings that are taken to know what one costs. */
+/** Readings taken to measure the cost of one. */
 const CALIBRATING_READINGS = 5;
 
-/** What is compared, and how. */
+/** Options of a comparison. */
 export interface CompareOptions
   extends HostsOptions,
     Pick<
@@ -29,9 +29,9 @@ export interface CompareOptions
       "program" | "runArguments" | "environment" | "ownEnvironment" | "reset" | "resetHosts"
     > {
   readonly methods: readonly Method[];
-  /** Of each method under each condition. */
+  /** Runs of each method under each condition. */
   readonly runs: number;
-  /** Runs of each method that are not counted, before those that are. */
+  /** Runs of each method before the counted ones. */
   readonly warmUps: number;
   readonly caches: readonly CacheState[];
   /** Times of a round trip to add, in milliseconds. */
@@ -39,22 +39,22 @@ export interface CompareOptions
   onProgress(progress: CompareProgress): void;
 }
 
-/** How far a comparison is. */
+/** Progress of a comparison. */
 export interface CompareProgress {
-  /** Runs that are over, warm-ups included. */
+  /** Finished runs, warm-ups included. */
   readonly done: number;
   readonly total: number;
   readonly method: string;
   readonly condition: Condition;
   /** Counted from 1; 0 is a warm-up. */
   readonly round: number;
-  /** Undefined while it runs. */
+  /** Undefined while the run goes on. */
   readonly wallMs: number | undefined;
 }
 
 /**
- * Runs each method in turn on the same hosts, and gives what was measured; when it is cancelled, what there is by then.
- * Fails with `COMPARE_FAILED` when a run fails or two have not done the same, and as a run does before it touches a host.
+ * Run each method in turn on the same hosts; returns the measurements, when cancelled those taken so far. Fails with
+ * `COMPARE_FAILED` when a run fails or two runs have not done the same, and as a run does before it touches a host.
  */
 export async function compareRuns(options: CompareOptions): Promise<Comparison> {
   const { methods, caches, roundTripsMs, runs, warmUps, signal } = options;
@@ -95,7 +95,7 @@ export async function compareRuns(options: CompareOptions): Promise<Comparison> 
 
 type Measured = Pick<Comparison, "roundTrips" | "remoteCpu" | "samples" | "notes">;
 
-/** Takes all samples, or those there are until it is cancelled. */
+/** Take all samples, or those until the cancellation. */
 async function measure(
   { methods, roundTripsMs, runs, warmUps, signal, onProgress }: CompareOptions,
   conditions: readonly Condition[],
@@ -137,7 +137,7 @@ async function measure(
   return { roundTrips, remoteCpu: cpuMeter.source, samples, notes: notes.all() };
 }
 
-/** One source for all methods: what two sources say cannot be compared. */
+/** Choose one source of processor time for all methods: two sources cannot be compared. */
 async function openCpuMeter(
   methods: readonly Method[],
   { control, signal }: SamplerOptions,
@@ -161,8 +161,8 @@ async function openCpuMeter(
 }
 
 /**
- * The order of a round, counted from 1: as given, and in every second round the other way round, so that what drifts in
- * the course of time (a processor that grows warm, a cache that fills) weighs on all alike.
+ * Put the entries of a round, counted from 1, in order: as given, and reversed in every second round, so that a drift
+ * over time (a processor that grows warm, a cache that fills) affects all alike.
  */
 export function orderOfRound<T>(entries: readonly T[], round: number): readonly T[] {
   return round % 2 === 1 ? entries : [...entries].reverse();
@@ -173,8 +173,8 @@ type Told = Pick<Sample, "method" | "cache" | "round" | "hosts">;
 const MAX_NAMED = 3;
 
 /**
- * Refuses a run that has done something else than the one before it: the two are no two ways of the same work. Runs that
- * tell of no hosts are passed over. Fails with `COMPARE_FAILED`.
+ * Refuse a run that has done something else than the first: the two cannot be compared. Runs that report no hosts are
+ * passed over. Fails with `COMPARE_FAILED`.
  */
 export function requireAgreement(first: Told, other: Told): void {
   if (first.hosts.length === 0 || other.hosts.length === 0) return;
@@ -206,16 +206,16 @@ function describeResult({ outcome, tally }: HostResult): string {
   return `${outcome} with ${counts.join(", ") || "no tasks"}`;
 }
 
-/** Gathers what a reader must know of what was not measured, each once. */
+/** Gathers notes for the reader about missing measurements, each once. */
 export interface Notes {
-  /** Looks at a run; fails with `COMPARE_FAILED` when a delay was asked for that our own runs did not get. */
+  /** Look at a run. Fails with `COMPARE_FAILED` when one of Volley's own runs did not get the delay asked for. */
   take(method: Method, condition: Condition, round: number, taken: Taken): void;
-  /** The hosts' processor time cannot be had from cgroups, and why; `tells`: some targets tell of theirs. */
+  /** Note why cgroups do not tell the hosts' processor time; `tells`: some agents report theirs. */
   noCgroup(reason: string, tells: boolean): void;
   all(): readonly string[];
 }
 
-/** Makes {@link Notes}. */
+/** Make {@link Notes}. */
 export function createNotes({ endpoints: expected }: Pick<Road, "endpoints">): Notes {
   const notes = new Set<string>();
   return {

@@ -3,36 +3,36 @@ import { type Outcome, PHASES, type Phase } from "../core/events.ts";
 import type { Tally } from "../core/result.ts";
 import { quote } from "../core/shell-quote.ts";
 
-/** A way to carry out the playbook: a run of ours, or any command. */
+/** A way to carry out the playbook: a run of Volley, or any command. */
 export type Method =
   | { readonly kind: "volley"; readonly name: string; readonly via: string }
-  /** A line for the shell, in which `{inventory}` stands for the inventory that leads through the proxies. */
+  /** A line for the shell; `{inventory}` in it stands for the inventory that leads through the proxies. */
   | { readonly kind: "command"; readonly name: string; readonly line: string };
 
-/** What of earlier runs a run finds: the controller's builds and the hosts' bundles, or neither. */
+/** Whether a run finds the controller's builds and the hosts' bundles of earlier runs. */
 export type CacheState = "cold" | "warm";
 
-/** What is the same for all methods of a group. */
+/** The condition that all methods of a group share. */
 export interface Condition {
   readonly cache: CacheState;
   /** Added between controller and hosts, in milliseconds there and back. */
   readonly roundTripMs: number;
 }
 
-/** Where the time goes: the build, and the phases of a host's run. */
+/** Parts of a run's time: the build, and the phases of a host's run. */
 export type ComparedPhase = "build" | Phase;
 
 /** The phases, in the order they come. */
 export const COMPARED_PHASES: readonly ComparedPhase[] = ["build", ...PHASES];
 
-/** What one host came to in one run. */
+/** The result of one host in one run. */
 export interface HostResult {
   readonly host: string;
   readonly outcome: Outcome;
   readonly tally: Tally;
 }
 
-/** One run that was timed; what could not be measured is undefined. */
+/** One timed run. Values that could not be measured are undefined. */
 export interface Sample extends Condition {
   /** The method's name. */
   readonly method: string;
@@ -47,54 +47,54 @@ export interface Sample extends Condition {
   /** From controller to hosts, SSH included, added up over the hosts. */
   readonly sentBytes: number | undefined;
   readonly receivedBytes: number | undefined;
-  /** How often a host was spoken to after it had answered: mean over the hosts. */
+  /** How often the controller spoke to a host that had answered: mean over the hosts. */
   readonly flights: number | undefined;
-  /** Each is the median over hosts; absent of what does not tell. */
+  /** Each is the median over hosts. Empty of commands. */
   readonly phasesMs: Readonly<Partial<Record<ComparedPhase, number>>>;
-  /** Empty of what does not tell. */
+  /** Empty of commands. */
   readonly hosts: readonly HostResult[];
   /** The run's name. */
   readonly run: string | undefined;
 }
 
-/** How the hosts' processor time was had: from the login user's cgroup, from the target itself, or not at all. */
+/** Source of the hosts' processor time: the login user's cgroup, the agent itself, or none. */
 export type RemoteCpuSource = "cgroup" | "target" | "none";
 
-/** A time of a round trip that was added, and what came of it. */
+/** A round trip time that was added, and the measured one. */
 export interface MeasuredRoundTrip {
   readonly addedMs: number;
   /** Median round trip of one byte through a proxy to this machine. */
   readonly measuredMs: number;
 }
 
-/** Everything that was measured. */
+/** All measurements. */
 export interface Comparison {
   readonly playbook: string;
   readonly hosts: readonly string[];
   /** Milliseconds since the epoch. */
   readonly startedAtMs: number;
   readonly elapsedMs: number;
-  /** The first is what the others are compared with. */
+  /** The others are compared with the first. */
   readonly methods: readonly Method[];
   readonly conditions: readonly Condition[];
-  /** Asked for, of each method under each condition. */
+  /** Wanted runs of each method under each condition. */
   readonly runs: number;
   readonly warmUps: number;
   readonly roundTrips: readonly MeasuredRoundTrip[];
   readonly remoteCpu: RemoteCpuSource;
   readonly samples: readonly Sample[];
-  /** What a reader must know: what was not measured and why. */
+  /** Notes for the reader: what was not measured and why. */
   readonly notes: readonly string[];
   /** True when it was ended early. */
   readonly cancelled: boolean;
 }
 
-/** A condition in words: `warm caches, 20 ms round trip added`. */
+/** Describe a condition: `warm caches, 20 ms round trip added`. */
 export function conditionLabel({ cache, roundTripMs }: Condition): string {
   return `${cache} caches, ${roundTripMs === 0 ? "no delay added" : `${roundTripMs} ms round trip added`}`;
 }
 
-/** The samples of a method under a condition, in the order of rounds. */
+/** Return the samples of a method under a condition, in the order of rounds. */
 export function samplesOf(
   samples: readonly Sample[],
   method: string,
@@ -105,16 +105,16 @@ export function samplesOf(
     .sort((one, other) => one.round - other.round);
 }
 
-/** The ways a run of ours can take. */
+/** The methods of Volley's own runs. */
 const VIAS = ["bundle", "direct"];
 const NAME = /^[\w][\w .+-]*$/;
 
-/** What stands for the inventory in a command. */
+/** The placeholder of the inventory in a command. */
 export const INVENTORY_PLACEHOLDER = "{inventory}";
 
 /**
- * The methods that `--methods` and `--also` name, in this order. `ansible=site.yml` is short for `ansible-playbook` with
- * `inventories`, those of Ansible's formats, and the one that leads through the proxies. Fails with `USAGE`.
+ * Parse the methods of `--methods` and `--also`, in this order. `ansible=site.yml` is short for `ansible-playbook` with
+ * `inventories`, those in Ansible's formats, and the one that leads through the proxies. Fails with `USAGE`.
  */
 export function parseMethods(
   names: readonly string[],
@@ -151,7 +151,7 @@ export function parseMethods(
 
 function ansibleLine(line: string, inventories: readonly string[]): string {
   if (!/^\S+\.ya?ml$/.test(line)) return line;
-  // What a later inventory says of a host replaces what an earlier one does.
+  // The vars of a later inventory replace those of an earlier one.
   const given = inventories.map((path) => `-i ${quote(path)} `).join("");
   return `ansible-playbook ${given}-i ${INVENTORY_PLACEHOLDER} ${quote(line)}`;
 }

@@ -9,18 +9,21 @@ export interface ControlledHost {
   readonly transport: Transport;
 }
 
-/** Connections of the comparison's own, beside those that are measured: they bring hosts to a state, and read counters. */
+/** Connections of the comparison itself, beside the measured ones: they bring hosts to a state, and read counters. */
 export interface HostControl {
-  /** Runs a line in `sh` on every host, as the login user; gives what each wrote to stdout. Fails with `COMPARE_FAILED` when one fails. */
+  /**
+   * Run a line in `sh` on every host, as the login user; returns each host's stdout. Fails with `COMPARE_FAILED` when a
+   * host fails.
+   */
   run(line: string, signal: AbortSignal): Promise<ReadonlyMap<string, string>>;
   close(): void;
 }
 
-/** How many hosts are connected to, or run something, at a time. */
+/** Hosts at work at a time. */
 const AT_ONCE = 20;
 const SHOWN_CHARACTERS = 200;
 
-/** Makes a {@link HostControl}; hosts are connected when they are first needed, and again when a connection has gone. */
+/** Make a {@link HostControl}. It connects to a host at the first line, and again after a connection was lost. */
 export function createHostControl(hosts: readonly ControlledHost[]): HostControl {
   const connections = new Map<string, Connection>();
   const connectionTo = async ({ name, endpoint, transport }: ControlledHost, signal: AbortSignal) => {
@@ -73,22 +76,22 @@ export function createHostControl(hosts: readonly ControlledHost[]): HostControl
 }
 
 /**
- * Tells of the processor time that all sessions of the login user have taken, by its slice (systemd.special(7),
- * user.slice; cpu.stat of the kernel's cgroup v2), and of which cgroup namespace and boot it is.
+ * A script that prints the processor time of all sessions of the login user, by its slice (systemd.special(7),
+ * user.slice; cpu.stat of the kernel's cgroup v2), and the cgroup namespace and boot.
  */
 export const CPU_SCRIPT = `cat /proc/sys/kernel/random/boot_id; readlink /proc/self/ns/cgroup
 g=$(sed -n s/^0:://p /proc/self/cgroup); g=\${g#/user.slice/}
 for r in /sys/fs/cgroup /sys/fs/cgroup/unified; do cat "$r/user.slice/\${g%%/*}/cpu.stat" 2>/dev/null && break; done; :`;
 
-/** What {@link CPU_SCRIPT} told. */
+/** The output of {@link CPU_SCRIPT}. */
 export interface CpuReading {
-  /** Of which kernel and namespace: hosts with the same are one machine. */
+  /** Kernel and namespace: hosts with the same are one machine. */
   readonly machine: string;
-  /** In milliseconds, since some time; undefined where there is no slice. */
+  /** In milliseconds since an unknown time; undefined where there is no slice. */
   readonly usageMs: number | undefined;
 }
 
-/** Reads what {@link CPU_SCRIPT} writes. */
+/** Parse the output of {@link CPU_SCRIPT}. */
 export function parseCpuReading(text: string): CpuReading {
   const [boot = "", namespace = ""] = text.split("\n");
   const micros = /^usage_usec (\d+)$/m.exec(text)?.[1];
@@ -98,7 +101,7 @@ export function parseCpuReading(text: string): CpuReading {
   };
 }
 
-/** This machine, as {@link CpuReading} names it; undefined on another system than Linux. */
+/** Name this machine as {@link CpuReading} does; undefined on another system than Linux. */
 export function ownMachine(): string | undefined {
   try {
     const boot = readFileSync("/proc/sys/kernel/random/boot_id", "utf8").trim();
@@ -108,7 +111,7 @@ export function ownMachine(): string | undefined {
   }
 }
 
-/** Why processor time cannot be had from these readings, one of each host; undefined when it can. */
+/** Return why these readings, one of each host, do not tell processor time; undefined when they do. */
 export function whyNotMeasurable(
   readings: ReadonlyMap<string, CpuReading>,
   own: string | undefined,
@@ -123,7 +126,9 @@ export function whyNotMeasurable(
   return undefined;
 }
 
-/** What the hosts took between two readings, added up, in milliseconds; undefined when a host was restarted between. */
+/**
+ * Add up the hosts' processor time between two readings, in milliseconds; undefined when a host was restarted between.
+ */
 export function cpuBetween(
   before: ReadonlyMap<string, CpuReading>,
   after: ReadonlyMap<string, CpuReading>,

@@ -34,7 +34,7 @@ import {
   verdictSentence,
 } from "./results.ts";
 
-/** How results are laid out. */
+/** Layout of the table. */
 export interface TableLayout {
   readonly columns: number;
   readonly symbols: Symbols;
@@ -53,7 +53,10 @@ const MEASURE_TITLES: readonly (readonly [Measure, string, (value: number) => st
   ["flights", "flights per host", (value) => value.toFixed(value < 10 ? 1 : 0)],
 ];
 
-/** The results for a terminal: a table for each condition, what the ratios say, and how it was measured. */
+/**
+ * Lay out the results for a terminal: a table for each condition, the meaning of the ratios, and the method of
+ * measuring.
+ */
 export function resultRows(comparison: Comparison, results: Results, layout: TableLayout): readonly Row[] {
   const { playbook, hosts } = comparison;
   return [
@@ -86,7 +89,7 @@ function conditionRows({ condition, methods }: ConditionResult, layout: TableLay
   ];
 }
 
-/** As many columns beside each other as there is room for. */
+/** Split columns into blocks that fit side by side. */
 function blocksOf(widths: readonly number[], room: number): readonly (readonly number[])[] {
   const blocks: number[][] = [];
   let left = 0;
@@ -194,7 +197,7 @@ function styleOf(meaning: string): Style | undefined {
   return meaning === "slower" ? { color: "yellow" } : undefined;
 }
 
-/** `312 ms` up to ten seconds, then as everywhere. */
+/** Format a time: `312 ms` up to ten seconds, then as everywhere. */
 function formatTime(ms: number): string {
   if (ms >= 9_995) return formatElapsed(ms);
   return `${ms < 9.95 ? ms.toFixed(1) : Math.round(ms)} ms`;
@@ -217,7 +220,7 @@ const COLUMNS: readonly Column[] = [
   ["run", ({ run }) => run],
 ];
 
-/** Samples as CSV (RFC 4180), a line each in the order they were taken; what was not measured is empty. */
+/** Write samples as CSV (RFC 4180), a line each in the order they were taken. Missing measurements are empty. */
 export function toCsv(samples: readonly Sample[]): string {
   const lines = [
     COLUMNS.map(([title]) => title),
@@ -226,7 +229,7 @@ export function toCsv(samples: readonly Sample[]): string {
   return lines.map((fields) => `${fields.join(",")}\r\n`).join("");
 }
 
-/** A field, in quotes where it must be (RFC 4180, section 2). */
+/** Write a field, in quotes where necessary (RFC 4180, section 2). */
 export function csvField(value: string | number | undefined): string {
   const text = String(value ?? "");
   return /[",\r\n]/.test(text) ? `"${text.replaceAll('"', '""')}"` : text;
@@ -236,13 +239,13 @@ function rounded(value: number | undefined): number | undefined {
   return value === undefined ? undefined : Math.round(value * 1_000) / 1_000;
 }
 
-/** What the page needs beside what was measured. */
+/** What the page shows beside the measurements. */
 export interface PageContext {
-  /** Volley's. */
+  /** Volley's version. */
   readonly version: string;
 }
 
-/** The data of the HTML page. */
+/** Make the data of the HTML page. */
 export function toPageData(
   comparison: Comparison,
   results: Results,

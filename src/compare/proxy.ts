@@ -3,22 +3,22 @@ import { type AddressInfo, connect, createServer, type Server, Socket } from "no
 
 import { median } from "./statistics.ts";
 
-/** What passed through a proxy since it was last reset. */
+/** Traffic through the proxies since the last reset. */
 export interface Traffic {
-  /** From the controller to the hosts. */
+  /** Bytes from the controller to the hosts. */
   readonly sentBytes: number;
   readonly receivedBytes: number;
   readonly connections: number;
-  /** Endpoints that were connected to. */
+  /** Number of endpoints that were connected to. */
   readonly endpoints: number;
   /**
-   * How often, over all connections, the controller spoke after the other side had: at most as many round trips were
+   * How often, over all connections, the controller spoke after the host had. No more round trips than these were
    * waited for one after the other.
    */
   readonly flights: number;
 }
 
-/** An address hosts are reached at. */
+/** An address of a host. */
 export interface ProxiedEndpoint {
   readonly address: string;
   readonly port: number;
@@ -32,17 +32,17 @@ interface Counts {
 }
 
 /**
- * TCP proxies on this machine, one for each endpoint: they count, and put the time of a round trip between. What a
- * distance has beside that (loss, TCP's slow start, less bandwidth) they do not have.
+ * TCP proxies on this machine, one for each endpoint. They count, and add the time of a round trip; they do not imitate
+ * a distance's loss, slow start of TCP or lower bandwidth.
  */
 export class ProxySet {
   readonly #servers = new Map<string, Server>();
   readonly #counts = new Map<string, Counts>();
   readonly #connections = new Set<() => void>();
-  /** Added between here and every host, in milliseconds there and back. */
+  /** Round trip time to add between here and every host, in milliseconds. */
   roundTripMs = 0;
 
-  /** Starts one for an endpoint; gives the port on 127.0.0.1. */
+  /** Start a proxy for an endpoint; returns its port on 127.0.0.1. */
   async open({ address, port }: ProxiedEndpoint): Promise<number> {
     const key = endpointKey({ address, port });
     const known = this.#servers.get(key);
@@ -56,12 +56,12 @@ export class ProxySet {
     return (server.address() as AddressInfo).port;
   }
 
-  /** Counts from 0 again. */
+  /** Reset the counters. */
   reset(): void {
     this.#counts.clear();
   }
 
-  /** What has passed since. */
+  /** Return the traffic since the last reset. */
   traffic(): Traffic {
     const sum = { sentBytes: 0, receivedBytes: 0, connections: 0, flights: 0 };
     for (const counts of this.#counts.values()) {
@@ -73,7 +73,7 @@ export class ProxySet {
     return { ...sum, endpoints: this.#counts.size };
   }
 
-  /** Ends the connections there are: a program that keeps one for its next start has to connect anew. */
+  /** Close all connections, so that a program that keeps one for its next start must connect again. */
   closeConnections(): void {
     for (const end of this.#connections) end();
     this.#connections.clear();
@@ -95,7 +95,7 @@ export class ProxySet {
     const lines = [
       new DelayLine(client, upstream, {
         delayMs,
-        // The kernel has accepted at once; far away, the controller would have waited for that.
+        // The kernel accepts at once; a distant host would accept a round trip later.
         notBeforeMs: acceptedMs + roundTripMs,
         onBytes: (bytes) => {
           counts.sentBytes += bytes;
@@ -113,7 +113,7 @@ export class ProxySet {
     ];
     const open = (): unknown =>
       upstream.connect({ host: target.address, port: target.port, noDelay: true, keepAlive: true });
-    // The last word of the handshake reaches the host one and a half round trips after the first was said.
+    // The end of TCP's handshake reaches the host one and a half round trips after its beginning.
     const opening = roundTripMs === 0 ? undefined : setTimeout(open, roundTripMs * 1.5);
     if (opening === undefined) open();
     const end = (): void => {
@@ -125,7 +125,7 @@ export class ProxySet {
     };
     this.#connections.add(end);
     client.once("error", end).once("close", end);
-    // One side that ends in good order ends the other through its line.
+    // A clean end of one side reaches the other side through its line.
     upstream.once("error", end);
   }
 
@@ -139,38 +139,38 @@ export class ProxySet {
   }
 }
 
-/** How an endpoint is named in the file that says where its proxy is. */
+/** Name an endpoint in the file of proxies. */
 export function endpointKey({ address, port }: ProxiedEndpoint): string {
   return `${address} ${port}`;
 }
 
-/** What may wait on a line: for its time to come, or for a receiver that does not read. */
+/** Bytes that may wait on a line for their time, or for a receiver that does not read. */
 const MAX_DELAYED_BYTES = 64 << 20;
 const MAX_UNREAD_BYTES = 256 << 10;
 
-/** Timers fire up to a millisecond late: what is due sooner than this goes at once, so that errors cancel out. */
+/** Timers fire up to a millisecond late. Bytes due sooner than this are sent at once, so that errors cancel out. */
 const EARLY_MS = 0.5;
 
-/** How a {@link DelayLine} carries. */
+/** Options of a {@link DelayLine}. */
 export interface DelayLineOptions {
-  /** From when bytes arrive to when they are passed on, in milliseconds; 0: at once. */
+  /** Milliseconds from arrival to passing on. */
   readonly delayMs: number;
-  /** Nothing counts as having arrived before, by `performance.now()`. */
+  /** Bytes count as arriving no earlier than this, by `performance.now()`. */
   readonly notBeforeMs?: number;
-  /** Called as bytes arrive. */
+  /** Called for bytes that arrive. */
   readonly onBytes?: (count: number) => void;
 }
 
 /**
- * One direction of a connection, later by a fixed time. Each chunk waits for itself, so that as many as are under way at
- * once arrive as fast as they were sent: a delay, and no limit on throughput but what the receiver takes.
+ * One direction of a connection, delayed by a fixed time. Each chunk waits on its own, so that throughput is limited
+ * only by the receiver.
  */
 export class DelayLine {
   readonly #source: Socket;
   readonly #sink: Socket;
   readonly #options: DelayLineOptions;
   #queue: { readonly dueMs: number; readonly chunk: Buffer | null }[] = [];
-  /** Place of the first one still waiting. */
+  /** Index of the first chunk still waiting. */
   #head = 0;
   #waitingBytes = 0;
   #timer: NodeJS.Timeout | undefined;
@@ -191,12 +191,12 @@ export class DelayLine {
     sink.on("drain", unblock);
   }
 
-  /** Bytes that have arrived and not been passed on. */
+  /** Bytes that have arrived and are not passed on. */
   get waitingBytes(): number {
     return this.#waitingBytes;
   }
 
-  /** Drops what is still waiting. */
+  /** Drop the waiting bytes. */
   stop(): void {
     clearTimeout(this.#timer);
     this.#queue = [];
@@ -235,7 +235,7 @@ export class DelayLine {
       }
       next = this.#queue[this.#head];
     }
-    // What has gone is kept no longer, without moving the rest each time.
+    // Free the sent chunks, now and then: moving the rest each time would cost too much.
     if (next === undefined || this.#head > 1_000) {
       this.#queue = this.#queue.slice(this.#head);
       this.#head = 0;
@@ -248,7 +248,9 @@ export class DelayLine {
 
 const PINGS = 9;
 
-/** The median round trip, in milliseconds, of one byte through a proxy that adds `roundTripMs`, to this very process. */
+/**
+ * Measure the median round trip, in milliseconds, of one byte through a proxy that adds `roundTripMs`, to this process.
+ */
 export async function measureRoundTrip(roundTripMs: number): Promise<number> {
   const echo = createServer({ noDelay: true }, (socket) => {
     socket.on("error", () => {});
@@ -262,7 +264,7 @@ export async function measureRoundTrip(roundTripMs: number): Promise<number> {
     const port = await proxies.open({ address: "127.0.0.1", port: (echo.address() as AddressInfo).port });
     const socket = connect({ host: "127.0.0.1", port, noDelay: true });
     const times: number[] = [];
-    // The first has to wait for the handshake.
+    // The first ping also waits for the handshake.
     for (let ping = 0; ping <= PINGS; ping++) {
       const startedMs = performance.now();
       socket.write(".");

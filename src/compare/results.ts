@@ -18,10 +18,10 @@ import {
   pairedRatio,
 } from "./statistics.ts";
 
-/** The confidence of all intervals: at least this. */
+/** The least confidence of all intervals. */
 export const CONFIDENCE = 0.95;
 
-/** Numbers that a {@link Sample} has one of. */
+/** The measures of a {@link Sample}. */
 export const MEASURES = [
   "wallMs",
   "controllerCpuMs",
@@ -31,10 +31,10 @@ export const MEASURES = [
   "flights",
 ] as const satisfies readonly (keyof Sample)[];
 
-/** One of them. */
+/** A measure of a {@link Sample}. */
 export type Measure = (typeof MEASURES)[number];
 
-/** The middle of several values and how far they lie apart. */
+/** The median and the spread of several values. */
 export interface Spread {
   readonly median: number;
   /** Between the quartiles. */
@@ -43,15 +43,15 @@ export interface Spread {
   readonly most: number;
 }
 
-/** A ratio of two series of times, and whether it means anything. */
+/** A ratio of two series of times, and whether it is distinct from 1. */
 export interface Verdict extends PairedRatio {
-  /** What the other is divided by. */
+  /** The series to divide by. */
   readonly baseline: string;
   /** Whether the interval leaves 1 out. */
   readonly distinct: boolean;
 }
 
-/** What came of a method under a condition. */
+/** The result of a method under a condition. */
 export interface MethodResult {
   readonly method: string;
   readonly runs: number;
@@ -59,24 +59,24 @@ export interface MethodResult {
   readonly measures: Readonly<Partial<Record<Measure, Spread>>>;
   /** Medians. */
   readonly phasesMs: Readonly<Partial<Record<ComparedPhase, number>>>;
-  /** Of wall time, to the first method; absent of the first, and while there is no pair. */
+  /** Ratio of wall time to the first method; absent of the first method, and while there is no pair. */
   readonly ratio?: Verdict;
 }
 
-/** What came of all methods under one condition. */
+/** The results of all methods under one condition. */
 export interface ConditionResult {
   readonly condition: Condition;
   readonly methods: readonly MethodResult[];
 }
 
-/** How a method's wall time relates, warm to cold. */
+/** The ratio of a method's wall times, warm to cold. */
 export interface CacheResult {
   readonly method: string;
   readonly roundTripMs: number;
   readonly ratio: Verdict;
 }
 
-/** By how much a method's wall time grows for each millisecond of round trip: the round trips it waits for. */
+/** The growth of a method's wall time for each millisecond of round trip: the round trips that it waits for. */
 export interface SlopeResult {
   readonly method: string;
   readonly cache: Condition["cache"];
@@ -86,7 +86,7 @@ export interface SlopeResult {
   readonly interval: Interval | undefined;
 }
 
-/** What the samples of a comparison say. */
+/** The results of a comparison. */
 export interface Results {
   readonly confidence: number;
   readonly conditions: readonly ConditionResult[];
@@ -95,7 +95,7 @@ export interface Results {
   readonly slopes: readonly SlopeResult[];
 }
 
-/** Works it out. */
+/** Compute the results of a comparison. */
 export function resultsOf(comparison: Comparison): Results {
   return {
     confidence: CONFIDENCE,
@@ -130,7 +130,7 @@ function cacheResults({ samples, methods, conditions }: Comparison): readonly Ca
   const roundTrips = [...new Set(conditions.map(({ roundTripMs }) => roundTripMs))];
   return roundTrips.flatMap((roundTripMs) =>
     methods.flatMap(({ kind, name }) => {
-      // What else is compared does not know of our caches.
+      // Only Volley's own runs use its caches.
       if (kind !== "volley") return [];
       const [warm, cold] = (["warm", "cold"] as const).map((cache) =>
         samplesOf(samples, name, { cache, roundTripMs }),
@@ -151,7 +151,7 @@ function slopeResults({
   const caches = [...new Set(conditions.map(({ cache }) => cache))];
   return methods.flatMap(({ name }) =>
     caches.flatMap((cache) => {
-      // Without a proxy there was no delay.
+      // Samples without a proxy had no delay.
       const mine = samples.filter(
         (each) => each.method === name && each.cache === cache && each.flights !== undefined,
       );
@@ -185,7 +185,7 @@ function verdictOf(
   return ratio === undefined ? undefined : { ...ratio, baseline, distinct: isDistinct(ratio) };
 }
 
-/** Of a measure that some samples lack there is none: a median of the others would be of something else. */
+/** Where some samples lack a measure, the median of the others would be misleading. */
 function spreadOf(values: readonly (number | undefined)[]): Spread | undefined {
   const there = known(values);
   if (there.length === 0 || there.length < values.length) return undefined;
@@ -209,7 +209,7 @@ function present<Key extends string, Value>(
   return Object.fromEntries(entries) as Partial<Record<Key, Value>>;
 }
 
-/** What a ratio means, in a few words: `faster`, `slower`, or why that cannot be told. */
+/** Describe a ratio in a few words: `faster`, `slower`, or why neither can be told. */
 export function meaningOf({
   distinct,
   interval,
@@ -220,7 +220,10 @@ export function meaningOf({
   return median < 1 ? "faster" : "slower";
 }
 
-/** A ratio as a sentence: `direct takes 0.79 of the time of bundle (95 % interval 0.74 to 0.83, 10 pairs): it is faster`. */
+/**
+ * Describe a ratio in a sentence: `direct takes 0.79 times as long as bundle (95 % interval 0.74 to 0.83, 10 pairs): it
+ * is faster`.
+ */
 export function verdictSentence(method: string, verdict: Verdict, baseline: string): string {
   const { median, interval, pairs } = verdict;
   const lead = `${method} takes ${formatRatio(median)} times as long as ${baseline}`;
@@ -233,13 +236,13 @@ export function verdictSentence(method: string, verdict: Verdict, baseline: stri
   return `${lead} (${range}): ${meaning ?? "no difference can be told from chance"}`;
 }
 
-/** A method with caches and without, as a sentence. */
+/** Compare a method's runs with warm and with cold caches in a sentence. */
 export function cacheSentence({ method, roundTripMs, ratio }: CacheResult): string {
   const where = roundTripMs === 0 ? "" : ` at ${roundTripMs} ms`;
   return verdictSentence(`${method} with warm caches${where}`, ratio, "with cold ones");
 }
 
-/** How many round trips a method waits for one after the other, by how its time grows with distance. */
+/** Describe how many round trips a method waits for one after the other, by the growth of its time with distance. */
 export function slopeSentence({ method, cache, roundTrips, interval }: SlopeResult): string {
   const range =
     interval === undefined
@@ -248,12 +251,12 @@ export function slopeSentence({ method, cache, roundTrips, interval }: SlopeResu
   return `${method}, ${cache} caches: waits for ${roundTrips.toFixed(1)} round trips${range}`;
 }
 
-/** A ratio with two or more digits that count. */
+/** Format a ratio with at least two significant digits. */
 export function formatRatio(ratio: number): string {
   return ratio >= 10 ? ratio.toFixed(1) : ratio >= 0.1 ? ratio.toFixed(2) : ratio.toPrecision(2);
 }
 
-/** How it was measured, a paragraph each, for a reader who was not there. */
+/** Describe how the comparison was measured, a paragraph each. */
 export function methodNotes(comparison: Comparison): readonly string[] {
   const { methods, runs, warmUps, roundTrips, conditions, hosts } = comparison;
   const added = roundTrips.filter(({ addedMs }) => addedMs > 0);

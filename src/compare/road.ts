@@ -13,7 +13,7 @@ import { createSecretStore } from "../vars/secrets/store.ts";
 
 import { endpointKey, ProxySet } from "./proxy.ts";
 
-/** Which hosts a playbook is compared on. */
+/** The hosts of a comparison. */
 export interface HostsOptions {
   readonly playbook: string;
   readonly inventory: readonly string[];
@@ -24,15 +24,15 @@ export interface HostsOptions {
   readonly signal: AbortSignal;
 }
 
-/** The hosts of a playbook, and how they are reached. */
+/** The hosts of a playbook, and how to reach them. */
 export interface PlannedHosts {
-  /** The playbook, relative to its project. */
+  /** The playbook's path in its project. */
   readonly playbook: string;
   readonly hosts: readonly Host[];
   readonly transports: Transports;
 }
 
-/** Finds them as a run does. Fails as a run does before the first host is touched. */
+/** Find the hosts as a run does. Fails as a run does before the first host is touched. */
 export async function openHosts(options: HostsOptions): Promise<PlannedHosts> {
   const { cwd, signal, limit, reach } = options;
   const prepared = await preparePlaybook(options.playbook, cwd);
@@ -50,21 +50,21 @@ export async function openHosts(options: HostsOptions): Promise<PlannedHosts> {
   return { playbook: prepared.name, hosts, transports: await openTransports(hosts, reach, signal) };
 }
 
-/** The way from here to the hosts, on which everything that is compared goes. */
+/** The way from here to the hosts, through the proxies, that all compared runs take. */
 export interface Road {
   readonly proxies: ProxySet;
-  /** Of this comparison alone, mode 0700; removed at its end. */
+  /** A directory of this comparison alone, mode 0700; removed at its end. */
   readonly directory: string;
-  /** Says where the proxy of an endpoint is. */
+  /** The file that maps endpoints to their proxies. */
   readonly routesFile: string;
-  /** Leads through the proxies. */
+  /** The inventory that leads through the proxies. */
   readonly inventoryFile: string;
-  /** Those with a proxy: hosts, or first hops to them. */
+  /** Number of endpoints with a proxy: hosts, or first hops to them. */
   readonly endpoints: number;
   close(): void;
 }
 
-/** Starts a proxy for every host, or for the first hop to it, and writes the files that lead there. */
+/** Start a proxy for every host, or for the first hop to it, and write the files that lead there. */
 export async function openRoad({ hosts, transports }: PlannedHosts): Promise<Road> {
   const directory = mkdtempSync(join(tmpdir(), "volley-compare-"));
   const proxies = new ProxySet();
@@ -106,18 +106,19 @@ export async function openRoad({ hosts, transports }: PlannedHosts): Promise<Roa
   }
 }
 
-/** A host as an outside command is to reach it. */
+/** A host as other programs reach it. */
 export interface ReachedHost {
   readonly host: Host;
-  /** Undefined of a host that is this machine. */
+  /** Undefined of this machine. */
   readonly endpoint: Endpoint | undefined;
-  /** Of its proxy, on 127.0.0.1; undefined where there is none. */
+  /** The port of its proxy on 127.0.0.1; undefined where there is none. */
   readonly proxyPort: number | undefined;
 }
 
 /**
- * An inventory in Ansible's YAML (as JSON, which is YAML) of these hosts and their groups, without vars but those of the
- * connection: it may stand behind another one. Hosts with a proxy are reached through it, under the host keys of their own.
+ * Write an inventory in Ansible's YAML (as JSON, which is YAML) of these hosts and their groups. It holds only the vars
+ * of connections, so that it can follow another inventory. Hosts with a proxy are reached through it, and checked
+ * against their own host keys.
  */
 export function toAnsibleInventory(hosts: readonly ReachedHost[]): string {
   const groups = new Map<string, Record<string, null>>();
@@ -159,7 +160,10 @@ function connectionVars({ host, endpoint, proxyPort }: ReachedHost): Readonly<Re
   };
 }
 
-/** ssh(1) adds no port to an alias, so that it is written as known_hosts has it (sshd(8), SSH_KNOWN_HOSTS FILE FORMAT). */
+/**
+ * Return the ssh options that check a host's key behind a proxy. ssh(1) adds no port to an alias, so the alias is
+ * written as in known_hosts (sshd(8), SSH_KNOWN_HOSTS FILE FORMAT).
+ */
 function hostKeyArguments({ address, port }: Endpoint, ssh: SshSettings | undefined): readonly string[] {
   const alias = ssh?.hostKeyAlias ?? (port === 22 ? address : `[${address}]:${port}`);
   const files = (ssh?.knownHostsFiles ?? []).map((file) => `"${file}"`).join(" ");

@@ -25,19 +25,19 @@ import type { Road } from "./road.ts";
 import { median } from "./statistics.ts";
 import { runTimed, type TimedResult } from "./timed-process.ts";
 
-/** What all runs of a comparison share. */
+/** Options that all runs of a comparison share. */
 export interface SamplerOptions {
-  /** Starts our own command line: Node and the file. */
+  /** The words that start this command line: Node and the file. */
   readonly program: readonly string[];
-  /** What stands behind it for a run, up to `--via`. */
+  /** The arguments of a run, up to `--via`. */
   readonly runArguments: readonly string[];
   readonly environment: NodeJS.ProcessEnv;
-  /** What our own runs get beside it: passwords, where they were asked for. */
+  /** More environment of Volley's own runs: passwords. */
   readonly ownEnvironment: NodeJS.ProcessEnv;
   readonly cwd: string;
-  /** A line for the shell here, before each run. */
+  /** A line for the shell here, to run before each run. */
   readonly reset: string | undefined;
-  /** A line for the shell of every host, before each run. */
+  /** A line for the shell of every host, to run before each run. */
   readonly resetHosts: string | undefined;
   readonly hosts: number;
   readonly control: HostControl;
@@ -45,25 +45,25 @@ export interface SamplerOptions {
   readonly signal: AbortSignal;
 }
 
-/** A run that was timed, and what is only known of it while it is fresh. */
+/** A timed run, and facts about it that the sample does not keep. */
 export interface Taken {
   readonly sample: Sample;
   /** Endpoints that were reached through a proxy. */
   readonly endpoints: number;
-  /** The bundle's id; undefined of what has none. */
+  /** The bundle's id; undefined of runs without one. */
   readonly bundle: string | undefined;
   /** Hosts that had the bundle before. */
   readonly hostsWithBundle: readonly string[];
 }
 
-/** How the hosts' processor time is had. */
+/** How to measure the hosts' processor time. */
 export interface CpuMeter {
   readonly source: RemoteCpuSource;
-  /** What one reading of cgroups takes of it itself, added up over the hosts. */
+  /** Processor time that one reading of cgroups takes itself, added up over the hosts. */
   readonly readingMs: number;
 }
 
-/** What is to be timed. */
+/** A run to time. */
 export interface SampleRequest extends Condition {
   readonly method: Method;
   /** Counted from 1; 0 is a warm-up. */
@@ -73,7 +73,7 @@ export interface SampleRequest extends Condition {
   readonly bundles: ReadonlySet<string>;
 }
 
-/** Brings everything to the state a run is to find, and times it. Fails with `COMPARE_FAILED`. */
+/** Bring hosts and caches to the run's initial state, and time the run. Fails with `COMPARE_FAILED`. */
 export async function takeSample(request: SampleRequest, options: SamplerOptions): Promise<Taken> {
   const { method, cache, roundTripMs, round, cpuMeter } = request;
   const { road, control, signal, hosts } = options;
@@ -82,7 +82,7 @@ export async function takeSample(request: SampleRequest, options: SamplerOptions
   await resetState(options);
   const isCold = cache === "cold" && method.kind === "volley";
   const cacheDirectory = isCold ? mkdtempSync(join(road.directory, "cache-")) : undefined;
-  // The others leave the bundle to those that need it.
+  // Other methods leave the bundle on the hosts.
   if (isCold && method.via === "bundle" && request.bundles.size > 0)
     await control.run(removeBundles(request.bundles), signal);
   const before = cpuMeter.source === "cgroup" ? await readCpu(control, signal) : undefined;
@@ -129,7 +129,7 @@ export async function takeSample(request: SampleRequest, options: SamplerOptions
   };
 }
 
-/** Reads what the hosts' processors have done so far. */
+/** Read the hosts' processor time so far. */
 export async function readCpu(
   control: HostControl,
   signal: AbortSignal,
@@ -190,7 +190,7 @@ function environmentOf(
     ...options.environment,
     ...options.ownEnvironment,
     [ROUTES_VARIABLE]: options.road.routesFile,
-    // Dozens of runs would push those that somebody may want to look at out of sight.
+    // Keep dozens of runs out of the user's list of runs.
     XDG_STATE_HOME: join(options.road.directory, "state"),
     ...(cacheDirectory === undefined ? {} : { XDG_CACHE_HOME: cacheDirectory }),
   };
@@ -228,22 +228,22 @@ function reasonOf(output: RunOutput | undefined): string | undefined {
   return undefined;
 }
 
-/** What a run with `--output json` has told of itself. */
+/** The output of a run with `--output json`. */
 export interface RunOutput {
   readonly summary: Summary | undefined;
-  /** Absent where nothing was built. */
+  /** Undefined where nothing was built. */
   readonly bundle: string | undefined;
   /** Median over hosts of each phase, and the build. */
   readonly phasesMs: Readonly<Partial<Record<ComparedPhase, number>>>;
   readonly hosts: readonly HostResult[];
-  /** Processor time that the targets told of, added up; undefined unless every host did. */
+  /** Processor time that the agents reported, added up; undefined unless every host did. */
   readonly targetCpuMs: number | undefined;
 }
 
-/** The few that are read: the others need not be parsed. */
+/** The events to read; the others need not be parsed. */
 const WANTED = /"type":"(?:run:build|run:end|bye)"/;
 
-/** Reads the events of a run that has ended. */
+/** Read the events of a run that has ended. */
 export function readRunOutput(text: string): RunOutput {
   let summary: Summary | undefined;
   let bundle: string | undefined;
@@ -287,7 +287,7 @@ function parseEvent(line: string): Event | undefined {
   try {
     return JSON.parse(line) as Event;
   } catch {
-    // What a program that the run started wrote in between.
+    // The line is from a program that the run started.
     return undefined;
   }
 }

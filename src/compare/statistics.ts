@@ -1,11 +1,11 @@
-/** The middle value, or the mean of the two in the middle; undefined of nothing. */
+/** Return the middle value, or the mean of the two in the middle; undefined without values. */
 export function median(values: readonly number[]): number | undefined {
   return quantile(values, 0.5);
 }
 
 /**
- * A quantile by linear interpolation between order statistics: definition 7 of Hyndman and Fan, "Sample Quantiles in
- * Statistical Packages" (The American Statistician 50, 1996). Undefined of nothing.
+ * Return a quantile by linear interpolation between order statistics: definition 7 of Hyndman and Fan, "Sample
+ * Quantiles in Statistical Packages" (The American Statistician 50, 1996). Undefined without values.
  */
 export function quantile(values: readonly number[], share: number): number | undefined {
   const sorted = ascending(values);
@@ -16,25 +16,25 @@ export function quantile(values: readonly number[], share: number): number | und
   return below + (above - below) * (position - Math.floor(position));
 }
 
-/** The distance between the quartiles, as {@link quantile} has them: half of the values lie within. */
+/** Return the distance between the quartiles (see {@link quantile}): half of the values lie within. */
 export function interquartileRange(values: readonly number[]): number | undefined {
   const [low, high] = [quantile(values, 0.25), quantile(values, 0.75)];
   return low === undefined || high === undefined ? undefined : high - low;
 }
 
-/** An interval and how often, in the long run, such an interval holds the true value. */
+/** An interval, and how often, in the long run, such an interval holds the true value. */
 export interface Interval {
   readonly low: number;
   readonly high: number;
-  /** At least what was asked for: order statistics come in steps. */
+  /** At least the wanted confidence: order statistics come in steps. */
   readonly coverage: number;
 }
 
 /**
- * The confidence interval of a median that the sign test gives: from the k-th smallest value to the k-th largest, where
- * k is the greatest with 1 − 2·P(B ≤ k − 1) ≥ confidence and B is binomial with n trials of probability 1/2. It asks
- * nothing of the distribution but that the values are independent (Conover, "Practical Nonparametric Statistics", 3rd
- * edition, section 3.2). Undefined where there are too few values: six are needed for 95 %.
+ * Return the sign test's confidence interval of a median: from the k-th smallest value to the k-th largest, where k is
+ * the greatest with 1 − 2·P(B ≤ k − 1) ≥ confidence and B is binomial with n trials of probability 1/2. The test
+ * assumes independent values, and no distribution (Conover, "Practical Nonparametric Statistics", 3rd edition, section
+ * 3.2). Undefined for too few values: 95 % needs six.
  */
 export function medianInterval(values: readonly number[], confidence: number): Interval | undefined {
   const sorted = ascending(values);
@@ -53,23 +53,23 @@ export function medianInterval(values: readonly number[], confidence: number): I
   return found;
 }
 
-/** The least number of values that {@link medianInterval} gives an interval for. */
+/** Return the least number of values for which {@link medianInterval} returns an interval. */
 export function leastForInterval(confidence: number): number {
   return Math.ceil(1 - Math.log2(1 - confidence));
 }
 
-/** How the values of one series relate to those of another, pair by pair. */
+/** The ratio of two series, pair by pair. */
 export interface PairedRatio {
-  /** Of the pairs' ratios. */
+  /** Median of the pairs' ratios. */
   readonly median: number;
   readonly pairs: number;
-  /** Undefined where there are too few pairs. */
+  /** Undefined for too few pairs. */
   readonly interval: Interval | undefined;
 }
 
 /**
- * The median of `values[i] / baseline[i]` with its {@link medianInterval}; pairs with a value that is missing or not above
- * 0 are left out. Undefined when none is left.
+ * Return the median of `values[i] / baseline[i]` with its {@link medianInterval}. Pairs with a value that is missing or
+ * not above 0 are left out. Undefined when no pair is left.
  */
 export function pairedRatio(
   values: readonly (number | undefined)[],
@@ -85,15 +85,15 @@ export function pairedRatio(
   return { median: middle, pairs: ratios.length, interval: medianInterval(ratios, confidence) };
 }
 
-/** Whether a ratio differs from 1 by more than chance: its interval leaves 1 out. False where there is no interval. */
+/** Return whether a ratio differs from 1 by more than chance: its interval leaves 1 out. False without an interval. */
 export function isDistinct({ interval }: Pick<PairedRatio, "interval">): boolean {
   return interval !== undefined && (interval.low > 1 || interval.high < 1);
 }
 
 /**
- * The slope of a line through points: the median of the slopes between all pairs of points with different x, which
- * outliers hardly move (Sen, "Estimates of the Regression Coefficient Based on Kendall's Tau", Journal of the American
- * Statistical Association 63, 1968). Undefined where no two points differ in x.
+ * Return the slope of a line through points: the median of the slopes between all pairs of points with different x,
+ * which outliers hardly move (Sen, "Estimates of the Regression Coefficient Based on Kendall's Tau", Journal of the
+ * American Statistical Association 63, 1968). Undefined when no two points differ in x.
  */
 export function medianSlope(points: readonly (readonly [x: number, y: number])[]): number | undefined {
   const slopes = points.flatMap(([x, y], index) =>

@@ -2,43 +2,47 @@ import { type ChildProcess, spawn } from "node:child_process";
 import type { Readable } from "node:stream";
 import { setTimeout as sleep } from "node:timers/promises";
 
-/** A command whose whole process is timed. */
+/** A command to time. */
 export interface TimedCommand {
   /** The program and its arguments. */
   readonly words: readonly string[];
   readonly cwd: string;
   readonly env: NodeJS.ProcessEnv;
-  /** Takes what it writes to stdout, as it comes. */
+  /** Takes the command's stdout as it arrives. */
   readonly onStdout?: (chunk: string) => void;
   readonly signal: AbortSignal;
 }
 
-/** What came of it. */
+/** The result of a timed command. */
 export interface TimedResult {
-  /** From starting it to its end, in milliseconds. */
+  /** Milliseconds from the start of the process to its end. */
   readonly wallMs: number;
-  /** Of it and of those of its processes that ended before it; undefined when a signal ended it. */
+  /** Processor time of the command and of its processes that ended before it; undefined when a signal ended it. */
   readonly times: ProcessTimes | undefined;
-  /** 128 and the number of a signal, as shells have it; 127 when it could not be started. */
+  /** 128 plus the number of a signal, as in shells; 127 when the command could not be started. */
   readonly exitCode: number;
-  /** The last lines that it printed, of both streams, as they came. */
+  /** The last lines of both streams, in the order they arrived. */
   readonly lastLines: readonly string[];
 }
 
 const KEPT_CHARACTERS = 8_000;
 const KEPT_LINES = 20;
-/** A process left in the background, such as ssh's ControlPersist, keeps the streams open: nobody waits for that. */
+/**
+ * Time to wait for the streams to end: a process left in the background, such as ssh's ControlPersist, keeps them open.
+ */
 const DRAIN_MS = 1_000;
-/** From asking it to end to ending it. */
+/** Time from SIGINT to SIGKILL. */
 const GRACE_MS = 10_000;
 
-/** Runs a command to its end. When `signal` is aborted it gets SIGINT, and SIGKILL 10 s later. Never rejects. */
+/**
+ * Run a command to its end. On the abort of `signal` the command gets SIGINT, and SIGKILL 10 s later. Never rejects.
+ */
 export async function runTimed(command: TimedCommand): Promise<TimedResult> {
   const { words, cwd, env, onStdout, signal } = command;
   let tail = "";
   let told = "";
   const startedMs = performance.now();
-  // A group of its own: Ctrl-C at the terminal is for us, who pass it on.
+  // A process group of its own: Ctrl-C at the terminal reaches this process alone, which passes it on.
   const child = spawn("/bin/sh", ["-c", TIMED_SCRIPT, "sh", ...words], {
     cwd,
     env,
@@ -97,7 +101,7 @@ function killGroup({ pid }: ChildProcess, signal: NodeJS.Signals): void {
   try {
     process.kill(-pid, signal);
   } catch {
-    // It has ended meanwhile.
+    // The process has ended meanwhile.
   }
 }
 
@@ -108,9 +112,9 @@ export interface ProcessTimes {
 }
 
 /**
- * A shell script that runs its arguments as a command and then writes what processor time its children took to file
- * descriptor 3, as the `times` builtin prints it (POSIX, "Shell Command Language", special built-in utilities). It
- * outlives a Ctrl-C at the terminal, which is for the command.
+ * A shell script that runs its arguments as a command and then writes the processor time of its children to file
+ * descriptor 3, as the `times` builtin prints it (POSIX, "Shell Command Language", special built-in utilities). The
+ * script ignores Ctrl-C, which is for the command.
  */
 export const TIMED_SCRIPT = `trap : INT TERM
 "$@" 3>&-
@@ -118,14 +122,14 @@ code=$?
 times >&3
 exit $code`;
 
-/** Reads what {@link TIMED_SCRIPT} writes: the second line is of the children. Undefined when it is not there. */
+/** Parse the output of {@link TIMED_SCRIPT}: the second line is about the children. Undefined when it is missing. */
 export function parseTimes(text: string): ProcessTimes | undefined {
   const [, children = ""] = text.split("\n");
   const [user, system] = children.trim().split(/\s+/).map(parseTime);
   return user === undefined || system === undefined ? undefined : { userMs: user, systemMs: system };
 }
 
-/** `1m2.345s`; some locales write a comma. */
+/** Parse `1m2.345s`; some locales write a comma. */
 function parseTime(text: string): number | undefined {
   const [, minutes, seconds] = /^(\d+)m([\d.,]+)s$/.exec(text) ?? [];
   if (minutes === undefined || seconds === undefined) return undefined;

@@ -16,17 +16,19 @@ import {
 import { describeEnd, printStatus, styleOf } from "./status.ts";
 
 const DEFAULT_COLUMNS = 80;
-/** Beyond this outputs are not compared, only shown. */
+/** Longer outputs are not compared, only shown. */
 const MAX_COMPARED_BYTES = 256 * 1024;
 const MAX_DIFF_ROWS = 2_000;
 
-/** How folded output is shown. */
+/** Options of folded output. */
 export interface FoldPrinterOptions extends ExecPrinterOptions {
-  /** Whether outputs that differ from the most frequent one are shown as what differs. */
+  /** Whether to show other outputs as a diff from the most frequent one. */
   readonly diff: boolean;
 }
 
-/** Shows outputs when all have ended: each once, headed by the hosts that printed it, the most frequent one first. */
+/**
+ * Show outputs when all commands have ended: each once, below the hosts that printed it, the most frequent one first.
+ */
 export function createFoldPrinter(options: FoldPrinterOptions): ExecPrinter {
   const { stdout, symbols, diff } = options;
   const fold = createFold();
@@ -81,7 +83,7 @@ export function createFoldPrinter(options: FoldPrinterOptions): ExecPrinter {
     },
     end: async (results, elapsedMs) => {
       progress.clear();
-      // Of a host that never ran the command there is nothing to show: the table says it.
+      // Leave out hosts that never ran the command: the table at the end names them.
       const groups = fold
         .groups()
         .filter(({ result, stdout, stderr }) => result.exit !== undefined || stdout.bytes + stderr.bytes > 0);
@@ -101,7 +103,7 @@ export function createFoldPrinter(options: FoldPrinterOptions): ExecPrinter {
   };
 }
 
-/** How many hosts are done, on a terminal: nothing else is to be seen until all are. */
+/** Show on a terminal how many hosts are done: nothing else appears until all are. */
 function createProgress({ stderr, hosts }: ExecPrinterOptions): {
   add(result: HostResult): void;
   clear(): void;
@@ -124,15 +126,18 @@ function createProgress({ stderr, hosts }: ExecPrinterOptions): {
   };
 }
 
-/** What a group's output has otherwise than the usual one; undefined when it is nothing, or one of them is too long to compare. */
+/**
+ * Return how a group's output differs from the most frequent one; undefined when it is empty, or one of the two is too
+ * long to compare.
+ */
 async function differences(usual: FoldedHosts, group: FoldedHosts): Promise<readonly Row[] | undefined> {
-  // Only who asks for differences waits for what finds them.
+  // Loaded here, so that only `--diff` waits for it.
   const { diffRows } = await import("../../reporter/rows/details.ts");
   const rows: Row[] = [
     line(`--- ${formatNodeSet(usual.hosts)}`, { color: "red" }),
     line(`+++ ${formatNodeSet(group.hosts)}`, { color: "green" }),
   ];
-  // Of nothing, all that is usual would be what differs.
+  // A diff from an empty output would only repeat the most frequent one.
   if (group.stdout.bytes === 0) return undefined;
   for (const stream of ["stdout", "stderr"] as const) {
     if (usual[stream].digest === group[stream].digest) continue;
@@ -140,13 +145,13 @@ async function differences(usual: FoldedHosts, group: FoldedHosts): Promise<read
     const after = await group[stream].text(MAX_COMPARED_BYTES);
     if (before === undefined || after === undefined) return undefined;
     if (stream === "stderr") rows.push(line("stderr:", DIM));
-    // Its own first two rows name a file, twice.
+    // Leave out the first two rows, which name a file.
     rows.push(...diffRows([{ path: stream, before, after }], { maxRows: MAX_DIFF_ROWS }).slice(2));
   }
   return rows.length === 2 ? [line("(the same output)", DIM)] : rows;
 }
 
-/** A heading across the terminal: `── web[01-17] ── 18 hosts ───`. */
+/** Make a heading across the terminal: `── web[01-17] · 18 hosts ───`. */
 export function headingRow(
   parts: readonly [text: string, style: Style][],
   columns: number,

@@ -6,23 +6,23 @@ import { openLiveView } from "../../reporter/ink/live-view.tsx";
 import type { ExecPrinter, ExecPrinterOptions } from "./printer.ts";
 import { describeEnd, printStatus, reasonOf } from "./status.ts";
 
-/** What the live view of a fan-out needs. */
+/** Options of the live view. */
 export interface InkPrinterOptions extends ExecPrinterOptions {
-  /** What is run, as it is shown. */
+  /** The command to show. */
   readonly title: string;
   readonly endpoints: ReadonlyMap<
     string,
     { readonly address: string; readonly port: number; readonly user: string }
   >;
-  /** Somebody pressed Ctrl-C, which the terminal in raw mode makes no signal of. */
+  /** Called for Ctrl-C, which is no signal on a terminal in raw mode. */
   onCancel(): void;
 }
 
 type Untimed<Type> = Type extends unknown ? Omit<Type, "seq" | "time"> : never;
 
 /**
- * Shows hosts as rows, and each one's output on Enter: the screen of `volley run`, in which the command is the one task
- * of every host. It stays when all is over, until it is left.
+ * Show hosts as rows, and a host's output on Enter: the screen of `volley run`, with the command as the one task of
+ * every host. The screen stays until the user leaves it.
  */
 export function createInkPrinter(options: InkPrinterOptions): ExecPrinter {
   const { title, hosts, endpoints, symbols, stdout, onCancel } = options;

@@ -3,8 +3,8 @@ import { exitCodeOf, type HostResult } from "../../fanout/exec/exec-host.ts";
 import { createHostLines, type ExecPrinter, type OutputLine, type PacedWriter } from "./printer.ts";
 
 /**
- * One JSON object per line: `exec:start`, `exec:line`, `exec:end` for each host, then `exec:total`. An `exec:line` whose
- * bytes are no UTF-8 has them in `base64` too; one that `continues` is a piece, and the line goes on in the next.
+ * Print one JSON object per line: `exec:start`, `exec:line`, `exec:end` for each host, then `exec:total`. An
+ * `exec:line` whose bytes are no UTF-8 holds them in `base64` too. One that `continues` is a piece of a line.
  */
 export function createJsonPrinter(writer: PacedWriter): ExecPrinter {
   const lines = createHostLines();

@@ -10,20 +10,20 @@ import {
 } from "./printer.ts";
 import { describeEnd, printStatus, reasonOf, styleOf, symbolOf } from "./status.ts";
 
-/** Red is for failures. */
+/** Colours of hosts; red is for failures. */
 const COLORS: readonly Color[] = ["cyan", "green", "yellow", "magenta"];
-/** Of a terminal's columns, at most a third are names. */
+/** Names take at most a third of the columns. */
 const NAME_SHARE = 3;
 const MIN_TEXT_COLUMNS = 20;
-/** What stands between a host's name and what it wrote to its stderr, whatever the colours. */
+/** The mark between a host's name and its stderr. */
 const STDERR_GUTTER = "!";
 
-/** Host names as they stand before lines: all of the same width, each host in one colour. */
+/** Formats host names in front of lines: all of the same width, each host in one colour. */
 type NameOf = (host: string, stream: PrinterStream) => string;
 
 /**
- * Shows each line as it arrives, behind its host's name; what hosts write to stderr goes to stderr. On a terminal long
- * lines go on behind the gutter.
+ * Print each line as it arrives, behind its host's name; the hosts' stderr goes to stderr. On a terminal long lines
+ * continue behind the gutter.
  */
 export async function createLivePrinter(options: ExecPrinterOptions): Promise<ExecPrinter> {
   const { stdout, stderr, symbols } = options;
@@ -57,7 +57,7 @@ export async function createLivePrinter(options: ExecPrinterOptions): Promise<Ex
       end: (result) => {
         const { host, outcome } = result;
         for (const { stream, line } of lines.finish(host)) print(host, stream, [line]);
-        // Those that are not begun after a Ctrl-C are told together, at the end.
+        // Hosts not begun because of a Ctrl-C are listed together at the end.
         if (outcome === "ok" || (outcome === "cancelled" && result.exit === undefined)) return undefined;
         const reason = reasonOf(result);
         const said = `${symbolOf(result, symbols)} ${describeEnd(result)}${reason === "" ? "" : `: ${reason}`}`;
@@ -83,7 +83,7 @@ async function createNames({
   const longest = Math.max(...hosts.map(({ length }) => length), 0);
   const limit = Math.floor(Math.max(stdout.columns ?? Number.POSITIVE_INFINITY, 30) / NAME_SHARE);
   const areSimple = longest <= limit && hosts.every((host) => /^[\x20-\x7e]*$/.test(host));
-  // What measures text takes longer to load than most commands take.
+  // The module that measures text takes longer to load than most commands take.
   const width = areSimple ? undefined : await import("../../reporter/rows/layout.ts");
   const nameColumns =
     width === undefined ? longest : Math.min(limit, Math.max(...hosts.map(width.textWidth)));
@@ -104,7 +104,7 @@ async function createNames({
   return { nameOf, nameColumns };
 }
 
-/** Breaks lines up for the streams that are terminals. */
+/** Make the function that breaks lines for streams that are terminals. */
 async function createBreaker(
   streams: readonly PrinterStream[],
 ): Promise<(text: string, columns: number | undefined) => readonly string[]> {

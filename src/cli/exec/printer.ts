@@ -5,41 +5,41 @@ import { createTextWriter, type TextWriter } from "../../reporter/output.ts";
 import { safeWhole } from "../../reporter/rows/sanitize.ts";
 import type { Symbols } from "../../reporter/rows/wording.ts";
 
-/** Shows what a fan-out prints. */
+/** Shows the output of a fan-out. */
 export interface ExecPrinter {
   readonly listener: FanOutListener;
-  /** Shows what is shown at the end; gives what a person chose to come next. */
+  /** Show the result; returns the user's choice of what to do next. */
   end(results: readonly HostResult[], elapsedMs: number): Promise<"shell" | undefined>;
-  /** Gives back what it holds; also after a failure. */
+  /** Give the terminal back; also called after a failure. */
   close(): Promise<void>;
 }
 
-/** What a printer works with. */
+/** Options of a printer. */
 export interface ExecPrinterOptions {
   readonly stdout: PrinterStream;
   readonly stderr: PrinterStream;
   readonly symbols: Symbols;
-  /** All hosts' names. */
+  /** The names of all hosts. */
   readonly hosts: readonly string[];
 }
 
-/** A stream and how it is written to. */
+/** A stream, and how to write to it. */
 export interface PrinterStream {
   readonly writer: PacedWriter;
   readonly colors: boolean;
-  /** Its width where it is a terminal; undefined: lines are not broken. */
+  /** The terminal's width; undefined: no terminal, lines are not broken. */
   readonly columns: number | undefined;
 }
 
-/** A writer that asks those who write much to wait. */
+/** A writer that asks the source of much output to wait. */
 export interface PacedWriter extends TextWriter {
-  /** A promise when much is waiting to be written. */
+  /** Return a promise to wait for when much is waiting to be written. */
   ready(): Promise<void> | undefined;
 }
 
 const MUCH = 256 * 1024;
 
-/** Paces what is written to a stream. */
+/** Make a paced writer for a stream. */
 export function createPacedWriter(stream: NodeJS.WritableStream): PacedWriter {
   const writer = createTextWriter(stream);
   let written = 0;
@@ -63,35 +63,35 @@ export function createPacedWriter(stream: NodeJS.WritableStream): PacedWriter {
 
 /** A line of output, or a piece of one. */
 export interface OutputLine {
-  /** Bytes that are no UTF-8 stand in it as U+FFFD. */
+  /** Bytes that are no UTF-8 appear as U+FFFD. */
   readonly text: string;
-  /** The bytes, where the text does not say what they are. */
+  /** The bytes of a line that is no UTF-8. */
   readonly bytes?: Buffer;
-  /** The line goes on in the next piece: it is too long to be held. */
+  /** Set when the line goes on in the next piece, because it is too long to hold. */
   readonly continues?: true;
 }
 
-/** A line of this many bytes and more is given out in pieces, so that one host cannot fill the memory. */
+/** Longer lines come in pieces, so that one host cannot fill the memory. */
 export const MAX_LINE_BYTES = 1 << 20;
-/** What stands at the end of a piece, where lines are shown. */
+/** The mark at the end of a piece. */
 const GOES_ON = " [the line goes on]";
 const NEWLINE = 10;
 
-/** A line made safe to show: what a carriage return would have overwritten stays, behind a `^M`. */
+/** Make a line safe to show. Text that a carriage return would overwrite stays, behind a `^M`. */
 export function shownLine({ text, continues }: OutputLine): string {
   const shown = safeWhole(text.endsWith("\r") && continues === undefined ? text.slice(0, -1) : text);
   return continues === undefined ? shown : `${shown}${GOES_ON}`;
 }
 
-/** Puts the bytes of each host's streams together into lines. */
+/** Joins the bytes of each host's streams to lines. */
 export interface HostLines {
-  /** The lines that are now complete. */
+  /** Add bytes; returns the lines that are now complete. */
   add(host: string, stream: "stdout" | "stderr", chunk: Buffer): readonly OutputLine[];
-  /** What a host left without an end, by stream; nothing is kept of it. */
+  /** Return the unfinished lines of a host, and forget the host. */
   finish(host: string): readonly { readonly stream: "stdout" | "stderr"; readonly line: OutputLine }[];
 }
 
-/** Starts with nothing. */
+/** Make a {@link HostLines}. */
 export function createHostLines(): HostLines {
   const hosts = new Map<string, ReturnType<typeof streamLines>[]>();
   const of = (host: string) => {
@@ -135,7 +135,7 @@ function streamLines(stream: "stdout" | "stderr") {
         isPiece = false;
         from = end + 1;
       }
-      // A copy: what arrives is a view of a larger packet.
+      // Copy: the chunk is a view of a larger packet.
       hold(Buffer.from(chunk.subarray(from)));
       if (heldBytes >= MAX_LINE_BYTES) {
         const bytes = take();
@@ -155,7 +155,7 @@ function lineOf(bytes: Buffer): OutputLine {
   return isUtf8(bytes) ? { text } : { text, bytes };
 }
 
-/** Bytes at the end that begin a character of UTF-8 which goes on behind them. */
+/** Count the bytes at the end that begin an unfinished character of UTF-8. */
 function cutCharacter(bytes: Buffer): number {
   for (let back = 1; back <= Math.min(3, bytes.length); back++) {
     const byte = bytes[bytes.length - back]!;

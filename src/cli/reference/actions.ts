@@ -5,7 +5,7 @@ import { isRecord } from "../../core/json.ts";
 
 import * as volley from "../../index.ts";
 
-/** Every action playbooks can import, by name, in alphabetical order. */
+/** Every action that playbooks can import, by name, in alphabetical order. */
 export const actions: ReadonlyMap<string, ActionDescription> = new Map(
   Object.values<unknown>(volley)
     .flatMap((exported) => (isAction(exported) ? [exported.description] : []))
@@ -19,7 +19,7 @@ function isAction(exported: unknown): exported is { readonly description: Action
   return isRecord(description) && typeof description.name === "string";
 }
 
-/** The action of that name, also with the collection an Ansible user would write before it. Fails with `USAGE`. */
+/** Find an action by name, also with Ansible's collection in front. Fails with `USAGE`. */
 export function findAction(name: string): ActionDescription {
   const short = name.replace(/^ansible\.(?:builtin|posix)\./, "");
   const found = actions.get(short) ?? actions.get(short.replaceAll("-", "_"));
@@ -29,13 +29,13 @@ export function findAction(name: string): ActionDescription {
   });
 }
 
-/** The first sentence of a documentation text. */
+/** Return the first sentence of a documentation text. */
 export function summaryOf(doc: string): string {
   const sentence = /^[\s\S]*?[.!?](?=\s|$)/.exec(doc)?.[0] ?? doc;
   return sentence.replaceAll(/\s+/g, " ").trim();
 }
 
-/** One parameter of an action, as its schema tells it. */
+/** One parameter of an action, from its schema. */
 export interface Parameter {
   readonly name: string;
   /** In TypeScript's words: `string | string[]`, `"present" | "absent"`. */
@@ -53,7 +53,7 @@ type Wrapper =
   | v.NullishSchema<v.GenericSchema, unknown>
   | v.UndefinedableSchema<v.GenericSchema, unknown>;
 
-/** The schemas whose insides are shown; any other is shown as what it says it expects. */
+/** The schemas whose insides are shown; any other schema is shown by its `expects`. */
 type KnownSchema =
   | Wrapper
   | v.NullableSchema<v.GenericSchema, unknown>
@@ -67,7 +67,7 @@ type KnownSchema =
   | v.TupleSchema<v.TupleItems, undefined>
   | v.UnionSchema<v.UnionOptions, undefined>;
 
-/** A schema's optional wrapper, or null when it has none. */
+/** Return a schema's optional wrapper, or null when it has none. */
 function wrapperOf(schema: v.GenericSchema): Wrapper | null {
   const known = schema as KnownSchema;
   switch (known.type) {
@@ -81,7 +81,7 @@ function wrapperOf(schema: v.GenericSchema): Wrapper | null {
   }
 }
 
-/** What a schema takes, as a TypeScript type; a `title` in it is taken for its type. */
+/** Write the type of a schema in TypeScript; a schema's `title` stands for its type. */
 export function typeText(schema: v.GenericSchema): string {
   const title = v.getTitle(schema);
   if (title !== undefined) return title;
@@ -136,7 +136,7 @@ function entriesOf(schema: v.GenericSchema): v.ObjectEntries {
   return known.type === "strict_object" || known.type === "object" ? known.entries : {};
 }
 
-/** An action's parameters in the order its schema declares them. */
+/** List an action's parameters in the order of its schema. */
 export function parametersOf(schema: v.GenericSchema): readonly Parameter[] {
   return Object.entries(entriesOf(schema)).map(([name, entry]): Parameter => {
     const wrapper = wrapperOf(entry);
@@ -152,7 +152,7 @@ export function parametersOf(schema: v.GenericSchema): readonly Parameter[] {
   });
 }
 
-/** What an action says of its parameters together: the messages of the checks on the whole of them. */
+/** List the constraints on an action's parameters together: the messages of the checks on the whole object. */
 export function constraintsOf(schema: v.GenericSchema): readonly string[] {
   if (!("pipe" in schema)) return [];
   const { pipe } = schema as v.SchemaWithPipe<readonly [v.GenericSchema, ...v.GenericPipeItem[]]>;
@@ -173,7 +173,7 @@ function quoted(text: string): string {
   return text.includes('"') && !text.includes("'") ? `'${json.slice(1, -1).replaceAll('\\"', '"')}'` : json;
 }
 
-/** A value as TypeScript on one line; numbers that are permission bits, by the name of what holds them, in octal. */
+/** Write a value as TypeScript on one line; permission bits, known by the name of their field, in octal. */
 export function literal(value: unknown, name = ""): string {
   if (typeof value === "number" && OCTAL_NAME.test(name)) return `0o${value.toString(8)}`;
   if (typeof value === "string") return quoted(value);
@@ -192,7 +192,7 @@ function indent(lines: string): string {
   return lines.replaceAll(/^/gm, "  ");
 }
 
-/** A value as TypeScript, over several lines where one would be longer than `columns`. */
+/** Write a value as TypeScript, over several lines where one line would exceed `columns`. */
 function layOut(value: unknown, columns: number, name = ""): string {
   const line = literal(value, name);
   if (line.length <= columns) return line;
@@ -207,7 +207,7 @@ function layOut(value: unknown, columns: number, name = ""): string {
   return `{\n${fields.join("")}}`;
 }
 
-/** A call of an action, as a playbook writes it. */
+/** Write a call of an action as in a playbook. */
 export function callText(name: string, params: unknown, columns: number): string {
   return `${name}(${layOut(params, columns - name.length - 2)})`;
 }

@@ -1,6 +1,6 @@
 import type { Facts } from "../../core/facts.ts";
 
-/** What each fact tells. */
+/** Descriptions of the facts. */
 export const factTexts: Readonly<Record<keyof Facts, string>> = {
   hostname: "Host name up to the first dot.",
   fqdn: "Fully qualified host name.",

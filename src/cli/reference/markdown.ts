@@ -97,7 +97,7 @@ const TEMPLATES = `## Templates
 Templates behave as Jinja2 does in Ansible. Beside the filters and tests below they have Python's methods of strings,
 lists and dicts, and these functions:`;
 
-/** REFERENCE.md: everything playbooks can say, from the definitions themselves. */
+/** Write REFERENCE.md from the definitions. */
 export function referenceMarkdown(): string {
   const parts = [
     INTRODUCTION,
@@ -206,7 +206,7 @@ const DIFFERENCES = `### Where Volley differs from ssh
   forward it is refused.
 - A key that is listed as \`@revoked\` without the port is refused on other ports, too.`;
 
-/** How each option of ssh_config is treated, from the table that decides it. */
+/** Describe how each option of ssh_config is treated, from the table that decides it. */
 export function sshConfigParts(): readonly string[] {
   const rows = Object.entries(OPTIONS).sort(([one], [other]) =>
     one.toLowerCase() < other.toLowerCase() ? -1 : 1,

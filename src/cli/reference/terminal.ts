@@ -13,7 +13,7 @@ import { taskOptions } from "./words.ts";
 const PLAIN: FormatOptions = { color: false, columns: 80 };
 const MAX_COLUMNS = 100;
 
-/** Every action with its summary, for a terminal. */
+/** List every action with its summary, for a terminal. */
 export function listActions(options: FormatOptions = PLAIN): string {
   const { bold, dim } = paint(options.color);
   const columns = Math.min(options.columns, MAX_COLUMNS);
@@ -25,7 +25,10 @@ export function listActions(options: FormatOptions = PLAIN): string {
   return `${rows.join("")}\n${dim("`volley doc ACTION` shows one with its parameters and examples.")}\n`;
 }
 
-/** One action's description, parameters and examples, for a terminal. Fails with `USAGE` when there is none of that name. */
+/**
+ * Show an action's description, parameters and examples, for a terminal. Fails with `USAGE` when there is no such
+ * action.
+ */
 export function documentAction(name: string, options: FormatOptions = PLAIN): string {
   const action = findAction(name);
   const { bold, dim } = paint(options.color);
@@ -70,10 +73,10 @@ function renderExample(name: string, example: unknown, { columns }: FormatOption
   return `${callText(name, example, columns - 2).replaceAll(/^/gm, "  ")}\n`;
 }
 
-// What is between backticks stays on one line, so that it can be coloured line by line.
+// Text between backticks stays on one line, so that it can be coloured line by line.
 const WORD = /(?:`[^`\n]*`|[^\s`])+|\S+/g;
 
-/** Breaks text into lines of at most `columns` characters; what is longer than a line stays whole. */
+/** Break text into lines of at most `columns` characters; longer words stay whole. */
 export function wrap(text: string, columns: number): readonly string[] {
   const lines: string[] = [];
   let line = "";
@@ -86,7 +89,7 @@ export function wrap(text: string, columns: number): readonly string[] {
   return line === "" ? lines : [...lines, line];
 }
 
-/** Wrapped text: `first` before its first line, blanks as wide before the others; code in colour where there is any. */
+/** Wrap text with `first` before its first line and blanks of that width before the others; code in colour. */
 export function paragraph(text: string, first: string, { color, columns }: FormatOptions): string {
   const { cyan } = paint(color);
   const colored = (line: string): string =>
@@ -99,7 +102,7 @@ export function paragraph(text: string, first: string, { color, columns }: Forma
 
 const LIST_ITEM = /^(?:[-*]|\d+\.) /;
 
-/** Markdown for a terminal: paragraphs and lists are wrapped, code blocks kept as they are. */
+/** Format Markdown for a terminal: paragraphs and lists are wrapped, code blocks kept. */
 export function renderMarkdown(markdown: string, indent: string, options: FormatOptions): string {
   const out: string[] = [];
   for (const block of markdown.trim().split(/\n{2,}/)) {

@@ -7,7 +7,7 @@ import type {
   TasksContext,
 } from "../../core/role.ts";
 
-/** One line of the reference: a type in TypeScript's words, and what it is for. */
+/** One line of the reference: a type in TypeScript, and its purpose. */
 export interface Entry {
   readonly type: string;
   readonly text: string;
@@ -16,7 +16,7 @@ export interface Entry {
 
 type Entries<K extends string> = Readonly<Record<K, Entry>>;
 
-/** What every task takes beside its name and action. */
+/** Options of every task. */
 export const taskOptions: Entries<keyof LoopOptions<unknown>> = {
   when: {
     type: "boolean | (() => boolean)",
@@ -80,7 +80,7 @@ export const taskOptions: Entries<keyof LoopOptions<unknown>> = {
   vars: { type: "Record<string, unknown>", text: "Template variables for this task alone." },
 };
 
-/** What `task()` gives back. */
+/** Properties of a task's handle. */
 export const handleProperties: Entries<Exclude<keyof TaskHandle, "then">> = {
   name: { type: "string", text: "The task's name." },
   state: { type: '"unchanged" | "changed" | "skipped" | "failed"', text: "How it ended." },
@@ -90,7 +90,7 @@ export const handleProperties: Entries<Exclude<keyof TaskHandle, "then">> = {
   data: { type: "D", text: "What the action tells; of a loop, a list with an entry per item." },
 };
 
-/** What `definePlay`, and each entry of `definePlaybook`, takes. */
+/** Keys of a play. */
 export const playKeys: Entries<keyof Play> = {
   name: { type: "string", text: "What it is called on screen. Default: its pattern." },
   hosts: {
@@ -147,7 +147,7 @@ export const playKeys: Entries<keyof Play> = {
   tags: { type: "string | string[]", text: "Tags of every task of the play." },
 };
 
-/** What a role takes as its second argument within a play. */
+/** Options of a role within a play. */
 export const roleUseOptions: Entries<keyof RoleUseOptions> = {
   tags: { type: "string | string[]", text: "Tags of every task of the role." },
   when: {
@@ -160,7 +160,7 @@ export const roleUseOptions: Entries<keyof RoleUseOptions> = {
   },
 };
 
-/** What `defineRole` takes. */
+/** Keys of a role. */
 export const roleKeys: Entries<keyof RoleDefinition<unknown, string, unknown>> = {
   name: { type: "string", required: true, text: "Letters, digits, `.`, `-` and `_`." },
   doc: { type: "string", text: "What it is for." },
@@ -183,7 +183,7 @@ export const roleKeys: Entries<keyof RoleDefinition<unknown, string, unknown>> =
   },
 };
 
-/** What a role's `tasks` gets. */
+/** The context of a role's `tasks`. */
 export const tasksContext: Entries<keyof TasksContext> = {
   task: {
     type: "(name, action, options?) => TaskHandle",

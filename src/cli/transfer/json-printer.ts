@@ -4,7 +4,10 @@ import { sumOf, type TransferPrinter, type TransferPrinterOptions } from "./prin
 
 const PROGRESS_MS = 1_000;
 
-/** One JSON object per line: `put:start`, `put:progress`, `put:file`, `put:end` for each host, then `put:total`; or `get:…`. */
+/**
+ * Print one JSON object per line: `put:start`, `put:progress`, `put:file`, `put:end` for each host, then `put:total`;
+ * or `get:…`.
+ */
 export function createJsonPrinter({ kind, check, writer }: TransferPrinterOptions): TransferPrinter {
   const hosts = new Map<string, { totalBytes: number; bytes: number; toldAt: number }>();
   const emit = (type: string, fields: Readonly<Record<string, unknown>>): void =>

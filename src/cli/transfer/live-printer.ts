@@ -20,7 +20,7 @@ const FAILURES_TOLD = 5;
 const HIDE_CURSOR = "\x1b[?25l";
 const SHOW_CURSOR = "\x1b[?25h";
 
-/** A bar for each host, drawn over itself at the bottom of the terminal; what failed stands above it. */
+/** Show a bar for each host at the bottom of the terminal, and failures above. */
 export function createLivePrinter(options: TransferPrinterOptions): TransferPrinter {
   const { hosts, bytesPerHost, writer, colors, symbols, size } = options;
   const startedMs = Date.now();
@@ -52,7 +52,7 @@ export function createLivePrinter(options: TransferPrinterOptions): TransferPrin
       nowMs: Date.now(),
       startedMs,
     };
-    // The last column stays empty: a terminal that has just written there is in a state of its own (pending wrap).
+    // Leave the last column empty: after writing there a terminal is about to wrap (pending wrap).
     const frame = isOpen ? liveFrame(state, { columns: columns - 1, rows, symbols }) : [];
     const up = drawnRows === 0 ? "" : `\x1b[${drawnRows}A`;
     const text = [...above, ...frame].map((row) => `\x1b[K${paintRow(row, colors)}\n`).join("");
@@ -66,7 +66,7 @@ export function createLivePrinter(options: TransferPrinterOptions): TransferPrin
     if (told <= FAILURES_TOLD) above.push([segment(`${safeLine(host)}  `), ...row]);
   };
   const showCursor = (): void => writer.write(SHOW_CURSOR);
-  // A second Ctrl-C leaves without closing anything.
+  // A second Ctrl-C exits without close().
   process.once("exit", showCursor);
   writer.write(HIDE_CURSOR);
   const timer = setInterval(draw, FRAME_MS);
@@ -105,7 +105,7 @@ export function createLivePrinter(options: TransferPrinterOptions): TransferPrin
         const progress = progressOf.get(result.host);
         if (progress !== undefined) progress.outcome = result.outcome;
         const { outcome } = result;
-        // Files that failed have been told of.
+        // The failed files are shown already.
         if (outcome === "ok" || outcome === "cancelled" || result.files.failed > 0) return;
         tell(result.host, [
           segment(`${signOf(outcome, symbols)} ${outcome}: ${reasonOf(result)}`, styleOf(outcome)),
@@ -121,7 +121,7 @@ export function createLivePrinter(options: TransferPrinterOptions): TransferPrin
     close: () => {
       if (!isOpen) return;
       clearInterval(timer);
-      // What is left of it at the end is the table.
+      // Remove the bars: the table replaces them.
       isOpen = false;
       draw();
       process.off("exit", showCursor);
@@ -130,12 +130,12 @@ export function createLivePrinter(options: TransferPrinterOptions): TransferPrin
   };
 }
 
-/** What a frame is made of. */
+/** The state that a frame shows. */
 export interface FrameState {
-  /** Those that have begun, in that order. */
+  /** The hosts that have begun, in that order. */
   readonly hosts: readonly HostProgress[];
   readonly hostCount: number;
-  /** Of all hosts; undefined while it is not known. */
+  /** Bytes of all hosts; undefined while the sum is not known. */
   readonly totalBytes: number | undefined;
   readonly bytes: number;
   readonly rate: RateMeter;
@@ -143,7 +143,7 @@ export interface FrameState {
   readonly startedMs: number;
 }
 
-/** What it is drawn on. */
+/** The terminal to draw on. */
 export interface FrameSurface {
   readonly columns: number;
   readonly rows: number;
@@ -152,12 +152,15 @@ export interface FrameSurface {
 
 const MIN_BAR = 8;
 const MAX_BAR = 40;
-/** Percentage, bytes, rate, time left, and blanks between. */
+/** Columns of percentage, bytes, rate, time left, and blanks between. */
 const FIGURES = 5 + 9 + 12 + 10;
-/** The time since the beginning, behind the sum. */
+/** Columns of the time since the beginning, behind the sum. */
 const CLOCK = 8;
 
-/** A row for each host, as many as there is room for, those at work first; the sum below. None is wider than the surface. */
+/**
+ * Draw a row for each host, as many as there is room for, those at work first; the sum below. No row is wider than the
+ * surface.
+ */
 export function liveFrame(state: FrameState, { columns, rows, symbols }: FrameSurface): readonly Row[] {
   const { hosts, hostCount } = state;
   const room = Math.max(1, rows - 4);
@@ -218,7 +221,7 @@ function figuresOf(
   const { totalBytes, bytes, rate } = progress;
   const perSecond = rate.bytesPerSecond(nowMs);
   const left = remainingMs(progress, perSecond);
-  // All is sent: it is being verified, and written to the disk.
+  // All bytes are sent; the host verifies them and writes them to its disk.
   const isFinishing = isAtWork && totalBytes !== undefined && bytes >= totalBytes;
   const speed = perSecond < 1 ? "" : `${formatBytes(Math.round(perSecond))}/s`;
   const percent = totalBytes === undefined ? "" : `${Math.floor(shareOf(totalBytes, bytes) * 100)}%`;
@@ -238,9 +241,9 @@ function shareOf(totalBytes: number | undefined, bytes: number): number {
 /** One host's progress. */
 export interface HostProgress {
   readonly host: string;
-  /** Undefined while it is not known how much there is. */
+  /** Undefined while the size is not known. */
   totalBytes: number | undefined;
-  /** Sent or there already. */
+  /** Bytes sent or there already. */
   bytes: number;
   sentBytes: number;
   outcome: TransferOutcome | undefined;
@@ -256,7 +259,7 @@ export interface RateMeter {
 const SPAN_MS = 3_000;
 const SLOT_MS = 250;
 
-/** Counts in slots, so that it holds little however often bytes come. */
+/** Make a rate meter. It counts in slots of time, so that its size does not depend on the number of chunks. */
 export function createRateMeter(startedMs: number): RateMeter {
   const slots: { readonly at: number; bytes: number }[] = [];
   return {
@@ -277,7 +280,7 @@ export function createRateMeter(startedMs: number): RateMeter {
   };
 }
 
-/** Time until all is there, in milliseconds; undefined while nothing moves or nothing is known. */
+/** Estimate the milliseconds until all bytes are there; undefined while no bytes move, or their number is not known. */
 export function remainingMs(
   { totalBytes, bytes }: Pick<HostProgress, "totalBytes" | "bytes">,
   bytesPerSecond: number,

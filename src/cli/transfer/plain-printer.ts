@@ -13,10 +13,10 @@ import {
   type TransferPrinterOptions,
 } from "./printer.ts";
 
-/** Of one host's files that failed, so many are told. */
+/** Failed files to show of one host. */
 const FAILURES_TOLD = 20;
 
-/** What is told of files as it happens; undefined where nothing is. */
+/** Describe what happened to a file; undefined when it is not worth a line. */
 export function fileRow(
   { path, action, bytes, error }: FileEvent,
   host: string,
@@ -43,7 +43,7 @@ export function fileRow(
   return [segment(`${words[action]} ${name}${size}`)];
 }
 
-/** Lines as it happens: each host's end and what failed; each file too when asked, or when nothing is sent. */
+/** Print lines as things happen: each host's end and failures; with `--verbose` or `--check` each file too. */
 export function createPlainPrinter(options: TransferPrinterOptions): TransferPrinter {
   const { hosts, writer, colors, symbols } = options;
   const nameColumns = Math.max(0, ...hosts.map((host) => textWidth(safeLine(host))));
@@ -78,14 +78,14 @@ export function createPlainPrinter(options: TransferPrinterOptions): TransferPri
   };
 }
 
-/** One host's end in a line. */
+/** Describe one host's end in a line. */
 export function hostRow(
   result: TransferResult,
   { symbols, kind, check }: Pick<TransferPrinterOptions, "symbols" | "kind" | "check">,
 ): Row {
   const { outcome, files, sentBytes, elapsedMs } = result;
   const lead = segment(`${signOf(outcome, symbols)} ${outcome}`, styleOf(outcome));
-  // Files that failed have been told of.
+  // The failed files are shown already.
   if (outcome === "failed" && files.failed > 0) return [lead, segment(`  ${count(files.failed, "file")}`)];
   if (outcome !== "ok") return [lead, segment(`  ${reasonOf(result)}`)];
   const sent = files.sent + files.resumed + files.linked;

@@ -16,29 +16,29 @@ import type { PacedWriter } from "../exec/printer.ts";
 /** Shows a transfer. */
 export interface TransferPrinter {
   readonly listener: TransferListener;
-  /** Shows how it went. */
+  /** Show the result. */
   end(results: readonly TransferResult[], elapsedMs: number): Promise<void>;
-  /** Gives the terminal back; also after a failure. */
+  /** Give the terminal back; also called after a failure. */
   close(): void;
 }
 
-/** What is shown. */
+/** The transfer to show. */
 export interface TransferShown {
   readonly kind: "put" | "get";
-  /** Nothing is sent: it is said what would be. */
+  /** Nothing is sent: show what would be. */
   readonly check: boolean;
   readonly hosts: readonly string[];
-  /** Where it is known beforehand. */
+  /** Undefined where the size is known only to the hosts. */
   readonly bytesPerHost: number | undefined;
 }
 
-/** What a printer works with. */
+/** Options of a printer. */
 export interface TransferPrinterOptions extends TransferShown {
   readonly writer: PacedWriter;
   readonly colors: boolean;
   readonly symbols: Symbols;
   readonly verbose: boolean;
-  /** Of the terminal, as it is now; undefined: none, lines are not cut. */
+  /** Return the terminal's current size; undefined: no terminal, lines are not cut. */
   size(): { readonly columns: number; readonly rows: number } | undefined;
 }
 
@@ -47,7 +47,7 @@ const FAILED: Style = { color: "red" };
 const OK: Style = { color: "green" };
 const WAITING: Style = { color: "yellow" };
 
-/** How an outcome looks. */
+/** The style of an outcome. */
 export function styleOf(outcome: TransferOutcome): Style {
   return outcome === "ok" ? OK : outcome === "cancelled" ? WAITING : FAILED;
 }
@@ -57,7 +57,7 @@ export function signOf(outcome: TransferOutcome, symbols: Symbols): string {
   return outcome === "ok" ? symbols.ok : outcome === "cancelled" ? symbols.cancelled : symbols.failed;
 }
 
-/** What all hosts came to. */
+/** Add up the results of all hosts. */
 export function sumOf(results: readonly TransferResult[]): {
   readonly files: Readonly<Record<FileAction, number>>;
   readonly sentBytes: number;
@@ -82,7 +82,7 @@ export function sumOf(results: readonly TransferResult[]): {
   return { files, sentBytes, keptBytes };
 }
 
-/** A reason without the host's name in front, which stands beside it, so that hosts with the same one fold. */
+/** Return why a host failed, without its name, so that hosts with the same reason fold together. */
 export function reasonOf({ host, error }: Pick<TransferResult, "host" | "error">): string {
   if (error === undefined) return "";
   const { message } = error;
@@ -90,7 +90,7 @@ export function reasonOf({ host, error }: Pick<TransferResult, "host" | "error">
   return safeError(own.replaceAll("\n", " "));
 }
 
-/** How it went: hosts that failed first, by reason, then the sum. */
+/** Make the table of results: failed hosts first, by reason, then the sum. */
 export function endRows(
   results: readonly TransferResult[],
   elapsedMs: number,
@@ -120,7 +120,7 @@ interface ResultGroup {
   readonly reason: string;
   readonly hint: string | undefined;
   readonly hosts: string[];
-  /** Files that failed beside the one that is named, on the host where most did. */
+  /** Failed files beside the one named, on the host where most failed. */
   more: number;
 }
 
@@ -194,7 +194,7 @@ const NO_HASHES: Readonly<Record<NoHashes, string>> = {
   silence: "what asks for hashes did not answer",
 };
 
-/** Says so where some host could not tell a hash. */
+/** Describe how files were verified, and name the hosts that could not compute a hash. */
 function verification(results: readonly TransferResult[]): readonly string[] {
   const bySize = results.filter(({ verifiedBy }) => verifiedBy === "size");
   const reasons = [...new Set(bySize.map(({ noHashes = "silence" }) => noHashes))].sort();
