@@ -4,7 +4,7 @@ import { getSystemErrorMap } from "node:util";
 import { MESSAGE, type SftpFields, STATUS, stringField, uint32Field } from "../transport/sftp/codec.ts";
 import { findFault, type HostFault } from "./faults.ts";
 
-/** What a host gives its SFTP sessions. */
+/** The context of a host's SFTP sessions. */
 export interface SftpContext {
   /** The directory that relative paths start from. */
   readonly home: string;

@@ -7,7 +7,7 @@ import { Client, type ClientChannel, type ConnectConfig, type SFTPWrapper } from
 import type { EmbeddedFleet, EmbeddedHost } from "../../src/embedded/types.ts";
 import { PATIENCE_MS } from "../lib/patience.ts";
 
-/** What a command on a host came to. */
+/** The result of a command on a host. */
 export interface ExecResult {
   readonly code: number | null;
   readonly signal: string | undefined;
@@ -15,14 +15,14 @@ export interface ExecResult {
   readonly stderr: string;
 }
 
-/** What a program on this machine came to. */
+/** The result of a program on this machine. */
 export interface ProgramResult {
   readonly code: number;
   readonly stdout: string;
   readonly stderr: string;
 }
 
-/** Connects ssh2's client to a host with the fleet's key, or as the config says. */
+/** Connect ssh2's client to a host with the fleet's key, or as the config says. */
 export async function connect(
   fleet: EmbeddedFleet,
   host: EmbeddedHost,
@@ -40,14 +40,14 @@ export async function connect(
   return client;
 }
 
-/** Starts a command. */
+/** Start a command. */
 export function start(client: Client, command: string): Promise<ClientChannel> {
   return new Promise((resolve, reject) => {
     client.exec(command, (error, channel) => (error ? reject(error) : resolve(channel)));
   });
 }
 
-/** Collects what a started command writes and how it ends. */
+/** Collect what a started command writes and how it ends. */
 export async function finish(channel: ClientChannel): Promise<ExecResult> {
   const exit = new Promise<[number | null, string | undefined]>((resolve) => {
     let result: [number | null, string | undefined] = [null, undefined];
@@ -60,12 +60,12 @@ export async function finish(channel: ClientChannel): Promise<ExecResult> {
   return { code, signal, stdout, stderr };
 }
 
-/** Runs a command with this stdin to its end. */
+/** Run a command with this stdin to its end. */
 export function exec(client: Client, command: string, stdin = ""): Promise<ExecResult> {
   return new Promise((resolve, reject) => {
     client.exec(command, (error, channel) => {
       if (error) return reject(error);
-      // Listened to at once: how it ended may be in the same packet as that it began.
+      // Listen at once: the exit may be in the same packet as the start.
       const finished = finish(channel);
       channel.end(stdin);
       resolve(finished);
@@ -73,21 +73,21 @@ export function exec(client: Client, command: string, stdin = ""): Promise<ExecR
   });
 }
 
-/** Runs a command and returns its stdout in bytes. */
+/** Run a command and returns its stdout in bytes. */
 export async function execBytes(client: Client, command: string): Promise<Buffer> {
   const channel = await start(client, command);
   channel.stderr.resume();
   return await buffer(channel);
 }
 
-/** Opens an SFTP session. */
+/** Open an SFTP session. */
 export function openSftp(client: Client): Promise<SFTPWrapper> {
   return new Promise((resolve, reject) => {
     client.sftp((error, sftp) => (error ? reject(error) : resolve(sftp)));
   });
 }
 
-/** Turns one of ssh2's calls with a callback into a promise of its last argument. */
+/** Turn one of ssh2's calls with a callback into a promise of its last argument. */
 export function call<Value>(
   request: (callback: (error?: Error | null, value?: Value) => void) => void,
 ): Promise<Value> {
@@ -96,7 +96,7 @@ export function call<Value>(
   });
 }
 
-/** Runs a program of this machine; undefined when it is not installed. */
+/** Run a program of this machine; undefined when it is not installed. */
 export async function runProgram(
   program: string,
   args: readonly string[],
@@ -112,7 +112,7 @@ export async function runProgram(
   }
 }
 
-/** Waits until a client's connection is closed, by an error or without. */
+/** Wait until a client's connection is closed, by an error or without. */
 export async function closed(client: Client): Promise<void> {
   client.on("error", () => {});
   await new Promise<void>((resolve) => client.once("close", () => resolve()));

@@ -202,7 +202,7 @@ test("lets a command outlive its connection, with stdin at its end", async () =>
   await until(() => existsSync(join(host.home, "survived")));
 });
 
-/** Sends a signal where ssh2's `channel.signal()` does nothing: after the end of stdin. */
+/** Send a signal where ssh2's `channel.signal()` does nothing: after the end of stdin. */
 function sendSignal(connection: Client, channel: ClientChannel, name: string): void {
   const { _protocol } = connection as unknown as { _protocol: { signal(id: number, name: string): void } };
   _protocol.signal((channel.outgoing as { id: number }).id, name);

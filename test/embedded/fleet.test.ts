@@ -62,7 +62,7 @@ test("accepts its own and further keys, and checks the signature", async () => {
     const refused = { level: "client-authentication" };
     await expect(connect(fleet, host, { privateKey: stranger })).rejects.toMatchObject(refused);
     await expect(connect(fleet, host, { username: "somebody-else" })).rejects.toMatchObject(refused);
-    // Somebody who knows the public key but signs with another private key.
+    // A client that knows the public key but signs with another private key.
     const known = utils.parseKey(further.publicKey);
     const forger = utils.parseKey(stranger);
     if (known instanceof Error || forger instanceof Error) throw new Error("keys do not parse");
@@ -147,7 +147,7 @@ test.skipIf(process.platform !== "linux")("stop() leaves no processes, sockets o
   const client = await connect(fleet, host);
   client.on("error", () => {});
   await start(client, "sleep 300");
-  // In the background, and in a session of its own, as a run that outlives its connection would be.
+  // In the background and in a session of its own, like a run that outlives its connection.
   await exec(client, "sleep 301 > /dev/null 2>&1 & setsid sleep 302 > /dev/null 2>&1 < /dev/null & echo $!");
   await until(() => processesOf(host.home).length >= 3);
   await Promise.all([fleet.stop(), fleet.stop()]);

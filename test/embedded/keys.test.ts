@@ -10,7 +10,7 @@ const { parseKey } = ssh2.utils;
 const hasKeygen = spawnSync("ssh-keygen", ["-?"]).error === undefined;
 
 test("generates keys that sign and verify, whatever their bytes", () => {
-  // One public key in 256 begins with a zero, which is easily lost.
+  // A zero at the beginning of a public key, in one of 256, is easily lost.
   for (let count = 0; count < 1000; count += 1) {
     const pair = generateKey("a comment");
     const [privateKey, publicKey] = [parseKey(pair.privateKey), parseKey(pair.publicKey)];

@@ -185,7 +185,7 @@ test("reports what the operating system refuses", async () => {
     code: noSuchFile,
   });
   await expect(call((done) => sftp.mkdir(relative("file"), done))).rejects.toMatchObject({ code: failure });
-  // Nobody, not even root, unlinks a directory or makes one in a place such as this.
+  // No user, not even root, can unlink a directory or make one in such a place.
   await expect(call((done) => sftp.unlink(relative("."), done))).rejects.toThrow();
   await expect(call<unknown>((done) => sftp.open("/dev/full/x", "w", done))).rejects.toMatchObject({
     code: noSuchFile,

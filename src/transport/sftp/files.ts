@@ -13,7 +13,7 @@ import {
 import { refused, SftpError, sftpStatus } from "./error.ts";
 import { notSftp, type Reply, type SftpRequests } from "./requests.ts";
 
-/** What a server announced of itself. */
+/** The limits and extensions that a server announced. */
 export interface SftpServerTraits {
   readonly host: string;
   readonly maxWriteBytes: number;

@@ -38,12 +38,12 @@ const NO_SFTP_SERVER_EXIT = 127;
 /** A shell script that becomes an sftp-server, for users that no subsystem serves. Exits with 127 where there is none. */
 export const SFTP_SERVER_SCRIPT = `for p in ${SFTP_SERVER_PATHS.join(" ")}; do [ -x "$p" ] && exec "$p"; done; command -v sftp-server >/dev/null 2>&1 && exec sftp-server; exit ${NO_SFTP_SERVER_EXIT}`;
 
-/** What to do where no server answers. */
+/** The hint for a host without an SFTP server. */
 export const NO_SUBSYSTEM_HINT = "its sshd_config needs a Subsystem sftp line";
 
 const GREETING_MS = 15_000;
 const STDERR_KEPT = 2_000;
-/** What a server without `limits@openssh.com` takes (section 3 of the draft: at least 34000 bytes a message). */
+/** Limit of a server without `limits@openssh.com` (section 3 of the draft: at least 34000 bytes a message). */
 const DEFAULT_DATA_BYTES = 32 << 10;
 
 /**

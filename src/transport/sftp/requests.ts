@@ -117,7 +117,7 @@ export function createRequests(host: string, stdin: Writable, onFailure: () => v
   };
 }
 
-/** What to do when other text arrives in place of SFTP: sshd starts its sftp-server by the login shell. */
+/** The hint for other text in place of SFTP: sshd starts its sftp-server by the login shell. */
 export const PROFILE_HINT =
   "does a profile on the host, such as ~/.bashrc, print something? It must not for shells that are not interactive";
 

@@ -16,7 +16,7 @@ const start = fleetStarter();
 const scratch = scratchDirectory();
 const hasServer = SFTP_SERVER_PATHS.some((path) => existsSync(path));
 
-/** A sudo with homes of its own for users, which wants this password when it is told to read one. */
+/** A sudo with its own homes of users; it requires this password when told to read one. */
 const SUDO = `#!/bin/sh
 while [ "$1" != -- ]; do case $1 in -S) s=1;; -p) p=$2; shift;; -u) HOME="$HOME/of-$2"; mkdir -p "$HOME";; esac; shift; done; shift
 [ "$s" ] || { [ -z "$ASKS" ] || { echo "sudo: a password is required" >&2; exit 1; }; exec "$@"; }
@@ -55,7 +55,7 @@ async function putAs(become: Become, env: Readonly<Record<string, string>> = {})
   return { result, home: fleet.hosts[0]!.home, asked: () => readFileSync(asked, "utf8") };
 }
 
-/** As doas and su do, it asks and reads at the terminal alone. */
+/** As doas and su do, the program asks and reads only at the terminal. */
 const AT_TERMINAL = `#!/bin/sh
 user=root
 while [ $# -gt 0 ]; do case $1 in -n) exit 9;; -u) user=$2; shift;; --) shift; break;; -c) set -- sh "$@"; break;; -s) shift;; *) break;; esac; shift; done
@@ -99,7 +99,7 @@ describe("a command on a terminal", () => {
       program,
     );
     expect(result).toMatchObject({ outcome: "failed", exit: { kind: "exited", code: 5 }, error: undefined });
-    // What was said on the way is not the command's.
+    // The output of the become dialogue does not belong to the command.
     expect(stdout).toBe("\r\non a'b\r\n");
     expect(asked()).toBe("open sesame\n");
   });

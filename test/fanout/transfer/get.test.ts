@@ -105,7 +105,7 @@ describe("a file", () => {
     expect(cut.results[0]?.outcome).toBe("lost");
     const held = statSync(partsIn(join(out, "web01"))[0]!).size;
     expect(held).toBeGreaterThan(BYTES / 2);
-    // What is left over of one transfer is nothing that another takes for a file.
+    // A part left over by one transfer is no file for another transfer.
     await put(hosts, [`${out}/web01`], "back");
     expect(readdirSync(join(home, "back"))).toEqual([]);
     const again = await get(hosts, ["big"], out);
@@ -159,7 +159,7 @@ describe("nothing is written outside of the host's directory", () => {
     const first = await get(hosts, ["d"], out);
     expect(first.results[0]?.files).toMatchObject({ skipped: 2, linked: 1 });
     expect(readdirSync(join(out, "web01/d")).sort()).toEqual(["in", "sub"]);
-    // What was a link is a directory now; what is here is still a link.
+    // The link on the host is now a directory; the local entry is still a link.
     symlinkSync(outside, join(out, "web01/d/later"));
     makeTree(home, { "d/later/planted": "evil" });
     const second = await get(hosts, ["d"], out);

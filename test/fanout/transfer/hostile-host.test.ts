@@ -15,7 +15,7 @@ const DIRECTORY = { mode: 0o040755 };
 const FILE = { mode: 0o100644, size: 4 };
 const LINK = { mode: 0o120777 };
 
-/** A session that tells what it likes. */
+/** A session of a hostile host: its answers are the test's. */
 function lying(lists: Readonly<Record<string, readonly DirectoryEntry[]>>, target: string): FileSession {
   const done = async (): Promise<void> => {};
   const never = async (): Promise<never> => {

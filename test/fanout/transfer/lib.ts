@@ -14,20 +14,20 @@ export function partsIn(directory: string): readonly string[] {
     .map((name) => join(directory, name));
 }
 
-/** What a transfer came to, and what was told of it. */
+/** The results of a transfer, and the events that its listener received. */
 export interface Transferred {
   readonly results: readonly TransferResult[];
   readonly events: Readonly<Record<string, readonly FileEvent[]>>;
-  /** Bytes told as progress. */
+  /** Bytes reported as progress. */
   readonly progress: Readonly<Record<string, number>>;
 }
 
-/** Hosts as the fleet gives them; nobody is become. */
+/** The fleet's hosts, without become. */
 export type Hosts = readonly Pick<FanOutHost, "name" | "endpoint" | "transport">[];
 
 const asLogin = (hosts: Hosts) => hosts.map((host) => ({ ...host, become: null }));
 
-/** What differs from a plain transfer. */
+/** The options that differ from a plain transfer. */
 export type Given = Partial<TransferOptions> & {
   readonly follow?: boolean;
   readonly onProgress?: (host: string, bytes: number) => void;
@@ -57,7 +57,7 @@ function listen(given: Given) {
   return { events, progress, options };
 }
 
-/** Puts sources on hosts. */
+/** Put sources on hosts. */
 export async function put(
   hosts: Hosts,
   sources: readonly string[],
@@ -69,7 +69,7 @@ export async function put(
   return { results: await putOnHosts(asLogin(hosts), tree, destination, options), events, progress };
 }
 
-/** Gets sources from hosts. */
+/** Get sources from hosts. */
 export async function get(
   hosts: Hosts,
   sources: readonly string[],
@@ -92,7 +92,7 @@ export function makeTree(root: string, files: Readonly<Record<string, string | B
   return root;
 }
 
-/** Directories that are removed after the test; what transfers write down of parts stays out of this user's own state directory. */
+/** Return a maker of directories that are removed after the test; records of parts stay out of the user's own state directory. */
 export function scratchDirectory(): () => string {
   const made: string[] = [];
   const make = (): string => {
@@ -112,10 +112,10 @@ export function scratchDirectory(): () => string {
   return make;
 }
 
-/** More than connections hold on the way. */
+/** More bytes than connections buffer. */
 export const BYTES = 6_000_000;
 
-/** Puts a file as `big`, and cuts the connection in the middle; gives the path of what was left over. */
+/** Put a file as `big`, and cut the connection in the middle; return the path of the part left over. */
 export async function cutPut(
   hosts: Hosts,
   source: string,

@@ -25,7 +25,7 @@ it.each([
   ["The account is locked due to 3 failed logins.", LOCKED],
   ["sudo: Have exhausted maximum number of retries for service", LOCKED],
   ["There were too many logins for 'root'.", /maxlogins/],
-  // None of these is about an account.
+  // These messages are not about an account.
   ["sudo: unable to open /etc/sudoers: Too many open files", PASSWORD],
   ["sudo: /etc/sudoers: Too many levels of symbolic links", PASSWORD],
 ])("%s", (said, hint) => {

@@ -7,7 +7,7 @@ import type { EmbeddedFleet, EmbeddedFleetOptions } from "../../../src/embedded/
 import { bareHost } from "../../../src/inventory/connection.ts";
 import type { Connection } from "../../../src/transport/transport.ts";
 
-/** Starts fleets that are stopped after the test. */
+/** Start fleets that are stopped after the test. */
 export function fleetStarter(): (options?: Partial<EmbeddedFleetOptions>) => Promise<EmbeddedFleet> {
   const fleets: EmbeddedFleet[] = [];
   afterEach(async () => {
@@ -37,7 +37,7 @@ export function hostsOf(fleet: EmbeddedFleet, more: Partial<Host["connection"]> 
   );
 }
 
-/** Opens transports that are closed after the test. */
+/** Open transports that are closed after the test. */
 export function transportsOpener(): (
   hosts: readonly Host[],
   options?: TransportsOptions,
@@ -57,13 +57,13 @@ export function transportsOpener(): (
   };
 }
 
-/** Connects to a host. */
+/** Connect to a host. */
 export function connectTo(transports: Transports, host: Host): Promise<Connection> {
   const { endpoint, transport } = transports.of(host);
   return transport.connect(endpoint, new AbortController().signal);
 }
 
-/** Runs a command on a connection and gives what it printed and how it ended. */
+/** Run a command on a connection; return its output and its end. */
 export async function output(connection: Connection, command: string): Promise<string> {
   const process = await connection.exec(command, new AbortController().signal);
   let text = "";
@@ -78,7 +78,7 @@ export async function output(connection: Connection, command: string): Promise<s
   return exit.kind === "exited" && exit.code === 0 ? text : `${text}${JSON.stringify(exit)}`;
 }
 
-/** Connects, runs a command, and leaves. */
+/** Connect, run a command, and close the connection. */
 export async function visit(transports: Transports, host: Host, command = "echo here"): Promise<string> {
   const connection = await connectTo(transports, host);
   try {

@@ -5,12 +5,12 @@ import { afterAll, afterEach, beforeAll, beforeEach } from "vitest";
 
 /** A directory of a test file's own, with a home of the tests' own in it. */
 export interface Scratch {
-  /** Writes a file below the directory, which is made anew for every test. */
+  /** Write a file below the directory, which is made anew for every test. */
   write(name: string, text: string, mode?: number): string;
   path(name: string): string;
 }
 
-/** Gives a test file a directory of its own, and keeps the real home, its agent and its keys out of the tests. */
+/** Give a test file a directory of its own, and keeps the real home, its agent and its keys out of the tests. */
 export function scratchHome(): Scratch {
   let root = "";
   let directory = "";

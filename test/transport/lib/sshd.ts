@@ -12,7 +12,7 @@ import { makeHost } from "./reach.ts";
 const SSHD = ["/usr/sbin/sshd", "/usr/local/sbin/sshd"].find((path) => existsSync(path));
 const { username, shell, homedir } = userInfo();
 
-/** Whether whoever runs the tests can log in to an sshd of their own. */
+/** Whether the user of the tests can log in to an sshd started by the tests. */
 export const canLogIn =
   SSHD !== undefined &&
   !/nologin|false$/.test(shell ?? "") &&
@@ -24,14 +24,14 @@ export interface Sshd {
   readonly port: number;
   /** A file that lies beside its own. */
   path(name: string): string;
-  /** Lets these public keys in. */
+  /** Allow logins with these public keys. */
   authorize(...publicKeys: readonly string[]): void;
   /** `TYPE BASE64` of its host key. */
   readonly hostKey: string;
   host(more?: Partial<Host["connection"]>, vars?: Host["vars"]): Host;
 }
 
-/** Starts an sshd that is ended after the test; `lines` go into its configuration. */
+/** Start an sshd that is killed after the test; `lines` go into its configuration. */
 export async function startSshd(lines: readonly string[] = []): Promise<Sshd> {
   const directory = mkdtempSync(join(tmpdir(), "volley-sshd-"));
   chmodSync(directory, 0o700);
@@ -50,7 +50,7 @@ export async function startSshd(lines: readonly string[] = []): Promise<Sshd> {
     ...lines,
   ];
   writeFileSync(path("config"), `${config.join("\n")}\n`);
-  // Of root's sshd alone, which will not start without it.
+  // Only root's sshd needs it, and does not start without it.
   if (process.getuid?.() === 0) mkdirSync("/run/sshd", { recursive: true });
   const server = spawn(SSHD!, ["-D", "-e", "-f", path("config")], { stdio: "ignore" });
   onTestFinished(() => {
@@ -79,7 +79,7 @@ function answers(port: number): Promise<void> {
   });
 }
 
-/** Makes a key pair in a file; `passphrase` encrypts it. Gives the public half. */
+/** Make a key pair in a file, encrypted with `passphrase`. Return the public half. */
 export function makeKey(file: string, passphrase = "", type = "ed25519"): string {
   execFileSync("ssh-keygen", ["-q", "-t", type, "-N", passphrase, "-f", file]);
   return readFileSync(`${file}.pub`, "utf8");

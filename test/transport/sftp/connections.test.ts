@@ -71,7 +71,7 @@ describe.each(kinds)("files over %s", (transport) => {
     expect(existsSync(join(host.home, "sent"))).toBe(transport === "openssh");
   });
 
-  // An embedded host leaves the channel open that it refused a subsystem on, which sshd does not; ssh waits for that.
+  // An embedded host, unlike sshd, leaves the channel open after it refused a subsystem, and ssh waits for its end.
   it.skipIf(transport === "openssh")("cannot be had where there is no SFTP", async () => {
     const { connection } = await reach(transport, { faults: () => ({ kind: "noSftp" }) });
     await expect(connection.files(signal)).rejects.toMatchObject({

@@ -32,7 +32,7 @@ async function session(
   return { server, files: await opening };
 }
 
-/** What becomes of a request that is answered so, and of another one then. */
+/** The errors of a request that gets this answer, and of a later request. */
 async function answered(
   ask: (files: FileSession) => Promise<unknown>,
   answer: (id: Buffer) => Buffer,

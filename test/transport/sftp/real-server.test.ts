@@ -117,7 +117,7 @@ describe.skipIf(sftpServer === undefined)("a session with OpenSSH's sftp-server"
     mkdirSync(join(root, "full"));
     linkSync(new URL(import.meta.url).pathname, join(root, "full/x"));
     await expect(files.removeDirectory(join(root, "full"))).rejects.toMatchObject({ status: 4 });
-    // A session goes on behind what it was refused.
+    // A session continues after a refusal.
     expect(await files.realPath(root)).toBe(root);
   });
 

@@ -51,17 +51,17 @@ export function realSessions(): (words?: readonly string[]) => Promise<FileSessi
   };
 }
 
-/** A server that says what a test wants it to. */
+/** A server whose messages the test writes. */
 export interface ScriptedServer {
   readonly duplex: SftpDuplex;
-  /** Sends bytes to the client. */
+  /** Send bytes to the client. */
   say(bytes: Buffer): void;
   /** The next request, without its length. */
   next(): Promise<Buffer>;
   exit(how: RemoteExit): void;
 }
 
-/** Makes one. */
+/** Make a {@link ScriptedServer}. */
 export function scriptedServer(): ScriptedServer {
   const [stdin, stdout] = [new PassThrough(), new PassThrough()];
   let exit!: (how: RemoteExit) => void;

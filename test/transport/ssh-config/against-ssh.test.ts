@@ -11,11 +11,11 @@ import { drawFrom } from "../../fuzz/lib/random.ts";
 import { type Dump, dumpOf, readDump } from "./lib/dump.ts";
 import { type GeneratedFiles, type Ground, generateFiles, NAMES } from "./lib/generate.ts";
 
-/** Other releases read a few things otherwise: Match lines, %C, what ProxyJump none keeps out. */
+/** Other releases differ in Match lines, %C, and in the effect of ProxyJump none. */
 const isReference = /^OpenSSH_9\.2/.test(spawnSync("ssh", ["-V"], { encoding: "utf8" }).stderr ?? "");
 const SEEDS = 300;
 const USUAL_SEED = 20_261_128;
-/** As for the fuzz tests: more seeds, new each time, for as long as is said; or one seed again. */
+/** As for the fuzz tests: more seeds, new each time, for a given time; or one seed again. */
 const SECONDS = Number(process.env.VOLLEY_FUZZ_SECONDS ?? 0);
 const GIVEN = process.env.VOLLEY_FUZZ_SEED;
 const FIRST = GIVEN !== undefined ? Number(GIVEN) : SECONDS > 0 ? Date.now() % 2 ** 31 : USUAL_SEED;
@@ -53,12 +53,12 @@ interface Said {
 
 function askSsh(file: string, name: string): Said {
   const { status, stdout, stderr } = spawnSync("ssh", ["-G", "-F", file, "--", name], { encoding: "utf8" });
-  // It says that a list leaves nothing, and goes on with what it has so far: as good as a refusal.
+  // ssh reports an empty list and continues with the settings so far, which counts as a refusal.
   const taken = status === 0 && !stderr.includes("fill_default_options");
   return { dump: taken ? readDump(stdout) : undefined, stderr };
 }
 
-/** What `ssh` itself says its lists are, whatever its version. */
+/** The lists of `ssh` itself, whatever its version. */
 function listsOf(defaults: Dump): (option: string) => AlgorithmNames {
   const queries: Readonly<Record<string, string>> = { ciphers: "cipher", macs: "mac", kexalgorithms: "kex" };
   const all = new Map<string, readonly string[]>();
@@ -106,12 +106,12 @@ async function compare(name: string, { dump: defaults, lists }: Usual): Promise<
       ? undefined
       : `ssh names another line: ${stderr}`;
   }
-  // A ProxyJump for everybody: Volley reaches the host to jump through directly.
+  // With a ProxyJump for all hosts, Volley reaches the jump host directly.
   if (dump === undefined) return /jumphost loop/.test(stderr) ? undefined : `ssh refuses it: ${stderr}`;
   for (const [option, said] of dump) {
     const set = ours.get(option);
     if (DERIVED.has(option) && (set === undefined || set[0] === "ask")) continue;
-    // It prints the path of an agent also where none is forwarded.
+    // ssh prints the path of an agent even where it forwards none.
     if (option === "forwardagent" && set?.[0] === "no") continue;
     const expected = set ?? defaults.get(option);
     if (JSON.stringify(said) !== JSON.stringify(expected))
@@ -122,7 +122,7 @@ async function compare(name: string, { dump: defaults, lists }: Usual): Promise<
   return undefined;
 }
 
-/** What `ssh -G` does not print, or not like this. */
+/** Options that `ssh -G` does not print, or prints in another form. */
 const SILENT = new Set(["protocol", "useroaming"]);
 
 function write(files: GeneratedFiles): void {

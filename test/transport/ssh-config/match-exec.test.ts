@@ -8,7 +8,7 @@ import { scratchHome } from "../lib/scratch.ts";
 
 const scratch = scratchHome();
 
-/** The options of `web1`, and what the commands of Match exec have written to the file `trace`. */
+/** The options of `web1`, and the lines that commands of Match exec have written to the file `trace`. */
 async function look(
   config: string,
   { name = "web1", signal = new AbortController().signal } = {},

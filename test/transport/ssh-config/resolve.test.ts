@@ -57,7 +57,7 @@ async function resolve(asked: Asked): Promise<{ readonly endpoint: Endpoint }> {
   return { endpoint };
 }
 
-/** A key file that is there: those that are not are left out. */
+/** An existing key file; missing ones are left out. */
 function key(name: string): string {
   const path = join(homedir(), ".ssh", name);
   mkdirSync(join(homedir(), ".ssh"), { recursive: true, mode: 0o700 });
@@ -317,7 +317,7 @@ test("a file that is not there, and one that cannot be parsed, are told by name"
   expect(readSshConfig("none")).toEqual([]);
 });
 
-/** What ssh itself makes of a file: the best reference there is. */
+/** The result of ssh itself, which is the best reference. */
 const SAMPLES: readonly string[] = [
   "Port=2200\nUser = deploy\n",
   "host WEB1\n  port 2200\n",

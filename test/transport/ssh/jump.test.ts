@@ -10,7 +10,7 @@ const scratch = scratchHome();
 const startFleet = fleetStarter();
 const open = transportsOpener();
 
-/** ssh_config of hosts on the way, by a name each. */
+/** The ssh_config of jump hosts, by their names. */
 function configOf(fleet: EmbeddedFleet, names: Readonly<Record<string, EmbeddedHost>>, more = ""): string {
   const sections = Object.entries(names).map(
     ([name, { address, port }]) =>

@@ -22,7 +22,7 @@ const endpoint = { host: "web1", address: "10.0.0.1", port: 22, user: "root", pr
 let directory: string;
 let file: string;
 
-/** How a key is checked, where nothing but the policy is said. */
+/** The check of a key by a policy alone. */
 function by(
   knownHosts: KnownHosts,
   hostKeyPolicy: HostKeyPolicy,
@@ -183,7 +183,7 @@ test("a host on another port is known by a line without it, unless there is one 
   writeFileSync(file, lineOf("10.0.0.1", key));
   const known = openKnownHosts([file]);
   expect(known.check("10.0.0.1", 2222, key)).toEqual({ kind: "known" });
-  // As for ssh: what the plain name has says nothing of what another sshd presents.
+  // As for ssh: the key under the plain name proves nothing about another sshd.
   expect(known.check("10.0.0.1", 2222, other)).toEqual({ kind: "unknown" });
   expect(known.keyTypes("10.0.0.1", 2222)).toEqual([]);
   expect(known.keyTypesWithoutPort("10.0.0.1", 2222)).toEqual(["ssh-ed25519"]);
@@ -247,7 +247,7 @@ test("a line whose key is damaged, or of another type than it says, is passed ov
 
 test("a file that cannot be read counts as empty, as for ssh, and is named when the key is not known", () => {
   writeFileSync(file, lineOf("10.0.0.1", key));
-  // A directory can be read by nobody, not even by root.
+  // No user, not even root, can read a directory as a file.
   const known = openKnownHosts([directory, file]);
   expect(known.check("10.0.0.1", 22, key)).toEqual({ kind: "known" });
   expect(verifyHostKey(endpoint, other, by(openKnownHosts([directory]), "strict"))).toMatchObject({

@@ -25,7 +25,7 @@ const hasOpenSsh = ["ssh-keygen", "ssh-agent", "ssh-add"].every((tool) => exists
 interface Site {
   readonly project: Project;
   readonly fleet: EmbeddedFleet;
-  /** Carries out the playbook; the inventory names no key. */
+  /** Carry out the playbook; the inventory names no key. */
   log(options: Partial<RunOptions>): Promise<{ readonly summary: Summary; readonly host: HostSummary }>;
 }
 

@@ -16,7 +16,7 @@ const PASSPHRASE = "correct horse";
 /** How hosts are reached: each must do the same. */
 const TRANSPORTS = ["ssh2", "openssh"] as const;
 
-/** Runs an agent that holds these keys, and gives its socket. */
+/** Run an agent with these keys; return its socket. */
 async function startAgent(...files: readonly string[]): Promise<string> {
   const socket = scratch.path("agent");
   const agent = spawn("ssh-agent", ["-D", "-a", socket], { stdio: ["ignore", "pipe", "ignore"] });

@@ -56,7 +56,7 @@ test.each([
   expect(connections).toBe(1);
 });
 
-/** A server that takes no more logins, for so many connections; then nobody is there. */
+/** A server that takes no more logins for so many connections, and then stops listening. */
 async function busyServer(
   drop: (socket: Socket) => void,
 ): Promise<{ readonly port: number; readonly count: () => number }> {

@@ -9,7 +9,7 @@ import { fillPath, fillTokens, tokensOf } from "../../../../src/transport/ssh-co
 /** Lines of `ssh -G` by their first word. */
 export type Dump = ReadonlyMap<string, readonly string[]>;
 
-/** Reads what `ssh -G` prints. */
+/** Read what `ssh -G` prints. */
 export function readDump(text: string): Dump {
   const lines = new Map<string, string[]>();
   for (const line of text.split("\n").filter((each) => each !== "")) {
@@ -31,7 +31,7 @@ const CLEARED = new Set(
 );
 const ON_ONE_LINE = new Set(["userknownhostsfile", "globalknownhostsfile"]);
 
-/** What Volley found out about a host, as `ssh -G` would print it; of options that are set. */
+/** Return Volley's result for a host in the form of `ssh -G`, for options that are set. */
 export function dumpOf(
   { options, hostName }: Evaluated,
   name: string,

@@ -3,15 +3,15 @@ import type { Draw } from "../../../fuzz/lib/random.ts";
 /** Files of ssh_config by their names, the first of them the one to begin with. */
 export type GeneratedFiles = ReadonlyMap<string, string>;
 
-/** Where generated files lie, and what they may count on. */
+/** The place of generated files, and the files that they may include. */
 export interface Ground {
   /** Absolute; holds the generated files. */
   readonly directory: string;
-  /** From `~/.ssh` to there; undefined: there is no such directory. */
+  /** The path from `~/.ssh` to the directory; undefined: there is no such directory. */
   readonly relative: string | undefined;
 }
 
-/** Names that configurations are asked about. */
+/** Names of hosts to evaluate. */
 export const NAMES = [
   "web1",
   "web2",
@@ -182,7 +182,7 @@ const BROKEN = [
 /** Files of a seed: sections, quotes, includes and comments in all their forms, and now and then a line that is wrong. */
 export function generateFiles(draw: Draw, ground: Ground): GeneratedFiles {
   const files = new Map<string, string>([["config", ""]]);
-  // The deepest first, so that what includes them is known to find them.
+  // The deepest first, so that each Include names an existing file.
   const included = Array.from({ length: draw.below(4) }, (_none, index) => `inc-${index}.conf`);
   const write = (name: string, may: readonly string[], most: number): void => {
     const ending = draw.chance(0.1) ? "\r\n" : "\n";
