@@ -44,6 +44,8 @@ export interface Session {
   readonly ending: Ending | undefined;
   readonly limit: (PlayLimit & { readonly expired: boolean }) | undefined;
   readonly uploads: Uploads;
+  /** The time of the last input, in milliseconds. */
+  readonly now: number;
   readonly clock: Clock;
 }
 
@@ -182,7 +184,7 @@ export type Input =
   | { readonly type: "question"; readonly question: Question }
   /** The whole result of a task, for other hosts. */
   | { readonly type: "share"; readonly task: number; readonly whole: string | undefined }
-  /** The host sent what cannot be understood. */
+  /** The host broke the protocol. */
   | { readonly type: "broken"; readonly error: VolleyError }
   | { readonly type: "exited"; readonly end: ProcessEnd }
   | { readonly type: "timer"; readonly timer: TimerName };
@@ -229,6 +231,7 @@ export function openSession(setup: Setup, via: Via, now: number, earlier = NOTHI
     ending: undefined,
     limit: undefined,
     uploads: { bytes: uploadedBytes, count: 0, damaged: 0, left: undefined },
+    now,
     clock: { startedAt: now, mark: now, phases: {}, waitingSince: undefined },
   };
 }
@@ -285,9 +288,10 @@ export function forgetUpload(session: Session): Session {
 }
 
 /** Count the time since the last mark for this phase, and mark again. */
-export function takePhase(session: Session, phase: Phase, now: number): Session {
-  const { mark, phases } = session.clock;
-  return { ...session, clock: { ...session.clock, mark: now, phases: addPhase(phases, phase, now - mark) } };
+export function takePhase(session: Session, phase: Phase): Session {
+  const { clock, now } = session;
+  const { mark, phases } = clock;
+  return { ...session, clock: { ...clock, mark: now, phases: addPhase(phases, phase, now - mark) } };
 }
 
 /** Add to the time of a phase. */

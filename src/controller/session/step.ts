@@ -56,52 +56,52 @@ const LASTING_MS = 10_000;
  * Return the next state of one host's part of a run, and the effects of the input. `now`: milliseconds of a clock that
  * never goes back. Pure: driver.ts carries the effects out, and turns their results into inputs.
  */
-export function step(session: Session, input: Input, now: number): Next {
-  if (session.state.is === "ended") return [session, []];
+export function step(before: Session, input: Input, now: number): Next {
+  if (before.state.is === "ended") return [before, []];
+  const session = { ...before, now };
   switch (input.type) {
     case "begin":
-      return begin(session, now);
+      return begin(session);
     case "continue":
-      return goOn(session, input.play, now);
+      return goOn(session, input.play);
     case "limit":
       return setLimit(session, input.limit);
     case "say":
       return say(session, input.command);
     case "cancel":
-      return cancel(session, input.why, now);
+      return cancel(session, input.why);
     case "kill":
-      return kill(session, now);
+      return kill(session);
     case "connected":
-      return connected(session, input, now);
+      return connected(session, input);
     case "uploaded":
-      return uploaded(session, now);
+      return uploaded(session);
     case "ready":
-      return ready(session, now);
+      return ready(session);
     case "word":
-      return answered(session, input.word, now);
+      return answered(session, input.word);
     case "event":
-      return heard(session, input, now);
     case "question":
     case "share":
-      return heardAside(session, input, now);
+      return listen(session, input);
     case "broken":
-      return broken(session, input.error, now);
+      return broken(session, input.error);
     case "exited":
-      return exited(session, input.end, now);
+      return exited(session, input.end);
     case "failed":
-      return failed(session, input.error, now);
+      return failed(session, input.error);
     case "timer":
-      return expired(session, input.timer, now);
+      return expired(session, input.timer);
   }
 }
 
 /* Orders of the schedule. */
 
-function begin(session: Session, now: number): Next {
+function begin(session: Session): Next {
   if (session.state.is !== "waiting") return [session, []];
   const { setup, told } = session;
   // The controller before this one was ended while the host restarted.
-  if (told.restart !== undefined) return tryAgain(session, newAway(session, RESTARTS, now));
+  if (told.restart !== undefined) return tryAgain(session, newAway(session, RESTARTS));
   const { host, address, port, user } = setup.endpoint;
   return [
     { ...session, state: { is: "connecting" } },
@@ -112,8 +112,8 @@ function begin(session: Session, now: number): Next {
   ];
 }
 
-function goOn(session: Session, after: number, now: number): Next {
-  const { clock, told, setup } = session;
+function goOn(session: Session, after: number): Next {
+  const { clock, told, setup, now } = session;
   const waited = addPhase(clock.phases, "wait", now - (clock.waitingSince ?? now));
   const next = setup.plays.find((index) => index > after) ?? told.play;
   return say(
@@ -136,7 +136,7 @@ function say(session: Session, command: Command): Next {
   return [{ ...session, said: [...session.said, command] }, write(session, command)];
 }
 
-function cancel(session: Session, why: EndReason | undefined, now: number): Next {
+function cancel(session: Session, why: EndReason | undefined): Next {
   if (session.ending !== undefined) return [session, []];
   const { state, known } = session;
   const ending: Session = { ...session, ending: { how: "cancel", why } };
@@ -144,36 +144,35 @@ function cancel(session: Session, why: EndReason | undefined, now: number): Next
   // The driver first removes the part that was sent.
   if (state.is === "uploading") return [ending, [{ type: "abort" }]];
   // A host that may be at work is told once its process is found.
-  return known && state.is !== "waiting" ? [ending, []] : end(ending, "cancelled", undefined, now);
+  return known && state.is !== "waiting" ? [ending, []] : end(ending, "cancelled", undefined);
 }
 
-function kill(session: Session, now: number): Next {
+function kill(session: Session): Next {
   if (session.ending?.how === "kill") return [session, []];
   const { state } = session;
   const ending: Session = { ...session, ending: { how: "kill", why: session.ending?.why } };
-  if (!isListening(state) && state.is !== "uploading") return end(ending, "cancelled", undefined, now);
+  if (!isListening(state) && state.is !== "uploading") return end(ending, "cancelled", undefined);
   return [
     ending,
     [...write(session, { type: "kill" }), { type: "abort" }, { type: "wait", timer: "kill", ms: KILL_MS }],
   ];
 }
 
-function expired(session: Session, timer: TimerName, now: number): Next {
+function expired(session: Session, timer: TimerName): Next {
   const { limit, setup } = session;
   switch (timer) {
     case "last word":
-      return exited(session, silentEnd({ kind: "lost", reason: "its process did not end" }), now);
+      return exited(session, silentEnd({ kind: "lost", reason: "its process did not end" }));
     case "kill":
-      return end(session, "cancelled", undefined, now);
+      return end(session, "cancelled", undefined);
     case "grace":
-      return kill(session, now);
+      return kill(session);
     case "play": {
       if (limit === undefined) return [session, []];
       const message = `${setup.endpoint.host}: play "${limit.name}" took longer than ${limit.limitMs / 1_000} s`;
       const [next, effects] = cancel(
         { ...session, limit: { ...limit, expired: true } },
         { outcome: "failed", error: { code: "TIMEOUT", message } },
-        now,
       );
       if (next.state.is === "ended") return [next, effects];
       return [next, [...effects, { type: "wait", timer: "grace", ms: limit.graceMs }]];
@@ -186,45 +185,45 @@ function expired(session: Session, timer: TimerName, now: number): Next {
 function connected(
   session: Session,
   { connectMs, authenticateMs }: Extract<Input, { type: "connected" }>,
-  now: number,
 ): Next {
-  const { state, setup, clock } = session;
+  const { state, setup, clock, now } = session;
   if (state.is !== "connecting" && state.is !== "away") return [session, []];
   const { host } = setup.endpoint;
   const phases = addPhase(addPhase(clock.phases, "connect", connectMs), "authenticate", authenticateMs);
   const here = { ...session, clock: { ...clock, phases, mark: now } };
   return after(
     [{ type: "emit", event: { type: "host:connected", host, elapsedMs: connectMs + authenticateMs } }],
-    nextOf(session) === "launch" ? launch(here, now) : attach(here, now),
+    nextOf(session) === "launch" ? launch(here) : attach(here),
   );
 }
 
-function launch(session: Session, now: number): Next {
+function launch(session: Session): Next {
   const { setup, via, uploads } = session;
-  if (via === "direct") return start(session, { is: "direct" }, now);
+  if (via === "direct") return start(session, { is: "direct" });
   // No host can have a bundle built just now, so open SFTP while asking.
   const expectsUpload = !setup.bundle.reused && !sendsToUser(setup) && uploads.bytes === 0;
-  return start(session, { is: "launch", left: uploads.left, mayDecline: via === "auto", expectsUpload }, now);
+  return start(session, { is: "launch", left: uploads.left, mayDecline: via === "auto", expectsUpload });
 }
 
-function attach(session: Session, now: number): Next {
+function attach(session: Session): Next {
   const { setup, via, told } = session;
-  if (via === "direct") return failed(session, explainDirectEnd(setup.endpoint.host), now);
-  return start(session, { is: "attach", from: Math.max(FIRST_JOURNALED, told.lastSequence + 1) }, now);
+  if (via === "direct") return failed(session, explainDirectEnd(setup.endpoint.host));
+  return start(session, { is: "attach", from: Math.max(FIRST_JOURNALED, told.lastSequence + 1) });
 }
 
 /** The host has no Node: work on it from here. */
-function decline(session: Session, now: number): Next {
+function decline(session: Session): Next {
   const { host } = session.setup.endpoint;
   return after(
     [{ type: "emit", event: { type: "log", host, level: "info", text: WITHOUT_NODE } }],
-    launch({ ...session, via: "direct", known: false }, now),
+    launch({ ...session, via: "direct", known: false }),
   );
 }
 
-function start(session: Session, script: Script, now: number): Next {
+function start(session: Session, script: Script): Next {
   const away = awayOf(session.state);
-  const leftMs = away === undefined ? Number.POSITIVE_INFINITY : Math.max(MIN_START_MS, away.until - now);
+  const leftMs =
+    away === undefined ? Number.POSITIVE_INFINITY : Math.max(MIN_START_MS, away.until - session.now);
   const limitMs = Math.min(session.setup.startTimeoutMs, leftMs);
   return [
     { ...session, state: { is: "starting", script, listening: false, early: [], away } },
@@ -232,7 +231,7 @@ function start(session: Session, script: Script, now: number): Next {
   ];
 }
 
-function ready(session: Session, now: number): Next {
+function ready(session: Session): Next {
   const { state, told } = session;
   if (state.is !== "starting" || state.listening) return [session, []];
   const listening: Session = { ...session, state: { ...state, listening: true, early: [] } };
@@ -240,25 +239,28 @@ function ready(session: Session, now: number): Next {
     state.script.is === "attach"
       ? [listening, []]
       : [{ ...listening, known: true }, [{ type: "job", after: told.lastSequence }, ...sayAgain(listening)]];
-  return state.early.reduce(([next, effects], input) => after(effects, step(next, input, now)), begun);
+  return state.early.reduce(
+    ([next, effects], input) => after(effects, step(next, input, session.now)),
+    begun,
+  );
 }
 
 /** The script ended, and named its reason not to start the bundle. */
-function answered(session: Session, word: LaunchAnswer, now: number): Next {
+function answered(session: Session, word: LaunchAnswer): Next {
   const { state, setup, uploads } = session;
   if (state.is !== "starting") return [session, []];
   const { script, away } = state;
   const asks = script.is === "launch" || script.is === "verify";
-  if (word === NO_NODE && asks && session.via === "auto") return decline(session, now);
-  if (word === NO_NODE || !asks) return exited(session, silentEnd({ kind: "exited", code: 0 }), now);
+  if (word === NO_NODE && asks && session.via === "auto") return decline(session);
+  if (word === NO_NODE || !asks) return exited(session, silentEnd({ kind: "exited", code: 0 }));
   const toUser = sendsToUser(setup);
   // The script misses a bundle that was sent: the bundle arrived damaged.
   const damaged = uploads.damaged + (word === CORRUPT || script.is === "verify" || toUser ? 1 : 0);
   const absent: Session = { ...session, known: false, uploads: { ...uploads, damaged, left: undefined } };
   if (damaged === MAX_DAMAGED)
-    return failed(absent, explainDamage(setup.endpoint.host, setup.bundle.id, MAX_DAMAGED), now);
-  if (session.ending !== undefined) return end(absent, "cancelled", undefined, now);
-  if (toUser) return launch(absent, now);
+    return failed(absent, explainDamage(setup.endpoint.host, setup.bundle.id, MAX_DAMAGED));
+  if (session.ending !== undefined) return end(absent, "cancelled", undefined);
+  if (toUser) return launch(absent);
   const upload = uploads.count + 1;
   return [
     {
@@ -270,105 +272,93 @@ function answered(session: Session, word: LaunchAnswer, now: number): Next {
   ];
 }
 
-function uploaded(session: Session, now: number): Next {
+function uploaded(session: Session): Next {
   const { state, setup, uploads } = session;
   if (state.is !== "uploading" && state.is !== "starting") return [session, []];
   const bytes = uploads.bytes + setup.bundle.bytes.length;
-  const sent = takePhase({ ...session, uploads: { ...uploads, bytes } }, "upload", now);
+  const sent = takePhase({ ...session, uploads: { ...uploads, bytes } }, "upload");
   // A process on its way to another user received the bundle on standard input, and goes on by itself.
   if (state.is === "starting") return [sent, []];
-  if (session.ending !== undefined) return end(sent, "cancelled", undefined, now);
-  return start(sent, { is: "verify", upload: uploads.count }, now);
+  if (session.ending !== undefined) return end(sent, "cancelled", undefined);
+  return start(sent, { is: "verify", upload: uploads.count });
 }
 
 /** The script, or the bundle, ended before `hello`. */
-function notStarted(session: Session, script: Script, processEnd: ProcessEnd, now: number): Next {
+function notStarted(session: Session, script: Script, processEnd: ProcessEnd): Next {
   const { setup, via, told } = session;
   const { exit } = processEnd;
   const { endpoint, mayLaunch, become } = setup;
   const code = exit.kind === "exited" ? exit.code : undefined;
   const launches = script.is === "launch" || script.is === "verify";
-  if (launches && via === "auto" && code === LAUNCH_EXITS.noNode) return decline(session, now);
+  if (launches && via === "auto" && code === LAUNCH_EXITS.noNode) return decline(session);
   // The host may be at work nevertheless, or about to restart.
-  if ((exit.kind === "lost" || told.restart !== undefined) && mayReturn(session, now))
-    return lose(session, reasonOf(exit), now);
+  if ((exit.kind === "lost" || told.restart !== undefined) && mayReturn(session))
+    return lose(session, reasonOf(exit));
   if (script.is === "attach" && code === LAUNCH_EXITS.unknownRun) {
-    if (mayLaunch) return launch(session, now);
+    if (mayLaunch) return launch(session);
     const text = `${endpoint.host} was not begun, and the playbook has changed since`;
-    return failed(session, new VolleyError("CANCELLED", text), now);
+    return failed(session, new VolleyError("CANCELLED", text));
   }
   const known = script.is === "attach" && session.known;
-  return failed({ ...session, known }, explainFailedStart(endpoint, become, processEnd), now);
+  return failed({ ...session, known }, explainFailedStart(endpoint, become, processEnd));
 }
 
 /* Events of the host. */
 
-function heard(session: Session, input: Extract<Input, { type: "event" }>, now: number): Next {
-  const { event } = input;
-  return listen(session, input, now, (received) => {
-    const emit: Effect = { type: "emit", event: asReceived(session, event) };
-    switch (event.type) {
-      case "hello": {
-        // The greeting of a process that was started before, or again, is no event of the run.
-        const isOfRun = event.next === undefined && session.told.lastSequence <= event.seq;
-        return after(isOfRun ? [emit] : [], greeted(received, now));
+/** Listen to the process, once it can be spoken to. What cannot be true breaks the protocol. */
+function listen(session: Session, input: Said): Next {
+  const { state } = session;
+  if (state.is !== "starting" && state.is !== "running") return [session, []];
+  if (state.is === "starting" && !state.listening)
+    return [{ ...session, state: { ...state, early: [...state.early, input] } }, []];
+  const what = input.type === "event" ? input.event.type : input.type;
+  if (state.is === "starting" && what !== "hello")
+    return broken(session, new VolleyError("PROTOCOL_INVALID", `the host sent "${what}" first`));
+  switch (input.type) {
+    case "event": {
+      let received: Session;
+      try {
+        received = take(session, input.event);
+      } catch (thrown) {
+        return broken(session, thrown);
       }
-      case "gone":
-        return closing(received, event, []);
-      case "bye":
-        return closing(received, event, [emit]);
-      case "facts":
-        return [takePhase(received, "facts", now), [emit]];
-      case "play:end":
-        return after([emit], playEnded(takePhase(received, "tasks", now), event, now));
-      case "task:end": {
-        const hasRestarted = session.told.restart !== undefined && received.told.restart === undefined;
-        return after([emit], hasRestarted ? comeBack(received, now) : [received, []]);
-      }
-      default:
-        return [received, [emit]];
+      return heard(session, received, input.event);
     }
-  });
-}
-
-/** Take a question or a shared result. Neither is an event: it has no number, and may be said again. */
-function heardAside(
-  session: Session,
-  input: Extract<Input, { type: "question" | "share" }>,
-  now: number,
-): Next {
-  const { state } = session;
-  if (state.is !== "starting" && state.is !== "running") return [session, []];
-  if (state.is === "starting" && !state.listening)
-    return [{ ...session, state: { ...state, early: [...state.early, input] } }, []];
-  if (state.is === "starting")
-    return broken(session, new VolleyError("PROTOCOL_INVALID", `the host sent a ${input.type} first`), now);
-  if (input.type === "question") return [session, [{ type: "ask", question: input.question }]];
-  const { task, whole } = input;
-  return after([{ type: "keep", task, whole }], say(session, { type: "taken", task }));
-}
-
-/** Record an event, then handle it. An event that cannot be true breaks the protocol. */
-function listen(
-  session: Session,
-  input: Extract<Input, { readonly event: WireEvent }>,
-  now: number,
-  then: (received: Session) => Next,
-): Next {
-  const { state } = session;
-  const { event } = input;
-  if (state.is !== "starting" && state.is !== "running") return [session, []];
-  if (state.is === "starting" && !state.listening)
-    return [{ ...session, state: { ...state, early: [...state.early, input] } }, []];
-  if (state.is === "starting" && event.type !== "hello")
-    return broken(session, new VolleyError("PROTOCOL_INVALID", `the host sent "${event.type}" first`), now);
-  let received: Session;
-  try {
-    received = take(session, event);
-  } catch (thrown) {
-    return broken(session, thrown, now);
+    // Neither is an event: it has no number, and may be said again.
+    case "question":
+      return [session, [{ type: "ask", question: input.question }]];
+    case "share": {
+      const { task, whole } = input;
+      return after([{ type: "keep", task, whole }], say(session, { type: "taken", task }));
+    }
   }
-  return then(received);
+}
+
+type Said = Extract<Input, { type: "event" | "question" | "share" }>;
+
+function heard(session: Session, received: Session, event: WireEvent): Next {
+  const emit: Effect = { type: "emit", event: asReceived(session, event) };
+  switch (event.type) {
+    case "hello": {
+      // The greeting of a process that was started before, or again, is no event of the run.
+      const isOfRun = event.next === undefined && session.told.lastSequence <= event.seq;
+      return after(isOfRun ? [emit] : [], greeted(received));
+    }
+    case "gone":
+      return closing(received, event, []);
+    case "bye":
+      return closing(received, event, [emit]);
+    case "facts":
+      return [takePhase(received, "facts"), [emit]];
+    case "play:end":
+      return after([emit], playEnded(takePhase(received, "tasks"), event));
+    case "task:end": {
+      const hasRestarted = session.told.restart !== undefined && received.told.restart === undefined;
+      return after([emit], hasRestarted ? comeBack(received) : [received, []]);
+    }
+    default:
+      return [received, [emit]];
+  }
 }
 
 function take(session: Session, event: WireEvent): Session {
@@ -382,14 +372,14 @@ function take(session: Session, event: WireEvent): Session {
 }
 
 /** The bundle, or the process found again, said hello. */
-function greeted(session: Session, now: number): Next {
+function greeted(session: Session): Next {
   const { state, setup, via, uploads, told } = session;
   if (state.is !== "starting") return [session, []];
   const { script, away } = state;
   const running: Session = { ...session, state: { is: "running", away } };
   if (script.is === "attach") {
     // A host that is about to restart has not gone down yet: it is not back.
-    const [back, effects] = told.restart === undefined ? comeBack(running, now) : [running, []];
+    const [back, effects] = told.restart === undefined ? comeBack(running) : [running, []];
     return [back, [...effects, ...sayAgain(back)]];
   }
   const { host } = setup.endpoint;
@@ -400,27 +390,23 @@ function greeted(session: Session, now: number): Next {
       ...(wasThere ? [{ type: "emit", event: { type: "host:cached", host } } as const] : []),
       { type: "emit", event: { type: "host:start", host, method } },
     ],
-    comeBack(takePhase(forgetUpload(running), "start", now), now),
+    comeBack(takePhase(forgetUpload(running), "start")),
   );
 }
 
-function comeBack(session: Session, now: number): Next {
+function comeBack(session: Session): Next {
   const { state, setup } = session;
   if (state.is !== "running" || state.away === undefined) return [session, []];
   const { since, until, tries } = state.away;
   return [
-    { ...session, state: { is: "running", back: { at: now, until, tries } } },
-    [{ type: "emit", event: { type: "host:back", host: setup.endpoint.host, awayMs: now - since } }],
+    { ...session, state: { is: "running", back: { at: session.now, until, tries } } },
+    [{ type: "emit", event: { type: "host:back", host: setup.endpoint.host, awayMs: session.now - since } }],
   ];
 }
 
-function playEnded(
-  session: Session,
-  { index, failed }: Extract<WireEvent, { type: "play:end" }>,
-  now: number,
-): Next {
+function playEnded(session: Session, { index, failed }: Extract<WireEvent, { type: "play:end" }>): Next {
   const { limit, ending, clock } = session;
-  const waiting: Session = { ...session, clock: { ...clock, waitingSince: now } };
+  const waiting: Session = { ...session, clock: { ...clock, waitingSince: session.now } };
   const play: Effect = { type: "play", index, failed: failed || ending?.why?.outcome === "failed" };
   if (limit?.index !== index || limit.expired) return [waiting, [play]];
   return [{ ...waiting, limit: undefined }, [{ type: "unwait", timer: "play" }, play]];
@@ -439,56 +425,51 @@ function closing(
   ];
 }
 
-function exited(session: Session, processEnd: ProcessEnd, now: number): Next {
+function exited(session: Session, processEnd: ProcessEnd): Next {
   const { state, setup, told, ending } = session;
-  if (state.is === "starting") return notStarted(session, state.script, processEnd, now);
+  if (state.is === "starting") return notStarted(session, state.script, processEnd);
   if (state.is !== "running" && state.is !== "closing") return [session, []];
   const last = state.is === "closing" ? state.last : undefined;
-  if (last?.type !== "bye" && goesOn(session, last, now))
-    return lose(session, reasonOf(processEnd.exit), now);
-  const done = takePhase(session, "collect", now);
+  if (last?.type !== "bye" && goesOn(session, last)) return lose(session, reasonOf(processEnd.exit));
+  const done = takePhase(session, "collect");
   if (last?.type === "bye") {
-    if (last.cancelled === true) return end(done, "cancelled", undefined, now);
-    if (last.error !== undefined) return end(done, "failed", last.error, now);
-    return end(done, told.failed.size > 0 ? "failed" : "ok", undefined, now);
+    if (last.cancelled === true) return end(done, "cancelled", undefined);
+    if (last.error !== undefined) return end(done, "failed", last.error);
+    return end(done, told.failed.size > 0 ? "failed" : "ok", undefined);
   }
-  if (ending !== undefined) return end(done, "cancelled", undefined, now);
+  if (ending !== undefined) return end(done, "cancelled", undefined);
   const silence = explainSilence(setup.endpoint.host, processEnd, last, told.endsWithLogin);
-  return end(done, "lost", silence, now);
+  return end(done, "lost", silence);
 }
 
 /** The host broke the protocol: do not listen to it any more. */
-function broken(session: Session, thrown: unknown, now: number): Next {
-  if (session.state.is === "starting") return conclude(session, thrown, now);
-  return end(session, "lost", serializeError(thrown), now);
+function broken(session: Session, thrown: unknown): Next {
+  if (session.state.is === "starting") return conclude(session, thrown);
+  return end(session, "lost", serializeError(thrown));
 }
 
 /* Loss, return and end. */
 
 /** Return whether the run goes on, or can go on, although its process ended without `bye`. */
-function goesOn(
-  session: Session,
-  gone: Extract<WireEvent, { type: "gone" }> | undefined,
-  now: number,
-): boolean {
-  if (!mayReturn(session, now)) return false;
+function goesOn(session: Session, gone: Extract<WireEvent, { type: "gone" }> | undefined): boolean {
+  if (!mayReturn(session)) return false;
   // The journal says how far the run came, whatever ended the process.
   if (gone === undefined) return true;
   return gone.running === true || (gone.asked === true && (!gone.restarted || session.setup.mayLaunch));
 }
 
 /** Return whether the host may be tried again, and has time left. */
-function mayReturn({ state, via, ending }: Session, now: number): boolean {
+function mayReturn({ state, via, ending, now }: Session): boolean {
   const away = awayOf(state);
   return via !== "direct" && ending?.how !== "kill" && (away === undefined || now < away.until);
 }
 
 /** Try again after an error where that may help, else end. */
-function failed(session: Session, thrown: unknown, now: number): Next {
+function failed(session: Session, thrown: unknown): Next {
   const { state } = session;
   if (state.is === "waiting" || state.is === "running" || state.is === "closing") return [session, []];
-  if (mayHelp(session, thrown) && mayReturn(session, now)) return lose(session, thrown.message, now);
-  return conclude(session, thrown, now);
+  if (mayHelp(session, thrown) && mayReturn(session)) return lose(session, thrown.message);
+  return conclude(session, thrown);
 }
 
 /** Return whether another try may succeed after this error. */
@@ -511,10 +492,10 @@ function mayHelp({ state, told, ending, known }: Session, thrown: unknown): thro
 }
 
 /** Close this connection, and try to reach the host again. */
-function lose(session: Session, reason: string, now: number): Next {
+function lose(session: Session, reason: string): Next {
   const { state, setup, told } = session;
   const known = awayOf(state);
-  const away = { ...(known ?? newAway(session, reason, now)), next: nextOf(session) };
+  const away = { ...(known ?? newAway(session, reason)), next: nextOf(session) };
   const text = told.restart === undefined && told.endsWithLogin ? `${away.why}; ${ENDS.text}` : away.why;
   const lost: Effect = {
     type: "emit",
@@ -535,8 +516,8 @@ function tryAgain(session: Session, away: Away): Next {
   ];
 }
 
-function newAway(session: Session, reason: string, now: number): Away {
-  const { state, told, setup } = session;
+function newAway(session: Session, reason: string): Away {
+  const { state, told, setup, now } = session;
   const { restart } = told;
   const limitMs = restart?.timeoutMs ?? setup.returnTimeoutMs;
   const back = "back" in state ? state.back : undefined;
@@ -561,20 +542,20 @@ function nextOf({ state, setup, known }: Session): Away["next"] {
 }
 
 /** End the session with an error. */
-function conclude(session: Session, thrown: unknown, now: number): Next {
+function conclude(session: Session, thrown: unknown): Next {
   const { state, setup, told, known, ending } = session;
-  if (ending !== undefined) return end(session, "cancelled", undefined, now);
+  if (ending !== undefined) return end(session, "cancelled", undefined);
   const outcome = outcomeOf(thrown);
   const away = awayOf(state);
   if (away === undefined || outcome === "failed")
-    return end(session, known && outcome === "unreachable" ? "lost" : outcome, serializeError(thrown), now);
+    return end(session, known && outcome === "unreachable" ? "lost" : outcome, serializeError(thrown));
   const { why, limitMs } = away;
   const loss = { why, limitMs, thrown, endsWithLogin: told.endsWithLogin };
-  return end(session, "lost", serializeError(explainLoss(setup.endpoint.host, loss)), now);
+  return end(session, "lost", serializeError(explainLoss(setup.endpoint.host, loss)));
 }
 
-function end(session: Session, outcome: Outcome, error: SerializedError | undefined, now: number): Next {
-  const { setup, told, clock, uploads } = session;
+function end(session: Session, outcome: Outcome, error: SerializedError | undefined): Next {
+  const { setup, told, clock, uploads, now } = session;
   const end: HostEnd = {
     type: "host:end",
     host: setup.endpoint.host,
