@@ -3,6 +3,7 @@ import * as v from "valibot";
 import { type ActionContext, unchanged } from "../../core/action.ts";
 import type { Asset } from "../../core/asset.ts";
 import { isVolleyError, VolleyError } from "../../core/errors.ts";
+import { writeJson } from "../../core/json-text.ts";
 import { modeAfterChown } from "../../core/permissions.ts";
 import type { Diff } from "../../core/result.ts";
 import type { ReadSystem, Stat } from "../../core/system.ts";
@@ -117,7 +118,11 @@ async function findSource(
   context: ActionContext,
 ): Promise<CopySource | null> {
   if (src !== undefined) return remote_src ? findRemoteSource(system, src) : findAssetSource(context, src);
-  const written = typeof content === "string" ? content : jsonText(content);
+  // As Ansible's json.dumps writes it; JSON.stringify first, which leaves out undefined.
+  const written =
+    typeof content === "string"
+      ? content
+      : writeJson(JSON.parse(JSON.stringify(content)), { ensureAscii: true });
   const file = { path: "", mode: 0o644, content: async () => written };
   return { tree: false, directories: [], files: [file], links: [] };
 }
@@ -370,19 +375,4 @@ async function planLinkCopy(
     ],
     diff: same && change === null ? [] : [{ path, attributes: { ...state, ...change?.diff.attributes } }],
   };
-}
-
-/** Format a value as JSON on one line with a space after `,` and `:`, as Ansible writes a dictionary given as content. */
-function jsonText(value: unknown): string {
-  if (Array.isArray(value)) return `[${value.map(jsonText).join(", ")}]`;
-  if (typeof value === "object" && value !== null) {
-    const entries = Object.entries(value).filter(([, item]) => item !== undefined);
-    return `{${entries.map(([key, item]) => `${jsonText(key)}: ${jsonText(item)}`).join(", ")}}`;
-  }
-  const text = JSON.stringify(value) ?? "null";
-  // Python's json.dumps writes ASCII only.
-  return text.replace(
-    /[\u0080-\uffff]/g,
-    (character) => `\\u${character.charCodeAt(0).toString(16).padStart(4, "0")}`,
-  );
 }

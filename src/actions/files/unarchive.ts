@@ -6,7 +6,7 @@ import { VolleyError } from "../../core/errors.ts";
 import type { Diff } from "../../core/result.ts";
 import type { ReadSystem, System } from "../../core/system.ts";
 import { defineAction } from "../define.ts";
-import { isWebUrl, openDownload } from "../network/download.ts";
+import { isWebUrl, openDownload, refusal } from "../network/download.ts";
 import { applyAttributes, inspectAttributes } from "../shared/attributes.ts";
 import { fileAttributes, flag, optionalText, text, textList } from "../shared/params.ts";
 import { firstMatch } from "../shared/paths.ts";
@@ -283,13 +283,7 @@ async function bringHere(given: Params, system: System, context: ActionContext):
     environment: context.facts.env,
     signal: context.signal,
   });
-  if (response.status !== 200) {
-    response.close();
-    throw new VolleyError(
-      "ACTION_FAILED",
-      `cannot download ${src}: the server answers ${response.status} ${response.statusText}`,
-    );
-  }
+  if (response.status !== 200) throw refusal(src, response);
   await system.writeFile(path, response.body, { mode: 0o600 });
   return path;
 }

@@ -61,13 +61,7 @@ export async function openDownload(request: DownloadRequest): Promise<DownloadRe
 /** Download a text of at most 1 MiB, such as a list of checksums. Fails with `ACTION_FAILED` unless the status is 200. */
 export async function downloadText(request: DownloadRequest): Promise<string> {
   const response = await openDownload(request);
-  if (response.status !== 200) {
-    response.close();
-    throw new VolleyError(
-      "ACTION_FAILED",
-      `cannot download ${request.url}: ${response.status} ${response.statusText}`,
-    );
-  }
+  if (response.status !== 200) throw refusal(request.url, response);
   const chunks: Uint8Array[] = [];
   let size = 0;
   for await (const chunk of response.body) {
@@ -76,6 +70,15 @@ export async function downloadText(request: DownloadRequest): Promise<string> {
     chunks.push(chunk);
   }
   return Buffer.concat(chunks).toString("utf8");
+}
+
+/** Drop an answer whose status is an error, and make the error that reports it. */
+export function refusal(url: string, { status, statusText, close }: DownloadResponse): VolleyError {
+  close();
+  return new VolleyError(
+    "ACTION_FAILED",
+    `cannot download ${url}: the server answers ${status} ${statusText}`,
+  );
 }
 
 /** Tell whether a text is an `http:` or `https:` URL. */

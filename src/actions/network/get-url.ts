@@ -16,6 +16,7 @@ import {
   downloadText,
   isWebUrl,
   openDownload,
+  refusal,
 } from "./download.ts";
 import { type Checksum, resolveChecksum, storeBody } from "./fetch-file.ts";
 
@@ -176,10 +177,10 @@ async function predict(change: GetUrlChange, request: DownloadRequest, system: R
     return { ...change, unknown: thrown.message };
   }
   response.close();
-  const { status, statusText, headers } = response;
+  const { status, headers } = response;
   if (status === 405 || status === 501)
     return { ...change, unknown: `the server does not answer HEAD (${status})` };
-  if (status !== 200 && status !== 304) throw refused(request.url, status, statusText);
+  if (status !== 200 && status !== 304) throw refusal(request.url, response);
   const path = change.directory === undefined ? change.path! : pathIn(change.directory, response);
   const stat = await system.stat(path);
   if (stat === null || change.checksum !== undefined || change.attributes !== null)
@@ -196,13 +197,6 @@ function headersFor(change: GetUrlChange, request: DownloadRequest): Readonly<Re
     ...request.headers,
     ...(change.modifiedSince === undefined ? {} : { "if-modified-since": change.modifiedSince }),
   };
-}
-
-function refused(url: string, status: number, statusText: string): VolleyError {
-  return new VolleyError(
-    "ACTION_FAILED",
-    `cannot download ${url}: the server answers ${status} ${statusText}`,
-  );
 }
 
 /** Return the path of a download within a directory: named by the server (RFC 6266), else by the URL. */
@@ -230,7 +224,7 @@ async function apply(
   }
   const request = requestFor(given, context);
   const response = await openDownload({ ...request, headers: headersFor(change, request) });
-  const { status, statusText } = response;
+  const { status } = response;
   const path = change.directory === undefined ? change.path! : pathIn(change.directory, response);
   if (status === 304) {
     response.close();
@@ -240,10 +234,7 @@ async function apply(
       data: { url, dest: path, msg: "not modified", status_code: status },
     };
   }
-  if (status !== 200) {
-    response.close();
-    throw refused(url, status, statusText);
-  }
+  if (status !== 200) throw refusal(url, response);
   const stored = await storeBody(response, { ...given, path, checksum: change.checksum }, system, context);
   const attributes = stored.replaced
     ? null
