@@ -1,6 +1,5 @@
 import type { Asset } from "./asset.ts";
 import { type ErrorCode, type ErrorDetails, VolleyError } from "./errors.ts";
-
 import type { Facts } from "./facts.ts";
 import type { Vars } from "./json.ts";
 import type { Diff } from "./result.ts";

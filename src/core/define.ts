@@ -1,8 +1,6 @@
 import { didYouMean, VolleyError } from "./errors.ts";
 import { isRecord, mergeVars, type Vars } from "./json.ts";
-
 import { checkSchedule, type Play, type Playbook, type PlayDefinition } from "./playbook.ts";
-
 import type { AnyRole, Role, RoleDefinition, RoleUse, StandardIssue, StandardSchemaV1 } from "./role.ts";
 
 /**

@@ -2,7 +2,6 @@ import { homedir } from "node:os";
 import { didYouMean, VolleyError } from "../core/errors.ts";
 import type { Host, Inventory, VarSource } from "../core/inventory.ts";
 import { writeJson } from "../core/json-text.ts";
-
 import { describeSecret, isSecret } from "../core/secret.ts";
 import { Data, type Dict, dictEntries, Float, isDict } from "../core/value.ts";
 import { resolveScalar } from "../yaml/scalar.ts";

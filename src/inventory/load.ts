@@ -4,7 +4,6 @@ import type { Group, Host, Inventory, OverriddenVar, VarSource } from "../core/i
 import { printable } from "../core/text.ts";
 import { createSecretStore } from "../vars/secrets/store.ts";
 import { bareHost, readConnection } from "./connection.ts";
-
 import {
   createDraft,
   type Draft,

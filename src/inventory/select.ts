@@ -2,10 +2,10 @@ import { readFileSync } from "node:fs";
 import { isIPv6 } from "node:net";
 import { resolve } from "node:path";
 import { didYouMean, isVolleyError, VolleyError } from "../core/errors.ts";
+import { matchesGlob, setGlobPieces } from "../core/glob.ts";
 import type { Host, Inventory } from "../core/inventory.ts";
 import { pythonRegex } from "../core/python-regex.ts";
-import { matchesGlob, printable, setGlobPieces } from "../core/text.ts";
-
+import { printable } from "../core/text.ts";
 import { within } from "../system/endable.ts";
 import { bareHost } from "./connection.ts";
 import { expandRanges, hasRange } from "./names.ts";

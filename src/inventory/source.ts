@@ -9,7 +9,6 @@ import { isVault } from "../vars/secrets/vault.ts";
 import { addHosts, type Draft, type ReadContext } from "./draft.ts";
 import { displayPath, isLeftover, textOf, unreadableKind } from "./files.ts";
 import { readIniInventory } from "./ini.ts";
-
 import { readInventoryJson, readScriptInventory } from "./script.ts";
 import { readTypeScriptInventory } from "./typescript.ts";
 import { readYamlInventory } from "./yaml.ts";

@@ -1,6 +1,5 @@
 import { didYouMean, VolleyError } from "../core/errors.ts";
 import { isRecord } from "../core/json.ts";
-
 import {
   addChild,
   addHosts,

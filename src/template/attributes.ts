@@ -1,6 +1,5 @@
 import { fail, failUndefined, NeedsCopies } from "./errors.ts";
 import { dictMethods, listMethods, numberMethods, stringMethods } from "./methods.ts";
-
 import {
   Attributes,
   type Callable,

@@ -1,5 +1,5 @@
+import { matchesGlob, setGlobPieces } from "../core/glob.ts";
 import { pythonRegex } from "../core/python-regex.ts";
-import { matchesGlob, setGlobPieces } from "../core/text.ts";
 import { makeMap } from "../core/value.ts";
 import { fail, NeedsCopies } from "./errors.ts";
 import { datetime, wallClock } from "./filters/date.ts";

@@ -5,7 +5,6 @@ import { dateFilters } from "./date.ts";
 import { hashFilters } from "./hash.ts";
 import { generalFilters, mappingFilters } from "./mapping.ts";
 import { numberFilters, randomFilters } from "./number.ts";
-
 import { functionalFilters, sequenceFilters } from "./sequence.ts";
 import { regexFilters, textFilters } from "./text.ts";
 

@@ -20,7 +20,6 @@ import {
   typeName,
   Undefined,
 } from "../values.ts";
-
 import { foldCase, sortBy } from "./sequence.ts";
 
 function fallback(value: unknown, otherwise: unknown = "", ifFalse: unknown = false): unknown {

@@ -3,7 +3,6 @@ import { readFile } from "node:fs/promises";
 import { homedir } from "node:os";
 import { basename, resolve } from "node:path";
 import type { SecretSource } from "../../core/secret.ts";
-
 import { decodeUtf8 } from "../../core/text.ts";
 
 /** The keys to encrypted files and values. */

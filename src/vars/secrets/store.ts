@@ -3,7 +3,6 @@ import { type Secret, type SecretSource, type SecretValue, secretSource } from "
 import { printable } from "../../core/text.ts";
 import { createAgeKeys } from "./age.ts";
 import { type AskSecret, memoOf, readSecret, SecretProblem, type SecretStoreOptions } from "./sources.ts";
-
 import { createVaultKeys } from "./vault.ts";
 
 /** A run's source of secrets: each is asked for once, however many hosts need it. */
