@@ -39,19 +39,24 @@ export async function createReporter(kind: ReporterKind, options: ReporterOption
     case "plain":
       return (await import("./plain.ts")).createPlainReporter({ stdout, colors, symbols, verbosity, diff });
     case "ink":
-      return (await importInk()).createInkReporter({ ...options, colors, symbols });
+      return (await loadDrawing(() => import("./ink/ink-reporter.ts"))).createInkReporter({
+        ...options,
+        colors,
+        symbols,
+      });
   }
 }
 
 /**
- * React and its reconciler read NODE_ENV once, when they are first loaded; their development builds take a third more
- * time for every frame. The variable is removed at once, because processes started later inherit it.
+ * Load a module that draws with ink. React and its reconciler read NODE_ENV once, when they are first loaded; their
+ * development builds take a third more time for every frame. The variable is removed at once, because processes started
+ * later inherit it.
  */
-async function importInk(): Promise<typeof import("./ink/ink-reporter.ts")> {
-  if (process.env.NODE_ENV !== undefined) return import("./ink/ink-reporter.ts");
+export async function loadDrawing<Module>(load: () => Promise<Module>): Promise<Module> {
+  if (process.env.NODE_ENV !== undefined) return load();
   process.env.NODE_ENV = "production";
   try {
-    return await import("./ink/ink-reporter.ts");
+    return await load();
   } finally {
     delete process.env.NODE_ENV;
   }

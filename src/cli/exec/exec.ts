@@ -291,7 +291,9 @@ async function createPrinter(
     return (await import("./fold-printer.ts")).createFoldPrinter({ ...options, diff });
   if (shownAs(output) === "ink") {
     const endpoints = new Map(targets.map(({ name, endpoint }) => [name, endpoint]));
-    return (await import("./ink-printer.ts")).createInkPrinter({ ...options, title, endpoints, onCancel });
+    const { loadDrawing } = await import("../../reporter/reporter.ts");
+    const { createInkPrinter } = await loadDrawing(() => import("./ink-printer.ts"));
+    return createInkPrinter({ ...options, title, endpoints, onCancel });
   }
   return (await import("./live-printer.ts")).createLivePrinter(options);
 }
