@@ -11,7 +11,8 @@ import type { Mask, MaskStream } from "../vars/mask.ts";
 import type { BundleReader, CarryOut, CarryOutOptions } from "./carry-out.ts";
 import { findRunStore, type RunPart } from "./journal.ts";
 import { openLeftovers } from "./leftovers.ts";
-import { type HostLock, lendingTurns, takeLock } from "./lock.ts";
+import { takeLock } from "./lock.ts";
+import { type HostLock, lendingTurns } from "./lock-protocol.ts";
 import { openState, readEarlier, type StateStore } from "./state-store.ts";
 
 import { openWire, type Wire } from "./wire.ts";

@@ -1,19 +1,21 @@
 import {
   cannotLock,
   describeHolder,
+  type Holder,
   type HostLock,
   LOCK_PREFIX,
   type LockOptions,
+  lineStart,
   lockedBy,
-  parseHolder,
-} from "../agent/lock.ts";
+  parseHolders,
+} from "../agent/lock-protocol.ts";
 import { VolleyError } from "../core/errors.ts";
 import { quote } from "../core/shell-quote.ts";
 import { createLineSplitter } from "../system/lines.ts";
 import { lineWord, type Shells } from "./shell.ts";
 
 /** How the lock is taken. */
-export interface DirectLockOptions extends Omit<LockOptions, "isOver"> {
+export interface DirectLockOptions extends LockOptions {
   readonly signal: AbortSignal;
 }
 
@@ -46,7 +48,7 @@ export async function takeDirectLock(shells: Shells, options: DirectLockOptions)
   const takeLine = (line: string): void => {
     if (line === "taken") return answer("taken");
     if (!line.startsWith("held ")) return;
-    const found = parseHolder(line.slice("held ".length));
+    const [found] = parseHolders(line.slice("held ".length));
     if (found !== undefined) holder = describeHolder(found, run);
     if (told) return;
     told = true;
@@ -93,7 +95,7 @@ export async function takeDirectLock(shells: Shells, options: DirectLockOptions)
  * waits for again and again, and so notices when nobody listens any more.
  */
 function lockScript({ run, host, controller }: DirectLockOptions): string {
-  const begin = (value: object): string => quote(JSON.stringify(value).slice(0, -1));
+  const begin = (fields: Partial<Holder>): string => quote(lineStart(fields));
   return `umask 077; mkdir -p "$HOME/.cache/volley" && cd "$HOME/.cache/volley" || exit 96
 boot= m= by= keep=
 { read -r boot </proc/sys/kernel/random/boot_id; read -r m </etc/machine-id; n=$(readlink /proc/self/ns/pid); } 2>/dev/null

@@ -3,7 +3,7 @@ import { finished } from "node:stream/promises";
 import { format } from "node:util";
 import { createEffects } from "../agent/effects.ts";
 import { createLeftovers, type LeftoversOwner, leftoversName } from "../agent/leftovers.ts";
-import { type HostLock, lendingTurns } from "../agent/lock.ts";
+import { type HostLock, lendingTurns } from "../agent/lock-protocol.ts";
 import { openWire, type Wire } from "../agent/wire.ts";
 import type { AssetStore } from "../core/asset.ts";
 import { type Become, DEFAULT_BECOME_USER } from "../core/become.ts";
