@@ -11,14 +11,14 @@ import { forgetState, openState } from "./state-store.ts";
 /** The longest line that the agent takes from a controller, in UTF-16 code units. */
 export const MAX_COMMAND_LENGTH = 64 << 20;
 
-/** What a controller that has come back may leave unread, in bytes. */
+/** The bytes that a controller which has come back may leave unread. */
 const MAX_UNREAD_BYTES = 16 << 20;
 
-/** What comes of controllers that attach. */
+/** The handlers of controllers that attach. */
 interface ControlHandlers {
-  /** A command's line. */
+  /** Take a command's line. */
   onLine(line: string): void;
-  /** One has come or gone. */
+  /** A controller has come or gone. */
   onChange(): void;
   /** Lines that a controller gets before the events that it missed, and behind them. */
   before(): Iterable<string>;
@@ -33,12 +33,12 @@ interface Control {
   close(): Promise<void>;
 }
 
-/** The first thing an attaching controller says: from which event on it wants to be told. */
+/** The first line of an attaching controller: the number of the first event that it wants. */
 interface AttachRequest {
   readonly attach: number;
 }
 
-/** Listens on a socket in the run's directory, which only this user can reach, for controllers that come back. */
+/** Listen on a socket in the run's directory, which only this user can reach, for controllers that come back. */
 export function listenForControllers(
   store: RunStore,
   bundle: string,
@@ -78,7 +78,7 @@ export function listenForControllers(
     );
   });
   server.on("error", () => {
-    // No socket, no coming back: the run itself goes on.
+    // Without a socket no controller can come back; the run itself goes on.
   });
   fs.rmSync(store.socket, { force: true });
   server.listen(socketPath(store.directory, store.socket));
@@ -88,7 +88,7 @@ export function listenForControllers(
     send: (line) => {
       for (const socket of attached) {
         socket.write(line);
-        // It finds the rest in the journal.
+        // The controller finds the rest in the journal.
         if (socket.writableLength > MAX_UNREAD_BYTES) socket.destroy();
       }
     },
@@ -132,7 +132,7 @@ export function shareLine(task: number, whole: string): string {
     : encodeLine({ type: "share", task } satisfies ShareLine);
 }
 
-/** A socket's path may hold 107 bytes only (unix(7)): through an open directory it is always short. */
+/** The path of a socket, which may hold 107 bytes only (unix(7)): through an open directory it is always short. */
 function socketPath(directory: string, path: string): string {
   if (Buffer.byteLength(path) <= 100) return path;
   return `/proc/self/fd/${fs.openSync(directory, "r")}/control`;
@@ -149,11 +149,11 @@ const FOLLOW_PAUSE_MS = 200;
 export async function attach(run: string, from: number, part: string): Promise<number> {
   const store = openRunStore(run, part);
   const { stdout } = process;
-  // The reader may be gone: the run is not to notice.
+  // A reader that is gone must not affect the run.
   const reading = new AbortController();
   stdout.on("error", () => reading.abort());
   let { header } = store;
-  // A process that has just been started opens its journal once it has read its job.
+  // A process that has just started opens its journal when it has read its job.
   for (let tries = 0; header === undefined && tries < JOURNAL_TRIES; tries++) {
     await pause(JOURNAL_PAUSE_MS);
     ({ header } = store);
@@ -186,20 +186,20 @@ export async function attach(run: string, from: number, part: string): Promise<n
   return 0;
 }
 
-/** Whether the last thing a run did was to restart the host, and it has not been at work since. */
+/** Whether a run ended with a restart of the host, and has not gone on since. */
 function isRestartAsked(lines: readonly JournalLine[]): boolean {
   let task: number | undefined;
   for (const { event } of lines) {
     if (event.type === "restart") task = event.task;
-    // Facts are what a process begins with.
+    // A process begins with facts.
     if (event.type === "facts" || (event.type === "task:end" && event.task === task)) task = undefined;
   }
   return task !== undefined;
 }
 
-/** Passes events on to the controller, beginning with a `hello`, each once. */
+/** Passes each event on to the controller once, behind a `hello`. */
 interface Teller {
-  /** Sequence number of the event that is to come. */
+  /** Sequence number of the next event. */
   readonly next: number;
   tell(line: string, sequence: number): void;
   /** Pass on a line that is no event. */
@@ -221,7 +221,7 @@ function createTeller(from: number, { bundle, pid }: JournalHeader, write: (line
   };
 }
 
-/** Connects this process's standard streams with the run's process, as long as that is there and can be reached. */
+/** Connect this process's standard streams with the run's process, until that ends or cannot be reached. */
 function relay(store: RunStore, told: Teller, reading: AbortController): Promise<void> {
   return new Promise((resolve) => {
     const socket = connect(socketPath(store.directory, store.socket));
@@ -241,7 +241,7 @@ function relay(store: RunStore, told: Teller, reading: AbortController): Promise
         const sequence = sequenceOf(line);
         if (sequence === undefined) told.pass(`${line}\n`);
         else if (sequence === told.next) told.tell(`${line}\n`, sequence);
-        // Who reads slower than the run tells holds it up here, not there.
+        // A slow reader holds up this process, not the run.
         if (process.stdout.writableNeedDrain) {
           socket.pause();
           process.stdout.once("drain", () => socket.resume());

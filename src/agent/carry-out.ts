@@ -17,7 +17,7 @@ import { thisMachine } from "./facts/sources.ts";
 import * as core from "./shared-core.ts";
 import { createUserSystems } from "./users.ts";
 
-/** What the bootstrap hands to the runner: the bundle it was started from. */
+/** The bundle that the runner was started from, as the bootstrap gives it. */
 export interface BundleReader {
   /** The bundle's own path. */
   readonly file: string;
@@ -41,10 +41,10 @@ export type CarryOutOptions = Omit<
   "system" | "systems" | "facts" | "assets" | "render" | "renderVar"
 >;
 
-/** Carries out a Job with what the bundle holds. */
+/** Carry out a Job with the contents of the bundle. */
 export type CarryOut = (options: CarryOutOptions) => Promise<JobEnd>;
 
-/** Makes what carries out Jobs with a bundle; `volley` is what its playbook imports. */
+/** Make the function that carries out Jobs with a bundle; `volley` is the module that its playbook imports. */
 export function createCarryOut(bundle: BundleReader, volley: unknown): CarryOut {
   return async (options) => {
     const playbook = loadPlaybook(bundle, volley);
@@ -88,7 +88,7 @@ function loadPlaybook(bundle: BundleReader, volley: unknown): Playbook {
   return loaded.default;
 }
 
-/** What the template engine requires: what it shares with the runner, and the YAML reader, loaded when it is first asked for. */
+/** The modules that the template engine requires: those it shares with the runner, and the YAML reader, loaded at its first use. */
 function partsOf(bundle: BundleReader): Readonly<Record<string, unknown>> {
   let loaded: unknown;
   return {
@@ -100,7 +100,7 @@ function partsOf(bundle: BundleReader): Readonly<Record<string, unknown>> {
   };
 }
 
-/** Assets read from the bundle; a role is known by its directory. */
+/** Open the assets in a bundle; a role is known by its directory. */
 function createBundledAssets(bundle: BundleReader): AssetStore {
   return {
     file: (role, path) => {

@@ -13,7 +13,7 @@ import type { StateStore } from "./state-store.ts";
 import type { UserSystems } from "./users.ts";
 import { readWhole, writeWhole } from "./whole-value.ts";
 
-/** What the Effects of a host are made from, on the host or over a connection. */
+/** The parts of a host's Effects, on the host or over a connection. */
 export interface EffectsOptions {
   readonly job: Job;
   readonly system: System;

@@ -29,7 +29,7 @@ export interface RunPart {
   readonly host: string;
 }
 
-/** Who is carrying out a part of a run: the first line of its journal. */
+/** The process that carries out a part of a run: a line of its journal. */
 export interface JournalHeader extends RunPart {
   readonly type: "journal";
   readonly bundle: string;
@@ -47,7 +47,7 @@ export interface RunStore {
   readonly socket: string;
   /** The last header, when there is a journal. */
   readonly header: JournalHeader | undefined;
-  /** What was written so far: each line with its sequence number. */
+  /** The events written so far. */
   lines(): readonly JournalLine[];
   /** Begins the journal, or goes on with one after a restart. */
   open(bundle: string, check?: boolean): void;
@@ -63,7 +63,7 @@ export interface JournalLine {
   readonly event: WireEvent;
 }
 
-/** What an inventory name is called among files: itself where that is plain, else with a hash that tells it from others. */
+/** The file name of an inventory name: the name itself where it is plain, else with a hash that tells it from others. */
 export function partName(host: string): string {
   if (/^[a-z\d][a-z\d._-]{0,63}$/.test(host)) return host;
   const hash = createHash("sha256").update(host).digest("hex").slice(0, 16);
@@ -88,7 +88,7 @@ export function openRunStore(
   let descriptor: number | undefined;
   let bytes = 0;
   let full = false;
-  /** The line as it is kept: what has no room is left out, but its number, for without that nothing after it could be told. */
+  /** The line as it is kept. Without room its text is dropped, but not its number: numbers have no gaps. */
   const bounded = (line: string): string => {
     if (bytes + line.length <= maxBytes || !PRINTED.test(line)) return line;
     const text = full ? "" : LEFT_OUT;
@@ -198,7 +198,7 @@ interface KeptRun {
   readonly check: boolean;
 }
 
-/** Removes the runs that were used least lately, and have ended. Check mode is repeated at will: its runs are counted apart. */
+/** Remove the runs that ended and were used least recently. Runs in check mode are counted apart, because they are many. */
 function prune(runs: string, current: string): void {
   const names = fs.readdirSync(runs).filter((name) => name !== current);
   if (names.length < KEPT_RUNS) return;
@@ -240,7 +240,7 @@ function beginning(file: string): string {
   }
 }
 
-/** Whether a process carries out a part of it; of another machine only that can be said when it wrote last. */
+/** Whether a process carries out a part of the run; on another machine, whether it has written lately. */
 function isGoingOn({ journals, usedAt }: KeptRun): boolean {
   return journals.some((file) => {
     const header = lastHeader(readLines(file));

@@ -6,7 +6,7 @@ import { isRecord } from "../core/json.ts";
 import type { Leftovers } from "../engine/effects.ts";
 import { hostDirectory } from "../system/directories.ts";
 
-/** Whose handlers are kept: those of one host, for one playbook of one project. */
+/** The owner of handlers left over: one host, for one playbook of one project. */
 export interface LeftoversOwner {
   /** The project's directory on the controller. */
   readonly project: string;
@@ -15,7 +15,7 @@ export interface LeftoversOwner {
   readonly host: string;
 }
 
-/** Keeps the handlers that failed runs of a playbook leave on this host, from one run to the next. */
+/** Open the handlers that failed runs of a playbook have left over on this host. */
 export function openLeftovers(owner: LeftoversOwner): Leftovers {
   const file = join(hostDirectory(), leftoversName(owner));
   let text = "";
@@ -39,13 +39,13 @@ export function openLeftovers(owner: LeftoversOwner): Leftovers {
   });
 }
 
-/** The file where they are kept, beside the bundles. Nobody else writes it while the host's part of a run goes on. */
+/** The file where they are kept, beside the bundles. No other process writes it while the host's part of a run goes on. */
 export function leftoversName({ project, playbook, host }: LeftoversOwner): string {
   const hash = createHash("sha256").update(JSON.stringify([project, playbook, host]));
   return `handlers-${hash.digest("hex").slice(0, 32)}.json`;
 }
 
-/** Handlers left over, of what the file holds; `keep` is given what it is to hold, null for nothing. */
+/** Read handlers left over from the file's text; `keep` writes the new text, null for no file. */
 export function createLeftovers(
   owner: LeftoversOwner,
   text: string,

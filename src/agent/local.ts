@@ -102,7 +102,7 @@ export async function runLocally(
   }
 }
 
-/** What roles themselves print is masked too; gives what undoes it. */
+/** Mask the output of roles' own code, too. Returns a function that undoes it. */
 function maskStandardStreams(mask: Mask): () => void {
   const { stdout, stderr } = process;
   const undo = [stdout, stderr].map((stream) => {
@@ -134,7 +134,7 @@ function readOptions(argv: readonly string[]): Values {
   }
 }
 
-/** What a bundle says of itself. */
+/** Read the manifest of a bundle. Fails with `BUNDLE_INVALID`. */
 export function readManifest(bundle: BundleReader): Manifest {
   const text = bundle.read("manifest.json")?.toString("utf8");
   const manifest: unknown = text === undefined ? undefined : JSON.parse(text);

@@ -13,7 +13,7 @@ import { serveSystem } from "./users.ts";
 
 /** Where a bundle begins: `--target` and `--attach` speak the protocol with a controller, `--system` serves another bundle's process, anything else is a person's command line. */
 export function main(bundle: BundleReader, argv: readonly string[]): void {
-  // Ended by force: what a role's own code left behind, such as a timer, must not keep the process.
+  // Exit at once: a timer that a role's code left behind must not keep the process.
   start(bundle, argv).then(
     (code) => process.exit(code),
     (thrown: unknown) => {

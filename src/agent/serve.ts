@@ -17,7 +17,7 @@ import { openState, readEarlier, type StateStore } from "./state-store.ts";
 
 import { openWire, type Wire } from "./wire.ts";
 
-/** What a controller starts on a host. */
+/** The bundle that a controller has started on a host. */
 interface ServeOptions {
   readonly bundle: BundleReader;
   /** The bundle's SHA-256. */
@@ -27,7 +27,7 @@ interface ServeOptions {
   readonly carryOut: CarryOut;
 }
 
-/** Carries out the Job that comes on standard input, and tells of it on standard output. */
+/** Carry out the Job on standard input, and tell of it on standard output. Returns the exit code. */
 export async function serve({ bundle, id, playbook, carryOut }: ServeOptions): Promise<number> {
   const wire = openWire(process.stdin, process.stdout);
   // sshd hangs up on what it started when the connection goes.
@@ -42,7 +42,7 @@ export async function serve({ bundle, id, playbook, carryOut }: ServeOptions): P
     node: process.version,
     ...(process.env[ENDS_WITH_LOGIN] === undefined ? {} : { ends: true }),
   });
-  // What tasks run need not know of it.
+  // Processes of tasks must not inherit it.
   delete process.env[ENDS_WITH_LOGIN];
   let code = 0;
   let lock: HostLock | undefined;
@@ -130,7 +130,7 @@ function isCarriedOut(part: RunPart): boolean {
   return header !== undefined && isAlive(header);
 }
 
-/** Whether this very part has come to its end. */
+/** Whether this part of the run has ended. */
 function hasEnded(part: RunPart): boolean {
   return findRunStore(part).lines().at(-1)?.event.type === "bye";
 }
@@ -164,7 +164,7 @@ function openJournal(id: string, part: RunPart, { session, options }: Job, wire:
   };
 }
 
-/** What a role prints, once it has been taken off the protocol's stream. */
+/** The output of roles' own code, redirected from the protocol's stream. */
 interface RolePrints {
   /** From here on what is written in pieces is masked as one text. */
   maskWith(mask: Mask | null): void;
@@ -172,7 +172,7 @@ interface RolePrints {
   end(): void;
 }
 
-/** What a role prints must not mix with the protocol's stream: it becomes log events. */
+/** Turn the output of roles' own code into log events, because standard output is the protocol's. */
 function sendConsoleTo(emit: (event: TargetEvent) => void): RolePrints {
   const print =
     (level: "info" | "warn") =>

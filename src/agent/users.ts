@@ -22,7 +22,7 @@ import { settleWorkingDirectory } from "../system/this-process.ts";
 
 /** The machine as each of its users acts on it. */
 export interface UserSystems {
-  /** The user a play's part is carried out as; undefined: whoever this process is. */
+  /** The user of a play; undefined for the user of this process. */
   userOfPlay(index: number): string | undefined;
   /** The user that a role's or task's `become` names; `outer` is who it is without. */
   userOf(become: boolean | string | undefined, outer: string | undefined): string | undefined;
@@ -103,7 +103,7 @@ interface Account {
 /** Not among the declared methods of a process. */
 type Groups = NodeJS.Process & { initgroups(user: string, extraGroup: number): void };
 
-/** What another user's process keeps of this one's environment: how sudo(8) does it by default, and proxies. */
+/** The variables that another user's process keeps of this one's environment: those of sudo(8)'s default, and proxies. */
 const KEPT =
   /^(?:PATH|LANG|LANGUAGE|LC_\w+|TZ|TERM|COLORTERM|NODE_\w+|VOLLEY_NODE|(?:https?|ftp|no|all)_proxy)$/i;
 
@@ -156,7 +156,7 @@ export async function serveSystem(
   settleWorkingDirectory(process.env.HOME);
   const system = createLocalSystem();
   const say = (reply: SystemReply): void => void output.write(encodeMessage(reply));
-  // What fails to be written has nobody left to read it.
+  // A reply that cannot be written has no reader.
   output.on("error", () => {});
   const calls = new Calls(system, say);
   const ended = new Promise<void>((resolve) => {
@@ -203,7 +203,7 @@ class Pieces implements AsyncIterable<Uint8Array> {
   }
 }
 
-/** What is being done. */
+/** The calls in progress. */
 class Calls {
   readonly #system: System;
   readonly #say: (reply: SystemReply) => void;
@@ -222,7 +222,7 @@ class Calls {
     if ("piece" in request)
       return this.#contents.get(id)?.push(request.broken === true ? "broken" : request.piece);
     const { args } = request;
-    // What is too large for a line is told with its name.
+    // A value that is too large for a line is an error with the path.
     const going = this.#carryOut(request)
       .then((value) => attempt("read", String(args[0]), () => this.#say({ id, value })))
       .catch((thrown) => this.#say({ id, error: serializeError(thrown) }))

@@ -4,22 +4,22 @@ import { Data, Float, floatKey } from "../core/value.ts";
 /** The only key of what stands for a value that JSON lacks: `[kind, content]`. */
 const MARK = "$volley";
 
-/** A value of vars or of a role's code as JSON can carry it, with nothing left out but functions; {@link decodeWhole} takes it back. */
+/** Encode a value of vars or of a role's code for JSON, with nothing left out but functions. {@link decodeWhole} reverses it. */
 export function encodeWhole(value: unknown): unknown {
   return encode(value, []);
 }
 
-/** What {@link encodeWhole} was given. Throws for what it did not write. */
+/** Decode a value of {@link encodeWhole}. Throws for anything else. */
 export function decodeWhole(written: unknown): unknown {
   return decode(written, []);
 }
 
-/** A value as one line of JSON; {@link readWhole} takes it back. */
+/** Encode a value as one line of JSON. {@link readWhole} reverses it. */
 export function writeWhole(value: unknown): string {
   return JSON.stringify(encodeWhole(value));
 }
 
-/** What {@link writeWhole} was given. Throws for what it did not write. */
+/** Decode a text of {@link writeWhole}. Throws for anything else. */
 export function readWhole(text: string): unknown {
   return decodeWhole(JSON.parse(text));
 }
@@ -124,7 +124,7 @@ export function encodeVars<J extends WithVars>(job: J): J {
   return { ...job, vars: encodeWhole(job.vars), hostVars: encodeWhole(job.hostVars) };
 }
 
-/** What {@link encodeVars} was given. */
+/** Decode the vars of {@link encodeVars}. */
 export function decodeVars<J extends WithVars>(job: J): J {
   return { ...job, vars: decodeWhole(job.vars), hostVars: decodeWhole(job.hostVars) };
 }

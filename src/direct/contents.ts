@@ -30,7 +30,7 @@ export async function* readPieces(
   const handle = await files.open(path, READ);
   const piece = files.maxReadBytes;
   try {
-    // What /proc holds says that it is empty, and gives less than is asked for before its end.
+    // Files in /proc claim to be empty, and give less than is asked for before their end.
     const told = size ?? files.fstat(handle).then(({ size: bytes }) => bytes);
     if (typeof told !== "number") told.catch(() => {});
     let position = 0;
@@ -53,7 +53,7 @@ export async function* readPieces(
       if (came === null) return;
       yield came;
       position += came.length;
-      // A server may give less than was asked for: what is in flight begins at the wrong places.
+      // A server may give less than was asked for: the reads in flight then begin at the wrong places.
       if (from + came.length < Math.min(from + piece, total)) {
         inFlight.length = 0;
         next = position;
@@ -67,7 +67,7 @@ export async function* readPieces(
       position += more.length;
     }
   } finally {
-    // Nobody waits for it.
+    // The caller need not wait for the close.
     files.closeHandle(handle).catch(() => {});
   }
 }
@@ -96,11 +96,11 @@ const WINDOW_BYTES = 2 << 20;
 /** Leaves an id as it is: chown(2). */
 export const AS_IT_IS = 0xffffffff;
 
-/** What a file is written with. */
+/** The content and attributes of a file to write. */
 interface WriteRequest extends WriteOptions {
   readonly path: string;
   readonly content: Content;
-  /** What is there now, as far as it is known; undefined: to be looked at. */
+  /** The file there now, as far as known; undefined: look. */
   readonly known: Stat | null | undefined;
   lstat(path: string): Promise<Stat | null>;
   /** Runs a script of the shell on the host. Fails with what it says. */
@@ -111,7 +111,7 @@ interface WriteRequest extends WriteOptions {
   readonly umask: number;
 }
 
-/** What a file is to be like. */
+/** The attributes of a file to write, all decided. */
 interface ResolvedWrite {
   readonly path: string;
   /** The name it has while it is written. */
@@ -164,7 +164,7 @@ export async function writeAtomically(files: FileSession, request: WriteRequest)
       await files.rename(temporary, path);
       return "replaced";
     } catch (thrown) {
-      // What is mounted can be written to, but nothing else can take its place.
+      // A mount point can be written to, but no other file can take its place.
       if (before?.type !== "file" || !(await isMount(files, path))) throw thrown;
     }
     await shell(IN_PLACE, [path, temporary, octal(resolved), ownerOf(resolved)]);
@@ -191,7 +191,7 @@ async function upload(
     const { mode, uid, gid } = resolved;
     const written = writeContent(files, handle, content);
     written.catch(() => {});
-    // Of content that comes piece by piece the end must be waited for: what is sent after it is to come after it.
+    // The end of content that comes piece by piece must be waited for: later requests must follow it.
     if (typeof content !== "string" && !(content instanceof Uint8Array)) await written;
     const owned =
       uid === -1 && gid === -1
@@ -230,7 +230,7 @@ ${DRESS}`;
 const IN_PLACE = `cat "$2" >"$1" || exit 1
 ${DRESS} && rm -f "$2"`;
 
-/** Whether something is mounted at a path, by what the host's kernel says. */
+/** Whether a path is a mount point, by the host's kernel. */
 async function isMount(files: FileSession, path: string): Promise<boolean> {
   const [mounts, real] = await Promise.all([
     readWhole(files, "/proc/self/mountinfo", undefined),

@@ -37,7 +37,7 @@ import {
 import { runRemotely } from "./process.ts";
 import { type HostUser, type Shells, searchPath } from "./shell.ts";
 
-/** What a System of a host works through. */
+/** The parts of a System over a connection. */
 export interface DirectSystemOptions {
   readonly files: FileSession;
   readonly shells: Shells;
@@ -50,7 +50,7 @@ export interface DirectSystemOptions {
 /** A System of a host that is reached over a connection. */
 export interface DirectSystem extends System {
   readonly user: HostUser;
-  /** What was seen of the host counts no longer. */
+  /** Forget what was seen of the host. */
   forget(): void;
   /** Removes what is there for the time of the run, and ends shells and the file session. */
   close(): Promise<void>;
@@ -176,7 +176,7 @@ export function createDirectSystem({
   };
   const sizeOf = (full: string): number | undefined => {
     const known = looks.known(full);
-    // What says that it is empty may be a file of the kernel's.
+    // A file that claims to be empty may be the kernel's.
     return known?.type === "file" && known.size > 0 ? known.size : undefined;
   };
   const readGuarded = async (full: string): Promise<Buffer> => {
@@ -285,7 +285,7 @@ export function createDirectSystem({
       const isFree = looks.known(at(path)) === null;
       return changing("make the directory", path, async (full) => {
         const made = files.makeDirectory(full, mode === undefined ? {} : { mode: mode & 0o700 });
-        // Sent along only where nothing was there a moment ago: what else stands there is not to be touched.
+        // The mode is sent along only for a free path: any other file there must not be touched.
         if (!isFree) await made;
         // mkdir's mode is subject to the umask and cannot carry setgid.
         const permitted = mode === undefined ? undefined : files.setstat(full, { mode });
@@ -347,7 +347,7 @@ export function createDirectSystem({
   };
 }
 
-/** Whether nobody but root can put something else in the place of what is in a directory. */
+/** Whether only root can exchange the entries of a directory. */
 function isRootsAlone({ type, uid, mode }: Stat): boolean {
   return type === "directory" && uid === 0 && ((mode & 0o022) === 0 || (mode & 0o1000) !== 0);
 }

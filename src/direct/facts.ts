@@ -6,16 +6,16 @@ import type { Facts } from "../core/facts.ts";
 import type { FileType, ReadSystem, Stat } from "../core/system.ts";
 import { runScript, type Shells } from "./shell.ts";
 
-/** What a host told of itself, by kind and path. */
+/** The answers of a host, by kind and path. */
 export type FactRecords = ReadonlyMap<string, Buffer>;
 
-/** Asks a host for all that facts are made of, in one question. */
+/** Ask a host for all parts of its facts, in one script. */
 export async function askForFacts(shells: Shells): Promise<FactRecords> {
   const mark = `volley-${randomBytes(8).toString("hex")}`;
   return parseRecords(await runScript(shells, factsScript(mark)), mark);
 }
 
-/** Makes facts of what a host told; what it was not asked for beforehand is asked for now. */
+/** Make facts of a host's answers; anything not asked beforehand is asked now. */
 export function gatherDirectFacts(
   system: ReadSystem,
   records: FactRecords,
@@ -177,7 +177,7 @@ const FACT_DIRECTORIES: readonly string[] = [
 
 /**
  * A script for sh that tells all of it on standard output: records that each begin with a line of `mark`, a kind and a
- * path. What is missing or may not be read has no record. Texts are read by one awk, where a cat each would take longer
+ * path. A missing or forbidden file has no record. Texts are read by one awk, where a cat each would take longer
  * than all the rest. A file system over the network is not asked for its size,
  * because a dead server would hang the question.
  */

@@ -27,8 +27,8 @@ const MAX_LINE_LENGTH = 64 << 10;
 const ANSWER_MS = 30_000;
 
 /**
- * Takes the same lock that a bundle takes on the host (agent/lock.ts), in the name of a shell there that lives as long
- * as the connection: when that goes, the lock does. Fails with `LOCKED` or `CANCELLED`.
+ * Take the machine's lock for a shell on the host, as `agent/lock.ts` does for a process. The shell lives as long
+ * as the connection, and so does the lock. Fails with `LOCKED` or `CANCELLED`.
  */
 export async function takeDirectLock(shells: Shells, options: DirectLockOptions): Promise<HostLock> {
   const { run, waitMs, signal, onWait } = options;

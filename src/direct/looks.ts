@@ -30,13 +30,13 @@ interface Looks {
   lstat(path: string): Promise<Stat | null>;
   /** Looks at the directories above a path, outermost first, without following links. */
   above(path: string): Promise<readonly (Stat | null)[]>;
-  /** What is known without asking; undefined for nothing. */
+  /** The Stat of a path, if known without asking; undefined if not. */
   known(path: string): Stat | null | undefined;
   /** The shortest time, in milliseconds, that an answer has taken. */
   readonly roundTripMs: number;
   /** The host has answered something else. */
   touch(): void;
-  /** Something may have changed. */
+  /** Forget all answers: files may have changed. */
   forget(): void;
 }
 
@@ -89,7 +89,7 @@ export function createLooks(files: FileSession, asksAbove: boolean): Looks {
     const itself = ask(`l${path}`, () => files.lstat(path));
     const led = ask(`s${path}`, () => files.stat(path));
     const parent = posix.dirname(path);
-    // Nobody has asked for it yet: what is wrong with it is told to who does.
+    // An error counts only for the call that asks for this directory.
     ask(`s${parent}`, () => files.stat(parent)).value.catch(() => {});
     if (asksAbove)
       for (const directory of directoriesAbove(path))
@@ -199,19 +199,19 @@ export const UNSUPPORTED = 8;
 /** Bytes below which a disk is as good as full. */
 const FULL_BYTES = 64 << 10;
 
-/** What can be asked about a failure. */
+/** The means to find out about a failure. */
 export interface Witness {
   readonly files: FileSession;
   ask(argv: readonly string[]): Promise<ProcessResult>;
 }
 
-/** What the host's attributes of a path say, when they keep it from being changed. */
+/** Return the attributes of a path that keep it from being changed. */
 export async function protectionAt(ask: Witness["ask"], path: string): Promise<Protection | undefined> {
   const { stdout } = await ask(attributesCommand(path)).catch(() => ({ stdout: "" }));
   return protectionOf(path, stdout);
 }
 
-/** Runs a file operation; what it throws names the path and says why in words, as a System on the machine itself does. */
+/** Run a file operation. Its error names the path and says why in words, as the local System's do. */
 export async function attempt<T>(
   { files, ask }: Witness,
   what: string,
@@ -264,7 +264,7 @@ async function reasonOf(
   return said.split(": ").at(-1) ?? said;
 }
 
-/** Whether the server said that there is no such file. */
+/** Whether an error says that a file does not exist. */
 export function isMissing(thrown: unknown): boolean {
   return sftpStatus(thrown) === NO_SUCH_FILE;
 }

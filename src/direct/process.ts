@@ -10,7 +10,7 @@ const KILL_GRACE_MS = 5_000;
 /** How long a process that was killed may take to be gone, before it is not waited for any longer. */
 const GONE_MS = 5_000;
 
-/** Where commands run by default, and what they find. */
+/** The default directory of commands, and their search path. */
 export interface ProcessHome {
   readonly directory: string;
   /** Directories searched for commands, with `:` between. */
@@ -19,7 +19,7 @@ export interface ProcessHome {
   at(path: string): string;
 }
 
-/** Runs a command on a host to its end; on timeout or abort its whole process group is ended there. */
+/** Run a command on a host to its end. Timeout and abort end its whole process group there. */
 export async function runRemotely(
   shells: Shells,
   home: ProcessHome,
@@ -78,7 +78,7 @@ export async function runRemotely(
       ...(stdout.truncated || stderr.truncated ? { truncated: true } : {}),
     };
   } finally {
-    // What is left of it in the background is told to end at once.
+    // Processes left in the background are killed at once.
     if (stopped !== undefined)
       await Promise.race([endGroup("KILL").catch(() => {}), givenUp.catch(() => {})]);
     for (const timer of timers) clearTimeout(timer);
@@ -90,7 +90,7 @@ export async function runRemotely(
 const SET_ODD_NAMES =
   "for (grep /^VOLLEY_ENV_\\d+$/, keys %ENV) { my ($n, $v) = split /=/, delete $ENV{$_}, 2; $ENV{$n} = $v } exec {$ARGV[0]} @ARGV; exit 127";
 
-/** One line of shell, whose first word tells whether the command could be started. */
+/** The line of shell for a command. The first word that it prints tells whether the command could be started. */
 function commandLine(
   { directory: own, path, at }: ProcessHome,
   argv: readonly string[],

@@ -31,7 +31,7 @@ import {
   type UserAccess,
 } from "./users.ts";
 
-/** What a host's part is carried out with where nothing is sent to it. */
+/** The playbook of a host that gets no bundle. */
 export interface DirectPlaybook {
   readonly name: string;
   readonly assets: AssetStore;
@@ -46,7 +46,7 @@ interface DirectOptions {
   readonly playbook: DirectPlaybook;
   /** Of the bundle that is not sent. */
   readonly bundleId: string;
-  /** Ends opening; what runs is told through the protocol. */
+  /** Ends opening. A run that has begun is ended by commands of the protocol. */
   readonly signal: AbortSignal;
 }
 
@@ -83,7 +83,7 @@ export async function startDirect(connection: Connection, options: DirectOptions
   const exit = ended.then(async (how) => {
     stdout.end();
     await finished(stdout, { writable: false }).catch(() => {});
-    // Whatever is still waiting for the host is over.
+    // Calls that still wait for the host end now.
     if (how.kind === "lost") stdin.end('{"type":"kill"}\n');
     return how;
   });
@@ -112,7 +112,7 @@ async function openHost(
   };
 }
 
-/** Whether there is still anybody to work on. */
+/** The connection, as a source of events. */
 interface Line {
   readonly lost: string | undefined;
   readonly whenLost: Promise<void>;
@@ -183,7 +183,7 @@ async function serve(host: DirectHost, wire: Wire, { emit }: Line, options: Dire
     const asking = askForFacts(shells);
     asking.catch(() => {});
     lock = await locking;
-    // What was asked while another run was at work on the host may be so no longer.
+    // Answers from while another run worked on the host may be stale.
     const records = waited ? await askForFacts(shells) : await asking;
     const facts = await gatherDirectFacts(system, records, system.user.env);
     emit(factsEvent(facts, performance.now() - factsStart));
@@ -210,7 +210,7 @@ async function serve(host: DirectHost, wire: Wire, { emit }: Line, options: Dire
   }
 }
 
-/** What is told of a host once, before its first download. */
+/** The log line before a host's first download. */
 const DOWNLOADS =
   "downloads are made by this machine, from its own network, and sent to the host: it is worked on directly";
 
@@ -261,7 +261,7 @@ async function carryOut(
     assets: playbook.assets,
     ...renderer,
     emit: (event) => {
-      // What one task saw is nothing for the next to go by.
+      // A task must not rely on what the one before it saw.
       if (event.type === "task:start") {
         users.forget();
         forget();
@@ -305,7 +305,7 @@ function cannotResume(run: string): TargetEvent {
   };
 }
 
-/** A `console` for the code of roles that is carried out here: what is printed on it is told as lines of a log. */
+/** Make a `console` for roles' code that runs on the controller: its output becomes log events. */
 function consoleOf(tell: (level: "info" | "warn", text: string) => void): Pick<Console, "log"> {
   const print =
     (level: "info" | "warn") =>

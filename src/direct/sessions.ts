@@ -38,10 +38,10 @@ interface Waiter {
 export function createChannels(host: string, onLimit: (sessions: number) => void = () => {}): Channels {
   let most = MAX_SESSIONS;
   let used = 0;
-  /** Those told to end that have not ended yet. */
+  /** Sessions told to end that have not ended yet. */
   let ending = 0;
   let told = false;
-  /** Whether one is tried beyond what the server seems to grant. */
+  /** Whether a session beyond the server's apparent limit is being tried. */
   let probing = false;
   const holders = new Set<(text: string) => void>();
   const waiting: Waiter[] = [];
@@ -58,7 +58,7 @@ export function createChannels(host: string, onLimit: (sessions: number) => void
       ending++;
       end!();
     }
-    // Nobody is going to make room: either the server grants more by now, or it never will.
+    // No session will make room: either the server grants more by now, or it never will.
     if (waiting.length > 0 && used <= holders.size && !probing) {
       probing = true;
       used++;
@@ -118,7 +118,7 @@ export function createChannels(host: string, onLimit: (sessions: number) => void
     },
     idle: (end) => {
       idle.add(end);
-      // Somebody may be waiting for room already.
+      // A caller may wait for room already.
       serve();
       return () => void idle.delete(end);
     },

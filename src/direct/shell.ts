@@ -56,7 +56,7 @@ interface Shell {
 const HEAD = `volley_n='
 '
 { read -r volley_1 volley_2 volley_3 volley_4 volley_g volley_r </proc/$$/stat; } 2>/dev/null || volley_g=$$`;
-/** `read` takes byte by byte (POSIX): what follows on standard input is the command's. */
+/** `read` takes byte by byte (POSIX): the rest of standard input is the command's. */
 const TAIL = `IFS= read -r volley_1 || exit 0
 eval "$volley_1"`;
 
@@ -80,7 +80,7 @@ export function createShells(start: StartScript, channels: Channels): Shells {
   };
   const prepare = (): void => {
     if (closed || spare !== undefined) return;
-    // It is a convenience: where sessions are few, nobody waits for it.
+    // The spare shell is a convenience: where sessions are few, it is not waited for.
     const made = createSpare(open({ onlyNow: true }), channels, () => {
       if (spare === made) spare = undefined;
     });
@@ -148,7 +148,7 @@ function createSpare(opening: Promise<Shell>, channels: Channels, onGone: () => 
   };
   const end = (): void => {
     leave();
-    // What has been taken meanwhile is at work.
+    // A shell that was taken meanwhile is in use.
     if (state === "gone")
       void opening.then(
         ({ process }) => process.stdin.end(),
@@ -170,7 +170,7 @@ function createSpare(opening: Promise<Shell>, channels: Channels, onGone: () => 
   };
 }
 
-/** Takes apart what a shell prints: what a profile says, its group, a word of the command's, and then the command's own. */
+/** Take a shell's output apart: the profile's output, the group, one word, and then the command's output. */
 function openShell(process: RemoteProcess, nonce: string): Shell {
   const { stdin, stdout, stderr, exit } = process;
   let onBytes: OnBytes | undefined;
@@ -262,7 +262,7 @@ export async function runScript(shells: Shells, script: string): Promise<Buffer>
   return Buffer.concat(chunks);
 }
 
-/** Who a System works as, and in what. */
+/** The user of a System, and the user's environment. */
 export interface HostUser {
   readonly uid: number;
   readonly gid: number;

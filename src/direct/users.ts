@@ -19,7 +19,7 @@ export interface UserAccess {
   files(): Promise<FileSession>;
   /** See {@link Connection.forward}. */
   readonly forward: Connection["forward"];
-  /** Whether every start gives a password: none is given twice before it is known to be right. */
+  /** Whether every start gives a password. A wrong one must not be given twice. */
   readonly givesPassword?: boolean;
 }
 
@@ -29,7 +29,7 @@ export interface OpenedSystem {
   readonly shells: Shells;
 }
 
-/** Opens a file session and a shell at the same time. Fails as either does; what was opened by then is closed. */
+/** Opens a file session and a shell at the same time. Fails as either does, and closes the other. */
 export async function openSystem(
   { start, files, forward, givesPassword = false }: UserAccess,
   channels: Channels,
@@ -54,7 +54,7 @@ export async function openSystem(
   throw shell.status === "rejected" ? shell.reason : (session as PromiseRejectedResult).reason;
 }
 
-/** What the Systems of a host's users are made from. */
+/** The parts of the Systems of a host's users. */
 interface DirectUsersOptions {
   readonly own: DirectSystem;
   /** The name of who that is. */

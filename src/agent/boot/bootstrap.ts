@@ -36,7 +36,7 @@ function start(): void {
   const zlib = require("zlib") as typeof import("node:zlib");
   const vm = require("vm") as typeof import("node:vm");
   const file = require("path").resolve(process.argv[1]) as string;
-  // One that is carried about by hand keeps nothing.
+  // A bundle that is carried by hand caches nothing.
   const isKept = /^--(target|attach|system)$/.test(process.argv[2] || "");
   const home = process.env.HOME || (require("os") as typeof import("node:os")).homedir();
   const cached = openOwnFiles(fs, `${home}/.cache/volley`, CODE);
@@ -48,7 +48,7 @@ function start(): void {
   }[] = [];
   const fail = (thrown: unknown): void => {
     const error = thrown as Partial<Error>;
-    // Not left to Node, which would print the whole minified line the error came from.
+    // Node would print the whole minified line of the error.
     console.error(`volley: ${error.name === "VolleyError" ? error.message : error.stack || thrown}`);
     process.exit(1);
   };
@@ -117,7 +117,7 @@ function start(): void {
     },
     read,
     load: (name, imports) => {
-      // Volley's own parts are packed with Brotli, which gets them a tenth smaller than a zip can.
+      // Volley's own parts are packed with Brotli, a tenth smaller than in a zip.
       const packed = read(`${name}.br`);
       let source: Buffer | undefined;
       try {

@@ -23,7 +23,7 @@ import { createFactReader, type Machine } from "./sources.ts";
 import { clockFromFiles, gatherDateTime } from "./time.ts";
 
 /**
- * Finds out what is known of a host, from files alone: no process is started. Names and values are those of
+ * Gather facts about a host from files alone: no process is started. Names and values are those of
  * Ansible's `setup`. `machine` adds what no file tells (file system sizes, addresses by interface); leave it out when
  * the system is not the machine this runs on.
  */
@@ -99,7 +99,7 @@ export async function gatherFacts(
   };
 }
 
-/** What tells one file from all others, or undefined when it cannot be looked at. */
+/** Return the identity of a file, or undefined for one that cannot be looked at. */
 async function identityOf(system: ReadSystem, path: string): Promise<string | undefined> {
   try {
     const stat = await system.stat(path, true);

@@ -175,7 +175,7 @@ function unescapeMount(field: string): string {
   return field.replace(/\\([0-7]{3})/g, (_, octal: string) => String.fromCharCode(Number.parseInt(octal, 8)));
 }
 
-/** Facts about what the host runs in, and what it runs. */
+/** Facts about virtualization: the host as a guest, and its own guests. */
 type VirtualizationFacts = Pick<
   Facts,
   "virtualization_type" | "virtualization_role" | "virtualization_tech_guest" | "virtualization_tech_host"

@@ -95,7 +95,7 @@ function fullName(nodename: string, hosts: readonly string[]): string {
   return names.find((name) => name.includes(".")) ?? names[0] ?? nodename;
 }
 
-/** The user this runs as, from /etc/passwd; what is not there is taken from the environment. */
+/** Gather facts about the user of this process from /etc/passwd, else from the environment. */
 export async function gatherUser(
   reader: FactReader,
   { uid, gid }: ReadSystem,

@@ -159,7 +159,7 @@ const BY_NAME: Readonly<Record<string, string>> = {
   "s6-svscan": "s6",
 };
 
-/** The service manager: what process 1 is, and when that says only `init`, what lies on the disk. */
+/** Find the service manager: by the name of process 1, and where that is only `init`, by files. */
 export async function gatherServiceManager(reader: FactReader): Promise<string> {
   const name = (await reader.text("/proc/1/comm")) ?? "init";
   if (BY_NAME[name] !== undefined) return BY_NAME[name];

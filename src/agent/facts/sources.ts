@@ -2,7 +2,7 @@ import * as fs from "node:fs";
 import { networkInterfaces } from "node:os";
 import type { ReadSystem } from "../../core/system.ts";
 
-/** Reading for facts: what is missing or forbidden is simply not known. */
+/** Reads for facts: a missing or forbidden file gives no fact, and no error. */
 export interface FactReader {
   /** Trimmed; null when it cannot be read. */
   text(path: string): Promise<string | null>;
@@ -76,7 +76,7 @@ export interface FileSystemSize {
   readonly inodesFree: number;
 }
 
-/** What no file tells; the caller of `gatherFacts` passes it when the system is the machine it runs on. */
+/** Facts that no file has. The caller of `gatherFacts` passes them when the system is its own machine. */
 export interface Machine {
   nowMs(): number;
   /** Undefined where they are not known: they are then worked out from the routes. */

@@ -71,7 +71,7 @@ function describeTime(nowMs: number, zone: ZoneTime): DateTimeFacts {
   };
 }
 
-/** What a clock in some zone shows at one moment. */
+/** The time in a zone at one moment. */
 interface ZoneTime {
   /** Seconds east of Greenwich. */
   readonly offset: number;
