@@ -21,7 +21,7 @@ const INTRODUCTION = `# Reference
 
 <!-- Made by \`npm run docs\` from the definitions in src/; do not edit. -->
 
-Everything playbooks and roles can say. \`volley doc ACTION\` shows an action's part of it in a terminal.
+All that playbooks and roles can contain. \`volley doc ACTION\` shows an action's part in a terminal.
 
 - [Tasks](#tasks)
 - [Plays](#plays)
@@ -44,8 +44,8 @@ task("Check the configuration", command(["nginx", "-t"]), { when: () => site.cha
 task("Add the users", (name) => user({ name, groups: ["deploy"], append: true }), { loop: ["ada", "grace"] });
 \`\`\`
 
-Instead of an action a function may be given, which is asked for it when the task's turn comes: it may read what
-earlier tasks found out. A task that fails ends the role, and the host runs no further tasks, unless \`ignoreErrors\`.`;
+Instead of an action, \`task\` also takes a function that returns one. It is called when the task's turn comes, and may read
+the results of earlier tasks. A task that fails ends the role, and the host runs no further tasks, unless \`ignoreErrors\`.`;
 
 const HANDLES = `### Handles
 
@@ -89,8 +89,8 @@ asking the host anything.`;
 
 const FACTS = `## Facts
 
-What is known of a host before its tasks run: \`facts.NAME\` in roles, \`ansible_NAME\` and \`ansible_facts.NAME\` in templates,
-under the names Ansible's \`setup\` gives.`;
+Facts about a host, gathered before its tasks run: \`facts.NAME\` in roles, \`ansible_NAME\` and \`ansible_facts.NAME\` in
+templates, under the names of Ansible's \`setup\`.`;
 
 const TEMPLATES = `## Templates
 
@@ -112,7 +112,7 @@ export function referenceMarkdown(): string {
     entryTable("Option", roleUseOptions),
     ROLES,
     entryTable("Key", roleKeys),
-    "What `tasks` gets; `handlers` and a role's `when` get the same, up to `check`:",
+    "The context of `tasks`; `handlers` and a role's `when` get the same, up to `check`:",
     entryTable("Name", tasksContext),
     ACTIONS,
     table(

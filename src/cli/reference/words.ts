@@ -20,7 +20,7 @@ type Entries<K extends string> = Readonly<Record<K, Entry>>;
 export const taskOptions: Entries<keyof LoopOptions<unknown>> = {
   when: {
     type: "boolean | (() => boolean)",
-    text: "The task is skipped unless this holds. A function, which may be async, is asked when the task's turn comes; in a loop it is asked for each item, which it gets.",
+    text: "The task is skipped unless this is true. A function, which may be async, is called when the task's turn comes; in a loop it is called with each item.",
   },
   notify: {
     type: "string | string[]",
@@ -28,27 +28,27 @@ export const taskOptions: Entries<keyof LoopOptions<unknown>> = {
   },
   loop: {
     type: "Iterable<T>",
-    text: "The task is done once per item, and its action is then a function: `(item) => copy({ … })`. Templates see `item`. The other items are done even when one fails.",
+    text: "Items to do the task for. The action is then a function: `(item) => copy({ … })`. Templates see `item`. The other items are done even when one fails.",
   },
   label: {
     type: "(item: T) => string",
-    text: "How an item is called on screen. Default: itself, or its `name`.",
+    text: "The name of an item on screen. Default: the item, or its `name`.",
   },
   tags: {
     type: "string | string[]",
-    text: "What `--tags` and `--skip-tags` choose by. `always` is run unless skipped by name, `never` only when asked for by another of its tags.",
+    text: "Tags for `--tags` and `--skip-tags` to choose by. A task tagged `always` runs unless skipped by name, a task tagged `never` only when another of its tags is asked for.",
   },
   check: {
     type: "boolean",
-    text: "`true` only ever inspects; `false` applies even in check mode. Default: as the run.",
+    text: "`true`: only inspect; `false`: apply even in check mode. Default: as the run.",
   },
   become: {
     type: "boolean | string",
-    text: "The user to do it as; `true` is root, `false` whoever is logged in. Default: as its role is done.",
+    text: "The user to do the task as; `true` is root, `false` the login user. Default: the role's user.",
   },
   delegateTo: {
     type: '"controller"',
-    text: "The action is performed on the machine Volley is run from, by whoever runs it, once for each host. It must be declared before any `await` and without asking for facts; a carried bundle has no controller.",
+    text: "Perform the action on the machine that Volley runs on, as the user who runs Volley, once for each host. Declare such a task before any `await` and without asking for facts; a carried bundle has no controller.",
   },
   ignoreErrors: { type: "boolean", text: "The role goes on when the task fails." },
   changedWhen: {
@@ -57,15 +57,15 @@ export const taskOptions: Entries<keyof LoopOptions<unknown>> = {
   },
   failedWhen: {
     type: "boolean | ((result) => boolean)",
-    text: "Decides what counts as a failure; asked before `changedWhen`.",
+    text: "Decides what counts as a failure; called before `changedWhen`.",
   },
   until: {
     type: "(result) => boolean",
-    text: "The task is done again until this holds, also when it failed; it fails when the tries are used up. `result.attempts` says how many it took.",
+    text: "The task is done again until this is true, also after a failure; it fails when the tries are used up. `result.attempts` is their number.",
   },
   retries: {
     type: "number",
-    text: "How often to try again after the first time. Default 3 with `until`; without, it is tried again as long as it fails.",
+    text: "Number of tries after the first. Default 3 with `until`; without `until`, the task is tried again while it fails.",
   },
   delay: { type: "number", text: "Seconds between one try and the next. Default 5." },
   timeout: {
@@ -83,16 +83,19 @@ export const taskOptions: Entries<keyof LoopOptions<unknown>> = {
 /** Properties of a task's handle. */
 export const handleProperties: Entries<Exclude<keyof TaskHandle, "then">> = {
   name: { type: "string", text: "The task's name." },
-  state: { type: '"unchanged" | "changed" | "skipped" | "failed"', text: "How it ended." },
-  changed: { type: "boolean", text: "Whether it changed anything, or would in check mode." },
-  skipped: { type: "boolean", text: "Whether it was skipped." },
-  failed: { type: "boolean", text: "Whether it failed, which a later task sees only with `ignoreErrors`." },
-  data: { type: "D", text: "What the action tells; of a loop, a list with an entry per item." },
+  state: { type: '"unchanged" | "changed" | "skipped" | "failed"', text: "The task's result." },
+  changed: { type: "boolean", text: "Whether the task changed anything, or would in check mode." },
+  skipped: { type: "boolean", text: "Whether the task was skipped." },
+  failed: {
+    type: "boolean",
+    text: "Whether the task failed, which a later task sees only with `ignoreErrors`.",
+  },
+  data: { type: "D", text: "The action's data; of a loop, a list with an entry per item." },
 };
 
 /** Keys of a play. */
 export const playKeys: Entries<keyof Play> = {
-  name: { type: "string", text: "What it is called on screen. Default: its pattern." },
+  name: { type: "string", text: "The play's name on screen. Default: its pattern." },
   hosts: {
     type: "string",
     required: true,
@@ -133,11 +136,11 @@ export const playKeys: Entries<keyof Play> = {
   },
   anyErrorsFatal: {
     type: "boolean",
-    text: "The same as soon as one host failed, as `maxFailPercentage: 0` does.",
+    text: "The run ends early as soon as one host failed, as with `maxFailPercentage: 0`.",
   },
   order: {
     type: '"inventory" | "reverse_inventory" | "sorted" | "reverse_sorted" | "shuffle"',
-    text: "In which order hosts begin. Default `inventory`. `shuffle` says its seed, which `--seed` takes.",
+    text: "The order in which hosts begin. Default `inventory`. `shuffle` shows its seed, for `--seed`.",
   },
   throttle: { type: "number", text: "Hosts at work in this play at a time; `--forks` limits them too." },
   timeout: {
@@ -152,18 +155,18 @@ export const roleUseOptions: Entries<keyof RoleUseOptions> = {
   tags: { type: "string | string[]", text: "Tags of every task of the role." },
   when: {
     type: "boolean | ((context) => boolean)",
-    text: "The role's tasks are skipped unless this holds. A function gets the role's context: `({ facts }) => facts.is_chroot`.",
+    text: "The role's tasks are skipped unless this is true. A function gets the role's context: `({ facts }) => facts.is_chroot`.",
   },
   become: {
     type: "boolean | string",
-    text: "The user its tasks and handlers are done as; `true` is root, `false` whoever is logged in. Default: the play's.",
+    text: "The user of its tasks and handlers; `true` is root, `false` the login user. Default: the play's.",
   },
 };
 
 /** Keys of a role. */
 export const roleKeys: Entries<keyof RoleDefinition<unknown, string, unknown>> = {
   name: { type: "string", required: true, text: "Letters, digits, `.`, `-` and `_`." },
-  doc: { type: "string", text: "What it is for." },
+  doc: { type: "string", text: "The role's purpose." },
   vars: {
     type: "StandardSchemaV1",
     text: "A schema of its vars, made with valibot, zod, arktype or any other Standard Schema library. They are checked before the role's first task; host vars of the same names fill what the play does not give. Without a schema the role gets all vars, unchecked.",
@@ -194,7 +197,7 @@ export const tasksContext: Entries<keyof TasksContext> = {
     text: "Declares a handler with the options of a task, behind the role's other handlers.",
   },
   vars: { type: "V", text: "The role's vars, checked." },
-  facts: { type: "Facts & F", text: "What is known of the host, with what the role's own `facts` gave." },
+  facts: { type: "Facts & F", text: "The host's facts, with those of the role's own `facts`." },
   host: {
     type: "{ name, groups, vars }",
     text: "The host: its name, its groups nearest first, and all of its vars.",
