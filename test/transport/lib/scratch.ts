@@ -10,7 +10,7 @@ export interface Scratch {
   path(name: string): string;
 }
 
-/** Give a test file a directory of its own, and keeps the real home, its agent and its keys out of the tests. */
+/** Give a test file a directory of its own, and keep the real home, its agent and its keys out of the tests. */
 export function scratchHome(): Scratch {
   let root = "";
   let directory = "";
