@@ -11,6 +11,8 @@ import { decodeWhole, encodeWhole } from "./whole-value.ts";
 
 /** The state of a host's part of a run, in the directory of its journal. */
 const FILE = "state.ndjson";
+/** The mark of a secret result in the file. */
+const SECRET = '"kept":"secret"';
 
 /** One line of the state store. */
 export type StateRecord =
@@ -70,8 +72,8 @@ export function openState(directory: string): StateStore {
       return false;
     }
   };
-  const read = (): readonly StateRecord[] =>
-    fs.existsSync(file) ? parseJsonLines(fs.readFileSync(file, "utf8")).filter(isStateRecord) : [];
+  const text = (): string => (fs.existsSync(file) ? fs.readFileSync(file, "utf8") : "");
+  const read = (): readonly StateRecord[] => parseJsonLines(text()).filter(isStateRecord);
   return {
     read,
     beginPlay: (play) => void write({ play }),
@@ -98,9 +100,9 @@ export function openState(directory: string): StateStore {
     taken: (task) => void write({ taken: task }),
     untaken: () => untakenOf(read()),
     forget: () => {
-      const records = read();
-      if (!records.some((record) => "kept" in record && record.kept === "secret")) return;
-      const left = records.map((record) =>
+      // Most runs have no secret results: their state need not be parsed.
+      if (!text().includes(SECRET)) return;
+      const left = read().map((record) =>
         "kept" in record && record.kept === "secret"
           ? lost(record.task, record.result as Partial<Result>)
           : record,
