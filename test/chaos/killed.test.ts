@@ -71,7 +71,7 @@ test("a connection that says nothing more is given up, and the run is found agai
   const project = makeProject(scratch(), { "site.ts": WAITING });
   // In the middle of what is sent while the task waits: the first word of the task itself.
   const rig = await oneHost(project, (connection) =>
-    connection === 0 ? { direction: "out", bytes: 6_000, what: { kind: "stall" } } : undefined,
+    connection === 0 ? { direction: "out", bytes: 4_800, what: { kind: "stall" } } : undefined,
   );
   go(hostOfRig(rig));
   const ran = await follow(run(optionsOf(project, rig, impatient(project))));
@@ -86,7 +86,7 @@ test("a host behind a line that is dead for ever is lost when its time is up", a
   const project = makeProject(scratch(), { "site.ts": WAITING });
   const rig = await oneHost(project, (connection) => ({
     direction: "out",
-    bytes: connection === 0 ? 6_000 : 0,
+    bytes: connection === 0 ? 4_800 : 0,
     what: { kind: "stall" },
   }));
   go(hostOfRig(rig));
