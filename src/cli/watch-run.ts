@@ -1,6 +1,7 @@
 import type { Run } from "../controller/run.ts";
 import type { Event, Summary } from "../core/events.ts";
-import { createReporter, type Reporter, type ReporterKind } from "../reporter/reporter.ts";
+import type { Reporter } from "../reporter/output.ts";
+import { createReporter, type ReporterKind } from "../reporter/reporter.ts";
 
 import { shownAs } from "./terminal.ts";
 

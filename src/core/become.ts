@@ -18,6 +18,9 @@ export interface Become {
 /** The user that `become: true` stands for. */
 export const DEFAULT_BECOME_USER = "root";
 
+/** Vars of an inventory that hold the become password. They are never sent to a host as vars. */
+export const BECOME_PASSWORD_VARS: readonly string[] = ["ansible_become_password", "ansible_become_pass"];
+
 /** The user that a `become` names; null for none. */
 export function becomeUser(become: boolean | string): string | null {
   return become === true ? DEFAULT_BECOME_USER : become === false ? null : become;

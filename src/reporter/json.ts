@@ -1,6 +1,5 @@
 import type { Event } from "../core/events.ts";
-import { createTextWriter } from "./output.ts";
-import type { Reporter } from "./reporter.ts";
+import { createTextWriter, type Reporter } from "./output.ts";
 
 const LEFT_BARE = /[\x7f-\x9f\u2028\u2029]/g;
 

@@ -1,3 +1,27 @@
+import type { Event, Summary } from "../core/events.ts";
+/** Turns a run's events into text or a screen. */
+export interface Reporter {
+  event(event: Event): void;
+  /** Show the summary; resolves once everything has been written and the terminal is as it was. */
+  end(summary: Summary): Promise<void> | void;
+  /** Give the terminal back without a summary, after a run that broke off; not needed after `end`. */
+  close(): Promise<void>;
+}
+
+/** The options of a reporter. */
+export interface ReporterOptions {
+  readonly stdout: NodeJS.WriteStream;
+  /** The keyboard; without it, or when it is not a terminal, the UI takes no keys. */
+  readonly stdin?: NodeJS.ReadStream;
+  readonly env: Environment;
+  /** Plain output shows at 0 changed, failed and unknown tasks, at 1 all tasks, at 2 their output too. */
+  readonly verbosity: 0 | 1 | 2;
+  /** Whether plain output shows diffs. The logs of the ink UI show all diffs that events carry. */
+  readonly diff: boolean;
+  /** Called for every Ctrl-C that the UI takes in raw mode: the first cancels the run, the next kills it. */
+  onCancel(): void;
+}
+
 /** Writes text to a stream in order, at the pace of its reader. */
 export interface TextWriter {
   write(text: string): void;

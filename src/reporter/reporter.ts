@@ -1,32 +1,8 @@
-import type { Event, Summary } from "../core/events.ts";
-import { colorsWanted, type Environment, isWatched, unicodeWanted } from "./output.ts";
+import { colorsWanted, isWatched, type Reporter, type ReporterOptions, unicodeWanted } from "./output.ts";
 import { ASCII_SYMBOLS, UNICODE_SYMBOLS } from "./rows/wording.ts";
-
-/** Turns a run's events into text or a screen. */
-export interface Reporter {
-  event(event: Event): void;
-  /** Show the summary; resolves once everything has been written and the terminal is as it was. */
-  end(summary: Summary): Promise<void> | void;
-  /** Give the terminal back without a summary, after a run that broke off; not needed after `end`. */
-  close(): Promise<void>;
-}
 
 /** The kinds of reporters; `auto` is `ink` on a terminal that a person watches, else `plain`. */
 export type ReporterKind = "auto" | "ink" | "plain" | "json";
-
-/** The options of a reporter. */
-export interface ReporterOptions {
-  readonly stdout: NodeJS.WriteStream;
-  /** The keyboard; without it, or when it is not a terminal, the UI takes no keys. */
-  readonly stdin?: NodeJS.ReadStream;
-  readonly env: Environment;
-  /** Plain output shows at 0 changed, failed and unknown tasks, at 1 all tasks, at 2 their output too. */
-  readonly verbosity: 0 | 1 | 2;
-  /** Whether plain output shows diffs. The logs of the ink UI show all diffs that events carry. */
-  readonly diff: boolean;
-  /** Called for every Ctrl-C that the UI takes in raw mode: the first cancels the run, the next kills it. */
-  onCancel(): void;
-}
 
 /** Create a reporter, loading only the packages of its kind: ink and react are large. */
 export async function createReporter(kind: ReporterKind, options: ReporterOptions): Promise<Reporter> {

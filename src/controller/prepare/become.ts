@@ -1,4 +1,10 @@
-import { type Become, type BecomeMethod, becomeUser, DEFAULT_BECOME_USER } from "../../core/become.ts";
+import {
+  BECOME_PASSWORD_VARS,
+  type Become,
+  type BecomeMethod,
+  becomeUser,
+  DEFAULT_BECOME_USER,
+} from "../../core/become.ts";
 import { VolleyError } from "../../core/errors.ts";
 import type { Host } from "../../core/inventory.ts";
 import type { PlayDefinition } from "../../core/playbook.ts";
@@ -25,9 +31,6 @@ const METHODS: Readonly<Record<string, BecomeMethod>> = {
   "community.general.doas": "doas",
 };
 
-/** Vars that hold the become password. They are never sent to a host as vars. */
-export const PASSWORD_VARS: readonly string[] = ["ansible_become_password", "ansible_become_pass"];
-
 /** Return the method and the password to become any other user on a host. Fails with `INVENTORY_INVALID` or `USAGE`. */
 export function becomeWay(host: Host, options: BecomeOptions): Omit<Become, "user"> {
   const named = readText(host, "ansible_become_method");
@@ -40,7 +43,9 @@ export function becomeWay(host: Host, options: BecomeOptions): Omit<Become, "use
   }
   const exe = readText(host, "ansible_become_exe");
   const flags = readText(host, "ansible_become_flags");
-  const inInventory = PASSWORD_VARS.map((name) => readText(host, name)).find((text) => text !== undefined);
+  const inInventory = BECOME_PASSWORD_VARS.map((name) => readText(host, name)).find(
+    (text) => text !== undefined,
+  );
   const password = inInventory ?? options.becomePassword;
   if (password !== undefined && /[\r\n\0]/.test(password)) {
     throw new VolleyError(

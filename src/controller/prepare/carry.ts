@@ -1,5 +1,6 @@
 import { encodeVars } from "../../agent/whole-value.ts";
 import type { Bundle } from "../../bundle/build.ts";
+import { BECOME_PASSWORD_VARS } from "../../core/become.ts";
 import type { CarriedHost } from "../../core/bundle.ts";
 import { VolleyError } from "../../core/errors.ts";
 import { findSecrets } from "../../core/secret.ts";
@@ -7,7 +8,6 @@ import { createMask, maskError } from "../../vars/mask.ts";
 import type { AskSecret, SecretOptions } from "../../vars/secrets/sources.ts";
 import { createSecretStore } from "../../vars/secrets/store.ts";
 
-import { PASSWORD_VARS } from "./become.ts";
 import {
   type HostPlan,
   makeJob,
@@ -87,7 +87,7 @@ function refuseSecrets({ hosts, plays, inventory }: HostPlan): void {
     const all = hosts.includes(host);
     const names = Object.entries(host.vars)
       // Become passwords never leave the controller.
-      .filter(([name]) => !PASSWORD_VARS.includes(name))
+      .filter(([name]) => !BECOME_PASSWORD_VARS.includes(name))
       .filter(([name, value]) => (all || shared.has(name)) && findSecrets(value).length > 0)
       .map(([name]) => `${name} of ${host.name}`);
     const files = all ? (host.locked ?? []).map(({ location }) => location?.file ?? "an encrypted file") : [];

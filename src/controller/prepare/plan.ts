@@ -1,3 +1,4 @@
+import { BECOME_PASSWORD_VARS } from "../../core/become.ts";
 import { VolleyError } from "../../core/errors.ts";
 import type { Host, Inventory } from "../../core/inventory.ts";
 import type { Vars } from "../../core/json.ts";
@@ -8,7 +9,6 @@ import { nobodyLeft } from "../../inventory/select.ts";
 import { holdsTemplate } from "../../vars/scope.ts";
 import { type ResolvedVars, resolveVars } from "../../vars/secrets/resolve.ts";
 import type { SecretStore } from "../../vars/secrets/store.ts";
-import { PASSWORD_VARS } from "./become.ts";
 import { type Concerned, type PreparedPlaybook, readInventory } from "./read.ts";
 
 /** A play with its hosts. */
@@ -158,8 +158,8 @@ export function secretsOf(host: Host): readonly string[] {
 
 /** Leave out the become passwords: they never leave the controller. */
 function withoutPasswords<T>(byVar: Readonly<Record<string, T>>): Readonly<Record<string, T>> {
-  if (!PASSWORD_VARS.some((name) => name in byVar)) return byVar;
-  return Object.fromEntries(Object.entries(byVar).filter(([name]) => !PASSWORD_VARS.includes(name)));
+  if (!BECOME_PASSWORD_VARS.some((name) => name in byVar)) return byVar;
+  return Object.fromEntries(Object.entries(byVar).filter(([name]) => !BECOME_PASSWORD_VARS.includes(name)));
 }
 
 /** Return where the vars with templates are set, for errors of these templates. */

@@ -1,7 +1,7 @@
 import type { Event } from "../../core/events.ts";
-import { createTextWriter } from "../output.ts";
+import { createTextWriter, type Reporter, type ReporterOptions } from "../output.ts";
 import { createPlainReporter } from "../plain.ts";
-import type { Reporter, ReporterOptions } from "../reporter.ts";
+
 import { paintRow } from "../rows/row.ts";
 import { safeLine } from "../rows/sanitize.ts";
 import type { Symbols } from "../rows/wording.ts";

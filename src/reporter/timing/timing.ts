@@ -1,6 +1,6 @@
 import type { Event, Summary } from "../../core/events.ts";
-import { colorsWanted, createTextWriter, type Environment, unicodeWanted } from "../output.ts";
-import type { Reporter } from "../reporter.ts";
+import { colorsWanted, createTextWriter, type Environment, type Reporter, unicodeWanted } from "../output.ts";
+
 import { count, formatDuration } from "../rows/amounts.ts";
 import { cell, textWidth } from "../rows/layout.ts";
 import { BOLD, DIM, line, paintRow, type Row, type Segment, segment } from "../rows/row.ts";
