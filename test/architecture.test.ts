@@ -14,7 +14,7 @@ interface Import {
   readonly from: string;
   /** A path relative to src, or a module's name. */
   readonly to: string;
-  /** Whether `to` is one of our own files. */
+  /** True when `to` is one of our own files. */
   readonly own: boolean;
 }
 

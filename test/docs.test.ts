@@ -144,7 +144,7 @@ describe("the code in README.md and CONTRIBUTING.md", () => {
       writeFileSync(path, code);
       return [file];
     });
-    // What the action and its test import lies beside them.
+    // The files that the action and its test import must lie beside them.
     for (const below of [
       "src/actions/accounts",
       "src/actions",

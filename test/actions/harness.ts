@@ -19,7 +19,7 @@ import { createLocalSystem } from "../../src/system/local/local-system.ts";
 import { createTemplates } from "../../src/template/index.ts";
 import { directSandboxSystem } from "../direct/lib/sandbox-system.ts";
 
-/** Whether actions are tested over a connection (test/direct/actions.test.ts) instead of on the machine itself. */
+/** True when actions are tested over a connection (test/direct/actions.test.ts) instead of on the machine itself. */
 export function testsWorkDirectly(): boolean {
   return process.env.VOLLEY_TEST_SYSTEM === "direct";
 }
@@ -87,7 +87,7 @@ function readOrNull(path: string): string | null {
   }
 }
 
-/** What one pass over an action did. */
+/** The result of one pass over an action. */
 export interface Pass<D> {
   readonly state: "unchanged" | "changed" | "skipped" | "unknown";
   readonly change: Change | null;
@@ -96,7 +96,7 @@ export interface Pass<D> {
   readonly data: D | undefined;
 }
 
-/** Inspects and, unless in check mode, applies: what the executor does with one task. */
+/** Inspect and, unless in check mode, apply, as the executor does with one task. */
 export async function pass<D>(call: ActionCall<D>, system: System, context: ActionContext): Promise<Pass<D>> {
   const found = await call.inspect(system, context);
   if (found === null || "unchanged" in found) {

@@ -16,7 +16,7 @@ export interface BundledProject {
   [Symbol.dispose](): void;
 }
 
-/** Files by name; what begins with `#!` is executable; bytes that are not UTF-8 as `core/text.ts` writes them. */
+/** Files by name. Files that begin with `#!` are executable. Bytes other than UTF-8 are as `core/text.ts` writes them. */
 export type ProjectFiles = Readonly<Record<string, string>>;
 
 /** Writes a project's files and bundles its `site.ts`, for the hosts of `inventory.yml` if there is one. */
@@ -62,7 +62,7 @@ async function withCache<T>(directory: string, work: () => Promise<T>): Promise<
   }
 }
 
-/** What a process printed, and how it ended. */
+/** The output of a process and its end. */
 export interface Ended {
   readonly code: number | null;
   readonly stdout: string;
@@ -99,7 +99,7 @@ export function runBundle(file: string, args: readonly string[], options: StartO
   });
 }
 
-/** What a run keeps on a host lies in the home: each project has its own. */
+/** Return an environment with a home of the project's own, because a run keeps its files on a host in the home. */
 function homeOf(file: string): NodeJS.ProcessEnv {
   const home = join(dirname(file), "home");
   mkdirSync(home, { recursive: true });
@@ -148,7 +148,7 @@ export function startTarget({ file, id }: Pick<BundledProject, "file" | "id">): 
     started.stderr.setEncoding("utf8").on("data", (text: string) => {
       stderr += text;
     });
-    // It may end before it has read everything.
+    // The process may end before it has read all input.
     started.stdin.on("error", () => {});
     started.once("error", reject);
     started.once("close", (code) => {

@@ -25,7 +25,7 @@ export default definePlaybook([{ name: "P", hosts: "all", tasks: ({ task }) => v
 
 let project: BundledProject;
 let source: Buffer;
-/** What V8 makes of other code, which it takes for that of the runner: it is as long. */
+/** V8's cached data of other code. V8 accepts it as the runner's, because both sources have the same length. */
 let planted: Buffer;
 let marker: string;
 let compiled: string;
@@ -112,7 +112,7 @@ describe("code that V8 has kept", () => {
     const kept = readdirSync(compiled);
     const bytes = kept.map((file) => readFileSync(`${compiled}/${file}`));
     await runTarget();
-    // V8 took it: what it refuses is written anew.
+    // Equal bytes mean that V8 accepted the cached data: a refused file would have been written again.
     expect(readdirSync(compiled).map((file) => readFileSync(`${compiled}/${file}`))).toEqual(bytes);
     expect(kept).toContain(name);
     for (const file of kept) expect(statSync(`${compiled}/${file}`).mode & 0o777).toBe(0o600);

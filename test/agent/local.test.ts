@@ -231,7 +231,7 @@ test("an interrupt stops after the action now running: exit code 130", async () 
   const { code, stdout, stderr } = await runBundle(project.file, ["-v", "--local", "slow1"], {
     onStart: (child) =>
       child.stdout?.on("data", (text: string) => {
-        // It prints the word once more when the action has ended.
+        // The bundle prints the word a second time when the action has ended.
         if (interrupted || !text.includes("waiting")) return;
         interrupted = true;
         child.kill("SIGINT");

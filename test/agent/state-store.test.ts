@@ -74,7 +74,7 @@ test("what code found out in a run that failed is there whole for the one that r
   expect(readFileSync(project.path("home/found"), "utf8")).toBe("x\n");
   expect(readFileSync(project.path("home/seen"), "utf8")).toBe(`hush ********${"x".repeat(90_000)}hidden`);
   expect(JSON.stringify(resumed)).not.toContain("hush");
-  // What the events tell stays for a run that resumes this one.
+  // The data that the events tell stays for a run that resumes this one.
   expect(kept()).toHaveLength(2);
   for (const file of kept()) {
     expect(readFileSync(file, "utf8")).not.toMatch(/hush|hidden/);
@@ -82,7 +82,7 @@ test("what code found out in a run that failed is there whole for the one that r
   }
 });
 
-/** Whether a file system of its own can be mounted here. */
+/** True when the tests can mount a file system of their own here. */
 const mounts = process.getuid?.() === 0 && spawnSync("unshare", ["-m", "true"]).status === 0;
 
 test.skipIf(!mounts).each([

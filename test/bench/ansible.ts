@@ -19,7 +19,7 @@ const MODULES: Readonly<Record<string, string>> = {
   skipped: "command",
 };
 
-/** What Ansible is run with: as fast as its own documentation tells to make it. */
+/** Ansible's environment, with the settings that its own documentation recommends for speed. */
 export const ANSIBLE_ENV: Readonly<Record<string, string>> = {
   ANSIBLE_PIPELINING: "1",
   ANSIBLE_HOST_KEY_CHECKING: "0",
@@ -30,7 +30,7 @@ export const ANSIBLE_ENV: Readonly<Record<string, string>> = {
   ANSIBLE_SSH_ARGS: "-C -o ControlMaster=auto -o ControlPersist=60s",
 };
 
-/** Whether `ansible-playbook` is installed. */
+/** True when `ansible-playbook` is installed. */
 export function hasAnsible(): boolean {
   return spawnSync("ansible-playbook", ["--version"]).status === 0;
 }

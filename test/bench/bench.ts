@@ -133,7 +133,7 @@ function row(
   return `| ${count} | ${what} | ${wallMs.toFixed(0)} ms | ${spread} | ${ratio} | ${cpu} |`;
 }
 
-/** What the hosts need when nothing else is done: their processes started by hand, all at once; the median of some times. */
+/** Measure the hosts' own work: start their processes by hand, all at once. Return the median of several times. */
 async function ownWork(
   { hosts }: Fleet,
   folder: string,
@@ -157,7 +157,7 @@ async function ownWork(
   return median(times)!;
 }
 
-/** Runs a command to its end; what it prints is shown. Gives milliseconds. */
+/** Run a command to its end, and show its output. Return the time in milliseconds. */
 async function timed(command: readonly string[], env: NodeJS.ProcessEnv): Promise<number> {
   const startedAt = performance.now();
   const [program, ...words] = command;

@@ -1,4 +1,4 @@
-// What a run costs the controller: CPU time and memory for many hosts that already have the bundle and have nothing to do.
+// Measures the controller's CPU time and memory for many hosts that already have the bundle and have nothing to do.
 // node test/bench/fan-out.mjs [--hosts 200] [--forks 50] [--profile DIR]; needs a built dist.
 import { spawn } from "node:child_process";
 import { once } from "node:events";
@@ -87,7 +87,7 @@ function describe({ hosts, ok, changed, uploaded, wallMs, cpuMs, idleCpuMs, peak
   ].join("; ");
 }
 
-/** One run in this process; prints what it cost as a line of JSON. */
+/** Do one run in this process, and print its cost as a line of JSON. */
 async function measure(directory) {
   const { readFileSync } = await import("node:fs");
   const { run } = await import(pathToFileURL(controller).href);

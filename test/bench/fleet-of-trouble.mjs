@@ -1,4 +1,5 @@
-// What hosts in trouble cost those that are not: a fleet a tenth of which refuses, a tenth never answers, a tenth is cut.
+// Measures how much hosts in trouble cost healthy ones: a tenth of the fleet refuses, a tenth never answers, a tenth
+// is cut.
 // node test/bench/fleet-of-trouble.mjs [--hosts 500] [--forks 50]; needs a built dist.
 import { spawn } from "node:child_process";
 import { once } from "node:events";
@@ -115,7 +116,7 @@ function describe({ hosts, outcomes, wallMs, goodMs, peakMib, left }) {
   ].join("; ");
 }
 
-/** One run in this process; prints what it came to as a line of JSON. */
+/** Do one run in this process, and print its outcome as a line of JSON. */
 async function measure(directory) {
   const { run } = await import(pathToFileURL(controller).href);
   const before = count(process.getActiveResourcesInfo());

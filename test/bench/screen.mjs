@@ -53,7 +53,7 @@ for (const event of events) {
   const waitMs = atMs - (Date.now() - startedAt);
   if (waitMs > 4) await new Promise((resolve) => setTimeout(resolve, waitMs));
   reporter.event({ ...event, time: startedAt + atMs });
-  // What is loaded and compiled at first is no part of a frame.
+  // The measurement begins after two seconds: the first loading and compiling is no part of a frame.
   if (measured === undefined && atMs > 2_000)
     measured = { cpu: process.cpuUsage(), at: performance.now(), frames, bytes };
 }

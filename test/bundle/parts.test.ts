@@ -8,7 +8,7 @@ import { buildRuntime, type RuntimeFiles } from "../../src/bundle/build-runtime.
 import type { createTemplates } from "../../src/template/index.ts";
 import { type GoldenFile, outcome, readGolden } from "../template/golden.ts";
 
-/** What the parts of a bundle without YAML may take together, packed, in bytes: see ARCHITECTURE.md. */
+/** The limit of the packed parts of a bundle without YAML together, in bytes: see ARCHITECTURE.md. */
 const BUDGET = 138_500;
 
 let parts: RuntimeFiles;
@@ -25,7 +25,7 @@ test("what rides in every bundle stays within its budget", () => {
   ).toBeLessThanOrEqual(BUDGET);
 });
 
-/** Whatever the syntax takes wrongly: these leave the parser by other ways than templates that are sound. */
+/** Templates with wrong syntax. They leave the parser by other ways than sound templates. */
 const MALFORMED: GoldenFile = {
   vars: { a: 1 },
   templates: { other: "{% macro m() %}{{ a }}{% endmacro %}" },
@@ -56,7 +56,7 @@ test.each<[string, () => GoldenFile]>([
 ])("the template part makes of %s what its source makes", (_name, read) => {
   const golden = read();
   const built = loadTemplatePart();
-  // What draws lots or tells the time differs from one rendering to the next.
+  // Leave out templates that use random values or the time: they differ from one rendering to the next.
   const cases = golden.cases.filter(({ template }) => !/random|shuffle|now\(|password/.test(template));
   expect(cases.length).toBeGreaterThan(10);
   const say = ({ text, error }: ReturnType<typeof outcome>): string | undefined =>

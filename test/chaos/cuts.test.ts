@@ -17,7 +17,7 @@ const HOSTS = 30;
 
 type Bytes = Readonly<Record<Direction, number>>;
 
-/** What had gone each way when something happened in a run that goes well: it depends on the bundle's size. */
+/** Measure the bytes sent each way at every phase of a run without faults. They depend on the bundle's size. */
 async function measurePhases(): Promise<readonly { readonly phase: string; readonly until: Bytes }[]> {
   const project = makeMarkedProject(scratch());
   const rig = await startRig(project, { count: 1 });
@@ -56,7 +56,7 @@ const KINDS = [
   "corrupt",
 ] as const;
 
-/** What happens to one host: the first fault strikes in a phase of a good run, the second, if any, soon after it is back. */
+/** The faults of one host. The first strikes in a phase of a good run; the second, if any, soon after it is back. */
 interface Plan {
   readonly phase: string;
   readonly kind: (typeof KINDS)[number];

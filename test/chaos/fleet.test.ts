@@ -12,7 +12,7 @@ import { makeMarkedProject } from "./site.ts";
 const scratch = scratchDirectory();
 const HOSTS = 60;
 
-/** What this process holds open besides what it always does. */
+/** Count the resources that this process holds open besides those it always does. */
 function openResources(): Readonly<Record<string, number>> {
   const counts: Record<string, number> = {};
   for (const kind of process.getActiveResourcesInfo()) counts[kind] = (counts[kind] ?? 0) + 1;
@@ -74,7 +74,7 @@ test("a fleet a third of which is in trouble: the others are done, and nothing i
     }
     expect(ofType(ran.events, "host:end")).toHaveLength(HOSTS);
     expect(rig.processes()).toEqual([]);
-    // What was closed is given a moment to be gone on the other side too.
+    // Closed connections get a moment to be gone on the other side too.
     for (let tries = 0; tries < 600 && rig.proxies.some(({ open }) => open > 0); tries++) await sleep(100);
     expect(rig.proxies.reduce((sum, { open }) => sum + open, 0)).toBe(0);
     const after = openResources();

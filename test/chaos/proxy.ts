@@ -5,13 +5,13 @@ import { holdPort } from "../../src/embedded/sockets.ts";
 /** Which way bytes go: `in` to the host, `out` to the controller. */
 export type Direction = "in" | "out";
 
-/** What happens to a connection once so many bytes have gone one way. */
+/** A fault that strikes a connection once so many bytes have gone one way. */
 export interface Fault {
   readonly direction: Direction;
   readonly bytes: number;
   readonly what: /** Both ends see the connection reset, or closed. */
     | {
-        readonly kind: "reset" | "close" /** Nobody listens for so long afterwards. */;
+        readonly kind: "reset" | "close" /** The proxy refuses connections for this long afterwards. */;
         readonly refuseMs?: number;
       }
     /** Nothing is passed on any more, either way; for ever where no time is given. */
@@ -105,7 +105,7 @@ export async function startProxy(
         if (pending.what.kind === "stall") {
           to.write(chunk.subarray(0, at));
           strike();
-          // What has arrived goes on its way when the line does.
+          // Bytes that have arrived go on when the connection does.
           from.unshift(rest);
           counts[direction] -= rest.length;
           return;

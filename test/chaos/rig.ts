@@ -70,7 +70,7 @@ export function processesWith(variable: string): readonly string[] {
   });
 }
 
-/** What a host must not keep after a run: temporary files, locks, sockets. */
+/** List the files that a host must not keep after a run: temporary files, locks, sockets. */
 export function litter({ home }: Pick<EmbeddedHost, "home">): readonly string[] {
   return readdirSync(home, { recursive: true, encoding: "utf8" }).filter(
     (name) =>

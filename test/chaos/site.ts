@@ -45,7 +45,7 @@ export const MARKED_TASKS = [
   "last",
 ] as const;
 
-/** What is wrong with what a host was left with, and with what was told of it; nothing when each task was done once. */
+/** List the faults of a host's files and of its events. The list is empty when each task was done once. */
 export function faultsOfMarked(host: EmbeddedHost, events: readonly Event[]): readonly string[] {
   const faults: string[] = [];
   const expect = (what: string, seen: readonly string[], wanted: readonly string[]): void => {

@@ -252,7 +252,7 @@ test.skipIf(!existsSync("/usr/bin/ssh"))(
     const jump = `Host gate\n HostName 127.0.0.1\n Port ${fleet.hosts[0]!.port}\nHost 127.0.0.1\n ProxyJump gate\n`;
     const before = fleet.hosts[0]!.stats.connections;
     expect(await outcomes("--ssh-config", scratch.write("jump", jump))).toEqual(ok);
-    // One login for those behind it, and one for itself, through itself.
+    // The gate gets two logins: one for the hosts behind it, and one for itself, through itself.
     expect(fleet.hosts[0]!.stats.connections - before).toBe(2);
     const command = scratch.write(
       "command",

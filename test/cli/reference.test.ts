@@ -22,11 +22,11 @@ import { documentAction, listActions, renderMarkdown, wrap } from "../../src/cli
 import * as volley from "../../src/index.ts";
 
 const REFERENCE = fileURLToPath(new URL("../../REFERENCE.md", import.meta.url));
-// biome-ignore lint/suspicious/noControlCharactersInRegex: what is looked for is a control sequence
+// biome-ignore lint/suspicious/noControlCharactersInRegex: the pattern finds control sequences
 const ESCAPES = /\u001b\[\d+m/g;
 const described = [...actions.values()];
 
-/** What `volley doc` prints. */
+/** Return the output of `volley doc`. */
 async function volleyDoc(...args: readonly string[]): Promise<string> {
   const program = new Command("volley");
   addDocCommand(program);

@@ -45,7 +45,7 @@ describe("the results of a comparison", () => {
       { method: "bundle", cache: "warm", roundTrips: 7, interval: undefined },
       { method: "direct", cache: "warm", roundTrips: 30, interval: undefined },
     ]);
-    // What went through no proxy had no delay.
+    // Samples that went through no proxy had no delay.
     const around = samples.map((each) => ({ ...each, flights: undefined }));
     expect(resultsOf(comparison(around, { conditions, roundTrips })).slopes).toEqual([]);
   });

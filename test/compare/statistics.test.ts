@@ -24,7 +24,7 @@ test("median and quartiles", () => {
 });
 
 describe("the interval of a median", () => {
-  // From tables of the sign test: the rank of the lower end, and what it covers.
+  // From tables of the sign test: the rank of the lower end, and its coverage.
   it.each([
     [6, 1, 0.96875],
     [7, 1, 0.984375],

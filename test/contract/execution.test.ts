@@ -11,7 +11,7 @@ import { fleetStarter, follow, hostOf, letGo, ofType, provision, type Ran, start
 import { makeProject, type Project, scratchDirectory, waitFor } from "../e2e/lib/project.ts";
 
 /*
- * The contract of execution: what an action or a role may rely on, by whichever method its host is worked on. Users of
+ * The contract of execution. An action or a role may rely on it, by whichever method its host is worked on. Users of
  * other names need root: test/fleet/contract.test.ts holds both methods to that part.
  */
 
@@ -27,7 +27,7 @@ void [facts, system, host]; ${tasks} } }]);
   return makeProject(scratch(), { "site.ts": site, ...files });
 }
 
-/** By task: what it printed. */
+/** Return the output of each task, by name. */
 function outputs({ events }: Ran): Readonly<Record<string, unknown>> {
   return Object.fromEntries(
     ofType(events, "task:end").map(({ name, result }) => [

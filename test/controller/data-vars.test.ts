@@ -77,7 +77,7 @@ beforeAll(() => {
 });
 afterAll(() => rmSync(directory, { recursive: true, force: true }));
 
-/** The one host of an inventory with its secrets, what it is told in its Job, and what its templates see. */
+/** Open an inventory's only host: its secrets, the content of its Job, and the vars that its templates see. */
 async function open(file: string) {
   const path = join(directory, file);
   const playbook = definePlaybook([{ hosts: "all", roles: [] }]);

@@ -16,7 +16,7 @@ test("a host that lent its place has one again before those who have had none ye
   const isBack = slow.during(answer).then(() => told.push("slow"));
   await nextHasOne;
   answers();
-  // It has asked for its place by then.
+  // The slow host has asked for its place by then.
   await setImmediate();
   expect(told).toEqual(["next"]);
   next.leave();

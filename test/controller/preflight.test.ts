@@ -18,7 +18,7 @@ beforeAll(() => {
 });
 afterAll(() => rmSync(directory, { recursive: true, force: true }));
 
-/** What is checked beforehand of a role on the hosts of an inventory; gives the hosts passed over. */
+/** Do the preflight checks of a role on the hosts of an inventory. Return the hosts passed over. */
 async function check(name: string, hosts: string, use: RoleUse): Promise<readonly string[]> {
   const path = join(directory, `${name}.yml`);
   mkdirSync(dirname(path), { recursive: true });

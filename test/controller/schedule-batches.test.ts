@@ -15,7 +15,7 @@ function ordered(order?: PlayOrder, seed?: string): readonly string[] {
 function sizes(total: number, serial: PlaySchedule["serial"]): readonly number[] {
   const hosts = Array.from({ length: total }, (_, index) => index);
   const batches = splitBatches(hosts, serial);
-  // Nobody is left out, nobody comes twice.
+  // Every host comes exactly once.
   expect(batches.flat()).toEqual(hosts);
   return batches.map(({ length }) => length);
 }

@@ -16,7 +16,7 @@ interface ReadAll {
   whose?: string;
 }
 
-/** Everything a reader makes of these pieces. */
+/** Read all pieces, and return the reader's whole result. */
 function readAll(method: Become["method"], pieces: readonly string[]): ReadAll {
   const reader = createBecomeReader(nonce, method);
   const all: ReadAll = { text: "", heard: [] };

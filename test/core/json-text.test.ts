@@ -2,7 +2,7 @@ import { describe, expect, it } from "vitest";
 import { parseJson, writeJson } from "../../src/core/json-text.ts";
 import { Float } from "../../src/core/value.ts";
 
-// What Python's json.dumps(json.loads(text)) prints.
+// Expected values: the output of Python's json.dumps(json.loads(text)).
 describe("JSON as Python reads and writes it", () => {
   it.each([
     ['{"20": "blue", "10": "red", "a": 1}'],

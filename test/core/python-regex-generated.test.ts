@@ -164,7 +164,7 @@ function anyCase(draw: Draw): Case {
   };
 }
 
-// What the first match is and holds; null for none, "error" for what Python refuses. Places are counted in characters.
+// Prints the first match and its groups; null for no match, "error" for a refused pattern. Places count characters.
 const PYTHON = `
 import json, re, sys, warnings
 warnings.simplefilter("ignore")
@@ -210,7 +210,7 @@ test.runIf(hasPython)(`generated patterns find what Python's re finds (seed ${SE
     const [python, ours] = [found[index], volley(one)];
     // A comment or a blank between two quantifiers is taken for nothing here, for an error there.
     if (python === "error" && /[*+?}](?: |\(\?#note\))+[*+?{]/.test(one.pattern)) return [];
-    // What is said again without regard to case in a part only, is refused.
+    // Volley refuses a backreference where only a part of the pattern ignores case.
     if (ours === "error" && /\\[1-9]/.test(one.pattern) && /\(\?-?i/.test(one.pattern)) return [];
     return JSON.stringify(python) === JSON.stringify(ours) ? [] : [{ ...one, python, ours }];
   });

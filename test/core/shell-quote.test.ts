@@ -4,7 +4,7 @@ import { describe, expect, it } from "vitest";
 import { loginShellLine, quote } from "../../src/core/shell-quote.ts";
 import { LOGIN_SHELLS, NASTY_WORDS, nastyWords } from "../lib/login-shells.ts";
 
-/** What a login shell's line prints, given to it as sshd does. */
+/** Give a line to a login shell as sshd does, and return its output. */
 function printed(shell: string, line: string): string {
   const { stdout, stderr } = spawnSync(shell, ["-c", line], {
     encoding: "utf8",

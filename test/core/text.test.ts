@@ -3,7 +3,7 @@ import { bytesToText, isUtf8, textToBytes } from "../../src/core/text.ts";
 
 const hex = (text: string): Buffer => Buffer.from(text.replaceAll(" ", ""), "hex");
 
-// What Python's bytes.decode("utf-8", "surrogateescape") gives.
+// Expected values: the results of Python's bytes.decode("utf-8", "surrogateescape").
 it.each([
   ["", ""],
   ["61 c3 a9", "aé"],

@@ -12,7 +12,7 @@ beforeAll(async () => {
 });
 afterAll(() => host.stop());
 
-/** What is another a moment later, or by who asks. */
+/** Facts that change within a moment, or with the process that asks. */
 const MOVING = [
   ...["date_time", "loadavg", "uptime_seconds", "memfree_mb", "memory_mb", "swapfree_mb", "env"],
   ...["mounts", "user_dir", "processor_nproc"],

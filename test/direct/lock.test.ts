@@ -182,7 +182,7 @@ describe.each(SHELLS)("the lock in %s and in a bundle", (shell) => {
     for (const take of [() => asBundle("app1"), () => directly(shell, "app1")]) {
       mkdirSync(directory(), { recursive: true });
       writeFileSync(file(), text);
-      // Whoever was at the file was killed.
+      // The process that was breaking the lock was killed.
       writeFileSync(`${file()}-breaker`, text);
       await (await take().lock)!.release();
       expect(readdirSync(directory())).toEqual([]);

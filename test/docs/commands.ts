@@ -31,7 +31,7 @@ function commandsBelow(command: Command): readonly Command[] {
   return command.commands.flatMap((child) => [child, ...commandsBelow(child)]);
 }
 
-/** What is wrong with the Volley and npm commands of a line for the shell; undefined when nothing is. */
+/** Return the first fault of the Volley and npm commands in a line for the shell; undefined for none. */
 export async function faultOfLine(line: string): Promise<string | undefined> {
   const bare = line.replace(/^\$ /, "").replace(/(^|\s)#.*$/, "");
   for (const part of bare.split(/&&|\|(?![^']*'\s)|;/)) {
@@ -91,7 +91,7 @@ function isBundleFlag(flag: string): boolean {
   return new RegExp(`[\\s,"]${flag}[\\s,"]`).test(BUNDLE_OPTIONS);
 }
 
-/** What is wrong with a command or flag named within a sentence, where arguments may be left out. */
+/** Return the fault of a command or flag named within a sentence, where arguments may be left out. */
 export async function faultOfCode(code: string): Promise<string | undefined> {
   const [name, ...args] = wordsOf(code);
   if (name === "npm") return faultOfNpm(args);

@@ -12,7 +12,7 @@ export interface Block {
   readonly file: string | undefined;
 }
 
-/** What tests look at in a Markdown file. */
+/** The parts of a Markdown file that tests look at. */
 export interface Document {
   readonly name: string;
   readonly blocks: readonly Block[];
@@ -20,7 +20,7 @@ export interface Document {
   readonly codes: readonly string[];
   /** Targets of links and images. */
   readonly links: readonly string[];
-  /** What the headings are called in links. */
+  /** The names of the headings in links. */
   readonly anchors: readonly string[];
   /** The cells of the rows of each table, heads left out. */
   readonly tables: readonly (readonly (readonly string[])[])[];

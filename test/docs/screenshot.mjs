@@ -1,6 +1,6 @@
 // Makes the README's picture from a real run: node test/docs/screenshot.mjs [file]
-// Needs tmux and a build (npm run build). It runs `volley demo` in a terminal of its own, looks at it twenty times a
-// second, and draws the screen on which the hosts are at the most different things.
+// Needs tmux and a build (npm run build). This script runs `volley demo` in a terminal of its own, looks at the screen
+// twenty times a second, and draws the one on which the hosts are at the most different things.
 import { execFileSync } from "node:child_process";
 import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";

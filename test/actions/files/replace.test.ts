@@ -18,7 +18,7 @@ beforeEach(() => {
 });
 afterEach(() => sandbox[Symbol.dispose]());
 
-// What Python's re.sub gives with re.MULTILINE.
+// Expected values: the results of Python's re.sub with re.MULTILINE.
 describe("changes", () => {
   const cases: readonly (readonly [name: string, before: string, params: Params, after: string])[] = [
     ["every match", "a b a\na\n", { regexp: "a", replace: "x" }, "x b x\nx\n"],

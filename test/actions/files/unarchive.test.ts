@@ -333,7 +333,7 @@ describe("an archive", () => {
       return [(mode & 0o777).toString(8), uid];
     });
     const [own, given] = [process.getuid?.(), isRoot ? 12_345 : process.getuid?.()];
-    // What was there before is not the archive's.
+    // The archive does not own the directory that existed before, so it keeps its mode and owner.
     expect(seen).toEqual([
       ["755", own],
       ["700", given],

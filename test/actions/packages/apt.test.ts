@@ -31,7 +31,7 @@ function put(sandbox: Sandbox, path: string, content: string): void {
 }
 
 describe("apt, where nothing is to be done", () => {
-  // None of these may start a process: what a real host answers is tried in test/fleet.
+  // These calls may start no process. test/fleet tries the answers of a real host.
   it.each([
     ["an installed package", { name: "git" }],
     ["several names for the parameter", { pkg: ["git"] }],
@@ -121,7 +121,7 @@ describe.runIf(neighbour !== undefined && !testsWorkDirectly())(
     let deb: string;
     beforeAll(() => {
       sandbox = withPackages();
-      // Whether packages conflict is read from dpkg's status: to read what could be fetched takes seconds.
+      // apt finds conflicts in dpkg's status alone. Reading the lists of available packages would take seconds.
       const { APT_CONFIG } = process.env;
       put(sandbox, "apt.conf", 'Dir::State::lists "/nonexistent/";\n');
       process.env.APT_CONFIG = join(sandbox.root, "apt.conf");

@@ -12,7 +12,7 @@ describe("parseMode", () => {
     expect(parseMode(mode, current, false)).toBe(0o644);
   });
 
-  // What chmod(1) and stat(1) of coreutils 9.1 give with umask 0.
+  // Expected values: the results of chmod(1) and stat(1) of coreutils 9.1 with umask 0.
   it.each([
     ["u=rw,g=r,o=", 0o777, false, 0o640],
     ["a+x", 0o644, false, 0o755],

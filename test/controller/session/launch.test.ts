@@ -74,7 +74,7 @@ test("sent whole: named and started; then found", () => {
   expect(sh(launchCommand(id, null))).toEqual(ran);
 });
 
-/** What may become of a bundle on a host. */
+/** Kinds of damage to a bundle on a host. */
 const DAMAGE: readonly (readonly [string, (file: string) => void])[] = [
   ["emptied", (file) => truncateSync(file)],
   ["truncated", (file) => truncateSync(file, statSync(file).size - 1)],

@@ -15,7 +15,7 @@ const hello = {
 };
 const log = (seq: number, text = "é✓"): object => ({ type: "log", seq, time: seq, level: "info", text });
 
-/** What is heard of chunks. */
+/** Receive chunks, and return every call of the listener. */
 async function hear(
   ...chunks: readonly (Buffer | string)[]
 ): Promise<readonly (readonly [string, unknown])[]> {
@@ -143,7 +143,7 @@ test("an attached process must go on where the one before it was", async () => {
   expect(await hearAfter(7, { ...hello, seq: 5, next: 6 }, log(6))).toEqual([
     "the host begins with event 6, not 8",
   ]);
-  // One that is started anew says a few words of its own first.
+  // A process that is started anew sends a few events of its own first.
   expect(await hearAfter(7, hello, log(2), { ...hello, seq: 7, next: 8 }, log(8))).toEqual([1, 2, 7, 8]);
   expect(await hearAfter(7, hello, { type: "play:plan", seq: 2, time: 2, total: 1 })).toEqual([
     1,

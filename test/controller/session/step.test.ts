@@ -23,7 +23,7 @@ import type { RemoteExit } from "../../../src/transport/transport.ts";
 const PASSWORD: Become = { user: "root", method: "sudo", password: "secret" };
 const TASK = { play: "One", role: "r", name: "Do", action: "noop" };
 
-/** What a case is about, where it is not a bundle over a first connection to two plays. */
+/** The circumstances of a case, where they differ from a bundle over a first connection to two plays. */
 interface Circumstances {
   readonly via?: Via;
   readonly become?: Become;
@@ -199,7 +199,7 @@ const STATES = {
 
 type StateName = keyof typeof STATES;
 
-/** What each state makes of an input: its effects, in order. */
+/** Test an input in each state: the effects, in order. */
 function table(title: string, input: Input, rows: Readonly<Record<StateName, string>>): void {
   describe(title, () => {
     test.each(Object.entries(rows))("%s → %s", (name, expected) => {
@@ -481,7 +481,7 @@ describe("the bundle", () => {
       [absent, "upload 1"],
       [failed("CONNECTION_LOST"), "leave, host:lost, connect"],
       [connected, "host:connected, launch left 1"],
-      // It may not have come to that.
+      // The removal may not have happened, so the next launch asks for it again.
       [failed("CONNECTION_LOST"), "leave, connect after 100"],
       [connected, "host:connected, launch left 1"],
       [ready, "job after 0"],
@@ -601,7 +601,7 @@ describe("a host that is lost", () => {
     expect(feed({}, [...AWAY, 3_000, ...back, lost, 2_000, failed("CONNECT_FAILED")]).last).toEqual([
       "end lost CONNECTION_LOST",
     ]);
-    // What is new is heard, or it stays long: then it has really been back.
+    // The host has really been back when it tells a new event, or stays long.
     expect(feed({}, [...AWAY, 3_000, ...back, taskEnd(4), lost]).all.at(-1)).toMatchObject({
       pauseMs: 0,
       until: 8_120,
@@ -675,7 +675,7 @@ describe("a host that restarts", () => {
       [lost, "leave, host:lost, connect"],
       [80_000],
       [failed("AUTH_FAILED"), "leave, connect after 100"],
-      // It has not gone down yet.
+      // The host has not gone down yet.
       [connected, "host:connected, attach from 5"],
       [ready],
       [helloAgain(5)],
@@ -736,7 +736,7 @@ describe("what the host tells", () => {
   test("a question is no event of the screen's", () => {
     expect(feed({}, [...RUNNING, playStart, asksOnce]).last).toEqual(["ask once"]);
     const { session } = feed({}, [...RUNNING, playStart, asksOnce]);
-    // It has no number of its own, and may be asked again.
+    // A question has no sequence number, and may be asked again.
     expect(session.told.lastSequence).toBe(2);
     expect(feed({}, [...RUNNING, playStart, asksOnce, asksOnce]).last).toEqual(["ask once"]);
   });
@@ -831,7 +831,7 @@ describe("ended by the controller", () => {
     expect(endOf(feed({}, [...AT_WORK, stop, told, exited(0)]).session)).toMatchObject(why);
     const failure = [...AT_WORK, taskEnd(4, 1, "failed"), stop, bye(5, { cancelled: true }), exited(0)];
     expect(endOf(feed({}, failure).session)).toMatchObject({ outcome: "failed" });
-    // What was asked for first stands.
+    // The first request stands.
     expect(
       endOf(feed({}, [...RUNNING, cancel, stop, bye(2, { cancelled: true }), exited(0)]).session),
     ).not.toHaveProperty("error");
@@ -873,7 +873,7 @@ describe("ended by the controller", () => {
     });
     expect(feed({}, [...slow, timer("grace")]).last).toEqual(["write kill", "abort", "wait kill 1000"]);
     expect(feed({}, [...slow, timer("grace"), timer("kill")]).last).toEqual(["end failed TIMEOUT"]);
-    // It has no longer a say in how the play ended, and no further play is begun.
+    // The host no longer decides how the play ended, and begins no further play.
     expect(feed({}, [...slow, taskEnd(4), playEnd(5)]).last).toEqual(["play:end", "play 0 failed"]);
     expect(feed({}, [...slow, { type: "limit", limit: { ...limit.limit, index: 2 } }]).last).toEqual([]);
     // Connecting counts.

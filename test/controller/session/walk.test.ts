@@ -24,7 +24,7 @@ const CODES: readonly ErrorCode[] = [
   "INTERNAL",
 ];
 
-/** What the driver, the host and the schedule have done, as far as it says what may come next. */
+/** The state of the driver, the host and the schedule, as far as it decides which input may come next. */
 interface World {
   draw: Draw;
   now: number;
@@ -34,7 +34,7 @@ interface World {
   pending: "connect" | "exec" | "upload" | undefined;
   /** The script that was started last. */
   script: string;
-  /** Whether the process reads commands. */
+  /** True when the process reads commands. */
   ready: boolean;
   greeted: boolean;
   jobs: number;
@@ -69,7 +69,7 @@ function openWorld(draw: Draw, lost: boolean): World {
   };
 }
 
-/** Something that may happen now. */
+/** Draw an input that may happen now. */
 function happen(world: World): Input {
   const { draw } = world;
   if (!world.begun) return draw.chance(0.9) ? { type: "begin" } : wish(draw);
@@ -90,7 +90,7 @@ function happen(world: World): Input {
   }
 }
 
-/** What the schedule may want. */
+/** Draw a request of the schedule. */
 function wish(draw: Draw): Input {
   return draw.pick<Input>([
     { type: "continue", play: 0 },
@@ -102,7 +102,7 @@ function wish(draw: Draw): Input {
   ]);
 }
 
-/** What a script may come to. */
+/** Draw a result of a script. */
 function answer(world: World, failed: () => Input): Input {
   const { draw } = world;
   if (draw.chance(0.5)) {
@@ -125,7 +125,7 @@ function answer(world: World, failed: () => Input): Input {
   ])();
 }
 
-/** What a process of the run may tell. */
+/** Draw an event or an end of a process of the run. */
 function speak(world: World): Input {
   const { draw } = world;
   const next = (): number => ++world.sequence;
@@ -325,7 +325,7 @@ function walk(seed: number): { readonly way: readonly string[]; readonly outcome
       feed({ type: "timer", timer: "kill" });
     }
     expect(world.ends).toBe(1);
-    // Whatever comes later changes nothing.
+    // Later inputs change nothing.
     for (const late of [happen(world), exited(draw), { type: "cancel" }, { type: "kill" }] as const)
       feed(late);
   } catch (thrown) {

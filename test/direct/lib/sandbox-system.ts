@@ -9,14 +9,14 @@ let starting: Promise<DirectHost> | undefined;
 /** A System below a root that works over a connection, begun when it is first used, on a host that all tests of a file share. */
 export function directSandboxSystem(root: string): {
   readonly system: System;
-  /** What was seen counts no longer: a test changes files behind the System's back. */
+  /** Drop all that the System has read, because a test changes files behind its back. */
   forget(): void;
   close(): void;
 } {
   let opening: Promise<OpenedSystem> | undefined;
   let opened: OpenedSystem | undefined;
   const begin = async (): Promise<System> => {
-    // What a test of git's sets for this process.
+    // Give the host the variable that git's tests set for this process.
     starting ??= startDirectHost({ env: { GIT_ALLOW_PROTOCOL: "file" } });
     opening ??= starting.then((host) => host.open({ root }));
     opened = await opening;
