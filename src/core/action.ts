@@ -5,7 +5,7 @@ import type { Vars } from "./json.ts";
 import type { Diff } from "./result.ts";
 import type { ReadSystem, System } from "./system.ts";
 
-/** A change that `inspect` found to be needed. `apply` performs it, and a person sees it as the diff. */
+/** A change that `inspect` found to be needed. `apply` performs it, and reporters show its diff. */
 export interface Change {
   readonly diff?: Diff | readonly Diff[];
   /** One line for a person: `would restart nginx`. */
@@ -14,7 +14,7 @@ export interface Change {
   readonly unknown?: string;
 }
 
-/** Nothing is needed. Carries what `inspect` found out on the way; `null` says the same without data. */
+/** The answer of `inspect` when no change is needed, with the data found on the way; `null` is the same without data. */
 export interface Unchanged<D> {
   readonly unchanged: true;
   readonly data?: D;
@@ -31,7 +31,7 @@ export interface Applied<D> {
   readonly changed?: boolean;
 }
 
-/** Values found out once and kept for the rest of the run, such as the list of installed packages. */
+/** Values computed once and kept for the rest of the run, such as the list of installed packages. */
 export interface Memo {
   get<T>(key: string, make: () => Promise<T>): Promise<T>;
   /** Forget a value that an action has made untrue. */
@@ -48,7 +48,7 @@ export interface RenderStyle {
   readonly lstripBlocks?: boolean;
 }
 
-/** Everything an action may use beside its parameters and the system. */
+/** The services for an action beside its parameters and the system. */
 export interface ActionContext {
   /** Template variables: facts, host vars and role vars by name. */
   readonly vars: Vars;
@@ -64,8 +64,8 @@ export interface ActionContext {
   /** Render a template of the role with the task's vars and `vars`. Fails with `TEMPLATE_FAILED`. */
   render(src: string, vars?: Vars, style?: RenderStyle): Promise<string>;
   /**
-   * Announce that this task is about to restart the host, which will be back within `timeoutMs`; the run goes on then.
-   * Absent where no controller is there to go on with the run.
+   * Announce that this task is about to restart the host, which will be back within `timeoutMs`. The run then continues.
+   * Absent without a controller, because only a controller can continue the run.
    */
   restart?(timeoutMs: number): void;
   /** Show output live. */
@@ -83,7 +83,7 @@ export interface ActionCall<D = unknown> {
   apply(change: Change, system: System, context: ActionContext): Promise<Applied<D> | void>;
   /**
    * Finish an action that restarted its host ({@link ActionContext.restart}), once the host is back; absent when the
-   * restart was all there was to do. `elapsedMs` is the time since the task began.
+   * restart completes the action. `elapsedMs` is the time since the task began.
    */
   // biome-ignore lint/suspicious/noConfusingVoidType: as apply
   afterRestart?(system: System, context: ActionContext, elapsedMs: number): Promise<Applied<D> | void>;

@@ -18,18 +18,18 @@ export const ASSET_MODE_BITS = 0o755;
 /** Assets of this many bytes or fewer are held whole; larger ones are streamed. */
 export const INLINE_ASSET_BYTES = 16_384;
 
-/** A source of assets. One implementation reads a directory, the other the bundle. */
+/** A source of assets: a directory or a bundle. */
 export interface AssetStore {
   /** The asset at a path below the role's directory, or null. */
   file(role: string, path: string): Asset | null;
-  /** Every file below a directory of the role, sorted, as paths relative to that directory; null when it is no directory. */
+  /** Every file below a directory of the role, sorted, as paths relative to that directory; null when `path` is not a directory. */
   tree(role: string, path: string): readonly string[] | null;
 }
 
 /** The directories of a role that hold its assets. */
 export const ASSET_KINDS = ["files", "templates"] as const;
 
-/** One of {@link ASSET_KINDS}. */
+/** The name of a directory in {@link ASSET_KINDS}. */
 export type AssetKind = (typeof ASSET_KINDS)[number];
 
 /** The role name that stands for the playbook's own assets, in `files` and `templates` beside the playbook. */

@@ -93,14 +93,14 @@ export function isVolleyError(value: unknown): value is VolleyError {
   );
 }
 
-/** Turn a thrown value into bounded plain data. Anything but a VolleyError becomes `INTERNAL` and keeps its stack. */
+/** Turn a thrown value into bounded plain data. Other values than a VolleyError get the code `INTERNAL`; errors keep their stack. */
 export function serializeError(thrown: unknown): SerializedError {
   if (isVolleyError(thrown)) {
     return {
       code: thrown.code,
       message: thrown.message.slice(0, MAX_MESSAGE),
       ...(thrown.hint === undefined ? {} : { hint: thrown.hint }),
-      // The controller has the source map, and makes a location in the playbook of the stack.
+      // The controller has the source map, and turns the stack into a location in the playbook.
       ...(thrown.location === undefined
         ? { stack: thrown.stack?.slice(0, MAX_STACK) ?? "" }
         : { location: thrown.location }),

@@ -1,13 +1,13 @@
 import type { SerializedError } from "./errors.ts";
 import type { Result, Tally } from "./result.ts";
 
-/** How a host's part of a run ended. */
+/** The outcome of a host's part of a run. */
 export type Outcome = "ok" | "failed" | "unreachable" | "lost" | "cancelled";
 
-/** Where the time of a host's run goes. */
+/** A phase of a host's run, for measuring time. */
 export type Phase = (typeof PHASES)[number];
 
-/** The phases of a host's run in the order they are gone through. */
+/** The phases of a host's run in order. */
 export const PHASES = [
   "connect",
   "authenticate",
@@ -19,7 +19,7 @@ export const PHASES = [
   "collect",
 ] as const;
 
-/** What every event carries once it has been taken in by the controller. */
+/** The fields that the controller adds to every event. */
 export interface EventStamp {
   /** Counted from 1 within the run. */
   readonly seq: number;
@@ -27,9 +27,9 @@ export interface EventStamp {
   readonly time: number;
 }
 
-/** Which task an event is about. */
+/** The task that an event is about. */
 export interface TaskRef {
-  /** Counted from 1 within the host's run; a task declared but not reached has none yet. */
+  /** Counted from 1 within the host's run; a task that was declared but not reached has no number yet. */
   readonly task: number;
   readonly play: string;
   readonly role: string;
@@ -39,25 +39,25 @@ export interface TaskRef {
   readonly handler?: boolean;
 }
 
-/** A task that the controller is asked about. */
+/** A task in a question to the controller. */
 export interface AskedTask extends TaskRef {
-  /** Of the play. */
+  /** Index of the play. */
   readonly index: number;
-  /** Counted from 1: which of the tasks of the same play, role and name. */
+  /** Number among the tasks of the same play, role and name, counted from 1. */
   readonly nth: number;
 }
 
-/** An action of a task that the controller is to perform. */
+/** A task's action in a request to the controller to perform it. */
 export interface DelegatedTask extends AskedTask {
   /** Index of the loop's item; 0 without a loop. */
   readonly item: number;
-  /** Counted from 1: how often it has been tried. */
+  /** Number of the attempt, counted from 1. */
   readonly attempt: number;
-  /** What is left of the task's time; absent where it has none. */
+  /** Milliseconds left of the task's timeout; absent for a task without a timeout. */
   readonly limitMs?: number;
 }
 
-/** What the target says: one JSON line each, `hello` first and `bye` last. */
+/** An event of a host, sent as one JSON line: `hello` is the first and `bye` the last. */
 export type TargetEvent =
   | {
       readonly type: "hello";
@@ -66,29 +66,29 @@ export type TargetEvent =
       /** SHA-256 of the bundle, in hex. */
       readonly bundle: string;
       readonly pid: number;
-      /** Version of Node there. */
+      /** Version of Node on the host. */
       readonly node: string;
-      /** True when the host ends the run with the connection, or soon after: it cannot work on without one. */
+      /** True when the host ends the run with the connection, or soon after, because it cannot work without a connection. */
       readonly ends?: boolean;
-      /** Set by a process that was started before: the sequence number of the event that follows. */
+      /** Sequence number of the event that follows; set by a process that was started before. */
       readonly next?: number;
     }
-  /** The process that carried out the run has ended without saying bye: the host was restarted, or the process killed. */
+  /** The process of the run has ended without `bye`: the host was restarted, or the process was killed. */
   | {
       readonly type: "gone";
       readonly restarted: boolean;
-      /** The restart of the host is, or will be, one that a task asked for: the run can go on then. */
+      /** True when a task asked for the restart of the host, past or to come: the run can then continue. */
       readonly asked?: boolean;
-      /** Another process carries out this very run. */
+      /** True when another process carries out this run. */
       readonly running?: boolean;
     }
-  /** The host is about to restart as a task asked; the run goes on afterwards. */
+  /** The host is about to restart, as a task asked; the run then continues. */
   | { readonly type: "restart"; readonly task: number; readonly timeoutMs: number }
   | { readonly type: "facts"; readonly elapsedMs: number; readonly facts: Readonly<Record<string, unknown>> }
   | { readonly type: "play:start"; readonly index: number; readonly play: string; readonly total: number }
-  /** How many tasks are known of by now: it grows when a role declares more after an `await`. */
+  /** The number of tasks known now; the number grows when a role declares more tasks after an `await`. */
   | { readonly type: "play:plan"; readonly total: number }
-  /** The host has done its part of a play and, unless the play is free, waits for word to go on. */
+  /** The host has done its part of a play and, unless the play is free, waits for `continue`. */
   | { readonly type: "play:end"; readonly index: number; readonly play: string; readonly failed: boolean }
   | (TaskRef & { readonly type: "task:start" })
   | {
@@ -101,25 +101,25 @@ export type TargetEvent =
       readonly type: "task:end";
       readonly result: Result;
       readonly elapsedMs: number;
-      /** True when code has more of the result than is told here, where texts are masked and cut. */
+      /** True when `result` lacks a part of the whole result, because texts in events are masked and cut. */
       readonly partial?: boolean;
     })
   /** The role's code has caught the failure of this task, and has ended well. */
   | (TaskRef & { readonly type: "task:rescued" })
-  /** `info` is shown only to who asks for more, `notice` to everybody. */
+  /** Reporters show `info` only when asked for more output, and `notice` always. */
   | { readonly type: "log"; readonly level: "info" | "notice" | "warn"; readonly text: string }
   | {
       readonly type: "bye";
       readonly tally: Tally;
       readonly elapsedMs: number;
-      /** Set when the run ended early for a reason of its own rather than a task's failure. */
+      /** The reason why the run ended early, unless a task's failure ended it. */
       readonly error?: SerializedError;
       readonly cancelled?: boolean;
-      /** Processor time, user and system, of the target and of its processes that have ended; not told where the system does not say. */
+      /** Processor time, user and system, of the host's process and of its children that have ended; absent where the system does not report it. */
       readonly cpuMs?: number;
     };
 
-/** What the controller adds of its own. */
+/** An event of the controller itself. */
 export type ControllerEvent =
   /** The controller got a host's question about a task that only one host of its batch does; the host waits for the answer. */
   | (AskedTask & { readonly type: "task:once"; readonly host: string })
@@ -129,7 +129,7 @@ export type ControllerEvent =
       readonly type: "run:start";
       readonly run: string;
       readonly playbook: string;
-      /** Every host the run will touch, in order. */
+      /** The hosts of the run, in order. */
       readonly hosts: readonly string[];
       readonly plays: readonly { readonly name: string; readonly hosts: readonly string[] }[];
       readonly check: boolean;
@@ -140,7 +140,7 @@ export type ControllerEvent =
       readonly bundle: string;
       readonly bytes: number;
       readonly elapsedMs: number;
-      /** True when nothing had changed since it was last built. */
+      /** True when an earlier bundle was still up to date. */
       readonly reused: boolean;
     }
   | {
@@ -158,18 +158,18 @@ export type ControllerEvent =
       readonly totalBytes: number;
       readonly elapsedMs: number;
     }
-  /** The connection is gone, and the controller tries to come back; the host works on, unless it `ends` with the login. */
+  /** The connection is lost, and the controller tries to reconnect. The host works on, unless it `ends` with the login. */
   | { readonly type: "host:lost"; readonly host: string; readonly reason: string }
   /** The controller is connected again. */
   | { readonly type: "host:back"; readonly host: string; readonly awayMs: number }
-  /** The bundle was there already. */
+  /** The host already had the bundle. */
   | { readonly type: "host:cached"; readonly host: string }
-  /** The target has said hello: what follows from this host runs there, or directly from here. */
+  /** The host's part has begun: with a process on the host (`bundle`), or from the controller (`direct`). */
   | { readonly type: "host:start"; readonly host: string; readonly method?: "bundle" | "direct" }
-  /** A line that is not of the protocol: a banner, a .bashrc that prints, what Node wrote to standard error. */
+  /** A line outside of the protocol: a banner, the output of a .bashrc, or Node's standard error. */
   | { readonly type: "host:noise"; readonly host: string; readonly text: string }
   | HostEnd
-  /** Hosts of a play begin together; told of plays that are serial or shuffled. */
+  /** A batch of hosts begins a play; emitted only for plays that are serial or shuffled. */
   | {
       readonly type: "play:batch";
       readonly index: number;
@@ -177,9 +177,9 @@ export type ControllerEvent =
       /** Counted from 1. */
       readonly batch: number;
       readonly batches: number;
-      /** In the order they begin. */
+      /** The hosts of the batch, in the order in which they begin. */
       readonly hosts: readonly string[];
-      /** What they were shuffled by. */
+      /** The seed of the shuffle. */
       readonly seed?: string;
     }
   /** Too many hosts have failed in a play: the others end as soon as they can. */
@@ -201,22 +201,22 @@ export interface HostEnd {
   readonly elapsedMs: number;
   /** Milliseconds spent in each phase. */
   readonly phases: Readonly<Partial<Record<Phase, number>>>;
-  /** Bytes of the bundle that were sent: 0 when it was there. */
+  /** Bytes of the bundle that were sent: 0 when the host already had it. */
   readonly uploadedBytes: number;
   readonly error?: SerializedError;
 }
 
-/** A target's event once the controller has taken it in. */
+/** A host's event as the controller received it. */
 export type ReceivedEvent = TargetEvent & {
   readonly host: string;
-  /** Its place in the host's own stream, from which a controller that comes back asks for the rest. */
+  /** Sequence number in the host's own stream; a controller that reconnects asks for the events after it. */
   readonly hostSeq?: number;
 };
 
-/** One thing that happened, as reporters and programs get it. */
+/** An event as reporters and programs get it. */
 export type Event = (ReceivedEvent | ControllerEvent) & EventStamp;
 
-/** What one task that failed leaves in the summary. */
+/** A failed task in the summary. */
 export interface Failure {
   readonly role: string;
   readonly name: string;
@@ -225,7 +225,7 @@ export interface Failure {
   readonly output: readonly string[];
 }
 
-/** One host's line of the summary. */
+/** A host's part of the summary. */
 export interface HostSummary {
   readonly host: string;
   readonly outcome: Outcome;
@@ -233,13 +233,13 @@ export interface HostSummary {
   readonly elapsedMs: number;
   readonly phases: HostEnd["phases"];
   readonly uploadedBytes: number;
-  /** Why it was unreachable, lost, or could not start. */
+  /** The reason why the host was unreachable, lost, or could not start. */
   readonly error?: SerializedError;
   /** Tasks that failed and were neither ignored nor rescued. */
   readonly failures: readonly Failure[];
 }
 
-/** Events folded: what a run came to. */
+/** The summary of a run, folded from its events. */
 export interface Summary {
   readonly run: string;
   readonly playbook: string;

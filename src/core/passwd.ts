@@ -1,4 +1,4 @@
-/** One line of `/etc/passwd` (passwd(5)). */
+/** A line of `/etc/passwd` (passwd(5)). */
 export interface PasswdEntry {
   readonly name: string;
   readonly uid: number;

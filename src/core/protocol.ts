@@ -4,7 +4,7 @@ import type { Vars } from "./json.ts";
 import { writeJson } from "./json-text.ts";
 import type { Result } from "./result.ts";
 
-/** Raised whenever a line's meaning changes; another version is refused. */
+/** The version of the protocol, raised whenever a line's meaning changes. Both sides refuse another version. */
 export const PROTOCOL_VERSION = 1;
 
 /** The longest line either side sends, in bytes; longer texts are cut before they are sent. */
@@ -13,70 +13,70 @@ export const MAX_LINE_BYTES = 4 << 20;
 /** The longest line of a result that a host shares with others, in bytes, and of the answer made of it. */
 export const MAX_SHARE_BYTES = 32 << 20;
 
-/** The start of such a line. */
+/** The start of a {@link ShareLine}. */
 export const SHARE_PREFIX = '{"type":"share"';
 
-/** What one host is asked to do: the first line of its standard input. */
+/** The work of one host: the first line of its process's standard input. */
 export interface Job {
   readonly protocol: number;
   readonly host: string;
   readonly groups: readonly string[];
   /** The host's own vars, merged. */
   readonly vars: Vars;
-  /** Every group's hosts; absent where the playbook, its files and the vars say nothing of them. */
+  /** Every group's hosts; absent where the playbook, its files and the vars do not mention groups. */
   readonly inventoryGroups?: Readonly<Record<string, readonly string[]>>;
-  /** For each play that asked: the vars of other hosts. */
+  /** The vars of other hosts, for the plays that ask for them. */
   readonly hostVars: Readonly<Record<string, Vars>>;
   /** Indexes of the plays this host takes part in. */
   readonly plays: readonly number[];
-  /** Texts that must never be told: the secrets among the vars. */
+  /** The secrets among the vars, which must be masked in all output. */
   readonly secrets?: readonly string[];
-  /** Where those of the vars are set that hold templates, for errors to say. */
+  /** The places where vars with templates are set, for error messages. */
   readonly sources?: Readonly<Record<string, { readonly file: string; readonly line?: number }>>;
-  /** Whom to become, and how; absent where nothing is to be known of it. */
+  /** The users to become, and the way to become them; absent where the host needs neither. */
   readonly become?: JobBecome;
-  /** What lets the run outlive its connection; absent where nobody is connected. */
+  /** The parameters that let the run outlive its connection; absent without a connection. */
   readonly session?: Session;
   readonly options: JobOptions;
 }
 
-/** Who carries out what on one host. */
+/** The users of a host's plays and tasks. */
 export interface JobBecome {
-  /** Who is logged in. */
+  /** The login user. */
   readonly login: string;
-  /** By index, the users of plays that are not carried out as who the process is. */
+  /** The users of plays, by index; absent for a play that runs as the process's own user. */
   readonly users: Readonly<Record<number, string>>;
-  /** How this process becomes another user; root needs no leave. */
+  /** The way for this process to become another user; root needs no permission. */
   readonly way: Omit<Become, "user">;
 }
 
-/** How a run is known on its hosts. */
+/** The identity of a run on its hosts. */
 export interface Session {
   readonly run: string;
-  /** Who started it, from where, for whoever finds the host at work: `ann@laptop`. */
+  /** The user and machine that started the run, to report when the host is busy: `ann@laptop`. */
   readonly controller: string;
-  /** The playbook's directory on the controller: handlers that are left over are those of one project. */
+  /** The playbook's directory on the controller; notified handlers are kept per project. */
   readonly project: string;
-  /** An earlier run to go on with: what its journal says was done is not repeated. */
+  /** The earlier run to resume: tasks that its journal records as done are not repeated. */
   readonly resume?: string;
-  /** How long to wait for another run on the same host to end. */
+  /** Milliseconds to wait for another run on the same host to end. */
   readonly lockWaitMs: number;
-  /** Sequence number of the last event the controller has of this run: more than 1 when it is begun anew on the host. */
+  /** Sequence number of the last event that the controller has of this run: more than 1 when the run begins anew on the host. */
   readonly after?: number;
 }
 
-/** How a job is carried out. */
+/** Options of a job. */
 export interface JobOptions {
   readonly check: boolean;
   readonly diff: boolean;
-  /** Only tasks with one of these tags, and those tagged `always`. Empty: all. */
+  /** Tags of the tasks to run; tasks tagged `always` run too. Empty: all tasks. */
   readonly tags: readonly string[];
   readonly skipTags: readonly string[];
-  /** False when nobody will say `continue`: plays then follow each other at once. */
+  /** False when no controller sends `continue`: plays then follow each other at once. */
   readonly barriers: boolean;
 }
 
-/** What the controller says after the Job, one line each. */
+/** A message of the controller after the Job, sent as one line. */
 export type Command =
   /** Every host has ended the play with this index: go on. */
   | { readonly type: "continue"; readonly play: number }
@@ -84,20 +84,20 @@ export type Command =
   | ({ readonly type: "answer"; readonly question: string } & Partial<Answer>)
   /** The controller has the shared result of the task with this number. */
   | { readonly type: "taken"; readonly task: number }
-  /** Finish the action now running, then say bye. */
+  /** End after the action now running, with `bye`. */
   | { readonly type: "cancel" }
   /** End the action now running too. */
   | { readonly type: "kill" };
 
-/** What a task came to elsewhere. */
+/** The result of a task that another host or the controller performed. */
 export interface Answer {
-  /** As it may be told; absent: the task is to be done. */
+  /** The result, masked and cut. An answer without it asks the host to do the task. */
   readonly result: Result;
-  /** The same for code, neither masked nor cut, as `agent/whole-value.ts` writes it. */
+  /** The whole result for code, neither masked nor cut, as `agent/whole-value.ts` writes it. */
   readonly whole?: string;
-  /** True when `result` is not all of it, and no more is known. */
+  /** True when `result` is only a part, and the whole is not known. */
   readonly partial?: boolean;
-  /** The other host's secrets in it, which are masked from here on. */
+  /** The other host's secrets in the result, to mask from now on. */
   readonly secrets?: readonly string[];
 }
 
@@ -105,13 +105,13 @@ export interface Answer {
 export type WireEvent = TargetEvent & { readonly seq: number; readonly time: number };
 
 /**
- * A question of a host that only the controller can answer. It is no event: it has no number and is in no journal. A
- * host asks the same question again, by the same key, when a controller comes back and after a restart.
+ * A question of a host that only the controller can answer. Unlike an event, a question has no number and is in no
+ * journal. A host repeats the question, with the same key, when a controller reconnects and after a restart.
  */
 export type Question =
-  /** Whether this host does a task that one host of its batch does. */
+  /** Ask whether this host is the one of its batch that does a `runOnce` task. */
   | ({ readonly kind: "once" } & AskedTask)
-  /** To perform a delegated action: the controller knows which, and learns only the names of task and item. */
+  /** Ask to perform a delegated action. The controller knows the action; the host sends only the names of task and item. */
   | ({ readonly kind: "delegate" } & DelegatedTask);
 
 /** The line of a question. */
@@ -120,7 +120,7 @@ export interface QuestionLine {
   readonly question: Question;
 }
 
-/** The line of a whole result of a `runOnce` task, for the code of the other hosts. A host says it until it was `taken`. */
+/** The line of a whole result of a `runOnce` task, for the code of the other hosts. A host repeats the line until the controller sends `taken`. */
 export interface ShareLine {
   readonly type: "share";
   readonly task: number;
@@ -135,16 +135,16 @@ export function questionKey(question: Question): string {
     : `${question.task}:${question.item}:${question.attempt}`;
 }
 
-/** One line of the protocol. */
+/** Return a value as a line of the protocol. */
 export function encodeLine(value: unknown): string {
   try {
     return `${JSON.stringify(value)}\n`;
   } catch (error) {
     if (!(error instanceof TypeError) || !error.message.includes("BigInt")) throw error;
-    // A long integer in what an action tells: JSON has them, JSON.stringify has not.
+    // An action's data may hold a long integer, which JSON has but JSON.stringify refuses.
     return `${writeJson(value, { separators: [",", ":"] })}\n`;
   }
 }
 
-/** The start of the first line of the protocol; anything before it is noise. */
+/** The start of the first line of the protocol; lines before it are noise. */
 export const HELLO_PREFIX = '{"type":"hello"';

@@ -1,15 +1,15 @@
 import type { SerializedError } from "./errors.ts";
 
-/** How a task ended; one that never ran has no Result and counts as `not executed`. */
+/** The end state of a task. A task that never ran has no Result and counts as `not executed`. */
 export type State = "unchanged" | "changed" | "skipped" | "failed";
 
-/** What differs, or differed, in one place: text before and after, or only the attributes. */
+/** A difference in one place: the text before and after, or only the attributes. */
 export interface Diff {
-  /** The file, or whatever else is named: `user alice`, `package nginx`. */
+  /** The path of the file, or the name of another thing: `user alice`, `package nginx`. */
   readonly path: string;
-  /** Text before; `null` when there was nothing; absent when only attributes differ. */
+  /** Text before; `null` when the file did not exist; absent when only attributes differ. */
   readonly before?: string | null;
-  /** Text after; `null` when it is removed. */
+  /** Text after; `null` when the file is removed. */
   readonly after?: string | null;
   /** Attributes that differ, such as mode or owner, as `[before, after]`. */
   readonly attributes?: Readonly<Record<string, readonly [before: string, after: string]>>;
@@ -17,7 +17,7 @@ export interface Diff {
   readonly binary?: boolean;
 }
 
-/** What came of one item of a loop. */
+/** The result of one item of a loop. */
 export interface ItemResult {
   readonly label: string;
   readonly state: State;
@@ -27,13 +27,13 @@ export interface ItemResult {
   readonly attempts?: number;
 }
 
-/** What came of one task. */
+/** The result of one task. */
 export interface Result {
   readonly state: State;
-  /** One line for a person: why it was skipped, what was done. */
+  /** One line for a person: the reason for skipping, or the work done. */
   readonly message?: string;
   readonly diff?: readonly Diff[];
-  /** What the action found out or returned, such as `{ rc, stdout, stderr }`. */
+  /** Data of the action, such as `{ rc, stdout, stderr }`. */
   readonly data?: unknown;
   readonly error?: SerializedError;
   /** True when the task failed and its `ignoreErrors` let the role go on. */
@@ -41,17 +41,17 @@ export interface Result {
   /** True when check mode cannot know what would happen: the state is then `skipped`. */
   readonly unknown?: boolean;
   readonly items?: readonly ItemResult[];
-  /** True when the task is marked noLog: what it saw is left out. */
+  /** True when the task is marked noLog: its output, diff and data are left out. */
   readonly hidden?: boolean;
-  /** How often it was tried; only of tasks that may be tried again. */
+  /** Number of attempts; only for tasks that may be tried again. */
   readonly attempts?: number;
-  /** The host that did the task, when that is another one: the task is to be done once. */
+  /** The other host that did this `runOnce` task. */
   readonly from?: string;
-  /** True when an earlier run had done the task: this is what it came to then. */
+  /** True when an earlier run did the task; the result is that of the earlier run. */
   readonly resumed?: boolean;
 }
 
-/** How many tasks ended how. */
+/** The number of tasks by end state. */
 export interface Tally {
   readonly unchanged: number;
   readonly changed: number;
@@ -75,29 +75,29 @@ export const EMPTY_TALLY: Tally = {
   notExecuted: 0,
 };
 
-/** Adds tallies up. Logs of earlier versions have tallies without `rescued`. */
+/** Add up tallies. Logs of earlier versions have tallies without `rescued`. */
 export function addTallies(tallies: Iterable<Tally>): Tally {
   const sum = { ...EMPTY_TALLY };
   for (const tally of tallies) for (const key of TALLY_KEYS) sum[key] += tally[key] ?? 0;
   return sum;
 }
 
-/** The total number of actions in a tally, those not executed included. */
+/** Return the total number of actions in a tally, including those not executed. */
 export function tallyTotal(tally: Tally): number {
   return TALLY_KEYS.reduce((total, key) => total + (tally[key] ?? 0), 0);
 }
 
-/** The tally with one more task that ended in `state`; a failure that was ignored counts as `failed` all the same. */
+/** Return the tally with one more task that ended in `state`. An ignored failure counts as `failed` too. */
 export function countState(tally: Tally, state: State | "notExecuted"): Tally {
   return { ...tally, [state]: tally[state] + 1 };
 }
 
-/** The tally in which one failure counts as rescued. */
+/** Return the tally with one failure counted as rescued. */
 export function countRescued(tally: Tally): Tally {
   return { ...tally, failed: Math.max(0, tally.failed - 1), rescued: tally.rescued + 1 };
 }
 
-/** `88 total actions in 0.31s: 87 unchanged, 0 changed, 1 skipped, 0 failed, 0 not executed.` */
+/** Return `88 total actions in 0.31s: 87 unchanged, 0 changed, 1 skipped, 0 failed, 0 not executed.` */
 export function formatTally(tally: Tally, elapsedMs: number): string {
   const { unchanged, changed, skipped, failed, rescued, notExecuted } = tally;
   return (

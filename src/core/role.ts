@@ -5,46 +5,47 @@ import type { Vars } from "./json.ts";
 import type { Result, State } from "./result.ts";
 import type { ReadSystem } from "./system.ts";
 
-/** A value, or a function asked for it when the task's turn comes. */
+/** A value, or a function called for the value when the task's turn comes. */
 type Condition<A extends readonly unknown[] = []> = boolean | ((...args: A) => boolean | Promise<boolean>);
 
 /** The options of a task: everything but its name and action. */
 export interface TaskOptions<H extends string = string, D = unknown, A extends readonly unknown[] = []> {
-  /** The task is skipped unless this holds. */
+  /** Skip the task unless this holds. */
   readonly when?: Condition<A>;
   /** Handlers to run at the end of the play if the task changes anything; `role:handler` names another role's. */
   readonly notify?: H | readonly H[] | (string & {}) | readonly (string & {})[];
   readonly tags?: string | readonly string[];
-  /** `true`: only ever inspect; `false`: apply even in check mode. */
+  /** `true`: never apply, only inspect; `false`: apply even in check mode. */
   readonly check?: boolean;
-  /** Lets the role go on when the task fails. */
+  /** Let the role continue when the task fails. */
   readonly ignoreErrors?: boolean;
   /** Decides what counts as a change. */
   readonly changedWhen?: boolean | ((result: TaskResult<D>) => boolean);
   /** Decides what counts as a failure. */
   readonly failedWhen?: boolean | ((result: TaskResult<D>) => boolean);
-  /** Does the task again, `retries` times at most, until this holds; a result that failed is one to ask about too. */
+  /** Repeat the task, `retries` times at most, until this holds. Also called with the result of a failed attempt. */
   readonly until?: (result: TaskResult<D>) => boolean;
-  /** How often to try again after the first time. Default 3; without `until`, it is until the task does not fail. */
+  /** Number of attempts after the first. Default 3. Without `until`, repeat until the task does not fail. */
   readonly retries?: number;
-  /** Seconds between one try and the next. Default 5. */
+  /** Seconds between attempts. Default 5. */
   readonly delay?: number;
-  /** Seconds the whole task may take, every try and every item of a loop included. Default: no limit. */
+  /** Time limit of the whole task in seconds, including all attempts and all items of a loop. Default: no limit. */
   readonly timeout?: number;
   /**
-   * The task is done on the first host of the play's batch only: the others wait for it, are told what it came to, and
-   * fail when it failed. Handlers are notified on that host alone.
+   * Do the task only on the first host of the play's batch. The other hosts wait for its result, and fail when the task
+   * failed. Handlers are notified on the first host alone.
    */
   readonly runOnce?: boolean;
   /**
-   * `"controller"`: the action is performed on the machine Volley is run from, by whoever runs it, once for each host;
-   * what decides about it (`when`, `until`, …) is asked on the host. The controller performs only what it finds declared
-   * by itself: before any `await`, and without asking for facts. A carried bundle has no controller.
+   * `"controller"`: perform the action on the machine that runs Volley, as the user who runs Volley, once for each host.
+   * Conditions (`when`, `until`, …) are evaluated on the host. The controller performs only actions that it also finds
+   * declared in its own copy of the playbook: before any `await`, and without asking for facts. A carried bundle has no
+   * controller.
    */
   readonly delegateTo?: "controller";
-  /** Keeps output, diff and data out of events, journal and screen. */
+  /** Keep output, diff and data out of events, journal and screen. */
   readonly noLog?: boolean;
-  /** The user to do it as; `true` is root, `false` whoever is logged in. Default: as its role is done. */
+  /** The user to run the task as; `true`: root, `false`: the login user. Default: the role's. */
   readonly become?: boolean | string;
   /** Template variables for this task alone. */
   readonly vars?: Vars;
@@ -53,11 +54,11 @@ export interface TaskOptions<H extends string = string, D = unknown, A extends r
 /** A task done once per item. */
 export interface LoopOptions<T, H extends string = string, D = unknown> extends TaskOptions<H, D, [item: T]> {
   readonly loop: Iterable<T>;
-  /** How an item is called on screen; default: itself, or its `name`. */
+  /** Return the name of an item on screen. Default: the item, or its `name`. */
   readonly label?: (item: T) => string;
 }
 
-/** A Result with its data typed, and the questions roles ask of it. */
+/** A Result with typed data and predicates for roles. */
 export interface TaskResult<D = unknown> extends Result {
   readonly data: D;
   readonly changed: boolean;
@@ -192,7 +193,7 @@ export interface AnyRole {
 export interface RoleUseOptions {
   readonly tags?: string | readonly string[];
   readonly when?: Condition<[context: RoleContext]>;
-  /** The user its tasks and handlers are done as; `true` is root, `false` whoever is logged in. Default: the play's. */
+  /** The user to run the role's tasks and handlers as; `true`: root, `false`: the login user. Default: the play's. */
   readonly become?: boolean | string;
 }
 

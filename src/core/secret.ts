@@ -42,7 +42,7 @@ export function makeSecret(
   const body: SecretBody = { source, location: at.location, stack: at.stack };
   const text = describeSource(source);
   const hidden = (value: unknown): PropertyDescriptor => ({ value, enumerable: false });
-  // Nothing of it is enumerable: code that copies, merges or prints vars finds an empty object.
+  // No property is enumerable: code that copies, merges or prints vars finds an empty object.
   return Object.freeze(
     Object.defineProperties(Object.create(PROTOTYPE) as object, {
       [SECRET]: hidden(body),
@@ -68,7 +68,7 @@ function bodyOf(secret: Secret): SecretBody {
   return (secret as unknown as { readonly [SECRET]: SecretBody })[SECRET];
 }
 
-/** Tell whether a value stands for a secret. */
+/** Return whether a value stands for a secret. */
 export function isSecret(value: unknown): value is Secret {
   return typeof value === "object" && value !== null && SECRET in value;
 }
@@ -83,7 +83,7 @@ export function secretLocation(secret: Secret): SourceLocation | undefined {
   return bodyOf(secret).location;
 }
 
-/** Return `secret from env:NAME`, all that people are told of a secret. */
+/** Return `secret from env:NAME`, the only text that output shows for a secret. */
 export function describeSecret(secret: Secret): string {
   return describeSource(bodyOf(secret).source);
 }
@@ -166,7 +166,7 @@ export const secret = {
     requireText("file", path);
     return written({ kind: "file", path });
   },
-  /** The output of a command, without the newline at the end of a single line: a line for `sh`, or an argument list. It runs in the inventory's directory, for at most 60 s. */
+  /** The output of a command, without the newline at the end of a single line: a line for `sh`, or an argument list. The command runs in the inventory's directory, for at most 60 s. */
   command: (command: string | readonly string[]): Secret => {
     requireText("command", typeof command === "string" ? command : command[0]);
     return written({ kind: "command", command });

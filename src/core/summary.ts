@@ -9,21 +9,21 @@ interface HostFold {
   tally: Tally;
   /** Failures by the number of their task. */
   readonly failures: Map<number, Failure>;
-  /** The end of what the task now running has printed. */
+  /** The last output of the task now running. */
   output: string;
   end: HostSummary | undefined;
 }
 
-/** Folds a run's events into its Summary. */
+/** A fold of a run's events into its Summary. */
 export interface SummaryFold {
   add(event: Event): void;
-  /** What one host has come to so far. */
+  /** Return the tally of one host so far. */
   tallyOf(host: string): Tally;
-  /** The whole; hosts that have not ended count as cancelled. */
+  /** Return the summary of the run; hosts that have not ended count as cancelled. */
   summary(nowMs: number): Summary;
 }
 
-/** Starts a fold. */
+/** Start a fold. */
 export function foldSummary(): SummaryFold {
   let run = "";
   let playbook = "";
@@ -126,7 +126,7 @@ function lastLines(text: string): readonly string[] {
     .slice(-KEPT_OUTPUT_LINES);
 }
 
-/** What is wrong with the set-up of a host or of the controller, rather than with the network or a task. */
+/** Errors in the set-up of a host or of the controller, rather than in the network or a task. */
 const SETUP_FAULTS: ReadonlySet<ErrorCode> = new Set([
   "AUTH_FAILED",
   "HOST_KEY_UNKNOWN",
@@ -139,8 +139,9 @@ const SETUP_FAULTS: ReadonlySet<ErrorCode> = new Set([
 ]);
 
 /**
- * 130 when anything was cancelled, but for hosts that did not go on because others had failed; 1 when set-up faults kept every host from being started; else 4 when a host could
- * not be reached or was lost, else 2 when one failed, else 0.
+ * Return a run's exit code: 130 when a host was cancelled, except because other hosts had failed; else 1 when set-up
+ * faults kept every host from being started; else 4 when a host could not be reached or was lost; else 2 when a host
+ * failed; else 0.
  */
 export function exitCodeOf(
   outcomes: Readonly<Record<Outcome, number>>,

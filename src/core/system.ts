@@ -111,7 +111,7 @@ export function isCopy(content: Content): content is CopyOf {
   return typeof content !== "string" && "copyOf" in content;
 }
 
-/** How a file came to its content. */
+/** The way in which a file got its content. */
 export type Written = "replaced" | "in place";
 
 /** The machine being worked on, as `apply` sees it. */

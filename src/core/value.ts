@@ -95,7 +95,7 @@ export function numeric(value: unknown): number | bigint | undefined {
   return value instanceof Float ? value.value : undefined;
 }
 
-/** One object for each float that is a key of a Map, because Maps compare objects by identity. */
+/** The floats that are keys of a Map: a single object for each value, because Maps compare objects by identity. */
 const floatKeys = new Map<string, Float>();
 
 /** Return the one Float that is the key for a value. */
