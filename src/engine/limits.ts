@@ -8,11 +8,11 @@ import { SYSTEM_CALLS } from "../system/remote-process/messages.ts";
 export const RENDER_MS = 10_000;
 /** The same in a process that serves other hosts too. */
 export const RENDER_BESIDE_OTHERS_MS = 3_000;
-/** How long a condition may take before it waits for anything, in milliseconds. */
+/** Time for a condition to run before its first wait, in milliseconds. */
 const CONDITION_MS = 10_000;
-/** How long the processes of a task may take to end once they are told to. */
+/** Time for the processes of a task to end after a signal to do so, in milliseconds. */
 const GRACE_MS = 10_000;
-/** A process is killed 5 s after it was told to end; a process the kernel keeps for longer can do nothing any more. */
+/** Time to wait for a process to be gone, in milliseconds. SIGKILL follows 5 s after the first signal; a process that the kernel keeps for longer can do nothing any more. */
 const GONE_MS = 10_000;
 
 /** Render within a time. Fails with `TIMEOUT`. */

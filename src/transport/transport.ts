@@ -38,7 +38,7 @@ export interface ExecOptions {
     readonly rows: number;
     /** The command's `$TERM`. Default: that of this process, else xterm. */
     readonly term?: string;
-    /** Whether `resize` can change the size later. Default: no. */
+    /** Allow `resize` to change the size later. Default: no. */
     readonly resizable?: boolean;
   };
 }
@@ -103,9 +103,9 @@ export const HOST_KEY_POLICIES = ["strict", "ask", "accept-new", "off"] as const
 export interface SshSettings {
   /** Keys to try, of which at least the public half exists: the named ones, else those that ssh tries by default. */
   readonly identityFiles: readonly string[];
-  /** Whether `identityFiles` are named ones, for whose passphrases a person is asked. */
+  /** True when `identityFiles` were named: a person is then asked for their passphrases. */
   readonly identitiesNamed: boolean;
-  /** Whether the agent may offer only `identityFiles`. */
+  /** True when the agent may offer only `identityFiles`. */
   readonly identitiesOnly: boolean;
   /** Path of the agent's socket; undefined: no agent. */
   readonly agent: string | undefined;
@@ -118,7 +118,7 @@ export interface SshSettings {
   readonly keyAlgorithms: readonly string[] | undefined;
   /** RSA keys with fewer bits are refused, those of hosts too (ssh_config(5), RequiredRSASize). */
   readonly requiredRsaBits: number;
-  /** Whether questions to a person are allowed (ssh_config(5), BatchMode). */
+  /** True when questions to a person are allowed (ssh_config(5), BatchMode). */
   readonly mayAsk: boolean;
   readonly password: string | undefined;
   /** The hosts to jump through, the nearest first. */
@@ -128,10 +128,10 @@ export interface SshSettings {
   readonly knownHostsFiles: readonly string[];
   /** The known_hosts file for new keys; undefined: no new host can be trusted. */
   readonly newKeysFile: string | undefined;
-  /** Whether to hash the names of new entries. */
+  /** Hash the names of new entries. */
   readonly hashKnownHosts: boolean;
   readonly hostKeyPolicy: HostKeyPolicy;
-  /** With the policy `off`: whether a host with another key than the listed one gets no password. */
+  /** With the policy `off`, true when a host with another key than the listed one gets no password. */
   readonly passwordsNeedKnownKeys: boolean;
   /** Algorithms of ssh2 to negotiate, the best first; undefined: ssh2's own choice. */
   readonly algorithms: Readonly<
@@ -151,7 +151,7 @@ export interface SshSettings {
   readonly keepAliveMs: number;
   /** Number of keepalive messages that may stay unanswered. */
   readonly keepAliveCountMax: number;
-  /** Whether the host, or a jump host, is reached by a ProxyCommand, which ssh2 does not start. */
+  /** True when the host, or a jump host, is reached by a ProxyCommand, which ssh2 does not start. */
   readonly usesProxyCommand: boolean;
   /** The reason why only OpenSSH's `ssh` can reach the host; undefined: none. */
   readonly needsOpenSsh: string | undefined;

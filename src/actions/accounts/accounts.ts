@@ -3,14 +3,14 @@ import { VolleyError } from "../../core/errors.ts";
 import { type PasswdEntry, parsePasswd } from "../../core/passwd.ts";
 import type { ReadSystem } from "../../core/system.ts";
 
-/** One line of `/etc/group`. */
+/** A line of `/etc/group`. */
 export interface GroupEntry {
   readonly name: string;
   readonly gid: number;
   readonly members: readonly string[];
 }
 
-/** One line of `/etc/shadow`; days count from 1970-01-01, and fields that are not set are null. */
+/** A line of `/etc/shadow`. Days count from 1970-01-01; fields that are not set are null. */
 export interface ShadowEntry {
   readonly name: string;
   readonly password: string;

@@ -20,7 +20,7 @@ interface UserChange extends Change {
   readonly commands: readonly AccountCommand[];
   /** The home directory of a new account, whose parents useradd would not make. */
   readonly homeOfNew: string | null;
-  /** Whether to make the home directory of an existing account. */
+  /** True when the home directory of an existing account must be made. */
   readonly makeHome: boolean;
   readonly key: KeyPlan | null;
 }

@@ -38,9 +38,9 @@ export interface ArchiveSource {
   readonly bytes?: Buffer;
 }
 
-/** One kind of archive. */
+/** A kind of archive. */
 export interface ArchiveKind {
-  /** Ansible's name of it. */
+  /** Ansible's name of the kind. */
   readonly handler: string;
   /** The command that unpacks it. */
   readonly command: string;

@@ -22,7 +22,7 @@ interface EditParams extends FileAttributes {
 /** The outcome of an edit. */
 export interface Edited {
   readonly text: string;
-  /** One line for a person: `line added`. */
+  /** A line for a person: `line added`. */
   readonly message: string;
 }
 

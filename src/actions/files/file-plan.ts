@@ -18,7 +18,7 @@ export interface PathRequest extends FileAttributes {
   readonly src: string | undefined;
   readonly force: boolean;
   readonly follow: boolean;
-  /** Whether `recurse` follows links. */
+  /** True when `recurse` follows links. */
   readonly followsInTree: boolean;
   readonly recurse: boolean;
   readonly modification_time: FileTime;

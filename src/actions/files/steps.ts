@@ -12,7 +12,7 @@ import {
 import { missingDirectories } from "../shared/paths.ts";
 import { applyFile, type FileApplied, type FileChange } from "../shared/write-file.ts";
 
-/** One change of one path. */
+/** A change of a path. */
 export type Step =
   | { readonly do: "directory"; readonly path: string; readonly mode?: number }
   | { readonly do: "file"; readonly change: FileChange }

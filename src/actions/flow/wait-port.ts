@@ -63,7 +63,7 @@ export function lookAtPort({ host, port, timeoutMs, regex, signal, dial }: PortO
       connected.on("data", (chunk: Buffer) => {
         text = (text + chunk.toString("latin1")).slice(-MAX_READ);
         if (regex === undefined) return;
-        // One search after the other, so that the earliest match counts.
+        // Search one text after the other, so that the earliest match counts.
         looking = looking.then(async () => {
           if (ended) return;
           const match = await findIn(regex, Buffer.from(text, "latin1").toString("utf8"), over.signal);

@@ -32,8 +32,8 @@ interface Stored {
 }
 
 /**
- * Write an answer's body beside its file, check it, set the attributes, then replace the file. Nothing is left behind
- * when the body fails its check or equals the file.
+ * Write an answer's body beside its file, check it, set the attributes, then replace the file. The
+ * temporary file is removed when the body fails its check or equals the file.
  */
 export async function storeBody(
   response: DownloadResponse,

@@ -18,7 +18,7 @@ const LOCKED =
   /Could not get lock|Unable to lock|Unable to acquire the dpkg frontend lock|is another process using it/;
 const MAX_SIMULATION_BYTES = 16 << 20;
 
-/** One package that apt installs, upgrades, configures or removes. */
+/** A package that apt installs, upgrades, configures or removes. */
 export interface PackageStep {
   readonly name: string;
   /** Version before; null when not installed. */

@@ -24,7 +24,7 @@ export interface AptRequest {
   readonly upgrade: "upgrade" | "dist-upgrade" | null;
   /** Path of a .deb on the host. */
   readonly deb: string | null;
-  /** Whether installing the .deb may remove packages. */
+  /** True when installing the .deb may remove packages. */
   readonly mayRemove: boolean;
   readonly allowDowngrade: boolean;
   /** Only `apt-get autoremove`. */
@@ -33,7 +33,7 @@ export interface AptRequest {
   readonly flags: readonly string[];
 }
 
-/** One run of apt-get and its effect on packages. */
+/** A run of apt-get and its effect on packages. */
 export interface AptOperation {
   readonly args: readonly string[];
   readonly steps: readonly PackageStep[];

@@ -44,14 +44,14 @@ export function formatPackageSpec({ name, relation, version }: PackageSpec): str
   return relation === undefined ? name : `${name}${relation}${version}`;
 }
 
-/** One package in dpkg's database. */
+/** A package in dpkg's database. */
 interface DpkgPackage {
   readonly name: string;
   readonly architecture: string;
   readonly version: string;
   /** `installed`, `config-files` (removed, configuration left), or a state between, such as `half-configured`. */
   readonly status: string;
-  /** Whether it is on hold. */
+  /** True when the package is on hold. */
   readonly held: boolean;
 }
 
@@ -92,7 +92,7 @@ function virtualNames(provides: string): readonly string[] {
   return provides.split(",").map((provided) => provided.replace(/\(.*/, "").trim());
 }
 
-/** Open the text of `/var/lib/dpkg/status`. It is searched, not parsed: a lookup takes microseconds. */
+/** Open the text of `/var/lib/dpkg/status`. A lookup searches the text without parsing it, and takes microseconds. */
 export function openDpkgStatus(status: string): DpkgDatabase {
   const text = `\n\n${status}\n\n`;
   const paragraphAt = (start: number): string => text.slice(start, text.indexOf("\n\n", start));

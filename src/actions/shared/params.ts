@@ -26,7 +26,7 @@ export function nameText(description: string) {
   return v.pipe(text(description), v.regex(/^[^-]/, "must not begin with a dash"));
 }
 
-/** One of several words, with a default. */
+/** A choice of several words, with a default. */
 export function oneOf<const W extends readonly string[]>(words: W, initial: W[number], description: string) {
   return v.optional(v.pipe(v.picklist(words), v.description(description)), initial);
 }

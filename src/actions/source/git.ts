@@ -212,7 +212,7 @@ async function currentCommit(ask: AskGit, { dest, bare, version }: Params): Prom
   // A bare name means a tag first for git, but a branch first here.
   const branch = bare && version !== "HEAD" ? await parse(`refs/heads/${version}`) : null;
   const result = branch?.code === 0 ? branch : await parse(bare ? version : "HEAD");
-  // Exit code 1 without a message means no commit yet. Anything else is an error, such as a copy of another owner.
+  // Exit code 1 without a message means no commit yet. Other failures are errors, such as a copy of another owner.
   if (result.code !== 0 && result.stderr.trim() !== "") throw gitFailure(`cannot read ${dest}`, result, dest);
   return result.code === 0 ? result.stdout.trim() : null;
 }

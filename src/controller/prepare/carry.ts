@@ -27,13 +27,13 @@ export interface CarryOptions {
   /** Default: the bundle holds no hosts and no vars. */
   readonly inventory?: readonly string[];
   readonly limit?: string;
-  /** Whether the bundle may hold the secrets of its hosts, in clear. Default false: such a bundle is refused. */
+  /** Allow the bundle to hold the secrets of its hosts, in clear. Default false: such a bundle is refused. */
   readonly withSecrets?: boolean;
   readonly secrets?: SecretOptions;
   readonly ask?: AskSecret;
 }
 
-/** Make a bundle that is carried to its hosts and run there with `--local`. It holds the vars of these hosts alone. */
+/** Make a bundle that is carried to its hosts and run there with `--local`. The bundle holds only the vars of these hosts. */
 export async function carryBundle(
   options: CarryOptions,
 ): Promise<Bundle & { readonly hosts: readonly string[] }> {

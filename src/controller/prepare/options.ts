@@ -29,9 +29,9 @@ export interface RunOptions extends ReachOptions, BecomeOptions {
   readonly graceMs?: number;
   /** Seed of plays in shuffled order. Default: the run's name. */
   readonly seed?: string;
-  /** Whether to change nothing and report what would change. Default false. */
+  /** Check mode: change nothing, and report the changes that a run would make. Default false. */
   readonly check?: boolean;
-  /** Whether events carry the text of changes. Default false. */
+  /** Add the text of changes to events. Default false. */
   readonly diff?: boolean;
   readonly tags?: readonly string[];
   readonly skipTags?: readonly string[];
@@ -85,7 +85,7 @@ export function attachOptions(run: string, directory = runsDirectory()): RunOpti
   return { ...(options as unknown as RunOptions), attach: run };
 }
 
-/** Return the options that another controller needs to pick the run up. It asks for passwords again. */
+/** Return the options that another controller needs to pick the run up. That controller asks for passwords again. */
 export function recordable(options: RunOptions): Readonly<Record<string, unknown>> {
   // `secrets` stays in: it names the places of passwords, and holds none.
   const {

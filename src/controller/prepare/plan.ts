@@ -175,7 +175,7 @@ function sourcesOf({ vars, sources }: Host): Pick<Job, "sources"> {
 /** The part of a job that all hosts share. */
 interface JobCourse {
   readonly options: JobOptions;
-  /** Whether the playbook may ask for the inventory's groups: in a large fleet they are most of the job. */
+  /** True when the playbook may ask for the inventory's groups. Other jobs omit them: in a large fleet they are most of the job. */
   readonly asksForGroups: boolean;
 }
 

@@ -138,7 +138,7 @@ interface ForeseenVars {
   readonly vars: Vars;
   /** The host's own vars, likewise. */
   readonly hostVars: Vars;
-  /** Whether any var was read so far that only a run knows. */
+  /** Return whether a var was read that only a run knows. */
   isShort(): boolean;
 }
 

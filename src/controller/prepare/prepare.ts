@@ -26,7 +26,7 @@ import { preflight } from "./preflight.ts";
 import { type PreparedPlaybook, preparePlaybook } from "./read.ts";
 import { openTransports, type Transports } from "./transports.ts";
 
-/** A run as it is decided before any host is touched: what schedule, sessions and recorder go by. Frozen. */
+/** The decisions for a run, made before any host is touched, for schedule, sessions and recorder. Frozen. */
 export interface Plan {
   /** The run's name. */
   readonly run: string;
@@ -49,7 +49,7 @@ export interface Plan {
   readonly attached: Attached | undefined;
 }
 
-/** One host, and the job it is asked to do. */
+/** A host with its job. */
 export interface PlannedHost {
   readonly name: string;
   readonly endpoint: Endpoint;
@@ -87,7 +87,7 @@ interface PlannedRecord extends Omit<RunRecord, "run" | "pid" | "process"> {
 interface Attached {
   /** The events that the earlier controller wrote down. */
   readonly events: readonly Event[];
-  /** Whether the playbook now makes another bundle: the hosts may then only report, and no host may begin. */
+  /** True when the playbook now makes another bundle: hosts then may only report, and no host may begin. */
   readonly changed: boolean;
 }
 
@@ -99,8 +99,8 @@ export interface Prepared {
 
 /**
  * Turn the options of `run()` into a plan: read playbook and inventory, ask for secrets, check what can be checked, make
- * the bundle, and find out how to reach the hosts. `clean` and `now` interrupt it. Whatever is wrong is thrown here,
- * before any host is touched.
+ * the bundle, and find out how to reach the hosts. `clean` and `now` interrupt it. All faults that can be found
+ * before any host is touched are thrown here.
  */
 export async function prepare(
   options: RunOptions,

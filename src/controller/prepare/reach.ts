@@ -30,7 +30,7 @@ export interface ReachOptions {
   readonly transport?: "auto" | "ssh2" | "openssh";
   /** The login password where the inventory names none. */
   readonly password?: string;
-  /** Whether the hosts may use this machine's SSH agent. Default: ssh_config's. */
+  /** Allow the hosts to use this machine's SSH agent. Default: ssh_config's. */
   readonly forwardAgent?: boolean;
 }
 
@@ -38,7 +38,7 @@ const ARGUMENT_VARS = ["ansible_ssh_args", "ansible_ssh_common_args", "ansible_s
 /** Vars that hold a login password, the nearest first. */
 export const PASSWORD_VARS = ["ansible_ssh_password", "ansible_ssh_pass", "ansible_password"];
 
-/** Turns hosts of the inventory into endpoints. */
+/** A converter from hosts of the inventory to endpoints. */
 export interface Reach {
   /** Resolve a host; runs the commands of `Match exec`. Fails with `USAGE`, `INVENTORY_INVALID` or `CANCELLED`. */
   endpointOf(host: Host): Promise<Endpoint>;

@@ -14,7 +14,7 @@ import { loadInventory } from "../../inventory/load.ts";
 import { limitHosts, selectHosts } from "../../inventory/select.ts";
 import type { SecretStore } from "../../vars/secrets/store.ts";
 
-// The one place where the controller imports what playbooks import: it evaluates them to know their plays.
+// Only this file of the controller imports the modules that playbooks import: it evaluates playbooks to know their plays.
 
 /** A playbook ready to be run. */
 export interface PreparedPlaybook {

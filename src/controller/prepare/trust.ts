@@ -26,12 +26,12 @@ export interface LearnOptions {
   readonly ssh: Pick<SshTransport, "scan">;
   knownHostsOf(settings: SshSettings): KnownHosts;
   readonly ask: AskHostKeys;
-  /** Whether to look at listed hosts too, and at those whose policy is not to ask. Default false. */
+  /** Look also at listed hosts, and at hosts whose policy is not to ask. Default false. */
   readonly all?: boolean;
   readonly signal: AbortSignal;
 }
 
-/** The keys and hosts, by what became of them. */
+/** The keys and hosts, by outcome. */
 export interface Learned {
   readonly added: readonly UnknownHostKey[];
   readonly refused: readonly UnknownHostKey[];
@@ -197,7 +197,7 @@ export interface TrustHostsOptions extends TransportsOptions {
   readonly cwd?: string;
 }
 
-/** What became of the hosts, and those that were left out. */
+/** The outcome for the hosts, and the hosts that were left out. */
 export interface TrustedHosts extends Learned {
   /** Hosts that only OpenSSH's own `ssh` reaches: `ssh` must learn their keys. */
   readonly skipped: readonly { readonly host: string; readonly reason: string }[];

@@ -15,7 +15,7 @@ const isTally = (value: unknown): boolean =>
 const isError = (value: unknown): boolean => isRecord(value) && isText(value.code) && isText(value.message);
 const isPhases = (value: unknown): boolean => isRecord(value) && Object.values(value).every(isNumber);
 
-/** What a host's part came to, as `host:end` and the Summary have it. */
+/** Return whether a value is the outcome of a host's part, as in `host:end` and the Summary. */
 function isHostEnd(value: unknown): boolean {
   return (
     isRecord(value) &&
@@ -59,7 +59,7 @@ function isFailure(value: unknown): boolean {
   );
 }
 
-/** What the controller's own events must have. */
+/** The checks of the controller's own events. */
 const CHECKS: Readonly<Record<ControllerEvent["type"], (event: Fields) => boolean>> = {
   "run:start": ({ run, playbook, hosts, plays, concurrency }) =>
     isText(run) &&
@@ -93,7 +93,7 @@ const CHECKS: Readonly<Record<ControllerEvent["type"], (event: Fields) => boolea
   "play:stop": ({ index, play, reason }) => isNumber(index) && isText(play) && isError(reason),
 };
 
-/** Whether a line of a run's log is an event; a file that was cut off or damaged, or is of a later version, holds others. */
+/** Return whether a line of a run's log is an event. A file that was cut off or damaged, or is of a later version, has other lines. */
 export function isLoggedEvent(value: unknown): value is Event {
   if (!isRecord(value) || typeof value.type !== "string" || !isNumber(value.time)) return false;
   const { type, host, hostSeq } = value;

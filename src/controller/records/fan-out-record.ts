@@ -17,7 +17,7 @@ export interface FanOutEnd {
   readonly host: string;
   readonly outcome: Outcome;
   readonly elapsedMs: number;
-  /** Whether a transfer changed anything on the host; undefined of a command. */
+  /** True when a transfer changed the host; undefined for a command. */
   readonly changed?: boolean;
   readonly error?: SerializedError | undefined;
 }

@@ -6,18 +6,18 @@ import { foldSummary } from "../../core/summary.ts";
 import type { Plan } from "../prepare/prepare.ts";
 import { logFileOf, writeRecord } from "./records.ts";
 
-/** The one place that the events of a run go to: it numbers them, folds them, writes them down and passes them on. */
+/** The recorder of a run: gives each event its number, folds it, writes it to the log and passes it on. */
 export interface Recorder {
   emit(event: ReceivedEvent | ControllerEvent): void;
-  /** Write down the events so far: what is held back is lost when this process is killed. */
+  /** Write the buffered events to the log: they would be lost if this process were killed. */
   save(): void;
-  /** End the run with its summary. */
+  /** End the run, and return its summary. */
   finish(): Summary;
 }
 
 /**
- * Open a run's log and record, and emit how the run begins. Of an attached run, pass on what the earlier controller has
- * written down instead.
+ * Open a run's log and record, and emit the first events of the run. For an attached run, pass on the recorded events
+ * of the earlier controller instead.
  */
 export function openRecorder(plan: Plan, push: (event: Event) => void): Recorder {
   const { run, playbook, plays, hosts, bundle, record, attached } = plan;
@@ -95,7 +95,7 @@ export function openRunLog(file: string): RunLog {
     mkdirSync(dirname(file), { recursive: true, mode: 0o700 });
     const opened = openLineFile(file);
     lines = opened;
-    // What is held back is lost when this process is killed.
+    // Buffered events are lost if this process is killed.
     timer = setInterval(opened.save, SAVE_MS);
     timer.unref();
     logger = pino(

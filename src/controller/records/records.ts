@@ -10,14 +10,14 @@ import { parseJsonLines } from "../../system/lines.ts";
 import { bootId, isAlive, processStart } from "../../system/this-process.ts";
 import { isLoggedEvent } from "./check-logged.ts";
 
-/** What another controller needs to pick a run up again. Holds no secrets. */
+/** The data for another controller to pick a run up again, without secrets. */
 export interface RunRecord {
   readonly run: string;
   /** ISO 8601. */
   readonly startedAt: string;
-  /** The controller's process id: it tells a run that goes on from one whose controller was ended. */
+  /** The controller's process id, to detect that the controller has ended. */
   readonly pid: number;
-  /** Tells that process from a later one with the same id; absent where the system does not say. */
+  /** The start of that process, to distinguish it from a later one with the same id; absent where the system does not report it. */
   readonly process?: { readonly start: string; readonly boot: string };
   /** SHA-256 of the bundle. */
   readonly bundle: string;

@@ -60,7 +60,7 @@ export function createDelegates(options: DelegateOptions): (event: ReceivedEvent
   const declaring = pLimit(1);
   const declare: Declare = (event) => {
     const key = JSON.stringify([event.host, event.index, event.role]);
-    // One at a time: each declaration silences the one `console` of this process.
+    // Declare one role at a time, because each declaration silences the process's only `console`.
     const tasks = declared.get(key) ?? declaring(() => declareHere(event, options));
     declared.set(key, tasks);
     return tasks;

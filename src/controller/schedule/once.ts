@@ -19,7 +19,7 @@ interface Asker {
   /** The task's number on that host. */
   readonly task: number;
   result?: Result;
-  /** Whether the event holds only a part of the result. */
+  /** True when the event holds only a part of the result. */
   partial?: boolean;
   answered: boolean;
 }
@@ -34,11 +34,11 @@ interface OnceOptions {
   share(text: string, from: string, to: string): readonly string[];
 }
 
-/** One task of one batch. */
+/** A `runOnce` task of a batch. */
 interface Question {
   readonly batch: Batch;
   readonly askers: Map<string, Asker>;
-  /** The host that was told to do the task. */
+  /** The host that was elected to do the task. */
   doer?: Asker;
 }
 
@@ -57,7 +57,7 @@ type EventOf<Type extends (ReceivedEvent | ControllerEvent)["type"]> = Extract<
 
 /**
  * Make the relay. The first host of a batch that is at work does the task; when that host ends before the task, the
- * next host does it. Once a host was told to do the task, no other host is: the first may have done a part of it.
+ * next host does it. Once a host was elected, no other host is elected: the first may have done a part of the task.
  */
 export function createOnceRelay({ earlier = [], wholeOf, share }: OnceOptions): OnceRelay {
   const batches = new Map<number, Batch[]>();
@@ -120,7 +120,7 @@ export function createOnceRelay({ earlier = [], wholeOf, share }: OnceOptions): 
   const end = ({ host, task, result, partial = false }: EventOf<"task:end">): Question | undefined => {
     const question = asked.get(keyOf(host, task));
     const asker = question?.askers.get(host);
-    // Only the host that was told to do the task reports its result.
+    // Only the elected host reports its own result.
     if (asker !== undefined && asker === question?.doer && result.from === undefined)
       Object.assign(asker, { result, partial });
     return question;

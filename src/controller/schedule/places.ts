@@ -12,14 +12,14 @@ export interface Places {
   join(): Place;
 }
 
-/** One host's place among the hosts at work. */
+/** A host's place among the hosts at work. */
 export interface Place {
   /** Resolves once the host holds its place, or has left. */
   take(): Promise<void>;
   /** Give the place to another host, or stop waiting for it. */
   leave(): void;
   /**
-   * Wait for something that is no work of this machine, such as the answer of a host. When that takes long, lend the
+   * Wait without work on this machine, for example for the answer of a host. When the wait takes long, lend the
    * place to another host, and take it again afterwards, before hosts that have not begun.
    */
   during<Value>(waiting: Promise<Value>): Promise<Value>;
@@ -48,7 +48,7 @@ export function createPlaces(count: number): Places {
           else left();
           resolve();
         });
-        // One call for each waiting host; which host gets the place is decided when one is free.
+        // Call `limit` once for each waiting host. The host that gets the place is chosen when a place is free.
         void limit(() => new Promise<void>((left) => (returning.shift() ?? waiting.shift())?.(left)));
       });
     const letGo = (): void => {

@@ -106,7 +106,7 @@ interface Stretch {
   readonly plays: readonly PlayHosts[];
   /** The last play of the stretch before, after which the host waits; undefined for the first stretch. */
   readonly after: number | undefined;
-  /** Whether this is the last stretch. */
+  /** True for the last stretch. */
   readonly final: boolean;
 }
 

@@ -58,7 +58,7 @@ export function openSessions(plan: Plan, { emit }: Recorder, now: AbortSignal): 
       ask: (question) => {
         const key = questionKey(question);
         const event = masked(questionEvent(name, question));
-        // A host asks again after every time it was lost: the question is told once, and answered each time.
+        // A host repeats its questions after every reconnection: emit a question once, and answer it each time.
         if (!asked.has(key)) emit(event);
         asked.add(key);
         once.take(event);

@@ -112,14 +112,14 @@ export function checkEvent(
   return value as unknown as WireEvent;
 }
 
-/** Whether a value names a task that the controller is asked about. */
+/** Return whether a value is the task of a question to the controller. */
 export const isAskedTask: Check = record({ ...task, index: count, nth: count });
 
-/** Whether a value names an action that is delegated to the controller. */
+/** Return whether a value is an action that is delegated to the controller. */
 export const isDelegatedTask: Check = (value) =>
   isAskedTask(value) && record({ item: count, attempt: count, limitMs: optional(milliseconds) })(value);
 
-/** A question of a host that has the right form. Throws `PROTOCOL_INVALID` for anything else. */
+/** Return a host's question after checking its form. Fail with `PROTOCOL_INVALID`. */
 export function checkQuestion({ question }: Readonly<Record<string, unknown>>): Question {
   const isValid =
     isRecord(question) &&

@@ -52,7 +52,7 @@ class Driver implements HostSession {
   readonly #options: SessionOptions;
   readonly #noise: HostNoise;
   readonly #nonce = makeNonce();
-  /** Ends what is being opened or sent; the host's process is told in its own way. */
+  /** Aborts opening and uploading. The host's process gets a command instead. */
   readonly #abort = new AbortController();
   readonly #timers = new Map<TimerName | "first word", NodeJS.Timeout>();
   readonly #plays = new Map<number, PlayEnd>();

@@ -36,7 +36,7 @@ export const NO_NODE = "volley:nonode";
 /** The words that a launch script may print instead of starting a bundle. */
 export const LAUNCH_ANSWERS = [ABSENT, CORRUPT, NO_NODE] as const;
 
-/** One of {@link LAUNCH_ANSWERS}. */
+/** An answer in {@link LAUNCH_ANSWERS}. */
 export type LaunchAnswer = (typeof LAUNCH_ANSWERS)[number];
 
 /** Exit codes of launch scripts. */
@@ -129,10 +129,10 @@ const LOGIND_FILES =
 
 /**
  * The lines that set `$k` to the command that a bundle must be started with to outlive the login. `$k` is empty except
- * on a host whose logind ends what a login leaves behind (`KillUserProcesses=yes`, logind.conf(5)). There the bundle
- * runs in a scope of its own: root's in a scope of the system's manager, another user's in a scope of the user's
- * manager, if the script can reach that. The user's manager ends 10 s after the last login, unless the user lingers; a
- * controller that comes back is a login. Other hosts run one grep.
+ * on a host whose logind ends the processes of a login with it (`KillUserProcesses=yes`, logind.conf(5)). On such a
+ * host the bundle runs in a scope of its own: root's in a scope of the system's manager, another user's in a scope of
+ * the user's manager, if the script can reach that manager. The user's manager ends 10 s after the last login, unless
+ * the user lingers; a controller that reconnects counts as a login. Other hosts run one grep.
  */
 const KEEP_ALIVE = `k=; if grep -qsiE '^[[:blank:]]*KillUserProcesses[[:blank:]]*=[[:blank:]]*${TRUE}[[:blank:]]*$' ${LOGIND_FILES} && grep -qs '/user-[0-9]*[.]slice/session-' /proc/self/cgroup; then
 n=$(cat /proc/self/cgroup); n=\${n##*/user-}; n=$(getent passwd "\${n%%.slice*}" | cut -d: -f1)

@@ -22,7 +22,7 @@ export interface SessionOptions {
   emit(event: ReceivedEvent | ControllerEvent): void;
   /** Take a question of the host, which `tell` answers. */
   ask(question: Question): void;
-  /** Keep the whole result of a task that other hosts are told; called before the event that ends the task. */
+  /** Keep the whole result of a task for other hosts; called before the event that ends the task. */
   keepResult(task: number, whole: string | undefined): void;
   /** Return an error from the playbook's code with its place in the source. */
   locate(error: SerializedError): SerializedError;
@@ -39,7 +39,7 @@ export interface SessionOptions {
   readonly earlier: EarlierPart | undefined;
 }
 
-/** One host's part of a run, from connecting to its end, as the rest of the controller sees it. Errors become outcomes. */
+/** A host's part of a run, from connecting to its end, as the rest of the controller sees it. Errors become outcomes. */
 export interface HostSession {
   readonly host: string;
   readonly isOver: boolean;
@@ -47,7 +47,7 @@ export interface HostSession {
   readonly end: Promise<HostEnd>;
   /** Return whether the host is at the play with this index. */
   isAt(index: number): boolean;
-  /** Return whether the host ended, or failed, before it came to the play with this index. */
+  /** Return whether the host ended, or failed, before it reached the play with this index. */
   hasEndedBefore(index: number): boolean;
   /**
    * Resolves when the host has ended the play with this index, or altogether: true when it failed, was not reached or

@@ -31,7 +31,7 @@ export interface Setup {
   readonly returnTimeoutMs: number;
 }
 
-/** One host's part of a run as the controller knows it. */
+/** The controller's knowledge of a host's part of a run. */
 export interface Session {
   readonly setup: Setup;
   readonly via: Via;
@@ -158,7 +158,7 @@ interface Clock {
 /** Timers of a session: starting one again replaces it. */
 export type TimerName = "last word" | "kill" | "play" | "grace";
 
-/** Everything that can happen to a session. */
+/** An input of a session: a command, an event of the host, the connection or a timer. */
 export type Input =
   /* From the schedule. */
   | { readonly type: "begin" }
@@ -202,7 +202,7 @@ export type Effect =
   | { readonly type: "write"; readonly command: Command }
   | { readonly type: "emit"; readonly event: ReceivedEvent | ControllerEvent }
   | { readonly type: "ask"; readonly question: Question }
-  /** Keep the whole result of a task, which other hosts are told. */
+  /** Keep the whole result of a task, for other hosts. */
   | { readonly type: "keep"; readonly task: number; readonly whole: string | undefined }
   /** Tell the schedule that a play has ended here. */
   | { readonly type: "play"; readonly index: number; readonly failed: boolean }
@@ -241,7 +241,7 @@ export function isAt({ state, known, told }: Session, index: number): boolean {
   return state.is !== "ended" && (state.is !== "waiting" || known) && told.play === index;
 }
 
-/** Return whether the host ended, or failed, before it came to the play with this index. */
+/** Return whether the host ended, or failed, before it reached the play with this index. */
 export function hasEndedBefore({ state, told }: Session, index: number): boolean {
   return (state.is === "ended" || [...told.endedPlays.values()].includes(true)) && (told.play ?? 0) < index;
 }

@@ -143,7 +143,7 @@ function cancel(session: Session, why: EndReason | undefined): Next {
   if (isListening(state)) return [ending, write(ending, { type: "cancel" })];
   // The driver first removes the part that was sent.
   if (state.is === "uploading") return [ending, [{ type: "abort" }]];
-  // A host that may be at work is told once its process is found.
+  // A host that may be at work gets the `cancel` once its process is found.
   return known && state.is !== "waiting" ? [ending, []] : end(ending, "cancelled", undefined);
 }
 
@@ -305,7 +305,7 @@ function notStarted(session: Session, script: Script, processEnd: ProcessEnd): N
 
 /* Events of the host. */
 
-/** Listen to the process, once it can be spoken to. What cannot be true breaks the protocol. */
+/** Handle a message of the process. An impossible event breaks the protocol. */
 function listen(session: Session, input: Said): Next {
   const { state } = session;
   if (state.is !== "starting" && state.is !== "running") return [session, []];
@@ -568,7 +568,7 @@ function end(session: Session, outcome: Outcome, error: SerializedError | undefi
   return [{ ...session, state: { is: "ended", end } }, [{ type: "end", end }]];
 }
 
-/** Replace "cancelled" by the reason for cancelling, unless the host had failed by itself before it was told. */
+/** Replace "cancelled" by the reason for cancelling, unless the host had failed by itself before the cancelling. */
 function withReason(
   { ending, told }: Session,
   outcome: Outcome,

@@ -9,9 +9,9 @@ import { makeBecomeNonce, talkBecome } from "./talk.ts";
 /** The user to become, and the texts for messages. */
 export interface StartAsOptions extends FailedBecome {
   readonly signal: AbortSignal;
-  /** Whether `start` uses a terminal; output before the user has changed is then not shown. Default: false. */
+  /** True when `start` uses a terminal: output before the change of user is then not shown. Default: false. */
   readonly onTerminal?: boolean;
-  /** The hint where the password is asked for only at a terminal, and there is none. */
+  /** The hint for a password that is asked for only at a terminal, without a terminal. */
   readonly terminalHint: string;
 }
 

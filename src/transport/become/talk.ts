@@ -27,7 +27,7 @@ export interface BecomeTalkOptions {
   readonly signal: AbortSignal;
   /** Write the bundle to the process, whose user has no copy of it. Absent: the process never asks. */
   sendBundle?(): Promise<void>;
-  /** Whether the process is on a terminal; its output until it is ready is then dropped. Default: false. */
+  /** True when the process is on a terminal: its output until it is ready is then dropped. Default: false. */
   readonly onTerminal?: boolean;
 }
 

@@ -4,7 +4,7 @@ import type { Written } from "./option-readers.ts";
 import { optionName, rowOf, spelled } from "./option-table.ts";
 import { lowerAscii } from "./pattern.ts";
 
-/** One option of a file, the inventory or the command line. */
+/** An option of a file, the inventory or the command line. */
 export interface WrittenOption {
   /** The option's main name, in lower case. */
   readonly name: string;
@@ -71,7 +71,7 @@ export function unknownOption(name: string, where: SourceLocation): VolleyError 
   });
 }
 
-/** One criterion of a Match line. */
+/** A criterion of a Match line. */
 export interface Criterion {
   readonly name: CriterionName;
   readonly negated: boolean;

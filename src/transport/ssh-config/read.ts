@@ -17,7 +17,7 @@ type ConfigNode =
 /** A parsed file of ssh_config(5). */
 export interface ConfigFile {
   readonly nodes: readonly ConfigNode[];
-  /** Whether the file belongs to the user: it is not the system's, nor included by that. */
+  /** True for a file of the user: neither the system's file nor included by it. */
   readonly isUsers: boolean;
 }
 

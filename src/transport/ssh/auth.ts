@@ -15,7 +15,7 @@ import { rsaBits } from "./known-hosts.ts";
 export interface Credentials {
   readonly keys: KeyRing;
   readonly agents: Agents;
-  /** Whether a person can answer questions for passphrases. */
+  /** True when a person can answer questions for passphrases. */
   readonly interactive: boolean;
 }
 
@@ -198,7 +198,7 @@ async function keyAttempts(
   const others = identitiesOnly ? [] : usable.filter((key) => !isNamed(key));
   const attempts: Attempt[] = [];
   for (const key of agent === undefined ? [] : [...named, ...others]) {
-    // One key at a time, to count how many the host refused.
+    // Offer one key at a time, to count the refused keys.
     const narrowed = agentWithKey(agent!, key);
     attempts.push({ type: "publickey", make: async () => ({ type: "agent", username, agent: narrowed }) });
   }

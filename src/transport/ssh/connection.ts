@@ -235,13 +235,13 @@ const FREED_MS = 1_000;
 const FIRST_PAUSE_MS = 5;
 const LONGEST_PAUSE_MS = 200;
 
-/** How to open a session. */
+/** Options for opening a session. */
 interface OpenOptions {
-  /** Whether to free the idle upload session for this one; false for the upload session itself. Default: true. */
+  /** Free the idle upload session for this one. Default: true; false for the upload session itself. */
   readonly frees?: boolean;
 }
 
-/** Opens the sessions of one connection. */
+/** The opener of a connection's sessions. */
 interface Opener {
   /** Open a session. After a refusal, retry where another session was just closed or can be freed. */
   open<T>(attempt: () => Promise<T>, options?: OpenOptions): Promise<T>;

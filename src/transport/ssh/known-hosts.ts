@@ -5,7 +5,7 @@ import { VolleyError } from "../../core/errors.ts";
 import { globPieces, matchesGlob } from "../../core/glob.ts";
 import { printable } from "../../core/text.ts";
 
-/** One line of a known_hosts file (sshd(8), SSH_KNOWN_HOSTS FILE FORMAT). */
+/** A line of a known_hosts file (sshd(8), SSH_KNOWN_HOSTS FILE FORMAT). */
 interface KnownHost {
   readonly file: string;
   readonly line: number;

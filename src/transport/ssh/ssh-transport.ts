@@ -15,7 +15,7 @@ export interface SshTransportOptions {
   readonly keys: KeyRing;
   /** Open the known_hosts files of a host. */
   knownHostsOf(settings: SshSettings): KnownHosts;
-  /** Whether a person can answer questions for passphrases. */
+  /** True when a person can answer questions for passphrases. */
   readonly interactive: boolean;
   /** Retries when a host refuses or resets the connection. Default: from ssh_config, else 2. */
   readonly connectRetries: number | undefined;
