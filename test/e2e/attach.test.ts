@@ -34,7 +34,7 @@ async function attach(
 }
 
 const TASKS = 6;
-/** Each task appends a line: what is done twice shows. Two plays, so that somebody must say `continue`. */
+/** Each task appends a line, so a task done twice shows. Two plays, so that a controller must send `continue`. */
 const SLOW = playbookText(
   ...["First", "Second"].map(
     (name) => `{ name: "${name}", hosts: "all", tasks: ({ task }) => {
@@ -79,7 +79,7 @@ it("a controller killed in mid-run: another attaches, goes on, and reports every
   const seqs = attached.events.map(({ seq }) => seq);
   expect(seqs).toEqual([...seqs].sort((a, b) => a - b));
 
-  // It is written down as any other, and can be looked at again.
+  // The run is recorded as any other, and can be looked at again.
   expect(readSummary(runsDirectory(), name!)?.exitCode).toBe(0);
   expect(ofType(readEvents(runsDirectory(), name!), "task:end")).toHaveLength(3 * TASKS);
   const shown = await volley(["attach", name!, "-o", "plain"], { cwd: project.directory });

@@ -17,7 +17,7 @@ import {
 const scratch = scratchDirectory();
 const startFleet = fleetStarter();
 
-/** What is skipped in front of the command: options and the user. */
+/** Skips the options and the user in front of the command, and executes the command. */
 const TO_COMMAND = 'while [ "$1" != -- ]; do shift; done; shift; exec "$@"';
 /** A sudo that takes this password, asks three times, and writes down how often it was given one. */
 const SUDO = `while [ "$1" != -- ]; do case $1 in -S) s=1;; -p) p=$2; shift;; -u) HOME="$HOME/of-$2"; mkdir -p "$HOME";; esac; shift; done; shift

@@ -43,7 +43,7 @@ it.skipIf(!tmuxAvailable())(
     terminal.press("Escape");
     await terminal.see("s shell on failed");
     terminal.type("s");
-    // The one pane there is.
+    // The shell has one pane only.
     await terminal.see(
       (screen) => screen.includes("sh>") && screen.includes("web02") && !screen.includes("web01"),
     );

@@ -24,7 +24,7 @@ interface Tried extends Ran {
   readonly fleet: EmbeddedFleet;
 }
 
-/** Runs two hosts, the first with these faults: whatever happens to it, the second must not care. */
+/** Run two hosts, the first with these faults, which must not affect the second. */
 async function tryWith(...faults: HostFault[]): Promise<Tried> {
   const project = makeProject(scratch(), { "site.ts": playbookText(TWO_FILES) });
   const fleet = await startFleet({ count: 2, faults: (index) => (index === 0 ? faults : undefined) });
@@ -191,7 +191,7 @@ test.each(setupFaults)("$what, on every host: nothing was run, the set-up is at 
   expect((await tryAlone(fault)).summary.exitCode).toBe(1);
 });
 
-/** What a connection transports in a run that goes well; measured, because it depends on the bundle's size. */
+/** Measure the bytes of a connection in a run without faults. They depend on the bundle's size. */
 async function measureTraffic(): Promise<{ readonly in: number; readonly out: number }> {
   const project = makeProject(scratch(), { "site.ts": playbookText(TWO_FILES) });
   const fleet = await startFleet({ count: 1 });

@@ -80,13 +80,13 @@ key: !secret file:../secrets/key
   return project;
 }
 
-/** What a run that failed keeps whole for the code of a run that goes on with it: its owner's alone. */
+/** True for the file of whole results that a failed run keeps for a run that resumes it. Only its owner can read it. */
 const isKeptForCode = (path: string): boolean =>
   path.endsWith("/state.ndjson") && (statSync(path).mode & 0o077) === 0;
 
 /**
- * Everything a run leaves behind, but for where secrets are kept, the files the playbook puts them in, and the results
- * of a run that failed.
+ * List all files that a run leaves behind, except the secrets' own files, the files the playbook puts them in, and the
+ * results of a run that failed.
  */
 function leftBehind(fleet: EmbeddedFleet, project: Project, secrets: readonly string[]): readonly string[] {
   const allowed = [project.path("secrets"), ...fleet.hosts.map(({ home }) => join(home, "allowed."))];
@@ -133,7 +133,7 @@ test.each([
   const written = readFileSync(join(fleet.hosts[0]!.home, "allowed.conf"), "utf8");
   expect(written).toBe(`user = app\npassword = ${secrets.env}\nother = ${secrets.file}\n${secrets.key}`);
   expect(statSync(join(fleet.hosts[0]!.home, "allowed.conf")).mode & 0o777).toBe(0o600);
-  // What was looked through is there: a journal and a bundle on each host, and the run's log here.
+  // The searched files exist: a journal and a bundle on each host, and the run's log here.
   const files = filesBelow(fleet.root);
   expect(files.filter((path) => path.endsWith("journal.ndjson"))).toHaveLength(2);
   const bundles = files.filter((path) => path.endsWith(".run"));

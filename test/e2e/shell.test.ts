@@ -13,7 +13,7 @@ import { openTerminal, type Terminal, tmuxAvailable } from "./lib/tmux.ts";
 const startFleet = fleetStarter();
 const closers: (() => unknown)[] = [];
 afterEach(async () => {
-  // What runs in a directory ends before it goes.
+  // A process that runs in a directory must end before the directory is removed.
   for (const close of closers.splice(0).reverse()) await close();
 });
 

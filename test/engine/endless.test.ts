@@ -62,7 +62,7 @@ describe("a task that would never end is ended by its timeout", () => {
     );
     const { error } = run.task("endless");
     expect(error?.code).toBe("TIMEOUT");
-    // It says how long that was, not the ten seconds it might have been without the task's timeout.
+    // The message tells the time taken, not the ten seconds that apply without the task's timeout.
     expect(error?.message).toMatch(/(still being rendered after \d(\.\d)?|took longer than 1) s$/);
     expect(run.task("next").state).toBe("unchanged");
   });

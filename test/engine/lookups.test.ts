@@ -5,7 +5,7 @@ import { bytesToText } from "../../src/core/text.ts";
 import { type BundledProject, bundleProject, runBundle } from "../agent/bundle-fixture.ts";
 import { makeWorkplace, roleOf, runPlays } from "./run-plays.ts";
 
-// What ansible-core 2.14 gives for each, where the files lie so.
+// Expected values: the results of ansible-core 2.14 with the same files.
 const LOOKUPS: readonly (readonly [expression: string, expected: string])[] = [
   ["lookup('file', 'both')", "role-file"],
   ["lookup('file', 'files/both')", "role-file"],

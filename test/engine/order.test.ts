@@ -155,7 +155,7 @@ test("a failed task ends the role and the host: the rest is counted exactly, lat
     { hosts: "all", roles: [more, more] },
   ]);
   expect(run.ended).toEqual(["changed r changes", "failed r fails"]);
-  // One of its own, two of the role after it, two of its handler, four of the next play.
+  // Not executed: one task of the role itself, two of the role after it, two of its handler, four of the next play.
   expect(run.tally).toEqual({ unchanged: 0, changed: 1, skipped: 0, failed: 1, rescued: 0, notExecuted: 9 });
   expect(tallyTotal(run.tally)).toBe(11);
   expect(run.of("play:start")).toHaveLength(1);

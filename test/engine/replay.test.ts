@@ -113,7 +113,7 @@ test("another run does again what failed or was not kept, and tells of everythin
   using place = makeWorkplace();
   const notes: string[] = [];
   await untilRestart(place, notes);
-  // Whatever events do not tell is gone.
+  // The data that events do not tell is gone.
   openState(place.directory).forget();
   const run = await runPlays(play(place, { notes }), {
     survivesRestart: true,

@@ -50,7 +50,7 @@ export interface RunOptions {
   readonly options?: Partial<JobOptions>;
   readonly job?: Partial<Omit<Job, "options">>;
   readonly roleDirectory?: string;
-  /** Where the playbook's own `files` and `templates` lie. Default: there are none. */
+  /** The directory of the playbook's own `files` and `templates`. Default: none. */
   readonly playbookDirectory?: string;
   readonly facts?: Readonly<Record<string, unknown>>;
   readonly waitForOthers?: (play: number) => Promise<boolean>;
@@ -69,7 +69,7 @@ export interface RunOptions {
 /** Events of one type. */
 export type EventOf<T extends TargetEvent["type"]> = Extract<TargetEvent, { readonly type: T }>;
 
-/** What a run came to. */
+/** The outcome of a run. */
 export interface PlaysRun extends JobEnd {
   readonly events: readonly TargetEvent[];
   readonly questions: readonly Question[];
@@ -173,7 +173,7 @@ export function runTasks(
   );
 }
 
-/** The totals told, in order: what a progress bar shows. */
+/** Return the totals told, in order, as a progress bar shows them. */
 export function totals({ events }: PlaysRun): readonly number[] {
   return events.flatMap((event) =>
     event.type === "play:start" || event.type === "play:plan" ? [event.total] : [],

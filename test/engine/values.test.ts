@@ -66,7 +66,7 @@ async function renderedBy(
   return readFileSync(work.path("out"), "utf8");
 }
 
-// What ansible-core 2.14 prints for the same inventory and template.
+// Expected values: the output of ansible-core 2.14 for the same inventory and template.
 describe("values of an inventory in a template", () => {
   it.each([
     [

@@ -55,7 +55,7 @@ export function fleetStarter(): (options: EmbeddedFleetOptions) => Promise<Fleet
   };
 }
 
-/** What a fan-out came to, and what each host printed. */
+/** The outcome of a fan-out, and the output of each host. */
 export interface FannedOut {
   readonly results: readonly HostResult[];
   readonly stdout: Readonly<Record<string, string>>;

@@ -13,7 +13,7 @@ const fixture = (name: string): string =>
   fileURLToPath(new URL(`fixtures/become-users/${name}`, import.meta.url));
 const rootPassword = "battery staple";
 
-/** What a task's command printed. */
+/** Return the output of a task's command. */
 function printed(events: readonly Event[], name: string): string {
   const end = events.find((event) => event.type === "task:end" && event.name === name);
   const result = end?.type === "task:end" ? end.result : undefined;

@@ -7,7 +7,7 @@ import { runOn, writeInventory } from "./lib/volley.ts";
 
 const playbook = fileURLToPath(new URL("fixtures/contract/site.ts", import.meta.url));
 
-/** By task: what it printed, or why it did not run. */
+/** Return the output of each task by name, or the reason why it did not run. */
 function outputs(events: readonly Event[]): Readonly<Record<string, string>> {
   return Object.fromEntries(
     events.flatMap((event) =>

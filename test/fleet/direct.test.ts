@@ -46,7 +46,7 @@ describe.skipIf(!fleetAvailable())("hosts without Node", () => {
 
   it("environments of several users stand neither in ps nor in sudo's log", async () => {
     const host = fleet.hosts[1]!;
-    // Before any of it: whoever lists processes is another user.
+    // Start the watcher before the run. The watcher stands for another user who lists processes.
     const watch =
       'while [ ! -e /run/watched ]; do cat /proc/[0-9]*/cmdline 2>/dev/null | tr "\\0" " " >>/run/seen; done';
     const watching = host.exec(["sh", "-c", `rm -f /run/watched /run/seen; ${watch}`]);

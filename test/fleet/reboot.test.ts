@@ -159,7 +159,7 @@ ExecStop=/bin/sleep 4
     expect(traces(first)).toEqual(words("before secret ignored test test after handler last"));
     for (const type of ["host:lost", "host:back"])
       expect(done.events.filter((event) => event.type === type)).toMatchObject([{ host: first.name }]);
-    // It was reached while it was going down, and again afterwards.
+    // The controller reached the host while it was going down, and again afterwards.
     const connected = done.events.filter(onHost("host:connected", first));
     expect(connected.length).toBeGreaterThan(2);
   });

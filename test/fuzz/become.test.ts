@@ -24,7 +24,7 @@ const TOKENS = [
   "? ",
 ];
 const METHODS: readonly BecomeMethod[] = ["sudo", "su", "doas"];
-/** What may be a word yet to come. */
+/** The most characters that the reader may hold back as the possible beginning of a word. */
 const MAX_HELD = 128;
 
 function cutUp(text: string, draw: Draw): readonly string[] {

@@ -126,7 +126,7 @@ test(
   FUZZ_TIMEOUT_MS,
 );
 
-/** What becomes of events on their way to a person. */
+/** Pass events through every step on their way to a person. */
 function show(received: readonly WireEvent[], draw: Draw): void {
   const mask = draw.chance(0.3) ? createMask(["hunter22", "4294967296"]) : null;
   let heard = NOTHING_TOLD;

@@ -31,7 +31,7 @@ test(
         if (names === undefined) return;
         must(new Set(names).size === names.length, "a name twice");
         foldNodeSet(names);
-        // What else is no host's name.
+        // Other names cannot be a host's.
         const hosts = names.filter((name) => /^[\w.-]+$/.test(name)).slice(0, 20_000);
         if (hosts.length === 0) return;
         mustEqual(parseNodeSet(formatNodeSet(hosts)).toSorted(), hosts.toSorted(), "read again");

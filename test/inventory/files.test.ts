@@ -127,7 +127,7 @@ describe("what is no file", () => {
   });
 });
 
-/** What `volley inventory` prints, and what it says beside it. */
+/** Return the standard output and standard error of `volley inventory`. */
 async function shown(
   files: Readonly<Record<string, string>>,
   action: "list" | "host",

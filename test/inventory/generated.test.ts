@@ -267,7 +267,7 @@ describe("generated inventories", () => {
     expect(refused).toBeLessThan(SEEDS);
   });
 
-  // What the oracle answered: these hold where there is no Ansible, too.
+  // Recorded answers of the oracle, which also hold on a machine without Ansible.
   it("a few are read as was recorded", async () => {
     const inventory = await load({
       "h.yml":

@@ -36,7 +36,7 @@ export async function load(
   return loadInventory(paths, { cwd: await project(files), loadModule, ...options });
 }
 
-/** What a failure says: `CODE file:line:column message`. */
+/** Return the text of a failure: `CODE file:line:column message`. */
 export async function failure(promise: Promise<unknown>): Promise<string> {
   try {
     await promise;

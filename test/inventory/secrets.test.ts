@@ -228,7 +228,7 @@ describe("encrypted files", () => {
     const said = await failure(
       loadInventory(["hosts"], { cwd, loadModule, secrets: storeOf({ cwd, vaultPasswordFiles: ["pw"] }) }),
     );
-    // It was read: what is in it is only no inventory.
+    // Volley decrypted the file; only its content is no inventory.
     expect(said).toContain("db_password");
     expect(said).not.toContain("hunter2");
   });

@@ -1,7 +1,7 @@
 import { expect, it } from "vitest";
 import { sha2Crypt } from "../../src/template/filters/hash.ts";
 
-// What crypt(3) and `openssl passwd` make of them.
+// Expected values: the results of crypt(3) and `openssl passwd`.
 it.each([
   [
     "sha512",

@@ -1,7 +1,7 @@
 import { readFileSync } from "node:fs";
 import { createTemplates } from "../../src/template/index.ts";
 
-/** One template, and what Ansible itself makes of it. */
+/** A template and Ansible's own result. */
 export interface GoldenCase {
   readonly template: string;
   readonly expected?: string;
@@ -20,7 +20,7 @@ export function readGolden(name: string): GoldenFile {
   return JSON.parse(readFileSync(new URL(name, import.meta.url), "utf8")) as GoldenFile;
 }
 
-/** What became of a case: its text, or its error. */
+/** Render a case. Return its text or its error. */
 export function outcome(
   golden: GoldenFile,
   { template }: GoldenCase,
@@ -37,7 +37,7 @@ export function outcome(
   }
 }
 
-/** Whether a case came out as Ansible has it. */
+/** True when the result of a case equals Ansible's. */
 export function matches(golden: GoldenFile, one: GoldenCase): boolean {
   const { text, error } = outcome(golden, one);
   return one.error === true ? error !== undefined : text === one.expected;

@@ -240,7 +240,7 @@ describe("a rendering leaves its caller's lists and dicts as they are", () => {
   });
 });
 
-// What ansible-core 2.14 makes of each.
+// Expected values: the results of ansible-core 2.14.
 describe("regular expressions are Python's, the same as in actions", () => {
   it.each([
     ["{{ 'XY Xy' | regex_search('(?i:x)y') }}", "Xy"],

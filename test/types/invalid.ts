@@ -1,4 +1,4 @@
-/** What must not type-check, each line for its own reason: this file is never run. */
+/** Code that must not type-check, each line for its own reason. This file is never run. */
 import * as v from "valibot";
 import {
   command,

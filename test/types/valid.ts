@@ -1,4 +1,4 @@
-/** What must type-check: this file is never run. */
+/** Code that must type-check. This file is never run. */
 import * as v from "valibot";
 import {
   command,

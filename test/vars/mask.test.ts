@@ -89,7 +89,7 @@ test("masks what a naive search masks, in one piece and in any pieces", () => {
     for (let at = 0; at < text.length; ) {
       const size = 1 + random(random(3) === 0 ? 40 : 4);
       streamed += stream.push(text.slice(at, at + size));
-      // What has been shown is never more than what may be.
+      // The stream never shows more than the expected text.
       expect(expected.startsWith(streamed) || streamed === expected.slice(0, streamed.length), told).toBe(
         true,
       );
@@ -152,7 +152,7 @@ test.each(SECRETS)("%s is masked in every form", (secret) => {
     const masked = mask.text(text);
     expect(masked, form).toContain(MASK);
     expect(masked, form).not.toContain(secret);
-    // Nothing of it is left, but for what stood around it.
+    // Only the text around the secret is left.
     expect(masked.replaceAll(MASK, "").length, `${form}: ${masked}`).toBeLessThanOrEqual(
       text.length - secret.length < 0 ? 0 : 24,
     );
@@ -166,7 +166,7 @@ test.each(SECRETS)("%s is masked in base64 at each alignment", (secret) => {
       const masked = maskOf(secret).text(encoded);
       expect(masked).toContain(MASK);
       const left = masked.split(MASK);
-      // What is left in clear decodes to nothing of the secret but parts of the characters at its ends.
+      // The unmasked rest decodes to nothing of the secret but parts of the characters at its ends.
       expect(left.join("").length).toBeLessThanOrEqual(
         Math.ceil(((before.length + after.length) * 4) / 3) + 6,
       );
@@ -187,7 +187,7 @@ test("a secret is found in base64 that is broken into lines, wherever it lies", 
     const masked = maskOf(secret).text(whole.replace(/.{76}/g, "$&\n"));
     const [head, tail, ...more] = masked.replaceAll("\n", "").split(MASK);
     expect(more).toEqual([]);
-    // What is left in clear are the neighbours, and the characters they have a part in.
+    // The unmasked rest is the neighbours, and the characters they have a part in.
     expect(whole.startsWith(head!) && whole.endsWith(tail!)).toBe(true);
     expect(head!.length).toBeLessThanOrEqual(Math.ceil((before * 8) / 6));
     expect(tail!.length).toBeLessThanOrEqual(Math.ceil((40 * 8) / 6) + 3);

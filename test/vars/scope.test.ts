@@ -35,7 +35,7 @@ const recorded = JSON.parse(readFileSync(new URL("ansible-cases.json", import.me
   readonly expected: Readonly<Record<string, { readonly value?: unknown; readonly error?: true }>>;
 };
 
-// What ansible-core 2.14 makes of each var, of its type too.
+// Expected values and types of each var: the results of ansible-core 2.14.
 describe("vars have the values Ansible gives them", () => {
   const scope = inventory(recorded.vars);
   it.each(Object.entries(recorded.expected))("%s", (name, { value, error }) => {

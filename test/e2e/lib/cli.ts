@@ -16,12 +16,12 @@ import { setTimeout as sleep } from "node:timers/promises";
 import { fileURLToPath } from "node:url";
 
 const root = fileURLToPath(new URL("../../..", import.meta.url));
-/** Below node_modules: what is compiled finds the packages it imports, and tools that look through the project do not look there. */
+/** Lies below node_modules: compiled code finds its packages there, and tools that search the project skip it. */
 const cache = join(root, "node_modules", ".cache", "volley-test");
 
 const KEPT_BUILDS = 3;
 
-/** What a command came to. */
+/** The outcome of a command. */
 export interface CliEnd {
   readonly code: number | null;
   readonly stdout: string;
@@ -104,7 +104,7 @@ export async function volley(
     env: { ...process.env, ...env },
     stdio: ["pipe", "pipe", "pipe"],
   });
-  // One that does not read it may be gone by then.
+  // A command that does not read its input may be gone by then.
   child.stdin.on("error", () => {}).end(stdin);
   let stdout = "";
   let stderr = "";

@@ -9,7 +9,7 @@ import { startEmbeddedFleet } from "../../../src/embedded/fleet.ts";
 import type { EmbeddedFleet, EmbeddedFleetOptions, EmbeddedHost } from "../../../src/embedded/types.ts";
 import type { Project } from "./project.ts";
 
-/** What a run came to, and everything that happened on the way. */
+/** The outcome of a run, and all events on the way. */
 export interface Ran {
   readonly events: readonly Event[];
   readonly summary: Summary;
@@ -74,7 +74,7 @@ export function hostOf({ summary }: Pick<Ran, "summary">, name: string): HostSum
   return found;
 }
 
-/** What a host keeps of bundles: finished ones and temporary files. */
+/** List the bundles that a host keeps: finished ones and temporary files. */
 export function keptBundles({ home }: Pick<EmbeddedHost, "home">): {
   readonly bundles: readonly string[];
   readonly temporary: readonly string[];

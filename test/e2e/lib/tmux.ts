@@ -14,13 +14,13 @@ export interface Terminal {
   /** Pastes a text, with brackets where the program has asked for them. */
   paste(text: string): void;
   resize(columns: number, rows: number): void;
-  /** What is to be seen, line by line. */
+  /** Return the visible text, line by line. */
   screen(): readonly string[];
-  /** What is to be seen, with its colours as control sequences. */
+  /** Return the visible text with its colours as control sequences. */
   capture(): string;
   /** Waits until the screen is as wanted, and gives it; throws with the screen when it does not become so. */
   see(what: string | RegExp | ((screen: string) => boolean), timeoutMs?: number): Promise<string>;
-  /** What tmux knows of the terminal: `#{pane_title}`. */
+  /** Return a property of the terminal from tmux, by its format: `#{pane_title}`. */
   ask(format: string): string;
   /** Hangs up, and waits until the program has ended. */
   close(): Promise<void>;
@@ -28,7 +28,7 @@ export interface Terminal {
 
 const LOOK_MS = 40;
 
-/** Whether tmux is there, for `describe.skipIf(!tmuxAvailable())`; says so when it is not. */
+/** True when tmux is installed, for `describe.skipIf(!tmuxAvailable())`. Prints a note when not. */
 export function tmuxAvailable(): boolean {
   const isThere = spawnSync("tmux", ["-V"]).status === 0;
   if (!isThere) console.warn("Tests in a terminal are skipped: tmux is not installed (run .ci/install)");

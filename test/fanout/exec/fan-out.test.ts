@@ -11,7 +11,7 @@ import { fleetStarter, run } from "../fleet.ts";
 
 const start = fleetStarter();
 
-/** Whether a process whose command line is this is there. */
+/** True when a process with this command line exists. */
 function isRunning(line: string): boolean {
   const processes = execFileSync("ps", ["-eo", "args"], { encoding: "utf8" });
   return processes.split("\n").some((args) => args === line);

@@ -127,7 +127,7 @@ function randomFrame(random: (below: number) => number, before: Frame | undefine
       colors[random(6)]!,
       colors[random(6)]!,
     );
-    // What is half of a wide character goes whole.
+    // Writing over half of a wide character clears both halves.
     const clear = (at: number): void => {
       if (at >= 0 && at < 20 && cells.chars[row * 20 + at] === "") setCell(cells, at - 1, row, " ", PLAIN);
     };

@@ -31,7 +31,7 @@ async function openPanes(count: number): Promise<readonly Pane[]> {
 
 const shown = ({ emulator }: Pane): string => emulator.text().join("\n").trimEnd();
 
-/** What is written, without its colours. */
+/** Return the written text without its colours. */
 async function fold(
   panes: readonly Pane[],
   line: string,
@@ -124,7 +124,7 @@ it("says why a host gave no answer, also when its shell ends with the line", asy
 it("interrupts what does not end, and the shell takes the next line", async () => {
   const [one, two] = await openPanes(2);
   const stop = new AbortController();
-  // What says so is in the foreground by then.
+  // The program that prints "here" is in the foreground by then.
   two!.sendText("sh -c 'echo here; exec cat'\r");
   await until(() => shown(two!).endsWith("\nhere"));
   const line = "sh -c 'echo begun > /dev/tty; exec sleep 999'";

@@ -10,7 +10,7 @@ export function cellsOf(rows: readonly string[], columns: number): Cells {
   return cells;
 }
 
-/** What cells show, row by row, without blanks at the ends. */
+/** Return the text of cells, row by row, without blanks at the ends. */
 export function textOf({ chars, columns, rows }: Cells): readonly string[] {
   return Array.from({ length: rows }, (_, row) =>
     chars

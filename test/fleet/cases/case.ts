@@ -1,6 +1,6 @@
 import type { ActionCall } from "../../../src/core/action.ts";
 
-/** One action held, on a real host, to the order: check (nothing touched), apply (changed), apply again (unchanged). */
+/** A case of one action on a real host: check (nothing touched), apply (changed), apply again (unchanged). */
 export interface ActionCase {
   readonly name: string;
   readonly call: ActionCall;
@@ -10,8 +10,8 @@ export interface ActionCase {
   readonly verify: string;
   /** Set when the verify script holds beforehand too. */
   readonly verifiedBefore?: boolean;
-  /** What the second application ends as. Default `unchanged`. */
+  /** The state of the second application. Default `unchanged`. */
   readonly again?: "unchanged" | "changed" | "skipped";
-  /** What check mode says. Default `changed`. */
+  /** The state in check mode. Default `changed`. */
   readonly check?: "changed" | "unknown" | "failed";
 }

@@ -63,7 +63,7 @@ const gitCases: readonly ActionCase[] = [
   },
 ];
 
-/** What `command`, `shell` and `unarchive` do as root. */
+/** Cases of `command`, `shell`, `unarchive` and `git` as root. */
 export const cases: readonly ActionCase[] = [...described, ...gitCases].map((entry) => ({
   ...entry,
   prepare: entry.prepare === undefined ? clean : `${clean}; ${entry.prepare}`,

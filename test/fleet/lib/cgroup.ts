@@ -41,7 +41,7 @@ export function processesOfControlGroup(name: string): number[] {
   return [...new Set(pids.map(Number))];
 }
 
-/** Remove a control group and those within it; what still has a process stays. */
+/** Remove a control group and those within it. A group that still has a process stays. */
 export function removeControlGroup(name: string): void {
   for (const folder of controlGroupFolders(name).flatMap(foldersWithin).reverse()) {
     try {

@@ -1,14 +1,14 @@
 import { spawn } from "node:child_process";
 import { constants } from "node:os";
 
-/** What a finished process left: its exit code (128 + n when signal n ended it) and its output as text. */
+/** The result of a finished process: its exit code (128 + n when signal n ended it) and its output as text. */
 export interface CommandResult {
   readonly code: number;
   readonly stdout: string;
   readonly stderr: string;
 }
 
-/** How to run a command: what to feed it, which environment, how long it may take (no limit by default). */
+/** The options of a command: its input, its environment, its time limit (none by default). */
 export interface CommandOptions {
   readonly input?: string;
   readonly env?: NodeJS.ProcessEnv;

@@ -22,7 +22,7 @@ import { onProcessEnd } from "./process-end.ts";
 import { whyNoFleet } from "./requirements.ts";
 import { ensureTree } from "./tree.ts";
 
-/** What fleet to boot. */
+/** The options of a fleet to boot. */
 export interface FleetOptions {
   readonly count: number;
   /** The numbers (1 for `fleet1`) of the hosts that have no Node. */
@@ -36,7 +36,7 @@ export interface FleetOptions {
   readonly signal?: AbortSignal;
 }
 
-/** Running hosts `fleet1`, `fleet2`, …, and what is needed to log in to them. */
+/** Running hosts `fleet1`, `fleet2`, …, and the means to log in to them. */
 export interface Fleet extends AsyncDisposable {
   readonly hosts: readonly FleetHost[];
   /** The key of root, deploy, plain and pass on every host. */

@@ -4,7 +4,7 @@ import { join } from "node:path";
 import { runOrThrow } from "./command.ts";
 import { hostUsers } from "./recipe.ts";
 
-/** What tells one host of a fleet from another. */
+/** The properties that tell one host of a fleet from another. */
 export interface HostIdentity {
   readonly name: string;
   readonly address: string;

@@ -46,7 +46,7 @@ export class FleetHost {
     return nspawnPid === undefined ? undefined : containerInit(nspawnPid);
   }
 
-  /** Whether it has power: true from start until it is stopped, killed, or powers itself off. */
+  /** True while the host has power: from start until it is stopped, killed, or powers itself off. */
   get running(): boolean {
     return this.#container !== undefined;
   }
@@ -154,7 +154,7 @@ export class FleetHost {
   }
 
   #powerOn(): void {
-    // What a killed container leaves may be frozen still.
+    // The control group that a killed container leaves may still be frozen.
     removeControlGroup(this.#setup.controlGroupName);
     const controlGroup = makeControlGroup(this.#setup.controlGroupName);
     const container = startContainer({ ...this.#setup, hostName: this.name, controlGroup });

@@ -1,14 +1,14 @@
 import { readFile } from "node:fs/promises";
 import { runOrThrow } from "./command.ts";
 
-/** One line of a sources.list: where packages come from. */
+/** A line of a sources.list: a source of packages. */
 interface AptSource {
   readonly uri: string;
   readonly release: string;
   readonly component: string;
 }
 
-/** What this machine's own distribution and apt configuration say, so that its hosts use the same mirror. */
+/** This machine's own distribution and apt configuration. Its hosts use the same mirror. */
 export interface MachineApt {
   readonly suite: string;
   /** The archive to bootstrap from. */

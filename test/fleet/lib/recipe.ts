@@ -1,4 +1,4 @@
-/** The packages of every fleet host besides Debian's minimal base: what a small server has. */
+/** The packages of every fleet host besides Debian's minimal base, as a small server has them. */
 export const hostPackages: readonly string[] = [
   "acl",
   "ca-certificates",
@@ -46,7 +46,7 @@ export const hostFiles: Readonly<Record<string, { readonly text: string; readonl
   "/etc/dpkg/dpkg.cfg.d/fleet": { mode: 0o644, text: "force-unsafe-io\n" },
 };
 
-/** What is run in the new tree, by `sh`, once its packages and files are there. */
+/** The script that `sh` runs in the new tree once its packages and files are there. */
 export const hostScript = `set -eu
 useradd --create-home --shell /bin/sh deploy
 useradd --create-home --shell /bin/bash plain

@@ -34,8 +34,8 @@ export function whyNoFleet(): string | undefined {
 }
 
 /**
- * Whether fleet tests can run here, for `describe.skipIf(!fleetAvailable())`; prints the reason when not,
- * and throws it instead when the environment says `VOLLEY_FLEET=required`.
+ * True when fleet tests can run here, for `describe.skipIf(!fleetAvailable())`. Prints the reason when not,
+ * or throws it when the environment says `VOLLEY_FLEET=required`.
  */
 export function fleetAvailable(): boolean {
   const reason = whyNoFleet();

@@ -7,7 +7,7 @@ import { runOrThrow } from "./command.ts";
 import { type MachineApt, readMachineApt } from "./machine.ts";
 import { hostFiles, hostPackages, hostScript } from "./recipe.ts";
 
-/** No host has this address: whoever claims it builds the tree. */
+/** An address that no host has. The process that claims it builds the tree. */
 const buildAddress = "127.10.255.254";
 
 /** Where trees are kept between runs, unless `VOLLEY_FLEET_CACHE` says otherwise. */

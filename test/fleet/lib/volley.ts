@@ -6,7 +6,7 @@ import { run } from "../../../src/controller/run.ts";
 import type { Event, Summary } from "../../../src/core/events.ts";
 import type { Fleet } from "./fleet.ts";
 
-/** What a run of a test came to. */
+/** The outcome of a test's run. */
 export interface FleetRun {
   readonly summary: Summary;
   readonly events: readonly Event[];

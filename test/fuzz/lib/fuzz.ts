@@ -18,7 +18,7 @@ export interface Target {
   readonly tokens?: readonly string[];
   /** Instead of the usual mutation. */
   readonly make?: (draw: Draw, material: Material) => Buffer;
-  /** Whether what is being tried is synchronous, and can be ended when it hangs. Default true. */
+  /** True when `check` is synchronous, and can be ended when it hangs. Default true. */
   readonly synchronous?: boolean;
   /** Throws when the input leads to what it must not; `draw` is the same for the same input of the same seed. */
   readonly check: (input: Buffer, draw: Draw) => void | Promise<void>;
@@ -29,7 +29,7 @@ const HANG_MS = 20_000;
 const MAX_REDUCTIONS = 400;
 const CORPUS = join(import.meta.dirname, "..", "corpus");
 
-/** What is tried when nothing else is asked for: a test of other people's changes must not fail by chance. */
+/** The default seed, fixed because a test of other people's changes must not fail by chance. */
 const USUAL_SEED = 20_261_122;
 
 /**
@@ -103,7 +103,7 @@ async function tryInput(
   try {
     if (synchronous) {
       holder[SLOT] = () => check(input, draw);
-      // The one way to end code that does not come back.
+      // The timeout of vm is the only way to end code that does not return.
       runInThisContext('globalThis[Symbol.for("volley.fuzz")]()', { timeout: HANG_MS });
     } else await check(input, draw);
     if (performance.now() - startedAt > HANG_MS) return `it took more than ${HANG_MS / 1_000} s`;

@@ -6,7 +6,7 @@ const MAX_MESSAGE = 2_000;
 // biome-ignore lint/suspicious/noControlCharactersInRegex: finding control characters is its purpose
 export const CONTROL = /[\x00-\x1f\x7f-\x9f\u2028\u2029]/;
 
-/** Something an input must not lead to. */
+/** A consequence that an input must not have. */
 export class Violation extends Error {
   override readonly name = "Violation";
 }
@@ -22,7 +22,7 @@ export function mustEqual(actual: unknown, expected: unknown, what: string): voi
   must(one === other, `${what}: ${String(one).slice(0, 500)} is not ${String(other).slice(0, 500)}`);
 }
 
-/** What is thrown for a bad input must be an error of ours with one of these codes, in one bounded line. */
+/** Require that the error thrown for a bad input is ours, has one of these codes, and is one bounded line. */
 export function mustBeRefusal(thrown: unknown, codes: readonly string[]): void {
   if (thrown instanceof Violation) throw thrown;
   if (!isVolleyError(thrown)) {
@@ -42,7 +42,7 @@ export function mustBeOneLine(message: string): void {
   must(!CONTROL.test(message), `control characters in the message ${JSON.stringify(message.slice(0, 300))}`);
 }
 
-/** What `work` gives, or undefined when it refuses with one of these codes. */
+/** Return the result of `work`, or undefined when it refuses with one of these codes. */
 export function orRefusal<T>(codes: readonly string[], work: () => T): T | undefined {
   try {
     return work();

@@ -1,7 +1,7 @@
 import type { Draw } from "./random.ts";
 import { COMMON_BYTES, COMMON_TOKENS, NESTING } from "./tokens.ts";
 
-/** What inputs are made of. */
+/** The material of inputs. */
 export interface Material {
   readonly corpus: readonly Buffer[];
   /** Words of the format. */

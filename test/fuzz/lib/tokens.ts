@@ -1,4 +1,4 @@
-/** What has broken parsers of text before, whatever the format. */
+/** Tokens that have broken parsers of text before, for all formats. */
 export const COMMON_TOKENS: readonly string[] = [
   "__proto__",
   "constructor",

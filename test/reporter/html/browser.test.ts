@@ -122,7 +122,7 @@ describe.skipIf(CHROMIUM === undefined)("in Chromium", { timeout: 240_000 }, () 
     await host.press("Enter");
     expect(await host.getAttribute("aria-expanded")).toBe("true");
     const tasks = page.getByRole("table", { name: "Actions of web06" });
-    // It failed at the 16th of its 24 tasks.
+    // The host failed at the 16th of its 24 tasks.
     expect(await tasks.locator("tbody tr").count()).toBe(16);
     await host.press("Space");
     expect(await tasks.count()).toBe(0);
@@ -169,7 +169,7 @@ describe.skipIf(CHROMIUM === undefined)("in Chromium", { timeout: 240_000 }, () 
     const { page } = await browser.open(comparedWide, { viewport: { width: 360, height: 740 } });
     expect(await page.evaluate("document.documentElement.scrollWidth")).toBe(360);
     const labels = await page.evaluate<readonly string[]>(CUT_OFF);
-    // Those of medians and of phases are the ones looked at first.
+    // The tables of medians and of phases must fit: readers look at them first.
     expect(labels.filter((label) => /medians|phases/.test(label))).toEqual([]);
     const [label] = labels.filter((each) => each.startsWith("Table of methods"));
     const region = page.getByRole("region", { name: label ?? "none", exact: true });

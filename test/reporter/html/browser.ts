@@ -24,12 +24,12 @@ const ARGUMENTS = [
   "--disable-sync",
 ];
 
-/** A page that is open, and what went on in it. */
+/** An open page, with its requests and complaints. */
 export interface OpenPage {
   readonly page: Page;
-  /** What it asked for, itself first. */
+  /** The page's requests, beginning with the page itself. */
   readonly requests: readonly string[];
-  /** What it complained of: errors, and breaches of its policy. */
+  /** The page's errors, and breaches of its policy. */
   readonly complaints: readonly string[];
 }
 

@@ -44,7 +44,7 @@ function methods(roundTripMs: number): readonly ComparedMethod[] {
   ];
 }
 
-/** What a comparison may come to. */
+/** An example of a comparison's data. */
 export const COMPARE_DATA: ComparePageData = {
   title: "site.ts on 3 hosts, compared",
   playbook: "site.ts",

@@ -10,7 +10,7 @@ import { HOSTILE_MARKUP, hostileRun } from "./hostile-run.ts";
 const MIB = 1_048_576;
 const large = renderRunPage(fleetRun({ hosts: hostNames(200), tasks: 88 }), { generator: "volley 0.1.0" });
 
-/** What stands between two texts, as often as it does. */
+/** Return every part of a page that stands between two texts. */
 function between(page: string, start: string, end: string): readonly string[] {
   return page
     .split(start)

@@ -12,7 +12,7 @@ import { makeHost } from "./reach.ts";
 const SSHD = ["/usr/sbin/sshd", "/usr/local/sbin/sshd"].find((path) => existsSync(path));
 const { username, shell, homedir } = userInfo();
 
-/** Whether the user of the tests can log in to an sshd started by the tests. */
+/** True when the user of the tests can log in to an sshd started by the tests. */
 export const canLogIn =
   SSHD !== undefined &&
   !/nologin|false$/.test(shell ?? "") &&

@@ -42,7 +42,7 @@ export const VAULT = {
 `,
 } as const;
 
-/** What is in {@link VAULT.whole}. */
+/** The content of {@link VAULT.whole}. */
 export const WHOLE = `db_password: hunter2-whole
 db_port: 5432
 nested:

@@ -7,7 +7,7 @@ export type GeneratedFiles = ReadonlyMap<string, string>;
 export interface Ground {
   /** Absolute; holds the generated files. */
   readonly directory: string;
-  /** The path from `~/.ssh` to the directory; undefined: there is no such directory. */
+  /** The path from `~/.ssh` to the directory; undefined without a directory. */
   readonly relative: string | undefined;
 }
 
