@@ -1,4 +1,4 @@
-/** What playbooks, roles and inventories import. Everything here can run on a target. */
+/** The exports for playbooks, roles and inventories. All of them can run on a host. */
 
 export { authorized_key } from "./actions/accounts/authorized-key.ts";
 export { group } from "./actions/accounts/group.ts";

@@ -1,4 +1,4 @@
-/** What tests of roles and inventories import: an embedded fleet to run them on. */
+/** The exports for tests of roles and inventories: an embedded fleet to run them on. */
 
 export { readInventory } from "./controller/prepare/read.ts";
 export { startEmbeddedFleet } from "./embedded/fleet.ts";

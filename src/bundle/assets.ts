@@ -28,7 +28,7 @@ export function createDiskAssets(directoryOf: (role: string) => string | undefin
   };
 }
 
-/** Whether a path below a role's directory lies in one of its asset directories. */
+/** Return whether a path below a role's directory lies in one of its asset directories. */
 function isAsset(path: string): boolean {
   const [kind] = posix.normalize(path).split("/");
   return ASSET_KINDS.some((each) => each === kind);
@@ -44,7 +44,7 @@ function diskAsset(full: string, path: string, stats: fs.Stats): Asset {
   };
 }
 
-/** One asset as a bundle holds it. */
+/** An asset as a bundle holds it. */
 export interface AssetEntry {
   readonly name: string;
   readonly content: Buffer;

@@ -13,13 +13,13 @@ export interface Bundle {
   /** SHA-256 of its bytes, in hex. */
   readonly id: string;
   readonly bytes: Buffer;
-  /** True when the bundle of the last time was still up to date. */
+  /** True when the earlier bundle was still up to date. */
   readonly reused: boolean;
-  /** Whether the playbook, its files or the vars mention the inventory's groups: every host then gets the names of all hosts. */
+  /** True when the playbook, its files or the vars mention the inventory's groups: every host then gets the names of all hosts. */
   readonly asksForGroups: boolean;
 }
 
-/** What a bundle is built for. */
+/** The hosts and vars that a bundle is built for. */
 export interface BuildOptions {
   /** The hosts of a bundle that is carried to them. Such a bundle is never cached. Absent: a bundle for a run. */
   readonly hosts?: (asksForGroups: boolean) => NonNullable<Manifest["hosts"]>;
@@ -34,11 +34,11 @@ interface BundleState {
   readonly assets: Fingerprint;
   /** Digest of all other inputs. */
   readonly parts: string;
-  /** Whether the assets mention groups. */
+  /** True when the assets mention groups. */
   readonly groups: boolean;
 }
 
-/** Build the bundle of a playbook, or reuse the one of the last time when its inputs are unchanged. */
+/** Build the bundle of a playbook, or reuse the earlier one when its inputs are unchanged. */
 export async function buildBundle(loaded: LoadedPlaybook, { hosts, vars }: BuildOptions): Promise<Bundle> {
   const slot = openSlot(loaded.project.file);
   const runtime = await loadRuntime();
@@ -88,7 +88,7 @@ const GROUPS = /\bgroups\b/;
 /** The word in code, except for a host's own `host.groups` and parameters of actions such as `user`: `groups: ["sudo"]`. */
 const GROUPS_IN_CODE = /(?<!\bhost\.)\bgroups\b(?!:\s*["'`[])/;
 
-/** Whether any text among values, at any depth, meets a condition. */
+/** Return whether a text among values, at any depth, meets a condition. */
 function someText(values: Iterable<unknown>, holds: (text: string) => boolean): boolean {
   for (const value of values) {
     if (
@@ -103,7 +103,7 @@ function someText(values: Iterable<unknown>, holds: (text: string) => boolean): 
   return false;
 }
 
-/** One file of the zip. */
+/** A file of the zip. */
 interface ZipEntry extends AssetEntry {
   /** True for content that is compressed already. */
   readonly packed?: boolean;

@@ -17,7 +17,7 @@ export function fingerprint(paths: Iterable<string>): Fingerprint {
   return found;
 }
 
-/** Whether every path of a fingerprint is still as it was. */
+/** Return whether every path of a fingerprint is unchanged. */
 export function isFresh(taken: Fingerprint): boolean {
   const now = fingerprint(Object.keys(taken));
   return Object.entries(taken).every(

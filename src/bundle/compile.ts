@@ -8,7 +8,7 @@ import { refuseForbidden } from "./forbidden.ts";
 /** A TypeScript file and all it imports, as one CommonJS module that requires only `volley` and Node's own modules. */
 export interface Compiled {
   readonly code: string;
-  /** Source map of `code`, as JSON. It stays on the controller. */
+  /** Source map of `code`, as JSON. The map stays on the controller. */
   readonly map: string;
   /** The source files, as absolute paths. */
   readonly inputs: readonly string[];

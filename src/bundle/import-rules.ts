@@ -1,17 +1,17 @@
 /** Which folders of `src/` a folder may import from besides itself, types included. */
 export interface FolderRule {
   readonly imports: readonly string[];
-  /** Whether its code may use Node's own modules. */
+  /** True when the folder's code may use Node's own modules. */
   readonly node: boolean;
-  /** Whether its code may ride in a bundle. */
+  /** True when the folder's code may be part of a bundle. */
   readonly rides: boolean;
 }
 
-/** Where a package of npm may be imported. */
+/** The rule for importing a package of npm. */
 export interface PackageRule {
   /** Folders, or paths below `src/` that the importing file's path begins with. */
   readonly homes: readonly string[];
-  /** Whether a playbook may bring it to a host. */
+  /** True when a playbook may bring the package to a host. */
   readonly rides: boolean;
 }
 

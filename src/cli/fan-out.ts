@@ -115,12 +115,12 @@ async function openInventory(
   });
 }
 
-/** Whether a text can only be names of hosts: `all`, globs and `:!` refer to an inventory. */
+/** Return whether a text can only be names of hosts: `all`, globs and `:!` refer to an inventory. */
 function isNodeSet(text: string): boolean {
   return text !== "all" && !/[*?~@]|:[&!]|^[&!]|^all[[:,]/.test(text);
 }
 
-/** Open a host's secrets where one is a password to log in or become a user; other secrets are not needed. */
+/** Open a host's secrets if a var holds a password to log in or become a user; other secrets are not needed. */
 async function withPasswords(host: Host, secrets: SecretStore): Promise<Host> {
   const own = Object.entries(host.vars).filter(([name]) => name.startsWith("ansible_"));
   if (!own.some(([name, value]) => /pass/.test(name) && value !== "") || findSecrets(host.vars).length === 0)

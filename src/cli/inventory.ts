@@ -65,14 +65,14 @@ export function addInventoryCommand(program: Command): void {
     );
 }
 
-/** What to show. */
+/** The flags of `volley inventory`. */
 export interface InventoryFlags {
   readonly inventory: readonly string[];
   readonly limit?: string;
   readonly json?: boolean;
 }
 
-/** Where to print, and how to read inventories. */
+/** The output streams, and the access to inventories. */
 export interface InventoryIo {
   readonly stdout: (text: string) => void;
   /** Gets warnings. */

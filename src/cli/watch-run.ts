@@ -10,7 +10,7 @@ export interface WatchOptions {
   readonly output: ReporterKind;
   readonly verbosity: 0 | 1 | 2;
   readonly diff: boolean;
-  /** Whether to show at the end where the time went. Default false. */
+  /** Show the time of phases and tasks at the end. Default false. */
   readonly timing?: boolean;
 }
 

@@ -9,7 +9,7 @@ export type Method =
   /** A line for the shell; `{inventory}` in it stands for the inventory that leads through the proxies. */
   | { readonly kind: "command"; readonly name: string; readonly line: string };
 
-/** Whether a run finds the controller's builds and the hosts' bundles of earlier runs. */
+/** The state of caches: `warm` when a run finds the controller's builds and the hosts' bundles of earlier runs. */
 export type CacheState = "cold" | "warm";
 
 /** The condition that all methods of a group share. */
@@ -32,7 +32,7 @@ export interface HostResult {
   readonly tally: Tally;
 }
 
-/** One timed run. Values that could not be measured are undefined. */
+/** A timed run. Values that could not be measured are undefined. */
 export interface Sample extends Condition {
   /** The method's name. */
   readonly method: string;
@@ -83,9 +83,9 @@ export interface Comparison {
   readonly roundTrips: readonly MeasuredRoundTrip[];
   readonly remoteCpu: RemoteCpuSource;
   readonly samples: readonly Sample[];
-  /** Notes for the reader: what was not measured and why. */
+  /** Notes for the reader: missing measurements, with their reasons. */
   readonly notes: readonly string[];
-  /** True when it was ended early. */
+  /** True when the comparison was ended early. */
   readonly cancelled: boolean;
 }
 

@@ -23,7 +23,7 @@ export interface HostControl {
 const AT_ONCE = 20;
 const SHOWN_CHARACTERS = 200;
 
-/** Make a {@link HostControl}. It connects to a host at the first line, and again after a connection was lost. */
+/** Make a {@link HostControl} that connects to a host at the first line, and again after a lost connection. */
 export function createHostControl(hosts: readonly ControlledHost[]): HostControl {
   const connections = new Map<string, Connection>();
   const connectionTo = async ({ name, endpoint, transport }: ControlledHost, signal: AbortSignal) => {

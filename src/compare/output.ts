@@ -239,7 +239,7 @@ function rounded(value: number | undefined): number | undefined {
   return value === undefined ? undefined : Math.round(value * 1_000) / 1_000;
 }
 
-/** What the page shows beside the measurements. */
+/** The data of the page beside the measurements. */
 export interface PageContext {
   /** Volley's version. */
   readonly version: string;

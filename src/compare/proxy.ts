@@ -162,7 +162,7 @@ export interface DelayLineOptions {
 }
 
 /**
- * One direction of a connection, delayed by a fixed time. Each chunk waits on its own, so that throughput is limited
+ * A direction of a connection, delayed by a fixed time. Each chunk waits on its own, so that throughput is limited
  * only by the receiver.
  */
 export class DelayLine {

@@ -47,7 +47,7 @@ export interface Spread {
 export interface Verdict extends PairedRatio {
   /** The series to divide by. */
   readonly baseline: string;
-  /** Whether the interval leaves 1 out. */
+  /** True when the interval does not contain 1. */
   readonly distinct: boolean;
 }
 

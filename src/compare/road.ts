@@ -116,9 +116,9 @@ export interface ReachedHost {
 }
 
 /**
- * Write an inventory in Ansible's YAML (as JSON, which is YAML) of these hosts and their groups. It holds only the vars
- * of connections, so that it can follow another inventory. Hosts with a proxy are reached through it, and checked
- * against their own host keys.
+ * Write an inventory of these hosts and their groups in Ansible's YAML (as JSON, which is YAML). The inventory holds
+ * only the vars of connections, so that it can follow another inventory. Hosts with a proxy are reached through it, and
+ * checked against their own host keys.
  */
 export function toAnsibleInventory(hosts: readonly ReachedHost[]): string {
   const groups = new Map<string, Record<string, null>>();

@@ -25,7 +25,7 @@ export type SftpHandle =
       position: number;
     };
 
-/** One SFTP session: its host and its open handles. */
+/** An SFTP session, with its host and its open handles. */
 export interface SftpSession {
   readonly context: SftpContext;
   readonly handles: Map<number, SftpHandle>;

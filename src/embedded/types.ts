@@ -64,7 +64,7 @@ export interface HostStats {
   readonly sftpBytesIn: number;
 }
 
-/** One host of an embedded fleet: an SSH server on a loopback port with a home directory of its own. */
+/** A host of an embedded fleet: an SSH server on a loopback port with a home directory of its own. */
 export interface EmbeddedHost {
   readonly name: string;
   readonly address: "127.0.0.1";

@@ -78,7 +78,7 @@ export interface RunState {
   rescue?(task: number): void;
   /** Keep a whole result; `partial` says that the event of its task's end does not tell all of it. */
   keep?(task: TaskRef, result: Result, partial: boolean): void;
-  /** Record that a task, begun at this time, restarts the host now. Everything kept is on the disk when this returns. */
+  /** Record that a task, begun at this time, restarts the host now. All kept results are on the disk when this returns. */
   restart?(task: TaskRef, begunAt: number): void;
   /** Handlers, as `role:handler`, that earlier runs of the playbook notified and did not run. */
   readonly leftovers?: Leftovers | undefined;
@@ -93,9 +93,9 @@ export interface Leftovers {
 /** Identifies a task within its run; names may repeat, so the order of tasks counts too. */
 export type TaskIdentity = Omit<TaskRef, "task">;
 
-/** The results of a run that did not come to its end, given out in the order they came. */
+/** The results of a run that did not reach its end, given out in their original order. */
 export interface Earlier {
-  /** True when the run goes on under its own name: everything recorded was told already. */
+  /** True when the run continues under its own name: the events of recorded tasks were already sent. */
   readonly sameRun: boolean;
   /** Take the record of a task that need not be repeated. */
   take(task: TaskIdentity): Recorded | undefined;

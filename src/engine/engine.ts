@@ -106,7 +106,7 @@ function declare(
   return declareRoles({ play, job, hostVars, facts, systemOf, cancel, log });
 }
 
-/** Count the tasks of plays that are not begun. None of their code is executed, so the number is an estimate. */
+/** Count the tasks of plays that are not begun. The number is an estimate, because the plays' code is not executed. */
 function countNotBegun(plays: readonly PlayDefinition[], ledger: Ledger): void {
   const many = plays.reduce((sum, play) => sum + estimateTasks(play), 0);
   if (many === 0) return;

@@ -30,7 +30,7 @@ export function renderWithin<T>(limitMs: number, what: string, render: () => T):
   return within(limitMs, late, render);
 }
 
-/** Whether a text may take its time to render: it loops, calls or filters. */
+/** Return whether a text may take long to render, because it loops, calls or filters. */
 export function mayTakeLong(text: string): boolean {
   return /\{%|[|(]/.test(text);
 }

@@ -92,7 +92,7 @@ export function resultFrom({ result, whole, partial }: Done): Result {
   );
 }
 
-/** The same result as it is told: nothing was done here. */
+/** Return another host's result as this host reports it: skipped, or failed with that host's error. */
 export function toldFrom(result: Result): Result {
   const { state, from = "another host", ignored } = result;
   if (state !== "failed") return { state: "skipped", from, message: `done once, on ${from}: ${state}` };

@@ -95,7 +95,7 @@ export interface RoleEnd {
   readonly unknown?: string;
 }
 
-/** One role of one play on this host: the queue between its code, which declares tasks, and the play, which runs them. */
+/** A role of a play on this host: the queue between its code, which declares tasks, and the play, which runs them. */
 export class RoleRun {
   readonly use: RoleUse;
   readonly context: RoleContext;

@@ -130,7 +130,7 @@ function defaultLabel(item: unknown): string {
     : writeJson(item, { separators: [",", ":"] });
 }
 
-/** One pass of a task: for an item of its loop, or without one. */
+/** A pass of a task: for an item of its loop, or the only pass without a loop. */
 interface Pass {
   /** The arguments of the task's functions: the item, or nothing. */
   readonly values: readonly [] | readonly [unknown];

@@ -4,7 +4,7 @@ import { bindSecrets } from "../core/secret.ts";
 import { printable } from "../core/text.ts";
 import { checkGroupName, parseHostName } from "./names.ts";
 
-/** One var as its file has it. */
+/** A var as written in its file. */
 export interface Entry {
   readonly value: unknown;
   readonly source: VarSource;

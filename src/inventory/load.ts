@@ -25,7 +25,7 @@ export interface LoadInventoryOptions extends SourceOptions {
   readonly playbookDirectory?: string;
   /**
    * Return the hosts whose vars are needed, given an outline that has groups only: encrypted vars files of other hosts
-   * stay closed. It is not called where no file is encrypted. Default: all hosts.
+   * stay closed. Called only when a file is encrypted. Default: all hosts.
    */
   readonly concerned?: (outline: Inventory) => readonly Host[];
 }

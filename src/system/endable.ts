@@ -4,9 +4,9 @@ import { VolleyError } from "../core/errors.ts";
 
 /** The global that holds the work of the limited script, which sees nothing else. */
 const WORK = Symbol.for("volley.work");
-/** How long a regular expression may block the main thread, in milliseconds, before it moves to a thread of its own. */
+/** Time for a regular expression to block the main thread, in milliseconds, before it moves to a thread of its own. */
 const SLICE_MS = 100;
-/** The code of the thread that finds all matches in each text. It is text because a bundle has no file for it. */
+/** The code of the thread that finds all matches in each text. The code is a string because a bundle has no file for it. */
 const FINDER =
   'const{parentPort:p,workerData:[r,t]}=require("worker_threads");p.postMessage(t.map(x=>(r.global?[...x.matchAll(r)]:[r.exec(x)].filter(Boolean)).map(m=>(delete m.input,m))))';
 
@@ -14,7 +14,7 @@ const FINDER =
 const INNER_SHARE = 0.75;
 
 let script: Script | undefined;
-/** When the current work is ended, by `performance.now()`. */
+/** The deadline of the current work, by `performance.now()`. */
 let endsAt = Number.POSITIVE_INFINITY;
 
 /**

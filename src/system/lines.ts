@@ -14,7 +14,7 @@ export interface LineSplitter {
 export interface LineLimit {
   /** In UTF-16 code units. */
   readonly maxLength: number;
-  /** Called with the beginning of a line that is too long. It is dropped, unless this returns "keep". */
+  /** Called with the beginning of a line that is too long. The line is dropped, unless this returns "keep". */
   onTooLong(beginning: string): "keep" | "drop";
 }
 

@@ -1,6 +1,6 @@
 import type * as NodeFs from "node:fs";
 
-/** The used part of `node:fs`. It is a parameter because a bundle's bootstrap must also load on a Node that is too old. */
+/** The used part of `node:fs`, a parameter because a bundle's bootstrap must also load on a Node that is too old. */
 type Files = Pick<
   typeof NodeFs,
   | "closeSync"

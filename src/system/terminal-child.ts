@@ -35,7 +35,7 @@ export function spawnOnTerminal(line: string, options: TerminalChildOptions): Te
   let name = "";
   let wanted: readonly [columns: number, rows: number] | undefined;
   let applying = false;
-  // One stty at a time: of two side by side the earlier could set its size last.
+  // Run one stty at a time: of two at the same time, the earlier could set its size last.
   const apply = (): void => {
     if (!name.endsWith("\n") || wanted === undefined || applying) return;
     const [width, height] = wanted;

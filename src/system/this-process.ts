@@ -5,8 +5,9 @@ import { VolleyError } from "../core/errors.ts";
 const FIRST_NAMESPACE = "4026531836";
 
 /**
- * The boot of this machine, and the PID namespace: process numbers can be compared only where this is equal. It differs
- * after every boot, and in every container that counts processes by itself. Empty where the system does not tell.
+ * Return an id of this machine's boot and PID namespace: process numbers can be compared only where the ids are equal.
+ * The id differs after every boot, and in every container with process numbers of its own. Empty where the system does
+ * not report it.
  */
 export function bootId(): string {
   const boot = readOr("/proc/sys/kernel/random/boot_id", "").trim();
@@ -21,8 +22,8 @@ export function machineId(): string {
 }
 
 /**
- * The start time of a process, in clock ticks since the boot (proc(5), field 22 of stat). It tells a process from a later
- * one with the same number. Undefined for a process that does not exist, or has ended.
+ * Return the start time of a process, in clock ticks since the boot (proc(5), field 22 of stat), which distinguishes the
+ * process from a later one with the same number. Undefined for a process that does not exist, or has ended.
  */
 export function processStart(pid: number): string | undefined {
   const stat = readOr(`/proc/${pid}/stat`, "");
@@ -45,7 +46,7 @@ export function thisProcess(): ProcessIdentity {
   return { pid: process.pid, start: processStart(process.pid) ?? "", boot: bootId() };
 }
 
-/** Whether a process of this machine still runs. */
+/** Return whether a process of this machine still runs. */
 export function isAlive({ pid, start, boot }: ProcessIdentity): boolean {
   return boot === bootId() && processStart(pid) === start;
 }

@@ -40,7 +40,7 @@ export interface CompiledTemplate {
   readonly here: Position;
 }
 
-/** One render of a template and those it extends: its variables, and for each block the versions from child to root. */
+/** The state of a render of a template and those it extends: its variables, and for each block the versions from child to root. */
 export interface Context {
   readonly frame: FrameType;
   readonly state: CallState;

@@ -121,7 +121,7 @@ const NOT_FEWER_THAN = 4;
 class Automaton {
   /** The next node for a node and a character, under `node * 65536 + character`. */
   readonly #edges = new Map<number, number>();
-  /** One bit for each pair of lower bytes that a needle begins with: most of a text is skipped by it. */
+  /** A bit for each pair of lower bytes that a needle begins with, to skip most of a text. */
   readonly #begins = new Uint32Array(2_048);
   readonly #depth: number[] = [0];
   /** The node of the longest proper ending of a node's text that is a beginning of a needle. */

@@ -23,7 +23,7 @@ import { parseTimestamp, resolveScalar, resolveTagged } from "./scalar.ts";
 /** A node of a YAML document. Only the reader that made it can look inside. */
 export type YamlNode = object;
 
-/** One `key: value` of a mapping. */
+/** A `key: value` of a mapping. */
 export interface YamlEntry {
   /** The key as it is written. */
   readonly key: string;

@@ -22,7 +22,7 @@ const MAX_DIFF_ROWS = 2_000;
 
 /** Options of folded output. */
 export interface FoldPrinterOptions extends ExecPrinterOptions {
-  /** Whether to show other outputs as a diff from the most frequent one. */
+  /** Show other outputs as a diff from the most frequent one. */
   readonly diff: boolean;
 }
 

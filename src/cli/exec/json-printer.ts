@@ -4,7 +4,7 @@ import { createHostLines, type ExecPrinter, type OutputLine, type PacedWriter } 
 
 /**
  * Print one JSON object per line: `exec:start`, `exec:line`, `exec:end` for each host, then `exec:total`. An
- * `exec:line` whose bytes are no UTF-8 holds them in `base64` too. One that `continues` is a piece of a line.
+ * `exec:line` whose bytes are no UTF-8 holds them in `base64` too. An `exec:line` that `continues` is a piece of a line.
  */
 export function createJsonPrinter(writer: PacedWriter): ExecPrinter {
   const lines = createHostLines();

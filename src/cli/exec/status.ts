@@ -92,7 +92,7 @@ function totalRow(results: readonly HostResult[], elapsedMs: number, symbols: Sy
   ];
 }
 
-/** Make the table of results, failures first: what happened, on how many hosts, on which. */
+/** Make the table of results, failures first: the result, the number of its hosts, and their names. */
 async function statusTable(
   results: readonly HostResult[],
   symbols: Symbols,

@@ -35,7 +35,7 @@ export function summaryOf(doc: string): string {
   return sentence.replaceAll(/\s+/g, " ").trim();
 }
 
-/** One parameter of an action, from its schema. */
+/** A parameter of an action, from its schema. */
 export interface Parameter {
   readonly name: string;
   /** In TypeScript's words: `string | string[]`, `"present" | "absent"`. */

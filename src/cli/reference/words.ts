@@ -7,7 +7,7 @@ import type {
   TasksContext,
 } from "../../core/role.ts";
 
-/** One line of the reference: a type in TypeScript, and its purpose. */
+/** An entry of the reference: a type in TypeScript, and its purpose. */
 export interface Entry {
   readonly type: string;
   readonly text: string;

@@ -238,7 +238,7 @@ function shareOf(totalBytes: number | undefined, bytes: number): number {
   return totalBytes === 0 ? 1 : Math.min(1, bytes / totalBytes);
 }
 
-/** One host's progress. */
+/** A host's progress. */
 export interface HostProgress {
   readonly host: string;
   /** Undefined while the size is not known. */
@@ -259,7 +259,7 @@ export interface RateMeter {
 const SPAN_MS = 3_000;
 const SLOT_MS = 250;
 
-/** Make a rate meter. It counts in slots of time, so that its size does not depend on the number of chunks. */
+/** Make a rate meter. The meter counts in slots of time, so that its size does not depend on the number of chunks. */
 export function createRateMeter(startedMs: number): RateMeter {
   const slots: { readonly at: number; bytes: number }[] = [];
   return {

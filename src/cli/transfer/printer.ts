@@ -25,7 +25,7 @@ export interface TransferPrinter {
 /** The transfer to show. */
 export interface TransferShown {
   readonly kind: "put" | "get";
-  /** Nothing is sent: show what would be. */
+  /** Check mode: show the files that a transfer would send, and send none. */
   readonly check: boolean;
   readonly hosts: readonly string[];
   /** Undefined where the size is known only to the hosts. */

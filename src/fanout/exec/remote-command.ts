@@ -60,15 +60,15 @@ export function startCommand(command: RemoteCommand, options: StartOptions): Sta
     LIFELINE,
     runOf(command, " 3<&-"),
   ];
-  // One line, which `read -r` and `printf %b` restore.
+  // Join the steps to one line, which `read -r` and `printf %b` restore.
   const line = steps.join("\n").replaceAll("\\", "\\\\").replaceAll("\n", "\\n");
   return { script: LOADER, preamble: Buffer.concat([Buffer.from(`${line}\n`), script ?? Buffer.alloc(0)]) };
 }
 
 const GIVE_UP = `{ echo "volley: what the command needs did not arrive">&2;exit ${INCOMPLETE_EXIT};}`;
-/** The variables' names are unlikely in any environment: files that they name are removed. `read` takes byte by byte. */
+/** The variables' names are unlikely in any environment: files that they name are removed. `read` reads byte by byte. */
 const LOADER = `_vp=;exec 3<&0 </dev/null;IFS= read -r _v<&3||${GIVE_UP};eval "$(printf %b "$_v")"`;
-/** `mktemp` makes files that only their owner can read; without a writable home they lie in `$TMPDIR` or /tmp. */
+/** `mktemp` makes files that only their owner can read; without a writable home the files lie in `$TMPDIR` or /tmp. */
 const SPOOL = `_vspool(){ _vt=$(umask 077;mkdir -p "$HOME/.cache/volley" 2>/dev/null;mktemp "$HOME/.cache/volley/exec.XXXXXX" 2>/dev/null||mktemp)&&head -c "$1" <&3 >"$_vt"&&[ "$(wc -c <"$_vt")" -eq "$1" ]||{ rm -f "$_vt" "$_vp";${GIVE_UP};};}`;
 /** Tests for the command by its directory in /proc: `kill -0` fails for a command that became another user. */
 const IS_THERE = `if [ -d /proc/self ];then [ -d /proc/$$ ];else kill -0 $$||ps -p $$;fi`;

@@ -260,7 +260,7 @@ function turnPage(state: ShellState, by: 1 | -1): void {
 
 function changePanes(state: ShellState, by: 1 | -1): void {
   const before = state.layout.perPage;
-  // One pane more or less may fit into the same grid: then keep the old number.
+  // The same grid may result for a pane more or less: then keep the old number.
   state.maxPerPage = Math.min(state.panes.length, Math.max(1, before + by));
   applyLayout(state);
   if (state.layout.perPage === before) state.maxPerPage = before;

@@ -37,7 +37,7 @@ interface EmulatorListener {
 export interface Emulator {
   readonly size: TerminalSize;
   readonly modes: KeyModes;
-  /** Whether a program uses the alternate screen, as editors and pagers do. */
+  /** True when a program uses the alternate screen, as editors and pagers do. */
   readonly isAlternate: boolean;
   /** Number of lines kept above the screen. */
   readonly scrollback: number;

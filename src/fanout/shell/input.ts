@@ -34,7 +34,7 @@ export type InputToken =
 /** Splits input into keys and pastes; a sequence may arrive in parts. */
 interface InputParser {
   feed(chunk: Buffer): readonly InputToken[];
-  /** Whether a sequence is incomplete; a lone ESC is a key when nothing follows soon. */
+  /** True when a sequence is incomplete. A lone ESC is a key when no more input follows soon. */
   readonly isPending: boolean;
   /** Return an incomplete sequence as it is. */
   flush(): readonly InputToken[];

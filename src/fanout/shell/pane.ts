@@ -9,13 +9,13 @@ import { type Answer, createQuestion, MAX_TYPED_BYTES, type Question } from "./q
 
 import { type Recording, startRecording } from "./recording.ts";
 
-/** One host: its session, its terminal and its marks. */
+/** A host's session, terminal and marks. */
 export interface Pane {
   readonly host: FanOutHost;
   readonly name: string;
   readonly session: HostSession;
   readonly emulator: Emulator;
-  /** Whether a bell rang since the pane last had the focus or input. */
+  /** True when a bell rang since the pane last had the focus or input. */
   bell: boolean;
   /** Lines scrolled back. */
   offset: number;

@@ -12,7 +12,7 @@ export interface Question {
   /** The text to type, without Enter. */
   readonly typed: string;
   readonly answer: Promise<Answer>;
-  /** Whether the shell has started the line. */
+  /** True once the shell has started the line. */
   readonly hasBegun: boolean;
   /** Take output of the host; returns the part to show. */
   take(chunk: Buffer): Promise<Buffer>;
@@ -75,7 +75,7 @@ interface AnswerListener {
 
 /** Extracts the answer to a line from a terminal's output. */
 interface AnswerReader {
-  /** Whether the shell has started the line. */
+  /** True once the shell has started the line. */
   readonly hasBegun: boolean;
   /** Take output of the host; returns the part to show, without marks and without the echo of the typed text. */
   take(chunk: Buffer): Promise<Buffer>;

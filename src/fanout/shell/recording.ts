@@ -26,8 +26,8 @@ export interface RecordingOptions extends TerminalSize {
 const MAX_TRIES = 10_000;
 
 /**
- * Start an asciicast of version 2 (docs.asciinema.org): `HOST.cast`, or `HOST-2.cast` and so on if that exists. It holds
- * output, not input, and only its owner can read it. Fails with `USAGE`.
+ * Start an asciicast of version 2 (docs.asciinema.org): `HOST.cast`, or `HOST-2.cast` and so on if that exists. The
+ * file holds output, not input, and only its owner can read it. Fail with `USAGE`.
  */
 export async function startRecording(options: RecordingOptions): Promise<Recording> {
   const { host, directory, columns, rows, now = Date.now } = options;

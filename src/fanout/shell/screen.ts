@@ -132,7 +132,7 @@ export interface Frame {
 /** Abilities of the real terminal. */
 interface DiffOptions {
   readonly depth: ColorDepth;
-  /** It shows ASCII only. */
+  /** True for a terminal that shows only ASCII. */
   readonly ascii: boolean;
 }
 

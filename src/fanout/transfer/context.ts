@@ -13,7 +13,7 @@ export interface TransferSettings {
   readonly check: boolean;
 }
 
-/** One host's part of a running transfer. */
+/** A host's part of a running transfer. */
 export interface TransferContext extends TransferSettings {
   readonly host: string;
   readonly files: FileSession;

@@ -4,7 +4,7 @@ import { basename, join, resolve } from "node:path";
 import { VolleyError } from "../../core/errors.ts";
 import { HERE, openParts } from "./parts.ts";
 
-/** One entry to put: its local path, and its path below the destination; empty for the destination itself. */
+/** An entry to put, with its local path and its path below the destination, which is empty for the destination itself. */
 export interface LocalEntry {
   readonly path: string;
   readonly local: string;

@@ -6,7 +6,7 @@ import { sftpStatus } from "../../transport/sftp/error.ts";
 import { each, isDirectory, isFile, isLink, type TransferContext } from "./context.ts";
 import { endsAll } from "./failures.ts";
 
-/** One entry on a host, and its path below the host's local directory; empty for that directory itself. */
+/** An entry on a host, with its path below the host's local directory, which is empty for that directory itself. */
 export interface RemoteEntry {
   readonly path: string;
   readonly remote: string;

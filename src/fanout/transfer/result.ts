@@ -17,7 +17,7 @@ export type FileAction =
   | "skipped"
   | "failed";
 
-/** One finished entry of a tree. */
+/** A finished entry of a tree. */
 export interface FileEvent {
   readonly path: string;
   readonly action: FileAction;
@@ -122,7 +122,7 @@ export function createTally(host: string, listener: TransferListener): Tally {
       firstError ??= error;
       done({ path, action: "failed", bytes: 0, error });
     },
-    // One file verified by size makes the whole result less certain.
+    // The least certain check counts: a single file verified by size marks the whole result.
     verified: (by) => {
       verifiedBy = verifiedBy === "size" ? "size" : by;
     },

@@ -229,7 +229,7 @@ function timesOf({ samples }: ComparedMethod): readonly number[] {
 /** A part of a method's time: a phase of a host, or the build before them. */
 export type ComparedPhase = "build" | Phase;
 
-/** One timed run of a method. */
+/** A timed run of a method. */
 export interface ComparedSample {
   /** From start to end, in milliseconds. */
   readonly wallMs: number;

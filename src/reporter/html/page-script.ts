@@ -1,6 +1,6 @@
 /**
- * The script of every page: it adds to what can be read without it a choice of theme, a search, sorting, and each
- * host's tasks on demand. It writes text only as text, so that nothing in a page's data can become markup.
+ * The script of every page, which can be read without it. The script adds a choice of theme, a search, sorting, and
+ * each host's tasks on demand. It writes text only as text, so that a page's data cannot become markup.
  */
 export const PAGE_SCRIPT = `"use strict";
 (() => {

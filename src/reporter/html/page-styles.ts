@@ -1,7 +1,7 @@
 /**
- * The style of every page. States and phases are told by sign, word or form as well as by colour; the colours are
- * after Okabe and Ito's, which people who see few colours can tell apart, darkened or lightened until text in them
- * has the contrast of WCAG's level AA.
+ * The style of every page. A sign, word or form shows states and phases as well as a colour does. The colours are those
+ * of Okabe and Ito, which colour-blind people can distinguish, darkened or lightened until text in them has the
+ * contrast of WCAG's level AA.
  */
 export const PAGE_STYLES = `
 :root {

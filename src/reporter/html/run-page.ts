@@ -41,7 +41,7 @@ import {
 
 /** The options of a run's page. */
 interface RunPageOptions {
-  /** Whether the controller of a run without an end still works on it. Default false. */
+  /** True when the controller still works on a run whose log has no end. Default false. */
   readonly goingOn?: boolean;
   /** The maker of the page: `volley 0.1.0`. */
   readonly generator?: string;

@@ -11,7 +11,7 @@ import type { HostView, RunView } from "./model.ts";
 import { Ends, Line } from "./text.tsx";
 import type { Surface, ViewState } from "./view-state.ts";
 
-/** One host: what it is doing, and the rows of its log that are in sight. */
+/** The view of one host: its current task, and the visible rows of its log. */
 export function HostLog({
   run,
   host,

@@ -13,7 +13,7 @@ export type RunKind = "run" | "command";
 
 type HostEvent = Extract<Event, { host: string }>;
 
-/** One line of a host's log. */
+/** A line of a host's log. */
 export interface LogLine {
   /** Counted from 0 within the host's run; dropping lines does not renumber the others. */
   readonly number: number;

@@ -19,7 +19,7 @@ export type HostPhase =
   | "away"
   | "done";
 
-/** One host as the UI shows it. Every change makes a new object, so that a row knows by identity whether to draw again. */
+/** A host as the UI shows it. Every change makes a new object, so that a row detects changes by identity. */
 export interface HostView {
   readonly name: string;
   /** The place in the run's list of hosts. */

@@ -15,7 +15,7 @@ export interface Segment {
   readonly style?: Style;
 }
 
-/** One line on a screen or in a printed summary. */
+/** A line on a screen or in a printed summary. */
 export type Row = readonly Segment[];
 
 /** The style of secondary text. */
@@ -29,7 +29,7 @@ export function line(text: string, style?: Style): Row {
   return [segment(text, style)];
 }
 
-/** One piece of a row. */
+/** Return a piece of a row. */
 export function segment(text: string, style?: Style): Segment {
   return style === undefined ? { text } : { text, style };
 }

@@ -25,7 +25,7 @@ export function safeWhole(text: string): string {
   return NEEDS_WORK.test(text) ? showControls(text.replace(ESCAPE_SEQUENCE, "")) : text;
 }
 
-/** Make an error's message, or a name in it, safe to show. Nothing is removed, so that the name can be found. */
+/** Make an error's message, or a name in it, safe to show. Control characters are shown, not removed, so that the name can be found. */
 export function safeError(text: string): string {
   const bounded = boundedLine(text);
   return NEEDS_WORK.test(bounded) ? showControls(bounded) : bounded;

@@ -16,14 +16,14 @@ interface TaskEnd {
   readonly worked: boolean;
 }
 
-/** One task over all hosts. */
+/** The times of a task over all hosts. */
 export interface TaskTimes {
   readonly play: string;
   readonly role: string;
   readonly name: string;
   readonly action: string;
   readonly handler: boolean;
-  /** Counted from 1: which of the tasks of the same play, role and name. */
+  /** Number among the tasks of the same play, role and name, counted from 1. */
   readonly nth: number;
   readonly ends: readonly TaskEnd[];
   readonly states: Readonly<Partial<Record<TaskState, number>>>;
@@ -109,7 +109,7 @@ export const PHASE_MEANINGS: Readonly<Record<Phase, string>> = {
   collect: "receiving the rest, and disconnecting",
 };
 
-/** One phase over all hosts that reached it. */
+/** The times of a phase over all hosts that reached it. */
 interface PhaseTimes {
   readonly phase: Phase;
   /** Milliseconds. */

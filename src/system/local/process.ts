@@ -170,7 +170,7 @@ export function runProcess(argv: readonly string[], options: ProcessOptions = {}
   });
 }
 
-/** Whether a process group still has a process that can be signalled. */
+/** Return whether a process group still has a process that can be signalled. */
 function hasProcesses(group: number | undefined): boolean {
   try {
     return group !== undefined && process.kill(-group, 0);

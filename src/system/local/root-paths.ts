@@ -10,7 +10,7 @@ export const O_PATH = 0o10000000;
 
 const hasProc = fs.existsSync("/proc/self/fd");
 
-/** Whether links of other users must be refused: for root, on Linux with /proc. Asked each time, because root may become another user. */
+/** Return whether links of other users must be refused: for root, on Linux with /proc. Called each time, because root may become another user. */
 function guards(): boolean {
   return hasProc && process.geteuid?.() === 0;
 }

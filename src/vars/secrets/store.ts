@@ -17,7 +17,7 @@ export interface SecretStore {
 
 const PROGRAMS_AT_ONCE = 4;
 
-/** Open a store. Nothing is read or asked for before it is needed. */
+/** Open a store. Secrets are read or asked for only when they are needed. */
 export function createSecretStore(options: SecretStoreOptions): SecretStore {
   const { cwd, signal, env = process.env } = options;
   // Ask one question at a time, and none twice.
