@@ -1,9 +1,10 @@
 import type { NoHashes } from "../../fanout/transfer/hashes.ts";
-import type {
-  FileAction,
-  TransferListener,
-  TransferOutcome,
-  TransferResult,
+import {
+  type FileAction,
+  NO_FILES,
+  type TransferListener,
+  type TransferOutcome,
+  type TransferResult,
 } from "../../fanout/transfer/result.ts";
 import { foldNodeSet } from "../../inventory/node-set.ts";
 import { count, formatBytes, formatElapsed, formatRate } from "../../reporter/rows/amounts.ts";
@@ -63,15 +64,7 @@ export function sumOf(results: readonly TransferResult[]): {
   readonly sentBytes: number;
   readonly keptBytes: number;
 } {
-  const files: Record<FileAction, number> = {
-    sent: 0,
-    resumed: 0,
-    unchanged: 0,
-    linked: 0,
-    made: 0,
-    skipped: 0,
-    failed: 0,
-  };
+  const files: Record<FileAction, number> = { ...NO_FILES };
   let sentBytes = 0;
   let keptBytes = 0;
   for (const result of results) {

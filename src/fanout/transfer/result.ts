@@ -81,17 +81,20 @@ export interface Tally {
   readonly firstError: SerializedError | undefined;
 }
 
+/** No file of any kind: the beginning of a sum. */
+export const NO_FILES: Readonly<Record<FileAction, number>> = {
+  sent: 0,
+  resumed: 0,
+  unchanged: 0,
+  linked: 0,
+  made: 0,
+  skipped: 0,
+  failed: 0,
+};
+
 /** Make an empty tally. */
 export function createTally(host: string, listener: TransferListener): Tally {
-  const files: Record<FileAction, number> = {
-    sent: 0,
-    resumed: 0,
-    unchanged: 0,
-    linked: 0,
-    made: 0,
-    skipped: 0,
-    failed: 0,
-  };
+  const files: Record<FileAction, number> = { ...NO_FILES };
   let sentBytes = 0;
   let keptBytes = 0;
   let totalFiles = 0;
