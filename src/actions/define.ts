@@ -14,7 +14,7 @@ export interface ActionDefinition<S extends GenericSchema, C extends Change, D, 
   /** A valibot `strictObject` whose entries carry descriptions. */
   readonly params: S;
   readonly examples?: readonly InferInput<S>[];
-  /** Turns an input that is no object of parameters into one, for short calls such as `command("ls -l")`. */
+  /** Turn an input that is no object of parameters into one, for short calls such as `command("ls -l")`. */
   readonly shorthand?: (input: X) => InferInput<S>;
   /** The text shown beside the action's name, such as a path. */
   readonly title?: (params: InferOutput<S>) => string;

@@ -29,7 +29,7 @@ interface ControlHandlers {
 interface Control {
   count(): number;
   send(line: string): void;
-  /** Resolves once what was sent has left. */
+  /** Resolve once what was sent has left. */
   close(): Promise<void>;
 }
 
@@ -53,7 +53,7 @@ export function listenForControllers(
     }
     const missed = store.lines().filter(({ event }) => event.seq >= from);
     socket.write(greeting(bundle, process.pid, from));
-    // Nothing can be emitted in between: the missed events are read, and the socket added, in one go.
+    // No event can slip in between: reading the missed events and adding the socket is one synchronous step.
     for (const line of before()) socket.write(line);
     for (const { line } of missed) socket.write(line);
     for (const line of behind()) socket.write(line);
@@ -143,8 +143,8 @@ const JOURNAL_PAUSE_MS = 100;
 const FOLLOW_PAUSE_MS = 200;
 
 /**
- * Gives a controller that lost its connection the events from a sequence number on, from the process that carries out
- * the host's part of a run as long as there is one, else from its journal. `part`: what the host is called among files.
+ * Give a controller that lost its connection the events from a sequence number on, from the process that carries out
+ * the host's part of a run as long as there is one, else from its journal. `part` is the host's name among files.
  */
 export async function attach(run: string, from: number, part: string): Promise<number> {
   const store = openRunStore(run, part);
@@ -186,7 +186,7 @@ export async function attach(run: string, from: number, part: string): Promise<n
   return 0;
 }
 
-/** Whether a run ended with a restart of the host, and has not gone on since. */
+/** True for a run that ended with a restart of the host and has not gone on since. */
 function isRestartAsked(lines: readonly JournalLine[]): boolean {
   let task: number | undefined;
   for (const { event } of lines) {

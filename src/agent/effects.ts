@@ -26,7 +26,7 @@ export interface EffectsOptions {
   readonly renderVar: Renderer["renderVar"];
   emit(event: TargetEvent): void;
   waitForOthers(play: number): Promise<boolean>;
-  /** See {@link Wire.ask}. Absent: there is no controller. */
+  /** See {@link Wire.ask}. Absent without a controller. */
   ask?(question: Question): Promise<Answer | null | undefined>;
   /** See {@link Wire.share}. */
   share?(task: number, whole: string): void;

@@ -52,12 +52,12 @@ export interface RunStore {
   /** Begins the journal, or goes on with one after a restart. */
   open(bundle: string, check?: boolean): void;
   append(line: string): void;
-  /** Gets what was written onto the disk: the host is about to go down. */
+  /** Get what was written onto the disk: the host is about to go down. */
   sync(): void;
   close(): void;
 }
 
-/** One event of a journal, as it was sent. */
+/** An event of a journal, as it was sent. */
 export interface JournalLine {
   readonly line: string;
   readonly event: WireEvent;
@@ -240,7 +240,7 @@ function beginning(file: string): string {
   }
 }
 
-/** Whether a process carries out a part of the run; on another machine, whether it has written lately. */
+/** True when a process carries out a part of the run; for a process of another machine, when it has written lately. */
 function isGoingOn({ journals, usedAt }: KeptRun): boolean {
   return journals.some((file) => {
     const header = lastHeader(readLines(file));

@@ -220,7 +220,7 @@ const COLORS: Readonly<Record<string, string>> = {
   failed: "31",
 };
 
-/** Makes the printer of `--local`. */
+/** Make the printer of `--local`. */
 function createLocalPrinter({ host, verbose, debug, color }: LocalPrinterOptions): LocalPrinter {
   let ignored = 0;
   const write = (text: string): void => void process.stdout.write(`${text}\n`);

@@ -109,7 +109,7 @@ type SessionParts = Pick<CarryOutOptions, "earlier" | "survivesRestart" | "lefto
   readonly resumed?: StateStore;
 };
 
-/** Takes the machine's lock; undefined when another process carries out this very part. */
+/** Take the machine's lock; undefined when another process carries out this very part. */
 function lockHost(
   part: RunPart,
   { controller, lockWaitMs }: Session,
@@ -130,12 +130,12 @@ function isCarriedOut(part: RunPart): boolean {
   return header !== undefined && isAlive(header);
 }
 
-/** Whether this part of the run has ended. */
+/** True once this part of the run has ended. */
 function hasEnded(part: RunPart): boolean {
   return findRunStore(part).lines().at(-1)?.event.type === "bye";
 }
 
-/** Opens the run's journal, going on with what it holds when the host was restarted, or with that of the run to resume. */
+/** Open the run's journal, going on with what it holds when the host was restarted, or with that of the run to resume. */
 function openJournal(id: string, part: RunPart, { session, options }: Job, wire: Wire): SessionParts {
   const { resume, after } = session!;
   const store = findRunStore(part);
@@ -168,7 +168,7 @@ function openJournal(id: string, part: RunPart, { session, options }: Job, wire:
 interface RolePrints {
   /** From here on what is written in pieces is masked as one text. */
   maskWith(mask: Mask | null): void;
-  /** Tells of what was held back. */
+  /** Tell of what was held back. */
   end(): void;
 }
 
@@ -207,7 +207,7 @@ function sendConsoleTo(emit: (event: TargetEvent) => void): RolePrints {
 
 /**
  * Processor time of this process and of those of its children that have ended, in milliseconds: utime, stime, cutime and
- * cstime of proc(5), in hundredths of a second on every Linux that Node runs on. Nothing where there is no /proc.
+ * cstime of proc(5), in hundredths of a second on every Linux that Node runs on. Without /proc there is nothing to read.
  */
 function processorTime(): { readonly cpuMs?: number } {
   try {

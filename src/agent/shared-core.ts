@@ -1,5 +1,5 @@
-// What of core/ the template part of a bundle is given by the runner, instead of holding a copy: a bundle is smaller for
-// it, and a Float is the same class to both.
+// The parts of core/ that the runner lends to the template part of a bundle. A copy would make bundles larger, and a
+// Float would be another class to each.
 export * from "../core/errors.ts";
 export * from "../core/json-text.ts";
 export * from "../core/plain-vars.ts";

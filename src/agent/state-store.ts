@@ -14,7 +14,7 @@ const FILE = "state.ndjson";
 /** The mark of a secret result in the file. */
 const SECRET = '"kept":"secret"';
 
-/** One line of the state store. */
+/** A line of the state store. */
 export type StateRecord =
   /** A play began. */
   | { readonly play: number }
@@ -41,7 +41,7 @@ export type StateRecord =
     };
 
 /**
- * What outlives the process that carries out a run, for code: whole and unmasked, so for this account alone (mode 0600).
+ * The state that outlives the process of a run, for code: whole and unmasked, so for this account alone (mode 0600).
  * Resume, restarts of the host and other hosts of a `runOnce` task read it. People read the journal instead.
  */
 export interface StateStore
@@ -60,7 +60,7 @@ export interface StateStore
 export function openState(directory: string): StateStore {
   const file = join(directory, FILE);
   let opened: number | undefined;
-  /** Whether the last task to end failed: the run has gone on behind it once the next task begins. */
+  /** True when the last task to end failed: the run has gone on behind it once the next task begins. */
   let hasFailed = false;
   const write = (record: StateRecord): boolean => {
     try {
@@ -137,7 +137,7 @@ function lost(task: TaskRef, { state, ignored, unknown, from }: Partial<Result>)
   return { task, result: { state, ignored, unknown, from }, kept: "lost" };
 }
 
-/** Whether a line is a record; the disk may have kept other bytes than were written. */
+/** True for a record; the disk may have kept other bytes than were written. */
 function isStateRecord(value: unknown): value is StateRecord {
   if (!isRecord(value)) return false;
   if (["play", "shared", "taken", "begun", "rescued"].some((key) => Number.isSafeInteger(value[key])))
@@ -154,9 +154,9 @@ function isStateRecord(value: unknown): value is StateRecord {
 
 /** How the state of an earlier run is read. */
 interface EarlierOptions {
-  /** Whether the run goes on under its own name. */
+  /** True when the run goes on under its own name. */
   readonly sameRun: boolean;
-  /** Whether the host was restarted since: only then has the last task that asked for it been granted it. */
+  /** True when the host was restarted since: only then was the last request for a restart granted. */
   readonly restarted: boolean;
 }
 

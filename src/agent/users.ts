@@ -32,11 +32,11 @@ export interface UserSystems {
   prepare?(user: string): Promise<void>;
   /** A user's environment, as far as it can be known. */
   envOf(user: string): NodeJS.ProcessEnv;
-  /** Ends every process that was started. */
+  /** End every process that was started. */
   close(): Promise<void>;
 }
 
-/** Makes the Systems of a run; `own` is this process's, `bundle` the file it was started from. */
+/** Make the Systems of a run; `own` is this process's, `bundle` the file it was started from. */
 export function createUserSystems(own: System, bundle: string, job: JobBecome | undefined): UserSystems {
   const self = userInfo().username;
   const way: Omit<Become, "user"> = job?.way ?? { method: "sudo" };
@@ -107,7 +107,7 @@ type Groups = NodeJS.Process & { initgroups(user: string, extraGroup: number): v
 const KEPT =
   /^(?:PATH|LANG|LANGUAGE|LC_\w+|TZ|TERM|COLORTERM|NODE_\w+|VOLLEY_NODE|(?:https?|ftp|no|all)_proxy)$/i;
 
-/** Finds an account, wherever the host keeps it. Fails with `BECOME_FAILED` when there is none. */
+/** Find an account, wherever the host keeps it. Fails with `BECOME_FAILED` when there is none. */
 function findAccount(user: string): Account {
   const entry = findPasswd(readFileSync("/etc/passwd", "utf8"), user) ?? askDirectory(user);
   if (entry === undefined) {
@@ -130,7 +130,7 @@ function askDirectory(user: string): PasswdEntry | undefined {
   }
 }
 
-/** Makes this process, which is root's, another user's for good: ids, groups, home and environment. Fails with `BECOME_FAILED`. */
+/** Make this process, which is root's, another user's for good: ids, groups, home and environment. Fails with `BECOME_FAILED`. */
 function becomeThisUser(user: string): void {
   const { name, uid, gid, home, shell } = findAccount(user);
   try {
@@ -234,7 +234,7 @@ class Calls {
     this.#going.add(going);
   }
 
-  /** Ends what is being done. */
+  /** End what is being done. */
   async end(): Promise<void> {
     for (const abort of this.#aborts.values()) abort.abort();
     for (const content of this.#contents.values()) content.push("broken");

@@ -117,8 +117,8 @@ function asKey(value: unknown): unknown {
 type WithVars = Pick<Job, "vars" | "hostVars">;
 
 /**
- * A Job whose vars JSON can carry with nothing lost, data marked as such included: what is sent to a host, and what a
- * carried bundle holds of one.
+ * Return a Job whose vars JSON can carry with nothing lost, marks of data included, for the wire and for carried
+ * bundles.
  */
 export function encodeVars<J extends WithVars>(job: J): J {
   return { ...job, vars: encodeWhole(job.vars), hostVars: encodeWhole(job.hostVars) };

@@ -32,7 +32,7 @@ export interface Wire {
    * that goes on first tells the events after the one with the number `after`.
    */
   keep(store: RunStore, options: KeepOptions): void;
-  /** Whether a controller is at the other end. */
+  /** True when a controller is at the other end. */
   isHeard(): boolean;
   /** Wait at the barrier behind a play: true to go on, false when nobody is left to say so. */
   waitForOthers(play: number): Promise<boolean>;
@@ -41,11 +41,11 @@ export interface Wire {
    * null to do the task, undefined when nobody is left to answer.
    */
   ask(question: Question): Promise<Answer | null | undefined>;
-  /** Give the controller a whole result, for the code of other hosts. It is in no event, and in no journal. */
+  /** Give the controller a whole result, for the code of other hosts; no event and no journal holds the result. */
   share(task: number, whole: string): void;
   /** Wait until the controller has every shared result: true; false after 5 s. */
   taken(): Promise<boolean>;
-  /** Resolves when everything has been sent. */
+  /** Resolve when everything has been sent. */
   flush(): Promise<void>;
   readonly stop: AbortSignal;
   readonly kill: AbortSignal;
@@ -97,7 +97,7 @@ export function openWire(input: Readable, output: Writable): Wire {
   let maskedBy: Job | undefined;
   let orphaned: NodeJS.Timeout | undefined;
   let giveJob: ((line: string | null) => void) | undefined;
-  // Bound here, because `write` of the process's own stream is replaced: what roles print must not mix with the protocol.
+  // Bound here, because `write` of the process's own stream is replaced: output of roles must not mix with the protocol.
   const write = output.write.bind(output);
 
   // A controller that is gone does not end the run: it can ask later for what it missed.

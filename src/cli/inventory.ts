@@ -75,7 +75,7 @@ export interface InventoryFlags {
 /** The output streams, and the access to inventories. */
 export interface InventoryIo {
   readonly stdout: (text: string) => void;
-  /** Gets warnings. */
+  /** Get warnings. */
   readonly stderr: (text: string) => void;
   readonly color: boolean;
   readonly cwd: string;

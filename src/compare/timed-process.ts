@@ -8,7 +8,7 @@ export interface TimedCommand {
   readonly words: readonly string[];
   readonly cwd: string;
   readonly env: NodeJS.ProcessEnv;
-  /** Takes the command's stdout as it arrives. */
+  /** Take the command's stdout as it arrives. */
   readonly onStdout?: (chunk: string) => void;
   readonly signal: AbortSignal;
 }

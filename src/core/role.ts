@@ -152,9 +152,9 @@ export interface TasksContext<V = Vars, H extends string = string, F = unknown> 
   readonly handler: DeclareHandler;
   /** The machine, for reading; a read waits for the role's turn. */
   readonly system: ReadSystem;
-  /** Runs the handlers notified so far when its turn comes. */
+  /** Run the handlers notified so far when its turn comes. */
   flushHandlers(): void;
-  /** Shows a line. */
+  /** Show a line. */
   log(text: string): void;
 }
 
@@ -173,7 +173,7 @@ export interface RoleDefinition<V, H extends string, F> {
   readonly handlers?:
     | Readonly<Record<H, HandlerSpec>>
     | ((context: RoleContext<V, F>) => Readonly<Record<H, HandlerSpec>>);
-  /** Declares the tasks. */
+  /** Declare the tasks. */
   tasks(context: TasksContext<V, H, F>): void | Promise<void>;
 }
 

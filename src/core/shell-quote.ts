@@ -1,4 +1,4 @@
-/** Quotes a word for a POSIX shell. */
+/** Quote a word for a POSIX shell. */
 export function quote(word: string): string {
   return /^[\w@%+=:,./-]+$/.test(word) ? word : `'${word.replaceAll("'", "'\\''")}'`;
 }

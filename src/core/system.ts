@@ -66,7 +66,7 @@ export interface ReadSystem {
   readIfExists(path: string): Promise<Buffer | null>;
   /** Hex digest of a file's content, read piece by piece; algorithms as node:crypto names them. */
   checksum(path: string, algorithm: string): Promise<string>;
-  /** Names in a directory, sorted, without `.` and `..`. */
+  /** Name in a directory, sorted, without `.` and `..`. */
   list(path: string): Promise<readonly string[]>;
   readLink(path: string): Promise<string>;
   realPath(path: string): Promise<string>;
@@ -78,11 +78,11 @@ export interface ReadSystem {
   /** The absolute path of a command on PATH (/usr/sbin and /sbin included); null when there is none. */
   which(command: string): Promise<string | null>;
   /**
-   * Opens a connection to a port as the machine does; rejects when nothing answers. Absent: this process runs on the
+   * Open a connection to a port as the machine does; rejects when nothing answers. Absent: this process runs on the
    * machine, and opens it by itself.
    */
   dial?(host: string, port: number): Promise<NodeJS.ReadWriteStream>;
-  /** Runs a command that only asks (`dpkg-query`, `systemctl show`); read-only by trust. A non-zero exit is a result, not an error. */
+  /** Run a command that only asks (`dpkg-query`, `systemctl show`); read-only by trust. A non-zero exit is a result, not an error. */
   query(argv: readonly string[], options?: ProcessOptions): Promise<ProcessResult>;
 }
 
@@ -117,27 +117,27 @@ export type Written = "replaced" | "in place";
 /** The machine being worked on, as `apply` sees it. */
 export interface System extends ReadSystem {
   /**
-   * Writes a whole file atomically: to a temporary name in the same directory, then renamed over `path`.
+   * Write a whole file atomically: to a temporary name in the same directory, then renamed over `path`.
    * A link is replaced, not followed: resolve it first with `realPath` where it should be. A file that is a mount of
    * its own, as containers have them, cannot be replaced: it is written over, in place. The ACL of a file replaced is
    * kept where the machine has getfacl(1) and setfacl(1); a host that is reached directly keeps it for root only where
    * nobody else can exchange what is in the directory.
    */
   writeFile(path: string, content: Content, options?: WriteOptions): Promise<Written>;
-  /** Makes one directory; its parent must exist. Default mode 0o777 less the umask. */
+  /** Make one directory; its parent must exist. Default mode 0o777 less the umask. */
   makeDirectory(path: string, mode?: number): Promise<void>;
   chmod(path: string, mode: number): Promise<void>;
   /** Does not follow links. -1 leaves an id as it is. Files lose setuid and setgid, as by chown(2). */
   chown(path: string, uid: number, gid: number): Promise<void>;
   symlink(target: string, path: string): Promise<void>;
   link(existing: string, path: string): Promise<void>;
-  /** Replaces what is at `to`. */
+  /** Replace what is at `to`. */
   rename(from: string, to: string): Promise<void>;
-  /** Removes a file, link, or (recursively) a directory; nothing happens when there is none. */
+  /** Remove a file, link, or (recursively) a directory; nothing happens when there is none. */
   remove(path: string): Promise<void>;
   setTimes(path: string, atimeMs: number, mtimeMs: number): Promise<void>;
   /** A new directory only this user can read, removed when the run ends. */
   temporaryDirectory(): Promise<string>;
-  /** Runs a command that may change things. A non-zero exit is a result, not an error; a command that cannot be started fails with `PROCESS_FAILED`. */
+  /** Run a command that may change things. A non-zero exit is a result, not an error; a command that cannot be started fails with `PROCESS_FAILED`. */
   run(argv: readonly string[], options?: ProcessOptions): Promise<ProcessResult>;
 }

@@ -21,7 +21,7 @@ const WINDOW = 16;
 /** As Node has it for files of its own machine. */
 const MAX_HELD_BYTES = 2 ** 31 - 1;
 
-/** Reads a file from its beginning, piece by piece in order; `size` is what is known of it, in bytes. */
+/** Read a file from its beginning, piece by piece in order; `size` is what is known of it, in bytes. */
 export async function* readPieces(
   files: FileSession,
   path: string,
@@ -72,7 +72,7 @@ export async function* readPieces(
   }
 }
 
-/** Reads a whole file, of at most 2 GiB. */
+/** Read a whole file, of at most 2 GiB. */
 export async function readWhole(files: FileSession, path: string, size: number | undefined): Promise<Buffer> {
   const pieces: Buffer[] = [];
   const hold = (bytes: number): void => {
@@ -103,7 +103,7 @@ interface WriteRequest extends WriteOptions {
   /** The file there now, as far as known; undefined: look. */
   readonly known: Stat | null | undefined;
   lstat(path: string): Promise<Stat | null>;
-  /** Runs a script of the shell on the host. Fails with what it says. */
+  /** Run a script of the shell on the host. Fails with what it says. */
   shell(script: string, args: readonly string[], input?: string): Promise<void>;
   /** The ACL of the file that is there, as getfacl(1) prints it; empty for none, or where it is not to be kept. */
   acl(): Promise<string>;
@@ -122,7 +122,7 @@ interface ResolvedWrite {
   readonly gid: number;
 }
 
-/** Decides what is not given by the file that is replaced. */
+/** Decide what is not given by the file that is replaced. */
 export function resolveWrite(
   request: Pick<WriteRequest, "path" | "mode" | "uid" | "gid" | "umask">,
   before: Stat | null,
@@ -140,7 +140,7 @@ function temporaryName(path: string): string {
 }
 
 /**
- * Writes a file to a temporary name beside it, then renames it into place. The rename waits until all else has
+ * Write a file to a temporary name beside it, then renames it into place. The rename waits until all else has
  * succeeded: sent along with the rest it would put a file in place whose content did not get onto the disk. A mount that
  * is a file is written in place.
  */
@@ -175,7 +175,7 @@ export async function writeAtomically(files: FileSession, request: WriteRequest)
   }
 }
 
-/** Sends content to a new file with the owner and mode it is to have. */
+/** Send content to a new file with the owner and mode it is to have. */
 async function upload(
   files: FileSession,
   request: WriteRequest,
@@ -230,7 +230,7 @@ ${DRESS}`;
 const IN_PLACE = `cat "$2" >"$1" || exit 1
 ${DRESS} && rm -f "$2"`;
 
-/** Whether a path is a mount point, by the host's kernel. */
+/** True for a mount point, by the host's kernel. */
 async function isMount(files: FileSession, path: string): Promise<boolean> {
   const [mounts, real] = await Promise.all([
     readWhole(files, "/proc/self/mountinfo", undefined),
@@ -246,7 +246,7 @@ async function isMount(files: FileSession, path: string): Promise<boolean> {
     .some((line) => line.split(" ")[4] === escaped);
 }
 
-/** Writes content from a file's beginning; all of what is there already is in flight before this first waits. */
+/** Write content from a file's beginning; all of what is there already is in flight before this first waits. */
 async function writeContent(
   files: FileSession,
   handle: FileHandle,
@@ -306,7 +306,7 @@ fi
 chmod "$3" "$2" && mv -f "$2" "$1" && trap - EXIT`;
 
 /**
- * Writes a small file as {@link writeAtomically} does, in one round trip; false when it did not come to that, for
+ * Write a small file as {@link writeAtomically} does, in one round trip; false when it did not come to that, for
  * whatever reason: writing it over SFTP then tells which.
  */
 export async function writeByShell(

@@ -52,7 +52,7 @@ export interface DirectSystem extends System {
   readonly user: HostUser;
   /** Forget what was seen of the host. */
   forget(): void;
-  /** Removes what is there for the time of the run, and ends shells and the file session. */
+  /** Remove what is there for the time of the run, and ends shells and the file session. */
   close(): Promise<void>;
 }
 
@@ -86,7 +86,7 @@ export function createDirectSystem({
       looks.forget();
     }
   };
-  /** Asks a question that changes nothing, with paths as the host has them. */
+  /** Ask a question that changes nothing, with paths as the host has them. */
   const askWith = (argv: readonly string[], options: ProcessOptions): Promise<ProcessResult> =>
     runRemotely(shells, home, argv, options);
   const ask = (argv: readonly string[]): Promise<ProcessResult> => askWith(argv, {});
@@ -102,7 +102,7 @@ export function createDirectSystem({
     return step.value;
   };
   /**
-   * Keeps root from being sent elsewhere by links of other users in the directories above a path. Where others than
+   * Keep root from being sent elsewhere by links of other users in the directories above a path. Where others than
    * root can exchange these, an earlier look counts for nothing. Gives whether nobody else can.
    */
   const guard = async (full: string): Promise<boolean> => {
@@ -128,7 +128,7 @@ export function createDirectSystem({
     hasNoAcls = code === 127;
     return code === 0 ? stdout : "";
   };
-  /** Sets attributes of what is no link; root makes sure of that. */
+  /** Set attributes of what is no link; root makes sure of that. */
   const setItself = async (full: string, attributes: FileAttributes): Promise<void> => {
     if (user.uid !== 0) return files.setstat(full, attributes);
     try {
@@ -347,7 +347,7 @@ export function createDirectSystem({
   };
 }
 
-/** Whether only root can exchange the entries of a directory. */
+/** True when only root can exchange the entries of a directory. */
 function isRootsAlone({ type, uid, mode }: Stat): boolean {
   return type === "directory" && uid === 0 && ((mode & 0o022) === 0 || (mode & 0o1000) !== 0);
 }

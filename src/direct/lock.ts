@@ -91,8 +91,7 @@ export async function takeDirectLock(shells: Shells, options: DirectLockOptions)
 }
 
 /**
- * The shell's part. Its standard input says `lend`, `turn` and which process group to signal; at its end the lock is given back. What waits says who it
- * waits for again and again, and so notices when nobody listens any more.
+ * The shell's part. Its standard input says `lend`, `turn` and which process group to signal; at its end the lock is given back. The waiting script repeats the holder's name, and so notices when nobody listens any more.
  */
 function lockScript({ run, host, controller }: DirectLockOptions): string {
   const begin = (fields: Partial<Holder>): string => quote(lineStart(fields));

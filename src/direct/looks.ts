@@ -8,7 +8,7 @@ import type { FileAttributes } from "../transport/sftp/codec.ts";
 
 import { sftpStatus } from "../transport/sftp/error.ts";
 
-/** What the host said of a path counts until nobody has asked it anything for so long: as long as one action goes on. */
+/** Answers about a path count until the host was asked nothing for so long, which is as long as one action goes on. */
 const IDLE_MS = 100;
 /** But no longer than this. */
 const FRESH_MS = 2_000;
@@ -28,7 +28,7 @@ const TYPES: readonly (readonly [bits: number, type: FileType])[] = [
 interface Looks {
   stat(path: string): Promise<Stat | null>;
   lstat(path: string): Promise<Stat | null>;
-  /** Looks at the directories above a path, outermost first, without following links. */
+  /** Look at the directories above a path, outermost first, without following links. */
   above(path: string): Promise<readonly (Stat | null)[]>;
   /** The Stat of a path, if known without asking; undefined if not. */
   known(path: string): Stat | null | undefined;
@@ -48,7 +48,7 @@ interface Answer {
 }
 
 /**
- * Looks at paths over SFTP. Actions ask for a path, then for where its links lead, then for the directory it is in: all
+ * Look at paths over SFTP. Actions ask for a path, then for where its links lead, then for the directory it is in: all
  * three are asked for at once, and answers serve whoever asks while the same action goes on. With `asksAbove` all
  * directories above the path are asked for too.
  */
@@ -158,7 +158,7 @@ function typeOf(mode: number): FileType {
 type Run = (argv: readonly string[]) => Promise<ProcessResult>;
 
 /**
- * Looks at a path by stat(1) of GNU or BusyBox, which tells what SFTP does not: inode, device, links, and fractions of
+ * Look at a path by stat(1) of GNU or BusyBox, which tells what SFTP does not: inode, device, links, and fractions of
  * a second. Undefined where there is no such command, or it cannot look.
  */
 export async function exactStat(run: Run, path: string, follow: boolean): Promise<Stat | undefined> {
@@ -264,7 +264,7 @@ async function reasonOf(
   return said.split(": ").at(-1) ?? said;
 }
 
-/** Whether an error says that a file does not exist. */
+/** True for an error that says that a file does not exist. */
 export function isMissing(thrown: unknown): boolean {
   return sftpStatus(thrown) === NO_SUCH_FILE;
 }

@@ -60,7 +60,7 @@ interface DirectHost {
 }
 
 /**
- * Carries out a host's part of a run from here, action by action over its connection, and speaks the protocol as a
+ * Carry out a host's part of a run from here, action by action over its connection, and speaks the protocol as a
  * process on the host would. Fails with `SFTP_UNAVAILABLE`, `BECOME_FAILED`, `CONNECT_FAILED` or `CONNECTION_LOST`.
  */
 export async function startDirect(connection: Connection, options: DirectOptions): Promise<RemoteProcess> {
@@ -119,7 +119,7 @@ interface Line {
   emit(event: TargetEvent): void;
 }
 
-/** Tells events until the connection goes: that tasks fail from then on says nothing of them. */
+/** Tell events until the connection goes: that tasks fail from then on says nothing of them. */
 function createLine(wire: Wire, connection: Connection): Line {
   let lost: string | undefined;
   let tell!: () => void;
@@ -144,7 +144,7 @@ function createLine(wire: Wire, connection: Connection): Line {
   };
 }
 
-/** Carries out the Job that comes on the wire; see agent/serve.ts. */
+/** Carry out the Job that comes on the wire; see agent/serve.ts. */
 async function serve(host: DirectHost, wire: Wire, { emit }: Line, options: DirectOptions): Promise<void> {
   const { opened, channels, whenLimited, access } = host;
   const { system, shells } = opened;
@@ -328,7 +328,7 @@ interface DirectLeftovers extends Leftovers {
   flush(): Promise<void>;
 }
 
-/** Keeps the handlers that failed runs of a playbook leave on a host, in the same file that a bundle does (agent/leftovers.ts). */
+/** Keep the handlers that failed runs of a playbook leave on a host, in the same file that a bundle does (agent/leftovers.ts). */
 async function openDirectLeftovers(system: System, owner: LeftoversOwner): Promise<DirectLeftovers> {
   const file = `~/.cache/volley/${leftoversName(owner)}`;
   const bytes = await system.readIfExists(file).catch(() => null);

@@ -14,15 +14,15 @@ export interface OpenOptions {
 /** The sessions of one connection, commands and SFTP alike, of which a server grants only so many at a time. */
 export interface Channels {
   /**
-   * Opens a session once there is room, in the order of asking. Fails as `start` does, and with `SESSION_REFUSED` where
+   * Open a session once there is room, in the order of asking. Fails as `start` does, and with `SESSION_REFUSED` where
    * no waiting could make room.
    */
   open<T>(start: () => Promise<T>, ended: (opened: T) => Promise<unknown>, options?: OpenOptions): Promise<T>;
-  /** Says that a session is not at work and may be ended when another needs its place; gives what takes that back. */
+  /** Say that a session is not at work and may be ended when another needs its place; gives what takes that back. */
   idle(end: () => void): () => void;
-  /** Says that a session stays until the connection is closed, and can be told things; gives what takes that back. */
+  /** Say that a session stays until the connection is closed, and can be told things; gives what takes that back. */
   hold(tell: (text: string) => void): () => void;
-  /** Tells the session that stays something; nothing happens where none does. */
+  /** Tell the session that stays something; nothing happens where none does. */
   tellHolder(text: string): void;
 }
 
@@ -32,8 +32,8 @@ interface Waiter {
 }
 
 /**
- * Shares out a connection's sessions. A server that refuses one has told how many it grants: from then on those who
- * want more wait for a place, and what is idle makes one. `onLimit` is told how many, once.
+ * Share out a connection's sessions. A server's first refusal tells how many it grants: from then on callers wait for a
+ * place, and idle sessions make room. `onLimit` is called once, with the number.
  */
 export function createChannels(host: string, onLimit: (sessions: number) => void = () => {}): Channels {
   let most = MAX_SESSIONS;
@@ -41,7 +41,7 @@ export function createChannels(host: string, onLimit: (sessions: number) => void
   /** Sessions told to end that have not ended yet. */
   let ending = 0;
   let told = false;
-  /** Whether a session beyond the server's apparent limit is being tried. */
+  /** True while a session beyond the server's apparent limit is being tried. */
   let probing = false;
   const holders = new Set<(text: string) => void>();
   const waiting: Waiter[] = [];
@@ -146,8 +146,8 @@ function tooFew(host: string, sessions: number): VolleyError {
 }
 
 /**
- * A user's file session. It gives its place to another session when nothing is asked of it and no file is open, and is
- * opened again when it is next used. Fails as `open` does, the first time.
+ * Open a user's file session. An idle one with no open file gives its place to another session, and is opened again on
+ * its next use. Fails as `open` does, the first time.
  */
 export async function openLateFiles(
   open: () => Promise<FileSession>,

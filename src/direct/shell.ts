@@ -19,23 +19,23 @@ interface ShellRun {
   /** Its process group; undefined when it ended before it could say. */
   readonly group: Promise<number | undefined>;
   readonly exit: Promise<RemoteExit>;
-  /** Writes to its standard input. */
+  /** Write to its standard input. */
   write(input: string): void;
-  /** Writes to its standard input, and ends that. */
+  /** Write to its standard input, and ends that. */
   end(input?: string | Uint8Array): void;
 }
 
 /** How a line is run. */
 interface RunOptions extends OpenOptions {
-  /** It lasts as long as the connection, and sends the signals that it reads: lines of a name and a process group. */
+  /** The line runs as long as the connection, and sends the signals it reads: lines of a name and a process group. */
   readonly holds?: boolean;
 }
 
 /** Runs lines of shell as one user of a host. */
 export interface Shells {
-  /** Starts a line, which must print one line of its own first. */
+  /** Start a line, which must print one line of its own first. */
   run(line: string, onBytes: OnBytes, options?: RunOptions): Promise<ShellRun>;
-  /** Sends a signal to a process group, if need be by the shell that is there for good: as who that runs as. */
+  /** Send a signal to a process group, if need be by the shell that is there for good: as who that runs as. */
   signal(name: "TERM" | "KILL", group: number): Promise<void>;
   close(): void;
 }
@@ -61,7 +61,7 @@ const TAIL = `IFS= read -r volley_1 || exit 0
 eval "$volley_1"`;
 
 /**
- * Keeps one shell ready that waits for its line: a command then costs one round trip, where opening a channel and
+ * Keep one shell ready that waits for its line: a command then costs one round trip, where opening a channel and
  * starting a command cost two.
  */
 export function createShells(start: StartScript, channels: Channels): Shells {
@@ -210,7 +210,7 @@ function openShell(process: RemoteProcess, nonce: string): Shell {
   };
 }
 
-/** Drops what comes before a mark, hands the lines from there on to `lines` one each, and lets the rest through. */
+/** Drop what comes before a mark, hands the lines from there on to `lines` one each, and lets the rest through. */
 function createGate(
   mark: string,
   pass: (bytes: Buffer) => void,
@@ -249,7 +249,7 @@ export function lineWord(text: string): string {
     .join('"$volley_n"');
 }
 
-/** Runs a script to its end, and gives what it printed. Fails with `CONNECTION_LOST`. */
+/** Run a script to its end, and gives what it printed. Fails with `CONNECTION_LOST`. */
 export async function runScript(shells: Shells, script: string): Promise<Buffer> {
   const chunks: Buffer[] = [];
   const run = await shells.run(`echo ok; eval ${lineWord(script)}`, (stream, bytes) => {
@@ -284,7 +284,7 @@ export function searchPath({ env }: Pick<HostUser, "env">): string {
   return [...new Set(all)].join(":");
 }
 
-/** Starts shells as a user of a host, and finds out who that is. */
+/** Start shells as a user of a host, and finds out who that is. */
 export async function openShells(
   start: StartScript,
   channels: Channels,

@@ -19,7 +19,7 @@ export interface UserAccess {
   files(): Promise<FileSession>;
   /** See {@link Connection.forward}. */
   readonly forward: Connection["forward"];
-  /** Whether every start gives a password. A wrong one must not be given twice. */
+  /** True when every start needs a password. A wrong one must not be given twice. */
   readonly givesPassword?: boolean;
 }
 
@@ -29,7 +29,7 @@ export interface OpenedSystem {
   readonly shells: Shells;
 }
 
-/** Opens a file session and a shell at the same time. Fails as either does, and closes the other. */
+/** Open a file session and a shell at the same time. Fails as either does, and closes the other. */
 export async function openSystem(
   { start, files, forward, givesPassword = false }: UserAccess,
   channels: Channels,
@@ -67,7 +67,7 @@ interface DirectUsersOptions {
   access(become: Become): UserAccess;
 }
 
-/** Makes the Systems of a run over one connection: each user's own shell and SFTP session, opened when first used. */
+/** Make the Systems of a run over one connection: each user's own shell and SFTP session, opened when first used. */
 export function createDirectUsers(options: DirectUsersOptions): UserSystems & { forget(): void } {
   const { own, self, job, channels, passwd, access } = options;
   // Root needs nobody's leave; `su` is wherever there are users.

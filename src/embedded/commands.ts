@@ -166,7 +166,7 @@ export function runOnTerminal(
 
 /** Writes to one channel, one chunk at a time. */
 interface ChannelWriter {
-  /** Resolves when the client's window has taken the chunk, or the channel is gone. */
+  /** Resolve when the client's window has taken the chunk, or the channel is gone. */
   write(chunk: Buffer, stream?: "stdout" | "stderr"): Promise<void>;
 }
 

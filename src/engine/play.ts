@@ -188,7 +188,7 @@ class PlayRun {
     } while (role === undefined && [...this.#handlers.all()].some(isDue));
   }
 
-  /** Gives whether the flush goes on. A failure at a flush point comes back to the code of the role. */
+  /** Give whether the flush goes on. A failure at a flush point comes back to the code of the role. */
   async #runHandler(handler: Handler, flushing: RoleRun | undefined): Promise<boolean> {
     const tasks = this.#handlers.take(handler);
     for (const [index, task] of tasks.entries()) {

@@ -25,7 +25,7 @@ export interface ReporterOptions {
 /** Writes text to a stream in order, at the pace of its reader. */
 export interface TextWriter {
   write(text: string): void;
-  /** Resolves once everything written so far is with the operating system, or can never be. */
+  /** Resolve once everything written so far is with the operating system, or can never be. */
   flush(): Promise<void>;
 }
 

@@ -269,7 +269,7 @@ interface CopyRequest extends FileAttributes {
 /** The destination of a copy. */
 interface CopyTarget {
   readonly dest: string;
-  /** Returns the destination of one file of the source. */
+  /** Return the destination of one file of the source. */
   readonly at: (path: string) => string;
   /** A directory to make when missing, for a single file; those of a tree are always made. */
   readonly directory?: string;

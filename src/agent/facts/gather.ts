@@ -111,7 +111,7 @@ async function identityOf(system: ReadSystem, path: string): Promise<string | un
 
 const DIRECTORY = "/etc/ansible/facts.d";
 
-/** Reads `*.fact` files as JSON, else as INI; programs among them are left out and named, and a broken one says so in its place. */
+/** Read `*.fact` files as JSON, else as INI; programs among them are left out and named, and a broken one says so in its place. */
 export async function gatherLocalFacts(system: ReadSystem): Promise<Pick<Facts, "local" | "local_skipped">> {
   if ((await system.stat(DIRECTORY))?.type !== "directory") return { local: {}, local_skipped: [] };
   const local: Record<string, unknown> = {};

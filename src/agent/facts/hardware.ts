@@ -15,7 +15,7 @@ type ProcessorFacts = Pick<
 /** Facts about memory. */
 type MemoryTotals = Pick<Facts, "memtotal_mb" | "memfree_mb" | "swaptotal_mb" | "swapfree_mb" | "memory_mb">;
 
-/** Reads /proc/cpuinfo as proc(5) lays it out; machines without sockets in it (most ARM) count each processor as one. */
+/** Read /proc/cpuinfo as proc(5) lays it out; machines without sockets in it (most ARM) count each processor as one. */
 export async function gatherProcessors(reader: FactReader): Promise<ProcessorFacts> {
   const [lines, status] = await Promise.all([
     reader.lines("/proc/cpuinfo"),
@@ -57,7 +57,7 @@ function countAllowed(list: string | undefined): number | undefined {
   }, 0);
 }
 
-/** Reads /proc/meminfo; all in MiB, rounded down. */
+/** Read /proc/meminfo; all in MiB, rounded down. */
 export async function gatherMemory(reader: FactReader): Promise<MemoryTotals> {
   const kib = new Map<string, number>();
   for (const line of await reader.lines("/proc/meminfo")) {
@@ -106,7 +106,7 @@ const CHASSIS = (
   "Sealed-case PC,Multi-system,CompactPCI,AdvancedTCA,Blade"
 ).split(",");
 
-/** Reads /sys/class/dmi/id; serial numbers need root. */
+/** Read /sys/class/dmi/id; serial numbers need root. */
 export async function gatherFirmware(reader: FactReader): Promise<FirmwareFacts> {
   const directory = "/sys/class/dmi/id";
   const present = new Set(await reader.list(directory));
@@ -208,7 +208,7 @@ const BY_CGROUP: readonly (readonly [pattern: RegExp, type: string])[] = [
   [/\/kubepods|\/kubelet|\/actions_job/, "container"],
 ];
 
-/** Decides as Ansible does: a container first, then the firmware's word, then the kernel's. */
+/** Decide as Ansible does: a container first, then the firmware's word, then the kernel's. */
 export async function gatherVirtualization(
   reader: FactReader,
   firmware: FirmwareFacts,

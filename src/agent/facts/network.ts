@@ -32,7 +32,7 @@ const HARDWARE_TYPES: Readonly<Record<string, string>> = {
 };
 const SCOPES: Readonly<Record<string, string>> = { "00": "global", "10": "host", "20": "link", "40": "site" };
 
-/** Reads /sys/class/net and /proc/net; `addresses` are those no file lists by interface, undefined when not known. */
+/** Read /sys/class/net and /proc/net; `addresses` are those no file lists by interface, undefined when not known. */
 export async function gatherNetwork(
   reader: FactReader,
   machine: string,

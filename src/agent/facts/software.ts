@@ -84,7 +84,7 @@ const PACKAGE_MANAGERS: readonly (readonly [path: string, name: string, family?:
   ["/usr/sbin/swupd", "swupd"],
 ];
 
-/** Reads os-release and what lies beside it. */
+/** Read os-release and what lies beside it. */
 export async function gatherDistribution(reader: FactReader): Promise<DistributionFacts> {
   const [etc, debianVersion, lsbRelease, hasLsb] = await Promise.all([
     reader.lines("/etc/os-release"),
@@ -174,7 +174,7 @@ export async function gatherServiceManager(reader: FactReader): Promise<string> 
 /** Facts about what confines processes. */
 type SecurityFacts = Pick<Facts, "selinux" | "apparmor" | "fips" | "is_chroot">;
 
-/** Whether SELinux, AppArmor or FIPS mode are on, and whether `/` is the real one. */
+/** The state of SELinux, AppArmor and FIPS mode, and of chroot(2). */
 export async function gatherSecurity(
   reader: FactReader,
   inodeOf: (path: string) => Promise<string | undefined>,

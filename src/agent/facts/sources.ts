@@ -9,7 +9,7 @@ export interface FactReader {
   /** A file's lines, none when it cannot be read. */
   lines(path: string): Promise<readonly string[]>;
   exists(path: string): Promise<boolean>;
-  /** Names in a directory, none when it cannot be listed. */
+  /** Name in a directory, none when it cannot be listed. */
   list(path: string): Promise<readonly string[]>;
   /** The last part of what a link points to. */
   linkName(path: string): Promise<string | null>;
@@ -59,7 +59,7 @@ export function parseAssignments(lines: readonly string[]): Readonly<Record<stri
   return found;
 }
 
-/** One IPv4 address as the kernel reports it. */
+/** An IPv4 address as the kernel reports it. */
 export interface MachineAddress {
   readonly device: string;
   readonly address: string;

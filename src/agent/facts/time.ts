@@ -83,7 +83,7 @@ interface ZoneTime {
 /** Greenwich. */
 const UTC: ZoneTime = { offset: 0, name: "UTC", summerName: "UTC" };
 
-/** Reads a compiled time zone (TZif, RFC 8536) for one moment; UTC when it is none. */
+/** Read a compiled time zone (TZif, RFC 8536) for one moment; UTC when it is none. */
 export function zoneTimeAt(file: Buffer, seconds: number): ZoneTime {
   if (file.length < 44 || file.toString("latin1", 0, 4) !== "TZif") return UTC;
   const header = (at: number): readonly number[] =>

@@ -14,7 +14,7 @@ export interface Places {
 
 /** A host's place among the hosts at work. */
 export interface Place {
-  /** Resolves once the host holds its place, or has left. */
+  /** Resolve once the host holds its place, or has left. */
   take(): Promise<void>;
   /** Give the place to another host, or stop waiting for it. */
   leave(): void;

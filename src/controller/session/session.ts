@@ -50,7 +50,7 @@ export interface HostSession {
   /** Return whether the host ended, or failed, before it reached the play with this index. */
   hasEndedBefore(index: number): boolean;
   /**
-   * Resolves when the host has ended the play with this index, or altogether: true when it failed, was not reached or
+   * Resolve when the host has ended the play with this index, or altogether: true when it failed, was not reached or
    * was lost.
    */
   playEnd(index: number): Promise<boolean>;

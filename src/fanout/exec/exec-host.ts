@@ -38,7 +38,7 @@ interface HostExecOptions {
   readonly pty: PtySize | undefined;
   /** Default: none. */
   readonly timeoutMs: number | undefined;
-  /** Takes output; no more is read until a returned promise settles. */
+  /** Take output; no more is read until a returned promise settles. */
   output(stream: "stdout" | "stderr", chunk: Buffer): Promise<void> | undefined;
   /** Cancels the command, and waits for its end. */
   readonly stop: AbortSignal;

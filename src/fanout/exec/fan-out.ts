@@ -6,9 +6,9 @@ import { type RemoteCommand, startCommand } from "./remote-command.ts";
 /** Follows a fan-out. */
 export interface FanOutListener {
   start?(host: string): void;
-  /** Takes output of a host; no more is read until a returned promise settles. */
+  /** Take output of a host; no more is read until a returned promise settles. */
   output(host: string, stream: "stdout" | "stderr", chunk: Buffer): Promise<void> | undefined;
-  /** Takes a host's result; the next host starts once a returned promise settles. */
+  /** Take a host's result; the next host starts once a returned promise settles. */
   end(result: HostResult): Promise<void> | undefined;
 }
 

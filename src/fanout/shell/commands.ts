@@ -100,7 +100,7 @@ export function commandOf(token: InputToken): ShellCommand | undefined {
 /** The state that commands change, and functions they use. */
 export interface ActionContext {
   readonly state: ShellState;
-  /** Returns the hosts of a pattern. Fails with `PATTERN_UNKNOWN`. */
+  /** Return the hosts of a pattern. Fails with `PATTERN_UNKNOWN`. */
   readonly select: (pattern: string) => readonly string[];
   readonly words: readonly string[];
   /** Directory of recordings. */

@@ -32,7 +32,7 @@ export interface FleetShellOptions extends TerminalStreams {
   readonly ascii: boolean;
   /** Words for completion in line editors. */
   readonly words: readonly string[];
-  /** Returns the hosts of a pattern. Fails with `PATTERN_UNKNOWN`. */
+  /** Return the hosts of a pattern. Fails with `PATTERN_UNKNOWN`. */
   readonly select: (pattern: string) => readonly string[];
   /** Closes the shell. */
   readonly signal: AbortSignal;

@@ -100,7 +100,7 @@ interface FoldRunOptions {
   readonly panes: readonly Pick<Pane, "name" | "ask">[];
   /** Called with the waiting hosts after each answer. */
   readonly progress: (waiting: readonly string[]) => void;
-  /** Writes text with terminal sequences and line feeds. */
+  /** Write text with terminal sequences and line feeds. */
   readonly write: (text: string) => Promise<void>;
   /** Interrupts the line on hosts where it still runs. */
   readonly signal: AbortSignal;

@@ -33,7 +33,7 @@ export interface HostSession {
 /** Receives events of a session. */
 export interface SessionListener {
   changed(): void;
-  /** Takes output; no more is read until the promise settles. */
+  /** Take output; no more is read until the promise settles. */
   output(chunk: Buffer): Promise<void>;
 }
 

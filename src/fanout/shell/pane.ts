@@ -39,7 +39,7 @@ export interface Pane {
 
 /** Receives the output of a line, and may interrupt it. */
 export interface Asker {
-  /** Takes output of the line. */
+  /** Take output of the line. */
   output(chunk: Buffer): Promise<void> | undefined;
   readonly signal: AbortSignal;
 }

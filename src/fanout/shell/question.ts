@@ -22,9 +22,9 @@ export interface Question {
 
 /** Receives the output of a question. */
 interface QuestionListener {
-  /** Takes output of the line. */
+  /** Take output of the line. */
   output(chunk: Buffer): Promise<void> | undefined;
-  /** Shows held output when the shell does not start the line soon. */
+  /** Show held output when the shell does not start the line soon. */
   show(held: Buffer): void;
 }
 
@@ -67,7 +67,7 @@ export function createQuestion(line: string, { output, show }: QuestionListener)
 
 /** Receives the answer to a line. */
 interface AnswerListener {
-  /** Takes output of the line, with its original line ends. */
+  /** Take output of the line, with its original line ends. */
   output(chunk: Buffer): Promise<void> | undefined;
   /** The line has ended with this exit code. */
   ended(code: number): void;

@@ -19,7 +19,7 @@ export interface Recording {
 export interface RecordingOptions extends TerminalSize {
   readonly host: string;
   readonly directory: string;
-  /** Returns milliseconds since 1970. Default: `Date.now`. */
+  /** Return milliseconds since 1970. Default: `Date.now`. */
   readonly now?: () => number;
 }
 

@@ -61,7 +61,7 @@ export function looksUnchanged(
 /** Limits the bytes in flight to or from a host. */
 interface ByteWindow {
   readonly bytes: number;
-  /** Resolves when there is room; a piece larger than the window gets all of it. */
+  /** Resolve when there is room; a piece larger than the window gets all of it. */
   take(bytes: number): Promise<void>;
   give(bytes: number): void;
   /** Return whether `take` would resolve at once. */

@@ -74,7 +74,7 @@ export interface Tally {
   failed(path: string, thrown: unknown): void;
   verified(by: "sha256" | "size"): void;
   counts(): TransferCounts;
-  /** Resolves when the listener can take more. */
+  /** Resolve when the listener can take more. */
   ready(): Promise<void>;
   readonly verifiedBy: "sha256" | "size" | undefined;
   /** The error of the first failed file. */

@@ -116,7 +116,7 @@ interface HostTransferOptions {
   readonly windowBytes: number;
   readonly listener: TransferListener;
   readonly signal: AbortSignal;
-  /** Carries out the host's part. */
+  /** Carry out the host's part. */
   readonly work: (context: TransferContext) => Promise<void>;
 }
 

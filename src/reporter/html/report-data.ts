@@ -122,7 +122,7 @@ interface HostLine {
   sinceMs: number;
 }
 
-/** Starts a fold. */
+/** Start a fold. */
 function foldTimeline(): TimelineFold {
   const lines = new Map<string, HostLine>();
   let firstMs: number | undefined;
@@ -260,7 +260,7 @@ interface Output {
   cutCharacters: number;
 }
 
-/** Starts a fold. */
+/** Start a fold. */
 function foldTaskDetails(): TaskDetailsFold {
   const outputs = new Map<string, Output>();
   const failures = new Map<string, FailureDetails>();
@@ -342,7 +342,7 @@ interface NotesFold {
   notes(): readonly Note[];
 }
 
-/** Starts a fold. */
+/** Start a fold. */
 function foldNotes(): NotesFold {
   const notes = new Map<string, Note & { readonly hosts: string[] }>();
   let firstMs: number | undefined;

@@ -32,9 +32,9 @@ export interface LiveViewOptions {
 /** A run shown on the alternate screen. */
 export interface LiveView {
   apply(event: Event): void;
-  /** Resolves with what comes next when a key leaves a view that is held; at once where the view has no keyboard. */
+  /** Resolve with what comes next when a key leaves a view that is held; at once where the view has no keyboard. */
   left(): Promise<"leave" | "shell">;
-  /** Resolves once the terminal is as it was. */
+  /** Resolve once the terminal is as it was. */
   close(): Promise<void>;
 }
 
