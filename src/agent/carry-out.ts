@@ -29,7 +29,7 @@ export interface BundleReader {
   mode(name: string): number;
   /** An entry's content; undefined when there is no such entry. */
   read(name: string): Buffer | undefined;
-  /** Compile and runs an entry that is a CommonJS module, and gives its exports; `imports` answer its `require` before Node does. */
+  /** Compile and run an entry that is a CommonJS module, and return its exports; `imports` answer its `require` before Node does. */
   load(name: string, imports?: Readonly<Record<string, unknown>>): unknown;
   /** Keep the compiled form of the modules that were loaded for the next start, unless the bundle is carried about. */
   keepCompiled(): void;

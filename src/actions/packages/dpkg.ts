@@ -59,9 +59,9 @@ interface DpkgPackage {
 export interface DpkgDatabase {
   /** Find by `name` or `name:architecture`; the name alone prefers an installed package, then the native architecture. */
   find(name: string): DpkgPackage | null;
-  /** Name of the installed packages that provide a virtual package. */
+  /** Names of the installed packages that provide a virtual package. */
   providers(virtual: string): readonly string[];
-  /** Name of all installed packages. */
+  /** Names of all installed packages. */
   installedNames(): readonly string[];
 }
 

@@ -34,7 +34,7 @@ export type UserFacts = Pick<
   | "effective_group_id"
 >;
 
-/** Name of the host and of its kernel, from files only: no name server is asked. */
+/** Names of the host and of its kernel, from files only: no name server is asked. */
 export async function gatherNames(reader: FactReader): Promise<NameFacts> {
   const [node, kernel, version, arch, hosts, id, busId, lib64] = await Promise.all([
     reader.text("/proc/sys/kernel/hostname"),

@@ -9,7 +9,7 @@ export interface FactReader {
   /** A file's lines, none when it cannot be read. */
   lines(path: string): Promise<readonly string[]>;
   exists(path: string): Promise<boolean>;
-  /** Name in a directory, none when it cannot be listed. */
+  /** Names in a directory, none when it cannot be listed. */
   list(path: string): Promise<readonly string[]>;
   /** The last part of what a link points to. */
   linkName(path: string): Promise<string | null>;
