@@ -66,7 +66,7 @@ export interface ReadSystem {
   readIfExists(path: string): Promise<Buffer | null>;
   /** Hex digest of a file's content, read piece by piece; algorithms as node:crypto names them. */
   checksum(path: string, algorithm: string): Promise<string>;
-  /** Name in a directory, sorted, without `.` and `..`. */
+  /** Names in a directory, sorted, without `.` and `..`. */
   list(path: string): Promise<readonly string[]>;
   readLink(path: string): Promise<string>;
   realPath(path: string): Promise<string>;
