@@ -47,7 +47,8 @@ describe("a path", () => {
 
   test("that is not there: check mode does not know, a run waits for it", async () => {
     using sandbox = makeSandbox();
-    const call = wait_for({ path: "/ready", state: "present", sleep: 0.01 });
+    // With a delay a run begins to wait without looking first, however late the look would come over a connection.
+    const call = wait_for({ path: "/ready", state: "present", sleep: 0.01, delay: 0.01 });
     const check = await pass(call, sandbox.system, sandbox.context({ check: true }));
     expect(check.state).toBe("unknown");
     expect(check.change?.unknown).toContain("/ready exists");
