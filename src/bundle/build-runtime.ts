@@ -93,7 +93,7 @@ const PARAMETER_DOCUMENTATION = /"[A-Z`](?:\\.|[^"\\\n])*\.`?"(?=[,)\s])/g;
 /** The examples of an action, where every action has them. */
 const EXAMPLES = /^ {2}examples: (?:\[[^\n]*\]|\[\n[\s\S]*?\n {2}\]),$/m;
 
-/** Leave the actions' documentation, which `volley doc` shows, out of the runner: nobody reads it on a host. */
+/** Leave the actions' documentation, which `volley doc` shows, out of the runner: hosts do not need it. */
 const WITHOUT_DOCUMENTATION: Plugin = {
   name: "without-documentation",
   setup: ({ onLoad }) => {

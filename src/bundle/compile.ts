@@ -131,7 +131,7 @@ function explainFailure(thrown: unknown): unknown {
   });
 }
 
-/** The default time limit of an evaluation: nobody waits for a file that never ends. */
+/** The default time limit of an evaluation, because a file may never end. */
 const LIMIT_MS = 30_000;
 
 /**

@@ -1,4 +1,4 @@
-/** Which folders of `src/` a folder may import from besides itself, types included. */
+/** The folders of `src/` that a folder may import from besides itself, types included. */
 export interface FolderRule {
   readonly imports: readonly string[];
   /** True when the folder's code may use Node's own modules. */

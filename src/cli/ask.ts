@@ -66,7 +66,7 @@ export function formatHostKeys(keys: readonly UnknownHostKey[]): string {
   return [title, ...lines.map((line) => `  ${line}`)].join("\n");
 }
 
-/** Where a password comes from: the terminal when `ask` is set, else a file, else the environment. */
+/** The source of a password: the terminal when `ask` is set, else a file, else the environment. */
 export interface PasswordSource {
   /** The password's name in messages: `password`, `become password`. */
   readonly name: string;

@@ -44,7 +44,7 @@ addHostsCommand(program);
 addDocCommand(program);
 addDemoCommand(program);
 
-// When stdout's reader goes away, as `head` does, a run goes on without it.
+// When the reader of stdout ends, as `head` does, a run continues without it.
 process.stdout.on("error", (error: NodeJS.ErrnoException) => {
   if (error.code !== "EPIPE") throw error;
 });

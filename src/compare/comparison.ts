@@ -47,7 +47,7 @@ export interface Sample extends Condition {
   /** From controller to hosts, SSH included, added up over the hosts. */
   readonly sentBytes: number | undefined;
   readonly receivedBytes: number | undefined;
-  /** How often the controller spoke to a host that had answered: mean over the hosts. */
+  /** Number of times that the controller sent data to a host after its answer: mean over the hosts. */
   readonly flights: number | undefined;
   /** Each is the median over hosts. Empty of commands. */
   readonly phasesMs: Readonly<Partial<Record<ComparedPhase, number>>>;

@@ -12,8 +12,8 @@ export interface Traffic {
   /** Number of endpoints that were connected to. */
   readonly endpoints: number;
   /**
-   * How often, over all connections, the controller spoke after the host had. No more round trips than these were
-   * waited for one after the other.
+   * Number of times, over all connections, that the controller sent data after the host had. An upper bound of the
+   * consecutive round trips.
    */
   readonly flights: number;
 }

@@ -56,7 +56,7 @@ export interface Taken {
   readonly hostsWithBundle: readonly string[];
 }
 
-/** How to measure the hosts' processor time. */
+/** The way to measure the hosts' processor time. */
 export interface CpuMeter {
   readonly source: RemoteCpuSource;
   /** Processor time that one reading of cgroups takes itself, added up over the hosts. */

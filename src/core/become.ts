@@ -102,7 +102,7 @@ interface BecomePiece {
   readonly heard: readonly BecomeHeard[];
   /** The user whose password sudo wants, where sudo says so. With `rootpw` or `targetpw` in sudoers this is not the login user. */
   readonly whose?: string;
-  /** Where `ready` stood in the text, if it was heard. */
+  /** Index of `ready` in the text, if it was heard. */
   readonly readyAt?: number;
 }
 

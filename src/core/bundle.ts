@@ -73,7 +73,7 @@ export const USE_SCRIPT = 'touch -c "$f" 2>/dev/null';
 
 /**
  * Remove a directory that stands in the place of a bundle, because no rename replaces it. A file is left alone: another
- * start of the same bundle may have put a whole one there just now, and be about to run it.
+ * start of the same bundle may just have put a whole bundle there, and be about to run it.
  */
 export const CLEAR_SCRIPT = '[ ! -d "$f" ] || rm -rf "$f"';
 

@@ -186,7 +186,7 @@ const REASONS: Readonly<Record<string, string>> = {
   EINVAL: "it is no file",
 };
 
-/** Return in words why a file of this machine cannot be read. Node's own messages name the system call, which helps nobody. */
+/** Return in words why a file of this machine cannot be read. Node's own messages name the system call, which helps no user. */
 export function fileReason(thrown: unknown): string {
   const { code = "", message } = thrown as { readonly code?: string; readonly message: string };
   return REASONS[code] ?? message;

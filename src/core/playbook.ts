@@ -102,7 +102,7 @@ export interface Play extends PlaySchedule {
   readonly hostVars?: readonly string[];
   /** The user to become; `true` is root. Default: the inventory's. */
   readonly become?: boolean | string;
-  /** `free`: a host goes on with the next play, unless that is serial or throttled, without waiting for the others. Default `linear`. */
+  /** `free`: a host begins the next play, unless that play is serial or throttled, without waiting for the others. Default `linear`. */
   readonly strategy?: "linear" | "free";
   readonly tags?: string | readonly string[];
 }

@@ -33,7 +33,7 @@ export interface Job {
   readonly secrets?: readonly string[];
   /** The places where vars with templates are set, for error messages. */
   readonly sources?: Readonly<Record<string, { readonly file: string; readonly line?: number }>>;
-  /** The users to become, and the way to become them; absent where the host needs neither. */
+  /** The users to become, and the way to become them; absent in a run without a controller. */
   readonly become?: JobBecome;
   /** The parameters that let the run outlive its connection; absent without a connection. */
   readonly session?: Session;

@@ -1,10 +1,10 @@
 import { type Float, float, integer, isDict, makeDict } from "./value.ts";
 
-/** How {@link readPythonLiteral} reads what Python's literals have and the caller's values may lack. */
+/** The values that {@link readPythonLiteral} makes of Python's names, tuples and sets. */
 export interface LiteralOptions {
   /** The values of names. Default: `True`, `False` and `None`. */
   readonly names?: ReadonlyMap<string, unknown>;
-  /** Return the value of a tuple or set; undefined says that there is none. Default: a list. */
+  /** Return the value of a tuple or set; undefined refuses it. Default: a list. */
   readonly collection?: (kind: "tuple" | "set", items: unknown[]) => unknown;
 }
 

@@ -80,7 +80,7 @@ export interface TaskHandle<D = unknown> extends PromiseLike<TaskResult<D>> {
 }
 
 /**
- * Thrown by awaiting a task that failed, or a task behind it that was therefore not executed. Code that catches it goes on,
+ * Thrown by awaiting a task that failed, or a task behind it that was therefore not executed. Code that catches it continues,
  * and the failure counts as rescued when the role's code ends without throwing it again.
  */
 export class TaskFailed<D = unknown> extends VolleyError {
@@ -185,7 +185,7 @@ export interface AnyRole {
   readonly facts?: (system: ReadSystem, facts: Facts) => unknown;
   readonly handlers?: unknown;
   tasks(context: TasksContext): void | Promise<void>;
-  /** Where its assets lie, relative to the project; set by the build for the file that defines it. */
+  /** The directory of the role's assets, relative to the project; set by the build for the file that defines the role. */
   readonly directory: string | undefined;
 }
 
@@ -202,7 +202,7 @@ export interface RoleUse {
   readonly role: AnyRole;
   readonly vars: Vars;
   readonly options: RoleUseOptions;
-  /** Thrown by nobody: its stack knows where the play uses the role. */
+  /** An error that is never thrown, for its stack: the place where the play uses the role. */
   readonly origin?: Error;
 }
 

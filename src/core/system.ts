@@ -71,8 +71,8 @@ export interface ReadSystem {
   readLink(path: string): Promise<string>;
   realPath(path: string): Promise<string>;
   /**
-   * Where commands run by default, as Ansible has it: in the home of who is logged in, with become too, where the user
-   * may read it; else in the user's own home, else in `/`.
+   * Return the default directory of commands, as in Ansible: the home of the login user, with become too, where the
+   * user may read it; else the user's own home, else `/`.
    */
   workingDirectory(): Promise<string>;
   /** The absolute path of a command on PATH (/usr/sbin and /sbin included); null when there is none. */

@@ -4,7 +4,7 @@ const PART = /(\s+)|'([^']*)'|"((?:[^"\\]|\\[\s\S])*)"|\\([\s\S])|([^\s'"\\#]+)|
 export interface WordRules {
   /** The characters that a backslash escapes between quotation marks: a shell's are `"\$` and the backquote, shlex's `"\`. */
   readonly escapes: "shell" | "shlex";
-  /** Where `#` begins a comment: at the beginning of a word. `fail` is called for one within a word. Default: nowhere. */
+  /** Read `#` at the beginning of a word as a comment; call `fail` for a `#` within a word. Default false. */
   readonly comments?: boolean;
   /** Throw an error about a fault at an index of the line. */
   readonly fail: (fault: WordFault, at: number) => never;

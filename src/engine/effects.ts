@@ -22,7 +22,7 @@ export interface Effects {
   readonly renderVar: RenderVar;
   /** Tell an event. */
   emit(event: TargetEvent): void;
-  /** Wait at the barrier behind a play. False: nobody is left to say `continue`, so the run ends. */
+  /** Wait at the barrier behind a play. False: no controller is left to send `continue`, so the run ends. */
   waitForOthers(play: number): Promise<boolean>;
   /** Ask the controller. Absent: the run has none. */
   ask?(question: Question): Promise<Reply>;

@@ -13,7 +13,7 @@ import { runPlay } from "./play.ts";
 import type { RoleRun } from "./role.ts";
 import { Ledger, type PlayOnHost, Turns } from "./turn.ts";
 
-/** How a Job ended. */
+/** The end of a Job. */
 export interface JobEnd {
   readonly tally: Tally;
   readonly cancelled: boolean;
@@ -86,7 +86,7 @@ async function runPlays(playbook: Playbook, job: Job, effects: Effects, ledger: 
     ledger.emit({ type: "play:end", index, play: play.name, failed });
     const next = indexes[position + 1];
     if (next === undefined) continue;
-    // The run went on behind this barrier before the restart: nobody will say so again.
+    // The run passed this barrier before the restart: the controller does not send `continue` again.
     if (ledger.isRetracing && state.earlier?.begun(next) === true) continue;
     ledger.stopRetracing();
     const waits = waitsBetween(play, playbook.plays[next]!) && job.options.barriers;

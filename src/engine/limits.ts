@@ -4,7 +4,7 @@ import type { Content, ProcessOptions, System } from "../core/system.ts";
 import { within } from "../system/endable.ts";
 import { SYSTEM_CALLS } from "../system/remote-process/messages.ts";
 
-/** How long a template may take, in milliseconds: nothing else is done meanwhile, not even ending it. */
+/** Time limit of a template, in milliseconds. Rendering blocks the process: even the end of the run must wait. */
 export const RENDER_MS = 10_000;
 /** The same in a process that serves other hosts too. */
 export const RENDER_BESIDE_OTHERS_MS = 3_000;

@@ -8,7 +8,7 @@ import { ROLE_SKIPPED } from "./task.ts";
 
 /** The side of the run that a play uses. */
 export interface PlayHost {
-  /** Give a task its turn and count it; null: nobody is left to say whether it is to be done here. */
+  /** Give a task its turn and count it. Null: no controller is left to decide whether this host does the task. */
   perform(role: RoleRun, task: DeclaredTask, ends: Ends): Promise<Ended | null>;
   /** A failure counts as rescued. */
   rescue(task: TaskRef): void;
@@ -20,13 +20,13 @@ export interface PlayHost {
   readonly leftOver: readonly string[];
 }
 
-/** How a task had its turn. */
+/** The end of a task's turn. */
 export interface Ended {
   readonly ref: TaskRef;
   readonly result: Result;
 }
 
-/** The ends of a run. */
+/** The signals that end a run. */
 export interface Ends {
   /** Aborted: end after the action now running. */
   readonly cancel: AbortSignal;
@@ -34,7 +34,7 @@ export interface Ends {
   readonly kill: AbortSignal;
 }
 
-/** How a play ended on this host. */
+/** The end of a play on this host. */
 export interface PlayEnd {
   readonly failed: boolean;
   readonly cancelled: boolean;
@@ -62,7 +62,7 @@ class PlayRun {
   /** Tasks of handlers that failed before them. */
   #dropped = 0;
   #isFailed = false;
-  /** True once nobody was left to say what is to be done here. */
+  /** True once no controller was left to answer a question. */
   #isOrphaned = false;
 
   constructor(roles: readonly RoleRun[], host: PlayHost) {
@@ -188,7 +188,7 @@ class PlayRun {
     } while (role === undefined && [...this.#handlers.all()].some(isDue));
   }
 
-  /** Give whether the flush goes on. A failure at a flush point comes back to the code of the role. */
+  /** Run a handler, and return whether the flush continues. A failure at a flush point is thrown into the role's code. */
   async #runHandler(handler: Handler, flushing: RoleRun | undefined): Promise<boolean> {
     const tasks = this.#handlers.take(handler);
     for (const [index, task] of tasks.entries()) {

@@ -13,11 +13,11 @@ export interface Renderer {
   readonly renderVar: RenderVar;
 }
 
-/** How a Renderer works. */
+/** Options of a Renderer. */
 export interface RendererOptions {
   /** The environment for `lookup("env")`. Default: that of this process. */
   readonly env?: NodeJS.ProcessEnv;
-  /** How long each template may take. */
+  /** Time limit of each template, in milliseconds. */
   readonly limitMs?: number;
   /** Answers tests of paths. Default: by this machine. */
   readonly look?: HostLook;
@@ -64,7 +64,7 @@ function roleOf({ role_path: path }: Vars): string {
 /** The type of the file at a path of the host being worked on, links followed or not; null: nothing is there. */
 export type HostLook = (path: string, follow: boolean) => FileType | null;
 
-/** Thrown by a template that needs to know of a path nobody has looked at yet. */
+/** Thrown by a template that needs the state of a path that was not read yet. */
 class NeedsLook extends Error {
   override readonly name = "NeedsLook";
   readonly look: () => Promise<void>;

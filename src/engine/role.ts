@@ -61,30 +61,30 @@ interface RoleRunOptions {
   readonly log: (text: string) => void;
 }
 
-/** How long the code of a role may take to learn of a failure, and to clean up once the run was cancelled. */
+/** Time for a role's code to handle a failure, and to clean up once the run was cancelled, in milliseconds. */
 const CODE_MS = 30_000;
 
-/** How a role's own code ended. */
+/** The end of a role's own code. */
 type CodeEnd =
   | { readonly kind: "returned" }
   | { readonly kind: "thrown"; readonly error: unknown }
-  /** It asked for something unknown, and was left there. */
+  /** The code asked for an unknown value, and was left there. */
   | { readonly kind: "unknown"; readonly reason: string }
-  /** It did not end in its time, and was left where it was. */
+  /** The code did not end in time, and was left. */
   | { readonly kind: "left" };
 
 /** The phases of a role: they decide about the tasks its code declares. */
 type Phase =
-  /** They are executed; once the run was cancelled, to clean up. */
+  /** Tasks are executed; once the run was cancelled, to clean up. */
   | { readonly kind: Executing }
-  /** They are dropped: a failure, or the cancel, has not yet come back to the code. */
+  /** Tasks are dropped: a failure, or the cancel, has not yet been thrown into the code. */
   | { readonly kind: "interrupted"; readonly error: TaskFailed | Cancelled; readonly next: Executing }
-  /** They are passed over in silence: the code is left, and never goes on behind its next `await` of a task. */
+  /** Tasks are ignored: the code was left, and never continues after its next `await` of a task. */
   | { readonly kind: "left" };
 
 type Executing = "running" | "cleaning";
 
-/** How a role ended. */
+/** The end of a role. */
 export interface RoleEnd {
   /** Failures that its code caught. */
   readonly rescued: readonly TaskFailed[];
@@ -189,7 +189,7 @@ export class RoleRun {
     return this.#closing.signal;
   }
 
-  /** The next entry, waiting for the role's code where it may declare more; null when there is none to come. */
+  /** The next entry, waiting for the role's code where it may declare more; null after the last one. */
   async next(): Promise<Queued | null> {
     this.#openGate?.();
     for (;;) {
@@ -231,7 +231,7 @@ export class RoleRun {
     this.#closing.abort();
   }
 
-  /** How the role ended, once {@link next} gave null. */
+  /** The end of the role, once {@link next} has returned null. */
   outcome(): RoleEnd {
     const end = this.#end ?? { kind: "left" };
     const failures = [...this.#failures];

@@ -32,7 +32,7 @@ export class Turns {
   readonly #effects: Effects;
   readonly #ledger: Ledger;
   readonly #memo: Memo = createMemo();
-  /** How often each task that the controller is asked about had its turn, by play, role and name. */
+  /** The number of turns of each task that the controller is asked about, by play, role and name. */
   readonly #asked = new Map<string, number>();
   #isOrphaned = false;
 
@@ -42,12 +42,12 @@ export class Turns {
     this.#ledger = ledger;
   }
 
-  /** True once nobody was left to answer a question. */
+  /** True once no controller was left to answer a question. */
   get isOrphaned(): boolean {
     return this.#isOrphaned;
   }
 
-  /** Give a task its turn. Null: nobody is left to say whether this host does the task, so the run ends. */
+  /** Give a task its turn. Null: no controller is left to decide whether this host does the task, so the run ends. */
   async take(at: PlayOnHost, role: RoleRun, declared: DeclaredTask, ends: Ends): Promise<Ended | null> {
     const { runOnce, delegateTo } = declared.options;
     const ref: TaskRef = {

@@ -20,7 +20,7 @@ export interface SourceOptions {
   /** Compile and import a TypeScript or JavaScript inventory; return its default export. */
   readonly loadModule: (file: string) => Promise<unknown>;
   readonly signal?: AbortSignal;
-  /** Opens encrypted files. Default: nobody is asked, and passwords come from the places that the environment names. */
+  /** Opens encrypted files. Default: without questions, with passwords from the places that the environment names. */
   readonly secrets?: SecretStore;
 }
 

@@ -16,7 +16,7 @@ export interface ReporterOptions {
   readonly env: Environment;
   /** Plain output shows at 0 changed, failed and unknown tasks, at 1 all tasks, at 2 their output too. */
   readonly verbosity: 0 | 1 | 2;
-  /** Whether plain output shows diffs. The logs of the ink UI show all diffs that events carry. */
+  /** True when plain output shows diffs. The logs of the ink UI show all diffs that events carry. */
   readonly diff: boolean;
   /** Called for every Ctrl-C that the UI takes in raw mode: the first cancels the run, the next kills it. */
   onCancel(): void;

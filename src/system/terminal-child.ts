@@ -10,7 +10,7 @@ export interface TerminalChild {
   resize(columns: number, rows: number): void;
 }
 
-/** How a process on a terminal is started. */
+/** Options for starting a process on a terminal. */
 export interface TerminalChildOptions {
   readonly columns: number;
   readonly rows: number;

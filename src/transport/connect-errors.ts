@@ -3,8 +3,8 @@ import { VolleyError } from "../core/errors.ts";
 import type { Endpoint } from "./transport.ts";
 
 /**
- * How a failed connection is worth a retry: `quick` a few times (refused, reset), `once` (the host accepted the connection
- * and sent nothing), `patient` (the server takes no more logins just now: sshd_config(5), MaxStartups).
+ * The way to retry a failed connection: `quick` a few times (refused, reset), `once` (the host accepted the connection
+ * and sent nothing), `patient` (the server accepts no more logins at the moment: sshd_config(5), MaxStartups).
  */
 export type Retry = "quick" | "once" | "patient";
 

@@ -15,14 +15,14 @@ export interface RemoteProcess {
   resize?(columns: number, rows: number): void;
 }
 
-/** How a remote process ended. */
+/** The end of a remote process. */
 export type RemoteExit =
   | { readonly kind: "exited"; readonly code: number }
   | { readonly kind: "signalled"; readonly signal: string }
   /** The connection was lost before the exit code arrived; or, `refused`, the server granted no session. */
   | { readonly kind: "lost"; readonly reason: string; readonly refused?: true };
 
-/** How to send a file. */
+/** Options for sending a file. */
 export interface UploadOptions {
   readonly mode: number;
   /** Called with the number of bytes that have arrived so far. */
@@ -30,7 +30,7 @@ export interface UploadOptions {
   readonly signal: AbortSignal;
 }
 
-/** How to start a command. */
+/** Options for starting a command. */
 export interface ExecOptions {
   /** Start the command on a terminal of this size; stdout and stderr are then one. Default: without a terminal. */
   readonly pty?: {
@@ -93,13 +93,13 @@ export interface Transport {
 /** An authentication method of SSH (RFC 4252). */
 export type LoginMethod = "publickey" | "password" | "keyboard-interactive";
 
-/** How to treat a host with an unknown key: refuse it, ask a person, add the key, or check no key at all. */
+/** The treatment of a host with an unknown key: refuse it, ask a person, add the key, or check no key at all. */
 export type HostKeyPolicy = (typeof HOST_KEY_POLICIES)[number];
 
 /** The policies, the safest first. */
 export const HOST_KEY_POLICIES = ["strict", "ask", "accept-new", "off"] as const;
 
-/** How to reach one host, beyond address and user. Sources in their order: command line, inventory, ssh_config. */
+/** Settings for reaching a host, beyond address and user. Sources in their order: command line, inventory, ssh_config. */
 export interface SshSettings {
   /** Keys to try, of which at least the public half exists: the named ones, else those that ssh tries by default. */
   readonly identityFiles: readonly string[];

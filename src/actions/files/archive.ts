@@ -17,7 +17,7 @@ function emptyArchive(name: string): VolleyError {
   );
 }
 
-/** How to unpack an archive. */
+/** Options for unpacking an archive. */
 export interface UnpackOptions {
   /** Patterns of members to leave out. */
   readonly exclude: readonly string[];

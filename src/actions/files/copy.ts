@@ -257,7 +257,7 @@ function remoteFile(system: ReadSystem, full: string, path: string, stat: Stat):
   return { path, mode: stat.mode, owner: stat, content: () => systemContent(system, full, stat) };
 }
 
-/** How to copy files. */
+/** Options for copying files. */
 interface CopyRequest extends FileAttributes {
   readonly directory_mode?: string | number | undefined;
   readonly force: boolean;

@@ -30,7 +30,7 @@ export interface Plan {
   readonly steps: readonly Step[];
   readonly diff: readonly Diff[];
   readonly messages?: readonly string[];
-  /** Why check mode cannot know the outcome. */
+  /** The reason why check mode cannot know the outcome. */
   readonly unknown?: string;
 }
 

@@ -7,7 +7,7 @@ import { findMatches } from "../../system/endable.ts";
 
 const MAX_READ = 1 << 20;
 
-/** How to check a port. */
+/** Options for checking a port. */
 interface PortOptions {
   readonly host: string;
   readonly port: number;

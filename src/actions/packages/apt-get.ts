@@ -30,7 +30,7 @@ export interface PackageStep {
 /** The answer of `apt-get --simulate`. */
 export interface Simulation {
   readonly steps: readonly PackageStep[];
-  /** Why apt would fail. */
+  /** The reason why apt would fail. */
   readonly failure?: string;
 }
 
@@ -135,7 +135,7 @@ export async function listsAreEmpty(system: ReadSystem): Promise<boolean> {
   return !(await system.list(LISTS)).some((name) => /_(?:Packages|InRelease|Release)/.test(name));
 }
 
-/** How often fetching the lists is retried, and the longest wait before a retry. */
+/** Number of retries of fetching the lists, and the longest wait before a retry. */
 interface FetchRetries {
   readonly retries: number;
   readonly maxDelaySeconds: number;

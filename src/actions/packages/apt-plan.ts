@@ -42,7 +42,7 @@ export interface AptOperation {
 /** The runs of apt-get that are needed; none when the state is as wanted. */
 export interface AptPlan {
   readonly operations: readonly AptOperation[];
-  /** Why apt would fail, with a hint. */
+  /** The reason why apt would fail, with a hint. */
   readonly failure?: VolleyError;
 }
 

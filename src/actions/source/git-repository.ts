@@ -4,7 +4,7 @@ import type { ProcessOptions, ProcessResult, ReadSystem, System } from "../../co
 import { parentOf } from "../shared/paths.ts";
 import { failureText } from "../shared/run-tool.ts";
 
-/** How to reach a remote repository. */
+/** Options for reaching a remote repository. */
 interface GitAccess {
   readonly accept_hostkey: boolean;
   readonly key_file?: string | undefined;

@@ -12,7 +12,7 @@ import type { JobBecome } from "../../core/protocol.ts";
 import { readText, whereOf } from "./host-var.ts";
 import type { PlayHosts } from "./plan.ts";
 
-/** How to become another user, where neither inventory nor plays say so. */
+/** Options for becoming another user, where neither inventory nor plays set them. */
 export interface BecomeOptions {
   /** The user to become; `true` is root. */
   readonly become?: boolean | string;
@@ -71,7 +71,7 @@ function playUser(host: Host, play: PlayDefinition, options: BecomeOptions): str
 export interface HostBecome {
   /** The user to start the bundle as; null: the login user. */
   readonly start: Become | null;
-  /** How the agent carries out plays, roles and tasks as other users. */
+  /** The way for the agent to run plays, roles and tasks as other users. */
   readonly job: JobBecome;
   /** Texts to mask in all output. */
   readonly secrets: readonly string[];

@@ -45,7 +45,7 @@ export interface RunOptions extends ReachOptions, BecomeOptions {
   readonly attach?: string;
   /** An earlier run whose finished tasks are not repeated, unless the bundle has changed. */
   readonly resume?: string;
-  /** How to open the inventory's secrets. */
+  /** Options for opening the inventory's secrets. */
   readonly secrets?: SecretOptions;
   /** Asks the user for the passphrase of an encrypted key, a vault password, or a secret. Default: no question. */
   readonly askPassphrase?: AskPassphrase;

@@ -28,7 +28,7 @@ export interface HostPlan {
   readonly inventory: Inventory;
 }
 
-/** Where the hosts of a playbook come from. */
+/** The source of a playbook's hosts. */
 export interface HostSource {
   readonly inventory: string | readonly string[] | Inventory;
   readonly limit: string | undefined;
@@ -51,7 +51,7 @@ export async function readHostPlan(
   return planHosts(playbook, inventory, (pattern) => select(pattern, limit), limit);
 }
 
-/** Return whose vars a playbook needs; undefined: everybody's, because a play reads those of other hosts. */
+/** Return the hosts whose vars a playbook needs; undefined: all hosts, because a play reads the vars of other hosts. */
 export function concernedBy(playbook: Playbook, limit: string | undefined): Concerned | undefined {
   if (playbook.plays.some(({ hostVars = [] }) => hostVars.length > 0)) return undefined;
   return { patterns: playbook.plays.map(({ hosts }) => hosts), limit };

@@ -43,7 +43,7 @@ export interface Plan {
   readonly seed: string;
   readonly limits: Limits;
   readonly notes: readonly Note[];
-  /** Where and how the run is written down; undefined: nowhere. */
+  /** The place and content of the run's record; undefined: no record. */
   readonly record: PlannedRecord | undefined;
   /** Set when a run is picked up whose controller was ended. */
   readonly attached: Attached | undefined;
@@ -69,7 +69,7 @@ export interface Limits {
   readonly graceMs: number;
   /** From starting the bundle to its `hello`. */
   readonly startMs: number;
-  /** For a lost host to come back. */
+  /** To reconnect to a lost host. */
   readonly returnMs: number;
 }
 

@@ -10,7 +10,7 @@ import type { Endpoint, HostKeyPolicy, SshSettings, Transport } from "../../tran
 
 import { readText, whereOf } from "./host-var.ts";
 
-/** How to reach hosts. Each option says whether the inventory and ssh_config come before it. */
+/** Options for reaching hosts. Each option says whether the inventory and ssh_config come before it. */
 export interface ReachOptions {
   /** Login user where the inventory names none. Default: ssh_config's, else the current user. */
   readonly user?: string;

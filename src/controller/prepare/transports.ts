@@ -10,7 +10,7 @@ import { openSshTransports, type Reach, type TransportsOptions } from "./reach.t
 
 import { learnHostKeys } from "./trust.ts";
 
-/** How each host of a run is reached. */
+/** A host's endpoint and transport. */
 export interface Reached {
   readonly endpoint: Endpoint;
   readonly transport: Transport;

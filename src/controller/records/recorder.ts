@@ -86,7 +86,7 @@ export interface RunLog {
 
 const SAVE_MS = 200;
 
-/** Open the log of a run. Where the file cannot be written, the run goes on without a log. */
+/** Open the log of a run. Where the file cannot be written, the run continues without a log. */
 export function openRunLog(file: string): RunLog {
   let lines: LineFile | undefined;
   let logger: Logger | undefined;

@@ -71,7 +71,7 @@ function thisProcess(): Pick<RunRecord, "pid" | "process"> {
 
 /**
  * Write the record of a run that this process works on, and remove the oldest runs that have ended. Where the record
- * cannot be written the run goes on, and cannot be picked up.
+ * cannot be written, the run continues, but cannot be picked up.
  */
 export function writeRecord(directory: string, given: Omit<RunRecord, "pid" | "process">): void {
   const record: RunRecord = { ...given, ...thisProcess() };

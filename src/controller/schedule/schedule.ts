@@ -18,7 +18,7 @@ import type { Sessions } from "./sessions.ts";
 /**
  * Carry out a plan: take the plays in order, with at most `concurrency` hosts at work at a time. A play is a barrier for
  * the hosts of the plays after it, unless it is free. A host keeps its place from one barrier to the next, because after
- * a free play it goes on by itself; while it does not answer, or is away, another host has the place.
+ * a free play it continues by itself. While a host does not answer, or is away, another host has the place.
  */
 export async function schedule(
   { plays, limits, seed }: Pick<Plan, "plays" | "limits" | "seed">,

@@ -13,7 +13,7 @@ import { createOnceRelay, type OnceRelay, openOnceResults } from "./once.ts";
 /** The sessions of a run, one for each host, none of them begun. */
 export interface Sessions {
   readonly byHost: ReadonlyMap<string, HostSession>;
-  /** Tells the hosts of a batch the results of `runOnce` tasks. */
+  /** Sends the results of `runOnce` tasks to the other hosts of a batch. */
   readonly once: OnceRelay;
   /** Remove the results kept for another controller: the run has ended. */
   forget(): void;

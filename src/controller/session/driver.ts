@@ -39,7 +39,7 @@ import {
 import { step } from "./step.ts";
 import { FIRST_JOURNALED } from "./told.ts";
 
-/** How long a connection that has gone may take to be known to have. */
+/** Time to wait until a lost connection is reported as closed, in milliseconds. */
 const CLOSING_MS = 100;
 
 /** Open one host's part of a run. */
@@ -379,9 +379,9 @@ class Driver implements HostSession {
   }
 }
 
-/** How an effect that takes time reports. */
+/** The report of an effect that takes time. */
 interface Report {
-  /** False once another effect has taken its place: nobody waits for it any more. */
+  /** False once another effect has replaced this one, whose result then no longer counts. */
   readonly counts: boolean;
   input(input: Input): void;
 }
@@ -397,8 +397,8 @@ function jobAfter(job: SessionOptions["job"], lastSequence: number): Job {
 }
 
 /**
- * Return how a process ended that has not said bye. sshd tells the end before it has sent all output, so the
- * connection may have gone in between.
+ * Return the end of a process that ended without `bye`. sshd reports the end before it has sent all output, so the
+ * connection may be lost in between.
  */
 async function wholeExit(exit: RemoteExit, connection: Connection): Promise<RemoteExit> {
   if (exit.kind === "lost") return exit;

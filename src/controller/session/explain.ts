@@ -6,14 +6,14 @@ import { explainBecome } from "../../transport/become/explain.ts";
 import type { Endpoint, RemoteExit } from "../../transport/transport.ts";
 import { LAUNCH_EXITS } from "./launch.ts";
 
-/** How a process of the run ended, with what helps to explain the end. */
+/** The end of a process of the run, with details that explain it. */
 export interface ProcessEnd {
   readonly exit: RemoteExit;
-  /** The end of what it wrote to standard error. */
+  /** The last output to standard error. */
   readonly stderr: string;
   /** The output of sudo, doas or su before the process was the wanted user's; empty without a dialogue. */
   readonly said: string;
-  /** True if the program asked for a password, and was given one. */
+  /** True when the program asked for a password and got one. */
   readonly asked: boolean;
 }
 
@@ -106,18 +106,18 @@ export function explainDirectEnd(host: string): VolleyError {
   );
 }
 
-/** A host that was lost and did not come back in time. */
+/** A lost host to which the controller could not reconnect in time. */
 interface Loss {
-  /** Why it was lost. */
+  /** The reason of the loss. */
   readonly why: string;
-  /** How long the controller tried to reach it again. */
+  /** Milliseconds for which the controller tried to reconnect. */
   readonly limitMs: number;
-  /** The error of the last try. */
+  /** The error of the last attempt. */
   readonly thrown: unknown;
   readonly endsWithLogin: boolean;
 }
 
-/** Return the error for a host that did not come back in time. */
+/** Return the error for a host to which the controller could not reconnect in time. */
 export function explainLoss(host: string, { why, limitMs, thrown, endsWithLogin }: Loss): VolleyError {
   const unnamed = (text: string): string =>
     text.startsWith(`${host}: `) ? text.slice(host.length + 2) : text;

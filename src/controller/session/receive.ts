@@ -33,11 +33,11 @@ export interface ReceiveHandlers {
   broken(error: VolleyError): void;
 }
 
-/** How much is read of one process. */
+/** Limits for the output of one process. */
 export interface ReceiveLimits {
-  /** Before `hello`. */
+  /** Bytes before `hello`. */
   readonly noiseBytes: number;
-  /** Altogether. */
+  /** Bytes altogether. */
   readonly totalBytes: number;
   readonly events: number;
 }

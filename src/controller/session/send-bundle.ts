@@ -7,7 +7,7 @@ const PROGRESS_MS = 100;
 const DISCARD_MS = 5_000;
 const CHUNK_BYTES = 64 << 10;
 
-/** How a bundle is sent. */
+/** Options for sending a bundle. */
 export interface SendOptions {
   readonly bytes: Buffer;
   readonly signal: AbortSignal;

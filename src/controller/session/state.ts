@@ -9,7 +9,7 @@ import { NOTHING_EARLIER, type Told } from "./told.ts";
 
 /* The types of step.ts: the state of one host's part of a run, its inputs, and the effects of a step. */
 
-/** How to work on hosts: by a bundle there, directly from here, or by a bundle if the host has a usable Node. */
+/** The way to work on a host: by a bundle on the host, directly from the controller, or by a bundle if the host has a usable Node. */
 export type Via = "bundle" | "direct" | "auto";
 
 /** The constants of a session. */
@@ -49,7 +49,7 @@ export interface Session {
   readonly clock: Clock;
 }
 
-/** Where the host's part is. */
+/** The state of the host's part. */
 export type State =
   /** Waits for a place among the hosts at work. */
   | { readonly is: "waiting" }

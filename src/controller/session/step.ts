@@ -277,7 +277,7 @@ function uploaded(session: Session): Next {
   if (state.is !== "uploading" && state.is !== "starting") return [session, []];
   const bytes = uploads.bytes + setup.bundle.bytes.length;
   const sent = takePhase({ ...session, uploads: { ...uploads, bytes } }, "upload");
-  // A process on its way to another user received the bundle on standard input, and goes on by itself.
+  // A process on its way to another user received the bundle on standard input, and continues by itself.
   if (state.is === "starting") return [sent, []];
   if (session.ending !== undefined) return end(sent, "cancelled", undefined);
   return start(sent, { is: "verify", upload: uploads.count });
@@ -450,7 +450,7 @@ function broken(session: Session, thrown: unknown): Next {
 
 /* Loss, return and end. */
 
-/** Return whether the run goes on, or can go on, although its process ended without `bye`. */
+/** Return whether the run continues, or can continue, although its process ended without `bye`. */
 function goesOn(session: Session, gone: Extract<WireEvent, { type: "gone" }> | undefined): boolean {
   if (!mayReturn(session)) return false;
   // The journal says how far the run came, whatever ended the process.
@@ -484,7 +484,7 @@ function mayHelp({ state, told, ending, known }: Session, thrown: unknown): thro
     case "TIMEOUT":
       return isAway;
     case "AUTH_FAILED":
-      // A host that starts up lets nobody in but root before it is wholly up: pam_nologin(8).
+      // A host that starts up accepts only root's logins until it is up: pam_nologin(8).
       return isAway && told.restart !== undefined;
     default:
       return false;

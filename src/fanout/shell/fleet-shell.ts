@@ -38,7 +38,7 @@ export interface FleetShellOptions extends TerminalStreams {
   readonly signal: AbortSignal;
 }
 
-/** How the shell ended. */
+/** The end of the shell. */
 export interface FleetShellEnd {
   /** Number of hosts on which a shell was opened. */
   readonly reached: number;

@@ -42,7 +42,7 @@ export interface TransferResult extends TransferCounts {
   readonly outcome: TransferOutcome;
   /** The error that ended the host's part, or that of the first failed file. */
   readonly error: SerializedError | undefined;
-  /** How the sent files were verified; undefined when none was sent. */
+  /** The check of the sent files; undefined when none was sent. */
   readonly verifiedBy: "sha256" | "size" | undefined;
   /** The reason for verifying by size only. */
   readonly noHashes: NoHashes | undefined;

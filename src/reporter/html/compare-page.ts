@@ -270,7 +270,7 @@ export interface ComparedMethod {
   readonly roundTrips?: number;
   /** Ratios of this method's times to those of others; the baseline has none. */
   readonly ratios?: readonly ComparedRatio[];
-  /** Why there are no samples: `not installed`. */
+  /** The reason for missing samples: `not installed`. */
   readonly missing?: string;
 }
 

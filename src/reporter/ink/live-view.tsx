@@ -10,7 +10,7 @@ import { AlternateScreen } from "./screen.ts";
 import { INITIAL_VIEW, type Surface, type ViewState } from "./view-state.ts";
 
 const FRAME_MS = 100;
-/** How often the clock and the spinner move while nothing happens. */
+/** Time between frames without events, for the clock and the spinner, in milliseconds. */
 const IDLE_FRAME_MS = 200;
 const DEFAULT_SIZE = { columns: 80, rows: 24 };
 
@@ -92,7 +92,7 @@ export function openLiveView({
     update();
   };
 
-  // A terminal that is closed makes writing fail (EIO): the run goes on without being watched.
+  // A terminal that is closed makes writing fail (EIO): the run continues without a view.
   stdout.on("error", () => {});
   const screen = new AlternateScreen(stdout, () => exit());
   screen.enter();

@@ -37,7 +37,7 @@ export interface HostView {
   readonly elapsedMs: number | undefined;
   readonly outcome: Outcome | undefined;
   readonly tally: Tally;
-  /** How many of the skipped tasks check mode could not know. */
+  /** Number of skipped tasks whose outcome check mode could not know. */
   readonly unknown: number;
   /** The number of tasks known so far, those that have ended included. */
   readonly total: number;

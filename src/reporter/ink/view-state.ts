@@ -16,7 +16,7 @@ export interface ViewState {
   readonly typing: boolean;
   /** The first row shown of the log; undefined follows its end. */
   readonly scroll: LogPosition | undefined;
-  /** How often Ctrl-C was pressed. */
+  /** Number of times that Ctrl-C was pressed. */
   readonly cancels: number;
   /** True for a screen that stays after the end of the run, until a key leaves it. */
   readonly held: boolean;

@@ -8,7 +8,7 @@ import { attempt, checksumOf, readFile, readIfExists, removeAll, statOf, writeAt
 import { runProcess } from "./process.ts";
 import { inDirectory, itself, onItself, readLink, realPath } from "./root-paths.ts";
 
-/** Where a local System works. */
+/** Options of a local System. */
 export interface LocalSystemOptions {
   /** The directory that absolute paths are taken below: an image being built, or a test. Default `/`. */
   readonly root?: string;

@@ -21,7 +21,7 @@ const READY = "volley-is-in";
 /** Ends with its input, so the connection closes with this process, however it ends. */
 const STAY = `echo ${READY}; exec cat >/dev/null`;
 
-/** Make a transport by the system's `ssh`, which can do more than ssh2 at several times the cost. It logs in once per host. */
+/** Make a transport by the system's `ssh`, which can do more than ssh2 at several times the cost. The transport logs in once per host. */
 export function createOpenSshTransport({ connectRetries }: OpenSshTransportOptions): Transport {
   let directory: string | undefined;
   let count = 0;

@@ -213,13 +213,13 @@ function readFreeSpace({ fields }: ReplyOf<"extended">): FreeSpace | undefined {
   };
 }
 
-/** How often another process may interfere with one rename. */
+/** Number of times that another process may interfere with one rename. */
 const RENAME_TRIES = 20;
 
 /**
  * Rename over an existing file with a server that has only the `rename` of version 3, which refuses to replace. The old
- * file moves aside first, and comes back when its place cannot be taken. For a moment neither file is there; no file is
- * lost.
+ * file is moved aside first, and is moved back when the new file cannot take its place. For a moment neither file is at
+ * the path; no file is lost.
  */
 async function replace(
   files: Pick<FileSession, "lstat" | "remove">,

@@ -14,7 +14,7 @@ export interface SftpDuplex {
   readonly exit: Promise<RemoteExit>;
 }
 
-/** How to open a session. */
+/** Options for opening a session. */
 export interface OpenFileSessionOptions {
   /** For messages. */
   readonly host: string;
@@ -35,7 +35,7 @@ export const SFTP_SERVER_PATHS: readonly string[] = [
 /** Exit code of a host without an SFTP server: that of sh(1) for an unknown command. */
 const NO_SFTP_SERVER_EXIT = 127;
 
-/** A shell script that becomes an sftp-server, for users that no subsystem serves. Exits with 127 where there is none. */
+/** A shell script that becomes an sftp-server, for users that no subsystem serves. Exits with 127 on a host without one. */
 export const SFTP_SERVER_SCRIPT = `for p in ${SFTP_SERVER_PATHS.join(" ")}; do [ -x "$p" ] && exec "$p"; done; command -v sftp-server >/dev/null 2>&1 && exec sftp-server; exit ${NO_SFTP_SERVER_EXIT}`;
 
 /** The hint for a host without an SFTP server. */

@@ -230,7 +230,7 @@ function exitOf(channel: ClientChannel, closed: Promise<string | undefined>): Pr
   });
 }
 
-/** How long sshd may count a closed session: it frees the place after both ends have closed it. */
+/** Time for sshd to free the place of a session that both ends have closed, in milliseconds. */
 const FREED_MS = 1_000;
 const FIRST_PAUSE_MS = 5;
 const LONGEST_PAUSE_MS = 200;

@@ -17,7 +17,7 @@ export interface SecretOptions {
   readonly ageIdentityFiles?: readonly string[];
 }
 
-/** Ask at the terminal, the answer unseen; null where nobody can be asked. */
+/** Ask at the terminal, without showing the answer; null without a terminal. */
 export type AskSecret = (prompt: string) => Promise<string | null>;
 
 /** The settings of a secret store. */
@@ -26,7 +26,7 @@ export interface SecretStoreOptions extends SecretOptions {
   readonly cwd: string;
   /** Default: the process's own environment. */
   readonly env?: NodeJS.ProcessEnv;
-  /** Default: nobody is asked. */
+  /** Default: no questions. */
   readonly ask?: AskSecret;
   readonly signal?: AbortSignal;
 }
