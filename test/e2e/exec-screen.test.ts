@@ -1,4 +1,4 @@
-import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterEach, expect, it } from "vitest";
@@ -53,6 +53,41 @@ it.skipIf(!tmuxAvailable())(
     terminal.press("C-]");
     terminal.type("q");
     await terminal.see("exit 2");
+  },
+  240_000,
+);
+
+it.skipIf(!tmuxAvailable())(
+  "leaves the held screen on SIGTERM, with the outcome below",
+  async () => {
+    const directory = mkdtempSync(join(tmpdir(), "volley-exec-screen-"));
+    closers.push(() => rmSync(directory, { recursive: true, force: true }));
+    const hosts = "h1 ansible_connection=local\nh2 ansible_connection=local\n";
+    writeFileSync(join(directory, "inventory"), hosts);
+    // The shell tells the process's id, and then the exit code: 130, as for Ctrl-C.
+    const script = `"$0" "$@" & echo $! >pid; fg >/dev/null; echo "code $?"; exec sleep 60`;
+    const command = [
+      process.execPath,
+      await builtCli(),
+      "exec",
+      "-i",
+      "inventory",
+      "-o",
+      "ink",
+      "all",
+      "true",
+    ];
+    const terminal = openTerminal(["bash", "-mc", script, ...command], {
+      columns: 80,
+      rows: 24,
+      cwd: directory,
+      env: { HOME: directory },
+    });
+    closers.push(() => terminal.close());
+    await terminal.see("q leave");
+    process.kill(Number(readFileSync(join(directory, "pid"), "utf8")), "SIGTERM");
+    const rows = await terminal.see("code 130");
+    expect(rows).toContain("2 hosts ok");
   },
   240_000,
 );

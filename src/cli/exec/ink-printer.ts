@@ -3,6 +3,7 @@ import type { Event, TaskRef } from "../../core/events.ts";
 import { EMPTY_TALLY } from "../../core/result.ts";
 import { outcomeOf } from "../../fanout/exec/exec-host.ts";
 import { openLiveView } from "../../reporter/ink/live-view.tsx";
+import { onSignals } from "../terminal.ts";
 import type { ExecPrinter, ExecPrinterOptions } from "./printer.ts";
 import { describeEnd, printStatus, reasonOf } from "./status.ts";
 
@@ -103,7 +104,13 @@ export function createInkPrinter(options: InkPrinterOptions): ExecPrinter {
     },
     end: async (results, elapsedMs) => {
       tell({ type: "run:end", summary: undefined as never });
-      const choice = await live.left();
+      // Ctrl-C is a key here; a signal leaves the screen, too.
+      let release = (): void => {};
+      const signalled = new Promise<"leave">((resolve) => {
+        release = onSignals(() => resolve("leave"));
+      });
+      const choice = await Promise.race([live.left(), signalled]);
+      release();
       await live.close();
       if (crashed !== undefined) stdout.writer.write(`the terminal UI failed: ${String(crashed)}\n`);
       await printStatus(options, results, elapsedMs);
