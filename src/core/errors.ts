@@ -89,7 +89,7 @@ export function isVolleyError(value: unknown): value is VolleyError {
   return (
     value instanceof Error &&
     typeof (value as Partial<VolleyError>).code === "string" &&
-    value.name === "VolleyError"
+    (value.name === "VolleyError" || value.name === "TaskFailed")
   );
 }
 

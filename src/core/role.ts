@@ -84,6 +84,7 @@ export interface TaskHandle<D = unknown> extends PromiseLike<TaskResult<D>> {
  * and the failure counts as rescued when the role's code ends without throwing it again.
  */
 export class TaskFailed<D = unknown> extends VolleyError {
+  override readonly name = "TaskFailed";
   /** The name of the task that failed. */
   readonly task: string;
   readonly result: TaskResult<D>;

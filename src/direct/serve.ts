@@ -1,3 +1,4 @@
+import { AsyncLocalStorage } from "node:async_hooks";
 import { PassThrough } from "node:stream";
 import { finished } from "node:stream/promises";
 import { format } from "node:util";
@@ -17,6 +18,7 @@ import type { Leftovers } from "../engine/effects.ts";
 import { byeForError, runJob } from "../engine/engine.ts";
 import { RENDER_BESIDE_OTHERS_MS } from "../engine/limits.ts";
 import { createHostLook, createRenderer } from "../engine/render.ts";
+import { tellRunsApart } from "../engine/strays.ts";
 import { createTemplates } from "../template/index.ts";
 import type { Connection, Endpoint, RemoteExit, RemoteProcess } from "../transport/transport.ts";
 import { askForFacts, type FactRecords, gatherDirectFacts, passwdOf } from "./facts.ts";
@@ -30,6 +32,9 @@ import {
   openSystem,
   type UserAccess,
 } from "./users.ts";
+
+/** The Job whose code is running: one process works on many hosts, and a stray error fails only its own. */
+const jobNow = new AsyncLocalStorage<Job>();
 
 /** The playbook of a host that gets no bundle. */
 export interface DirectPlaybook {
@@ -278,7 +283,8 @@ async function carryOut(
     stop: wire.stop,
     kill: wire.kill,
   });
-  const { tally, cancelled, error } = await runJob(evaluated, job, effects);
+  tellRunsApart(() => jobNow.getStore());
+  const { tally, cancelled, error } = await jobNow.run(job, () => runJob(evaluated, job, effects));
   await leftovers?.flush();
   return {
     type: "bye",

@@ -9,8 +9,10 @@ import { hostVariables } from "./context.ts";
 import { declareRoles } from "./declare.ts";
 import type { Effects, HostView } from "./effects.ts";
 import { followAskers } from "./handle.ts";
+import { withEither } from "./limits.ts";
 import { runPlay } from "./play.ts";
 import type { RoleRun } from "./role.ts";
+import { watchStrays } from "./strays.ts";
 import { Ledger, type PlayOnHost, Turns } from "./turn.ts";
 
 /** The end of a Job. */
@@ -27,8 +29,18 @@ export interface JobEnd {
 export async function runJob(playbook: Playbook, job: Job, effects: Effects): Promise<JobEnd> {
   if (job.options.check) followAskers();
   const ledger = new Ledger(effects);
+  // Aborted with an error of the playbook's code that nothing caught.
+  const stray = new AbortController();
   try {
-    return await runPlays(playbook, job, effects, ledger);
+    const end = await watchStrays(
+      (thrown) => stray.abort(thrown),
+      () =>
+        withEither([effects.cancel, stray.signal], (cancel) =>
+          runPlays(playbook, job, { ...effects, cancel }, ledger),
+        ),
+    );
+    stray.signal.throwIfAborted();
+    return end;
   } catch (thrown) {
     const cancelled = effects.cancel.aborted;
     return { tally: ledger.tally, cancelled, failed: true, error: serializeError(thrown) };

@@ -2,6 +2,7 @@ import { AsyncLocalStorage } from "node:async_hooks";
 import { VolleyError } from "../core/errors.ts";
 import type { Result, State } from "../core/result.ts";
 import type { TaskFailed, TaskHandle, TaskResult } from "../core/role.ts";
+import { account } from "./strays.ts";
 
 /** The value of everything that check mode cannot know. */
 export class Unknown {
@@ -127,7 +128,7 @@ export function createHandle(
       new Promise<TaskResult>((resolve, reject) => {
         const finish = (end: Settled): void => {
           if (end.kind === "done") resolve(awaited(end.result, handle));
-          else if (tell(end.error)) reject(end.error);
+          else if (tell(end.error)) reject(account(end.error));
         };
         if (settled === undefined) waiting.push(finish);
         else finish(settled);
@@ -175,5 +176,5 @@ function awaited(result: Result, handle: TaskHandle): TaskResult {
 
 function refuse(reason: string, owner: Asker): never {
   (followed?.getStore() ?? current ?? owner).onUnknown(new Unknown(reason));
-  throw new VolleyError("PLAYBOOK_INVALID", reason);
+  throw account(new VolleyError("PLAYBOOK_INVALID", reason));
 }

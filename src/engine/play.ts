@@ -162,8 +162,12 @@ class PlayRun {
     } else {
       const { result } = ended;
       this.#handlers.notify(role, task, result);
-      if (hasFailed(result)) this.#failures.set(role.fail(task, result), ended.ref);
-      else if (result === ROLE_SKIPPED) {
+      // An action or its retries that the cancel cut short.
+      if (hasFailed(result)) {
+        if (this.#isCancelled && result.error?.code === "CANCELLED")
+          task.control.settle({ kind: "dropped", result, error: new Cancelled() });
+        else this.#failures.set(role.fail(task, result), ended.ref);
+      } else if (result === ROLE_SKIPPED) {
         // The code of a role that is not wanted on this host must not go on with results that are not there.
         task.control.settle({ kind: "dropped", result, error: new Cancelled("the role is skipped") });
       } else task.control.settle({ kind: "done", result });

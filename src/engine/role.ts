@@ -30,6 +30,7 @@ import {
   toTaskResult,
   type Unknown,
 } from "./handle.ts";
+import { account } from "./strays.ts";
 
 /** A task as its role declared it, waiting for its turn. */
 export interface DeclaredTask {
@@ -251,11 +252,11 @@ export class RoleRun {
         };
       }
       case "unknown":
-        // In a real run too nothing is guessed.
+        // Code that asks has gone on behind the failures it was told of. In a real run too nothing is guessed.
         return this.context.check
-          ? { rescued: [], failed: failures.length > 0, unknown: end.reason }
+          ? { rescued: told, failed: told.length < failures.length, unknown: end.reason }
           : {
-              rescued: [],
+              rescued: told,
               failed: true,
               fault: { thrown: new VolleyError("PLAYBOOK_INVALID", `the role's code ${end.reason}`) },
             };
@@ -362,7 +363,7 @@ export class RoleRun {
     const unwind = (): void => {
       if (this.#phase.kind !== "interrupted" || !(this.#phase.error instanceof Cancelled)) return;
       const { error } = this.#phase;
-      if (this.#tell(error)) throw error;
+      if (this.#tell(error)) throw account(error);
     };
     return new Proxy(target, {
       get: (_target, property) => {

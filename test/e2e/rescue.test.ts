@@ -1,7 +1,8 @@
 import { readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
-import { expect, test } from "vitest";
+import { describe, expect, test } from "vitest";
 import { PATIENT } from "../lib/patience.ts";
+import { type CliEnd, volley } from "./lib/cli.ts";
 import { fleetStarter, follow, ofType, provision, start } from "./lib/drive.ts";
 import { makeProject, playbookText, scratchDirectory } from "./lib/project.ts";
 import { watchTold } from "./lib/told.ts";
@@ -80,3 +81,42 @@ test.each(["bundle", "direct"] as const)(
     expect(ran.summary.tally).toMatchObject({ changed: 2, failed: 0, notExecuted: 1 });
   },
 );
+
+describe.each(["bundle", "direct"] as const)("errors of a role's code that nothing awaits (%s)", (via) => {
+  const run = async (tasks: string): Promise<{ readonly end: CliEnd; readonly outcomes: object }> => {
+    const play = `{ name: "Play", hosts: "all", tasks: async ({ task, host }) => { ${tasks} } }`;
+    const project = makeProject(scratch(), {
+      "site.ts": playbookText(play),
+      hosts: "web01 ansible_connection=local\nweb02 ansible_connection=local\n",
+    });
+    // In a process of its own: the test runner counts stray errors too.
+    const end = await volley(["run", "site.ts", "-i", "hosts", "--via", via, "-o", "json"], {
+      cwd: project.directory,
+    });
+    const events = end.stdout.split("\n").flatMap((line) => (line === "" ? [] : [JSON.parse(line)]));
+    const ends = events.filter(({ type }) => type === "host:end");
+    return { end, outcomes: Object.fromEntries(ends.map(({ host, outcome }) => [host, outcome])) };
+  };
+
+  test("the failure of a task ends nothing but the task", PATIENT, async () => {
+    const { end, outcomes } = await run(`
+      const make = async (name) => { await task(name, fail("no")); };
+      const first = make("first");
+      const second = make("second");
+      try { await first; await second; } catch { await task("Repair", debug({ msg: "" })); }`);
+    expect(end).toMatchObject({ code: 0 });
+    expect(outcomes).toEqual({ web01: "ok", web02: "ok" });
+  });
+
+  test.each([
+    ["a rejection", 'void Promise.reject(new Error("astray"))'],
+    ["an exception", 'throw new Error("astray")'],
+  ])("%s fails its own host, with the error", PATIENT, async (_what, code) => {
+    const { end, outcomes } = await run(`
+      if (host.name === "web02") await new Promise((resolve) => { setTimeout(() => { resolve(); ${code}; }, 1); });
+      await task("Work", debug({ msg: "" }));`);
+    expect(outcomes).toEqual({ web01: "ok", web02: "failed" });
+    expect(end.code).toBe(2);
+    expect(end.stdout).toContain("astray");
+  });
+});

@@ -338,3 +338,19 @@ test("Unknown is a value that a function may pass on: only what is decided by it
   expect(run.ended).toEqual(["unknown r when", "unknown r action", "unchanged r not asked"]);
   expect(run.task("when").message).toBe("depends on a registered result");
 });
+
+test("a failure that the code has gone on behind is rescued, though it then asks something unknown", async () => {
+  const run = await runTasks(
+    async ({ task }) => {
+      try {
+        await task("bad", fail("no"));
+      } catch {
+        const ran = await task("Run", shell("true"));
+        if (ran.changed) await task("never", noop({}));
+      }
+    },
+    { options: { check: true } },
+  );
+  expect(run.failed).toBe(false);
+  expect(run.tally).toMatchObject({ failed: 0, rescued: 1 });
+});

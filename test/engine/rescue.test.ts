@@ -213,6 +213,8 @@ describe("a failed task comes back to the code that declared it", () => {
     });
     const [error, failed] = caught as [TaskFailed<{ readonly rc: number }>, boolean];
     expect(error).toBeInstanceOf(TaskFailed);
+    expect(error.name).toBe("TaskFailed");
+    expect(isVolleyError(error)).toBe(true);
     expect(isVolleyError(error) && error.code).toBe("ACTION_FAILED");
     expect(error.task).toBe("Ask");
     expect(error.message).toMatch(/^task "Ask" failed: /);

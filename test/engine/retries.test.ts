@@ -217,3 +217,29 @@ test("a task that is waiting to be tried again ends with the run", async () => {
   });
   expect(run.task("t").error?.code).toBe("CANCELLED");
 });
+
+test("a task whose tries the cancel cuts short comes back as the cancel, not as a failure to rescue", async () => {
+  const stop = new AbortController();
+  const caught: unknown[] = [];
+  const run = await runTasks(
+    async ({ task }) => {
+      try {
+        await task("t", fail("no"), { retries: 1_000, delay: 3_600 });
+      } catch (error) {
+        caught.push(error);
+      }
+    },
+    {
+      stop: stop.signal,
+      onEvent: ({ type }) => {
+        if (type === "task:output") stop.abort();
+      },
+    },
+  );
+  expect(caught).toMatchObject([
+    { name: "VolleyError", code: "CANCELLED", message: "the run was cancelled" },
+  ]);
+  expect(run.cancelled).toBe(true);
+  expect(run.tally).toMatchObject({ failed: 1 });
+  expect(run.of("task:rescued")).toEqual([]);
+});

@@ -52,8 +52,12 @@ function start(): void {
     console.error(`volley: ${error.name === "VolleyError" ? error.message : error.stack || thrown}`);
     process.exit(1);
   };
-  process.on("uncaughtException", fail);
-  process.on("unhandledRejection", fail);
+  const onStray = (thrown: unknown): void => {
+    // A run that has begun ends by itself, and tells of the error; see engine/strays.ts.
+    if (process.listenerCount("unhandledRejection") === 1) fail(thrown);
+  };
+  process.on("uncaughtException", onStray);
+  process.on("unhandledRejection", onStray);
   const damaged = (): Error =>
     Object.assign(new Error(`${file} is damaged or incomplete: send or build it again`), {
       name: "VolleyError",
