@@ -11,6 +11,10 @@ export class AlternateScreen {
   readonly #beforeLeaving: () => void;
   #entered = false;
   readonly #leave = (): void => this.leave();
+  readonly #onUncaught = (): void => {
+    // With a handler, as for the code of hosts worked on directly, the process and its screen go on.
+    if (process.listenerCount("uncaughtException") === 0) this.leave();
+  };
 
   /** `beforeLeaving` ends whatever still draws. */
   constructor(terminal: NodeJS.WritableStream, beforeLeaving: () => void = () => {}) {
@@ -23,7 +27,7 @@ export class AlternateScreen {
     if (this.#entered) return;
     this.#entered = true;
     // Node prints a crash's message between the monitor and the exit event.
-    process.on("uncaughtExceptionMonitor", this.#leave);
+    process.on("uncaughtExceptionMonitor", this.#onUncaught);
     process.on("exit", this.#leave);
     this.#terminal.write(ENTER);
   }
@@ -37,7 +41,7 @@ export class AlternateScreen {
   leave(): void {
     if (!this.#entered) return;
     this.#entered = false;
-    process.off("uncaughtExceptionMonitor", this.#leave);
+    process.off("uncaughtExceptionMonitor", this.#onUncaught);
     process.off("exit", this.#leave);
     this.#beforeLeaving();
     this.#terminal.write(LEAVE);

@@ -33,6 +33,14 @@ test("so does a promise nobody handles, and an exit, once", async () => {
   }
 });
 
+test("an exception that is handled leaves the screen as it is", async () => {
+  const output = await run(
+    'process.on("uncaughtException", () => process.stdout.write("handled"));setImmediate(() => { throw new Error("x"); });',
+  );
+  expect(output.indexOf("handled")).toBeGreaterThan(output.indexOf("hello"));
+  expect(output.indexOf(LEFT)).toBeGreaterThan(output.indexOf("handled"));
+});
+
 test("leaves no listeners behind", () => {
   const before = process.listenerCount("exit") + process.listenerCount("uncaughtExceptionMonitor");
   const screen = new AlternateScreen(new FakeTerminal());
