@@ -5,10 +5,15 @@ import { addTallies, countRescued, countState, EMPTY_TALLY, type Tally } from ".
 const KEPT_OUTPUT_LINES = 20;
 const KEPT_OUTPUT_CHARACTERS = 16_384;
 
+/** Failures of one host that are kept. Code may catch any number of them before its role ends. */
+export const MAX_FAILURES = 1_000;
+
 interface HostFold {
   tally: Tally;
-  /** Failures by the number of their task. */
+  /** The last failures that were not rescued, by the number of their task. */
   readonly failures: Map<number, Failure>;
+  /** Number of earlier failures, which were dropped, and not rescued so far. */
+  droppedFailures: number;
   /** The last output of the task now running. */
   output: string;
   end: HostSummary | undefined;
@@ -33,7 +38,7 @@ export function foldSummary(): SummaryFold {
   const hostOf = (name: string): HostFold => {
     let host = hosts.get(name);
     if (host === undefined) {
-      host = { tally: EMPTY_TALLY, failures: new Map(), output: "", end: undefined };
+      host = { tally: EMPTY_TALLY, failures: new Map(), droppedFailures: 0, output: "", end: undefined };
       hosts.set(name, host);
     }
     return host;
@@ -60,12 +65,21 @@ export function foldSummary(): SummaryFold {
         host.tally = countState(host.tally, result.state);
         if (result.state === "failed" && result.ignored !== true && result.error !== undefined) {
           host.failures.set(task, { role, name, error: result.error, output: lastLines(host.output) });
+          if (host.failures.size > MAX_FAILURES) {
+            const [oldest] = host.failures.keys();
+            host.failures.delete(oldest!);
+            host.droppedFailures++;
+          }
         }
         return;
       }
       case "task:rescued": {
         const host = hostOf(event.host);
-        if (host.failures.delete(event.task)) host.tally = countRescued(host.tally);
+        if (!host.failures.delete(event.task)) {
+          if (host.droppedFailures === 0) return;
+          host.droppedFailures--;
+        }
+        host.tally = countRescued(host.tally);
         return;
       }
       case "host:end": {

@@ -22,7 +22,9 @@ function createLocalConnection(host: string): Connection {
     closed,
     timings: { connectMs: 0, authenticateMs: 0 },
     exec: async (command, _signal, { pty } = {}) =>
-      pty?.resizable === true ? executeOnTerminal(command, pty, closed) : execute(command ?? LOGIN_SHELL),
+      pty?.resizable === true
+        ? executeOnTerminal(command, pty, closed)
+        : execute(command ?? LOGIN_SHELL, closed),
     upload: async (bytes, path, { mode, onProgress }) => {
       const full = join(homedir(), path);
       try {
@@ -35,7 +37,7 @@ function createLocalConnection(host: string): Connection {
       }
       onProgress?.(bytes.length);
     },
-    files: async (signal) => await openFileSession(execute(SFTP_SERVER_SCRIPT), { host, signal }),
+    files: async (signal) => await openFileSession(execute(SFTP_SERVER_SCRIPT, closed), { host, signal }),
     close: () => resolveClosed(undefined),
   };
 }
@@ -57,7 +59,7 @@ function executeOnTerminal(
   return { ...streams, resize, exit: exitOf(child) };
 }
 
-function execute(command: string): RemoteProcess {
+function execute(command: string, closed: Promise<undefined>): RemoteProcess {
   // A process group of its own: Ctrl-C at the terminal must reach only the controller, which cancels the process itself.
   const child = spawn("/bin/sh", ["-c", command], {
     cwd: homedir(),
@@ -65,6 +67,13 @@ function execute(command: string): RemoteProcess {
     detached: true,
   });
   child.stdin.on("error", () => {});
+  // A process that outlives its connection must not keep the controller from exiting.
+  void closed.then(() => {
+    child.stdin.end();
+    child.stdout.destroy();
+    child.stderr.destroy();
+    child.unref();
+  });
   return { stdin: child.stdin, stdout: child.stdout, stderr: child.stderr, exit: exitOf(child) };
 }
 

@@ -1,7 +1,7 @@
 import { expect, test } from "vitest";
 import type { ControllerEvent, Event, Outcome, ReceivedEvent } from "../../src/core/events.ts";
 import { EMPTY_TALLY, type Result } from "../../src/core/result.ts";
-import { exitCodeOf, foldSummary, type SummaryFold } from "../../src/core/summary.ts";
+import { exitCodeOf, foldSummary, MAX_FAILURES, type SummaryFold } from "../../src/core/summary.ts";
 
 function feed(fold: SummaryFold, ...events: readonly (ReceivedEvent | ControllerEvent)[]): void {
   for (const [index, event] of events.entries()) fold.add({ ...event, seq: index + 1, time: 1_000 } as Event);
@@ -121,4 +121,18 @@ test.each([
   [{ failed: 1, lost: 1, cancelled: 1 }, 130],
 ])("outcomes %j give exit code %i", (outcomes, code) => {
   expect(exitCodeOf({ ...none, ...outcomes })).toBe(code);
+});
+
+test("of many failures the last are kept; the rescue of those dropped counts", () => {
+  const fold = foldSummary();
+  feed(fold, start("h1"));
+  const numbers = Array.from({ length: MAX_FAILURES + 2 }, (_none, index) => index + 1);
+  const error = { code: "ACTION_FAILED", message: "no" } as const;
+  for (const number of numbers) feed(fold, ...task(number, "h1", { state: "failed", error }));
+  const kept = fold.summary(0).hosts[0]!.failures;
+  expect(kept).toHaveLength(MAX_FAILURES);
+  expect(kept.at(-1)?.name).toBe(`t${MAX_FAILURES + 2}`);
+  for (const number of numbers.slice(0, -1)) feed(fold, { type: "task:rescued", ...ref(number, "h1") });
+  expect(fold.tallyOf("h1")).toMatchObject({ failed: 1, rescued: MAX_FAILURES + 1 });
+  expect(fold.summary(0).hosts[0]!.failures.map(({ name }) => name)).toEqual([`t${MAX_FAILURES + 2}`]);
 });

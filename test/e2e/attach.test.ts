@@ -10,9 +10,10 @@ import {
   runsDirectory,
 } from "../../src/controller/records/records.ts";
 import type { Event, Summary } from "../../src/core/events.ts";
+import { until } from "../lib/patience.ts";
 import { volley } from "./lib/cli.ts";
 import { fleetStarter, ofType } from "./lib/drive.ts";
-import { makeProject, playbookText, scratchDirectory } from "./lib/project.ts";
+import { makeProject, play, playbookText, scratchDirectory, waitFor } from "./lib/project.ts";
 
 const scratch = scratchDirectory();
 const startFleet = fleetStarter();
@@ -118,6 +119,44 @@ it("hosts that went to the end meanwhile are read from their journals", async ()
   ]);
   for (const { home } of fleet.hosts) expect(lines(home)).toEqual(["0", "1", "2"]);
 });
+
+it("a host that waited for its turn when the controller was killed begins anew", async () => {
+  const fleet = await startFleet({ count: 1 });
+  const { home } = fleet.hosts[0]!;
+  const project = makeProject(scratch(), {
+    "site.ts": playbookText(play("throttle: 2", `task("Wait", ${waitFor("go")});`)),
+  });
+  const [, , ...host] = fleet.inventoryYaml().split("\n");
+  const names = ["one", "two"].map((name) => host.join("\n").replace(/^ {4}.*:/, `    ${name}:`));
+  const inventory = project.write("inventory.yaml", `all:\n  hosts:\n${names.join("")}`);
+  const args = ["run", "site.ts", "-i", inventory, "--known-hosts", fleet.knownHostsPath, "-o", "json"];
+  let told: readonly Event[] = [];
+  const waits = () => ofType(told, "log").find(({ text }) => text.startsWith("waiting for"));
+  const isOneWaiting = (): boolean => {
+    const [name] = listRuns(runsDirectory());
+    told = name === undefined ? [] : readEvents(runsDirectory(), name);
+    return ofType(told, "task:start").length > 0 && waits() !== undefined;
+  };
+  await volley(args, {
+    cwd: project.directory,
+    on: (child) => void until(isOneWaiting).finally(() => child.kill("SIGKILL")),
+  });
+  const waiting = waits()!.host;
+  const pidOf = (of: (host: string) => boolean): number =>
+    ofType(told, "hello").find((hello) => of(hello.host))!.pid;
+  await until(() => !isRunning(pidOf((name) => name === waiting)));
+  writeFileSync(join(home, "go"), "");
+  await until(() => !isRunning(pidOf((name) => name !== waiting)));
+  const { summary } = await attach(listRuns(runsDirectory())[0]!, project.directory);
+  expect(summary.hosts.map(({ outcome, tally }) => [outcome, tally.changed])).toEqual([
+    ["ok", 1],
+    ["ok", 1],
+  ]);
+});
+
+function isRunning(pid: number): boolean {
+  return existsSync(`/proc/${pid}`);
+}
 
 it("resumes where a run of the playbook failed, whatever ran since: what succeeded is not repeated, a handler that was notified still runs", async () => {
   const fleet = await startFleet({ count: 1 });

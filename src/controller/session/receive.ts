@@ -18,7 +18,7 @@ import { createLineSplitter } from "../../system/lines.ts";
 import type { Mask } from "../../vars/mask.ts";
 import { checkEvent, checkQuestion, checkShare } from "./check-event.ts";
 import { LAUNCH_ANSWERS, type LaunchAnswer } from "./launch.ts";
-import { FIRST_JOURNALED } from "./told.ts";
+import { BEFORE_JOURNAL, FIRST_JOURNALED } from "./told.ts";
 
 /** The parts of a process's standard output. */
 export interface ReceiveHandlers {
@@ -52,8 +52,6 @@ export const RECEIVE_LIMITS: ReceiveLimits = {
 /** Lines beside the protocol that are passed on of one process, each cut to 1,000 characters. */
 const MAX_NOISE_LINES = 200;
 const MAX_NOISE_LENGTH = 1_000;
-/** Events of a process that begins the run anew, before it continues where the process before it stopped. */
-const FIRST_WORDS: ReadonlySet<WireEvent["type"]> = new Set(["hello", "log", "gone", "bye"]);
 
 /**
  * Take a process's standard output apart into events, within bounds, because any program may be at the other end.
@@ -127,7 +125,7 @@ export function receive(
     }
     if (seq !== last + 1) return refuse(`the host's events are out of order: ${seq} after ${last}`);
     if (event?.type === "hello" && seq !== 1) return refuse("the host says hello amid its events");
-    if (seq <= latest && event !== undefined && !FIRST_WORDS.has(event.type))
+    if (seq <= latest && event !== undefined && !BEFORE_JOURNAL.has(event.type))
       return refuse(`the host tells again what it has told: event ${seq}, "${event.type}"`);
     last = seq;
     latest = Math.max(latest, seq);

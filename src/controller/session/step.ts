@@ -37,7 +37,7 @@ import {
   takePhase,
   write,
 } from "./state.ts";
-import { FIRST_JOURNALED, fullTally, hear } from "./told.ts";
+import { beginAnew, FIRST_JOURNALED, fullTally, hasFailed, hear } from "./told.ts";
 
 const MAX_DAMAGED = 2;
 /** The shortest limit for the first word of a host that is back. */
@@ -295,7 +295,8 @@ function notStarted(session: Session, script: Script, processEnd: ProcessEnd): N
   if ((exit.kind === "lost" || told.restart !== undefined) && mayReturn(session))
     return lose(session, reasonOf(exit));
   if (script.is === "attach" && code === LAUNCH_EXITS.unknownRun) {
-    if (mayLaunch) return launch(session);
+    // A process that ended before it opened its journal has left nothing to continue.
+    if (mayLaunch) return launch(told.isJournaled ? session : { ...session, told: beginAnew(told) });
     const text = `${endpoint.host} was not begun, and the playbook has changed since`;
     return failed(session, new VolleyError("CANCELLED", text));
   }
@@ -435,17 +436,21 @@ function exited(session: Session, processEnd: ProcessEnd): Next {
   if (last?.type === "bye") {
     if (last.cancelled === true) return end(done, "cancelled", undefined);
     if (last.error !== undefined) return end(done, "failed", last.error);
-    return end(done, told.failed.size > 0 ? "failed" : "ok", undefined);
+    return end(done, hasFailed(told) ? "failed" : "ok", undefined);
   }
   if (ending !== undefined) return end(done, "cancelled", undefined);
   const silence = explainSilence(setup.endpoint.host, processEnd, last, told.endsWithLogin);
   return end(done, "lost", silence);
 }
 
-/** The host broke the protocol: do not listen to it any more. */
+/** The host broke the protocol: kill its process, which would else hold the host's lock, and stop listening to it. */
 function broken(session: Session, thrown: unknown): Next {
-  if (session.state.is === "starting") return conclude(session, thrown);
-  return end(session, "lost", serializeError(thrown));
+  return after(
+    write(session, { type: "kill" }),
+    session.state.is === "starting"
+      ? conclude(session, thrown)
+      : end(session, "lost", serializeError(thrown)),
+  );
 }
 
 /* Loss, return and end. */
@@ -575,6 +580,6 @@ function withReason(
   error: SerializedError | undefined,
 ): Pick<HostEnd, "outcome" | "error"> {
   const why = outcome === "cancelled" ? ending?.why : undefined;
-  if (why !== undefined && (why.outcome === "failed" || told.failed.size === 0)) return why;
+  if (why !== undefined && (why.outcome === "failed" || !hasFailed(told))) return why;
   return { outcome: why === undefined ? outcome : "failed", ...(error === undefined ? {} : { error }) };
 }

@@ -2,17 +2,22 @@ import { VolleyError } from "../../core/errors.ts";
 import type { Event, HostEnd, TargetEvent } from "../../core/events.ts";
 import type { WireEvent } from "../../core/protocol.ts";
 import { countRescued, countState, EMPTY_TALLY, type Tally, tallyTotal } from "../../core/result.ts";
+import { MAX_FAILURES } from "../../core/summary.ts";
 import { printable } from "../../core/text.ts";
 
 /** The host's account of its part of a run, over all connections. */
 export interface Told {
   /** Sequence number of the last event in the host's own stream; 0 before the first. */
   readonly lastSequence: number;
+  /** True once the host has told an event that a process tells only after it has opened its journal. */
+  readonly isJournaled: boolean;
   readonly tally: Tally;
   /** Number of tasks known so far. */
   readonly total: number;
-  /** Tasks that failed and were neither ignored nor, so far, rescued. */
+  /** Tasks that failed and were neither ignored nor, so far, rescued: at most `MAX_FAILURES` of them. */
   readonly failed: ReadonlySet<number>;
+  /** Number of further such tasks. */
+  readonly moreFailed: number;
   /** Tasks that have started and not ended. Undefined after a takeover, until the first task is heard of. */
   readonly started: ReadonlySet<number> | undefined;
   /** Index of the play that the host is at, or begins next. */
@@ -45,15 +50,17 @@ export interface EarlierPart extends Told {
 /** Sequence number of the first event in a journal: the first event is the `hello` of the process that tells it. */
 export const FIRST_JOURNALED = 2;
 
-/** The failures that the code of one role may catch before it ends; a failure that it does not catch ends the host. */
-const MAX_FAILED = 1_000;
+/** Events that a process may tell before it opens its journal. */
+export const BEFORE_JOURNAL: ReadonlySet<TargetEvent["type"]> = new Set(["hello", "log", "gone", "bye"]);
 
 /** A host that has told nothing. */
 export const NOTHING_TOLD: Told = {
   lastSequence: 0,
+  isJournaled: false,
   tally: EMPTY_TALLY,
   total: 0,
   failed: new Set(),
+  moreFailed: 0,
   started: new Set(),
   play: undefined,
   endedPlays: new Map(),
@@ -74,13 +81,21 @@ export function hear(told: Told, event: WireEvent, plays: readonly number[]): To
         throw invalid(
           `the end of task ${event.task}, "${printable(event.name, 100)}", which has not started`,
         );
-      if (told.failed.size >= MAX_FAILED && isFailure(event))
-        throw invalid(`more than ${MAX_FAILED} failures`);
       break;
     default:
       break;
   }
   return fold(told, event, event.seq);
+}
+
+/** Return whether a task failed and was neither ignored nor, so far, rescued. */
+export function hasFailed({ failed, moreFailed }: Told): boolean {
+  return failed.size + moreFailed > 0;
+}
+
+/** Expect a process that begins the host's part anew: it numbers its events from the start. */
+export function beginAnew(told: Told): Told {
+  return { ...told, lastSequence: 0 };
 }
 
 /**
@@ -125,6 +140,9 @@ function foldLogged(part: EarlierPart, event: Extract<Event, { readonly host: st
       return { ...part, uploadedBytes: event.bytes };
     case "host:end":
       return { ...part, end: event };
+    case "hello":
+      // The log holds only the `hello` of a process that begins the host's part, and numbers its events from the start.
+      return { ...part, ...beginAnew(fold(part, event, 0)), started: undefined };
     case "host:connect":
     case "host:lost":
     case "host:back":
@@ -139,7 +157,9 @@ function foldLogged(part: EarlierPart, event: Extract<Event, { readonly host: st
   }
 }
 
-function fold(told: Told, event: TargetEvent, seq: number): Told {
+function fold(before: Told, event: TargetEvent, seq: number): Told {
+  const told =
+    before.isJournaled || BEFORE_JOURNAL.has(event.type) ? before : { ...before, isJournaled: true };
   // A process that begins the run anew first sends a few events with low numbers of its own.
   const lastSequence = Math.max(told.lastSequence, seq);
   switch (event.type) {
@@ -166,14 +186,16 @@ function fold(told: Told, event: TargetEvent, seq: number): Told {
         lastSequence,
         started,
         tally: countState(told.tally, event.result.state),
-        failed: isFailure(event) ? new Set(told.failed).add(event.task) : told.failed,
+        ...(isFailure(event) ? addFailure(told, event.task) : {}),
         restart: told.restart?.task === event.task ? undefined : told.restart,
       };
     }
     case "task:rescued": {
       const failed = new Set(told.failed);
-      const tally = failed.delete(event.task) ? countRescued(told.tally) : told.tally;
-      return { ...told, lastSequence, tally, failed };
+      const isKept = failed.delete(event.task);
+      if (!isKept && told.moreFailed === 0) return { ...told, lastSequence };
+      const moreFailed = told.moreFailed - (isKept ? 0 : 1);
+      return { ...told, lastSequence, tally: countRescued(told.tally), failed, moreFailed };
     }
     case "bye":
       return {
@@ -186,6 +208,12 @@ function fold(told: Told, event: TargetEvent, seq: number): Told {
     default:
       return { ...told, lastSequence };
   }
+}
+
+function addFailure({ failed, moreFailed }: Told, task: number): Pick<Told, "failed" | "moreFailed"> {
+  return failed.size < MAX_FAILURES
+    ? { failed: new Set(failed).add(task), moreFailed }
+    : { failed, moreFailed: moreFailed + 1 };
 }
 
 function isFailure({ result: { state, ignored } }: Extract<TargetEvent, { type: "task:end" }>): boolean {

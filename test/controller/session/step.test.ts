@@ -18,6 +18,7 @@ import { type ErrorCode, VolleyError } from "../../../src/core/errors.ts";
 import type { TargetEvent } from "../../../src/core/events.ts";
 import { PROTOCOL_VERSION } from "../../../src/core/protocol.ts";
 import { EMPTY_TALLY } from "../../../src/core/result.ts";
+import { MAX_FAILURES } from "../../../src/core/summary.ts";
 import type { RemoteExit } from "../../../src/transport/transport.ts";
 
 const PASSWORD: Become = { user: "root", method: "sudo", password: "secret" };
@@ -316,19 +317,19 @@ describe("every state, every way to end it", () => {
     waiting: "end lost PROTOCOL_INVALID",
     connecting: LOST,
     "asking, before it listens": FAILED,
-    asking: FAILED,
+    asking: `write kill, ${FAILED}`,
     uploading: LOST,
     "verifying, before it listens": FAILED,
-    verifying: FAILED,
-    running: LOST,
-    "at a barrier": LOST,
-    "closing after bye": LOST,
+    verifying: `write kill, ${FAILED}`,
+    running: `write kill, ${LOST}`,
+    "at a barrier": `write kill, ${LOST}`,
+    "closing after bye": `write kill, ${LOST}`,
     "away, not begun": LOST,
     "away, at work": LOST,
     "attaching, before it listens": FAILED,
-    attaching: FAILED,
-    "running again": LOST,
-    "about to restart": LOST,
+    attaching: `write kill, ${FAILED}`,
+    "running again": `write kill, ${LOST}`,
+    "about to restart": `write kill, ${LOST}`,
   });
 
   table("the first word is late, or a try takes too long", failed("TIMEOUT"), {
@@ -626,6 +627,30 @@ describe("a host that is lost", () => {
     ]);
   });
 
+  test("while it waited for its turn begins anew: no journal holds what its first process told", () => {
+    const waits = event(2, { type: "log", level: "warn", text: "waiting for h01" });
+    const session = tell({}, [
+      [begin, "host:connect, connect"],
+      [connected, "host:connected, launch"],
+      [ready, "job after 0"],
+      [hello, "hello, host:cached, host:start"],
+      [waits, "log"],
+      [lost, "leave, host:lost, connect"],
+      [connected, "host:connected, attach from 3"],
+      [ready],
+      [exited(LAUNCH_EXITS.unknownRun), "launch"],
+      [ready, "job after 0"],
+      [hello, "hello, host:cached, host:start, host:back"],
+      [event(2, { type: "facts", elapsedMs: 1, facts: {} }), "facts"],
+      [lost, "leave, host:lost, connect"],
+      [connected, "host:connected, attach from 3"],
+    ]);
+    expect(session.told).toMatchObject({ lastSequence: 2, isJournaled: true });
+    // A host that has lost its journal does not do again what it told.
+    const wiped = feed({}, [...AWAY, connected, ready, exited(LAUNCH_EXITS.unknownRun), ready]);
+    expect(wiped.last).toEqual(["job after 3"]);
+  });
+
   test("and knows nothing of a run whose playbook has changed is not begun", () => {
     expect(feed({ mayLaunch: false }, [begin, connected]).last).toEqual(["host:connected", "attach from 2"]);
     const { last, session } = feed({ mayLaunch: false }, [
@@ -749,7 +774,7 @@ describe("what the host tells", () => {
     ],
     ["the end of a task that has not started", taskEnd(2, 9)],
   ])("%s is not believed", (_what, input) => {
-    expect(feed({}, [...RUNNING, input]).last).toEqual(["end lost PROTOCOL_INVALID"]);
+    expect(feed({}, [...RUNNING, input]).last).toEqual(["write kill", "end lost PROTOCOL_INVALID"]);
   });
 
   test("what overtakes the dialogue about a password waits until the process listens", () => {
@@ -768,7 +793,31 @@ describe("what the host tells", () => {
   });
 
   test("an event before hello is not believed", () => {
-    expect(feed({}, [...STARTED, playStart]).last).toEqual(["end failed PROTOCOL_INVALID"]);
+    expect(feed({}, [...STARTED, playStart]).last).toEqual(["write kill", "end failed PROTOCOL_INVALID"]);
+  });
+
+  test("more failures than are kept are counted, and their rescue too", () => {
+    const tasks = Array.from({ length: MAX_FAILURES + 2 }, (_none, index) => index + 1);
+    const failures = tasks.flatMap((task) => [
+      taskStart(2 * task + 1, task),
+      taskEnd(2 * task + 2, task, "failed"),
+    ]);
+    const next = 2 * tasks.length + 3;
+    const { session: failing } = feed({}, [...RUNNING, playStart, ...failures]);
+    expect(failing.told.tally).toMatchObject({ failed: tasks.length, rescued: 0 });
+    expect(failing.told.failed.size).toBe(MAX_FAILURES);
+    const rescues = tasks.map((task, index) => event(next + index, { type: "task:rescued", task, ...TASK }));
+    const finish = (told: readonly Input[]): Session =>
+      feed({}, [...RUNNING, playStart, ...failures, ...told, bye(next + told.length), exited(0)]).session;
+    const rescued = finish(rescues);
+    expect(rescued.told.failed.size + rescued.told.moreFailed).toBe(0);
+    expect(endOf(rescued)).toMatchObject({ outcome: "ok" });
+    // The last failure is not kept, and not rescued.
+    expect(endOf(finish(rescues.slice(0, -1)))).toMatchObject({ outcome: "failed" });
+    expect(feed({}, [...RUNNING, playStart, ...failures, ...rescues]).session.told.tally).toMatchObject({
+      failed: 0,
+      rescued: tasks.length,
+    });
   });
 
   test.each<readonly [string, readonly Input[], string, object]>([
