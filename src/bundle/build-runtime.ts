@@ -185,6 +185,16 @@ function withFrameOnly(file: string, text: string): string {
   return trimmed;
 }
 
+/** The functions of nodes.js that print a tree, for people who mend nunjucks. */
+const PRINTING = /^function print(?:Nodes)?\([\s\S]*?^\}\n|,\n {2}printNodes: printNodes/gm;
+
+function withoutPrinting(text: string): string {
+  const trimmed = text.replace(PRINTING, "");
+  if (trimmed.includes("printNodes"))
+    throw new Error("nunjucks' nodes.js is not as expected: printNodes stays");
+  return trimmed;
+}
+
 /**
  * Leave out of nunjucks, whose version is pinned, the parts that template/ does not use: most of it. A bundler cannot
  * find them by itself, because nunjucks uses prototypes and CommonJS.
@@ -193,6 +203,10 @@ const TRIM_NUNJUCKS: Plugin = {
   name: "trim-nunjucks",
   setup: ({ onLoad }) => {
     onLoad({ filter: /[\\/]nunjucks[\\/]src[\\/]lib\.js$/ }, () => ({ contents: LIB, loader: "js" }));
+    onLoad({ filter: /[\\/]nunjucks[\\/]src[\\/]nodes\.js$/ }, async ({ path }) => ({
+      contents: withoutPrinting(await readFile(path, "utf8")),
+      loader: "js",
+    }));
     onLoad({ filter: /[\\/]nunjucks[\\/]src[\\/](?:lexer|parser|runtime)\.js$/ }, async ({ path }) => {
       const file = basename(path);
       const text = await readFile(path, "utf8");

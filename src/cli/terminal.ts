@@ -1,5 +1,6 @@
 import { Option } from "commander";
-import { fileReason, VolleyError } from "../core/errors.ts";
+import { VolleyError } from "../core/errors.ts";
+import { fileReason } from "../core/user-file.ts";
 
 /** Ways to show a run. */
 const OUTPUTS = ["auto", "ink", "plain", "json"];

@@ -171,23 +171,3 @@ export function didYouMean(word: string, candidates: Iterable<string>): string {
   const candidate = nearest(word, candidates);
   return candidate === undefined ? "" : `; did you mean "${candidate}"?`;
 }
-
-const REASONS: Readonly<Record<string, string>> = {
-  ENOENT: "there is no such file",
-  ENOTDIR: "what it is in is not a directory",
-  EISDIR: "it is a directory",
-  EACCES: "permission denied",
-  EPERM: "permission denied",
-  ELOOP: "its links lead in a circle",
-  EMFILE: "too many files are open",
-  ENAMETOOLONG: "its name is too long",
-  EBADF: "it is not open",
-  // For instance a descriptor of Node.js itself.
-  EINVAL: "it is no file",
-};
-
-/** Return in words why a file of this machine cannot be read. Node's own messages name the system call, which helps no user. */
-export function fileReason(thrown: unknown): string {
-  const { code = "", message } = thrown as { readonly code?: string; readonly message: string };
-  return REASONS[code] ?? message;
-}

@@ -9,26 +9,6 @@ export function printable(text: string, max = 1_000): string {
   return text.length > max || shown.length > max ? `${shown.slice(0, max)}…` : shown;
 }
 
-const LINE_FEED = 0x0a;
-
-/**
- * Decode UTF-8. For bytes that are not UTF-8 return the line of the first such byte, counted from 1, because text with
- * replaced characters would be taken for the file's own.
- */
-export function decodeUtf8(bytes: Uint8Array): { readonly text: string } | { readonly line: number } {
-  try {
-    return { text: new TextDecoder("utf-8", { fatal: true, ignoreBOM: true }).decode(bytes) };
-  } catch {
-    // U+FFFD stands for a byte that is no text, and has three bytes of its own.
-    const replaced = new TextEncoder().encode(new TextDecoder("utf-8", { ignoreBOM: true }).decode(bytes));
-    const before = bytes.subarray(
-      0,
-      bytes.findIndex((byte, index) => byte !== replaced[index]),
-    );
-    return { line: before.reduce((line, byte) => line + (byte === LINE_FEED ? 1 : 0), 1) };
-  }
-}
-
 /** Bytes that are not UTF-8, as they stand in text: U+DC80 to U+DCFF alone, as Python's `surrogateescape` has it. */
 const ESCAPED = /[\udc80-\udcff]/u;
 const ESCAPED_OR_TEXT = /[\udc80-\udcff]|[^\udc80-\udcff]+/gu;

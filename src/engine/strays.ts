@@ -5,7 +5,7 @@ type OnStray = (thrown: unknown) => void;
 const accounted = new WeakSet<object>();
 /** The runs of this process, each by what {@link runNow} returns within it. */
 const runs = new Map<unknown, OnStray>();
-let runNow = (): unknown => undefined;
+let runNow: (() => unknown) | undefined;
 let isWatching = false;
 
 /** Mark an error as counted: code that leaves it unhandled ends nothing. */
@@ -27,7 +27,7 @@ export function watchStrays<T>(onStray: OnStray, run: () => Promise<T>): Promise
     process.on("unhandledRejection", receive);
     process.on("uncaughtException", receive);
   }
-  const key = runNow();
+  const key = runNow?.();
   runs.set(key, onStray);
   return run().finally(async () => {
     // Node tells of a rejection only once nothing else of the same turn is left to do.
@@ -38,6 +38,17 @@ export function watchStrays<T>(onStray: OnStray, run: () => Promise<T>): Promise
 
 function receive(thrown: unknown): void {
   if (accounted.has(thrown as object)) return;
-  const onStray = runs.get(runNow()) ?? console.warn;
-  onStray(thrown);
+  const key = runNow?.();
+  const onStray = runs.get(key);
+  if (onStray !== undefined) onStray(thrown);
+  else if (runNow === undefined || key !== undefined) console.warn(thrown);
+  else {
+    // No run's code threw this: an error of Volley's own ends the process, as it does without these handlers.
+    isWatching = false;
+    process.off("unhandledRejection", receive);
+    process.off("uncaughtException", receive);
+    setImmediate(() => {
+      throw thrown;
+    });
+  }
 }

@@ -54,7 +54,13 @@ test("it does not hold the path it was made at", () => {
 test.runIf(has("unzip"))("unzip opens it, and finds nothing wrong with it", () => {
   const listed = spawnSync("unzip", ["-l", project.file], { encoding: "utf8" });
   expect(listed.status).toBe(0);
-  for (const name of ["manifest.json", "playbook.js", "runner.js.br", "template.js.br", "files/large.txt"]) {
+  for (const name of [
+    "manifest.json",
+    "playbook.js.br",
+    "runner.js.br",
+    "template.js.br",
+    "files/large.txt",
+  ]) {
     expect(listed.stdout).toContain(name);
   }
   expect(spawnSync("unzip", ["-t", project.file], { encoding: "utf8" }).stdout).toContain(
@@ -191,13 +197,16 @@ describe("damaged", () => {
     expect({ code, stderr }).toEqual({ code: 1, stderr: expected });
   });
 
-  test.each(["runner.js.br", "playbook.js"])("with a bit flipped in %s it refuses to run", async (name) => {
-    const { code, stdout, stderr, expected } = await damaged("flipped.run", flipped(contentOf(name)));
-    expect(code).toBeGreaterThan(0);
-    expect(stdout).not.toContain("[changed");
-    expect(stderr).toContain(expected.trimEnd());
-    expect(stderr).not.toContain("    at ");
-  });
+  test.each(["runner.js.br", "playbook.js.br"])(
+    "with a bit flipped in %s it refuses to run",
+    async (name) => {
+      const { code, stdout, stderr, expected } = await damaged("flipped.run", flipped(contentOf(name)));
+      expect(code).toBeGreaterThan(0);
+      expect(stdout).not.toContain("[changed");
+      expect(stderr).toContain(expected.trimEnd());
+      expect(stderr).not.toContain("    at ");
+    },
+  );
 
   test("with a bit flipped in an asset the task that needs it fails, and nothing wrong is written", async () => {
     const target = project.path("target-of-damaged");

@@ -117,7 +117,7 @@ test("any zip reader opens it, and it holds no path of this machine", async () =
   )
     .trim()
     .split("\n");
-  expect(names).toEqual(expect.arrayContaining(["manifest.json", "playbook.js"]));
+  expect(names).toEqual(expect.arrayContaining(["manifest.json", "playbook.js.br"]));
   expect(names.filter((name) => name.includes("roles/web/"))).toHaveLength(2);
   expect(bytes.includes(project.directory)).toBe(false);
 });

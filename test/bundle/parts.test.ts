@@ -9,7 +9,7 @@ import type { createTemplates } from "../../src/template/index.ts";
 import { type GoldenFile, outcome, readGolden } from "../template/golden.ts";
 
 /** The limit of the packed parts of a bundle without YAML together, in bytes: see ARCHITECTURE.md. */
-const BUDGET = 138_500;
+const BUDGET = 138_200;
 
 let parts: RuntimeFiles;
 

@@ -1,9 +1,9 @@
 import { readFile } from "node:fs/promises";
 import { basename } from "node:path";
 import type { Command } from "commander";
-import { fileReason, VolleyError } from "../../core/errors.ts";
-
+import { VolleyError } from "../../core/errors.ts";
 import { loginShellLine } from "../../core/shell-quote.ts";
+import { fileReason } from "../../core/user-file.ts";
 import type { FanOutListener } from "../../fanout/exec/fan-out.ts";
 import type { RemoteCommand } from "../../fanout/exec/remote-command.ts";
 import type { FanOutTarget } from "../fan-out.ts";

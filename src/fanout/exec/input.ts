@@ -2,7 +2,8 @@ import { type FileHandle, mkdtemp, open, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import type { Readable, Writable } from "node:stream";
-import { fileReason, VolleyError } from "../../core/errors.ts";
+import { VolleyError } from "../../core/errors.ts";
+import { fileReason } from "../../core/user-file.ts";
 
 /** The standard input of every command, read once per host. */
 export interface CommandInput {

@@ -2,8 +2,9 @@ import * as fs from "node:fs";
 import { existsSync, readdirSync, statSync } from "node:fs";
 import { homedir } from "node:os";
 import { isAbsolute, join } from "node:path";
-import { fileReason, isVolleyError, type SourceLocation, VolleyError } from "../../core/errors.ts";
+import { isVolleyError, type SourceLocation, VolleyError } from "../../core/errors.ts";
 import { matchesGlob, setGlobPieces } from "../../core/glob.ts";
+import { fileReason } from "../../core/user-file.ts";
 import { expandHome } from "./options.ts";
 import { type ConfigLine, parseLine, refused } from "./parse-line.ts";
 

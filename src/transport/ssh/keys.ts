@@ -3,8 +3,9 @@ import * as fs from "node:fs";
 import { homedir } from "node:os";
 import { join } from "node:path";
 import ssh2, { type BaseAgent, type ParsedKey } from "ssh2";
-import { fileReason, VolleyError } from "../../core/errors.ts";
+import { VolleyError } from "../../core/errors.ts";
 import { printable } from "../../core/text.ts";
+import { fileReason } from "../../core/user-file.ts";
 
 /** Asks a person for a passphrase; null when no person can be asked. */
 export type AskPassphrase = (prompt: string) => Promise<string | null>;
