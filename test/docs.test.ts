@@ -16,7 +16,6 @@ import { FOLDERS, folderOf, PACKAGES } from "../src/bundle/import-rules.ts";
 import { planHosts } from "../src/controller/prepare/plan.ts";
 import { preflight } from "../src/controller/prepare/preflight.ts";
 import { preparePlaybook, readInventory } from "../src/controller/prepare/read.ts";
-
 import { faultOfCode, faultOfLine } from "./docs/commands.ts";
 import { type Document, ROOT, readDocument } from "./docs/markdown.ts";
 

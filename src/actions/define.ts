@@ -1,9 +1,7 @@
 import { type BaseIssue, type GenericSchema, type InferInput, type InferOutput, safeParse } from "valibot";
-
 import type { ActionCall, ActionContext, Applied, Change, Unchanged } from "../core/action.ts";
 import { didYouMean, VolleyError } from "../core/errors.ts";
 import { isRecord } from "../core/json.ts";
-
 import type { ReadSystem, System } from "../core/system.ts";
 
 /** The definition of one idempotent operation. */

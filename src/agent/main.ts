@@ -3,10 +3,8 @@ import { describeError, exitCodeFor } from "../core/errors.ts";
 import * as volley from "../index.ts";
 import { SYSTEM_ARGUMENT } from "../system/remote-process/messages.ts";
 import { settleWorkingDirectory, watchEventLoop } from "../system/this-process.ts";
-
 import { attach } from "./attach.ts";
 import { type BundleReader, type CarryOut, createCarryOut } from "./carry-out.ts";
-
 import { readManifest, runLocally } from "./local.ts";
 import { serve } from "./serve.ts";
 import { serveSystem } from "./users.ts";

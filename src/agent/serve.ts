@@ -14,7 +14,6 @@ import { openLeftovers } from "./leftovers.ts";
 import { takeLock } from "./lock.ts";
 import { type HostLock, lendingTurns } from "./lock-protocol.ts";
 import { openState, readEarlier, type StateStore } from "./state-store.ts";
-
 import { openWire, type Wire } from "./wire.ts";
 
 /** The bundle that a controller has started on a host. */

@@ -2,7 +2,6 @@ import type { Run } from "../controller/run.ts";
 import type { Event, Summary } from "../core/events.ts";
 import type { Reporter } from "../reporter/output.ts";
 import { createReporter, type ReporterKind } from "../reporter/reporter.ts";
-
 import { shownAs } from "./terminal.ts";
 
 /** Options of showing a run. */

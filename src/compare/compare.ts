@@ -14,7 +14,6 @@ import {
 import { cpuBetween, createHostControl, ownMachine, whyNotMeasurable } from "./host-control.ts";
 import { measureRoundTrip } from "./proxy.ts";
 import { type HostsOptions, openHosts, openRoad, type Road } from "./road.ts";
-
 import { type CpuMeter, readCpu, type SamplerOptions, type Taken, takeSample } from "./sampler.ts";
 import { median } from "./statistics.ts";
 

@@ -10,7 +10,6 @@ import { cell, textWidth, wrapRanges } from "../reporter/rows/layout.ts";
 import { BOLD, DIM, line, type Row, type Style } from "../reporter/rows/row.ts";
 import { safeLine } from "../reporter/rows/sanitize.ts";
 import type { Symbols } from "../reporter/rows/wording.ts";
-
 import {
   COMPARED_PHASES,
   type Comparison,

@@ -1,6 +1,5 @@
 import { once } from "node:events";
 import { type AddressInfo, connect, createServer, type Server, Socket } from "node:net";
-
 import { median } from "./statistics.ts";
 
 /** Traffic through the proxies since the last reset. */

@@ -10,7 +10,6 @@ import { quote } from "../core/shell-quote.ts";
 import type { Endpoint, SshSettings } from "../transport/transport.ts";
 import type { SecretOptions } from "../vars/secrets/sources.ts";
 import { createSecretStore } from "../vars/secrets/store.ts";
-
 import { endpointKey, ProxySet } from "./proxy.ts";
 
 /** The hosts of a comparison. */

@@ -2,7 +2,6 @@ import { createHash, randomBytes } from "node:crypto";
 import { posix } from "node:path";
 import { VolleyError } from "../core/errors.ts";
 import { deniedBy, resolveForRoot } from "../core/permissions.ts";
-
 import {
   isCopy,
   type ProcessOptions,

@@ -5,7 +5,6 @@ import { attributesCommand, type Protection, protectionOf } from "../core/permis
 import type { FileType, ProcessResult, Stat } from "../core/system.ts";
 import type { FileSession } from "../transport/file-session.ts";
 import type { FileAttributes } from "../transport/sftp/codec.ts";
-
 import { sftpStatus } from "../transport/sftp/error.ts";
 
 /** Answers about a path count until the host was asked nothing for so long, which is as long as one action goes on. */

@@ -11,7 +11,6 @@ import {
 import { nearest, VolleyError } from "../core/errors.ts";
 import type { Facts } from "../core/facts.ts";
 import { LATE, type Vars } from "../core/json.ts";
-
 import { plainVars, restore, restoreVars } from "../core/plain-vars.ts";
 import type { Job } from "../core/protocol.ts";
 import type { RoleUse } from "../core/role.ts";

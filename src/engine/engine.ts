@@ -2,7 +2,6 @@ import { type SerializedError, serializeError } from "../core/errors.ts";
 import type { TargetEvent } from "../core/events.ts";
 import type { Vars } from "../core/json.ts";
 import { type Playbook, type PlayDefinition, waitsBetween } from "../core/playbook.ts";
-
 import type { Job } from "../core/protocol.ts";
 import { EMPTY_TALLY, type Tally } from "../core/result.ts";
 import { hostVariables } from "./context.ts";

@@ -3,7 +3,6 @@ import { createMemo, type Memo } from "../core/action.ts";
 import { VolleyError } from "../core/errors.ts";
 import type { AskedTask, DelegatedTask, TargetEvent, TaskRef } from "../core/events.ts";
 import type { Vars } from "../core/json.ts";
-
 import { restoreVars } from "../core/plain-vars.ts";
 import type { PlayDefinition } from "../core/playbook.ts";
 import type { Job } from "../core/protocol.ts";

@@ -1,7 +1,6 @@
 import type { ControllerEvent, Event, ReceivedEvent, Summary } from "../core/events.ts";
 import { formatTally } from "../core/result.ts";
 import { createOutputLines, createTextWriter, type OutputLines, type Reporter } from "./output.ts";
-
 import { count, formatBytes, formatElapsed, uploadedText } from "./rows/amounts.ts";
 import { errorRows, taskDetails, taskRow } from "./rows/details.ts";
 import { padText, textWidth } from "./rows/layout.ts";
@@ -16,7 +15,6 @@ import {
   type Symbols,
   taskTitle,
 } from "./rows/wording.ts";
-
 import { countUnknownResults, summaryRows } from "./summary/summary-rows.ts";
 
 const MAX_NAME_COLUMNS = 32;

@@ -12,7 +12,6 @@ import {
   type Unchanged,
 } from "../../src/core/action.ts";
 import type { Facts } from "../../src/core/facts.ts";
-
 import type { System } from "../../src/core/system.ts";
 import { createActionContext } from "../../src/engine/context.ts";
 import { createLocalSystem } from "../../src/system/local/local-system.ts";

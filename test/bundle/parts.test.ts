@@ -4,7 +4,6 @@ import { brotliDecompressSync } from "node:zlib";
 import { beforeAll, expect, test } from "vitest";
 import * as core from "../../src/agent/shared-core.ts";
 import { buildRuntime, type RuntimeFiles } from "../../src/bundle/build-runtime.ts";
-
 import type { createTemplates } from "../../src/template/index.ts";
 import { type GoldenFile, outcome, readGolden } from "../template/golden.ts";
 

@@ -7,7 +7,6 @@ import { run } from "../../src/controller/run.ts";
 import type { Event } from "../../src/core/events.ts";
 import type { EmbeddedHost } from "../../src/embedded/types.ts";
 import { machineId } from "../../src/system/this-process.ts";
-
 import { follow, hostOf, ofType, type Ran } from "../e2e/lib/drive.ts";
 import { makeProject, type Project, playbookText, scratchDirectory, waitFor } from "../e2e/lib/project.ts";
 import type { Fault } from "./proxy.ts";

@@ -1,7 +1,6 @@
 import { Command } from "commander";
 import { describe, expect, it, test } from "vitest";
 import { childArguments, roundTrips } from "../../src/cli/compare.ts";
-
 import { resultRows } from "../../src/compare/output.ts";
 import { resultsOf } from "../../src/compare/results.ts";
 import { rowText } from "../../src/reporter/rows/row.ts";

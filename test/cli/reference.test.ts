@@ -14,11 +14,8 @@ import {
   summaryOf,
   typeText,
 } from "../../src/cli/reference/actions.ts";
-
 import { referenceMarkdown } from "../../src/cli/reference/markdown.ts";
-
 import { documentAction, listActions, renderMarkdown, wrap } from "../../src/cli/reference/terminal.ts";
-
 import * as volley from "../../src/index.ts";
 
 const REFERENCE = fileURLToPath(new URL("../../REFERENCE.md", import.meta.url));

@@ -6,7 +6,6 @@ import {
   liveFrame,
   remainingMs,
 } from "../../src/cli/transfer/live-printer.ts";
-
 import type { TransferOutcome } from "../../src/fanout/transfer/result.ts";
 import { textWidth } from "../../src/reporter/rows/layout.ts";
 import { ASCII_SYMBOLS } from "../../src/reporter/rows/wording.ts";

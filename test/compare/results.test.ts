@@ -1,8 +1,6 @@
 import { describe, expect, it, test } from "vitest";
 import { csvField, toCsv, toPageData } from "../../src/compare/output.ts";
-
 import { resultsOf, verdictSentence } from "../../src/compare/results.ts";
-
 import { comparison, sample } from "./lib/samples.ts";
 
 const rounds = [1, 2, 3, 4, 5, 6];

@@ -5,7 +5,6 @@ import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { decodeVars, encodeVars } from "../../src/agent/whole-value.ts";
 import { becomeWay } from "../../src/controller/prepare/become.ts";
 import { makeJob, openPlan, planHosts } from "../../src/controller/prepare/plan.ts";
-
 import { readInventory } from "../../src/controller/prepare/read.ts";
 import { definePlaybook } from "../../src/core/define.ts";
 import type { Facts } from "../../src/core/facts.ts";

@@ -4,7 +4,6 @@ import { join } from "node:path";
 import { afterAll, expect, it } from "vitest";
 import { openLineFile, openRunLog } from "../../src/controller/records/recorder.ts";
 import { readEvents } from "../../src/controller/records/records.ts";
-
 import type { Event } from "../../src/core/events.ts";
 
 const directory = mkdtempSync(join(tmpdir(), "volley-log-"));

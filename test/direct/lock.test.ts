@@ -17,7 +17,6 @@ import { takeDirectLock } from "../../src/direct/lock.ts";
 import { createChannels } from "../../src/direct/sessions.ts";
 import { createShells } from "../../src/direct/shell.ts";
 import { bootId, machineId, processStart } from "../../src/system/this-process.ts";
-
 import type { RemoteExit, RemoteProcess } from "../../src/transport/transport.ts";
 import { until } from "../lib/patience.ts";
 

@@ -12,7 +12,6 @@ import { describe, expect, test } from "vitest";
 import { LOCK_PREFIX } from "../../src/agent/lock-protocol.ts";
 import type { EmbeddedFleet } from "../../src/embedded/types.ts";
 import { machineId } from "../../src/system/this-process.ts";
-
 import { until } from "../lib/patience.ts";
 import { fleetStarter, follow, hostOf, ofType, provision, start } from "./lib/drive.ts";
 import { makeProject, playbookText, scratchDirectory, TWO_FILES } from "./lib/project.ts";

@@ -5,7 +5,6 @@ import { defineAction } from "../../src/actions/define.ts";
 import { shell } from "../../src/actions/system/shell.ts";
 import type { ActionContext } from "../../src/core/action.ts";
 import type { System } from "../../src/core/system.ts";
-
 import { PATIENT } from "../lib/patience.ts";
 import { makeWorkplace, runTasks } from "./run-plays.ts";
 

@@ -4,7 +4,6 @@ import * as v from "valibot";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import { template } from "../../src/actions/files/template.ts";
 import { debug } from "../../src/actions/flow/debug.ts";
-
 import { decodeVars, encodeVars } from "../../src/agent/whole-value.ts";
 import { defineRole } from "../../src/core/define.ts";
 import type { RoleUse } from "../../src/core/role.ts";

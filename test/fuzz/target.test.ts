@@ -9,7 +9,6 @@ import { leftoversName, openLeftovers } from "../../src/agent/leftovers.ts";
 import { takeLock } from "../../src/agent/lock.ts";
 import { LOCK_PREFIX } from "../../src/agent/lock-protocol.ts";
 import { openState, readEarlier } from "../../src/agent/state-store.ts";
-
 import { openWire } from "../../src/agent/wire.ts";
 import { machineId } from "../../src/system/this-process.ts";
 import { FUZZ_TIMEOUT_MS, fuzz } from "./lib/fuzz.ts";

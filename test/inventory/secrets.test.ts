@@ -5,7 +5,6 @@ import { describe, expect, it } from "vitest";
 import { hostsToWorkOn } from "../../src/cli/fan-out.ts";
 import { concernedBy, openPlan } from "../../src/controller/prepare/plan.ts";
 import { loadInventoryModule, readInventory } from "../../src/controller/prepare/read.ts";
-
 import { defineInventory, type Inventory } from "../../src/core/inventory.ts";
 import type { PlayDefinition } from "../../src/core/playbook.ts";
 import { type Secret, secret, secretSource } from "../../src/core/secret.ts";

@@ -2,7 +2,6 @@ import { execFileSync } from "node:child_process";
 import { inspect } from "node:util";
 import { expect, test } from "vitest";
 import { createMask, MASK, type Mask, maskEvent, maskValue } from "../../src/vars/mask.ts";
-
 import { MIN_SECRET_LENGTH, type Needles, needlesOf } from "../../src/vars/mask-needles.ts";
 
 function maskOf(...secrets: readonly string[]): Mask {

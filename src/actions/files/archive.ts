@@ -4,9 +4,7 @@ import { VolleyError } from "../../core/errors.ts";
 import { modeAfterChown } from "../../core/permissions.ts";
 import type { ProcessOptions, ProcessResult, ReadSystem, System } from "../../core/system.ts";
 import { bytesToText } from "../../core/text.ts";
-
 import { failureText } from "../shared/run-tool.ts";
-
 import { listZip, type ZipEntry } from "./zip-listing.ts";
 
 /** Make the error for an archive without members; Ansible refuses it too. */

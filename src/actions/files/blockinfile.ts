@@ -2,7 +2,6 @@ import * as v from "valibot";
 import { unchanged } from "../../core/action.ts";
 import { defineAction } from "../define.ts";
 import { backup, fileAttributes, filePath, flag, oneOf, optionalText, validate } from "../shared/params.ts";
-
 import { applyFile } from "../shared/write-file.ts";
 import {
   type Edited,

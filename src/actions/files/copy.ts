@@ -21,10 +21,8 @@ import {
   validate,
 } from "../shared/params.ts";
 import { destinationFile, parentOf } from "../shared/paths.ts";
-
 import { inspectFile } from "../shared/write-file.ts";
 import { NOTHING_TO_DO, newLink, type Plan } from "./file-plan.ts";
-
 import { applySteps, inspectMissingDirectories, type Step, type StepsChange, stepsChange } from "./steps.ts";
 
 /** The data of a copy task. */

@@ -4,7 +4,6 @@ import { VolleyError } from "../../core/errors.ts";
 import { pythonRegex } from "../../core/python-regex.ts";
 import type { ReadSystem } from "../../core/system.ts";
 import { bytesToText } from "../../core/text.ts";
-
 import { findMatches } from "../../system/endable.ts";
 import type { FileAttributes } from "../shared/attributes.ts";
 import { followLinks } from "../shared/paths.ts";

@@ -16,7 +16,6 @@ import {
   planSymlink,
   timesOfNew,
 } from "./file-plan.ts";
-
 import { applySteps, type StepsChange, stepsChange } from "./steps.ts";
 
 const STATES = ["file", "directory", "touch", "link", "hard", "absent"] as const;

@@ -5,7 +5,6 @@ import { expandPythonTemplate, pythonRegex } from "../../core/python-regex.ts";
 import { findMatches } from "../../system/endable.ts";
 import { defineAction } from "../define.ts";
 import { backup, fileAttributes, filePath, flag, oneOf, optionalText, validate } from "../shared/params.ts";
-
 import { applyFile } from "../shared/write-file.ts";
 import {
   type Edited,

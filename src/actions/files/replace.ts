@@ -3,7 +3,6 @@ import { pythonRegex, pythonReplace } from "../../core/python-regex.ts";
 import { findMatches } from "../../system/endable.ts";
 import { defineAction } from "../define.ts";
 import { backup, fileAttributes, filePath, optionalText, text, validate } from "../shared/params.ts";
-
 import { applyFile } from "../shared/write-file.ts";
 import { type Edited, inspectEdit } from "./edit-file.ts";
 

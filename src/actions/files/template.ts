@@ -4,7 +4,6 @@ import { unchanged } from "../../core/action.ts";
 import { defineAction } from "../define.ts";
 import { backup, copiedAttributes, flag, oneOf, text, validate } from "../shared/params.ts";
 import { destinationFile } from "../shared/paths.ts";
-
 import { applyFile, inspectFile } from "../shared/write-file.ts";
 
 /** The data of a template task. */

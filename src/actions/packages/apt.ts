@@ -5,7 +5,6 @@ import {
   type Unchanged,
   unchanged,
 } from "../../core/action.ts";
-
 import { VolleyError } from "../../core/errors.ts";
 import type { ReadSystem, System } from "../../core/system.ts";
 import { defineAction } from "../define.ts";
@@ -21,7 +20,6 @@ import {
   runApt,
   withPolicy,
 } from "./apt-get.ts";
-
 import { type AptParams, aptParams, requestOf } from "./apt-params.ts";
 import { type AptOperation, type AptPlan, planApt } from "./apt-plan.ts";
 

@@ -20,9 +20,7 @@ import {
   sameAsStreamed,
   toContent,
 } from "./content.ts";
-
 import { followLinks, missingDirectories, parentOf } from "./paths.ts";
-
 import { commandWords } from "./run-tool.ts";
 
 /** The wanted state of a whole file. */

@@ -1,6 +1,5 @@
 import type { HostResult } from "../../fanout/exec/exec-host.ts";
 import { createFold, type FoldedHosts, type KeptOutput } from "../../fanout/exec/fold.ts";
-
 import { formatNodeSet } from "../../inventory/node-set.ts";
 import { count } from "../../reporter/rows/amounts.ts";
 import { textWidth } from "../../reporter/rows/layout.ts";

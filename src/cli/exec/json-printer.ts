@@ -1,5 +1,4 @@
 import { exitCodeOf, type HostResult } from "../../fanout/exec/exec-host.ts";
-
 import { createHostLines, type ExecPrinter, type OutputLine, type PacedWriter } from "./printer.ts";
 
 /**

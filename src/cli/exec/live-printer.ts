@@ -1,5 +1,4 @@
 import { type Color, paintRow, type Segment } from "../../reporter/rows/row.ts";
-
 import {
   createHostLines,
   type ExecPrinter,

@@ -2,7 +2,6 @@ import { constants } from "node:os";
 import { describeSignal, exitCodeOf, type HostResult } from "../../fanout/exec/exec-host.ts";
 import { count, formatElapsed } from "../../reporter/rows/amounts.ts";
 import { paintRow, type Row, type Style } from "../../reporter/rows/row.ts";
-
 import { safeError, safeLine } from "../../reporter/rows/sanitize.ts";
 import type { Symbols } from "../../reporter/rows/wording.ts";
 import type { ExecPrinterOptions } from "./printer.ts";

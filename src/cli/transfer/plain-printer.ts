@@ -3,7 +3,6 @@ import { count, formatBytes, formatElapsed, formatRate } from "../../reporter/ro
 import { padText, textWidth } from "../../reporter/rows/layout.ts";
 import { DIM, paintRow, type Row, segment } from "../../reporter/rows/row.ts";
 import { safeLine } from "../../reporter/rows/sanitize.ts";
-
 import {
   endRows,
   reasonOf,

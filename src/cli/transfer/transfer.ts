@@ -2,7 +2,6 @@ import type { Command } from "commander";
 import { VolleyError } from "../../core/errors.ts";
 import type { TransferResult } from "../../fanout/transfer/result.ts";
 import type { TransferHost, TransferOptions } from "../../fanout/transfer/transfer.ts";
-
 import {
   addBecomeOptions,
   addConnectionOptions,

@@ -7,7 +7,6 @@ import { findSecrets } from "../../core/secret.ts";
 import { createMask, maskError } from "../../vars/mask.ts";
 import type { AskSecret, SecretOptions } from "../../vars/secrets/sources.ts";
 import { createSecretStore } from "../../vars/secrets/store.ts";
-
 import {
   type HostPlan,
   makeJob,

@@ -7,7 +7,6 @@ import { createCommands } from "../../transport/ssh-config/evaluate.ts";
 import { readSshConfig, type SshConfigChoice } from "../../transport/ssh-config/read.ts";
 import { createResolver, type HostWish } from "../../transport/ssh-config/resolve.ts";
 import type { Endpoint, HostKeyPolicy, SshSettings, Transport } from "../../transport/transport.ts";
-
 import { readText, whereOf } from "./host-var.ts";
 
 /** Options for reaching hosts. Each option says whether the inventory and ssh_config come before it. */

@@ -5,9 +5,7 @@ import { createLocalTransport } from "../../transport/local.ts";
 import { knownAs } from "../../transport/ssh/host-key.ts";
 import type { KnownHosts } from "../../transport/ssh/known-hosts.ts";
 import type { Endpoint, SshSettings, Transport } from "../../transport/transport.ts";
-
 import { openSshTransports, type Reach, type TransportsOptions } from "./reach.ts";
-
 import { learnHostKeys } from "./trust.ts";
 
 /** A host's endpoint and transport. */

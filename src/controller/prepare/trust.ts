@@ -11,7 +11,6 @@ import {
 } from "../../transport/ssh/known-hosts.ts";
 import type { SshTransport } from "../../transport/ssh/ssh-transport.ts";
 import type { Endpoint, SshSettings } from "../../transport/transport.ts";
-
 import {
   type AskHostKeys,
   openSshTransports,

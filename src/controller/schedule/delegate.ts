@@ -6,7 +6,6 @@ import { serializeError, VolleyError } from "../../core/errors.ts";
 import type { ControllerEvent, ReceivedEvent } from "../../core/events.ts";
 import type { Facts } from "../../core/facts.ts";
 import type { Vars } from "../../core/json.ts";
-
 import { restoreVars } from "../../core/plain-vars.ts";
 import type { Playbook } from "../../core/playbook.ts";
 import { type Command, type Job, questionKey } from "../../core/protocol.ts";
@@ -18,7 +17,6 @@ import { RENDER_BESIDE_OTHERS_MS, withTimeLimit } from "../../engine/limits.ts";
 import { performAction } from "../../engine/perform.ts";
 import { createRenderer, type Renderer } from "../../engine/render.ts";
 import type { DeclaredTask, RoleRun } from "../../engine/role.ts";
-
 import { extendScope } from "../../vars/scope.ts";
 import { silenceConsole, unknowable } from "../prepare/without-host.ts";
 

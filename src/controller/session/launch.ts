@@ -22,7 +22,6 @@ import {
   USE_SCRIPT,
   wholeScript,
 } from "../../core/bundle.ts";
-
 import { quote } from "../../core/shell-quote.ts";
 
 export { CORRUPT, quote, temporaryPath };

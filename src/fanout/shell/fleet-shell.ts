@@ -4,7 +4,6 @@ import { type ColorDepth, safeText, type WidthOf } from "./cells.ts";
 import { applyLayout } from "./commands.ts";
 import { createFoldScreen } from "./fold-view.ts";
 import { createInputParser, type EscapeKey } from "./input.ts";
-
 import { routeInput } from "./input-router.ts";
 import { layoutOf } from "./layout.ts";
 import { createLineEditor } from "./line-editor.ts";

@@ -4,7 +4,6 @@ import { describeError, isVolleyError } from "../../core/errors.ts";
 import { quote } from "../../core/shell-quote.ts";
 import type { Connection, RemoteProcess } from "../../transport/transport.ts";
 import { describeSignal, type FanOutHost } from "../exec/exec-host.ts";
-
 import type { TerminalSize } from "./emulator.ts";
 
 /** The state of a host's session. */

@@ -1,7 +1,6 @@
 import { type ActionContext, applyPattern, commandOf, REPEATED, runCommand } from "./commands.ts";
 import type { FoldScreen } from "./fold-view.ts";
 import type { EscapeKey, InputToken } from "./input.ts";
-
 import type { EditResult, LineEditor } from "./line-editor.ts";
 import { focusedPane, receivers, type ShellMode } from "./shell-state.ts";
 

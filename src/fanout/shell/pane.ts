@@ -4,9 +4,7 @@ import { safeText, type WidthOf } from "./cells.ts";
 import { createEmulator, type Emulator, type TerminalSize } from "./emulator.ts";
 import { createHostSession, type HostSession } from "./host-session.ts";
 import { bytesFor, type InputToken } from "./input.ts";
-
 import { type Answer, createQuestion, MAX_TYPED_BYTES, type Question } from "./question.ts";
-
 import { type Recording, startRecording } from "./recording.ts";
 
 /** A host's session, terminal and marks. */

@@ -18,7 +18,6 @@ import { COMMAND_KEYS } from "./commands.ts";
 import type { FoldScreen } from "./fold-view.ts";
 import { paneArea, STATUS_ROWS, zoomedArea } from "./layout.ts";
 import type { LineEditor } from "./line-editor.ts";
-
 import type { Pane } from "./pane.ts";
 import type { Frame } from "./screen.ts";
 import { focusedPane, marksOf, receivers, type ShellState, visiblePanes } from "./shell-state.ts";

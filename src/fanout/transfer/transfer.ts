@@ -20,7 +20,6 @@ import type { LocalTree } from "./local-tree.ts";
 import { HERE, openParts, type Parts } from "./parts.ts";
 import { putTree } from "./put-tree.ts";
 import type { WalkOptions } from "./remote-tree.ts";
-
 import { createTally, type TransferListener, type TransferOutcome, type TransferResult } from "./result.ts";
 
 /** Put a tree on many hosts; see {@link scanLocalTree} for the places of its files. */

@@ -2,7 +2,6 @@ import { count, formatDuration } from "../rows/amounts.ts";
 import type { Row, Style } from "../rows/row.ts";
 import { safeLine } from "../rows/sanitize.ts";
 import { foldHostNames, UNICODE_SYMBOLS } from "../rows/wording.ts";
-
 import type { ReportOutcome } from "./report-data.ts";
 
 const MARKUP = Symbol("markup");

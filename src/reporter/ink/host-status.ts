@@ -2,7 +2,6 @@ import { tallyTotal } from "../../core/result.ts";
 import { formatBytes, formatRate } from "../rows/amounts.ts";
 import { safeLine } from "../rows/sanitize.ts";
 import { outcomeWording, type Symbols, taskTitle, type Wording } from "../rows/wording.ts";
-
 import type { HostView } from "./model.ts";
 
 /** Return whether a task failed on a host, or the host itself; true as soon as it happened. */

@@ -1,12 +1,10 @@
 import type { Event } from "../../core/events.ts";
 import { createTextWriter, type Reporter, type ReporterOptions } from "../output.ts";
 import { createPlainReporter } from "../plain.ts";
-
 import { paintRow } from "../rows/row.ts";
 import { safeLine } from "../rows/sanitize.ts";
 import type { Symbols } from "../rows/wording.ts";
 import { countUnknownResults, summaryRows } from "../summary/summary-rows.ts";
-
 import { openLiveView, sizeOf } from "./live-view.tsx";
 
 /** The options of the UI. */

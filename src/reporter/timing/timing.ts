@@ -1,12 +1,10 @@
 import type { Event, Summary } from "../../core/events.ts";
 import { colorsWanted, createTextWriter, type Environment, type Reporter, unicodeWanted } from "../output.ts";
-
 import { count, formatDuration } from "../rows/amounts.ts";
 import { cell, textWidth } from "../rows/layout.ts";
 import { BOLD, DIM, line, paintRow, type Row, type Segment, segment } from "../rows/row.ts";
 import { safeLine } from "../rows/sanitize.ts";
 import { ASCII_SYMBOLS, taskTitle, UNICODE_SYMBOLS } from "../rows/wording.ts";
-
 import { bySlowness, foldTaskTimes, phaseTimes, type TaskTimes } from "./times.ts";
 
 const DEFAULT_COLUMNS = 120;

@@ -26,7 +26,6 @@ import {
   type Written,
 } from "../../core/system.ts";
 import { textToBytes } from "../../core/text.ts";
-
 import { readLines } from "../lines.ts";
 import {
   decodeMessage,

@@ -2,7 +2,6 @@ import { chmodSync, existsSync, mkdirSync, readFileSync, statSync, writeFileSync
 import { join } from "node:path";
 import { beforeEach, describe, expect, it } from "vitest";
 import { authorized_key, parseAuthorizedKey } from "../../../src/actions/accounts/authorized-key.ts";
-
 import { checkApplyAgain, makeSandbox, pass, type Sandbox } from "../harness.ts";
 
 const ONE = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIGZpcnN0 one@example";

@@ -20,7 +20,6 @@ import { join } from "node:path";
 import { afterEach, describe, expect, test } from "vitest";
 import { openDownload, proxyFor } from "../../../src/actions/network/download.ts";
 import { get_url } from "../../../src/actions/network/get-url.ts";
-
 import { checkApplyAgain, makeSandbox, pass, snapshot } from "../harness.ts";
 
 const BODY = "the content of the tool\n";

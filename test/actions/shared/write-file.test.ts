@@ -10,7 +10,6 @@ import {
 import { join } from "node:path";
 import { afterEach, beforeEach, expect, it } from "vitest";
 import { applyFile, type FileRequest, inspectFile } from "../../../src/actions/shared/write-file.ts";
-
 import { makeSandbox, type Sandbox } from "../harness.ts";
 
 let sandbox: Sandbox;

@@ -2,7 +2,6 @@ import { existsSync, mkdirSync, readFileSync, writeFileSync } from "node:fs";
 import { dirname, join } from "node:path";
 import { beforeEach, describe, expect, it } from "vitest";
 import { sysctl, sysctlPath } from "../../../src/actions/system/sysctl.ts";
-
 import { checkApplyAgain, makeSandbox, pass, type Sandbox } from "../harness.ts";
 
 let sandbox: Sandbox;

@@ -3,7 +3,6 @@ import { join } from "node:path";
 import { afterEach } from "vitest";
 import type { RunOptions } from "../../../src/controller/prepare/options.ts";
 import { type Run, run } from "../../../src/controller/run.ts";
-
 import type { Event, HostSummary, Summary } from "../../../src/core/events.ts";
 import { startEmbeddedFleet } from "../../../src/embedded/fleet.ts";
 import type { EmbeddedFleet, EmbeddedFleetOptions, EmbeddedHost } from "../../../src/embedded/types.ts";

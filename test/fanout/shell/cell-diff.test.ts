@@ -10,7 +10,6 @@ import {
   style,
 } from "../../../src/fanout/shell/cells.ts";
 import { diffFrames, type Frame } from "../../../src/fanout/shell/screen.ts";
-
 import { cellsOf, terminalOf, textOf } from "./screen.ts";
 
 const OPTIONS = { depth: 24, ascii: false } as const;

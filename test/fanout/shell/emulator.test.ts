@@ -1,6 +1,5 @@
 import { describe, expect, it } from "vitest";
 import { createCells, FLAGS, RGB, safeCharacter } from "../../../src/fanout/shell/cells.ts";
-
 import { terminalOf, textOf } from "./screen.ts";
 
 async function drawn(text: string, columns = 10, rows = 3) {

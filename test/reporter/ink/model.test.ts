@@ -2,7 +2,6 @@ import { describe, expect, test } from "vitest";
 import { progressText, statusText } from "../../../src/reporter/ink/host-status.ts";
 import { createHostLog } from "../../../src/reporter/ink/log.ts";
 import { createRunModel, fleetTally, type HostView } from "../../../src/reporter/ink/model.ts";
-
 import { rowText } from "../../../src/reporter/rows/row.ts";
 import { UNICODE_SYMBOLS } from "../../../src/reporter/rows/wording.ts";
 import { modelAt, runStart, stamp } from "../fixtures/play.ts";
