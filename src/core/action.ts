@@ -8,7 +8,7 @@ import type { ReadSystem, System } from "./system.ts";
 /** A change that `inspect` found to be needed. `apply` performs it, and reporters show its diff. */
 export interface Change {
   readonly diff?: Diff | readonly Diff[];
-  /** One line for a person: `would restart nginx`. */
+  /** A line for people: `would restart nginx`. */
   readonly message?: string;
   /** Set when check mode cannot know whether anything would change, with the reason. */
   readonly unknown?: string;

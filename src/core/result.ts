@@ -30,7 +30,7 @@ export interface ItemResult {
 /** The result of one task. */
 export interface Result {
   readonly state: State;
-  /** One line for a person: the reason for skipping, or the work done. */
+  /** A line for people: the reason for skipping, or the work done. */
   readonly message?: string;
   readonly diff?: readonly Diff[];
   /** Data of the action, such as `{ rc, stdout, stderr }`. */

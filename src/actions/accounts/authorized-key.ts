@@ -230,7 +230,7 @@ function editAuthorizedKeys(text: string, { keys, present, exclusive }: KeyEdit)
   const lines = text === "" ? [] : text.replace(/\n$/, "").split("\n");
   const found = lines.map(parseAuthorizedKey);
   const named = new Set(keys.map(({ blob }) => blob));
-  // Of a key given twice with the same options the last counts.
+  // The last of two equal keys with the same options counts.
   const open = new Map(present ? keys.map((key) => [`${key.options}\n${key.blob}`, key] as const) : []);
   const put = new Map<number, string>();
   const take = (index: number, key: AuthorizedKey, fits: (want: AuthorizedKey) => boolean): void => {

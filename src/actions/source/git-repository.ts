@@ -168,7 +168,7 @@ function tagsOf({ depth }: CheckoutRequest): readonly string[] {
 /** Make a new copy. The parent directory of `dest` must exist. */
 export async function cloneRepository(git: RunGit, request: CheckoutRequest): Promise<void> {
   const { repo, dest, remote, target, bare, refspec, single_branch, version } = request;
-  // Of a branch and a tag with one name clone takes the branch: fetch the tag afterwards.
+  // git clone prefers a branch to a tag of the same name: fetch the tag afterwards.
   const shadowed = target?.shadowed === true;
   const named = target !== null && target.kind !== "commit" && !shadowed;
   const args = [
