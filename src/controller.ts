@@ -1,4 +1,4 @@
-/** What programs import to run playbooks themselves. */
+/** The interface for programs that run playbooks themselves. */
 
 export type { RunOptions } from "./controller/prepare/options.ts";
 export { readInventory } from "./controller/prepare/read.ts";

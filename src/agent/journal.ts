@@ -2,9 +2,9 @@ import { createHash } from "node:crypto";
 import * as fs from "node:fs";
 import { join } from "node:path";
 import { VolleyError } from "../core/errors.ts";
-import { isRecord } from "../core/json.ts";
 import { encodeLine, type WireEvent } from "../core/protocol.ts";
 import { TALLY_KEYS } from "../core/result.ts";
+import { isRecord } from "../core/values/json.ts";
 import { hostDirectory } from "../system/directories.ts";
 import { isAlive, machineId, thisProcess } from "../system/this-process.ts";
 

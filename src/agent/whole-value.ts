@@ -1,5 +1,5 @@
 import type { Job } from "../core/protocol.ts";
-import { Data, Float, floatKey } from "../core/value.ts";
+import { Data, Float, floatKey } from "../core/values/value.ts";
 
 /** The only key of what stands for a value that JSON lacks: `[kind, content]`. */
 const MARK = "$volley";

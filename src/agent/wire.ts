@@ -1,7 +1,6 @@
 import type { Readable, Writable } from "node:stream";
 import { VolleyError } from "../core/errors.ts";
 import type { TargetEvent } from "../core/events.ts";
-import { isRecord } from "../core/json.ts";
 import {
   type Answer,
   type Command,
@@ -14,6 +13,7 @@ import {
   questionKey,
   type WireEvent,
 } from "../core/protocol.ts";
+import { isRecord } from "../core/values/json.ts";
 import { maskOfJob } from "../engine/results.ts";
 import { readLines } from "../system/lines.ts";
 import { maskEvent } from "../vars/mask.ts";

@@ -3,7 +3,7 @@ import { homedir } from "node:os";
 import { Writable } from "node:stream";
 import type { UnknownHostKey } from "../controller/prepare/reach.ts";
 import { VolleyError } from "../core/errors.ts";
-import { fileReason } from "../core/user-file.ts";
+import { fileReason } from "../core/unix/user-file.ts";
 
 /** Ask at the terminal without an echo. Returns null when there is no terminal, or on Ctrl-C and Ctrl-D. */
 export async function askPassphrase(prompt: string): Promise<string | null> {

@@ -1,9 +1,9 @@
 import { becomeWay } from "../controller/prepare/become.ts";
 import { openTransports, type Reached } from "../controller/prepare/transports.ts";
-import type { Become } from "../core/become.ts";
 import { isVolleyError } from "../core/errors.ts";
 import type { Group, Host, Inventory } from "../core/inventory.ts";
 import { findSecrets } from "../core/secret.ts";
+import type { Become } from "../core/unix/become.ts";
 import { type LoadInventoryOptions, loadInventory } from "../inventory/load.ts";
 import { parseNodeSet } from "../inventory/node-set.ts";
 import { limitHosts, nobodyLeft, selectHosts } from "../inventory/select.ts";

@@ -1,6 +1,6 @@
 import { Option } from "commander";
 import { VolleyError } from "../core/errors.ts";
-import { fileReason } from "../core/user-file.ts";
+import { fileReason } from "../core/unix/user-file.ts";
 
 /** Ways to show a run. */
 const OUTPUTS = ["auto", "ink", "plain", "json"];

@@ -2,7 +2,7 @@ import { mkdtempSync, rmSync } from "node:fs";
 import { join } from "node:path";
 import { VolleyError } from "../core/errors.ts";
 import type { Event, Summary } from "../core/events.ts";
-import { quote } from "../core/shell-quote.ts";
+import { quote } from "../core/unix/shell-quote.ts";
 import { ROUTES_VARIABLE } from "../transport/ssh/open-socket.ts";
 import {
   COMPARED_PHASES,

@@ -1,5 +1,5 @@
-import { sayWord } from "./become.ts";
-import type { Vars } from "./json.ts";
+import { sayWord } from "./unix/become.ts";
+import type { Vars } from "./values/json.ts";
 
 /** The version of the bundle's layout. A runner only meets bundles of its own version. */
 export const BUNDLE_FORMAT = 1;

@@ -1,7 +1,7 @@
 import { didYouMean, VolleyError } from "./errors.ts";
-import { isRecord, mergeVars, type Vars } from "./json.ts";
 import { checkSchedule, type Play, type Playbook, type PlayDefinition } from "./playbook.ts";
 import type { AnyRole, Role, RoleDefinition, RoleUse, StandardIssue, StandardSchemaV1 } from "./role.ts";
+import { isRecord, mergeVars, type Vars } from "./values/json.ts";
 
 /**
  * Define a role. Called with vars it becomes a part of a play: `nginx({ gzip: true })`.

@@ -1,4 +1,4 @@
-import { printable } from "./text.ts";
+import { printable } from "./values/text.ts";
 
 /** Stable names of errors. Programs branch on these, never on messages. */
 export type ErrorCode =

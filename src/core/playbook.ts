@@ -1,6 +1,6 @@
 import { VolleyError } from "./errors.ts";
-import type { Vars } from "./json.ts";
 import type { HandlerSpec, RoleUse, TasksContext } from "./role.ts";
+import type { Vars } from "./values/json.ts";
 
 /** The number of hosts of a play in a batch, or a share of the play's hosts, rounded down, at least one host. */
 export type BatchSize = number | `${number}%`;

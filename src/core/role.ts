@@ -1,9 +1,9 @@
 import type { ActionCall } from "./action.ts";
 import { VolleyError } from "./errors.ts";
 import type { Facts } from "./facts.ts";
-import type { Vars } from "./json.ts";
 import type { Result, State } from "./result.ts";
 import type { ReadSystem } from "./system.ts";
+import type { Vars } from "./values/json.ts";
 
 /** A value, or a function called for the value when the task's turn comes. */
 type Condition<A extends readonly unknown[] = []> = boolean | ((...args: A) => boolean | Promise<boolean>);

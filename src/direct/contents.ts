@@ -1,7 +1,6 @@
 import { randomBytes } from "node:crypto";
 import { posix } from "node:path";
 import { VolleyError } from "../core/errors.ts";
-import { modeOfReplacement } from "../core/permissions.ts";
 import {
   type Content,
   type CopyOf,
@@ -12,7 +11,8 @@ import {
   type WriteOptions,
   type Written,
 } from "../core/system.ts";
-import { textToBytes } from "../core/text.ts";
+import { modeOfReplacement } from "../core/unix/permissions.ts";
+import { textToBytes } from "../core/values/text.ts";
 import type { FileHandle, FileSession } from "../transport/file-session.ts";
 
 const READ = 1;

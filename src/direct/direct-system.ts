@@ -1,7 +1,6 @@
 import { createHash, randomBytes } from "node:crypto";
 import { posix } from "node:path";
 import { VolleyError } from "../core/errors.ts";
-import { deniedBy, resolveForRoot } from "../core/permissions.ts";
 import {
   isCopy,
   type ProcessOptions,
@@ -10,6 +9,7 @@ import {
   type System,
   type Written,
 } from "../core/system.ts";
+import { deniedBy, resolveForRoot } from "../core/unix/permissions.ts";
 import type { FileSession } from "../transport/file-session.ts";
 import type { FileAttributes } from "../transport/sftp/codec.ts";
 import { sftpStatus } from "../transport/sftp/error.ts";

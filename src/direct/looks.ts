@@ -1,8 +1,8 @@
 import { posix } from "node:path";
 import { performance } from "node:perf_hooks";
 import { VolleyError } from "../core/errors.ts";
-import { attributesCommand, type Protection, protectionOf } from "../core/permissions.ts";
 import type { FileType, ProcessResult, Stat } from "../core/system.ts";
+import { attributesCommand, type Protection, protectionOf } from "../core/unix/permissions.ts";
 import type { FileSession } from "../transport/file-session.ts";
 import type { FileAttributes } from "../transport/sftp/codec.ts";
 import { sftpStatus } from "../transport/sftp/error.ts";

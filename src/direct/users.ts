@@ -1,9 +1,9 @@
 import type { UserSystems } from "../agent/users.ts";
-import { type Become, becomeUser, DEFAULT_BECOME_USER } from "../core/become.ts";
 import { VolleyError } from "../core/errors.ts";
-import { findPasswd } from "../core/passwd.ts";
 import type { JobBecome } from "../core/protocol.ts";
 import type { System } from "../core/system.ts";
+import { type Become, becomeUser, DEFAULT_BECOME_USER } from "../core/unix/become.ts";
+import { findPasswd } from "../core/unix/passwd.ts";
 import { createLateSystem } from "../system/remote-process/remote-system.ts";
 import { startAs } from "../transport/become/start-as.ts";
 import type { FileSession } from "../transport/file-session.ts";

@@ -27,7 +27,7 @@ export type HostFault =
   | { readonly kind: "readOnlyHome" }
   /** SFTP writes fail after the host has received so many bytes of file content. */
   | { readonly kind: "diskFull"; readonly afterBytes: number }
-  /** Flip a bit of every file written over SFTP. */
+  /** A bit is flipped in every file written over SFTP. */
   | { readonly kind: "corruptUpload" }
   /** A connection may have so many sessions at a time (sshd_config(5), MaxSessions). */
   | { readonly kind: "maxSessions"; readonly sessions: number }

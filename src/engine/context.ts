@@ -10,11 +10,11 @@ import {
 } from "../core/asset.ts";
 import { nearest, VolleyError } from "../core/errors.ts";
 import type { Facts } from "../core/facts.ts";
-import { LATE, type Vars } from "../core/json.ts";
-import { plainVars, restore, restoreVars } from "../core/plain-vars.ts";
 import type { Job } from "../core/protocol.ts";
 import type { RoleUse } from "../core/role.ts";
-import { float, mapLeaves } from "../core/value.ts";
+import { LATE, type Vars } from "../core/values/json.ts";
+import { plainVars, restore, restoreVars } from "../core/values/plain-vars.ts";
+import { float, mapLeaves } from "../core/values/value.ts";
 import { createScope, extendScope, type RenderVar, SELF, type VarLayer } from "../vars/scope.ts";
 import type { Render } from "./effects.ts";
 import { leftUntil, RENDER_MS, renderWithin } from "./limits.ts";

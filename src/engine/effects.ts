@@ -2,10 +2,10 @@ import type { RenderStyle } from "../core/action.ts";
 import type { AssetStore } from "../core/asset.ts";
 import type { TargetEvent, TaskRef } from "../core/events.ts";
 import type { Facts } from "../core/facts.ts";
-import type { Vars } from "../core/json.ts";
 import type { Question } from "../core/protocol.ts";
 import type { Result } from "../core/result.ts";
 import type { System } from "../core/system.ts";
+import type { Vars } from "../core/values/json.ts";
 import type { RenderVar } from "../vars/scope.ts";
 
 /**

@@ -1,11 +1,11 @@
 import type { ActionCall, ActionContext } from "../core/action.ts";
 import { type SerializedError, serializeError, VolleyError } from "../core/errors.ts";
-import { isRecord, type Vars } from "../core/json.ts";
-import { writeJson } from "../core/json-text.ts";
-import { restore } from "../core/plain-vars.ts";
 import type { ItemResult, Result, State } from "../core/result.ts";
 import type { TaskOptions, TaskResult } from "../core/role.ts";
 import type { System } from "../core/system.ts";
+import { isRecord, type Vars } from "../core/values/json.ts";
+import { writeJson } from "../core/values/json-text.ts";
+import { restore } from "../core/values/plain-vars.ts";
 import { taskVariables } from "./context.ts";
 import { evaluate, toTaskResult, Unknown } from "./handle.ts";
 import { askWithin, leftUntil, withEither, withTimeLimit } from "./limits.ts";

@@ -1,6 +1,6 @@
 import { isAbsolute, relative } from "node:path";
 import { VolleyError } from "../core/errors.ts";
-import { decodeUtf8 } from "../core/user-file.ts";
+import { decodeUtf8 } from "../core/unix/user-file.ts";
 
 /** Return the path to show people: relative to the working directory for a path below it, otherwise unchanged. */
 export function displayPath(path: string, cwd: string): string {

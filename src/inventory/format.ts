@@ -1,9 +1,9 @@
 import { homedir } from "node:os";
 import { didYouMean, VolleyError } from "../core/errors.ts";
 import type { Host, Inventory, VarSource } from "../core/inventory.ts";
-import { writeJson } from "../core/json-text.ts";
 import { describeSecret, isSecret } from "../core/secret.ts";
-import { Data, type Dict, dictEntries, Float, isDict } from "../core/value.ts";
+import { writeJson } from "../core/values/json-text.ts";
+import { Data, type Dict, dictEntries, Float, isDict } from "../core/values/value.ts";
 import { resolveScalar } from "../yaml/scalar.ts";
 
 const HEADINGS = ["HOST", "ADDRESS", "USER", "BECOME", "GROUPS"];

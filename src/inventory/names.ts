@@ -1,6 +1,6 @@
 import { isIPv6 } from "node:net";
 import { type SourceLocation, VolleyError } from "../core/errors.ts";
-import { printable } from "../core/text.ts";
+import { printable } from "../core/values/text.ts";
 
 const BRACKETS = /\[([^[\]]*)\]/;
 const ALL_BRACKETS = /\[([^[\]]*)\]/g;

@@ -1,4 +1,4 @@
-import { floatText, numeric } from "../core/value.ts";
+import { floatText, numeric } from "../core/values/value.ts";
 import { fail } from "./errors.ts";
 import {
   asNumber,

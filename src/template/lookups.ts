@@ -1,6 +1,6 @@
-import { matchesGlob, setGlobPieces } from "../core/glob.ts";
-import { pythonRegex } from "../core/python-regex.ts";
-import { makeMap } from "../core/value.ts";
+import { matchesGlob, setGlobPieces } from "../core/values/glob.ts";
+import { pythonRegex } from "../core/values/python-regex.ts";
+import { makeMap } from "../core/values/value.ts";
 import { fail, NeedsCopies } from "./errors.ts";
 import { datetime, wallClock } from "./filters/date.ts";
 import { formatPercent } from "./format.ts";

@@ -1,4 +1,4 @@
-import { integer, numeric } from "../core/value.ts";
+import { integer, numeric } from "../core/values/value.ts";
 import { fail } from "./errors.ts";
 import { formatPercent } from "./format.ts";
 import {

@@ -1,5 +1,5 @@
-import { pythonRegex } from "../core/python-regex.ts";
 import type { FileType } from "../core/system.ts";
+import { pythonRegex } from "../core/values/python-regex.ts";
 import { item } from "./attributes.ts";
 import { fail } from "./errors.ts";
 import { filters } from "./filters/index.ts";

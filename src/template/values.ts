@@ -1,6 +1,6 @@
-import { plain } from "../core/plain-vars.ts";
-import { PYTHON_NAMES, readPythonLiteral } from "../core/python-literal.ts";
 import type { FileType } from "../core/system.ts";
+import { plain } from "../core/values/plain-vars.ts";
+import { PYTHON_NAMES, readPythonLiteral } from "../core/values/python-literal.ts";
 import {
   type Dict,
   dictEntries,
@@ -12,7 +12,7 @@ import {
   makeDict,
   numberText,
   numeric,
-} from "../core/value.ts";
+} from "../core/values/value.ts";
 import { fail, failUndefined } from "./errors.ts";
 
 /** A missing name, attribute or item; its use for anything but a check or a default is an error. */
@@ -199,7 +199,7 @@ export function truth(value: unknown): boolean {
   return value !== 0 && value !== 0n;
 }
 
-/** Return a value as vars have it, see core/value.ts: tuples as lists, dicts as objects if possible. Fail for undefined. */
+/** Return a value as vars have it, see core/values/value.ts: tuples as lists, dicts as objects if possible. Fail for undefined. */
 export function toValue(value: unknown): unknown {
   if (value instanceof Undefined) return failUndefined(value);
   if (isList(value)) return Array.from(value, toValue);

@@ -1,4 +1,4 @@
-import { Data, Float } from "../core/value.ts";
+import { Data, Float } from "../core/values/value.ts";
 import { isTemplate } from "./scope.ts";
 
 const REFERENCE = /\{\{\s*([A-Za-z_]\w*(?:\.[A-Za-z_]\w*)*)\s*\}\}/g;

@@ -16,8 +16,8 @@ import {
   type YAMLError,
 } from "yaml";
 import { type ErrorCode, type SourceLocation, VolleyError } from "../core/errors.ts";
-import { printable } from "../core/text.ts";
-import { keyOf, makeDict } from "../core/value.ts";
+import { printable } from "../core/values/text.ts";
+import { keyOf, makeDict } from "../core/values/value.ts";
 import { parseTimestamp, resolveScalar, resolveTagged } from "./scalar.ts";
 
 /** A node of a YAML document. Only the reader that made it can look inside. */
@@ -41,7 +41,7 @@ export interface YamlReader {
   locate(node: YamlNode | null): SourceLocation;
   /** Return the entries of a mapping, aliases followed and `<<` merged; null for any other node. */
   entries(node: YamlNode | null): readonly YamlEntry[] | null;
-  /** Return a node's value, as `core/value.ts` models values. */
+  /** Return a node's value, as `core/values/value.ts` models values. */
   value(node: YamlNode | null): unknown;
 }
 

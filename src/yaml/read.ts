@@ -1,6 +1,6 @@
 import { type SourceLocation, VolleyError } from "../core/errors.ts";
 import { isSecret, makeSecret, parseSecret } from "../core/secret.ts";
-import { Data, mapLeaves } from "../core/value.ts";
+import { Data, mapLeaves } from "../core/values/value.ts";
 import type { TaggedNode, YamlDialect, YamlReader } from "./document.ts";
 import { readSimpleYaml } from "./simple.ts";
 

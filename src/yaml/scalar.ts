@@ -1,4 +1,4 @@
-import { Float, float, integer } from "../core/value.ts";
+import { Float, float, integer } from "../core/values/value.ts";
 
 /** The words for true and false in YAML 1.1, each in three spellings. */
 export const BOOLEAN_WORDS: ReadonlyMap<string, boolean> = new Map(

@@ -1,4 +1,4 @@
-import { dictEntries, Float, isDict, numberText } from "../core/value.ts";
+import { dictEntries, Float, isDict, numberText } from "../core/values/value.ts";
 import { isAmbiguous } from "./scalar.ts";
 
 /** The style of {@link writeYaml}; the names are those of PyYAML's `dump`. */

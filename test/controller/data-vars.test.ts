@@ -8,8 +8,8 @@ import { makeJob, openPlan, planHosts } from "../../src/controller/prepare/plan.
 import { readInventory } from "../../src/controller/prepare/read.ts";
 import { definePlaybook } from "../../src/core/define.ts";
 import type { Facts } from "../../src/core/facts.ts";
-import type { Vars } from "../../src/core/json.ts";
 import { encodeLine, type Job } from "../../src/core/protocol.ts";
+import type { Vars } from "../../src/core/values/json.ts";
 import { hostVariables } from "../../src/engine/context.ts";
 import { createTemplates } from "../../src/template/index.ts";
 import { createSecretStore } from "../../src/vars/secrets/store.ts";

@@ -1,7 +1,7 @@
 import { mkdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { expect, test } from "vitest";
-import { Data } from "../../src/core/value.ts";
+import { Data } from "../../src/core/values/value.ts";
 import { command, copy, debug, shell, template } from "../../src/index.ts";
 import { makeWorkplace, runTasks } from "./run-plays.ts";
 

@@ -5,7 +5,7 @@ import { join } from "node:path";
 import { describe, expect, it } from "vitest";
 import { inventoryCommand } from "../../src/cli/inventory.ts";
 import { isVolleyError } from "../../src/core/errors.ts";
-import { decodeUtf8 } from "../../src/core/user-file.ts";
+import { decodeUtf8 } from "../../src/core/unix/user-file.ts";
 import { loadInventory } from "../../src/inventory/load.ts";
 import { createSecretStore } from "../../src/vars/secrets/store.ts";
 import { VAULT } from "../vars/secrets/vault-fixtures.ts";

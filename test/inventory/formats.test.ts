@@ -1,5 +1,5 @@
 import { describe, expect, it } from "vitest";
-import { Data } from "../../src/core/value.ts";
+import { Data } from "../../src/core/values/value.ts";
 import { groupsOf, load, varsOf } from "./project.ts";
 
 describe("YAML", () => {

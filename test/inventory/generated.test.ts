@@ -3,7 +3,7 @@ import { existsSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { describe, expect, it } from "vitest";
 import type { Inventory } from "../../src/core/inventory.ts";
-import { Data, dictEntries, isDict, numberText, numeric } from "../../src/core/value.ts";
+import { Data, dictEntries, isDict, numberText, numeric } from "../../src/core/values/value.ts";
 import { loadInventory } from "../../src/inventory/load.ts";
 import { selectHosts } from "../../src/inventory/select.ts";
 import { load, loadModule, project } from "./project.ts";

@@ -1,6 +1,6 @@
 import { describe, expect, it } from "vitest";
 import { VolleyError } from "../../src/core/errors.ts";
-import { Float } from "../../src/core/value.ts";
+import { Float } from "../../src/core/values/value.ts";
 import { createTemplates, type TemplateOptions } from "../../src/template/index.ts";
 
 function over(files: Readonly<Record<string, string>>, options: TemplateOptions = {}) {

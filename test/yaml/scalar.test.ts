@@ -1,5 +1,5 @@
 import { expect, it } from "vitest";
-import { Float } from "../../src/core/value.ts";
+import { Float } from "../../src/core/values/value.ts";
 import { resolveScalar } from "../../src/yaml/scalar.ts";
 
 it.each([

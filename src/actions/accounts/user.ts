@@ -1,8 +1,8 @@
 import { posix } from "node:path";
 import { type Change, unchanged } from "../../core/action.ts";
 import { VolleyError } from "../../core/errors.ts";
-import type { PasswdEntry } from "../../core/passwd.ts";
 import type { ReadSystem, System } from "../../core/system.ts";
+import type { PasswdEntry } from "../../core/unix/passwd.ts";
 import { defineAction } from "../define.ts";
 import { missingDirectories, requireOwnLinks } from "../shared/paths.ts";
 import { runTool } from "../shared/run-tool.ts";

@@ -1,9 +1,9 @@
 import { posix } from "node:path";
-import { crc32 } from "../../core/crc32.ts";
 import { VolleyError } from "../../core/errors.ts";
-import { modeAfterChown } from "../../core/permissions.ts";
 import type { ProcessOptions, ProcessResult, ReadSystem, System } from "../../core/system.ts";
-import { bytesToText } from "../../core/text.ts";
+import { modeAfterChown } from "../../core/unix/permissions.ts";
+import { crc32 } from "../../core/values/crc32.ts";
+import { bytesToText } from "../../core/values/text.ts";
 import { failureText } from "../shared/run-tool.ts";
 import { listZip, type ZipEntry } from "./zip-listing.ts";
 

@@ -1,9 +1,9 @@
 import { constants } from "node:buffer";
 import { type ActionContext, type Unchanged, unchanged } from "../../core/action.ts";
 import { VolleyError } from "../../core/errors.ts";
-import { pythonRegex } from "../../core/python-regex.ts";
 import type { ReadSystem } from "../../core/system.ts";
-import { bytesToText } from "../../core/text.ts";
+import { pythonRegex } from "../../core/values/python-regex.ts";
+import { bytesToText } from "../../core/values/text.ts";
 import { findMatches } from "../../system/endable.ts";
 import type { FileAttributes } from "../shared/attributes.ts";
 import { followLinks } from "../shared/paths.ts";

@@ -1,7 +1,7 @@
 import * as v from "valibot";
 import { unchanged } from "../../core/action.ts";
 import { VolleyError } from "../../core/errors.ts";
-import { expandPythonTemplate, pythonRegex } from "../../core/python-regex.ts";
+import { expandPythonTemplate, pythonRegex } from "../../core/values/python-regex.ts";
 import { findMatches } from "../../system/endable.ts";
 import { defineAction } from "../define.ts";
 import { backup, fileAttributes, filePath, flag, oneOf, optionalText, validate } from "../shared/params.ts";

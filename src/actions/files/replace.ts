@@ -1,5 +1,5 @@
 import * as v from "valibot";
-import { pythonRegex, pythonReplace } from "../../core/python-regex.ts";
+import { pythonRegex, pythonReplace } from "../../core/values/python-regex.ts";
 import { findMatches } from "../../system/endable.ts";
 import { defineAction } from "../define.ts";
 import { backup, fileAttributes, filePath, optionalText, text, validate } from "../shared/params.ts";

@@ -1,9 +1,9 @@
 import * as v from "valibot";
 import { skipped, unchanged } from "../../core/action.ts";
-import { isRecord, type Vars } from "../../core/json.ts";
-import { writeJson } from "../../core/json-text.ts";
-import { modelOf, plain, restore } from "../../core/plain-vars.ts";
-import { keyText } from "../../core/value.ts";
+import { isRecord, type Vars } from "../../core/values/json.ts";
+import { writeJson } from "../../core/values/json-text.ts";
+import { modelOf, plain, restore } from "../../core/values/plain-vars.ts";
+import { keyText } from "../../core/values/value.ts";
 import { defineAction } from "../define.ts";
 import { describe, optionalText } from "../shared/params.ts";
 

@@ -7,8 +7,8 @@ import {
   type Unchanged,
   unchanged,
 } from "../../core/action.ts";
-import { pythonRegex } from "../../core/python-regex.ts";
 import type { ReadSystem } from "../../core/system.ts";
+import { pythonRegex } from "../../core/values/python-regex.ts";
 import { defineAction } from "../define.ts";
 import { describe, oneOf, optionalText, seconds, textList } from "../shared/params.ts";
 import { sleep } from "./pause.ts";

@@ -1,8 +1,8 @@
 import type { Change } from "../../core/action.ts";
 import { VolleyError } from "../../core/errors.ts";
-import { modeAfterChown } from "../../core/permissions.ts";
 import type { Diff } from "../../core/result.ts";
 import type { ReadSystem, Stat, System } from "../../core/system.ts";
+import { modeAfterChown } from "../../core/unix/permissions.ts";
 import {
   type FileContext,
   findGroup,

@@ -1,7 +1,7 @@
 import { posix } from "node:path";
 import { VolleyError } from "../../core/errors.ts";
-import { resolveForRoot } from "../../core/permissions.ts";
 import type { ReadSystem } from "../../core/system.ts";
+import { resolveForRoot } from "../../core/unix/permissions.ts";
 
 const MAX_LINKS = 40;
 

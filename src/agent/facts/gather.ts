@@ -1,7 +1,7 @@
 import type { Facts } from "../../core/facts.ts";
-import { parseJson } from "../../core/json-text.ts";
-import { plain } from "../../core/plain-vars.ts";
 import type { ReadSystem } from "../../core/system.ts";
+import { parseJson } from "../../core/values/json-text.ts";
+import { plain } from "../../core/values/plain-vars.ts";
 import {
   gatherFirmware,
   gatherMemory,

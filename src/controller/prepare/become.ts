@@ -1,14 +1,14 @@
+import { VolleyError } from "../../core/errors.ts";
+import type { Host } from "../../core/inventory.ts";
+import type { PlayDefinition } from "../../core/playbook.ts";
+import type { JobBecome } from "../../core/protocol.ts";
 import {
   BECOME_PASSWORD_VARS,
   type Become,
   type BecomeMethod,
   becomeUser,
   DEFAULT_BECOME_USER,
-} from "../../core/become.ts";
-import { VolleyError } from "../../core/errors.ts";
-import type { Host } from "../../core/inventory.ts";
-import type { PlayDefinition } from "../../core/playbook.ts";
-import type { JobBecome } from "../../core/protocol.ts";
+} from "../../core/unix/become.ts";
 import { readText, whereOf } from "./host-var.ts";
 import type { PlayHosts } from "./plan.ts";
 

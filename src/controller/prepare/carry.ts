@@ -1,9 +1,9 @@
 import { encodeVars } from "../../agent/whole-value.ts";
 import type { Bundle } from "../../bundle/build.ts";
-import { BECOME_PASSWORD_VARS } from "../../core/become.ts";
 import type { CarriedHost } from "../../core/bundle.ts";
 import { VolleyError } from "../../core/errors.ts";
 import { findSecrets } from "../../core/secret.ts";
+import { BECOME_PASSWORD_VARS } from "../../core/unix/become.ts";
 import { createMask, maskError } from "../../vars/mask.ts";
 import type { AskSecret, SecretOptions } from "../../vars/secrets/sources.ts";
 import { createSecretStore } from "../../vars/secrets/store.ts";

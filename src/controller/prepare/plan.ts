@@ -1,10 +1,10 @@
-import { BECOME_PASSWORD_VARS } from "../../core/become.ts";
 import { VolleyError } from "../../core/errors.ts";
 import type { Host, Inventory } from "../../core/inventory.ts";
-import type { Vars } from "../../core/json.ts";
 import type { Playbook, PlayDefinition } from "../../core/playbook.ts";
 import { type Job, type JobOptions, PROTOCOL_VERSION } from "../../core/protocol.ts";
 import { findSecrets } from "../../core/secret.ts";
+import { BECOME_PASSWORD_VARS } from "../../core/unix/become.ts";
+import type { Vars } from "../../core/values/json.ts";
 import { nobodyLeft } from "../../inventory/select.ts";
 import { holdsTemplate } from "../../vars/scope.ts";
 import { type ResolvedVars, resolveVars } from "../../vars/secrets/resolve.ts";

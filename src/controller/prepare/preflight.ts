@@ -4,8 +4,6 @@ import { resolveRoleVars } from "../../core/define.ts";
 import { isVolleyError } from "../../core/errors.ts";
 import type { Facts } from "../../core/facts.ts";
 import type { Host } from "../../core/inventory.ts";
-import { isRecord, type Vars } from "../../core/json.ts";
-import { plain } from "../../core/plain-vars.ts";
 import type { PlayDefinition } from "../../core/playbook.ts";
 import type {
   RoleContext,
@@ -18,6 +16,8 @@ import type {
   TasksContext,
 } from "../../core/role.ts";
 import { findSecrets } from "../../core/secret.ts";
+import { isRecord, type Vars } from "../../core/values/json.ts";
+import { plain } from "../../core/values/plain-vars.ts";
 import { checkHandler, checkNotify, checkTask, notifyList } from "../../engine/check-task.ts";
 import { findAsset, magicVariables } from "../../engine/context.ts";
 import { mayTakeLong, RENDER_MS, renderWithin } from "../../engine/limits.ts";

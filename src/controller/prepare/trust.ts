@@ -1,6 +1,6 @@
 import pLimit from "p-limit";
 import type { Inventory } from "../../core/inventory.ts";
-import type { Vars } from "../../core/json.ts";
+import type { Vars } from "../../core/values/json.ts";
 import { knownAs } from "../../transport/ssh/host-key.ts";
 import {
   fingerprintOf,

@@ -1,9 +1,9 @@
 import { setTimeout as sleep } from "node:timers/promises";
 import { encodeVars } from "../../agent/whole-value.ts";
-import { needsTerminal } from "../../core/become.ts";
 import { VolleyError } from "../../core/errors.ts";
 import type { HostEnd } from "../../core/events.ts";
 import { type Command, encodeLine, type Job, type WireEvent } from "../../core/protocol.ts";
+import { needsTerminal } from "../../core/unix/become.ts";
 import { startDirect } from "../../direct/serve.ts";
 import {
   BECOME_TERMINAL,

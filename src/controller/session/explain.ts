@@ -1,7 +1,7 @@
 import { constants } from "node:os";
-import { type Become, keepsOwnCopy } from "../../core/become.ts";
 import { isVolleyError, type SerializedError, VolleyError } from "../../core/errors.ts";
 import type { Outcome, TargetEvent } from "../../core/events.ts";
+import { type Become, keepsOwnCopy } from "../../core/unix/become.ts";
 import { explainBecome } from "../../transport/become/explain.ts";
 import type { Endpoint, RemoteExit } from "../../transport/transport.ts";
 import { LAUNCH_EXITS } from "./launch.ts";

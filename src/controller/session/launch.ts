@@ -1,13 +1,5 @@
 import { partName, type RunPart } from "../../agent/journal.ts";
 import {
-  type Become,
-  becomeCommand,
-  isTalked,
-  keepsOwnCopy,
-  needsTerminal,
-  sayWord,
-} from "../../core/become.ts";
-import {
   BUNDLE_CACHE,
   CLEAR_SCRIPT,
   CORRUPT,
@@ -22,7 +14,15 @@ import {
   USE_SCRIPT,
   wholeScript,
 } from "../../core/bundle.ts";
-import { quote } from "../../core/shell-quote.ts";
+import {
+  type Become,
+  becomeCommand,
+  isTalked,
+  keepsOwnCopy,
+  needsTerminal,
+  sayWord,
+} from "../../core/unix/become.ts";
+import { quote } from "../../core/unix/shell-quote.ts";
 
 export { CORRUPT, quote, temporaryPath };
 

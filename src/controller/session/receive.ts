@@ -2,7 +2,6 @@ import type { Readable } from "node:stream";
 import { StringDecoder } from "node:string_decoder";
 import { isVolleyError, VolleyError } from "../../core/errors.ts";
 import type { ControllerEvent } from "../../core/events.ts";
-import { isRecord } from "../../core/json.ts";
 import {
   HELLO_PREFIX,
   MAX_LINE_BYTES,
@@ -13,7 +12,8 @@ import {
   type ShareLine,
   type WireEvent,
 } from "../../core/protocol.ts";
-import { printable } from "../../core/text.ts";
+import { isRecord } from "../../core/values/json.ts";
+import { printable } from "../../core/values/text.ts";
 import { createLineSplitter } from "../../system/lines.ts";
 import type { Mask } from "../../vars/mask.ts";
 import { checkEvent, checkQuestion, checkShare } from "./check-event.ts";

@@ -3,7 +3,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import type { Readable, Writable } from "node:stream";
 import { VolleyError } from "../../core/errors.ts";
-import { fileReason } from "../../core/user-file.ts";
+import { fileReason } from "../../core/unix/user-file.ts";
 
 /** The standard input of every command, read once per host. */
 export interface CommandInput {

@@ -5,13 +5,6 @@ import * as fs from "node:fs";
 import { basename, dirname, join } from "node:path";
 import { isVolleyError, VolleyError } from "../../core/errors.ts";
 import {
-  attributesCommand,
-  deniedBy,
-  modeOfReplacement,
-  type Protection,
-  protectionOf,
-} from "../../core/permissions.ts";
-import {
   type Content,
   type FileType,
   isCopy,
@@ -19,7 +12,14 @@ import {
   type WriteOptions,
   type Written,
 } from "../../core/system.ts";
-import { isUtf8, nativePath, textToBytes } from "../../core/text.ts";
+import {
+  attributesCommand,
+  deniedBy,
+  modeOfReplacement,
+  type Protection,
+  protectionOf,
+} from "../../core/unix/permissions.ts";
+import { isUtf8, nativePath, textToBytes } from "../../core/values/text.ts";
 import { holdDirectory, O_PATH, openToRead } from "./root-paths.ts";
 
 // All calls are synchronous: actions run one after the other, and a trip through Node's thread pool costs several times

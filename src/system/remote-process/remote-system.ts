@@ -3,18 +3,8 @@ import { createHash, randomBytes } from "node:crypto";
 import { once } from "node:events";
 import { readFileSync } from "node:fs";
 import type { Readable, Writable } from "node:stream";
-import {
-  type Become,
-  becomeCommand,
-  createBecomeReader,
-  isTalked,
-  keepsOwnCopy,
-  needsTerminal,
-  sayWord,
-} from "../../core/become.ts";
 import { ownCopyScript } from "../../core/bundle.ts";
 import { type ErrorCode, type SerializedError, VolleyError } from "../../core/errors.ts";
-import { quote } from "../../core/shell-quote.ts";
 import {
   type Content,
   type CopyOf,
@@ -25,7 +15,17 @@ import {
   type WriteOptions,
   type Written,
 } from "../../core/system.ts";
-import { textToBytes } from "../../core/text.ts";
+import {
+  type Become,
+  becomeCommand,
+  createBecomeReader,
+  isTalked,
+  keepsOwnCopy,
+  needsTerminal,
+  sayWord,
+} from "../../core/unix/become.ts";
+import { quote } from "../../core/unix/shell-quote.ts";
+import { textToBytes } from "../../core/values/text.ts";
 import { readLines } from "../lines.ts";
 import {
   decodeMessage,

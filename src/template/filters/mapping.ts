@@ -1,4 +1,4 @@
-import { keyOf, makeMap } from "../../core/value.ts";
+import { keyOf, makeMap } from "../../core/values/value.ts";
 import { item } from "../attributes.ts";
 import { fail } from "../errors.ts";
 import { contains, equals } from "../operators.ts";

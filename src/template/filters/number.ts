@@ -1,5 +1,5 @@
 import { createHash, randomInt } from "node:crypto";
-import { integer } from "../../core/value.ts";
+import { integer } from "../../core/values/value.ts";
 import { fail } from "../errors.ts";
 import { fixed } from "../format.ts";
 import {

@@ -1,4 +1,4 @@
-import { numeric } from "../../core/value.ts";
+import { numeric } from "../../core/values/value.ts";
 import { attributePath } from "../attributes.ts";
 import { fail } from "../errors.ts";
 import { binary, contains, equals, order } from "../operators.ts";

@@ -1,4 +1,4 @@
-import { pythonRegex, pythonReplace } from "../../core/python-regex.ts";
+import { pythonRegex, pythonReplace } from "../../core/values/python-regex.ts";
 import { fail } from "../errors.ts";
 import { formatPercent } from "../format.ts";
 import { capitalize, splitLines, splitText, strip } from "../methods.ts";

@@ -1,5 +1,5 @@
-import type { Become, BecomeMethod } from "../../core/become.ts";
 import { VolleyError } from "../../core/errors.ts";
+import type { Become, BecomeMethod } from "../../core/unix/become.ts";
 
 /** A login that did not become another user. */
 export interface FailedBecome {

@@ -1,7 +1,7 @@
 import { PassThrough, type Readable } from "node:stream";
 import { finished } from "node:stream/promises";
-import { type Become, becomeCommand, isTalked, needsTerminal, sayWord } from "../../core/become.ts";
 import { VolleyError } from "../../core/errors.ts";
+import { type Become, becomeCommand, isTalked, needsTerminal, sayWord } from "../../core/unix/become.ts";
 import type { RemoteProcess } from "../transport.ts";
 import { explainBecome, type FailedBecome } from "./explain.ts";
 import { makeBecomeNonce, talkBecome } from "./talk.ts";

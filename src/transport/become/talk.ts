@@ -1,8 +1,8 @@
 import { randomBytes } from "node:crypto";
 import { PassThrough, type Readable } from "node:stream";
 import { finished } from "node:stream/promises";
-import { type Become, createBecomeReader, needsTerminal } from "../../core/become.ts";
 import { VolleyError } from "../../core/errors.ts";
+import { type Become, createBecomeReader, needsTerminal } from "../../core/unix/become.ts";
 import type { RemoteProcess } from "../transport.ts";
 import { wantedPassword, wrongPassword } from "./explain.ts";
 

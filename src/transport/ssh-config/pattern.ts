@@ -1,4 +1,4 @@
-import { type GlobPiece, globPieces, matchesGlob } from "../../core/glob.ts";
+import { type GlobPiece, globPieces, matchesGlob } from "../../core/values/glob.ts";
 
 /** Return whether a name matches a pattern with `*` and `?` (ssh_config(5), PATTERNS). */
 export function matchesPattern(pattern: string, name: string): boolean {

@@ -1,7 +1,7 @@
 import { setTimeout as sleep } from "node:timers/promises";
 import type { Client, ClientChannel } from "ssh2";
 import { isVolleyError, VolleyError } from "../../core/errors.ts";
-import { loginShellLine } from "../../core/shell-quote.ts";
+import { loginShellLine } from "../../core/unix/shell-quote.ts";
 import { sessionRefused } from "../connect-errors.ts";
 import type { FileSession } from "../file-session.ts";
 import { closeWhenSilent } from "../left-open.ts";

@@ -4,8 +4,8 @@ import { homedir } from "node:os";
 import { join } from "node:path";
 import ssh2, { type BaseAgent, type ParsedKey } from "ssh2";
 import { VolleyError } from "../../core/errors.ts";
-import { printable } from "../../core/text.ts";
-import { fileReason } from "../../core/user-file.ts";
+import { fileReason } from "../../core/unix/user-file.ts";
+import { printable } from "../../core/values/text.ts";
 
 /** Asks a person for a passphrase; null when no person can be asked. */
 export type AskPassphrase = (prompt: string) => Promise<string | null>;

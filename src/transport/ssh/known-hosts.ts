@@ -2,8 +2,8 @@ import { createHash, createHmac, randomBytes } from "node:crypto";
 import * as fs from "node:fs";
 import { dirname } from "node:path";
 import { VolleyError } from "../../core/errors.ts";
-import { globPieces, matchesGlob } from "../../core/glob.ts";
-import { printable } from "../../core/text.ts";
+import { globPieces, matchesGlob } from "../../core/values/glob.ts";
+import { printable } from "../../core/values/text.ts";
 
 /** A line of a known_hosts file (sshd(8), SSH_KNOWN_HOSTS FILE FORMAT). */
 interface KnownHost {

@@ -8,7 +8,7 @@ import {
   secretLocation,
   secretSource,
 } from "../../core/secret.ts";
-import { Data } from "../../core/value.ts";
+import { Data } from "../../core/values/value.ts";
 import { MIN_SECRET_LENGTH } from "../mask-needles.ts";
 import { isTemplate } from "../scope.ts";
 import type { SecretStore } from "./store.ts";

@@ -3,7 +3,7 @@ import { readFile } from "node:fs/promises";
 import { homedir } from "node:os";
 import { basename, resolve } from "node:path";
 import type { SecretSource } from "../../core/secret.ts";
-import { decodeUtf8 } from "../../core/user-file.ts";
+import { decodeUtf8 } from "../../core/unix/user-file.ts";
 
 /** The keys to encrypted files and values. */
 export interface SecretOptions {

@@ -13,12 +13,12 @@ import {
 } from "../../../src/controller/session/state.ts";
 import { step } from "../../../src/controller/session/step.ts";
 import { type EarlierPart, NOTHING_EARLIER } from "../../../src/controller/session/told.ts";
-import type { Become } from "../../../src/core/become.ts";
 import { type ErrorCode, VolleyError } from "../../../src/core/errors.ts";
 import type { TargetEvent } from "../../../src/core/events.ts";
 import { PROTOCOL_VERSION } from "../../../src/core/protocol.ts";
 import { EMPTY_TALLY } from "../../../src/core/result.ts";
 import { MAX_FAILURES } from "../../../src/core/summary.ts";
+import type { Become } from "../../../src/core/unix/become.ts";
 import type { RemoteExit } from "../../../src/transport/transport.ts";
 
 const PASSWORD: Become = { user: "root", method: "sudo", password: "secret" };

@@ -1,5 +1,5 @@
 import { expect, it } from "vitest";
-import type { Become } from "../../../src/core/become.ts";
+import type { Become } from "../../../src/core/unix/become.ts";
 import { explainBecome, wrongPassword } from "../../../src/transport/become/explain.ts";
 
 const failed = (become: Become) => ({ host: "web1", login: "ops", become });

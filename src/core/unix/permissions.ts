@@ -1,5 +1,5 @@
-import { VolleyError } from "./errors.ts";
-import type { Stat } from "./system.ts";
+import { VolleyError } from "../errors.ts";
+import type { Stat } from "../system.ts";
 
 const SET_UID = 0o4000;
 const SET_GID = 0o2000;

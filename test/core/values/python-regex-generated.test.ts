@@ -1,7 +1,7 @@
 import { execFileSync, spawnSync } from "node:child_process";
 import { expect, test } from "vitest";
-import { pythonRegex } from "../../src/core/python-regex.ts";
-import { type Draw, drawFrom } from "../fuzz/lib/random.ts";
+import { pythonRegex } from "../../../src/core/values/python-regex.ts";
+import { type Draw, drawFrom } from "../../fuzz/lib/random.ts";
 
 const COUNT = 4000;
 const SEED = Number(process.env.VOLLEY_FUZZ_SEED ?? 20);

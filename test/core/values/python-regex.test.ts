@@ -1,5 +1,5 @@
 import { describe, expect, it } from "vitest";
-import { expandPythonTemplate, pythonRegex, pythonReplace } from "../../src/core/python-regex.ts";
+import { expandPythonTemplate, pythonRegex, pythonReplace } from "../../../src/core/values/python-regex.ts";
 
 describe("pythonRegex", () => {
   // [pattern, text, what re.search(pattern, text).group(0) gives, or null]; taken from runs of Python 3.

@@ -1,5 +1,5 @@
 import { describe, expect, it } from "vitest";
-import { resolveForRoot, type Seen } from "../../src/core/permissions.ts";
+import { resolveForRoot, type Seen } from "../../../src/core/unix/permissions.ts";
 
 const USER = 1000;
 const OTHER = 1001;

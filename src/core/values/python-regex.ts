@@ -1,4 +1,4 @@
-import { VolleyError } from "./errors.ts";
+import { VolleyError } from "../errors.ts";
 
 /** Flags of Python's `re`. */
 export interface PythonRegexFlags {
