@@ -4,19 +4,20 @@ import { safeLine } from "../rows/sanitize.ts";
 import { outcomeWording, type Symbols, taskTitle, type Wording } from "../rows/wording.ts";
 import type { HostView } from "./model.ts";
 
-/** Return whether a task failed on a host, or the host itself; true as soon as it happened. */
-export function hasFailed(host: HostView): boolean {
-  return (
-    host.failedTask !== undefined ||
-    (host.outcome !== undefined && host.outcome !== "ok" && host.outcome !== "cancelled")
-  );
+/**
+ * Return whether a task failed on a host, or the host itself; true as soon as it happened. While the role's code goes on
+ * behind a failure, which may be rescued, the host is running.
+ */
+export function hasFailed({ failedTask, task, outcome }: HostView): boolean {
+  if (outcome !== undefined && outcome !== "ok" && outcome !== "cancelled") return true;
+  if (failedTask === undefined) return false;
+  return outcome !== undefined || task === undefined || task.task <= failedTask.task;
 }
 
 /** Return the wording of a host's phase or outcome. */
 export function hostWording(host: HostView, symbols: Symbols): Wording {
   if (host.outcome !== undefined) return outcomeWording(host.outcome, symbols);
-  if (host.failedTask !== undefined)
-    return { word: "failed", symbol: symbols.failed, style: { color: "red", bold: true } };
+  if (hasFailed(host)) return { word: "failed", symbol: symbols.failed, style: { color: "red", bold: true } };
   switch (host.phase) {
     case "waiting":
       return { word: "waiting", symbol: symbols.waiting, style: { dim: true } };

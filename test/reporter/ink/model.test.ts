@@ -1,5 +1,5 @@
 import { describe, expect, test } from "vitest";
-import { progressText, statusText } from "../../../src/reporter/ink/host-status.ts";
+import { hostWording, progressText, statusText } from "../../../src/reporter/ink/host-status.ts";
 import { createHostLog } from "../../../src/reporter/ink/log.ts";
 import { createRunModel, fleetTally, type HostView } from "../../../src/reporter/ink/model.ts";
 import { rowText } from "../../../src/reporter/rows/row.ts";
@@ -58,6 +58,28 @@ describe("a host's status", () => {
       "running: Web 1/7",
       "done: done 7/7",
     ]);
+  });
+
+  test("is running while the code goes on behind a failure, and well once that is rescued", () => {
+    const model = createRunModel(UNICODE_SYMBOLS);
+    const next = { ...task, task: 2, name: "Mend the site" };
+    const error = { code: "ACTION_FAILED", message: "no" } as const;
+    const words = stamp([
+      runStart([host]),
+      { type: "play:start", host, index: 0, play: "Web", total: 1 },
+      { type: "task:start", host, ...task },
+      { type: "task:end", host, ...task, result: { state: "failed", error }, elapsedMs: 5 },
+      { type: "task:start", host, ...next },
+      { type: "task:end", host, ...next, result: { state: "changed" }, elapsedMs: 5 },
+      { type: "task:rescued", host, ...task },
+      { type: "play:end", host, index: 0, play: "Web", failed: false },
+    ]).map((event) => {
+      model.apply(event);
+      return hostWording(model.view.hosts[0] as HostView, UNICODE_SYMBOLS).word;
+    });
+    const [, ...seen] = words;
+    expect(seen).toEqual(["running", "running", "failed", "running", "running", "running", "barrier"]);
+    expect(model.view.hosts[0]?.tally).toMatchObject({ failed: 0, rescued: 1, changed: 1 });
   });
 
   test.each([
