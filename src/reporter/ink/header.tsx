@@ -62,7 +62,7 @@ export function CancelNotice({
   const how = cancelling(run, view);
   if (how === undefined) return null;
   const { columns, symbols } = surface;
-  const row: Row = [segment(cancelText(how), { color: "red", bold: true })];
+  const row: Row = [segment(cancelText(how, run.kind), { color: "red", bold: true })];
   return <Line row={truncateRow(row, columns, symbols.ellipsis)} />;
 }
 
@@ -72,7 +72,9 @@ function progressRow(run: RunView, { columns, symbols }: Surface): Row {
   const [done, waiting, barrier] = [inPhase("done"), inPhase("waiting"), inPhase("barrier")];
   const ended = (outcome: Outcome): number => run.hosts.filter((host) => host.outcome === outcome).length;
   const [unreachable, lost] = [ended("unreachable"), ended("lost")];
-  const failed = run.hosts.filter(hasFailed).length - unreachable - lost;
+  const failed = run.hosts.filter(
+    (host) => hasFailed(host) && (host.outcome === undefined || host.outcome === "failed"),
+  ).length;
   const trouble = parts([
     [failed, symbols.failed, "failed", { color: "red", bold: true }],
     [unreachable, symbols.failed, "unreachable", { color: "magenta", bold: true }],

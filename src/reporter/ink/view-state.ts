@@ -56,8 +56,9 @@ export function isLow({ rows }: Surface): boolean {
   return rows < LOW_ROWS;
 }
 
-/** Return how the run is being cancelled, by the controller or by keys it has not yet answered. */
+/** Return how the run is being cancelled, by the controller or by keys it has not yet answered; undefined after its end. */
 export function cancelling(run: RunView, { cancels }: ViewState): "clean" | "now" | undefined {
+  if (run.ended) return undefined;
   return run.cancelling ?? (cancels > 1 ? "now" : cancels === 1 ? "clean" : undefined);
 }
 

@@ -59,11 +59,12 @@ export function foldHostNames(names: readonly string[]): string {
 /** The notice of check mode. */
 export const CHECK_MODE = "CHECK MODE: nothing is changed";
 
-/** Return the notice of a cancelled run. */
-export function cancelText(how: "clean" | "now"): string {
-  return how === "clean"
+/** Return the notice of a cancelled run, or of commands that are ended. */
+export function cancelText(how: "clean" | "now", kind: "run" | "command" = "run"): string {
+  if (how === "now") return "stopping now";
+  return kind === "run"
     ? "stopping cleanly: hosts finish the running action; press Ctrl-C again to stop now"
-    : "stopping now";
+    : "ending the commands; press Ctrl-C again to leave at once";
 }
 
 /** The signs beside colours, so that no state is shown by colour alone; each takes one column. */
