@@ -34,7 +34,7 @@ export interface EffectsOptions {
   readonly state?: Omit<StateStore, "read" | "taken" | "untaken" | "forget">;
   readonly leftovers?: Leftovers;
   readonly survivesRestart?: boolean;
-  readonly stop: AbortSignal;
+  readonly cancel: AbortSignal;
   readonly kill: AbortSignal;
 }
 
@@ -60,7 +60,7 @@ export function createEffects(options: EffectsOptions): Effects {
         }),
     state: { ...state, earlier, leftovers },
     survivesRestart: options.survivesRestart === true,
-    cancel: options.stop,
+    cancel: options.cancel,
     kill: options.kill,
   };
 }

@@ -67,13 +67,13 @@ export async function runLocally(
     debug: values.debug === true,
     color: process.stdout.isTTY === true && (process.env.NO_COLOR ?? "") === "",
   });
-  const stop = new AbortController();
+  const cancel = new AbortController();
   const kill = new AbortController();
   const onInterrupt = (): void => {
-    if (stop.signal.aborted) kill.abort();
+    if (cancel.signal.aborted) kill.abort();
     else
       process.stderr.write("volley: stopping after the action now running; interrupt again to end it too\n");
-    stop.abort();
+    cancel.abort();
   };
   process.on("SIGINT", onInterrupt);
   process.on("SIGTERM", onInterrupt);
@@ -84,7 +84,7 @@ export async function runLocally(
       job,
       emit: mask === null ? print.event : (event) => print.event(maskEvent(mask, event)),
       waitForOthers: async () => true,
-      stop: stop.signal,
+      cancel: cancel.signal,
       kill: kill.signal,
     });
     print.end(

@@ -88,7 +88,7 @@ export async function serve({ bundle, id, playbook, carryOut }: ServeOptions): P
   } catch (thrown) {
     prints.end();
     const bye = byeForError(thrown, performance.now() - startedAt);
-    wire.emit(wire.stop.aborted ? { ...bye, cancelled: true } : bye);
+    wire.emit(wire.cancel.aborted ? { ...bye, cancelled: true } : bye);
     code = 2;
   }
   await lock?.release();
@@ -119,7 +119,7 @@ function lockHost(
     controller,
     waitMs: lockWaitMs,
     // As long as there is no journal, who has gone begins anew when he comes back.
-    isOver: () => wire.stop.aborted || !wire.isHeard(),
+    isOver: () => wire.cancel.aborted || !wire.isHeard(),
     onWait: (text) => wire.emit({ type: "log", level: "warn", text }),
   });
 }

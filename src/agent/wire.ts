@@ -47,7 +47,7 @@ export interface Wire {
   taken(): Promise<boolean>;
   /** Resolve when everything has been sent. */
   flush(): Promise<void>;
-  readonly stop: AbortSignal;
+  readonly cancel: AbortSignal;
   readonly kill: AbortSignal;
 }
 
@@ -76,7 +76,7 @@ const FIRST_SEQUENCE = 1;
 
 /** Speak the protocol over a pair of streams. */
 export function openWire(input: Readable, output: Writable): Wire {
-  const stop = new AbortController();
+  const cancel = new AbortController();
   const kill = new AbortController();
   const continued = new Set<number>();
   const waiting = new Map<number, (goOn: boolean) => void>();
@@ -140,11 +140,11 @@ export function openWire(input: Readable, output: Writable): Wire {
         onTaken();
         return;
       case "cancel":
-        stop.abort();
+        cancel.abort();
         endWaits();
         return;
       case "kill":
-        stop.abort();
+        cancel.abort();
         kill.abort();
         endWaits();
         return;
@@ -175,7 +175,7 @@ export function openWire(input: Readable, output: Writable): Wire {
   input.once("end", onEnd);
   input.once("error", onEnd);
   return {
-    stop: stop.signal,
+    cancel: cancel.signal,
     kill: kill.signal,
     emit: (event) => {
       const mask = maskedBy === undefined ? null : maskOfJob(maskedBy);
@@ -230,7 +230,7 @@ export function openWire(input: Readable, output: Writable): Wire {
     },
     waitForOthers: (play) => {
       if (continued.has(play)) return Promise.resolve(true);
-      if (stop.signal.aborted) return Promise.resolve(false);
+      if (cancel.signal.aborted) return Promise.resolve(false);
       const answer = new Promise<boolean>((resolve) => waiting.set(play, resolve));
       watchOrphan();
       return answer;
@@ -241,7 +241,7 @@ export function openWire(input: Readable, output: Writable): Wire {
       sendToAll(line);
       const known = answers.get(key);
       if (known !== undefined) return Promise.resolve(known);
-      if (stop.signal.aborted) return Promise.resolve(undefined);
+      if (cancel.signal.aborted) return Promise.resolve(undefined);
       const answered = new Promise<Answer | null | undefined>((answer) => asking.set(key, { line, answer }));
       watchOrphan();
       return answered;

@@ -177,7 +177,7 @@ async function serve(host: DirectHost, wire: Wire, { emit }: Line, options: Dire
             host: job.host,
             controller: session.controller,
             waitMs: session.lockWaitMs,
-            signal: wire.stop,
+            signal: wire.cancel,
             onWait: (text) => {
               waited = true;
               emit({ type: "log", level: "warn", text });
@@ -207,7 +207,7 @@ async function serve(host: DirectHost, wire: Wire, { emit }: Line, options: Dire
   } catch (thrown) {
     if (isVolleyError(thrown) && thrown.code === "CONNECTION_LOST") throw thrown;
     const bye = byeForError(thrown, elapsedMs());
-    emit(wire.stop.aborted ? { ...bye, cancelled: true } : bye);
+    emit(wire.cancel.aborted ? { ...bye, cancelled: true } : bye);
   } finally {
     await closeUsers?.();
     await lock?.release();
@@ -280,7 +280,7 @@ async function carryOut(
     },
     ...lendingTurns(wire, lock),
     ...(leftovers === undefined ? {} : { leftovers }),
-    stop: wire.stop,
+    cancel: wire.cancel,
     kill: wire.kill,
   });
   tellRunsApart(() => jobNow.getStore());

@@ -8,16 +8,16 @@ import { makeWorkplace, roleOf, runPlays, runTasks } from "./run-plays.ts";
 
 describe("finally runs under cancel", () => {
   /** Cancels the run once a task has printed this. */
-  const cancelAt = (text: string, stop: AbortController) => ({
-    stop: stop.signal,
+  const cancelAt = (text: string, cancel: AbortController) => ({
+    cancel: cancel.signal,
     onEvent: (event: TargetEvent) => {
-      if (event.type === "task:output" && event.text.includes(text)) stop.abort();
+      if (event.type === "task:output" && event.text.includes(text)) cancel.abort();
     },
   });
 
   test("the tasks of a finally block are carried out, and no others", async () => {
     using place = makeWorkplace();
-    const stop = new AbortController();
+    const cancel = new AbortController();
     const errors: unknown[] = [];
     const run = await runPlays(
       [
@@ -42,7 +42,7 @@ describe("finally runs under cancel", () => {
           ],
         },
       ],
-      cancelAt("mounted", stop),
+      cancelAt("mounted", cancel),
     );
     expect(run.ended).toEqual(["changed r mount", "changed r umount", "unchanged r forget"]);
     expect(run).toMatchObject({ cancelled: true, failed: false, tally: { failed: 0, notExecuted: 3 } });
@@ -53,26 +53,26 @@ describe("finally runs under cancel", () => {
   });
 
   test("code that asks the system is unwound too", async () => {
-    const stop = new AbortController();
+    const cancel = new AbortController();
     const run = await runTasks(
       async ({ task, system }) => {
         try {
           await task("first", noop({}));
-          setImmediate(() => stop.abort());
+          setImmediate(() => cancel.abort());
           await system.query(["sleep", "600"]);
           task("never", noop({}));
         } finally {
           await task("clean up", debug((await system.query(["echo", "ok"])).stdout.trim()));
         }
       },
-      { stop: stop.signal },
+      { cancel: cancel.signal },
     );
     expect(run.ended).toEqual(["unchanged r first", "unchanged r clean up"]);
     expect(run.task("clean up").message).toBe("ok");
   });
 
   test("kill ends what cleans up", async () => {
-    const stop = new AbortController();
+    const cancel = new AbortController();
     const kill = new AbortController();
     const run = await runTasks(
       async ({ task }) => {
@@ -85,11 +85,11 @@ describe("finally runs under cancel", () => {
         }
       },
       {
-        stop: stop.signal,
+        cancel: cancel.signal,
         kill: kill.signal,
         onEvent: (event) => {
           if (event.type !== "task:output") return;
-          if (event.text.includes("first")) stop.abort();
+          if (event.text.includes("first")) cancel.abort();
           if (event.text.includes("cleaning")) kill.abort();
         },
       },
@@ -100,7 +100,7 @@ describe("finally runs under cancel", () => {
   });
 
   test("code that swallows the cancel and goes on ends with the kill, and is left behind", async () => {
-    const stop = new AbortController();
+    const cancel = new AbortController();
     const kill = new AbortController();
     let tries = 0;
     const run = await runTasks(
@@ -115,11 +115,11 @@ describe("finally runs under cancel", () => {
         }
       },
       {
-        stop: stop.signal,
+        cancel: cancel.signal,
         kill: kill.signal,
         onEvent: ({ type }) => {
           if (type !== "task:output") return;
-          stop.abort();
+          cancel.abort();
           if (tries > 3) kill.abort();
         },
       },
@@ -131,7 +131,7 @@ describe("finally runs under cancel", () => {
   });
 
   test("a failure that the code was rescuing when the run was cancelled is not rescued", async () => {
-    const stop = new AbortController();
+    const cancel = new AbortController();
     const run = await runTasks(
       async ({ task }) => {
         try {
@@ -141,7 +141,7 @@ describe("finally runs under cancel", () => {
           await task("more", noop({}));
         }
       },
-      cancelAt("repairing", stop),
+      cancelAt("repairing", cancel),
     );
     expect(run.ended).toEqual(["failed r a", "changed r repair"]);
     expect(run).toMatchObject({
@@ -152,20 +152,20 @@ describe("finally runs under cancel", () => {
   });
 
   test("code that waits for nothing of the host is waited for until it is killed", async () => {
-    const stop = new AbortController();
+    const cancel = new AbortController();
     const kill = new AbortController();
     let isOver = false;
     const running = runTasks(
       async ({ task }) => {
         await task("first", noop({}));
-        setImmediate(() => stop.abort());
+        setImmediate(() => cancel.abort());
         await new Promise(() => {});
       },
-      { stop: stop.signal, kill: kill.signal },
+      { cancel: cancel.signal, kill: kill.signal },
     ).finally(() => {
       isOver = true;
     });
-    await until(() => stop.signal.aborted);
+    await until(() => cancel.signal.aborted);
     expect(isOver).toBe(false);
     kill.abort();
     expect(await running).toMatchObject({ cancelled: true });

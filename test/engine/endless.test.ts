@@ -88,7 +88,7 @@ it("a regular expression that would never end is ended with its run", PATIENT, a
     },
     {
       kill: kill.signal,
-      stop: kill.signal,
+      cancel: kill.signal,
       onEvent: ({ type }) => {
         if (type === "task:start") setTimeout(() => kill.abort(), 300);
       },

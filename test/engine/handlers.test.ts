@@ -210,7 +210,7 @@ test.each(["failed", "cancelled"])(
       {
         handlers: { restart: noop({}), broken: fail("always") },
         leftovers,
-        stop: stop.signal,
+        cancel: stop.signal,
         onEvent: ({ type }) => void (type === "task:output" && stop.abort()),
       },
     );

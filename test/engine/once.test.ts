@@ -80,7 +80,7 @@ test("goes on behind a restart: what it did is not done again, what it was told 
   const stop = new AbortController();
   await runOnce(place, {
     state: place.directory,
-    stop: stop.signal,
+    cancel: stop.signal,
     ask: async (task) => (task === "1" ? DONE : null),
     onEvent: (event) => {
       if (event.type === "task:end" && event.task === 2) stop.abort();

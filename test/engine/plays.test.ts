@@ -199,7 +199,7 @@ test.each(["fails", "is cancelled"])(
         { name: "Last", hosts: "all", roles: [later()] },
       ],
       {
-        stop: stop.signal,
+        cancel: stop.signal,
         onEvent: ({ type }) => {
           if (how === "is cancelled" && type === "task:end") stop.abort();
         },

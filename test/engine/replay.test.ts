@@ -62,7 +62,7 @@ async function untilRestart(place: Workplace, notes: string[]): Promise<readonly
   await runPlays(play(place, { notes }), {
     survivesRestart: true,
     state: place.directory,
-    stop: kill.signal,
+    cancel: kill.signal,
     kill: kill.signal,
     onEvent: (event) => {
       if (kill.signal.aborted) return;

@@ -311,7 +311,7 @@ describe("a run that goes on behind a rescued failure", () => {
     await runPlays(play(traces, true), {
       survivesRestart: true,
       state: place.directory,
-      stop: kill.signal,
+      cancel: kill.signal,
       kill: kill.signal,
       onEvent: (event) => {
         if (event.type !== "restart") return;

@@ -184,7 +184,7 @@ test("a task is not tried again once the run is to stop, however long it would w
         task("never", noop({}));
       },
       {
-        stop: stop.signal,
+        cancel: stop.signal,
         onEvent: (event) => {
           if (event.type === "task:output" && event.text.includes(said)) stop.abort();
         },
@@ -207,7 +207,7 @@ test("a task that is waiting to be tried again ends with the run", async () => {
   const stop = new AbortController();
   const kill = new AbortController();
   const run = await runTasks(({ task }) => void task("t", fail("no"), { retries: 1, delay: 60 }), {
-    stop: stop.signal,
+    cancel: stop.signal,
     kill: kill.signal,
     onEvent: ({ type }) => {
       if (type !== "task:output") return;
@@ -230,7 +230,7 @@ test("a task whose tries the cancel cuts short comes back as the cancel, not as 
       }
     },
     {
-      stop: stop.signal,
+      cancel: stop.signal,
       onEvent: ({ type }) => {
         if (type === "task:output") stop.abort();
       },

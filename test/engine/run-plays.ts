@@ -61,7 +61,7 @@ export interface RunOptions {
   /** The state store's directory, which exists. */
   readonly state?: string;
   readonly survivesRestart?: boolean;
-  readonly stop?: AbortSignal;
+  readonly cancel?: AbortSignal;
   readonly kill?: AbortSignal;
   readonly onEvent?: (event: TargetEvent) => void;
 }
@@ -137,7 +137,7 @@ export async function runPlays(plays: readonly Play[], given: RunOptions = {}): 
     ...(given.earlier === undefined ? {} : { earlier: given.earlier }),
     ...(given.state === undefined ? {} : { state: openState(given.state) }),
     survivesRestart: given.survivesRestart ?? false,
-    stop: given.stop ?? never,
+    cancel: given.cancel ?? never,
     kill: given.kill ?? never,
   });
   const end = await runJob(playbook, job, effects);

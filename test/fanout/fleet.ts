@@ -73,8 +73,8 @@ export async function run(
   const results = await fanOut(hosts, {
     command: { kind: "line", text: line },
     forks: 10,
-    stop: new AbortController().signal,
-    drop: new AbortController().signal,
+    cancel: new AbortController().signal,
+    kill: new AbortController().signal,
     ...options,
     listener: {
       start: (host) => given.start?.(host),

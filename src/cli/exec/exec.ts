@@ -188,8 +188,8 @@ async function exec(words: ExecWords, flags: ExecFlags): Promise<number> {
       forks: flags.forks,
       ...(timeout === undefined ? {} : { timeoutMs: timeout * 1_000 }),
       listener: both(outDirectory, printer),
-      stop: interruption.clean.signal,
-      drop: interruption.now.signal,
+      cancel: interruption.clean.signal,
+      kill: interruption.now.signal,
     });
     const { recordFanOut } = await import("../../controller/records/fan-out-record.ts");
     recordFanOut({

@@ -41,9 +41,9 @@ interface HostExecOptions {
   /** Take output; no more is read until a returned promise settles. */
   output(stream: "stdout" | "stderr", chunk: Buffer): Promise<void> | undefined;
   /** Cancels the command, and waits for its end. */
-  readonly stop: AbortSignal;
+  readonly cancel: AbortSignal;
   /** Closes the connection at once. */
-  readonly drop: AbortSignal;
+  readonly kill: AbortSignal;
 }
 
 /** Time for END_COMMAND and its effect to travel, beside the command's own time to end. */
@@ -68,12 +68,12 @@ export async function execOnHost(host: FanOutHost, options: HostExecOptions): Pr
     return options.output(stream, chunk);
   };
 
-  if (options.stop.aborted) return resultOf("cancelled");
+  if (options.cancel.aborted) return resultOf("cancelled");
   let connection: Connection | undefined;
   try {
     let process: RemoteProcess;
     try {
-      connection = await host.transport.connect(host.endpoint, options.stop);
+      connection = await host.transport.connect(host.endpoint, options.cancel);
       process = await start(connection, host, options);
     } catch (thrown) {
       if (isVolleyError(thrown) && thrown.code === "CANCELLED") return resultOf("cancelled");
@@ -95,9 +95,9 @@ export async function execOnHost(host: FanOutHost, options: HostExecOptions): Pr
 function start(
   connection: Connection,
   { name, endpoint, become }: FanOutHost,
-  { script, pty, stop }: HostExecOptions,
+  { script, pty, cancel }: HostExecOptions,
 ): Promise<RemoteProcess> {
-  return startAs(connection, script, { host: name, login: endpoint.user, become, signal: stop, pty });
+  return startAs(connection, script, { host: name, login: endpoint.user, become, signal: cancel, pty });
 }
 
 interface Watched {
@@ -105,13 +105,13 @@ interface Watched {
   readonly endedBy: "timedOut" | "cancelled" | undefined;
 }
 
-/** Feed a process and follow it to its end; a time limit or `stop` may cancel it. */
+/** Feed a process and follow it to its end; a time limit or `cancel` may end it. */
 async function watch(
   connection: Connection,
   process: RemoteProcess,
   options: HostExecOptions,
 ): Promise<Watched> {
-  const { preamble, input, pty, timeoutMs, stop, drop } = options;
+  const { preamble, input, pty, timeoutMs, cancel, kill } = options;
   let endedBy: Watched["endedBy"];
   let hasInput = false;
   let graceTimer: NodeJS.Timeout | undefined;
@@ -124,10 +124,10 @@ async function watch(
     process.stdin.write(pty === undefined ? END_COMMAND : CONTROL_C);
     graceTimer = setTimeout(close, END_SECONDS * 1_000 + TRAVEL_MS);
   };
-  const onStop = (): void => end("cancelled");
+  const onCancel = (): void => end("cancelled");
   const timer = timeoutMs === undefined ? undefined : setTimeout(() => end("timedOut"), timeoutMs);
-  stop.addEventListener("abort", onStop, { once: true });
-  drop.addEventListener("abort", close, { once: true });
+  cancel.addEventListener("abort", onCancel, { once: true });
+  kill.addEventListener("abort", close, { once: true });
   try {
     const followed = Promise.all([
       follow(process.stdout, (chunk) => options.output("stdout", chunk)),
@@ -137,16 +137,16 @@ async function watch(
     await input?.sendTo(process.stdin, process.exit);
     hasInput = true;
     // Requests that came while the connection was being made.
-    if (stop.aborted) end("cancelled");
-    if (drop.aborted) close();
+    if (cancel.aborted) end("cancelled");
+    if (kill.aborted) close();
     const exit = await Promise.race([process.exit, rejectionOf(followed)]);
     await Promise.race([followed, connection.closed]);
     return { exit, endedBy };
   } finally {
     clearTimeout(timer);
     clearTimeout(graceTimer);
-    stop.removeEventListener("abort", onStop);
-    drop.removeEventListener("abort", close);
+    cancel.removeEventListener("abort", onCancel);
+    kill.removeEventListener("abort", close);
   }
 }
 

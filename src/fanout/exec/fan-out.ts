@@ -27,9 +27,9 @@ export interface FanOutOptions {
   readonly timeoutMs?: number;
   readonly listener: FanOutListener;
   /** Starts no more commands and cancels the running ones: TERM, and KILL 5 seconds later. */
-  readonly stop: AbortSignal;
+  readonly cancel: AbortSignal;
   /** Closes all connections at once. */
-  readonly drop: AbortSignal;
+  readonly kill: AbortSignal;
 }
 
 /**
@@ -40,11 +40,11 @@ export async function fanOut(
   hosts: readonly FanOutHost[],
   options: FanOutOptions,
 ): Promise<readonly HostResult[]> {
-  const { command, env = {}, input, pty, forks, timeoutMs, listener, stop } = options;
+  const { command, env = {}, input, pty, forks, timeoutMs, listener, cancel } = options;
   const broken = new AbortController();
-  const drop = AbortSignal.any([options.drop, broken.signal]);
+  const kill = AbortSignal.any([options.kill, broken.signal]);
   // Every working host listens: that is no leak.
-  setMaxListeners(0, stop, drop);
+  setMaxListeners(0, cancel, kill);
   const { script, preamble } = startCommand(command, {
     env,
     stdinBytes: input?.bytes,
@@ -55,7 +55,7 @@ export async function fanOut(
   const work = async (): Promise<void> => {
     for (let index = next++; index < hosts.length && !broken.signal.aborted; index = next++) {
       const host = hosts[index]!;
-      if (!stop.aborted) listener.start?.(host.name);
+      if (!cancel.aborted) listener.start?.(host.name);
       const result = await execOnHost(host, {
         script,
         preamble,
@@ -63,8 +63,8 @@ export async function fanOut(
         pty,
         timeoutMs,
         output: (stream, chunk) => listener.output(host.name, stream, chunk),
-        stop,
-        drop,
+        cancel,
+        kill,
       });
       results[index] = result;
       await listener.end(result);

@@ -112,7 +112,7 @@ describe("input", () => {
     const file = join(directory, "input");
     writeFileSync(file, "short");
     const opened = await openInputFile(file);
-    const stop = new AbortController();
+    const cancel = new AbortController();
     const { results, stdout } = await run(hosts, "echo ran", {
       input: {
         ...opened,
@@ -122,7 +122,7 @@ describe("input", () => {
           stdin.end();
         },
       },
-      stop: stop.signal,
+      cancel: cancel.signal,
     });
     await opened.close();
     expect(stdout.web01).toBeUndefined();
@@ -203,17 +203,17 @@ describe("the end of a command", () => {
     expect(exitCodeOf(results)).toBe(2);
   });
 
-  it("comes with stop; hosts that have not begun do not", async () => {
+  it("comes with cancel; hosts that have not begun do not", async () => {
     const { hosts, fleet } = await start({ count: 4 });
-    const stop = new AbortController();
+    const cancel = new AbortController();
     const begun: string[] = [];
     const running = run(hosts, "echo begun; sleep 7103", {
       forks: 2,
-      stop: stop.signal,
+      cancel: cancel.signal,
       listener: {
         output: (host) => {
           begun.push(host);
-          if (begun.length === 2) stop.abort();
+          if (begun.length === 2) cancel.abort();
           return undefined;
         },
         end: () => undefined,
@@ -233,15 +233,15 @@ describe("the end of a command", () => {
 
   it("lets a command that heeds TERM clean up", async () => {
     const { hosts } = await start({ count: 1 });
-    const stop = new AbortController();
+    const cancel = new AbortController();
     const { results, stdout } = await run(
       hosts,
       'trap "echo cleaned; exit 0" TERM; echo begun; sleep 7104 & wait',
       {
-        stop: stop.signal,
+        cancel: cancel.signal,
         listener: {
           output: () => {
-            stop.abort();
+            cancel.abort();
             return undefined;
           },
           end: () => undefined,
@@ -275,14 +275,14 @@ describe("the end of a command", () => {
 
   it("is not waited for once all is dropped", async () => {
     const { hosts } = await start({ count: 1 });
-    const [stop, drop] = [new AbortController(), new AbortController()];
+    const [cancel, kill] = [new AbortController(), new AbortController()];
     const { results } = await run(hosts, 'trap "" TERM HUP; echo begun; sleep 7107; sleep 7107', {
-      stop: stop.signal,
-      drop: drop.signal,
+      cancel: cancel.signal,
+      kill: kill.signal,
       listener: {
         output: () => {
-          stop.abort();
-          drop.abort();
+          cancel.abort();
+          kill.abort();
           return undefined;
         },
         end: () => undefined,

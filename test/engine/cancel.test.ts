@@ -33,7 +33,7 @@ test("stop lets the action now running finish; the rest is not executed, handler
       { hosts: "all", roles: [role] },
       { hosts: "all", roles: [role] },
     ],
-    { stop: stop.signal, onEvent: ({ type }) => void (type === "task:output" && stop.abort()) },
+    { cancel: stop.signal, onEvent: ({ type }) => void (type === "task:output" && stop.abort()) },
   );
   expect(existsSync(done)).toBe(true);
   expect(run.ended).toEqual(["changed r first", "changed r running"]);
@@ -60,7 +60,7 @@ test("stop does not wait for a role's own code", async () => {
         ],
       },
     ],
-    { stop: stop.signal },
+    { cancel: stop.signal },
   );
   expect(asked).toBe(true);
   expect(run.ended).toEqual(["unchanged r first"]);
@@ -80,7 +80,7 @@ test("stop while a role waits for a task unwinds its code", async () => {
         seen.push("unwound");
       }
     },
-    { stop: stop.signal, onEvent: ({ type }) => void (type === "task:output" && stop.abort()) },
+    { cancel: stop.signal, onEvent: ({ type }) => void (type === "task:output" && stop.abort()) },
   );
   await until(() => seen.length > 0);
   expect(seen).toEqual(["unwound"]);
@@ -97,7 +97,7 @@ test("kill ends the command now running, with the processes it has started", asy
       task("never", noop({}));
     },
     {
-      stop: stop.signal,
+      cancel: stop.signal,
       kill: kill.signal,
       onEvent: ({ type }) => {
         if (type !== "task:output") return;
@@ -123,7 +123,7 @@ test("kill begins no further item of a loop", async () => {
         loop: [1, 2, 3],
       }),
     {
-      stop: kill.signal,
+      cancel: kill.signal,
       kill: kill.signal,
       onEvent: ({ type }) => void (type === "task:output" && kill.abort()),
     },
@@ -142,7 +142,7 @@ test("stopped before it begins, nothing runs and everything is counted", async (
       task("a", noop({}));
       task("b", noop({}));
     },
-    { stop: AbortSignal.abort() },
+    { cancel: AbortSignal.abort() },
   );
   expect(run.ended).toEqual([]);
   expect(run).toMatchObject({ cancelled: true, tally: { notExecuted: 2 } });
