@@ -71,6 +71,6 @@ export async function watchRun(
 /** Add timing to a reporter; with `json`, whose events go to standard output, on standard error. */
 async function withTiming(reporter: Reporter, timing: boolean, kind: ReporterKind): Promise<Reporter> {
   if (!timing) return reporter;
-  const { addTiming } = await import("../reporter/timing/timing.ts");
+  const { addTiming } = await import("../reporter/timing.ts");
   return addTiming(reporter, { stdout: kind === "json" ? process.stderr : process.stdout, env: process.env });
 }

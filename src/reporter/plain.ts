@@ -15,7 +15,7 @@ import {
   type Symbols,
   taskTitle,
 } from "./rows/wording.ts";
-import { countUnknownResults, summaryRows } from "./summary/summary-rows.ts";
+import { countUnknownResults, summaryRows } from "./summary.ts";
 
 const MAX_NAME_COLUMNS = 32;
 const STATE_COLUMNS = 9;

@@ -1,4 +1,12 @@
-import { colorsWanted, isWatched, type Reporter, type ReporterOptions, unicodeWanted } from "./output.ts";
+import type { Event } from "../core/events.ts";
+import {
+  colorsWanted,
+  createTextWriter,
+  isWatched,
+  type Reporter,
+  type ReporterOptions,
+  unicodeWanted,
+} from "./output.ts";
 import { ASCII_SYMBOLS, UNICODE_SYMBOLS } from "./rows/wording.ts";
 
 /** The kinds of reporters; `auto` is `ink` on a terminal that a person watches, else `plain`. */
@@ -11,7 +19,7 @@ export async function createReporter(kind: ReporterKind, options: ReporterOption
   const symbols = unicodeWanted(env) ? UNICODE_SYMBOLS : ASCII_SYMBOLS;
   switch (kind === "auto" ? (isWatched(stdout, env) ? "ink" : "plain") : kind) {
     case "json":
-      return (await import("./json.ts")).createJsonReporter(stdout);
+      return createJsonReporter(stdout);
     case "plain":
       return (await import("./plain.ts")).createPlainReporter({ stdout, colors, symbols, verbosity, diff });
     case "ink":
@@ -36,4 +44,24 @@ export async function loadDrawing<Module>(load: () => Promise<Module>): Promise<
   } finally {
     delete process.env.NODE_ENV;
   }
+}
+
+/** Write the event stream as NDJSON: one event a line; the last one is `run:end` with the summary. */
+export function createJsonReporter(stdout: NodeJS.WritableStream): Reporter {
+  const writer = createTextWriter(stdout);
+  return {
+    event: (event: Event) => writer.write(`${encode(event)}\n`),
+    end: writer.flush,
+    close: writer.flush,
+  };
+}
+
+const LEFT_BARE = /[\x7f-\x9f\u2028\u2029]/g;
+
+/** Encode an event as JSON without raw control characters: a terminal obeys some that JSON need not escape. */
+function encode(event: Event): string {
+  return JSON.stringify(event).replace(
+    LEFT_BARE,
+    (control) => `\\u${control.charCodeAt(0).toString(16).padStart(4, "0")}`,
+  );
 }

@@ -14,7 +14,7 @@ import { fullTally, readEarlier } from "../../src/controller/session/told.ts";
 import { foldSummary } from "../../src/core/summary.ts";
 import { createRunModel } from "../../src/reporter/ink/model.ts";
 import { UNICODE_SYMBOLS } from "../../src/reporter/rows/wording.ts";
-import { summaryRows } from "../../src/reporter/summary/summary-rows.ts";
+import { summaryRows } from "../../src/reporter/summary.ts";
 import { FUZZ_TIMEOUT_MS, fuzz } from "./lib/fuzz.ts";
 import { must, orRefusal } from "./lib/judge.ts";
 import { type Material, mutate } from "./lib/mutate.ts";

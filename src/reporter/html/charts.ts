@@ -1,7 +1,7 @@
 import { PHASES } from "../../core/events.ts";
 import { formatDuration } from "../rows/amounts.ts";
-import { quantile, type Spread } from "../timing/times.ts";
-import { type Html, html } from "./html.ts";
+import { quantile, type Spread } from "../timing.ts";
+import { type Html, html } from "./page.ts";
 import type { Segment, TimelinePhase } from "./report-data.ts";
 
 /** Bars are drawn this wide and stretched to the room there is. */

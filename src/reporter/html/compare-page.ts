@@ -1,9 +1,8 @@
 import { PHASES, type Phase } from "../../core/events.ts";
 import { formatBytes, formatDuration } from "../rows/amounts.ts";
-import { quantile } from "../timing/times.ts";
+import { quantile } from "../timing.ts";
 import { axis, intervalPlot, legend, stackedBar, stripPlot } from "./charts.ts";
-import { elapsedCell, type Html, hostsText, html } from "./html.ts";
-import { renderPage } from "./page.ts";
+import { elapsedCell, type Html, hostsText, html, renderPage } from "./page.ts";
 
 /** Render the page of a comparison as HTML that loads nothing; `generator` names its maker, `volley 0.1.0`. */
 export function renderComparePage(

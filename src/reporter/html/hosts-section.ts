@@ -3,9 +3,9 @@ import { TALLY_KEYS, type Tally } from "../../core/result.ts";
 import { formatDuration } from "../rows/amounts.ts";
 import { safeLine } from "../rows/sanitize.ts";
 import { taskTitle } from "../rows/wording.ts";
-import { TASK_STATES, type TaskState, type TaskTimes } from "../timing/times.ts";
+import { TASK_STATES, type TaskState, type TaskTimes } from "../timing.ts";
 import { axis, legend, TIMELINE_PHASES, timelineBar } from "./charts.ts";
-import { countCell, elapsedCell, type Html, html, outcomeBadge } from "./html.ts";
+import { countCell, elapsedCell, type Html, html, outcomeBadge } from "./page.ts";
 import type { ReportData, ReportHost } from "./report-data.ts";
 
 /** A row takes about a kilobyte. */

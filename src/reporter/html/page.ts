@@ -1,7 +1,10 @@
 import { createHash } from "node:crypto";
-import { type Html, html, jsonMarkup, markup, renderHtml } from "./html.ts";
-import { PAGE_SCRIPT } from "./page-script.ts";
-import { PAGE_STYLES } from "./page-styles.ts";
+import { count, formatDuration } from "../rows/amounts.ts";
+import type { Row, Style } from "../rows/row.ts";
+import { safeLine } from "../rows/sanitize.ts";
+import { foldHostNames, UNICODE_SYMBOLS } from "../rows/wording.ts";
+import type { ReportOutcome } from "./report-data.ts";
+import { PAGE_SCRIPT, PAGE_STYLES } from "./style-and-script.ts";
 
 /** A section of a page, named in the list of contents. */
 export interface PageSection {
@@ -13,7 +16,7 @@ export interface PageSection {
 }
 
 /** The parts of a page. */
-export interface Page {
+interface Page {
   readonly title: string;
   /** The line below the title. */
   readonly subtitle: Html;
@@ -93,4 +96,132 @@ function amountOf({ amount }: PageSection): Html | undefined {
 
 function hashSource(text: string): string {
   return `'sha256-${createHash("sha256").update(text).digest("base64")}'`;
+}
+
+const MARKUP = Symbol("markup");
+
+/** Markup for a page; only {@link html} and {@link markup} make it. */
+export interface Html {
+  readonly [MARKUP]: string;
+}
+
+/** A value in a template: text is escaped, markup is not, lists are joined, `undefined` and `false` are left out. */
+type HtmlValue = Html | string | number | undefined | false | readonly HtmlValue[];
+
+const ENTITIES: Readonly<Record<string, string>> = {
+  "&": "&amp;",
+  "<": "&lt;",
+  ">": "&gt;",
+  '"': "&quot;",
+  "'": "&#39;",
+};
+
+/** Fill a template with values made harmless: escape sequences and hidden characters are shown or removed, markup is escaped. */
+export function html(strings: TemplateStringsArray, ...values: readonly HtmlValue[]): Html {
+  let text = strings[0] ?? "";
+  for (const [index, value] of values.entries()) text += textOf(value) + (strings[index + 1] ?? "");
+  return { [MARKUP]: text };
+}
+
+/** Take text for markup; only for text of this program. */
+export function markup(text: string): Html {
+  return { [MARKUP]: text };
+}
+
+/** Return the text of a page. */
+export function renderHtml(value: Html): string {
+  return value[MARKUP];
+}
+
+/** Escape text for use between tags and in quoted attributes; ends of lines are kept. */
+function escapeText(text: string): string {
+  const safe = text.includes("\n") ? text.split("\n").map(safeLine).join("\n") : safeLine(text);
+  return safe.replace(/[&<>"']/g, (character) => ENTITIES[character] ?? "");
+}
+
+/** Write JSON for a `script` element, in which nothing ends the element or begins a comment. */
+export function jsonMarkup(value: unknown): Html {
+  const text = JSON.stringify(value).replace(
+    /[<>&\u2028\u2029]/g,
+    (character) => `\\u${character.charCodeAt(0).toString(16).padStart(4, "0")}`,
+  );
+  return markup(text);
+}
+
+function textOf(value: HtmlValue): string {
+  if (value === undefined || value === false) return "";
+  if (typeof value === "number") return String(value);
+  if (typeof value === "string") return escapeText(value);
+  if (isList(value)) return value.map(textOf).join("");
+  return value[MARKUP];
+}
+
+function isList(value: Html | readonly HtmlValue[]): value is readonly HtmlValue[] {
+  return Array.isArray(value);
+}
+
+const OUTCOME_SIGNS: Readonly<Record<ReportOutcome, string>> = {
+  ok: UNICODE_SYMBOLS.ok,
+  failed: UNICODE_SYMBOLS.failed,
+  unreachable: UNICODE_SYMBOLS.failed,
+  lost: UNICODE_SYMBOLS.failed,
+  cancelled: UNICODE_SYMBOLS.cancelled,
+  open: UNICODE_SYMBOLS.running,
+};
+
+/** An outcome with its sign. */
+export function outcomeBadge(outcome: ReportOutcome): Html {
+  return html`<span class="s ${outcome}"><span aria-hidden="true">${OUTCOME_SIGNS[outcome]}</span> ${outcomeWord(outcome)}</span>`;
+}
+
+/** An outcome in words. */
+function outcomeWord(outcome: ReportOutcome): string {
+  return outcome === "open" ? "not ended" : outcome;
+}
+
+/** A cell with a duration, which sorts by its milliseconds. */
+export function elapsedCell(elapsedMs: number | undefined): Html {
+  return elapsedMs === undefined
+    ? html`<td class="n none" data-v="-1">–</td>`
+    : html`<td class="n" data-v="${Math.round(elapsedMs)}">${formatDuration(elapsedMs)}</td>`;
+}
+
+/** A cell with a count: dim for 0, else in the colour of its state. */
+export function countCell(amount: number, className: string): Html {
+  return html`<td class="n ${amount === 0 ? "none" : className}">${amount}</td>`;
+}
+
+/** `web[01-17], db1 (18 hosts)`. */
+export function hostsText(hosts: readonly string[]): Html {
+  return html`<b>${foldHostNames(hosts.map(safeLine))}</b>${hosts.length > 1 && ` (${count(hosts.length, "host")})`}`;
+}
+
+const MAX_NAMES = 60;
+
+/** `web[01-17], db1`, or only the number of hosts where the names would be long. */
+export function hostsBrief(hosts: readonly string[]): Html {
+  return isBrief(hosts) ? hostsText(hosts) : html`<b>${count(hosts.length, "host")}</b>`;
+}
+
+/** True where {@link hostsBrief} names hosts. */
+export function isBrief(hosts: readonly string[]): boolean {
+  return foldHostNames(hosts.map(safeLine)).length <= MAX_NAMES;
+}
+
+/** The names behind a set, for the search. */
+export function searchedNames(hosts: readonly string[]): string {
+  return hosts.length > 1 ? hosts.join(" ") : "";
+}
+
+/** Rows made for terminals, one below the other; added and removed lines are marked as such. */
+export function rowsMarkup(rows: readonly Row[], className = "text"): Html {
+  return html`<pre class="${className}">${rows.map((row) => html`${row.map(({ text, style }) => styled(text, style))}\n`)}</pre>`;
+}
+
+function styled(text: string, style: Style | undefined): Html | string {
+  if (style?.color === "green") return html`<ins>${text}</ins>`;
+  if (style?.color === "red") return html`<del>${text}</del>`;
+  if (style?.dim === true) return html`<span class="dim">${text}</span>`;
+  if (style?.bold === true) return html`<b>${text}</b>`;
+  return style?.color === undefined ? text : html`<span class="${style.color}">${text}</span>`;
 }

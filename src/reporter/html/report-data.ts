@@ -5,8 +5,8 @@ import { foldSummary } from "../../core/summary.ts";
 import { batchText, stopText } from "../plain.ts";
 import { formatElapsed } from "../rows/amounts.ts";
 import { taskTitle } from "../rows/wording.ts";
-import { type FailureGroup, groupFailures } from "../summary/failure-groups.ts";
-import { foldTaskTimes, type TaskTimes } from "../timing/times.ts";
+import { type FailureGroup, groupFailures } from "../summary.ts";
+import { foldTaskTimes, type TaskTimes } from "../timing.ts";
 
 /** The state of a run's log: complete, still written, or cut off when the controller was killed. */
 type RunState = "ended" | "going on" | "cut off";

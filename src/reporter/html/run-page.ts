@@ -12,7 +12,7 @@ import {
   TASK_STATES,
   type TaskState,
   type TaskTimes,
-} from "../timing/times.ts";
+} from "../timing.ts";
 import { axis, spreadBar } from "./charts.ts";
 import { hostsSection, packHostDetails, shownHosts } from "./hosts-section.ts";
 import {
@@ -24,11 +24,13 @@ import {
   html,
   isBrief,
   outcomeBadge,
+  type PageSection,
   renderHtml,
+  renderPage,
   rowsMarkup,
   searchedNames,
-} from "./html.ts";
-import { type PageSection, renderPage } from "./page.ts";
+} from "./page.ts";
+
 import {
   type ChangeGroup,
   type FailureDetails,

@@ -7,7 +7,7 @@ import { rowWidth, truncateRow } from "../rows/layout.ts";
 import { BOLD, DIM, type Row, type Segment, type Style, segment } from "../rows/row.ts";
 import { safeLine } from "../rows/sanitize.ts";
 import { CHECK_MODE, cancelText, type Symbols } from "../rows/wording.ts";
-import { tallyColumns } from "../summary/summary-rows.ts";
+import { tallyColumns } from "../summary.ts";
 import { hasFailed } from "./host-status.ts";
 import { fleetTally, type HostPhase, type RunView } from "./model.ts";
 import { Ends, Line } from "./text.tsx";

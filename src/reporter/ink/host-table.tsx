@@ -6,7 +6,7 @@ import { cell, fitRow, textWidth, truncateText } from "../rows/layout.ts";
 import { BOLD, DIM, line, type Row, type Segment, segment } from "../rows/row.ts";
 import { safeLine } from "../rows/sanitize.ts";
 import type { Symbols } from "../rows/wording.ts";
-import { tallyColumns } from "../summary/summary-rows.ts";
+import { tallyColumns } from "../summary.ts";
 import { hostWording, progressText, statusText } from "./host-status.ts";
 import type { HostView, RunView } from "./model.ts";
 import { Line } from "./text.tsx";

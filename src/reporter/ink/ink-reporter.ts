@@ -4,7 +4,7 @@ import { createPlainReporter } from "../plain.ts";
 import { paintRow } from "../rows/row.ts";
 import { safeLine } from "../rows/sanitize.ts";
 import type { Symbols } from "../rows/wording.ts";
-import { countUnknownResults, summaryRows } from "../summary/summary-rows.ts";
+import { countUnknownResults, summaryRows } from "../summary.ts";
 import { openLiveView, sizeOf } from "./live-view.tsx";
 
 /** The options of the UI. */

@@ -1,11 +1,11 @@
 import { expect, it } from "vitest";
-import { formatDuration } from "../../../src/reporter/rows/amounts.ts";
-import { rowText } from "../../../src/reporter/rows/row.ts";
-import { foldTaskTimes, quantile, spreadOf } from "../../../src/reporter/timing/times.ts";
-import { foldTiming } from "../../../src/reporter/timing/timing.ts";
-import { stamp } from "../fixtures/play.ts";
-import { hostNames, summaryOf } from "../fixtures/simulate.ts";
-import { fleetRun } from "../html/fleet-run.ts";
+import { formatDuration } from "../../src/reporter/rows/amounts.ts";
+import { rowText } from "../../src/reporter/rows/row.ts";
+import { foldTaskTimes, foldTiming, quantile, spreadOf } from "../../src/reporter/timing.ts";
+
+import { stamp } from "./fixtures/play.ts";
+import { hostNames, summaryOf } from "./fixtures/simulate.ts";
+import { fleetRun } from "./html/fleet-run.ts";
 
 it("says where the time went: phases with the slowest host, and the slowest actions first", () => {
   const events = fleetRun({ hosts: hostNames(12) });

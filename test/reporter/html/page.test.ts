@@ -1,5 +1,5 @@
 import { expect, it } from "vitest";
-import { html, jsonMarkup, markup, renderHtml } from "../../../src/reporter/html/html.ts";
+import { html, jsonMarkup, markup, renderHtml } from "../../../src/reporter/html/page.ts";
 import { CONTROL, HOSTILE } from "../fixtures/play.ts";
 
 it("escapes text between tags and in attributes", () => {
