@@ -3,7 +3,7 @@ import { join } from "node:path";
 import { VolleyError } from "../core/errors.ts";
 import type { Event, Summary } from "../core/events.ts";
 import { quote } from "../core/unix/shell-quote.ts";
-import { ROUTES_VARIABLE } from "../transport/ssh/open-socket.ts";
+import { ROUTES_VARIABLE } from "../transport/ssh/open-stream.ts";
 import {
   COMPARED_PHASES,
   type ComparedPhase,

@@ -13,7 +13,7 @@ import {
 } from "../core/system.ts";
 import { modeOfReplacement } from "../core/unix/permissions.ts";
 import { textToBytes } from "../core/values/text.ts";
-import type { FileHandle, FileSession } from "../transport/file-session.ts";
+import type { FileHandle, FileSession } from "../transport/transport.ts";
 
 const READ = 1;
 /** Reads in flight at a time. */

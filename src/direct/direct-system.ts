@@ -10,10 +10,10 @@ import {
   type Written,
 } from "../core/system.ts";
 import { deniedBy, resolveForRoot } from "../core/unix/permissions.ts";
-import type { FileSession } from "../transport/file-session.ts";
 import type { FileAttributes } from "../transport/sftp/codec.ts";
-import { sftpStatus } from "../transport/sftp/error.ts";
-import type { Connection } from "../transport/transport.ts";
+import { sftpStatus } from "../transport/sftp/requests.ts";
+import type { Connection, FileSession } from "../transport/transport.ts";
+
 import {
   AS_IT_IS,
   readPieces,

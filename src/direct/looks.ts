@@ -3,9 +3,9 @@ import { performance } from "node:perf_hooks";
 import { VolleyError } from "../core/errors.ts";
 import type { FileType, ProcessResult, Stat } from "../core/system.ts";
 import { attributesCommand, type Protection, protectionOf } from "../core/unix/permissions.ts";
-import type { FileSession } from "../transport/file-session.ts";
 import type { FileAttributes } from "../transport/sftp/codec.ts";
-import { sftpStatus } from "../transport/sftp/error.ts";
+import { sftpStatus } from "../transport/sftp/requests.ts";
+import type { FileSession } from "../transport/transport.ts";
 
 /** Answers about a path count until the host was asked nothing for so long, which is as long as one action goes on. */
 const IDLE_MS = 100;

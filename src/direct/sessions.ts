@@ -1,6 +1,6 @@
 import { isVolleyError, VolleyError } from "../core/errors.ts";
 import { MORE_SESSIONS_HINT } from "../transport/connect-errors.ts";
-import type { FileHandle, FileSession } from "../transport/file-session.ts";
+import type { FileHandle, FileSession } from "../transport/transport.ts";
 
 /** Sessions at a time over one connection until it is known better: the MaxSessions that OpenSSH's sshd has by itself. */
 const MAX_SESSIONS = 10;

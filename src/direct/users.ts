@@ -5,10 +5,10 @@ import type { System } from "../core/system.ts";
 import { type Become, becomeUser, DEFAULT_BECOME_USER } from "../core/unix/become.ts";
 import { findPasswd } from "../core/unix/passwd.ts";
 import { createLateSystem } from "../system/remote-process/remote-system.ts";
-import { startAs } from "../transport/become/start-as.ts";
-import type { FileSession } from "../transport/file-session.ts";
+import { startAs } from "../transport/become.ts";
 import { openFileSession, SFTP_SERVER_SCRIPT } from "../transport/sftp/open-file-session.ts";
-import type { Connection, Endpoint, RemoteProcess } from "../transport/transport.ts";
+import type { Connection, Endpoint, FileSession, RemoteProcess } from "../transport/transport.ts";
+
 import { createDirectSystem, type DirectSystem } from "./direct-system.ts";
 import { type Channels, openLateFiles } from "./sessions.ts";
 import { openShells, type Shells, type StartScript } from "./shell.ts";

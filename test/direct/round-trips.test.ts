@@ -13,7 +13,7 @@ import { quote } from "../../src/core/unix/shell-quote.ts";
 import { createDirectSystem, type DirectSystem } from "../../src/direct/direct-system.ts";
 import { createChannels } from "../../src/direct/sessions.ts";
 import { openShells, type Shells } from "../../src/direct/shell.ts";
-import type { FileSession } from "../../src/transport/file-session.ts";
+import type { FileSession } from "../../src/transport/transport.ts";
 import { makeSandbox, pass, type Sandbox } from "../actions/harness.ts";
 import { type DirectHost, startDirectHost } from "./lib/host.ts";
 

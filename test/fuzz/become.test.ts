@@ -2,7 +2,7 @@ import { PassThrough } from "node:stream";
 import { setImmediate as turn } from "node:timers/promises";
 import { test } from "vitest";
 import { type BecomeMethod, createBecomeReader } from "../../src/core/unix/become.ts";
-import { talkBecome } from "../../src/transport/become/talk.ts";
+import { talkBecome } from "../../src/transport/become.ts";
 import type { RemoteExit } from "../../src/transport/transport.ts";
 import { FUZZ_TIMEOUT_MS, fuzz } from "./lib/fuzz.ts";
 import { must, mustBeRefusal, mustEqual } from "./lib/judge.ts";

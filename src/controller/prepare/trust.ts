@@ -1,14 +1,15 @@
 import pLimit from "p-limit";
 import type { Inventory } from "../../core/inventory.ts";
 import type { Vars } from "../../core/values/json.ts";
-import { knownAs } from "../../transport/ssh/host-key.ts";
 import {
   fingerprintOf,
   hostName,
   type KnownHosts,
   keyType,
+  knownAs,
   noFile,
 } from "../../transport/ssh/known-hosts.ts";
+
 import type { SshTransport } from "../../transport/ssh/ssh-transport.ts";
 import type { Endpoint, SshSettings } from "../../transport/transport.ts";
 import {

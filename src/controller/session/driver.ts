@@ -5,12 +5,7 @@ import type { HostEnd } from "../../core/events.ts";
 import { type Command, encodeLine, type Job, type WireEvent } from "../../core/protocol.ts";
 import { needsTerminal } from "../../core/unix/become.ts";
 import { startDirect } from "../../direct/serve.ts";
-import {
-  BECOME_TERMINAL,
-  type BecomeTalk,
-  makeBecomeNonce,
-  talkBecome,
-} from "../../transport/become/talk.ts";
+import { BECOME_TERMINAL, type BecomeTalk, makeBecomeNonce, talkBecome } from "../../transport/become.ts";
 import type { Connection, RemoteExit, RemoteProcess } from "../../transport/transport.ts";
 import type { Place } from "../schedule/places.ts";
 import {

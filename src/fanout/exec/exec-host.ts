@@ -2,7 +2,7 @@ import type { Readable } from "node:stream";
 import { isVolleyError, type SerializedError, serializeError } from "../../core/errors.ts";
 import type { Outcome } from "../../core/events.ts";
 import type { Become } from "../../core/unix/become.ts";
-import { startAs as startAsAnother } from "../../transport/become/start-as.ts";
+import { startAs as startAsAnother } from "../../transport/become.ts";
 import type {
   Connection,
   Endpoint,

@@ -1,8 +1,8 @@
 import { createHash } from "node:crypto";
 import type { FileHandle as LocalHandle } from "node:fs/promises";
 import { VolleyError } from "../../core/errors.ts";
-import type { FileHandle } from "../../transport/file-session.ts";
 import { OPEN } from "../../transport/sftp/codec.ts";
+import type { FileHandle } from "../../transport/transport.ts";
 import type { TransferContext } from "./context.ts";
 import { changedMeanwhile } from "./failures.ts";
 import type { LocalFile } from "./local-tree.ts";

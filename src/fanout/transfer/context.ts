@@ -1,4 +1,4 @@
-import type { FileSession } from "../../transport/file-session.ts";
+import type { FileSession } from "../../transport/transport.ts";
 import type { LocalHashes, RemoteHasher } from "./hashes.ts";
 import type { Parts } from "./parts.ts";
 import type { Tally } from "./result.ts";

@@ -1,7 +1,7 @@
 import { posix } from "node:path";
 import { isVolleyError, VolleyError } from "../../core/errors.ts";
 import { STATUS } from "../../transport/sftp/codec.ts";
-import { SftpError } from "../../transport/sftp/error.ts";
+import { SftpError } from "../../transport/sftp/requests.ts";
 import type { TransferContext } from "./context.ts";
 
 /** A disk with less free room counts as full: file systems reserve some. */

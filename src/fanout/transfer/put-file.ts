@@ -1,8 +1,8 @@
 import { open } from "node:fs/promises";
 import { VolleyError } from "../../core/errors.ts";
-import type { FileHandle } from "../../transport/file-session.ts";
 import { type FileAttributes, OPEN } from "../../transport/sftp/codec.ts";
-import { sftpStatus } from "../../transport/sftp/error.ts";
+import { sftpStatus } from "../../transport/sftp/requests.ts";
+import type { FileHandle } from "../../transport/transport.ts";
 import { readBackHash, refuseChanged, writeAll } from "./content.ts";
 import { isDirectory, isFile, isLink, looksUnchanged, type TransferContext } from "./context.ts";
 import { endsAll, explainWriteFailure, HostFullError } from "./failures.ts";

@@ -1,8 +1,8 @@
 import { posix } from "node:path";
 import { VolleyError } from "../../core/errors.ts";
-import type { FileSession } from "../../transport/file-session.ts";
 import { type FileAttributes, STATUS } from "../../transport/sftp/codec.ts";
-import { sftpStatus } from "../../transport/sftp/error.ts";
+import { sftpStatus } from "../../transport/sftp/requests.ts";
+import type { FileSession } from "../../transport/transport.ts";
 import { each, FILES_AT_ONCE, isDirectory, isLink, type TransferContext } from "./context.ts";
 import { endsAll, HostFullError } from "./failures.ts";
 import type { LocalFile, LocalTree } from "./local-tree.ts";

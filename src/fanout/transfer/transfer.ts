@@ -2,9 +2,9 @@ import { setMaxListeners } from "node:events";
 import { join } from "node:path";
 import { isVolleyError, type SerializedError, serializeError, VolleyError } from "../../core/errors.ts";
 import type { Become } from "../../core/unix/become.ts";
-import type { FileSession } from "../../transport/file-session.ts";
 import { openFileSession, SFTP_SERVER_SCRIPT } from "../../transport/sftp/open-file-session.ts";
-import type { Connection, Endpoint, Transport } from "../../transport/transport.ts";
+import type { Connection, Endpoint, FileSession, Transport } from "../../transport/transport.ts";
+
 import { startAs } from "../exec/exec-host.ts";
 import { fileNameOf } from "../exec/out-directory.ts";
 import { createWindow, type TransferContext, type TransferSettings, windowBytes } from "./context.ts";

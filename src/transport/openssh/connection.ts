@@ -4,13 +4,13 @@ import { isVolleyError, VolleyError } from "../../core/errors.ts";
 import { loginShellLine, quote } from "../../core/unix/shell-quote.ts";
 import { spawnOnTerminal } from "../../system/terminal-child.ts";
 import { sessionRefused } from "../connect-errors.ts";
-import type { FileSession } from "../file-session.ts";
 import { openFileSession } from "../sftp/open-file-session.ts";
 import { quotePath } from "../ssh-config/openssh.ts";
 import type {
   Connection,
   Endpoint,
   ExecOptions,
+  FileSession,
   RemoteExit,
   RemoteProcess,
   UploadOptions,

@@ -1,4 +1,4 @@
-import type { DirectoryEntry, FileHandle, FileSession, FreeSpace } from "../file-session.ts";
+import type { DirectoryEntry, FileHandle, FileSession, FreeSpace } from "../transport.ts";
 import {
   attributesField,
   type FileAttributes,
@@ -10,8 +10,7 @@ import {
   uint32Field,
   uint64Field,
 } from "./codec.ts";
-import { refused, SftpError, sftpStatus } from "./error.ts";
-import { notSftp, type Reply, type SftpRequests } from "./requests.ts";
+import { notSftp, type Reply, refused, SftpError, type SftpRequests, sftpStatus } from "./requests.ts";
 
 /** The limits and extensions that a server announced. */
 export interface SftpServerTraits {

@@ -1,20 +1,23 @@
+import { posix } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import type { Client, ClientChannel } from "ssh2";
 import { isVolleyError, VolleyError } from "../../core/errors.ts";
 import { loginShellLine } from "../../core/unix/shell-quote.ts";
-import { sessionRefused } from "../connect-errors.ts";
-import type { FileSession } from "../file-session.ts";
+import { orAborted, sessionRefused } from "../connect-errors.ts";
 import { closeWhenSilent } from "../left-open.ts";
+import { OPEN, STATUS } from "../sftp/codec.ts";
 import { NO_SUBSYSTEM_HINT, openFileSession } from "../sftp/open-file-session.ts";
+import { SftpError } from "../sftp/requests.ts";
 import type {
   Connection,
   Endpoint,
   ExecOptions,
+  FileHandle,
+  FileSession,
   RemoteExit,
   RemoteProcess,
   UploadOptions,
 } from "../transport.ts";
-import { sendFile } from "./send-file.ts";
 
 const CLOSING_MS = 100;
 
@@ -274,4 +277,83 @@ function createOpener(free: () => Promise<boolean>): Opener {
 /** Return true when the server refused to open a channel (RFC 4254, section 5.1); a command that cannot run is another error. */
 function isRefused(error: Error | null | undefined): boolean {
   return error instanceof Error && typeof (error as { readonly reason?: unknown }).reason === "number";
+}
+
+/** Large writes cost less than many small ones; a server may allow less. */
+const CHUNK_BYTES = 128 << 10;
+/** OpenSSH's window of a channel: more is never in flight. */
+const IN_FLIGHT_BYTES = 2 << 20;
+
+/**
+ * Write a new file with many writes in flight, so that the time depends on bandwidth and not on distance. Fails with
+ * `UPLOAD_FAILED` or `CANCELLED`.
+ */
+async function sendFile(
+  session: FileSession,
+  host: string,
+  bytes: Buffer,
+  path: string,
+  options: UploadOptions,
+): Promise<void> {
+  const { mode, signal } = options;
+  const cancelled = (): VolleyError => new VolleyError("CANCELLED", `${host}: sending was cancelled`);
+  const send = async (): Promise<void> => {
+    // Exclusive: a file or link that another user planted under this name is refused, not followed.
+    const handle = await session.open(path, OPEN.write | OPEN.create | OPEN.exclusive, { mode });
+    await writeAll(session, handle, bytes, options);
+  };
+  try {
+    await orAborted(send(), signal, cancelled);
+  } catch (thrown) {
+    if (isVolleyError(thrown) && thrown.code === "CANCELLED") throw thrown;
+    const why = thrown instanceof SftpError ? reasonOf(thrown) : (thrown as Error).message;
+    const message = `${host}: cannot write in ~/${posix.dirname(path)}: ${why}`;
+    throw new VolleyError("UPLOAD_FAILED", message, { cause: thrown });
+  }
+}
+
+async function writeAll(
+  session: FileSession,
+  handle: FileHandle,
+  bytes: Buffer,
+  { onProgress, signal }: UploadOptions,
+): Promise<void> {
+  const chunkBytes = Math.min(CHUNK_BYTES, session.maxWriteBytes);
+  let sent = 0;
+  let arrived = 0;
+  let isStopped = false;
+  let closed: Promise<void> | undefined;
+  const sendChunks = async (): Promise<void> => {
+    while (sent < bytes.length && !isStopped && !signal.aborted) {
+      const from = sent;
+      const chunk = bytes.subarray(from, from + chunkBytes);
+      sent += chunk.length;
+      const written = session.write(handle, from, chunk);
+      // Sent right after the last write: answers come in order, so the close saves a round trip.
+      if (sent >= bytes.length) closed = session.closeHandle(handle);
+      await written;
+      arrived += chunk.length;
+      if (!isStopped) onProgress?.(arrived);
+    }
+  };
+  try {
+    await Promise.all(Array.from({ length: Math.ceil(IN_FLIGHT_BYTES / chunkBytes) }, sendChunks));
+  } catch (thrown) {
+    isStopped = true;
+    await (closed ?? session.closeHandle(handle)).catch(() => {});
+    throw thrown;
+  }
+  await (closed ?? session.closeHandle(handle));
+}
+
+const REASONS: Readonly<Record<number, string>> = {
+  [STATUS.noSuchFile]: "no such directory",
+  [STATUS.permissionDenied]: "permission denied",
+  [STATUS.failure]: "the host could not write it (disk full, or a quota?)",
+};
+
+/** Return the server's own words, unless a reason says more: OpenSSH's `Failure` may be a full disk. */
+function reasonOf({ status, said, message }: SftpError): string {
+  const isEmpty = said === "" || /^(failure|no such file|permission denied)$/i.test(said);
+  return isEmpty ? (REASONS[status] ?? message) : said;
 }

@@ -7,7 +7,7 @@ import { createLocalHashes } from "../../../src/fanout/transfer/hashes.ts";
 import { HERE, openParts, partPath } from "../../../src/fanout/transfer/parts.ts";
 import { refusedName, staysInside } from "../../../src/fanout/transfer/remote-tree.ts";
 import { createTally, type FileEvent } from "../../../src/fanout/transfer/result.ts";
-import type { DirectoryEntry, FileSession } from "../../../src/transport/file-session.ts";
+import type { DirectoryEntry, FileSession } from "../../../src/transport/transport.ts";
 import { scratchDirectory } from "./lib.ts";
 
 const scratch = scratchDirectory();

@@ -1,6 +1,5 @@
 import { setTimeout as sleep } from "node:timers/promises";
 import { describe, expect, it } from "vitest";
-import type { FileSession } from "../../../src/transport/file-session.ts";
 import {
   MalformedSftpError,
   SftpReader,
@@ -10,6 +9,7 @@ import {
 } from "../../../src/transport/sftp/codec.ts";
 import { openFileSession } from "../../../src/transport/sftp/open-file-session.ts";
 import { readReply } from "../../../src/transport/sftp/requests.ts";
+import type { FileSession } from "../../../src/transport/transport.ts";
 import { type ScriptedServer, scriptedServer } from "./server.ts";
 
 function message(type: number, ...fields: readonly Buffer[]): Buffer {

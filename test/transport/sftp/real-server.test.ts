@@ -15,7 +15,7 @@ import {
 import { join } from "node:path";
 import { describe, expect, it } from "vitest";
 import { OPEN } from "../../../src/transport/sftp/codec.ts";
-import { sftpStatus } from "../../../src/transport/sftp/error.ts";
+import { sftpStatus } from "../../../src/transport/sftp/requests.ts";
 import { realSessions, scratchDirectory, sftpServer } from "./server.ts";
 
 const open = realSessions();

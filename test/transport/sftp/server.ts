@@ -4,13 +4,12 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { PassThrough } from "node:stream";
 import { afterEach } from "vitest";
-import type { FileSession } from "../../../src/transport/file-session.ts";
 import {
   openFileSession,
   SFTP_SERVER_PATHS,
   type SftpDuplex,
 } from "../../../src/transport/sftp/open-file-session.ts";
-import type { RemoteExit } from "../../../src/transport/transport.ts";
+import type { FileSession, RemoteExit } from "../../../src/transport/transport.ts";
 
 /** OpenSSH's own server, where this machine has one. */
 export const sftpServer = SFTP_SERVER_PATHS.find((path) => existsSync(path));

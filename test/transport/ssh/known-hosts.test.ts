@@ -5,15 +5,17 @@ import { join } from "node:path";
 import ssh2 from "ssh2";
 import { afterEach, beforeEach, expect, test } from "vitest";
 import { generateKey, knownHostsLine } from "../../../src/embedded/keys.ts";
-import { type HostKeyCheck, verifyHostKey } from "../../../src/transport/ssh/host-key.ts";
 import {
   fingerprintOf,
+  type HostKeyCheck,
   hostName,
   type KnownHosts,
   keyType,
   openKnownHosts,
   rsaBits,
+  verifyHostKey,
 } from "../../../src/transport/ssh/known-hosts.ts";
+
 import type { HostKeyPolicy } from "../../../src/transport/transport.ts";
 
 const key = blobOf(generateKey("one").publicKey);

@@ -1,6 +1,6 @@
 import { expect, it } from "vitest";
-import type { Become } from "../../../src/core/unix/become.ts";
-import { explainBecome, wrongPassword } from "../../../src/transport/become/explain.ts";
+import type { Become } from "../../src/core/unix/become.ts";
+import { explainBecome, wrongPassword } from "../../src/transport/become.ts";
 
 const failed = (become: Become) => ({ host: "web1", login: "ops", become });
 const sudo = failed({ user: "root", method: "sudo" });
