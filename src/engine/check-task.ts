@@ -58,22 +58,28 @@ export function checkHandler(role: string, name: unknown, call: unknown, options
   }
 }
 
-/** Refuse a `notify` that names no handler: `known` are the role's own, `others` those of the play as `role:handler`. */
+/** The handlers that a play has declared by now, as one of its roles names them. */
+export interface DeclaredHandlers {
+  /** The role's own, by name. */
+  readonly own: readonly string[];
+  /** Those of every role of the play, as `role:handler`. */
+  readonly all: readonly string[];
+}
+
+/** Refuse a `notify` that names no handler. `from` is the task or handler that notifies, such as `task "Install"`. */
 export function checkNotify(
   role: string,
-  task: string,
+  from: string,
   notify: TaskOptions["notify"],
-  known: readonly string[],
-  others: readonly string[],
+  { own, all }: DeclaredHandlers,
 ): void {
   for (const name of notifyList(notify)) {
-    if (known.includes(name) || others.includes(splitHandlerName(name).join(":"))) continue;
+    if (own.includes(name) || all.some((handler) => isSameHandler(handler, name))) continue;
+    const known = [...own, ...all.filter((handler) => !handler.startsWith(`${role}:`))];
     throw new VolleyError(
       "PLAYBOOK_INVALID",
-      `role "${role}": task "${task}" notifies "${name}", which is no handler of it${didYouMean(name, [...known, ...others])}`,
-      {
-        hint: known.length === 0 ? "the role declares no handlers" : `its handlers are: ${known.join(", ")}`,
-      },
+      `role "${role}": ${from} notifies "${name}", a handler that is not declared${didYouMean(name, known)}`,
+      { hint: `declared by now: ${known.join(", ") || "none"}` },
     );
   }
 }
@@ -83,10 +89,10 @@ export function notifyList(notify: TaskOptions["notify"]): readonly string[] {
   return notify === undefined ? [] : typeof notify === "string" ? [notify] : notify;
 }
 
-/** Split `role:handler`. */
-export function splitHandlerName(name: string): readonly string[] {
-  const colon = name.lastIndexOf(":");
-  return colon < 0 ? [name] : [name.slice(0, colon).trim(), name.slice(colon + 1).trim()];
+/** Return whether two names mean the same `role:handler`: spaces around a colon do not count. */
+export function isSameHandler(one: string, other: string): boolean {
+  const plain = (name: string): string => name.replace(/\s*:\s*/g, ":").trim();
+  return plain(one) === plain(other);
 }
 
 /** Return whether a value is an action with its parameters. */

@@ -1,6 +1,5 @@
-import { VolleyError } from "../core/errors.ts";
 import type { Result } from "../core/result.ts";
-import { notifyList, splitHandlerName } from "./check-task.ts";
+import { checkNotify, isSameHandler, notifyList } from "./check-task.ts";
 import { Unknown } from "./handle.ts";
 import type { DeclaredTask, RoleRun } from "./role.ts";
 
@@ -39,11 +38,18 @@ export class Handlers {
     return taken;
   }
 
+  /** Refuse the `notify` of a handler whose turn has come. Fails with `PLAYBOOK_INVALID`. */
+  checkNotify(from: RoleRun, { name, options }: DeclaredTask): void {
+    const declared = { own: [...from.handlers.keys()], all: [...this.all()].map(fullName) };
+    checkNotify(from.use.role.name, `handler "${name}"`, options.notify, declared);
+  }
+
   /** Notify the handlers a task names, where it changed or may have changed something on this host. */
   notify(from: RoleRun, { options }: DeclaredTask, { state, unknown, from: elsewhere }: Result): void {
     if ((state !== "changed" && unknown !== true) || elsewhere !== undefined) return;
     for (const name of notifyList(options.notify)) {
       const key = this.#find(from, name);
+      if (key === undefined) continue;
       if (state === "changed") this.#notified.set(key, "certain");
       else if (!this.#notified.has(key)) this.#notified.set(key, "perhaps");
     }
@@ -85,14 +91,10 @@ export class Handlers {
     return `${this.#roles.indexOf(role)}:${name}`;
   }
 
-  /** The key of the handler that a task means: one of its own role, or `role:handler`. */
-  #find(from: RoleRun, name: string): string {
+  /** The key of the handler that a task means: one of its own role, or `role:handler`. Its `notify` has been checked. */
+  #find(from: RoleRun, name: string): string | undefined {
     if (from.handlers.has(name)) return this.#keyOf(from, name);
-    const [roleName, handler = ""] = splitHandlerName(name);
-    const role = this.#roles.find(({ use, handlers }) => use.role.name === roleName && handlers.has(handler));
-    if (role === undefined)
-      throw new VolleyError("PLAYBOOK_INVALID", `there is no handler "${name}" in this play`);
-    return this.#keyOf(role, handler);
+    return [...this.all()].find((handler) => isSameHandler(fullName(handler), name))?.key;
   }
 }
 

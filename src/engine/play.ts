@@ -1,3 +1,4 @@
+import type { ActionCall } from "../core/action.ts";
 import type { TaskRef } from "../core/events.ts";
 import type { Result } from "../core/result.ts";
 import type { TaskFailed } from "../core/role.ts";
@@ -200,7 +201,7 @@ class PlayRun {
       if (this.#isCancelled) return false;
       this.#host.planned(this.#waiting);
       this.#running = { handler, left: tasks.length - index - 1 };
-      const ended = await this.#perform(handler.role, task);
+      const ended = await this.#perform(handler.role, this.#checked(handler, task));
       if (ended === null) continue;
       this.#handlers.notify(handler.role, task, ended.result);
       if (!hasFailed(ended.result)) continue;
@@ -212,6 +213,16 @@ class PlayRun {
     }
     this.#running = undefined;
     return true;
+  }
+
+  /** The task of a handler, or one that fails in its place because it notifies no handler. */
+  #checked({ role }: Handler, task: DeclaredTask): DeclaredTask {
+    try {
+      this.#handlers.checkNotify(role, task);
+      return task;
+    } catch (error) {
+      return { ...task, call: failingCall(error), options: {} };
+    }
   }
 
   async #perform(role: RoleRun, task: DeclaredTask): Promise<Ended | null> {
@@ -236,15 +247,14 @@ function faultTask(role: RoleRun, error: unknown): DeclaredTask {
     kind: "task",
     name: "the role's own code",
     action: "",
-    call: {
-      action: "",
-      params: {},
-      title: "",
-      inspect: () => Promise.reject(error),
-      apply: () => Promise.reject(error),
-    },
+    call: failingCall(error),
     options: {},
     control: createHandle(role.use.role.name, () => false, { onUnknown: () => {} }),
     handler: false,
   };
+}
+
+function failingCall(error: unknown): ActionCall {
+  const reject = (): Promise<never> => Promise.reject(error);
+  return { action: "", params: {}, title: "", inspect: reject, apply: reject };
 }

@@ -268,7 +268,8 @@ export class RoleRun {
   #declareTask(name: string, call: DeclaredTask["call"], options: DeclaredTask["options"]): TaskHandle {
     const { use, selection, playTags, handlersOfPlay } = this.#options;
     checkTask(use.role.name, name, call, options);
-    checkNotify(use.role.name, name, options.notify, [...this.#handlers.keys()], handlersOfPlay());
+    const declared = { own: [...this.#handlers.keys()], all: handlersOfPlay() };
+    checkNotify(use.role.name, `task "${name}"`, options.notify, declared);
     const control = createHandle(name, (error) => this.#tell(error), this.#asker);
     const tags = [...playTags, ...tagList(use.options.tags), ...tagList(options.tags)];
     if (!isWanted(tags, selection)) {
@@ -285,7 +286,7 @@ export class RoleRun {
 
   #declareHandler(name: string, call: DeclaredTask["call"], options: DeclaredTask["options"]): void {
     const { use } = this.#options;
-    // A handler may notify one that is declared later: names are looked up when it does.
+    // A handler may notify one that is declared later: names are looked up when its turn comes.
     checkHandler(use.role.name, name, call, options);
     if (this.#handlers.has(name))
       throw new VolleyError(

@@ -180,7 +180,7 @@ const cases: readonly Case[] = [
       ),
     },
     args: ["run", "site.ts"],
-    says: /^volley: roles\/web\/role\.ts:9:\d+: role "web": task "D" notifies "relaod".*; did you mean "reload"\? \(its handlers are: reload\)$/,
+    says: /^volley: roles\/web\/role\.ts:9:\d+: role "web": task "D" notifies "relaod".*; did you mean "reload"\? \(declared by now: reload\)$/,
   },
   {
     what: "a template that is missing",

@@ -113,23 +113,73 @@ test("a play's own tasks have the play's handlers", async () => {
 });
 
 test.each([
-  ["restrat", 'did you mean "restart"?'],
-  ["other:relaod", 'did you mean "other:reload"?'],
-  ["nothing like it", "which is no handler of it"],
-])("notifying %j, which there is not, fails before anything has run", async (notify, expected) => {
+  ["restrat", '; did you mean "restart"?'],
+  ["other:relaod", '; did you mean "other:reload"?'],
+  ["odd:one", ""],
+  ["nothing like it", ""],
+  ["later:late", ""],
+])("notifying %j, which there is not, fails before anything has run", async (notify, meant) => {
   const run = await runPlays([
     {
       hosts: "all",
       roles: [
         roleOf("r", ({ task }) => void task("t", changed, { notify }), { handlers }),
-        roleOf("other", () => {}, { handlers }),
+        roleOf("other", () => {}, { handlers: { ...handlers, "odd:one": noop({}) } }),
+        roleOf("later", ({ handler }) => handler("late", noop({})), { handlers: { early: noop({}) } }),
       ],
     },
   ]);
   expect(run.of("task:end").map(({ name }) => name)).toEqual(["the role's own code"]);
   const { error } = run.of("task:end")[0]!.result;
-  expect(error?.message).toContain(expected);
-  expect(error?.hint).toBe("its handlers are: restart, reload");
+  expect(error?.message).toBe(
+    `role "r": task "t" notifies "${notify}", a handler that is not declared${meant}`,
+  );
+  expect(error?.hint).toBe(
+    "declared by now: restart, reload, other:restart, other:reload, other:odd:one, later:early",
+  );
+});
+
+test("a handler whose name holds a colon is notified from another role, too", async () => {
+  const run = await runPlays([
+    {
+      hosts: "all",
+      roles: [
+        roleOf("r", ({ task }) => void task("t", changed, { notify: "other:odd: one" })),
+        roleOf("other", () => {}, { handlers: { "odd:one": noop({}) } }),
+      ],
+    },
+  ]);
+  expect(run.ended).toEqual(["changed r t", "unchanged other odd:one"]);
+});
+
+test("a handler that notifies an undeclared handler fails in its turn, does nothing and stays pending", async () => {
+  const saved: (readonly string[])[] = [];
+  const run = await runTasks(
+    ({ task, handler }) => {
+      handler("wrong", changed, { notify: "restrat", ignoreErrors: true, retries: 1, delay: 0 });
+      handler("next", noop({}));
+      task("t", changed, { notify: ["wrong", "next"] });
+    },
+    {
+      handlers: { restart: noop({}) },
+      leftovers: { load: () => [], save: (_play, names) => void saved.push(names) },
+    },
+  );
+  expect(run.ended).toEqual(["changed r t", "failed r wrong"]);
+  expect(run.error).toBeUndefined();
+  expect(run.failed).toBe(true);
+  expect(run.task("wrong").error).toMatchObject({
+    code: "PLAYBOOK_INVALID",
+    message:
+      'role "r": handler "wrong" notifies "restrat", a handler that is not declared; did you mean "restart"?',
+    hint: "declared by now: restart, wrong, next",
+  });
+  expect(saved).toEqual([["r:wrong", "r:next"]]);
+});
+
+test("a role without handlers says so", async () => {
+  const run = await runTasks(({ task }) => void task("t", changed, { notify: "restart" }));
+  expect(run.of("task:end")[0]?.result.error?.hint).toBe("declared by now: none");
 });
 
 test("a handler that fails ends the run: those after it are counted, actions of its own list too", async () => {

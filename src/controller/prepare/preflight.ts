@@ -90,7 +90,7 @@ async function declareRole(
       checkTask(use.role.name, name, call, options);
       // The handlers of other roles may depend on the host.
       const own = notifyList(options?.notify).filter((handler) => !handler.includes(":"));
-      checkNotify(use.role.name, name, own, handlerNames, []);
+      checkNotify(use.role.name, `task "${name}"`, own, { own: handlerNames, all: [] });
       look(call);
       // A role that catches the error and tries again for ever must not keep the controller.
       return unknowable<TaskHandle>("leave");
