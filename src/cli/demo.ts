@@ -6,8 +6,8 @@ import type { Command } from "commander";
 import type { Summary } from "../core/events.ts";
 import type { ReporterKind } from "../reporter/reporter.ts";
 import { positiveInteger } from "./options.ts";
+import { watchRun } from "./run.ts";
 import { outputOption } from "./terminal.ts";
-import { watchRun } from "./watch-run.ts";
 
 interface DemoFlags {
   readonly hosts: number;

@@ -8,7 +8,6 @@ import { type LoadInventoryOptions, loadInventory } from "../inventory/load.ts";
 import { parseNodeSet } from "../inventory/node-set.ts";
 import { limitHosts, nobodyLeft, selectHosts } from "../inventory/select.ts";
 import { createSecretStore, type SecretStore } from "../vars/secrets/store.ts";
-import { askPassphrase } from "./ask.ts";
 import {
   type BecomeFlags,
   becomeOptions,
@@ -20,6 +19,7 @@ import {
   secretOptions,
 } from "./options.ts";
 import { expandLimit } from "./runs.ts";
+import { askPassphrase } from "./terminal.ts";
 
 /** A host as a fan-out works on it. */
 export interface FanOutTarget extends Reached {

@@ -6,7 +6,7 @@ import { VolleyError } from "../core/errors.ts";
 import type { BecomeMethod } from "../core/unix/become.ts";
 import { HOST_KEY_POLICIES, type HostKeyPolicy } from "../transport/transport.ts";
 import type { SecretOptions } from "../vars/secrets/sources.ts";
-import { askHostKeys, askPassphrase, expandHome, readGivenPassword } from "./ask.ts";
+import { askHostKeys, askPassphrase, expandHome, readGivenPassword } from "./terminal.ts";
 
 // Options that several commands share. Every command line loads this file, so it imports nothing heavy.
 

@@ -1,8 +1,13 @@
 import { type Command, InvalidArgumentError, Option } from "commander";
+import type { Run } from "../controller/run.ts";
 import type { Via } from "../controller/session/state.ts";
-import type { ReporterKind } from "../reporter/reporter.ts";
+import { VolleyError } from "../core/errors.ts";
+import type { Event, Summary } from "../core/events.ts";
+import type { Reporter } from "../reporter/output.ts";
+import { createReporter, type ReporterKind } from "../reporter/reporter.ts";
 import {
   addBecomeOptions,
+  addBecomePasswordOptions,
   addConnectionOptions,
   addInventoryOptions,
   addSecretOptions,
@@ -19,8 +24,7 @@ import {
   splitList,
 } from "./options.ts";
 import { expandLimit, latestRunOf } from "./runs.ts";
-import { outputOption } from "./terminal.ts";
-import { watchRun } from "./watch-run.ts";
+import { askPassphrase, outputOption, shownAs } from "./terminal.ts";
 
 interface RunFlags extends InventoryFlags, ConnectionFlags, BecomeFlags, SecretFlags {
   readonly check?: boolean;
@@ -125,4 +129,125 @@ async function runPlaybook(playbook: string, flags: RunFlags): Promise<number> {
     timing: flags.timing ?? false,
   });
   return summary.exitCode;
+}
+
+interface AttachFlags extends Pick<BecomeFlags, "askBecomePass" | "becomePasswordFile"> {
+  readonly output: ReporterKind;
+  readonly timing?: boolean;
+}
+
+/** Add `volley attach`. */
+export function addAttachCommand(program: Command): void {
+  const command = program
+    .command("attach [run]")
+    .summary("pick up a run whose controller was ended")
+    .description(
+      "Ask the hosts of a run for what they have done since its controller ended, and go on with the run. Of a run that has ended, show the result. Default: the latest run.",
+    );
+  addBecomePasswordOptions(command)
+    .addOption(outputOption())
+    .option("--timing", "show at the end where the time went: phases, and the slowest actions")
+    .action(async (name: string | undefined, flags: AttachFlags) => {
+      process.exitCode = await attach(name, flags);
+    });
+}
+
+async function attach(name: string | undefined, flags: AttachFlags): Promise<number> {
+  const { output, timing = false } = flags;
+  const { isControlled, listPlaybookRuns, readEvents, readRecord, readSummary, runsDirectory } = await import(
+    "../controller/records/records.ts"
+  );
+  const directory = runsDirectory();
+  const run = name ?? listPlaybookRuns(directory)[0];
+  if (run === undefined) throw new VolleyError("USAGE", "there has been no run yet");
+  const record = readRecord(directory, run);
+  const view = { output, verbosity: 0, diff: false, timing } as const;
+  const summary = readSummary(directory, run);
+  if (summary !== undefined) {
+    await showEvents(readEvents(directory, run), summary, view);
+    return summary.exitCode;
+  }
+  if (isControlled(record)) {
+    throw new VolleyError("USAGE", `run ${run} has a controller: process ${record.pid} works on it`, {
+      hint: "end that process first if it hangs",
+    });
+  }
+  const [{ attachOptions }, { run: start }] = await Promise.all([
+    import("../controller/prepare/options.ts"),
+    import("../controller/run.ts"),
+  ]);
+  const password = await becomeOptions(flags);
+  const asking = process.stdin.isTTY === true ? { askPassphrase } : {};
+  return (await watchRun(start({ ...attachOptions(run), ...asking, ...password }), view)).exitCode;
+}
+
+/** Options of showing a run. */
+interface WatchOptions {
+  readonly output: ReporterKind;
+  readonly verbosity: 0 | 1 | 2;
+  readonly diff: boolean;
+  /** Show the time of phases and tasks at the end. Default false. */
+  readonly timing?: boolean;
+}
+
+/** Show a run that has ended. */
+async function showEvents(
+  events: readonly Event[],
+  summary: Summary,
+  { output, verbosity, diff, timing = false }: WatchOptions,
+): Promise<void> {
+  const { stdout, env } = process;
+  const kind = output === "auto" || output === "ink" ? "plain" : output;
+  const reporter = await withTiming(
+    await createReporter(kind, { stdout, env, verbosity, diff, onCancel: () => {} }),
+    timing,
+    kind,
+  );
+  for (const event of events) reporter.event(event);
+  await reporter.end(summary);
+}
+
+/** Show a run until it ends. Ctrl-C cancels it cleanly; a second one ends it now. */
+export async function watchRun(
+  run: Run,
+  { output: wished, verbosity, diff, timing = false }: WatchOptions,
+): Promise<Summary> {
+  const output = shownAs(wished);
+  const events = run[Symbol.asyncIterator]();
+  // Wait for the first event: errors before it are shown without a screen.
+  const first = await events.next();
+  const shown = await createReporter(output, {
+    stdout: process.stdout,
+    stdin: process.stdin,
+    env: process.env,
+    verbosity,
+    diff,
+    onCancel: () => run.cancel(),
+  });
+  const reporter = await withTiming(shown, timing, output);
+  const onSignal = (): void => run.cancel();
+  process.on("SIGINT", onSignal);
+  process.on("SIGTERM", onSignal);
+  try {
+    if (first.done !== true) reporter.event(first.value);
+    for (let next = await events.next(); next.done !== true; next = await events.next())
+      reporter.event(next.value);
+    const summary = await run.summary;
+    await reporter.end(summary);
+    return summary;
+  } catch (thrown) {
+    // Give the terminal back before the error is shown.
+    await reporter.close();
+    throw thrown;
+  } finally {
+    process.off("SIGINT", onSignal);
+    process.off("SIGTERM", onSignal);
+  }
+}
+
+/** Add timing to a reporter; with `json`, whose events go to standard output, on standard error. */
+async function withTiming(reporter: Reporter, timing: boolean, kind: ReporterKind): Promise<Reporter> {
+  if (!timing) return reporter;
+  const { addTiming } = await import("../reporter/timing.ts");
+  return addTiming(reporter, { stdout: kind === "json" ? process.stderr : process.stdout, env: process.env });
 }

@@ -1,4 +1,8 @@
+import { readFileSync } from "node:fs";
+import { homedir } from "node:os";
+import { Writable } from "node:stream";
 import { Option } from "commander";
+import type { UnknownHostKey } from "../controller/prepare/reach.ts";
 import { VolleyError } from "../core/errors.ts";
 import { fileReason } from "../core/unix/user-file.ts";
 
@@ -41,4 +45,112 @@ export function cannotWrite(path: string, cause: unknown, hint?: string): Volley
     cause,
     ...(hint === undefined ? {} : { hint }),
   });
+}
+
+/** Ask at the terminal without an echo. Returns null when there is no terminal, or on Ctrl-C and Ctrl-D. */
+export async function askPassphrase(prompt: string): Promise<string | null> {
+  if (process.stdin.isTTY !== true) return null;
+  const { createInterface } = await import("node:readline");
+  const silent = new Writable({ write: (_chunk, _encoding, done) => done() });
+  const reader = createInterface({ input: process.stdin, output: silent, terminal: true });
+  // Print the prompt only now: readline has turned the terminal's own echo off.
+  process.stderr.write(prompt);
+  try {
+    return await new Promise<string | null>((resolve) => {
+      reader.question("", resolve);
+      reader.once("close", () => resolve(null));
+    });
+  } finally {
+    reader.close();
+    process.stderr.write("\n");
+  }
+}
+
+/** Show unknown host keys and ask, once for all of them, whether to trust them. False without a terminal. */
+export async function askHostKeys(keys: readonly UnknownHostKey[]): Promise<boolean> {
+  if (process.stdin.isTTY !== true) return false;
+  const { promises } = await import("node:readline");
+  const files = [...new Set(keys.map(({ file }) => file))].join(", ");
+  const what = keys.length === 1 ? "this key" : `these ${keys.length} keys`;
+  process.stderr.write(`${formatHostKeys(keys)}\n`);
+  const reader = promises.createInterface({ input: process.stdin, output: process.stderr, terminal: true });
+  const interrupted = new AbortController();
+  reader.once("SIGINT", () => interrupted.abort());
+  try {
+    const answer = await reader.question(`Trust ${what}, and add to ${files}? [y/N] `, {
+      signal: interrupted.signal,
+    });
+    return /^y(es)?$/i.test(answer.trim());
+  } catch {
+    process.stderr.write("\n");
+    return false;
+  } finally {
+    reader.close();
+  }
+}
+
+/** Format a line per key: the host, its name in known_hosts where the two differ, type and fingerprint. */
+export function formatHostKeys(keys: readonly UnknownHostKey[]): string {
+  const rows = keys.map(({ host, name, type, fingerprint }) => [
+    host,
+    name === host ? "" : name,
+    type,
+    fingerprint,
+  ]);
+  const widths = [0, 1, 2].map((column) => Math.max(...rows.map((row) => row[column]!.length)));
+  const lines = rows.map((row) =>
+    row
+      .map((cell, column) => cell.padEnd(widths[column] ?? 0))
+      .filter((cell) => cell !== "")
+      .join("  "),
+  );
+  const title =
+    keys.length === 1 ? "The key of 1 host is not known:" : `The keys of ${keys.length} hosts are not known:`;
+  return [title, ...lines.map((line) => `  ${line}`)].join("\n");
+}
+
+/** The source of a password: the terminal when `ask` is set, else a file, else the environment. */
+export interface PasswordSource {
+  /** The password's name in messages: `password`, `become password`. */
+  readonly name: string;
+  /** The prompt, without its colon. */
+  readonly question: string;
+  readonly ask: boolean;
+  /** A path, or a file descriptor. */
+  readonly file: string | number | undefined;
+  readonly variable: string;
+  /** Other ways to give the password, for use without a terminal. */
+  readonly hint: string;
+}
+
+/** Read a password from its source, of a file the first line; undefined when no source is set. Fails with `USAGE`. */
+export async function readGivenPassword(source: PasswordSource): Promise<string | undefined> {
+  const { name, question, ask, file, variable, hint } = source;
+  const fromEnvironment = process.env[variable];
+  // Keep the password from programs started here.
+  delete process.env[variable];
+  const refuseEmpty = (password: string, why: string): string => {
+    if (password === "") throw new VolleyError("USAGE", `the ${name} is empty: ${why}`);
+    return password;
+  };
+  if (ask) {
+    const password = await askPassphrase(`${question}: `);
+    if (password === null)
+      throw new VolleyError("USAGE", `there is no terminal to ask for the ${name}`, { hint });
+    return refuseEmpty(password, "nothing was typed");
+  }
+  if (file === undefined) return fromEnvironment === "" ? undefined : fromEnvironment;
+  const where = typeof file === "string" ? file : `file descriptor ${file}`;
+  let text: string;
+  try {
+    text = readFileSync(typeof file === "string" ? expandHome(file) : file, "utf8");
+  } catch (thrown) {
+    throw new VolleyError("USAGE", `cannot read the ${name} from ${where}: ${fileReason(thrown)}`);
+  }
+  return refuseEmpty(text.split(/\r?\n/)[0]!, `the first line of ${where} is empty`);
+}
+
+/** Replace the `~` that the shell leaves in `--option=~/file` by the home directory. */
+export function expandHome(path: string): string {
+  return path.replace(/^~(?=\/)/, homedir());
 }

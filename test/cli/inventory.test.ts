@@ -1,5 +1,5 @@
 import { describe, expect, it } from "vitest";
-import { type InventoryAction, type InventoryFlags, inventoryCommand } from "../../src/cli/inventory.ts";
+import { type InventoryAction, type InventoryView, inventoryCommand } from "../../src/cli/inventory.ts";
 import { type Files, failure, load, loadModule, project } from "../inventory/project.ts";
 
 const FILES: Files = {
@@ -38,7 +38,7 @@ quoted: "yes"
 async function run(
   action: InventoryAction,
   args: readonly string[] = [],
-  flags: Partial<InventoryFlags> & { readonly color?: boolean } = {},
+  flags: Partial<InventoryView> & { readonly color?: boolean } = {},
 ): Promise<string> {
   const cwd = await project(FILES);
   let text = "";

@@ -3,7 +3,6 @@ import { fileURLToPath } from "node:url";
 import { Command } from "commander";
 import * as v from "valibot";
 import { describe, expect, it, vi } from "vitest";
-import { addDocCommand } from "../../src/cli/doc.ts";
 import {
   actions,
   callText,
@@ -14,6 +13,7 @@ import {
   summaryOf,
   typeText,
 } from "../../src/cli/reference/actions.ts";
+import { addDocCommand } from "../../src/cli/reference/doc.ts";
 import { referenceMarkdown } from "../../src/cli/reference/markdown.ts";
 import { documentAction, listActions, renderMarkdown, wrap } from "../../src/cli/reference/terminal.ts";
 import * as volley from "../../src/index.ts";

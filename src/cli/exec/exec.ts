@@ -275,7 +275,7 @@ async function createPrinter(
     ]);
   const { stdout, stderr, env } = process;
   if (output === "json")
-    return (await import("./json-printer.ts")).createJsonPrinter(createPacedWriter(stdout));
+    return (await import("./line-printers.ts")).createJsonPrinter(createPacedWriter(stdout));
   const streamOf = (stream: NodeJS.WriteStream) => ({
     writer: createPacedWriter(stream),
     colors: colorsWanted(stream, env),
@@ -295,7 +295,7 @@ async function createPrinter(
     const { createInkPrinter } = await loadDrawing(() => import("./ink-printer.ts"));
     return createInkPrinter({ ...options, title, endpoints, onCancel });
   }
-  return (await import("./live-printer.ts")).createLivePrinter(options);
+  return (await import("./line-printers.ts")).createLivePrinter(options);
 }
 
 /** Write each output to disk before showing it, so that a reader who goes away loses nothing there. */

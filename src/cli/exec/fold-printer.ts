@@ -7,12 +7,14 @@ import { BOLD, DIM, line, paintRow, type Row, type Style, segment } from "../../
 import type { Symbols } from "../../reporter/rows/wording.ts";
 import {
   createHostLines,
+  describeEnd,
   type ExecPrinter,
   type ExecPrinterOptions,
   type OutputLine,
+  printStatus,
   shownLine,
+  styleOf,
 } from "./printer.ts";
-import { describeEnd, printStatus, styleOf } from "./status.ts";
 
 const DEFAULT_COLUMNS = 80;
 /** Longer outputs are not compared, only shown. */

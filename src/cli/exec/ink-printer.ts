@@ -4,8 +4,7 @@ import { EMPTY_TALLY } from "../../core/result.ts";
 import { outcomeOf } from "../../fanout/exec/exec-host.ts";
 import { openLiveView } from "../../reporter/ink/live-view.tsx";
 import { onSignals } from "../terminal.ts";
-import type { ExecPrinter, ExecPrinterOptions } from "./printer.ts";
-import { describeEnd, printStatus, reasonOf } from "./status.ts";
+import { describeEnd, type ExecPrinter, type ExecPrinterOptions, printStatus, reasonOf } from "./printer.ts";
 
 /** Options of the live view. */
 export interface InkPrinterOptions extends ExecPrinterOptions {

@@ -1,8 +1,11 @@
 import { isUtf8 } from "node:buffer";
-import type { HostResult } from "../../fanout/exec/exec-host.ts";
+import { constants } from "node:os";
+import { describeSignal, exitCodeOf, type HostResult } from "../../fanout/exec/exec-host.ts";
 import type { FanOutListener } from "../../fanout/exec/fan-out.ts";
 import { createTextWriter, type TextWriter } from "../../reporter/output.ts";
-import { safeWhole } from "../../reporter/rows/sanitize.ts";
+import { count, formatElapsed } from "../../reporter/rows/amounts.ts";
+import { BOLD, DIM, paintRow, type Row, type Style } from "../../reporter/rows/row.ts";
+import { safeError, safeLine, safeWhole } from "../../reporter/rows/sanitize.ts";
 import type { Symbols } from "../../reporter/rows/wording.ts";
 
 /** Shows the output of a fan-out. */
@@ -163,4 +166,161 @@ function cutCharacter(bytes: Buffer): number {
     if (byte < 0x80) return 0;
   }
   return 0;
+}
+
+const FAILED: Style = { color: "red" };
+const OK: Style = { color: "green" };
+const WAITING: Style = { color: "yellow" };
+const DEFAULT_COLUMNS = 100;
+const MAX_REASON = 200;
+
+/** Outcomes, the worst first. */
+const OUTCOME_ORDER = ["failed", "timedOut", "unreachable", "lost", "cancelled", "ok"] as const;
+
+/** Describe how a command ended on a host in a few words: `exit 2`, `killed by TERM`, `timed out`. */
+export function describeEnd({ outcome, exit, error }: HostResult): string {
+  switch (outcome) {
+    case "ok":
+      return "ok";
+    case "failed":
+      if (exit === undefined) return "not begun";
+      return exit.kind === "signalled"
+        ? describeSignal(exit.signal)
+        : exitText(exit.kind === "exited" ? exit.code : undefined);
+    case "timedOut":
+      return "timed out";
+    case "unreachable":
+      return error?.code === "AUTH_FAILED" ? "login failed" : "unreachable";
+    case "lost":
+      return "connection lost";
+    case "cancelled":
+      return exit === undefined ? "not started" : "cancelled";
+  }
+}
+
+/** Describe an exit code; shells return 128 plus the number of the signal that ended a command. */
+function exitText(code = -1): string {
+  const signal = Object.entries(constants.signals).find(([, number]) => number === code - 128)?.[0];
+  return signal === undefined ? `exit ${code}` : `exit ${code} (${signal.slice(3)})`;
+}
+
+/** Return why a host did not run the command, without its name; empty when there is no reason. */
+export function reasonOf({ host, error, exit }: HostResult): string {
+  const said = error?.message ?? (exit?.kind === "lost" ? exit.reason : "");
+  // `web1: …`, or `web1 (10.0.0.1:22) …`: without the name, hosts with the same reason fold together.
+  const own = /^(?:: | \([^()]*\) | )/.exec(said.startsWith(host) ? said.slice(host.length) : "");
+  const reason = own === null ? said : said.slice(host.length + own[0].length);
+  const shown = safeError(reason.replaceAll("\n", " "));
+  return shown.length > MAX_REASON ? `${shown.slice(0, MAX_REASON)}…` : shown;
+}
+
+/** The style of a state. */
+export function styleOf({ outcome }: Pick<HostResult, "outcome">): Style {
+  return outcome === "ok" ? OK : outcome === "cancelled" ? WAITING : FAILED;
+}
+
+/** The sign of a state. */
+export function symbolOf({ outcome }: Pick<HostResult, "outcome">, symbols: Symbols): string {
+  return outcome === "ok" ? symbols.ok : outcome === "cancelled" ? symbols.cancelled : symbols.failed;
+}
+
+/** Print the result to stderr: a table, failures first, unless all hosts are ok; and the total. */
+export async function printStatus(
+  { stderr, symbols }: Pick<ExecPrinterOptions, "stderr" | "symbols">,
+  results: readonly HostResult[],
+  elapsedMs: number,
+): Promise<void> {
+  const table = exitCodeOf(results) === 0 ? [] : await statusTable(results, symbols, stderr.columns);
+  const rows = [...table, totalRow(results, elapsedMs, symbols)];
+  stderr.writer.write(rows.map((row) => `${paintRow(row, stderr.colors)}\n`).join(""));
+  await stderr.writer.flush();
+}
+
+function totalRow(results: readonly HostResult[], elapsedMs: number, symbols: Symbols): Row {
+  const amounts = new Map<string, number>();
+  for (const { outcome } of results) amounts.set(outcome, (amounts.get(outcome) ?? 0) + 1);
+  const isOk = amounts.get("ok") === results.length;
+  const parts = OUTCOME_ORDER.filter((outcome) => amounts.has(outcome)).map(
+    (outcome) => `${amounts.get(outcome)} ${outcome === "timedOut" ? "timed out" : outcome}`,
+  );
+  const hosts = count(results.length, "host");
+  return [
+    ...(isOk ? [{ text: `${symbols.ok} `, style: OK }] : []),
+    { text: isOk ? `${hosts} ok` : `${hosts}: ${parts.join(", ")}`, style: BOLD },
+    { text: ` in ${formatElapsed(elapsedMs)}`, style: DIM },
+  ];
+}
+
+/** Make the table of results, failures first: the result, the number of its hosts, and their names. */
+async function statusTable(
+  results: readonly HostResult[],
+  symbols: Symbols,
+  columns = DEFAULT_COLUMNS,
+): Promise<readonly Row[]> {
+  // Measuring the width of text takes as long to load as all else, and runs without failures need none.
+  const [{ foldNodeSet }, { padText, textWidth, wrapRanges }] = await Promise.all([
+    import("../../inventory/node-set.ts"),
+    import("../../reporter/rows/layout.ts"),
+  ]);
+  const groups = groupResults(results);
+  const stateColumns = Math.max(...groups.map(({ state }) => state.length));
+  const countColumns = Math.max(...groups.map(({ hosts }) => String(hosts.length).length));
+  const indent = stateColumns + countColumns + 6;
+  const room = columns - indent;
+  const wrapped = (text: string): readonly string[] => {
+    const width = Math.max(20, room);
+    return wrapRanges(text, width, width).map(([start, end]) => text.slice(start, end));
+  };
+  /** Node sets with commas, broken between sets. */
+  const wrapSets = (sets: readonly string[]): readonly string[] => {
+    const lines: string[] = [];
+    for (const [index, set] of sets.entries()) {
+      const text = index < sets.length - 1 ? `${set},` : set;
+      const last = lines.at(-1);
+      if (last !== undefined && textWidth(last) + textWidth(text) <= room)
+        lines[lines.length - 1] = last + text;
+      else lines.push(text);
+    }
+    return lines;
+  };
+  return groups.flatMap(({ state, hosts, reason, first }) => {
+    const lead: Row = [
+      { text: `${symbolOf(first, symbols)} `, style: styleOf(first) },
+      { text: padText(state, stateColumns), style: styleOf(first) },
+      { text: "  " },
+      { text: padText(String(hosts.length), countColumns, true), style: BOLD },
+      { text: "  " },
+    ];
+    const hint = first.error?.hint;
+    const where: Row = [
+      ...wrapSets(foldNodeSet(hosts)).map((text) => ({ text })),
+      ...(reason === "" ? [] : wrapped(reason)).map((text) => ({ text, style: DIM })),
+      ...(hint === undefined ? [] : wrapped(`hint: ${safeLine(hint)}`)).map((text) => ({ text })),
+    ];
+    return where.map(
+      (text, index): Row => (index === 0 ? [...lead, text] : [{ text: " ".repeat(indent) }, text]),
+    );
+  });
+}
+
+interface ResultGroup {
+  readonly state: string;
+  readonly reason: string;
+  readonly first: HostResult;
+  readonly hosts: string[];
+}
+
+function groupResults(results: readonly HostResult[]): readonly ResultGroup[] {
+  const groups = new Map<string, ResultGroup>();
+  for (const result of results) {
+    const [state, reason] = [describeEnd(result), reasonOf(result)];
+    const key = JSON.stringify([state, reason, result.error?.hint]);
+    const group = groups.get(key) ?? { state, reason, first: result, hosts: [] };
+    group.hosts.push(result.host);
+    groups.set(key, group);
+  }
+  const place = ({ first }: ResultGroup): number => OUTCOME_ORDER.indexOf(first.outcome);
+  return [...groups.values()].sort(
+    (one, other) => place(one) - place(other) || other.hosts.length - one.hosts.length,
+  );
 }

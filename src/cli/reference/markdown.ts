@@ -4,9 +4,9 @@ import { globals } from "../../template/lookups.ts";
 import { tests } from "../../template/tests.ts";
 import { OPTIONS, type OptionRow } from "../../transport/ssh-config/option-table.ts";
 import { actions, callText, constraintsOf, type Parameter, parametersOf, summaryOf } from "./actions.ts";
-import { factTexts } from "./facts.ts";
 import {
   type Entry,
+  factTexts,
   handleProperties,
   playKeys,
   roleKeys,

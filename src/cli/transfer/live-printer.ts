@@ -4,9 +4,9 @@ import { padText, textWidth, truncateRow, truncateText } from "../../reporter/ro
 import { BOLD, DIM, paintRow, type Row, segment } from "../../reporter/rows/row.ts";
 import { safeLine } from "../../reporter/rows/sanitize.ts";
 import type { Symbols } from "../../reporter/rows/wording.ts";
-import { fileRow } from "./plain-printer.ts";
 import {
   endRows,
+  fileRow,
   reasonOf,
   signOf,
   styleOf,

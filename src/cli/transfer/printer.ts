@@ -1,6 +1,8 @@
+import { exitCodeOf } from "../../fanout/exec/exec-host.ts";
 import type { NoHashes } from "../../fanout/transfer/hashes.ts";
 import {
   type FileAction,
+  type FileEvent,
   NO_FILES,
   type TransferListener,
   type TransferOutcome,
@@ -8,9 +10,9 @@ import {
 } from "../../fanout/transfer/result.ts";
 import { foldNodeSet } from "../../inventory/node-set.ts";
 import { count, formatBytes, formatElapsed, formatRate } from "../../reporter/rows/amounts.ts";
-import { padText } from "../../reporter/rows/layout.ts";
-import { BOLD, DIM, type Row, type Style, segment } from "../../reporter/rows/row.ts";
-import { safeError } from "../../reporter/rows/sanitize.ts";
+import { padText, textWidth } from "../../reporter/rows/layout.ts";
+import { BOLD, DIM, paintRow, type Row, type Style, segment } from "../../reporter/rows/row.ts";
+import { safeError, safeLine } from "../../reporter/rows/sanitize.ts";
 import type { Symbols } from "../../reporter/rows/wording.ts";
 import type { PacedWriter } from "../exec/printer.ts";
 
@@ -198,4 +200,162 @@ function verification(results: readonly TransferResult[]): readonly string[] {
     });
   }
   return results.some(({ verifiedBy }) => verifiedBy === "sha256") ? ["verified by SHA-256"] : [];
+}
+
+/** Failed files to show of one host. */
+const FAILURES_TOLD = 20;
+
+/** Describe what happened to a file; undefined when it is not worth a line. */
+export function fileRow(
+  { path, action, bytes, error }: FileEvent,
+  host: string,
+  { check, verbose, kind, symbols }: Pick<TransferPrinterOptions, "check" | "verbose" | "kind" | "symbols">,
+): Row | undefined {
+  const name = safeLine(path);
+  if (action === "failed")
+    return [segment(`${symbols.failed} ${reasonOf({ host, error })}`, { color: "red" })];
+  if (action === "skipped") {
+    const why = error === undefined ? `${name} was skipped: it is no file` : reasonOf({ host, error });
+    return [segment(`${symbols.skipped} ${why}`, { color: "yellow" })];
+  }
+  if (!verbose && !(check && action !== "unchanged")) return undefined;
+  const verb = kind === "put" ? "send" : "fetch";
+  const done = kind === "put" ? "sent" : "fetched";
+  const words = {
+    sent: check ? `would ${verb}` : done,
+    resumed: `${done}, from where it was cut,`,
+    unchanged: "unchanged",
+    linked: check ? "would link" : "linked",
+    made: check ? "would make the directory" : "made the directory",
+  };
+  const size = action === "sent" || action === "resumed" ? ` (${formatBytes(bytes)})` : "";
+  return [segment(`${words[action]} ${name}${size}`)];
+}
+
+/** Print lines as things happen: each host's end and failures; with `--verbose` or `--check` each file too. */
+export function createPlainPrinter(options: TransferPrinterOptions): TransferPrinter {
+  const { hosts, writer, colors, symbols } = options;
+  const nameColumns = Math.max(0, ...hosts.map((host) => textWidth(safeLine(host))));
+  const failures = new Map<string, number>();
+  const print = (host: string, row: Row): void =>
+    writer.write(`${paintRow([segment(`${padText(safeLine(host), nameColumns)}  `), ...row], colors)}\n`);
+  return {
+    listener: {
+      file: (host, event) => {
+        if (event.action === "failed" || event.action === "skipped") {
+          const told = (failures.get(host) ?? 0) + 1;
+          failures.set(host, told);
+          if (told > FAILURES_TOLD) return;
+        }
+        const row = fileRow(event, host, options);
+        if (row !== undefined) print(host, row);
+      },
+      end: (result) => {
+        const untold = (failures.get(result.host) ?? 0) - FAILURES_TOLD;
+        failures.delete(result.host);
+        if (untold > 0) print(result.host, [segment(`and ${count(untold, "more file")}`, DIM)]);
+        print(result.host, hostRow(result, options));
+      },
+      ready: () => writer.ready(),
+    },
+    end: async (results, elapsedMs) => {
+      const rows = endRows(results, elapsedMs, { ...options, symbols });
+      writer.write(rows.map((row) => `${paintRow(row, colors)}\n`).join(""));
+      await writer.flush();
+    },
+    close: () => {},
+  };
+}
+
+/** Describe one host's end in a line. */
+export function hostRow(
+  result: TransferResult,
+  { symbols, kind, check }: Pick<TransferPrinterOptions, "symbols" | "kind" | "check">,
+): Row {
+  const { outcome, files, sentBytes, elapsedMs } = result;
+  const lead = segment(`${signOf(outcome, symbols)} ${outcome}`, styleOf(outcome));
+  // The failed files are shown already.
+  if (outcome === "failed" && files.failed > 0) return [lead, segment(`  ${count(files.failed, "file")}`)];
+  if (outcome !== "ok") return [lead, segment(`  ${reasonOf(result)}`)];
+  const sent = files.sent + files.resumed + files.linked;
+  const verb = check ? `to be ${kind === "put" ? "sent" : "fetched"}` : kind === "put" ? "sent" : "fetched";
+  const rate = sentBytes === 0 ? "" : `, ${formatBytes(sentBytes)} at ${formatRate(sentBytes, elapsedMs)}`;
+  return [
+    lead,
+    segment(`  ${count(sent, "file")} ${verb}, ${files.unchanged} unchanged${rate}`),
+    segment(`  in ${formatElapsed(elapsedMs)}`, DIM),
+  ];
+}
+
+const PROGRESS_MS = 1_000;
+
+/**
+ * Print one JSON object per line: `put:start`, `put:progress`, `put:file`, `put:end` for each host, then `put:total`;
+ * or `get:…`.
+ */
+export function createJsonPrinter({ kind, check, writer }: TransferPrinterOptions): TransferPrinter {
+  const hosts = new Map<string, { totalBytes: number; bytes: number; toldAt: number }>();
+  const emit = (type: string, fields: Readonly<Record<string, unknown>>): void =>
+    writer.write(
+      `${JSON.stringify({ time: new Date().toISOString(), type: `${kind}:${type}`, ...fields })}\n`,
+    );
+  const stateOf = (host: string) => {
+    const state = hosts.get(host) ?? { totalBytes: 0, bytes: 0, toldAt: 0 };
+    hosts.set(host, state);
+    return state;
+  };
+  return {
+    listener: {
+      start: (host) => emit("start", { host, ...(check ? { check } : {}) }),
+      total: (host, { bytes }) => {
+        stateOf(host).totalBytes = bytes;
+      },
+      progress: (host, bytes) => {
+        const state = stateOf(host);
+        state.bytes += bytes;
+        const now = Date.now();
+        if (now - state.toldAt < PROGRESS_MS) return;
+        state.toldAt = now;
+        emit("progress", { host, bytes: state.bytes, totalBytes: state.totalBytes });
+      },
+      file: (host, { path, action, bytes, error }) =>
+        emit("file", {
+          host,
+          path,
+          action,
+          bytes,
+          ...(error === undefined ? {} : { error: errorOf(error) }),
+        }),
+      end: (result) => {
+        hosts.delete(result.host);
+        emit("end", fieldsOf(result));
+      },
+      ready: () => writer.ready(),
+    },
+    end: async (results, elapsedMs) => {
+      const outcomes: Record<string, number> = {};
+      for (const { outcome } of results) outcomes[outcome] = (outcomes[outcome] ?? 0) + 1;
+      emit("total", {
+        hosts: results.length,
+        outcomes,
+        ...sumOf(results),
+        elapsedMs: Math.round(elapsedMs),
+        exitCode: exitCodeOf(results),
+      });
+      await writer.flush();
+    },
+    close: () => {},
+  };
+}
+
+function fieldsOf({ elapsedMs, error, ...result }: TransferResult): Readonly<Record<string, unknown>> {
+  return {
+    ...result,
+    elapsedMs: Math.round(elapsedMs),
+    ...(error === undefined ? {} : { error: errorOf(error) }),
+  };
+}
+
+function errorOf({ code, message, hint }: NonNullable<TransferResult["error"]>) {
+  return { code, message, ...(hint === undefined ? {} : { hint }) };
 }

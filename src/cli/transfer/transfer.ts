@@ -200,11 +200,11 @@ async function createPrinter(flags: TransferFlags, shown: TransferShown): Promis
     size: () =>
       stdout.isTTY === true ? { columns: stdout.columns ?? 80, rows: stdout.rows ?? 24 } : undefined,
   };
-  if (flags.output === "json") return (await import("./json-printer.ts")).createJsonPrinter(options);
+  if (flags.output === "json") return (await import("./printer.ts")).createJsonPrinter(options);
   const isLive = flags.output === "ink" || (flags.output === "auto" && support.isWatched(stdout, env));
   if (isLive && stdout.isTTY === true && !shown.check)
     return (await import("./live-printer.ts")).createLivePrinter(options);
-  return (await import("./plain-printer.ts")).createPlainPrinter(options);
+  return (await import("./printer.ts")).createPlainPrinter(options);
 }
 
 /** Listen for interruptions: the first Ctrl-C drops the connections, and keeps what has arrived; the second exits at once. */

@@ -10,13 +10,13 @@ export function addDocCommand(program: Command): void {
     .addOption(new Option("--markdown", "print the whole reference, as in REFERENCE.md").hideHelp())
     .action(async (action: string | undefined, { markdown }: { readonly markdown?: boolean }) => {
       if (markdown === true) {
-        const { referenceMarkdown } = await import("./reference/markdown.ts");
+        const { referenceMarkdown } = await import("./markdown.ts");
         process.stdout.write(referenceMarkdown());
         return;
       }
       const [{ documentAction, listActions }, { colorsWanted }] = await Promise.all([
-        import("./reference/terminal.ts"),
-        import("../reporter/output.ts"),
+        import("./terminal.ts"),
+        import("../../reporter/output.ts"),
       ]);
       const options = {
         color: colorsWanted(process.stdout, process.env),
