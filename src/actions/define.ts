@@ -2,7 +2,7 @@ import { type BaseIssue, type GenericSchema, type InferInput, type InferOutput, 
 import type { ActionCall, ActionContext, Applied, Change, Unchanged } from "../core/action.ts";
 import { didYouMean, VolleyError } from "../core/errors.ts";
 import type { ReadSystem, System } from "../core/system.ts";
-import { isRecord } from "../core/values/json.ts";
+import { isRecord } from "../core/values/value.ts";
 
 /** The definition of one idempotent operation. */
 export interface ActionDefinition<S extends GenericSchema, C extends Change, D, X = never> {

@@ -3,10 +3,10 @@ import { performance } from "node:perf_hooks";
 import { Readable } from "node:stream";
 import type { AssetStore } from "../core/asset.ts";
 import { assetEntry } from "../core/bundle.ts";
-import { isPlaybook } from "../core/define.ts";
 import { VolleyError } from "../core/errors.ts";
 import type { Facts } from "../core/facts.ts";
-import type { Playbook } from "../core/playbook.ts";
+import { isPlaybook, type Playbook } from "../core/playbook.ts";
+
 import { type JobEnd, runJob } from "../engine/engine.ts";
 import { createRenderer } from "../engine/render.ts";
 import { createLocalSystem } from "../system/local/local-system.ts";

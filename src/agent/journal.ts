@@ -4,7 +4,7 @@ import { join } from "node:path";
 import { VolleyError } from "../core/errors.ts";
 import { encodeLine, type WireEvent } from "../core/protocol.ts";
 import { TALLY_KEYS } from "../core/result.ts";
-import { isRecord } from "../core/values/json.ts";
+import { isRecord } from "../core/values/value.ts";
 import { hostDirectory } from "../system/directories.ts";
 import { isAlive, machineId, thisProcess } from "../system/this-process.ts";
 

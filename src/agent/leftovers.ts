@@ -2,7 +2,7 @@ import { createHash } from "node:crypto";
 import * as fs from "node:fs";
 import { join } from "node:path";
 import { VolleyError } from "../core/errors.ts";
-import { isRecord } from "../core/values/json.ts";
+import { isRecord } from "../core/values/value.ts";
 import type { Leftovers } from "../engine/effects.ts";
 import { hostDirectory } from "../system/directories.ts";
 

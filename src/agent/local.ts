@@ -4,7 +4,7 @@ import { didYouMean, formatLocation, type SerializedError, VolleyError } from ".
 import type { TargetEvent } from "../core/events.ts";
 import { type Job, PROTOCOL_VERSION } from "../core/protocol.ts";
 import { type Diff, formatTally, type Result, type Tally } from "../core/result.ts";
-import { isRecord } from "../core/values/json.ts";
+import { isRecord } from "../core/values/value.ts";
 import { maskOfJob } from "../engine/results.ts";
 import { type Mask, maskError, maskEvent } from "../vars/mask.ts";
 import type { BundleReader, CarryOut } from "./carry-out.ts";

@@ -1,5 +1,5 @@
 import { VolleyError } from "../core/errors.ts";
-import { isRecord } from "../core/values/json.ts";
+import { isRecord } from "../core/values/value.ts";
 import { parseJsonLines } from "../system/lines.ts";
 import type { ProcessIdentity } from "../system/this-process.ts";
 import type { RunPart } from "./journal.ts";

@@ -2,7 +2,7 @@ import * as fs from "node:fs";
 import { join } from "node:path";
 import type { TaskRef } from "../core/events.ts";
 import { type Result, TALLY_KEYS } from "../core/result.ts";
-import { isRecord } from "../core/values/json.ts";
+import { isRecord } from "../core/values/value.ts";
 import type { Earlier, Recorded, RunState, TaskIdentity } from "../engine/effects.ts";
 import { withoutData } from "../engine/results.ts";
 import { parseJsonLines } from "../system/lines.ts";

@@ -5,8 +5,8 @@ import type { Readable, Writable } from "node:stream";
 import { serializeError, VolleyError } from "../core/errors.ts";
 import type { JobBecome } from "../core/protocol.ts";
 import type { ProcessOptions, System } from "../core/system.ts";
-import { type Become, becomeUser } from "../core/unix/become.ts";
-import { findPasswd, type PasswdEntry } from "../core/unix/passwd.ts";
+import { type Become, becomeUser, findPasswd, type PasswdEntry } from "../core/unix/users.ts";
+
 import { readLines } from "../system/lines.ts";
 import { attempt } from "../system/local/files.ts";
 import { createLocalSystem } from "../system/local/local-system.ts";

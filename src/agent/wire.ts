@@ -13,7 +13,7 @@ import {
   questionKey,
   type WireEvent,
 } from "../core/protocol.ts";
-import { isRecord } from "../core/values/json.ts";
+import { isRecord } from "../core/values/value.ts";
 import { maskOfJob } from "../engine/results.ts";
 import { readLines } from "../system/lines.ts";
 import { maskEvent } from "../vars/mask.ts";

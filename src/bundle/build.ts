@@ -2,7 +2,7 @@ import { createHash } from "node:crypto";
 import { basename } from "node:path";
 import { brotliCompressSync, constants } from "node:zlib";
 import { BUNDLE_FORMAT, type Manifest, NO_USABLE_NODE_EXIT } from "../core/bundle.ts";
-import { isRecord } from "../core/values/json.ts";
+import { isRecord } from "../core/values/value.ts";
 import { type AssetEntry, collectAssets } from "./assets.ts";
 import type { RuntimeFiles } from "./build-runtime.ts";
 import { type Fingerprint, isFresh, openSlot } from "./cache.ts";

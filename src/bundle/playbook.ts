@@ -1,8 +1,8 @@
 import { existsSync, statSync } from "node:fs";
 import { dirname, join, relative, resolve } from "node:path";
-import { isPlaybook } from "../core/define.ts";
 import { VolleyError } from "../core/errors.ts";
-import type { Playbook } from "../core/playbook.ts";
+import { isPlaybook, type Playbook } from "../core/playbook.ts";
+
 import { type CacheSlot, type Fingerprint, fingerprint, isFresh, openSlot } from "./cache.ts";
 import { type Compiled, compile, evaluate } from "./compile.ts";
 import { volleyVersion } from "./runtime.ts";

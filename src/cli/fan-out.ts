@@ -3,7 +3,7 @@ import { openTransports, type Reached } from "../controller/prepare/transports.t
 import { isVolleyError } from "../core/errors.ts";
 import type { Group, Host, Inventory } from "../core/inventory.ts";
 import { findSecrets } from "../core/secret.ts";
-import type { Become } from "../core/unix/become.ts";
+import type { Become } from "../core/unix/users.ts";
 import { type LoadInventoryOptions, loadInventory } from "../inventory/load.ts";
 import { parseNodeSet } from "../inventory/node-set.ts";
 import { limitHosts, nobodyLeft, selectHosts } from "../inventory/select.ts";

@@ -1,8 +1,8 @@
 import { Argument, type Command } from "commander";
 import { VolleyError } from "../core/errors.ts";
 import type { Host, Inventory } from "../core/inventory.ts";
-import { writeJson } from "../core/values/json-text.ts";
-import { Data, mapLeaves } from "../core/values/value.ts";
+import { Data, mapLeaves, writeJson } from "../core/values/value.ts";
+
 import type { SecretStore } from "../vars/secrets/store.ts";
 import {
   addInventoryOptions,

@@ -3,7 +3,7 @@ import { type Command, InvalidArgumentError, Option } from "commander";
 import type { BecomeOptions } from "../controller/prepare/become.ts";
 import type { TransportsOptions } from "../controller/prepare/reach.ts";
 import { VolleyError } from "../core/errors.ts";
-import type { BecomeMethod } from "../core/unix/become.ts";
+import type { BecomeMethod } from "../core/unix/users.ts";
 import { HOST_KEY_POLICIES, type HostKeyPolicy } from "../transport/transport.ts";
 import type { SecretOptions } from "../vars/secrets/sources.ts";
 import { askHostKeys, askPassphrase, expandHome, readGivenPassword } from "./terminal.ts";

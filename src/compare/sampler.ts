@@ -2,8 +2,9 @@ import { mkdtempSync, rmSync } from "node:fs";
 import { join } from "node:path";
 import { VolleyError } from "../core/errors.ts";
 import type { Event, Summary } from "../core/events.ts";
-import { quote } from "../core/unix/shell-quote.ts";
+import { quote } from "../core/unix/shell-words.ts";
 import { ROUTES_VARIABLE } from "../transport/ssh/open-stream.ts";
+
 import {
   COMPARED_PHASES,
   type ComparedPhase,

@@ -3,7 +3,7 @@ import { type ErrorCode, type ErrorDetails, VolleyError } from "./errors.ts";
 import type { Facts } from "./facts.ts";
 import type { Diff } from "./result.ts";
 import type { ReadSystem, System } from "./system.ts";
-import type { Vars } from "./values/json.ts";
+import type { Vars } from "./values/vars.ts";
 
 /** A change that `inspect` found to be needed. `apply` performs it, and reporters show its diff. */
 export interface Change {

@@ -1,5 +1,5 @@
-import { sayWord } from "./unix/become.ts";
-import type { Vars } from "./values/json.ts";
+import { sayWord } from "./unix/users.ts";
+import type { Vars } from "./values/vars.ts";
 
 /** The version of the bundle's layout. A runner only meets bundles of its own version. */
 export const BUNDLE_FORMAT = 1;

@@ -1,5 +1,3 @@
-import { printable } from "./values/text.ts";
-
 /** Stable names of errors. Programs branch on these, never on messages. */
 export type ErrorCode =
   | "USAGE"
@@ -114,6 +112,17 @@ export function serializeError(thrown: unknown): SerializedError {
     };
   }
   return { code: "INTERNAL", message: String(thrown).slice(0, MAX_MESSAGE) };
+}
+
+// biome-ignore lint/suspicious/noControlCharactersInRegex: finding control characters is its purpose
+const CONTROL = /[\x00-\x1f\x7f-\x9f\u2028\u2029]/g;
+
+/** Return a foreign text for the one line of an error: control characters become `\u001b`, and the text is cut at `max` characters (default 1,000). */
+export function printable(text: string, max = 1_000): string {
+  const shown = text
+    .slice(0, max)
+    .replace(CONTROL, (control) => `\\u${control.charCodeAt(0).toString(16).padStart(4, "0")}`);
+  return text.length > max || shown.length > max ? `${shown.slice(0, max)}…` : shown;
 }
 
 /** Return `file:line:column` on one line, as far as the parts are known. */

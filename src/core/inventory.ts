@@ -1,5 +1,5 @@
 import type { VolleyError } from "./errors.ts";
-import type { Vars } from "./values/json.ts";
+import type { Vars } from "./values/vars.ts";
 
 /** A host's connection and vars, as a TypeScript inventory declares them. */
 export interface HostDeclaration {

@@ -1,91 +1,7 @@
-import { VolleyError } from "./errors.ts";
-import type { HandlerSpec, RoleUse, TasksContext } from "./role.ts";
-import type { Vars } from "./values/json.ts";
-
-/** The number of hosts of a play in a batch, or a share of the play's hosts, rounded down, at least one host. */
-export type BatchSize = number | `${number}%`;
-
-/** The orders in which the hosts of a play can begin. */
-const PLAY_ORDERS = ["inventory", "reverse_inventory", "sorted", "reverse_sorted", "shuffle"] as const;
-
-/** An order in which the hosts of a play begin. */
-export type PlayOrder = (typeof PLAY_ORDERS)[number];
-
-/** A play's schedule, and its conditions for ending the run early. Only a controller heeds these keys; most are Ansible's. */
-export interface PlaySchedule {
-  /**
-   * Hosts go in batches of this size, the whole play with its handlers each, as in Ansible; of a list, one size after
-   * the other, the last for all that are left. A batch in which every host failed ends the run.
-   */
-  readonly serial?: BatchSize | readonly BatchSize[];
-  /** The run ends early when more than this share of a batch (without `serial`: of the play) failed; 0 to 100. */
-  readonly maxFailPercentage?: number;
-  /** The run ends early when one host failed. */
-  readonly anyErrorsFatal?: boolean;
-  /** The order in which hosts begin. Default `inventory`. */
-  readonly order?: PlayOrder;
-  /** Hosts at work in this play at a time; `--forks` limits them too. */
-  readonly throttle?: number;
-  /** Seconds a host may take for this play, connecting included: then it ends as failed with `TIMEOUT`. */
-  readonly timeout?: number;
-}
-
-/** True for a play that its hosts begin only on the controller's word, whatever came before. */
-function isHeld({ serial, throttle }: PlaySchedule): boolean {
-  return serial !== undefined || throttle !== undefined;
-}
-
-/** True when a host that has ended a play waits for the controller's word before the next play. */
-export function waitsBetween(play: { readonly strategy?: "linear" | "free" }, next: PlaySchedule): boolean {
-  return play.strategy !== "free" || isHeld(next);
-}
-
-/** Check a play's schedule. Fails with `PLAYBOOK_INVALID`. */
-export function checkSchedule(name: string, play: PlaySchedule): void {
-  const { serial, maxFailPercentage, anyErrorsFatal, order, throttle, timeout } = play;
-  const require = (holds: boolean, key: keyof PlaySchedule, what: string): void => {
-    if (holds) return;
-    throw new VolleyError(
-      "PLAYBOOK_INVALID",
-      `play "${name}": \`${key}\` must be ${what}, not ${JSON.stringify(play[key]) ?? String(play[key])}`,
-    );
-  };
-  if (serial !== undefined) {
-    const sizes: readonly unknown[] = Array.isArray(serial) ? serial : [serial];
-    const what = 'a whole number of 1 or more, a share such as "30%", or a list of these';
-    require(sizes.length > 0 && sizes.every(isBatchSize), "serial", what);
-  }
-  const isShare = (value: number): boolean => value >= 0 && value <= 100;
-  if (maxFailPercentage !== undefined)
-    require(typeof maxFailPercentage === "number" &&
-      isShare(maxFailPercentage), "maxFailPercentage", "a number from 0 to 100");
-  if (anyErrorsFatal !== undefined)
-    require(typeof anyErrorsFatal === "boolean", "anyErrorsFatal", "true or false");
-  if (order !== undefined)
-    require(PLAY_ORDERS.includes(
-      order,
-    ), "order", `one of ${PLAY_ORDERS.map((known) => `"${known}"`).join(", ")}`);
-  if (throttle !== undefined) require(isWhole(throttle), "throttle", "a whole number of 1 or more");
-  if (timeout !== undefined)
-    require(typeof timeout === "number" &&
-      timeout > 0 &&
-      Number.isFinite(timeout), "timeout", "a number of seconds above 0");
-}
-
-/** Return a batch size's share in percent, undefined for a number of hosts. */
-export function percentageOf(size: BatchSize): number | undefined {
-  return typeof size === "number" ? undefined : Number(size.slice(0, -1));
-}
-
-function isWhole(value: unknown): boolean {
-  return Number.isInteger(value) && (value as number) >= 1;
-}
-
-function isBatchSize(value: unknown): boolean {
-  if (typeof value !== "string") return isWhole(value);
-  const share = /^\d+(\.\d+)?%$/.test(value) ? Number(value.slice(0, -1)) : 0;
-  return share > 0 && share <= 100;
-}
+import { didYouMean, VolleyError } from "./errors.ts";
+import type { AnyRole, HandlerSpec, Role, RoleUse, TasksContext } from "./role.ts";
+import { isRecord } from "./values/value.ts";
+import type { Vars } from "./values/vars.ts";
 
 /** Maps a pattern of hosts to roles. */
 export interface Play extends PlaySchedule {
@@ -116,4 +32,185 @@ export interface PlayDefinition extends Play {
 /** Plays, in order. */
 export interface Playbook {
   readonly plays: readonly PlayDefinition[];
+}
+
+/** The number of hosts of a play in a batch, or a share of the play's hosts, rounded down, at least one host. */
+export type BatchSize = number | `${number}%`;
+
+/** The orders in which the hosts of a play can begin. */
+const PLAY_ORDERS = ["inventory", "reverse_inventory", "sorted", "reverse_sorted", "shuffle"] as const;
+
+/** An order in which the hosts of a play begin. */
+export type PlayOrder = (typeof PLAY_ORDERS)[number];
+
+/** A play's schedule, and its conditions for ending the run early. Only a controller heeds these keys; most are Ansible's. */
+export interface PlaySchedule {
+  /**
+   * Hosts go in batches of this size, the whole play with its handlers each, as in Ansible; of a list, one size after
+   * the other, the last for all that are left. A batch in which every host failed ends the run.
+   */
+  readonly serial?: BatchSize | readonly BatchSize[];
+  /** The run ends early when more than this share of a batch (without `serial`: of the play) failed; 0 to 100. */
+  readonly maxFailPercentage?: number;
+  /** The run ends early when one host failed. */
+  readonly anyErrorsFatal?: boolean;
+  /** The order in which hosts begin. Default `inventory`. */
+  readonly order?: PlayOrder;
+  /** Hosts at work in this play at a time; `--forks` limits them too. */
+  readonly throttle?: number;
+  /** Seconds a host may take for this play, connecting included: then it ends as failed with `TIMEOUT`. */
+  readonly timeout?: number;
+}
+
+const PLAY_KEYS = [
+  "name",
+  "hosts",
+  "roles",
+  "tasks",
+  "handlers",
+  "vars",
+  "hostVars",
+  "become",
+  "strategy",
+  "serial",
+  "maxFailPercentage",
+  "anyErrorsFatal",
+  "order",
+  "throttle",
+  "timeout",
+  "tags",
+] as const satisfies readonly (keyof Play)[];
+
+/** Plays that {@link definePlay} made: their own tasks are among their roles already. */
+const defined = new WeakSet<Play>();
+
+/** Define a play: hosts and roles. */
+export function definePlay(play: Play, directory?: string): PlayDefinition {
+  if (!isRecord(play))
+    throw new VolleyError("PLAYBOOK_INVALID", "a play must be an object with `hosts` and `roles`");
+  const name = play.name ?? (typeof play.hosts === "string" ? play.hosts : "without a name");
+  for (const key of Object.keys(play)) {
+    if (!(PLAY_KEYS as readonly string[]).includes(key)) {
+      throw new VolleyError(
+        "PLAYBOOK_INVALID",
+        `play "${name}": unknown key "${key}"${didYouMean(key, PLAY_KEYS)}`,
+        {
+          hint: `a play takes: ${PLAY_KEYS.join(", ")}`,
+        },
+      );
+    }
+  }
+  if (typeof play.hosts !== "string" || play.hosts.trim() === "") {
+    throw new VolleyError(
+      "PLAYBOOK_INVALID",
+      `play "${name}": \`hosts\` must be a pattern such as "web" or "all"`,
+    );
+  }
+  checkSchedule(name, play);
+  const roles = (play.roles ?? []).map((use, index) => checkRoleUse(name, use, index));
+  if (play.tasks !== undefined) {
+    const own: AnyRole = {
+      name,
+      tasks: play.tasks,
+      directory,
+      ...(play.handlers === undefined ? {} : { handlers: play.handlers }),
+    };
+    roles.push({ role: own, vars: {}, options: {} });
+  }
+  const definition = { ...play, name, roles };
+  defined.add(definition);
+  return definition;
+}
+
+function checkRoleUse(play: string, use: unknown, index: number): RoleUse {
+  if (typeof use === "function" && isRecord((use as Partial<Role<unknown>>).role)) {
+    throw new VolleyError(
+      "PLAYBOOK_INVALID",
+      `play "${play}": call the role: write \`${(use as Role<unknown>).role.name}()\``,
+    );
+  }
+  if (!isRecord(use) || !isRecord(use.role)) {
+    throw new VolleyError(
+      "PLAYBOOK_INVALID",
+      `play "${play}": roles[${index}] is not a role; import one made with defineRole and call it`,
+    );
+  }
+  return use as unknown as RoleUse;
+}
+
+/** Define a playbook: plays, in order. A play may be written in place, without `definePlay`. */
+export function definePlaybook(plays: readonly Play[], directory?: string): Playbook {
+  if (!Array.isArray(plays))
+    throw new VolleyError("PLAYBOOK_INVALID", "definePlaybook takes a list of plays");
+  if (plays.length === 0)
+    throw new VolleyError("PLAYBOOK_INVALID", "the playbook has no plays", {
+      hint: 'write at least one: `definePlaybook([{ hosts: "all", roles: [ … ] }])`',
+    });
+  return {
+    plays: plays.map((play: Play) =>
+      defined.has(play) ? (play as PlayDefinition) : definePlay(play, directory),
+    ),
+  };
+}
+
+/** True for a value with the shape of a playbook. */
+export function isPlaybook(value: unknown): value is Playbook {
+  return isRecord(value) && Array.isArray(value.plays);
+}
+
+/** Check a play's schedule. Fails with `PLAYBOOK_INVALID`. */
+function checkSchedule(name: string, play: PlaySchedule): void {
+  const { serial, maxFailPercentage, anyErrorsFatal, order, throttle, timeout } = play;
+  const require = (holds: boolean, key: keyof PlaySchedule, what: string): void => {
+    if (holds) return;
+    throw new VolleyError(
+      "PLAYBOOK_INVALID",
+      `play "${name}": \`${key}\` must be ${what}, not ${JSON.stringify(play[key]) ?? String(play[key])}`,
+    );
+  };
+  if (serial !== undefined) {
+    const sizes: readonly unknown[] = Array.isArray(serial) ? serial : [serial];
+    const what = 'a whole number of 1 or more, a share such as "30%", or a list of these';
+    require(sizes.length > 0 && sizes.every(isBatchSize), "serial", what);
+  }
+  const isShare = (value: number): boolean => value >= 0 && value <= 100;
+  if (maxFailPercentage !== undefined)
+    require(typeof maxFailPercentage === "number" &&
+      isShare(maxFailPercentage), "maxFailPercentage", "a number from 0 to 100");
+  if (anyErrorsFatal !== undefined)
+    require(typeof anyErrorsFatal === "boolean", "anyErrorsFatal", "true or false");
+  if (order !== undefined)
+    require(PLAY_ORDERS.includes(
+      order,
+    ), "order", `one of ${PLAY_ORDERS.map((known) => `"${known}"`).join(", ")}`);
+  if (throttle !== undefined) require(isWhole(throttle), "throttle", "a whole number of 1 or more");
+  if (timeout !== undefined)
+    require(typeof timeout === "number" &&
+      timeout > 0 &&
+      Number.isFinite(timeout), "timeout", "a number of seconds above 0");
+}
+
+function isWhole(value: unknown): boolean {
+  return Number.isInteger(value) && (value as number) >= 1;
+}
+
+function isBatchSize(value: unknown): boolean {
+  if (typeof value !== "string") return isWhole(value);
+  const share = /^\d+(\.\d+)?%$/.test(value) ? Number(value.slice(0, -1)) : 0;
+  return share > 0 && share <= 100;
+}
+
+/** True for a play that its hosts begin only on the controller's word, whatever came before. */
+function isHeld({ serial, throttle }: PlaySchedule): boolean {
+  return serial !== undefined || throttle !== undefined;
+}
+
+/** True when a host that has ended a play waits for the controller's word before the next play. */
+export function waitsBetween(play: { readonly strategy?: "linear" | "free" }, next: PlaySchedule): boolean {
+  return play.strategy !== "free" || isHeld(next);
+}
+
+/** Return a batch size's share in percent, undefined for a number of hosts. */
+export function percentageOf(size: BatchSize): number | undefined {
+  return typeof size === "number" ? undefined : Number(size.slice(0, -1));
 }

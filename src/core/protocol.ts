@@ -1,8 +1,8 @@
 import type { AskedTask, DelegatedTask, TargetEvent } from "./events.ts";
 import type { Result } from "./result.ts";
-import type { Become } from "./unix/become.ts";
-import type { Vars } from "./values/json.ts";
-import { writeJson } from "./values/json-text.ts";
+import type { Become } from "./unix/users.ts";
+import { writeJson } from "./values/value.ts";
+import type { Vars } from "./values/vars.ts";
 
 /** The version of the protocol, raised whenever a line's meaning changes. Both sides refuse another version. */
 export const PROTOCOL_VERSION = 1;

@@ -1,9 +1,10 @@
 import type { ActionCall } from "./action.ts";
-import { VolleyError } from "./errors.ts";
+import { didYouMean, VolleyError } from "./errors.ts";
 import type { Facts } from "./facts.ts";
 import type { Result, State } from "./result.ts";
 import type { ReadSystem } from "./system.ts";
-import type { Vars } from "./values/json.ts";
+import { isRecord } from "./values/value.ts";
+import { mergeVars, type Vars } from "./values/vars.ts";
 
 /** A value, or a function called for the value when the task's turn comes. */
 type Condition<A extends readonly unknown[] = []> = boolean | ((...args: A) => boolean | Promise<boolean>);
@@ -232,4 +233,119 @@ export type StandardResult<Output> =
 export interface StandardIssue {
   readonly message: string;
   readonly path?: readonly (PropertyKey | { readonly key: PropertyKey })[] | undefined;
+}
+
+/**
+ * Define a role. Called with vars it becomes a part of a play: `nginx({ gzip: true })`.
+ *
+ * `directory` holds the role's assets. The build fills it in with the directory of the calling file.
+ */
+export function defineRole<V = Vars, H extends string = never, F = unknown>(
+  definition: RoleDefinition<V, H, F>,
+  directory?: string,
+): Role<V> {
+  if (typeof definition.name !== "string" || !/^[\w.-]+$/.test(definition.name)) {
+    throw new VolleyError("PLAYBOOK_INVALID", 'defineRole needs a name of letters, digits, ".", "-" and "_"');
+  }
+  if (typeof definition.tasks !== "function") {
+    throw new VolleyError("PLAYBOOK_INVALID", `role "${definition.name}" has no tasks function`);
+  }
+  const role = { ...definition, directory } as unknown as AnyRole;
+  const use = (vars: Partial<V> = {}, options: RoleUse["options"] = {}): RoleUse => {
+    checkVarNames(role, vars as Vars);
+    return { role, vars: vars as Vars, options, origin: new Error(`role "${role.name}" is used here`) };
+  };
+  return Object.assign(use, { role });
+}
+
+/** Return the names an object schema declares (valibot's `entries`, zod's `shape`), undefined for other schemas. */
+function varNames(schema: StandardSchemaV1): readonly string[] | undefined {
+  const { entries, shape } = schema as { readonly entries?: unknown; readonly shape?: unknown };
+  const fields = isRecord(entries) ? entries : isRecord(shape) ? shape : undefined;
+  return fields === undefined ? undefined : Object.keys(fields);
+}
+
+function checkVarNames(role: AnyRole, vars: Vars): void {
+  const known = role.vars === undefined ? undefined : varNames(role.vars);
+  if (known === undefined) return;
+  for (const name of Object.keys(vars)) {
+    if (known.includes(name)) continue;
+    throw new VolleyError(
+      "VARS_INVALID",
+      `role "${role.name}" has no var "${name}"${didYouMean(name, known)}`,
+      {
+        hint: `its vars are: ${known.join(", ")}`,
+      },
+    );
+  }
+}
+
+/**
+ * Return a role's vars for one host: the play's over the host's, checked by the role's schema.
+ * Without a schema a role gets all vars. Templates give text: where the schema wants a number or a bool,
+ * the text of a var that `isRendered` is read as one. Fails with `VARS_INVALID`.
+ */
+export async function resolveRoleVars(
+  use: RoleUse,
+  hostVars: Vars,
+  host: string,
+  isRendered: (name: string) => boolean = () => false,
+): Promise<Vars> {
+  const { role, vars } = use;
+  const given = Object.fromEntries(Object.entries(vars).filter(([, value]) => value !== undefined));
+  if (role.vars === undefined) return mergeVars(hostVars, given);
+  const known = varNames(role.vars);
+  const fromHost =
+    known === undefined
+      ? hostVars
+      : Object.fromEntries(known.filter((name) => name in hostVars).map((name) => [name, hostVars[name]]));
+  const all = { ...fromHost, ...given };
+  let checked = await role.vars["~standard"].validate(all);
+  if (checked.issues === undefined) return checked.value as Vars;
+  const { issues } = checked;
+  const retyped = issues.reduce<unknown>((value, issue) => {
+    const path = pathOf(issue);
+    const name = String(path[0]);
+    return name in given || !isRendered(name) ? value : retype(value, path);
+  }, all);
+  if (retyped !== all) {
+    checked = await role.vars["~standard"].validate(retyped);
+    if (checked.issues === undefined) return checked.value as Vars;
+  }
+  const problems = issues.map((issue) => explainIssue(issue, given));
+  const error = new VolleyError("VARS_INVALID", `role "${role.name}" on ${host}: ${problems.join("; ")}`, {
+    hint: `give it in the play, \`${role.name}({ … })\`, or as a var of the host or one of its groups`,
+  });
+  // The fault is in the play, not in the line that found it.
+  if (use.origin?.stack !== undefined) error.stack = use.origin.stack;
+  throw error;
+}
+
+function pathOf(issue: StandardIssue): readonly PropertyKey[] {
+  return (issue.path ?? []).map((part) => (typeof part === "object" ? part.key : part));
+}
+
+/** Return the value with the text at a path read as a number or bool. */
+function retype(value: unknown, [key, ...rest]: readonly PropertyKey[]): unknown {
+  if (key === undefined) {
+    if (typeof value !== "string") return value;
+    if (/^-?(?:0|[1-9]\d*)(?:\.\d+)?$/.test(value)) return Number(value);
+    return /^(?:true|false)$/i.test(value) ? value.toLowerCase() === "true" : value;
+  }
+  if (typeof value !== "object" || value === null) return value;
+  const inner = (value as Record<PropertyKey, unknown>)[key];
+  const changed = retype(inner, rest);
+  if (changed === inner) return value;
+  return Array.isArray(value)
+    ? value.map((item, index) => (index === Number(key) ? changed : item))
+    : { ...value, [key]: changed };
+}
+
+function explainIssue(issue: StandardIssue, given: Vars): string {
+  const path = pathOf(issue).map(String);
+  if (path.length === 0) return issue.message;
+  const received = (issue as { readonly received?: unknown }).received;
+  if (received === "undefined" && path.length === 1) return `var "${path[0]}" is missing`;
+  const origin = path[0] !== undefined && path[0] in given ? "" : " (from the inventory)";
+  return `var "${path.join(".")}"${origin}: ${issue.message}`;
 }

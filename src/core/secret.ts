@@ -1,6 +1,5 @@
 import { type SourceLocation, VolleyError } from "./errors.ts";
-import { isRecord } from "./values/json.ts";
-import { type Data, type Float, mapLeaves } from "./values/value.ts";
+import { type Data, type Float, isRecord, mapLeaves } from "./values/value.ts";
 
 const SECRET = Symbol.for("volley.secret");
 /** The prototype of every secret, which keeps it from being taken for a dict. */

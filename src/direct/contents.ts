@@ -12,7 +12,7 @@ import {
   type Written,
 } from "../core/system.ts";
 import { modeOfReplacement } from "../core/unix/permissions.ts";
-import { textToBytes } from "../core/values/text.ts";
+import { textToBytes } from "../core/values/bytes.ts";
 import type { FileHandle, FileSession } from "../transport/transport.ts";
 
 const READ = 1;

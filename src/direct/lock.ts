@@ -10,7 +10,7 @@ import {
   parseHolders,
 } from "../agent/lock-protocol.ts";
 import { VolleyError } from "../core/errors.ts";
-import { quote } from "../core/unix/shell-quote.ts";
+import { quote } from "../core/unix/shell-words.ts";
 import { createLineSplitter } from "../system/lines.ts";
 import { lineWord, type Shells } from "./shell.ts";
 

@@ -13,7 +13,7 @@ import type { Facts } from "../core/facts.ts";
 import type { Playbook } from "../core/playbook.ts";
 import { type Job, PROTOCOL_VERSION } from "../core/protocol.ts";
 import type { System } from "../core/system.ts";
-import { type Become, DEFAULT_BECOME_USER } from "../core/unix/become.ts";
+import { type Become, DEFAULT_BECOME_USER } from "../core/unix/users.ts";
 import type { Leftovers } from "../engine/effects.ts";
 import { byeForError, runJob } from "../engine/engine.ts";
 import { RENDER_BESIDE_OTHERS_MS } from "../engine/limits.ts";

@@ -1,8 +1,8 @@
 import { randomBytes } from "node:crypto";
 import { isVolleyError, VolleyError } from "../core/errors.ts";
 import type { ReadSystem } from "../core/system.ts";
-import { quote } from "../core/unix/shell-quote.ts";
-import { textToBytes } from "../core/values/text.ts";
+import { quote } from "../core/unix/shell-words.ts";
+import { textToBytes } from "../core/values/bytes.ts";
 import type { RemoteExit, RemoteProcess } from "../transport/transport.ts";
 import type { Channels, OpenOptions } from "./sessions.ts";
 

@@ -2,8 +2,8 @@ import type { UserSystems } from "../agent/users.ts";
 import { VolleyError } from "../core/errors.ts";
 import type { JobBecome } from "../core/protocol.ts";
 import type { System } from "../core/system.ts";
-import { type Become, becomeUser, DEFAULT_BECOME_USER } from "../core/unix/become.ts";
-import { findPasswd } from "../core/unix/passwd.ts";
+import { type Become, becomeUser, DEFAULT_BECOME_USER, findPasswd } from "../core/unix/users.ts";
+
 import { createLateSystem } from "../system/remote-process/remote-system.ts";
 import { startAs } from "../transport/become.ts";
 import { openFileSession, SFTP_SERVER_SCRIPT } from "../transport/sftp/open-file-session.ts";

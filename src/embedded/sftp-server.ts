@@ -1,7 +1,7 @@
 import { readFileSync } from "node:fs";
 import { lchown, link, lutimes, rename, statfs } from "node:fs/promises";
 import type { ServerChannel } from "ssh2";
-import { findPasswd } from "../core/unix/passwd.ts";
+import { findPasswd } from "../core/unix/users.ts";
 import {
   encodeMessage,
   MAX_DATA_BYTES,

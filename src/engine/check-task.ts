@@ -1,7 +1,7 @@
 import type { ActionCall } from "../core/action.ts";
 import { didYouMean, VolleyError } from "../core/errors.ts";
 import type { LoopOptions, TaskOptions } from "../core/role.ts";
-import { isRecord } from "../core/values/json.ts";
+import { isRecord } from "../core/values/value.ts";
 
 const OPTIONS: Readonly<Record<keyof LoopOptions<unknown>, true>> = {
   when: true,

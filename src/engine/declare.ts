@@ -1,12 +1,12 @@
-import { resolveRoleVars } from "../core/define.ts";
 import { VolleyError } from "../core/errors.ts";
 import type { Facts } from "../core/facts.ts";
 import type { PlayDefinition } from "../core/playbook.ts";
 import type { Job } from "../core/protocol.ts";
-import type { RoleContext, RoleUse } from "../core/role.ts";
+import { type RoleContext, type RoleUse, resolveRoleVars } from "../core/role.ts";
+
 import type { ReadSystem } from "../core/system.ts";
-import type { Vars } from "../core/values/json.ts";
-import { plain, plainVars } from "../core/values/plain-vars.ts";
+import { plain, plainVars, type Vars } from "../core/values/vars.ts";
+
 import { isRendered, viewScope } from "../vars/scope.ts";
 import { tagList } from "./check-task.ts";
 import { roleVariables } from "./context.ts";

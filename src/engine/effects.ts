@@ -5,7 +5,7 @@ import type { Facts } from "../core/facts.ts";
 import type { Question } from "../core/protocol.ts";
 import type { Result } from "../core/result.ts";
 import type { System } from "../core/system.ts";
-import type { Vars } from "../core/values/json.ts";
+import type { Vars } from "../core/values/vars.ts";
 import type { RenderVar } from "../vars/scope.ts";
 
 /**

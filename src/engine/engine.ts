@@ -3,7 +3,7 @@ import type { TargetEvent } from "../core/events.ts";
 import { type Playbook, type PlayDefinition, waitsBetween } from "../core/playbook.ts";
 import type { Job } from "../core/protocol.ts";
 import { EMPTY_TALLY, type Tally } from "../core/result.ts";
-import type { Vars } from "../core/values/json.ts";
+import type { Vars } from "../core/values/vars.ts";
 import { hostVariables } from "./context.ts";
 import { declareRoles } from "./declare.ts";
 import type { Effects, HostView } from "./effects.ts";

@@ -1,7 +1,7 @@
 import { type AssetStore, PLAYBOOK_ROLE, searchAsset, searchTree } from "../core/asset.ts";
 import type { FileType, ReadSystem } from "../core/system.ts";
-import type { Vars } from "../core/values/json.ts";
-import { bytesToText } from "../core/values/text.ts";
+import { bytesToText } from "../core/values/bytes.ts";
+import type { Vars } from "../core/values/vars.ts";
 import type { createTemplates, TemplateLoader, Templates } from "../template/index.ts";
 import type { RenderVar } from "../vars/scope.ts";
 import type { Render } from "./effects.ts";

@@ -1,7 +1,7 @@
 import { VolleyError } from "../core/errors.ts";
 import type { Job } from "../core/protocol.ts";
 import type { Diff, ItemResult, Result } from "../core/result.ts";
-import { isRecord } from "../core/values/json.ts";
+import { isRecord } from "../core/values/value.ts";
 import { createMask, type Mask, type MaskStream, maskEvent } from "../vars/mask.ts";
 import type { Done } from "./effects.ts";
 

@@ -3,9 +3,9 @@ import { type SerializedError, serializeError, VolleyError } from "../core/error
 import type { ItemResult, Result, State } from "../core/result.ts";
 import type { TaskOptions, TaskResult } from "../core/role.ts";
 import type { System } from "../core/system.ts";
-import { isRecord, type Vars } from "../core/values/json.ts";
-import { writeJson } from "../core/values/json-text.ts";
-import { restore } from "../core/values/plain-vars.ts";
+import { isRecord, writeJson } from "../core/values/value.ts";
+import { restore, type Vars } from "../core/values/vars.ts";
+
 import { taskVariables } from "./context.ts";
 import { evaluate, toTaskResult, Unknown } from "./handle.ts";
 import { askWithin, leftUntil, withEither, withTimeLimit } from "./limits.ts";

@@ -6,8 +6,8 @@ import type { PlayDefinition } from "../core/playbook.ts";
 import type { Job } from "../core/protocol.ts";
 import { countRescued, countState, EMPTY_TALLY, type Result, type Tally } from "../core/result.ts";
 import type { RoleContext, RoleUse } from "../core/role.ts";
-import type { Vars } from "../core/values/json.ts";
-import { restoreVars } from "../core/values/plain-vars.ts";
+import { restoreVars, type Vars } from "../core/values/vars.ts";
+
 import { extendScope } from "../vars/scope.ts";
 import { createActionContext, roleVariables } from "./context.ts";
 import type { Done, Effects, HostView, Reply } from "./effects.ts";

@@ -3,8 +3,8 @@ import { homedir } from "node:os";
 import { join, resolve } from "node:path";
 import type { ConnectionSettings, Host } from "../core/inventory.ts";
 import { describeSecret, isSecret, secretSource } from "../core/secret.ts";
-import { writeJson } from "../core/values/json-text.ts";
-import { Data, numeric } from "../core/values/value.ts";
+import { Data, numeric, writeJson } from "../core/values/value.ts";
+
 import { fillReferences, own } from "../vars/references.ts";
 import { BOOLEAN_WORDS } from "../yaml/scalar.ts";
 import { type Entry, invalid, locationOf } from "./draft.ts";

@@ -1,7 +1,7 @@
 import { isIPv6 } from "node:net";
 import { didYouMean, type SourceLocation } from "../core/errors.ts";
+import { splitWords } from "../core/unix/shell-words.ts";
 import { readPythonLiteral } from "../core/values/python-literal.ts";
-import { splitWords } from "../core/values/words.ts";
 import {
   addChild,
   addHosts,

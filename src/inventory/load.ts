@@ -1,7 +1,7 @@
 import { resolve } from "node:path";
-import type { VolleyError } from "../core/errors.ts";
+import { printable, type VolleyError } from "../core/errors.ts";
 import type { Group, Host, Inventory, OverriddenVar, VarSource } from "../core/inventory.ts";
-import { printable } from "../core/values/text.ts";
+
 import { createSecretStore } from "../vars/secrets/store.ts";
 import { bareHost, readConnection } from "./connection.ts";
 import {

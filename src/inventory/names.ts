@@ -1,6 +1,5 @@
 import { isIPv6 } from "node:net";
-import { type SourceLocation, VolleyError } from "../core/errors.ts";
-import { printable } from "../core/values/text.ts";
+import { printable, type SourceLocation, VolleyError } from "../core/errors.ts";
 
 const BRACKETS = /\[([^[\]]*)\]/;
 const ALL_BRACKETS = /\[([^[\]]*)\]/g;

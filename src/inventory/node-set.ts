@@ -1,5 +1,5 @@
-import { VolleyError } from "../core/errors.ts";
-import { printable } from "../core/values/text.ts";
+import { printable, VolleyError } from "../core/errors.ts";
+
 import { expandRanges } from "./names.ts";
 
 /** A run of digits that is exact as a number; longer runs are text. */

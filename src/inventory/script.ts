@@ -1,9 +1,8 @@
 import { execFile } from "node:child_process";
 import { didYouMean, type SourceLocation, VolleyError } from "../core/errors.ts";
 import { makeSecret } from "../core/secret.ts";
-import { isRecord } from "../core/values/json.ts";
-import { parseJson } from "../core/values/json-text.ts";
-import { Data, type Dict, dictEntries, isDict, makeDict } from "../core/values/value.ts";
+import { Data, type Dict, dictEntries, isDict, isRecord, makeDict, parseJson } from "../core/values/value.ts";
+
 import {
   addChild,
   addHosts,

@@ -1,11 +1,11 @@
 import { readFileSync } from "node:fs";
 import { isIPv6 } from "node:net";
 import { resolve } from "node:path";
-import { didYouMean, isVolleyError, VolleyError } from "../core/errors.ts";
+import { didYouMean, isVolleyError, printable, VolleyError } from "../core/errors.ts";
 import type { Host, Inventory } from "../core/inventory.ts";
 import { matchesGlob, setGlobPieces } from "../core/values/glob.ts";
 import { pythonRegex } from "../core/values/python-regex.ts";
-import { printable } from "../core/values/text.ts";
+
 import { within } from "../system/endable.ts";
 import { bareHost } from "./connection.ts";
 import { expandRanges, hasRange } from "./names.ts";

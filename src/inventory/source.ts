@@ -2,8 +2,8 @@ import type { Stats } from "node:fs";
 import { open, readdir, readFile, stat } from "node:fs/promises";
 import { basename, dirname, extname, join, resolve } from "node:path";
 import { isVolleyError, VolleyError } from "../core/errors.ts";
-import { parseJson } from "../core/values/json-text.ts";
-import { dictEntries, isDict } from "../core/values/value.ts";
+import { dictEntries, isDict, parseJson } from "../core/values/value.ts";
+
 import type { SecretStore } from "../vars/secrets/store.ts";
 import { isVault } from "../vars/secrets/vault.ts";
 import { addHosts, type Draft, type ReadContext } from "./draft.ts";

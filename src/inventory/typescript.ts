@@ -1,5 +1,5 @@
 import { didYouMean, VolleyError } from "../core/errors.ts";
-import { isRecord } from "../core/values/json.ts";
+import { isRecord } from "../core/values/value.ts";
 import {
   addChild,
   addHosts,

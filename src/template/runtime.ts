@@ -1,7 +1,7 @@
 import type { Frame as FrameType } from "nunjucks/src/runtime.js";
 import nunjucksRuntime from "nunjucks/src/runtime.js";
-import { isLate } from "../core/values/json.ts";
 import { makeMap } from "../core/values/value.ts";
+import { isLate } from "../core/values/vars.ts";
 import { attribute, item, slice } from "./attributes.ts";
 import { fail, failUndefined, isOfUndefined, locate, type Position } from "./errors.ts";
 import { and, binary, compare, compareChain, or, unary } from "./operators.ts";

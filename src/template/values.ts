@@ -1,5 +1,4 @@
 import type { FileType } from "../core/system.ts";
-import { plain } from "../core/values/plain-vars.ts";
 import { PYTHON_NAMES, readPythonLiteral } from "../core/values/python-literal.ts";
 import {
   type Dict,
@@ -13,6 +12,7 @@ import {
   numberText,
   numeric,
 } from "../core/values/value.ts";
+import { plain } from "../core/values/vars.ts";
 import { fail, failUndefined } from "./errors.ts";
 
 /** A missing name, attribute or item; its use for anything but a check or a default is an error. */

@@ -10,7 +10,7 @@ import {
   isTalked,
   needsTerminal,
   sayWord,
-} from "../core/unix/become.ts";
+} from "../core/unix/users.ts";
 import type { RemoteProcess } from "./transport.ts";
 
 /** A login that is to become another user. */

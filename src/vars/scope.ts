@@ -1,6 +1,6 @@
 import { VolleyError } from "../core/errors.ts";
-import { LATE, type Vars } from "../core/values/json.ts";
 import { Data, mapLeaves, numeric } from "../core/values/value.ts";
+import { LATE, type Vars } from "../core/values/vars.ts";
 
 /** The vars of one place, such as the inventory or a play. */
 export type VarLayer =

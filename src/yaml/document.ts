@@ -15,8 +15,8 @@ import {
   visit,
   type YAMLError,
 } from "yaml";
-import { type ErrorCode, type SourceLocation, VolleyError } from "../core/errors.ts";
-import { printable } from "../core/values/text.ts";
+import { type ErrorCode, printable, type SourceLocation, VolleyError } from "../core/errors.ts";
+
 import { keyOf, makeDict } from "../core/values/value.ts";
 import { parseTimestamp, resolveScalar, resolveTagged } from "./scalar.ts";
 

@@ -21,7 +21,7 @@ import { unarchive } from "../../src/actions/files/unarchive.ts";
 import { cron } from "../../src/actions/system/cron.ts";
 import { sysctl } from "../../src/actions/system/sysctl.ts";
 import type { ActionCall } from "../../src/core/action.ts";
-import { bytesToText } from "../../src/core/values/text.ts";
+import { bytesToText } from "../../src/core/values/bytes.ts";
 import { checkApplyAgain, makeSandbox, pass, type Sandbox, testsWorkDirectly } from "./harness.ts";
 
 const KEY = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIHh0";

@@ -4,7 +4,7 @@ import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
 import { carryBundle } from "../../src/controller/prepare/carry.ts";
 import { type Job, type JobOptions, PROTOCOL_VERSION, type WireEvent } from "../../src/core/protocol.ts";
-import { textToBytes } from "../../src/core/values/text.ts";
+import { textToBytes } from "../../src/core/values/bytes.ts";
 
 /** A project in a temporary directory, with its bundle in a file beside it. */
 export interface BundledProject {
@@ -16,7 +16,7 @@ export interface BundledProject {
   [Symbol.dispose](): void;
 }
 
-/** Files by name. Files that begin with `#!` are executable. Bytes other than UTF-8 are as `core/values/text.ts` writes them. */
+/** Files by name. Files that begin with `#!` are executable. Bytes other than UTF-8 are as `core/values/bytes.ts` writes them. */
 export type ProjectFiles = Readonly<Record<string, string>>;
 
 /** Writes a project's files and bundles its `site.ts`, for the hosts of `inventory.yml` if there is one. */

@@ -1,8 +1,8 @@
 import { expect, test } from "vitest";
 import { hostBecome } from "../../src/controller/prepare/become.ts";
 import { makeJob } from "../../src/controller/prepare/plan.ts";
-import { definePlay } from "../../src/core/define.ts";
 import type { Host } from "../../src/core/inventory.ts";
+import { definePlay } from "../../src/core/playbook.ts";
 
 type Said = boolean | string | undefined;
 

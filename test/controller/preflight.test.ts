@@ -7,8 +7,9 @@ import { createDiskAssets } from "../../src/bundle/assets.ts";
 import { planHosts } from "../../src/controller/prepare/plan.ts";
 import { preflight } from "../../src/controller/prepare/preflight.ts";
 import { readInventory } from "../../src/controller/prepare/read.ts";
-import { definePlaybook, defineRole } from "../../src/core/define.ts";
-import type { RoleUse } from "../../src/core/role.ts";
+import { definePlaybook } from "../../src/core/playbook.ts";
+import { defineRole, type RoleUse } from "../../src/core/role.ts";
+
 import { copy, file, template } from "../../src/index.ts";
 
 let directory: string;

@@ -1,8 +1,10 @@
 import { expect, test } from "vitest";
 import {
   describeError,
+  didYouMean,
   formatLocation,
   isVolleyError,
+  nearest,
   serializeError,
   VolleyError,
 } from "../../src/core/errors.ts";
@@ -56,4 +58,26 @@ test("for a person: where, what, and what to do", () => {
   expect(describeError(error)).toBe("a:1: wrong (do right)");
   expect(describeError(new Error("plain"))).toBe("plain");
   expect(describeError("text")).toBe("text");
+});
+
+test.each([
+  ["sate", ["state", "path"], "state"],
+  ["ptah", ["state", "path"], "path"],
+  ["Path", ["state", "path"], "path"],
+  ["recursive", ["recurse"], "recurse"],
+  ["x", ["path"], undefined],
+  ["completely", ["different"], undefined],
+  ["web", [], undefined],
+  ["wb", ["web", "db"], "web"],
+])("%j among %j means %j", (word, candidates, expected) => {
+  expect(nearest(word, candidates)).toBe(expected);
+});
+
+test("an exact match is nearer than any other", () => {
+  expect(nearest("web2", ["web1", "web2", "web3"])).toBe("web2");
+});
+
+test("it is said as the end of a sentence, or not at all", () => {
+  expect(didYouMean("wbe", ["web"])).toBe('; did you mean "web"?');
+  expect(didYouMean("xyz", ["web"])).toBe("");
 });

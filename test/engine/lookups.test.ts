@@ -1,7 +1,7 @@
 import { readFileSync } from "node:fs";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { template } from "../../src/actions/files/template.ts";
-import { bytesToText } from "../../src/core/values/text.ts";
+import { bytesToText } from "../../src/core/values/bytes.ts";
 import { type BundledProject, bundleProject, runBundle } from "../agent/bundle-fixture.ts";
 import { makeWorkplace, roleOf, runPlays } from "./run-plays.ts";
 

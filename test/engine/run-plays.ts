@@ -5,10 +5,9 @@ import { createEffects, type EffectsOptions } from "../../src/agent/effects.ts";
 import { openState } from "../../src/agent/state-store.ts";
 import { createDiskAssets } from "../../src/bundle/assets.ts";
 import { PLAYBOOK_ROLE } from "../../src/core/asset.ts";
-import { definePlaybook, defineRole } from "../../src/core/define.ts";
 import type { TargetEvent } from "../../src/core/events.ts";
 import type { Facts } from "../../src/core/facts.ts";
-import type { Play } from "../../src/core/playbook.ts";
+import { definePlaybook, type Play } from "../../src/core/playbook.ts";
 import {
   type Job,
   type JobOptions,
@@ -16,7 +15,8 @@ import {
   type Question,
   questionKey,
 } from "../../src/core/protocol.ts";
-import type { RoleDefinition, RoleUse } from "../../src/core/role.ts";
+import { defineRole, type RoleDefinition, type RoleUse } from "../../src/core/role.ts";
+
 import { type JobEnd, runJob } from "../../src/engine/engine.ts";
 import { createRenderer } from "../../src/engine/render.ts";
 import { createLocalSystem } from "../../src/system/local/local-system.ts";

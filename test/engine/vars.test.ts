@@ -4,8 +4,8 @@ import * as v from "valibot";
 import { expect, test } from "vitest";
 import { template } from "../../src/actions/files/template.ts";
 import { debug } from "../../src/actions/flow/debug.ts";
-import { defineRole } from "../../src/core/define.ts";
 import type { Job } from "../../src/core/protocol.ts";
+import { defineRole } from "../../src/core/role.ts";
 import { makeWorkplace, type RunOptions, roleOf, runPlays, runTasks, type Workplace } from "./run-plays.ts";
 
 /** Renders a template in a task, and gives what it wrote. */

@@ -3,7 +3,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, beforeAll, test } from "vitest";
 import type { Inventory } from "../../src/core/inventory.ts";
-import { parseJson, writeJson } from "../../src/core/values/json-text.ts";
+import { parseJson, writeJson } from "../../src/core/values/value.ts";
 import { formatInventoryHost, inventoryToJson } from "../../src/inventory/format.ts";
 import { readValue } from "../../src/inventory/ini.ts";
 import { loadInventory } from "../../src/inventory/load.ts";

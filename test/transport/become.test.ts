@@ -1,5 +1,5 @@
 import { expect, it } from "vitest";
-import type { Become } from "../../src/core/unix/become.ts";
+import type { Become } from "../../src/core/unix/users.ts";
 import { explainBecome, wrongPassword } from "../../src/transport/become.ts";
 
 const failed = (become: Become) => ({ host: "web1", login: "ops", become });

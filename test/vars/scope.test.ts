@@ -1,7 +1,7 @@
 import { readFileSync } from "node:fs";
 import { describe, expect, it, test } from "vitest";
 import { VolleyError } from "../../src/core/errors.ts";
-import { mergeVars, type Vars } from "../../src/core/values/json.ts";
+import { mergeVars, type Vars } from "../../src/core/values/vars.ts";
 import { createTemplates } from "../../src/template/index.ts";
 import { createScope, extendScope, viewScope } from "../../src/vars/scope.ts";
 

@@ -1,7 +1,7 @@
 import type { ActionContext } from "../../core/action.ts";
 import { VolleyError } from "../../core/errors.ts";
 import type { ReadSystem } from "../../core/system.ts";
-import { type PasswdEntry, parsePasswd } from "../../core/unix/passwd.ts";
+import { type PasswdEntry, parsePasswd } from "../../core/unix/users.ts";
 
 /** A line of `/etc/group`. */
 export interface GroupEntry {

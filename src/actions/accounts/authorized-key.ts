@@ -4,8 +4,8 @@ import { type ActionContext, type Change, unchanged } from "../../core/action.ts
 import { VolleyError } from "../../core/errors.ts";
 import type { Diff } from "../../core/result.ts";
 import type { ReadSystem } from "../../core/system.ts";
-import type { PasswdEntry } from "../../core/unix/passwd.ts";
-import { bytesToText } from "../../core/values/text.ts";
+import type { PasswdEntry } from "../../core/unix/users.ts";
+import { bytesToText } from "../../core/values/bytes.ts";
 import { defineAction } from "../define.ts";
 import { type AttributeChange, applyAttributes, inspectAttributes } from "../shared/attributes.ts";
 import { flag, oneOf, optionalText, text } from "../shared/params.ts";

@@ -1,6 +1,6 @@
 import * as v from "valibot";
 import type { Diff } from "../../core/result.ts";
-import type { PasswdEntry } from "../../core/unix/passwd.ts";
+import type { PasswdEntry } from "../../core/unix/users.ts";
 import { describe, flag, nameText, oneOf, optionalText, text } from "../shared/params.ts";
 import type { GroupEntry, ShadowEntry } from "./accounts.ts";
 

@@ -2,7 +2,7 @@ import { posix } from "node:path";
 import { type Change, unchanged } from "../../core/action.ts";
 import { VolleyError } from "../../core/errors.ts";
 import type { ReadSystem, System } from "../../core/system.ts";
-import type { PasswdEntry } from "../../core/unix/passwd.ts";
+import type { PasswdEntry } from "../../core/unix/users.ts";
 import { defineAction } from "../define.ts";
 import { missingDirectories, requireOwnLinks } from "../shared/paths.ts";
 import { runTool } from "../shared/run-tool.ts";

@@ -2,8 +2,8 @@ import { posix } from "node:path";
 import { VolleyError } from "../../core/errors.ts";
 import type { ProcessOptions, ProcessResult, ReadSystem, System } from "../../core/system.ts";
 import { modeAfterChown } from "../../core/unix/permissions.ts";
-import { crc32 } from "../../core/values/crc32.ts";
-import { bytesToText } from "../../core/values/text.ts";
+import { bytesToText, crc32 } from "../../core/values/bytes.ts";
+
 import { failureText } from "../shared/run-tool.ts";
 import { listZip, type ZipEntry } from "./zip-listing.ts";
 

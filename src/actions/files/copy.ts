@@ -6,7 +6,7 @@ import { isVolleyError, VolleyError } from "../../core/errors.ts";
 import type { Diff } from "../../core/result.ts";
 import type { ReadSystem, Stat } from "../../core/system.ts";
 import { modeAfterChown } from "../../core/unix/permissions.ts";
-import { writeJson } from "../../core/values/json-text.ts";
+import { writeJson } from "../../core/values/value.ts";
 import { type FileContext, findGroup, findOwner } from "../accounts/accounts.ts";
 import { defineAction } from "../define.ts";
 import { type FileAttributes, inspectAttributes } from "../shared/attributes.ts";

@@ -1,5 +1,5 @@
 import { VolleyError } from "../../core/errors.ts";
-import { bytesToText } from "../../core/values/text.ts";
+import { bytesToText } from "../../core/values/bytes.ts";
 
 /** An entry of a zip archive's central directory. */
 export interface ZipEntry {

@@ -1,9 +1,8 @@
 import * as v from "valibot";
 import { skipped, unchanged } from "../../core/action.ts";
-import { isRecord, type Vars } from "../../core/values/json.ts";
-import { writeJson } from "../../core/values/json-text.ts";
-import { modelOf, plain, restore } from "../../core/values/plain-vars.ts";
-import { keyText } from "../../core/values/value.ts";
+import { isRecord, keyText, writeJson } from "../../core/values/value.ts";
+import { modelOf, plain, restore, type Vars } from "../../core/values/vars.ts";
+
 import { defineAction } from "../define.ts";
 import { describe, optionalText } from "../shared/params.ts";
 

@@ -2,7 +2,7 @@ import { createHash } from "node:crypto";
 import { type Asset, INLINE_ASSET_BYTES } from "../../core/asset.ts";
 import type { Diff } from "../../core/result.ts";
 import type { Content, ReadSystem, Stat } from "../../core/system.ts";
-import { textToBytes } from "../../core/values/text.ts";
+import { textToBytes } from "../../core/values/bytes.ts";
 
 /** Content too large to hold in memory; it can be streamed any number of times. */
 export interface StreamedContent {

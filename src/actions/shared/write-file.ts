@@ -3,7 +3,7 @@ import type { Change } from "../../core/action.ts";
 import { VolleyError } from "../../core/errors.ts";
 import type { Diff } from "../../core/result.ts";
 import type { ReadSystem, Stat, System, WriteOptions } from "../../core/system.ts";
-import { textToBytes } from "../../core/values/text.ts";
+import { textToBytes } from "../../core/values/bytes.ts";
 import type { FileContext } from "../accounts/accounts.ts";
 import {
   type AttributeChange,

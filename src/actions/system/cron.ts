@@ -3,7 +3,7 @@ import * as v from "valibot";
 import { type ActionContext, type Change, unchanged } from "../../core/action.ts";
 import { VolleyError } from "../../core/errors.ts";
 import type { ReadSystem, System } from "../../core/system.ts";
-import { bytesToText } from "../../core/values/text.ts";
+import { bytesToText } from "../../core/values/bytes.ts";
 import { readPasswd } from "../accounts/accounts.ts";
 import { defineAction } from "../define.ts";
 import { describe, flag, oneOf, optionalText, text } from "../shared/params.ts";

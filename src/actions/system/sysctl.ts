@@ -2,7 +2,7 @@ import * as v from "valibot";
 import { type ActionContext, type Change, unchanged } from "../../core/action.ts";
 import { VolleyError } from "../../core/errors.ts";
 import type { System } from "../../core/system.ts";
-import { bytesToText } from "../../core/values/text.ts";
+import { bytesToText } from "../../core/values/bytes.ts";
 import { defineAction } from "../define.ts";
 import { flag, oneOf, text } from "../shared/params.ts";
 import { failureText, runTool } from "../shared/run-tool.ts";

@@ -3,7 +3,7 @@
  * It must be understood by old versions of Node, if only to tell them that they are too old, and hold no
  * apostrophe once minified, because the prelude quotes it with them.
  */
-import { crc32 } from "../../core/values/crc32.ts";
+import { crc32 } from "../../core/values/bytes.ts";
 import { openOwnFiles } from "../../system/own-files.ts";
 import type { BundleReader } from "../carry-out.ts";
 

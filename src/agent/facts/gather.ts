@@ -1,7 +1,7 @@
 import type { Facts } from "../../core/facts.ts";
 import type { ReadSystem } from "../../core/system.ts";
-import { parseJson } from "../../core/values/json-text.ts";
-import { plain } from "../../core/values/plain-vars.ts";
+import { parseJson } from "../../core/values/value.ts";
+import { plain } from "../../core/values/vars.ts";
 import {
   gatherFirmware,
   gatherMemory,

@@ -1,7 +1,7 @@
 import * as v from "valibot";
 import type { ActionDescription } from "../../actions/define.ts";
 import { didYouMean, VolleyError } from "../../core/errors.ts";
-import { isRecord } from "../../core/values/json.ts";
+import { isRecord } from "../../core/values/value.ts";
 import * as volley from "../../index.ts";
 
 /** Every action that playbooks can import, by name, in alphabetical order. */

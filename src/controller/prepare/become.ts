@@ -8,7 +8,7 @@ import {
   type BecomeMethod,
   becomeUser,
   DEFAULT_BECOME_USER,
-} from "../../core/unix/become.ts";
+} from "../../core/unix/users.ts";
 import { readText, whereOf } from "./host-var.ts";
 import type { PlayHosts } from "./plan.ts";
 

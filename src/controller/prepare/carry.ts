@@ -3,7 +3,7 @@ import type { Bundle } from "../../bundle/build.ts";
 import type { CarriedHost } from "../../core/bundle.ts";
 import { VolleyError } from "../../core/errors.ts";
 import { findSecrets } from "../../core/secret.ts";
-import { BECOME_PASSWORD_VARS } from "../../core/unix/become.ts";
+import { BECOME_PASSWORD_VARS } from "../../core/unix/users.ts";
 import { createMask, maskError } from "../../vars/mask.ts";
 import type { AskSecret, SecretOptions } from "../../vars/secrets/sources.ts";
 import { createSecretStore } from "../../vars/secrets/store.ts";

@@ -1,7 +1,7 @@
 import { VolleyError } from "../../core/errors.ts";
 import type { Host } from "../../core/inventory.ts";
-import { writeJson } from "../../core/values/json-text.ts";
-import { numeric } from "../../core/values/value.ts";
+import { numeric, writeJson } from "../../core/values/value.ts";
+
 import { fillReferences } from "../../vars/references.ts";
 
 /** Return a var as text, with plain references filled in; undefined when the var is not set, or empty. */

@@ -1,23 +1,25 @@
 import type { ActionCall } from "../../core/action.ts";
 import { type AssetStore, searchTree } from "../../core/asset.ts";
-import { resolveRoleVars } from "../../core/define.ts";
 import { isVolleyError } from "../../core/errors.ts";
 import type { Facts } from "../../core/facts.ts";
 import type { Host } from "../../core/inventory.ts";
 import type { PlayDefinition } from "../../core/playbook.ts";
-import type {
-  RoleContext,
-  RoleUse,
-  StandardIssue,
-  StandardResult,
-  StandardSchemaV1,
-  TaskHandle,
-  TaskOptions,
-  TasksContext,
+import {
+  type RoleContext,
+  type RoleUse,
+  resolveRoleVars,
+  type StandardIssue,
+  type StandardResult,
+  type StandardSchemaV1,
+  type TaskHandle,
+  type TaskOptions,
+  type TasksContext,
 } from "../../core/role.ts";
+
 import { findSecrets } from "../../core/secret.ts";
-import { isRecord, type Vars } from "../../core/values/json.ts";
-import { plain } from "../../core/values/plain-vars.ts";
+import { isRecord } from "../../core/values/value.ts";
+import { plain, type Vars } from "../../core/values/vars.ts";
+
 import { checkHandler, checkNotify, checkTask, notifyList } from "../../engine/check-task.ts";
 import { findAsset, magicVariables } from "../../engine/context.ts";
 import { mayTakeLong, RENDER_MS, renderWithin } from "../../engine/limits.ts";

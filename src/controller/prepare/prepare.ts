@@ -5,7 +5,7 @@ import type { Bundle } from "../../bundle/build.ts";
 import { VolleyError } from "../../core/errors.ts";
 import type { Event } from "../../core/events.ts";
 import type { Job, Session } from "../../core/protocol.ts";
-import type { Become } from "../../core/unix/become.ts";
+import type { Become } from "../../core/unix/users.ts";
 import type { Endpoint, Transport } from "../../transport/transport.ts";
 import { createMask, maskError } from "../../vars/mask.ts";
 import { createSecretStore } from "../../vars/secrets/store.ts";

@@ -1,6 +1,7 @@
 import pLimit from "p-limit";
 import type { Inventory } from "../../core/inventory.ts";
-import type { Vars } from "../../core/values/json.ts";
+import type { Vars } from "../../core/values/vars.ts";
+
 import {
   fingerprintOf,
   hostName,

@@ -1,6 +1,6 @@
 import type { ControllerEvent, Event } from "../../core/events.ts";
 import { TALLY_KEYS } from "../../core/result.ts";
-import { isRecord } from "../../core/values/json.ts";
+import { isRecord } from "../../core/values/value.ts";
 import { checkEvent, isAskedTask, isDelegatedTask } from "../session/check-event.ts";
 
 type Fields = Readonly<Record<string, unknown>>;

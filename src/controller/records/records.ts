@@ -1,10 +1,10 @@
 import { randomBytes } from "node:crypto";
 import * as fs from "node:fs";
 import { join } from "node:path";
-import { VolleyError } from "../../core/errors.ts";
+import { printable, VolleyError } from "../../core/errors.ts";
 import type { Event, Summary } from "../../core/events.ts";
-import { isRecord } from "../../core/values/json.ts";
-import { printable } from "../../core/values/text.ts";
+
+import { isRecord } from "../../core/values/value.ts";
 import { stateDirectory } from "../../system/directories.ts";
 import { parseJsonLines } from "../../system/lines.ts";
 import { bootId, isAlive, processStart } from "../../system/this-process.ts";

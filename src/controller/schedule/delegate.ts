@@ -9,8 +9,8 @@ import type { Playbook } from "../../core/playbook.ts";
 import { type Command, type Job, questionKey } from "../../core/protocol.ts";
 import type { Result } from "../../core/result.ts";
 import type { AnyRole } from "../../core/role.ts";
-import type { Vars } from "../../core/values/json.ts";
-import { restoreVars } from "../../core/values/plain-vars.ts";
+import { restoreVars, type Vars } from "../../core/values/vars.ts";
+
 import { createActionContext, hostVariables, roleVariables, taskVariables } from "../../engine/context.ts";
 import { declareRoles } from "../../engine/declare.ts";
 import { RENDER_BESIDE_OTHERS_MS, withTimeLimit } from "../../engine/limits.ts";

@@ -1,7 +1,7 @@
 import { VolleyError } from "../../core/errors.ts";
 import type { Question, ShareLine, WireEvent } from "../../core/protocol.ts";
 import { TALLY_KEYS } from "../../core/result.ts";
-import { isRecord } from "../../core/values/json.ts";
+import { isRecord } from "../../core/values/value.ts";
 
 /** The deepest nesting of an event's data: functions that recurse into the data must not run out of stack. */
 export const MAX_DEPTH = 100;

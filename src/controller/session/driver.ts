@@ -3,7 +3,7 @@ import { encodeVars } from "../../agent/whole-value.ts";
 import { VolleyError } from "../../core/errors.ts";
 import type { HostEnd } from "../../core/events.ts";
 import { type Command, encodeLine, type Job, type WireEvent } from "../../core/protocol.ts";
-import { needsTerminal } from "../../core/unix/become.ts";
+import { needsTerminal } from "../../core/unix/users.ts";
 import { startDirect } from "../../direct/serve.ts";
 import { BECOME_TERMINAL, type BecomeTalk, makeBecomeNonce, talkBecome } from "../../transport/become.ts";
 import type { Connection, RemoteExit, RemoteProcess } from "../../transport/transport.ts";

@@ -1,8 +1,9 @@
 import { constants } from "node:os";
 import { isVolleyError, type SerializedError, VolleyError } from "../../core/errors.ts";
 import type { Outcome, TargetEvent } from "../../core/events.ts";
-import { type Become, keepsOwnCopy } from "../../core/unix/become.ts";
+import { type Become, keepsOwnCopy } from "../../core/unix/users.ts";
 import { explainBecome } from "../../transport/become.ts";
+
 import type { Endpoint, RemoteExit } from "../../transport/transport.ts";
 import { LAUNCH_EXITS } from "./launch.ts";
 

@@ -14,6 +14,7 @@ import {
   USE_SCRIPT,
   wholeScript,
 } from "../../core/bundle.ts";
+import { quote } from "../../core/unix/shell-words.ts";
 import {
   type Become,
   becomeCommand,
@@ -21,8 +22,7 @@ import {
   keepsOwnCopy,
   needsTerminal,
   sayWord,
-} from "../../core/unix/become.ts";
-import { quote } from "../../core/unix/shell-quote.ts";
+} from "../../core/unix/users.ts";
 
 export { CORRUPT, quote, temporaryPath };
 

@@ -1,6 +1,6 @@
 import type { Readable } from "node:stream";
 import { StringDecoder } from "node:string_decoder";
-import { isVolleyError, VolleyError } from "../../core/errors.ts";
+import { isVolleyError, printable, VolleyError } from "../../core/errors.ts";
 import type { ControllerEvent } from "../../core/events.ts";
 import {
   HELLO_PREFIX,
@@ -12,8 +12,8 @@ import {
   type ShareLine,
   type WireEvent,
 } from "../../core/protocol.ts";
-import { isRecord } from "../../core/values/json.ts";
-import { printable } from "../../core/values/text.ts";
+
+import { isRecord } from "../../core/values/value.ts";
 import { createLineSplitter } from "../../system/lines.ts";
 import type { Mask } from "../../vars/mask.ts";
 import { checkEvent, checkQuestion, checkShare } from "./check-event.ts";

@@ -1,7 +1,7 @@
 import type { SerializedError } from "../../core/errors.ts";
 import type { ControllerEvent, HostEnd, ReceivedEvent } from "../../core/events.ts";
 import type { Command, Job, Question, Session } from "../../core/protocol.ts";
-import type { Become } from "../../core/unix/become.ts";
+import type { Become } from "../../core/unix/users.ts";
 import type { DirectPlaybook } from "../../direct/serve.ts";
 import type { Endpoint, Transport } from "../../transport/transport.ts";
 import type { Mask } from "../../vars/mask.ts";

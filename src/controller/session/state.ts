@@ -1,7 +1,7 @@
 import type { SerializedError, VolleyError } from "../../core/errors.ts";
 import type { ControllerEvent, HostEnd, Phase, ReceivedEvent } from "../../core/events.ts";
 import type { Command, Question, WireEvent } from "../../core/protocol.ts";
-import { type Become, keepsOwnCopy } from "../../core/unix/become.ts";
+import { type Become, keepsOwnCopy } from "../../core/unix/users.ts";
 import type { Endpoint } from "../../transport/transport.ts";
 import type { ProcessEnd } from "./explain.ts";
 import type { LaunchAnswer } from "./launch.ts";

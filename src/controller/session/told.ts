@@ -1,9 +1,8 @@
-import { VolleyError } from "../../core/errors.ts";
+import { printable, VolleyError } from "../../core/errors.ts";
 import type { Event, HostEnd, TargetEvent } from "../../core/events.ts";
 import type { WireEvent } from "../../core/protocol.ts";
 import { countRescued, countState, EMPTY_TALLY, type Tally, tallyTotal } from "../../core/result.ts";
 import { MAX_FAILURES } from "../../core/summary.ts";
-import { printable } from "../../core/values/text.ts";
 
 /** The host's account of its part of a run, over all connections. */
 export interface Told {

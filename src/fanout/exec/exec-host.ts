@@ -1,8 +1,9 @@
 import type { Readable } from "node:stream";
 import { isVolleyError, type SerializedError, serializeError } from "../../core/errors.ts";
 import type { Outcome } from "../../core/events.ts";
-import type { Become } from "../../core/unix/become.ts";
+import type { Become } from "../../core/unix/users.ts";
 import { startAs as startAsAnother } from "../../transport/become.ts";
+
 import type {
   Connection,
   Endpoint,

@@ -1,4 +1,4 @@
-import { quote } from "../../core/unix/shell-quote.ts";
+import { quote } from "../../core/unix/shell-words.ts";
 
 /** A command to run on every host. */
 export type RemoteCommand =

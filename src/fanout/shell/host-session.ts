@@ -1,7 +1,7 @@
 import { setTimeout as sleep } from "node:timers/promises";
 import { describeError, isVolleyError } from "../../core/errors.ts";
-import type { Become } from "../../core/unix/become.ts";
-import { quote } from "../../core/unix/shell-quote.ts";
+import { quote } from "../../core/unix/shell-words.ts";
+import type { Become } from "../../core/unix/users.ts";
 import type { Connection, RemoteProcess } from "../../transport/transport.ts";
 import { describeSignal, type FanOutHost } from "../exec/exec-host.ts";
 import type { TerminalSize } from "./emulator.ts";

@@ -2,7 +2,7 @@ import { createHash, randomBytes } from "node:crypto";
 import { mkdir, readdir, readFile, unlink, writeFile } from "node:fs/promises";
 import { hostname } from "node:os";
 import { join, posix } from "node:path";
-import { isRecord } from "../../core/values/json.ts";
+import { isRecord } from "../../core/values/value.ts";
 import { stateDirectory } from "../../system/directories.ts";
 import { bootId, isAlive, processStart } from "../../system/this-process.ts";
 

@@ -1,6 +1,7 @@
 import { posix } from "node:path";
-import { VolleyError } from "../../core/errors.ts";
-import { isUtf8, printable } from "../../core/values/text.ts";
+import { printable, VolleyError } from "../../core/errors.ts";
+import { isUtf8 } from "../../core/values/bytes.ts";
+
 import { type FileAttributes, STATUS } from "../../transport/sftp/codec.ts";
 import { sftpStatus } from "../../transport/sftp/requests.ts";
 import { each, isDirectory, isFile, isLink, type TransferContext } from "./context.ts";

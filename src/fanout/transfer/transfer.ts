@@ -1,7 +1,7 @@
 import { setMaxListeners } from "node:events";
 import { join } from "node:path";
 import { isVolleyError, type SerializedError, serializeError, VolleyError } from "../../core/errors.ts";
-import type { Become } from "../../core/unix/become.ts";
+import type { Become } from "../../core/unix/users.ts";
 import { openFileSession, SFTP_SERVER_SCRIPT } from "../../transport/sftp/open-file-session.ts";
 import type { Connection, Endpoint, FileSession, Transport } from "../../transport/transport.ts";
 

@@ -19,7 +19,7 @@ import {
   type Protection,
   protectionOf,
 } from "../../core/unix/permissions.ts";
-import { isUtf8, nativePath, textToBytes } from "../../core/values/text.ts";
+import { isUtf8, nativePath, textToBytes } from "../../core/values/bytes.ts";
 import { holdDirectory, O_PATH, openToRead } from "./root-paths.ts";
 
 // All calls are synchronous: actions run one after the other, and a trip through Node's thread pool costs several times

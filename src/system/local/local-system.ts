@@ -3,7 +3,7 @@ import { homedir } from "node:os";
 import { isAbsolute, join } from "node:path";
 import { VolleyError } from "../../core/errors.ts";
 import { isCopy, type ProcessOptions, type ProcessResult, type System } from "../../core/system.ts";
-import { bytesToText, nativePath } from "../../core/values/text.ts";
+import { bytesToText, nativePath } from "../../core/values/bytes.ts";
 import { attempt, checksumOf, readFile, readIfExists, removeAll, statOf, writeAtomically } from "./files.ts";
 import { runProcess } from "./process.ts";
 import { inDirectory, itself, onItself, readLink, realPath } from "./root-paths.ts";

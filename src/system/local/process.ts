@@ -4,7 +4,7 @@ import { constants } from "node:os";
 import { StringDecoder } from "node:string_decoder";
 import { VolleyError } from "../../core/errors.ts";
 import type { ProcessOptions, ProcessResult } from "../../core/system.ts";
-import { bytesToText, textToBytes } from "../../core/values/text.ts";
+import { bytesToText, textToBytes } from "../../core/values/bytes.ts";
 
 /** The default limit of kept output, in bytes a stream. */
 export const DEFAULT_MAX_OUTPUT = 1 << 20;

@@ -2,7 +2,7 @@ import * as fs from "node:fs";
 import { basename, dirname, resolve } from "node:path";
 import { VolleyError } from "../../core/errors.ts";
 import { resolveForRoot } from "../../core/unix/permissions.ts";
-import { bytesToText, nativePath } from "../../core/values/text.ts";
+import { bytesToText, nativePath } from "../../core/values/bytes.ts";
 
 const { O_DIRECTORY, O_NOFOLLOW, O_NONBLOCK, O_RDONLY } = fs.constants;
 /** Linux's O_PATH, which Node does not name: a descriptor that holds a file without opening it. */

@@ -15,6 +15,7 @@ import {
   type WriteOptions,
   type Written,
 } from "../../core/system.ts";
+import { quote } from "../../core/unix/shell-words.ts";
 import {
   type Become,
   becomeCommand,
@@ -23,9 +24,8 @@ import {
   keepsOwnCopy,
   needsTerminal,
   sayWord,
-} from "../../core/unix/become.ts";
-import { quote } from "../../core/unix/shell-quote.ts";
-import { textToBytes } from "../../core/values/text.ts";
+} from "../../core/unix/users.ts";
+import { textToBytes } from "../../core/values/bytes.ts";
 import { readLines } from "../lines.ts";
 import {
   decodeMessage,

@@ -1,6 +1,6 @@
 import { isVolleyError } from "../../core/errors.ts";
-import { parseJson, writeJson } from "../../core/values/json-text.ts";
-import { bytesToText, textToBytes } from "../../core/values/text.ts";
+import { bytesToText, textToBytes } from "../../core/values/bytes.ts";
+import { parseJson, writeJson } from "../../core/values/value.ts";
 import { parseYamlDocument, parseYamlStream, type YamlDialect } from "../../yaml/document.ts";
 import { writeYaml } from "../../yaml/write.ts";
 import { fail } from "../errors.ts";

@@ -1,5 +1,5 @@
 import { createHash, getHashes, randomInt } from "node:crypto";
-import { textToBytes } from "../../core/values/text.ts";
+import { textToBytes } from "../../core/values/bytes.ts";
 import { fail } from "../errors.ts";
 import { type Callable, callable, intArgument, str } from "../values.ts";
 

@@ -3,7 +3,7 @@ import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { homedir, tmpdir } from "node:os";
 import { join } from "node:path";
 import { VolleyError } from "../../core/errors.ts";
-import { loginShellLine } from "../../core/unix/shell-quote.ts";
+import { loginShellLine } from "../../core/unix/shell-words.ts";
 import {
   connectCancelled,
   retryable,
@@ -12,6 +12,7 @@ import {
   whereOf,
   withRetries,
 } from "../connect-errors.ts";
+
 import { quotePath } from "../ssh-config/openssh.ts";
 import type { Connection, Endpoint, Transport } from "../transport.ts";
 import { createOpenSshConnection, type Master } from "./connection.ts";

@@ -1,4 +1,4 @@
-import { bytesToText, textToBytes } from "../../core/values/text.ts";
+import { bytesToText, textToBytes } from "../../core/values/bytes.ts";
 
 /** Message types of SFTP version 3 (draft-ietf-secsh-filexfer-02, section 3). */
 export const MESSAGE = {

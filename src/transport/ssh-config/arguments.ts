@@ -1,6 +1,6 @@
-import { VolleyError } from "../../core/errors.ts";
-import { printable } from "../../core/values/text.ts";
-import { splitWords } from "../../core/values/words.ts";
+import { printable, VolleyError } from "../../core/errors.ts";
+import { splitWords } from "../../core/unix/shell-words.ts";
+
 import { parseLine, readOption, type WrittenOption } from "./parse-line.ts";
 
 /** Parsed arguments of `ssh`. */

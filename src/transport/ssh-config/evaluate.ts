@@ -1,8 +1,8 @@
 import { spawn } from "node:child_process";
 import { BlockList, isIP } from "node:net";
 import { networkInterfaces, userInfo } from "node:os";
-import { VolleyError } from "../../core/errors.ts";
-import { printable } from "../../core/values/text.ts";
+import { printable, VolleyError } from "../../core/errors.ts";
+
 import { ALGORITHM_OPTIONS, ALGORITHMS, algorithmsOf } from "./option-readers.ts";
 import { spelled } from "./option-table.ts";
 import { createOptions, fillTokens, type OptionStore, type SshOptions, tokensOf } from "./options.ts";

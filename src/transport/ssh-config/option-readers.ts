@@ -1,5 +1,5 @@
-import { VolleyError } from "../../core/errors.ts";
-import { printable } from "../../core/values/text.ts";
+import { printable, VolleyError } from "../../core/errors.ts";
+
 import { matchesPatternList } from "./pattern.ts";
 
 /** A line's text after its keyword: as words, and as written. */

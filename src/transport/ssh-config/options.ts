@@ -2,9 +2,9 @@ import { createHash } from "node:crypto";
 import { readFileSync } from "node:fs";
 import { homedir, hostname, userInfo } from "node:os";
 import { join } from "node:path";
-import { VolleyError } from "../../core/errors.ts";
-import { findPasswd } from "../../core/unix/passwd.ts";
-import { printable } from "../../core/values/text.ts";
+import { printable, VolleyError } from "../../core/errors.ts";
+import { findPasswd } from "../../core/unix/users.ts";
+
 import type { HostKeyPolicy, LoginMethod } from "../transport.ts";
 import { ALGORITHM_OPTIONS, ALGORITHMS, algorithmsOf } from "./option-readers.ts";
 import type { WrittenOption } from "./parse-line.ts";

@@ -1,5 +1,5 @@
-import { type SourceLocation, VolleyError } from "../../core/errors.ts";
-import { printable } from "../../core/values/text.ts";
+import { printable, type SourceLocation, VolleyError } from "../../core/errors.ts";
+
 import type { Written } from "./option-readers.ts";
 import { optionName, rowOf, spelled } from "./option-table.ts";
 import { lowerAscii } from "./pattern.ts";

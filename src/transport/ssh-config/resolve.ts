@@ -1,6 +1,6 @@
 import { userInfo } from "node:os";
-import { VolleyError } from "../../core/errors.ts";
-import { printable } from "../../core/values/text.ts";
+import { printable, VolleyError } from "../../core/errors.ts";
+
 import type { Endpoint, HostKeyPolicy, SshSettings } from "../transport.ts";
 import { type Evaluated, evaluateConfig, type RunCommand } from "./evaluate.ts";
 import {

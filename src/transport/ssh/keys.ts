@@ -3,9 +3,8 @@ import * as fs from "node:fs";
 import { homedir } from "node:os";
 import { join } from "node:path";
 import ssh2, { type BaseAgent, type ParsedKey } from "ssh2";
-import { VolleyError } from "../../core/errors.ts";
+import { printable, VolleyError } from "../../core/errors.ts";
 import { fileReason } from "../../core/unix/user-file.ts";
-import { printable } from "../../core/values/text.ts";
 
 /** Asks a person for a passphrase; null when no person can be asked. */
 export type AskPassphrase = (prompt: string) => Promise<string | null>;

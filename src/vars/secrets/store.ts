@@ -1,6 +1,6 @@
-import { type SourceLocation, VolleyError } from "../../core/errors.ts";
+import { printable, type SourceLocation, VolleyError } from "../../core/errors.ts";
 import { type Secret, type SecretSource, type SecretValue, secretSource } from "../../core/secret.ts";
-import { printable } from "../../core/values/text.ts";
+
 import { createAgeKeys } from "./age.ts";
 import { type AskSecret, memoOf, readSecret, SecretProblem, type SecretStoreOptions } from "./sources.ts";
 import { createVaultKeys } from "./vault.ts";

@@ -3,7 +3,7 @@ import { constants, type Stats } from "node:fs";
 import { access, stat } from "node:fs/promises";
 import { basename, resolve } from "node:path";
 import { promisify } from "node:util";
-import { printable } from "../../core/values/text.ts";
+import { printable } from "../../core/errors.ts";
 import {
   type AskSecret,
   expandHome,

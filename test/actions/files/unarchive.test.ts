@@ -18,7 +18,7 @@ import { join } from "node:path";
 import { describe, expect, test } from "vitest";
 import { unarchive } from "../../../src/actions/files/unarchive.ts";
 import { listZip } from "../../../src/actions/files/zip-listing.ts";
-import { crc32 } from "../../../src/core/values/crc32.ts";
+import { crc32 } from "../../../src/core/values/bytes.ts";
 import { checkApplyAgain, makeSandbox, pass, type Sandbox, snapshot, testsWorkDirectly } from "../harness.ts";
 
 const has = (command: string): boolean => spawnSync(command, ["--help"]).error === undefined;

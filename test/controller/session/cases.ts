@@ -15,7 +15,7 @@ import { type ErrorCode, VolleyError } from "../../../src/core/errors.ts";
 import type { TargetEvent } from "../../../src/core/events.ts";
 import { PROTOCOL_VERSION } from "../../../src/core/protocol.ts";
 import { EMPTY_TALLY } from "../../../src/core/result.ts";
-import type { Become } from "../../../src/core/unix/become.ts";
+import type { Become } from "../../../src/core/unix/users.ts";
 import type { RemoteExit } from "../../../src/transport/transport.ts";
 
 export const PASSWORD: Become = { user: "root", method: "sudo", password: "secret" };

@@ -1,7 +1,7 @@
 import { chmodSync, existsSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { describe, expect, it } from "vitest";
-import type { Become } from "../../../src/core/unix/become.ts";
+import type { Become } from "../../../src/core/unix/users.ts";
 import { createLocalHashes } from "../../../src/fanout/transfer/hashes.ts";
 import { scanLocalTree } from "../../../src/fanout/transfer/local-tree.ts";
 import { HERE, openParts } from "../../../src/fanout/transfer/parts.ts";

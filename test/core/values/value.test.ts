@@ -1,6 +1,5 @@
 import { describe, expect, it } from "vitest";
-import { parseJson, writeJson } from "../../../src/core/values/json-text.ts";
-import { Float } from "../../../src/core/values/value.ts";
+import { Float, parseJson, writeJson } from "../../../src/core/values/value.ts";
 
 // Expected values: the output of Python's json.dumps(json.loads(text)).
 describe("JSON as Python reads and writes it", () => {

@@ -1,5 +1,5 @@
 import { expect, it } from "vitest";
-import { bytesToText, isUtf8, textToBytes } from "../../../src/core/values/text.ts";
+import { bytesToText, isUtf8, textToBytes } from "../../../src/core/values/bytes.ts";
 
 const hex = (text: string): Buffer => Buffer.from(text.replaceAll(" ", ""), "hex");
 

@@ -1,7 +1,33 @@
+/** Quote a word for a POSIX shell. */
+export function quote(word: string): string {
+  return /^[\w@%+=:,./-]+$/.test(word) ? word : `'${word.replaceAll("'", "'\\''")}'`;
+}
+
+/** Characters that stand for themselves between apostrophes in sh, csh, tcsh, fish and every other login shell. */
+const PLAIN = /^[ "-&(-[\]-~]*$/;
+/** Characters to write as octal numbers between quotation marks. */
+const ODD = /[^ #%&(-[\]-_a-~]/gu;
+
+/**
+ * The line that has a script carried out by `/bin/sh`, whatever login shell it is given to: csh takes no newline between
+ * apostrophes and puts earlier commands in the place of `!`, fish halves backslashes, and tcsh runs what stands behind
+ * a quoted newline. So none of these is on the line: where the script holds one, its bytes are written as octal numbers.
+ */
+export function loginShellLine(script: string): string {
+  if (PLAIN.test(script)) return `exec /bin/sh -c '${script}'`;
+  return `exec /bin/sh -c 'eval "$(printf %b "${script.replace(ODD, octal)}")"'`;
+}
+
+/** For `printf %b`: each byte of a character. */
+function octal(character: string): string {
+  const bytes = Array.from(new TextEncoder().encode(character));
+  return bytes.map((byte) => `\\0${byte.toString(8).padStart(3, "0")}`).join("");
+}
+
 const PART = /(\s+)|'([^']*)'|"((?:[^"\\]|\\[\s\S])*)"|\\([\s\S])|([^\s'"\\#]+)|(#)|([\s\S])/g;
 
 /** The differences between the splitters that users know. */
-export interface WordRules {
+interface WordRules {
   /** The characters that a backslash escapes between quotation marks: a shell's are `"\$` and the backquote, shlex's `"\`. */
   readonly escapes: "shell" | "shlex";
   /** Read `#` at the beginning of a word as a comment; call `fail` for a `#` within a word. Default false. */
@@ -11,7 +37,7 @@ export interface WordRules {
 }
 
 /** A fault of a line: a quotation mark or a last backslash without its end, or a word with a `#` in it. */
-export type WordFault =
+type WordFault =
   | { readonly kind: "quote" | "escape"; readonly mark: string }
   | { readonly kind: "comment"; readonly word: string };
 

@@ -6,7 +6,7 @@ import {
   createBecomeReader,
   isTalked,
   needsTerminal,
-} from "../../../src/core/unix/become.ts";
+} from "../../../src/core/unix/users.ts";
 
 const nonce = "volley-0123456789abcdef";
 

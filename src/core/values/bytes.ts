@@ -1,14 +1,3 @@
-// biome-ignore lint/suspicious/noControlCharactersInRegex: finding control characters is its purpose
-const CONTROL = /[\x00-\x1f\x7f-\x9f\u2028\u2029]/g;
-
-/** Return a foreign text for the one line of an error: control characters become `\u001b`, and the text is cut at `max` characters (default 1,000). */
-export function printable(text: string, max = 1_000): string {
-  const shown = text
-    .slice(0, max)
-    .replace(CONTROL, (control) => `\\u${control.charCodeAt(0).toString(16).padStart(4, "0")}`);
-  return text.length > max || shown.length > max ? `${shown.slice(0, max)}…` : shown;
-}
-
 /** Bytes that are not UTF-8, as they stand in text: U+DC80 to U+DCFF alone, as Python's `surrogateescape` has it. */
 const ESCAPED = /[\udc80-\udcff]/u;
 const ESCAPED_OR_TEXT = /[\udc80-\udcff]|[^\udc80-\udcff]+/gu;
@@ -26,9 +15,7 @@ export function bytesToText(bytes: Uint8Array): string {
   try {
     return decoder.decode(bytes);
   } catch {
-    const { buffer, byteOffset, byteLength } = bytes;
-    const raw = Buffer.from(buffer, byteOffset, byteLength);
-    return raw
+    return Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength)
       .toString("latin1")
       .replace(SEQUENCE, (whole, invalid: string | undefined) =>
         invalid === undefined
@@ -55,4 +42,21 @@ export function isUtf8(text: string): boolean {
 /** A path as the file system is given it. */
 export function nativePath(path: string): string | Buffer {
   return isUtf8(path) ? path : textToBytes(path);
+}
+
+let table: Uint32Array | undefined;
+
+/**
+ * Calculate the CRC-32 of zip archives (ISO 3309). node:zlib has its own only from Node 20.15 on. The syntax of this file
+ * must be one that esbuild can lower for the oldest Node that a bundle's bootstrap may meet.
+ */
+export function crc32(bytes: Uint8Array): number {
+  table ??= Uint32Array.from({ length: 256 }, (_, index) => {
+    let value = index;
+    for (let bit = 0; bit < 8; bit++) value = value & 1 ? (value >>> 1) ^ 0xedb88320 : value >>> 1;
+    return value;
+  });
+  let crc = 0xffffffff;
+  for (let at = 0; at < bytes.length; at++) crc = (crc >>> 8) ^ table[(crc ^ bytes[at]!) & 255]!;
+  return ~crc >>> 0;
 }
