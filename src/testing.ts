@@ -2,4 +2,4 @@
 
 export { readInventory } from "./controller/prepare/read.ts";
 export { startEmbeddedFleet } from "./embedded/fleet.ts";
-export type { EmbeddedFleet } from "./embedded/types.ts";
+export type { EmbeddedFleet } from "./embedded/options.ts";

@@ -116,7 +116,7 @@ export const EXCEPTIONS: readonly ImportException[] = [
   { from: "cli/demo.ts", to: "embedded/", why: "the demo brings its own fleet" },
   { from: "embedded/", to: "transport/sftp/codec.ts", why: "SFTP client and server share one codec" },
   {
-    from: "embedded/keys.ts",
+    from: "embedded/host.ts",
     to: "transport/ssh/known-hosts.ts",
     why: "one way to write known_hosts and fingerprints",
   },

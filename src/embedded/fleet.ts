@@ -4,10 +4,16 @@ import { mkdtemp, rm, writeFile } from "node:fs/promises";
 import { tmpdir, userInfo } from "node:os";
 import { join, resolve } from "node:path";
 import { createProcessRegistry } from "./commands.ts";
-import { listFaults } from "./faults.ts";
-import { type FleetContext, type StartedHost, startHost } from "./host.ts";
-import { generateKey, type KeyPair, knownHostsLine } from "./keys.ts";
-import type { EmbeddedFleet, EmbeddedFleetOptions } from "./types.ts";
+import {
+  type FleetContext,
+  generateKey,
+  type KeyPair,
+  knownHostsLine,
+  type StartedHost,
+  startHost,
+} from "./host.ts";
+
+import { type EmbeddedFleet, type EmbeddedFleetOptions, listFaults } from "./options.ts";
 
 /** Start SSH servers on loopback ports: each is a host with a home of its own and runs as the current user. */
 export async function startEmbeddedFleet(options: EmbeddedFleetOptions): Promise<EmbeddedFleet> {

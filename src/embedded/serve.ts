@@ -1,8 +1,7 @@
 import { once } from "node:events";
 import { parseArgs } from "node:util";
-import { type HostFault, listFaults } from "./faults.ts";
 import { startEmbeddedFleet } from "./fleet.ts";
-import type { EmbeddedFleet, EmbeddedHost } from "./types.ts";
+import { type EmbeddedFleet, type EmbeddedHost, type HostFault, listFaults } from "./options.ts";
 
 /** The line that `serveEmbeddedFleet` prints: an {@link EmbeddedFleet} without its functions. */
 export interface FleetDescription

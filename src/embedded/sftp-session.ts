@@ -2,7 +2,7 @@ import type { FileHandle } from "node:fs/promises";
 import { resolve, sep } from "node:path";
 import { getSystemErrorMap } from "node:util";
 import { MESSAGE, type SftpFields, STATUS, stringField, uint32Field } from "../transport/sftp/codec.ts";
-import { findFault, type HostFault } from "./faults.ts";
+import { findFault, type HostFault } from "./options.ts";
 
 /** The context of a host's SFTP sessions. */
 export interface SftpContext {

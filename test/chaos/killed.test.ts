@@ -5,7 +5,7 @@ import { LOCK_PREFIX } from "../../src/agent/lock-protocol.ts";
 import type { RunOptions } from "../../src/controller/prepare/options.ts";
 import { run } from "../../src/controller/run.ts";
 import type { Event } from "../../src/core/events.ts";
-import type { EmbeddedHost } from "../../src/embedded/types.ts";
+import type { EmbeddedHost } from "../../src/embedded/options.ts";
 import { machineId } from "../../src/system/this-process.ts";
 import { follow, hostOf, ofType, type Ran } from "../e2e/lib/drive.ts";
 import { makeProject, type Project, playbookText, scratchDirectory, waitFor } from "../e2e/lib/project.ts";

@@ -1,6 +1,6 @@
 import { once } from "node:events";
 import { connect, createServer, type Socket } from "node:net";
-import { holdPort } from "../../src/embedded/sockets.ts";
+import { holdPort } from "../../src/embedded/host-server.ts";
 
 /** Which way bytes go: `in` to the host, `out` to the controller. */
 export type Direction = "in" | "out";

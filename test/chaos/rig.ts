@@ -3,7 +3,7 @@ import { existsSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import type { RunOptions } from "../../src/controller/prepare/options.ts";
 import { startEmbeddedFleet } from "../../src/embedded/fleet.ts";
-import type { EmbeddedFleet, EmbeddedFleetOptions, EmbeddedHost } from "../../src/embedded/types.ts";
+import type { EmbeddedFleet, EmbeddedFleetOptions, EmbeddedHost } from "../../src/embedded/options.ts";
 import type { Project } from "../e2e/lib/project.ts";
 import { type Fault, type LineProxy, startProxy } from "./proxy.ts";
 

@@ -1,6 +1,6 @@
 import { join } from "node:path";
 import type { Event } from "../../src/core/events.ts";
-import type { EmbeddedHost } from "../../src/embedded/types.ts";
+import type { EmbeddedHost } from "../../src/embedded/options.ts";
 import { makeProject, type Project, playbookText } from "../e2e/lib/project.ts";
 import { linesOf } from "./rig.ts";
 

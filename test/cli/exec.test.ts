@@ -6,7 +6,7 @@ import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { readWords } from "../../src/cli/exec/exec.ts";
 import { startEmbeddedFleet } from "../../src/embedded/fleet.ts";
-import type { EmbeddedFleet } from "../../src/embedded/types.ts";
+import type { EmbeddedFleet } from "../../src/embedded/options.ts";
 import { builtCli, type CliEnd } from "../e2e/lib/cli.ts";
 
 const directory = mkdtempSync(join(tmpdir(), "volley-exec-"));

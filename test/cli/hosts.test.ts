@@ -2,7 +2,7 @@ import { type ChildProcess, execFileSync, spawn } from "node:child_process";
 import { once } from "node:events";
 import { existsSync, readFileSync } from "node:fs";
 import { expect, onTestFinished, test } from "vitest";
-import type { EmbeddedFleet, EmbeddedFleetOptions } from "../../src/embedded/types.ts";
+import type { EmbeddedFleet, EmbeddedFleetOptions } from "../../src/embedded/options.ts";
 import { builtCli, type CliEnd, volley } from "../e2e/lib/cli.ts";
 import { fleetStarter } from "../transport/lib/reach.ts";
 import { scratchHome } from "../transport/lib/scratch.ts";

@@ -3,7 +3,7 @@ import { userInfo } from "node:os";
 import { join } from "node:path";
 import { expect, test } from "vitest";
 import type { RunOptions } from "../../src/controller/prepare/options.ts";
-import type { EmbeddedFleet, EmbeddedFleetOptions } from "../../src/embedded/types.ts";
+import type { EmbeddedFleet, EmbeddedFleetOptions } from "../../src/embedded/options.ts";
 import { fleetStarter, follow, hostOf, keptBundles, ofType, provision, start } from "./lib/drive.ts";
 import {
   makeProject,

@@ -1,7 +1,7 @@
 import { existsSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { expect, test, vi } from "vitest";
-import type { EmbeddedFleet } from "../../src/embedded/types.ts";
+import type { EmbeddedFleet } from "../../src/embedded/options.ts";
 import { PATIENT } from "../lib/patience.ts";
 import { fleetStarter, follow, hostOf, keptBundles, ofType, start } from "./lib/drive.ts";
 import { makeProject, playbookText, scratchDirectory, TWO_FILES, waitFor } from "./lib/project.ts";

@@ -2,8 +2,8 @@ import { chmodSync, existsSync, mkdirSync, readdirSync, symlinkSync, writeFileSy
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { beforeAll, expect, test } from "vitest";
-import type { HostFault } from "../../src/embedded/faults.ts";
-import type { EmbeddedFleet } from "../../src/embedded/types.ts";
+import type { EmbeddedFleet, HostFault } from "../../src/embedded/options.ts";
+
 import { builtCli, type CliEnd, volley } from "./lib/cli.ts";
 import { fleetStarter, keptBundles } from "./lib/drive.ts";
 import { makeProject, type Project, scratchDirectory } from "./lib/project.ts";

@@ -4,7 +4,7 @@ import { setTimeout as sleep } from "node:timers/promises";
 import { describe, expect, test } from "vitest";
 import type { Comparison } from "../../src/compare/comparison.ts";
 import type { Results } from "../../src/compare/results.ts";
-import type { EmbeddedFleet } from "../../src/embedded/types.ts";
+import type { EmbeddedFleet } from "../../src/embedded/options.ts";
 import { builtCli, type CliEnd, volley } from "./lib/cli.ts";
 import { fleetStarter, keptBundles } from "./lib/drive.ts";
 import { makeProject, type Project, playbookText, scratchDirectory, TWO_FILES } from "./lib/project.ts";

@@ -10,7 +10,7 @@ import {
 import { join } from "node:path";
 import { describe, expect, test } from "vitest";
 import { LOCK_PREFIX } from "../../src/agent/lock-protocol.ts";
-import type { EmbeddedFleet } from "../../src/embedded/types.ts";
+import type { EmbeddedFleet } from "../../src/embedded/options.ts";
 import { machineId } from "../../src/system/this-process.ts";
 import { until } from "../lib/patience.ts";
 import { fleetStarter, follow, hostOf, ofType, provision, start } from "./lib/drive.ts";

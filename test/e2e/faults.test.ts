@@ -2,8 +2,8 @@ import { createHash } from "node:crypto";
 import { mkdirSync, readdirSync, readFileSync, rmSync, truncateSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { expect, test } from "vitest";
-import type { HostFault } from "../../src/embedded/faults.ts";
-import type { EmbeddedFleet } from "../../src/embedded/types.ts";
+import type { EmbeddedFleet, HostFault } from "../../src/embedded/options.ts";
+
 import {
   fleetStarter,
   follow,

@@ -4,7 +4,7 @@ import { join } from "node:path";
 import { describe, expect, test } from "vitest";
 import { LOCK_PREFIX } from "../../src/agent/lock-protocol.ts";
 import type { RunOptions } from "../../src/controller/prepare/options.ts";
-import type { EmbeddedFleet, EmbeddedHost } from "../../src/embedded/types.ts";
+import type { EmbeddedFleet, EmbeddedHost } from "../../src/embedded/options.ts";
 import { until } from "../lib/patience.ts";
 import { fleetStarter, follow, hostOf, letGo, provision, type Ran, start } from "./lib/drive.ts";
 import { makeProject, type Project, play, playbookText, scratchDirectory } from "./lib/project.ts";

@@ -13,7 +13,7 @@ import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { afterEach, beforeAll, describe, expect, it } from "vitest";
 import { startEmbeddedFleet } from "../../src/embedded/fleet.ts";
-import type { EmbeddedFleet, EmbeddedFleetOptions } from "../../src/embedded/types.ts";
+import type { EmbeddedFleet, EmbeddedFleetOptions } from "../../src/embedded/options.ts";
 import { builtCli, type CliEnd, volley } from "./lib/cli.ts";
 import { scratchDirectory } from "./lib/project.ts";
 

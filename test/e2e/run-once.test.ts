@@ -4,7 +4,7 @@ import { join } from "node:path";
 import { expect, test } from "vitest";
 import { listRuns, readEvents, runsDirectory } from "../../src/controller/records/records.ts";
 import type { Event } from "../../src/core/events.ts";
-import type { EmbeddedFleet } from "../../src/embedded/types.ts";
+import type { EmbeddedFleet } from "../../src/embedded/options.ts";
 import { until } from "../lib/patience.ts";
 import { volley } from "./lib/cli.ts";
 import { fleetStarter, follow, hostOf, letGo, ofType, provision, start } from "./lib/drive.ts";

@@ -3,7 +3,7 @@ import { randomBytes } from "node:crypto";
 import { chmodSync, existsSync, mkdirSync, readFileSync, rmSync, statSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { expect, test } from "vitest";
-import type { EmbeddedFleet } from "../../src/embedded/types.ts";
+import type { EmbeddedFleet } from "../../src/embedded/options.ts";
 import { builtCli, volley } from "./lib/cli.ts";
 import { fleetStarter, provision } from "./lib/drive.ts";
 import { filesBelow, leaksBelow, leaksIn, watchProcesses } from "./lib/leaks.ts";

@@ -4,7 +4,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { afterEach, describe, expect, it, vi } from "vitest";
-import type { EmbeddedFleet } from "../../src/embedded/types.ts";
+import type { EmbeddedFleet } from "../../src/embedded/options.ts";
 import { PATIENT, until } from "../lib/patience.ts";
 import { builtCli, volley } from "./lib/cli.ts";
 import { fleetStarter } from "./lib/drive.ts";

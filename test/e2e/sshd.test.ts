@@ -7,9 +7,9 @@ import { setTimeout as sleep } from "node:timers/promises";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { openTransports } from "../../src/controller/prepare/transports.ts";
 import { run } from "../../src/controller/run.ts";
-import { type HeldPort, holdPort } from "../../src/embedded/sockets.ts";
-import { describeSignal } from "../../src/fanout/exec/exec-host.ts";
-import type { FanOutOptions } from "../../src/fanout/exec/fan-out.ts";
+import { type HeldPort, holdPort } from "../../src/embedded/host-server.ts";
+import { describeSignal, type FanOutOptions } from "../../src/fanout/exec/fan-out.ts";
+
 import { run as runOn } from "../fanout/fleet.ts";
 import { makeHost } from "../transport/lib/reach.ts";
 import { follow } from "./lib/drive.ts";

@@ -4,7 +4,7 @@ import { connect as connectTcp } from "node:net";
 import { buffer, text } from "node:stream/consumers";
 import { promisify } from "node:util";
 import { Client, type ClientChannel, type ConnectConfig, type SFTPWrapper } from "ssh2";
-import type { EmbeddedFleet, EmbeddedHost } from "../../src/embedded/types.ts";
+import type { EmbeddedFleet, EmbeddedHost } from "../../src/embedded/options.ts";
 import { PATIENCE_MS } from "../lib/patience.ts";
 
 /** The result of a command on a host. */

@@ -6,10 +6,10 @@ import { join } from "node:path";
 import { performance } from "node:perf_hooks";
 import { utils } from "ssh2";
 import { afterAll, afterEach, expect, test } from "vitest";
-import type { HostFault } from "../../src/embedded/faults.ts";
 import { startEmbeddedFleet } from "../../src/embedded/fleet.ts";
-import { fingerprint } from "../../src/embedded/keys.ts";
-import type { EmbeddedFleet, EmbeddedHost } from "../../src/embedded/types.ts";
+import { fingerprint } from "../../src/embedded/host.ts";
+import type { EmbeddedFleet, EmbeddedHost, HostFault } from "../../src/embedded/options.ts";
+
 import { call, closed, connect, exec, openSftp } from "./client.ts";
 
 const fleets: EmbeddedFleet[] = [];

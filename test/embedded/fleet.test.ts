@@ -7,8 +7,8 @@ import { Client, type ClientChannel, utils } from "ssh2";
 import { expect, test, vi } from "vitest";
 import { parse } from "yaml";
 import { startEmbeddedFleet } from "../../src/embedded/fleet.ts";
-import { generateKey } from "../../src/embedded/keys.ts";
-import type { EmbeddedFleet, EmbeddedFleetOptions, EmbeddedHost } from "../../src/embedded/types.ts";
+import { generateKey } from "../../src/embedded/host.ts";
+import type { EmbeddedFleet, EmbeddedFleetOptions, EmbeddedHost } from "../../src/embedded/options.ts";
 import { PATIENT, until } from "../lib/patience.ts";
 import { call, connect, exec, openSftp, start } from "./client.ts";
 

@@ -1,7 +1,7 @@
 import { once } from "node:events";
 import { type AddressInfo, connect, createServer, type Server } from "node:net";
 import { expect, test } from "vitest";
-import { holdPort } from "../../src/embedded/sockets.ts";
+import { holdPort } from "../../src/embedded/host-server.ts";
 
 async function listen(port: number): Promise<Server> {
   const server = createServer().listen(port, "127.0.0.1");

@@ -4,7 +4,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import ssh2 from "ssh2";
 import { expect, test } from "vitest";
-import { fingerprint, generateKey } from "../../src/embedded/keys.ts";
+import { fingerprint, generateKey } from "../../src/embedded/host.ts";
 
 const { parseKey } = ssh2.utils;
 const hasKeygen = spawnSync("ssh-keygen", ["-?"]).error === undefined;

@@ -4,7 +4,7 @@ import { existsSync, readFileSync, readlinkSync, statSync, writeFileSync } from 
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { startEmbeddedFleet } from "../../src/embedded/fleet.ts";
-import type { EmbeddedFleet, EmbeddedHost } from "../../src/embedded/types.ts";
+import type { EmbeddedFleet, EmbeddedHost } from "../../src/embedded/options.ts";
 import { type ProgramResult, runProgram } from "./client.ts";
 
 const isInstalled = (program: string, flag: string): boolean =>

@@ -6,8 +6,8 @@ import { createInterface } from "node:readline";
 import { fileURLToPath } from "node:url";
 import { build } from "esbuild";
 import { afterAll, beforeAll, expect, test } from "vitest";
+import type { EmbeddedFleet, EmbeddedHost } from "../../src/embedded/options.ts";
 import type { FleetDescription } from "../../src/embedded/serve.ts";
-import type { EmbeddedFleet, EmbeddedHost } from "../../src/embedded/types.ts";
 import { connect, exec } from "./client.ts";
 
 const project = fileURLToPath(new URL("../..", import.meta.url));

@@ -15,7 +15,7 @@ import { join } from "node:path";
 import type { Client, FileEntryWithStats, SFTPWrapper, Stats } from "ssh2";
 import { afterAll, afterEach, beforeAll, beforeEach, expect, test } from "vitest";
 import { startEmbeddedFleet } from "../../src/embedded/fleet.ts";
-import type { EmbeddedFleet, EmbeddedHost } from "../../src/embedded/types.ts";
+import type { EmbeddedFleet, EmbeddedHost } from "../../src/embedded/options.ts";
 import { until } from "../lib/patience.ts";
 import { call, connect, openSftp } from "./client.ts";
 

@@ -1,9 +1,14 @@
 import { afterEach } from "vitest";
 import { openTransports } from "../../src/controller/prepare/transports.ts";
 import { startEmbeddedFleet } from "../../src/embedded/fleet.ts";
-import type { EmbeddedFleet, EmbeddedFleetOptions } from "../../src/embedded/types.ts";
-import type { FanOutHost, HostResult } from "../../src/fanout/exec/exec-host.ts";
-import { type FanOutListener, type FanOutOptions, fanOut } from "../../src/fanout/exec/fan-out.ts";
+import type { EmbeddedFleet, EmbeddedFleetOptions } from "../../src/embedded/options.ts";
+import {
+  type FanOutHost,
+  type FanOutListener,
+  type FanOutOptions,
+  fanOut,
+  type HostResult,
+} from "../../src/fanout/exec/fan-out.ts";
 
 /** A fleet and its hosts, as a fan-out takes them. */
 export interface Fleet {

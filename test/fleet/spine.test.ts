@@ -3,7 +3,7 @@ import { createServer, type Socket } from "node:net";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
-import { holdPort } from "../../src/embedded/sockets.ts";
+import { holdPort } from "../../src/embedded/host-server.ts";
 import { bootFleet, type Fleet } from "./lib/fleet.ts";
 import { fleetAvailable } from "./lib/requirements.ts";
 import { runOn, writeInventory } from "./lib/volley.ts";

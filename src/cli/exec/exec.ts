@@ -160,8 +160,8 @@ async function exec(words: ExecWords, flags: ExecFlags): Promise<number> {
     const [{ fanOut }, { exitCodeOf, outcomeOf }, { keepInput, openInputFile }, { openOutDirectory }] =
       await Promise.all([
         import("../../fanout/exec/fan-out.ts"),
-        import("../../fanout/exec/exec-host.ts"),
-        import("../../fanout/exec/input.ts"),
+        import("../../fanout/exec/fan-out.ts"),
+        import("../../fanout/exec/remote-command.ts"),
         import("../../fanout/exec/out-directory.ts"),
       ]);
     const { stdin, outDir, timeout, pty } = flags;

@@ -1,4 +1,4 @@
-import type { HostResult } from "../../fanout/exec/exec-host.ts";
+import type { HostResult } from "../../fanout/exec/fan-out.ts";
 import { createFold, type FoldedHosts, type KeptOutput } from "../../fanout/exec/fold.ts";
 import { formatNodeSet } from "../../inventory/node-set.ts";
 import { count } from "../../reporter/rows/amounts.ts";

@@ -1,7 +1,7 @@
 import { StringDecoder } from "node:string_decoder";
 import type { Event, TaskRef } from "../../core/events.ts";
 import { EMPTY_TALLY } from "../../core/result.ts";
-import { outcomeOf } from "../../fanout/exec/exec-host.ts";
+import { outcomeOf } from "../../fanout/exec/fan-out.ts";
 import { openLiveView } from "../../reporter/ink/live-view.tsx";
 import { onSignals } from "../terminal.ts";
 import { describeEnd, type ExecPrinter, type ExecPrinterOptions, printStatus, reasonOf } from "./printer.ts";

@@ -1,4 +1,4 @@
-import { exitCodeOf, type HostResult } from "../../fanout/exec/exec-host.ts";
+import { exitCodeOf, type HostResult } from "../../fanout/exec/fan-out.ts";
 import { type Color, paintRow, type Segment } from "../../reporter/rows/row.ts";
 import {
   createHostLines,

@@ -1,7 +1,12 @@
 import { isUtf8 } from "node:buffer";
 import { constants } from "node:os";
-import { describeSignal, exitCodeOf, type HostResult } from "../../fanout/exec/exec-host.ts";
-import type { FanOutListener } from "../../fanout/exec/fan-out.ts";
+import {
+  describeSignal,
+  exitCodeOf,
+  type FanOutListener,
+  type HostResult,
+} from "../../fanout/exec/fan-out.ts";
+
 import { createTextWriter, type TextWriter } from "../../reporter/output.ts";
 import { count, formatElapsed } from "../../reporter/rows/amounts.ts";
 import { BOLD, DIM, paintRow, type Row, type Style } from "../../reporter/rows/row.ts";

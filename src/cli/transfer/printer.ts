@@ -1,4 +1,4 @@
-import { exitCodeOf } from "../../fanout/exec/exec-host.ts";
+import { exitCodeOf } from "../../fanout/exec/fan-out.ts";
 import type { NoHashes } from "../../fanout/transfer/hashes.ts";
 import {
   type FileAction,

@@ -142,7 +142,7 @@ async function transfer(
   const [{ planFanOut }, { recordFanOut }, { exitCodeOf }] = await Promise.all([
     import("../fan-out.ts"),
     import("../../controller/records/fan-out-record.ts"),
-    import("../../fanout/exec/exec-host.ts"),
+    import("../../fanout/exec/fan-out.ts"),
   ]);
   const { hosts, open } = await planFanOut(pattern, flags);
   const check = flags.check === true || flags.dryRun === true;

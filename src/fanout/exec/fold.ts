@@ -4,8 +4,7 @@ import { createReadStream } from "node:fs";
 import { type FileHandle, mkdtemp, open, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import type { HostResult } from "./exec-host.ts";
-import type { FanOutListener } from "./fan-out.ts";
+import type { FanOutListener, HostResult } from "./fan-out.ts";
 
 /** Hosts on which a command had the same outcome and output. */
 export interface FoldedHosts {

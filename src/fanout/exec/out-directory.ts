@@ -1,8 +1,7 @@
 import { type FileHandle, mkdir, open, rm } from "node:fs/promises";
 import { join } from "node:path";
 import { VolleyError } from "../../core/errors.ts";
-import type { HostResult } from "./exec-host.ts";
-import type { FanOutListener } from "./fan-out.ts";
+import type { FanOutListener, HostResult } from "./fan-out.ts";
 
 /** A directory for the output of all hosts. */
 export interface OutDirectory {

@@ -1,10 +1,18 @@
 import { describeError } from "../../core/errors.ts";
 import { formatNodeSet } from "../../inventory/node-set.ts";
 import type { InputToken, KeyName } from "./input.ts";
-import { layoutOf, neighbourOf, STATUS_ROWS, zoomedArea } from "./layout.ts";
 import { createLineEditor } from "./line-editor.ts";
 import type { Pane } from "./pane.ts";
-import { focusedPane, marksOf, type ShellMode, type ShellState } from "./shell-state.ts";
+import {
+  focusedPane,
+  layoutOf,
+  marksOf,
+  neighbourOf,
+  type ShellMode,
+  type ShellState,
+  STATUS_ROWS,
+  zoomedArea,
+} from "./shell-state.ts";
 
 /** The commands behind the escape key. */
 type ShellCommand =

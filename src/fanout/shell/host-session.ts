@@ -3,7 +3,7 @@ import { describeError, isVolleyError } from "../../core/errors.ts";
 import { quote } from "../../core/unix/shell-words.ts";
 import type { Become } from "../../core/unix/users.ts";
 import type { Connection, RemoteProcess } from "../../transport/transport.ts";
-import { describeSignal, type FanOutHost } from "../exec/exec-host.ts";
+import { describeSignal, type FanOutHost } from "../exec/fan-out.ts";
 import type { TerminalSize } from "./emulator.ts";
 
 /** The state of a host's session. */

@@ -16,11 +16,19 @@ import {
 } from "./cells.ts";
 import { COMMAND_KEYS } from "./commands.ts";
 import type { FoldScreen } from "./fold-view.ts";
-import { paneArea, STATUS_ROWS, zoomedArea } from "./layout.ts";
 import type { LineEditor } from "./line-editor.ts";
 import type { Pane } from "./pane.ts";
 import type { Frame } from "./screen.ts";
-import { focusedPane, marksOf, receivers, type ShellState, visiblePanes } from "./shell-state.ts";
+import {
+  focusedPane,
+  marksOf,
+  paneArea,
+  receivers,
+  type ShellState,
+  STATUS_ROWS,
+  visiblePanes,
+  zoomedArea,
+} from "./shell-state.ts";
 
 /** The editors and the fold view, which the screen shows besides the panes. */
 interface ComposeOptions extends ViewOptions {

@@ -3,8 +3,8 @@ import type { FileHandle as LocalHandle } from "node:fs/promises";
 import { VolleyError } from "../../core/errors.ts";
 import { OPEN } from "../../transport/sftp/codec.ts";
 import type { FileHandle } from "../../transport/transport.ts";
-import type { TransferContext } from "./context.ts";
-import { changedMeanwhile } from "./failures.ts";
+import { changedMeanwhile, type TransferContext } from "./context.ts";
+
 import type { LocalFile } from "./local-tree.ts";
 
 /** Write a file from a position to its end, with as many requests in flight as the window has room for. */

@@ -4,8 +4,17 @@ import { type FileAttributes, OPEN } from "../../transport/sftp/codec.ts";
 import { sftpStatus } from "../../transport/sftp/requests.ts";
 import type { FileHandle } from "../../transport/transport.ts";
 import { readBackHash, refuseChanged, writeAll } from "./content.ts";
-import { isDirectory, isFile, isLink, looksUnchanged, type TransferContext } from "./context.ts";
-import { endsAll, explainWriteFailure, HostFullError } from "./failures.ts";
+import {
+  endsAll,
+  explainWriteFailure,
+  HostFullError,
+  isDirectory,
+  isFile,
+  isLink,
+  looksUnchanged,
+  type TransferContext,
+} from "./context.ts";
+
 import type { LocalFile } from "./local-tree.ts";
 import { partPath } from "./parts.ts";
 import type { FileAction } from "./result.ts";

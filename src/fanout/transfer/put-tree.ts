@@ -3,8 +3,16 @@ import { VolleyError } from "../../core/errors.ts";
 import { type FileAttributes, STATUS } from "../../transport/sftp/codec.ts";
 import { sftpStatus } from "../../transport/sftp/requests.ts";
 import type { FileSession } from "../../transport/transport.ts";
-import { each, FILES_AT_ONCE, isDirectory, isLink, type TransferContext } from "./context.ts";
-import { endsAll, HostFullError } from "./failures.ts";
+import {
+  each,
+  endsAll,
+  FILES_AT_ONCE,
+  HostFullError,
+  isDirectory,
+  isLink,
+  type TransferContext,
+} from "./context.ts";
+
 import type { LocalFile, LocalTree } from "./local-tree.ts";
 import { type LeftOver, putFile, putLink, type RemoteState } from "./put-file.ts";
 import { below, remotePath } from "./remote-tree.ts";

@@ -4,8 +4,7 @@ import { isUtf8 } from "../../core/values/bytes.ts";
 
 import { type FileAttributes, STATUS } from "../../transport/sftp/codec.ts";
 import { sftpStatus } from "../../transport/sftp/requests.ts";
-import { each, isDirectory, isFile, isLink, type TransferContext } from "./context.ts";
-import { endsAll } from "./failures.ts";
+import { each, endsAll, isDirectory, isFile, isLink, type TransferContext } from "./context.ts";
 
 /** An entry on a host, with its path below the host's local directory, which is empty for that directory itself. */
 export interface RemoteEntry {

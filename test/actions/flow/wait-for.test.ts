@@ -5,7 +5,7 @@ import { afterEach, describe, expect, test } from "vitest";
 import { wait_for } from "../../../src/actions/flow/wait-for.ts";
 import { wait_for_connection } from "../../../src/actions/flow/wait-for-connection.ts";
 import { failureData } from "../../../src/core/action.ts";
-import { type HeldPort, holdPort } from "../../../src/embedded/sockets.ts";
+import { type HeldPort, holdPort } from "../../../src/embedded/host-server.ts";
 import { createLocalSystem } from "../../../src/system/local/local-system.ts";
 import { makeSandbox, pass } from "../harness.ts";
 

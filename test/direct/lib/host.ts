@@ -3,7 +3,7 @@ import { quote } from "../../../src/core/unix/shell-words.ts";
 import { createChannels } from "../../../src/direct/sessions.ts";
 import { type OpenedSystem, openSystem } from "../../../src/direct/users.ts";
 import { startEmbeddedFleet } from "../../../src/embedded/fleet.ts";
-import type { EmbeddedFleet, EmbeddedFleetOptions } from "../../../src/embedded/types.ts";
+import type { EmbeddedFleet, EmbeddedFleetOptions } from "../../../src/embedded/options.ts";
 import type { Connection } from "../../../src/transport/transport.ts";
 import { connectTo, hostsOf } from "../../transport/lib/reach.ts";
 

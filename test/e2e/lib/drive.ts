@@ -5,7 +5,7 @@ import type { RunOptions } from "../../../src/controller/prepare/options.ts";
 import { type Run, run } from "../../../src/controller/run.ts";
 import type { Event, HostSummary, Summary } from "../../../src/core/events.ts";
 import { startEmbeddedFleet } from "../../../src/embedded/fleet.ts";
-import type { EmbeddedFleet, EmbeddedFleetOptions, EmbeddedHost } from "../../../src/embedded/types.ts";
+import type { EmbeddedFleet, EmbeddedFleetOptions, EmbeddedHost } from "../../../src/embedded/options.ts";
 import type { Project } from "./project.ts";
 
 /** The outcome of a run, and all events on the way. */

@@ -4,8 +4,8 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { afterEach, describe, expect, it } from "vitest";
-import { exitCodeOf } from "../../../src/fanout/exec/exec-host.ts";
-import { openInputFile } from "../../../src/fanout/exec/input.ts";
+import { exitCodeOf } from "../../../src/fanout/exec/fan-out.ts";
+import { openInputFile } from "../../../src/fanout/exec/remote-command.ts";
 import { until } from "../../lib/patience.ts";
 import { fleetStarter, run } from "../fleet.ts";
 

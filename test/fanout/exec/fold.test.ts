@@ -2,7 +2,7 @@ import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSy
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterEach, expect, it } from "vitest";
-import type { HostResult } from "../../../src/fanout/exec/exec-host.ts";
+import type { HostResult } from "../../../src/fanout/exec/fan-out.ts";
 import { createFold, type Fold } from "../../../src/fanout/exec/fold.ts";
 import { openOutDirectory, STATUS_FILE } from "../../../src/fanout/exec/out-directory.ts";
 import { fleetStarter, run } from "../fleet.ts";

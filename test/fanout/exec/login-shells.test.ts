@@ -2,7 +2,7 @@ import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSy
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { describe, expect, it } from "vitest";
-import { openInputFile } from "../../../src/fanout/exec/input.ts";
+import { openInputFile } from "../../../src/fanout/exec/remote-command.ts";
 import { LOGIN_SHELLS, NASTY_WORDS, nastyWords } from "../../lib/login-shells.ts";
 import { until } from "../../lib/patience.ts";
 import { fleetStarter, run } from "../fleet.ts";

@@ -5,7 +5,7 @@ import {
   MIN_PANE_ROWS,
   neighbourOf,
   paneArea,
-} from "../../../src/fanout/shell/layout.ts";
+} from "../../../src/fanout/shell/shell-state.ts";
 
 describe("layoutOf", () => {
   it("gives one host all of the screen but a title line", () => {

@@ -2,7 +2,7 @@ import { mkdtempSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterEach, expect, it } from "vitest";
-import { startRecording } from "../../../src/fanout/shell/recording.ts";
+import { startRecording } from "../../../src/fanout/shell/pane.ts";
 
 const directory = mkdtempSync(join(tmpdir(), "volley-cast-"));
 afterEach(() => rmSync(directory, { recursive: true, force: true }));

@@ -2,7 +2,7 @@ import { mkdirSync, mkdtempSync, readdirSync, rmSync, symlinkSync, writeFileSync
 import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
 import { afterEach, beforeEach, expect } from "vitest";
-import type { FanOutHost } from "../../../src/fanout/exec/exec-host.ts";
+import type { FanOutHost } from "../../../src/fanout/exec/fan-out.ts";
 import { scanLocalTree } from "../../../src/fanout/transfer/local-tree.ts";
 import type { FileEvent, TransferResult } from "../../../src/fanout/transfer/result.ts";
 import { getFromHosts, putOnHosts, type TransferOptions } from "../../../src/fanout/transfer/transfer.ts";

@@ -2,7 +2,7 @@ import { randomBytes } from "node:crypto";
 import { chownSync, existsSync, readdirSync, readFileSync, statSync } from "node:fs";
 import { join } from "node:path";
 import { describe, expect, it } from "vitest";
-import { exitCodeOf } from "../../../src/fanout/exec/exec-host.ts";
+import { exitCodeOf } from "../../../src/fanout/exec/fan-out.ts";
 import { fleetStarter } from "../fleet.ts";
 import { BYTES, cutPut, makeTree, partsIn, put, scratchDirectory } from "./lib.ts";
 

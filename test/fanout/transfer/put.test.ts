@@ -17,7 +17,7 @@ import {
 import { userInfo } from "node:os";
 import { join } from "node:path";
 import { describe, expect, it } from "vitest";
-import { exitCodeOf } from "../../../src/fanout/exec/exec-host.ts";
+import { exitCodeOf } from "../../../src/fanout/exec/fan-out.ts";
 import { fleetStarter } from "../fleet.ts";
 import { BYTES, cutPut, get, makeTree, partsIn, put, scratchDirectory } from "./lib.ts";
 

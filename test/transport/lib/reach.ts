@@ -3,7 +3,7 @@ import type { TransportsOptions } from "../../../src/controller/prepare/reach.ts
 import { openTransports, type Transports } from "../../../src/controller/prepare/transports.ts";
 import type { Host } from "../../../src/core/inventory.ts";
 import { startEmbeddedFleet } from "../../../src/embedded/fleet.ts";
-import type { EmbeddedFleet, EmbeddedFleetOptions } from "../../../src/embedded/types.ts";
+import type { EmbeddedFleet, EmbeddedFleetOptions } from "../../../src/embedded/options.ts";
 import { bareHost } from "../../../src/inventory/connection.ts";
 import type { Connection } from "../../../src/transport/transport.ts";
 

@@ -5,7 +5,7 @@ import { tmpdir, userInfo } from "node:os";
 import { join } from "node:path";
 import { onTestFinished, vi } from "vitest";
 import type { Host } from "../../../src/core/inventory.ts";
-import { holdPort } from "../../../src/embedded/sockets.ts";
+import { holdPort } from "../../../src/embedded/host-server.ts";
 import { PATIENT } from "../../lib/patience.ts";
 import { makeHost } from "./reach.ts";
 

@@ -5,7 +5,7 @@ import { setTimeout as sleep } from "node:timers/promises";
 import { expect, test } from "vitest";
 import type { TransportsOptions } from "../../../src/controller/prepare/reach.ts";
 import type { Host } from "../../../src/core/inventory.ts";
-import type { EmbeddedFleet, EmbeddedFleetOptions } from "../../../src/embedded/types.ts";
+import type { EmbeddedFleet, EmbeddedFleetOptions } from "../../../src/embedded/options.ts";
 import type { Connection } from "../../../src/transport/transport.ts";
 import { connectTo, fleetStarter, hostsOf, makeHost, output, transportsOpener, visit } from "../lib/reach.ts";
 import { scratchHome } from "../lib/scratch.ts";

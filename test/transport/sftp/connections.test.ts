@@ -2,7 +2,7 @@ import { existsSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { describe, expect, it } from "vitest";
 import type { TransportsOptions } from "../../../src/controller/prepare/reach.ts";
-import type { EmbeddedFleetOptions } from "../../../src/embedded/types.ts";
+import type { EmbeddedFleetOptions } from "../../../src/embedded/options.ts";
 import { OPEN } from "../../../src/transport/sftp/codec.ts";
 import { openFileSession, SFTP_SERVER_SCRIPT } from "../../../src/transport/sftp/open-file-session.ts";
 import { connectTo, fleetStarter, hostsOf, makeHost, transportsOpener } from "../lib/reach.ts";

@@ -7,8 +7,8 @@ import { createInterface } from "node:readline";
 import ssh2 from "ssh2";
 import { expect, onTestFinished, test } from "vitest";
 import type { Host } from "../../../src/core/inventory.ts";
-import { generateKey } from "../../../src/embedded/keys.ts";
-import type { EmbeddedFleet, EmbeddedFleetOptions } from "../../../src/embedded/types.ts";
+import { generateKey } from "../../../src/embedded/host.ts";
+import type { EmbeddedFleet, EmbeddedFleetOptions } from "../../../src/embedded/options.ts";
 import { fleetStarter, hostsOf, makeHost, transportsOpener, visit } from "../lib/reach.ts";
 import { scratchHome } from "../lib/scratch.ts";
 

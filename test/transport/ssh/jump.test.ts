@@ -2,7 +2,7 @@ import { once } from "node:events";
 import { readFileSync } from "node:fs";
 import { createServer } from "node:net";
 import { expect, test } from "vitest";
-import type { EmbeddedFleet, EmbeddedHost } from "../../../src/embedded/types.ts";
+import type { EmbeddedFleet, EmbeddedHost } from "../../../src/embedded/options.ts";
 import { connectTo, fleetStarter, hostsOf, makeHost, transportsOpener, visit } from "../lib/reach.ts";
 import { scratchHome } from "../lib/scratch.ts";
 

@@ -4,7 +4,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import ssh2 from "ssh2";
 import { afterEach, beforeEach, expect, test } from "vitest";
-import { generateKey, knownHostsLine } from "../../../src/embedded/keys.ts";
+import { generateKey, knownHostsLine } from "../../../src/embedded/host.ts";
 import {
   fingerprintOf,
   type HostKeyCheck,

@@ -7,7 +7,7 @@ import { expect, onTestFinished, test } from "vitest";
 import type { RunOptions } from "../../../src/controller/prepare/options.ts";
 import { run } from "../../../src/controller/run.ts";
 import type { HostSummary, Summary } from "../../../src/core/events.ts";
-import type { EmbeddedFleet, EmbeddedFleetOptions } from "../../../src/embedded/types.ts";
+import type { EmbeddedFleet, EmbeddedFleetOptions } from "../../../src/embedded/options.ts";
 import { fleetStarter, follow } from "../../e2e/lib/drive.ts";
 import {
   makeProject,

@@ -1,7 +1,7 @@
 import { once } from "node:events";
 import { createServer, type Server, type Socket } from "node:net";
 import { afterEach, expect, test } from "vitest";
-import type { EmbeddedFleetOptions } from "../../../src/embedded/types.ts";
+import type { EmbeddedFleetOptions } from "../../../src/embedded/options.ts";
 import { fleetStarter, hostsOf, makeHost, transportsOpener, visit } from "../lib/reach.ts";
 import { scratchHome } from "../lib/scratch.ts";
 

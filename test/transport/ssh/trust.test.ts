@@ -5,7 +5,7 @@ import { expect, test } from "vitest";
 import type { UnknownHostKey } from "../../../src/controller/prepare/reach.ts";
 import { trustHosts } from "../../../src/controller/prepare/trust.ts";
 import type { Host, Inventory } from "../../../src/core/inventory.ts";
-import type { EmbeddedFleet } from "../../../src/embedded/types.ts";
+import type { EmbeddedFleet } from "../../../src/embedded/options.ts";
 import { openKnownHosts } from "../../../src/transport/ssh/known-hosts.ts";
 import { fleetStarter, hostsOf, makeHost, transportsOpener, visit } from "../lib/reach.ts";
 import { scratchHome } from "../lib/scratch.ts";
