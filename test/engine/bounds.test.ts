@@ -1,7 +1,7 @@
 import { expect, test } from "vitest";
 import { debug } from "../../src/actions/flow/debug.ts";
 import { noop } from "../../src/actions/flow/noop.ts";
-import { shell } from "../../src/actions/system/shell.ts";
+import { shell } from "../../src/actions/system/command.ts";
 import type { ActionCall } from "../../src/core/action.ts";
 import { encodeLine, MAX_LINE_BYTES } from "../../src/core/protocol.ts";
 import { tellResult } from "../../src/engine/results.ts";

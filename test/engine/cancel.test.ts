@@ -1,7 +1,7 @@
 import { existsSync, readFileSync } from "node:fs";
 import { expect, test } from "vitest";
 import { noop } from "../../src/actions/flow/noop.ts";
-import { shell } from "../../src/actions/system/shell.ts";
+import { shell } from "../../src/actions/system/command.ts";
 import { until } from "../lib/patience.ts";
 import { makeWorkplace, roleOf, runPlays, runTasks } from "./run-plays.ts";
 

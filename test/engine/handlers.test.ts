@@ -2,8 +2,7 @@ import { readFileSync } from "node:fs";
 import { expect, test } from "vitest";
 import { fail } from "../../src/actions/flow/fail.ts";
 import { noop } from "../../src/actions/flow/noop.ts";
-import { command } from "../../src/actions/system/command.ts";
-import { shell } from "../../src/actions/system/shell.ts";
+import { command, shell } from "../../src/actions/system/command.ts";
 import { makeWorkplace, roleOf, runPlays, runTasks, totals } from "./run-plays.ts";
 
 const changed = noop({ changed: true });

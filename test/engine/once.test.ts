@@ -1,7 +1,7 @@
 import { existsSync, readFileSync } from "node:fs";
 import { expect, test } from "vitest";
 import { debug } from "../../src/actions/flow/debug.ts";
-import { shell } from "../../src/actions/system/shell.ts";
+import { shell } from "../../src/actions/system/command.ts";
 import { openState, readEarlier } from "../../src/agent/state-store.ts";
 import { readWhole, writeWhole } from "../../src/agent/whole-value.ts";
 import type { Answer } from "../../src/core/protocol.ts";

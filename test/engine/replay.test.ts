@@ -1,8 +1,7 @@
 import { existsSync, readFileSync, writeFileSync } from "node:fs";
 import { expect, test } from "vitest";
-import { command } from "../../src/actions/system/command.ts";
+import { command, shell } from "../../src/actions/system/command.ts";
 import { reboot } from "../../src/actions/system/reboot.ts";
-import { shell } from "../../src/actions/system/shell.ts";
 import { openState, readEarlier, type StateRecord } from "../../src/agent/state-store.ts";
 import type { ActionCall } from "../../src/core/action.ts";
 import type { TargetEvent } from "../../src/core/events.ts";

@@ -4,8 +4,7 @@ import { stat } from "../../src/actions/files/stat.ts";
 import { fail } from "../../src/actions/flow/fail.ts";
 import { noop } from "../../src/actions/flow/noop.ts";
 import { wait_for } from "../../src/actions/flow/wait-for.ts";
-import { command } from "../../src/actions/system/command.ts";
-import { shell } from "../../src/actions/system/shell.ts";
+import { command, shell } from "../../src/actions/system/command.ts";
 import { makeWorkplace, runTasks, type Workplace } from "./run-plays.ts";
 
 /** A command that says how often it has been run. */

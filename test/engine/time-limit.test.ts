@@ -2,7 +2,7 @@ import { existsSync, readFileSync } from "node:fs";
 import { strictObject } from "valibot";
 import { describe, expect, it } from "vitest";
 import { defineAction } from "../../src/actions/define.ts";
-import { shell } from "../../src/actions/system/shell.ts";
+import { shell } from "../../src/actions/system/command.ts";
 import type { ActionContext } from "../../src/core/action.ts";
 import type { System } from "../../src/core/system.ts";
 import { PATIENT } from "../lib/patience.ts";

@@ -2,7 +2,6 @@ import { expect, it } from "vitest";
 import { formatDuration } from "../../src/reporter/rows/amounts.ts";
 import { rowText } from "../../src/reporter/rows/row.ts";
 import { foldTaskTimes, foldTiming, quantile, spreadOf } from "../../src/reporter/timing.ts";
-
 import { stamp } from "./fixtures/play.ts";
 import { hostNames, summaryOf } from "./fixtures/simulate.ts";
 import { fleetRun } from "./html/fleet-run.ts";

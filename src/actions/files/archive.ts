@@ -5,15 +5,6 @@ import { modeAfterChown } from "../../core/unix/permissions.ts";
 import { bytesToText, crc32 } from "../../core/values/bytes.ts";
 
 import { failureText } from "../shared/run-tool.ts";
-import { listZip, type ZipEntry } from "./zip-listing.ts";
-
-/** Make the error for an archive without members; Ansible refuses it too. */
-function emptyArchive(name: string): VolleyError {
-  return new VolleyError(
-    "ACTION_FAILED",
-    `${name} holds no files: it is no tar or zip archive (a single compressed file is none), or an empty one`,
-  );
-}
 
 /** Options for unpacking an archive. */
 export interface UnpackOptions {
@@ -234,6 +225,14 @@ function explain(result: ProcessResult, name: string): VolleyError {
   return new VolleyError("ACTION_FAILED", `cannot unpack ${name}: ${failureText(result)}`);
 }
 
+/** Make the error for an archive without members; Ansible refuses it too. */
+function emptyArchive(name: string): VolleyError {
+  return new VolleyError(
+    "ACTION_FAILED",
+    `${name} holds no files: it is no tar or zip archive (a single compressed file is none), or an empty one`,
+  );
+}
+
 const SIZE_IN_EXTRA = 0xffffffff;
 
 /** zip archives: compared from their central directory, unpacked with unzip. */
@@ -325,4 +324,69 @@ async function differs(
   if (stat.type !== "file" || (entry.size !== SIZE_IN_EXTRA && stat.size !== entry.size)) return true;
   if (entry.mode !== undefined && !ignore.mode && (stat.mode & 0o777) !== entry.mode) return true;
   return crc32(await system.readFile(path)) !== entry.crc32;
+}
+
+/** An entry of a zip archive's central directory. */
+interface ZipEntry {
+  /** Directories end with `/`. */
+  readonly name: string;
+  /** Bytes, unpacked. */
+  readonly size: number;
+  readonly crc32: number;
+  readonly isLink: boolean;
+  /** Permission bits; undefined when the archive was not made on Unix. */
+  readonly mode?: number;
+}
+
+const END = 0x06054b50;
+const END_64_LOCATOR = 0x07064b50;
+const ENTRY = 0x02014b50;
+const END_BYTES = 22;
+const MADE_ON_UNIX = 3;
+const LINK = 0o120000;
+const FORMAT = 0o170000;
+
+/** Read a zip archive's central directory (PKWARE's APPNOTE, section 4.3). Fails with `ACTION_FAILED`. */
+export function listZip(archive: Buffer, name: string): readonly ZipEntry[] {
+  const end = findEnd(archive);
+  if (end < 0) throw new VolleyError("ACTION_FAILED", `${name} is not a zip archive, or is incomplete`);
+  let count = archive.readUInt16LE(end + 10);
+  let at = archive.readUInt32LE(end + 16);
+  if (
+    (count === 0xffff || at === 0xffffffff) &&
+    end >= 20 &&
+    archive.readUInt32LE(end - 20) === END_64_LOCATOR
+  ) {
+    const end64 = Number(archive.readBigUInt64LE(end - 12));
+    count = Number(archive.readBigUInt64LE(end64 + 32));
+    at = Number(archive.readBigUInt64LE(end64 + 48));
+  }
+  const entries: ZipEntry[] = [];
+  for (; count > 0; count--) {
+    if (at + 46 > archive.length || archive.readUInt32LE(at) !== ENTRY)
+      throw new VolleyError("ACTION_FAILED", `${name} is damaged: its list of files ends early`);
+    const [nameBytes, extraBytes, commentBytes] = [28, 30, 32].map((offset) =>
+      archive.readUInt16LE(at + offset),
+    );
+    const next = at + 46 + nameBytes! + extraBytes! + commentBytes!;
+    const attributes = archive.readUInt32LE(at + 38) >>> 16;
+    const isUnix = archive[at + 5] === MADE_ON_UNIX && attributes !== 0;
+    entries.push({
+      name: bytesToText(archive.subarray(at + 46, at + 46 + nameBytes!)),
+      size: archive.readUInt32LE(at + 24),
+      crc32: archive.readUInt32LE(at + 16),
+      isLink: isUnix && (attributes & FORMAT) === LINK,
+      // unzip never sets setuid, setgid or sticky unless asked with -K.
+      ...(isUnix ? { mode: attributes & 0o777 } : {}),
+    });
+    at = next;
+  }
+  return entries;
+}
+
+function findEnd(archive: Buffer): number {
+  const lowest = Math.max(0, archive.length - END_BYTES - 0xffff);
+  for (let at = archive.length - END_BYTES; at >= lowest; at--)
+    if (archive.readUInt32LE(at) === END) return at;
+  return -1;
 }

@@ -10,7 +10,6 @@ import { writeJson } from "../../core/values/value.ts";
 import { type FileContext, findGroup, findOwner } from "../accounts/accounts.ts";
 import { defineAction } from "../define.ts";
 import { type FileAttributes, inspectAttributes } from "../shared/attributes.ts";
-import { assetContent, type FileContent, systemContent } from "../shared/content.ts";
 import {
   backup,
   copiedAttributes,
@@ -21,9 +20,17 @@ import {
   validate,
 } from "../shared/params.ts";
 import { destinationFile, parentOf } from "../shared/paths.ts";
-import { inspectFile } from "../shared/write-file.ts";
-import { NOTHING_TO_DO, newLink, type Plan } from "./file-plan.ts";
-import { applySteps, inspectMissingDirectories, type Step, type StepsChange, stepsChange } from "./steps.ts";
+import { assetContent, type FileContent, inspectFile, systemContent } from "../shared/write-file.ts";
+import {
+  applySteps,
+  inspectMissingDirectories,
+  NOTHING_TO_DO,
+  newLink,
+  type Plan,
+  type Step,
+  type StepsChange,
+  stepsChange,
+} from "./file-plan.ts";
 
 /** The data of a copy task. */
 interface CopyData {

@@ -7,6 +7,7 @@ import { fileAttributes, flag, optionalText, text } from "../shared/params.ts";
 import { followLinks } from "../shared/paths.ts";
 import { inspectFile } from "../shared/write-file.ts";
 import {
+  applySteps,
   NOTHING_TO_DO,
   type PathRequest,
   type Plan,
@@ -14,9 +15,10 @@ import {
   planDirectory,
   planHardLink,
   planSymlink,
+  type StepsChange,
+  stepsChange,
   timesOfNew,
 } from "./file-plan.ts";
-import { applySteps, type StepsChange, stepsChange } from "./steps.ts";
 
 const STATES = ["file", "directory", "touch", "link", "hard", "absent"] as const;
 

@@ -158,6 +158,31 @@ export async function fetchLists(
   }
 }
 
+const ARCHIVES = "/var/cache/apt/archives";
+
+/** Return the verb of apt-get, `clean` or `autoclean`, that is wanted and would remove downloaded packages. */
+export async function cleaningNeeded(
+  { clean, autoclean }: { readonly clean: boolean; readonly autoclean: boolean },
+  system: ReadSystem,
+  signal: AbortSignal,
+): Promise<readonly string[]> {
+  if (!(clean || autoclean) || !(await holdsArchives(system))) return [];
+  if (clean) return ["clean"];
+  const { stdout } = await system.query(
+    ["apt-get", "--simulate", "-o", "Debug::NoLocking=true", "autoclean"],
+    { signal },
+  );
+  return /^Del /m.test(stdout) ? ["autoclean"] : [];
+}
+
+async function holdsArchives(system: ReadSystem): Promise<boolean> {
+  for (const directory of [ARCHIVES, `${ARCHIVES}/partial`]) {
+    if ((await system.stat(directory)) === null) continue;
+    if ((await system.list(directory)).some((name) => name !== "lock" && name !== "partial")) return true;
+  }
+  return false;
+}
+
 const POLICY = "/usr/sbin/policy-rc.d";
 const SAVED = `${POLICY}.volley-saved`;
 

@@ -12,8 +12,16 @@ import { defineAction } from "../define.ts";
 import { sleep } from "../flow/pause.ts";
 import { oneOf, optionalText } from "../shared/params.ts";
 import { runTool } from "../shared/run-tool.ts";
-import { applyUnit, inspectUnit, type UnitChange, type UnitData, type UnitRequest } from "./unit-plan.ts";
-import { runsSystemd, startsInRunlevel, unitText } from "./unit-state.ts";
+import {
+  applyUnit,
+  inspectUnit,
+  runsSystemd,
+  startsInRunlevel,
+  type UnitChange,
+  type UnitData,
+  type UnitRequest,
+  unitText,
+} from "./unit.ts";
 
 const params = v.pipe(
   v.strictObject({

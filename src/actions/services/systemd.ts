@@ -1,8 +1,14 @@
 import * as v from "valibot";
 import { defineAction } from "../define.ts";
 import { flag, oneOf } from "../shared/params.ts";
-import { applyUnit, inspectUnit, type UnitChange, type UnitData, type UnitRequest } from "./unit-plan.ts";
-import { unitText } from "./unit-state.ts";
+import {
+  applyUnit,
+  inspectUnit,
+  type UnitChange,
+  type UnitData,
+  type UnitRequest,
+  unitText,
+} from "./unit.ts";
 
 const optionalFlag = (description: string) => v.optional(v.pipe(v.boolean(), v.description(description)));
 

@@ -1,8 +1,10 @@
+import { createHash } from "node:crypto";
 import { posix } from "node:path";
 import type { Change } from "../../core/action.ts";
+import { type Asset, INLINE_ASSET_BYTES } from "../../core/asset.ts";
 import { VolleyError } from "../../core/errors.ts";
 import type { Diff } from "../../core/result.ts";
-import type { ReadSystem, Stat, System, WriteOptions } from "../../core/system.ts";
+import type { Content, ReadSystem, Stat, System, WriteOptions } from "../../core/system.ts";
 import { textToBytes } from "../../core/values/bytes.ts";
 import type { FileContext } from "../accounts/accounts.ts";
 import {
@@ -11,15 +13,6 @@ import {
   type FileAttributes,
   inspectAttributes,
 } from "./attributes.ts";
-import {
-  contentDiff,
-  type FileContent,
-  gatherForDiff,
-  isStreamed,
-  MAX_DIFF_BYTES,
-  sameAsStreamed,
-  toContent,
-} from "./content.ts";
 import { followLinks, missingDirectories, parentOf } from "./paths.ts";
 import { commandWords } from "./run-tool.ts";
 
@@ -116,7 +109,7 @@ async function hasContent(
   { system, current }: FileRequest,
   path: string,
   stat: Stat,
-  content: Exclude<FileContent, string>,
+  content: ByteContent,
 ): Promise<boolean> {
   if (isStreamed(content)) return sameAsStreamed(system, path, stat.size, content);
   if (current != null) return Buffer.compare(current, content) === 0;
@@ -145,17 +138,30 @@ async function diffContent(
   { system, current, secret }: FileRequest,
   path: string,
   stat: Stat | null,
-  content: FileContent,
+  content: ByteContent,
 ): Promise<Pick<Diff, "before" | "after" | "binary">> {
   if (secret === true) return { binary: true };
   // A link to be replaced has no text before: its target stays.
-  const before =
-    stat?.type !== "file"
-      ? null
-      : stat.size > MAX_DIFF_BYTES
-        ? "unshown"
-        : (current ?? (await system.readFile(path)));
-  return contentDiff(before, await gatherForDiff(content));
+  const isFile = stat?.type === "file";
+  const isShort = isFile && stat.size <= MAX_DIFF_BYTES;
+  const before = isShort ? shownText(current ?? (await system.readFile(path))) : isFile ? undefined : null;
+  const after =
+    isStreamed(content) && content.size > MAX_DIFF_BYTES ? undefined : shownText(await gather(content));
+  if (before !== undefined && after !== undefined) return { before, after };
+  return { binary: true, ...(before === null ? { before } : {}) };
+}
+
+/** A diff shows no content longer than this, in bytes. */
+const MAX_DIFF_BYTES = 100_000;
+
+/** Decode UTF-8 for a diff; undefined for other and for too long content. A byte order mark stays part of the text. */
+function shownText(bytes: Uint8Array): string | undefined {
+  if (bytes.length > MAX_DIFF_BYTES || bytes.includes(0)) return undefined;
+  try {
+    return new TextDecoder("utf-8", { fatal: true, ignoreBOM: true }).decode(bytes);
+  } catch {
+    return undefined;
+  }
 }
 
 /** The message for a file that was not replaced atomically. */
@@ -247,4 +253,77 @@ export async function makeBackup(system: System, path: string): Promise<string |
   await system.writeFile(backup, { copyOf: path }, { mode: mode & 0o777, uid, gid });
   await system.setTimes(backup, stat.atimeMs, stat.mtimeMs);
   return backup;
+}
+
+/** Content too large to hold in memory; it can be streamed any number of times. */
+interface StreamedContent {
+  /** Bytes. */
+  readonly size: number;
+  /** Hex digest. Default: that of the streamed bytes. */
+  checksum?(algorithm: string): Promise<string>;
+  /** The file of the machine itself that has this content. */
+  readonly copyOf?: string;
+  stream(): AsyncIterable<Uint8Array>;
+}
+
+/** The wanted content of a file. */
+export type FileContent = string | ByteContent;
+
+type ByteContent = Uint8Array | StreamedContent;
+
+const CHECKSUM_ALGORITHM = "sha256";
+
+/** Tell whether content is a {@link StreamedContent}. */
+function isStreamed(content: FileContent): content is StreamedContent {
+  return typeof content !== "string" && !(content instanceof Uint8Array);
+}
+
+/** Convert content to the form that a System writes. */
+function toContent(content: FileContent): Content {
+  if (!isStreamed(content)) return content;
+  return content.copyOf === undefined ? content.stream() : { copyOf: content.copyOf };
+}
+
+/** Return an asset's content: in memory when small, else streamed. */
+export async function assetContent(asset: Asset): Promise<FileContent> {
+  return asset.size <= INLINE_ASSET_BYTES ? asset.read() : asset;
+}
+
+/** Return a file's content for another file: in memory when small, else compared by checksum. */
+export async function systemContent(system: ReadSystem, path: string, stat: Stat): Promise<FileContent> {
+  if (stat.size <= INLINE_ASSET_BYTES) return system.readFile(path);
+  return {
+    size: stat.size,
+    copyOf: path,
+    checksum: (algorithm) => system.checksum(path, algorithm),
+    stream: async function* () {
+      yield await system.readFile(path);
+    },
+  };
+}
+
+/** Return content as bytes. */
+async function gather(content: ByteContent): Promise<Uint8Array> {
+  if (content instanceof Uint8Array) return content;
+  const chunks: Uint8Array[] = [];
+  for await (const chunk of content.stream()) chunks.push(chunk);
+  return Buffer.concat(chunks);
+}
+
+/** Tell whether a file of a size has the streamed content. */
+async function sameAsStreamed(
+  system: ReadSystem,
+  path: string,
+  size: number,
+  content: StreamedContent,
+): Promise<boolean> {
+  if (size !== content.size) return false;
+  const wanted = content.checksum?.(CHECKSUM_ALGORITHM) ?? hashStream(content.stream());
+  return (await wanted) === (await system.checksum(path, CHECKSUM_ALGORITHM));
+}
+
+async function hashStream(stream: AsyncIterable<Uint8Array>): Promise<string> {
+  const hash = createHash(CHECKSUM_ALGORITHM);
+  for await (const chunk of stream) hash.update(chunk);
+  return hash.digest("hex");
 }

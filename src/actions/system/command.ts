@@ -11,12 +11,12 @@ import {
 import { isVolleyError } from "../../core/errors.ts";
 import type { ReadSystem, System } from "../../core/system.ts";
 import { defineAction } from "../define.ts";
-import { describe, flag, optionalText } from "../shared/params.ts";
+import { describe, flag, optionalText, text } from "../shared/params.ts";
 import { firstMatch } from "../shared/paths.ts";
 import { commandWords } from "../shared/run-tool.ts";
 
 /** The data of a command, under Ansible's names. */
-export interface CommandData {
+interface CommandData {
   readonly cmd: string | readonly string[];
   readonly rc: number;
   readonly stdout: string;
@@ -33,7 +33,7 @@ export interface CommandData {
 }
 
 /** Parameters of `command` and `shell`. */
-export const commandParams = {
+const commandParams = {
   chdir: optionalText(
     "Working directory. Default: the home of the login user, also with become, if the user may read it, else the user's own. A relative path starts there.",
   ),
@@ -54,23 +54,6 @@ export const commandParams = {
     ),
   ),
 };
-
-/** A command to run. */
-export interface CommandRequest {
-  readonly argv: readonly string[];
-  /** The command as written, for messages and data. */
-  readonly cmd: string | readonly string[];
-  /** Its name in messages. */
-  readonly name: string;
-  readonly chdir?: string | undefined;
-  readonly creates?: string | undefined;
-  readonly removes?: string | undefined;
-  readonly stdin?: string | undefined;
-  readonly stdin_add_newline: boolean;
-  readonly environment?: Readonly<Record<string, string>> | undefined;
-  readonly strip_empty_ends: boolean;
-  readonly timeout?: number | undefined;
-}
 
 const params = v.pipe(
   v.strictObject({
@@ -104,29 +87,54 @@ Words are split as in a POSIX shell, with quotes, but nothing is expanded: no \`
   shorthand: (input: string | readonly string[]) =>
     Array.isArray(input) ? { argv: [...input] } : { cmd: input as string },
   title: ({ cmd, argv }) => cmd ?? argv?.join(" ") ?? "",
-  inspect: (given, system) => inspectCommand(requestOf(given), system),
-  apply: (_change, given, system, context) => applyCommand(requestOf(given), system, context),
+  inspect: (given, system) => inspectCommand(commandRequest(given), system),
+  apply: (_change, given, system, context) => applyCommand(commandRequest(given), system, context),
 });
 
-function requestOf({ cmd, argv, ...rest }: v.InferOutput<typeof params>): CommandRequest {
+function commandRequest({ cmd, argv, ...rest }: v.InferOutput<typeof params>): CommandRequest {
   const words = argv ?? commandWords(cmd ?? "");
   return { ...rest, cmd: cmd ?? words, argv: words, name: words[0] ?? "the command" };
 }
 
-function isWhole(path: string): boolean {
-  return /^(\/|~\/)/.test(path);
+const shellParams = v.strictObject({
+  cmd: text("The script, of one or more lines."),
+  executable: optionalText("The shell. Default: `/bin/sh`."),
+  ...commandParams,
+});
+
+/** Run a shell script. */
+export const shell = defineAction({
+  name: "shell",
+  doc: `Run a command line in a shell: with pipes, redirections and variables.
+
+Otherwise it works as \`command\`. Prefer \`command\` where no shell is needed, and quote values of vars: the shell gets
+the text as it is. \`shell("a | b")\` is short for \`cmd\`.`,
+  params: shellParams,
+  examples: [{ cmd: "zcat dump.sql.gz | psql shop", chdir: "/srv", creates: "/srv/.imported" }],
+  shorthand: (input: string) => ({ cmd: input }),
+  title: ({ cmd }) => cmd.split("\n")[0] ?? "",
+  inspect: (given, system) => inspectCommand(shellRequest(given), system),
+  apply: (_change, given, system, context) => applyCommand(shellRequest(given), system, context),
+});
+
+function shellRequest({
+  executable = "/bin/sh",
+  ...rest
+}: v.InferOutput<typeof shellParams>): CommandRequest {
+  return { ...rest, argv: [executable, "-c", rest.cmd], name: "the shell" };
 }
 
-/** Return the working directory of a command, where its relative paths start too. */
-async function directoryOf(chdir: string | undefined, system: ReadSystem): Promise<string> {
-  if (chdir === "~") return "~/";
-  return chdir !== undefined && isWhole(chdir)
-    ? chdir
-    : posix.join(await system.workingDirectory(), chdir ?? "");
+/** A command to run. */
+interface CommandRequest extends Omit<v.InferOutput<typeof shellParams>, "cmd" | "executable"> {
+  readonly argv: readonly string[];
+  /** The command as written, for messages and data. */
+  readonly cmd: string | readonly string[];
+  /** Its name in messages. */
+  readonly name: string;
 }
 
 /** Decide by `creates` and `removes` whether the command must run; without them its effect is unknown. */
-export async function inspectCommand(
+async function inspectCommand(
   request: CommandRequest,
   system: ReadSystem,
 ): Promise<Change | Unchanged<CommandData>> {
@@ -147,8 +155,20 @@ export async function inspectCommand(
     : { message };
 }
 
+function isWhole(path: string): boolean {
+  return /^(\/|~\/)/.test(path);
+}
+
+/** Return the working directory of a command, where its relative paths start too. */
+async function directoryOf(chdir: string | undefined, system: ReadSystem): Promise<string> {
+  if (chdir === "~") return "~/";
+  return chdir !== undefined && isWhole(chdir)
+    ? chdir
+    : posix.join(await system.workingDirectory(), chdir ?? "");
+}
+
 /** Run the command with live output. A non-zero exit code fails with an {@link ActionFailure} that holds {@link CommandData}. */
-export async function applyCommand(
+async function applyCommand(
   request: CommandRequest,
   system: System,
   context: ActionContext,

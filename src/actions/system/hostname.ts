@@ -2,7 +2,7 @@ import * as v from "valibot";
 import { type Change, unchanged } from "../../core/action.ts";
 import { VolleyError } from "../../core/errors.ts";
 import { defineAction } from "../define.ts";
-import { runsSystemd } from "../services/unit-state.ts";
+import { runsSystemd } from "../services/unit.ts";
 import { failureText } from "../shared/run-tool.ts";
 import { applyFile, type FileChange, inspectFile } from "../shared/write-file.ts";
 

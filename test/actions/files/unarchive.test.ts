@@ -16,8 +16,8 @@ import { createServer } from "node:http";
 import type { AddressInfo } from "node:net";
 import { join } from "node:path";
 import { describe, expect, test } from "vitest";
+import { listZip } from "../../../src/actions/files/archive.ts";
 import { unarchive } from "../../../src/actions/files/unarchive.ts";
-import { listZip } from "../../../src/actions/files/zip-listing.ts";
 import { crc32 } from "../../../src/core/values/bytes.ts";
 import { checkApplyAgain, makeSandbox, pass, type Sandbox, snapshot, testsWorkDirectly } from "../harness.ts";
 

@@ -9,7 +9,7 @@ import {
   isTemplate,
   refuseUnitName,
   touchUnit,
-} from "../../../src/actions/services/unit-state.ts";
+} from "../../../src/actions/services/unit.ts";
 import { createMemo } from "../../../src/core/action.ts";
 import { makeSandbox, pass, type Sandbox } from "../harness.ts";
 

@@ -1,8 +1,7 @@
 import { existsSync, mkdirSync, readFileSync, symlinkSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { describe, expect, test } from "vitest";
-import { command } from "../../../src/actions/system/command.ts";
-import { shell } from "../../../src/actions/system/shell.ts";
+import { command, shell } from "../../../src/actions/system/command.ts";
 import { failureData } from "../../../src/core/action.ts";
 import { makeSandbox, pass, snapshot } from "../harness.ts";
 
