@@ -4,7 +4,7 @@ import { fileURLToPath } from "node:url";
 import { promisify } from "node:util";
 import { brotliCompress, constants } from "node:zlib";
 import { build, type Plugin } from "esbuild";
-import { refuseForbidden } from "./forbidden.ts";
+import { refuseForbidden } from "./import-rules.ts";
 
 /** The parts that every bundle has, whatever its playbook, as they lie in it: all but the bootstrap packed with Brotli. */
 export interface RuntimeFiles {

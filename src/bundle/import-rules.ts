@@ -1,5 +1,8 @@
+import type { Metafile } from "esbuild";
+import { VolleyError } from "../core/errors.ts";
+
 /** The folders of `src/` that a folder may import from besides itself, types included. */
-export interface FolderRule {
+interface FolderRule {
   readonly imports: readonly string[];
   /** True when the folder's code may use Node's own modules. */
   readonly node: boolean;
@@ -8,7 +11,7 @@ export interface FolderRule {
 }
 
 /** The rule for importing a package of npm. */
-export interface PackageRule {
+interface PackageRule {
   /** Folders, or paths below `src/` that the importing file's path begins with. */
   readonly homes: readonly string[];
   /** True when a playbook may bring the package to a host. */
@@ -99,7 +102,7 @@ export const PACKAGES: Readonly<Record<string, PackageRule>> = {
 };
 
 /** An import across the rules that single files need, and the reason. */
-export interface ImportException {
+interface ImportException {
   /** A file below `src/`, or a folder that ends in a slash. */
   readonly from: string;
   readonly to: string;
@@ -130,4 +133,47 @@ export function folderOf(path: string): string {
   const [first, second] = path.split("/") as [string, string?];
   const below = `${first}/${second}`;
   return below in FOLDERS ? below : first;
+}
+
+/** The reason why an input cannot be in the build; undefined for one that can. */
+function whyForbidden(input: string, ownSource: boolean): string | undefined {
+  const parts = input.split("/");
+  const modules = parts.lastIndexOf("node_modules");
+  const ofController =
+    modules >= 0
+      ? PACKAGES[packageOf(parts.slice(modules + 1))]?.rides === false
+      : ownSource && FOLDERS[folderOf(parts.slice(parts.lastIndexOf("src") + 1).join("/"))]?.rides === false;
+  if (ofController) return "it belongs to the controller";
+  return input.endsWith(".node") ? "it is compiled for one kind of machine" : undefined;
+}
+
+/** The name of a package by a path below `node_modules`. */
+function packageOf([first = "", second = ""]: readonly string[]): string {
+  return first.startsWith("@") ? `${first}/${second}` : first;
+}
+
+/**
+ * Fail with `BUNDLE_FORBIDDEN`, and the chain of imports, when an input of a build belongs to the controller.
+ * `ownSource` is true for a build of Volley itself.
+ */
+export function refuseForbidden({ inputs }: Metafile, entry: string, ownSource: boolean): void {
+  const importers = new Map<string, string>();
+  const queue = [entry];
+  for (let at = 0; at < queue.length; at++) {
+    const input = queue[at]!;
+    const why = whyForbidden(input, ownSource);
+    if (why !== undefined) {
+      const chain = [input];
+      for (let from = importers.get(input); from !== undefined; from = importers.get(from))
+        chain.unshift(from);
+      throw new VolleyError("BUNDLE_FORBIDDEN", `${input} cannot run on a host: ${why}`, {
+        hint: `imported through ${chain.join(" -> ")}`,
+      });
+    }
+    for (const { path } of inputs[input]?.imports ?? []) {
+      if (path === entry || importers.has(path)) continue;
+      importers.set(path, input);
+      queue.push(path);
+    }
+  }
 }

@@ -1,10 +1,13 @@
 import { existsSync, statSync } from "node:fs";
-import { dirname, join, relative, resolve } from "node:path";
-import { VolleyError } from "../core/errors.ts";
+import { createRequire, SourceMap } from "node:module";
+import { basename, dirname, join, relative, resolve, sep } from "node:path";
+import { Script } from "node:vm";
+import type { BuildFailure, BuildResult, Message, Plugin } from "esbuild";
+import { isVolleyError, type SourceLocation, VolleyError } from "../core/errors.ts";
 import { isPlaybook, type Playbook } from "../core/playbook.ts";
 
 import { type CacheSlot, type Fingerprint, fingerprint, isFresh, openSlot } from "./cache.ts";
-import { type Compiled, compile, evaluate } from "./compile.ts";
+import { refuseForbidden } from "./import-rules.ts";
 import { volleyVersion } from "./runtime.ts";
 
 /** A playbook's file and the directory that relative paths start from. */
@@ -86,4 +89,218 @@ async function compiledState({ file, directory }: Project, slot: CacheSlot): Pro
   };
   slot.write(STATE_FILE, JSON.stringify(state));
   return state;
+}
+
+/** A TypeScript file and all it imports, as one CommonJS module that requires only `volley` and Node's own modules. */
+export interface Compiled {
+  readonly code: string;
+  /** Source map of `code`, as JSON. The map stays on the controller. */
+  readonly map: string;
+  /** The source files, as absolute paths. */
+  readonly inputs: readonly string[];
+  /** The directories of the files that define roles and plays, by the name that their assets have in the bundle. */
+  readonly directories: Readonly<Record<string, string>>;
+}
+
+/** The name of a compiled file in stacks, on the controller and on hosts. */
+const FILE_NAME = "volley/playbook.js";
+
+const SELF = "volley-self";
+
+/** Compile a playbook or an inventory. Fails with `BUILD_FAILED` (and file and line) or `BUNDLE_FORBIDDEN`. */
+export async function compile(entry: string, projectDirectory: string): Promise<Compiled> {
+  const { build } = await import("esbuild");
+  const directories: Record<string, string> = {};
+  let result: BuildResult<{ write: false; metafile: true }>;
+  try {
+    result = await build({
+      entryPoints: [entry],
+      absWorkingDir: projectDirectory,
+      bundle: true,
+      write: false,
+      metafile: true,
+      minifyWhitespace: true,
+      minifySyntax: true,
+      platform: "node",
+      // Native modules are accepted here so that `refuseForbidden` can name the chain of imports.
+      loader: { ".node": "empty" },
+      format: "cjs",
+      target: "node18",
+      sourcemap: "external",
+      sourcesContent: false,
+      legalComments: "none",
+      charset: "utf8",
+      outfile: resolve(projectDirectory, "playbook.js"),
+      logLevel: "silent",
+      plugins: [volleyModule(projectDirectory, dirname(entry), directories)],
+      // Packages that a playbook shares with Volley, such as valibot, need not be installed beside it.
+      nodePaths: createRequire(import.meta.url).resolve.paths("valibot") ?? [],
+      tsconfigRaw: { compilerOptions: { verbatimModuleSyntax: true } },
+    });
+  } catch (thrown) {
+    throw explainFailure(thrown);
+  }
+  refuseForbidden(result.metafile, relative(projectDirectory, entry).split(sep).join("/"), false);
+  const text = (ending: string): string => result.outputFiles.find(({ path }) => path.endsWith(ending))!.text;
+  return {
+    code: text(".js"),
+    map: text(".map"),
+    inputs: Object.keys(result.metafile.inputs)
+      .filter((input) => !input.startsWith(`${SELF}:`))
+      .map((input) => resolve(projectDirectory, input)),
+    directories,
+  };
+}
+
+/**
+ * Leave `volley` to be given at run time. Each file that imports it gets a module of its own, whose `defineRole`,
+ * `definePlay` and `definePlaybook` know the directory of that file: the role's assets are there.
+ */
+function volleyModule(
+  projectDirectory: string,
+  playbookDirectory: string,
+  directories: Record<string, string>,
+): Plugin {
+  const nameDirectory = (directory: string): string => {
+    const name = relative(playbookDirectory, directory).split(sep).map(nameSegment).join("/") || ".";
+    directories[name] = directory;
+    return name;
+  };
+  return {
+    name: "volley",
+    setup: ({ onResolve, onLoad }) => {
+      onResolve({ filter: /^volley$/ }, ({ importer, namespace }) =>
+        namespace === SELF
+          ? { path: "volley", external: true }
+          : { path: nameDirectory(dirname(importer)), namespace: SELF },
+      );
+      onResolve({ filter: /^volley\// }, ({ path }) => ({
+        errors: [{ text: `"${path}" works only on the controller; a playbook imports from "volley"` }],
+      }));
+      onLoad({ filter: /.*/, namespace: SELF }, ({ path }) => ({
+        resolveDir: projectDirectory,
+        contents: `
+          export * from "volley";
+          import * as volley from "volley";
+          const directory = ${JSON.stringify(path)};
+          export const defineRole = (definition) => volley.defineRole(definition, directory);
+          export const definePlay = (play) => volley.definePlay(play, directory);
+          export const definePlaybook = (plays) => volley.definePlaybook(plays, directory);`,
+      }));
+    },
+  };
+}
+
+/**
+ * The name of one part of a role's path in the bundle. A role outside the playbook's directory must not climb out of the
+ * bundle's own tree, nor take the place of a directory inside that has the same name.
+ */
+function nameSegment(segment: string): string {
+  if (segment === "..") return "_";
+  return /^_+$/.test(segment) ? `${segment}_` : segment;
+}
+
+function explainFailure(thrown: unknown): unknown {
+  const errors: readonly Message[] | undefined = (thrown as Partial<BuildFailure>).errors;
+  const [first] = errors ?? [];
+  if (first === undefined) return thrown;
+  const { location } = first;
+  const text = first.text.startsWith("Top-level await")
+    ? "a playbook cannot await at its top level: do it in a role's `tasks`, or read what you need without waiting"
+    : first.text;
+  const more = errors!.length > 1 ? ` (and ${errors!.length - 1} more)` : "";
+  return new VolleyError("BUILD_FAILED", `${text}${more}`, {
+    cause: thrown,
+    ...(location === null
+      ? {}
+      : { location: { file: location.file, line: location.line, column: location.column + 1 } }),
+  });
+}
+
+/** The default time limit of an evaluation, because a file may never end. */
+const LIMIT_MS = 30_000;
+
+/**
+ * Run a compiled file on the controller and return its default export. An error that it throws gets its place in the
+ * source. `print` is the `console` that the file sees. Fails with `PLAYBOOK_INVALID` after `limitMs` (default: 30 s).
+ */
+export function evaluate(
+  compiled: Pick<Compiled, "code" | "map">,
+  file: string,
+  volley: unknown,
+  print: Pick<Console, "log"> = console,
+  limitMs = LIMIT_MS,
+): unknown {
+  const wrapper = "(function(exports,require,module,console){";
+  const script = new Script(`${wrapper}${compiled.code}\n})`, {
+    filename: FILE_NAME,
+    columnOffset: -wrapper.length,
+  });
+  const require = createRequire(file);
+  const module: { exports: { readonly default?: unknown } } = { exports: {} };
+  try {
+    const run = script.runInThisContext() as (
+      exports: unknown,
+      require: (id: string) => unknown,
+      module: unknown,
+      console: unknown,
+    ) => void;
+    callWithin(limitMs, () =>
+      run(module.exports, (id) => (id === "volley" ? volley : require(id)), module, print),
+    );
+  } catch (thrown) {
+    if ((thrown as NodeJS.ErrnoException | null)?.code === "ERR_SCRIPT_EXECUTION_TIMEOUT") {
+      throw new VolleyError(
+        "PLAYBOOK_INVALID",
+        `${basename(file)} has not ended within ${limitMs / 1000} s: does it wait, or loop forever?`,
+        { cause: thrown, hint: "work that takes long belongs into a role's `tasks`, which run on the host" },
+      );
+    }
+    throw locate(thrown, compiled.map);
+  }
+  return module.exports.default;
+}
+
+/** Call a function under a time limit that also ends an endless loop: V8 has such a limit for scripts only. */
+function callWithin(timeout: number, call: () => void): void {
+  const name = "volley.callWithin";
+  Object.defineProperty(globalThis, Symbol.for(name), { value: call, configurable: true });
+  try {
+    new Script(`globalThis[Symbol.for("${name}")]()`).runInThisContext({ timeout });
+  } finally {
+    Reflect.deleteProperty(globalThis, Symbol.for(name));
+  }
+}
+
+/** The error with its place in the user's source, where the stack has it. */
+export function locate(thrown: unknown, map: string): unknown {
+  if (!(thrown instanceof Error)) return thrown;
+  const location = locateStack(thrown.stack, map);
+  if (isVolleyError(thrown)) {
+    if (thrown.location !== undefined || location === undefined) return thrown;
+    return new VolleyError(thrown.code, thrown.message, {
+      cause: thrown,
+      location,
+      ...(thrown.hint === undefined ? {} : { hint: thrown.hint }),
+    });
+  }
+  return new VolleyError("PLAYBOOK_INVALID", `${thrown.name}: ${thrown.message}`, {
+    cause: thrown,
+    ...(location === undefined ? {} : { location }),
+  });
+}
+
+const FRAMES = new RegExp(`${FILE_NAME.replace(".", "\\.")}:(\\d+):(\\d+)`, "g");
+
+/** The place in the user's source of the first stack frame that is the user's own. */
+export function locateStack(stack: string | undefined, map: string): SourceLocation | undefined {
+  const frames = [...(stack ?? "").matchAll(FRAMES)];
+  if (frames.length === 0) return undefined;
+  const sources = new SourceMap(JSON.parse(map));
+  for (const [, line, column] of frames) {
+    const entry = sources.findEntry(Number(line) - 1, Number(column) - 1);
+    if (!("originalSource" in entry) || entry.originalSource.startsWith(SELF)) continue;
+    return { file: entry.originalSource, line: entry.originalLine + 1, column: entry.originalColumn + 1 };
+  }
+  return undefined;
 }

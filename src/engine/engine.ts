@@ -4,14 +4,14 @@ import { type Playbook, type PlayDefinition, waitsBetween } from "../core/playbo
 import type { Job } from "../core/protocol.ts";
 import { EMPTY_TALLY, type Tally } from "../core/result.ts";
 import type { Vars } from "../core/values/vars.ts";
-import { hostVariables } from "./context.ts";
-import { declareRoles } from "./declare.ts";
+import { declareRoles, hostVariables } from "./context.ts";
+
 import type { Effects, HostView } from "./effects.ts";
-import { followAskers } from "./handle.ts";
+import { followAskers, watchStrays } from "./handle.ts";
 import { withEither } from "./limits.ts";
 import { runPlay } from "./play.ts";
 import type { RoleRun } from "./role.ts";
-import { watchStrays } from "./strays.ts";
+
 import { Ledger, type PlayOnHost, Turns } from "./turn.ts";
 
 /** The end of a Job. */

@@ -23,6 +23,7 @@ import {
 } from "./check-task.ts";
 import {
   type Asker,
+  account,
   Cancelled,
   createHandle,
   type HandleControl,
@@ -30,7 +31,6 @@ import {
   toTaskResult,
   type Unknown,
 } from "./handle.ts";
-import { account } from "./strays.ts";
 
 /** A task as its role declared it, waiting for its turn. */
 export interface DeclaredTask {

@@ -1,5 +1,5 @@
 import { expect, test } from "vitest";
-import { compile, evaluate } from "../../src/bundle/compile.ts";
+import { compile, evaluate } from "../../src/bundle/playbook.ts";
 import * as volley from "../../src/index.ts";
 import { makeProject, scratchDirectory } from "../e2e/lib/project.ts";
 

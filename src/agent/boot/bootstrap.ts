@@ -53,7 +53,7 @@ function start(): void {
     process.exit(1);
   };
   const onStray = (thrown: unknown): void => {
-    // A run that has begun ends by itself, and tells of the error; see engine/strays.ts.
+    // A run that has begun ends by itself, and tells of the error; see engine/handle.ts.
     if (process.listenerCount("unhandledRejection") === 1) fail(thrown);
   };
   process.on("uncaughtException", onStray);

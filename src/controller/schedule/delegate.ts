@@ -11,8 +11,14 @@ import type { Result } from "../../core/result.ts";
 import type { AnyRole } from "../../core/role.ts";
 import { restoreVars, type Vars } from "../../core/values/vars.ts";
 
-import { createActionContext, hostVariables, roleVariables, taskVariables } from "../../engine/context.ts";
-import { declareRoles } from "../../engine/declare.ts";
+import {
+  createActionContext,
+  declareRoles,
+  hostVariables,
+  roleVariables,
+  taskVariables,
+} from "../../engine/context.ts";
+
 import { RENDER_BESIDE_OTHERS_MS, withTimeLimit } from "../../engine/limits.ts";
 import { performAction } from "../../engine/perform.ts";
 import { createRenderer, type Renderer } from "../../engine/render.ts";
