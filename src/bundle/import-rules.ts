@@ -135,23 +135,6 @@ export function folderOf(path: string): string {
   return below in FOLDERS ? below : first;
 }
 
-/** The reason why an input cannot be in the build; undefined for one that can. */
-function whyForbidden(input: string, ownSource: boolean): string | undefined {
-  const parts = input.split("/");
-  const modules = parts.lastIndexOf("node_modules");
-  const ofController =
-    modules >= 0
-      ? PACKAGES[packageOf(parts.slice(modules + 1))]?.rides === false
-      : ownSource && FOLDERS[folderOf(parts.slice(parts.lastIndexOf("src") + 1).join("/"))]?.rides === false;
-  if (ofController) return "it belongs to the controller";
-  return input.endsWith(".node") ? "it is compiled for one kind of machine" : undefined;
-}
-
-/** The name of a package by a path below `node_modules`. */
-function packageOf([first = "", second = ""]: readonly string[]): string {
-  return first.startsWith("@") ? `${first}/${second}` : first;
-}
-
 /**
  * Fail with `BUNDLE_FORBIDDEN`, and the chain of imports, when an input of a build belongs to the controller.
  * `ownSource` is true for a build of Volley itself.
@@ -176,4 +159,21 @@ export function refuseForbidden({ inputs }: Metafile, entry: string, ownSource: 
       queue.push(path);
     }
   }
+}
+
+/** The reason why an input cannot be in the build; undefined for one that can. */
+function whyForbidden(input: string, ownSource: boolean): string | undefined {
+  const parts = input.split("/");
+  const modules = parts.lastIndexOf("node_modules");
+  const ofController =
+    modules >= 0
+      ? PACKAGES[packageOf(parts.slice(modules + 1))]?.rides === false
+      : ownSource && FOLDERS[folderOf(parts.slice(parts.lastIndexOf("src") + 1).join("/"))]?.rides === false;
+  if (ofController) return "it belongs to the controller";
+  return input.endsWith(".node") ? "it is compiled for one kind of machine" : undefined;
+}
+
+/** The name of a package by a path below `node_modules`. */
+function packageOf([first = "", second = ""]: readonly string[]): string {
+  return first.startsWith("@") ? `${first}/${second}` : first;
 }

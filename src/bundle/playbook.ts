@@ -68,25 +68,16 @@ export async function loadPlaybook(project: Project, volley: unknown): Promise<L
 
 const STATE_FILE = "compiled.json";
 
-interface CompiledState {
+interface CompiledState extends Omit<Compiled, "inputs"> {
   readonly volley: string;
   readonly inputs: Fingerprint;
-  readonly code: string;
-  readonly map: string;
-  readonly directories: Compiled["directories"];
 }
 
 async function compiledState({ file, directory }: Project, slot: CacheSlot): Promise<CompiledState> {
   const cached = slot.readJson<CompiledState>(STATE_FILE);
   if (cached !== undefined && cached.volley === volleyVersion() && isFresh(cached.inputs)) return cached;
-  const { code, map, inputs, directories } = await compile(file, directory);
-  const state: CompiledState = {
-    volley: volleyVersion(),
-    inputs: fingerprint(inputs),
-    code,
-    map,
-    directories,
-  };
+  const { inputs, ...compiled } = await compile(file, directory);
+  const state: CompiledState = { volley: volleyVersion(), inputs: fingerprint(inputs), ...compiled };
   slot.write(STATE_FILE, JSON.stringify(state));
   return state;
 }
