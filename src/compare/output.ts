@@ -1,4 +1,5 @@
 import { availableParallelism, cpus, release, totalmem, type } from "node:os";
+import { commandLine } from "../core/unix/shell-words.ts";
 import type {
   ComparedGroup,
   ComparedMethod,
@@ -321,5 +322,7 @@ function bytesOf({ measures }: MethodResult): ComparedMethod["bytes"] {
 }
 
 function commandOf(method: Method, playbook: string): string {
-  return method.kind === "command" ? method.line : `volley run ${playbook} --via ${method.via}`;
+  return method.kind === "command"
+    ? method.line
+    : commandLine(["volley", "run", playbook, "--via", method.via]);
 }

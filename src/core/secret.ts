@@ -1,4 +1,5 @@
 import { type SourceLocation, VolleyError } from "./errors.ts";
+import { commandLine } from "./unix/shell-words.ts";
 import { type Data, type Float, isRecord, mapLeaves } from "./values/value.ts";
 
 const SECRET = Symbol.for("volley.secret");
@@ -94,7 +95,7 @@ function describeSource(source: SecretSource): string {
     case "file":
       return `secret from file:${source.path}`;
     case "command":
-      return `secret from command:${typeof source.command === "string" ? source.command : source.command.join(" ")}`;
+      return `secret from command:${typeof source.command === "string" ? source.command : commandLine(source.command)}`;
     case "prompt":
       return `secret from prompt:${source.prompt}`;
     case "vault":

@@ -1,6 +1,7 @@
 import { execFile } from "node:child_process";
 import { didYouMean, type SourceLocation, VolleyError } from "../core/errors.ts";
 import { makeSecret } from "../core/secret.ts";
+import { commandLine } from "../core/unix/shell-words.ts";
 import { Data, type Dict, dictEntries, isDict, isRecord, makeDict, parseJson } from "../core/values/value.ts";
 
 import {
@@ -32,7 +33,7 @@ export interface ScriptOptions {
 
 function run(options: ScriptOptions, file: string, args: readonly string[]): Promise<string> {
   const { path, cwd, signal } = options;
-  const command = `${file} ${args.join(" ")}`;
+  const command = commandLine([file, ...args]);
   return new Promise((resolve, reject) => {
     const limits = {
       cwd,
@@ -44,7 +45,7 @@ function run(options: ScriptOptions, file: string, args: readonly string[]): Pro
     execFile(path, [...args], limits, (error, stdout, stderr) => {
       if (error === null) {
         try {
-          return resolve(textOf(stdout, `${file} ${args.join(" ")}`));
+          return resolve(textOf(stdout, command));
         } catch (thrown) {
           return reject(thrown);
         }

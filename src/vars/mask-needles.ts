@@ -63,8 +63,11 @@ function jsonForms(text: string): readonly string[] {
 }
 
 function shellForms(text: string): readonly string[] {
+  const quoted = (word: string): string => word.replaceAll("'", "'\\''");
   return [
-    text.replaceAll("'", "'\\''"),
+    quoted(text),
+    // In an argument of a command that is quoted in turn.
+    quoted(quoted(text)),
     text.replaceAll("'", `'"'"'`),
     text.replace(/["\\$`]/g, "\\$&"),
     text.replace(/["\\$`!]/g, "\\$&"),

@@ -103,6 +103,13 @@ describe("hosts and command", () => {
   ])("%s is refused", (line, flags, message) => {
     expect(() => read(line, flags)).toThrow(message);
   });
+
+  it("suggests a command that can be pasted into a shell", () => {
+    const operands = ["web*", "sh", "-c", 'echo "a b"'];
+    expect(() => readWords(operands, ["exec", ...operands], {})).toThrow(
+      expect.objectContaining({ hint: `write: volley exec 'web*' -- sh -c 'echo "a b"'` }),
+    );
+  });
 });
 
 describe("volley exec", () => {

@@ -58,6 +58,28 @@ it.skipIf(!tmuxAvailable())(
 );
 
 it.skipIf(!tmuxAvailable())(
+  "shows the words of a command as a shell takes them",
+  async () => {
+    const directory = mkdtempSync(join(tmpdir(), "volley-exec-screen-"));
+    closers.push(() => rmSync(directory, { recursive: true, force: true }));
+    writeFileSync(join(directory, "inventory"), "h1 ansible_connection=local\n");
+    const flags = ["exec", "-i", "inventory", "-o", "ink", "all", "--", "sh", "-c", 'echo "a b"', "it's"];
+    const terminal = openTerminal([process.execPath, await builtCli(), ...flags], {
+      columns: 80,
+      rows: 24,
+      cwd: directory,
+      env: { HOME: directory },
+    });
+    closers.push(() => terminal.close());
+    await terminal.see(`sh -c 'echo "a b"' 'it'\\''s'`);
+    await terminal.see("q leave");
+    terminal.type("q");
+    await terminal.see("exit 0");
+  },
+  240_000,
+);
+
+it.skipIf(!tmuxAvailable())(
   "leaves the held screen on SIGTERM, with the outcome below",
   async () => {
     const directory = mkdtempSync(join(tmpdir(), "volley-exec-screen-"));

@@ -1,6 +1,7 @@
 import { execFileSync } from "node:child_process";
 import { inspect } from "node:util";
 import { expect, test } from "vitest";
+import { commandLine, quote } from "../../src/core/unix/shell-words.ts";
 import { createMask, MASK, type Mask, maskEvent, maskValue } from "../../src/vars/mask.ts";
 import { MIN_SECRET_LENGTH, type Needles, needlesOf } from "../../src/vars/mask-needles.ts";
 
@@ -133,6 +134,7 @@ test.each(SECRETS)("%s is masked in every form", (secret) => {
     form: new URLSearchParams({ a: secret }).toString(),
     hex: `<${bytes.toString("hex")}>`,
     shell: `'${secret.replaceAll("'", "'\\''")}'`,
+    "shell in shell": commandLine(["sh", "-c", quote(secret)]),
     "printf %q": execFileSync("bash", ["-c", 'printf %q "$1"', "-", secret], {
       encoding: "utf8",
       env: { LC_ALL: "C.UTF-8", PATH: process.env.PATH },

@@ -8,6 +8,7 @@ import {
 } from "../../core/action.ts";
 import { VolleyError } from "../../core/errors.ts";
 import type { ReadSystem, System } from "../../core/system.ts";
+import { commandLine } from "../../core/unix/shell-words.ts";
 import { defineAction } from "../define.ts";
 import { sleep } from "../flow/pause.ts";
 import { oneOf, optionalText } from "../shared/params.ts";
@@ -147,7 +148,7 @@ async function inspectScript(
   return {
     commands,
     diff: { path: `service ${name}`, attributes },
-    message: commands.map((argv) => argv.join(" ")).join(", "),
+    message: commands.map(commandLine).join(", "),
   };
 }
 

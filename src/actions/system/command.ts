@@ -10,6 +10,7 @@ import {
 } from "../../core/action.ts";
 import { isVolleyError } from "../../core/errors.ts";
 import type { ReadSystem, System } from "../../core/system.ts";
+import { commandLine } from "../../core/unix/shell-words.ts";
 import { defineAction } from "../define.ts";
 import { describe, flag, optionalText, text } from "../shared/params.ts";
 import { firstMatch } from "../shared/paths.ts";
@@ -86,7 +87,7 @@ Words are split as in a POSIX shell, with quotes, but nothing is expanded: no \`
   ],
   shorthand: (input: string | readonly string[]) =>
     Array.isArray(input) ? { argv: [...input] } : { cmd: input as string },
-  title: ({ cmd, argv }) => cmd ?? argv?.join(" ") ?? "",
+  title: ({ cmd, argv }) => cmd ?? commandLine(argv ?? []),
   inspect: (given, system) => inspectCommand(commandRequest(given), system),
   apply: (_change, given, system, context) => applyCommand(commandRequest(given), system, context),
 });
@@ -149,7 +150,7 @@ async function inspectCommand(
     return notRun(`skipped, since ${creates} exists`);
   if (removes !== undefined && (await firstMatch(system, at(removes))) === null)
     return notRun(`skipped, since ${removes} does not exist`);
-  const message = `run ${typeof cmd === "string" ? cmd : cmd.join(" ")}`;
+  const message = `run ${typeof cmd === "string" ? cmd : commandLine(cmd)}`;
   return creates === undefined && removes === undefined
     ? { message, unknown: `only running ${name} tells whether it changes anything` }
     : { message };

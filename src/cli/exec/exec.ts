@@ -2,7 +2,7 @@ import { readFile } from "node:fs/promises";
 import { basename } from "node:path";
 import type { Command } from "commander";
 import { VolleyError } from "../../core/errors.ts";
-import { loginShellLine } from "../../core/unix/shell-words.ts";
+import { commandLine, loginShellLine } from "../../core/unix/shell-words.ts";
 import { fileReason } from "../../core/unix/user-file.ts";
 import type { FanOutListener } from "../../fanout/exec/fan-out.ts";
 import type { RemoteCommand } from "../../fanout/exec/remote-command.ts";
@@ -111,8 +111,8 @@ export function readWords(
     throw usage(
       isLine
         ? "a command of several words is quoted, or stands behind --"
-        : `only the hosts stand before the command, not "${before.join(" ")}"`,
-      `volley exec ${hosts} -- ${[...before.slice(1), ...words].join(" ")}`,
+        : `only the hosts stand before the command, not "${commandLine(before)}"`,
+      `volley exec ${commandLine([hosts ?? "", "--", ...before.slice(1), ...words])}`,
     );
   }
   if (isLine && line === undefined) {
@@ -173,7 +173,8 @@ async function exec(words: ExecWords, flags: ExecFlags): Promise<number> {
     const outDirectory = outDir === undefined ? undefined : await openOutDirectory(outDir);
     closers.push(() => outDirectory?.close());
     const printer = await createPrinter(targets, flags, {
-      title: words.line ?? [...(flags.script === undefined ? [] : [flags.script]), ...words.words].join(" "),
+      title:
+        words.line ?? commandLine([...(flags.script === undefined ? [] : [flags.script]), ...words.words]),
       onCancel: interruption.cancel,
     });
     closers.push(() => printer.close());

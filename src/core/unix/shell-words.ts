@@ -3,6 +3,11 @@ export function quote(word: string): string {
   return /^[\w@%+=:,./-]+$/.test(word) ? word : `'${word.replaceAll("'", "'\\''")}'`;
 }
 
+/** Join words to a line that a POSIX shell splits into the same words: to be run, or for people to copy. */
+export function commandLine(words: readonly string[]): string {
+  return words.map(quote).join(" ");
+}
+
 /** Characters that stand for themselves between apostrophes in sh, csh, tcsh, fish and every other login shell. */
 const PLAIN = /^[ "-&(-[\]-~]*$/;
 /** Characters to write as octal numbers between quotation marks. */

@@ -3,8 +3,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import type { Readable, Writable } from "node:stream";
 import { VolleyError } from "../../core/errors.ts";
-import { quote } from "../../core/unix/shell-words.ts";
-
+import { commandLine, quote } from "../../core/unix/shell-words.ts";
 import { fileReason } from "../../core/unix/user-file.ts";
 
 /** A command to run on every host. */
@@ -91,7 +90,7 @@ function runOf(command: RemoteCommand, redirections: string): string {
       return `${find(program)}\n${exec} ${command.text}`;
     }
     case "words":
-      return `${find(command.words[0] ?? "")}\n${exec} ${command.words.map(quote).join(" ")}`;
+      return `${find(command.words[0] ?? "")}\n${exec} ${commandLine(command.words)}`;
     case "script":
       return `${exec} ${[interpreterOf(command.bytes), `"$_vp"`, ...command.words.map(quote)].join(" ")}`;
   }
@@ -124,7 +123,7 @@ function interpreterOf(script: Buffer): string {
   const [, program, argument] =
     /^#![ \t]*(\S+)(?:[ \t]+([^\n]*\S))?[ \t]*\r?\n/.exec(script.subarray(0, 256).toString("latin1")) ?? [];
   if (program === undefined) return "/bin/sh";
-  return [program, ...(argument === undefined ? [] : [argument])].map(quote).join(" ");
+  return commandLine([program, ...(argument === undefined ? [] : [argument])]);
 }
 
 /** The standard input of every command, read once per host. */

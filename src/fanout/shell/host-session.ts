@@ -1,7 +1,8 @@
 import { setTimeout as sleep } from "node:timers/promises";
 import { describeError, isVolleyError } from "../../core/errors.ts";
-import { quote } from "../../core/unix/shell-words.ts";
+import { commandLine, quote } from "../../core/unix/shell-words.ts";
 import type { Become } from "../../core/unix/users.ts";
+
 import type { Connection, RemoteProcess } from "../../transport/transport.ts";
 import { describeSignal, type FanOutHost } from "../exec/fan-out.ts";
 import type { TerminalSize } from "./emulator.ts";
@@ -127,7 +128,7 @@ export function createHostSession(
 function loginLine(become: Become | null): string | undefined {
   if (become === null) return undefined;
   const { user, method, exe = method, flags = [] } = become;
-  const program = ["exec", exe, ...flags].map(quote).join(" ");
+  const program = commandLine(["exec", exe, ...flags]);
   switch (method) {
     case "sudo":
       return `${program} -H -u ${quote(user)} -i`;

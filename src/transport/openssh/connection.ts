@@ -1,7 +1,7 @@
 import { type ChildProcess, spawn } from "node:child_process";
 import { PassThrough } from "node:stream";
 import { isVolleyError, VolleyError } from "../../core/errors.ts";
-import { loginShellLine, quote } from "../../core/unix/shell-words.ts";
+import { commandLine, loginShellLine, quote } from "../../core/unix/shell-words.ts";
 import { spawnOnTerminal } from "../../system/terminal-child.ts";
 import { sessionRefused } from "../connect-errors.ts";
 import { openFileSession } from "../sftp/open-file-session.ts";
@@ -112,7 +112,7 @@ export function createOpenSshConnection(
   ): RemoteProcess => {
     // ssh takes the size from its own terminal. `-e none`: `~` goes to the host.
     const words = ["ssh", "-e", "none", ...argumentsFor(command, "terminal")];
-    const line = `exec ${words.map(quote).join(" ")}`;
+    const line = `exec ${commandLine(words)}`;
     const { child, resize, ...streams } = spawnOnTerminal(line, {
       columns,
       rows,

@@ -104,6 +104,7 @@ describe("command", () => {
   test("is called in short with a line or a list", () => {
     expect(command("ls -l").params).toMatchObject({ cmd: "ls -l" });
     expect(command("ls -l").title).toBe("ls -l");
+    expect(command(["touch", "/x y"]).title).toBe("touch '/x y'");
     expect(command(["touch", "/x y"]).params).toMatchObject({ argv: ["touch", "/x y"] });
   });
 

@@ -1,7 +1,7 @@
 import { spawnSync } from "node:child_process";
 import { existsSync } from "node:fs";
 import { describe, expect, it } from "vitest";
-import { loginShellLine, quote } from "../../../src/core/unix/shell-words.ts";
+import { commandLine, loginShellLine, quote } from "../../../src/core/unix/shell-words.ts";
 import { LOGIN_SHELLS, NASTY_WORDS, nastyWords } from "../../lib/login-shells.ts";
 
 /** Give a line to a login shell as sshd does, and return its output. */
@@ -37,4 +37,11 @@ it("a script that every shell takes as it is stays readable", () => {
     `exec /bin/sh -c 'cd "$HOME" && echo {a,b} [c] * ~ \`d\`'`,
   );
   expect(loginShellLine("echo it's\nall")).toMatch(/^exec \/bin\/sh -c 'eval "[^'!\n]*"'$/);
+});
+
+it("joins words to a line that sh splits into the same words", () => {
+  const words = [...NASTY_WORDS, ...nastyWords(400, 20261129), "", "two words"];
+  const { stdout } = spawnSync("sh", ["-c", commandLine(["printf", "<%s>", ...words])], { encoding: "utf8" });
+  expect(stdout).toBe(words.map((word) => `<${word}>`).join(""));
+  expect(commandLine(["sh", "-c", 'echo "a b"', "it's"])).toBe(`sh -c 'echo "a b"' 'it'\\''s'`);
 });

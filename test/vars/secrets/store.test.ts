@@ -88,6 +88,7 @@ test("a secret cannot become part of a text, and shows where it is from and noth
   expect(JSON.stringify({ a: one })).toBe('{"a":"secret from env:PW"}');
   expect(inspect({ a: one })).toBe("{ a: <secret from env:PW> }");
   expect(describeSecret(secret.command(["pass", "show", "x"]))).toBe("secret from command:pass show x");
+  expect(describeSecret(secret.command(["pass", "show", "a b"]))).toBe("secret from command:pass show 'a b'");
   expect(() => secret.env("")).toThrow("secret.env needs a text that is not empty");
 });
 
