@@ -5,7 +5,7 @@ import type { Group, Host, Inventory } from "../core/inventory.ts";
 import { findSecrets } from "../core/secret.ts";
 import type { Become } from "../core/unix/users.ts";
 import { type LoadInventoryOptions, loadInventory } from "../inventory/load.ts";
-import { parseNodeSet } from "../inventory/node-set.ts";
+import { parseNodeSet } from "../inventory/names.ts";
 import { limitHosts, nobodyLeft, selectHosts } from "../inventory/select.ts";
 import { createSecretStore, type SecretStore } from "../vars/secrets/store.ts";
 import {

@@ -4,6 +4,7 @@ import { printable, type SourceLocation, VolleyError } from "../core/errors.ts";
 const BRACKETS = /\[([^[\]]*)\]/;
 const ALL_BRACKETS = /\[([^[\]]*)\]/g;
 const RANGE = /^(\d*|[A-Za-z]):(\d+|[A-Za-z])(?::(\d+))?$/;
+/** The limit for the names of one range, and of one name with several ranges. */
 const MAX_NAMES = 65_536;
 /** The limit for ranges in one name. */
 const MAX_RANGES = 32;
@@ -91,17 +92,9 @@ function expand(text: string, fail: (problem: string) => never, ranges: number):
   return middles.flatMap((middle) => tails.map((tail) => `${head}${middle}${tail}`));
 }
 
-const HOST = /^[\p{L}\p{N}_][\p{L}\p{N}_.+-]*$/u;
-const GROUP = /^[\p{L}\p{N}_][\p{L}\p{N}_.+-]*$/u;
-
+const NAME = /^[\p{L}\p{N}_][\p{L}\p{N}_.+-]*$/u;
 /** The longest name of a host or group: that of a name in the DNS (RFC 1035) and of a file in host_vars. */
 const MAX_NAME = 255;
-
-/** The hosts of a written name, and the port written behind it. */
-interface WrittenHosts {
-  readonly names: readonly string[];
-  readonly port: number | undefined;
-}
 
 function splitPort(text: string): readonly [name: string, port: string | undefined] {
   if (isIPv6(text)) return [text, undefined];
@@ -126,9 +119,12 @@ function describeProblem(name: string, { line }: SourceLocation): string {
 
 /**
  * Return the hosts that a written name stands for: `web1`, `web1:2222`, `web[01:20]`, `2001:db8::1`,
- * `[2001:db8::1]:22`. Fail with `INVENTORY_INVALID`.
+ * `[2001:db8::1]:22`; and the port written behind it. Fail with `INVENTORY_INVALID`.
  */
-export function parseHostName(text: string, location: SourceLocation): WrittenHosts {
+export function parseHostName(
+  text: string,
+  location: SourceLocation,
+): { readonly names: readonly string[]; readonly port: number | undefined } {
   const fail = (problem: string): never => {
     throw new VolleyError(
       "INVENTORY_INVALID",
@@ -139,7 +135,7 @@ export function parseHostName(text: string, location: SourceLocation): WrittenHo
   const [written, portText] = splitPort(text);
   const names = isIPv6(written) ? [written] : expandRanges(written, fail);
   for (const name of names)
-    if (name.length > MAX_NAME || (!HOST.test(name) && !isIPv6(name))) fail(describeProblem(name, location));
+    if (name.length > MAX_NAME || (!NAME.test(name) && !isIPv6(name))) fail(describeProblem(name, location));
   const port = portText === undefined ? undefined : Number(portText);
   if (port !== undefined && (port < 1 || port > 65_535)) fail(`port ${port} is not between 1 and 65535`);
   return { names, port };
@@ -147,10 +143,193 @@ export function parseHostName(text: string, location: SourceLocation): WrittenHo
 
 /** Refuse a group name that no pattern could name. Fail with `INVENTORY_INVALID`. */
 export function checkGroupName(name: string, location: SourceLocation): void {
-  if (GROUP.test(name) && name.length <= MAX_NAME) return;
+  if (NAME.test(name) && name.length <= MAX_NAME) return;
   throw new VolleyError(
     "INVENTORY_INVALID",
     `"${printable(name, MAX_NAME)}" is not a group name: ${name.length > MAX_NAME ? `it is longer than ${MAX_NAME} characters` : "it must be letters, digits, dots, dashes and underscores, and begin with a letter or digit"}`,
     { location },
   );
+}
+
+/** A run of digits that is exact as a number; longer runs are text. */
+const NUMBER = /\d{1,15}/g;
+/** The limit for the names of one set. */
+const MAX_SET_NAMES = 1_000_000;
+const OPERATORS = [",", "!", "&", "^"] as const;
+type Operator = (typeof OPERATORS)[number];
+
+/**
+ * Return the names that a node set of ClusterShell stands for, each once: `web[01-17,19],db[1-3]`, `rack[1-2]n[1-4]`,
+ * blanks or commas between sets. From left to right, `a!b` is a without b, `a&b` the names in both, `a^b` the names in
+ * one of them. Fail with `PATTERN_UNKNOWN`.
+ */
+export function parseNodeSet(text: string): readonly string[] {
+  let names = new Set<string>();
+  let total = 0;
+  for (const { operator, term } of cut(text)) {
+    const fail = (problem: string): never => {
+      throw new VolleyError(
+        "PATTERN_UNKNOWN",
+        `"${printable(term, 300)}" is not a node set: ${printable(problem)}`,
+      );
+    };
+    // A single number needs no brackets, but may have them.
+    const set = expandRanges(term.replace(/\[(\d+)\]/g, "$1"), fail);
+    if (set.some((name) => name.length > MAX_NAME)) fail(`a name is longer than ${MAX_NAME} characters`);
+    total += set.length;
+    if (total > MAX_SET_NAMES) fail(`with what stands before it, it is more than ${MAX_SET_NAMES} names`);
+    names = combine(names, set, operator);
+  }
+  return [...names];
+}
+
+/** Return the names of both, each once. */
+export function unionOf(one: readonly string[], other: readonly string[]): readonly string[] {
+  return [...new Set([...one, ...other])];
+}
+
+/** Return the names of the first that the second lacks. */
+export function differenceOf(one: readonly string[], other: readonly string[]): readonly string[] {
+  const dropped = new Set(other);
+  return one.filter((name) => !dropped.has(name));
+}
+
+/** Return the names of the first that the second has too. */
+export function intersectionOf(one: readonly string[], other: readonly string[]): readonly string[] {
+  const kept = new Set(other);
+  return one.filter((name) => kept.has(name));
+}
+
+/** Apply an operator; change `names` where possible, because a set may have a term for every name. */
+function combine(names: Set<string>, set: readonly string[], operator: Operator): Set<string> {
+  switch (operator) {
+    case ",":
+      for (const name of set) names.add(name);
+      return names;
+    case "!":
+      for (const name of set) names.delete(name);
+      return names;
+    case "&":
+      return new Set(intersectionOf([...names], set));
+    case "^":
+      for (const name of new Set(set)) if (!names.delete(name)) names.add(name);
+      return names;
+  }
+}
+
+function cut(text: string): readonly { readonly operator: Operator; readonly term: string }[] {
+  const terms: { operator: Operator; term: string }[] = [];
+  let operator: Operator = ",";
+  let term = "";
+  let depth = 0;
+  const finish = (): void => {
+    if (term !== "") terms.push({ operator, term });
+    if (term !== "") operator = ",";
+    term = "";
+  };
+  for (const character of text) {
+    if (character === "[") depth++;
+    if (character === "]") depth--;
+    const separator = depth === 0 && (/\s/.test(character) || OPERATORS.some((each) => each === character));
+    if (!separator) {
+      term += character;
+      continue;
+    }
+    finish();
+    // Blanks around an operator belong to it.
+    if (!/\s/.test(character)) operator = character as Operator;
+  }
+  finish();
+  return terms;
+}
+
+/** A number of a name, as it is written. */
+interface Digits {
+  readonly value: number;
+  readonly text: string;
+}
+
+/** Names that differ in their numbers alone: for each place, its numbers. */
+type Block = readonly (readonly Digits[])[];
+
+/** Write names as the shortest node set found: `web[01-17,19],db[1-3]`. A set takes the place of its first name. */
+export function formatNodeSet(names: readonly string[]): string {
+  return foldNodeSet(names).join(",");
+}
+
+/** Return the sets of {@link formatNodeSet} one by one. */
+export function foldNodeSet(names: readonly string[]): readonly string[] {
+  const skeletons = new Map<string, Digits[][]>();
+  for (const name of new Set(names)) {
+    const digits = [...name.matchAll(NUMBER)].map(([text]) => ({ value: Number(text), text }));
+    // No host's name holds a NUL.
+    const skeleton = name.replace(NUMBER, "\0");
+    const group = skeletons.get(skeleton);
+    if (group === undefined) skeletons.set(skeleton, [digits]);
+    else group.push(digits);
+  }
+  return [...skeletons].flatMap(([skeleton, group]) => {
+    const places = skeleton.split("\0");
+    return samePadding(group).flatMap((padded) => mergeBlocks(padded).map((block) => print(places, block)));
+  });
+}
+
+/** In a place with leading zeros, only numbers of the same length share a range. */
+function samePadding(group: readonly (readonly Digits[])[]): readonly (readonly (readonly Digits[])[])[] {
+  const places = group[0]!.length;
+  const padded = Array.from({ length: places }, (_, place) =>
+    group.some((digits) => digits[place]!.text.length > 1 && digits[place]!.text.startsWith("0")),
+  );
+  if (!padded.includes(true)) return [group];
+  const classes = new Map<string, (readonly Digits[])[]>();
+  for (const digits of group) {
+    const key = digits.map(({ text }, place) => (padded[place] ? text.length : 0)).join();
+    const members = classes.get(key);
+    if (members === undefined) classes.set(key, [digits]);
+    else members.push(digits);
+  }
+  return [...classes.values()];
+}
+
+/** Join names that differ in one place only, the last place first, then the joined blocks. */
+function mergeBlocks(group: readonly (readonly Digits[])[]): readonly Block[] {
+  let blocks: readonly Block[] = group.map((digits) => digits.map((each) => [each]));
+  for (let place = group[0]!.length - 1; place >= 0; place--) {
+    const merged = new Map<string, { readonly block: Block; readonly numbers: Digits[] }>();
+    for (const block of blocks) {
+      const key = block.map((numbers, index) => (index === place ? "" : numbersKey(numbers))).join(";");
+      const same = merged.get(key);
+      if (same === undefined) merged.set(key, { block, numbers: [...block[place]!] });
+      else for (const number of block[place]!) same.numbers.push(number);
+    }
+    blocks = [...merged.values()].map(({ block, numbers }) => block.with(place, sorted(numbers)));
+  }
+  return blocks;
+}
+
+function sorted(numbers: readonly Digits[]): readonly Digits[] {
+  return [...numbers].sort((one, other) => one.value - other.value);
+}
+
+function numbersKey(numbers: readonly Digits[]): string {
+  return numbers.map(({ text }) => text).join();
+}
+
+function print(places: readonly string[], block: Block): string {
+  return places
+    .map((text, place) => text + (block[place] === undefined ? "" : printNumbers(block[place])))
+    .join("");
+}
+
+function printNumbers(numbers: readonly Digits[]): string {
+  if (numbers.length === 1) return numbers[0]!.text;
+  const ranges: { from: string; to: string; last: number }[] = [];
+  for (const { value, text } of numbers) {
+    const range = ranges.at(-1);
+    if (range !== undefined && value === range.last + 1) {
+      range.to = text;
+      range.last = value;
+    } else ranges.push({ from: text, to: text, last: value });
+  }
+  return `[${ranges.map(({ from, to }) => (from === to ? from : `${from}-${to}`)).join(",")}]`;
 }

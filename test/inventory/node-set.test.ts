@@ -5,7 +5,7 @@ import {
   intersectionOf,
   parseNodeSet,
   unionOf,
-} from "../../src/inventory/node-set.ts";
+} from "../../src/inventory/names.ts";
 
 describe("parseNodeSet", () => {
   it.each<[string, readonly string[]]>([

@@ -1,4 +1,4 @@
-import { formatNodeSet } from "../../inventory/node-set.ts";
+import { formatNodeSet } from "../../inventory/names.ts";
 import {
   type Area,
   type Cells,

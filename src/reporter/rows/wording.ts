@@ -1,6 +1,6 @@
 import type { Outcome, TaskRef } from "../../core/events.ts";
 import type { Result } from "../../core/result.ts";
-import { foldNodeSet } from "../../inventory/node-set.ts";
+import { foldNodeSet } from "../../inventory/names.ts";
 import type { Style } from "./row.ts";
 import { safeLine } from "./sanitize.ts";
 

@@ -1,7 +1,6 @@
 import { describe, expect, it } from "vitest";
 import type { YamlNode, YamlReader } from "../../src/yaml/document.ts";
-import { parseYaml } from "../../src/yaml/read.ts";
-import { readSimpleYaml } from "../../src/yaml/simple.ts";
+import { parseYaml, readSimpleYaml } from "../../src/yaml/read.ts";
 
 /** Every key and value with its place, in order. */
 function places(reader: YamlReader, node: YamlNode | null = reader.root): unknown {
