@@ -11,7 +11,7 @@ interface GroupChange extends Change {
 }
 
 /** The data of a group task. */
-export interface GroupData {
+interface GroupData {
   readonly name: string;
   readonly state: "present" | "absent";
   /** Missing when the group is absent. */

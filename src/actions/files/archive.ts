@@ -3,7 +3,6 @@ import { VolleyError } from "../../core/errors.ts";
 import type { ProcessOptions, ProcessResult, ReadSystem, System } from "../../core/system.ts";
 import { modeAfterChown } from "../../core/unix/permissions.ts";
 import { bytesToText, crc32 } from "../../core/values/bytes.ts";
-
 import { failureText } from "../shared/run-tool.ts";
 
 /** Options for unpacking an archive. */

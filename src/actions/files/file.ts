@@ -25,7 +25,7 @@ const STATES = ["file", "directory", "touch", "link", "hard", "absent"] as const
 type FileState = (typeof STATES)[number];
 
 /** The data of a file task. */
-export interface FileData {
+interface FileData {
   readonly path: string;
   readonly state: FileState;
 }

@@ -45,7 +45,7 @@ const params = v.pipe(
 type Params = v.InferOutput<typeof params>;
 
 /** The data of an unarchive task. */
-export interface UnarchiveData {
+interface UnarchiveData {
   readonly src: string;
   readonly dest: string;
   readonly handler?: string;

@@ -4,7 +4,7 @@ import { defineAction } from "../define.ts";
 import { describe, flag, optionalText } from "../shared/params.ts";
 
 /** A condition: a value, or a function called when the task runs. */
-export type Assertion = boolean | (() => boolean | Promise<boolean>);
+type Assertion = boolean | (() => boolean | Promise<boolean>);
 
 const assertion = v.custom<Assertion>(
   (value) => typeof value === "boolean" || typeof value === "function",

@@ -2,7 +2,6 @@ import * as v from "valibot";
 import { skipped, unchanged } from "../../core/action.ts";
 import { isRecord, keyText, writeJson } from "../../core/values/value.ts";
 import { modelOf, plain, restore, type Vars } from "../../core/values/vars.ts";
-
 import { defineAction } from "../define.ts";
 import { describe, optionalText } from "../shared/params.ts";
 

@@ -56,7 +56,7 @@ const params = v.strictObject({
 type Params = v.InferOutput<typeof params>;
 
 /** Commit ids before and after; null without a copy. */
-export interface GitData {
+interface GitData {
   readonly before: string | null;
   readonly after: string | null;
   readonly remote_url_changed?: boolean;

@@ -27,7 +27,7 @@ interface HostnameChange extends Change {
 }
 
 /** The data of a hostname task. */
-export interface HostnameData {
+interface HostnameData {
   readonly name: string;
 }
 

@@ -8,7 +8,7 @@ import { describe, optionalText, seconds } from "../shared/params.ts";
 import { failureText } from "../shared/run-tool.ts";
 
 /** The data of a reboot task, under Ansible's names. */
-export interface RebootData {
+interface RebootData {
   readonly rebooted: boolean;
   /** Seconds from the start of the task until the host was back and its test succeeded. */
   readonly elapsed: number;

@@ -30,7 +30,6 @@ import {
   rowsMarkup,
   searchedNames,
 } from "./page.ts";
-
 import {
   type ChangeGroup,
   type FailureDetails,

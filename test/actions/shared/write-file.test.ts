@@ -9,7 +9,12 @@ import {
 } from "node:fs";
 import { join } from "node:path";
 import { afterEach, beforeEach, expect, it } from "vitest";
-import { applyFile, type FileRequest, inspectFile } from "../../../src/actions/shared/write-file.ts";
+import {
+  applyFile,
+  backupPath,
+  type FileRequest,
+  inspectFile,
+} from "../../../src/actions/shared/write-file.ts";
 import { makeSandbox, type Sandbox } from "../harness.ts";
 
 let sandbox: Sandbox;
@@ -96,4 +101,8 @@ it("finds a mode from the mode there is", async () => {
   chmodSync(at("etc/f"), 0o750);
   const change = await inspect({ path: "/etc/f", content: "", mode: "o=g,u-x" });
   expect(change?.diff.attributes).toEqual({ mode: ["0750", "0655"] });
+});
+
+it("names backups as Ansible does", () => {
+  expect(backupPath("/etc/f", new Date(2026, 0, 2, 3, 4, 5), 17)).toBe("/etc/f.17.2026-01-02@03:04:05~");
 });
