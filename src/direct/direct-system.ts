@@ -13,7 +13,6 @@ import { deniedBy, resolveForRoot } from "../core/unix/permissions.ts";
 import type { FileAttributes } from "../transport/sftp/codec.ts";
 import { sftpStatus } from "../transport/sftp/requests.ts";
 import type { Connection, FileSession } from "../transport/transport.ts";
-
 import {
   AS_IT_IS,
   readPieces,

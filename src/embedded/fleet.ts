@@ -12,7 +12,6 @@ import {
   type StartedHost,
   startHost,
 } from "./host.ts";
-
 import { type EmbeddedFleet, type EmbeddedFleetOptions, listFaults } from "./options.ts";
 
 /** Start SSH servers on loopback ports: each is a host with a home of its own and runs as the current user. */

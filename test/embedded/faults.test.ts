@@ -9,7 +9,6 @@ import { afterAll, afterEach, expect, test } from "vitest";
 import { startEmbeddedFleet } from "../../src/embedded/fleet.ts";
 import { fingerprint } from "../../src/embedded/host.ts";
 import type { EmbeddedFleet, EmbeddedHost, HostFault } from "../../src/embedded/options.ts";
-
 import { call, closed, connect, exec, openSftp } from "./client.ts";
 
 const fleets: EmbeddedFleet[] = [];

@@ -136,7 +136,7 @@ function usage(problem: string, example: string): VolleyError {
 
 /** Run the command; returns the exit code. Fails with whatever is wrong before any host is touched. */
 async function exec(words: ExecWords, flags: ExecFlags): Promise<number> {
-  const [{ startCommand }, { planFanOut }] = await Promise.all([
+  const [{ keepInput, openInputFile, startCommand }, { planFanOut }] = await Promise.all([
     import("../../fanout/exec/remote-command.ts"),
     import("../fan-out.ts"),
   ]);
@@ -157,13 +157,10 @@ async function exec(words: ExecWords, flags: ExecFlags): Promise<number> {
   try {
     const { targets, close } = await open(interruption.clean.signal);
     closers.push(close);
-    const [{ fanOut }, { exitCodeOf, outcomeOf }, { keepInput, openInputFile }, { openOutDirectory }] =
-      await Promise.all([
-        import("../../fanout/exec/fan-out.ts"),
-        import("../../fanout/exec/fan-out.ts"),
-        import("../../fanout/exec/remote-command.ts"),
-        import("../../fanout/exec/out-directory.ts"),
-      ]);
+    const [{ exitCodeOf, fanOut, outcomeOf }, { openOutDirectory }] = await Promise.all([
+      import("../../fanout/exec/fan-out.ts"),
+      import("../../fanout/exec/outputs.ts"),
+    ]);
     const { stdin, outDir, timeout, pty } = flags;
     const input =
       stdin === undefined

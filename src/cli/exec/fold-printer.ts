@@ -1,5 +1,5 @@
 import type { HostResult } from "../../fanout/exec/fan-out.ts";
-import { createFold, type FoldedHosts, type KeptOutput } from "../../fanout/exec/fold.ts";
+import { createFold, type FoldedHosts, type KeptOutput } from "../../fanout/exec/outputs.ts";
 import { formatNodeSet } from "../../inventory/names.ts";
 import { count } from "../../reporter/rows/amounts.ts";
 import { textWidth } from "../../reporter/rows/layout.ts";

@@ -6,7 +6,6 @@ import {
   type FanOutListener,
   type HostResult,
 } from "../../fanout/exec/fan-out.ts";
-
 import { createTextWriter, type TextWriter } from "../../reporter/output.ts";
 import { count, formatElapsed } from "../../reporter/rows/amounts.ts";
 import { BOLD, DIM, paintRow, type Row, type Style } from "../../reporter/rows/row.ts";

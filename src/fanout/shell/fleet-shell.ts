@@ -22,7 +22,6 @@ import {
   type ShellState,
   watchMarks,
 } from "./shell-state.ts";
-
 import { composeFrame } from "./view.ts";
 
 /** Options of {@link runFleetShell}. */

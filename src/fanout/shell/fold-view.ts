@@ -1,8 +1,7 @@
 import { setMaxListeners } from "node:events";
 import { formatNodeSet } from "../../inventory/names.ts";
 import type { HostResult } from "../exec/fan-out.ts";
-
-import { createFold, type FoldedHosts } from "../exec/fold.ts";
+import { createFold, type FoldedHosts } from "../exec/outputs.ts";
 import { cutText, type WidthOf } from "./cells.ts";
 import { createEmulator, type Emulator, type TerminalSize } from "./emulator.ts";
 import type { Pane } from "./pane.ts";

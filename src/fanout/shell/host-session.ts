@@ -2,7 +2,6 @@ import { setTimeout as sleep } from "node:timers/promises";
 import { describeError, isVolleyError } from "../../core/errors.ts";
 import { commandLine, quote } from "../../core/unix/shell-words.ts";
 import type { Become } from "../../core/unix/users.ts";
-
 import type { Connection, RemoteProcess } from "../../transport/transport.ts";
 import { describeSignal, type FanOutHost } from "../exec/fan-out.ts";
 import type { TerminalSize } from "./emulator.ts";

@@ -4,7 +4,7 @@ import { StringDecoder } from "node:string_decoder";
 import { setTimeout as sleep } from "node:timers/promises";
 import { VolleyError } from "../../core/errors.ts";
 import type { FanOutHost } from "../exec/fan-out.ts";
-import { fileNameOf } from "../exec/out-directory.ts";
+import { fileNameOf } from "../exec/outputs.ts";
 import { safeText, type WidthOf } from "./cells.ts";
 import { createEmulator, type Emulator, type TerminalSize } from "./emulator.ts";
 import { createHostSession, type HostSession } from "./host-session.ts";

@@ -4,7 +4,6 @@ import { VolleyError } from "../../core/errors.ts";
 import { OPEN } from "../../transport/sftp/codec.ts";
 import type { FileHandle } from "../../transport/transport.ts";
 import { changedMeanwhile, type TransferContext } from "./context.ts";
-
 import type { LocalFile } from "./local-tree.ts";
 
 /** Write a file from a position to its end, with as many requests in flight as the window has room for. */

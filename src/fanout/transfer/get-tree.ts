@@ -26,7 +26,6 @@ import {
   looksUnchanged,
   type TransferContext,
 } from "./context.ts";
-
 import { hashFile, updateHash } from "./hashes.ts";
 import { partPath } from "./parts.ts";
 import { type RemoteEntry, type WalkOptions, walkRemoteTree } from "./remote-tree.ts";

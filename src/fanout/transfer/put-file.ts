@@ -14,7 +14,6 @@ import {
   looksUnchanged,
   type TransferContext,
 } from "./context.ts";
-
 import type { LocalFile } from "./local-tree.ts";
 import { partPath } from "./parts.ts";
 import type { FileAction } from "./result.ts";

@@ -12,7 +12,6 @@ import {
   isLink,
   type TransferContext,
 } from "./context.ts";
-
 import type { LocalFile, LocalTree } from "./local-tree.ts";
 import { type LeftOver, putFile, putLink, type RemoteState } from "./put-file.ts";
 import { below, remotePath } from "./remote-tree.ts";

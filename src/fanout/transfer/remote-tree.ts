@@ -1,7 +1,6 @@
 import { posix } from "node:path";
 import { printable, VolleyError } from "../../core/errors.ts";
 import { isUtf8 } from "../../core/values/bytes.ts";
-
 import { type FileAttributes, STATUS } from "../../transport/sftp/codec.ts";
 import { sftpStatus } from "../../transport/sftp/requests.ts";
 import { each, endsAll, isDirectory, isFile, isLink, type TransferContext } from "./context.ts";

@@ -4,9 +4,8 @@ import { isVolleyError, type SerializedError, serializeError, VolleyError } from
 import type { Become } from "../../core/unix/users.ts";
 import { openFileSession, SFTP_SERVER_SCRIPT } from "../../transport/sftp/open-file-session.ts";
 import type { Connection, Endpoint, FileSession, Transport } from "../../transport/transport.ts";
-
 import { startAs } from "../exec/fan-out.ts";
-import { fileNameOf } from "../exec/out-directory.ts";
+import { fileNameOf } from "../exec/outputs.ts";
 import { createWindow, type TransferContext, type TransferSettings, windowBytes } from "./context.ts";
 import { getTree } from "./get-tree.ts";
 import {

@@ -12,7 +12,6 @@ import {
   whereOf,
   withRetries,
 } from "../connect-errors.ts";
-
 import { quotePath } from "../ssh-config/openssh.ts";
 import type { Connection, Endpoint, Transport } from "../transport.ts";
 import { createOpenSshConnection, type Master } from "./connection.ts";

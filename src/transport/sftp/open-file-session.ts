@@ -1,7 +1,6 @@
 import type { Readable, Writable } from "node:stream";
 import { VolleyError } from "../../core/errors.ts";
 import type { FileSession, RemoteExit } from "../transport.ts";
-
 import { MAX_DATA_BYTES, MESSAGE, SFTP_VERSION, stringField } from "./codec.ts";
 import { createFiles } from "./files.ts";
 import { createRequests, notSftp, type SftpRequests } from "./requests.ts";

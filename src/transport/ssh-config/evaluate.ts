@@ -2,13 +2,19 @@ import { spawn } from "node:child_process";
 import { BlockList, isIP } from "node:net";
 import { networkInterfaces, userInfo } from "node:os";
 import { printable, VolleyError } from "../../core/errors.ts";
-
-import { ALGORITHM_OPTIONS, ALGORITHMS, algorithmsOf } from "./option-readers.ts";
 import { spelled } from "./option-table.ts";
 import { createOptions, fillTokens, type OptionStore, type SshOptions, tokensOf } from "./options.ts";
-import { type Criterion, unknownOption, type WrittenOption } from "./parse-line.ts";
-import { lowerAscii, matchesHostLine, matchesHostList, matchesPatternList } from "./pattern.ts";
+import { type Criterion, unknownOption, type WrittenOption } from "./parse.ts";
 import type { ConfigFile } from "./read.ts";
+import {
+  ALGORITHM_OPTIONS,
+  ALGORITHMS,
+  algorithmsOf,
+  lowerAscii,
+  matchesHostLine,
+  matchesHostList,
+  matchesPatternList,
+} from "./values.ts";
 
 /** The host to evaluate the files for. */
 interface ConfigSubject {

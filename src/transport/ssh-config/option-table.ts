@@ -1,4 +1,4 @@
-import * as read from "./option-readers.ts";
+import * as read from "./values.ts";
 
 /** The treatment of an option of ssh_config. */
 export interface OptionRow {

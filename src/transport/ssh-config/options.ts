@@ -4,11 +4,9 @@ import { homedir, hostname, userInfo } from "node:os";
 import { join } from "node:path";
 import { printable, VolleyError } from "../../core/errors.ts";
 import { findPasswd } from "../../core/unix/users.ts";
-
 import type { HostKeyPolicy, LoginMethod } from "../transport.ts";
-import { ALGORITHM_OPTIONS, ALGORITHMS, algorithmsOf } from "./option-readers.ts";
-import type { WrittenOption } from "./parse-line.ts";
-import { matchesPattern } from "./pattern.ts";
+import type { WrittenOption } from "./parse.ts";
+import { ALGORITHM_OPTIONS, ALGORITHMS, algorithmsOf, matchesPattern } from "./values.ts";
 
 /** ssh_config(5) options by their names in lower case. */
 export interface SshOptions {

@@ -6,7 +6,7 @@ import { isVolleyError, type SourceLocation, VolleyError } from "../../core/erro
 import { fileReason } from "../../core/unix/user-file.ts";
 import { matchesGlob, setGlobPieces } from "../../core/values/glob.ts";
 import { expandHome } from "./options.ts";
-import { type ConfigLine, parseLine, refused } from "./parse-line.ts";
+import { type ConfigLine, parseLine, refused } from "./parse.ts";
 
 /** A line, or the files that it includes. */
 type ConfigNode =

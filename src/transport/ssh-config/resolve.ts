@@ -1,6 +1,5 @@
 import { userInfo } from "node:os";
 import { printable, VolleyError } from "../../core/errors.ts";
-
 import type { Endpoint, HostKeyPolicy, SshSettings } from "../transport.ts";
 import { type Evaluated, evaluateConfig, type RunCommand } from "./evaluate.ts";
 import {
@@ -13,7 +12,6 @@ import {
   type RunPart,
   ssh2Algorithms,
 } from "./openssh.ts";
-import { type JumpName, parseJumps } from "./option-readers.ts";
 import {
   agentOf,
   environmentOf,
@@ -30,8 +28,9 @@ import {
   timeMs,
   tokensOf,
 } from "./options.ts";
-import type { WrittenOption } from "./parse-line.ts";
+import type { WrittenOption } from "./parse.ts";
 import type { ConfigFile } from "./read.ts";
+import { type JumpName, parseJumps } from "./values.ts";
 
 /** Settings of the whole run. */
 export interface RunSettings extends RunPart {

@@ -3,8 +3,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterEach, expect, it } from "vitest";
 import type { HostResult } from "../../../src/fanout/exec/fan-out.ts";
-import { createFold, type Fold } from "../../../src/fanout/exec/fold.ts";
-import { openOutDirectory, STATUS_FILE } from "../../../src/fanout/exec/out-directory.ts";
+import { createFold, type Fold, openOutDirectory, STATUS_FILE } from "../../../src/fanout/exec/outputs.ts";
 import { fleetStarter, run } from "../fleet.ts";
 
 const start = fleetStarter();

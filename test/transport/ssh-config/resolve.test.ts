@@ -3,8 +3,8 @@ import { existsSync, mkdirSync, writeFileSync } from "node:fs";
 import { homedir, userInfo } from "node:os";
 import { join } from "node:path";
 import { expect, test } from "vitest";
-import { parseSshArguments } from "../../../src/transport/ssh-config/arguments.ts";
 import { createCommands } from "../../../src/transport/ssh-config/evaluate.ts";
+import { parseSshArguments } from "../../../src/transport/ssh-config/parse.ts";
 import { readSshConfig } from "../../../src/transport/ssh-config/read.ts";
 import {
   createResolver,

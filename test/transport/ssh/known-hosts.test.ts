@@ -15,7 +15,6 @@ import {
   rsaBits,
   verifyHostKey,
 } from "../../../src/transport/ssh/known-hosts.ts";
-
 import type { HostKeyPolicy } from "../../../src/transport/transport.ts";
 
 const key = blobOf(generateKey("one").publicKey);

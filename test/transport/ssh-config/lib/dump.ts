@@ -1,10 +1,10 @@
 import type { Evaluated } from "../../../../src/transport/ssh-config/evaluate.ts";
+import { fillPath, fillTokens, tokensOf } from "../../../../src/transport/ssh-config/options.ts";
 import {
   type AlgorithmNames,
   algorithmsOf,
   parseJumps,
-} from "../../../../src/transport/ssh-config/option-readers.ts";
-import { fillPath, fillTokens, tokensOf } from "../../../../src/transport/ssh-config/options.ts";
+} from "../../../../src/transport/ssh-config/values.ts";
 
 /** Lines of `ssh -G` by their first word. */
 export type Dump = ReadonlyMap<string, readonly string[]>;

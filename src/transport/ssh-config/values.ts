@@ -1,6 +1,5 @@
 import { printable, VolleyError } from "../../core/errors.ts";
-
-import { matchesPatternList } from "./pattern.ts";
+import { type GlobPiece, globPieces, matchesGlob } from "../../core/values/glob.ts";
 
 /** A line's text after its keyword: as words, and as written. */
 export interface Written {
@@ -156,7 +155,7 @@ export function parseSeconds(text: string): number | undefined {
 }
 
 /** Kinds of algorithms that options list. */
-export type AlgorithmKind = "ciphers" | "macs" | "kex" | "keys" | "signatures";
+type AlgorithmKind = "ciphers" | "macs" | "kex" | "keys" | "signatures";
 
 /** The algorithms of one kind. */
 export interface AlgorithmNames {
@@ -228,7 +227,7 @@ export const ALGORITHM_OPTIONS = {
 const NEWER = /^(mlkem|sntrup|ssh-mldsa|webauthn-)/;
 
 /** Return whether `ssh` accepts a list: known names, or patterns for keys. */
-export function isAlgorithmList(kind: AlgorithmKind, list: string): boolean {
+function isAlgorithmList(kind: AlgorithmKind, list: string): boolean {
   if (list.startsWith("-")) return true;
   const names = list.replace(/^[+^]/, "").split(",");
   const all = kind === "signatures" ? ALL_KEYS : ALGORITHMS[kind].all;
@@ -295,4 +294,47 @@ function decode(text: string): string {
   } catch {
     return text;
   }
+}
+
+/** Return whether a name matches a pattern with `*` and `?` (ssh_config(5), PATTERNS). */
+export function matchesPattern(pattern: string, name: string): boolean {
+  if (!/[*?]/.test(pattern)) return pattern === name;
+  let pieces = compiled.get(pattern);
+  if (pieces === undefined) {
+    pieces = globPieces(pattern);
+    compiled.set(pattern, pieces);
+  }
+  return matchesGlob(pieces, name);
+}
+
+/** Parsed patterns: all hosts of a fleet are matched with the same few. */
+const compiled = new Map<string, readonly GlobPiece[]>();
+
+/**
+ * Return whether a name matches a pattern-list: comma-separated patterns of which one must match, and none of those with
+ * `!` in front (ssh_config(5), PATTERNS).
+ */
+export function matchesPatternList(list: string, name: string): boolean {
+  return matchesHostLine(list.split(","), name);
+}
+
+/** Match a host's name with a pattern-list, ignoring case. */
+export function matchesHostList(list: string, name: string): boolean {
+  return matchesPatternList(lowerAscii(list), lowerAscii(name));
+}
+
+/** Match a name with the patterns of a Host line: one must match, and none of those with `!`. Case counts. */
+export function matchesHostLine(patterns: readonly string[], name: string): boolean {
+  let matched = false;
+  for (const pattern of patterns) {
+    if (pattern.startsWith("!")) {
+      if (matchesPattern(pattern.slice(1), name)) return false;
+    } else if (matchesPattern(pattern, name)) matched = true;
+  }
+  return matched;
+}
+
+/** Lower the ASCII letters only, as `ssh` does. */
+export function lowerAscii(text: string): string {
+  return text.replace(/[A-Z]/g, (letter) => letter.toLowerCase());
 }

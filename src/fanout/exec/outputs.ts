@@ -1,9 +1,10 @@
 import { isUtf8 } from "node:buffer";
 import { createHash } from "node:crypto";
 import { createReadStream } from "node:fs";
-import { type FileHandle, mkdtemp, open, rm } from "node:fs/promises";
+import { type FileHandle, mkdir, mkdtemp, open, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { VolleyError } from "../../core/errors.ts";
 import type { FanOutListener, HostResult } from "./fan-out.ts";
 
 /** Hosts on which a command had the same outcome and output. */
@@ -21,12 +22,6 @@ export interface Fold {
   /** The groups, largest first; equal ones by the name of their first host. */
   groups(): readonly FoldedHosts[];
   close(): Promise<void>;
-}
-
-const byName = new Intl.Collator("en", { numeric: true });
-
-function firstOf(hosts: readonly string[]): string {
-  return hosts.reduce((first, host) => (byName.compare(host, first) < 0 ? host : first));
 }
 
 /** Make a {@link Fold}; outputs beyond 16 KiB are kept on disk until it is closed. */
@@ -65,6 +60,12 @@ export function createFold(): Fold {
       ),
     close: () => store.close(),
   };
+}
+
+const byName = new Intl.Collator("en", { numeric: true });
+
+function firstOf(hosts: readonly string[]): string {
+  return hosts.reduce((first, host) => (byName.compare(host, first) < 0 ? host : first));
 }
 
 /** A host's output, kept to show later. */
@@ -166,4 +167,73 @@ function keptOutput(bytes: number, digest: string, memory: Buffer, path: string 
       if (path !== undefined) await rm(path, { force: true });
     },
   };
+}
+
+/** A directory for the output of all hosts. */
+export interface OutDirectory {
+  readonly listener: FanOutListener;
+  close(): Promise<void>;
+}
+
+/** Name of the table of results: host, outcome, exit code or signal, milliseconds. */
+export const STATUS_FILE = "exit-status.tsv";
+
+/**
+ * Write `HOST.out` and, if needed, `HOST.err` into a directory as output arrives, and a line for each host into
+ * `exit-status.tsv` when it ends. Replaces the files of an earlier run for these hosts. Fails with `USAGE`.
+ */
+export async function openOutDirectory(path: string): Promise<OutDirectory> {
+  const status = await openStatus(path);
+  const files = new Map<string, Promise<FileHandle>>();
+  const fileOf = (host: string, suffix: "out" | "err"): string => join(path, `${fileNameOf(host)}.${suffix}`);
+  const open_ = (file: string): Promise<FileHandle> => {
+    const opening = files.get(file) ?? open(file, "w");
+    files.set(file, opening);
+    return opening;
+  };
+  const closeFile = async (file: string): Promise<void> => {
+    const handle = await files.get(file);
+    files.delete(file);
+    await handle?.close();
+  };
+  return {
+    listener: {
+      output: async (host, stream, chunk) => {
+        const handle = await open_(fileOf(host, stream === "stdout" ? "out" : "err"));
+        await handle.writeFile(chunk);
+      },
+      end: async (result) => {
+        const [out, err] = [fileOf(result.host, "out"), fileOf(result.host, "err")];
+        if (result.exit !== undefined) await open_(out);
+        else await rm(out, { force: true });
+        if (!files.has(err)) await rm(err, { force: true });
+        await closeFile(out);
+        await closeFile(err);
+        await status.writeFile(statusLine(result));
+      },
+    },
+    close: async () => {
+      for (const file of [...files.keys()]) await closeFile(file);
+      await status.close();
+    },
+  };
+}
+
+/** Return a single path component for any host name. */
+export function fileNameOf(host: string): string {
+  return host.replace(/[/\\\p{Cc}]|^\.+$/gu, "_");
+}
+
+async function openStatus(path: string): Promise<FileHandle> {
+  try {
+    await mkdir(path, { recursive: true });
+    return await open(join(path, STATUS_FILE), "w");
+  } catch (cause) {
+    throw new VolleyError("USAGE", `cannot write in ${path}: ${(cause as Error).message}`, { cause });
+  }
+}
+
+function statusLine({ host, outcome, exit, elapsedMs }: HostResult): string {
+  const code = exit?.kind === "exited" ? String(exit.code) : exit?.kind === "signalled" ? exit.signal : "";
+  return `${host}\t${outcome}\t${code}\t${Math.round(elapsedMs)}\n`;
 }

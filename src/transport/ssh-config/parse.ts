@@ -1,8 +1,7 @@
 import { printable, type SourceLocation, VolleyError } from "../../core/errors.ts";
-
-import type { Written } from "./option-readers.ts";
+import { splitWords } from "../../core/unix/shell-words.ts";
 import { optionName, rowOf, spelled } from "./option-table.ts";
-import { lowerAscii } from "./pattern.ts";
+import { lowerAscii, type Written } from "./values.ts";
 
 /** An option of a file, the inventory or the command line. */
 export interface WrittenOption {
@@ -46,7 +45,7 @@ export function parseLine(text: string, where: SourceLocation): ConfigLine | und
 }
 
 /** Read the value of a known option. Fails with `USAGE`. */
-export function readOption(name: string, written: Written, where: SourceLocation): WrittenOption {
+function readOption(name: string, written: Written, where: SourceLocation): WrittenOption {
   const read = rowOf(name)!.read(written);
   if (typeof read === "string") throw refused(`${spelled(name)}: ${printable(read, 300)}`, where);
   const more = written.words[read.took];
@@ -216,4 +215,107 @@ function trimEnd(text: string, blanks: string): string {
   let end = text.length;
   while (end > 1 && blanks.includes(text[end - 1]!)) end--;
   return text.slice(0, end);
+}
+
+/** Parsed arguments of `ssh`. */
+interface SshArguments {
+  readonly options: readonly WrittenOption[];
+  /** The arguments as words for `ssh` itself. */
+  readonly words: readonly string[];
+}
+
+/** Options behind flags with a value. */
+const VALUE_FLAGS: Readonly<Record<string, string>> = {
+  J: "proxyjump",
+  i: "identityfile",
+  p: "port",
+  l: "user",
+  S: "controlpath",
+  c: "ciphers",
+  m: "macs",
+  b: "bindaddress",
+  B: "bindinterface",
+};
+/** Options and values behind flags without one. */
+const FLAGS: Readonly<Record<string, readonly [string, string]>> = {
+  A: ["forwardagent", "yes"],
+  a: ["forwardagent", "no"],
+  C: ["compression", "yes"],
+  "4": ["addressfamily", "inet"],
+  "6": ["addressfamily", "inet6"],
+  K: ["gssapiauthentication", "yes"],
+  k: ["gssapidelegatecredentials", "no"],
+};
+/** Flags without effect on a run: they change only the display, or a person's session. */
+const WITHOUT_EFFECT = /^[qvTntxXfNy]$/;
+
+/**
+ * Parse arguments of `ssh`, such as those of `ansible_ssh_common_args`: `-o Name=value`, `-J`, `-i`, `-p`, `-l`, `-A` and
+ * others. Fails with `USAGE` for an unknown argument.
+ */
+export function parseSshArguments(text: string, where: string): SshArguments {
+  const words = argumentWords(text, where);
+  const options: WrittenOption[] = [];
+  const kept: string[] = [];
+  for (let index = 0; index < words.length; index++) {
+    const word = words[index]!;
+    if (!/^-[a-zA-Z0-9]/.test(word)) refuseArgument(where, word);
+    for (let at = 1; at < word.length; at++) {
+      const letter = word[at]!;
+      if (letter === "o" || letter === "E" || letter in VALUE_FLAGS) {
+        const value = word.slice(at + 1) || words[++index];
+        if (value === undefined) refuseArgument(where, `-${letter} without a value`);
+        // -E names a file for ssh's own messages.
+        if (letter === "E") break;
+        options.push(letter === "o" ? parseOption(value, where) : ofFlag(VALUE_FLAGS[letter]!, value, where));
+        // As -J, it would conflict with a ProxyCommand.
+        if (letter === "J") kept.push("-o", `ProxyJump=${value}`);
+        else kept.push(`-${letter}`, value);
+        break;
+      }
+      const flag = FLAGS[letter];
+      if (flag !== undefined) options.push({ name: flag[0], words: [flag[1]] });
+      else if (!WITHOUT_EFFECT.test(letter)) refuseArgument(where, `-${letter}`);
+      if (flag !== undefined) kept.push(`-${letter}`);
+    }
+  }
+  return { options, words: kept };
+}
+
+/** Parse `Name=value` or `Name value` as a line of ssh_config; options of newer releases are left to `ssh`. */
+function parseOption(text: string, where: string): WrittenOption {
+  const line = orRefused(text, where, () => parseLine(text, { file: where }));
+  if (line?.kind === "option") return line;
+  if (line?.kind !== "unknown" || !/^[a-z]\w*$/.test(line.name)) refuseArgument(where, `-o ${text}`);
+  return { name: line.name, words: [] };
+}
+
+function ofFlag(name: string, value: string, where: string): WrittenOption {
+  return orRefused(value, where, () => readOption(name, { words: [value], rest: value }, { file: where }));
+}
+
+function orRefused<T>(text: string, where: string, read: () => T): T {
+  try {
+    return read();
+  } catch (thrown) {
+    return refuseArgument(where, text, thrown);
+  }
+}
+
+function refuseArgument(where: string, what: string, cause?: unknown): never {
+  throw new VolleyError("USAGE", `${where}: ${printable(JSON.stringify(what), 300)} is not understood`, {
+    ...(cause === undefined ? {} : { cause }),
+    hint: "what can be given: -o Name=value, -J, -i, -p, -l, -A, -C, -4, -6",
+  });
+}
+
+/** Split arguments into words as a shell does, with quotes and backslashes. Fails with `USAGE`. */
+export function argumentWords(text: string, where: string): readonly string[] {
+  return splitWords(text, {
+    escapes: "shell",
+    fail: ({ kind }) => {
+      const what = kind === "escape" ? "a backslash at the end escapes nothing" : "a quote is not closed";
+      throw new VolleyError("USAGE", `${where}: ${what}`);
+    },
+  });
 }
