@@ -7,7 +7,7 @@ import type { System } from "../core/system.ts";
 import type { Earlier, Effects, HostView, Leftovers, Reply } from "../engine/effects.ts";
 import type { Renderer } from "../engine/render.ts";
 import { maskToo } from "../engine/results.ts";
-import { gatherUser } from "./facts/identity.ts";
+import { gatherUser } from "./facts/gather.ts";
 import { createFactReader } from "./facts/sources.ts";
 import type { StateStore } from "./state-store.ts";
 import type { UserSystems } from "./users.ts";

@@ -10,10 +10,9 @@ import { bootId, isAlive } from "../system/this-process.ts";
 import type { Mask, MaskStream } from "../vars/mask.ts";
 import type { BundleReader, CarryOut, CarryOutOptions } from "./carry-out.ts";
 import { findRunStore, type RunPart } from "./journal.ts";
-import { openLeftovers } from "./leftovers.ts";
-import { takeLock } from "./lock.ts";
-import { type HostLock, lendingTurns } from "./lock-protocol.ts";
-import { openState, readEarlier, type StateStore } from "./state-store.ts";
+import { type HostLock, lendingTurns, takeLock } from "./lock.ts";
+import { openLeftovers, openState, readEarlier, type StateStore } from "./state-store.ts";
+
 import { openWire, type Wire } from "./wire.ts";
 
 /** The bundle that a controller has started on a host. */

@@ -1,4 +1,4 @@
-import { becomeWay } from "../controller/prepare/become.ts";
+import { becomeWay } from "../controller/prepare/reach.ts";
 import { openTransports, type Reached } from "../controller/prepare/transports.ts";
 import { isVolleyError } from "../core/errors.ts";
 import type { Group, Host, Inventory } from "../core/inventory.ts";

@@ -8,7 +8,7 @@ import {
   lineStart,
   lockedBy,
   parseHolders,
-} from "../agent/lock-protocol.ts";
+} from "../agent/lock.ts";
 import { VolleyError } from "../core/errors.ts";
 import { quote } from "../core/unix/shell-words.ts";
 import { createLineSplitter } from "../system/lines.ts";

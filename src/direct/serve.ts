@@ -3,8 +3,8 @@ import { PassThrough } from "node:stream";
 import { finished } from "node:stream/promises";
 import { format } from "node:util";
 import { createEffects } from "../agent/effects.ts";
-import { createLeftovers, type LeftoversOwner, leftoversName } from "../agent/leftovers.ts";
-import { type HostLock, lendingTurns } from "../agent/lock-protocol.ts";
+import { type HostLock, lendingTurns } from "../agent/lock.ts";
+import { createLeftovers, type LeftoversOwner, leftoversName } from "../agent/state-store.ts";
 import { openWire, type Wire } from "../agent/wire.ts";
 import type { AssetStore } from "../core/asset.ts";
 import { isVolleyError } from "../core/errors.ts";
@@ -334,7 +334,7 @@ interface DirectLeftovers extends Leftovers {
   flush(): Promise<void>;
 }
 
-/** Keep the handlers that failed runs of a playbook leave on a host, in the same file that a bundle does (agent/leftovers.ts). */
+/** Keep the handlers that failed runs of a playbook leave on a host, in the same file that a bundle does (agent/state-store.ts). */
 async function openDirectLeftovers(system: System, owner: LeftoversOwner): Promise<DirectLeftovers> {
   const file = `~/.cache/volley/${leftoversName(owner)}`;
   const bytes = await system.readIfExists(file).catch(() => null);

@@ -1,7 +1,7 @@
 import { existsSync, mkdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { afterEach, expect, test } from "vitest";
-import { LOCK_PREFIX } from "../../src/agent/lock-protocol.ts";
+import { LOCK_PREFIX } from "../../src/agent/lock.ts";
 import type { RunOptions } from "../../src/controller/prepare/options.ts";
 import { run } from "../../src/controller/run.ts";
 import type { Event } from "../../src/core/events.ts";

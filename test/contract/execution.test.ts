@@ -4,7 +4,7 @@ import type { AddressInfo } from "node:net";
 import { userInfo } from "node:os";
 import { join } from "node:path";
 import { describe, expect, test } from "vitest";
-import { LOCK_PREFIX } from "../../src/agent/lock-protocol.ts";
+import { LOCK_PREFIX } from "../../src/agent/lock.ts";
 import type { Event } from "../../src/core/events.ts";
 import { machineId, thisProcess } from "../../src/system/this-process.ts";
 import { fleetStarter, follow, hostOf, letGo, ofType, provision, type Ran, start } from "../e2e/lib/drive.ts";

@@ -1,6 +1,6 @@
 import { expect, test } from "vitest";
-import { hostBecome } from "../../src/controller/prepare/become.ts";
 import { makeJob } from "../../src/controller/prepare/plan.ts";
+import { hostBecome } from "../../src/controller/prepare/reach.ts";
 import type { Host } from "../../src/core/inventory.ts";
 import { definePlay } from "../../src/core/playbook.ts";
 

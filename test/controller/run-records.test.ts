@@ -2,12 +2,12 @@ import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "no
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { beforeEach, expect, it } from "vitest";
-import { recordFanOut } from "../../src/controller/records/fan-out-record.ts";
 import {
   isControlled,
   listRuns,
   logFileOf,
   readRecord,
+  recordFanOut,
   writeRecord,
 } from "../../src/controller/records/records.ts";
 

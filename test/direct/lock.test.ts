@@ -11,8 +11,8 @@ import {
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { beforeEach, describe, expect, test } from "vitest";
-import { takeLock } from "../../src/agent/lock.ts";
-import { type HostLock, LOCK_PREFIX } from "../../src/agent/lock-protocol.ts";
+import { type HostLock, LOCK_PREFIX, takeLock } from "../../src/agent/lock.ts";
+
 import { takeDirectLock } from "../../src/direct/lock.ts";
 import { createChannels } from "../../src/direct/sessions.ts";
 import { createShells } from "../../src/direct/shell.ts";

@@ -9,7 +9,7 @@ import {
 } from "node:fs";
 import { join } from "node:path";
 import { describe, expect, test } from "vitest";
-import { LOCK_PREFIX } from "../../src/agent/lock-protocol.ts";
+import { LOCK_PREFIX } from "../../src/agent/lock.ts";
 import type { EmbeddedFleet } from "../../src/embedded/options.ts";
 import { machineId } from "../../src/system/this-process.ts";
 import { until } from "../lib/patience.ts";

@@ -2,7 +2,7 @@ import { existsSync, readdirSync, readFileSync, rmSync, writeFileSync } from "no
 import { homedir } from "node:os";
 import { join } from "node:path";
 import { describe, expect, test } from "vitest";
-import { LOCK_PREFIX } from "../../src/agent/lock-protocol.ts";
+import { LOCK_PREFIX } from "../../src/agent/lock.ts";
 import type { RunOptions } from "../../src/controller/prepare/options.ts";
 import type { EmbeddedFleet, EmbeddedHost } from "../../src/embedded/options.ts";
 import { until } from "../lib/patience.ts";

@@ -5,10 +5,9 @@ import { PassThrough } from "node:stream";
 import { setImmediate as turn } from "node:timers/promises";
 import { afterAll, beforeAll, test } from "vitest";
 import { findRunStore } from "../../src/agent/journal.ts";
-import { leftoversName, openLeftovers } from "../../src/agent/leftovers.ts";
-import { takeLock } from "../../src/agent/lock.ts";
-import { LOCK_PREFIX } from "../../src/agent/lock-protocol.ts";
-import { openState, readEarlier } from "../../src/agent/state-store.ts";
+import { LOCK_PREFIX, takeLock } from "../../src/agent/lock.ts";
+import { leftoversName, openLeftovers, openState, readEarlier } from "../../src/agent/state-store.ts";
+
 import { openWire } from "../../src/agent/wire.ts";
 import { machineId } from "../../src/system/this-process.ts";
 import { FUZZ_TIMEOUT_MS, fuzz } from "./lib/fuzz.ts";

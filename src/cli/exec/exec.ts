@@ -189,7 +189,7 @@ async function exec(words: ExecWords, flags: ExecFlags): Promise<number> {
       cancel: interruption.clean.signal,
       kill: interruption.now.signal,
     });
-    const { recordFanOut } = await import("../../controller/records/fan-out-record.ts");
+    const { recordFanOut } = await import("../../controller/records/records.ts");
     recordFanOut({
       kind: "exec",
       title: programOf(words, flags),

@@ -141,7 +141,7 @@ async function transfer(
 ): Promise<number> {
   const [{ planFanOut }, { recordFanOut }, { exitCodeOf }] = await Promise.all([
     import("../fan-out.ts"),
-    import("../../controller/records/fan-out-record.ts"),
+    import("../../controller/records/records.ts"),
     import("../../fanout/exec/fan-out.ts"),
   ]);
   const { hosts, open } = await planFanOut(pattern, flags);

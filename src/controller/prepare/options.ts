@@ -5,8 +5,7 @@ import type { AskPassphrase } from "../../transport/ssh/keys.ts";
 import type { SecretOptions } from "../../vars/secrets/sources.ts";
 import { fanOutKindOf, readRecord, runsDirectory } from "../records/records.ts";
 import type { Via } from "../session/state.ts";
-import type { BecomeOptions } from "./become.ts";
-import type { AskHostKeys, ReachOptions } from "./reach.ts";
+import type { AskHostKeys, BecomeOptions, ReachOptions } from "./reach.ts";
 
 /** Options of `run()`. */
 export interface RunOptions extends ReachOptions, BecomeOptions {

@@ -15,17 +15,14 @@ import {
   type TaskOptions,
   type TasksContext,
 } from "../../core/role.ts";
-
 import { findSecrets } from "../../core/secret.ts";
 import { isRecord } from "../../core/values/value.ts";
 import { plain, type Vars } from "../../core/values/vars.ts";
-
 import { checkHandler, checkNotify, checkTask, notifyList } from "../../engine/check-task.ts";
 import { findAsset, magicVariables } from "../../engine/context.ts";
 import { mayTakeLong, RENDER_MS, renderWithin } from "../../engine/limits.ts";
 import { createTemplates } from "../../template/index.ts";
 import { createScope, isRendered, type RenderVar } from "../../vars/scope.ts";
-import { OnlyTheHostKnows, silenceConsole, unknowable } from "./without-host.ts";
 
 /** Subject of the checks before a run. */
 interface PreflightOptions {
@@ -266,4 +263,35 @@ function schemaOf(fields: Fields, unknown: ReadonlySet<string>): StandardSchemaV
   };
   const schema = { "~standard": { version: 1, vendor: "volley", validate }, entries } as const;
   return schema;
+}
+
+/** Thrown when a role asks what only its host knows: the host carries out the rest of the role. */
+export class OnlyTheHostKnows extends Error {}
+
+/** Make an object whose every property only a host knows. Code that awaits it gets an error, or waits for ever. */
+export function unknowable<T extends object>(awaiting: "throw" | "leave" = "throw"): T {
+  return new Proxy({} as T, {
+    get: (_target, property) => {
+      if (typeof property === "symbol") return undefined;
+      if (property === "then" && awaiting === "leave") return () => {};
+      throw new OnlyTheHostKnows();
+    },
+    has: () => {
+      throw new OnlyTheHostKnows();
+    },
+    ownKeys: () => {
+      throw new OnlyTheHostKnows();
+    },
+  });
+}
+
+/**
+ * Silence `console` while a role's code runs here: only the host masks secrets in its output. Returns the function that
+ * undoes it.
+ */
+export function silenceConsole(): () => void {
+  const { log, info, debug, warn, error } = console;
+  const nothing = (): void => {};
+  Object.assign(console, { log: nothing, info: nothing, debug: nothing, warn: nothing, error: nothing });
+  return () => Object.assign(console, { log, info, debug, warn, error });
 }

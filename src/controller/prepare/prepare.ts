@@ -11,7 +11,6 @@ import { createMask, maskError } from "../../vars/mask.ts";
 import { createSecretStore } from "../../vars/secrets/store.ts";
 import { makeRunId, type RunRecord, readEvents, readRecord, runsDirectory } from "../records/records.ts";
 import type { Via } from "../session/state.ts";
-import { hostBecome } from "./become.ts";
 import { DEFAULTS, type RunOptions, recordable } from "./options.ts";
 import {
   makeJob,
@@ -23,6 +22,7 @@ import {
   varsOfJobs,
 } from "./plan.ts";
 import { preflight } from "./preflight.ts";
+import { hostBecome } from "./reach.ts";
 import { type PreparedPlaybook, preparePlaybook } from "./read.ts";
 import { openTransports, type Transports } from "./transports.ts";
 

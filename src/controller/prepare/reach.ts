@@ -1,4 +1,15 @@
+import { VolleyError } from "../../core/errors.ts";
 import type { Host } from "../../core/inventory.ts";
+import type { PlayDefinition } from "../../core/playbook.ts";
+import type { JobBecome } from "../../core/protocol.ts";
+import {
+  BECOME_PASSWORD_VARS,
+  type Become,
+  type BecomeMethod,
+  becomeUser,
+  DEFAULT_BECOME_USER,
+} from "../../core/unix/users.ts";
+import { numeric, writeJson } from "../../core/values/value.ts";
 import type { AskPassphrase } from "../../transport/ssh/keys.ts";
 import type { KnownHosts } from "../../transport/ssh/known-hosts.ts";
 import type { SshTransport } from "../../transport/ssh/ssh-transport.ts";
@@ -7,7 +18,10 @@ import { parseSshArguments } from "../../transport/ssh-config/parse.ts";
 import { readSshConfig, type SshConfigChoice } from "../../transport/ssh-config/read.ts";
 import { createResolver, type HostWish } from "../../transport/ssh-config/resolve.ts";
 import type { Endpoint, HostKeyPolicy, SshSettings, Transport } from "../../transport/transport.ts";
-import { readText, whereOf } from "./host-var.ts";
+import { fillReferences } from "../../vars/references.ts";
+import type { PlayHosts } from "./plan.ts";
+
+// The way to each host and the user to work as, from the inventory's vars, ssh_config and the options.
 
 /** Options for reaching hosts. Each option says whether the inventory and ssh_config come before it. */
 export interface ReachOptions {
@@ -103,7 +117,7 @@ export interface TransportsOptions extends ReachOptions {
 }
 
 /** The two SSH transports, and how to reach each host. */
-export interface SshTransports {
+interface SshTransports {
   readonly ssh: SshTransport;
   readonly openssh: Transport;
   readonly reach: Reach;
@@ -139,4 +153,124 @@ export async function openSshTransports(
   });
   const openssh = createOpenSshTransport({ connectRetries: options.connectRetries });
   return { ssh, openssh, reach, knownHostsOf };
+}
+
+/** Options for becoming another user, where neither inventory nor plays set them. */
+export interface BecomeOptions {
+  /** The user to become; `true` is root. */
+  readonly become?: boolean | string;
+  /** Default `sudo`. */
+  readonly becomeMethod?: BecomeMethod;
+  /** The password that sudo, doas or su asks for. Without one, a host that asks fails. */
+  readonly becomePassword?: string;
+}
+
+const METHODS: Readonly<Record<string, BecomeMethod>> = {
+  sudo: "sudo",
+  "ansible.builtin.sudo": "sudo",
+  su: "su",
+  "ansible.builtin.su": "su",
+  doas: "doas",
+  "community.general.doas": "doas",
+};
+
+/** Return the method and the password to become any other user on a host. Fails with `INVENTORY_INVALID` or `USAGE`. */
+export function becomeWay(host: Host, options: BecomeOptions): Omit<Become, "user"> {
+  const named = readText(host, "ansible_become_method");
+  const method = named === undefined ? (options.becomeMethod ?? "sudo") : METHODS[named];
+  if (method === undefined) {
+    throw new VolleyError(
+      "INVENTORY_INVALID",
+      `${whereOf(host, "ansible_become_method")} must be sudo, doas or su, not "${named}"`,
+    );
+  }
+  const exe = readText(host, "ansible_become_exe");
+  const flags = readText(host, "ansible_become_flags");
+  const inInventory = BECOME_PASSWORD_VARS.map((name) => readText(host, name)).find(
+    (text) => text !== undefined,
+  );
+  const password = inInventory ?? options.becomePassword;
+  if (password !== undefined && /[\r\n\0]/.test(password)) {
+    throw new VolleyError(
+      "USAGE",
+      `the password to become another user on ${host.name} has a line break in it`,
+    );
+  }
+  return {
+    method,
+    ...(exe === undefined ? {} : { exe }),
+    ...(flags === undefined ? {} : { flags: flags.split(/\s+/).filter((flag) => flag !== "") }),
+    ...(password === undefined ? {} : { password }),
+  };
+}
+
+/** Return the user of a play on a host: the play's, else the inventory's, else the caller's. Null: the login user. */
+function playUser(host: Host, play: PlayDefinition, options: BecomeOptions): string | null {
+  const said = play.become ?? host.connection.become;
+  return said === null ? null : becomeUser(said ?? options.become ?? false);
+}
+
+/** The users of one host's part of a run. */
+interface HostBecome {
+  /** The user to start the bundle as; null: the login user. */
+  readonly start: Become | null;
+  /** The way for the agent to run plays, roles and tasks as other users. */
+  readonly job: JobBecome;
+  /** Texts to mask in all output. */
+  readonly secrets: readonly string[];
+}
+
+/**
+ * Choose the user to start the bundle as: the user of every play; where plays differ, root if a play is root's, because
+ * root can become anybody, else the login user. The agent starts a process for each other user.
+ */
+export function hostBecome(
+  host: Host,
+  login: string,
+  plays: readonly PlayHosts[],
+  options: BecomeOptions,
+): HostBecome {
+  const way = becomeWay(host, options);
+  const wanted = plays.map(({ index, play }) => [index, playUser(host, play, options) ?? login] as const);
+  const users = new Set(wanted.map(([, user]) => user));
+  const user =
+    users.size === 1 ? [...users][0]! : users.has(DEFAULT_BECOME_USER) ? DEFAULT_BECOME_USER : login;
+  const others = wanted.filter(([, each]) => each !== user);
+  const { password, ...rest } = way;
+  return {
+    start: user === login ? null : { ...way, user },
+    job: {
+      login,
+      users: Object.fromEntries(others),
+      // sudo asks the login user for a password, and root for none.
+      way: user === login && login !== DEFAULT_BECOME_USER ? way : rest,
+    },
+    secrets: password === undefined ? [] : [password],
+  };
+}
+
+/** Return a var as text, with plain references filled in; undefined when the var is not set, or empty. */
+function readText(host: Host, name: string): string | undefined {
+  const value = host.vars[name];
+  if (value === undefined || value === null || value === "") return undefined;
+  const where = whereOf(host, name);
+  const magic: Readonly<Record<string, unknown>> = { inventory_hostname: host.name };
+  const filled = fillReferences(
+    value,
+    (variable) => host.vars[variable] ?? magic[variable],
+    (problem) => {
+      throw new VolleyError("INVENTORY_INVALID", `${where} cannot be filled in: ${problem}`);
+    },
+  );
+  if (typeof filled === "string") return filled;
+  if (typeof filled !== "boolean" && numeric(filled) !== undefined) return String(filled);
+  throw new VolleyError("INVENTORY_INVALID", `${where} must be text, not ${writeJson(filled)}`);
+}
+
+/** Name a var of a host and where it was set, for errors. */
+function whereOf({ name: host, sources }: Host, name: string): string {
+  const source = sources[name];
+  const place =
+    source === undefined ? "" : ` (${source.file}${source.line === undefined ? "" : `:${source.line}`})`;
+  return `${name} of host ${host}${place}`;
 }

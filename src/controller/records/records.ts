@@ -1,14 +1,15 @@
 import { randomBytes } from "node:crypto";
 import * as fs from "node:fs";
 import { join } from "node:path";
-import { printable, VolleyError } from "../../core/errors.ts";
-import type { Event, Summary } from "../../core/events.ts";
-
+import { printable, type SerializedError, VolleyError } from "../../core/errors.ts";
+import type { ControllerEvent, Event, Outcome, Summary } from "../../core/events.ts";
+import { EMPTY_TALLY } from "../../core/result.ts";
+import { foldSummary } from "../../core/summary.ts";
 import { isRecord } from "../../core/values/value.ts";
 import { stateDirectory } from "../../system/directories.ts";
 import { parseJsonLines } from "../../system/lines.ts";
 import { bootId, isAlive, processStart } from "../../system/this-process.ts";
-import { isLoggedEvent } from "./check-logged.ts";
+import { isLoggedEvent } from "../session/check-event.ts";
 
 /** The data for another controller to pick a run up again, without secrets. */
 export interface RunRecord {
@@ -38,12 +39,7 @@ export function makeRunId(now = new Date()): string {
   return `${time}${randomBytes(1).toString("hex")}`;
 }
 
-/** The end of a fan-out's name, behind {@link makeRunId}'s. */
-export function fanOutSuffix(kind: FanOutKind): string {
-  return `-${kind}`;
-}
-
-/** Return the kind of a fan-out by its name; undefined for a run of a playbook. */
+/** Return the kind of a fan-out by its name, which ends in the kind; undefined for a run of a playbook. */
 export function fanOutKindOf(run: string): FanOutKind | undefined {
   return /-(exec|put|get)$/.exec(run)?.[1] as FanOutKind | undefined;
 }
@@ -195,4 +191,76 @@ export function hostsOfRuns(directory: string, name: string): readonly string[] 
       hint: "volley runs lists them",
     },
   );
+}
+
+/** The end of a fan-out on one host. */
+export interface FanOutEnd {
+  readonly host: string;
+  readonly outcome: Outcome;
+  readonly elapsedMs: number;
+  /** True when a transfer changed the host; undefined for a command. */
+  readonly changed?: boolean;
+  readonly error?: SerializedError | undefined;
+}
+
+/** A command or a transfer on many hosts. */
+export interface FanOutRecord {
+  readonly kind: FanOutKind;
+  /** The command's name; arguments may hold secrets. */
+  readonly title: string;
+  /** Milliseconds since 1970. */
+  readonly startedAt: number;
+  readonly concurrency: number;
+  readonly ends: readonly FanOutEnd[];
+}
+
+/**
+ * Write down the hosts of a fan-out and how it ended there, so that `@failed`, `@changed` and `@RUN` work as for a run.
+ * The output of hosts is not kept. Where the record cannot be written, it is left out.
+ */
+export function recordFanOut(record: FanOutRecord, directory = runsDirectory()): void {
+  const { kind, title, startedAt, concurrency, ends } = record;
+  const run = `${makeRunId(new Date(startedAt))}-${kind}`;
+  const hosts = ends.map(({ host }) => host);
+  const endedAt = Date.now();
+  const fold = foldSummary();
+  let seq = 0;
+  const stamp = (event: ControllerEvent, time: number): Event => ({ ...event, seq: ++seq, time });
+  const events: Event[] = [
+    stamp(
+      { type: "run:start", run, playbook: title, hosts, plays: [], check: false, concurrency },
+      startedAt,
+    ),
+    ...ends.map(({ host, outcome, elapsedMs, changed, error }) => {
+      const tally =
+        changed === undefined ? EMPTY_TALLY : { ...EMPTY_TALLY, [changed ? "changed" : "unchanged"]: 1 };
+      return stamp(
+        {
+          type: "host:end",
+          host,
+          outcome,
+          tally,
+          elapsedMs,
+          phases: {},
+          uploadedBytes: 0,
+          ...(error === undefined ? {} : { error }),
+        },
+        endedAt,
+      );
+    }),
+  ];
+  for (const event of events) fold.add(event);
+  events.push(stamp({ type: "run:end", summary: fold.summary(endedAt) }, endedAt));
+  writeRecord(directory, {
+    run,
+    startedAt: new Date(startedAt).toISOString(),
+    bundle: "",
+    options: { playbook: title },
+  });
+  try {
+    const lines = events.map((event) => `${JSON.stringify(event)}\n`).join("");
+    fs.writeFileSync(logFileOf(directory, run), lines, { mode: 0o600 });
+  } catch {
+    // The home is read-only, or the disk full: go on, as without a run's log.
+  }
 }

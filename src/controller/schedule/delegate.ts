@@ -24,7 +24,7 @@ import { performAction } from "../../engine/perform.ts";
 import { createRenderer, type Renderer } from "../../engine/render.ts";
 import type { DeclaredTask, RoleRun } from "../../engine/role.ts";
 import { extendScope } from "../../vars/scope.ts";
-import { silenceConsole, unknowable } from "../prepare/without-host.ts";
+import { silenceConsole, unknowable } from "../prepare/preflight.ts";
 
 /** Delegated actions performed at a time. */
 const AT_A_TIME = 8;

@@ -1,10 +1,11 @@
 import { VolleyError } from "../../core/errors.ts";
+import type { ControllerEvent, Event } from "../../core/events.ts";
 import type { Question, ShareLine, WireEvent } from "../../core/protocol.ts";
 import { TALLY_KEYS } from "../../core/result.ts";
 import { isRecord } from "../../core/values/value.ts";
 
 /** The deepest nesting of an event's data: functions that recurse into the data must not run out of stack. */
-export const MAX_DEPTH = 100;
+const MAX_DEPTH = 100;
 
 /** The largest count or index that is accepted. */
 const MAX_COUNT = 1_000_000_000;
@@ -113,10 +114,10 @@ export function checkEvent(
 }
 
 /** Return whether a value is the task of a question to the controller. */
-export const isAskedTask: Check = record({ ...task, index: count, nth: count });
+const isAskedTask: Check = record({ ...task, index: count, nth: count });
 
 /** Return whether a value is an action that is delegated to the controller. */
-export const isDelegatedTask: Check = (value) =>
+const isDelegatedTask: Check = (value) =>
   isAskedTask(value) && record({ item: count, attempt: count, limitMs: optional(milliseconds) })(value);
 
 /** Return a host's question after checking its form. Fail with `PROTOCOL_INVALID`. */
@@ -135,6 +136,82 @@ export function checkShare(value: Readonly<Record<string, unknown>>): ShareLine 
   if (!record({ task: count, whole: optional(text) })(value))
     throw invalid("a shared result that cannot be understood");
   return value as unknown as ShareLine;
+}
+
+const number: Check = (value) => Number.isFinite(value);
+const outcomes = ["ok", "failed", "unreachable", "lost", "cancelled"];
+const phases: Check = (value) => isRecord(value) && Object.values(value).every(number);
+
+/** The outcome of a host's part, as in `host:end` and the Summary. */
+const hostEnd = record({
+  host: text,
+  outcome: oneOf(...outcomes),
+  tally,
+  elapsedMs: number,
+  phases,
+  uploadedBytes: number,
+  error: optional(error),
+});
+const failure = record({ role: text, name: text, error, output: list(text) });
+const withFailures = record({ failures: list(failure) });
+const summary = record({
+  run: text,
+  playbook: text,
+  elapsedMs: number,
+  tally,
+  outcomes: record(Object.fromEntries(outcomes.map((outcome) => [outcome, number]))),
+  exitCode: number,
+  hosts: list((host) => hostEnd(host) && withFailures(host)),
+});
+
+/** The checks of the controller's own events. */
+const CONTROLLER_EVENTS: Readonly<Record<ControllerEvent["type"], Check>> = {
+  "run:start": record({
+    run: text,
+    playbook: text,
+    hosts: list(text),
+    plays: list(record({ name: text, hosts: list(text) })),
+    concurrency: number,
+  }),
+  "task:once": isAskedTask,
+  "task:delegate": isDelegatedTask,
+  "run:build": record({ bytes: number, elapsedMs: number }),
+  "run:cancel": record({ how: oneOf("clean", "now") }),
+  "run:end": record({ summary }),
+  "host:connect": record({ address: text, port: number, user: text }),
+  "host:connected": record({ elapsedMs: number }),
+  "host:upload": record({ bytes: number, totalBytes: number, elapsedMs: number }),
+  "host:cached": isRecord,
+  "host:start": isRecord,
+  "host:lost": record({ reason: text }),
+  "host:back": record({ awayMs: number }),
+  "host:noise": record({ text }),
+  "host:end": hostEnd,
+  "play:batch": record({
+    index: number,
+    play: text,
+    batch: number,
+    batches: number,
+    hosts: list(text),
+    seed: optional(text),
+  }),
+  "play:stop": record({ index: number, play: text, reason: error }),
+};
+
+/** Return whether a line of a run's log is an event. A file that was cut off or damaged, or is of a later version, has other lines. */
+export function isLoggedEvent(value: unknown): value is Event {
+  if (!isRecord(value) || typeof value.type !== "string" || !number(value.time)) return false;
+  const { type, host, hostSeq } = value;
+  if (Object.hasOwn(CONTROLLER_EVENTS, type)) {
+    const isRight = CONTROLLER_EVENTS[type as ControllerEvent["type"]](value);
+    return isRight && (/^(?:host|task):/.test(type) ? text(host) : host === undefined);
+  }
+  try {
+    if (checkEvent(value as typeof value & { readonly type: string }) === undefined) return false;
+  } catch {
+    return false;
+  }
+  return text(host) && (hostSeq === undefined || Number.isSafeInteger(hostSeq));
 }
 
 function invalid(what: string): VolleyError {

@@ -14,10 +14,13 @@ import {
   type LaunchAnswer,
   type LaunchAs,
   launchCommand,
+  makeNonce,
+  sendBundle,
   verifyAndLaunchCommand,
+  writeBundle,
 } from "./launch.ts";
 import { HostNoise, onMaskedText, receive } from "./receive.ts";
-import { makeNonce, sendBundle, writeBundle } from "./send-bundle.ts";
+
 import type { HostSession, SessionOptions } from "./session.ts";
 import {
   type Effect,

@@ -1,3 +1,4 @@
+import { CORRUPT } from "../../core/bundle.ts";
 import { isVolleyError, type SerializedError, serializeError, VolleyError } from "../../core/errors.ts";
 import type { HostEnd, Outcome } from "../../core/events.ts";
 import type { Command, WireEvent } from "../../core/protocol.ts";
@@ -15,7 +16,7 @@ import {
   silentEnd,
   WITHOUT_NODE,
 } from "./explain.ts";
-import { CORRUPT, LAUNCH_EXITS, type LaunchAnswer, NO_NODE } from "./launch.ts";
+import { LAUNCH_EXITS, type LaunchAnswer, NO_NODE } from "./launch.ts";
 import {
   type Away,
   addPhase,

@@ -1,6 +1,6 @@
 import { describe, expect, test } from "vitest";
 import type { ProcessEnd } from "../../../src/controller/session/explain.ts";
-import { ABSENT, CORRUPT, NO_NODE } from "../../../src/controller/session/launch.ts";
+import { ABSENT, NO_NODE } from "../../../src/controller/session/launch.ts";
 import {
   type Effect,
   type Input,
@@ -11,6 +11,7 @@ import {
 } from "../../../src/controller/session/state.ts";
 import { step } from "../../../src/controller/session/step.ts";
 import { type EarlierPart, NOTHING_EARLIER } from "../../../src/controller/session/told.ts";
+import { CORRUPT } from "../../../src/core/bundle.ts";
 import { type ErrorCode, VolleyError } from "../../../src/core/errors.ts";
 import type { TargetEvent } from "../../../src/core/events.ts";
 import { PROTOCOL_VERSION } from "../../../src/core/protocol.ts";

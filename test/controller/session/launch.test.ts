@@ -20,14 +20,12 @@ import { afterEach, beforeEach, expect, test } from "vitest";
 import {
   ABSENT,
   attachCommand,
-  CORRUPT,
   discardCommand,
   launchCommand,
-  quote,
-  temporaryPath,
   verifyAndLaunchCommand,
 } from "../../../src/controller/session/launch.ts";
-import { ownCopyScript } from "../../../src/core/bundle.ts";
+import { CORRUPT, ownCopyScript, temporaryPath } from "../../../src/core/bundle.ts";
+import { quote } from "../../../src/core/unix/shell-words.ts";
 
 let home: string;
 beforeEach(() => {

@@ -1,8 +1,9 @@
 import { expect, test } from "vitest";
-import { ABSENT, CORRUPT, LAUNCH_EXITS, NO_NODE } from "../../../src/controller/session/launch.ts";
+import { ABSENT, LAUNCH_EXITS, NO_NODE } from "../../../src/controller/session/launch.ts";
 import { type Effect, type Input, openSession, type Session } from "../../../src/controller/session/state.ts";
 import { step } from "../../../src/controller/session/step.ts";
 import { NOTHING_EARLIER } from "../../../src/controller/session/told.ts";
+import { CORRUPT } from "../../../src/core/bundle.ts";
 import { type ErrorCode, VolleyError } from "../../../src/core/errors.ts";
 import type { TargetEvent } from "../../../src/core/events.ts";
 import { PROTOCOL_VERSION } from "../../../src/core/protocol.ts";
