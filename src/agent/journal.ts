@@ -5,7 +5,7 @@ import { VolleyError } from "../core/errors.ts";
 import { encodeLine, type WireEvent } from "../core/protocol.ts";
 import { TALLY_KEYS } from "../core/result.ts";
 import { isRecord } from "../core/values/value.ts";
-import { hostDirectory } from "../system/directories.ts";
+import { hostDirectory } from "../system/own-files.ts";
 import { isAlive, machineId, thisProcess } from "../system/this-process.ts";
 
 /** Of runs that changed something, and as many of check mode. */

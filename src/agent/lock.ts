@@ -3,8 +3,8 @@ import { dirname, join } from "node:path";
 import { setTimeout as pause } from "node:timers/promises";
 import { VolleyError } from "../core/errors.ts";
 import { isRecord } from "../core/values/value.ts";
-import { hostDirectory } from "../system/directories.ts";
 import { parseJsonLines } from "../system/lines.ts";
+import { hostDirectory } from "../system/own-files.ts";
 import { isAlive, machineId, type ProcessIdentity, thisProcess } from "../system/this-process.ts";
 
 import type { RunPart } from "./journal.ts";

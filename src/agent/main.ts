@@ -1,7 +1,7 @@
 import { homedir } from "node:os";
 import { describeError, exitCodeFor } from "../core/errors.ts";
 import * as volley from "../index.ts";
-import { SYSTEM_ARGUMENT } from "../system/remote-process/messages.ts";
+import { SYSTEM_ARGUMENT } from "../system/remote-system.ts";
 import { settleWorkingDirectory, watchEventLoop } from "../system/this-process.ts";
 import { attach } from "./attach.ts";
 import { type BundleReader, type CarryOut, createCarryOut } from "./carry-out.ts";

@@ -7,8 +7,8 @@ import { type Result, TALLY_KEYS } from "../core/result.ts";
 import { isRecord } from "../core/values/value.ts";
 import type { Earlier, Leftovers, Recorded, RunState, TaskIdentity } from "../engine/effects.ts";
 import { withoutData } from "../engine/results.ts";
-import { hostDirectory } from "../system/directories.ts";
 import { parseJsonLines } from "../system/lines.ts";
+import { hostDirectory } from "../system/own-files.ts";
 import type { RunStore } from "./journal.ts";
 import { decodeWhole, encodeWhole } from "./whole-value.ts";
 

@@ -4,20 +4,22 @@ import { userInfo } from "node:os";
 import type { Readable, Writable } from "node:stream";
 import { serializeError, VolleyError } from "../core/errors.ts";
 import type { JobBecome } from "../core/protocol.ts";
-import type { ProcessOptions, System } from "../core/system.ts";
+import { type ProcessOptions, SYSTEM_CALLS, type System } from "../core/system.ts";
 import { type Become, becomeUser, findPasswd, type PasswdEntry } from "../core/unix/users.ts";
 
 import { readLines } from "../system/lines.ts";
 import { attempt } from "../system/local/files.ts";
 import { createLocalSystem } from "../system/local/local-system.ts";
 import {
+  createLateSystem,
   decodeMessage,
   encodeMessage,
-  SYSTEM_CALLS,
+  type RemoteSystem,
   type SystemReply,
   type SystemRequest,
-} from "../system/remote-process/messages.ts";
-import { createLateSystem, type RemoteSystem, startSystem } from "../system/remote-process/remote-system.ts";
+  startSystem,
+} from "../system/remote-system.ts";
+
 import { settleWorkingDirectory } from "../system/this-process.ts";
 
 /** The machine as each of its users acts on it. */

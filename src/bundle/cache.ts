@@ -1,8 +1,7 @@
 import { createHash } from "node:crypto";
 import * as fs from "node:fs";
 import { join } from "node:path";
-import { cacheDirectory } from "../system/directories.ts";
-import { openOwnFiles } from "../system/own-files.ts";
+import { cacheDirectory, openOwnFiles } from "../system/own-files.ts";
 
 /** The inputs of a cached build: paths with their times, sizes and modes. */
 export type Fingerprint = Readonly<Record<string, readonly [mtimeMs: number, size: number, mode: number]>>;

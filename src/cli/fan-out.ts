@@ -7,7 +7,7 @@ import type { Become } from "../core/unix/users.ts";
 import { type LoadInventoryOptions, loadInventory } from "../inventory/load.ts";
 import { parseNodeSet } from "../inventory/names.ts";
 import { limitHosts, nobodyLeft, selectHosts } from "../inventory/select.ts";
-import { createSecretStore, type SecretStore } from "../vars/secrets/store.ts";
+import { createSecretStore, resolveVars, type SecretStore } from "../vars/secrets/store.ts";
 import {
   type BecomeFlags,
   becomeOptions,
@@ -125,7 +125,6 @@ async function withPasswords(host: Host, secrets: SecretStore): Promise<Host> {
   const own = Object.entries(host.vars).filter(([name]) => name.startsWith("ansible_"));
   if (!own.some(([name, value]) => /pass/.test(name) && value !== "") || findSecrets(host.vars).length === 0)
     return host;
-  const { resolveVars } = await import("../vars/secrets/resolve.ts");
   const { vars } = await resolveVars(
     host.vars,
     { name: `host ${host.name}`, locate: () => undefined },

@@ -4,8 +4,7 @@ import { createRequire } from "node:module";
 import { dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { Script } from "node:vm";
-import { cacheDirectory } from "../system/directories.ts";
-import { openOwnFiles } from "../system/own-files.ts";
+import { cacheDirectory, openOwnFiles } from "../system/own-files.ts";
 
 /** Set by the build: the SHA-256 of the program, in hexadecimal. */
 declare const __PROGRAM_HASH__: string;

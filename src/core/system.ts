@@ -141,3 +141,33 @@ export interface System extends ReadSystem {
   /** Run a command that may change things. A non-zero exit is a result, not an error; a command that cannot be started fails with `PROCESS_FAILED`. */
   run(argv: readonly string[], options?: ProcessOptions): Promise<ProcessResult>;
 }
+
+/** The names of the methods that every System has. */
+export const SYSTEM_CALLS = [
+  "stat",
+  "lstat",
+  "readFile",
+  "readText",
+  "readIfExists",
+  "checksum",
+  "list",
+  "readLink",
+  "realPath",
+  "workingDirectory",
+  "which",
+  "query",
+  "writeFile",
+  "makeDirectory",
+  "chmod",
+  "chown",
+  "symlink",
+  "link",
+  "rename",
+  "remove",
+  "setTimes",
+  "temporaryDirectory",
+  "run",
+] as const satisfies readonly (keyof System)[];
+
+/** The name of a method in {@link SYSTEM_CALLS}. */
+export type SystemCall = (typeof SYSTEM_CALLS)[number];

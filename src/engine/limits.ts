@@ -1,8 +1,7 @@
 import { VolleyError } from "../core/errors.ts";
 import type { Result } from "../core/result.ts";
-import type { Content, ProcessOptions, System } from "../core/system.ts";
+import { type Content, type ProcessOptions, SYSTEM_CALLS, type System } from "../core/system.ts";
 import { within } from "../system/endable.ts";
-import { SYSTEM_CALLS } from "../system/remote-process/messages.ts";
 
 /** Time limit of a template, in milliseconds. Rendering blocks the process: even the end of the run must wait. */
 export const RENDER_MS = 10_000;

@@ -1,4 +1,21 @@
 import type * as NodeFs from "node:fs";
+import { homedir } from "node:os";
+import { join } from "node:path";
+
+/** The cache of this user on the controller: `$XDG_CACHE_HOME/volley`, default `~/.cache/volley`. */
+export function cacheDirectory(env: NodeJS.ProcessEnv = process.env): string {
+  return join(env.XDG_CACHE_HOME || join(env.HOME || homedir(), ".cache"), "volley");
+}
+
+/** The state of this user on the controller: `$XDG_STATE_HOME/volley`, default `~/.local/state/volley`. */
+export function stateDirectory(env: NodeJS.ProcessEnv = process.env): string {
+  return join(env.XDG_STATE_HOME || join(env.HOME || homedir(), ".local", "state"), "volley");
+}
+
+/** The directory of bundles, locks and journals on a host: `~/.cache/volley` of the user that the agent runs as. */
+export function hostDirectory(): string {
+  return join(process.env.HOME || homedir(), ".cache", "volley");
+}
 
 /** The used part of `node:fs`, a parameter because a bundle's bootstrap must also load on a Node that is too old. */
 type Files = Pick<
@@ -17,7 +34,7 @@ type Files = Pick<
 >;
 
 /** Files of one directory that only this account can have written. */
-export interface OwnFiles {
+interface OwnFiles {
   /** Read a file; undefined for one that is missing, or that another account may have written. */
   read(name: string): Buffer | undefined;
   /**

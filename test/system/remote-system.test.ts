@@ -5,19 +5,16 @@ import { join } from "node:path";
 import { PassThrough } from "node:stream";
 import { afterEach, beforeEach, expect, test } from "vitest";
 import { serveSystem } from "../../src/agent/users.ts";
-import type { System } from "../../src/core/system.ts";
+import { SYSTEM_CALLS, type System } from "../../src/core/system.ts";
 import { createLocalSystem } from "../../src/system/local/local-system.ts";
-import {
-  decodeMessage,
-  encodeMessage,
-  SYSTEM_CALLS,
-  type SystemRequest,
-} from "../../src/system/remote-process/messages.ts";
 import {
   connectSystem,
   createLateSystem,
+  decodeMessage,
+  encodeMessage,
   type RemoteSystem,
-} from "../../src/system/remote-process/remote-system.ts";
+  type SystemRequest,
+} from "../../src/system/remote-system.ts";
 
 let directory: string;
 let remote: RemoteSystem;

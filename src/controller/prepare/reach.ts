@@ -18,7 +18,7 @@ import { parseSshArguments } from "../../transport/ssh-config/parse.ts";
 import { readSshConfig, type SshConfigChoice } from "../../transport/ssh-config/read.ts";
 import { createResolver, type HostWish } from "../../transport/ssh-config/resolve.ts";
 import type { Endpoint, HostKeyPolicy, SshSettings, Transport } from "../../transport/transport.ts";
-import { fillReferences } from "../../vars/references.ts";
+import { fillReferences } from "../../vars/scope.ts";
 import type { PlayHosts } from "./plan.ts";
 
 // The way to each host and the user to work as, from the inventory's vars, ssh_config and the options.

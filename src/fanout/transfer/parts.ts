@@ -3,7 +3,7 @@ import { mkdir, readdir, readFile, unlink, writeFile } from "node:fs/promises";
 import { hostname } from "node:os";
 import { join, posix } from "node:path";
 import { isRecord } from "../../core/values/value.ts";
-import { stateDirectory } from "../../system/directories.ts";
+import { stateDirectory } from "../../system/own-files.ts";
 import { bootId, isAlive, processStart } from "../../system/this-process.ts";
 
 /**

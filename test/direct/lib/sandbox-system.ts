@@ -1,7 +1,7 @@
 import { afterAll } from "vitest";
 import type { System } from "../../../src/core/system.ts";
 import type { OpenedSystem } from "../../../src/direct/users.ts";
-import { createLateSystem } from "../../../src/system/remote-process/remote-system.ts";
+import { createLateSystem } from "../../../src/system/remote-system.ts";
 import { type DirectHost, startDirectHost } from "./host.ts";
 
 let starting: Promise<DirectHost> | undefined;

@@ -6,9 +6,9 @@ import { inspect } from "node:util";
 import { expect, onTestFinished, test } from "vitest";
 import { describeSecret, type Secret, secret } from "../../../src/core/secret.ts";
 import { Data } from "../../../src/core/values/value.ts";
-import { resolveVars } from "../../../src/vars/secrets/resolve.ts";
 import type { SecretStoreOptions } from "../../../src/vars/secrets/sources.ts";
-import { createSecretStore } from "../../../src/vars/secrets/store.ts";
+import { createSecretStore, resolveVars } from "../../../src/vars/secrets/store.ts";
+
 import { failure } from "../../inventory/project.ts";
 
 async function scratch(): Promise<string> {
