@@ -6,7 +6,6 @@ import { assetEntry } from "../core/bundle.ts";
 import { VolleyError } from "../core/errors.ts";
 import type { Facts } from "../core/facts.ts";
 import { isPlaybook, type Playbook } from "../core/playbook.ts";
-
 import { type JobEnd, runJob } from "../engine/engine.ts";
 import { createRenderer } from "../engine/render.ts";
 import { createLocalSystem } from "../system/local/local-system.ts";

@@ -6,7 +6,6 @@ import { isRecord } from "../core/values/value.ts";
 import { parseJsonLines } from "../system/lines.ts";
 import { hostDirectory } from "../system/own-files.ts";
 import { isAlive, machineId, type ProcessIdentity, thisProcess } from "../system/this-process.ts";
-
 import type { RunPart } from "./journal.ts";
 import type { Wire } from "./wire.ts";
 

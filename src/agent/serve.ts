@@ -12,7 +12,6 @@ import type { BundleReader, CarryOut, CarryOutOptions } from "./carry-out.ts";
 import { findRunStore, type RunPart } from "./journal.ts";
 import { type HostLock, lendingTurns, takeLock } from "./lock.ts";
 import { openLeftovers, openState, readEarlier, type StateStore } from "./state-store.ts";
-
 import { openWire, type Wire } from "./wire.ts";
 
 /** The bundle that a controller has started on a host. */

@@ -5,7 +5,6 @@ import { Script } from "node:vm";
 import type { BuildFailure, BuildResult, Message, Plugin } from "esbuild";
 import { isVolleyError, type SourceLocation, VolleyError } from "../core/errors.ts";
 import { isPlaybook, type Playbook } from "../core/playbook.ts";
-
 import { type CacheSlot, type Fingerprint, fingerprint, isFresh, openSlot } from "./cache.ts";
 import { refuseForbidden } from "./import-rules.ts";
 import { volleyVersion } from "./runtime.ts";

@@ -2,7 +2,6 @@ import { Argument, type Command } from "commander";
 import { VolleyError } from "../core/errors.ts";
 import type { Host, Inventory } from "../core/inventory.ts";
 import { Data, mapLeaves, writeJson } from "../core/values/value.ts";
-
 import type { SecretStore } from "../vars/secrets/store.ts";
 import {
   addInventoryOptions,

@@ -1,7 +1,6 @@
 import { existsSync } from "node:fs";
 import { type Command, InvalidArgumentError, Option } from "commander";
 import type { BecomeOptions, TransportsOptions } from "../controller/prepare/reach.ts";
-
 import { VolleyError } from "../core/errors.ts";
 import type { BecomeMethod } from "../core/unix/users.ts";
 import { HOST_KEY_POLICIES, type HostKeyPolicy } from "../transport/transport.ts";

@@ -17,7 +17,6 @@ import {
   secretOptions,
 } from "./options.ts";
 import { expandLimit } from "./runs.ts";
-
 import { askPassphrase, cannotWrite } from "./terminal.ts";
 
 interface CheckFlags extends InventoryFlags, SecretFlags {

@@ -7,7 +7,6 @@ import type { RunRecord } from "../controller/records/records.ts";
 import { VolleyError } from "../core/errors.ts";
 import type { Event, Outcome, Summary } from "../core/events.ts";
 import { positiveInteger } from "./options.ts";
-
 import { cannotWrite } from "./terminal.ts";
 
 const OUTCOMES: readonly Outcome[] = ["ok", "failed", "unreachable", "lost", "cancelled"];

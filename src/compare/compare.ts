@@ -1,6 +1,7 @@
 import { setMaxListeners } from "node:events";
 import { VolleyError } from "../core/errors.ts";
 import { TALLY_KEYS } from "../core/result.ts";
+import { cpuBetween, createHostControl, ownMachine, readCpu, whyNotMeasurable } from "./commands.ts";
 import {
   type CacheState,
   type Comparison,
@@ -11,10 +12,9 @@ import {
   type Method,
   type Sample,
 } from "./comparison.ts";
-import { cpuBetween, createHostControl, ownMachine, whyNotMeasurable } from "./host-control.ts";
 import { measureRoundTrip } from "./proxy.ts";
 import { type HostsOptions, openHosts, openRoad, type Road } from "./road.ts";
-import { type CpuMeter, readCpu, type SamplerOptions, type Taken, takeSample } from "./sampler.ts";
+import { type CpuMeter, type SamplerOptions, type Taken, takeSample } from "./sampler.ts";
 import { median } from "./statistics.ts";
 
 /** Readings taken to measure the cost of one. */

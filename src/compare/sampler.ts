@@ -4,7 +4,14 @@ import { VolleyError } from "../core/errors.ts";
 import type { Event, Summary } from "../core/events.ts";
 import { quote } from "../core/unix/shell-words.ts";
 import { ROUTES_VARIABLE } from "../transport/ssh/open-stream.ts";
-
+import {
+  type CpuReading,
+  cpuBetween,
+  type HostControl,
+  readCpu,
+  runTimed,
+  type TimedResult,
+} from "./commands.ts";
 import {
   COMPARED_PHASES,
   type ComparedPhase,
@@ -15,16 +22,8 @@ import {
   type RemoteCpuSource,
   type Sample,
 } from "./comparison.ts";
-import {
-  CPU_SCRIPT,
-  type CpuReading,
-  cpuBetween,
-  type HostControl,
-  parseCpuReading,
-} from "./host-control.ts";
 import type { Road } from "./road.ts";
 import { median } from "./statistics.ts";
-import { runTimed, type TimedResult } from "./timed-process.ts";
 
 /** Options that all runs of a comparison share. */
 export interface SamplerOptions {
@@ -128,15 +127,6 @@ export async function takeSample(request: SampleRequest, options: SamplerOptions
     hostsWithBundle:
       output?.summary?.hosts.filter(({ uploadedBytes }) => uploadedBytes === 0).map(({ host }) => host) ?? [],
   };
-}
-
-/** Read the hosts' processor time so far. */
-export async function readCpu(
-  control: HostControl,
-  signal: AbortSignal,
-): Promise<ReadonlyMap<string, CpuReading>> {
-  const told = await control.run(CPU_SCRIPT, signal);
-  return new Map([...told].map(([host, text]) => [host, parseCpuReading(text)]));
 }
 
 function cpuOfRun(

@@ -13,7 +13,6 @@ import type { Facts } from "../core/facts.ts";
 import type { PlayDefinition } from "../core/playbook.ts";
 import type { Job } from "../core/protocol.ts";
 import { type RoleContext, type RoleUse, resolveRoleVars } from "../core/role.ts";
-
 import type { ReadSystem } from "../core/system.ts";
 import { float, mapLeaves } from "../core/values/value.ts";
 import { LATE, plain, plainVars, restore, restoreVars, type Vars } from "../core/values/vars.ts";

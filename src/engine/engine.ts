@@ -5,13 +5,11 @@ import type { Job } from "../core/protocol.ts";
 import { EMPTY_TALLY, type Tally } from "../core/result.ts";
 import type { Vars } from "../core/values/vars.ts";
 import { declareRoles, hostVariables } from "./context.ts";
-
 import type { Effects, HostView } from "./effects.ts";
 import { followAskers, watchStrays } from "./handle.ts";
 import { withEither } from "./limits.ts";
 import { runPlay } from "./play.ts";
 import type { RoleRun } from "./role.ts";
-
 import { Ledger, type PlayOnHost, Turns } from "./turn.ts";
 
 /** The end of a Job. */

@@ -5,7 +5,6 @@ import type { TaskOptions, TaskResult } from "../core/role.ts";
 import type { System } from "../core/system.ts";
 import { isRecord, writeJson } from "../core/values/value.ts";
 import { restore, type Vars } from "../core/values/vars.ts";
-
 import { taskVariables } from "./context.ts";
 import { evaluate, toTaskResult, Unknown } from "./handle.ts";
 import { askWithin, leftUntil, withEither, withTimeLimit } from "./limits.ts";

@@ -7,7 +7,6 @@ import type { Job } from "../core/protocol.ts";
 import { countRescued, countState, EMPTY_TALLY, type Result, type Tally } from "../core/result.ts";
 import type { RoleContext, RoleUse } from "../core/role.ts";
 import { restoreVars, type Vars } from "../core/values/vars.ts";
-
 import { extendScope } from "../vars/scope.ts";
 import { createActionContext, roleVariables } from "./context.ts";
 import type { Done, Effects, HostView, Reply } from "./effects.ts";

@@ -9,7 +9,6 @@ import { preflight } from "../../src/controller/prepare/preflight.ts";
 import { readInventory } from "../../src/controller/prepare/read.ts";
 import { definePlaybook } from "../../src/core/playbook.ts";
 import { defineRole, type RoleUse } from "../../src/core/role.ts";
-
 import { copy, file, template } from "../../src/index.ts";
 
 let directory: string;

@@ -4,7 +4,6 @@ import { debug } from "../../src/actions/flow/debug.ts";
 import { noop } from "../../src/actions/flow/noop.ts";
 import { command } from "../../src/actions/system/command.ts";
 import { defineRole, type StandardSchemaV1 } from "../../src/core/role.ts";
-
 import { roleOf, runPlays } from "./run-plays.ts";
 
 const plain = (name: string, ...tasks: readonly string[]) =>

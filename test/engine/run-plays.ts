@@ -16,7 +16,6 @@ import {
   questionKey,
 } from "../../src/core/protocol.ts";
 import { defineRole, type RoleDefinition, type RoleUse } from "../../src/core/role.ts";
-
 import { type JobEnd, runJob } from "../../src/engine/engine.ts";
 import { createRenderer } from "../../src/engine/render.ts";
 import { createLocalSystem } from "../../src/system/local/local-system.ts";

@@ -6,7 +6,6 @@ import { template } from "../../src/actions/files/template.ts";
 import { debug } from "../../src/actions/flow/debug.ts";
 import { decodeVars, encodeVars } from "../../src/agent/whole-value.ts";
 import { defineRole, type RoleUse } from "../../src/core/role.ts";
-
 import { load, varsOf } from "../inventory/project.ts";
 import { makeWorkplace, roleOf, runPlays, type Workplace } from "./run-plays.ts";
 

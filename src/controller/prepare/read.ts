@@ -1,7 +1,6 @@
 import { createDiskAssets } from "../../bundle/assets.ts";
 import { type BuildOptions, type Bundle, buildBundle } from "../../bundle/build.ts";
 import { compile, evaluate, findProject, loadPlaybook, locate, locateStack } from "../../bundle/playbook.ts";
-
 import type { AssetStore } from "../../core/asset.ts";
 import { type SerializedError, VolleyError } from "../../core/errors.ts";
 import type { Host, Inventory } from "../../core/inventory.ts";

@@ -1,7 +1,6 @@
 import pLimit from "p-limit";
 import type { Inventory } from "../../core/inventory.ts";
 import type { Vars } from "../../core/values/vars.ts";
-
 import {
   fingerprintOf,
   hostName,
@@ -10,7 +9,6 @@ import {
   knownAs,
   noFile,
 } from "../../transport/ssh/known-hosts.ts";
-
 import type { SshTransport } from "../../transport/ssh/ssh-transport.ts";
 import type { Endpoint, SshSettings } from "../../transport/transport.ts";
 import {

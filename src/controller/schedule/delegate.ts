@@ -10,7 +10,6 @@ import { type Command, type Job, questionKey } from "../../core/protocol.ts";
 import type { Result } from "../../core/result.ts";
 import type { AnyRole } from "../../core/role.ts";
 import { restoreVars, type Vars } from "../../core/values/vars.ts";
-
 import {
   createActionContext,
   declareRoles,
@@ -18,7 +17,6 @@ import {
   roleVariables,
   taskVariables,
 } from "../../engine/context.ts";
-
 import { RENDER_BESIDE_OTHERS_MS, withTimeLimit } from "../../engine/limits.ts";
 import { performAction } from "../../engine/perform.ts";
 import { createRenderer, type Renderer } from "../../engine/render.ts";

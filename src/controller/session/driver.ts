@@ -20,7 +20,6 @@ import {
   writeBundle,
 } from "./launch.ts";
 import { HostNoise, onMaskedText, receive } from "./receive.ts";
-
 import type { HostSession, SessionOptions } from "./session.ts";
 import {
   type Effect,

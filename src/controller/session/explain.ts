@@ -3,7 +3,6 @@ import { isVolleyError, type SerializedError, VolleyError } from "../../core/err
 import type { Outcome, TargetEvent } from "../../core/events.ts";
 import { type Become, keepsOwnCopy } from "../../core/unix/users.ts";
 import { explainBecome } from "../../transport/become.ts";
-
 import type { Endpoint, RemoteExit } from "../../transport/transport.ts";
 import { LAUNCH_EXITS } from "./launch.ts";
 

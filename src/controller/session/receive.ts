@@ -12,7 +12,6 @@ import {
   type ShareLine,
   type WireEvent,
 } from "../../core/protocol.ts";
-
 import { isRecord } from "../../core/values/value.ts";
 import { createLineSplitter } from "../../system/lines.ts";
 import type { Mask } from "../../vars/mask.ts";
