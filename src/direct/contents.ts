@@ -13,21 +13,21 @@ import {
 } from "../core/system.ts";
 import { modeOfReplacement } from "../core/unix/permissions.ts";
 import { textToBytes } from "../core/values/bytes.ts";
+import { OPEN } from "../transport/sftp/codec.ts";
 import type { FileHandle, FileSession } from "../transport/transport.ts";
 
-const READ = 1;
 /** Reads in flight at a time. */
 const WINDOW = 16;
-/** As Node has it for files of its own machine. */
+/** Node's limit for local files. */
 const MAX_HELD_BYTES = 2 ** 31 - 1;
 
-/** Read a file from its beginning, piece by piece in order; `size` is what is known of it, in bytes. */
+/** Read a file from its beginning, piece by piece in order; `size` in bytes, if known. */
 export async function* readPieces(
   files: FileSession,
   path: string,
   size: number | undefined,
 ): AsyncGenerator<Buffer> {
-  const handle = await files.open(path, READ);
+  const handle = await files.open(path, OPEN.read);
   const piece = files.maxReadBytes;
   try {
     // Files in /proc claim to be empty, and give less than is asked for before their end.
@@ -89,8 +89,7 @@ export async function readWhole(files: FileSession, path: string, size: number |
   return pieces.length === 1 ? pieces[0]! : Buffer.concat(pieces);
 }
 
-/** SFTP's write, create and exclusive. */
-const NEW_FILE = 2 | 8 | 32;
+const NEW_FILE = OPEN.write | OPEN.create | OPEN.exclusive;
 /** Bytes in flight at a time. */
 const WINDOW_BYTES = 2 << 20;
 /** Leaves an id as it is: chown(2). */
@@ -100,21 +99,21 @@ export const AS_IT_IS = 0xffffffff;
 interface WriteRequest extends WriteOptions {
   readonly path: string;
   readonly content: Content;
-  /** The file there now, as far as known; undefined: look. */
+  /** The file at the path now; undefined for unknown. */
   readonly known: Stat | null | undefined;
   lstat(path: string): Promise<Stat | null>;
-  /** Run a script of the shell on the host. Fails with what it says. */
+  /** Run a shell script on the host. Fails with its error message. */
   shell(script: string, args: readonly string[], input?: string): Promise<void>;
-  /** The ACL of the file that is there, as getfacl(1) prints it; empty for none, or where it is not to be kept. */
+  /** Return the ACL of the file at the path, as getfacl(1) prints it; empty for none, or for one not to keep. */
   acl(): Promise<string>;
-  /** The user's own. */
+  /** The umask of the user. */
   readonly umask: number;
 }
 
 /** The attributes of a file to write, all decided. */
 interface ResolvedWrite {
   readonly path: string;
-  /** The name it has while it is written. */
+  /** The file's name until it is complete. */
   readonly temporary: string;
   readonly mode: number;
   /** -1: the user's own, as is `gid`. */
@@ -122,7 +121,7 @@ interface ResolvedWrite {
   readonly gid: number;
 }
 
-/** Decide what is not given by the file that is replaced. */
+/** Take the attributes that the request leaves open from the replaced file. */
 export function resolveWrite(
   request: Pick<WriteRequest, "path" | "mode" | "uid" | "gid" | "umask">,
   before: Stat | null,
@@ -140,14 +139,13 @@ function temporaryName(path: string): string {
 }
 
 /**
- * Write a file to a temporary name beside it, then renames it into place. The rename waits until all else has
- * succeeded: sent along with the rest it would put a file in place whose content did not get onto the disk. A mount that
- * is a file is written in place.
+ * Write a file under a temporary name beside its place, then rename it. The rename waits until all else has succeeded:
+ * sent along with the rest, it could put an incomplete file in place. A mount that is a file is written in place.
  */
 export async function writeAtomically(files: FileSession, request: WriteRequest): Promise<Written> {
   const { path, content, shell } = request;
   const temporary = temporaryName(path);
-  // The shell is never waited for while a file is open: a host may grant no session for both.
+  // No shell runs while a file is open: a host may grant no session for both.
   const acl = request.known === null ? "" : await request.acl().catch(() => "");
   const looking = request.known === undefined ? request.lstat(path) : Promise.resolve(request.known);
   looking.catch(() => {});
@@ -191,7 +189,7 @@ async function upload(
     const { mode, uid, gid } = resolved;
     const written = writeContent(files, handle, content);
     written.catch(() => {});
-    // The end of content that comes piece by piece must be waited for: later requests must follow it.
+    // Later requests must follow the last piece of content that comes piece by piece.
     if (typeof content !== "string" && !(content instanceof Uint8Array)) await written;
     const owned =
       uid === -1 && gid === -1
@@ -212,12 +210,12 @@ async function upload(
   }
 }
 
-/** As chmod(1) takes it. */
+/** Return the mode for chmod(1). */
 function octal({ mode }: ResolvedWrite): string {
   return mode.toString(8);
 }
 
-/** As chown(1) takes it; empty for no change. */
+/** Return the owner for chown(1); empty for no change. */
 function ownerOf({ uid, gid }: ResolvedWrite): string {
   return `${uid === -1 ? "" : uid}${gid === -1 ? "" : `:${gid}`}`;
 }
@@ -230,7 +228,7 @@ ${DRESS}`;
 const IN_PLACE = `cat "$2" >"$1" || exit 1
 ${DRESS} && rm -f "$2"`;
 
-/** True for a mount point, by the host's kernel. */
+/** Return whether a path is a mount point, by the host's kernel. */
 async function isMount(files: FileSession, path: string): Promise<boolean> {
   const [mounts, real] = await Promise.all([
     readWhole(files, "/proc/self/mountinfo", undefined),
@@ -246,7 +244,7 @@ async function isMount(files: FileSession, path: string): Promise<boolean> {
     .some((line) => line.split(" ")[4] === escaped);
 }
 
-/** Write content from a file's beginning; all of what is there already is in flight before this first waits. */
+/** Write content from a file's beginning; content in memory is in flight as a whole before the first wait. */
 async function writeContent(
   files: FileSession,
   handle: FileHandle,
@@ -293,7 +291,7 @@ export const SHELL_WRITE_BYTES = 64 << 10;
 /** Round trips from here on are slow: three of them take longer than the shell's programs take to start. */
 export const SLOW_ROUND_TRIP_MS = 8;
 
-/** mv(1) would move a file into a directory that is there. */
+/** Refuses a directory at the path: mv(1) would move the file into it. */
 const SCRIPT = `umask 077; set -C
 [ ! -d "$1" ] || [ -L "$1" ] || exit 1
 trap 'rm -f "$2"' EXIT
@@ -306,8 +304,8 @@ fi
 chmod "$3" "$2" && mv -f "$2" "$1" && trap - EXIT`;
 
 /**
- * Write a small file as {@link writeAtomically} does, in one round trip; false when it did not come to that, for
- * whatever reason: writing it over SFTP then tells which.
+ * Write a small file as {@link writeAtomically} does, in one round trip; return false for any failure, whose reason
+ * writing over SFTP then finds out.
  */
 export async function writeByShell(
   run: (argv: readonly string[], options: ProcessOptions) => Promise<ProcessResult>,

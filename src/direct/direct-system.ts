@@ -10,7 +10,7 @@ import {
   type Written,
 } from "../core/system.ts";
 import { deniedBy, resolveForRoot } from "../core/unix/permissions.ts";
-import type { FileAttributes } from "../transport/sftp/codec.ts";
+import { type FileAttributes, STATUS } from "../transport/sftp/codec.ts";
 import { sftpStatus } from "../transport/sftp/requests.ts";
 import type { Connection, FileSession } from "../transport/transport.ts";
 import {
@@ -23,15 +23,7 @@ import {
   writeAtomically,
   writeByShell,
 } from "./contents.ts";
-import {
-  attempt,
-  createLooks,
-  exactStat,
-  isMissing,
-  protectionAt,
-  UNSUPPORTED,
-  type Witness,
-} from "./looks.ts";
+import { attempt, createLooks, exactStat, isMissing, protectionAt, type Witness } from "./looks.ts";
 import { runRemotely } from "./process.ts";
 import { type HostUser, type Shells, searchPath } from "./shell.ts";
 
@@ -41,22 +33,22 @@ export interface DirectSystemOptions {
   readonly shells: Shells;
   readonly user: HostUser;
   readonly forward: Connection["forward"];
-  /** Every absolute path is taken below this directory, but for commands: a test. Default `/`. */
+  /** Directory that all absolute paths are below, except those of commands: for tests. Default: `/`. */
   readonly root?: string;
 }
 
-/** A System of a host that is reached over a connection. */
+/** The System of a host, over a connection. */
 export interface DirectSystem extends System {
   readonly user: HostUser;
-  /** Forget what was seen of the host. */
+  /** Forget earlier looks at the host. */
   forget(): void;
-  /** Remove what is there for the time of the run, and ends shells and the file session. */
+  /** Remove temporary directories, and end shells and file session. */
   close(): Promise<void>;
 }
 
 const SUMS: ReadonlySet<string> = new Set(["md5", "sha1", "sha224", "sha256", "sha384", "sha512"]);
 
-/** The machine at the other end of a connection: files over SFTP, processes by a shell there. */
+/** Make the System of a host: files over SFTP, processes by a shell there. */
 export function createDirectSystem({
   files,
   shells,
@@ -84,7 +76,7 @@ export function createDirectSystem({
       looks.forget();
     }
   };
-  /** Ask a question that changes nothing, with paths as the host has them. */
+  /** Run a command that changes nothing, with paths as the host has them. */
   const askWith = (argv: readonly string[], options: ProcessOptions): Promise<ProcessResult> =>
     runRemotely(shells, home, argv, options);
   const ask = (argv: readonly string[]): Promise<ProcessResult> => askWith(argv, {});
@@ -100,8 +92,8 @@ export function createDirectSystem({
     return step.value;
   };
   /**
-   * Keep root from being sent elsewhere by links of other users in the directories above a path. Where others than
-   * root can exchange these, an earlier look counts for nothing. Gives whether nobody else can.
+   * Keep root from following links of other users in the directories above a path. Where others than root can exchange
+   * these directories, an earlier look does not count. Returns whether only root can.
    */
   const guard = async (full: string): Promise<boolean> => {
     if (user.uid !== 0) return true;
@@ -114,7 +106,7 @@ export function createDirectSystem({
     if (above.some((one) => one?.type === "link")) await resolveAsRoot(posix.dirname(full));
     return above.every(isAlone);
   };
-  /** As {@link guard}, of what is read: a link at the end counts as well. */
+  /** Guard a path to read, as {@link guard} does; a link at its end counts as well. */
   const guardReading = async (full: string): Promise<void> => {
     if (user.uid !== 0) return;
     const [stat] = await Promise.all([looks.lstat(full), guard(full)]);
@@ -126,7 +118,7 @@ export function createDirectSystem({
     hasNoAcls = code === 127;
     return code === 0 ? stdout : "";
   };
-  /** Set attributes of what is no link; root makes sure of that. */
+  /** Set attributes of a path that is no link; as root, make sure of that. */
   const setItself = async (full: string, attributes: FileAttributes): Promise<void> => {
     if (user.uid !== 0) return files.setstat(full, attributes);
     try {
@@ -297,7 +289,7 @@ export function createDirectSystem({
         try {
           await files.lsetstat(full, owner);
         } catch (thrown) {
-          if (sftpStatus(thrown) !== UNSUPPORTED) throw thrown;
+          if (sftpStatus(thrown) !== STATUS.unsupported) throw thrown;
           const name = `${uid === -1 ? "" : uid}${gid === -1 ? "" : `:${gid}`}`;
           if (name !== "") await orFail(ask(["chown", "-h", name, full]), "change the owner of", full);
         }
@@ -345,7 +337,7 @@ export function createDirectSystem({
   };
 }
 
-/** True when only root can exchange the entries of a directory. */
+/** Return whether only root can exchange the entries of a directory. */
 function isRootsAlone({ type, uid, mode }: Stat): boolean {
   return type === "directory" && uid === 0 && ((mode & 0o022) === 0 || (mode & 0o1000) !== 0);
 }

@@ -15,7 +15,7 @@ export async function askForFacts(shells: Shells): Promise<FactRecords> {
   return parseRecords(await runScript(shells, factsScript(mark)), mark);
 }
 
-/** Make facts of a host's answers; anything not asked beforehand is asked now. */
+/** Make facts of a host's answers; `system` answers all other questions. */
 export function gatherDirectFacts(
   system: ReadSystem,
   records: FactRecords,
@@ -24,7 +24,7 @@ export function gatherDirectFacts(
   return gatherFacts(snapshotSystem(system, records), { ...env }, machineOf(records));
 }
 
-/** The accounts a host told of: /etc/passwd. */
+/** Return /etc/passwd from a host's answers; empty where it is missing. */
 export function passwdOf(records: FactRecords): string {
   return records.get("file /etc/passwd")?.toString("utf8") ?? "";
 }
@@ -44,7 +44,7 @@ function parseRecords(output: Buffer, mark: string): FactRecords {
   return records;
 }
 
-/** The host as it was when it was asked. */
+/** Return a System that answers from the records where they hold the answer. */
 function snapshotSystem(system: ReadSystem, records: FactRecords): ReadSystem {
   const asked = new Set([
     ...FACT_FILES,
@@ -112,7 +112,7 @@ function machineOf(records: FactRecords): Machine {
   };
 }
 
-/** Lines of `ip -o -4 addr show`. */
+/** Parse the lines of `ip -o -4 addr show`. */
 function parseAddresses(text: string): readonly MachineAddress[] | undefined {
   const found = [...text.matchAll(/^\d+:\s+(\S+)\s+inet\s+([\d.]+)(?:\s+peer\s+[\d.]+)?\/(\d+)/gm)];
   if (found.length === 0) return undefined;
@@ -123,7 +123,7 @@ function parseAddresses(text: string): readonly MachineAddress[] | undefined {
   }));
 }
 
-/** Numbers of `stat -f`; /proc/mounts writes spaces of a path as `\040`. */
+/** Read the numbers of `stat -f`; /proc/mounts writes spaces of a path as `\040`. */
 function sizeOf(records: FactRecords, path: string): FileSystemSize | undefined {
   const written = path.replace(/[ \t\n\\]/g, (odd) => `\\${odd.charCodeAt(0).toString(8).padStart(3, "0")}`);
   const numbers = records.get(`size ${written}`)?.toString("utf8").trim().split(" ").map(Number) ?? [];
@@ -151,10 +151,10 @@ const FACT_FILES: readonly string[] = [
   ...["/var/lib/dbus/machine-id", "/usr/lib/os-release"],
 ];
 
-/** Files that may hold anything. */
+/** Files with bytes that are no text. */
 const FACT_BINARY_FILES: readonly string[] = ["/proc/1/environ", "/etc/localtime"];
 
-/** Paths of which only their being there counts. */
+/** Paths whose existence is a fact. */
 const FACT_PATHS: readonly string[] = [
   ...["/lib64", "/lib64/ld-linux-x86-64.so.2", "/lib/ld-linux-aarch64.so.1", "/lib/ld-musl-x86_64.so.1"],
   ...["/lib/ld-musl-aarch64.so.1", "/lib/ld-linux-armhf.so.3", "/lib64/ld64.so.2", "/lib/ld64.so.1"],
@@ -167,7 +167,7 @@ const FACT_PATHS: readonly string[] = [
   ...["/run/.containerenv", "/proc/vz", "/proc/lve", "/proc/bc", "/dev/kvm"],
 ];
 
-/** Directories of which everything is told that facts ask for. */
+/** Directories whose whole content counts. */
 const FACT_DIRECTORIES: readonly string[] = [
   "/sys/class/net",
   "/sys/class/dmi/id",
@@ -176,10 +176,9 @@ const FACT_DIRECTORIES: readonly string[] = [
 ];
 
 /**
- * A script for sh that tells all of it on standard output: records that each begin with a line of `mark`, a kind and a
- * path. A missing or forbidden file has no record. Texts are read by one awk, where a cat each would take longer
- * than all the rest. A file system over the network is not asked for its size,
- * because a dead server would hang the question.
+ * Return a script for sh that prints all of it: records that each begin with a line of `mark`, a kind and a path. A
+ * missing or forbidden file has no record. A single awk reads the texts: a cat for each would take longer than all the rest.
+ * A file system over the network is not asked for its size, because a dead server would hang the script.
  */
 function factsScript(mark: string): string {
   return `n='${mark}'

@@ -14,7 +14,7 @@ import { quote } from "../core/unix/shell-words.ts";
 import { createLineSplitter } from "../system/lines.ts";
 import { lineWord, type Shells } from "./shell.ts";
 
-/** How the lock is taken. */
+/** Options of {@link takeDirectLock}. */
 export interface DirectLockOptions extends LockOptions {
   readonly signal: AbortSignal;
 }
@@ -91,7 +91,7 @@ export async function takeDirectLock(shells: Shells, options: DirectLockOptions)
 }
 
 /**
- * The shell's part. Its standard input says `lend`, `turn` and which process group to signal; at its end the lock is given back. The waiting script repeats the holder's name, and so notices when nobody listens any more.
+ * The shell's part. Its standard input says `lend`, `turn` and which process group to signal; at its end the lock is given back. The waiting script repeats the holder's name, and so notices the end of its reader.
  */
 function lockScript({ run, host, controller }: DirectLockOptions): string {
   const begin = (fields: Partial<Holder>): string => quote(lineStart(fields));

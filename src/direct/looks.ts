@@ -3,13 +3,13 @@ import { performance } from "node:perf_hooks";
 import { VolleyError } from "../core/errors.ts";
 import type { FileType, ProcessResult, Stat } from "../core/system.ts";
 import { attributesCommand, type Protection, protectionOf } from "../core/unix/permissions.ts";
-import type { FileAttributes } from "../transport/sftp/codec.ts";
+import { type FileAttributes, STATUS } from "../transport/sftp/codec.ts";
 import { sftpStatus } from "../transport/sftp/requests.ts";
 import type { FileSession } from "../transport/transport.ts";
 
-/** Answers about a path count until the host was asked nothing for so long, which is as long as one action goes on. */
+/** Answers count until no request was answered for so long: one action leaves no longer pause. */
 const IDLE_MS = 100;
-/** But no longer than this. */
+/** Longest life of an answer. */
 const FRESH_MS = 2_000;
 
 const TYPE_BITS = 0o170000;
@@ -29,11 +29,11 @@ interface Looks {
   lstat(path: string): Promise<Stat | null>;
   /** Look at the directories above a path, outermost first, without following links. */
   above(path: string): Promise<readonly (Stat | null)[]>;
-  /** The Stat of a path, if known without asking; undefined if not. */
+  /** Return the known Stat of a path; undefined for unknown. */
   known(path: string): Stat | null | undefined;
-  /** The shortest time, in milliseconds, that an answer has taken. */
+  /** The shortest time of an answer so far; 0 before the first. */
   readonly roundTripMs: number;
-  /** The host has answered something else. */
+  /** Note that the host has answered another request. */
   touch(): void;
   /** Forget all answers: files may have changed. */
   forget(): void;
@@ -42,14 +42,14 @@ interface Looks {
 interface Answer {
   readonly value: Promise<Stat | null>;
   settled: Stat | null | undefined;
-  /** By `performance.now()`; undefined until there is one. */
+  /** By `performance.now()`; undefined while the answer is awaited. */
   answeredAt: number | undefined;
 }
 
 /**
- * Look at paths over SFTP. Actions ask for a path, then for where its links lead, then for the directory it is in: all
- * three are asked for at once, and answers serve whoever asks while the same action goes on. With `asksAbove` all
- * directories above the path are asked for too.
+ * Look at paths over SFTP. Actions look at a path, then at the end of its links, then at its directory: all three are
+ * requested at once, and the answers serve the whole action. With `asksAbove`, all directories above the path are
+ * requested as well.
  */
 export function createLooks(files: FileSession, asksAbove: boolean): Looks {
   let answers = new Map<string, Answer>();
@@ -120,7 +120,7 @@ export function createLooks(files: FileSession, asksAbove: boolean): Looks {
   };
 }
 
-/** The directories above a path but the root, outermost first. */
+/** Return the directories above a path without the root, outermost first. */
 function directoriesAbove(path: string): readonly string[] {
   const names = posix.dirname(path).split("/").filter(Boolean);
   return names.map((_name, index) => `/${names.slice(0, index + 1).join("/")}`);
@@ -148,7 +148,7 @@ function describe({
   };
 }
 
-/** The type in the mode that stat(2) gives. */
+/** Return the type in a mode of stat(2). */
 function typeOf(mode: number): FileType {
   return TYPES.find(([bits]) => bits === (mode & TYPE_BITS))?.[1] ?? "file";
 }
@@ -157,8 +157,8 @@ function typeOf(mode: number): FileType {
 type Run = (argv: readonly string[]) => Promise<ProcessResult>;
 
 /**
- * Look at a path by stat(1) of GNU or BusyBox, which tells what SFTP does not: inode, device, links, and fractions of
- * a second. Undefined where there is no such command, or it cannot look.
+ * Look at a path by stat(1) of GNU or BusyBox, which knows more than SFTP: inode, device, links, and fractions of a
+ * second. Undefined where the command is missing or fails.
  */
 export async function exactStat(run: Run, path: string, follow: boolean): Promise<Stat | undefined> {
   const format = "%f %u %g %s %i %d %h %X %Y|%x|%y";
@@ -183,19 +183,13 @@ export async function exactStat(run: Run, path: string, follow: boolean): Promis
   };
 }
 
-/** Seconds, with the fraction from a text such as `2026-11-22 10:00:00.123456789 +0000`, as Node makes milliseconds of it. */
+/** Return milliseconds of seconds, with the fraction of a text such as `2026-11-22 10:00:00.123456789 +0000`. */
 function milliseconds(seconds: string | undefined, text: string): number {
   const fraction = /\.(\d{1,9})/.exec(text)?.[1]?.padEnd(9, "0") ?? "0";
   return Number(seconds) * 1000 + Number(fraction) / 1e6;
 }
 
-/** Status codes of SFTP (draft-ietf-secsh-filexfer-02, section 7). */
-const NO_SUCH_FILE = 2;
-const PERMISSION_DENIED = 3;
-const BAD_MESSAGE = 5;
-export const UNSUPPORTED = 8;
-
-/** Bytes below which a disk is as good as full. */
+/** A disk with less free room counts as full. */
 const FULL_BYTES = 64 << 10;
 
 /** The means to find out about a failure. */
@@ -210,7 +204,7 @@ export async function protectionAt(ask: Witness["ask"], path: string): Promise<P
   return protectionOf(path, stdout);
 }
 
-/** Run a file operation. Its error names the path and says why in words, as the local System's do. */
+/** Run a file operation. Its error names path and reason in words, as errors of the local System do. */
 export async function attempt<T>(
   { files, ask }: Witness,
   what: string,
@@ -222,7 +216,7 @@ export async function attempt<T>(
   } catch (thrown) {
     const status = sftpStatus(thrown);
     if (status === undefined) throw thrown;
-    const protection = status === PERMISSION_DENIED ? await protectionAt(ask, path) : undefined;
+    const protection = status === STATUS.permissionDenied ? await protectionAt(ask, path) : undefined;
     const reason =
       protection?.reason ?? (await reasonOf(files, what, path, status, (thrown as Error).message));
     throw new VolleyError("FILE_FAILED", `cannot ${what} ${path}: ${reason}`, {
@@ -232,7 +226,7 @@ export async function attempt<T>(
   }
 }
 
-/** OpenSSH's server has one status for all but a few reasons: a look at the path tells which it was. */
+/** Find the reason of a refusal: OpenSSH's server has one status for most reasons, so look at the path. */
 async function reasonOf(
   files: FileSession,
   what: string,
@@ -241,13 +235,13 @@ async function reasonOf(
   said: string,
 ): Promise<string> {
   switch (status) {
-    case NO_SUCH_FILE:
+    case STATUS.noSuchFile:
       return "no such file or directory";
-    case PERMISSION_DENIED:
+    case STATUS.permissionDenied:
       return "permission denied";
-    case BAD_MESSAGE:
+    case STATUS.badMessage:
       return "the name is too long";
-    case UNSUPPORTED:
+    case STATUS.unsupported:
       return "the host's SFTP server cannot do that";
     default:
   }
@@ -263,7 +257,7 @@ async function reasonOf(
   return said.split(": ").at(-1) ?? said;
 }
 
-/** True for an error that says that a file does not exist. */
+/** Return whether an error is that of a missing file. */
 export function isMissing(thrown: unknown): boolean {
-  return sftpStatus(thrown) === NO_SUCH_FILE;
+  return sftpStatus(thrown) === STATUS.noSuchFile;
 }

@@ -7,7 +7,7 @@ import type { RemoteExit } from "../transport/transport.ts";
 import { type Shells, lineWord as word } from "./shell.ts";
 
 const KILL_GRACE_MS = 5_000;
-/** How long a process that was killed may take to be gone, before it is not waited for any longer. */
+/** Longest wait for the end of a killed process. */
 const GONE_MS = 5_000;
 
 /** The default directory of commands, and their search path. */
@@ -15,7 +15,7 @@ export interface ProcessHome {
   readonly directory: string;
   /** Directories searched for commands, with `:` between. */
   readonly path: string;
-  /** The absolute path of a path that may begin with `~/`. */
+  /** Return the absolute path of a path that may begin with `~/`. */
   at(path: string): string;
 }
 
@@ -86,11 +86,11 @@ export async function runRemotely(
   }
 }
 
-/** Perl, which Debian always has, that sets variables of any name and goes on as the command. */
+/** Sets variables of any name and becomes the command, in Perl, which every Debian has. */
 const SET_ODD_NAMES =
   "for (grep /^VOLLEY_ENV_\\d+$/, keys %ENV) { my ($n, $v) = split /=/, delete $ENV{$_}, 2; $ENV{$n} = $v } exec {$ARGV[0]} @ARGV; exit 127";
 
-/** The line of shell for a command. The first word that it prints tells whether the command could be started. */
+/** Return the line of shell for a command. Its first word of output tells whether the command could be started. */
 function commandLine(
   { directory: own, path, at }: ProcessHome,
   argv: readonly string[],
@@ -147,7 +147,7 @@ function cancelled(command: string): VolleyError {
   return new VolleyError("CANCELLED", `${command} was cancelled`);
 }
 
-/** In the words of a System that starts processes itself. */
+/** Return the error of a command that could not be started, in the words of the local System. */
 function explainStart(command: string, cwd: string | undefined, word: string | undefined): VolleyError {
   switch (word) {
     case "nodir":

@@ -44,12 +44,12 @@ export interface DirectPlaybook {
   evaluateAnew(print: Pick<Console, "log">): Playbook;
 }
 
-/** How it is carried out on one host. */
+/** Options of {@link startDirect}. */
 interface DirectOptions {
   readonly endpoint: Endpoint;
   readonly become: Become | null;
   readonly playbook: DirectPlaybook;
-  /** Of the bundle that is not sent. */
+  /** The id of the bundle, which is not sent. */
   readonly bundleId: string;
   /** Ends opening. A run that has begun is ended by commands of the protocol. */
   readonly signal: AbortSignal;
@@ -59,13 +59,13 @@ interface DirectOptions {
 interface DirectHost {
   readonly opened: OpenedSystem;
   readonly channels: Channels;
-  /** How many sessions the server grants at a time, once it has refused one. */
+  /** Resolves with the number of sessions that the server grants at a time, once it has refused one. */
   readonly whenLimited: Promise<number>;
   access(become: Become): UserAccess;
 }
 
 /**
- * Carry out a host's part of a run from here, action by action over its connection, and speaks the protocol as a
+ * Carry out a host's part of a run from here, action by action over its connection, and speak the protocol as a
  * process on the host would. Fails with `SFTP_UNAVAILABLE`, `BECOME_FAILED`, `CONNECT_FAILED` or `CONNECTION_LOST`.
  */
 export async function startDirect(connection: Connection, options: DirectOptions): Promise<RemoteProcess> {
@@ -88,7 +88,7 @@ export async function startDirect(connection: Connection, options: DirectOptions
   const exit = ended.then(async (how) => {
     stdout.end();
     await finished(stdout, { writable: false }).catch(() => {});
-    // Calls that still wait for the host end now.
+    // Ends the calls that still wait for the host.
     if (how.kind === "lost") stdin.end('{"type":"kill"}\n');
     return how;
   });
@@ -112,7 +112,7 @@ async function openHost(
     opened: await openSystem(own, channels),
     channels,
     whenLimited,
-    // Root becomes anybody by itself; the leave of others is the login user's to have.
+    // Root may become anybody; elsewhere the login user has the rights.
     access: (other) => becomeAccess(isRoot ? own : login, other, as),
   };
 }
@@ -124,7 +124,7 @@ interface Line {
   emit(event: TargetEvent): void;
 }
 
-/** Tell events until the connection goes: that tasks fail from then on says nothing of them. */
+/** Emit events until the connection is lost: later failures of tasks only follow from that. */
 function createLine(wire: Wire, connection: Connection): Line {
   let lost: string | undefined;
   let tell!: () => void;
@@ -329,7 +329,7 @@ function consoleOf(tell: (level: "info" | "warn", text: string) => void): Pick<C
   } as Pick<Console, "log">;
 }
 
-/** Handlers left over, with what waits until all that was kept is on the host. */
+/** Handlers left over; `flush` resolves when all are written on the host. */
 interface DirectLeftovers extends Leftovers {
   flush(): Promise<void>;
 }
@@ -342,7 +342,7 @@ async function openDirectLeftovers(system: System, owner: LeftoversOwner): Promi
   const leftovers = createLeftovers(owner, bytes?.toString("utf8") ?? "", (text) => {
     const write = (): Promise<void> =>
       text === null ? system.remove(file) : system.writeFile(file, text, { mode: 0o600 }).then(() => {});
-    // A connection that is gone is told of by whatever else is done.
+    // Other requests report a lost connection.
     writing = writing.then(write).catch(() => {});
   });
   return { ...leftovers, flush: () => writing };

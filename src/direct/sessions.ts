@@ -2,12 +2,12 @@ import { isVolleyError, VolleyError } from "../core/errors.ts";
 import { MORE_SESSIONS_HINT } from "../transport/connect-errors.ts";
 import type { FileHandle, FileSession } from "../transport/transport.ts";
 
-/** Sessions at a time over one connection until it is known better: the MaxSessions that OpenSSH's sshd has by itself. */
+/** Sessions at a time over one connection until the server refuses one: the default MaxSessions of OpenSSH's sshd. */
 const MAX_SESSIONS = 10;
 
-/** How a session is opened. */
+/** Options for opening a session. */
 export interface OpenOptions {
-  /** Only if there is room now: it fails with `SESSION_REFUSED` where it would have to wait. Default: it waits. */
+  /** Fail with `SESSION_REFUSED` in place of waiting for room. Default: wait. */
   readonly onlyNow?: boolean;
 }
 
@@ -18,11 +18,11 @@ export interface Channels {
    * no waiting could make room.
    */
   open<T>(start: () => Promise<T>, ended: (opened: T) => Promise<unknown>, options?: OpenOptions): Promise<T>;
-  /** Say that a session is not at work and may be ended when another needs its place; gives what takes that back. */
+  /** Offer the place of an idle session, which `end` ends; returns the function that takes the offer back. */
   idle(end: () => void): () => void;
-  /** Say that a session stays until the connection is closed, and can be told things; gives what takes that back. */
+  /** Register a session that stays until the connection is closed, and takes text by `tell`; returns the function that unregisters it. */
   hold(tell: (text: string) => void): () => void;
-  /** Tell the session that stays something; nothing happens where none does. */
+  /** Send text to a session that stays, if any. */
   tellHolder(text: string): void;
 }
 
@@ -196,7 +196,7 @@ export async function openLateFiles(
     busy--;
     rest();
   };
-  /** Requests that are made at once are sent in order: where the session is there, it is asked at once. */
+  /** Ask an open session at once, so that requests are sent in the order of the calls. */
   const use = async <T>(ask: (session: FileSession) => Promise<T>): Promise<T> => {
     enter();
     try {

@@ -9,49 +9,49 @@ import type { Channels, OpenOptions } from "./sessions.ts";
 /** Starts a script for `sh` on a host as some user; resolves once it reads its standard input. */
 export type StartScript = (script: string) => Promise<RemoteProcess>;
 
-/** Told of what a command prints. */
+/** Takes the output of a command. */
 type OnBytes = (stream: "stdout" | "stderr", bytes: Buffer) => void;
 
 /** A line of shell that runs on a host. */
 interface ShellRun {
-  /** The first line it prints, which is not passed on; undefined when it ended without one. */
+  /** The first line of the output, which is not passed on; undefined when the process ended without a line. */
   readonly word: Promise<string | undefined>;
-  /** Its process group; undefined when it ended before it could say. */
+  /** The process group; undefined when the process ended before it named its group. */
   readonly group: Promise<number | undefined>;
   readonly exit: Promise<RemoteExit>;
-  /** Write to its standard input. */
+  /** Write to the standard input. */
   write(input: string): void;
-  /** Write to its standard input, and ends that. */
+  /** Write to the standard input, and end it. */
   end(input?: string | Uint8Array): void;
 }
 
-/** How a line is run. */
+/** Options for running a line. */
 interface RunOptions extends OpenOptions {
-  /** The line runs as long as the connection, and sends the signals it reads: lines of a name and a process group. */
+  /** The line runs as long as the connection, and sends the signals that it reads: lines of a name and a process group. Default: false. */
   readonly holds?: boolean;
 }
 
 /** Runs lines of shell as one user of a host. */
 export interface Shells {
-  /** Start a line, which must print one line of its own first. */
+  /** Start a line, whose first output must be one line for Volley. */
   run(line: string, onBytes: OnBytes, options?: RunOptions): Promise<ShellRun>;
-  /** Send a signal to a process group, if need be by the shell that is there for good: as who that runs as. */
+  /** Send a signal to a process group; where no session is free, the session that stays sends it, as its own user. */
   signal(name: "TERM" | "KILL", group: number): Promise<void>;
   close(): void;
 }
 
-/** A shell that is there. */
+/** A started shell. */
 interface Shell {
   readonly process: RemoteProcess;
-  /** Resolves when it has said its first word, or ended; rejects with `SESSION_REFUSED` where it was never begun. */
+  /** Resolves when the shell has named its group, or has ended; rejects with `SESSION_REFUSED` where it was never started. */
   readonly opened: Promise<void>;
   readonly group: Promise<number | undefined>;
   begin(onBytes: OnBytes): Pick<ShellRun, "word">;
 }
 
 /**
- * A group is what is to be signalled, and of a process begun by sudo or su it is not its own number. Where there is no
- * /proc, the number of the shell must do.
+ * Sets the shell's process group, which receives the signals. A shell that sudo or su has started does not lead its
+ * group. Without /proc, the shell's own number must do.
  */
 const HEAD = `volley_n='
 '
@@ -132,7 +132,7 @@ export function createShells(start: StartScript, channels: Channels): Shells {
 
 /** A shell that waits for its line. */
 interface Spare {
-  /** Undefined when it could not be started, or has gone. */
+  /** Take the shell; undefined when it could not be started, or has ended. */
   take(): Promise<Shell | undefined>;
   end(): void;
 }
@@ -170,7 +170,7 @@ function createSpare(opening: Promise<Shell>, channels: Channels, onGone: () => 
   };
 }
 
-/** Take a shell's output apart: the profile's output, the group, one word, and then the command's output. */
+/** Split a shell's output: the profile's output, the group, the first line, and then the command's output. */
 function openShell(process: RemoteProcess, nonce: string): Shell {
   const { stdin, stdout, stderr, exit } = process;
   let onBytes: OnBytes | undefined;
@@ -210,7 +210,7 @@ function openShell(process: RemoteProcess, nonce: string): Shell {
   };
 }
 
-/** Drop what comes before a mark, hands the lines from there on to `lines` one each, and lets the rest through. */
+/** Drop the output before a mark, pass the lines from the mark on to `lines`, one each, and the rest to `pass`. */
 function createGate(
   mark: string,
   pass: (bytes: Buffer) => void,
@@ -239,7 +239,7 @@ function createGate(
   };
 }
 
-/** A word for a shell that reads one line: newlines come from a variable, which createShells sets. */
+/** Return a word for a shell that reads one line: newlines come from a variable, which {@link HEAD} sets. */
 export function lineWord(text: string): string {
   if (text.includes("\0")) throw new VolleyError("PROCESS_FAILED", "a command cannot hold a NUL");
   if (!text.includes("\n")) return quote(text);
@@ -249,7 +249,7 @@ export function lineWord(text: string): string {
     .join('"$volley_n"');
 }
 
-/** Run a script to its end, and gives what it printed. Fails with `CONNECTION_LOST`. */
+/** Run a script to its end, and return its output. Fails with `CONNECTION_LOST`. */
 export async function runScript(shells: Shells, script: string): Promise<Buffer> {
   const chunks: Buffer[] = [];
   const run = await shells.run(`echo ok; eval ${lineWord(script)}`, (stream, bytes) => {
@@ -273,18 +273,18 @@ export interface HostUser {
   readonly env: Readonly<Record<string, string>>;
 }
 
-/** Asks who the user is: ids, umask, home, where commands run, then the environment, which may hold anything but a NUL. */
+/** Prints the user: ids, umask, home, working directory, then the environment, which may hold anything but a NUL. */
 const SCRIPT = `id -u; id -g; umask; echo "$HOME"; ([ -r . ] && [ -x . ] || cd "$HOME" 2>/dev/null || cd /; pwd -P); env -0 2>/dev/null || cat /proc/$$/environ`;
 
 const SYSTEM_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
 
-/** Where commands are searched for: the user's own PATH and then the system's. */
+/** Return the search path of commands: the user's own PATH, then the system's. */
 export function searchPath({ env }: Pick<HostUser, "env">): string {
   const all = `${env.PATH ?? ""}:${SYSTEM_PATH}`.split(":").filter((directory) => directory.startsWith("/"));
   return [...new Set(all)].join(":");
 }
 
-/** Start shells as a user of a host, and finds out who that is. */
+/** Start shells as a user of a host, and ask them for the user. */
 export async function openShells(
   start: StartScript,
   channels: Channels,

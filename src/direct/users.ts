@@ -12,7 +12,7 @@ import { createDirectSystem, type DirectSystem } from "./direct-system.ts";
 import { type Channels, openLateFiles } from "./sessions.ts";
 import { openShells, type Shells, type StartScript } from "./shell.ts";
 
-/** How to act as one user of a host. */
+/** The ways to start scripts and open files as one user of a host. */
 export interface UserAccess {
   readonly start: StartScript;
   files(): Promise<FileSession>;
@@ -22,7 +22,7 @@ export interface UserAccess {
   readonly givesPassword?: boolean;
 }
 
-/** A System, with the shells it works through. */
+/** A System, with its shells. */
 export interface OpenedSystem {
   readonly system: DirectSystem;
   readonly shells: Shells;
@@ -49,27 +49,27 @@ export async function openSystem(
   }
   if (shell.status === "fulfilled") shell.value.shells.close();
   if (session.status === "fulfilled") session.value.close();
-  // Why nobody becomes another user is told by the shell; SFTP only says that it is not there.
+  // The shell names the reason of a failed change of user; SFTP only fails.
   throw shell.status === "rejected" ? shell.reason : (session as PromiseRejectedResult).reason;
 }
 
 /** The parts of the Systems of a host's users. */
 interface DirectUsersOptions {
   readonly own: DirectSystem;
-  /** The name of who that is. */
+  /** The name of its user. */
   readonly self: string;
   readonly job: JobBecome | undefined;
   readonly channels: Channels;
-  /** The host's /etc/passwd, from when the run began. */
+  /** The host's /etc/passwd at the beginning of the run. */
   readonly passwd: string;
-  /** How to act as a user: with the login user's leave, or root's. */
+  /** Return the access to a user, by the rights of the login user, or of root. */
   access(become: Become): UserAccess;
 }
 
 /** Make the Systems of a run over one connection: each user's own shell and SFTP session, opened when first used. */
 export function createDirectUsers(options: DirectUsersOptions): UserSystems & { forget(): void } {
   const { own, self, job, channels, passwd, access } = options;
-  // Root needs nobody's leave; `su` is wherever there are users.
+  // Root may become anybody; `su` is on every host.
   const way: Omit<Become, "user"> = own.uid === 0 ? { method: "su" } : (job?.way ?? { method: "sudo" });
   const opened = new Map<string, Promise<OpenedSystem>>();
   const known = new Map<string, DirectSystem>();
@@ -148,7 +148,7 @@ function findAccount(passwd: string, user: string): Account | undefined {
   return { uid, gid, home: home || "/", shell: shell || "/bin/sh" };
 }
 
-/** How to act as the login user: by the connection's own commands and SFTP. */
+/** Return the access to the login user: the connection's own commands and SFTP. */
 export function loginAccess(connection: Connection, signal: AbortSignal): UserAccess {
   return {
     start: (script) => connection.exec(script, signal),
@@ -157,7 +157,7 @@ export function loginAccess(connection: Connection, signal: AbortSignal): UserAc
   };
 }
 
-/** How to act as another user, by that user's leave: every shell and an sftp-server are started through sudo, doas or su. */
+/** Return the access to another user: `outer` starts each shell, and an sftp-server, through sudo, doas or su. */
 export function becomeAccess(
   outer: UserAccess,
   become: Become,

@@ -1,7 +1,8 @@
 import type { Command } from "commander";
 import { VolleyError } from "../../core/errors.ts";
+import type { FanOutHost } from "../../fanout/exec/fan-out.ts";
 import type { TransferResult } from "../../fanout/transfer/result.ts";
-import type { TransferHost, TransferOptions } from "../../fanout/transfer/transfer.ts";
+import type { TransferOptions } from "../../fanout/transfer/transfer.ts";
 import {
   addBecomeOptions,
   addConnectionOptions,
@@ -129,7 +130,7 @@ function splitPaths(
 interface TransferCommand {
   /** Undefined where the sizes are known only to the hosts. */
   readonly bytesPerHost: number | undefined;
-  run(hosts: readonly TransferHost[], options: TransferOptions): Promise<readonly TransferResult[]>;
+  run(hosts: readonly FanOutHost[], options: TransferOptions): Promise<readonly TransferResult[]>;
 }
 
 /** Select the hosts, transfer, show progress and result; returns the exit code. */

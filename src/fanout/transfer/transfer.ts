@@ -1,10 +1,9 @@
 import { setMaxListeners } from "node:events";
 import { join } from "node:path";
 import { isVolleyError, type SerializedError, serializeError, VolleyError } from "../../core/errors.ts";
-import type { Become } from "../../core/unix/users.ts";
 import { openFileSession, SFTP_SERVER_SCRIPT } from "../../transport/sftp/open-file-session.ts";
-import type { Connection, Endpoint, FileSession, Transport } from "../../transport/transport.ts";
-import { startAs } from "../exec/fan-out.ts";
+import type { Connection, FileSession } from "../../transport/transport.ts";
+import { type FanOutHost, startAs } from "../exec/fan-out.ts";
 import { fileNameOf } from "../exec/outputs.ts";
 import { createWindow, type TransferContext, type TransferSettings, windowBytes } from "./context.ts";
 import { getTree } from "./get-tree.ts";
@@ -23,7 +22,7 @@ import { createTally, type TransferListener, type TransferOutcome, type Transfer
 
 /** Put a tree on many hosts; see {@link scanLocalTree} for the places of its files. */
 export function putOnHosts(
-  hosts: readonly TransferHost[],
+  hosts: readonly FanOutHost[],
   tree: LocalTree,
   destination: string,
   options: TransferOptions,
@@ -33,7 +32,7 @@ export function putOnHosts(
 
 /** Get trees from many hosts into `destination/HOST/`. Fails with `USAGE` when two hosts would share a directory. */
 export async function getFromHosts(
-  hosts: readonly TransferHost[],
+  hosts: readonly FanOutHost[],
   walk: WalkOptions,
   destination: string,
   options: TransferOptions,
@@ -64,9 +63,9 @@ export interface TransferOptions extends TransferSettings {
  * Work on many hosts, some at a time, and return their results in the hosts' order. A failure of a host is in its result.
  */
 async function transfer(
-  hosts: readonly TransferHost[],
+  hosts: readonly FanOutHost[],
   { forks, listener, signal, preserve, checksum, check }: TransferOptions,
-  work: (context: TransferContext, host: TransferHost) => Promise<void>,
+  work: (context: TransferContext, host: FanOutHost) => Promise<void>,
 ): Promise<readonly TransferResult[]> {
   // Every host at work adds a listener; that is no leak.
   setMaxListeners(0, signal);
@@ -96,15 +95,6 @@ async function transfer(
   return results;
 }
 
-/** A host to put files on or get files from. */
-export interface TransferHost {
-  readonly name: string;
-  readonly endpoint: Endpoint;
-  readonly transport: Transport;
-  /** The user to become; null: the login user. */
-  readonly become: Become | null;
-}
-
 /** Options of one host's part. */
 interface HostTransferOptions {
   readonly settings: TransferSettings;
@@ -119,10 +109,7 @@ interface HostTransferOptions {
 }
 
 /** Connect, open a file session, carry out the host's part and return its result; never rejects. */
-export async function transferHost(
-  host: TransferHost,
-  options: HostTransferOptions,
-): Promise<TransferResult> {
+export async function transferHost(host: FanOutHost, options: HostTransferOptions): Promise<TransferResult> {
   const { settings, localHashes, localParts, windowBytes, listener, signal, work } = options;
   const startedAt = performance.now();
   const tally = createTally(host.name, listener);
@@ -173,7 +160,7 @@ export async function transferHost(
 }
 
 /** Return a key for a user's files on a host, independent of the inventory's name for the host. */
-function placeOf({ endpoint: { address, port, user }, become }: TransferHost): string {
+function placeOf({ endpoint: { address, port, user }, become }: FanOutHost): string {
   return JSON.stringify([address, port, become?.user ?? user]);
 }
 
