@@ -6,21 +6,15 @@ import type { AssetKind } from "../core/asset.ts";
 import { VolleyError } from "../core/errors.ts";
 import type { FileType } from "../core/system.ts";
 import type { RenderedVar, VarOrigin, VarScope } from "../vars/scope.ts";
-import { compileExpression, compileTemplate } from "./compiler.ts";
+import { VarsFrame } from "./access.ts";
 import { fail, locate, NeedsCopies, nameVar, type Position } from "./errors.ts";
 import { filters } from "./filters/index.ts";
-import { type LexerOptions, readHeader, SyntaxFailure } from "./lexer.ts";
 import { findLookup, globals } from "./lookups.ts";
-import type { FilterNode } from "./nodes.ts";
-import { parseExpression, parseTemplate } from "./parser.ts";
-import {
-  type Block,
-  type CompiledTemplate,
-  type Context,
-  createRuntime,
-  type Runtime,
-  VarsFrame,
-} from "./runtime.ts";
+import { type Block, type CompiledTemplate, type Context, createRuntime, type Runtime } from "./runtime.ts";
+import { compileExpression, compileTemplate } from "./syntax/compiler.ts";
+import { type LexerOptions, readHeader, SyntaxFailure } from "./syntax/lexer.ts";
+import type { FilterNode } from "./syntax/nodes.ts";
+import { parseExpression, parseTemplate } from "./syntax/parser.ts";
 import { tests } from "./tests.ts";
 import {
   type Callable,

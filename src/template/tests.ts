@@ -1,6 +1,6 @@
 import type { FileType } from "../core/system.ts";
 import { pythonRegex } from "../core/values/python-regex.ts";
-import { item } from "./attributes.ts";
+import { item } from "./access.ts";
 import { fail } from "./errors.ts";
 import { filters } from "./filters/index.ts";
 import { binary, compare, contains, equals, order } from "./operators.ts";

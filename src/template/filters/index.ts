@@ -1,8 +1,8 @@
 import type { Callable } from "../values.ts";
 import { ipFilters, pathFilters, urlFilters } from "./address.ts";
-import { dataFilters } from "./data.ts";
+import { dataFilters, hashFilters } from "./data.ts";
 import { dateFilters } from "./date.ts";
-import { hashFilters } from "./hash.ts";
+
 import { generalFilters, mappingFilters } from "./mapping.ts";
 import { numberFilters, randomFilters } from "./number.ts";
 import { functionalFilters, sequenceFilters } from "./sequence.ts";

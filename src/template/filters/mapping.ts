@@ -1,5 +1,5 @@
 import { keyOf, makeMap } from "../../core/values/value.ts";
-import { item } from "../attributes.ts";
+import { item } from "../access.ts";
 import { fail } from "../errors.ts";
 import { contains, equals } from "../operators.ts";
 import {

@@ -1,5 +1,5 @@
 import { numeric } from "../../core/values/value.ts";
-import { attributePath } from "../attributes.ts";
+import { attributePath } from "../access.ts";
 import { fail } from "../errors.ts";
 import { binary, contains, equals, order } from "../operators.ts";
 import {

@@ -1,4 +1,6 @@
-import { fail, failUndefined, NeedsCopies } from "./errors.ts";
+import nunjucksRuntime from "nunjucks/src/runtime.js";
+import { isLate } from "../core/values/vars.ts";
+import { fail, failUndefined, isOfUndefined, NeedsCopies } from "./errors.ts";
 import { dictMethods, listMethods, numberMethods, stringMethods } from "./methods.ts";
 import {
   Attributes,
@@ -16,6 +18,84 @@ import {
   typeName,
   Undefined,
 } from "./values.ts";
+
+/** A scope over the caller's variables: they are read on lookup, copied only if `copies` says so, and never changed by an assignment. */
+export class VarsFrame extends nunjucksRuntime.Frame {
+  readonly #vars: Readonly<Record<string, unknown>>;
+  /** The copies made so far; one copy serves the whole rendering, so that it sees its own changes. */
+  readonly #copies: Map<string, unknown> | undefined;
+
+  constructor(
+    parent: InstanceType<typeof nunjucksRuntime.Frame>,
+    vars: Readonly<Record<string, unknown>>,
+    copies: boolean,
+  ) {
+    super(parent);
+    this.#vars = vars;
+    this.#copies = copies ? new Map() : undefined;
+  }
+
+  override lookup(name: string): unknown {
+    const copied = this.#copies?.get(name);
+    if (copied !== undefined) return copied;
+    const given = this.#given(name);
+    if (given === undefined) return super.lookup(name);
+    if (this.#copies === undefined) return given;
+    const copy = copyOf(given);
+    this.#copies.set(name, copy);
+    return copy;
+  }
+
+  /** Return the caller's variable; a var that needs an undefined one is undefined itself. */
+  #given(name: string): unknown {
+    if (!Object.hasOwn(this.#vars, name)) return undefined;
+    try {
+      return this.#vars[name];
+    } catch (error) {
+      if (!isOfUndefined(error)) throw error;
+      return new Undefined(error.message, error);
+    }
+  }
+}
+
+/** Copy lists and dicts at any depth. */
+function copyOf(value: unknown): unknown {
+  if (isList(value)) {
+    const copy = Array.from(value, copyOf);
+    return value instanceof Tuple
+      ? Object.assign(Tuple.from(copy), value.names && { names: value.names })
+      : copy;
+  }
+  if (!isDict(value)) return value;
+  if (value instanceof Map) return new Map(Array.from(value, ([key, inner]) => [key, copyOf(inner)]));
+  const copy = {};
+  const late = isLate(value);
+  for (const key of Object.keys(value)) {
+    // A late value may fail, so it is not worked out here.
+    if (late) defineLate(copy, key, () => copyOf(value[key]));
+    else
+      Object.defineProperty(copy, key, {
+        value: copyOf(value[key]),
+        enumerable: true,
+        configurable: true,
+        writable: true,
+      });
+  }
+  return copy;
+}
+
+function defineLate(target: object, key: string, make: () => unknown): void {
+  const define = (value: unknown): unknown => {
+    Object.defineProperty(target, key, { value, enumerable: true, configurable: true, writable: true });
+    return value;
+  };
+  Object.defineProperty(target, key, {
+    get: () => define(make()),
+    set: define,
+    enumerable: true,
+    configurable: true,
+  });
+}
 
 type Methods = Readonly<Record<string, Callable>>;
 

@@ -1,6 +1,6 @@
 import type { Token } from "nunjucks/src/parser.js";
-import { unescapePython } from "../core/values/python-literal.ts";
-import { fail, TemplateFailure } from "./errors.ts";
+import { unescapePython } from "../../core/values/python-literal.ts";
+import { fail, TemplateFailure } from "../errors.ts";
 
 /** The marks of tags that differ from the usual ones, by names such as `variable_start_string`. */
 type Marks = Readonly<Record<string, string>>;

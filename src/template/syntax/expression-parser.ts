@@ -2,7 +2,7 @@ import type { Node } from "nunjucks/src/nodes.js";
 import nunjucksNodes from "nunjucks/src/nodes.js";
 import type { Token } from "nunjucks/src/parser.js";
 import nunjucksParser from "nunjucks/src/parser.js";
-import { integer } from "../core/values/value.ts";
+import { integer } from "../../core/values/value.ts";
 import { type LexerOptions, lex, SyntaxFailure } from "./lexer.ts";
 import { type Arguments, jinjaNodes } from "./nodes.ts";
 
