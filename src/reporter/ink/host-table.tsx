@@ -20,6 +20,8 @@ const NARROW_COUNT = 4;
 const WIDE_COUNT = 10;
 const MIN_COLUMNS_FOR_COUNTS = 60;
 const MIN_COLUMNS_FOR_WORDS = 110;
+/** Shown for a count of 0. ASCII, and so no text of its own for ink, which takes time for each. */
+const NONE = ".";
 const COUNTS = tallyColumns(true).filter(({ key }) => key !== "notExecuted" && key !== "rescued");
 
 interface Widths {
@@ -121,7 +123,7 @@ const HostRow = memo(function HostRow({
     cell(time, CLOCK_COLUMNS, { ellipsis, right: true, style: DIM }),
     ...COUNTS.map(({ key, style: counted }) => {
       const amount = host.tally[key];
-      return cell(amount === 0 ? symbols.none : String(amount), widths.counts, {
+      return cell(amount === 0 ? NONE : String(amount), widths.counts, {
         ellipsis: "",
         right: true,
         style: amount === 0 ? DIM : counted,

@@ -1,6 +1,6 @@
 import { Box, Text } from "ink";
 import { createContext, memo, type ReactNode, useContext } from "react";
-import { isNarrow, rowWidth, textWidth, truncateRow } from "../rows/layout.ts";
+import { isNarrow, rowWidth, truncateRow } from "../rows/layout.ts";
 import { type Row, rowText, type Segment, type Style } from "../rows/row.ts";
 
 /** True where colours are drawn. Bold, dim and inverse text is drawn in any case. */
@@ -42,10 +42,7 @@ export function Ends({
   );
 }
 
-/** Fewer blanks than these take less time as text than as a box. */
-const MIN_BLANKS = 6;
-
-/** Text in one style, drawn again only when it changes. Long blanks at its start or end are left to the layout. */
+/** Text in one style, drawn again only when it changes. */
 const Piece = memo(function Piece({
   text,
   colors,
@@ -54,21 +51,10 @@ const Piece = memo(function Piece({
   dim = false,
   inverse = false,
 }: Style & { readonly text: string; readonly colors: boolean }): ReactNode {
-  const withoutEnd = text.trimEnd();
-  const withoutStart = text.trimStart();
-  const isRight = text.length - withoutStart.length >= MIN_BLANKS;
-  const isBoxed = !inverse && (isRight || text.length - withoutEnd.length >= MIN_BLANKS);
-  const shown = isBoxed ? (isRight ? withoutStart : withoutEnd) : text;
-  const drawn = shown !== "" && (
-    <Text bold={bold} dimColor={dim} inverse={inverse} {...(color === undefined || !colors ? {} : { color })}>
-      {shown}
-    </Text>
-  );
-  if (!isBoxed) return drawn;
   return (
-    <Box width={textWidth(text)} flexShrink={0} justifyContent={isRight ? "flex-end" : "flex-start"}>
-      {drawn}
-    </Box>
+    <Text bold={bold} dimColor={dim} inverse={inverse} {...(color === undefined || !colors ? {} : { color })}>
+      {text}
+    </Text>
   );
 });
 

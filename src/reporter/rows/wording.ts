@@ -79,7 +79,6 @@ export interface Symbols {
   readonly waiting: string;
   readonly paused: string;
   readonly cancelled: string;
-  readonly none: string;
   readonly pointer: string;
   readonly bullet: string;
   readonly gutter: string;
@@ -106,7 +105,6 @@ export const UNICODE_SYMBOLS: Symbols = {
   waiting: "○",
   paused: "◐",
   cancelled: "⊘",
-  none: "·",
   pointer: "❯",
   bullet: "•",
   gutter: "│",
@@ -132,7 +130,6 @@ export const ASCII_SYMBOLS: Symbols = {
   waiting: "o",
   paused: "%",
   cancelled: "#",
-  none: ".",
   pointer: ">",
   bullet: "-",
   gutter: "|",

@@ -21,24 +21,24 @@ describe("the fleet", () => {
       hosts 1/200 done  ✘ 1 failed  ● 57 running  ◐ 3 at barrier  ○ 139 waiting
       fleet 130 unchanged  76 changed  23 skipped  1 failed  15 not executed
           host    doing                                  tasks    time   ✔   ~   -   ✘
-        ✘ web011  base : Set the host name: Set the …     1/16    0:00   ·   ·   ·   1
-        ● web001  time : Enable systemd-timesyncd          7/8    0:01   3   2   2   ·
-        ● web002  ssh : Write sshd_config                  4/8    0:01   4   ·   ·   ·
-        ● web003  ssh : Restart sshd                       5/8    0:01   3   1   1   ·
-        ● web004  nginx : Install nginx                   8/16    0:01   6   2   ·   ·
-        ● web005  ssh : Restart sshd                       5/8    0:01   1   3   1   ·
-        ● web006  ssh : Restart sshd                       5/8    0:01   4   1   ·   ·
-        ● web007  base : Install the packages every …      1/8    0:01   ·   1   ·   ·
-        ● web008  time : Enable systemd-timesyncd          7/8    0:01   4   1   2   ·
-        ● web009  ssh : Write sshd_config                  4/8    0:01   1   3   ·   ·
-        ● web010  base : Install the packages every …      1/8    0:01   1   ·   ·   ·
-        ● web012  base : Install the packages every …      1/8    0:01   1   ·   ·   ·
-        ● web013  base : Make the deploy user              2/8    0:01   2   ·   ·   ·
-        ● web014  ssh : Restart sshd                       5/8    0:01   2   3   ·   ·
-        ● web015  base : Install the packages every …      1/8    0:01   1   ·   ·   ·
-        ● web016  base : Make the deploy user              2/8    0:01   1   1   ·   ·
-        ● web017  base : Install the packages every …      1/8    0:01   ·   1   ·   ·
-        ● web018  time : Set the time zone                 6/8    0:01   3   3   ·   ·
+        ✘ web011  base : Set the host name: Set the …     1/16    0:00   .   .   .   1
+        ● web001  time : Enable systemd-timesyncd          7/8    0:01   3   2   2   .
+        ● web002  ssh : Write sshd_config                  4/8    0:01   4   .   .   .
+        ● web003  ssh : Restart sshd                       5/8    0:01   3   1   1   .
+        ● web004  nginx : Install nginx                   8/16    0:01   6   2   .   .
+        ● web005  ssh : Restart sshd                       5/8    0:01   1   3   1   .
+        ● web006  ssh : Restart sshd                       5/8    0:01   4   1   .   .
+        ● web007  base : Install the packages every …      1/8    0:01   .   1   .   .
+        ● web008  time : Enable systemd-timesyncd          7/8    0:01   4   1   2   .
+        ● web009  ssh : Write sshd_config                  4/8    0:01   1   3   .   .
+        ● web010  base : Install the packages every …      1/8    0:01   1   .   .   .
+        ● web012  base : Install the packages every …      1/8    0:01   1   .   .   .
+        ● web013  base : Make the deploy user              2/8    0:01   2   .   .   .
+        ● web014  ssh : Restart sshd                       5/8    0:01   2   3   .   .
+        ● web015  base : Install the packages every …      1/8    0:01   1   .   .   .
+        ● web016  base : Make the deploy user              2/8    0:01   1   1   .   .
+        ● web017  base : Install the packages every …      1/8    0:01   .   1   .   .
+        ● web018  time : Set the time zone                 6/8    0:01   3   3   .   .
       ↑↓ choose  Enter log  f failed  / filter  ? help  Ctrl-C stop        1-18 of 200"
     `);
   });
@@ -49,9 +49,9 @@ describe("the fleet", () => {
       hosts 45/200 done ████░░░░░░░░░░░░░░░░  ✘ 3 failed  ● 60 running  ○ 95 waiting
       fleet 524 unchanged  320 changed  87 skipped  3 failed  32 not executed
           host    doing                                                  tasks    time unchanged   changed   skipped    failed
-        ✘ web011  base : Set the host name: Set the host name: not p…     1/16    0:00         ·         ·         ·         1
+        ✘ web011  base : Set the host name: Set the host name: not p…     1/16    0:00         .         .         .         1
         ✘ web012  time : Enable systemd-timesyncd: Enable systemd-ti…     8/16    0:02         5         1         1         1
-        ✘ web040  time : Set the time zone: Set the time zone: not p…     7/16    0:02         4         2         ·         1
+        ✘ web040  time : Set the time zone: Set the time zone: not p…     7/16    0:02         4         2         .         1
 
 
 
