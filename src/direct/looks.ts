@@ -1,9 +1,9 @@
 import { posix } from "node:path";
 import { performance } from "node:perf_hooks";
 import { VolleyError } from "../core/errors.ts";
-import type { FileType, ProcessResult, Stat } from "../core/system.ts";
+import type { ProcessResult, Stat } from "../core/system.ts";
 import { attributesCommand, type Protection, protectionOf } from "../core/unix/permissions.ts";
-import { type FileAttributes, STATUS } from "../transport/sftp/codec.ts";
+import { type FileAttributes, fileType, STATUS } from "../transport/sftp/codec.ts";
 import { sftpStatus } from "../transport/sftp/requests.ts";
 import type { FileSession } from "../transport/transport.ts";
 
@@ -11,17 +11,6 @@ import type { FileSession } from "../transport/transport.ts";
 const IDLE_MS = 100;
 /** Longest life of an answer. */
 const FRESH_MS = 2_000;
-
-const TYPE_BITS = 0o170000;
-const TYPES: readonly (readonly [bits: number, type: FileType])[] = [
-  [0o100000, "file"],
-  [0o040000, "directory"],
-  [0o120000, "link"],
-  [0o010000, "fifo"],
-  [0o140000, "socket"],
-  [0o060000, "block"],
-  [0o020000, "character"],
-];
 
 /** Looks at paths. */
 interface Looks {
@@ -135,7 +124,7 @@ function describe({
   atime = 0,
 }: FileAttributes): Stat {
   return {
-    type: typeOf(mode),
+    type: fileType(mode) ?? "file",
     mode: mode & 0o7777,
     uid,
     gid,
@@ -146,11 +135,6 @@ function describe({
     device: 0,
     links: 0,
   };
-}
-
-/** Return the type in a mode of stat(2). */
-function typeOf(mode: number): FileType {
-  return TYPES.find(([bits]) => bits === (mode & TYPE_BITS))?.[1] ?? "file";
 }
 
 /** Runs a command. */
@@ -170,7 +154,7 @@ export async function exactStat(run: Run, path: string, follow: boolean): Promis
     match;
   const mode = Number.parseInt(hex, 16);
   return {
-    type: typeOf(mode),
+    type: fileType(mode) ?? "file",
     mode: mode & 0o7777,
     uid: Number(uid),
     gid: Number(gid),
@@ -252,7 +236,7 @@ async function reasonOf(
   if (room !== undefined && room.freeBytes < FULL_BYTES && /write|make|link/.test(what))
     return "no space left on the device";
   if (found !== null && /make|link/.test(what)) return "it exists already";
-  if (found?.mode !== undefined && typeOf(found.mode) === "directory")
+  if (fileType(found?.mode) === "directory")
     return /read|write|rename/.test(what) ? "it is a directory" : "the directory is not empty";
   return said.split(": ").at(-1) ?? said;
 }

@@ -6,7 +6,7 @@ import { VolleyError } from "../core/errors.ts";
 import { spawnOnTerminal } from "../system/terminal-child.ts";
 import { closeWhenSilent } from "./left-open.ts";
 import { openFileSession, SFTP_SERVER_SCRIPT } from "./sftp/open-file-session.ts";
-import type { Connection, ExecOptions, RemoteExit, RemoteProcess, Transport } from "./transport.ts";
+import type { Connection, PtyOptions, RemoteExit, RemoteProcess, Transport } from "./transport.ts";
 
 /** Make the transport to this machine itself, for hosts with `ansible_connection: local`. */
 export function createLocalTransport(): Transport {
@@ -46,7 +46,7 @@ const LOGIN_SHELL = 'exec "$SHELL" -l';
 
 function executeOnTerminal(
   command: string | undefined,
-  { columns, rows, term = "xterm" }: NonNullable<ExecOptions["pty"]>,
+  { columns, rows, term = "xterm" }: PtyOptions,
   closed: Promise<undefined>,
 ): RemoteProcess {
   const { shell } = userInfo();

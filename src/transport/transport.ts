@@ -30,17 +30,24 @@ export interface UploadOptions {
   readonly signal: AbortSignal;
 }
 
+/** The size of a terminal, in cells. */
+export interface TerminalSize {
+  readonly columns: number;
+  readonly rows: number;
+}
+
+/** A terminal to start a command on. */
+export interface PtyOptions extends TerminalSize {
+  /** The command's `$TERM`. Default: that of this process, else xterm. */
+  readonly term?: string;
+  /** Allow `resize` to change the size later. Default: no. */
+  readonly resizable?: boolean;
+}
+
 /** Options for starting a command. */
 export interface ExecOptions {
-  /** Start the command on a terminal of this size; stdout and stderr are then one. Default: without a terminal. */
-  readonly pty?: {
-    readonly columns: number;
-    readonly rows: number;
-    /** The command's `$TERM`. Default: that of this process, else xterm. */
-    readonly term?: string;
-    /** Allow `resize` to change the size later. Default: no. */
-    readonly resizable?: boolean;
-  };
+  /** Start the command on a terminal; stdout and stderr are then one. Default: without a terminal. */
+  readonly pty?: PtyOptions;
 }
 
 /** A connection to one host. */

@@ -9,6 +9,7 @@ import type {
   Endpoint,
   RemoteExit,
   RemoteProcess,
+  TerminalSize,
   Transport,
 } from "../../transport/transport.ts";
 import {
@@ -29,12 +30,6 @@ export interface FanOutHost {
   readonly become: Become | null;
 }
 
-/** The size of a command's terminal. */
-interface PtySize {
-  readonly columns: number;
-  readonly rows: number;
-}
-
 /** Follows a fan-out. */
 export interface FanOutListener {
   start?(host: string): void;
@@ -52,7 +47,7 @@ export interface FanOutOptions {
   /** Standard input of the command. Default: empty. */
   readonly input?: CommandInput;
   /** Start it on a terminal of this size. Default: no terminal. */
-  readonly pty?: PtySize;
+  readonly pty?: TerminalSize;
   /** Number of hosts at a time. */
   readonly forks: number;
   /** Time limit of the started command. Default: none. */
@@ -215,7 +210,7 @@ async function rejectionOf(promise: Promise<unknown>): Promise<never> {
 }
 
 /** Read a stream to its end at the pace of `take`; rejects when `take` does. */
-function follow(stream: Readable, take: (chunk: Buffer) => Promise<void> | undefined): Promise<void> {
+export function follow(stream: Readable, take: (chunk: Buffer) => Promise<void> | undefined): Promise<void> {
   return new Promise((resolve, reject) => {
     let taking = Promise.resolve();
     stream.on("data", (chunk: Buffer) => {
@@ -291,7 +286,7 @@ interface StartAsOptions {
   readonly become: Become | null;
   readonly signal: AbortSignal;
   /** Size of the process's terminal. Default: no terminal. */
-  readonly pty?: PtySize | undefined;
+  readonly pty?: TerminalSize | undefined;
 }
 
 /** Start a script for `sh` in a user's home. Fails with `BECOME_FAILED`, `CONNECTION_LOST` or `CANCELLED`. */

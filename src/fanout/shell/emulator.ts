@@ -1,4 +1,5 @@
 import xterm from "@xterm/headless";
+import type { TerminalSize } from "../../transport/transport.ts";
 import {
   type Area,
   type CellStyle,
@@ -11,12 +12,6 @@ import {
   setCell,
   type WidthOf,
 } from "./cells.ts";
-
-/** The size of a terminal, in cells. */
-export interface TerminalSize {
-  readonly columns: number;
-  readonly rows: number;
-}
 
 /** Modes, set by a program, that change the bytes of keys. */
 export interface KeyModes {

@@ -1,9 +1,10 @@
 import { setMaxListeners } from "node:events";
 import { formatNodeSet } from "../../inventory/names.ts";
+import type { TerminalSize } from "../../transport/transport.ts";
 import type { HostResult } from "../exec/fan-out.ts";
 import { createFold, type FoldedHosts } from "../exec/outputs.ts";
 import { cutText, type WidthOf } from "./cells.ts";
-import { createEmulator, type Emulator, type TerminalSize } from "./emulator.ts";
+import { createEmulator, type Emulator } from "./emulator.ts";
 import type { Pane } from "./pane.ts";
 import type { Answer } from "./question.ts";
 

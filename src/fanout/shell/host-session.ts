@@ -2,9 +2,8 @@ import { setTimeout as sleep } from "node:timers/promises";
 import { describeError, isVolleyError } from "../../core/errors.ts";
 import { commandLine, quote } from "../../core/unix/shell-words.ts";
 import type { Become } from "../../core/unix/users.ts";
-import type { Connection, RemoteProcess } from "../../transport/transport.ts";
-import { describeSignal, type FanOutHost } from "../exec/fan-out.ts";
-import type { TerminalSize } from "./emulator.ts";
+import type { Connection, RemoteProcess, TerminalSize } from "../../transport/transport.ts";
+import { describeSignal, type FanOutHost, follow } from "../exec/fan-out.ts";
 
 /** The state of a host's session. */
 export type SessionState =
@@ -63,8 +62,10 @@ export function createHostSession(
     closing?.close();
     become(next);
   };
-  const follow = async (running: RemoteProcess, over: Connection): Promise<void> => {
-    const read = readAll(running, (chunk) => listener.output(chunk));
+  const attend = async (running: RemoteProcess, over: Connection): Promise<void> => {
+    const read = Promise.all(
+      [running.stdout, running.stderr].map((stream) => follow(stream, listener.output)),
+    );
     const exit = await running.exit;
     // Show its last output first.
     await Promise.race([read, over.closed]);
@@ -100,7 +101,7 @@ export function createHostSession(
       // The size may have changed while connecting.
       if (wantedSize !== size) process.resize?.(wantedSize.columns, wantedSize.rows);
       become({ kind: "open" });
-      void follow(process, connection);
+      void attend(process, connection);
     },
     write: (bytes) => {
       if (process === undefined || state.kind !== "open" || !process.stdin.writable) return;
@@ -142,22 +143,4 @@ function loginLine(become: Become | null): string | undefined {
 function withoutName(host: string, thrown: unknown): string {
   const text = describeError(thrown).split("\n")[0]!;
   return text.startsWith(host) ? text.slice(host.length).replace(/^(?:: | \([^()]*\) | )/, "") : text;
-}
-
-function readAll(
-  { stdout, stderr }: RemoteProcess,
-  take: (chunk: Buffer) => Promise<void>,
-): Promise<unknown> {
-  return Promise.all(
-    [stdout, stderr].map(
-      (stream) =>
-        new Promise<void>((resolve) => {
-          stream.on("data", (chunk: Buffer) => {
-            stream.pause();
-            void take(chunk).then(() => stream.resume());
-          });
-          for (const event of ["end", "close", "error"]) stream.once(event, () => resolve());
-        }),
-    ),
-  );
 }

@@ -1,6 +1,6 @@
 import { posix } from "node:path";
 import { isVolleyError, VolleyError } from "../../core/errors.ts";
-import { STATUS } from "../../transport/sftp/codec.ts";
+import { fileType, STATUS } from "../../transport/sftp/codec.ts";
 import { SftpError } from "../../transport/sftp/requests.ts";
 import type { FileSession } from "../../transport/transport.ts";
 import type { LocalHashes, RemoteHasher } from "./hashes.ts";
@@ -31,22 +31,19 @@ export interface TransferContext extends TransferSettings {
   readonly signal: AbortSignal;
 }
 
-/** Type bits of a mode (stat(2)). */
-const TYPE_MASK = 0o170000;
-
 /** Return whether a mode is that of a directory. */
 export function isDirectory({ mode }: { readonly mode?: number }): boolean {
-  return mode !== undefined && (mode & TYPE_MASK) === 0o040000;
+  return fileType(mode) === "directory";
 }
 
 /** Return whether a mode is that of a regular file. */
 export function isFile({ mode }: { readonly mode?: number }): boolean {
-  return mode !== undefined && (mode & TYPE_MASK) === 0o100000;
+  return fileType(mode) === "file";
 }
 
 /** Return whether a mode is that of a symbolic link. */
 export function isLink({ mode }: { readonly mode?: number }): boolean {
-  return mode !== undefined && (mode & TYPE_MASK) === 0o120000;
+  return fileType(mode) === "link";
 }
 
 /** Age below which a file may change without a change of its time. */

@@ -9,8 +9,8 @@ import { quotePath } from "../ssh-config/openssh.ts";
 import type {
   Connection,
   Endpoint,
-  ExecOptions,
   FileSession,
+  PtyOptions,
   RemoteExit,
   RemoteProcess,
   UploadOptions,
@@ -108,7 +108,7 @@ export function createOpenSshConnection(
   };
   const execOnTerminal = (
     command: string | undefined,
-    { columns, rows, term = "xterm" }: NonNullable<ExecOptions["pty"]>,
+    { columns, rows, term = "xterm" }: PtyOptions,
   ): RemoteProcess => {
     // ssh takes the size from its own terminal. `-e none`: `~` goes to the host.
     const words = ["ssh", "-e", "none", ...argumentsFor(command, "terminal")];

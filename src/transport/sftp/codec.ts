@@ -1,3 +1,4 @@
+import type { FileType } from "../../core/system.ts";
 import { bytesToText, textToBytes } from "../../core/values/bytes.ts";
 
 /** Message types of SFTP version 3 (draft-ietf-secsh-filexfer-02, section 3). */
@@ -70,6 +71,22 @@ export interface FileAttributes {
   /** Seconds since 1970: SFTP version 3 has no finer times. */
   readonly atime?: number;
   readonly mtime?: number;
+}
+
+const TYPE_BITS = 0o170000;
+const TYPES: readonly (readonly [bits: number, type: FileType])[] = [
+  [0o100000, "file"],
+  [0o040000, "directory"],
+  [0o120000, "link"],
+  [0o010000, "fifo"],
+  [0o140000, "socket"],
+  [0o060000, "block"],
+  [0o020000, "character"],
+];
+
+/** Return the type in a mode of stat(2); undefined for an unknown one. */
+export function fileType(mode: number | undefined): FileType | undefined {
+  return mode === undefined ? undefined : TYPES.find(([bits]) => bits === (mode & TYPE_BITS))?.[1];
 }
 
 /** Bytes that the protocol does not allow; a session cannot continue after them. */
