@@ -39,8 +39,8 @@ export function App({ colors, ...props }: ScreenProps & { readonly colors: boole
         // Only a low terminal can lack rows for what is always shown; cutting takes time for each row.
         overflow={isLow(surface) ? "hidden" : "visible"}
       >
-        {view.help ? (
-          <Help surface={surface} />
+        {view.help !== undefined ? (
+          <Help first={view.help} surface={surface} />
         ) : host === undefined ? (
           <Fleet {...props} />
         ) : (

@@ -1,4 +1,5 @@
 import type { Key as InkKey } from "ink";
+import { helpRoom, helpRows } from "./help.tsx";
 import { hasFailed } from "./host-status.ts";
 import { firstRow, logLayout } from "./log.ts";
 import type { HostView, RunView } from "./model.ts";
@@ -53,9 +54,9 @@ export function press(view: ViewState, key: Key, run: RunView, surface: Surface)
     if (choice !== undefined) return { ...view, choice };
   }
   if (key === "ctrl-c") return { ...view, cancels: view.cancels + 1 };
-  if (view.help) return { ...view, help: false };
+  if (view.help !== undefined) return { ...view, help: scrollHelp(view.help, key, surface) };
   if (view.typing) return typeFilter(view, key);
-  if (typeof key === "object" && key.text === "?") return { ...view, help: true };
+  if (typeof key === "object" && key.text === "?") return { ...view, help: 0 };
   const host = shownHost(run, view);
   return host === undefined
     ? pressInFleet({ ...view, screen: "fleet" }, key, run, surface)
@@ -65,9 +66,39 @@ export function press(view: ViewState, key: Key, run: RunView, surface: Surface)
 /** Return the choice that a key makes after the end of the run. */
 function chosen(key: Key, view: ViewState, run: RunView): ViewState["choice"] {
   if (key === "ctrl-c") return "leave";
-  if (typeof key !== "object" || view.help) return undefined;
+  if (typeof key !== "object" || view.help !== undefined) return undefined;
   if (key.text === "q" && view.screen === "fleet") return "leave";
   return key.text === "s" && run.hosts.some(hasFailed) ? "shell" : undefined;
+}
+
+/** Return the first row of the help after a key, undefined for a key that goes back: where all is in sight, every key. */
+function scrollHelp(first: number, key: Key, surface: Surface): number | undefined {
+  const room = helpRoom(surface);
+  const last = helpRows(surface).length - room;
+  const page = Math.max(1, room - 1);
+  if (last <= 0) return undefined;
+  const scroll = (by: number): number => Math.max(0, Math.min(Math.min(first, last) + by, last));
+  switch (typeof key === "object" ? key.text : key) {
+    case "up":
+    case "k":
+      return scroll(-1);
+    case "down":
+    case "j":
+      return scroll(1);
+    case "pageUp":
+      return scroll(-page);
+    case "pageDown":
+    case " ":
+      return scroll(page);
+    case "home":
+    case "g":
+      return 0;
+    case "end":
+    case "G":
+      return last;
+    default:
+      return undefined;
+  }
 }
 
 function typeFilter(view: ViewState, key: Key): ViewState {

@@ -7,7 +7,8 @@ import type { HostView, RunView } from "./model.ts";
 /** The choices of the person who watches. */
 export interface ViewState {
   readonly screen: "fleet" | "host";
-  readonly help: boolean;
+  /** The first row shown of the help; undefined while the help is closed. */
+  readonly help: number | undefined;
   /** The chosen host; undefined shows the top of the list. */
   readonly selected: string | undefined;
   readonly failedOnly: boolean;
@@ -27,7 +28,7 @@ export interface ViewState {
 /** The view at the start. */
 export const INITIAL_VIEW: ViewState = {
   screen: "fleet",
-  help: false,
+  help: undefined,
   selected: undefined,
   failedOnly: false,
   filter: "",

@@ -113,7 +113,7 @@ test("a host's log at 80 columns", () => {
 });
 
 test("the help", () => {
-  expect(draw(modelAt([]), { help: true })).toMatchInlineSnapshot(`
+  expect(draw(modelAt([]), { help: 0 })).toMatchInlineSnapshot(`
     "Keys
       ↑↓ PgUp PgDn       choose a host; in a log: scroll
       g G                first and last; G follows a log's end
@@ -138,6 +138,35 @@ test("the help", () => {
 
     any key goes back"
   `);
+});
+
+test("the help on a small terminal is wrapped, and scrolls to its end", () => {
+  expect(draw(modelAt([]), { help: 0 }, 40, 10)).toMatchInlineSnapshot(`
+    "Keys
+      ↑↓ PgUp PgDn choose a host; in a log:
+                   scroll
+      g G          first and last; G follows
+                   a log's end
+      Enter        open the log of the
+                   chosen host
+      ←→           in a log: the host
+    ↑↓ scroll  Esc back            1-8 of 32"
+  `);
+  const shown = [0, 8, 16, 24].map((help) => draw(modelAt([]), { help }, 40, 10)).join("\n");
+  expect(shown).not.toContain("…");
+  for (const key of ["g G", "Enter", "←→", "Esc", "f", "/", "Ctrl-C", "Ctrl-L", "q s", "✘ ! ⊘", "?"])
+    expect(shown).toMatch(new RegExp(`^  ${key.replace(/[?/]/, "\\$&")} +[a-z]`, "m"));
+  expect(draw(modelAt([]), { help: 99 }, 40, 10)).toMatch(/check mode cannot know\n.* 25-32 of 32$/);
+});
+
+test.each<[string, Partial<ViewState>]>([
+  ["? help  Ctrl-C stop", {}],
+  ["↑↓ choose  Enter log  ? help  q leave", { held: true }],
+  ["Esc back  ? help", { screen: "host", selected: "web007" }],
+])("a narrow terminal keeps the keys that lead to the help: %s", (keys, view) => {
+  const model = view.held === true ? modelAt(simulate(hostNames(3), { seed: 2 })) : modelAt(events, 2_500);
+  const rows = draw(model, view, 40, 10, 2_500).split("\n");
+  expect(rows.at(-1)?.split(/ {3,}/)[0]).toBe(keys);
 });
 
 describe("whatever the size", () => {
@@ -165,7 +194,8 @@ describe("whatever the size", () => {
     { filter: HOSTILE, failedOnly: true },
     { screen: "host", selected: "web003" },
     { screen: "host", selected: HOSTILE },
-    { help: true },
+    { help: 0 },
+    { help: 7 },
   ];
   const sizes = [
     [1, 1],

@@ -1,4 +1,5 @@
 import { describe, expect, test } from "vitest";
+import { helpRoom, helpRows } from "../../../src/reporter/ink/help.tsx";
 import { type Key, press } from "../../../src/reporter/ink/keys.ts";
 import { firstRow, logLayout } from "../../../src/reporter/ink/log.ts";
 import type { RunModel } from "../../../src/reporter/ink/model.ts";
@@ -80,7 +81,7 @@ describe("in the fleet", () => {
       typing: true,
       filter: "f?",
       failedOnly: false,
-      help: false,
+      help: undefined,
     });
     expect(pressed([...typed("/web1"), "backspace", "enter"])).toMatchObject({
       typing: false,
@@ -88,8 +89,27 @@ describe("in the fleet", () => {
     });
     expect(pressed([...typed("/web1"), "enter", "escape"])).toMatchObject({ filter: "" });
     expect(pressed([...typed("/web1"), "escape"])).toMatchObject({ typing: false, filter: "" });
-    expect(pressed(typed("?")).help).toBe(true);
-    expect(pressed([...typed("?"), "down"])).toMatchObject({ help: false, selected: undefined });
+    expect(pressed(typed("?")).help).toBe(0);
+    expect(pressed([...typed("?"), "escape"])).toMatchObject({ help: undefined, selected: undefined });
+  });
+
+  test("the help scrolls where it is longer than the screen; any other key goes back", () => {
+    const total = helpRows(surface).length;
+    const room = helpRoom(surface);
+    expect(total).toBeGreaterThan(2 * room);
+    const help = (...keys: readonly Key[]): number | undefined => pressed([...typed("?"), ...keys]).help;
+    expect(help("down", ...typed("j"), "up")).toBe(1);
+    expect(help("up", "pageUp", ...typed("k"))).toBe(0);
+    expect([help("pageDown"), help(...typed(" "))]).toEqual([room - 1, room - 1]);
+    expect(help("pageDown", "pageUp")).toBe(0);
+    expect([help("end", "down"), help(...typed("G"))]).toEqual([total - room, total - room]);
+    expect([help("end", "home"), help("end", ...typed("g"))]).toEqual([0, 0]);
+    expect(help("down", "enter")).toBeUndefined();
+    // Scrolled to the end before the terminal grew.
+    const higher = { ...surface, rows: total };
+    expect(press({ ...INITIAL_VIEW, help: total - room }, "up", fleet.view, higher).help).toBe(1);
+    const all = { ...surface, rows: total + 2 };
+    expect(press({ ...INITIAL_VIEW, help: 0 }, "down", fleet.view, all).help).toBeUndefined();
   });
 
   test("Ctrl-C is counted on every screen", () => {
