@@ -3,7 +3,7 @@ import { connect, createServer, type Socket } from "node:net";
 import { setTimeout as pause } from "node:timers/promises";
 import { UNKNOWN_RUN_EXIT } from "../core/bundle.ts";
 import { encodeLine, MAX_SHARE_BYTES, PROTOCOL_VERSION, type ShareLine } from "../core/protocol.ts";
-import { readLines } from "../system/lines.ts";
+import { readLines } from "../system/output.ts";
 import { bootId, isAlive } from "../system/this-process.ts";
 import { type JournalHeader, type JournalLine, openRunStore, type RunStore } from "./journal.ts";
 import { forgetState, openState } from "./state-store.ts";

@@ -3,7 +3,7 @@ import { dirname, join } from "node:path";
 import { setTimeout as pause } from "node:timers/promises";
 import { VolleyError } from "../core/errors.ts";
 import { isRecord } from "../core/values/value.ts";
-import { parseJsonLines } from "../system/lines.ts";
+import { parseJsonLines } from "../system/output.ts";
 import { hostDirectory } from "../system/own-files.ts";
 import { isAlive, machineId, type ProcessIdentity, thisProcess } from "../system/this-process.ts";
 import type { RunPart } from "./journal.ts";

@@ -7,7 +7,7 @@ import { type Result, TALLY_KEYS } from "../core/result.ts";
 import { isRecord } from "../core/values/value.ts";
 import type { Earlier, Leftovers, Recorded, RunState, TaskIdentity } from "../engine/effects.ts";
 import { withoutData } from "../engine/results.ts";
-import { parseJsonLines } from "../system/lines.ts";
+import { parseJsonLines } from "../system/output.ts";
 import { hostDirectory } from "../system/own-files.ts";
 import type { RunStore } from "./journal.ts";
 import { decodeWhole, encodeWhole } from "./whole-value.ts";

@@ -6,9 +6,9 @@ import { serializeError, VolleyError } from "../core/errors.ts";
 import type { JobBecome } from "../core/protocol.ts";
 import { type ProcessOptions, SYSTEM_CALLS, type System } from "../core/system.ts";
 import { type Become, becomeUser, findPasswd, type PasswdEntry } from "../core/unix/users.ts";
-import { readLines } from "../system/lines.ts";
 import { attempt } from "../system/local/files.ts";
 import { createLocalSystem } from "../system/local/local-system.ts";
+import { readLines } from "../system/output.ts";
 import {
   createLateSystem,
   decodeMessage,

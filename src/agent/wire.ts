@@ -15,7 +15,7 @@ import {
 } from "../core/protocol.ts";
 import { isRecord } from "../core/values/value.ts";
 import { maskOfJob } from "../engine/results.ts";
-import { readLines } from "../system/lines.ts";
+import { readLines } from "../system/output.ts";
 import { maskEvent } from "../vars/mask.ts";
 import { greeting, listenForControllers, MAX_COMMAND_LENGTH, shareLine } from "./attach.ts";
 import type { RunStore } from "./journal.ts";

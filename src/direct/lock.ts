@@ -11,7 +11,7 @@ import {
 } from "../agent/lock.ts";
 import { VolleyError } from "../core/errors.ts";
 import { quote } from "../core/unix/shell-words.ts";
-import { createLineSplitter } from "../system/lines.ts";
+import { createLineSplitter } from "../system/output.ts";
 import { lineWord, type Shells } from "./shell.ts";
 
 /** Options of {@link takeDirectLock}. */

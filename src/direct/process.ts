@@ -2,7 +2,7 @@ import { constants } from "node:os";
 import { isAbsolute } from "node:path/posix";
 import { VolleyError } from "../core/errors.ts";
 import type { ProcessOptions, ProcessResult } from "../core/system.ts";
-import { Capture, DEFAULT_MAX_OUTPUT } from "../system/local/process.ts";
+import { Capture, DEFAULT_MAX_OUTPUT } from "../system/output.ts";
 import type { RemoteExit } from "../transport/transport.ts";
 import { type Shells, lineWord as word } from "./shell.ts";
 

@@ -28,7 +28,7 @@ import {
   sayWord,
 } from "../core/unix/users.ts";
 import { textToBytes } from "../core/values/bytes.ts";
-import { readLines } from "./lines.ts";
+import { readLines } from "./output.ts";
 
 /** A process that serves a System. */
 interface SystemProcess {

@@ -6,7 +6,7 @@ import type { ControllerEvent, Event, Outcome, Summary } from "../../core/events
 import { EMPTY_TALLY } from "../../core/result.ts";
 import { foldSummary } from "../../core/summary.ts";
 import { isRecord } from "../../core/values/value.ts";
-import { parseJsonLines } from "../../system/lines.ts";
+import { parseJsonLines } from "../../system/output.ts";
 import { stateDirectory } from "../../system/own-files.ts";
 import { bootId, isAlive, processStart } from "../../system/this-process.ts";
 import { isLoggedEvent } from "../session/check-event.ts";

@@ -13,7 +13,7 @@ import {
   type WireEvent,
 } from "../../core/protocol.ts";
 import { isRecord } from "../../core/values/value.ts";
-import { createLineSplitter } from "../../system/lines.ts";
+import { createLineSplitter } from "../../system/output.ts";
 import type { Mask } from "../../vars/mask.ts";
 import { checkEvent, checkQuestion, checkShare } from "./check-event.ts";
 import { LAUNCH_ANSWERS, type LaunchAnswer } from "./launch.ts";

@@ -1,7 +1,7 @@
 import { createHash, type Hash } from "node:crypto";
 import { type FileHandle, open } from "node:fs/promises";
 import { isVolleyError } from "../../core/errors.ts";
-import { createLineSplitter } from "../../system/lines.ts";
+import { createLineSplitter } from "../../system/output.ts";
 import type { RemoteProcess } from "../../transport/transport.ts";
 
 /** The reason why a host computes no hashes: no program for it, no session granted for it, or a process that does not answer. */

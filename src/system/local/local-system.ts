@@ -1,11 +1,13 @@
+import { spawn } from "node:child_process";
 import * as fs from "node:fs";
-import { homedir } from "node:os";
+import type { Socket } from "node:net";
+import { constants, homedir } from "node:os";
 import { isAbsolute, join } from "node:path";
 import { VolleyError } from "../../core/errors.ts";
 import { isCopy, type ProcessOptions, type ProcessResult, type System } from "../../core/system.ts";
-import { bytesToText, nativePath } from "../../core/values/bytes.ts";
+import { bytesToText, nativePath, textToBytes } from "../../core/values/bytes.ts";
+import { Capture, DEFAULT_MAX_OUTPUT } from "../output.ts";
 import { attempt, checksumOf, readFile, readIfExists, removeAll, statOf, writeAtomically } from "./files.ts";
-import { runProcess } from "./process.ts";
 import { inDirectory, itself, onItself, readLink, realPath } from "./root-paths.ts";
 
 /** Options of a local System. */
@@ -129,4 +131,170 @@ function findCommand(command: string, directories: readonly string[]): string | 
     }
   }
   return null;
+}
+
+const KILL_GRACE_MS = 5_000;
+const GONE_POLL_MS = 20;
+/** After that long a killed process that is still in the table is a zombie. */
+const KILLED_MS = 1_000;
+/** After the end of a process its output counts as complete after SILENT_MS of silence, and after LAST_MS at the latest. */
+const SILENT_MS = 1_000;
+const LAST_MS = 5_000;
+
+/**
+ * Run a process, in a process group of its own, to its end. Timeout and abort end the whole group. A child that the
+ * process leaves behind may hold its output open: it is neither ended nor waited for.
+ */
+function runProcess(argv: readonly string[], options: ProcessOptions = {}): Promise<ProcessResult> {
+  const [command, ...args] = argv;
+  if (command === undefined) throw new VolleyError("PROCESS_FAILED", "cannot run an empty command");
+  const {
+    cwd,
+    env,
+    input,
+    onOutput,
+    timeoutMs,
+    signal,
+    keepsBytes,
+    maxOutput = DEFAULT_MAX_OUTPUT,
+  } = options;
+  return new Promise((resolve, reject) => {
+    if (signal?.aborted) return reject(cancelled(command));
+    const child = spawn(command, args, {
+      ...(cwd === undefined ? {} : { cwd }),
+      env: env === undefined ? process.env : mergeEnvironment(env),
+      stdio: [input === undefined ? "ignore" : "pipe", "pipe", "pipe"],
+      detached: true,
+    });
+    const stdout = new Capture(maxOutput, onOutput && ((text) => onOutput("stdout", text)));
+    const stderr = new Capture(maxOutput, onOutput && ((text) => onOutput("stderr", text)));
+    let heardAt = 0;
+    const outputs = [child.stdout, child.stderr].filter((stream) => stream !== null) as Socket[];
+    outputs.forEach((stream, index) => {
+      stream.on("data", (chunk: Buffer) => {
+        heardAt = Date.now();
+        [stdout, stderr][index]!.add(chunk);
+      });
+    });
+
+    let stopped: VolleyError | undefined;
+    let stoppedAt = 0;
+    let killTimer: NodeJS.Timeout | undefined;
+    const endGroup = (name: NodeJS.Signals): void => {
+      if (child.pid === undefined) return;
+      try {
+        process.kill(-child.pid, name);
+      } catch {
+        // The group has ended already.
+      }
+    };
+    const stop = (reason: VolleyError): void => {
+      if (stopped !== undefined) return;
+      stopped = reason;
+      stoppedAt = Date.now();
+      endGroup("SIGTERM");
+      killTimer = setTimeout(() => endGroup("SIGKILL"), KILL_GRACE_MS);
+    };
+    const timer =
+      timeoutMs === undefined
+        ? undefined
+        : setTimeout(
+            () => stop(new VolleyError("TIMEOUT", `${command} took longer than ${timeoutMs / 1000} s`)),
+            timeoutMs,
+          );
+    const onAbort = (): void => stop(cancelled(command));
+    signal?.addEventListener("abort", onAbort, { once: true });
+    let silence: NodeJS.Timeout | undefined;
+    const release = (): void => {
+      clearInterval(silence);
+      clearTimeout(timer);
+      clearTimeout(killTimer);
+      signal?.removeEventListener("abort", onAbort);
+    };
+
+    child.once("error", (error: NodeJS.ErrnoException) => {
+      release();
+      reject(new VolleyError("PROCESS_FAILED", explainStart(command, cwd, error), { cause: error }));
+    });
+    child.once("exit", (code, signalName) => {
+      const endedAt = Date.now();
+      silence = setInterval(() => {
+        const now = Date.now();
+        if (now - Math.max(heardAt, endedAt) < SILENT_MS && now - endedAt < LAST_MS) return;
+        // Read on: a closed pipe would kill the child that is left behind.
+        for (const stream of outputs) stream.removeAllListeners("data").resume().unref();
+        child.off("close", done);
+        done(code, signalName);
+      }, 100);
+    });
+    // Other processes of the group may take longer to end, or ignore the signal.
+    const whenGone = (then: () => void): void => {
+      let killed = false;
+      const timer = setInterval(() => {
+        const sinceMs = Date.now() - stoppedAt;
+        if (hasProcesses(child.pid) && sinceMs < KILL_GRACE_MS + KILLED_MS) {
+          if (sinceMs >= KILL_GRACE_MS && !killed) endGroup("SIGKILL");
+          killed = sinceMs >= KILL_GRACE_MS;
+          return;
+        }
+        clearInterval(timer);
+        then();
+      }, GONE_POLL_MS);
+    };
+    const done = (code: number | null, signalName: NodeJS.Signals | null): void => {
+      release();
+      if (stopped !== undefined) return whenGone(() => reject(stopped));
+      resolve({
+        argv,
+        code: code ?? 128 + (signalName === null ? 0 : constants.signals[signalName]),
+        ...(signalName === null ? {} : { signal: signalName }),
+        stdout: stdout.end(keepsBytes),
+        stderr: stderr.end(keepsBytes),
+        ...(stdout.truncated || stderr.truncated ? { truncated: true } : {}),
+      });
+    };
+    child.once("close", done);
+    if (input !== undefined && child.stdin !== null) {
+      // A process need not read its input: a closed pipe is no error.
+      child.stdin.on("error", () => {});
+      child.stdin.end(typeof input === "string" ? textToBytes(input) : input);
+    }
+  });
+}
+
+/** Return whether a process group still has a process that can be signalled. */
+function hasProcesses(group: number | undefined): boolean {
+  try {
+    return group !== undefined && process.kill(-group, 0);
+  } catch {
+    return false;
+  }
+}
+
+function cancelled(command: string): VolleyError {
+  return new VolleyError("CANCELLED", `${command} was cancelled`);
+}
+
+function explainStart(command: string, cwd: string | undefined, error: NodeJS.ErrnoException): string {
+  switch (error.code) {
+    case "ENOENT":
+      return cwd === undefined
+        ? `cannot run ${command}: no such command`
+        : `cannot run ${command} in ${cwd}: no such command or directory`;
+    case "EACCES":
+      return `cannot run ${command}: permission denied`;
+    case "E2BIG":
+      return `cannot run ${command}: its arguments are too long`;
+    default:
+      return `cannot run ${command}: ${error.message}`;
+  }
+}
+
+function mergeEnvironment(changes: Readonly<Record<string, string | undefined>>): NodeJS.ProcessEnv {
+  const merged: NodeJS.ProcessEnv = { ...process.env };
+  for (const [name, value] of Object.entries(changes)) {
+    if (value === undefined) delete merged[name];
+    else merged[name] = value;
+  }
+  return merged;
 }

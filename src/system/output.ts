@@ -1,5 +1,6 @@
 import type { Readable } from "node:stream";
 import { StringDecoder } from "node:string_decoder";
+import { bytesToText } from "../core/values/bytes.ts";
 
 /** Splits text that arrives in pieces into lines. */
 export interface LineSplitter {
@@ -73,4 +74,40 @@ export function parseJsonLines(text: string): readonly unknown[] {
       return [];
     }
   });
+}
+
+/** The default limit of kept output, in bytes a stream. */
+export const DEFAULT_MAX_OUTPUT = 1 << 20;
+
+/** Collects one stream of a process up to a limit, and passes every piece on as text. */
+export class Capture {
+  #chunks: Buffer[] = [];
+  #bytes = 0;
+  readonly #decoder = new StringDecoder("utf8");
+  readonly #limit: number;
+  readonly #onText: ((text: string) => void) | undefined;
+  truncated = false;
+
+  constructor(limit: number, onText: ((text: string) => void) | undefined) {
+    this.#limit = limit;
+    this.#onText = onText;
+  }
+
+  add(chunk: Buffer): void {
+    const kept = chunk.subarray(0, this.#limit - this.#bytes);
+    if (kept.length < chunk.length) this.truncated = true;
+    if (kept.length > 0) this.#chunks.push(kept);
+    this.#bytes += kept.length;
+    if (this.#onText !== undefined) {
+      const text = this.#decoder.write(chunk);
+      if (text !== "") this.#onText(text);
+    }
+  }
+
+  end(keepsBytes = false): string {
+    const rest = this.#decoder.end();
+    if (rest !== "") this.#onText?.(rest);
+    const bytes = Buffer.concat(this.#chunks);
+    return keepsBytes ? bytesToText(bytes) : bytes.toString("utf8");
+  }
 }
