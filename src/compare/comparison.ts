@@ -1,7 +1,7 @@
 import { VolleyError } from "../core/errors.ts";
 import { type Outcome, PHASES, type Phase } from "../core/events.ts";
 import type { Tally } from "../core/result.ts";
-import { quote } from "../core/unix/shell-words.ts";
+import { quote } from "../core/unix/shell.ts";
 
 /** A way to carry out the playbook: a run of Volley, or any command. */
 export type Method =

@@ -1,5 +1,5 @@
 import { availableParallelism, cpus, release, totalmem, type } from "node:os";
-import { commandLine } from "../core/unix/shell-words.ts";
+import { commandLine } from "../core/unix/shell.ts";
 import type {
   ComparedGroup,
   ComparedMethod,

@@ -6,7 +6,7 @@ import type { TransportsOptions } from "../controller/prepare/reach.ts";
 import { preparePlaybook } from "../controller/prepare/read.ts";
 import { openTransports, type Transports } from "../controller/prepare/transports.ts";
 import type { Host } from "../core/inventory.ts";
-import { quote } from "../core/unix/shell-words.ts";
+import { quote } from "../core/unix/shell.ts";
 import type { Endpoint, SshSettings } from "../transport/transport.ts";
 import type { SecretOptions } from "../vars/secrets/sources.ts";
 import { createSecretStore } from "../vars/secrets/store.ts";

@@ -2,7 +2,7 @@ import { mkdtempSync, rmSync } from "node:fs";
 import { join } from "node:path";
 import { VolleyError } from "../core/errors.ts";
 import type { Event, Summary } from "../core/events.ts";
-import { quote } from "../core/unix/shell-words.ts";
+import { quote } from "../core/unix/shell.ts";
 import { ROUTES_VARIABLE } from "../transport/ssh/open-stream.ts";
 import {
   type CpuReading,

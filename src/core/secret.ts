@@ -1,5 +1,5 @@
 import { type SourceLocation, VolleyError } from "./errors.ts";
-import { commandLine } from "./unix/shell-words.ts";
+import { commandLine } from "./unix/shell.ts";
 import { type Data, type Float, isRecord, mapLeaves } from "./values/value.ts";
 
 const SECRET = Symbol.for("volley.secret");

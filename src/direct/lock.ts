@@ -10,7 +10,7 @@ import {
   parseHolders,
 } from "../agent/lock.ts";
 import { VolleyError } from "../core/errors.ts";
-import { quote } from "../core/unix/shell-words.ts";
+import { quote } from "../core/unix/shell.ts";
 import { createLineSplitter } from "../system/output.ts";
 import { lineWord, type Shells } from "./shell.ts";
 

@@ -1,7 +1,7 @@
 import { randomBytes } from "node:crypto";
 import { isVolleyError, VolleyError } from "../core/errors.ts";
 import type { ReadSystem } from "../core/system.ts";
-import { quote } from "../core/unix/shell-words.ts";
+import { quote } from "../core/unix/shell.ts";
 import { textToBytes } from "../core/values/bytes.ts";
 import type { RemoteExit, RemoteProcess } from "../transport/transport.ts";
 import type { Channels, OpenOptions } from "./sessions.ts";

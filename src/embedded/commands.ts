@@ -4,7 +4,7 @@ import { constants } from "node:os";
 import type { Readable, Writable } from "node:stream";
 import { setTimeout as sleep } from "node:timers/promises";
 import type { PseudoTtyInfo, ServerChannel } from "ssh2";
-import { quote } from "../core/unix/shell-words.ts";
+import { quote } from "../core/unix/shell.ts";
 import { spawnOnTerminal } from "../system/terminal-child.ts";
 
 /** The context of a session's command. */

@@ -1,6 +1,6 @@
 import { isIPv6 } from "node:net";
 import { didYouMean, type SourceLocation } from "../core/errors.ts";
-import { splitWords } from "../core/unix/shell-words.ts";
+import { splitWords } from "../core/unix/shell.ts";
 import { readPythonLiteral } from "../core/values/python-literal.ts";
 import {
   addChild,

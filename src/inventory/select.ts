@@ -3,7 +3,7 @@ import { isIPv6 } from "node:net";
 import { resolve } from "node:path";
 import { didYouMean, isVolleyError, printable, VolleyError } from "../core/errors.ts";
 import type { Host, Inventory } from "../core/inventory.ts";
-import { matchesGlob, setGlobPieces } from "../core/values/glob.ts";
+import { matchesGlob, setGlobPieces } from "../core/unix/shell.ts";
 import { pythonRegex } from "../core/values/python-regex.ts";
 
 import { within } from "../system/endable.ts";

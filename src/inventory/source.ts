@@ -4,7 +4,7 @@ import { open, readdir, readFile, stat } from "node:fs/promises";
 import { basename, dirname, extname, join, resolve } from "node:path";
 import { didYouMean, isVolleyError, type SourceLocation, VolleyError } from "../core/errors.ts";
 import { makeSecret } from "../core/secret.ts";
-import { commandLine } from "../core/unix/shell-words.ts";
+import { commandLine } from "../core/unix/shell.ts";
 import { Data, type Dict, dictEntries, isDict, isRecord, makeDict, parseJson } from "../core/values/value.ts";
 import type { SecretStore } from "../vars/secrets/store.ts";
 import { isVault } from "../vars/secrets/vault.ts";

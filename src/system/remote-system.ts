@@ -17,7 +17,7 @@ import {
   type WriteOptions,
   type Written,
 } from "../core/system.ts";
-import { quote } from "../core/unix/shell-words.ts";
+import { quote } from "../core/unix/shell.ts";
 import {
   type Become,
   becomeCommand,

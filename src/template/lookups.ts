@@ -1,4 +1,4 @@
-import { matchesGlob, setGlobPieces } from "../core/values/glob.ts";
+import { matchesGlob, setGlobPieces } from "../core/unix/shell.ts";
 import { pythonRegex } from "../core/values/python-regex.ts";
 import { makeMap } from "../core/values/value.ts";
 import { fail, NeedsCopies } from "./errors.ts";

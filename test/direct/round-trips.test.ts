@@ -9,7 +9,7 @@ import { lineinfile } from "../../src/actions/files/lineinfile.ts";
 import { template } from "../../src/actions/files/template.ts";
 import { command } from "../../src/actions/system/command.ts";
 import type { ActionCall } from "../../src/core/action.ts";
-import { quote } from "../../src/core/unix/shell-words.ts";
+import { quote } from "../../src/core/unix/shell.ts";
 import { createDirectSystem, type DirectSystem } from "../../src/direct/direct-system.ts";
 import { createChannels } from "../../src/direct/sessions.ts";
 import { openShells, type Shells } from "../../src/direct/shell.ts";

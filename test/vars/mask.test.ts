@@ -1,7 +1,7 @@
 import { execFileSync } from "node:child_process";
 import { inspect } from "node:util";
 import { expect, test } from "vitest";
-import { commandLine, quote } from "../../src/core/unix/shell-words.ts";
+import { commandLine, quote } from "../../src/core/unix/shell.ts";
 import { createMask, MASK, type Mask, maskEvent, maskValue } from "../../src/vars/mask.ts";
 import { MIN_SECRET_LENGTH, type Needles, needlesOf } from "../../src/vars/mask-needles.ts";
 

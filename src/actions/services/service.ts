@@ -8,7 +8,7 @@ import {
 } from "../../core/action.ts";
 import { VolleyError } from "../../core/errors.ts";
 import type { ReadSystem, System } from "../../core/system.ts";
-import { commandLine } from "../../core/unix/shell-words.ts";
+import { commandLine } from "../../core/unix/shell.ts";
 import { defineAction } from "../define.ts";
 import { sleep } from "../flow/pause.ts";
 import { oneOf, optionalText } from "../shared/params.ts";

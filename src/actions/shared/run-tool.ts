@@ -1,6 +1,6 @@
 import { VolleyError } from "../../core/errors.ts";
 import type { ProcessOptions, ProcessResult, System } from "../../core/system.ts";
-import { splitWords } from "../../core/unix/shell-words.ts";
+import { splitWords } from "../../core/unix/shell.ts";
 
 const SHOWN_LINES = 6;
 

@@ -10,7 +10,7 @@ import {
 } from "../../core/action.ts";
 import { isVolleyError } from "../../core/errors.ts";
 import type { ReadSystem, System } from "../../core/system.ts";
-import { commandLine } from "../../core/unix/shell-words.ts";
+import { commandLine } from "../../core/unix/shell.ts";
 import { defineAction } from "../define.ts";
 import { describe, flag, optionalText, text } from "../shared/params.ts";
 import { firstMatch } from "../shared/paths.ts";

@@ -2,7 +2,7 @@ import { readFile } from "node:fs/promises";
 import { basename } from "node:path";
 import type { Command } from "commander";
 import { VolleyError } from "../../core/errors.ts";
-import { commandLine, loginShellLine } from "../../core/unix/shell-words.ts";
+import { commandLine, loginShellLine } from "../../core/unix/shell.ts";
 import { fileReason } from "../../core/unix/user-file.ts";
 import type { FanOutListener } from "../../fanout/exec/fan-out.ts";
 import type { RemoteCommand } from "../../fanout/exec/remote-command.ts";

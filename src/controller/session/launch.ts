@@ -16,7 +16,7 @@ import {
   wholeScript,
 } from "../../core/bundle.ts";
 import { VolleyError } from "../../core/errors.ts";
-import { quote } from "../../core/unix/shell-words.ts";
+import { quote } from "../../core/unix/shell.ts";
 import {
   type Become,
   becomeCommand,

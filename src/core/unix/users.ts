@@ -1,4 +1,4 @@
-import { quote } from "./shell-words.ts";
+import { quote } from "./shell.ts";
 
 /** A line of `/etc/passwd` (passwd(5)). */
 export interface PasswdEntry {

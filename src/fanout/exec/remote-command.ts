@@ -3,7 +3,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import type { Readable, Writable } from "node:stream";
 import { VolleyError } from "../../core/errors.ts";
-import { commandLine, quote } from "../../core/unix/shell-words.ts";
+import { commandLine, quote } from "../../core/unix/shell.ts";
 import { fileReason } from "../../core/unix/user-file.ts";
 
 /** A command to run on every host. */

@@ -1,6 +1,6 @@
 import { setTimeout as sleep } from "node:timers/promises";
 import { describeError, isVolleyError } from "../../core/errors.ts";
-import { commandLine, quote } from "../../core/unix/shell-words.ts";
+import { commandLine, quote } from "../../core/unix/shell.ts";
 import type { Become } from "../../core/unix/users.ts";
 import type { Connection, RemoteProcess, TerminalSize } from "../../transport/transport.ts";
 import { describeSignal, type FanOutHost, follow } from "../exec/fan-out.ts";

@@ -1,5 +1,5 @@
 import { randomBytes } from "node:crypto";
-import { quote } from "../../core/unix/shell-words.ts";
+import { quote } from "../../core/unix/shell.ts";
 
 /** The answer to a line that a host's shell ran. */
 export type Answer =

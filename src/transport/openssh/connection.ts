@@ -1,7 +1,7 @@
 import { type ChildProcess, spawn } from "node:child_process";
 import { PassThrough } from "node:stream";
 import { isVolleyError, VolleyError } from "../../core/errors.ts";
-import { commandLine, loginShellLine, quote } from "../../core/unix/shell-words.ts";
+import { commandLine, loginShellLine, quote } from "../../core/unix/shell.ts";
 import { spawnOnTerminal } from "../../system/terminal-child.ts";
 import { sessionRefused } from "../connect-errors.ts";
 import { openFileSession } from "../sftp/open-file-session.ts";

@@ -3,7 +3,7 @@ import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { homedir, tmpdir } from "node:os";
 import { join } from "node:path";
 import { VolleyError } from "../../core/errors.ts";
-import { loginShellLine } from "../../core/unix/shell-words.ts";
+import { loginShellLine } from "../../core/unix/shell.ts";
 import {
   connectCancelled,
   retryable,

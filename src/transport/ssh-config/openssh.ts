@@ -1,7 +1,7 @@
 import { existsSync, readFileSync } from "node:fs";
 import { homedir } from "node:os";
 import { join } from "node:path";
-import { quote } from "../../core/unix/shell-words.ts";
+import { quote } from "../../core/unix/shell.ts";
 import type { Endpoint, SshSettings } from "../transport.ts";
 import { rowOf, spelled } from "./option-table.ts";
 import { defaultKeyFiles, listOf, type SshOptions } from "./options.ts";

@@ -1,5 +1,5 @@
 import { printable, type SourceLocation, VolleyError } from "../../core/errors.ts";
-import { splitWords } from "../../core/unix/shell-words.ts";
+import { splitWords } from "../../core/unix/shell.ts";
 import { optionName, rowOf, spelled } from "./option-table.ts";
 import { lowerAscii, type Written } from "./values.ts";
 

@@ -3,8 +3,8 @@ import { existsSync, readdirSync, statSync } from "node:fs";
 import { homedir } from "node:os";
 import { isAbsolute, join } from "node:path";
 import { isVolleyError, type SourceLocation, VolleyError } from "../../core/errors.ts";
+import { matchesGlob, setGlobPieces } from "../../core/unix/shell.ts";
 import { fileReason } from "../../core/unix/user-file.ts";
-import { matchesGlob, setGlobPieces } from "../../core/values/glob.ts";
 import { expandHome } from "./options.ts";
 import { type ConfigLine, parseLine, refused } from "./parse.ts";
 

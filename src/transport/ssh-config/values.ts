@@ -1,5 +1,5 @@
 import { printable, VolleyError } from "../../core/errors.ts";
-import { type GlobPiece, globPieces, matchesGlob } from "../../core/values/glob.ts";
+import { type GlobPiece, globPieces, matchesGlob } from "../../core/unix/shell.ts";
 
 /** A line's text after its keyword: as words, and as written. */
 export interface Written {

@@ -2,7 +2,7 @@ import { posix } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import type { Client, ClientChannel } from "ssh2";
 import { isVolleyError, VolleyError } from "../../core/errors.ts";
-import { loginShellLine } from "../../core/unix/shell-words.ts";
+import { loginShellLine } from "../../core/unix/shell.ts";
 import { orAborted, sessionRefused } from "../connect-errors.ts";
 import { closeWhenSilent } from "../left-open.ts";
 import { OPEN, STATUS } from "../sftp/codec.ts";

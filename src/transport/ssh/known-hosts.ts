@@ -2,7 +2,7 @@ import { createHash, createHmac, randomBytes } from "node:crypto";
 import * as fs from "node:fs";
 import { dirname } from "node:path";
 import { printable, VolleyError } from "../../core/errors.ts";
-import { globPieces, matchesGlob } from "../../core/values/glob.ts";
+import { globPieces, matchesGlob } from "../../core/unix/shell.ts";
 import type { Endpoint, SshSettings } from "../transport.ts";
 
 /** Check a host's key; return undefined when it is trusted, else the error. Calls `unsafe` when a changed key is accepted all the same. */

@@ -25,7 +25,7 @@ import {
   verifyAndLaunchCommand,
 } from "../../../src/controller/session/launch.ts";
 import { CORRUPT, ownCopyScript, temporaryPath } from "../../../src/core/bundle.ts";
-import { quote } from "../../../src/core/unix/shell-words.ts";
+import { quote } from "../../../src/core/unix/shell.ts";
 
 let home: string;
 beforeEach(() => {

@@ -1,5 +1,5 @@
 import { openTransports } from "../../../src/controller/prepare/transports.ts";
-import { quote } from "../../../src/core/unix/shell-words.ts";
+import { quote } from "../../../src/core/unix/shell.ts";
 import { createChannels } from "../../../src/direct/sessions.ts";
 import { type OpenedSystem, openSystem } from "../../../src/direct/users.ts";
 import { startEmbeddedFleet } from "../../../src/embedded/fleet.ts";

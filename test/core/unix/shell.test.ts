@@ -1,7 +1,7 @@
 import { spawnSync } from "node:child_process";
 import { existsSync } from "node:fs";
 import { describe, expect, it } from "vitest";
-import { commandLine, loginShellLine, quote } from "../../../src/core/unix/shell-words.ts";
+import { commandLine, loginShellLine, quote } from "../../../src/core/unix/shell.ts";
 import { LOGIN_SHELLS, NASTY_WORDS, nastyWords } from "../../lib/login-shells.ts";
 
 /** Give a line to a login shell as sshd does, and return its output. */
