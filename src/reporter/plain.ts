@@ -7,12 +7,13 @@ import { padText, textWidth } from "./rows/layout.ts";
 import { BOLD, DIM, line, paintRow, type Row, rowText, type Style, segment } from "./rows/row.ts";
 import { safeLine, safeLines } from "./rows/sanitize.ts";
 import {
+  batchText,
   CHECK_MODE,
   cancelText,
-  foldHostNames,
   outcomeWording,
   resultWording,
   type Symbols,
+  stopText,
   taskTitle,
 } from "./rows/wording.ts";
 import { countUnknownResults, summaryRows } from "./summary.ts";
@@ -249,23 +250,4 @@ export function createDetailsFold(): DetailsFold {
     told.set(key, host);
     return details;
   };
-}
-
-/** `Deploy, batch 2 of 3: web[02-06]`, with the seed of a shuffled play. */
-export function batchText({
-  play,
-  batch,
-  batches,
-  hosts,
-  seed,
-}: Extract<ControllerEvent, { type: "play:batch" }>): string {
-  const title = batches === 1 ? safeLine(play) : `${safeLine(play)}, batch ${batch} of ${batches}`;
-  // A shuffled play shows its order.
-  const names = seed === undefined ? foldHostNames(hosts.map(safeLine)) : hosts.map(safeLine).join(" ");
-  return `${title}: ${names}${seed === undefined ? "" : ` (shuffled, seed ${safeLine(seed)})`}`;
-}
-
-/** The reason of a run's early end. */
-export function stopText({ reason }: Extract<ControllerEvent, { type: "play:stop" }>): string {
-  return `The run ends early: ${reason.message}`;
 }

@@ -2,9 +2,8 @@ import { createHash } from "node:crypto";
 import type { Event, HostEnd, HostSummary, Outcome, Phase, Summary } from "../../core/events.ts";
 import type { Diff, ItemResult, Result } from "../../core/result.ts";
 import { foldSummary } from "../../core/summary.ts";
-import { batchText, stopText } from "../plain.ts";
 import { formatElapsed } from "../rows/amounts.ts";
-import { taskTitle } from "../rows/wording.ts";
+import { batchText, stopText, taskTitle } from "../rows/wording.ts";
 import { type FailureGroup, groupFailures } from "../summary.ts";
 import { foldTaskTimes, type TaskTimes } from "../timing.ts";
 

@@ -1,4 +1,4 @@
-import type { Outcome, TaskRef } from "../../core/events.ts";
+import type { ControllerEvent, Outcome, TaskRef } from "../../core/events.ts";
 import type { Result } from "../../core/result.ts";
 import { foldNodeSet } from "../../inventory/names.ts";
 import type { Style } from "./row.ts";
@@ -54,6 +54,25 @@ export function taskTitle({ role, name }: Pick<TaskRef, "role" | "name">): strin
 /** Fold names of hosts into sets: `web[01-17], db1`; each set stands where its first name stood. */
 export function foldHostNames(names: readonly string[]): string {
   return foldNodeSet(names).join(", ");
+}
+
+/** `Deploy, batch 2 of 3: web[02-06]`, with the seed of a shuffled play. */
+export function batchText({
+  play,
+  batch,
+  batches,
+  hosts,
+  seed,
+}: Extract<ControllerEvent, { type: "play:batch" }>): string {
+  const title = batches === 1 ? safeLine(play) : `${safeLine(play)}, batch ${batch} of ${batches}`;
+  // A shuffled play shows its order.
+  const names = seed === undefined ? foldHostNames(hosts.map(safeLine)) : hosts.map(safeLine).join(" ");
+  return `${title}: ${names}${seed === undefined ? "" : ` (shuffled, seed ${safeLine(seed)})`}`;
+}
+
+/** The reason of a run's early end. */
+export function stopText({ reason }: Extract<ControllerEvent, { type: "play:stop" }>): string {
+  return `The run ends early: ${reason.message}`;
 }
 
 /** The notice of check mode. */
