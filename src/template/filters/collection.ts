@@ -1,13 +1,15 @@
-import { numeric } from "../../core/values/value.ts";
-import { attributePath } from "../access.ts";
+import { keyOf, makeMap, numeric } from "../../core/values/value.ts";
+import { attributePath, item } from "../access.ts";
 import { fail } from "../errors.ts";
 import { binary, contains, equals, order } from "../operators.ts";
 import {
   type Callable,
   type CallState,
   callable,
+  type Dict,
   defined,
   dictEntries,
+  dictGet,
   intArgument,
   isDict,
   isList,
@@ -16,6 +18,7 @@ import {
   named,
   str,
   type Tuple,
+  textArgument,
   truth,
   tuple,
   typeName,
@@ -23,7 +26,7 @@ import {
 } from "../values.ts";
 
 /** Return a value for comparisons, which may ignore case. */
-export function foldCase(value: unknown, caseSensitive: boolean): unknown {
+function foldCase(value: unknown, caseSensitive: boolean): unknown {
   return typeof value === "string" && !caseSensitive ? value.toLowerCase() : value;
 }
 
@@ -35,11 +38,7 @@ function pick(value: unknown, attribute: unknown, fallback?: unknown): unknown {
 }
 
 /** Sort by keys, stably; each key is computed once. */
-export function sortBy(
-  items: readonly unknown[],
-  key: (item: unknown) => unknown,
-  reverse: boolean,
-): unknown[] {
+function sortBy(items: readonly unknown[], key: (item: unknown) => unknown, reverse: boolean): unknown[] {
   const keyed = items.map((item) => ({ item, key: defined(key(item)) }));
   keyed.sort((a, b) => (reverse ? order(b.key, a.key) : order(a.key, b.key)));
   return keyed.map(({ item }) => item);
@@ -273,4 +272,127 @@ export const functionalFilters: Readonly<Record<string, Callable>> = {
   reject: select(false, false),
   selectattr: select(true, true),
   rejectattr: select(false, true),
+};
+
+function mergeLists(left: readonly unknown[], right: readonly unknown[], how: string): unknown[] {
+  const without = (items: readonly unknown[], others: readonly unknown[]): unknown[] =>
+    items.filter((one) => !contains([...others], one));
+  switch (how) {
+    case "replace":
+      return [...right];
+    case "keep":
+      return [...left];
+    case "append":
+      return [...left, ...right];
+    case "prepend":
+      return [...right, ...left];
+    case "append_rp":
+      return [...without(left, right), ...right];
+    case "prepend_rp":
+      return [...right, ...without(left, right)];
+    default:
+      return fail(`combine has no list_merge '${how}'`);
+  }
+}
+
+/** Combine two dicts as Ansible's `combine` does: `right` wins. */
+function merge(left: Dict, right: Dict, recursive: boolean, listMerge: string): Dict {
+  const result = new Map(dictEntries(left));
+  for (const [written, value] of dictEntries(right)) {
+    const key = keyOf(result, written);
+    const before = result.get(key);
+    if (recursive && isDict(before) && isDict(value))
+      result.set(key, merge(before, value, recursive, listMerge));
+    else if (isList(before) && isList(value)) result.set(key, mergeLists(before, value, listMerge));
+    else result.set(key, value);
+  }
+  return result;
+}
+
+function dictOf(value: unknown, filter: string): Dict {
+  return isDict(value) ? value : fail(`${filter} needs a dict, got ${typeName(defined(value))}`);
+}
+
+function subelements(value: unknown, path: unknown, skipMissing: unknown = false): unknown[] {
+  const parts = isList(path) ? path.map(str) : str(path).split(".");
+  return (isDict(value) ? dictEntries(value).map(([, one]) => one) : iterate(value)).flatMap((element) => {
+    let found: unknown = element;
+    for (const part of parts) {
+      found = item(found, part);
+      if (found instanceof Undefined)
+        return truth(skipMissing) ? [] : fail(`subelements: an item has no '${part}'`);
+    }
+    return isList(found)
+      ? found.map((one) => tuple(element, one))
+      : fail(`subelements: '${parts.join(".")}' is not a list`);
+  });
+}
+
+function extract(key: unknown, container: unknown, more: unknown = null): unknown {
+  const keys = more === null ? [key] : [key, ...(isList(more) ? more : [more])];
+  return keys.reduce((value, one) => item(value, one), container);
+}
+
+/** Filters of dicts, Jinja's and Ansible's. */
+export const mappingFilters: Readonly<Record<string, Callable>> = {
+  dictsort: callable(
+    ["value", "case_sensitive", "by", "reverse"],
+    (value: unknown, exact: unknown = false, by: unknown = "key", reverse: unknown = false) => {
+      const at = by === "value" ? 1 : 0;
+      const pairs = dictEntries(dictOf(value, "dictsort")).map(([key, one]) => tuple(key, one));
+      return sortBy(pairs, (pair) => foldCase((pair as unknown[])[at], truth(exact)), truth(reverse));
+    },
+  ),
+  items: callable(["value"], (value: unknown) =>
+    dictEntries(dictOf(value, "items")).map(([key, one]) => tuple(key, one)),
+  ),
+  dict2items: callable(["value", "key_name", "value_name"], (value: unknown, key?: unknown, name?: unknown) =>
+    dictEntries(dictOf(value, "dict2items")).map(
+      ([k, v]) =>
+        new Map([
+          [textArgument(key, "key"), k],
+          [textArgument(name, "value"), v],
+        ]),
+    ),
+  ),
+  items2dict: callable(["value", "key_name", "value_name"], (value: unknown, key?: unknown, name?: unknown) =>
+    makeMap(
+      iterate(value).map((one) => [
+        defined(item(one, textArgument(key, "key"))),
+        defined(item(one, textArgument(name, "value"))),
+      ]),
+    ),
+  ),
+  combine: (args, { recursive = false, list_merge: listMerge = "replace" }) => {
+    const dicts = args
+      .flatMap((arg) => (isList(arg) ? arg.flat(Number.POSITIVE_INFINITY) : [arg]))
+      .filter((one) => one !== null)
+      .map((one) => dictOf(one, "combine"));
+    return dicts.reduce(
+      (left, right) => merge(left, right, truth(recursive), str(listMerge)),
+      new Map<unknown, unknown>(),
+    );
+  },
+  subelements: callable(["value", "subelements", "skip_missing"], subelements),
+  extract: callable(["key", "container", "morekeys"], extract),
+  attr: callable(
+    ["value", "name"],
+    (value: unknown, name: unknown) =>
+      new Undefined(`this ${typeName(value)} has no attribute '${str(name)}'`),
+  ),
+  rekey_on_member: callable(
+    ["value", "key", "duplicates"],
+    (value: unknown, key: unknown, duplicates: unknown = "error") => {
+      const result = new Map<unknown, unknown>();
+      for (const one of isDict(value) ? dictEntries(value).map(([, inner]) => inner) : iterate(value)) {
+        const found = isDict(one) ? dictGet(one, key) : undefined;
+        if (found === undefined) fail(`rekey_on_member: an item has no '${str(key)}'`);
+        const own = keyOf(result, found);
+        if (result.has(own) && equals(duplicates, "error"))
+          fail(`rekey_on_member: '${str(found)}' occurs twice`);
+        result.set(own, one);
+      }
+      return result;
+    },
+  ),
 };
