@@ -203,6 +203,28 @@ describe("a failed task comes back to the code that declared it", () => {
     }
   });
 
+  test("code that waits for something else when a task fails may await and rescue the failure later", async () => {
+    let onFailed: () => void = () => {};
+    const failed = new Promise<void>((resolve) => {
+      onFailed = resolve;
+    });
+    const run = await runTasks(
+      async ({ task }) => {
+        const a = task("a", fail("no"));
+        await failed;
+        await new Promise(setImmediate);
+        try {
+          await a;
+        } catch {
+          await task("repair", noop({}));
+        }
+      },
+      { onEvent: ({ type }) => void (type === "task:end" && onFailed()) },
+    );
+    expect(run.ended).toEqual(["failed r a", "unchanged r repair"]);
+    expect(run).toMatchObject({ failed: false, tally: { rescued: 1 } });
+  });
+
   test("TaskFailed has the task's name and its result", async () => {
     const caught: unknown[] = [];
     await runTasks(async ({ task }) => {

@@ -134,7 +134,7 @@ describe("the terminal UI", () => {
     ] as const) {
       terminal.resize(columns, rows);
       await vi.waitFor(() => {
-        expect(terminal.screen[rows - 2]).toMatch(/^↑↓ choose/);
+        expect(terminal.screen[rows - 2]).toMatch(/^(?:↑↓ choose .*)?\? help/);
         expect(terminal.screen[rows - 1]).toBe("");
         expect(Math.max(...terminal.screen.map((text) => text.length))).toBeLessThan(columns);
         expect(terminal.screen.filter((text) => text.startsWith("volley "))).toHaveLength(1);
