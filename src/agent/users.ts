@@ -18,7 +18,6 @@ import {
   type SystemRequest,
   startSystem,
 } from "../system/remote-system.ts";
-
 import { settleWorkingDirectory } from "../system/this-process.ts";
 
 /** The machine as each of its users acts on it. */

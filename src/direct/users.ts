@@ -4,7 +4,6 @@ import type { JobBecome } from "../core/protocol.ts";
 import type { System } from "../core/system.ts";
 import { type Become, becomeUser, DEFAULT_BECOME_USER, findPasswd } from "../core/unix/users.ts";
 import { createLateSystem } from "../system/remote-system.ts";
-
 import { startAs } from "../transport/become.ts";
 import { openFileSession, SFTP_SERVER_SCRIPT } from "../transport/sftp/open-file-session.ts";
 import type { Connection, Endpoint, FileSession, RemoteProcess } from "../transport/transport.ts";

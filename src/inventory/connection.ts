@@ -4,7 +4,6 @@ import { join, resolve } from "node:path";
 import type { ConnectionSettings, Host } from "../core/inventory.ts";
 import { describeSecret, isSecret, secretSource } from "../core/secret.ts";
 import { Data, numeric, writeJson } from "../core/values/value.ts";
-
 import { fillReferences, own } from "../vars/scope.ts";
 import { BOOLEAN_WORDS } from "../yaml/scalar.ts";
 import { type Entry, invalid, locationOf } from "./draft.ts";

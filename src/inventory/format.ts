@@ -3,7 +3,6 @@ import { didYouMean, VolleyError } from "../core/errors.ts";
 import type { Host, Inventory, VarSource } from "../core/inventory.ts";
 import { describeSecret, isSecret } from "../core/secret.ts";
 import { Data, type Dict, dictEntries, Float, isDict, writeJson } from "../core/values/value.ts";
-
 import { resolveScalar } from "../yaml/scalar.ts";
 
 const HEADINGS = ["HOST", "ADDRESS", "USER", "BECOME", "GROUPS"];

@@ -5,7 +5,6 @@ import { didYouMean, isVolleyError, printable, VolleyError } from "../core/error
 import type { Host, Inventory } from "../core/inventory.ts";
 import { matchesGlob, setGlobPieces } from "../core/unix/shell.ts";
 import { pythonRegex } from "../core/values/python-regex.ts";
-
 import { within } from "../system/endable.ts";
 import { bareHost } from "./connection.ts";
 import { expandRanges, hasRange } from "./names.ts";

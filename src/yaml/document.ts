@@ -16,7 +16,6 @@ import {
   type YAMLError,
 } from "yaml";
 import { type ErrorCode, printable, type SourceLocation, VolleyError } from "../core/errors.ts";
-
 import { keyOf, makeDict } from "../core/values/value.ts";
 import { parseTimestamp, resolveScalar, resolveTagged } from "./scalar.ts";
 

@@ -2,7 +2,6 @@ import { type SourceLocation, VolleyError } from "../core/errors.ts";
 import { isSecret, makeSecret, parseSecret } from "../core/secret.ts";
 import { Data, mapLeaves } from "../core/values/value.ts";
 import type { TaggedNode, YamlDialect, YamlEntry, YamlNode, YamlReader } from "./document.ts";
-
 import { resolveScalar } from "./scalar.ts";
 
 /**

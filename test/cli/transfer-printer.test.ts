@@ -11,7 +11,6 @@ import {
 import type { TransferOutcome, TransferResult } from "../../src/fanout/transfer/result.ts";
 import { textWidth } from "../../src/reporter/rows/layout.ts";
 import { ASCII_SYMBOLS } from "../../src/reporter/rows/wording.ts";
-
 import { PATIENT } from "../lib/patience.ts";
 
 const MIB = 1 << 20;

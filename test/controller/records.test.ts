@@ -12,7 +12,6 @@ import {
   recordFanOut,
   writeRecord,
 } from "../../src/controller/records/records.ts";
-
 import type { Event } from "../../src/core/events.ts";
 
 let directory: string;

@@ -12,7 +12,6 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { beforeEach, describe, expect, test } from "vitest";
 import { type HostLock, LOCK_PREFIX, takeLock } from "../../src/agent/lock.ts";
-
 import { takeDirectLock } from "../../src/direct/lock.ts";
 import { createChannels } from "../../src/direct/sessions.ts";
 import { createShells } from "../../src/direct/shell.ts";

@@ -3,7 +3,6 @@ import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { beforeAll, expect, test } from "vitest";
 import type { EmbeddedFleet, HostFault } from "../../src/embedded/options.ts";
-
 import { builtCli, type CliEnd, volley } from "./lib/cli.ts";
 import { fleetStarter, keptBundles } from "./lib/drive.ts";
 import { makeProject, type Project, scratchDirectory } from "./lib/project.ts";

@@ -3,7 +3,6 @@ import { mkdirSync, readdirSync, readFileSync, rmSync, truncateSync, writeFileSy
 import { join } from "node:path";
 import { expect, test } from "vitest";
 import type { EmbeddedFleet, HostFault } from "../../src/embedded/options.ts";
-
 import {
   fleetStarter,
   follow,

@@ -9,7 +9,6 @@ import { openTransports } from "../../src/controller/prepare/transports.ts";
 import { run } from "../../src/controller/run.ts";
 import { type HeldPort, holdPort } from "../../src/embedded/host-server.ts";
 import { describeSignal, type FanOutOptions } from "../../src/fanout/exec/fan-out.ts";
-
 import { run as runOn } from "../fanout/fleet.ts";
 import { makeHost } from "../transport/lib/reach.ts";
 import { follow } from "./lib/drive.ts";

@@ -3,7 +3,6 @@ import { setImmediate as turn } from "node:timers/promises";
 import { test } from "vitest";
 import { type BecomeMethod, createBecomeReader } from "../../src/core/unix/users.ts";
 import { talkBecome } from "../../src/transport/become.ts";
-
 import type { RemoteExit } from "../../src/transport/transport.ts";
 import { FUZZ_TIMEOUT_MS, fuzz } from "./lib/fuzz.ts";
 import { must, mustBeRefusal, mustEqual } from "./lib/judge.ts";

@@ -7,7 +7,6 @@ import { afterAll, beforeAll, test } from "vitest";
 import { findRunStore } from "../../src/agent/journal.ts";
 import { LOCK_PREFIX, takeLock } from "../../src/agent/lock.ts";
 import { leftoversName, openLeftovers, openState, readEarlier } from "../../src/agent/state-store.ts";
-
 import { openWire } from "../../src/agent/wire.ts";
 import { machineId } from "../../src/system/this-process.ts";
 import { FUZZ_TIMEOUT_MS, fuzz } from "./lib/fuzz.ts";

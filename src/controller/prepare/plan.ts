@@ -8,7 +8,6 @@ import type { Vars } from "../../core/values/vars.ts";
 import { nobodyLeft } from "../../inventory/select.ts";
 import { holdsTemplate } from "../../vars/scope.ts";
 import { type ResolvedVars, resolveVars, type SecretStore } from "../../vars/secrets/store.ts";
-
 import { type Concerned, type PreparedPlaybook, readInventory } from "./read.ts";
 
 /** A play with its hosts. */

@@ -5,7 +5,6 @@ import { functionalFilters, mappingFilters, sequenceFilters } from "./collection
 import { dataFilters, hashFilters } from "./data.ts";
 import { dateFilters } from "./date.ts";
 import { numberFilters, randomFilters } from "./number.ts";
-
 import { regexFilters, textFilters } from "./text.ts";
 
 function fallback(value: unknown, otherwise: unknown = "", ifFalse: unknown = false): unknown {

@@ -8,7 +8,6 @@ import { describeSecret, type Secret, secret } from "../../../src/core/secret.ts
 import { Data } from "../../../src/core/values/value.ts";
 import type { SecretStoreOptions } from "../../../src/vars/secrets/sources.ts";
 import { createSecretStore, resolveVars } from "../../../src/vars/secrets/store.ts";
-
 import { failure } from "../../inventory/project.ts";
 
 async function scratch(): Promise<string> {
