@@ -2,7 +2,7 @@ import { readdirSync, readFileSync, statSync } from "node:fs";
 import { isAbsolute, join, relative } from "node:path";
 import { isVolleyError, VolleyError } from "../core/errors.ts";
 import { bindSecrets } from "../core/secret.ts";
-import { decodeUtf8 } from "../core/unix/user-file.ts";
+import { decodeUtf8, fileReason } from "../core/unix/user-file.ts";
 import type { SecretStore } from "../vars/secrets/store.ts";
 import { isVault } from "../vars/secrets/vault.ts";
 import { readYaml } from "../yaml/read.ts";
@@ -38,8 +38,8 @@ function attempt<T>(path: string, cwd: string, operation: () => T, missing?: T):
   } catch (cause) {
     const code = (cause as NodeJS.ErrnoException).code;
     if (missing !== undefined && (code === "ENOENT" || code === "ENOTDIR")) return missing;
-    const reason =
-      code === "EACCES" ? "permission denied" : code === "ENOENT" ? "the link leads nowhere" : code;
+    // The directory listed the file, so that a file that is not there is a link.
+    const reason = code === "ENOENT" ? "the link leads nowhere" : fileReason(cause);
     const file = displayPath(path, cwd);
     throw new VolleyError("INVENTORY_INVALID", `${file} cannot be read: ${reason}`, {
       cause,

@@ -3,6 +3,7 @@ import * as fs from "node:fs";
 import { dirname } from "node:path";
 import { printable, VolleyError } from "../../core/errors.ts";
 import { globPieces, matchesGlob } from "../../core/unix/shell.ts";
+import { fileReason } from "../../core/unix/user-file.ts";
 import type { Endpoint, SshSettings } from "../transport.ts";
 
 /** Check a host's key; return undefined when it is trusted, else the error. Calls `unsafe` when a changed key is accepted all the same. */
@@ -315,8 +316,9 @@ function parseFile(file: string, problems: string[]): readonly KnownHost[] {
   try {
     text = fs.readFileSync(file, "utf8");
   } catch (thrown) {
-    const { code, message } = thrown as NodeJS.ErrnoException;
-    if (code !== "ENOENT" && code !== "ENOTDIR") problems.push(`${file} cannot be read: ${message}`);
+    const { code } = thrown as NodeJS.ErrnoException;
+    if (code !== "ENOENT" && code !== "ENOTDIR")
+      problems.push(`${file} cannot be read: ${fileReason(thrown)}`);
     return [];
   }
   return text.split("\n").flatMap((line, index) => parseLine(file, index + 1, line) ?? []);

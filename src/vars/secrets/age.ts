@@ -3,6 +3,7 @@ import { readFile } from "node:fs/promises";
 import { homedir } from "node:os";
 import { delimiter, join, resolve } from "node:path";
 import type { Decrypter } from "age-encryption";
+import { fileReason } from "../../core/unix/user-file.ts";
 import {
   type AskSecret,
   expandHome,
@@ -51,10 +52,7 @@ export function createAgeKeys(options: SecretStoreOptions, env: NodeJS.ProcessEn
     const found: string[] = [];
     for (const path of identityFiles(options, env)) {
       const content = await readFile(path).catch((thrown: unknown) => {
-        const { code } = thrown as NodeJS.ErrnoException;
-        throw new SecretProblem(
-          `the age identity file ${path} cannot be read: ${code === "ENOENT" ? "there is no such file" : code}`,
-        );
+        throw new SecretProblem(`the age identity file ${path} cannot be read: ${fileReason(thrown)}`);
       });
       // age-keygen can encrypt its files with a passphrase.
       const text = isAge(content)

@@ -3,7 +3,7 @@ import { readFile } from "node:fs/promises";
 import { homedir } from "node:os";
 import { basename, resolve } from "node:path";
 import type { SecretSource } from "../../core/secret.ts";
-import { decodeUtf8 } from "../../core/unix/user-file.ts";
+import { decodeUtf8, fileReason } from "../../core/unix/user-file.ts";
 
 /** The keys to encrypted files and values. */
 export interface SecretOptions {
@@ -104,15 +104,8 @@ export async function readText(path: string, shown: string): Promise<string> {
   try {
     bytes = await readFile(path);
   } catch (thrown) {
-    const { code } = thrown as NodeJS.ErrnoException;
-    const reason =
-      code === "ENOENT"
-        ? "there is no such file"
-        : code === "EACCES"
-          ? "permission denied"
-          : (code ?? String(thrown));
     throw new SecretProblem(
-      `the file ${shown} cannot be read: ${reason}`,
+      `the file ${shown} cannot be read: ${fileReason(thrown)}`,
       path === shown ? undefined : `looked for ${path}`,
     );
   }
