@@ -25,6 +25,7 @@ const NAMES = [
   "CONTRIBUTING.md",
   "CHANGELOG.md",
   "REFERENCE.md",
+  "SECURITY.md",
   "test/fleet/README.md",
 ];
 const documents = NAMES.map(readDocument);

@@ -3,7 +3,7 @@ import { performance } from "node:perf_hooks";
 import { format } from "node:util";
 import { ENDS_WITH_LOGIN } from "../core/bundle.ts";
 import type { TargetEvent } from "../core/events.ts";
-import { type Job, PROTOCOL_VERSION, type Session } from "../core/protocol.ts";
+import { type Job, type JobSession, PROTOCOL_VERSION } from "../core/protocol.ts";
 import { byeForError } from "../engine/engine.ts";
 import { maskOfJob } from "../engine/results.ts";
 import { bootId, isAlive } from "../system/this-process.ts";
@@ -109,7 +109,7 @@ type SessionParts = Pick<CarryOutOptions, "earlier" | "survivesRestart" | "lefto
 /** Take the machine's lock; undefined when another process carries out this very part. */
 function lockHost(
   part: RunPart,
-  { controller, lockWaitMs }: Session,
+  { controller, lockWaitMs }: JobSession,
   wire: Wire,
 ): Promise<HostLock | undefined> {
   return takeLock({

@@ -36,7 +36,7 @@ export interface Job {
   /** The users to become, and the way to become them; absent in a run without a controller. */
   readonly become?: JobBecome;
   /** The parameters that let the run outlive its connection; absent without a connection. */
-  readonly session?: Session;
+  readonly session?: JobSession;
   readonly options: JobOptions;
 }
 
@@ -51,7 +51,7 @@ export interface JobBecome {
 }
 
 /** The identity of a run on its hosts. */
-export interface Session {
+export interface JobSession {
   readonly run: string;
   /** The user and machine that started the run, to report when the host is busy: `ann@laptop`. */
   readonly controller: string;

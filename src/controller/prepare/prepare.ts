@@ -4,7 +4,7 @@ import { fileURLToPath } from "node:url";
 import type { Bundle } from "../../bundle/build.ts";
 import { VolleyError } from "../../core/errors.ts";
 import type { Event } from "../../core/events.ts";
-import type { Job, Session } from "../../core/protocol.ts";
+import type { Job, JobSession } from "../../core/protocol.ts";
 import type { Become } from "../../core/unix/users.ts";
 import type { Endpoint, Transport } from "../../transport/transport.ts";
 import { createMask, maskError } from "../../vars/mask.ts";
@@ -56,7 +56,7 @@ export interface PlannedHost {
   readonly transport: Transport;
   /** The user to start the bundle as; null: the login user. */
   readonly become: Become | null;
-  readonly job: Job & { readonly session: Session };
+  readonly job: Job & { readonly session: JobSession };
 }
 
 /** Limits of a run; times in milliseconds. */
@@ -129,7 +129,7 @@ export async function prepare(
     const buildMs = performance.now() - startedAt;
     transports = await openTransports(selected.hosts, options, now);
     const { run, record, attached } = planRecord({ ...options, cwd }, bundle);
-    const session: Session = {
+    const session: JobSession = {
       run,
       controller: `${userInfo().username}@${hostname()}`,
       lockWaitMs: options.lockWaitMs ?? DEFAULTS.lockWaitMs,
@@ -212,7 +212,7 @@ function planJobs(
     bundle: { asksForGroups },
     transports,
     session,
-  }: { readonly bundle: Bundle; readonly transports: Transports; readonly session: Session },
+  }: { readonly bundle: Bundle; readonly transports: Transports; readonly session: JobSession },
 ): readonly PlannedHost[] {
   const { check = false, diff = false, tags = [], skipTags = [] } = options;
   const jobOptions = { check, diff, tags, skipTags, barriers: true };

@@ -30,7 +30,7 @@ import {
   openSession,
   type PlayLimit,
   type Script,
-  type Session as State,
+  type Session,
   type TimerName,
 } from "./state.ts";
 import { step } from "./step.ts";
@@ -54,7 +54,7 @@ class Driver implements HostSession {
   readonly #timers = new Map<TimerName | "first word", NodeJS.Timeout>();
   readonly #plays = new Map<number, PlayEnd>();
   readonly #inputs: Input[] = [];
-  #state: State;
+  #session: Session;
   #isStepping = false;
   #place: Place | undefined;
   #connection: Connection | undefined;
@@ -69,7 +69,7 @@ class Driver implements HostSession {
     const { endpoint, become, bundle, job, mayLaunch, startTimeoutMs, returnTimeoutMs, via, earlier } =
       options;
     this.#noise = new HostNoise(endpoint.host, options.emit);
-    this.#state = openSession(
+    this.#session = openSession(
       { endpoint, become, bundle, plays: job.plays, mayLaunch, startTimeoutMs, returnTimeoutMs },
       via,
       performance.now(),
@@ -78,7 +78,7 @@ class Driver implements HostSession {
     this.end = new Promise((resolve) => {
       this.#resolveEnd = resolve;
     });
-    const { state, told } = this.#state;
+    const { state, told } = this.#session;
     for (const [index, failed] of told.endedPlays) this.#play(index).resolve(failed);
     if (state.is === "ended") this.#resolveEnd(state.end);
   }
@@ -88,15 +88,15 @@ class Driver implements HostSession {
   }
 
   get isOver(): boolean {
-    return this.#state.state.is === "ended";
+    return this.#session.state.is === "ended";
   }
 
   isAt(index: number): boolean {
-    return isAt(this.#state, index);
+    return isAt(this.#session, index);
   }
 
   hasEndedBefore(index: number): boolean {
-    return hasEndedBefore(this.#state, index);
+    return hasEndedBefore(this.#session, index);
   }
 
   playEnd(index: number): Promise<boolean> {
@@ -136,8 +136,8 @@ class Driver implements HostSession {
     this.#isStepping = true;
     try {
       for (let next = this.#inputs.shift(); next !== undefined; next = this.#inputs.shift()) {
-        const [state, effects] = step(this.#state, next, performance.now());
-        this.#state = state;
+        const [state, effects] = step(this.#session, next, performance.now());
+        this.#session = state;
         for (const effect of effects) this.#carryOut(effect);
       }
     } finally {
@@ -248,7 +248,7 @@ class Driver implements HostSession {
           isGreeted ||= event.type === "hello";
           saidBye ||= event.type === "bye";
           report.input(this.#asInput(event));
-          if (this.#state.state.is !== "starting") clearTimeout(this.#timers.get("first word"));
+          if (this.#session.state.is !== "starting") clearTimeout(this.#timers.get("first word"));
         },
         question: (question) => report.input({ type: "question", question }),
         share: ({ task, whole }) => report.input({ type: "share", task, whole }),
@@ -260,7 +260,7 @@ class Driver implements HostSession {
         },
         broken: (error) => report.input({ type: "broken", error }),
       },
-      this.#state.told.lastSequence,
+      this.#session.told.lastSequence,
     );
     if (!report.counts) return;
     this.#stdin = process.stdin;
@@ -286,7 +286,7 @@ class Driver implements HostSession {
     });
     await talk?.ready;
     report.input({ type: "ready" });
-    if (this.#state.state.is !== "starting") clearTimeout(this.#timers.get("first word"));
+    if (this.#session.state.is !== "starting") clearTimeout(this.#timers.get("first word"));
   }
 
   async #start(connection: Connection, script: Script, as: LaunchAs | null): Promise<RemoteProcess> {

@@ -1,6 +1,6 @@
 import type { SerializedError } from "../../core/errors.ts";
 import type { ControllerEvent, HostEnd, ReceivedEvent } from "../../core/events.ts";
-import type { Command, Job, Question, Session } from "../../core/protocol.ts";
+import type { Command, Job, JobSession, Question } from "../../core/protocol.ts";
 import type { Become } from "../../core/unix/users.ts";
 import type { DirectPlaybook } from "../../direct/serve.ts";
 import type { Endpoint, Transport } from "../../transport/transport.ts";
@@ -14,7 +14,7 @@ export interface SessionOptions {
   readonly endpoint: Endpoint;
   readonly transport: Transport;
   readonly bundle: { readonly id: string; readonly bytes: Buffer; readonly reused: boolean };
-  readonly job: Job & { readonly session: Session };
+  readonly job: Job & { readonly session: JobSession };
   /** The user to become on the host, and how. */
   readonly become: Become | null;
   /** Masks secrets in standard error; `emit` and `ask` mask the rest. */
