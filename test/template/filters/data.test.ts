@@ -1,5 +1,5 @@
 import { expect, it } from "vitest";
-import { sha2Crypt } from "../../src/template/filters/data.ts";
+import { sha2Crypt } from "../../../src/template/filters/data.ts";
 
 // Expected values: the results of crypt(3) and `openssl passwd`.
 it.each([

@@ -2,7 +2,7 @@ import { existsSync, mkdtempSync, readFileSync, rmSync, statSync, writeFileSync 
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, beforeEach, expect, it } from "vitest";
-import { openLineFile, openRunLog } from "../../src/controller/records/recorder.ts";
+import { openLineFile, openRunLog } from "../../../src/controller/records/recorder.ts";
 import {
   isControlled,
   listRuns,
@@ -11,8 +11,8 @@ import {
   readRecord,
   recordFanOut,
   writeRecord,
-} from "../../src/controller/records/records.ts";
-import type { Event } from "../../src/core/events.ts";
+} from "../../../src/controller/records/records.ts";
+import type { Event } from "../../../src/core/events.ts";
 
 let directory: string;
 

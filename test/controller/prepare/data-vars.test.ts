@@ -2,17 +2,17 @@ import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
-import { decodeVars, encodeVars } from "../../src/agent/whole-value.ts";
-import { makeJob, openPlan, planHosts } from "../../src/controller/prepare/plan.ts";
-import { becomeWay } from "../../src/controller/prepare/reach.ts";
-import { readInventory } from "../../src/controller/prepare/read.ts";
-import type { Facts } from "../../src/core/facts.ts";
-import { definePlaybook } from "../../src/core/playbook.ts";
-import { encodeLine, type Job } from "../../src/core/protocol.ts";
-import type { Vars } from "../../src/core/values/vars.ts";
-import { hostVariables } from "../../src/engine/context.ts";
-import { createTemplates } from "../../src/template/index.ts";
-import { createSecretStore } from "../../src/vars/secrets/store.ts";
+import { decodeVars, encodeVars } from "../../../src/agent/whole-value.ts";
+import { makeJob, openPlan, planHosts } from "../../../src/controller/prepare/plan.ts";
+import { becomeWay } from "../../../src/controller/prepare/reach.ts";
+import { readInventory } from "../../../src/controller/prepare/read.ts";
+import type { Facts } from "../../../src/core/facts.ts";
+import { definePlaybook } from "../../../src/core/playbook.ts";
+import { encodeLine, type Job } from "../../../src/core/protocol.ts";
+import type { Vars } from "../../../src/core/values/vars.ts";
+import { hostVariables } from "../../../src/engine/context.ts";
+import { createTemplates } from "../../../src/template/index.ts";
+import { createSecretStore } from "../../../src/vars/secrets/store.ts";
 
 // `p{{ 1+1 }}w`, and a file with `opened: "o{{ 1 + 1 }}"` and `raw: !unsafe "r{{ 1 }}"`; the password is `pw`.
 const INLINE = `$ANSIBLE_VAULT;1.1;AES256

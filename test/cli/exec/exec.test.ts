@@ -4,10 +4,10 @@ import { mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "n
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
-import { readWords } from "../../src/cli/exec/exec.ts";
-import { startEmbeddedFleet } from "../../src/embedded/fleet.ts";
-import type { EmbeddedFleet } from "../../src/embedded/options.ts";
-import { builtCli, type CliEnd } from "../e2e/lib/cli.ts";
+import { readWords } from "../../../src/cli/exec/exec.ts";
+import { startEmbeddedFleet } from "../../../src/embedded/fleet.ts";
+import type { EmbeddedFleet } from "../../../src/embedded/options.ts";
+import { builtCli, type CliEnd } from "../../e2e/lib/cli.ts";
 
 const directory = mkdtempSync(join(tmpdir(), "volley-exec-"));
 let fleet: EmbeddedFleet;

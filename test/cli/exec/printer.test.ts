@@ -1,6 +1,11 @@
 import { describe, expect, it } from "vitest";
-import { createHostLines, MAX_LINE_BYTES, type OutputLine, shownLine } from "../../src/cli/exec/printer.ts";
-import { drawFrom } from "../fuzz/lib/random.ts";
+import {
+  createHostLines,
+  MAX_LINE_BYTES,
+  type OutputLine,
+  shownLine,
+} from "../../../src/cli/exec/printer.ts";
+import { drawFrom } from "../../fuzz/lib/random.ts";
 
 /** The lines of some bytes that arrive in pieces of these sizes. */
 function linesOf(bytes: Buffer, sizeOf: () => number): readonly OutputLine[] {

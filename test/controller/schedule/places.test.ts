@@ -1,6 +1,6 @@
 import { setImmediate } from "node:timers/promises";
 import { expect, test } from "vitest";
-import { createPlaces } from "../../src/controller/schedule/places.ts";
+import { createPlaces } from "../../../src/controller/schedule/places.ts";
 
 test("a host that lent its place has one again before those who have had none yet", async () => {
   const places = createPlaces(1);

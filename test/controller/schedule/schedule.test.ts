@@ -1,7 +1,7 @@
 import { expect, test } from "vitest";
-import { limitFailures, orderHosts, splitBatches } from "../../src/controller/schedule/schedule.ts";
-import type { Host } from "../../src/core/inventory.ts";
-import type { PlayOrder, PlaySchedule } from "../../src/core/playbook.ts";
+import { limitFailures, orderHosts, splitBatches } from "../../../src/controller/schedule/schedule.ts";
+import type { Host } from "../../../src/core/inventory.ts";
+import type { PlayOrder, PlaySchedule } from "../../../src/core/playbook.ts";
 
 const NAMES = ["web2", "db1", "web1", "app1", "Web3"];
 

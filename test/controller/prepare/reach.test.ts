@@ -1,8 +1,8 @@
 import { expect, test } from "vitest";
-import { makeJob } from "../../src/controller/prepare/plan.ts";
-import { hostBecome } from "../../src/controller/prepare/reach.ts";
-import type { Host } from "../../src/core/inventory.ts";
-import { definePlay } from "../../src/core/playbook.ts";
+import { makeJob } from "../../../src/controller/prepare/plan.ts";
+import { hostBecome } from "../../../src/controller/prepare/reach.ts";
+import type { Host } from "../../../src/core/inventory.ts";
+import { definePlay } from "../../../src/core/playbook.ts";
 
 type Said = boolean | string | undefined;
 

@@ -3,13 +3,13 @@ import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
 import * as v from "valibot";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
-import { createDiskAssets } from "../../src/bundle/assets.ts";
-import { planHosts } from "../../src/controller/prepare/plan.ts";
-import { preflight } from "../../src/controller/prepare/preflight.ts";
-import { readInventory } from "../../src/controller/prepare/read.ts";
-import { definePlaybook } from "../../src/core/playbook.ts";
-import { defineRole, type RoleUse } from "../../src/core/role.ts";
-import { copy, file, template } from "../../src/index.ts";
+import { createDiskAssets } from "../../../src/bundle/assets.ts";
+import { planHosts } from "../../../src/controller/prepare/plan.ts";
+import { preflight } from "../../../src/controller/prepare/preflight.ts";
+import { readInventory } from "../../../src/controller/prepare/read.ts";
+import { definePlaybook } from "../../../src/core/playbook.ts";
+import { defineRole, type RoleUse } from "../../../src/core/role.ts";
+import { copy, file, template } from "../../../src/index.ts";
 
 let directory: string;
 

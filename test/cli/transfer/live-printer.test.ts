@@ -7,11 +7,11 @@ import {
   type HostProgress,
   liveFrame,
   remainingMs,
-} from "../../src/cli/transfer/live-printer.ts";
-import type { TransferOutcome, TransferResult } from "../../src/fanout/transfer/result.ts";
-import { textWidth } from "../../src/reporter/rows/layout.ts";
-import { ASCII_SYMBOLS } from "../../src/reporter/rows/wording.ts";
-import { PATIENT } from "../lib/patience.ts";
+} from "../../../src/cli/transfer/live-printer.ts";
+import type { TransferOutcome, TransferResult } from "../../../src/fanout/transfer/result.ts";
+import { textWidth } from "../../../src/reporter/rows/layout.ts";
+import { ASCII_SYMBOLS } from "../../../src/reporter/rows/wording.ts";
+import { PATIENT } from "../../lib/patience.ts";
 
 const MIB = 1 << 20;
 
