@@ -8,6 +8,9 @@ import { bootId, isAlive } from "../system/this-process.ts";
 import { type JournalHeader, type JournalLine, openRunStore, type RunStore } from "./journal.ts";
 import { forgetState, openState } from "./state-store.ts";
 
+// A controller that comes back: the run's own process listens for it, and a process started with `--attach` connects
+// the two.
+
 /** The longest line that the agent takes from a controller, in UTF-16 code units. */
 export const MAX_COMMAND_LENGTH = 64 << 20;
 

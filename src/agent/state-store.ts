@@ -12,6 +12,9 @@ import { hostDirectory } from "../system/own-files.ts";
 import type { RunStore } from "./journal.ts";
 import { decodeWhole, encodeWhole } from "./whole-value.ts";
 
+// The state that outlives a run's process: results of tasks in a run's directory, and leftover handlers beside the
+// bundles.
+
 /** The state of a host's part of a run, in the directory of its journal. */
 const FILE = "state.ndjson";
 /** The mark of a secret result in the file. */

@@ -6,6 +6,8 @@ import { VolleyError } from "../core/errors.ts";
 import { type Fingerprint, fingerprint } from "./cache.ts";
 import type { LoadedPlaybook } from "./playbook.ts";
 
+// The assets of roles on disk: read one by one, or collected for a bundle.
+
 /**
  * Open the assets of roles on disk: the same files that a bundle would hold. `directoryOf` returns a role's directory,
  * or undefined for a role without one.

@@ -9,6 +9,8 @@ import { type CacheSlot, type Fingerprint, fingerprint, isFresh, openSlot } from
 import { refuseForbidden } from "./import-rules.ts";
 import { volleyVersion } from "./runtime.ts";
 
+// A playbook on the controller: found, compiled, evaluated, and its errors located in the source.
+
 /** A playbook's file and the directory that relative paths start from. */
 export interface Project {
   /** Absolute. */

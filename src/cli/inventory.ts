@@ -17,6 +17,8 @@ import {
 import { expandLimit } from "./runs.ts";
 import { askHostKeys, askPassphrase, formatHostKeys } from "./terminal.ts";
 
+// The commands about the hosts of an inventory: `volley inventory` and `volley hosts`.
+
 /** Views of the inventory. */
 export type InventoryAction = "list" | "graph" | "host";
 

@@ -19,6 +19,8 @@ import {
 import { expandLimit } from "./runs.ts";
 import { askPassphrase, cannotWrite } from "./terminal.ts";
 
+// The commands on a playbook that reach no host: `volley check` and `volley bundle`.
+
 interface CheckFlags extends InventoryFlags, SecretFlags {
   readonly types: boolean;
 }

@@ -26,6 +26,8 @@ import {
 import { expandLimit, latestRunOf } from "./runs.ts";
 import { askPassphrase, outputOption, shownAs } from "./terminal.ts";
 
+// The commands that carry out a run and show it: `volley run` and `volley attach`.
+
 interface RunFlags extends InventoryFlags, ConnectionFlags, BecomeFlags, SecretFlags {
   readonly check?: boolean;
   readonly diff?: boolean;

@@ -9,6 +9,8 @@ import type { Event, Outcome, Summary } from "../core/events.ts";
 import { positiveInteger } from "./options.ts";
 import { cannotWrite } from "./terminal.ts";
 
+// The commands about earlier runs, `volley runs` and `volley report`, and limits that name a run.
+
 const OUTCOMES: readonly Outcome[] = ["ok", "failed", "unreachable", "lost", "cancelled"];
 
 /** Add `volley runs`. */

@@ -6,6 +6,8 @@ import type { UnknownHostKey } from "../controller/prepare/reach.ts";
 import { VolleyError } from "../core/errors.ts";
 import { fileReason } from "../core/unix/user-file.ts";
 
+// The person at the terminal: the kind of output, signals, questions and passwords.
+
 /** Ways to show a run. */
 const OUTPUTS = ["auto", "ink", "plain", "json"];
 

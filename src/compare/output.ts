@@ -34,6 +34,8 @@ import {
   verdictSentence,
 } from "./results.ts";
 
+// The results of a comparison as a table, as CSV and as the data of a page.
+
 /** Layout of the table. */
 export interface TableLayout {
   readonly columns: number;

@@ -18,6 +18,8 @@ import {
   pairedRatio,
 } from "./statistics.ts";
 
+// The results of a comparison, computed from its samples, and put in words.
+
 /** The least confidence of all intervals. */
 export const CONFIDENCE = 0.95;
 

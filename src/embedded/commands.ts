@@ -7,6 +7,8 @@ import type { PseudoTtyInfo, ServerChannel } from "ssh2";
 import { quote } from "../core/unix/shell.ts";
 import { spawnOnTerminal } from "../system/terminal-child.ts";
 
+// Commands of sessions, with and without a terminal, and the processes that they leave behind.
+
 /** The context of a session's command. */
 export interface ExecContext {
   readonly cwd: string;

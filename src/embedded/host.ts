@@ -9,6 +9,8 @@ import { type HostServer, startHostServer } from "./host-server.ts";
 import { type EmbeddedFleetOptions, type EmbeddedHost, findFault, type HostFault } from "./options.ts";
 import { createSftpFaults } from "./sftp-session.ts";
 
+// A host of the fleet: its home and its faults, its PATH, and its key.
+
 /** The context that the hosts of a fleet share. */
 export interface FleetContext {
   readonly options: EmbeddedFleetOptions;

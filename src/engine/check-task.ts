@@ -3,6 +3,8 @@ import { didYouMean, VolleyError } from "../core/errors.ts";
 import type { LoopOptions, TaskOptions } from "../core/role.ts";
 import { isRecord } from "../core/values/value.ts";
 
+// Tasks and handlers as they are declared: refusing wrong ones, and choosing tasks by tags.
+
 const OPTIONS: Readonly<Record<keyof LoopOptions<unknown>, true>> = {
   when: true,
   notify: true,

@@ -31,6 +31,9 @@ import { leftUntil, RENDER_MS, renderWithin } from "./limits.ts";
 import { whenLooked } from "./render.ts";
 import { RoleRun } from "./role.ts";
 
+// The surroundings of actions and roles: assets, vars in their layers, the contexts made of them, and roles as they
+// declare their tasks.
+
 /** The parts of a task's ActionContext. */
 interface ActionContextOptions {
   readonly role: string;

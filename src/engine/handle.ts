@@ -3,6 +3,9 @@ import { VolleyError } from "../core/errors.ts";
 import type { Result, State } from "../core/result.ts";
 import type { TaskFailed, TaskHandle, TaskResult } from "../core/role.ts";
 
+// The results of tasks as a role's code meets them: unknown ones, the handle that `task()` returns, and errors that the
+// code leaves uncaught.
+
 /** The value of everything that check mode cannot know. */
 export class Unknown {
   readonly reason: string;

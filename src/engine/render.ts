@@ -7,6 +7,8 @@ import type { RenderVar } from "../vars/scope.ts";
 import type { Render } from "./effects.ts";
 import { mayTakeLong, RENDER_MS, renderWithin } from "./limits.ts";
 
+// Rendering: the template engine, loaded with the first template, and looks at a host, which templates cannot wait for.
+
 /** Renders templates: loads the template engine with the first one, and keeps what it compiled. */
 export interface Renderer {
   readonly render: Render;

@@ -1,6 +1,8 @@
 import { isIPv6 } from "node:net";
 import { printable, type SourceLocation, VolleyError } from "../core/errors.ts";
 
+// Names of hosts and groups: ranges in them, rules for them, and node sets.
+
 const BRACKETS = /\[([^[\]]*)\]/;
 const ALL_BRACKETS = /\[([^[\]]*)\]/g;
 const RANGE = /^(\d*|[A-Za-z]):(\d+|[A-Za-z])(?::(\d+))?$/;

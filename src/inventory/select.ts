@@ -9,6 +9,8 @@ import { within } from "../system/endable.ts";
 import { bareHost } from "./connection.ts";
 import { expandRanges, hasRange } from "./names.ts";
 
+// Patterns: the hosts that a pattern selects, `--limit`, and the parts of a pattern.
+
 const LOCAL_NAMES = ["localhost", "127.0.0.1", "::1"];
 
 /** Make the host for this machine, where a pattern names it and the inventory does not. */

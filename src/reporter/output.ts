@@ -1,4 +1,7 @@
 import type { Event, Summary } from "../core/events.ts";
+
+// The interface of all reporters, and their output: text at the reader's pace, lines, and the abilities of a terminal.
+
 /** Turns a run's events into text or a screen. */
 export interface Reporter {
   event(event: Event): void;

@@ -2,6 +2,8 @@ import type * as NodeFs from "node:fs";
 import { homedir } from "node:os";
 import { join } from "node:path";
 
+// Volley's own directories, and files in them that are believed.
+
 /** The cache of this user on the controller: `$XDG_CACHE_HOME/volley`, default `~/.cache/volley`. */
 export function cacheDirectory(env: NodeJS.ProcessEnv = process.env): string {
   return join(env.XDG_CACHE_HOME || join(env.HOME || homedir(), ".cache"), "volley");

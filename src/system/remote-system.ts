@@ -30,6 +30,9 @@ import {
 import { textToBytes } from "../core/values/bytes.ts";
 import { readLines } from "./output.ts";
 
+// A System in another process of this machine: starting the process, the System that talks to it, and the messages of
+// both.
+
 /** A process that serves a System. */
 interface SystemProcess {
   readonly stdin: Writable;

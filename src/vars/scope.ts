@@ -2,6 +2,8 @@ import { VolleyError } from "../core/errors.ts";
 import { Data, Float, mapLeaves, numeric } from "../core/values/value.ts";
 import { LATE, type Vars } from "../core/values/vars.ts";
 
+// Vars in layers, rendered on lookup, and references in settings that are needed before rendering.
+
 /** The vars of one place, such as the inventory or a play. */
 export type VarLayer =
   /** Texts in these vars may be templates. `origin` says where a var is set, for errors. */

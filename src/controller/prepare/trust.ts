@@ -19,6 +19,8 @@ import {
   type UnknownHostKey,
 } from "./reach.ts";
 
+// Host keys that are not known yet: found by asking hosts, shown, and added to known_hosts.
+
 /** Options of learning host keys. */
 export interface LearnOptions {
   readonly endpoints: readonly Endpoint[];

@@ -11,6 +11,8 @@ import { stateDirectory } from "../../system/own-files.ts";
 import { bootId, isAlive, processStart } from "../../system/this-process.ts";
 import { isLoggedEvent } from "../session/check-event.ts";
 
+// The records of runs on the controller: their names and files, writing and reading them, hosts by outcome, and fan-outs.
+
 /** The data for another controller to pick a run up again, without secrets. */
 export interface RunRecord {
   readonly run: string;

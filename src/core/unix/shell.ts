@@ -1,3 +1,5 @@
+// Text as shells have it: words quoted, lines that every login shell takes, lines split into words, and globs.
+
 /** Quote a word for a POSIX shell. */
 export function quote(word: string): string {
   return /^[\w@%+=:,./-]+$/.test(word) ? word : `'${word.replaceAll("'", "'\\''")}'`;

@@ -1,3 +1,5 @@
+// Files of this machine that a user names: their text, and the reason why one cannot be read.
+
 const LINE_FEED = 0x0a;
 
 /**

@@ -1,5 +1,7 @@
 import { quote } from "./shell.ts";
 
+// The users of a host: passwd(5), and becoming another user by sudo, doas or su.
+
 /** A line of `/etc/passwd` (passwd(5)). */
 export interface PasswdEntry {
   readonly name: string;

@@ -7,6 +7,8 @@ import { join } from "node:path";
 import { VolleyError } from "../../core/errors.ts";
 import type { FanOutListener, HostResult } from "./fan-out.ts";
 
+// The outputs of many hosts: equal ones folded, long ones kept on disk, and all of them in a directory.
+
 /** Hosts on which a command had the same outcome and output. */
 export interface FoldedHosts {
   readonly hosts: readonly string[];

@@ -106,7 +106,7 @@ export function commandOf(token: InputToken): ShellCommand | undefined {
 }
 
 /** The state that commands change, and functions they use. */
-export interface ActionContext {
+export interface CommandContext {
   readonly state: ShellState;
   /** Return the hosts of a pattern. Fails with `PATTERN_UNKNOWN`. */
   readonly select: (pattern: string) => readonly string[];
@@ -141,7 +141,7 @@ export function applyLayout(state: ShellState): void {
 }
 
 /** Run a command; `from` is the mode before the escape key. */
-export function runCommand(command: ShellCommand, from: ShellMode, context: ActionContext): void {
+export function runCommand(command: ShellCommand, from: ShellMode, context: CommandContext): void {
   const { state } = context;
   const mode = state.mode;
   runInMode(command, from, context);
@@ -150,7 +150,7 @@ export function runCommand(command: ShellCommand, from: ShellMode, context: Acti
     state.mode = REPEATED.has(command) ? { kind: "command", from, isRepeating: true } : from;
 }
 
-function runInMode(command: ShellCommand, from: ShellMode, context: ActionContext): void {
+function runInMode(command: ShellCommand, from: ShellMode, context: CommandContext): void {
   const { state, notify } = context;
   const pane = focusedPane(state);
   switch (command) {
@@ -229,7 +229,7 @@ function runInMode(command: ShellCommand, from: ShellMode, context: ActionContex
 }
 
 /** Select or mute the hosts of a pattern. */
-export function applyPattern(pattern: string, purpose: "select" | "mute", context: ActionContext): void {
+export function applyPattern(pattern: string, purpose: "select" | "mute", context: CommandContext): void {
   const { state, select, notify } = context;
   if (pattern.trim() === "") return;
   try {
@@ -278,7 +278,7 @@ function isGone({ session }: Pane): boolean {
   return session.state.kind === "dropped" || session.state.kind === "ended";
 }
 
-function reconnect(wanted: readonly (Pane | undefined)[], { state, open, notify }: ActionContext): void {
+function reconnect(wanted: readonly (Pane | undefined)[], { state, open, notify }: CommandContext): void {
   const panes = wanted.filter((pane) => pane !== undefined);
   if (panes.length === 0)
     notify(
@@ -287,7 +287,7 @@ function reconnect(wanted: readonly (Pane | undefined)[], { state, open, notify 
   else open(panes);
 }
 
-function record(panes: readonly Pane[], { recordDirectory, notify }: ActionContext): void {
+function record(panes: readonly Pane[], { recordDirectory, notify }: CommandContext): void {
   const stopping = panes.filter(({ recording }) => recording !== undefined);
   const working =
     stopping.length > 0

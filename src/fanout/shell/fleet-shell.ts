@@ -2,9 +2,9 @@ import { setMaxListeners } from "node:events";
 import type { FanOutHost } from "../exec/fan-out.ts";
 import { type ColorDepth, safeText, type WidthOf } from "./cells.ts";
 import {
-  type ActionContext,
   applyLayout,
   applyPattern,
+  type CommandContext,
   commandOf,
   REPEATED,
   runCommand,
@@ -234,7 +234,7 @@ export async function runFleetShell(options: FleetShellOptions): Promise<FleetSh
 }
 
 /** The parts of the shell that keys can reach. */
-interface RouterContext extends ActionContext {
+interface RouterContext extends CommandContext {
   readonly escapeKey: EscapeKey;
   readonly lineEditor: LineEditor;
   readonly foldEditor: LineEditor;

@@ -12,6 +12,8 @@ import { createHostSession, type HostSession } from "./host-session.ts";
 import { bytesFor, type InputToken } from "./input.ts";
 import { type Answer, createQuestion, MAX_TYPED_BYTES, type Question } from "./question.ts";
 
+// A host's pane, and the recording of its terminal.
+
 /** A host's session, terminal and marks. */
 export interface Pane {
   readonly host: FanOutHost;

@@ -1,6 +1,8 @@
 import { randomBytes } from "node:crypto";
 import { quote } from "../../core/unix/shell.ts";
 
+// A line that every host's shell runs: asking, finding the answer in the terminal's output, and the text that is typed.
+
 /** The answer to a line that a host's shell ran. */
 export type Answer =
   | { readonly kind: "exited"; readonly code: number }

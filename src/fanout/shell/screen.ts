@@ -3,6 +3,8 @@ import type { Writable } from "node:stream";
 import { WriteStream } from "node:tty";
 import { type CellStyle, type Cells, type ColorDepth, DEFAULT_COLOR, PLAIN, sgrBetween } from "./cells.ts";
 
+// The real terminal: taking it over, painting frames in time, and the difference between two frames.
+
 /** The real terminal while the shell uses it. */
 interface TerminalScreen {
   /** The stream for frames; it does not block on a terminal that does not read. */

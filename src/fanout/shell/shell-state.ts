@@ -2,6 +2,8 @@ import type { Area } from "./cells.ts";
 import type { LineEditor } from "./line-editor.ts";
 import type { Pane } from "./pane.ts";
 
+// The state of the shell: panes and who receives keys, marks of hosts that lag or differ, and the layout of panes.
+
 /** The mode, which decides where typed keys go. */
 export type ShellMode =
   /** Keys go to the hosts. */

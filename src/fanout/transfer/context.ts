@@ -7,6 +7,8 @@ import type { LocalHashes, RemoteHasher } from "./hashes.ts";
 import type { Parts } from "./parts.ts";
 import type { Tally } from "./result.ts";
 
+// The surroundings of every transfer: settings, bytes in flight, files at a time, and errors that end a host's part.
+
 /** Settings of a transfer. */
 export interface TransferSettings {
   /** Keep modes and times. */

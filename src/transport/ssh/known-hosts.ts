@@ -6,6 +6,8 @@ import { globPieces, matchesGlob } from "../../core/unix/shell.ts";
 import { fileReason } from "../../core/unix/user-file.ts";
 import type { Endpoint, SshSettings } from "../transport.ts";
 
+// Host keys: checking one, the algorithms to ask for, and the files of known_hosts.
+
 /** Check a host's key; return undefined when it is trusted, else the error. Calls `unsafe` when a changed key is accepted all the same. */
 export function verifyHostKey(
   endpoint: Endpoint,
