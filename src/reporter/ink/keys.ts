@@ -71,34 +71,38 @@ function chosen(key: Key, view: ViewState, run: RunView): ViewState["choice"] {
   return key.text === "s" && run.hosts.some(hasFailed) ? "shell" : undefined;
 }
 
+/** Return by how many rows a key moves on, endlessly to the start or the end; undefined for a key that does not move. */
+function movement(key: Key, page: number): number | undefined {
+  switch (typeof key === "object" ? key.text : key) {
+    case "up":
+    case "k":
+      return -1;
+    case "down":
+    case "j":
+      return 1;
+    case "pageUp":
+      return -page;
+    case "pageDown":
+    case " ":
+      return page;
+    case "home":
+    case "g":
+      return Number.NEGATIVE_INFINITY;
+    case "end":
+    case "G":
+      return Number.POSITIVE_INFINITY;
+    default:
+      return undefined;
+  }
+}
+
 /** Return the first row of the help after a key, undefined for a key that goes back: where all is in sight, every key. */
 function scrollHelp(first: number, key: Key, surface: Surface): number | undefined {
   const room = helpRoom(surface);
   const last = helpRows(surface).length - room;
-  const page = Math.max(1, room - 1);
-  if (last <= 0) return undefined;
-  const scroll = (by: number): number => Math.max(0, Math.min(Math.min(first, last) + by, last));
-  switch (typeof key === "object" ? key.text : key) {
-    case "up":
-    case "k":
-      return scroll(-1);
-    case "down":
-    case "j":
-      return scroll(1);
-    case "pageUp":
-      return scroll(-page);
-    case "pageDown":
-    case " ":
-      return scroll(page);
-    case "home":
-    case "g":
-      return 0;
-    case "end":
-    case "G":
-      return last;
-    default:
-      return undefined;
-  }
+  const by = movement(key, Math.max(1, room - 1));
+  if (last <= 0 || by === undefined) return undefined;
+  return Math.max(0, Math.min(Math.min(first, last) + by, last));
 }
 
 function typeFilter(view: ViewState, key: Key): ViewState {
@@ -115,29 +119,9 @@ function typeFilter(view: ViewState, key: Key): ViewState {
 
 function pressInFleet(view: ViewState, key: Key, run: RunView, surface: Surface): ViewState {
   const listed = listedHosts(run, view);
-  const page = Math.max(1, surface.rows - 7);
-  const move = (by: number): ViewState => ({
-    ...view,
-    selected: neighbour(listed, view.selected, by) ?? view.selected,
-  });
+  const by = movement(key, Math.max(1, surface.rows - 7));
+  if (by !== undefined) return { ...view, selected: neighbour(listed, view.selected, by) ?? view.selected };
   switch (typeof key === "object" ? key.text : key) {
-    case "up":
-    case "k":
-      return move(-1);
-    case "down":
-    case "j":
-      return move(1);
-    case "pageUp":
-      return move(-page);
-    case "pageDown":
-    case " ":
-      return move(page);
-    case "home":
-    case "g":
-      return { ...view, selected: listed[0]?.name };
-    case "end":
-    case "G":
-      return { ...view, selected: listed.at(-1)?.name };
     case "enter": {
       const chosen = listed.find(({ name }) => name === view.selected) ?? listed[0];
       return chosen === undefined
@@ -159,30 +143,14 @@ function pressInFleet(view: ViewState, key: Key, run: RunView, surface: Surface)
 
 function pressInHost(view: ViewState, key: Key, host: HostView, run: RunView, surface: Surface): ViewState {
   const room = logRoom(run, view, surface);
-  const scroll = (by: number): ViewState => scrollLog(view, host, by, { columns: surface.columns, room });
+  const by = movement(key, Math.max(1, room - 1));
+  if (by !== undefined) return scrollLog(view, host, by, { columns: surface.columns, room });
   const show = (by: number): ViewState => ({
     ...view,
     selected: neighbour(listedHosts(run, view), host.name, by) ?? host.name,
     scroll: undefined,
   });
   switch (typeof key === "object" ? key.text : key) {
-    case "up":
-    case "k":
-      return scroll(-1);
-    case "down":
-    case "j":
-      return scroll(1);
-    case "pageUp":
-      return scroll(1 - room);
-    case "pageDown":
-    case " ":
-      return scroll(room - 1);
-    case "home":
-    case "g":
-      return scroll(Number.NEGATIVE_INFINITY);
-    case "end":
-    case "G":
-      return { ...view, scroll: undefined };
     case "left":
     case "h":
       return show(-1);
@@ -205,7 +173,7 @@ function neighbour(
   by: number,
 ): string | undefined {
   const index = listed.findIndex(({ name }) => name === selected);
-  const next = index < 0 ? 0 : Math.max(0, Math.min(listed.length - 1, index + by));
+  const next = index < 0 && Number.isFinite(by) ? 0 : Math.max(0, Math.min(listed.length - 1, index + by));
   return listed[next]?.name;
 }
 
