@@ -210,7 +210,7 @@ async function writeResults(comparison: Comparison, { json, csv, html }: Compare
       import("../compare/output.ts"),
       import("../reporter/rows/row.ts"),
       import("../reporter/rows/wording.ts"),
-      import("../reporter/output.ts"),
+      import("../reporter/reporter.ts"),
     ]);
   const results = resultsOf(comparison);
   const { stdout, env } = process;

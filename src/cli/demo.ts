@@ -4,7 +4,7 @@ import { dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
 import type { Command } from "commander";
 import type { Summary } from "../core/events.ts";
-import type { ReporterKind } from "../reporter/reporter.ts";
+import type { ReporterKind } from "../reporter/kinds.ts";
 import { positiveInteger } from "./options.ts";
 import { watchRun } from "./run.ts";
 import { outputOption } from "./terminal.ts";

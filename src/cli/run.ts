@@ -3,8 +3,8 @@ import type { Run } from "../controller/run.ts";
 import type { Via } from "../controller/session/state.ts";
 import { VolleyError } from "../core/errors.ts";
 import type { Event, Summary } from "../core/events.ts";
-import type { Reporter } from "../reporter/output.ts";
-import { createReporter, type ReporterKind } from "../reporter/reporter.ts";
+import { createReporter, type ReporterKind } from "../reporter/kinds.ts";
+import type { Reporter } from "../reporter/reporter.ts";
 import {
   addBecomeOptions,
   addBecomePasswordOptions,

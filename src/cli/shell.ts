@@ -65,7 +65,7 @@ export async function shell(pattern: string | undefined, flags: ShellFlags): Pro
       import("../fanout/shell/input.ts"),
       import("./fan-out.ts"),
       import("../reporter/rows/layout.ts"),
-      import("../reporter/output.ts"),
+      import("../reporter/reporter.ts"),
     ]);
   const escapeKey = parseEscapeKey(flags.escape ?? DEFAULT_ESCAPE);
   const { stdin, stdout, stderr, env } = process;

@@ -1,6 +1,6 @@
 import type { ControllerEvent, Event, ReceivedEvent, Summary } from "../core/events.ts";
 import { formatTally } from "../core/result.ts";
-import { createOutputLines, createTextWriter, type OutputLines, type Reporter } from "./output.ts";
+import { createOutputLines, createTextWriter, type OutputLines, type Reporter } from "./reporter.ts";
 import { count, formatBytes, formatElapsed, uploadedText } from "./rows/amounts.ts";
 import { errorRows, taskDetails, taskRow } from "./rows/details.ts";
 import { padText, textWidth } from "./rows/layout.ts";

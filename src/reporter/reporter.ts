@@ -1,67 +1,141 @@
-import type { Event } from "../core/events.ts";
-import {
-  colorsWanted,
-  createTextWriter,
-  isWatched,
-  type Reporter,
-  type ReporterOptions,
-  unicodeWanted,
-} from "./output.ts";
-import { ASCII_SYMBOLS, UNICODE_SYMBOLS } from "./rows/wording.ts";
+import type { Event, Summary } from "../core/events.ts";
 
-/** The kinds of reporters; `auto` is `ink` on a terminal that a person watches, else `plain`. */
-export type ReporterKind = "auto" | "ink" | "plain" | "json";
+// The interface of all reporters, and their output: text at the reader's pace, lines, and the abilities of a terminal.
 
-/** Create a reporter, loading only the packages of its kind: ink and react are large. */
-export async function createReporter(kind: ReporterKind, options: ReporterOptions): Promise<Reporter> {
-  const { stdout, env, verbosity, diff } = options;
-  const colors = colorsWanted(stdout, env);
-  const symbols = unicodeWanted(env) ? UNICODE_SYMBOLS : ASCII_SYMBOLS;
-  switch (kind === "auto" ? (isWatched(stdout, env) ? "ink" : "plain") : kind) {
-    case "json":
-      return createJsonReporter(stdout);
-    case "plain":
-      return (await import("./plain.ts")).createPlainReporter({ stdout, colors, symbols, verbosity, diff });
-    case "ink":
-      return (await loadDrawing(() => import("./ink/ink-reporter.ts"))).createInkReporter({
-        ...options,
-        colors,
-        symbols,
-      });
-  }
+/** Turns a run's events into text or a screen. */
+export interface Reporter {
+  event(event: Event): void;
+  /** Show the summary; resolves once everything has been written and the terminal is as it was. */
+  end(summary: Summary): Promise<void> | void;
+  /** Give the terminal back without a summary, after a run that broke off; not needed after `end`. */
+  close(): Promise<void>;
 }
 
-/**
- * Load a module that draws with ink. React and its reconciler read NODE_ENV once, when they are first loaded; their
- * development builds take a third more time for every frame. The variable is removed at once, because processes started
- * later inherit it.
- */
-export async function loadDrawing<Module>(load: () => Promise<Module>): Promise<Module> {
-  if (process.env.NODE_ENV !== undefined) return load();
-  process.env.NODE_ENV = "production";
-  try {
-    return await load();
-  } finally {
-    delete process.env.NODE_ENV;
-  }
+/** The options of a reporter. */
+export interface ReporterOptions {
+  readonly stdout: NodeJS.WriteStream;
+  /** The keyboard; without it, or when it is not a terminal, the UI takes no keys. */
+  readonly stdin?: NodeJS.ReadStream;
+  readonly env: Environment;
+  /** Plain output shows at 0 changed, failed and unknown tasks, at 1 all tasks, at 2 their output too. */
+  readonly verbosity: 0 | 1 | 2;
+  /** True when plain output shows diffs. The logs of the ink UI show all diffs that events carry. */
+  readonly diff: boolean;
+  /** Called for every Ctrl-C that the UI takes in raw mode: the first cancels the run, the next kills it. */
+  onCancel(): void;
 }
 
-/** Write the event stream as NDJSON: one event a line; the last one is `run:end` with the summary. */
-export function createJsonReporter(stdout: NodeJS.WritableStream): Reporter {
-  const writer = createTextWriter(stdout);
+/** Writes text to a stream in order, at the pace of its reader. */
+export interface TextWriter {
+  write(text: string): void;
+  /** Resolve once everything written so far is with the operating system, or can never be. */
+  flush(): Promise<void>;
+}
+
+/** Create a writer that waits for `drain`, and drops the rest without an error when the reader has gone away (`EPIPE`). */
+export function createTextWriter(stream: NodeJS.WritableStream): TextWriter {
+  let waiting: string[] = [];
+  let blocked = false;
+  let gone = false;
+  let flushed: (() => void)[] = [];
+
+  const settle = (): void => {
+    const resolvers = flushed;
+    flushed = [];
+    for (const resolve of resolvers) resolve();
+  };
+  const pump = (): void => {
+    if (gone || blocked) return;
+    if (waiting.length > 0) {
+      const text = waiting.join("");
+      waiting = [];
+      if (!stream.write(text)) {
+        blocked = true;
+        stream.once("drain", () => {
+          blocked = false;
+          pump();
+        });
+        return;
+      }
+    }
+    if (flushed.length > 0) stream.write("", settle);
+  };
+  const giveUp = (): void => {
+    gone = true;
+    waiting = [];
+    settle();
+  };
+  stream.on("error", giveUp);
+  stream.on("close", giveUp);
+
   return {
-    event: (event: Event) => writer.write(`${encode(event)}\n`),
-    end: writer.flush,
-    close: writer.flush,
+    write(text) {
+      if (gone) return;
+      waiting.push(text);
+      pump();
+    },
+    flush() {
+      return new Promise((resolve) => {
+        if (gone) return resolve();
+        flushed.push(resolve);
+        pump();
+      });
+    },
   };
 }
 
-const LEFT_BARE = /[\x7f-\x9f\u2028\u2029]/g;
+const MAX_PARTIAL = 4_000;
 
-/** Encode an event as JSON without raw control characters: a terminal obeys some that JSON need not escape. */
-function encode(event: Event): string {
-  return JSON.stringify(event).replace(
-    LEFT_BARE,
-    (control) => `\\u${control.charCodeAt(0).toString(16).padStart(4, "0")}`,
-  );
+/** Joins pieces of output into lines, per stream. */
+export interface OutputLines {
+  /** Add a piece and return the lines that it completes. */
+  add(stream: "stdout" | "stderr", text: string): readonly string[];
+  /** Return the lines that were left without an end. */
+  rest(): readonly string[];
+}
+
+/** Start without lines; a line that grows too long is returned in parts. */
+export function createOutputLines(): OutputLines {
+  const partial = { stdout: "", stderr: "" };
+  return {
+    add(stream, text) {
+      const lines = (partial[stream] + text).split("\n");
+      const last = lines.pop() ?? "";
+      partial[stream] = last.length > MAX_PARTIAL ? "" : last;
+      return last.length > MAX_PARTIAL ? [...lines, last] : lines;
+    },
+    rest() {
+      const lines = [partial.stdout, partial.stderr].filter((text) => text !== "");
+      partial.stdout = "";
+      partial.stderr = "";
+      return lines;
+    },
+  };
+}
+
+/** The environment variables of a process. */
+export type Environment = Readonly<Record<string, string | undefined>>;
+
+/**
+ * Return whether a stream gets colours: `NO_COLOR` (no-color.org) wins, then `FORCE_COLOR` (force-color.org); without
+ * them, terminals that are not `dumb` do.
+ */
+export function colorsWanted(stream: { readonly isTTY?: boolean | undefined }, env: Environment): boolean {
+  if ((env.NO_COLOR ?? "") !== "") return false;
+  const forced = env.FORCE_COLOR;
+  if (forced !== undefined) return forced !== "0" && forced !== "false";
+  return stream.isTTY === true && env.TERM !== "dumb";
+}
+
+/** Return whether the locale is UTF-8 by POSIX (`LC_ALL` over `LC_CTYPE` over `LANG`); the Linux console lacks the signs. */
+export function unicodeWanted(env: Environment): boolean {
+  if (env.TERM === "linux") return false;
+  const locale = [env.LC_ALL, env.LC_CTYPE, env.LANG].find((value) => value !== undefined && value !== "");
+  return locale !== undefined && /utf-?8/i.test(locale);
+}
+
+/** Return whether to draw a screen: on a terminal that is not `dumb`, not a build server's (`CI`) and not read aloud (ink's `INK_SCREEN_READER`). */
+export function isWatched(stream: { readonly isTTY?: boolean | undefined }, env: Environment): boolean {
+  if (stream.isTTY !== true || env.TERM === "dumb" || env.INK_SCREEN_READER === "true") return false;
+  return env.CI === undefined || env.CI === "" || env.CI === "false" || env.CI === "0";
 }

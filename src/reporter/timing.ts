@@ -7,7 +7,13 @@ import {
   type TaskRef,
 } from "../core/events.ts";
 import type { Result, State } from "../core/result.ts";
-import { colorsWanted, createTextWriter, type Environment, type Reporter, unicodeWanted } from "./output.ts";
+import {
+  colorsWanted,
+  createTextWriter,
+  type Environment,
+  type Reporter,
+  unicodeWanted,
+} from "./reporter.ts";
 import { count, formatDuration } from "./rows/amounts.ts";
 import { cell, textWidth } from "./rows/layout.ts";
 import { BOLD, DIM, line, paintRow, type Row, type Segment, segment } from "./rows/row.ts";

@@ -9,8 +9,8 @@ import type { Question, ShareLine, WireEvent } from "../../src/core/protocol.ts"
 import { foldSummary } from "../../src/core/summary.ts";
 import { logLayout } from "../../src/reporter/ink/log.ts";
 import { createRunModel } from "../../src/reporter/ink/model.ts";
+import { createJsonReporter } from "../../src/reporter/kinds.ts";
 import { createPlainReporter } from "../../src/reporter/plain.ts";
-import { createJsonReporter } from "../../src/reporter/reporter.ts";
 import { rowText } from "../../src/reporter/rows/row.ts";
 import { ASCII_SYMBOLS, UNICODE_SYMBOLS } from "../../src/reporter/rows/wording.ts";
 import { createMask, maskEvent } from "../../src/vars/mask.ts";

@@ -269,7 +269,7 @@ async function createPrinter(
     await Promise.all([
       import("./printer.ts"),
       import("../../reporter/rows/wording.ts"),
-      import("../../reporter/output.ts"),
+      import("../../reporter/reporter.ts"),
     ]);
   const { stdout, stderr, env } = process;
   if (output === "json")
@@ -289,7 +289,7 @@ async function createPrinter(
     return (await import("./fold-printer.ts")).createFoldPrinter({ ...options, diff });
   if (shownAs(output) === "ink") {
     const endpoints = new Map(targets.map(({ name, endpoint }) => [name, endpoint]));
-    const { loadDrawing } = await import("../../reporter/reporter.ts");
+    const { loadDrawing } = await import("../../reporter/kinds.ts");
     const { createInkPrinter } = await loadDrawing(() => import("./ink-printer.ts"));
     return createInkPrinter({ ...options, title, endpoints, onCancel });
   }

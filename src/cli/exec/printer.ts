@@ -6,7 +6,7 @@ import {
   type FanOutListener,
   type HostResult,
 } from "../../fanout/exec/fan-out.ts";
-import { createTextWriter, type TextWriter } from "../../reporter/output.ts";
+import { createTextWriter, type TextWriter } from "../../reporter/reporter.ts";
 import { count, formatElapsed } from "../../reporter/rows/amounts.ts";
 import { BOLD, DIM, paintRow, type Row, type Style } from "../../reporter/rows/row.ts";
 import { safeError, safeLine, safeWhole } from "../../reporter/rows/sanitize.ts";

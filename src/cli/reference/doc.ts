@@ -16,7 +16,7 @@ export function addDocCommand(program: Command): void {
       }
       const [{ documentAction, listActions }, { colorsWanted }] = await Promise.all([
         import("./terminal.ts"),
-        import("../../reporter/output.ts"),
+        import("../../reporter/reporter.ts"),
       ]);
       const options = {
         color: colorsWanted(process.stdout, process.env),

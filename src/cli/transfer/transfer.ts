@@ -189,7 +189,7 @@ async function createPrinter(flags: TransferFlags, shown: TransferShown): Promis
   const [{ createPacedWriter }, { ASCII_SYMBOLS, UNICODE_SYMBOLS }, support] = await Promise.all([
     import("../exec/printer.ts"),
     import("../../reporter/rows/wording.ts"),
-    import("../../reporter/output.ts"),
+    import("../../reporter/reporter.ts"),
   ]);
   const { stdout, env } = process;
   const options = {

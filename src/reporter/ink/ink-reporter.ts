@@ -1,6 +1,6 @@
 import type { Event } from "../../core/events.ts";
-import { createTextWriter, type Reporter, type ReporterOptions } from "../output.ts";
 import { createPlainReporter } from "../plain.ts";
+import { createTextWriter, type Reporter, type ReporterOptions } from "../reporter.ts";
 import { paintRow } from "../rows/row.ts";
 import { safeLine } from "../rows/sanitize.ts";
 import type { Symbols } from "../rows/wording.ts";

@@ -1,6 +1,6 @@
 import type { Event } from "../../core/events.ts";
 import { formatTally } from "../../core/result.ts";
-import { createOutputLines } from "../output.ts";
+import { createOutputLines } from "../reporter.ts";
 import { formatElapsed, uploadedText } from "../rows/amounts.ts";
 import { errorRows, taskDetails, taskRow } from "../rows/details.ts";
 import { rowWidth, wrapRanges } from "../rows/layout.ts";

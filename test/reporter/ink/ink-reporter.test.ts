@@ -1,8 +1,8 @@
 import { Writable } from "node:stream";
 import { afterEach, beforeEach, describe, expect, test, vi } from "vitest";
 import type { Event } from "../../../src/core/events.ts";
-import type { Reporter } from "../../../src/reporter/output.ts";
-import { createReporter } from "../../../src/reporter/reporter.ts";
+import { createReporter } from "../../../src/reporter/kinds.ts";
+import type { Reporter } from "../../../src/reporter/reporter.ts";
 import { PATIENT } from "../../lib/patience.ts";
 import { FakeKeyboard, FakeTerminal } from "../fixtures/fake-terminal.ts";
 import { HOSTILE, runStart, SGR, stamp } from "../fixtures/play.ts";
