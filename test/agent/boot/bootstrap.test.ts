@@ -1,7 +1,7 @@
 import { execFileSync, spawnSync } from "node:child_process";
 import { chmodSync, copyFileSync, existsSync, mkdirSync, readdirSync, writeFileSync } from "node:fs";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
-import { type BundledProject, bundleProject, runBundle } from "./bundle-fixture.ts";
+import { type BundledProject, bundleProject, runBundle } from "../bundle-fixture.ts";
 
 const FILES = {
   "site.ts": `

@@ -13,8 +13,8 @@ import {
 import { Script } from "node:vm";
 import { brotliDecompressSync } from "node:zlib";
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from "vitest";
-import { loadRuntime } from "../../src/bundle/runtime.ts";
-import { type BundledProject, bundleProject, jobFor, runBundle, startTarget } from "./bundle-fixture.ts";
+import { loadRuntime } from "../../../src/bundle/runtime.ts";
+import { type BundledProject, bundleProject, jobFor, runBundle, startTarget } from "../bundle-fixture.ts";
 
 const FILES = {
   "site.ts": `
