@@ -2,6 +2,7 @@ import { existsSync } from "node:fs";
 import { type Command, InvalidArgumentError, Option } from "commander";
 import type { BecomeOptions, TransportsOptions } from "../controller/prepare/reach.ts";
 import { VolleyError } from "../core/errors.ts";
+import { MAX_TIMER_SECONDS } from "../core/playbook.ts";
 import type { BecomeMethod } from "../core/unix/users.ts";
 import { HOST_KEY_POLICIES, type HostKeyPolicy } from "../transport/transport.ts";
 import type { SecretOptions } from "../vars/secrets/sources.ts";
@@ -252,10 +253,11 @@ export function wholeNumber(text: string): number {
   return Number(text);
 }
 
-/** Parse a number of seconds above 0. */
+/** Parse a number of seconds above 0, for a time limit. */
 export function seconds(text: string): number {
   const value = Number(text);
   if (!(value > 0)) throw new InvalidArgumentError("It must be a number of seconds above 0.");
+  if (value > MAX_TIMER_SECONDS) throw new InvalidArgumentError(`It must be ${MAX_TIMER_SECONDS} at most.`);
   return value;
 }
 

@@ -3,6 +3,9 @@ import type { AnyRole, HandlerSpec, Role, RoleUse, TasksContext } from "./role.t
 import { isRecord } from "./values/value.ts";
 import type { Vars } from "./values/vars.ts";
 
+/** The longest time that a timer of Node's takes, in whole seconds: some 24 days. Longer ones fire at once. */
+export const MAX_TIMER_SECONDS = Math.floor((2 ** 31 - 1) / 1000);
+
 /** Maps a pattern of hosts to roles. */
 export interface Play extends PlaySchedule {
   readonly name?: string;
@@ -187,7 +190,8 @@ function checkSchedule(name: string, play: PlaySchedule): void {
   if (timeout !== undefined)
     require(typeof timeout === "number" &&
       timeout > 0 &&
-      Number.isFinite(timeout), "timeout", "a number of seconds above 0");
+      timeout <=
+        MAX_TIMER_SECONDS, "timeout", `a number of seconds above 0, and ${MAX_TIMER_SECONDS} at most`);
 }
 
 function isWhole(value: unknown): boolean {

@@ -1,5 +1,6 @@
 import type { ActionCall, ActionContext } from "../core/action.ts";
 import { type SerializedError, serializeError, VolleyError } from "../core/errors.ts";
+import { MAX_TIMER_SECONDS } from "../core/playbook.ts";
 import type { ItemResult, Result, State } from "../core/result.ts";
 import type { TaskOptions, TaskResult } from "../core/role.ts";
 import type { System } from "../core/system.ts";
@@ -247,7 +248,7 @@ function pause(milliseconds: number, signal: AbortSignal): Promise<void> {
       clearTimeout(timer);
       resolve();
     };
-    const timer = setTimeout(end, milliseconds);
+    const timer = setTimeout(end, Math.min(milliseconds, MAX_TIMER_SECONDS * 1000));
     if (signal.aborted) end();
     else signal.addEventListener("abort", end, { once: true });
   });

@@ -130,6 +130,7 @@ test.each<readonly [Readonly<Record<string, unknown>>, string]>([
   [{ throttle: 0 }, "`throttle` must be"],
   [{ timeout: 0 }, "`timeout` must be a number of seconds above 0"],
   [{ timeout: Number.POSITIVE_INFINITY }, "`timeout`"],
+  [{ timeout: 2_147_484 }, "2147483 at most"],
 ])("refuses %j", (schedule, message) => {
   expect(() => definePlay({ name: "Deploy", hosts: "all", ...schedule } as Play)).toThrow(message);
 });

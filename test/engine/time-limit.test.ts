@@ -24,6 +24,13 @@ const tellGone = (file: string) =>
     `for p in $(cat ${file}); do grep -qs '^State:.[^Z]' /proc/$p/status && echo there || echo gone; done`,
   );
 
+it("a limit longer than any timer of Node's is none", async () => {
+  const run = await runTasks(({ task }) => {
+    task("patient", shell("sleep 0.1"), { timeout: 1e8 });
+  });
+  expect(run.task("patient").state).toBe("changed");
+});
+
 describe.concurrent("a task whose time is up does nothing beside its successors", () => {
   it("a process that its action did not bind to the task's signal is ended", PATIENT, async () => {
     using place = makeWorkplace();

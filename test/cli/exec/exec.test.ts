@@ -299,6 +299,7 @@ describe("volley exec", () => {
     [["-", "true"], "there is no host name on stdin"],
     [["web01", "--pty", "--stdin", "x", "true"], "--pty goes with neither"],
     [["web01", "--timeout", "0", "true"], "It must be a number of seconds above 0"],
+    [["web01", "--timeout", "1e8", "true"], "It must be 2147483 at most"],
   ])("refuses %j", async (args, message) => {
     const { code, stdout, stderr } = await exec(args);
     expect(stderr).toContain(message);
