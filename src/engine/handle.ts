@@ -202,14 +202,24 @@ export function tellRunsApart(keyNow: () => unknown): void {
   runNow = keyNow;
 }
 
+/** Set within code of the playbook's that is executed only to learn what it declares. */
+let foreseeing: AsyncLocalStorage<true> | undefined;
+
+/**
+ * Execute code of the playbook's only to learn what it declares. What it leaves uncaught, then or later, ends nothing:
+ * most of it comes from asking what only a host knows.
+ */
+export function foresee<T>(code: () => T): T {
+  foreseeing ??= new AsyncLocalStorage();
+  // Here are other runs than this code's, or none: an error without a key is no run's.
+  runNow ??= () => undefined;
+  watchProcess();
+  return foreseeing.run(true, code);
+}
+
 /** Carry out a run, and call `onStray` for its errors that are caught nowhere, which would end the process. */
 export function watchStrays<T>(onStray: OnStray, run: () => Promise<T>): Promise<T> {
-  if (!isWatching) {
-    isWatching = true;
-    // Both stay: code that a run has left behind may throw later.
-    process.on("unhandledRejection", onError);
-    process.on("uncaughtException", onError);
-  }
+  watchProcess();
   const key = runNow?.();
   runs.set(key, onStray);
   return run().finally(async () => {
@@ -219,17 +229,28 @@ export function watchStrays<T>(onStray: OnStray, run: () => Promise<T>): Promise
   });
 }
 
-function onError(thrown: unknown): void {
-  if (accounted.has(thrown as object)) return;
+function watchProcess(): void {
+  if (isWatching) return;
+  isWatching = true;
+  // Both stay: code that a run has left behind may throw later.
+  process.on("unhandledRejection", onRejection);
+  process.on("uncaughtException", onException);
+}
+
+const onRejection = (thrown: unknown): void => onError(thrown, "unhandledRejection");
+const onException = (thrown: unknown): void => onError(thrown, "uncaughtException");
+
+function onError(thrown: unknown, event: "unhandledRejection" | "uncaughtException"): void {
+  if (accounted.has(thrown as object) || foreseeing?.getStore() === true) return;
   const key = runNow?.();
   const onStray = runs.get(key);
   if (onStray !== undefined) onStray(thrown);
   else if (runNow === undefined || key !== undefined) console.warn(thrown);
-  else {
-    // No run's code threw this: an error of Volley's own ends the process, as it does without these handlers.
+  else if (process.listenerCount(event) === 1) {
+    // No run's code threw this, and no handler of the program's takes it: the process ends, as without this handler.
     isWatching = false;
-    process.off("unhandledRejection", onError);
-    process.off("uncaughtException", onError);
+    process.off("unhandledRejection", onRejection);
+    process.off("uncaughtException", onException);
     setImmediate(() => {
       throw thrown;
     });

@@ -20,6 +20,7 @@ import { isRecord } from "../../core/values/value.ts";
 import { plain, type Vars } from "../../core/values/vars.ts";
 import { checkHandler, checkNotify, checkTask, notifyList } from "../../engine/check-task.ts";
 import { findAsset, magicVariables } from "../../engine/context.ts";
+import { foresee } from "../../engine/handle.ts";
 import { mayTakeLong, RENDER_MS, renderWithin } from "../../engine/limits.ts";
 import { createTemplates } from "../../template/index.ts";
 import { createScope, isRendered, type RenderVar } from "../../vars/scope.ts";
@@ -108,12 +109,13 @@ async function declareRole(
   const restoreConsole = silenceConsole();
   try {
     const { handlers } = use.role;
-    const declared: unknown = typeof handlers === "function" ? handlers(context) : handlers;
+    const declared: unknown = foresee(() => (typeof handlers === "function" ? handlers(context) : handlers));
     handlerNames = Object.keys(declared ?? {});
     for (const spec of Object.values(declared ?? {})) for (const call of [spec].flat()) look(call);
     if (use.role.facts !== undefined) return;
     // Look only at the tasks declared before the role awaits anything.
-    await Promise.race([use.role.tasks(tasksContext), new Promise((resolve) => setImmediate(resolve))]);
+    const tasks = foresee(() => use.role.tasks(tasksContext));
+    await Promise.race([tasks, new Promise((resolve) => setImmediate(resolve))]);
   } catch (thrown) {
     // Other errors than Volley's own may come from this machine, and not happen on the host.
     if (isVolleyError(thrown)) throw thrown;

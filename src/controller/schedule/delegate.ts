@@ -17,6 +17,7 @@ import {
   roleVariables,
   taskVariables,
 } from "../../engine/context.ts";
+import { foresee } from "../../engine/handle.ts";
 import { RENDER_BESIDE_OTHERS_MS, withTimeLimit } from "../../engine/limits.ts";
 import { performAction } from "../../engine/perform.ts";
 import { createRenderer, type Renderer } from "../../engine/render.ts";
@@ -186,16 +187,18 @@ async function declareHere(event: Asked, options: DelegateOptions): Promise<read
   const restoreConsole = silenceConsole();
   let roles: readonly RoleRun[];
   try {
-    roles = await declareRoles({
-      // A role's own facts also come from the host.
-      play: { ...play, roles: play.roles.map((use) => ({ ...use, role: withoutFacts(use.role) })) },
-      job,
-      hostVars,
-      facts: unknowable<Facts>(),
-      systemOf: () => unknowable(),
-      cancel: signal,
-      log: () => {},
-    });
+    roles = await foresee(() =>
+      declareRoles({
+        // A role's own facts also come from the host.
+        play: { ...play, roles: play.roles.map((use) => ({ ...use, role: withoutFacts(use.role) })) },
+        job,
+        hostVars,
+        facts: unknowable<Facts>(),
+        systemOf: () => unknowable(),
+        cancel: signal,
+        log: () => {},
+      }),
+    );
   } finally {
     restoreConsole();
   }
