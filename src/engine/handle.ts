@@ -206,8 +206,8 @@ export function tellRunsApart(keyNow: () => unknown): void {
 let foreseeing: AsyncLocalStorage<true> | undefined;
 
 /**
- * Execute code of the playbook's only to learn what it declares. What it leaves uncaught, then or later, ends nothing:
- * most of it comes from asking what only a host knows.
+ * Execute code of the playbook's only to learn what it declares. Errors that the code leaves uncaught, then or
+ * later, end nothing: most of them come from asking what only a host knows.
  */
 export function foresee<T>(code: () => T): T {
   foreseeing ??= new AsyncLocalStorage();

@@ -1,7 +1,7 @@
 /*
  * The first JavaScript of a bundle: runs as `node -e`, given the bundle's path, and finds the runner in the zip.
- * It must be understood by old versions of Node, if only to tell them that they are too old, and hold no
- * apostrophe once minified, because the prelude quotes it with them.
+ * Old versions of Node must understand this file, if only to be told that they are too old. Minified, the file must
+ * hold no apostrophe, because the prelude quotes it with apostrophes.
  */
 import { crc32 } from "../../core/values/bytes.ts";
 import { openOwnFiles } from "../../system/own-files.ts";

@@ -7,7 +7,7 @@ import type { ProcessEnd } from "./explain.ts";
 import type { LaunchAnswer } from "./launch.ts";
 import { NOTHING_EARLIER, type Told } from "./told.ts";
 
-// One host's part of a run: its state, the inputs and effects of step.ts, and the small functions that its steps share.
+// A host's part of a run: its state, the inputs and effects of step.ts, and the small functions that its steps share.
 
 /** The way to work on a host: by a bundle on the host, directly from the controller, or by a bundle if the host has a usable Node. */
 export type Via = "bundle" | "direct" | "auto";

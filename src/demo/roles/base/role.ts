@@ -1,6 +1,6 @@
 import { command, copy, defineRole, file, lineinfile, template } from "volley";
 
-/** What every host of the demo gets, below its own home: no root needed. */
+/** The files of every host of the demo, below the host's own home: no root needed. */
 export default defineRole({
   name: "base",
   tasks({ task, facts }) {
