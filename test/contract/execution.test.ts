@@ -1,3 +1,5 @@
+import { spawn } from "node:child_process";
+import { once } from "node:events";
 import { existsSync, mkdirSync, readFileSync, writeFileSync } from "node:fs";
 import { createServer } from "node:http";
 import type { AddressInfo } from "node:net";
@@ -6,9 +8,10 @@ import { join } from "node:path";
 import { describe, expect, test } from "vitest";
 import { LOCK_PREFIX } from "../../src/agent/lock.ts";
 import type { Event } from "../../src/core/events.ts";
-import { machineId, thisProcess } from "../../src/system/this-process.ts";
+import { machineId, processStart, thisProcess } from "../../src/system/this-process.ts";
 import { fleetStarter, follow, hostOf, letGo, ofType, provision, type Ran, start } from "../e2e/lib/drive.ts";
 import { makeProject, type Project, scratchDirectory, waitFor } from "../e2e/lib/project.ts";
+import { PATIENCE_MS } from "../lib/patience.ts";
 
 /*
  * The contract of execution. An action or a role may rely on it, by whichever method its host is worked on. Users of
@@ -171,17 +174,19 @@ describe.each(["bundle", "direct"] as const)("by %s", (via) => {
     const { home } = fleet.hosts[0]!;
     const project = projectOf(`task("Work", shell("echo x >>worked"));`);
     mkdirSync(join(home, ".cache/volley"), { recursive: true, mode: 0o700 });
-    const held = (holder: object): void =>
-      writeFileSync(
-        lockOf(home),
-        `${JSON.stringify({ run: "other", host: "x", controller: "ann@laptop", ...holder, since: "now", turn: true })}\n`,
-      );
-    held(thisProcess());
+    const holder = spawn("sleep", ["600"], { stdio: "ignore" });
+    await once(holder, "spawn");
+    // Written once: a run that gave up may still put back what it found.
+    writeFileSync(
+      lockOf(home),
+      `${JSON.stringify({ run: "other", host: "x", controller: "ann@laptop", ...thisProcess(), pid: holder.pid, start: processStart(holder.pid!), since: "now", turn: true })}\n`,
+    );
     const kept = await provision(project, fleet, { via, lockWaitMs: 100 });
     expect(hostOf(kept, "web01")).toMatchObject({ outcome: "failed", error: { code: "LOCKED" } });
     expect(existsSync(join(home, "worked"))).toBe(false);
-    held({ ...thisProcess(), start: "1" });
-    const free = await provision(project, fleet, { via, lockWaitMs: 100 });
+    holder.kill("SIGKILL");
+    await once(holder, "exit");
+    const free = await provision(project, fleet, { via, lockWaitMs: PATIENCE_MS });
     expect(free.summary.exitCode).toBe(0);
     expect(readFileSync(join(home, "worked"), "utf8")).toBe("x\n");
   });
