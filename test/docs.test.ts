@@ -78,6 +78,29 @@ describe("ARCHITECTURE.md", () => {
     );
   });
 
+  it("names for each word a file that has the type of that name, where there is one", () => {
+    const files = readdirSync(`${ROOT}src`, { recursive: true, encoding: "utf8" });
+    const exporters = (name: string): readonly string[] =>
+      files.filter(
+        (file) =>
+          /\.tsx?$/.test(file) &&
+          new RegExp(`^export (?:interface|type|class) ${name}\\b`, "m").test(
+            readFileSync(`${ROOT}src/${file}`, "utf8"),
+          ),
+      );
+    const wrong = tableOf(architecture, /^Inventory, /).flatMap(([words = "", _meaning, where]) => {
+      const named = unquoted(where).split(", ");
+      return words
+        .split(", ")
+        .map((word) => ({ word, files: exporters(word) }))
+        .filter(({ word, files: found }) => word !== "Method" && found.length > 0)
+        .filter(({ files: found }) => !found.some((file) => named.includes(file)))
+        .map(({ word, files: found }) => `${word}: ${found.join(", ")}`);
+    });
+    // Method is a word of comparisons, too, where it is a wider one.
+    expect(wrong).toEqual([]);
+  });
+
   it("lists the files that others import", () => {
     const { exports } = JSON.parse(readFileSync(`${ROOT}package.json`, "utf8")) as {
       exports: Record<string, unknown>;
