@@ -5,13 +5,7 @@
 // more.
 import { Writable } from "node:stream";
 import { parseArgs } from "node:util";
-import {
-  createReporter,
-  hostNames,
-  removeCompiled,
-  START_MS,
-  simulate,
-} from "../reporter/fixtures/compiled.mjs";
+import { createReporter, hostNames, removeCompiled, START_MS, simulate } from "../reporter/lib/compiled.mjs";
 
 const LIMIT_PERCENT = 10;
 const { values } = parseArgs({

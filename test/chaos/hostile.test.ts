@@ -7,7 +7,7 @@ import { UNICODE_SYMBOLS } from "../../src/reporter/rows/wording.ts";
 import { fleetStarter, follow, hostOf, ofType, type Ran, start } from "../e2e/lib/drive.ts";
 import { makeProject, type Project, playbookText, scratchDirectory } from "../e2e/lib/project.ts";
 import { PATIENT } from "../lib/patience.ts";
-import { FakeTerminal } from "../reporter/fixtures/fake-terminal.ts";
+import { FakeTerminal } from "../reporter/lib/fake-terminal.ts";
 
 const scratch = scratchDirectory();
 const startFleet = fleetStarter();

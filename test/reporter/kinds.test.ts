@@ -2,9 +2,9 @@ import { Writable } from "node:stream";
 import { expect, test } from "vitest";
 import type { Event } from "../../src/core/events.ts";
 import { createJsonReporter, createReporter, type ReporterKind } from "../../src/reporter/kinds.ts";
-import { FakeTerminal } from "./fixtures/fake-terminal.ts";
-import { SGR } from "./fixtures/play.ts";
-import { hostNames, simulate, summaryOf } from "./fixtures/simulate.ts";
+import { FakeTerminal } from "./lib/fake-terminal.ts";
+import { SGR } from "./lib/play.ts";
+import { hostNames, simulate, summaryOf } from "./lib/simulate.ts";
 
 async function run(kind: ReporterKind, isTTY: boolean, env: Record<string, string>): Promise<FakeTerminal> {
   const terminal = new FakeTerminal(80, 24, isTTY);

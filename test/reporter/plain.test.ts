@@ -2,9 +2,9 @@ import { describe, expect, test } from "vitest";
 import type { Event } from "../../src/core/events.ts";
 import { createPlainReporter } from "../../src/reporter/plain.ts";
 import { UNICODE_SYMBOLS } from "../../src/reporter/rows/wording.ts";
-import { FakeTerminal } from "./fixtures/fake-terminal.ts";
-import { CONTROL, HOSTILE, runStart, SGR, stamp } from "./fixtures/play.ts";
-import { hostNames, simulate, summaryOf } from "./fixtures/simulate.ts";
+import { FakeTerminal } from "./lib/fake-terminal.ts";
+import { CONTROL, HOSTILE, runStart, SGR, stamp } from "./lib/play.ts";
+import { hostNames, simulate, summaryOf } from "./lib/simulate.ts";
 
 async function print(
   events: readonly Event[],

@@ -4,8 +4,8 @@ import { rowWidth } from "../../src/reporter/rows/layout.ts";
 import { rowText } from "../../src/reporter/rows/row.ts";
 import { ASCII_SYMBOLS, UNICODE_SYMBOLS } from "../../src/reporter/rows/wording.ts";
 import { summaryRows } from "../../src/reporter/summary.ts";
-import { hostNames, simulate, summaryOf } from "./fixtures/simulate.ts";
-import { hostSummary, summaryWith } from "./fixtures/summaries.ts";
+import { hostNames, simulate, summaryOf } from "./lib/simulate.ts";
+import { hostSummary, summaryWith } from "./lib/summaries.ts";
 
 const printed = (summary: Summary, columns = 80, symbols = UNICODE_SYMBOLS): string =>
   summaryRows(summary, { columns, symbols, unknown: new Map() })

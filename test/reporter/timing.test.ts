@@ -2,9 +2,9 @@ import { expect, it } from "vitest";
 import { formatDuration } from "../../src/reporter/rows/amounts.ts";
 import { rowText } from "../../src/reporter/rows/row.ts";
 import { foldTaskTimes, foldTiming, quantile, spreadOf } from "../../src/reporter/timing.ts";
-import { stamp } from "./fixtures/play.ts";
-import { hostNames, summaryOf } from "./fixtures/simulate.ts";
 import { fleetRun } from "./html/fleet-run.ts";
+import { stamp } from "./lib/play.ts";
+import { hostNames, summaryOf } from "./lib/simulate.ts";
 
 it("says where the time went: phases with the slowest host, and the slowest actions first", () => {
   const events = fleetRun({ hosts: hostNames(12) });

@@ -1,14 +1,7 @@
 // Plays a simulated run in this terminal: node test/reporter/watch.mjs [--hosts 200] [--speed 1] [--kind ink]
 // [--check] [--seed 1] [--slowness 1] [--verbosity 0] [--diff] [--measure]
 import { parseArgs } from "node:util";
-import {
-  createReporter,
-  hostNames,
-  removeCompiled,
-  START_MS,
-  simulate,
-  summaryOf,
-} from "./fixtures/compiled.mjs";
+import { createReporter, hostNames, removeCompiled, START_MS, simulate, summaryOf } from "./lib/compiled.mjs";
 
 const { values } = parseArgs({
   options: {

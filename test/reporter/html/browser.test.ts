@@ -1,7 +1,7 @@
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { renderComparePage } from "../../../src/reporter/html/compare-page.ts";
 import { renderRunPage } from "../../../src/reporter/html/run-page.ts";
-import { hostNames } from "../fixtures/simulate.ts";
+import { hostNames } from "../lib/simulate.ts";
 import { accessibilityFaults, CHROMIUM, startBrowser, type TestBrowser } from "./browser.ts";
 import { COMPARE_DATA, WIDE_COMPARE_DATA } from "./compare-data.ts";
 import { fleetRun } from "./fleet-run.ts";

@@ -1,6 +1,6 @@
 import type { ComparedMethod, ComparePageData } from "../../../src/reporter/html/compare-page.ts";
-import { seededRandom } from "../fixtures/random.ts";
-import { START_MS } from "../fixtures/simulate.ts";
+import { seededRandom } from "../lib/random.ts";
+import { START_MS } from "../lib/simulate.ts";
 
 const random = seededRandom(3);
 const samplesAround = (ms: number, amount = 15): ComparedMethod["samples"] =>

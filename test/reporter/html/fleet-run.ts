@@ -1,8 +1,8 @@
 import type { SerializedError } from "../../../src/core/errors.ts";
 import type { ControllerEvent, Event, Outcome, Phase, ReceivedEvent } from "../../../src/core/events.ts";
 import { countState, EMPTY_TALLY, type Result, type Tally } from "../../../src/core/result.ts";
-import { seededRandom } from "../fixtures/random.ts";
-import { START_MS, summaryOf } from "../fixtures/simulate.ts";
+import { seededRandom } from "../lib/random.ts";
+import { START_MS, summaryOf } from "../lib/simulate.ts";
 
 /** How large a made-up run is. */
 export interface FleetRunOptions {

@@ -1,6 +1,6 @@
 import type { Event } from "../../../src/core/events.ts";
-import { HOSTILE, stamp } from "../fixtures/play.ts";
-import { summaryOf } from "../fixtures/simulate.ts";
+import { HOSTILE, stamp } from "../lib/play.ts";
+import { summaryOf } from "../lib/simulate.ts";
 
 /** Text that tries whatever a page may be tricked with. */
 export const HOSTILE_MARKUP = `<script>window.pwned=1</script>"><img src=x onerror="window.pwned=1">'-->]]></textarea></style></title>&lt;\u2028`;

@@ -1,6 +1,6 @@
 import { expect, it } from "vitest";
 import { html, jsonMarkup, markup, renderHtml } from "../../../src/reporter/html/page.ts";
-import { CONTROL, HOSTILE } from "../fixtures/play.ts";
+import { CONTROL, HOSTILE } from "../lib/play.ts";
 
 it("escapes text between tags and in attributes", () => {
   const text = `<script>alert("1")</script> & 'more'`;

@@ -1,8 +1,8 @@
 import { expect, it } from "vitest";
 import { PHASES } from "../../../src/core/events.ts";
 import { foldReport } from "../../../src/reporter/html/report-data.ts";
-import { stamp } from "../fixtures/play.ts";
-import { hostNames } from "../fixtures/simulate.ts";
+import { stamp } from "../lib/play.ts";
+import { hostNames } from "../lib/simulate.ts";
 import { fleetRun } from "./fleet-run.ts";
 
 const hosts = hostNames(60);

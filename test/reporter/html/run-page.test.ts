@@ -2,8 +2,8 @@ import { createHash } from "node:crypto";
 import { expect, it } from "vitest";
 import type { Event } from "../../../src/core/events.ts";
 import { renderRunPage } from "../../../src/reporter/html/run-page.ts";
-import { CONTROL } from "../fixtures/play.ts";
-import { hostNames } from "../fixtures/simulate.ts";
+import { CONTROL } from "../lib/play.ts";
+import { hostNames } from "../lib/simulate.ts";
 import { fleetRun } from "./fleet-run.ts";
 import { HOSTILE_MARKUP, hostileRun } from "./hostile-run.ts";
 

@@ -3,9 +3,9 @@ import type { RunModel } from "../../../src/reporter/ink/model.ts";
 import type { ViewState } from "../../../src/reporter/ink/view-state.ts";
 import { textWidth } from "../../../src/reporter/rows/layout.ts";
 import { ASCII_SYMBOLS, UNICODE_SYMBOLS } from "../../../src/reporter/rows/wording.ts";
-import { screenRows } from "../fixtures/draw.ts";
-import { CONTROL, HOSTILE, modelAt, runStart, stamp } from "../fixtures/play.ts";
-import { hostNames, START_MS, simulate } from "../fixtures/simulate.ts";
+import { screenRows } from "../lib/draw.ts";
+import { CONTROL, HOSTILE, modelAt, runStart, stamp } from "../lib/play.ts";
+import { hostNames, START_MS, simulate } from "../lib/simulate.ts";
 
 const events = simulate(hostNames(200), { seed: 2, slowness: 1, concurrency: 60 });
 

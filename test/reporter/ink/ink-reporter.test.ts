@@ -4,9 +4,9 @@ import type { Event } from "../../../src/core/events.ts";
 import { createReporter } from "../../../src/reporter/kinds.ts";
 import type { Reporter } from "../../../src/reporter/reporter.ts";
 import { PATIENT } from "../../lib/patience.ts";
-import { FakeKeyboard, FakeTerminal } from "../fixtures/fake-terminal.ts";
-import { HOSTILE, runStart, SGR, stamp } from "../fixtures/play.ts";
-import { hostNames, simulate, summaryOf } from "../fixtures/simulate.ts";
+import { FakeKeyboard, FakeTerminal } from "../lib/fake-terminal.ts";
+import { HOSTILE, runStart, SGR, stamp } from "../lib/play.ts";
+import { hostNames, simulate, summaryOf } from "../lib/simulate.ts";
 
 const env = { TERM: "xterm-256color", LANG: "C.UTF-8" };
 const UP = "\x1b[A";

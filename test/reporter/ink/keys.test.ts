@@ -6,8 +6,8 @@ import type { RunModel } from "../../../src/reporter/ink/model.ts";
 import { INITIAL_VIEW, listedHosts, type ViewState } from "../../../src/reporter/ink/view-state.ts";
 import { rowText } from "../../../src/reporter/rows/row.ts";
 import { UNICODE_SYMBOLS } from "../../../src/reporter/rows/wording.ts";
-import { modelAt, runStart, stamp } from "../fixtures/play.ts";
-import { hostNames, START_MS, simulate } from "../fixtures/simulate.ts";
+import { modelAt, runStart, stamp } from "../lib/play.ts";
+import { hostNames, START_MS, simulate } from "../lib/simulate.ts";
 
 const surface = { columns: 40, rows: 14, symbols: UNICODE_SYMBOLS, nowMs: START_MS };
 const fleet = modelAt(simulate(hostNames(30), { seed: 2, failing: 0.2 }));

@@ -4,8 +4,8 @@ import { createHostLog } from "../../../src/reporter/ink/log.ts";
 import { createRunModel, fleetTally, type HostView } from "../../../src/reporter/ink/model.ts";
 import { rowText } from "../../../src/reporter/rows/row.ts";
 import { UNICODE_SYMBOLS } from "../../../src/reporter/rows/wording.ts";
-import { modelAt, runStart, stamp } from "../fixtures/play.ts";
-import { hostNames, simulate, summaryOf } from "../fixtures/simulate.ts";
+import { modelAt, runStart, stamp } from "../lib/play.ts";
+import { hostNames, simulate, summaryOf } from "../lib/simulate.ts";
 
 const host = "web1";
 const task = { task: 1, play: "Web", role: "nginx", name: "Write the site", action: "template" };

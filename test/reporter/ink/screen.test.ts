@@ -3,7 +3,7 @@ import { readFile } from "node:fs/promises";
 import { transform } from "esbuild";
 import { expect, test } from "vitest";
 import { AlternateScreen } from "../../../src/reporter/ink/screen.ts";
-import { FakeTerminal } from "../fixtures/fake-terminal.ts";
+import { FakeTerminal } from "../lib/fake-terminal.ts";
 
 const LEFT = "\x1b[?7h\x1b[?25h\x1b[?1049l";
 

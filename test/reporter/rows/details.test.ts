@@ -5,7 +5,7 @@ import { rowText } from "../../../src/reporter/rows/row.ts";
 
 const texts = (...diffs: Diff[]): readonly string[] => diffRows(diffs).map(rowText);
 
-import { CONTROL } from "../fixtures/play.ts";
+import { CONTROL } from "../lib/play.ts";
 
 test("a text that changes is a unified diff", () => {
   expect(texts({ path: "/etc/motd", before: "one\ntwo\nthree\n", after: "one\n2\nthree\n" })).toEqual([
