@@ -1,7 +1,14 @@
 import { printable, VolleyError } from "../../core/errors.ts";
 import type { Event, HostEnd, TargetEvent } from "../../core/events.ts";
 import type { WireEvent } from "../../core/protocol.ts";
-import { countRescued, countState, EMPTY_TALLY, type Tally, tallyTotal } from "../../core/result.ts";
+import {
+  addTallies,
+  countRescued,
+  countState,
+  EMPTY_TALLY,
+  type Tally,
+  tallyTotal,
+} from "../../core/result.ts";
 import { MAX_FAILURES } from "../../core/summary.ts";
 
 /** The host's account of its part of a run, over all connections. */
@@ -200,7 +207,8 @@ function fold(before: Told, event: TargetEvent, seq: number): Told {
       return {
         ...told,
         lastSequence,
-        tally: event.tally,
+        // The process may be an earlier version's, whose tally has no `rescued`.
+        tally: addTallies([event.tally]),
         total: tallyTotal(event.tally),
         started: new Set(),
       };

@@ -2,6 +2,7 @@ import { describe, expect, test } from "vitest";
 import { hasEndedBefore, type Input, isAt, type Session } from "../../../src/controller/session/state.ts";
 import { type EarlierPart, readEarlier } from "../../../src/controller/session/told.ts";
 import type { Event, ReceivedEvent } from "../../../src/core/events.ts";
+import { EMPTY_TALLY } from "../../../src/core/result.ts";
 import { MAX_FAILURES } from "../../../src/core/summary.ts";
 import {
   AT_WORK,
@@ -41,6 +42,12 @@ describe("what the host tells", () => {
   test("what must not be written down is kept apart, and acknowledged", () => {
     const { last } = feed({}, [...RUNNING, { type: "share", task: 1, whole: "{}" }]);
     expect(last).toEqual(["keep 1", "write taken"]);
+  });
+
+  test("the last word of an earlier version's process knows no rescued failures", () => {
+    const { rescued: _, ...tally } = EMPTY_TALLY;
+    const { session } = feed({}, [...RUNNING, bye(2, { tally: { ...tally, changed: 3 } }), exited(0)]);
+    expect(endOf(session)?.tally).toEqual({ ...EMPTY_TALLY, changed: 3 });
   });
 
   test("a question is no event of the screen's", () => {
