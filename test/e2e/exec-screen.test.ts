@@ -80,6 +80,29 @@ it.skipIf(!tmuxAvailable())(
 );
 
 it.skipIf(!tmuxAvailable())(
+  "says once that a host is unreachable, and why",
+  async () => {
+    const fleet = await startFleet({ count: 1, faults: () => ({ kind: "refuse" }) });
+    const directory = mkdtempSync(join(tmpdir(), "volley-exec-screen-"));
+    closers.push(() => rmSync(directory, { recursive: true, force: true }));
+    writeFileSync(join(directory, "inventory.yaml"), fleet.inventoryYaml());
+    const flags = ["-i", "inventory.yaml", "--ssh-config", "none", "--connect-retries", "0", "-o", "ink"];
+    const terminal = openTerminal([process.execPath, await builtCli(), "exec", ...flags, "all", "true"], {
+      columns: 80,
+      rows: 24,
+      cwd: directory,
+      env: { HOME: directory },
+    });
+    closers.push(() => terminal.close());
+    const rows = await terminal.see("q leave");
+    expect(rows).toMatch(/web01 +unreachable: refused the connection/);
+    terminal.type("q");
+    await terminal.see("exit 4");
+  },
+  240_000,
+);
+
+it.skipIf(!tmuxAvailable())(
   "leaves the held screen on SIGTERM, with the outcome below",
   async () => {
     const directory = mkdtempSync(join(tmpdir(), "volley-exec-screen-"));

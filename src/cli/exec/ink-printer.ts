@@ -78,7 +78,9 @@ export function createInkPrinter(options: InkPrinterOptions): ExecPrinter {
         const { host, exit, elapsedMs } = result;
         const outcome = outcomeOf(result.outcome);
         const reason = reasonOf(result);
-        const said = `${describeEnd(result)}${reason === "" ? "" : `: ${reason}`}`;
+        const how = describeEnd(result);
+        // The screen says of a host itself that it is unreachable.
+        const said = reason === "" ? how : how === outcome ? reason : `${how}: ${reason}`;
         const error =
           outcome === "ok" ? undefined : { code: result.error?.code ?? "ACTION_FAILED", message: said };
         if (exit !== undefined) {
