@@ -47,6 +47,10 @@ process.stdout.on("error", (error: NodeJS.ErrnoException) => {
 
 /** Time limit of a command to end by itself once the event loop ran dry. */
 const STARVED_MS = 1_000;
+/** Time for what a command has left behind to end by itself. */
+const LEFT_MS = 1_000;
+/** A timer of a playbook's code, which is executed here to learn what it declares, would keep the process for ever. */
+const leave = (): void => void setTimeout(() => process.exit(), LEFT_MS).unref();
 const watch = watchEventLoop("the command");
 // A run watches itself, and gives the terminal back before it reports: let it go first.
 const starved = watch.starved.catch(async (thrown: unknown) => {
@@ -54,12 +58,14 @@ const starved = watch.starved.catch(async (thrown: unknown) => {
   throw thrown;
 });
 // No top-level await: the build compiles this into one script, not a module (see launch.ts).
-void Promise.race([program.parseAsync().finally(watch.close), starved]).catch((thrown: unknown) => {
-  if (thrown instanceof CommanderError) process.exitCode = thrown.exitCode === 0 ? 0 : 1;
-  else {
-    process.stderr.write(`volley: ${safeErrorLines(describeError(thrown)).join("\n")}\n`);
-    if (process.env.VOLLEY_DEBUG !== undefined && thrown instanceof Error)
-      process.stderr.write(`${thrown.stack}\n`);
-    process.exitCode = exitCodeFor(thrown);
-  }
-});
+void Promise.race([program.parseAsync().finally(watch.close), starved])
+  .catch((thrown: unknown) => {
+    if (thrown instanceof CommanderError) process.exitCode = thrown.exitCode === 0 ? 0 : 1;
+    else {
+      process.stderr.write(`volley: ${safeErrorLines(describeError(thrown)).join("\n")}\n`);
+      if (process.env.VOLLEY_DEBUG !== undefined && thrown instanceof Error)
+        process.stderr.write(`${thrown.stack}\n`);
+      process.exitCode = exitCodeFor(thrown);
+    }
+  })
+  .finally(leave);

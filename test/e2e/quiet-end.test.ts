@@ -17,6 +17,20 @@ const vars = { "~standard": { version: 1, vendor: "test", validate: () => new Pr
 const role = defineRole({ name: "web", vars, tasks({ task }) { task("x", debug({ msg: "x" })); } });
 export default definePlaybook([{ name: "One", hosts: "all", roles: [role()] }]);\n`;
 
+test.each([["run"], ["check", "--no-types"]])(
+  "%s ends although a role has left a timer behind",
+  async (...command) => {
+    const project = makeProject(scratch(), {
+      "site.ts": playbookText(
+        `{ name: "One", hosts: "all", tasks: ({ task }) => { setInterval(() => {}, 1000); task("x", debug({ msg: "x" })); } }`,
+      ),
+      "inventory.yaml": LOCAL,
+    });
+    const end = await volley([...command, "site.ts", "-i", "inventory.yaml"], { cwd: project.directory });
+    expect(end).toMatchObject({ code: 0, stderr: "" });
+  },
+);
+
 test("local hosts whose process is killed are lost, and the run ends with its summary", async () => {
   const killing = `shell("kill -9 $PPID; sleep 1")`;
   const project = makeProject(scratch(), {
