@@ -26,6 +26,8 @@ export class Cancelled extends VolleyError {
 export interface Asker {
   /** Called when the code asks for something unknown; catching the error that it gets undoes nothing. */
   onUnknown(unknown: Unknown): void;
+  /** The task that the code decides about, whose turn lasts until it has. */
+  turn?: string | undefined;
 }
 
 /** The code now running, followed over what it awaits; see {@link followAskers}. */
@@ -42,9 +44,8 @@ export function followAskers(): void {
   followed ??= new AsyncLocalStorage();
 }
 
-/** Run a role's own code; `onUnknown` is called as soon as it asks for something unknown. */
-export function runAsking<T>(onUnknown: Asker["onUnknown"], code: () => T): T {
-  const asker: Asker = { onUnknown };
+/** Run code of the playbook's as `asker`. */
+export function runAsking<T>(asker: Asker, code: () => T): T {
   if (followed !== undefined) return followed.run(asker, code);
   const outer = current;
   current = asker;
@@ -56,17 +57,24 @@ export function runAsking<T>(onUnknown: Asker["onUnknown"], code: () => T): T {
 }
 
 /**
- * Evaluate a function that decides about a task: its condition, its action, its loop. The value is Unknown when the
- * function returns an Unknown, or when it asked a task for something unknown, whatever it caught and returned then.
+ * Evaluate a function that decides about a task, named `turn`: its condition, its action, its loop. The value is Unknown
+ * when the function returns an Unknown, or when it asked a task for something unknown, whatever it caught and returned
+ * then.
  */
-export async function evaluate<T>(work: () => T | Unknown | Promise<T | Unknown>): Promise<T | Unknown> {
+export async function evaluate<T>(
+  turn: string,
+  work: () => T | Unknown | Promise<T | Unknown>,
+): Promise<T | Unknown> {
   const found: Unknown[] = [];
+  const asker: Asker = { turn, onUnknown: (unknown) => found.push(unknown) };
   try {
-    const value = await runAsking((unknown) => found.push(unknown), work);
+    const value = await runAsking(asker, work);
     return found[0] ?? value;
   } catch (thrown) {
     if (found[0] !== undefined) return found[0];
     throw thrown;
+  } finally {
+    asker.turn = undefined;
   }
 }
 
@@ -94,6 +102,7 @@ export function createHandle(
 ): HandleControl {
   let settled: Settled | undefined;
   let waiting: ((settled: Settled) => void)[] = [];
+  const declaredBy = followed?.getStore() ?? current;
   const ask = (property: string): TaskResult => {
     if (settled === undefined) {
       throw new VolleyError(
@@ -132,8 +141,11 @@ export function createHandle(
           if (end.kind === "done") resolve(awaited(end.result, handle));
           else if (tell(end.error)) reject(account(end.error));
         };
-        if (settled === undefined) waiting.push(finish);
-        else finish(settled);
+        // Where the code is not followed, its first `await` is of a task that the code itself declares.
+        const turn = (followed?.getStore() ?? current ?? declaredBy)?.turn;
+        if (settled !== undefined) finish(settled);
+        else if (turn === undefined) waiting.push(finish);
+        else reject(waitsForever(turn, name));
       }).then(onFulfilled, onRejected),
   };
   return {
@@ -145,6 +157,13 @@ export function createHandle(
       waiting = [];
     },
   };
+}
+
+/** The error for code that decides about one task and awaits another, whose turn comes only after it. */
+function waitsForever(turn: string, name: string): VolleyError {
+  return new VolleyError("PLAYBOOK_INVALID", `"${turn}" awaits "${name}", whose turn comes only after it`, {
+    hint: "declare and await it in the role's own code",
+  });
 }
 
 /** A Result with the questions roles ask of it answered. */

@@ -153,7 +153,7 @@ export class RoleRun {
       log,
     };
     try {
-      const running = runAsking(this.#asker.onUnknown, () => use.role.tasks(tasksContext));
+      const running = runAsking(this.#asker, () => use.role.tasks(tasksContext));
       if (running === undefined) this.#finish({ kind: "returned" });
       else
         running.then(

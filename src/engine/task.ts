@@ -44,7 +44,7 @@ export async function runTask(task: DeclaredTask, environment: TaskEnvironment):
     const { roleCondition, restartedMs, check } = environment;
     if (task.unknown !== undefined) return resultOfUnknown(task.unknown, check);
     if (restartedMs === undefined && roleCondition !== undefined) {
-      const isWanted = await evaluate(roleCondition);
+      const isWanted = await evaluate(task.name, roleCondition);
       if (isWanted instanceof Unknown) return resultOfUnknown(isWanted, check);
       if (!isWanted) return ROLE_SKIPPED;
     }
@@ -84,7 +84,7 @@ async function runLoop(
   const written = Array.isArray(loop) ? (restore(loop) as readonly unknown[]) : undefined;
   const items = loop[Symbol.iterator]();
   for (let position = 0; ; position++) {
-    const next = await evaluate(() => {
+    const next = await evaluate(task.name, () => {
       const { done, value } = items.next();
       return done === true ? undefined : { item: value as unknown, named: String(label(value)) };
     });
@@ -142,14 +142,14 @@ interface Pass {
 
 /** Go through one pass: condition, tries, and the judgement of each. */
 async function runItem(
-  { call, options }: DeclaredTask,
+  { name, call, options }: DeclaredTask,
   { values, position, shown }: Pass,
   { system, check: checkMode, context, kill, cancel, restartedMs, onAction, delegate }: TaskEnvironment,
 ): Promise<Result> {
   const { when, changedWhen, failedWhen, vars = {}, delegateTo } = options;
   if (restartedMs === undefined && when !== undefined) {
     const condition = when as Condition;
-    const holds = await evaluate(() =>
+    const holds = await evaluate(name, () =>
       typeof condition === "function"
         ? askWithin("its condition", kill, () => condition(...values))
         : condition,
@@ -165,10 +165,10 @@ async function runItem(
       const result = await delegate(position, attempt, leftUntil(kill));
       return { result, applied: result.state === "changed" };
     }
-    const action = await evaluate(() => (typeof make === "function" ? make(values[0]) : make));
+    const action = await evaluate(name, () => (typeof make === "function" ? make(values[0]) : make));
     if (action instanceof Unknown) return action;
     onAction(action.action);
-    return evaluate(() =>
+    return evaluate(name, () =>
       restartedMs === undefined
         ? performAction(action, system, actionContext)
         : finishRestarted(action, system, actionContext, restartedMs),
@@ -183,13 +183,15 @@ async function runItem(
     if (performed instanceof Unknown) return resultOfUnknown(performed, checkMode);
     const { result, applied } = performed;
     if (result.state === "skipped") return result;
-    const judged = await evaluate(() => {
+    const judged = await evaluate(name, () => {
       const first = judge(result, within(failedWhen), "failed", applied ? "changed" : "unchanged");
       return first.state === "failed" ? first : judge(first, within(changedWhen), "changed", "unchanged");
     });
     return judged instanceof Unknown ? resultOfUnknown(judged, checkMode) : judged;
   };
-  const result = await evaluate(() => withRetries(options as RetryOptions, actionContext, cancel, attempt));
+  const result = await evaluate(name, () =>
+    withRetries(options as RetryOptions, actionContext, cancel, attempt),
+  );
   return result instanceof Unknown ? resultOfUnknown(result, checkMode) : result;
 }
 

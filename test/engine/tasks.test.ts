@@ -359,6 +359,40 @@ test("the name of an action that is made late is told at its task's end", async 
   expect(run.of("task:end").map(({ action }) => action)).toEqual(["noop", "debug", ""]);
 });
 
+test.each([false, true])(
+  "a task that awaits one behind it fails, instead of waiting forever (check: %s)",
+  async (check) => {
+    const run = await runTasks(
+      async ({ task }) => {
+        const nothing = async () => {
+          await task("inner", noop({}));
+          return noop({});
+        };
+        await task("outer", nothing as never).then(undefined, () => undefined);
+        await task("chained", (() => task("behind", noop({})).then(() => noop({}))) as never).then(
+          undefined,
+          () => undefined,
+        );
+        await task("decided", noop({}), { when: async () => (await task("asked", noop({}))).changed }).then(
+          undefined,
+          () => undefined,
+        );
+        task("last", noop({}));
+      },
+      { options: { check } },
+    );
+    for (const [outer, inner] of [
+      ["outer", "inner"],
+      ["chained", "behind"],
+      ["decided", "asked"],
+    ] as const)
+      expect(run.task(outer).error?.message).toBe(
+        `"${outer}" awaits "${inner}", whose turn comes only after it`,
+      );
+    expect(run.ended.at(-1)).toBe("unchanged r last");
+  },
+);
+
 test("in a real run an unknown result that is asked for behind an await fails the role, whatever is caught", async () => {
   const run = await runTasks(({ task }) => {
     const looked = task("Look", command(["true"]), { check: true });
