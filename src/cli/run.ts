@@ -88,7 +88,7 @@ export function addRunCommand(program: Command): void {
     )
     .addHelpText(
       "after",
-      "\nExit codes: 0 all ok, 1 usage or set-up (nothing was run), 2 some host failed, 4 some host unreachable or lost, 130 cancelled.\n",
+      "\nExit codes: 0 all ok, 1 usage or set-up (nothing was run), 2 some host failed, 4 some host unreachable or lost, 70 never ended, 130 cancelled.\n",
     )
     .action(async (playbook: string, flags: RunFlags) => {
       process.exitCode = await runPlaybook(playbook, flags);
