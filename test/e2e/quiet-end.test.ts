@@ -31,6 +31,26 @@ test.each([["run"], ["check", "--no-types"]])(
   },
 );
 
+// Most of what code leaves uncaught comes from asking what only a host knows. A process of its own shows what an
+// error does that nothing catches.
+test.each([
+  ["a fact behind no await", "void (async () => facts.hostname)();"],
+  ["a rejection", 'void Promise.reject(new Error("stray"));'],
+  ["a rejection that is no error", 'void Promise.reject("stray");'],
+  ["an exception in a timer", 'setTimeout(() => { throw new Error("stray"); }, 1);'],
+])("check foresees a role that leaves uncaught: %s", async (_what, code) => {
+  const project = makeProject(scratch(), {
+    "site.ts": playbookText(
+      `{ name: "One", hosts: "all", tasks: ({ task, facts }) => { void facts; ${code} task("x", debug({ msg: "x" })); } }`,
+    ),
+    "inventory.yaml": LOCAL,
+  });
+  const end = await volley(["check", "--no-types", "site.ts", "-i", "inventory.yaml"], {
+    cwd: project.directory,
+  });
+  expect(end).toMatchObject({ code: 0, stderr: "" });
+});
+
 test("local hosts whose process is killed are lost, and the run ends with its summary", async () => {
   const killing = `shell("kill -9 $PPID; sleep 1")`;
   const project = makeProject(scratch(), {

@@ -1,23 +1,17 @@
 import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
-import { setTimeout as sleep } from "node:timers/promises";
 import * as v from "valibot";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { createDiskAssets } from "../../../src/bundle/assets.ts";
 import { planHosts } from "../../../src/controller/prepare/plan.ts";
 import { preflight } from "../../../src/controller/prepare/preflight.ts";
 import { readInventory } from "../../../src/controller/prepare/read.ts";
-import type { Facts } from "../../../src/core/facts.ts";
 import { definePlaybook } from "../../../src/core/playbook.ts";
 import { defineRole, type RoleUse } from "../../../src/core/role.ts";
 import { copy, file, template } from "../../../src/index.ts";
 
 let directory: string;
-/** Vitest's listeners, which fail the tests. */
-const ofVitest = (["uncaughtException", "unhandledRejection"] as const).flatMap((event) =>
-  process.listeners(event as "uncaughtException").map((listener) => [event, listener] as const),
-);
 
 beforeAll(() => {
   directory = mkdtempSync(join(tmpdir(), "volley-preflight-"));
@@ -118,29 +112,5 @@ describe("templates that play no part leave the checks as they are", () => {
     const hosts = `all: {hosts: {h1: {${unused}}}}\n`;
     const role = plain(({ motd }) => file({ path: `/x${String(motd)}`, state: "nosuch" as never }));
     expect(await check("asks", hosts, role)).toEqual(["h1"]);
-  });
-});
-
-describe("what code leaves uncaught ends nothing: most of it comes from asking what only a host knows", () => {
-  it.each<[string, (facts: Facts) => void]>([
-    ["a fact behind no await", (facts) => void (async () => facts.hostname)()],
-    ["a rejection", () => void Promise.reject(new Error("stray"))],
-    ["a rejection that is no error", () => void Promise.reject("stray")],
-    [
-      "an exception in a timer",
-      () =>
-        void setTimeout(() => {
-          throw new Error("stray");
-        }, 1),
-    ],
-  ])("%s", async (name, code) => {
-    for (const [event, listener] of ofVitest) process.off(event, listener);
-    try {
-      const use = defineRole({ name: "leaves", tasks: ({ facts }) => code(facts) })();
-      expect(await check(name, "all: {hosts: {a: }}", use)).toEqual([]);
-      await sleep(20);
-    } finally {
-      for (const [event, listener] of ofVitest) process.on(event, listener);
-    }
   });
 });
