@@ -81,11 +81,11 @@ await build({
   },
 });
 
-// The command line is one script, because V8 can keep what it compiles of one (src/cli/launch.ts).
+// The command line is one script, because V8 can keep what it compiles of one (src/cli/main.ts).
 const program = join(dist, "cli/volley.cjs");
 await build({
   ...common,
-  entryPoints: ["src/cli/main.ts"],
+  entryPoints: ["src/cli/program.ts"],
   outfile: program,
   format: "cjs",
   external: ["@xterm/headless", "cpu-features", "esbuild", "ink", "react"],
@@ -119,7 +119,7 @@ writeFileSync(program, text);
 const hash = createHash("sha256").update(text).digest("hex");
 await build({
   ...common,
-  entryPoints: ["src/cli/launch.ts"],
+  entryPoints: ["src/cli/main.ts"],
   outfile: join(dist, "cli/main.js"),
   format: "esm",
   define: { __PROGRAM_HASH__: JSON.stringify(hash) },

@@ -16,9 +16,9 @@ const { scripts } = JSON.parse(readFileSync(`${ROOT}package.json`, "utf8")) as {
 async function createProgram(): Promise<Command> {
   const silent = { writeOut: () => {}, writeErr: () => {} };
   const program = new Command("volley").version("0.0.0").exitOverride().configureOutput(silent);
-  // Its table of contents says where the commands are.
-  const main = readFileSync(`${ROOT}src/cli/main.ts`, "utf8");
-  for (const [, name] of main.matchAll(/ from "\.\/(.+)";$/gm)) {
+  // Its imports say where the commands are.
+  const source = readFileSync(`${ROOT}src/cli/program.ts`, "utf8");
+  for (const [, name] of source.matchAll(/ from "\.\/(.+)";$/gm)) {
     const module = (await import(`${ROOT}src/cli/${name}`)) as Readonly<Record<string, unknown>>;
     for (const [exported, add] of Object.entries(module))
       if (/^add\w+Command$/.test(exported)) (add as (program: Command) => void)(program);

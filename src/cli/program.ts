@@ -1,0 +1,71 @@
+import { setTimeout as pause } from "node:timers/promises";
+import { Command, CommanderError } from "commander";
+import { volleyVersion } from "../bundle/runtime.ts";
+import { describeError, exitCodeFor } from "../core/errors.ts";
+import { safeErrorLines } from "../reporter/rows/sanitize.ts";
+import { watchEventLoop } from "../system/this-process.ts";
+import { addCompareCommand } from "./compare.ts";
+import { addDemoCommand } from "./demo.ts";
+import { addExecCommand } from "./exec/exec.ts";
+import { addHostsCommand, addInventoryCommand } from "./inventory.ts";
+import { addBundleCommand, addCheckCommand } from "./playbook.ts";
+import { addDocCommand } from "./reference/doc.ts";
+import { addAttachCommand, addRunCommand } from "./run.ts";
+import { addReportCommand, addRunsCommand } from "./runs.ts";
+import { addShellCommand } from "./shell.ts";
+import { addGetCommand, addPutCommand } from "./transfer/transfer.ts";
+
+const program = new Command("volley")
+  .description(
+    "Provision a fleet over SSH: one TypeScript playbook, one self-contained bundle, many hosts, one screen.",
+  )
+  .version(volleyVersion())
+  .showHelpAfterError("(--help shows what can be given)")
+  .exitOverride();
+
+// Every command loads its own modules when it runs, so that `volley doc` does not load ssh2.
+addRunCommand(program);
+addRunsCommand(program);
+addReportCommand(program);
+addExecCommand(program);
+addPutCommand(program);
+addGetCommand(program);
+addShellCommand(program);
+addCompareCommand(program);
+addAttachCommand(program);
+addBundleCommand(program);
+addCheckCommand(program);
+addInventoryCommand(program);
+addHostsCommand(program);
+addDocCommand(program);
+addDemoCommand(program);
+
+// When the reader of stdout ends, as `head` does, a run continues without it.
+process.stdout.on("error", (error: NodeJS.ErrnoException) => {
+  if (error.code !== "EPIPE") throw error;
+});
+
+/** Time limit of a command to end by itself once the event loop ran dry. */
+const STARVED_MS = 1_000;
+/** Time for what a command has left behind to end by itself. */
+const LEFT_MS = 1_000;
+/** A timer of a playbook's code, which is executed here to learn what it declares, would keep the process for ever. */
+const leave = (): void => void setTimeout(() => process.exit(), LEFT_MS).unref();
+const watch = watchEventLoop("the command");
+// A run watches itself, and gives the terminal back before it reports: let it go first.
+const starved = watch.starved.catch(async (thrown: unknown) => {
+  await pause(STARVED_MS);
+  throw thrown;
+});
+// No top-level await: the build compiles this into one script, not a module (see main.ts).
+void Promise.race([program.parseAsync().finally(watch.close), starved])
+  .catch((thrown: unknown) => {
+    if (thrown instanceof CommanderError) process.exitCode = thrown.exitCode === 0 ? 0 : 1;
+    else {
+      process.stderr.write(`volley: ${safeErrorLines(describeError(thrown)).join("\n")}\n`);
+      if (process.env.VOLLEY_DEBUG !== undefined && thrown instanceof Error)
+        process.stderr.write(`${thrown.stack}\n`);
+      process.exitCode = exitCodeFor(thrown);
+    }
+  })
+  .finally(leave);
