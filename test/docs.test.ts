@@ -78,6 +78,15 @@ describe("ARCHITECTURE.md", () => {
     );
   });
 
+  it("says of each folder the names of files that are in it", () => {
+    const wrong = tableOf(architecture, /^`src\//).flatMap(([folder = "", ...cells]) =>
+      [...cells.join(" ").matchAll(/`([\w-]+\.tsx?)`/g)]
+        .map(([, name]) => `${unquoted(folder)}${name}`)
+        .filter((file) => !existsSync(`${ROOT}${file}`)),
+    );
+    expect(wrong).toEqual([]);
+  });
+
   it("names for each word a file that has the type of that name, where there is one", () => {
     const files = readdirSync(`${ROOT}src`, { recursive: true, encoding: "utf8" });
     const exporters = (name: string): readonly string[] =>
