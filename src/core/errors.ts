@@ -114,8 +114,7 @@ export function serializeError(thrown: unknown): SerializedError {
   return { code: "INTERNAL", message: String(thrown).slice(0, MAX_MESSAGE) };
 }
 
-// biome-ignore lint/suspicious/noControlCharactersInRegex: finding control characters is its purpose
-const CONTROL = /[\x00-\x1f\x7f-\x9f\u2028\u2029]/g;
+const CONTROL = /[\p{Cc}\u2028\u2029]/gu;
 
 /** Return a foreign text for the one line of an error: control characters become `\u001b`, and the text is cut at `max` characters (default 1,000). */
 export function printable(text: string, max = 1_000): string {

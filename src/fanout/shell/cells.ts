@@ -1,3 +1,5 @@
+import { UNSAFE } from "../../core/values/characters.ts";
+
 /** The look of a cell. */
 export interface CellStyle {
   /** {@link DEFAULT_COLOR}, a palette index from 0 to 255, or {@link RGB} plus 0xRRGGBB. */
@@ -128,10 +130,6 @@ export function cutText(text: string, room: number, widthOf: WidthOf, ellipsis =
   return left < 0 ? "" : kept + ellipsis;
 }
 
-/** C0 and C1 controls, and characters that reorder or hide text. */
-const UNSAFE =
-  // biome-ignore lint/suspicious/noControlCharactersInRegex: finding control characters is its purpose
-  /[\x00-\x1f\x7f-\x9f\u00ad\u061c\u115f\u1160\u180e\u200b\u200e\u200f\u2028-\u202e\u2060-\u206f\u3164\ufeff\uffa0\ufff9-\ufffb\u{e0000}-\u{e007f}\p{Surrogate}]/gu;
 /** A base and its marks; more marks only occur in attacks. */
 const MAX_CODE_POINTS = 8;
 

@@ -1,3 +1,5 @@
+import { UNSAFE } from "../../core/values/characters.ts";
+
 const MAX_LINE = 2_000;
 const TAB_COLUMNS = 4;
 
@@ -5,11 +7,6 @@ const TAB_COLUMNS = 4;
 const ESCAPE_SEQUENCE =
   // biome-ignore lint/suspicious/noControlCharactersInRegex: finding control characters is its purpose
   /(?:\x1b\[|\x9b)[0-?]*[ -/]*[@-~]|(?:\x1b[\]PX^_]|[\x90\x98\x9d-\x9f])[^\x07\x1b\x90\x98\x9c-\x9f\n]*(?:\x07|\x1b\\|\x9c)|\x1b[ -/]*[0-Z\\`-~]/g;
-// biome-ignore lint/suspicious/noControlCharactersInRegex: finding control characters is its purpose
-const C0 = /[\x00-\x1f\x7f]/g;
-/** C1 controls, line separators, characters that reverse or hide text, and halves of surrogate pairs. */
-const INVISIBLE =
-  /[\x80-\x9f\u00ad\u061c\u115f\u1160\u180e\u200b\u200e\u200f\u2028-\u202e\u2060-\u206f\u3164\ufeff\uffa0\ufff9-\ufffb\u{e0000}-\u{e007f}\p{Surrogate}]/gu;
 const NEEDS_WORK = /[^\x20-\x7e]/;
 
 /**
@@ -44,10 +41,15 @@ function boundedLine(text: string): string {
 }
 
 function showControls(text: string): string {
-  return text
-    .replaceAll("\t", " ".repeat(TAB_COLUMNS))
-    .replace(C0, (control) => `^${String.fromCharCode(control.charCodeAt(0) ^ 0x40)}`)
-    .replace(INVISIBLE, (hidden) => `<${(hidden.codePointAt(0) ?? 0).toString(16).padStart(4, "0")}>`);
+  return text.replaceAll("\t", " ".repeat(TAB_COLUMNS)).replace(UNSAFE, visible);
+}
+
+/** Show an ASCII control as terminals echo it, `^G`, and any other character by its number, `<202e>`. */
+function visible(character: string): string {
+  const codePoint = character.codePointAt(0) ?? 0;
+  return codePoint < 0x80
+    ? `^${String.fromCharCode(codePoint ^ 0x40)}`
+    : `<${codePoint.toString(16).padStart(4, "0")}>`;
 }
 
 /** Return the lines of a text, each made safe to show; a line rewritten with carriage returns keeps its last state. */
