@@ -1,11 +1,11 @@
 import type { SerializedError, VolleyError } from "../../core/errors.ts";
-import type { ControllerEvent, HostEnd, Phase, ReceivedEvent } from "../../core/events.ts";
+import type { ControllerEvent, HostEnd, Outcome, Phase, ReceivedEvent } from "../../core/events.ts";
 import type { Command, Question, WireEvent } from "../../core/protocol.ts";
 import { type Become, keepsOwnCopy } from "../../core/unix/users.ts";
 import type { Endpoint } from "../../transport/transport.ts";
 import type { ProcessEnd } from "./explain.ts";
 import type { LaunchAnswer } from "./launch.ts";
-import { NOTHING_EARLIER, type Told } from "./told.ts";
+import { fullTally, hasFailed, NOTHING_EARLIER, type Told } from "./told.ts";
 
 // A host's part of a run: its state, the inputs and effects of step.ts, and the small functions that its steps share.
 
@@ -246,11 +246,6 @@ export function hasEndedBefore({ state, told }: Session, index: number): boolean
   return (state.is === "ended" || [...told.endedPlays.values()].includes(true)) && (told.play ?? 0) < index;
 }
 
-/** Return the loss that is not over. */
-export function awayOf(state: State): Away | undefined {
-  return "away" in state ? state.away : undefined;
-}
-
 /** Put effects before those of a step. */
 export function after(effects: readonly Effect[], [session, more]: Next): Next {
   return [session, [...effects, ...more]];
@@ -275,6 +270,31 @@ export function sayAgain({ said, ending }: Session): readonly Effect[] {
 /** Return an event of the host as the run reports it. */
 export function asReceived({ setup }: Session, { seq, time: _time, ...event }: WireEvent): ReceivedEvent {
   return { ...event, host: setup.endpoint.host, hostSeq: seq };
+}
+
+/** Return the end of the host's part as the run reports it. */
+export function endOf(session: Session, outcome: Outcome, error: SerializedError | undefined): HostEnd {
+  const { setup, told, clock, uploads, now } = session;
+  return {
+    type: "host:end",
+    host: setup.endpoint.host,
+    ...withReason(session, outcome, error),
+    tally: fullTally(told),
+    elapsedMs: now - clock.startedAt,
+    phases: clock.phases,
+    uploadedBytes: uploads.bytes,
+  };
+}
+
+/** Replace "cancelled" by the reason for cancelling, unless the host had failed by itself before the cancelling. */
+function withReason(
+  { ending, told }: Session,
+  outcome: Outcome,
+  error: SerializedError | undefined,
+): Pick<HostEnd, "outcome" | "error"> {
+  const why = outcome === "cancelled" ? ending?.why : undefined;
+  if (why !== undefined && (why.outcome === "failed" || !hasFailed(told))) return why;
+  return { outcome: why === undefined ? outcome : "failed", ...(error === undefined ? {} : { error }) };
 }
 
 /** Return whether the bundle is sent on standard input, to a user that keeps its own copy. */

@@ -1,7 +1,8 @@
 import { CORRUPT } from "../../core/bundle.ts";
-import { isVolleyError, type SerializedError, serializeError, VolleyError } from "../../core/errors.ts";
-import type { HostEnd, Outcome } from "../../core/events.ts";
+import { type SerializedError, serializeError, VolleyError } from "../../core/errors.ts";
+import type { Outcome } from "../../core/events.ts";
 import type { Command, WireEvent } from "../../core/protocol.ts";
+import { awayOf, goesOn, mayHelp, mayReturn, newAway, nextOf, pauseAfter, startLimit } from "./away.ts";
 import {
   ENDS,
   explainDamage,
@@ -22,9 +23,9 @@ import {
   addPhase,
   after,
   asReceived,
-  awayOf,
   type Effect,
   type EndReason,
+  endOf,
   forgetUpload,
   type Input,
   isListening,
@@ -38,20 +39,13 @@ import {
   takePhase,
   write,
 } from "./state.ts";
-import { beginAnew, FIRST_JOURNALED, fullTally, hasFailed, hear } from "./told.ts";
+import { beginAnew, FIRST_JOURNALED, hasFailed, hear } from "./told.ts";
 
 const MAX_DAMAGED = 2;
-/** The shortest limit for the first word of a host that is back. */
-const MIN_START_MS = 2_000;
 /** Limit for a process to end after its last word. */
 const LAST_WORD_MS = 5_000;
 /** Limit for a host to end after `kill`. */
 const KILL_MS = 1_000;
-/** Pauses between tries to reach a lost host, doubled each time. */
-const PAUSE_MS = 100;
-const MAX_PAUSE_MS = 3_000;
-/** A host that stays this long was really back, even if it told nothing new. */
-const LASTING_MS = 10_000;
 
 /**
  * Return the next state of one host's part of a run, and the effects of the input. `now`: milliseconds of a clock that
@@ -223,12 +217,9 @@ function decline(session: Session): Next {
 
 function start(session: Session, script: Script): Next {
   const away = awayOf(session.state);
-  const leftMs =
-    away === undefined ? Number.POSITIVE_INFINITY : Math.max(MIN_START_MS, away.until - session.now);
-  const limitMs = Math.min(session.setup.startTimeoutMs, leftMs);
   return [
     { ...session, state: { is: "starting", script, listening: false, early: [], away } },
-    [{ type: "exec", script, limitMs }],
+    [{ type: "exec", script, limitMs: startLimit(session) }],
   ];
 }
 
@@ -456,45 +447,12 @@ function broken(session: Session, thrown: unknown): Next {
 
 /* Loss, return and end. */
 
-/** Return whether the run continues, or can continue, although its process ended without `bye`. */
-function goesOn(session: Session, gone: Extract<WireEvent, { type: "gone" }> | undefined): boolean {
-  if (!mayReturn(session)) return false;
-  // The journal says how far the run came, whatever ended the process.
-  if (gone === undefined) return true;
-  return gone.running === true || (gone.asked === true && (!gone.restarted || session.setup.mayLaunch));
-}
-
-/** Return whether the host may be tried again, and has time left. */
-function mayReturn({ state, via, ending, now }: Session): boolean {
-  const away = awayOf(state);
-  return via !== "direct" && ending?.how !== "kill" && (away === undefined || now < away.until);
-}
-
 /** Try again after an error where that may help, else end. */
 function failed(session: Session, thrown: unknown): Next {
   const { state } = session;
   if (state.is === "waiting" || state.is === "running" || state.is === "closing") return [session, []];
   if (mayHelp(session, thrown) && mayReturn(session)) return lose(session, thrown.message);
   return conclude(session, thrown);
-}
-
-/** Return whether another try may succeed after this error. */
-function mayHelp({ state, told, ending, known }: Session, thrown: unknown): thrown is VolleyError {
-  if (!isVolleyError(thrown) || state.is === "connecting") return false;
-  if (ending !== undefined && !known) return false;
-  const isAway = awayOf(state) !== undefined;
-  switch (thrown.code) {
-    case "CONNECTION_LOST":
-      return true;
-    case "CONNECT_FAILED":
-    case "TIMEOUT":
-      return isAway;
-    case "AUTH_FAILED":
-      // A host that starts up accepts only root's logins until it is up: pam_nologin(8).
-      return isAway && told.restart !== undefined;
-    default:
-      return false;
-  }
 }
 
 /** Close this connection, and try to reach the host again. */
@@ -515,36 +473,10 @@ function lose(session: Session, reason: string): Next {
 
 function tryAgain(session: Session, away: Away): Next {
   const { tries, until } = away;
-  const pauseMs = tries === 0 ? 0 : Math.min(MAX_PAUSE_MS, PAUSE_MS * 2 ** (tries - 1));
   return [
     { ...session, state: { is: "away", away: { ...away, tries: tries + 1 } } },
-    [{ type: "connect", pauseMs, until }],
+    [{ type: "connect", pauseMs: pauseAfter(tries), until }],
   ];
-}
-
-function newAway(session: Session, reason: string): Away {
-  const { state, told, setup, now } = session;
-  const { restart } = told;
-  const limitMs = restart?.timeoutMs ?? setup.returnTimeoutMs;
-  const back = "back" in state ? state.back : undefined;
-  const isSame = back !== undefined && now - back.at <= LASTING_MS;
-  return {
-    since: now,
-    until: isSame ? back.until : now + limitMs,
-    limitMs,
-    why: restart === undefined ? reason : RESTARTS,
-    tries: back?.tries ?? 0,
-    next: nextOf(session),
-  };
-}
-
-/** Return the script for the next connection: launch where no process of the run can be there. */
-function nextOf({ state, setup, known }: Session): Away["next"] {
-  if (state.is === "away") return state.away.next;
-  if (!setup.mayLaunch) return "attach";
-  const hasRestarted = state.is === "closing" && state.last.type === "gone" && state.last.restarted;
-  const isUntold = state.is === "starting" && !state.listening && state.script.is !== "attach";
-  return !known || hasRestarted || isUntold ? "launch" : "attach";
 }
 
 /** End the session with an error. */
@@ -561,26 +493,6 @@ function conclude(session: Session, thrown: unknown): Next {
 }
 
 function end(session: Session, outcome: Outcome, error: SerializedError | undefined): Next {
-  const { setup, told, clock, uploads, now } = session;
-  const end: HostEnd = {
-    type: "host:end",
-    host: setup.endpoint.host,
-    ...withReason(session, outcome, error),
-    tally: fullTally(told),
-    elapsedMs: now - clock.startedAt,
-    phases: clock.phases,
-    uploadedBytes: uploads.bytes,
-  };
+  const end = endOf(session, outcome, error);
   return [{ ...session, state: { is: "ended", end } }, [{ type: "end", end }]];
-}
-
-/** Replace "cancelled" by the reason for cancelling, unless the host had failed by itself before the cancelling. */
-function withReason(
-  { ending, told }: Session,
-  outcome: Outcome,
-  error: SerializedError | undefined,
-): Pick<HostEnd, "outcome" | "error"> {
-  const why = outcome === "cancelled" ? ending?.why : undefined;
-  if (why !== undefined && (why.outcome === "failed" || !hasFailed(told))) return why;
-  return { outcome: why === undefined ? outcome : "failed", ...(error === undefined ? {} : { error }) };
 }
