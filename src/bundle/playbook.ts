@@ -5,6 +5,7 @@ import { Script } from "node:vm";
 import type { BuildFailure, BuildResult, Message, Plugin } from "esbuild";
 import { isVolleyError, type SourceLocation, VolleyError } from "../core/errors.ts";
 import { isPlaybook, type Playbook } from "../core/playbook.ts";
+import { locateStrays } from "../system/strays.ts";
 import { type CacheSlot, type Fingerprint, fingerprint, isFresh, openSlot } from "./cache.ts";
 import { refuseForbidden } from "./import-rules.ts";
 import { volleyVersion } from "./runtime.ts";
@@ -237,8 +238,11 @@ export function evaluate(
       module: unknown,
       console: unknown,
     ) => void;
-    callWithin(limitMs, () =>
-      run(module.exports, (id) => (id === "volley" ? volley : require(id)), module, print),
+    const evaluateIt = () =>
+      run(module.exports, (id) => (id === "volley" ? volley : require(id)), module, print);
+    locateStrays(
+      (thrown) => locateStray(thrown, file, compiled.map),
+      () => callWithin(limitMs, evaluateIt),
     );
   } catch (thrown) {
     if ((thrown as NodeJS.ErrnoException | null)?.code === "ERR_SCRIPT_EXECUTION_TIMEOUT") {
@@ -279,6 +283,19 @@ export function locate(thrown: unknown, map: string): unknown {
   return new VolleyError("PLAYBOOK_INVALID", `${thrown.name}: ${thrown.message}`, {
     cause: thrown,
     ...(location === undefined ? {} : { location }),
+  });
+}
+
+/** The error that a file's code has left uncaught, with its place in the source, or at least the file. */
+function locateStray(thrown: unknown, file: string, map: string): VolleyError {
+  const located = locate(thrown, map);
+  const [message, location] = isVolleyError(located)
+    ? [located.message, located.location]
+    : [String(thrown), undefined];
+  return new VolleyError("PLAYBOOK_INVALID", message, {
+    cause: thrown,
+    location: location ?? { file: basename(file) },
+    hint: "nothing catches this error",
   });
 }
 

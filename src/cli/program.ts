@@ -1,8 +1,9 @@
 import { setTimeout as pause } from "node:timers/promises";
 import { Command, CommanderError } from "commander";
 import { volleyVersion } from "../bundle/runtime.ts";
-import { describeError, exitCodeFor } from "../core/errors.ts";
+import { describeError, exitCodeFor, isVolleyError } from "../core/errors.ts";
 import { safeErrorLines } from "../reporter/rows/sanitize.ts";
+import { reportStrays } from "../system/strays.ts";
 import { watchEventLoop } from "../system/this-process.ts";
 import { addCompareCommand } from "./compare.ts";
 import { addDemoCommand } from "./demo.ts";
@@ -45,6 +46,16 @@ process.stdout.on("error", (error: NodeJS.ErrnoException) => {
   if (error.code !== "EPIPE") throw error;
 });
 
+/** Print an error that ends the command, and return the exit code. */
+function report(thrown: unknown, isFault = false): number {
+  process.stderr.write(`volley: ${safeErrorLines(describeError(thrown)).join("\n")}\n`);
+  if ((isFault || process.env.VOLLEY_DEBUG !== undefined) && thrown instanceof Error)
+    process.stderr.write(`${thrown.stack}\n`);
+  return exitCodeFor(thrown);
+}
+// An error of unknown origin is a fault in Volley: its stack is for the bug report.
+reportStrays((thrown) => report(thrown, !isVolleyError(thrown)));
+
 /** Time limit of a command to end by itself once the event loop ran dry. */
 const STARVED_MS = 1_000;
 /** Time for what a command has left behind to end by itself. */
@@ -61,11 +72,6 @@ const starved = watch.starved.catch(async (thrown: unknown) => {
 void Promise.race([program.parseAsync().finally(watch.close), starved])
   .catch((thrown: unknown) => {
     if (thrown instanceof CommanderError) process.exitCode = thrown.exitCode === 0 ? 0 : 1;
-    else {
-      process.stderr.write(`volley: ${safeErrorLines(describeError(thrown)).join("\n")}\n`);
-      if (process.env.VOLLEY_DEBUG !== undefined && thrown instanceof Error)
-        process.stderr.write(`${thrown.stack}\n`);
-      process.exitCode = exitCodeFor(thrown);
-    }
+    else process.exitCode = report(thrown);
   })
   .finally(leave);

@@ -1,5 +1,5 @@
 import { AsyncLocalStorage } from "node:async_hooks";
-import { VolleyError } from "../core/errors.ts";
+import { printable, VolleyError } from "../core/errors.ts";
 import type { Result, State } from "../core/result.ts";
 import type { TaskFailed, TaskHandle, TaskResult } from "../core/role.ts";
 
@@ -264,7 +264,8 @@ function onError(thrown: unknown, event: "unhandledRejection" | "uncaughtExcepti
   const key = runNow?.();
   const onStray = runs.get(key);
   if (onStray !== undefined) onStray(thrown);
-  else if (runNow === undefined || key !== undefined) console.warn(thrown);
+  else if (runNow === undefined || key !== undefined)
+    console.warn(`volley: code that a role has left behind threw: ${printable(String(thrown))}`);
   else if (process.listenerCount(event) === 1) {
     // No run's code threw this, and no handler of the program's takes it: the process ends, as without this handler.
     isWatching = false;

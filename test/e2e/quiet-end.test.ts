@@ -51,6 +51,31 @@ test.each([
   expect(end).toMatchObject({ code: 0, stderr: "" });
 });
 
+test.each([
+  ["a rejection", 'void Promise.reject(new Error("stray"));', ":3:21: Error: stray"],
+  [
+    "an exception in a timer",
+    'setTimeout(() => { throw new TypeError("stray"); });',
+    ":3:26: TypeError: stray",
+  ],
+  ["a rejection that is no error", 'void Promise.reject("stray");', ': .*"stray"\\.'],
+])("a playbook that leaves uncaught: %s: ends each command with its place", async (_what, code, told) => {
+  const project = makeProject(scratch(), {
+    "site.ts": playbookText(`{ name: "One", hosts: "all", tasks: () => {} }`).replace("\n", `\n\n${code}\n`),
+    "inventory.yaml": LOCAL,
+  });
+  for (const command of [
+    ["run"],
+    ["run", "--via", "direct"],
+    ["check", "--no-types"],
+    ["bundle", "-o", "x.run"],
+  ]) {
+    const end = await volley([...command, "site.ts", "-i", "inventory.yaml"], { cwd: project.directory });
+    expect(end.stderr).toMatch(new RegExp(`^volley: site\\.ts${told} \\(nothing catches this error\\)\\n$`));
+    expect(end.code).toBe(1);
+  }
+});
+
 test("local hosts whose process is killed are lost, and the run ends with its summary", async () => {
   const killing = `shell("kill -9 $PPID; sleep 1")`;
   const project = makeProject(scratch(), {

@@ -57,7 +57,8 @@ export function takeTerminal({ stdin, stdout }: TerminalStreams): TerminalScreen
   const enter = (): void => {
     if (!isTaken) {
       process.on("exit", onCrash);
-      process.on("uncaughtExceptionMonitor", onCrash);
+      // Before the crash's message is printed.
+      process.prependListener("uncaughtExceptionMonitor", onCrash);
     }
     isTaken = true;
     stdin.setRawMode(true);

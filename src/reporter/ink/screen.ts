@@ -26,8 +26,8 @@ export class AlternateScreen {
   enter(): void {
     if (this.#entered) return;
     this.#entered = true;
-    // Node prints a crash's message between the monitor and the exit event.
-    process.on("uncaughtExceptionMonitor", this.#onUncaught);
+    // A crash's message is printed by a later monitor, or between the monitors and the exit event.
+    process.prependListener("uncaughtExceptionMonitor", this.#onUncaught);
     process.on("exit", this.#leave);
     this.#terminal.write(ENTER);
   }
