@@ -1,6 +1,7 @@
 import { posix } from "node:path";
 import { VolleyError } from "../../core/errors.ts";
 import type { ProcessOptions, ProcessResult, ReadSystem, System } from "../../core/system.ts";
+import { quote } from "../../core/unix/shell.ts";
 import { parentOf } from "../shared/paths.ts";
 import { failureText } from "../shared/run-tool.ts";
 
@@ -20,7 +21,7 @@ export function gitEnvironment({
   const ssh = [
     "ssh -o BatchMode=yes",
     accept_hostkey ? "-o StrictHostKeyChecking=accept-new" : "",
-    key_file === undefined ? "" : `-i '${key_file.replaceAll("'", "'\\''")}' -o IdentitiesOnly=yes`,
+    key_file === undefined ? "" : `-i ${quote(key_file)} -o IdentitiesOnly=yes`,
     ssh_opts ?? "",
   ];
   return {

@@ -68,6 +68,7 @@ function comment(text: string, style: string, options: Readonly<Record<string, u
 const ordinary = (body: (text: string) => unknown): Callable =>
   callable(["value"], (value: unknown) => body(str(value)));
 
+/** Quote a word in the form of Python's shlex.quote, which templates know from Ansible. */
 function quote(text: string): string {
   return text === "" ? "''" : /^[\w@%+=:,./-]+$/.test(text) ? text : `'${text.replaceAll("'", `'"'"'`)}'`;
 }
