@@ -45,7 +45,8 @@ function isSpec(text: string): boolean {
   return text === "*" || parsePackageSpec(text) !== null;
 }
 
-function seconds(initial: number, description: string) {
+/** A whole number, as apt-get takes it; with a default. */
+function wholeNumber(description: string, initial: number) {
   return v.optional(v.pipe(v.number(), v.integer(), v.minValue(0), v.description(description)), initial);
 }
 
@@ -63,12 +64,12 @@ const params = v.pipe(
       "`latest` upgrades too; `build-dep` installs build dependencies; `fixed` repairs broken dependencies.",
     ),
     update_cache: v.optional(v.pipe(v.boolean(), v.description("Fetch the package lists first."))),
-    cache_valid_time: seconds(
-      0,
+    cache_valid_time: wholeNumber(
       "Seconds for which fetched package lists stay valid; implies `update_cache`.",
+      0,
     ),
-    update_cache_retries: seconds(5, "How often fetching the lists is retried."),
-    update_cache_retry_max_delay: seconds(12, "The longest wait before a retry, in seconds."),
+    update_cache_retries: wholeNumber("How often fetching the lists is retried.", 5),
+    update_cache_retry_max_delay: wholeNumber("The longest wait before a retry, in seconds.", 12),
     upgrade: v.optional(
       v.pipe(
         v.union([v.picklist(["no", "yes", "safe", "full", "dist"]), v.boolean()]),
@@ -115,7 +116,7 @@ const params = v.pipe(
       ),
     ),
     force_apt_get: flag("Accepted and ignored: apt-get is always used."),
-    lock_timeout: seconds(60, "Seconds to wait for another apt or dpkg to end."),
+    lock_timeout: wholeNumber("Seconds to wait for another apt or dpkg to end.", 60),
   }),
   v.check(
     ({ name, pkg, package: packageName }) =>
