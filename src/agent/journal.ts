@@ -3,7 +3,7 @@ import * as fs from "node:fs";
 import { join } from "node:path";
 import { VolleyError } from "../core/errors.ts";
 import { encodeLine, type WireEvent } from "../core/protocol.ts";
-import { TALLY_KEYS } from "../core/result.ts";
+import { isState } from "../core/result.ts";
 import { isRecord } from "../core/values/value.ts";
 import { hostDirectory } from "../system/own-files.ts";
 import { isAlive, machineId, thisProcess } from "../system/this-process.ts";
@@ -176,8 +176,7 @@ function isTold(value: unknown): value is WireEvent {
   return (
     isRecord(value) &&
     Number.isSafeInteger(value.seq) &&
-    (value.type !== "task:end" ||
-      (isRecord(value.result) && (TALLY_KEYS as readonly unknown[]).includes(value.result.state)))
+    (value.type !== "task:end" || (isRecord(value.result) && isState(value.result.state)))
   );
 }
 

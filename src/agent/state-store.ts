@@ -3,7 +3,7 @@ import * as fs from "node:fs";
 import { join } from "node:path";
 import { VolleyError } from "../core/errors.ts";
 import type { TaskRef } from "../core/events.ts";
-import { type Result, TALLY_KEYS } from "../core/result.ts";
+import { isState, type Result } from "../core/result.ts";
 import { isRecord } from "../core/values/value.ts";
 import type { Earlier, Leftovers, Recorded, RunState, TaskIdentity } from "../engine/effects.ts";
 import { withoutData } from "../engine/results.ts";
@@ -153,7 +153,7 @@ function isStateRecord(value: unknown): value is StateRecord {
   if (Number.isFinite(value.begunAt)) return true;
   return (
     isRecord(value.result) &&
-    (TALLY_KEYS as readonly unknown[]).includes(value.result.state) &&
+    isState(value.result.state) &&
     ["told", "secret", "lost"].includes(value.kept as string)
   );
 }

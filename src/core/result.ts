@@ -1,7 +1,15 @@
 import type { SerializedError } from "./errors.ts";
 
+/** The end states of a task. */
+export const STATES = ["unchanged", "changed", "skipped", "failed"] as const;
+
 /** The end state of a task. A task that never ran has no Result and counts as `not executed`. */
-export type State = "unchanged" | "changed" | "skipped" | "failed";
+export type State = (typeof STATES)[number];
+
+/** True for the end state of a task. */
+export function isState(value: unknown): value is State {
+  return (STATES as readonly unknown[]).includes(value);
+}
 
 /** A difference in one place: the text before and after, or only the attributes. */
 export interface Diff {
@@ -63,7 +71,7 @@ export interface Tally {
 }
 
 /** The states a {@link Tally} counts, in the order they are shown. */
-export const TALLY_KEYS = ["unchanged", "changed", "skipped", "failed", "rescued", "notExecuted"] as const;
+export const TALLY_KEYS = [...STATES, "rescued", "notExecuted"] as const;
 
 /** A tally of nothing. */
 export const EMPTY_TALLY: Tally = {

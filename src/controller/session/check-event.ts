@@ -1,7 +1,7 @@
 import { VolleyError } from "../../core/errors.ts";
 import type { ControllerEvent, Event } from "../../core/events.ts";
 import type { Question, ShareLine, WireEvent } from "../../core/protocol.ts";
-import { TALLY_KEYS } from "../../core/result.ts";
+import { STATES, TALLY_KEYS } from "../../core/result.ts";
 import { isRecord } from "../../core/values/value.ts";
 
 /** The deepest nesting of an event's data: functions that recurse into the data must not run out of stack. */
@@ -41,7 +41,7 @@ const attributes: Check = (value) =>
   isRecord(value) &&
   Object.values(value).every((pair) => list(text)(pair) && (pair as unknown[]).length === 2);
 
-const state = oneOf("unchanged", "changed", "skipped", "failed");
+const state = oneOf(...STATES);
 const location = record({ file: text, line: optional(count), column: optional(count) });
 const error = record({
   code: text,
