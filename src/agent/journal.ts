@@ -5,6 +5,7 @@ import { VolleyError } from "../core/errors.ts";
 import { encodeLine, type WireEvent } from "../core/protocol.ts";
 import { isState } from "../core/result.ts";
 import { isRecord } from "../core/values/value.ts";
+import { parseJsonLines } from "../system/output.ts";
 import { hostDirectory } from "../system/own-files.ts";
 import { isAlive, machineId, thisProcess } from "../system/this-process.ts";
 
@@ -98,18 +99,19 @@ export function openRunStore(
   const write = (to: number, line: string): void => {
     bytes += fs.writeSync(to, line);
   };
-  const read = (): readonly string[] => readLines(file);
   return {
     directory,
     socket: join(directory, "control"),
     get header() {
-      return lastHeader(read());
+      return lastHeader(textOf(file));
     },
     lines: () =>
-      read().flatMap((line) => {
-        const event = parse(line);
-        return isTold(event) ? [{ line: `${line}\n`, event }] : [];
-      }),
+      textOf(file)
+        .split("\n")
+        .flatMap((line) => {
+          const [event] = parseJsonLines(line);
+          return isTold(event) ? [{ line: `${line}\n`, event }] : [];
+        }),
     open: (bundle, check = false) => {
       const header: JournalHeader = {
         type: "journal",
@@ -157,16 +159,6 @@ export function openRunStore(
   };
 }
 
-function parse(line: string): unknown {
-  if (line === "") return undefined;
-  try {
-    return JSON.parse(line);
-  } catch {
-    // The last line of a process that was killed as it wrote.
-    return undefined;
-  }
-}
-
 function isHeader(value: unknown): value is JournalHeader {
   return isRecord(value) && value.type === "journal";
 }
@@ -180,12 +172,12 @@ function isTold(value: unknown): value is WireEvent {
   );
 }
 
-function readLines(file: string): readonly string[] {
-  return fs.existsSync(file) ? fs.readFileSync(file, "utf8").split("\n") : [];
+function textOf(file: string): string {
+  return fs.existsSync(file) ? fs.readFileSync(file, "utf8") : "";
 }
 
-function lastHeader(lines: readonly string[]): JournalHeader | undefined {
-  return lines.map(parse).findLast(isHeader);
+function lastHeader(text: string): JournalHeader | undefined {
+  return parseJsonLines(text).findLast(isHeader);
 }
 
 /** A run that lies in this home. */
@@ -222,7 +214,7 @@ function lookAt(directory: string): KeptRun | undefined {
       .map((part) => join(directory, part, JOURNAL))
       .filter((file) => fs.existsSync(file));
     const times = [directory, ...journals].map((path) => fs.statSync(path).mtimeMs);
-    const checks = journals.map((file) => lastHeader(beginning(file).split("\n"))?.check === true);
+    const checks = journals.map((file) => lastHeader(beginning(file))?.check === true);
     return { directory, journals, usedAt: Math.max(...times), check: checks.includes(true) };
   } catch {
     return undefined;
@@ -242,7 +234,7 @@ function beginning(file: string): string {
 /** True when a process carries out a part of the run; for a process of another machine, when it has written lately. */
 function isGoingOn({ journals, usedAt }: KeptRun): boolean {
   return journals.some((file) => {
-    const header = lastHeader(readLines(file));
+    const header = lastHeader(textOf(file));
     if (header === undefined) return false;
     return header.machine === machineId() ? isAlive(header) : Date.now() - usedAt < SILENT_MS;
   });

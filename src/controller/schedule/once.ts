@@ -3,6 +3,7 @@ import { dirname } from "node:path";
 import type { ControllerEvent, ReceivedEvent } from "../../core/events.ts";
 import type { Answer } from "../../core/protocol.ts";
 import type { Result } from "../../core/result.ts";
+import { parseJsonLines } from "../../system/output.ts";
 import type { HostSession } from "../session/session.ts";
 
 /** Has one host of a batch do each `runOnce` task, and tells the other hosts the result. */
@@ -191,15 +192,12 @@ interface OnceResults {
 /** Open the results of a run; without a file, in memory only. */
 export function openOnceResults(file: string | undefined): OnceResults {
   const results = new Map<string, string>();
-  const keyOf = (host: string, task: number): string => `${task} ${host}`;
   if (file !== undefined && fs.existsSync(file)) {
-    for (const line of fs.readFileSync(file, "utf8").split("\n")) {
-      try {
-        const [host, task, whole] = JSON.parse(line) as [string, number, string];
-        results.set(keyOf(host, task), whole);
-      } catch {
-        // The line is empty, or was cut off.
-      }
+    for (const kept of parseJsonLines(fs.readFileSync(file, "utf8"))) {
+      // The disk may have kept other bytes than were written.
+      if (!Array.isArray(kept)) continue;
+      const [host, task, whole] = kept as [string, number, string];
+      results.set(keyOf(host, task), whole);
     }
   }
   return {
