@@ -1,7 +1,8 @@
 import { VolleyError } from "../core/errors.ts";
-import { type Outcome, PHASES, type Phase } from "../core/events.ts";
+import type { Outcome } from "../core/events.ts";
 import type { Tally } from "../core/result.ts";
 import { quote } from "../core/unix/shell.ts";
+import type { ComparedPhase } from "../reporter/timing.ts";
 
 /** A way to carry out the playbook: a run of Volley, or any command. */
 export type Method =
@@ -18,12 +19,6 @@ export interface Condition {
   /** Added between controller and hosts, in milliseconds there and back. */
   readonly roundTripMs: number;
 }
-
-/** Parts of a run's time: the build, and the phases of a host's run. */
-export type ComparedPhase = "build" | Phase;
-
-/** The phases, in the order they come. */
-export const COMPARED_PHASES: readonly ComparedPhase[] = ["build", ...PHASES];
 
 /** The result of one host in one run. */
 export interface HostResult {

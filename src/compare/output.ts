@@ -11,14 +11,8 @@ import { cell, textWidth, wrapRanges } from "../reporter/rows/layout.ts";
 import { BOLD, DIM, line, type Row, type Style } from "../reporter/rows/row.ts";
 import { safeLine } from "../reporter/rows/sanitize.ts";
 import type { Symbols } from "../reporter/rows/wording.ts";
-import {
-  COMPARED_PHASES,
-  type Comparison,
-  conditionLabel,
-  type Method,
-  type Sample,
-  samplesOf,
-} from "./comparison.ts";
+import { COMPARED_PHASES } from "../reporter/timing.ts";
+import { type Comparison, conditionLabel, type Method, type Sample, samplesOf } from "./comparison.ts";
 import {
   type ConditionResult,
   cacheSentence,

@@ -1,11 +1,5 @@
-import {
-  COMPARED_PHASES,
-  type ComparedPhase,
-  type Comparison,
-  type Condition,
-  type Sample,
-  samplesOf,
-} from "./comparison.ts";
+import { COMPARED_PHASES, type ComparedPhase } from "../reporter/timing.ts";
+import { type Comparison, type Condition, type Sample, samplesOf } from "./comparison.ts";
 import {
   type Interval,
   interquartileRange,

@@ -3,6 +3,7 @@ import { join } from "node:path";
 import { VolleyError } from "../core/errors.ts";
 import type { Event, Summary } from "../core/events.ts";
 import { quote } from "../core/unix/shell.ts";
+import { COMPARED_PHASES, type ComparedPhase } from "../reporter/timing.ts";
 import { ROUTES_VARIABLE } from "../transport/ssh/open-stream.ts";
 import {
   type CpuReading,
@@ -13,8 +14,6 @@ import {
   type TimedResult,
 } from "./commands.ts";
 import {
-  COMPARED_PHASES,
-  type ComparedPhase,
   type Condition,
   type HostResult,
   INVENTORY_PLACEHOLDER,

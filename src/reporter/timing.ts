@@ -258,6 +258,12 @@ export const PHASE_MEANINGS: Readonly<Record<Phase, string>> = {
   collect: "receiving the rest, and disconnecting",
 };
 
+/** A part of a compared run's time: the build, or a phase of a host's run. */
+export type ComparedPhase = "build" | Phase;
+
+/** The parts in the order they come. */
+export const COMPARED_PHASES: readonly ComparedPhase[] = ["build", ...PHASES];
+
 /** The times of a phase over all hosts that reached it. */
 interface PhaseTimes {
   readonly phase: Phase;

@@ -1,6 +1,5 @@
-import { PHASES, type Phase } from "../../core/events.ts";
 import { formatBytes, formatDuration } from "../rows/amounts.ts";
-import { quantile } from "../timing.ts";
+import { COMPARED_PHASES, type ComparedPhase, quantile } from "../timing.ts";
 import { axis, intervalPlot, legend, stackedBar, stripPlot } from "./charts.ts";
 import { elapsedCell, type Html, hostsText, html, renderPage } from "./page.ts";
 
@@ -73,9 +72,6 @@ ${
   html`<h3>Where</h3><dl>${environment.map(([name, value]) => html`<dt>${name}</dt><dd>${value}</dd>`)}</dl>`
 }`;
 }
-
-/** The parts of a method's time in order, the build first. */
-const COMPARED_PHASES: readonly ComparedPhase[] = ["build", ...PHASES];
 
 /** The measurements under one condition; `id` makes the ids of its tables unique. */
 export function groupSection(group: ComparedGroup, id: string, confidence: number): Html {
@@ -224,9 +220,6 @@ function timesOf({ samples }: ComparedMethod): readonly number[] {
     .filter(({ exitCode }) => exitCode === undefined || exitCode === 0)
     .map(({ wallMs }) => wallMs);
 }
-
-/** A part of a method's time: a phase of a host, or the build before them. */
-export type ComparedPhase = "build" | Phase;
 
 /** A timed run of a method. */
 export interface ComparedSample {
