@@ -5,6 +5,7 @@ import {
   exitCodeOf,
   type FanOutListener,
   type HostResult,
+  withoutName,
 } from "../../fanout/exec/fan-out.ts";
 import { createTextWriter, type TextWriter } from "../../reporter/reporter.ts";
 import { count, formatElapsed } from "../../reporter/rows/amounts.ts";
@@ -211,10 +212,8 @@ function exitText(code = -1): string {
 /** Return why a host did not run the command, without its name; empty when there is no reason. */
 export function reasonOf({ host, error, exit }: HostResult): string {
   const said = error?.message ?? (exit?.kind === "lost" ? exit.reason : "");
-  // `web1: …`, or `web1 (10.0.0.1:22) …`: without the name, hosts with the same reason fold together.
-  const own = /^(?:: | \([^()]*\) | )/.exec(said.startsWith(host) ? said.slice(host.length) : "");
-  const reason = own === null ? said : said.slice(host.length + own[0].length);
-  const shown = safeError(reason.replaceAll("\n", " "));
+  // Without the name, hosts with the same reason fold together.
+  const shown = safeError(withoutName(host, said).replaceAll("\n", " "));
   return shown.length > MAX_REASON ? `${shown.slice(0, MAX_REASON)}…` : shown;
 }
 

@@ -256,6 +256,14 @@ export interface HostResult {
   readonly stderrBytes: number;
 }
 
+/** Remove a host's name from the beginning of an error about it. */
+export function withoutName(host: string, text: string): string {
+  if (!text.startsWith(host)) return text;
+  // `web1: …`, `web1 (10.0.0.1:22) …` or `web1 cannot …`; an error about web10 is not about web1.
+  const [between] = /^(?:: | \([^()]*\) | )/.exec(text.slice(host.length)) ?? [];
+  return between === undefined ? text : text.slice(host.length + between.length);
+}
+
 /** Describe the signal that killed a process: `killed by TERM`. */
 export function describeSignal(signal: string): string {
   // sshd has no name for real-time signals, and sends a name with @ (RFC 4254, section 6.10).

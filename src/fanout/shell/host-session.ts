@@ -3,7 +3,7 @@ import { describeError, isVolleyError } from "../../core/errors.ts";
 import { commandLine, quote } from "../../core/unix/shell.ts";
 import type { Become } from "../../core/unix/users.ts";
 import type { Connection, RemoteProcess, TerminalSize } from "../../transport/transport.ts";
-import { describeSignal, type FanOutHost, follow } from "../exec/fan-out.ts";
+import { describeSignal, type FanOutHost, follow, withoutName } from "../exec/fan-out.ts";
 
 /** The state of a host's session. */
 export type SessionState =
@@ -95,7 +95,7 @@ export function createHostSession(
         });
       } catch (thrown) {
         const isCancelled = isVolleyError(thrown) && thrown.code === "CANCELLED";
-        end({ kind: "dropped", reason: isCancelled ? "cancelled" : withoutName(host.name, thrown) });
+        end({ kind: "dropped", reason: isCancelled ? "cancelled" : reasonOf(host.name, thrown) });
         return;
       }
       // The size may have changed while connecting.
@@ -139,8 +139,7 @@ function loginLine(become: Become | null): string | undefined {
   }
 }
 
-/** Remove the host's name from an error: the pane's title shows it already. */
-function withoutName(host: string, thrown: unknown): string {
-  const text = describeError(thrown).split("\n")[0]!;
-  return text.startsWith(host) ? text.slice(host.length).replace(/^(?:: | \([^()]*\) | )/, "") : text;
+/** Return the first line of an error, without the host's name: the pane's title shows it already. */
+function reasonOf(host: string, thrown: unknown): string {
+  return withoutName(host, describeError(thrown).split("\n")[0]!);
 }
