@@ -1,3 +1,4 @@
+import { setTimeout } from "node:timers/promises";
 import * as v from "valibot";
 import { type Applied, type Change, type Unchanged, unchanged } from "../../core/action.ts";
 import { VolleyError } from "../../core/errors.ts";
@@ -59,17 +60,10 @@ To wait for an event, use \`wait_for\`, or \`until\` of any task.`,
 });
 
 /** Wait. Fails with `CANCELLED` when the signal is aborted. */
-export function sleep(milliseconds: number, signal: AbortSignal): Promise<void> {
-  return new Promise((resolve, reject) => {
-    const onAbort = (): void => {
-      clearTimeout(timer);
-      reject(new VolleyError("CANCELLED", "cancelled while waiting"));
-    };
-    const timer = setTimeout(() => {
-      signal.removeEventListener("abort", onAbort);
-      resolve();
-    }, milliseconds);
-    if (signal.aborted) onAbort();
-    else signal.addEventListener("abort", onAbort, { once: true });
-  });
+export async function sleep(milliseconds: number, signal: AbortSignal): Promise<void> {
+  try {
+    await setTimeout(milliseconds, undefined, { signal });
+  } catch (thrown) {
+    throw new VolleyError("CANCELLED", "cancelled while waiting", { cause: thrown });
+  }
 }
