@@ -185,23 +185,6 @@ export function parseNodeSet(text: string): readonly string[] {
   return [...names];
 }
 
-/** Return the names of both, each once. */
-export function unionOf(one: readonly string[], other: readonly string[]): readonly string[] {
-  return [...new Set([...one, ...other])];
-}
-
-/** Return the names of the first that the second lacks. */
-export function differenceOf(one: readonly string[], other: readonly string[]): readonly string[] {
-  const dropped = new Set(other);
-  return one.filter((name) => !dropped.has(name));
-}
-
-/** Return the names of the first that the second has too. */
-export function intersectionOf(one: readonly string[], other: readonly string[]): readonly string[] {
-  const kept = new Set(other);
-  return one.filter((name) => kept.has(name));
-}
-
 /** Apply an operator; change `names` where possible, because a set may have a term for every name. */
 function combine(names: Set<string>, set: readonly string[], operator: Operator): Set<string> {
   switch (operator) {
@@ -211,8 +194,10 @@ function combine(names: Set<string>, set: readonly string[], operator: Operator)
     case "!":
       for (const name of set) names.delete(name);
       return names;
-    case "&":
-      return new Set(intersectionOf([...names], set));
+    case "&": {
+      const kept = new Set(set);
+      return new Set([...names].filter((name) => kept.has(name)));
+    }
     case "^":
       for (const name of new Set(set)) if (!names.delete(name)) names.add(name);
       return names;

@@ -65,12 +65,7 @@ const FIXED: ReadonlySet<string> = new Set([
 const FREE: ReadonlySet<string> = new Set(["data", "attributes", "facts"]);
 const SHORTEST_NUMBER = 6;
 
-/** Mask every secret in the texts of a value, keys and long numbers included. */
-export function maskValue(mask: Mask, value: unknown): unknown {
-  return walk(mask, value, false);
-}
-
-/** Mask every secret in an event or a part of one; {@link FIXED} fields stay. */
+/** Mask every secret in an event or a part of one; {@link FIXED} fields stay. In {@link FREE} ones, keys and long numbers are masked too. */
 export function maskEvent<E extends object>(mask: Mask, event: E): E {
   return walk(mask, event, true) as E;
 }
