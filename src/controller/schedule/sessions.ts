@@ -89,14 +89,23 @@ function createSecretBook(hosts: readonly PlannedHost[]): SecretBook {
   const known = new Map(hosts.map(({ name, job: { secrets = [] } }) => [name, secrets]));
   /** Hosts with the same secrets have the same mask. */
   const masks = new Map<string, Mask | null>();
+  /** The masks by host: a host's mask is asked for with every event. */
+  const current = new Map<string, Mask | null>();
+  const maskFor = (secrets: readonly string[]): Mask | null => {
+    const key = JSON.stringify(secrets);
+    let mask = masks.get(key);
+    if (mask === undefined) {
+      mask = createMask(secrets);
+      masks.set(key, mask);
+    }
+    return mask;
+  };
   return {
     maskOf: (host) => {
-      const secrets = known.get(host) ?? [];
-      const key = JSON.stringify(secrets);
-      let mask = masks.get(key);
+      let mask = current.get(host);
       if (mask === undefined) {
-        mask = createMask(secrets);
-        masks.set(key, mask);
+        mask = maskFor(known.get(host) ?? []);
+        current.set(host, mask);
       }
       return mask;
     },
@@ -105,6 +114,7 @@ function createSecretBook(hosts: readonly PlannedHost[]): SecretBook {
         (secret) => (createMask([secret])?.text(text) ?? text) !== text,
       );
       known.set(to, [...new Set([...(known.get(to) ?? []), ...found])]);
+      current.delete(to);
       return found;
     },
   };
