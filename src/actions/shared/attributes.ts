@@ -2,7 +2,7 @@ import type { Change } from "../../core/action.ts";
 import { VolleyError } from "../../core/errors.ts";
 import type { Diff } from "../../core/result.ts";
 import type { ReadSystem, Stat, System } from "../../core/system.ts";
-import { modeAfterChown } from "../../core/unix/permissions.ts";
+import { modeAfterChown, SET_GID, SET_UID } from "../../core/unix/permissions.ts";
 import {
   type FileContext,
   findGroup,
@@ -105,8 +105,6 @@ export async function applyAttributes(change: AttributeChange, system: System): 
 }
 
 const EXECUTE_BITS = 0o111;
-const SET_UID = 0o4000;
-const SET_GID = 0o2000;
 const STICKY = 0o1000;
 const MAX_MODE = 0o7777;
 

@@ -1,9 +1,7 @@
 import { posix } from "node:path";
 import { VolleyError } from "../../core/errors.ts";
 import type { ReadSystem } from "../../core/system.ts";
-import { resolveForRoot } from "../../core/unix/permissions.ts";
-
-const MAX_LINKS = 40;
+import { MAX_LINKS, resolveForRoot } from "../../core/unix/permissions.ts";
 
 /** Return the directory of a path; `~/` for `~/x`, because a System does not take `~`. */
 export function parentOf(path: string): string {

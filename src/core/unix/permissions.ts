@@ -1,8 +1,10 @@
 import { VolleyError } from "../errors.ts";
 import type { Stat } from "../system.ts";
 
-const SET_UID = 0o4000;
-const SET_GID = 0o2000;
+/** The bit of a mode that makes a program run as its owner. */
+export const SET_UID = 0o4000;
+/** The bit of a mode that makes a program run as its group, and new files of a directory belong to its group. */
+export const SET_GID = 0o2000;
 const GROUP_EXECUTE = 0o010;
 
 /**
@@ -56,7 +58,8 @@ export interface Seen {
   readonly link?: string;
 }
 
-const MAX_LINKS = 40;
+/** The number of symbolic links that are followed for one path, as on Linux: path_resolution(7). */
+export const MAX_LINKS = 40;
 
 /**
  * Resolve a path for root, who must not be led elsewhere by another user's links: a link of another user counts only
