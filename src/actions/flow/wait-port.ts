@@ -3,6 +3,7 @@ import { connect, isIPv4, isIPv6 } from "node:net";
 import type { Duplex } from "node:stream";
 import { isVolleyError } from "../../core/errors.ts";
 import type { ReadSystem } from "../../core/system.ts";
+import { groupsOfIPv6 } from "../../core/values/ipv6.ts";
 import { findMatches } from "../../system/endable.ts";
 
 const MAX_READ = 1 << 20;
@@ -117,29 +118,13 @@ function kernelIPv4(address: string): string {
 
 /** Format 16 bytes as four words in the machine's byte order, which is little-endian on all of Node's platforms but s390x. */
 function kernelIPv6(address: string): string {
-  const bytes = bytesOfIPv6(address);
+  const bytes = groupsOfIPv6(address).flatMap((group) => [group >> 8, group & 0xff]);
   return [0, 4, 8, 12].map((from) => kernelWord(bytes.slice(from, from + 4))).join("");
 }
 
 function kernelWord(bytes: readonly number[]): string {
   const hex = (byte: number): string => byte.toString(16).toUpperCase().padStart(2, "0");
   return [...bytes].reverse().map(hex).join("");
-}
-
-function bytesOfIPv6(address: string): readonly number[] {
-  const [plain = ""] = address.split("%");
-  const withHex = plain.replace(/(\d+)\.(\d+)\.(\d+)\.(\d+)$/, (_all, ...parts: string[]) => {
-    const [a = 0, b = 0, c = 0, d = 0] = parts.slice(0, 4).map(Number);
-    return `${((a << 8) | b).toString(16)}:${((c << 8) | d).toString(16)}`;
-  });
-  const [head = "", tail] = withHex.split("::");
-  const groups = (text: string): readonly string[] => (text === "" ? [] : text.split(":"));
-  const [before, after] = [groups(head), groups(tail ?? "")];
-  const all = [...before, ...Array<string>(8 - before.length - after.length).fill("0"), ...after];
-  return all.flatMap((group) => {
-    const value = Number.parseInt(group, 16);
-    return [value >> 8, value & 0xff];
-  });
 }
 
 /** The numbers of TCP states in `/proc/net/tcp` (the kernel's tcp_states.h), by Ansible's names. */

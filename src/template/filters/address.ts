@@ -2,6 +2,7 @@ import { realpathSync } from "node:fs";
 import { isIPv4, isIPv6 } from "node:net";
 import { homedir } from "node:os";
 import { posix } from "node:path";
+import { groupsOfIPv6 } from "../../core/values/ipv6.ts";
 import { fail } from "../errors.ts";
 import {
   asNumber,
@@ -112,21 +113,9 @@ function parseNumber(text: string): { version: 4 | 6; value: bigint } | null {
   if (isIPv4(text))
     return { version: 4, value: text.split(".").reduce((value, part) => value * 256n + BigInt(part), 0n) };
   if (!isIPv6(text) || text.includes("%")) return null;
-  const plain = text.replace(
-    /(\d+)\.(\d+)\.(\d+)\.(\d+)$/,
-    (_, a: string, b: string, c: string, d: string) =>
-      `${(Number(a) * 256 + Number(b)).toString(16)}:${(Number(c) * 256 + Number(d)).toString(16)}`,
-  );
-  const [head = "", tail] = plain.split("::");
-  const words = (part: string): string[] => (part === "" ? [] : part.split(":"));
-  const [left, right] = [words(head), words(tail ?? "")];
-  const all =
-    tail === undefined
-      ? left
-      : [...left, ...Array<string>(8 - left.length - right.length).fill("0"), ...right];
   return {
     version: 6,
-    value: all.reduce((value, word) => value * 65_536n + BigInt(Number.parseInt(word, 16)), 0n),
+    value: groupsOfIPv6(text).reduce((value, group) => value * 65_536n + BigInt(group), 0n),
   };
 }
 
