@@ -26,7 +26,7 @@ interface ShellRun {
 }
 
 /** Options for running a line. */
-interface RunOptions extends OpenOptions {
+interface ShellRunOptions extends OpenOptions {
   /** The line runs as long as the connection, and sends the signals that it reads: lines of a name and a process group. Default: false. */
   readonly holds?: boolean;
 }
@@ -34,7 +34,7 @@ interface RunOptions extends OpenOptions {
 /** Runs lines of shell as one user of a host. */
 export interface Shells {
   /** Start a line, whose first output must be one line for Volley. */
-  run(line: string, onBytes: OnBytes, options?: RunOptions): Promise<ShellRun>;
+  run(line: string, onBytes: OnBytes, options?: ShellRunOptions): Promise<ShellRun>;
   /** Send a signal to a process group; where no session is free, the session that stays sends it, as its own user. */
   signal(name: "TERM" | "KILL", group: number): Promise<void>;
   close(): void;
