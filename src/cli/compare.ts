@@ -1,4 +1,4 @@
-import { accessSync, constants, existsSync, statSync, writeFileSync } from "node:fs";
+import { accessSync, constants, existsSync, statSync } from "node:fs";
 import { dirname } from "node:path";
 import { type Command, InvalidArgumentError, type Option } from "commander";
 import { volleyVersion } from "../bundle/runtime.ts";
@@ -23,6 +23,7 @@ import {
   splitList,
   wholeNumber,
 } from "./options.ts";
+import { writeOutput } from "./output-file.ts";
 import { expandLimit } from "./runs.ts";
 import { cannotWrite, onSignals } from "./terminal.ts";
 
@@ -232,15 +233,7 @@ async function writeResults(comparison: Comparison, { json, csv, html }: Compare
 }
 
 function write(path: string, text: string): void {
-  if (path === "-") {
-    process.stdout.write(text);
-    return;
-  }
-  try {
-    writeFileSync(path, text);
-  } catch (cause) {
-    throw cannotWrite(path, cause);
-  }
+  writeOutput(path, text, { mode: 0o666 });
 }
 
 /** Refuse outputs that cannot be written, before anything is measured. */

@@ -1,8 +1,7 @@
 import { spawnSync } from "node:child_process";
-import { randomBytes } from "node:crypto";
-import { existsSync, realpathSync, renameSync, rmSync, writeFileSync } from "node:fs";
+import { existsSync, realpathSync } from "node:fs";
 import { createRequire } from "node:module";
-import { basename, dirname, isAbsolute, join, relative, resolve } from "node:path";
+import { basename, dirname, isAbsolute, join, relative } from "node:path";
 import type { Command } from "commander";
 import type { Project } from "../bundle/playbook.ts";
 import type { PreparedPlaybook } from "../controller/prepare/read.ts";
@@ -16,8 +15,9 @@ import {
   type SecretFlags,
   secretOptions,
 } from "./options.ts";
+import { writeOutput } from "./output-file.ts";
 import { expandLimit } from "./runs.ts";
-import { askPassphrase, cannotWrite } from "./terminal.ts";
+import { askPassphrase } from "./terminal.ts";
 
 // The commands on a playbook that reach no host: `volley check` and `volley bundle`.
 
@@ -175,13 +175,15 @@ export function addBundleCommand(program: Command): void {
     ),
   )
     .option("--with-secrets", "let the bundle hold the secrets of its hosts, in clear")
-    .requiredOption("-o, --output <file>", "file to write")
+    .requiredOption("-o, --output <file>", "file to write; - is standard output")
     .action(async (playbook: string, flags: BundleFlags) => {
       await makeBundle(playbook, flags);
     });
 }
 
 async function makeBundle(playbook: string, flags: BundleFlags): Promise<void> {
+  if (flags.output === "-" && process.stdout.isTTY === true)
+    throw new VolleyError("USAGE", "a bundle is not for a terminal", { hint: "name a file with -o" });
   const { carryBundle } = await import("../controller/prepare/carry.ts");
   const { inventory, withSecrets, output } = flags;
   const limit = await expandLimit(flags.limit);
@@ -194,26 +196,14 @@ async function makeBundle(playbook: string, flags: BundleFlags): Promise<void> {
     ...(inventory === undefined ? {} : { inventory }),
     ...(limit === undefined ? {} : { limit }),
   });
-  writeWhole(output, bytes);
+  // For the owner alone: the bundle may hold vars.
+  writeOutput(output, bytes, { mode: 0o700, replacesMode: true });
   const size = `${(bytes.length / 1024).toFixed(1)} KiB, SHA-256 ${id}`;
   const whom =
     hosts.length === 0 ? "any host" : hosts.length > 5 ? `${hosts.length} hosts` : hosts.join(", ");
-  process.stdout.write(
-    `${output}: ${size}\nRun it there: sh ${basename(output)} --local ${hosts[0] ?? "NAME"}   (made for ${whom})\n`,
+  const [told, name] =
+    output === "-" ? [process.stderr, "FILE"] : ([process.stdout, basename(output)] as const);
+  told.write(
+    `${output}: ${size}\nRun it there: sh ${name} --local ${hosts[0] ?? "NAME"}   (made for ${whom})\n`,
   );
-}
-
-/** Write a file under a temporary name and rename it. */
-function writeWhole(path: string, bytes: Buffer): void {
-  const full = resolve(path);
-  const temporary = `${full}.${randomBytes(4).toString("hex")}`;
-  try {
-    // For the owner alone: the bundle may hold vars.
-    writeFileSync(temporary, bytes, { mode: 0o700 });
-    renameSync(temporary, full);
-  } catch (thrown) {
-    // Below a path that is no directory there is nothing to remove, and rmSync would fail.
-    if ((thrown as NodeJS.ErrnoException).code !== "ENOTDIR") rmSync(temporary, { force: true });
-    throw cannotWrite(path, thrown);
-  }
 }

@@ -1,4 +1,4 @@
-import { existsSync, writeFileSync } from "node:fs";
+import { existsSync } from "node:fs";
 import { basename, dirname, extname, resolve } from "node:path";
 import { text as readText } from "node:stream/consumers";
 import type { Command } from "commander";
@@ -7,7 +7,7 @@ import type { RunRecord } from "../controller/records/records.ts";
 import { VolleyError } from "../core/errors.ts";
 import type { Event, Outcome, Summary } from "../core/events.ts";
 import { positiveInteger } from "./options.ts";
-import { cannotWrite } from "./terminal.ts";
+import { writeOutput } from "./output-file.ts";
 
 // The commands about earlier runs, `volley runs` and `volley report`, and limits that name a run.
 
@@ -173,17 +173,10 @@ async function writeReport(name: string, out: string | undefined): Promise<void>
     import("../reporter/rows/amounts.ts"),
   ]);
   const page = renderRunPage(events, { goingOn, generator: `volley ${volleyVersion()}` });
-  if (out === "-") {
-    process.stdout.write(page);
-    return;
-  }
   const file = out ?? `${run}.html`;
-  try {
-    // For the owner alone: the page tells of hosts and their contents.
-    writeFileSync(file, page, { mode: 0o600 });
-  } catch (thrown) {
-    throw cannotWrite(file, thrown, "name another file with -o");
-  }
+  // For the owner alone: the page tells of hosts and their contents.
+  writeOutput(file, page, { mode: 0o600, hint: "name another file with -o" });
+  if (file === "-") return;
   process.stdout.write(`${file} (${formatBytes(Buffer.byteLength(page))})\n`);
 }
 

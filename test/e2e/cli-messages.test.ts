@@ -1,4 +1,12 @@
-import { chmodSync, existsSync, mkdirSync, readdirSync, symlinkSync, writeFileSync } from "node:fs";
+import {
+  chmodSync,
+  existsSync,
+  mkdirSync,
+  readdirSync,
+  readFileSync,
+  symlinkSync,
+  writeFileSync,
+} from "node:fs";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { beforeAll, expect, test } from "vitest";
@@ -214,6 +222,12 @@ test("bundle: writes a file that runs by itself", async () => {
     /^site\.run: \d+\.\d KiB, SHA-256 [0-9a-f]{64}\nRun it there: sh site\.run --local web1/,
   );
   expect(readdirSync(project.directory).filter((name) => name.startsWith("site.run"))).toEqual(["site.run"]);
+  const out = await volley(["bundle", "site.ts", "-o", "-", "-i", "inventory", "-l", "web1"], {
+    cwd: project.directory,
+  });
+  expect(out).toMatchObject({ code: 0, stdout: readFileSync(project.path("site.run"), "utf8") });
+  expect(out.stderr).toMatch(/^-: \d+\.\d KiB, .*\nRun it there: sh FILE --local web1/);
+  expect(existsSync(project.path("-"))).toBe(false);
   const again = await volley(["bundle", "site.run", "-o", "again.run"], { cwd: project.directory });
   expect(again).toMatchObject({ code: 1, stdout: "" });
 });
