@@ -23,7 +23,7 @@ import {
   secretOptions,
   splitList,
 } from "./options.ts";
-import { expandLimit, latestRunOf } from "./runs.ts";
+import { expandLimit, latestRunOf, recordedRun } from "./runs.ts";
 import { askPassphrase, outputOption, shownAs } from "./terminal.ts";
 
 // The commands that carry out a run and show it: `volley run` and `volley attach`.
@@ -104,7 +104,7 @@ function runToResume(value: string): string {
 async function runPlaybook(playbook: string, flags: RunFlags): Promise<number> {
   const { run } = await import("../controller/run.ts");
   const limit = await expandLimit(flags.limit);
-  const resume = flags.resume === true ? await latestRunOf(playbook) : flags.resume;
+  const resume = flags.resume === true ? await latestRunOf(playbook) : await recordedRun(flags.resume);
   const running = run({
     ...(await reachOptions(flags)),
     ...(await becomeOptions(flags)),

@@ -84,6 +84,13 @@ export async function latestRunOf(playbook: string): Promise<string> {
   return run;
 }
 
+/** Return the name of a run to resume, if one is given. Fails with `USAGE` when there is no such run: all would be done anew. */
+export async function recordedRun(name: string | undefined): Promise<string | undefined> {
+  if (name === undefined) return undefined;
+  const { readRecord, runsDirectory } = await import("../controller/records/records.ts");
+  return readRecord(runsDirectory(), name).run;
+}
+
 /**
  * Resolve `@last`, a run's name (with or without an @ before it), or the beginning of a name. Fails with `USAGE` when no
  * run matches, or several do.

@@ -350,6 +350,12 @@ const cases: readonly Case[] = [
     says: /^volley: .*"root@127\.0\.0\.1:2399" is not a host name: it holds a user; give the user with -u$/,
   },
   {
+    what: "a run to resume that is not there",
+    files: { ...site, ...hosts },
+    args: ["run", "site.ts", "--resume", "nope"],
+    says: /^volley: there is no run nope here \(volley runs lists them\)$/,
+  },
+  {
     what: "a file whose name holds control characters",
     files: { ...site, "inv/a\x1b[31mb.yaml": "- x\n" },
     args: ["run", "site.ts", "-i", "inv"],
