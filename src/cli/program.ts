@@ -14,6 +14,7 @@ import { addDocCommand } from "./reference/doc.ts";
 import { addAttachCommand, addRunCommand } from "./run.ts";
 import { addReportCommand, addRunsCommand } from "./runs.ts";
 import { addShellCommand } from "./shell.ts";
+import { cannotWrite } from "./terminal.ts";
 import { addGetCommand, addPutCommand } from "./transfer/transfer.ts";
 
 const program = new Command("volley")
@@ -41,10 +42,30 @@ addHostsCommand(program);
 addDocCommand(program);
 addDemoCommand(program);
 
-// When the reader of stdout ends, as `head` does, a run continues without it.
-process.stdout.on("error", (error: NodeJS.ErrnoException) => {
-  if (error.code !== "EPIPE") throw error;
+/** Commands that may have changed hosts: these go on, and their exit code tells of the hosts. */
+const WITHOUT_OUTPUT = new Set(["run", "attach", "demo"]);
+let goesOn = false;
+program.hook("preAction", (_program, command) => {
+  goesOn = WITHOUT_OUTPUT.has(command.name());
 });
+let isTold = false;
+// When the reader of stdout ends, as `head` does, a command continues without it.
+process.stdout.on("error", (error: NodeJS.ErrnoException) => {
+  if (error.code === "EPIPE") return;
+  const failure = cannotWrite("to standard output", error);
+  if (!goesOn) throw failure;
+  if (!isTold) report(failure);
+  isTold = true;
+});
+// Node writes to a file at once, and throws the error at whoever writes.
+const writeOut = process.stdout._write.bind(process.stdout);
+process.stdout._write = (chunk, encoding, done) => {
+  try {
+    writeOut(chunk, encoding, done);
+  } catch (thrown) {
+    done(thrown as Error);
+  }
+};
 
 /** Print an error that ends the command, and return the exit code. */
 function report(thrown: unknown, isFault = false): number {

@@ -1,7 +1,9 @@
 import {
   chmodSync,
+  closeSync,
   existsSync,
   mkdirSync,
+  openSync,
   readdirSync,
   readFileSync,
   symlinkSync,
@@ -162,6 +164,25 @@ test("a reader that leaves, as head does, does not fail the run", async () => {
   });
   expect(end.stderr).toBe("");
   expect(end.code).toBe(0);
+  expect(existsSync(join(fleet.hosts[1]!.home, "b"))).toBe(true);
+});
+
+test("a stdout that takes nothing is told of in one line, and a run goes on", async () => {
+  const project = makeProject(scratch(), site);
+  const fleet = await startFleet({ count: 2 });
+  project.write("inventory/hosts.yaml", fleet.inventoryYaml());
+  // Writing to a file that is open for reading alone fails, as on a full disk.
+  const stdout = openSync(project.path("site.ts"), "r");
+  const says = "volley: cannot write to standard output: it is not open\n";
+  try {
+    for (const args of [["doc"], ["--help"], ["runs"]])
+      expect(await volley(args, { cwd: project.directory, stdout })).toMatchObject({ code: 1, stderr: says });
+    const args = ["run", "site.ts", "--known-hosts", fleet.knownHostsPath];
+    const end = await volley(args, { cwd: project.directory, stdout });
+    expect(end).toMatchObject({ code: 0, stderr: says });
+  } finally {
+    closeSync(stdout);
+  }
   expect(existsSync(join(fleet.hosts[1]!.home, "b"))).toBe(true);
 });
 

@@ -90,28 +90,31 @@ export async function volley(
     cwd,
     env = {},
     stdin,
+    stdout: output = "pipe",
     on,
   }: {
     readonly cwd: string;
     readonly env?: Readonly<Record<string, string>>;
     /** Default: nothing. */
     readonly stdin?: string;
+    /** A descriptor. Default: kept for the result. */
+    readonly stdout?: number | "pipe";
     readonly on?: (child: ChildProcess) => void;
   },
 ): Promise<CliEnd> {
   const child = spawn(process.execPath, [await builtCli(), ...args], {
     cwd,
     env: { ...process.env, ...env },
-    stdio: ["pipe", "pipe", "pipe"],
+    stdio: ["pipe", output, "pipe"],
   });
   // A command that does not read its input may be gone by then.
-  child.stdin.on("error", () => {}).end(stdin);
+  child.stdin?.on("error", () => {}).end(stdin);
   let stdout = "";
   let stderr = "";
-  child.stdout.setEncoding("utf8").on("data", (text: string) => {
+  child.stdout?.setEncoding("utf8").on("data", (text: string) => {
     stdout += text;
   });
-  child.stderr.setEncoding("utf8").on("data", (text: string) => {
+  child.stderr?.setEncoding("utf8").on("data", (text: string) => {
     stderr += text;
   });
   on?.(child);
