@@ -33,6 +33,8 @@ export interface ItemResult {
   readonly data?: unknown;
   readonly error?: SerializedError;
   readonly attempts?: number;
+  /** As in {@link Result}. */
+  readonly unknown?: boolean;
 }
 
 /** The result of one task. */

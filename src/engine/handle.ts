@@ -93,12 +93,14 @@ export interface HandleControl {
 
 /**
  * Make the handle that `task()` returns. `tell` is called before an error is thrown into code that awaits the handle;
- * where it is false the code stays where it is. `owner` answers for questions whose asker is not known.
+ * where it is false the code stays where it is. `owner` answers for questions whose asker is not known. `isGuess` says of a
+ * result whether its data would be a guess; see {@link lacksData}.
  */
 export function createHandle(
   name: string,
   tell: (error: TaskFailed | Cancelled) => boolean,
   owner: Asker,
+  isGuess: (result: Result) => boolean,
 ): HandleControl {
   let settled: Settled | undefined;
   let waiting: ((settled: Settled) => void)[] = [];
@@ -115,7 +117,7 @@ export function createHandle(
       throw new VolleyError("PLAYBOOK_INVALID", `"${name}" was not executed: it has no \`${property}\``);
     if (settled.result.unknown === true)
       return refuse(`depends on "${name}", which check mode cannot know`, owner);
-    return toTaskResult(settled.result);
+    return toTaskResult(settled.result, isGuess(settled.result), owner);
   };
   const handle: TaskHandle = {
     name,
@@ -138,7 +140,7 @@ export function createHandle(
     then: (onFulfilled, onRejected) =>
       new Promise<TaskResult>((resolve, reject) => {
         const finish = (end: Settled): void => {
-          if (end.kind === "done") resolve(awaited(end.result, handle));
+          if (end.kind === "done") resolve(awaited(end.result, handle, isGuess(end.result), owner));
           else if (tell(end.error)) reject(account(end.error));
         };
         // Where the code is not followed, its first `await` is of a task that the code itself declares.
@@ -166,12 +168,15 @@ function waitsForever(turn: string, name: string): VolleyError {
   });
 }
 
-/** A Result with the questions roles ask of it answered. */
-export function toTaskResult(result: Result): TaskResult {
+/**
+ * A Result with the questions roles ask of it answered. `isGuess`: to ask for its data is to ask for something unknown.
+ */
+export function toTaskResult(result: Result, isGuess = false, owner?: Asker): TaskResult {
   return {
     ...result,
     // Read only when it is asked for: data that was not kept over a restart throws.
     get data(): unknown {
+      if (isGuess) refuse("depends on the data of a change that is only predicted", owner);
       return result.data;
     },
     changed: result.state === "changed",
@@ -181,13 +186,14 @@ export function toTaskResult(result: Result): TaskResult {
 }
 
 /** The result that awaiting a task gives. An unknown result may be awaited and passed on, but answers no question. */
-function awaited(result: Result, handle: TaskHandle): TaskResult {
-  if (result.unknown !== true) return toTaskResult(result);
-  const asked = (property: "data" | "changed" | "skipped" | "failed") => ({
+function awaited(result: Result, handle: TaskHandle, isGuess: boolean, owner: Asker): TaskResult {
+  if (result.unknown !== true) return toTaskResult(result, isGuess, owner);
+  const asked = (property: "state" | "data" | "changed" | "skipped" | "failed") => ({
     get: () => handle[property],
     enumerable: true,
   });
   return Object.defineProperties({ ...result } as TaskResult, {
+    state: asked("state"),
     data: asked("data"),
     changed: asked("changed"),
     skipped: asked("skipped"),
@@ -195,8 +201,19 @@ function awaited(result: Result, handle: TaskHandle): TaskResult {
   });
 }
 
-function refuse(reason: string, owner: Asker): never {
-  (followed?.getStore() ?? current ?? owner).onUnknown(new Unknown(reason));
+/**
+ * Return whether the result of a task that was only inspected has no data where a real one may have: a change that is only
+ * predicted, whatever a rule of its author's (`isJudged`) made of its state.
+ */
+export function lacksData({ state, data, items, unknown }: Omit<Result, "diff">, isJudged: boolean): boolean {
+  if (items !== undefined) return items.some((item) => lacksData(item, isJudged));
+  return (
+    unknown === true || (data === undefined && (state === "changed" || (isJudged && state !== "skipped")))
+  );
+}
+
+function refuse(reason: string, owner?: Asker): never {
+  (followed?.getStore() ?? current ?? owner)?.onUnknown(new Unknown(reason));
   throw account(new VolleyError("PLAYBOOK_INVALID", reason));
 }
 

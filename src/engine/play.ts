@@ -59,7 +59,7 @@ class PlayRun {
   #active: RoleRun | undefined;
   #isBusy = false;
   /** The handler now running, and the number of its tasks that are left. */
-  #running: { readonly handler: Handler; readonly left: number } | undefined;
+  #running: { readonly handler: Handler; readonly left: number; readonly error?: TaskFailed } | undefined;
   /** Tasks of handlers that failed before them. */
   #dropped = 0;
   #isFailed = false;
@@ -129,7 +129,7 @@ class PlayRun {
     for (const name of this.#handlers.takeLeftOver())
       this.#host.log(
         "info",
-        `handler ${name} is left over from a run that failed: it runs at the end of this play`,
+        `handler ${name} is left over from an earlier run: it runs at the end of this play`,
       );
   }
 
@@ -145,7 +145,11 @@ class PlayRun {
     this.#takeLeftOver();
     this.#host.planned(this.#waiting);
     const { rescued, failed, fault, unknown } = role.outcome();
-    for (const error of rescued) this.#host.rescue(this.#failures.get(error)!);
+    for (const error of rescued) {
+      this.#host.rescue(this.#failures.get(error)!);
+      // The role's code has dealt with the handler that failed: it is not left over.
+      if (this.#running?.error === error) this.#running = undefined;
+    }
     if (fault !== undefined) {
       this.#host.planned(this.#waiting + 1);
       await this.#perform(role, faultTask(role, fault.thrown));
@@ -208,7 +212,11 @@ class PlayRun {
       this.#dropped += tasks.length - index - 1;
       this.#running = { handler, left: 0 };
       if (flushing === undefined) this.#isFailed = true;
-      else this.#failures.set(flushing.fail(task, ended.result), ended.ref);
+      else {
+        const error = flushing.fail(task, ended.result);
+        this.#failures.set(error, ended.ref);
+        this.#running = { handler, left: 0, error };
+      }
       return false;
     }
     this.#running = undefined;
@@ -249,7 +257,12 @@ function faultTask(role: RoleRun, error: unknown): DeclaredTask {
     action: "",
     call: failingCall(error),
     options: {},
-    control: createHandle(role.use.role.name, () => false, { onUnknown: () => {} }),
+    control: createHandle(
+      role.use.role.name,
+      () => false,
+      { onUnknown: () => {} },
+      () => false,
+    ),
     handler: false,
   };
 }

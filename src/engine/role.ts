@@ -27,6 +27,7 @@ import {
   Cancelled,
   createHandle,
   type HandleControl,
+  lacksData,
   runAsking,
   toTaskResult,
   type Unknown,
@@ -270,7 +271,7 @@ export class RoleRun {
     checkTask(use.role.name, name, call, options);
     const declared = { own: [...this.#handlers.keys()], all: handlersOfPlay() };
     checkNotify(use.role.name, `task "${name}"`, options.notify, declared);
-    const control = createHandle(name, (error) => this.#tell(error), this.#asker);
+    const control = createHandle(name, (error) => this.#tell(error), this.#asker, this.#isGuess(options));
     const tags = [...playTags, ...tagList(use.options.tags), ...tagList(options.tags)];
     if (!isWanted(tags, selection)) {
       const result: Result = { state: "skipped", message: "not among the tags asked for" };
@@ -297,8 +298,14 @@ export class RoleRun {
   }
 
   #handlerTask(name: string, call: DeclaredTask["call"], options: DeclaredTask["options"]): DeclaredTask {
-    const control = createHandle(name, () => false, this.#asker);
+    const control = createHandle(name, () => false, this.#asker, this.#isGuess(options));
     return { kind: "task", name, action: actionOf(call), call, options, control, handler: true };
+  }
+
+  /** Return the judge of a task's results: is their data a guess? */
+  #isGuess({ check, changedWhen, failedWhen }: DeclaredTask["options"]): (result: Result) => boolean {
+    const isJudged = changedWhen !== undefined || failedWhen !== undefined;
+    return (result) => (check ?? this.context.check) && lacksData(result, isJudged);
   }
 
   #push(queued: Queued): void {
@@ -307,9 +314,9 @@ export class RoleRun {
   }
 
   #interrupt(error: TaskFailed | Cancelled, also?: DeclaredTask): void {
-    if (this.#phase.kind === "left") return;
     const next = error instanceof Cancelled || this.#isCleaning ? "cleaning" : "running";
-    this.#phase = { kind: "interrupted", error, next };
+    // Code that was left hears of nothing, but the tasks it declared before are dropped all the same.
+    if (this.#phase.kind !== "left") this.#phase = { kind: "interrupted", error, next };
     for (const queued of [...(also === undefined ? [] : [also]), ...this.#queue.splice(0)]) {
       if (queued.kind !== "task") continue;
       this.#dropped++;

@@ -6,8 +6,9 @@ import type { TaskOptions, TaskResult } from "../core/role.ts";
 import type { System } from "../core/system.ts";
 import { isRecord, writeJson } from "../core/values/value.ts";
 import { restore, type Vars } from "../core/values/vars.ts";
+import { isActionCall } from "./check-task.ts";
 import { taskVariables } from "./context.ts";
-import { evaluate, toTaskResult, Unknown } from "./handle.ts";
+import { evaluate, lacksData, toTaskResult, Unknown } from "./handle.ts";
 import { askWithin, leftUntil, withEither, withTimeLimit } from "./limits.ts";
 import { finishRestarted, type Performed, performAction } from "./perform.ts";
 import type { DeclaredTask } from "./role.ts";
@@ -117,7 +118,7 @@ async function runLoop(
     ...(state === "skipped" && reason !== undefined ? { message: reason } : {}),
     data: results.map(({ result }) => result.data),
     items: results.map(({ label: name, result }): ItemResult => {
-      const { diff: _diff, ignored: _ignored, unknown: _unknown, items: _items, ...rest } = result;
+      const { diff: _diff, ignored: _ignored, items: _items, ...rest } = result;
       return { label: name, ...rest };
     }),
   };
@@ -158,7 +159,10 @@ async function runItem(
     if (!holds) return { state: "skipped", message: "the condition does not hold" };
   }
   const check = options.check ?? checkMode;
-  const actionContext = context(check, taskVariables(vars, values.length === 0 ? values : [shown]), kill);
+  const actionContext = await evaluate(name, () =>
+    context(check, taskVariables(vars, values.length === 0 ? values : [shown]), kill),
+  );
+  if (actionContext instanceof Unknown) return resultOfUnknown(actionContext, checkMode);
   const make = call as ActionCall | ((item?: unknown) => ActionCall | Unknown);
   const perform = async (attempt: number): Promise<Performed | Unknown> => {
     if (delegateTo !== undefined && restartedMs === undefined) {
@@ -167,6 +171,7 @@ async function runItem(
     }
     const action = await evaluate(name, () => (typeof make === "function" ? make(values[0]) : make));
     if (action instanceof Unknown) return action;
+    if (!isActionCall(action)) throw new VolleyError("PLAYBOOK_INVALID", "its function returned no action");
     onAction(action.action);
     return evaluate(name, () =>
       restartedMs === undefined
@@ -184,8 +189,11 @@ async function runItem(
     const { result, applied } = performed;
     if (result.state === "skipped") return result;
     const judged = await evaluate(name, () => {
-      const first = judge(result, within(failedWhen), "failed", applied ? "changed" : "unchanged");
-      return first.state === "failed" ? first : judge(first, within(changedWhen), "changed", "unchanged");
+      const told = (each: Result): TaskResult => toTaskResult(each, check && lacksData(each, false));
+      const first = judge(result, told, within(failedWhen), "failed", applied ? "changed" : "unchanged");
+      return first.state === "failed"
+        ? first
+        : judge(first, told, within(changedWhen), "changed", "unchanged");
     });
     return judged instanceof Unknown ? resultOfUnknown(judged, checkMode) : judged;
   };
@@ -199,9 +207,15 @@ type Condition = boolean | ((...args: readonly unknown[]) => boolean | Unknown |
 type Judgement = boolean | ((result: TaskResult) => boolean) | undefined;
 
 /** Let the author's own rule decide whether a result counts as `state`. */
-function judge(result: Result, rule: Judgement, state: State, otherwise: State): Result {
+function judge(
+  result: Result,
+  told: (result: Result) => TaskResult,
+  rule: Judgement,
+  state: State,
+  otherwise: State,
+): Result {
   if (rule === undefined) return result;
-  const verdict = typeof rule === "function" ? rule(toTaskResult(result)) : rule;
+  const verdict = typeof rule === "function" ? rule(told(result)) : rule;
   if (verdict === (result.state === state)) return result;
   if (!verdict) {
     const { error: _error, ...rest } = result;

@@ -147,3 +147,18 @@ test("stopped before it begins, nothing runs and everything is counted", async (
   expect(run.ended).toEqual([]);
   expect(run).toMatchObject({ cancelled: true, tally: { notExecuted: 2 } });
 });
+
+test("stop ends the tasks of a role whose code was left where it asked something unknown", async () => {
+  const stop = new AbortController();
+  const run = await runTasks(
+    async ({ task }) => {
+      const probe = task("probe", shell("true"), { check: true });
+      task("running", shell("echo started"));
+      task("never", noop({ changed: true }));
+      if ((await probe).changed) task("nor this", noop({}));
+    },
+    { cancel: stop.signal, onEvent: ({ type }) => void (type === "task:output" && stop.abort()) },
+  );
+  expect(run.cancelled).toBe(true);
+  expect(run.ended).not.toContain("changed r never");
+});

@@ -353,3 +353,87 @@ test("a failure that the code has gone on behind is rescued, though it then asks
   expect(run.failed).toBe(false);
   expect(run.tally).toMatchObject({ failed: 0, rescued: 1 });
 });
+
+test("the data of a change that is only predicted is unknown, whatever asks for it", async () => {
+  using place = makeWorkplace();
+  const make = command({ argv: ["echo", "42"], creates: place.path("absent") });
+  const run = await runTasks(async ({ task }) => {
+    const made = task("make", make);
+    const quiet = task("judged", make, { changedWhen: false });
+    task("action", () => noop({ message: made.data.stdout }));
+    task("when", noop({ changed: true }), { when: () => made.data !== undefined && made.data.rc === 0 });
+    task("of judged", noop({}), { when: () => quiet.data.rc === 0 });
+    task("failedWhen", make, { failedWhen: ({ data }) => data.rc !== 0 });
+    task("changedWhen", make, { changedWhen: ({ data }) => data.stdout.includes("4") });
+    task("known", noop({}), { when: () => made.changed && made.state === "changed" });
+    const { stdout } = (await made).data;
+    task("never", noop({ message: stdout }));
+  }, check);
+  expect(run.ended).toEqual([
+    "changed r make",
+    "unchanged r judged",
+    "unknown r action",
+    "unknown r when",
+    "unknown r of judged",
+    "unknown r failedWhen",
+    "unknown r changedWhen",
+    "unchanged r known",
+  ]);
+  expect(run.failed).toBe(false);
+});
+
+test("what is known of a result stays known: the data of a task done for real, or that has nothing to do", async () => {
+  using place = makeWorkplace();
+  writeFileSync(place.path("there"), "");
+  const run = await runTasks(({ task }) => {
+    const real = task("real", shell("echo 1"), { check: false, changedWhen: false });
+    const idle = task("idle", command({ argv: ["echo"], creates: place.path("there") }));
+    task("asks", noop({}), { when: () => real.data.stdout === "1" && idle.data?.rc !== 1 });
+  }, check);
+  expect(run.ended).toEqual(["unchanged r real", "unchanged r idle", "unchanged r asks"]);
+});
+
+test("an unknown item of a loop that changes something is told, and its data are unknown", async () => {
+  const run = await runTasks(({ task }) => {
+    const mixed = (item: string) =>
+      item === "run" ? command(["true"]) : (noop({ changed: true }) as unknown as ReturnType<typeof command>);
+    const looped = task("loop", mixed, { loop: ["run", "loud"] });
+    task("asks", noop({}), { when: () => looped.data[0]?.rc === 0 });
+  }, check);
+  expect(run.ended).toEqual(["changed r loop", "unknown r asks"]);
+  expect(run.task("loop").items).toMatchObject([
+    { label: "run", state: "skipped", unknown: true },
+    { label: "loud", state: "changed" },
+  ]);
+});
+
+test("vars of a task that hold an unknown result make the task unknown, and its role goes on", async () => {
+  const run = await runTasks(({ task }) => {
+    const version = task("version", command(["true"]));
+    task("conf", noop({}), { vars: { version } });
+    task("next", noop({}));
+  }, check);
+  expect(run.ended).toEqual(["unknown r version", "unknown r conf", "unchanged r next"]);
+});
+
+test("the state of an awaited unknown result is unknown too", async () => {
+  const run = await runTasks(async ({ task }) => {
+    const { state } = await task("Run", command(["true"]));
+    task(state, noop({}));
+  }, check);
+  expect(run.ended).toEqual(["unknown r Run"]);
+  expect(run.of("log").map(({ text }) => text)).toEqual([expect.stringMatching(/cannot be predicted/)]);
+});
+
+test("no task follows a failure, although the role's code was left where it asked something unknown", async () => {
+  const run = await runTasks(async ({ task }) => {
+    const probe = task("probe", command(["true"]), { check: true });
+    task("bad", fail("no"));
+    task("after", noop({ changed: true }));
+    if ((await probe).changed) task("never", noop({}));
+  });
+  expect(run.ended.slice(0, 2)).toEqual(["unknown r probe", "failed r bad"]);
+  expect(run.ended).not.toContain("changed r after");
+  expect(run.failed).toBe(true);
+  expect(run.tally).toMatchObject({ changed: 0, notExecuted: 1 });
+});

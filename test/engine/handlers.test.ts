@@ -383,3 +383,24 @@ test("a handler that was left over runs though its role adds it only while it ru
   expect(run.ended).toEqual(["unchanged r first", "changed r added"]);
   expect(kept.get("all")).toEqual([]);
 });
+
+test("a handler that failed and was rescued is not left over for the next run", async () => {
+  const saved: (readonly string[])[] = [];
+  const run = await runTasks(
+    async ({ task, handler, flushHandlers }) => {
+      handler("late", fail("no"));
+      task("t", changed, { notify: "late" });
+      flushHandlers();
+      try {
+        await task("mid", noop({}));
+      } catch {
+        await task("rescue", noop({}));
+      }
+      task("bad", fail("no"));
+    },
+    { leftovers: { load: () => [], save: (_play, names) => void saved.push(names) } },
+  );
+  expect(run.ended).toEqual(["changed r t", "failed r late", "unchanged r rescue", "failed r bad"]);
+  expect(run.tally).toMatchObject({ failed: 1, rescued: 1 });
+  expect(saved.at(-1) ?? []).toEqual([]);
+});

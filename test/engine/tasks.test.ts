@@ -410,3 +410,16 @@ test("in a real run an unknown result that is asked for behind an await fails th
   expect(run.failed).toBe(true);
   expect(run.of("task:end").at(-1)?.result.error?.message).toContain('depends on "Look"');
 });
+
+test.each([
+  ["nothing", () => undefined],
+  ["an object", () => ({ foo: 1 })],
+  ["a text", () => "noop"],
+])("a function that returns %s instead of an action fails its own task", async (_what, make) => {
+  const run = await runTasks(({ task }) => void task("t", make as unknown as () => ReturnType<typeof noop>));
+  expect(run.ended).toEqual(["failed r t"]);
+  expect(run.task("t").error).toMatchObject({
+    code: "PLAYBOOK_INVALID",
+    message: "its function returned no action",
+  });
+});

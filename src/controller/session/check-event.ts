@@ -62,7 +62,13 @@ const diff = record({
   attributes: optional(attributes),
   binary: optional(flag),
 });
-const item = record({ label: text, state, message: optional(text), error: optional(error) });
+const item = record({
+  label: text,
+  state,
+  message: optional(text),
+  error: optional(error),
+  unknown: optional(flag),
+});
 const result = record({
   state,
   message: optional(text),

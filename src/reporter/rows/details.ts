@@ -43,7 +43,9 @@ export function taskDetails(
 }
 
 function itemRows(items: readonly ItemResult[], symbols: Symbols): readonly Row[] {
-  const telling = items.filter(({ state }) => state === "changed" || state === "failed");
+  const telling = items.filter(
+    ({ state, unknown }) => state === "changed" || state === "failed" || unknown === true,
+  );
   const rows = telling.slice(0, MAX_ITEMS).flatMap((item): readonly Row[] => {
     const { symbol, word, style } = resultWording(item, symbols);
     const message = item.error?.message ?? item.message;
