@@ -1,3 +1,4 @@
+import { setTimeout as pause } from "node:timers/promises";
 import type { ActionCall, ActionContext } from "../core/action.ts";
 import { type SerializedError, serializeError, VolleyError } from "../core/errors.ts";
 import { MAX_TIMER_SECONDS } from "../core/playbook.ts";
@@ -251,23 +252,13 @@ async function withRetries(
     if (cancel.aborted) return cancelled(result);
     const why = result.error === undefined ? "not yet what is waited for" : result.error.message;
     output("stderr", `attempt ${attempts} of ${tries}: ${why}; again in ${delay} s\n`);
-    await withEither([cancel, signal], (either) => pause(delay * 1000, either));
+    const delayMs = Math.min(delay, MAX_TIMER_SECONDS) * 1000;
+    await withEither([cancel, signal], (either) => pause(delayMs, undefined, { signal: either })).catch(
+      () => {},
+    );
     if (cancel.aborted) return cancelled(result);
     if (signal.aborted) throw new VolleyError("CANCELLED", "cancelled while waiting");
   }
-}
-
-/** Wait for a time, or until the signal is aborted. */
-function pause(milliseconds: number, signal: AbortSignal): Promise<void> {
-  return new Promise((resolve) => {
-    const end = (): void => {
-      clearTimeout(timer);
-      resolve();
-    };
-    const timer = setTimeout(end, Math.min(milliseconds, MAX_TIMER_SECONDS * 1000));
-    if (signal.aborted) end();
-    else signal.addEventListener("abort", end, { once: true });
-  });
 }
 
 function holds(rule: (result: TaskResult) => boolean, result: Result): boolean {
