@@ -8,6 +8,7 @@ import { dirname, join, resolve } from "node:path";
 import { fileURLToPath, pathToFileURL } from "node:url";
 import { parseArgs } from "node:util";
 import { build } from "esbuild";
+import { minify } from "terser";
 
 const root = dirname(fileURLToPath(import.meta.url));
 const { values: options } = parseArgs({
@@ -129,7 +130,7 @@ cpSync(join(root, "src/demo"), join(dist, "demo"), { recursive: true });
 
 const { buildRuntime } = await import(pathToFileURL(join(dist, "bundle/build-runtime.js")).href);
 const { RUNTIME_NAMES } = await import(pathToFileURL(join(dist, "bundle/runtime.js")).href);
-const runtime = await buildRuntime(pathToFileURL(`${join(root, "src")}/`).href, { quick: false });
+const runtime = await buildRuntime(pathToFileURL(`${join(root, "src")}/`).href, minify);
 mkdirSync(join(dist, "agent"));
 for (const [name, bytes] of Object.entries(runtime))
   writeFileSync(join(dist, "agent", RUNTIME_NAMES[name]), bytes);

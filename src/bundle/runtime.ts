@@ -23,7 +23,7 @@ async function readOrBuild(): Promise<RuntimeFiles> {
   const directory = runtimeDirectory();
   if (directory === undefined) {
     const { buildRuntime } = await import("./build-runtime.ts");
-    return buildRuntime(new URL("../", import.meta.url).href, { quick: true });
+    return buildRuntime(new URL("../", import.meta.url).href);
   }
   const read = (name: keyof RuntimeFiles): Buffer => readFileSync(new URL(RUNTIME_NAMES[name], directory));
   return {

@@ -1,6 +1,7 @@
 import { createRequire } from "node:module";
 import { compileFunction } from "node:vm";
 import { brotliDecompressSync } from "node:zlib";
+import { minify } from "terser";
 import { beforeAll, expect, test } from "vitest";
 import * as core from "../../src/agent/shared-core.ts";
 import { buildRuntime, type RuntimeFiles } from "../../src/bundle/build-runtime.ts";
@@ -8,12 +9,12 @@ import type { createTemplates } from "../../src/template/index.ts";
 import { type GoldenFile, outcome, readGolden } from "../template/golden.ts";
 
 /** The limit of the packed parts of a bundle without YAML together, in bytes: see ARCHITECTURE.md. */
-const BUDGET = 138_200;
+const BUDGET = 136_000;
 
 let parts: RuntimeFiles;
 
 beforeAll(async () => {
-  parts = await buildRuntime(new URL("../../src/", import.meta.url).href, { quick: false });
+  parts = await buildRuntime(new URL("../../src/", import.meta.url).href, minify);
 });
 
 test("what rides in every bundle stays within its budget", () => {
