@@ -177,7 +177,9 @@ function textOf(file: string): string {
 }
 
 function lastHeader(text: string): JournalHeader | undefined {
-  return parseJsonLines(text).findLast(isHeader);
+  // A journal may have many megabytes of other lines.
+  const headers = text.match(/^\{"type":"journal",.*/gm) ?? [];
+  return parseJsonLines(headers.join("\n")).findLast(isHeader);
 }
 
 /** A run that lies in this home. */

@@ -10,7 +10,7 @@ import type { RenderVar } from "../vars/scope.ts";
 
 /**
  * The engine's only way to the world. The agent supplies it on a host, `direct` over a connection; the engine
- * itself reads no file, runs no process and speaks to no controller.
+ * itself reads no file, runs no process and speaks to no controller. Time is Node's own, for all that carry it out.
  */
 export interface Effects {
   /** The host as the user of the play with this index sees it. */
