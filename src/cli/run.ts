@@ -70,7 +70,7 @@ export function addRunCommand(program: Command): void {
     .option(
       "-t, --tags <tags>",
       "run only tasks with one of these tags (comma separated); repeatable",
-      collect,
+      tagsToRun,
     )
     .option("--skip-tags <tags>", "skip tasks with one of these tags; repeatable", collect)
     .addOption(outputOption())
@@ -93,6 +93,12 @@ export function addRunCommand(program: Command): void {
     .action(async (playbook: string, flags: RunFlags) => {
       process.exitCode = await runPlaybook(playbook, flags);
     });
+}
+
+/** Refuse `--tags ''`, which would run all tasks. */
+function tagsToRun(value: string, before: readonly string[] | undefined): readonly string[] {
+  if (splitList([value]).length > 0) return collect(value, before);
+  throw new InvalidArgumentError("It names no tag: leave it out to run all tasks.");
 }
 
 /** Refuse a playbook behind `--resume`: commander would take it for the run's name, and miss the playbook. */

@@ -57,6 +57,11 @@ export async function readSource(
   written: string,
   options: SourceOptions,
 ): Promise<string | null> {
+  if (written === "")
+    // As a path this would be the current directory, with all that lies in it.
+    throw new VolleyError("INVENTORY_MISSING", "the path of the inventory is empty", {
+      hint: "name a file, a directory, or host names with a comma: 'web1,web2,'",
+    });
   const path = resolve(options.cwd, written);
   const stats = await stat(path).catch(() => null);
   if (stats === null && written.includes(",")) {

@@ -350,6 +350,18 @@ const cases: readonly Case[] = [
     says: /^volley: .*"root@127\.0\.0\.1:2399" is not a host name: it holds a user; give the user with -u$/,
   },
   {
+    what: "an empty inventory option",
+    files: { ...site, ...hosts },
+    args: ["run", "site.ts", "-i", ""],
+    says: /^volley: the path of the inventory is empty \(name a file, .*\)$/,
+  },
+  {
+    what: "no tag in --tags",
+    files: { ...site, ...hosts },
+    args: ["run", "site.ts", "--tags", ","],
+    says: /^error: option '-t, --tags <tags>' argument ',' is invalid\. It names no tag: leave it out /,
+  },
+  {
     what: "a run to resume that is not there",
     files: { ...site, ...hosts },
     args: ["run", "site.ts", "--resume", "nope"],

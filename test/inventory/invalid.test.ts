@@ -161,6 +161,7 @@ describe("malformed inventories are refused with the place", () => {
 
   it("names missing, unreadable and unsupported sources", async () => {
     expect(await failure(load({}, ["nope"]))).toBe("INVENTORY_MISSING there is no inventory at nope");
+    expect(await failure(load({}, [""]))).toBe("INVENTORY_MISSING the path of the inventory is empty");
     await expect(load({}, ["web1"])).rejects.toMatchObject({
       hint: "To name a host instead of a file, end it with a comma: -i 'web1,'",
     });

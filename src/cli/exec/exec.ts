@@ -115,7 +115,8 @@ export function readWords(
       `volley exec ${commandLine([hosts ?? "", "--", ...before.slice(1), ...words])}`,
     );
   }
-  if (isLine && line === undefined) {
+  const isEmpty = isLine ? (line ?? "").trim() === "" : script === undefined && words[0] === "";
+  if (isEmpty) {
     const example =
       hosts === undefined || limit === undefined ? `${hosts ?? "all"} -- uptime` : `-l ${limit} -- ${hosts}`;
     throw usage("there is no command", `volley exec ${example}`);

@@ -104,6 +104,15 @@ describe("hosts and command", () => {
     expect(() => read(line, flags)).toThrow(message);
   });
 
+  it.each([
+    ["web", ""],
+    ["web", " "],
+    ["web", "--", ""],
+  ])("an empty command is refused: %j %j", (...raw) => {
+    const operands = raw.filter((word) => word !== "--");
+    expect(() => readWords(operands, ["exec", ...raw], {})).toThrow("there is no command");
+  });
+
   it("suggests a command that can be pasted into a shell", () => {
     const operands = ["web*", "sh", "-c", 'echo "a b"'];
     expect(() => readWords(operands, ["exec", ...operands], {})).toThrow(
