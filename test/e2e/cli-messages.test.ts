@@ -186,6 +186,26 @@ test("a stdout that takes nothing is told of in one line, and a run goes on", as
   expect(existsSync(join(fleet.hosts[1]!.home, "b"))).toBe(true);
 });
 
+test("a home that is a file: the run ends with its summary, without a log", async () => {
+  const project = makeProject(scratch(), site);
+  const fleet = await startFleet({ count: 1 });
+  project.write("inventory/hosts.yaml", fleet.inventoryYaml());
+  const home = { HOME: project.path("site.ts"), XDG_STATE_HOME: "", XDG_CACHE_HOME: "" };
+  const inDirectory = { cwd: project.directory, env: home };
+  for (const via of ["bundle", "direct"]) {
+    const args = ["run", "site.ts", "--known-hosts", fleet.knownHostsPath, "--via", via];
+    const end = await volley(args, inDirectory);
+    expect(end).toMatchObject({ code: 0, stderr: "" });
+    expect(end.stdout).toMatch(/1 host: 1 ok/);
+  }
+  const args = ["exec", "all", "--known-hosts", fleet.knownHostsPath, "--", "true"];
+  expect(await volley(args, inDirectory)).toMatchObject({ code: 0 });
+  expect(await volley(["runs"], inDirectory)).toMatchObject({
+    code: 0,
+    stdout: "There has been no run yet.\n",
+  });
+});
+
 test("check: with types, without, and with what is wrong", async () => {
   const project = makeProject(scratch(), { ...site, ...hosts });
   const without = await volley(["check", "site.ts", "--no-types"], { cwd: project.directory });

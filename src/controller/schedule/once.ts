@@ -215,7 +215,11 @@ export function openOnceResults(file: string | undefined): OnceResults {
     },
     of: (host, task) => results.get(keyOf(host, task)),
     remove: () => {
-      if (file !== undefined) fs.rmSync(file, { force: true });
+      try {
+        if (file !== undefined) fs.rmSync(file, { force: true });
+      } catch {
+        // The home is read-only, or below a file: there is no log either.
+      }
     },
   };
 }
