@@ -14,7 +14,7 @@ import { addDocCommand } from "./reference/doc.ts";
 import { addAttachCommand, addRunCommand } from "./run.ts";
 import { addReportCommand, addRunsCommand } from "./runs.ts";
 import { addShellCommand } from "./shell.ts";
-import { cannotWrite } from "./terminal.ts";
+import { cannotWrite, tellTemporary } from "./terminal.ts";
 import { addGetCommand, addPutCommand } from "./transfer/transfer.ts";
 
 const program = new Command("volley")
@@ -68,7 +68,8 @@ process.stdout._write = (chunk, encoding, done) => {
 };
 
 /** Print an error that ends the command, and return the exit code. */
-function report(thrown: unknown, isFault = false): number {
+function report(error: unknown, isFault = false): number {
+  const thrown = tellTemporary(error);
   process.stderr.write(`volley: ${safeErrorLines(describeError(thrown)).join("\n")}\n`);
   if ((isFault || process.env.VOLLEY_DEBUG !== undefined) && thrown instanceof Error)
     process.stderr.write(`${thrown.stack}\n`);

@@ -1,10 +1,10 @@
 import { readFileSync } from "node:fs";
-import { homedir } from "node:os";
+import { homedir, tmpdir } from "node:os";
 import { Writable } from "node:stream";
 import { Option } from "commander";
 import type { UnknownHostKey } from "../controller/prepare/reach.ts";
 import { VolleyError } from "../core/errors.ts";
-import { fileReason } from "../core/unix/user-file.ts";
+import { fileReason, writeReason } from "../core/unix/user-file.ts";
 
 // The person at the terminal: the kind of output, signals, questions and passwords.
 
@@ -33,20 +33,19 @@ export function onSignals(handler: () => void): () => void {
   };
 }
 
-/** Reasons that differ from those for reading a file. */
-const REASONS: Readonly<Record<string, string>> = {
-  ENOENT: "there is no such directory",
-  EROFS: "the file system is read-only",
-  ENOSPC: "the disk is full",
-};
-
 /** Make the error that a file named by the user cannot be written: Node's own message names a temporary file. */
 export function cannotWrite(path: string, cause: unknown, hint?: string): VolleyError {
-  const { code = "" } = cause as NodeJS.ErrnoException;
-  return new VolleyError("FILE_FAILED", `cannot write ${path}: ${REASONS[code] ?? fileReason(cause)}`, {
+  return new VolleyError("FILE_FAILED", `cannot write ${path}: ${writeReason(cause)}`, {
     cause,
     ...(hint === undefined ? {} : { hint }),
   });
+}
+
+/** Put into words that no temporary directory can be made, where that is the error; Node names the system call. */
+export function tellTemporary(thrown: unknown): unknown {
+  const { syscall } = (thrown ?? {}) as NodeJS.ErrnoException;
+  if (syscall !== "mkdtemp") return thrown;
+  return cannotWrite(`in ${tmpdir()}`, thrown, "TMPDIR names another directory for temporary files");
 }
 
 /** Ask at the terminal without an echo. Returns null when there is no terminal, or on Ctrl-C and Ctrl-D. */

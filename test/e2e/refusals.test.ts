@@ -362,6 +362,18 @@ const cases: readonly Case[] = [
     says: /^error: option '-t, --tags <tags>' argument ',' is invalid\. It names no tag: leave it out /,
   },
   {
+    what: "a file to get files into",
+    files: { ...site, ...hosts },
+    args: ["get", "web1", "/etc/hostname", "site.ts"],
+    says: /^volley: cannot write in site\.ts: it is not a directory$/,
+  },
+  {
+    what: "a file to get files below",
+    files: { ...site, ...hosts },
+    args: ["get", "web1", "/etc/hostname", "site.ts/below"],
+    says: /^volley: cannot write in site\.ts\/below: what it is in is not a directory$/,
+  },
+  {
     what: "a run to resume that is not there",
     files: { ...site, ...hosts },
     args: ["run", "site.ts", "--resume", "nope"],
@@ -392,6 +404,16 @@ test.each(cases)("$what", async ({ files, args, says }) => {
   ).toEqual([]);
   expect(end.stderr).not.toMatch(/\n\s+at |node:internal/);
   expect(readdirSync(project.directory, { recursive: true })).toEqual(before);
+});
+
+test("a directory for temporary files that is not there: named, with the variable", async () => {
+  const project = makeProject(scratch(), site);
+  const end = await volley(["demo"], { cwd: project.directory, env: { TMPDIR: project.path("nope") } });
+  expect(end).toMatchObject({
+    code: 1,
+    stdout: "",
+    stderr: `volley: cannot write in ${project.path("nope")}: there is no such directory (TMPDIR names another directory for temporary files)\n`,
+  });
 });
 
 test("a forbidden package in a role: refused, with the chain of imports", async () => {

@@ -1,3 +1,4 @@
+import { statSync } from "node:fs";
 import type { Command } from "commander";
 import { VolleyError } from "../../core/errors.ts";
 import type { FanOutHost } from "../../fanout/exec/fan-out.ts";
@@ -13,7 +14,7 @@ import {
   type InventoryFlags,
   type SecretFlags,
 } from "../options.ts";
-import { onSignals, outputOption } from "../terminal.ts";
+import { cannotWrite, onSignals, outputOption } from "../terminal.ts";
 import type { TransferPrinter, TransferShown } from "./printer.ts";
 
 interface TransferFlags extends InventoryFlags, ConnectionFlags, BecomeFlags, SecretFlags {
@@ -90,6 +91,7 @@ Exit codes: 0 all ok, 1 usage or set-up (nothing was fetched), 2 some host or fi
     )
     .action(async (hosts: string, paths: readonly string[], flags: TransferFlags) => {
       const { sources, destination } = splitPaths(paths, "volley get web /var/log/syslog logs");
+      requireDirectory(destination);
       const { getFromHosts } = await import("../../fanout/transfer/transfer.ts");
       process.exitCode = await transfer("get", hosts, flags, {
         bytesPerHost: undefined,
@@ -125,6 +127,16 @@ function splitPaths(
   if (paths.some((path) => path === "" || path.includes("\0")))
     throw new VolleyError("USAGE", "a path is empty, or holds a NUL");
   return { sources, destination };
+}
+
+/** Refuse a destination that is there and is no directory. Fails with `FILE_FAILED`. */
+function requireDirectory(path: string): void {
+  try {
+    if (statSync(path, { throwIfNoEntry: false })?.isDirectory() !== false) return;
+  } catch (thrown) {
+    throw cannotWrite(`in ${path}`, thrown);
+  }
+  throw new VolleyError("FILE_FAILED", `cannot write in ${path}: it is not a directory`);
 }
 
 interface TransferCommand {

@@ -1,4 +1,4 @@
-// Files of this machine that a user names: their text, and the reason why one cannot be read.
+// Files of this machine that a user names: their text, and the reason why one cannot be read or written.
 
 const LINE_FEED = 0x0a;
 
@@ -38,4 +38,18 @@ const REASONS: Readonly<Record<string, string>> = {
 export function fileReason(thrown: unknown): string {
   const { code = "", message } = thrown as { readonly code?: string; readonly message: string };
   return REASONS[code] ?? message;
+}
+
+/** Reasons that differ from those for reading. */
+const WRITE_REASONS: Readonly<Record<string, string>> = {
+  ENOENT: "there is no such directory",
+  EROFS: "the file system is read-only",
+  ENOSPC: "the disk is full",
+  // Of a directory that is to be made.
+  EEXIST: "it is not a directory",
+};
+
+/** Return in words why a file or directory of this machine cannot be written. */
+export function writeReason(thrown: unknown): string {
+  return WRITE_REASONS[(thrown as { readonly code?: string }).code ?? ""] ?? fileReason(thrown);
 }

@@ -5,6 +5,7 @@ import { type FileHandle, mkdir, mkdtemp, open, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { VolleyError } from "../../core/errors.ts";
+import { writeReason } from "../../core/unix/user-file.ts";
 import type { FanOutListener, HostResult } from "./fan-out.ts";
 
 // The outputs of many hosts: equal ones folded, long ones kept on disk, and all of them in a directory.
@@ -231,7 +232,7 @@ async function openStatus(path: string): Promise<FileHandle> {
     await mkdir(path, { recursive: true });
     return await open(join(path, STATUS_FILE), "w");
   } catch (cause) {
-    throw new VolleyError("USAGE", `cannot write in ${path}: ${(cause as Error).message}`, { cause });
+    throw new VolleyError("USAGE", `cannot write in ${path}: ${writeReason(cause)}`, { cause });
   }
 }
 

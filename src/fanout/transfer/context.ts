@@ -198,6 +198,7 @@ export function localFailure(path: string, thrown: unknown): unknown {
     EDQUOT: "the quota on this machine is used up",
     EACCES: "permission denied on this machine",
     ENOENT: "no such file on this machine",
+    ENOTDIR: "what it would be in is not a directory on this machine",
     ELOOP: "there is a link in its place on this machine",
   };
   return new VolleyError("FILE_FAILED", `${path}: ${meanings[code] ?? message}`, { cause: thrown });

@@ -123,5 +123,13 @@ it("a directory gets all that hosts print and how it went, instead of what an ea
 
 it("a directory that cannot be made is told before any host is touched", async () => {
   writeFileSync(join(temporary, "file"), "");
-  await expect(openOutDirectory(join(temporary, "file", "out"))).rejects.toMatchObject({ code: "USAGE" });
+  const file = join(temporary, "file");
+  await expect(openOutDirectory(file)).rejects.toMatchObject({
+    code: "USAGE",
+    message: `cannot write in ${file}: it is not a directory`,
+  });
+  await expect(openOutDirectory(join(file, "out"))).rejects.toMatchObject({
+    code: "USAGE",
+    message: `cannot write in ${file}/out: what it is in is not a directory`,
+  });
 });
