@@ -37,6 +37,9 @@ export function readSshConfig(choice: SshConfigChoice): readonly ConfigFile[] {
   if (choice?.toLowerCase() === "none") return [];
   if (choice !== undefined) {
     if (!fs.existsSync(choice)) throw new VolleyError("USAGE", `there is no ssh_config file ${choice}`);
+    // Of ssh's own files, a directory counts as empty; one that is named is a mistake.
+    if (isDirectory(choice))
+      throw new VolleyError("USAGE", `cannot read the ssh_config file ${choice}: it is a directory`);
     return [readFile(choice, { isUsers: true, depth: 0, count: { files: 0 } })];
   }
   const mine = join(homedir(), ".ssh", "config");

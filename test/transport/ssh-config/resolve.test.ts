@@ -310,6 +310,9 @@ test("arguments win over files", async () => {
 
 test("a file that is not there, and one that cannot be parsed, are told by name", async () => {
   expect(() => readSshConfig("/nowhere/config")).toThrow("there is no ssh_config file /nowhere/config");
+  expect(() => readSshConfig(homedir())).toThrow(
+    `cannot read the ssh_config file ${homedir()}: it is a directory`,
+  );
   await expect(resolve({ config: 'Host "web1\n Port 7\n' })).rejects.toMatchObject({
     code: "USAGE",
     location: { file: expect.stringMatching(/config$/) },
