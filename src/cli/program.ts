@@ -78,6 +78,17 @@ function report(error: unknown, isFault = false): number {
 // An error of unknown origin is a fault in Volley: its stack is for the bug report.
 reportStrays((thrown) => report(thrown, !isVolleyError(thrown)));
 
+/** Carry out the command line. Commander would show the whole help for an unknown command beside `help` or `--help`. */
+function parse(): Promise<unknown> {
+  const [first, second] = process.argv.slice(2);
+  const name = first === "help" ? second : first;
+  const isKnown =
+    name === undefined ||
+    name.startsWith("-") ||
+    ["help", ...program.commands.map((command) => command.name())].includes(name);
+  return isKnown ? program.parseAsync() : program.parseAsync([name], { from: "user" });
+}
+
 /** Time limit of a command to end by itself once the event loop ran dry. */
 const STARVED_MS = 1_000;
 /** Time for what a command has left behind to end by itself. */
@@ -91,7 +102,7 @@ const starved = watch.starved.catch(async (thrown: unknown) => {
   throw thrown;
 });
 // No top-level await: the build compiles this into one script, not a module (see main.ts).
-void Promise.race([program.parseAsync().finally(watch.close), starved])
+void Promise.race([parse().finally(watch.close), starved])
   .catch((thrown: unknown) => {
     if (thrown instanceof CommanderError) process.exitCode = thrown.exitCode === 0 ? 0 : 1;
     else process.exitCode = report(thrown);

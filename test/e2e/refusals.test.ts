@@ -373,6 +373,18 @@ const cases: readonly Case[] = [
     args: ["get", "web1", "/etc/hostname", "site.ts/below"],
     says: /^volley: cannot write in site\.ts\/below: what it is in is not a directory$/,
   },
+  ...[["nonsens"], ["help", "nonsens"], ["nonsens", "--help"]].map((args) => ({
+    what: `an unknown command: ${args.join(" ")}`,
+    files: site,
+    args,
+    says: /^error: unknown command 'nonsens'$/,
+  })),
+  {
+    what: "help for a command that is misspelt",
+    files: site,
+    args: ["help", "rum"],
+    says: /^error: unknown command 'rum'$/,
+  },
   {
     what: "a run to resume that is not there",
     files: { ...site, ...hosts },
