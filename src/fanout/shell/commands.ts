@@ -78,7 +78,7 @@ export const COMMAND_KEYS: readonly CommandKey[] = [
   { command: "mute-pattern", keys: ["M"], label: "M", help: "mute hosts of a pattern" },
   { command: "unmute-all", keys: ["u"], label: "u", help: "unmute all" },
   { command: "line-mode", keys: ["l"], label: "l", help: "line mode: edit, then send" },
-  { command: "fold-mode", keys: ["f"], label: "f", help: "fold mode: group equal answers" },
+  { command: "fold-mode", keys: ["f"], label: "f", help: "fold mode: group same answers" },
   { command: "reconnect", keys: ["r"], label: "r R", help: "reconnect this one, all" },
   { command: "reconnect-all", keys: ["R"], label: "", help: "" },
   { command: "record", keys: ["c"], label: "c C", help: "record this one, all; or stop" },

@@ -6,7 +6,7 @@ import { safeLine } from "../rows/sanitize.ts";
 import { hasFailed } from "./host-status.ts";
 import type { RunView } from "./model.ts";
 import { Ends, Line } from "./text.tsx";
-import type { Surface, ViewState } from "./view-state.ts";
+import { cancelling, type Surface, type ViewState } from "./view-state.ts";
 
 /** The last row: the keys at hand, or the filter being typed, and the place in the list or the log. */
 export function Footer({
@@ -67,7 +67,10 @@ function fleetKeys(run: RunView, view: ViewState, { symbols }: Surface): Keys {
 
 /** The keys that end the view. */
 function endKeys(run: RunView, view: ViewState): string {
-  if (!view.held || !run.ended) return "? help  Ctrl-C stop";
+  if (!view.held || !run.ended) {
+    const how = cancelling(run, view);
+    return how === "now" ? "? help" : `? help  Ctrl-C ${how === "clean" ? "stop now" : "stop"}`;
+  }
   return run.hosts.some(hasFailed) ? "s shell on failed  q leave" : "? help  q leave";
 }
 

@@ -78,11 +78,11 @@ export function stopText({ reason }: Extract<ControllerEvent, { type: "play:stop
 /** The notice of check mode. */
 export const CHECK_MODE = "CHECK MODE: nothing is changed";
 
-/** Return the notice of a cancelled run, or of commands that are ended. */
+/** Return the notice of a cancelled run, or of commands that are ended; it fits into 80 columns. */
 export function cancelText(how: "clean" | "now", kind: "run" | "command" = "run"): string {
   if (how === "now") return "stopping now";
   return kind === "run"
-    ? "stopping cleanly: hosts finish the running action; press Ctrl-C again to stop now"
+    ? "stopping cleanly after the running actions; press Ctrl-C again to stop now"
     : "ending the commands; press Ctrl-C again to leave at once";
 }
 

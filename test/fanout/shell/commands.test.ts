@@ -20,3 +20,8 @@ it("finds commands by characters and by keys", () => {
   expect(commandFor("\x1b")).toBe("leave");
   expect(commandFor("é")).toBeUndefined();
 });
+
+it("has a help that fits into two columns of a terminal of 80", () => {
+  // A column of 39, less the key's 8 and a gap of 2.
+  expect(COMMAND_KEYS.map(({ help }) => help).filter((help) => help.length > 29)).toEqual([]);
+});

@@ -65,11 +65,13 @@ describe("the fleet", () => {
 
   test("check mode and a cancel are told at the top", () => {
     const check = stamp([runStart(["web1"], true), { type: "run:cancel", how: "clean" }]);
-    const text = draw(modelAt(check), {}, 100, 8);
+    const text = draw(modelAt(check), {}, 80, 8);
     expect(text).toContain("CHECK MODE: nothing is changed");
-    expect(text).toContain(
-      "stopping cleanly: hosts finish the running action; press Ctrl-C again to stop now",
-    );
+    expect(text).toContain("stopping cleanly after the running actions; press Ctrl-C again to stop now\n");
+    expect(text).toMatch(/\? help {2}Ctrl-C stop now( |$)/);
+    const now = draw(modelAt(stamp([runStart(["web1"]), { type: "run:cancel", how: "now" }])), {}, 80, 8);
+    expect(now).toContain("stopping now\n");
+    expect(now.split("\n").at(-1)).not.toContain("Ctrl-C");
   });
 
   test("the chosen host stays in sight wherever it is sorted", () => {
