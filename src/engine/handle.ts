@@ -1,5 +1,5 @@
 import { AsyncLocalStorage } from "node:async_hooks";
-import { printable, VolleyError } from "../core/errors.ts";
+import { messageOf, printable, VolleyError } from "../core/errors.ts";
 import type { Result, State } from "../core/result.ts";
 import type { TaskFailed, TaskHandle, TaskResult } from "../core/role.ts";
 
@@ -192,8 +192,10 @@ function awaited(result: Result, handle: TaskHandle, isGuess: boolean, owner: As
     get: () => handle[property],
     enumerable: true,
   });
-  return Object.defineProperties({ ...result } as TaskResult, {
+  const { items: _items, ...rest } = result;
+  return Object.defineProperties(rest as TaskResult, {
     state: asked("state"),
+    items: asked("data"),
     data: asked("data"),
     changed: asked("changed"),
     skipped: asked("skipped"),
@@ -282,7 +284,7 @@ function onError(thrown: unknown, event: "unhandledRejection" | "uncaughtExcepti
   const onStray = runs.get(key);
   if (onStray !== undefined) onStray(thrown);
   else if (runNow === undefined || key !== undefined)
-    console.warn(`volley: code that a role has left behind threw: ${printable(String(thrown))}`);
+    console.warn(`volley: code that a role has left behind threw: ${printable(messageOf(thrown))}`);
   else if (process.listenerCount(event) === 1) {
     // No run's code threw this, and no handler of the program's takes it: the process ends, as without this handler.
     isWatching = false;

@@ -244,8 +244,9 @@ export class RoleRun {
       case "thrown": {
         const thrown = causesOf(end.error);
         const isCancel = [...thrown].some((cause) => cause instanceof Cancelled);
-        const rescued = isCancel ? [] : told.filter((error) => !thrown.has(error));
         const isOwn = !isCancel && !this.#failures.has(end.error as TaskFailed);
+        // An error of the code's own may be its word for a failure it caught: a run that resumes does that task again.
+        const rescued = isCancel || isOwn ? [] : told.filter((error) => !thrown.has(error));
         return {
           rescued,
           failed: isOwn || rescued.length < failures.length,

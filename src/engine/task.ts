@@ -83,7 +83,10 @@ async function runLoop(
   const label = (task.options.label as ((item: unknown) => string) | undefined) ?? defaultLabel;
   const results: { readonly label: string; readonly result: Result }[] = [];
   // Templates see an item as its list was written, floats and order of keys included.
-  const written = Array.isArray(loop) ? (restore(loop) as readonly unknown[]) : undefined;
+  const written = await evaluate(task.name, () =>
+    Array.isArray(loop) ? (restore(loop) as readonly unknown[]) : undefined,
+  );
+  if (written instanceof Unknown) return resultOfUnknown(written, check);
   const items = loop[Symbol.iterator]();
   for (let position = 0; ; position++) {
     const next = await evaluate(task.name, () => {

@@ -416,6 +416,23 @@ test("vars of a task that hold an unknown result make the task unknown, and its 
   expect(run.ended).toEqual(["unknown r version", "unknown r conf", "unchanged r next"]);
 });
 
+test("a loop over an awaited unknown result is unknown, and its role goes on", async () => {
+  const run = await runTasks(async ({ task }) => {
+    const awaited = await task("Run", command(["true"]));
+    task("loop", (_: unknown) => noop({ changed: true }), { loop: [awaited] });
+    task("next", noop({}));
+  }, check);
+  expect(run.ended).toEqual(["unknown r Run", "unknown r loop", "unchanged r next"]);
+});
+
+test("the items of an awaited unknown loop are unknown too", async () => {
+  const run = await runTasks(async ({ task }) => {
+    const looped = await task("Run", (_: number) => command(["true"]), { loop: [1] });
+    task(looped.items?.[0]?.state ?? "none", noop({}));
+  }, check);
+  expect(run.ended).toEqual(["unknown r Run"]);
+});
+
 test("the state of an awaited unknown result is unknown too", async () => {
   const run = await runTasks(async ({ task }) => {
     const { state } = await task("Run", command(["true"]));

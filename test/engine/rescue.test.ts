@@ -375,3 +375,16 @@ describe("a run that goes on behind a rescued failure", () => {
     expect(readFileSync(traces, "utf8").trim().split("\n").slice(3)).toEqual(["breaks", "repair"]);
   });
 });
+
+test("code that throws an error of its own has rescued nothing: a run that resumes does the failed task again", async () => {
+  const run = await runTasks(async ({ task }) => {
+    try {
+      await task("f", fail("no"));
+    } catch {
+      throw new Error("set-up failed");
+    }
+  });
+  expect(run.ended).toEqual(["failed r f", "failed r the role's own code"]);
+  expect(run.tally).toMatchObject({ failed: 2, rescued: 0 });
+  expect(run.of("task:rescued")).toEqual([]);
+});
