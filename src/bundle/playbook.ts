@@ -3,7 +3,7 @@ import { createRequire, SourceMap } from "node:module";
 import { basename, dirname, join, relative, resolve, sep } from "node:path";
 import { Script } from "node:vm";
 import type { BuildFailure, BuildResult, Message, Plugin } from "esbuild";
-import { isVolleyError, type SourceLocation, VolleyError } from "../core/errors.ts";
+import { isVolleyError, messageOf, type SourceLocation, VolleyError } from "../core/errors.ts";
 import { isPlaybook, type Playbook } from "../core/playbook.ts";
 import { locateStrays } from "../system/strays.ts";
 import { type CacheSlot, type Fingerprint, fingerprint, isFresh, openSlot } from "./cache.ts";
@@ -291,7 +291,7 @@ function locateStray(thrown: unknown, file: string, map: string): VolleyError {
   const located = locate(thrown, map);
   const [message, location] = isVolleyError(located)
     ? [located.message, located.location]
-    : [String(thrown), undefined];
+    : [messageOf(thrown), undefined];
   return new VolleyError("PLAYBOOK_INVALID", message, {
     cause: thrown,
     location: location ?? { file: basename(file) },

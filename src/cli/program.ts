@@ -89,6 +89,16 @@ function parse(): Promise<unknown> {
   return isKnown ? program.parseAsync() : program.parseAsync([name], { from: "user" });
 }
 
+let isOver = false;
+// Code of the playbook's that calls process.exit() must not look like a run that went well.
+process.on("exit", (code) => {
+  if (isOver || code !== 0) return;
+  process.stderr.write(
+    "volley: process.exit() was called before the command had ended; only the playbook's code does that\n",
+  );
+  process.exitCode = 1;
+});
+
 /** Time limit of a command to end by itself once the event loop ran dry. */
 const STARVED_MS = 1_000;
 /** Time for what a command has left behind to end by itself. */
@@ -107,4 +117,7 @@ void Promise.race([parse().finally(watch.close), starved])
     if (thrown instanceof CommanderError) process.exitCode = thrown.exitCode === 0 ? 0 : 1;
     else process.exitCode = report(thrown);
   })
-  .finally(leave);
+  .finally(() => {
+    isOver = true;
+    leave();
+  });

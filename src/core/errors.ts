@@ -111,7 +111,16 @@ export function serializeError(thrown: unknown): SerializedError {
       ...(thrown.stack === undefined ? {} : { stack: thrown.stack.slice(0, MAX_STACK) }),
     };
   }
-  return { code: "INTERNAL", message: String(thrown).slice(0, MAX_MESSAGE) };
+  return { code: "INTERNAL", message: messageOf(thrown).slice(0, MAX_MESSAGE) };
+}
+
+/** Return the message of whatever was thrown. Never fails: a thrown object may have no text. */
+export function messageOf(thrown: unknown): string {
+  try {
+    return thrown instanceof Error ? thrown.message : String(thrown);
+  } catch {
+    return "an object without a text was thrown";
+  }
 }
 
 const CONTROL = /[\p{Cc}\u2028\u2029]/gu;
@@ -133,7 +142,7 @@ export function formatLocation({ file: path, line, column }: SourceLocation): st
 
 /** Return one line for a person: the place, the message and the hint. */
 export function describeError(thrown: unknown): string {
-  if (!isVolleyError(thrown)) return thrown instanceof Error ? thrown.message : String(thrown);
+  if (!isVolleyError(thrown)) return messageOf(thrown);
   const where = thrown.location === undefined ? "" : `${formatLocation(thrown.location)}: `;
   return `${where}${thrown.message}${thrown.hint === undefined ? "" : ` (${thrown.hint})`}`;
 }

@@ -59,6 +59,11 @@ test.each([
     ":3:26: TypeError: stray",
   ],
   ["a rejection that is no error", 'void Promise.reject("stray");', ': .*"stray"\\.'],
+  [
+    "what has no text",
+    "setTimeout(() => { throw Object.create(null); });",
+    ": an object without a text was thrown",
+  ],
 ])("a playbook that leaves uncaught: %s: ends each command with its place", async (_what, code, told) => {
   const project = makeProject(scratch(), {
     "site.ts": playbookText(`{ name: "One", hosts: "all", tasks: () => {} }`).replace("\n", `\n\n${code}\n`),
@@ -74,6 +79,36 @@ test.each([
     expect(end.stderr).toMatch(new RegExp(`^volley: site\\.ts${told} \\(nothing catches this error\\)\\n$`));
     expect(end.code).toBe(1);
   }
+});
+
+test.each([["run"], ["run", "--via", "direct"], ["check", "--no-types"]])(
+  "%s %s does not pass for a success where a playbook ends the process",
+  async (...command) => {
+    const project = makeProject(scratch(), {
+      "site.ts": `${playbookText(`{ name: "One", hosts: "all", tasks: () => {} }`)}process.exit();\n`,
+      "inventory.yaml": LOCAL,
+    });
+    const end = await volley([...command, "site.ts", "-i", "inventory.yaml"], { cwd: project.directory });
+    expect(end.stderr).toMatch(/^volley: process\.exit\(\) was called before the command had ended/);
+    expect(end.code).toBe(1);
+  },
+);
+
+test("an error that the code of a vars schema leaves uncaught ends nothing while it is only foreseen", async () => {
+  const project = makeProject(scratch(), {
+    "site.ts": `import { debug, defineRole, definePlaybook } from "volley";
+const vars = { "~standard": { version: 1, vendor: "test", validate: (value) => {
+  setTimeout(() => { throw new Error("stray"); }, 1);
+  return { value };
+} } };
+const role = defineRole({ name: "web", vars, tasks({ task }) { task("x", debug({ msg: "x" })); } });
+export default definePlaybook([{ name: "One", hosts: "all", roles: [role()] }]);\n`,
+    "inventory.yaml": LOCAL,
+  });
+  const end = await volley(["check", "--no-types", "site.ts", "-i", "inventory.yaml"], {
+    cwd: project.directory,
+  });
+  expect(end).toMatchObject({ code: 0, stderr: "" });
 });
 
 test("local hosts whose process is killed are lost, and the run ends with its summary", async () => {

@@ -1,5 +1,5 @@
 import type { Change } from "../../core/action.ts";
-import { VolleyError } from "../../core/errors.ts";
+import { messageOf, VolleyError } from "../../core/errors.ts";
 import type { Diff } from "../../core/result.ts";
 import type { ReadSystem, Stat, System } from "../../core/system.ts";
 import { modeAfterChown, SET_GID, SET_UID } from "../../core/unix/permissions.ts";
@@ -160,7 +160,7 @@ export function modeProblem(mode: string | number): string | undefined {
     parseMode(mode, 0, false);
     return undefined;
   } catch (thrown) {
-    return thrown instanceof Error ? thrown.message : String(thrown);
+    return messageOf(thrown);
   }
 }
 

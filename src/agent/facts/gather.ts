@@ -1,3 +1,4 @@
+import { messageOf } from "../../core/errors.ts";
 import type { Facts } from "../../core/facts.ts";
 import type { ReadSystem } from "../../core/system.ts";
 import { parseJson } from "../../core/values/value.ts";
@@ -129,7 +130,7 @@ async function readFact(system: ReadSystem, path: string): Promise<unknown> {
   try {
     return parseFact(await system.readText(path));
   } catch (thrown) {
-    return `error loading facts from ${path}: ${thrown instanceof Error ? thrown.message : String(thrown)}`;
+    return `error loading facts from ${path}: ${messageOf(thrown)}`;
   }
 }
 

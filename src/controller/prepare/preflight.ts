@@ -50,7 +50,8 @@ export async function preflight({
     const declared = new Map<RoleUse, number>();
     for (const host of hosts) {
       for (const use of play.roles) {
-        const foreseen = await foreseeRoleVars(use, host, play.vars ?? {}, groups);
+        // The code of a schema is the playbook's own, too.
+        const foreseen = await foresee(() => foreseeRoleVars(use, host, play.vars ?? {}, groups));
         const tries = declared.get(use) ?? 0;
         if (tries < MAX_TRIES) {
           await declareRole(use, foreseen, host, { assets, groups, check });

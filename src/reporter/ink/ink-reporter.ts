@@ -1,3 +1,4 @@
+import { messageOf } from "../../core/errors.ts";
 import type { Event } from "../../core/events.ts";
 import { createPlainReporter } from "../plain.ts";
 import { createTextWriter, type Reporter, type ReporterOptions } from "../reporter.ts";
@@ -23,7 +24,7 @@ export function createInkReporter(options: InkReporterOptions): Reporter {
   const live = openLiveView({
     ...options,
     onCrash(error) {
-      const message = error instanceof Error ? error.message : String(error);
+      const message = messageOf(error);
       writer.write(`the terminal UI failed (${safeLine(message)}): plain output from here on\n`);
       plain = createPlainReporter(options);
       if (runStart !== undefined) plain.event(runStart);

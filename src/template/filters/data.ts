@@ -1,5 +1,5 @@
 import { createHash, getHashes, randomInt } from "node:crypto";
-import { isVolleyError } from "../../core/errors.ts";
+import { isVolleyError, messageOf } from "../../core/errors.ts";
 import { bytesToText, textToBytes } from "../../core/values/bytes.ts";
 import { parseJson, writeJson } from "../../core/values/value.ts";
 import { parseYamlDocument, parseYamlStream, type YamlDialect } from "../../yaml/document.ts";
@@ -58,7 +58,7 @@ function fromJson(text: string): unknown {
   try {
     return parseJson(text);
   } catch (error) {
-    return fail(`not JSON: ${error instanceof Error ? error.message : String(error)}`);
+    return fail(`not JSON: ${messageOf(error)}`);
   }
 }
 
