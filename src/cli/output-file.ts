@@ -15,7 +15,8 @@ interface OutputFile {
 
 /**
  * Write a file that the user names with `-o` or the like; `-` is standard output. A regular file is written under a
- * temporary name and renamed, so that no half of one is left; links are followed. Devices and FIFOs are written to, not
+ * temporary name and renamed, so that no half of one is left, or in place where
+ * its directory takes no new file; links are followed. Devices and FIFOs are written to, not
  * replaced. Fails with `FILE_FAILED`.
  */
 export function writeOutput(path: string, data: string | Uint8Array, output: OutputFile): void {
@@ -26,10 +27,21 @@ export function writeOutput(path: string, data: string | Uint8Array, output: Out
   try {
     const stats = statSync(path, { throwIfNoEntry: false });
     if (stats !== undefined && !stats.isFile()) writeFileSync(path, data);
-    else writeWhole(targetOf(path), data, modeOf(stats, output));
+    else
+      try {
+        writeWhole(targetOf(path), data, modeOf(stats, output));
+      } catch (thrown) {
+        if (stats === undefined || output.replacesMode === true || !isKeptInPlace(thrown)) throw thrown;
+        writeFileSync(path, data);
+      }
   } catch (thrown) {
     throw cannotWrite(path, thrown, output.hint);
   }
+}
+
+/** True where the directory takes no new file, or the file is a mount: its content alone may be changed. */
+function isKeptInPlace(thrown: unknown): boolean {
+  return ["EACCES", "EPERM", "EBUSY"].includes((thrown as NodeJS.ErrnoException).code ?? "");
 }
 
 function modeOf(stats: Stats | undefined, { mode, replacesMode = false }: OutputFile): number {

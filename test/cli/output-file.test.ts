@@ -1,6 +1,7 @@
 import { execFileSync, spawn } from "node:child_process";
 import { once } from "node:events";
 import {
+  chmodSync,
   lstatSync,
   mkdirSync,
   mkdtempSync,
@@ -66,6 +67,19 @@ it("writes to a FIFO, and leaves it", async () => {
   }
   expect(lstatSync(at("fifo")).isFIFO()).toBe(true);
   expect(readdirSync(directory).sort()).toEqual(["fifo", "link"]);
+});
+
+it.skipIf(process.getuid?.() === 0)("writes in place where the directory takes no new file", () => {
+  mkdirSync(at("locked"));
+  writeFileSync(at("locked/page"), "old");
+  chmodSync(at("locked"), 0o555);
+  writeOutput(at("locked/page"), "new", { mode: 0o600 });
+  expect(readFileSync(at("locked/page"), "utf8")).toBe("new");
+  expect(() => writeOutput(at("locked/page"), "", { mode: 0o700, replacesMode: true })).toThrow(
+    /: permission denied$/,
+  );
+  expect(() => writeOutput(at("locked/other"), "", { mode: 0o600 })).toThrow(/: permission denied$/);
+  chmodSync(at("locked"), 0o755);
 });
 
 it("says why a file cannot be written", () => {
