@@ -144,7 +144,7 @@ function parseLines(file: string, lines: readonly string[]): SimpleNode | null |
 
 /**
  * Read YAML that is nothing but mappings of names to short values, as most inventories are; null for any other text. The
- * parser is not loaded for it, and takes ten times as long for 500 hosts: see test/bench/fan-out.mjs.
+ * parser is not loaded for it, and would take several times as long.
  */
 export function readSimpleYaml(file: string, text: string): YamlReader | null {
   const root = parseLines(file, text.split("\n"));
