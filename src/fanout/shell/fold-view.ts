@@ -1,4 +1,5 @@
 import { setMaxListeners } from "node:events";
+import { UNSAFE } from "../../core/values/characters.ts";
 import { formatNodeSet } from "../../inventory/names.ts";
 import type { TerminalSize } from "../../transport/transport.ts";
 import type { HostResult } from "../exec/fan-out.ts";
@@ -166,7 +167,9 @@ async function writeGroup(group: FoldedHosts, write: (text: string) => Promise<v
 
 /** Remove controls from an answer, which could forge the heading of another one. */
 function plain(text: string): string {
-  const safe = text.replace(/\r\n/g, "\n").replace(/[^\P{C}\n\t]/gu, "");
+  const safe = text
+    .replace(/\r\n/g, "\n")
+    .replace(UNSAFE, (character) => (character === "\n" || character === "\t" ? character : ""));
   return safe.endsWith("\n") ? safe : `${safe}\n`;
 }
 

@@ -1,5 +1,6 @@
 import type { Writable } from "node:stream";
 import { VolleyError } from "../../core/errors.ts";
+import { UNSAFE } from "../../core/values/characters.ts";
 import type { DirectoryEntry } from "../transport.ts";
 import {
   encodeMessage,
@@ -225,13 +226,12 @@ const HINTS: Readonly<Record<number, string>> = {
   [STATUS.permissionDenied]: "log in as a user who may, or use --become",
 };
 
+const UNSAFE_RUN = new RegExp(`${UNSAFE.source}+`, UNSAFE.flags);
+
 /** Return the error of a refusal, such as `web01: cannot write /srv/a: permission denied`. */
 export function refused(host: string, what: string, status: number, text: string): SftpError {
   // The host's text reaches terminals.
-  const said = text
-    .replace(/\p{Cc}+/gu, " ")
-    .trim()
-    .slice(0, SAID_KEPT);
+  const said = text.replace(UNSAFE_RUN, " ").trim().slice(0, SAID_KEPT);
   const meaning = MEANINGS[status] ?? `status ${status}`;
   const isEmpty = EMPTY_WORDS.test(said) || said.toLowerCase() === meaning;
   const reason = isEmpty || status !== STATUS.failure ? meaning : lowerFirst(said);

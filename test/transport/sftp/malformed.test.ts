@@ -217,10 +217,10 @@ describe("replies", () => {
     await expect(files.stat("/a")).rejects.toMatchObject({ code: "CONNECTION_LOST" });
   });
 
-  it("carry no control characters into messages", async () => {
+  it("carry no characters into messages that no terminal may get", async () => {
     const { server, files } = await session();
     const opening = files.open("/x", 1).catch((thrown: unknown) => thrown);
-    const text = stringField("Disk\x1b[31m on fire\r\nok");
+    const text = stringField("Disk\x1b[31m on\u202efire\r\nok");
     server.say(message(101, idOf(await server.next()), uint32Field(4), text, stringField("")));
     const error = await opening;
     expect(error).toMatchObject({ message: "web01: cannot read /x: disk [31m on fire ok", status: 4 });
