@@ -48,6 +48,9 @@ export const RECEIVE_LIMITS: ReceiveLimits = {
   events: 2_000_000,
 };
 
+/** The beginning of every line of the protocol. */
+const EVENT_PREFIX = '{"type":"';
+
 /** Lines beside the protocol that are passed on of one process, each cut to 1,000 characters. */
 const MAX_NOISE_LINES = 200;
 const MAX_NOISE_LENGTH = 1_000;
@@ -64,6 +67,7 @@ export function receive(
 ): void {
   let greeted = false;
   let stopped = false;
+  let ended = false;
   let noiseLines = 0;
   let bytes = 0;
   let events = 0;
@@ -95,6 +99,8 @@ export function receive(
   };
   const takeEvent = (line: string): void => {
     const value = parse(line);
+    // The connection was cut amid an event, which the journal has whole.
+    if (value === undefined && ended && line.startsWith(EVENT_PREFIX)) return;
     const isAside = isRecord(value) && (value.type === "question" || value.type === "share");
     if (!isRecord(value) || typeof value.type !== "string" || (!isAside && !Number.isSafeInteger(value.seq)))
       return noise(line);
@@ -163,7 +169,10 @@ export function receive(
     }
     lines.push(chunk);
   });
-  stream.once("end", lines.end);
+  stream.once("end", () => {
+    ended = true;
+    lines.end();
+  });
 }
 
 function parse(line: string): unknown {

@@ -92,6 +92,24 @@ test("lines that are no events are noise", async () => {
   ]);
 });
 
+test("an event that the end of the output has cut is not told as noise; other last lines are", async () => {
+  const line = encodeLine(log(2));
+  for (const at of [9, 20, line.length - 2])
+    expect(await hear(encodeLine(hello), line.slice(0, at))).toEqual([["hello", 1]]);
+  expect(await hear(encodeLine(hello), line.slice(0, -1))).toEqual([
+    ["hello", 1],
+    ["log", "é✓"],
+  ]);
+  for (const last of ["Terminated", '{"level":30'])
+    expect(await hear(encodeLine(hello), last)).toEqual([
+      ["hello", 1],
+      ["noise", last],
+    ]);
+  // A whole line that is broken, and a line before hello, are no cut events.
+  expect(await hear(encodeLine(hello), '{"type":"log"\n')).toContainEqual(["noise", '{"type":"log"']);
+  expect(await hear('{"type":"log"')).toEqual([["noise", '{"type":"log"']]);
+});
+
 test("noise is bounded in number and length", async () => {
   const heard = await hear(
     Array.from({ length: 1_000 }, () => `${"x".repeat(5_000)}\n`).join(""),
