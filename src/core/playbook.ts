@@ -1,10 +1,10 @@
-import { didYouMean, VolleyError } from "./errors.ts";
+import { VolleyError } from "./errors.ts";
+import { checkOptions, isWithin, type Kind, LIMIT, SWITCH } from "./options.ts";
 import type { AnyRole, HandlerSpec, Role, RoleUse, TasksContext } from "./role.ts";
 import { isRecord } from "./values/value.ts";
 import type { Vars } from "./values/vars.ts";
 
-/** The longest time that a timer of Node's takes, in whole seconds: some 24 days. Longer ones fire at once. */
-export const MAX_TIMER_SECONDS = Math.floor((2 ** 31 - 1) / 1000);
+export { MAX_TIMER_SECONDS } from "./options.ts";
 
 /** Maps a pattern of hosts to roles. */
 export interface Play extends PlaySchedule {
@@ -65,24 +65,33 @@ export interface PlaySchedule {
   readonly timeout?: number;
 }
 
-const PLAY_KEYS = [
-  "name",
-  "hosts",
-  "roles",
-  "tasks",
-  "handlers",
-  "vars",
-  "hostVars",
-  "become",
-  "strategy",
-  "serial",
-  "maxFailPercentage",
-  "anyErrorsFatal",
-  "order",
-  "throttle",
-  "timeout",
-  "tags",
-] as const satisfies readonly (keyof Play)[];
+const PLAY_KEYS: Readonly<Record<keyof Play, Kind | null>> = {
+  name: null,
+  hosts: null,
+  roles: null,
+  tasks: null,
+  handlers: null,
+  vars: null,
+  hostVars: null,
+  become: null,
+  strategy: null,
+  serial: [
+    'a whole number of 1 or more, a share such as "30%", or a list of these',
+    (value) => {
+      const sizes = [value].flat();
+      return sizes.length > 0 && sizes.every(isBatchSize);
+    },
+  ],
+  maxFailPercentage: ["a number from 0 to 100", (value) => isWithin(value, 0, 100)],
+  anyErrorsFatal: SWITCH,
+  order: [
+    `one of ${PLAY_ORDERS.map((known) => `"${known}"`).join(", ")}`,
+    (value) => (PLAY_ORDERS as readonly unknown[]).includes(value),
+  ],
+  throttle: ["a whole number of 1 or more", isWhole],
+  timeout: LIMIT,
+  tags: null,
+};
 
 /** Plays that {@link definePlay} made: their own tasks are among their roles already. */
 const defined = new WeakSet<Play>();
@@ -92,24 +101,13 @@ export function definePlay(play: Play, directory?: string): PlayDefinition {
   if (!isRecord(play))
     throw new VolleyError("PLAYBOOK_INVALID", "a play must be an object with `hosts` and `roles`");
   const name = play.name ?? (typeof play.hosts === "string" ? play.hosts : "without a name");
-  for (const key of Object.keys(play)) {
-    if (!(PLAY_KEYS as readonly string[]).includes(key)) {
-      throw new VolleyError(
-        "PLAYBOOK_INVALID",
-        `play "${name}": unknown key "${key}"${didYouMean(key, PLAY_KEYS)}`,
-        {
-          hint: `a play takes: ${PLAY_KEYS.join(", ")}`,
-        },
-      );
-    }
-  }
+  checkOptions(`play "${name}"`, ["play", "key"], play, PLAY_KEYS);
   if (typeof play.hosts !== "string" || play.hosts.trim() === "") {
     throw new VolleyError(
       "PLAYBOOK_INVALID",
       `play "${name}": \`hosts\` must be a pattern such as "web" or "all"`,
     );
   }
-  checkSchedule(name, play);
   const roles = (play.roles ?? []).map((use, index) => checkRoleUse(name, use, index));
   if (play.tasks !== undefined) {
     const own: AnyRole = {
@@ -159,39 +157,6 @@ export function definePlaybook(plays: readonly Play[], directory?: string): Play
 /** True for a value with the shape of a playbook. */
 export function isPlaybook(value: unknown): value is Playbook {
   return isRecord(value) && Array.isArray(value.plays);
-}
-
-/** Check a play's schedule. Fails with `PLAYBOOK_INVALID`. */
-function checkSchedule(name: string, play: PlaySchedule): void {
-  const { serial, maxFailPercentage, anyErrorsFatal, order, throttle, timeout } = play;
-  const require = (holds: boolean, key: keyof PlaySchedule, what: string): void => {
-    if (holds) return;
-    throw new VolleyError(
-      "PLAYBOOK_INVALID",
-      `play "${name}": \`${key}\` must be ${what}, not ${JSON.stringify(play[key]) ?? String(play[key])}`,
-    );
-  };
-  if (serial !== undefined) {
-    const sizes: readonly unknown[] = Array.isArray(serial) ? serial : [serial];
-    const what = 'a whole number of 1 or more, a share such as "30%", or a list of these';
-    require(sizes.length > 0 && sizes.every(isBatchSize), "serial", what);
-  }
-  const isShare = (value: number): boolean => value >= 0 && value <= 100;
-  if (maxFailPercentage !== undefined)
-    require(typeof maxFailPercentage === "number" &&
-      isShare(maxFailPercentage), "maxFailPercentage", "a number from 0 to 100");
-  if (anyErrorsFatal !== undefined)
-    require(typeof anyErrorsFatal === "boolean", "anyErrorsFatal", "true or false");
-  if (order !== undefined)
-    require(PLAY_ORDERS.includes(
-      order,
-    ), "order", `one of ${PLAY_ORDERS.map((known) => `"${known}"`).join(", ")}`);
-  if (throttle !== undefined) require(isWhole(throttle), "throttle", "a whole number of 1 or more");
-  if (timeout !== undefined)
-    require(typeof timeout === "number" &&
-      timeout > 0 &&
-      timeout <=
-        MAX_TIMER_SECONDS, "timeout", `a number of seconds above 0, and ${MAX_TIMER_SECONDS} at most`);
 }
 
 function isWhole(value: unknown): boolean {

@@ -1,36 +1,40 @@
 import type { ActionCall } from "../core/action.ts";
 import { didYouMean, VolleyError } from "../core/errors.ts";
+import { checkOptions, isA, isWithin, type Kind, LIMIT, SWITCH } from "../core/options.ts";
 import type { LoopOptions, TaskOptions } from "../core/role.ts";
 import { isRecord } from "../core/values/value.ts";
 
 // Tasks and handlers as they are declared: refusing wrong ones, and choosing tasks by tags.
 
-const OPTIONS: Readonly<Record<keyof LoopOptions<unknown>, true>> = {
-  when: true,
-  notify: true,
-  tags: true,
-  loop: true,
-  label: true,
-  check: true,
-  ignoreErrors: true,
-  changedWhen: true,
-  failedWhen: true,
-  until: true,
-  retries: true,
-  delay: true,
-  timeout: true,
-  runOnce: true,
-  delegateTo: true,
-  noLog: true,
-  become: true,
-  vars: true,
+const RULE: Kind = ["true, false or a function", isA("boolean", "function")];
+const FUNCTION: Kind = ["a function", isA("function")];
+const NAMES: Kind = ["a string or a list of strings", (value) => [value].flat().every(isA("string"))];
+
+const OPTIONS: Readonly<Record<keyof LoopOptions<unknown>, Kind>> = {
+  when: RULE,
+  notify: NAMES,
+  tags: NAMES,
+  loop: ["an iterable", (value) => Symbol.iterator in Object(value)],
+  label: FUNCTION,
+  check: SWITCH,
+  ignoreErrors: SWITCH,
+  changedWhen: RULE,
+  failedWhen: RULE,
+  until: FUNCTION,
+  retries: ["a whole number from 0", (value) => isWithin(value, 0) && value === Math.floor(value)],
+  delay: ["a number from 0", (value) => isWithin(value, 0)],
+  timeout: LIMIT,
+  runOnce: SWITCH,
+  delegateTo: ['"controller"', (value) => value === "controller"],
+  noLog: SWITCH,
+  become: ["true, false or a string", isA("boolean", "string")],
+  vars: ["an object", isRecord],
 };
-const OPTION_NAMES = Object.keys(OPTIONS);
 
 /** Refuse what no task can be declared with, whatever the host. Fails with `PLAYBOOK_INVALID`. */
 export function checkTask(role: string, name: unknown, call: unknown, options: unknown): void {
-  const refuse = (what: string, hint?: string): never => {
-    throw new VolleyError("PLAYBOOK_INVALID", `role "${role}": ${what}`, hint === undefined ? {} : { hint });
+  const refuse = (what: string): never => {
+    throw new VolleyError("PLAYBOOK_INVALID", `role "${role}": ${what}`);
   };
   if (typeof name !== "string" || name === "") refuse("task() takes a name first, then an action");
   if (typeof call !== "function" && !isActionCall(call)) {
@@ -38,17 +42,9 @@ export function checkTask(role: string, name: unknown, call: unknown, options: u
   }
   if (options === undefined) return;
   if (!isRecord(options)) return refuse(`task "${name}": its options, the third argument, are an object`);
-  for (const key of Object.keys(options)) {
-    if (OPTION_NAMES.includes(key)) continue;
-    refuse(
-      `task "${name}": unknown option "${key}"${didYouMean(key, OPTION_NAMES)}`,
-      `a task takes: ${OPTION_NAMES.join(", ")}`,
-    );
-  }
-  const { delegateTo, become } = options;
-  if (delegateTo === undefined) return;
-  if (delegateTo !== "controller") refuse(`task "${name}": delegateTo is "controller" or nothing`);
-  if (become !== undefined) refuse(`task "${name}": a delegated task has no become`);
+  checkOptions(`role "${role}": task "${name}"`, ["task", "option"], options, OPTIONS);
+  if (options.delegateTo !== undefined && options.become !== undefined)
+    refuse(`task "${name}": a delegated task has no become`);
 }
 
 /** Refuse options that no handler has: it may run several times, and not on every host. */
