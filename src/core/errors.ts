@@ -1,3 +1,5 @@
+import { UNSAFE } from "./values/characters.ts";
+
 /** Stable names of errors. Programs branch on these, never on messages. */
 export type ErrorCode =
   | "USAGE"
@@ -123,13 +125,15 @@ export function messageOf(thrown: unknown): string {
   }
 }
 
-const CONTROL = /[\p{Cc}\u2028\u2029]/gu;
-
-/** Return a foreign text for the one line of an error: control characters become `\u001b`, and the text is cut at `max` characters (default 1,000). */
+/**
+ * Return a foreign text for the one line of an error: characters that no terminal may get become `\u202e` or
+ * `\u{e0001}`, and the text is cut at `max` characters (default 1,000).
+ */
 export function printable(text: string, max = 1_000): string {
-  const shown = text
-    .slice(0, max)
-    .replace(CONTROL, (control) => `\\u${control.charCodeAt(0).toString(16).padStart(4, "0")}`);
+  const shown = text.slice(0, max).replace(UNSAFE, (character) => {
+    const number = character.codePointAt(0)!.toString(16);
+    return `\\u${number.length > 4 ? `{${number}}` : number.padStart(4, "0")}`;
+  });
   return text.length > max || shown.length > max ? `${shown.slice(0, max)}…` : shown;
 }
 

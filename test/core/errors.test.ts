@@ -5,6 +5,7 @@ import {
   formatLocation,
   isVolleyError,
   nearest,
+  printable,
   serializeError,
   VolleyError,
 } from "../../src/core/errors.ts";
@@ -45,6 +46,20 @@ test("an error made by another copy of the module is known all the same; one of 
   const foreign = Object.assign(new Error("m"), { name: "VolleyError", code: "TIMEOUT" });
   expect(isVolleyError(foreign)).toBe(true);
   expect(isVolleyError(Object.assign(new Error("m"), { code: "ENOENT" }))).toBe(false);
+});
+
+test.each([
+  ["caf\u00e9 \u{1f600}", "caf\u00e9 \u{1f600}"],
+  ["\x1b[2J\ta\nb\u2028", "\\u001b[2J\\u0009a\\u000ab\\u2028"],
+  ["exe.\u202egpj\u200b\ufeff", "exe.\\u202egpj\\u200b\\ufeff"],
+  ["tag \u{e0041}, half \ud83d", "tag \\u{e0041}, half \\ud83d"],
+])("characters that no terminal may get are shown by their numbers: %j", (text, shown) => {
+  expect(printable(text)).toBe(shown);
+});
+
+test("a long text is cut", () => {
+  expect(printable("abcdef", 4)).toBe("abcd…");
+  expect(printable("\u202eabc", 4)).toBe("\\u20…");
 });
 
 test("a place is told with as much of it as is known", () => {
