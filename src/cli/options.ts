@@ -2,7 +2,7 @@ import { existsSync } from "node:fs";
 import { type Command, InvalidArgumentError, Option } from "commander";
 import type { BecomeOptions, TransportsOptions } from "../controller/prepare/reach.ts";
 import { VolleyError } from "../core/errors.ts";
-import { MAX_TIMER_SECONDS } from "../core/playbook.ts";
+import { MAX_TIMER_SECONDS } from "../core/options.ts";
 import type { BecomeMethod } from "../core/unix/users.ts";
 import { HOST_KEY_POLICIES, type HostKeyPolicy } from "../transport/transport.ts";
 import type { SecretOptions } from "../vars/secrets/sources.ts";

@@ -18,11 +18,6 @@ export function isWithin(value: unknown, min: number, max = Infinity): value is 
 /** The longest time that a timer of Node's takes, in whole seconds: some 24 days. Longer ones fire at once. */
 export const MAX_TIMER_SECONDS = Math.floor((2 ** 31 - 1) / 1000);
 
-/** A time limit that a timer of Node's takes. */
-export const LIMIT: Kind = [
-  `a number of seconds above 0, and ${MAX_TIMER_SECONDS} at most`,
-  (value) => isWithin(value, Number.MIN_VALUE, MAX_TIMER_SECONDS),
-];
 /** Either of the booleans. */
 export const SWITCH: Kind = ["true or false", isA("boolean")];
 

@@ -1,10 +1,8 @@
 import { VolleyError } from "./errors.ts";
-import { checkOptions, isWithin, type Kind, LIMIT, SWITCH } from "./options.ts";
+import { checkOptions, isWithin, type Kind, MAX_TIMER_SECONDS, SWITCH } from "./options.ts";
 import type { AnyRole, HandlerSpec, Role, RoleUse, TasksContext } from "./role.ts";
 import { isRecord } from "./values/value.ts";
 import type { Vars } from "./values/vars.ts";
-
-export { MAX_TIMER_SECONDS } from "./options.ts";
 
 /** Maps a pattern of hosts to roles. */
 export interface Play extends PlaySchedule {
@@ -89,7 +87,10 @@ const PLAY_KEYS: Readonly<Record<keyof Play, Kind | null>> = {
     (value) => (PLAY_ORDERS as readonly unknown[]).includes(value),
   ],
   throttle: ["a whole number of 1 or more", isWhole],
-  timeout: LIMIT,
+  timeout: [
+    `a number of seconds above 0, and ${MAX_TIMER_SECONDS} at most`,
+    (value) => isWithin(value, Number.MIN_VALUE, MAX_TIMER_SECONDS),
+  ],
   tags: null,
 };
 

@@ -1,6 +1,6 @@
 import type { ActionCall } from "../core/action.ts";
 import { didYouMean, VolleyError } from "../core/errors.ts";
-import { checkOptions, isA, isWithin, type Kind, LIMIT, SWITCH } from "../core/options.ts";
+import { checkOptions, isA, isWithin, type Kind, SWITCH } from "../core/options.ts";
 import type { LoopOptions, TaskOptions } from "../core/role.ts";
 import { isRecord } from "../core/values/value.ts";
 
@@ -23,7 +23,8 @@ const OPTIONS: Readonly<Record<keyof LoopOptions<unknown>, Kind>> = {
   until: FUNCTION,
   retries: ["a whole number from 0", (value) => isWithin(value, 0) && value === Math.floor(value)],
   delay: ["a number from 0", (value) => isWithin(value, 0)],
-  timeout: LIMIT,
+  // One longer than any timer of Node's is none.
+  timeout: ["a number of seconds above 0", (value) => isWithin(value, Number.MIN_VALUE)],
   runOnce: SWITCH,
   delegateTo: ['"controller"', (value) => value === "controller"],
   noLog: SWITCH,

@@ -1,4 +1,5 @@
 import { VolleyError } from "../core/errors.ts";
+import { MAX_TIMER_SECONDS } from "../core/options.ts";
 import type { Result } from "../core/result.ts";
 import { type Content, type ProcessOptions, SYSTEM_CALLS, type System } from "../core/system.ts";
 import { within } from "../system/endable.ts";
@@ -102,7 +103,7 @@ export async function withTimeLimit(
       end();
       timers.push(setTimeout(() => void cutOff().then(() => resolve(failed)), GRACE_MS));
     };
-    timers.push(setTimeout(expire, seconds * 1000));
+    timers.push(setTimeout(expire, Math.min(seconds, MAX_TIMER_SECONDS) * 1000));
   });
   try {
     const result = await Promise.race([work(limit.signal, system), overdue]);

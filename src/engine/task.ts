@@ -1,7 +1,7 @@
 import { setTimeout as pause } from "node:timers/promises";
 import type { ActionCall, ActionContext } from "../core/action.ts";
 import { type SerializedError, serializeError, VolleyError } from "../core/errors.ts";
-import { MAX_TIMER_SECONDS } from "../core/playbook.ts";
+import { MAX_TIMER_SECONDS } from "../core/options.ts";
 import type { ItemResult, Result, State } from "../core/result.ts";
 import type { TaskOptions, TaskResult } from "../core/role.ts";
 import type { System } from "../core/system.ts";

@@ -24,9 +24,9 @@ const tellGone = (file: string) =>
     `for p in $(cat ${file}); do grep -qs '^State:.[^Z]' /proc/$p/status && echo there || echo gone; done`,
   );
 
-it("a limit as long as any timer of Node's takes", async () => {
+it("a limit longer than any timer of Node's is none", async () => {
   const run = await runTasks(({ task }) => {
-    task("patient", shell("sleep 0.1"), { timeout: 2147483 });
+    task("patient", shell("sleep 0.1"), { timeout: 1e8 });
   });
   expect(run.task("patient").state).toBe("changed");
 });
