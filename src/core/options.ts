@@ -1,4 +1,4 @@
-import { didYouMean, VolleyError } from "./errors.ts";
+import { didYouMean, printable, VolleyError } from "./errors.ts";
 import { writeJson } from "./values/value.ts";
 
 /** Words for what an option takes, and whether a value, never undefined, is that. */
@@ -40,7 +40,16 @@ export function checkOptions(
     if (value !== undefined && kind !== null && !kind[1](value))
       throw new VolleyError(
         "PLAYBOOK_INVALID",
-        `${subject}: \`${name}\` must be ${kind[0]}, not ${writeJson(value, { other: String })}`,
+        `${subject}: \`${name}\` must be ${kind[0]}, not ${shown(value)}`,
       );
+  }
+}
+
+/** Show a value in an error, whatever it is: a task's handle tells nothing before its turn, and an object may hold itself. */
+function shown(value: unknown): string {
+  try {
+    return printable(writeJson(value, { other: String }), 200);
+  } catch {
+    return "this object";
   }
 }

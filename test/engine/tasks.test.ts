@@ -424,6 +424,13 @@ test.each([
   });
 });
 
+/** An object that cannot be written as JSON. */
+function holdsItself(): object {
+  const object: Record<string, unknown> = {};
+  object.own = object;
+  return object;
+}
+
 test.each([
   ["timeout", 0, "a number of seconds above 0, not 0"],
   ["timeout", -0.5, "a number of seconds above 0"],
@@ -436,6 +443,8 @@ test.each([
   ["retries", null, "a whole number from 0, not null"],
   ["loop", 5, "an iterable, not 5"],
   ["loop", { length: 1 }, 'an iterable, not {"length": 1}'],
+  ["loop", holdsItself(), "an iterable, not this object"],
+  ["until", "x".repeat(1000), 'a function, not "xxx'],
   ["loop", null, "an iterable, not null"],
   ["until", "abc", 'a function, not "abc"'],
   ["label", true, "a function, not true"],
@@ -479,4 +488,15 @@ test("an option's least values, all kinds of iterables, and undefined, are taken
     task("answer", noop({}), { when: () => "yes" as never, failedWhen: () => null as never });
   });
   expect(run.ended.map((line) => line.split(" ")[0])).toEqual(Array(7).fill("unchanged"));
+});
+
+test("a task's handle is no condition: the message says what one is", async () => {
+  const run = await runTasks(({ task }) => {
+    const before = task("before", noop({}));
+    task("t", noop({}), { when: before as unknown as boolean });
+  });
+  expect(run.task("the role's own code").error).toMatchObject({
+    code: "PLAYBOOK_INVALID",
+    message: expect.stringContaining("`when` must be true, false or a function, not this object"),
+  });
 });
