@@ -313,7 +313,7 @@ describe("volley exec", () => {
     const { code, stdout, stderr } = await exec(args);
     expect(stderr).toContain(message);
     expect([code, stdout]).toEqual([1, ""]);
-    expect(fleet.hosts.map(({ stats }) => stats.openConnections)).toEqual([0, 0, 0, 0, 0]);
+    await expect.poll(() => fleet.hosts.map(({ stats }) => stats.openConnections)).toEqual([0, 0, 0, 0, 0]);
   });
 
   it("needs no inventory: names are hosts then, as ssh knows them", async () => {
