@@ -12,6 +12,8 @@ export interface ActionDefinition<S extends GenericSchema, C extends Change, D, 
   /** A valibot `strictObject` whose entries carry descriptions. */
   readonly params: S;
   readonly examples?: readonly InferInput<S>[];
+  /** Other names of parameters that Ansible's playbooks may use, with the parameters they stand for: `{ dest: "path" }`. */
+  readonly aliases?: Readonly<Record<string, string>>;
   /** Turn an input that is no object of parameters into one, for short calls such as `command("ls -l")`. */
   readonly shorthand?: (input: X) => InferInput<S>;
   /** The text shown beside the action's name, such as a path. */
@@ -46,6 +48,7 @@ export interface ActionDescription {
   readonly doc: string;
   readonly params: GenericSchema;
   readonly examples: readonly unknown[];
+  readonly aliases: Readonly<Record<string, string>>;
 }
 
 /** A function from parameters to the call that a task declares. Throws `PARAMS_INVALID` for wrong parameters. */
@@ -58,7 +61,7 @@ export interface Action<I, D> {
 export function defineAction<S extends GenericSchema, C extends Change, D = undefined, X = never>(
   definition: ActionDefinition<S, C, D, X>,
 ): Action<InferInput<S> | X, D> {
-  const { name, doc, params: schema, examples = [] } = definition;
+  const { name, doc, params: schema, examples = [], aliases = {} } = definition;
   const action = (input: InferInput<S> | X): ActionCall<D> => {
     const { shorthand } = definition;
     const full = shorthand === undefined || isRecord(input) ? input : shorthand(input as X);
@@ -78,7 +81,7 @@ export function defineAction<S extends GenericSchema, C extends Change, D = unde
           }),
     };
   };
-  return Object.assign(action, { description: { name, doc, params: schema, examples } });
+  return Object.assign(action, { description: { name, doc, params: schema, examples, aliases } });
 }
 
 function parseParams<S extends GenericSchema>(name: string, schema: S, input: unknown): InferOutput<S> {

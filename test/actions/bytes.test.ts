@@ -12,11 +12,11 @@ import {
 import { join } from "node:path";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import { authorized_key } from "../../src/actions/accounts/authorized-key.ts";
-import { blockinfile } from "../../src/actions/files/blockinfile.ts";
+import { blockinfile } from "../../src/actions/edit/blockinfile.ts";
+import { lineinfile } from "../../src/actions/edit/lineinfile.ts";
+import { replace } from "../../src/actions/edit/replace.ts";
 import { copy } from "../../src/actions/files/copy.ts";
 import { file } from "../../src/actions/files/file.ts";
-import { lineinfile } from "../../src/actions/files/lineinfile.ts";
-import { replace } from "../../src/actions/files/replace.ts";
 import { unarchive } from "../../src/actions/files/unarchive.ts";
 import { cron } from "../../src/actions/system/cron.ts";
 import { sysctl } from "../../src/actions/system/sysctl.ts";

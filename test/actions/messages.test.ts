@@ -1,6 +1,7 @@
 import { describe, expect, test } from "vitest";
 import { group } from "../../src/actions/accounts/group.ts";
 import { user } from "../../src/actions/accounts/user.ts";
+import { apt } from "../../src/actions/debian/apt.ts";
 import { copy } from "../../src/actions/files/copy.ts";
 import { file } from "../../src/actions/files/file.ts";
 import { template } from "../../src/actions/files/template.ts";
@@ -9,7 +10,6 @@ import { assert } from "../../src/actions/flow/assert.ts";
 import { debug } from "../../src/actions/flow/debug.ts";
 import { fail } from "../../src/actions/flow/fail.ts";
 import { noop } from "../../src/actions/flow/noop.ts";
-import { apt } from "../../src/actions/packages/apt.ts";
 import { failureData } from "../../src/core/action.ts";
 import { makeSandbox, pass } from "./harness.ts";
 

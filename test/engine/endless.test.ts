@@ -1,9 +1,9 @@
 import { mkdirSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { describe, expect, it } from "vitest";
-import { blockinfile } from "../../src/actions/files/blockinfile.ts";
-import { lineinfile } from "../../src/actions/files/lineinfile.ts";
-import { replace } from "../../src/actions/files/replace.ts";
+import { blockinfile } from "../../src/actions/edit/blockinfile.ts";
+import { lineinfile } from "../../src/actions/edit/lineinfile.ts";
+import { replace } from "../../src/actions/edit/replace.ts";
 import { template } from "../../src/actions/files/template.ts";
 import { noop } from "../../src/actions/flow/noop.ts";
 import { wait_for } from "../../src/actions/flow/wait-for.ts";

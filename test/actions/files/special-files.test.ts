@@ -10,9 +10,9 @@ import {
 } from "node:fs";
 import { join } from "node:path";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
+import { lineinfile } from "../../../src/actions/edit/lineinfile.ts";
 import { copy } from "../../../src/actions/files/copy.ts";
 import { file } from "../../../src/actions/files/file.ts";
-import { lineinfile } from "../../../src/actions/files/lineinfile.ts";
 import { stat } from "../../../src/actions/files/stat.ts";
 import { makeSandbox, pass, type Sandbox } from "../harness.ts";
 

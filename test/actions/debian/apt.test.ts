@@ -2,7 +2,7 @@ import { execFileSync, spawnSync } from "node:child_process";
 import { mkdirSync, utimesSync, writeFileSync } from "node:fs";
 import { dirname, join } from "node:path";
 import { beforeAll, describe, expect, it } from "vitest";
-import { apt } from "../../../src/actions/packages/apt.ts";
+import { apt } from "../../../src/actions/debian/apt.ts";
 import type { Diff } from "../../../src/core/result.ts";
 import { makeSandbox, pass, type Sandbox, testsWorkDirectly } from "../harness.ts";
 

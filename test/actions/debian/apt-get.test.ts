@@ -1,6 +1,6 @@
 import { describe, expect, it } from "vitest";
-import { packageDiff, parseSimulation } from "../../../src/actions/packages/apt-get.ts";
-import { parsePackageSpec, versionSatisfies } from "../../../src/actions/packages/dpkg.ts";
+import { packageDiff, parseSimulation } from "../../../src/actions/debian/apt-get.ts";
+import { parsePackageSpec, versionSatisfies } from "../../../src/actions/debian/dpkg.ts";
 
 describe("parseSimulation", () => {
   it("reads what is installed, upgraded, configured, removed and purged", () => {

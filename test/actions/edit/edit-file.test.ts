@@ -1,5 +1,5 @@
 import { expect, it } from "vitest";
-import { lineEnding, lineText, splitLines } from "../../../src/actions/files/edit-file.ts";
+import { lineEnding, lineText, splitLines } from "../../../src/actions/edit/edit-file.ts";
 
 it.each([
   ["", []],

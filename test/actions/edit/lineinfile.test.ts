@@ -9,7 +9,7 @@ import {
 } from "node:fs";
 import { join } from "node:path";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
-import { lineinfile } from "../../../src/actions/files/lineinfile.ts";
+import { lineinfile } from "../../../src/actions/edit/lineinfile.ts";
 import { checkApplyAgain, makeSandbox, pass, type Sandbox } from "../harness.ts";
 
 type Params = Omit<Parameters<typeof lineinfile>[0], "path">;

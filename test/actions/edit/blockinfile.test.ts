@@ -1,7 +1,7 @@
 import { mkdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
-import { blockinfile } from "../../../src/actions/files/blockinfile.ts";
+import { blockinfile } from "../../../src/actions/edit/blockinfile.ts";
 import { checkApplyAgain, makeSandbox, pass, type Sandbox } from "../harness.ts";
 
 type Params = Omit<Parameters<typeof blockinfile>[0], "path">;

@@ -1,7 +1,7 @@
 import { mkdirSync, renameSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { describe, expect, it } from "vitest";
-import { compareDebianVersions, openDpkgStatus, readDpkg } from "../../../src/actions/packages/dpkg.ts";
+import { compareDebianVersions, openDpkgStatus, readDpkg } from "../../../src/actions/debian/dpkg.ts";
 import { createMemo } from "../../../src/core/action.ts";
 import { makeSandbox } from "../harness.ts";
 

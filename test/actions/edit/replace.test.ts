@@ -1,7 +1,7 @@
 import { mkdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
-import { replace } from "../../../src/actions/files/replace.ts";
+import { replace } from "../../../src/actions/edit/replace.ts";
 import { checkApplyAgain, makeSandbox, pass, type Sandbox } from "../harness.ts";
 
 type Params = Omit<Parameters<typeof replace>[0], "path">;

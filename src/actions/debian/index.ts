@@ -1,0 +1,1 @@
+export { apt } from "./apt.ts";

@@ -1,0 +1,1 @@
+export { get_url } from "./get-url.ts";

@@ -1,0 +1,2 @@
+export { service } from "./service.ts";
+export { systemd } from "./systemd.ts";
