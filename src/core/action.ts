@@ -12,6 +12,8 @@ export interface Change {
   readonly message?: string;
   /** Set when check mode cannot know whether anything would change, with the reason. */
   readonly unknown?: string;
+  /** What a real run is known to return, for check mode; absent where only `apply` can tell. */
+  readonly data?: unknown;
 }
 
 /** The answer of `inspect` when no change is needed, with the data found on the way; `null` is the same without data. */

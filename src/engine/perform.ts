@@ -27,7 +27,7 @@ export async function performAction(
     const found = await call.inspect(system, context);
     if (found === null) return { result: { state: "unchanged" }, applied };
     if (isUnchanged(found)) return { result: resultOfUnchanged(found), applied };
-    const { diff, message, unknown } = found;
+    const { diff, message, unknown, data } = found;
     const shown = {
       ...(diff === undefined ? {} : { diff: Array.isArray(diff) ? diff : [diff] }),
       ...(message === undefined ? {} : { message }),
@@ -35,7 +35,7 @@ export async function performAction(
     if (context.check) {
       const result: Result =
         unknown === undefined
-          ? { state: "changed", ...shown }
+          ? { state: "changed", ...shown, ...(data === undefined ? {} : { data }) }
           : { state: "skipped", unknown: true, ...shown, message: unknown };
       return { result, applied };
     }
