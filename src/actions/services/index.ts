@@ -1,2 +1,3 @@
 export { service } from "./service.ts";
+export { service_facts } from "./service-facts.ts";
 export { systemd } from "./systemd.ts";
