@@ -37,7 +37,7 @@ export interface BundleReader {
 /** How a Job is carried out by this bundle; the bundle itself supplies the rest of the Effects. */
 export type CarryOutOptions = Omit<
   EffectsOptions,
-  "system" | "systems" | "facts" | "assets" | "render" | "renderVar"
+  "system" | "systems" | "facts" | "assets" | "render" | "renderVar" | "makeTemplates"
 >;
 
 /** Carry out a Job with the contents of the bundle. */

@@ -7,11 +7,11 @@ import type { System } from "../core/system.ts";
 import type { Earlier, Effects, HostView, Leftovers, Reply } from "../engine/effects.ts";
 import type { Renderer } from "../engine/render.ts";
 import { maskToo } from "../engine/results.ts";
+import { readWhole, writeWhole } from "../vars/whole-value.ts";
 import { gatherUser } from "./facts/gather.ts";
 import { createFactReader } from "./facts/sources.ts";
 import type { StateStore } from "./state-store.ts";
 import type { UserSystems } from "./users.ts";
-import { readWhole, writeWhole } from "./whole-value.ts";
 
 /** The parts of a host's Effects, on the host or over a connection. */
 export interface EffectsOptions {
@@ -24,6 +24,7 @@ export interface EffectsOptions {
   readonly assets: AssetStore;
   readonly render: Renderer["render"];
   readonly renderVar: Renderer["renderVar"];
+  readonly makeTemplates: Renderer["makeTemplates"];
   emit(event: TargetEvent): void;
   waitForOthers(play: number): Promise<boolean>;
   /** See {@link Wire.ask}. Absent without a controller. */
@@ -40,13 +41,26 @@ export interface EffectsOptions {
 
 /** Make the engine's Effects. */
 export function createEffects(options: EffectsOptions): Effects {
-  const { job, assets, render, renderVar, emit, waitForOthers, ask, share, earlier, state, leftovers } =
-    options;
+  const {
+    job,
+    assets,
+    render,
+    renderVar,
+    makeTemplates,
+    emit,
+    waitForOthers,
+    ask,
+    share,
+    earlier,
+    state,
+    leftovers,
+  } = options;
   return {
     view: createViews(options),
     assets,
     render,
     renderVar,
+    makeTemplates,
     emit,
     waitForOthers,
     ...(ask === undefined

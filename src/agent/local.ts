@@ -7,8 +7,8 @@ import { type Diff, formatTally, type Result, type Tally } from "../core/result.
 import { isRecord } from "../core/values/value.ts";
 import { maskOfJob } from "../engine/results.ts";
 import { type Mask, maskError, maskEvent } from "../vars/mask.ts";
+import { decodeVars } from "../vars/whole-value.ts";
 import type { BundleReader, CarryOut } from "./carry-out.ts";
-import { decodeVars } from "./whole-value.ts";
 
 const OPTIONS = {
   local: { type: "string" },

@@ -9,8 +9,8 @@ import type { Earlier, Leftovers, Recorded, RunState, TaskIdentity } from "../en
 import { withoutData } from "../engine/results.ts";
 import { parseJsonLines } from "../system/output.ts";
 import { hostDirectory } from "../system/own-files.ts";
+import { decodeWhole, encodeWhole } from "../vars/whole-value.ts";
 import type { RunStore } from "./journal.ts";
-import { decodeWhole, encodeWhole } from "./whole-value.ts";
 
 // The state that outlives a run's process: results of tasks in a run's directory, and leftover handlers beside the
 // bundles.

@@ -17,10 +17,10 @@ import { isRecord } from "../core/values/value.ts";
 import { maskOfJob } from "../engine/results.ts";
 import { readLines } from "../system/output.ts";
 import { maskEvent } from "../vars/mask.ts";
+import { decodeVars } from "../vars/whole-value.ts";
 import { greeting, listenForControllers, MAX_COMMAND_LENGTH, shareLine } from "./attach.ts";
 import type { RunStore } from "./journal.ts";
 import type { StateStore } from "./state-store.ts";
-import { decodeVars } from "./whole-value.ts";
 
 /** The agent's end of the protocol. Up go events, questions and shared results; down come the Job and commands. */
 export interface Wire {

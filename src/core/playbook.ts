@@ -1,5 +1,6 @@
 import { VolleyError } from "./errors.ts";
 import { checkOptions, isWithin, type Kind, MAX_TIMER_SECONDS, SWITCH } from "./options.ts";
+import type { PlayProgram } from "./program.ts";
 import type { AnyRole, HandlerSpec, Role, RoleUse, TasksContext } from "./role.ts";
 import { isRecord } from "./values/value.ts";
 import type { Vars } from "./values/vars.ts";
@@ -28,6 +29,8 @@ export interface Play extends PlaySchedule {
 export interface PlayDefinition extends Play {
   readonly name: string;
   readonly roles: readonly RoleUse[];
+  /** Carries the play out in place of roles. */
+  readonly program?: PlayProgram;
 }
 
 /** Plays, in order. */

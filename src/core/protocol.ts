@@ -93,7 +93,7 @@ export type Command =
 export interface Answer {
   /** The result, masked and cut. An answer without it asks the host to do the task. */
   readonly result: Result;
-  /** The whole result for code, neither masked nor cut, as `agent/whole-value.ts` writes it. */
+  /** The whole result for code, neither masked nor cut, as `vars/whole-value.ts` writes it. */
   readonly whole?: string;
   /** True when `result` is only a part, and the whole is not known. */
   readonly partial?: boolean;
@@ -124,7 +124,7 @@ export interface QuestionLine {
 export interface ShareLine {
   readonly type: "share";
   readonly task: number;
-  /** As `agent/whole-value.ts` writes it; absent for a result that is too long. */
+  /** As `vars/whole-value.ts` writes it; absent for a result that is too long. */
   readonly whole?: string;
 }
 

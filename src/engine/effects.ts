@@ -6,6 +6,7 @@ import type { Question } from "../core/protocol.ts";
 import type { Result } from "../core/result.ts";
 import type { System } from "../core/system.ts";
 import type { Vars } from "../core/values/vars.ts";
+import type { TemplateOptions, Templates } from "../template/index.ts";
 import type { RenderVar } from "../vars/scope.ts";
 
 /**
@@ -20,6 +21,8 @@ export interface Effects {
   readonly render: Render;
   /** Render a template in a var. */
   readonly renderVar: RenderVar;
+  /** Make templates over a loader, for plays that render by themselves. */
+  readonly makeTemplates: (options: TemplateOptions) => Templates;
   /** Tell an event. */
   emit(event: TargetEvent): void;
   /** Wait at the barrier behind a play. False: no controller is left to send `continue`, so the run ends. */

@@ -1,5 +1,5 @@
 import { type SerializedError, serializeError } from "../core/errors.ts";
-import type { TargetEvent } from "../core/events.ts";
+import type { TargetEvent, TaskRef } from "../core/events.ts";
 import { type Playbook, type PlayDefinition, waitsBetween } from "../core/playbook.ts";
 import type { Job } from "../core/protocol.ts";
 import { EMPTY_TALLY, type Tally } from "../core/result.ts";
@@ -9,6 +9,7 @@ import type { Effects, HostView } from "./effects.ts";
 import { followAskers, watchStrays } from "./handle.ts";
 import { withEither } from "./limits.ts";
 import { runPlay } from "./play.ts";
+import { runProgram } from "./program.ts";
 import type { RoleRun } from "./role.ts";
 import { Ledger, type PlayOnHost, Turns } from "./turn.ts";
 
@@ -62,11 +63,15 @@ async function runPlays(playbook: Playbook, job: Job, effects: Effects, ledger: 
   const notBegun: PlayDefinition[] = [];
   for (const [position, index] of indexes.entries()) {
     const play = playbook.plays[index]!;
-    let begun: { readonly at: PlayOnHost; readonly roles: readonly RoleRun[] } | undefined;
+    let begun:
+      | { readonly at: PlayOnHost; readonly roles: readonly RoleRun[]; readonly waiting: number }
+      | undefined;
     if (!failed && !cancelled) {
       try {
         const at = await onHost(play, index);
-        begun = { at, roles: await declare(at, job, effects, ledger) };
+        const roles = play.program === undefined ? await declare(at, job, effects, ledger) : [];
+        const waiting = roles.reduce((sum, role) => sum + role.waiting, play.program?.estimate ?? 0);
+        begun = { at, roles, waiting };
       } catch (thrown) {
         error = serializeError(thrown);
         failed = true;
@@ -76,18 +81,32 @@ async function runPlays(playbook: Playbook, job: Job, effects: Effects, ledger: 
       notBegun.push(play);
       continue;
     }
-    const { at, roles } = begun;
-    const total = ledger.total(roles.reduce((sum, role) => sum + role.waiting, 0));
+    const { at, roles, waiting } = begun;
+    const total = ledger.total(waiting);
     state.beginPlay?.(index);
     ledger.emit({ type: "play:start", index, play: play.name, total });
-    const end = await runPlay(roles, {
-      perform: (role, task, ends) => turns.take(at, role, task, ends),
-      rescue: (task) => ledger.rescue(task),
-      planned: (waiting) => ledger.plan(waiting),
+    const host = {
+      rescue: (task: TaskRef) => ledger.rescue(task),
+      planned: (left: number) => ledger.plan(left),
       ends: effects,
-      log: (level, text) => ledger.log(level, text),
+      log: (level: "info" | "warn", text: string) => ledger.log(level, text),
       leftOver: state.leftovers?.load(play.name) ?? [],
-    });
+    };
+    const end =
+      play.program === undefined
+        ? await runPlay(roles, { ...host, perform: (role, task, ends) => turns.take(at, role, task, ends) })
+        : await runProgram(play.program, {
+            ...host,
+            job,
+            play,
+            index,
+            facts: at.view.facts,
+            systemOf: at.view.systemOf,
+            assets: effects.assets,
+            memo: turns.memo,
+            makeTemplates: effects.makeTemplates,
+            perform: (task) => turns.perform(at, task),
+          });
     state.leftovers?.save(play.name, end.pending);
     ledger.count("notExecuted", end.notExecuted);
     cancelled = end.cancelled || turns.isOrphaned;
@@ -128,8 +147,8 @@ function countNotBegun(plays: readonly PlayDefinition[], ledger: Ledger): void {
 }
 
 /** Estimate the number of a play's tasks by the text of its roles; loops, conditions and tags do not count. */
-function estimateTasks({ roles }: PlayDefinition): number {
-  return roles.reduce((sum, { role }) => sum + countCalls(String(role.tasks)), 0);
+function estimateTasks({ roles, program }: PlayDefinition): number {
+  return roles.reduce((sum, { role }) => sum + countCalls(String(role.tasks)), program?.estimate ?? 0);
 }
 
 function countCalls(text: string): number {

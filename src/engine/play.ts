@@ -36,7 +36,7 @@ export interface Ends {
 }
 
 /** The end of a play on this host. */
-interface PlayEnd {
+export interface PlayEnd {
   readonly failed: boolean;
   readonly cancelled: boolean;
   readonly notExecuted: number;

@@ -2,7 +2,7 @@ import { type AssetStore, PLAYBOOK_ROLE, searchAsset, searchTree } from "../core
 import type { FileType, ReadSystem } from "../core/system.ts";
 import { bytesToText } from "../core/values/bytes.ts";
 import type { Vars } from "../core/values/vars.ts";
-import type { createTemplates, TemplateLoader, Templates } from "../template/index.ts";
+import type { createTemplates, TemplateLoader, TemplateOptions, Templates } from "../template/index.ts";
 import type { RenderVar } from "../vars/scope.ts";
 import type { Render } from "./effects.ts";
 import { mayTakeLong, RENDER_MS, renderWithin } from "./limits.ts";
@@ -13,6 +13,8 @@ import { mayTakeLong, RENDER_MS, renderWithin } from "./limits.ts";
 export interface Renderer {
   readonly render: Render;
   readonly renderVar: RenderVar;
+  /** Make templates over a loader of the caller's own. */
+  readonly makeTemplates: (options: TemplateOptions) => Templates;
 }
 
 /** Options of a Renderer. */
@@ -49,6 +51,7 @@ export function createRenderer(
     return templates;
   };
   return {
+    makeTemplates: (options) => loadEngine()({ env, ...(look === undefined ? {} : { look }), ...options }),
     render: (role, src, vars, style) =>
       renderWithin(limitMs, `the template ${src}`, () => templatesOf(role).render(src, vars, style)),
     renderVar: (text, scope, origin) => {

@@ -11,6 +11,7 @@ import { extendScope } from "../vars/scope.ts";
 import { createActionContext, roleVariables } from "./context.ts";
 import type { Done, Effects, HostView, Reply } from "./effects.ts";
 import type { Ended, Ends } from "./play.ts";
+import type { ProgramTask } from "./program.ts";
 import { hideResult, maskOfJob, maskOutput, resultFrom, tellResult, toldFrom } from "./results.ts";
 import type { DeclaredTask, RoleRun } from "./role.ts";
 import { runTask } from "./task.ts";
@@ -67,7 +68,8 @@ export class Turns {
       return { ref, result: this.#takeOver(ref, declared, reply, taken !== undefined) };
     // Another host did the task in the earlier run; this run gave it to this host.
     const recorded = taken?.kind === "done" && taken.result.from !== undefined ? undefined : taken;
-    if (recorded?.kind === "done") return { ref, result: this.#repeat(ref, declared, recorded.result) };
+    if (recorded?.kind === "done")
+      return { ref, result: this.#repeat(ref, declared.options, recorded.result) };
     this.#ledger.stopRetracing();
     this.#effects.state.begin?.(ref.task);
     // An earlier life of the run told that the task which restarted the host had begun.
@@ -75,6 +77,70 @@ export class Turns {
       this.#ledger.emit({ type: "task:start", ...ref });
     const restartedMs = recorded === undefined ? undefined : Math.max(0, Date.now() - recorded.begunAt);
     return { ref, result: await this.#run(at, role, declared, asked, { ...ends, restartedMs }) };
+  }
+
+  /** Give a task of a play that carries itself out its turn. */
+  async perform(at: PlayOnHost, { role, name, action, handler, run }: ProgramTask): Promise<Ended> {
+    const ref: TaskRef = {
+      task: this.#ledger.nextTask,
+      play: at.play.name,
+      role,
+      name,
+      action,
+      ...(handler === true ? { handler: true } : {}),
+    };
+    const { earlier } = this.#effects.state;
+    const taken = earlier?.take(ref);
+    this.#ledger.begin();
+    if (taken?.kind === "done") return { ref, result: this.#repeat(ref, {}, taken.result) };
+    this.#ledger.stopRetracing();
+    this.#effects.state.begin?.(ref.task);
+    if (taken === undefined || earlier?.sameRun !== true) this.#ledger.emit({ type: "task:start", ...ref });
+    const restartedMs = taken === undefined ? undefined : Math.max(0, Date.now() - taken.begunAt);
+    const startedAt = performance.now() - (restartedMs ?? 0);
+    const begunAt = Date.now() - (restartedMs ?? 0);
+    const output = maskOutput(maskOfJob(this.#job), (stream, text) =>
+      this.#ledger.emit({ type: "task:output", task: ref.task, stream, text }),
+    );
+    let isOver = false;
+    const show = (stream: "stdout" | "stderr", text: string): void => {
+      if (!isOver) output.push(stream, text);
+    };
+    const { assets, render, survivesRestart } = this.#effects;
+    const { result, noLog = false } = await run({
+      restartedMs,
+      output: show,
+      context: ({ vars, check, signal, files, silent = false }) => ({
+        ...createActionContext({
+          role,
+          vars,
+          facts: at.view.facts,
+          check,
+          signal,
+          memo: this.#memo,
+          assets,
+          render,
+          output: silent ? () => {} : show,
+          restart: survivesRestart
+            ? (timeoutMs) => {
+                if (!isOver) this.#restart(ref, begunAt, timeoutMs);
+              }
+            : undefined,
+        }),
+        vars,
+        ...files,
+      }),
+    });
+    isOver = true;
+    this.#ledger.count(result.state);
+    output.end();
+    this.#tellEnd(ref, { noLog }, result, { elapsedMs: round(performance.now() - startedAt) });
+    return { ref, result };
+  }
+
+  /** What actions keep for the rest of the run. */
+  get memo(): Memo {
+    return this.#memo;
   }
 
   async #run(
@@ -133,14 +199,16 @@ export class Turns {
     const ended: Result = result.state === "failed" && ignoreErrors ? { ...result, ignored: true } : result;
     this.#ledger.count(ended.state);
     output.end();
-    this.#tellEnd({ ...ref, action }, declared, ended, { elapsedMs: round(performance.now() - startedAt) });
+    this.#tellEnd({ ...ref, action }, declared.options, ended, {
+      elapsedMs: round(performance.now() - startedAt),
+    });
     return ended;
   }
 
   /** Tell the end of a task. Where the event does not tell all of it, keep the whole for code, here and on other hosts. */
   #tellEnd(
     ref: TaskRef,
-    { action, options: { noLog = false, runOnce = false } }: DeclaredTask,
+    { noLog = false, runOnce = false }: Secrecy,
     ended: Result,
     { elapsedMs, resumed }: { readonly elapsedMs: number; readonly resumed?: true },
   ): void {
@@ -149,7 +217,7 @@ export class Turns {
     const { diff: _shown, ...told } = shown;
     const partial = !isDeepStrictEqual(told, whole);
     // An earlier life of this run kept it already.
-    if (!this.#ledger.isRetracing) this.#effects.state.keep?.({ ...ref, action }, whole, partial);
+    if (!this.#ledger.isRetracing) this.#effects.state.keep?.(ref, whole, partial);
     if (partial && runOnce && this.#ask !== undefined) this.#ledger.share(ref.task, whole);
     this.#ledger.emit({
       type: "task:end",
@@ -161,11 +229,11 @@ export class Turns {
   }
 
   /** Take a task as done in an earlier life of the run, or in the run it resumes. */
-  #repeat(ref: TaskRef, declared: DeclaredTask, result: Result): Result {
+  #repeat(ref: TaskRef, options: Secrecy, result: Result): Result {
     this.#ledger.count(result.state);
     const sameRun = this.#effects.state.earlier?.sameRun === true;
     if (!sameRun) this.#ledger.emit({ type: "task:start", ...ref });
-    this.#tellEnd(ref, declared, result, { elapsedMs: 0, ...(sameRun ? {} : { resumed: true }) });
+    this.#tellEnd(ref, options, result, { elapsedMs: 0, ...(sameRun ? {} : { resumed: true }) });
     return result;
   }
 
@@ -217,6 +285,12 @@ export class Turns {
     this.#asked.set(key, nth);
     return nth;
   }
+}
+
+/** The options of a task that decide who learns of its result. */
+interface Secrecy {
+  readonly noLog?: boolean;
+  readonly runOnce?: boolean;
 }
 
 const DO: Reply = { kind: "do" };

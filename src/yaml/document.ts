@@ -40,6 +40,8 @@ export interface YamlReader {
   locate(node: YamlNode | null): SourceLocation;
   /** Return the entries of a mapping, aliases followed and `<<` merged; null for any other node. */
   entries(node: YamlNode | null): readonly YamlEntry[] | null;
+  /** Return the items of a list, aliases followed; null for any other node. */
+  items(node: YamlNode | null): readonly (YamlNode | null)[] | null;
   /** Return a node's value, as `core/values/value.ts` models values. */
   value(node: YamlNode | null): unknown;
 }
@@ -184,6 +186,11 @@ class DocumentReader implements YamlReader {
     }
     for (const entry of own.values()) all.set(keyOf(all, entry.typed), entry);
     return [...all.values()];
+  }
+
+  items(node: YamlNode | null): readonly (YamlNode | null)[] | null {
+    const list = this.#follow(node);
+    return isSeq<Node>(list) ? list.items : null;
   }
 
   /** Add the entries of a mapping, or of a list of mappings, the first of which wins. */

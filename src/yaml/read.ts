@@ -164,5 +164,6 @@ export function readSimpleYaml(file: string, text: string): YamlReader | null {
     const { line, column } = node as SimpleNode;
     return { file, line, column };
   };
-  return { root, entries, value, locate };
+  // A text with lists is not simple.
+  return { root, entries, items: () => null, value, locate };
 }

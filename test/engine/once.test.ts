@@ -3,8 +3,8 @@ import { expect, test } from "vitest";
 import { debug } from "../../src/actions/flow/debug.ts";
 import { shell } from "../../src/actions/system/command.ts";
 import { openState, readEarlier } from "../../src/agent/state-store.ts";
-import { readWhole, writeWhole } from "../../src/agent/whole-value.ts";
 import type { Answer } from "../../src/core/protocol.ts";
+import { readWhole, writeWhole } from "../../src/vars/whole-value.ts";
 import { makeWorkplace, type RunOptions, roleOf, runPlays, runTasks, type Workplace } from "./run-plays.ts";
 
 const DONE: Answer = { result: { state: "changed", from: "web9", data: { stdout: "theirs" } } };

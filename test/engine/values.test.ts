@@ -4,8 +4,8 @@ import * as v from "valibot";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import { template } from "../../src/actions/files/template.ts";
 import { debug } from "../../src/actions/flow/debug.ts";
-import { decodeVars, encodeVars } from "../../src/agent/whole-value.ts";
 import { defineRole, type RoleUse } from "../../src/core/role.ts";
+import { decodeVars, encodeVars } from "../../src/vars/whole-value.ts";
 import { load, varsOf } from "../inventory/project.ts";
 import { makeWorkplace, roleOf, runPlays, type Workplace } from "./run-plays.ts";
 

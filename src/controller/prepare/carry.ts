@@ -1,4 +1,3 @@
-import { encodeVars } from "../../agent/whole-value.ts";
 import type { Bundle } from "../../bundle/build.ts";
 import type { CarriedHost } from "../../core/bundle.ts";
 import { VolleyError } from "../../core/errors.ts";
@@ -7,6 +6,7 @@ import { BECOME_PASSWORD_VARS } from "../../core/unix/users.ts";
 import { createMask, maskError } from "../../vars/mask.ts";
 import type { AskSecret, SecretOptions } from "../../vars/secrets/sources.ts";
 import { createSecretStore } from "../../vars/secrets/store.ts";
+import { encodeVars } from "../../vars/whole-value.ts";
 import {
   type HostPlan,
   makeJob,

@@ -1,5 +1,4 @@
 import pLimit from "p-limit";
-import { writeWhole } from "../../agent/whole-value.ts";
 import { type ActionCall, createMemo } from "../../core/action.ts";
 import type { AssetStore } from "../../core/asset.ts";
 import { serializeError, VolleyError } from "../../core/errors.ts";
@@ -23,6 +22,7 @@ import { performAction } from "../../engine/perform.ts";
 import { createRenderer, type Renderer } from "../../engine/render.ts";
 import type { DeclaredTask, RoleRun } from "../../engine/role.ts";
 import { extendScope } from "../../vars/scope.ts";
+import { writeWhole } from "../../vars/whole-value.ts";
 import { silenceConsole, unknowable } from "../prepare/preflight.ts";
 
 /** Delegated actions performed at a time. */

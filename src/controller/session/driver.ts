@@ -1,5 +1,4 @@
 import { setTimeout as sleep } from "node:timers/promises";
-import { encodeVars } from "../../agent/whole-value.ts";
 import { VolleyError } from "../../core/errors.ts";
 import type { HostEnd } from "../../core/events.ts";
 import { type Command, encodeLine, type Job, type WireEvent } from "../../core/protocol.ts";
@@ -7,6 +6,7 @@ import { needsTerminal } from "../../core/unix/users.ts";
 import { startDirect } from "../../direct/serve.ts";
 import { BECOME_TERMINAL, type BecomeTalk, makeBecomeNonce, talkBecome } from "../../transport/become.ts";
 import type { Connection, RemoteExit, RemoteProcess } from "../../transport/transport.ts";
+import { encodeVars } from "../../vars/whole-value.ts";
 import type { Place } from "../schedule/places.ts";
 import {
   attachCommand,

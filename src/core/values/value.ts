@@ -6,7 +6,7 @@
  * - a dict is a plain object, or a Map where an object would lose the order or the type of its keys: `{20: blue}`;
  * - a text is a string, or {@link Data} where it must never be taken for a template.
  *
- * Readers of inventories make these values; a Job carries them (`agent/whole-value.ts`), templates work on them. The
+ * Readers of inventories make these values; a Job carries them (`vars/whole-value.ts`), templates work on them. The
  * code of roles and the schemas of their vars see plain values instead (`vars.ts`): numbers, strings and objects.
  */
 

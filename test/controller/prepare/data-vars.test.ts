@@ -2,7 +2,6 @@ import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
-import { decodeVars, encodeVars } from "../../../src/agent/whole-value.ts";
 import { makeJob, openPlan, planHosts } from "../../../src/controller/prepare/plan.ts";
 import { becomeWay } from "../../../src/controller/prepare/reach.ts";
 import { readInventory } from "../../../src/controller/prepare/read.ts";
@@ -13,6 +12,7 @@ import type { Vars } from "../../../src/core/values/vars.ts";
 import { hostVariables } from "../../../src/engine/context.ts";
 import { createTemplates } from "../../../src/template/index.ts";
 import { createSecretStore } from "../../../src/vars/secrets/store.ts";
+import { decodeVars, encodeVars } from "../../../src/vars/whole-value.ts";
 
 // `p{{ 1+1 }}w`, and a file with `opened: "o{{ 1 + 1 }}"` and `raw: !unsafe "r{{ 1 }}"`; the password is `pw`.
 const INLINE = `$ANSIBLE_VAULT;1.1;AES256

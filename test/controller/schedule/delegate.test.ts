@@ -2,12 +2,12 @@ import { existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, expect, test } from "vitest";
-import { readWhole } from "../../../src/agent/whole-value.ts";
 import { createDiskAssets } from "../../../src/bundle/assets.ts";
 import { createDelegates } from "../../../src/controller/schedule/delegate.ts";
 import type { ControllerEvent } from "../../../src/core/events.ts";
 import { type Command, type Job, PROTOCOL_VERSION } from "../../../src/core/protocol.ts";
 import { definePlay, definePlaybook, shell, template } from "../../../src/index.ts";
+import { readWhole } from "../../../src/vars/whole-value.ts";
 
 const scratch = mkdtempSync(join(tmpdir(), "volley-delegate-"));
 afterAll(() => rmSync(scratch, { recursive: true, force: true }));

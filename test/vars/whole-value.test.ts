@@ -1,6 +1,6 @@
 import { describe, expect, it } from "vitest";
-import { decodeWhole, encodeWhole } from "../../src/agent/whole-value.ts";
 import { Data, Float, keyOf, makeMap } from "../../src/core/values/value.ts";
+import { decodeWhole, encodeWhole } from "../../src/vars/whole-value.ts";
 
 const carried = (value: unknown): unknown => decodeWhole(JSON.parse(JSON.stringify(encodeWhole(value))));
 

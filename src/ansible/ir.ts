@@ -1,0 +1,134 @@
+import type { Vars } from "../core/values/vars.ts";
+
+// The tree that the loader makes of a playbook and its roles, and the interpreter carries out. The bundle holds the tree
+// as JSON. Every path in the tree is relative to the playbook's directory, with `/`: `roles/web/tasks/main.yml`.
+
+/** A playbook with all that its plays may reach. */
+export interface PlaybookTree {
+  /** The playbook's file name. */
+  readonly file: string;
+  readonly plays: readonly PlayNode[];
+  /** Roles by the path of their directory. */
+  readonly roles: Readonly<Record<string, RoleNode>>;
+  /** Files of tasks, by path. */
+  readonly tasks: Readonly<Record<string, FileNode<readonly Node[]>>>;
+  /** Files of vars, by path. */
+  readonly vars: Readonly<Record<string, FileNode<Vars>>>;
+  /** Names of roles that includes may name, with their directories. */
+  readonly roleNames: Readonly<Record<string, string>>;
+  /** The modules of one's own, by name, with their path and kind. */
+  readonly library: Readonly<Record<string, LibraryNode>>;
+  /** Settings that the interpreter asks for, from ansible.cfg and ANSIBLE_…. */
+  readonly settings: TreeSettings;
+}
+
+/** Settings of Ansible that change how a playbook is carried out. */
+export interface TreeSettings {
+  readonly native?: boolean;
+  readonly forceHandlers?: boolean;
+  /** `implicit`, `explicit` or `smart`. */
+  readonly gathering?: string;
+  readonly errorOnUndefined?: boolean;
+}
+
+/** A file of the tree; a file that cannot be read fails only when a task reaches it. */
+export type FileNode<T> = { readonly content: T } | { readonly error: string };
+
+/** A module in a `library` directory. */
+export interface LibraryNode {
+  readonly path: string;
+  /** `json`: takes its arguments as a JSON file; `binary`: a program; `python`: needs Ansible's Python. */
+  readonly kind: "json" | "binary" | "python";
+}
+
+/** A play. */
+export interface PlayNode {
+  readonly at: string;
+  readonly name: string;
+  readonly hosts: string;
+  readonly keys: Keys;
+  readonly vars: Vars;
+  readonly roles: readonly RoleUseNode[];
+  readonly preTasks: readonly Node[];
+  readonly tasks: readonly Node[];
+  readonly postTasks: readonly Node[];
+  readonly handlers: readonly Node[];
+  /** The path of the file the play stands in. */
+  readonly file: string;
+}
+
+/** Keywords as they are written; conditions and tags are lists. */
+export type Keys = Readonly<Record<string, unknown>>;
+
+/** A statement of a list of tasks. */
+export type Node = TaskNode | BlockNode | RoleStatementNode;
+
+/** A task. */
+export interface TaskNode {
+  readonly kind: "task";
+  /** `tasks/main.yml:3:5` */
+  readonly at: string;
+  readonly name?: string;
+  /** The module's name without a collection that Volley knows: `command`. */
+  readonly module: string;
+  /** Arguments by name, `_raw_params` for free text; a text for `args: "{{ … }}"`. */
+  readonly args: Readonly<Record<string, unknown>>;
+  /** The variable whose dict the arguments are added to: `args: "{{ x }}"`. */
+  readonly argsFrom?: string;
+  readonly keys: Keys;
+}
+
+/** A block, or tasks of an `import_tasks`. */
+export interface BlockNode {
+  readonly kind: "block";
+  readonly at: string;
+  readonly name?: string;
+  readonly keys: Keys;
+  readonly block: readonly Node[];
+  readonly rescue: readonly Node[];
+  readonly always: readonly Node[];
+  /** The path of the file that was imported. */
+  readonly imported?: string;
+}
+
+/** An `import_role`: the tasks of a role in place. */
+export interface RoleStatementNode {
+  readonly kind: "role";
+  readonly at: string;
+  readonly use: RoleUseNode;
+}
+
+/** A role with what its user gives it. */
+export interface RoleUseNode {
+  readonly at: string;
+  readonly name: string;
+  /** Key of the role in the tree; undefined for a role that was not found. */
+  readonly role?: string;
+  /** The reason why the role was not found. */
+  readonly missing?: string;
+  /** The vars given as parameters: over everything but includes and extra vars. */
+  readonly params: Vars;
+  readonly keys: Keys;
+  readonly from: RoleFrom;
+}
+
+/** The files to take instead of `main`. */
+export interface RoleFrom {
+  readonly tasks?: string;
+  readonly vars?: string;
+  readonly defaults?: string;
+  readonly handlers?: string;
+}
+
+/** A role. */
+export interface RoleNode {
+  readonly name: string;
+  /** The path of its directory. */
+  readonly path: string;
+  readonly dependencies: readonly RoleUseNode[];
+  readonly allowDuplicates: boolean;
+  /** `meta/argument_specs.yml`, by entry point. */
+  readonly argumentSpecs: Readonly<Record<string, unknown>>;
+  /** `namespace.name` of the collection the role is in. */
+  readonly collection?: string;
+}

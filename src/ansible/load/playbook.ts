@@ -1,0 +1,534 @@
+import { readFileSync } from "node:fs";
+import { basename, dirname, isAbsolute, join, relative, resolve, sep } from "node:path";
+import { messageOf, type SourceLocation, VolleyError } from "../../core/errors.ts";
+import { isDict } from "../../core/values/value.ts";
+import type { YamlNode } from "../../yaml/document.ts";
+import type {
+  FileNode,
+  LibraryNode,
+  Node,
+  PlaybookTree,
+  PlayNode,
+  RoleNode,
+  RoleUseNode,
+  TreeSettings,
+} from "../ir.ts";
+import { PLAY_KEYWORDS, shortModuleName } from "../keywords.ts";
+import {
+  isDirectory,
+  isFile,
+  mappingOf,
+  type OpenVault,
+  parseSource,
+  placeText,
+  readText,
+  readVars,
+  type SourceFile,
+} from "./read.ts";
+import { type FoundRole, findMain, findRole, listFiles, type SearchPaths } from "./roles.ts";
+import { type Imports, normalKeys, readRoleUse, readStatements, varsOf } from "./statements.ts";
+
+/** The surroundings of a playbook. */
+export interface LoadOptions extends SearchPaths {
+  readonly settings: TreeSettings;
+  /** Directories of modules of one's own, beside `library` of the playbook and of roles. */
+  readonly library: readonly string[];
+  readonly openVault: OpenVault;
+  readonly isModule: (name: string) => boolean;
+}
+
+/** A playbook, loaded. */
+export interface LoadedTree {
+  readonly tree: PlaybookTree;
+  /** Files for the hosts: path relative to the playbook's directory, and absolute path. */
+  readonly files: ReadonlyMap<string, string>;
+  /** All that was read or looked for, as absolute paths: when any of it changes, the tree is out of date. */
+  readonly inputs: readonly string[];
+}
+
+/** Load a playbook and all it may reach. Fails with `PLAYBOOK_INVALID`, with file, line and column. */
+export function loadTree(file: string, options: LoadOptions): LoadedTree {
+  return new Loader(file, options).load();
+}
+
+/** Directories of a role that hold nothing a host needs. */
+const UNUSED =
+  /^(?:\.[^/]*|molecule|tests?|docs?|examples?|node_modules|changelogs?|README[^/]*|LICENSE[^/]*|CHANGELOG[^/]*|CONTRIBUTING[^/]*|requirements[^/]*\.(?:txt|yml)|tox\.ini|Makefile|Vagrantfile)$/i;
+/** Directories whose YAML becomes part of the tree. */
+const TREE_DIRECTORIES = /^(?:tasks|handlers|vars|defaults|meta)\//;
+const YAML = /\.(?:ya?ml|json)$/;
+/** The largest file that is sent along because a task might name it. */
+const MAX_GUESSED_BYTES = 64 << 20;
+
+class Loader {
+  readonly #file: string;
+  readonly #options: LoadOptions;
+  readonly #base: string;
+  readonly #roles = new Map<string, RoleNode>();
+  readonly #roleNames: Record<string, string> = {};
+  readonly #tasks: Record<string, FileNode<readonly Node[]>> = {};
+  readonly #vars: Record<string, FileNode<Record<string, unknown>>> = {};
+  readonly #library: Record<string, LibraryNode> = {};
+  readonly #files = new Map<string, string>();
+  readonly #inputs = new Set<string>();
+  readonly #loading = new Set<string>();
+  readonly #collections: string[] = [];
+
+  constructor(file: string, options: LoadOptions) {
+    this.#file = file;
+    this.#options = options;
+    this.#base = options.playbookDirectory;
+  }
+
+  load(): LoadedTree {
+    const plays = this.#readPlaybook(this.#file);
+    if (plays.length === 0)
+      throw new VolleyError("PLAYBOOK_INVALID", "the playbook has no plays", {
+        location: { file: basename(this.#file) },
+      });
+    for (const directory of [join(this.#base, "library"), ...this.#options.library])
+      this.#takeLibrary(directory);
+    for (const kind of ["files", "templates"]) this.#takeDirectory(join(this.#base, kind));
+    return {
+      tree: {
+        file: basename(this.#file),
+        plays,
+        roles: Object.fromEntries(this.#roles),
+        tasks: this.#tasks,
+        vars: this.#vars,
+        roleNames: this.#roleNames,
+        library: this.#library,
+        settings: this.#options.settings,
+      },
+      files: this.#files,
+      inputs: [...this.#inputs],
+    };
+  }
+
+  /** The path of a file in the tree. */
+  #pathOf(file: string): string {
+    return relative(this.#base, file).split(sep).join("/") || ".";
+  }
+
+  #source(file: string): SourceFile {
+    this.#inputs.add(file);
+    const path = this.#pathOf(file);
+    return parseSource(readText(file, path, this.#options.openVault), path, this.#options.openVault);
+  }
+
+  #readPlaybook(file: string): readonly PlayNode[] {
+    const source = this.#source(file);
+    const items = source.reader.items(source.reader.root);
+    if (items === null)
+      throw new VolleyError("PLAYBOOK_INVALID", "a playbook must be a list of plays", {
+        location: { file: source.path },
+      });
+    return items.flatMap((item) => this.#readPlay(source, item));
+  }
+
+  #readPlay(source: SourceFile, item: YamlNode | null): readonly PlayNode[] {
+    const { reader, path } = source;
+    const mapping = mappingOf(source, item);
+    const location = reader.locate(item);
+    if (mapping === undefined)
+      throw new VolleyError(
+        "PLAYBOOK_INVALID",
+        "playbook entries must be either valid plays or 'import_playbook' statements",
+        { location },
+      );
+    const { entries } = mapping;
+    const imported = ["import_playbook", "ansible.builtin.import_playbook", "ansible.legacy.import_playbook"]
+      .map((key) => entries.get(key))
+      .find((entry) => entry !== undefined);
+    const value = (key: string): unknown => reader.value(entries.get(key)?.node ?? null);
+    if (imported !== undefined) {
+      const name = reader.value(imported.node);
+      if (typeof name !== "string")
+        throw new VolleyError("PLAYBOOK_INVALID", "import_playbook needs the name of a file", { location });
+      const file = resolve(this.#base, dirname(path), name.split(/\s+/)[0]!);
+      if (!isFile(file))
+        throw new VolleyError("PLAYBOOK_INVALID", `there is no playbook ${name}`, {
+          location: imported.location,
+          hint: `looked for ${file}`,
+        });
+      const when = value("when");
+      const vars = varsOf(value("vars"), location);
+      const keys = normalKeys(
+        Object.fromEntries(
+          ["when", "tags"].filter((key) => entries.has(key)).map((key) => [key, value(key)]),
+        ),
+        location,
+      );
+      return this.#readPlaybook(file).map((play) => ({
+        ...play,
+        vars: { ...play.vars, ...vars },
+        keys: {
+          ...play.keys,
+          ...(keys.tags === undefined
+            ? {}
+            : { tags: [...(keys.tags as string[]), ...((play.keys.tags ?? []) as string[])] }),
+          ...(when === null
+            ? {}
+            : { when: [...((keys.when ?? []) as unknown[]), ...((play.keys.when ?? []) as unknown[])] }),
+        },
+      }));
+    }
+    const keys: Record<string, unknown> = {};
+    for (const [key, { location: at, node }] of entries) {
+      if (!PLAY_KEYWORDS.has(key))
+        throw new VolleyError("PLAYBOOK_INVALID", `'${key}' is not a valid attribute for a Play`, {
+          location: at,
+        });
+      if (!/^(?:hosts|name|vars|roles|tasks|pre_tasks|post_tasks|handlers)$/.test(key))
+        keys[key] = reader.value(node);
+    }
+    if (!entries.has("hosts"))
+      throw new VolleyError("PLAYBOOK_INVALID", "the field 'hosts' is required but was not set", {
+        location,
+      });
+    const hosts = value("hosts");
+    const pattern = Array.isArray(hosts) ? hosts.map(String).join(",") : hosts === null ? "" : String(hosts);
+    if (pattern === "")
+      throw new VolleyError("PLAYBOOK_INVALID", "Hosts list cannot be empty. Please check your playbook", {
+        location: entries.get("hosts")!.location,
+      });
+    if (keys.user !== undefined) keys.remote_user ??= keys.user;
+    this.#collections.splice(
+      0,
+      Infinity,
+      ...(Array.isArray(keys.collections) ? keys.collections.map(String) : []),
+    );
+    const imports = this.#imports(undefined);
+    const list = (key: string): readonly Node[] =>
+      readStatements(source, entries.get(key)?.node ?? null, imports);
+    const roles = entries.get("roles")?.node ?? null;
+    for (const name of [keys.vars_files].flat(2))
+      if (typeof name === "string") this.#mentionVars(name, path, undefined);
+    const name = value("name");
+    return [
+      {
+        at: placeText(location),
+        name: name === null ? pattern : String(name),
+        hosts: pattern,
+        keys: normalKeys(keys, location),
+        vars: varsOf(value("vars"), location),
+        roles:
+          roles === null
+            ? []
+            : (reader.items(roles) ?? []).map((each) => this.#needed(readRoleUse(source, each, imports))),
+        preTasks: list("pre_tasks"),
+        tasks: list("tasks"),
+        postTasks: list("post_tasks"),
+        handlers: list("handlers"),
+        file: path,
+      },
+    ];
+  }
+
+  /** A role that a play or a role's meta names must be there. */
+  #needed(use: RoleUseNode): RoleUseNode {
+    if (use.missing === undefined) return use;
+    const [file = "", line, column] = use.at.split(":");
+    throw new VolleyError("PLAYBOOK_INVALID", use.missing, {
+      location: { file, line: Number(line), column: Number(column) },
+    });
+  }
+
+  #imports(role: FoundRole | undefined): Imports {
+    return {
+      importTasks: (name, from, at) => {
+        const file = this.#findTasks(name, from, role);
+        if (file === undefined)
+          throw new VolleyError(
+            "PLAYBOOK_INVALID",
+            `Could not find or access '${name}' on the Ansible Controller.`,
+            { location: at },
+          );
+        const path = this.#pathOf(file);
+        if (this.#loading.has(path))
+          throw new VolleyError("PLAYBOOK_INVALID", `${name} imports itself`, { location: at });
+        return { path, nodes: this.#readTasks(file, role) };
+      },
+      findRole: (name) => {
+        const found = findRole(name, this.#options, role, this.#collections);
+        if (found === undefined)
+          return {
+            name,
+            missing: `the role '${name}' was not found in ${[join(this.#base, "roles"), ...this.#options.roles, this.#base].join(":")}`,
+          };
+        return { name: found.name, role: this.#loadRole(found, name) };
+      },
+      mention: (module, args, from) => this.#mention(module, args, from, role),
+      isModule: (name) => this.#options.isModule(shortModuleName(name)) || Object.hasOwn(this.#library, name),
+    };
+  }
+
+  #readTasks(file: string, role: FoundRole | undefined): readonly Node[] {
+    const path = this.#pathOf(file);
+    this.#loading.add(path);
+    try {
+      const source = this.#source(file);
+      return readStatements(source, source.reader.root, this.#imports(role));
+    } finally {
+      this.#loading.delete(path);
+    }
+  }
+
+  /** Put a file of tasks into the tree; faults of it are told when it is reached. */
+  #takeTasks(file: string, role: FoundRole | undefined): void {
+    const path = this.#pathOf(file);
+    if (Object.hasOwn(this.#tasks, path) || this.#loading.has(path)) return;
+    this.#tasks[path] = { content: [] };
+    try {
+      this.#tasks[path] = { content: this.#readTasks(file, role) };
+    } catch (thrown) {
+      this.#tasks[path] = { error: describe(thrown) };
+    }
+  }
+
+  #takeVars(file: string): void {
+    const path = this.#pathOf(file);
+    if (Object.hasOwn(this.#vars, path)) return;
+    this.#inputs.add(file);
+    const { openVault } = this.#options;
+    try {
+      this.#vars[path] = { content: readVars(readText(file, path, openVault), path, openVault) };
+    } catch (thrown) {
+      this.#vars[path] = { error: describe(thrown) };
+    }
+  }
+
+  #findTasks(name: string, from: string, role: FoundRole | undefined): string | undefined {
+    return this.#candidates(name, from, role, ["tasks", "handlers"]).find(isFile);
+  }
+
+  /** The places of a file that a statement in the file `from` names. */
+  #candidates(
+    name: string,
+    from: string,
+    role: FoundRole | undefined,
+    kinds: readonly string[],
+  ): readonly string[] {
+    if (isAbsolute(name)) return [name];
+    const here = resolve(this.#base, dirname(from));
+    return [
+      join(here, name),
+      ...(role === undefined
+        ? []
+        : [...kinds.map((kind) => join(role.directory, kind, name)), join(role.directory, name)]),
+      ...kinds.map((kind) => join(this.#base, kind, name)),
+      join(this.#base, name),
+    ];
+  }
+
+  /** Put what an include or a file name in arguments means into the tree, where it can be told now. */
+  #mention(
+    module: string,
+    args: Readonly<Record<string, unknown>>,
+    from: string,
+    role: FoundRole | undefined,
+  ): void {
+    if (module === "include_tasks" || module === "include" || module === "import_tasks") {
+      const name = args._raw_params ?? args.file;
+      if (typeof name === "string") this.#mentionTasks(name, from, role);
+      return;
+    }
+    if (module === "include_vars") {
+      const name = args._raw_params ?? args.file ?? args.dir;
+      if (typeof name === "string") this.#mentionVars(name, from, role);
+      return;
+    }
+    for (const text of textsOf(args)) {
+      if (text.length > 300 || /[\n{}|*]/.test(text) || text.trim() === "") continue;
+      const word = module === "script" ? text.split(/\s+/)[0]! : text;
+      if (isAbsolute(word)) continue;
+      for (const file of this.#candidates(word, from, role, ["files", "templates"])) {
+        if (isFile(file)) this.#takeFile(file);
+        else if (isDirectory(file) && !/^\.{0,2}\/?$/.test(word) && module !== "find")
+          this.#takeDirectory(file);
+      }
+    }
+  }
+
+  #mentionTasks(name: string, from: string, role: FoundRole | undefined): void {
+    if (!name.includes("{{")) {
+      const file = this.#findTasks(name, from, role);
+      if (file !== undefined) this.#takeTasks(file, role);
+      return;
+    }
+    // Only the host can tell which: all that fit go along.
+    for (const file of this.#fitting(name, from, role, ["tasks"])) this.#takeTasks(file, role);
+  }
+
+  #mentionVars(name: string, from: string, role: FoundRole | undefined): void {
+    if (name.includes("{{")) {
+      for (const file of this.#fitting(name, from, role, ["vars"])) this.#takeVars(file);
+      return;
+    }
+    for (const found of this.#candidates(name, from, role, ["vars"])) {
+      if (isFile(found)) this.#takeVars(found);
+      else if (isDirectory(found)) for (const file of listFiles(found)) this.#takeVars(join(found, file));
+      else continue;
+      return;
+    }
+  }
+
+  /** The files that a name with templates may mean. */
+  #fitting(
+    name: string,
+    from: string,
+    role: FoundRole | undefined,
+    kinds: readonly string[],
+  ): readonly string[] {
+    const plain = name.replace(/\{\{\s*(role_path|playbook_dir)\s*\}\}/g, (_, word: string) =>
+      word === "role_path" && role !== undefined ? role.directory : this.#base,
+    );
+    const parts = plain.split(/\{\{.*?\}\}/s);
+    const pattern = new RegExp(
+      `^${parts.map((part) => part.replace(/[.*+?^$()|[\]\\]/g, "\\$&")).join(".*")}$`,
+    );
+    const found: string[] = [];
+    for (const place of new Set(this.#candidates("x", from, role, kinds).map((each) => dirname(each)))) {
+      for (const path of listFiles(
+        place,
+        (each) => !/(?:^|\/)\./.test(each) && each.split("/").length <= 3,
+      )) {
+        const full = join(place, path);
+        if (YAML.test(path) && (pattern.test(path) || pattern.test(full) || parts.join("") === ""))
+          found.push(full);
+      }
+    }
+    return found;
+  }
+
+  #takeFile(file: string): void {
+    this.#inputs.add(file);
+    this.#files.set(this.#pathOf(file), file);
+  }
+
+  #takeDirectory(directory: string, isWanted: (path: string) => boolean = () => true): void {
+    if (!isDirectory(directory)) return;
+    this.#inputs.add(directory);
+    for (const path of listFiles(
+      directory,
+      (each) => !/(?:^|\/)\.git(?:\/|$)/.test(each) && isWanted(each),
+    )) {
+      this.#inputs.add(dirname(join(directory, path)));
+      this.#takeFile(join(directory, path));
+    }
+  }
+
+  #takeLibrary(directory: string): void {
+    for (const path of listFiles(directory, (each) => !/(?:^|\/)(?:\.|__)/.test(each))) {
+      const name = basename(path).replace(/\.\w+$/, "");
+      if (Object.hasOwn(this.#library, name)) continue;
+      const file = join(directory, path);
+      const head = readFileSync(file)
+        .subarray(0, 64 << 10)
+        .toString("latin1");
+      const isPython = /^#!.*python/.test(head) || path.endsWith(".py");
+      const kind =
+        head.includes("WANT_JSON") && !isPython
+          ? "json"
+          : /^(?:\x7fELF|\xcf\xfa\xed\xfe|MZ)/.test(head)
+            ? "binary"
+            : isPython
+              ? head.includes("WANT_JSON") && !/ansible\.module_utils/.test(head)
+                ? "json"
+                : "python"
+              : "json";
+      this.#library[name] = { path: this.#pathOf(file), kind };
+      this.#takeFile(file);
+    }
+  }
+
+  #loadRole(found: FoundRole, name: string): string {
+    const { directory } = found;
+    const key = this.#pathOf(directory);
+    this.#roleNames[name] = key;
+    if (this.#roles.has(key)) return key;
+    this.#inputs.add(directory);
+    const meta = this.#readMeta(found);
+    // Known before its tasks are read: a role may include itself.
+    this.#roles.set(key, {
+      name: found.collection === undefined ? basename(name) : `${found.collection}.${found.name}`,
+      path: key,
+      dependencies: [],
+      allowDuplicates: meta.allowDuplicates,
+      argumentSpecs: meta.argumentSpecs,
+      ...(found.collection === undefined ? {} : { collection: found.collection }),
+    });
+    this.#takeLibrary(join(directory, "library"));
+    const dependencies =
+      meta.source === undefined ? [] : this.#readDependencies(meta.source, meta.node, found);
+    this.#roles.set(key, { ...this.#roles.get(key)!, dependencies });
+    for (const kind of ["vars", "defaults"])
+      for (const path of listFiles(join(directory, kind), (each) => !/(?:^|\/)\./.test(each)))
+        this.#takeVars(join(directory, kind, path));
+    for (const kind of ["tasks", "handlers"])
+      for (const path of listFiles(join(directory, kind), (each) => !/(?:^|\/)\./.test(each)))
+        if (YAML.test(path) || path === "main") this.#takeTasks(join(directory, kind, path), found);
+    let guessed = 0;
+    this.#takeDirectory(directory, (path) => {
+      if (UNUSED.test(path) || (TREE_DIRECTORIES.test(path) && (YAML.test(path) || /\/main$/.test(path))))
+        return false;
+      guessed++;
+      return guessed < MAX_GUESSED_BYTES;
+    });
+    return key;
+  }
+
+  #readMeta({ directory }: FoundRole): {
+    readonly source?: SourceFile;
+    readonly node: YamlNode | null;
+    readonly allowDuplicates: boolean;
+    readonly argumentSpecs: Readonly<Record<string, unknown>>;
+  } {
+    const file = findMain(join(directory, "meta"), "main");
+    const specs = findMain(join(directory, "meta"), "argument_specs");
+    let argumentSpecs: unknown;
+    if (specs !== undefined)
+      argumentSpecs = readVars(
+        readText(specs, this.#pathOf(specs), this.#options.openVault),
+        this.#pathOf(specs),
+        this.#options.openVault,
+      ).argument_specs;
+    if (file === undefined || !isFile(file))
+      return { node: null, allowDuplicates: false, argumentSpecs: recordOf(argumentSpecs) };
+    const source = this.#source(file);
+    const mapping = mappingOf(source, source.reader.root);
+    if (mapping === undefined)
+      return { node: null, allowDuplicates: false, argumentSpecs: recordOf(argumentSpecs) };
+    const { reader } = source;
+    const get = (key: string): unknown => reader.value(mapping.entries.get(key)?.node ?? null);
+    return {
+      source,
+      node: mapping.entries.get("dependencies")?.node ?? null,
+      allowDuplicates: get("allow_duplicates") === true || get("allow_duplicates") === "yes",
+      argumentSpecs: recordOf(argumentSpecs ?? get("argument_specs")),
+    };
+  }
+
+  #readDependencies(source: SourceFile, node: YamlNode | null, role: FoundRole): readonly RoleUseNode[] {
+    return (source.reader.items(node) ?? []).map((item) =>
+      this.#needed(readRoleUse(source, item, this.#imports(role))),
+    );
+  }
+}
+
+function recordOf(value: unknown): Readonly<Record<string, unknown>> {
+  return isDict(value) && !(value instanceof Map) ? value : {};
+}
+
+function textsOf(value: unknown): readonly string[] {
+  if (typeof value === "string") return [value];
+  if (Array.isArray(value)) return value.flatMap(textsOf);
+  return isDict(value)
+    ? (value instanceof Map ? [...value.values()] : Object.values(value)).flatMap(textsOf)
+    : [];
+}
+
+function describe(thrown: unknown): string {
+  const location: SourceLocation | undefined = thrown instanceof VolleyError ? thrown.location : undefined;
+  return `${location === undefined ? "" : `${placeText(location)}: `}${messageOf(thrown)}`;
+}

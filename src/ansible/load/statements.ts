@@ -1,0 +1,332 @@
+import { type SourceLocation, VolleyError } from "../../core/errors.ts";
+import { Data, isDict } from "../../core/values/value.ts";
+import type { YamlNode } from "../../yaml/document.ts";
+import type { BlockNode, Keys, Node, RoleFrom, RoleUseNode, TaskNode } from "../ir.ts";
+import {
+  BLOCK_KEYWORDS,
+  FREE_FORM,
+  INCLUDES,
+  ROLE_KEYWORDS,
+  shortModuleName,
+  TASK_KEYWORDS,
+} from "../keywords.ts";
+import { type Mapping, mappingOf, placeText, type SourceFile } from "./read.ts";
+import { readArguments, splitWords, unquote } from "./words.ts";
+
+// Tasks, blocks and uses of roles, as YAML writes them.
+
+/** What reading statements asks of the loader: the files and roles that statements bring in. */
+export interface Imports {
+  /** The statements of a file that `import_tasks` names. */
+  importTasks(
+    name: string,
+    from: string,
+    at: SourceLocation,
+  ): { readonly path: string; readonly nodes: readonly Node[] };
+  /** Find a role, and load it. */
+  findRole(name: string, from: string, at: SourceLocation): Pick<RoleUseNode, "role" | "missing" | "name">;
+  /** Note a file or directory that a statement names, so that it is at hand when the statement is reached. */
+  mention(module: string, args: Readonly<Record<string, unknown>>, from: string): void;
+  /** Return whether a module is known; several unknown keys of a task are told apart by that. */
+  isModule(name: string): boolean;
+}
+
+function fail(message: string, location: SourceLocation, hint?: string): never {
+  throw new VolleyError("PLAYBOOK_INVALID", message, { location, ...(hint === undefined ? {} : { hint }) });
+}
+
+/** Read a list of tasks and blocks. `isHandlers`: handlers may have `listen`. Fails with `PLAYBOOK_INVALID`. */
+export function readStatements(source: SourceFile, node: YamlNode | null, imports: Imports): readonly Node[] {
+  if (node === null) return [];
+  const items = source.reader.items(node);
+  if (items === null) {
+    if (source.reader.value(node) === null) return [];
+    return fail("a list of tasks is expected here", source.reader.locate(node));
+  }
+  return items.flatMap((item) => {
+    if (item === null || source.reader.value(item) === null) return [];
+    const mapping = mappingOf(source, item);
+    if (mapping === undefined)
+      return fail("a task must be a mapping of keywords", source.reader.locate(item));
+    return [readStatement(source, mapping, imports)];
+  });
+}
+
+function readStatement(source: SourceFile, mapping: Mapping, imports: Imports): Node {
+  return mapping.entries.has("block")
+    ? readBlock(source, mapping, imports)
+    : readTask(source, mapping, imports);
+}
+
+function readBlock(source: SourceFile, { entries, location }: Mapping, imports: Imports): BlockNode {
+  const keys: Record<string, unknown> = {};
+  for (const [key, { node, location: at }] of entries) {
+    if (!BLOCK_KEYWORDS.has(key)) fail(`'${key}' is not a valid attribute for a Block`, at);
+    if (key !== "block" && key !== "rescue" && key !== "always" && key !== "name")
+      keys[key] = source.reader.value(node);
+  }
+  const list = (key: string): readonly Node[] =>
+    readStatements(source, entries.get(key)?.node ?? null, imports);
+  const name = textOf(source, entries.get("name")?.node);
+  return {
+    kind: "block",
+    at: placeText(location),
+    ...(name === undefined ? {} : { name }),
+    keys: normalKeys(keys, location),
+    block: list("block"),
+    rescue: list("rescue"),
+    always: list("always"),
+  };
+}
+
+function textOf({ reader }: SourceFile, node: YamlNode | null | undefined): string | undefined {
+  const value = node === undefined ? undefined : reader.value(node);
+  return value === undefined || value === null ? undefined : String(value);
+}
+
+/** Bring keywords into one form: conditions, tags, `notify` and `listen` are lists; `vars` is a dict. */
+export function normalKeys(keys: Readonly<Record<string, unknown>>, location: SourceLocation): Keys {
+  const made: Record<string, unknown> = {};
+  for (const [key, value] of Object.entries(keys)) {
+    switch (key) {
+      case "when":
+      case "changed_when":
+      case "failed_when":
+      case "until":
+      case "notify":
+      case "listen":
+        if (value !== null) made[key] = Array.isArray(value) ? value : [value];
+        break;
+      case "tags":
+        made[key] = (Array.isArray(value) ? value : [value]).flatMap((tag: unknown) =>
+          typeof tag === "string"
+            ? tag.split(",").map((each) => each.trim())
+            : tag === null
+              ? []
+              : [String(tag)],
+        );
+        break;
+      case "vars":
+        made[key] = varsOf(value, location);
+        break;
+      default:
+        made[key] = value;
+    }
+  }
+  return made;
+}
+
+/** Return `vars` as one dict; Ansible takes a list of dicts, too. */
+export function varsOf(value: unknown, location: SourceLocation): Record<string, unknown> {
+  if (value === null || value === undefined) return {};
+  if (Array.isArray(value))
+    return Object.assign({}, ...value.map((each) => varsOf(each, location))) as Record<string, unknown>;
+  if (!isDict(value))
+    return fail("Vars in a Task must be specified as a dictionary, or a list of dictionaries", location);
+  const entries = value instanceof Map ? [...value] : Object.entries(value);
+  return Object.fromEntries(
+    entries.map(([key, item]) => {
+      const name = String(key);
+      if (!/^[A-Za-z_]\w*$/.test(name))
+        fail(
+          `Invalid variable name in vars specified for a Task: '${name}' is not a valid variable name`,
+          location,
+        );
+      return [name, item];
+    }),
+  );
+}
+
+function readTask(source: SourceFile, { entries, location }: Mapping, imports: Imports): Node {
+  const { reader, path } = source;
+  const keys: Record<string, unknown> = {};
+  let call:
+    | { readonly module: string; readonly value: unknown; readonly location: SourceLocation }
+    | undefined;
+  const strange: { readonly key: string; readonly location: SourceLocation; readonly value: unknown }[] = [];
+  for (const [key, { node, location: at }] of entries) {
+    if (TASK_KEYWORDS.has(key) || key.startsWith("with_")) {
+      if (key !== "action" && key !== "local_action" && key !== "args" && key !== "name")
+        keys[key] = reader.value(node);
+      continue;
+    }
+    strange.push({ key, location: at, value: reader.value(node) });
+  }
+  for (const key of ["action", "local_action"]) {
+    const entry = entries.get(key);
+    if (entry === undefined) continue;
+    const given = readAction(reader.value(entry.node), entry.location);
+    call = { ...given, location: entry.location };
+    if (key === "local_action") keys.delegate_to = "localhost";
+  }
+  if (strange.length > 0) {
+    const known = strange.filter(({ key }) => imports.isModule(key));
+    const chosen = call === undefined ? (known[0] ?? strange[0]!) : undefined;
+    const other = strange.find((each) => each !== chosen);
+    if (call !== undefined || (other !== undefined && known.length !== 1))
+      fail(
+        `conflicting action statements: ${[call?.module ?? chosen!.key, other!.key].join(", ")}`,
+        other!.location,
+      );
+    if (other !== undefined) fail(`'${other.key}' is not a valid attribute for a Task`, other.location);
+    call = { module: chosen!.key, value: chosen!.value, location: chosen!.location };
+  }
+  if (call === undefined) return fail("no module/action detected in task.", location);
+  const module = shortModuleName(call.module);
+  let args: Record<string, unknown>;
+  try {
+    args = argumentsOf(module, call.value, call.location);
+  } catch (thrown) {
+    if (thrown instanceof VolleyError && thrown.location === undefined)
+      return fail(thrown.message, call.location, thrown.hint);
+    throw thrown;
+  }
+  let argsFrom: string | undefined;
+  const more = entries.get("args");
+  if (more !== undefined) {
+    const value = reader.value(more.node);
+    if (typeof value === "string" && value.includes("{{")) argsFrom = value;
+    else if (value !== null) args = { ...recordOf(value, more.location), ...args };
+  }
+  const name = textOf(source, entries.get("name")?.node);
+  const at = placeText(location);
+  const normal = normalKeys(keys, location);
+  const common = { at, ...(name === undefined ? {} : { name }), keys: normal };
+  if (INCLUDES.has(module) && (module === "import_tasks" || module === "import_role")) {
+    for (const key of Object.keys(keys))
+      if (key === "loop" || key.startsWith("with_"))
+        fail(
+          `You cannot use loops on '${module}' statements. You should use '${module.replace("import", "include")}' instead.`,
+          location,
+        );
+  }
+  if (module === "import_tasks") {
+    const file = args._raw_params ?? args.file;
+    if (typeof file !== "string") return fail("No file specified for import_tasks", location);
+    if (file.includes("{{")) return { kind: "task", ...common, module, args };
+    const imported = imports.importTasks(file, path, location);
+    return {
+      kind: "block",
+      ...common,
+      block: imported.nodes,
+      rescue: [],
+      always: [],
+      imported: imported.path,
+    };
+  }
+  if (module === "import_role") {
+    const { name: role } = args;
+    if (typeof role !== "string" && typeof args.role !== "string")
+      return fail("'name' is a required field for import_role.", location);
+    const wanted = String(role ?? args.role);
+    if (!wanted.includes("{{")) {
+      const use = roleUse(wanted, args, normal, path, location, imports);
+      return { kind: "role", at, use };
+    }
+  }
+  if (module === "include_role") {
+    const role = args.name ?? args.role;
+    if (typeof role === "string" && !role.includes("{{")) imports.findRole(role, path, location);
+  }
+  imports.mention(module, args, path);
+  return {
+    kind: "task",
+    ...common,
+    module,
+    args,
+    ...(argsFrom === undefined ? {} : { argsFrom }),
+  } satisfies TaskNode;
+}
+
+function recordOf(value: unknown, location: SourceLocation): Record<string, unknown> {
+  if (!isDict(value)) return fail("args must be a dictionary of arguments", location);
+  return value instanceof Map
+    ? Object.fromEntries([...value].map(([key, item]) => [String(key), item]))
+    : { ...value };
+}
+
+/** Read `action:` or `local_action:`: a text that begins with the module, or a dict with `module`. */
+function readAction(
+  value: unknown,
+  location: SourceLocation,
+): { readonly module: string; readonly value: unknown } {
+  if (typeof value === "string") {
+    const [module = "", ...rest] = splitWords(value);
+    return {
+      module,
+      value: value.slice(value.indexOf(module) + module.length).trim() || (rest.length === 0 ? null : ""),
+    };
+  }
+  if (!isDict(value)) return fail("action must be a module with its arguments", location);
+  const { module, ...args } = recordOf(value, location);
+  if (typeof module !== "string") return fail("no module/action detected in task.", location);
+  const [name = "", ...rest] = splitWords(module);
+  return { module: name, value: { ...readArguments(shortModuleName(name), rest.join(" ")), ...args } };
+}
+
+function argumentsOf(module: string, value: unknown, location: SourceLocation): Record<string, unknown> {
+  if (value === null || value === "") return {};
+  if (value instanceof Data) return { _raw_params: value };
+  if (typeof value === "string") return readArguments(module, value);
+  if (isDict(value)) return recordOf(value, location);
+  if (FREE_FORM.has(module)) return { _raw_params: value };
+  return fail(
+    `unexpected parameter type in action: ${Array.isArray(value) ? "a list" : typeof value}`,
+    location,
+  );
+}
+
+/** Read an entry of `roles` or of a role's dependencies. */
+export function readRoleUse(source: SourceFile, node: YamlNode | null, imports: Imports): RoleUseNode {
+  const { reader, path } = source;
+  const location = reader.locate(node);
+  const mapping = mappingOf(source, node);
+  if (mapping === undefined) {
+    const text = reader.value(node);
+    if (typeof text !== "string") return fail("role definitions must contain a role name", location);
+    const [name = "", ...rest] = /[\s,]/.test(text) ? splitWords(text.replaceAll(",", " ")) : [text];
+    const params = Object.fromEntries(
+      rest.map((word) => [
+        word.slice(0, Math.max(0, word.indexOf("="))),
+        unquote(word.slice(word.indexOf("=") + 1)),
+      ]),
+    );
+    return roleUse(name, {}, {}, path, location, imports, params);
+  }
+  const keys: Record<string, unknown> = {};
+  const params: Record<string, unknown> = {};
+  let name: unknown;
+  for (const [key, entry] of mapping.entries) {
+    const value = reader.value(entry.node);
+    if (
+      key === "role" ||
+      (key === "name" && !mapping.entries.has("role")) ||
+      (key === "src" && !mapping.entries.has("role") && !mapping.entries.has("name"))
+    )
+      name = value;
+    else if (ROLE_KEYWORDS.has(key)) keys[key] = value;
+    else params[key] = value;
+  }
+  if (typeof name !== "string") return fail("role definitions must contain a role name", location);
+  return roleUse(name, {}, normalKeys(keys, location), path, location, imports, params);
+}
+
+function roleUse(
+  name: string,
+  args: Readonly<Record<string, unknown>>,
+  keys: Keys,
+  from: string,
+  location: SourceLocation,
+  imports: Imports,
+  params: Record<string, unknown> = {},
+): RoleUseNode {
+  const file = (key: string): object =>
+    typeof args[`${key}_from`] === "string" ? { [key]: args[`${key}_from`] } : {};
+  return {
+    at: placeText(location),
+    ...(name.includes("{{") ? { name } : imports.findRole(name, from, location)),
+    params,
+    keys,
+    from: { ...file("tasks"), ...file("vars"), ...file("defaults"), ...file("handlers") } as RoleFrom,
+  };
+}
