@@ -12,10 +12,17 @@ export interface Stat {
   readonly size: number;
   readonly mtimeMs: number;
   readonly atimeMs: number;
-  /** Of a host reached directly these three are 0, and times whole seconds, unless `exact` is asked for. */
+  /** Time of the last change of the metadata. Of a host reached directly this and the numbers below are 0, and times whole seconds, unless `exact` is asked for. */
+  readonly ctimeMs: number;
   readonly inode: number;
   readonly device: number;
   readonly links: number;
+  /** Blocks of 512 bytes that are in use. */
+  readonly blocks: number;
+  /** Bytes of a read or write that suits the file system. */
+  readonly blockSize: number;
+  /** Number of the device that a device file stands for. */
+  readonly rdev: number;
 }
 
 /** The end of a process, and its output. */

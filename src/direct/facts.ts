@@ -97,8 +97,8 @@ function snapshotSystem(system: ReadSystem, records: FactRecords): ReadSystem {
 
 function statOf(type: FileType, mode = 0o644): Stat {
   return {
-    ...{ type, mode, uid: 0, gid: 0, size: 0, mtimeMs: 0, atimeMs: 0 },
-    ...{ inode: 0, device: 0, links: 1 },
+    ...{ type, mode, uid: 0, gid: 0, size: 0, mtimeMs: 0, atimeMs: 0, ctimeMs: 0 },
+    ...{ inode: 0, device: 0, links: 1, blocks: 0, blockSize: 0, rdev: 0 },
   };
 }
 

@@ -131,9 +131,13 @@ function describe({
     size,
     mtimeMs: mtime * 1000,
     atimeMs: atime * 1000,
+    ctimeMs: 0,
     inode: 0,
     device: 0,
     links: 0,
+    blocks: 0,
+    blockSize: 0,
+    rdev: 0,
   };
 }
 
@@ -141,17 +145,30 @@ function describe({
 type Run = (argv: readonly string[]) => Promise<ProcessResult>;
 
 /**
- * Look at a path by stat(1) of GNU or BusyBox, which knows more than SFTP: inode, device, links, and fractions of a
- * second. Undefined where the command is missing or fails.
+ * Look at a path by stat(1) of GNU or BusyBox, which knows more than SFTP: inode, device, links, blocks, the
+ * time of the last change, and fractions of a second. Undefined where the command is missing or fails.
  */
 export async function exactStat(run: Run, path: string, follow: boolean): Promise<Stat | undefined> {
-  const format = "%f %u %g %s %i %d %h %X %Y|%x|%y";
+  const format = "%f %u %g %s %i %d %h %b %o %t %T %X %Y %Z|%x|%y|%z";
   const argv = ["stat", ...(follow ? ["-L"] : []), "-c", format, path];
   const { code, stdout } = await run(argv).catch(() => ({ code: 127, stdout: "" }));
-  const match = /^([0-9a-f]+) (\d+) (\d+) (\d+) (\d+) (\d+) (\d+) (-?\d+) (-?\d+)\|(.*)\|(.*)$/m.exec(stdout);
+  const match = /^([0-9a-f]+( -?\w+){13})\|(.*)\|(.*)\|(.*)$/m.exec(stdout);
   if (code !== 0 || match === null) return undefined;
-  const [, hex = "", uid, gid, size, inode, device, links, atime, mtime, atimeText = "", mtimeText = ""] =
-    match;
+  const [, numbers = "", , atimeText = "", mtimeText = "", ctimeText = ""] = match;
+  const [
+    hex = "",
+    uid,
+    gid,
+    size,
+    inode,
+    device,
+    links,
+    blocks,
+    blockSize,
+    major = "",
+    minor = "",
+    ...times
+  ] = numbers.split(" ");
   const mode = Number.parseInt(hex, 16);
   return {
     type: fileType(mode) ?? "file",
@@ -159,12 +176,21 @@ export async function exactStat(run: Run, path: string, follow: boolean): Promis
     uid: Number(uid),
     gid: Number(gid),
     size: Number(size),
-    mtimeMs: milliseconds(mtime, mtimeText),
-    atimeMs: milliseconds(atime, atimeText),
+    mtimeMs: milliseconds(times[1], mtimeText),
+    atimeMs: milliseconds(times[0], atimeText),
+    ctimeMs: milliseconds(times[2], ctimeText),
     inode: Number(inode),
     device: Number(device),
     links: Number(links),
+    blocks: Number(blocks),
+    blockSize: Number(blockSize),
+    rdev: deviceNumber(Number.parseInt(major, 16), Number.parseInt(minor, 16)),
   };
+}
+
+/** Join the two numbers of a device as Linux does (makedev(3)), for the numbers below 2^20. */
+function deviceNumber(major: number, minor: number): number {
+  return (minor & 0xff) + (major & 0xfff) * 0x100 + (minor & 0xfff00) * 0x1000;
 }
 
 /** Return milliseconds of seconds, with the fraction of a text such as `2026-11-22 10:00:00.123456789 +0000`. */

@@ -195,7 +195,17 @@ async function planLinkAttributes(
 
 /** Return the stat of a new link. */
 export function newLink({ uid, gid }: ReadSystem): Stat {
-  const zero = { size: 0, mtimeMs: 0, atimeMs: 0, inode: 0, device: 0 };
+  const zero = {
+    size: 0,
+    mtimeMs: 0,
+    atimeMs: 0,
+    ctimeMs: 0,
+    inode: 0,
+    device: 0,
+    blocks: 0,
+    blockSize: 0,
+    rdev: 0,
+  };
   return { type: "link", mode: 0o777, uid, gid, links: 1, ...zero };
 }
 

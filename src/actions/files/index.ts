@@ -1,5 +1,9 @@
+export { assemble } from "./assemble.ts";
 export { copy } from "./copy.ts";
 export { file } from "./file.ts";
+export { find } from "./find.ts";
+export { slurp } from "./slurp.ts";
 export { stat } from "./stat.ts";
+export { tempfile } from "./tempfile.ts";
 export { template } from "./template.ts";
 export { unarchive } from "./unarchive.ts";

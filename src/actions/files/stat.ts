@@ -1,54 +1,31 @@
 import * as v from "valibot";
 import { type ActionContext, unchanged } from "../../core/action.ts";
 import type { ReadSystem, Stat } from "../../core/system.ts";
-import { groupName, ownerName } from "../accounts/accounts.ts";
 import { defineAction } from "../define.ts";
-import { formatMode } from "../shared/attributes.ts";
+import { type StatFacts, statFacts } from "../shared/file-facts.ts";
 import { flag, oneOf, text } from "../shared/params.ts";
 import { linkTarget } from "../shared/paths.ts";
 
 /** Facts of a file, under Ansible's names; for a missing file only `exists`. */
-interface FileFacts {
+interface FileFacts extends Partial<StatFacts>, Partial<Access> {
   readonly exists: boolean;
   readonly path?: string;
-  /** Octal: `0644`. */
-  readonly mode?: string;
-  readonly isreg?: boolean;
-  readonly isdir?: boolean;
-  readonly islnk?: boolean;
-  readonly isblk?: boolean;
-  readonly ischr?: boolean;
-  readonly isfifo?: boolean;
-  readonly issock?: boolean;
-  readonly isuid?: boolean;
-  readonly isgid?: boolean;
-  readonly uid?: number;
-  readonly gid?: number;
-  readonly pw_name?: string;
-  readonly gr_name?: string;
-  /** Bytes. */
-  readonly size?: number;
-  readonly inode?: number;
-  readonly dev?: number;
-  readonly nlink?: number;
-  /** Seconds since 1970. */
-  readonly mtime?: number;
-  /** Seconds since 1970. */
-  readonly atime?: number;
-  readonly rusr?: boolean;
-  readonly wusr?: boolean;
-  readonly xusr?: boolean;
-  readonly rgrp?: boolean;
-  readonly wgrp?: boolean;
-  readonly xgrp?: boolean;
-  readonly roth?: boolean;
-  readonly woth?: boolean;
-  readonly xoth?: boolean;
-  /** Access of the running user to the file, or to a link's target, by owner, group and mode. */
-  readonly readable?: boolean;
-  readonly writeable?: boolean;
-  readonly executable?: boolean;
+  /** Bytes of a read or write that suits the file system. */
+  readonly block_size?: number;
+  /** Blocks of 512 bytes. */
+  readonly blocks?: number;
+  readonly device_type?: number;
   readonly checksum?: string;
+  /** `unknown` where file(1) does not tell. */
+  readonly mimetype?: string;
+  /** `unknown` where file(1) does not tell. */
+  readonly charset?: string;
+  /** The letters of lsattr(1). */
+  readonly attr_flags?: string;
+  /** The words for these letters, such as `immutable`. */
+  readonly attributes?: readonly string[];
+  /** The file's generation number; null where the file system has none. */
+  readonly version?: string | null;
   /** The final target of a link, as an absolute path. */
   readonly lnk_source?: string;
   /** The target of a link, as written. */
@@ -65,8 +42,9 @@ export const stat = defineAction({
   name: "stat",
   doc: `Read facts about a path, on which later tasks can decide: \`data.stat.exists\`, \`data.stat.isdir\` and so on.
 
-It never changes anything, and a missing file is not an error. The names are Ansible's; MIME type, extended attributes
-and change time are not read.`,
+It never changes anything, and a missing file is not an error. The names are Ansible's. MIME type and character set are
+read with file(1), and are \`unknown\` without; attributes are read with lsattr(1), and are empty without. Each of the two
+costs a process: set \`get_mime\` and \`get_attributes\` to false where they do not matter.`,
   params: v.strictObject({
     path: text("The path: absolute, or from `~/`."),
     follow: flag("Read the target of a link instead of the link."),
@@ -76,19 +54,25 @@ and change time are not read.`,
       "sha1",
       "The checksum's algorithm.",
     ),
-    get_mime: flag("Accepted and ignored."),
-    get_attributes: flag("Accepted and ignored."),
+    get_mime: flag("Read the MIME type and the character set.", true),
+    get_attributes: flag("Read the attributes that chattr sets.", true),
   }),
+  aliases: {
+    ...{ dest: "path", name: "path", checksum: "checksum_algorithm", checksum_algo: "checksum_algorithm" },
+    ...{ mime: "get_mime", mime_type: "get_mime", "mime-type": "get_mime" },
+    ...{ attr: "get_attributes", attributes: "get_attributes" },
+  },
   examples: [{ path: "/etc/nginx/nginx.conf", get_checksum: false }],
   title: ({ path }) => path,
 
-  async inspect({ path, follow, get_checksum, checksum_algorithm }, system, context) {
+  async inspect(params, system, context) {
+    const { path, follow, get_checksum, checksum_algorithm, get_mime, get_attributes } = params;
     const found = await (follow ? system.stat(path, true) : system.lstat(path, true));
     if (found === null) return unchanged<StatData>({ stat: { exists: false } });
-    const [user, group] = [
-      await ownerName(system, found.uid, context),
-      await groupName(system, found.gid, context),
-    ];
+    const [mime, attributes] = await Promise.all([
+      get_mime ? readMime(system, path) : {},
+      get_attributes ? readAttributes(system, path) : {},
+    ]);
     const checksum =
       found.type === "file" && get_checksum
         ? await checksumIfReadable(system, path, checksum_algorithm)
@@ -97,50 +81,73 @@ and change time are not read.`,
       stat: {
         exists: true,
         path,
-        ...describeStat(found),
+        ...(await statFacts(system, found, context)),
+        ...{ block_size: found.blockSize, blocks: found.blocks, device_type: found.rdev },
         ...(await describeAccess(found.type === "link" ? await system.stat(path) : found, system, context)),
-        ...(user === undefined ? {} : { pw_name: user }),
-        ...(group === undefined ? {} : { gr_name: group }),
         ...(checksum === undefined ? {} : { checksum }),
+        ...mime,
+        ...attributes,
         ...(found.type === "link" ? await describeLink(system, path) : {}),
       },
     });
   },
 });
 
-function describeStat({
-  type,
-  mode,
-  uid,
-  gid,
-  size,
-  inode,
-  device,
-  links,
-  mtimeMs,
-  atimeMs,
-}: Stat): Partial<FileFacts> {
-  const may = (bit: number): boolean => (mode & bit) !== 0;
+/** Return the path as processes take it: they know no `~/`, and a dash at the start is no option. */
+async function pathForTool(system: ReadSystem, path: string): Promise<string> {
+  return path.startsWith("~/") ? `${await system.realPath("~/")}/${path.slice(2)}` : path;
+}
+
+/** Run a command that only asks; undefined when it is missing or fails. */
+async function ask(system: ReadSystem, argv: readonly string[]): Promise<string | undefined> {
+  try {
+    const { code, stdout } = await system.query(argv, { env: { LC_ALL: "C" } });
+    return code === 0 ? stdout : undefined;
+  } catch {
+    return undefined;
+  }
+}
+
+/** Ask file(1) for the MIME type; like Ansible's stat, not of the target of a link. */
+async function readMime(system: ReadSystem, path: string): Promise<Partial<FileFacts>> {
+  const argv = ["file", "--brief", "--mime-type", "--mime-encoding", "--", await pathForTool(system, path)];
+  const match = /^([^;\s]+\/[^;\s]+); charset=(\S+)\s*$/.exec((await ask(system, argv)) ?? "");
+  return { mimetype: match?.[1] ?? "unknown", charset: match?.[2] ?? "unknown" };
+}
+
+/** The words for the letters of lsattr(1). */
+const ATTRIBUTES: Readonly<Record<string, string>> = {
+  A: "noatime",
+  a: "append",
+  c: "compressed",
+  C: "nocow",
+  d: "nodump",
+  D: "dirsync",
+  e: "extents",
+  E: "encrypted",
+  h: "blocksize",
+  i: "immutable",
+  I: "indexed",
+  j: "journalled",
+  N: "inline",
+  s: "zero",
+  S: "synchronous",
+  t: "notail",
+  T: "blockroot",
+  u: "undelete",
+  X: "compressedraw",
+  Z: "compresseddirty",
+};
+
+/** Ask lsattr(1) for the attributes. */
+async function readAttributes(system: ReadSystem, path: string): Promise<Partial<FileFacts>> {
+  const printed = await ask(system, ["lsattr", "-vd", "--", await pathForTool(system, path)]);
+  const match = /^\s*(\d+)\s+([-A-Za-z]+)\s/.exec(printed ?? "");
+  const letters = [...(match?.[2] ?? "").replaceAll("-", "")];
   return {
-    mode: formatMode(mode),
-    ...{
-      isreg: type === "file",
-      isdir: type === "directory",
-      islnk: type === "link",
-      isblk: type === "block",
-    },
-    ...{ ischr: type === "character", isfifo: type === "fifo", issock: type === "socket" },
-    ...{ isuid: may(0o4000), isgid: may(0o2000), uid, gid, size, inode, dev: device, nlink: links },
-    ...{ mtime: mtimeMs / 1000, atime: atimeMs / 1000 },
-    ...{
-      rusr: may(0o400),
-      wusr: may(0o200),
-      xusr: may(0o100),
-      rgrp: may(0o040),
-      wgrp: may(0o020),
-      xgrp: may(0o010),
-    },
-    ...{ roth: may(0o004), woth: may(0o002), xoth: may(0o001) },
+    attr_flags: letters.join(""),
+    attributes: letters.flatMap((letter) => ATTRIBUTES[letter] ?? []),
+    version: match?.[1] ?? null,
   };
 }
 

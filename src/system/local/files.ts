@@ -47,9 +47,13 @@ function describe(stats: fs.Stats): Stat {
     size: stats.size,
     mtimeMs: stats.mtimeMs,
     atimeMs: stats.atimeMs,
+    ctimeMs: stats.ctimeMs,
     inode: stats.ino,
     device: stats.dev,
     links: stats.nlink,
+    blocks: stats.blocks,
+    blockSize: stats.blksize,
+    rdev: stats.rdev,
   };
 }
 

@@ -1,8 +1,10 @@
 import { createHash } from "node:crypto";
-import { chmodSync, mkdirSync, symlinkSync, utimesSync, writeFileSync } from "node:fs";
+import { chmodSync, mkdirSync, mkdtempSync, rmSync, symlinkSync, utimesSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterEach, beforeEach, expect, it } from "vitest";
 import { accessOf, stat } from "../../../src/actions/files/stat.ts";
+import { createLocalSystem } from "../../../src/system/local/local-system.ts";
 import { makeSandbox, pass, type Sandbox, snapshot } from "../harness.ts";
 
 let sandbox: Sandbox;
@@ -115,4 +117,37 @@ it("root runs nothing that nobody may run, and enters every directory", () => {
   const root = { uid: 0, groups: [0] };
   expect(accessOf({ ...file, mode: 0o600 }, root).executable).toBe(false);
   expect(accessOf({ ...file, mode: 0o600, type: "directory" }, root).executable).toBe(true);
+});
+
+it("asks file and lsattr, where the host has them", async () => {
+  const directory = mkdtempSync(join(tmpdir(), "volley-stat-"));
+  try {
+    const path = join(directory, "-f: x");
+    writeFileSync(path, "text\n");
+    const look = async (params: object) =>
+      (await pass(stat({ path, ...params }), createLocalSystem(), sandbox.context())).data?.stat;
+    const facts = await look({});
+    const hasFile = (await createLocalSystem().which("file")) !== null;
+    const unknown = { mimetype: "unknown", charset: "unknown" };
+    expect(facts).toMatchObject(hasFile ? { mimetype: "text/plain", charset: "us-ascii" } : unknown);
+    expect(facts?.attr_flags).toMatch(/^[A-Za-z]*$/);
+    expect(facts?.attributes?.length).toBeLessThanOrEqual(facts!.attr_flags!.length);
+    expect(facts).toMatchObject({ device_type: 0, blocks: expect.any(Number), ctime: expect.any(Number) });
+    const less = await look({ get_mime: false, get_attributes: false });
+    for (const key of ["mimetype", "charset", "attr_flags", "attributes", "version"])
+      expect(less).not.toHaveProperty(key);
+  } finally {
+    rmSync(directory, { recursive: true });
+  }
+});
+
+it("says unknown where these tools are missing", async () => {
+  const bare = createLocalSystem();
+  const system = {
+    ...bare,
+    query: async (argv: readonly string[]) => ({ argv, code: 127, stdout: "", stderr: "not found" }),
+  };
+  const { data } = await pass(stat({ path: "/" }), system, sandbox.context());
+  expect(data?.stat).toMatchObject({ mimetype: "unknown", charset: "unknown" });
+  expect(data?.stat).toMatchObject({ attr_flags: "", attributes: [], version: null });
 });
