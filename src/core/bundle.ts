@@ -24,6 +24,7 @@ export interface Manifest {
 export interface CarriedHost {
   readonly groups: readonly string[];
   readonly vars: Vars;
+  readonly extraVars?: Vars;
   readonly plays: readonly number[];
   readonly inventoryGroups?: Readonly<Record<string, readonly string[]>>;
   readonly hostVars: Readonly<Record<string, Vars>>;

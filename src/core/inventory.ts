@@ -94,6 +94,8 @@ export interface Inventory {
   readonly hosts: ReadonlyMap<string, Host>;
   /** `all` and `ungrouped` included. */
   readonly groups: ReadonlyMap<string, Group>;
+  /** This machine under the names by which patterns mean it although no source names it: with the vars of `all`, and in no group. */
+  readonly implicit?: ReadonlyMap<string, Host>;
   /** The files and directories that the inventory was read from. */
   readonly paths: readonly string[];
   /** Warnings about lines that probably mean something else than they say. */

@@ -23,6 +23,8 @@ export interface Job {
   readonly groups: readonly string[];
   /** The host's own vars, merged. */
   readonly vars: Vars;
+  /** Vars that win over all others, whoever sets those: `--extra-vars`. Their texts are templates. */
+  readonly extraVars?: Vars;
   /** Every group's hosts; absent where the playbook, its files and the vars do not mention groups. */
   readonly inventoryGroups?: Readonly<Record<string, readonly string[]>>;
   /** The vars of other hosts, for the plays that ask for them. */
@@ -72,6 +74,12 @@ export interface JobOptions {
   /** Tags of the tasks to run; tasks tagged `always` run too. Empty: all tasks. */
   readonly tags: readonly string[];
   readonly skipTags: readonly string[];
+  /** Skip all tasks before the first whose name, or `role : name`, is this or fits this glob. */
+  readonly startAtTask?: string;
+  /** Ask the controller before each task. */
+  readonly step?: boolean;
+  /** Run notified handlers although a task has failed. */
+  readonly forceHandlers?: boolean;
   /** False when no controller sends `continue`: plays then follow each other at once. */
   readonly barriers: boolean;
 }
@@ -112,7 +120,9 @@ export type Question =
   /** Ask whether this host is the one of its batch that does a `runOnce` task. */
   | ({ readonly kind: "once" } & AskedTask)
   /** Ask to perform a delegated action. The controller knows the action; the host sends only the names of task and item. */
-  | ({ readonly kind: "delegate" } & DelegatedTask);
+  | ({ readonly kind: "delegate" } & DelegatedTask)
+  /** Ask the person at the terminal whether a task is done; `step` counts the host's questions of this kind, from 1. */
+  | ({ readonly kind: "step"; readonly step: number } & AskedTask);
 
 /** The line of a question. */
 export interface QuestionLine {
@@ -128,11 +138,19 @@ export interface ShareLine {
   readonly whole?: string;
 }
 
-/** The name of a question in its answer: the task's number, and for a delegated action its item and attempt: `12:0:1`. */
+/**
+ * The name of a question in its answer: the task's number, for a delegated action with item and attempt (`12:0:1`), for a
+ * step the number of the question (`step:3`).
+ */
 export function questionKey(question: Question): string {
-  return question.kind === "once"
-    ? String(question.task)
-    : `${question.task}:${question.item}:${question.attempt}`;
+  switch (question.kind) {
+    case "once":
+      return String(question.task);
+    case "delegate":
+      return `${question.task}:${question.item}:${question.attempt}`;
+    case "step":
+      return `step:${question.step}`;
+  }
 }
 
 /** Return a value as a line of the protocol. */

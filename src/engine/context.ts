@@ -115,12 +115,25 @@ export function hostVariables(job: Job, facts: Facts, render: RenderVar): Vars {
       },
       inventoryLayer(job, job.vars),
       { kind: "data", vars: factVariables(facts) },
+      ...extraLayers(job),
       { kind: "data", vars: magic },
     ],
     render,
   );
   const hostvars = hostVarsOf(job, scope, render);
   return scope;
+}
+
+/** The vars that win over all others, `--extra-vars`, as a layer. */
+function extraLayers(job: Job): readonly VarLayer[] {
+  const { extraVars } = job;
+  return extraVars === undefined ? [] : [{ ...inventoryLayer(job, extraVars), isTop: true }];
+}
+
+/** Return the vars that extra vars do not replace. */
+export function withoutExtra(vars: Vars, { extraVars = {} }: Pick<Job, "extraVars">): Vars {
+  if (!Object.keys(extraVars).some((name) => Object.hasOwn(vars, name))) return vars;
+  return Object.fromEntries(Object.entries(vars).filter(([name]) => !Object.hasOwn(extraVars, name)));
 }
 
 /** The vars every host has about itself and the inventory. */
@@ -190,7 +203,7 @@ function hostVarsOf(job: Job, own: Vars, render: RenderVar): Vars {
     let scope: Vars | undefined;
     const get = (): Vars => {
       scope ??= createScope(
-        [inventoryLayer(job, vars), { kind: "data", vars: magicVariables(host, job) }],
+        [inventoryLayer(job, vars), ...extraLayers(job), { kind: "data", vars: magicVariables(host, job) }],
         render,
       );
       return scope;
@@ -229,18 +242,19 @@ async function prepareRole(
   { play, job, hostVars, facts, systemOf, cancel, log }: DeclareOptions,
 ): Promise<RoleRun> {
   const system = systemOf(use.options.become);
-  const { vars: playVars = {} } = play;
-  const scope = roleVariables(hostVars, playVars, use, use.vars);
-  const seen = plainVars(viewScope(scope, job.vars, playVars), playVars);
-  const vars = await whenLooked(() =>
-    resolveRoleVars(use, seen, job.host, (name) => isRendered(scope, name)),
-  );
+  const { extraVars = {} } = job;
+  const playVars = withoutExtra(play.vars ?? {}, job);
+  const given = { ...use, vars: withoutExtra(use.vars, job) };
+  const scope = roleVariables(hostVars, playVars, given, given.vars);
+  const seen = plainVars(viewScope(scope, job.vars, playVars, extraVars), playVars);
+  const isText = (name: string): boolean => Object.hasOwn(extraVars, name) || isRendered(scope, name);
+  const vars = await whenLooked(() => resolveRoleVars(given, seen, job.host, isText));
   const own = use.role.facts === undefined ? {} : ((await use.role.facts(system, facts)) as object);
   const context: RoleContext = {
     vars,
     // Facts may be known only when they are asked for, so they are copied only where the role adds its own.
     facts: use.role.facts === undefined ? facts : { ...facts, ...own },
-    host: { name: job.host, groups: job.groups, vars: plainVars(viewScope(hostVars, job.vars)) },
+    host: { name: job.host, groups: job.groups, vars: plainVars(viewScope(hostVars, job.vars, extraVars)) },
     groups: job.inventoryGroups ?? UNSENT,
     hostVars: plain(job.hostVars) as Job["hostVars"],
     check: job.options.check,

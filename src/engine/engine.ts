@@ -89,6 +89,7 @@ async function runPlays(playbook: Playbook, job: Job, effects: Effects, ledger: 
       rescue: (task: TaskRef) => ledger.rescue(task),
       planned: (left: number) => ledger.plan(left),
       ends: effects,
+      forcesHandlers: job.options.forceHandlers === true,
       log: (level: "info" | "warn", text: string) => ledger.log(level, text),
       leftOver: state.leftovers?.load(play.name) ?? [],
     };
@@ -121,6 +122,11 @@ async function runPlays(playbook: Playbook, job: Job, effects: Effects, ledger: 
     if (waits && !failed && !cancelled) cancelled = !(await effects.waitForOthers(index)) || cancel.aborted;
   }
   countNotBegun(notBegun, ledger);
+  if (turns.unmatchedStart !== undefined && !failed && !cancelled)
+    ledger.log(
+      "warn",
+      `no task is called "${turns.unmatchedStart}", where the run was to start: no task was run`,
+    );
   return { tally: ledger.tally, cancelled, failed, ...(error === undefined ? {} : { error }) };
 }
 

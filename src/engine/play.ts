@@ -16,6 +16,8 @@ interface PlayHost {
   /** Tell the number of tasks that are still waiting. */
   planned(waiting: number): void;
   readonly ends: Ends;
+  /** Run notified handlers although a task has failed. */
+  readonly forcesHandlers: boolean;
   readonly log: (level: "info" | "warn", text: string) => void;
   /** Handlers, as `role:handler`, that were notified in an earlier run and have not run. */
   readonly leftOver: readonly string[];
@@ -25,6 +27,8 @@ interface PlayHost {
 export interface Ended {
   readonly ref: TaskRef;
   readonly result: Result;
+  /** True for a task that was passed over, because the run starts at a later one, or by the person at the terminal. */
+  readonly leftOut?: boolean;
 }
 
 /** The signals that end a run. */
@@ -88,7 +92,8 @@ class PlayRun {
         if (this.#isOver) break;
         await this.#runRole(role);
       }
-      if (!this.#isOver) await this.#flush();
+      if (!this.#isOver || (this.#host.forcesHandlers && !this.#isCancelled && this.#running === undefined))
+        await this.#flush();
       return {
         failed: this.#isFailed,
         cancelled: this.#isCancelled,

@@ -6,6 +6,7 @@ import type { PlayDefinition } from "../core/playbook.ts";
 import type { Job } from "../core/protocol.ts";
 import { countRescued, countState, EMPTY_TALLY, type Result, type Tally } from "../core/result.ts";
 import type { RoleContext, RoleUse } from "../core/role.ts";
+import { matchesGlob, setGlobPieces } from "../core/unix/shell.ts";
 import { restoreVars, type Vars } from "../core/values/vars.ts";
 import { extendScope } from "../vars/scope.ts";
 import { createActionContext, roleVariables } from "./context.ts";
@@ -33,12 +34,21 @@ export class Turns {
   readonly #memo: Memo = createMemo();
   /** The number of turns of each task that the controller is asked about, by play, role and name. */
   readonly #asked = new Map<string, number>();
+  /** The first task to do; undefined once it was reached. */
+  #startAt: string | undefined;
+  #steps = 0;
   #isOrphaned = false;
 
   constructor(job: Job, effects: Effects, ledger: Ledger) {
     this.#job = job;
     this.#effects = effects;
     this.#ledger = ledger;
+    this.#startAt = job.options.startAtTask;
+  }
+
+  /** The name of the task to start at, as long as no task has that name. */
+  get unmatchedStart(): string | undefined {
+    return this.#startAt;
   }
 
   /** True once no controller was left to answer a question. */
@@ -57,6 +67,8 @@ export class Turns {
       action: declared.action,
       ...(declared.handler ? { handler: true } : {}),
     };
+    const leftOut = await this.#leaveOut(ref, at.index);
+    if (leftOut !== undefined) return this.#isOrphaned ? null : leftOut;
     const { earlier } = this.#effects.state;
     const taken = earlier?.take(ref);
     const nth = runOnce === true || delegateTo !== undefined ? this.#nth(ref, at.index) : 0;
@@ -89,6 +101,8 @@ export class Turns {
       action,
       ...(handler === true ? { handler: true } : {}),
     };
+    const leftOut = await this.#leaveOut(ref, at.index);
+    if (leftOut !== undefined) return leftOut;
     const { earlier } = this.#effects.state;
     const taken = earlier?.take(ref);
     this.#ledger.begin();
@@ -250,6 +264,47 @@ export class Turns {
     this.#ledger.emit({ type: "task:start", ...ref });
     this.#ledger.emit({ type: "task:end", ...ref, result: told, elapsedMs: 0 });
     return ended;
+  }
+
+  /**
+   * Return the end of a task that is not to be done: the first task was not reached, or the person at the terminal does
+   * not want it. As in Ansible nothing is told of it.
+   */
+  async #leaveOut(ref: TaskRef, index: number): Promise<Ended | undefined> {
+    const leftOut = (message: string): Ended => ({
+      ref,
+      result: { state: "skipped", message },
+      leftOut: true,
+    });
+    if (!this.#hasStarted(ref)) return leftOut("it comes before the task to start at");
+    const reply = await this.#askStep(ref, index);
+    switch (reply.kind) {
+      case "do":
+        return undefined;
+      case "done":
+        return { ...leftOut(""), result: reply.result };
+      case "gone":
+        return leftOut("nobody is left to ask whether it is wanted");
+    }
+  }
+
+  /** Return whether the first task to do has been reached; handlers of earlier runs do not wait for it. */
+  #hasStarted({ role, name, handler }: TaskRef): boolean {
+    const start = this.#startAt;
+    if (start === undefined || handler === true) return true;
+    const glob = setGlobPieces(start, "fnmatch");
+    const isMatch = [name, `${role} : ${name}`].some((each) => each === start || matchesGlob(glob, each));
+    if (isMatch) this.#startAt = undefined;
+    return isMatch;
+  }
+
+  /** Ask whether a task is done, in a run that goes step by step. */
+  async #askStep(ref: TaskRef, index: number): Promise<Reply> {
+    if (this.#job.options.step !== true) return DO;
+    const nth = this.#nth({ ...ref, role: `step ${ref.role}` }, index);
+    const reply = await this.#ask?.({ kind: "step", step: ++this.#steps, ...ref, index, nth });
+    if (reply?.kind === "gone") this.#isOrphaned = true;
+    return reply ?? DO;
   }
 
   /** Ask whether this host does a `runOnce` task; without a controller each host does. */

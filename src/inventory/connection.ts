@@ -20,6 +20,9 @@ const SSH_NAMES = [
 const FLAGS: ReadonlyMap<string, boolean> = new Map([...BOOLEAN_WORDS, ["1", true], ["0", false]]);
 const LOCAL_NAMES = ["local", "ansible.builtin.local"];
 
+/** The names that mean this machine where the inventory does not have them. */
+export const MACHINE_NAMES: readonly string[] = ["localhost", "127.0.0.1", "::1"];
+
 interface Setting {
   readonly name: string;
   readonly entry: Entry;
@@ -32,6 +35,8 @@ interface ConnectionInput {
   readonly vars: ReadonlyMap<string, Entry>;
   /** The value of `{{ playbook_dir }}`, an absolute path. */
   readonly playbookDirectory: string | undefined;
+  /** For hosts that say nothing of it. Default: `ssh`. */
+  readonly defaultConnection?: ConnectionSettings["connection"] | undefined;
 }
 
 function refuse(input: ConnectionInput, name: string, entry: Entry, problem: string, hint?: string): never {
@@ -137,7 +142,7 @@ function readBecome(input: ConnectionInput): string | null | undefined {
 
 function readKind(input: ConnectionInput): "ssh" | "local" {
   const setting = read(input, "ansible_connection");
-  if (setting === undefined) return "ssh";
+  if (setting === undefined) return input.defaultConnection ?? "ssh";
   const kind = text(input, setting)!;
   if (SSH_NAMES.includes(kind)) return "ssh";
   if (LOCAL_NAMES.includes(kind)) return "local";

@@ -1,8 +1,15 @@
 import { resolve } from "node:path";
 import { printable, type VolleyError } from "../core/errors.ts";
-import type { Group, Host, Inventory, OverriddenVar, VarSource } from "../core/inventory.ts";
+import type {
+  ConnectionSettings,
+  Group,
+  Host,
+  Inventory,
+  OverriddenVar,
+  VarSource,
+} from "../core/inventory.ts";
 import { createSecretStore } from "../vars/secrets/store.ts";
-import { bareHost, readConnection } from "./connection.ts";
+import { bareHost, MACHINE_NAMES, readConnection } from "./connection.ts";
 import {
   createDraft,
   type Draft,
@@ -27,6 +34,10 @@ export interface LoadInventoryOptions extends SourceOptions {
    * stay closed. Called only when a file is encrypted. Default: all hosts.
    */
   readonly concerned?: (outline: Inventory) => readonly Host[];
+  /** Vars that win over all others, on every host. */
+  readonly extraVars?: Entries;
+  /** The connection of hosts that say nothing of it. Default: `ssh`. */
+  readonly connection?: ConnectionSettings["connection"];
 }
 
 interface VarsLayers {
@@ -94,14 +105,58 @@ function findScopes(
   ]);
 }
 
-function buildHosts(
-  draft: Draft,
-  order: GroupOrder,
-  files: VarsLayers,
-  playbookDirectory: string | undefined,
-): Map<string, Host> {
+/** The parts of a host that its name and groups do not give. */
+interface HostParts {
+  readonly files: VarsLayers;
+  readonly extraVars: Entries | undefined;
+  readonly playbookDirectory: string | undefined;
+  readonly defaultConnection: ConnectionSettings["connection"] | undefined;
+}
+
+/** Make a host of its own vars and the merged ones of its groups. */
+function buildHost(
+  name: string,
+  own: Entries,
+  common: {
+    readonly groups: readonly string[];
+    readonly scopes: readonly string[];
+    readonly merged: MergedVars;
+  },
+  { files, extraVars, ...rest }: HostParts,
+): Host {
+  const fromFiles = [...files.inventory, ...files.playbook].map((source) => source.hosts.get(name));
+  const merged = mergeVars(common.merged, [own, ...fromFiles, extraVars]);
+  const locked = lockedFiles(files, [...common.scopes, `host ${name}`]);
+  return {
+    name,
+    connection: readConnection({ host: name, vars: merged.winners, ...rest }),
+    ...shownVars(merged),
+    groups: common.groups,
+    ...(locked.length === 0 ? {} : { locked }),
+  };
+}
+
+/** Make the hosts that stand for this machine where no source names it: with the vars of `all` and their own files, but in no group. */
+function buildImplicit(draft: Draft, order: GroupOrder, parts: HostParts): Map<string, Host> {
+  const all = order.sorted.slice(0, 1);
+  const common = {
+    groups: [],
+    scopes: [groupScope("all")],
+    merged: mergeVars(null, groupLayers(all, parts.files)),
+  };
+  const own: Entries = new Map([
+    [
+      "ansible_connection",
+      { value: "local", source: { file: "(implicit)", scope: "this machine" }, directory: "" },
+    ],
+  ]);
+  const names = MACHINE_NAMES.filter((name) => !draft.hosts.has(name) && !draft.groups.has(name));
+  return new Map(names.map((name) => [name, buildHost(name, own, common, parts)]));
+}
+
+function buildHosts(draft: Draft, order: GroupOrder, parts: HostParts): Map<string, Host> {
   const memberships = findMemberships(draft, order);
-  const shared = new Map<string, { groups: readonly string[]; merged: MergedVars }>();
+  const shared = new Map<string, Parameters<typeof buildHost>[2]>();
   const hosts = new Map<string, Host>();
   for (const [name, own] of draft.hosts) {
     const member = memberships.get(name)!;
@@ -113,20 +168,14 @@ function buildHosts(
         .map((group) => group.name)
         .slice(1)
         .reverse();
-      common = { groups: nearestFirst, merged: mergeVars(null, groupLayers(groups, files)) };
+      common = {
+        groups: nearestFirst,
+        scopes: groups.map((group) => groupScope(group.name)),
+        merged: mergeVars(null, groupLayers(groups, parts.files)),
+      };
       shared.set(key, common);
     }
-    const fromFiles = [...files.inventory, ...files.playbook].map((source) => source.hosts.get(name));
-    const merged = mergeVars(common.merged, [own, ...fromFiles]);
-    const connection = readConnection({ host: name, vars: merged.winners, playbookDirectory });
-    const locked = lockedFiles(files, [...groups.map((group) => groupScope(group.name)), `host ${name}`]);
-    hosts.set(name, {
-      name,
-      connection,
-      ...shownVars(merged),
-      groups: common.groups,
-      ...(locked.length === 0 ? {} : { locked }),
-    });
+    hosts.set(name, buildHost(name, own, common, parts));
   }
   return hosts;
 }
@@ -203,7 +252,7 @@ export async function loadInventory(
   };
   const wanted = {
     groups: new Set(draft.groups.keys()),
-    hosts: new Set(draft.hosts.keys()),
+    hosts: new Set([...draft.hosts.keys(), ...MACHINE_NAMES]),
     cwd,
     secrets,
     isConcerned,
@@ -218,12 +267,18 @@ export async function loadInventory(
     ),
   );
   const files: VarsLayers = { inventory: inventory!, playbook: playbook! };
-  const hosts = buildHosts(draft, order, files, playbookDirectory);
+  const parts: HostParts = {
+    files,
+    extraVars: options.extraVars,
+    playbookDirectory,
+    defaultConnection: options.connection,
+  };
   const warnings = [...draft.groups.keys()]
     .filter((name) => draft.hosts.has(name))
     .map((name) => `a host and a group are both called ${printable(name)}: in patterns it is the group`);
   return {
-    hosts,
+    hosts: buildHosts(draft, order, parts),
+    implicit: buildImplicit(draft, order, parts),
     groups: buildGroups(draft, files),
     paths,
     ...(warnings.length === 0 ? {} : { warnings }),

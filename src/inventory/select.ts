@@ -6,15 +6,10 @@ import type { Host, Inventory } from "../core/inventory.ts";
 import { matchesGlob, setGlobPieces } from "../core/unix/shell.ts";
 import { pythonRegex } from "../core/values/python-regex.ts";
 import { within } from "../system/endable.ts";
-import { bareHost } from "./connection.ts";
+import { bareHost, MACHINE_NAMES } from "./connection.ts";
 import { expandRanges, hasRange } from "./names.ts";
 
 // Patterns: the hosts that a pattern selects, `--limit`, and the parts of a pattern.
-
-const LOCAL_NAMES = ["localhost", "127.0.0.1", "::1"];
-
-/** Make the host for this machine, where a pattern names it and the inventory does not. */
-const implicitLocalhost = (name: string): Host => bareHost(name, "local");
 
 function matchParts(
   inventory: Inventory,
@@ -25,7 +20,7 @@ function matchParts(
   for (const { text } of parts) {
     try {
       const implicit =
-        LOCAL_NAMES.includes(text) && !inventory.hosts.has(text) && !inventory.groups.has(text);
+        MACHINE_NAMES.includes(text) && !inventory.hosts.has(text) && !inventory.groups.has(text);
       matches.set(text, new Set(implicit ? [text] : matchPart(inventory, text)));
     } catch (thrown) {
       if (!isVolleyError(thrown) || parts.length === 1) throw thrown;
@@ -57,7 +52,7 @@ export function selectHosts(inventory: Inventory, pattern: string): readonly Hos
   const wanted = new Set(first.flatMap((names) => [...names]));
   return [...wanted]
     .filter((name) => keeps.every((names) => names.has(name)) && !drops.some((names) => names.has(name)))
-    .map((name) => inventory.hosts.get(name) ?? implicitLocalhost(name));
+    .map((name) => inventory.hosts.get(name) ?? inventory.implicit?.get(name) ?? bareHost(name, "local"));
 }
 
 function readNames(file: string, cwd: string): string {

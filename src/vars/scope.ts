@@ -5,11 +5,24 @@ import { LATE, type Vars } from "../core/values/vars.ts";
 // Vars in layers, rendered on lookup, and references in settings that are needed before rendering.
 
 /** The vars of one place, such as the inventory or a play. */
-export type VarLayer =
-  /** Texts in these vars may be templates. `origin` says where a var is set, for errors. */
-  | { readonly kind: "template"; readonly vars: Vars; readonly origin: (name: string) => VarOrigin }
-  /** Texts in these vars are never templates, whatever they look like. */
-  | { readonly kind: "data"; readonly vars: Vars };
+export type VarLayer = TemplateLayer | DataLayer;
+
+interface LayerOfVars {
+  readonly vars: Vars;
+  /** True for vars that win over all that {@link extendScope} adds. */
+  readonly isTop?: boolean;
+}
+
+/** Texts in these vars may be templates. `origin` says where a var is set, for errors. */
+interface TemplateLayer extends LayerOfVars {
+  readonly kind: "template";
+  readonly origin: (name: string) => VarOrigin;
+}
+
+/** Texts in these vars are never templates, whatever they look like. */
+interface DataLayer extends LayerOfVars {
+  readonly kind: "data";
+}
 
 /** The place where a var is set. */
 export interface VarOrigin {
@@ -46,12 +59,14 @@ export function createScope(layers: readonly VarLayer[], render: RenderVar): Var
   return new Scope(layers, render).vars;
 }
 
-/** Stack layers of data on a scope. */
+/** Stack layers of data on a scope, below its top ones. */
 export function extendScope(vars: Vars, ...data: readonly Vars[]): Vars {
   const added = data.filter((one) => Object.keys(one).length > 0);
   if (added.length === 0) return vars;
   const { layers, render } = scopeOf(vars);
-  return new Scope([...layers, ...added.map(dataLayer)], render).vars;
+  const isBelow = ({ isTop }: VarLayer): boolean => isTop !== true;
+  const top = layers.filter(({ isTop }) => isTop === true);
+  return new Scope([...layers.filter(isBelow), ...added.map(dataLayer), ...top], render).vars;
 }
 
 /** Tell whether a var of a scope is made from a template. */

@@ -114,17 +114,27 @@ function asKey(value: unknown): unknown {
   return value instanceof Float ? floatKey(value.value) : value;
 }
 
-type WithVars = Pick<Job, "vars" | "hostVars">;
+type WithVars = Pick<Job, "vars" | "hostVars" | "extraVars">;
 
 /**
  * Return a Job whose vars JSON can carry with nothing lost, marks of data included, for the wire and for carried
  * bundles.
  */
 export function encodeVars<J extends WithVars>(job: J): J {
-  return { ...job, vars: encodeWhole(job.vars), hostVars: encodeWhole(job.hostVars) };
+  return mapVarsOf(job, encodeWhole);
 }
 
 /** Decode the vars of {@link encodeVars}. */
 export function decodeVars<J extends WithVars>(job: J): J {
-  return { ...job, vars: decodeWhole(job.vars), hostVars: decodeWhole(job.hostVars) };
+  return mapVarsOf(job, decodeWhole);
+}
+
+function mapVarsOf<J extends WithVars>(job: J, map: (vars: unknown) => unknown): J {
+  const { vars, hostVars, extraVars } = job;
+  return {
+    ...job,
+    vars: map(vars),
+    hostVars: map(hostVars),
+    ...(extraVars === undefined ? {} : { extraVars: map(extraVars) }),
+  };
 }

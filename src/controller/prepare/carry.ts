@@ -7,6 +7,7 @@ import { createMask, maskError } from "../../vars/mask.ts";
 import type { AskSecret, SecretOptions } from "../../vars/secrets/sources.ts";
 import { createSecretStore } from "../../vars/secrets/store.ts";
 import { encodeVars } from "../../vars/whole-value.ts";
+import type { RunOptions } from "./options.ts";
 import {
   type HostPlan,
   makeJob,
@@ -29,6 +30,8 @@ export interface CarryOptions {
   /** Allow the bundle to hold the secrets of its hosts, in clear. Default false: such a bundle is refused. */
   readonly withSecrets?: boolean;
   readonly secrets?: SecretOptions;
+  /** Vars that win over all others, as {@link RunOptions} has them. Needs an inventory. */
+  readonly extraVars?: RunOptions["extraVars"];
   readonly ask?: AskSecret;
 }
 
@@ -36,19 +39,21 @@ export interface CarryOptions {
 export async function carryBundle(
   options: CarryOptions,
 ): Promise<Bundle & { readonly hosts: readonly string[] }> {
-  const { playbook, cwd, inventory: paths, limit, withSecrets = false, ask } = options;
+  const { playbook, cwd, inventory: paths, limit, withSecrets = false, ask, extraVars } = options;
   const prepared = await preparePlaybook(playbook, cwd);
   if (paths === undefined) {
+    if (extraVars !== undefined)
+      throw new VolleyError("USAGE", "--extra-vars are for the hosts of an inventory: name one with -i");
     if (limit !== undefined)
       throw new VolleyError("USAGE", "--limit picks hosts of an inventory: name one with -i");
     return { ...(await prepared.bundle({ vars: [] })), hosts: [] };
   }
   const secrets = createSecretStore({ ...options.secrets, cwd, ...(ask === undefined ? {} : { ask }) });
-  const planned = await readHostPlan(prepared, { inventory: paths, limit, cwd, secrets });
+  const planned = await readHostPlan(prepared, { inventory: paths, limit, cwd, secrets, extraVars });
   if (!withSecrets) refuseSecrets(planned);
   const plan = await openPlan(planned, secrets);
   try {
-    await preflight({ plays: plan.plays, assets: prepared.assets, groups: plan.groups, check: false });
+    await preflight({ ...plan, assets: prepared.assets, check: false });
   } catch (thrown) {
     const mask = createMask(plan.hosts.flatMap(secretsOf));
     const located = prepared.locate(thrown);

@@ -1,6 +1,7 @@
 import { fileURLToPath } from "node:url";
 import { VolleyError } from "../../core/errors.ts";
 import type { Inventory } from "../../core/inventory.ts";
+import type { Vars } from "../../core/values/vars.ts";
 import type { AskPassphrase } from "../../transport/ssh/keys.ts";
 import type { SecretOptions } from "../../vars/secrets/sources.ts";
 import { fanOutKindOf, readRecord, runsDirectory } from "../records/records.ts";
@@ -13,6 +14,8 @@ export interface RunOptions extends ReachOptions, BecomeOptions {
   readonly inventory: string | readonly string[] | Inventory;
   /** The playbook's file: an entry to bundle, not a value. */
   readonly playbook: string | URL;
+  /** The connection of hosts whose inventory says nothing of it: `local` works on this machine. Default: `ssh`. */
+  readonly connection?: "ssh" | "local";
   /** A pattern; only its hosts take part in a play. */
   readonly limit?: string;
   /** Hosts at work at a time. Default 50. */
@@ -34,6 +37,17 @@ export interface RunOptions extends ReachOptions, BecomeOptions {
   readonly diff?: boolean;
   readonly tags?: readonly string[];
   readonly skipTags?: readonly string[];
+  /**
+   * Vars that win over all others, or texts as `--extra-vars` takes them: `key=value` words, JSON, YAML, or `@file`. Later
+   * texts win over earlier ones. Texts are kept in the run's record, mode 0600.
+   */
+  readonly extraVars?: Vars | readonly string[];
+  /** Skip all tasks before the first whose name, or `role : name`, is this or fits this glob. */
+  readonly startAtTask?: string;
+  /** Asks before each task whether it is done. The answer holds for all hosts. */
+  readonly step?: AskStep;
+  /** Run notified handlers on hosts where a task has failed, too. Default false. */
+  readonly forceHandlers?: boolean;
   /** Time limit from starting the bundle on a host to its first event. Default 60 s. */
   readonly startTimeoutMs?: number;
   /** Time to try a host again whose connection was lost. Default 60 s. */
@@ -57,6 +71,19 @@ export interface RunOptions extends ReachOptions, BecomeOptions {
   /** Directory of the run's log and record; false: none. Default `~/.local/state/volley/runs`. */
   readonly logDirectory?: string | false;
 }
+
+/** A task that is about to be done. */
+export interface Step {
+  readonly play: string;
+  readonly role: string;
+  readonly name: string;
+  /** Empty where the action is known only when the task is done. */
+  readonly action: string;
+  readonly handler: boolean;
+}
+
+/** Ask the person whether a task is done; `continue`: do it and all that follow. */
+export type AskStep = (step: Step) => Promise<"yes" | "no" | "continue">;
 
 /** Defaults of the options. */
 export const DEFAULTS = {

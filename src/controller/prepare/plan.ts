@@ -5,9 +5,16 @@ import { type Job, type JobOptions, PROTOCOL_VERSION } from "../../core/protocol
 import { findSecrets } from "../../core/secret.ts";
 import { BECOME_PASSWORD_VARS } from "../../core/unix/users.ts";
 import type { Vars } from "../../core/values/vars.ts";
+import { readExtraVars } from "../../inventory/extra-vars.ts";
 import { nobodyLeft } from "../../inventory/select.ts";
 import { holdsTemplate } from "../../vars/scope.ts";
-import { type ResolvedVars, resolveVars, type SecretStore } from "../../vars/secrets/store.ts";
+import {
+  createSecretStore,
+  type ResolvedVars,
+  resolveVars,
+  type SecretStore,
+} from "../../vars/secrets/store.ts";
+import type { RunOptions } from "./options.ts";
 import { type Concerned, type PreparedPlaybook, readInventory } from "./read.ts";
 
 /** A play with its hosts. */
@@ -25,6 +32,8 @@ export interface HostPlan {
   /** Every group of the inventory with its hosts. */
   readonly groups: Readonly<Record<string, readonly string[]>>;
   readonly inventory: Inventory;
+  /** The names of the vars that win over all others; every host has them. */
+  readonly extraVars?: readonly string[];
 }
 
 /** The source of a playbook's hosts. */
@@ -34,20 +43,30 @@ export interface HostSource {
   readonly cwd: string;
   /** Opens the encrypted files of the playbook's hosts. Default: they stay closed. */
   readonly secrets?: SecretStore | undefined;
+  /** Vars that win over all others, as {@link RunOptions} has them. */
+  readonly extraVars?: RunOptions["extraVars"];
+  /** The connection of hosts that say nothing of it. Default: `ssh`. */
+  readonly connection?: RunOptions["connection"];
 }
 
 /** Read an inventory and plan the hosts of a playbook. Fails with `INVENTORY_*` or `PATTERN_UNKNOWN`. */
 export async function readHostPlan(
   { playbook, directory }: Pick<PreparedPlaybook, "playbook" | "directory">,
-  { inventory: from, limit, cwd, secrets }: HostSource,
+  { inventory: from, limit, cwd, secrets = createSecretStore({ cwd }), extraVars, connection }: HostSource,
 ): Promise<HostPlan> {
+  const extra = extraVars === undefined ? undefined : await readExtraVars(extraVars, { cwd, secrets });
   const { inventory, select } = await readInventory(from, {
     cwd,
     playbookDirectory: directory,
     concerned: concernedBy(playbook, limit),
-    ...(secrets === undefined ? {} : { secrets }),
+    secrets,
+    connection,
+    ...(extra === undefined ? {} : { extraVars: extra.entries }),
   });
-  return planHosts(playbook, inventory, (pattern) => select(pattern, limit), limit);
+  const plan = planHosts(playbook, inventory, (pattern) => select(pattern, limit), limit);
+  if (extra === undefined) return plan;
+  const warnings = [...(inventory.warnings ?? []), ...extra.warnings];
+  return { ...plan, inventory: { ...inventory, warnings }, extraVars: [...extra.entries.keys()] };
 }
 
 /** Return the hosts whose vars a playbook needs; undefined: all hosts, because a play reads the vars of other hosts. */
@@ -161,6 +180,18 @@ function withoutPasswords<T>(byVar: Readonly<Record<string, T>>): Readonly<Recor
   return Object.fromEntries(Object.entries(byVar).filter(([name]) => !BECOME_PASSWORD_VARS.includes(name)));
 }
 
+/** Return a host's vars, and apart from them those that win over all others. */
+function varsOf(host: Host, extraVars: readonly string[]): Pick<Job, "vars" | "extraVars"> {
+  const all = withoutPasswords(host.vars);
+  if (extraVars.length === 0) return { vars: all };
+  const isExtra = ([name]: readonly [string, unknown]): boolean => extraVars.includes(name);
+  const entries = Object.entries(all);
+  return {
+    vars: Object.fromEntries(entries.filter((entry) => !isExtra(entry))),
+    extraVars: Object.fromEntries(entries.filter(isExtra)),
+  };
+}
+
 /** Return where the vars with templates are set, for errors of these templates. */
 function sourcesOf({ vars, sources }: Host): Pick<Job, "sources"> {
   const templates = Object.keys(vars).flatMap((name) => {
@@ -181,7 +212,7 @@ interface JobCourse {
 /** Make the job of one host: its vars, its plays, and the secrets to mask. */
 export function makeJob(
   host: Host,
-  { plays, groups, inventory }: HostPlan,
+  { plays, groups, inventory, extraVars = [] }: HostPlan,
   { options, asksForGroups }: JobCourse,
 ): Job {
   const mine = plays.filter(({ hosts }) => hosts.includes(host));
@@ -202,7 +233,7 @@ export function makeJob(
     protocol: PROTOCOL_VERSION,
     host: host.name,
     groups: host.groups,
-    vars: withoutPasswords(host.vars),
+    ...varsOf(host, extraVars),
     ...(asksForGroups ? { inventoryGroups: groups } : {}),
     hostVars,
     plays: mine.map(({ index }) => index),

@@ -31,6 +31,8 @@ interface PreflightOptions {
   readonly assets: AssetStore;
   readonly groups: Readonly<Record<string, readonly string[]>>;
   readonly check: boolean;
+  /** The names of vars that win over all others; they are among the hosts' vars. */
+  readonly extraVars?: readonly string[] | undefined;
 }
 
 /**
@@ -43,25 +45,32 @@ export async function preflight({
   assets,
   groups,
   check,
+  extraVars = [],
 }: PreflightOptions): Promise<ReadonlySet<string>> {
   const passedOver = new Set<string>();
   for (const { play, hosts } of plays) {
     /** By role, the number of hosts the role was declared for, until all of its vars were known. */
     const declared = new Map<RoleUse, number>();
+    const vars = without(play.vars ?? {}, extraVars);
     for (const host of hosts) {
-      for (const use of play.roles) {
+      for (const used of play.roles) {
+        const use = { ...used, vars: without(used.vars, extraVars) };
         // The code of a schema is the playbook's own, too.
-        const foreseen = await foresee(() => foreseeRoleVars(use, host, play.vars ?? {}, groups));
-        const tries = declared.get(use) ?? 0;
+        const foreseen = await foresee(() => foreseeRoleVars(use, host, vars, { groups, extraVars }));
+        const tries = declared.get(used) ?? 0;
         if (tries < MAX_TRIES) {
           await declareRole(use, foreseen, host, { assets, groups, check });
-          declared.set(use, foreseen.isShort() ? tries + 1 : MAX_TRIES);
+          declared.set(used, foreseen.isShort() ? tries + 1 : MAX_TRIES);
         }
         if (foreseen.isShort()) passedOver.add(host.name);
       }
     }
   }
   return passedOver;
+}
+
+function without(vars: Vars, names: readonly string[]): Vars {
+  return Object.fromEntries(Object.entries(vars).filter(([name]) => !names.includes(name)));
 }
 
 /** Hosts to try for a role whose vars only a run knows, in search of one whose vars are known now. */
@@ -182,7 +191,7 @@ async function foreseeRoleVars(
   use: RoleUse,
   host: Host,
   play: Vars,
-  groups: Readonly<Record<string, readonly string[]>>,
+  { groups, extraVars }: Pick<PreflightOptions, "groups"> & { readonly extraVars: readonly string[] },
 ): Promise<ForeseenVars> {
   const scope = foreseenScope(host, play, groups);
   let short = false;
@@ -237,7 +246,7 @@ async function foreseeRoleVars(
     { ...use, role: { ...use.role, vars: part } },
     known,
     host.name,
-    (name) => isRendered(scope, name),
+    (name) => extraVars.includes(name) || isRendered(scope, name),
   );
   const vars = foreseen({ ...checked }, (name) => (unknown.has(name) ? onlyThere() : checked[name]));
   return { vars, hostVars, isShort: () => short };

@@ -4,14 +4,14 @@ import { fileURLToPath } from "node:url";
 import type { Bundle } from "../../bundle/build.ts";
 import { VolleyError } from "../../core/errors.ts";
 import type { Event } from "../../core/events.ts";
-import type { Job, JobSession } from "../../core/protocol.ts";
+import type { Job, JobOptions, JobSession } from "../../core/protocol.ts";
 import type { Become } from "../../core/unix/users.ts";
 import type { Endpoint, Transport } from "../../transport/transport.ts";
 import { createMask, maskError } from "../../vars/mask.ts";
 import { createSecretStore } from "../../vars/secrets/store.ts";
 import { makeRunId, type RunRecord, readEvents, readRecord, runsDirectory } from "../records/records.ts";
 import type { Via } from "../session/state.ts";
-import { DEFAULTS, type RunOptions, recordable } from "./options.ts";
+import { type AskStep, DEFAULTS, type RunOptions, recordable } from "./options.ts";
 import {
   makeJob,
   type OpenHostPlan,
@@ -38,6 +38,8 @@ export interface Plan {
   /** Milliseconds that preparing took, up to the bundle. */
   readonly buildMs: number;
   readonly method: Via;
+  /** Asks the person before each task. */
+  readonly askStep: AskStep | undefined;
   readonly check: boolean;
   /** Seed of plays in shuffled order. */
   readonly seed: string;
@@ -118,7 +120,8 @@ export async function prepare(
     signal: clean,
     ...(askPassphrase === undefined ? {} : { ask: askPassphrase }),
   });
-  const source = { inventory: options.inventory, limit, cwd, secrets };
+  const { inventory, extraVars, connection } = options;
+  const source = { inventory, limit, cwd, secrets, extraVars, connection };
   const selected = await openPlan(await readHostPlan(playbook, source), secrets);
   let transports: Transports | undefined;
   try {
@@ -144,6 +147,7 @@ export async function prepare(
       bundle: attached?.changed === true ? { ...bundle, id: record!.bundle } : bundle,
       buildMs,
       method: options.via ?? DEFAULTS.via,
+      askStep: options.step,
       check,
       seed: options.seed ?? run,
       limits: Object.freeze(limits),
@@ -214,8 +218,17 @@ function planJobs(
     session,
   }: { readonly bundle: Bundle; readonly transports: Transports; readonly session: JobSession },
 ): readonly PlannedHost[] {
-  const { check = false, diff = false, tags = [], skipTags = [] } = options;
-  const jobOptions = { check, diff, tags, skipTags, barriers: true };
+  const { check = false, diff = false, tags = [], skipTags = [], startAtTask, step, forceHandlers } = options;
+  const jobOptions: JobOptions = {
+    check,
+    diff,
+    tags,
+    skipTags,
+    barriers: true,
+    ...(startAtTask === undefined ? {} : { startAtTask }),
+    ...(step === undefined ? {} : { step: true }),
+    ...(forceHandlers === undefined ? {} : { forceHandlers }),
+  };
   return selected.hosts.map((host) => {
     const { endpoint, transport } = transports.of(host);
     const plays = selected.plays.filter(({ hosts }) => hosts.includes(host));

@@ -7,6 +7,7 @@ import type { Host, Inventory } from "../../core/inventory.ts";
 import type { Playbook } from "../../core/playbook.ts";
 import { locateSecrets } from "../../core/secret.ts";
 import * as volley from "../../index.ts";
+import { addExtraVars, type ExtraVars } from "../../inventory/extra-vars.ts";
 import { loadInventory } from "../../inventory/load.ts";
 import { limitHosts, selectHosts } from "../../inventory/select.ts";
 import type { SecretStore } from "../../vars/secrets/store.ts";
@@ -82,6 +83,10 @@ export interface ReadInventoryOptions {
   readonly secrets?: SecretStore;
   /** The hosts whose vars are needed; encrypted files of other hosts stay closed. Default: all hosts. */
   readonly concerned?: Concerned | undefined;
+  /** Vars that win over all others, on every host. */
+  readonly extraVars?: ExtraVars["entries"];
+  /** The connection of hosts that say nothing of it. Default: `ssh`. */
+  readonly connection?: "ssh" | "local" | undefined;
 }
 
 /** The hosts of some patterns that are also in the limit. */
@@ -96,7 +101,9 @@ export async function readInventory(
   options: ReadInventoryOptions,
 ): Promise<ReadInventory> {
   const { cwd } = options;
-  const inventory = isInventory(from) ? from : await load(typeof from === "string" ? [from] : from, options);
+  const inventory = isInventory(from)
+    ? addExtraVars(from, options.extraVars)
+    : await load(typeof from === "string" ? [from] : from, options);
   return { inventory, select: (pattern, limit) => pickHosts(inventory, cwd, pattern, limit) };
 }
 
@@ -115,12 +122,14 @@ function load(paths: readonly string[], options: ReadInventoryOptions): Promise<
       hint: "name one with -i: a file, a directory, or host names with a comma: -i 'web1,web2,'",
     });
   }
-  const { cwd, playbookDirectory, secrets, concerned } = options;
+  const { cwd, playbookDirectory, secrets, concerned, extraVars, connection } = options;
   return loadInventory(paths, {
     cwd,
     playbookDirectory,
     loadModule: loadInventoryModule,
     ...(secrets === undefined ? {} : { secrets }),
+    ...(extraVars === undefined ? {} : { extraVars }),
+    ...(connection === undefined ? {} : { connection }),
     ...(concerned === undefined
       ? {}
       : {

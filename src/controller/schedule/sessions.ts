@@ -9,6 +9,7 @@ import type { HostSession } from "../session/session.ts";
 import { readEarlier } from "../session/told.ts";
 import { createDelegates } from "./delegate.ts";
 import { createOnceRelay, type OnceRelay, openOnceResults } from "./once.ts";
+import { createSteps } from "./steps.ts";
 
 /** The sessions of a run, one for each host, none of them begun. */
 export interface Sessions {
@@ -29,6 +30,10 @@ export function openSessions(plan: Plan, { emit }: Recorder, now: AbortSignal): 
   const byHost = new Map<string, HostSession>();
   const secrets = createSecretBook(hosts);
   const once = createOnceRelay({ earlier: events, wholeOf: results.of, share: secrets.share });
+  const steps = createSteps({
+    ask: plan.askStep,
+    tell: (host, command) => byHost.get(host)?.tell(command),
+  });
   const delegates = createDelegates({
     playbook: playbook.playbook,
     assets: playbook.assets,
@@ -56,6 +61,7 @@ export function openSessions(plan: Plan, { emit }: Recorder, now: AbortSignal): 
         once.take(told);
       },
       ask: (question) => {
+        if (question.kind === "step") return steps(name, question);
         const key = questionKey(question);
         const event = masked(questionEvent(name, question));
         // A host repeats its questions after every reconnection: emit a question once, and answer it each time.
@@ -121,6 +127,9 @@ function createSecretBook(hosts: readonly PlannedHost[]): SecretBook {
 }
 
 /** The controller's event about a question of a host. */
-function questionEvent(host: string, { kind, ...asked }: Question): ControllerEvent {
+function questionEvent(
+  host: string,
+  { kind, ...asked }: Exclude<Question, { kind: "step" }>,
+): ControllerEvent {
   return { ...asked, type: `task:${kind}`, host } as ControllerEvent;
 }

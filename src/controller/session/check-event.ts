@@ -132,7 +132,9 @@ export function checkQuestion({ question }: Readonly<Record<string, unknown>>): 
     isRecord(question) &&
     (question.kind === "once"
       ? isAskedTask(question)
-      : question.kind === "delegate" && isDelegatedTask(question));
+      : question.kind === "step"
+        ? isAskedTask(question) && count(question.step)
+        : question.kind === "delegate" && isDelegatedTask(question));
   if (!isValid || isDeep(question, MAX_DEPTH)) throw invalid("a question that cannot be understood");
   return question as unknown as Question;
 }
