@@ -7,6 +7,7 @@ export * from "./actions/edit/index.ts";
 export * from "./actions/files/index.ts";
 export * from "./actions/flow/index.ts";
 export * from "./actions/network/index.ts";
+export * from "./actions/packages/index.ts";
 export * from "./actions/services/index.ts";
 export * from "./actions/source/index.ts";
 export * from "./actions/system/index.ts";

@@ -45,7 +45,7 @@ export function formatPackageSpec({ name, relation, version }: PackageSpec): str
 }
 
 /** A package in dpkg's database. */
-interface DpkgPackage {
+export interface DpkgPackage {
   readonly name: string;
   readonly architecture: string;
   readonly version: string;
@@ -53,6 +53,8 @@ interface DpkgPackage {
   readonly status: string;
   /** True when the package is on hold. */
   readonly held: boolean;
+  /** Such as `admin`; empty where the package names none. */
+  readonly section: string;
 }
 
 /** dpkg's database, searched on demand. */
@@ -63,6 +65,8 @@ export interface DpkgDatabase {
   providers(virtual: string): readonly string[];
   /** Names of all installed packages. */
   installedNames(): readonly string[];
+  /** All packages whose files are there, configured or not. */
+  unpacked(): readonly DpkgPackage[];
 }
 
 const STATUS_PATH = "/var/lib/dpkg/status";
@@ -85,6 +89,7 @@ function parseParagraph(paragraph: string): DpkgPackage {
     version: fieldOf(paragraph, "Version"),
     status,
     held: want === "hold",
+    section: fieldOf(paragraph, "Section"),
   };
 }
 
@@ -119,6 +124,9 @@ export function openDpkgStatus(status: string): DpkgDatabase {
     return [...found].sort((a, b) => rank(b) - rank(a))[0] ?? null;
   };
 
+  const all = (): readonly DpkgPackage[] =>
+    [...starts(`\n\n${PACKAGE}`)].map((at) => parseParagraph(paragraphAt(at + 2)));
+
   return {
     find,
     providers: (virtual) => {
@@ -132,10 +140,10 @@ export function openDpkgStatus(status: string): DpkgDatabase {
       }
       return [...found];
     },
-    installedNames: () => {
-      const entries = [...starts(`\n\n${PACKAGE}`)].map((at) => parseParagraph(paragraphAt(at + 2)));
-      return [...new Set(entries.filter((entry) => entry.status === "installed").map((entry) => entry.name))];
-    },
+    installedNames: () => [
+      ...new Set(all().flatMap(({ name, status }) => (status === "installed" ? [name] : []))),
+    ],
+    unpacked: () => all().filter(({ status }) => !["not-installed", "config-files"].includes(status)),
   };
 }
 

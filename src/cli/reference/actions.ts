@@ -59,6 +59,7 @@ type KnownSchema =
   | v.ArraySchema<v.GenericSchema, undefined>
   | v.CustomSchema<unknown, undefined>
   | v.LiteralSchema<v.Literal, undefined>
+  | v.LooseObjectSchema<v.ObjectEntries, undefined>
   | v.ObjectSchema<v.ObjectEntries, undefined>
   | v.PicklistSchema<v.PicklistOptions, undefined>
   | v.RecordSchema<v.GenericSchema<string>, v.GenericSchema, undefined>
@@ -99,6 +100,7 @@ export function typeText(schema: v.GenericSchema): string {
       return "unknown";
     case "literal":
       return literal(known.literal);
+    case "loose_object":
     case "object":
     case "strict_object":
       return objectType(known.entries);
@@ -132,7 +134,9 @@ function objectType(entries: v.ObjectEntries): string {
 
 function entriesOf(schema: v.GenericSchema): v.ObjectEntries {
   const known = schema as KnownSchema;
-  return known.type === "strict_object" || known.type === "object" ? known.entries : {};
+  return known.type === "strict_object" || known.type === "object" || known.type === "loose_object"
+    ? known.entries
+    : {};
 }
 
 /** List an action's parameters in the order of its schema. */

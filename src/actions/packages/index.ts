@@ -1,0 +1,2 @@
+export { package } from "./package.ts";
+export { package_facts } from "./package-facts.ts";
