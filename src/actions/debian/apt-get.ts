@@ -27,11 +27,15 @@ export interface PackageStep {
   readonly after: string | null;
 }
 
+/** The output of a run of apt-get. */
+export type AptOutput = Pick<ProcessResult, "stdout" | "stderr">;
+
 /** The answer of `apt-get --simulate`. */
 export interface Simulation {
   readonly steps: readonly PackageStep[];
-  /** The reason why apt would fail. */
-  readonly failure?: string;
+  readonly output: AptOutput;
+  /** The reason why apt would fail, and its exit code. */
+  readonly failure?: { readonly text: string; readonly rc: number };
 }
 
 const STEP = /^(Inst|Conf|Remv|Purg) (\S+)(?: \[([^\]]*)\])?(?: \((\S+))?/;
@@ -70,8 +74,10 @@ export async function simulateApt(
     signal,
     maxOutput: MAX_SIMULATION_BYTES,
   });
-  if (result.code !== 0) return { steps: [], failure: aptErrors(result) };
-  return { steps: parseSimulation(result.stdout) };
+  const { stdout, stderr, code } = result;
+  const output = { stdout, stderr };
+  if (code !== 0) return { steps: [], output, failure: { text: aptErrors(result), rc: code } };
+  return { steps: parseSimulation(stdout), output };
 }
 
 /** Return the `E:` lines of apt's output, or its last lines without any. */
@@ -152,10 +158,25 @@ export async function fetchLists(
     const result = await runApt(system, ["update"], options, context);
     if (result.code === 0 && !FETCH_FAILED.test(result.stderr)) return;
     if (attempt >= retries) {
-      throw new VolleyError("ACTION_FAILED", `cannot fetch the package lists: ${failureText(result)}`);
+      throw new VolleyError("ACTION_FAILED", `Failed to update apt cache: ${failureText(result)}`);
     }
     await sleep(Math.min(2 ** attempt, maxDelaySeconds) * 1_000, context.signal);
   }
+}
+
+const STATES = "/var/lib/apt/extended_states";
+
+/** Return the packages that apt takes for dependencies, by `name` and by `name:architecture`. */
+export async function markedAutomatic(system: ReadSystem): Promise<ReadonlySet<string>> {
+  const states = (await system.readIfExists(STATES))?.toString("utf8") ?? "";
+  const marked = new Set<string>();
+  for (const paragraph of states.split(/\n{2,}/)) {
+    if (!/^Auto-Installed: 1$/m.test(paragraph)) continue;
+    const [, name] = /^Package: (\S+)$/m.exec(paragraph) ?? [];
+    const [, architecture] = /^Architecture: (\S+)$/m.exec(paragraph) ?? [];
+    if (name !== undefined) marked.add(name).add(`${name}:${architecture ?? ""}`);
+  }
+  return marked;
 }
 
 const ARCHIVES = "/var/cache/apt/archives";

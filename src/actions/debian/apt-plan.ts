@@ -1,9 +1,15 @@
-import type { ActionContext } from "../../core/action.ts";
+import { type ActionContext, ActionFailure } from "../../core/action.ts";
 import { VolleyError } from "../../core/errors.ts";
 import type { ReadSystem } from "../../core/system.ts";
 import { globExpression } from "../shared/paths.ts";
-import { failureText } from "../shared/run-tool.ts";
-import { APT_ENVIRONMENT, type PackageStep, type Simulation, simulateApt } from "./apt-get.ts";
+import {
+  APT_ENVIRONMENT,
+  type AptOutput,
+  type PackageStep,
+  type Simulation,
+  simulateApt,
+} from "./apt-get.ts";
+import { type DebFile, readDeb } from "./deb-file.ts";
 import {
   compareDebianVersions,
   type DpkgDatabase,
@@ -22,14 +28,14 @@ export interface AptRequest {
   readonly purge: boolean;
   /** `upgrade` keeps packages, `dist-upgrade` may remove some. */
   readonly upgrade: "upgrade" | "dist-upgrade" | null;
-  /** Path of a .deb on the host. */
-  readonly deb: string | null;
+  /** Path of a .deb on the host, or the package behind a URL. */
+  readonly deb: string | DebFile | null;
   /** True when installing the .deb may remove packages. */
   readonly mayRemove: boolean;
   readonly allowDowngrade: boolean;
   /** Only `apt-get autoremove`. */
   readonly autoremoveAlone: boolean;
-  /** Options for every run of apt-get. */
+  /** Options for every run of apt-get: with {@link TARGET_RELEASE} where one is preferred. */
   readonly flags: readonly string[];
 }
 
@@ -42,9 +48,14 @@ export interface AptOperation {
 /** The runs of apt-get that are needed; none when the state is as wanted. */
 export interface AptPlan {
   readonly operations: readonly AptOperation[];
+  /** The output of the simulation, where one was needed. */
+  readonly output?: AptOutput;
   /** The reason why apt would fail, with a hint. */
   readonly failure?: VolleyError;
 }
+
+/** apt-get's option that prefers a release, before the release's name. */
+export const TARGET_RELEASE = "--target-release";
 
 /** apt-get's option that removes unneeded dependencies. */
 export const AUTO_REMOVE = "--auto-remove";
@@ -63,18 +74,7 @@ export async function planApt(
   if (request.upgrade !== null) {
     return simulate(request.upgrade === "upgrade" ? ["upgrade", "--with-new-pkgs"] : ["dist-upgrade"]);
   }
-  if (request.deb !== null) {
-    if (!(await isDebNeeded(request.deb, request.allowDowngrade, system, context))) return NOTHING;
-    const plan = await simulate(["install", request.deb]);
-    const alone = flags.includes(AUTO_REMOVE)
-      ? await planArgs(
-          [...flags.filter((flag) => flag !== AUTO_REMOVE), "install", request.deb],
-          system,
-          context,
-        )
-      : plan;
-    return request.mayRemove ? plan : refuseRemoval(request.deb, plan, alone);
-  }
+  if (request.deb !== null) return planDeb(request.deb, request, system, context);
   if (state === "fixed") return simulate(["--fix-broken", "install", ...specs.map(formatPackageSpec)]);
   if (request.autoremoveAlone) return simulate([request.purge ? "--purge" : "--no-purge", "autoremove"]);
   if (specs.length === 0) return NOTHING;
@@ -84,8 +84,27 @@ export async function planApt(
     const names = namesToRemove(specs, dpkg, request.purge);
     return names.length === 0 ? NOTHING : simulate([request.purge ? "purge" : "remove", ...names]);
   }
-  const wanted = await specsToInstall(specs, state, dpkg, system, context);
+  const wanted = await specsToInstall(request, state, dpkg, system, context);
   return wanted.length === 0 ? NOTHING : simulate(["install", ...wanted]);
+}
+
+async function planDeb(
+  deb: string | DebFile,
+  { allowDowngrade, mayRemove, flags }: AptRequest,
+  system: ReadSystem,
+  context: ActionContext,
+): Promise<AptPlan> {
+  const file = typeof deb === "string" ? await readDeb(deb, system, context) : deb;
+  const step = await stepFor(file, allowDowngrade, system, context);
+  if (step === null) return NOTHING;
+  // Only with the file itself apt can say what else it would do.
+  if (typeof deb !== "string") return { operations: [{ args: [], steps: [step] }] };
+  const plan = await planArgs([...flags, "install", deb], system, context);
+  if (mayRemove) return plan;
+  const alone = flags.includes(AUTO_REMOVE)
+    ? await planArgs([...flags.filter((flag) => flag !== AUTO_REMOVE), "install", deb], system, context)
+    : plan;
+  return refuseRemoval(deb, plan, alone);
 }
 
 /** Fail when installing a .deb would remove packages, as in Ansible. `alone` is the plan without automatic removals. */
@@ -114,32 +133,39 @@ async function planArgs(
   context: ActionContext,
 ): Promise<AptPlan> {
   const simulation = await simulateApt(system, ["--yes", ...args], context.signal);
-  if (simulation.failure !== undefined) return { operations: [], failure: explainFailure(simulation) };
-  return simulation.steps.length === 0 ? NOTHING : { operations: [{ args, steps: simulation.steps }] };
+  const { steps, output } = simulation;
+  if (simulation.failure !== undefined)
+    return { operations: [], output, failure: explainFailure(simulation.failure, output) };
+  return { operations: steps.length === 0 ? [] : [{ args, steps }], output };
 }
 
-function explainFailure({ failure = "" }: Simulation): VolleyError {
+function explainFailure({ text, rc }: NonNullable<Simulation["failure"]>, output: AptOutput): VolleyError {
   const missing = [
-    ...failure.matchAll(/Unable to locate package (\S+?)(?:;|$)/g),
-    ...failure.matchAll(/Unable to find a source package for (\S+)/g),
-  ].map(([, name]) => name);
-  const [, version, name] = /Version '(.+?)' for '(.+?)' was not found/.exec(failure) ?? [];
-  if (version !== undefined) return missingPackage(`version ${version} of ${name}`);
-  const virtual = /Package '?(\S+?)'? has no installation candidate/.exec(failure)?.[1];
+    ...text.matchAll(/Unable to locate package (\S+?)(?:;|$)/g),
+    ...text.matchAll(/Unable to find a source package for (\S+)/g),
+  ].map(([, name]) => name!);
+  const [, version, name] = /Version '(.+?)' for '(.+?)' was not found/.exec(text) ?? [];
+  if (version !== undefined) return missingVersion(`${name}=${version}`);
+  const virtual = /Package '?(\S+?)'? has no installation candidate/.exec(text)?.[1];
   if (virtual !== undefined) {
-    return missingPackage(`package ${virtual} itself; where it is virtual, name one that provides it`);
+    return missingPackage(
+      `Package '${virtual}' has no installation candidate; where it is virtual, name one that provides it`,
+    );
   }
-  if (missing.length > 0) {
-    return missingPackage(`package ${missing.join(", ")}`);
-  }
-  return new VolleyError("ACTION_FAILED", `apt cannot do this: ${failure}`);
+  if (missing.length > 0)
+    return missingPackage(missing.map((each) => `No package matching '${each}' is available`).join(", "));
+  return new ActionFailure("ACTION_FAILED", `apt cannot do this: ${text}`, { rc, ...output });
 }
 
 /** Make the error for something missing from the lists. Its hint tells callers that fetching the lists may help. */
-function missingPackage(what: string): VolleyError {
-  return new VolleyError("ACTION_FAILED", `the package lists have no ${what}`, {
+function missingPackage(message: string): VolleyError {
+  return new VolleyError("ACTION_FAILED", message, {
     hint: "check its name, or set update_cache: true when its repository is new",
   });
+}
+
+function missingVersion(spec: string): VolleyError {
+  return missingPackage(`no available installation candidate for ${spec}`);
 }
 
 function namesToRemove(specs: readonly PackageSpec[], dpkg: DpkgDatabase, purge: boolean): readonly string[] {
@@ -154,7 +180,7 @@ function namesToRemove(specs: readonly PackageSpec[], dpkg: DpkgDatabase, purge:
 }
 
 async function specsToInstall(
-  specs: readonly PackageSpec[],
+  { specs, flags }: AptRequest,
   state: "present" | "latest",
   dpkg: DpkgDatabase,
   system: ReadSystem,
@@ -163,10 +189,13 @@ async function specsToInstall(
   const wanted: string[] = [];
   for (const given of specs) {
     for (const spec of isGlob(given.name) ? await expandGlob(given, system, context) : [given]) {
-      if (isInstalled(dpkg, spec) && (state === "present" || spec.relation === "=")) continue;
+      const installed = isInstalled(dpkg, spec);
+      const exact = spec.relation === "=" && !isGlob(spec.version ?? "");
+      if (installed && (state === "present" || exact)) continue;
       if (await isProvided(spec, dpkg, system, context)) continue;
       await refuseGuess(spec, dpkg, system, context);
-      wanted.push(spec.relation === ">=" ? await pinNewest(spec, system, context) : formatPackageSpec(spec));
+      if (spec.relation !== ">=") wanted.push(formatPackageSpec(spec));
+      else wanted.push(...(await pinCandidate(spec, installed, flags, system, context)));
     }
   }
   return wanted;
@@ -185,7 +214,7 @@ async function expandGlob(
   const pattern = globExpression(spec.name);
   const names = stdout.split("\n").filter((name) => name !== "" && pattern.test(name));
   if (names.length > 0) return names.sort().map((name) => ({ ...spec, name }));
-  throw missingPackage(`package that matches ${spec.name}`);
+  throw missingPackage(`No package(s) matching '${spec.name}' available`);
 }
 
 /** Tell whether a package is purely virtual and an installed package provides it. */
@@ -218,44 +247,46 @@ async function refuseGuess(
     signal: context.signal,
   });
   // The output lists virtual packages too, but matches of the expression only under their own names.
-  if (!stdout.split("\n").includes(`${name.replace(/:.*/, "")}:`)) throw missingPackage(`package ${name}`);
+  if (!stdout.split("\n").includes(`${name.replace(/:.*/, "")}:`))
+    throw missingPackage(`No package matching '${name}' is available`);
 }
 
-async function pinNewest(spec: PackageSpec, system: ReadSystem, context: ActionContext): Promise<string> {
-  const { stdout } = await system.query(["apt-cache", "madison", spec.name], {
+/** Return apt's candidate for a least version as a specification; none when it is installed and has no newer one. */
+async function pinCandidate(
+  spec: PackageSpec,
+  installed: boolean,
+  flags: readonly string[],
+  system: ReadSystem,
+  context: ActionContext,
+): Promise<readonly string[]> {
+  const at = flags.indexOf(TARGET_RELEASE);
+  const release = at === -1 ? [] : flags.slice(at, at + 2);
+  const { stdout } = await system.query(["apt-cache", ...release, "policy", spec.name], {
     env: APT_ENVIRONMENT,
     signal: context.signal,
   });
-  const versions = stdout.split("\n").flatMap((line) => line.split("|")[1]?.trim() ?? []);
-  const [newest] = versions
-    .filter((version) => versionSatisfies(version, spec))
-    .sort((a, b) => compareDebianVersions(b, a));
-  if (newest !== undefined) return `${spec.name}=${newest}`;
-  throw missingPackage(`version of ${formatPackageSpec(spec)}`);
+  const candidate = /^ {2}Candidate: (?!\(none\))(\S+)/m.exec(stdout)?.[1];
+  if (candidate !== undefined && versionSatisfies(candidate, spec)) return [`${spec.name}=${candidate}`];
+  if (installed) return [];
+  throw missingVersion(formatPackageSpec(spec));
 }
 
-async function isDebNeeded(
-  path: string,
+/** Return what installing a .deb does to its package, null for nothing. Fails with `ACTION_FAILED` for a downgrade that is not allowed. */
+async function stepFor(
+  { name, architecture, version, from }: DebFile,
   allowDowngrade: boolean,
   system: ReadSystem,
-  { memo, signal }: ActionContext,
-): Promise<boolean> {
-  const asked = await system.query(
-    ["dpkg-deb", "--show", "--showformat", `\${Package}:\${Architecture} \${Version}`, path],
-    {
-      env: APT_ENVIRONMENT,
-      signal,
-    },
+  { memo }: ActionContext,
+): Promise<PackageStep | null> {
+  const installed = (await readDpkg(system, memo)).find(
+    architecture === "all" ? name : `${name}:${architecture}`,
   );
-  if (asked.code !== 0)
-    throw new VolleyError("ACTION_FAILED", `cannot read the package ${path}: ${failureText(asked)}`);
-  const [name = "", version = ""] = asked.stdout.trim().split(" ");
-  const installed = (await readDpkg(system, memo)).find(name.replace(/:all$/, ""));
-  if (installed?.status !== "installed") return true;
+  if (installed?.status !== "installed") return { name, before: null, after: version };
   const difference = compareDebianVersions(version, installed.version);
-  if (difference >= 0 || allowDowngrade) return difference !== 0;
+  if (difference >= 0 || allowDowngrade)
+    return difference === 0 ? null : { name, before: installed.version, after: version };
   throw new VolleyError(
     "ACTION_FAILED",
-    `${path} holds ${name} ${version}, but the newer ${installed.version} is installed; set allow_downgrade to go back`,
+    `A later version is already installed: ${from} holds ${name} ${version}, and ${installed.version} is installed; set allow_downgrade to go back`,
   );
 }

@@ -1,6 +1,6 @@
-import * as v from "valibot";
 import {
   type ActionContext,
+  ActionFailure,
   type Applied,
   type Change,
   type Unchanged,
@@ -9,8 +9,11 @@ import {
 import { VolleyError } from "../../core/errors.ts";
 import type { ReadSystem, System } from "../../core/system.ts";
 import { defineAction } from "../define.ts";
-import { flag, oneOf, optionalText } from "../shared/params.ts";
+import { isWebUrl } from "../network/download.ts";
+import { runTool } from "../shared/run-tool.ts";
 import {
+  APT_ENVIRONMENT,
+  type AptOutput,
   type AptRunOptions,
   aptErrors,
   cleaningNeeded,
@@ -18,142 +21,31 @@ import {
   fetchLists,
   listsAreEmpty,
   listsTimeMs,
+  markedAutomatic,
   type PackageStep,
   packageDiff,
   runApt,
   withPolicy,
 } from "./apt-get.ts";
-import { type AptOperation, type AptPlan, type AptRequest, AUTO_REMOVE, planApt } from "./apt-plan.ts";
-import { type PackageSpec, parsePackageSpec } from "./dpkg.ts";
-
-function packageNames(description: string) {
-  return v.optional(
-    v.pipe(
-      v.union([v.string(), v.array(v.string())], "a package name or a list of them is expected"),
-      v.transform((value): readonly string[] => listOf(value)),
-      v.check(
-        (names) => names.every(isSpec),
-        ({ input }) =>
-          `"${input.find((name) => !isSpec(name))}" is no package name; write "nginx", "nginx=1.22*" or "nginx>=1.22"`,
-      ),
-      v.description(description),
-    ),
-  );
-}
-
-function isSpec(text: string): boolean {
-  return text === "*" || parsePackageSpec(text) !== null;
-}
-
-/** A whole number, as apt-get takes it; with a default. */
-function wholeNumber(description: string, initial: number) {
-  return v.optional(v.pipe(v.number(), v.integer(), v.minValue(0), v.description(description)), initial);
-}
-
-/** The parameters of the apt action, under Ansible's names. */
-const params = v.pipe(
-  v.strictObject({
-    name: packageNames(
-      'Packages: `"nginx"`, `"nginx=1.22*"`, `"nginx>=1.22"`, `"php8.2-*"`, or a list. `"*"` with `state: "latest"` upgrades all packages.',
-    ),
-    pkg: packageNames("The same as `name`."),
-    package: packageNames("The same as `name`."),
-    state: oneOf(
-      ["present", "latest", "absent", "build-dep", "fixed"],
-      "present",
-      "`latest` upgrades too; `build-dep` installs build dependencies; `fixed` repairs broken dependencies.",
-    ),
-    update_cache: v.optional(v.pipe(v.boolean(), v.description("Fetch the package lists first."))),
-    cache_valid_time: wholeNumber(
-      "Seconds for which fetched package lists stay valid; implies `update_cache`.",
-      0,
-    ),
-    update_cache_retries: wholeNumber("How often fetching the lists is retried.", 5),
-    update_cache_retry_max_delay: wholeNumber("The longest wait before a retry, in seconds.", 12),
-    upgrade: v.optional(
-      v.pipe(
-        v.union([v.picklist(["no", "yes", "safe", "full", "dist"]), v.boolean()]),
-        v.transform((value) => (typeof value === "boolean" ? (value ? "yes" : "no") : value)),
-        v.description("Upgrade all packages: `yes` and `safe` remove nothing, `full` and `dist` may."),
-      ),
-      "no",
-    ),
-    purge: flag("Remove configuration files as well."),
-    autoremove: flag(
-      "Remove packages that were installed as dependencies and are no longer needed; may be the only parameter.",
-    ),
-    autoclean: flag("Remove downloaded packages that can no longer be fetched."),
-    clean: flag("Remove all downloaded packages."),
-    install_recommends: v.optional(
-      v.pipe(
-        v.boolean(),
-        v.description("Install recommended packages too. Default: the host's apt configuration."),
-      ),
-    ),
-    default_release: optionalText("Release to prefer, such as `bookworm-backports`."),
-    deb: optionalText(
-      "Path of a package file on the host, installed with its dependencies. Refused if it would remove packages, unless `force` is set.",
-    ),
-    only_upgrade: flag("Upgrade installed packages; install no new ones."),
-    allow_downgrade: flag("Let an older version replace a newer one."),
-    allow_unauthenticated: flag("Install packages that cannot be authenticated."),
-    allow_change_held_packages: flag("Change packages that are on hold."),
-    force: flag(
-      "Implies `allow_unauthenticated`, `allow_downgrade` and `allow_change_held_packages`. Avoid it.",
-    ),
-    fail_on_autoremove: flag("Fail rather than remove any package."),
-    dpkg_options: v.optional(
-      v.pipe(v.string(), v.description("Options for dpkg, separated by commas, without leading dashes.")),
-      "force-confdef,force-confold",
-    ),
-    policy_rc_d: v.optional(
-      v.pipe(
-        v.number(),
-        v.integer(),
-        v.description(
-          "Exit code of `/usr/sbin/policy-rc.d` during the task: 101 keeps new services from starting.",
-        ),
-      ),
-    ),
-    force_apt_get: flag("Accepted and ignored: apt-get is always used."),
-    lock_timeout: wholeNumber("Seconds to wait for another apt or dpkg to end.", 60),
-  }),
-  v.check(
-    ({ name, pkg, package: packageName }) =>
-      [name, pkg, packageName].filter((given) => given !== undefined).length < 2,
-    "name, pkg and package are the same; give one of them",
-  ),
-  v.check(
-    ({ name, pkg, package: packageName, deb, upgrade }) =>
-      [(name ?? pkg ?? packageName) !== undefined, deb !== undefined, upgrade !== "no"].filter(Boolean)
-        .length < 2,
-    'give only one of "name", "deb" and "upgrade"',
-  ),
-  v.check(
-    ({ state, name, pkg, package: packageName }) =>
-      state === "latest" || !(name ?? pkg ?? packageName)?.includes("*"),
-    '"*" stands for every installed package and goes with state: "latest" only',
-  ),
-  v.check(
-    (params) => params.deb === undefined || !params.deb.includes("://"),
-    "deb is a path on the host; fetch the file with get_url first",
-  ),
-);
-
-/** The validated parameters of the apt action. */
-type AptParams = v.InferOutput<typeof params>;
+import { type AptParams, aliases, namesOf, params, requestOf, runOptions } from "./apt-params.ts";
+import { type AptOperation, type AptPlan, type AptRequest, planApt } from "./apt-plan.ts";
+import { downloadDeb, readRemoteDeb } from "./deb-file.ts";
+import { isInstalled, readDpkg } from "./dpkg.ts";
 
 interface AptChange extends Change {
   readonly fetch: boolean;
   readonly operations: readonly AptOperation[];
   /** `clean` or `autoclean`, where they would remove something. */
   readonly cleaning: readonly string[];
+  /** Installed packages that are marked as dependencies, and asked for by name. */
+  readonly marks?: readonly string[];
 }
 
 /** The data of an apt task. */
-interface AptData {
-  readonly stdout: string;
-  readonly stderr: string;
+interface AptData extends Partial<AptOutput> {
+  /** Of upgrades: apt-get's output, as in Ansible. */
+  readonly msg?: string;
+  /** True when the package lists are newer than before. */
   readonly cache_updated: boolean;
   /** Seconds since 1970. */
   readonly cache_update_time: number;
@@ -169,10 +61,12 @@ Installed packages are read from dpkg's own status file: a task that has nothing
 - \`cache_valid_time\` implies \`update_cache\`. Fetching the lists alone is a change only when they are newer afterwards; together with packages it never counts.
 - \`pkg=1.2*\`, \`pkg>=1.2\` and globs such as \`php8.2-*\` are understood; an older version than the one installed needs \`allow_downgrade\`.
 - A virtual package counts as installed when a package that provides it is.
+- A package that is installed as a dependency, and is named, counts as installed by hand from then on. That alone is no change.
 - It waits up to \`lock_timeout\` seconds for another apt or dpkg to end.
 
-Unlike Ansible's module, it always uses apt-get, never aptitude; it needs no Python library on the host; and \`deb\` is a path on the host, never a URL. Lists that cannot be fetched are an error, even where apt-get only warns.`,
+Unlike Ansible's module, it always uses apt-get, never aptitude; and it needs no Python library on the host. Lists that cannot be fetched are an error, even where apt-get only warns.`,
   params,
+  aliases,
   examples: [
     { name: "nginx" },
     { name: ["git", "unzip"], update_cache: true, cache_valid_time: 3600 },
@@ -180,63 +74,128 @@ Unlike Ansible's module, it always uses apt-get, never aptitude; it needs no Pyt
     { name: "exim4-base", state: "absent", purge: true, autoremove: true },
     { upgrade: "dist", update_cache: true },
   ],
-  title: ({ name, pkg, package: packageName, deb, upgrade }) =>
-    (name ?? pkg ?? packageName)?.join(" ") ?? deb ?? (upgrade === "no" ? "" : `upgrade ${upgrade}`),
+  title: (params) =>
+    namesOf(params)?.join(" ") ?? params.deb ?? (params.upgrade === "no" ? "" : `upgrade ${params.upgrade}`),
 
   async inspect(params, system, context) {
     const fetch = await areListsDue(params, system);
-    const plan = await planApt(requestOf(params), system, context).catch(asFailure);
+    const plan = await askForPlan(params, system, context).catch(asFailure);
     if (plan.failure !== undefined) return handleFailure(plan.failure, fetch, params, system, context);
     const { operations } = plan;
     const cleaning = await cleaningNeeded(params, system, context.signal);
+    const marks = context.check ? [] : await marksNeeded(requestOf(params), system, context);
     const steps = operations.flatMap((operation) => operation.steps);
-    if (operations.length === 0 && cleaning.length === 0) {
-      if (!fetch) return unchangedData(system);
-      if (context.check) return predictFetch(params, system);
+    if (operations.length === 0 && cleaning.length === 0 && marks.length === 0) {
+      if (!fetch) return unchangedData(params, plan, system);
+      if (context.check) return predictFetch(params, plan, system);
     }
     const diff = steps.length === 0 ? {} : { diff: packageDiff(steps) };
-    return { fetch, operations, cleaning, ...diff, message: describeSteps(steps, fetch, cleaning, false) };
+    const message = describeSteps(steps, fetch, cleaning, false);
+    const output = plan.output ?? { stdout: "", stderr: "" };
+    const data = await dataFor(params, output, fetch, system);
+    return { fetch, operations, cleaning, marks, ...diff, message, data };
   },
 
   async apply(change, params, system, context) {
     const options = runOptions(params);
     const listsBefore = await listsTimeMs(system);
-    let { operations } = change;
+    let { operations, marks = [] } = change;
+    let output: AptOutput | undefined;
     if (change.fetch) {
       const retries = {
         retries: params.update_cache_retries,
         maxDelaySeconds: params.update_cache_retry_max_delay,
       };
       await fetchLists(system, options, retries, context);
-      const plan = await planApt(requestOf(params), system, context);
+    }
+    const url = urlOf(params);
+    if (change.fetch || (url !== undefined && operations.length > 0)) {
+      const deb = url === undefined ? {} : { deb: await downloadDeb(url, system, context) };
+      const plan = await planApt({ ...requestOf(params), ...deb }, system, context);
       if (plan.failure !== undefined) throw plan.failure;
       operations = plan.operations;
+      output = plan.output;
+      marks = await marksNeeded(requestOf(params), system, context);
     }
+    const cacheUpdated = (await listsTimeMs(system)) !== listsBefore;
+    const runs = [...change.cleaning.map((verb) => [verb]), ...operations.map(({ args }) => args)];
     const outputs = await withPolicy(system, params.policy_rc_d, () =>
-      runOperations(
-        [...change.cleaning.map((verb) => [verb]), ...operations.map(({ args }) => args)],
-        system,
-        options,
-        context,
-      ),
+      runOperations(runs, system, options, context),
     );
-    const listsAfter = await listsTimeMs(system);
+    if (marks.length > 0)
+      await runTool(
+        system,
+        ["apt-mark", "manual", ...marks],
+        `mark ${marks.join(", ")} as installed by hand`,
+        {
+          env: APT_ENVIRONMENT,
+          signal: context.signal,
+        },
+      );
     const steps = operations.flatMap((operation) => operation.steps);
+    const said = outputs.length === 0 ? output : undefined;
     return {
-      changed:
-        operations.length > 0 ||
-        change.cleaning.length > 0 ||
-        (asksOnlyForLists(params) && listsAfter !== listsBefore),
+      changed: runs.length > 0 || (asksOnlyForLists(params) && cacheUpdated),
       message: describeSteps(steps, change.fetch, change.cleaning, true),
-      data: {
-        stdout: outputs.map(({ stdout }) => stdout).join(""),
-        stderr: outputs.map(({ stderr }) => stderr).join(""),
-        cache_updated: change.fetch,
-        cache_update_time: Math.floor(listsAfter / 1_000),
-      },
+      data: await dataFor(
+        params,
+        outputs.length > 0 || showsIdleRuns(params)
+          ? {
+              stdout: outputs.map(({ stdout }) => stdout).join("") || (said?.stdout ?? ""),
+              stderr: outputs.map(({ stderr }) => stderr).join("") || (said?.stderr ?? ""),
+            }
+          : undefined,
+        cacheUpdated,
+        system,
+      ),
     } satisfies Applied<AptData>;
   },
 });
+
+/** Return the URL of the package file to install. */
+function urlOf({ deb }: AptParams): string | undefined {
+  return deb !== undefined && isWebUrl(deb) ? deb : undefined;
+}
+
+async function askForPlan(params: AptParams, system: ReadSystem, context: ActionContext): Promise<AptPlan> {
+  const url = urlOf(params);
+  const remote = url === undefined ? {} : { deb: await readRemoteDeb(url, system, context) };
+  return planApt({ ...requestOf(params), ...remote }, system, context);
+}
+
+/** Return the named packages that are installed, but as dependencies only: they would go once nothing needs them. */
+async function marksNeeded(
+  { specs, state }: AptRequest,
+  system: ReadSystem,
+  { memo }: ActionContext,
+): Promise<readonly string[]> {
+  if (specs.length === 0 || (state !== "present" && state !== "latest")) return [];
+  const automatic = await markedAutomatic(system);
+  const named = specs.filter((spec) => automatic.has(spec.name));
+  if (named.length === 0) return [];
+  const dpkg = await readDpkg(system, memo);
+  return named.filter((spec) => isInstalled(dpkg, { name: spec.name })).map(({ name }) => name);
+}
+
+/** True where Ansible returns apt-get's output although nothing changed. */
+function showsIdleRuns(params: AptParams): boolean {
+  const { upgrade, autoremoveAlone } = requestOf(params);
+  return upgrade !== null || autoremoveAlone || params.deb !== undefined;
+}
+
+async function dataFor(
+  params: AptParams,
+  output: AptOutput | undefined,
+  cacheUpdated: boolean,
+  system: ReadSystem,
+): Promise<AptData> {
+  return {
+    ...(output === undefined ? {} : { stdout: output.stdout, stderr: output.stderr }),
+    ...(output !== undefined && requestOf(params).upgrade !== null ? { msg: output.stdout } : {}),
+    cache_updated: cacheUpdated,
+    cache_update_time: Math.floor((await listsTimeMs(system)) / 1_000),
+  };
+}
 
 function asFailure(thrown: unknown): AptPlan {
   if (thrown instanceof VolleyError && thrown.code === "ACTION_FAILED")
@@ -277,26 +236,34 @@ function asksOnlyForLists(params: AptParams): boolean {
   return specs.length === 0 && upgrade === null && deb === null && state !== "fixed" && !autoremoveAlone;
 }
 
-async function predictFetch(params: AptParams, system: ReadSystem): Promise<AptChange | Unchanged<AptData>> {
+async function predictFetch(
+  params: AptParams,
+  plan: AptPlan,
+  system: ReadSystem,
+): Promise<AptChange | Unchanged<AptData>> {
   const needed = { fetch: true, operations: [], cleaning: [] };
+  // Ansible says changed here, too; only the fetch itself tells whether the lists are new.
   if (asksOnlyForLists(params))
-    return { ...needed, unknown: "only fetching the package lists tells whether they are new" };
+    return {
+      ...needed,
+      message: describeSteps([], true, [], false),
+      data: await dataFor(params, undefined, true, system),
+    };
   if (params.state === "latest" || params.upgrade !== "no") {
     return {
       ...needed,
       unknown: "nothing to upgrade by the present package lists, but they would be fetched first",
     };
   }
-  return unchangedData(system);
+  return unchangedData(params, plan, system);
 }
 
-async function unchangedData(system: ReadSystem): Promise<Unchanged<AptData>> {
-  const time = Math.floor((await listsTimeMs(system)) / 1_000);
-  return unchanged({ stdout: "", stderr: "", cache_updated: false, cache_update_time: time });
-}
-
-function runOptions({ dpkg_options, lock_timeout }: AptParams): AptRunOptions {
-  return { dpkgOptions: listOf(dpkg_options), lockTimeoutSeconds: lock_timeout };
+async function unchangedData(
+  params: AptParams,
+  { output = { stdout: "", stderr: "" } }: AptPlan,
+  system: ReadSystem,
+): Promise<Unchanged<AptData>> {
+  return unchanged(await dataFor(params, showsIdleRuns(params) ? output : undefined, false, system));
 }
 
 async function runOperations(
@@ -304,14 +271,16 @@ async function runOperations(
   system: System,
   options: AptRunOptions,
   context: ActionContext,
-): Promise<readonly { readonly stdout: string; readonly stderr: string }[]> {
-  const outputs: { readonly stdout: string; readonly stderr: string }[] = [];
+): Promise<readonly AptOutput[]> {
+  const outputs: AptOutput[] = [];
   for (const args of runs) {
     const result = await runApt(system, args, options, context);
     if (result.code !== 0) {
-      throw new VolleyError(
+      const { code: rc, stdout, stderr } = result;
+      throw new ActionFailure(
         "ACTION_FAILED",
         `apt-get ${args.filter((arg) => !arg.startsWith("-")).join(" ")} failed: ${aptErrors(result)}`,
+        { rc, stdout, stderr },
       );
     }
     outputs.push(result);
@@ -338,50 +307,4 @@ function describeSteps(
     ...(cleaning.length > 0 ? [done ? "downloaded packages removed" : "downloaded packages to remove"] : []),
   ];
   return described.join(", ") || "nothing to do";
-}
-
-/** Translate the parameters into the request that {@link planApt} takes. */
-function requestOf(params: AptParams): AptRequest {
-  const names = params.name ?? params.pkg ?? params.package;
-  const specs = (names ?? [])
-    .map(parsePackageSpec)
-    .filter((spec): spec is PackageSpec => spec !== null && spec.name !== "*");
-  const upgradesAll = params.state === "latest" && names?.includes("*") === true;
-  const upgrade = params.upgrade !== "no" ? params.upgrade : upgradesAll ? "yes" : "no";
-  return {
-    specs,
-    state: params.state,
-    purge: params.purge,
-    upgrade: upgrade === "no" ? null : upgrade === "yes" || upgrade === "safe" ? "upgrade" : "dist-upgrade",
-    deb: params.deb ?? null,
-    mayRemove: params.force,
-    allowDowngrade: params.allow_downgrade || params.force,
-    autoremoveAlone:
-      params.autoremove &&
-      names === undefined &&
-      params.deb === undefined &&
-      upgrade === "no" &&
-      params.state !== "fixed",
-    flags: aptFlags(params),
-  };
-}
-
-function aptFlags(params: AptParams): readonly string[] {
-  const { force, install_recommends: recommends } = params;
-  return [
-    ...(params.default_release === undefined ? [] : ["--target-release", params.default_release]),
-    ...(recommends === undefined ? [] : [recommends ? "--install-recommends" : "--no-install-recommends"]),
-    ...(params.autoremove ? [AUTO_REMOVE] : []),
-    ...(params.only_upgrade ? ["--only-upgrade"] : []),
-    ...(params.fail_on_autoremove && params.state !== "absent" ? ["--no-remove"] : []),
-    ...(params.allow_downgrade || force ? ["--allow-downgrades"] : []),
-    ...(params.allow_unauthenticated || force ? ["--allow-unauthenticated"] : []),
-    ...(params.allow_change_held_packages || force ? ["--allow-change-held-packages"] : []),
-  ];
-}
-
-/** Return the items of a list, or of a text with commas. */
-function listOf(value: string | readonly string[]): readonly string[] {
-  const items = typeof value === "string" ? value.split(",") : value;
-  return items.map((item) => item.trim()).filter((item) => item !== "");
 }

@@ -71,20 +71,40 @@ describe("apt, where nothing is to be done", () => {
     const call = apt({ cache_valid_time: 3600 });
     expect((await pass(call, sandbox.system, sandbox.context())).state).toBe("unchanged");
     utimesSync(join(sandbox.root, "var/lib/apt/lists/partial"), 1, 1);
-    expect((await pass(call, sandbox.system, sandbox.context({ check: true }))).state).toBe("unknown");
+    expect((await pass(call, sandbox.system, sandbox.context({ check: true }))).state).toBe("changed");
+  });
+
+  it("returns no output where apt-get was not run, as Ansible does", async () => {
+    using sandbox = withPackages();
+    const { data } = await pass(apt({ name: "git" }), sandbox.system, sandbox.context());
+    expect(data).toEqual({ cache_updated: false, cache_update_time: expect.any(Number) });
+  });
+
+  it("leaves in check mode how an installed dependency is marked", async () => {
+    using sandbox = withPackages();
+    put(
+      sandbox,
+      "var/lib/apt/extended_states",
+      "Package: git\nArchitecture: amd64\nAuto-Installed: 1\n\nPackage: gone\nArchitecture: amd64\nAuto-Installed: 1\n",
+    );
+    const found = (given: object, check: boolean) =>
+      apt(given).inspect(sandbox.system, sandbox.context({ check }));
+    expect(await found({ name: "git" }, true)).toMatchObject({ unchanged: true });
+    expect(await found({ name: "git:amd64" }, false)).toMatchObject({ marks: ["git:amd64"] });
+    expect(await found({ name: "gone", state: "absent" }, false)).toMatchObject({ unchanged: true });
   });
 });
 
 describe("apt in check mode", () => {
-  it("does not know what fetching the lists would bring", async () => {
+  it("says that the lists would be fetched, as Ansible does", async () => {
     using sandbox = withPackages();
     const { state, change } = await pass(
       apt({ update_cache: true }),
       sandbox.system,
       sandbox.context({ check: true }),
     );
-    expect(state).toBe("unknown");
-    expect(change?.unknown).toContain("package lists");
+    expect(state).toBe("changed");
+    expect(change).toMatchObject({ message: "package lists to fetch", data: { cache_updated: true } });
   });
 
   it("fetches for an installed package without a change", async () => {
@@ -175,7 +195,7 @@ describe("apt's parameters", () => {
     [{ name: ["git", "--purge"] }, /"--purge" is no package name/],
     [{ name: "git", pkg: "git" }, /give one of them/],
     [{ name: "*" }, /goes with state: "latest"/],
-    [{ deb: "https://example.org/x.deb" }, /get_url/],
+    [{ name: "*,git", state: "latest" as const }, /unable to install additional packages/],
     [{ name: "git", state: "installed" as never }, /"state"/],
     [{ nmae: "git" } as never, /unknown parameter "nmae"; did you mean "name"/],
   ])("refuses %j", (params, message) => expect(() => apt(params)).toThrow(message));

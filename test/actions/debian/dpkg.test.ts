@@ -48,6 +48,7 @@ describe("openDpkgStatus", () => {
       version: "1.21.22",
       status: "installed",
       held: false,
+      section: "",
     });
     expect(dpkg.find("exim4")).toMatchObject({ status: "config-files", version: "4.96-15" });
     expect(dpkg.find("postfix")).toMatchObject({ held: true });
