@@ -1,14 +1,34 @@
 import * as http from "node:http";
 import * as https from "node:https";
-import type { Socket } from "node:net";
-import { connect as connectTls } from "node:tls";
+import type { Duplex } from "node:stream";
+import { pipeline, Readable } from "node:stream";
+import { createGunzip } from "node:zlib";
 import { VolleyError } from "../../core/errors.ts";
+import { answerChallenge, basicAuthorization, type Credentials } from "./http-auth.ts";
+import { addressOf, openTunnel, proxyFor, proxyHeaders, secureTunnel } from "./proxy.ts";
+import { decodeName, hidePassword as hide, parseRedirect, parseWebUrl } from "./web-url.ts";
+
+/** The parameters of TLS beside the verification of certificates. */
+export interface TlsFiles {
+  /** Certificates of authorities (PEM), instead of the system's. */
+  readonly ca?: Uint8Array;
+  /** The client's certificate (PEM). */
+  readonly cert?: Uint8Array;
+  readonly key?: Uint8Array;
+  /** OpenSSL's cipher list. */
+  readonly ciphers?: string;
+}
+
+/** The redirects to follow: all, those of GET and HEAD, none, or those that Python's urllib2 follows. */
+export type RedirectPolicy = "all" | "safe" | "none" | "urllib2";
 
 /** A request to a web server. */
 export interface DownloadRequest {
   readonly url: string;
-  readonly method?: "GET" | "HEAD";
+  /** Default: GET. */
+  readonly method?: string;
   readonly headers?: Readonly<Record<string, string>>;
+  readonly body?: Uint8Array | undefined;
   /** Limit of silence: while connecting, before the answer, and between two parts of it. */
   readonly timeoutMs: number;
   readonly username?: string | undefined;
@@ -17,8 +37,19 @@ export interface DownloadRequest {
   readonly forceBasicAuth?: boolean;
   /** Default true. */
   readonly validateCertificates?: boolean;
+  readonly tls?: TlsFiles;
   /** The environment that names proxies. Default: no proxy. */
   readonly environment?: Readonly<Record<string, string | undefined>> | undefined;
+  /** Default: all. */
+  readonly redirects?: RedirectPolicy;
+  /** Headers that the target of a redirect does not get. */
+  readonly unredirectedHeaders?: readonly string[];
+  /** Decompress a body of `Content-Encoding: gzip`. Default: false. */
+  readonly decompress?: boolean;
+  /** The Unix socket to talk to, whatever the URL's host. */
+  readonly socketPath?: string | undefined;
+  /** Opens connections from another machine. Default: from this one. */
+  readonly dial?: ((host: string, port: number) => Promise<NodeJS.ReadWriteStream>) | undefined;
   readonly signal?: AbortSignal;
 }
 
@@ -29,6 +60,8 @@ export interface DownloadResponse {
   readonly headers: Readonly<http.IncomingHttpHeaders>;
   /** The URL after redirects. */
   readonly url: URL;
+  /** The cookies that the servers on the way have set. */
+  readonly cookies: ReadonlyMap<string, string>;
   readonly body: AsyncIterable<Uint8Array>;
   close(): void;
 }
@@ -37,43 +70,121 @@ const MAX_REDIRECTS = 10;
 const REDIRECTS: readonly number[] = [301, 302, 303, 307, 308];
 const MAX_TEXT_BYTES = 1 << 20;
 
+/** One request of the several that a redirect or a challenge causes. */
+interface Step {
+  readonly url: URL;
+  readonly method: string;
+  readonly body: Uint8Array | undefined;
+  /** The value of the header. */
+  readonly authorization?: string | undefined;
+  /** False for another server than the first, which gets no credentials. */
+  readonly sameOrigin: boolean;
+  readonly isRedirected: boolean;
+  readonly cookie: string;
+}
+
 /** Request a URL and follow redirects. Any status is an answer; fails with `ACTION_FAILED` or `TIMEOUT` when the server cannot be reached. */
 export async function openDownload(request: DownloadRequest): Promise<DownloadResponse> {
-  let url = parseUrl(request.url);
+  let url = parseWebUrl(request.url);
   const { origin } = url;
-  let authorize = request.forceBasicAuth === true;
-  for (let redirects = 0; redirects <= MAX_REDIRECTS; redirects++) {
+  const credentials = credentialsOf(url, request);
+  const cookies = new Map<string, { readonly value: string; readonly host: string }>();
+  let { method = "GET", body } = request;
+  let authorization =
+    request.forceBasicAuth === true && credentials !== undefined
+      ? basicAuthorization(credentials)
+      : undefined;
+  let isChallenged = authorization !== undefined;
+  let redirects = 0;
+  for (;;) {
     // Credentials belong to the first server, not to the target of a redirect.
     const sameOrigin = url.origin === origin;
-    const response = await requestOnce(url, request, authorize && sameOrigin, sameOrigin);
+    const { hostname } = url;
+    const cookie = [...cookies]
+      .filter(([, { host }]) => host === hostname)
+      .map(([name, { value }]) => `${name}=${value}`)
+      .join("; ");
+    const step: Step = { url, method, body, sameOrigin, isRedirected: redirects > 0, cookie, authorization };
+    const response = await requestOnce(step, request);
     const { status, headers } = response;
-    if (status === 401 && !authorize && sameOrigin && hasCredentials(url, request)) {
+    for (const line of headers["set-cookie"] ?? []) {
+      const [, name = "", value = ""] = /^\s*([^=;]+?)\s*=\s*([^;]*?)\s*(?:;|$)/.exec(line) ?? [];
+      if (name !== "") cookies.set(name, { value, host: hostname });
+    }
+    if (status === 401 && !isChallenged && sameOrigin && credentials !== undefined) {
+      isChallenged = true;
+      authorization = answerChallenge(headers["www-authenticate"] ?? "", credentials, {
+        method,
+        path: url.pathname + url.search,
+      });
+      if (authorization !== undefined) {
+        response.close();
+        continue;
+      }
+    } else if (isFollowed(request.redirects ?? "all", method, status) && headers.location !== undefined) {
       response.close();
-      authorize = true;
-    } else if (REDIRECTS.includes(status) && headers.location !== undefined) {
-      response.close();
+      if (++redirects > MAX_REDIRECTS)
+        throw new VolleyError("ACTION_FAILED", `${request.url} redirects more than ${MAX_REDIRECTS} times`);
       url = parseRedirect(headers.location, url);
-    } else return response;
+      const becomesGet = status === 301 ? method === "POST" : status <= 303 && method !== "HEAD";
+      if (becomesGet) [method, body] = ["GET", undefined];
+      continue;
+    }
+    return {
+      ...response,
+      cookies: new Map([...cookies].map(([name, { value }]) => [name, value])),
+      body: decompressed(response, request),
+    };
   }
-  throw new VolleyError("ACTION_FAILED", `${request.url} redirects more than ${MAX_REDIRECTS} times`);
+}
+
+function isFollowed(policy: RedirectPolicy, method: string, status: number): boolean {
+  if (!REDIRECTS.includes(status) || policy === "none") return false;
+  const isSafe = method === "GET" || method === "HEAD";
+  if (policy === "safe") return isSafe;
+  if (policy === "urllib2") return isSafe || (method === "POST" && status <= 303);
+  return true;
+}
+
+/** Return an answer's body without its compression, where the request wants that. */
+function decompressed(
+  { headers, body }: Pick<DownloadResponse, "headers" | "body">,
+  { decompress, method }: DownloadRequest,
+): AsyncIterable<Uint8Array> {
+  const isGzip = /^(x-)?gzip$/i.test(headers["content-encoding"] ?? "");
+  return decompress === true && isGzip && method !== "HEAD" ? gunzip(body) : body;
+}
+
+async function* gunzip(body: AsyncIterable<Uint8Array>): AsyncGenerator<Uint8Array> {
+  // An error of either stream ends the other, and the loop below with it.
+  const plain = pipeline(Readable.from(body), createGunzip(), () => {});
+  yield* plain as AsyncIterable<Uint8Array>;
 }
 
 /** Download a text of at most 1 MiB, such as a list of checksums. Fails with `ACTION_FAILED` unless the status is 200. */
 export async function downloadText(request: DownloadRequest): Promise<string> {
   const response = await openDownload(request);
   if (response.status !== 200) throw refusal(request.url, response);
+  return (await readAll(response.body, MAX_TEXT_BYTES, request.url)).toString("utf8");
+}
+
+/** Read a body of at most `max` bytes. Fails with `ACTION_FAILED` for a longer one. */
+export async function readAll(body: AsyncIterable<Uint8Array>, max: number, url: string): Promise<Buffer> {
   const chunks: Uint8Array[] = [];
   let size = 0;
-  for await (const chunk of response.body) {
+  for await (const chunk of body) {
     size += chunk.length;
-    if (size > MAX_TEXT_BYTES) throw new VolleyError("ACTION_FAILED", `${request.url} is longer than 1 MiB`);
+    if (size > max) throw new VolleyError("ACTION_FAILED", `${url} is longer than ${max >> 20} MiB`);
     chunks.push(chunk);
   }
-  return Buffer.concat(chunks).toString("utf8");
+  return Buffer.concat(chunks);
 }
 
 /** Drop an answer whose status is an error, and make the error that reports it. */
-export function refusal(url: string, { status, statusText, close }: DownloadResponse): VolleyError {
+export function refusal(
+  url: string,
+  { status, statusText, close }: Pick<DownloadResponse, "status" | "statusText" | "close">,
+): VolleyError {
   close();
   return new VolleyError(
     "ACTION_FAILED",
@@ -81,175 +192,141 @@ export function refusal(url: string, { status, statusText, close }: DownloadResp
   );
 }
 
-/** Tell whether a text is an `http:` or `https:` URL. */
-export function isWebUrl(text: string): boolean {
-  return URL.canParse?.(text) !== false && /^https?:\/\/[^/]/i.test(text);
+function credentialsOf(url: URL, { username, password }: DownloadRequest): Credentials | undefined {
+  if (username === undefined && url.username === "") return undefined;
+  return {
+    username: username ?? decodeName(url.username),
+    password: password ?? decodeName(url.password),
+  };
 }
 
-/** Decode percent-encoding; return invalid text unchanged. */
-export function decodeName(text: string): string {
-  try {
-    return decodeURIComponent(text);
-  } catch {
-    return text;
-  }
-}
+type Answer = Omit<DownloadResponse, "cookies">;
 
-function parseUrl(text: string): URL {
-  let url: URL;
-  try {
-    url = new URL(text);
-  } catch (cause) {
-    throw new VolleyError("ACTION_FAILED", `${text} is not a URL`, { cause });
-  }
-  if (url.protocol !== "http:" && url.protocol !== "https:")
-    throw new VolleyError("ACTION_FAILED", `cannot download ${text}: only http and https are known`);
-  return url;
-}
-
-function parseRedirect(location: string, from: URL): URL {
-  let url: URL;
-  try {
-    url = new URL(location, from);
-  } catch (cause) {
-    throw new VolleyError("ACTION_FAILED", `${hide(from)} redirects to ${location}, which is not a URL`, {
-      cause,
-    });
-  }
-  if (url.protocol !== "http:" && url.protocol !== "https:") {
-    throw new VolleyError(
-      "ACTION_FAILED",
-      `${hide(from)} redirects to ${hide(url)}: only http and https are known`,
-    );
-  }
-  return url;
-}
-
-function hasCredentials(url: URL, { username }: DownloadRequest): boolean {
-  return username !== undefined || url.username !== "";
-}
-
-function credentials(url: URL, { username, password }: DownloadRequest): string {
-  const user = username ?? decodeName(url.username);
-  const secret = password ?? decodeName(url.password);
-  return `Basic ${Buffer.from(`${user}:${secret}`).toString("base64")}`;
-}
-
-async function requestOnce(
-  url: URL,
+function headersOf(
+  { sameOrigin, isRedirected, authorization, body, cookie }: Step,
   request: DownloadRequest,
-  authorize: boolean,
-  sameOrigin: boolean,
-): Promise<DownloadResponse> {
-  const { timeoutMs, signal, environment = {}, method = "GET" } = request;
-  const given = Object.entries(request.headers ?? {}).filter(
-    ([name]) => sameOrigin || !/^(authorization|cookie)$/i.test(name),
-  );
+) {
+  const unredirected = request.unredirectedHeaders?.map((name) => name.toLowerCase()) ?? [];
+  const given = Object.entries(request.headers ?? {})
+    .map(([name, value]) => [name.toLowerCase(), value] as const)
+    .filter(([name]) => sameOrigin || !/^(authorization|cookie)$/.test(name))
+    .filter(([name]) => !isRedirected || !unredirected.includes(name))
+    // A request that became a GET has no body to describe.
+    .filter(
+      ([name]) => body !== undefined || request.body === undefined || !/^content-(type|length)$/.test(name),
+    );
   const headers: Record<string, string> = {
     "user-agent": "volley",
     accept: "*/*",
+    ...(cookie === "" ? {} : { cookie }),
     ...Object.fromEntries(given),
-    ...(authorize ? { authorization: credentials(url, request) } : {}),
+    ...(body === undefined ? {} : { "content-length": String(body.length) }),
+    ...(authorization === undefined || !sameOrigin ? {} : { authorization }),
   };
-  const proxy = proxyFor(url, environment);
+  return headers;
+}
+
+async function requestOnce(step: Step, request: DownloadRequest): Promise<Answer> {
+  const { url, method } = step;
+  const { timeoutMs, signal, environment = {}, tls = {}, socketPath, dial } = request;
+  const headers = headersOf(step, request);
+  const proxy = socketPath === undefined ? proxyFor(url, environment) : null;
   const options: https.RequestOptions = {
     method,
     headers,
     timeout: timeoutMs,
     agent: false,
     rejectUnauthorized: request.validateCertificates !== false,
+    ...tlsOptions(tls),
+    ...(socketPath === undefined ? {} : { socketPath }),
     ...(signal === undefined ? {} : { signal }),
   };
+  const ask = (asked: http.ClientRequest): Promise<Answer> => send(asked, step, request);
+  const over = (connection: Duplex): https.RequestOptions => {
+    // Connections from another machine have no timers of their own.
+    const { timeout, ...untimed } = options;
+    const isTimed = "setTimeout" in connection;
+    return { ...untimed, ...(isTimed ? { timeout } : {}), createConnection: () => connection };
+  };
   try {
+    const dialled = dial === undefined ? undefined : await dialFor(proxy ?? url, dial, request);
     if (proxy !== null && url.protocol === "http:") {
       Object.assign(headers, { host: url.host, ...proxyHeaders(proxy) });
-      return await send(http.request({ ...options, ...addressOf(proxy), path: url.href }), url, request);
+      const toProxy = { ...options, ...addressOf(proxy), path: url.href };
+      return await ask(http.request(dialled === undefined ? toProxy : { ...toProxy, ...over(dialled) }));
     }
-    if (proxy !== null) {
-      const secure = await secureTunnel(await openTunnel(proxy, url, options), url, options);
-      return await send(https.request(url, { ...options, createConnection: () => secure }), url, request);
+    if (proxy !== null || (dialled !== undefined && url.protocol === "https:")) {
+      const base =
+        proxy === null
+          ? dialled!
+          : await openTunnel(proxy, url, dialled === undefined ? options : over(dialled));
+      return await ask(https.request(url, over(await secureTunnel(base, url, options))));
     }
-    return await send((url.protocol === "https:" ? https : http).request(url, options), url, request);
+    if (dialled !== undefined) return await ask(http.request(url, over(dialled)));
+    return await ask((url.protocol === "https:" ? https : http).request(url, options));
   } catch (thrown) {
     throw explain(url, proxy, thrown, timeoutMs, signal);
   }
 }
 
-function addressOf(proxy: URL): Pick<http.RequestOptions, "host" | "port"> {
-  return { host: proxy.hostname.replace(/^\[|\]$/g, ""), port: proxy.port || 80 };
+function tlsOptions({ ca, cert, key, ciphers }: TlsFiles): https.RequestOptions {
+  return {
+    ...(ca === undefined ? {} : { ca: Buffer.from(ca) }),
+    ...(cert === undefined ? {} : { cert: Buffer.from(cert) }),
+    ...(key === undefined ? {} : { key: Buffer.from(key) }),
+    ...(ciphers === undefined ? {} : { ciphers }),
+  };
 }
 
-function proxyHeaders(proxy: URL): Record<string, string> {
-  if (proxy.username === "") return {};
-  const user = `${decodeName(proxy.username)}:${decodeName(proxy.password)}`;
-  return { "proxy-authorization": `Basic ${Buffer.from(user).toString("base64")}` };
-}
-
-/** Open a connection through an HTTP proxy (RFC 9110, section 9.3.6). */
-function openTunnel(proxy: URL, url: URL, options: https.RequestOptions): Promise<Socket> {
-  const target = `${url.hostname}:${url.port || 443}`;
-  return new Promise((resolve, reject) => {
-    const asked = http.request({
-      ...options,
-      ...addressOf(proxy),
-      method: "CONNECT",
-      path: target,
-      headers: { host: target, ...proxyHeaders(proxy) },
-    });
-    asked.once("connect", (response, socket) => {
-      if (response.statusCode === 200) return resolve(socket);
-      socket.destroy();
-      reject(new Error(`the proxy answers ${response.statusCode ?? 0} ${response.statusMessage ?? ""}`));
-    });
-    asked.once("response", (response) => {
-      response.destroy();
-      reject(new Error(`the proxy answers ${response.statusCode ?? 0} ${response.statusMessage ?? ""}`));
-    });
-    asked.once("timeout", () => asked.destroy(Object.assign(new Error("timeout"), { code: "ETIMEDOUT" })));
-    asked.once("error", reject);
-    asked.end();
+/** Open a connection from another machine, within the limit of silence. */
+async function dialFor(
+  { hostname, port, protocol }: URL,
+  dial: NonNullable<DownloadRequest["dial"]>,
+  { timeoutMs, signal }: DownloadRequest,
+): Promise<Duplex> {
+  const dialled = dial(hostname.replace(/^\[|\]$/g, ""), Number(port || (protocol === "https:" ? 443 : 80)));
+  let timer: NodeJS.Timeout | undefined;
+  let onAbort: (() => void) | undefined;
+  const ended = new Promise<never>((_resolve, reject) => {
+    timer = setTimeout(() => reject(Object.assign(new Error("timeout"), { code: "ETIMEDOUT" })), timeoutMs);
+    onAbort = () => reject(new Error("aborted"));
+    signal?.addEventListener("abort", onAbort, { once: true });
   });
-}
-
-function secureTunnel(
-  socket: Socket,
-  url: URL,
-  { rejectUnauthorized }: https.RequestOptions,
-): Promise<Socket> {
-  return new Promise((resolve, reject) => {
-    const secure = connectTls({
-      socket,
-      servername: url.hostname,
-      rejectUnauthorized: rejectUnauthorized !== false,
-    });
-    secure.once("error", reject);
-    secure.once("secureConnect", () => {
-      secure.off("error", reject);
-      resolve(secure);
-    });
-  });
+  try {
+    return (await Promise.race([dialled, ended])) as Duplex;
+  } catch (thrown) {
+    dialled.then((late) => void (late as Duplex).destroy()).catch(() => {});
+    throw thrown;
+  } finally {
+    clearTimeout(timer);
+    signal?.removeEventListener("abort", onAbort!);
+  }
 }
 
 function send(
   asked: http.ClientRequest,
-  url: URL,
-  { timeoutMs, signal }: DownloadRequest,
-): Promise<DownloadResponse> {
+  { url, body, method }: Step,
+  { timeoutMs, signal, dial }: DownloadRequest,
+): Promise<Answer> {
   return new Promise((resolve, reject) => {
     // A body that ends early shows a cut connection, whichever side cut it: remember a timeout.
     let stalled = false;
-    asked.once("timeout", () => {
+    const silence = (): void => {
       stalled = true;
       asked.destroy(Object.assign(new Error("timeout"), { code: "ETIMEDOUT" }));
-    });
+    };
+    const timer = dial === undefined ? undefined : setTimeout(silence, timeoutMs);
+    asked.once("timeout", silence);
+    asked.once("close", () => clearTimeout(timer));
     asked.once("error", reject);
     asked.once("response", (response) => {
+      timer?.refresh();
       resolve({
         status: response.statusCode ?? 0,
         statusText: response.statusMessage ?? "",
         headers: response.headers,
         url,
-        body: readBody(response, url, (thrown, size) => {
+        body: readBody(response, url, method, timer, (thrown, size) => {
           if (signal?.aborted !== true && stalled) {
             return new VolleyError(
               "TIMEOUT",
@@ -265,26 +342,29 @@ function send(
         },
       });
     });
-    asked.end();
+    asked.end(body);
   });
 }
 
 async function* readBody(
   response: http.IncomingMessage,
   url: URL,
+  method: string,
+  timer: NodeJS.Timeout | undefined,
   failed: (thrown: unknown, size: number) => unknown,
 ): AsyncGenerator<Uint8Array> {
-  const declared = response.headers["content-length"];
+  const declared = method === "HEAD" ? undefined : response.headers["content-length"];
   let size = 0;
   try {
     for await (const chunk of response as AsyncIterable<Buffer>) {
       size += chunk.length;
+      timer?.refresh();
       yield chunk;
     }
   } catch (thrown) {
     throw failed(thrown, size);
   }
-  if (declared !== undefined && Number(declared) !== size)
+  if (declared !== undefined && Number(declared) !== size && ![204, 304].includes(response.statusCode ?? 0))
     throw new VolleyError("ACTION_FAILED", `${hide(url)} ended after ${size} of ${declared} bytes`);
 }
 
@@ -322,44 +402,4 @@ function explain(
   return new VolleyError("ACTION_FAILED", `cannot download ${hide(url)}${through}: ${why}`, {
     cause: thrown,
   });
-}
-
-/** Return a URL with its password hidden. */
-function hide(url: URL): string {
-  const shown = new URL(url.href);
-  if (shown.password !== "") shown.password = "***";
-  return shown.href;
-}
-
-/** Return the proxy for a URL by the variables that curl reads (`http_proxy`, `https_proxy`, `all_proxy`, `no_proxy`), or null. */
-export function proxyFor(url: URL, env: Readonly<Record<string, string | undefined>>): URL | null {
-  const of = (name: string): string => env[name] || env[name.toUpperCase()] || "";
-  const scheme = url.protocol.slice(0, -1);
-  // Ignore HTTP_PROXY in capitals: CGI sets it from a request's header.
-  const value = (scheme === "http" ? env.http_proxy : of(`${scheme}_proxy`)) || of("all_proxy");
-  if (!value || isExcluded(url, of("no_proxy"))) return null;
-  const text = /^[a-z0-9]+:\/\//i.test(value) ? value : `http://${value}`;
-  let proxy: URL;
-  try {
-    proxy = new URL(text);
-  } catch (cause) {
-    throw new VolleyError("ACTION_FAILED", `the proxy ${value.replace(/:[^@/]*@/, ":***@")} is not a URL`, {
-      cause,
-      hint: `it stands in the environment: ${scheme}_proxy or all_proxy`,
-    });
-  }
-  return proxy.protocol === "http:" ? proxy : null;
-}
-
-function isExcluded(url: URL, list: string): boolean {
-  const name = url.hostname.replace(/^\[|\]$/g, "");
-  return list
-    .split(/[\s,]+/)
-    .filter((entry) => entry !== "")
-    .some((entry) => {
-      if (entry === "*") return true;
-      const [, host = "", port] = /^\*?\.?(.*?)(?::(\d+))?$/.exec(entry) ?? [];
-      const ports = port === undefined || port === (url.port || (url.protocol === "https:" ? "443" : "80"));
-      return ports && (name === host || name.endsWith(`.${host}`));
-    });
 }

@@ -1,66 +1,86 @@
-import { createHash, getHashes, randomBytes } from "node:crypto";
 import { posix } from "node:path";
 import * as v from "valibot";
-import { type ActionContext, type Applied, type Change, unchanged } from "../../core/action.ts";
+import {
+  type ActionContext,
+  ActionFailure,
+  type Applied,
+  type Change,
+  failureData,
+  unchanged,
+} from "../../core/action.ts";
 import { isVolleyError, VolleyError } from "../../core/errors.ts";
 import type { Diff } from "../../core/result.ts";
-import type { ReadSystem, Stat, System, Written } from "../../core/system.ts";
+import type { ReadSystem, System } from "../../core/system.ts";
 import { defineAction } from "../define.ts";
-import {
-  type AttributeChange,
-  applyAttributes,
-  type FileAttributes,
-  inspectAttributes,
-  NEW_FILE_MODE,
-} from "../shared/attributes.ts";
+import { type AttributeChange, applyAttributes, inspectAttributes } from "../shared/attributes.ts";
 import { describe, fileAttributes, flag, optionalText, text } from "../shared/params.ts";
 import { followLinks, parentOf } from "../shared/paths.ts";
-import { makeBackup, writtenInPlace } from "../shared/write-file.ts";
+import { writtenInPlace } from "../shared/write-file.ts";
+import { type Checksum, resolveChecksum } from "./checksum.ts";
 import {
   type DownloadRequest,
   type DownloadResponse,
-  decodeName,
   downloadText,
-  isWebUrl,
   openDownload,
+  readAll,
   refusal,
 } from "./download.ts";
+import { describeFile, pathIn, storeBody } from "./store-body.ts";
+import { webParams, webRequest } from "./web-params.ts";
+import { isWebUrl, nameInUrl } from "./web-url.ts";
 
 const params = v.strictObject({
-  url: v.pipe(text("The `http:` or `https:` URL."), v.check(isWebUrl, "must be an http or https URL")),
+  url: v.pipe(
+    text("The `http:` or `https:` URL, or the `file:` URL of a file of the host."),
+    v.check((url) => isWebUrl(url) || isFileUrl(url), "must be an http or https URL"),
+  ),
   dest: text(
     "Absolute path of the file, or of an existing directory, which gets a file named by the server or the URL.",
   ),
-  checksum: optionalText(
-    "`sha256:HEX`, or `sha256:URL` of a list that names the file; any digest of Node's.",
+  checksum: v.optional(
+    describe(
+      v.string(),
+      "`sha256:HEX`, or `sha256:URL` of a list that names the file; any digest of Node's.",
+    ),
+    "",
   ),
   force: flag("Download even if the server has nothing newer than the file."),
   backup: flag("Keep a copy of the replaced file."),
-  headers: v.optional(describe(v.record(v.string(), v.string()), "Additional headers of the request.")),
+  tmp_dest: optionalText("Directory for the file while it is downloaded. Default: the directory of `dest`."),
   timeout: v.optional(
     describe(v.pipe(v.number(), v.gtValue(0)), "Seconds of silence after which the download fails."),
     10,
   ),
-  url_username: optionalText("User name for basic authentication."),
-  url_password: v.optional(describe(v.string(), "Password for basic authentication.")),
-  force_basic_auth: flag("Send user name and password with the first request, instead of only when asked."),
-  use_proxy: flag("Use the proxy of the variables `http_proxy`, `https_proxy` and `no_proxy`.", true),
-  validate_certs: flag("Verify the server's certificate.", true),
+  ...webParams,
   ...fileAttributes,
+  attributes: optionalText("Attributes of the file, as chattr(1) takes them: ignored."),
+  selevel: optionalText("SELinux level of the file: ignored."),
+  serole: optionalText("SELinux role of the file: ignored."),
+  setype: optionalText("SELinux type of the file: ignored."),
+  seuser: optionalText("SELinux user of the file: ignored."),
+  unsafe_writes: flag("Write over a file that cannot be replaced: always so."),
 });
 type Params = v.InferOutput<typeof params>;
 
-/** The data of a get_url task. */
+/** The data of a get_url task, with owner, group, mode, size and state of the file. */
 interface GetUrlData {
   readonly url: string;
   readonly dest: string;
   readonly msg: string;
+  /** Whole seconds. */
+  readonly elapsed: number;
   readonly status_code?: number;
   /** Bytes. */
   readonly size?: number;
-  /** SHA-1, as in Ansible. */
-  readonly checksum_dest?: string;
+  /** SHA-1 of the file before; null without one. */
+  readonly checksum_dest?: string | null;
+  /** SHA-1 of the download. */
+  readonly checksum_src?: string | null;
+  readonly md5sum?: string;
+  /** Where the download lay until it was complete. */
+  readonly src?: string;
   readonly backup_file?: string;
+  readonly [name: string]: unknown;
 }
 
 interface GetUrlChange extends Change {
@@ -85,14 +105,14 @@ export const get_url = defineAction({
   discarded.
 - Without one, an existing file is downloaded only if the server has something newer (\`If-Modified-Since\`), and
   replaced only if its content differs. \`force\` downloads it in any case.
-- The file is replaced atomically, after the whole download.
+- The file is replaced atomically, after the whole download, which lies beside it until then, or in \`tmp_dest\`.
 - A link is followed, and its target replaced. (Ansible replaces the link.)
 - At most ten redirects are followed; user name and password are sent to no other server.
 
 Check mode sends a HEAD request and downloads nothing; if the answer does not tell whether the content differs, the
-result is unknown. (Ansible says changed.) \`tmp_dest\` does not exist: a download lies beside the file until it is
-complete.`,
+result is unknown. (Ansible says changed.)`,
   params,
+  aliases: { username: "url_username", password: "url_password", thirsty: "force", attr: "attributes" },
   examples: [
     {
       url: "https://example.org/tool-1.2.tar.gz",
@@ -106,41 +126,86 @@ complete.`,
   apply,
 });
 
-function requestFor(given: Params, context: ActionContext): DownloadRequest {
+function isFileUrl(url: string): boolean {
+  return /^file:\/\/(localhost)?\/./i.test(url);
+}
+
+/** Open a URL: at its server, or a file of the host. */
+async function open(request: DownloadRequest, system: ReadSystem): Promise<DownloadResponse> {
+  if (!isFileUrl(request.url)) return openDownload(request);
+  const url = new URL(request.url);
+  const path = decodeURIComponent(url.pathname);
+  const stat = await system.stat(path);
+  if (stat?.type !== "file") throw new VolleyError("ACTION_FAILED", `${path} is no file of the host`);
+  const body = async function* (): AsyncGenerator<Uint8Array> {
+    yield await system.readFile(path);
+  };
   return {
-    url: given.url,
-    headers: given.headers ?? {},
-    timeoutMs: given.timeout * 1000,
-    username: given.url_username,
-    password: given.url_password,
-    forceBasicAuth: given.force_basic_auth,
-    validateCertificates: given.validate_certs,
-    environment: given.use_proxy ? context.facts.env : undefined,
-    signal: context.signal,
+    status: 200,
+    statusText: "OK",
+    headers: { "content-length": String(stat.size) },
+    url,
+    cookies: new Map(),
+    body: request.method === "HEAD" ? (async function* () {})() : body(),
+    close: () => {},
   };
 }
 
-/** Return the last part of a URL's path; `index.html` when it is empty. */
-function nameInUrl(url: URL): string {
-  return decodeName(url.pathname.slice(url.pathname.lastIndexOf("/") + 1)) || "index.html";
+async function readList(url: string, request: DownloadRequest, system: ReadSystem): Promise<string> {
+  if (!isFileUrl(url)) return downloadText({ ...request, url });
+  return (await readAll((await open({ ...request, url }, system)).body, 1 << 20, url)).toString("utf8");
+}
+
+/** Return a failure as Ansible reports it, with the data known by then. */
+function failed(thrown: unknown, { url, dest }: Params, start: number, known: object = {}): unknown {
+  if (!isVolleyError(thrown) || thrown.code === "CANCELLED") return thrown;
+  const data = {
+    url,
+    dest,
+    elapsed: elapsedSince(start),
+    ...known,
+    ...(failureData(thrown) as object | undefined),
+  };
+  const message = failureData(thrown) === undefined ? `Request failed: ${thrown.message}` : thrown.message;
+  return new ActionFailure(thrown.code, message, data, {
+    cause: thrown,
+    ...(thrown.hint === undefined ? {} : { hint: thrown.hint }),
+  });
+}
+
+function refused(given: Params, response: DownloadResponse, start: number): unknown {
+  const { status, statusText } = response;
+  return failed(refusal(given.url, response), given, start, {
+    status_code: status,
+    response: `HTTP Error ${status}: ${statusText}`,
+  });
+}
+
+function elapsedSince(start: number): number {
+  return Math.floor((Date.now() - start) / 1000);
 }
 
 async function inspect(given: Params, system: ReadSystem, context: ActionContext) {
   const { url, dest, force } = given;
-  const request = requestFor(given, context);
+  const start = Date.now();
+  const request = await requestFor(given, system, context);
   const isDirectory = dest.endsWith("/") || (await system.stat(dest))?.type === "directory";
   const guess = isDirectory ? posix.join(dest, nameInUrl(new URL(url))) : await followLinks(system, dest);
   const parent = isDirectory ? dest : parentOf(guess);
   if ((await system.stat(parent))?.type !== "directory" && !context.check)
     throw new VolleyError(
       "ACTION_FAILED",
-      `${parent} does not exist; make it first with file({ path, state: "directory" })`,
+      `Destination ${parent} does not exist; make it first with file({ path, state: "directory" })`,
     );
   const names = [...new Set([nameInUrl(new URL(url)), posix.basename(guess)])];
   const checksum =
-    given.checksum === undefined
+    given.checksum.trim() === ""
       ? undefined
-      : await resolveChecksum(given.checksum, names, (list) => downloadText({ ...request, url: list }));
+      : await resolveChecksum(given.checksum, names, (list) => readList(list, request, system)).catch(
+          (thrown: unknown) => {
+            throw failed(thrown, given, start);
+          },
+        );
   const stat = await system.stat(guess);
   const file = stat?.type === "file" ? stat : null;
   const attributes = await inspectAttributes(system, guess, file, given, context);
@@ -148,7 +213,13 @@ async function inspect(given: Params, system: ReadSystem, context: ActionContext
   if (!force && file !== null && checksum !== undefined) {
     if ((await system.checksum(guess, checksum.algorithm)) === checksum.hex) {
       if (attributes === null)
-        return unchanged<GetUrlData>({ url, dest: guess, msg: "file already exists", size: file.size });
+        return unchanged<GetUrlData>({
+          ...(await describeFile(system, guess, context)),
+          ...EXISTS,
+          url,
+          dest: guess,
+          elapsed: elapsedSince(start),
+        });
       return { ...common, download: false, diff: attributes.diff } satisfies GetUrlChange;
     }
   }
@@ -170,14 +241,30 @@ async function inspect(given: Params, system: ReadSystem, context: ActionContext
     message: `download ${url}`,
   };
   // Without a checksum only the download tells whether the file changes; apply reports it.
-  return context.check ? predict(change, request, system) : change;
+  return context.check ? predict(change, request, given, system, context) : change;
+}
+
+const EXISTS = { msg: "file already exists", checksum_dest: null, checksum_src: null } as const;
+
+/** Turn the parameters into a request. */
+function requestFor(given: Params, system: ReadSystem, context: ActionContext): Promise<DownloadRequest> {
+  if (isFileUrl(given.url))
+    return Promise.resolve({ url: given.url, timeoutMs: given.timeout * 1000, signal: context.signal });
+  return webRequest(given, system, context);
 }
 
 /** Ask the server with HEAD what `apply` would find. */
-async function predict(change: GetUrlChange, request: DownloadRequest, system: ReadSystem) {
+async function predict(
+  change: GetUrlChange,
+  request: DownloadRequest,
+  given: Params,
+  system: ReadSystem,
+  context: ActionContext,
+) {
+  const start = Date.now();
   let response: DownloadResponse;
   try {
-    response = await openDownload({ ...request, method: "HEAD", headers: headersFor(change, request) });
+    response = await open({ ...request, method: "HEAD", headers: headersFor(change, request) }, system);
   } catch (thrown) {
     if (!isVolleyError(thrown) || thrown.code === "CANCELLED") throw thrown;
     return { ...change, unknown: thrown.message };
@@ -186,17 +273,25 @@ async function predict(change: GetUrlChange, request: DownloadRequest, system: R
   const { status, headers } = response;
   if (status === 405 || status === 501)
     return { ...change, unknown: `the server does not answer HEAD (${status})` };
-  if (status !== 200 && status !== 304) throw refusal(request.url, response);
+  if (status !== 200 && status !== 304) throw refused(given, response, start);
   const path = change.directory === undefined ? change.path! : pathIn(change.directory, response);
   const stat = await system.stat(path);
   if (stat === null || change.checksum !== undefined || change.attributes !== null)
     return { ...change, path, diff: { ...change.diff, path } };
   if (status === 304)
-    return unchanged<GetUrlData>({ url: request.url, dest: path, msg: "not modified", status_code: 304 });
+    return unchanged<GetUrlData>({
+      ...(await describeFile(system, path, context)),
+      ...NOT_MODIFIED,
+      url: request.url,
+      dest: path,
+      elapsed: elapsedSince(start),
+    });
   const length = headers["content-length"];
   if (length !== undefined && Number(length) !== stat.size) return { ...change, path };
   return { ...change, path, unknown: "only downloading it tells whether its content differs" };
 }
+
+const NOT_MODIFIED = { msg: "HTTP Error 304: Not Modified", status_code: 304 } as const;
 
 function headersFor(change: GetUrlChange, request: DownloadRequest): Readonly<Record<string, string>> {
   return {
@@ -205,43 +300,48 @@ function headersFor(change: GetUrlChange, request: DownloadRequest): Readonly<Re
   };
 }
 
-/** Return the path of a download within a directory: named by the server (RFC 6266), else by the URL. */
-function pathIn(directory: string, { headers, url }: DownloadResponse): string {
-  const disposition = headers["content-disposition"] ?? "";
-  const encoded = /filename\*=(?:UTF-8|utf-8)''([^;\s]+)/.exec(disposition)?.[1];
-  const plain =
-    /filename="((?:[^"\\]|\\.)*)"/.exec(disposition)?.[1] ?? /filename=([^;\s]+)/.exec(disposition)?.[1];
-  const name = posix.basename(
-    encoded === undefined ? (plain ?? "").replace(/\\(.)/g, "$1") : decodeName(encoded),
-  );
-  return posix.join(directory, /^\.{0,2}$/.test(name) ? nameInUrl(url) : name);
-}
-
 async function apply(
   change: GetUrlChange,
   given: Params,
   system: System,
   context: ActionContext,
 ): Promise<Applied<GetUrlData>> {
-  const { url } = given;
+  const { url, tmp_dest } = given;
+  const start = Date.now();
+  const told = async (path: string) => ({
+    ...(await describeFile(system, path, context)),
+    url,
+    dest: path,
+    elapsed: elapsedSince(start),
+  });
   if (!change.download) {
     if (change.attributes !== null) await applyAttributes(change.attributes, system);
-    return { data: { url, dest: change.path!, msg: "file already exists" } };
+    return { data: { ...(await told(change.path!)), ...EXISTS } };
   }
-  const request = requestFor(given, context);
-  const response = await openDownload({ ...request, headers: headersFor(change, request) });
-  const { status } = response;
+  if (tmp_dest !== undefined && (await system.stat(tmp_dest))?.type !== "directory")
+    throw new VolleyError(
+      "ACTION_FAILED",
+      `${tmp_dest} is not a directory; tmp_dest must name an existing one`,
+    );
+  const request = await requestFor(given, system, context);
+  let response: DownloadResponse;
+  try {
+    response = await open({ ...request, headers: headersFor(change, request) }, system);
+  } catch (thrown) {
+    throw failed(thrown, given, start);
+  }
+  const { status, headers } = response;
   const path = change.directory === undefined ? change.path! : pathIn(change.directory, response);
   if (status === 304) {
     response.close();
     if (change.attributes !== null) await applyAttributes(change.attributes, system);
-    return {
-      changed: change.attributes !== null,
-      data: { url, dest: path, msg: "not modified", status_code: status },
-    };
+    return { changed: change.attributes !== null, data: { ...(await told(path)), ...NOT_MODIFIED } };
   }
-  if (status !== 200) throw refusal(url, response);
-  const stored = await storeBody(response, { ...given, path, checksum: change.checksum }, system, context);
+  if (status !== 200) throw refused(given, response, start);
+  const wanted = { ...given, path, checksum: change.checksum };
+  const stored = await storeBody(response, wanted, system, context).catch((thrown: unknown) => {
+    throw failed(thrown, given, start, { status_code: status });
+  });
   const attributes = stored.replaced
     ? null
     : await inspectAttributes(system, path, await system.lstat(path), given, context);
@@ -250,143 +350,15 @@ async function apply(
     changed: stored.replaced || attributes !== null,
     ...(stored.written === "in place" ? { message: writtenInPlace(path) } : {}),
     data: {
-      url,
-      dest: path,
-      msg: `OK (${stored.size} bytes)`,
+      ...(await told(path)),
+      msg: `OK (${headers["content-length"] ?? "unknown"} bytes)`,
       status_code: status,
       size: stored.size,
-      checksum_dest: stored.sha1,
+      src: stored.temporary,
+      checksum_src: stored.sha1,
+      checksum_dest: stored.sha1Before,
+      md5sum: stored.md5,
       ...(stored.backup === undefined ? {} : { backup_file: stored.backup }),
     },
   };
-}
-
-/** The file that receives an answer's body. */
-interface StoreRequest extends FileAttributes {
-  readonly path: string;
-  readonly checksum?: Checksum | undefined;
-  readonly backup: boolean;
-}
-
-/** The outcome of {@link storeBody}. */
-interface Stored {
-  /** False when the file had the same content already. */
-  readonly replaced: boolean;
-  readonly written?: Written;
-  /** Bytes. */
-  readonly size: number;
-  readonly sha1: string;
-  readonly backup?: string;
-}
-
-/**
- * Write an answer's body beside its file, check it, set the attributes, then replace the file. The
- * temporary file is removed when the body fails its check or equals the file.
- */
-async function storeBody(
-  response: DownloadResponse,
-  request: StoreRequest,
-  system: System,
-  context: ActionContext,
-): Promise<Stored> {
-  const { path, checksum } = request;
-  const before = await system.lstat(path);
-  const temporary = posix.join(parentOf(path), `.volley-download-${randomBytes(6).toString("hex")}`);
-  const sha1 = createHash("sha1");
-  const checked = checksum === undefined ? undefined : createHash(checksum.algorithm);
-  let size = 0;
-  let broken: unknown;
-  const body = async function* (): AsyncGenerator<Uint8Array> {
-    try {
-      for await (const chunk of response.body) {
-        sha1.update(chunk);
-        checked?.update(chunk);
-        size += chunk.length;
-        yield chunk;
-      }
-    } catch (thrown) {
-      broken = thrown;
-      throw thrown;
-    }
-  };
-  try {
-    try {
-      await system.writeFile(temporary, body(), { mode: 0o600 });
-    } catch (thrown) {
-      // The download's own error says more than the error of writing.
-      throw broken ?? thrown;
-    }
-    const found = checked?.digest("hex");
-    if (checksum !== undefined && found !== checksum.hex) {
-      throw new VolleyError(
-        "ACTION_FAILED",
-        `${response.url.href} is not what it should be: its ${checksum.algorithm} is ${found}, not ${checksum.hex}`,
-      );
-    }
-    const digest = sha1.digest("hex");
-    if (before?.type === "file" && before.size === size && (await system.checksum(path, "sha1")) === digest)
-      return { replaced: false, size, sha1: digest };
-    await dress(temporary, before, request, system, context);
-    const backup = request.backup ? await makeBackup(system, path) : undefined;
-    const { mode, uid, gid } = (await system.lstat(temporary))!;
-    const written = await system.writeFile(path, { copyOf: temporary }, { mode, uid, gid });
-    return { replaced: true, written, size, sha1: digest, ...(backup === undefined ? {} : { backup }) };
-  } finally {
-    await system.remove(temporary);
-  }
-}
-
-async function dress(
-  path: string,
-  before: Stat | null,
-  wanted: FileAttributes,
-  system: System,
-  context: ActionContext,
-): Promise<void> {
-  if (before?.type === "file" && (before.uid !== system.uid || before.gid !== system.gid))
-    await system.chown(path, before.uid, before.gid);
-  await system.chmod(path, before?.type === "file" ? before.mode : NEW_FILE_MODE);
-  const attributes = await inspectAttributes(system, path, await system.lstat(path), wanted, context);
-  if (attributes !== null) await applyAttributes(attributes, system);
-}
-
-/** The digest that a file must have. */
-interface Checksum {
-  /** Name in node:crypto. */
-  readonly algorithm: string;
-  /** In lower case. */
-  readonly hex: string;
-}
-
-/** Resolve `sha256:HEX`, or `sha256:URL` of a list of checksums that names the file. Fails with `ACTION_FAILED`. */
-async function resolveChecksum(
-  given: string,
-  names: readonly string[],
-  readList: (url: string) => Promise<string>,
-): Promise<Checksum> {
-  const [, algorithm = "", value = ""] = /^([A-Za-z0-9-]+):(.+)$/.exec(given.trim()) ?? [];
-  const name = algorithm.toLowerCase().replace(/^sha-/, "sha");
-  if (!getHashes().includes(name))
-    throw new VolleyError("ACTION_FAILED", `cannot check ${given}: write it as sha256:HEX or sha256:URL`);
-  const isUrl = /^https?:\/\//.test(value);
-  const hex = isUrl ? findInList(await readList(value), names) : value.replace(/\s/g, "");
-  if (hex === null)
-    throw new VolleyError("ACTION_FAILED", `${value} has no checksum for ${names.join(" or ")}`);
-  if (!/^[0-9a-f]+$/i.test(hex))
-    throw new VolleyError("ACTION_FAILED", `${given} is not a hexadecimal checksum`);
-  return { algorithm: name, hex: hex.toLowerCase() };
-}
-
-/** Find a checksum in the output of `sha256sum`, in its `--tag` form, or in a file that holds nothing else. */
-function findInList(list: string, names: readonly string[]): string | null {
-  const lines = list.split(/\r?\n/).filter((line) => line.trim() !== "");
-  const only = lines.length === 1 ? /^\s*([0-9a-fA-F]{32,})\s*$/.exec(lines[0] ?? "")?.[1] : undefined;
-  if (only !== undefined) return only;
-  for (const line of lines) {
-    const plain = /^\\?([0-9a-fA-F]{32,})\s+\*?(?:\.\/)?(.+?)\s*$/.exec(line);
-    const tagged = /^\S+ \((?:\.\/)?(.+)\) = ([0-9a-fA-F]{32,})\s*$/.exec(line);
-    const [hex, name] = plain ? [plain[1], plain[2]] : [tagged?.[2], tagged?.[1]];
-    if (hex !== undefined && name !== undefined && names.includes(name)) return hex;
-  }
-  return null;
 }

@@ -1,1 +1,2 @@
 export { get_url } from "./get-url.ts";
+export { uri } from "./uri.ts";

@@ -18,8 +18,9 @@ import { type AddressInfo, connect } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterEach, describe, expect, test } from "vitest";
-import { openDownload, proxyFor } from "../../../src/actions/network/download.ts";
+import { openDownload } from "../../../src/actions/network/download.ts";
 import { get_url } from "../../../src/actions/network/get-url.ts";
+import { proxyFor } from "../../../src/actions/network/proxy.ts";
 import { checkApplyAgain, makeSandbox, pass, snapshot } from "../harness.ts";
 
 const BODY = "the content of the tool\n";
@@ -101,7 +102,12 @@ describe("get_url", () => {
       dest: "/srv/tool.tar",
       status_code: 200,
       size: BODY.length,
-      checksum_dest: createHash("sha1").update(BODY).digest("hex"),
+      checksum_src: createHash("sha1").update(BODY).digest("hex"),
+      checksum_dest: null,
+      md5sum: createHash("md5").update(BODY).digest("hex"),
+      mode: "0600",
+      state: "file",
+      elapsed: expect.any(Number),
     });
     expect(second.data).toMatchObject({ msg: "file already exists" });
     expect(readFileSync(join(sandbox.root, "srv/tool.tar"), "utf8")).toBe(BODY);
@@ -182,7 +188,9 @@ describe("get_url", () => {
       dest: "/tool.tar",
       checksum: `sha256:${sha256("else")}`,
     });
-    await expect(pass(wrong, sandbox.system, sandbox.context())).rejects.toThrow(/its sha256 is .* not/);
+    await expect(pass(wrong, sandbox.system, sandbox.context())).rejects.toThrow(
+      /The checksum for .* did not match .*; it was /,
+    );
     const cut = get_url({ url: `${url}/cut`, dest: "/tool.tar", force: true });
     await expect(pass(cut, sandbox.system, sandbox.context())).rejects.toMatchObject({
       code: "ACTION_FAILED",
