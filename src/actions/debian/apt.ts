@@ -9,7 +9,7 @@ import {
 import { VolleyError } from "../../core/errors.ts";
 import type { ReadSystem, System } from "../../core/system.ts";
 import { defineAction } from "../define.ts";
-import { isWebUrl } from "../network/download.ts";
+import { isWebUrl } from "../network/web-url.ts";
 import { runTool } from "../shared/run-tool.ts";
 import {
   APT_ENVIRONMENT,

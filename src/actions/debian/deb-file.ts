@@ -2,7 +2,8 @@ import { posix } from "node:path";
 import type { ActionContext } from "../../core/action.ts";
 import { VolleyError } from "../../core/errors.ts";
 import type { ReadSystem, System } from "../../core/system.ts";
-import { type DownloadRequest, decodeName, openDownload, refusal } from "../network/download.ts";
+import { type DownloadRequest, openDownload, refusal } from "../network/download.ts";
+import { decodeName } from "../network/web-url.ts";
 import { failureText } from "../shared/run-tool.ts";
 import { APT_ENVIRONMENT } from "./apt-get.ts";
 
