@@ -93,6 +93,19 @@ export function isVolleyError(value: unknown): value is VolleyError {
   );
 }
 
+/**
+ * Thrown by code that cannot wait, such as a template, where it needs to know what only a question can tell. `ask` puts
+ * the question; then the whole work begins anew, and finds the answer. No error: nothing may swallow it.
+ */
+export class NeedsAnswer extends Error {
+  override readonly name = "NeedsAnswer";
+  readonly ask: () => Promise<void>;
+  constructor(question: string, ask: () => Promise<void>) {
+    super(`${question} is known only once it has been asked`);
+    this.ask = ask;
+  }
+}
+
 /** Turn a thrown value into bounded plain data. Other values than a VolleyError get the code `INTERNAL`; errors keep their stack. */
 export function serializeError(thrown: unknown): SerializedError {
   if (isVolleyError(thrown)) {

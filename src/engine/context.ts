@@ -28,7 +28,7 @@ import {
 import { tagList } from "./check-task.ts";
 import type { Render } from "./effects.ts";
 import { leftUntil, RENDER_MS, renderWithin } from "./limits.ts";
-import { whenLooked } from "./render.ts";
+import { whenAnswered } from "./render.ts";
 import { RoleRun } from "./role.ts";
 
 // The surroundings of actions and roles: assets, vars in their layers, the contexts made of them, and roles as they
@@ -68,7 +68,7 @@ export function createActionContext(options: ActionContextOptions): ActionContex
     render: (src, extra = {}, style = {}) => {
       const work = (): string => render(role, src, extendScope(vars, restoreVars(extra)), style);
       const leftMs = leftUntil(signal);
-      return whenLooked(() =>
+      return whenAnswered(() =>
         leftMs < RENDER_MS ? renderWithin(leftMs, `the template ${src}`, work) : work(),
       );
     },
@@ -248,7 +248,7 @@ async function prepareRole(
   const scope = roleVariables(hostVars, playVars, given, given.vars);
   const seen = plainVars(viewScope(scope, job.vars, playVars, extraVars), playVars);
   const isText = (name: string): boolean => Object.hasOwn(extraVars, name) || isRendered(scope, name);
-  const vars = await whenLooked(() => resolveRoleVars(given, seen, job.host, isText));
+  const vars = await whenAnswered(() => resolveRoleVars(given, seen, job.host, isText));
   const own = use.role.facts === undefined ? {} : ((await use.role.facts(system, facts)) as object);
   const context: RoleContext = {
     vars,

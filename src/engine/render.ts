@@ -1,13 +1,17 @@
 import { type AssetStore, PLAYBOOK_ROLE, searchAsset, searchTree } from "../core/asset.ts";
+import { NeedsAnswer } from "../core/errors.ts";
+import type { ControllerLookups } from "../core/lookup.ts";
 import type { FileType, ReadSystem } from "../core/system.ts";
 import { bytesToText } from "../core/values/bytes.ts";
+import { writeJson } from "../core/values/value.ts";
 import type { Vars } from "../core/values/vars.ts";
 import type { createTemplates, TemplateLoader, TemplateOptions, Templates } from "../template/index.ts";
 import type { RenderVar } from "../vars/scope.ts";
 import type { Render } from "./effects.ts";
 import { mayTakeLong, RENDER_MS, renderWithin } from "./limits.ts";
 
-// Rendering: the template engine, loaded with the first template, and looks at a host, which templates cannot wait for.
+// Rendering: the template engine, loaded with the first template, and what templates ask and cannot wait for: looks at a
+// host, and lookups on the controller.
 
 /** Renders templates: loads the template engine with the first one, and keeps what it compiled. */
 export interface Renderer {
@@ -69,16 +73,6 @@ function roleOf({ role_path: path }: Vars): string {
 /** The type of the file at a path of the host being worked on, links followed or not; null: nothing is there. */
 export type HostLook = (path: string, follow: boolean) => FileType | null;
 
-/** Thrown by a template that needs the state of a path that was not read yet. */
-class NeedsLook extends Error {
-  override readonly name = "NeedsLook";
-  readonly look: () => Promise<void>;
-  constructor(path: string, look: () => Promise<void>) {
-    super(`what is at ${path} of the host is known only once it has been asked`);
-    this.look = look;
-  }
-}
-
 /** Look at a host over a connection for templates, which cannot wait; `forget` between tasks. */
 export function createHostLook(system: ReadSystem): { readonly look: HostLook; forget(): void } {
   const seen = new Map<string, FileType | null>();
@@ -87,7 +81,7 @@ export function createHostLook(system: ReadSystem): { readonly look: HostLook; f
       const key = `${follow}${path}`;
       const type = seen.get(key);
       if (type !== undefined) return type;
-      throw new NeedsLook(path, async () => {
+      throw new NeedsAnswer(`what is at ${path} of the host`, async () => {
         const stat = await (follow ? system.stat(path) : system.lstat(path));
         seen.set(key, stat?.type ?? null);
       });
@@ -96,14 +90,46 @@ export function createHostLook(system: ReadSystem): { readonly look: HostLook; f
   };
 }
 
-/** Do work that renders templates or vars, and begin it anew after each path it needs to know of. */
-export async function whenLooked<T>(work: () => T | Promise<T>): Promise<T> {
+/** The answer to a lookup on the controller: what it found, or why it failed. */
+type LookupAnswer = { readonly found: readonly unknown[] } | { readonly error: unknown };
+
+/** Ask the controller for lookups of templates, which cannot wait; `forget` between tasks, which may get other answers. */
+export function createLookupAnswers({ perform }: ControllerLookups): {
+  readonly ask: NonNullable<TemplateOptions["ask"]>;
+  forget(): void;
+} {
+  const answers = new Map<string, LookupAnswer>();
+  return {
+    ask: (question) => {
+      const { plugin, terms } = question;
+      const key = writeJson(question);
+      const answer = answers.get(key);
+      if (answer === undefined)
+        throw new NeedsAnswer(`the lookup ${plugin} of ${writeJson(terms)}`, async () => {
+          answers.set(
+            key,
+            await perform(question).then(
+              (found) => ({ found }),
+              // The template may have been told to ignore it.
+              (error: unknown) => ({ error }),
+            ),
+          );
+        });
+      if ("error" in answer) throw answer.error;
+      return answer.found;
+    },
+    forget: () => answers.clear(),
+  };
+}
+
+/** Do work that renders templates or vars, and begin it anew after each question that it needs answered. */
+export async function whenAnswered<T>(work: () => T | Promise<T>): Promise<T> {
   for (;;) {
     try {
       return await work();
     } catch (thrown) {
-      if (!(thrown instanceof NeedsLook)) throw thrown;
-      await thrown.look();
+      if (!(thrown instanceof NeedsAnswer)) throw thrown;
+      await thrown.ask();
     }
   }
 }

@@ -1,5 +1,6 @@
 import nunjucksRuntime from "nunjucks/src/runtime.js";
 import { isLate } from "../core/values/vars.ts";
+import { lookupIn } from "../vars/scope.ts";
 import { fail, failUndefined, isOfUndefined, NeedsCopies } from "./errors.ts";
 import { dictMethods, listMethods, numberMethods, stringMethods } from "./methods.ts";
 import {
@@ -14,6 +15,7 @@ import {
   isInt,
   isList,
   Namespace,
+  repr,
   Tuple,
   typeName,
   Undefined,
@@ -21,7 +23,7 @@ import {
 
 /** A scope over the caller's variables: they are read on lookup, copied only if `copies` says so, and never changed by an assignment. */
 export class VarsFrame extends nunjucksRuntime.Frame {
-  readonly #vars: Readonly<Record<string, unknown>>;
+  readonly #lookUp: (name: string) => unknown;
   /** The copies made so far; one copy serves the whole rendering, so that it sees its own changes. */
   readonly #copies: Map<string, unknown> | undefined;
 
@@ -31,7 +33,7 @@ export class VarsFrame extends nunjucksRuntime.Frame {
     copies: boolean,
   ) {
     super(parent);
-    this.#vars = vars;
+    this.#lookUp = lookupIn(vars);
     this.#copies = copies ? new Map() : undefined;
   }
 
@@ -48,9 +50,8 @@ export class VarsFrame extends nunjucksRuntime.Frame {
 
   /** Return the caller's variable; a var that needs an undefined one is undefined itself. */
   #given(name: string): unknown {
-    if (!Object.hasOwn(this.#vars, name)) return undefined;
     try {
-      return this.#vars[name];
+      return this.#lookUp(name);
     } catch (error) {
       if (!isOfUndefined(error)) throw error;
       return new Undefined(error.message, error);
@@ -133,8 +134,17 @@ function own(value: unknown, name: string): unknown {
   return undefined;
 }
 
+/** Name a value's type as Jinja does in its errors. */
+function kindOf(value: unknown): string {
+  return value === null ? "None" : `${typeName(value)} object`;
+}
+
 function missing(value: unknown, name: string): Undefined {
-  return new Undefined(`'${name}' is undefined: this ${typeName(value)} has no attribute '${name}'`);
+  return new Undefined(`'${kindOf(value)}' has no attribute '${name}'`);
+}
+
+function noElement(value: unknown, key: unknown): Undefined {
+  return new Undefined(`${kindOf(value)} has no element ${repr(key)}`);
 }
 
 /** Return `value.name`: a method of Python first, then an item of a dict; never a JavaScript property. */
@@ -155,13 +165,13 @@ export function item(value: unknown, key: unknown): unknown {
     if (isInt(index)) {
       const at = Number(index);
       const found: unknown = items[at < 0 ? items.length + at : at];
-      return found === undefined ? new Undefined(`this ${typeName(value)} has no element ${index}`) : found;
+      return found === undefined ? noElement(value, key) : found;
     }
   }
   const found = isDict(value) ? dictGet(value, key) : typeof key === "string" ? own(value, key) : undefined;
   if (found !== undefined) return found;
   if (typeof key === "string") return method(value, key) ?? missing(value, key);
-  return new Undefined(`this ${typeName(value)} has no element ${String(key)}`);
+  return noElement(value, key);
 }
 
 function bound(value: unknown): number | undefined {

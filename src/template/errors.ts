@@ -1,4 +1,4 @@
-import { isVolleyError, VolleyError } from "../core/errors.ts";
+import { isVolleyError, NeedsAnswer, VolleyError } from "../core/errors.ts";
 import type { VarOrigin } from "../vars/scope.ts";
 
 /** The position in a template that is read or rendered. Each compiled template has one, which moves as it runs. */
@@ -35,6 +35,18 @@ export function failUndefined({
   throw cause ?? new UndefinedFailure(message);
 }
 
+/** Return an error with other words and without a location; it stays one of an undefined value. */
+export function reword(thrown: unknown, words: (message: string) => string): unknown {
+  if (!isVolleyError(thrown)) return thrown;
+  const { code, hint, message, cause } = thrown;
+  const error = new VolleyError(code, words(message), {
+    ...(cause === undefined ? {} : { cause }),
+    ...(hint === undefined ? {} : { hint }),
+  });
+  if (ofUndefined.has(thrown)) ofUndefined.add(error);
+  return error;
+}
+
 /** Add to an error about the text of a var which var it is and where it is set; return any other error unchanged. */
 export function nameVar(thrown: unknown, text: string, { name, file, line }: VarOrigin): unknown {
   if (!isVolleyError(thrown) || thrown.location?.file !== text) return thrown;
@@ -55,6 +67,11 @@ export class NeedsCopies extends Error {
   override readonly name = "NeedsCopies";
 }
 
+/** Tell whether something thrown makes the rendering begin anew, and so is no error. */
+export function beginsAnew(thrown: unknown): thrown is Error {
+  return thrown instanceof NeedsCopies || thrown instanceof NeedsAnswer;
+}
+
 /** Throw an error whose location is added on its way out of the template. */
 export function fail(message: string): never {
   throw new TemplateFailure(message);
@@ -62,9 +79,7 @@ export function fail(message: string): never {
 
 /** Return the error as a VolleyError `TEMPLATE_FAILED` with a location; an error that has a location stays unchanged. */
 export function locate(thrown: unknown, position: Position): Error {
-  // These begin the rendering anew and are no errors.
-  if (thrown instanceof NeedsCopies || (thrown instanceof Error && thrown.name === "NeedsLook"))
-    return thrown;
+  if (beginsAnew(thrown)) return thrown;
   if (isVolleyError(thrown) && thrown.location !== undefined) return thrown;
   const message =
     thrown instanceof RangeError && thrown.message.startsWith("Maximum call stack")
@@ -76,6 +91,6 @@ export function locate(thrown: unknown, position: Position): Error {
     ...(thrown instanceof TemplateFailure ? {} : { cause: thrown }),
     location: { file: position.template, line: position.line },
   });
-  if (thrown instanceof UndefinedFailure) ofUndefined.add(error);
+  if (thrown instanceof UndefinedFailure || isOfUndefined(thrown)) ofUndefined.add(error);
   return error;
 }

@@ -1,9 +1,10 @@
 import { matchesGlob, setGlobPieces } from "../core/unix/shell.ts";
 import { pythonRegex } from "../core/values/python-regex.ts";
 import { makeMap } from "../core/values/value.ts";
-import { fail, NeedsCopies } from "./errors.ts";
+import { beginsAnew, fail, locate } from "./errors.ts";
 import { datetime, wallClock } from "./filters/date.ts";
 import { formatPercent } from "./format.ts";
+import { shortName } from "./names.ts";
 import {
   asNumber,
   type Callable,
@@ -22,6 +23,7 @@ import {
   readLiteral,
   str,
   toNative,
+  toValue,
   truth,
   tuple,
   Undefined,
@@ -69,6 +71,12 @@ function sequence(term: string, keywords: Keywords): string[] {
   );
 }
 
+/** Return the text of a file that only the controller has. */
+function askedText(plugin: "file", term: unknown, { ask }: CallState): string {
+  if (ask === undefined) return missing(plugin, term);
+  return str(ask(plugin, [term], { lstrip: false, rstrip: false })[0]);
+}
+
 function missing(kind: "file" | "template", term: unknown): never {
   const where = `neither the role nor the playbook has it in its ${kind}s directory`;
   const path = str(term).startsWith("/")
@@ -111,27 +119,29 @@ const lookups: Readonly<Record<string, Callable>> = {
   subelements: ([value, path], keywords, state) =>
     iterate(state.filter("subelements")([value, path], keywords, state)),
   sequence: (terms, keywords) => terms.flatMap((term) => sequence(str(term), keywords)),
-  template: (terms, { convert_data: convert = true, template_vars: vars = null }, { renderTemplate }) =>
+  template: (terms, { convert_data: convert = true, template_vars: vars = null }, state) =>
     terms.map((term) => {
       const text =
-        renderTemplate(str(term), vars === null ? {} : keywords(vars)) ?? missing("template", term);
+        state.renderTemplate(str(term), vars === null ? {} : keywords(vars)) ?? missing("template", term);
       return (truth(convert) ? readLiteral(text) : undefined) ?? text;
     }),
-  file: (terms, { lstrip = false, rstrip = true }, { readText }) =>
+  file: (terms, { lstrip = false, rstrip = true }, state) =>
     terms.map((term) => {
-      const text = readText(str(term), "files") ?? missing("file", term);
+      const text = state.readText(str(term), "files") ?? askedText("file", term, state);
       const end = truth(rstrip) ? text.trimEnd() : text;
       return truth(lstrip) ? end.trimStart() : end;
     }),
-  fileglob: (terms, _keywords, { listFiles }) => terms.flatMap((term) => glob(str(term), listFiles)),
+  fileglob: (terms, _keywords, state) =>
+    terms.flatMap((term) => glob(str(term), (name) => state.listFiles(name))),
   pipe: () => fail("lookup pipe is not available: templates do not run commands; use a task and its result"),
 };
 
-/** Return a lookup by name: a plain function that the caller supplied, or a built-in one. */
+/** Return a lookup by name: a plain function that the caller supplied, or a built-in one. `custom` is null where none is allowed. */
 export function findLookup(
   name: string,
-  custom: Readonly<Record<string, (...terms: unknown[]) => unknown>>,
+  custom: Readonly<Record<string, (...terms: unknown[]) => unknown>> | null,
 ): Callable {
+  if (custom === null) return fail("a text that a template made may not look anything up");
   const given = Object.hasOwn(custom, name) ? custom[name] : undefined;
   if (given !== undefined) {
     return (terms) => {
@@ -139,9 +149,20 @@ export function findLookup(
       return isList(found) ? found : [found];
     };
   }
-  const short = name.replace(/^ansible\.builtin\./, "");
+  const short = shortName(name);
   const known = Object.hasOwn(lookups, short) ? lookups[short] : undefined;
-  return known ?? fail(`there is no lookup '${name}'`);
+  return known ?? fail(`lookup plugin (${name}) not found`);
+}
+
+/** Perform a lookup from outside of templates. See `runLookup` of Templates. */
+export function runLookup(name: string, terms: unknown, options: Keywords, state: CallState): unknown[] {
+  const position = { template: `<lookup ${name}>`, line: 1 };
+  try {
+    const found = state.lookup(name)(isList(terms) ? terms : [terms], options, state);
+    return toValue(iterate(found)) as unknown[];
+  } catch (error) {
+    throw locate(error, position);
+  }
 }
 
 function lookup(args: readonly unknown[], keywords: Keywords, state: CallState, wantList: boolean): unknown {
@@ -152,8 +173,7 @@ function lookup(args: readonly unknown[], keywords: Keywords, state: CallState, 
   try {
     found = iterate(state.lookup(str(name))(terms, options, state));
   } catch (error) {
-    if (errors === "strict" || error instanceof NeedsCopies || (error as Error).name === "NeedsLook")
-      throw error;
+    if (errors === "strict" || beginsAnew(error)) throw error;
     found = [];
   }
   if (truth(wantlist)) return found;

@@ -94,7 +94,7 @@ function changed(value: unknown): boolean {
 
 /** Make a test of the file at a path of the host being worked on. */
 function at(is: (type: FileType | null) => boolean, follow = true): Callable {
-  return callable(["value"], (value: unknown, { look }: CallState) => is(look(str(value), follow)));
+  return callable(["value"], (value: unknown, state: CallState) => is(state.look(str(value), follow)));
 }
 
 const isTrue = is((value) => value === true);

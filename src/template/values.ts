@@ -48,6 +48,10 @@ export interface CallState {
   readonly ownsVars: boolean;
   readonly vars: Readonly<Record<string, unknown>>;
   readonly env: Readonly<Record<string, string | undefined>>;
+  /** Return what a lookup on the controller finds; undefined where no controller can be asked. */
+  readonly ask:
+    | ((plugin: string, terms: readonly unknown[], options: Keywords) => readonly unknown[])
+    | undefined;
   /** Return the type of the file at a path of the host being worked on, links followed or not; null for none. */
   look(path: string, follow: boolean): FileType | null;
   filter(name: string): Callable;

@@ -37,6 +37,8 @@ export type RenderVar = (text: string, scope: VarScope, origin: VarOrigin) => Re
 /** The variables that the renderer of a var sees. */
 export interface VarScope {
   readonly vars: Vars;
+  /** Return the value of a var as it is written; undefined for an unknown one. */
+  written(name: string): unknown;
   isVerbatim(name: string): boolean;
 }
 
@@ -56,17 +58,22 @@ export const SELF = Symbol("the scope itself");
  * for. A lookup fails with `TEMPLATE_FAILED`, also for vars that refer to each other in a circle.
  */
 export function createScope(layers: readonly VarLayer[], render: RenderVar): Vars {
-  return new Scope(layers, render).vars;
+  return new Scope(undefined, layers, render).vars;
 }
 
 /** Stack layers of data on a scope, below its top ones. */
 export function extendScope(vars: Vars, ...data: readonly Vars[]): Vars {
-  const added = data.filter((one) => Object.keys(one).length > 0);
-  if (added.length === 0) return vars;
-  const { layers, render } = scopeOf(vars);
-  const isBelow = ({ isTop }: VarLayer): boolean => isTop !== true;
-  const top = layers.filter(({ isTop }) => isTop === true);
-  return new Scope([...layers.filter(isBelow), ...added.map(dataLayer), ...top], render).vars;
+  return stackLayers(vars, ...data.filter((one) => !isEmpty(one)).map(dataLayer));
+}
+
+/**
+ * Stack layers on a scope, below its top ones. The scope stays as it is, and is not copied. Its templates see the added
+ * layers, too.
+ */
+export function stackLayers(vars: Vars, ...layers: readonly VarLayer[]): Vars {
+  if (layers.length === 0) return vars;
+  const below = scopeOf(vars);
+  return new Scope(below, layers, below.render).vars;
 }
 
 /** Tell whether a var of a scope is made from a template. */
@@ -79,83 +86,213 @@ export function viewScope(vars: Vars, ...named: readonly Vars[]): Vars {
   return scopeOf(vars).view(named);
 }
 
+/** Return a function that looks up a var as the vars' own properties do, which is the quick way for those of a scope. */
+export function lookupIn(vars: Vars): (name: string) => unknown {
+  const scope = knownScope(vars);
+  return scope?.vars === vars
+    ? (name) => scope.lookup(name)
+    : (name) => (Object.hasOwn(vars, name) ? vars[name] : undefined);
+}
+
 /** Tell whether a text is a template by Ansible's rule: it holds the start of an expression, a block or a comment. */
 export function isTemplate(value: unknown): value is string {
   return typeof value === "string" && /\{[{%#]/.test(value);
 }
 
-const scopes = new WeakMap<Vars, Scope>();
+/** The key under which the vars of a scope give the scope itself. */
+const SCOPE = Symbol("scope of these vars");
+
+function knownScope(vars: Vars): Scope | undefined {
+  return (vars as { readonly [SCOPE]?: Scope })[SCOPE];
+}
 
 function scopeOf(vars: Vars): Scope {
-  return scopes.get(vars) ?? new Scope([dataLayer(vars)], () => ({ value: undefined, verbatim: false }));
+  return (
+    knownScope(vars) ?? new Scope(undefined, [dataLayer(vars)], () => ({ value: undefined, verbatim: false }))
+  );
 }
 
 function dataLayer(vars: Vars): VarLayer {
   return { kind: "data", vars };
 }
 
+function isEmpty(vars: Vars): boolean {
+  for (const name in vars) if (Object.hasOwn(vars, name)) return false;
+  return true;
+}
+
 /** A text that is one name and nothing else. */
 const LONE_NAME = /^\{\{\s*(\w+)\s*\}\}\n?$/;
 
+/** Return the name that a text is nothing but the expression of; undefined for any other text. */
+export function loneName(text: string): string | undefined {
+  return LONE_NAME.exec(text)?.[1];
+}
+
+/** Return whether a text that is nothing but the name of this value keeps the value's type. */
+export function keepsType(value: unknown): boolean {
+  return value === null || numeric(value) !== undefined;
+}
+
+/** Return the scope that vars belong to; vars of no scope are data. */
+export function varScope(vars: Vars): VarScope {
+  return scopeOf(vars);
+}
+
+const NOTHING: Vars = Object.create(null) as Vars;
+
+/** Makes an object without properties of its own look as though it had a scope's vars. */
+abstract class ScopeHandler implements ProxyHandler<Vars> {
+  protected readonly scope: Scope;
+  constructor(scope: Scope) {
+    this.scope = scope;
+  }
+
+  protected abstract names(): string[];
+  protected abstract holds(name: string): boolean;
+
+  get(_target: Vars, key: string | symbol): unknown {
+    if (typeof key === "string") return this.holds(key) ? this.scope.lookup(key) : undefined;
+    return key === SCOPE ? this.scope : key === LATE || undefined;
+  }
+
+  has(_target: Vars, key: string | symbol): boolean {
+    return typeof key === "string" ? this.holds(key) : key === LATE;
+  }
+
+  set(): boolean {
+    return false;
+  }
+
+  defineProperty(): boolean {
+    return false;
+  }
+
+  ownKeys(): string[] {
+    return this.names();
+  }
+
+  getOwnPropertyDescriptor(_target: Vars, key: string | symbol): PropertyDescriptor | undefined {
+    if (typeof key !== "string" || !this.holds(key)) return undefined;
+    return { get: () => this.scope.lookup(key), enumerable: true, configurable: true };
+  }
+}
+
+class WholeScope extends ScopeHandler {
+  protected names(): string[] {
+    return this.scope.names();
+  }
+
+  protected holds(name: string): boolean {
+    return this.scope.layerOf(name) !== undefined;
+  }
+
+  override get(target: Vars, key: string | symbol): unknown {
+    return typeof key === "string" ? this.scope.lookup(key) : super.get(target, key);
+  }
+}
+
+/** The vars of a scope that other vars name. */
+class PartOfScope extends ScopeHandler {
+  readonly #named: readonly Vars[];
+  constructor(scope: Scope, named: readonly Vars[]) {
+    super(scope);
+    this.#named = named;
+  }
+
+  protected names(): string[] {
+    const names = this.#named.flatMap((vars) => Object.keys(vars));
+    return [...new Set(names.filter((name) => this.holds(name)))];
+  }
+
+  protected holds(name: string): boolean {
+    return this.#named.some((vars) => Object.hasOwn(vars, name) && vars[name] !== undefined);
+  }
+}
+
+/** A scope is a list of layers on another scope, so that the scope of a task costs what the task adds. */
 class Scope implements VarScope {
-  readonly layers: readonly VarLayer[];
   readonly render: RenderVar;
   readonly vars: Vars;
-  readonly #rendered = new Map<string, RenderedVar>();
+  readonly #below: Scope | undefined;
+  readonly #layers: readonly VarLayer[];
+  /** The layers of the scopes below that win over this scope's. */
+  readonly #top: readonly VarLayer[];
+  #rendered: Map<string, RenderedVar> | undefined;
   /** The vars being rendered; each was asked for by the one before it. */
-  readonly #busy = new Set<string>();
+  #busy: Set<string> | undefined;
 
-  constructor(layers: readonly VarLayer[], render: RenderVar) {
-    this.layers = layers;
+  constructor(below: Scope | undefined, layers: readonly VarLayer[], render: RenderVar) {
     this.render = render;
-    this.vars = this.view(layers.map(({ vars }) => vars));
+    this.#below = below;
+    this.#layers = layers;
+    this.#top = below?.tops() ?? [];
+    this.vars = new Proxy(NOTHING, new WholeScope(this));
+  }
+
+  private tops(): readonly VarLayer[] {
+    const own = this.#layers.filter(({ isTop }) => isTop === true);
+    return own.length === 0 ? this.#top : [...this.#top, ...own];
+  }
+
+  written(name: string): unknown {
+    return this.layerOf(name)?.vars[name];
   }
 
   isVerbatim(name: string): boolean {
-    return this.#rendered.get(name)?.verbatim === true;
+    return this.#rendered?.get(name)?.verbatim === true;
   }
 
   isRendered(name: string): boolean {
-    const layer = this.#layerOf(name);
+    const layer = this.layerOf(name);
     return layer?.kind === "template" && holdsTemplate(layer.vars[name]);
   }
 
   /** Return those vars of the scope that some vars name; each is worked out on lookup. */
   view(named: readonly Vars[]): Vars {
-    const descriptor = (key: string | symbol): PropertyDescriptor | undefined =>
-      typeof key === "string" && named.some((vars) => Object.hasOwn(vars, key) && vars[key] !== undefined)
-        ? { get: () => this.#value(key), enumerable: true, configurable: true }
-        : undefined;
-    const view: Vars = new Proxy(Object.create(null) as Vars, {
-      get: (_target, key) =>
-        key === LATE ? true : descriptor(key) === undefined ? undefined : this.#value(key as string),
-      has: (_target, key) => key === LATE || descriptor(key) !== undefined,
-      ownKeys: () => [
-        ...new Set(named.flatMap((vars) => Object.keys(vars)).filter((key) => descriptor(key) !== undefined)),
-      ],
-      getOwnPropertyDescriptor: (_target, key) => descriptor(key),
-    });
-    scopes.set(view, this);
-    return view;
+    return new Proxy(NOTHING, new PartOfScope(this, named));
   }
 
-  #layerOf(name: string): VarLayer | undefined {
-    return this.layers.findLast(({ vars }) => Object.hasOwn(vars, name) && vars[name] !== undefined);
+  names(): string[] {
+    const names = new Set<string>();
+    const add = (scope: Scope): void => {
+      if (scope.#below !== undefined) add(scope.#below);
+      for (const { vars } of scope.#layers)
+        for (const name of Object.keys(vars)) if (vars[name] !== undefined) names.add(name);
+    };
+    add(this);
+    return [...names];
   }
 
-  #value(name: string): unknown {
-    const known = this.#rendered.get(name);
+  layerOf(name: string): VarLayer | undefined {
+    const top = this.#top.findLast(({ vars }) => Object.hasOwn(vars, name) && vars[name] !== undefined);
+    if (top !== undefined) return top;
+    for (let scope: Scope | undefined = this; scope !== undefined; scope = scope.#below) {
+      const layers = scope.#layers;
+      for (let index = layers.length - 1; index >= 0; index--) {
+        const layer = layers[index]!;
+        if (Object.hasOwn(layer.vars, name) && layer.vars[name] !== undefined) return layer;
+      }
+    }
+    return undefined;
+  }
+
+  /** Return the value of a var, rendered; undefined for an unknown one. */
+  lookup(name: string): unknown {
+    const known = this.#rendered?.get(name);
     if (known !== undefined) return known.value;
-    const layer = this.#layerOf(name);
+    const layer = this.layerOf(name);
     if (layer === undefined) return undefined;
     const value = layer.vars[name];
     if (value === SELF) return this.vars;
     if (layer.kind === "data" || !holdsTemplate(value)) return value;
     const origin = layer.origin(name);
-    if (this.#busy.has(name)) throw this.#circle(origin);
+    this.#busy ??= new Set();
+    if (this.#busy.has(name)) throw this.#circle(origin, this.#busy);
     this.#busy.add(name);
     try {
       const rendered = this.#render(value, origin);
+      this.#rendered ??= new Map();
       this.#rendered.set(name, rendered);
       return rendered.value;
     } finally {
@@ -165,10 +302,10 @@ class Scope implements VarScope {
 
   #render(value: unknown, origin: VarOrigin): RenderedVar {
     const one = (text: string): RenderedVar => {
-      const name = LONE_NAME.exec(text)?.[1];
-      const named = name === undefined ? undefined : this.#layerOf(name)?.vars[name];
+      const name = loneName(text);
+      const named = name === undefined ? undefined : this.written(name);
       // A lone name keeps the type of a value that is no text.
-      if (named === null || numeric(named) !== undefined) return { value: named, verbatim: false };
+      if (keepsType(named)) return { value: named, verbatim: false };
       return this.render(text, this, origin);
     };
     if (isTemplate(value)) return one(value);
@@ -179,8 +316,8 @@ class Scope implements VarScope {
     return { value: whole, verbatim: false };
   }
 
-  #circle({ name, file, line }: VarOrigin): VolleyError {
-    const busy = [...this.#busy];
+  #circle({ name, file, line }: VarOrigin, names: ReadonlySet<string>): VolleyError {
+    const busy = [...names];
     const others = busy.slice(busy.indexOf(name) + 1);
     const way = others.length === 0 ? "" : ` (through ${others.map((other) => `"${other}"`).join(", ")})`;
     return new VolleyError("TEMPLATE_FAILED", `the var "${name}" refers to itself${way}`, {
@@ -191,6 +328,7 @@ class Scope implements VarScope {
 
 /** Tell whether a value holds a template or {@link Data}, at any depth; keys of dicts are no templates. */
 export function holdsTemplate(value: unknown): boolean {
+  if (typeof value !== "object") return isTemplate(value);
   let found = false;
   mapLeaves(value, (leaf) => {
     found ||= isTemplate(leaf) || leaf instanceof Data;

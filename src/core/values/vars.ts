@@ -3,6 +3,9 @@ import { Data, dictEntries, Float, isDict, keyText, makeDict } from "./value.ts"
 /** Named values, as an inventory, a play or a role declares them. */
 export type Vars = Readonly<Record<string, unknown>>;
 
+/** The value of the magic var `omit`: a parameter or item of a dict that has this value is left out. */
+export const OMIT = "__omit_place_holder__5b0a6d8c3e1f4972a0c9d4e86f13b7a2d95e0c41";
+
 /** Marks vars that are worked out on access; merging and copying must not read them. */
 export const LATE = Symbol.for("volley.late");
 

@@ -1,0 +1,364 @@
+import { lstatSync, statSync } from "node:fs";
+import type { Node } from "nunjucks/src/nodes.js";
+import type { Frame as FrameType } from "nunjucks/src/runtime.js";
+import nunjucksRuntime from "nunjucks/src/runtime.js";
+import type { AssetKind } from "../core/asset.ts";
+import type { FileType } from "../core/system.ts";
+import { VarsFrame } from "./access.ts";
+import { locate, NeedsCopies, type Position } from "./errors.ts";
+import { findLookup, globals } from "./lookups.ts";
+import { findFilter, findTest } from "./names.ts";
+import type { TemplateOptions, TemplateStyle, TemplateVars } from "./options.ts";
+import { type Block, type CompiledTemplate, type Context, createRuntime, type Runtime } from "./runtime.ts";
+import { compileExpression, compileTemplate } from "./syntax/compiler.ts";
+import { type LexerOptions, readHeader, SyntaxFailure } from "./syntax/lexer.ts";
+import type { FilterNode } from "./syntax/nodes.ts";
+import { parseExpression, parseTemplate } from "./syntax/parser.ts";
+import { type Callable, type CallState, isList, str } from "./values.ts";
+
+/** A compiled expression. */
+type Expression = (context: Context, frame: FrameType) => unknown;
+
+/** The compiled text of a var. */
+interface CompiledText {
+  readonly template: CompiledTemplate;
+  /** The expression of a text that is nothing but one expression. */
+  readonly lone: Expression | undefined;
+  /** The value of the lone expression is text and stays text. */
+  readonly isText: boolean;
+  /** The name, for a lone expression that is one. */
+  readonly name: string | undefined;
+  readonly newlines: number;
+}
+
+/** The value of the text of a var, before any text is read as a literal. */
+export interface TextValue {
+  readonly value: unknown;
+  /** What is needed to know whether the value stays text, see {@link CompiledText}. */
+  readonly text: CompiledText;
+}
+
+/** The name of every text of a var, until an error says which var it is. */
+export const VAR_TEXT = "<var>";
+
+/** The name of every lone expression. */
+const EXPRESSION = "<expression>";
+
+/** The filters whose text is never read as a list or dict. */
+const TEXT_FILTERS = new Set(["string", "to_json", "to_nice_json", "to_yaml", "to_nice_yaml"]);
+
+/** The options of the lexer, and whether a result ends with the newlines of its template. */
+interface Style {
+  readonly lexer: LexerOptions;
+  readonly keepTrailingNewline: boolean;
+}
+
+const DEFAULT_STYLE: Style = {
+  lexer: { trimBlocks: true, lstripBlocks: false, keepTrailingNewline: false },
+  keepTrailingNewline: true,
+};
+
+function withStyle({ lexer, keepTrailingNewline }: Style, changes: TemplateStyle): Style {
+  const { trimBlocks = lexer.trimBlocks, lstripBlocks = lexer.lstripBlocks } = changes;
+  return {
+    lexer: { ...lexer, trimBlocks, lstripBlocks },
+    keepTrailingNewline: changes.keepTrailingNewline ?? keepTrailingNewline,
+  };
+}
+
+function lookHere(path: string, follow: boolean): FileType | null {
+  const stats = (follow ? statSync : lstatSync)(path, { throwIfNoEntry: false });
+  if (stats === undefined) return null;
+  // Templates tell no other types apart.
+  return stats.isFile()
+    ? "file"
+    : stats.isDirectory()
+      ? "directory"
+      : stats.isSymbolicLink()
+        ? "link"
+        : "fifo";
+}
+
+/** Return the number of newlines at the end of a text. */
+export function trailingNewlines(text: string): number {
+  let at = text.length;
+  while (at > 0 && text.charCodeAt(at - 1) === 10) at--;
+  return text.length - at;
+}
+
+/** Make a function of compiled code, which holds nothing of a template but quoted constants and names. */
+function build<T>(code: string, runtime: Runtime): T {
+  return new Function("runtime", code)(runtime) as T;
+}
+
+/** Return the expression of a template that is nothing but one expression. */
+function loneExpression(root: Node): Node | undefined {
+  const [output, ...more] = root.children as readonly Node[];
+  if (output?.typename !== "Output" || more.length > 0) return undefined;
+  const [only] = output.children as readonly Node[];
+  return only === undefined || only.typename === "TemplateData" ? undefined : only;
+}
+
+/** Tell whether an expression ends with a filter that gives text, in the first branch of an inline `if` too. */
+function givesText(node: Node): boolean {
+  if (node.typename === "ApplyFilter")
+    return TEXT_FILTERS.has((node as FilterNode).name.replace(/^ansible\.builtin\./, ""));
+  return node.typename === "InlineIf" && givesText(node.body as Node);
+}
+
+/** Return the directories of a rendering's relative paths, as Ansible's magic vars name them. */
+function searchPathOf(vars: TemplateVars): string[] {
+  const { ansible_search_path: path, role_path: role, playbook_dir: playbook } = vars;
+  return (isList(path) ? path : [role, playbook]).filter((one) => typeof one === "string");
+}
+
+/** Compiles and renders templates, and keeps what it compiled. */
+export class Engine {
+  readonly runtime: Runtime;
+  readonly #options: TemplateOptions;
+  #style: Style;
+  readonly #globals = new nunjucksRuntime.Frame();
+  readonly #compiled = new Map<string, CompiledTemplate>();
+  readonly #expressions = new Map<string, Expression>();
+  readonly #texts = new Map<string, CompiledText>();
+  /** The templates and expressions that change lists or dicts. */
+  readonly #changing = new WeakSet<object>();
+
+  constructor(options: TemplateOptions) {
+    this.#options = options;
+    this.#style = withStyle(DEFAULT_STYLE, options);
+    Object.assign(this.#globals.variables, globals());
+    this.runtime = createRuntime({
+      find: (name) => {
+        const source = this.#readText(name);
+        return source === null ? null : this.#compile(source, name);
+      },
+      createContext: (template, parent, state) => this.#createContext(template, parent, state),
+    });
+  }
+
+  /** Render a template of the loader; null for an unknown one. */
+  render(name: string, vars: TemplateVars, overrides: TemplateStyle): string | null {
+    const before = this.#style;
+    this.#style = withStyle(before, overrides);
+    try {
+      const source = this.#readText(name);
+      return source === null ? null : this.renderText(source, name, vars);
+    } finally {
+      this.#style = before;
+    }
+  }
+
+  /** Render a text; `more` are variables over those of its caller. */
+  renderText(source: string, name: string, vars: TemplateVars, more: TemplateVars = {}): string {
+    const template = this.#compile(source, name);
+    const text = this.#untouched(template, vars, (frame, state) => {
+      const context = this.#createContext(template, frame, state);
+      for (const [key, value] of Object.entries(more)) context.frame.set(key, value);
+      return template.root(context, context.frame);
+    });
+    if (!this.#style.keepTrailingNewline) return text;
+    // Ansible lets Jinja drop the last newline, then gives the result as many newlines as the template ends with.
+    return text + "\n".repeat(Math.max(0, trailingNewlines(source) - trailingNewlines(text)));
+  }
+
+  /** Return the value of the text of a var: of a lone expression its own value, otherwise text. */
+  valueOf(source: string, vars: TemplateVars): TextValue {
+    const text = this.#compileText(source);
+    const { template, lone } = text;
+    try {
+      const value = this.#untouched(template, vars, (frame, state) => {
+        if (lone !== undefined) return lone({ frame, state, blocks: new Map() }, frame);
+        const context = this.#createContext(template, frame, state);
+        return template.root(context, context.frame);
+      });
+      return { value, text };
+    } catch (error) {
+      throw locate(error, { template: VAR_TEXT, line: 1 });
+    }
+  }
+
+  /** Return what `use` makes of the value of an expression. `lookups` is false where it may not look anything up. */
+  evaluate<T>(expression: string, vars: TemplateVars, use: (value: unknown) => T, lookups = true): T {
+    const position: Position = { template: EXPRESSION, line: 1 };
+    try {
+      let compiled = this.#expressions.get(expression);
+      if (compiled === undefined) {
+        compiled = build<Expression>(
+          compileExpression(parseExpression(expression), EXPRESSION),
+          this.runtime,
+        );
+        this.#expressions.set(expression, compiled);
+      }
+      const evaluated = compiled;
+      return this.#untouched(
+        evaluated,
+        vars,
+        (frame, state) => use(evaluated({ frame, state, blocks: new Map() }, frame)),
+        lookups,
+      );
+    } catch (error) {
+      if (error instanceof SyntaxFailure) position.line = error.line;
+      throw locate(error, position);
+    }
+  }
+
+  /** Return the state of a rendering over vars, for a call from outside of templates. */
+  stateOf(vars: TemplateVars): CallState {
+    return new State(this, this.#options, vars, true, true);
+  }
+
+  #readText(name: string, kind?: AssetKind): string | null {
+    return this.#options.loader?.read(name, kind) ?? null;
+  }
+
+  #compile(source: string, name: string): CompiledTemplate {
+    const { trimBlocks, lstripBlocks } = this.#style.lexer;
+    const key = `${trimBlocks}${lstripBlocks}${name}\n${source}`;
+    const known = this.#compiled.get(key);
+    if (known !== undefined) return known;
+    const position: Position = { template: name, line: 1 };
+    try {
+      const { body, options: lexerOptions } = readHeader(source, this.#style.lexer);
+      const template = build<CompiledTemplate>(
+        compileTemplate(parseTemplate(body, lexerOptions), name),
+        this.runtime,
+      );
+      this.#compiled.set(key, template);
+      return template;
+    } catch (error) {
+      if (error instanceof SyntaxFailure) position.line = error.line;
+      throw locate(error, position);
+    }
+  }
+
+  #compileText(source: string): CompiledText {
+    let text = this.#texts.get(source);
+    if (text !== undefined) return text;
+    const position: Position = { template: VAR_TEXT, line: 1 };
+    try {
+      const { body, options: lexer } = readHeader(source, { ...DEFAULT_STYLE.lexer, keepBackslashes: true });
+      const root = parseTemplate(body, lexer);
+      const only = loneExpression(root);
+      text = {
+        template: build<CompiledTemplate>(compileTemplate(root, VAR_TEXT), this.runtime),
+        lone: only && build<Expression>(compileExpression(only, VAR_TEXT), this.runtime),
+        isText: only !== undefined && givesText(only),
+        name: only?.typename === "Symbol" ? (only.value as string) : undefined,
+        newlines: trailingNewlines(source),
+      };
+    } catch (error) {
+      if (error instanceof SyntaxFailure) position.line = error.line;
+      throw locate(error, position);
+    }
+    this.#texts.set(source, text);
+    return text;
+  }
+
+  #createContext(template: CompiledTemplate, parent: FrameType | null, state: CallState): Context {
+    const frame = (parent ?? this.#globals).push();
+    const blocks = new Map<string, Block[]>();
+    for (const name in template.blocks) blocks.set(name, [template.blocks[name]!]);
+    const context: Context = { frame, state, blocks };
+    if (blocks.size > 0) frame.set("self", this.runtime.self(context));
+    return context;
+  }
+
+  /** Render without changing lists and dicts among `vars`: a template that changes some works on copies. */
+  #untouched<T>(
+    of: object,
+    vars: TemplateVars,
+    render: (frame: FrameType, state: CallState) => T,
+    lookups = true,
+  ): T {
+    const once = (copies: boolean): T =>
+      render(
+        new VarsFrame(this.#globals, vars, copies),
+        new State(this, this.#options, vars, copies, lookups),
+      );
+    if (this.#changing.has(of)) return once(true);
+    try {
+      return once(false);
+    } catch (error) {
+      if (!(error instanceof NeedsCopies)) throw error;
+      this.#changing.add(of);
+      return once(true);
+    }
+  }
+}
+
+/** The state of one rendering. */
+class State implements CallState {
+  readonly vars: TemplateVars;
+  readonly ownsVars: boolean;
+  readonly #engine: Engine;
+  readonly #options: TemplateOptions;
+  readonly #lookups: boolean;
+
+  constructor(
+    engine: Engine,
+    options: TemplateOptions,
+    vars: TemplateVars,
+    ownsVars: boolean,
+    lookups: boolean,
+  ) {
+    this.#engine = engine;
+    this.#options = options;
+    this.vars = vars;
+    this.ownsVars = ownsVars;
+    this.#lookups = lookups;
+  }
+
+  get env(): CallState["env"] {
+    return this.#options.env ?? {};
+  }
+
+  get ask(): CallState["ask"] {
+    const { ask } = this.#options;
+    return (
+      ask &&
+      ((plugin, terms, options) => ask({ plugin, terms, options, searchPath: searchPathOf(this.vars) }))
+    );
+  }
+
+  look(path: string, follow: boolean): FileType | null {
+    const { look, ask } = this.#options;
+    if (look === undefined && ask !== undefined) {
+      // As in Ansible, playbooks ask about the machine that they are started from.
+      const [type = null] = ask({ plugin: "stat", terms: [path], options: { follow }, searchPath: [] });
+      return type as FileType | null;
+    }
+    return (look ?? lookHere)(path, follow);
+  }
+
+  filter(name: string): Callable {
+    return findFilter(name);
+  }
+
+  test(name: string): Callable {
+    return findTest(name);
+  }
+
+  lookup(name: string): Callable {
+    return findLookup(name, this.#lookups ? (this.#options.lookups ?? {}) : null);
+  }
+
+  readText(name: string, kind: AssetKind): string | null {
+    return this.#options.loader?.read(name, kind) ?? null;
+  }
+
+  listFiles(name: string): readonly string[] {
+    return this.#options.loader?.list?.(name) ?? [];
+  }
+
+  renderTemplate(name: string, more: TemplateVars): string | null {
+    const text = this.readText(name, "templates") ?? this.#asked(name);
+    return text === null ? null : this.#engine.renderText(text, name, this.vars, more);
+  }
+
+  /** Return the text of a template that only the controller has; null without a controller. */
+  #asked(name: string): string | null {
+    const [text] = this.ask?.("template", [name], {}) ?? [];
+    return text === undefined ? null : str(text);
+  }
+}
