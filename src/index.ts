@@ -1,5 +1,6 @@
 /** The exports for playbooks, roles and inventories. All of them can run on a host. */
 
+export * from "./actions/access/index.ts";
 export * from "./actions/accounts/index.ts";
 export * from "./actions/debian/index.ts";
 export { type Action, type ActionDefinition, defineAction } from "./actions/define.ts";
@@ -10,6 +11,7 @@ export * from "./actions/network/index.ts";
 export * from "./actions/packages/index.ts";
 export * from "./actions/services/index.ts";
 export * from "./actions/source/index.ts";
+export * from "./actions/storage/index.ts";
 export * from "./actions/system/index.ts";
 export type { ActionCall, ActionContext, Applied, Change, Unchanged } from "./core/action.ts";
 export { skipped, unchanged } from "./core/action.ts";

@@ -1,3 +1,4 @@
+export { alternatives } from "./alternatives.ts";
 export { command, shell } from "./command.ts";
 export { cron } from "./cron.ts";
 export { getent } from "./getent.ts";

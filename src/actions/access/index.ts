@@ -1,0 +1,1 @@
+export { pam_limits } from "./pam-limits.ts";
