@@ -129,11 +129,10 @@ chmodSync(join(dist, "cli/main.js"), 0o755);
 cpSync(join(root, "src/demo"), join(dist, "demo"), { recursive: true });
 
 const { buildRuntime } = await import(pathToFileURL(join(dist, "bundle/build-runtime.js")).href);
-const { RUNTIME_NAMES } = await import(pathToFileURL(join(dist, "bundle/runtime.js")).href);
+const { runtimeFiles } = await import(pathToFileURL(join(dist, "bundle/runtime.js")).href);
 const runtime = await buildRuntime(pathToFileURL(`${join(root, "src")}/`).href, minify);
 mkdirSync(join(dist, "agent"));
-for (const [name, bytes] of Object.entries(runtime))
-  writeFileSync(join(dist, "agent", RUNTIME_NAMES[name]), bytes);
+for (const [name, bytes] of runtimeFiles(runtime)) writeFileSync(join(dist, "agent", name), bytes);
 
 if (options["no-types"] !== true) {
   const require = createRequire(import.meta.url);

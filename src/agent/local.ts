@@ -8,7 +8,8 @@ import { isRecord } from "../core/values/value.ts";
 import { maskOfJob } from "../engine/results.ts";
 import { type Mask, maskError, maskEvent } from "../vars/mask.ts";
 import { decodeVars } from "../vars/whole-value.ts";
-import type { BundleReader, CarryOut } from "./carry-out.ts";
+import type { CarryOut } from "./carry-out.ts";
+import type { BundleReader } from "./parts.ts";
 
 const OPTIONS = {
   local: { type: "string" },

@@ -1,11 +1,11 @@
 import { homedir } from "node:os";
 import { describeError, exitCodeFor } from "../core/errors.ts";
-import * as volley from "../index.ts";
 import { SYSTEM_ARGUMENT } from "../system/remote-system.ts";
 import { settleWorkingDirectory, watchEventLoop } from "../system/this-process.ts";
 import { attach } from "./attach.ts";
-import { type BundleReader, type CarryOut, createCarryOut } from "./carry-out.ts";
+import { type CarryOut, createCarryOut } from "./carry-out.ts";
 import { readManifest, runLocally } from "./local.ts";
+import type { BundleReader } from "./parts.ts";
 import { serve } from "./serve.ts";
 import { serveSystem } from "./users.ts";
 
@@ -24,7 +24,7 @@ export function main(bundle: BundleReader, argv: readonly string[]): void {
 async function start(bundle: BundleReader, argv: readonly string[]): Promise<number> {
   const [what, subject = "", from = "1", part = ""] = argv;
   const { starved } = watchEventLoop("the run");
-  const carry = createCarryOut(bundle, volley);
+  const carry = createCarryOut(bundle);
   const carryOut: CarryOut = (options) => Promise.race([carry(options), starved]);
   switch (what) {
     case "--target":

@@ -8,9 +8,10 @@ import { byeForError } from "../engine/engine.ts";
 import { maskOfJob } from "../engine/results.ts";
 import { bootId, isAlive } from "../system/this-process.ts";
 import type { Mask, MaskStream } from "../vars/mask.ts";
-import type { BundleReader, CarryOut, CarryOutOptions } from "./carry-out.ts";
+import type { CarryOut, CarryOutOptions } from "./carry-out.ts";
 import { findRunStore, type RunPart } from "./journal.ts";
 import { type HostLock, lendingTurns, takeLock } from "./lock.ts";
+import type { BundleReader } from "./parts.ts";
 import { openLeftovers, openState, readEarlier, type StateStore } from "./state-store.ts";
 import { openWire, type Wire } from "./wire.ts";
 

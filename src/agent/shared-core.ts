@@ -1,7 +1,14 @@
-// The parts of core/ that the runner lends to the template part of a bundle. A copy would make bundles larger, and a
-// Float would be another class to each.
+// The files that the runner lends to the actions and the other parts of a bundle. A copy would make bundles larger, and
+// a Float or an error would be another class to each.
+export * from "../actions/define.ts";
+export * from "../core/action.ts";
+export * from "../core/asset.ts";
 export * from "../core/errors.ts";
+export * from "../core/unix/permissions.ts";
+export * from "../core/unix/shell.ts";
+export * from "../core/unix/users.ts";
 export * from "../core/values/bytes.ts";
 export * from "../core/values/python-regex.ts";
 export * from "../core/values/value.ts";
 export * from "../core/values/vars.ts";
+export * from "../system/endable.ts";

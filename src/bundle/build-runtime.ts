@@ -1,58 +1,42 @@
 import { readFile } from "node:fs/promises";
-import { basename, dirname, resolve } from "node:path";
+import { basename } from "node:path";
 import { fileURLToPath } from "node:url";
 import { promisify } from "node:util";
 import { brotliCompress, constants } from "node:zlib";
 import { build, type Plugin } from "esbuild";
+import { buildActions } from "./build-actions.ts";
 import { refuseForbidden } from "./import-rules.ts";
-
-/** The parts that every bundle has, whatever its playbook, as they lie in it: all but the bootstrap packed with Brotli. */
-export interface RuntimeFiles {
-  /** Text without apostrophes. */
-  readonly bootstrap: Buffer;
-  readonly runner: Buffer;
-  readonly template: Buffer;
-  /** The YAML reader. Few templates need it: the first that does loads it. */
-  readonly yaml: Buffer;
-}
-
-/** The source of each part, below `src/`. */
-const SOURCES: Readonly<Record<keyof RuntimeFiles, string>> = {
-  bootstrap: "agent/boot/bootstrap.ts",
-  runner: "agent/main.ts",
-  template: "template/index.ts",
-  yaml: "yaml/document.ts",
-};
+import { fromRunner, hasSource, type Minify } from "./lent.ts";
+import { PART_RULES, type PartName, type RuntimeFiles } from "./parts.ts";
 
 const QUICK_QUALITY = 5;
 
-/** Terser's `minify`, as far as it is used. */
-type Minify = (
-  code: string,
-  options: { readonly compress: false; readonly mangle: { readonly toplevel: true } },
-) => Promise<{ readonly code?: string }>;
-
 /**
- * Build the parts from Volley's own source below `sourceDirectory` (a file URL that ends with a slash). `minify` is
- * Terser's, which only the build of the package has: without it the parts are packed less tightly, in a fiftieth of the
- * time.
+ * Build what Volley puts into bundles from its own source below `sourceDirectory` (a file URL that ends with a slash).
+ * `minify` is Terser's, which only the build of the package has: without it the parts are packed less tightly, in a
+ * fiftieth of the time.
  */
 export async function buildRuntime(sourceDirectory: string, minify?: Minify): Promise<RuntimeFiles> {
-  const part = (name: keyof RuntimeFiles): Promise<Buffer> => buildPart(name, sourceDirectory);
-  const packed = async (name: keyof RuntimeFiles): Promise<Buffer> => {
-    const code = await part(name);
+  const packed = async (name: PartName, entry: string): Promise<Buffer> => {
+    const code = await buildPart(name, entry, sourceDirectory);
     if (minify === undefined) return pack(code, QUICK_QUALITY);
     // esbuild has made the names short; Terser chooses them so that they repeat, which saves each bundle 3 KB.
     const { code: renamed } = await minify(code.toString(), { compress: false, mangle: { toplevel: true } });
     return pack(Buffer.from(renamed!), constants.BROTLI_MAX_QUALITY);
   };
-  const [bootstrap, runner, template, yaml] = await Promise.all([
-    part("bootstrap"),
-    packed("runner"),
-    packed("template"),
-    packed("yaml"),
+  const [bootstrap, actions, ...parts] = await Promise.all([
+    buildPart("bootstrap", "agent/boot/bootstrap.ts", sourceDirectory),
+    buildActions(sourceDirectory, minify),
+    ...PART_RULES.filter(([, { entry }]) => hasSource(entry, sourceDirectory)).map(
+      async ([name, { entry }]) => [name, await packed(name, entry)] as const,
+    ),
   ]);
-  return { bootstrap, runner, template, yaml };
+  return {
+    bootstrap,
+    parts: Object.fromEntries(parts),
+    actions: Buffer.from(JSON.stringify(actions)),
+    isTight: minify !== undefined,
+  };
 }
 
 async function pack(code: Buffer, quality: number): Promise<Buffer> {
@@ -63,10 +47,14 @@ async function pack(code: Buffer, quality: number): Promise<Buffer> {
   return promisify(brotliCompress)(code, { params }) as Promise<Buffer>;
 }
 
-async function buildPart(name: keyof RuntimeFiles, sourceDirectory: string): Promise<Buffer> {
+async function buildPart(
+  name: PartName | "bootstrap",
+  entry: string,
+  sourceDirectory: string,
+): Promise<Buffer> {
   const root = fileURLToPath(new URL("..", sourceDirectory));
   const result = await build({
-    entryPoints: [fileURLToPath(new URL(SOURCES[name], sourceDirectory))],
+    entryPoints: [fileURLToPath(new URL(entry, sourceDirectory))],
     absWorkingDir: root,
     bundle: true,
     write: false,
@@ -77,13 +65,9 @@ async function buildPart(name: keyof RuntimeFiles, sourceDirectory: string): Pro
     // An old Node must at least be able to say that it is too old.
     target: name === "bootstrap" ? "node6" : "node18",
     plugins:
-      name === "template"
-        ? [LATE_YAML, withoutSharedCore(sourceDirectory), TRIM_NUNJUCKS]
-        : name === "yaml"
-          ? [withoutSharedCore(sourceDirectory)]
-          : name === "runner"
-            ? [WITHOUT_DOCUMENTATION]
-            : [],
+      name === "bootstrap" || name === "runner"
+        ? []
+        : [await fromRunner(sourceDirectory, "part"), ...(name === "template" ? [TRIM_NUNJUCKS] : [])],
     legalComments: "none",
     charset: "utf8",
     logLevel: "silent",
@@ -91,60 +75,6 @@ async function buildPart(name: keyof RuntimeFiles, sourceDirectory: string): Pro
   const [output] = Object.values(result.metafile.outputs);
   refuseForbidden(result.metafile, output!.entryPoint!, true);
   return Buffer.from(result.outputFiles[0]!.contents);
-}
-
-/** The documentation of an action, where every action has it. */
-const DOCUMENTATION = /^ {2}doc:\s+(?:`(?:\\[\s\S]|[^`\\])*`|"(?:\\.|[^"\\])*"),$/m;
-
-/** The documentation of a parameter: sentences that begin with a capital letter, as no message of an action does. */
-const PARAMETER_DOCUMENTATION = /"[A-Z`](?:\\.|[^"\\\n])*\.`?"(?=[,)\s])/g;
-
-/** The examples of an action, where every action has them. */
-const EXAMPLES = /^ {2}examples: (?:\[[^\n]*\]|\[\n[\s\S]*?\n {2}\]),$/m;
-
-/** Leave the actions' documentation, which `volley doc` shows, out of the runner: hosts do not need it. */
-const WITHOUT_DOCUMENTATION: Plugin = {
-  name: "without-documentation",
-  setup: ({ onLoad }) => {
-    onLoad({ filter: /[\\/]src[\\/]actions[\\/](?:[\w-]+[\\/])*[\w-]+\.ts$/ }, async ({ path }) => ({
-      contents: (await readFile(path, "utf8"))
-        .replace(DOCUMENTATION, '  doc: "",')
-        .replace(EXAMPLES, "")
-        .replace(PARAMETER_DOCUMENTATION, '""'),
-      loader: "ts",
-    }));
-  },
-};
-
-/** Make the template part require the YAML part when it first reads YAML, instead of holding it. */
-const LATE_YAML: Plugin = {
-  name: "late-yaml",
-  setup: ({ onResolve, onLoad }) => {
-    onResolve({ filter: /[\\/]yaml[\\/]document\.ts$/ }, () => ({ path: "yaml", namespace: "late" }));
-    onResolve({ filter: /^yaml$/, namespace: "late" }, () => ({ path: "yaml", external: true }));
-    onLoad({ filter: /.*/, namespace: "late" }, () => ({
-      contents: `
-        exports.parseYamlDocument = (...given) => require("yaml").parseYamlDocument(...given);
-        exports.parseYamlStream = (...given) => require("yaml").parseYamlStream(...given);`,
-    }));
-  },
-};
-
-/** Leave out of the template and YAML parts the files that agent/shared-core.ts lists: the runner gives them to it. */
-function withoutSharedCore(sourceDirectory: string): Plugin {
-  const list = fileURLToPath(new URL("agent/shared-core.ts", sourceDirectory));
-  return {
-    name: "without-shared-core",
-    setup: async ({ onResolve }) => {
-      const text = await readFile(list, "utf8");
-      const shared = new Set(
-        [...text.matchAll(/^export \* from "(.+)";$/gm)].map(([, path = ""]) => resolve(dirname(list), path)),
-      );
-      onResolve({ filter: /\.ts$/ }, ({ path, resolveDir }) =>
-        shared.has(resolve(resolveDir, path)) ? { path: "core", external: true } : undefined,
-      );
-    },
-  };
 }
 
 /**

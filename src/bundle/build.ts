@@ -1,13 +1,21 @@
 import { createHash } from "node:crypto";
 import { basename } from "node:path";
-import { brotliCompressSync, constants } from "node:zlib";
+import { promisify } from "node:util";
+import {
+  type BrotliOptions,
+  brotliCompress,
+  brotliCompressSync,
+  brotliDecompressSync,
+  constants,
+} from "node:zlib";
 import { BUNDLE_FORMAT, type Manifest, NO_USABLE_NODE_EXIT } from "../core/bundle.ts";
 import { isRecord } from "../core/values/value.ts";
+import { type ActionNames, actionsScript, joinNames, namesReached } from "./actions.ts";
 import { type AssetEntry, collectAssets } from "./assets.ts";
-import type { RuntimeFiles } from "./build-runtime.ts";
-import { type Fingerprint, isFresh, openSlot } from "./cache.ts";
+import { type CacheSlot, type Fingerprint, isFresh, openSlot } from "./cache.ts";
+import { type ActionModules, PART_RULES, type RuntimeFiles } from "./parts.ts";
 import type { LoadedPlaybook } from "./playbook.ts";
-import { loadRuntime, RUNTIME_NAMES, volleyVersion } from "./runtime.ts";
+import { loadRuntime, partFile, runtimeFiles, volleyVersion } from "./runtime.ts";
 
 /** The executable file. */
 export interface Bundle {
@@ -26,9 +34,13 @@ export interface BuildOptions {
   readonly hosts?: (asksForGroups: boolean) => NonNullable<Manifest["hosts"]>;
   /** The vars that templates may meet: Jinja text in them decides which parts the bundle needs. */
   readonly vars: Iterable<unknown>;
+  /** Actions that the bundle holds beside those that the playbook's code names; names of no action are ignored. */
+  readonly actions?: ActionNames;
+  /** What Volley itself puts into the bundle. Default: that of this version of Volley. */
+  readonly runtime?: RuntimeFiles;
 }
 
-const FILES = { bundle: "bundle.run", state: "bundle.json" } as const;
+const FILES = { bundle: "bundle.run", state: "bundle.json", actions: "actions.br" } as const;
 
 interface BundleState {
   readonly id: string;
@@ -40,13 +52,27 @@ interface BundleState {
 }
 
 /** Build the bundle of a playbook, or reuse the earlier one when its inputs are unchanged. */
-export async function buildBundle(loaded: LoadedPlaybook, { hosts, vars }: BuildOptions): Promise<Bundle> {
+export async function buildBundle(
+  loaded: LoadedPlaybook,
+  { hosts, vars, actions = [], runtime: given }: BuildOptions,
+): Promise<Bundle> {
   const slot = openSlot(loaded.project.file);
-  const runtime = await loadRuntime();
+  const runtime = given ?? (await loadRuntime());
   const { code } = loaded.compiled;
-  const varsReadYaml = someText(vars, (text) => text.includes(YAML_FILTER));
+  // Parts that ride for what the vars or the code hold, whatever the assets do.
+  const asked = PART_RULES.filter(
+    ([, { rides }]) =>
+      rides === undefined ||
+      code.includes(rides.text) ||
+      (rides.within === "anything" && someText(vars, (text) => text.includes(rides.text))),
+  ).map(([name]) => name);
   const askedFor = GROUPS_IN_CODE.test(code) || someText(vars, (text) => GROUPS.test(text));
-  const parts = digest(Buffer.concat([...Object.values(runtime), Buffer.from(`${varsReadYaml} ${code}`)]));
+  const parts = digest(
+    Buffer.concat([
+      ...runtimeFiles(runtime).map(([, content]) => content),
+      Buffer.from(`${asked} ${actions} ${code}`),
+    ]),
+  );
   if (hosts === undefined) {
     const state = slot.readJson<BundleState>(FILES.state);
     if (state !== undefined && state.parts === parts && isFresh(state.assets)) {
@@ -58,18 +84,20 @@ export async function buildBundle(loaded: LoadedPlaybook, { hosts, vars }: Build
     }
   }
   const assets = collectAssets(loaded);
-  const needsYaml =
-    varsReadYaml ||
-    code.includes(YAML_FILTER) ||
-    assets.entries.some(({ content }) => content.includes(YAML_FILTER));
-  const groups = assets.entries.some(({ content }) => content.includes("groups"));
+  const assetsHold = (text: string): boolean => assets.entries.some(({ content }) => content.includes(text));
+  const groups = assetsHold("groups");
   const asksForGroups = askedFor || groups;
+  const script = actionsScript(
+    JSON.parse(runtime.actions.toString("utf8")) as ActionModules,
+    joinNames(namesReached(code), actions),
+  );
   const bytes = await zipBehind(Buffer.from(preludeText(runtime.bootstrap.toString("utf8"))), [
     text("manifest.json", JSON.stringify(makeManifest(loaded, hosts?.(asksForGroups)))),
-    compressed("playbook.js", code),
-    packed("runner", runtime),
-    packed("template", runtime),
-    ...(needsYaml ? [packed("yaml", runtime)] : []),
+    packed("playbook.js.br", brotliCompressSync(Buffer.from(code), quality(CODE_QUALITY, code.length))),
+    packed("actions.js.br", await packActions(script, runtime.isTight, slot)),
+    ...PART_RULES.filter(
+      ([name, { rides }]) => asked.includes(name) || (rides?.within === "anything" && assetsHold(rides.text)),
+    ).map(([name]) => packed(partFile(name), present(runtime.parts[name], name))),
     ...assets.entries,
   ]);
   const id = digest(bytes);
@@ -81,8 +109,31 @@ export async function buildBundle(loaded: LoadedPlaybook, { hosts, vars }: Build
   return { id, bytes, reused: false, asksForGroups };
 }
 
-/** The filters `from_yaml` and `from_yaml_all`: the only users of the YAML reader, which is a fifth of the bundle. */
-const YAML_FILTER = "from_yaml";
+function present(part: Buffer | undefined, name: string): Buffer {
+  if (part === undefined) throw new Error(`Volley was built without its part "${name}"`);
+  return part;
+}
+
+/** Pack the script of the actions, unless the playbook's last bundle had the same: packing tightly takes 100 ms. */
+async function packActions(script: string, isTight: boolean, slot: CacheSlot): Promise<Buffer> {
+  const content = Buffer.from(script);
+  const kept = slot.readBytes(FILES.actions);
+  if (kept !== undefined && unpacksTo(kept, content)) return kept;
+  const fresh: Buffer = await promisify(brotliCompress)(
+    content,
+    quality(isTight ? constants.BROTLI_MAX_QUALITY : CODE_QUALITY, content.length),
+  );
+  slot.write(FILES.actions, fresh);
+  return fresh;
+}
+
+function unpacksTo(kept: Buffer, content: Buffer): boolean {
+  try {
+    return brotliDecompressSync(kept, { maxOutputLength: content.length }).equals(content);
+  } catch {
+    return false;
+  }
+}
 
 /** The word as templates write it, `groups['web']`. */
 const GROUPS = /\bgroups\b/;
@@ -114,18 +165,18 @@ function text(name: string, content: string): ZipEntry {
   return { name, content: Buffer.from(content), mode: 0o644 };
 }
 
-/** Pack code with Brotli, a third smaller than in a zip. A higher quality gains nothing for the time it takes. */
-function compressed(name: string, code: string): ZipEntry {
-  const content = Buffer.from(code);
-  const params = {
-    [constants.BROTLI_PARAM_QUALITY]: 6,
-    [constants.BROTLI_PARAM_SIZE_HINT]: content.length,
-  };
-  return { name: `${name}.br`, content: brotliCompressSync(content, { params }), mode: 0o644, packed: true };
+function packed(name: string, content: Buffer): ZipEntry {
+  return { name, content, mode: 0o644, packed: true };
 }
 
-function packed(part: Exclude<keyof RuntimeFiles, "bootstrap">, runtime: RuntimeFiles): ZipEntry {
-  return { name: RUNTIME_NAMES[part], content: runtime[part], mode: 0o644, packed: true };
+/** For code that is packed anew with every change: a higher quality gains nothing for the time it takes. */
+const CODE_QUALITY = 6;
+
+/** The options of Brotli, which packs code a third smaller than a zip does. */
+function quality(level: number, bytes: number): BrotliOptions {
+  return {
+    params: { [constants.BROTLI_PARAM_QUALITY]: level, [constants.BROTLI_PARAM_SIZE_HINT]: bytes },
+  };
 }
 
 function digest(content: string | Uint8Array): string {

@@ -1,19 +1,32 @@
 import { existsSync, readFileSync } from "node:fs";
 import { createRequire } from "node:module";
 import { fileURLToPath } from "node:url";
-import type { RuntimeFiles } from "./build-runtime.ts";
+import { PART_RULES, type PartName, type RuntimeFiles } from "./parts.ts";
 
-/** The names of the parts in the package. */
-export const RUNTIME_NAMES = {
-  bootstrap: "bootstrap.js",
-  runner: "runner.js.br",
-  template: "template.js.br",
-  yaml: "yaml.js.br",
-} as const satisfies Readonly<Record<keyof RuntimeFiles, string>>;
+/** The names in the package of what Volley puts into bundles. */
+const NAMES = { bootstrap: "bootstrap.js", actions: "actions.json" } as const;
+
+/** The name of a part, in the package and in bundles. */
+export function partFile(name: PartName): string {
+  return `${name}.js.br`;
+}
+
+/** List the files of the package that {@link loadRuntime} reads, with their content. */
+export function runtimeFiles({
+  bootstrap,
+  actions,
+  parts,
+}: RuntimeFiles): readonly (readonly [string, Buffer])[] {
+  return [
+    [NAMES.bootstrap, bootstrap],
+    [NAMES.actions, actions],
+    ...Object.entries(parts).map(([name, packed]) => [partFile(name as PartName), packed] as const),
+  ];
+}
 
 let built: Promise<RuntimeFiles> | undefined;
 
-/** Load the parts that every bundle has: from the installed package, or built from source in a checkout that runs from source. */
+/** Load what Volley puts into bundles: from the installed package, or built from source in a checkout that runs from source. */
 export function loadRuntime(): Promise<RuntimeFiles> {
   built ??= readOrBuild();
   return built;
@@ -25,12 +38,13 @@ async function readOrBuild(): Promise<RuntimeFiles> {
     const { buildRuntime } = await import("./build-runtime.ts");
     return buildRuntime(new URL("../", import.meta.url).href);
   }
-  const read = (name: keyof RuntimeFiles): Buffer => readFileSync(new URL(RUNTIME_NAMES[name], directory));
+  const read = (file: string): Buffer => readFileSync(new URL(file, directory));
+  const parts = PART_RULES.filter(([name]) => existsSync(fileURLToPath(new URL(partFile(name), directory))));
   return {
-    bootstrap: read("bootstrap"),
-    runner: read("runner"),
-    template: read("template"),
-    yaml: read("yaml"),
+    bootstrap: read(NAMES.bootstrap),
+    actions: read(NAMES.actions),
+    parts: Object.fromEntries(parts.map(([name]) => [name, read(partFile(name))])),
+    isTight: true,
   };
 }
 
@@ -40,7 +54,7 @@ function runtimeDirectory(): URL | undefined {
   // Chunks lie at differing depths below dist.
   return ["./agent/", "../agent/", "../../agent/"]
     .map((candidate) => new URL(candidate, import.meta.url))
-    .find((directory) => existsSync(fileURLToPath(new URL(RUNTIME_NAMES.runner, directory))));
+    .find((directory) => existsSync(fileURLToPath(new URL(partFile("runner"), directory))));
 }
 
 let version: string | undefined;

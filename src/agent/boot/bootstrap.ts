@@ -5,7 +5,7 @@
  */
 import { crc32 } from "../../core/values/bytes.ts";
 import { openOwnFiles } from "../../system/own-files.ts";
-import type { BundleReader } from "../carry-out.ts";
+import type { BundleReader } from "../parts.ts";
 
 const MINIMUM_NODE = 18;
 const NO_USABLE_NODE = 97;

@@ -33,7 +33,7 @@ let name: string;
 
 beforeAll(async () => {
   project = await bundleProject(FILES);
-  source = brotliDecompressSync((await loadRuntime()).runner);
+  source = brotliDecompressSync((await loadRuntime()).parts.runner!);
   marker = project.path("planted-code-was-run");
   compiled = project.path("home/.cache/volley/compiled");
   const suffix = `${process.version}-${process.arch}`;

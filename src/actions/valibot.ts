@@ -1,0 +1,28 @@
+// The functions of valibot that the runner lends to the actions and parts of a bundle. An action may use any other: the
+// bundle then holds that function for itself.
+export {
+  array,
+  boolean,
+  check,
+  custom,
+  description,
+  includes,
+  integer,
+  literal,
+  maxValue,
+  minLength,
+  minValue,
+  nonEmpty,
+  number,
+  optional,
+  picklist,
+  pipe,
+  record,
+  regex,
+  strictObject,
+  string,
+  transform,
+  trim,
+  union,
+  unknown,
+} from "valibot";

@@ -1,0 +1,105 @@
+import * as valibot from "../actions/valibot.ts";
+import { VolleyError } from "../core/errors.ts";
+import * as api from "../playbook-api.ts";
+import type { createTemplates } from "../template/index.ts";
+import * as core from "./shared-core.ts";
+
+// The parts of a bundle beside the runner, each loaded when the run first asks for it.
+
+/** The bundle that the runner was started from, as the bootstrap gives it. */
+export interface BundleReader {
+  /** The bundle's own path. */
+  readonly file: string;
+  /** Names of the zip's entries, in order. */
+  readonly names: readonly string[];
+  /** Bytes of an entry, uncompressed; undefined when there is no such entry. */
+  size(name: string): number | undefined;
+  /** Permission bits of an entry; 0 when there is no such entry. */
+  mode(name: string): number;
+  /** An entry's content; undefined when there is no such entry. */
+  read(name: string): Buffer | undefined;
+  /** Compile and run an entry that is a CommonJS module, and return its exports; `imports` answer its `require` before Node does. */
+  load(name: string, imports?: Readonly<Record<string, unknown>>): unknown;
+  /** Keep the compiled form of the modules that were loaded for the next start, unless the bundle is carried about. */
+  keepCompiled(): void;
+}
+
+/** What code of a bundle may require beside Node's own modules. */
+export interface Parts {
+  /** The files that the runner lends. */
+  readonly core: typeof core;
+  /** The functions of valibot that the runner lends. */
+  readonly valibot: typeof valibot;
+  /** The module that playbooks import: the actions that the bundle holds, and all else. */
+  readonly volley: Readonly<Record<string, unknown>>;
+  readonly template: { readonly createTemplates: typeof createTemplates };
+  readonly yaml: unknown;
+  /** The interpreter of Ansible's playbooks. */
+  readonly ansible: unknown;
+}
+
+/** Open the parts of a bundle. A part that the bundle does not hold fails with `BUNDLE_INVALID` when it is used. */
+export function openParts(bundle: BundleReader): Parts {
+  const loaded = new Map<string, unknown>();
+  const load = (name: string): unknown => {
+    if (!loaded.has(name)) {
+      if (!bundle.names.includes(`${name}.js.br`)) throw missing(`part "${name}"`);
+      loaded.set(name, bundle.load(`${name}.js`, parts as unknown as Readonly<Record<string, unknown>>));
+    }
+    return loaded.get(name);
+  };
+  let volley: Parts["volley"] | undefined;
+  const parts: Parts = {
+    core,
+    valibot,
+    get volley() {
+      volley ??= makeVolley(load("actions") as ActionsScript);
+      return volley;
+    },
+    get template() {
+      return load("template") as Parts["template"];
+    },
+    get yaml() {
+      return load("yaml");
+    },
+    get ansible() {
+      return load("ansible");
+    },
+  };
+  return parts;
+}
+
+/** The actions that a bundle holds: `bundle/actions.ts` writes it. */
+interface ActionsScript {
+  /** The module of each action. */
+  readonly actions: Readonly<Record<string, string>>;
+  readonly modules: Readonly<Record<string, (require: (id: string) => unknown) => Record<string, unknown>>>;
+  /** Gives what the runner lends, and Node's own modules. */
+  require(id: string): unknown;
+}
+
+/** Make the module that playbooks import. The code of an action runs when the playbook first names the action. */
+function makeVolley({ actions, modules, require }: ActionsScript): Parts["volley"] {
+  const loaded = new Map<string, unknown>();
+  const load = (id: string): unknown => {
+    if (!loaded.has(id)) {
+      const module = modules[id];
+      if (module === undefined && /^[^:]+\//.test(id)) throw missing(`module "${id}"`);
+      loaded.set(id, module === undefined ? require(id) : module(load));
+    }
+    return loaded.get(id);
+  };
+  const volley: Record<string, unknown> = { ...api };
+  for (const [name, id] of Object.entries(actions))
+    Object.defineProperty(volley, name, {
+      enumerable: true,
+      get: () => (load(id) as Record<string, unknown>)[name],
+    });
+  return volley;
+}
+
+function missing(what: string): VolleyError {
+  return new VolleyError("BUNDLE_INVALID", `the bundle does not hold the ${what}`, {
+    hint: "bundle the playbook again; if that does not help, the playbook asks for the part in a way that Volley cannot see",
+  });
+}
