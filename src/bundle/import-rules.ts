@@ -74,6 +74,7 @@ export const FOLDERS: Readonly<Record<string, FolderRule>> = {
     ],
     ...onController,
   },
+  ansible: { imports: ["core", "yaml"], ...onHosts },
   demo: { imports: [], node: false, rides: true },
   "index.ts": { imports: ["actions", "playbook-api.ts"], node: false, rides: true },
   "playbook-api.ts": { imports: ["core", "actions"], node: false, rides: true },
