@@ -59,6 +59,7 @@ export async function buildBundle(
   const slot = openSlot(loaded.project.file);
   const runtime = given ?? (await loadRuntime());
   const { code } = loaded.compiled;
+  const names = joinNames(namesReached(code), loaded.compiled.actions ?? [], actions);
   // Parts that ride for what the vars or the code hold, whatever the assets do.
   const asked = PART_RULES.filter(
     ([, { rides }]) =>
@@ -70,7 +71,7 @@ export async function buildBundle(
   const parts = digest(
     Buffer.concat([
       ...runtimeFiles(runtime).map(([, content]) => content),
-      Buffer.from(`${asked} ${actions} ${code}`),
+      Buffer.from(`${asked} ${names} ${code}`),
     ]),
   );
   if (hosts === undefined) {
@@ -87,10 +88,7 @@ export async function buildBundle(
   const assetsHold = (text: string): boolean => assets.entries.some(({ content }) => content.includes(text));
   const groups = assetsHold("groups");
   const asksForGroups = askedFor || groups;
-  const script = actionsScript(
-    JSON.parse(runtime.actions.toString("utf8")) as ActionModules,
-    joinNames(namesReached(code), actions),
-  );
+  const script = actionsScript(JSON.parse(runtime.actions.toString("utf8")) as ActionModules, names);
   const bytes = await zipBehind(Buffer.from(preludeText(runtime.bootstrap.toString("utf8"))), [
     text("manifest.json", JSON.stringify(makeManifest(loaded, hosts?.(asksForGroups)))),
     packed("playbook.js.br", brotliCompressSync(Buffer.from(code), quality(CODE_QUALITY, code.length))),

@@ -6,6 +6,7 @@ import type { BuildFailure, BuildResult, Message, Plugin } from "esbuild";
 import { isVolleyError, messageOf, type SourceLocation, VolleyError } from "../core/errors.ts";
 import { isPlaybook, type Playbook } from "../core/playbook.ts";
 import { locateStrays } from "../system/strays.ts";
+import type { ActionNames } from "./actions.ts";
 import { type CacheSlot, type Fingerprint, fingerprint, isFresh, openSlot } from "./cache.ts";
 import { refuseForbidden } from "./import-rules.ts";
 import { volleyVersion } from "./runtime.ts";
@@ -50,7 +51,7 @@ export function findProject(playbook: string, cwd: string): Project {
 export interface LoadedPlaybook {
   readonly project: Project;
   readonly playbook: Playbook;
-  readonly compiled: Pick<Compiled, "code" | "map" | "directories">;
+  readonly compiled: Pick<Compiled, "code" | "map" | "directories" | "actions">;
   /** The files it was compiled from, as they were then. */
   readonly inputs: Fingerprint;
 }
@@ -93,6 +94,8 @@ export interface Compiled {
   readonly inputs: readonly string[];
   /** The directories of the files that define roles and plays, by the name that their assets have in the bundle. */
   readonly directories: Readonly<Record<string, string>>;
+  /** Actions that the code reaches in ways it does not show; the bundle holds them. */
+  readonly actions?: ActionNames;
 }
 
 /** The name of a compiled file in stacks, on the controller and on hosts. */

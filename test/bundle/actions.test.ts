@@ -1,5 +1,13 @@
 import { spawnSync } from "node:child_process";
-import { cpSync, mkdirSync, mkdtempSync, readFileSync, symlinkSync, writeFileSync } from "node:fs";
+import {
+  cpSync,
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  readFileSync,
+  symlinkSync,
+  writeFileSync,
+} from "node:fs";
 import { createRequire } from "node:module";
 import { join } from "node:path";
 import { fileURLToPath, pathToFileURL } from "node:url";
@@ -9,11 +17,12 @@ import { describe, expect, test } from "vitest";
 import { type BundleReader, openParts } from "../../src/agent/parts.ts";
 import { type ActionNames, actionsScript, joinNames, namesReached } from "../../src/bundle/actions.ts";
 import { buildRuntime } from "../../src/bundle/build-runtime.ts";
-import type { ActionModules } from "../../src/bundle/parts.ts";
+import { type ActionModules, PART_RULES, PARTS } from "../../src/bundle/parts.ts";
 import { compile } from "../../src/bundle/playbook.ts";
 import { loadRuntime } from "../../src/bundle/runtime.ts";
 import { preparePlaybook } from "../../src/controller/prepare/read.ts";
 import * as volley from "../../src/index.ts";
+import * as api from "../../src/playbook-api.ts";
 import { makeProject, scratchDirectory } from "../e2e/lib/project.ts";
 
 const scratch = scratchDirectory();
@@ -112,7 +121,7 @@ function openScript(script: string): ReturnType<typeof openParts> {
 describe("the actions of a bundle", () => {
   test("are all there when all are asked for, with the parameters of the sources", async () => {
     const { volley: built } = openScript(await scriptOf("all"));
-    expect(Object.keys(built).sort()).toEqual(Object.keys(volley).sort());
+    expect(Object.keys(built)).toEqual(expect.arrayContaining(Object.keys(api)));
     expect(ACTIONS.length).toBeGreaterThan(25);
     for (const [name, { params }] of ACTIONS) {
       const action = built[name] as typeof volley.copy;
@@ -153,12 +162,22 @@ describe("the actions of a bundle", () => {
     expect(() => parts.yaml).toThrow('the bundle does not hold the part "yaml"');
   });
 
-  test("hold no copy of a file that the runner has", async () => {
+  test("hold no copy of a file that the runner has, nor do other parts", async () => {
     const inRunner = await filesIn("agent/main.ts");
+    const list = readFileSync(join(root, "src/agent/shared-core.ts"), "utf8");
+    const lent = [...list.matchAll(/^export \* from "\.\.\/(.+)";$/gm)].map(([, path]) => `src/${path}`);
     const { actions } = await loadRuntime();
     const { modules } = JSON.parse(actions.toString()) as ActionModules;
-    const copies = Object.keys(modules).filter((id) => inRunner.has(`src/${id}.ts`));
-    expect(copies, "add these files to agent/shared-core.ts").toEqual([]);
+    const others = PART_RULES.map(([, { entry }]) => entry).filter(
+      (entry) => entry !== PARTS.runner.entry && existsSync(join(root, "src", entry)),
+    );
+    const held = [
+      ...Object.keys(modules).map((id) => `src/${id}.ts`),
+      ...(await Promise.all(others.map(async (entry) => [...(await filesIn(entry))]))).flat(),
+    ];
+    expect(held.length).toBeGreaterThan(60);
+    const copies = held.filter((file) => inRunner.has(file) && !lent.includes(file));
+    expect([...new Set(copies)], "add these files to agent/shared-core.ts").toEqual([]);
   });
 });
 
