@@ -1,1 +1,2 @@
+export { known_hosts } from "./known-hosts.ts";
 export { pam_limits } from "./pam-limits.ts";

@@ -14,6 +14,8 @@ interface EditParams extends FileAttributes {
   readonly path: string;
   /** Start from an empty text when the file is missing. */
   readonly create?: boolean;
+  /** Write to the target of a link at `path`; false replaces a link whose target would change. Default: true. */
+  readonly follow?: boolean;
   readonly backup: boolean;
   readonly validate?: string | undefined;
 }
@@ -26,7 +28,7 @@ export interface Edited {
 }
 
 /**
- * Edit the text of a file and compare it with the file; links are followed. A missing file without `create` fails with
+ * Edit the text of a file and compare it with the file. A missing file without `create` fails with
  * `ACTION_FAILED`; in check mode it is unknown, because an earlier task might make it.
  */
 export async function inspectEdit(
@@ -50,8 +52,10 @@ export async function inspectEdit(
   const edited = await edit(bytesToText(current ?? new Uint8Array()));
   const { owner, group, mode, backup, validate } = params;
   if (current === null && edited.text === "") return unchanged(undefined, edited.message);
+  const replacesLink = params.follow === false && edited.text !== bytesToText(current ?? new Uint8Array());
   const change = await inspectFile({
-    ...{ system, context, path, current, owner, group, mode, backup, validate },
+    ...(replacesLink ? { path: params.path, follow: false } : { path }),
+    ...{ system, context, current, owner, group, mode, backup, validate },
     content: edited.text,
     parents: "make",
   });

@@ -9,6 +9,12 @@ export function parentOf(path: string): string {
   return parent === "~" ? "~/" : parent;
 }
 
+/** Replace `~/` by the user's home, for processes and for paths that are shown; other paths stay as they are. */
+export async function expandHome(system: ReadSystem, path: string): Promise<string> {
+  const isThere = path.startsWith("~/") && (await system.stat("~/")) !== null;
+  return isThere ? posix.join(await system.realPath("~/"), path.slice(2)) : path;
+}
+
 /** Resolve the target of a link at `path`; the result of a path below `~/` is below `~/` too. */
 export function linkTarget(path: string, target: string): string {
   if (posix.isAbsolute(target)) return target;
