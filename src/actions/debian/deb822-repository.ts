@@ -4,7 +4,7 @@ import { type ActionContext, type Applied, type Change, unchanged } from "../../
 import type { Diff } from "../../core/result.ts";
 import type { ReadSystem } from "../../core/system.ts";
 import { defineAction } from "../define.ts";
-import { isWebUrl } from "../network/download.ts";
+import { isWebUrl } from "../network/web-url.ts";
 import { downloadBytes } from "../shared/download-bytes.ts";
 import { isArmored } from "../shared/openpgp.ts";
 import { fileAttributes, flag, oneOf, optionalText, text, textList } from "../shared/params.ts";
