@@ -1,14 +1,16 @@
 // The functions of valibot that the runner lends to the actions and parts of a bundle. An action may use any other: the
 // bundle then holds that function for itself.
 export {
+  any,
   array,
   boolean,
   check,
   custom,
   description,
+  gtValue,
   includes,
   integer,
-  literal,
+  looseObject,
   maxValue,
   minLength,
   minValue,
@@ -19,6 +21,8 @@ export {
   pipe,
   record,
   regex,
+  safeParse,
+  startsWith,
   strictObject,
   string,
   transform,

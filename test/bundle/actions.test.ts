@@ -4,6 +4,7 @@ import {
   existsSync,
   mkdirSync,
   mkdtempSync,
+  readdirSync,
   readFileSync,
   symlinkSync,
   writeFileSync,
@@ -14,6 +15,7 @@ import { fileURLToPath, pathToFileURL } from "node:url";
 import { compileFunction } from "node:vm";
 import { build } from "esbuild";
 import { describe, expect, test } from "vitest";
+import * as valibot from "../../src/actions/valibot.ts";
 import { type BundleReader, openParts } from "../../src/agent/parts.ts";
 import { type ActionNames, actionsScript, joinNames, namesReached } from "../../src/bundle/actions.ts";
 import { buildRuntime } from "../../src/bundle/build-runtime.ts";
@@ -250,6 +252,18 @@ test("a bundle holds actions that its caller names, and carries them out", async
   });
   expect(status, stderr).toBe(0);
   expect(readFileSync(project.path("home/a"), "utf8")).toBe("a");
+});
+
+test("of valibot the runner lends only functions that actions use", () => {
+  const directory = join(root, "src/actions");
+  const sources = readdirSync(directory, { recursive: true, encoding: "utf8" })
+    .filter((name) => name.endsWith(".ts") && name !== "valibot.ts")
+    .map((name) => readFileSync(join(directory, name), "utf8"));
+  const isUsed = (name: string): boolean => {
+    const use = new RegExp(`\\bv\\.${name}\\b|import \\{[^}]*\\b${name}\\b[^}]*\\} from "valibot"`);
+    return sources.some((text) => use.test(text));
+  };
+  expect(Object.keys(valibot).filter((name) => !isUsed(name))).toEqual([]);
 });
 
 test("choices of actions are joined", () => {
