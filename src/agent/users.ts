@@ -48,7 +48,7 @@ export function createUserSystems(own: System, bundle: string, job: JobBecome | 
     userOfPlay: (index) => other(job?.users[index]),
     // The way back is to whoever is logged in.
     userOf: (become, outer) =>
-      become === undefined ? outer : other(becomeUser(become) ?? job?.login ?? null),
+      become === undefined ? outer : other(becomeUser(become, job?.standard) ?? job?.login ?? null),
     of: (user) => {
       if (user === undefined) return own;
       let system = systems.get(user);

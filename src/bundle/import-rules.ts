@@ -37,6 +37,7 @@ export const FOLDERS: Readonly<Record<string, FolderRule>> = {
   engine: { imports: ["core", "system", "vars", "template"], ...onHosts },
   agent: { imports: ["core", "system", "vars", "template", "engine"], ...onHosts },
   direct: { imports: ["core", "system", "template", "engine", "agent", "transport"], ...onController },
+  "ansible/config": { imports: ["core"], ...onController },
   inventory: { imports: ["core", "system", "yaml", "vars", "vars/secrets"], ...onController },
   transport: { imports: ["core", "system"], ...onController },
   bundle: { imports: ["core", "system"], ...onController },
@@ -63,6 +64,7 @@ export const FOLDERS: Readonly<Record<string, FolderRule>> = {
     imports: [
       "core",
       "system",
+      "ansible/config",
       "controller",
       "fanout",
       "compare",

@@ -180,13 +180,17 @@ export function addBecomePasswordOptions(command: Command): Command {
     );
 }
 
-/** Turn the flags into options of the controller; ask for the become password on `--ask-become-pass`. Fails with `USAGE`. */
-export async function becomeOptions(flags: BecomeFlags): Promise<BecomeOptions> {
+/**
+ * Turn the flags into options of the controller; ask for the become password on `--ask-become-pass`, where the login
+ * password stands for an empty answer. Fails with `USAGE`.
+ */
+export async function becomeOptions(flags: BecomeFlags, login?: string): Promise<BecomeOptions> {
   const { become, becomeUser, becomeMethod } = flags;
   const wanted = becomeUser ?? become;
   const becomePassword = await readGivenPassword({
     name: "become password",
-    question: "Become password",
+    question: login === undefined ? "Become password" : "Become password (default: the SSH password)",
+    ...(login === undefined ? {} : { standard: login }),
     ask: flags.askBecomePass === true,
     file: flags.becomePasswordFile,
     variable: "VOLLEY_BECOME_PASSWORD",
@@ -266,7 +270,8 @@ export function collect(value: string, before: readonly string[] | undefined): r
   return [...(before ?? []), value];
 }
 
-function collectPaths(value: string, before: readonly string[] | undefined): readonly string[] {
+/** Gather paths whose `~` the shell has left. */
+export function collectPaths(value: string, before: readonly string[] | undefined): readonly string[] {
   return collect(expandHome(value), before);
 }
 

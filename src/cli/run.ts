@@ -1,138 +1,148 @@
-import { type Command, InvalidArgumentError, Option } from "commander";
+import type { Command } from "commander";
+import type { RunOptions } from "../controller/prepare/options.ts";
 import type { Run } from "../controller/run.ts";
-import type { Via } from "../controller/session/state.ts";
 import { VolleyError } from "../core/errors.ts";
 import type { Event, Summary } from "../core/events.ts";
 import { createReporter, type ReporterKind } from "../reporter/kinds.ts";
-import type { Reporter } from "../reporter/reporter.ts";
+import type { Reporter, ReporterOptions } from "../reporter/reporter.ts";
 import {
-  addBecomeOptions,
   addBecomePasswordOptions,
-  addConnectionOptions,
-  addInventoryOptions,
-  addSecretOptions,
   type BecomeFlags,
   becomeOptions,
-  type ConnectionFlags,
-  collect,
-  type InventoryFlags,
   inventoryPaths,
   reachOptions,
-  type SecretFlags,
-  seconds,
   secretOptions,
   splitList,
 } from "./options.ts";
+import {
+  addRunOptions,
+  ansibleSettings,
+  inventoriesOf,
+  isAnsiblePlaybook,
+  type RunFlags,
+  runBecomeOptions,
+  type SettledFlags,
+  settleFlags,
+  warnOfFlags,
+} from "./run-options.ts";
 import { expandLimit, latestRunOf, recordedRun } from "./runs.ts";
-import { askPassphrase, outputOption, shownAs } from "./terminal.ts";
+import { askPassphrase, askStep, outputOption, rememberAnswers, shownAs } from "./terminal.ts";
 
 // The commands that carry out a run and show it: `volley run` and `volley attach`.
-
-interface RunFlags extends InventoryFlags, ConnectionFlags, BecomeFlags, SecretFlags {
-  readonly check?: boolean;
-  readonly diff?: boolean;
-  readonly tags?: readonly string[];
-  readonly skipTags?: readonly string[];
-  readonly output: ReporterKind;
-  readonly verbose: number;
-  readonly resume?: string | true;
-  readonly hostTimeout?: number;
-  readonly seed?: string;
-  readonly via: Via;
-  readonly timing?: boolean;
-}
 
 /** Add `volley run`. */
 export function addRunCommand(program: Command): void {
   const command = program
-    .command("run <playbook>")
+    .command("run <playbook...>")
     .summary("carry out a playbook on its hosts")
     .description(
-      "Bundle a playbook, send the bundle to every host that lacks it, run it there and show what happens.",
+      "Bundle a playbook, send the bundle to every host that lacks it, run it there and show what happens. Several playbooks are carried out in turn, up to the first that fails. The options are ansible-playbook's.",
     );
-  addSecretOptions(addBecomeOptions(addConnectionOptions(addInventoryOptions(command))))
-    .option("-C, --check", "change nothing, show what would change")
-    .option("-D, --diff", "show what changes inside files")
-    .option(
-      "--host-timeout <seconds>",
-      "time limit of a host for each play that sets none itself (default: no limit)",
-      seconds,
-    )
-    .addOption(
-      new Option(
-        "--via <method>",
-        "bundle: send a bundle to each host and run it there; direct: work action by action over one connection; auto: bundle where the host has a usable Node, else direct",
-      )
-        .choices(["auto", "bundle", "direct"])
-        .default("auto"),
-    )
-    .option("--seed <text>", "seed of plays in shuffled order (default: the run's name)")
-    .option(
-      "-t, --tags <tags>",
-      "run only tasks with one of these tags (comma separated); repeatable",
-      tagsToRun,
-    )
-    .option("--skip-tags <tags>", "skip tasks with one of these tags; repeatable", collect)
-    .addOption(outputOption())
-    .option(
-      "-v, --verbose",
-      "plain output: show unchanged tasks too; twice: also the output of tasks",
-      (_value: string, before: number) => before + 1,
-      0,
-    )
-    .option("--timing", "show at the end where the time went: phases, and the slowest actions")
-    .option(
-      "--resume [run]",
-      "go on where an earlier run stopped on each host (default: the latest run of this playbook)",
-      runToResume,
-    )
+  addRunOptions(command)
     .addHelpText(
       "after",
       "\nExit codes: 0 all ok, 1 usage or set-up (nothing was run), 2 some host failed, 4 some host unreachable or lost, 70 never ended, 130 cancelled.\n",
     )
-    .action(async (playbook: string, flags: RunFlags) => {
-      process.exitCode = await runPlaybook(playbook, flags);
+    .action(async (playbooks: readonly string[], flags: RunFlags) => {
+      process.exitCode = await runPlaybooks(playbooks, flags);
     });
 }
 
-/** Refuse `--tags ''`, which would run all tasks. */
-function tagsToRun(value: string, before: readonly string[] | undefined): readonly string[] {
-  if (splitList([value]).length > 0) return collect(value, before);
-  throw new InvalidArgumentError("It names no tag: leave it out to run all tasks.");
+async function runPlaybooks(playbooks: readonly string[], given: RunFlags): Promise<number> {
+  const isAnsible = playbooks.some(isAnsiblePlaybook);
+  const settings = await ansibleSettings(playbooks);
+  const flags = settleFlags(given, settings);
+  warnOfFlags(flags, isAnsible);
+  const { findProject } = await import("../bundle/playbook.ts");
+  // A playbook that is missing is told before the first one is run.
+  for (const playbook of playbooks) findProject(playbook, process.cwd());
+  const limit = await expandLimit(limitOf(flags, isAnsible));
+  const inventories = (): readonly string[] => inventoriesOf(flags, inventoryPaths, isAnsible);
+  const { listHosts, listTasks, listTags, syntaxCheck, extraVars, connection } = flags;
+  if ([listHosts, listTasks, listTags, syntaxCheck].includes(true)) {
+    const { listPlaybooks } = await import("./listing.ts");
+    return await listPlaybooks(playbooks, {
+      ...{ listHosts, listTasks, listTags, inventories, limit, extraVars, connection },
+      tags: splitList(flags.tags),
+      skipTags: splitList(flags.skipTags),
+      secrets: { ...secretOptions(flags), ask: askPassphrase },
+    });
+  }
+  const inventory = inventories();
+  if (flags.resume !== undefined && playbooks.length > 1)
+    throw new VolleyError("USAGE", "--resume goes on with one playbook: name no other");
+  const reach = await reachOptions(flags);
+  const become = await runBecomeOptions(flags, reach.password);
+  const asking =
+    reach.askPassphrase === undefined ? {} : { askPassphrase: rememberAnswers(reach.askPassphrase) };
+  const isWatched = flags.output === "ink" || (flags.output === "auto" && process.stdout.isTTY === true);
+  const output = flags.step === true ? plainForStep(flags.output) : flags.output;
+  for (const playbook of playbooks) {
+    const exitCode = await runPlaybook(
+      playbook,
+      flags,
+      {
+        ...reach,
+        ...become,
+        ...asking,
+        inventory,
+        playbook,
+        ...(flags.port === undefined ? {} : { port: flags.port }),
+        sshArguments: flags.sshArguments,
+        ...(connection === undefined ? {} : { connection }),
+        secrets: secretOptions(flags),
+        concurrency: flags.forks,
+        ...(flags.hostTimeout === undefined ? {} : { hostTimeoutMs: flags.hostTimeout * 1_000 }),
+        ...(flags.seed === undefined ? {} : { seed: flags.seed }),
+        via: flags.via,
+        check: flags.check ?? false,
+        // The screen shows diffs in each host's log; other output shows them only with --diff.
+        diff: flags.diff ?? isWatched,
+        tags: splitList(flags.tags),
+        skipTags: splitList(flags.skipTags),
+        ...(extraVars === undefined ? {} : { extraVars }),
+        ...(flags.startAtTask === undefined ? {} : { startAtTask: flags.startAtTask }),
+        ...(flags.forceHandlers === undefined ? {} : { forceHandlers: flags.forceHandlers }),
+        ...(limit === undefined ? {} : { limit }),
+      },
+      output,
+    );
+    if (exitCode !== 0) return exitCode;
+  }
+  return 0;
 }
 
-/** Refuse a playbook behind `--resume`: commander would take it for the run's name, and miss the playbook. */
-function runToResume(value: string): string {
-  if (!/\.[cm]?[jt]s$/.test(value)) return value;
-  throw new InvalidArgumentError("It is a playbook, not a run: write it before --resume.");
+/** An empty limit is none in Ansible, whose scripts leave a variable empty; elsewhere it is a mistake. */
+function limitOf({ limit }: RunFlags, isAnsible: boolean): string | undefined {
+  return isAnsible && limit?.trim() === "" ? undefined : limit;
 }
 
-async function runPlaybook(playbook: string, flags: RunFlags): Promise<number> {
+/** Lines leave the terminal to the questions. */
+function plainForStep(output: ReporterKind): ReporterKind {
+  if (process.stdin.isTTY !== true) {
+    throw new VolleyError("USAGE", "--step asks at a terminal, and there is none", {
+      hint: "choose tasks with --start-at-task and --tags",
+    });
+  }
+  return output === "json" ? output : "plain";
+}
+
+async function runPlaybook(
+  playbook: string,
+  flags: SettledFlags,
+  options: RunOptions,
+  output: ReporterKind,
+): Promise<number> {
   const { run } = await import("../controller/run.ts");
-  const limit = await expandLimit(flags.limit);
   const resume = flags.resume === true ? await latestRunOf(playbook) : await recordedRun(flags.resume);
-  const running = run({
-    ...(await reachOptions(flags)),
-    ...(await becomeOptions(flags)),
-    inventory: inventoryPaths(flags),
-    playbook,
-    secrets: secretOptions(flags),
-    concurrency: flags.forks,
-    ...(flags.hostTimeout === undefined ? {} : { hostTimeoutMs: flags.hostTimeout * 1_000 }),
-    ...(flags.seed === undefined ? {} : { seed: flags.seed }),
-    via: flags.via,
-    check: flags.check ?? false,
-    // The screen shows diffs in each host's log; other output shows them only with --diff.
-    diff:
-      flags.diff ?? (flags.output === "ink" || (flags.output === "auto" && process.stdout.isTTY === true)),
-    tags: splitList(flags.tags),
-    skipTags: splitList(flags.skipTags),
-    ...(limit === undefined ? {} : { limit }),
+  const running: Run = run({
+    ...options,
     ...(resume === undefined ? {} : { resume }),
+    ...(flags.step === true ? { step: askStep(() => running.cancel()) } : {}),
   });
   const summary = await watchRun(running, {
-    output: flags.output,
-    verbosity: Math.min(flags.verbose, 2) as 0 | 1 | 2,
+    output,
+    verbosity: Math.min(flags.verbose, 4) as WatchOptions["verbosity"],
     diff: flags.diff ?? false,
     timing: flags.timing ?? false,
   });
@@ -192,7 +202,7 @@ async function attach(name: string | undefined, flags: AttachFlags): Promise<num
 /** Options of showing a run. */
 interface WatchOptions {
   readonly output: ReporterKind;
-  readonly verbosity: 0 | 1 | 2;
+  readonly verbosity: ReporterOptions["verbosity"];
   readonly diff: boolean;
   /** Show the time of phases and tasks at the end. Default false. */
   readonly timing?: boolean;

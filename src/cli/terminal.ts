@@ -2,9 +2,12 @@ import { readFileSync } from "node:fs";
 import { homedir, tmpdir } from "node:os";
 import { Writable } from "node:stream";
 import { Option } from "commander";
+import type { AskStep } from "../controller/prepare/options.ts";
 import type { UnknownHostKey } from "../controller/prepare/reach.ts";
+import { PLAYBOOK_ROLE } from "../core/asset.ts";
 import { VolleyError } from "../core/errors.ts";
 import { fileReason, writeReason } from "../core/unix/user-file.ts";
+import { safeLine } from "../reporter/rows/sanitize.ts";
 
 // The person at the terminal: the kind of output, signals, questions and passwords.
 
@@ -67,6 +70,45 @@ export async function askPassphrase(prompt: string): Promise<string | null> {
   }
 }
 
+/** Ask each question once: several playbooks of one command may ask the same. */
+export function rememberAnswers(ask: typeof askPassphrase): typeof askPassphrase {
+  const answers = new Map<string, Promise<string | null>>();
+  return (prompt) => {
+    const answer = answers.get(prompt) ?? ask(prompt);
+    answers.set(prompt, answer);
+    return answer;
+  };
+}
+
+/**
+ * Make the question before each task of `--step`: `y` does the task, `c` it and all that follow, and anything else leaves
+ * it out, as in Ansible. Ctrl-C, and the end of the input, cancel the run.
+ */
+export function askStep(cancel: () => void): AskStep {
+  return async ({ role, name, handler }) => {
+    const { promises } = await import("node:readline");
+    const reader = promises.createInterface({ input: process.stdin, output: process.stderr, terminal: true });
+    const interrupted = new AbortController();
+    reader.once("SIGINT", () => interrupted.abort());
+    reader.once("close", () => interrupted.abort());
+    const title = safeLine(`${role === "" || role === PLAYBOOK_ROLE ? "" : `${role} : `}${name}`);
+    try {
+      const what = handler ? "handler" : "task";
+      const answer = await reader.question(`Perform ${what} ${title}? (N)o/(y)es/(c)ontinue: `, {
+        signal: interrupted.signal,
+      });
+      const word = answer.trim().toLowerCase();
+      return /^y(es)?$/.test(word) ? "yes" : /^c(ontinue)?$/.test(word) ? "continue" : "no";
+    } catch {
+      process.stderr.write("\n");
+      cancel();
+      return "no";
+    } finally {
+      reader.close();
+    }
+  };
+}
+
 /** Show unknown host keys and ask, once for all of them, whether to trust them. False without a terminal. */
 export async function askHostKeys(keys: readonly UnknownHostKey[]): Promise<boolean> {
   if (process.stdin.isTTY !== true) return false;
@@ -117,6 +159,8 @@ export interface PasswordSource {
   /** The prompt, without its colon. */
   readonly question: string;
   readonly ask: boolean;
+  /** The password where nothing is typed. Default: that is refused. */
+  readonly standard?: string;
   /** A path, or a file descriptor. */
   readonly file: string | number | undefined;
   readonly variable: string;
@@ -126,7 +170,7 @@ export interface PasswordSource {
 
 /** Read a password from its source, of a file the first line; undefined when no source is set. Fails with `USAGE`. */
 export async function readGivenPassword(source: PasswordSource): Promise<string | undefined> {
-  const { name, question, ask, file, variable, hint } = source;
+  const { name, question, ask, standard, file, variable, hint } = source;
   const fromEnvironment = process.env[variable];
   // Keep the password from programs started here.
   delete process.env[variable];
@@ -138,7 +182,7 @@ export async function readGivenPassword(source: PasswordSource): Promise<string 
     const password = await askPassphrase(`${question}: `);
     if (password === null)
       throw new VolleyError("USAGE", `there is no terminal to ask for the ${name}`, { hint });
-    return refuseEmpty(password, "nothing was typed");
+    return password === "" && standard !== undefined ? standard : refuseEmpty(password, "nothing was typed");
   }
   if (file === undefined) return fromEnvironment === "" ? undefined : fromEnvironment;
   const where = typeof file === "string" ? file : `file descriptor ${file}`;

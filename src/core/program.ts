@@ -1,9 +1,31 @@
+import { matchesGlob, setGlobPieces } from "./unix/shell.ts";
+
+/** A task as it is listed before a run. */
+export interface TaskOutline {
+  readonly name: string;
+  /** Empty for a task of the play itself. */
+  readonly role: string;
+  /** All tags that select it, those of its play among them. */
+  readonly tags: readonly string[];
+}
+
+/** Tell whether a run that starts at a task starts at one of this name: the name itself, or `role : name`, or a glob of one. */
+export function isStart(
+  start: string,
+  { role, name }: { readonly role: string; readonly name: string },
+): boolean {
+  const glob = setGlobPieces(start, "fnmatch");
+  return [name, `${role} : ${name}`].some((each) => each === start || matchesGlob(glob, each));
+}
+
 /** A play that decides by itself which tasks to do, instead of roles that declare them: Ansible's YAML. */
 export interface PlayProgram {
   /** The names of its roles, in order. */
   readonly roles: readonly string[];
   /** The names of the actions it may reach. */
   readonly actions: readonly string[];
+  /** Its tasks, as far as they are known before it runs. */
+  readonly outline?: readonly TaskOutline[];
   /** The number of its tasks, as far as it is known before it runs. */
   readonly estimate: number;
   /** Carry the play out; the engine gives `host`, a `ProgramHost` of `engine/program.ts`. */

@@ -46,6 +46,8 @@ export interface Job {
 export interface JobBecome {
   /** The login user. */
   readonly login: string;
+  /** The user that `become: true` means. Default: root. */
+  readonly standard?: string;
   /** The users of plays, by index; absent for a play that runs as the process's own user. */
   readonly users: Readonly<Record<number, string>>;
   /** The way for this process to become another user; root needs no permission. */
@@ -76,6 +78,8 @@ export interface JobOptions {
   readonly skipTags: readonly string[];
   /** Skip all tasks before the first whose name, or `role : name`, is this or fits this glob. */
   readonly startAtTask?: string;
+  /** The first play that is known to have such a task before the run: later plays are done whole. */
+  readonly startAtPlay?: number;
   /** Ask the controller before each task. */
   readonly step?: boolean;
   /** Run notified handlers although a task has failed. */

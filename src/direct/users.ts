@@ -99,7 +99,7 @@ export function createDirectUsers(options: DirectUsersOptions): UserSystems & { 
   return {
     userOfPlay: (index) => other(job?.users[index]),
     userOf: (become, outer) =>
-      become === undefined ? outer : other(becomeUser(become) ?? job?.login ?? null),
+      become === undefined ? outer : other(becomeUser(become, job?.standard) ?? job?.login ?? null),
     prepare: async (user) => void (await begin(user)),
     of: (user) => {
       if (user === undefined) return own;

@@ -122,7 +122,7 @@ async function runPlays(playbook: Playbook, job: Job, effects: Effects, ledger: 
     if (waits && !failed && !cancelled) cancelled = !(await effects.waitForOthers(index)) || cancel.aborted;
   }
   countNotBegun(notBegun, ledger);
-  if (turns.unmatchedStart !== undefined && !failed && !cancelled)
+  if (turns.unmatchedStart !== undefined && job.options.startAtPlay === undefined && !failed && !cancelled)
     ledger.log(
       "warn",
       `no task is called "${turns.unmatchedStart}", where the run was to start: no task was run`,

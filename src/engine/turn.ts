@@ -3,10 +3,10 @@ import { createMemo, type Memo } from "../core/action.ts";
 import { VolleyError } from "../core/errors.ts";
 import type { AskedTask, DelegatedTask, TargetEvent, TaskRef } from "../core/events.ts";
 import type { PlayDefinition } from "../core/playbook.ts";
+import { isStart } from "../core/program.ts";
 import type { Job } from "../core/protocol.ts";
 import { countRescued, countState, EMPTY_TALLY, type Result, type Tally } from "../core/result.ts";
 import type { RoleContext, RoleUse } from "../core/role.ts";
-import { matchesGlob, setGlobPieces } from "../core/unix/shell.ts";
 import { restoreVars, type Vars } from "../core/values/vars.ts";
 import { extendScope } from "../vars/scope.ts";
 import { createActionContext, roleVariables } from "./context.ts";
@@ -276,7 +276,7 @@ export class Turns {
       result: { state: "skipped", message },
       leftOut: true,
     });
-    if (!this.#hasStarted(ref)) return leftOut("it comes before the task to start at");
+    if (!this.#hasStarted(ref, index)) return leftOut("it comes before the task to start at");
     const reply = await this.#askStep(ref, index);
     switch (reply.kind) {
       case "do":
@@ -289,13 +289,14 @@ export class Turns {
   }
 
   /** Return whether the first task to do has been reached; handlers of earlier runs do not wait for it. */
-  #hasStarted({ role, name, handler }: TaskRef): boolean {
+  #hasStarted(ref: TaskRef, index: number): boolean {
     const start = this.#startAt;
-    if (start === undefined || handler === true) return true;
-    const glob = setGlobPieces(start, "fnmatch");
-    const isMatch = [name, `${role} : ${name}`].some((each) => each === start || matchesGlob(glob, each));
-    if (isMatch) this.#startAt = undefined;
-    return isMatch;
+    if (start === undefined || ref.handler === true) return true;
+    // The task is in an earlier play, which other hosts do.
+    const isBehind = index > (this.#job.options.startAtPlay ?? Infinity);
+    const has = isBehind || isStart(start, ref);
+    if (has) this.#startAt = undefined;
+    return has;
   }
 
   /** Ask whether a task is done, in a run that goes step by step. */

@@ -15,6 +15,7 @@ function matchParts(
   inventory: Inventory,
   pattern: string,
   parts: readonly PatternPart[],
+  onUnknown: SelectOptions["onUnknown"],
 ): ReadonlyMap<string, ReadonlySet<string>> {
   const matches = new Map<string, ReadonlySet<string>>();
   for (const { text } of parts) {
@@ -23,6 +24,11 @@ function matchParts(
         MACHINE_NAMES.includes(text) && !inventory.hosts.has(text) && !inventory.groups.has(text);
       matches.set(text, new Set(implicit ? [text] : matchPart(inventory, text)));
     } catch (thrown) {
+      if (isVolleyError(thrown) && onUnknown !== undefined) {
+        onUnknown(thrown.message);
+        matches.set(text, new Set());
+        continue;
+      }
       if (!isVolleyError(thrown) || parts.length === 1) throw thrown;
       const { code, message, cause, hint } = thrown;
       throw new VolleyError(code, `in the pattern "${printable(pattern, 300)}": ${message}`, {
@@ -34,17 +40,27 @@ function matchParts(
   return matches;
 }
 
+/** Options of selecting hosts. */
+export interface SelectOptions {
+  /** Called for a part of a pattern that names nothing, which is then passed over as in Ansible. Default: it is refused. */
+  readonly onUnknown?: ((problem: string) => void) | undefined;
+}
+
 /**
  * Return the hosts that a pattern stands for: names, groups, `all`, globs, `~regex`, ranges, `a:b` and `a,b` for both,
  * `:&c` for those also in c, `:!d` for those not in d. As in Ansible they come in the pattern's order, and hosts of a
  * group in the group's. `localhost` is this machine, even if the inventory does not know it. A group without hosts gives
  * none. Fail with `PATTERN_UNKNOWN` for a part that names nothing.
  */
-export function selectHosts(inventory: Inventory, pattern: string): readonly Host[] {
+export function selectHosts(
+  inventory: Inventory,
+  pattern: string,
+  { onUnknown }: SelectOptions = {},
+): readonly Host[] {
   const parts = parsePattern(pattern);
   if (parts.length === 0)
     throw new VolleyError("PATTERN_UNKNOWN", "the pattern is empty", { hint: "Every host is `all`." });
-  const matches = matchParts(inventory, pattern, parts);
+  const matches = matchParts(inventory, pattern, parts, onUnknown);
   const setsOf = (operation: PatternPart["operation"]): readonly ReadonlySet<string>[] =>
     parts.filter((part) => part.operation === operation).map(({ text }) => matches.get(text)!);
   const [adds, keeps, drops] = [setsOf("add"), setsOf("keep"), setsOf("drop")];
@@ -96,14 +112,14 @@ export function limitHosts(
   hosts: readonly Host[],
   inventory: Inventory,
   limit: string,
-  options: { readonly cwd: string },
+  options: SelectOptions & { readonly cwd: string },
 ): readonly Host[] {
   const pattern = limit
     .split(",")
     .map((part) => (part.startsWith("@") ? readNames(part.slice(1), options.cwd) : part))
     .join(",");
   if (/^[\s,:]*$/.test(pattern)) return [];
-  const names = new Set(selectHosts(inventory, pattern).map(({ name }) => name));
+  const names = new Set(selectHosts(inventory, pattern, options).map(({ name }) => name));
   return hosts.filter(({ name }) => names.has(name));
 }
 

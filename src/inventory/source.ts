@@ -8,6 +8,7 @@ import { commandLine } from "../core/unix/shell.ts";
 import { Data, type Dict, dictEntries, isDict, isRecord, makeDict, parseJson } from "../core/values/value.ts";
 import type { SecretStore } from "../vars/secrets/store.ts";
 import { isVault } from "../vars/secrets/vault.ts";
+import { MACHINE_NAMES } from "./connection.ts";
 import {
   addChild,
   addHosts,
@@ -68,6 +69,8 @@ export async function readSource(
     readHostList(draft, written, options.cwd);
     return null;
   }
+  // Ansible goes on without a source it cannot find; of its many names this one is in use.
+  if (stats === null && MACHINE_NAMES.includes(written)) return null;
   if (stats === null) {
     const hint = /^[\w.-]+$/.test(written)
       ? `To name a host instead of a file, end it with a comma: -i '${basename(written)},'`

@@ -1,6 +1,12 @@
 import type { ControllerEvent, Event, ReceivedEvent, Summary } from "../core/events.ts";
 import { formatTally } from "../core/result.ts";
-import { createOutputLines, createTextWriter, type OutputLines, type Reporter } from "./reporter.ts";
+import {
+  createOutputLines,
+  createTextWriter,
+  type OutputLines,
+  type Reporter,
+  type ReporterOptions,
+} from "./reporter.ts";
 import { count, formatBytes, formatElapsed, uploadedText } from "./rows/amounts.ts";
 import { errorRows, taskDetails, taskRow } from "./rows/details.ts";
 import { padText, textWidth } from "./rows/layout.ts";
@@ -29,7 +35,7 @@ export interface PlainOptions {
   readonly stdout: NodeJS.WritableStream & { readonly columns?: number };
   readonly colors: boolean;
   readonly symbols: Symbols;
-  readonly verbosity: 0 | 1 | 2;
+  readonly verbosity: ReporterOptions["verbosity"];
   readonly diff: boolean;
 }
 
@@ -140,7 +146,17 @@ export function createPlainReporter({ stdout, colors, symbols, verbosity, diff }
           say(host, "info", DIM, line(safeLine(event.text)));
         break;
       case "hello":
+        if (verbosity >= 4)
+          say(
+            host,
+            "process",
+            DIM,
+            line(safeLine(`${event.pid}, Node ${event.node}, bundle ${event.bundle}`)),
+          );
+        break;
       case "facts":
+        if (verbosity >= 3) say(host, "facts", DIM, line(safeLine(factsText(event))));
+        break;
       case "play:plan":
       case "play:end":
       case "bye":
@@ -191,10 +207,18 @@ export function createPlainReporter({ stdout, colors, symbols, verbosity, diff }
         hostEnd(event);
         break;
       case "host:connect":
+        if (verbosity >= 3)
+          say(
+            event.host,
+            "connect",
+            DIM,
+            line(safeLine(`${event.user}@${event.address}, port ${event.port}`)),
+          );
         break;
       case "host:start":
         if (event.method === "direct")
           say(event.host, "directly", DIM, line("without a bundle, over the connection"));
+        else if (verbosity >= 3) say(event.host, "started", DIM, line("the bundle is at work"));
         break;
       case "run:end":
         break;
@@ -219,6 +243,11 @@ export function createPlainReporter({ stdout, colors, symbols, verbosity, diff }
     },
     close: writer.flush,
   };
+}
+
+function factsText({ facts, elapsedMs }: EventOf<"facts">): string {
+  const told = Object.values(facts).filter((fact) => typeof fact === "string");
+  return `${told.join(", ")}; gathered in ${formatElapsed(elapsedMs)}`;
 }
 
 function buildText({ bytes, reused, elapsedMs }: EventOf<"run:build">): string {

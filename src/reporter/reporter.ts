@@ -17,8 +17,11 @@ export interface ReporterOptions {
   /** The keyboard; without it, or when it is not a terminal, the UI takes no keys. */
   readonly stdin?: NodeJS.ReadStream;
   readonly env: Environment;
-  /** Plain output shows at 0 changed, failed and unknown tasks, at 1 all tasks, at 2 their output too. */
-  readonly verbosity: 0 | 1 | 2;
+  /**
+   * Plain output shows at 0 changed, failed and unknown tasks, at 1 all tasks, at 2 their output too, at 3 how hosts are
+   * reached and what they are, at 4 the bundle and the processes.
+   */
+  readonly verbosity: 0 | 1 | 2 | 3 | 4;
   /** True when plain output shows diffs. The logs of the ink UI show all diffs that events carry. */
   readonly diff: boolean;
   /** Called for every Ctrl-C that the UI takes in raw mode: the first cancels the run, the next kills it. */

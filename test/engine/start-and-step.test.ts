@@ -99,3 +99,16 @@ test.each([
   expect(kept).toEqual(left);
   expect(run).toMatchObject({ failed: true, tally: { failed: 1, notExecuted: forceHandlers ? 1 : 2 } });
 });
+
+test("a play behind the one that is known to have the start is done whole", async () => {
+  const plays = [
+    { hosts: "all", roles: [two] },
+    { hosts: "all", roles: [three] },
+  ];
+  // This host takes no part in the play that has the start.
+  const run = await runPlays(plays, {
+    job: { plays: [1] },
+    options: { startAtTask: "one", startAtPlay: 0 },
+  });
+  expect(run.ended).toEqual(["unchanged second three", "unchanged second two"]);
+});

@@ -1,4 +1,4 @@
-import { VolleyError } from "../../core/errors.ts";
+import { messageOf, VolleyError } from "../../core/errors.ts";
 import type { Host, Inventory } from "../../core/inventory.ts";
 import type { Playbook, PlayDefinition } from "../../core/playbook.ts";
 import { type Job, type JobOptions, PROTOCOL_VERSION } from "../../core/protocol.ts";
@@ -7,7 +7,8 @@ import { BECOME_PASSWORD_VARS } from "../../core/unix/users.ts";
 import type { Vars } from "../../core/values/vars.ts";
 import { readExtraVars } from "../../inventory/extra-vars.ts";
 import { nobodyLeft } from "../../inventory/select.ts";
-import { holdsTemplate } from "../../vars/scope.ts";
+import { createTemplates } from "../../template/index.ts";
+import { createScope, holdsTemplate, isTemplate } from "../../vars/scope.ts";
 import {
   createSecretStore,
   type ResolvedVars,
@@ -49,24 +50,80 @@ export interface HostSource {
   readonly connection?: RunOptions["connection"];
 }
 
-/** Read an inventory and plan the hosts of a playbook. Fails with `INVENTORY_*` or `PATTERN_UNKNOWN`. */
+/**
+ * Read an inventory and plan the hosts of a playbook. A playbook of Ansible's may do without an inventory, its patterns
+ * may name nothing, and may be templates of extra vars. Fails with `INVENTORY_*` or `PATTERN_UNKNOWN`.
+ */
 export async function readHostPlan(
-  { playbook, directory }: Pick<PreparedPlaybook, "playbook" | "directory">,
+  { playbook: written, directory }: Pick<PreparedPlaybook, "playbook" | "directory">,
   { inventory: from, limit, cwd, secrets = createSecretStore({ cwd }), extraVars, connection }: HostSource,
 ): Promise<HostPlan> {
   const extra = extraVars === undefined ? undefined : await readExtraVars(extraVars, { cwd, secrets });
+  const isAnsible = written.plays.some(({ program }) => program !== undefined);
+  const extraValues = Object.fromEntries(
+    [...(extra?.entries ?? [])].map(([name, { value }]) => [name, value]),
+  );
   const { inventory, select } = await readInventory(from, {
     cwd,
     playbookDirectory: directory,
-    concerned: concernedBy(playbook, limit),
+    concerned: concernedBy(fillPatterns(written, extraValues), limit),
+    isOptional: isAnsible,
+    isLenient: isAnsible,
     secrets,
     connection,
     ...(extra === undefined ? {} : { extraVars: extra.entries }),
   });
-  const plan = planHosts(playbook, inventory, (pattern) => select(pattern, limit), limit);
-  if (extra === undefined) return plan;
-  const warnings = [...(inventory.warnings ?? []), ...extra.warnings];
-  return { ...plan, inventory: { ...inventory, warnings }, extraVars: [...extra.entries.keys()] };
+  const groups = Object.fromEntries([...inventory.groups].map(([name, group]) => [name, group.hosts]));
+  const playbook = fillPatterns(written, { ...extraValues, groups });
+  const problems = new Set<string>();
+  const onUnknown = isAnsible ? (problem: string): void => void problems.add(problem) : undefined;
+  const isNobody =
+    isAnsible && limit !== undefined && select("all,localhost", limit, { onUnknown }).length === 0;
+  const plan = planHosts(playbook, inventory, (pattern) => select(pattern, limit, { onUnknown }), {
+    limit,
+    isEmptyFine: isAnsible && !isNobody,
+  });
+  const empty = isAnsible ? plan.plays.filter(({ hosts }) => hosts.length === 0) : [];
+  const warnings = [
+    ...(inventory.warnings ?? []),
+    ...(extra?.warnings ?? []),
+    ...[...problems].map((problem) => `${problem}: it is passed over`),
+    ...empty.map(({ play }) => `play "${play.name}" has no hosts: it is skipped`),
+  ];
+  return {
+    ...plan,
+    inventory: { ...inventory, warnings },
+    ...(extra === undefined ? {} : { extraVars: [...extra.entries.keys()] }),
+  };
+}
+
+/** Fill in patterns of Ansible's plays that are templates, such as `{{ target | default('web') }}`. Fails with `PATTERN_UNKNOWN`. */
+function fillPatterns(playbook: Playbook, vars: Vars): Playbook {
+  if (!playbook.plays.some(({ program, hosts }) => program !== undefined && isTemplate(hosts)))
+    return playbook;
+  const templates = createTemplates();
+  const fill = (play: PlayDefinition): PlayDefinition => {
+    if (play.program === undefined || !isTemplate(play.hosts)) return play;
+    const scope = createScope([{ kind: "data", vars: { ...play.vars, ...vars } }], () => ({
+      value: undefined,
+      verbatim: false,
+    }));
+    try {
+      const { value } = templates.renderValue(
+        play.hosts,
+        { vars: scope, isVerbatim: () => false },
+        { name: "hosts" },
+      );
+      return { ...play, hosts: [value].flat().map(String).join(",") };
+    } catch (cause) {
+      throw new VolleyError(
+        "PATTERN_UNKNOWN",
+        `play "${play.name}": hosts: ${play.hosts} cannot be filled in: ${messageOf(cause)}`,
+        { cause, hint: "only extra vars, the play's vars and groups are known here: -e name=value" },
+      );
+    }
+  };
+  return { plays: playbook.plays.map(fill) };
 }
 
 /** Return the hosts whose vars a playbook needs; undefined: all hosts, because a play reads the vars of other hosts. */
@@ -75,16 +132,19 @@ export function concernedBy(playbook: Playbook, limit: string | undefined): Conc
   return { patterns: playbook.plays.map(({ hosts }) => hosts), limit };
 }
 
-/** Find the hosts of each play with `select`, which applies the limit. Fails with `PATTERN_UNKNOWN` when no host is left. */
+/** Find the hosts of each play with `select`, which applies the limit. Fails with `PATTERN_UNKNOWN` when no host is left, unless that is fine. */
 export function planHosts(
   playbook: Playbook,
   inventory: Inventory,
   select: (pattern: string) => readonly Host[],
-  limit?: string,
+  {
+    limit,
+    isEmptyFine = false,
+  }: { readonly limit?: string | undefined; readonly isEmptyFine?: boolean } = {},
 ): HostPlan {
   const plays = playbook.plays.map((play, index) => ({ index, play, hosts: select(play.hosts) }));
   const hosts = [...new Set(plays.flatMap((play) => play.hosts))];
-  if (hosts.length === 0)
+  if (hosts.length === 0 && !isEmptyFine)
     throw nobodyLeft([...new Set(playbook.plays.map((play) => play.hosts))], limit, inventory);
   const groups = Object.fromEntries([...inventory.groups].map(([name, group]) => [name, group.hosts]));
   return { plays, hosts, groups, inventory };

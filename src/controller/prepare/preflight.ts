@@ -4,6 +4,7 @@ import { isVolleyError } from "../../core/errors.ts";
 import type { Facts } from "../../core/facts.ts";
 import type { Host } from "../../core/inventory.ts";
 import type { PlayDefinition } from "../../core/playbook.ts";
+import type { TaskOutline } from "../../core/program.ts";
 import {
   type RoleContext,
   type RoleUse,
@@ -18,7 +19,7 @@ import {
 import { findSecrets } from "../../core/secret.ts";
 import { isRecord } from "../../core/values/value.ts";
 import { plain, type Vars } from "../../core/values/vars.ts";
-import { checkHandler, checkNotify, checkTask, notifyList } from "../../engine/check-task.ts";
+import { checkHandler, checkNotify, checkTask, notifyList, tagList } from "../../engine/check-task.ts";
 import { findAsset, magicVariables } from "../../engine/context.ts";
 import { foresee } from "../../engine/handle.ts";
 import { mayTakeLong, RENDER_MS, renderWithin } from "../../engine/limits.ts";
@@ -73,6 +74,41 @@ function without(vars: Vars, names: readonly string[]): Vars {
   return Object.fromEntries(Object.entries(vars).filter(([name]) => !names.includes(name)));
 }
 
+/** A play whose tasks are asked for. */
+interface ForeseenPlay extends Pick<PreflightOptions, "assets" | "groups" | "extraVars"> {
+  readonly play: PlayDefinition;
+  readonly hosts: readonly Host[];
+}
+
+/**
+ * Return the tasks that a play's roles declare for its first host before they await anything. A role that only the host
+ * can decide about has fewer. Fails as {@link preflight}.
+ */
+export async function foreseeTasks({
+  play,
+  hosts: [host],
+  assets,
+  groups,
+  extraVars = [],
+}: ForeseenPlay): Promise<readonly TaskOutline[]> {
+  const tasks: TaskOutline[] = [];
+  if (host === undefined) return tasks;
+  const vars = without(play.vars ?? {}, extraVars);
+  for (const used of play.roles) {
+    const use = { ...used, vars: without(used.vars, extraVars) };
+    const foreseen = await foresee(() => foreseeRoleVars(use, host, vars, { groups, extraVars }));
+    const onTask = (name: string, tags: TaskOptions["tags"]): void => {
+      tasks.push({
+        name,
+        role: use.role.tasks === play.tasks ? "" : use.role.name,
+        tags: [...tagList(play.tags), ...tagList(use.options.tags), ...tagList(tags)],
+      });
+    };
+    await declareRole(use, foreseen, host, { assets, groups, check: false, onTask });
+  }
+  return tasks;
+}
+
 /** Hosts to try for a role whose vars only a run knows, in search of one whose vars are known now. */
 const MAX_TRIES = 3;
 
@@ -80,7 +116,14 @@ async function declareRole(
   use: RoleUse,
   { vars, hostVars }: ForeseenVars,
   host: Host,
-  { assets, groups, check }: Pick<PreflightOptions, "assets" | "groups" | "check">,
+  {
+    assets,
+    groups,
+    check,
+    onTask,
+  }: Pick<PreflightOptions, "assets" | "groups" | "check"> & {
+    readonly onTask?: (name: string, tags: TaskOptions["tags"]) => void;
+  },
 ): Promise<void> {
   const context: RoleContext = {
     vars,
@@ -101,6 +144,7 @@ async function declareRole(
       // The handlers of other roles may depend on the host.
       const own = notifyList(options?.notify).filter((handler) => !handler.includes(":"));
       checkNotify(use.role.name, `task "${name}"`, own, { own: handlerNames, all: [] });
+      onTask?.(name, options?.tags);
       look(call);
       // A role that catches the error and tries again for ever must not keep the controller.
       return unknowable<TaskHandle>("leave");

@@ -12,6 +12,7 @@ import { createSecretStore } from "../../vars/secrets/store.ts";
 import { makeRunId, type RunRecord, readEvents, readRecord, runsDirectory } from "../records/records.ts";
 import type { Via } from "../session/state.ts";
 import { type AskStep, DEFAULTS, type RunOptions, recordable } from "./options.ts";
+import { playOfStart } from "./outline.ts";
 import {
   makeJob,
   type OpenHostPlan,
@@ -130,6 +131,9 @@ export async function prepare(
     });
     const bundle = await playbook.bundle({ vars: varsOfJobs(selected) });
     const buildMs = performance.now() - startedAt;
+    const { startAtTask } = options;
+    const startAtPlay =
+      startAtTask === undefined ? undefined : await playOfStart(startAtTask, selected, playbook);
     transports = await openTransports(selected.hosts, options, now);
     const { run, record, attached } = planRecord({ ...options, cwd }, bundle);
     const session: JobSession = {
@@ -143,7 +147,7 @@ export async function prepare(
       run,
       playbook,
       plays: Object.freeze(selected.plays),
-      hosts: Object.freeze(planJobs(selected, options, { bundle, transports, session })),
+      hosts: Object.freeze(planJobs(selected, options, { bundle, transports, session, startAtPlay })),
       bundle: attached?.changed === true ? { ...bundle, id: record!.bundle } : bundle,
       buildMs,
       method: options.via ?? DEFAULTS.via,
@@ -216,7 +220,13 @@ function planJobs(
     bundle: { asksForGroups },
     transports,
     session,
-  }: { readonly bundle: Bundle; readonly transports: Transports; readonly session: JobSession },
+    startAtPlay,
+  }: {
+    readonly bundle: Bundle;
+    readonly transports: Transports;
+    readonly session: JobSession;
+    readonly startAtPlay: number | undefined;
+  },
 ): readonly PlannedHost[] {
   const { check = false, diff = false, tags = [], skipTags = [], startAtTask, step, forceHandlers } = options;
   const jobOptions: JobOptions = {
@@ -226,6 +236,7 @@ function planJobs(
     skipTags,
     barriers: true,
     ...(startAtTask === undefined ? {} : { startAtTask }),
+    ...(startAtPlay === undefined ? {} : { startAtPlay }),
     ...(step === undefined ? {} : { step: true }),
     ...(forceHandlers === undefined ? {} : { forceHandlers }),
   };

@@ -1,3 +1,5 @@
+import { homedir } from "node:os";
+import { join } from "node:path";
 import { VolleyError } from "../../core/errors.ts";
 import type { Host } from "../../core/inventory.ts";
 import type { PlayDefinition } from "../../core/playbook.ts";
@@ -16,7 +18,12 @@ import type { SshTransport } from "../../transport/ssh/ssh-transport.ts";
 import { createCommands } from "../../transport/ssh-config/evaluate.ts";
 import { parseSshArguments } from "../../transport/ssh-config/parse.ts";
 import { readSshConfig, type SshConfigChoice } from "../../transport/ssh-config/read.ts";
-import { createResolver, type HostWish } from "../../transport/ssh-config/resolve.ts";
+import {
+  createResolver,
+  type HostWish,
+  type Resolver,
+  type RunSettings,
+} from "../../transport/ssh-config/resolve.ts";
 import type { Endpoint, HostKeyPolicy, SshSettings, Transport } from "../../transport/transport.ts";
 import { fillReferences } from "../../vars/scope.ts";
 import type { PlayHosts } from "./plan.ts";
@@ -25,6 +32,10 @@ import type { PlayHosts } from "./plan.ts";
 
 /** Options for reaching hosts. Each option says whether the inventory and ssh_config come before it. */
 export interface ReachOptions {
+  /** Port where the inventory names none. Default: ssh_config's, else 22. */
+  readonly port?: number;
+  /** Arguments of `ssh` where the inventory has none, by the var that would hold them, without its `ansible_`. */
+  readonly sshArguments?: Readonly<Partial<Record<SshArgumentName, string>>>;
   /** Login user where the inventory names none. Default: ssh_config's, else the current user. */
   readonly user?: string;
   /** The only key to use where the inventory names none. */
@@ -47,7 +58,9 @@ export interface ReachOptions {
   readonly forwardAgent?: boolean;
 }
 
-const ARGUMENT_VARS = ["ansible_ssh_args", "ansible_ssh_common_args", "ansible_ssh_extra_args"];
+const ARGUMENTS = ["ssh_args", "ssh_common_args", "ssh_extra_args"] as const;
+type SshArgumentName = (typeof ARGUMENTS)[number];
+
 /** Vars that hold a login password, the nearest first. */
 export const PASSWORD_VARS = ["ansible_ssh_password", "ansible_ssh_pass", "ansible_password"];
 
@@ -59,10 +72,16 @@ export interface Reach {
 
 /** Read ssh_config, once. Fails with `USAGE`. */
 export function openReach(options: ReachOptions, canAsk: boolean, signal: AbortSignal): Reach {
-  const configFile: SshConfigChoice = options.sshConfig;
-  const resolver = createResolver({
+  const runCommand = createCommands(signal);
+  const resolvers = new Map<SshConfigChoice, Resolver>();
+  const resolverFor = (configFile: SshConfigChoice): Resolver => {
+    const resolver = resolvers.get(configFile) ?? createResolver(settingsFor(configFile));
+    resolvers.set(configFile, resolver);
+    return resolver;
+  };
+  const settingsFor = (configFile: SshConfigChoice): RunSettings => ({
     files: readSshConfig(configFile),
-    runCommand: createCommands(signal),
+    runCommand,
     configFile,
     user: options.user,
     privateKeyFile: options.privateKeyFile,
@@ -73,16 +92,27 @@ export function openReach(options: ReachOptions, canAsk: boolean, signal: AbortS
     connectTimeoutMs: options.connectTimeoutMs,
     forwardAgent: options.forwardAgent,
   });
-  return { endpointOf: async (host) => await resolver.resolve(wishOf(host)) };
+  // A wrong file is told before any host is looked at.
+  resolverFor(options.sshConfig);
+  return {
+    endpointOf: async (host) => {
+      const { configFile = options.sshConfig, ...wish } = wishOf(host, options);
+      return await resolverFor(configFile).resolve(wish);
+    },
+  };
 }
 
-function wishOf(host: Host): HostWish {
-  const { address, port, user, privateKeyFile } = host.connection;
-  const given = ARGUMENT_VARS.flatMap((name) => {
-    const text = readText(host, name);
-    return text === undefined ? [] : [parseSshArguments(text, whereOf(host, name))];
+function wishOf(host: Host, options: ReachOptions): HostWish & { readonly configFile?: string } {
+  const { address, port = options.port, user, privateKeyFile } = host.connection;
+  const given = ARGUMENTS.flatMap((name) => {
+    const own = readText(host, `ansible_${name}`);
+    const text = own ?? options.sshArguments?.[name];
+    if (text === undefined || text === "") return [];
+    return [parseSshArguments(text, own === undefined ? name : whereOf(host, `ansible_${name}`))];
   });
+  const configFile = given.findLast((each) => each.configFile !== undefined)?.configFile;
   return {
+    ...(configFile === undefined ? {} : { configFile: expandHome(configFile) }),
     host: host.name,
     name: address,
     port,
@@ -159,8 +189,14 @@ export async function openSshTransports(
 export interface BecomeOptions {
   /** The user to become; `true` is root. */
   readonly become?: boolean | string;
+  /** The user that `true` means, in plays and the inventory too. Default: root. */
+  readonly becomeUser?: string;
   /** Default `sudo`. */
   readonly becomeMethod?: BecomeMethod;
+  /** The program where the inventory names none. Default: the method's own. */
+  readonly becomeExe?: string;
+  /** Flags of the program where the inventory has none, as one text. */
+  readonly becomeFlags?: string;
   /** The password that sudo, doas or su asks for. Without one, a host that asks fails. */
   readonly becomePassword?: string;
 }
@@ -184,8 +220,8 @@ export function becomeWay(host: Host, options: BecomeOptions): Omit<Become, "use
       `${whereOf(host, "ansible_become_method")} must be sudo, doas or su, not "${named}"`,
     );
   }
-  const exe = readText(host, "ansible_become_exe");
-  const flags = readText(host, "ansible_become_flags");
+  const exe = readText(host, "ansible_become_exe") ?? options.becomeExe;
+  const flags = readText(host, "ansible_become_flags") ?? options.becomeFlags;
   const inInventory = BECOME_PASSWORD_VARS.map((name) => readText(host, name)).find(
     (text) => text !== undefined,
   );
@@ -206,8 +242,10 @@ export function becomeWay(host: Host, options: BecomeOptions): Omit<Become, "use
 
 /** Return the user of a play on a host: the play's, else the inventory's, else the caller's. Null: the login user. */
 function playUser(host: Host, play: PlayDefinition, options: BecomeOptions): string | null {
-  const said = play.become ?? host.connection.become;
-  return said === null ? null : becomeUser(said ?? options.become ?? false);
+  const { become } = host.connection;
+  const isOpen = become === DEFAULT_BECOME_USER && host.vars.ansible_become_user === undefined;
+  const said = play.become ?? (isOpen ? true : become);
+  return said === null ? null : becomeUser(said ?? options.become ?? false, options.becomeUser);
 }
 
 /** The users of one host's part of a run. */
@@ -241,12 +279,17 @@ export function hostBecome(
     start: user === login ? null : { ...way, user },
     job: {
       login,
+      ...(options.becomeUser === undefined ? {} : { standard: options.becomeUser }),
       users: Object.fromEntries(others),
       // sudo asks the login user for a password, and root for none.
       way: user === login && login !== DEFAULT_BECOME_USER ? way : rest,
     },
     secrets: password === undefined ? [] : [password],
   };
+}
+
+function expandHome(path: string): string {
+  return path.startsWith("~/") ? join(homedir(), path.slice(2)) : path;
 }
 
 /** Return a var as text, with plain references filled in; undefined when the var is not set, or empty. */

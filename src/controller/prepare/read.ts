@@ -9,7 +9,7 @@ import { locateSecrets } from "../../core/secret.ts";
 import * as volley from "../../index.ts";
 import { addExtraVars, type ExtraVars } from "../../inventory/extra-vars.ts";
 import { loadInventory } from "../../inventory/load.ts";
-import { limitHosts, selectHosts } from "../../inventory/select.ts";
+import { limitHosts, type SelectOptions, selectHosts } from "../../inventory/select.ts";
 import type { SecretStore } from "../../vars/secrets/store.ts";
 
 // Only this file of the controller imports the modules that playbooks import: it evaluates playbooks to know their plays.
@@ -72,7 +72,7 @@ export async function loadInventoryModule(file: string): Promise<unknown> {
 export interface ReadInventory {
   readonly inventory: Inventory;
   /** Return the hosts of a pattern that are also in the limit, in the pattern's order. */
-  select(pattern: string, limit?: string): readonly Host[];
+  select(pattern: string, limit?: string, options?: SelectOptions): readonly Host[];
 }
 
 /** Options of reading an inventory. */
@@ -85,6 +85,10 @@ export interface ReadInventoryOptions {
   readonly concerned?: Concerned | undefined;
   /** Vars that win over all others, on every host. */
   readonly extraVars?: ExtraVars["entries"];
+  /** True to go on without any source. */
+  readonly isOptional?: boolean;
+  /** True to pass over parts of patterns that name nothing. */
+  readonly isLenient?: boolean;
   /** The connection of hosts that say nothing of it. Default: `ssh`. */
   readonly connection?: "ssh" | "local" | undefined;
 }
@@ -104,12 +108,20 @@ export async function readInventory(
   const inventory = isInventory(from)
     ? addExtraVars(from, options.extraVars)
     : await load(typeof from === "string" ? [from] : from, options);
-  return { inventory, select: (pattern, limit) => pickHosts(inventory, cwd, pattern, limit) };
+  return {
+    inventory,
+    select: (pattern, limit, some) => pickHosts(inventory, pattern, limit, { ...some, cwd }),
+  };
 }
 
-function pickHosts(inventory: Inventory, cwd: string, pattern: string, limit?: string): readonly Host[] {
-  const hosts = selectHosts(inventory, pattern);
-  return limit === undefined ? hosts : limitHosts(hosts, inventory, limit, { cwd });
+function pickHosts(
+  inventory: Inventory,
+  pattern: string,
+  limit: string | undefined,
+  options: SelectOptions & { readonly cwd: string },
+): readonly Host[] {
+  const hosts = selectHosts(inventory, pattern, options);
+  return limit === undefined ? hosts : limitHosts(hosts, inventory, limit, options);
 }
 
 function isInventory(value: string | readonly string[] | Inventory): value is Inventory {
@@ -117,12 +129,13 @@ function isInventory(value: string | readonly string[] | Inventory): value is In
 }
 
 function load(paths: readonly string[], options: ReadInventoryOptions): Promise<Inventory> {
-  if (paths.length === 0) {
+  if (paths.length === 0 && options.isOptional !== true) {
     throw new VolleyError("INVENTORY_MISSING", "no inventory was given", {
       hint: "name one with -i: a file, a directory, or host names with a comma: -i 'web1,web2,'",
     });
   }
-  const { cwd, playbookDirectory, secrets, concerned, extraVars, connection } = options;
+  const { cwd, playbookDirectory, secrets, concerned, extraVars, connection, isLenient } = options;
+  const passOver = isLenient === true ? { onUnknown: () => {} } : {};
   return loadInventory(paths, {
     cwd,
     playbookDirectory,
@@ -134,7 +147,9 @@ function load(paths: readonly string[], options: ReadInventoryOptions): Promise<
       ? {}
       : {
           concerned: (outline) =>
-            concerned.patterns.flatMap((pattern) => pickHosts(outline, cwd, pattern, concerned.limit)),
+            concerned.patterns.flatMap((pattern) =>
+              pickHosts(outline, pattern, concerned.limit, { ...passOver, cwd }),
+            ),
         }),
   });
 }

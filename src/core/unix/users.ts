@@ -51,8 +51,8 @@ export const DEFAULT_BECOME_USER = "root";
 export const BECOME_PASSWORD_VARS: readonly string[] = ["ansible_become_password", "ansible_become_pass"];
 
 /** The user that a `become` names; null for none. */
-export function becomeUser(become: boolean | string): string | null {
-  return become === true ? DEFAULT_BECOME_USER : become === false ? null : become;
+export function becomeUser(become: boolean | string, standard = DEFAULT_BECOME_USER): string | null {
+  return become === true ? standard : become === false ? null : become;
 }
 
 /** The words said on the way to another user. A nonce that only the two ends know tells a word from other output. */

@@ -222,6 +222,8 @@ interface SshArguments {
   readonly options: readonly WrittenOption[];
   /** The arguments as words for `ssh` itself. */
   readonly words: readonly string[];
+  /** The file of `-F`, read instead of the user's and the system's ssh_config; `none`: no file. */
+  readonly configFile?: string;
 }
 
 /** Options behind flags with a value. */
@@ -250,23 +252,28 @@ const FLAGS: Readonly<Record<string, readonly [string, string]>> = {
 const WITHOUT_EFFECT = /^[qvTntxXfNy]$/;
 
 /**
- * Parse arguments of `ssh`, such as those of `ansible_ssh_common_args`: `-o Name=value`, `-J`, `-i`, `-p`, `-l`, `-A` and
- * others. Fails with `USAGE` for an unknown argument.
+ * Parse arguments of `ssh`, such as those of `ansible_ssh_common_args`: `-o Name=value`, `-J`, `-i`, `-p`, `-l`, `-F`,
+ * `-A` and others. Fails with `USAGE` for an unknown argument.
  */
 export function parseSshArguments(text: string, where: string): SshArguments {
   const words = argumentWords(text, where);
   const options: WrittenOption[] = [];
   const kept: string[] = [];
+  let configFile: string | undefined;
   for (let index = 0; index < words.length; index++) {
     const word = words[index]!;
     if (!/^-[a-zA-Z0-9]/.test(word)) refuseArgument(where, word);
     for (let at = 1; at < word.length; at++) {
       const letter = word[at]!;
-      if (letter === "o" || letter === "E" || letter in VALUE_FLAGS) {
+      if (letter === "o" || letter === "E" || letter === "F" || letter in VALUE_FLAGS) {
         const value = word.slice(at + 1) || words[++index];
         if (value === undefined) refuseArgument(where, `-${letter} without a value`);
         // -E names a file for ssh's own messages.
         if (letter === "E") break;
+        if (letter === "F") {
+          configFile = value;
+          break;
+        }
         options.push(letter === "o" ? parseOption(value, where) : ofFlag(VALUE_FLAGS[letter]!, value, where));
         // As -J, it would conflict with a ProxyCommand.
         if (letter === "J") kept.push("-o", `ProxyJump=${value}`);
@@ -279,7 +286,7 @@ export function parseSshArguments(text: string, where: string): SshArguments {
       if (flag !== undefined) kept.push(`-${letter}`);
     }
   }
-  return { options, words: kept };
+  return { options, words: kept, ...(configFile === undefined ? {} : { configFile }) };
 }
 
 /** Parse `Name=value` or `Name value` as a line of ssh_config; options of newer releases are left to `ssh`. */
@@ -305,7 +312,7 @@ function orRefused<T>(text: string, where: string, read: () => T): T {
 function refuseArgument(where: string, what: string, cause?: unknown): never {
   throw new VolleyError("USAGE", `${where}: ${printable(JSON.stringify(what), 300)} is not understood`, {
     ...(cause === undefined ? {} : { cause }),
-    hint: "what can be given: -o Name=value, -J, -i, -p, -l, -A, -C, -4, -6",
+    hint: "what can be given: -o Name=value, -J, -i, -p, -l, -F, -A, -C, -4, -6",
   });
 }
 
