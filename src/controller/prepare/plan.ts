@@ -15,7 +15,6 @@ import {
   resolveVars,
   type SecretStore,
 } from "../../vars/secrets/store.ts";
-import type { RunOptions } from "./options.ts";
 import { type Concerned, type PreparedPlaybook, readInventory } from "./read.ts";
 
 /** A play with its hosts. */
@@ -44,10 +43,10 @@ export interface HostSource {
   readonly cwd: string;
   /** Opens the encrypted files of the playbook's hosts. Default: they stay closed. */
   readonly secrets?: SecretStore | undefined;
-  /** Vars that win over all others, as {@link RunOptions} has them. */
-  readonly extraVars?: RunOptions["extraVars"];
+  /** Vars that win over all others, as `run()` takes them. */
+  readonly extraVars?: Vars | readonly string[] | undefined;
   /** The connection of hosts that say nothing of it. Default: `ssh`. */
-  readonly connection?: RunOptions["connection"];
+  readonly connection?: "ssh" | "local" | undefined;
 }
 
 /**
@@ -104,17 +103,17 @@ function fillPatterns(playbook: Playbook, vars: Vars): Playbook {
   const templates = createTemplates();
   const fill = (play: PlayDefinition): PlayDefinition => {
     if (play.program === undefined || !isTemplate(play.hosts)) return play;
-    const scope = createScope([{ kind: "data", vars: { ...play.vars, ...vars } }], () => ({
-      value: undefined,
-      verbatim: false,
-    }));
+    const pattern = {
+      kind: "template",
+      vars: { hosts: play.hosts },
+      origin: (name: string) => ({ name }),
+    } as const;
+    const scope = createScope(
+      [{ kind: "data", vars: { ...play.vars, ...vars } }, pattern],
+      templates.renderValue,
+    );
     try {
-      const { value } = templates.renderValue(
-        play.hosts,
-        { vars: scope, isVerbatim: () => false },
-        { name: "hosts" },
-      );
-      return { ...play, hosts: [value].flat().map(String).join(",") };
+      return { ...play, hosts: [scope.hosts].flat().map(String).join(",") };
     } catch (cause) {
       throw new VolleyError(
         "PATTERN_UNKNOWN",
