@@ -10,6 +10,7 @@ import {
 import type { ReadSystem } from "../../core/system.ts";
 import { pythonRegex } from "../../core/values/python-regex.ts";
 import { defineAction } from "../define.ts";
+import { fileResult } from "../shared/file-facts.ts";
 import { describe, oneOf, optionalText, seconds, textList } from "../shared/params.ts";
 import { sleep } from "./pause.ts";
 import {
@@ -25,13 +26,20 @@ import {
 interface WaitForData {
   /** Seconds. */
   readonly elapsed: number;
+  /** As given; of a path that exists, `file` or `directory`, with its owner and mode beside. */
   readonly state: string;
-  readonly port?: number;
-  readonly path?: string;
-  readonly search_regex?: string;
+  readonly port: number | null;
+  readonly path: string | null;
+  readonly search_regex: string | null;
   /** The text that each group of `search_regex` matched. */
-  readonly match_groups: readonly (string | undefined)[];
-  readonly match_groupdict: Readonly<Record<string, string>>;
+  readonly match_groups: readonly (string | null)[];
+  readonly match_groupdict: Readonly<Record<string, string | null>>;
+  readonly uid?: number;
+  readonly gid?: number;
+  readonly owner?: string;
+  readonly group?: string;
+  readonly mode?: string;
+  readonly size?: number;
 }
 
 const STATES = ["started", "stopped", "present", "absent", "drained"] as const;
@@ -104,7 +112,7 @@ hold. (Ansible skips the task.)`,
     }
     if (delay > 0 && !context.check) return { message };
     const look = await lookFor(given, timeout * 1000, system, context.signal);
-    if (look.holds) return unchanged(dataOf(given, look, Date.now()));
+    if (look.holds) return unchanged(await dataOf(given, look, Date.now(), system, context));
     return { message, unknown: `whether ${goal(given)} is known only by waiting: it is not so now` };
   },
   async apply(_change, given, system, context): Promise<Applied<WaitForData>> {
@@ -120,23 +128,27 @@ type Params = v.InferOutput<typeof params>;
 async function waitFor(
   given: Params,
   system: ReadSystem,
-  { signal }: ActionContext,
+  context: ActionContext,
 ): Promise<Applied<WaitForData>> {
+  const { signal } = context;
   const startedAt = Date.now();
   const until = startedAt + given.timeout * 1000;
+  const succeed = async (look: Look): Promise<Applied<WaitForData>> => {
+    const data = await dataOf(given, look, startedAt, system, context);
+    return { changed: false, data, message: `${goal(given)}: waited ${data.elapsed} s` };
+  };
+  await sleep(given.delay * 1000, signal);
   if (given.port === undefined && given.path === undefined) {
     await sleep(given.timeout * 1000, signal);
-    return succeed(given, { holds: true, match: null }, startedAt);
+    return succeed({ holds: true, match: null });
   }
-  await sleep(given.delay * 1000, signal);
   for (;;) {
     const look = await lookFor(given, until - Date.now(), system, signal);
-    if (look.holds) return succeed(given, look, startedAt);
+    if (look.holds) return succeed(look);
     const left = until - Date.now();
     if (left <= 0) {
-      const { elapsed } = dataOf(given, look, startedAt);
-      const message = given.msg ?? `waited ${given.timeout} s in vain until ${goal(given)}`;
-      throw new ActionFailure("TIMEOUT", message, { elapsed });
+      const message = given.msg ?? `Timeout when waiting for ${wanted(given)}`;
+      throw new ActionFailure("TIMEOUT", message, { elapsed: secondsSince(startedAt) });
     }
     await sleep(Math.min(given.sleep * 1000, left), signal);
   }
@@ -165,29 +177,43 @@ async function lookFor(
   }
 }
 
-function succeed(given: Params, look: Look, startedAt: number): Applied<WaitForData> {
-  const data = dataOf(given, look, startedAt);
-  return { changed: false, data, message: `${goal(given)}: waited ${data.elapsed} s` };
-}
-
 function requestOf(given: Params): WaitRequest {
   return { ...given, connectTimeoutMs: given.connect_timeout * 1000 };
 }
 
-function dataOf(
+function secondsSince(startedAt: number): number {
+  return Math.round((Date.now() - startedAt) / 1000);
+}
+
+async function dataOf(
   { state, port, path, search_regex }: Params,
   { match }: Look,
   startedAt: number,
-): WaitForData {
+  system: ReadSystem,
+  context: ActionContext,
+): Promise<WaitForData> {
+  const there = path === undefined ? null : await fileResult(system, path, context);
   return {
-    elapsed: Math.round((Date.now() - startedAt) / 1000),
-    state,
-    ...(port === undefined ? {} : { port }),
-    ...(path === undefined ? {} : { path }),
-    ...(search_regex === undefined ? {} : { search_regex }),
-    match_groups: match === null ? [] : match.slice(1),
-    match_groupdict: { ...match?.groups },
+    elapsed: secondsSince(startedAt),
+    ...{ state, port: port ?? null, path: path ?? null, search_regex: search_regex ?? null },
+    match_groups: match === null ? [] : match.slice(1).map((group) => group ?? null),
+    match_groupdict: Object.fromEntries(
+      Object.entries(match?.groups ?? {}).map(([name, group]) => [name, group ?? null]),
+    ),
+    ...there,
   };
+}
+
+/** The words for what did not come, as scripts know them from Ansible. */
+function wanted({ host, port, path, state, search_regex }: Params): string {
+  const gone = state === "stopped" || state === "absent";
+  const place = path ?? `${host}:${port}`;
+  if (path !== undefined && gone && search_regex === undefined) return `${path} to be absent.`;
+  if (state === "drained") return `${place} to drain`;
+  if (path === undefined && gone) return `${place} to stop.`;
+  if (search_regex !== undefined)
+    return `search string ${search_regex} ${gone ? "to go from" : "in"} ${place}`;
+  return path === undefined ? place : `file ${path}`;
 }
 
 function goal({ host, port, path, state, search_regex, timeout }: Params): string {

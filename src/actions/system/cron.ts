@@ -108,9 +108,13 @@ interface CronChange extends Change {
 
 /** The data of a cron task. */
 interface CronData {
-  readonly jobs: readonly string[];
-  readonly envs: readonly string[];
+  /** Absent with `envs` when the last job went with its file. */
+  readonly jobs?: readonly string[];
+  readonly envs?: readonly string[];
+  /** As given. */
   readonly cron_file?: string;
+  /** Of a removed file. */
+  readonly state?: "absent";
   readonly backup_file?: string;
 }
 
@@ -119,7 +123,7 @@ export const cron = defineAction<typeof cronParams, CronChange, CronData>({
   name: "cron",
   doc: `Set or remove a job, or with \`env\` a variable, of a user's crontab or of a file in \`/etc/cron.d\`.
 
-A comment above a job holds its name: \`#Ansible: NAME\`, the same comment that Ansible's module writes, so that its crontabs need no change. Another name makes another job. Everything else in the crontab stays as it is. A \`cron_file\` without any line left is removed.
+A comment above a job holds its name: \`#Ansible: NAME\`, the same comment that Ansible's module writes, so that its crontabs need no change. Another name makes another job. Everything else in the crontab stays as it is. A \`cron_file\` is removed with its last job when no other line is left.
 
 A \`%\` in a job must be escaped, as cron requires. Root reads the crontab from the spool directory, other users with \`crontab -l\`; \`crontab\` always writes it.`,
   params: cronParams,
@@ -138,15 +142,13 @@ A \`%\` in a job must be escaped, as cron requires. Root reads the crontab from 
     const lines = path === null ? splitCrontab(before ?? "") : fileLines(before ?? "");
     const edited = edit(lines, params);
     if (edited === null) return placeMissing(params, context);
-    const removes =
-      path !== null &&
-      before !== undefined &&
-      params.state === "absent" &&
-      edited.every((line) => line.trim() === "");
     const same = edited.length === lines.length && edited.every((line, index) => line === lines[index]);
-    if (same && !removes) return unchanged(describeCrontab(edited, path));
+    if (same) return unchanged(describeCrontab(edited, params));
+    const removes =
+      path !== null && params.state === "absent" && !params.env && edited.every((line) => line.trim() === "");
     const after = joinCrontab(edited);
-    const change = { file: null, removes: removes ? path : null, before: joinCrontab(lines), after };
+    const data = removes ? removedData(params) : describeCrontab(edited, params);
+    const change = { file: null, removes: removes ? path : null, before: joinCrontab(lines), after, data };
     if (removes) return { ...change, diff: { path: path ?? "", before: before ?? "", after: null } };
     if (path === null)
       return {
@@ -155,12 +157,11 @@ A \`%\` in a job must be escaped, as cron requires. Root reads the crontab from 
       };
     const mode = before === undefined ? { mode: FILE_MODE } : {};
     const file = await inspectFile({ system, context, path, content: after, backup: params.backup, ...mode });
-    return file === null ? unchanged(describeCrontab(edited, path)) : { ...change, file, diff: file.diff };
+    return file === null ? unchanged(describeCrontab(edited, params)) : { ...change, file, diff: file.diff };
   },
 
   async apply(change, params, system, context) {
-    const path = cronFilePath(params);
-    const data = describeCrontab(fileLines(change.after), path);
+    const data = describeCrontab(fileLines(change.after), params);
     if (change.file !== null) {
       const applied = await applyFile(change.file, system);
       return { ...applied, data: { ...data, ...applied.data } };
@@ -168,7 +169,7 @@ A \`%\` in a job must be escaped, as cron requires. Root reads the crontab from 
     if (change.removes !== null) {
       const backup = params.backup ? await makeBackup(system, change.removes) : undefined;
       await system.remove(change.removes);
-      return { data: { ...data, ...(backup === undefined ? {} : { backup_file: backup }) } };
+      return { data: { ...removedData(params), ...(backup === undefined ? {} : { backup_file: backup }) } };
     }
     const backup =
       params.backup && change.before !== "" ? await backupCrontab(change.before, params, system) : {};
@@ -214,7 +215,7 @@ function cronLine(job: string, params: CronParams): string {
 }
 
 function placeMissing({ insertafter, insertbefore }: CronParams, { check }: ActionContext): CronChange {
-  const message = `the crontab has no variable ${insertafter ?? insertbefore} to put it beside`;
+  const message = `Variable named '${insertafter ?? insertbefore}' not found: the new one cannot stand beside it`;
   if (!check) throw new VolleyError("ACTION_FAILED", message);
   return {
     file: null,
@@ -279,8 +280,16 @@ async function backupCrontab(
   return { backup_file: path };
 }
 
-function describeCrontab(lines: readonly string[], path: string | null): CronData {
-  return { jobs: jobNames(lines), envs: variableNames(lines), ...(path === null ? {} : { cron_file: path }) };
+function describeCrontab(lines: readonly string[], { cron_file }: CronParams): CronData {
+  return {
+    jobs: jobNames(lines),
+    envs: variableNames(lines),
+    ...(cron_file === undefined ? {} : { cron_file }),
+  };
+}
+
+function removedData({ cron_file = "" }: CronParams): CronData {
+  return { cron_file, state: "absent" };
 }
 
 /** Marks the next line as the job of a name; the word is Ansible's, so that its crontabs are understood. */
@@ -295,9 +304,13 @@ function splitCrontab(text: string): readonly string[] {
   return lines.slice(start);
 }
 
-/** Join lines to the text of a crontab. */
+/** Join lines to the text of a crontab, without empty ones at its end. */
 function joinCrontab(lines: readonly string[]): string {
-  return lines.map((line) => `${line}\n`).join("");
+  const end = lines.findLastIndex((line) => line.trim() !== "") + 1;
+  return lines
+    .slice(0, end)
+    .map((line) => `${line}\n`)
+    .join("");
 }
 
 /** List the names of the named jobs. */

@@ -1,6 +1,8 @@
 import * as v from "valibot";
 import { type Change, unchanged } from "../../core/action.ts";
 import { VolleyError } from "../../core/errors.ts";
+import type { ReadSystem } from "../../core/system.ts";
+import { fullName } from "../../core/unix/full-name.ts";
 import { defineAction } from "../define.ts";
 import { runsSystemd } from "../services/unit.ts";
 import { failureText } from "../shared/run-tool.ts";
@@ -12,13 +14,20 @@ const KERNEL = "/proc/sys/kernel/hostname";
 const NAME =
   /^(?=.{1,64}$)[A-Za-z0-9]([A-Za-z0-9-]*[A-Za-z0-9])?(\.[A-Za-z0-9]([A-Za-z0-9-]*[A-Za-z0-9])?)*$/;
 
+const STRATEGIES = [
+  ...["alpine", "debian", "freebsd", "generic", "macos", "macosx", "darwin"],
+  ...["openbsd", "openrc", "redhat", "sles", "solaris", "systemd"],
+] as const;
+
 const params = v.strictObject({
   name: v.pipe(
     v.string(),
     v.regex(NAME, "must be letters, digits, hyphens and dots, at most 64 of them"),
     v.description("The host name."),
   ),
-  use: v.optional(v.pipe(v.string(), v.description("Accepted and ignored: the host's own method is used."))),
+  use: v.optional(
+    v.pipe(v.picklist(STRATEGIES), v.description("Accepted and ignored: the host's own method is used.")),
+  ),
 });
 
 interface HostnameChange extends Change {
@@ -29,6 +38,12 @@ interface HostnameChange extends Change {
 /** The data of a hostname task. */
 interface HostnameData {
   readonly name: string;
+  readonly ansible_facts: {
+    readonly ansible_hostname: string;
+    readonly ansible_nodename: string;
+    readonly ansible_fqdn: string;
+    readonly ansible_domain: string;
+  };
 }
 
 /** Set the system's host name. */
@@ -36,7 +51,7 @@ export const hostname = defineAction<typeof params, HostnameChange, HostnameData
   name: "hostname",
   doc: `Set the system's host name, now and for the next boot.
 
-\`/etc/hostname\` and the kernel's name are both compared; \`hostnamectl\`, or \`hostname\` without systemd, sets the latter. As in Ansible, \`/etc/hosts\` is left alone. The task fails in a container that may not change its name.`,
+\`/etc/hostname\` and the kernel's name are both compared; \`hostnamectl\`, or \`hostname\` without systemd, sets the latter. The facts of the name are set anew. As in Ansible, \`/etc/hosts\` is left alone. The task fails in a container that may not change its name.`,
   params,
   examples: [{ name: "web1" }],
   title: ({ name }) => name,
@@ -50,12 +65,12 @@ export const hostname = defineAction<typeof params, HostnameChange, HostnameData
     const kernel = (await system.readIfExists(KERNEL))?.toString("utf8").trim();
     // Without /proc this is the tree of an image under construction: set the name of its next boot only.
     const setsKernel = kernel !== undefined && kernel !== name;
-    if (file === null && !setsKernel) return unchanged({ name });
+    if (file === null && !setsKernel) return unchanged(await dataOf(name, system));
     const diff = [
       ...(file === null ? [] : [file.diff]),
       ...(setsKernel ? [{ path: KERNEL, before: `${kernel}\n`, after: `${name}\n` }] : []),
     ];
-    return { file, setsKernel, diff };
+    return { file, setsKernel, diff, data: await dataOf(name, system) };
   },
 
   async apply({ file, setsKernel }, { name }, system, { signal }) {
@@ -77,6 +92,21 @@ export const hostname = defineAction<typeof params, HostnameChange, HostnameData
     }
     // After hostnamectl, which writes the file too, but perhaps with another mode.
     const applied = file === null ? {} : await applyFile(file, system);
-    return { ...applied, data: { name } };
+    return { ...applied, data: await dataOf(name, system) };
   },
 });
+
+/** The facts that the name makes true. */
+async function dataOf(name: string, system: ReadSystem): Promise<HostnameData> {
+  const hosts = (await system.readIfExists("/etc/hosts"))?.toString("utf8").split("\n") ?? [];
+  const fqdn = fullName(name, hosts);
+  return {
+    name,
+    ansible_facts: {
+      ansible_hostname: name.split(".")[0] ?? name,
+      ansible_nodename: name,
+      ansible_fqdn: fqdn,
+      ansible_domain: fqdn.split(".").slice(1).join("."),
+    },
+  };
+}

@@ -4,7 +4,7 @@ import { isVolleyError, VolleyError } from "../../core/errors.ts";
 import type { ReadSystem } from "../../core/system.ts";
 import { defineAction } from "../define.ts";
 import { sleep } from "../flow/pause.ts";
-import { describe, optionalText, seconds } from "../shared/params.ts";
+import { describe, optionalText, seconds, textList } from "../shared/params.ts";
 import { failureText } from "../shared/run-tool.ts";
 
 /** The data of a reboot task, under Ansible's names. */
@@ -34,7 +34,7 @@ It always counts as a change, so give it a \`when\`. A bundle that runs on the h
 to continue it: the task fails, in check mode too.
 
 Unlike Ansible, which logs in and runs \`whoami\`, no \`test_command\` runs by default: the run itself shows that the
-host works. \`boot_time_command\` is accepted and ignored.`,
+host works.`,
   params: v.strictObject({
     msg: v.optional(describe(v.string(), "Message for users and the log."), "Reboot initiated by Volley"),
     reboot_timeout: seconds(
@@ -49,10 +49,14 @@ host works. \`boot_time_command\` is accepted and ignored.`,
     reboot_command: optionalText(
       "Shell command for the restart. Default: `systemctl reboot`, without systemd `shutdown -r now`.",
     ),
+    search_paths: v.optional(
+      textList("Directories to find `shutdown` in, and nowhere else. Default: the usual way to restart."),
+    ),
+    connect_timeout: v.optional(describe(v.number(), "Accepted and ignored: `--connect-timeout` says it.")),
     boot_time_command: optionalText("Accepted and ignored."),
   }),
   examples: [{}, { msg: "New kernel", reboot_timeout: 900, test_command: "systemctl is-active nginx" }],
-  async inspect({ msg, reboot_command }, system, context): Promise<RebootChange> {
+  async inspect({ msg, reboot_command, search_paths }, system, context): Promise<RebootChange> {
     if (context.restart === undefined) {
       throw new VolleyError(
         "ACTION_FAILED",
@@ -60,8 +64,12 @@ host works. \`boot_time_command\` is accepted and ignored.`,
       );
     }
     const argv =
-      reboot_command === undefined ? await defaultCommand(system, msg) : ["/bin/sh", "-c", reboot_command];
-    return { argv, message: "restart the host" };
+      reboot_command !== undefined
+        ? ["/bin/sh", "-c", reboot_command]
+        : search_paths === undefined
+          ? await defaultCommand(system, msg)
+          : await shutdownIn(search_paths, system, msg);
+    return { argv, message: "restart the host", data: { rebooted: true, elapsed: 0 } satisfies RebootData };
   },
   async apply({ argv }, { reboot_timeout, pre_reboot_delay }, system, context) {
     const { signal, restart, output } = context;
@@ -141,5 +149,20 @@ async function defaultCommand(system: ReadSystem, msg: string): Promise<readonly
   throw new VolleyError(
     "ACTION_FAILED",
     "the host has no systemctl, shutdown or reboot: say how to restart it with reboot_command",
+  );
+}
+
+async function shutdownIn(
+  directories: readonly string[],
+  system: ReadSystem,
+  msg: string,
+): Promise<readonly string[]> {
+  for (const directory of directories) {
+    const path = await system.which(`${directory.replace(/\/$/, "")}/shutdown`);
+    if (path !== null) return [path, "-r", "now", msg];
+  }
+  throw new VolleyError(
+    "ACTION_FAILED",
+    `there is no shutdown in the search_paths ${directories.join(", ")}; name its directory, or give reboot_command`,
   );
 }

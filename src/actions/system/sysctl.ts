@@ -11,7 +11,11 @@ import { applyFile, type FileChange, inspectFile } from "../shared/write-file.ts
 const valueSchema = v.optional(
   v.pipe(
     v.union([v.string(), v.number(), v.boolean()]),
-    v.transform((given) => (typeof given === "boolean" ? String(Number(given)) : String(given).trim())),
+    v.transform((given) => {
+      // As in Ansible, words for bools are numbers: the kernel knows no words for them.
+      const text = String(given).trim();
+      return /^(?:yes|on|true)$/i.test(text) ? "1" : /^(?:no|off|false)$/i.test(text) ? "0" : text;
+    }),
     v.regex(/^.*$/, "must be one line"),
     v.description("The value; required unless `state` is `absent`."),
   ),

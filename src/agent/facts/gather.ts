@@ -1,6 +1,7 @@
 import { messageOf } from "../../core/errors.ts";
 import type { Facts } from "../../core/facts.ts";
 import type { ReadSystem } from "../../core/system.ts";
+import { fullName } from "../../core/unix/full-name.ts";
 import { parseJson } from "../../core/values/value.ts";
 import { plain } from "../../core/values/vars.ts";
 import {
@@ -243,17 +244,6 @@ async function architectureOf(reader: FactReader): Promise<string> {
   ];
   for (const [path, machine] of loaders) if (await reader.exists(path)) return machine;
   return "unknown";
-}
-
-/** The first dotted name of the address that /etc/hosts gives the host, as getfqdn finds it; else the host's own. */
-function fullName(nodename: string, hosts: readonly string[]): string {
-  if (nodename.includes(".")) return nodename;
-  const entries = hosts
-    .map((line) => line.replace(/#.*/, "").trim().split(/\s+/))
-    .filter((fields) => fields.length > 1);
-  const address = entries.find(([, ...names]) => names.includes(nodename))?.[0];
-  const names = entries.filter(([first]) => first === address).flatMap(([, ...all]) => all);
-  return names.find((name) => name.includes(".")) ?? names[0] ?? nodename;
 }
 
 /** Gather facts about the user of this process from /etc/passwd, else from the environment. */

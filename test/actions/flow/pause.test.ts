@@ -25,10 +25,37 @@ test("minutes are minutes, and end with the run", async () => {
 });
 
 test.each([
-  [{ prompt: "Go on?" }, "nobody can answer on a host"],
-  [{}, "give either seconds or minutes"],
   [{ seconds: 1, minutes: 1 }, "give either seconds or minutes"],
   [{ second: 1 }, 'did you mean "seconds"?'],
 ])("%j is refused", (params, why) => {
   expect(() => pause(params as never)).toThrow(why);
+});
+
+test("a prompt is shown, and a pause without a time goes on at once", async () => {
+  using sandbox = makeSandbox();
+  const { state, data, applied } = await pass(
+    pause({ prompt: "Go on?", echo: false }),
+    sandbox.system,
+    sandbox.context(),
+  );
+  expect(state).toBe("unchanged");
+  expect(sandbox.output).toEqual(["Go on?\n"]);
+  expect(applied?.message).toMatch(/nobody can answer/);
+  expect(data).toMatchObject({
+    delta: 0,
+    echo: false,
+    rc: 0,
+    user_input: "",
+    stdout: "Paused for 0.0 minutes",
+  });
+});
+
+test("the data says when, and how long in the unit that was given", async () => {
+  using sandbox = makeSandbox();
+  const before = Date.now();
+  const { data } = await pass(pause({ seconds: 1 }), sandbox.system, sandbox.context());
+  expect(data?.stdout).toMatch(/^Paused for \d+\.\d+ seconds$/);
+  expect(data?.start).toMatch(/^\d{4}-\d\d-\d\d \d\d:\d\d:\d\d\.\d{6}$/);
+  expect(new Date(data?.start ?? "").getTime()).toBeGreaterThanOrEqual(before);
+  expect(new Date(data?.stop ?? "").getTime()).toBeGreaterThanOrEqual(before + 990);
 });

@@ -37,7 +37,8 @@ describe("cron, in a file", () => {
     expect(check.change?.diff).toMatchObject({ path: "/etc/cron.d/jobs", before: null });
     expect(readFileSync(at("etc/cron.d/jobs"), "utf8")).toBe("#Ansible: x\n5 * * * * root /bin/x\n");
     expect(statSync(at("etc/cron.d/jobs")).mode & 0o777).toBe(0o644);
-    expect(first.data).toEqual({ jobs: ["x"], envs: [], cron_file: "/etc/cron.d/jobs" });
+    expect(first.data).toEqual({ jobs: ["x"], envs: [], cron_file: "jobs" });
+    expect(check.change?.data).toEqual(first.data);
   });
 
   const one = "0 1 * * * root /bin/one";
@@ -128,6 +129,16 @@ describe("cron, in a file", () => {
     expect(check.change?.diff).toMatchObject({ after: null });
     expect(existsSync(at("etc/cron.d/jobs"))).toBe(false);
     expect(readFileSync(at(first.data?.backup_file ?? ""), "utf8")).toContain("#Ansible: x");
+    expect(check.change?.data).toEqual({ cron_file: "jobs", state: "absent" });
+  });
+
+  it("leaves an empty file that it did not empty, and one whose last variable goes", async () => {
+    writeFileSync(at("etc/cron.d/jobs"), "\n");
+    const gone = inFile({ name: "x", state: "absent" });
+    expect((await pass(gone, sandbox.system, sandbox.context())).state).toBe("unchanged");
+    writeFileSync(at("etc/cron.d/jobs"), "A=1\n\n");
+    await checkApplyAgain(sandbox, inFile({ name: "A", env: true, state: "absent" }));
+    expect(readFileSync(at("etc/cron.d/jobs"), "utf8")).toBe("");
   });
 
   it("leaves a file that is not there when a job is to be absent", async () => {
@@ -139,7 +150,9 @@ describe("cron, in a file", () => {
 
   it("does not guess where a variable goes", async () => {
     const call = inFile({ name: "B", env: true, job: "x", insertafter: "NONE" });
-    await expect(pass(call, sandbox.system, sandbox.context())).rejects.toThrow(/no variable NONE/);
+    await expect(pass(call, sandbox.system, sandbox.context())).rejects.toThrow(
+      /Variable named 'NONE' not found/,
+    );
     expect((await pass(call, sandbox.system, sandbox.context({ check: true }))).state).toBe("unknown");
   });
 });

@@ -16,9 +16,33 @@ beforeEach(() => {
 describe("hostname", () => {
   it("writes the file of an image that does not run", async () => {
     writeFileSync(at("etc/hostname"), "old\n");
-    const { check } = await checkApplyAgain(sandbox, hostname({ name: "web1" }));
+    const { check, first, second } = await checkApplyAgain(
+      sandbox,
+      hostname({ name: "web1", use: "debian" }),
+    );
     expect(check.change?.diff).toEqual([{ path: "/etc/hostname", before: "old\n", after: "web1\n" }]);
     expect(readFileSync(at("etc/hostname"), "utf8")).toBe("web1\n");
+    for (const data of [check.change?.data, first.data, second.data]) {
+      expect(data).toEqual({
+        name: "web1",
+        ansible_facts: {
+          ...{ ansible_hostname: "web1", ansible_nodename: "web1" },
+          ...{ ansible_fqdn: "web1", ansible_domain: "" },
+        },
+      });
+    }
+  });
+
+  it.each([
+    ["web1", "10.0.0.1 web1.example.org web1 # this host\n", "web1.example.org", "example.org"],
+    ["web2.example.com", "10.0.0.1 web2\n", "web2.example.com", "example.com"],
+  ])("gives the facts of %s", async (name, hosts, fqdn, domain) => {
+    writeFileSync(at("etc/hosts"), hosts);
+    const { data } = await pass(hostname({ name }), sandbox.system, sandbox.context());
+    expect(data?.ansible_facts).toMatchObject({
+      ...{ ansible_hostname: name.split(".")[0], ansible_nodename: name },
+      ...{ ansible_fqdn: fqdn, ansible_domain: domain },
+    });
   });
 
   it("leaves a file without a newline at its end", async () => {

@@ -1,4 +1,4 @@
-import { readFileSync, writeFileSync } from "node:fs";
+import { mkdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { expect, test } from "vitest";
 import { reboot } from "../../../src/actions/system/reboot.ts";
@@ -21,7 +21,10 @@ test("check mode says that it would restart, and tells nobody", async () => {
   const before = snapshot(sandbox.root);
   const call = reboot({ reboot_command: "touch gone" });
   const check = await pass(call, sandbox.system, { ...connected(sandbox, told), check: true });
-  expect(check).toMatchObject({ state: "changed", change: { message: "restart the host" } });
+  expect(check).toMatchObject({
+    state: "changed",
+    change: { message: "restart the host", data: { rebooted: true, elapsed: 0 } },
+  });
   expect(told).toEqual([]);
   expect(snapshot(sandbox.root)).toEqual(before);
 });
@@ -116,4 +119,17 @@ test("a test that does not succeed in time fails the task", async () => {
 test("wrong parameters are named", () => {
   expect(() => reboot({ reboot_timeot: 1 } as never)).toThrow('did you mean "reboot_timeout"?');
   expect(() => reboot({ reboot_timeout: -1 })).toThrow('parameter "reboot_timeout"');
+});
+
+test("shutdown is taken from the search paths alone", async () => {
+  using sandbox = makeSandbox();
+  const folder = join(sandbox.root, "own");
+  mkdirSync(folder);
+  writeFileSync(join(folder, "shutdown"), "#!/bin/sh\n", { mode: 0o755 });
+  const inspect = (search_paths: string[]) =>
+    reboot({ search_paths, msg: "m" }).inspect(sandbox.system, connected(sandbox, []));
+  await expect(inspect(["/none", folder])).resolves.toMatchObject({
+    argv: [`${folder}/shutdown`, "-r", "now", "m"],
+  });
+  await expect(inspect(["/none"])).rejects.toThrow(/no shutdown in the search_paths \/none/);
 });

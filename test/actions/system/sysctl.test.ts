@@ -29,6 +29,7 @@ describe("sysctl, in a file", () => {
       "# a\n; vm.swappiness=1\nvm.swappiness=5\n\nkernel.x=1\n",
     ],
     ["adds a setting at the end", "a.b=1", { key: "c.d", val: true }, "a.b=1\nc.d=1\n"],
+    ["writes words for bools as numbers", "a.b=1\n", { name: "a.b", value: "No" }, "a.b=0\n"],
     ["leaves a setting once", "a.b=1\nx=1\na.b=2\n", { name: "a.b", value: 3 }, "a.b=3\nx=1\n"],
     ["removes a setting", "a.b=1\nc.d = 2\n", { name: "c.d", state: "absent" }, "a.b=1\n"],
     [
