@@ -1,2 +1,3 @@
 export { known_hosts } from "./known-hosts.ts";
 export { pam_limits } from "./pam-limits.ts";
+export { pamd } from "./pamd.ts";

@@ -6,5 +6,6 @@ export { hostname } from "./hostname.ts";
 export { locale_gen } from "./locale-gen.ts";
 export { modprobe } from "./modprobe.ts";
 export { reboot } from "./reboot.ts";
+export { seboolean } from "./seboolean.ts";
 export { sysctl } from "./sysctl.ts";
 export { timezone } from "./timezone.ts";
