@@ -1,4 +1,18 @@
-import { apt, authorized_key, cron, group, hostname, service, sysctl, systemd, user } from "volley";
+import {
+  apt,
+  apt_repository,
+  authorized_key,
+  cron,
+  debconf,
+  dpkg_selections,
+  group,
+  hostname,
+  package as packageAction,
+  service,
+  sysctl,
+  systemd,
+  user,
+} from "volley";
 import type { ActionCase } from "./case.ts";
 
 const LISTS = "apt-get update >/dev/null";
@@ -121,6 +135,43 @@ const packages: readonly ActionCase[] = [
     prepare: `${absent("cron")}; rm -f /usr/sbin/policy-rc.d`,
     call: apt({ name: "cron", policy_rc_d: 101, install_recommends: false }),
     verify: `${installed("cron")} && ! systemctl is-active cron && test ! -e /usr/sbin/policy-rc.d`,
+  },
+  {
+    name: "package installs by apt",
+    prepare: absent("hello"),
+    call: packageAction({ name: "hello", state: "present" }),
+    verify: installed("hello"),
+  },
+  {
+    name: "apt_repository adds a source and fetches its lists",
+    prepare: `rm -rf /srv/debs /etc/apt/sources.list.d/file_srv_debs.list; mkdir -p /srv/debs && : > /srv/debs/Packages`,
+    call: apt_repository({ repo: "deb [trusted=yes] file:/srv/debs ./" }),
+    verify: "ls /var/lib/apt/lists/*_srv_debs_*Packages",
+  },
+  {
+    name: "apt_repository removes a source and its list",
+    call: apt_repository({ repo: "deb [trusted=yes] file:/srv/debs ./", state: "absent" }),
+    verify: "! test -e /etc/apt/sources.list.d/file_srv_debs.list",
+  },
+  {
+    name: "debconf answers a question",
+    call: debconf({ name: "volley", question: "volley/q", vtype: "string", value: "a  b" }),
+    verify: "debconf-show volley | grep -F 'volley/q: a  b'",
+  },
+  {
+    name: "debconf answers with a password, and knows it again",
+    call: debconf({ name: "volley", question: "volley/p", vtype: "password", value: "s3cret" }),
+    verify: "grep -Fx 'Value: s3cret' /var/cache/debconf/passwords.dat",
+  },
+  {
+    name: "dpkg_selections holds a package",
+    call: dpkg_selections({ name: "bash", selection: "hold" }),
+    verify: "dpkg --get-selections bash | grep -w hold",
+  },
+  {
+    name: "dpkg_selections frees it",
+    call: dpkg_selections({ name: "bash", selection: "install" }),
+    verify: "dpkg --get-selections bash | grep -w install",
   },
 ];
 
