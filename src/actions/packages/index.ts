@@ -1,2 +1,3 @@
 export { package } from "./package.ts";
 export { package_facts } from "./package-facts.ts";
+export { pip } from "./pip.ts";
