@@ -34,8 +34,8 @@ export interface Parts {
   readonly volley: Readonly<Record<string, unknown>>;
   readonly template: { readonly createTemplates: typeof createTemplates };
   readonly yaml: unknown;
-  /** The interpreter of Ansible's playbooks, whose code requires it as `volley/ansible`. */
-  readonly ansible: unknown;
+  /** The interpreter of Ansible's playbooks. What it exports is also in `volley`. */
+  readonly ansible: Readonly<Record<string, unknown>>;
 }
 
 /** Open the parts of a bundle. A part that the bundle does not hold fails with `BUNDLE_INVALID` when it is used. */
@@ -53,7 +53,10 @@ export function openParts(bundle: BundleReader): Parts {
     core,
     valibot,
     get volley() {
-      volley ??= makeVolley(load("actions") as ActionsScript);
+      volley ??= makeVolley(
+        load("actions") as ActionsScript,
+        bundle.names.includes("ansible.js.br") ? () => parts.ansible : undefined,
+      );
       return volley;
     },
     get template() {
@@ -63,7 +66,7 @@ export function openParts(bundle: BundleReader): Parts {
       return load("yaml");
     },
     get ansible() {
-      return load("ansible");
+      return load("ansible") as Parts["ansible"];
     },
   };
   return parts;
@@ -78,8 +81,14 @@ interface ActionsScript {
   require(id: string): unknown;
 }
 
-/** Make the module that playbooks import. The code of an action runs when the playbook first names the action. */
-function makeVolley({ actions, modules, require }: ActionsScript): Parts["volley"] {
+/**
+ * Make the module that playbooks import. The code of an action runs when the playbook first names the action, and that
+ * of the interpreter, where the bundle has it, likewise.
+ */
+function makeVolley(
+  { actions, modules, require }: ActionsScript,
+  interpreter: (() => Parts["ansible"]) | undefined,
+): Parts["volley"] {
   const loaded = new Map<string, unknown>();
   const load = (id: string): unknown => {
     if (!loaded.has(id)) {
@@ -90,11 +99,12 @@ function makeVolley({ actions, modules, require }: ActionsScript): Parts["volley
     return loaded.get(id);
   };
   const volley: Record<string, unknown> = { ...api };
+  const defineLate = (name: string, get: () => unknown): void => {
+    Object.defineProperty(volley, name, { enumerable: true, get });
+  };
   for (const [name, id] of Object.entries(actions))
-    Object.defineProperty(volley, name, {
-      enumerable: true,
-      get: () => (load(id) as Record<string, unknown>)[name],
-    });
+    defineLate(name, () => (load(id) as Record<string, unknown>)[name]);
+  if (interpreter !== undefined) defineLate("ansiblePlaybook", () => interpreter().ansiblePlaybook);
   return volley;
 }
 

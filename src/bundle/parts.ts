@@ -15,7 +15,7 @@ export const PARTS = {
   template: { entry: "template/index.ts" },
   // The filters from_yaml and from_yaml_all alone need it, and it is a fifth of a bundle.
   yaml: { entry: "yaml/document.ts", rides: { text: "from_yaml", within: "anything" } },
-  ansible: { entry: "ansible/index.ts", rides: { text: 'require("volley/ansible")', within: "code" } },
+  ansible: { entry: "ansible/index.ts", rides: { text: "ansiblePlaybook", within: "code" } },
 } as const satisfies Readonly<Record<string, PartRule>>;
 
 /** The name of a part: `runner`, … */
