@@ -1,3 +1,4 @@
+export { htpasswd } from "./htpasswd.ts";
 export { known_hosts } from "./known-hosts.ts";
 export { pam_limits } from "./pam-limits.ts";
 export { pamd } from "./pamd.ts";

@@ -1,5 +1,5 @@
 import { expect, it } from "vitest";
-import { sha2Crypt } from "../../../src/template/filters/data.ts";
+import { sha2Crypt } from "../../../src/system/crypt.ts";
 
 // Expected values: the results of crypt(3) and `openssl passwd`.
 it.each([
@@ -45,6 +45,6 @@ it.each([
     undefined,
     "$5$abcdefghijklmnop$/v4xj5NpwlLF7ZqZA2ki3A1HEAuWpEIMUJsu7byquvC",
   ],
-])("%s of %s with %s", (kind, password, salt, rounds, expected) => {
+] as const)("%s of %s with %s", (kind, password, salt, rounds, expected) => {
   expect(sha2Crypt(kind, password, salt, rounds)).toBe(expected);
 });
