@@ -2,3 +2,5 @@ export { htpasswd } from "./htpasswd.ts";
 export { known_hosts } from "./known-hosts.ts";
 export { pam_limits } from "./pam-limits.ts";
 export { pamd } from "./pamd.ts";
+export { ssh_config } from "./ssh-config.ts";
+export { sudoers } from "./sudoers.ts";

@@ -1,3 +1,4 @@
+export { acl } from "./acl.ts";
 export { assemble } from "./assemble.ts";
 export { copy } from "./copy.ts";
 export { file } from "./file.ts";
