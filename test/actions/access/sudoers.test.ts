@@ -2,6 +2,7 @@ import { existsSync, mkdirSync, readFileSync, statSync } from "node:fs";
 import { join } from "node:path";
 import { afterEach, beforeEach, expect, it } from "vitest";
 import { sudoers } from "../../../src/actions/access/sudoers.ts";
+import { withTools } from "../fake-tools.ts";
 import { checkApplyAgain, makeSandbox, pass, type Sandbox } from "../harness.ts";
 
 let sandbox: Sandbox;
@@ -41,26 +42,21 @@ it.each([
 });
 
 it("refuses a rule that visudo refuses, in check mode too", async () => {
-  const asked: unknown[] = [];
-  const system = {
-    ...sandbox.system,
-    which: async () => "/usr/sbin/visudo",
-    query: async (argv: readonly string[], options: { readonly input?: unknown } = {}) => {
-      asked.push([...argv, options.input]);
-      return { argv, code: 1, stdout: "stdin:1:3: syntax error\n", stderr: "" };
-    },
-  };
+  const { system, calls } = withTools(sandbox, {
+    visudo: "cat > $ROOT/seen; echo stdin:1:3: syntax error; exit 1",
+  });
   const call = sudoers({ name: "app", user: "a", commands: "bad" });
   for (const check of [true, false])
     await expect(pass(call, system, sandbox.context({ check }))).rejects.toThrow("syntax error");
-  expect(asked[0]).toEqual(["/usr/sbin/visudo", "-c", "-f", "-", "a ALL=NOPASSWD: bad\n"]);
+  expect(calls()[0]).toBe("visudo -c -f -");
+  expect(readFileSync(at("seen"), "utf8")).toBe("a ALL=NOPASSWD: bad\n");
   expect(existsSync(at("etc/sudoers.d/app"))).toBe(false);
   const unchecked = sudoers({ name: "app", user: "a", commands: "bad", validation: "absent" });
   expect((await pass(unchecked, system, sandbox.context())).state).toBe("changed");
 });
 
 it("says which package has visudo, where it is required", async () => {
-  const system = { ...sandbox.system, which: async () => null };
+  const { system } = withTools(sandbox, { visudo: null });
   const given = { name: "app", user: "a", commands: "/bin/true" };
   const required = sudoers({ ...given, validation: "required" });
   await expect(pass(required, system, sandbox.context())).rejects.toThrow("install the package sudo");

@@ -6,6 +6,7 @@ import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import { acl } from "../../../src/actions/files/acl.ts";
 import type { System } from "../../../src/core/system.ts";
 import { createLocalSystem } from "../../../src/system/local/local-system.ts";
+import { withTools } from "../fake-tools.ts";
 import { makeSandbox, pass, type Sandbox } from "../harness.ts";
 
 const hasTools = (): boolean => {
@@ -102,8 +103,8 @@ describe.skipIf(!hasTools())("with getfacl and setfacl", () => {
 });
 
 it("names the package where the tools are missing", async () => {
-  const bare = { ...system, which: async () => null };
-  await expect(pass(acl({ path: path() }), bare, sandbox.context())).rejects.toThrow(
+  const tools = withTools(sandbox, { getfacl: null, setfacl: null });
+  await expect(pass(acl({ path: path() }), tools.system, sandbox.context())).rejects.toThrow(
     "install the package acl",
   );
 });

@@ -5,6 +5,7 @@ import { join } from "node:path";
 import { afterEach, beforeEach, expect, it } from "vitest";
 import { accessOf, stat } from "../../../src/actions/files/stat.ts";
 import { createLocalSystem } from "../../../src/system/local/local-system.ts";
+import { withTools } from "../fake-tools.ts";
 import { makeSandbox, pass, type Sandbox, snapshot } from "../harness.ts";
 
 let sandbox: Sandbox;
@@ -142,11 +143,7 @@ it("asks file and lsattr, where the host has them", async () => {
 });
 
 it("says unknown where these tools are missing", async () => {
-  const bare = createLocalSystem();
-  const system = {
-    ...bare,
-    query: async (argv: readonly string[]) => ({ argv, code: 127, stdout: "", stderr: "not found" }),
-  };
+  const { system } = withTools(sandbox, { file: null, lsattr: null });
   const { data } = await pass(stat({ path: "/" }), system, sandbox.context());
   expect(data?.stat).toMatchObject({ mimetype: "unknown", charset: "unknown" });
   expect(data?.stat).toMatchObject({ attr_flags: "", attributes: [], version: null });
