@@ -12,9 +12,14 @@ import type { LoadedPlaybook } from "./playbook.ts";
  * Open the assets of roles on disk: the same files that a bundle would hold. `directoryOf` returns a role's directory,
  * or undefined for a role without one.
  */
-export function createDiskAssets(directoryOf: (role: string) => string | undefined): AssetStore {
+export function createDiskAssets(
+  directoryOf: (role: string) => string | undefined,
+  files: Readonly<Record<string, string>> = {},
+): AssetStore {
   return {
     file: (role, path) => {
+      const own = role === PLAYBOOK_ROLE ? files[posix.normalize(path)] : undefined;
+      if (own !== undefined) return diskAsset(own, path, fs.statSync(own));
       const directory = directoryOf(role);
       if (directory === undefined || !isAsset(path)) return null;
       const full = join(directory, path);
@@ -22,6 +27,10 @@ export function createDiskAssets(directoryOf: (role: string) => string | undefin
       return stats?.isFile() ? diskAsset(full, path, stats) : null;
     },
     tree: (role, path) => {
+      const prefix = `${posix.normalize(path).replace(/\/+$/, "")}/`;
+      const below =
+        role === PLAYBOOK_ROLE ? Object.keys(files).filter((file) => file.startsWith(prefix)) : [];
+      if (below.length > 0) return below.map((file) => file.slice(prefix.length)).sort();
       const directory = directoryOf(role);
       if (directory === undefined || !isAsset(path)) return null;
       const full = join(directory, path);
@@ -88,6 +97,15 @@ export function collectAssets({ playbook, compiled }: LoadedPlaybook): {
         });
       }
     }
+  }
+  for (const [path, full] of Object.entries(compiled.files ?? {})) {
+    const name = assetEntry(PLAYBOOK_ROLE, path);
+    watched.push(full);
+    if (entries.some((entry) => entry.name === name)) continue;
+    const stats = fs.statSync(full);
+    bytes += stats.size;
+    if (bytes > MAX_BYTES) throw tooLarge(full, stats.size);
+    entries.push({ name, content: fs.readFileSync(full), mode: stats.mode & ASSET_MODE_BITS });
   }
   return { entries, fingerprint: fingerprint(watched) };
 }

@@ -3,6 +3,7 @@ import { createRequire, SourceMap } from "node:module";
 import { basename, dirname, join, relative, resolve, sep } from "node:path";
 import { Script } from "node:vm";
 import type { BuildFailure, BuildResult, Message, Plugin } from "esbuild";
+import * as ansible from "../ansible/index.ts";
 import { isVolleyError, messageOf, type SourceLocation, VolleyError } from "../core/errors.ts";
 import { isPlaybook, type Playbook } from "../core/playbook.ts";
 import { locateStrays } from "../system/strays.ts";
@@ -31,11 +32,13 @@ export function findProject(playbook: string, cwd: string): Project {
     });
   }
   if (!stats.isFile()) throw new VolleyError("PLAYBOOK_MISSING", `${playbook} is not a file`);
+  // Ansible's playbooks are known by their own directory: their roles and files lie beside them.
+  if (isYaml(file)) return { file, directory: dirname(file) };
   if (!/\.[cm]?[jt]sx?$/.test(file)) {
-    throw new VolleyError("BUNDLE_INVALID", `${playbook} is not a TypeScript playbook`, {
+    throw new VolleyError("BUNDLE_INVALID", `${playbook} is not a playbook`, {
       hint: file.endsWith(".run")
         ? "it looks like a bundle; a bundle cannot be bundled again: give the playbook it was made from"
-        : "a playbook's name ends in .ts or .js",
+        : "a playbook's name ends in .ts or .js, or in .yml or .yaml for Ansible's",
     });
   }
   let directory = dirname(file);
@@ -51,7 +54,7 @@ export function findProject(playbook: string, cwd: string): Project {
 export interface LoadedPlaybook {
   readonly project: Project;
   readonly playbook: Playbook;
-  readonly compiled: Pick<Compiled, "code" | "map" | "directories" | "actions">;
+  readonly compiled: Pick<Compiled, "code" | "map" | "directories" | "files" | "actions">;
   /** The files it was compiled from, as they were then. */
   readonly inputs: Fingerprint;
 }
@@ -79,7 +82,7 @@ interface CompiledState extends Omit<Compiled, "inputs"> {
 async function compiledState({ file, directory }: Project, slot: CacheSlot): Promise<CompiledState> {
   const cached = slot.readJson<CompiledState>(STATE_FILE);
   if (cached !== undefined && cached.volley === volleyVersion() && isFresh(cached.inputs)) return cached;
-  const { inputs, ...compiled } = await compile(file, directory);
+  const { inputs, ...compiled } = isYaml(file) ? await compileTree(file) : await compile(file, directory);
   const state: CompiledState = { volley: volleyVersion(), inputs: fingerprint(inputs), ...compiled };
   slot.write(STATE_FILE, JSON.stringify(state));
   return state;
@@ -94,8 +97,21 @@ export interface Compiled {
   readonly inputs: readonly string[];
   /** The directories of the files that define roles and plays, by the name that their assets have in the bundle. */
   readonly directories: Readonly<Record<string, string>>;
+  /** Further files of the playbook itself, by the path they have in the bundle. */
+  readonly files?: Readonly<Record<string, string>>;
   /** Actions that the code reaches in ways it does not show; the bundle holds them. */
   readonly actions?: ActionNames;
+}
+
+/** True for the file of a playbook in Ansible's YAML. */
+function isYaml(file: string): boolean {
+  return /\.(?:ya?ml|json)$/.test(file);
+}
+
+/** Load a playbook in Ansible's YAML. Fails with `PLAYBOOK_INVALID`, with file and line. */
+async function compileTree(file: string): Promise<Compiled> {
+  const { compilePlaybook } = await import("../ansible/load/compile.ts");
+  return compilePlaybook(file);
 }
 
 /** The name of a compiled file in stacks, on the controller and on hosts. */
@@ -242,7 +258,12 @@ export function evaluate(
       console: unknown,
     ) => void;
     const evaluateIt = () =>
-      run(module.exports, (id) => (id === "volley" ? volley : require(id)), module, print);
+      run(
+        module.exports,
+        (id) => (id === "volley" ? volley : id === "volley/ansible" ? ansible : require(id)),
+        module,
+        print,
+      );
     locateStrays(
       (thrown) => locateStray(thrown, file, compiled.map),
       () => callWithin(limitMs, evaluateIt),

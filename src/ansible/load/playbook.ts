@@ -44,6 +44,8 @@ export interface LoadedTree {
   readonly files: ReadonlyMap<string, string>;
   /** All that was read or looked for, as absolute paths: when any of it changes, the tree is out of date. */
   readonly inputs: readonly string[];
+  /** The names of the modules of all tasks, and of the actions that stand behind them. */
+  readonly modules: readonly string[];
 }
 
 /** Load a playbook and all it may reach. Fails with `PLAYBOOK_INVALID`, with file, line and column. */
@@ -60,6 +62,14 @@ const YAML = /\.(?:ya?ml|json)$/;
 /** The largest file that is sent along because a task might name it. */
 const MAX_GUESSED_BYTES = 64 << 20;
 
+/** The actions that modules of the interpreter's own are made of. */
+const BEHIND: Readonly<Record<string, readonly string[]>> = {
+  command: ["shell"],
+  script: ["command"],
+  raw: ["shell"],
+  systemd_service: ["systemd"],
+};
+
 class Loader {
   readonly #file: string;
   readonly #options: LoadOptions;
@@ -73,6 +83,7 @@ class Loader {
   readonly #inputs = new Set<string>();
   readonly #loading = new Set<string>();
   readonly #collections: string[] = [];
+  readonly #modules = new Set<string>();
 
   constructor(file: string, options: LoadOptions) {
     this.#file = file;
@@ -102,6 +113,7 @@ class Loader {
       },
       files: this.#files,
       inputs: [...this.#inputs],
+      modules: [...this.#modules].sort(),
     };
   }
 
@@ -328,6 +340,7 @@ class Loader {
     from: string,
     role: FoundRole | undefined,
   ): void {
+    for (const name of [module, ...(BEHIND[module] ?? [])]) this.#modules.add(name);
     if (module === "include_tasks" || module === "include" || module === "import_tasks") {
       const name = args._raw_params ?? args.file;
       if (typeof name === "string") this.#mentionTasks(name, from, role);

@@ -37,12 +37,12 @@ export interface PreparedPlaybook {
 export async function preparePlaybook(file: string, cwd: string): Promise<PreparedPlaybook> {
   const project = findProject(file, cwd);
   const loaded = await loadPlaybook(project, volley);
-  const { map, directories } = loaded.compiled;
+  const { map, directories, files } = loaded.compiled;
   return {
     name: project.file.slice(project.directory.length + 1),
     directory: project.directory,
     playbook: loaded.playbook,
-    assets: createDiskAssets((role) => directories[role]),
+    assets: createDiskAssets((role) => directories[role], files),
     evaluateAnew: (print) => evaluate(loaded.compiled, project.file, volley, print) as Playbook,
     bundle: (options) => buildBundle(loaded, options),
     locate: (thrown) => locate(thrown, map),

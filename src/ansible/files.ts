@@ -1,0 +1,63 @@
+import { posix } from "node:path";
+import { type Asset, type AssetStore, PLAYBOOK_ROLE } from "../core/asset.ts";
+
+// Files that playbooks name: those of the bundle, found as Ansible finds them on its controller.
+
+/** Return the name of a path of the tree in the bundle: a path that leaves the playbook's directory must not leave the bundle's tree. */
+export function assetName(path: string): string {
+  return posix
+    .normalize(path)
+    .split("/")
+    .map((part) => (part === ".." ? "_" : /^_+$/.test(part) ? `${part}_` : part))
+    .join("/");
+}
+
+/** The files of a playbook, under the paths they have on the controller. */
+export interface PlaybookFiles {
+  /** The playbook's directory on the controller. */
+  readonly base: string;
+  /** Return the path of the tree for a path as tasks write it, relative ones from `from`. */
+  treePath(path: string, from?: string): string;
+  /** Return the controller's path of a path of the tree. */
+  fullPath(path: string): string;
+  file(path: string): Asset | null;
+  tree(path: string): readonly string[] | null;
+}
+
+/** Make the view of a playbook's files. */
+export function createPlaybookFiles(assets: AssetStore, base: string): PlaybookFiles {
+  return {
+    base,
+    treePath: (path, from = ".") =>
+      path.startsWith("/") ? posix.relative(base, path) || "." : posix.normalize(posix.join(from, path)),
+    fullPath: (path) => posix.resolve(base, path),
+    file: (path) => assets.file(PLAYBOOK_ROLE, assetName(path)),
+    tree: (path) => assets.tree(PLAYBOOK_ROLE, assetName(path)),
+  };
+}
+
+/** The places to look in: the role's directory, the directory of the file of tasks, the playbook's. */
+export interface SearchRoots {
+  readonly role: string | undefined;
+  readonly file: string;
+}
+
+/** Return the paths of the tree that a name may mean, in Ansible's order; `kind` is `files`, `templates`, `vars` or `tasks`. */
+export function candidates(
+  files: PlaybookFiles,
+  name: string,
+  kind: string,
+  { role, file }: SearchRoots,
+): readonly string[] {
+  if (name.startsWith("/")) return [files.treePath(name)];
+  const here = posix.dirname(file);
+  const roots = [...(role === undefined ? [] : [role]), here, "."];
+  const found: string[] = [];
+  for (const root of roots) {
+    found.push(posix.join(root, kind, name), posix.join(root, name));
+    // Beside the file of tasks comes what is in the role's own directory, before `tasks` within it.
+    if (root === role && here !== role)
+      found.push(posix.join(role, "tasks", kind, name), posix.join(role, "tasks", name));
+  }
+  return [...new Set(found.map((path) => posix.normalize(path)))];
+}

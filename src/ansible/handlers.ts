@@ -1,0 +1,131 @@
+import { VolleyError } from "../core/errors.ts";
+import type { Vars } from "../core/values/vars.ts";
+import type { Frame, RoleInstance } from "./frame.ts";
+import type { Interpreter } from "./interpreter.ts";
+import type { Node, TaskNode } from "./ir.ts";
+
+/** A handler of a play. */
+interface Handler {
+  readonly node: TaskNode;
+  readonly frame: Frame;
+  /** The role it stands in, by its path. */
+  readonly role: RoleInstance | undefined;
+}
+
+/** The handlers of a play in the order they are defined, and which of them were notified. */
+export class Handlers {
+  readonly #interpreter: Interpreter;
+  readonly #handlers: Handler[] = [];
+  readonly #notified = new Set<Handler>();
+  readonly #roles = new Set<string>();
+  /** Handlers before this one wait for the next round. */
+  #position = 0;
+
+  constructor(interpreter: Interpreter) {
+    this.#interpreter = interpreter;
+  }
+
+  /** Add the handlers of a role and of its dependencies, once. */
+  addRole(role: RoleInstance, parent: Frame): void {
+    for (const dependency of role.dependencies) this.addRole(dependency, parent);
+    const key = `${role.node.path}:${role.use.from.handlers ?? "main"}`;
+    if (this.#roles.has(key)) return;
+    this.#roles.add(key);
+    const found = this.#interpreter.roleTasks(role, "handlers");
+    if (found === undefined) return;
+    const { vars: _given, tags: _tags, when: _when, ...keys } = role.use.keys;
+    this.add(found.nodes, { parent, keys, vars: {}, role, file: found.path });
+  }
+
+  /** Add handlers: tasks, those of blocks and imported files included. */
+  add(nodes: readonly Node[], frame: Frame): void {
+    for (const node of nodes) {
+      if (node.kind === "task") this.#handlers.push({ node, frame, role: frame.role });
+      else if (node.kind === "block") {
+        const { vars = {}, ...keys } = node.keys;
+        this.add(node.block, {
+          parent: frame,
+          keys,
+          vars: vars as Vars,
+          role: frame.role,
+          file: node.imported ?? frame.file,
+        });
+      }
+    }
+  }
+
+  #nameOf({ node, frame }: Handler): string {
+    if (node.name === undefined) return "";
+    try {
+      return this.#interpreter.templar(frame).text(node.name);
+    } catch {
+      return node.name;
+    }
+  }
+
+  /** Notify the handler with a name, and all that listen to it. Fails with `PLAYBOOK_INVALID` when there is none. */
+  notify(name: string, from: Frame): void {
+    let found = false;
+    const own = this.#handlers.findLast((handler) => {
+      const called = this.#nameOf(handler);
+      if (called === name && (handler.role === undefined || from.role === undefined || called !== ""))
+        return true;
+      const { role } = handler;
+      return role !== undefined && name === `${role.node.name} : ${called}`;
+    });
+    if (own !== undefined) {
+      found = true;
+      this.#notified.add(own);
+    }
+    for (const handler of this.#handlers) {
+      const topics = ((handler.node.keys.listen ?? []) as readonly unknown[]).flat().map((topic) => {
+        try {
+          return this.#interpreter.templar(handler.frame).text(topic);
+        } catch {
+          return String(topic);
+        }
+      });
+      if (!topics.includes(name)) continue;
+      found = true;
+      this.#notified.add(handler);
+    }
+    if (!found)
+      throw new VolleyError(
+        "PLAYBOOK_INVALID",
+        `The requested handler '${name}' was not found in either the main handlers list nor in the listening handlers list`,
+      );
+  }
+
+  /** Take the next handler that was notified. */
+  take(): Handler | undefined {
+    for (let round = 0; round < 2; round++) {
+      while (this.#position < this.#handlers.length) {
+        const handler = this.#handlers[this.#position++]!;
+        if (this.#notified.delete(handler)) return handler;
+      }
+      this.#position = 0;
+    }
+    return undefined;
+  }
+
+  rewind(): void {
+    this.#position = 0;
+  }
+
+  /** The names, as `role:handler`, of handlers that were notified and have not run. */
+  get pending(): readonly string[] {
+    return [...this.#notified].map((handler) => `${handler.role?.node.name ?? ""}:${this.#nameOf(handler)}`);
+  }
+
+  takeLeftOver(names: readonly string[]): void {
+    for (const handler of this.#handlers) {
+      const name = `${handler.role?.node.name ?? ""}:${this.#nameOf(handler)}`;
+      if (!names.includes(name)) continue;
+      this.#notified.add(handler);
+      this.#interpreter.host.log(
+        "info",
+        `handler ${name} is left over from an earlier run: it runs with the next handlers`,
+      );
+    }
+  }
+}

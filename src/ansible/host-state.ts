@@ -1,0 +1,66 @@
+import type { Facts } from "../core/facts.ts";
+import type { Job } from "../core/protocol.ts";
+import { isDict } from "../core/values/value.ts";
+import type { Vars } from "../core/values/vars.ts";
+import { factVariables } from "../engine/context.ts";
+
+/** What a host has learned in a run: it stays from play to play. */
+export class HostState {
+  /** Facts under the names that modules give them: `ansible_os_family`, `services`. */
+  readonly facts: Record<string, unknown> = {};
+  /** Registers, `set_fact` and vars of `include_vars`, by the time they were set: the later wins. */
+  readonly learned: Record<string, unknown> = {};
+  /** The names in `learned` whose texts are templates: they came from `include_vars`. */
+  readonly templates = new Set<string>();
+  /** `set_fact` with `cacheable`. */
+  readonly cached: Record<string, unknown> = {};
+  /** Hosts and groups that were added in this run. */
+  readonly groups = new Map<string, string[]>();
+  readonly stats: Record<string, unknown> = {};
+  isGathered = false;
+
+  /** Take a module's `ansible_facts`. */
+  addFacts(facts: unknown): void {
+    if (!isDict(facts)) return;
+    for (const [name, value] of facts instanceof Map ? facts : Object.entries(facts))
+      this.facts[String(name)] = value;
+  }
+
+  clearFacts(): void {
+    for (const name of Object.keys(this.facts)) delete this.facts[name];
+    for (const name of Object.keys(this.cached)) delete this.cached[name];
+    this.isGathered = false;
+  }
+
+  learn(values: Vars, areTemplates = false): void {
+    for (const [name, value] of Object.entries(values)) {
+      this.learned[name] = value;
+      if (areTemplates) this.templates.add(name);
+      else this.templates.delete(name);
+    }
+  }
+
+  /** The facts as vars: all in `ansible_facts` without their prefix, and each by its own name. */
+  factVars(): Vars {
+    const bare: Record<string, unknown> = {};
+    for (const [name, value] of Object.entries(this.facts))
+      bare[name === "ansible_local" ? name : name.replace(/^ansible_/, "")] = value;
+    if (Object.hasOwn(this.facts, "ansible_local")) bare.local = this.facts.ansible_local;
+    return { ...this.facts, ansible_facts: bare };
+  }
+}
+
+const states = new WeakMap<Job, HostState>();
+
+/** Return what the host of a job has learned so far. */
+export function stateOf(job: Job): HostState {
+  const known = states.get(job) ?? new HostState();
+  states.set(job, known);
+  return known;
+}
+
+/** The facts that `setup` gives, by name. */
+export function setupFacts(facts: Facts): Record<string, unknown> {
+  const { ansible_facts: _all, ...named } = factVariables(facts);
+  return { ...named, gather_subset: ["all"], module_setup: true };
+}

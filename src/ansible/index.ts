@@ -1,0 +1,69 @@
+import { readBool } from "../actions/coerce.ts";
+import type { BatchSize, Playbook, PlayDefinition, PlayOrder } from "../core/playbook.ts";
+import type { ProgramHost } from "../engine/program.ts";
+import { decodeWhole } from "../vars/whole-value.ts";
+import { Interpreter } from "./interpreter.ts";
+import type { PlaybookTree, PlayNode } from "./ir.ts";
+import { createModules } from "./modules/registry.ts";
+import { countTasks, PlayRun } from "./play.ts";
+
+/**
+ * Make the playbook of a tree, which the loader wrote with {@link encodeWhole}. `volley` is the module whose actions the
+ * tasks' modules stand for.
+ */
+export function ansiblePlaybook(written: unknown, volley: Readonly<Record<string, unknown>>): Playbook {
+  const tree = decodeWhole(written) as PlaybookTree;
+  return { plays: tree.plays.map((play) => definePlay(tree, play, volley)) };
+}
+
+function definePlay(
+  tree: PlaybookTree,
+  play: PlayNode,
+  volley: Readonly<Record<string, unknown>>,
+): PlayDefinition {
+  const { keys } = play;
+  const user = keys.become_user;
+  const become = readBool(keys.become);
+  return {
+    name: play.name,
+    hosts: play.hosts,
+    roles: [],
+    ...schedule(play),
+    ...(become === undefined
+      ? {}
+      : { become: become && typeof user === "string" && !user.includes("{{") ? user : become }),
+    program: {
+      roles: play.roles.map(({ name }) => name),
+      actions: [],
+      estimate: countTasks([...play.preTasks, ...play.tasks, ...play.postTasks]),
+      run: (host: ProgramHost) => new PlayRun(new Interpreter(tree, play, createModules(volley), host)).run(),
+    },
+  };
+}
+
+/** The keywords that the controller heeds, where they are no templates. */
+function schedule({ keys }: PlayNode): Partial<PlayDefinition> {
+  const {
+    serial,
+    max_fail_percentage: maxFail,
+    any_errors_fatal: anyFatal,
+    order,
+    throttle,
+    strategy,
+  } = keys;
+  const sizes = (serial === undefined || serial === null ? [] : [serial].flat()).flatMap(
+    (size): BatchSize[] => {
+      if (typeof size === "string" && /^\d+(?:\.\d+)?%$/.test(size)) return [size as BatchSize];
+      const number = Number(size);
+      return Number.isInteger(number) && number >= 1 ? [number] : [];
+    },
+  );
+  return {
+    ...(sizes.length === 0 ? {} : { serial: sizes }),
+    ...(maxFail === undefined || Number.isNaN(Number(maxFail)) ? {} : { maxFailPercentage: Number(maxFail) }),
+    ...(readBool(anyFatal) === true ? { anyErrorsFatal: true } : {}),
+    ...(typeof order === "string" && !order.includes("{{") ? { order: order as PlayOrder } : {}),
+    ...(Number(throttle) >= 1 ? { throttle: Number(throttle) } : {}),
+    ...(strategy === "free" || strategy === "host_pinned" ? { strategy: "free" as const } : {}),
+  };
+}

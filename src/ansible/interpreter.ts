@@ -1,0 +1,254 @@
+import { posix } from "node:path";
+import { VolleyError } from "../core/errors.ts";
+import { bytesToText } from "../core/values/bytes.ts";
+import type { Vars } from "../core/values/vars.ts";
+import type { ProgramHost } from "../engine/program.ts";
+import type { TemplateLoader, Templates } from "../template/index.ts";
+import { candidates, createPlaybookFiles, type PlaybookFiles, type SearchRoots } from "./files.ts";
+import type { Frame, RoleInstance } from "./frame.ts";
+import { type HostState, stateOf } from "./host-state.ts";
+import type { Node, PlaybookTree, PlayNode, RoleUseNode } from "./ir.ts";
+import { lookUpHere } from "./lookups.ts";
+import type { Modules } from "./modules/registry.ts";
+import { createTemplar, type Templar } from "./templar.ts";
+import { layersOf, magicVars, type PlayVars } from "./vars.ts";
+
+/** A play of a tree on a host: files, vars, roles and templates, for all that carries its tasks out. */
+export class Interpreter {
+  readonly host: ProgramHost;
+  readonly tree: PlaybookTree;
+  readonly play: PlayNode;
+  readonly actions: Modules;
+  readonly verbosity: number;
+  readonly files: PlaybookFiles;
+  readonly state: HostState;
+  /** The roles of the play whose defaults and vars all tasks see. */
+  readonly roles: RoleInstance[] = [];
+  readonly #magic: Vars;
+  readonly #templates = new Map<string, Templates>();
+  #varsFiles: readonly Vars[] = [];
+
+  constructor(tree: PlaybookTree, play: PlayNode, actions: Modules, host: ProgramHost) {
+    this.host = host;
+    this.tree = tree;
+    this.play = play;
+    this.actions = actions;
+    this.verbosity = 0;
+    const { job } = host;
+    this.files = createPlaybookFiles(host.assets, job.session?.project ?? "/");
+    this.state = stateOf(job);
+    const groups = job.inventoryGroups ?? {};
+    const self = this;
+    this.#magic = magicVars({
+      inventory_hostname: job.host,
+      inventory_hostname_short: job.host.split(".")[0],
+      groups: { ungrouped: [], ...groups },
+      group_names: [...job.groups].sort(),
+      playbook_dir: this.files.base,
+      inventory_dir: this.files.base,
+      inventory_file: null,
+      ansible_inventory_sources: [],
+      ansible_play_name: play.name,
+      play_hosts: [job.host],
+      ansible_play_hosts: [job.host],
+      ansible_play_hosts_all: [job.host],
+      ansible_play_batch: [job.host],
+      ansible_play_role_names: play.roles.map(({ name }) => name),
+      role_names: play.roles.map(({ name }) => name),
+      ansible_check_mode: job.options.check,
+      ansible_diff_mode: job.options.diff,
+      ansible_verbosity: 0,
+      ansible_forks: 5,
+      ansible_run_tags: job.options.tags.length === 0 ? ["all"] : job.options.tags,
+      ansible_skip_tags: job.options.skipTags,
+      ansible_limit: undefined,
+      ansible_playbook_python: "/usr/bin/python3",
+      ansible_config_file: null,
+      environment: [],
+      get hostvars(): Vars {
+        return self.#hostvars;
+      },
+    });
+  }
+
+  get #hostvars(): Vars {
+    return { [this.host.job.host]: this.templar(undefined).vars };
+  }
+
+  get playVars(): PlayVars {
+    return {
+      inventory: this.host.job.vars,
+      play: this.play.vars,
+      prompted: {},
+      files: this.#varsFiles,
+      extra: this.host.job.extraVars ?? {},
+      magic: this.#magic,
+      state: this.state,
+      roles: this.roles,
+    };
+  }
+
+  /** Make the templar of a task; `own` are vars over all others. */
+  templar(frame: Frame | undefined, own: Vars = {}): Templar {
+    return createTemplar(this.templatesFor(frame), layersOf(this.playVars, frame, own));
+  }
+
+  /** Return the places where a task looks for files. */
+  rootsOf(frame: Frame | undefined): SearchRoots {
+    return { role: frame?.role?.node.path, file: frame?.file ?? this.play.file };
+  }
+
+  /** Return the templates of a task: they find the files and templates that the task would find. */
+  templatesFor(frame: Frame | undefined): Templates {
+    const roots = this.rootsOf(frame);
+    const key = JSON.stringify([roots.role, posix.dirname(roots.file)]);
+    const known = this.#templates.get(key);
+    if (known !== undefined) return known;
+    const find = (name: string, kind: string): string | undefined =>
+      candidates(this.files, name, kind, roots).find((path) => this.files.file(path) !== null);
+    const loader: TemplateLoader = {
+      read: (name, kind = "templates") => {
+        const path = find(name, kind);
+        return path === undefined ? null : bytesToText(this.files.file(path)!.read());
+      },
+      list: (name) => {
+        const path = candidates(this.files, name, "files", roots).find(
+          (each) => this.files.tree(each) !== null,
+        );
+        return path === undefined ? [] : this.files.tree(path)!;
+      },
+    };
+    const templates = this.host.makeTemplates({
+      loader,
+      ask: (question) => {
+        const found = lookUpHere(this, roots, question);
+        if (found !== undefined) return found;
+        throw new VolleyError(
+          "TEMPLATE_FAILED",
+          `lookup ${question.plugin}: ${question.terms.map(String).join(", ")} is not among the playbook's files`,
+        );
+      },
+      lookups: {
+        first_found: (...terms) =>
+          lookUpHere(this, roots, { plugin: "first_found", terms, options: {}, searchPath: [] }),
+      },
+      native: this.tree.settings.native === true,
+    });
+    this.#templates.set(key, templates);
+    return templates;
+  }
+
+  /** Read the files of `vars_files`; of a list within the list the first that is there. */
+  readVarsFiles(): void {
+    const read: Vars[] = [];
+    this.#varsFiles = read;
+    const given = this.play.keys.vars_files;
+    for (const entry of given === undefined || given === null ? [] : [given].flat()) {
+      const names = Array.isArray(entry) ? entry : [entry];
+      const found = names
+        .map((name) => this.findVars(this.templar(undefined).text(name), undefined))
+        .find((vars) => vars !== undefined);
+      if (found === undefined)
+        throw new VolleyError(
+          "PLAYBOOK_INVALID",
+          `Could not find or access '${names.join("', '")}' on the Ansible Controller.`,
+        );
+      read.push(found);
+    }
+  }
+
+  /** Return the vars of a file that a task or play names; undefined for none. */
+  findVars(name: string, frame: Frame | undefined): Vars | undefined {
+    for (const path of candidates(this.files, name, "vars", this.rootsOf(frame))) {
+      const found = this.tree.vars[path];
+      if (found === undefined) continue;
+      if ("error" in found) throw new VolleyError("PLAYBOOK_INVALID", found.error);
+      return found.content;
+    }
+    return undefined;
+  }
+
+  /** Make a role ready for use: its vars and defaults read, its dependencies made. */
+  instance(use: RoleUseNode, parents: readonly RoleInstance[] = [], params: Vars = {}): RoleInstance {
+    const key = use.role ?? this.tree.roleNames[use.name];
+    const node = key === undefined ? undefined : this.tree.roles[key];
+    if (node === undefined)
+      throw new VolleyError("PLAYBOOK_INVALID", use.missing ?? `the role '${use.name}' was not found`);
+    const given = (use.keys.vars ?? {}) as Vars;
+    const role = {
+      node,
+      use,
+      vars: this.#roleFile(node.path, "vars", use.from.vars),
+      defaults: this.#roleFile(node.path, "defaults", use.from.defaults),
+      params: { ...use.params, ...params },
+      given,
+      parents,
+      dependencies: [] as readonly RoleInstance[],
+    };
+    role.dependencies = node.dependencies.map((each) => this.instance(each, [...parents, role]));
+    return role;
+  }
+
+  /** Read `vars/main` or `defaults/main` of a role: a file or a directory of files. */
+  #roleFile(role: string, kind: "vars" | "defaults", name: string | undefined): Vars {
+    const base = name ?? "main";
+    const own = Object.keys(this.tree.vars).filter((path) => path.startsWith(`${role}/${kind}/`));
+    const named = ["", ".yml", ".yaml", ".json"].map((suffix) => `${role}/${kind}/${base}${suffix}`);
+    const ordered = base === "main" ? [...named.slice(1), named[0]!] : named;
+    const file = ordered.find((path) => own.includes(path));
+    const below = own.filter((path) => path.startsWith(`${role}/${kind}/${base}/`)).sort();
+    const paths = below.length > 0 && file === undefined ? below : file === undefined ? [] : [file];
+    if (paths.length === 0 && name !== undefined)
+      throw new VolleyError("PLAYBOOK_INVALID", `Could not find specified file in role: ${kind}/${name}`);
+    return Object.assign(
+      {},
+      ...paths.map((path) => {
+        const found = this.tree.vars[path]!;
+        if ("error" in found) throw new VolleyError("PLAYBOOK_INVALID", found.error);
+        return found.content;
+      }),
+    ) as Vars;
+  }
+
+  /** Return the statements of a role's file of tasks or handlers; undefined when it has none. */
+  roleTasks(
+    { node, use }: RoleInstance,
+    kind: "tasks" | "handlers",
+    name: string | undefined = use.from[kind],
+  ): { readonly path: string; readonly nodes: readonly Node[] } | undefined {
+    const base = name ?? "main";
+    const suffixes = base === "main" ? [".yml", ".yaml", ".json", ""] : ["", ".yml", ".yaml", ".json"];
+    const path = suffixes
+      .map((suffix) => posix.normalize(`${node.path}/${kind}/${base}${suffix}`))
+      .find((each) => this.tree.tasks[each] !== undefined);
+    if (path === undefined) {
+      if (name !== undefined && kind === "tasks")
+        throw new VolleyError("PLAYBOOK_INVALID", `Could not find specified file in role: tasks/${name}`);
+      return undefined;
+    }
+    const found = this.tree.tasks[path]!;
+    if ("error" in found) throw new VolleyError("PLAYBOOK_INVALID", found.error);
+    return { path, nodes: found.content };
+  }
+
+  /** Find the file of tasks that an include names. */
+  includedTasks(name: string, frame: Frame): { readonly path: string; readonly nodes: readonly Node[] } {
+    const looked: string[] = [];
+    // The files that included this one are looked beside, too.
+    for (let at: Frame | undefined = frame; at !== undefined; at = at.parent) {
+      for (const path of candidates(this.files, name, "tasks", this.rootsOf(at)).concat(
+        candidates(this.files, name, "handlers", this.rootsOf(at)),
+      ))
+        looked.push(path);
+    }
+    const path = looked.find((each) => this.tree.tasks[each] !== undefined);
+    if (path === undefined)
+      throw new VolleyError(
+        "PLAYBOOK_INVALID",
+        `Could not find or access '${name}' on the Ansible Controller.`,
+      );
+    const found = this.tree.tasks[path]!;
+    if ("error" in found) throw new VolleyError("PLAYBOOK_INVALID", found.error);
+    return { path, nodes: found.content };
+  }
+}

@@ -1,0 +1,43 @@
+import type { ActionContext } from "../../core/action.ts";
+import { VolleyError } from "../../core/errors.ts";
+import { restoreVars } from "../../core/values/vars.ts";
+import { whenAnswered } from "../../engine/render.ts";
+import { candidates } from "../files.ts";
+import type { Frame } from "../frame.ts";
+import type { Interpreter } from "../interpreter.ts";
+import type { Templar } from "../templar.ts";
+
+/** Return what an action's context finds and renders: the files that a task of a playbook means. */
+export function filesOf(
+  interpreter: Interpreter,
+  frame: Frame,
+  templar: Templar,
+): Pick<ActionContext, "asset" | "assetTree" | "render"> {
+  const { files } = interpreter;
+  const roots = interpreter.rootsOf(frame);
+  return {
+    asset: (kind, src) => {
+      for (const path of candidates(files, src, kind, roots)) {
+        const found = files.file(path);
+        if (found !== null) return found;
+      }
+      throw new VolleyError("ASSET_MISSING", `Could not find or access '${src}' on the Ansible Controller.`);
+    },
+    assetTree: (kind, src) => {
+      for (const path of candidates(files, src, kind, roots)) {
+        const found = files.tree(path.replace(/\/$/, ""));
+        if (found !== null) return found;
+      }
+      return null;
+    },
+    render: (src, extra = {}, style = {}) => {
+      const vars = templar.with({
+        template_path: src,
+        template_host: "",
+        template_uid: "root",
+        ...restoreVars(extra),
+      }).vars;
+      return whenAnswered(() => interpreter.templatesFor(frame).render(src, vars, style));
+    },
+  };
+}

@@ -1,0 +1,163 @@
+import { posix } from "node:path";
+import { readBool } from "../../actions/coerce.ts";
+import { VolleyError } from "../../core/errors.ts";
+import { isDict } from "../../core/values/value.ts";
+import type { Vars } from "../../core/values/vars.ts";
+import { candidates } from "../files.ts";
+import type { RoleInstance } from "../frame.ts";
+import type { Node, RoleFrom } from "../ir.ts";
+import type { ModuleEnd, RenderedCall } from "./call.ts";
+
+// Modules that bring in statements and vars.
+
+/** What an include asks the play to carry out, kept beside the register of its pass. */
+export interface Included {
+  readonly path: string;
+  readonly nodes: readonly Node[];
+  readonly role?: RoleInstance;
+  readonly isPublic?: boolean;
+  readonly apply: Readonly<Record<string, unknown>>;
+  /** The vars of the loop's pass. */
+  readonly own: Vars;
+  readonly handlersFrom?: string | undefined;
+}
+
+const included = new WeakMap<object, Included>();
+
+/** Return what the register of an include stands for. */
+export function includedBy(register: object): Included | undefined {
+  const key = (register as { readonly [INCLUDE]?: object })[INCLUDE];
+  return key === undefined ? undefined : included.get(key);
+}
+
+/** The key of an include in its register, which is copied on the way. */
+const INCLUDE = Symbol("include");
+
+function note(what: Included): { readonly [INCLUDE]: object } {
+  const key = {};
+  included.set(key, what);
+  return { [INCLUDE]: key };
+}
+
+/** `include_tasks`. */
+export function includeTasks({ args, interpreter, frame, own }: RenderedCall): ModuleEnd {
+  const { _raw_params: raw, file, apply = {} } = args;
+  const name = raw ?? file;
+  if (typeof name !== "string" || name === "")
+    throw new VolleyError("PARAMS_INVALID", "No file specified for include_tasks");
+  const found = interpreter.includedTasks(name, frame);
+  return {
+    register: {
+      changed: false,
+      failed: false,
+      include: interpreter.files.fullPath(found.path),
+      include_args: {},
+      ...note({ ...found, apply: recordOf(apply), own }),
+    },
+  };
+}
+
+/** `include_role`. */
+export function includeRole({ args, interpreter, own, node, frame }: RenderedCall): ModuleEnd {
+  const { name, role, apply = {}, public: isPublic = false } = args;
+  const wanted = name ?? role;
+  if (typeof wanted !== "string")
+    throw new VolleyError("PARAMS_INVALID", "'name' is a required field for include_role.");
+  const from: Record<string, string> = {};
+  for (const kind of ["tasks", "vars", "defaults", "handlers"]) {
+    const given = args[`${kind}_from`];
+    if (given !== undefined && given !== null) from[kind] = String(given);
+  }
+  const parents = frame.role === undefined ? [] : [...frame.role.parents, frame.role];
+  const instance = interpreter.instance(
+    { at: node.at, name: wanted, params: {}, keys: {}, from: from as RoleFrom },
+    parents,
+  );
+  const tasks = interpreter.roleTasks(instance, "tasks") ?? {
+    path: posix.join(instance.node.path, "tasks/main.yml"),
+    nodes: [],
+  };
+  return {
+    register: {
+      changed: false,
+      failed: false,
+      include_args: { name: wanted },
+      ...note({
+        ...tasks,
+        role: instance,
+        isPublic: readBool(isPublic) === true,
+        apply: recordOf(apply),
+        own,
+        handlersFrom: from.handlers,
+      }),
+    },
+  };
+}
+
+function recordOf(value: unknown): Readonly<Record<string, unknown>> {
+  return isDict(value)
+    ? value instanceof Map
+      ? Object.fromEntries([...value].map(([key, item]) => [String(key), item]))
+      : value
+    : {};
+}
+
+/** `include_vars`: a file, or the files of a directory, in order. */
+export function includeVars({ args, interpreter, frame }: RenderedCall): ModuleEnd {
+  const {
+    _raw_params: raw,
+    file,
+    dir,
+    name,
+    depth = 0,
+    files_matching: matching,
+    ignore_files: ignore = [],
+    extensions = ["json", "yaml", "yml"],
+  } = args;
+  const wanted = raw ?? file;
+  const vars: Record<string, unknown> = {};
+  const read: string[] = [];
+  const take = (path: string): void => {
+    const found = interpreter.tree.vars[path];
+    if (found === undefined) return;
+    if ("error" in found) throw new VolleyError("PLAYBOOK_INVALID", found.error);
+    Object.assign(vars, found.content);
+    read.push(interpreter.files.fullPath(path));
+  };
+  const roots = interpreter.rootsOf(frame);
+  if (typeof wanted === "string") {
+    const path = candidates(interpreter.files, wanted, "vars", roots).find(
+      (each) => interpreter.tree.vars[each] !== undefined,
+    );
+    if (path === undefined)
+      throw new VolleyError(
+        "PLAYBOOK_INVALID",
+        `Could not find file on the Ansible Controller.\nIf you are using a module and expect the file to exist on the remote, see the remote_src option: Could not find or access '${wanted}'`,
+      );
+    take(path);
+  } else if (typeof dir === "string") {
+    const known = Object.keys(interpreter.tree.vars);
+    const root = candidates(interpreter.files, dir.replace(/\/+$/, ""), "vars", roots).find((each) =>
+      known.some((path) => path.startsWith(`${each}/`)),
+    );
+    if (root === undefined) throw new VolleyError("PLAYBOOK_INVALID", `${dir} directory does not exist`);
+    const ignored = (Array.isArray(ignore) ? ignore : [ignore]).map(String);
+    const endings = (Array.isArray(extensions) ? extensions : [extensions]).map(String);
+    for (const path of known.filter((each) => each.startsWith(`${root}/`)).sort()) {
+      const below = path.slice(root.length + 1);
+      const levels = below.split("/").length;
+      if (Number(depth) > 0 && levels > Number(depth)) continue;
+      const base = posix.basename(path);
+      if (matching !== undefined && !new RegExp(String(matching)).test(base)) continue;
+      if (ignored.some((pattern) => new RegExp(pattern).test(base))) continue;
+      if (!endings.some((ending) => base.endsWith(`.${ending.replace(/^\./, "")}`))) continue;
+      take(path);
+    }
+  } else throw new VolleyError("PARAMS_INVALID", "include_vars needs a file or a dir");
+  const facts = typeof name === "string" ? { [name]: vars } : vars;
+  interpreter.state.learn(facts, true);
+  return {
+    register: { changed: false, failed: false, ansible_facts: facts, ansible_included_var_files: read },
+    facts: {},
+  };
+}

@@ -1,0 +1,189 @@
+import { readBool } from "../../actions/coerce.ts";
+import { VolleyError } from "../../core/errors.ts";
+import { isDict, writeJson } from "../../core/values/value.ts";
+import { whenAnswered } from "../../engine/render.ts";
+import { setupFacts } from "../host-state.ts";
+import { plainMessage } from "../templar.ts";
+import type { ModuleEnd, RenderedCall } from "./call.ts";
+import { includeRole, includeTasks, includeVars } from "./includes.ts";
+import { raw, script } from "./programs.ts";
+
+type PlayModule = (call: RenderedCall) => Promise<ModuleEnd> | ModuleEnd;
+
+const unchangedWith = (register: Record<string, unknown>): ModuleEnd => ({
+  register: { changed: false, failed: false, ...register },
+});
+
+function textOf(value: unknown): string {
+  return typeof value === "string" ? value : writeJson(value);
+}
+
+function debug({ args, templar, interpreter }: RenderedCall): ModuleEnd {
+  const { msg, var: name, verbosity = 0 } = args;
+  if (Number(verbosity) > interpreter.verbosity)
+    return {
+      register: {
+        changed: false,
+        failed: false,
+        skipped: true,
+        skipped_reason: "Verbosity threshold not met.",
+      },
+    };
+  if (msg !== undefined && name !== undefined)
+    throw new VolleyError("PARAMS_INVALID", "'msg' and 'var' are incompatible options");
+  if (name === undefined) return unchangedWith({ msg: msg ?? "Hello world!" });
+  if (typeof name !== "string") {
+    const key = Array.isArray(name) ? "<class 'list'>" : "<class 'dict'>";
+    return unchangedWith({ [key]: name });
+  }
+  let value: unknown;
+  try {
+    value = templar.evaluate(name);
+  } catch (thrown) {
+    value = `VARIABLE IS NOT DEFINED!${interpreter.verbosity > 0 ? `: ${plainMessage(thrown)}` : ""}`;
+  }
+  return unchangedWith({ [name]: value });
+}
+
+function setFact({ args, interpreter }: RenderedCall): ModuleEnd {
+  const { cacheable = false, _raw_params: raw, ...given } = args;
+  void raw;
+  const facts: Record<string, unknown> = {};
+  for (const [name, value] of Object.entries(given)) {
+    if (!/^[A-Za-z_]\w*$/.test(name))
+      throw new VolleyError(
+        "PARAMS_INVALID",
+        `The variable name '${name}' is not valid. Variables must start with a letter or underscore character, and contain only letters, numbers and underscores.`,
+      );
+    facts[name] =
+      typeof value === "string" && /^(?:true|false|yes|no)$/i.test(value)
+        ? (readBool(value) ?? value)
+        : value;
+  }
+  if (Object.keys(facts).length === 0)
+    throw new VolleyError(
+      "PARAMS_INVALID",
+      "No key/value pairs provided, at least one is required for this action to succeed",
+    );
+  interpreter.state.learn(facts);
+  if (readBool(cacheable) === true) Object.assign(interpreter.state.cached, facts);
+  return {
+    ...unchangedWith({
+      ansible_facts: facts,
+      ...(readBool(cacheable) === true ? { _ansible_facts_cacheable: true } : {}),
+    }),
+    facts,
+  };
+}
+
+async function assert({ args, templar }: RenderedCall): Promise<ModuleEnd> {
+  const { that, fail_msg: failText, msg, success_msg: success, quiet = false } = args;
+  if (that === undefined) throw new VolleyError("PARAMS_INVALID", 'conditional required in "that" string');
+  const isQuiet = readBool(quiet) === true;
+  const rendered = typeof that === "string" && /^\s*\{\{.*\}\}\s*$/s.test(that) ? templar.value(that) : that;
+  for (const condition of Array.isArray(rendered) ? rendered : [rendered]) {
+    const holds = await whenAnswered(() => templar.condition(condition));
+    if (holds) continue;
+    const text = failText ?? msg ?? "Assertion failed";
+    return {
+      register: {
+        changed: false,
+        failed: true,
+        ...(isQuiet ? {} : { assertion: condition, evaluated_to: false }),
+        msg: text,
+      },
+    };
+  }
+  return unchangedWith(
+    isQuiet ? { msg: success ?? "All assertions passed" } : { msg: success ?? "All assertions passed" },
+  );
+}
+
+function fail({ args }: RenderedCall): ModuleEnd {
+  return { register: { changed: false, failed: true, msg: args.msg ?? "Failed as requested from task" } };
+}
+
+function setStats({ args, interpreter }: RenderedCall): ModuleEnd {
+  const { data = {}, per_host: perHost = false, aggregate = true } = args;
+  if (!isDict(data)) throw new VolleyError("PARAMS_INVALID", "The 'data' option needs to be a dictionary");
+  Object.assign(interpreter.state.stats, data);
+  return unchangedWith({
+    ansible_stats: { data, per_host: readBool(perHost) === true, aggregate: readBool(aggregate) !== false },
+  });
+}
+
+function setup({ args, interpreter }: RenderedCall): ModuleEnd {
+  const { filter = [] } = args;
+  const patterns = (Array.isArray(filter) ? filter : String(filter).split(","))
+    .map(String)
+    .filter((each) => each !== "" && each !== "*");
+  const all = setupFacts(interpreter.host.facts);
+  const facts =
+    patterns.length === 0
+      ? all
+      : Object.fromEntries(
+          Object.entries(all).filter(([name]) =>
+            patterns.some((pattern) => {
+              const wanted = new RegExp(
+                `^${pattern
+                  .replace(/[.+^${}()|\\]/g, "\\$&")
+                  .replaceAll("*", ".*")
+                  .replaceAll("?", ".")}$`,
+              );
+              return wanted.test(name) || wanted.test(name.replace(/^ansible_/, ""));
+            }),
+          ),
+        );
+  interpreter.state.isGathered = true;
+  return unchangedWith({ ansible_facts: facts });
+}
+
+function ping({ args }: RenderedCall): ModuleEnd {
+  const { data = "pong" } = args;
+  if (data === "crash") throw new VolleyError("ACTION_FAILED", "boom");
+  return unchangedWith({ ping: textOf(data) });
+}
+
+/** Modules that are the play's own: they work on its vars and statements, and need no System, or files of the controller. */
+export const PLAY_MODULES: Readonly<Record<string, PlayModule>> = {
+  debug,
+  set_fact: setFact,
+  assert,
+  fail,
+  set_stats: setStats,
+  setup,
+  gather_facts: setup,
+  ping,
+  include_vars: includeVars,
+  include: includeTasks,
+  include_tasks: includeTasks,
+  import_tasks: includeTasks,
+  include_role: includeRole,
+  import_role: includeRole,
+  script,
+  raw,
+  command: command("command"),
+  shell: command("shell"),
+  package: packageModule,
+};
+
+/** `command` and `shell`: the free text is the command line. */
+function command(name: "command" | "shell"): PlayModule {
+  return async (call) => {
+    const { _raw_params: raw, _uses_shell: usesShell, warn: _warn, ...rest } = call.args;
+    const text =
+      raw === undefined ? {} : { cmd: Array.isArray(raw) ? raw.map(textOf).join(" ") : textOf(raw) };
+    return call.perform(readBool(usesShell) === true ? "shell" : name, { ...rest, ...text });
+  };
+}
+
+/** `package`: the host's own package manager. */
+async function packageModule(call: RenderedCall): Promise<ModuleEnd> {
+  if (call.interpreter.actions.find("package") !== undefined) return call.perform("package", call.args);
+  const { use, ...args } = call.args;
+  const name =
+    typeof use === "string" && use !== "auto"
+      ? use
+      : String(call.interpreter.state.facts.ansible_pkg_mgr ?? "apt");
+  return call.perform(name, args);
+}

@@ -1,0 +1,153 @@
+import type { ActionCall, ActionContext } from "../../core/action.ts";
+import { VolleyError } from "../../core/errors.ts";
+import type { Diff } from "../../core/result.ts";
+import type { System } from "../../core/system.ts";
+import { isDict } from "../../core/values/value.ts";
+import { OMIT, type Vars } from "../../core/values/vars.ts";
+import { withTimeLimit } from "../../engine/limits.ts";
+import { type Performed, performAction } from "../../engine/perform.ts";
+import { whenAnswered } from "../../engine/render.ts";
+import { allOf, inherited } from "../frame.ts";
+import { shortModuleName } from "../keywords.ts";
+import { type Register, registerOf } from "../register.ts";
+import type { Templar } from "../templar.ts";
+import { filesOf } from "./assets.ts";
+import type { ModuleCall, ModuleEnd, RenderedCall } from "./call.ts";
+import { PLAY_MODULES } from "./play-modules.ts";
+
+/** Call a module: one of the play's own, or an action. Throws what makes the task fail. */
+export async function runModule(call: ModuleCall): Promise<ModuleEnd> {
+  const { interpreter, node, frame, templar } = call;
+  const { module } = node;
+  const args = await whenAnswered(() => argumentsOf(call));
+  const timeout = inherited(frame, "timeout");
+  const limit = timeout === undefined ? undefined : Number(templar.value(timeout));
+  const ended = await withTimeLimit(
+    limit === 0 ? undefined : limit,
+    interpreter.host.ends.kill,
+    systemOf(call),
+    async (signal, system) => {
+      const rendered: RenderedCall = {
+        ...call,
+        args,
+        system,
+        signal,
+        context: () => contextOf(call, signal),
+        perform: (name, given) => perform(call, name, given, system, signal),
+      };
+      const own = PLAY_MODULES[module];
+      const end = own === undefined ? await rendered.perform(module, args) : await own(rendered);
+      return { state: "unchanged", data: end };
+    },
+  );
+  if (ended.state === "failed")
+    throw new VolleyError("TIMEOUT", ended.error?.message ?? "the task took too long");
+  const end = ended.data as ModuleEnd;
+  const { ansible_facts: facts } = end.register;
+  if (facts !== undefined && end.facts === undefined) interpreter.state.addFacts(facts);
+  return end;
+}
+
+/** Render a task's arguments: module_defaults under `args: "{{ … }}"` under its own. */
+function argumentsOf({ node, frame, templar }: ModuleCall): Record<string, unknown> {
+  const { module, args, argsFrom } = node;
+  const defaults: Record<string, unknown> = {};
+  for (const given of allOf(frame, "module_defaults").flat()) {
+    const rendered = typeof given === "string" ? templar.value(given) : given;
+    if (!isDict(rendered)) continue;
+    for (const [name, values] of rendered instanceof Map ? rendered : Object.entries(rendered)) {
+      if (shortModuleName(String(name)) !== module) continue;
+      Object.assign(defaults, templar.value(values));
+    }
+  }
+  const raw = RAW_ARGUMENTS[module];
+  const withKeys = module === "set_fact";
+  const render = (given: Readonly<Record<string, unknown>>): Record<string, unknown> => {
+    if (withKeys) return templar.withKeys(given) as Record<string, unknown>;
+    const entries = Object.entries(given).map(([name, value]) => [
+      name,
+      raw?.has(name) === true ? value : templar.value(value),
+    ]);
+    return Object.fromEntries(entries.filter(([, value]) => value !== OMIT));
+  };
+  const more = argsFrom === undefined ? {} : templar.value(argsFrom);
+  return {
+    ...defaults,
+    ...(isDict(more) ? Object.fromEntries(more instanceof Map ? more : Object.entries(more)) : {}),
+    ...render(args),
+  };
+}
+
+/** Arguments that are no templates, but expressions that the module evaluates. */
+const RAW_ARGUMENTS: Readonly<Record<string, ReadonlySet<string>>> = {
+  assert: new Set(["that"]),
+};
+
+/** Return the machine as the task acts on it: as its user, and with its environment. */
+function systemOf({ interpreter, frame, templar, environment }: ModuleCall): System {
+  const wanted = inherited(frame, "become");
+  const become = wanted === undefined ? undefined : templar.bool(wanted);
+  const user = inherited(frame, "become_user");
+  const system = interpreter.host.systemOf(
+    become === true ? (user === undefined ? "root" : templar.text(user)) : become,
+  );
+  return Object.keys(environment).length === 0 ? system : withEnvironment(system, environment);
+}
+
+function withEnvironment(system: System, environment: Readonly<Record<string, string>>): System {
+  return Object.assign(Object.create(system) as System, {
+    run: (argv: readonly string[], options: Parameters<System["run"]>[1] = {}) =>
+      system.run(argv, { ...options, env: { ...environment, ...options.env } }),
+    query: (argv: readonly string[], options: Parameters<System["query"]>[1] = {}) =>
+      system.query(argv, { ...options, env: { ...environment, ...options.env } }),
+  });
+}
+
+function contextOf(call: ModuleCall, signal: AbortSignal): ActionContext {
+  const { interpreter, frame, turn, templar, check, noLog } = call;
+  return turn.context({
+    vars: templar.vars,
+    check,
+    signal,
+    silent: noLog,
+    files: filesOf(interpreter, frame, templar),
+  });
+}
+
+async function perform(
+  call: ModuleCall,
+  name: string,
+  args: Readonly<Record<string, unknown>>,
+  system: System,
+  signal: AbortSignal,
+): Promise<ModuleEnd> {
+  const made = makeAction(call, name, args);
+  const performed = await performAction(made, system, contextOf(call, signal));
+  return endOf(performed, call.check);
+}
+
+function endOf(performed: Performed, check: boolean): ModuleEnd {
+  const { result } = performed;
+  const register = registerOf(performed);
+  void check;
+  return {
+    register,
+    ...(result.diff === undefined ? {} : { diff: result.diff }),
+    ...(result.unknown === true ? { unknown: true } : {}),
+  };
+}
+
+/** Make the call of an action from Ansible's arguments. Fails with `PLAYBOOK_INVALID` for a module nobody has. */
+function makeAction(
+  { interpreter }: ModuleCall,
+  name: string,
+  args: Readonly<Record<string, unknown>>,
+): ActionCall {
+  const action = interpreter.actions.find(name);
+  if (action === undefined)
+    throw new VolleyError(
+      "PLAYBOOK_INVALID",
+      `couldn't resolve module/action '${name}'. This often indicates a misspelling, missing collection, or incorrect module path.`,
+    );
+  return action(interpreter.actions.coerce(action, args));
+}

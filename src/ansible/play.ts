@@ -1,0 +1,516 @@
+import { VolleyError } from "../core/errors.ts";
+import type { TaskRef } from "../core/events.ts";
+import type { Result } from "../core/result.ts";
+import { isRecord } from "../core/values/value.ts";
+import type { Vars } from "../core/values/vars.ts";
+import { isWanted } from "../engine/check-task.ts";
+import type { PlayEnd } from "../engine/play.ts";
+import type { ProgramHost } from "../engine/program.ts";
+import { whenAnswered } from "../engine/render.ts";
+import { conditionsOf, type Frame, inherited, type RoleInstance, tagsOf } from "./frame.ts";
+import { Handlers } from "./handlers.ts";
+import type { Interpreter } from "./interpreter.ts";
+import type { BlockNode, Node, RoleStatementNode, TaskNode } from "./ir.ts";
+import { includedBy } from "./modules/includes.ts";
+import type { Register } from "./register.ts";
+import { runTask, type TaskEnd } from "./run-task.ts";
+import { allDependencies } from "./vars.ts";
+
+/** Thrown when a task of the host failed: blocks around it may rescue it. */
+class TaskFailure extends Error {
+  readonly register: Register;
+  readonly ref: TaskRef | undefined;
+  readonly task: Vars;
+  constructor(register: Register, ref: TaskRef | undefined, task: Vars) {
+    super(typeof register.msg === "string" ? register.msg : "the task failed");
+    this.register = register;
+    this.ref = ref;
+    this.task = task;
+  }
+}
+
+/** Thrown to end the play on this host without a failure: `meta: end_play`, `end_host`. */
+class PlayEnded extends Error {}
+
+/** Thrown to end a role: `meta: end_role`. */
+class RoleEnded extends Error {}
+
+/** Thrown when the run is cancelled. */
+class RunCancelled extends Error {}
+
+/** Carries out a play's statements in order. */
+export class PlayRun {
+  readonly #interpreter: Interpreter;
+  readonly #host: ProgramHost;
+  readonly #root: Frame;
+  readonly #handlers: Handlers;
+  /** Roles that have run, by all that makes two uses of them the same. */
+  readonly #done = new Set<string>();
+  #waiting: number;
+
+  constructor(interpreter: Interpreter) {
+    this.#interpreter = interpreter;
+    this.#host = interpreter.host;
+    const { play } = interpreter;
+    this.#root = { parent: undefined, keys: play.keys, vars: {}, role: undefined, file: play.file };
+    this.#handlers = new Handlers(interpreter);
+    this.#waiting = countTasks([...play.preTasks, ...play.tasks, ...play.postTasks]);
+  }
+
+  async run(): Promise<PlayEnd> {
+    let failed = false;
+    let cancelled = false;
+    try {
+      await this.#sections();
+    } catch (thrown) {
+      if (thrown instanceof TaskFailure) {
+        failed = true;
+        if (this.#forcesHandlers) failed = await this.#flushAfterFailure();
+      } else if (thrown instanceof RunCancelled) cancelled = true;
+      else if (!(thrown instanceof PlayEnded)) throw thrown;
+    }
+    cancelled ||= this.#isCancelled;
+    return {
+      failed,
+      cancelled,
+      notExecuted: failed || cancelled ? Math.max(0, this.#waiting) : 0,
+      pending: failed || cancelled ? this.#handlers.pending : [],
+    };
+  }
+
+  get #isCancelled(): boolean {
+    return this.#host.ends.cancel.aborted || this.#host.ends.kill.aborted;
+  }
+
+  get #forcesHandlers(): boolean {
+    const given = this.#interpreter.play.keys.force_handlers;
+    return given === undefined
+      ? (this.#interpreter.tree.settings.forceHandlers ?? this.#host.job.options.forceHandlers ?? false)
+      : this.#interpreter.templar(this.#root).bool(given);
+  }
+
+  async #flushAfterFailure(): Promise<boolean> {
+    try {
+      await this.#flush();
+    } catch (thrown) {
+      if (!(thrown instanceof TaskFailure)) throw thrown;
+    }
+    return true;
+  }
+
+  async #sections(): Promise<void> {
+    const interpreter = this.#interpreter;
+    const { play } = interpreter;
+    const uses = play.roles.map((use) => interpreter.instance(use));
+    for (const role of uses) interpreter.roles.push(...allDependencies(role), role);
+    for (const role of uses) this.#handlers.addRole(role, { ...this.#root, keys: {}, parent: this.#root });
+    this.#handlers.add(play.handlers, this.#root);
+    for (const role of uses) this.#waiting += this.#countRole(role);
+    this.#handlers.takeLeftOver(this.#host.leftOver);
+    await this.#gather();
+    await this.#attempt(() => interpreter.readVarsFiles());
+    await this.#statements(play.preTasks, this.#root);
+    await this.#flush();
+    for (const role of uses) await this.#role(role, this.#root, true);
+    await this.#statements(play.tasks, this.#root);
+    await this.#flush();
+    await this.#statements(play.postTasks, this.#root);
+    await this.#flush();
+  }
+
+  #countRole(role: RoleInstance): number {
+    try {
+      return [...role.dependencies, role].reduce(
+        (sum, each) => sum + countTasks(this.#interpreter.roleTasks(each, "tasks")?.nodes ?? []),
+        0,
+      );
+    } catch {
+      return 0;
+    }
+  }
+
+  /** Do work of the play's own; a fault of it is shown as a task that failed. */
+  async #attempt<T>(work: () => T): Promise<T> {
+    try {
+      return await whenAnswered(work);
+    } catch (thrown) {
+      const node: TaskNode = {
+        kind: "task",
+        at: this.#interpreter.play.at,
+        module: "fail",
+        args: {},
+        keys: {},
+      };
+      const register: Register = {
+        changed: false,
+        failed: true,
+        msg: thrown instanceof Error ? thrown.message : String(thrown),
+      };
+      const { ref } = await this.#host.perform({
+        role: this.#interpreter.play.name,
+        name: "the play's own vars",
+        action: "",
+        run: async () => ({
+          result: {
+            state: "failed",
+            data: register,
+            error: { code: "PLAYBOOK_INVALID", message: String(register.msg) },
+          },
+        }),
+      });
+      void node;
+      throw new TaskFailure(register, ref, {});
+    }
+  }
+
+  async #gather(): Promise<void> {
+    const { play, tree, state } = this.#interpreter;
+    const { gathering = "implicit" } = tree.settings;
+    const given = play.keys.gather_facts;
+    const wanted =
+      given === undefined
+        ? gathering === "implicit" || (gathering === "smart" && !state.isGathered)
+        : await this.#attempt(() => this.#interpreter.templar(this.#root).bool(given));
+    if (!wanted) return;
+    this.#waiting++;
+    const args: Record<string, unknown> = {};
+    for (const key of ["gather_subset", "gather_timeout", "fact_path"])
+      if (play.keys[key] !== undefined) args[key] = play.keys[key];
+    const node: TaskNode = {
+      kind: "task",
+      at: play.at,
+      name: "Gathering Facts",
+      module: "setup",
+      args,
+      keys: { tags: ["always"] },
+    };
+    await this.#task(node, { ...this.#root, keys: { ...this.#root.keys, when: undefined } });
+  }
+
+  async #statements(nodes: readonly Node[], parent: Frame): Promise<void> {
+    for (const node of nodes) await this.#statement(node, parent);
+  }
+
+  async #statement(node: Node, parent: Frame): Promise<void> {
+    if (this.#isCancelled) throw new RunCancelled();
+    switch (node.kind) {
+      case "task":
+        return this.#task(node, parent);
+      case "block":
+        return this.#block(node, parent);
+      case "role":
+        return this.#roleStatement(node, parent);
+    }
+  }
+
+  async #roleStatement({ use }: RoleStatementNode, parent: Frame): Promise<void> {
+    const parents = parent.role === undefined ? [] : [...parent.role.parents, parent.role];
+    const role = await this.#attempt(() => this.#interpreter.instance(use, parents));
+    if (!this.#interpreter.roles.some((each) => each.node === role.node))
+      this.#interpreter.roles.push(...allDependencies(role), role);
+    this.#handlers.addRole(role, parent);
+    await this.#role(role, parent, false);
+  }
+
+  async #role(role: RoleInstance, parent: Frame, once: boolean): Promise<void> {
+    const key = JSON.stringify([role.node.path, role.use.keys, role.params, role.given, role.use.from]);
+    if (once && !role.node.allowDuplicates && this.#done.has(key)) {
+      this.#waiting -= countTasks(this.#interpreter.roleTasks(role, "tasks")?.nodes ?? []);
+      return;
+    }
+    this.#done.add(key);
+    const { vars: _given, ...keys } = role.use.keys;
+    const frame: Frame = { parent, keys, vars: {}, role, file: `${role.node.path}/tasks/main.yml` };
+    for (const dependency of role.dependencies) await this.#role(dependency, frame, true);
+    const tasks = await this.#attempt(() => this.#interpreter.roleTasks(role, "tasks"));
+    if (tasks === undefined) return;
+    try {
+      await this.#validate(role, { ...frame, file: tasks.path });
+      await this.#statements(tasks.nodes, { ...frame, file: tasks.path });
+    } catch (thrown) {
+      if (!(thrown instanceof RoleEnded)) throw thrown;
+    }
+  }
+
+  /** Check a role's vars by its argument_specs, as a task of its own. */
+  async #validate(role: RoleInstance, frame: Frame): Promise<void> {
+    const entry = role.use.from.tasks?.replace(/\.ya?ml$/, "") ?? "main";
+    const spec = role.node.argumentSpecs[entry];
+    if (!isRecord(spec)) return;
+    const { short_description: about, options = {} } = spec;
+    this.#waiting++;
+    await this.#task(
+      {
+        kind: "task",
+        at: frame.file,
+        name: `Validating arguments against arg spec '${entry}'${typeof about === "string" ? ` - ${about}` : ""}`,
+        module: "validate_argument_spec",
+        args: { argument_spec: options, provided_arguments: {} },
+        keys: { tags: ["always"] },
+      },
+      frame,
+    );
+  }
+
+  async #block(node: BlockNode, parent: Frame): Promise<void> {
+    const { vars = {}, ...keys } = node.keys;
+    const frame: Frame = {
+      parent,
+      keys,
+      vars: vars as Vars,
+      role: parent.role,
+      file: node.imported ?? parent.file,
+    };
+    if (node.rescue.length === 0 && node.always.length === 0) return this.#statements(node.block, frame);
+    let failure: unknown;
+    try {
+      await this.#statements(node.block, frame);
+    } catch (thrown) {
+      failure = thrown;
+    }
+    if (failure instanceof TaskFailure) {
+      if (node.rescue.length === 0) this.#waiting -= 0;
+      else {
+        const { register, task, ref } = failure;
+        this.#interpreter.state.learn({ ansible_failed_task: task, ansible_failed_result: register });
+        try {
+          await this.#statements(node.rescue, frame);
+          failure = undefined;
+          if (ref !== undefined) this.#host.rescue(ref);
+        } catch (thrown) {
+          failure = thrown;
+        }
+      }
+    } else if (failure === undefined) this.#skip(node.rescue);
+    if (!(failure instanceof PlayEnded)) {
+      try {
+        await this.#statements(node.always, frame);
+      } catch (thrown) {
+        failure ??= thrown;
+      }
+    }
+    if (failure !== undefined) throw failure;
+  }
+
+  /** Statements that are passed over do not wait any more. */
+  #skip(nodes: readonly Node[]): void {
+    this.#waiting -= countTasks(nodes);
+    this.#host.planned(this.#waiting);
+  }
+
+  async #task(node: TaskNode, parent: Frame): Promise<void> {
+    const { vars = {}, ...keys } = node.keys;
+    const isInclude = INCLUDE_MODULES.has(node.module);
+    const frame: Frame = { parent, keys, vars: vars as Vars, role: parent.role, file: parent.file };
+    this.#waiting--;
+    const wanted = await this.#attempt(() => this.#isWanted(frame));
+    if (!wanted) {
+      this.#host.planned(this.#waiting);
+      return;
+    }
+    if (node.module === "meta") return this.#meta(node, frame);
+    const ended = await this.#perform(node, frame, false);
+    if (isInclude) await this.#included(node, frame, ended);
+  }
+
+  #isWanted(frame: Frame): boolean {
+    const templar = this.#interpreter.templar(frame);
+    const tags = tagsOf(frame).flatMap((tag) => {
+      const rendered = templar.value(tag);
+      return (Array.isArray(rendered) ? rendered : [rendered])
+        .flatMap((each) => String(each).split(","))
+        .map((each) => each.trim());
+    });
+    return isWanted(tags, this.#host.job.options);
+  }
+
+  /** Give a task its turn, and deal with its end. */
+  async #perform(node: TaskNode, frame: Frame, isHandler: boolean): Promise<TaskEnd> {
+    const interpreter = this.#interpreter;
+    const name = this.#nameOf(node, frame);
+    let ended: TaskEnd | undefined;
+    this.#host.planned(this.#waiting + 1);
+    const { ref, result } = await this.#host.perform({
+      role: frame.role?.node.name ?? interpreter.play.name,
+      name,
+      action: node.module,
+      ...(isHandler ? { handler: true } : {}),
+      run: async (turn) => {
+        ended = await runTask({ interpreter, node, frame, turn });
+        return ended;
+      },
+    });
+    const end = ended ?? this.#recall(node, result);
+    if (this.#isCancelled) throw new RunCancelled();
+    const { register } = end;
+    if (result.state === "failed" && result.ignored !== true) {
+      // Of a loop, items that changed something notify all the same.
+      throw new TaskFailure(register, ref, { name, action: node.module, args: node.args });
+    }
+    if (
+      register.changed === true ||
+      (Array.isArray(register.results) &&
+        register.results.some((each) => isRecord(each) && each.changed === true))
+    )
+      await this.#attempt(() => this.#notify(node, frame, isHandler));
+    return end;
+  }
+
+  /** Take a result that an earlier run recorded: registers and facts as if the task had been done. */
+  #recall({ keys }: TaskNode, result: Result): TaskEnd {
+    const register = (
+      isRecord(result.data) ? result.data : { changed: result.state === "changed" }
+    ) as Register;
+    const { state } = this.#interpreter;
+    if (typeof keys.register === "string") state.learn({ [keys.register]: register });
+    for (const each of Array.isArray(register.results) ? register.results : [register])
+      if (isRecord(each)) state.addFacts(each.ansible_facts);
+    return { result, register, passes: [{ register }] };
+  }
+
+  #nameOf(node: TaskNode, frame: Frame): string {
+    if (node.name === undefined) return node.module;
+    try {
+      return this.#interpreter.templar(frame).text(node.name);
+    } catch {
+      return node.name;
+    }
+  }
+
+  #notify(_node: TaskNode, frame: Frame, _isHandler: boolean): void {
+    const given = (inherited(frame, "notify") ?? []) as readonly unknown[];
+    const templar = this.#interpreter.templar(frame);
+    for (const name of given.flatMap((each) => templar.value(each)).flat())
+      this.#handlers.notify(String(name), frame);
+  }
+
+  /** Carry out what the passes of an include brought in. */
+  async #included(node: TaskNode, frame: Frame, { register, passes }: TaskEnd): Promise<void> {
+    const results = Array.isArray(register.results) ? (register.results as Register[]) : [register];
+    for (const [index, each] of results.entries()) {
+      const what = includedBy(each) ?? includedBy(passes[index]?.register ?? {});
+      if (what === undefined || each.skipped === true || each.failed === true) continue;
+      const { vars: applied = {}, ...keys } = what.apply as Record<string, unknown>;
+      const { file, ...rest } = frame;
+      void file;
+      const include: Frame = {
+        ...rest,
+        keys: withoutOwn({ ...frame.keys }),
+        params: { ...frame.vars, ...what.own },
+        isInclude: true,
+        file: what.path,
+        role: what.role ?? frame.role,
+      };
+      const inner: Frame = {
+        parent: include,
+        keys: normalApply(keys),
+        vars: (applied ?? {}) as Vars,
+        role: what.role ?? frame.role,
+        file: what.path,
+      };
+      this.#waiting += countTasks(what.nodes);
+      this.#host.planned(this.#waiting);
+      if (what.role === undefined) {
+        await this.#statements(what.nodes, inner);
+        continue;
+      }
+      if (what.isPublic === true) this.#interpreter.roles.push(what.role);
+      this.#handlers.addRole(what.role, inner);
+      try {
+        for (const dependency of what.role.dependencies) await this.#role(dependency, inner, true);
+        await this.#validate(what.role, inner);
+        await this.#statements(what.nodes, inner);
+      } catch (thrown) {
+        if (!(thrown instanceof RoleEnded)) throw thrown;
+      }
+    }
+    void node;
+  }
+
+  async #meta(node: TaskNode, frame: Frame): Promise<void> {
+    const action = String(node.args._raw_params ?? "noop");
+    const templar = this.#interpreter.templar(frame);
+    const holds = await this.#attempt(() => conditionsOf(frame).every((each) => templar.condition(each)));
+    if (!holds) return;
+    switch (action) {
+      case "flush_handlers":
+        return this.#flush();
+      case "noop":
+      case "clear_host_errors":
+      case "refresh_inventory":
+      case "reset_connection":
+        return;
+      case "clear_facts":
+        this.#interpreter.state.clearFacts();
+        return;
+      case "end_play":
+      case "end_host":
+      case "end_batch":
+        throw new PlayEnded();
+      case "end_role":
+        throw new RoleEnded();
+      default:
+        throw new VolleyError("PLAYBOOK_INVALID", `invalid meta action requested: ${action}`);
+    }
+  }
+
+  /** Run the handlers that were notified, in the order they are defined, until none is left. */
+  async #flush(): Promise<void> {
+    for (let next = this.#handlers.take(); next !== undefined; next = this.#handlers.take()) {
+      if (this.#isCancelled) throw new RunCancelled();
+      const { vars = {}, ...keys } = next.node.keys;
+      const frame: Frame = {
+        parent: next.frame,
+        keys,
+        vars: vars as Vars,
+        role: next.frame.role,
+        file: next.frame.file,
+      };
+      const ended = await this.#perform(next.node, frame, true);
+      if (INCLUDE_MODULES.has(next.node.module)) await this.#included(next.node, frame, ended);
+    }
+    this.#handlers.rewind();
+  }
+}
+
+const INCLUDE_MODULES = new Set(["include", "include_tasks", "include_role", "import_tasks", "import_role"]);
+
+/** The keywords of an include that its tasks inherit: not its conditions and its loop. */
+function withoutOwn(keys: Record<string, unknown>): Record<string, unknown> {
+  for (const key of [
+    "when",
+    "loop",
+    "register",
+    "until",
+    "retries",
+    "delay",
+    "changed_when",
+    "failed_when",
+    "tags",
+    "notify",
+    "loop_control",
+  ])
+    delete keys[key];
+  for (const key of Object.keys(keys)) if (key.startsWith("with_")) delete keys[key];
+  return keys;
+}
+
+function normalApply(keys: Record<string, unknown>): Record<string, unknown> {
+  const list = (value: unknown): unknown => (value === undefined || Array.isArray(value) ? value : [value]);
+  const { when, tags, notify } = keys;
+  return {
+    ...keys,
+    ...(when === undefined ? {} : { when: list(when) }),
+    ...(tags === undefined ? {} : { tags: typeof tags === "string" ? tags.split(",") : list(tags) }),
+    ...(notify === undefined ? {} : { notify: list(notify) }),
+  };
+}
+
+/** Count the tasks in statements, as far as they are known. */
+export function countTasks(nodes: readonly Node[]): number {
+  return nodes.reduce((sum, node) => {
+    if (node.kind === "task") return sum + 1;
+    if (node.kind === "role") return sum;
+    return sum + countTasks(node.block) + countTasks(node.rescue) + countTasks(node.always);
+  }, 0);
+}

@@ -1,0 +1,107 @@
+import type { Diff, ItemResult, Result } from "../core/result.ts";
+import { isRecord } from "../core/values/value.ts";
+import type { Performed } from "../engine/perform.ts";
+
+// Results in the shape that `register` gives them.
+
+/** The result of a module, as playbooks see it. */
+export type Register = Record<string, unknown>;
+
+/** The end of one pass of a task: without a loop, or for one item. */
+export interface PassEnd {
+  readonly register: Register;
+  readonly diff?: readonly Diff[];
+  /** True when check mode cannot know what would happen. */
+  readonly unknown?: boolean;
+  readonly noLog?: boolean;
+  readonly ignored?: boolean;
+  readonly label?: string;
+}
+
+/** Turn the result of an action into a register. */
+export function registerOf({ result }: Performed): Register {
+  const data: Register = isRecord(result.data)
+    ? { ...result.data }
+    : result.data === undefined
+      ? {}
+      : { data: result.data };
+  const changed = result.state === "changed";
+  const register: Register = { ...data, changed, failed: result.state === "failed" };
+  if (result.state === "skipped") register.skipped = true;
+  const message = result.error?.message ?? result.message;
+  if (message !== undefined && register.msg === undefined) register.msg = message;
+  return withLines(register);
+}
+
+/** Add `stdout_lines` and `stderr_lines`, as Ansible does to every result that has an output. */
+export function withLines(register: Register): Register {
+  for (const name of ["stdout", "stderr"]) {
+    const text = register[name];
+    if (typeof text === "string" && register[`${name}_lines`] === undefined)
+      register[`${name}_lines`] = linesOf(text);
+  }
+  return register;
+}
+
+/** Split a text as Python's splitlines does for the ends of lines that programs print. */
+function linesOf(text: string): readonly string[] {
+  const lines = text.split(/\r\n|\r|\n/);
+  if (lines.at(-1) === "") lines.pop();
+  return lines;
+}
+
+/** Return the state of a register. */
+export function stateOfRegister(register: Register): Result["state"] {
+  if (register.failed === true) return "failed";
+  if (register.skipped === true) return "skipped";
+  return register.changed === true ? "changed" : "unchanged";
+}
+
+/** Turn the passes of a task into the engine's Result, whose data is the register. */
+export function resultOf(register: Register, passes: readonly PassEnd[], isLoop: boolean): Result {
+  const state = stateOfRegister(register);
+  const diff = passes.flatMap((pass) => pass.diff ?? []);
+  const ignored = state === "failed" && passes.some((pass) => pass.ignored === true);
+  const failed = passes.find((pass) => pass.register.failed === true);
+  const unknown = state === "skipped" && passes.some((pass) => pass.unknown === true);
+  const text = messageOfRegister(failed?.register ?? register);
+  return {
+    state,
+    data: register,
+    ...(diff.length === 0 ? {} : { diff }),
+    ...(state === "failed"
+      ? {
+          error: {
+            code: "ACTION_FAILED" as const,
+            message: (failed?.label === undefined ? "" : `${failed.label}: `) + (text ?? "it failed"),
+          },
+        }
+      : {}),
+    ...(state !== "failed" && text !== undefined ? { message: text } : {}),
+    ...(ignored ? { ignored: true } : {}),
+    ...(unknown ? { unknown: true } : {}),
+    ...(typeof register.attempts === "number" ? { attempts: register.attempts } : {}),
+    ...(isLoop ? { items: passes.map(itemOf) } : {}),
+  };
+}
+
+function itemOf({ register, label, unknown, noLog }: PassEnd): ItemResult {
+  const state = stateOfRegister(register);
+  const text = noLog === true ? undefined : messageOfRegister(register);
+  return {
+    label: noLog === true ? "(hidden)" : (label ?? ""),
+    state,
+    ...(state === "failed" ? { error: { code: "ACTION_FAILED", message: text ?? "it failed" } } : {}),
+    ...(state !== "failed" && text !== undefined ? { message: text } : {}),
+    ...(unknown === true ? { unknown: true } : {}),
+  };
+}
+
+/** The line that tells people of a result. */
+export function messageOfRegister(register: Register): string | undefined {
+  const { msg, skip_reason: reason, stderr } = register;
+  if (typeof msg === "string" && msg !== "") return msg;
+  if (msg !== undefined && msg !== null && msg !== "") return JSON.stringify(msg);
+  if (typeof reason === "string") return reason;
+  return register.failed === true && typeof stderr === "string" && stderr !== "" ? stderr : undefined;
+}

@@ -1,0 +1,269 @@
+import { setTimeout as pause } from "node:timers/promises";
+import { isVolleyError, messageOf, VolleyError } from "../core/errors.ts";
+import type { Vars } from "../core/values/vars.ts";
+import type { ProgramResult, ProgramTurn } from "../engine/program.ts";
+import { whenAnswered } from "../engine/render.ts";
+import { allOf, conditionsOf, type Frame, inherited } from "./frame.ts";
+import type { Interpreter } from "./interpreter.ts";
+import type { TaskNode } from "./ir.ts";
+import { type Loop, labelOf, loopOf, loops, passVars } from "./loops.ts";
+import type { ModuleCall, TaskRun } from "./modules/call.ts";
+import { runModule } from "./modules/run.ts";
+import { type PassEnd, type Register, resultOf, stateOfRegister } from "./register.ts";
+import { plainMessage, type Templar } from "./templar.ts";
+
+/** The end of a task, with its register. */
+export interface TaskEnd extends ProgramResult {
+  readonly register: Register;
+  /** What each pass of an include, or the like, asks the play to do. */
+  readonly passes: readonly PassEnd[];
+}
+
+/** Do a task: its loop, conditions, tries and judgements. Never throws: every fault is a failed register. */
+export async function runTask(run: TaskRun): Promise<TaskEnd> {
+  const { interpreter, frame, node } = run;
+  const { keys } = node;
+  let passes: readonly PassEnd[];
+  let register: Register;
+  const isLoop = loops(keys);
+  try {
+    if (!isLoop) {
+      passes = [await runPass(run, {}, undefined)];
+      register = passes[0]!.register;
+    } else {
+      const ended = await runLoop(run);
+      passes = ended.passes;
+      register = ended.register;
+    }
+  } catch (thrown) {
+    register = failure(thrown);
+    passes = [
+      {
+        register,
+        ignored: safely(() => interpreter.templar(frame).bool(inherited(frame, "ignore_errors") ?? false)),
+      },
+    ];
+  }
+  const name = keys.register;
+  if (typeof name === "string") interpreter.state.learn({ [name]: register });
+  const noLog = passes.some((pass) => pass.noLog === true);
+  return { result: resultOf(register, passes, isLoop), register, passes, ...(noLog ? { noLog } : {}) };
+}
+
+function safely(ask: () => boolean): boolean {
+  try {
+    return ask();
+  } catch {
+    return false;
+  }
+}
+
+/** The register of an error. */
+export function failure(thrown: unknown): Register {
+  const data = thrown instanceof Error ? (thrown as { readonly data?: unknown }).data : undefined;
+  const own = typeof data === "object" && data !== null ? data : {};
+  const hint = isVolleyError(thrown) && thrown.hint !== undefined ? ` (${thrown.hint})` : "";
+  const text =
+    isVolleyError(thrown) &&
+    thrown.code === "TEMPLATE_FAILED" &&
+    !/^The (?:conditional|task)/.test(thrown.message)
+      ? `The task includes an option with an undefined variable. The error was: ${plainMessage(thrown)}`
+      : `${messageOf(thrown)}${hint}`;
+  return { ...own, changed: false, failed: true, msg: text };
+}
+
+const EMPTY: Register = {
+  changed: false,
+  skipped: true,
+  skipped_reason: "No items in the list",
+  results: [],
+};
+
+async function runLoop(
+  run: TaskRun,
+): Promise<{ readonly register: Register; readonly passes: readonly PassEnd[] }> {
+  const { interpreter, frame, node } = run;
+  const { signal } = endsOf(run);
+  let loop: Loop | undefined;
+  try {
+    loop = await whenAnswered(() => loopOf(frame, interpreter.templar(frame)));
+  } catch (thrown) {
+    // A condition that does not hold skips the task, whatever its loop.
+    const templar = interpreter.templar(frame);
+    const skips = await whenAnswered(() => conditionsOf(frame).some((each) => !safelyTrue(templar, each)));
+    if (!skips) throw thrown;
+    const register: Register = { changed: false, skipped: true, skip_reason: "Conditional result was False" };
+    return { register, passes: [{ register }] };
+  }
+  if (loop === undefined || loop.items.length === 0) return { register: { ...EMPTY }, passes: [] };
+  const passes: PassEnd[] = [];
+  const results: Register[] = [];
+  for (let index = 0; index < loop.items.length; index++) {
+    if (signal.aborted) throw new VolleyError("CANCELLED", "the run was cancelled");
+    const own = passVars(loop, index);
+    if (index > 0 && loop.control.pauseMs > 0)
+      await pause(loop.control.pauseMs, undefined, { signal }).catch(() => {});
+    let pass: PassEnd;
+    try {
+      pass = await runPass(run, own, loop);
+    } catch (thrown) {
+      pass = { register: failure(thrown) };
+    }
+    const label = safelyLabel(loop, index, () => interpreter.templar(frame, own));
+    const { ansible_loop: _extended, ...shown } = own;
+    const register: Register = { ...pass.register, ...shown };
+    if (loop.control.label !== undefined) register._ansible_item_label = label;
+    results.push(register);
+    passes.push({ ...pass, register, label });
+  }
+  const some = (key: string): boolean => results.some((each) => each[key] === true);
+  const register: Register = { results, changed: some("changed") };
+  if (some("failed")) {
+    register.failed = true;
+    register.msg = "One or more items failed";
+  } else if (results.every((each) => each.skipped === true)) {
+    register.skipped = true;
+    register.msg = "All items skipped";
+  } else register.msg = "All items completed";
+  register.failed ??= false;
+  void node;
+  return { register, passes };
+}
+
+function safelyTrue(templar: Templar, condition: unknown): boolean {
+  try {
+    return templar.condition(condition);
+  } catch {
+    return true;
+  }
+}
+
+function safelyLabel(loop: Loop, index: number, templar: () => Templar): string {
+  try {
+    return labelOf(loop, index, templar());
+  } catch {
+    return String(index);
+  }
+}
+
+function endsOf({ interpreter }: TaskRun): { readonly signal: AbortSignal } {
+  return { signal: interpreter.host.ends.kill };
+}
+
+/** Go through one pass: conditions, tries, and the judgement of each. */
+async function runPass(run: TaskRun, own: Vars, loop: Loop | undefined): Promise<PassEnd> {
+  const { interpreter, frame, node } = run;
+  let templar = interpreter.templar(frame, own);
+  const read = (key: string): unknown => inherited(frame, key);
+  const flag = (key: string): boolean | undefined => {
+    const value = read(key);
+    return value === undefined ? undefined : templar.bool(value);
+  };
+  const ignored = (): { readonly ignored?: boolean } =>
+    safely(() => flag("ignore_errors") === true) ? { ignored: true } : {};
+  const noLog = safely(() => flag("no_log") === true) ? { noLog: true } : {};
+  try {
+    const holds = await whenAnswered(() => {
+      templar = interpreter.templar(frame, own);
+      return conditionsOf(frame).every((condition) => templar.condition(condition));
+    });
+    if (!holds)
+      return {
+        register: { changed: false, skipped: true, skip_reason: "Conditional result was False" },
+        ...noLog,
+      };
+    const until = node.keys.until as readonly unknown[] | undefined;
+    const retries = numberOf(node.keys.retries, templar) ?? (until === undefined ? 0 : 3);
+    const delayMs = (numberOf(node.keys.delay, templar) ?? 5) * 1000;
+    const tries = Math.max(1, 1 + retries);
+    const check = flag("check_mode") ?? interpreter.host.job.options.check;
+    for (let attempt = 1; ; attempt++) {
+      const call: ModuleCall = {
+        ...run,
+        own,
+        templar,
+        check,
+        noLog: noLog.noLog === true,
+        environment: environmentOf(frame, templar),
+      };
+      const ended = await runModule(call);
+      let register = ended.register;
+      const judged = interpreter.templar(frame, { ...own, ...judgeVars(node, register, ended.facts) });
+      register = await judge(node, register, judged);
+      if (until !== undefined || (node.keys.retries !== undefined && node.keys.retries !== null)) {
+        if (retries > 0) register = { ...register, attempts: attempt };
+        const again = interpreter.templar(frame, { ...own, ...judgeVars(node, register, ended.facts) });
+        const conditions = until ?? [];
+        const isDone =
+          check && stateOfRegister(register) === "skipped"
+            ? true
+            : await whenAnswered(() =>
+                until === undefined
+                  ? register.failed !== true
+                  : conditions.every((condition) => again.condition(condition)),
+              );
+        if (!isDone && attempt < tries) {
+          run.turn.output(
+            "stderr",
+            `attempt ${attempt} of ${tries}: not yet what is waited for; again in ${delayMs / 1000} s\n`,
+          );
+          const { cancel } = interpreter.host.ends;
+          await pause(delayMs, undefined, { signal: cancel }).catch(() => {});
+          if (!cancel.aborted) continue;
+        }
+        if (!isDone) register = { ...register, failed: true };
+      }
+      return {
+        register,
+        ...(ended.diff === undefined ? {} : { diff: ended.diff }),
+        ...(ended.unknown === true ? { unknown: true } : {}),
+        ...noLog,
+        ...(register.failed === true ? ignored() : {}),
+      };
+    }
+  } catch (thrown) {
+    if (isVolleyError(thrown) && thrown.code === "CANCELLED") throw thrown;
+    void loop;
+    return { register: failure(thrown), ...noLog, ...ignored() };
+  }
+}
+
+function numberOf(value: unknown, templar: Templar): number | undefined {
+  if (value === undefined || value === null) return undefined;
+  const number = Number(templar.value(value));
+  if (Number.isNaN(number)) throw new VolleyError("PLAYBOOK_INVALID", `"${String(value)}" is no number`);
+  return number;
+}
+
+/** The vars that rules about a result see: the register under its name, and the facts it brings. */
+function judgeVars(node: TaskNode, register: Register, facts: Vars | undefined): Vars {
+  const name = node.keys.register;
+  return { ...facts, ...(typeof name === "string" ? { [name]: register } : {}) };
+}
+
+/** Let `failed_when` and `changed_when` decide. */
+async function judge({ keys }: TaskNode, register: Register, templar: Templar): Promise<Register> {
+  if (register.skipped === true) return register;
+  let judged = register;
+  const ask = (rules: readonly unknown[]): Promise<boolean> =>
+    whenAnswered(() => rules.every((rule) => templar.condition(rule)));
+  if (keys.changed_when !== undefined)
+    judged = { ...judged, changed: await ask(keys.changed_when as readonly unknown[]) };
+  if (keys.failed_when !== undefined) {
+    const failed = await ask(keys.failed_when as readonly unknown[]);
+    judged = { ...judged, failed, failed_when_result: failed };
+  }
+  return judged;
+}
+
+/** Return the variables that `environment` of a task and of what is around it sets. */
+function environmentOf(frame: Frame, templar: Templar): Readonly<Record<string, string>> {
+  const made: Record<string, string> = {};
+  for (const given of allOf(frame, "environment").flat()) {
+    const rendered = templar.value(given);
+    if (typeof rendered !== "object" || rendered === null) continue;
+    for (const [name, value] of rendered instanceof Map ? rendered : Object.entries(rendered))
+      made[String(name)] = typeof value === "boolean" ? (value ? "True" : "False") : String(value);
+  }
+  return made;
+}

@@ -1,0 +1,116 @@
+import { posix } from "node:path";
+import { OMIT, type Vars } from "../core/values/vars.ts";
+import { SELF, type VarLayer } from "../vars/scope.ts";
+import { type Frame, framesOf, type RoleInstance } from "./frame.ts";
+import type { HostState } from "./host-state.ts";
+
+// The vars of a task, in Ansible's order of precedence: a layer for each of its levels, the lowest first.
+
+/** The sources of vars that all tasks of a play share. */
+export interface PlayVars {
+  /** The host's vars by the inventory. */
+  readonly inventory: Vars;
+  readonly play: Vars;
+  readonly prompted: Vars;
+  /** Vars of `vars_files`, in order. */
+  readonly files: readonly Vars[];
+  readonly extra: Vars;
+  readonly magic: Vars;
+  readonly state: HostState;
+  /** The roles of the play, dependencies included, in order; those of public includes behind them. */
+  readonly roles: readonly RoleInstance[];
+}
+
+function templates(vars: Vars, file?: string): VarLayer {
+  return { kind: "template", vars, origin: (name) => ({ name, ...(file === undefined ? {} : { file }) }) };
+}
+
+function data(vars: Vars): VarLayer {
+  return { kind: "data", vars };
+}
+
+/** Stack the layers of vars that a task sees. `own` is above all others but the magic vars: items of loops. */
+export function layersOf(play: PlayVars, frame: Frame | undefined, own: Vars = {}): readonly VarLayer[] {
+  const { state } = play;
+  const role = frame?.role;
+  const frames = frame === undefined ? [] : framesOf(frame);
+  const learned: Record<string, unknown> = {};
+  const included: Record<string, unknown> = {};
+  for (const [name, value] of Object.entries(state.learned))
+    (state.templates.has(name) ? included : learned)[name] = value;
+  const layers = [
+    ...play.roles.map(({ defaults }) => templates(defaults)),
+    ...(role === undefined ? [] : defaultsOf(role).map((vars) => templates(vars))),
+    templates(play.inventory),
+    data(state.factVars()),
+    data(state.cached),
+    templates(play.play),
+    templates(play.prompted),
+    ...play.files.map((vars) => templates(vars)),
+    ...play.roles.flatMap((each) => [templates(each.vars), templates(each.given)]),
+    ...(role === undefined ? [] : varsOfRole(role).map((vars) => templates(vars))),
+    ...frames.map(({ vars }) => templates(vars)),
+    templates(included),
+    data(learned),
+    ...(role === undefined ? [] : paramsOf(role).map((vars) => templates(vars))),
+    ...frames.map(({ params = {} }) => templates(params)),
+    templates(play.extra),
+    data(own),
+    data(play.magic),
+    ...(role === undefined ? [] : [data(roleMagic(role, play.magic))]),
+  ];
+  return layers.filter(({ vars }) => Object.keys(vars).length > 0);
+}
+
+function defaultsOf(role: RoleInstance): readonly Vars[] {
+  return [
+    ...allDependencies(role).map(({ defaults }) => defaults),
+    ...role.parents.map(({ defaults }) => defaults),
+    role.defaults,
+  ];
+}
+
+function varsOfRole(role: RoleInstance): readonly Vars[] {
+  return [
+    ...role.parents.flatMap(({ vars, given }) => [vars, given]),
+    ...allDependencies(role).flatMap(({ vars, given }) => [vars, given]),
+    role.vars,
+    role.given,
+  ];
+}
+
+function paramsOf(role: RoleInstance): readonly Vars[] {
+  return [...role.parents.map(({ params }) => params), role.params];
+}
+
+/** The dependencies of a role, at any depth. */
+export function allDependencies(role: RoleInstance): readonly RoleInstance[] {
+  return role.dependencies.flatMap((each) => [...allDependencies(each), each]);
+}
+
+function roleMagic(role: RoleInstance, { playbook_dir: base }: Vars): Vars {
+  const { name, path, collection } = role.node;
+  return {
+    role_name: name,
+    ansible_role_name: name,
+    role_path: posix.resolve(String(base), path),
+    ...(collection === undefined ? {} : { ansible_collection_name: collection }),
+    ansible_parent_role_names: role.parents.map(({ node }) => node.name).reverse(),
+    ansible_parent_role_paths: role.parents
+      .map(({ node }) => posix.resolve(String(base), node.path))
+      .reverse(),
+    ansible_dependent_role_names: allDependencies(role).map(({ node }) => node.name),
+  };
+}
+
+/** The vars every play has by itself. */
+export function magicVars(given: Vars): Vars {
+  const vars = {
+    omit: OMIT,
+    vars: SELF,
+    ansible_version: { full: "2.14.18", major: 2, minor: 14, revision: 18, string: "2.14.18" },
+    ansible_managed: "Ansible managed",
+  };
+  // Some are worked out when they are asked for.
+  return Object.defineProperties(vars, Object.getOwnPropertyDescriptors(given));
+}
