@@ -1,10 +1,9 @@
 import { setTimeout as pause } from "node:timers/promises";
 import { isVolleyError, messageOf, VolleyError } from "../core/errors.ts";
 import type { Vars } from "../core/values/vars.ts";
-import type { ProgramResult, ProgramTurn } from "../engine/program.ts";
+import type { ProgramResult } from "../engine/program.ts";
 import { whenAnswered } from "../engine/render.ts";
 import { allOf, conditionsOf, type Frame, inherited } from "./frame.ts";
-import type { Interpreter } from "./interpreter.ts";
 import type { TaskNode } from "./ir.ts";
 import { type Loop, labelOf, loopOf, loops, passVars } from "./loops.ts";
 import type { ModuleCall, TaskRun } from "./modules/call.ts";

@@ -1,16 +1,14 @@
 import type { ActionCall, ActionContext } from "../../core/action.ts";
 import { VolleyError } from "../../core/errors.ts";
-import type { Diff } from "../../core/result.ts";
 import type { System } from "../../core/system.ts";
 import { isDict } from "../../core/values/value.ts";
-import { OMIT, type Vars } from "../../core/values/vars.ts";
+import { OMIT } from "../../core/values/vars.ts";
 import { withTimeLimit } from "../../engine/limits.ts";
 import { type Performed, performAction } from "../../engine/perform.ts";
 import { whenAnswered } from "../../engine/render.ts";
 import { allOf, inherited } from "../frame.ts";
 import { shortModuleName } from "../keywords.ts";
-import { type Register, registerOf } from "../register.ts";
-import type { Templar } from "../templar.ts";
+import { registerOf } from "../register.ts";
 import { filesOf } from "./assets.ts";
 import type { ModuleCall, ModuleEnd, RenderedCall } from "./call.ts";
 import { PLAY_MODULES } from "./play-modules.ts";
