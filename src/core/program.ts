@@ -26,6 +26,8 @@ export interface PlayProgram {
   readonly actions: readonly string[];
   /** Its tasks, as far as they are known before it runs. */
   readonly outline?: readonly TaskOutline[];
+  /** The reason why only a controller can carry it out: it asks for files, hosts or lookups of the controller. */
+  readonly needsController?: string;
   /** The number of its tasks, as far as it is known before it runs. */
   readonly estimate: number;
   /** Carry the play out; the engine gives `host`, a `ProgramHost` of `engine/program.ts`. */

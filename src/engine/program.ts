@@ -4,6 +4,7 @@ import type { TaskRef } from "../core/events.ts";
 import type { Facts } from "../core/facts.ts";
 import type { PlayDefinition } from "../core/playbook.ts";
 import type { PlayProgram } from "../core/program.ts";
+import type { ControllerLookups } from "../core/lookup.ts";
 import type { Job } from "../core/protocol.ts";
 import type { Result } from "../core/result.ts";
 import type { System } from "../core/system.ts";
@@ -22,6 +23,8 @@ export interface ProgramHost {
   readonly facts: Facts;
   /** The machine as a task with this `become` acts on it; undefined: as the play does. */
   systemOf(become: boolean | string | undefined): System;
+  /** What a controller lends to plays that are carried out there; absent on hosts. */
+  readonly world: ProgramWorld | undefined;
   readonly assets: AssetStore;
   readonly memo: Memo;
   /** Make templates; those of one role share what was compiled. */
@@ -36,6 +39,17 @@ export interface ProgramHost {
   /** Tell the number of tasks that are still waiting. */
   planned(waiting: number): void;
   log(level: "info" | "warn", text: string): void;
+}
+
+/** What a controller lends to plays that are carried out there. */
+export interface ProgramWorld {
+  /** Performs lookups on the controller's machine. */
+  readonly lookups: ControllerLookups;
+  /** The controller's machine, for tasks that are delegated to it. */
+  local(): System;
+  localFacts(): Promise<Facts>;
+  /** What the hosts of a run have learned, by name: all plays of the run share it. */
+  readonly hosts: Map<string, unknown>;
 }
 
 /** A task of such a play. */
@@ -68,6 +82,8 @@ export interface TurnContext {
   readonly signal: AbortSignal;
   /** Replace the search for assets and the rendering of templates. */
   readonly files: Pick<ActionContext, "asset" | "assetTree" | "render">;
+  /** The facts of the machine worked on. Default: the host's. */
+  readonly facts?: Facts;
   /** Show nothing of the action's output. */
   readonly silent?: boolean;
 }
