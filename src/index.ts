@@ -13,5 +13,4 @@ export * from "./actions/services/index.ts";
 export * from "./actions/source/index.ts";
 export * from "./actions/storage/index.ts";
 export * from "./actions/system/index.ts";
-export { ansiblePlaybook } from "./ansible/index.ts";
 export * from "./playbook-api.ts";

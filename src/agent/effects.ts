@@ -25,6 +25,7 @@ export interface EffectsOptions {
   readonly render: Renderer["render"];
   readonly renderVar: Renderer["renderVar"];
   readonly makeTemplates: Renderer["makeTemplates"];
+  readonly world?: Effects["world"];
   emit(event: TargetEvent): void;
   waitForOthers(play: number): Promise<boolean>;
   /** See {@link Wire.ask}. Absent without a controller. */
@@ -61,6 +62,7 @@ export function createEffects(options: EffectsOptions): Effects {
     render,
     renderVar,
     makeTemplates,
+    ...(options.world === undefined ? {} : { world: options.world }),
     emit,
     waitForOthers,
     ...(ask === undefined

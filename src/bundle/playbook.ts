@@ -3,6 +3,7 @@ import { createRequire, SourceMap } from "node:module";
 import { basename, dirname, join, relative, resolve, sep } from "node:path";
 import { Script } from "node:vm";
 import type { BuildFailure, BuildResult, Message, Plugin } from "esbuild";
+import * as ansible from "../ansible/index.ts";
 import { isVolleyError, messageOf, type SourceLocation, VolleyError } from "../core/errors.ts";
 import { isPlaybook, type Playbook } from "../core/playbook.ts";
 import { locateStrays } from "../system/strays.ts";
@@ -257,7 +258,12 @@ export function evaluate(
       console: unknown,
     ) => void;
     const evaluateIt = () =>
-      run(module.exports, (id) => (id === "volley" ? volley : require(id)), module, print);
+      run(
+        module.exports,
+        (id) => (id === "volley" ? volley : id === "volley/ansible" ? ansible : require(id)),
+        module,
+        print,
+      );
     locateStrays(
       (thrown) => locateStray(thrown, file, compiled.map),
       () => callWithin(limitMs, evaluateIt),

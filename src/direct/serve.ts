@@ -18,6 +18,7 @@ import type { Leftovers } from "../engine/effects.ts";
 import { byeForError, runJob } from "../engine/engine.ts";
 import { tellRunsApart } from "../engine/handle.ts";
 import { RENDER_BESIDE_OTHERS_MS } from "../engine/limits.ts";
+import type { ProgramWorld } from "../engine/program.ts";
 import { createHostLook, createRenderer } from "../engine/render.ts";
 import { createTemplates } from "../template/index.ts";
 import type { Connection, Endpoint, RemoteExit, RemoteProcess } from "../transport/transport.ts";
@@ -40,6 +41,8 @@ const jobNow = new AsyncLocalStorage<Job>();
 export interface DirectPlaybook {
   readonly name: string;
   readonly assets: AssetStore;
+  /** What plays that carry themselves out may use of this machine. */
+  readonly world?: ProgramWorld;
   /** See {@link PreparedPlaybook.evaluateAnew}. */
   evaluateAnew(print: Pick<Console, "log">): Playbook;
 }
@@ -265,6 +268,7 @@ async function carryOut(
     facts,
     assets: playbook.assets,
     ...renderer,
+    ...(playbook.world === undefined ? {} : { world: playbook.world }),
     emit: (event) => {
       // A task must not rely on what the one before it saw.
       if (event.type === "task:start") {

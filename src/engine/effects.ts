@@ -8,6 +8,7 @@ import type { System } from "../core/system.ts";
 import type { Vars } from "../core/values/vars.ts";
 import type { TemplateOptions, Templates } from "../template/index.ts";
 import type { RenderVar } from "../vars/scope.ts";
+import type { ProgramWorld } from "./program.ts";
 
 /**
  * The engine's only way to the world. The agent supplies it on a host, `direct` over a connection; the engine
@@ -23,6 +24,8 @@ export interface Effects {
   readonly renderVar: RenderVar;
   /** Make templates over a loader, for plays that render by themselves. */
   readonly makeTemplates: (options: TemplateOptions) => Templates;
+  /** What a controller lends to plays that carry themselves out there. */
+  readonly world?: ProgramWorld;
   /** Tell an event. */
   emit(event: TargetEvent): void;
   /** Wait at the barrier behind a play. False: no controller is left to send `continue`, so the run ends. */

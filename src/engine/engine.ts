@@ -103,6 +103,7 @@ async function runPlays(playbook: Playbook, job: Job, effects: Effects, ledger: 
             index,
             facts: at.view.facts,
             systemOf: at.view.systemOf,
+            world: effects.world,
             assets: effects.assets,
             memo: turns.memo,
             makeTemplates: effects.makeTemplates,

@@ -124,14 +124,15 @@ export class Turns {
     const { result, noLog = false } = await run({
       restartedMs,
       output: show,
-      context: ({ vars, check, signal, files, silent = false }) => ({
+      context: ({ vars, check, signal, files, facts = at.view.facts, silent = false }) => ({
         ...createActionContext({
           role,
           vars,
-          facts: at.view.facts,
+          facts,
           check,
           signal,
-          memo: this.#memo,
+          // Another machine is another memory.
+          memo: facts === at.view.facts ? this.#memo : createMemo(),
           assets,
           render,
           output: silent ? () => {} : show,

@@ -43,7 +43,7 @@ export function compilePlaybook(file: string): CompiledTree {
     isModule: isModuleName,
   });
   return {
-    code: `"use strict";const volley=require("volley");exports.default=volley.ansiblePlaybook(JSON.parse(${JSON.stringify(JSON.stringify(encodeWhole(tree)))}),volley);`,
+    code: `"use strict";exports.default=require("volley/ansible").ansiblePlaybook(JSON.parse(${JSON.stringify(JSON.stringify(encodeWhole(tree)))}),require("volley"));`,
     actions: modules,
     map: NO_MAP,
     inputs,
