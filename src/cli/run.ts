@@ -26,7 +26,7 @@ import {
   warnOfFlags,
 } from "./run-options.ts";
 import { expandLimit, latestRunOf, recordedRun } from "./runs.ts";
-import { askPassphrase, askStep, outputOption, rememberAnswers, shownAs } from "./terminal.ts";
+import { askPassphrase, outputOption, rememberAnswers, shownAs, stepQuestions } from "./terminal.ts";
 
 // The commands that carry out a run and show it: `volley run` and `volley attach`.
 
@@ -135,16 +135,18 @@ async function runPlaybook(
 ): Promise<number> {
   const { run } = await import("../controller/run.ts");
   const resume = flags.resume === true ? await latestRunOf(playbook) : await recordedRun(flags.resume);
+  const steps = flags.step === true ? stepQuestions(() => running.cancel()) : undefined;
   const running: Run = run({
     ...options,
     ...(resume === undefined ? {} : { resume }),
-    ...(flags.step === true ? { step: askStep(() => running.cancel()) } : {}),
+    ...(steps === undefined ? {} : { step: steps.ask }),
   });
   const summary = await watchRun(running, {
     output,
     verbosity: Math.min(flags.verbose, 4) as WatchOptions["verbosity"],
     diff: flags.diff ?? false,
     timing: flags.timing ?? false,
+    ...(steps === undefined ? {} : { idle: steps.idle }),
   });
   return summary.exitCode;
 }
@@ -206,6 +208,8 @@ interface WatchOptions {
   readonly diff: boolean;
   /** Show the time of phases and tasks at the end. Default false. */
   readonly timing?: boolean;
+  /** Waited for before each event is shown. */
+  readonly idle?: () => Promise<void>;
 }
 
 /** Show a run that has ended. */
@@ -228,7 +232,7 @@ async function showEvents(
 /** Show a run until it ends. Ctrl-C cancels it cleanly; a second one ends it now. */
 export async function watchRun(
   run: Run,
-  { output: wished, verbosity, diff, timing = false }: WatchOptions,
+  { output: wished, verbosity, diff, timing = false, idle }: WatchOptions,
 ): Promise<Summary> {
   const output = shownAs(wished);
   const events = run[Symbol.asyncIterator]();
@@ -248,8 +252,10 @@ export async function watchRun(
   process.on("SIGTERM", onSignal);
   try {
     if (first.done !== true) reporter.event(first.value);
-    for (let next = await events.next(); next.done !== true; next = await events.next())
+    for (let next = await events.next(); next.done !== true; next = await events.next()) {
+      await idle?.();
       reporter.event(next.value);
+    }
     const summary = await run.summary;
     await reporter.end(summary);
     return summary;

@@ -80,12 +80,20 @@ export function rememberAnswers(ask: typeof askPassphrase): typeof askPassphrase
   };
 }
 
+/** The questions of `--step`. */
+export interface StepQuestions {
+  readonly ask: AskStep;
+  /** Resolve once no question is open: what hosts tell meanwhile would be written into the answer. */
+  idle(): Promise<void>;
+}
+
 /**
  * Make the question before each task of `--step`: `y` does the task, `c` it and all that follow, and anything else leaves
  * it out, as in Ansible. Ctrl-C, and the end of the input, cancel the run.
  */
-export function askStep(cancel: () => void): AskStep {
-  return async ({ role, name, handler }) => {
+export function stepQuestions(cancel: () => void): StepQuestions {
+  let open: Promise<unknown> = Promise.resolve();
+  const ask: AskStep = async ({ role, name, handler }) => {
     const { promises } = await import("node:readline");
     const reader = promises.createInterface({ input: process.stdin, output: process.stderr, terminal: true });
     const interrupted = new AbortController();
@@ -106,6 +114,14 @@ export function askStep(cancel: () => void): AskStep {
     } finally {
       reader.close();
     }
+  };
+  return {
+    ask: (step) => {
+      const answer = ask(step);
+      open = answer;
+      return answer;
+    },
+    idle: async () => void (await open),
   };
 }
 
