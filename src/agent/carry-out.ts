@@ -60,6 +60,9 @@ function loadPlaybook(bundle: BundleReader, parts: Parts): Playbook {
     get volley() {
       return parts.volley;
     },
+    get "volley/ansible"() {
+      return parts.ansible;
+    },
   }) as { readonly default?: unknown };
   if (!isPlaybook(loaded.default)) throw new VolleyError("BUNDLE_INVALID", "the bundle holds no playbook");
   return loaded.default;

@@ -34,7 +34,7 @@ export interface Parts {
   readonly volley: Readonly<Record<string, unknown>>;
   readonly template: { readonly createTemplates: typeof createTemplates };
   readonly yaml: unknown;
-  /** The interpreter of Ansible's playbooks. What it exports is also in `volley`. */
+  /** The interpreter of Ansible's playbooks. Their code finds it as `volley/ansible`, and as `ansiblePlaybook` in `volley`. */
   readonly ansible: Readonly<Record<string, unknown>>;
 }
 
