@@ -45,9 +45,20 @@ export function coerceArguments(
     // A parameter without a value is one that is not given.
     if (value === null || value === undefined) continue;
     const shape = entries[alias];
-    args[alias] = shape === undefined ? plain(value) : coerce(shape, value);
+    args[alias] =
+      shape === undefined
+        ? plain(value)
+        : /(?:^|_)mode$/.test(alias)
+          ? fileMode(shape, value)
+          : coerce(shape, value);
   }
   return args;
+}
+
+/** A file's mode: a number is the permission bits themselves, as YAML has `0644` for 420, also where it looks like octal digits. */
+function fileMode(shape: Shape, value: unknown): unknown {
+  const mode = coerce(shape, value);
+  return typeof mode === "number" && Number.isInteger(mode) && mode >= 0 ? `0o${mode.toString(8)}` : mode;
 }
 
 /** Return a value with the type that a schema wants, where it can be read as one; else the value as it is. */
@@ -107,7 +118,12 @@ function coerceUnion({ options = [] }: Shape, value: unknown): unknown {
   if (isDict(value))
     return record === undefined ? (ofType("string") ? textOf(value) : plain(value)) : coerce(record, value);
   // A text with commas stands for a list, wherever a list can stand.
-  if (array !== undefined && typeof value === "string") return coerce(array, value);
+  if (
+    array !== undefined &&
+    typeof value === "string" &&
+    (ofType("string") === undefined || isTextList(array))
+  )
+    return coerce(array, value);
   if (typeof value === "string") {
     if (ofType("string") !== undefined) return value;
     for (const shape of shapes) {
@@ -125,6 +141,12 @@ function coerceUnion({ options = [] }: Shape, value: unknown): unknown {
       ? plain(value)
       : coerce(shapes[0], value)
     : coerce(text, value);
+}
+
+/** True for a list of texts or numbers; a list of anything stands for data, and a text beside it for itself. */
+function isTextList(shape: Shape): boolean {
+  const item = (shape.wrapped ?? shape).item ?? shape.pipe?.[0]?.item;
+  return item !== undefined && !["unknown", "any"].includes(baseType(item));
 }
 
 function baseType(shape: Shape): string {

@@ -48,6 +48,8 @@ export interface RenderStyle {
   readonly trimBlocks?: boolean;
   /** Remove white space before a block tag. Default false. */
   readonly lstripBlocks?: boolean;
+  /** The marks of tags that differ from the usual ones, by Jinja's names: `variable_start_string`. */
+  readonly marks?: Readonly<Record<string, string>>;
 }
 
 /** The services for an action beside its parameters and the system. */
@@ -57,6 +59,8 @@ export interface ActionContext {
   readonly facts: Facts;
   /** True in check mode, where `apply` is never called. */
   readonly check: boolean;
+  /** True where a playbook registers the result: data that is dear to get, such as checksums of large files, must be complete. */
+  readonly registered?: boolean;
   readonly signal: AbortSignal;
   readonly memo: Memo;
   /** Find a file of the role: in its `files` (or `templates`) directory, then in the role's directory. Fails with `ASSET_MISSING`. */

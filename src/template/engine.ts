@@ -61,7 +61,7 @@ const DEFAULT_STYLE: Style = {
 function withStyle({ lexer, keepTrailingNewline }: Style, changes: TemplateStyle): Style {
   const { trimBlocks = lexer.trimBlocks, lstripBlocks = lexer.lstripBlocks } = changes;
   return {
-    lexer: { ...lexer, trimBlocks, lstripBlocks },
+    lexer: { ...lexer, trimBlocks, lstripBlocks, marks: changes.marks ?? lexer.marks ?? {} },
     keepTrailingNewline: changes.keepTrailingNewline ?? keepTrailingNewline,
   };
 }

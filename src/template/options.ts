@@ -18,6 +18,8 @@ export interface TemplateStyle {
   readonly lstripBlocks?: boolean;
   /** Keep the newline at the very end. Default: true. */
   readonly keepTrailingNewline?: boolean;
+  /** The marks of tags that differ from the usual ones, by Jinja's names: `variable_start_string`. */
+  readonly marks?: Readonly<Record<string, string>>;
 }
 
 /** The options of {@link createTemplates}. */

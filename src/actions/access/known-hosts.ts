@@ -6,7 +6,7 @@ import { bytesToText } from "../../core/values/bytes.ts";
 import { defineAction } from "../define.ts";
 import { type FileResult, fileResult } from "../shared/file-facts.ts";
 import { flag, oneOf, text } from "../shared/params.ts";
-import { expandHome, followLinks } from "../shared/paths.ts";
+import { expandPath, followLinks } from "../shared/paths.ts";
 import { applyFile, type FileChange, inspectFile } from "../shared/write-file.ts";
 
 /** The data of a known_hosts task. */
@@ -66,7 +66,7 @@ Ansible, the whole line goes then, with all names on it. Lines with patterns (\`
     const current = await system.readIfExists(path);
     const before = bytesToText(current ?? new Uint8Array());
     const after = given.state === "present" ? putKeys(before, given) : removeKeys(before, given);
-    const shown = await expandHome(system, given.path);
+    const shown = await expandPath(system, given.path);
     if (after === before)
       return unchanged<KnownHostsData>({
         ...described(given, shown),
@@ -78,7 +78,7 @@ Ansible, the whole line goes then, with all names on it. Lines with patterns (\`
 
   async apply(change, given, system, context): Promise<Applied<KnownHostsData>> {
     const { message } = await applyFile(change, system);
-    const shown = await expandHome(system, given.path);
+    const shown = await expandPath(system, given.path);
     const data = { ...described(given, shown), ...(await fileResult(system, change.path, context)) };
     return { data, ...(message === undefined ? {} : { message }) };
   },

@@ -78,7 +78,7 @@ export async function findAccount(system: ReadSystem, name: string): Promise<Pas
 }
 
 /** The part of a context that file helpers use. Without it nothing is cached, and check mode is off. */
-export type FileContext = Pick<ActionContext, "memo" | "check" | "signal">;
+export type FileContext = Pick<ActionContext, "memo" | "check" | "signal" | "registered">;
 
 type Database = "passwd" | "group";
 

@@ -3,7 +3,7 @@ import { type Applied, unchanged } from "../../core/action.ts";
 import { defineAction } from "../define.ts";
 import { type FileResult, fileResult } from "../shared/file-facts.ts";
 import { backup, describe, fileAttributes, filePath, flag, oneOf, optionalText } from "../shared/params.ts";
-import { expandHome } from "../shared/paths.ts";
+import { expandPath } from "../shared/paths.ts";
 import { applyFile } from "../shared/write-file.ts";
 import { inspectEdit } from "./edit-file.ts";
 import { editIni } from "./ini-text.ts";
@@ -101,7 +101,7 @@ Unlike Ansible, lines that end with CR LF still do.`,
 
   async inspect(given, system, context) {
     const data = async (): Promise<IniFileData> => {
-      const path = await expandHome(system, given.path);
+      const path = await expandPath(system, given.path);
       return { path, ...(await fileResult(system, path, context)) };
     };
     if (given.state === "absent" && (await system.stat(given.path)) === null)
@@ -116,7 +116,7 @@ Unlike Ansible, lines that end with CR LF still do.`,
 
   async apply(change, given, system, context): Promise<Applied<IniFileData>> {
     const applied = await applyFile(change, system);
-    const path = await expandHome(system, given.path);
+    const path = await expandPath(system, given.path);
     const made = await fileResult(system, change.path, context);
     return {
       message: change.message ?? "OK",

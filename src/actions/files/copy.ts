@@ -1,16 +1,16 @@
 import { posix } from "node:path";
 import * as v from "valibot";
-import { type ActionContext, unchanged } from "../../core/action.ts";
-import type { Asset } from "../../core/asset.ts";
-import { isVolleyError, VolleyError } from "../../core/errors.ts";
+import { type ActionContext, ActionFailure, unchanged } from "../../core/action.ts";
+import { VolleyError } from "../../core/errors.ts";
 import type { Diff } from "../../core/result.ts";
-import type { ReadSystem, Stat } from "../../core/system.ts";
+import type { ReadSystem } from "../../core/system.ts";
 import { modeAfterChown } from "../../core/unix/permissions.ts";
 import { writeJson } from "../../core/values/value.ts";
 import { type FileContext, findGroup, findOwner } from "../accounts/accounts.ts";
 import { defineAction } from "../define.ts";
-import { type FileAttributes, inspectAttributes } from "../shared/attributes.ts";
+import { attributesOf, type FileAttributes, inspectAttributes } from "../shared/attributes.ts";
 import {
+  attributeAliases,
   backup,
   copiedAttributes,
   directoryMode,
@@ -19,8 +19,16 @@ import {
   text,
   validate,
 } from "../shared/params.ts";
-import { destinationFile, parentOf } from "../shared/paths.ts";
-import { assetContent, type FileContent, inspectFile, systemContent } from "../shared/write-file.ts";
+import { destinationFile, expandPath, followLinks, parentOf } from "../shared/paths.ts";
+import { contentChecksum, type FileChange, type FileContent, inspectFile } from "../shared/write-file.ts";
+import { type CopiedData, copiedData, remoteData } from "./copied-data.ts";
+import {
+  type CopySource,
+  findAssetSource,
+  findRemoteSource,
+  type LinkCopy,
+  type SourceFile,
+} from "./copy-source.ts";
 import {
   applySteps,
   inspectMissingDirectories,
@@ -32,15 +40,11 @@ import {
   stepsChange,
 } from "./file-plan.ts";
 
-/** The data of a copy task. */
-interface CopyData {
-  /** The file, or the directory of a tree. */
-  readonly dest: string;
-  readonly backup_file?: string;
-}
-
 interface CopyChange extends StepsChange {
+  readonly request: Params;
   readonly dest: string;
+  /** The content of a single file; null for a tree. */
+  readonly content: FileContent | null;
 }
 
 const params = v.pipe(
@@ -63,10 +67,20 @@ const params = v.pipe(
     backup,
     validate,
     follow: flag("Write the target of a link at `dest` instead of replacing the link."),
+    checksum: optionalText("SHA-1 of the file, as hex digits: the copy fails for a file that has another."),
+    local_follow: v.optional(
+      v.pipe(
+        v.boolean(),
+        v.description(
+          "Accepted and ignored: links of the role are followed, those of the host's trees copied.",
+        ),
+      ),
+    ),
+    decrypt: flag("Accepted and ignored: files reach the host as they are in the role.", true),
   }),
   v.check(
     ({ src, content }) => (src === undefined) !== (content === undefined),
-    'give either "src" or "content"',
+    "src (or content) is required, and not both",
   ),
 );
 
@@ -86,9 +100,10 @@ source loses setuid and setgid.
 
 As in Ansible, missing directories are made only when \`dest\` ends with \`/\` or a directory is copied,
 \`directory_mode\` applies to new directories only, and nothing is ever deleted from a directory. Links inside a tree of
-the host are copied as links. Unlike Ansible, empty directories of a role are not copied, and \`mode\` applies to the
-files of a tree on the host, not to its topmost directory.`,
+the host are copied as links. \`mode\` applies to the files of a role's directory; of a tree on the host, whose files
+keep their modes, to its topmost directory. Unlike Ansible, empty directories of a role are not copied.`,
   params,
+  aliases: attributeAliases,
   examples: [
     { src: "motd", dest: "/etc/motd", mode: "0644" },
     { content: "deny root\n", dest: "/etc/cron.deny", owner: "root", mode: 0o600 },
@@ -96,26 +111,69 @@ files of a tree on the host, not to its topmost directory.`,
   ],
   title: ({ dest }) => dest,
 
-  async inspect(given, system, context) {
-    const source = await findSource(given, system, context);
+  async inspect(params, system, context) {
+    const request = await expandRequest(params, system, context);
+    const source = await findSource(request, system, context);
     if (source === null) {
       if (!context.check)
-        throw new VolleyError("ACTION_FAILED", `there is no ${given.src} on this host to be copied`);
-      return { steps: [], diff: [], dest: given.dest, unknown: `there is no ${given.src} yet` };
+        throw new VolleyError("ACTION_FAILED", `Source ${request.src} not found on this host`);
+      const nothing = { steps: [], diff: [], dest: request.dest, content: null };
+      return { ...nothing, request, unknown: `there is no ${request.src} yet` };
     }
-    const target = await findTarget(given, source, system);
-    // As in Ansible, a tree of the host keeps its modes: a copy must not widen access.
-    const mode = given.mode ?? (source.tree && given.remote_src ? "preserve" : undefined);
-    const plan = await planCopy({ ...given, mode }, source, target, system, context);
-    const change = { dest: target.dest, ...plan };
-    return change.steps.length === 0 ? unchanged<CopyData>({ dest: change.dest }) : change;
+    const target = await findTarget(request, source, system);
+    const only =
+      source.files.length === 1 && !(source.tree && request.remote_src) ? source.files[0] : undefined;
+    const content = (await only?.content()) ?? null;
+    await verifyChecksum(request, content);
+    const plan = await planCopy(request, source, target, system, context);
+    const change: CopyChange = { ...plan, request, dest: target.shown, content };
+    if (change.steps.length === 0) return unchanged(await describeCopy(change, system, context));
+    return writesFiles(change) && !request.remote_src && content !== null
+      ? change
+      : { ...change, data: await describeCopy(change, system, context) };
   },
 
-  async apply(change: CopyChange, _params, system) {
+  async apply(change: CopyChange, _params, system, context) {
     const applied = await applySteps(change.steps, system);
-    return { ...applied, data: { dest: change.dest, ...applied.data } as CopyData };
+    return { ...applied, data: { ...(await describeCopy(change, system, context)), ...applied.data } };
   },
 });
+
+async function expandRequest(params: Params, system: ReadSystem, { facts }: ActionContext): Promise<Params> {
+  const dest = await expandPath(system, params.dest, facts.env);
+  const { src, remote_src } = params;
+  const from = remote_src && src !== undefined ? { src: await expandPath(system, src, facts.env) } : {};
+  return { ...params, dest, ...from };
+}
+
+async function verifyChecksum(
+  { src, checksum: expected }: Params,
+  content: FileContent | null,
+): Promise<void> {
+  if (expected === undefined || content === null) return;
+  const checksum = await contentChecksum(content, "sha1");
+  if (checksum === expected.toLowerCase()) return;
+  const message = `${src ?? "the content"} does not match the expected checksum: it has ${checksum}`;
+  throw new ActionFailure("ACTION_FAILED", message, { checksum, expected_checksum: expected });
+}
+
+function writesFiles({ steps }: StepsChange): boolean {
+  return steps.some((step) => step.do === "file" && step.change.content !== undefined);
+}
+
+/** Return what Ansible returns: more of a file that was written, and of a tree of the role only its place. */
+async function describeCopy(
+  change: CopyChange,
+  system: ReadSystem,
+  context: ActionContext,
+): Promise<CopiedData> {
+  const { request, dest, content } = change;
+  const { src = dest, force, remote_src } = request;
+  if (remote_src) return remoteData({ src, dest, content }, system, context);
+  if (content === null) return { dest, src };
+  if (!force && change.steps.length === 0) return { dest, src };
+  return copiedData({ src, dest, content, written: writesFiles(change) }, system, context);
+}
 
 async function findSource(
   { src, content, remote_src }: Params,
@@ -143,123 +201,31 @@ async function refuseOwnTree(src: string, base: string, system: ReadSystem): Pro
 }
 
 async function findTarget(
-  { src, dest, remote_src }: Params,
+  { src, dest, remote_src, follow }: Params,
   source: CopySource,
   system: ReadSystem,
 ): Promise<CopyTarget> {
   if (source.tree) {
-    const base = src!.endsWith("/") ? dest : posix.join(dest, posix.basename(src!));
-    if (remote_src) await refuseOwnTree(src!, base, system);
-    return { dest: base, at: (path) => posix.join(base, path) };
+    const name = src!.endsWith("/") ? "" : posix.basename(src!);
+    const base = posix.join(dest, name);
+    const isIn = dest.endsWith("/");
+    const above = name === "" && !isIn ? {} : { directory: dest };
+    const at = (path: string): string => posix.join(base, path);
+    const [only, ...others] = source.files;
+    // As in Ansible, a directory with one file is described by that file.
+    if (!remote_src)
+      return {
+        shown: only === undefined || others.length > 0 ? `${dest.replace(/\/$/, "")}/` : at(only.path),
+        at,
+        ...above,
+      };
+    await refuseOwnTree(src!, base, system);
+    const shown = isIn || (await system.stat(dest)) !== null ? posix.join(dest, "/", name) : dest;
+    return { shown, at, ...above };
   }
   const path = await destinationFile(system, dest, source.files[0]!.path);
-  return { dest: path, at: () => path, ...(dest.endsWith("/") ? { directory: dest } : {}) };
-}
-
-/** A file to copy. */
-interface SourceFile {
-  /** Path below the tree; for a single file its name. */
-  readonly path: string;
-  /** Permission bits, as far as known. */
-  readonly mode: number;
-  /** Owner on the machine itself. */
-  readonly owner?: Pick<Stat, "uid" | "gid">;
-  content(): Promise<FileContent>;
-}
-
-/** The source of a copy: one file, or everything below a directory. */
-interface CopySource {
-  readonly tree: boolean;
-  readonly files: readonly SourceFile[];
-  /** Directories of the tree, each after its parent, the tree itself first. */
-  readonly directories: readonly SourceDirectory[];
-  /** Links of a tree on the machine itself. */
-  readonly links: readonly LinkCopy[];
-}
-
-/** A directory of a tree; only one on the machine itself has known permission bits. */
-interface SourceDirectory {
-  readonly path: string;
-  readonly mode?: number;
-}
-
-function trimSlashes(path: string): string {
-  return path.replace(/(?<=.)\/+$/, "");
-}
-
-/** Find a file or a directory of the role's assets. Fails with `ASSET_MISSING`. */
-function findAssetSource(context: ActionContext, src: string): CopySource {
-  const name = trimSlashes(src);
-  if (!src.endsWith("/")) {
-    try {
-      return {
-        tree: false,
-        files: [assetFile(context.asset("files", name), posix.basename(name))],
-        directories: [],
-        links: [],
-      };
-    } catch (thrown) {
-      if (
-        !isVolleyError(thrown) ||
-        thrown.code !== "ASSET_MISSING" ||
-        context.assetTree("files", name) === null
-      )
-        throw thrown;
-    }
-  }
-  const paths = context.assetTree("files", name);
-  if (paths === null) {
-    const { path } = context.asset("files", name);
-    throw new VolleyError(
-      "ASSET_MISSING",
-      `${path} is a file, not a directory; write it without the / at its end`,
-    );
-  }
-  const directories = new Set([""]);
-  for (const path of paths) {
-    const parts = path.split("/");
-    for (let depth = 1; depth < parts.length; depth++) directories.add(parts.slice(0, depth).join("/"));
-  }
-  const files = paths.map((path) => assetFile(context.asset("files", posix.join(name, path)), path));
-  return { tree: true, files, directories: [...directories].map((path) => ({ path })), links: [] };
-}
-
-function assetFile(asset: Asset, path: string): SourceFile {
-  return { path, mode: asset.mode, content: () => assetContent(asset) };
-}
-
-/** Find a file or a directory on the machine itself; null for a missing path. */
-async function findRemoteSource(system: ReadSystem, src: string): Promise<CopySource | null> {
-  const name = trimSlashes(src);
-  const stat = await system.stat(name);
-  if (stat === null) return null;
-  if (stat.type !== "directory") {
-    const file = remoteFile(system, name, posix.basename(name), stat);
-    return { tree: false, files: [file], directories: [], links: [] };
-  }
-  const files: SourceFile[] = [];
-  const directories: SourceDirectory[] = [{ path: "", mode: stat.mode }];
-  const links: LinkCopy[] = [];
-  const walk = async (below: string): Promise<void> => {
-    for (const entry of await system.list(posix.join(name, below))) {
-      const path = posix.join(below, entry);
-      const full = posix.join(name, path);
-      const found = await system.lstat(full);
-      if (found?.type === "link") links.push({ path, target: await system.readLink(full) });
-      else if (found?.type === "directory") {
-        directories.push({ path, mode: found.mode });
-        await walk(path);
-      } else if (found?.type === "file") files.push(remoteFile(system, full, path, found));
-    }
-  };
-  await walk("");
-  return { tree: true, files, directories, links };
-}
-
-function remoteFile(system: ReadSystem, full: string, path: string, stat: Stat): SourceFile {
-  if (stat.type !== "file")
-    throw new VolleyError("ACTION_FAILED", `${full} is a ${stat.type} and cannot be copied`);
-  return { path, mode: stat.mode, owner: stat, content: () => systemContent(system, full, stat) };
+  const shown = follow ? await followLinks(system, path) : path;
+  return { shown, at: () => path, ...(dest.endsWith("/") ? { directory: dest } : {}) };
 }
 
 /** Options for copying files. */
@@ -269,14 +235,16 @@ interface CopyRequest extends FileAttributes {
   readonly backup: boolean;
   readonly validate?: string | undefined;
   readonly follow: boolean;
+  readonly remote_src: boolean;
 }
 
 /** The destination of a copy. */
 interface CopyTarget {
-  readonly dest: string;
+  /** The path in the result. */
+  readonly shown: string;
   /** Return the destination of one file of the source. */
   readonly at: (path: string) => string;
-  /** A directory to make when missing, for a single file; those of a tree are always made. */
+  /** The directory to make, when missing, for the file or tree in it; those of a tree are always made. */
   readonly directory?: string;
 }
 
@@ -291,33 +259,44 @@ async function planCopy(
   system: ReadSystem,
   context: ActionContext,
 ): Promise<StepsChange> {
-  const { owner, group, mode, directory_mode, force, backup, validate, follow } = request;
+  const { owner, group, directory_mode, force, remote_src } = request;
+  const keepsModes = source.tree && remote_src;
+  // As in Ansible, a tree of the host keeps its modes, but for its topmost directory.
+  const topMode = keepsModes && request.mode !== "preserve" ? request.mode : undefined;
+  const top = source.tree ? target.at("") : undefined;
   const steps: Step[] = [];
   const diff: Diff[] = [];
   const messages: string[] = [];
   const planned = new Set<string>();
-  const directories = source.tree
-    ? source.directories.map(({ path, mode }) => ({ path: target.at(path), mode }))
-    : target.directory === undefined
-      ? []
-      : [{ path: target.directory, mode: undefined }];
-  for (const one of directories) {
-    const wanted = { owner, group, mode: directory_mode ?? one.mode };
-    const missing = await inspectMissingDirectories(system, one.path, wanted, context, planned);
+  const modes = new Map<string, string | number | undefined>();
+  if (target.directory !== undefined)
+    modes.set(target.directory, (target.directory === top ? topMode : undefined) ?? directory_mode);
+  for (const { path, mode } of source.directories) {
+    const at = target.at(path);
+    if (!modes.has(at))
+      modes.set(at, keepsModes ? ((path === "" ? topMode : undefined) ?? mode) : directory_mode);
+  }
+  for (const [path, mode] of modes) {
+    const missing = await inspectMissingDirectories(system, path, { owner, group, mode }, context, planned);
     steps.push(...missing.steps);
     diff.push(...missing.diff);
+    const isOfTree = keepsModes && (path === top || path !== target.directory);
+    const stat = isOfTree ? await system.lstat(path) : null;
+    if (stat === null) continue;
+    const wanted = { owner, group, mode: path === top ? topMode : undefined };
+    const change = await inspectAttributes(system, path, stat, wanted, context);
+    if (change === null) continue;
+    steps.push({ do: "attributes", change });
+    diff.push(change.diff);
   }
   let shown = 0;
   for (const file of source.files) {
     context.signal.throwIfAborted();
     const path = target.at(file.path);
     if (!force && (await system.stat(path)) !== null) continue;
-    const change = await inspectFile({
-      ...{ system, context, path, content: await file.content(), owner, group, backup, validate, follow },
-      mode: mode === "preserve" ? await preservedMode(file, request, system, context) : mode,
-      parents: directories.length === 0 ? "required" : "given",
-      secret: shown > MAX_TREE_DIFF_CHARACTERS,
-    });
+    const secret = shown > MAX_TREE_DIFF_CHARACTERS;
+    const parents = modes.size === 0 ? "required" : "given";
+    const change = await planFile(file, { ...request, keepsModes, path, secret, parents }, system, context);
     if (change === null) continue;
     steps.push({ do: "file", change });
     diff.push(change.diff);
@@ -333,6 +312,36 @@ async function planCopy(
   return stepsChange(steps, diff, messages);
 }
 
+/** A file of a copy. */
+interface FilePlace extends CopyRequest {
+  readonly path: string;
+  readonly keepsModes: boolean;
+  readonly secret: boolean;
+  readonly parents: "required" | "given";
+}
+
+async function planFile(
+  file: SourceFile,
+  place: FilePlace,
+  system: ReadSystem,
+  context: ActionContext,
+): Promise<FileChange | null> {
+  const { path, keepsModes, mode, backup, validate, follow, secret, parents } = place;
+  const content = await file.content();
+  const look = (wanted: string | number | undefined): Promise<FileChange | null> =>
+    inspectFile({
+      ...{ system, context, path, content, backup, validate, follow, secret, parents },
+      ...attributesOf(place),
+      mode: wanted,
+    });
+  if (!keepsModes)
+    return look(mode === "preserve" ? await preservedMode(file, place, system, context) : mode);
+  // Only a file that is written gets the mode of its source: a copy must not widen access.
+  const change = await look(undefined);
+  if (change?.content === undefined) return change;
+  return look(await preservedMode(file, place, system, context));
+}
+
 /** Return the mode of a file's copy, without setuid and setgid when its owner or group differs. */
 async function preservedMode(
   { mode, owner: source }: SourceFile,
@@ -344,12 +353,6 @@ async function preservedMode(
   const uid = owner === undefined ? system.uid : await findOwner(system, owner, context);
   const gid = group === undefined ? system.gid : await findGroup(system, group, context);
   return uid === source.uid && gid === source.gid ? mode : modeAfterChown({ mode, type: "file" });
-}
-
-/** A link of a tree to copy, and its target. */
-interface LinkCopy {
-  readonly path: string;
-  readonly target: string;
 }
 
 /** Plan the same link at `path`, whether its target exists there or not. */

@@ -12,6 +12,7 @@ import {
 } from "../shared/attributes.ts";
 import { followLinks, linkTarget, missingDirectories, parentOf, requireOwnLinks } from "../shared/paths.ts";
 import { applyFile, type FileApplied, type FileChange } from "../shared/write-file.ts";
+import { inspectTimes, type TimesToSet, timesOfNew, type WantedTimes } from "./file-time.ts";
 
 /** The request that each state of the `file` action plans for. */
 export interface PathRequest extends FileAttributes {
@@ -27,8 +28,7 @@ export interface PathRequest extends FileAttributes {
   /** True when `recurse` follows links. */
   readonly followsInTree: boolean;
   readonly recurse: boolean;
-  readonly modification_time: FileTime;
-  readonly access_time: FileTime;
+  readonly times: WantedTimes;
 }
 
 /** Steps with their diff and messages. */
@@ -55,13 +55,12 @@ function joinPlans(...plans: readonly Plan[]): Plan {
 /** Plan changes of attributes and times for an existing entry. */
 export async function planAttributes(request: PathRequest, path: string, stat: Stat): Promise<Plan> {
   const change = await inspectAttributes(request.system, path, stat, request, request.context);
-  const times =
-    stat.type === "link" ? null : inspectTimes(path, stat, request.modification_time, request.access_time);
+  const times = stat.type === "link" ? null : inspectTimes(stat, request.times);
   if (change === null && times === null) return NOTHING_TO_DO;
   return {
     steps: [
       ...(change === null ? [] : [{ do: "attributes", change } as const]),
-      ...(times === null ? [] : [times.step]),
+      ...(times === null ? [] : [{ do: "times", path, ...times.set } as const]),
     ],
     diff: [{ path, attributes: { ...change?.diff.attributes, ...times?.attributes } }],
     ...(change?.message === undefined ? {} : { messages: [change.message] }),
@@ -73,8 +72,8 @@ export async function planDirectory(request: PathRequest): Promise<Plan> {
   const { path, stat, system, context, recurse } = request;
   if (stat === null) {
     const { steps, diff } = await inspectMissingDirectories(system, path, request, context);
-    const times = timesOfNew(path, request.modification_time, request.access_time);
-    return { steps: times === null ? steps : [...steps, times], diff };
+    const times = timesOfNew(request.times);
+    return { steps: times === null ? steps : [...steps, { do: "times", path, ...times }], diff };
   }
   if (stat.type !== "directory") fail(`${path} is a ${stat.type}, not a directory; remove it first`);
   const own = await planAttributes(request, path, stat);
@@ -236,60 +235,6 @@ export async function planHardLink(request: PathRequest): Promise<Plan> {
   );
 }
 
-/** `preserve`, `now`, or a moment as `YYYYMMDDHHMM.SS` in local time. */
-type FileTime = string;
-
-const MOMENT = /^(\d{4})(\d{2})(\d{2})(\d{2})(\d{2})(?:\.(\d{2}))?$/;
-
-function parseTime(time: FileTime): number {
-  const parts = MOMENT.exec(time)
-    ?.slice(1)
-    .map((digits) => Number(digits ?? 0));
-  if (parts === undefined) return fail(`"${time}" is not a time; write preserve, now, or YYYYMMDDHHMM.SS`);
-  const [year, month, day, hour, minute, second] = parts as [number, number, number, number, number, number];
-  return new Date(year, month - 1, day, hour, minute, second).getTime();
-}
-
-/** Return the time to set; undefined when the file has it already, to the second. */
-function wantedTime(time: FileTime, currentMs: number): number | "now" | undefined {
-  if (time === "preserve") return undefined;
-  if (time === "now") return "now";
-  const wantedMs = parseTime(time);
-  return Math.floor(wantedMs / 1000) === Math.floor(currentMs / 1000) ? undefined : wantedMs;
-}
-
-function formatTime(time: number | "now"): string {
-  return time === "now" ? time : new Date(time).toISOString();
-}
-
-/** Return the step that sets the times of a new entry; null when both are to be the time of its creation. */
-export function timesOfNew(path: string, modification: FileTime, access: FileTime): Step | null {
-  const [mtimeMs, atimeMs] = [modification, access].map((time) =>
-    time === "preserve" || time === "now" ? undefined : parseTime(time),
-  );
-  if (mtimeMs === undefined && atimeMs === undefined) return null;
-  return { do: "times", path, atimeMs: atimeMs ?? "now", mtimeMs: mtimeMs ?? "now" };
-}
-
-/** Compare a file's times with the wanted ones; null when neither differs. */
-function inspectTimes(
-  path: string,
-  stat: Stat,
-  modification: FileTime,
-  access: FileTime,
-): { readonly step: Step; readonly attributes: NonNullable<Diff["attributes"]> } | null {
-  const mtimeMs = wantedTime(modification, stat.mtimeMs);
-  const atimeMs = wantedTime(access, stat.atimeMs);
-  if (mtimeMs === undefined && atimeMs === undefined) return null;
-  return {
-    step: { do: "times", path, atimeMs: atimeMs ?? stat.atimeMs, mtimeMs: mtimeMs ?? stat.mtimeMs },
-    attributes: {
-      ...(mtimeMs === undefined ? {} : { mtime: [formatTime(stat.mtimeMs), formatTime(mtimeMs)] as const }),
-      ...(atimeMs === undefined ? {} : { atime: [formatTime(stat.atimeMs), formatTime(atimeMs)] as const }),
-    },
-  };
-}
-
 /** A change of a path. */
 export type Step =
   | { readonly do: "directory"; readonly path: string; readonly mode?: number }
@@ -300,12 +245,7 @@ export type Step =
   | { readonly do: "symlink"; readonly path: string; readonly target: string }
   /** Replaces an entry at `path` that is no directory. */
   | { readonly do: "hardlink"; readonly path: string; readonly existing: string }
-  | {
-      readonly do: "times";
-      readonly path: string;
-      readonly atimeMs: number | "now";
-      readonly mtimeMs: number | "now";
-    };
+  | ({ readonly do: "times"; readonly path: string } & TimesToSet);
 
 /** A Change made of steps, which are carried out in order. */
 export interface StepsChange extends Change {

@@ -1,10 +1,13 @@
 import * as v from "valibot";
-import { unchanged } from "../../core/action.ts";
-import { VolleyError } from "../../core/errors.ts";
-import type { Stat } from "../../core/system.ts";
+import { ActionFailure, unchanged } from "../../core/action.ts";
+import { isVolleyError, VolleyError } from "../../core/errors.ts";
+import type { ReadSystem, Stat } from "../../core/system.ts";
+import type { FileContext } from "../accounts/accounts.ts";
 import { defineAction } from "../define.ts";
-import { fileAttributes, flag, optionalText, text } from "../shared/params.ts";
-import { followLinks } from "../shared/paths.ts";
+import { attributesOf } from "../shared/attributes.ts";
+import { describeFile, type FileDescription } from "../shared/describe-file.ts";
+import { attributeAliases, fileAttributes, flag, optionalText, text } from "../shared/params.ts";
+import { expandPath, followLinks } from "../shared/paths.ts";
 import { inspectFile } from "../shared/write-file.ts";
 import {
   applySteps,
@@ -17,25 +20,70 @@ import {
   planSymlink,
   type StepsChange,
   stepsChange,
-  timesOfNew,
 } from "./file-plan.ts";
+import { TIME_FORMAT, timesOfNew } from "./file-time.ts";
 
 const STATES = ["file", "directory", "touch", "link", "hard", "absent"] as const;
 
 type FileState = (typeof STATES)[number];
 
-/** The data of a file task. */
-interface FileData {
-  readonly path: string;
-  readonly state: FileState;
+/** The data of a file task: `dest` of links and touched files, `path` of others. */
+interface FileData extends Partial<Omit<FileDescription, "state">> {
+  readonly path?: string;
+  readonly dest?: string;
+  /** The target of a link as given; null for none. */
+  readonly src?: string | null;
+  readonly state?: FileDescription["state"] | "absent";
 }
 
 interface FileActionChange extends StepsChange {
-  readonly data: FileData;
+  readonly result: FileResult;
 }
 
+const timeFormat = v.optional(
+  v.pipe(v.string(), v.description("The time's format, as Python's strptime takes it: `%Y-%m-%d`.")),
+  TIME_FORMAT,
+);
+
+const params = v.pipe(
+  v.strictObject({
+    path: text("The file, directory or link: an absolute path, or one from `~/`."),
+    state: v.optional(v.pipe(v.picklist(STATES), v.description("The wanted state."))),
+    src: optionalText(
+      "Target of a link: absolute, or relative to the link's directory. For `hard`, an absolute path.",
+    ),
+    ...fileAttributes,
+    recurse: flag("Set the attributes of everything below a directory too."),
+    force: flag(
+      "Make a link even if its target is missing, or in the place of a file or an empty directory.",
+    ),
+    follow: v.optional(
+      v.pipe(
+        v.boolean(),
+        v.description(
+          "Work on the target of a link. Default: true for `path` itself; `recurse` follows links below it only with an explicit true.",
+        ),
+      ),
+    ),
+    modification_time: optionalText(
+      "`preserve`, `now`, or `YYYYMMDDHHMM.SS`. Default: `now` for touch, else `preserve`.",
+    ),
+    access_time: optionalText("The same for the access time."),
+    modification_time_format: timeFormat,
+    access_time_format: timeFormat,
+  }),
+  v.check(
+    ({ state, src }) => src === undefined || state === undefined || state === "link" || state === "hard",
+    '"src" is where a link leads, and goes with state: "link" or "hard"',
+  ),
+  v.check(
+    ({ state, recurse }) => !recurse || state === undefined || state === "directory",
+    '"recurse" goes with state: "directory"',
+  ),
+);
+
 /** Make, change and remove files, directories and links. */
-export const file = defineAction({
+export const file = defineAction<typeof params, FileActionChange, FileData>({
   name: "file",
   doc: `Make directories and links, set owner, group and mode, and remove files.
 
@@ -49,40 +97,8 @@ a change every time unless both times are \`preserve\`.
 
 Unlike Ansible, \`recurse\` follows links below a directory only with \`follow: true\`, and root follows another user's
 link only to a target that the same user owns.`,
-  params: v.pipe(
-    v.strictObject({
-      path: text("The file, directory or link: an absolute path, or one from `~/`."),
-      state: v.optional(v.pipe(v.picklist(STATES), v.description("The wanted state."))),
-      src: optionalText(
-        "Target of a link: absolute, or relative to the link's directory. For `hard`, an absolute path.",
-      ),
-      ...fileAttributes,
-      recurse: flag("Set the attributes of everything below a directory too."),
-      force: flag(
-        "Make a link even if its target is missing, or in the place of a file or an empty directory.",
-      ),
-      follow: v.optional(
-        v.pipe(
-          v.boolean(),
-          v.description(
-            "Work on the target of a link. Default: true for `path` itself; `recurse` follows links below it only with an explicit true.",
-          ),
-        ),
-      ),
-      modification_time: optionalText(
-        "`preserve`, `now`, or `YYYYMMDDHHMM.SS`. Default: `now` for touch, else `preserve`.",
-      ),
-      access_time: optionalText("The same for the access time."),
-    }),
-    v.check(
-      ({ state, src }) => src === undefined || state === undefined || state === "link" || state === "hard",
-      '"src" is where a link leads, and goes with state: "link" or "hard"',
-    ),
-    v.check(
-      ({ state, recurse }) => !recurse || state === undefined || state === "directory",
-      '"recurse" goes with state: "directory"',
-    ),
-  ),
+  aliases: { ...attributeAliases, dest: "path", name: "path" },
+  params,
   examples: [
     { path: "/srv/app", state: "directory", owner: "www-data", mode: "0750" },
     { path: "/etc/nginx/sites-enabled/app", state: "link", src: "../sites-available/app" },
@@ -91,41 +107,89 @@ link only to a target that the same user owns.`,
   title: ({ path }) => path,
 
   async inspect(params, system, context) {
-    const { path: given, recurse, follow = true, src, force, owner, group, mode } = params;
+    const given = await expandPath(system, params.path, context.facts.env);
     const path = given.replace(/(?<=.)\/+$/, "");
     const stat = await system.lstat(path);
+    const { recurse, follow = true, force } = params;
     const state = params.state ?? presentState(stat) ?? (recurse ? "directory" : "file");
-    if (recurse && state !== "directory") {
-      throw new VolleyError("ACTION_FAILED", `"recurse" is for directories, and ${path} is to be a ${state}`);
+    const src = params.src && (await expandPath(system, params.src, context.facts.env));
+    try {
+      refuseMisplaced(params, path, state);
+      const time = state === "touch" ? "now" : "preserve";
+      const request: PathRequest = {
+        ...{ system, context, path, stat, src, force, follow, recurse },
+        ...attributesOf(params),
+        followsInTree: params.follow === true,
+        times: {
+          modification: params.modification_time ?? time,
+          access: params.access_time ?? time,
+          modificationFormat: params.modification_time_format,
+          accessFormat: params.access_time_format,
+        },
+      };
+      const { plan, at } = await planState(state, request);
+      const isGuess = params.state === undefined;
+      const result: FileResult = { state, isGuess, path: at === path ? given : at, src: src ?? null };
+      const isDone = plan.steps.length === 0 && plan.unknown === undefined;
+      const data = isDone || context.check ? await describeResult(result, system, context) : {};
+      if (isDone) return unchanged(data);
+      return {
+        ...stepsChange(plan.steps, plan.diff, plan.messages),
+        ...{ result, data },
+        ...(plan.unknown === undefined ? {} : { unknown: plan.unknown }),
+      };
+    } catch (thrown) {
+      if (!isVolleyError(thrown) || thrown.code !== "ACTION_FAILED") throw thrown;
+      const data = { path: given, state: "absent", ...(await describeFile(system, path, context)) };
+      throw new ActionFailure(thrown.code, thrown.message, data, { cause: thrown });
     }
-    if (src !== undefined && state !== "link" && state !== "hard") {
-      throw new VolleyError(
-        "ACTION_FAILED",
-        `"src" is where a link leads; for ${path} to be one, write state: "link"`,
-      );
-    }
-    const time = state === "touch" ? "now" : "preserve";
-    const request: PathRequest = {
-      ...{ system, context, path, stat, src, force, follow, recurse, owner, group, mode },
-      followsInTree: params.follow === true,
-      modification_time: params.modification_time ?? time,
-      access_time: params.access_time ?? time,
-    };
-    const plan = await planState(state, request);
-    if (plan.steps.length === 0 && plan.unknown === undefined) return unchanged<FileData>({ path, state });
-    const change: FileActionChange = {
-      ...stepsChange(plan.steps, plan.diff, plan.messages),
-      data: { path, state },
-      ...(plan.unknown === undefined ? {} : { unknown: plan.unknown }),
-    };
-    return change;
   },
 
-  async apply(change, _params, system) {
+  async apply(change, _params, system, context) {
     await applySteps(change.steps, system);
-    return { data: change.data };
+    const { result } = change;
+    return { data: await describeResult(result, system, context) };
   },
 });
+
+/** What a result tells of. */
+interface FileResult {
+  readonly state: FileState;
+  /** True when no state was asked for. */
+  readonly isGuess: boolean;
+  readonly path: string;
+  readonly src: string | null;
+}
+
+/** Describe the entry as it is, under the names that Ansible uses for the state. */
+async function describeResult(
+  { state, isGuess, path, src }: FileResult,
+  system: ReadSystem,
+  context: FileContext,
+): Promise<FileData> {
+  const found: Partial<FileDescription> = await describeFile(system, path.replace(/(?<=.)\/+$/, ""), context);
+  const isHard = state === "hard" || (isGuess && found.state === "hard");
+  if (state === "link") return { dest: path, src, ...found };
+  if (isHard) return { dest: path, src, ...found, ...(found.state === "file" ? { state: "hard" } : {}) };
+  if (state === "touch") return { dest: path, ...found };
+  return state === "absent" && found.state === undefined ? { path, state } : { path, ...found };
+}
+
+function refuseMisplaced(
+  { recurse, src }: { readonly recurse: boolean; readonly src?: string | undefined },
+  path: string,
+  state: FileState,
+): void {
+  if (recurse && state !== "directory") {
+    throw new VolleyError("ACTION_FAILED", `"recurse" is for directories, and ${path} is to be a ${state}`);
+  }
+  if (src !== undefined && state !== "link" && state !== "hard") {
+    throw new VolleyError(
+      "ACTION_FAILED",
+      `"src" is where a link leads; for ${path} to be one, write state: "link"`,
+    );
+  }
+}
 
 /** Return the state that keeps an existing entry. */
 function presentState(stat: Stat | null): FileState | undefined {
@@ -133,26 +197,32 @@ function presentState(stat: Stat | null): FileState | undefined {
   return stat.type === "directory" || stat.type === "link" ? stat.type : "file";
 }
 
-async function planState(state: FileState, request: PathRequest): Promise<Plan> {
+/** A plan, and the path that it is for. */
+interface PathPlan {
+  readonly plan: Plan;
+  readonly at: string;
+}
+
+async function planState(state: FileState, request: PathRequest): Promise<PathPlan> {
+  const { path: at, stat } = request;
   switch (state) {
     case "link":
-      return planSymlink(request);
+      return { plan: await planSymlink(request), at };
     case "hard":
-      return planHardLink(request);
+      return { plan: await planHardLink(request), at };
     case "absent": {
-      const { path, stat } = request;
-      if (stat === null) return NOTHING_TO_DO;
-      return {
-        steps: [{ do: "remove", path }],
-        diff: [{ path, attributes: { state: [stat.type, "absent"] } }],
-      };
+      if (stat === null) return { plan: NOTHING_TO_DO, at };
+      const diff = [{ path: at, attributes: { state: [stat.type, "absent"] as const } }];
+      return { plan: { steps: [{ do: "remove", path: at }], diff }, at };
     }
-    case "directory":
-      return planDirectory(await followRequest(request));
     case "touch":
-      return planTouch(await followRequest(request));
-    case "file":
-      return planPresent(await followRequest(request));
+      return { plan: await planTouch(await followRequest(request)), at };
+    case "directory":
+    case "file": {
+      const followed = await followRequest(request);
+      const plan = await (state === "file" ? planPresent : planDirectory)(followed);
+      return { plan, at: followed.path };
+    }
   }
 }
 
@@ -168,7 +238,7 @@ async function planPresent(request: PathRequest): Promise<Plan> {
     if (context.check) return { ...NOTHING_TO_DO, unknown: `there is no ${path} yet` };
     throw new VolleyError(
       "ACTION_FAILED",
-      `there is no ${path}; make it with copy or template, or with state: "touch"`,
+      `file (${path}) is absent, cannot continue; make it with copy or template, or with state: "touch"`,
     );
   }
   if (stat.type === "directory" || stat.type === "link") {
@@ -181,14 +251,17 @@ async function planPresent(request: PathRequest): Promise<Plan> {
 }
 
 async function planTouch(request: PathRequest): Promise<Plan> {
-  const { system, context, path, stat, owner, group, mode } = request;
+  const { system, context, path, stat } = request;
   if (stat !== null) return planAttributes(request, path, stat);
-  const change = await inspectFile({ system, context, path, content: "", owner, group, mode });
-  const times = timesOfNew(path, request.modification_time, request.access_time);
+  const change = await inspectFile({ ...attributesOf(request), system, context, path, content: "" });
+  const times = timesOfNew(request.times);
   return change === null
     ? NOTHING_TO_DO
     : {
-        steps: [{ do: "file", change }, ...(times === null ? [] : [times])],
+        steps: [
+          { do: "file", change },
+          ...(times === null ? [] : [{ do: "times", path, ...times } as const]),
+        ],
         diff: [change.diff],
         ...(change.message === undefined ? {} : { messages: [change.message] }),
       };

@@ -11,7 +11,7 @@ import { defineAction } from "../define.ts";
 import { modeProblem, parseMode } from "../shared/attributes.ts";
 import { type StatFacts, statFacts } from "../shared/file-facts.ts";
 import { flag, oneOf, optionalText, textList } from "../shared/params.ts";
-import { expandHome } from "../shared/paths.ts";
+import { expandPath } from "../shared/paths.ts";
 
 /** A file that find found. */
 interface FoundFile extends StatFacts {
@@ -172,7 +172,7 @@ class Search {
         this.skipped_paths[path] = `'${path}' is not a directory`;
         return;
       }
-      const shown = await expandHome(this.system, directory);
+      const shown = await expandPath(this.system, directory);
       const wanted = nameTest(this.given, this.context.signal);
       await this.directory(shown, 1, [await this.system.realPath(shown)], wanted);
     } catch (thrown) {

@@ -4,7 +4,7 @@ import type { ReadSystem, Stat } from "../../core/system.ts";
 import { defineAction } from "../define.ts";
 import { type StatFacts, statFacts } from "../shared/file-facts.ts";
 import { flag, oneOf, text } from "../shared/params.ts";
-import { expandHome, linkTarget } from "../shared/paths.ts";
+import { expandPath, linkTarget } from "../shared/paths.ts";
 
 /** Facts of a file, under Ansible's names; for a missing file only `exists`. */
 interface FileFacts extends Partial<StatFacts>, Partial<Access> {
@@ -105,7 +105,7 @@ async function ask(system: ReadSystem, argv: readonly string[]): Promise<string 
 
 /** Ask file(1) for the MIME type; like Ansible's stat, not of the target of a link. */
 async function readMime(system: ReadSystem, path: string): Promise<Partial<FileFacts>> {
-  const argv = ["file", "--brief", "--mime-type", "--mime-encoding", "--", await expandHome(system, path)];
+  const argv = ["file", "--brief", "--mime-type", "--mime-encoding", "--", await expandPath(system, path)];
   const match = /^([^;\s]+\/[^;\s]+); charset=(\S+)\s*$/.exec((await ask(system, argv)) ?? "");
   return { mimetype: match?.[1] ?? "unknown", charset: match?.[2] ?? "unknown" };
 }
@@ -136,7 +136,7 @@ const ATTRIBUTES: Readonly<Record<string, string>> = {
 
 /** Ask lsattr(1) for the attributes. */
 async function readAttributes(system: ReadSystem, path: string): Promise<Partial<FileFacts>> {
-  const printed = await ask(system, ["lsattr", "-vd", "--", await expandHome(system, path)]);
+  const printed = await ask(system, ["lsattr", "-vd", "--", await expandPath(system, path)]);
   const match = /^\s*(\d+)\s+([-A-Za-z]+)\s/.exec(printed ?? "");
   const letters = [...(match?.[2] ?? "").replaceAll("-", "")];
   return {

@@ -12,12 +12,25 @@ import {
   resolveGroup,
   resolveOwner,
 } from "../accounts/accounts.ts";
+import { runTool } from "./run-tool.ts";
 
 /** The wanted owner, group and mode of a file; those not given stay as they are. */
 export interface FileAttributes {
   readonly owner?: string | number | undefined;
   readonly group?: string | number | undefined;
   readonly mode?: string | number | undefined;
+  /** Flags as chattr(1) takes them. */
+  readonly attributes?: string | undefined;
+  readonly seuser?: string | undefined;
+  readonly serole?: string | undefined;
+  readonly setype?: string | undefined;
+  readonly selevel?: string | undefined;
+}
+
+/** Pick the attributes of a file from an action's parameters. */
+export function attributesOf(given: FileAttributes): FileAttributes {
+  const { owner, group, mode, attributes, seuser, serole, setype, selevel } = given;
+  return { owner, group, mode, attributes, seuser, serole, setype, selevel };
 }
 
 /** A change of owner, group or mode of one path. */
@@ -29,6 +42,8 @@ export interface AttributeChange extends Change {
   readonly gid: number;
   /** Absent to keep it. */
   readonly mode?: number;
+  /** The argument of chattr(1); absent to keep the flags. */
+  readonly flags?: string;
   readonly diff: Diff & { readonly attributes: NonNullable<Diff["attributes"]> };
 }
 
@@ -50,7 +65,12 @@ export async function inspectAttributes(
   type: "file" | "directory" = "file",
 ): Promise<AttributeChange | null> {
   const { owner, group, mode } = wanted;
-  if (owner === undefined && group === undefined && mode === undefined) return null;
+  await refuseSelinux(system, wanted);
+  const flags =
+    wanted.attributes === undefined || stat?.type === "link"
+      ? null
+      : await inspectFlags(system, stat === null ? null : path, wanted.attributes);
+  if (owner === undefined && group === undefined && mode === undefined && flags === null) return null;
   const attributes: Record<string, readonly [string, string]> = {};
   const missing: string[] = [];
   let uid = UNCHANGED_ID;
@@ -86,9 +106,11 @@ export async function inspectAttributes(
   const modeAfter = bits ?? kept;
   if (modeAfter !== undefined && modeAfter !== stat?.mode)
     attributes.mode = [stat === null ? "" : formatMode(stat.mode), formatMode(modeAfter)];
+  if (flags !== null) attributes.attributes = flags.change;
   if (Object.keys(attributes).length === 0) return null;
   return {
     path,
+    ...(flags === null ? {} : { flags: flags.argument }),
     uid,
     gid,
     ...(bits === undefined ? {} : { mode: bits }),
@@ -102,6 +124,46 @@ export async function applyAttributes(change: AttributeChange, system: System): 
   if (change.uid !== UNCHANGED_ID || change.gid !== UNCHANGED_ID)
     await system.chown(change.path, change.uid, change.gid);
   if (change.mode !== undefined) await system.chmod(change.path, change.mode);
+  if (change.flags !== undefined) await setFlags(system, change.path, change.flags);
+}
+
+/** Set flags of a file with chattr(1). */
+export async function setFlags(system: System, path: string, flags: string): Promise<void> {
+  await runTool(system, ["chattr", flags, path], `set the attributes ${flags} of ${path}`);
+}
+
+/** Compare a file's flags (lsattr(1)) with the wanted ones; null when nothing differs. A null path is a new file. */
+async function inspectFlags(
+  system: ReadSystem,
+  path: string | null,
+  wanted: string,
+): Promise<{ readonly argument: string; readonly change: readonly [string, string] } | null> {
+  const argument = /^[-+=]/.test(wanted) ? wanted : `=${wanted}`;
+  const letters = [...argument.slice(1)];
+  if ((await system.which("chattr")) === null)
+    throw new VolleyError("ACTION_FAILED", "setting attributes needs chattr; install e2fsprogs first");
+  const shown = path === null ? undefined : await system.query(["lsattr", "-d", path]);
+  // Some file systems have flags to set and none to show.
+  const present = shown?.code === 0 ? (shown.stdout.split(" ")[0] ?? "").replaceAll("-", "") : "";
+  const isAs = argument.startsWith("+")
+    ? letters.every((letter) => present.includes(letter))
+    : argument.startsWith("-")
+      ? shown?.code === 0 && !letters.some((letter) => present.includes(letter))
+      : // The file system itself sets "e", for extents.
+        [...present].sort().join("").replace("e", "") === letters.sort().join("").replace("e", "");
+  return isAs ? null : { argument, change: [present, argument] };
+}
+
+async function refuseSelinux(
+  system: ReadSystem,
+  { seuser, serole, setype, selevel }: FileAttributes,
+): Promise<void> {
+  const given = seuser ?? serole ?? setype ?? selevel;
+  if (given === undefined || (await system.stat("/sys/fs/selinux/enforce")) === null) return;
+  throw new VolleyError(
+    "ACTION_FAILED",
+    `the SELinux context "${given}" cannot be set; use chcon or semanage`,
+  );
 }
 
 const EXECUTE_BITS = 0o111;

@@ -64,6 +64,10 @@ function modeText(description: string, also?: "preserve") {
   );
 }
 
+const ofSelinux = optionalText(
+  "Part of the SELinux context; ignored where SELinux is off, refused where it is on.",
+);
+
 /** The attributes of all actions that make files. */
 export const fileAttributes = {
   owner: v.optional(
@@ -73,7 +77,18 @@ export const fileAttributes = {
     v.pipe(v.union([v.string(), v.number()]), v.description("Group of the file, by name or id.")),
   ),
   mode: modeText(MODE),
+  attributes: optionalText(
+    "File attributes as chattr(1) takes them: `+i`, `-a`, `=i`; letters alone are the whole set.",
+  ),
+  seuser: ofSelinux,
+  serole: ofSelinux,
+  setype: ofSelinux,
+  selevel: ofSelinux,
+  unsafe_writes: flag("Accepted and ignored: a file that cannot be replaced is written in place anyway."),
 };
+
+/** Ansible's other names of {@link fileAttributes}. */
+export const attributeAliases = { attr: "attributes" } as const;
 
 /** The attributes of actions that copy a file with a known mode. */
 export const copiedAttributes = {

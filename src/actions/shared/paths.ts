@@ -2,6 +2,7 @@ import { posix } from "node:path";
 import { VolleyError } from "../../core/errors.ts";
 import type { ReadSystem } from "../../core/system.ts";
 import { MAX_LINKS, resolveForRoot } from "../../core/unix/permissions.ts";
+import { findAccount } from "../accounts/accounts.ts";
 
 /** Return the directory of a path; `~/` for `~/x`, because a System does not take `~`. */
 export function parentOf(path: string): string {
@@ -9,10 +10,32 @@ export function parentOf(path: string): string {
   return parent === "~" ? "~/" : parent;
 }
 
-/** Replace `~/` by the user's home, for processes and for paths that are shown; other paths stay as they are. */
-export async function expandHome(system: ReadSystem, path: string): Promise<string> {
-  const isThere = path.startsWith("~/") && (await system.stat("~/")) !== null;
-  return isThere ? posix.join(await system.realPath("~/"), path.slice(2)) : path;
+/** Return a path as Ansible reads it: variables of the environment, `~` and `~user` at its start are replaced. */
+export async function expandPath(
+  system: ReadSystem,
+  path: string,
+  environment: Readonly<Record<string, string | undefined>> = {},
+): Promise<string> {
+  const named = expandVariables(path, environment);
+  const [start, user] = /^~([^/]*)/.exec(named) ?? [];
+  if (start === undefined) return named;
+  const home = user === "" ? await homeOf(system) : (await findAccount(system, user!))?.home;
+  return home === undefined ? named : home.replace(/\/$/, "") + named.slice(start.length);
+}
+
+/** Replace `$NAME` and `${NAME}` by variables of an environment; unknown ones stay. */
+export function expandVariables(
+  text: string,
+  environment: Readonly<Record<string, string | undefined>>,
+): string {
+  return text.replace(
+    /\$(?:(\w+)|\{([^}]*)\})/g,
+    (all, name: string | undefined, braced: string) => environment[name ?? braced] ?? all,
+  );
+}
+
+async function homeOf(system: ReadSystem): Promise<string | undefined> {
+  return (await system.stat("~/")) === null ? undefined : system.realPath("~/");
 }
 
 /** Resolve the target of a link at `path`; the result of a path below `~/` is below `~/` too. */

@@ -1,6 +1,6 @@
 import { createHash } from "node:crypto";
 import { posix } from "node:path";
-import type { Change } from "../../core/action.ts";
+import { ActionFailure, type Change } from "../../core/action.ts";
 import { type Asset, INLINE_ASSET_BYTES } from "../../core/asset.ts";
 import { VolleyError } from "../../core/errors.ts";
 import type { Diff } from "../../core/result.ts";
@@ -12,6 +12,7 @@ import {
   applyAttributes,
   type FileAttributes,
   inspectAttributes,
+  setFlags,
 } from "./attributes.ts";
 import { followLinks, missingDirectories, parentOf } from "./paths.ts";
 import { commandWords } from "./run-tool.ts";
@@ -46,6 +47,8 @@ export interface FileChange extends Change {
   /** Absent when only attributes differ. */
   readonly content?: FileContent;
   readonly attributes: AttributeChange | null;
+  /** Flags of the new file, as chattr(1) takes them. */
+  readonly flags?: string;
   /** Directories to make first, outermost first. */
   readonly directories: readonly string[];
   readonly backup: boolean;
@@ -92,6 +95,7 @@ export async function inspectFile(request: FileRequest): Promise<FileChange | nu
     path,
     ...(same ? {} : { content: bytes }),
     attributes,
+    ...(request.attributes === undefined ? {} : { flags: request.attributes }),
     directories: stat === null ? await directoriesFor(request, path) : [],
     backup: request.backup === true,
     ...(request.validate === undefined ? {} : { validate: request.validate }),
@@ -128,7 +132,7 @@ async function directoriesFor(
   if (parents !== "make" && context?.check !== true) {
     throw new VolleyError(
       "ACTION_FAILED",
-      `${parent} does not exist; make it first with file({ path, state: "directory" })`,
+      `Destination directory ${parent} does not exist; make it first with file({ path, state: "directory" })`,
     );
   }
   return missing;
@@ -186,6 +190,8 @@ export async function applyFile(change: FileChange, system: System): Promise<Fil
   for (const directory of change.directories) await system.makeDirectory(directory);
   const backup = change.backup ? await makeBackup(system, path) : undefined;
   const written = await system.writeFile(path, toContent(content), options);
+  // A file that was replaced lost its flags.
+  if (change.flags !== undefined) await setFlags(system, path, change.flags);
   const said = [change.message, writtenInPlace(path)].filter(Boolean).join("; ");
   return {
     data: backup === undefined ? {} : { backup_file: backup },
@@ -224,9 +230,10 @@ async function validateContent(
       .split("\n")
       .slice(0, 5)
       .join(" | ");
-    throw new VolleyError(
+    throw new ActionFailure(
       "ACTION_FAILED",
-      `${path} was left as it is: \`${command}\` rejects the new content with exit code ${code}${said === "" ? "" : `: ${said}`}`,
+      `failed to validate: ${path} was left as it is: \`${command}\` rejects the new content with exit code ${code}${said === "" ? "" : `: ${said}`}`,
+      { exit_status: code, stdout, stderr },
     );
   } finally {
     await system.remove(directory);
@@ -274,7 +281,7 @@ type ByteContent = Uint8Array | StreamedContent;
 const CHECKSUM_ALGORITHM = "sha256";
 
 /** Tell whether content is a {@link StreamedContent}. */
-function isStreamed(content: FileContent): content is StreamedContent {
+export function isStreamed(content: FileContent): content is StreamedContent {
   return typeof content !== "string" && !(content instanceof Uint8Array);
 }
 
@@ -310,6 +317,15 @@ async function gather(content: ByteContent): Promise<Uint8Array> {
   return Buffer.concat(chunks);
 }
 
+/** Return the checksum of content, as hex digits. */
+export async function contentChecksum(content: FileContent, algorithm: string): Promise<string> {
+  if (!isStreamed(content))
+    return createHash(algorithm)
+      .update(typeof content === "string" ? textToBytes(content) : content)
+      .digest("hex");
+  return content.checksum?.(algorithm) ?? hashStream(content.stream(), algorithm);
+}
+
 /** Tell whether a file of a size has the streamed content. */
 async function sameAsStreamed(
   system: ReadSystem,
@@ -318,12 +334,12 @@ async function sameAsStreamed(
   content: StreamedContent,
 ): Promise<boolean> {
   if (size !== content.size) return false;
-  const wanted = content.checksum?.(CHECKSUM_ALGORITHM) ?? hashStream(content.stream());
-  return (await wanted) === (await system.checksum(path, CHECKSUM_ALGORITHM));
+  const wanted = await contentChecksum(content, CHECKSUM_ALGORITHM);
+  return wanted === (await system.checksum(path, CHECKSUM_ALGORITHM));
 }
 
-async function hashStream(stream: AsyncIterable<Uint8Array>): Promise<string> {
-  const hash = createHash(CHECKSUM_ALGORITHM);
+async function hashStream(stream: AsyncIterable<Uint8Array>, algorithm: string): Promise<string> {
+  const hash = createHash(algorithm);
   for await (const chunk of stream) hash.update(chunk);
   return hash.digest("hex");
 }

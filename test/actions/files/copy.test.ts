@@ -14,6 +14,7 @@ import {
 import { join } from "node:path";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import { copy } from "../../../src/actions/files/copy.ts";
+import { failureData } from "../../../src/core/action.ts";
 import { createLocalSystem } from "../../../src/system/local/local-system.ts";
 import { checkApplyAgain, makeSandbox, pass, type Sandbox } from "../harness.ts";
 
@@ -45,7 +46,12 @@ describe("one file", () => {
     expect(check.change?.diff).toEqual([
       { path: "/etc/motd", before: null, after: "hello\n", attributes: { mode: ["", "0600"] } },
     ]);
-    expect(second.data).toEqual({ dest: "/etc/motd" });
+    expect(second.data).toEqual({
+      ...{ dest: "/etc/motd", path: "/etc/motd", size: 6, mode: "0600", state: "file" },
+      ...{ uid: process.getuid!(), gid: process.getgid!() },
+      ...{ owner: String(process.getuid!()), group: String(process.getgid!()) },
+      checksum: "f572d396fae9206628714fb2ce00f72e94f2258f",
+    });
   });
 
   it("changes only the mode when only that differs", async () => {
@@ -155,7 +161,10 @@ describe("one file", () => {
     );
     const name = readdirSync(at("etc")).find((entry) => entry.startsWith("motd."))!;
     expect(name).toMatch(/^motd\.\d+\.\d{4}-\d\d-\d\d@\d\d:\d\d:\d\d~$/);
-    expect(first.data).toEqual({ dest: "/etc/motd", backup_file: `/etc/${name}` });
+    expect(first.data).toMatchObject({
+      ...{ dest: "/etc/motd", src: "/etc/motd", backup_file: `/etc/${name}`, size: 4, mode: "0640" },
+      ...{ md5sum: "9cd599a3523898e6a12e13ec787da50a", checksum: "389cc6b7ae5a659383eab5dfc253764eccf84732" },
+    });
     expect(read(`etc/${name}`)).toBe("old\n");
     expect(mode(`etc/${name}`)).toBe(0o640);
   });
@@ -191,8 +200,8 @@ describe("one file", () => {
     );
     await expect(run({ src: "no", dest: "/etc/x" })).rejects.toThrow('role "test" has no file files/no');
     expect(() => copy({ content: "x", dest: "/etc/x", mode: "nonsense" })).toThrow("not one chmod knows");
-    expect(() => copy({ dest: "/etc/x" })).toThrow('give either "src" or "content"');
-    expect(() => copy({ dest: "/etc/x", src: "a", content: "b" })).toThrow('give either "src" or "content"');
+    expect(() => copy({ dest: "/etc/x" })).toThrow("src (or content) is required");
+    expect(() => copy({ dest: "/etc/x", src: "a", content: "b" })).toThrow("and not both");
     expect(() => copy({ dest: "/etc/x", content: "b", validate: "true" })).toThrow(
       '"validate": must contain %s',
     );
@@ -200,6 +209,60 @@ describe("one file", () => {
     expect(() => copy({ dest: "/etc/x", content: "b", ownr: "root" })).toThrow(
       'unknown parameter "ownr"; did you mean "owner"?',
     );
+  });
+});
+
+describe("what Ansible's playbooks rely on", () => {
+  it("compares a checksum with the content's", async () => {
+    const params = { content: "hello\n", dest: "/etc/motd" };
+    await checkApplyAgain(sandbox, copy({ ...params, checksum: "f572d396fae9206628714fb2ce00f72e94f2258f" }));
+    const failure = await run({ ...params, checksum: "1111" }).catch((thrown: unknown) => thrown);
+    expect(failureData(failure)).toEqual({
+      checksum: "f572d396fae9206628714fb2ce00f72e94f2258f",
+      expected_checksum: "1111",
+    });
+  });
+
+  it("names the file that a link leads to, and in check mode nothing that is not known", async () => {
+    writeFileSync(at("etc/real"), "old");
+    symlinkSync("real", at("etc/motd"));
+    const { check, first } = await checkApplyAgain(
+      sandbox,
+      copy({ content: "new", dest: "/etc/motd", follow: true }),
+    );
+    expect(first.data).toMatchObject({ dest: "/etc/real", state: "file", size: 3 });
+    expect(check.change?.data).toBeUndefined();
+  });
+
+  it("describes a directory with one file by that file, others by their place", async () => {
+    mkdirSync(join(sandbox.role, "files/one"), { recursive: true });
+    writeFileSync(join(sandbox.role, "files/one/a"), "a");
+    const one = await checkApplyAgain(sandbox, copy({ src: "one", dest: "/srv" }));
+    expect(one.first.data).toMatchObject({ dest: "/srv/one/a", size: 1, state: "file" });
+    writeFileSync(join(sandbox.role, "files/one/b"), "b");
+    const two = await checkApplyAgain(sandbox, copy({ src: "one", dest: "/srv" }));
+    expect(two.first.data).toEqual({ dest: "/srv/", src: "one" });
+    expect(two.second.data).toEqual({ dest: "/srv/", src: "one" });
+  });
+
+  it("gives the mode to the topmost directory of a tree on the host, and the owner to all of it", async () => {
+    mkdirSync(at("etc/tree/sub"), { recursive: true });
+    chmodSync(at("etc/tree/sub"), 0o711);
+    writeFileSync(at("etc/tree/sub/f"), "f", { mode: 0o640 });
+    const call = copy({ src: "/etc/tree", dest: "/etc/new/", remote_src: true, mode: "0700" });
+    const { first } = await checkApplyAgain(sandbox, call);
+    expect([mode("etc/new"), mode("etc/new/tree"), mode("etc/new/tree/sub")]).toEqual([0o755, 0o700, 0o711]);
+    expect(mode("etc/new/tree/sub/f")).toBe(0o640);
+    expect(first.data).toMatchObject({
+      src: "/etc/tree",
+      dest: "/etc/new/tree",
+      checksum: null,
+      mode: "0700",
+    });
+    // A file that is the same already keeps its mode.
+    chmodSync(at("etc/new/tree/sub/f"), 0o600);
+    expect((await run({ src: "/etc/tree", dest: "/etc/new", remote_src: true })).state).toBe("unchanged");
+    expect(mode("etc/new/tree/sub/f")).toBe(0o600);
   });
 });
 
@@ -313,7 +376,7 @@ describe("remote_src", () => {
   it("does not know in check mode what a missing file will hold", async () => {
     const params = { src: "/etc/later", dest: "/etc/copy", remote_src: true };
     expect((await run(params, true)).state).toBe("unknown");
-    await expect(run(params)).rejects.toThrow("there is no /etc/later on this host");
+    await expect(run(params)).rejects.toThrow("Source /etc/later not found on this host");
   });
 });
 

@@ -1,3 +1,4 @@
+import { spawnSync } from "node:child_process";
 import {
   chmodSync,
   existsSync,
@@ -14,6 +15,8 @@ import {
 import { join } from "node:path";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import { file } from "../../../src/actions/files/file.ts";
+import { failureData } from "../../../src/core/action.ts";
+import { createLocalSystem } from "../../../src/system/local/local-system.ts";
 import { checkApplyAgain, makeSandbox, pass, type Sandbox, snapshot } from "../harness.ts";
 
 let sandbox: Sandbox;
@@ -39,7 +42,13 @@ describe("directory", () => {
       { path: "/srv/a", attributes: { state: ["absent", "directory"], mode: ["", "2750"] } },
       { path: "/srv/a/b", attributes: { state: ["absent", "directory"], mode: ["", "2750"] } },
     ]);
-    expect(first.data).toEqual({ path: "/srv/a/b", state: "directory" });
+    expect(first.data).toMatchObject({
+      path: "/srv/a/b/",
+      state: "directory",
+      mode: "02750",
+      uid: process.getuid!(),
+    });
+    expect(check.change?.data).toEqual({ path: "/srv/a/b/" });
   });
 
   it("gets its mode, and with recurse everything below it", async () => {
@@ -104,7 +113,9 @@ describe("file", () => {
   });
 
   it("is not made", async () => {
-    await expect(run({ path: "/srv/f", mode: "0644" })).rejects.toThrow("there is no /srv/f; make it");
+    await expect(run({ path: "/srv/f", mode: "0644" })).rejects.toThrow(
+      "file (/srv/f) is absent, cannot continue; make it",
+    );
     expect((await run({ path: "/srv/f", mode: "0644" }, true)).state).toBe("unknown");
     await expect(run({ path: "/srv", state: "file" })).rejects.toThrow("/srv is a directory, not a file");
   });
@@ -116,6 +127,102 @@ describe("file", () => {
     await expect(run({ path: "/srv/f", modification_time: "yesterday" })).rejects.toThrow(
       '"yesterday" is not a time',
     );
+  });
+});
+
+describe("what Ansible returns", () => {
+  it("is dest of links and touched files, path of others, and what is there", async () => {
+    expect((await run({ path: "/srv/f", state: "touch", mode: "0640" })).data).toMatchObject({
+      ...{ dest: "/srv/f", state: "file", mode: "0640", size: 0 },
+    });
+    expect((await run({ path: "/srv/l", state: "link", src: "f" })).data).toMatchObject({
+      ...{ dest: "/srv/l", src: "f", state: "link", mode: "0777" },
+    });
+    expect((await run({ path: "/srv/l", mode: "0600" })).data).toMatchObject({
+      dest: "/srv/l",
+      state: "link",
+    });
+    expect((await run({ path: "/srv/l", state: "file" })).data).toMatchObject({
+      path: "/srv/f",
+      mode: "0600",
+    });
+    expect((await run({ path: "/srv/h", state: "hard", src: "/srv/f" })).data).toMatchObject({
+      ...{ dest: "/srv/h", src: "/srv/f", state: "hard" },
+    });
+    const absent = file({ path: "/srv/l", state: "absent" });
+    const { check, first, second } = await checkApplyAgain(sandbox, absent);
+    expect(check.change?.data).toMatchObject({ path: "/srv/l", state: "link" });
+    expect([first.data, second.data]).toEqual(Array(2).fill({ path: "/srv/l", state: "absent" }));
+  });
+
+  it("is told of failures, too", async () => {
+    mkdirSync(at("srv/d"));
+    const failure = await run({ path: "/srv/d", state: "file" }).catch((thrown: unknown) => thrown);
+    expect(failureData(failure)).toMatchObject({ path: "/srv/d", state: "directory", mode: "0755" });
+    const missing = await run({ path: "/srv/none" }).catch((thrown: unknown) => thrown);
+    expect(failureData(missing)).toEqual({ path: "/srv/none", state: "absent" });
+  });
+});
+
+describe("times", () => {
+  it.each([
+    ["2020-01-02", "%Y-%m-%d", new Date(2020, 0, 2)],
+    ["Mar 5 21, 1:30:05 PM", "%b %d %y, %I:%M:%S %p", new Date(2021, 2, 5, 13, 30, 5)],
+    ["2020.060 12", "%Y.%j %H", new Date(2020, 1, 29, 12)],
+    ["100% 2001", "100%% %Y", new Date(2001, 0, 1)],
+  ])("%s has the format %s", async (time, format, expected) => {
+    writeFileSync(at("srv/f"), "");
+    const call = file({ path: "/srv/f", modification_time: time, modification_time_format: format });
+    await checkApplyAgain(sandbox, call);
+    expect(statSync(at("srv/f")).mtimeMs).toBe(expected.getTime());
+  });
+
+  it("of another format are refused, with the reason", async () => {
+    writeFileSync(at("srv/f"), "");
+    const look = (time: string, format: string) =>
+      run({ path: "/srv/f", modification_time: time, modification_time_format: format });
+    await expect(look("2020", "%Q")).rejects.toThrow("%Q, which is not known");
+    await expect(look("x", "%Y")).rejects.toThrow('"x" is not a time; write preserve, now, or %Y');
+  });
+});
+
+/** True where the file system of temporary files has flags, and this user may set them. */
+function hasFlags(): boolean {
+  using probe = makeSandbox();
+  writeFileSync(join(probe.root, "f"), "");
+  return spawnSync("chattr", ["+d", join(probe.root, "f")]).status === 0;
+}
+
+describe("attributes of the file system", () => {
+  it.skipIf(!hasFlags())("are set, added and removed", async () => {
+    writeFileSync(at("srv/f"), "");
+    // chattr knows no root but the machine's.
+    const system = createLocalSystem();
+    const look = (attributes: string) =>
+      pass(file({ path: at("srv/f"), attributes }), system, sandbox.context());
+    const flags = (): string =>
+      spawnSync("lsattr", ["-d", at("srv/f")])
+        .stdout.toString()
+        .split(" ")[0]!;
+    for (const [attributes, has] of [
+      ["+d", "d"],
+      ["A", "A"],
+      ["+d", "Ad"],
+      ["-A", "d"],
+      ["=", ""],
+    ] as const) {
+      expect((await look(attributes)).state).toBe("changed");
+      expect([...flags().replace(/[-e]/g, "")].sort().join("")).toBe(has);
+      expect((await look(attributes)).state).toBe("unchanged");
+    }
+  });
+
+  it("are refused where SELinux is on and would have to be set", async () => {
+    writeFileSync(at("srv/f"), "");
+    expect((await run({ path: "/srv/f", setype: "etc_t", unsafe_writes: true })).state).toBe("unchanged");
+    mkdirSync(at("sys/fs/selinux"), { recursive: true });
+    writeFileSync(at("sys/fs/selinux/enforce"), "1");
+    await expect(run({ path: "/srv/f", setype: "etc_t" })).rejects.toThrow('the SELinux context "etc_t"');
   });
 });
 

@@ -40,7 +40,11 @@ it("writes what it renders, and shows it", async () => {
     before: after,
     after: "# by us\nlisten 80\n",
   });
-  expect(changed.first.data).toEqual({ dest: "/etc/app.conf" });
+  expect(changed.first.data).toMatchObject({
+    ...{ dest: "/etc/app.conf", src: "app.conf.j2", size: 18, mode: "0640", state: "file" },
+    ...{ md5sum: "3a4cd92e3cc256585320fef93383d0e6", checksum: "c0761299a21f40783d1e644e944dcfec644a8d93" },
+  });
+  expect(changed.second.data).toMatchObject({ path: "/etc/app.conf", dest: "/etc/app.conf" });
 });
 
 it("adds the name of the template to a directory, and writes other line endings", async () => {
@@ -70,4 +74,18 @@ it("fails before anything is touched when the template does", async () => {
 it("names a wrong parameter", () => {
   // @ts-expect-error a parameter that does not exist
   expect(() => template({ source: "x", dest: "/y" })).toThrow('unknown parameter "source"');
+});
+
+it("takes other marks, line endings and encodings", async () => {
+  source("marks.j2", "<% if true %>\n[[ name ]] {{ x }}\n<% endif %>\n");
+  const call = template({
+    src: "marks.j2",
+    dest: "/etc/marks",
+    ...{ block_start_string: "<%", block_end_string: "%>" },
+    ...{ variable_start_string: "[[", variable_end_string: "]]" },
+    ...{ newline_sequence: "\\r\\n", output_encoding: "latin-1" },
+  });
+  await checkApplyAgain(sandbox, call, { vars: { name: "é" } });
+  expect(readFileSync(join(sandbox.root, "etc/marks"), "latin1")).toBe("é {{ x }}\r\n");
+  expect(() => template({ src: "a", dest: "/b", output_encoding: "ebcdic" })).toThrow("must be one of utf-8");
 });
