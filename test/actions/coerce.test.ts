@@ -1,5 +1,6 @@
 import { describe, expect, it } from "vitest";
 import { coerceArguments, readBool } from "../../src/actions/coerce.ts";
+import { copy } from "../../src/actions/files/copy.ts";
 import { cron } from "../../src/actions/system/cron.ts";
 import { locale_gen } from "../../src/actions/system/locale-gen.ts";
 import { timezone } from "../../src/actions/system/timezone.ts";
@@ -28,6 +29,16 @@ describe("arguments as Ansible's playbooks write them", () => {
     ],
     ["the parameter before its alias", timezone, { rtc: "UTC", hwclock: "local" }, { hwclock: "local" }],
     ["no value for none given", timezone, { name: null, hwclock: "UTC" }, { hwclock: "UTC" }],
+    [
+      "a number for the permission bits themselves, as YAML reads 0644, 644 and 01777",
+      copy,
+      { dest: "/x", mode: 420, directory_mode: 1023, owner: 1000 },
+      { dest: "/x", mode: "0o644", directory_mode: "0o1777", owner: 1000 },
+    ],
+    ["digits in a text for an octal mode", copy, { mode: "644" }, { mode: "644" }],
+    ["a decimal mode for what it is", copy, { mode: 644 }, { mode: "0o1204" }],
+    ["text for text, where data may stand as well", copy, { content: "a, b" }, { content: "a, b" }],
+    ["data for data, where text may stand as well", copy, { content: [1] }, { content: [1] }],
     ["an unknown parameter, for the schema to refuse", timezone, { zone: "x" }, { zone: "x" }],
   ])("takes %s", (_what, action, given, wanted) => {
     expect(coerceArguments(action, given)).toEqual(wanted);
