@@ -2,9 +2,12 @@ import * as v from "valibot";
 import { unchanged } from "../../core/action.ts";
 import { defineAction } from "../define.ts";
 import { backup, fileAttributes, filePath, flag, oneOf, optionalText, validate } from "../shared/params.ts";
-import { applyFile } from "../shared/write-file.ts";
+import { expandPath } from "../shared/paths.ts";
 import {
+  applyEdit,
   type Edited,
+  editAliases,
+  encoding,
   insertionIndex,
   inspectEdit,
   lineText,
@@ -22,7 +25,6 @@ const params = v.pipe(
     marker: v.optional(
       v.pipe(
         v.string(),
-        v.nonEmpty("must not be empty"),
         v.description(
           "The line before and after the block, with `{mark}` for `marker_begin` and `marker_end`. Each block of a file needs its own.",
         ),
@@ -50,22 +52,11 @@ const params = v.pipe(
     ...fileAttributes,
     backup,
     validate,
+    encoding,
   }),
   v.check(
     ({ insertafter, insertbefore }) => insertafter === undefined || insertbefore === undefined,
     'give only one of "insertafter" and "insertbefore"',
-  ),
-  v.check(
-    ({ marker, marker_begin, marker_end }) => marker.includes("{mark}") && marker_begin !== marker_end,
-    '"marker" must contain {mark}, and "marker_begin" must differ from "marker_end"',
-  ),
-  v.check(
-    (given) => markers(given).every((line) => line.trim() !== "" && !/[\n\r]/.test(line)),
-    "a marker must be one line that is not blank: another one could not be found again",
-  ),
-  v.check(
-    (given) => !splitLines(given.block).some((line) => markers(given).includes(lineText(line))),
-    "the block contains its own marker, and would grow every time; leave the marker lines out of it",
   ),
 );
 
@@ -78,9 +69,10 @@ export const blockinfile = defineAction({
 
 An existing block is replaced in place; \`insertafter\` or \`insertbefore\` gives the place of a new one (default: the
 end). The default markers are Ansible's, so each tool finds the other's blocks. An empty block is removed with its
-markers. A link is followed. Unlike Ansible, a \`marker\` without \`{mark}\` is refused: it would add the block again
-every time.`,
+markers. A link is followed. As in Ansible, a block whose markers cannot be told apart or found again is added every
+time: keep \`{mark}\` in the \`marker\`, on one line, and the marker out of the block.`,
   params,
+  aliases: { ...editAliases, content: "block" },
   examples: [
     { path: "/etc/hosts", block: "10.0.0.11 web1\n10.0.0.12 web2" },
     {
@@ -94,14 +86,18 @@ every time.`,
 
   async inspect(given, system, context) {
     const removes = given.state === "absent" || given.block === "";
-    if (removes && (await system.stat(given.path)) === null) {
-      if (!given.create || given.state === "absent") return unchanged(undefined, `there is no ${given.path}`);
+    const path = await expandPath(system, given.path, context.facts.env);
+    const isNew = (await system.stat(path)) === null;
+    if (removes && isNew) {
+      if (!given.create || given.state === "absent") return unchanged({ msg: "" }, `there is no ${path}`);
     }
-    return inspectEdit(given, system, context, (text) => putBlock(given, removes, text, context.signal));
+    return inspectEdit(given, system, context, (text) =>
+      putBlock({ given, removes, isNew, text, signal: context.signal }),
+    );
   },
 
   async apply(change, _params, system) {
-    return applyFile(change, system);
+    return applyEdit(change, system);
   },
 });
 
@@ -114,7 +110,16 @@ function markers({
   return [marker.replaceAll("{mark}", marker_begin), marker.replaceAll("{mark}", marker_end)];
 }
 
-async function putBlock(given: Params, removes: boolean, text: string, signal: AbortSignal): Promise<Edited> {
+interface BlockEdit {
+  readonly given: Params;
+  /** True where the block is to go. */
+  readonly removes: boolean;
+  readonly isNew: boolean;
+  readonly text: string;
+  readonly signal: AbortSignal;
+}
+
+async function putBlock({ given, removes, isNew, text, signal }: BlockEdit): Promise<Edited> {
   const { append_newline, prepend_newline } = given;
   const [begin, end] = markers(given);
   const block = removes ? [] : splitLines(`${begin}\n${withFinalNewline(given.block)}${end}\n`);
@@ -122,7 +127,7 @@ async function putBlock(given: Params, removes: boolean, text: string, signal: A
   const texts = lines.map(lineText);
   const [first, last] = [texts.lastIndexOf(begin), texts.lastIndexOf(end)];
   const found = first !== -1 && last !== -1;
-  if (removes && !found) return { text, message: "the block is not there" };
+  if (removes && !found) return { text, message: "the block is not there", msg: "" };
 
   let place: number;
   if (found) {
@@ -146,5 +151,9 @@ async function putBlock(given: Params, removes: boolean, text: string, signal: A
         : found
           ? "block updated"
           : "block inserted";
-  return { text: after, message };
+  return {
+    text: after,
+    message,
+    msg: after === text ? "" : removes ? "Block removed" : isNew ? "File created" : "Block inserted",
+  };
 }

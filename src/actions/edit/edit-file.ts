@@ -1,13 +1,30 @@
 import { constants } from "node:buffer";
-import { type ActionContext, type Unchanged, unchanged } from "../../core/action.ts";
+import * as v from "valibot";
+import {
+  type ActionContext,
+  ActionFailure,
+  type Applied,
+  type Unchanged,
+  unchanged,
+} from "../../core/action.ts";
 import { VolleyError } from "../../core/errors.ts";
-import type { ReadSystem } from "../../core/system.ts";
+import type { ReadSystem, System } from "../../core/system.ts";
 import { bytesToText } from "../../core/values/bytes.ts";
 import { pythonRegex } from "../../core/values/python-regex.ts";
 import { findMatches } from "../../system/endable.ts";
-import type { FileAttributes } from "../shared/attributes.ts";
-import { followLinks } from "../shared/paths.ts";
-import { type FileChange, inspectFile } from "../shared/write-file.ts";
+import { attributesOf, type FileAttributes, NEW_FILE_MODE } from "../shared/attributes.ts";
+import { attributeAliases } from "../shared/params.ts";
+import { expandPath, followLinks } from "../shared/paths.ts";
+import { applyFile, type FileChange, inspectFile } from "../shared/write-file.ts";
+
+/** Ansible's other names of parameters of all actions that edit text files. */
+export const editAliases = { ...attributeAliases, dest: "path", destfile: "path", name: "path" } as const;
+
+/** `encoding` of all actions that edit text files. */
+export const encoding = v.optional(
+  v.pipe(v.string(), v.description("Accepted and ignored: bytes that are not UTF-8 survive.")),
+  "utf-8",
+);
 
 /** Parameters of all actions that edit text files. */
 interface EditParams extends FileAttributes {
@@ -25,7 +42,31 @@ export interface Edited {
   readonly text: string;
   /** A line for a person: `line added`. */
   readonly message: string;
+  /** Ansible's message; empty where nothing is to be done. Default: none. */
+  readonly msg?: string;
+  /** More of what Ansible returns. */
+  readonly data?: EditData;
 }
+
+/** The data of an edit, under Ansible's names; which of them there are depends on the action. */
+export interface EditData {
+  readonly msg?: string;
+  /** Path of the copy of the replaced file; of lineinfile, which says "" for none. */
+  readonly backup?: string;
+  readonly backup_file?: string;
+  readonly rc?: number;
+  /** The number of removed lines. */
+  readonly found?: number;
+}
+
+/** A change of a text file. */
+export interface EditChange extends FileChange {
+  readonly data?: EditData;
+}
+
+const OWNERSHIP = "ownership, perms or SE linux context changed";
+const NO_FILE = 257;
+const IS_DIRECTORY = 256;
 
 /**
  * Edit the text of a file and compare it with the file. A missing file without `create` fails with
@@ -36,12 +77,18 @@ export async function inspectEdit(
   system: ReadSystem,
   context: ActionContext,
   edit: (text: string) => Edited | Promise<Edited>,
-): Promise<FileChange | Unchanged<undefined> | null> {
-  const path = await followLinks(system, params.path);
-  const current = await system.readIfExists(path);
+): Promise<EditChange | Unchanged<EditData>> {
+  const given = await expandPath(system, params.path, context.facts.env);
+  const path = await followLinks(system, given);
+  const stat = await system.stat(path);
+  if (stat?.type === "directory") {
+    const message = `Path ${path} is a directory; name the file to be edited`;
+    throw new ActionFailure("ACTION_FAILED", message, { rc: IS_DIRECTORY });
+  }
+  const current = stat === null ? null : await system.readIfExists(path);
   if (current === null && params.create !== true) {
-    if (!context.check)
-      throw new VolleyError("ACTION_FAILED", `there is no ${path} to be edited; make it first`);
+    const message = `Path ${path} does not exist; make it first`;
+    if (!context.check) throw new ActionFailure("ACTION_FAILED", message, { rc: NO_FILE });
     return { ...NOTHING, path, diff: { path }, unknown: `there is no ${path} yet` };
   }
   if (current !== null && current.length > constants.MAX_STRING_LENGTH)
@@ -50,18 +97,50 @@ export async function inspectEdit(
       `${path} is too large to be edited: it has ${current.length} bytes`,
     );
   const edited = await edit(bytesToText(current ?? new Uint8Array()));
-  const { owner, group, mode, backup, validate } = params;
-  if (current === null && edited.text === "") return unchanged(undefined, edited.message);
+  const { backup, validate } = params;
+  const same = (): Unchanged<EditData> =>
+    unchanged(edited.msg === undefined ? undefined : { ...edited.data, msg: edited.msg }, edited.message);
+  if (current === null && edited.text === "") return same();
   const replacesLink = params.follow === false && edited.text !== bytesToText(current ?? new Uint8Array());
   const change = await inspectFile({
-    ...(replacesLink ? { path: params.path, follow: false } : { path }),
-    ...{ system, context, current, owner, group, mode, backup, validate },
+    ...(replacesLink ? { path: given, follow: false } : { path }),
+    ...{ system, context, current, backup, validate },
+    ...attributesOf(params),
     content: edited.text,
     parents: "make",
   });
-  if (change === null) return unchanged(undefined, edited.message);
+  if (change === null) return same();
   const message = change.content === undefined ? change.message : edited.message;
-  return { ...change, ...(message === undefined ? {} : { message }) };
+  const said = [
+    change.content === undefined ? "" : edited.msg,
+    changesOwnership(change, current === null, system, context) ? OWNERSHIP : "",
+  ];
+  return {
+    ...(change as EditChange),
+    ...(message === undefined ? {} : { message }),
+    ...(edited.msg === undefined
+      ? {}
+      : { data: { ...edited.data, msg: said.filter(Boolean).join(" and ") } }),
+  };
+}
+
+/** Tell whether Ansible speaks of ownership: of a new file only where it is not what every new file has. */
+function changesOwnership(
+  { attributes }: FileChange,
+  isNew: boolean,
+  { uid, gid }: ReadSystem,
+  { check }: ActionContext,
+): boolean {
+  if (attributes === null || !isNew) return attributes !== null;
+  const isOther = (id: number, own: number): boolean => id !== -1 && id !== own;
+  const { mode = NEW_FILE_MODE } = attributes;
+  return !check && (mode !== NEW_FILE_MODE || isOther(attributes.uid, uid) || isOther(attributes.gid, gid));
+}
+
+/** Write an edited file, and return the data of the change with what came of it. */
+export async function applyEdit(change: EditChange, system: System): Promise<Applied<EditData>> {
+  const applied = await applyFile(change, system);
+  return { ...applied, data: { ...change.data, ...applied.data } };
 }
 
 const NOTHING = { attributes: null, directories: [], backup: false } as const;

@@ -104,13 +104,11 @@ Unlike Ansible, lines that end with CR LF still do.`,
       const path = await expandPath(system, given.path);
       return { path, ...(await fileResult(system, path, context)) };
     };
-    if (given.state === "absent" && (await system.stat(given.path)) === null)
-      return given.create
-        ? unchanged(await data(), "OK")
-        : inspectEdit(given, system, context, () => ({ text: "", message: "" }));
+    const isGone = given.state === "absent" && (await system.stat(given.path)) === null;
+    if (isGone && given.create) return unchanged(await data(), "OK");
     const values = given.values ?? (given.value === undefined ? [] : [given.value]);
     const change = await inspectEdit(given, system, context, (text) => editIni(text, { ...given, values }));
-    if (change === null || "unchanged" in change) return unchanged(await data(), "OK");
+    if ("unchanged" in change) return unchanged(await data(), "OK");
     return change;
   },
 

@@ -1,13 +1,15 @@
 import * as v from "valibot";
 import { unchanged } from "../../core/action.ts";
-import { VolleyError } from "../../core/errors.ts";
 import { expandPythonTemplate, pythonRegex } from "../../core/values/python-regex.ts";
 import { findMatches } from "../../system/endable.ts";
 import { defineAction } from "../define.ts";
-import { backup, fileAttributes, filePath, flag, oneOf, optionalText, validate } from "../shared/params.ts";
-import { applyFile } from "../shared/write-file.ts";
+import { backup, fileAttributes, filePath, flag, oneOf, validate } from "../shared/params.ts";
+import { expandPath } from "../shared/paths.ts";
 import {
+  applyEdit,
   type Edited,
+  editAliases,
+  encoding,
   insertionIndex,
   inspectEdit,
   lineEnding,
@@ -16,22 +18,22 @@ import {
   withNewline,
 } from "./edit-file.ts";
 
+const pattern = (description: string) => v.optional(v.pipe(v.string(), v.description(description)));
+
 const params = v.pipe(
   v.strictObject({
     path: filePath,
     line: v.optional(v.pipe(v.string(), v.description("The wanted line; required for `present`."))),
-    regexp: optionalText(
+    regexp: pattern(
       "A Python regular expression: replace the last line it matches; with `absent` remove all of them.",
     ),
-    search_string: optionalText("The same as `regexp`, but plain text that the line contains."),
+    search_string: pattern("The same as `regexp`, but plain text that the line contains."),
     state: oneOf(["present", "absent"], "present", "Set or remove the line."),
     backrefs: flag(
       "Replace `\\1` or `\\g<name>` in `line` by groups of `regexp`; do nothing without a match.",
     ),
-    insertafter: optionalText(
-      "Insert a new line after the last line that this expression matches, or at `EOF`.",
-    ),
-    insertbefore: optionalText(
+    insertafter: pattern("Insert a new line after the last line that this expression matches, or at `EOF`."),
+    insertbefore: pattern(
       "Insert a new line before the last line that this expression matches, or at `BOF`.",
     ),
     firstmatch: flag("Use the first matching line instead of the last."),
@@ -39,21 +41,21 @@ const params = v.pipe(
     ...fileAttributes,
     backup,
     validate,
+    encoding,
   }),
   v.check(
     ({ regexp, search_string }) => regexp === undefined || search_string === undefined,
     'give only one of "regexp" and "search_string"',
   ),
   v.check(
-    ({ line = "" }) => !/[\n\r]/.test(withoutNewline(line)),
-    '"line" must be one line: several would be added again every time; use blockinfile for them',
-  ),
-  v.check(
     ({ insertafter, insertbefore }) => insertafter === undefined || insertbefore === undefined,
     'give only one of "insertafter" and "insertbefore"',
   ),
   v.check(({ backrefs, regexp }) => !backrefs || regexp !== undefined, '"backrefs" needs "regexp"'),
-  v.check(({ state, line }) => state === "absent" || line !== undefined, 'parameter "line" is required'),
+  v.check(
+    ({ state, line }) => state === "absent" || line !== undefined,
+    "line is required with state: present",
+  ),
   v.check(
     ({ state, line, regexp, search_string }) =>
       state === "present" || (line ?? regexp ?? search_string) !== undefined,
@@ -71,8 +73,10 @@ export const lineinfile = defineAction({
 As in Ansible, the line replaces the one that matches; without a match it is added at \`insertafter\` or
 \`insertbefore\` (default: the end), unless the same line exists already. Patterns are Python's, and search each line
 with its newline; write \`regexp\` so that it matches the line before and after the change. A link is followed, and
-bytes that are not UTF-8 survive. Unlike Ansible, a line that ended with CR LF still does.`,
+bytes that are not UTF-8 survive. Several lines in \`line\` are added again every time; use blockinfile for them. Unlike
+Ansible, a line that ended with CR LF still does.`,
   params,
+  aliases: { ...editAliases, regex: "regexp", value: "line" },
   examples: [
     {
       path: "/etc/ssh/sshd_config",
@@ -85,8 +89,9 @@ bytes that are not UTF-8 survive. Unlike Ansible, a line that ended with CR LF s
   title: ({ path }) => path,
 
   async inspect(given, system, context) {
-    if (given.state === "absent" && (await system.stat(given.path)) === null) {
-      return unchanged(undefined, `there is no ${given.path}`);
+    const path = await expandPath(system, given.path, context.facts.env);
+    if (given.state === "absent" && (await system.stat(path)) === null) {
+      return unchanged({ msg: "file not present" }, `there is no ${path}`);
     }
     return inspectEdit(given, system, context, (text) => {
       const edit: Edit = { given, text, signal: context.signal };
@@ -95,7 +100,9 @@ bytes that are not UTF-8 survive. Unlike Ansible, a line that ended with CR LF s
   },
 
   async apply(change, _params, system) {
-    return applyFile(change, system);
+    const { data, ...applied } = await applyEdit(change, system);
+    const { backup_file: backup = "", ...rest } = data ?? {};
+    return { ...applied, data: { ...rest, backup } };
   },
 });
 
@@ -108,15 +115,6 @@ interface Edit {
 /** The match of a line; false for other lines. */
 type Match = RegExpExecArray | boolean;
 
-/** Return the wanted line, without the newline that a YAML block adds. */
-function wantedLine({ line = "" }: Params): string {
-  return withoutNewline(line);
-}
-
-function withoutNewline(line: string): string {
-  return line.replace(/\r?\n$/, "");
-}
-
 /** Match lines by `regexp`, by `search_string`, else by equality with `line`. */
 async function matchLines({ given, signal }: Edit, lines: readonly string[]): Promise<readonly Match[]> {
   const { regexp, search_string } = given;
@@ -127,7 +125,7 @@ async function matchLines({ given, signal }: Edit, lines: readonly string[]): Pr
   if (search_string !== undefined) {
     return lines.map((line) => line.includes(search_string));
   }
-  const wanted = wantedLine(given);
+  const wanted = given.line ?? "";
   return lines.map((line) => lineText(line) === wanted);
 }
 
@@ -135,13 +133,15 @@ async function removeLines(edit: Edit): Promise<Edited> {
   const lines = splitLines(edit.text);
   const matches = await matchLines(edit, lines);
   const kept = lines.filter((_line, index) => matches[index] === false);
-  return { text: kept.join(""), message: `${lines.length - kept.length} line(s) removed` };
+  const found = lines.length - kept.length;
+  const message = `${found} line(s) removed`;
+  return { text: kept.join(""), message, msg: found === 0 ? "" : message, data: { backup: "", found } };
 }
 
 async function putLine(edit: Edit): Promise<Edited> {
   const { given, text, signal } = edit;
   const { backrefs, firstmatch } = given;
-  const wanted = wantedLine(given);
+  const wanted = given.line ?? "";
   const lines = splitLines(text);
   const matches = await matchLines(edit, lines);
   const isMatch = (match: Match): boolean => match !== false;
@@ -150,21 +150,19 @@ async function putLine(edit: Edit): Promise<Edited> {
     const line = lines[index]!;
     const match = matches[index];
     const replaced = backrefs && typeof match === "object" ? expandPythonTemplate(wanted, match) : wanted;
-    if (replaced === lineText(line)) return { text, message: "the line is there" };
-    const put = replaced.replace(/\n$/, "");
-    if (put.includes("\n"))
-      throw new VolleyError(
-        "ACTION_FAILED",
-        "backrefs would make several lines of one, again every time; use replace for that",
-      );
-    lines[index] = put + (lineEnding(line) || "\n");
-    return { text: lines.join(""), message: "line replaced" };
+    if (replaced === lineText(line)) return said(text, "the line is there", "");
+    lines[index] = replaced.replace(/\n$/, "") + (lineEnding(line) || "\n");
+    return said(lines.join(""), "line replaced");
   }
-  if (backrefs) return { text, message: "no line matches" };
-  if (lines.some((line) => lineText(line) === wanted)) return { text, message: "the line is there" };
+  if (backrefs) return said(text, "no line matches", "");
+  if (lines.some((line) => lineText(line) === wanted)) return said(text, "the line is there", "");
   const place = await insertionIndex(lines, given, signal);
   const ending = lineEnding(lines[0] ?? "") || "\n";
   if (place > 0 && lineEnding(lines[place - 1]!) === "") lines[place - 1] += ending;
   lines.splice(place, 0, wanted + ending);
-  return { text: lines.join(""), message: "line added" };
+  return said(lines.join(""), "line added");
+}
+
+function said(text: string, message: string, msg = message): Edited {
+  return { text, message, msg, data: { backup: "" } };
 }

@@ -3,8 +3,9 @@ import { pythonRegex, pythonReplace } from "../../core/values/python-regex.ts";
 import { findMatches } from "../../system/endable.ts";
 import { defineAction } from "../define.ts";
 import { backup, fileAttributes, filePath, optionalText, text, validate } from "../shared/params.ts";
-import { applyFile } from "../shared/write-file.ts";
-import { type Edited, inspectEdit } from "./edit-file.ts";
+import { applyEdit, type Edited, editAliases, encoding, inspectEdit } from "./edit-file.ts";
+
+const NO_SECTION = "Pattern for before/after params did not match the given file";
 
 /** Replace every match of a pattern in a file. */
 export const replace = defineAction({
@@ -24,7 +25,9 @@ these, nothing happens. A link is followed.`,
     ...fileAttributes,
     backup,
     validate,
+    encoding,
   }),
+  aliases: editAliases,
   examples: [
     { path: "/etc/hosts", regexp: "(\\s+)old\\.example\\.org(\\s|$)", replace: "\\1new.example.org\\2" },
     {
@@ -42,14 +45,15 @@ these, nothing happens. A link is followed.`,
     return inspectEdit(params, system, context, async (text) => {
       const { after, before, regexp } = params;
       const section = await findSection(text, after, before, signal);
-      if (section === null) return { text, message: "after and before do not match" };
+      if (section === null)
+        return { text, message: "after and before do not match", msg: NO_SECTION, data: { rc: 0 } };
       const regex = pythonRegex(regexp, { multiline: true, unicode: true, global: true });
       return replaceIn(text, section, regex, params.replace, signal);
     });
   },
 
   async apply(change, _params, system) {
-    return applyFile(change, system);
+    return applyEdit(change, system);
   },
 });
 
@@ -86,5 +90,11 @@ async function replaceIn(
   const part = text.slice(start, end);
   const [matches = []] = await findMatches(regex, [part], signal);
   const { text: changed, count } = pythonReplace(matches, replacement, part);
-  return { text: text.slice(0, start) + changed + text.slice(end), message: `${count} replacement(s)` };
+  const message = `${count} replacements made`;
+  return {
+    text: text.slice(0, start) + changed + text.slice(end),
+    message,
+    msg: count === 0 ? "" : message,
+    data: { rc: 0 },
+  };
 }

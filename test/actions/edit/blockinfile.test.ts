@@ -4,7 +4,7 @@ import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import { blockinfile } from "../../../src/actions/edit/blockinfile.ts";
 import { checkApplyAgain, makeSandbox, pass, type Sandbox } from "../harness.ts";
 
-type Params = Omit<Parameters<typeof blockinfile>[0], "path">;
+type Params = Omit<Parameters<typeof blockinfile>[0], "path"> & { readonly path?: string };
 
 const BEGIN = "# BEGIN ANSIBLE MANAGED BLOCK\n";
 const END = "# END ANSIBLE MANAGED BLOCK\n";
@@ -88,27 +88,39 @@ it("changes nothing when there is nothing to remove", async () => {
 it("makes the file and its directories when told to", async () => {
   await checkApplyAgain(sandbox, blockinfile({ path: "/etc/a/conf", block: "x", create: true }));
   expect(readFileSync(at("etc/a/conf"), "utf8")).toBe(`${BEGIN}x\n${END}`);
-  await expect(run({ block: "x" })).rejects.toThrow("there is no /etc/conf to be edited");
+  await expect(run({ block: "x" })).rejects.toThrow("Path /etc/conf does not exist; make it first");
   expect((await run({ block: "x" }, true)).state).toBe("unknown");
 });
 
+// As Ansible 2.14 does it.
 it.each([
-  [{ marker: "# {mark}\n# mine" }, "a marker must be one line"],
-  [{ marker: "# {mark}", marker_begin: "A\nB" }, "a marker must be one line"],
-  [{ marker: "# {mark}\r" }, "a marker must be one line"],
-  [{ marker: "{mark}", marker_begin: "" }, "a marker must be one line that is not blank"],
-  [{ block: "a\n# BEGIN ANSIBLE MANAGED BLOCK\nb" }, "the block contains its own marker"],
-  [{ block: "# END ANSIBLE MANAGED BLOCK\r\n" }, "the block contains its own marker"],
   [
-    { block: "# x >", marker: "# x {mark}", marker_begin: "<", marker_end: ">" },
-    "the block contains its own marker",
+    { marker: "# {mark}\n# mine" },
+    "a\n# BEGIN\n# mine\nx\n# END\n# mine\n".repeat(2).replace(/(?!^)a\n/g, ""),
   ],
-])("refuses %j, which could not be found again", (params, message) => {
-  expect(() => blockinfile({ path, block: "x", ...params })).toThrow(message);
+  [{ marker: "# mine" }, "a\n# mine\nx\n# mine\nx\n# mine\n"],
+  [{ block: "# BEGIN ANSIBLE MANAGED BLOCK\nq" }, `a\n${BEGIN}${BEGIN}${BEGIN}q\n${END}`],
+])("adds a block that it cannot find again once more: %j", async (params, after) => {
+  writeFileSync(at("etc/conf"), "a\n");
+  for (let times = 0; times < 2; times++)
+    expect((await run({ block: "x", ...params })).state).toBe("changed");
+  expect(readFileSync(at("etc/conf"), "utf8")).toBe(after);
+});
+
+it("says what Ansible says", async () => {
+  writeFileSync(at("etc/conf"), "a\n");
+  const first = await checkApplyAgain(sandbox, blockinfile({ path, block: "x", mode: "0600", backup: true }));
+  expect(first.check.change?.data).toEqual({
+    msg: "Block inserted and ownership, perms or SE linux context changed",
+  });
+  expect(first.first.data).toMatchObject({ backup_file: expect.stringMatching(/^\/etc\/conf\..*~$/) });
+  expect(first.second.data).toEqual({ msg: "" });
+  const gone = await checkApplyAgain(sandbox, blockinfile({ path, block: "" }));
+  expect([gone.first.data, gone.second.data]).toEqual([{ msg: "Block removed" }, { msg: "" }]);
+  expect((await run({ path: "/etc/new", block: "x", create: true })).data).toEqual({ msg: "File created" });
 });
 
 it("names wrong parameters", () => {
-  expect(() => blockinfile({ path, block: "x", marker: "# mine" })).toThrow("must contain {mark}");
   expect(() => blockinfile({ path, block: "x", insertafter: "a", insertbefore: "b" })).toThrow("only one of");
   // @ts-expect-error a parameter that does not exist
   expect(() => blockinfile({ path, content: "x" })).toThrow('unknown parameter "content"');

@@ -157,5 +157,7 @@ it("replaces a link, or follows it", async () => {
 
 it("fails without the file where it may not make one", async () => {
   const call = ini_file({ path, ...drinks, value: "x", create: false });
-  await expect(pass(call, sandbox.system, sandbox.context())).rejects.toThrow("there is no /etc/f.ini");
+  await expect(pass(call, sandbox.system, sandbox.context())).rejects.toThrow(
+    "Path /etc/f.ini does not exist",
+  );
 });

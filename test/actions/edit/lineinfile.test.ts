@@ -10,9 +10,10 @@ import {
 import { join } from "node:path";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import { lineinfile } from "../../../src/actions/edit/lineinfile.ts";
+import { failureData } from "../../../src/core/action.ts";
 import { checkApplyAgain, makeSandbox, pass, type Sandbox } from "../harness.ts";
 
-type Params = Omit<Parameters<typeof lineinfile>[0], "path">;
+type Params = Omit<Parameters<typeof lineinfile>[0], "path"> & { readonly path?: string };
 
 let sandbox: Sandbox;
 const at = (path: string): string => join(sandbox.root, path);
@@ -72,7 +73,6 @@ describe("changes", () => {
     ["keeps CR LF", "x=1\r\ny\r\n", { regexp: "^x=1$", line: "x=2" }, "x=2\r\ny\r\n"],
     ["adds with CR LF where lines end so", "x\r\n", { line: "y" }, "x\r\ny\r\n"],
     ["takes the newline as part of a line", "a b\n", { regexp: "a\\sb\\s", line: "z" }, "z\n"],
-    ["adds a YAML block without its newline", "a\n", { line: "b\n" }, "a\nb\n"],
     ["removes every match", "a\nx1\nb\nx2\n", { regexp: "^x", state: "absent" }, "a\nb\n"],
     ["removes the very same line", "ab\na\n", { line: "a", state: "absent" }, "ab\n"],
     ["removes by plain text", "a.c\nabc\n", { search_string: "a.", state: "absent" }, "abc\n"],
@@ -110,7 +110,7 @@ it("makes the file and its directories when told to", async () => {
 });
 
 it("fails for a missing file, and in check mode does not know", async () => {
-  await expect(run({ line: "x" })).rejects.toThrow("there is no /etc/conf to be edited");
+  await expect(run({ line: "x" })).rejects.toThrow("Path /etc/conf does not exist; make it first");
   expect((await run({ line: "x" }, true)).state).toBe("unknown");
   expect((await run({ line: "x", state: "absent" })).state).toBe("unchanged");
   expect(existsSync(at("etc/conf"))).toBe(false);
@@ -137,7 +137,7 @@ it("keeps bytes that are not UTF-8", async () => {
 });
 
 it("names wrong parameters", () => {
-  expect(() => lineinfile({ path })).toThrow('parameter "line" is required');
+  expect(() => lineinfile({ path })).toThrow("line is required with state: present");
   expect(() => lineinfile({ path, state: "absent" })).toThrow('give "line", "regexp" or "search_string"');
   expect(() => lineinfile({ path, line: "x", regexp: "a", search_string: "b" })).toThrow("only one of");
   expect(() => lineinfile({ path, line: "x", insertafter: "a", insertbefore: "b" })).toThrow("only one of");
@@ -148,21 +148,35 @@ it("names wrong parameters", () => {
   );
 });
 
-it.each(["x\ny", "x\r\ny\n", "x\n\n", "x\r", "x\ry"])(
-  "refuses the line %j, which it would add every time",
-  (line) => {
-    expect(() => lineinfile({ path, line })).toThrow('"line" must be one line');
-    expect(() => lineinfile({ path, line, state: "absent" })).toThrow('"line" must be one line');
-  },
-);
+// As Ansible 2.14 does it.
+it("adds several lines, and a newline of their own, again every time", async () => {
+  writeFileSync(at("etc/conf"), "a\n");
+  for (const line of ["x\ny", "x\ny", "tail\n"])
+    expect((await run({ line })).data).toMatchObject({ msg: "line added" });
+  expect(readFileSync(at("etc/conf"), "utf8")).toBe("a\nx\ny\nx\ny\ntail\n\n");
+  await run({ regexp: "^(a)", line: "\\1\\nb", backrefs: true });
+  expect(readFileSync(at("etc/conf"), "utf8")).toMatch(/^a\nb\nx\n/);
+});
 
-it("refuses to make several lines of one by backrefs", async () => {
-  writeFileSync(at("etc/conf"), "ab\n");
-  await expect(run({ regexp: "^(a)", line: "\\1\\nb", backrefs: true })).rejects.toThrow(
-    "backrefs would make several",
-  );
-  await checkApplyAgain(sandbox, lineinfile({ path, regexp: "^(a)b", line: "\\1c\r\n", backrefs: true }));
-  expect(readFileSync(at("etc/conf"), "utf8")).toBe("ac\n");
+it("returns what Ansible returns", async () => {
+  writeFileSync(at("etc/conf"), "a\nb\n");
+  const added = await checkApplyAgain(sandbox, lineinfile({ path, line: "c", backup: true }));
+  expect(added.check.change?.data).toEqual({ msg: "line added", backup: "" });
+  expect(added.first.data).toEqual({
+    msg: "line added",
+    backup: expect.stringMatching(/^\/etc\/conf\..*~$/),
+  });
+  expect(added.second.data).toEqual({ msg: "", backup: "" });
+  const removed = await checkApplyAgain(sandbox, lineinfile({ path, regexp: "^[ab]", state: "absent" }));
+  expect(removed.first.data).toEqual({ msg: "2 line(s) removed", backup: "", found: 2 });
+  expect(removed.second.data).toEqual({ msg: "", backup: "", found: 0 });
+  const mode = await checkApplyAgain(sandbox, lineinfile({ path, line: "c", mode: "0600" }));
+  expect(mode.first.data).toEqual({ msg: "ownership, perms or SE linux context changed", backup: "" });
+  expect((await run({ path: "/etc/none", line: "x", state: "absent" })).data).toEqual({
+    msg: "file not present",
+  });
+  const failure = await run({ path: "/etc/none", line: "x" }).catch((thrown: unknown) => thrown);
+  expect(failureData(failure)).toEqual({ rc: 257 });
 });
 
 it("says what is wrong with an expression", async () => {
