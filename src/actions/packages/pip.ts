@@ -11,7 +11,7 @@ import { VolleyError } from "../../core/errors.ts";
 import type { ProcessOptions, ProcessResult, ReadSystem } from "../../core/system.ts";
 import { defineAction } from "../define.ts";
 import { flag, oneOf, optionalText } from "../shared/params.ts";
-import { expandHome } from "../shared/paths.ts";
+import { expandPath } from "../shared/paths.ts";
 import { commandWords, failureText } from "../shared/run-tool.ts";
 import { satisfies } from "./pep440.ts";
 
@@ -189,7 +189,7 @@ async function withHome(params: Params, system: ReadSystem): Promise<Params> {
   const expanded: Partial<Record<(typeof PATHS)[number], string>> = {};
   for (const name of PATHS) {
     const path = params[name];
-    if (path !== undefined) expanded[name] = await expandHome(system, path);
+    if (path !== undefined) expanded[name] = await expandPath(system, path);
   }
   return { ...params, ...expanded };
 }
