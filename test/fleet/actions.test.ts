@@ -1,7 +1,7 @@
 import { fileURLToPath } from "node:url";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { ALL_CASES } from "./cases/all.ts";
-import type { ActionCase } from "./cases/case.ts";
+import { CLEAN_UP } from "./cases/storage.ts";
 import { bootFleet, type Fleet } from "./lib/fleet.ts";
 import { fleetAvailable } from "./lib/requirements.ts";
 import { runOn, writeInventory } from "./lib/volley.ts";
@@ -20,7 +20,10 @@ describe.skipIf(!fleetAvailable()).each(methods)("actions on a real host, via %s
     inventory = writeInventory(fleet, { vars: { ansible_user: "root" } });
     await fleet.hosts[0]!.exec(["apt-get", "update"]);
   });
-  afterAll(() => fleet?.stop());
+  afterAll(async () => {
+    await fleet?.hosts[0]?.exec(["sh", "-c", CLEAN_UP]);
+    await fleet?.stop();
+  });
 
   const sh = async (script: string): Promise<{ readonly code: number; readonly text: string }> => {
     const { code, stdout, stderr } = await fleet.hosts[0]!.exec(["sh", "-c", script]);
@@ -40,10 +43,11 @@ describe.skipIf(!fleetAvailable()).each(methods)("actions on a real host, via %s
 
   for (const [group, cases] of Object.entries(ALL_CASES)) {
     describe(group, () => {
-      it.each(cases.map((one, index) => [one.name, one, index] as const))(
+      it.for(cases.map((one, index) => [one.name, one, index] as const))(
         "%s",
-        async (_name, one: ActionCase, index) => {
+        async ([_name, one, index], { skip }) => {
           const tag = `${group}-${index}`;
+          if (one.needs !== undefined && (await sh(one.needs.test)).code !== 0) skip(one.needs.reason);
           if (one.prepare !== undefined) {
             const prepared = await sh(one.prepare);
             expect(prepared, "preparing").toMatchObject({ code: 0 });

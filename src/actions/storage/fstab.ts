@@ -105,6 +105,8 @@ export interface Mount {
   readonly path: string;
   /** The directory of the file system that is mounted: `/`, except for bind mounts. */
   readonly root: string;
+  /** The numbers of the file system's device, as `8:1`. */
+  readonly device: string;
   readonly source: string;
   readonly fstype: string;
 }
@@ -114,10 +116,11 @@ export async function readMounts(system: ReadSystem): Promise<readonly Mount[]> 
   const text = (await system.readIfExists("/proc/self/mountinfo"))?.toString("utf8") ?? "";
   return text.split("\n").flatMap((line) => {
     const [left = "", right = ""] = line.split(" - ");
-    const [, , , root, path] = left.split(" ");
+    const [, , device = "", root, path] = left.split(" ");
     const [fstype = "", source = ""] = right.split(" ");
     if (root === undefined || path === undefined) return [];
-    return [{ path: unescapeField(path), root: unescapeField(root), source: unescapeField(source), fstype }];
+    const from = unescapeField(source);
+    return [{ path: unescapeField(path), root: unescapeField(root), device, source: from, fstype }];
   });
 }
 
@@ -137,10 +140,16 @@ export async function isMountOf(mount: Mount, src: string, system: ReadSystem): 
   const loop = /^\/dev\/(loop\d+)$/.exec(mount.source)?.[1];
   const backing =
     loop === undefined ? null : await system.readIfExists(`/sys/block/${loop}/loop/backing_file`);
-  return (
-    real === mount.source ||
-    backing?.toString("utf8").trim() === real ||
-    // A bind mount: its source is the device, and its root a directory there.
-    (mount.root !== "/" && (real === mount.root || real.endsWith(mount.root)))
-  );
+  if (real === mount.source || backing?.toString("utf8").trim() === real) return true;
+  // A bind mount has the device of the file system that its source lies on, and the source's place there as its root.
+  const isOver = (path: string): boolean => path === "/" || real === path || real.startsWith(`${path}/`);
+  const home = (await readMounts(system))
+    .filter(({ path }) => isOver(path))
+    .reduce<Mount | undefined>(
+      (best, one) => (best === undefined || one.path.length >= best.path.length ? one : best),
+      undefined,
+    );
+  if (home === undefined || home.device !== mount.device) return false;
+  const below = real.slice(home.path === "/" ? 0 : home.path.length);
+  return mount.root === (`${home.root === "/" ? "" : home.root}${below}` || "/");
 }

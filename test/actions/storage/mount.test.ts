@@ -253,7 +253,7 @@ describe("mount, now", () => {
     mkdirSync(at("srv/data"), { recursive: true });
     put(
       "proc/self/mountinfo",
-      `${mounted("/mnt/loop", "/dev/loop0")}31 1 8:1 /srv/data /mnt/bind rw - ext4 /dev/sda1 rw\n`,
+      `20 1 8:1 / / rw - ext4 /dev/sda1 rw\n${mounted("/mnt/loop", "/dev/loop0")}31 1 8:1 /srv/data /mnt/bind rw - ext4 /dev/sda1 rw\n`,
     );
     for (const [path, src] of [
       ["/mnt/loop", "/disk.img"],

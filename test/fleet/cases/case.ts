@@ -8,6 +8,8 @@ export interface ActionCase {
   readonly prepare?: string;
   /** A shell script run as root that must succeed once applied, and (unless `verifiedBefore`) fail before. */
   readonly verify: string;
+  /** A shell script that succeeds where the host can do it; else the case is skipped, with the reason. */
+  readonly needs?: { readonly test: string; readonly reason: string };
   /** Set when the verify script holds beforehand too. */
   readonly verifiedBefore?: boolean;
   /** The state of the second application. Default `unchanged`. */
