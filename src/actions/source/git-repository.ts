@@ -9,18 +9,23 @@ import { failureText } from "../shared/run-tool.ts";
 interface GitAccess {
   readonly accept_hostkey: boolean;
   readonly key_file?: string | undefined;
+  readonly accept_newhostkey?: boolean | undefined;
   readonly ssh_opts?: string | undefined;
+  /** Path of git. */
+  readonly executable?: string | undefined;
+  readonly umask?: string | number | undefined;
 }
 
 /** Return git's environment: no questions, and messages in English. */
 export function gitEnvironment({
   accept_hostkey,
+  accept_newhostkey,
   key_file,
   ssh_opts,
 }: GitAccess): Readonly<Record<string, string>> {
   const ssh = [
     "ssh -o BatchMode=yes",
-    accept_hostkey ? "-o StrictHostKeyChecking=accept-new" : "",
+    accept_hostkey || accept_newhostkey ? "-o StrictHostKeyChecking=accept-new" : "",
     key_file === undefined ? "" : `-i ${quote(key_file)} -o IdentitiesOnly=yes`,
     ssh_opts ?? "",
   ];
@@ -44,7 +49,18 @@ type RunGit = (args: readonly string[], cwd: string) => Promise<ProcessResult>;
 export function askGit(system: ReadSystem, access: GitAccess, signal: AbortSignal): AskGit {
   const env = gitEnvironment(access);
   return (args, cwd) =>
-    system.query(["git", ...args], { env, signal, ...(cwd === undefined ? {} : { cwd }) });
+    system.query([access.executable ?? "git", ...args], {
+      env,
+      signal,
+      ...(cwd === undefined ? {} : { cwd }),
+    });
+}
+
+/** Git, with the umask that it is to have. */
+function commandOf({ executable = "git", umask }: GitAccess): readonly string[] {
+  if (umask === undefined) return [executable];
+  const octal = typeof umask === "number" ? umask.toString(8) : umask.replace(/^0o/, "");
+  return ["sh", "-c", 'umask "$1" && shift && exec "$@"', "sh", octal, executable];
 }
 
 /** Make git for changing on a system. */
@@ -55,7 +71,7 @@ export function runGit(
 ): RunGit {
   const env = gitEnvironment(access);
   return async (args, cwd) => {
-    const result = await system.run(["git", ...args], { env, cwd, ...options });
+    const result = await system.run([...commandOf(access), ...args], { env, cwd, ...options });
     if (result.code !== 0) throw gitFailure(`git ${args[0]} failed`, result, cwd);
     return result;
   };
@@ -155,6 +171,8 @@ export interface CheckoutRequest {
   readonly recursive: boolean;
   readonly track_submodules: boolean;
   readonly force: boolean;
+  readonly reference?: string | undefined;
+  readonly separate_git_dir?: string | undefined;
 }
 
 function depthOf({ depth }: CheckoutRequest): readonly string[] {
@@ -177,6 +195,8 @@ export async function cloneRepository(git: RunGit, request: CheckoutRequest): Pr
     ...(bare ? ["--bare"] : ["--origin", remote]),
     ...depthOf(request),
     ...(single_branch ? ["--single-branch"] : []),
+    ...(request.reference === undefined ? [] : ["--reference", request.reference]),
+    ...(request.separate_git_dir === undefined ? [] : [`--separate-git-dir=${request.separate_git_dir}`]),
     // HEAD needs no name, and an empty repository has no branch.
     ...(named && version !== "HEAD" ? ["--branch", target.name] : []),
     ...(named || bare ? [] : ["--no-checkout"]),

@@ -1,18 +1,27 @@
 import { posix } from "node:path";
 import * as v from "valibot";
-import { type ActionContext, type Applied, type Change, unchanged } from "../../core/action.ts";
+import {
+  type ActionContext,
+  ActionFailure,
+  type Applied,
+  type Change,
+  type Unchanged,
+  unchanged,
+} from "../../core/action.ts";
 import { isVolleyError, VolleyError } from "../../core/errors.ts";
 import type { Diff } from "../../core/result.ts";
 import type { ReadSystem, System } from "../../core/system.ts";
 import { defineAction } from "../define.ts";
-import { describe, flag, optionalText, text } from "../shared/params.ts";
+import { describe, flag, optionalText, text, textList } from "../shared/params.ts";
 import { missingDirectories, parentOf } from "../shared/paths.ts";
+import { failureText } from "../shared/run-tool.ts";
 import {
   type AskGit,
   askGit,
   askRemote,
   type CheckoutRequest,
   cloneRepository,
+  gitEnvironment,
   gitFailure,
   hidePassword,
   isCommit,
@@ -23,43 +32,93 @@ import {
 
 const notAnOption = v.regex(/^[^-]/, "must not begin with a dash");
 
-const params = v.strictObject({
-  repo: v.pipe(text("URL of the repository, or an absolute path."), notAnOption),
-  dest: v.pipe(text("Absolute path of the copy."), v.regex(/^(\/|~\/)./, "must be an absolute path")),
-  version: v.optional(
-    v.pipe(text("Branch, tag or commit id; `HEAD` is the default branch."), notAnOption),
-    "HEAD",
-  ),
-  remote: v.optional(v.pipe(text("Name of the remote in the copy."), notAnOption), "origin"),
-  force: flag("Discard local modifications, which are an error otherwise."),
-  update: flag("Update an existing copy.", true),
-  clone: flag("Make a copy when none exists.", true),
-  depth: v.optional(
-    describe(
-      v.pipe(v.number(), v.integer(), v.minValue(1)),
-      "Number of commits of history to fetch. Default: all.",
+const params = v.pipe(
+  v.strictObject({
+    repo: v.pipe(text("URL of the repository, or an absolute path."), notAnOption),
+    dest: v.optional(
+      v.pipe(
+        text("Absolute path of the copy; required, unless `clone` is off."),
+        v.regex(/^(\/|~\/)./, "must be an absolute path"),
+      ),
     ),
+    version: v.optional(
+      v.pipe(text("Branch, tag or commit id; `HEAD` is the default branch."), notAnOption),
+      "HEAD",
+    ),
+    remote: v.optional(v.pipe(text("Name of the remote in the copy."), notAnOption), "origin"),
+    force: flag("Discard local modifications, which are an error otherwise."),
+    update: flag("Update an existing copy.", true),
+    clone: flag("Make a copy when none exists.", true),
+    depth: v.optional(
+      describe(
+        v.pipe(
+          v.number(),
+          v.integer(),
+          v.transform((given) => (given < 1 ? undefined : given)),
+        ),
+        "Number of commits of history to fetch. Default, and for less than 1: all.",
+      ),
+    ),
+    single_branch: flag("Clone the history of one branch only."),
+    bare: flag("Make a repository without a working tree."),
+    recursive: flag("Check out submodules, at any depth.", true),
+    track_submodules: flag(
+      "Check out submodules at the newest commit of their branch instead of the recorded one.",
+    ),
+    refspec: v.optional(
+      v.pipe(text("An additional refspec to fetch, such as `+refs/pull/*:refs/heads/*`."), notAnOption),
+    ),
+    reference: optionalText("Path of a repository on the host to borrow objects from, when a copy is made."),
+    separate_git_dir: optionalText(
+      "Path for the repository, beside the working tree; an existing one is moved there.",
+    ),
+    archive: v.optional(
+      v.pipe(
+        text("Path of an archive to make of the files: `.zip`, `.tar`, `.tar.gz` or `.tgz`."),
+        v.regex(/\.(zip|tar|tar\.gz|tgz)$/, "must end in .zip, .tar, .tar.gz or .tgz"),
+      ),
+    ),
+    archive_prefix: optionalText("Text before each path in the archive."),
+    verify_commit: flag("Verify the signature of the commit, or the tag, after checking it out."),
+    gpg_whitelist: v.optional(textList("Fingerprints of the keys to trust, with `verify_commit`."), []),
+    umask: v.optional(
+      describe(
+        v.union([v.string(), v.number()]),
+        "Umask of the files that git makes: octal text, or a number.",
+      ),
+    ),
+    executable: optionalText("Path of git."),
+    accept_newhostkey: flag("The same as `accept_hostkey`."),
+    accept_hostkey: flag("Accept the key of an unknown SSH server, but not a changed key."),
+    key_file: optionalText("Path of the private key for SSH."),
+    ssh_opts: optionalText("Additional options for ssh."),
+  }),
+  v.check(
+    ({ dest, clone }) => dest !== undefined || !clone,
+    "the destination directory must be specified unless clone=no: give dest",
   ),
-  single_branch: flag("Clone the history of one branch only."),
-  bare: flag("Make a repository without a working tree."),
-  recursive: flag("Check out submodules, at any depth.", true),
-  track_submodules: flag(
-    "Check out submodules at the newest commit of their branch instead of the recorded one.",
+  v.check(
+    ({ archive, archive_prefix }) => archive !== undefined || archive_prefix === undefined,
+    "archive_prefix needs archive",
   ),
-  refspec: v.optional(
-    v.pipe(text("An additional refspec to fetch, such as `+refs/pull/*:refs/heads/*`."), notAnOption),
+  v.check(
+    ({ bare, separate_git_dir }) => !bare || separate_git_dir === undefined,
+    "give either bare or separate_git_dir",
   ),
-  accept_hostkey: flag("Accept the key of an unknown SSH server, but not a changed key."),
-  key_file: optionalText("Path of the private key for SSH."),
-  ssh_opts: optionalText("Additional options for ssh."),
-});
-type Params = v.InferOutput<typeof params>;
+);
+type Given = v.InferOutput<typeof params>;
+/** The parameters of a task that has a copy. */
+type Params = Given & { readonly dest: string };
 
 /** Commit ids before and after; null without a copy. */
 interface GitData {
   readonly before: string | null;
   readonly after: string | null;
   readonly remote_url_changed?: boolean;
+  /** Where the repository lies, and where it lay, when it was moved. */
+  readonly git_dir_now?: string;
+  readonly git_dir_before?: string;
+  readonly msg?: string;
 }
 
 interface GitChange extends Change {
@@ -67,6 +126,12 @@ interface GitChange extends Change {
   readonly target: RemoteVersion | null;
   readonly missing: readonly string[];
   readonly setRemote?: "add" | "set-url";
+  /** The place that the repository is moved from. */
+  readonly movesFrom?: string;
+  /** True without a copy: only the remote repository was asked. */
+  readonly isRemoteOnly?: boolean;
+  /** False when there is nothing to do but the archive, or to move the repository. */
+  readonly updates?: boolean;
   readonly diff: Diff;
 }
 
@@ -79,9 +144,11 @@ The remote repository resolves the version; nothing else happens when the copy i
 contains needs no connection. Local modifications are an error unless \`force\`; untracked files are left alone. Git
 never asks for a password: give a key with \`key_file\`.
 
-As with Ansible's module, updating a branch drops commits made in the copy. Unlike Ansible, \`accept_hostkey\` accepts
-only the keys of unknown servers, and a missing copy with \`clone: false\` is not a change.`,
+As with Ansible's module, updating a branch drops commits made in the copy, and a missing copy with \`clone: false\`
+counts as a change, with the remote commit as \`after\`. Unlike Ansible, \`accept_hostkey\` accepts only the keys of
+unknown servers.`,
   params,
+  aliases: { name: "repo" },
   examples: [
     { repo: "https://git.example.org/site.git", dest: "/srv/site", version: "v1.2" },
     {
@@ -91,23 +158,125 @@ only the keys of unknown servers, and a missing copy with \`clone: false\` is no
       accept_hostkey: true,
     },
   ],
-  title: ({ dest }) => dest,
+  title: ({ dest, repo }) => dest ?? hidePassword(repo),
   inspect,
   apply,
 });
 
-async function inspect(given: Params, system: ReadSystem, context: ActionContext) {
-  const { dest, version, bare, track_submodules, recursive } = given;
-  const known = await hasRepository(system, given);
-  if (!known && !given.clone)
-    return unchanged<GitData>({ before: null, after: null }, "there is no copy, and clone is off");
-  if ((await system.which("git")) === null) {
-    if (context.check) return { ...plan(given, null, null), unknown: "git is not installed yet" };
+function hasDest(given: Given): given is Params {
+  return given.dest !== undefined;
+}
+
+async function inspect(given: Given, system: ReadSystem, context: ActionContext) {
+  if (given.executable === undefined && (await system.which("git")) === null) {
+    if (context.check)
+      return {
+        before: null,
+        target: null,
+        missing: [],
+        diff: { path: given.dest ?? given.repo },
+        unknown: "git is not installed yet",
+      };
     throw new VolleyError(
       "ACTION_FAILED",
       'git is not installed; install it first with apt({ name: "git" })',
     );
   }
+  const known = hasDest(given) && (await hasRepository(system, given));
+  if (!hasDest(given) || (!known && !given.clone)) return inspectRemote(given, system, context);
+  const found = await inspectCopy(given, known, system, context);
+  if (!("unchanged" in found)) {
+    const after = found.unknown === undefined ? (found.target?.commit ?? found.before) : undefined;
+    const told = known ? { remote_url_changed: found.setRemote !== undefined } : {};
+    return after === undefined ? found : { ...found, data: { before: found.before, after, ...told } };
+  }
+  return withFurther(found, given, system, context);
+}
+
+/** Ask the remote repository alone. */
+async function inspectRemote(given: Given, system: ReadSystem, context: ActionContext): Promise<GitChange> {
+  const ask = askGit(system, given, context.signal);
+  const target = await askRemote(ask, given.repo, given.version);
+  if (target === null) throw unknownVersion(given);
+  const data: GitData = { before: null, after: target.commit };
+  return {
+    before: null,
+    target,
+    missing: [],
+    isRemoteOnly: true,
+    data,
+    diff: { path: hidePassword(given.repo) },
+    message: "there is no copy, and clone is off",
+  };
+}
+
+/** Of a copy that is up to date: see whether its repository lies elsewhere, and whether the archive is old. */
+async function withFurther(
+  found: Unchanged<GitData>,
+  given: Params,
+  system: ReadSystem,
+  context: ActionContext,
+): Promise<Unchanged<GitData> | GitChange> {
+  const { dest, separate_git_dir, archive } = given;
+  const before = found.data?.before ?? null;
+  const ask = askGit(system, given, context.signal);
+  const common = { before, target: null, missing: [], updates: false, data: found.data };
+  const movesFrom = separate_git_dir === undefined ? undefined : await otherGitDir(ask, given, system);
+  if (movesFrom !== undefined) {
+    const data = { ...found.data, git_dir_before: movesFrom, git_dir_now: separate_git_dir };
+    return {
+      ...common,
+      data,
+      movesFrom,
+      diff: { path: dest, attributes: { git_dir: [movesFrom, separate_git_dir!] } },
+    };
+  }
+  if (archive === undefined || (await isArchived(given, system, context))) return found;
+  return { ...common, message: `make ${archive}`, diff: { path: archive, binary: true } };
+}
+
+/** Where the repository lies, if that is another place than wanted. */
+async function otherGitDir(
+  ask: AskGit,
+  { dest, separate_git_dir }: Params,
+  system: ReadSystem,
+): Promise<string | undefined> {
+  const current = (await ask(["rev-parse", "--absolute-git-dir"], dest)).stdout.trim();
+  const wanted =
+    (await system.stat(separate_git_dir!)) === null
+      ? separate_git_dir
+      : await system.realPath(separate_git_dir!);
+  return current === wanted || current === "" ? undefined : current;
+}
+
+function archiveArguments({ archive = "", archive_prefix, bare, version }: Params): readonly string[] {
+  const format = archive.endsWith(".zip") ? "zip" : archive.endsWith(".tar") ? "tar" : "tar.gz";
+  const prefix = archive_prefix === undefined ? [] : [`--prefix=${archive_prefix}`];
+  return ["archive", `--format=${format}`, ...prefix, bare ? version : "HEAD"];
+}
+
+/** Tell whether the archive is the one that git makes of the copy now. */
+async function isArchived(given: Params, system: ReadSystem, context: ActionContext): Promise<boolean> {
+  const { archive = "", dest, executable = "git" } = given;
+  if ((await system.stat(archive))?.type !== "file") return false;
+  const made = await system.query(
+    ["sh", "-c", '"$@" | sha256sum', "sh", executable, ...archiveArguments(given)],
+    {
+      cwd: dest,
+      env: gitEnvironment(given),
+      signal: context.signal,
+    },
+  );
+  return made.stdout.slice(0, 64) === (await system.checksum(archive, "sha256"));
+}
+
+async function inspectCopy(
+  given: Params,
+  known: boolean,
+  system: ReadSystem,
+  context: ActionContext,
+): Promise<GitChange | Unchanged<GitData>> {
+  const { dest, version, bare, track_submodules, recursive } = given;
   const ask = askGit(system, given, context.signal);
   if (!known) {
     const target = await askOrNull(ask, given, context);
@@ -122,9 +291,10 @@ async function inspect(given: Params, system: ReadSystem, context: ActionContext
   if (!given.update) return unchanged<GitData>({ before, after: before });
   const modified = bare ? [] : await localModifications(ask, dest);
   if (modified.length > 0 && !given.force)
-    throw new VolleyError(
+    throw new ActionFailure(
       "ACTION_FAILED",
-      `${dest} has local modifications (${modified.slice(0, 5).join(", ")}); commit them, or say force: true`,
+      `Local modifications exist in the destination: ${dest} (force=no): ${modified.slice(0, 5).join(", ")}; commit them, or say force: true`,
+      { before },
     );
   const url = (await ask(["config", "--get", `remote.${given.remote}.url`], dest)).stdout.trim();
   const setRemote = url === "" ? "add" : url === given.repo ? undefined : "set-url";
@@ -137,7 +307,7 @@ async function inspect(given: Params, system: ReadSystem, context: ActionContext
   if (target === null && !isShort(version)) throw unknownVersion(given);
   const submodules = bare || !recursive ? "same" : await submoduleState(ask, system, dest, track_submodules);
   if (target?.commit === before && modified.length === 0 && setRemote === undefined && submodules === "same")
-    return unchanged<GitData>({ before, after: before });
+    return unchanged<GitData>({ before, after: before, remote_url_changed: false });
   const reasons = [
     ...(modified.length > 0 ? [`throw away changes to ${modified.slice(0, 5).join(", ")}`] : []),
     ...(setRemote === undefined ? [] : [`set the URL of ${given.remote}`]),
@@ -169,7 +339,7 @@ function plan({ dest, version }: Params, before: string | null, target: RemoteVe
   };
 }
 
-function unknownVersion({ repo, version }: Params): VolleyError {
+function unknownVersion({ repo, version }: Given): VolleyError {
   const missing = version === "HEAD" ? "is empty" : `has no branch or tag "${version}"`;
   return new VolleyError("ACTION_FAILED", `${hidePassword(repo)} ${missing}`);
 }
@@ -249,20 +419,59 @@ async function submoduleState(
 
 async function apply(
   change: GitChange,
-  given: Params,
+  given: Given,
   system: System,
   context: ActionContext,
 ): Promise<Applied<GitData>> {
+  if (!hasDest(given) || change.isRemoteOnly === true) return { data: change.data as GitData };
+  const { dest, separate_git_dir } = given;
+  const run = runGit(system, given, { signal: context.signal, onOutput: context.output });
+  const ask = askGit(system, given, context.signal);
+  const isNew = !(await hasRepository(system, given));
+  let moved: Pick<GitData, "git_dir_now" | "git_dir_before"> = {};
+  if (!isNew && separate_git_dir !== undefined) {
+    const from = await otherGitDir(ask, given, system);
+    if (from !== undefined) {
+      if ((await system.stat(separate_git_dir)) !== null)
+        throw new VolleyError("ACTION_FAILED", `Separate-git-dir path ${separate_git_dir} already exists.`);
+      await run(["init", "--quiet", `--separate-git-dir=${separate_git_dir}`], dest);
+      moved = { git_dir_before: from, git_dir_now: separate_git_dir };
+    }
+  }
+  const updated =
+    change.updates === false
+      ? { after: change.before, changed: false }
+      : await update(change, given, isNew, system, context);
+  if (given.verify_commit && change.updates !== false) await verify(ask, given);
+  const archived = given.archive !== undefined && (await makeArchive(given, system, context));
+  return {
+    changed: updated.changed || archived || moved.git_dir_now !== undefined,
+    data: {
+      before: change.before,
+      after: updated.after,
+      ...(isNew ? {} : { remote_url_changed: change.setRemote !== undefined }),
+      ...moved,
+    },
+  };
+}
+
+async function update(
+  change: GitChange,
+  given: Params,
+  isNew: boolean,
+  system: System,
+  context: ActionContext,
+): Promise<{ readonly after: string | null; readonly changed: boolean }> {
   const { dest, repo, remote } = given;
   const run = runGit(system, given, { signal: context.signal, onOutput: context.output });
-  const request: CheckoutRequest = { ...given, target: change.target };
   const ask = askGit(system, given, context.signal);
+  const request: CheckoutRequest = { ...given, target: change.target };
   const state = async (): Promise<string> =>
     given.track_submodules ? (await ask(["submodule", "status", "--recursive"], dest)).stdout : "";
-  if (!(await hasRepository(system, given))) {
+  if (isNew) {
     for (const directory of change.missing) await system.makeDirectory(directory);
     await cloneRepository(run, request);
-    return { data: { before: null, after: await currentCommit(ask, given) } };
+    return { after: await currentCommit(ask, given), changed: true };
   }
   if (change.setRemote !== undefined) await run(["remote", change.setRemote, remote, repo], dest);
   const submodules = await state();
@@ -270,12 +479,36 @@ async function apply(
   const after = await currentCommit(ask, given);
   // With track_submodules only the fetch tells whether anything changed.
   const changed = change.unknown === undefined || after !== change.before || (await state()) !== submodules;
-  return {
-    changed,
-    data: {
-      before: change.before,
-      after,
-      ...(change.setRemote === undefined ? {} : { remote_url_changed: true }),
-    },
-  };
+  return { after, changed };
+}
+
+/** Verify the signature of what is checked out: that of the tag, if `version` is a signed one. */
+async function verify(ask: AskGit, { dest, version, gpg_whitelist, bare }: Params): Promise<void> {
+  const tag = await ask(["cat-file", "-t", `refs/tags/${version}`], dest);
+  const isTag = tag.stdout.trim() === "tag";
+  const [command, object] = isTag ? ["verify-tag", version] : ["verify-commit", bare ? version : "HEAD"];
+  const result = await ask([command, ...(gpg_whitelist.length > 0 ? ["--raw"] : []), object], dest);
+  const what = `Failed to verify GPG signature of commit/tag "${version}"`;
+  if (result.code !== 0) throw new VolleyError("ACTION_FAILED", `${what}: ${failureText(result)}`);
+  if (gpg_whitelist.length === 0) return;
+  const [, key = "", primary = key] = /VALIDSIG (\S+)(?:.* (\S+))?$/m.exec(result.stderr) ?? [];
+  const trusted = gpg_whitelist.map((fingerprint) => fingerprint.replace(/\s/g, "").toUpperCase());
+  if (!trusted.includes(key.toUpperCase()) && !trusted.includes(primary.toUpperCase()))
+    throw new VolleyError("ACTION_FAILED", `${what}: the fingerprint ${primary} is not in gpg_whitelist`);
+}
+
+/** Make the archive anew; false when the one there is the same. */
+async function makeArchive(given: Params, system: System, context: ActionContext): Promise<boolean> {
+  const { archive = "", dest } = given;
+  if (await isArchived(given, system, context)) return false;
+  const parent = parentOf(archive);
+  if ((await system.stat(parent))?.type !== "directory")
+    throw new VolleyError("ACTION_FAILED", `${parent} does not exist, and ${archive} belongs there`);
+  const draft = posix.join(await system.temporaryDirectory(), posix.basename(archive));
+  const run = runGit(system, given, { signal: context.signal, onOutput: context.output });
+  const [command = "", ...rest] = archiveArguments(given);
+  await run([command, `--output=${draft}`, ...rest], dest);
+  await system.writeFile(archive, { copyOf: draft });
+  await system.remove(draft);
+  return true;
 }

@@ -1,9 +1,10 @@
 import { execFileSync } from "node:child_process";
-import { existsSync, mkdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { existsSync, mkdirSync, readFileSync, rmSync, statSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { describe, expect, test } from "vitest";
 import { git } from "../../../src/actions/source/git.ts";
 import { gitEnvironment, hidePassword } from "../../../src/actions/source/git-repository.ts";
+import { createLocalSystem } from "../../../src/system/local/local-system.ts";
 import { checkApplyAgain, makeSandbox, pass, type Sandbox, snapshot } from "../harness.ts";
 
 const IDENTITY = {
@@ -51,7 +52,8 @@ describe("git", () => {
     } = await checkApplyAgain(sandbox, git({ repo: path, dest: "/srv/copy" }));
     expect(check.change?.diff).toEqual({ path: "/srv/copy", before: null, after: `${first}\n` });
     expect(applied.data).toEqual({ before: null, after: first });
-    expect(second.data).toEqual({ before: first, after: first });
+    expect(second.data).toEqual({ before: first, after: first, remote_url_changed: false });
+    expect(check.change?.data).toEqual({ before: null, after: first });
     expect(copied(sandbox)).toBe("one");
     expect(run(join(sandbox.root, "srv/copy"), "branch", "--show-current")).toBe("main");
   });
@@ -64,7 +66,7 @@ describe("git", () => {
     const second = commit("two");
     const { check, first: applied } = await checkApplyAgain(sandbox, call);
     expect(check.change?.diff).toEqual({ path: "/srv/copy", before: `${first}\n`, after: `${second}\n` });
-    expect(applied.data).toEqual({ before: first, after: second });
+    expect(applied.data).toEqual({ before: first, after: second, remote_url_changed: false });
     expect(copied(sandbox)).toBe("two");
     run(path, "reset", "--quiet", "--hard", first);
     commit("three");
@@ -156,7 +158,7 @@ describe("git", () => {
     writeFileSync(join(sandbox.root, "srv/copy/file"), "mine");
     const before = snapshot(sandbox.root);
     await expect(state(sandbox, call)).rejects.toThrow(
-      /\/srv\/copy has local modifications \(file\); commit them, or say force: true/,
+      /Local modifications exist in the destination: \/srv\/copy \(force=no\): file; commit them, or say force: true/,
     );
     expect(snapshot(sandbox.root)).toEqual(before);
     const { check } = await checkApplyAgain(sandbox, git({ repo: path, dest: "/srv/copy", force: true }));
@@ -231,10 +233,67 @@ describe("git", () => {
 
   test("without clone nothing is made", async () => {
     using sandbox = makeSandbox();
-    expect(await state(sandbox, git({ repo: "/nowhere", dest: "/srv/copy", clone: false }))).toBe(
-      "unchanged",
-    );
+    const { path, first } = makeRepository(sandbox);
+    for (const given of [{ dest: "/srv/copy" }, {}]) {
+      const call = git({ repo: path, clone: false, update: false, ...given });
+      const done = await pass(call, sandbox.system, sandbox.context());
+      expect(done).toMatchObject({ state: "changed", data: { before: null, after: first } });
+    }
     expect(existsSync(join(sandbox.root, "srv"))).toBe(false);
+    expect(() => git({ repo: path })).toThrow(/dest/);
+  });
+
+  test("the repository lies apart from its files, and can be moved", async () => {
+    using sandbox = makeSandbox();
+    const { path, first } = makeRepository(sandbox);
+    // Git takes these paths as arguments: they are those of the machine.
+    const local = createLocalSystem();
+    const whole = { ...sandbox, system: local };
+    const [dest, one, two] = ["copy", "one.git", "two.git"].map((name) => join(sandbox.root, name));
+    await checkApplyAgain(whole, git({ repo: path, dest: dest!, separate_git_dir: one!, umask: "077" }));
+    expect(readFileSync(join(dest!, ".git"), "utf8")).toBe(`gitdir: ${one}\n`);
+    expect(statSync(join(dest!, "file")).mode & 0o777).toBe(0o600);
+    const moved = await checkApplyAgain(whole, git({ repo: path, dest: dest!, separate_git_dir: two! }));
+    expect(moved.first.data).toEqual({
+      before: first,
+      after: first,
+      remote_url_changed: false,
+      git_dir_before: one,
+      git_dir_now: two,
+    });
+    expect(existsSync(one!)).toBe(false);
+    local.close();
+  });
+
+  test.each(["zip", "tar", "tar.gz"])("an archive of the files is made as %s", async (ending) => {
+    using sandbox = makeSandbox();
+    const { path, commit } = makeRepository(sandbox);
+    const local = createLocalSystem();
+    const whole = { ...sandbox, system: local };
+    const archive = join(sandbox.root, `files.${ending}`);
+    const call = git({ repo: path, dest: join(sandbox.root, "copy"), archive, archive_prefix: "top/" });
+    await checkApplyAgain(whole, call);
+    commit("two");
+    await checkApplyAgain(whole, call);
+    rmSync(archive);
+    const { first } = await checkApplyAgain(whole, call);
+    expect(first.data).toMatchObject({ remote_url_changed: false });
+    const listed =
+      ending === "zip" ? ["unzip", "-p", archive, "top/file"] : ["tar", "-xOf", archive, "top/file"];
+    expect(execFileSync(listed[0]!, listed.slice(1), { encoding: "utf8" })).toBe("two");
+    local.close();
+  });
+
+  test("a commit without a signature is refused by verify_commit, and objects are borrowed from a reference", async () => {
+    using sandbox = makeSandbox();
+    const { path } = makeRepository(sandbox);
+    const call = git({ repo: path, dest: "/srv/copy", verify_commit: true });
+    await expect(state(sandbox, call)).rejects.toThrow(
+      /Failed to verify GPG signature of commit\/tag "HEAD"/,
+    );
+    await state(sandbox, git({ repo: path, dest: "/srv/other", reference: path }));
+    const alternates = join(sandbox.root, "srv/other/.git/objects/info/alternates");
+    expect(readFileSync(alternates, "utf8")).toContain(join("origin", ".git", "objects"));
   });
 
   test("what goes wrong is said; check mode says that it cannot know", async () => {
