@@ -33,6 +33,8 @@ export interface Parts {
   /** The module that playbooks import: the actions that the bundle holds, and all else. */
   readonly volley: Readonly<Record<string, unknown>>;
   readonly template: { readonly createTemplates: typeof createTemplates };
+  /** What templates seldom use. */
+  readonly "template-more": unknown;
   readonly yaml: unknown;
   /** The interpreter of Ansible's playbooks. Their code finds it as `volley/ansible`, and as `ansiblePlaybook` in `volley`. */
   readonly ansible: Readonly<Record<string, unknown>>;
@@ -61,6 +63,9 @@ export function openParts(bundle: BundleReader): Parts {
     },
     get template() {
       return load("template") as Parts["template"];
+    },
+    get "template-more"() {
+      return load("template-more");
     },
     get yaml() {
       return load("yaml");

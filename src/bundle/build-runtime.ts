@@ -67,7 +67,7 @@ async function buildPart(
     plugins:
       name === "bootstrap" || name === "runner"
         ? []
-        : [await fromRunner(sourceDirectory, "part"), ...(name === "template" ? [TRIM_NUNJUCKS] : [])],
+        : [await fromRunner(sourceDirectory, "part", name), ...(name === "template" ? [TRIM_NUNJUCKS] : [])],
     legalComments: "none",
     charset: "utf8",
     logLevel: "silent",

@@ -64,8 +64,8 @@ export async function buildBundle(
   const asked = PART_RULES.filter(
     ([, { rides }]) =>
       rides === undefined ||
-      code.includes(rides.text) ||
-      (rides.within === "anything" && someText(vars, (text) => text.includes(rides.text))),
+      holds(code, rides.text) ||
+      (rides.within === "anything" && someText(vars, (text) => holds(text, rides.text))),
   ).map(([name]) => name);
   const askedFor = GROUPS_IN_CODE.test(code) || someText(vars, (text) => GROUPS.test(text));
   const parts = digest(
@@ -85,7 +85,8 @@ export async function buildBundle(
     }
   }
   const assets = collectAssets(loaded);
-  const assetsHold = (text: string): boolean => assets.entries.some(({ content }) => content.includes(text));
+  const assetsHold = (text: string | RegExp): boolean =>
+    assets.entries.some(({ content }) => holds(content, text));
   const groups = assetsHold("groups");
   const asksForGroups = askedFor || groups;
   const script = actionsScript(JSON.parse(runtime.actions.toString("utf8")) as ActionModules, names);
@@ -105,6 +106,13 @@ export async function buildBundle(
     slot.write(FILES.state, JSON.stringify(state));
   }
   return { id, bytes, reused: false, asksForGroups };
+}
+
+/** Tell whether a content holds a text, or what a pattern describes. */
+function holds(content: string | Buffer, text: string | RegExp): boolean {
+  return typeof text === "string"
+    ? content.includes(text)
+    : text.test(typeof content === "string" ? content : content.toString("latin1"));
 }
 
 function present(part: Buffer | undefined, name: string): Buffer {

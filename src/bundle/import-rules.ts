@@ -126,7 +126,7 @@ export const EXCEPTIONS: readonly ImportException[] = [
     to: "index.ts",
     why: "the controller evaluates playbooks to know their plays",
   },
-  { from: "template/filters/data.ts", to: "system/crypt.ts", why: "password_hash and htpasswd hash alike" },
+  { from: "template/more/password.ts", to: "system/crypt.ts", why: "password_hash and htpasswd hash alike" },
   { from: "cli/demo.ts", to: "embedded/", why: "the demo brings its own fleet" },
   { from: "embedded/", to: "transport/sftp/codec.ts", why: "SFTP client and server share one codec" },
   {

@@ -3,7 +3,7 @@ import { readFile } from "node:fs/promises";
 import { dirname, relative, resolve } from "node:path";
 import { fileURLToPath } from "node:url";
 import { build, type Plugin } from "esbuild";
-import { PART_RULES } from "./parts.ts";
+import { PART_RULES, type PartName } from "./parts.ts";
 
 // The runner lends code to the other parts of a bundle: a copy would make bundles larger, and a class would be another
 // class to each. Parts require "core" (the files that agent/shared-core.ts lists) and "valibot" (the functions that
@@ -18,21 +18,29 @@ export type Minify = (
 const FACADE = "valibot-facade";
 const SINGLE = "valibot-single";
 const LATE = "late-part";
+const BORROWED = "borrowed";
+
+/** Return the files whose exports a list exports again. */
+async function filesOf(list: string): Promise<ReadonlySet<string>> {
+  const exported = (await readFile(list, "utf8")).matchAll(/^export \* from "(.+)";$/gm);
+  return new Set([...exported].map(([, path = ""]) => resolve(dirname(list), path)));
+}
 
 /**
  * Make a build take from outside what the runner lends. A `part` holds the other files that it imports, and requires
  * other parts when it first calls them. A `module`, one source file, leaves all files outside, and functions of valibot
  * that are not lent as well: `valibot/NAME`.
  */
-export async function fromRunner(sourceDirectory: string, kind: "part" | "module"): Promise<Plugin> {
+export async function fromRunner(
+  sourceDirectory: string,
+  kind: "part" | "module",
+  name?: PartName,
+): Promise<Plugin> {
   const source = fileURLToPath(sourceDirectory);
   const root = resolve(source, "..");
-  const list = resolve(source, "agent/shared-core.ts");
-  const lent = new Set(
-    [...(await readFile(list, "utf8")).matchAll(/^export \* from "(.+)";$/gm)].map(([, path = ""]) =>
-      resolve(dirname(list), path),
-    ),
-  );
+  const lent = await filesOf(resolve(source, "agent/shared-core.ts"));
+  const borrows = PART_RULES.find(([part]) => part === name)?.[1].borrows;
+  const borrowed = borrows === undefined ? new Set() : await filesOf(resolve(source, borrows.list));
   const parts = new Map<string, string>(
     PART_RULES.filter(([name]) => name !== "runner").map(([name, { entry }]) => [
       resolve(source, entry),
@@ -52,6 +60,7 @@ export async function fromRunner(sourceDirectory: string, kind: "part" | "module
         if (how === "entry-point") return undefined;
         const file = resolve(resolveDir, path);
         if (lent.has(file)) return { path: "core", external: true, sideEffects: false };
+        if (borrowed.has(file)) return { path: file, namespace: BORROWED, pluginData: borrows?.from };
         const part = parts.get(file);
         if (part !== undefined) return { path: file, namespace: LATE, pluginData: part };
         return kind === "part"
@@ -66,10 +75,12 @@ export async function fromRunner(sourceDirectory: string, kind: "part" | "module
           )
           .join("\n"),
       }));
-      onResolve({ filter: /^(?:template|yaml|ansible)$/, namespace: LATE }, ({ path }) => ({
-        path,
-        external: true,
+      // A part that lends files exports them under this name. It is there before the part that borrows them.
+      onLoad({ filter: /.*/, namespace: BORROWED }, ({ pluginData }) => ({
+        contents: `module.exports = require(${JSON.stringify(pluginData)}).lent;`,
       }));
+      onResolve({ filter: /^[a-z-]+$/, namespace: LATE }, ({ path }) => ({ path, external: true }));
+      onResolve({ filter: /^[a-z-]+$/, namespace: BORROWED }, ({ path }) => ({ path, external: true }));
 
       onResolve({ filter: /^valibot$/ }, ({ namespace }) =>
         namespace === SINGLE

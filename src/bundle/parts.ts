@@ -3,7 +3,41 @@ interface PartRule {
   /** The file below `src/` whose exports are the part's. A part whose file is not there is not built. */
   readonly entry: string;
   /** The bundle holds the part only with this text in the compiled playbook, or anywhere: also in an asset or the hosts' vars. Absent: always. */
-  readonly rides?: { readonly text: string; readonly within: "code" | "anything" };
+  readonly rides?: { readonly text: string | RegExp; readonly within: "code" | "anything" };
+  /** The file below `src/` that lists the files which the part takes from another part. */
+  readonly borrows?: { readonly list: string; readonly from: string };
+}
+
+/** The filters, tests and lookups of `template/more/`, which the tests compare with what is there. */
+export const SELDOM_USED = {
+  filters: `wordwrap xmlattr urlize filesizeformat random shuffle password_hash type5_pw to_uuid counter dict dict_kv
+    from_csv groupby_as_dict lists_mergeby lists_union lists_intersect lists_difference lists_symmetric_difference
+    keep_keys remove_keys replace_keys to_paths get_path index_of version_sort rekey_on_member to_time_unit
+    to_milliseconds to_seconds to_minutes to_hours to_days to_weeks to_months to_years expandvars fileglob win_splitdrive
+    random_mac crc32 unicode_normalize split_pem vault unvault ipaddr ipv4 ipv6 ipwrap ipmath ipsubnet nthhost
+    next_nth_usable previous_nth_usable network_in_usable network_in_network reduce_on_network cidr_merge usable_range
+    ip4_hex hwaddr macaddr slaac`,
+  tests: `mount is_mount same_file is_same_file uri url urn vault_encrypted ip ip_address ipv4 ipv4_address ipv4_netmask
+    ipv4_hostmask ipv6 ipv6_address ipv6_ipv4_mapped ipv6_sixtofour ipv6_teredo loopback mac multicast private public
+    reserved unspecified in_network subnet_of supernet_of in_any_network in_one_network`,
+  lookups: `csvfile ini password lines url unvault config random_choice random_string inventory_hostnames`,
+} as const;
+
+/** Make the pattern of texts that use something of `template/more/`. Blanks may stand in a text as code has them. */
+function seldomUsed(): RegExp {
+  const anyOf = (names: string): string => `(?:\\w+\\.\\w+\\.)?(?:${names.trim().split(/\s+/).join("|")})\\b`;
+  const { filters, tests, lookups } = SELDOM_USED;
+  const blanks = "(?:\\s|\\\\n)*";
+  return new RegExp(
+    [
+      `\\|${blanks}${anyOf(filters)}`,
+      `\\bis${blanks}(?:not\\b${blanks})?${anyOf(tests)}`,
+      `\\b(?:map|select|reject|selectattr|rejectattr)\\([^()]*['"]${anyOf(`${filters} ${tests}`)}`,
+      `\\b(?:lookup|query|q)\\(${blanks}\\\\?['"]${anyOf(lookups)}`,
+      `\\bwith_${anyOf(lookups)}`,
+      "\\bversion_type\\b|\\bversion\\([^)]*strict",
+    ].join("|"),
+  );
 }
 
 /**
@@ -15,6 +49,11 @@ export const PARTS = {
   template: { entry: "template/index.ts" },
   // The filters from_yaml and from_yaml_all alone need it, and it is a fifth of a bundle.
   yaml: { entry: "yaml/document.ts", rides: { text: "from_yaml", within: "anything" } },
+  "template-more": {
+    entry: "template/more/index.ts",
+    rides: { text: seldomUsed(), within: "anything" },
+    borrows: { list: "template/lent.ts", from: "template" },
+  },
   ansible: { entry: "ansible/index.ts", rides: { text: "ansiblePlaybook", within: "code" } },
 } as const satisfies Readonly<Record<string, PartRule>>;
 

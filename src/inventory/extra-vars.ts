@@ -7,7 +7,7 @@ import { fileReason } from "../core/unix/user-file.ts";
 import { readKeyValues } from "../core/values/key-values.ts";
 import type { Vars } from "../core/values/vars.ts";
 import type { SecretStore } from "../vars/secrets/store.ts";
-import { isVault } from "../vars/secrets/vault.ts";
+import { isVault } from "../vars/vault-format.ts";
 import { readYaml } from "../yaml/read.ts";
 import { readConnection } from "./connection.ts";
 import type { Entries, Entry } from "./draft.ts";

@@ -4,7 +4,7 @@ import { isVolleyError, VolleyError } from "../core/errors.ts";
 import { bindSecrets } from "../core/secret.ts";
 import { decodeUtf8, fileReason } from "../core/unix/user-file.ts";
 import type { SecretStore } from "../vars/secrets/store.ts";
-import { isVault } from "../vars/secrets/vault.ts";
+import { isVault } from "../vars/vault-format.ts";
 import { readYaml } from "../yaml/read.ts";
 import { type Entries, groupScope } from "./draft.ts";
 

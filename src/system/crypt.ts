@@ -203,6 +203,11 @@ function bcryptText(bytes: Uint8Array): string {
   return translate(Buffer.from(bytes).toString("base64").replace(/=+$/, ""), BASE64_DIGITS, BCRYPT_DIGITS);
 }
 
+/** Return the 16 bytes that the 22 digits of a salt of bcrypt stand for. */
+export function bcryptSalt(digits: string): Uint8Array {
+  return Buffer.from(translate(digits, BCRYPT_DIGITS, BASE64_DIGITS), "base64");
+}
+
 /**
  * Hash a password by bcrypt (Provos and Mazières, "A Future-Adaptable Password Scheme"). `salt` has 16 bytes, and the
  * work doubles with each step of `cost`: 12 takes about a second. Bytes of the password beyond 72 do not count.
@@ -247,7 +252,7 @@ const FORMS: readonly (readonly [RegExp, (password: string, found: readonly stri
   [
     /^\$(2[aby])\$(0[4-9]|1\d|2\d|3[01])\$([./A-Za-z0-9]{22})/,
     (password, [, version, cost, salt]) => {
-      const bytes = Buffer.from(translate(salt!, BCRYPT_DIGITS, BASE64_DIGITS), "base64");
+      const bytes = bcryptSalt(salt!);
       return bcrypt(password, bytes, Number(cost), version);
     },
   ],

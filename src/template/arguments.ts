@@ -3,7 +3,7 @@ import { readPythonLiteral } from "../core/values/python-literal.ts";
 import { Data } from "../core/values/value.ts";
 import { OMIT } from "../core/values/vars.ts";
 import { isTemplate, keepsType, loneName, type RenderedVar, type VarScope } from "../vars/scope.ts";
-import { type Engine, trailingNewlines, VAR_TEXT } from "./engine.ts";
+import { type TemplateEngine, trailingNewlines, VAR_TEXT } from "./engine.ts";
 import { isOfUndefined, locate, reword } from "./errors.ts";
 import {
   dictEntries,
@@ -21,7 +21,12 @@ import {
 // What Ansible makes of texts in YAML beside templates: the values of vars and arguments, and conditions.
 
 /** Render the text of a var. See `renderValue` of Templates; `native` keeps types as Jinja's own native mode does. */
-export function renderText(engine: Engine, source: string, scope: VarScope, native: boolean): RenderedVar {
+export function renderText(
+  engine: TemplateEngine,
+  source: string,
+  scope: VarScope,
+  native: boolean,
+): RenderedVar {
   const { value: found, text } = engine.valueOf(source, scope.vars);
   const { lone, isText, name, newlines } = text;
   const verbatim = lone !== undefined && (isText || (name !== undefined && scope.isVerbatim(name)));
@@ -58,7 +63,7 @@ export interface ArgumentOptions {
 
 /** Render arguments at any depth. See `renderArguments` of Templates. */
 export function renderArguments(
-  engine: Engine,
+  engine: TemplateEngine,
   value: unknown,
   scope: VarScope,
   native: boolean,
@@ -116,7 +121,7 @@ function unplaced(error: unknown): unknown {
 }
 
 /** Return the truth of a condition. See `condition` of Templates. */
-export function condition(engine: Engine, given: unknown, scope: VarScope, native: boolean): boolean {
+export function condition(engine: TemplateEngine, given: unknown, scope: VarScope, native: boolean): boolean {
   if (given === null || given === undefined || given === "") return true;
   const text = given instanceof Data ? given.text : given;
   if (typeof text !== "string") return truth(text);

@@ -113,7 +113,7 @@ function searchPathOf(vars: TemplateVars): string[] {
 }
 
 /** Compiles and renders templates, and keeps what it compiled. */
-export class Engine {
+export class TemplateEngine {
   readonly runtime: Runtime;
   readonly #options: TemplateOptions;
   #style: Style;
@@ -291,12 +291,12 @@ export class Engine {
 class State implements CallState {
   readonly vars: TemplateVars;
   readonly ownsVars: boolean;
-  readonly #engine: Engine;
+  readonly #engine: TemplateEngine;
   readonly #options: TemplateOptions;
   readonly #lookups: boolean;
 
   constructor(
-    engine: Engine,
+    engine: TemplateEngine,
     options: TemplateOptions,
     vars: TemplateVars,
     ownsVars: boolean,
@@ -345,6 +345,12 @@ class State implements CallState {
 
   readText(name: string, kind: AssetKind): string | null {
     return this.#options.loader?.read(name, kind) ?? null;
+  }
+
+  findFile(name: string, directory: string): string | null {
+    const { loader } = this.#options;
+    if (loader?.find !== undefined) return loader.find(name, directory);
+    return this.readText(name, directory === "templates" ? "templates" : "files") === null ? null : name;
   }
 
   listFiles(name: string): readonly string[] {

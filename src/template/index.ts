@@ -1,13 +1,14 @@
 import { VolleyError } from "../core/errors.ts";
 import { type RenderedVar, type VarOrigin, type VarScope, varScope } from "../vars/scope.ts";
 import { type ArgumentOptions, condition, renderArguments, renderText } from "./arguments.ts";
-import { Engine, VAR_TEXT } from "./engine.ts";
+import { TemplateEngine, VAR_TEXT } from "./engine.ts";
 import { nameVar } from "./errors.ts";
 import { runLookup } from "./lookups.ts";
 import type { TemplateOptions, TemplateStyle, TemplateVars } from "./options.ts";
 import { toValue } from "./values.ts";
 
 export { isOfUndefined } from "./errors.ts";
+export * as lent from "./lent.ts";
 export type { TemplateLoader, TemplateOptions } from "./options.ts";
 
 /** Templates that share a loader, options and a cache of compiled code. Failures are VolleyErrors `TEMPLATE_FAILED`. */
@@ -46,7 +47,7 @@ export interface Templates {
 
 /** Make templates that behave as Jinja2 does in Ansible. */
 export function createTemplates(options: TemplateOptions = {}): Templates {
-  const engine = new Engine(options);
+  const engine = new TemplateEngine(options);
   const isNative = options.native === true;
   return {
     render(name, vars, overrides = {}) {

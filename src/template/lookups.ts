@@ -4,7 +4,9 @@ import { makeMap } from "../core/values/value.ts";
 import { beginsAnew, fail, locate } from "./errors.ts";
 import { datetime, wallClock } from "./filters/date.ts";
 import { formatPercent } from "./format.ts";
-import { shortName } from "./names.ts";
+import { lookedUpText, missing } from "./lookup-text.ts";
+import { moreLookup } from "./more/index.ts";
+import { inMore, shortName } from "./names.ts";
 import {
   asNumber,
   type Callable,
@@ -12,6 +14,7 @@ import {
   callable,
   defined,
   dictEntries,
+  dictGet,
   Func,
   isDict,
   isInt,
@@ -39,7 +42,11 @@ function variable(term: unknown, keywords: Keywords, state: CallState): unknown 
 }
 
 function variableNames(terms: readonly unknown[], state: CallState): unknown[] {
-  const patterns = terms.map((term) => pythonRegex(str(term), { unicode: true }));
+  const patterns = terms.map((term) =>
+    typeof term === "string"
+      ? pythonRegex(term, { unicode: true })
+      : fail(`Invalid setting identifier, "${str(term)}" is not a string`),
+  );
   return patterns.flatMap((pattern) => Object.keys(state.vars).filter((name) => pattern.test(name)));
 }
 
@@ -53,36 +60,149 @@ const entries = (terms: readonly unknown[]): unknown[] =>
               ["value", value],
             ]),
         )
-      : fail("lookup dict needs dicts"),
+      : fail("with_dict expects a dict"),
   );
 
-/** Expand `start=1 end=5 stride=2 format=%02d`, or `count=3`; ends are included. */
-function sequence(term: string, keywords: Keywords): string[] {
-  const given = new Map([
-    ...Object.entries(keywords).map(([key, value]) => [key, str(value)] as const),
-    ...[...term.matchAll(/(\w+)=(\S+)/g)].map(([, key = "", value = ""]) => [key, value] as const),
-  ]);
-  const number = (name: string, fallback: number): number => Number(given.get(name) ?? fallback);
-  const [start, stride] = [number("start", 1), number("stride", 1)];
-  const end = number("end", start + (number("count", 1) - 1) * stride);
-  const size = Math.max(0, Math.floor((end - start) / stride) + 1);
-  return Array.from({ length: size }, (_, index) =>
-    formatPercent(given.get("format") ?? "%d", start + index * stride),
+/** Return the lists of a lookup that needs at least one. */
+function someLists(lookup: string, terms: readonly unknown[], where: string): unknown[][] {
+  if (terms.length === 0) fail(`${lookup} requires at least one element in ${where}`);
+  return terms.map((term) => [...iterate(term)]);
+}
+
+function nested(terms: readonly unknown[]): unknown[][] {
+  // As in Ansible, lists within a list are taken apart, once.
+  return someLists("with_nested", terms, "the nested list").reduce<unknown[][]>(
+    (rows, list) => rows.flatMap((row) => list.map((one) => [...row, ...(isList(one) ? one : [one])])),
+    [[]],
   );
 }
 
-/** Return the text of a file that only the controller has. */
-function askedText(plugin: "file", term: unknown, { ask }: CallState): string {
-  if (ask === undefined) return missing(plugin, term);
-  return str(ask(plugin, [term], { lstrip: false, rstrip: false })[0]);
+const SHORTCUT = /^\s*(?:(0x[\da-f]+|0?[0-7]*|\d+)-)?(0x[\da-f]+|\d+)(?:\/(0x[\da-f]+|\d+))?(?::(.+))?\s*$/is;
+
+function sequenceNumber(name: string, written: string | number): number {
+  const text = String(written);
+  // As in C, a leading zero means an octal number.
+  const number = /^-?0[0-7]+$/.test(text) ? Number.parseInt(text, 8) : Number(text);
+  return Number.isInteger(number) ? number : fail(`can't parse ${name}=${text} as integer`);
 }
 
-function missing(kind: "file" | "template", term: unknown): never {
-  const where = `neither the role nor the playbook has it in its ${kind}s directory`;
-  const path = str(term).startsWith("/")
-    ? "only files of the playbook and its roles can be looked up"
-    : where;
-  return fail(`lookup ${kind}: there is no ${kind} '${str(term)}': ${path}`);
+/** Expand `start=1 end=5 stride=2 format=%02d`, `count=3` or `1-10/2:%02d`; ends are included. */
+function sequence(term: string): string[] {
+  const given = new Map<string, string>();
+  const shortcut = SHORTCUT.exec(term);
+  if (shortcut !== null) {
+    const [, from, to = "", by, format] = shortcut;
+    given.set("end", to);
+    if (from !== undefined) given.set("start", from);
+    if (by !== undefined) given.set("stride", by);
+    if (format !== undefined) given.set("format", format);
+  } else {
+    const unknown: string[] = [];
+    for (const word of term.split(/\s+/).filter((one) => one !== "")) {
+      const [, name = "_raw_params", value = ""] = /^(\w+)=(.*)$/s.exec(word) ?? [];
+      if (!["start", "end", "count", "stride", "format"].includes(name)) unknown.push(`'${name}'`);
+      given.set(name, value);
+    }
+    if (unknown.length > 0) fail(`unrecognized arguments to with_sequence: [${unknown.join(", ")}]`);
+  }
+  const number = (name: string, fallback: number): number =>
+    sequenceNumber(name, given.get(name) ?? fallback);
+  const [start, stride, format] = [number("start", 1), number("stride", 1), given.get("format") ?? "%d"];
+  const counted = given.has("count");
+  if (counted === given.has("end"))
+    fail(
+      counted
+        ? "can't specify both count and end in with_sequence"
+        : "must specify count or end in with_sequence",
+    );
+  if (!/^(?:[^%]|%%)*%[^%]*$/.test(format)) fail(`bad formatting string: ${format}`);
+  if (stride === 0) return [];
+  const end = counted ? start + (number("count", 0) - 1) * stride : number("end", 0);
+  if (!counted && stride > 0 && end < start) fail("to count backwards make stride negative");
+  if (!counted && stride < 0 && end > start) fail("to count forward don't make stride negative");
+  const size = counted ? number("count", 0) : Math.max(0, Math.floor((end - start) / stride) + 1);
+  return Array.from({ length: size }, (_, index) => formatPercent(format, start + index * stride));
+}
+
+/** One entry of `first_found`: the names of a dict below each of its paths. */
+interface Candidates {
+  readonly names: readonly string[];
+  readonly skips: boolean;
+}
+
+function candidatesOf(terms: readonly unknown[], options: Keywords): Candidates {
+  const words = (value: unknown, by: RegExp): string[] =>
+    (isList(value) ? value.map(str) : str(value).split(by))
+      .map((word) => word.trim())
+      .filter((word) => word !== "");
+  const below = (paths: readonly string[], files: readonly string[]): string[] =>
+    paths.length === 0
+      ? [...files]
+      : paths.flatMap((path) => files.map((file) => `${path.replace(/\/+$/, "")}/${file}`));
+  let skips = truth(options.skip ?? false);
+  const names = terms.flatMap((term): string[] => {
+    if (!isDict(term)) {
+      if (isList(term)) {
+        const inner = candidatesOf(term, options);
+        skips ||= inner.skips;
+        return [...inner.names];
+      }
+      return below(words(options.paths ?? [], /[,:;]/), words(term, /[,;]/));
+    }
+    skips ||= truth(dictGet(term, "skip") ?? false);
+    const files = words(dictGet(term, "files") ?? [], /[,;]/);
+    return below(words(dictGet(term, "paths") ?? [], /[,:;]/), files);
+  });
+  return { names, skips };
+}
+
+/** Find the first file that there is: among the assets, otherwise on the controller. */
+const firstFound: Callable = (terms, options, state) => {
+  const { _subdirectory: directory = "files", ...given } = options;
+  const { names, skips } = candidatesOf(terms, given);
+  const kind = str(directory);
+  const here = names.findIndex((name) => state.findFile(name, kind) !== null);
+  // The assets hold all that lies in the role and the playbook, not what lies elsewhere.
+  const elsewhere = here < 0 ? names : names.slice(0, here).filter((name) => /^[/~]|\.\.\//.test(name));
+  const [asked] =
+    elsewhere.length === 0 ? [] : (state.ask?.("first_found", elsewhere, { subdirectory: kind }) ?? []);
+  if (asked !== undefined) return [asked];
+  if (here >= 0) return [state.findFile(names[here]!, kind)];
+  return skips ? [] : fail("No file was found when using first_found.");
+};
+
+function subelements(terms: readonly unknown[]): unknown[] {
+  const [value, path, flags] = terms;
+  if (terms.length < 2 || terms.length > 3) fail("subelements lookup expects a list of two or three items");
+  if (!isDict(value) && !isList(value)) fail(`subelements lookup expects a dictionary, got '${str(value)}'`);
+  const skips = isDict(flags) && truth(dictGet(flags, "skip_missing") ?? false);
+  const keys = str(path).split(".");
+  const elements = isDict(value) ? dictEntries(value).map(([, one]) => one) : iterate(value);
+  return elements.flatMap((element) => {
+    if (!isDict(element)) return fail(`subelements lookup expects a dictionary, got '${str(element)}'`);
+    if (dictGet(element, "skipped") !== undefined && truth(dictGet(element, "skipped"))) return [];
+    /** Return the list at the keys, and the element without it. */
+    const take = (dict: unknown, at: number): [unknown[], unknown] | null => {
+      const key = keys[at]!;
+      if (!isDict(dict))
+        return fail(`the key ${keys[at - 1]} should point to a dictionary, got '${str(dict)}'`);
+      const inner = dictGet(dict, key);
+      if (inner === undefined)
+        return skips ? null : fail(`could not find '${key}' key in iterated item '${str(dict)}'`);
+      const rest = new Map(dictEntries(dict));
+      if (at === keys.length - 1) {
+        if (!isList(inner)) return fail(`the key ${key} should point to a list, got '${str(inner)}'`);
+        rest.delete(key);
+        return [inner, rest];
+      }
+      const taken = take(inner, at + 1);
+      if (taken === null) return null;
+      rest.set(key, taken[1]);
+      return [taken[0], rest];
+    };
+    const taken = take(element, 0);
+    return taken === null ? [] : taken[0].map((one) => tuple(taken[1], one));
+  });
 }
 
 /** List the files in one directory whose names match, as the playbook's author would name them in `src`. */
@@ -97,7 +217,17 @@ function glob(term: string, list: (directory: string) => readonly string[]): str
 
 /** Every built-in lookup. Each returns a list, as in Ansible. */
 const lookups: Readonly<Record<string, Callable>> = {
-  env: (terms, { default: fallback = "" }, { env }) => terms.map((term) => env[str(term)] ?? fallback),
+  env: (terms, options, { env, ask }) => {
+    const { default: fallback = "" } = options;
+    return terms.map((term) => {
+      const name = str(term);
+      const value = ask === undefined ? env[name] : ask("env", [name], {})[0];
+      if (typeof value === "string") return value;
+      return fallback instanceof Undefined
+        ? fail(`The "env" lookup, found an undefined variable: ${name}`)
+        : fallback;
+    });
+  },
   vars: (terms, keywords, state) => terms.map((term) => variable(term, keywords, state)),
   varnames: (terms, _keywords, state) => variableNames(terms, state),
   dict: (terms) => entries(terms),
@@ -107,33 +237,42 @@ const lookups: Readonly<Record<string, Callable>> = {
   indexed_items: (terms) =>
     terms.flatMap((term) => (isList(term) ? term : [term])).map((term, index) => tuple(index, term)),
   together: (terms) => {
-    const lists = terms.map(iterate);
-    return Array.from({ length: Math.max(0, ...lists.map((list) => list.length)) }, (_, index) =>
+    const lists = someLists("with_together", terms, "each list").map((list) =>
+      list.flatMap((one) => (isList(one) ? one : [one])),
+    );
+    return Array.from({ length: Math.max(...lists.map((list) => list.length)) }, (_, index) =>
       lists.map((list) => list[index] ?? null),
     );
   },
-  nested: (terms) =>
-    terms
-      .map(iterate)
-      .reduce<unknown[][]>((rows, list) => rows.flatMap((row) => list.map((one) => [...row, one])), [[]]),
-  subelements: ([value, path], keywords, state) =>
-    iterate(state.filter("subelements")([value, path], keywords, state)),
-  sequence: (terms, keywords) => terms.flatMap((term) => sequence(str(term), keywords)),
+  nested,
+  cartesian: nested,
+  subelements,
+  sequence: (terms) => terms.flatMap((term) => sequence(str(term))),
+  first_found: firstFound,
   template: (terms, { convert_data: convert = true, template_vars: vars = null }, state) =>
     terms.map((term) => {
       const text =
-        state.renderTemplate(str(term), vars === null ? {} : keywords(vars)) ?? missing("template", term);
+        state.renderTemplate(str(term), vars === null ? {} : keywords(vars)) ??
+        missing("template", "template", str(term));
       return (truth(convert) ? readLiteral(text) : undefined) ?? text;
     }),
   file: (terms, { lstrip = false, rstrip = true }, state) =>
     terms.map((term) => {
-      const text = state.readText(str(term), "files") ?? askedText("file", term, state);
+      const text = lookedUpText("file", term, state);
       const end = truth(rstrip) ? text.trimEnd() : text;
       return truth(lstrip) ? end.trimStart() : end;
     }),
   fileglob: (terms, _keywords, state) =>
-    terms.flatMap((term) => glob(str(term), (name) => state.listFiles(name))),
-  pipe: () => fail("lookup pipe is not available: templates do not run commands; use a task and its result"),
+    terms.flatMap((term) => {
+      const found = glob(str(term), (name) => state.listFiles(name));
+      return found.length > 0 || state.ask === undefined
+        ? found
+        : [...state.ask("fileglob", [str(term)], {})];
+    }),
+  pipe: (terms, _keywords, { ask }) =>
+    ask === undefined
+      ? fail("lookup pipe is not available: templates do not run commands; use a task and its result")
+      : [...ask("pipe", terms.map(str), {})],
 };
 
 /** Return a lookup by name: a plain function that the caller supplied, or a built-in one. `custom` is null where none is allowed. */
@@ -150,7 +289,7 @@ export function findLookup(
     };
   }
   const short = shortName(name);
-  const known = Object.hasOwn(lookups, short) ? lookups[short] : undefined;
+  const known = Object.hasOwn(lookups, short) ? lookups[short] : inMore(() => moreLookup(short));
   return known ?? fail(`lookup plugin (${name}) not found`);
 }
 
@@ -174,12 +313,12 @@ function lookup(args: readonly unknown[], keywords: Keywords, state: CallState, 
     found = iterate(state.lookup(str(name))(terms, options, state));
   } catch (error) {
     if (errors === "strict" || beginsAnew(error)) throw error;
-    found = [];
+    return truth(wantlist) ? [] : "";
   }
   if (truth(wantlist)) return found;
   if (found.length === 1) return found[0];
-  // Ansible joins texts, and returns a list of anything else.
-  return found.every((one) => typeof one === "string") ? found.join(",") : found;
+  // Ansible joins texts, and returns a list of anything else, or of nothing.
+  return found.length > 0 && found.every((one) => typeof one === "string") ? found.join(",") : found;
 }
 
 function range(first: unknown, second?: unknown, third?: unknown): number[] {

@@ -1,7 +1,9 @@
+import { isVolleyError } from "../core/errors.ts";
 import { fail } from "./errors.ts";
 import { filters } from "./filters/index.ts";
+import { moreFilter, moreTest } from "./more/index.ts";
 import { tests } from "./tests.ts";
-import type { Callable } from "./values.ts";
+import { type Callable, str } from "./values.ts";
 
 /** The collections whose filters, tests and lookups Volley has, as prefixes of names. */
 const COLLECTION = /^(?:ansible\.(?:builtin|legacy|posix|utils|netcommon)|community\.(?:general|crypto))\./;
@@ -11,17 +13,42 @@ export function shortName(name: string): string {
   return name.includes(".") ? name.replace(COLLECTION, "") : name;
 }
 
-function find(kind: string, table: Readonly<Record<string, Callable>>, name: string): Callable {
+/** The tests that ask for names. */
+const NAMES: Readonly<Record<string, Callable>> = {
+  filter: ([name]) => filterOf(str(name)) !== undefined,
+  test: ([name]) => testOf(str(name)) !== undefined,
+};
+
+function own(table: Readonly<Record<string, Callable>>, name: string): Callable | undefined {
+  return Object.hasOwn(table, name) ? table[name] : undefined;
+}
+
+/** Look for a name among what is seldom used; a bundle whose texts name nothing of it does not have that part. */
+export function inMore(look: () => Callable | undefined): Callable | undefined {
+  try {
+    return look();
+  } catch (error) {
+    if (isVolleyError(error) && error.code === "BUNDLE_INVALID") return undefined;
+    throw error;
+  }
+}
+
+function filterOf(name: string): Callable | undefined {
   const short = shortName(name);
-  return (Object.hasOwn(table, short) ? table[short] : undefined) ?? fail(`there is no ${kind} '${name}'`);
+  return own(filters, short) ?? inMore(() => moreFilter(short));
+}
+
+function testOf(name: string): Callable | undefined {
+  const short = shortName(name);
+  return own(tests, short) ?? own(NAMES, short) ?? inMore(() => moreTest(short));
 }
 
 /** Return a filter by its name, which may begin with a collection. */
 export function findFilter(name: string): Callable {
-  return find("filter", filters, name);
+  return filterOf(name) ?? fail(`Could not load "${name}": there is no filter '${name}'`);
 }
 
 /** Return a test by its name, which may begin with a collection. */
 export function findTest(name: string): Callable {
-  return find("test", tests, name);
+  return testOf(name) ?? fail(`Could not load "${name}": there is no test '${name}'`);
 }

@@ -6,6 +6,11 @@ import type { FileType } from "../core/system.ts";
 export interface TemplateLoader {
   /** Return a text by its name relative to the role's templates, or its files; null for none. */
   read(name: string, kind?: AssetKind): string | null;
+  /**
+   * Return how {@link read} and tasks name a file that is looked for in a directory such as `files`, `templates`, `vars`
+   * or `tasks` first; null for none. Default: by reading it.
+   */
+  find?(name: string, directory: string): string | null;
   /** List every file below a directory of the role's files, relative to it. Default: none. */
   list?(name: string): readonly string[];
 }

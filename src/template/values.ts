@@ -59,6 +59,8 @@ export interface CallState {
   lookup(name: string): Callable;
   /** Return the text of a file, or null. */
   readText(name: string, kind: "files" | "templates"): string | null;
+  /** Return the name of a file among those of the role and the playbook, looked for in `directory` first; null for none. */
+  findFile(name: string, directory: string): string | null;
   /** List every file below a directory of the role's files. */
   listFiles(name: string): readonly string[];
   /** Render a template; null for an unknown one. `more` are variables over those of this rendering. */

@@ -73,6 +73,7 @@ const MALFORMED: GoldenFile = {
 test.each<[string, () => GoldenFile]>([
   ["cases.json", () => readGolden("cases.json")],
   ["ansible-cases.json", () => readGolden("ansible-cases.json")],
+  ["seldom-cases.json", () => readGolden("seldom-cases.json")],
   ["malformed templates", () => MALFORMED],
 ])("the template part makes of %s what its source makes", (_name, read) => {
   const golden = read();
@@ -86,16 +87,35 @@ test.each<[string, () => GoldenFile]>([
   expect(differing.map(({ template }) => template)).toEqual([]);
 });
 
+test("the part of what templates seldom use lends values to the template part, and takes them from it", () => {
+  const templates = loadTemplatePart()();
+  const say = (text: string): string => templates.renderString(text, { ports: [80, 80] });
+  expect(say("{{ ports | counter }}")).toBe("{80: 2}");
+  expect(say("{{ '10.0.0.1/8' | ipaddr('network') }} {{ '::1' is ansible.utils.ipv6 }}")).toBe(
+    "10.0.0.0 True",
+  );
+  expect(say("{{ [{'a': 1}] | lists_mergeby([{'a': 1, 'b': 2}], index='a') }}")).toBe("[{'a': 1, 'b': 2}]");
+  expect(say("{{ lookup('random_choice', 'x') }}{{ {}.zz is defined }}")).toBe("xFalse");
+  expect(() => say("{{ 1 | counter }}")).toThrow("1 is int");
+  expect(() => say("{{ [zz] | counter }}")).toThrow("'zz' is undefined");
+});
+
 /** Loads the built template part as a bundle's bootstrap does. */
 function loadTemplatePart(): typeof createTemplates {
+  let more: unknown;
   const given = {
     core,
+    template: undefined as unknown,
     get yaml(): unknown {
       return loadPart(runtime.parts.yaml!, { core });
     },
+    get "template-more"(): unknown {
+      more ??= loadPart(runtime.parts["template-more"]!, given);
+      return more;
+    },
   };
-  return (loadPart(runtime.parts.template!, given) as { readonly createTemplates: typeof createTemplates })
-    .createTemplates;
+  given.template = loadPart(runtime.parts.template!, given);
+  return (given.template as { readonly createTemplates: typeof createTemplates }).createTemplates;
 }
 
 function loadPart(part: Buffer, given: Readonly<Record<string, unknown>>): unknown {

@@ -28,6 +28,11 @@ const LOOKUPS: readonly (readonly [expression: string, expected: string])[] = [
   ["lookup('file', 'latin1') | hash('sha1')", "e4821dc904c8208b28245df57215d97fb4da98b4"],
   ["lookup('file', 'latin1') | b64encode", "R3L8bg=="],
   ["'R3L8bg==' | b64decode", "Gr\udcfcn"],
+  // What is seldom used is a part of the bundle by itself.
+  ["'10.0.0.0/8' | ansible.utils.ipaddr('prefix')", "8"],
+  ["lookup('csvfile', 'b', file='pairs.csv', delimiter=',')", "2"],
+  ["lookup('ini', 'port', section='web', file='conf.ini')", "80"],
+  ["lookup('first_found', ['nosuch', 'both'])", "both"],
   // In vars of the inventory: the role's whose task asks.
   ["from_inventory", "role-file|role-tpl web1"],
 ];
@@ -48,6 +53,8 @@ const FILES = {
   "roles/r/files/sub/a.conf": "g1\n",
   "roles/r/files/sub/b.conf": "g2\n",
   "roles/r/files/c.conf": "g3\n",
+  "roles/r/files/pairs.csv": "a,1\nb,2\n",
+  "roles/r/files/conf.ini": "[web]\nport = 80\n",
   "roles/r/files/.hidden.conf": "",
   "roles/r/files/blanks": "  x \n",
   "roles/r/templates/both": `role-tpl ${open} inventory_hostname ${close}\n`,

@@ -2,7 +2,8 @@ import { tmpdir } from "node:os";
 import { Encrypter } from "age-encryption";
 import { test } from "vitest";
 import { createSecretStore } from "../../src/vars/secrets/store.ts";
-import { isVault, openVault, parseVault } from "../../src/vars/secrets/vault.ts";
+import { openVault } from "../../src/vars/secrets/vault.ts";
+import { isVault, parseVault } from "../../src/vars/vault-format.ts";
 import { FUZZ_TIMEOUT_MS, fuzz } from "./lib/fuzz.ts";
 import { must, mustBeOneLine, orRefusalOf } from "./lib/judge.ts";
 

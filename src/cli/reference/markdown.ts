@@ -1,6 +1,7 @@
 import type { ActionDescription } from "../../actions/define.ts";
 import { filters } from "../../template/filters/index.ts";
 import { globals } from "../../template/lookups.ts";
+import { moreNames } from "../../template/more/index.ts";
 import { tests } from "../../template/tests.ts";
 import { OPTIONS, type OptionRow } from "../../transport/ssh-config/option-table.ts";
 import { actions, callText, constraintsOf, type Parameter, parametersOf, summaryOf } from "./actions.ts";
@@ -128,9 +129,9 @@ export function referenceMarkdown(): string {
     TEMPLATES,
     nameList(Object.keys(globals())),
     "### Filters",
-    nameList(Object.keys(filters)),
+    nameList([...Object.keys(filters), ...moreNames().filters]),
     "### Tests",
-    nameList(Object.keys(tests)),
+    nameList([...Object.keys(tests), ...moreNames().tests]),
     ...sshConfigParts(),
   ];
   return `${parts.filter((part) => part !== "").join("\n\n")}\n`;

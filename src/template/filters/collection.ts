@@ -9,7 +9,6 @@ import {
   type Dict,
   defined,
   dictEntries,
-  dictGet,
   intArgument,
   isDict,
   isList,
@@ -221,7 +220,12 @@ export const sequenceFilters: Readonly<Record<string, Callable>> = {
       tuple(...row),
     ),
   combinations: callable(["value", "size"], (value: unknown, size: unknown) =>
-    combinations(iterate(value), intArgument(size, 2)).map((row) => tuple(...row)),
+    combinations(
+      iterate(value),
+      size === undefined
+        ? fail("combinations() missing required argument 'r' (pos 2)")
+        : intArgument(size, 2),
+    ).map((row) => tuple(...row)),
   ),
   permutations: callable(["value", "size"], (value: unknown, size: unknown) =>
     permutations(iterate(value), intArgument(size, iterate(value).length)).map((row) => tuple(...row)),
@@ -274,6 +278,9 @@ export const functionalFilters: Readonly<Record<string, Callable>> = {
   rejectattr: select(false, true),
 };
 
+const LIST_MERGE =
+  "merge_hash: 'list_merge' argument can only be equal to 'replace', 'keep', 'append', 'prepend', 'append_rp' or 'prepend_rp'";
+
 function mergeLists(left: readonly unknown[], right: readonly unknown[], how: string): unknown[] {
   const without = (items: readonly unknown[], others: readonly unknown[]): unknown[] =>
     items.filter((one) => !contains([...others], one));
@@ -291,18 +298,18 @@ function mergeLists(left: readonly unknown[], right: readonly unknown[], how: st
     case "prepend_rp":
       return [...right, ...without(left, right)];
     default:
-      return fail(`combine has no list_merge '${how}'`);
+      return fail(LIST_MERGE);
   }
 }
 
 /** Combine two dicts as Ansible's `combine` does: `right` wins. */
-function merge(left: Dict, right: Dict, recursive: boolean, listMerge: string): Dict {
+export function mergeDicts(left: Dict, right: Dict, recursive: boolean, listMerge: string): Dict {
   const result = new Map(dictEntries(left));
   for (const [written, value] of dictEntries(right)) {
     const key = keyOf(result, written);
     const before = result.get(key);
     if (recursive && isDict(before) && isDict(value))
-      result.set(key, merge(before, value, recursive, listMerge));
+      result.set(key, mergeDicts(before, value, recursive, listMerge));
     else if (isList(before) && isList(value)) result.set(key, mergeLists(before, value, listMerge));
     else result.set(key, value);
   }
@@ -310,7 +317,19 @@ function merge(left: Dict, right: Dict, recursive: boolean, listMerge: string): 
 }
 
 function dictOf(value: unknown, filter: string): Dict {
-  return isDict(value) ? value : fail(`${filter} needs a dict, got ${typeName(defined(value))}`);
+  if (isDict(value)) return value;
+  const type = typeName(defined(value));
+  return fail(
+    filter === "combine"
+      ? `failed to combine variables, expected dicts but got a '${type}'`
+      : `${filter} requires a dictionary, got <class '${type}'> instead.`,
+  );
+}
+
+function listOf(value: unknown, filter: string): unknown[] {
+  return isList(value)
+    ? value
+    : fail(`${filter} requires a list, got <class '${typeName(defined(value))}'> instead.`);
 }
 
 function subelements(value: unknown, path: unknown, skipMissing: unknown = false): unknown[] {
@@ -357,19 +376,22 @@ export const mappingFilters: Readonly<Record<string, Callable>> = {
   ),
   items2dict: callable(["value", "key_name", "value_name"], (value: unknown, key?: unknown, name?: unknown) =>
     makeMap(
-      iterate(value).map((one) => [
+      listOf(value, "items2dict").map((one) => [
         defined(item(one, textArgument(key, "key"))),
         defined(item(one, textArgument(name, "value"))),
       ]),
     ),
   ),
-  combine: (args, { recursive = false, list_merge: listMerge = "replace" }) => {
+  combine: (args, { recursive = false, list_merge: listMerge = "replace", ...unknown }) => {
+    if (Object.keys(unknown).length > 0)
+      fail("'recursive' and 'list_merge' are the only valid keyword arguments");
+    if (!/^(?:replace|keep|(?:append|prepend)(?:_rp)?)$/.test(str(listMerge))) fail(LIST_MERGE);
     const dicts = args
       .flatMap((arg) => (isList(arg) ? arg.flat(Number.POSITIVE_INFINITY) : [arg]))
       .filter((one) => one !== null)
       .map((one) => dictOf(one, "combine"));
     return dicts.reduce(
-      (left, right) => merge(left, right, truth(recursive), str(listMerge)),
+      (left, right) => mergeDicts(left, right, truth(recursive), str(listMerge)),
       new Map<unknown, unknown>(),
     );
   },
@@ -379,20 +401,5 @@ export const mappingFilters: Readonly<Record<string, Callable>> = {
     ["value", "name"],
     (value: unknown, name: unknown) =>
       new Undefined(`this ${typeName(value)} has no attribute '${str(name)}'`),
-  ),
-  rekey_on_member: callable(
-    ["value", "key", "duplicates"],
-    (value: unknown, key: unknown, duplicates: unknown = "error") => {
-      const result = new Map<unknown, unknown>();
-      for (const one of isDict(value) ? dictEntries(value).map(([, inner]) => inner) : iterate(value)) {
-        const found = isDict(one) ? dictGet(one, key) : undefined;
-        if (found === undefined) fail(`rekey_on_member: an item has no '${str(key)}'`);
-        const own = keyOf(result, found);
-        if (result.has(own) && equals(duplicates, "error"))
-          fail(`rekey_on_member: '${str(found)}' occurs twice`);
-        result.set(own, one);
-      }
-      return result;
-    },
   ),
 };

@@ -234,7 +234,7 @@ export function wallClock(instant: Date, utc: boolean): WallClock {
 /** Format `format|strftime(seconds, utc)`: seconds since 1970; default: now. */
 function format(text: unknown, seconds: unknown = null, utc: unknown = false): string {
   const since = seconds === null ? Date.now() / 1000 : (asNumber(seconds) ?? Number(str(seconds)));
-  if (Number.isNaN(since)) return fail(`strftime: '${str(seconds)}' is not a number of seconds`);
+  if (Number.isNaN(since)) return fail(`Invalid value for epoch value (${str(seconds)})`);
   const instant = new Date(since * 1000);
   return strftime(wallClock(instant, truth(utc)), str(text), truth(utc) ? 0 : -instant.getTimezoneOffset());
 }

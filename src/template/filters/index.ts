@@ -1,10 +1,10 @@
 import { fail } from "../errors.ts";
 import { asNumber, type Callable, callable, str, truth, typeName, Undefined } from "../values.ts";
-import { ipFilters, pathFilters, urlFilters } from "./address.ts";
+import { pathFilters, urlFilters } from "./address.ts";
 import { functionalFilters, mappingFilters, sequenceFilters } from "./collection.ts";
 import { dataFilters, hashFilters } from "./data.ts";
 import { dateFilters } from "./date.ts";
-import { numberFilters, randomFilters } from "./number.ts";
+import { numberFilters } from "./number.ts";
 import { regexFilters, textFilters } from "./text.ts";
 
 function fallback(value: unknown, otherwise: unknown = "", ifFalse: unknown = false): unknown {
@@ -30,11 +30,17 @@ const generalFilters: Readonly<Record<string, Callable>> = {
   d: callable(["value", "default_value", "boolean"], fallback),
   mandatory: callable(["value", "msg"], (value: unknown, message: unknown = null) => {
     if (!(value instanceof Undefined)) return value;
-    return fail(message === null ? `mandatory: ${value.message}` : str(message));
+    return fail(
+      message === null
+        ? `Mandatory variable ${/^'[^']*'(?= is undefined$)/.exec(value.message)?.[0] ?? ""} not defined.`
+        : str(message),
+    );
   }),
   ternary: callable(["value", "true_val", "false_val", "none_val"], ternary),
   bool: callable(["value"], bool),
-  type_debug: callable(["value"], typeName),
+  type_debug: callable(["value"], (value: unknown) =>
+    value instanceof Undefined ? "AnsibleUndefined" : typeName(value),
+  ),
 };
 
 /** Every filter, by the name templates use. */
@@ -48,9 +54,7 @@ export const filters: Readonly<Record<string, Callable>> = {
   ...regexFilters,
   ...hashFilters,
   ...pathFilters,
-  ...randomFilters,
   ...generalFilters,
   ...dateFilters,
   ...urlFilters,
-  ...ipFilters,
 };

@@ -1,4 +1,3 @@
-import { createHash, randomInt } from "node:crypto";
 import { integer } from "../../core/values/value.ts";
 import { fail } from "../errors.ts";
 import { fixed } from "../format.ts";
@@ -10,7 +9,6 @@ import {
   intArgument,
   isFloat,
   isInt,
-  iterate,
   str,
   truth,
   typeName,
@@ -22,6 +20,14 @@ function number(value: unknown): number {
     (typeof value === "string" && value.trim() !== "" && !Number.isNaN(Number(value))
       ? Number(value)
       : fail(`expected a number, got ${typeName(value)}`))
+  );
+}
+
+/** Return a number for a filter of Python's mathematics, which reads no text. */
+function real(filter: string, value: unknown): number {
+  return (
+    asNumber(value) ??
+    fail(`${filter}() can only be used on numbers: must be real number, not ${typeName(value)}`)
   );
 }
 
@@ -98,25 +104,35 @@ function round(value: unknown, precision: unknown, method: unknown = "common"): 
 const UNITS = "YZEPTGMKB";
 
 function toBytes(value: unknown, defaultUnit: unknown = null, isBits: unknown = false): number {
-  const match =
-    /^\s*(\d*\.?\d*)\s*([A-Za-z]+)?\s*$/.exec(str(value)) ??
-    fail(`human_to_bytes cannot read '${str(value)}'`);
-  const unit = match[2] ?? (defaultUnit === null ? "B" : str(defaultUnit));
+  const text = str(value);
+  const [, digits, written] =
+    /^\s*(\d*\.?\d*)\s*([A-Za-z]+)?/.exec(text) ??
+    fail(`human_to_bytes() can't interpret following string: ${text}`);
+  if (digits === undefined || !/\d/.test(digits))
+    return fail(`human_to_bytes() can't interpret following string: ${text}`);
+  const unit = written ?? (defaultUnit === null ? "" : str(defaultUnit));
+  if (unit === "") return Math.round(Number(digits));
   const letter = unit.charAt(0).toUpperCase();
   const power = UNITS.length - 1 - UNITS.indexOf(letter);
-  if (!UNITS.includes(letter)) fail(`human_to_bytes does not know the unit '${unit}'`);
-  if (
-    unit.length > 1 &&
-    letter !== "B" &&
-    unit.slice(1) !== (truth(isBits) ? "b" : "B") &&
-    !/^.(?:i?b|yte)/i.test(unit)
-  )
-    fail(`human_to_bytes does not know the unit '${unit}'`);
-  return Math.round(Number(match[1]) * 1024 ** power);
+  const [small, word] = truth(isBits) ? ["b", "bit"] : ["B", "byte"];
+  const lower = unit.toLowerCase();
+  // Of the short forms, the second letter tells bits from bytes.
+  const isKnown =
+    UNITS.includes(letter) &&
+    (unit.length === 1
+      ? true
+      : lower.includes(word) ||
+        (letter === "B" ? lower.startsWith("b") : unit.length === 2 && unit.charAt(1) === small));
+  if (!isKnown) return fail(`human_to_bytes() can't interpret following string: ${text}`);
+  return Math.round(Number(digits) * 1024 ** power);
 }
 
 function humanReadable(value: unknown, isBits: unknown = false, unit: unknown = null): string {
-  const size = number(value);
+  const size =
+    asNumber(value) ??
+    fail(
+      `human_readable() failed on bad input: '>=' not supported between instances of '${typeName(value)}' and 'int'`,
+    );
   const suffix = truth(isBits) ? "b" : "B";
   const wanted = unit === null ? null : str(unit).charAt(0).toUpperCase();
   for (const [index, letter] of [...UNITS].entries()) {
@@ -142,7 +158,9 @@ export const numberFilters: Readonly<Record<string, Callable>> = {
   ),
   round: callable(["value", "precision", "method"], round),
   log: callable(["value", "base"], (value: unknown, base: unknown) => {
-    const by = base === undefined ? Math.E : number(base);
+    const by = base === undefined ? Math.E : real("log", base);
+    if (real("log", value) <= 0 || by <= 0) return fail("math domain error");
+    if (by === 1) return fail("float division by zero");
     return float(
       by === 10
         ? Math.log10(number(value))
@@ -152,110 +170,15 @@ export const numberFilters: Readonly<Record<string, Callable>> = {
     );
   }),
   pow: callable(["value", "power"], (value: unknown, power: unknown) =>
-    float(number(value) ** number(power)),
+    float(real("pow", value) ** real("pow", power)),
   ),
   root: callable(["value", "base"], (value: unknown, base: unknown) => {
-    const by = base === undefined ? 2 : number(base);
+    const by = base === undefined ? 2 : real("root", base);
+    if (by === 0) return fail("float division by zero");
+    if (real("root", value) < 0 && by === 2)
+      return fail("root() can only be used on numbers: math domain error");
     return float(by === 2 ? Math.sqrt(number(value)) : number(value) ** (1 / by));
   }),
   human_readable: callable(["value", "isbits", "unit"], humanReadable),
   human_to_bytes: callable(["value", "default_unit", "isbits"], toBytes),
-};
-
-const SIZE = 624;
-
-function seedWords(seed: unknown): number[] {
-  const bytes = isInt(seed)
-    ? Buffer.from(
-        BigInt(seed)
-          .toString(16)
-          .replace("-", "")
-          .replace(/^(?=(?:..)*.$)/, "0"),
-        "hex",
-      )
-    : Buffer.concat([Buffer.from(str(seed)), createHash("sha512").update(str(seed)).digest()]);
-  const words: number[] = [];
-  for (let end = bytes.length; end > 0; end -= 4)
-    words.push(bytes.subarray(Math.max(0, end - 4), end).reduce((word, byte) => word * 256 + byte, 0));
-  return words;
-}
-
-/** Make the generator MT19937 (Matsumoto and Nishimura) of 32-bit numbers, seeded as Python's `random.Random(seed)`. */
-function mersenneTwister(seed: unknown): () => number {
-  const state = new Uint32Array(SIZE);
-  const at = (index: number): number => state[index] ?? 0;
-  const key = seedWords(seed);
-  state[0] = 19_650_218;
-  for (let i = 1; i < SIZE; i++) state[i] = Math.imul(1_812_433_253, at(i - 1) ^ (at(i - 1) >>> 30)) + i;
-  let i = 1;
-  const advance = (): void => {
-    i++;
-    if (i < SIZE) return;
-    state[0] = at(SIZE - 1);
-    i = 1;
-  };
-  for (let k = 0, j = 0; k < Math.max(SIZE, key.length); k++, j = (j + 1) % key.length) {
-    state[i] = (at(i) ^ Math.imul(at(i - 1) ^ (at(i - 1) >>> 30), 1_664_525)) + (key[j] ?? 0) + j;
-    advance();
-  }
-  for (let k = 1; k < SIZE; k++) {
-    state[i] = (at(i) ^ Math.imul(at(i - 1) ^ (at(i - 1) >>> 30), 1_566_083_941)) - i;
-    advance();
-  }
-  state[0] = 0x80000000;
-  let next = SIZE;
-  return () => {
-    if (next === SIZE) {
-      for (let k = 0; k < SIZE; k++) {
-        const y = (at(k) & 0x80000000) | (at((k + 1) % SIZE) & 0x7fffffff);
-        state[k] = at((k + 397) % SIZE) ^ (y >>> 1) ^ (y & 1 ? 0x9908b0df : 0);
-      }
-      next = 0;
-    }
-    let y = at(next++);
-    y ^= y >>> 11;
-    y ^= (y << 7) & 0x9d2c5680;
-    y ^= (y << 15) & 0xefc60000;
-    return (y ^ (y >>> 18)) >>> 0;
-  };
-}
-
-/** Make a function of n that returns an int from 0 to n - 1, the one that Python returns for the same seed. */
-function below(seed: unknown): (limit: number) => number {
-  if (seed === undefined || seed === null) return (limit) => randomInt(limit);
-  const word = mersenneTwister(seed);
-  return (limit) => {
-    const bits = limit.toString(2).length;
-    for (;;) {
-      const value = word() >>> (32 - bits);
-      if (value < limit) return value;
-    }
-  };
-}
-
-function random(end: unknown, start: unknown, step: unknown, seed: unknown): unknown {
-  const pick = below(seed);
-  if (asNumber(end) === undefined) {
-    const items = iterate(end);
-    return items.length === 0 ? fail("random: the sequence is empty") : items[pick(items.length)];
-  }
-  const [from, by] = [intArgument(start ?? undefined, 0), intArgument(step ?? undefined, 1)];
-  const count = Math.ceil((intArgument(end, 0) - from) / by);
-  return count > 0 ? from + by * pick(count) : fail("random: the range is empty");
-}
-
-function shuffle(value: unknown, seed: unknown): unknown[] {
-  const pick = below(seed);
-  const items = [...iterate(value)];
-  for (let index = items.length - 1; index > 0; index--) {
-    const other = pick(index + 1);
-    [items[index], items[other]] = [items[other], items[index]];
-  }
-  return items;
-}
-
-/** Ansible's filters of chance; with a seed they return the values that Ansible does. */
-export const randomFilters: Readonly<Record<string, Callable>> = {
-  random: callable(["end", "start", "step", "seed"], random),
-  shuffle: callable(["value", "seed"], shuffle),
 };

@@ -3,21 +3,15 @@ import { fail } from "../errors.ts";
 import { formatPercent } from "../format.ts";
 import { capitalize, splitLines, splitText, strip } from "../methods.ts";
 import {
-  asNumber,
   type Callable,
   callable,
-  defined,
-  dictEntries,
   intArgument,
-  isDict,
   isList,
   str,
   textArgument,
   text as textOf,
   truth,
   tuple,
-  typeName,
-  Undefined,
 } from "../values.ts";
 
 function truncate(text: string, size: number, killWords: boolean, end: string, leeway: number): string {
@@ -115,13 +109,6 @@ export const textFilters: Readonly<Record<string, Callable>> = {
         intArgument(leeway, 5),
       ),
   ),
-  wordwrap: callable(
-    ["value", "width", "break_long_words", "wrapstring", "break_on_hyphens"],
-    (value: unknown, width: unknown, long: unknown = true, joiner: unknown = "\n", hyphens: unknown = true) =>
-      splitLines(textOf(value))
-        .map((line) => wrapText(line, intArgument(width, 79), truth(long), truth(hyphens)).join(str(joiner)))
-        .join(str(joiner)),
-  ),
   replace: callable(
     ["value", "old", "new", "count"],
     (value: unknown, old: unknown, by: unknown, count: unknown = null) => {
@@ -141,18 +128,10 @@ export const textFilters: Readonly<Record<string, Callable>> = {
   comment: ([value, style], options) =>
     comment(textOf(value), textArgument(options.style ?? style, "plain"), options),
   urlencode: callable(["value"], (value: unknown) => urlEncode(value)),
-  xmlattr: callable(["value", "autospace"], (value: unknown, space: unknown = true) =>
-    xmlAttributes(value, truth(space)),
-  ),
-  urlize: ordinary((text) =>
-    text.replace(/\bhttps?:\/\/[^\s<>]+/g, (url) => `<a href="${url}" rel="noopener">${url}</a>`),
-  ),
-  filesizeformat: callable(["value", "binary"], (value: unknown, binary: unknown = false) =>
-    fileSize(asNumber(value) ?? Number(value), truth(binary)),
-  ),
 };
 
-function escapeHtml(text: string): string {
+/** Escape the characters that mean something to HTML. */
+export function escapeHtml(text: string): string {
   const names: Readonly<Record<string, string>> = {
     "&": "&amp;",
     "<": "&lt;",
@@ -181,59 +160,6 @@ function urlEncode(value: unknown): string {
       : Object.entries(value);
   const part = (text: unknown): string => quoteUrl(str(text), /[\w.~-]/).replaceAll("%20", "+");
   return pairs.map(([key, item]) => `${part(key)}=${part(item)}`).join("&");
-}
-
-function xmlAttributes(value: unknown, space: boolean): string {
-  if (!isDict(value)) return fail(`xmlattr needs a dict, got ${typeName(defined(value))}`);
-  const text = dictEntries(value)
-    .filter(([, item]) => item !== null && !(item instanceof Undefined))
-    .map(([key, item]) => `${escapeHtml(str(key))}="${escapeHtml(str(item))}"`)
-    .join(" ");
-  return space && text !== "" ? ` ${text}` : text;
-}
-
-function fileSize(size: number, binary: boolean): string {
-  const base = binary ? 1024 : 1000;
-  const units = binary
-    ? ["KiB", "MiB", "GiB", "TiB", "PiB", "EiB", "ZiB", "YiB"]
-    : ["kB", "MB", "GB", "TB", "PB", "EB", "ZB", "YB"];
-  if (size === 1) return "1 Byte";
-  if (size < base) return `${Math.trunc(size)} Bytes`;
-  const power = Math.min(units.length, Math.floor(Math.log(size) / Math.log(base)));
-  return `${(size / base ** power).toFixed(1)} ${units[power - 1]}`;
-}
-
-/** Split one line into lines of at most `width` columns: at blanks, after hyphens and, if need be, inside words. */
-function wrapText(line: string, width: number, breakLongWords: boolean, breakOnHyphens: boolean): string[] {
-  const pattern = breakOnHyphens
-    ? /\s+|[^\s-]*\p{L}-(?=\p{L}{2})|\S+?(?=\s|$|(?<=\p{L}-)\p{L}{2})/gu
-    : /\s+|\S+/gu;
-  const chunks = line.match(pattern) ?? [];
-  const lines: string[] = [];
-  let current = "";
-  const flush = (): void => {
-    if (current.trimEnd() !== "") lines.push(current.trimEnd());
-    current = "";
-  };
-  for (let chunk of chunks) {
-    if (current === "" && lines.length > 0 && chunk.trim() === "") continue;
-    if (current.length + chunk.length > width) {
-      if (chunk.trim() === "") {
-        flush();
-        continue;
-      }
-      if (chunk.length <= width || !breakLongWords) flush();
-      while (breakLongWords && current.length + chunk.length > width) {
-        const room = Math.max(1, width - current.length);
-        current += chunk.slice(0, room);
-        chunk = chunk.slice(room);
-        flush();
-      }
-    }
-    current += chunk;
-  }
-  flush();
-  return lines;
 }
 
 function compile(pattern: unknown, ignoreCase: unknown, multiLine: unknown): RegExp {
@@ -296,8 +222,12 @@ export const regexFilters: Readonly<Record<string, Callable>> = {
   regex_search: search,
   regex_findall: callable(["value", "regex", "multiline", "ignorecase"], findAll),
   regex_escape: callable(["value", "re_type"], (value: unknown, type: unknown = "python") =>
-    type === "posix_basic"
-      ? str(value).replace(/[\].[^$*\\]/g, "\\$&")
-      : str(value).replace(/[\s()[\]{}?*+\-|^$\\.&~#]/g, "\\$&"),
+    type === "posix_extended"
+      ? fail("Regex type (posix_extended) not yet implemented")
+      : type !== "posix_basic" && type !== "python"
+        ? fail(`Invalid regex type (${str(type)})`)
+        : type === "posix_basic"
+          ? str(value).replace(/[\].[^$*\\]/g, "\\$&")
+          : str(value).replace(/[\s()[\]{}?*+\-|^$\\.&~#]/g, "\\$&"),
   ),
 };

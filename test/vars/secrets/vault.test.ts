@@ -4,7 +4,8 @@ import { join } from "node:path";
 import { expect, onTestFinished, test } from "vitest";
 import type { SecretStoreOptions } from "../../../src/vars/secrets/sources.ts";
 import { createSecretStore } from "../../../src/vars/secrets/store.ts";
-import { openVault, parseVault, type VaultEnvelope } from "../../../src/vars/secrets/vault.ts";
+import { openVault } from "../../../src/vars/secrets/vault.ts";
+import { parseVault, type VaultEnvelope } from "../../../src/vars/vault-format.ts";
 import { failure } from "../../inventory/project.ts";
 import { VAULT, WHOLE } from "./vault-fixtures.ts";
 

@@ -1,0 +1,59 @@
+import { fail } from "../errors.ts";
+
+/** The sections of an INI file, by name; a file of properties is one section without a name. */
+type Sections = ReadonlyMap<string, ReadonlyMap<string, string>>;
+
+/** How a file is read. */
+interface PropertiesOptions {
+  /** Names of values keep their case. */
+  readonly exact: boolean;
+  /** The file has no sections. */
+  readonly isProperties: boolean;
+}
+
+/** Read an INI file, or a file of properties, as Python's configparser does. */
+export function readProperties(text: string, { exact, isProperties }: PropertiesOptions): Sections {
+  const sections = new Map<string, Map<string, string>>();
+  const open = (name: string): Map<string, string> => {
+    const section = sections.get(name) ?? new Map<string, string>();
+    sections.set(name, section);
+    return section;
+  };
+  let section = isProperties ? open("") : undefined;
+  let last: string | undefined;
+  for (const [index, line] of text.split(/\r?\n/).entries()) {
+    if (/^\s*(?:[#;].*)?$/.test(line)) continue;
+    if (/^\s/.test(line) && section !== undefined && last !== undefined) {
+      section.set(last, `${section.get(last)}\n${line.trim()}`);
+      continue;
+    }
+    const [, name] = isProperties ? [] : (/^\s*\[([^\]]+)\]/.exec(line) ?? []);
+    if (name !== undefined) {
+      section = open(name);
+      last = undefined;
+      continue;
+    }
+    const [, key = "", value = ""] = /^\s*(.*?)\s*(?:[=:]\s*(.*))?$/.exec(line) ?? [];
+    if (section === undefined)
+      return fail(`the INI file has a value before its first section, in line ${index + 1}`);
+    last = exact || isProperties ? key : key.toLowerCase();
+    section?.set(last, value.trim());
+  }
+  return sections;
+}
+
+/** Return the values of a section, over those of the section DEFAULT, with `%(name)s` filled; undefined for no such section. */
+export function sectionOf(sections: Sections, name: string): ReadonlyMap<string, string> | undefined {
+  const own = sections.get(name);
+  if (own === undefined) return undefined;
+  const values = new Map([...(sections.get("DEFAULT") ?? []), ...own]);
+  if (name === "") return values;
+  const fill = (value: string, depth: number): string =>
+    value.replace(/%(?:%|\((\w+)\)s)/g, (_, key?: string) => {
+      if (key === undefined) return "%";
+      const found = values.get(key.toLowerCase());
+      if (found === undefined || depth > 10) return fail(`the INI file has no value '${key}' to fill in`);
+      return fill(found, depth + 1);
+    });
+  return new Map([...values].map(([key, value]) => [key, fill(value, 0)]));
+}
