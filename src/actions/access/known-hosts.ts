@@ -16,6 +16,17 @@ interface KnownHostsData extends Partial<Omit<FileResult, "state">> {
   readonly path: string;
   readonly hash_host: boolean;
   readonly state: string;
+  /** The file before and after, also of a task that changes nothing. */
+  readonly diff: {
+    readonly before: string;
+    readonly after: string;
+    readonly before_header: string;
+    readonly after_header: string;
+  };
+}
+
+interface KnownHostsChange extends FileChange {
+  readonly data: KnownHostsData;
 }
 
 const params = v.pipe(
@@ -43,7 +54,7 @@ const params = v.pipe(
 type Params = v.InferOutput<typeof params>;
 
 /** Set and remove host keys in known_hosts. */
-export const known_hosts = defineAction<typeof params, FileChange, KnownHostsData>({
+export const known_hosts = defineAction<typeof params, KnownHostsChange, KnownHostsData>({
   name: "known_hosts",
   doc: `Set or remove keys of a host in a known_hosts file; see sshd(8), "SSH_KNOWN_HOSTS FILE FORMAT".
 
@@ -66,27 +77,27 @@ Ansible, the whole line goes then, with all names on it. Lines with patterns (\`
     const current = await system.readIfExists(path);
     const before = bytesToText(current ?? new Uint8Array());
     const after = given.state === "present" ? putKeys(before, given) : removeKeys(before, given);
+    const { name, key, hash_host, state } = given;
     const shown = await expandPath(system, given.path);
-    if (after === before)
-      return unchanged<KnownHostsData>({
-        ...described(given, shown),
-        ...(await fileResult(system, path, context)),
-      });
-    const change = await inspectFile({ system, context, path, current, content: after });
-    return change ?? unchanged<KnownHostsData>(described(given, shown));
+    const diff = {
+      before,
+      after,
+      before_header: current === null ? "/dev/null" : shown,
+      after_header: shown,
+    };
+    const data: KnownHostsData = { name, key: key ?? null, hash_host, path: shown, state, diff };
+    const change =
+      after === before ? null : await inspectFile({ system, context, path, current, content: after });
+    if (change !== null) return { ...change, data };
+    return unchanged<KnownHostsData>({ ...data, ...(await fileResult(system, path, context)) });
   },
 
-  async apply(change, given, system, context): Promise<Applied<KnownHostsData>> {
+  async apply(change, _given, system, context): Promise<Applied<KnownHostsData>> {
     const { message } = await applyFile(change, system);
-    const shown = await expandPath(system, given.path);
-    const data = { ...described(given, shown), ...(await fileResult(system, change.path, context)) };
+    const data = { ...change.data, ...(await fileResult(system, change.path, context)) };
     return { data, ...(message === undefined ? {} : { message }) };
   },
 });
-
-function described({ name, key, hash_host, state }: Params, path: string): KnownHostsData {
-  return { name, key: key ?? null, hash_host, path, state };
-}
 
 /** A line of known_hosts. */
 interface Line {
@@ -120,6 +131,11 @@ function isFor({ hosts }: Line, name: string): boolean {
 }
 
 function wantedLines({ name, key = "" }: Params): readonly Line[] {
+  if (name.includes(","))
+    throw new VolleyError(
+      "ACTION_FAILED",
+      "Comma separated list of names is not supported. Please pass a single name to lookup in the known_hosts file.",
+    );
   const lines = key.split(/\r?\n/).flatMap((line) => parse(line.trim()) ?? []);
   const [first] = lines;
   if (first === undefined)
@@ -130,7 +146,8 @@ function wantedLines({ name, key = "" }: Params): readonly Line[] {
   if (!isFor(first, name))
     throw new VolleyError(
       "ACTION_FAILED",
-      `Host parameter does not match hashed host field in supplied key: "${name}" must be a name in "${first.hosts}"`,
+      // Playbooks compare these words, so they are all there is.
+      "Host parameter does not match hashed host field in supplied key",
     );
   return lines;
 }

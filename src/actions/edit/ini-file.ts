@@ -108,8 +108,8 @@ Unlike Ansible, lines that end with CR LF still do.`,
     if (isGone && given.create) return unchanged(await data(), "OK");
     const values = given.values ?? (given.value === undefined ? [] : [given.value]);
     const change = await inspectEdit(given, system, context, (text) => editIni(text, { ...given, values }));
-    if ("unchanged" in change) return unchanged(await data(), "OK");
-    return change;
+    if (change === null || "unchanged" in change) return unchanged(await data(), "OK");
+    return { ...change, data: await data() };
   },
 
   async apply(change, given, system, context): Promise<Applied<IniFileData>> {

@@ -76,7 +76,7 @@ replaced, not followed.`,
       ...{ system, context, path: dest, content, owner, group, mode, backup, validate },
       follow: false,
     });
-    if (change !== null) return { ...change, sums };
+    if (change !== null) return { ...change, sums, data: { src, dest, ...sums } };
     return unchanged<AssembleData>(
       { src, dest, ...sums, ...(await fileResult(system, dest, context)) },
       "OK",

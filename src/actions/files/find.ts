@@ -122,7 +122,7 @@ export const find = defineAction({
 
 It never changes anything. \`data.files\` lists the matches, with facts as those of \`stat\`: of each directory first its
 files, then its directories, by name. A path that is no directory, or that cannot be read, is no error: \`skipped_paths\`
-says why. Size and content count for files only.`,
+says why. Size counts for files only, and so does content, which only \`file_type: file\` looks at.`,
   params,
   aliases: {
     ...{ path: "paths", name: "paths", pattern: "patterns", exclude: "excludes" },
@@ -135,8 +135,16 @@ says why. Size and content count for files only.`,
   title: ({ paths }) => paths.join(", "),
 
   async inspect(given, system, context) {
-    const search = new Search(given, system, context);
-    for (const path of given.paths) await search.path(path);
+    const search: Search = {
+      given,
+      system,
+      context,
+      nowMs: Date.now(),
+      files: [],
+      skipped_paths: {},
+      examined: 0,
+    };
+    for (const path of given.paths) await searchPath(search, path);
     const { files, examined, skipped_paths } = search;
     const all = Object.keys(skipped_paths).length === 0;
     return unchanged<FindData>(
@@ -149,132 +157,126 @@ says why. Size and content count for files only.`,
 /** True for a name that is wanted. */
 type Test = (name: string) => Promise<boolean>;
 
-class Search {
-  readonly files: FoundFile[] = [];
-  readonly skipped_paths: Record<string, string> = {};
-  examined = 0;
-  private readonly given: Params;
-  private readonly system: ReadSystem;
-  private readonly context: ActionContext;
-  private readonly nowMs = Date.now();
+/** A search with what it found so far. */
+interface Search {
+  readonly given: Params;
+  readonly system: ReadSystem;
+  readonly context: ActionContext;
+  readonly nowMs: number;
+  readonly files: FoundFile[];
+  readonly skipped_paths: Record<string, string>;
+  examined: number;
+}
 
-  constructor(given: Params, system: ReadSystem, context: ActionContext) {
-    this.given = given;
-    this.system = system;
-    this.context = context;
-  }
+function isDone({ files, given }: Search): boolean {
+  return files.length >= (given.limit ?? Number.POSITIVE_INFINITY);
+}
 
-  /** Search one of the paths. */
-  async path(path: string): Promise<void> {
-    const directory = path === "~" ? "~/" : path;
-    try {
-      if ((await this.system.stat(directory))?.type !== "directory") {
-        this.skipped_paths[path] = `'${path}' is not a directory`;
-        return;
-      }
-      const shown = await expandPath(this.system, directory);
-      const wanted = nameTest(this.given, this.context.signal);
-      await this.directory(shown, 1, [await this.system.realPath(shown)], wanted);
-    } catch (thrown) {
-      this.context.signal.throwIfAborted();
-      this.skipped_paths[path] = messageOf(thrown);
+/** Search one of the paths. */
+async function searchPath(search: Search, path: string): Promise<void> {
+  const { given, system, context, skipped_paths } = search;
+  const directory = path === "~" ? "~/" : path;
+  try {
+    if ((await system.stat(directory))?.type !== "directory") {
+      skipped_paths[path] = `'${path}' is not a directory`;
+      return;
     }
+    const shown = await expandPath(system, directory);
+    const wanted = nameTest(given, context.signal);
+    await searchDirectory(search, shown, [await system.realPath(shown)], wanted);
+  } catch (thrown) {
+    context.signal.throwIfAborted();
+    skipped_paths[path] = messageOf(thrown);
   }
+}
 
-  private get isDone(): boolean {
-    return this.files.length >= (this.given.limit ?? Number.POSITIVE_INFINITY);
+/** Search a directory; `above` are the real paths of this one and those above it, against circles of links. */
+async function searchDirectory(
+  search: Search,
+  directory: string,
+  above: readonly string[],
+  wanted: Test,
+): Promise<void> {
+  const { given, system, context, files } = search;
+  const { recurse, depth = 0, follow } = given;
+  context.signal.throwIfAborted();
+  const entries = await entriesOf(search, directory);
+  const directories = entries.filter(({ isDirectory }) => isDirectory);
+  search.examined += entries.length;
+  // As Ansible counts: the entries one level below the last are looked at, too.
+  if (depth > 0 && above.length > depth && recurse) return;
+  for (const entry of [...entries.filter(({ isDirectory }) => !isDirectory), ...directories]) {
+    if (isDone(search)) return;
+    const found = (await wanted(entry.name)) ? await matchEntry(search, entry) : null;
+    if (found !== null) files.push(found);
   }
+  if (!recurse) return;
+  for (const { path, name, stat } of directories) {
+    if (isDone(search)) return;
+    if (stat.type === "link" && !follow) continue;
+    const real = stat.type === "link" ? await system.realPath(path) : posix.join(above.at(-1)!, name);
+    if (!above.includes(real)) await searchDirectory(search, path, [...above, real], wanted);
+  }
+}
 
-  /** Search a directory at a level; `above` are the real paths of this one and those above it, against circles of links. */
-  private async directory(
-    directory: string,
-    level: number,
-    above: readonly string[],
-    wanted: Test,
-  ): Promise<void> {
-    this.context.signal.throwIfAborted();
-    const { recurse, depth = 0, follow } = this.given;
-    const entries: Entry[] = [];
-    for (const name of await this.names(directory)) {
-      const path = posix.join(directory, name);
-      const stat = await this.system.lstat(path);
-      if (stat === null) continue;
-      const leadsTo = stat.type === "link" ? await this.system.stat(path) : stat;
-      entries.push({ path, name, stat, isDirectory: leadsTo?.type === "directory" });
-    }
-    const directories = entries.filter(({ isDirectory }) => isDirectory);
-    this.examined += entries.length;
-    // As Ansible counts: the entries one level below the last are looked at, too.
-    if (depth > 0 && level > depth && recurse) return;
-    for (const entry of [...entries.filter(({ isDirectory }) => !isDirectory), ...directories]) {
-      if (this.isDone) return;
-      const found = (await wanted(entry.name)) ? await this.match(entry) : null;
-      if (found !== null) this.files.push(found);
-    }
-    if (!recurse) return;
-    for (const { path, stat } of directories) {
-      if (this.isDone) return;
-      if (stat.type === "link" && !follow) continue;
-      const real =
-        stat.type === "link"
-          ? await this.system.realPath(path)
-          : posix.join(above.at(-1)!, posix.basename(path));
-      if (!above.includes(real)) await this.directory(path, level + 1, [...above, real], wanted);
-    }
+async function entriesOf({ system, skipped_paths }: Search, directory: string): Promise<readonly Entry[]> {
+  const entries: Entry[] = [];
+  let names: readonly string[] = [];
+  try {
+    names = await system.list(directory);
+  } catch (thrown) {
+    skipped_paths[directory] = messageOf(thrown);
   }
+  for (const name of names) {
+    const path = posix.join(directory, name);
+    const stat = await system.lstat(path);
+    if (stat === null) continue;
+    const leadsTo = stat.type === "link" ? await system.stat(path) : stat;
+    entries.push({ path, name, stat, isDirectory: leadsTo?.type === "directory" });
+  }
+  return entries;
+}
 
-  private async names(directory: string): Promise<readonly string[]> {
-    try {
-      return await this.system.list(directory);
-    } catch (thrown) {
-      this.skipped_paths[directory] = messageOf(thrown);
-      return [];
-    }
-  }
+/** Return the facts of an entry whose name is wanted; null where the rest does not fit. */
+async function matchEntry(search: Search, { path, stat }: Entry): Promise<FoundFile | null> {
+  const { given, system, context, nowMs } = search;
+  const { file_type, get_checksum, checksum_algorithm } = given;
+  const isFile = stat.type === "file";
+  if (file_type !== "any" && stat.type !== file_type) return null;
+  if (!hasMode(stat, given) || (isFile && !hasSize(stat, given.size))) return null;
+  // An exact Stat may cost a process: only what the name and the size leave gets one.
+  const exact = await system.lstat(path, true);
+  if (exact === null || !hasAge(exact, given, nowMs)) return null;
+  if (file_type === "file" && !(await hasContent(search, path))) return null;
+  const checksum = isFile && get_checksum ? await system.checksum(path, checksum_algorithm) : undefined;
+  return {
+    path,
+    ...(await statFacts(system, exact, context)),
+    ...(checksum === undefined ? {} : { checksum }),
+  };
+}
 
-  /** Return the facts of an entry whose name is wanted; null where the rest does not fit. */
-  private async match({ path, stat }: Entry): Promise<FoundFile | null> {
-    const { given, system } = this;
-    const isFile = stat.type === "file";
-    if (given.file_type !== "any" && stat.type !== given.file_type) return null;
-    if (!hasMode(stat, given)) return null;
-    if (given.file_type === "file" && !hasSize(stat, given.size)) return null;
-    // An exact Stat may cost a process: only what the name and the size leave gets one.
-    const exact = await system.lstat(path, true);
-    if (exact === null || !this.hasAge(exact)) return null;
-    if (given.file_type === "file" && !(await this.hasContent(path))) return null;
-    const { get_checksum, checksum_algorithm } = given;
-    const checksum = isFile && get_checksum ? await system.checksum(path, checksum_algorithm) : undefined;
-    return {
-      path,
-      ...(await statFacts(system, exact, this.context)),
-      ...(checksum === undefined ? {} : { checksum }),
-    };
-  }
+function hasAge({ mtimeMs, atimeMs, ctimeMs }: Stat, { age, age_stamp }: Params, nowMs: number): boolean {
+  if (age === undefined) return true;
+  const seconds = amount(age, AGE, SECONDS);
+  const oldMs = nowMs - { mtime: mtimeMs, atime: atimeMs, ctime: ctimeMs }[age_stamp];
+  return age.startsWith("-") ? oldMs <= seconds * 1000 : oldMs >= seconds * 1000;
+}
 
-  private hasAge({ mtimeMs, atimeMs, ctimeMs }: Stat): boolean {
-    const { age, age_stamp } = this.given;
-    if (age === undefined) return true;
-    const seconds = amount(age, AGE, SECONDS);
-    const oldMs = this.nowMs - { mtime: mtimeMs, atime: atimeMs, ctime: ctimeMs }[age_stamp];
-    return age.startsWith("-") ? oldMs <= seconds * 1000 : oldMs >= seconds * 1000;
+async function hasContent({ given, system, context, skipped_paths }: Search, path: string): Promise<boolean> {
+  const { contains, read_whole_file, encoding } = given;
+  if (contains === undefined) return true;
+  let content: string;
+  try {
+    content = decode(await system.readFile(path), encoding);
+  } catch (thrown) {
+    skipped_paths[path] = messageOf(thrown);
+    return false;
   }
-
-  private async hasContent(path: string): Promise<boolean> {
-    const { contains, read_whole_file, encoding } = this.given;
-    if (contains === undefined) return true;
-    let content: string;
-    try {
-      content = decode(await this.system.readFile(path), encoding);
-    } catch (thrown) {
-      this.skipped_paths[path] = messageOf(thrown);
-      return false;
-    }
-    const regex = pythonRegex(contains, { unicode: true, ...(read_whole_file ? {} : { anchored: "start" }) });
-    const texts = read_whole_file ? [content] : (content.match(/[^\n]*\n|[^\n]+$/g) ?? []);
-    const found = await findMatches(regex, texts, this.context.signal);
-    return found.some((matches) => matches.length > 0);
-  }
+  const regex = pythonRegex(contains, { unicode: true, ...(read_whole_file ? {} : { anchored: "start" }) });
+  const texts = read_whole_file ? [content] : (content.match(/[^\n]*\n|[^\n]+$/g) ?? []);
+  const found = await findMatches(regex, texts, context.signal);
+  return found.some((matches) => matches.length > 0);
 }
 
 interface Entry {

@@ -33,7 +33,13 @@ it("writes a key into a new file, once", async () => {
   expect(content()).toBe(`${key}\n`);
   expect(check.change?.diff).toEqual({ path, before: null, after: `${key}\n` });
   expect(first.data).toMatchObject({ name: "H1.example.org", key, path, hash_host: false, state: "file" });
-  expect(second.data).toEqual(first.data);
+  const headers = { before_header: path, after_header: path };
+  expect(first.data?.diff).toEqual({ ...headers, before_header: "/dev/null", before: "", after: `${key}\n` });
+  expect(check.change?.data).toMatchObject({ name: "H1.example.org", diff: first.data?.diff });
+  expect(second.data).toEqual({
+    ...first.data,
+    diff: { ...headers, before: `${key}\n`, after: `${key}\n` },
+  });
 });
 
 it("replaces another key of the type, and adds keys of other types", async () => {
@@ -92,7 +98,7 @@ it("removes all keys of a host, or those of a type", async () => {
 it("makes no file to remove a key from", async () => {
   const { state, data } = await run({ name: "h1", state: "absent" });
   expect(state).toBe("unchanged");
-  expect(data).toEqual({ name: "h1", key: null, path, hash_host: false, state: "absent" });
+  expect(data).toMatchObject({ name: "h1", key: null, path, hash_host: false, state: "absent" });
   expect(existsSync(at("etc/known"))).toBe(false);
 });
 
@@ -106,5 +112,6 @@ it("keeps the file's mode", async () => {
 it("refuses keys that are no lines of known_hosts", async () => {
   expect(() => known_hosts({ name: "h1" })).toThrow("No key specified");
   await expect(run({ name: "h1", key: `h2 ${ED}` })).rejects.toThrow("Host parameter does not match");
+  await expect(run({ name: "h1,h2", key: `h1,h2 ${ED}` })).rejects.toThrow("Comma separated list of names");
   await expect(run({ name: "h1", key: ED })).rejects.toThrow("write the host before its type");
 });
