@@ -4,13 +4,13 @@ import { type Applied, unchanged } from "../../core/action.ts";
 import { VolleyError } from "../../core/errors.ts";
 import { bytesToText } from "../../core/values/bytes.ts";
 import { defineAction } from "../define.ts";
-import { type FileResult, fileResult } from "../shared/file-facts.ts";
+import { describeFile, type FileDescription } from "../shared/describe-file.ts";
 import { flag, oneOf, text } from "../shared/params.ts";
 import { expandPath, followLinks } from "../shared/paths.ts";
 import { applyFile, type FileChange, inspectFile } from "../shared/write-file.ts";
 
 /** The data of a known_hosts task. */
-interface KnownHostsData extends Partial<Omit<FileResult, "state">> {
+interface KnownHostsData extends Partial<Omit<FileDescription, "state">> {
   readonly name: string;
   readonly key: string | null;
   readonly path: string;
@@ -89,12 +89,12 @@ Ansible, the whole line goes then, with all names on it. Lines with patterns (\`
     const change =
       after === before ? null : await inspectFile({ system, context, path, current, content: after });
     if (change !== null) return { ...change, data };
-    return unchanged<KnownHostsData>({ ...data, ...(await fileResult(system, path, context)) });
+    return unchanged<KnownHostsData>({ ...data, ...(await describeFile(system, path, context)) });
   },
 
   async apply(change, _given, system, context): Promise<Applied<KnownHostsData>> {
     const { message } = await applyFile(change, system);
-    const data = { ...change.data, ...(await fileResult(system, change.path, context)) };
+    const data = { ...change.data, ...(await describeFile(system, change.path, context)) };
     return { data, ...(message === undefined ? {} : { message }) };
   },
 });

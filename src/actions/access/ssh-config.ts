@@ -7,7 +7,7 @@ import { bytesToText } from "../../core/values/bytes.ts";
 import { findAccount } from "../accounts/accounts.ts";
 import { defineAction } from "../define.ts";
 import { oneOf, optionalText, text } from "../shared/params.ts";
-import { expandHome, followLinks } from "../shared/paths.ts";
+import { expandPath, followLinks } from "../shared/paths.ts";
 import { applyFile, type FileChange, inspectFile } from "../shared/write-file.ts";
 
 /** The options of a host: their names in lower case, `identityfile` with a list. */
@@ -135,7 +135,7 @@ async function findTarget({ user, group, ssh_config_file }: Params, system: Read
   const owned = group === undefined ? {} : { group };
   if (user === undefined)
     return {
-      path: await expandHome(system, ssh_config_file ?? "/etc/ssh/ssh_config"),
+      path: await expandPath(system, ssh_config_file ?? "/etc/ssh/ssh_config"),
       mode: 0o644,
       ...owned,
     };

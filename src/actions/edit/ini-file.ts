@@ -1,7 +1,7 @@
 import * as v from "valibot";
 import { type Applied, unchanged } from "../../core/action.ts";
 import { defineAction } from "../define.ts";
-import { type FileResult, fileResult } from "../shared/file-facts.ts";
+import { describeFile, type FileDescription } from "../shared/describe-file.ts";
 import { backup, describe, fileAttributes, filePath, flag, oneOf, optionalText } from "../shared/params.ts";
 import { expandPath } from "../shared/paths.ts";
 import { applyFile } from "../shared/write-file.ts";
@@ -9,7 +9,7 @@ import { inspectEdit } from "./edit-file.ts";
 import { editIni } from "./ini-text.ts";
 
 /** The data of an ini_file task. */
-interface IniFileData extends Partial<FileResult> {
+interface IniFileData extends Partial<FileDescription> {
   readonly path: string;
   readonly backup_file?: string;
 }
@@ -102,7 +102,7 @@ Unlike Ansible, lines that end with CR LF still do.`,
   async inspect(given, system, context) {
     const data = async (): Promise<IniFileData> => {
       const path = await expandPath(system, given.path);
-      return { path, ...(await fileResult(system, path, context)) };
+      return { path, ...(await describeFile(system, path, context)) };
     };
     const isGone = given.state === "absent" && (await system.stat(given.path)) === null;
     if (isGone && given.create) return unchanged(await data(), "OK");
@@ -115,7 +115,7 @@ Unlike Ansible, lines that end with CR LF still do.`,
   async apply(change, given, system, context): Promise<Applied<IniFileData>> {
     const applied = await applyFile(change, system);
     const path = await expandPath(system, given.path);
-    const made = await fileResult(system, change.path, context);
+    const made = await describeFile(system, change.path, context);
     return {
       message: change.message ?? "OK",
       ...applied,

@@ -4,7 +4,7 @@ import { VolleyError } from "../../core/errors.ts";
 import type { ReadSystem } from "../../core/system.ts";
 import { defineAction } from "../define.ts";
 import { filePath, flag, oneOf } from "../shared/params.ts";
-import { expandHome } from "../shared/paths.ts";
+import { expandPath } from "../shared/paths.ts";
 import { failureText, runTool } from "../shared/run-tool.ts";
 
 /** The data of an acl task. */
@@ -118,7 +118,7 @@ that keeps ACLs.`,
     for (const tool of ["getfacl", "setfacl"])
       if ((await system.which(tool)) === null)
         throw new VolleyError("ACTION_FAILED", `the host has no ${tool}; install the package acl first`);
-    const path = await expandHome(system, given.path);
+    const path = await expandPath(system, given.path);
     if ((await (given.follow ? system.stat(path) : system.lstat(path))) === null) {
       if (context.check) return { argv: [], unknown: `there is no ${path} yet` };
       throw new VolleyError("ACTION_FAILED", `path not found or not accessible: there is no ${path}`);
@@ -135,7 +135,7 @@ that keeps ACLs.`,
   },
 
   async apply({ argv, message }, given, system): Promise<Applied<AclData>> {
-    const path = await expandHome(system, given.path);
+    const path = await expandPath(system, given.path);
     await runTool(system, argv, `set the ACL of ${path}`, { env: { LC_ALL: "C" } });
     return { data: await readAcl(system, path, given), ...(message === undefined ? {} : { message }) };
   },

@@ -8,12 +8,12 @@ import { textToBytes } from "../../core/values/bytes.ts";
 import { pythonRegex } from "../../core/values/python-regex.ts";
 import { findMatches } from "../../system/endable.ts";
 import { defineAction } from "../define.ts";
-import { type FileResult, fileResult } from "../shared/file-facts.ts";
+import { describeFile, type FileDescription } from "../shared/describe-file.ts";
 import { backup, fileAttributes, flag, optionalText, text, validate } from "../shared/params.ts";
 import { applyFile, type FileChange, inspectFile } from "../shared/write-file.ts";
 
 /** The data of an assemble task. */
-interface AssembleData extends Partial<FileResult> {
+interface AssembleData extends Partial<FileDescription> {
   readonly src: string;
   readonly dest: string;
   /** SHA-1 of the file. */
@@ -78,14 +78,14 @@ replaced, not followed.`,
     });
     if (change !== null) return { ...change, sums, data: { src, dest, ...sums } };
     return unchanged<AssembleData>(
-      { src, dest, ...sums, ...(await fileResult(system, dest, context)) },
+      { src, dest, ...sums, ...(await describeFile(system, dest, context)) },
       "OK",
     );
   },
 
   async apply(change, { src, dest }, system, context): Promise<Applied<AssembleData>> {
     const applied = await applyFile(change, system);
-    const made = await fileResult(system, dest, context);
+    const made = await describeFile(system, dest, context);
     return { message: "OK", ...applied, data: { src, dest, ...change.sums, ...made, ...applied.data } };
   },
 });

@@ -175,15 +175,14 @@ function isDone({ files, given }: Search): boolean {
 /** Search one of the paths. */
 async function searchPath(search: Search, path: string): Promise<void> {
   const { given, system, context, skipped_paths } = search;
-  const directory = path === "~" ? "~/" : path;
   try {
+    const directory = await expandPath(system, path);
     if ((await system.stat(directory))?.type !== "directory") {
       skipped_paths[path] = `'${path}' is not a directory`;
       return;
     }
-    const shown = await expandPath(system, directory);
     const wanted = nameTest(given, context.signal);
-    await searchDirectory(search, shown, [await system.realPath(shown)], wanted);
+    await searchDirectory(search, directory, [await system.realPath(directory)], wanted);
   } catch (thrown) {
     context.signal.throwIfAborted();
     skipped_paths[path] = messageOf(thrown);

@@ -5,11 +5,11 @@ import type { Change } from "../../core/action.ts";
 import { VolleyError } from "../../core/errors.ts";
 import type { ReadSystem } from "../../core/system.ts";
 import { defineAction } from "../define.ts";
-import { type FileResult, fileResult } from "../shared/file-facts.ts";
+import { describeFile, type FileDescription } from "../shared/describe-file.ts";
 import { describe, oneOf, optionalText } from "../shared/params.ts";
 
 /** The data of a tempfile task. */
-interface TempfileData extends FileResult {
+interface TempfileData extends Partial<FileDescription> {
   readonly path: string;
 }
 
@@ -62,8 +62,7 @@ unknown, because nothing has the name yet.`,
       throw new VolleyError("ACTION_FAILED", `there is no directory ${parent} to make ${path} in`);
     if (state === "directory") await system.makeDirectory(path, 0o700);
     else await system.writeFile(path, "", { mode: 0o600, uid: system.uid, gid: system.gid });
-    const made = await fileResult(system, path, context);
-    if (made === null) throw new VolleyError("ACTION_FAILED", `${path} is gone already`);
+    const made = await describeFile(system, path, context);
     return { data: { ...made, path } };
   },
 });

@@ -10,7 +10,7 @@ import {
 import type { ReadSystem } from "../../core/system.ts";
 import { pythonRegex } from "../../core/values/python-regex.ts";
 import { defineAction } from "../define.ts";
-import { fileResult } from "../shared/file-facts.ts";
+import { describeFile } from "../shared/describe-file.ts";
 import { describe, oneOf, optionalText, seconds, textList } from "../shared/params.ts";
 import { sleep } from "./pause.ts";
 import {
@@ -192,7 +192,7 @@ async function dataOf(
   system: ReadSystem,
   context: ActionContext,
 ): Promise<WaitForData> {
-  const there = path === undefined ? null : await fileResult(system, path, context);
+  const there = path === undefined ? {} : await describeFile(system, path, context);
   return {
     elapsed: secondsSince(startedAt),
     ...{ state, port: port ?? null, path: path ?? null, search_regex: search_regex ?? null },

@@ -2,8 +2,6 @@ import type { ReadSystem, Stat } from "../../core/system.ts";
 import { type FileContext, groupName, ownerName } from "../accounts/accounts.ts";
 import { formatMode } from "./attributes.ts";
 
-// Files as Ansible's modules describe them: all there is to know (stat, find), and what modules that make files return.
-
 /** Facts of a file that Ansible's `stat` and `find` both return. */
 export interface StatFacts {
   /** Octal: `0644`. */
@@ -66,37 +64,5 @@ export async function statFacts(system: ReadSystem, stat: Stat, context: FileCon
     ...{ roth: may(0o004), woth: may(0o002), xoth: may(0o001) },
     ...(user === undefined ? {} : { pw_name: user }),
     ...(group === undefined ? {} : { gr_name: group }),
-  };
-}
-
-/** The description of a file that Ansible's modules return when they make one. */
-export interface FileResult {
-  readonly uid: number;
-  readonly gid: number;
-  readonly owner: string;
-  readonly group: string;
-  /** Octal: `0644`. */
-  readonly mode: string;
-  readonly size: number;
-  readonly state: "file" | "directory" | "link" | "hard";
-}
-
-/** Describe the entry at a path (a link itself) as Ansible's modules do; null when there is none. */
-export async function fileResult(
-  system: ReadSystem,
-  path: string,
-  context: FileContext,
-): Promise<FileResult | null> {
-  const stat = await system.lstat(path, true);
-  if (stat === null) return null;
-  const { type, uid, gid, mode, size, links } = stat;
-  return {
-    uid,
-    gid,
-    owner: (await ownerName(system, uid, context)) ?? String(uid),
-    group: (await groupName(system, gid, context)) ?? String(gid),
-    mode: formatMode(mode),
-    size,
-    state: type === "directory" || type === "link" ? type : links > 1 ? "hard" : "file",
   };
 }

@@ -23,11 +23,6 @@ export async function expandPath(
   return home === undefined ? named : home.replace(/\/$/, "") + named.slice(start.length);
 }
 
-/** Replace `~` at the start of a path by the user's home, for processes and for paths that are shown. */
-export function expandHome(system: ReadSystem, path: string): Promise<string> {
-  return expandPath(system, path);
-}
-
 /** Replace `$NAME` and `${NAME}` by variables of an environment; unknown ones stay. */
 export function expandVariables(
   text: string,

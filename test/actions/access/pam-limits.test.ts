@@ -84,7 +84,9 @@ describe("pam_limits", () => {
     expect(statSync(at(dest)).mode & 0o777).toBe(0o644);
     const { data } = await run({ ...JOE, value: "2", dest, backup: true });
     expect(read(data?.backup_file)).toBe("joe\tsoft\tnofile\t1\n");
-    await expect(run({ ...JOE, value: "1", dest: "/none/x" })).rejects.toThrow(/there is no \/none\/x/);
+    await expect(run({ ...JOE, value: "1", dest: "/none/x" })).rejects.toThrow(
+      /Path \/none\/x does not exist/,
+    );
     expect((await run({ ...JOE, value: "1", dest: "/none/x" }, true)).state).toBe("unknown");
   });
 
