@@ -5,6 +5,7 @@ import { decodeWhole } from "../vars/whole-value.ts";
 import { Interpreter } from "./interpreter.ts";
 import type { PlaybookTree, PlayNode } from "./ir.ts";
 import { createModules } from "./modules/registry.ts";
+import { outlinePlay } from "./outline.ts";
 import { countTasks, PlayRun } from "./play.ts";
 
 /**
@@ -22,7 +23,7 @@ function definePlay(
   volley: Readonly<Record<string, unknown>>,
 ): PlayDefinition {
   const { keys } = play;
-  const user = keys.become_user;
+  const { connection, remote_user: remoteUser, port, tags, become_user: user } = keys;
   const become = readBool(keys.become);
   return {
     name: play.name,
@@ -32,7 +33,14 @@ function definePlay(
     ...(become === undefined
       ? {}
       : { become: become && typeof user === "string" && !user.includes("{{") ? user : become }),
+    ...(connection === "local" || connection === "ansible.builtin.local" ? { connection: "local" } : {}),
+    ...(typeof remoteUser === "string" ? { remoteUser } : {}),
+    ...(Number(port) >= 1 ? { port: Number(port) } : {}),
+    ...(Array.isArray(tags) ? { tags: tags.map(String) } : {}),
     program: {
+      get outline() {
+        return outlinePlay(tree, play);
+      },
       roles: play.roles.map(({ name }) => name),
       actions: [],
       estimate: countTasks([...play.preTasks, ...play.tasks, ...play.postTasks]),

@@ -46,6 +46,7 @@ export const FOLDERS: Readonly<Record<string, FolderRule>> = {
   controller: {
     imports: [
       ...WHOLE_HOST.filter((name) => name !== "actions"),
+      "ansible/config",
       "direct",
       "bundle",
       "inventory",

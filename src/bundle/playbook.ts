@@ -3,6 +3,7 @@ import { createRequire, SourceMap } from "node:module";
 import { basename, dirname, join, relative, resolve, sep } from "node:path";
 import { Script } from "node:vm";
 import type { BuildFailure, BuildResult, Message, Plugin } from "esbuild";
+import type { AnsibleSettings } from "../ansible/config/settings.ts";
 import * as ansible from "../ansible/index.ts";
 import { isVolleyError, messageOf, type SourceLocation, VolleyError } from "../core/errors.ts";
 import { isPlaybook, type Playbook } from "../core/playbook.ts";
@@ -60,9 +61,13 @@ export interface LoadedPlaybook {
 }
 
 /** Compile a playbook, unless its files are unchanged since the last time, and evaluate it. `volley` is the module it imports. */
-export async function loadPlaybook(project: Project, volley: unknown): Promise<LoadedPlaybook> {
+export async function loadPlaybook(
+  project: Project,
+  volley: unknown,
+  settings?: AnsibleSettings,
+): Promise<LoadedPlaybook> {
   const { file, directory } = project;
-  const state = await compiledState(project, openSlot(file));
+  const state = await compiledState(project, openSlot(file), settings);
   const value = evaluate(state, file, volley);
   if (!isPlaybook(value)) {
     throw new VolleyError("PLAYBOOK_INVALID", `${relative(directory, file)} exports no playbook`, {
@@ -77,13 +82,28 @@ const STATE_FILE = "compiled.json";
 interface CompiledState extends Omit<Compiled, "inputs"> {
   readonly volley: string;
   readonly inputs: Fingerprint;
+  /** Settings of Ansible that it was compiled with, as JSON. */
+  readonly settings?: string;
 }
 
-async function compiledState({ file, directory }: Project, slot: CacheSlot): Promise<CompiledState> {
+async function compiledState(
+  { file, directory }: Project,
+  slot: CacheSlot,
+  given: AnsibleSettings | undefined,
+): Promise<CompiledState> {
+  const settings = isYaml(file) ? (given ?? (await ansibleSettings())) : undefined;
+  const written = settings === undefined ? undefined : JSON.stringify(settings);
   const cached = slot.readJson<CompiledState>(STATE_FILE);
-  if (cached !== undefined && cached.volley === volleyVersion() && isFresh(cached.inputs)) return cached;
-  const { inputs, ...compiled } = isYaml(file) ? await compileTree(file) : await compile(file, directory);
-  const state: CompiledState = { volley: volleyVersion(), inputs: fingerprint(inputs), ...compiled };
+  const isCurrent = cached?.volley === volleyVersion() && cached.settings === written;
+  if (cached !== undefined && isCurrent && isFresh(cached.inputs)) return cached;
+  const { inputs, ...compiled } =
+    settings === undefined ? await compile(file, directory) : await compileTree(file, settings);
+  const state: CompiledState = {
+    volley: volleyVersion(),
+    inputs: fingerprint(inputs),
+    ...compiled,
+    ...(written === undefined ? {} : { settings: written }),
+  };
   slot.write(STATE_FILE, JSON.stringify(state));
   return state;
 }
@@ -109,9 +129,14 @@ function isYaml(file: string): boolean {
 }
 
 /** Load a playbook in Ansible's YAML. Fails with `PLAYBOOK_INVALID`, with file and line. */
-async function compileTree(file: string): Promise<Compiled> {
+async function compileTree(file: string, settings: AnsibleSettings): Promise<Compiled> {
   const { compilePlaybook } = await import("../ansible/load/compile.ts");
-  return compilePlaybook(file);
+  return compilePlaybook(file, settings);
+}
+
+async function ansibleSettings(): Promise<AnsibleSettings> {
+  const { readAnsibleSettings } = await import("../ansible/config/settings.ts");
+  return readAnsibleSettings({ cwd: process.cwd() });
 }
 
 /** The name of a compiled file in stacks, on the controller and on hosts. */

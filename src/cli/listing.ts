@@ -27,7 +27,7 @@ export async function listPlaybooks(playbooks: readonly string[], options: Listi
   const store = createSecretStore({ ...secrets, cwd });
   for (const playbook of playbooks) {
     if (!isListing) {
-      await preparePlaybook(playbook, cwd);
+      await preparePlaybook(playbook, cwd, rest.ansible);
       process.stdout.write(`\nplaybook: ${playbook}\n`);
       continue;
     }

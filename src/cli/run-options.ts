@@ -1,4 +1,5 @@
 import { existsSync } from "node:fs";
+import { resolve } from "node:path";
 import { type Command, InvalidArgumentError, Option } from "commander";
 import type { AnsibleSettings } from "../ansible/config/settings.ts";
 import { volleyVersion } from "../bundle/runtime.ts";
@@ -20,7 +21,7 @@ import {
   splitList,
   wholeNumber,
 } from "./options.ts";
-import { outputOption } from "./terminal.ts";
+import { expandHome, outputOption } from "./terminal.ts";
 
 // The options of `volley run`, under the names that ansible-playbook has for them, and the settings of ansible.cfg that
 // stand in for those not given.
@@ -241,6 +242,17 @@ export async function ansibleSettings(playbooks: readonly string[]): Promise<Ans
   const settings = readAnsibleSettings({ cwd: process.cwd() });
   for (const note of settings.notes) process.stderr.write(`volley: warning: ${note}\n`);
   return settings;
+}
+
+/** Put the directories of `--module-path`, in front of those that are set. */
+export function withLibrary(
+  settings: AnsibleSettings | undefined,
+  paths: readonly string[] | undefined,
+): AnsibleSettings | undefined {
+  if (settings === undefined || paths === undefined) return settings;
+  const named = paths.flatMap((path) => path.split(":")).filter((path) => path !== "");
+  const value = [...named.map((path) => resolve(expandHome(path))), ...(settings.library?.value ?? [])];
+  return { ...settings, library: { value, from: "--module-path" } };
 }
 
 /** The flags of a run, with everything that Ansible's settings, or the defaults, say where no flag does. */

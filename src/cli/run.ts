@@ -24,6 +24,7 @@ import {
   type SettledFlags,
   settleFlags,
   warnOfFlags,
+  withLibrary,
 } from "./run-options.ts";
 import { expandLimit, latestRunOf, recordedRun } from "./runs.ts";
 import { askPassphrase, outputOption, rememberAnswers, shownAs, stepQuestions } from "./terminal.ts";
@@ -51,6 +52,7 @@ export function addRunCommand(program: Command): void {
 async function runPlaybooks(playbooks: readonly string[], given: RunFlags): Promise<number> {
   const isAnsible = playbooks.some(isAnsiblePlaybook);
   const settings = await ansibleSettings(playbooks);
+  const ansible = withLibrary(settings, given.modulePath);
   const flags = settleFlags(given, settings);
   warnOfFlags(flags, isAnsible);
   const { findProject } = await import("../bundle/playbook.ts");
@@ -62,7 +64,7 @@ async function runPlaybooks(playbooks: readonly string[], given: RunFlags): Prom
   if ([listHosts, listTasks, listTags, syntaxCheck].includes(true)) {
     const { listPlaybooks } = await import("./listing.ts");
     return await listPlaybooks(playbooks, {
-      ...{ listHosts, listTasks, listTags, inventories, limit, extraVars, connection },
+      ...{ listHosts, listTasks, listTags, inventories, limit, extraVars, connection, ansible },
       tags: splitList(flags.tags),
       skipTags: splitList(flags.skipTags),
       secrets: { ...secretOptions(flags), ask: askPassphrase },
@@ -101,6 +103,7 @@ async function runPlaybooks(playbooks: readonly string[], given: RunFlags): Prom
         tags: splitList(flags.tags),
         skipTags: splitList(flags.skipTags),
         ...(extraVars === undefined ? {} : { extraVars }),
+        ...(ansible === undefined ? {} : { ansible }),
         ...(flags.startAtTask === undefined ? {} : { startAtTask: flags.startAtTask }),
         ...(flags.forceHandlers === undefined ? {} : { forceHandlers: flags.forceHandlers }),
         ...(limit === undefined ? {} : { limit }),

@@ -29,6 +29,12 @@ export interface Play extends PlaySchedule {
 export interface PlayDefinition extends Play {
   readonly name: string;
   readonly roles: readonly RoleUse[];
+  /** The connection of hosts whose inventory says nothing of it. */
+  readonly connection?: "ssh" | "local";
+  /** The login user of hosts whose inventory names none; may be a template of the host's vars. */
+  readonly remoteUser?: string;
+  /** The port of hosts whose inventory names none. */
+  readonly port?: number;
   /** Carries the play out in place of roles. */
   readonly program?: PlayProgram;
 }

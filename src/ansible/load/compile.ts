@@ -2,7 +2,9 @@ import { homedir } from "node:os";
 import { dirname, join, resolve } from "node:path";
 import { VolleyError } from "../../core/errors.ts";
 import { encodeWhole } from "../../vars/whole-value.ts";
+import { type AnsibleSettings, readAnsibleSettings } from "../config/settings.ts";
 import { assetName } from "../files.ts";
+import type { TreeSettings } from "../ir.ts";
 import { isModuleName } from "../module-names.ts";
 import { loadTree } from "./playbook.ts";
 
@@ -18,25 +20,24 @@ export interface CompiledTree {
 
 const NO_MAP = JSON.stringify({ version: 3, sources: [], names: [], mappings: "" });
 
-/** Load a playbook in Ansible's YAML, and write it as a module. Fails with `PLAYBOOK_INVALID`. */
-export function compilePlaybook(file: string): CompiledTree {
+/**
+ * Load a playbook in Ansible's YAML, and write it as a module. Default settings: those of the working directory. Fails
+ * with `PLAYBOOK_INVALID`.
+ */
+export function compilePlaybook(
+  file: string,
+  settings: AnsibleSettings = readAnsibleSettings({ cwd: process.cwd() }),
+): CompiledTree {
   const directory = dirname(file);
   const { tree, files, inputs, modules } = loadTree(file, {
     playbookDirectory: directory,
-    roles: pathsOf(process.env.ANSIBLE_ROLES_PATH, [
-      "~/.ansible/roles",
-      "/usr/share/ansible/roles",
-      "/etc/ansible/roles",
-    ]),
+    roles: settings.rolesPath?.value ?? ROLES.map(atHome),
     collections: [
       join(directory, "collections"),
-      ...pathsOf(process.env.ANSIBLE_COLLECTIONS_PATH, [
-        "~/.ansible/collections",
-        "/usr/share/ansible/collections",
-      ]),
+      ...(settings.collectionsPath?.value ?? COLLECTIONS.map(atHome)),
     ],
-    library: pathsOf(process.env.ANSIBLE_LIBRARY, []),
-    settings: {},
+    library: settings.library?.value ?? [],
+    settings: treeSettings(settings),
     openVault: (_text, where) => {
       throw new VolleyError("SECRET_FAILED", `${where} is encrypted`);
     },
@@ -52,7 +53,25 @@ export function compilePlaybook(file: string): CompiledTree {
   };
 }
 
-function pathsOf(text: string | undefined, initial: readonly string[]): readonly string[] {
-  const paths = text === undefined || text === "" ? initial : text.split(":").filter((path) => path !== "");
-  return paths.map((path) => resolve(path.replace(/^~(?=\/|$)/, homedir())));
+/** Where Ansible looks for roles and collections when no setting says so. */
+const ROLES = ["~/.ansible/roles", "/usr/share/ansible/roles", "/etc/ansible/roles"];
+const COLLECTIONS = ["~/.ansible/collections", "/usr/share/ansible/collections"];
+
+function atHome(path: string): string {
+  return resolve(path.replace(/^~(?=\/|$)/, homedir()));
+}
+
+/** Return the settings that the interpreter asks for. */
+function treeSettings({
+  jinja2Native: native,
+  forceHandlers,
+  gathering,
+  errorOnUndefinedVars: errorOnUndefined,
+}: AnsibleSettings): TreeSettings {
+  return {
+    ...(native === undefined ? {} : { native: native.value }),
+    ...(forceHandlers === undefined ? {} : { forceHandlers: forceHandlers.value }),
+    ...(gathering === undefined ? {} : { gathering: gathering.value }),
+    ...(errorOnUndefined === undefined ? {} : { errorOnUndefined: errorOnUndefined.value }),
+  };
 }

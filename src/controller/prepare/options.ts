@@ -1,4 +1,5 @@
 import { fileURLToPath } from "node:url";
+import type { AnsibleSettings } from "../../ansible/config/settings.ts";
 import { VolleyError } from "../../core/errors.ts";
 import type { Inventory } from "../../core/inventory.ts";
 import type { Vars } from "../../core/values/vars.ts";
@@ -42,6 +43,8 @@ export interface RunOptions extends ReachOptions, BecomeOptions {
    * texts win over earlier ones. Texts are kept in the run's record, mode 0600.
    */
   readonly extraVars?: Vars | readonly string[];
+  /** Settings of Ansible for a playbook in YAML. Default: those of the process's working directory. */
+  readonly ansible?: AnsibleSettings;
   /** Skip all tasks before the first whose name, or `role : name`, is this or fits this glob. */
   readonly startAtTask?: string;
   /** Asks before each task whether it is done. The answer holds for all hosts. */

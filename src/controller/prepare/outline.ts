@@ -13,6 +13,7 @@ export interface OutlineOptions extends Required<Pick<RunOptions, "inventory" | 
   readonly limit: string | undefined;
   readonly extraVars: RunOptions["extraVars"];
   readonly connection: RunOptions["connection"];
+  readonly ansible: RunOptions["ansible"];
   readonly secrets: SecretStore;
 }
 
@@ -38,7 +39,7 @@ export interface PlaybookOutline {
  * are those that its roles declare for a play's first host before they await anything. Fails as the start of a run.
  */
 export async function outlinePlaybook(options: OutlineOptions): Promise<PlaybookOutline> {
-  const prepared = await preparePlaybook(options.playbook, options.cwd);
+  const prepared = await preparePlaybook(options.playbook, options.cwd, options.ansible);
   const { plays, groups, inventory, extraVars } = await readHostPlan(prepared, options);
   const listed: PlayOutline[] = [];
   for (const { play, hosts } of plays) {

@@ -8,7 +8,7 @@ import type { Vars } from "../../core/values/vars.ts";
 import { readExtraVars } from "../../inventory/extra-vars.ts";
 import { nobodyLeft } from "../../inventory/select.ts";
 import { createTemplates } from "../../template/index.ts";
-import { createScope, holdsTemplate, isTemplate } from "../../vars/scope.ts";
+import { createScope, fillReferences, holdsTemplate, isTemplate } from "../../vars/scope.ts";
 import {
   createSecretStore,
   type ResolvedVars,
@@ -141,12 +141,53 @@ export function planHosts(
     isEmptyFine = false,
   }: { readonly limit?: string | undefined; readonly isEmptyFine?: boolean } = {},
 ): HostPlan {
-  const plays = playbook.plays.map((play, index) => ({ index, play, hosts: select(play.hosts) }));
+  const selected = playbook.plays.map((play, index) => ({ index, play, hosts: select(play.hosts) }));
+  const plays = withConnections(selected);
   const hosts = [...new Set(plays.flatMap((play) => play.hosts))];
   if (hosts.length === 0 && !isEmptyFine)
     throw nobodyLeft([...new Set(playbook.plays.map((play) => play.hosts))], limit, inventory);
   const groups = Object.fromEntries([...inventory.groups].map(([name, group]) => [name, group.hosts]));
   return { plays, hosts, groups, inventory };
+}
+
+/**
+ * Give hosts the connection, login user and port that their plays say, where the inventory says nothing. A host has one
+ * connection for all of its plays: the first play that says something decides.
+ */
+function withConnections(plays: readonly PlayHosts[]): readonly PlayHosts[] {
+  const saying = plays.filter(
+    ({ play: { connection, remoteUser, port } }) => (connection ?? remoteUser ?? port) !== undefined,
+  );
+  if (saying.length === 0) return plays;
+  const made = new Map<Host, Host>();
+  for (const { play, hosts } of saying) {
+    for (const host of hosts) {
+      const { connection, ...rest } = (made.get(host) ?? host).connection;
+      const isSaid = (name: string): boolean =>
+        [`ansible_${name}`, `ansible_ssh_${name}`].some((each) => each in host.vars);
+      made.set(host, {
+        ...host,
+        connection: {
+          ...rest,
+          connection: isSaid("connection") ? connection : (play.connection ?? connection),
+          user: rest.user ?? (play.remoteUser === undefined ? undefined : userOf(host, play)),
+          port: rest.port ?? play.port,
+        },
+      });
+    }
+  }
+  return plays.map((each) => ({ ...each, hosts: each.hosts.map((host) => made.get(host) ?? host) }));
+}
+
+function userOf(host: Host, { name, remoteUser }: PlayDefinition): string {
+  const filled = fillReferences(
+    remoteUser,
+    (variable) => host.vars[variable],
+    (problem) => {
+      throw new VolleyError("PLAYBOOK_INVALID", `remote_user of play "${name}" on ${host.name}: ${problem}`);
+    },
+  );
+  return String(filled);
 }
 
 /** A plan whose hosts hold the values of their secrets. */
@@ -169,9 +210,9 @@ export async function openPlan(plan: HostPlan, store: SecretStore): Promise<Open
         warnings.set(JSON.stringify([name, source]), { host: host.name, text });
     }
   }
-  const [first] = plan.hosts;
-  for (const text of plan.inventory.warnings ?? [])
-    if (first !== undefined) warnings.set(text, { host: first.name, text });
+  // Without any host, only this machine is left to say so.
+  const { name: host } = plan.hosts[0] ?? { name: "localhost" };
+  for (const text of plan.inventory.warnings ?? []) warnings.set(text, { host, text });
   const hosts = new Map(plan.inventory.hosts);
   for (const [name, host] of opened) if (hosts.has(name)) hosts.set(name, host);
   // Plays may read some vars of hosts that do not take part.

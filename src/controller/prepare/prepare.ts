@@ -114,7 +114,7 @@ export async function prepare(
   const cwd = options.cwd ?? process.cwd();
   const limits = limitsOf(options);
   const file = options.playbook instanceof URL ? fileURLToPath(options.playbook) : options.playbook;
-  const playbook = await preparePlaybook(file, cwd);
+  const playbook = await preparePlaybook(file, cwd, options.ansible);
   const secrets = createSecretStore({
     ...options.secrets,
     cwd,

@@ -1,3 +1,4 @@
+import type { AnsibleSettings } from "../../ansible/config/settings.ts";
 import { createDiskAssets } from "../../bundle/assets.ts";
 import { type BuildOptions, type Bundle, buildBundle } from "../../bundle/build.ts";
 import { compile, evaluate, findProject, loadPlaybook, locate, locateStack } from "../../bundle/playbook.ts";
@@ -31,12 +32,16 @@ export interface PreparedPlaybook {
 }
 
 /**
- * Compile and evaluate a playbook. Fails with `PLAYBOOK_MISSING`, `BUILD_FAILED`, `BUNDLE_FORBIDDEN` or
+ * Compile and evaluate a playbook; one in Ansible's YAML with these settings, by default those of the working directory. Fails with `PLAYBOOK_MISSING`, `BUILD_FAILED`, `BUNDLE_FORBIDDEN` or
  * `PLAYBOOK_INVALID`.
  */
-export async function preparePlaybook(file: string, cwd: string): Promise<PreparedPlaybook> {
+export async function preparePlaybook(
+  file: string,
+  cwd: string,
+  settings?: AnsibleSettings,
+): Promise<PreparedPlaybook> {
   const project = findProject(file, cwd);
-  const loaded = await loadPlaybook(project, volley);
+  const loaded = await loadPlaybook(project, volley, settings);
   const { map, directories, files } = loaded.compiled;
   return {
     name: project.file.slice(project.directory.length + 1),

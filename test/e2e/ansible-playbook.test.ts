@@ -1,0 +1,123 @@
+import { beforeAll, expect, test } from "vitest";
+import { builtCli, type CliEnd, volley } from "./lib/cli.ts";
+import { makeProject, type Project, scratchDirectory } from "./lib/project.ts";
+
+const scratch = scratchDirectory();
+beforeAll(async () => void (await builtCli()), 120_000);
+
+const project = (): Project =>
+  makeProject(scratch(), {
+    "site.yml": `- hosts: "{{ target | default('all') }}"
+  name: First
+  connection: local
+  remote_user: nobody-here
+  gather_facts: false
+  tags: [p1]
+  pre_tasks:
+    - name: pre
+      debug: msg=1
+  roles:
+    - role: web
+      tags: r1
+  tasks:
+    - block:
+        - name: in block
+          debug: msg="x is {{ x | default('none') }}"
+      rescue:
+        - name: rescuing
+          debug: msg=2
+      tags: [b, a]
+    - name: never
+      debug: msg=3
+      tags: never
+`,
+    "here.yml": `- hosts: localhost
+  gather_facts: false
+  tasks:
+    - name: Say
+      debug: msg="here, {{ of_all | default('alone') }}"
+`,
+    "roles/web/tasks/main.yml": "- name: Install\n  debug: msg=4\n- debug: msg=5\n",
+    "roles/web/meta/main.yml": "dependencies: [{role: base, tags: dep}]\n",
+    "roles/base/tasks/main.yml": "- name: Prepare\n  debug: msg=6\n",
+  });
+
+function run(at: Project, ...args: readonly string[]): Promise<CliEnd> {
+  return volley(["run", ...args], { cwd: at.directory, env: { ANSIBLE_CONFIG: "" } });
+}
+
+test("tasks and tags are listed as ansible-playbook lists them", async () => {
+  expect(await run(project(), "-i", "web1,", "site.yml", "--list-tasks", "--list-tags")).toEqual({
+    code: 0,
+    stderr: "",
+    stdout: `
+playbook: site.yml
+
+  play #1 (all): First\tTAGS: [p1]
+    tasks:
+      pre\tTAGS: [p1]
+      base : Prepare\tTAGS: [dep, p1, r1]
+      web : Install\tTAGS: [p1, r1]
+      debug\tTAGS: [p1, r1]
+      in block\tTAGS: [a, b, p1]
+      TASK TAGS: [a, b, dep, p1, r1]
+`,
+  });
+});
+
+test("a play's connection holds, and its pattern may be an extra var", async () => {
+  const all = await run(
+    project(),
+    "-i",
+    "web1,web2,",
+    "site.yml",
+    "-e",
+    "target=web2 x=5",
+    "-v",
+    "--tags",
+    "a",
+  );
+  expect(all).toMatchObject({ code: 0, stderr: "" });
+  expect(all.stdout).toMatch(/web2 +unchanged +First : in block .*x is 5/);
+  expect(all.stdout).not.toContain("web1");
+});
+
+test("it starts at a task, of a role too", async () => {
+  const end = await run(project(), "-i", "web1,", "site.yml", "-v", "--start-at-task", "web : Install");
+  expect([...end.stdout.matchAll(/^web1 +unchanged +(.*?) {2}/gm)].map(([, task]) => task)).toEqual([
+    "web : Install",
+    "web : debug",
+    "First : in block",
+  ]);
+});
+
+test("without an inventory there is this machine, which is not among all", async () => {
+  const here = await run(project(), "here.yml", "-v");
+  expect(here).toMatchObject({ code: 0, stderr: "" });
+  expect(here.stdout).toContain("here, alone");
+  const all = await run(project(), "site.yml");
+  expect(all.code).toBe(0);
+  expect(`${all.stdout}${all.stderr}`).toContain('play "First" has no hosts: it is skipped');
+});
+
+test("patterns that name nothing are passed over, and an empty limit is none; a limit that names nobody is refused", async () => {
+  const at = project();
+  const unknown = await run(at, "-i", "web1,", "site.yml", "-e", "target=web1:nowhere");
+  expect(unknown.code).toBe(0);
+  expect(unknown.stdout).toMatch(/no host or group is called "nowhere": it is passed over/);
+  expect((await run(at, "-i", "web1,", "site.yml", "-l", "")).code).toBe(0);
+  const nobody = await run(at, "-i", "web1,", "site.yml", "-l", "nowhere");
+  expect(nobody).toMatchObject({ code: 1, stdout: "" });
+  expect(nobody.stderr).toContain("nowhere");
+});
+
+test("ansible.cfg beside it is read, and this machine has the vars of all", async () => {
+  const at = project();
+  at.write("ansible.cfg", "[defaults]\ninventory = hosts/inv\nroles_path = more\n[tags]\nskip = b\n");
+  at.write("hosts/inv", "web1 ansible_connection=local\n");
+  at.write("hosts/group_vars/all.yml", "of_all: and all\n");
+  expect((await run(at, "here.yml", "-v")).stdout).toContain("here, and all");
+  const end = await run(at, "site.yml", "-v");
+  expect(end.stdout).toContain("web : Install");
+  expect(end.stdout).not.toContain("in block");
+});
