@@ -8,7 +8,7 @@ import { candidates, createPlaybookFiles, type PlaybookFiles, type SearchRoots }
 import type { Frame, RoleInstance } from "./frame.ts";
 import { type HostState, stateOf } from "./host-state.ts";
 import type { Node, PlaybookTree, PlayNode, RoleUseNode } from "./ir.ts";
-import { lookUpHere } from "./lookups.ts";
+import { findHere, lookUpHere } from "./lookups.ts";
 import type { Modules } from "./modules/registry.ts";
 import { createTemplar, type Templar } from "./templar.ts";
 import { layersOf, magicVars, type PlayVars } from "./vars.ts";
@@ -111,12 +111,7 @@ export class Interpreter {
         const path = find(name, kind);
         return path === undefined ? null : bytesToText(this.files.file(path)!.read());
       },
-      list: (name) => {
-        const path = candidates(this.files, name, "files", roots).find(
-          (each) => this.files.tree(each) !== null,
-        );
-        return path === undefined ? [] : this.files.tree(path)!;
-      },
+      find: (name, directory) => findHere(this, roots, name, directory),
     };
     const templates = this.host.makeTemplates({
       loader,
@@ -127,10 +122,6 @@ export class Interpreter {
           "TEMPLATE_FAILED",
           `lookup ${question.plugin}: ${question.terms.map(String).join(", ")} is not among the playbook's files`,
         );
-      },
-      lookups: {
-        first_found: (...terms) =>
-          lookUpHere(this, roots, { plugin: "first_found", terms, options: {}, searchPath: [] }),
       },
       native: this.tree.settings.native === true,
     });
