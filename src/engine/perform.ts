@@ -36,7 +36,10 @@ export async function performAction(
       const result: Result =
         unknown === undefined
           ? { state: "changed", ...shown, ...(data === undefined ? {} : { data }) }
-          : { state: "skipped", unknown: true, ...shown, message: unknown };
+          : {
+              ...{ state: "skipped", unknown: true, ...shown, message: unknown },
+              ...(data === undefined ? {} : { data }),
+            };
       return { result, applied };
     }
     // An `inspect` that ignored the signal was too late.

@@ -37,7 +37,9 @@ It never changes anything. Text longer than one line is shown as output. \`debug
   shorthand: (input: string) => ({ msg: input }),
   async inspect({ msg = "Hello world!", var: name, verbosity }, _system, context) {
     if (verbosity > Number(context.vars.ansible_verbosity ?? 0))
-      return skipped<Record<string, unknown>>("the verbosity is too low for it");
+      return skipped<Record<string, unknown>>("the verbosity is too low for it", {
+        skipped_reason: "Verbosity threshold not met.",
+      });
     const value = restore(name === undefined ? msg : lookUp(modelOf(context.vars), name));
     const shown =
       typeof value === "string" || value === undefined ? String(value) : writeJson(value, { indent: "  " });

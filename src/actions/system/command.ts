@@ -13,22 +13,26 @@ import type { ReadSystem, System } from "../../core/system.ts";
 import { commandLine } from "../../core/unix/shell.ts";
 import { defineAction } from "../define.ts";
 import { describe, flag, optionalText, text } from "../shared/params.ts";
-import { firstMatch } from "../shared/paths.ts";
+import { expandPath, firstMatch } from "../shared/paths.ts";
 import { commandWords } from "../shared/run-tool.ts";
 
 /** The data of a command, under Ansible's names. */
 interface CommandData {
+  /** The words of `command`, the text of `shell`. */
   readonly cmd: string | readonly string[];
+  /** Exit code; the negative number of a signal that ended the command. */
   readonly rc: number;
+  /** Ansible's message. */
+  readonly msg: string;
   readonly stdout: string;
   readonly stderr: string;
   readonly stdout_lines: readonly string[];
   readonly stderr_lines: readonly string[];
-  /** UTC. */
-  readonly start: string;
-  readonly end: string;
+  /** Local time; null for a command that did not run, absent for one that could not be started. */
+  readonly start?: string | null;
+  readonly end?: string | null;
   /** `h:mm:ss.ffffff` */
-  readonly delta: string;
+  readonly delta?: string | null;
   /** True when the output was cut at its limit. */
   readonly truncated?: boolean;
 }
@@ -47,6 +51,7 @@ const commandParams = {
   environment: v.optional(
     describe(v.record(v.string(), v.string()), "Variables to add to the command's environment."),
   ),
+  warn: v.optional(describe(v.boolean(), "Accepted and ignored.")),
   strip_empty_ends: flag("Remove empty lines from the end of stdout and stderr.", true),
   timeout: v.optional(
     describe(
@@ -62,9 +67,14 @@ const params = v.pipe(
     argv: v.optional(
       describe(v.pipe(v.array(v.string()), v.minLength(1)), "The command and its arguments, one by one."),
     ),
+    expand_argument_vars: flag("Replace `$NAME` and a leading `~` in the words.", true),
+    executable: optionalText("Accepted and ignored: `shell` has a shell."),
     ...commandParams,
   }),
-  v.check(({ cmd, argv }) => (cmd === undefined) !== (argv === undefined), "give either cmd or argv"),
+  v.check(
+    ({ cmd, argv }) => (cmd === undefined) !== (argv === undefined),
+    "no command given: give either cmd or argv",
+  ),
 );
 
 /** Run a command, without a shell. */
@@ -75,9 +85,9 @@ export const command = defineAction({
 The command always counts as a change, unless \`creates\` or \`removes\` make it unnecessary: then it does not run, and
 the task is unchanged. An exit code other than 0 fails the task, which has \`rc\`, \`stdout\` and \`stderr\` all the same.
 
-Words are split as in a POSIX shell, with quotes, but nothing is expanded: no \`$HOME\`, \`*\`, \`|\` or \`>\`. Use
-\`shell\` for those. (Ansible's module expands variables.) Check mode runs nothing; the result is unknown unless
-\`creates\` or \`removes\` decide.
+Words are split as in a POSIX shell, with quotes. As in Ansible, variables of the environment (\`$HOME\`, also in
+quotes) and a leading \`~\` are then replaced, unless \`expand_argument_vars\` is off; for \`*\`, \`|\` or \`>\` use
+\`shell\`. Check mode runs nothing; the result is unknown unless \`creates\` or \`removes\` decide.
 
 \`command("ls -l")\` and \`command(["touch", "/x"])\` are short for \`cmd\` and \`argv\`.`,
   params,
@@ -88,13 +98,18 @@ Words are split as in a POSIX shell, with quotes, but nothing is expanded: no \`
   shorthand: (input: string | readonly string[]) =>
     Array.isArray(input) ? { argv: [...input] } : { cmd: input as string },
   title: ({ cmd, argv }) => cmd ?? commandLine(argv ?? []),
-  inspect: (given, system) => inspectCommand(commandRequest(given), system),
+  aliases: { _raw_params: "cmd" },
+  inspect: (given, system, context) => inspectCommand(commandRequest(given), system, context),
   apply: (_change, given, system, context) => applyCommand(commandRequest(given), system, context),
 });
 
 function commandRequest({ cmd, argv, ...rest }: v.InferOutput<typeof params>): CommandRequest {
   const words = argv ?? commandWords(cmd ?? "");
-  return { ...rest, cmd: cmd ?? words, argv: words, name: words[0] ?? "the command" };
+  return {
+    ...rest,
+    ...{ cmd: words, line: cmd ?? commandLine(words), argv: words, name: words[0] ?? "the command" },
+    expands: rest.expand_argument_vars,
+  };
 }
 
 const shellParams = v.strictObject({
@@ -114,7 +129,8 @@ the text as it is. \`shell("a | b")\` is short for \`cmd\`.`,
   examples: [{ cmd: "zcat dump.sql.gz | psql shop", chdir: "/srv", creates: "/srv/.imported" }],
   shorthand: (input: string) => ({ cmd: input }),
   title: ({ cmd }) => cmd.split("\n")[0] ?? "",
-  inspect: (given, system) => inspectCommand(shellRequest(given), system),
+  aliases: { _raw_params: "cmd" },
+  inspect: (given, system, context) => inspectCommand(shellRequest(given), system, context),
   apply: (_change, given, system, context) => applyCommand(shellRequest(given), system, context),
 });
 
@@ -122,14 +138,19 @@ function shellRequest({
   executable = "/bin/sh",
   ...rest
 }: v.InferOutput<typeof shellParams>): CommandRequest {
-  return { ...rest, argv: [executable, "-c", rest.cmd], name: "the shell" };
+  const argv = [executable, "-c", rest.cmd];
+  return { ...rest, line: rest.cmd, argv, name: "the shell", expands: false };
 }
 
 /** A command to run. */
 interface CommandRequest extends Omit<v.InferOutput<typeof shellParams>, "cmd" | "executable"> {
   readonly argv: readonly string[];
-  /** The command as written, for messages and data. */
+  /** The command as Ansible returns it. */
   readonly cmd: string | readonly string[];
+  /** The command as written, for messages. */
+  readonly line: string;
+  /** True when variables in the words are replaced. */
+  readonly expands: boolean;
   /** Its name in messages. */
   readonly name: string;
 }
@@ -138,34 +159,61 @@ interface CommandRequest extends Omit<v.InferOutput<typeof shellParams>, "cmd" |
 async function inspectCommand(
   request: CommandRequest,
   system: ReadSystem,
+  context: ActionContext,
 ): Promise<Change | Unchanged<CommandData>> {
-  const { creates, removes, cmd, name } = request;
-  const directory = await directoryOf(request.chdir, system);
-  const at = (path: string): string => (isWhole(path) ? path : posix.join(directory, path));
-  const notRun = (reason: string): Unchanged<CommandData> => {
-    const now = new Date();
-    return unchanged({ ...describeRun(cmd, now, now), rc: 0, ...outputs(reason, "", true) }, reason);
+  const { creates, removes, cmd, name, line } = request;
+  const directory = await directoryOf(request.chdir, system, context);
+  const exists = async (path: string): Promise<boolean> => {
+    const full = await expandPath(system, path, context.facts.env);
+    return (await firstMatch(system, isWhole(full) ? full : posix.join(directory, full))) !== null;
   };
-  if (creates !== undefined && (await firstMatch(system, at(creates))) !== null)
-    return notRun(`skipped, since ${creates} exists`);
-  if (removes !== undefined && (await firstMatch(system, at(removes))) === null)
-    return notRun(`skipped, since ${removes} does not exist`);
-  const message = `run ${typeof cmd === "string" ? cmd : commandLine(cmd)}`;
+  const notRun = (path: string, how: string): Unchanged<CommandData> => {
+    const msg = `${context.check ? "Would" : "Did"} not run command since '${path}' ${how}`;
+    const said = `skipped, since ${path} ${how}`;
+    return unchanged({ cmd, ...NOT_RUN, msg, rc: 0, ...outputs(said, "", true) }, said);
+  };
+  if (creates !== undefined && (await exists(creates))) return notRun(creates, "exists");
+  if (removes !== undefined && !(await exists(removes))) return notRun(removes, "does not exist");
+  const msg = "Command would have run if not in check mode";
+  const change = {
+    message: `run ${line}`,
+    ...(context.check ? { data: { cmd, ...NOT_RUN, msg, rc: 0, ...outputs("", "", true) } } : {}),
+  };
   return creates === undefined && removes === undefined
-    ? { message, unknown: `only running ${name} tells whether it changes anything` }
-    : { message };
+    ? { ...change, unknown: `only running ${name} tells whether it changes anything` }
+    : change;
 }
+
+/** The times of a command that did not run. */
+const NOT_RUN = { start: null, end: null, delta: null } as const;
 
 function isWhole(path: string): boolean {
   return /^(\/|~\/)/.test(path);
 }
 
 /** Return the working directory of a command, where its relative paths start too. */
-async function directoryOf(chdir: string | undefined, system: ReadSystem): Promise<string> {
+async function directoryOf(
+  given: string | undefined,
+  system: ReadSystem,
+  { facts }: ActionContext,
+): Promise<string> {
+  const chdir = given === undefined ? undefined : await expandPath(system, given, facts.env);
   if (chdir === "~") return "~/";
   return chdir !== undefined && isWhole(chdir)
     ? chdir
     : posix.join(await system.workingDirectory(), chdir ?? "");
+}
+
+/** Return the words to run: with variables of the command's environment replaced, as Ansible's module does. */
+async function expandWords(
+  { argv, expands, environment }: CommandRequest,
+  system: ReadSystem,
+  { facts }: ActionContext,
+): Promise<readonly string[]> {
+  if (!expands || !argv.some((word) => /\$|^~/.test(word))) return argv;
+  const HOME = await expandPath(system, "~");
+  const variables = { ...facts.env, ...(HOME === "~" ? {} : { HOME }), ...environment };
+  return Promise.all(argv.map((word) => expandPath(system, word, variables)));
 }
 
 /** Run the command with live output. A non-zero exit code fails with an {@link ActionFailure} that holds {@link CommandData}. */
@@ -174,13 +222,20 @@ async function applyCommand(
   system: System,
   context: ActionContext,
 ): Promise<Applied<CommandData>> {
-  const { argv, cmd, name, chdir, stdin, environment, timeout } = request;
+  const { cmd, line, name, chdir, stdin, environment, timeout } = request;
   const input = stdin === undefined ? undefined : request.stdin_add_newline ? `${stdin}\n` : stdin;
+  const argv = await expandWords(request, system, context);
+  const cwd = chdir === undefined ? undefined : await directoryOf(chdir, system, context);
+  if (cwd !== undefined && (await system.stat(cwd)) === null) {
+    const msg = `Unable to change directory before execution: [Errno 2] No such file or directory: '${chdir}'`;
+    const data = { cmd, ...NOT_RUN, msg, rc: null, ...outputs("", "", true) };
+    throw new ActionFailure("PROCESS_FAILED", `cannot run ${name}: there is no directory ${chdir}`, data);
+  }
   const start = new Date();
   context.memo.clear();
   try {
     const result = await system.run(argv, {
-      ...(chdir === undefined ? {} : { cwd: await directoryOf(chdir, system) }),
+      ...(cwd === undefined ? {} : { cwd }),
       ...(environment === undefined ? {} : { env: environment }),
       ...(input === undefined ? {} : { input }),
       ...(timeout === undefined ? {} : { timeoutMs: timeout * 1000 }),
@@ -188,15 +243,17 @@ async function applyCommand(
       onOutput: context.output,
     });
     const data: CommandData = {
-      ...describeRun(cmd, start, new Date()),
-      rc: result.code,
+      cmd,
+      ...describeTimes(start, new Date()),
+      msg: result.code === 0 ? "" : "non-zero return code",
+      rc: result.signal === undefined ? result.code : 128 - result.code,
       ...outputs(result.stdout, result.stderr, request.strip_empty_ends),
       ...(result.truncated ? { truncated: true } : {}),
     };
     if (result.code === 0) return { data };
     const last = [...(data.stderr_lines.length > 0 ? data.stderr_lines : data.stdout_lines)]
       .reverse()
-      .find((line) => line.trim() !== "");
+      .find((text) => text.trim() !== "");
     const how =
       result.signal === undefined ? `exited with code ${result.code}` : `was ended by ${result.signal}`;
     throw new ActionFailure(
@@ -206,27 +263,35 @@ async function applyCommand(
     );
   } catch (thrown) {
     if (!isVolleyError(thrown) || thrown.code !== "PROCESS_FAILED") throw thrown;
-    // As in Ansible, a command that cannot be started fails with code 2.
-    const data: CommandData = {
-      ...describeRun(cmd, start, new Date()),
-      rc: 2,
-      ...outputs("", thrown.message, true),
-    };
+    // As in Ansible, a command that cannot be started fails with the system's number of the error.
+    const denied = /permission denied/i.test(thrown.message);
+    const msg = denied
+      ? `[Errno ${DENIED}] Permission denied: '${argv[0]}'`
+      : `[Errno ${MISSING}] No such file or directory: '${argv[0]}'`;
+    const data: CommandData = { cmd: line, msg, rc: denied ? DENIED : MISSING, ...outputs("", "", true) };
     throw new ActionFailure(thrown.code, thrown.message, data, { cause: thrown });
   }
 }
 
-function describeRun(
-  cmd: string | readonly string[],
-  start: Date,
-  end: Date,
-): Pick<CommandData, "cmd" | "start" | "end" | "delta"> {
-  const clock = (time: Date): string => `${time.toISOString().slice(0, 23).replace("T", " ")}000`;
+const MISSING = 2;
+const DENIED = 13;
+
+function describeTimes(start: Date, end: Date): Pick<CommandData, "start" | "end" | "delta"> {
+  const clock = (time: Date): string => {
+    const local = new Date(time.getTime() - time.getTimezoneOffset() * 60_000);
+    return `${local.toISOString().slice(0, 23).replace("T", " ")}000`;
+  };
   const milliseconds = Math.max(0, end.getTime() - start.getTime());
   const hours = Math.floor(milliseconds / 3_600_000);
   const rest = new Date(milliseconds % 3_600_000).toISOString().slice(14, 23);
-  return { cmd, start: clock(start), end: clock(end), delta: `${hours}:${rest}000` };
+  return { start: clock(start), end: clock(end), delta: `${hours}:${rest}000` };
 }
+
+/** The line endings of Python's splitlines. */
+// biome-ignore lint/suspicious/noControlCharactersInRegex: they end lines in Python
+const LINE_END = /\r\n|[\n\r\v\f\x1c-\x1e\x85\u2028\u2029]/;
+
+const LAST_END = new RegExp(`(?:${LINE_END.source})$`);
 
 function outputs(
   stdout: string,
@@ -235,7 +300,7 @@ function outputs(
 ): Pick<CommandData, "stdout" | "stderr" | "stdout_lines" | "stderr_lines"> {
   const clean = (text: string): string => (strip ? text.replace(/[\r\n]+$/, "") : text);
   const lines = (text: string): readonly string[] =>
-    text === "" ? [] : text.replace(/\r?\n$/, "").split(/\r?\n/);
+    text === "" ? [] : text.replace(LAST_END, "").split(LINE_END);
   const [out, err] = [clean(stdout), clean(stderr)];
   return { stdout: out, stderr: err, stdout_lines: lines(out), stderr_lines: lines(err) };
 }

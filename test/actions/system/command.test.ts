@@ -3,6 +3,7 @@ import { join } from "node:path";
 import { describe, expect, test } from "vitest";
 import { command, shell } from "../../../src/actions/system/command.ts";
 import { failureData } from "../../../src/core/action.ts";
+import { PATIENT } from "../../lib/patience.ts";
 import { makeSandbox, pass, snapshot } from "../harness.ts";
 
 describe("command", () => {
@@ -118,6 +119,7 @@ describe("command", () => {
       (e: unknown) => e,
     );
     expect(killed).toMatchObject({ message: "sh was ended by SIGKILL" });
+    expect(failureData(killed)).toMatchObject({ rc: -9, msg: "non-zero return code" });
   });
 
   test("a command that does not exist failed with code 2", async () => {
@@ -129,7 +131,51 @@ describe("command", () => {
       code: "PROCESS_FAILED",
       message: expect.stringMatching(/^cannot run no-such-command-here: /),
     });
-    expect(failureData(thrown)).toMatchObject({ rc: 2 });
+    expect(failureData(thrown)).toEqual({
+      ...{ cmd: "no-such-command-here", rc: 2, stdout: "", stderr: "", stdout_lines: [], stderr_lines: [] },
+      msg: "[Errno 2] No such file or directory: 'no-such-command-here'",
+    });
+  });
+
+  test("replaces variables and ~ in its words, as Ansible does, unless told not to", async () => {
+    using sandbox = makeSandbox();
+    const say = async (params: Parameters<typeof command>[0], facts = { env: { FOO: "f o", HOME: "/h" } }) =>
+      (await pass(command(params), sandbox.system, sandbox.context({ facts }))).data;
+    const argv = ["printf", "%s|", "$FOO", "${FOO}x", "$NONE", "a~", "~nobody-here", "$OWN"];
+    const data = await say({ argv, environment: { OWN: "own" } });
+    expect(data).toMatchObject({ stdout: "f o|f ox|$NONE|a~|~nobody-here|own|", cmd: argv, msg: "" });
+    expect(await say({ cmd: "echo '$FOO'", expand_argument_vars: false })).toMatchObject({
+      ...{ stdout: "$FOO", cmd: ["echo", "$FOO"] },
+    });
+    mkdirSync(join(sandbox.root, "f o"));
+    expect(await say({ cmd: "touch made", chdir: "/$FOO" })).toMatchObject({ rc: 0 });
+    expect(await say({ cmd: "false", creates: "/${FOO}/made" })).toMatchObject({
+      msg: "Did not run command since '/${FOO}/made' exists",
+      ...{ start: null, end: null, delta: null, rc: 0 },
+    });
+  });
+
+  test("tells in check mode what Ansible tells, and the local time in a real run", async () => {
+    using sandbox = makeSandbox();
+    const call = shell({ cmd: "printf 'a\\013b\\r\\nc'", creates: "/none" });
+    const check = await pass(call, sandbox.system, sandbox.context({ check: true }));
+    expect(check.change?.data).toMatchObject({
+      ...{ cmd: "printf 'a\\013b\\r\\nc'", rc: 0, stdout: "", start: null },
+      msg: "Command would have run if not in check mode",
+    });
+    const { data } = await pass(call, sandbox.system, sandbox.context());
+    expect(data?.stdout_lines).toEqual(["a", "b", "c"]);
+    expect(
+      Math.abs(Date.now() - new Date(data!.start!.replace(" ", "T").slice(0, 23)).getTime()),
+    ).toBeLessThan(PATIENT);
+  });
+
+  test("needs its directory", async () => {
+    using sandbox = makeSandbox();
+    const call = command({ cmd: "ls", chdir: "/none" });
+    const thrown = await pass(call, sandbox.system, sandbox.context()).catch((e: unknown) => e);
+    expect(thrown).toMatchObject({ message: "cannot run ls: there is no directory /none" });
+    expect(failureData(thrown)).toMatchObject({ rc: null, cmd: ["ls"], start: null });
   });
 
   test("is ended when it takes too long", async () => {
