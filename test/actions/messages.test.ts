@@ -87,8 +87,8 @@ describe("wrong parameters", () => {
     [copy, "x", 'copy: must be Object, not "x"'],
     [
       template,
-      { src: "x", dest, newline_sequence: "\n\n" },
-      'template: parameter "newline_sequence": must be "\\n", "\\r", "\\r\\n", "\\\\n", "\\\\r", "\\\\r\\\\n", not "\\n\\n"',
+      { src: "x", dest, newline_sequence: "\t" },
+      'template: parameter "newline_sequence": must be "\\n", "\\r", "\\r\\n", not "\t"',
     ],
   ])("are told on one line (%#)", (call, params, message) => {
     expect(untyped(call, params)).toThrow(expect.objectContaining({ code: "PARAMS_INVALID", message }));

@@ -8,7 +8,6 @@ import {
   backup,
   copiedAttributes,
   flag,
-  oneOf,
   optionalText,
   text,
   validate,
@@ -53,10 +52,14 @@ const params = v.strictObject({
   force: flag("Replace a file that differs; false only writes a missing file.", true),
   trim_blocks: flag("Remove the newline after a block tag.", true),
   lstrip_blocks: flag("Remove white space before a block tag."),
-  newline_sequence: oneOf(
-    ["\n", "\r", "\r\n", "\\n", "\\r", "\\r\\n"],
+  newline_sequence: v.optional(
+    v.pipe(
+      v.string(),
+      v.transform((given) => given.replaceAll("\\n", "\n").replaceAll("\\r", "\r")),
+      v.picklist(["\n", "\r", "\r\n"]),
+      v.description("The line ending of the file; its backslashes may be escaped."),
+    ),
     "\n",
-    "The line ending of the file; its backslashes may be escaped.",
   ),
   ...MARKS,
   output_encoding: v.optional(
@@ -134,7 +137,7 @@ async function render(given: Params, dest: string, context: ActionContext): Prom
   for (const name of Object.keys(MARKS) as readonly (keyof typeof MARKS)[])
     if (given[name] !== undefined) marks[name] = given[name];
   const rendered = await context.render(src, vars, { trimBlocks, lstripBlocks, marks });
-  const newline = given.newline_sequence.replaceAll("\\n", "\n").replaceAll("\\r", "\r");
+  const newline = given.newline_sequence;
   const ended = newline === "\n" ? rendered : rendered.replaceAll("\n", newline);
   const encoding = ENCODINGS[given.output_encoding.toLowerCase()]!;
   return encoding === "utf8" ? ended : Buffer.from(ended, encoding);

@@ -3,8 +3,11 @@ import { join } from "node:path";
 import { describe, expect, test } from "vitest";
 import { command, shell } from "../../../src/actions/system/command.ts";
 import { failureData } from "../../../src/core/action.ts";
-import { PATIENT } from "../../lib/patience.ts";
+import { PATIENCE_MS } from "../../lib/patience.ts";
 import { makeSandbox, pass, snapshot } from "../harness.ts";
+
+/** A variable in braces, which no text in quotes may have. */
+const braced = (name: string, after: string): string => `$\{${name}}${after}`;
 
 describe("command", () => {
   test("runs in its directory, shows its output live, and returns it", async () => {
@@ -141,7 +144,7 @@ describe("command", () => {
     using sandbox = makeSandbox();
     const say = async (params: Parameters<typeof command>[0], facts = { env: { FOO: "f o", HOME: "/h" } }) =>
       (await pass(command(params), sandbox.system, sandbox.context({ facts }))).data;
-    const argv = ["printf", "%s|", "$FOO", "${FOO}x", "$NONE", "a~", "~nobody-here", "$OWN"];
+    const argv = ["printf", "%s|", "$FOO", braced("FOO", "x"), "$NONE", "a~", "~nobody-here", "$OWN"];
     const data = await say({ argv, environment: { OWN: "own" } });
     expect(data).toMatchObject({ stdout: "f o|f ox|$NONE|a~|~nobody-here|own|", cmd: argv, msg: "" });
     expect(await say({ cmd: "echo '$FOO'", expand_argument_vars: false })).toMatchObject({
@@ -149,8 +152,8 @@ describe("command", () => {
     });
     mkdirSync(join(sandbox.root, "f o"));
     expect(await say({ cmd: "touch made", chdir: "/$FOO" })).toMatchObject({ rc: 0 });
-    expect(await say({ cmd: "false", creates: "/${FOO}/made" })).toMatchObject({
-      msg: "Did not run command since '/${FOO}/made' exists",
+    expect(await say({ cmd: "false", creates: `/${braced("FOO", "/made")}` })).toMatchObject({
+      msg: `Did not run command since '/${braced("FOO", "/made")}' exists`,
       ...{ start: null, end: null, delta: null, rc: 0 },
     });
   });
@@ -167,7 +170,7 @@ describe("command", () => {
     expect(data?.stdout_lines).toEqual(["a", "b", "c"]);
     expect(
       Math.abs(Date.now() - new Date(data!.start!.replace(" ", "T").slice(0, 23)).getTime()),
-    ).toBeLessThan(PATIENT);
+    ).toBeLessThan(PATIENCE_MS);
   });
 
   test("needs its directory", async () => {
