@@ -9,6 +9,7 @@ export * from "./actions/files/index.ts";
 export * from "./actions/flow/index.ts";
 export * from "./actions/network/index.ts";
 export * from "./actions/packages/index.ts";
+export * from "./actions/rpm/index.ts";
 export * from "./actions/services/index.ts";
 export * from "./actions/source/index.ts";
 export * from "./actions/storage/index.ts";

@@ -4,6 +4,8 @@ import { didYouMean, VolleyError } from "../../core/errors.ts";
 import { coerceArguments } from "../coerce.ts";
 import { apt } from "../debian/apt.ts";
 import { type Action, defineAction } from "../define.ts";
+import { dnf } from "../rpm/dnf.ts";
+import { yum } from "../rpm/yum.ts";
 import { optionalText } from "../shared/params.ts";
 
 const params = v.looseObject({
@@ -28,7 +30,7 @@ const params = v.looseObject({
 type PackageParams = v.InferOutput<typeof params>;
 
 /** The actions that a package can be left to, by the name that facts and `use` have for them. */
-const MANAGERS: Readonly<Record<string, Action<never, unknown>>> = { apt };
+const MANAGERS: Readonly<Record<string, Action<never, unknown>>> = { apt, dnf, dnf5: dnf, yum };
 
 /** Install, upgrade and remove packages by the action of the host's package manager. */
 const packageAction = defineAction<typeof params, Change, unknown>({
