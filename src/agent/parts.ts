@@ -36,8 +36,8 @@ export interface Parts {
   /** What templates seldom use. */
   readonly "template-more": unknown;
   readonly yaml: unknown;
-  /** The interpreter of Ansible's playbooks. Their code finds it as `volley/ansible`, and as `ansiblePlaybook` in `volley`. */
-  readonly ansible: Readonly<Record<string, unknown>>;
+  /** The interpreter of Ansible's playbooks, whose code requires it as `volley/ansible`. */
+  readonly ansible: unknown;
 }
 
 /** Open the parts of a bundle. A part that the bundle does not hold fails with `BUNDLE_INVALID` when it is used. */
@@ -55,10 +55,7 @@ export function openParts(bundle: BundleReader): Parts {
     core,
     valibot,
     get volley() {
-      volley ??= makeVolley(
-        load("actions") as ActionsScript,
-        bundle.names.includes("ansible.js.br") ? () => parts.ansible : undefined,
-      );
+      volley ??= makeVolley(load("actions") as ActionsScript);
       return volley;
     },
     get template() {
@@ -71,7 +68,7 @@ export function openParts(bundle: BundleReader): Parts {
       return load("yaml");
     },
     get ansible() {
-      return load("ansible") as Parts["ansible"];
+      return load("ansible");
     },
   };
   return parts;
@@ -86,14 +83,8 @@ interface ActionsScript {
   require(id: string): unknown;
 }
 
-/**
- * Make the module that playbooks import. The code of an action runs when the playbook first names the action, and that
- * of the interpreter, where the bundle has it, likewise.
- */
-function makeVolley(
-  { actions, modules, require }: ActionsScript,
-  interpreter: (() => Parts["ansible"]) | undefined,
-): Parts["volley"] {
+/** Make the module that playbooks import. The code of an action runs when the playbook first names the action. */
+function makeVolley({ actions, modules, require }: ActionsScript): Parts["volley"] {
   const loaded = new Map<string, unknown>();
   const load = (id: string): unknown => {
     if (!loaded.has(id)) {
@@ -104,12 +95,11 @@ function makeVolley(
     return loaded.get(id);
   };
   const volley: Record<string, unknown> = { ...api };
-  const defineLate = (name: string, get: () => unknown): void => {
-    Object.defineProperty(volley, name, { enumerable: true, get });
-  };
   for (const [name, id] of Object.entries(actions))
-    defineLate(name, () => (load(id) as Record<string, unknown>)[name]);
-  if (interpreter !== undefined) defineLate("ansiblePlaybook", () => interpreter().ansiblePlaybook);
+    Object.defineProperty(volley, name, {
+      enumerable: true,
+      get: () => (load(id) as Record<string, unknown>)[name],
+    });
   return volley;
 }
 

@@ -4,6 +4,7 @@ export * from "../actions/define.ts";
 export * from "../core/action.ts";
 export * from "../core/asset.ts";
 export * from "../core/errors.ts";
+export * from "../core/unix/full-name.ts";
 export * from "../core/unix/permissions.ts";
 export * from "../core/unix/shell.ts";
 export * from "../core/unix/users.ts";

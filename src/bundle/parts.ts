@@ -54,7 +54,7 @@ export const PARTS = {
     rides: { text: seldomUsed(), within: "anything" },
     borrows: { list: "template/lent.ts", from: "template" },
   },
-  ansible: { entry: "ansible/index.ts", rides: { text: "ansiblePlaybook", within: "code" } },
+  ansible: { entry: "ansible/index.ts", rides: { text: 'require("volley/ansible")', within: "code" } },
 } as const satisfies Readonly<Record<string, PartRule>>;
 
 /** The name of a part: `runner`, … */

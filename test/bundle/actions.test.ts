@@ -13,12 +13,13 @@ import { createRequire } from "node:module";
 import { join } from "node:path";
 import { fileURLToPath, pathToFileURL } from "node:url";
 import { compileFunction } from "node:vm";
-import { build } from "esbuild";
+import { build, type Plugin } from "esbuild";
 import { describe, expect, test } from "vitest";
 import * as valibot from "../../src/actions/valibot.ts";
 import { type BundleReader, openParts } from "../../src/agent/parts.ts";
 import { type ActionNames, actionsScript, joinNames, namesReached } from "../../src/bundle/actions.ts";
 import { buildRuntime } from "../../src/bundle/build-runtime.ts";
+import { fromRunner } from "../../src/bundle/lent.ts";
 import { type ActionModules, PART_RULES, PARTS } from "../../src/bundle/parts.ts";
 import { compile } from "../../src/bundle/playbook.ts";
 import { loadRuntime } from "../../src/bundle/runtime.ts";
@@ -166,8 +167,7 @@ describe("the actions of a bundle", () => {
 
   test("hold no copy of a file that the runner has, nor do other parts", async () => {
     const inRunner = await filesIn("agent/main.ts");
-    const list = readFileSync(join(root, "src/agent/shared-core.ts"), "utf8");
-    const lent = [...list.matchAll(/^export \* from "\.\.\/(.+)";$/gm)].map(([, path]) => `src/${path}`);
+    const plugin = await fromRunner(pathToFileURL(join(root, "src/")).href, "part");
     const { actions } = await loadRuntime();
     const { modules } = JSON.parse(actions.toString()) as ActionModules;
     const others = PART_RULES.map(([, { entry }]) => entry).filter(
@@ -175,16 +175,16 @@ describe("the actions of a bundle", () => {
     );
     const held = [
       ...Object.keys(modules).map((id) => `src/${id}.ts`),
-      ...(await Promise.all(others.map(async (entry) => [...(await filesIn(entry))]))).flat(),
+      ...(await Promise.all(others.map(async (entry) => [...(await filesIn(entry, [plugin]))]))).flat(),
     ];
     expect(held.length).toBeGreaterThan(60);
-    const copies = held.filter((file) => inRunner.has(file) && !lent.includes(file));
+    const copies = held.filter((file) => inRunner.has(file) && file.startsWith("src/"));
     expect([...new Set(copies)], "add these files to agent/shared-core.ts").toEqual([]);
   });
 });
 
 /** The files whose code is in the build of an entry below src. */
-async function filesIn(entry: string): Promise<ReadonlySet<string>> {
+async function filesIn(entry: string, plugins: readonly Plugin[] = []): Promise<ReadonlySet<string>> {
   const { metafile } = await build({
     entryPoints: [join(root, "src", entry)],
     absWorkingDir: root,
@@ -193,6 +193,7 @@ async function filesIn(entry: string): Promise<ReadonlySet<string>> {
     metafile: true,
     platform: "node",
     format: "cjs",
+    plugins: [...plugins],
     logLevel: "silent",
   });
   const [{ inputs }] = Object.values(metafile.outputs) as [(typeof metafile.outputs)[string]];
@@ -252,6 +253,32 @@ test("a bundle holds actions that its caller names, and carries them out", async
   });
   expect(status, stderr).toBe(0);
   expect(readFileSync(project.path("home/a"), "utf8")).toBe("a");
+});
+
+test("a playbook in YAML has the interpreter and the actions of its modules; one in TypeScript has not", async () => {
+  const project = makeProject(scratch(), {
+    "site.yml": `- hosts: all
+  gather_facts: false
+  tasks:
+    - ansible.builtin.file: { path: ~/here, state: directory }
+    - include_tasks: "{{ 'more' }}.yml"
+`,
+    "more.yml": `- lineinfile: { path: ~/here/a, line: "{{ 6 * 7 }}", create: true }\n`,
+    "site.ts": ONE_COPY,
+  });
+  const bundleOf = async (file: string): Promise<Buffer> =>
+    (await (await preparePlaybook(file, project.directory)).bundle({ vars: [] })).bytes;
+  const bytes = await bundleOf("site.yml");
+  expect(bytes.includes("ansible.js.br")).toBe(true);
+  expect((await bundleOf("site.ts")).includes("ansible.js.br")).toBe(false);
+  writeFileSync(project.path("site.run"), bytes);
+  mkdirSync(project.path("home"));
+  const { status, stdout, stderr } = spawnSync("/bin/sh", [project.path("site.run"), "--local", "here"], {
+    env: { HOME: project.path("home"), PATH: process.env.PATH },
+    encoding: "utf8",
+  });
+  expect(status, stdout + stderr).toBe(0);
+  expect(readFileSync(project.path("home/here/a"), "utf8")).toBe("42\n");
 });
 
 test("of valibot the runner lends only functions that actions use", () => {
