@@ -40,7 +40,7 @@ export const FOLDERS: Readonly<Record<string, FolderRule>> = {
   "ansible/config": { imports: ["core"], ...onController },
   inventory: { imports: ["core", "system", "yaml", "vars", "vars/secrets"], ...onController },
   transport: { imports: ["core", "system"], ...onController },
-  bundle: { imports: ["core", "system", "ansible"], ...onController },
+  bundle: { imports: ["core", "system", "ansible", "ansible/config"], ...onController },
   // Of the inventory, only how names fold into sets.
   reporter: { imports: ["core", "inventory"], ...onController },
   controller: {
@@ -77,7 +77,10 @@ export const FOLDERS: Readonly<Record<string, FolderRule>> = {
     ],
     ...onController,
   },
-  ansible: { imports: ["core", "yaml", "vars", "template", "actions", "engine"], ...onHosts },
+  ansible: {
+    imports: ["core", "yaml", "vars", "template", "actions", "engine", "ansible/config"],
+    ...onHosts,
+  },
   demo: { imports: [], node: false, rides: true },
   "index.ts": { imports: ["actions", "playbook-api.ts"], node: false, rides: true },
   "playbook-api.ts": { imports: ["core", "actions"], node: false, rides: true },

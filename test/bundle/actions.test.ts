@@ -20,7 +20,7 @@ import { type BundleReader, openParts } from "../../src/agent/parts.ts";
 import { type ActionNames, actionsScript, joinNames, namesReached } from "../../src/bundle/actions.ts";
 import { buildRuntime } from "../../src/bundle/build-runtime.ts";
 import { fromRunner } from "../../src/bundle/lent.ts";
-import { type ActionModules, PART_RULES, PARTS } from "../../src/bundle/parts.ts";
+import { type ActionModules, PART_RULES } from "../../src/bundle/parts.ts";
 import { compile } from "../../src/bundle/playbook.ts";
 import { loadRuntime } from "../../src/bundle/runtime.ts";
 import { preparePlaybook } from "../../src/controller/prepare/read.ts";
@@ -167,15 +167,21 @@ describe("the actions of a bundle", () => {
 
   test("hold no copy of a file that the runner has, nor do other parts", async () => {
     const inRunner = await filesIn("agent/main.ts");
-    const plugin = await fromRunner(pathToFileURL(join(root, "src/")).href, "part");
+    const source = pathToFileURL(join(root, "src/")).href;
     const { actions } = await loadRuntime();
     const { modules } = JSON.parse(actions.toString()) as ActionModules;
-    const others = PART_RULES.map(([, { entry }]) => entry).filter(
-      (entry) => entry !== PARTS.runner.entry && existsSync(join(root, "src", entry)),
+    const others = PART_RULES.filter(
+      ([name, { entry }]) => name !== "runner" && existsSync(join(root, "src", entry)),
     );
     const held = [
       ...Object.keys(modules).map((id) => `src/${id}.ts`),
-      ...(await Promise.all(others.map(async (entry) => [...(await filesIn(entry, [plugin]))]))).flat(),
+      ...(
+        await Promise.all(
+          others.map(async ([name, { entry }]) => [
+            ...(await filesIn(entry, [await fromRunner(source, "part", name)])),
+          ]),
+        )
+      ).flat(),
     ];
     expect(held.length).toBeGreaterThan(60);
     const copies = held.filter((file) => inRunner.has(file) && file.startsWith("src/"));
