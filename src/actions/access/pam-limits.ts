@@ -109,7 +109,7 @@ function setLimit(before: string, given: LimitParams): Edited {
 
 function writeLimit(key: string, value: string, comment: string): string {
   const fields = [...key.split(" "), value].join("\t");
-  return comment.trim() === "" ? fields : `${fields}\t# ${comment.trim()}`;
+  return comment.trim() === "" ? fields : `${fields}\t#${comment.trimEnd()}`;
 }
 
 function chooseValue(current: string, { value, use_min, use_max }: LimitParams): string {

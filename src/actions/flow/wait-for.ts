@@ -67,7 +67,12 @@ const params = v.pipe(
     msg: optionalText("The message of a failure. Default: a description of the condition."),
     exclude_hosts: v.optional(textList("For `drained`: names or addresses whose connections do not count.")),
     active_connection_states: v.optional(
-      describe(v.array(v.picklist(CONNECTION_NAMES)), "For `drained`: states in which a connection counts."),
+      describe(
+        v.array(
+          v.picklist(CONNECTION_NAMES, ({ input }) => `unknown active_connection_state (${input}) defined`),
+        ),
+        "For `drained`: states in which a connection counts.",
+      ),
       CONNECTION_NAMES,
     ),
   }),

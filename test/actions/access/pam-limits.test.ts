@@ -39,12 +39,12 @@ describe("pam_limits", () => {
     [
       "replaces a comment with the limit",
       { ...JOE, value: "64000", comment: "more" },
-      (text) => text.replace(/^joe .*$/m, "joe\tsoft\tnofile\t64000\t# more"),
+      (text) => text.replace(/^joe .*$/m, "joe\tsoft\tnofile\t64000\t#more"),
     ],
     [
       "adds a limit at the end",
       { ...JOE, limit_type: "hard", value: "unlimited", comment: "all" },
-      (text) => `${text}joe\thard\tnofile\tunlimited\t# all\n`,
+      (text) => `${text}joe\thard\tnofile\tunlimited\t#all\n`,
     ],
     [
       "takes the higher limit",
