@@ -19,7 +19,7 @@ export interface PassEnd {
 }
 
 /** Turn the result of an action into a register. */
-export function registerOf({ result }: Performed): Register {
+export function registerOf({ result, said }: Performed): Register {
   const data: Register = isRecord(result.data)
     ? { ...result.data }
     : result.data === undefined
@@ -28,7 +28,7 @@ export function registerOf({ result }: Performed): Register {
   const changed = result.state === "changed";
   const register: Register = { ...data, changed, failed: result.state === "failed" };
   if (result.state === "skipped") register.skipped = true;
-  const message = result.error?.message ?? result.message;
+  const message = result.error?.message ?? said ?? (result.state === "skipped" ? result.message : undefined);
   if (message !== undefined && register.msg === undefined) register.msg = message;
   return withLines(register);
 }

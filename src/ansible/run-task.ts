@@ -187,10 +187,10 @@ async function runPass(run: TaskRun, own: Vars, loop: Loop | undefined): Promise
       };
       const ended = await runModule(call);
       let register = ended.register;
+      if (retries > 0) register = { ...register, attempts: attempt };
       const judged = interpreter.templar(frame, { ...own, ...judgeVars(node, register, ended.facts) });
       register = await judge(node, register, judged);
       if (until !== undefined || (node.keys.retries !== undefined && node.keys.retries !== null)) {
-        if (retries > 0) register = { ...register, attempts: attempt };
         const again = interpreter.templar(frame, { ...own, ...judgeVars(node, register, ended.facts) });
         const conditions = until ?? [];
         const isDone =

@@ -12,6 +12,8 @@ import type { System } from "../core/system.ts";
 /** The result of one action. */
 export interface Performed {
   readonly result: Result;
+  /** What the action itself says of what it did: not what was foreseen. */
+  readonly said?: string;
   /** True when the action may have changed something, even if it failed. */
   readonly applied: boolean;
 }
@@ -26,7 +28,12 @@ export async function performAction(
   try {
     const found = await call.inspect(system, context);
     if (found === null) return { result: { state: "unchanged" }, applied };
-    if (isUnchanged(found)) return { result: resultOfUnchanged(found), applied };
+    if (isUnchanged(found))
+      return {
+        result: resultOfUnchanged(found),
+        applied,
+        ...(found.message === undefined ? {} : { said: found.message }),
+      };
     const { diff, message, unknown, data } = found;
     const shown = {
       ...(diff === undefined ? {} : { diff: Array.isArray(diff) ? diff : [diff] }),
@@ -52,7 +59,7 @@ export async function performAction(
       ...(done.message === undefined ? {} : { message: done.message }),
       ...(done.data === undefined ? {} : { data: done.data }),
     };
-    return { result, applied };
+    return { result, applied, ...(done.message === undefined ? {} : { said: done.message }) };
   } catch (thrown) {
     return { result: resultOfFailure(thrown), applied };
   }

@@ -50,7 +50,7 @@ export function splitWords(text: string): string[] {
   return words;
 }
 
-const PAIR = /^([^\s=\\'"{]+)=(.*)$/s;
+const PAIR = /^((?:\{\{.*?\}\}|[^\s=\\'"{])+)=(.*)$/s;
 
 /** Read the arguments of a module that are written as one text. `_raw_params` holds the text that is no `key=value`. */
 export function readArguments(module: string, text: string): Record<string, unknown> {

@@ -150,7 +150,20 @@ export function includeVars({ args, interpreter, frame }: RenderedCall): ModuleE
       const base = posix.basename(path);
       if (matching !== undefined && !new RegExp(String(matching)).test(base)) continue;
       if (ignored.some((pattern) => new RegExp(pattern).test(base))) continue;
-      if (!endings.some((ending) => base.endsWith(`.${ending.replace(/^\./, "")}`))) continue;
+      const extension = posix.extname(base).slice(1);
+      if (!endings.some((ending) => ending.replace(/^\./, "") === extension)) {
+        if (readBool(args.ignore_unknown_extensions) === true) continue;
+        const text = `${interpreter.files.fullPath(path)} does not have a valid extension: ${endings.join(", ")}`;
+        return {
+          register: {
+            changed: false,
+            failed: true,
+            message: text,
+            ansible_facts: {},
+            ansible_included_var_files: read,
+          },
+        };
+      }
       take(path);
     }
   } else throw new VolleyError("PARAMS_INVALID", "include_vars needs a file or a dir");

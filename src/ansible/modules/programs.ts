@@ -12,6 +12,15 @@ export async function script(call: RenderedCall): Promise<ModuleEnd> {
   const line = String(raw ?? cmd ?? "");
   const [name = "", ...given] = commandWords(line);
   if (name === "") throw new VolleyError("PARAMS_INVALID", "script needs the name of a file");
+  const exists = async (path: unknown): Promise<boolean> =>
+    (await call.system.stat(await pathOf(call, String(path), chdir))) !== null;
+  const skip = (msg: string): ModuleEnd => ({
+    register: { changed: false, failed: false, skipped: true, msg },
+  });
+  if (creates !== undefined && (await exists(creates)))
+    return skip(`${String(creates)} exists, matching creates option`);
+  if (removes !== undefined && !(await exists(removes)))
+    return skip(`${String(removes)} does not exist, matching removes option`);
   const asset = filesOf(call.interpreter, call.frame, call.templar).asset("files", name);
   const { system } = call;
   const directory = await system.temporaryDirectory();
@@ -22,11 +31,15 @@ export async function script(call: RenderedCall): Promise<ModuleEnd> {
   const end = await call.perform("command", {
     argv,
     ...(chdir === undefined ? {} : { chdir }),
-    ...(creates === undefined ? {} : { creates }),
-    ...(removes === undefined ? {} : { removes }),
   });
   const { cmd: _cmd, start: _start, end: _end, delta: _delta, ...register } = end.register;
   return { ...end, register };
+}
+
+/** Return a path of a program's, which begins at its working directory. */
+async function pathOf({ system }: RenderedCall, path: string, chdir: unknown): Promise<string> {
+  if (/^[/~]/.test(path)) return path;
+  return posix.join(chdir === undefined ? await system.workingDirectory() : String(chdir), path);
 }
 
 /** `raw`: a command line for the login shell, whatever it changes. */

@@ -1,5 +1,6 @@
 import type { ActionCall, ActionContext } from "../../core/action.ts";
 import { VolleyError } from "../../core/errors.ts";
+import type { Diff } from "../../core/result.ts";
 import type { System } from "../../core/system.ts";
 import { isDict } from "../../core/values/value.ts";
 import { OMIT } from "../../core/values/vars.ts";
@@ -83,9 +84,11 @@ const RAW_ARGUMENTS: Readonly<Record<string, ReadonlySet<string>>> = {
 
 /** Return the machine as the task acts on it: as its user, and with its environment. */
 function systemOf({ interpreter, frame, templar, environment }: ModuleCall): System {
-  const wanted = inherited(frame, "become");
+  // Vars of connections win over keywords.
+  const { ansible_become: byVar, ansible_become_user: userByVar } = templar.vars;
+  const wanted = byVar ?? inherited(frame, "become");
   const become = wanted === undefined ? undefined : templar.bool(wanted);
-  const user = inherited(frame, "become_user");
+  const user = userByVar ?? inherited(frame, "become_user");
   const system = interpreter.host.systemOf(
     become === true ? (user === undefined ? "root" : templar.text(user)) : become,
   );
@@ -121,13 +124,45 @@ async function perform(
 ): Promise<ModuleEnd> {
   const made = makeAction(call, name, args);
   const performed = await performAction(made, system, contextOf(call, signal));
-  return endOf(performed, call.check);
+  const diff = inherited(call.frame, "diff");
+  return endOf(
+    performed,
+    name,
+    diff === undefined ? call.interpreter.host.job.options.diff : call.templar.bool(diff),
+  );
 }
 
-function endOf(performed: Performed, check: boolean): ModuleEnd {
+/** Modules whose diff is a list of differences, also where there is one. */
+const LISTS_DIFFS = new Set([
+  "copy",
+  "template",
+  "lineinfile",
+  "blockinfile",
+  "replace",
+  "assemble",
+  "get_url",
+  "unarchive",
+]);
+
+/** A difference as modules return it. */
+function diffOf({ path, before, after, attributes }: Diff): Record<string, unknown> {
+  if (attributes !== undefined && before === undefined && after === undefined) {
+    const sides = (side: 0 | 1) => ({
+      path,
+      ...Object.fromEntries(Object.entries(attributes).map(([name, values]) => [name, values[side]])),
+    });
+    return { before: sides(0), after: sides(1) };
+  }
+  return { before_header: path, after_header: path, before: before ?? "", after: after ?? "" };
+}
+
+function endOf(performed: Performed, name: string, withDiff: boolean): ModuleEnd {
   const { result } = performed;
   const register = registerOf(performed);
-  void check;
+  if (withDiff && result.diff !== undefined && register.diff === undefined) {
+    const diffs = result.diff.map(diffOf);
+    register.diff = diffs.length === 1 && !LISTS_DIFFS.has(name) ? diffs[0] : diffs;
+  }
   return {
     register,
     ...(result.diff === undefined ? {} : { diff: result.diff }),
