@@ -45,6 +45,8 @@ export function coerceArguments(
     // A parameter without a value is one that is not given.
     if (value === null || value === undefined) continue;
     const shape = entries[alias];
+    // An empty text is how playbooks leave a parameter out.
+    if (value === "" && shape !== undefined && cannotBeEmpty(shape)) continue;
     args[alias] =
       shape === undefined
         ? plain(value)
@@ -59,6 +61,11 @@ export function coerceArguments(
 function fileMode(shape: Shape, value: unknown): unknown {
   const mode = coerce(shape, value);
   return typeof mode === "number" && Number.isInteger(mode) && mode >= 0 ? `0o${mode.toString(8)}` : mode;
+}
+
+/** True for an optional text, or number, that has no empty value. */
+function cannotBeEmpty(shape: Shape): boolean {
+  return shape.wrapped !== undefined && !safeParse(shape as unknown as GenericSchema, "").success;
 }
 
 /** Return a value with the type that a schema wants, where it can be read as one; else the value as it is. */
