@@ -43,6 +43,7 @@ function definePlay(
       },
       roles: play.roles.map(({ name }) => name),
       actions: [],
+      ...(tree.needsController === undefined ? {} : { needsController: tree.needsController }),
       estimate: countTasks([...play.preTasks, ...play.tasks, ...play.postTasks]),
       run: (host: ProgramHost) => new PlayRun(new Interpreter(tree, play, createModules(volley), host)).run(),
     },

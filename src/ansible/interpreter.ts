@@ -3,6 +3,7 @@ import { VolleyError } from "../core/errors.ts";
 import { bytesToText } from "../core/values/bytes.ts";
 import type { Vars } from "../core/values/vars.ts";
 import type { ProgramHost } from "../engine/program.ts";
+import { createLookupAnswers } from "../engine/render.ts";
 import type { TemplateLoader, Templates } from "../template/index.ts";
 import { candidates, createPlaybookFiles, type PlaybookFiles, type SearchRoots } from "./files.ts";
 import type { Frame, RoleInstance } from "./frame.ts";
@@ -25,6 +26,7 @@ export class Interpreter {
   /** The roles of the play whose defaults and vars all tasks see. */
   readonly roles: RoleInstance[] = [];
   readonly #magic: Vars;
+  readonly #answers: ReturnType<typeof createLookupAnswers> | undefined;
   readonly #templates = new Map<string, Templates>();
   #varsFiles: readonly Vars[] = [];
 
@@ -32,6 +34,7 @@ export class Interpreter {
     this.host = host;
     this.tree = tree;
     this.play = play;
+    this.#answers = host.world === undefined ? undefined : createLookupAnswers(host.world.lookups);
     this.actions = actions;
     this.verbosity = 0;
     const { job } = host;
@@ -90,7 +93,15 @@ export class Interpreter {
 
   /** Make the templar of a task; `own` are vars over all others. */
   templar(frame: Frame | undefined, own: Vars = {}): Templar {
-    return createTemplar(this.templatesFor(frame), layersOf(this.playVars, frame, own));
+    const { role, file } = this.rootsOf(frame);
+    const path = [...(role === undefined ? [] : [role]), posix.dirname(file), "."];
+    const places = { ansible_search_path: [...new Set(path)].map((each) => this.files.fullPath(each)) };
+    return createTemplar(this.templatesFor(frame), layersOf(this.playVars, frame, { ...places, ...own }));
+  }
+
+  /** Forget what the controller answered: the next task may get other answers. */
+  forgetAnswers(): void {
+    this.#answers?.forget();
   }
 
   /** Return the places where a task looks for files. */
@@ -118,6 +129,7 @@ export class Interpreter {
       ask: (question) => {
         const found = lookUpHere(this, roots, question);
         if (found !== undefined) return found;
+        if (this.#answers !== undefined) return this.#answers.ask(question);
         throw new VolleyError(
           "TEMPLATE_FAILED",
           `lookup ${question.plugin}: ${question.terms.map(String).join(", ")} is not among the playbook's files`,

@@ -20,6 +20,8 @@ export interface PlaybookTree {
   readonly library: Readonly<Record<string, LibraryNode>>;
   /** Settings that the interpreter asks for, from ansible.cfg and ANSIBLE_…. */
   readonly settings: TreeSettings;
+  /** Why only a controller can carry it out; absent: hosts can by themselves. */
+  readonly needsController?: string;
 }
 
 /** Settings of Ansible that change how a playbook is carried out. */

@@ -155,3 +155,21 @@ export const INCLUDES: ReadonlySet<string> = new Set([
   "include_role",
   "import_role",
 ]);
+
+/** Modules that work on the play alone: where they are delegated to makes no difference. */
+export const PLACELESS: ReadonlySet<string> = new Set([
+  "add_host",
+  "assert",
+  "debug",
+  "fail",
+  "group_by",
+  "import_role",
+  "import_tasks",
+  "include",
+  "include_role",
+  "include_tasks",
+  "include_vars",
+  "pause",
+  "set_fact",
+  "set_stats",
+]);

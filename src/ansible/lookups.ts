@@ -30,6 +30,12 @@ export function lookUpHere(
       const texts = terms.map((term) => read(known, roots, String(term), plugin));
       return texts.includes(undefined) ? undefined : texts;
     }
+    case "stat": {
+      // Paths of the playbook's own; of other paths only a controller knows.
+      const path = known.files.treePath(String(terms[0]));
+      if (exists(known, path)) return ["file"];
+      return known.files.tree(path) === null ? undefined : ["directory"];
+    }
     default:
       return undefined;
   }

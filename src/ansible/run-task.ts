@@ -22,6 +22,7 @@ export interface TaskEnd extends ProgramResult {
 export async function runTask(run: TaskRun): Promise<TaskEnd> {
   const { interpreter, frame, node } = run;
   const { keys } = node;
+  interpreter.forgetAnswers();
   let passes: readonly PassEnd[];
   let register: Register;
   const isLoop = loops(keys);

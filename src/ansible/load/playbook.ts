@@ -14,6 +14,7 @@ import type {
   TreeSettings,
 } from "../ir.ts";
 import { PLAY_KEYWORDS, shortModuleName } from "../keywords.ts";
+import { needOfTask, needOfValue } from "./needs.ts";
 import {
   isDirectory,
   isFile,
@@ -84,6 +85,7 @@ class Loader {
   readonly #loading = new Set<string>();
   readonly #collections: string[] = [];
   readonly #modules = new Set<string>();
+  #need: string | undefined;
 
   constructor(file: string, options: LoadOptions) {
     this.#file = file;
@@ -110,6 +112,7 @@ class Loader {
         roleNames: this.#roleNames,
         library: this.#library,
         settings: this.#options.settings,
+        ...(this.#need === undefined ? {} : { needsController: this.#need }),
       },
       files: this.#files,
       inputs: [...this.#inputs],
@@ -271,6 +274,9 @@ class Loader {
         return { name: found.name, role: this.#loadRole(found, name) };
       },
       mention: (module, args, from) => this.#mention(module, args, from, role),
+      read: (task) => {
+        this.#need ??= needOfTask(task);
+      },
       isModule: (name) => this.#options.isModule(shortModuleName(name)) || Object.hasOwn(this.#library, name),
     };
   }
@@ -304,7 +310,9 @@ class Loader {
     this.#inputs.add(file);
     const { openVault } = this.#options;
     try {
-      this.#vars[path] = { content: readVars(readText(file, path, openVault), path, openVault) };
+      const content = readVars(readText(file, path, openVault), path, openVault);
+      this.#need ??= needOfValue(content, path);
+      this.#vars[path] = { content };
     } catch (thrown) {
       this.#vars[path] = { error: describe(thrown) };
     }

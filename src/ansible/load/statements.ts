@@ -27,6 +27,8 @@ export interface Imports {
   findRole(name: string, from: string, at: SourceLocation): Pick<RoleUseNode, "role" | "missing" | "name">;
   /** Note a file or directory that a statement names, so that it is at hand when the statement is reached. */
   mention(module: string, args: Readonly<Record<string, unknown>>, from: string): void;
+  /** Note a task that was read. */
+  read(task: TaskNode): void;
   /** Return whether a module is known; several unknown keys of a task are told apart by that. */
   isModule(name: string): boolean;
 }
@@ -229,13 +231,15 @@ function readTask(source: SourceFile, { entries, location }: Mapping, imports: I
     if (typeof role === "string" && !role.includes("{{")) imports.findRole(role, path, location);
   }
   imports.mention(module, args, path);
-  return {
+  const task = {
     kind: "task",
     ...common,
     module,
     args,
     ...(argsFrom === undefined ? {} : { argsFrom }),
   } satisfies TaskNode;
+  imports.read(task);
+  return task;
 }
 
 function recordOf(value: unknown, location: SourceLocation): Record<string, unknown> {

@@ -1,14 +1,16 @@
 import type { ActionCall, ActionContext } from "../../core/action.ts";
 import { VolleyError } from "../../core/errors.ts";
+import type { Facts } from "../../core/facts.ts";
 import type { Diff } from "../../core/result.ts";
 import type { System } from "../../core/system.ts";
 import { isDict } from "../../core/values/value.ts";
 import { OMIT } from "../../core/values/vars.ts";
 import { withTimeLimit } from "../../engine/limits.ts";
 import { type Performed, performAction } from "../../engine/perform.ts";
+import type { ProgramWorld } from "../../engine/program.ts";
 import { whenAnswered } from "../../engine/render.ts";
 import { allOf, inherited } from "../frame.ts";
-import { shortModuleName } from "../keywords.ts";
+import { PLACELESS, shortModuleName } from "../keywords.ts";
 import { registerOf } from "../register.ts";
 import { filesOf } from "./assets.ts";
 import type { ModuleCall, ModuleEnd, RenderedCall } from "./call.ts";
@@ -19,20 +21,21 @@ export async function runModule(call: ModuleCall): Promise<ModuleEnd> {
   const { interpreter, node, frame, templar } = call;
   const { module } = node;
   const args = await whenAnswered(() => argumentsOf(call));
+  const place = await placeOf(call);
   const timeout = inherited(frame, "timeout");
   const limit = timeout === undefined ? undefined : Number(templar.value(timeout));
   const ended = await withTimeLimit(
     limit === 0 ? undefined : limit,
     interpreter.host.ends.kill,
-    systemOf(call),
+    place.system,
     async (signal, system) => {
       const rendered: RenderedCall = {
         ...call,
         args,
         system,
         signal,
-        context: () => contextOf(call, signal),
-        perform: (name, given) => perform(call, name, given, system, signal),
+        context: () => contextOf(call, place, signal),
+        perform: (name, given) => perform(call, name, given, { ...place, system }, signal),
       };
       const own = PLAY_MODULES[module];
       const end = own === undefined ? await rendered.perform(module, args) : await own(rendered);
@@ -82,17 +85,51 @@ const RAW_ARGUMENTS: Readonly<Record<string, ReadonlySet<string>>> = {
   assert: new Set(["that"]),
 };
 
-/** Return the machine as the task acts on it: as its user, and with its environment. */
-function systemOf({ interpreter, frame, templar, environment }: ModuleCall): System {
+/** The machine that a task works on. */
+interface Place {
+  readonly system: System;
+  /** Set for another machine than the host. */
+  readonly facts?: Facts;
+}
+
+/** Names of the machine that plays are started from. */
+const CONTROLLER = new Set(["localhost", "127.0.0.1", "::1"]);
+
+/** Return the machine as the task acts on it: the host, or the one it is delegated to, as its user, and with its environment. */
+async function placeOf(call: ModuleCall): Promise<Place> {
+  const { interpreter, node, frame, templar, environment } = call;
+  const { job, world } = interpreter.host;
+  const given = inherited(frame, "delegate_to");
+  const other = given === undefined ? "" : templar.text(given);
+  const isHere = other === "" || other === job.host || PLACELESS.has(node.module);
+  const place = isHere ? { system: hostSystem(call) } : await elsewhere(other, world);
+  const hasOwn = Object.keys(environment).length > 0;
+  return hasOwn ? { ...place, system: withEnvironment(place.system, environment) } : place;
+}
+
+async function elsewhere(other: string, world: ProgramWorld | undefined): Promise<Place> {
+  if (world === undefined)
+    throw new VolleyError(
+      "DELEGATE_REFUSED",
+      `this is delegated to ${other}, and no controller is there to do it`,
+    );
+  if (!CONTROLLER.has(other))
+    throw new VolleyError(
+      "DELEGATE_REFUSED",
+      `this is delegated to ${other}: tasks can be delegated to localhost only`,
+    );
+  return { system: world.local(), facts: await world.localFacts() };
+}
+
+function hostSystem({ interpreter, frame, templar }: ModuleCall): System {
   // Vars of connections win over keywords.
   const { ansible_become: byVar, ansible_become_user: userByVar } = templar.vars;
   const wanted = byVar ?? inherited(frame, "become");
   const become = wanted === undefined ? undefined : templar.bool(wanted);
   const user = userByVar ?? inherited(frame, "become_user");
-  const system = interpreter.host.systemOf(
+  return interpreter.host.systemOf(
     become === true ? (user === undefined ? "root" : templar.text(user)) : become,
   );
-  return Object.keys(environment).length === 0 ? system : withEnvironment(system, environment);
 }
 
 function withEnvironment(system: System, environment: Readonly<Record<string, string>>): System {
@@ -104,13 +141,14 @@ function withEnvironment(system: System, environment: Readonly<Record<string, st
   });
 }
 
-function contextOf(call: ModuleCall, signal: AbortSignal): ActionContext {
+function contextOf(call: ModuleCall, { facts }: Place, signal: AbortSignal): ActionContext {
   const { interpreter, frame, turn, templar, check, noLog } = call;
   return turn.context({
     vars: templar.vars,
     check,
     signal,
     silent: noLog,
+    ...(facts === undefined ? {} : { facts }),
     files: filesOf(interpreter, frame, templar),
   });
 }
@@ -119,11 +157,11 @@ async function perform(
   call: ModuleCall,
   name: string,
   args: Readonly<Record<string, unknown>>,
-  system: System,
+  place: Place,
   signal: AbortSignal,
 ): Promise<ModuleEnd> {
   const made = makeAction(call, name, args);
-  const performed = await performAction(made, system, contextOf(call, signal));
+  const performed = await performAction(made, place.system, contextOf(call, place, signal));
   const diff = inherited(call.frame, "diff");
   return endOf(
     performed,

@@ -26,6 +26,7 @@ import { preflight } from "./preflight.ts";
 import { hostBecome } from "./reach.ts";
 import { type PreparedPlaybook, preparePlaybook } from "./read.ts";
 import { openTransports, type Transports } from "./transports.ts";
+import { createWorld } from "./world.ts";
 
 /** The decisions for a run, made before any host is touched, for schedule, sessions and recorder. Frozen. */
 export interface Plan {
@@ -129,6 +130,13 @@ export async function prepare(
     await preflight({ ...selected, assets: playbook.assets, check }).catch((thrown: unknown) => {
       throw playbook.locate(thrown);
     });
+    // A play that needs the controller's files, programs or lookups is carried out from here.
+    const isLed = selected.plays.some(
+      ({ play, hosts }) => hosts.length > 0 && play.program?.needsController !== undefined,
+    );
+    const via = options.via ?? DEFAULTS.via;
+    const method = isLed && via === "auto" ? "direct" : via;
+    const world = isLed ? await createWorld(playbook.directory, secrets, now) : undefined;
     const bundle = await playbook.bundle({ vars: varsOfJobs(selected) });
     const buildMs = performance.now() - startedAt;
     const { startAtTask } = options;
@@ -145,12 +153,12 @@ export async function prepare(
     };
     const plan: Plan = {
       run,
-      playbook,
+      playbook: world === undefined ? playbook : { ...playbook, world },
       plays: Object.freeze(selected.plays),
       hosts: Object.freeze(planJobs(selected, options, { bundle, transports, session, startAtPlay })),
       bundle: attached?.changed === true ? { ...bundle, id: record!.bundle } : bundle,
       buildMs,
-      method: options.via ?? DEFAULTS.via,
+      method,
       askStep: options.step,
       check,
       seed: options.seed ?? run,

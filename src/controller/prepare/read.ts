@@ -7,6 +7,7 @@ import { type SerializedError, VolleyError } from "../../core/errors.ts";
 import type { Host, Inventory } from "../../core/inventory.ts";
 import type { Playbook } from "../../core/playbook.ts";
 import { locateSecrets } from "../../core/secret.ts";
+import type { ProgramWorld } from "../../engine/program.ts";
 import * as volley from "../../index.ts";
 import { addExtraVars, type ExtraVars } from "../../inventory/extra-vars.ts";
 import { loadInventory } from "../../inventory/load.ts";
@@ -22,6 +23,8 @@ export interface PreparedPlaybook {
   readonly directory: string;
   readonly playbook: Playbook;
   readonly assets: AssetStore;
+  /** What plays that are carried out here may use of this machine. */
+  readonly world?: ProgramWorld;
   /** Evaluate the playbook once more, so that it shares no state with another host's; `print` is its `console`. */
   evaluateAnew(print: Pick<Console, "log">): Playbook;
   bundle(options: BuildOptions): Promise<Bundle>;

@@ -1,0 +1,49 @@
+import { isDict } from "../../core/values/value.ts";
+import type { TaskNode } from "../ir.ts";
+import { PLACELESS } from "../keywords.ts";
+
+// What only a controller has: files, hosts and programs of its own.
+
+/** Modules that work with the controller's files or with other hosts. */
+const MODULES: ReadonlySet<string> = new Set(["add_host", "fetch", "synchronize"]);
+
+/** Lookups that read on the controller's machine, and find nothing in a bundle. */
+const LOOKUPS = "csvfile|env|fileglob|ini|lines|password|pipe|unvault|url|config|inventory_hostnames";
+const LOOKUP = new RegExp(`\\b(?:lookup|query|q)\\(\\s*["'](?:ansible\\.builtin\\.)?(${LOOKUPS})["']`);
+const LOOP = new RegExp(`^with_(?:ansible\\.builtin\\.)?(${LOOKUPS})$`);
+
+/** Return why a task can be carried out only by a controller; undefined: a host can do it by itself. */
+export function needOfTask({ module, args, keys, at }: TaskNode): string | undefined {
+  const { delegate_to: place } = keys;
+  if (
+    place !== undefined &&
+    place !== null &&
+    !PLACELESS.has(module) &&
+    !/^\{\{\s*inventory_hostname\s*\}\}$/.test(String(place))
+  )
+    return `${at}: it is delegated to ${String(place)}`;
+  if (MODULES.has(module)) return `${at}: ${module} works with files or hosts of the controller's`;
+  const loop = Object.keys(keys).find((key) => LOOP.test(key));
+  if (loop !== undefined) return `${at}: ${loop} is looked up on the controller`;
+  return needOfValue([args, keys], at);
+}
+
+/** Return why values can be rendered only by a controller; undefined: a host can do it by itself. */
+export function needOfValue(value: unknown, at: string): string | undefined {
+  if (typeof value === "string") {
+    const found = LOOKUP.exec(value)?.[1];
+    return found === undefined ? undefined : `${at}: the lookup ${found} reads on the controller`;
+  }
+  const inner = Array.isArray(value)
+    ? value
+    : isDict(value)
+      ? value instanceof Map
+        ? [...value.values()]
+        : Object.values(value)
+      : [];
+  for (const each of inner) {
+    const need = needOfValue(each, at);
+    if (need !== undefined) return need;
+  }
+  return undefined;
+}
