@@ -50,8 +50,8 @@ export type PostgresRow = Readonly<Record<string, string | null>>;
 export interface StatementResult {
   readonly columns: readonly string[];
   readonly rows: readonly PostgresRow[];
-  /** The other lines that psql prints, such as `INSERT 0 1`. */
-  readonly text: string;
+  /** The number of rows returned or changed. */
+  readonly count: number;
 }
 
 /** A server that takes statements. */
@@ -60,6 +60,8 @@ export interface Postgres {
   run(statements: readonly string[]): Promise<readonly StatementResult[]>;
   /** Return the rows of one statement. */
   rows(statement: string): Promise<readonly PostgresRow[]>;
+  /** Return the types of a statement's columns by name, without running it; `before` is run first. */
+  describe(statement: string, before: readonly string[]): Promise<ReadonlyMap<string, string>>;
   /** Run another program of PostgreSQL with the same login: in `script` it is `"$@"`. */
   program(argv: readonly string[], script?: string): Promise<ProcessResult>;
 }
@@ -99,21 +101,38 @@ export async function connectPostgres(
       keepsBytes: true,
     });
   const role = login.session_role === undefined ? [] : [`SET ROLE ${pgName(login.session_role)}`];
-  const runAll = async (statements: readonly string[]): Promise<readonly StatementResult[]> => {
-    const lines = [...role, ...statements].map((statement) => `${statement}\n;\n\\echo ${MARK}\n`).join("");
-    const result = await start(["psql", ...PSQL_OPTIONS, "-d", target], 'exec "$@"', lines);
+  const send = async (statements: readonly string[], last = ""): Promise<readonly string[]> => {
+    const lines = [...role, ...statements].map((statement) => `${statement}\n;\n${MARKING}`).join("");
+    const result = await start(["psql", ...PSQL_OPTIONS, "-d", target], 'exec "$@"', lines + last);
     if (result.code !== 0) throw postgresFailure(result, database);
-    return result.stdout.split(`${MARK}\n`).slice(role.length, -1).map(readResult);
+    return result.stdout.split(MARK).slice(role.length);
+  };
+  const runAll = async (statements: readonly string[]): Promise<readonly StatementResult[]> => {
+    // The count of a statement's rows stands behind the mark that ends its output.
+    const parts = (await send(statements)).map((part) => /^(?: (-?\d+)\n)?([\s\S]*)$/.exec(part)!);
+    const first =
+      role.length === 0 ? parts : [["", undefined, parts[0]?.[2] ?? ""] as const, ...parts.slice(1)];
+    return statements.map((_, index) =>
+      readResult(first[index]?.[2] ?? "", Number(first[index + 1]?.[1] ?? 0)),
+    );
   };
   return {
     run: runAll,
+    describe: async (statement, before) => {
+      const output = (await send(before, `${statement}\n\\gdesc\n`)).at(-1) ?? "";
+      const [, ...rows] = readCsv(output.replace(/^ -?\d+\n/, ""));
+      return new Map(rows.map(([name = "", type = ""]) => [name, type]));
+    },
     rows: async (statement) => (await runAll([statement]))[0]?.rows ?? [],
     program: (argv, script = 'exec "$@"') => start(argv, script),
   };
 }
 
+const MARKING = `\\echo ${MARK} :ROW_COUNT\n`;
+
 const PSQL_OPTIONS = [
   "-X",
+  "-q",
   "-w",
   "--csv",
   "-v",
@@ -178,13 +197,9 @@ export async function orUnknownPostgres<T>(
   }
 }
 
-/** Read what psql prints for a statement: the rows as CSV, or else text. */
-function readResult(output: string): StatementResult {
-  // Rows come with a line of names; a statement without rows prints at most its tag.
-  const records = readCsv(output);
-  const [columns = [], ...rows] = records;
-  const isTag = records.length <= 1 && /^[A-Z][A-Z ]*(?: \d+)*$/.test(output.trim());
-  if (output.trim() === "" || isTag) return { columns: [], rows: [], text: output.trim() };
+/** Read the rows that psql prints for a statement, below the names of their columns. */
+function readResult(output: string, count: number): StatementResult {
+  const [columns = [], ...rows] = readCsv(output);
   return {
     columns,
     rows: rows.map((row) =>
@@ -192,7 +207,7 @@ function readResult(output: string): StatementResult {
         columns.map((name, index) => [name, row[index] === NULL ? null : (row[index] ?? "")]),
       ),
     ),
-    text: "",
+    count,
   };
 }
 

@@ -1,4 +1,15 @@
-import { mysql_db, mysql_user, postgresql_db, postgresql_user } from "volley";
+import {
+  mysql_db,
+  mysql_query,
+  mysql_user,
+  mysql_variables,
+  postgresql_db,
+  postgresql_ext,
+  postgresql_query,
+  postgresql_schema,
+  postgresql_set,
+  postgresql_user,
+} from "volley";
 import type { ActionCase } from "./case.ts";
 
 const install = (packages: string): string =>
@@ -60,6 +71,22 @@ const mysql: readonly ActionCase[] = [
     again: "changed",
   },
   {
+    name: "mysql_query inserts rows",
+    call: mysql_query({
+      login_db: "shop",
+      query: "INSERT INTO t1 VALUES (%s, %s), (3, NULL)",
+      positional_args: [1, 2],
+    }),
+    verify: "test $(mysql -NBe 'SELECT count(*) FROM shop.t1') -ge 2",
+    check: "unknown",
+    again: "changed",
+  },
+  {
+    name: "mysql_variables sets a variable",
+    call: mysql_variables({ variable: "max_connections", value: "200" }),
+    verify: "test $(mysql -NBe 'SELECT @@max_connections') = 200",
+  },
+  {
     name: "mysql_user removes a user of all hosts",
     prepare: "mysql -e \"CREATE USER IF NOT EXISTS ann@'%'\"",
     call: mysql_user({ name: "ann", host_all: true, state: "absent" }),
@@ -108,6 +135,32 @@ const postgresql: readonly ActionCase[] = [
     call: postgresql_db({ name: "shop", state: "dump", target: "/tmp/shop.pgc" }),
     verify: "pg_restore -l /tmp/shop.pgc | grep -q 'TABLE public t1'",
     again: "changed",
+  },
+  {
+    name: "postgresql_schema makes a schema",
+    call: postgresql_schema({ name: "sales", database: "shop", owner: "ann" }),
+    verify: "psql -U postgres -d shop -Atc '\\dn' | grep -qx 'sales|ann'",
+  },
+  {
+    name: "postgresql_ext removes an extension",
+    call: postgresql_ext({ name: "plpgsql", db: "shop", state: "absent" }),
+    verify: "test -z \"$(psql -U postgres -d shop -Atc 'SELECT 1 FROM pg_extension')\"",
+  },
+  {
+    name: "postgresql_query inserts rows",
+    call: postgresql_query({
+      db: "shop",
+      query: ["INSERT INTO t1 VALUES (%s)", "SELECT 1"],
+      positional_args: [5],
+    }),
+    verify: "psql -U postgres -d shop -Atc 'SELECT a FROM t1' | grep -qx 5",
+    check: "unknown",
+    again: "changed",
+  },
+  {
+    name: "postgresql_set sets a setting",
+    call: postgresql_set({ name: "work_mem", value: "16384kB" }),
+    verify: `test "$(${postgres("SHOW work_mem")})" = 16MB`,
   },
   {
     name: "postgresql_db removes a database",
