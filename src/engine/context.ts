@@ -40,6 +40,7 @@ interface ActionContextOptions {
   readonly vars: Vars;
   readonly facts: Facts;
   readonly check: boolean;
+  readonly registered?: boolean;
   readonly signal: AbortSignal;
   readonly memo: Memo;
   readonly assets: AssetStore;
@@ -62,6 +63,7 @@ export function createActionContext(options: ActionContextOptions): ActionContex
     signal,
     memo,
     output,
+    ...(options.registered === undefined ? {} : { registered: options.registered }),
     ...(restart === undefined ? {} : { restart }),
     asset: (kind, src) => findAsset(assets, role, kind, src),
     assetTree: (kind, src) => searchTree(assets, role, kind, src),

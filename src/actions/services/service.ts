@@ -24,36 +24,33 @@ import {
   unitText,
 } from "./unit.ts";
 
-const params = v.pipe(
-  v.strictObject({
-    name: unitText("The name of one service."),
-    state: v.optional(
-      v.pipe(
-        v.picklist(["started", "stopped", "restarted", "reloaded"]),
-        v.description("`restarted` and `reloaded` are always a change, and start a service that is stopped."),
-      ),
+const params = v.strictObject({
+  name: unitText("The name of one service."),
+  state: v.optional(
+    v.pipe(
+      v.picklist(["started", "stopped", "restarted", "reloaded"]),
+      v.description("`restarted` and `reloaded` are always a change, and start a service that is stopped."),
     ),
-    enabled: v.optional(v.pipe(v.boolean(), v.description("Start it at boot, or not."))),
-    use: oneOf(
-      ["auto", "systemd", "sysvinit", "service"],
-      "auto",
-      "The service manager; `auto` means systemd where it runs, else sysvinit.",
+  ),
+  enabled: v.optional(v.pipe(v.boolean(), v.description("Start it at boot, or not."))),
+  use: oneOf(
+    ["auto", "systemd", "sysvinit", "service"],
+    "auto",
+    "The service manager; `auto` means systemd where it runs, else sysvinit.",
+  ),
+  arguments: optionalText("Arguments for the init script, after the verb; ignored by systemd."),
+  args: optionalText("The same as `arguments`."),
+  sleep: v.optional(
+    v.pipe(
+      v.number(),
+      v.minValue(0),
+      v.description("Seconds between stop and start when an init script is restarted."),
     ),
-    arguments: optionalText("Arguments for the init script, after the verb; ignored by systemd."),
-    args: optionalText("The same as `arguments`."),
-    sleep: v.optional(
-      v.pipe(
-        v.number(),
-        v.minValue(0),
-        v.description("Seconds between stop and start when an init script is restarted."),
-      ),
-      0,
-    ),
-    pattern: optionalText("Accepted and ignored: the init script reports its status."),
-    runlevel: optionalText("Accepted and ignored: the init script's own runlevels are used."),
-  }),
-  v.check(({ state, enabled }) => state !== undefined || enabled !== undefined, "give state or enabled"),
-);
+    0,
+  ),
+  pattern: optionalText("Accepted and ignored: the init script reports its status."),
+  runlevel: optionalText("Accepted and ignored: the init script's own runlevels are used."),
+});
 
 type ServiceParams = v.InferOutput<typeof params>;
 
@@ -115,6 +112,7 @@ interface ScriptRequest {
 
 /** The commands of `update-rc.d` and `service` that are needed. */
 interface ScriptChange extends Change {
+  readonly data?: UnitData;
   readonly commands: readonly (readonly string[])[];
 }
 
@@ -125,7 +123,7 @@ async function inspectScript(
   { check, signal }: ActionContext,
 ): Promise<ScriptChange | Unchanged<UnitData>> {
   if ((await system.stat(`/etc/init.d/${name}`)) === null) {
-    const message = `there is no service ${name} on this host`;
+    const message = `Could not find the requested service ${name}: this host has no such service`;
     if (check) return { commands: [], unknown: `${message}; an earlier task may bring it` };
     throw new VolleyError("ACTION_FAILED", message, { hint: "install the package that brings it first" });
   }
@@ -143,10 +141,10 @@ async function inspectScript(
     commands.push(...verbs.map((verb) => ["service", name, verb, ...args]));
     attributes.state = [isUp ? "started" : "stopped", state ?? ""];
   }
-  if (commands.length === 0)
-    return unchanged({ name, state: isUp ? "started" : "stopped", enabled: enabledNow });
+  const data = scriptData({ name, state, enabled });
+  if (commands.length === 0) return unchanged(data);
   return {
-    commands,
+    ...{ commands, data },
     diff: { path: `service ${name}`, attributes },
     message: commands.map(commandLine).join(", "),
   };
@@ -168,14 +166,22 @@ function verbsFor(state: NonNullable<ScriptRequest["state"]>, isUp: boolean): re
 /** Carry out the change that {@link inspectScript} found. */
 async function applyScript(
   { commands }: ScriptChange,
-  { name, pauseMs }: ScriptRequest,
+  { pauseMs, ...request }: ScriptRequest,
   system: System,
   { signal, output }: ActionContext,
 ): Promise<Applied<UnitData>> {
   for (const argv of commands) {
     const verb = argv[2] ?? "";
-    await runTool(system, argv, `${verb} the service ${name}`, { signal, onOutput: output });
+    await runTool(system, argv, `${verb} the service ${request.name}`, { signal, onOutput: output });
     if (verb === "stop" && pauseMs > 0) await sleep(pauseMs, signal);
   }
-  return { data: { name, enabled: await startsInRunlevel(system, name) } };
+  return { data: scriptData(request) };
+}
+
+function scriptData({ name, state, enabled }: Pick<ScriptRequest, "name" | "state" | "enabled">): UnitData {
+  return {
+    name,
+    ...(state === undefined ? {} : { state: state === "stopped" ? "stopped" : "started" }),
+    ...(enabled === undefined ? {} : { enabled }),
+  };
 }

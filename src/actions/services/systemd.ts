@@ -1,5 +1,5 @@
 import * as v from "valibot";
-import { defineAction } from "../define.ts";
+import { type ActionDefinition, defineAction } from "../define.ts";
 import { flag, oneOf } from "../shared/params.ts";
 import {
   applyUnit,
@@ -39,11 +39,15 @@ const params = v.pipe(
     ({ name, unit, service }) => [name, unit, service].filter((given) => given !== undefined).length < 2,
     "name, unit and service are the same; give one of them",
   ),
-  v.check(({ name, unit, service, state, enabled, masked, daemon_reload, daemon_reexec }) => {
-    const named = (name ?? unit ?? service) !== undefined;
-    const asked = state !== undefined || enabled !== undefined || masked !== undefined;
-    return named ? asked || daemon_reload || daemon_reexec : !asked && (daemon_reload || daemon_reexec);
-  }, "give name with one of state, enabled, masked; or daemon_reload or daemon_reexec alone"),
+  v.check(
+    ({ name, unit, service, state, enabled, masked, daemon_reload, daemon_reexec }) =>
+      (name ?? unit ?? service) !== undefined ||
+      (state === undefined &&
+        enabled === undefined &&
+        masked === undefined &&
+        (daemon_reload || daemon_reexec)),
+    "give name, also for state, enabled or masked; or daemon_reload or daemon_reexec alone",
+  ),
   v.check(
     ({ scope, state }) => scope !== "global" || state === undefined,
     "the global scope has no running units: state cannot be set there",
@@ -65,8 +69,7 @@ function requestOf(given: v.InferOutput<typeof params>): UnitRequest {
   };
 }
 
-/** Start, stop, enable and mask systemd units. */
-export const systemd = defineAction<typeof params, UnitChange, UnitData>({
+const definition: ActionDefinition<typeof params, UnitChange, UnitData> = {
   name: "systemd",
   doc: `Start, stop, restart, enable or mask a systemd unit.
 
@@ -74,6 +77,7 @@ Systemd's own files tell whether a service runs, is enabled and is not masked, w
 
 A unit that does not exist is an error; in check mode it is unknown, because an earlier task may install it.`,
   params,
+  aliases: { "daemon-reload": "daemon_reload", "daemon-reexec": "daemon_reexec" },
   examples: [
     { name: "nginx", state: "started", enabled: true },
     { unit: "app.timer", state: "restarted", daemon_reload: true },
@@ -82,4 +86,10 @@ A unit that does not exist is an error; in check mode it is unknown, because an 
   title: (given) => requestOf(given).name ?? "",
   inspect: (given, system, context) => inspectUnit(requestOf(given), system, context),
   apply: (change, given, system, context) => applyUnit(change, requestOf(given), system, context),
-});
+};
+
+/** Start, stop, enable and mask systemd units. */
+export const systemd = defineAction(definition);
+
+/** The same as {@link systemd}, by its newer name. */
+export const systemd_service = defineAction({ ...definition, name: "systemd_service" });

@@ -42,16 +42,21 @@ interface UnitState {
 
 /** The systemctl commands that are needed. */
 export interface UnitChange extends Change {
+  readonly data?: UnitData;
   /** Arguments of systemctl, command by command. */
   readonly commands: readonly (readonly string[])[];
 }
 
-/** The data of the systemd and service actions. */
+/** The data of the systemd and service actions, under Ansible's names. */
 export interface UnitData {
-  readonly name?: string;
+  /** As given; null when the manager alone was reloaded. */
+  readonly name: string | null;
+  /** The state that was asked for; absent when none was. */
   readonly state?: "started" | "stopped";
+  /** The same for the start at boot. */
   readonly enabled?: boolean;
-  readonly status?: UnitState;
+  /** The unit before the change: where the result is registered, with all of its properties. */
+  readonly status?: UnitState | Record<never, never>;
 }
 
 /** A parameter that names one unit or service; patterns are refused, as in Ansible. */
@@ -82,30 +87,45 @@ export async function inspectUnit(
 ): Promise<UnitChange | Unchanged<UnitData>> {
   const { name, state, enabled, masked, scope } = request;
   const reloads = request.daemonReload || request.daemonReexec;
-  if (name === undefined) return reloads ? reloadOnly(context) : unchanged({});
-  const mayBeUp = (state === undefined || state === "started") && enabled !== false && masked !== true;
-  if (!reloads && mayBeUp && scope === "system" && (await isSurelyUp(system, name, context))) {
-    return unchanged({
-      name,
-      state: "started",
-      enabled: true,
-      status: { Id: unitName(name), LoadState: "loaded", ActiveState: "active", UnitFileState: "enabled" },
-    });
+  if (name === undefined) return reloads ? reloadOnly(context) : unchanged(NO_UNIT);
+  const asks = state !== undefined || enabled !== undefined || masked !== undefined;
+  const mayBeUp =
+    asks && (state === undefined || state === "started") && enabled !== false && masked !== true;
+  const isCheap = !reloads && mayBeUp && scope === "system" && context.registered !== true;
+  if (isCheap && (await isSurelyUp(system, name, context))) {
+    const known = { LoadState: "loaded", ActiveState: "active", UnitFileState: "enabled" };
+    return unchanged(unitData(request, { Id: unitName(name), ...known }));
   }
-  const unit = await readUnit(system, name, scope);
+  const unit = await readUnit(system, name, scope, context.registered === true);
   if (unit.LoadState === "not-found" && masked !== true) return unitMissing(request, context);
+  const data = unitData(request, unit);
   const plan = await planUnit(request, unit, system, context);
-  if (plan !== null) return plan;
-  return reloads && !context.check ? { commands: [] } : unchanged(await describeUnit(name, unit, system));
+  if (plan !== null) return { ...plan, data };
+  return reloads && !context.check ? { commands: [], data } : unchanged(data);
+}
+
+const NO_UNIT: UnitData = { name: null, status: {} };
+
+/** Return what Ansible returns: what was asked for, and the unit as it was found. */
+function unitData({ name, state, enabled }: UnitRequest, status: UnitState): UnitData {
+  return {
+    name: name ?? null,
+    ...(state === undefined ? {} : { state: state === "stopped" ? "stopped" : "started" }),
+    ...(enabled === undefined ? {} : { enabled }),
+    status,
+  };
 }
 
 function reloadOnly({ check }: ActionContext): UnitChange | Unchanged<UnitData> {
   // As in Ansible, a reload is no change, but only apply can do it.
-  return check ? unchanged({}, "systemd would reload its configuration") : { commands: [] };
+  return check
+    ? unchanged(NO_UNIT, "systemd would reload its configuration")
+    : { commands: [], data: NO_UNIT };
 }
 
 function unitMissing({ name = "", daemonReload, scope }: UnitRequest, { check }: ActionContext): UnitChange {
-  const message = `there is no unit ${unitName(name)}${scope === "system" ? "" : ` in the ${scope} scope`} on this host`;
+  const where = scope === "system" ? "" : ` in the ${scope} scope`;
+  const message = `Could not find the requested service ${name}: there is no unit ${unitName(name)}${where} on this host`;
   if (check) return { commands: [], unknown: `${message}; an earlier task may bring it` };
   // The reload may find a new unit file.
   if (daemonReload) return { commands: [] };
@@ -185,15 +205,6 @@ async function verbFor(
 
 const UP = ["active", "activating", "reloading", "refreshing"];
 
-async function describeUnit(name: string, unit: UnitState, system: ReadSystem): Promise<UnitData> {
-  return {
-    name,
-    state: UP.includes(unit.ActiveState) ? "started" : "stopped",
-    enabled: (await isEnabled(system, unit)) === true,
-    status: unit,
-  };
-}
-
 /** Carry out the change that {@link inspectUnit} found; after a reload of the manager, inspect again first. */
 export async function applyUnit(
   change: UnitChange,
@@ -209,9 +220,9 @@ export async function applyUnit(
   const options = { env: systemctlEnvironment(scope, system.uid), signal: context.signal };
   for (const verb of reloads)
     await runTool(system, [...systemctl(scope), verb], `run systemctl ${verb}`, options);
-  if (name === undefined) return { changed: false };
+  if (name === undefined) return { changed: false, data: NO_UNIT };
   await touchUnit(name, context);
-  let { commands } = change;
+  let { commands, data } = change;
   if (reloads.length > 0) {
     const found = await inspectUnit(
       { ...request, daemonReload: false, daemonReexec: false },
@@ -219,12 +230,10 @@ export async function applyUnit(
       context,
     );
     commands = "commands" in found ? found.commands : [];
+    data = found.data;
   }
   for (const command of commands) await runCommand(command, name, scope, system, options);
-  return {
-    changed: commands.length > 0,
-    data: await describeUnit(name, await readUnit(system, name, scope), system),
-  };
+  return { changed: commands.length > 0, ...(data === undefined ? {} : { data }) };
 }
 
 async function runCommand(
@@ -241,7 +250,7 @@ async function runCommand(
     [...systemctl(scope), "status", "--no-pager", "--full", "--lines=8", "--", name],
     options,
   );
-  throw new VolleyError("ACTION_FAILED", `cannot ${verb} ${name}: ${failureText(result)}`, {
+  throw new VolleyError("ACTION_FAILED", `Unable to ${verb} service ${name}: ${failureText(result)}`, {
     ...(status.stdout.trim() === "" ? {} : { hint: status.stdout.trim().split("\n").slice(-8).join("\n") }),
   });
 }
@@ -322,11 +331,17 @@ export async function isSurelyUp(
 }
 
 /** Read a unit's state; `LoadState` is `not-found` for a unit that does not exist. */
-async function readUnit(system: ReadSystem, name: string, scope: UnitScope): Promise<UnitState> {
+async function readUnit(
+  system: ReadSystem,
+  name: string,
+  scope: UnitScope,
+  whole: boolean,
+): Promise<UnitState> {
   // `systemctl show` knows no templates: read the file's state instead.
   if (scope === "global" || isTemplate(name) || (scope === "system" && !(await runsSystemd(system))))
     return readUnitFile(system, name, scope);
-  const shown = await system.query([...systemctl(scope), "show", `--property=${PROPERTIES}`, "--", name], {
+  const wanted = whole ? [] : [`--property=${PROPERTIES}`];
+  const shown = await system.query([...systemctl(scope), "show", ...wanted, "--", name], {
     env: systemctlEnvironment(scope, system.uid),
   });
   if (shown.code !== 0) {

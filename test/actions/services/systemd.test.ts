@@ -2,7 +2,7 @@ import { mkdirSync, symlinkSync, writeFileSync } from "node:fs";
 import { dirname, join } from "node:path";
 import { beforeEach, describe, expect, it } from "vitest";
 import { service } from "../../../src/actions/services/service.ts";
-import { systemd } from "../../../src/actions/services/systemd.ts";
+import { systemd, systemd_service } from "../../../src/actions/services/systemd.ts";
 import {
   isEnabled,
   isSurelyUp,
@@ -38,18 +38,26 @@ beforeEach(() => {
 // Each of these is answered by files alone: systemctl would speak of the machine the tests run on.
 describe("systemd and service, of a unit that is up", () => {
   it.each([
-    [systemd({ unit: "cron", state: "started", enabled: true })],
-    [systemd({ name: "cron.service", enabled: true, masked: false })],
-    [service({ name: "cron", state: "started", enabled: true })],
-  ])("leave it, case %#", async (call) => {
+    [
+      systemd({ unit: "cron", state: "started", enabled: true }),
+      { name: "cron", state: "started", enabled: true },
+    ],
+    [
+      systemd_service({ name: "cron.service", enabled: true, masked: false }),
+      { name: "cron.service", enabled: true },
+    ],
+    [service({ name: "cron", state: "started" }), { name: "cron", state: "started" }],
+  ])("leave it, and return what was asked for, case %#", async (call, asked) => {
     for (const check of [true, false]) {
       const { state, data, inspected } = await pass(call, sandbox.system, sandbox.context({ check }));
       expect(state).toBe("unchanged");
-      expect(inspected?.data ?? data).toMatchObject({
-        state: "started",
-        enabled: true,
-        status: { ActiveState: "active" },
-      });
+      const status = {
+        Id: "cron.service",
+        LoadState: "loaded",
+        ActiveState: "active",
+        UnitFileState: "enabled",
+      };
+      expect(inspected?.data ?? data).toEqual({ ...asked, status });
     }
   });
 });
@@ -135,8 +143,8 @@ describe("isEnabled", () => {
 
 describe("systemd's and service's parameters", () => {
   it.each<[() => unknown, RegExp]>([
-    [() => systemd({ name: "a" }), /give name with one of state, enabled, masked/],
-    [() => systemd({ state: "started" }), /give name with/],
+    [() => systemd({}), /give name, also for state/],
+    [() => systemd({ state: "started" }), /give name, also for state/],
     [() => systemd({ name: "a", unit: "a", state: "started" }), /are the same/],
     [() => systemd({ name: "a", scope: "global", state: "started" }), /no running units/],
     [() => systemd({ name: "a", state: "running" as never }), /"state"/],
@@ -152,7 +160,6 @@ describe("systemd's and service's parameters", () => {
       () => systemd({ name: "a", enable: true } as never),
       /unknown parameter "enable"; did you mean "enabled"/,
     ],
-    [() => service({ name: "a" }), /give state or enabled/],
     [() => service({ state: "started" } as never), /"name" is required/],
   ])("are refused, case %#", (call, message) => expect(call).toThrow(message));
 
@@ -161,5 +168,6 @@ describe("systemd's and service's parameters", () => {
     const { state, inspected } = await pass(call, sandbox.system, sandbox.context({ check: true }));
     expect(state).toBe("unchanged");
     expect(inspected?.message).toContain("reload");
+    expect(inspected?.data).toEqual({ name: null, status: {} });
   });
 });
