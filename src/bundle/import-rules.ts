@@ -38,7 +38,8 @@ export const FOLDERS: Readonly<Record<string, FolderRule>> = {
   agent: { imports: ["core", "system", "vars", "template", "engine"], ...onHosts },
   direct: { imports: ["core", "system", "template", "engine", "agent", "transport"], ...onController },
   "ansible/config": { imports: ["core"], ...onController },
-  inventory: { imports: ["core", "system", "yaml", "vars", "vars/secrets"], ...onController },
+  // Files of the plugin `constructed` hold expressions.
+  inventory: { imports: ["core", "system", "yaml", "vars", "vars/secrets", "template"], ...onController },
   transport: { imports: ["core", "system"], ...onController },
   bundle: { imports: ["core", "system", "ansible", "ansible/config"], ...onController },
   // Of the inventory, only how names fold into sets.

@@ -90,7 +90,11 @@ export function inventoryToJson(
     ] as const;
   });
   return {
-    _meta: { hostvars: Object.fromEntries(hosts.map(({ name, vars }) => [name, vars])) },
+    _meta: {
+      hostvars: Object.fromEntries(
+        hosts.filter(({ vars }) => Object.keys(vars).length > 0).map(({ name, vars }) => [name, vars]),
+      ),
+    },
     ...Object.fromEntries(groups.filter(([name, body]) => name === "all" || Object.keys(body).length > 0)),
   };
 }

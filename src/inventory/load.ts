@@ -34,8 +34,6 @@ export interface LoadInventoryOptions extends SourceOptions {
    * stay closed. Called only when a file is encrypted. Default: all hosts.
    */
   readonly concerned?: (outline: Inventory) => readonly Host[];
-  /** Vars that win over all others, on every host. */
-  readonly extraVars?: Entries;
   /** The connection of hosts that say nothing of it. Default: `ssh`. */
   readonly connection?: ConnectionSettings["connection"];
 }

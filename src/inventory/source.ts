@@ -14,6 +14,7 @@ import {
   addHosts,
   type Draft,
   declareGroup,
+  type Entries,
   entry,
   groupScope,
   invalid,
@@ -32,6 +33,10 @@ export interface SourceOptions {
   /** Compile and import a TypeScript or JavaScript inventory; return its default export. */
   readonly loadModule: (file: string) => Promise<unknown>;
   readonly signal?: AbortSignal;
+  /** Vars that win over all others, on every host. */
+  readonly extraVars?: Entries;
+  /** True to leave out of directories what Ansible leaves out, `.ini` files too. */
+  readonly asAnsible?: boolean;
   /** Opens encrypted files. Default: without questions, with passwords from the places that the environment names. */
   readonly secrets?: SecretStore;
 }
@@ -114,7 +119,7 @@ async function readPath(
     return readFileInventory(context, path, stats, options);
   }
   for (const name of (await readdir(path)).sort()) {
-    if (isIgnored(name)) continue;
+    if (isIgnored(name) || (options.asAnsible === true && name.endsWith(".ini"))) continue;
     const inner = join(path, name);
     const innerStats = await stat(inner);
     const kind = innerStats.isDirectory() ? undefined : unreadableKind(innerStats);
@@ -174,7 +179,7 @@ async function readFileInventory(
   if (isVault(text) && options.secrets !== undefined) {
     return readYamlInventory(context, await options.secrets.openVaultFile(text, file), `vault:${file}`);
   }
-  if (isYaml) return readYamlInventory(context, text);
+  if (isYaml) return readYamlInventory(context, text, undefined, options.extraVars);
   if (extension === ".json") return readJson(context, text);
   if (YAML_LINE.test(firstLine(text))) return readYamlInventory(context, text);
   return readIniInventory(context, text);

@@ -1,10 +1,12 @@
 import { didYouMean } from "../core/errors.ts";
 import type { YamlEntry, YamlNode, YamlReader } from "../yaml/document.ts";
 import { readYaml } from "../yaml/read.ts";
+import { CONSTRUCTED, readConstructed } from "./constructed.ts";
 import {
   addChild,
   addHosts,
   declareGroup,
+  type Entries,
   entry,
   groupScope,
   invalid,
@@ -88,13 +90,14 @@ function readGroup(
 }
 
 /**
- * Read an inventory in Ansible's YAML format into a draft; unlike Ansible, refuse unknown keys in a group. `secretFrom`
+ * Read an inventory in Ansible's YAML format, or a file of the plugin `constructed`, into a draft; unlike Ansible, refuse unknown keys in a group. `secretFrom`
  * names the origin of a decrypted text. Fail with `INVENTORY_INVALID` and the line.
  */
 export async function readYamlInventory(
   context: ReadContext,
   text: string,
   secretFrom?: string,
+  extraVars?: Entries,
 ): Promise<void> {
   const reader = await readYaml(context.file, text, secretFrom);
   if (reader.root === null) return;
@@ -105,6 +108,8 @@ export async function readYamlInventory(
   const plugin = groups.find(
     ({ key, value }) => key === "plugin" && typeof scalarOf(reader, value) === "string",
   );
+  if (plugin !== undefined && CONSTRUCTED.includes(String(scalarOf(reader, plugin.value))))
+    return readConstructed(context, reader, groups, extraVars);
   if (plugin !== undefined) {
     throw invalid(
       `this configures the inventory plugin ${String(scalarOf(reader, plugin.value))}, which only Ansible can run`,

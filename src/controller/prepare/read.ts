@@ -150,6 +150,7 @@ function load(paths: readonly string[], options: ReadInventoryOptions): Promise<
     loadModule: loadInventoryModule,
     ...(secrets === undefined ? {} : { secrets }),
     ...(extraVars === undefined ? {} : { extraVars }),
+    ...(isLenient === undefined ? {} : { asAnsible: isLenient }),
     ...(connection === undefined ? {} : { connection }),
     ...(concerned === undefined
       ? {}
