@@ -1,1 +1,2 @@
 export { git } from "./git.ts";
+export { subversion } from "./subversion.ts";

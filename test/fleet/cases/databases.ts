@@ -5,6 +5,7 @@ import {
   mysql_variables,
   postgresql_db,
   postgresql_ext,
+  postgresql_privs,
   postgresql_query,
   postgresql_schema,
   postgresql_set,
@@ -145,6 +146,11 @@ const postgresql: readonly ActionCase[] = [
     name: "postgresql_ext removes an extension",
     call: postgresql_ext({ name: "plpgsql", db: "shop", state: "absent" }),
     verify: "test -z \"$(psql -U postgres -d shop -Atc 'SELECT 1 FROM pg_extension')\"",
+  },
+  {
+    name: "postgresql_privs grants",
+    call: postgresql_privs({ database: "shop", roles: "ann", privs: ["SELECT", "INSERT"], objs: "t1" }),
+    verify: `test "$(psql -U postgres -d shop -Atc "SELECT has_table_privilege('ann', 't1', 'INSERT')")" = t`,
   },
   {
     name: "postgresql_query inserts rows",
