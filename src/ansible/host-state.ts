@@ -14,8 +14,6 @@ export class HostState {
   readonly templates = new Set<string>();
   /** `set_fact` with `cacheable`. */
   readonly cached: Record<string, unknown> = {};
-  /** Hosts and groups that were added in this run. */
-  readonly groups = new Map<string, string[]>();
   readonly stats: Record<string, unknown> = {};
   isGathered = false;
 

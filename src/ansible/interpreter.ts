@@ -1,13 +1,14 @@
 import { posix } from "node:path";
 import { VolleyError } from "../core/errors.ts";
 import { bytesToText } from "../core/values/bytes.ts";
-import type { Vars } from "../core/values/vars.ts";
+import { LATE, type Vars } from "../core/values/vars.ts";
 import type { ProgramHost } from "../engine/program.ts";
 import { createLookupAnswers } from "../engine/render.ts";
 import type { TemplateLoader, Templates } from "../template/index.ts";
 import { candidates, createPlaybookFiles, type PlaybookFiles, type SearchRoots } from "./files.ts";
 import type { Frame, RoleInstance } from "./frame.ts";
-import { type HostState, stateOf } from "./host-state.ts";
+import { HostState, stateOf } from "./host-state.ts";
+import { inventoryOf, type RunInventory } from "./inventory.ts";
 import type { Node, PlaybookTree, PlayNode, RoleUseNode } from "./ir.ts";
 import { findHere, lookUpHere } from "./lookups.ts";
 import type { Modules } from "./modules/registry.ts";
@@ -23,6 +24,7 @@ export class Interpreter {
   readonly verbosity: number;
   readonly files: PlaybookFiles;
   readonly state: HostState;
+  readonly inventory: RunInventory;
   /** The roles of the play whose defaults and vars all tasks see. */
   readonly roles: RoleInstance[] = [];
   readonly #magic: Vars;
@@ -40,13 +42,18 @@ export class Interpreter {
     const { job } = host;
     this.files = createPlaybookFiles(host.assets, job.session?.project ?? "/");
     this.state = stateOf(job);
-    const groups = job.inventoryGroups ?? {};
+    this.inventory = inventoryOf(job);
+    host.world?.hosts.set(job.host, this.state);
     const self = this;
     this.#magic = magicVars({
       inventory_hostname: job.host,
       inventory_hostname_short: job.host.split(".")[0],
-      groups: { ungrouped: [], ...groups },
-      group_names: [...job.groups].sort(),
+      get groups() {
+        return self.inventory.groups;
+      },
+      get group_names() {
+        return self.inventory.groupsOf(job.host);
+      },
       playbook_dir: this.files.base,
       inventory_dir: this.files.base,
       inventory_file: null,
@@ -75,7 +82,36 @@ export class Interpreter {
   }
 
   get #hostvars(): Vars {
-    return { [this.host.job.host]: this.templar(undefined).vars };
+    const { job } = this.host;
+    const all: Record<string, Vars> = Object.defineProperty({}, LATE, { value: true });
+    for (const name of this.inventory.hosts)
+      Object.defineProperty(all, name, {
+        enumerable: true,
+        configurable: true,
+        get: () => (name === job.host ? this.templar(undefined).vars : this.#varsOfOther(name)),
+      });
+    return all;
+  }
+
+  /** The vars of another host: the inventory's, and what the host has learned where that is known here. */
+  #varsOfOther(name: string): Vars {
+    const known = this.host.world?.hosts.get(name);
+    const state = known instanceof HostState ? known : new HostState();
+    const vars: PlayVars = {
+      ...this.playVars,
+      inventory: this.inventory.varsOf(name),
+      state,
+      magic: magicVars({
+        inventory_hostname: name,
+        inventory_hostname_short: name.split(".")[0],
+        groups: this.inventory.groups,
+        group_names: this.inventory.groupsOf(name),
+      }),
+      play: {},
+      files: [],
+      roles: [],
+    };
+    return createTemplar(this.templatesFor(undefined), layersOf(vars, undefined)).vars;
   }
 
   get playVars(): PlayVars {

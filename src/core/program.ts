@@ -1,3 +1,7 @@
+import type { Facts } from "./facts.ts";
+import type { ControllerLookups } from "./lookup.ts";
+import type { System } from "./system.ts";
+
 import { matchesGlob, setGlobPieces } from "./unix/shell.ts";
 
 /** A task as it is listed before a run. */
@@ -32,4 +36,15 @@ export interface PlayProgram {
   readonly estimate: number;
   /** Carry the play out; the engine gives `host`, a `ProgramHost` of `engine/program.ts`. */
   run(host: never): Promise<unknown>;
+}
+
+/** What a controller lends to plays that are carried out there. */
+export interface ProgramWorld {
+  /** Performs lookups on the controller's machine. */
+  readonly lookups: ControllerLookups;
+  /** The controller's machine, for tasks that are delegated to it. */
+  local(): System;
+  localFacts(): Promise<Facts>;
+  /** What the hosts of a run have learned, by name: all plays of the run share it. */
+  readonly hosts: Map<string, unknown>;
 }

@@ -2,13 +2,13 @@ import type { RenderStyle } from "../core/action.ts";
 import type { AssetStore } from "../core/asset.ts";
 import type { TargetEvent, TaskRef } from "../core/events.ts";
 import type { Facts } from "../core/facts.ts";
+import type { ProgramWorld } from "../core/program.ts";
 import type { Question } from "../core/protocol.ts";
 import type { Result } from "../core/result.ts";
 import type { System } from "../core/system.ts";
 import type { Vars } from "../core/values/vars.ts";
 import type { TemplateOptions, Templates } from "../template/index.ts";
 import type { RenderVar } from "../vars/scope.ts";
-import type { ProgramWorld } from "./program.ts";
 
 /**
  * The engine's only way to the world. The agent supplies it on a host, `direct` over a connection; the engine

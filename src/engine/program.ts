@@ -2,9 +2,8 @@ import type { ActionContext, Memo } from "../core/action.ts";
 import type { AssetStore } from "../core/asset.ts";
 import type { TaskRef } from "../core/events.ts";
 import type { Facts } from "../core/facts.ts";
-import type { ControllerLookups } from "../core/lookup.ts";
 import type { PlayDefinition } from "../core/playbook.ts";
-import type { PlayProgram } from "../core/program.ts";
+import type { PlayProgram, ProgramWorld } from "../core/program.ts";
 import type { Job } from "../core/protocol.ts";
 import type { Result } from "../core/result.ts";
 import type { System } from "../core/system.ts";
@@ -39,17 +38,6 @@ export interface ProgramHost {
   /** Tell the number of tasks that are still waiting. */
   planned(waiting: number): void;
   log(level: "info" | "warn", text: string): void;
-}
-
-/** What a controller lends to plays that are carried out there. */
-export interface ProgramWorld {
-  /** Performs lookups on the controller's machine. */
-  readonly lookups: ControllerLookups;
-  /** The controller's machine, for tasks that are delegated to it. */
-  local(): System;
-  localFacts(): Promise<Facts>;
-  /** What the hosts of a run have learned, by name: all plays of the run share it. */
-  readonly hosts: Map<string, unknown>;
 }
 
 /** A task of such a play. */

@@ -12,6 +12,9 @@ const LOOKUPS = "csvfile|env|fileglob|ini|lines|password|pipe|unvault|url|config
 const LOOKUP = new RegExp(`\\b(?:lookup|query|q)\\(\\s*["'](?:ansible\\.builtin\\.)?(${LOOKUPS})["']`);
 const LOOP = new RegExp(`^with_(?:ansible\\.builtin\\.)?(${LOOKUPS})$`);
 
+/** The vars of other hosts: not those of the host itself. */
+const HOSTVARS = /\bhostvars\b(?!\s*\[\s*inventory_hostname\s*\])/;
+
 /** Return why a task can be carried out only by a controller; undefined: a host can do it by itself. */
 export function needOfTask({ module, args, keys, at }: TaskNode): string | undefined {
   const { delegate_to: place } = keys;
@@ -31,6 +34,7 @@ export function needOfTask({ module, args, keys, at }: TaskNode): string | undef
 /** Return why values can be rendered only by a controller; undefined: a host can do it by itself. */
 export function needOfValue(value: unknown, at: string): string | undefined {
   if (typeof value === "string") {
+    if (HOSTVARS.test(value)) return `${at}: hostvars are those of other hosts`;
     const found = LOOKUP.exec(value)?.[1];
     return found === undefined ? undefined : `${at}: the lookup ${found} reads on the controller`;
   }

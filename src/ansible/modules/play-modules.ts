@@ -1,3 +1,4 @@
+import { setTimeout as pause } from "node:timers/promises";
 import { readBool } from "../../actions/coerce.ts";
 import { VolleyError } from "../../core/errors.ts";
 import { isDict, writeJson } from "../../core/values/value.ts";
@@ -5,6 +6,7 @@ import { whenAnswered } from "../../engine/render.ts";
 import { setupFacts } from "../host-state.ts";
 import { plainMessage } from "../templar.ts";
 import type { ModuleEnd, RenderedCall } from "./call.ts";
+import { addHost, fetch, groupBy } from "./groups.ts";
 import { includeRole, includeTasks, includeVars } from "./includes.ts";
 import { raw, script } from "./programs.ts";
 
@@ -165,6 +167,11 @@ export const PLAY_MODULES: Readonly<Record<string, PlayModule>> = {
   command: command("command"),
   shell: command("shell"),
   package: packageModule,
+  add_host: addHost,
+  group_by: groupBy,
+  fetch,
+  wait_for_connection: waitForConnection,
+  service,
 };
 
 /** `command` and `shell`: the free text is the command line. */
@@ -175,6 +182,31 @@ function command(name: "command" | "shell"): PlayModule {
       raw === undefined ? {} : { cmd: Array.isArray(raw) ? raw.map(textOf).join(" ") : textOf(raw) };
     return call.perform(readBool(usesShell) === true ? "shell" : name, { ...rest, ...text });
   };
+}
+
+/** `service`: arguments that only systemd knows are its. */
+async function service(call: RenderedCall): Promise<ModuleEnd> {
+  const { use: _use, ...args } = call.args;
+  const isSystemd = ["daemon-reload", "daemon_reload", "masked", "scope", "no_block", "daemon_reexec"].some(
+    (name) => name in args,
+  );
+  const {
+    pattern: _pattern,
+    sleep: _sleep,
+    arguments: _arguments,
+    args: _args,
+    runlevel: _level,
+    ...rest
+  } = args;
+  return isSystemd ? call.perform("systemd", rest) : call.perform("service", call.args);
+}
+
+/** `wait_for_connection`: the host is there, because the play runs on it; `delay` is waited for all the same. */
+async function waitForConnection({ args, signal }: RenderedCall): Promise<ModuleEnd> {
+  const began = Date.now();
+  const { delay = 0 } = args;
+  if (Number(delay) > 0) await pause(Number(delay) * 1000, undefined, { signal }).catch(() => {});
+  return unchangedWith({ elapsed: Math.floor((Date.now() - began) / 1000) });
 }
 
 /** `package`: the host's own package manager. */

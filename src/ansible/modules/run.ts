@@ -1,13 +1,13 @@
 import type { ActionCall, ActionContext } from "../../core/action.ts";
 import { VolleyError } from "../../core/errors.ts";
 import type { Facts } from "../../core/facts.ts";
+import type { ProgramWorld } from "../../core/program.ts";
 import type { Diff } from "../../core/result.ts";
 import type { System } from "../../core/system.ts";
 import { isDict } from "../../core/values/value.ts";
 import { OMIT } from "../../core/values/vars.ts";
 import { withTimeLimit } from "../../engine/limits.ts";
 import { type Performed, performAction } from "../../engine/perform.ts";
-import type { ProgramWorld } from "../../engine/program.ts";
 import { whenAnswered } from "../../engine/render.ts";
 import { allOf, inherited } from "../frame.ts";
 import { PLACELESS, shortModuleName } from "../keywords.ts";

@@ -316,6 +316,7 @@ export function makeJob(
   { options, asksForGroups }: JobCourse,
 ): Job {
   const mine = plays.filter(({ hosts }) => hosts.includes(host));
+  const isLed = mine.some(({ play }) => play.program?.needsController !== undefined);
   const shared = [...new Set(mine.flatMap(({ play }) => play.hostVars ?? []))];
   const hostVars: Record<string, Vars> = {};
   if (shared.length > 0) {
@@ -325,6 +326,8 @@ export function makeJob(
       );
     }
   }
+  // Such a play is carried out here: the vars of the others leave this machine only as arguments of tasks.
+  if (isLed) for (const { name, vars } of inventory.hosts.values()) hostVars[name] = withoutPasswords(vars);
   const others = shared.length === 0 ? [] : [...inventory.hosts.values()].filter((each) => each !== host);
   const secrets = new Set(Object.values(withoutPasswords(host.secretTexts ?? {})).flat());
   for (const key of shared)

@@ -1,5 +1,5 @@
 import type { Facts } from "../../core/facts.ts";
-import type { ProgramWorld } from "../../engine/program.ts";
+import type { ProgramWorld } from "../../core/program.ts";
 import type { SecretStore } from "../../vars/secrets/store.ts";
 import { createControllerLookups } from "../lookups/perform.ts";
 

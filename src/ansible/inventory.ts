@@ -1,0 +1,70 @@
+import { isDeepStrictEqual } from "node:util";
+import type { Job } from "../core/protocol.ts";
+import type { Vars } from "../core/values/vars.ts";
+
+/** The inventory as a run sees it: that of the Job, and what add_host and group_by add. */
+export class RunInventory {
+  readonly #groups: Map<string, string[]>;
+  readonly #added = new Map<string, Record<string, unknown>>();
+  readonly #vars: Readonly<Record<string, Vars>>;
+
+  constructor({ inventoryGroups = {}, hostVars, host, groups, vars }: Job) {
+    this.#groups = new Map(Object.entries(inventoryGroups).map(([name, hosts]) => [name, [...hosts]]));
+    this.#vars = { ...hostVars, [host]: vars };
+    for (const group of ["all", ...groups]) this.#join(host, group);
+    if (!this.#groups.has("ungrouped")) this.#groups.set("ungrouped", groups.length === 0 ? [host] : []);
+  }
+
+  /** Every group with its hosts. */
+  get groups(): Readonly<Record<string, readonly string[]>> {
+    return Object.fromEntries(this.#groups);
+  }
+
+  /** The names of all hosts whose vars are known. */
+  get hosts(): readonly string[] {
+    return [
+      ...new Set([...Object.keys(this.#vars), ...(this.#groups.get("all") ?? []), ...this.#added.keys()]),
+    ];
+  }
+
+  /** The groups that a host is in, without `all`, sorted. */
+  groupsOf(host: string): readonly string[] {
+    return [...this.#groups]
+      .filter(([name, hosts]) => name !== "all" && name !== "ungrouped" && hosts.includes(host))
+      .map(([name]) => name)
+      .sort();
+  }
+
+  varsOf(host: string): Vars {
+    return { ...this.#vars[host], ...this.#added.get(host) };
+  }
+
+  /** Add a host, or groups and vars to one. Returns whether anything was new. */
+  addHost(host: string, groups: readonly string[], vars: Vars): boolean {
+    let changed = this.#join(host, "all");
+    for (const group of groups) if (this.#join(host, group)) changed = true;
+    if (groups.length === 0 && this.groupsOf(host).length === 0) this.#join(host, "ungrouped");
+    const before = this.#added.get(host) ?? {};
+    const after = { ...before, ...vars };
+    if (!isDeepStrictEqual(before, after)) changed = true;
+    this.#added.set(host, after);
+    return changed;
+  }
+
+  #join(host: string, group: string): boolean {
+    const hosts = this.#groups.get(group) ?? [];
+    this.#groups.set(group, hosts);
+    if (hosts.includes(host)) return false;
+    hosts.push(host);
+    return true;
+  }
+}
+
+const inventories = new WeakMap<Job, RunInventory>();
+
+/** Return the inventory of a job's run: it stays from play to play. */
+export function inventoryOf(job: Job): RunInventory {
+  const known = inventories.get(job) ?? new RunInventory(job);
+  inventories.set(job, known);
+  return known;
+}
