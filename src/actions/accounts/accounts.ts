@@ -17,6 +17,8 @@ export interface ShadowEntry {
   readonly minimumDays: number | null;
   readonly maximumDays: number | null;
   readonly warningDays: number | null;
+  /** Days after the password's expiry until the account is disabled. */
+  readonly inactiveDays: number | null;
   readonly expiresDay: number | null;
 }
 
@@ -40,12 +42,13 @@ function days(text: string | undefined): number | null {
 }
 
 function parseShadow(text: string): readonly ShadowEntry[] {
-  return fieldsOf(text).map(([name = "", password = "", , minimum, maximum, warning, , expires]) => ({
+  return fieldsOf(text).map(([name = "", password = "", , minimum, maximum, warning, inactive, expires]) => ({
     name,
     password,
     minimumDays: days(minimum),
     maximumDays: days(maximum),
     warningDays: days(warning),
+    inactiveDays: days(inactive),
     expiresDay: days(expires),
   }));
 }

@@ -16,7 +16,12 @@ interface GroupData {
   readonly state: "present" | "absent";
   /** Missing when the group is absent. */
   readonly gid?: number;
+  /** As given; missing when the group is absent. */
+  readonly system?: boolean;
 }
+
+const optionalInteger = (description: string) =>
+  v.optional(v.pipe(v.number(), v.integer(), v.minValue(0), v.description(description)));
 
 const params = v.strictObject({
   name: nameText("Name of the group."),
@@ -27,6 +32,8 @@ const params = v.strictObject({
   system: flag("Make a system group, with an id of that range."),
   non_unique: flag("Allow an id that another group has."),
   force: flag("Remove the group even if it is a user's primary group."),
+  gid_min: optionalInteger("Lowest id of a new group without `gid`."),
+  gid_max: optionalInteger("Highest id of a new group without `gid`."),
   local: flag("Accepted and ignored: only local files are ever changed."),
 });
 
@@ -40,7 +47,7 @@ Only \`/etc/group\` is read and changed, with \`groupadd\`, \`groupmod\` and \`g
   examples: [{ name: "deploy" }, { name: "media", gid: 2000 }, { name: "old", state: "absent" }],
   title: ({ name }) => name,
 
-  async inspect({ name, gid, state, system: isSystem, non_unique, force }, system) {
+  async inspect({ name, gid, state, system: isSystem, non_unique, force, gid_min, gid_max }, system) {
     const groups = await readGroups(system);
     const present = groups.find((entry) => entry.name === name);
     const path = `group ${name}`;
@@ -52,7 +59,7 @@ Only \`/etc/group\` is read and changed, with \`groupadd\`, \`groupmod\` and \`g
       };
     }
     if (present !== undefined && (gid === undefined || gid === present.gid)) {
-      return unchanged({ name, state, gid: present.gid });
+      return unchanged({ name, state, gid: present.gid, system: isSystem });
     }
     const owner = groups.find((entry) => entry.gid === gid);
     if (owner !== undefined && !non_unique) {
@@ -70,17 +77,22 @@ Only \`/etc/group\` is read and changed, with \`groupadd\`, \`groupmod\` and \`g
       };
     }
     return {
-      argv: ["groupadd", ...(isSystem ? ["--system"] : []), ...idOptions, name],
+      argv: [
+        ...["groupadd", ...(isSystem ? ["--system"] : []), ...idOptions],
+        ...(gid_min === undefined ? [] : ["--key", `GID_MIN=${gid_min}`]),
+        ...(gid_max === undefined ? [] : ["--key", `GID_MAX=${gid_max}`]),
+        name,
+      ],
       diff: { path, before: null, after: gid === undefined ? "" : `gid ${gid}\n` },
     };
   },
 
-  async apply({ argv }, { name, state }, system, context) {
+  async apply({ argv }, { name, state, system: isSystem }, system, context) {
     await runTool(system, argv, `${state === "absent" ? "remove" : "set up"} the group ${name}`, {
       signal: context.signal,
     });
     forgetNames(context);
     const gid = (await readGroups(system)).find((entry) => entry.name === name)?.gid;
-    return { data: { name, state, ...(gid === undefined ? {} : { gid }) } };
+    return { data: { name, state, ...(gid === undefined ? {} : { gid, system: isSystem }) } };
   },
 });

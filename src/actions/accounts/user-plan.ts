@@ -65,6 +65,12 @@ export const userParams = v.pipe(
     password_lock: v.optional(v.pipe(v.boolean(), v.description("Lock or unlock the password."))),
     password_expire_max: optionalInteger("Days after which the password must be changed."),
     password_expire_min: optionalInteger("Days before which the password cannot be changed."),
+    password_expire_warn: optionalInteger("Days of warning before the password must be changed."),
+    password_expire_account_disable: optionalInteger(
+      "Days after the password's expiry until the account is disabled.",
+    ),
+    uid_min: optionalInteger("Lowest id of a new account without `uid`."),
+    uid_max: optionalInteger("Highest id of a new account without `uid`."),
     expires: v.optional(
       v.pipe(
         v.number(),
@@ -155,14 +161,22 @@ function passwordCommand(name: string, hash: string): AccountCommand {
     : { argv: ["usermod", "--password", hash, name] };
 }
 
-function agingOptions(
-  { password_expire_max: maximum, password_expire_min: minimum }: UserParams,
-  shadow?: ShadowEntry,
-): string[] {
-  return [
-    ...(maximum !== undefined && shadow?.maximumDays !== maximum ? ["--maxdays", String(maximum)] : []),
-    ...(minimum !== undefined && shadow?.minimumDays !== minimum ? ["--mindays", String(minimum)] : []),
-  ];
+/** The parameters that chage(1) sets, with its options and the fields of shadow(5). */
+export const AGING = [
+  ["password_expire_max", "--maxdays", "maximumDays"],
+  ["password_expire_min", "--mindays", "minimumDays"],
+  ["password_expire_warn", "--warndays", "warningDays"],
+  ["password_expire_account_disable", "--inactive", "inactiveDays"],
+] as const;
+
+function agingOptions(params: UserParams, shadow?: ShadowEntry): string[] {
+  return AGING.flatMap(([parameter, option, field]) => {
+    const days = params[parameter];
+    // Without the field, no days are -1 to chage.
+    return days === undefined || days === (shadow?.[field] ?? (shadow === undefined ? undefined : -1))
+      ? []
+      : [option, String(days)];
+  });
 }
 
 /** Plan the commands that make an account. */
@@ -188,6 +202,9 @@ export function planCreation(params: UserParams, groups: readonly GroupEntry[]):
     ...(params.create_home && params.skeleton !== undefined ? ["--skel", params.skeleton] : []),
     ...(params.create_home && params.umask !== undefined ? ["--key", `UMASK=${params.umask}`] : []),
     ...(params.seuser === undefined ? [] : ["--selinux-user", params.seuser]),
+    ...(["uid_min", "uid_max"] as const).flatMap((key) =>
+      params[key] === undefined ? [] : ["--key", `${key.toUpperCase()}=${params[key]}`],
+    ),
     name,
   ];
   const hash = password !== undefined && params.password_lock ? `!${password.replace(/^!+/, "")}` : password;
@@ -298,5 +315,5 @@ export function planModification(params: UserParams, known: KnownAccount): Accou
 }
 
 function agingText(shadow: ShadowEntry | undefined): string {
-  return `--maxdays ${shadow?.maximumDays ?? ""} --mindays ${shadow?.minimumDays ?? ""}`;
+  return AGING.map(([, option, field]) => `${option} ${shadow?.[field] ?? ""}`).join(" ");
 }

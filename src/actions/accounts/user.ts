@@ -1,5 +1,5 @@
 import { posix } from "node:path";
-import { type Change, unchanged } from "../../core/action.ts";
+import { type ActionContext, type Change, unchanged } from "../../core/action.ts";
 import { VolleyError } from "../../core/errors.ts";
 import type { ReadSystem, System } from "../../core/system.ts";
 import type { PasswdEntry } from "../../core/unix/users.ts";
@@ -9,6 +9,7 @@ import { runTool } from "../shared/run-tool.ts";
 import { forgetNames, type GroupEntry, readGroups, readPasswd, readShadow } from "./accounts.ts";
 import {
   type AccountCommand,
+  AGING,
   findGroupEntry,
   planCreation,
   planModification,
@@ -23,12 +24,32 @@ interface UserChange extends Change {
   /** True when the home directory of an existing account must be made. */
   readonly makeHome: boolean;
   readonly key: KeyPlan | null;
+  readonly isNew: boolean;
+  readonly data?: UserData;
 }
 
-/** The data of a user task; for an absent account only name and state. */
+/** The data of a user task, under Ansible's names; for an absent account only name and state. */
 interface UserData {
   readonly name: string;
   readonly state: "present" | "absent";
+  /** Of a new account. */
+  readonly create_home?: boolean;
+  readonly system?: boolean;
+  /** Of an existing account. */
+  readonly append?: boolean;
+  readonly move_home?: boolean;
+  /** Of an account that was removed. */
+  readonly force?: boolean;
+  readonly remove?: boolean;
+  /** The given supplementary groups, with commas between. */
+  readonly groups?: string;
+  /** `NOT_LOGGING_PASSWORD` where a password was given. */
+  readonly password?: string;
+  /** The output of the tools, where they had any. */
+  readonly stdout?: string;
+  readonly stdout_lines?: readonly string[];
+  readonly stderr?: string;
+  readonly stderr_lines?: readonly string[];
   readonly uid?: number;
   /** Id of the primary group. */
   readonly group?: number;
@@ -37,6 +58,8 @@ interface UserData {
   readonly shell?: string;
   readonly ssh_key_file?: string;
   readonly ssh_public_key?: string;
+  /** As ssh-keygen prints it; only where the result is registered. */
+  readonly ssh_fingerprint?: string;
 }
 
 /** Make, change and remove user accounts. */
@@ -71,22 +94,30 @@ The account is read from \`/etc/passwd\`, \`/etc/group\` and, for passwords and 
     }
     return entry === undefined
       ? planNew(params, groups, system)
-      : planExisting(params, entry, groups, system);
+      : planExisting(params, entry, groups, system, context);
   },
 
   async apply(change, params, system, context) {
     const { name, state } = params;
     if (change.homeOfNew !== null) await makeParents(system, change.homeOfNew);
+    const printed = { stdout: "", stderr: "" };
     for (const { argv, input } of change.commands) {
       const options = { signal: context.signal, ...(input === undefined ? {} : { input }) };
-      await runTool(system, argv, `${state === "absent" ? "remove" : "set up"} the user ${name}`, options);
+      const attempted = `${state === "absent" ? "remove" : "set up"} the user ${name}`;
+      const { stdout, stderr } = await runTool(system, argv, attempted, options);
+      printed.stdout += stdout;
+      printed.stderr += stderr;
     }
     forgetNames(context);
     const entry = (await readPasswd(system)).find((each) => each.name === name);
-    if (state === "absent" || entry === undefined) return { data: { name, state } };
+    const { force, remove, create_home, system: isSystem } = params;
+    const output = outputOf(printed);
+    if (state === "absent" || entry === undefined) return { data: { name, state, force, remove, ...output } };
     if (change.makeHome) await makeHome(system, entry, params);
     if (change.key !== null) await makeKey(system, entry, params, change.key);
-    return { data: await describeUser(params, entry, system) };
+    const described = await describeUser(params, entry, system, context);
+    const made = { create_home, system: isSystem };
+    return { data: { ...described, ...(change.isNew ? made : changedBy(params)), ...output } };
   },
 });
 
@@ -96,7 +127,20 @@ function planRemoval({ name, remove, force }: UserParams, entry: PasswdEntry): U
   return { ...NOTHING, commands: [{ argv }], diff: { path: `user ${name}`, before, after: null } };
 }
 
-const NOTHING = { commands: [], homeOfNew: null, makeHome: false, key: null };
+const NOTHING = { commands: [], homeOfNew: null, makeHome: false, key: null, isNew: false };
+
+function changedBy({ append, move_home }: UserParams): Pick<UserData, "append" | "move_home"> {
+  return { append, move_home };
+}
+
+function outputOf(printed: { readonly stdout: string; readonly stderr: string }): Partial<UserData> {
+  const { stdout, stderr } = printed;
+  const lines = (text: string): readonly string[] => text.replace(/\n$/, "").split("\n");
+  return {
+    ...(stdout === "" ? {} : { stdout, stdout_lines: lines(stdout) }),
+    ...(stderr === "" ? {} : { stderr, stderr_lines: lines(stderr) }),
+  };
+}
 
 function missingGroups({ group, groups = [] }: UserParams, known: readonly GroupEntry[]): readonly string[] {
   const wanted = group === undefined ? groups : [String(group), ...groups];
@@ -117,6 +161,7 @@ async function planNew(
   const keyExists = params.generate_ssh_key && (await system.stat(file)) !== null;
   return {
     ...NOTHING,
+    isNew: true,
     commands: planCreation(params, groups).commands,
     homeOfNew: params.create_home && params.home !== undefined ? params.home : null,
     key: params.generate_ssh_key && (!keyExists || params.force) ? { file, replaces: keyExists } : null,
@@ -129,6 +174,7 @@ async function planExisting(
   entry: PasswdEntry,
   groups: readonly GroupEntry[],
   system: ReadSystem,
+  context: ActionContext,
 ): Promise<UserChange | ReturnType<typeof unchanged<UserData>>> {
   const shadow = needsShadow(params)
     ? (await readShadow(system)).find(({ name }) => name === entry.name)
@@ -140,9 +186,10 @@ async function planExisting(
   if (params.generate_ssh_key) await requireOwnLinks(system, posix.dirname(file));
   const keyExists = params.generate_ssh_key && (await system.stat(file)) !== null;
   const key = params.generate_ssh_key && (!keyExists || params.force) ? { file, replaces: keyExists } : null;
-  if (plan.commands.length === 0 && !lacksHome && key === null) {
-    return unchanged(await describeUser(params, entry, system));
-  }
+  const isDone = plan.commands.length === 0 && !lacksHome && key === null;
+  const described = isDone || context.check ? await describeUser(params, entry, system, context) : undefined;
+  const data = described === undefined ? {} : { data: { ...described, ...changedBy(params) } };
+  if (isDone && data.data !== undefined) return unchanged(data.data);
   const attributes = {
     ...plan.attributes,
     ...(lacksHome ? { "home directory": ["absent", home] as const } : {}),
@@ -150,6 +197,7 @@ async function planExisting(
   };
   return {
     ...NOTHING,
+    ...data,
     commands: plan.commands,
     makeHome: lacksHome,
     key,
@@ -158,23 +206,34 @@ async function planExisting(
 }
 
 function needsShadow(params: UserParams): boolean {
-  const { password, update_password, password_lock, expires, password_expire_max, password_expire_min } =
-    params;
+  const { password, update_password, password_lock, expires } = params;
+  const aging = AGING.map(([parameter]) => params[parameter]);
   return (
     (password !== undefined && update_password === "always") ||
-    [password_lock, expires, password_expire_max, password_expire_min].some((given) => given !== undefined)
+    [password_lock, expires, ...aging].some((given) => given !== undefined)
   );
 }
 
-async function describeUser(params: UserParams, entry: PasswdEntry, system: ReadSystem): Promise<UserData> {
+async function describeUser(
+  params: UserParams,
+  entry: PasswdEntry,
+  system: ReadSystem,
+  { registered }: ActionContext,
+): Promise<UserData> {
   const { name, uid, gid, comment, home, shell } = entry;
-  const described = { name, state: "present" as const, uid, group: gid, comment, home, shell };
+  const described = {
+    ...{ name, state: "present" as const, uid, group: gid, comment, home, shell },
+    ...(params.groups === undefined ? {} : { groups: params.groups.join(",") }),
+    ...(params.password === undefined ? {} : { password: "NOT_LOGGING_PASSWORD" }),
+  };
   if (!params.generate_ssh_key) return described;
   const file = keyFile(params, home);
   await requireOwnLinks(system, `${file}.pub`);
   const publicKey = await system.readIfExists(`${file}.pub`);
+  const asked = registered === true ? await system.query(["ssh-keygen", "-lf", `${file}.pub`]) : undefined;
   return {
     ...described,
+    ...(asked?.code === 0 ? { ssh_fingerprint: asked.stdout.trim() } : {}),
     ssh_key_file: file,
     ...(publicKey === null ? {} : { ssh_public_key: publicKey.toString("utf8").trim() }),
   };

@@ -33,6 +33,7 @@ describe("group", () => {
     expect((await check({ name: "crew" })).inspected?.data).toEqual({
       name: "crew",
       state: "present",
+      system: false,
       gid: 2000,
     });
   });

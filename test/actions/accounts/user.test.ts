@@ -90,8 +90,31 @@ describe("user, of an account that is as it should be", () => {
   it("returns it under Ansible's names", async () => {
     const { data } = await pass(user({ name: "alice" }), sandbox.system, sandbox.context());
     expect(data).toEqual({
+      ...{ append: false, move_home: false },
       ...{ name: "alice", state: "present", uid: 1001, group: 1001, comment: "Alice,,," },
       ...{ home: "/home/alice", shell: "/bin/bash" },
+    });
+  });
+
+  it("returns the parameters that Ansible repeats, and no password", async () => {
+    const call = user({
+      name: "alice",
+      groups: [],
+      append: true,
+      password: "$6$x$y",
+      update_password: "on_create",
+    });
+    const { data } = await pass(call, sandbox.system, sandbox.context());
+    expect(data).toMatchObject({ append: true, groups: "", password: "NOT_LOGGING_PASSWORD" });
+    const check = await pass(
+      user({ name: "alice", shell: "/bin/zsh", password_expire_warn: 9 }),
+      sandbox.system,
+      sandbox.context({ check: true }),
+    );
+    // As in Ansible, check mode returns the account as it is.
+    expect(check.change?.data).toMatchObject({ name: "alice", shell: "/bin/bash", append: false });
+    expect(check.change?.diff).toMatchObject({
+      attributes: { shell: ["/bin/bash", "/bin/zsh"], password_aging: [expect.anything(), "--warndays 9"] },
     });
   });
 
