@@ -35,7 +35,9 @@ const cronParams = v.pipe(
     user: optionalText(
       "Owner of the crontab, or with `cron_file` the user who runs the job. Default: the user of the task.",
     ),
-    cron_file: optionalText("File to use instead of a user's crontab; relative to `/etc/cron.d`."),
+    cron_file: optionalText(
+      "File to use instead of a user's crontab; relative to `/etc/cron.d`. `/etc/crontab` is refused.",
+    ),
     minute: time("`0` to `59`, `*`, `*/2` …"),
     hour: time("`0` to `23`, `*`, `*/2` …"),
     day: time("Day of the month."),
@@ -137,6 +139,12 @@ A \`%\` in a job must be escaped, as cron requires. Root reads the crontab from 
 
   async inspect(params, system, context) {
     const path = cronFilePath(params);
+    if (path === "/etc/crontab")
+      throw new VolleyError(
+        "ACTION_FAILED",
+        "Will not manage /etc/crontab via cron_file, see documentation.",
+        { hint: "the system's own crontab is its package's: name a file in /etc/cron.d" },
+      );
     const before =
       path === null ? await readCrontab(params, system) : asText(await system.readIfExists(path));
     const lines = path === null ? splitCrontab(before ?? "") : fileLines(before ?? "");

@@ -208,9 +208,15 @@ test.each([
   expect(() => wait_for(params as never)).toThrow(why);
 });
 
-test("wait_for_connection is there already", async () => {
+test("wait_for_connection waits for its delay alone", async () => {
   using sandbox = makeSandbox();
-  const call = wait_for_connection({ delay: 5, timeout: 300 });
+  const late = wait_for_connection({ delay: 1 });
+  expect(await pass(late, sandbox.system, sandbox.context())).toMatchObject({
+    state: "unchanged",
+    data: { elapsed: 1 },
+  });
+  expect((await pass(late, sandbox.system, sandbox.context({ check: true }))).data).toEqual({ elapsed: 0 });
+  const call = wait_for_connection({ timeout: 300 });
   expect(await pass(call, sandbox.system, sandbox.context())).toMatchObject({
     state: "unchanged",
     data: { elapsed: 0 },

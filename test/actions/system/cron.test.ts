@@ -148,6 +148,14 @@ describe("cron, in a file", () => {
     expect(readdirSync(at("etc/cron.d"))).toEqual([]);
   });
 
+  it("leaves the system's own crontab alone", async () => {
+    const call = cron({ name: "x", job: "/bin/x", user: "root", cron_file: "/etc/crontab" });
+    await expect(pass(call, sandbox.system, sandbox.context())).rejects.toThrow(
+      /Will not manage \/etc\/crontab/,
+    );
+    expect(existsSync(at("etc/crontab"))).toBe(false);
+  });
+
   it("does not guess where a variable goes", async () => {
     const call = inFile({ name: "B", env: true, job: "x", insertafter: "NONE" });
     await expect(pass(call, sandbox.system, sandbox.context())).rejects.toThrow(
