@@ -195,7 +195,7 @@ const NOTHING: SshConfigData = {
   hosts_changed: [],
   hosts_change_diff: [],
 };
-const OPTION = /^(\s*)([A-Za-z0-9]+)(?:\s*=\s*|\s+)(.*?)\s*$/;
+const OPTION = /^(\s*)([A-Za-z0-9]+)(?:\s*=\s*|\s+)([^\n]*)$/;
 
 function words(text: string): string {
   return text.trim().split(/\s+/).join(" ");
@@ -241,7 +241,7 @@ function optionsOf(lines: readonly string[], { start, end }: Block): readonly Op
     const match = /^\s*#/.test(line) ? null : OPTION.exec(line);
     if (match === null) return [];
     const [, indent = "", name = "", value = ""] = match;
-    return [{ index: start + 1 + offset, indent, name: name.toLowerCase(), value }];
+    return [{ index: start + 1 + offset, indent, name: name.toLowerCase(), value: value.trim() }];
   });
 }
 

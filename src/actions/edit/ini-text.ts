@@ -107,11 +107,11 @@ function hasValues(draft: Draft, section: Section, wanted: WantedOption): boolea
 }
 
 function optionLines(draft: Draft, { start, end }: Section, option: string): readonly OptionLine[] {
-  const form = new RegExp(`^[ \\t]*([#;]?)[ \\t]*${escapeRegex(option)}[ \\t]*(?:=(.*))?$`);
+  const form = new RegExp(`^[ \\t]*(?:([#;])[ \\t]*)?${escapeRegex(option)}[ \\t]*(?:=(.*))?$`);
   return draft.lines.slice(start, end).flatMap((line, offset) => {
     const match = form.exec(lineText(line));
     if (match === null) return [];
-    return [{ index: start + offset, active: match[1] === "", value: match[2]?.trim() ?? null }];
+    return [{ index: start + offset, active: match[1] === undefined, value: match[2]?.trim() ?? null }];
   });
 }
 

@@ -1,4 +1,4 @@
-import { VolleyError } from "../../core/errors.ts";
+import { printable, VolleyError } from "../../core/errors.ts";
 
 // XML documents: the tree, reading one (XML 1.0 without external or declared entities), and writing one as libxml2 does.
 
@@ -38,9 +38,19 @@ export interface XmlDocument {
   readonly children: XmlNode[];
 }
 
+const MAX_PROBLEM = 300;
+/** Elements within elements, at most; libxml2 has the same limit. */
+const MAX_DEPTH = 256;
+/** Characters that no document may have, not even as references. */
+// biome-ignore lint/suspicious/noControlCharactersInRegex: finding control characters is its purpose
+const FORBIDDEN = /[\0-\x08\x0b\x0c\x0e-\x1f\ud800-\udfff\ufffe\uffff]/u;
+
 function fail(text: string, at: number, problem: string): never {
   const line = text.slice(0, at).split("\n").length;
-  throw new VolleyError("ACTION_FAILED", `Error while parsing document: line ${line}: ${problem}`);
+  throw new VolleyError(
+    "ACTION_FAILED",
+    `Error while parsing document: line ${line}: ${printable(problem, MAX_PROBLEM)}`,
+  );
 }
 
 const NAME = "[:A-Za-z_\\u0080-\\uffff][-.:0-9A-Za-z_\\u0080-\\uffff]*";
@@ -82,18 +92,23 @@ export function setAttribute(element: XmlElement, name: string, value: string): 
 /** Read a document. Fails with `ACTION_FAILED` and the line. */
 export function parseXml(source: string, options: { readonly stripCdata?: boolean } = {}): XmlDocument {
   const text = source.replace(/^\ufeff/, "").replace(/\r\n?/g, "\n");
+  const forbidden = FORBIDDEN.exec(text);
+  if (forbidden !== null) fail(text, forbidden.index, "this character may not stand in XML");
   const document: XmlDocument = { kind: "document", children: [] };
+  let depth = 0;
   let parent: XmlElement | XmlDocument = document;
   let at = 0;
+  let next = 0;
   const add = (kind: XmlLeaf["kind"], content: string): void => {
     const last = parent.children.at(-1);
     if (kind === "text" && last?.kind === "text") last.text += content;
     else parent.children.push({ kind, text: content, parent });
   };
-  TOKEN.lastIndex = 0;
-  while (at < text.length) {
+  while (next < text.length) {
+    at = next;
     TOKEN.lastIndex = at;
     const found: RegExpExecArray = TOKEN.exec(text) ?? fail(text, at, "this is no XML");
+    next = TOKEN.lastIndex;
     const [, comment, cdata, instruction, doctype, close, open, attributes = "", empty, content] = found;
     if (comment !== undefined) add("comment", comment);
     else if (cdata !== undefined) add(options.stripCdata ? "text" : "cdata", cdata);
@@ -111,6 +126,7 @@ export function parseXml(source: string, options: { readonly stripCdata?: boolea
           `</${close}> does not close ${parent.kind === "element" ? `<${parent.name}>` : "anything"}`,
         );
       parent = parent.parent;
+      depth--;
     } else if (open !== undefined) {
       if (parent.kind === "document" && rootOf(document) !== undefined)
         fail(text, at, "there is a second root element");
@@ -122,9 +138,10 @@ export function parseXml(source: string, options: { readonly stripCdata?: boolea
         setAttribute(element, name, value);
       }
       parent.children.push(element);
-      if (empty === "") parent = element;
+      if (empty !== "") continue;
+      parent = element;
+      if (++depth > MAX_DEPTH) fail(text, at, `elements are nested more than ${MAX_DEPTH} deep`);
     }
-    at = TOKEN.lastIndex;
   }
   if (parent.kind === "element") fail(text, at, `<${parent.name}> is not closed`);
   if (rootOf(document) === undefined) fail(text, at, "there is no root element");
@@ -144,7 +161,10 @@ function resolveReferences(text: string, at: number, content: string): string {
         hex === undefined ? (decimal === undefined ? undefined : Number(decimal)) : Number.parseInt(hex, 16);
       if (!all.endsWith(";") || (code !== undefined && code > 0x10ffff))
         return fail(text, at, `${all} is no reference`);
-      if (code !== undefined) return String.fromCodePoint(code);
+      if (code !== undefined) {
+        const character = String.fromCodePoint(code);
+        return FORBIDDEN.test(character) ? fail(text, at, `${all} is no character of XML`) : character;
+      }
       return (
         ENTITIES[name ?? ""] ??
         fail(text, at, `the entity ${all} is not supported; only the five of XML itself are`)

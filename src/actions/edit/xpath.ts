@@ -1,4 +1,4 @@
-import { VolleyError } from "../../core/errors.ts";
+import { printable, VolleyError } from "../../core/errors.ts";
 import {
   namespaceOfNode,
   splitName,
@@ -77,8 +77,17 @@ function tokenize(source: string): readonly Token[] {
   return tokens;
 }
 
+const MAX_SHOWN = 300;
+/** Words of an expression, at most. */
+const MAX_TOKENS = 2_000;
+/** Expressions within expressions, at most. */
+const MAX_DEPTH = 200;
+
 function fail(source: string, problem: string): never {
-  throw new VolleyError("ACTION_FAILED", `Syntax error in xpath expression: ${source} (${problem})`);
+  throw new VolleyError(
+    "ACTION_FAILED",
+    `Syntax error in xpath expression: ${printable(source, MAX_SHOWN)} (${printable(problem, MAX_SHOWN)})`,
+  );
 }
 
 /** The operators, the weakest first; those of a row bind equally. */
@@ -94,7 +103,16 @@ const OPERATORS = [
 /** Parse an expression. Fails with `ACTION_FAILED`. */
 export function parseXpath(source: string): Expression {
   const tokens = tokenize(source);
+  if (tokens.length > MAX_TOKENS) fail(source, `it has more than ${MAX_TOKENS} words`);
   let at = 0;
+  let depth = 0;
+  const nested = <T>(parse: () => T): T => {
+    if (++depth > MAX_DEPTH) fail(source, `it is nested more than ${MAX_DEPTH} deep`);
+    const parsed = parse();
+    depth--;
+    return parsed;
+  };
+  const whole = (): Expression => nested(() => binary(0));
   const peek = (offset = 0): string | undefined =>
     tokens[at + offset]?.kind === "text" ? undefined : tokens[at + offset]?.text;
   const accept = (text: string): boolean => {
@@ -117,7 +135,7 @@ export function parseXpath(source: string): Expression {
       left = { kind: "operator", name, left, right: binary(level + 1) };
     }
   };
-  const unary = (): Expression => (accept("-") ? { kind: "negative", of: unary() } : union());
+  const unary = (): Expression => (accept("-") ? { kind: "negative", of: nested(unary) } : union());
   const union = (): Expression => {
     let left = path();
     while (accept("|")) left = { kind: "operator", name: "|", left, right: path() };
@@ -179,7 +197,7 @@ export function parseXpath(source: string): Expression {
   const predicateList = (): readonly Expression[] => {
     const predicates: Expression[] = [];
     while (accept("[")) {
-      predicates.push(binary(0));
+      predicates.push(whole());
       expect("]");
     }
     return predicates;
@@ -189,7 +207,7 @@ export function parseXpath(source: string): Expression {
     if (token.kind === "text") return { kind: "literal", value: token.text };
     if (token.kind === "number") return { kind: "literal", value: Number(token.text) };
     if (token.text === "(") {
-      const inner = binary(0);
+      const inner = whole();
       expect(")");
       return inner;
     }
@@ -197,14 +215,14 @@ export function parseXpath(source: string): Expression {
     expect("(");
     const args: Expression[] = [];
     if (!accept(")")) {
-      do args.push(binary(0));
+      do args.push(whole());
       while (accept(","));
       expect(")");
     }
     return { kind: "call", name: token.text, args };
   };
 
-  const parsed = binary(0);
+  const parsed = whole();
   if (at < tokens.length) fail(source, `"${tokens[at]!.text}" is not expected`);
   return parsed;
 }
@@ -329,7 +347,7 @@ function matches(node: XpathNode, { axis, test }: Step, namespaces: Context["nam
   if (namespace === undefined)
     throw new VolleyError(
       "ACTION_FAILED",
-      `xpath: the prefix "${prefix}" is unknown; name its namespace in "namespaces"`,
+      `xpath: the prefix "${printable(prefix, MAX_SHOWN)}" is unknown; name its namespace in "namespaces"`,
     );
   return namespaceOfNode(node) === namespace && (local === "*" || splitName(node.name).local === local);
 }

@@ -208,6 +208,9 @@ it.each([
   ["", "no root element"],
   ["<a>&x;</a>", "entity &x; is not supported"],
   ["<a>& b</a>", "is no reference"],
+  ["<a>&#0;</a>", "is no character of XML"],
+  ["<a>\u0001</a>", "may not stand in XML"],
+  ["<a>".repeat(300), "nested more than 256 deep"],
   ["<a\n<b/></a>", "line 1: this is no XML"],
   ["<?xml version='1.0' encoding='koi8-r'?><a/>", "encoding koi8-r is not supported"],
 ])("refuses the document %j", async (text, message) => {

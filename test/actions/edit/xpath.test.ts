@@ -51,6 +51,11 @@ it.each([
   expect(value(expression)).toBe(expected);
 });
 
+it("refuses what is too deep or too long to be meant", () => {
+  expect(() => parseXpath(`${"(".repeat(500)}1`)).toThrow("nested more than 200 deep");
+  expect(() => parseXpath("a or ".repeat(2_000))).toThrow("more than 2000 words");
+});
+
 it.each(["", "/r[", "/r]", "//", "a b", "$x", "id('x')", "namespace::a", "/r/'x'", "count(", "#"])(
   "refuses %j",
   (expression) => {
