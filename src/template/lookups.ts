@@ -297,6 +297,7 @@ export function findLookup(
 export function runLookup(name: string, terms: unknown, options: Keywords, state: CallState): unknown[] {
   const position = { template: `<lookup ${name}>`, line: 1 };
   try {
+    if (shortName(name) === "list" && !isList(terms)) fail("with_list expects a list");
     const found = state.lookup(name)(isList(terms) ? terms : [terms], options, state);
     return toValue(iterate(found)) as unknown[];
   } catch (error) {

@@ -16,7 +16,7 @@ import {
   type Keywords,
   named,
   str,
-  type Tuple,
+  Tuple,
   textArgument,
   truth,
   tuple,
@@ -84,7 +84,15 @@ function distinct(items: readonly unknown[], key: (item: unknown) => unknown = (
 
 function unique(value: unknown, caseSensitive: unknown, attribute: unknown): unknown[] {
   const exact = caseSensitive !== undefined && truth(caseSensitive);
-  return distinct(iterate(value), (item) => foldCase(pick(item, attribute), exact));
+  const isPlain = caseSensitive === undefined && attribute === undefined;
+  return distinct(iterate(value), (item) => {
+    const key = pick(item, attribute);
+    if (!isPlain && (isDict(key) || (isList(key) && !(key instanceof Tuple))))
+      fail(
+        `Jinja2's unique filter failed and we cannot fall back to Ansible's version as it does not support the parameters supplied: unhashable type: '${typeName(key)}'`,
+      );
+    return foldCase(key, exact);
+  });
 }
 
 function batch(items: readonly unknown[], size: number, fill: unknown): unknown[][] {
