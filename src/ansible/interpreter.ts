@@ -5,6 +5,7 @@ import { LATE, type Vars } from "../core/values/vars.ts";
 import type { ProgramHost } from "../engine/program.ts";
 import { createLookupAnswers } from "../engine/render.ts";
 import type { TemplateLoader, Templates } from "../template/index.ts";
+import { listedScope } from "../vars/scope.ts";
 import { candidates, createPlaybookFiles, type PlaybookFiles, type SearchRoots } from "./files.ts";
 import type { Frame, RoleInstance } from "./frame.ts";
 import { HostState, stateOf } from "./host-state.ts";
@@ -88,7 +89,7 @@ export class Interpreter {
       Object.defineProperty(all, name, {
         enumerable: true,
         configurable: true,
-        get: () => (name === job.host ? this.templar(undefined).vars : this.#varsOfOther(name)),
+        get: () => listedScope(name === job.host ? this.templar(undefined).vars : this.#varsOfOther(name)),
       });
     return all;
   }

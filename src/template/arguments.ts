@@ -1,7 +1,7 @@
 import { isVolleyError } from "../core/errors.ts";
 import { readPythonLiteral } from "../core/values/python-literal.ts";
 import { Data } from "../core/values/value.ts";
-import { OMIT } from "../core/values/vars.ts";
+import { isLate, OMIT } from "../core/values/vars.ts";
 import { isTemplate, keepsType, loneName, type RenderedVar, type VarScope } from "../vars/scope.ts";
 import { type TemplateEngine, trailingNewlines, VAR_TEXT } from "./engine.ts";
 import { isOfUndefined, locate, reword } from "./errors.ts";
@@ -30,6 +30,8 @@ export function renderText(
   const { value: found, text } = engine.valueOf(source, scope.vars);
   const { lone, isText, name, newlines } = text;
   const verbatim = lone !== undefined && (isText || (name !== undefined && scope.isVerbatim(name)));
+  // Vars that are worked out on access, such as another host's, are passed on as they are.
+  if (isDict(found) && isLate(found)) return { value: found, verbatim: false };
   try {
     if (native) return { value: nativeValue(found, verbatim), verbatim };
     // Any value but a list, a dict or a text becomes its printed text.
@@ -101,7 +103,7 @@ function withoutOmitted(value: unknown): unknown {
     const items = value.map(withoutOmitted);
     return items.some((item, index) => item !== value[index]) ? items : value;
   }
-  if (!isDict(value)) return value;
+  if (!isDict(value) || isLate(value)) return value;
   let changed = false;
   const entries: [unknown, unknown][] = [];
   for (const [key, inner] of dictEntries(value)) {

@@ -49,7 +49,7 @@ export interface RenderedVar {
   readonly verbatim: boolean;
 }
 
-/** In a layer, the value of this var is the whole scope. */
+/** In a layer, the value of this var is the whole scope, see {@link listedScope}. */
 export const SELF = Symbol("the scope itself");
 
 /**
@@ -84,6 +84,14 @@ export function isRendered(vars: Vars, name: string): boolean {
 /** Return the vars of a scope that `named` have, and no others. */
 export function viewScope(vars: Vars, ...named: readonly Vars[]): Vars {
   return scopeOf(vars).view(named);
+}
+
+/**
+ * Return the vars of a scope so that whoever lists them comes to an end: the vars that hold the scope itself, `hostvars`
+ * and those whose value is SELF, are there, but are not listed.
+ */
+export function listedScope(vars: Vars): Vars {
+  return scopeOf(vars).listed;
 }
 
 /** Return a function that looks up a var as the vars' own properties do, which is the quick way for those of a scope. */
@@ -192,6 +200,13 @@ class WholeScope extends ScopeHandler {
   }
 }
 
+/** All vars of a scope, those that hold the scope itself not listed. */
+class ListedScope extends WholeScope {
+  protected override names(): string[] {
+    return super.names().filter((name) => name !== "hostvars" && this.scope.written(name) !== SELF);
+  }
+}
+
 /** The vars of a scope that other vars name. */
 class PartOfScope extends ScopeHandler {
   readonly #named: readonly Vars[];
@@ -218,6 +233,7 @@ class Scope implements VarScope {
   readonly #layers: readonly VarLayer[];
   /** The layers of the scopes below that win over this scope's. */
   readonly #top: readonly VarLayer[];
+  #listed: Vars | undefined;
   #rendered: Map<string, RenderedVar> | undefined;
   /** The vars being rendered; each was asked for by the one before it. */
   #busy: Set<string> | undefined;
@@ -233,6 +249,11 @@ class Scope implements VarScope {
   private tops(): readonly VarLayer[] {
     const own = this.#layers.filter(({ isTop }) => isTop === true);
     return own.length === 0 ? this.#top : [...this.#top, ...own];
+  }
+
+  get listed(): Vars {
+    this.#listed ??= new Proxy(NOTHING, new ListedScope(this));
+    return this.#listed;
   }
 
   written(name: string): unknown {
@@ -284,7 +305,7 @@ class Scope implements VarScope {
     const layer = this.layerOf(name);
     if (layer === undefined) return undefined;
     const value = layer.vars[name];
-    if (value === SELF) return this.vars;
+    if (value === SELF) return this.listed;
     if (layer.kind === "data" || !holdsTemplate(value)) return value;
     const origin = layer.origin(name);
     this.#busy ??= new Set();

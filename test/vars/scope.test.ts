@@ -3,7 +3,7 @@ import { describe, expect, it, test } from "vitest";
 import { VolleyError } from "../../src/core/errors.ts";
 import { mergeVars, type Vars } from "../../src/core/values/vars.ts";
 import { createTemplates } from "../../src/template/index.ts";
-import { createScope, extendScope, viewScope } from "../../src/vars/scope.ts";
+import { createScope, extendScope, listedScope, SELF, viewScope } from "../../src/vars/scope.ts";
 
 const { renderValue } = createTemplates();
 
@@ -122,5 +122,26 @@ describe("an error of a var says which, and of which file and line", () => {
     expect(templates.renderString("{{ url | default('none') }} {{ url.a.b is defined }}", scope)).toBe(
       "none False",
     );
+  });
+});
+
+describe("the scope as a value of its own", () => {
+  const layers = [
+    {
+      kind: "template" as const,
+      vars: { a: "{{ b }}", bad: "{{ nope }}" },
+      origin: (name: string) => ({ name }),
+    },
+    { kind: "data" as const, vars: { b: 1, vars: SELF, hostvars: { h: {} } } },
+  ];
+
+  it("comes to an end where it is listed, and has all vars where they are asked for", () => {
+    const vars = createScope(layers, (_text, scope) => ({ value: scope.vars.b, verbatim: false }));
+    const all = vars.vars as Vars;
+    expect(Object.keys(all).sort()).toEqual(["a", "b", "bad"]);
+    expect(all.vars).toBe(all);
+    expect(all.hostvars).toEqual({ h: {} });
+    expect(Object.keys(listedScope(vars)).sort()).toEqual(["a", "b", "bad"]);
+    expect(Object.keys(vars)).toContain("hostvars");
   });
 });
