@@ -2,11 +2,14 @@ import { Argument, type Command } from "commander";
 import { VolleyError } from "../core/errors.ts";
 import type { Host, Inventory } from "../core/inventory.ts";
 import { Data, mapLeaves, writeJson } from "../core/values/value.ts";
+import type { ExtraVars } from "../inventory/extra-vars.ts";
 import type { SecretStore } from "../vars/secrets/store.ts";
 import {
+  addExtraVarsOption,
   addInventoryOptions,
   addReachOptions,
   addSecretOptions,
+  type ExtraVarsFlags,
   type InventoryFlags,
   inventoryPaths,
   type ReachFlags,
@@ -14,6 +17,7 @@ import {
   type SecretFlags,
   secretOptions,
 } from "./options.ts";
+import { ansibleSettings, settleSources } from "./run-options.ts";
 import { expandLimit } from "./runs.ts";
 import { askHostKeys, askPassphrase, formatHostKeys } from "./terminal.ts";
 
@@ -25,13 +29,15 @@ export type InventoryAction = "list" | "graph" | "host";
 /** Add `volley inventory`. */
 export function addInventoryCommand(program: Command): void {
   addSecretOptions(
-    addInventoryOptions(
-      program
-        .command("inventory")
-        .summary("show what was understood of the inventory")
-        .description("Show hosts, groups, and where each var came from.")
-        .addArgument(new Argument("<action>", "what to show").choices(["list", "graph", "host"]))
-        .argument("[pattern...]", "hosts to show"),
+    addExtraVarsOption(
+      addInventoryOptions(
+        program
+          .command("inventory")
+          .summary("show what was understood of the inventory")
+          .description("Show hosts, groups, and where each var came from.")
+          .addArgument(new Argument("<action>", "what to show").choices(["list", "graph", "host"]))
+          .argument("[pattern...]", "hosts to show"),
+      ),
     ),
   )
     .option("--json", "print JSON; list prints what ansible-inventory --list does")
@@ -39,8 +45,9 @@ export function addInventoryCommand(program: Command): void {
       async (
         action: InventoryAction,
         patterns: readonly string[],
-        flags: InventoryFlags & SecretFlags & { readonly json?: boolean },
+        given: InventoryFlags & ExtraVarsFlags & SecretFlags & { readonly json?: boolean },
       ) => {
+        const flags = settleSources(given, await ansibleSettings([]));
         const [{ loadInventoryModule }, { createSecretStore }] = await Promise.all([
           import("../controller/prepare/read.ts"),
           import("../vars/secrets/store.ts"),
@@ -54,6 +61,7 @@ export function addInventoryCommand(program: Command): void {
             inventory: inventoryPaths(flags),
             ...(limit === undefined ? {} : { limit }),
             ...(flags.json === undefined ? {} : { json: flags.json }),
+            ...(flags.extraVars === undefined ? {} : { extraVars: flags.extraVars }),
           },
           {
             stdout: (text) => process.stdout.write(text),
@@ -74,6 +82,7 @@ export interface InventoryView {
   readonly inventory: readonly string[];
   readonly limit?: string;
   readonly json?: boolean;
+  readonly extraVars?: readonly string[];
 }
 
 /** The output streams, and the access to inventories. */
@@ -97,7 +106,7 @@ interface InventoryIo {
 export async function inventoryCommand(
   action: InventoryAction,
   args: readonly string[],
-  { inventory: paths, limit, json = false }: InventoryView,
+  { inventory: paths, limit, json = false, extraVars }: InventoryView,
   io: InventoryIo,
 ): Promise<number> {
   const [{ loadInventory }, { limitHosts, selectHosts }] = await Promise.all([
@@ -105,10 +114,13 @@ export async function inventoryCommand(
     import("../inventory/select.ts"),
   ]);
   const { cwd, loadModule, secrets, color, columns = 80 } = io;
+  const extra = extraVars === undefined ? undefined : await readExtra(extraVars, io);
+  for (const warning of extra?.warnings ?? []) io.stderr(`volley: warning: ${warning}\n`);
   const inventory = await loadInventory(paths, {
     cwd,
     loadModule,
     ...(secrets === undefined ? {} : { secrets }),
+    ...(extra === undefined ? {} : { extraVars: extra.entries }),
   });
   for (const warning of inventory.warnings ?? []) io.stderr(`volley: warning: ${warning}\n`);
   const pickHosts = (patterns: readonly string[]): readonly Host[] => {
@@ -150,6 +162,14 @@ export async function inventoryCommand(
     const { formatInventoryHost } = await import("../inventory/format.ts");
     return hosts.map((host) => formatInventoryHost(host, { color, columns })).join("\n\n");
   }
+}
+
+async function readExtra(texts: readonly string[], { cwd, secrets }: InventoryIo): Promise<ExtraVars> {
+  const [{ readExtraVars }, { createSecretStore }] = await Promise.all([
+    import("../inventory/extra-vars.ts"),
+    import("../vars/secrets/store.ts"),
+  ]);
+  return await readExtraVars(texts, { cwd, secrets: secrets ?? createSecretStore({ cwd }) });
 }
 
 /** Warn of files that could not be opened, where the output has no place for them. */

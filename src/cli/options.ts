@@ -30,6 +30,20 @@ export function addInventoryOptions(command: Command, without = "./inventory"): 
     );
 }
 
+/** Add `-e`. */
+export function addExtraVarsOption(command: Command): Command {
+  return command.option(
+    "-e, --extra-vars <vars>",
+    "vars over all others: k=v, JSON, YAML or @file; repeatable",
+    collect,
+  );
+}
+
+/** Flags of commands that take extra vars. */
+export interface ExtraVarsFlags {
+  readonly extraVars?: readonly string[];
+}
+
 /** Return the inventories to read: those given, `$VOLLEY_INVENTORY`, or `./inventory`. Fails with `INVENTORY_MISSING`. */
 export function inventoryPaths({ inventory }: InventoryFlags): readonly string[] {
   if (inventory !== undefined) return inventory;

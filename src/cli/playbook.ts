@@ -8,20 +8,23 @@ import type { PreparedPlaybook } from "../controller/prepare/read.ts";
 import { VolleyError } from "../core/errors.ts";
 import type { SecretStore } from "../vars/secrets/store.ts";
 import {
+  addExtraVarsOption,
   addInventoryOptions,
   addSecretOptions,
+  type ExtraVarsFlags,
   type InventoryFlags,
   inventoryPaths,
   type SecretFlags,
   secretOptions,
 } from "./options.ts";
 import { writeOutput } from "./output-file.ts";
+import { ansibleSettings, inventoriesOf, isAnsiblePlaybook, settleSources } from "./run-options.ts";
 import { expandLimit } from "./runs.ts";
 import { askPassphrase } from "./terminal.ts";
 
 // The commands on a playbook that reach no host: `volley check` and `volley bundle`.
 
-interface CheckFlags extends InventoryFlags, SecretFlags {
+interface CheckFlags extends InventoryFlags, ExtraVarsFlags, SecretFlags {
   readonly types: boolean;
 }
 
@@ -33,7 +36,7 @@ export function addCheckCommand(program: Command): void {
     .description(
       "Compile a playbook, check its types with the project's own TypeScript and, with an inventory, its roles' vars, actions and assets for every host. Secrets are opened only where a flag says how; other hosts with secrets are passed over.",
     );
-  addSecretOptions(addInventoryOptions(command))
+  addSecretOptions(addExtraVarsOption(addInventoryOptions(command)))
     .option("--no-types", "do not check types")
     .action(async (playbook: string, flags: CheckFlags) => {
       process.exitCode = await check(playbook, flags);
@@ -41,19 +44,22 @@ export function addCheckCommand(program: Command): void {
 }
 
 /** Check a playbook without a host. Returns 0 when all is well, 1 when types are wrong; throws other faults. */
-async function check(file: string, flags: CheckFlags): Promise<number> {
+async function check(file: string, given: CheckFlags): Promise<number> {
+  const settings = await ansibleSettings([file]);
+  const flags = settleSources(given, settings);
   const [{ findProject }, { preparePlaybook }] = await Promise.all([
     import("../bundle/playbook.ts"),
     import("../controller/prepare/read.ts"),
   ]);
   const project = findProject(file, process.cwd());
-  const playbook = await preparePlaybook(file, process.cwd());
+  const playbook = await preparePlaybook(file, process.cwd(), settings);
   const plays = playbook.playbook.plays.length;
   const told = [
     `${playbook.name}: ${plays === 1 ? "1 play compiles" : `${plays} plays compile`}`,
     ...(await checkHosts(playbook, flags)),
   ];
-  if (flags.types) {
+  // A playbook of Ansible's has none.
+  if (flags.types && !isAnsiblePlaybook(file)) {
     const problems = checkTypes(project);
     if (problems !== "") {
       process.stdout.write(problems);
@@ -67,7 +73,7 @@ async function check(file: string, flags: CheckFlags): Promise<number> {
 
 /** Check vars, actions and assets for every host of an inventory; returns what was checked. */
 async function checkHosts(prepared: PreparedPlaybook, flags: CheckFlags): Promise<readonly string[]> {
-  const paths = optionalInventory(flags);
+  const paths = optionalInventory(flags, isAnsiblePlaybook(prepared.name));
   if (paths === undefined) return ["no inventory: vars and assets were not checked"];
   const [{ openPlan, readHostPlan }, { preflight }] = await Promise.all([
     import("../controller/prepare/plan.ts"),
@@ -76,11 +82,17 @@ async function checkHosts(prepared: PreparedPlaybook, flags: CheckFlags): Promis
   const cwd = process.cwd();
   const secrets = await openSecrets(flags, cwd);
   const limit = await expandLimit(flags.limit);
-  const closed = await readHostPlan(prepared, { inventory: paths, limit, cwd, secrets });
+  const { extraVars } = flags;
+  const closed = await readHostPlan(prepared, { inventory: paths, limit, cwd, secrets, extraVars });
   const { plays, hosts, groups } = secrets === undefined ? closed : await openPlan(closed, secrets);
   let passedOver: number;
   try {
-    passedOver = (await preflight({ plays, assets: prepared.assets, groups, check: false })).size;
+    passedOver = (
+      await preflight({
+        ...{ plays, assets: prepared.assets, groups, check: false },
+        extraVars: closed.extraVars,
+      })
+    ).size;
   } catch (thrown) {
     throw prepared.locate(thrown);
   }
@@ -102,9 +114,9 @@ async function openSecrets(flags: SecretFlags, cwd: string): Promise<SecretStore
   return createSecretStore({ ...options, cwd, ask: askPassphrase });
 }
 
-function optionalInventory(flags: InventoryFlags): readonly string[] | undefined {
+function optionalInventory(flags: InventoryFlags, isAnsible: boolean): readonly string[] | undefined {
   try {
-    return inventoryPaths(flags);
+    return inventoriesOf(flags, inventoryPaths, isAnsible);
   } catch {
     return undefined;
   }
@@ -156,7 +168,7 @@ function checkTypes({ file, directory }: Project): string {
   return "";
 }
 
-interface BundleFlags extends InventoryFlags, SecretFlags {
+interface BundleFlags extends InventoryFlags, ExtraVarsFlags, SecretFlags {
   readonly output: string;
   readonly withSecrets?: boolean;
 }
@@ -164,14 +176,16 @@ interface BundleFlags extends InventoryFlags, SecretFlags {
 /** Add `volley bundle`. */
 export function addBundleCommand(program: Command): void {
   addSecretOptions(
-    addInventoryOptions(
-      program
-        .command("bundle <playbook>")
-        .summary("make a self-contained executable of a playbook")
-        .description(
-          "Write one file that carries out the playbook on any machine with Node 18 or newer: sh site.run --local HOST. With -i the file holds the vars of the inventory's hosts (of those in -l), in clear.",
-        ),
-      "none",
+    addExtraVarsOption(
+      addInventoryOptions(
+        program
+          .command("bundle <playbook>")
+          .summary("make a self-contained executable of a playbook")
+          .description(
+            "Write one file that carries out the playbook on any machine with Node 18 or newer: sh site.run --local HOST. With -i the file holds the vars of the inventory's hosts (of those in -l), in clear.",
+          ),
+        "none",
+      ),
     ),
   )
     .option("--with-secrets", "let the bundle hold the secrets of its hosts, in clear")
@@ -185,13 +199,17 @@ async function makeBundle(playbook: string, flags: BundleFlags): Promise<void> {
   if (flags.output === "-" && process.stdout.isTTY === true)
     throw new VolleyError("USAGE", "a bundle is not for a terminal", { hint: "name a file with -o" });
   const { carryBundle } = await import("../controller/prepare/carry.ts");
-  const { inventory, withSecrets, output } = flags;
+  const settings = await ansibleSettings([playbook]);
+  // The settings' inventory is no wish to have its hosts in the bundle.
+  const { inventory, withSecrets, output, extraVars } = flags;
   const limit = await expandLimit(flags.limit);
   const { id, bytes, hosts } = await carryBundle({
     playbook,
     cwd: process.cwd(),
-    secrets: secretOptions(flags),
+    secrets: secretOptions(settleSources(flags, settings)),
     ask: askPassphrase,
+    ...(extraVars === undefined ? {} : { extraVars }),
+    ...(settings === undefined ? {} : { ansible: settings }),
     ...(withSecrets === undefined ? {} : { withSecrets }),
     ...(inventory === undefined ? {} : { inventory }),
     ...(limit === undefined ? {} : { limit }),

@@ -265,15 +265,32 @@ export type SettledFlags = RunFlags & {
   readonly becomeFlags?: string;
 };
 
+/** Flags about the places where an inventory and its secrets are. */
+type SourceFlags = InventoryFlags & Omit<SecretFlags, "ageIdentity">;
+
+/** Let settings stand in for flags about inventory and vault passwords that are not given. */
+export function settleSources<F extends SourceFlags>(flags: F, settings: AnsibleSettings | undefined): F {
+  if (settings === undefined) return flags;
+  const { inventory, vaultPasswordFile: file, vaultIdentityList, askVaultPass } = settings;
+  // The secret store reads the variable itself.
+  const files = file === undefined || file.from.startsWith("ANSIBLE_") ? [] : [file.value];
+  const settled = {
+    inventory: flags.inventory ?? inventory?.value,
+    vaultPasswordFile: joined(flags.vaultPasswordFile, files),
+    vaultId: joined(vaultIdentityList?.value, flags.vaultId),
+    askVaultPass: flags.askVaultPass ?? askVaultPass?.value,
+  };
+  return {
+    ...flags,
+    ...Object.fromEntries(Object.entries(settled).filter(([, value]) => value !== undefined)),
+  };
+}
+
 /** Let settings stand in for flags that are not given. Fails with `USAGE`. */
 export function settleFlags(flags: RunFlags, settings: AnsibleSettings | undefined): SettledFlags {
   const of = settings ?? { notes: [] };
   const checking = of.hostKeyChecking?.value;
   const become = becomeMethodOf(of);
-  const vaultFile = of.vaultPasswordFile;
-  // The secret store reads this variable itself.
-  const vaultFiles =
-    vaultFile === undefined || vaultFile.from.startsWith("ANSIBLE_") ? [] : [vaultFile.value];
   const asksBecome = flags.becomePasswordFile === undefined && of.becomePasswordFile === undefined;
   const asksLogin = flags.passwordFile === undefined && of.connectionPasswordFile === undefined;
   const args = {
@@ -282,8 +299,7 @@ export function settleFlags(flags: RunFlags, settings: AnsibleSettings | undefin
     ssh_extra_args: flags.sshExtraArgs ?? of.sshExtraArgs?.value,
   };
   const settled = {
-    ...flags,
-    inventory: flags.inventory ?? of.inventory?.value,
+    ...settleSources(flags, settings),
     forks: flags.forks ?? of.forks?.value ?? DEFAULT_FORKS,
     user: flags.user ?? of.remoteUser?.value,
     port: of.remotePort?.value,
@@ -302,9 +318,6 @@ export function settleFlags(flags: RunFlags, settings: AnsibleSettings | undefin
     becomeFlags: of.becomeFlags?.value,
     askBecomePass: flags.askBecomePass ?? (asksBecome ? of.becomeAskPass?.value : undefined),
     becomePasswordFile: flags.becomePasswordFile ?? of.becomePasswordFile?.value,
-    vaultPasswordFile: joined(flags.vaultPasswordFile, vaultFiles),
-    vaultId: joined(of.vaultIdentityList?.value, flags.vaultId),
-    askVaultPass: flags.askVaultPass ?? of.askVaultPass?.value,
     diff: flags.diff ?? of.diffAlways?.value,
     tags: flags.tags ?? of.runTags?.value,
     skipTags: flags.skipTags ?? of.skipTags?.value,

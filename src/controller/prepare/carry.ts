@@ -30,6 +30,8 @@ export interface CarryOptions {
   /** Allow the bundle to hold the secrets of its hosts, in clear. Default false: such a bundle is refused. */
   readonly withSecrets?: boolean;
   readonly secrets?: SecretOptions;
+  /** Settings of Ansible for a playbook in YAML. */
+  readonly ansible?: RunOptions["ansible"];
   /** Vars that win over all others, as {@link RunOptions} has them. Needs an inventory. */
   readonly extraVars?: RunOptions["extraVars"];
   readonly ask?: AskSecret;
@@ -40,7 +42,7 @@ export async function carryBundle(
   options: CarryOptions,
 ): Promise<Bundle & { readonly hosts: readonly string[] }> {
   const { playbook, cwd, inventory: paths, limit, withSecrets = false, ask, extraVars } = options;
-  const prepared = await preparePlaybook(playbook, cwd);
+  const prepared = await preparePlaybook(playbook, cwd, options.ansible);
   if (paths === undefined) {
     if (extraVars !== undefined)
       throw new VolleyError("USAGE", "--extra-vars are for the hosts of an inventory: name one with -i");
