@@ -6,7 +6,10 @@ import { apt } from "../debian/apt.ts";
 import { type Action, defineAction } from "../define.ts";
 import { dnf } from "../rpm/dnf.ts";
 import { yum } from "../rpm/yum.ts";
+import { zypper } from "../rpm/zypper.ts";
 import { optionalText } from "../shared/params.ts";
+import { apk } from "./apk.ts";
+import { pacman } from "./pacman.ts";
 
 const params = v.looseObject({
   name: v.optional(
@@ -30,7 +33,15 @@ const params = v.looseObject({
 type PackageParams = v.InferOutput<typeof params>;
 
 /** The actions that a package can be left to, by the name that facts and `use` have for them. */
-const MANAGERS: Readonly<Record<string, Action<never, unknown>>> = { apt, dnf, dnf5: dnf, yum };
+const MANAGERS: Readonly<Record<string, Action<never, unknown>>> = {
+  apt,
+  dnf,
+  dnf5: dnf,
+  yum,
+  zypper,
+  pacman,
+  apk,
+};
 
 /** Install, upgrade and remove packages by the action of the host's package manager. */
 const packageAction = defineAction<typeof params, Change, unknown>({
