@@ -4,7 +4,7 @@ import { copy } from "../../src/actions/files/copy.ts";
 import { cron } from "../../src/actions/system/cron.ts";
 import { locale_gen } from "../../src/actions/system/locale-gen.ts";
 import { timezone } from "../../src/actions/system/timezone.ts";
-import { wait_for } from "../../src/index.ts";
+import { service, wait_for } from "../../src/index.ts";
 
 describe("arguments as Ansible's playbooks write them", () => {
   it.each<[string, Parameters<typeof coerceArguments>[0], Record<string, unknown>, Record<string, unknown>]>([
@@ -26,6 +26,12 @@ describe("arguments as Ansible's playbooks write them", () => {
       timezone,
       { name: "Etc/UTC", rtc: "local" },
       { name: "Etc/UTC", hwclock: "local" },
+    ],
+    [
+      "systemd's parameters for service",
+      service,
+      { name: "x", "daemon-reload": "yes", scope: "user" },
+      { name: "x", daemon_reload: true, scope: "user" },
     ],
     ["the parameter before its alias", timezone, { rtc: "UTC", hwclock: "local" }, { hwclock: "local" }],
     ["no value for none given", timezone, { name: null, hwclock: "UTC" }, { hwclock: "UTC" }],

@@ -11,7 +11,7 @@ import type { ReadSystem, System } from "../../core/system.ts";
 import { commandLine } from "../../core/unix/shell.ts";
 import { defineAction } from "../define.ts";
 import { sleep } from "../flow/pause.ts";
-import { oneOf, optionalText } from "../shared/params.ts";
+import { describe, flag, oneOf, optionalText } from "../shared/params.ts";
 import { runTool } from "../shared/run-tool.ts";
 import {
   applyUnit,
@@ -50,14 +50,23 @@ const params = v.strictObject({
   ),
   pattern: optionalText("Accepted and ignored: the init script reports its status."),
   runlevel: optionalText("Accepted and ignored: the init script's own runlevels are used."),
+  masked: v.optional(
+    describe(v.boolean(), "As for `systemd`. This and the following are ignored without systemd."),
+  ),
+  daemon_reload: flag("As for `systemd`."),
+  daemon_reexec: flag("As for `systemd`."),
+  scope: oneOf(["system", "user", "global"], "system", "As for `systemd`."),
+  no_block: flag("As for `systemd`."),
+  force: flag("As for `systemd`."),
 });
 
 type ServiceParams = v.InferOutput<typeof params>;
 
-function unitRequest({ name, state, enabled }: ServiceParams): UnitRequest {
+function unitRequest(given: ServiceParams): UnitRequest {
+  const { name, state, enabled, masked, scope, force } = given;
   return {
-    ...{ name, state, enabled, masked: undefined },
-    ...{ daemonReload: false, daemonReexec: false, scope: "system", noBlock: false, force: false },
+    ...{ name, state, enabled, masked, scope, force },
+    ...{ daemonReload: given.daemon_reload, daemonReexec: given.daemon_reexec, noBlock: given.no_block },
   };
 }
 
@@ -84,6 +93,7 @@ export const service = defineAction<typeof params, UnitChange | ScriptChange, Un
 
 Under systemd it works as the \`systemd\` action does; elsewhere it uses the init script in \`/etc/init.d\` through \`service\` and \`update-rc.d\`. \`restarted\` and \`reloaded\` are always a change, as with Ansible.`,
   params,
+  aliases: { "daemon-reload": "daemon_reload", "daemon-reexec": "daemon_reexec" },
   examples: [
     { name: "nginx", state: "started", enabled: true },
     { name: "ssh", state: "reloaded" },
