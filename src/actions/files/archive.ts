@@ -28,8 +28,8 @@ export interface ArchiveSource {
 
 /** A kind of archive. */
 export interface ArchiveKind {
-  /** Ansible's name of the kind. */
-  readonly handler: string;
+  /** Return Ansible's name of the kind, by the first bytes of an archive, in hex. */
+  handler(magic: string): string;
   /** The command that unpacks it. */
   readonly command: string;
   /** List the selected paths; directories end with `/`. */
@@ -42,17 +42,17 @@ export interface ArchiveKind {
     options: UnpackOptions,
   ): Promise<readonly string[] | null>;
   /** Unpack an archive that lies on the system. */
-  extract(system: System, path: string, dest: string, options: UnpackOptions): Promise<void>;
+  extract(system: System, path: string, dest: string, options: UnpackOptions): Promise<ProcessResult>;
 }
 
 const MAX_LISTING_BYTES = 64 << 20;
 
 // GNU tar detects the compression of a file, but not of a pipe.
-const COMPRESSIONS: readonly (readonly [magic: string, option: string])[] = [
-  ["1f8b", "--gzip"],
-  ["425a68", "--bzip2"],
-  ["fd377a585a00", "--xz"],
-  ["28b52ffd", "--zstd"],
+const COMPRESSIONS: readonly (readonly [magic: string, option: string, handler: string])[] = [
+  ["1f8b", "--gzip", "TgzArchive"],
+  ["425a68", "--bzip2", "TarBzipArchive"],
+  ["fd377a585a00", "--xz", "TarXzArchive"],
+  ["28b52ffd", "--zstd", "TarZstdArchive"],
 ];
 
 const DIFFERENCE =
@@ -60,7 +60,7 @@ const DIFFERENCE =
 
 /** tar archives, plain or compressed, through GNU tar. */
 export const tarArchive: ArchiveKind = {
-  handler: "TarArchive",
+  handler: (magic) => COMPRESSIONS.find(([start]) => magic.startsWith(start))?.[2] ?? "TarArchive",
   command: "tar",
 
   async list(system, source, options) {
@@ -116,6 +116,7 @@ export const tarArchive: ArchiveKind = {
     const flags = ["--same-permissions", ...(options.keep_newer ? ["--keep-newer-files"] : [])];
     const result = await system.run(["tar", "--extract", ...flags, ...args, ...selection(options)], process);
     if (result.code !== 0) throw explain(result, path);
+    return result;
   },
 };
 
@@ -236,7 +237,7 @@ const SIZE_IN_EXTRA = 0xffffffff;
 
 /** zip archives: compared from their central directory, unpacked with unzip. */
 export const zipArchive: ArchiveKind = {
-  handler: "ZipArchive",
+  handler: () => "ZipArchive",
   command: "unzip",
 
   list: async (system, source, options) => (await entriesOf(system, source, options)).map(({ name }) => name),
@@ -271,6 +272,7 @@ export const zipArchive: ArchiveKind = {
     // Exit code 1 means a warning.
     if (result.code > 1)
       throw new VolleyError("ACTION_FAILED", `cannot unpack ${path}: ${failureText(result)}`);
+    return result;
   },
 };
 

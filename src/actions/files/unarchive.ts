@@ -1,6 +1,6 @@
 import { posix } from "node:path";
 import * as v from "valibot";
-import { type ActionContext, type Applied, type Change, unchanged } from "../../core/action.ts";
+import { type ActionContext, type Applied, type Change, skipped, unchanged } from "../../core/action.ts";
 import type { Asset } from "../../core/asset.ts";
 import { VolleyError } from "../../core/errors.ts";
 import type { Diff } from "../../core/result.ts";
@@ -9,8 +9,9 @@ import { defineAction } from "../define.ts";
 import { openDownload, refusal } from "../network/download.ts";
 import { isWebUrl } from "../network/web-url.ts";
 import { applyAttributes, inspectAttributes } from "../shared/attributes.ts";
-import { fileAttributes, flag, optionalText, text, textList } from "../shared/params.ts";
-import { firstMatch } from "../shared/paths.ts";
+import { describeFile, type FileDescription } from "../shared/describe-file.ts";
+import { attributeAliases, fileAttributes, flag, optionalText, text, textList } from "../shared/params.ts";
+import { expandPath, firstMatch } from "../shared/paths.ts";
 import {
   type ArchiveKind,
   type ArchiveSource,
@@ -36,6 +37,9 @@ const params = v.pipe(
       [],
     ),
     validate_certs: flag("Verify the certificate of a URL's server.", true),
+    copy: v.optional(v.pipe(v.boolean(), v.description("False is the same as `remote_src: true`."))),
+    decrypt: flag("Accepted and ignored: archives reach the host as they are in the role.", true),
+    io_buffer_size: v.optional(v.pipe(v.number(), v.description("Accepted and ignored.")), 65_536),
     ...fileAttributes,
   }),
   v.check(
@@ -45,18 +49,26 @@ const params = v.pipe(
 );
 type Params = v.InferOutput<typeof params>;
 
-/** The data of an unarchive task. */
-interface UnarchiveData {
+/** The data of an unarchive task, under Ansible's names, with the attributes of the destination. */
+interface UnarchiveData extends Partial<FileDescription> {
   readonly src: string;
   readonly dest: string;
   readonly handler?: string;
   readonly files?: readonly string[];
+  /** The command that unpacked the archive, where one did. */
+  readonly extract_results?: {
+    readonly cmd: readonly string[];
+    readonly rc: number;
+    readonly out: string;
+    readonly err: string;
+  };
 }
 
 interface UnarchiveChange extends Change {
   readonly diff: Diff;
   /** The paths whose content differs; null when not known yet. */
   readonly differing: readonly string[] | null;
+  readonly data?: UnarchiveData;
 }
 
 const SHOWN_PATHS = 200;
@@ -75,6 +87,7 @@ archive unpacked as root, owner. Unlike Ansible, a file that differs only in its
 and \`mode\` are set on all unpacked files and on directories made for them. A URL is downloaded by every run unless
 \`creates\` makes it unnecessary.`,
   params,
+  aliases: attributeAliases,
   examples: [
     { src: "site.tar.gz", dest: "/srv/site", owner: "www-data" },
     { src: "https://example.org/tool-1.2.zip", dest: "/opt", remote_src: true, creates: "/opt/tool-1.2" },
@@ -97,10 +110,25 @@ function unpackOptions({
   return { exclude, include, keep_newer, extra_opts, ignore };
 }
 
-async function inspect(given: Params, system: ReadSystem, context: ActionContext) {
+/** Read the parameters as Ansible does: `copy: false` is `remote_src`, and paths of the host are expanded. */
+async function expandParams(given: Params, system: ReadSystem, { facts }: ActionContext): Promise<Params> {
+  const expand = (path: string): Promise<string> => expandPath(system, path, facts.env);
+  const remote_src = given.remote_src || given.copy === false;
+  const isPath = remote_src && !isWebUrl(given.src);
+  return {
+    ...given,
+    remote_src,
+    src: isPath ? await expand(given.src) : given.src,
+    dest: await expand(given.dest),
+    ...(given.creates === undefined ? {} : { creates: await expand(given.creates) }),
+  };
+}
+
+async function inspect(params: Params, system: ReadSystem, context: ActionContext) {
+  const given = await expandParams(params, system, context);
   const { src, dest, creates, remote_src, list_files } = given;
   if (creates !== undefined && (await firstMatch(system, creates)) !== null)
-    return unchanged<UnarchiveData>({ src, dest }, `skipped, since ${creates} exists`);
+    return skipped<UnarchiveData>(`skipped, since ${creates} exists`);
   const plan = (differing: readonly string[] | null, message: string, all = differing): UnarchiveChange => ({
     differing,
     message,
@@ -114,12 +142,15 @@ async function inspect(given: Params, system: ReadSystem, context: ActionContext
   const asset = remote_src ? null : context.asset("files", src);
   const destination = await system.stat(dest);
   if (destination !== null && destination.type !== "directory")
-    throw new VolleyError("ACTION_FAILED", `${dest} is a ${destination.type}, not a directory`);
+    throw new VolleyError(
+      "ACTION_FAILED",
+      `dest '${dest}' must be an existing dir; it is a ${destination.type}`,
+    );
   if (destination === null) {
     if (context.check) return plan(null, `unpack ${src}`);
     throw new VolleyError(
       "ACTION_FAILED",
-      `${dest} does not exist; make it first with file({ path, state: "directory" })`,
+      `dest '${dest}' must be an existing dir; make it first with file({ path, state: "directory" })`,
     );
   }
   if (isUrl(src, remote_src))
@@ -129,10 +160,10 @@ async function inspect(given: Params, system: ReadSystem, context: ActionContext
     };
   if (asset === null && (await system.stat(src)) === null) {
     if (context.check) return { ...plan(null, `unpack ${src}`), unknown: `${src} is not there yet` };
-    throw new VolleyError("ACTION_FAILED", `${src} does not exist on the host`);
+    throw new VolleyError("ACTION_FAILED", `Source '${src}' does not exist on the host`);
   }
   const source = await sourceOf(asset, src);
-  const kind = await kindOf(system, source);
+  const { kind, handler } = await kindOf(system, source);
   if ((await system.which(kind.command)) === null) {
     if (context.check)
       return { ...plan(null, `unpack ${src}`), unknown: `${kind.command} is not installed yet` };
@@ -144,12 +175,17 @@ async function inspect(given: Params, system: ReadSystem, context: ActionContext
     return { ...plan(null, `unpack ${src}`), unknown: "with extra_opts only unpacking tells" };
   const dressing = await wronglyDressed(kind, source, given, system, context);
   const all = [...new Set([...differing, ...dressing])];
-  if (all.length === 0) {
-    const files = list_files ? { files: await kind.list(system, source, options) } : {};
-    return unchanged<UnarchiveData>({ src, dest, handler: kind.handler, ...files });
-  }
+  const describe = async (): Promise<UnarchiveData> => ({
+    ...{ src, dest, handler },
+    ...(list_files ? { files: await kind.list(system, source, options) } : {}),
+    ...(await describeFile(system, dest, context)),
+  });
+  if (all.length === 0) return unchanged(await describe());
   const count = all.length === 1 ? "1 file differs" : `${all.length} files differ`;
-  const change = plan(differing, `unpack ${src}: ${count}`, all);
+  const change: UnarchiveChange = {
+    ...plan(differing, `unpack ${src}: ${count}`, all),
+    ...(context.check ? { data: await describe() } : {}),
+  };
   return given.keep_newer && !(await anyMissing(system, dest, differing)) && dressing.length === 0
     ? { ...change, unknown: "files that are newer are kept" }
     : change;
@@ -168,18 +204,23 @@ async function sourceOf(asset: Asset | null, src: string): Promise<ArchiveSource
   return asset === null ? { name: src, path: src } : { name: src, bytes: await asset.read() };
 }
 
-async function kindOf(system: ReadSystem, { path, bytes }: ArchiveSource): Promise<ArchiveKind> {
-  const start = bytes?.toString("latin1", 0, 2) ?? (await startOf(system, path!));
-  return start.startsWith("PK") ? zipArchive : tarArchive;
+async function kindOf(
+  system: ReadSystem,
+  { path, bytes }: ArchiveSource,
+): Promise<{ readonly kind: ArchiveKind; readonly handler: string }> {
+  const magic = bytes?.toString("hex", 0, MAGIC_BYTES) ?? (await startOf(system, path!));
+  const kind = magic.startsWith("504b") ? zipArchive : tarArchive;
+  return { kind, handler: kind.handler(magic) };
 }
 
-/** Read the first bytes of a file that may be large. */
+const MAGIC_BYTES = 6;
+
+/** Read the first bytes of a file that may be large, as hex digits. */
 async function startOf(system: ReadSystem, path: string): Promise<string> {
   const real = await system.realPath(path);
-  const { stdout } = await system.query(["head", "-c", "2", `./${posix.basename(real)}`], {
-    cwd: posix.dirname(real),
-  });
-  return stdout;
+  const argv = ["od", "-An", "-tx1", `-N${MAGIC_BYTES}`, `./${posix.basename(real)}`];
+  const { stdout } = await system.query(argv, { cwd: posix.dirname(real) });
+  return stdout.replace(/\s/g, "");
 }
 
 async function anyMissing(system: ReadSystem, dest: string, paths: readonly string[]): Promise<boolean> {
@@ -233,26 +274,28 @@ async function missingImplied(
   return missing;
 }
 
-function isDressed({ owner, group, mode }: Params): boolean {
-  return owner !== undefined || group !== undefined || mode !== undefined;
+function isDressed({ owner, group, mode, attributes }: Params): boolean {
+  return [owner, group, mode, attributes].some((given) => given !== undefined);
 }
 
 async function apply(
   change: UnarchiveChange,
-  given: Params,
+  params: Params,
   system: System,
   context: ActionContext,
 ): Promise<Applied<UnarchiveData>> {
+  const given = await expandParams(params, system, context);
   const { src, dest, list_files } = given;
   const options = unpackOptions(given);
   const path = await bringHere(given, system, context);
   const source: ArchiveSource = { name: src, path };
-  const kind = await kindOf(system, source);
+  const { kind, handler } = await kindOf(system, source);
   if ((await system.which(kind.command)) === null)
     throw new VolleyError("ACTION_FAILED", `unpacking ${src} needs ${kind.command}; install it first`);
   const before = change.differing ?? (await kind.differing(system, source, dest, options));
   const made = await missingImplied(kind, source, given, system);
-  if (before === null || before.length > 0) await kind.extract(system, path, dest, options);
+  const isWhole = before !== null && before.length === 0;
+  const extracted = isWhole ? undefined : await kind.extract(system, path, dest, options);
   // With keep_newer some of them may stay as they were.
   const after =
     before === null ? null : given.keep_newer ? await kind.differing(system, source, dest, options) : [];
@@ -265,7 +308,10 @@ async function apply(
   }
   const files = list_files ? { files: await kind.list(system, source, options) } : {};
   if (path !== src) await system.remove(posix.dirname(path));
-  return { changed, data: { src, dest, handler: kind.handler, ...files } };
+  const described = { src, dest, handler, ...files, ...(await describeFile(system, dest, context)) };
+  if (extracted === undefined) return { changed, data: described };
+  const { argv: cmd, code: rc, stdout: out, stderr: err } = extracted;
+  return { changed, data: { ...described, extract_results: { cmd, rc, out, err } } };
 }
 
 /** Bring the archive to the system, and return its path there. */

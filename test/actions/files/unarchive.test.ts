@@ -55,6 +55,11 @@ const FORMATS = Object.keys(COMPRESSORS)
   // The connection does not know the compressors apart.
   .filter((format) => !testsWorkDirectly() || ["tar.gz", "zip"].includes(format));
 
+const HANDLERS: Readonly<Record<string, string>> = {
+  ...{ "tar.gz": "TgzArchive", "tar.bz2": "TarBzipArchive", "tar.xz": "TarXzArchive" },
+  ...{ "tar.zst": "TarZstdArchive", zip: "ZipArchive" },
+};
+
 describe.each(FORMATS)("unarchive of .%s", (format) => {
   test("unpacks once", async () => {
     using sandbox = makeSandbox();
@@ -75,6 +80,22 @@ describe.each(FORMATS)("unarchive of .%s", (format) => {
     const files = ["app/", "app/bin/", "app/bin/run", "app/read me.txt", "app/start"];
     expect([...(first.data?.files ?? [])].sort()).toEqual(files);
     expect([...(second.data?.files ?? [])].sort()).toEqual(files);
+    const described = {
+      handler: expect.stringMatching(/^(T|Zip).*Archive$/),
+      state: "directory",
+      mode: "0755",
+    };
+    expect(first.data).toMatchObject({ ...described, src, dest: "/srv", extract_results: { rc: 0 } });
+    expect(check.change?.data).toMatchObject(described);
+    expect(second.data).not.toHaveProperty("extract_results");
+  });
+
+  test("from the host also where copy is false, as older playbooks have it", async () => {
+    using sandbox = makeSandbox();
+    mkdirSync(join(sandbox.root, "srv"));
+    const src = `/${pack(sandbox, format, sandbox.root)}`;
+    const { first } = await checkApplyAgain(sandbox, unarchive({ src, dest: "/srv", copy: false }));
+    expect(first.data?.handler).toBe(HANDLERS[format] ?? "TarArchive");
   });
 
   test("from the host; what is changed, lost or has other permissions comes back, another time is left alone", async () => {
@@ -209,7 +230,7 @@ describe("unarchive", () => {
       creates: "/opt/tool-*",
     });
     const { state, inspected } = await pass(call, sandbox.system, sandbox.context());
-    expect([state, inspected?.message]).toEqual(["unchanged", "skipped, since /opt/tool-* exists"]);
+    expect([state, inspected?.message]).toEqual(["skipped", "skipped, since /opt/tool-* exists"]);
   });
 
   test("downloads a URL, and is unchanged when nothing in it differs", async () => {
@@ -241,11 +262,11 @@ describe("unarchive", () => {
     const run = (call: ReturnType<typeof unarchive>, check = false) =>
       pass(call, sandbox.system, sandbox.context({ check }));
     const nowhere = unarchive({ src, dest: "/srv" });
-    await expect(run(nowhere)).rejects.toThrow(/\/srv does not exist; make it first/);
+    await expect(run(nowhere)).rejects.toThrow(/dest '\/srv' must be an existing dir; make it first/);
     expect((await run(nowhere, true)).state).toBe("changed");
     mkdirSync(join(sandbox.root, "srv"));
     const absent = unarchive({ src: "/no.tar", dest: "/srv", remote_src: true });
-    await expect(run(absent)).rejects.toThrow("/no.tar does not exist on the host");
+    await expect(run(absent)).rejects.toThrow("Source '/no.tar' does not exist on the host");
     expect((await run(absent, true)).change?.unknown).toBe("/no.tar is not there yet");
     await expect(run(unarchive({ src: "/no.tar", dest: "/srv" }))).rejects.toThrow(/say remote_src: true/);
     await expect(run(unarchive({ src: "other.tar", dest: "/srv" }))).rejects.toMatchObject({
@@ -263,7 +284,9 @@ describe("unarchive", () => {
       /Not found in archive/,
     );
     writeFileSync(join(sandbox.root, "file"), "");
-    await expect(run(unarchive({ src, dest: "/file" }))).rejects.toThrow("/file is a file, not a directory");
+    await expect(run(unarchive({ src, dest: "/file" }))).rejects.toThrow(
+      "dest '/file' must be an existing dir; it is a file",
+    );
   });
 
   test("wrong parameters are named", () => {
