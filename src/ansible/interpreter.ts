@@ -136,6 +136,11 @@ export class Interpreter {
     return createTemplar(this.templatesFor(frame), layersOf(this.playVars, frame, { ...places, ...own }));
   }
 
+  /** The home of the user that the play runs as. */
+  get home(): string {
+    return this.host.facts.user_dir;
+  }
+
   /** Forget what the controller answered: the next task may get other answers. */
   forgetAnswers(): void {
     this.#answers?.forget();

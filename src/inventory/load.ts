@@ -234,9 +234,11 @@ export async function loadInventory(
     options.secrets ??
     createSecretStore({ cwd, ...(options.signal === undefined ? {} : { signal: options.signal }) });
   const draft = createDraft();
+  const notes: string[] = [];
   const directories = new Set<string>();
   for (const path of paths) {
-    const directory = await readSource(draft, path, { ...options, secrets });
+    const passedOver = (why: string): void => void notes.push(why);
+    const directory = await readSource(draft, path, { ...options, secrets, passedOver });
     if (directory !== null) directories.add(directory);
   }
   const order = orderGroups(draft);
@@ -271,9 +273,13 @@ export async function loadInventory(
     playbookDirectory,
     defaultConnection: options.connection,
   };
-  const warnings = [...draft.groups.keys()]
-    .filter((name) => draft.hosts.has(name))
-    .map((name) => `a host and a group are both called ${printable(name)}: in patterns it is the group`);
+  const shared = [...draft.groups.keys()].filter((name) => draft.hosts.has(name));
+  const warnings = [
+    ...notes,
+    ...shared.map(
+      (name) => `a host and a group are both called ${printable(name)}: in patterns it is the group`,
+    ),
+  ];
   return {
     hosts: buildHosts(draft, order, parts),
     implicit: buildImplicit(draft, order, parts),

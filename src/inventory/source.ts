@@ -37,6 +37,8 @@ export interface SourceOptions {
   readonly extraVars?: Entries;
   /** True to leave out of directories what Ansible leaves out, `.ini` files too. */
   readonly asAnsible?: boolean;
+  /** Told of a source that Ansible goes on without. */
+  readonly passedOver?: (why: string) => void;
   /** Opens encrypted files. Default: without questions, with passwords from the places that the environment names. */
   readonly secrets?: SecretStore;
 }
@@ -76,6 +78,10 @@ export async function readSource(
   }
   // Ansible goes on without a source it cannot find; of its many names this one is in use.
   if (stats === null && MACHINE_NAMES.includes(written)) return null;
+  if (stats === null && options.asAnsible === true) {
+    options.passedOver?.(`there is no inventory at ${written}`);
+    return null;
+  }
   if (stats === null) {
     const hint = /^[\w.-]+$/.test(written)
       ? `To name a host instead of a file, end it with a comma: -i '${basename(written)},'`
@@ -90,6 +96,10 @@ export async function readSource(
   try {
     await readPath(draft, path, directory, options);
   } catch (thrown) {
+    if (options.asAnsible === true && isVolleyError(thrown) && thrown.code === "INVENTORY_INVALID") {
+      options.passedOver?.(`${written} is passed over: ${thrown.message}`);
+      return directory;
+    }
     const code = (thrown as NodeJS.ErrnoException).code;
     if (code !== "EACCES" && code !== "EPERM") throw thrown;
     throw new VolleyError("INVENTORY_INVALID", `${written} cannot be read: permission denied`, {

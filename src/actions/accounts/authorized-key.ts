@@ -8,7 +8,7 @@ import type { PasswdEntry } from "../../core/unix/users.ts";
 import { bytesToText } from "../../core/values/bytes.ts";
 import { defineAction } from "../define.ts";
 import { type AttributeChange, applyAttributes, inspectAttributes } from "../shared/attributes.ts";
-import { flag, oneOf, optionalText, text } from "../shared/params.ts";
+import { describe, flag, oneOf, optionalText, text } from "../shared/params.ts";
 import { followLinks, missingDirectories, requireOwnLinks } from "../shared/paths.ts";
 import { applyFile, type FileChange, inspectFile } from "../shared/write-file.ts";
 import { findAccount } from "./accounts.ts";
@@ -21,11 +21,10 @@ const params = v.pipe(
   v.strictObject({
     user: text("The user who logs in with the key."),
     key: v.pipe(
-      text("Public keys, one per line."),
+      describe(v.string(), "Public keys, one per line; no line is no key."),
       v.check((value) => !/^https?:\/\//.test(value), "a URL is not fetched; give the key itself"),
       v.check(
-        (value) =>
-          keyLines(value).length > 0 && keyLines(value).every((line) => parseAuthorizedKey(line) !== null),
+        (value) => keyLines(value).every((line) => parseAuthorizedKey(line) !== null),
         ({ input }) => {
           const wrong = keyLines(input).find((line) => parseAuthorizedKey(line) === null) ?? "";
           return `"${wrong.slice(0, 40)}" is no public key; it starts with its type, such as ssh-ed25519`;

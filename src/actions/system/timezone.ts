@@ -62,7 +62,8 @@ With systemd \`timedatectl\` sets both. Elsewhere they are written: the link \`/
     const name = given.name === now.name ? undefined : given.name;
     const hwclock = given.hwclock === now.hwclock ? undefined : given.hwclock;
     const files = [
-      await inspectTimezoneFile(given.name, system, context),
+      // Where systemd sets the zone, Debian's file is its own business.
+      now.bySystemd ? null : await inspectTimezoneFile(given.name, system, context),
       hwclock === undefined || now.bySystemd ? null : await inspectAdjtime(hwclock, system, context),
     ].filter((file) => file !== null);
     if (name === undefined && hwclock === undefined && files.length === 0) return unchanged();

@@ -5,9 +5,11 @@ import { isDict, writeJson } from "../../core/values/value.ts";
 import { whenAnswered } from "../../engine/render.ts";
 import { setupFacts } from "../host-state.ts";
 import { plainMessage } from "../templar.ts";
+import { validateArgumentSpec } from "./argument-spec.ts";
 import type { ModuleEnd, RenderedCall } from "./call.ts";
 import { addHost, fetch, groupBy } from "./groups.ts";
 import { includeRole, includeTasks, includeVars } from "./includes.ts";
+import { asyncStatus } from "./jobs.ts";
 import { raw, script } from "./programs.ts";
 
 type PlayModule = (call: RenderedCall) => Promise<ModuleEnd> | ModuleEnd;
@@ -170,6 +172,8 @@ export const PLAY_MODULES: Readonly<Record<string, PlayModule>> = {
   add_host: addHost,
   group_by: groupBy,
   fetch,
+  async_status: asyncStatus,
+  validate_argument_spec: validateArgumentSpec,
   wait_for_connection: waitForConnection,
   service,
 };

@@ -14,6 +14,8 @@ import { PLACELESS, shortModuleName } from "../keywords.ts";
 import { registerOf } from "../register.ts";
 import { filesOf } from "./assets.ts";
 import type { ModuleCall, ModuleEnd, RenderedCall } from "./call.ts";
+import { startJob } from "./jobs.ts";
+import { runLibraryModule } from "./library.ts";
 import { PLAY_MODULES } from "./play-modules.ts";
 
 /** Call a module: one of the play's own, or an action. Throws what makes the task fail. */
@@ -22,6 +24,8 @@ export async function runModule(call: ModuleCall): Promise<ModuleEnd> {
   const { module } = node;
   const args = await whenAnswered(() => argumentsOf(call));
   const place = await placeOf(call);
+  const seconds = Number(templar.value(node.keys.async ?? 0));
+  const isDetached = seconds > 0 && Number(templar.value(node.keys.poll ?? 15)) === 0 && !call.check;
   const timeout = inherited(frame, "timeout");
   const limit = timeout === undefined ? undefined : Number(templar.value(timeout));
   const ended = await withTimeLimit(
@@ -38,7 +42,12 @@ export async function runModule(call: ModuleCall): Promise<ModuleEnd> {
         perform: (name, given) => perform(call, name, given, { ...place, system }, signal),
       };
       const own = PLAY_MODULES[module];
-      const end = own === undefined ? await rendered.perform(module, args) : await own(rendered);
+      const work = async (): Promise<ModuleEnd> => {
+        if (own !== undefined) return own(rendered);
+        const isOwn = Object.hasOwn(interpreter.tree.library, module);
+        return isOwn ? runLibraryModule(rendered) : rendered.perform(module, args);
+      };
+      const end = isDetached ? startJob(interpreter.home, seconds, work) : await work();
       return { state: "unchanged", data: end };
     },
   );
