@@ -13,7 +13,8 @@ import type { Diff } from "../../core/result.ts";
 import type { ReadSystem, System } from "../../core/system.ts";
 import { defineAction } from "../define.ts";
 import { type AttributeChange, applyAttributes, inspectAttributes } from "../shared/attributes.ts";
-import { describe, fileAttributes, flag, optionalText, text } from "../shared/params.ts";
+import { describeFile } from "../shared/describe-file.ts";
+import { attributeAliases, describe, fileAttributes, flag, optionalText, text } from "../shared/params.ts";
 import { followLinks, parentOf } from "../shared/paths.ts";
 import { writtenInPlace } from "../shared/write-file.ts";
 import { type Checksum, resolveChecksum } from "./checksum.ts";
@@ -25,7 +26,7 @@ import {
   readAll,
   refusal,
 } from "./download.ts";
-import { describeFile, pathIn, storeBody } from "./store-body.ts";
+import { pathIn, storeBody } from "./store-body.ts";
 import { webParams, webRequest } from "./web-params.ts";
 import { isWebUrl, nameInUrl } from "./web-url.ts";
 
@@ -53,12 +54,6 @@ const params = v.strictObject({
   ),
   ...webParams,
   ...fileAttributes,
-  attributes: optionalText("Attributes of the file, as chattr(1) takes them: ignored."),
-  selevel: optionalText("SELinux level of the file: ignored."),
-  serole: optionalText("SELinux role of the file: ignored."),
-  setype: optionalText("SELinux type of the file: ignored."),
-  seuser: optionalText("SELinux user of the file: ignored."),
-  unsafe_writes: flag("Write over a file that cannot be replaced: always so."),
 });
 type Params = v.InferOutput<typeof params>;
 
@@ -112,7 +107,7 @@ export const get_url = defineAction({
 Check mode sends a HEAD request and downloads nothing; if the answer does not tell whether the content differs, the
 result is unknown. (Ansible says changed.)`,
   params,
-  aliases: { username: "url_username", password: "url_password", thirsty: "force", attr: "attributes" },
+  aliases: { username: "url_username", password: "url_password", thirsty: "force", ...attributeAliases },
   examples: [
     {
       url: "https://example.org/tool-1.2.tar.gz",

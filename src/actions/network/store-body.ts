@@ -1,12 +1,10 @@
 import { createHash, type Hash, randomBytes } from "node:crypto";
 import { posix } from "node:path";
 import { type ActionContext, ActionFailure } from "../../core/action.ts";
-import type { ReadSystem, Stat, System, Written } from "../../core/system.ts";
-import { groupName, ownerName } from "../accounts/accounts.ts";
+import type { Stat, System, Written } from "../../core/system.ts";
 import {
   applyAttributes,
   type FileAttributes,
-  formatMode,
   inspectAttributes,
   NEW_FILE_MODE,
 } from "../shared/attributes.ts";
@@ -95,10 +93,16 @@ export async function storeBody(
       );
     }
     if (sha1Before === digest) return { ...common, replaced: false };
-    await dress(temporary, before, request, system, context);
+    // Flags such as immutable would keep the temporary file from being removed.
+    await dress(temporary, before, { ...request, attributes: undefined }, system, context);
     const backup = request.backup ? await makeBackup(system, path) : undefined;
     const { mode, uid, gid } = (await system.lstat(temporary))!;
     const written = await system.writeFile(path, { copyOf: temporary }, { mode, uid, gid });
+    const flags =
+      request.attributes === undefined
+        ? null
+        : await inspectAttributes(system, path, await system.lstat(path), request, context);
+    if (flags !== null) await applyAttributes(flags, system);
     return { ...common, replaced: true, written, ...(backup === undefined ? {} : { backup }) };
   } finally {
     await system.remove(temporary);
@@ -138,20 +142,4 @@ export function pathIn(directory: string, { headers, url }: DownloadResponse): s
     encoded === undefined ? (plain ?? "").replace(/\\(.)/g, "$1") : decodeName(encoded),
   );
   return posix.join(directory, /^\.{0,2}$/.test(name) ? nameInUrl(url) : name);
-}
-
-/** Describe a file as Ansible's modules do; empty when there is none. */
-export async function describeFile(system: ReadSystem, path: string, context: ActionContext) {
-  const stat = await system.lstat(path);
-  if (stat === null) return {};
-  const { uid, gid, mode, size, type } = stat;
-  return {
-    uid,
-    gid,
-    owner: (await ownerName(system, uid, context)) ?? String(uid),
-    group: (await groupName(system, gid, context)) ?? String(gid),
-    mode: formatMode(mode),
-    size,
-    state: type,
-  };
 }

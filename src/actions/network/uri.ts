@@ -13,7 +13,16 @@ import type { ReadSystem, System } from "../../core/system.ts";
 import { bytesToText } from "../../core/values/bytes.ts";
 import { mapLeaves, parseJson } from "../../core/values/value.ts";
 import { defineAction } from "../define.ts";
-import { describe, fileAttributes, flag, oneOf, optionalText, text } from "../shared/params.ts";
+import { describeFile } from "../shared/describe-file.ts";
+import {
+  attributeAliases,
+  describe,
+  fileAttributes,
+  flag,
+  oneOf,
+  optionalText,
+  text,
+} from "../shared/params.ts";
 import { firstMatch, parentOf } from "../shared/paths.ts";
 import {
   type DownloadRequest,
@@ -23,7 +32,7 @@ import {
   readAll,
 } from "./download.ts";
 import { BODY_FORMATS, writeBody } from "./request-body.ts";
-import { describeFile, pathIn, storeBody } from "./store-body.ts";
+import { pathIn, storeBody } from "./store-body.ts";
 import { webParams, webRequest } from "./web-params.ts";
 import { isWebUrl } from "./web-url.ts";
 
@@ -72,12 +81,6 @@ const params = v.pipe(
     ca_path: optionalText("Path of certificates (PEM) of the authorities to trust."),
     ...webParams,
     ...fileAttributes,
-    attributes: optionalText("Attributes of the file, as chattr(1) takes them: ignored."),
-    selevel: optionalText("SELinux level of the file: ignored."),
-    serole: optionalText("SELinux role of the file: ignored."),
-    setype: optionalText("SELinux type of the file: ignored."),
-    seuser: optionalText("SELinux user of the file: ignored."),
-    unsafe_writes: flag("Write over a file that cannot be replaced: always so."),
   }),
   v.check(({ body, src }) => body === undefined || src === undefined, "give either body or src"),
 );
@@ -121,7 +124,7 @@ export const uri = defineAction<typeof params, UriChange, UriData | Skipped>({
 Check mode asks nothing: the result is unknown. Without Node on the host, the requests go out of the host through its
 SSH connection, except those to a \`unix_socket\`, which need Node there.`,
   params,
-  aliases: { user: "url_username", password: "url_password", attr: "attributes" },
+  aliases: { user: "url_username", password: "url_password", ...attributeAliases },
   examples: [
     { url: "http://127.0.0.1:8080/health", status_code: [200, 204] },
     {
