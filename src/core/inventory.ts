@@ -55,6 +55,8 @@ export interface ConnectionSettings {
   readonly privateKeyFile: string | undefined;
   /** `ssh` or `local`. */
   readonly connection: "ssh" | "local";
+  /** The error of a connection that Volley lacks, such as winrm: the host can be listed, and take no part in a run. */
+  readonly refused?: VolleyError;
   /** The user to become; null for none; undefined when the inventory does not say. */
   readonly become: string | null | undefined;
   readonly becomeMethod: string | undefined;

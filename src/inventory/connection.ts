@@ -140,13 +140,17 @@ function readBecome(input: ConnectionInput): string | null | undefined {
   return become ? (text(input, read(input, "ansible_become_user")) ?? "root") : null;
 }
 
-function readKind(input: ConnectionInput): "ssh" | "local" {
+function readKind(input: ConnectionInput): Pick<ConnectionSettings, "connection" | "refused"> {
   const setting = read(input, "ansible_connection");
-  if (setting === undefined) return input.defaultConnection ?? "ssh";
+  if (setting === undefined) return { connection: input.defaultConnection ?? "ssh" };
   const kind = text(input, setting)!;
-  if (SSH_NAMES.includes(kind)) return "ssh";
-  if (LOCAL_NAMES.includes(kind)) return "local";
-  return refuse(input, setting.name, setting.entry, `Volley connects by "ssh" or "local", not by "${kind}"`);
+  if (SSH_NAMES.includes(kind)) return { connection: "ssh" };
+  if (LOCAL_NAMES.includes(kind)) return { connection: "local" };
+  const refused = invalid(
+    `${setting.name} of host ${input.host}: Volley connects by "ssh" or "local", not by "${kind}"`,
+    locationOf(setting.entry),
+  );
+  return { connection: "ssh", refused };
 }
 
 /** Read how to reach a host from its vars, under the names that Ansible gives them. Fail with `INVENTORY_INVALID`, naming var, host and line. */
@@ -156,7 +160,7 @@ export function readConnection(input: ConnectionInput): ConnectionSettings {
     port: readPort(input),
     user: text(input, read(input, "ansible_ssh_user", "ansible_user")),
     privateKeyFile: readKeyFile(input),
-    connection: readKind(input),
+    ...readKind(input),
     become: readBecome(input),
     becomeMethod: text(input, read(input, "ansible_become_method")),
   };

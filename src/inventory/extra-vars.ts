@@ -114,7 +114,7 @@ export function addExtraVars(inventory: Inventory, extra: Entries | undefined): 
   const places = Object.fromEntries([...extra].map(([name, { source }]) => [name, source]));
   const withExtra = (host: Host): Host => {
     const named = readConnection({ host: host.name, vars: extra, playbookDirectory: undefined });
-    const { connection: kind, address, ...rest } = named;
+    const { connection: kind, address, refused, ...rest } = named;
     const set = Object.entries(rest).filter(([, value]) => value !== undefined);
     return {
       ...host,
@@ -124,6 +124,7 @@ export function addExtraVars(inventory: Inventory, extra: Entries | undefined): 
         ...host.connection,
         ...Object.fromEntries(set),
         ...(extra.has("ansible_connection") ? { connection: kind } : {}),
+        ...(refused === undefined ? {} : { refused }),
         ...(address === host.name ? {} : { address }),
       },
     };

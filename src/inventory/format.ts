@@ -159,6 +159,7 @@ function connectionRows({
   return [
     ["groups", groups.join(", ") || "none"],
     ...reach,
+    ...(connection.refused === undefined ? [] : [["not reached", connection.refused.message] as const]),
     ...(asUser === undefined
       ? []
       : [["become", asUser, becomeMethod ? `with ${becomeMethod}` : ""] as const]),

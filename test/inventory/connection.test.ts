@@ -1,6 +1,8 @@
 import { homedir } from "node:os";
 import { describe, expect, it } from "vitest";
-import type { ConnectionSettings } from "../../src/core/inventory.ts";
+import { openTransports } from "../../src/controller/prepare/transports.ts";
+import type { ConnectionSettings, Host } from "../../src/core/inventory.ts";
+import { bareHost } from "../../src/inventory/connection.ts";
 import { failure, load } from "./project.ts";
 
 async function connect(
@@ -62,6 +64,25 @@ describe("connection settings", () => {
     expect((await connect("", files)).privateKeyFile).toMatch(/\/inv\/keys\/b$/);
   });
 
+  it("lists a host whose connection Volley lacks, with the reason why it cannot be reached", async () => {
+    const { refused, connection } = await connect("ansible_connection: winrm");
+    expect(connection).toBe("ssh");
+    expect(refused?.message).toBe(
+      'ansible_connection of host web1.example.org: Volley connects by "ssh" or "local", not by "winrm"',
+    );
+    await expect(openTransports([host("winrm")], {}, new AbortController().signal)).rejects.toThrow("winrm");
+    const reached = await openTransports([host("local")], {}, new AbortController().signal);
+    reached.close();
+
+    function host(kind: string): Host {
+      const { connection: given } = bareHost("web1", kind === "local" ? "local" : "ssh");
+      return {
+        ...bareHost("web1", "ssh"),
+        connection: { ...given, ...(kind === "winrm" && refused !== undefined ? { refused } : {}) },
+      };
+    }
+  });
+
   it.each([
     [
       "ansible_port: 0",
@@ -70,10 +91,6 @@ describe("connection settings", () => {
     [
       "ansible_port: 22x",
       'ansible_port of host web1.example.org: "22x" is not a port; a port is a number from 1 to 65535',
-    ],
-    [
-      "ansible_connection: winrm",
-      'ansible_connection of host web1.example.org: Volley connects by "ssh" or "local", not by "winrm"',
     ],
     [
       "ansible_become: perhaps",

@@ -34,6 +34,7 @@ export async function openTransports(
   signal: AbortSignal,
 ): Promise<Transports> {
   const { askHostKeys } = options;
+  for (const { connection } of hosts) if (connection.refused !== undefined) throw connection.refused;
   const remote = hosts.filter(({ connection }) => connection.connection !== "local");
   const local = createLocalTransport();
   const reached = new Map<string, Reached>();

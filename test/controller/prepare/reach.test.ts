@@ -1,8 +1,12 @@
-import { expect, test } from "vitest";
+import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { expect, onTestFinished, test } from "vitest";
 import { makeJob } from "../../../src/controller/prepare/plan.ts";
-import { hostBecome } from "../../../src/controller/prepare/reach.ts";
+import { hostBecome, openReach } from "../../../src/controller/prepare/reach.ts";
 import type { Host } from "../../../src/core/inventory.ts";
 import { definePlay } from "../../../src/core/playbook.ts";
+import { bareHost } from "../../../src/inventory/connection.ts";
 
 type Said = boolean | string | undefined;
 
@@ -114,4 +118,59 @@ test("the vars that hold the password go nowhere, neither as vars nor as texts t
     secrets: ["hidden text"],
   });
   expect(JSON.stringify(job)).not.toContain("open sesame");
+});
+
+/** A host whose inventory says these vars, and this of its connection. */
+function hostOf(vars: Readonly<Record<string, unknown>>, connection: Partial<Host["connection"]> = {}): Host {
+  const bare = bareHost("web1", "ssh");
+  return { ...bare, vars, connection: { ...bare.connection, ...connection } };
+}
+
+test("port and arguments of ssh stand in for what the inventory does not say", async () => {
+  const options = {
+    sshConfig: "none",
+    port: 2222,
+    sshArguments: {
+      ssh_args: "-o Compression=no",
+      ssh_common_args: "-o HostKeyAlias=given -o StrictHostKeyChecking=no",
+    },
+  };
+  const reach = openReach(options, false, new AbortController().signal);
+  expect(await reach.endpointOf(hostOf({}))).toMatchObject({
+    port: 2222,
+    ssh: { hostKeyAlias: "given", hostKeyPolicy: "off" },
+  });
+  const own = hostOf({ ansible_ssh_common_args: "-o HostKeyAlias=own" }, { port: 22 });
+  expect(await reach.endpointOf(own)).toMatchObject({
+    port: 22,
+    ssh: { hostKeyAlias: "own", hostKeyPolicy: "strict" },
+  });
+});
+
+test("-F in the arguments names another ssh_config for that host", async () => {
+  const directory = mkdtempSync(join(tmpdir(), "volley-reach-"));
+  onTestFinished(() => rmSync(directory, { recursive: true }));
+  const file = join(directory, "config");
+  writeFileSync(file, "Host web1\n  HostName 10.0.0.7\n  User ops\n");
+  const reach = openReach({ sshConfig: "none" }, false, new AbortController().signal);
+  expect(await reach.endpointOf(hostOf({ ansible_ssh_extra_args: `-F ${file}` }))).toMatchObject({
+    address: "10.0.0.7",
+    user: "ops",
+  });
+  expect(await reach.endpointOf(hostOf({}))).toMatchObject({ address: "web1" });
+  await expect(reach.endpointOf(hostOf({ ansible_ssh_extra_args: "-F /nowhere" }))).rejects.toThrow(
+    "/nowhere",
+  );
+});
+
+test("the user that become means, its program and its flags, where neither play nor inventory says so", () => {
+  const options = { becomeUser: "app", becomeExe: "/opt/sudo", becomeFlags: "-n -E" };
+  const { start, job } = becomeOf([true], {}, options);
+  expect(start).toEqual({ method: "sudo", user: "app", exe: "/opt/sudo", flags: ["-n", "-E"] });
+  expect(job.standard).toBe("app");
+  expect(becomeOf([undefined], {}, options).start).toBeNull();
+  expect(becomeOf(["db"], {}, options).start?.user).toBe("db");
+  expect(becomeOf([undefined], { become: "root" }, options).start?.user).toBe("app");
+  const named = { become: "root", vars: { ansible_become_user: "root" } };
+  expect(becomeOf([undefined], named, options).start?.user).toBe("root");
 });
