@@ -21,8 +21,8 @@ export function lookUpHere(
 ): readonly unknown[] | undefined {
   switch (plugin) {
     case "first_found":
-      // The templates have looked for it among the playbook's files.
-      return [];
+      // The templates have looked for it among the playbook's files. Others are outside of them.
+      return terms.some((term) => /^[/~]|\.\.\//.test(String(term))) ? undefined : [];
     case "fileglob":
       return terms.flatMap((term) => glob(known, roots, String(term)));
     case "file":

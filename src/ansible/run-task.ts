@@ -3,6 +3,7 @@ import { isVolleyError, messageOf, VolleyError } from "../core/errors.ts";
 import type { Vars } from "../core/values/vars.ts";
 import type { ProgramResult } from "../engine/program.ts";
 import { whenAnswered } from "../engine/render.ts";
+import { isOfUndefined } from "../template/index.ts";
 import { allOf, conditionsOf, type Frame, inherited } from "./frame.ts";
 import type { TaskNode } from "./ir.ts";
 import { type Loop, labelOf, loopOf, loops, passVars } from "./loops.ts";
@@ -64,10 +65,8 @@ export function failure(thrown: unknown): Register {
   const own = typeof data === "object" && data !== null ? data : {};
   const hint = isVolleyError(thrown) && thrown.hint !== undefined ? ` (${thrown.hint})` : "";
   const text =
-    isVolleyError(thrown) &&
-    thrown.code === "TEMPLATE_FAILED" &&
-    !/^The (?:conditional|task)/.test(thrown.message)
-      ? `The task includes an option with an undefined variable. The error was: ${plainMessage(thrown)}`
+    isVolleyError(thrown) && thrown.code === "TEMPLATE_FAILED" && !/^The conditional/.test(thrown.message)
+      ? `${isOfUndefined(thrown) ? "The task includes an option with an undefined variable. The error was: " : ""}${plainMessage(thrown)}`
       : `${messageOf(thrown)}${hint}`;
   return { ...own, changed: false, failed: true, msg: text };
 }

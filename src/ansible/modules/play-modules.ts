@@ -3,6 +3,7 @@ import { readBool } from "../../actions/coerce.ts";
 import { VolleyError } from "../../core/errors.ts";
 import { isDict, writeJson } from "../../core/values/value.ts";
 import { whenAnswered } from "../../engine/render.ts";
+import { isOfUndefined } from "../../template/index.ts";
 import { setupFacts } from "../host-state.ts";
 import { plainMessage } from "../templar.ts";
 import { validateArgumentSpec } from "./argument-spec.ts";
@@ -44,6 +45,7 @@ function debug({ args, templar, interpreter }: RenderedCall): ModuleEnd {
   try {
     value = templar.evaluate(name);
   } catch (thrown) {
+    if (!isOfUndefined(thrown)) throw thrown;
     value = `VARIABLE IS NOT DEFINED!${interpreter.verbosity > 0 ? `: ${plainMessage(thrown)}` : ""}`;
   }
   return unchangedWith({ [name]: value });
