@@ -175,7 +175,8 @@ async function ask(given: Params, system: System, context: ActionContext): Promi
       `${parentOf(dest)} does not exist; make it first with file({ path, state: "directory" })`,
     );
   const request = await requestFor(given, system, context);
-  const since = file === null || force ? {} : { "if-modified-since": new Date(file.mtimeMs).toUTCString() };
+  const since: Readonly<Record<string, string>> =
+    file === null || force ? {} : { "if-modified-since": new Date(file.mtimeMs).toUTCString() };
   let response: DownloadResponse;
   try {
     response = await openDownload({ ...request, headers: { ...since, ...request.headers } });
