@@ -24,7 +24,7 @@ const params = v.strictObject({
     v.string(),
     v.check((repo) => repo.trim() !== "", "Please set argument 'repo' to a non-empty value"),
     v.description(
-      "The source: `deb [signed-by=/etc/apt/keyrings/x.asc] https://example.org/debian bookworm main`, or a PPA of Launchpad: `ppa:owner/name`.",
+      "The source, `deb http://deb.debian.org/debian bookworm main`, with options in brackets where it needs some; or a PPA of Launchpad, `ppa:owner/name`.",
     ),
   ),
   state: oneOf(["present", "absent"], "present", "`absent` removes the source, and a list without any."),

@@ -58,7 +58,7 @@ const params = v.pipe(
     ),
     inrelease_path: optionalText("Path of the InRelease file, from the suite's directory."),
     pdiffs: answer("Fetch differences of indexes."),
-    mode: v.optional(fileAttributes.mode, "0644"),
+    mode: v.optional(fileAttributes.mode.wrapped, "0644"),
     install_python_debian: flag("Accepted and ignored: no Python library is needed."),
   }),
   v.check(

@@ -8,6 +8,8 @@ export const yum = defineAction<typeof dnfParams, DnfChange, DnfData>({
   doc: "Install, upgrade and remove packages with yum. Where the host has dnf, which took yum's place, it is used: see `dnf`.",
   params: dnfParams,
   aliases: dnfAliases,
+  examples: [{ name: ["httpd", "mod_ssl"] }, { name: "httpd", state: "absent" }],
+  title: ({ name, list }) => name?.join(" ") ?? list ?? "",
   inspect: inspectDnf,
   apply: applyDnf,
 });
