@@ -12,6 +12,7 @@ import { pythonRegex } from "../../core/values/python-regex.ts";
 import { defineAction } from "../define.ts";
 import { describeFile } from "../shared/describe-file.ts";
 import { describe, oneOf, optionalText, seconds, textList } from "../shared/params.ts";
+import { expandPath } from "../shared/paths.ts";
 import { sleep } from "./pause.ts";
 import {
   CONNECTION_STATES,
@@ -109,7 +110,8 @@ hold. (Ansible skips the task.)`,
     { host: "0.0.0.0", port: 80, state: "drained", exclude_hosts: ["10.0.0.1"] },
   ],
   title: ({ host, port, path, timeout }) => path ?? (port === undefined ? `${timeout} s` : `${host}:${port}`),
-  async inspect(given, system, context): Promise<Change | Unchanged<WaitForData>> {
+  async inspect(params, system, context): Promise<Change | Unchanged<WaitForData>> {
+    const given = await expanded(params, system, context);
     const { port, path, timeout, delay } = given;
     const message = `wait until ${goal(given)}`;
     if (port === undefined && path === undefined) {
@@ -121,7 +123,7 @@ hold. (Ansible skips the task.)`,
     return { message, unknown: `whether ${goal(given)} is known only by waiting: it is not so now` };
   },
   async apply(_change, given, system, context): Promise<Applied<WaitForData>> {
-    return waitFor(given, system, context);
+    return waitFor(await expanded(given, system, context), system, context);
   },
 });
 
@@ -129,6 +131,12 @@ hold. (Ansible skips the task.)`,
 const MIN_LOOK_MS = 1_000;
 
 type Params = v.InferOutput<typeof params>;
+
+/** Expand `~` and variables in the path, as Ansible does. */
+async function expanded(given: Params, system: ReadSystem, { facts }: ActionContext): Promise<Params> {
+  const { path } = given;
+  return path === undefined ? given : { ...given, path: await expandPath(system, path, facts.env) };
+}
 
 async function waitFor(
   given: Params,

@@ -53,6 +53,14 @@ describe("a path", () => {
     });
   });
 
+  test("may have variables", async () => {
+    using sandbox = makeSandbox();
+    writeFileSync(join(sandbox.root, "ready"), "");
+    const context = sandbox.context({ facts: { env: { NAME: "ready" } } });
+    const done = await pass(wait_for({ path: "/$NAME" }), sandbox.system, context);
+    expect(done).toMatchObject({ state: "unchanged", data: { path: "/ready" } });
+  });
+
   test("that is not there: check mode does not know, a run waits for it", async () => {
     using sandbox = makeSandbox();
     // With a delay a run begins to wait without looking first, however late the look would come over a connection.
