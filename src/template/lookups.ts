@@ -77,7 +77,7 @@ function nested(terms: readonly unknown[]): unknown[][] {
   );
 }
 
-const SHORTCUT = /^\s*(?:(0x[\da-f]+|0?[0-7]*|\d+)-)?(0x[\da-f]+|\d+)(?:\/(0x[\da-f]+|\d+))?(?::(.+))?\s*$/is;
+const SHORTCUT = /^\s*(?:(0?x?[\da-f]+)-)?(0?x?[\da-f]+)(?:\/(0?x?[\da-f]+))?(?::(.+))?\s*$/is;
 
 function sequenceNumber(name: string, written: string | number): number {
   const text = String(written);
@@ -172,9 +172,14 @@ const firstFound: Callable = (terms, options, state) => {
 };
 
 function subelements(terms: readonly unknown[]): unknown[] {
-  const [value, path, flags] = terms;
+  const [value, path, flags = new Map()] = terms;
   if (terms.length < 2 || terms.length > 3) fail("subelements lookup expects a list of two or three items");
-  if (!isDict(value) && !isList(value)) fail(`subelements lookup expects a dictionary, got '${str(value)}'`);
+  if (typeof path !== "string" || (!isDict(value) && !isList(value)))
+    fail("subelements lookup expects two items, first a dict or a list, second a string");
+  if (!isDict(flags) || dictEntries(flags).some(([name]) => name !== "skip_missing"))
+    fail("the optional third item must be a dict with flags ('skip_missing',)");
+  // As in Ansible, the result of a task that was skipped has no elements.
+  if (isDict(value) && dictGet(value, "skipped") !== undefined) return [];
   const skips = isDict(flags) && truth(dictGet(flags, "skip_missing") ?? false);
   const keys = str(path).split(".");
   const elements = isDict(value) ? dictEntries(value).map(([, one]) => one) : iterate(value);
@@ -185,7 +190,9 @@ function subelements(terms: readonly unknown[]): unknown[] {
     const take = (dict: unknown, at: number): [unknown[], unknown] | null => {
       const key = keys[at]!;
       if (!isDict(dict))
-        return fail(`the key ${keys[at - 1]} should point to a dictionary, got '${str(dict)}'`);
+        return skips
+          ? null
+          : fail(`the key ${keys[at - 1]} should point to a dictionary, got '${str(dict)}'`);
       const inner = dictGet(dict, key);
       if (inner === undefined)
         return skips ? null : fail(`could not find '${key}' key in iterated item '${str(dict)}'`);
