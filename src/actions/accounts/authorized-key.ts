@@ -7,6 +7,8 @@ import type { ReadSystem } from "../../core/system.ts";
 import type { PasswdEntry } from "../../core/unix/users.ts";
 import { bytesToText } from "../../core/values/bytes.ts";
 import { defineAction } from "../define.ts";
+import { downloadText } from "../network/download.ts";
+import { isWebUrl } from "../network/web-url.ts";
 import { type AttributeChange, applyAttributes, inspectAttributes } from "../shared/attributes.ts";
 import { describe, flag, oneOf, optionalText, text } from "../shared/params.ts";
 import { followLinks, missingDirectories, requireOwnLinks } from "../shared/paths.ts";
@@ -21,14 +23,13 @@ const params = v.pipe(
   v.strictObject({
     user: text("The user who logs in with the key."),
     key: v.pipe(
-      describe(v.string(), "Public keys, one per line; no line is no key."),
-      v.check((value) => !/^https?:\/\//.test(value), "a URL is not fetched; give the key itself"),
+      describe(
+        v.string(),
+        "Public keys, one per line, or a URL such as `https://github.com/NAME.keys`, which the host fetches; no line is no key.",
+      ),
       v.check(
-        (value) => keyLines(value).every((line) => parseAuthorizedKey(line) !== null),
-        ({ input }) => {
-          const wrong = keyLines(input).find((line) => parseAuthorizedKey(line) === null) ?? "";
-          return `"${wrong.slice(0, 40)}" is no public key; it starts with its type, such as ssh-ed25519`;
-        },
+        (value) => isWebUrl(value) || keyProblem(value) === undefined,
+        ({ input }) => keyProblem(input) ?? "",
       ),
     ),
     state: oneOf(["present", "absent"], "present", "Add or remove the key."),
@@ -54,7 +55,7 @@ const params = v.pipe(
     path: optionalText("The file. Default: `.ssh/authorized_keys` in the user's home directory."),
     manage_dir: flag("Make the file's directory, and give it to the user with mode 0700.", true),
     follow: flag("Follow a link at `path` instead of replacing it."),
-    validate_certs: flag("Accepted and ignored: no URL is fetched.", true),
+    validate_certs: flag("Verify the certificate of a URL's server.", true),
   }),
   v.check(({ path }) => path === undefined || path.startsWith("/"), "path must be absolute"),
 );
@@ -69,11 +70,52 @@ interface KeyChange extends Change {
   readonly keyfile: string;
 }
 
-/** The data of an authorized_key task. */
+/** The data of an authorized_key task: the parameters, under Ansible's names, null for those not given, and the file. */
 interface AuthorizedKeyData {
   readonly user: string;
   readonly keyfile: string;
+  /** The same as `keyfile`. */
+  readonly path: string;
+  readonly key: string;
   readonly state: "present" | "absent";
+  readonly key_options: string | null;
+  readonly comment: string | null;
+  readonly exclusive: boolean;
+  readonly manage_dir: boolean;
+  readonly follow: boolean;
+  readonly validate_certs: boolean;
+  /** Always false. */
+  readonly unique: boolean;
+}
+
+function describeKey(given: KeyParams, keyfile: string): AuthorizedKeyData {
+  const { user, key, state, key_options = null, comment = null } = given;
+  const { exclusive, manage_dir, follow, validate_certs } = given;
+  return {
+    ...{ user, keyfile, path: keyfile, key, state, key_options, comment },
+    ...{ exclusive, manage_dir, follow, validate_certs, unique: false },
+  };
+}
+
+/** Say why a text holds no public keys; undefined where it does. */
+function keyProblem(value: string): string | undefined {
+  const wrong = keyLines(value).find((line) => parseAuthorizedKey(line) === null);
+  return wrong === undefined
+    ? undefined
+    : `"${wrong.slice(0, 40)}" is no public key; it starts with its type, such as ssh-ed25519`;
+}
+
+const URL_SILENCE_MS = 30_000;
+
+/** Fetch the keys where a URL is given for them. */
+async function fetchKeys(given: KeyParams, { facts, signal }: ActionContext): Promise<string> {
+  const { key: url, validate_certs: validateCertificates } = given;
+  if (!isWebUrl(url)) return url;
+  const request = { url, validateCertificates, signal, timeoutMs: URL_SILENCE_MS };
+  const keys = await downloadText({ ...request, environment: facts.env });
+  const problem = keyProblem(keys);
+  if (problem !== undefined) throw new VolleyError("ACTION_FAILED", `${url}: ${problem}`);
+  return keys;
 }
 
 function keyLines(value: string): readonly string[] {
@@ -83,8 +125,8 @@ function keyLines(value: string): readonly string[] {
     .filter((line) => line !== "" && !line.startsWith("#"));
 }
 
-function wantedKeys({ key, key_options, comment }: KeyParams): readonly AuthorizedKey[] {
-  return keyLines(key)
+function wantedKeys(keys: string, { key_options, comment }: KeyParams): readonly AuthorizedKey[] {
+  return keyLines(keys)
     .map(parseAuthorizedKey)
     .filter((parsed) => parsed !== null)
     .map((parsed) => ({
@@ -99,9 +141,7 @@ export const authorized_key = defineAction<typeof params, KeyChange, AuthorizedK
   name: "authorized_key",
   doc: `Add or remove SSH keys with which a user can log in.
 
-The key itself identifies a line: other options or another comment replace the line, a key given several times with different options has a line for each, and a key given without a comment keeps its comment. As with Ansible, \`exclusive\` removes every key not named in the same call, and \`manage_dir\` gives the directory to the user with mode 0700: set it to false for a \`path\` in a directory that several users share. The file is given to the user with mode 0600, even when the keys need no change, because sshd ignores a file that others can write. Comments in it stay.
-
-Unlike Ansible's module, keys are not fetched from a URL.`,
+The key itself identifies a line: other options or another comment replace the line, a key given several times with different options has a line for each, and a key given without a comment keeps its comment. As with Ansible, \`exclusive\` removes every key not named in the same call, and \`manage_dir\` gives the directory to the user with mode 0700: set it to false for a \`path\` in a directory that several users share. The file is given to the user with mode 0600, even when the keys need no change, because sshd ignores a file that others can write. Comments in it stay.`,
   params,
   examples: [
     { user: "deploy", key: "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIHh0 deploy@example" },
@@ -115,6 +155,7 @@ Unlike Ansible's module, keys are not fetched from a URL.`,
 
   async inspect(given, system, context) {
     const { user, state, exclusive } = given;
+    const keys = await fetchKeys(given, context);
     const account = await findAccount(system, user);
     if (account === null) return userMissing(given, context);
     const keyfile = given.path ?? posix.join(account.home, ".ssh/authorized_keys");
@@ -123,8 +164,9 @@ Unlike Ansible's module, keys are not fetched from a URL.`,
     if (found !== null && found.type !== "file")
       throw new VolleyError("ACTION_FAILED", `${keyfile} is a ${found.type}; remove it first`);
     const current = await system.readIfExists(keyfile);
-    if (current === null && state === "absent") return unchanged({ user, keyfile, state });
-    const edit = { keys: wantedKeys(given), present: state === "present", exclusive };
+    const data = describeKey(given, keyfile);
+    if (current === null && state === "absent") return unchanged(data);
+    const edit = { keys: wantedKeys(keys, given), present: state === "present", exclusive };
     const content = editAuthorizedKeys(bytesToText(current ?? new Uint8Array()), edit);
     const directory = await inspectDirectory(given, keyfile, account, system, context);
     const file = await inspectFile({
@@ -135,17 +177,17 @@ Unlike Ansible's module, keys are not fetched from a URL.`,
     const diff = [directory.directoryAttributes?.diff, file?.diff].filter(
       (each): each is Diff => each !== undefined,
     );
-    return diff.length === 0 ? unchanged({ user, keyfile, state }) : { ...directory, file, keyfile, diff };
+    return diff.length === 0 ? unchanged(data) : { ...directory, file, keyfile, diff, data };
   },
 
-  async apply(change, { user, state }, system) {
+  async apply(change, given, system) {
     const { directories, directoryAttributes, file, keyfile } = change;
     for (const [index, path] of directories.entries()) {
       await system.makeDirectory(path, index === directories.length - 1 ? DIRECTORY_MODE : PARENT_MODE);
     }
     if (directoryAttributes !== null) await applyAttributes(directoryAttributes, system);
     const applied = file === null ? {} : await applyFile(file, system);
-    return { ...applied, data: { user, keyfile, state } };
+    return { ...applied, data: describeKey(given, keyfile) };
   },
 });
 

@@ -1,4 +1,6 @@
 import { chmodSync, existsSync, mkdirSync, readFileSync, statSync, writeFileSync } from "node:fs";
+import { createServer } from "node:http";
+import type { AddressInfo } from "node:net";
 import { join } from "node:path";
 import { beforeEach, describe, expect, it } from "vitest";
 import { authorized_key, parseAuthorizedKey } from "../../../src/actions/accounts/authorized-key.ts";
@@ -34,7 +36,11 @@ describe("authorized_key", () => {
     expect(keys()).toBe(`${ONE}\n`);
     expect(mode("home/kim/.ssh")).toBe(0o700);
     expect(mode("home/kim/.ssh/authorized_keys")).toBe(0o600);
-    expect(first.data).toEqual({ user: "kim", keyfile: "/home/kim/.ssh/authorized_keys", state: "present" });
+    const keyfile = "/home/kim/.ssh/authorized_keys";
+    expect(first.data).toMatchObject({
+      ...{ user: "kim", keyfile, path: keyfile, state: "present", key_options: null, comment: null },
+      ...{ exclusive: false, manage_dir: true, follow: false, unique: false, validate_certs: true },
+    });
   });
 
   it.each<[string, string, Params, string]>([
@@ -133,9 +139,35 @@ describe("authorized_key", () => {
   });
 });
 
+describe("keys from a server", () => {
+  it("are fetched, and must be keys", async () => {
+    const server = createServer((request, response) =>
+      response
+        .writeHead(request.url === "/none" ? 404 : 200)
+        .end(request.url === "/kim.keys" ? `${ONE}\n` : "<html>"),
+    );
+    await new Promise<void>((listening) => server.listen(0, "127.0.0.1", listening));
+    const url = `http://127.0.0.1:${(server.address() as AddressInfo).port}`;
+    try {
+      const { first } = await checkApplyAgain(sandbox, forKim({ key: `${url}/kim.keys` }));
+      expect(first.data?.key).toBe(`${url}/kim.keys`);
+      expect(readFileSync(join(sandbox.root, "home/kim/.ssh/authorized_keys"), "utf8")).toBe(`${ONE}\n`);
+      for (const [path, message] of [
+        ["/none", "the server answers 404"],
+        ["/page", '"<html>" is no public key'],
+      ] as const)
+        await expect(pass(forKim({ key: url + path }), sandbox.system, sandbox.context())).rejects.toThrow(
+          message,
+        );
+    } finally {
+      server.close();
+      server.closeAllConnections();
+    }
+  });
+});
+
 describe("authorized_key's parameters", () => {
   it.each<[Params, RegExp]>([
-    [{ key: "https://example.org/kim.keys" }, /a URL is not fetched/],
     [{ key: "hello there" }, /"hello there" is no public key/],
     [{ key: `${ONE}\n-----BEGIN OPENSSH PRIVATE KEY-----` }, /is no public key/],
     [{ key: ONE, path: "keys" }, /path must be absolute/],
