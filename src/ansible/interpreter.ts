@@ -89,9 +89,16 @@ export class Interpreter {
       Object.defineProperty(all, name, {
         enumerable: true,
         configurable: true,
-        get: () => listedScope(name === job.host ? this.templar(undefined).vars : this.#varsOfOther(name)),
+        get: () => listedScope(name === job.host ? this.#own() : this.#varsOfOther(name)),
       });
     return all;
+  }
+
+  /** The host's own vars as others see them: they do not hold themselves. */
+  #own(): Vars {
+    const { vars: _all, hostvars: _hosts, ...rest } = Object.getOwnPropertyDescriptors(this.#magic);
+    const magic = Object.defineProperties({}, rest) as Vars;
+    return createTemplar(this.templatesFor(undefined), layersOf({ ...this.playVars, magic }, undefined)).vars;
   }
 
   /** The vars of another host: the inventory's, and what the host has learned where that is known here. */
@@ -102,12 +109,12 @@ export class Interpreter {
       ...this.playVars,
       inventory: this.inventory.varsOf(name),
       state,
-      magic: magicVars({
+      magic: {
         inventory_hostname: name,
         inventory_hostname_short: name.split(".")[0],
         groups: this.inventory.groups,
         group_names: this.inventory.groupsOf(name),
-      }),
+      },
       play: {},
       files: [],
       roles: [],

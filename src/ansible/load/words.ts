@@ -1,5 +1,5 @@
 import { VolleyError } from "../../core/errors.ts";
-import { COMMAND_OPTIONS, COMMANDS, FREE_FORM } from "../keywords.ts";
+import { COMMAND_OPTIONS, COMMANDS } from "../keywords.ts";
 
 // Arguments in one text: `src=a dest="b c"`, and free text such as command lines.
 
@@ -63,11 +63,6 @@ export function readArguments(module: string, text: string): Record<string, unkn
     else args[key] = unquote(value!);
   }
   if (raw.length > 0) {
-    if (!FREE_FORM.has(module))
-      throw new VolleyError(
-        "PLAYBOOK_INVALID",
-        `${module} takes no free text: "${raw.join(" ")}" is no key=value`,
-      );
     args._raw_params = raw.map(unquote).join(" ");
   }
   return args;

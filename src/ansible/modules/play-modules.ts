@@ -24,7 +24,9 @@ function textOf(value: unknown): string {
 }
 
 function debug({ args, templar, interpreter }: RenderedCall): ModuleEnd {
-  const { msg, var: name, verbosity = 0 } = args;
+  const { msg, var: name, verbosity = 0, _raw_params: raw } = args;
+  if (raw !== undefined)
+    throw new VolleyError("PARAMS_INVALID", `invalid or malformed argument: '${textOf(raw)}'`);
   if (Number(verbosity) > interpreter.verbosity)
     return {
       register: {
@@ -210,7 +212,10 @@ async function service(call: RenderedCall): Promise<ModuleEnd> {
 /** `wait_for_connection`: the host is there, because the play runs on it; `delay` is waited for all the same. */
 async function waitForConnection({ args, signal }: RenderedCall): Promise<ModuleEnd> {
   const began = Date.now();
-  const { delay = 0 } = args;
+  const { delay = 0, connect_timeout: _connect, sleep: _sleep, timeout: _timeout, ...other } = args;
+  const strange = Object.keys(other);
+  if (strange.length > 0)
+    throw new VolleyError("PARAMS_INVALID", `Invalid options for wait_for_connection: ${strange.join(",")}`);
   if (Number(delay) > 0) await pause(Number(delay) * 1000, undefined, { signal }).catch(() => {});
   return unchangedWith({ elapsed: Math.floor((Date.now() - began) / 1000) });
 }

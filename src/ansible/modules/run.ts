@@ -1,5 +1,5 @@
 import type { ActionCall, ActionContext } from "../../core/action.ts";
-import { VolleyError } from "../../core/errors.ts";
+import { isVolleyError, VolleyError } from "../../core/errors.ts";
 import type { Facts } from "../../core/facts.ts";
 import type { ProgramWorld } from "../../core/program.ts";
 import type { Diff } from "../../core/result.ts";
@@ -10,8 +10,9 @@ import { withTimeLimit } from "../../engine/limits.ts";
 import { type Performed, performAction } from "../../engine/perform.ts";
 import { whenAnswered } from "../../engine/render.ts";
 import { allOf, inherited } from "../frame.ts";
-import { PLACELESS, shortModuleName } from "../keywords.ts";
+import { COMMANDS, FREE_FORM, PLACELESS, shortModuleName } from "../keywords.ts";
 import { registerOf } from "../register.ts";
+import { textOf } from "../templar.ts";
 import { filesOf } from "./assets.ts";
 import type { ModuleCall, ModuleEnd, RenderedCall } from "./call.ts";
 import { startJob } from "./jobs.ts";
@@ -81,11 +82,17 @@ function argumentsOf({ node, frame, templar }: ModuleCall): Record<string, unkno
     ]);
     return Object.fromEntries(entries.filter(([, value]) => value !== OMIT));
   };
-  const more = argsFrom === undefined ? {} : templar.value(argsFrom);
+  // Free text that is one template may be all arguments.
+  const whole =
+    typeof args._raw_params === "string" && /^\s*\{\{.*\}\}\s*$/s.test(args._raw_params)
+      ? args._raw_params
+      : undefined;
+  const rendered = whole === undefined || COMMANDS.has(module) ? undefined : templar.value(whole);
+  const more = isDict(rendered) ? rendered : argsFrom === undefined ? {} : templar.value(argsFrom);
   return {
     ...defaults,
     ...(isDict(more) ? Object.fromEntries(more instanceof Map ? more : Object.entries(more)) : {}),
-    ...render(args),
+    ...(isDict(rendered) ? {} : render(args)),
   };
 }
 
@@ -219,7 +226,7 @@ function endOf(performed: Performed, name: string, withDiff: boolean): ModuleEnd
 
 /** Make the call of an action from Ansible's arguments. Fails with `PLAYBOOK_INVALID` for a module nobody has. */
 function makeAction(
-  { interpreter }: ModuleCall,
+  { interpreter, node }: ModuleCall,
   name: string,
   args: Readonly<Record<string, unknown>>,
 ): ActionCall {
@@ -229,5 +236,35 @@ function makeAction(
       "PLAYBOOK_INVALID",
       `couldn't resolve module/action '${name}'. This often indicates a misspelling, missing collection, or incorrect module path.`,
     );
-  return action(interpreter.actions.coerce(action, args));
+  if (args._raw_params !== undefined && !FREE_FORM.has(node.module))
+    throw new VolleyError("PARAMS_INVALID", `invalid or malformed argument: '${textOf(args._raw_params)}'`);
+  try {
+    return action(interpreter.actions.coerce(action, args));
+  } catch (thrown) {
+    throw isVolleyError(thrown) && thrown.code === "PARAMS_INVALID" ? inAnsiblesWords(thrown, name) : thrown;
+  }
 }
+
+/** Say what is wrong with arguments as Ansible says it, which playbooks look for. */
+function inAnsiblesWords(error: VolleyError, name: string): VolleyError {
+  const { message, hint } = error;
+  const unknown = [...message.matchAll(/unknown parameter "([^"]+)"/g)].map(([, parameter]) => parameter!);
+  const missing = [...message.matchAll(/parameter "([^"]+)" is required/g)].map(
+    ([, parameter]) => parameter!,
+  );
+  const words: string[] = [];
+  if (unknown.length > 0) {
+    const known = /takes: (.*)$/s.exec(hint ?? "")?.[1] ?? "";
+    words.push(
+      `Unsupported parameters for (${name}) module: ${unknown.sort().join(", ")}. Supported parameters include: ${known.split(", ").sort().join(", ")}.`,
+    );
+  }
+  if (missing.length > 0)
+    words.push(
+      `missing required arguments: ${missing.sort().join(", ")}${FILES.has(name) ? ` (${missing.join(", ")} is required)` : ""}`,
+    );
+  return words.length === 0 ? error : new VolleyError("PARAMS_INVALID", words.join("; "), { cause: error });
+}
+
+/** Modules that say themselves what they miss. */
+const FILES = new Set(["copy", "template", "fetch", "unarchive", "assemble"]);
