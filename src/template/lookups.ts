@@ -174,8 +174,9 @@ const firstFound: Callable = (terms, options, state) => {
 function subelements(terms: readonly unknown[]): unknown[] {
   const [value, path, flags = new Map()] = terms;
   if (terms.length < 2 || terms.length > 3) fail("subelements lookup expects a list of two or three items");
-  if (typeof path !== "string" || (!isDict(value) && !isList(value)))
+  if (typeof path !== "string")
     fail("subelements lookup expects two items, first a dict or a list, second a string");
+  if (!isDict(value) && !isList(value)) fail(`subelements lookup expects a dictionary, got '${str(value)}'`);
   if (!isDict(flags) || dictEntries(flags).some(([name]) => name !== "skip_missing"))
     fail("the optional third item must be a dict with flags ('skip_missing',)");
   // As in Ansible, the result of a task that was skipped has no elements.

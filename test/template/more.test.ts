@@ -20,6 +20,7 @@ const FILES: Readonly<Record<string, string>> = {
     "d=dv",
     "",
   ].join("\n"),
+  "latin.ini": "[s]\na = \udce9\udca4\n",
   "u.properties": "user.name=robert\nuser.pass = foo\n",
 };
 const templates = createTemplates({ loader: { read: (name) => FILES[name] ?? null } });
@@ -45,6 +46,7 @@ describe("lookups in files", () => {
     ["'ini', 'url', section='production', file='u.ini'", ["http://x/robert"]],
     ["'ini', 'us.*', section='production', file='u.ini', re=true", ["robert"]],
     ["'ini', 'user.name', 'user.pass', type='properties', file='u.properties'", ["robert", "foo"]],
+    ["'ini', 'a', section='s', file='latin.ini', encoding='ISO8859-15'", ["é€"]],
     ["'first_found', ['nope', 'u.ini']", ["u.ini"]],
     ["'first_found', {'files': 'nope,u.ini'}", ["u.ini"]],
     ["'first_found', [{'files': ['nope']}, {'files': ['el.csv']}]", ["el.csv"]],

@@ -1,5 +1,6 @@
 import { randomInt } from "node:crypto";
 import { matchesGlob, setGlobPieces } from "../../core/unix/shell.ts";
+import { textToBytes } from "../../core/values/bytes.ts";
 import { pythonRegex } from "../../core/values/python-regex.ts";
 import { fail } from "../errors.ts";
 import { lookedUpText } from "../lookup-text.ts";
@@ -34,6 +35,17 @@ function splitTerm(lookup: string, term: string, known: readonly string[]): [str
   return [key.join(" "), options];
 }
 
+/** Decode a text that was read as UTF-8, with what is none kept, by the encoding that its file has. */
+function decoded(text: string, encoding: unknown = "utf-8"): string {
+  const name = str(encoding).replace(/^iso_?-?8859-?_?/i, "iso-8859-");
+  if (/^utf-?8$/i.test(name)) return text;
+  try {
+    return new TextDecoder(name).decode(textToBytes(text));
+  } catch {
+    return fail(`unknown encoding: ${str(encoding)}`);
+  }
+}
+
 const CSV_OPTIONS = ["file", "delimiter", "col", "keycol", "default", "encoding"];
 
 const csvfile: Callable = (terms, keywords, state) =>
@@ -44,7 +56,7 @@ const csvfile: Callable = (terms, keywords, state) =>
     const file = textArgument(given.file, "ansible.csv");
     const delimiter = textArgument(given.delimiter, "TAB");
     const rows = csvRows(
-      lookedUpText("csvfile", file, state),
+      decoded(lookedUpText("csvfile", file, state), given.encoding),
       delimiter === "TAB" || delimiter === "t" ? "\t" : delimiter,
     );
     const [column, keyColumn] = [intArgument(given.col, 1), intArgument(given.keycol, 0)];
@@ -73,7 +85,10 @@ const ini: Callable = (terms, keywords, state) =>
     const isProperties = given.type === "properties";
     const file = textArgument(given.file, "ansible.ini");
     const exact = isTrue(given.case_sensitive);
-    const sections = readProperties(lookedUpText("ini", file, state), { exact, isProperties });
+    const sections = readProperties(decoded(lookedUpText("ini", file, state), given.encoding), {
+      exact,
+      isProperties,
+    });
     const section = isProperties ? "" : textArgument(given.section, "global");
     const values = sectionOf(sections, section) ?? fail(`No section '${section}' in ${file}`);
     if (isTrue(given.re)) {
