@@ -273,10 +273,11 @@ export class PlayRun {
       else {
         const { register, task, ref } = failure;
         this.#interpreter.state.learn({ ansible_failed_task: task, ansible_failed_result: register });
+        // Its rescue has begun: should that fail in turn, that is another failure.
+        if (ref !== undefined) this.#host.rescue(ref);
         try {
           await this.#statements(node.rescue, frame);
           failure = undefined;
-          if (ref !== undefined) this.#host.rescue(ref);
         } catch (thrown) {
           failure = thrown;
         }

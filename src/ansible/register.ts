@@ -99,7 +99,9 @@ function itemOf({ register, label, unknown, noLog }: PassEnd): ItemResult {
 
 /** The line that tells people of a result. */
 export function messageOfRegister(register: Register): string | undefined {
-  const { msg, skip_reason: reason, stderr } = register;
+  const { msg, skip_reason: reason, stderr, assertion } = register;
+  if (typeof msg === "string" && typeof assertion === "string" && register.failed === true)
+    return `${msg}: ${assertion}`;
   if (typeof msg === "string" && msg !== "") return msg;
   if (msg !== undefined && msg !== null && msg !== "") return JSON.stringify(msg);
   if (typeof reason === "string") return reason;

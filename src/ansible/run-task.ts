@@ -111,7 +111,6 @@ async function runLoop(
     const label = safelyLabel(loop, index, () => interpreter.templar(frame, own));
     const { ansible_loop: _extended, ...shown } = own;
     const register: Register = { ...pass.register, ...shown };
-    if (loop.control.label !== undefined) register._ansible_item_label = label;
     results.push(register);
     passes.push({ ...pass, register, label });
   }
@@ -210,7 +209,8 @@ async function runPass(run: TaskRun, own: Vars, loop: Loop | undefined): Promise
           await pause(delayMs, undefined, { signal: cancel }).catch(() => {});
           if (!cancel.aborted) continue;
         }
-        if (!isDone) register = { ...register, failed: true };
+        // As Ansible counts it: the first try is none of the retries.
+        if (!isDone) register = { ...register, failed: true, attempts: Math.max(1, tries - 1) };
       }
       return {
         register,
