@@ -1,0 +1,51 @@
+import { cpSync, mkdtempSync, readFileSync } from "node:fs";
+import { join } from "node:path";
+import { fileURLToPath } from "node:url";
+import { beforeAll, expect, test } from "vitest";
+import { builtCli, type CliEnd, volley } from "../e2e/lib/cli.ts";
+import { scratchDirectory } from "../e2e/lib/project.ts";
+
+// Playbooks that check the language by `assert` tasks of their own. ansible-playbook carries them out as well: `-i here,
+// -c local -e scratch=DIRECTORY`.
+
+const playbooks = fileURLToPath(new URL("playbooks", import.meta.url));
+const scratch = scratchDirectory();
+beforeAll(async () => void (await builtCli()), 120_000);
+
+interface Carried extends CliEnd {
+  readonly scratch: string;
+}
+
+async function carryOut(playbook: string, ...args: readonly string[]): Promise<Carried> {
+  const directory = mkdtempSync(join(scratch(), "project-"));
+  cpSync(playbooks, directory, { recursive: true });
+  const made = mkdtempSync(join(scratch(), "made-"));
+  const end = await volley(
+    ["run", playbook, "-i", "here,", "-e", "ansible_connection=local", "-e", `scratch=${made}`, ...args],
+    { cwd: directory, env: { ANSIBLE_CONFIG: "" } },
+  );
+  return { ...end, scratch: made };
+}
+
+test("blocks, loops, results, rules, lookups and background tasks", async () => {
+  const end = await carryOut("control.yml", "-v");
+  expect(end.stderr + end.stdout).not.toMatch(/Assertion failed: /);
+  expect(end.code).toBe(0);
+  expect(end.stdout).toMatch(/5 skipped, 5 failed, 4 rescued, 0 not executed/);
+  expect(end.stdout).not.toMatch(/Not to be seen.*secret/);
+});
+
+test("roles, their dependencies and vars, includes and specs of arguments", async () => {
+  const end = await carryOut("roles.yml");
+  expect(end.stderr + end.stdout).not.toMatch(/Assertion failed: /);
+  expect(end.code).toBe(0);
+});
+
+test("handlers run once, in the order of their definitions, and by force after a failure", async () => {
+  const end = await carryOut("handlers.yml");
+  expect(end.stderr + end.stdout).not.toMatch(/Assertion failed/);
+  expect(end.code).toBe(2);
+  expect(end.stdout).toContain("Forced after a failure : The end");
+  expect(end.stdout).toMatch(/10 changed, 2 skipped, 1 failed, 0 not executed/);
+  expect(readFileSync(join(end.scratch, "forced"), "utf8")).toBe("ran\n");
+});
