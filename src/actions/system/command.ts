@@ -175,9 +175,11 @@ async function inspectCommand(
   if (creates !== undefined && (await exists(creates))) return notRun(creates, "exists");
   if (removes !== undefined && !(await exists(removes))) return notRun(removes, "does not exist");
   const msg = "Command would have run if not in check mode";
+  // What Ansible returns in check mode is no prediction: only a playbook that registers it is to see it.
+  const isTold = context.check && context.registered === true;
   const change = {
     message: `run ${line}`,
-    ...(context.check ? { data: { cmd, ...NOT_RUN, msg, rc: 0, ...outputs("", "", true) } } : {}),
+    ...(isTold ? { data: { cmd, ...NOT_RUN, msg, rc: 0, ...outputs("", "", true) } } : {}),
   };
   return creates === undefined && removes === undefined
     ? { ...change, unknown: `only running ${name} tells whether it changes anything` }

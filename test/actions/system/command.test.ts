@@ -161,7 +161,9 @@ describe("command", () => {
   test("tells in check mode what Ansible tells, and the local time in a real run", async () => {
     using sandbox = makeSandbox();
     const call = shell({ cmd: "printf 'a\\013b\\r\\nc'", creates: "/none" });
-    const check = await pass(call, sandbox.system, sandbox.context({ check: true }));
+    const checks = sandbox.context({ check: true });
+    expect((await pass(call, sandbox.system, checks)).change?.data).toBeUndefined();
+    const check = await pass(call, sandbox.system, { ...checks, registered: true });
     expect(check.change?.data).toMatchObject({
       ...{ cmd: "printf 'a\\013b\\r\\nc'", rc: 0, stdout: "", start: null },
       msg: "Command would have run if not in check mode",
