@@ -7,6 +7,7 @@ import type { PlaybookTree, PlayNode } from "./ir.ts";
 import { createModules } from "./modules/registry.ts";
 import { outlinePlay } from "./outline.ts";
 import { countTasks, PlayRun } from "./play.ts";
+import { fillTree, fillVaulted } from "./vaulted.ts";
 
 /**
  * Make the playbook of a tree, which the loader wrote with {@link encodeWhole}. `volley` is the module whose actions the
@@ -45,7 +46,10 @@ function definePlay(
       actions: [],
       ...(tree.needsController === undefined ? {} : { needsController: tree.needsController }),
       estimate: countTasks([...play.preTasks, ...play.tasks, ...play.postTasks]),
-      run: (host: ProgramHost) => new PlayRun(new Interpreter(tree, play, createModules(volley), host)).run(),
+      run: async (host: ProgramHost) => {
+        const [filled, own] = [fillTree(tree, host.job), fillVaulted(play, host.job.vaulted)];
+        return await new PlayRun(new Interpreter(filled, own, createModules(volley), host)).run();
+      },
     },
   };
 }

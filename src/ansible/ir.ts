@@ -20,6 +20,8 @@ export interface PlaybookTree {
   readonly library: Readonly<Record<string, LibraryNode>>;
   /** Settings that the interpreter asks for, from ansible.cfg and ANSIBLE_…. */
   readonly settings: TreeSettings;
+  /** Set where something is encrypted with Ansible Vault: the files of vars that are so as a whole, by path, with their index in the Job. */
+  readonly vaulted?: { readonly files: Readonly<Record<string, number>> };
   /** Why only a controller can carry it out; absent: hosts can by themselves. */
   readonly needsController?: string;
 }

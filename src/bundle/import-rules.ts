@@ -47,6 +47,7 @@ export const FOLDERS: Readonly<Record<string, FolderRule>> = {
   controller: {
     imports: [
       ...WHOLE_HOST.filter((name) => name !== "actions"),
+      "ansible",
       "ansible/config",
       "direct",
       "bundle",

@@ -7,6 +7,7 @@ import type { AnsibleSettings } from "../ansible/config/settings.ts";
 import * as ansible from "../ansible/index.ts";
 import { isVolleyError, messageOf, type SourceLocation, VolleyError } from "../core/errors.ts";
 import { isPlaybook, type Playbook } from "../core/playbook.ts";
+import type { VaultedText } from "../core/values/vaulted.ts";
 import { locateStrays } from "../system/strays.ts";
 import type { ActionNames } from "./actions.ts";
 import { type CacheSlot, type Fingerprint, fingerprint, isFresh, openSlot } from "./cache.ts";
@@ -55,7 +56,7 @@ export function findProject(playbook: string, cwd: string): Project {
 export interface LoadedPlaybook {
   readonly project: Project;
   readonly playbook: Playbook;
-  readonly compiled: Pick<Compiled, "code" | "map" | "directories" | "files" | "actions">;
+  readonly compiled: Pick<Compiled, "code" | "map" | "directories" | "files" | "actions" | "vaulted">;
   /** The files it was compiled from, as they were then. */
   readonly inputs: Fingerprint;
 }
@@ -121,6 +122,8 @@ export interface Compiled {
   readonly files?: Readonly<Record<string, string>>;
   /** Actions that the code reaches in ways it does not show; the bundle holds them. */
   readonly actions?: ActionNames;
+  /** What is encrypted with Ansible Vault; the bundle holds none of it. */
+  readonly vaulted?: readonly VaultedText[];
 }
 
 /** True for the file of a playbook in Ansible's YAML. */

@@ -81,6 +81,10 @@ async function checkHosts(prepared: PreparedPlaybook, flags: CheckFlags): Promis
   ]);
   const cwd = process.cwd();
   const secrets = await openSecrets(flags, cwd);
+  if (secrets !== undefined) {
+    const { openVaulted } = await import("../controller/prepare/vaulted.ts");
+    await openVaulted(prepared, secrets);
+  }
   const limit = await expandLimit(flags.limit);
   const { extraVars } = flags;
   const closed = await readHostPlan(prepared, { inventory: paths, limit, cwd, secrets, extraVars });

@@ -1,5 +1,6 @@
 import { sayWord } from "./unix/users.ts";
 import type { Vars } from "./values/vars.ts";
+import type { VaultedValue } from "./values/vaulted.ts";
 
 /** The version of the bundle's layout. A runner only meets bundles of its own version. */
 export const BUNDLE_FORMAT = 1;
@@ -30,6 +31,8 @@ export interface CarriedHost {
   readonly hostVars: Readonly<Record<string, Vars>>;
   /** Secret texts among the vars, to be masked. */
   readonly secrets?: readonly string[];
+  /** Values of the playbook that are encrypted with Ansible Vault, in clear. */
+  readonly vaulted?: readonly VaultedValue[];
   /** The places that set the vars which hold templates, for error messages. */
   readonly sources?: Readonly<Record<string, { readonly file: string; readonly line?: number }>>;
 }

@@ -3,6 +3,7 @@ import type { Result } from "./result.ts";
 import type { Become } from "./unix/users.ts";
 import { writeJson } from "./values/value.ts";
 import type { Vars } from "./values/vars.ts";
+import type { VaultedValue } from "./values/vaulted.ts";
 
 /** The version of the protocol, raised whenever a line's meaning changes. Both sides refuse another version. */
 export const PROTOCOL_VERSION = 1;
@@ -33,6 +34,8 @@ export interface Job {
   readonly plays: readonly number[];
   /** The secrets among the vars, which must be masked in all output. */
   readonly secrets?: readonly string[];
+  /** The values of a playbook that are encrypted with Ansible Vault, in clear. */
+  readonly vaulted?: readonly VaultedValue[];
   /** The places where vars with templates are set, for error messages. */
   readonly sources?: Readonly<Record<string, { readonly file: string; readonly line?: number }>>;
   /** The users to become, and the way to become them; absent in a run without a controller. */

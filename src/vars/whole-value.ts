@@ -1,5 +1,6 @@
 import type { Job } from "../core/protocol.ts";
 import { Data, Float, floatKey } from "../core/values/value.ts";
+import { Vaulted, type VaultedValue } from "../core/values/vaulted.ts";
 
 /** The only key of what stands for a value that JSON lacks: `[kind, content]`. */
 const MARK = "$volley";
@@ -35,6 +36,7 @@ function encode(value: unknown, above: readonly object[]): unknown {
   if (value === null) return null;
   if (value instanceof Float) return mark("float", Object.is(value.value, -0) ? "-0" : String(value.value));
   if (value instanceof Data) return mark("data", value.text);
+  if (value instanceof Vaulted) return mark("vaulted", [value.index, value.place]);
   if (above.includes(value)) return mark("above", above.indexOf(value));
   const inner = [...above, value];
   const list = (items: Iterable<unknown>): unknown[] => Array.from(items, (item) => encode(item, inner));
@@ -76,6 +78,10 @@ function decode(written: unknown, above: readonly object[]): unknown {
       return new Float(Number(content));
     case "data":
       return new Data(content as string);
+    case "vaulted": {
+      const [index, place] = content as [number, string];
+      return new Vaulted(index, place);
+    }
     case "undefined":
       return undefined;
     case "above":
@@ -114,7 +120,7 @@ function asKey(value: unknown): unknown {
   return value instanceof Float ? floatKey(value.value) : value;
 }
 
-type WithVars = Pick<Job, "vars" | "hostVars" | "extraVars">;
+type WithVars = Pick<Job, "vars" | "hostVars" | "extraVars" | "vaulted">;
 
 /**
  * Return a Job whose vars JSON can carry with nothing lost, marks of data included, for the wire and for carried
@@ -130,11 +136,12 @@ export function decodeVars<J extends WithVars>(job: J): J {
 }
 
 function mapVarsOf<J extends WithVars>(job: J, map: (vars: unknown) => unknown): J {
-  const { vars, hostVars, extraVars } = job;
+  const { vars, hostVars, extraVars, vaulted } = job;
   return {
     ...job,
     vars: map(vars),
     hostVars: map(hostVars),
     ...(extraVars === undefined ? {} : { extraVars: map(extraVars) }),
+    ...(vaulted === undefined ? {} : { vaulted: map(vaulted) as readonly VaultedValue[] }),
   };
 }

@@ -1,6 +1,6 @@
 import { homedir } from "node:os";
 import { dirname, join, resolve } from "node:path";
-import { VolleyError } from "../../core/errors.ts";
+import type { VaultedText } from "../../core/values/vaulted.ts";
 import { encodeWhole } from "../../vars/whole-value.ts";
 import { type AnsibleSettings, readAnsibleSettings } from "../config/settings.ts";
 import { assetName } from "../files.ts";
@@ -16,6 +16,8 @@ export interface CompiledTree {
   readonly directories: Readonly<Record<string, string>>;
   readonly files: Readonly<Record<string, string>>;
   readonly actions: readonly string[];
+  /** What is encrypted with Ansible Vault, for the controller to open. */
+  readonly vaulted?: readonly VaultedText[];
 }
 
 const NO_MAP = JSON.stringify({ version: 3, sources: [], names: [], mappings: "" });
@@ -29,7 +31,7 @@ export function compilePlaybook(
   settings: AnsibleSettings = readAnsibleSettings({ cwd: process.cwd() }),
 ): CompiledTree {
   const directory = dirname(file);
-  const { tree, files, inputs, modules } = loadTree(file, {
+  const { tree, files, inputs, modules, vaulted } = loadTree(file, {
     playbookDirectory: directory,
     roles: settings.rolesPath?.value ?? ROLES.map(atHome),
     collections: [
@@ -38,9 +40,6 @@ export function compilePlaybook(
     ],
     library: settings.library?.value ?? [],
     settings: treeSettings(settings),
-    openVault: (_text, where) => {
-      throw new VolleyError("SECRET_FAILED", `${where} is encrypted`);
-    },
     isModule: isModuleName,
   });
   return {
@@ -48,6 +47,7 @@ export function compilePlaybook(
     actions: modules,
     map: NO_MAP,
     inputs,
+    ...(vaulted.length === 0 ? {} : { vaulted }),
     directories: { ".": directory },
     files: Object.fromEntries([...files].map(([path, full]) => [assetName(path), full])),
   };

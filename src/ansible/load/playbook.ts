@@ -2,6 +2,8 @@ import { readFileSync } from "node:fs";
 import { basename, dirname, isAbsolute, join, relative, resolve, sep } from "node:path";
 import { messageOf, type SourceLocation, VolleyError } from "../../core/errors.ts";
 import { isDict } from "../../core/values/value.ts";
+import { Vaulted, type VaultedText } from "../../core/values/vaulted.ts";
+import { isVault } from "../../vars/vault-format.ts";
 import type { YamlNode } from "../../yaml/document.ts";
 import type {
   FileNode,
@@ -19,11 +21,11 @@ import {
   isDirectory,
   isFile,
   mappingOf,
-  type OpenVault,
   parseSource,
   placeText,
   readText,
   readVars,
+  type Seal,
   type SourceFile,
 } from "./read.ts";
 import { type FoundRole, findMain, findRole, listFiles, type SearchPaths } from "./roles.ts";
@@ -34,7 +36,6 @@ export interface LoadOptions extends SearchPaths {
   readonly settings: TreeSettings;
   /** Directories of modules of one's own, beside `library` of the playbook and of roles. */
   readonly library: readonly string[];
-  readonly openVault: OpenVault;
   readonly isModule: (name: string) => boolean;
 }
 
@@ -47,6 +48,8 @@ export interface LoadedTree {
   readonly inputs: readonly string[];
   /** The names of the modules of all tasks, and of the actions that stand behind them. */
   readonly modules: readonly string[];
+  /** What is encrypted with Ansible Vault. */
+  readonly vaulted: readonly VaultedText[];
 }
 
 /** Load a playbook and all it may reach. Fails with `PLAYBOOK_INVALID`, with file, line and column. */
@@ -85,6 +88,10 @@ class Loader {
   readonly #loading = new Set<string>();
   readonly #collections: string[] = [];
   readonly #modules = new Set<string>();
+  readonly #vaulted: VaultedText[] = [];
+  readonly #vaultedFiles: Record<string, number> = {};
+  /** True while files are read that a run may never come to. */
+  #isLate = false;
   #need: string | undefined;
 
   constructor(file: string, options: LoadOptions) {
@@ -112,11 +119,13 @@ class Loader {
         roleNames: this.#roleNames,
         library: this.#library,
         settings: this.#options.settings,
+        ...(this.#vaulted.length === 0 ? {} : { vaulted: { files: this.#vaultedFiles } }),
         ...(this.#need === undefined ? {} : { needsController: this.#need }),
       },
       files: this.#files,
       inputs: [...this.#inputs],
       modules: [...this.#modules].sort(),
+      vaulted: this.#vaulted,
     };
   }
 
@@ -128,7 +137,27 @@ class Loader {
   #source(file: string): SourceFile {
     this.#inputs.add(file);
     const path = this.#pathOf(file);
-    return parseSource(readText(file, path, this.#options.openVault), path, this.#options.openVault);
+    return parseSource(readText(file, path), path, this.#seal);
+  }
+
+  readonly #seal: Seal = (text, { file, line }) => {
+    const index = this.#keep({ kind: "value", text, file, ...(line === undefined ? {} : { line }) });
+    return new Vaulted(index, line === undefined ? file : `${file}:${line}`);
+  };
+
+  #keep(text: Omit<VaultedText, "isLate">): number {
+    return this.#vaulted.push({ ...text, isLate: this.#isLate }) - 1;
+  }
+
+  /** Read a file by `work`; one that is not always needed with all that it brings in. */
+  #reading(file: string, work: () => void): void {
+    const before = this.#isLate;
+    this.#isLate ||= !/(?:^|\/)(?:main(?:\.\w+)?|main\/[^/]+)$/.test(this.#pathOf(file));
+    try {
+      work();
+    } finally {
+      this.#isLate = before;
+    }
   }
 
   #readPlaybook(file: string): readonly PlayNode[] {
@@ -297,25 +326,34 @@ class Loader {
     const path = this.#pathOf(file);
     if (Object.hasOwn(this.#tasks, path) || this.#loading.has(path)) return;
     this.#tasks[path] = { content: [] };
-    try {
-      this.#tasks[path] = { content: this.#readTasks(file, role) };
-    } catch (thrown) {
-      this.#tasks[path] = { error: describe(thrown) };
-    }
+    this.#reading(file, () => {
+      try {
+        this.#tasks[path] = { content: this.#readTasks(file, role) };
+      } catch (thrown) {
+        this.#tasks[path] = { error: describe(thrown) };
+      }
+    });
   }
 
   #takeVars(file: string): void {
     const path = this.#pathOf(file);
     if (Object.hasOwn(this.#vars, path)) return;
     this.#inputs.add(file);
-    const { openVault } = this.#options;
-    try {
-      const content = readVars(readText(file, path, openVault), path, openVault);
-      this.#need ??= needOfValue(content, path);
-      this.#vars[path] = { content };
-    } catch (thrown) {
-      this.#vars[path] = { error: describe(thrown) };
-    }
+    this.#reading(file, () => {
+      try {
+        const text = readText(file, path);
+        if (isVault(text)) {
+          this.#vars[path] = { error: `${path} is encrypted with Ansible Vault` };
+          this.#vaultedFiles[path] = this.#keep({ kind: "file", text, file: path });
+          return;
+        }
+        const content = readVars(text, path, this.#seal);
+        this.#need ??= needOfValue(content, path);
+        this.#vars[path] = { content };
+      } catch (thrown) {
+        this.#vars[path] = { error: describe(thrown) };
+      }
+    });
   }
 
   #findTasks(name: string, from: string, role: FoundRole | undefined): string | undefined {
@@ -510,9 +548,9 @@ class Loader {
     let argumentSpecs: unknown;
     if (specs !== undefined)
       argumentSpecs = readVars(
-        readText(specs, this.#pathOf(specs), this.#options.openVault),
+        readText(specs, this.#pathOf(specs)),
         this.#pathOf(specs),
-        this.#options.openVault,
+        this.#seal,
       ).argument_specs;
     if (file === undefined || !isFile(file))
       return { node: null, allowDuplicates: false, argumentSpecs: recordOf(argumentSpecs) };

@@ -2,10 +2,11 @@ import { readFileSync, statSync } from "node:fs";
 import { type SourceLocation, VolleyError } from "../../core/errors.ts";
 import { decodeUtf8, fileReason } from "../../core/unix/user-file.ts";
 import { Data, isDict, mapLeaves } from "../../core/values/value.ts";
+import { isVault } from "../../vars/vault-format.ts";
 import { parseYamlDocument, parseYamlStream, type YamlNode, type YamlReader } from "../../yaml/document.ts";
 
-/** Decrypts a text of Ansible Vault; `where` names it in errors. */
-export type OpenVault = (text: string, where: string) => string;
+/** Return what stands for a value that is encrypted with Ansible Vault. */
+export type Seal = (text: string, location: SourceLocation) => unknown;
 
 /** A mapping of a YAML file, with the places of its keys. */
 export interface Mapping {
@@ -25,8 +26,8 @@ export interface SourceFile {
   readonly path: string;
 }
 
-/** Read the text of a file. Fails with `PLAYBOOK_INVALID`. */
-export function readText(file: string, shown: string, openVault: OpenVault): string {
+/** Read the text of a file, encrypted or not. Fails with `PLAYBOOK_INVALID`. */
+export function readText(file: string, shown: string): string {
   let bytes: Buffer;
   try {
     bytes = readFileSync(file);
@@ -38,17 +39,27 @@ export function readText(file: string, shown: string, openVault: OpenVault): str
     throw new VolleyError("PLAYBOOK_INVALID", "this is not UTF-8", {
       location: { file: shown, line: decoded.line },
     });
-  return decoded.text.startsWith("$ANSIBLE_VAULT;") ? openVault(decoded.text, shown) : decoded.text;
+  return decoded.text;
 }
 
 /** Parse a YAML file of a playbook. Fails with `PLAYBOOK_INVALID`, line and column. */
-export function parseSource(text: string, path: string, openVault: OpenVault): SourceFile {
+export function parseSource(text: string, path: string, seal: Seal): SourceFile {
+  if (isVault(text))
+    throw new VolleyError(
+      "PLAYBOOK_INVALID",
+      "this file is encrypted with Ansible Vault: only files of vars may be",
+      {
+        location: { file: path, line: 1 },
+        hint: "decrypt it with ansible-vault decrypt, and encrypt the secrets in it with ansible-vault encrypt_string",
+      },
+    );
   const dialect = {
     code: "PLAYBOOK_INVALID" as const,
     lastWins: true,
     tagged: ({
       tag,
       text: scalar,
+      isKey,
       location,
       value,
     }: Parameters<Parameters<typeof parseYamlDocument>[2]["tagged"]>[0]): unknown => {
@@ -57,7 +68,7 @@ export function parseSource(text: string, path: string, openVault: OpenVault): S
           return mapLeaves(scalar ?? value(), (leaf) => (typeof leaf === "string" ? new Data(leaf) : leaf));
         case "!vault":
         case "!vault-encrypted":
-          return scalar === undefined ? undefined : openVault(scalar, `${location.file}:${location.line}`);
+          return scalar === undefined || isKey ? undefined : seal(scalar, location);
         case "!!binary":
           return scalar === undefined ? undefined : Buffer.from(scalar, "base64").toString();
         case "!!set":
@@ -72,8 +83,8 @@ export function parseSource(text: string, path: string, openVault: OpenVault): S
 }
 
 /** Read a file of vars: a mapping, or several documents of which all are merged. Fails with `PLAYBOOK_INVALID`. */
-export function readVars(text: string, path: string, openVault: OpenVault): Record<string, unknown> {
-  const { reader } = parseSource(text, path, openVault);
+export function readVars(text: string, path: string, seal: Seal): Record<string, unknown> {
+  const { reader } = parseSource(text, path, seal);
   if (reader.root === null) return {};
   const value = reader.value(reader.root);
   if (value === null) return {};

@@ -10,6 +10,7 @@ import { encodeVars } from "../../vars/whole-value.ts";
 import type { RunOptions } from "./options.ts";
 import {
   type HostPlan,
+  type JobCourse,
   makeJob,
   type OpenHostPlan,
   openPlan,
@@ -19,6 +20,7 @@ import {
 } from "./plan.ts";
 import { preflight } from "./preflight.ts";
 import { preparePlaybook } from "./read.ts";
+import { openVaulted } from "./vaulted.ts";
 
 /** Ingredients of a bundle to be carried. */
 export interface CarryOptions {
@@ -51,24 +53,31 @@ export async function carryBundle(
     return { ...(await prepared.bundle({ vars: [] })), hosts: [] };
   }
   const secrets = createSecretStore({ ...options.secrets, cwd, ...(ask === undefined ? {} : { ask }) });
-  const planned = await readHostPlan(prepared, { inventory: paths, limit, cwd, secrets, extraVars });
+  // What is encrypted in the playbook itself goes along only on request: a run that needs it says so.
+  const { playbook: opened, vaulted } = withSecrets
+    ? await openVaulted(prepared, secrets)
+    : { playbook: prepared, vaulted: undefined };
+  const planned = await readHostPlan(opened, { inventory: paths, limit, cwd, secrets, extraVars });
   if (!withSecrets) refuseSecrets(planned);
   const plan = await openPlan(planned, secrets);
   try {
     await preflight({ ...plan, assets: prepared.assets, check: false });
   } catch (thrown) {
-    const mask = createMask(plan.hosts.flatMap(secretsOf));
+    const mask = createMask([...plan.hosts.flatMap(secretsOf), ...(vaulted?.secrets ?? [])]);
     const located = prepared.locate(thrown);
     throw mask === null ? located : maskError(mask, located);
   }
   const bundle = await prepared.bundle({
-    hosts: (asksForGroups) => carriedHosts(plan, asksForGroups),
-    vars: varsOfJobs(plan),
+    hosts: (asksForGroups) => carriedHosts(plan, { asksForGroups, vaulted }),
+    vars: [...varsOfJobs(plan), ...(vaulted?.values ?? [])],
   });
   return { ...bundle, hosts: plan.hosts.map(({ name }) => name) };
 }
 
-function carriedHosts(plan: OpenHostPlan, asksForGroups: boolean): Readonly<Record<string, CarriedHost>> {
+function carriedHosts(
+  plan: OpenHostPlan,
+  course: Omit<JobCourse, "options">,
+): Readonly<Record<string, CarriedHost>> {
   const options = { check: false, diff: false, tags: [], skipTags: [], barriers: false };
   return Object.fromEntries(
     plan.hosts.map((host) => {
@@ -79,7 +88,7 @@ function carriedHosts(plan: OpenHostPlan, asksForGroups: boolean): Readonly<Reco
         ...carried
       } = makeJob(host, plan, {
         options,
-        asksForGroups,
+        ...course,
       });
       return [name, encodeVars(carried)];
     }),

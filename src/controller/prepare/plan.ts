@@ -16,6 +16,7 @@ import {
   type SecretStore,
 } from "../../vars/secrets/store.ts";
 import { type Concerned, type PreparedPlaybook, readInventory } from "./read.ts";
+import type { OpenedVault } from "./vaulted.ts";
 
 /** A play with its hosts. */
 export interface PlayHosts {
@@ -303,17 +304,19 @@ function sourcesOf({ vars, sources }: Host): Pick<Job, "sources"> {
 }
 
 /** The part of a job that all hosts share. */
-interface JobCourse {
+export interface JobCourse {
   readonly options: JobOptions;
   /** True when the playbook may ask for the inventory's groups. Other jobs omit them: in a large fleet they are most of the job. */
   readonly asksForGroups: boolean;
+  /** The values of the playbook that are encrypted with Ansible Vault. */
+  readonly vaulted?: OpenedVault | undefined;
 }
 
 /** Make the job of one host: its vars, its plays, and the secrets to mask. */
 export function makeJob(
   host: Host,
   { plays, groups, inventory, extraVars = [] }: HostPlan,
-  { options, asksForGroups }: JobCourse,
+  { options, asksForGroups, vaulted }: JobCourse,
 ): Job {
   const mine = plays.filter(({ hosts }) => hosts.includes(host));
   const isLed = mine.some(({ play }) => play.program?.needsController !== undefined);
@@ -329,7 +332,10 @@ export function makeJob(
   // Such a play is carried out here: the vars of the others leave this machine only as arguments of tasks.
   if (isLed) for (const { name, vars } of inventory.hosts.values()) hostVars[name] = withoutPasswords(vars);
   const others = shared.length === 0 ? [] : [...inventory.hosts.values()].filter((each) => each !== host);
-  const secrets = new Set(Object.values(withoutPasswords(host.secretTexts ?? {})).flat());
+  const secrets = new Set([
+    ...Object.values(withoutPasswords(host.secretTexts ?? {})).flat(),
+    ...(vaulted?.secrets ?? []),
+  ]);
   for (const key of shared)
     for (const { secretTexts } of others) for (const text of secretTexts?.[key] ?? []) secrets.add(text);
   return {
@@ -340,6 +346,7 @@ export function makeJob(
     ...(asksForGroups ? { inventoryGroups: groups } : {}),
     hostVars,
     plays: mine.map(({ index }) => index),
+    ...(vaulted === undefined ? {} : { vaulted: vaulted.values }),
     ...(secrets.size === 0 ? {} : { secrets: [...secrets] }),
     ...sourcesOf(host),
     options,

@@ -26,6 +26,7 @@ import { preflight } from "./preflight.ts";
 import { hostBecome } from "./reach.ts";
 import { type PreparedPlaybook, preparePlaybook } from "./read.ts";
 import { openTransports, type Transports } from "./transports.ts";
+import { type OpenedVault, openVaulted } from "./vaulted.ts";
 import { createWorld } from "./world.ts";
 
 /** The decisions for a run, made before any host is touched, for schedule, sessions and recorder. Frozen. */
@@ -115,13 +116,14 @@ export async function prepare(
   const cwd = options.cwd ?? process.cwd();
   const limits = limitsOf(options);
   const file = options.playbook instanceof URL ? fileURLToPath(options.playbook) : options.playbook;
-  const playbook = await preparePlaybook(file, cwd, options.ansible);
+  const prepared = await preparePlaybook(file, cwd, options.ansible);
   const secrets = createSecretStore({
     ...options.secrets,
     cwd,
     signal: clean,
     ...(askPassphrase === undefined ? {} : { ask: askPassphrase }),
   });
+  const { playbook, vaulted } = await openVaulted(prepared, secrets);
   const { inventory, extraVars, connection } = options;
   const source = { inventory, limit, cwd, secrets, extraVars, connection };
   const selected = await openPlan(await readHostPlan(playbook, source), secrets);
@@ -137,7 +139,7 @@ export async function prepare(
     const via = options.via ?? DEFAULTS.via;
     const method = isLed && via === "auto" ? "direct" : via;
     const world = isLed ? await createWorld(playbook.directory, secrets, now) : undefined;
-    const bundle = await playbook.bundle({ vars: varsOfJobs(selected) });
+    const bundle = await playbook.bundle({ vars: [...varsOfJobs(selected), ...(vaulted?.values ?? [])] });
     const buildMs = performance.now() - startedAt;
     const { startAtTask } = options;
     const startAtPlay =
@@ -155,7 +157,9 @@ export async function prepare(
       run,
       playbook: world === undefined ? playbook : { ...playbook, world },
       plays: Object.freeze(selected.plays),
-      hosts: Object.freeze(planJobs(selected, options, { bundle, transports, session, startAtPlay })),
+      hosts: Object.freeze(
+        planJobs(selected, options, { bundle, transports, session, startAtPlay, vaulted }),
+      ),
       bundle: attached?.changed === true ? { ...bundle, id: record!.bundle } : bundle,
       buildMs,
       method,
@@ -229,11 +233,13 @@ function planJobs(
     transports,
     session,
     startAtPlay,
+    vaulted,
   }: {
     readonly bundle: Bundle;
     readonly transports: Transports;
     readonly session: JobSession;
     readonly startAtPlay: number | undefined;
+    readonly vaulted: OpenedVault | undefined;
   },
 ): readonly PlannedHost[] {
   const { check = false, diff = false, tags = [], skipTags = [], startAtTask, step, forceHandlers } = options;
@@ -252,7 +258,7 @@ function planJobs(
     const { endpoint, transport } = transports.of(host);
     const plays = selected.plays.filter(({ hosts }) => hosts.includes(host));
     const become = hostBecome(host, endpoint.user, plays, options);
-    const job = makeJob(host, selected, { options: jobOptions, asksForGroups });
+    const job = makeJob(host, selected, { options: jobOptions, asksForGroups, vaulted });
     const secrets = [...new Set([...(job.secrets ?? []), ...become.secrets])];
     return Object.freeze({
       name: host.name,

@@ -8,6 +8,7 @@ import type { Host, Inventory } from "../../core/inventory.ts";
 import type { Playbook } from "../../core/playbook.ts";
 import type { ProgramWorld } from "../../core/program.ts";
 import { locateSecrets } from "../../core/secret.ts";
+import type { VaultedText } from "../../core/values/vaulted.ts";
 import * as volley from "../../index.ts";
 import { addExtraVars, type ExtraVars } from "../../inventory/extra-vars.ts";
 import { loadInventory } from "../../inventory/load.ts";
@@ -25,6 +26,8 @@ export interface PreparedPlaybook {
   readonly assets: AssetStore;
   /** What plays that are carried out here may use of this machine. */
   readonly world?: ProgramWorld;
+  /** What is encrypted with Ansible Vault in it. */
+  readonly vaulted?: readonly VaultedText[];
   /** Evaluate the playbook once more, so that it shares no state with another host's; `print` is its `console`. */
   evaluateAnew(print: Pick<Console, "log">): Playbook;
   bundle(options: BuildOptions): Promise<Bundle>;
@@ -45,11 +48,12 @@ export async function preparePlaybook(
 ): Promise<PreparedPlaybook> {
   const project = findProject(file, cwd);
   const loaded = await loadPlaybook(project, volley, settings);
-  const { map, directories, files } = loaded.compiled;
+  const { map, directories, files, vaulted } = loaded.compiled;
   return {
     name: project.file.slice(project.directory.length + 1),
     directory: project.directory,
     playbook: loaded.playbook,
+    ...(vaulted === undefined ? {} : { vaulted }),
     assets: createDiskAssets((role) => directories[role], files),
     evaluateAnew: (print) => evaluate(loaded.compiled, project.file, volley, print) as Playbook,
     bundle: (options) => buildBundle(loaded, options),

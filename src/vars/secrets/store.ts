@@ -21,6 +21,8 @@ export interface SecretStore {
   value(secret: Secret, what: string, location: SourceLocation | undefined): Promise<SecretValue>;
   /** Return the text of a file encrypted with Ansible Vault. Fail with `SECRET_FAILED`. */
   openVaultFile(text: string, file: string): Promise<string>;
+  /** Return a value that is encrypted with Ansible Vault. Fail with `SECRET_FAILED` and the place. */
+  openVaultValue(text: string, location: SourceLocation): Promise<string>;
   /** Return the text of a file encrypted with age. Fail with `SECRET_FAILED`. */
   openAgeFile(content: Uint8Array, file: string): Promise<string>;
 }
@@ -55,6 +57,7 @@ export function createSecretStore(options: SecretStoreOptions): SecretStore {
       return explain(readOnce(key), `${what} cannot be had`, location);
     },
     openVaultFile: (text, file) => explain(vault.open(text), "this file cannot be read", { file }),
+    openVaultValue: (text, location) => explain(vault.open(text), "this value cannot be read", location),
     openAgeFile: (content, file) => explain(age.open(content, file), "this file cannot be read", { file }),
   };
 }
@@ -116,7 +119,7 @@ const MIN_PIECE_LENGTH = 6;
 const MIN_DIGITS = 6;
 
 /** Return the texts that reveal a value. */
-function textsOf(value: SecretValue): readonly string[] {
+export function textsOf(value: SecretValue): readonly string[] {
   if (value instanceof Data) return [value.text];
   if (typeof value !== "string") return String(value).length < MIN_DIGITS ? [] : [String(value)];
   if (!isTemplate(value)) return [value];

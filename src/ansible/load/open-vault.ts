@@ -1,0 +1,59 @@
+import { messageOf, type SourceLocation } from "../../core/errors.ts";
+import { Data } from "../../core/values/value.ts";
+import { Vaulted, type VaultedText, type VaultedValue } from "../../core/values/vaulted.ts";
+import { fillVaulted } from "../vaulted.ts";
+import { needOfValue } from "./needs.ts";
+import { placeText, readVars } from "./read.ts";
+
+/** Decrypts texts of Ansible Vault. */
+export interface VaultOpener {
+  openVaultFile(text: string, file: string): Promise<string>;
+  openVaultValue(text: string, location: SourceLocation): Promise<string>;
+}
+
+/** The encrypted texts of a playbook, opened. */
+export interface OpenedTexts {
+  /** In the order of the texts. */
+  readonly values: readonly VaultedValue[];
+  /** The reason why only a controller can render them; absent: hosts can. */
+  readonly needsController?: string;
+}
+
+/**
+ * Open the encrypted texts of a playbook. As in Ansible, texts of a file that is encrypted as a whole are templates; a
+ * value by itself never is. Fails with `SECRET_FAILED` or `PLAYBOOK_INVALID`, except for texts that a run may never need.
+ */
+export async function openTexts(texts: readonly VaultedText[], opener: VaultOpener): Promise<OpenedTexts> {
+  const values: VaultedValue[] = [];
+  let needsController: string | undefined;
+  for (const text of texts) {
+    try {
+      const value = text.kind === "file" ? await openFile(text, opener) : await openValue(text, opener);
+      needsController ??= needOfValue(value, text.file);
+      values.push({ value });
+    } catch (thrown) {
+      if (!text.isLate) throw thrown;
+      const { file, line } = text;
+      const at = placeText(line === undefined ? { file } : { file, line });
+      values.push({ error: `${at}: ${messageOf(thrown)}` });
+    }
+  }
+  return { values, ...(needsController === undefined ? {} : { needsController }) };
+}
+
+async function openValue({ text, file, line }: VaultedText, opener: VaultOpener): Promise<Data> {
+  return new Data(await opener.openVaultValue(text, line === undefined ? { file } : { file, line }));
+}
+
+/** Return the vars of an encrypted file; values in it may be encrypted once more. */
+async function openFile({ text, file }: VaultedText, opener: VaultOpener): Promise<unknown> {
+  const inner: VaultedText[] = [];
+  const clear = await opener.openVaultFile(text, file);
+  const vars = readVars(clear, file, (sealed, { line }) => {
+    const one = { kind: "value" as const, text: sealed, file, isLate: false };
+    const index = inner.push(line === undefined ? one : { ...one, line }) - 1;
+    return new Vaulted(index, file);
+  });
+  if (inner.length === 0) return vars;
+  return fillVaulted(vars, (await openTexts(inner, opener)).values);
+}
