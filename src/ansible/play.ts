@@ -85,7 +85,7 @@ export class PlayRun {
   get #forcesHandlers(): boolean {
     const given = this.#interpreter.play.keys.force_handlers;
     return given === undefined
-      ? (this.#interpreter.tree.settings.forceHandlers ?? this.#host.job.options.forceHandlers ?? false)
+      ? (this.#host.job.options.forceHandlers ?? this.#interpreter.tree.settings.forceHandlers ?? false)
       : this.#interpreter.templar(this.#root).bool(given);
   }
 
@@ -331,7 +331,7 @@ export class PlayRun {
     const name = this.#nameOf(node, frame);
     let ended: TaskEnd | undefined;
     this.#host.planned(this.#waiting + 1);
-    const { ref, result } = await this.#host.perform({
+    const { ref, result, leftOut } = await this.#host.perform({
       role: frame.role?.node.name ?? interpreter.play.name,
       name,
       action: node.module,
@@ -341,6 +341,8 @@ export class PlayRun {
         return ended;
       },
     });
+    // Nobody wanted it: it leaves no register.
+    if (leftOut === true) return { result, register: { changed: false, skipped: true }, passes: [] };
     const end = ended ?? this.#recall(node, result);
     if (this.#isCancelled) throw new RunCancelled();
     const { register } = end;

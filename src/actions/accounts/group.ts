@@ -48,6 +48,8 @@ Only \`/etc/group\` is read and changed, with \`groupadd\`, \`groupmod\` and \`g
   title: ({ name }) => name,
 
   async inspect({ name, gid, state, system: isSystem, non_unique, force, gid_min, gid_max }, system) {
+    if (non_unique && gid === undefined)
+      throw new VolleyError("PARAMS_INVALID", "non_unique is True but all of the following are missing: gid");
     const groups = await readGroups(system);
     const present = groups.find((entry) => entry.name === name);
     const path = `group ${name}`;

@@ -144,7 +144,7 @@ function hostSystem({ interpreter, frame, templar }: ModuleCall): System {
   const become = wanted === undefined ? undefined : templar.bool(wanted);
   const user = userByVar ?? inherited(frame, "become_user");
   return interpreter.host.systemOf(
-    become === true ? (user === undefined ? "root" : templar.text(user)) : become,
+    become === true ? (user === undefined || templar.text(user) === "" ? true : templar.text(user)) : become,
   );
 }
 
