@@ -11,6 +11,7 @@ import type { Frame, RoleInstance } from "./frame.ts";
 import { HostState, stateOf } from "./host-state.ts";
 import { inventoryOf, type RunInventory } from "./inventory.ts";
 import type { Node, PlaybookTree, PlayNode, RoleUseNode } from "./ir.ts";
+import { CONTROLLER } from "./keywords.ts";
 import { findHere, lookUpHere } from "./lookups.ts";
 import type { Modules } from "./modules/registry.ts";
 import { createTemplar, type Templar } from "./templar.ts";
@@ -124,6 +125,8 @@ export class Interpreter {
 
   get playVars(): PlayVars {
     return {
+      // Implicit localhost has one, whatever programs Volley itself needs.
+      initial: CONTROLLER.has(this.host.job.host) ? { ansible_python_interpreter: "/usr/bin/python3" } : {},
       inventory: this.host.job.vars,
       play: this.play.vars,
       prompted: {},

@@ -173,3 +173,6 @@ export const PLACELESS: ReadonlySet<string> = new Set([
   "set_fact",
   "set_stats",
 ]);
+
+/** Names of the machine that plays are started from. */
+export const CONTROLLER: ReadonlySet<string> = new Set(["localhost", "127.0.0.1", "::1"]);

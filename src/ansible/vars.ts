@@ -8,6 +8,8 @@ import type { HostState } from "./host-state.ts";
 
 /** The sources of vars that all tasks of a play share. */
 export interface PlayVars {
+  /** What holds where nothing else says so. */
+  readonly initial: Vars;
   /** The host's vars by the inventory. */
   readonly inventory: Vars;
   readonly play: Vars;
@@ -39,6 +41,7 @@ export function layersOf(play: PlayVars, frame: Frame | undefined, own: Vars = {
   for (const [name, value] of Object.entries(state.learned))
     (state.templates.has(name) ? included : learned)[name] = value;
   const layers = [
+    data(play.initial),
     ...play.roles.map(({ defaults }) => templates(defaults)),
     ...(role === undefined ? [] : defaultsOf(role).map((vars) => templates(vars))),
     templates(play.inventory),

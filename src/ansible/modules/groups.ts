@@ -18,6 +18,8 @@ export function addHost({ args, interpreter }: RenderedCall): ModuleEnd {
   if (given === undefined || given === null || given === "")
     throw new VolleyError("PARAMS_INVALID", "name, host or hostname needs to be provided");
   const full = String(given);
+  if (/\s/.test(full))
+    throw new VolleyError("PARAMS_INVALID", `"${full}" is no name of a host: add_host needs key=value pairs`);
   const [, bare = full, port] = /^([^:]+):(\d+)$/.exec(full) ?? [];
   const wanted = listOf(groups ?? group ?? groupname);
   const own = port === undefined ? vars : { ansible_ssh_port: Number(port), ...vars };

@@ -1,6 +1,6 @@
 import { posix } from "node:path";
 import { readBool } from "../../actions/coerce.ts";
-import { VolleyError } from "../../core/errors.ts";
+import { messageOf, VolleyError } from "../../core/errors.ts";
 import { isDict } from "../../core/values/value.ts";
 import type { Vars } from "../../core/values/vars.ts";
 import { candidates } from "../files.ts";
@@ -102,8 +102,27 @@ function recordOf(value: unknown): Readonly<Record<string, unknown>> {
     : {};
 }
 
-/** `include_vars`: a file, or the files of a directory, in order. */
-export function includeVars({ args, interpreter, frame }: RenderedCall): ModuleEnd {
+/** `include_vars`: a file, or the files of a directory, in order. Its failures are told in \`message\`, as Ansible tells them. */
+export function includeVars(call: RenderedCall): ModuleEnd {
+  try {
+    return readVars(call);
+  } catch (thrown) {
+    const message = messageOf(thrown);
+    return {
+      register: {
+        changed: false,
+        failed: true,
+        message,
+        msg: message,
+        ansible_facts: {},
+        ansible_included_var_files: [],
+      },
+      facts: {},
+    };
+  }
+}
+
+function readVars({ args, interpreter, frame }: RenderedCall): ModuleEnd {
   const {
     _raw_params: raw,
     file,

@@ -185,10 +185,16 @@ export const PLAY_MODULES: Readonly<Record<string, PlayModule>> = {
 /** `command` and `shell`: the free text is the command line. */
 function command(name: "command" | "shell"): PlayModule {
   return async (call) => {
-    const { _raw_params: raw, _uses_shell: usesShell, warn: _warn, ...rest } = call.args;
+    const { _raw_params: raw, _uses_shell: usesShell, warn: _warn, executable, ...rest } = call.args;
+    const isShell = name === "shell" || readBool(usesShell) === true;
     const text =
       raw === undefined ? {} : { cmd: Array.isArray(raw) ? raw.map(textOf).join(" ") : textOf(raw) };
-    return call.perform(readBool(usesShell) === true ? "shell" : name, { ...rest, ...text });
+    if (isShell)
+      return call.perform("shell", { ...rest, ...text, ...(executable === undefined ? {} : { executable }) });
+    const end = await call.perform("command", { ...rest, ...text });
+    if (executable === undefined) return end;
+    const warning = `As of Ansible 2.4, the parameter 'executable' is no longer supported with the 'command' module. Not using '${textOf(executable)}'.`;
+    return { ...end, register: { ...end.register, warnings: [warning] } };
   };
 }
 

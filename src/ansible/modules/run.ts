@@ -10,7 +10,7 @@ import { withTimeLimit } from "../../engine/limits.ts";
 import { type Performed, performAction } from "../../engine/perform.ts";
 import { whenAnswered } from "../../engine/render.ts";
 import { allOf, inherited } from "../frame.ts";
-import { COMMANDS, FREE_FORM, PLACELESS, shortModuleName } from "../keywords.ts";
+import { COMMANDS, CONTROLLER, FREE_FORM, PLACELESS, shortModuleName } from "../keywords.ts";
 import { registerOf } from "../register.ts";
 import { textOf } from "../templar.ts";
 import { filesOf } from "./assets.ts";
@@ -107,9 +107,6 @@ interface Place {
   /** Set for another machine than the host. */
   readonly facts?: Facts;
 }
-
-/** Names of the machine that plays are started from. */
-const CONTROLLER = new Set(["localhost", "127.0.0.1", "::1"]);
 
 /** Return the machine as the task acts on it: the host, or the one it is delegated to, as its user, and with its environment. */
 async function placeOf(call: ModuleCall): Promise<Place> {
