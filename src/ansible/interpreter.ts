@@ -182,6 +182,8 @@ export class Interpreter {
         const found = lookUpHere(this, roots, question);
         if (found !== undefined) return found;
         if (this.#answers !== undefined) return this.#answers.ask(question);
+        // What is not among the playbook's files is not there.
+        if (question.plugin === "first_found") return [];
         throw new VolleyError(
           "TEMPLATE_FAILED",
           `lookup ${question.plugin}: ${question.terms.map(String).join(", ")} is not among the playbook's files`,

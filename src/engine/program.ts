@@ -72,6 +72,8 @@ export interface TurnContext {
   readonly files: Pick<ActionContext, "asset" | "assetTree" | "render">;
   /** The facts of the machine worked on. Default: the host's. */
   readonly facts?: Facts;
+  /** True when the play keeps the action's data. */
+  readonly registered?: boolean;
   /** Show nothing of the action's output. */
   readonly silent?: boolean;
 }

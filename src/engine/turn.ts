@@ -124,11 +124,12 @@ export class Turns {
     const { result, noLog = false } = await run({
       restartedMs,
       output: show,
-      context: ({ vars, check, signal, files, facts = at.view.facts, silent = false }) => ({
+      context: ({ vars, check, signal, files, facts = at.view.facts, registered, silent = false }) => ({
         ...createActionContext({
           role,
           vars,
           facts,
+          ...(registered === undefined ? {} : { registered }),
           check,
           signal,
           // Another machine is another memory.

@@ -155,12 +155,13 @@ function withEnvironment(system: System, environment: Readonly<Record<string, st
 }
 
 function contextOf(call: ModuleCall, { facts }: Place, signal: AbortSignal): ActionContext {
-  const { interpreter, frame, turn, templar, check, noLog } = call;
+  const { interpreter, node, frame, turn, templar, check, noLog } = call;
   return turn.context({
     vars: templar.vars,
     check,
     signal,
     silent: noLog,
+    registered: typeof node.keys.register === "string",
     ...(facts === undefined ? {} : { facts }),
     files: filesOf(interpreter, frame, templar),
   });
@@ -210,6 +211,9 @@ function diffOf({ path, before, after, attributes }: Diff): Record<string, unkno
 function endOf(performed: Performed, name: string, withDiff: boolean): ModuleEnd {
   const { result } = performed;
   const register = registerOf(performed);
+  // A command that ran counts as a change, whatever came of it.
+  if (performed.applied && result.state === "failed" && (name === "command" || name === "shell"))
+    register.changed = true;
   if (withDiff && result.diff !== undefined && register.diff === undefined) {
     const diffs = result.diff.map(diffOf);
     register.diff = diffs.length === 1 && !LISTS_DIFFS.has(name) ? diffs[0] : diffs;
