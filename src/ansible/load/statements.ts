@@ -228,7 +228,10 @@ function readTask(source: SourceFile, { entries, location }: Mapping, imports: I
   }
   if (module === "include_role") {
     const role = args.name ?? args.role;
-    if (typeof role === "string" && !role.includes("{{")) imports.findRole(role, path, location);
+    const items = [keys.loop, keys.with_items].flat(2).filter((item) => typeof item === "string");
+    // Of a name with templates the literal items of the loop are known.
+    for (const name of typeof role !== "string" ? [] : role.includes("{{") ? items : [role])
+      if (typeof name === "string" && !name.includes("{{")) imports.findRole(name, path, location);
   }
   imports.mention(module, args, path);
   const task = {
