@@ -52,12 +52,20 @@ export function loopOf(frame: Frame, templar: Templar): Loop | undefined {
 /** Work out the items of `with_NAME`, which the lookup of that name gives. */
 function lookUpItems(name: string, given: unknown, templar: Templar): readonly unknown[] {
   const terms = templar.value(given);
-  if (isDict(terms) && LISTS.has(name)) throw new VolleyError("TEMPLATE_FAILED", `with_${name} expects a list`);
+  if (isDict(terms) && LISTS.has(name))
+    throw new VolleyError("TEMPLATE_FAILED", `with_${name} expects a list`);
   return templar.lookup(name, terms);
 }
 
 /** Lookups that a dict is no list of terms for. */
-const LISTS: ReadonlySet<string> = new Set(["flattened", "indexed_items", "items", "list", "nested", "together"]);
+const LISTS: ReadonlySet<string> = new Set([
+  "flattened",
+  "indexed_items",
+  "items",
+  "list",
+  "nested",
+  "together",
+]);
 
 function controlOf(given: Record<string, unknown>, templar: Templar): LoopControl {
   const {
