@@ -178,8 +178,9 @@ export function addRunOptions(command: Command): Command {
   add("--age-identity <file>", "age identity for *.age files; repeatable", collect);
 
   group = "Output:";
-  command.addOption(outputOption().helpGroup(group));
-  add("-v, --verbose", "more in plain output: tasks, output, connections; up to -vvvv", oneMore);
+  const output = "how to show it; auto: ink on a terminal, else ansible for YAML and plain for TypeScript";
+  command.addOption(outputOption(output).helpGroup(group));
+  add("-v, --verbose", "more in plain and ansible output: results, connections; up to -vvvv", oneMore);
   add("--timing", "show at the end where the time went");
   command
     .optionsGroup(group)

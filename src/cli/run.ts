@@ -79,6 +79,9 @@ async function runPlaybooks(playbooks: readonly string[], given: RunFlags): Prom
     reach.askPassphrase === undefined ? {} : { askPassphrase: rememberAnswers(reach.askPassphrase) };
   const isWatched = flags.output === "ink" || (flags.output === "auto" && process.stdout.isTTY === true);
   const output = flags.step === true ? plainForStep(flags.output) : flags.output;
+  const outputOf = (playbook: string): ReporterKind =>
+    // Scripts read what ansible-playbook prints.
+    output === "auto" && process.stdout.isTTY !== true && isAnsiblePlaybook(playbook) ? "ansible" : output;
   for (const playbook of playbooks) {
     const exitCode = await runPlaybook(
       playbook,
@@ -108,7 +111,7 @@ async function runPlaybooks(playbooks: readonly string[], given: RunFlags): Prom
         ...(flags.forceHandlers === undefined ? {} : { forceHandlers: flags.forceHandlers }),
         ...(limit === undefined ? {} : { limit }),
       },
-      output,
+      outputOf(playbook),
     );
     if (exitCode !== 0) return exitCode;
   }
@@ -127,7 +130,7 @@ function plainForStep(output: ReporterKind): ReporterKind {
       hint: "choose tasks with --start-at-task and --tags",
     });
   }
-  return output === "json" ? output : "plain";
+  return output === "json" || output === "ansible" ? output : "plain";
 }
 
 async function runPlaybook(

@@ -12,7 +12,7 @@ import { safeLine } from "../reporter/rows/sanitize.ts";
 // The person at the terminal: the kind of output, signals, questions and passwords.
 
 /** Ways to show a run. */
-const OUTPUTS = ["auto", "ink", "plain", "json"];
+const OUTPUTS = ["auto", "ink", "plain", "json", "ansible"];
 
 /** Make `-o, --output`, with more ways to show the result where a command has some. */
 export function outputOption(description = "how to show it", kinds: readonly string[] = OUTPUTS): Option {

@@ -10,7 +10,7 @@ import {
 import { ASCII_SYMBOLS, UNICODE_SYMBOLS } from "./rows/wording.ts";
 
 /** The kinds of reporters; `auto` is `ink` on a terminal that a person watches, else `plain`. */
-export type ReporterKind = "auto" | "ink" | "plain" | "json";
+export type ReporterKind = "auto" | "ink" | "plain" | "json" | "ansible";
 
 /** Create a reporter, loading only the packages of its kind: ink and react are large. */
 export async function createReporter(kind: ReporterKind, options: ReporterOptions): Promise<Reporter> {
@@ -22,6 +22,11 @@ export async function createReporter(kind: ReporterKind, options: ReporterOption
       return createJsonReporter(stdout);
     case "plain":
       return (await import("./plain.ts")).createPlainReporter({ stdout, colors, symbols, verbosity, diff });
+    case "ansible":
+      return (await import("./ansible.ts")).createAnsibleReporter({
+        ...{ stdout, env, verbosity, diff },
+        stderr: options.stderr ?? process.stderr,
+      });
     case "ink":
       return (await loadDrawing(() => import("./ink/ink-reporter.ts"))).createInkReporter({
         ...options,

@@ -14,6 +14,8 @@ export interface Reporter {
 /** The options of a reporter. */
 export interface ReporterOptions {
   readonly stdout: NodeJS.WriteStream;
+  /** Where Ansible's output has its warnings. Default: the process's own. */
+  readonly stderr?: NodeJS.WritableStream;
   /** The keyboard; without it, or when it is not a terminal, the UI takes no keys. */
   readonly stdin?: NodeJS.ReadStream;
   readonly env: Environment;

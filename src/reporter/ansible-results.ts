@@ -1,0 +1,259 @@
+import type { TaskRef } from "../core/events.ts";
+import type { ItemResult, Result } from "../core/result.ts";
+import { isRecord } from "../core/values/value.ts";
+import {
+  type ColorName,
+  diffText,
+  itemText,
+  paint,
+  registerDiff,
+  safeText,
+  sortedJson,
+} from "./ansible-text.ts";
+
+// The results of tasks, as Ansible's default output shows them.
+
+/** The numbers of a host in the recap. */
+export interface Stats {
+  ok: number;
+  changed: number;
+  unreachable: number;
+  failed: number;
+  skipped: number;
+  rescued: number;
+  ignored: number;
+}
+
+/** Start at nothing. */
+export function noStats(): Stats {
+  return { ok: 0, changed: 0, unreachable: 0, failed: 0, skipped: 0, rescued: 0, ignored: 0 };
+}
+
+/** The way results are shown. */
+export interface ResultStyle {
+  readonly colors: boolean;
+  readonly verbosity: number;
+  readonly diff: boolean;
+  readonly showsSkipped: boolean;
+  readonly showsOk: boolean;
+}
+
+type Register = Readonly<Record<string, unknown>>;
+
+/** A task's result of which a host's line is made. */
+export interface TaskResult {
+  readonly host: string;
+  readonly task: TaskRef;
+  readonly result: Result;
+}
+
+const CENSORED =
+  "the output has been hidden due to the fact that 'no_log: true' was specified for this result";
+
+/** Return the register of a result: its data, or one made of it where actions of TypeScript ended. */
+export function registerOfResult({ state, data, hidden, error, message }: Result): Register {
+  const changed = state === "changed";
+  if (hidden === true) return { censored: CENSORED, changed };
+  if (isRecord(data) && typeof data.changed === "boolean") return data;
+  if (isRecord(data) && data.skipped === true) return data;
+  const text = error?.message ?? message;
+  return {
+    ...(isRecord(data) ? data : data === undefined ? {} : { data }),
+    changed,
+    ...(text === undefined ? {} : { msg: text }),
+  };
+}
+
+/** A pass of a loop. */
+interface Pass {
+  readonly state: Result["state"];
+  readonly register: Register;
+  readonly label: string;
+}
+
+/** Return the passes of a loop; undefined without one. */
+function passesOf(result: Result): readonly Pass[] | undefined {
+  const { data, items, hidden } = result;
+  if (hidden === true) return items?.map(passOfItem);
+  if (items === undefined) return undefined;
+  if (isRecord(data) && Array.isArray(data.results)) return data.results.filter(isRecord).map(passOfRegister);
+  // A loop whose items could not be worked out has none.
+  return isRecord(data) && typeof data.changed === "boolean" ? undefined : items.map(passOfItem);
+}
+
+function passOfItem({ label, state, data, error, message }: ItemResult): Pass {
+  const text = error?.message ?? message;
+  const own = isRecord(data) ? data : {};
+  return {
+    state,
+    label,
+    register: {
+      ...own,
+      changed: state === "changed",
+      item: label,
+      ...(text === undefined ? {} : { msg: text }),
+    },
+  };
+}
+
+function passOfRegister(register: Register): Pass {
+  const { _ansible_item_label: label, ansible_loop_var: name } = register;
+  const item = typeof name === "string" ? register[name] : register.item;
+  return { state: stateOf(register), register, label: itemText(label ?? item) };
+}
+
+function stateOf({ failed, skipped, changed }: Register): Result["state"] {
+  if (failed === true) return "failed";
+  if (skipped === true) return "skipped";
+  return changed === true ? "changed" : "unchanged";
+}
+
+/** Keys that say what the line says already, or that are shown in another way. */
+const UNSHOWN = new Set(["failed", "skipped", "invocation", "diff", "exception", "warnings", "deprecations"]);
+/** More of them where debug shows its text alone. */
+const UNSHOWN_OF_DEBUG = new Set(["changed", "skip_reason", "item", "ansible_loop_var", "ansible_index_var"]);
+/** Modules whose results are always shown. */
+const TALKATIVE = new Set(["debug", "assert"]);
+
+function shownOf(register: Register, action: string): Register {
+  const isDebug = action === "debug";
+  const { ansible_loop_var: loop, ansible_index_var: index } = register;
+  const isPassVar = (key: string): boolean => key === loop || key === index;
+  return Object.fromEntries(
+    Object.entries(register).filter(
+      ([key]) =>
+        !key.startsWith("_ansible_") &&
+        !UNSHOWN.has(key) &&
+        !(isDebug && (UNSHOWN_OF_DEBUG.has(key) || isPassVar(key))),
+    ),
+  );
+}
+
+const WORDS = {
+  unchanged: { word: "ok", color: "ok" },
+  changed: { word: "changed", color: "changed" },
+  skipped: { word: "skipping", color: "skipped" },
+} as const satisfies Record<Exclude<Result["state"], "failed">, { word: string; color: ColorName }>;
+
+/** Return the lines of a task's result on a host; "" when it is not to be shown. */
+export function resultText({ host, task, result }: TaskResult, style: ResultStyle): string {
+  const register = registerOfResult(result);
+  const { action } = task;
+  const passes = passesOf(result);
+  let text = "";
+  const say = (color: ColorName, made: string): void => {
+    text += `${paint(safeText(made), color, style.colors)}\n`;
+  };
+  // A debug fails before it says something.
+  const isTalkative = (state: Result["state"]): boolean =>
+    TALKATIVE.has(action) && state !== "skipped" && !(action === "debug" && state === "failed");
+  const json = (of: Register, state: Result["state"]): string =>
+    sortedJson(shownOf(of, action), isTalkative(state) || style.verbosity > 2);
+  const isTold = (state: Result["state"]): boolean => style.verbosity > 0 || isTalkative(state);
+  const isShown = (state: Result["state"]): boolean =>
+    state === "skipped" ? style.showsSkipped : state === "unchanged" ? style.showsOk : true;
+  const diffs = (given: unknown): void => {
+    if (style.diff) text += diffText(given, style.colors);
+  };
+  const line = (state: Exclude<Result["state"], "failed">, of: Register, label: string | undefined): void => {
+    if (!isShown(state)) return;
+    const { word, color } = WORDS[state];
+    const item = label === undefined ? "" : ` => (item=${label})`;
+    const more = isTold(state) ? ` => ${json(of, state)}` : "";
+    // Ansible ends the line of a skipped item with a blank.
+    const end = more === "" && state === "skipped" && label !== undefined ? " " : "";
+    say(color, `${word}: [${host}]${item}${more}${end}`);
+  };
+
+  const hasOwnDiffs = register.diff !== undefined || passes?.some((pass) => pass.register.diff !== undefined);
+  if (hasOwnDiffs !== true && result.diff !== undefined) diffs(result.diff.map(registerDiff));
+
+  for (const { state, register: of, label } of passes ?? []) {
+    if (of.diff !== undefined) diffs(of.diff);
+    if (state === "failed") say("failed", `failed: [${host}] (item=${label}) => ${json(of, state)}`);
+    else if (isIncluded(of)) say("skipped", `included: ${of.include} for ${host} => (item=${label})`);
+    else if (!isRoleInclude(action) || state === "skipped") line(state, of, label);
+  }
+  const isLoop = passes !== undefined && passes.length > 0;
+  if (!isLoop && register.diff !== undefined) diffs(register.diff);
+  if (result.state === "failed") {
+    if (!isLoop || result.hidden === true)
+      say("failed", `fatal: [${host}]: FAILED! => ${json(register, "failed")}`);
+    if (result.ignored === true) say("skipped", "...ignoring");
+  } else if (!isLoop) {
+    if (isIncluded(register)) say("skipped", `included: ${register.include} for ${host}`);
+    else if (!isRoleInclude(action) || result.state === "skipped") line(result.state, register, undefined);
+  } else if (result.state === "skipped") {
+    const { results: _results, ...own } = register;
+    line("skipped", own, undefined);
+  }
+  return text;
+}
+
+function isIncluded({ include, failed, skipped }: Register): boolean {
+  return typeof include === "string" && failed !== true && skipped !== true;
+}
+
+function isRoleInclude(action: string): boolean {
+  return action === "include_role";
+}
+
+/** Count a result as Ansible does: every file that was included, and ignored failures too, are `ok`. */
+export function countResult(stats: Stats, { task, result }: TaskResult): void {
+  const register = registerOfResult(result);
+  const changed = result.state === "changed" || (result.state === "failed" && register.changed === true);
+  if (result.state === "failed" && result.ignored !== true) stats.failed++;
+  else if (result.state === "skipped") stats.skipped++;
+  else {
+    if (result.state === "failed") stats.ignored++;
+    if (changed) stats.changed++;
+    stats.ok += okOf(task, register);
+  }
+}
+
+function okOf({ action }: TaskRef, register: Register): number {
+  if (isRoleInclude(action) && register.failed !== true) return 0;
+  const { results } = register;
+  const included = Array.isArray(results) ? results.filter((each) => isRecord(each) && isIncluded(each)) : [];
+  return Math.max(1, included.length);
+}
+
+/** Return the warnings that a result brings. */
+export function warningsOf(result: Result): readonly string[] {
+  if (result.hidden === true || !isRecord(result.data)) return [];
+  const { warnings, results } = result.data;
+  const own = [warnings, ...(Array.isArray(results) ? results.map((each) => each?.warnings) : [])];
+  return own.flat().filter((each) => typeof each === "string");
+}
+
+/** Return the name of a task in its header: that of an `include_role` without one names the role. */
+export function taskName({ play, role, name, action }: TaskRef, result: Result | undefined): string {
+  const full = role === "" || role === play ? name : `${role} : ${name}`;
+  if (!isRoleInclude(action) || name !== action || !isRecord(result?.data)) return full;
+  const { data } = result;
+  const first = Array.isArray(data.results) ? data.results.find(isRecord) : data;
+  const args = first?.include_args;
+  return isRecord(args) && typeof args.name === "string" ? `${full} : ${args.name}` : full;
+}
+
+/** Return the recap's line of a host. */
+export function recapLine(host: string, stats: Stats, colors: boolean): string {
+  const { failed, unreachable, changed } = stats;
+  const color = failed + unreachable > 0 ? "failed" : changed > 0 ? "changed" : "ok";
+  const counts = RECAP.map(([name, own]) => {
+    const value = stats[name];
+    return paint(`${name}=${String(value).padEnd(4)}`, value > 0 ? own : undefined, colors);
+  });
+  const name = safeText(host);
+  return `${paint(name, color, colors)}${" ".repeat(Math.max(0, 26 - name.length))} : ${counts.join(" ")}\n`;
+}
+
+const RECAP = [
+  ["ok", "ok"],
+  ["changed", "changed"],
+  ["unreachable", "unreachable"],
+  ["failed", "failed"],
+  ["skipped", "skipped"],
+  ["rescued", "ok"],
+  ["ignored", "warning"],
+] as const satisfies readonly (readonly [keyof Stats, ColorName])[];
