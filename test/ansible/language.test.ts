@@ -21,7 +21,19 @@ async function carryOut(playbook: string, ...args: readonly string[]): Promise<C
   cpSync(playbooks, directory, { recursive: true });
   const made = mkdtempSync(join(scratch(), "made-"));
   const end = await volley(
-    ["run", playbook, "-i", "here,", "-e", "ansible_connection=local", "-e", `scratch=${made}`, ...args],
+    [
+      "run",
+      playbook,
+      "-o",
+      "plain",
+      "-i",
+      "here,",
+      "-e",
+      "ansible_connection=local",
+      "-e",
+      `scratch=${made}`,
+      ...args,
+    ],
     { cwd: directory, env: { ANSIBLE_CONFIG: "" } },
   );
   return { ...end, scratch: made };
