@@ -210,7 +210,11 @@ async function runPass(run: TaskRun, own: Vars, loop: Loop | undefined): Promise
           if (!cancel.aborted) continue;
         }
         // As Ansible counts it: the first try is none of the retries.
-        if (!isDone) register = { ...register, failed: true, attempts: Math.max(1, tries - 1) };
+        if (!isDone) {
+          // A rule of the playbook's own says what is a failure.
+          const failed = node.keys.failed_when === undefined ? { failed: true } : {};
+          register = { ...register, ...failed, attempts: Math.max(1, tries - 1) };
+        }
       }
       return {
         register,

@@ -166,6 +166,7 @@ The key itself identifies a line: other options or another comment replace the l
     const current = await system.readIfExists(keyfile);
     const data = describeKey(given, keyfile);
     if (current === null && state === "absent") return unchanged(data);
+    if (current === null && wantedKeys(keys, given).length === 0) return unchanged(data);
     const edit = { keys: wantedKeys(keys, given), present: state === "present", exclusive };
     const content = editAuthorizedKeys(bytesToText(current ?? new Uint8Array()), edit);
     const directory = await inspectDirectory(given, keyfile, account, system, context);

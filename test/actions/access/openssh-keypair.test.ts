@@ -1,0 +1,56 @@
+import { execFileSync } from "node:child_process";
+import { existsSync, mkdtempSync, readFileSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { afterAll, beforeEach, expect, it } from "vitest";
+import { openssh_keypair } from "../../../src/actions/access/openssh-keypair.ts";
+import { createLocalSystem } from "../../../src/system/local/local-system.ts";
+import { makeSandbox, pass } from "../harness.ts";
+
+const hasKeygen = ((): boolean => {
+  try {
+    execFileSync("ssh-keygen", ["-?"], { stdio: "ignore" });
+    return true;
+  } catch (thrown) {
+    return (thrown as NodeJS.ErrnoException).code !== "ENOENT";
+  }
+})();
+
+let directory: string;
+const system = createLocalSystem();
+const act = (call: ReturnType<typeof openssh_keypair>, check = false) => {
+  using sandbox = makeSandbox();
+  return pass(call, system, { ...sandbox.context(), check });
+};
+
+beforeEach(() => {
+  directory = mkdtempSync(join(tmpdir(), "volley-keys-"));
+  return () => rmSync(directory, { recursive: true });
+});
+afterAll(() => system.close());
+
+it.runIf(hasKeygen)("makes a pair once, anew where the type differs, and removes it", async () => {
+  const path = join(directory, "id");
+  const make = openssh_keypair({ path, type: "ed25519", comment: "a b" });
+  expect((await act(make, true)).state).toBe("changed");
+  expect(existsSync(path)).toBe(false);
+  expect((await act(make)).state).toBe("changed");
+  const first = readFileSync(`${path}.pub`, "utf8");
+  expect(first).toMatch(/^ssh-ed25519 \S+ a b\n$/);
+  expect((await act(make)).state).toBe("unchanged");
+  const made = await act(openssh_keypair({ path, type: "ecdsa", comment: "c" }));
+  expect(made.state).toBe("changed");
+  expect(made.data).toMatchObject({ filename: path, type: "ecdsa", size: 256, comment: "c" });
+  expect(readFileSync(`${path}.pub`, "utf8")).not.toBe(first);
+  const remove = openssh_keypair({ path, state: "absent" });
+  expect((await act(remove)).state).toBe("changed");
+  expect(existsSync(path) || existsSync(`${path}.pub`)).toBe(false);
+  expect((await act(remove)).state).toBe("unchanged");
+});
+
+it.runIf(hasKeygen)("refuses to replace a pair where it may not", async () => {
+  const path = join(directory, "id");
+  await act(openssh_keypair({ path, type: "ed25519" }));
+  const refused = openssh_keypair({ path, type: "ecdsa", regenerate: "fail" });
+  await expect(act(refused)).rejects.toThrow(/set regenerate or force/);
+});
