@@ -27,12 +27,15 @@ export class RunInventory {
     ];
   }
 
-  /** The groups that a host is in, without `all`, sorted. */
+  /** The groups that a host is in, without `all`, sorted: `ungrouped` where there is no other. */
   groupsOf(host: string): readonly string[] {
-    return [...this.#groups]
+    const named = [...this.#groups]
       .filter(([name, hosts]) => name !== "all" && name !== "ungrouped" && hosts.includes(host))
       .map(([name]) => name)
       .sort();
+    return named.length === 0 && this.#groups.get("ungrouped")?.includes(host) === true
+      ? ["ungrouped"]
+      : named;
   }
 
   varsOf(host: string): Vars {

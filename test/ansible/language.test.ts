@@ -1,4 +1,4 @@
-import { cpSync, mkdtempSync, readFileSync } from "node:fs";
+import { cpSync, mkdtempSync, readdirSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { beforeAll, expect, test } from "vitest";
@@ -60,4 +60,31 @@ test("handlers run once, in the order of their definitions, and by force after a
   expect(end.stdout).toContain("Forced after a failure : The end");
   expect(end.stdout).toMatch(/10 changed, 2 skipped, 1 failed, 0 not executed/);
   expect(readFileSync(join(end.scratch, "forced"), "utf8")).toBe("ran\n");
+});
+
+test("vars by their precedence, files of vars, kinds of values, groups and what is learned", async () => {
+  const end = await carryOut("vars.yml", "-e", '{"extra": "given", "extra_list": [1, 2]}');
+  expect(end.stderr + end.stdout).not.toMatch(/Assertion failed/);
+  expect(end.code).toBe(0);
+});
+
+const BY_TAG = [
+  "applied",
+  "block",
+  "block-two",
+  "imported",
+  "included-one",
+  "one",
+  "one-two",
+  "role-imported",
+];
+
+test.each([
+  ["--tags", "one", ["always", ...BY_TAG]],
+  ["--skip-tags", "one", ["always", "plain"]],
+  ["--tags", "all,never", ["always", ...BY_TAG, "included", "never", "plain", "role-included"]],
+])("%s %s", async (option, tags, made) => {
+  const end = await carryOut("tags.yml", option, tags);
+  expect(end.code).toBe(0);
+  expect(readdirSync(end.scratch)).toEqual(made.sort());
 });
