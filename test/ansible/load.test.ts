@@ -58,7 +58,6 @@ test.each([
   [tasks("- debug:\n  command: x"), "site.yml:4:7 conflicting action statements: debug, command"],
   [tasks("- debug:\n  whenn: x"), "site.yml:4:7 'whenn' is not a valid attribute for a Task"],
   [tasks("- block: []\n  loop: [1]"), "site.yml:4:7 'loop' is not a valid attribute for a Block"],
-  [tasks("- apt: just words"), 'site.yml:3:7 apt takes no free text: "just words" is no key=value'],
   [
     tasks("- debug:\n  vars: {a-b: 1}"),
     "Invalid variable name in vars specified for a Task: 'a-b' is not a valid variable name",
