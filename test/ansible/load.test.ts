@@ -25,9 +25,6 @@ function load(site: string, files: Readonly<Record<string, string>> = {}): Loade
     collections: [join(directory, "collections")],
     library: [],
     settings: {},
-    openVault: (_text, where) => {
-      throw new VolleyError("SECRET_FAILED", `${where} is encrypted`);
-    },
     isModule: isModuleName,
   });
 }
