@@ -17,6 +17,7 @@ import {
 } from "yaml";
 import { type ErrorCode, printable, type SourceLocation, VolleyError } from "../core/errors.ts";
 import { keyOf, makeDict } from "../core/values/value.ts";
+import { indentQuoted } from "./loose-quotes.ts";
 import { parseTimestamp, resolveScalar, resolveTagged } from "./scalar.ts";
 
 /** A node of a YAML document. Only the reader that made it can look inside. */
@@ -77,27 +78,41 @@ export interface YamlDialect {
  * values that are asked for are looked at, so an unknown tag fails late.
  */
 export function parseYamlDocument(text: string, file: string, dialect: YamlDialect): YamlReader {
-  return parse(text, file, dialect, (options) => [parseDocument(text, options)])[0]!;
+  return parse(text, file, dialect, (given, options) => [parseDocument(given, options)])[0]!;
 }
 
 /** Parse every document of a YAML stream, as {@link parseYamlDocument} does. */
 export function parseYamlStream(text: string, file: string, dialect: YamlDialect): readonly YamlReader[] {
-  return parse(text, file, dialect, (options) => [...parseAllDocuments(text, options)] as Document.Parsed[]);
+  return parse(
+    text,
+    file,
+    dialect,
+    (given, options) => [...parseAllDocuments(given, options)] as Document.Parsed[],
+  );
 }
 
-function parse(
-  text: string,
-  file: string,
-  dialect: YamlDialect,
-  work: (options: Parameters<typeof parseDocument>[1]) => readonly Document.Parsed[],
-): readonly YamlReader[] {
+/** Calls the parser. */
+type Work = (text: string, options: Parameters<typeof parseDocument>[1]) => readonly Document.Parsed[];
+
+function parse(text: string, file: string, dialect: YamlDialect, work: Work): readonly YamlReader[] {
   const { code } = dialect;
   if (isTooDeep(text)) throw new VolleyError(code, "it is nested too deeply", { location: { file } });
+  const { documents, locate } = parseLoosely(text, file, code, work);
+  return documents.map((document) => new DocumentReader(document, file, locate, dialect));
+}
+
+/** What the parser made of a text. */
+interface Parsed {
+  readonly documents: readonly Document.Parsed[];
+  readonly problem: YAMLError | undefined;
+  readonly lines: LineCounter;
+}
+
+function parseOnce(text: string, file: string, code: ErrorCode, work: Work): Parsed {
   const lines = new LineCounter();
-  let documents: readonly Document.Parsed[];
   try {
     // The failsafe schema leaves scalars as text, for resolveScalar to read as YAML 1.1.
-    documents = work({
+    const documents = work(text, {
       schema: "failsafe",
       version: "1.1",
       uniqueKeys: false,
@@ -105,21 +120,48 @@ function parse(
       logLevel: "error",
       lineCounter: lines,
     });
+    return { documents, problem: documents.flatMap(({ errors }) => errors)[0], lines };
   } catch (cause) {
     throw new VolleyError(code, `not valid YAML: ${printable(String(cause))}`, { location: { file }, cause });
   }
+}
+
+/** The parser's words for a quoted text that ends too early. */
+const LOST_QUOTE = /^Missing closing (["'])quote/;
+
+/** Parse a text, and move lines of quoted texts in where the parser needs that. */
+function parseLoosely(
+  text: string,
+  file: string,
+  code: ErrorCode,
+  work: Work,
+): { readonly documents: readonly Document.Parsed[]; locate(offset: number): SourceLocation } {
+  const added = new Map<number, number>();
+  let current = text;
+  let parsed = parseOnce(text, file, code, work);
   const locate = (offset: number): SourceLocation => {
-    const { line, col } = lines.linePos(offset);
-    return { file, line, column: col };
+    const { line, col } = parsed.lines.linePos(offset);
+    return { file, line, column: Math.max(1, col - (added.get(line) ?? 0)) };
   };
-  const error = documents.flatMap(({ errors }) => errors)[0];
-  if (error !== undefined) {
-    throw new VolleyError(code, `not valid YAML: ${printable(describeProblem(error))}`, {
-      location: locate(error.pos[0]),
-      cause: error,
-    });
+  while (parsed.problem !== undefined) {
+    const { problem } = parsed;
+    const [, quote] = LOST_QUOTE.exec(problem.message) ?? [];
+    const moved = quote === undefined ? undefined : indentQuoted(current, problem.pos[0], quote);
+    const next = moved && parseOnce(moved.text, file, code, work);
+    const isHelp =
+      next !== undefined &&
+      (next.problem === undefined || next.lines.linePos(next.problem.pos[0]).line > moved!.lastLine);
+    if (!isHelp) {
+      throw new VolleyError(code, `not valid YAML: ${printable(describeProblem(problem))}`, {
+        location: locate(problem.pos[0]),
+        cause: problem,
+      });
+    }
+    for (const [line, blanks] of moved!.added) added.set(line, (added.get(line) ?? 0) + blanks);
+    current = moved!.text;
+    parsed = next;
   }
-  return documents.map((document) => new DocumentReader(document, file, locate, dialect));
+  return { documents: parsed.documents, locate };
 }
 
 /** The limit for nested aliases and merged mappings; collections in the text itself have {@link MAX_LEVELS}. */
