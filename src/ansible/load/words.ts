@@ -1,4 +1,5 @@
 import { VolleyError } from "../../core/errors.ts";
+import { unescapePython } from "../../core/values/python-literal.ts";
 import { COMMAND_OPTIONS, COMMANDS } from "../keywords.ts";
 
 // Arguments in one text: `src=a dest="b c"`, and free text such as command lines.
@@ -60,12 +61,20 @@ export function readArguments(module: string, text: string): Record<string, unkn
   for (const word of splitWords(text)) {
     const [, key, value] = PAIR.exec(word) ?? [];
     if (key === undefined) raw.push(word);
-    else args[key] = unquote(value!);
+    else args[key] = readValue(value!);
   }
   if (raw.length > 0) {
     args._raw_params = raw.map(unquote).join(" ");
   }
   return args;
+}
+
+/** The escapes of Python's strings that Ansible reads in `key=value`, quoted or not: not the octal ones, so that `\1` stays. */
+const ESCAPES = /\\(?:x[\da-fA-F]{2}|u[\da-fA-F]{4}|U[\da-fA-F]{8}|[\\'"abfnrtv])/g;
+
+function readValue(written: string): string {
+  const text = written.replace(ESCAPES, (each) => unescapePython(each)).trim();
+  return /^(["']).*\1$/s.test(text) && text.length > 1 ? text.slice(1, -1) : text;
 }
 
 /** Read a command line: its options are taken out, the rest stays as it is written. */
