@@ -38,7 +38,7 @@ function debug({ args, templar, interpreter }: RenderedCall): ModuleEnd {
     };
   if (msg !== undefined && name !== undefined)
     throw new VolleyError("PARAMS_INVALID", "'msg' and 'var' are incompatible options");
-  if (name === undefined) return unchangedWith({ msg: msg ?? "Hello world!" });
+  if (name === undefined) return unchangedWith({ msg: msg === undefined ? "Hello world!" : msg });
   if (typeof name !== "string") {
     const key = Array.isArray(name) ? "<class 'list'>" : "<class 'dict'>";
     return unchangedWith({ [key]: name });
