@@ -3,7 +3,7 @@ import { type SourceLocation, VolleyError } from "../../core/errors.ts";
 import { decodeUtf8, fileReason } from "../../core/unix/user-file.ts";
 import { Data, isDict, mapLeaves } from "../../core/values/value.ts";
 import { isVault } from "../../vars/vault-format.ts";
-import { parseYamlDocument, parseYamlStream, type YamlNode, type YamlReader } from "../../yaml/document.ts";
+import { parseYamlDocument, type YamlNode, type YamlReader } from "../../yaml/document.ts";
 
 /** Return what stands for a value that is encrypted with Ansible Vault. */
 export type Seal = (text: string, location: SourceLocation) => unknown;
@@ -121,5 +121,3 @@ export function isFile(path: string): boolean {
 export function isDirectory(path: string): boolean {
   return statSync(path, { throwIfNoEntry: false })?.isDirectory() === true;
 }
-
-export { parseYamlStream };
