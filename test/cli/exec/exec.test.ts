@@ -379,7 +379,7 @@ describe("what is loaded", () => {
     ];
     expect([...packages].filter((name) => !allowed.includes(name))).toEqual([]);
     const unwanted =
-      /^src\/(template|actions|agent|engine|system\/(local|remote-system)|reporter\/ink|bundle\/(?!runtime))/;
+      /^src\/(template|actions|agent|engine|system\/(local|remote-system)|reporter\/ink|bundle\/(?!runtime|parts))/;
     expect(loaded.filter((name) => unwanted.test(name))).toEqual([]);
   });
 });
