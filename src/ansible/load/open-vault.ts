@@ -1,6 +1,7 @@
 import { messageOf, type SourceLocation } from "../../core/errors.ts";
 import { Data } from "../../core/values/value.ts";
 import { Vaulted, type VaultedText, type VaultedValue } from "../../core/values/vaulted.ts";
+import { isTemplate } from "../../vars/scope.ts";
 import { fillVaulted } from "../vaulted.ts";
 import { needOfValue } from "./needs.ts";
 import { placeText, readVars } from "./read.ts";
@@ -41,8 +42,9 @@ export async function openTexts(texts: readonly VaultedText[], opener: VaultOpen
   return { values, ...(needsController === undefined ? {} : { needsController }) };
 }
 
-async function openValue({ text, file, line }: VaultedText, opener: VaultOpener): Promise<Data> {
-  return new Data(await opener.openVaultValue(text, line === undefined ? { file } : { file, line }));
+async function openValue({ text, file, line }: VaultedText, opener: VaultOpener): Promise<string | Data> {
+  const clear = await opener.openVaultValue(text, line === undefined ? { file } : { file, line });
+  return isTemplate(clear) ? new Data(clear) : clear;
 }
 
 /** Return the vars of an encrypted file; values in it may be encrypted once more. */
