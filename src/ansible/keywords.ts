@@ -97,7 +97,7 @@ export const ROLE_KEYWORDS: ReadonlySet<string> = new Set([
 
 /** Collections whose modules are known by their short names. */
 const KNOWN_COLLECTIONS =
-  /^(?:ansible\.(?:builtin|legacy|posix|utils|netcommon)|community\.(?:general|mysql|postgresql|crypto))\./;
+  /^(?:ansible\.(?:builtin|legacy|mysql|netcommon|posix|utils|windows)|community\.(?:general|mysql|postgresql|crypto))\./;
 
 /** Return a module's name without a collection that Volley knows. */
 export function shortModuleName(name: string): string {

@@ -130,31 +130,35 @@ function refuse(path: string, { check }: ActionContext): PamChange {
   return { file, count: 0, unknown: message };
 }
 
-/** A rule: its words, and the white space between the first three. */
+/** The words of a rule. */
 interface Rule {
-  readonly indent: string;
   readonly type: string;
   readonly control: string;
   readonly module: string;
-  readonly gaps: readonly [string, string];
   readonly args: readonly string[];
 }
 
-const RULE = /^(\s*)([-\w]+)(\s+)(\[[^\]]*\]|\S+)(\s+)(\S+)(.*)$/s;
+const RULE = /^\s*([-\w]+)\s+(\[[^\]]*\]|\S+)\s+(\S+)(.*)$/s;
 
 function readRule(line: string): Rule | undefined {
   if (/^\s*(?:#|@|$)/.test(line)) return undefined;
-  const [, indent = "", itsType, first = "", itsControl = "", second = "", module = "", rest = ""] =
-    RULE.exec(line) ?? [];
+  const [, itsType, itsControl = "", module = "", rest = ""] = RULE.exec(line) ?? [];
   if (itsType === undefined) return undefined;
   return {
-    ...{ indent, type: itsType, control: itsControl, module, gaps: [first, second] },
+    ...{ type: itsType, control: itsControl, module },
     args: rest.replace(/\\\n/g, " ").match(/\[[^\]]*\]|\S+/g) ?? [],
   };
 }
 
-function writeRule({ indent, type: itsType, control: itsControl, module, gaps, args }: Rule): string {
-  return [`${indent}${itsType}${gaps[0]}${itsControl}${gaps[1]}${module}`, ...args].join(" ");
+/** Lay a rule out as Ansible's module does. */
+function writeRule({ type: itsType, control: itsControl, module, args }: Rule): string {
+  return [`${itsType.padEnd(11)}${itsControl}`, module, ...args].join(" ");
+}
+
+/** Lay out a line of a file that is written anew: a rule in the same way as the new ones, all else as it is. */
+function layOut(line: string): string {
+  const rule = readRule(line);
+  return rule === undefined ? line : writeRule(rule);
 }
 
 function sameRule(one: Rule | undefined, other: Rule): boolean {
@@ -197,7 +201,7 @@ function editRules(before: string, given: PamParams): { readonly text: string; r
     count++;
     return [writeRule(changed)];
   });
-  return { text: count === 0 ? before : edited.map((line) => `${line}\n`).join(""), count };
+  return { text: count === 0 ? before : edited.map((line) => `${layOut(line)}\n`).join(""), count };
 }
 
 /** The next line in a direction that is neither empty nor a comment. */

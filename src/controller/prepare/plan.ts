@@ -308,6 +308,8 @@ export interface JobCourse {
   readonly options: JobOptions;
   /** True when the playbook may ask for the inventory's groups. Other jobs omit them: in a large fleet they are most of the job. */
   readonly asksForGroups: boolean;
+  /** True where the plays are carried out here: the vars of all hosts are at hand, and stay on this machine. */
+  readonly isLed?: boolean;
   /** The values of the playbook that are encrypted with Ansible Vault. */
   readonly vaulted?: OpenedVault | undefined;
 }
@@ -316,10 +318,9 @@ export interface JobCourse {
 export function makeJob(
   host: Host,
   { plays, groups, inventory, extraVars = [] }: HostPlan,
-  { options, asksForGroups, vaulted }: JobCourse,
+  { options, asksForGroups, isLed = false, vaulted }: JobCourse,
 ): Job {
   const mine = plays.filter(({ hosts }) => hosts.includes(host));
-  const isLed = mine.some(({ play }) => play.program?.needsController !== undefined);
   const shared = [...new Set(mine.flatMap(({ play }) => play.hostVars ?? []))];
   const hostVars: Record<string, Vars> = {};
   if (shared.length > 0) {

@@ -158,7 +158,14 @@ export async function prepare(
       playbook: world === undefined ? playbook : { ...playbook, world },
       plays: Object.freeze(selected.plays),
       hosts: Object.freeze(
-        planJobs(selected, options, { bundle, transports, session, startAtPlay, vaulted }),
+        planJobs(selected, options, {
+          bundle,
+          transports,
+          session,
+          startAtPlay,
+          isLed: isLed && method === "direct",
+          vaulted,
+        }),
       ),
       bundle: attached?.changed === true ? { ...bundle, id: record!.bundle } : bundle,
       buildMs,
@@ -233,9 +240,11 @@ function planJobs(
     transports,
     session,
     startAtPlay,
+    isLed,
     vaulted,
   }: {
     readonly bundle: Bundle;
+    readonly isLed: boolean;
     readonly transports: Transports;
     readonly session: JobSession;
     readonly startAtPlay: number | undefined;
@@ -258,7 +267,7 @@ function planJobs(
     const { endpoint, transport } = transports.of(host);
     const plays = selected.plays.filter(({ hosts }) => hosts.includes(host));
     const become = hostBecome(host, endpoint.user, plays, options);
-    const job = makeJob(host, selected, { options: jobOptions, asksForGroups, vaulted });
+    const job = makeJob(host, selected, { options: jobOptions, asksForGroups, isLed, vaulted });
     const secrets = [...new Set([...(job.secrets ?? []), ...become.secrets])];
     return Object.freeze({
       name: host.name,
