@@ -190,7 +190,7 @@ function editRules(before: string, given: PamParams): { readonly text: string; r
       return [];
     }
     if (state === "before" || state === "after") {
-      const added = newRule(given, rule);
+      const added = newRule(given);
       const beside = readRule(neighbour(lines, index, state === "before" ? -1 : 1) ?? "");
       if (sameRule(beside, added)) return [line];
       count++;
@@ -211,9 +211,9 @@ function neighbour(lines: readonly string[], from: number, step: 1 | -1): string
   return undefined;
 }
 
-function newRule({ new_type, new_control, new_module_path, module_arguments }: PamParams, rule: Rule): Rule {
+function newRule({ new_type, new_control, new_module_path, module_arguments }: PamParams): Rule {
   return {
-    ...{ indent: "", gaps: rule.gaps, type: new_type ?? "", control: new_control ?? "" },
+    ...{ type: new_type ?? "", control: new_control ?? "" },
     ...{ module: new_module_path ?? "", args: wordsOf(module_arguments ?? []) },
   };
 }

@@ -63,8 +63,6 @@ const UNUSED =
 /** Directories whose YAML becomes part of the tree. */
 const TREE_DIRECTORIES = /^(?:tasks|handlers|vars|defaults|meta)\//;
 const YAML = /\.(?:ya?ml|json)$/;
-/** The largest file that is sent along because a task might name it. */
-const MAX_GUESSED_BYTES = 64 << 20;
 
 /** The actions that modules of the interpreter's own are made of. */
 const BEHIND: Readonly<Record<string, readonly string[]>> = {
@@ -527,12 +525,10 @@ class Loader {
     for (const kind of ["tasks", "handlers"])
       for (const path of listFiles(join(directory, kind), (each) => !/(?:^|\/)\./.test(each)))
         if (YAML.test(path) || path === "main") this.#takeTasks(join(directory, kind, path), found);
-    let guessed = 0;
     this.#takeDirectory(directory, (path) => {
       if (UNUSED.test(path) || (TREE_DIRECTORIES.test(path) && (YAML.test(path) || /\/main$/.test(path))))
         return false;
-      guessed++;
-      return guessed < MAX_GUESSED_BYTES;
+      return true;
     });
     return key;
   }
