@@ -82,7 +82,9 @@ export const pamd = defineAction<typeof params, PamChange, PamData>({
   name: "pamd",
   doc: `Change, add or remove rules of a PAM service in \`/etc/pam.d\`; see pam.d(5).
 
-A rule is found by its type, control and module. Every rule that is found is treated; other lines, comments included, stay as they are. Without one, nothing is done.`,
+A rule is found by its type, control and module. Every rule that is found is treated; without one, nothing is done.
+
+When the file changes, every rule in it is laid out as Ansible's module does: the type padded to 11 columns, then control, module and arguments with single blanks, and continued lines joined. Comments, empty lines and \`@include\` lines stay as they are. A file without a rule to change stays byte for byte.`,
   params,
   examples: [
     {
@@ -138,24 +140,31 @@ interface Rule {
   readonly args: readonly string[];
 }
 
-const RULE = /^\s*([-\w]+)\s+(\[[^\]]*\]|\S+)\s+(\S+)(.*)$/s;
+const RULE = /^\s*([-\w]+)\s+(\[[^\]]*\]|\S+)\s+(\S+)(.*)$/;
+/** An argument: brackets allow blanks in it, and `\]` a bracket. */
+const ARGUMENT = /\[(?:\\.|[^\]\\])*\]|\S+/g;
 
 function readRule(line: string): Rule | undefined {
   if (/^\s*(?:#|@|$)/.test(line)) return undefined;
-  const [, itsType, itsControl = "", module = "", rest = ""] = RULE.exec(line) ?? [];
+  const [, itsType, itsControl = "", module = "", rest = ""] =
+    RULE.exec(line.replace(/\\\n[ \t]*/g, " ")) ?? [];
   if (itsType === undefined) return undefined;
   return {
     ...{ type: itsType, control: itsControl, module },
-    args: rest.replace(/\\\n/g, " ").match(/\[[^\]]*\]|\S+/g) ?? [],
+    args: rest.match(ARGUMENT) ?? [],
   };
 }
 
-/** Lay a rule out as Ansible's module does. */
+/** Lay a rule out as Ansible's module does: the type padded to 11 columns, then words with single blanks. */
 function writeRule({ type: itsType, control: itsControl, module, args }: Rule): string {
-  return [`${itsType.padEnd(11)}${itsControl}`, module, ...args].join(" ");
+  return [`${itsType.padEnd(10)} ${itsControl}`, module, ...args].join(" ");
 }
 
-/** Lay out a line of a file that is written anew: a rule in the same way as the new ones, all else as it is. */
+/**
+ * Lay out a line of a file that changes. Ansible's module writes every rule of such a file in its own layout,
+ * so a file looks the same whichever of the two changed it last. Comments, empty lines and `@include` lines
+ * stay as they are.
+ */
 function layOut(line: string): string {
   const rule = readRule(line);
   return rule === undefined ? line : writeRule(rule);
@@ -174,8 +183,8 @@ function normalControl(text: string): string {
 
 function editRules(before: string, given: PamParams): { readonly text: string; readonly count: number } {
   const { state } = given;
-  // A backslash at a line's end continues the rule.
-  const lines = before.replace(/\n$/, "").split(/(?<!\\)\n/);
+  // A backslash at a line's end continues the rule, but not one in a comment.
+  const lines = before.replace(/\n$/, "").split(/(?<!^[^#\n]*\\)\n/m);
   const isWanted = (rule: Rule | undefined): rule is Rule =>
     rule !== undefined &&
     rule.type === given.type &&
@@ -220,7 +229,7 @@ function newRule({ new_type, new_control, new_module_path, module_arguments }: P
 
 /** Arguments may be given several in one text; those in brackets have spaces. */
 function wordsOf(given: readonly string[]): readonly string[] {
-  return given.flatMap((text) => text.match(/\[[^\]]*\]|\S+/g) ?? []);
+  return given.flatMap((text) => text.match(ARGUMENT) ?? []);
 }
 
 function changedRule(given: PamParams, rule: Rule): Rule {

@@ -11,9 +11,10 @@ const read = (path = "etc/pam.d/common-auth"): string => readFileSync(at(path), 
 const AUTH = `# /etc/pam.d/common-auth - a comment
 auth\t[success=1 default=ignore]\tpam_unix.so nullok \\
 \ttry_first_pass
-# here's the fallback
+# here's  the fallback
+
 auth    requisite   pam_deny.so
-@include common-extra
+@include   common-extra
 session required\tpam_mkhomedir.so umask=0022 [debug=a b] silent
 `;
 
@@ -42,52 +43,157 @@ const NEW = { new_type: "auth", new_control: "required", new_module_path: "pam_t
 const run = (params: Params, check = false) => pass(pamd(params), sandbox.system, sandbox.context({ check }));
 
 describe("pamd", () => {
-  it.each<[string, Params, (before: string) => string]>([
+  it.each<[string, Params, readonly string[]]>([
     [
-      "changes a control and keeps the rest, comments and continued lines",
+      "changes a control",
       { ...DENY, new_control: "required" },
-      (text) => text.replace("auth    requisite   ", "auth    required   "),
+      [
+        "# /etc/pam.d/common-auth - a comment",
+        "auth       [success=1 default=ignore] pam_unix.so nullok try_first_pass",
+        "# here's  the fallback",
+        "",
+        "auth       required pam_deny.so",
+        "@include   common-extra",
+        "session    required pam_mkhomedir.so umask=0022 [debug=a b] silent",
+      ],
+    ],
+    [
+      "changes a type",
+      { ...HOME, new_type: "-session" },
+      [
+        "# /etc/pam.d/common-auth - a comment",
+        "auth       [success=1 default=ignore] pam_unix.so nullok try_first_pass",
+        "# here's  the fallback",
+        "",
+        "auth       requisite pam_deny.so",
+        "@include   common-extra",
+        "-session   required pam_mkhomedir.so umask=0022 [debug=a b] silent",
+      ],
     ],
     [
       "changes arguments of a rule that goes over two lines",
       { ...UNIX, module_arguments: ["nullok"] },
-      (text) => text.replace("nullok \\\n\ttry_first_pass", "nullok"),
+      [
+        "# /etc/pam.d/common-auth - a comment",
+        "auth       [success=1 default=ignore] pam_unix.so nullok",
+        "# here's  the fallback",
+        "",
+        "auth       requisite pam_deny.so",
+        "@include   common-extra",
+        "session    required pam_mkhomedir.so umask=0022 [debug=a b] silent",
+      ],
     ],
     [
       "removes all arguments",
       { ...HOME, module_arguments: [] },
-      (text) => text.replace(" umask=0022 [debug=a b] silent", ""),
+      [
+        "# /etc/pam.d/common-auth - a comment",
+        "auth       [success=1 default=ignore] pam_unix.so nullok try_first_pass",
+        "# here's  the fallback",
+        "",
+        "auth       requisite pam_deny.so",
+        "@include   common-extra",
+        "session    required pam_mkhomedir.so",
+      ],
     ],
     [
       "puts a rule before",
       { ...DENY, ...NEW, state: "before", module_arguments: ["deny=3", "[x=a b]"] },
-      (text) =>
-        text.replace(
-          "auth    requisite",
-          "auth    required   pam_tally2.so deny=3 [x=a b]\nauth    requisite",
-        ),
+      [
+        "# /etc/pam.d/common-auth - a comment",
+        "auth       [success=1 default=ignore] pam_unix.so nullok try_first_pass",
+        "# here's  the fallback",
+        "",
+        "auth       required pam_tally2.so deny=3 [x=a b]",
+        "auth       requisite pam_deny.so",
+        "@include   common-extra",
+        "session    required pam_mkhomedir.so umask=0022 [debug=a b] silent",
+      ],
     ],
     [
       "puts a rule after",
       { ...DENY, ...NEW, state: "after" },
-      (text) => text.replace("pam_deny.so\n", "pam_deny.so\nauth    required   pam_tally2.so\n"),
+      [
+        "# /etc/pam.d/common-auth - a comment",
+        "auth       [success=1 default=ignore] pam_unix.so nullok try_first_pass",
+        "# here's  the fallback",
+        "",
+        "auth       requisite pam_deny.so",
+        "auth       required pam_tally2.so",
+        "@include   common-extra",
+        "session    required pam_mkhomedir.so umask=0022 [debug=a b] silent",
+      ],
     ],
     [
       "adds arguments, and replaces values",
       { ...HOME, state: "args_present", module_arguments: ["umask=0077", "silent", "x"] },
-      (text) => text.replace("umask=0022 [debug=a b] silent", "umask=0077 [debug=a b] silent x"),
+      [
+        "# /etc/pam.d/common-auth - a comment",
+        "auth       [success=1 default=ignore] pam_unix.so nullok try_first_pass",
+        "# here's  the fallback",
+        "",
+        "auth       requisite pam_deny.so",
+        "@include   common-extra",
+        "session    required pam_mkhomedir.so umask=0077 [debug=a b] silent x",
+      ],
     ],
     [
       "removes arguments, by name too",
       { ...HOME, state: "args_absent", module_arguments: ["umask", "silent"] },
-      (text) => text.replace(" umask=0022 [debug=a b] silent", " [debug=a b]"),
+      [
+        "# /etc/pam.d/common-auth - a comment",
+        "auth       [success=1 default=ignore] pam_unix.so nullok try_first_pass",
+        "# here's  the fallback",
+        "",
+        "auth       requisite pam_deny.so",
+        "@include   common-extra",
+        "session    required pam_mkhomedir.so [debug=a b]",
+      ],
     ],
-    ["removes a rule", { ...DENY, state: "absent" }, (text) => text.replace(/^.*pam_deny.*\n/m, "")],
-  ])("%s", async (_what, params, edited) => {
+    [
+      "removes a rule",
+      { ...DENY, state: "absent" },
+      [
+        "# /etc/pam.d/common-auth - a comment",
+        "auth       [success=1 default=ignore] pam_unix.so nullok try_first_pass",
+        "# here's  the fallback",
+        "",
+        "@include   common-extra",
+        "session    required pam_mkhomedir.so umask=0022 [debug=a b] silent",
+      ],
+    ],
+  ])("%s, and lays out every rule", async (_what, params, lines) => {
     const { check, first } = await checkApplyAgain(sandbox, pamd(params));
-    expect(read()).toBe(edited(AUTH));
+    expect(read()).toBe(`${lines.join("\n")}\n`);
     expect(first.data).toEqual({ change_count: 1, backupdest: "" });
     expect(check.change?.data).toEqual(first.data);
+  });
+
+  it("lays out rules it does not change without changing what they mean", async () => {
+    const file = String.raw`#%PAM-1.0
+  -auth \
+    sufficient \
+    pam_a.so
+password	[success=1 \
+	default=ignore]	pam_b.so\
+	x
+session   include   system-login
+session required pam_c.so [q=[a\]b  c] y  # why \
+session optional pam_d.so
+# see C:\
+auth x m.so
+`;
+    writeFileSync(at("etc/pam.d/x"), file);
+    await run({ name: "x", type: "auth", control: "x", module_path: "m.so", new_control: "required" });
+    expect(read("etc/pam.d/x")).toBe(String.raw`#%PAM-1.0
+-auth      sufficient pam_a.so
+password   [success=1  default=ignore] pam_b.so x
+session    include system-login
+session    required pam_c.so [q=[a\]b  c] y # why \
+session    optional pam_d.so
+# see C:\
+auth       required m.so
+`);
   });
 
   it.each<[string, Params]>([
@@ -95,7 +201,7 @@ describe("pamd", () => {
     ["arguments that are there", { ...UNIX, state: "args_present", module_arguments: ["try_first_pass"] }],
     ["arguments that are not there", { ...HOME, state: "args_absent", module_arguments: ["nullok"] }],
     ["a rule that is as wanted", { ...HOME, module_arguments: ["umask=0022 [debug=a b]", "silent"] }],
-  ])("leaves %s", async (_what, params) => {
+  ])("leaves the file byte for byte with %s", async (_what, params) => {
     expect((await run(params)).data).toEqual({ change_count: 0, backupdest: "" });
     expect(read()).toBe(AUTH);
   });
@@ -105,7 +211,7 @@ describe("pamd", () => {
     const { data } = await run({
       ...{ name: "x", type: "auth", control: "a", module_path: "m.so", new_control: "b", backup: true },
     });
-    expect(read("etc/pam.d/x")).toBe("auth b m.so\nauth b m.so\n");
+    expect(read("etc/pam.d/x")).toBe("auth       b m.so\nauth       b m.so\n");
     expect(data?.change_count).toBe(2);
     expect(read(data?.backupdest)).toBe("auth a m.so\nauth a m.so\n");
   });
