@@ -13,6 +13,7 @@ export * from "../core/values/characters.ts";
 export * from "../core/values/python-regex.ts";
 export * from "../core/values/value.ts";
 export * from "../core/values/vars.ts";
+export * from "../core/values/vaulted.ts";
 export * from "../engine/check-task.ts";
 export * from "../engine/context.ts";
 export * from "../engine/limits.ts";

@@ -90,6 +90,8 @@ class Loader {
   readonly #vaultedFiles: Record<string, number> = {};
   /** True while files are read that a run may never come to. */
   #isLate = false;
+  /** Files that are read in any case. */
+  readonly #always = new Set<string>();
   #need: string | undefined;
 
   constructor(file: string, options: LoadOptions) {
@@ -147,10 +149,11 @@ class Loader {
     return this.#vaulted.push({ ...text, isLate: this.#isLate }) - 1;
   }
 
-  /** Read a file by `work`; one that is not always needed with all that it brings in. */
+  /** Read a file by `work`; one that is not always needed with all that it brings in. The `vars_files` of plays always are. */
   #reading(file: string, work: () => void): void {
     const before = this.#isLate;
-    this.#isLate ||= !/(?:^|\/)(?:main(?:\.\w+)?|main\/[^/]+)$/.test(this.#pathOf(file));
+    this.#isLate ||=
+      !this.#always.has(file) && !/(?:^|\/)(?:main(?:\.\w+)?|main\/[^/]+)$/.test(this.#pathOf(file));
     try {
       work();
     } finally {
@@ -244,6 +247,9 @@ class Loader {
     const list = (key: string): readonly Node[] =>
       readStatements(source, entries.get(key)?.node ?? null, imports);
     const roles = entries.get("roles")?.node ?? null;
+    for (const name of [keys.vars_files].flat())
+      if (typeof name === "string")
+        for (const file of this.#candidates(name, path, undefined, ["vars"])) this.#always.add(file);
     for (const name of [keys.vars_files].flat(2))
       if (typeof name === "string") this.#mentionVars(name, path, undefined);
     const name = value("name");
