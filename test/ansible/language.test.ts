@@ -25,7 +25,7 @@ async function carryOut(playbook: string, ...args: readonly string[]): Promise<C
       "run",
       playbook,
       "-o",
-      "plain",
+      "ansible",
       "-i",
       "here,",
       "-e",

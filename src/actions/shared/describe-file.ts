@@ -25,9 +25,13 @@ export async function describeFile(
   const stat = await system.lstat(path, context?.registered === true);
   if (stat === null || (stat.type === "link" && (await system.stat(path)) === null)) return {};
   const { type, uid, gid, mode, size, links } = stat;
+  const [owner, group] = await Promise.all([
+    ownerName(system, uid, context),
+    groupName(system, gid, context),
+  ]);
   return {
-    owner: (await ownerName(system, uid, context)) ?? String(uid),
-    group: (await groupName(system, gid, context)) ?? String(gid),
+    owner: owner ?? String(uid),
+    group: group ?? String(gid),
     uid,
     gid,
     mode: `0${mode.toString(8).padStart(3, "0")}`,
