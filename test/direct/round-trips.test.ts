@@ -90,7 +90,7 @@ async function roundTripsOf(call: ActionCall, state: "changed" | "unchanged"): P
   return waited - before;
 }
 
-test("what an action waits for: at most three round trips where nothing is to be done, four where something is", async () => {
+test("what an action waits for: at most three round trips where nothing is to be done, five where something is", async () => {
   const calls: Readonly<Record<string, ActionCall>> = {
     directory: file({ path: "/srv/d", state: "directory", mode: "0755" }),
     copy: copy({ content: "content\n", dest: "/srv/d/copied", mode: "0644" }),
@@ -104,12 +104,13 @@ test("what an action waits for: at most three round trips where nothing is to be
   for (const [name, call] of Object.entries(calls)) first[name] = await roundTripsOf(call, "changed");
   for (const [name, call] of Object.entries(calls))
     if (name !== "command") again[name] = await roundTripsOf(call, "unchanged");
-  console.error(JSON.stringify({ first, again }));
   // On a busy machine two answers may come at once, and count as one.
   const beyond = (counts: Readonly<Record<string, number>>, most: Readonly<Record<string, number>>) =>
     Object.entries(most).filter(([name, limit]) => !(counts[name]! <= limit));
-  expect(beyond(again, { directory: 1, copy: 3, template: 3, lineinfile: 3, blockinfile: 3 })).toEqual([]);
+  // The first of each waits for the names of users and groups too, the second time since a command may change them.
+  expect(beyond(again, { directory: 2, copy: 3, template: 3, lineinfile: 3, blockinfile: 3 })).toEqual([]);
+  // What has been done is looked at once more: Ansible's results tell of it.
   expect(
-    beyond(first, { directory: 2, copy: 4, template: 4, lineinfile: 5, blockinfile: 5, command: 2 }),
+    beyond(first, { directory: 4, copy: 5, template: 5, lineinfile: 5, blockinfile: 5, command: 2 }),
   ).toEqual([]);
 });

@@ -45,10 +45,7 @@ export interface StatFacts {
 export async function statFacts(system: ReadSystem, stat: Stat, context: FileContext): Promise<StatFacts> {
   const { type, mode, uid, gid } = stat;
   const may = (bit: number): boolean => (mode & bit) !== 0;
-  const [user, group] = await Promise.all([
-    ownerName(system, uid, context),
-    groupName(system, gid, context),
-  ]);
+  const [user, group] = await Promise.all([ownerName(system, uid, context), groupName(system, gid, context)]);
   return {
     mode: formatMode(mode),
     isreg: type === "file",
