@@ -256,7 +256,7 @@ const cases: readonly Case[] = [
     what: "an unknown output kind",
     files: { ...site, ...hosts },
     args: ["run", "site.ts", "-o", "xml"],
-    says: /^error: option '-o, --output <kind>' argument 'xml' is invalid\. Allowed choices are auto, ink, plain, json\.$/,
+    says: /^error: option '-o, --output <kind>' argument 'xml' is invalid\. Allowed choices are auto, ink, plain, json, ansible\.$/,
   },
   {
     what: "a user to become, not named",
