@@ -336,6 +336,7 @@ export class PlayRun {
       name,
       action: node.module,
       ...(isHandler ? { handler: true } : {}),
+      ...(this.#runsOnce(node, frame) ? { runOnce: true } : {}),
       run: async (turn) => {
         ended = await runTask({ interpreter, node, frame, turn });
         return ended;
@@ -359,15 +360,30 @@ export class PlayRun {
     return end;
   }
 
+  /** True for a task that one host of the batch does for all. An include hands it on to its tasks. */
+  #runsOnce({ module }: TaskNode, frame: Frame): boolean {
+    const given = inherited(frame, "run_once");
+    if (given === undefined || INCLUDE_MODULES.has(module)) return false;
+    try {
+      return this.#interpreter.templar(frame).bool(given);
+    } catch {
+      return true;
+    }
+  }
+
   /** Take a result that an earlier run recorded: registers and facts as if the task had been done. */
-  #recall({ keys }: TaskNode, result: Result): TaskEnd {
+  #recall({ keys, module }: TaskNode, result: Result): TaskEnd {
     const register = (
       isRecord(result.data) ? result.data : { changed: result.state === "changed" }
     ) as Register;
     const { state } = this.#interpreter;
     if (typeof keys.register === "string") state.learn({ [keys.register]: register });
-    for (const each of Array.isArray(register.results) ? register.results : [register])
-      if (isRecord(each)) state.addFacts(each.ansible_facts);
+    const isVars = module === "set_fact" || module === "include_vars";
+    for (const each of Array.isArray(register.results) ? register.results : [register]) {
+      if (!isRecord(each) || !isRecord(each.ansible_facts)) continue;
+      if (isVars) state.learn(each.ansible_facts, module === "include_vars");
+      else state.addFacts(each.ansible_facts);
+    }
     return { result, register, passes: [{ register }] };
   }
 

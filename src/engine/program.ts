@@ -42,6 +42,8 @@ export interface ProgramHost {
 
 /** A task of such a play. */
 export interface ProgramTask extends Pick<TaskRef, "role" | "name" | "action" | "handler"> {
+  /** One host of the play's batch does the task, and the others take its result. */
+  readonly runOnce?: boolean;
   /** Do the task. A result that an earlier run recorded stands for it. */
   run(turn: ProgramTurn): Promise<ProgramResult>;
 }

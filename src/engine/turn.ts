@@ -77,7 +77,7 @@ export class Turns {
     if (reply.kind === "gone") return null;
     this.#ledger.begin();
     if (reply.kind === "done")
-      return { ref, result: this.#takeOver(ref, declared, reply, taken !== undefined) };
+      return { ref, result: this.#takeOver(ref, declared.options, reply, taken !== undefined) };
     // Another host did the task in the earlier run; this run gave it to this host.
     const recorded = taken?.kind === "done" && taken.result.from !== undefined ? undefined : taken;
     if (recorded?.kind === "done")
@@ -92,7 +92,10 @@ export class Turns {
   }
 
   /** Give a task of a play that carries itself out its turn. */
-  async perform(at: PlayOnHost, { role, name, action, handler, run }: ProgramTask): Promise<Ended> {
+  async perform(
+    at: PlayOnHost,
+    { role, name, action, handler, runOnce = false, run }: ProgramTask,
+  ): Promise<Ended> {
     const ref: TaskRef = {
       task: this.#ledger.nextTask,
       play: at.play.name,
@@ -105,8 +108,13 @@ export class Turns {
     if (leftOut !== undefined) return leftOut;
     const { earlier } = this.#effects.state;
     const taken = earlier?.take(ref);
+    const reply = runOnce
+      ? await this.#askOnce({ ...ref, index: at.index, nth: this.#nth(ref, at.index) })
+      : DO;
+    if (reply.kind === "gone") return { ref, result: NOBODY };
     this.#ledger.begin();
-    if (taken?.kind === "done") return { ref, result: this.#repeat(ref, {}, taken.result) };
+    if (reply.kind === "done") return { ref, result: this.#takeOver(ref, {}, reply, taken !== undefined) };
+    if (taken?.kind === "done") return { ref, result: this.#repeat(ref, { runOnce }, taken.result) };
     this.#ledger.stopRetracing();
     this.#effects.state.begin?.(ref.task);
     if (taken === undefined || earlier?.sameRun !== true) this.#ledger.emit({ type: "task:start", ...ref });
@@ -150,7 +158,7 @@ export class Turns {
     isOver = true;
     this.#ledger.count(result.state);
     output.end();
-    this.#tellEnd(ref, { noLog }, result, { elapsedMs: round(performance.now() - startedAt) });
+    this.#tellEnd(ref, { noLog, runOnce }, result, { elapsedMs: round(performance.now() - startedAt) });
     return { ref, result };
   }
 
@@ -254,7 +262,12 @@ export class Turns {
   }
 
   /** Take a task as done by another host. */
-  #takeOver(ref: TaskRef, { options }: DeclaredTask, done: Done, isRecorded: boolean): Result {
+  #takeOver(
+    ref: TaskRef,
+    options: Pick<DeclaredTask["options"], "ignoreErrors">,
+    done: Done,
+    isRecorded: boolean,
+  ): Result {
     const { result } = done;
     const ignored = result.state === "failed" && options.ignoreErrors === true ? { ignored: true } : {};
     const ended = Object.assign(resultFrom(done), ignored);
@@ -352,6 +365,12 @@ interface Secrecy {
 }
 
 const DO: Reply = { kind: "do" };
+
+/** The result of a task that no controller is left to give to a host. */
+const NOBODY: Result = {
+  state: "failed",
+  error: { code: "CANCELLED", message: "the controller is gone that decides which host does this" },
+};
 
 function roleCondition(use: RoleUse, context: RoleContext): (() => boolean | Promise<boolean>) | undefined {
   const { when } = use.options;
