@@ -88,3 +88,10 @@ test.each([
   expect(end.code).toBe(0);
   expect(readdirSync(end.scratch)).toEqual(made.sort());
 });
+
+test("a task with run_once is done by one host, and the others have its result", async () => {
+  const end = await carryOut("once.yml", "-i", "there,");
+  expect(end.stderr + end.stdout).not.toMatch(/Assertion failed/);
+  expect(end.code).toBe(0);
+  expect(readFileSync(join(end.scratch, "done"), "utf8")).toMatch(/^(?:here|there)\n$/);
+});
