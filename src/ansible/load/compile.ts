@@ -15,7 +15,7 @@ export interface CompiledTree {
   readonly inputs: readonly string[];
   readonly directories: Readonly<Record<string, string>>;
   readonly files: Readonly<Record<string, string>>;
-  readonly actions: readonly string[];
+  readonly actions: readonly string[] | "all";
   /** What is encrypted with Ansible Vault, for the controller to open. */
   readonly vaulted?: readonly VaultedText[];
 }
@@ -44,7 +44,8 @@ export function compilePlaybook(
   });
   return {
     code: `"use strict";exports.default=require("volley/ansible").ansiblePlaybook(JSON.parse(${JSON.stringify(JSON.stringify(encodeWhole(tree)))}),require("volley"));`,
-    actions: modules,
+    // A module that a template names may be any.
+    actions: modules.some((name) => name.includes("{{")) ? "all" : modules,
     map: NO_MAP,
     inputs,
     ...(vaulted.length === 0 ? {} : { vaulted }),

@@ -122,7 +122,7 @@ export function includeVars(call: RenderedCall): ModuleEnd {
   }
 }
 
-function readVars({ args, interpreter, frame }: RenderedCall): ModuleEnd {
+function readVars({ args, interpreter, frame, templar }: RenderedCall): ModuleEnd {
   const {
     _raw_params: raw,
     file,
@@ -186,10 +186,23 @@ function readVars({ args, interpreter, frame }: RenderedCall): ModuleEnd {
       take(path);
     }
   } else throw new VolleyError("PARAMS_INVALID", "include_vars needs a file or a dir");
-  const facts = typeof name === "string" ? { [name]: vars } : vars;
+  const isMerged = args.hash_behaviour === "merge";
+  const given = typeof name === "string" ? { [name]: vars } : vars;
+  const facts = isMerged
+    ? Object.fromEntries(Object.entries(given).map(([key, value]) => [key, merge(templar.vars[key], value)]))
+    : given;
   interpreter.state.learn(facts, true);
   return {
     register: { changed: false, failed: false, ansible_facts: facts, ansible_included_var_files: read },
     facts: {},
   };
+}
+
+/** Merge a dict into another, at any depth, as `hash_behaviour: merge` does. */
+function merge(before: unknown, after: unknown): unknown {
+  if (!isDict(before) || !isDict(after)) return after;
+  const entries = (dict: typeof before): [string, unknown][] => Object.entries(recordOf(dict));
+  const merged = new Map(entries(before));
+  for (const [key, value] of entries(after)) merged.set(key, merge(merged.get(key), value));
+  return Object.fromEntries(merged);
 }

@@ -22,7 +22,7 @@ import { PLAY_MODULES } from "./play-modules.ts";
 /** Call a module: one of the play's own, or an action. Throws what makes the task fail. */
 export async function runModule(call: ModuleCall): Promise<ModuleEnd> {
   const { interpreter, node, frame, templar } = call;
-  const { module } = node;
+  const module = moduleOf(call);
   const args = await whenAnswered(() => argumentsOf(call));
   const place = await placeOf(call);
   const seconds = Number(templar.value(node.keys.async ?? 0));
@@ -58,6 +58,11 @@ export async function runModule(call: ModuleCall): Promise<ModuleEnd> {
   const { ansible_facts: facts } = end.register;
   if (facts !== undefined && end.facts === undefined) interpreter.state.addFacts(facts);
   return end;
+}
+
+/** The name of a task's module, which `action: "{{ … }}"` leaves to templates. */
+function moduleOf({ node, templar }: ModuleCall): string {
+  return node.module.includes("{{") ? shortModuleName(templar.text(node.module)) : node.module;
 }
 
 /** Render a task's arguments: module_defaults under `args: "{{ … }}"` under its own. */
