@@ -228,7 +228,12 @@ async function describeUser(
   };
   if (!params.generate_ssh_key) return described;
   const file = keyFile(params, home);
-  await requireOwnLinks(system, `${file}.pub`);
+  // What a link of the user's leads to elsewhere is not read; a new key replaces the link.
+  const isOwn = await requireOwnLinks(system, `${file}.pub`).then(
+    () => true,
+    () => false,
+  );
+  if (!isOwn) return { ...described, ssh_key_file: file };
   const publicKey = await system.readIfExists(`${file}.pub`);
   const asked = registered === true ? await system.query(["ssh-keygen", "-lf", `${file}.pub`]) : undefined;
   return {
